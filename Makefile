@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+# The front door. The build itself is meson's; each target installs the Debian packages it needs.
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+help:
+	@echo "make test      build and run the tests: this machine, musl, aarch64 under qemu, the fallback"
+	@echo "make demo      build and run the demonstration"
+	@echo "make bench     measure, beside pthreads and others; ARGS=--quick for a first look"
+	@echo "make check     before a release: format, static analysis, sanitizers, full loss tests"
+	@echo "make install   PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
+	@echo "make format    lay out the C files as .clang-format says"
+	@echo "make deps      install the Debian packages for all of this"
+	@echo "make clean     remove what was built"
+
+test:
+	@tools/deps.sh build test
+	@tools/legs.sh native hooks musl aarch64 generic
+
+demo: build/build.ninja
+	@ninja -C build examples/demo >build/ninja.log 2>&1 || { cat build/ninja.log; exit 1; }
+	@build/examples/demo
+
+bench:
+	@tools/deps.sh build bench
+	@[ -f build-bench/build.ninja ] || meson setup build-bench --buildtype=release -Dbench=true -Dtests=false
+	@bench/run build-bench $(ARGS)
+
+check:
+	@tools/deps.sh build test check
+	@tools/check.sh
+
+install:
+	@tools/deps.sh build
+	@[ -f build-install/build.ninja ] || meson setup build-install --buildtype=release -Dtests=false -Dexamples=false
+	@meson configure build-install --prefix='$(PREFIX)'
+	@ninja -C build-install
+	DESTDIR='$(DESTDIR)' meson install --no-rebuild -C build-install
+	@[ -n '$(DESTDIR)' ] || [ "$$(id -u)" != 0 ] || ldconfig
+
+build/build.ninja:
+	@tools/deps.sh build
+	@meson setup build -Dtest_library=shared >build.log 2>&1 || { cat build.log; rm -rf build build.log; exit 1; }
+	@rm -f build.log
+
+format:
+	@tools/deps.sh check
+	@tools/format.sh
+
+deps:
+	@tools/deps.sh build test bench check
+
+clean:
+	rm -rf build build-* build*.log
+
+.PHONY: help test demo bench check install format deps clean

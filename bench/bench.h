@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The bench: what bough costs, beside what people use today.
+ *
+ * How a number is made
+ * --------------------
+ *
+ * contender   One way to do one thing: "check" by bough_check(), "check" by pthread_testcancel(). It is
+ *             one `struct contender`; the contenders of one library share a file, peers/NAME.
+ * batch       A contender runs for a short time (1 to 5 ms) and records what it took.
+ * round       One batch of each contender of a group, A B C, and the next round C B A, beginning one
+ *             further on. A disturbance of the machine then hits neighbours alike.
+ * ratio       Of two contenders, in one round. Reported are the median and the quartiles of all rounds'
+ *             ratios, never a ratio of two times that were taken far from each other.
+ *
+ * On a busy machine the times wander, the ratios hardly do. Where the median is not sure enough to tell whether the
+ * target is met the table says so (~): such a line needs a quieter machine or more rounds.
+ *
+ * Crowds (thousands of blocked threads) run in a process of their own for each measurement, because
+ * one leaves caches of stacks and parked threads behind, which would be the next one's memory.
+ */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- contenders ---------------------------------------------------------------------------- */
+
+enum bench_group {
+    BENCH_CHECK, /* ask once, in a loop */
+    BENCH_DENSE, /* ask sixteen times for each turn of the loop: shows what the loop's own cost hides */
+    BENCH_READ,  /* read one byte of /dev/zero */
+    BENCH_POST,  /* from the post to the end of the join, of a thread that blocks */
+    BENCH_SPAWN, /* start a thread that does nothing, and join it */
+    BENCH_CROWD, /* stop n blocked threads and join them; runs in a process of its own */
+    BENCH_GROUPS
+};
+
+struct batch {
+    size_t n;       /* how many operations, or threads of a crowd */
+    double *sample; /* what was recorded: ns for each operation */
+    size_t count, room;
+    double rss, tables, stacks; /* a crowd's memory, in bytes a thread: resident, page tables, kernel stacks */
+};
+
+struct contender {
+    enum bench_group group;
+    const char *name;           /* NULL ends a file's list */
+    const char *(*setup)(void); /* may be NULL. Returns NULL, or why it can't take part */
+    void (*run)(struct batch *batch);
+    void (*teardown)(void); /* may be NULL */
+};
+
+extern const struct contender bench_bare[];
+extern const struct contender bench_bough[];
+extern const struct contender bench_pthread[];
+extern const struct contender bench_std[];
+extern const struct contender bench_glib[];
+extern const struct contender bench_boost[];
+
+/* ---- for contenders ------------------------------------------------------------------------ */
+
+/* Monotonic nanoseconds. */
+int64_t bench_now(void);
+
+/* Record that `operations` took `ns` together. */
+void bench_record(struct batch *batch, int64_t ns, size_t operations);
+
+/* Stop the whole bench with a message: a contender failed to do what it is measured for. */
+void bench_die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+/* A descriptor of /dev/zero, one byte of which is what the READ group reads. */
+int bench_zero(void);
+
+/* The read end of a pipe that stays empty: what blocked threads block on. */
+int bench_empty(void);
+/* Close its write end: wakes all who poll it. */
+void bench_empty_close(void);
+
+/* For the thread that is going to be stopped: "I am about to block". */
+void bench_blocking(void);
+/* For its stopper: wait until it has blocked, and a moment more, so that all contenders wake a processor that
+ * has been idle for equally long. Forgets the announcement. */
+void bench_await_blocked(void);
+
+/* For a crowd: take the memory before the first thread; wait until n threads block and take it again. */
+void bench_crowd_begin(void);
+void bench_crowd_arrive(void);
+void bench_crowd_blocked(struct batch *batch);
+/* The machine can't do this size. Ends the crowd's process. */
+void bench_crowd_skip(const char *reason) __attribute__((noreturn));
+
+/* What lies behind it is read anew: without it a compiler moves loads out of the loop, and a contender that
+ * asks once for a million turns is fast. All contenders use it alike. */
+#define bench_barrier() __asm__ volatile("" ::: "memory")
+
+#define BENCH_16(statement) \
+    BENCH_4(statement)      \
+    BENCH_4(statement)      \
+    BENCH_4(statement)      \
+    BENCH_4(statement)
+#define BENCH_4(statement) \
+    BENCH_1(statement)     \
+    BENCH_1(statement)     \
+    BENCH_1(statement)     \
+    BENCH_1(statement)
+#define BENCH_1(statement) \
+    do {                   \
+        statement;         \
+        bench_barrier();   \
+    } while (0);
+
+/* ---- numbers ------------------------------------------------------------------------------- */
+
+struct series {
+    double *at;
+    size_t count, room;
+};
+void series_add(struct series *series, double value);
+void series_free(struct series *series);
+/* The q-th quantile (0 to 1) of n values, which are left as they are. NAN for none. */
+double quantile(const double *values, size_t n, double q);
+double series_quantile(const struct series *series, double q);
+
+/* ---- a table: aligned by spaces, the same in a pipe and on a terminal -------------------------- */
+
+struct table {
+    size_t columns, count, room;
+    const char *const *titles;
+    const char *align; /* a character for each column: '<' or '>' */
+    char **cells;      /* count of them, row by row */
+};
+void table_begin(struct table *table, const char *const *titles, const char *align);
+/* The next cell, row by row. */
+void table_cell(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void table_print(const struct table *table, FILE *out);
+void table_free(struct table *table);
+/* "3.21 ns", "17.4 us", in a ring of static buffers. */
+const char *text_ns(double ns);
+const char *text_bytes(double bytes);
+
+/* ---- the machine --------------------------------------------------------------------------- */
+
+struct facts {
+    char cpu[128], kernel[256], libc[64], compiler[128], clock[32], virtualized[32];
+    long cores, usable;
+    double load;
+};
+void facts_take(struct facts *facts);
+void facts_print(const struct facts *facts, FILE *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

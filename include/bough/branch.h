@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Branches: a scope that owns threads.
+ *
+ *   BOUGH_BRANCH(name) { ... }                                 // the block form
+ *   BOUGH_BRANCH(name, .timeout = BOUGH_SEC(5)) { ... }        // with a deadline
+ *   BOUGH_BRANCH(name, .supervisor = 1, .label = "workers") { ... }
+ *
+ * Leaving the block by any way (its end, break, continue, return, goto) joins every child. Leaving it after
+ * bough_fail(), or after a child has failed, interrupts the children first. If the branch can't be
+ * opened, the block is skipped and bough_last_result() says why.
+ *
+ * Body and children are equals: the first failure marks the branch, which interrupts the other
+ * children and wakes a body that blocks (rule 25).
+ *
+ * One trap: in `return f();` inside the block, f() is evaluated before the children are joined. Ask
+ * for bough_last_result() after the block.
+ */
+#ifndef BOUGH_BRANCH_H
+#define BOUGH_BRANCH_H
+
+#include <bough/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* All fields may be 0. */
+struct bough_branch_options {
+    const char *label;    /* the branch's name; by default its variable's */
+    bough_time deadline;  /* absolute; 0: none */
+    int64_t timeout;      /* ns from now; 0: none. With both, the earlier counts */
+    unsigned supervisor;  /* 1: a child's failure does not touch the others, nor the result */
+    unsigned collect;     /* 1: keep every child's outcome and result, not only the failures */
+    const char *variable; /* the rest is filled in by the block form */
+    const char *file;
+    int line;
+};
+
+/*
+ * Open a branch on the calling thread. Branches nest; the innermost must end first.
+ * Returns its handle; NULL with ENOMEM, EAGAIN (table full), EINVAL (a deadline below 0).
+ * A deadline that has passed already opens a marked branch. `options` may be NULL.
+ */
+BOUGH_API bough_branch *bough_branch_open(const struct bough_branch_options *options);
+
+/*
+ * End a branch: join every child, collect, close. Interrupted while waiting it goes on waiting; the
+ * interrupt reaches the children and is met again at the caller's next point. Returns the result:
+ *   0           all is well, or the branch was ended by a stop of its own (bough_last()->interrupted)
+ *   ETIMEDOUT   it was ended by its own deadline (rule 27)
+ *   ECANCELED   it was ended by an interrupt from further out, which is still pending
+ *   other       the first failure's code; bough_last()->error has the tree
+ * Misuse: EPERM (not the opener), ESRCH (ended already), EINVAL. Branches opened inside and left open
+ * are ended first, and reported. [owner] [rules 23 to 28]
+ */
+BOUGH_API int bough_branch_end(bough_branch *branch);
+
+/* ---- children ------------------------------------------------------------------------------ */
+
+/* A child's function: returns 0, or an error number. The argument is its resource's value. */
+typedef int bough_fn(void *value);
+
+/* What is handed to a child, with what becomes of it: `destroy` (may be NULL) runs exactly once, on
+ * the child's thread at its end, or on the adder's if the child never started, unless the child took the
+ * resource over (rule 21). */
+typedef struct bough_resource {
+    void *value;
+    void (*destroy)(void *value);
+} bough_resource;
+
+static inline bough_resource bough_resource_of(void *value, void (*destroy)(void *value))
+{
+    bough_resource r;
+    r.value = value;
+    r.destroy = destroy;
+    return r;
+}
+
+BOUGH_API void bough_destroy_fd_(void *value);
+BOUGH_API void bough_destroy_heap_(void *value);
+
+/* A plain argument: nothing is done with it. */
+static inline bough_resource bough_arg(void *value) { return bough_resource_of(value, NULL); }
+/* A descriptor, closed at the end. The child reads it with bough_fd_of(). */
+static inline bough_resource bough_fd(int fd) { return bough_resource_of((void *)(intptr_t)fd, bough_destroy_fd_); }
+/* Memory from malloc, freed at the end. */
+static inline bough_resource bough_heap(void *memory) { return bough_resource_of(memory, bough_destroy_heap_); }
+/* The descriptor in a value made by bough_fd(). */
+static inline int bough_fd_of(const void *value) { return (int)(intptr_t)value; }
+
+/* Take the calling child's resource over: its destructor will not run. Returns the value, NULL with
+ * ENOENT if there is nothing (left) to take, EPERM outside a child. */
+BOUGH_API void *bough_take(void);
+
+/* All fields may be 0. */
+struct bough_child_options {
+    const char *name;    /* for messages, the kernel and the tree */
+    size_t stack;        /* bytes; 0: the default. Another size means a thread of its own */
+    unsigned disabled;   /* 1: starts at level disabled; allow regions lift it (rule 15) */
+    unsigned fresh;      /* 1: a new OS thread, which is not used again afterwards */
+};
+
+/*
+ * Run fn(resource.value) as a child of `branch`. By its owner, or by a thread inside its subtree.
+ * Returns the child's handle; NULL if nothing was started, in which case the destructor has run:
+ *   ECANCELED (the branch, or one around it, is marked: rule 29), EAGAIN (no threads), ENOMEM,
+ *   EPERM (not the owner's nor a descendant's), ESRCH (the branch has ended), EINVAL (NULL).
+ * [rules 21, 29]
+ */
+BOUGH_API bough_thread *bough_add(bough_branch *branch, bough_fn *fn, bough_resource resource);
+BOUGH_API bough_thread *bough_add_with(bough_branch *branch, bough_fn *fn, bough_resource resource,
+                                       const struct bough_child_options *options);
+
+/* How a child ended (rule 28). */
+enum bough_outcome {
+    BOUGH_RUNNING,
+    BOUGH_OK,
+    BOUGH_ERROR,
+    BOUGH_INTERRUPTED, /* it returned ECANCELED, or nonzero after its last failing call was cut */
+    BOUGH_NOT_STARTED, /* never run */
+    BOUGH_LOST,        /* published as lost: it could not be joined */
+    BOUGH_OUTCOMES
+};
+
+/* Wait for one child to end. Returns 0; -1 with ECANCELED, EDEADLK (oneself), EINVAL. A child that
+ * has ended already is fine. [point] */
+BOUGH_API int bough_join(const bough_thread *child);
+
+/*
+ * A child's outcome, and its result in *result (may be NULL): while it runs, and after it ended as
+ * long as its branch is open, if the branch collects (`.collect = 1`) or the child failed.
+ * Returns an enum bough_outcome; -1 with ESRCH when it is not kept.
+ */
+BOUGH_API int bough_outcome(const bough_thread *child, int *result);
+
+/* How many children a branch has and had, by outcome. */
+struct bough_tally {
+    size_t added;
+    size_t count[BOUGH_OUTCOMES]; /* by enum bough_outcome */
+};
+
+/* Returns 0; -1 with ESRCH or EINVAL. */
+BOUGH_API int bough_branch_tally(const bough_branch *branch, struct bough_tally *tally);
+
+/* How long the calling thread has: the earliest deadline over its branches and all around them;
+ * 0 if there is none. [signal] [rule 33] */
+BOUGH_API bough_time bough_deadline(void);
+
+/* Move a branch's own deadline (0: none). Returns 0; -1 with EPERM, ESRCH, EINVAL. [owner] */
+BOUGH_API int bough_set_deadline(bough_branch *branch, bough_time deadline);
+
+/* ---- failures ------------------------------------------------------------------------------ */
+
+/* One failure. Everything in it belongs to the library, see bough_last(). */
+typedef struct bough_error bough_error;
+struct bough_error {
+    int code;                    /* an error number */
+    const char *message;         /* "" if none was given */
+    const char *file, *function; /* where bough_fail() was called; NULL if it was not */
+    int line;
+    const char *who;             /* the thread's name, and its branch's */
+    void *const *trace;          /* return addresses, the innermost first */
+    size_t depth;                /* how many */
+    const bough_error *const *attached; /* the others, and what a nested branch collected (rule 26) */
+    size_t count;
+};
+
+/*
+ * Say that the calling child (BOUGH_SELF) or a branch's body has failed: in C failure has to be said.
+ * Message, place and backtrace are taken here (rule 30). For a branch the failure takes effect at
+ * once: it interrupts the children. For a child it takes effect when the child returns; what it
+ * returns then is replaced by `code`. A second one on the same target is attached to the first.
+ * ECANCELED says "I leave because I was interrupted": it interrupts, and is no failure.
+ * Returns `code`, so that `return bough_fail(BOUGH_SELF, EIO, "...")` reads well.
+ * Code 0, a stale handle or a branch of another thread: returns EINVAL, ESRCH or EPERM, and does
+ * nothing. [rules 23, 26, 30]
+ */
+#define bough_fail(target, ...) bough_fail_at_((target), __FILE__, __LINE__, __func__, __VA_ARGS__)
+#define BOUGH_SELF ((bough_target)0)
+BOUGH_API int bough_fail_at_(bough_target target, const char *file, int line, const char *function, int code,
+                             const char *format, ...) BOUGH_FORMAT(6, 7);
+
+/* One child, in a branch that collects. */
+struct bough_child_result {
+    const bough_thread *child;
+    const char *name;
+    enum bough_outcome outcome;
+    int result;
+};
+
+/* How the calling thread's last branch ended. Valid until the next one ends on this thread. */
+struct bough_ending {
+    int result;                /* what bough_branch_end() returned */
+    int interrupted;           /* 1: a stop of its own ended it */
+    const char *label;
+    const bough_error *error;  /* the primary failure, or NULL */
+    struct bough_tally tally;
+    const struct bough_child_result *children; /* in the order they were added; NULL unless .collect */
+    size_t count;
+};
+
+/* A failure that is not read by one of these two becomes one of the enclosing child (rule 26). */
+BOUGH_API const struct bough_ending *bough_last(void);
+BOUGH_API int bough_last_result(void);
+
+/* Write an error tree to a descriptor, one line for each failure and each frame. Returns 0; -1 with
+ * write's errno. */
+BOUGH_API int bough_error_print(const bough_error *error, int fd);
+
+/* Called with every failure that reached the end of a thread unread (main's, an adopted one's), and
+ * with each report of the library (misuse, a thread that does not answer). NULL restores the default,
+ * a line on standard error. It must not block. Returns the one before. */
+typedef void bough_report_fn(const char *line);
+BOUGH_API bough_report_fn *bough_set_report(bough_report_fn *report);
+
+/* ---- the block form ------------------------------------------------------------------------ */
+
+BOUGH_API void bough_leave_(bough_branch **branch);
+
+#ifdef __cplusplus
+static inline bough_branch *bough_open_at_(const char *label, const char *file, int line)
+{
+    struct bough_branch_options o = {};
+    o.variable = label;
+    o.file = file;
+    o.line = line;
+    return bough_branch_open(&o);
+}
+#define BOUGH_BRANCH(name)                                                                                   \
+    for (bough_branch *name __attribute__((cleanup(bough_leave_))) = bough_open_at_(#name, __FILE__, __LINE__), \
+                           *bough_once_##name = name;                                                        \
+         bough_once_##name; bough_once_##name = NULL)
+#else
+#define BOUGH_BRANCH(...) BOUGH_BRANCH_(__VA_ARGS__, .line = __LINE__)
+#define BOUGH_BRANCH_(name, ...)                                                                     \
+    for (bough_branch *name __attribute__((cleanup(bough_leave_))) = bough_branch_open(                     \
+             &(const struct bough_branch_options){.variable = #name, .file = __FILE__, __VA_ARGS__}), \
+                           *bough_once_##name = name;                                                \
+         bough_once_##name; bough_once_##name = NULL)
+#endif
+
+/* A block with a deadline and no children: BOUGH_DEADLINE(BOUGH_MS(200)) { ... } (rule 27). After it
+ * bough_last_result() is ETIMEDOUT if the deadline cut something. */
+#define BOUGH_DEADLINE(ns) BOUGH_BRANCH(bough_deadline_block, .timeout = (ns))
+
+/* ---- a bounded branch ---------------------------------------------------------------------- */
+
+/*
+ * At most `limit` children at a time: adding waits for a place, interruptibly. A wrapper around any
+ * branch, made of a semaphore and this header; not a policy of its own.
+ *
+ *   BOUGH_BRANCH(jobs) {
+ *       bough_bounded *two = bough_bounded_new(jobs, 2);
+ *       while (next(&job) == 0 && bough_bounded_add(two, work, bough_heap(job))) {}
+ *   }
+ *
+ * It belongs to the branch and is freed with its last child and the branch's end.
+ */
+typedef struct bough_bounded bough_bounded;
+/* NULL with EINVAL (no branch, limit 0), ENOMEM, ESRCH. [owner] */
+BOUGH_API bough_bounded *bough_bounded_new(bough_branch *branch, unsigned limit);
+/* As bough_add(), and waits for a place; ECANCELED if that wait was cut. [point] */
+BOUGH_API bough_thread *bough_bounded_add(bough_bounded *bounded, bough_fn *fn, bough_resource resource);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

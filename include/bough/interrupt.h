@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Interrupts: a request to stop, who gets it, and what became of it.
+ *
+ *   bough_interrupt(worker, "shutting down");     // a thread and all that branches off it
+ *   bough_interrupt(clients, "drained");          // a branch: its children and its body
+ *   bough_interrupt(BOUGH_ROOT, "bye");           // everything, the caller included
+ *   bough_interrupt_all("bye");                   // everything but the caller
+ *
+ * There is one record for each target and kind: repeats are counted, the first reason stays. A
+ * record is sticky: every interruption point in the target's subtree fails with ECANCELED until the
+ * target has ended or the record is cleared. Catching the failure and going on does not clear it.
+ */
+#ifndef BOUGH_INTERRUPT_H
+#define BOUGH_INTERRUPT_H
+
+#include <errno.h>
+#include <sys/types.h>
+#include <bough/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Why a target has to stop; one record each (rule 1). */
+enum bough_kind {
+    BOUGH_STOP,      /* somebody asked: bough_interrupt() */
+    BOUGH_TIMEOUT,   /* the branch's deadline passed */
+    BOUGH_SIBLING,   /* a sibling, or the body, failed */
+    BOUGH_SIGNAL,    /* SIGHUP, SIGINT, SIGTERM */
+    BOUGH_EXIT,      /* the process is about to exit */
+    BOUGH_OPERATOR,  /* from outside the process */
+    BOUGH_EXCEPTION, /* an exception posted by a language binding; consumed when raised */
+    BOUGH_KINDS
+};
+
+/* What became of a post (rule 1). */
+enum bough_post_status {
+    BOUGH_POST_PENDING,   /* marked; no point of the target has met it yet */
+    BOUGH_POST_DELIVERED, /* a point has failed because of it */
+    BOUGH_POST_CLEARED,   /* the target cleared it */
+    BOUGH_POST_ENDED,     /* the target ended */
+    BOUGH_POST_LOST,      /* the target was published as lost */
+    BOUGH_POST_GONE       /* too long ago to tell, or never posted */
+};
+
+/* A handle on one post. A value: copy it, forget it. `record == 0` says that posting failed. */
+typedef struct bough_post {
+    uint64_t record;
+    uint32_t serial;
+} bough_post;
+
+enum bough_post_flags {
+    BOUGH_FINAL = 1, /* can't be cleared */
+    BOUGH_ALONE = 2  /* a thread only, not what branches off it */
+};
+
+/* What to post. Only `kind` is needed; unset fields are 0. */
+struct bough_event {
+    enum bough_kind kind;
+    unsigned flags;      /* enum bough_post_flags */
+    const char *reason;  /* copied, cut at BOUGH_REASON_MAX bytes; may be NULL */
+    int signo;           /* for BOUGH_SIGNAL */
+    int rung;            /* 0 or 1: the flag. Higher rungs belong to the ladder */
+    int64_t value;       /* yours: comes back in struct bough_record */
+};
+
+#define BOUGH_REASON_MAX 95
+
+/* A record as its target sees it: who stopped me, why, since when. */
+struct bough_record {
+    enum bough_kind kind;
+    unsigned flags;                 /* enum bough_post_flags */
+    unsigned count;                 /* how many posts it stands for */
+    int signo;
+    int rung;
+    int64_t value;
+    bough_time since;               /* when it was first posted */
+    pid_t source;                   /* the thread that posted it; 0: the library */
+    bough_target target;            /* the thread or branch it was posted to */
+    char reason[BOUGH_REASON_MAX + 1];
+};
+
+/*
+ * Post a stop. From ordinary code the whole subtree has been marked and woken when it returns,
+ * children being added at that moment included; from a signal handler the target is marked and the
+ * library's ticker does the rest at once. `reason` is copied and may be NULL.
+ * Returns 0; -1 with ESRCH (the target has ended) or EINVAL (not a handle).
+ * Posting to oneself is fine, and ends the blocking call that the calling handler runs on top of.
+ * [signal] [rules 1, 4, 5, 7]
+ */
+BOUGH_API int bough_interrupt(bough_target target, const char *reason);
+
+/* The same for every thread bough knows, except the caller. Returns how many were posted to.
+ * [signal: no, it wakes each of them itself] [rule 7] */
+BOUGH_API int bough_interrupt_all(const char *reason);
+
+/* The same in full: any kind, any flag, and a handle on the post. NULL `event` posts a plain stop.
+ * On failure `.record` is 0 and errno says why, as above; EINVAL also for an unknown kind or rung.
+ * [signal] [rules 1, 4] */
+BOUGH_API bough_post bough_post_event(bough_target target, const struct bough_event *event);
+
+/* What became of a post. [signal] [rule 1] */
+BOUGH_API enum bough_post_status bough_post_status(bough_post post);
+
+/*
+ * Wait until the post is out of the way (cleared, ended, lost or gone), at most until `deadline`
+ * (0: for ever). Returns 0; -1 with ETIMEDOUT, ECANCELED, or EDEADLK for a post to oneself.
+ * [point] [rule 1]
+ */
+BOUGH_API int bough_post_wait(bough_post post, bough_time deadline);
+
+/* ---- on the target ------------------------------------------------------------------------- */
+
+/* The library's word for the calling thread; read by the two functions below, and nobody else's. */
+extern BOUGH_API __thread const volatile uint32_t *bough_word_ __attribute__((tls_model("initial-exec")));
+#define BOUGH_WORD_DUE_ 1u     /* an interrupt is due here and now */
+#define BOUGH_WORD_PENDING_ 2u /* there is one, admitted or not */
+#define BOUGH_WORD_SLOW_ 4u    /* the thread is not known yet, or wants a closer look */
+BOUGH_API int bough_check_slow_(void) BOUGH_COLD;
+BOUGH_API int bough_interrupted_slow_(void) BOUGH_COLD;
+
+/*
+ * An interruption point that does nothing else. Returns 0; -1 with ECANCELED if an interrupt is due
+ * at the thread's level. Costs a thread-local load. Adopts an unknown thread. [point] [rule 2]
+ */
+static inline int bough_check(void)
+{
+    if (__builtin_expect(*bough_word_ & (BOUGH_WORD_DUE_ | BOUGH_WORD_SLOW_), 0))
+        return bough_check_slow_();
+    return 0;
+}
+
+/* Query: 1 if an interrupt is pending for the calling thread, at any level; else 0. Not a point: it
+ * delivers nothing. [signal] [rule 2] */
+static inline int bough_interrupted(void)
+{
+    if (__builtin_expect(*bough_word_ & (BOUGH_WORD_PENDING_ | BOUGH_WORD_SLOW_), 0))
+        return bough_interrupted_slow_();
+    return 0;
+}
+
+/*
+ * Who stopped me, why and since when: the innermost record that is pending for the calling thread.
+ * Returns 0; -1 with ENOENT if there is none, EINVAL for NULL. [signal] [rules 1, 7]
+ */
+BOUGH_API int bough_reason(struct bough_record *record);
+
+/*
+ * Clear the records of `target`: NULL or bough_self() for the caller's own, a branch's by its owner.
+ * What was posted to an enclosing branch stays. Returns how many records were cleared; -1 with EPERM
+ * (not the target, nor the branch's owner), EBUSY (a final record), ESRCH, EINVAL. [rules 2, 7]
+ */
+BOUGH_API int bough_clear(bough_target target);
+
+/* ---- threads ------------------------------------------------------------------------------- */
+
+/* The calling thread. Adopts it if it is not known yet; NULL with EAGAIN if the table is full. */
+BOUGH_API bough_thread *bough_self(void);
+
+/*
+ * Make a foreign pthread interruptible, and give it a name (may be NULL). Use adopts as well: the
+ * first interruptible call does it silently. The thread is let go when it ends, or by bough_release().
+ * Returns its handle; NULL with EAGAIN if the table is full. [rule 4]
+ */
+BOUGH_API bough_thread *bough_adopt(const char *name);
+
+/* Let the calling thread go. Its handle is stale from here on. Returns 0; -1 with EPERM on a child
+ * of a branch, EBUSY with a branch or region open, ENOENT if it was not adopted. */
+BOUGH_API int bough_release(void);
+
+/* The thread with this kernel thread id, or NULL with ESRCH. For debuggers and bindings. [signal] */
+BOUGH_API bough_thread *bough_thread_of(pid_t tid);
+
+/* 0 if the thread lives, else -1 with ESRCH. [signal] */
+BOUGH_API int bough_alive(const bough_thread *thread);
+
+/* Name the calling thread, in bough and for the kernel (15 bytes there). Returns 0. [rule 41] */
+BOUGH_API int bough_set_name(const char *name);
+
+/* Copy a thread's or branch's name. Returns its length; -1 with ESRCH or EINVAL. */
+BOUGH_API int bough_get_name(bough_target target, char *buffer, size_t size);
+
+/*
+ * A descriptor that is readable while an interrupt is due for the calling thread: for threads that
+ * live in an event loop of their own. It belongs to the library, one for each thread, closed at the
+ * thread's end; do not read, write or close it. Returns it; -1 with EMFILE, ENFILE or ENOMEM.
+ * Reading the interrupt itself is bough_check()'s task. [rule 11]
+ */
+BOUGH_API int bough_event_fd(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

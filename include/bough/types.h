@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* What every part of the interface shares: handles, time, attributes. */
+#ifndef BOUGH_TYPES_H
+#define BOUGH_TYPES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if !defined(__GNUC__)
+#error "bough needs a compiler with GNU attributes: gcc or clang"
+#endif
+
+#define BOUGH_API __attribute__((visibility("default")))
+#define BOUGH_FORMAT(fmt, args) __attribute__((format(printf, fmt, args)))
+#define BOUGH_COLD __attribute__((cold))
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * Handles name one incarnation of a thread or a branch: the value is kept with a generation, so a
+ * handle whose thread has ended never reaches the next user of its slot (rule 6). They compare with
+ * ==, may be copied and forgotten freely, and own nothing.
+ */
+typedef struct bough_thread bough_thread;
+typedef struct bough_branch bough_branch;
+
+/* Where a call takes a thread or a branch alike, it takes a `const void *`: either handle. */
+typedef const void *bough_target;
+
+/* Everything: the root of the tree, whose subtree is every thread bough knows. */
+#define BOUGH_ROOT ((bough_target)bough_root())
+
+/* A point in time: nanoseconds on the library's monotonic clock, which stands still while the whole
+ * process is stopped (SIGSTOP, a debugger, a paused machine; rule 33). 0 stands for "no deadline". */
+typedef int64_t bough_time;
+
+#define BOUGH_NS(n) ((int64_t)(n))
+#define BOUGH_US(n) ((int64_t)(n) * 1000)
+#define BOUGH_MS(n) ((int64_t)(n) * 1000000)
+#define BOUGH_SEC(n) ((int64_t)((n) * 1000000000LL))
+
+/* The time now. [signal] */
+BOUGH_API bough_time bough_now(void);
+
+/* The deadline `ns` from now, at least 1. [signal] */
+static inline bough_time bough_after(int64_t ns)
+{
+    bough_time t = bough_now() + ns;
+    return t > 0 ? t : 1;
+}
+
+/* The root of the tree. [signal] */
+BOUGH_API bough_branch *bough_root(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

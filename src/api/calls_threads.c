@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Waits inside libc: joins, conditions, semaphores. core/call.h says how they are ended: by their own
+ * deadline. So each is given one, in `wait.until`, and what libc calls a timeout is then told apart:
+ *
+ *     libc says        due     it was
+ *     0, EOWNERDEAD    -       a completed effect, which wins (rule 9)
+ *     ETIMEDOUT        yes     the interrupt: ECANCELED
+ *     ETIMEDOUT        no      the deadline, if `until` still is the deadline; else a wake for an interrupt
+ *                              that was withdrawn meanwhile: wait again
+ */
+#include <bough/calls.h>
+#include <semaphore.h>
+#include <threads.h>
+#include "core/call.h"
+
+enum { AGAIN = -1 }; /* no error number */
+
+/* Whether libc's ETIMEDOUT can be the caller's own deadline's. */
+static bool was_deadline(const struct bo_libc_wait *wait, const struct timespec *deadline)
+{
+    return deadline && wait->until.tv_sec == deadline->tv_sec && wait->until.tv_nsec == deadline->tv_nsec;
+}
+
+static int verdict(const struct bo_libc_wait *wait, const struct timespec *deadline, int error, int due)
+{
+    if (error != ETIMEDOUT)
+        return error;
+    if (due)
+        return ECANCELED;
+    return was_deadline(wait, deadline) ? ETIMEDOUT : AGAIN;
+}
+
+static int thrd_result(int error)
+{
+    if (bo_error(error) == 0)
+        return thrd_success;
+    errno = error;
+    return error == ETIMEDOUT ? thrd_timedout : thrd_error;
+}
+
+/* ---- clocks ------------------------------------------------------------------------------------------ */
+
+#ifdef __GLIBC__
+
+static const struct timespec *deadline_by(clockid_t clock, const struct timespec *deadline, struct timespec *copy)
+{
+    (void)clock;
+    (void)copy;
+    return deadline;
+}
+#define sem_until(semaphore, clock, until) sem_clockwait(semaphore, clock, until)
+#define cond_until(cond, mutex, clock, until) pthread_cond_clockwait(cond, mutex, clock, until)
+
+#else
+
+/* musl has no waits by a clock: a deadline is brought to CLOCK_REALTIME, once. That is right as long as nobody
+ * sets the clock, and for conditions with the default clock. NULL: no such clock. */
+static const struct timespec *deadline_by(clockid_t clock, const struct timespec *deadline, struct timespec *copy)
+{
+    struct timespec there, here;
+    if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC)
+        return NULL;
+    if (clock == CLOCK_REALTIME || deadline->tv_nsec < 0 || deadline->tv_nsec >= 1000000000)
+        return deadline;
+    clock_gettime(clock, &there);
+    clock_gettime(CLOCK_REALTIME, &here);
+    copy->tv_sec = deadline->tv_sec - there.tv_sec + here.tv_sec;
+    copy->tv_nsec = deadline->tv_nsec - there.tv_nsec + here.tv_nsec;
+    long carry = copy->tv_nsec < 0 ? -1 : copy->tv_nsec / 1000000000;
+    copy->tv_sec += carry;
+    copy->tv_nsec -= carry * 1000000000;
+    return copy;
+}
+#define sem_until(semaphore, clock, until) ((void)(clock), sem_timedwait(semaphore, until))
+#define cond_until(cond, mutex, clock, until) ((void)(clock), pthread_cond_timedwait(cond, mutex, until))
+
+#endif
+
+/* ---- joins ------------------------------------------------------------------------------------------- */
+
+static int join(pthread_t thread, void **result)
+{
+    struct bo_libc_wait wait;
+    int error = bo_libc_begin(&wait, NULL);
+    if (error)
+        return error;
+    error = pthread_timedjoin_np(thread, result, &wait.until);
+    return verdict(&wait, NULL, error, bo_libc_end(&wait));
+}
+
+static int join_for_good(pthread_t thread, void **result)
+{
+    int error;
+    do
+        error = join(thread, result);
+    while (error == AGAIN);
+    return error;
+}
+
+int bough_pthread_join(pthread_t thread, void **result)
+{
+    return bo_error(join_for_good(thread, result));
+}
+
+int bough_thrd_join(thrd_t thread, int *result)
+{
+    void *value;
+    int error = join_for_good((pthread_t)thread, &value);
+    if (!error && result)
+        *result = (int)(intptr_t)value;
+    return thrd_result(error);
+}
+
+/* ---- conditions -------------------------------------------------------------------------------------- */
+
+/* Waking for nothing is what a condition may do: nothing has to be tried again here. */
+static int woken(const struct bo_libc_wait *wait, const struct timespec *deadline, int error, int due)
+{
+    error = verdict(wait, deadline, error, due);
+    return error == AGAIN ? 0 : error;
+}
+
+/* By the condition's own clock: a deadline that is far away, or past, is so on each. */
+static int await(pthread_cond_t *cond, pthread_mutex_t *mutex, const struct timespec *deadline)
+{
+    struct bo_libc_wait wait;
+    int error = bo_libc_begin(&wait, deadline);
+    if (error)
+        return error;
+    error = pthread_cond_timedwait(cond, mutex, &wait.until);
+    return woken(&wait, deadline, error, bo_libc_end(&wait));
+}
+
+int bough_pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
+{
+    return bo_error(await(cond, mutex, NULL));
+}
+
+int bough_pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex, const struct timespec *deadline)
+{
+    return bo_error(await(cond, mutex, deadline));
+}
+
+int bough_pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *mutex, clockid_t clock,
+                                 const struct timespec *deadline)
+{
+    struct bo_libc_wait wait;
+    struct timespec copy;
+    deadline = deadline_by(clock, deadline, &copy);
+    if (!deadline)
+        return bo_error(EINVAL);
+    int error = bo_libc_begin(&wait, deadline);
+    if (error)
+        return bo_error(error);
+    error = cond_until(cond, mutex, clock, &wait.until);
+    return bo_error(woken(&wait, deadline, error, bo_libc_end(&wait)));
+}
+
+/* C11's conditions are POSIX's in both libcs, but only their own functions may say so. */
+static int await_c11(cnd_t *cond, mtx_t *mutex, const struct timespec *deadline)
+{
+    struct bo_libc_wait wait;
+    int error = bo_libc_begin(&wait, deadline);
+    if (error)
+        return thrd_result(error);
+    int r = cnd_timedwait(cond, mutex, &wait.until);
+    int due = bo_libc_end(&wait);
+    return r == thrd_timedout ? thrd_result(woken(&wait, deadline, ETIMEDOUT, due)) : r;
+}
+
+int bough_cnd_wait(cnd_t *cond, mtx_t *mutex)
+{
+    return await_c11(cond, mutex, NULL);
+}
+
+int bough_cnd_timedwait(cnd_t *cond, mtx_t *mutex, const struct timespec *deadline)
+{
+    return await_c11(cond, mutex, deadline);
+}
+
+/* ---- semaphores -------------------------------------------------------------------------------------- */
+
+/* A wait with a deadline fails with EINTR after any handler, one without only after those that do not restart
+ * calls: what our own far deadline has brought about is tried again. */
+static bool restarts(int error, const struct timespec *deadline)
+{
+    return error == EINTR && !deadline && bo_handlers_restart();
+}
+
+static int take(sem_t *semaphore, clockid_t clock, const struct timespec *deadline)
+{
+    struct bo_libc_wait wait;
+    int error = bo_libc_begin(&wait, deadline);
+    if (error)
+        return error;
+    error = sem_until(semaphore, clock, &wait.until) == 0 ? 0 : errno;
+    int due = bo_libc_end(&wait);
+    /* A token that was posted while we left would be lost on us: it wins (rule 9). */
+    if (due && (error == ETIMEDOUT || error == EINTR))
+        return sem_trywait(semaphore) == 0 ? 0 : ECANCELED;
+    return restarts(error, deadline) ? AGAIN : verdict(&wait, deadline, error, due);
+}
+
+static int take_for_good(sem_t *semaphore, clockid_t clock, const struct timespec *deadline)
+{
+    int error;
+    do
+        error = take(semaphore, clock, deadline);
+    while (error == AGAIN);
+    return (int)bo_result(-error);
+}
+
+int bough_sem_wait(sem_t *semaphore)
+{
+    return take_for_good(semaphore, CLOCK_REALTIME, NULL);
+}
+
+int bough_sem_timedwait(sem_t *semaphore, const struct timespec *deadline)
+{
+    return take_for_good(semaphore, CLOCK_REALTIME, deadline);
+}
+
+int bough_sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *deadline)
+{
+    struct timespec copy;
+    deadline = deadline_by(clock, deadline, &copy);
+    return deadline ? take_for_good(semaphore, clock, deadline) : (int)bo_result(-EINVAL);
+}

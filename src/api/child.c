@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: MIT */
+/* Children: adding, running, how they end. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <bough/interrupt.h>
+#include "api/branch.h"
+#include "api/sync.h"
+#include "base/hook.h"
+#include "base/raw.h"
+#include "core/call.h"
+#include "core/level.h"
+#include "core/post.h"
+#include "core/report.h"
+#include "core/self.h"
+#include "core/tree.h"
+
+void bough_destroy_fd_(void *value)
+{
+    close(bough_fd_of(value));
+}
+
+void bough_destroy_heap_(void *value)
+{
+    free(value);
+}
+
+static void destroy(bough_resource r)
+{
+    if (r.destroy)
+        r.destroy(r.value);
+}
+
+/* ---- adding ------------------------------------------------------------------------------------------- */
+
+static void link_child(struct bo_family *f, struct bo_child *c)
+{
+    bo_lock(&f->lock);
+    c->link = f->last_child;
+    *f->last_child = c;
+    f->last_child = &c->next;
+    f->tally.added++;
+    f->tally.count[BOUGH_RUNNING]++;
+    bo_unlock(&f->lock);
+}
+
+/* The caller holds the family's lock. */
+static void unlink_child(struct bo_family *f, struct bo_child *c)
+{
+    *c->link = c->next;
+    if (c->next)
+        c->next->link = c->link;
+    else
+        f->last_child = c->link;
+}
+
+void bo_child_free(struct bo_child *child)
+{
+    bo_failure_free(child->failure);
+    free(child);
+}
+
+static struct bo_child *child_new(struct bo_branch *b, bough_fn *fn, bough_resource r,
+                                  const struct bough_child_options *o)
+{
+    struct bo_child *c = calloc(1, sizeof *c);
+    if (!c)
+        return errno = ENOMEM, NULL;
+    c->family = b->family;
+    c->branch = bo_branch_handle(b);
+    c->fn = fn;
+    c->resource = r;
+    c->disabled = o->disabled != 0;
+    bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&c->mask, sizeof c->mask);
+    if (o->name)
+        memcpy(c->name, o->name, strnlen(o->name, BO_NAME - 1));
+    return c;
+}
+
+/* It can be seen by posters from here on; core/post.h has the argument. */
+static void publish(struct bo_branch *b, struct bo_worker *w, struct bo_child *c)
+{
+    struct bo_thread *t = w->slot;
+    bo_add_seq(&b->live, 1);
+    bo_level_reset(t, c->disabled);
+    memcpy(t->t.name, c->name, BO_NAME);
+    t->child = c;
+    t->worker = w;
+    c->id = bo_thread_handle(t);
+    link_child(b->family, c);
+    bo_publish(t, b->t.index, c->disabled ? BO_MASKED : 0);
+    BO_HOOK(add_published);
+}
+
+/* The branch was marked meanwhile: nothing has started. */
+static void withdraw(struct bo_branch *b, struct bo_worker *w, struct bo_child *c)
+{
+    struct bo_family *f = b->family;
+    w->slot->child = NULL;
+    bo_retire(w->slot, BOUGH_POST_ENDED);
+    bo_worker_put(w);
+    bo_lock(&f->lock);
+    unlink_child(f, c);
+    f->tally.count[BOUGH_RUNNING]--;
+    f->tally.count[BOUGH_NOT_STARTED]++;
+    f->cut = true;
+    bo_unlock(&f->lock);
+    bo_child_gone(c->branch);
+}
+
+static void count_not_started(struct bo_branch *b)
+{
+    struct bo_family *f = b->family;
+    bo_lock(&f->lock);
+    f->tally.added++;
+    f->tally.count[BOUGH_NOT_STARTED]++;
+    bo_unlock(&f->lock);
+}
+
+/* Refusing is how the branch's record takes effect here: it counts as delivered (rules 27, 29). */
+static bool refused(struct bo_branch *b)
+{
+    struct bo_record *r = bo_marked(b);
+    if (!r)
+        return false;
+    bo_record_deliver(r);
+    if (bo_self)
+        bo_self->last_was_cut = 1;
+    return errno = ECANCELED, true;
+}
+
+static bool start(struct bo_branch *b, struct bo_child *c, const struct bough_child_options *o)
+{
+    struct bo_worker *w = bo_worker_get(o);
+    if (!w) {
+        count_not_started(b);
+        return false;
+    }
+    publish(b, w, c);
+    if (refused(b)) {
+        withdraw(b, w, c);
+        return errno = ECANCELED, false;
+    }
+    bo_worker_start(w, c);
+    return true;
+}
+
+static struct bo_branch *branch_to_add_to(bough_branch *branch)
+{
+    struct bo_branch *b = bo_branch_of_handle(branch);
+    struct bo_thread *t = b ? bo_self_or_adopt() : NULL;
+    if (!t)
+        return NULL;
+    if (b->t.index == BO_ROOT || !bo_below(t, &b->t, true))
+        return errno = EPERM, NULL;
+    return b;
+}
+
+bough_thread *bough_add_with(bough_branch *branch, bough_fn *fn, bough_resource resource,
+                             const struct bough_child_options *options)
+{
+    static const struct bough_child_options none;
+    const struct bough_child_options *o = options ? options : &none;
+    struct bo_branch *b = fn ? branch_to_add_to(branch) : (errno = EINVAL, NULL);
+    struct bo_child *c = NULL;
+    if (b && refused(b)) {
+        count_not_started(b);
+        b->family->cut = true;
+    } else if (b) {
+        c = child_new(b, fn, resource, o);
+    }
+    uint64_t id = 0;
+    if (c && start(b, c, o))
+        id = c->id;
+    int error = errno;
+    if (!id) {
+        free(c);
+        destroy(resource);
+        errno = error;
+    }
+    return (bough_thread *)(uintptr_t)id;
+}
+
+bough_thread *bough_add(bough_branch *branch, bough_fn *fn, bough_resource resource)
+{
+    return bough_add_with(branch, fn, resource, NULL);
+}
+
+/* ---- on the child's thread ------------------------------------------------------------------------------ */
+
+void *bough_take(void)
+{
+    struct bo_child *c = bo_self ? bo_self->child : NULL;
+    if (!c)
+        return errno = EPERM, NULL;
+    if (c->taken || !c->resource.destroy)
+        return errno = ENOENT, NULL;
+    c->taken = true;
+    return c->resource.value;
+}
+
+void bo_child_run(struct bo_child *child)
+{
+    bo_child_finish(child, child->fn(child->resource.value), false);
+}
+
+/* Failures said by bough_fail(); else what its last branch collected, if that is what it returned; else the
+ * bare number. A failure nobody has read makes even a 0 one (rule 26). */
+static struct bo_failure *failure_of(struct bo_child *c, int returned, bool left)
+{
+    struct bo_failure *f = c->failure;
+    c->failure = NULL;
+    if (f) {
+        bo_failure_attach(f, bo_ending_unread());
+        return f;
+    }
+    if (left)
+        return bo_failure_new(EPROTO, NULL, 0, NULL, "the child was left by pthread_exit() or pthread_cancel()");
+    f = returned ? bo_ending_take(returned) : bo_ending_unread();
+    if (f || !returned)
+        return f;
+    return bo_failure_new(returned, NULL, 0, NULL, "");
+}
+
+static bool was_cut(const struct bo_child *c, const struct bo_thread *t, int returned)
+{
+    return !c->failure && (returned == ECANCELED || (returned && t->last_was_cut));
+}
+
+/* Store how it ended; free it unless it is to be kept. */
+static void account(struct bo_child *c, enum bough_outcome outcome, int result, struct bo_failure *failure)
+{
+    struct bo_family *f = c->family;
+    bo_lock(&f->lock);
+    c->outcome = outcome;
+    c->result = result;
+    f->tally.count[BOUGH_RUNNING]--;
+    f->tally.count[outcome]++;
+    if (outcome == BOUGH_INTERRUPTED)
+        f->cut = true;
+    if (failure)
+        bo_family_failed(f, failure);
+    bool kept = f->collect || (failure && !f->supervisor);
+    if (!kept)
+        unlink_child(f, c);
+    bo_unlock(&f->lock);
+    if (!kept)
+        bo_child_free(c);
+}
+
+/* The first failure interrupts the siblings and wakes a blocked body (rule 25). */
+static void tell_siblings(uint64_t branch, const struct bo_failure *f)
+{
+    char reason[BOUGH_REASON_MAX + 1];
+    snprintf(reason, sizeof reason, "%s failed: %s", f->face.who, *f->face.message ? f->face.message : strerror(f->face.code));
+    struct bough_event event = {.kind = BOUGH_SIBLING, .reason = reason};
+    bo_post(branch, &event, NULL);
+}
+
+void bo_child_finish(struct bo_child *child, int returned, bool left)
+{
+    struct bo_thread *t = bo_self;
+    BO_HOOK(child_ended);
+    bool cut = !left && was_cut(child, t, returned);
+    bo_branch_unwind(t, BO_NONE);
+    bo_level_unwind(t, NULL);
+    if (!child->taken)
+        destroy(child->resource);
+    bo_mutex_owner_ended();
+    struct bo_failure *failure = cut ? NULL : failure_of(child, returned, left);
+    uint64_t branch = child->branch;
+    bool isolated = child->family->supervisor;
+    if (failure && !isolated)
+        tell_siblings(branch, failure);
+    t->child = NULL;
+    int result = failure ? failure->face.code : returned;
+    account(child, failure ? BOUGH_ERROR : cut ? BOUGH_INTERRUPTED : BOUGH_OK, result, failure);
+    bo_ending_drop();
+    bo_retire(t, BOUGH_POST_ENDED);
+}
+
+void bo_child_gone(uint64_t branch)
+{
+    struct bo_branch *b = bo_branch_at(bo_handle_index(branch));
+    if (bo_sub_seq(&b->live, 1) == 1)
+        bo_futex_wake(&b->live, 1);
+}
+
+/* ---- asking -------------------------------------------------------------------------------------------- */
+
+static struct bo_child *find(struct bo_family *f, uint64_t id)
+{
+    struct bo_child *c = f->children;
+    while (c && c->id != id)
+        c = c->next;
+    return c;
+}
+
+static bool look_up(struct bo_family *f, uint64_t id, int *outcome, int *result)
+{
+    bo_lock(&f->lock);
+    const struct bo_child *c = find(f, id);
+    if (c) {
+        *outcome = (int)c->outcome;
+        *result = c->result;
+    }
+    bo_unlock(&f->lock);
+    return c != NULL;
+}
+
+int bough_outcome(const bough_thread *child, int *result)
+{
+    uint64_t id = (uint64_t)(uintptr_t)child;
+    if (!bo_target_of(id) || bo_handle_is_branch(id))
+        return errno = EINVAL, -1;
+    const struct bo_thread *t = bo_self;
+    uint32_t index = !t ? BO_NONE : bo_load_relaxed(&t->top) ? bo_load_relaxed(&t->top) : bo_load_relaxed(&t->parent);
+    for (; index > BO_ROOT; index = bo_load_relaxed(&bo_branch_at(index)->outer)) {
+        int outcome, value;
+        if (!look_up(bo_branch_at(index)->family, id, &outcome, &value))
+            continue;
+        if (result && outcome != BOUGH_RUNNING)
+            *result = value;
+        return outcome;
+    }
+    return errno = ESRCH, -1;
+}
+
+/* A generation ends when all that the child did is over, its destructor included. */
+static long wait_for_end(struct bo_thread *t, uint32_t generation)
+{
+    const uint32_t *word = bo_generation_of(t);
+    long r = 0;
+    bo_add_seq(&t->join_waiters, 1);
+    while (r != -ECANCELED && bo_word_generation(bo_load_seq(&t->t.word)) == generation)
+        r = bo_futex_wait(word, generation, BO_FOREVER);
+    bo_sub_seq(&t->join_waiters, 1);
+    return bo_word_generation(bo_load_seq(&t->t.word)) == generation ? r : 0;
+}
+
+int bough_join(const bough_thread *child)
+{
+    uint64_t id = (uint64_t)(uintptr_t)child;
+    struct bo_target *t = bo_target_of(id);
+    if (!t || bo_handle_is_branch(id))
+        return errno = EINVAL, -1;
+    if (!bo_target_is(t, bo_handle_generation(id)))
+        return 0;
+    if (t == &bo_self->t)
+        return errno = EDEADLK, -1;
+    if (bough_check() != 0)
+        return -1;
+    return (int)bo_result(wait_for_end((struct bo_thread *)t, bo_handle_generation(id)));
+}

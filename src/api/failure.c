@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/* Failures: evidence taken where it happens (rule 30), trees of it, and printing. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <unwind.h>
+#include "api/branch.h"
+#include "core/call.h"
+#include "core/post.h"
+#include "core/self.h"
+
+/* ---- evidence ------------------------------------------------------------------------------------------- */
+
+/* Used when there is no memory for a failure: the code is what matters then. */
+enum { TRACE = (int)(sizeof((struct bo_failure *)0)->trace / sizeof(void *)) };
+
+struct unwinding {
+    struct bo_failure *failure;
+    int skip;
+};
+
+static _Unwind_Reason_Code step(struct _Unwind_Context *context, void *argument)
+{
+    struct unwinding *u = argument;
+    struct bo_failure *f = u->failure;
+    void *pc = (void *)_Unwind_GetIP(context);
+    if (u->skip-- > 0)
+        return _URC_NO_REASON;
+    if (!pc || f->face.depth == TRACE)
+        return _URC_END_OF_STACK;
+    f->trace[f->face.depth++] = pc;
+    return _URC_NO_REASON;
+}
+
+static void take_trace(struct bo_failure *f, int skip)
+{
+    struct unwinding u = {.failure = f, .skip = skip};
+    _Unwind_Backtrace(step, &u);
+}
+
+/* "connection 7 in clients" */
+static void name_who(struct bo_failure *f)
+{
+    const struct bo_thread *t = bo_self;
+    if (!t)
+        return;
+    uint32_t branch = t->child ? bo_load_relaxed(&t->parent) : bo_load_relaxed(&t->top);
+    const char *name = t->t.name[0] ? t->t.name : t->child ? "a child" : "the body";
+    snprintf(f->who, sizeof f->who, "%s%s%s", name, branch > BO_ROOT ? " in " : "",
+             branch > BO_ROOT ? bo_branch_at(branch)->t.name : "");
+}
+
+struct bo_failure *bo_failure_new(int code, const char *file, int line, const char *function, const char *message)
+{
+    size_t length = strlen(message);
+    struct bo_failure *f = calloc(1, sizeof *f + length + 1);
+    if (!f)
+        return NULL;
+    memcpy(f->message, message, length + 1);
+    name_who(f);
+    f->face = (struct bough_error){
+        .code = code, .message = f->message, .file = file, .line = line, .function = function, .who = f->who, .trace = f->trace};
+    if (file)
+        take_trace(f, 2);
+    return f;
+}
+
+/* ---- trees ---------------------------------------------------------------------------------------------- */
+
+/* Without memory for the list the other is dropped: its code was the lesser. */
+void bo_failure_attach(struct bo_failure *to, struct bo_failure *other)
+{
+    if (!other)
+        return;
+    if (to->face.count == to->room) {
+        size_t room = to->room ? 2 * to->room : 4;
+        const bough_error **more = realloc(to->attached, room * sizeof(bough_error *));
+        if (!more) {
+            bo_failure_free(other);
+            return;
+        }
+        to->attached = more;
+        to->room = room;
+    }
+    to->attached[to->face.count++] = &other->face;
+    to->face.attached = to->attached;
+}
+
+/* The face is the first member: a tree of faces is a tree of failures. */
+void bo_failure_free(struct bo_failure *f)
+{
+    if (!f)
+        return;
+    for (size_t i = 0; i < f->face.count; i++)
+        bo_failure_free((struct bo_failure *)(uintptr_t)f->attached[i]);
+    free(f->attached);
+    free(f);
+}
+
+/* The caller holds the family's lock. A supervisor that runs for ever keeps the first ones. */
+void bo_family_failed(struct bo_family *family, struct bo_failure *f)
+{
+    if (family->supervisor && family->failure_count >= BO_SUPERVISED_FAILURES) {
+        bo_failure_free(f);
+        return;
+    }
+    *family->last_failure = f;
+    family->last_failure = &f->next;
+    family->failure_count++;
+}
+
+/* ---- bough_fail() ----------------------------------------------------------------------------------------- */
+
+static int child_failed(struct bo_child *c, struct bo_failure *f)
+{
+    int code = f->face.code;
+    if (c->failure)
+        bo_failure_attach(c->failure, f);
+    else
+        c->failure = f;
+    return code;
+}
+
+static int body_failed(struct bo_branch *b, int code, struct bo_failure *f)
+{
+    struct bo_family *family = b->family;
+    char reason[BOUGH_REASON_MAX + 1];
+    snprintf(reason, sizeof reason, "%s failed: %s", b->t.name, f && *f->face.message ? f->face.message : strerror(code));
+    bo_lock(&family->lock);
+    if (f) {
+        family->body_failed = true;
+        bo_family_failed(family, f);
+    } else {
+        family->cut = true;
+    }
+    bo_unlock(&family->lock);
+    struct bough_event event = {.kind = BOUGH_SIBLING, .reason = reason};
+    bo_post(bo_branch_handle(b), &event, NULL);
+    return code;
+}
+
+static struct bo_branch *own_branch(bough_target target, int *error)
+{
+    struct bo_branch *b = bo_branch_of_handle(target);
+    if (!b)
+        *error = errno;
+    else if (!bo_self || bo_load_relaxed(&b->owner) != bo_self->t.index)
+        *error = EPERM, b = NULL;
+    return b;
+}
+
+static bool is_self(bough_target target)
+{
+    return target == BOUGH_SELF || (bo_self && (uint64_t)(uintptr_t)target == bo_thread_handle(bo_self));
+}
+
+int bough_fail_at_(bough_target target, const char *file, int line, const char *function, int code, const char *format,
+                   ...)
+{
+    char message[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    int error = EPERM;
+    struct bo_child *c = is_self(target) && bo_self ? bo_self->child : NULL;
+    struct bo_branch *b = is_self(target) ? NULL : own_branch(target, &error);
+    if (code <= 0)
+        return EINVAL;
+    if (!c && !b)
+        return error;
+    if (code == ECANCELED)
+        return b ? body_failed(b, code, NULL) : code;
+    struct bo_failure *f = bo_failure_new(code, file, line, function, message);
+    if (c)
+        return f ? child_failed(c, f) : code;
+    return body_failed(b, code, f);
+}
+
+/* ---- printing --------------------------------------------------------------------------------------------- */
+
+static void print_place(int fd, int indent, void *pc)
+{
+    Dl_info info;
+    /* A return address lies behind its call: one back is inside. */
+    if (!dladdr((char *)pc - 1, &info))
+        dprintf(fd, "%*s  at %p\n", indent, "", pc);
+    else if (info.dli_sname)
+        dprintf(fd, "%*s  at %s+0x%lx (%s)\n", indent, "", info.dli_sname,
+                (unsigned long)((char *)pc - (char *)info.dli_saddr), info.dli_fname);
+    else
+        dprintf(fd, "%*s  at %s+0x%lx\n", indent, "", info.dli_fname,
+                (unsigned long)((char *)pc - (char *)info.dli_fbase));
+}
+
+static int print(const bough_error *e, int fd, int indent)
+{
+    int n = dprintf(fd, "%*s%s: %s%s%s", indent, "", e->who && *e->who ? e->who : "failure", strerror(e->code),
+                    *e->message ? ": " : "", e->message);
+    if (n >= 0 && e->file)
+        n = dprintf(fd, " (%s, %s:%d)", e->function, e->file, e->line);
+    if (n < 0 || dprintf(fd, "\n") < 0)
+        return -1;
+    for (size_t i = 0; i < e->depth; i++)
+        print_place(fd, indent, e->trace[i]);
+    for (size_t i = 0; i < e->count; i++)
+        if (print(e->attached[i], fd, indent + 4) != 0)
+            return -1;
+    return 0;
+}
+
+int bough_error_print(const bough_error *error, int fd)
+{
+    return error ? print(error, fd, 0) : (errno = EINVAL, -1);
+}

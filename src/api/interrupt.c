@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/* <bough/interrupt.h> over the core: posts, what became of them, and the target's side. */
+#define _GNU_SOURCE
+#include <bough/interrupt.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "api/signals.h"
+#include "base/raw.h"
+#include "core/call.h"
+#include "core/level.h"
+#include "core/post.h"
+#include "core/self.h"
+#include "core/ticker.h"
+#include "core/tree.h"
+
+static uint64_t handle_of(bough_target target)
+{
+    return (uint64_t)(uintptr_t)target;
+}
+
+/* ---- posting ----------------------------------------------------------------------------------------- */
+
+bough_branch *bough_root(void)
+{
+    return (bough_branch *)(uintptr_t)bo_handle_make(BO_ROOT, 1, true);
+}
+
+int bough_interrupt(bough_target target, const char *reason)
+{
+    struct bough_event event = {.kind = BOUGH_STOP, .reason = reason};
+    return bo_post(handle_of(target), &event, NULL);
+}
+
+bough_post bough_post_event(bough_target target, const struct bough_event *event)
+{
+    bough_post post = {0, 0};
+    bo_post(handle_of(target), event, &post);
+    return post;
+}
+
+/* Each thread for itself, not what branches off it: the caller may be one of those (rule 7). */
+int bough_interrupt_all(const char *reason)
+{
+    struct bough_event event = {.kind = BOUGH_STOP, .reason = reason, .flags = BOUGH_ALONE};
+    int posted = 0;
+    uint32_t high = bo_load_seq(&bo_arena.thread_high);
+    for (uint32_t i = 1; i < high; i++) {
+        struct bo_thread *t = bo_thread_at(i);
+        uint64_t w = bo_load_seq(&t->t.word);
+        if (t != bo_self && (w & BO_LIVE) && bo_post(bo_handle_make(i, bo_word_generation(w), false), &event, NULL) == 0)
+            posted++;
+    }
+    return posted;
+}
+
+/* ---- what became of it --------------------------------------------------------------------------------- */
+
+/* A post handle: the target's handle, and serial and kind of the record in one. */
+static struct bo_record *record_of_post(bough_post post)
+{
+    int saved = errno;
+    struct bo_target *target = bo_target_of(post.record);
+    errno = saved;
+    unsigned kind = post.serial & 15;
+    return target && kind < BOUGH_KINDS ? bo_record_of(target, (enum bough_kind)kind) : NULL;
+}
+
+static enum bough_post_status status_of(const struct bo_record *r, bough_post post)
+{
+    uint64_t state = bo_load_seq(&r->state);
+    uint32_t serial = post.serial >> 4, last = bo_load_seq(&r->last);
+    if (state >> 32 == bo_handle_generation(post.record) && bo_record_serial(state) == serial)
+        switch (bo_record_status(state)) {
+        case BO_EMPTY:
+            return BOUGH_POST_GONE;
+        case BO_WRITING:
+        case BO_PENDED:
+            return BOUGH_POST_PENDING;
+        case BO_DELIVERED:
+            return BOUGH_POST_DELIVERED;
+        }
+    return last >> 4 == serial ? (enum bough_post_status)(last & 15) : BOUGH_POST_GONE;
+}
+
+enum bough_post_status bough_post_status(bough_post post)
+{
+    const struct bo_record *r = record_of_post(post);
+    return r ? status_of(r, post) : BOUGH_POST_GONE;
+}
+
+static bool over(const struct bo_record *r, bough_post post)
+{
+    return status_of(r, post) > BOUGH_POST_DELIVERED;
+}
+
+/* The futex word is the record's state: it moves on when the serial ends. */
+static long wait_for(struct bo_record *r, bough_post post, int64_t deadline)
+{
+    const uint32_t *word = (const uint32_t *)(const void *)&r->state;
+    long result = 0;
+    bo_add_seq(&r->waiters, 1);
+    while ((result == 0 || result == -EAGAIN || result == -EINTR) && !over(r, post)) {
+        uint32_t seen = (uint32_t)bo_load_seq(&r->state);
+        result = over(r, post) ? 0 : bo_futex_wait(word, seen, deadline);
+    }
+    bo_sub_seq(&r->waiters, 1);
+    return over(r, post) ? 0 : result;
+}
+
+int bough_post_wait(bough_post post, bough_time deadline)
+{
+    struct bo_record *r = record_of_post(post);
+    if (!r || over(r, post))
+        return 0;
+    if (bo_self && post.record == bo_thread_handle(bo_self))
+        return errno = EDEADLK, -1;
+    if (bough_check() != 0)
+        return -1;
+    return (int)bo_result(wait_for(r, post, deadline ? deadline : BO_FOREVER));
+}
+
+/* ---- on the target --------------------------------------------------------------------------------------- */
+
+int bough_check_slow_(void)
+{
+    struct bo_thread *t = bo_self_or_adopt();
+    if (!t || !(bo_load_seq(&t->t.word) & BO_DUE) || !bo_level_meet(t))
+        return 0;
+    return errno = ECANCELED, -1;
+}
+
+int bough_interrupted_slow_(void)
+{
+    const struct bo_thread *t = bo_self;
+    return t && bo_pending_record(t, false) != NULL;
+}
+
+int bough_reason(struct bough_record *record)
+{
+    if (!record)
+        return errno = EINVAL, -1;
+    const struct bo_record *r = bo_self ? bo_pending_record(bo_self, false) : NULL;
+    if (!r)
+        return errno = ENOENT, -1;
+    *record = (struct bough_record){
+        .kind = (enum bough_kind)r->kind,
+        .flags = bo_load_relaxed(&r->flags),
+        .count = bo_load_relaxed(&r->count),
+        .signo = r->signo,
+        .rung = bo_load_relaxed(&r->rung),
+        .value = r->value,
+        .since = r->since,
+        .source = r->source,
+        .target = (bough_target)(uintptr_t)r->target,
+    };
+    memcpy(record->reason, r->reason, sizeof record->reason);
+    return 0;
+}
+
+/* The bit first and the record then: a post that comes between sets the bit again, and finds either the record
+ * that is being cleared, and counts with it, or none, and makes a new one. */
+static int clear_records(struct bo_target *t)
+{
+    int cleared = 0;
+    bool final = false;
+    for (uint32_t due = bo_load_seq(&t->due); due; due &= due - 1) {
+        enum bough_kind kind = (enum bough_kind)__builtin_ctz(due);
+        struct bo_record *r = bo_record_of(t, kind);
+        if (bo_record_stands(r) && (bo_load_seq(&r->flags) & BOUGH_FINAL)) {
+            final = true;
+            continue;
+        }
+        bo_and_seq(&t->due, ~(1u << kind));
+        cleared += bo_record_stands(r);
+        bo_record_close(r, BOUGH_POST_CLEARED);
+    }
+    return final ? (errno = EBUSY, -1) : cleared;
+}
+
+/* A thread its own, an owner its branch's, and who stands at the root everything's. */
+static bool may_clear(const struct bo_thread *t, const struct bo_target *target, bool branch)
+{
+    if (!branch)
+        return target == &t->t;
+    uint32_t owner = bo_load_relaxed(&((const struct bo_branch *)target)->owner);
+    return owner == BO_NONE ? bo_load_relaxed(&t->parent) == BO_ROOT : owner == t->t.index;
+}
+
+int bough_clear(bough_target target)
+{
+    struct bo_thread *t = bo_self_or_adopt();
+    if (!t)
+        return -1;
+    uint64_t handle = target ? handle_of(target) : bo_thread_handle(t);
+    struct bo_target *slot = bo_target_of(handle);
+    if (!slot)
+        return -1;
+    if (!bo_target_is(slot, bo_handle_generation(handle)))
+        return errno = ESRCH, -1;
+    if (!may_clear(t, slot, bo_handle_is_branch(handle)))
+        return errno = EPERM, -1;
+    int cleared = clear_records(slot);
+    if (cleared >= 0 && slot->index == BO_ROOT && bo_handle_is_branch(handle))
+        bo_signals_handled();
+    int saved = errno;
+    bo_level_settle(t);
+    errno = saved;
+    return cleared;
+}
+
+/* ---- threads ------------------------------------------------------------------------------------------------ */
+
+bough_thread *bough_thread_of(pid_t tid)
+{
+    uint32_t high = bo_load_seq(&bo_arena.thread_high);
+    for (uint32_t i = 1; i < high; i++) {
+        const struct bo_thread *t = bo_thread_at(i);
+        if (bo_load_relaxed(&t->tid) == tid && (bo_load_seq(&t->t.word) & BO_LIVE))
+            return (bough_thread *)(uintptr_t)bo_thread_handle(t);
+    }
+    return errno = ESRCH, NULL;
+}
+
+int bough_alive(const bough_thread *thread)
+{
+    return bo_thread_of_handle(thread) ? 0 : -1;
+}
+
+int bough_get_name(bough_target target, char *buffer, size_t size)
+{
+    uint64_t handle = handle_of(target);
+    struct bo_target *t = buffer && size ? bo_target_of(handle) : NULL;
+    if (!t)
+        return errno = EINVAL, -1;
+    if (!bo_target_is(t, bo_handle_generation(handle)))
+        return errno = ESRCH, -1;
+    size_t n = strnlen(t->name, BO_NAME), copied = n < size ? n : size - 1;
+    memcpy(buffer, t->name, copied);
+    buffer[copied] = '\0';
+    return (int)n;
+}
+
+int bough_event_fd(void)
+{
+    static const uint64_t one = 1;
+    struct bo_thread *t = bo_self_or_adopt();
+    if (!t)
+        return -1;
+    if (t->event_fd >= 0)
+        return t->event_fd;
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fd < 0)
+        return -1;
+    t->event_fd = fd;
+    /* From this step on posters ring; what was due before, we ring for. */
+    if (bo_or_seq(&t->t.word, BO_EVENT) & BO_DUE)
+        bo_raw3(SYS_write, fd, (long)&one, sizeof one);
+    return fd;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* setjmp and longjmp that end regions and branches on their way (rule 19). */
+#include <bough/level.h>
+#include "api/branch.h"
+#include "core/level.h"
+#include "core/report.h"
+#include "core/self.h"
+
+void bough_jmp_mark_(struct bough_jmp *jmp)
+{
+    struct bo_thread *t = bo_self_or_adopt();
+    jmp->owner = t ? bo_thread_handle(t) : 0;
+    jmp->region = t ? t->regions : NULL;
+    jmp->branch = t ? bo_load_relaxed(&t->top) : BO_NONE;
+}
+
+/* Regions and branches nest in each other, but undoing one sort does not touch the other. */
+void bough_longjmp(struct bough_jmp *jmp, int value)
+{
+    struct bo_thread *t = bo_self;
+    if (t && jmp->owner == bo_thread_handle(t)) {
+        bo_branch_unwind(t, (uint32_t)jmp->branch);
+        bo_level_unwind(t, jmp->region);
+    } else {
+        bo_report("bough_longjmp() to a place of another thread: regions and branches stay as they are");
+    }
+    siglongjmp(jmp->buffer, value);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the synchronisation objects share.
+ *
+ * The rule that all of them keep (rules 9 and 11): a wake-up that a waiter has consumed is never lost to an
+ * interrupt. They keep it by one order of steps. A wake-up only ever reaches a thread inside
+ * bo_sync_wait(). Whatever that returns, the waiter first looks whether it can have what it waits for, and
+ * only if it can't does it leave with ECANCELED or ETIMEDOUT. So one who leaves has just seen that
+ * there is nothing to be had: what the wake-up announced is with somebody else. What is announced after
+ * that look wakes a thread that still sleeps, since this one does not any more.
+ */
+#ifndef BO_API_SYNC_H
+#define BO_API_SYNC_H
+
+#include <errno.h>
+#include <bough/interrupt.h>
+#include <bough/sync.h>
+#include "base/atomic.h"
+#include "base/futex.h"
+#include "base/hook.h"
+#include "core/call.h"
+
+/* The public structs are plain, for C++'s sake. */
+static inline _Atomic uint32_t *bo_word32(const uint32_t *word)
+{
+    return (_Atomic uint32_t *)(uintptr_t)word;
+}
+
+/* One interruptible wait on a word. Returns 0 if the caller is to look again, or what it has to fail with
+ * if it finds nothing then: -ECANCELED, -ETIMEDOUT. `deadline` as in the interface. */
+static inline long bo_sync_wait(const void *word, uint32_t expected, bough_time deadline)
+{
+    int64_t until = deadline == 0 ? BO_FOREVER : deadline > 0 ? deadline : 1;
+    long r = bo_futex_wait(word, expected, until);
+    if (r == 0)
+        BO_HOOK(futex_woken);
+    return r == -EAGAIN || r == -EINTR ? 0 : r;
+}
+
+/* At a thread's end: what it still holds becomes owner-dead, and somebody who waits gets it (EOWNERDEAD). */
+void bo_mutex_owner_ended(void);
+
+/* Lock again, uninterruptibly: 0 or EOWNERDEAD. */
+int bo_mutex_relock(bough_mutex *mutex);
+bool bo_mutex_is_mine(const bough_mutex *mutex);
+
+#endif

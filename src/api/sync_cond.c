@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Condition: a line of tickets (sync_line.h) and a lock for it.
+ *
+ * A waiter joins the line before it unlocks the mutex, so that a notification made under the mutex after
+ * that finds it. notify() calls the first in line and nobody else: the call reaches a waiter that returns 0
+ * by it, or there was nobody in line. A waiter that is cut has left the line, under its lock, before it
+ * returns, so a notification it could have consumed has gone, or goes, to the next.
+ *
+ * A sequence number in place of the tickets would be smaller and is what it began as; but there a waiter that is
+ * cut after a notification can't tell whether the kernel's wake-up was spent on it, and those that come later
+ * can consume what was meant for those before.
+ */
+#include "api/sync_line.h"
+
+static struct bo_lock *lock_of(bough_cond *cond)
+{
+    return (struct bo_lock *)(void *)&cond->lock;
+}
+
+int bough_cond_await(bough_cond *cond, bough_mutex *mutex, bough_time deadline)
+{
+    if (!bo_mutex_is_mine(mutex))
+        return (int)bo_result(-EPERM);
+    if (bough_check() != 0)
+        return -1;
+    struct bough_waiter_ me = {0};
+    bo_lock(lock_of(cond));
+    bo_line_join(&cond->line, &me);
+    bo_unlock(lock_of(cond));
+    bough_mutex_unlock(mutex);
+    long r = bo_line_wait(&cond->line, &me, lock_of(cond), deadline);
+    int error = bo_mutex_relock(mutex);
+    return (int)bo_result(error ? -error : r);
+}
+
+int bough_cond_notify(bough_cond *cond)
+{
+    bo_lock(lock_of(cond));
+    const void *word = bo_line_first(&cond->line) ? bo_line_call(&cond->line, 0) : NULL;
+    bo_unlock(lock_of(cond));
+    bo_line_wake(word);
+    return 0;
+}
+
+int bough_cond_notify_all(bough_cond *cond)
+{
+    bo_lock(lock_of(cond));
+    while (bo_line_first(&cond->line))
+        bo_line_wake(bo_line_call(&cond->line, 0));
+    bo_unlock(lock_of(cond));
+    return 0;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* The fallback without a window: test, then call. A signal between the two is lost, so the wake is
+ * repeated until the thread has left the call (core/ticker.c); and without SA_RESTART each one ends it. */
+#include "arch/window.h"
+#include <errno.h>
+#include "base/raw.h"
+
+long bo_window(const _Atomic uint64_t *word, long nr, long a, long b, long c, long d, long e, long f)
+{
+    if (atomic_load_explicit(word, memory_order_seq_cst) & BO_ARCH_DUE)
+        return -ECANCELED;
+    return bo_raw6(nr, a, b, c, d, e, f);
+}
+
+enum bo_where bo_arch_where(const void *context)
+{
+    (void)context;
+    return BO_ELSEWHERE;
+}
+
+void bo_arch_cancel(void *context)
+{
+    (void)context;
+}
+
+/* No register of the context is known here: the handler's own frame is close enough, since it lies below
+ * whatever it interrupted, unless it runs on an alternate stack. */
+uintptr_t bo_arch_sp(const void *context)
+{
+    return (uintptr_t)context;
+}
+
+int bo_arch_handler_between(uintptr_t low, uintptr_t high, uintptr_t restorer)
+{
+    (void)low;
+    (void)high;
+    (void)restorer;
+    return -1;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The system call window: the one place where "is an interrupt due?" and "block" are a single step.
+ *
+ * Contract, the same on each machine:
+ *
+ *     long bo_window(const word, nr, a, b, c, d, e, f)
+ *     {
+ *     begin:  if (low half of *word & BO_DUE) goto cancel;     // a load and a branch, no call
+ *             result = system call nr(a .. f);                 // one instruction, the last before `end`
+ *     end:    return result;                                   // raw: -errno on failure
+ *     cancel: return -ECANCELED;
+ *     }
+ *
+ * Why this has no race (rule 8). A poster makes the word due first and then sends the wake signal. If the
+ * signal's handler finds the program counter in [begin, end), the call has not happened, or the
+ * kernel has put the counter back onto the instruction to restart it, which it does only if the call
+ * had no effect: the handler moves the counter to `cancel`. If it finds the counter at `end`, the call
+ * is over and its result counts (rule 9). A signal that comes before `begin` is seen by the test.
+ *
+ * Precondition: the calling thread's word says BO_IN. Registers and memory as for any function call.
+ *
+ * A machine without such a routine sets BO_ARCH_WINDOW to 0 (generic/): there the wake signal interrupts
+ * without SA_RESTART and is repeated with backoff until the thread has left the call.
+ */
+#ifndef BO_ARCH_WINDOW_H
+#define BO_ARCH_WINDOW_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* Bit 0 of the word, the only one the window knows; core/word.h agrees by a static assertion. */
+#define BO_ARCH_DUE 1
+
+long bo_window(const _Atomic uint64_t *word, long nr, long a, long b, long c, long d, long e, long f);
+
+/* What the handler of a signal needs to know about the code it interrupted. */
+enum bo_where {
+    BO_ELSEWHERE, /* not in the window */
+    BO_BEFORE,    /* in [begin, end): nothing has happened */
+    BO_AFTER      /* at end: the call is over, its result is in its register */
+};
+
+/* `context` is the ucontext_t of a signal handler. */
+enum bo_where bo_arch_where(const void *context);
+/* From BO_BEFORE: makes bo_window() return -ECANCELED. */
+void bo_arch_cancel(void *context);
+/* The interrupted stack pointer. */
+uintptr_t bo_arch_sp(const void *context);
+/* Whether a signal handler's frame lies on the stack in [low, high): 1 yes, 0 no, -1 can't tell here.
+ * `restorer` is libc's signal return routine, which lies in each frame where the machine has one. */
+int bo_arch_handler_between(uintptr_t low, uintptr_t high, uintptr_t restorer);
+
+#if BO_ARCH_GENERIC
+#define BO_ARCH_WINDOW 0
+#else
+#define BO_ARCH_WINDOW 1
+#endif
+
+#endif

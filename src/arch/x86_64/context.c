@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "arch/window.h"
+#include <ucontext.h>
+
+extern const char bo_window_begin[], bo_window_end[], bo_window_cancel[];
+
+enum bo_where bo_arch_where(const void *context)
+{
+    const ucontext_t *uc = context;
+    const char *pc = (const char *)uc->uc_mcontext.gregs[REG_RIP];
+    if (pc >= bo_window_begin && pc < bo_window_end)
+        return BO_BEFORE;
+    return pc == bo_window_end ? BO_AFTER : BO_ELSEWHERE;
+}
+
+void bo_arch_cancel(void *context)
+{
+    ucontext_t *uc = context;
+    uc->uc_mcontext.gregs[REG_RIP] = (greg_t)bo_window_cancel;
+}
+
+uintptr_t bo_arch_sp(const void *context)
+{
+    const ucontext_t *uc = context;
+    return (uintptr_t)uc->uc_mcontext.gregs[REG_RSP];
+}
+
+/*
+ * A handler's frame begins with the address of libc's restorer, then comes the ucontext of what it
+ * interrupted. A stale copy of that address in a dead variable is told apart by the context behind it,
+ * whose stack pointer lies above the frame, and whose code segment is the user's.
+ */
+__attribute__((no_sanitize("address"))) int bo_arch_handler_between(uintptr_t low, uintptr_t high, uintptr_t restorer)
+{
+    for (uintptr_t at = (low + 7) & ~(uintptr_t)7; at + sizeof(uintptr_t) <= high; at += sizeof(uintptr_t)) {
+        if (*(const uintptr_t *)at != restorer)
+            continue;
+        const ucontext_t *uc = (const ucontext_t *)(at + sizeof(uintptr_t));
+        if ((uintptr_t)uc->uc_mcontext.gregs[REG_RSP] > at && (uc->uc_mcontext.gregs[REG_CSGSFS] & 0xffff) == 0x33)
+            return 1;
+    }
+    return 0;
+}

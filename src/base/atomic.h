@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* Atomics with their memory order in their names. Where an order other than the one a reader would
+ * expect is used, the caller says what it pairs with. */
+#ifndef BO_BASE_ATOMIC_H
+#define BO_BASE_ATOMIC_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define bo_load_relaxed(p) atomic_load_explicit((p), memory_order_relaxed)
+#define bo_load_acquire(p) atomic_load_explicit((p), memory_order_acquire)
+#define bo_load_seq(p) atomic_load_explicit((p), memory_order_seq_cst)
+#define bo_store_relaxed(p, v) atomic_store_explicit((p), (v), memory_order_relaxed)
+#define bo_store_release(p, v) atomic_store_explicit((p), (v), memory_order_release)
+#define bo_store_seq(p, v) atomic_store_explicit((p), (v), memory_order_seq_cst)
+#define bo_swap_seq(p, v) atomic_exchange_explicit((p), (v), memory_order_seq_cst)
+#define bo_swap_acq_rel(p, v) atomic_exchange_explicit((p), (v), memory_order_acq_rel)
+#define bo_add_relaxed(p, v) atomic_fetch_add_explicit((p), (v), memory_order_relaxed)
+#define bo_add_seq(p, v) atomic_fetch_add_explicit((p), (v), memory_order_seq_cst)
+#define bo_sub_release(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_release)
+#define bo_sub_seq(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_seq_cst)
+#define bo_or_seq(p, v) atomic_fetch_or_explicit((p), (v), memory_order_seq_cst)
+#define bo_and_seq(p, v) atomic_fetch_and_explicit((p), (v), memory_order_seq_cst)
+#define bo_cas_seq(p, expected, desired) \
+    atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_seq_cst, memory_order_seq_cst)
+#define bo_cas_acquire(p, expected, desired) \
+    atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_acquire, memory_order_relaxed)
+/* Between code and a signal handler on top of it, on one thread. */
+#define bo_signal_fence() atomic_signal_fence(memory_order_seq_cst)
+
+#define bo_likely(x) __builtin_expect(!!(x), 1)
+#define bo_unlikely(x) __builtin_expect(!!(x), 0)
+#define BO_COLD __attribute__((cold, noinline))
+#define BO_TLS __thread __attribute__((tls_model("initial-exec")))
+
+#endif

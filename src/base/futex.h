@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* Futex words of one process, uninterruptibly: for the library's own waits. The interruptible wait is
+ * bo_futex_wait() of core/call.h. Waking is async-signal-safe. */
+#ifndef BO_BASE_FUTEX_H
+#define BO_BASE_FUTEX_H
+
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "base/atomic.h"
+#include "base/raw.h"
+
+/* Sleep while *word == expected, at most until `deadline` (CLOCK_MONOTONIC; BO_FOREVER for none).
+ * Comes back for any reason: the caller looks again. */
+void bo_futex_sleep(const void *word, uint32_t expected, int64_t deadline);
+
+static inline void bo_futex_wake(const void *word, int count)
+{
+    bo_raw3(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, count);
+}
+
+/* ---- a small lock, for ordinary code only: what a signal handler may run takes none ---------- */
+
+struct bo_lock {
+    _Atomic uint32_t state; /* 0 free, 1 held, 2 held and somebody sleeps */
+};
+
+void bo_lock_slow(struct bo_lock *lock);
+
+static inline void bo_lock(struct bo_lock *lock)
+{
+    uint32_t free_state = 0;
+    if (bo_unlikely(!bo_cas_acquire(&lock->state, &free_state, 1)))
+        bo_lock_slow(lock);
+}
+
+static inline void bo_unlock(struct bo_lock *lock)
+{
+    if (bo_unlikely(bo_swap_acq_rel(&lock->state, 0) == 2))
+        bo_futex_wake(&lock->state, 1);
+}
+
+#endif

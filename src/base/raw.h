@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* System calls that leave errno alone and are no cancellation point: the raw result, or -errno. */
+#ifndef BO_BASE_RAW_H
+#define BO_BASE_RAW_H
+
+long bo_raw6(long nr, long a, long b, long c, long d, long e, long f);
+
+#define bo_raw0(nr) bo_raw6((nr), 0, 0, 0, 0, 0, 0)
+#define bo_raw1(nr, a) bo_raw6((nr), (a), 0, 0, 0, 0, 0)
+#define bo_raw2(nr, a, b) bo_raw6((nr), (a), (b), 0, 0, 0, 0)
+#define bo_raw3(nr, a, b, c) bo_raw6((nr), (a), (b), (c), 0, 0, 0)
+#define bo_raw4(nr, a, b, c, d) bo_raw6((nr), (a), (b), (c), (d), 0, 0)
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The arena: every thread, branch and record bough knows, in one mapping.
+ *
+ * Slots are type-stable: once a thread's slot, always a thread's slot, so that a poster with a stale handle
+ * reads valid memory and finds another generation. They refer to each other by index, not by pointer, so
+ * that the same mapping can be read from outside the process. A slot's life:
+ *
+ *     FREE --bo_thread_new/bo_branch_new--> its owner's --publish: LIVE--> seen by posters
+ *       ^                                                                     |
+ *       +---- owner: not LIVE, generation + 1; waits for pins and wakes ------+
+ *
+ * A handle is index and generation in one value: bit 63 tells a branch from a thread.
+ */
+#ifndef BO_CORE_ARENA_H
+#define BO_CORE_ARENA_H
+
+#include <bough/level.h>
+#include <sys/types.h>
+#include "base/clock.h"
+#include "core/record.h"
+#include "core/word.h"
+
+enum {
+    BO_THREADS = 1 << 15,
+    BO_BRANCHES = 1 << 15,
+    BO_NONE = 0,      /* index 0 is nobody: a thread's "no thread" */
+    BO_ROOT = 1,      /* the branch around everything */
+    BO_NAME = 32,
+    BO_REGIONS = 8,   /* regions kept for the tree, the outermost ones */
+    BO_KIND_COUNT = (int)BOUGH_KINDS
+};
+
+/* Anything that can be posted to: what thread and branch slots begin with. */
+struct bo_target {
+    bo_word word;               /* core/word.h. Of a branch: generation and LIVE only */
+    _Atomic uint32_t due;       /* bit k: a record of kind k stands against this target */
+    _Atomic uint32_t pins;      /* posters that are writing a record here: the slot waits for them */
+    _Atomic uint32_t work_next; /* link and membership of the ticker's work list, see ticker.c */
+    _Atomic uint32_t work_here;
+    _Atomic uint32_t spread;    /* a signal handler marked it: the ticker wakes what is below */
+    uint32_t free_next;
+    uint32_t index;
+    _Atomic int64_t tick_at;    /* when the ticker looks; its own */
+    char name[BO_NAME];         /* written by the owner only, always terminated */
+};
+
+/*
+ * A thread's slot. It belongs to an OS thread from its adoption or start to its end; each child that a
+ * worker runs is another generation.
+ *
+ *   parent      the branch it is a child of; BO_ROOT for main and adopted threads
+ *   top         the innermost branch it has open; BO_NONE
+ *   shield_seq  in a cleanup region: records up to this number do not disturb (rule 20), until shield_until
+ *   met_seq     the highest record that a point of this thread has failed for
+ *   crit_*      the outermost critical section: since when, with which budget; see level.c for the clock
+ */
+struct bo_thread {
+    struct bo_target t;
+    _Atomic pid_t tid;
+    _Atomic uint32_t parent;
+    _Atomic uint32_t top;
+    int event_fd;
+    _Atomic uint32_t asks;      /* wake signals sent since the thread last left a call */
+    _Atomic int64_t asked_at;   /* when the last one was sent, or an asynchronous region became due */
+    _Atomic uint32_t told;      /* that it does not answer */
+    uint32_t held;              /* the wake signal is blocked by ourselves, to come back later */
+    _Atomic uint32_t blocks_wake; /* it was once seen blocking the wake signal: take the second road at once */
+
+    _Atomic uint64_t met_seq;
+    _Atomic int64_t met_at;
+    _Atomic uint64_t shield_seq;
+    _Atomic int64_t shield_until;
+
+    _Atomic uint32_t level_serial; /* odd while the owner changes the level: a seqlock for the ticker */
+    _Atomic int64_t crit_entry;
+    _Atomic int64_t crit_budget;
+    _Atomic int64_t pause_used;
+    _Atomic int64_t pause_min;
+    _Atomic uint64_t pause_seq;
+    uint32_t disabled;             /* started at level disabled */
+    uint32_t crit_depth, allow_depth, async_depth, clean_depth;
+    struct bough_region *regions;
+    uintptr_t stack_low, stack_high;
+    _Atomic uint32_t depth;
+    struct {
+        struct bough_region *at; /* its place on the owner's stack: a plain longjmp is found out by it */
+        const char *file;
+        int line, kind;
+    } region[BO_REGIONS];
+    _Atomic uint32_t join_waiters; /* who waits for this generation to end, on its futex word */
+    struct bo_libc_wait *libc_wait;
+    struct bough_async *async;
+    struct bo_worker *worker;      /* of a child; NULL for main and adopted threads */
+    struct bo_child *child;        /* what it runs now */
+    uint32_t renamed;              /* the kernel knows it by a name that a reused thread must shed */
+    uint32_t last_was_cut;         /* the last failing call was cut (rule 28) */
+} __attribute__((aligned(64)));
+
+/*
+ * A branch's slot. `outer` is the branch around it: the one its owner opened before, or the one its owner
+ * is a child of. Whoever is inside lives no longer than it: an ancestor of a live thread is live.
+ *
+ *   shield_seq, shield_until   it was opened in a cleanup region: what is around it is muffled (rule 20)
+ *   live       children that run; the futex word that the end waits on
+ */
+struct bo_branch {
+    struct bo_target t;
+    _Atomic uint32_t owner; /* thread index; BO_NONE for the root */
+    _Atomic uint32_t outer;
+    uint32_t depth;
+    _Atomic uint32_t live;
+    _Atomic uint32_t waiters;
+    _Atomic int64_t deadline;
+    uint64_t shield_seq;
+    int64_t shield_until;
+    const char *file;
+    int line;
+    struct bo_family *family; /* what only this process needs: children, failures. api/branch.c */
+} __attribute__((aligned(64)));
+
+struct bo_arena {
+    char magic[16];
+    uint32_t version, thread_size, branch_size, record_size;
+    uint32_t threads, branches;
+    _Atomic uint32_t thread_high, branch_high; /* slots ever used: a scan ends here */
+    _Atomic uint64_t thread_free, branch_free; /* stacks: count of changes and index, against ABA */
+    _Atomic uint64_t seq;                      /* numbers records; the ticker dates nothing, posters do */
+    struct bo_thread *thread;
+    struct bo_branch *branch;
+    struct bo_record *record;
+};
+
+extern struct bo_arena bo_arena;
+
+/* Maps the arena and makes the root; once, before anything else. 0 or -1 with ENOMEM. */
+int bo_arena_init(void);
+/* A free slot, its generation not LIVE yet; NULL with EAGAIN if the table is full. Lock-free, so that a
+ * call in a signal handler can adopt. */
+struct bo_thread *bo_thread_new(void);
+struct bo_branch *bo_branch_new(void);
+void bo_thread_free(struct bo_thread *t);
+void bo_branch_free(struct bo_branch *b);
+/* After fork: in the child all slots but the caller's end. */
+void bo_arena_after_fork(struct bo_thread *self);
+
+static inline struct bo_thread *bo_thread_at(uint32_t index)
+{
+    return &bo_arena.thread[index];
+}
+
+static inline struct bo_branch *bo_branch_at(uint32_t index)
+{
+    return &bo_arena.branch[index];
+}
+
+/* The half of a thread's word that changes when its generation ends: a futex word. */
+static inline const uint32_t *bo_generation_of(const struct bo_thread *t)
+{
+    const uint32_t *half = (const uint32_t *)(const void *)&t->t.word;
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? half + 1 : half;
+}
+
+/* ---- handles ---------------------------------------------------------------------------------- */
+
+#define BO_HANDLE_BRANCH ((uint64_t)1 << 63)
+#define BO_HANDLE_TAG ((uint64_t)0x2b << 56) /* tells a handle from a stray pointer */
+#define BO_HANDLE_TAG_MASK ((uint64_t)0x7f << 56)
+#define BO_GENERATION_MASK 0xffffffffu
+
+static inline uint64_t bo_handle_make(uint32_t index, uint32_t generation, bool branch)
+{
+    return (branch ? BO_HANDLE_BRANCH : 0) | BO_HANDLE_TAG | (uint64_t)index << 32 | generation;
+}
+
+static inline uint32_t bo_handle_index(uint64_t h) { return (uint32_t)(h >> 32) & 0xffffff; }
+static inline uint32_t bo_handle_generation(uint64_t h) { return (uint32_t)h; }
+static inline bool bo_handle_is_branch(uint64_t h) { return (h & BO_HANDLE_BRANCH) != 0; }
+
+uint64_t bo_thread_handle(const struct bo_thread *t);
+uint64_t bo_branch_handle(const struct bo_branch *b);
+
+/* The slot of a handle, alive or not, or NULL with errno EINVAL if it is none (any NULL included). */
+struct bo_target *bo_target_of(uint64_t handle);
+/* The same, of one sort, alive: NULL with EINVAL or ESRCH. */
+struct bo_thread *bo_thread_of_handle(const void *handle);
+struct bo_branch *bo_branch_of_handle(const void *handle);
+
+static inline bool bo_target_is(const struct bo_target *t, uint32_t generation)
+{
+    uint64_t w = bo_load_seq(&t->word);
+    return bo_word_generation(w) == generation && (w & BO_LIVE);
+}
+
+#endif

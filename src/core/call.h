@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One blocking call, interruptibly. Everything that blocks on behalf of a user goes through one of the
+ * two forms below.
+ *
+ * 1. bo_call(): one system call through the window (arch/window.h). Check and block are one step.
+ *
+ * 2. bo_libc_begin() .. bo_libc_end(): around a call into libc that waits inside (sem_wait,
+ *    pthread_cond_wait, pthread_join). The program counter says nothing there, so the wake is a signal
+ *    that is repeated with backoff until the thread has left, and the call must end by a timeout: it is
+ *    given `wait->until`, far in the future, which the signal's handler sets to the past. A kernel
+ *    that reads that memory after the signal sees an expired time; one that waits already returns EINTR.
+ *    The caller then looks whether it got what it waited for (a completed effect wins, rule 9).
+ *
+ * Both are [point]s, adopt an unknown thread, and are reentrant: a signal handler on top of a blocked
+ * call may make calls of its own.
+ */
+#ifndef BO_CORE_CALL_H
+#define BO_CORE_CALL_H
+
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include "base/atomic.h"
+#include "base/clock.h"
+
+/* The raw result, or -errno; -ECANCELED: it was cut and nothing happened; -EINTR: a handler of the
+ * program ran, as the kernel says it. */
+long bo_call(long nr, long a, long b, long c, long d, long e, long f);
+
+#define BO_CALL_(nr, a, b, c, d, e, f, ...) \
+    bo_call((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+/* bo_call with as many arguments as the call has. */
+#define BO_CALL(...) BO_CALL_(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
+
+/* errno's convention from the raw one. Also notes for rule 28 whether the last failure was a cut. */
+long bo_result(long raw);
+
+/* The same note for calls that return an error number (pthread_*); returns it. */
+int bo_error(int error);
+
+struct bo_libc_wait {
+    struct timespec until; /* hand this very object to libc, as an absolute time */
+    struct bo_libc_wait *outer;
+    uint64_t below; /* the word before: what a handler of the program runs on top of */
+    bool in;
+};
+
+/* Returns 0, or ECANCELED if an interrupt is due already (then there is no bo_libc_end).
+ * `until` is set to `*deadline`, or far away for NULL. */
+int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline);
+/* Returns 1 if an interrupt is due, and so the timeout that libc tells of may be ours; else 0. */
+int bo_libc_end(struct bo_libc_wait *wait);
+
+/* The interruptible futex wait, raw: 0, -EAGAIN, -ETIMEDOUT, -EINTR, -ECANCELED. `deadline` is on
+ * bough_now()'s clock, BO_FOREVER for none. A wake-up that has come is returned, never lost: the caller
+ * tries to take what it waits for before it looks at the interrupt again. */
+long bo_futex_wait(const void *word, uint32_t expected, int64_t deadline);
+
+/* Removes the wake signal from a mask that is handed to the kernel for the time of a call (rule 13).
+ * Returns `copy`, or NULL for NULL. */
+const sigset_t *bo_open_mask(const sigset_t *mask, sigset_t *copy);
+
+/* Whether every handler of the program restarts calls: then an EINTR that only a timeout brought about is
+ * tried again, as the untimed call would have. */
+bool bo_handlers_restart(void);
+
+#endif

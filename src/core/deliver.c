@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "core/deliver.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+#include "arch/action.h"
+#include "base/raw.h"
+#include "core/call.h"
+#include "core/level.h"
+#include "core/report.h"
+#include "core/self.h"
+
+enum { SECOND_ROAD = 32, COOKIE = 0x626f7567 };
+
+static int wake_signal;
+static struct sigaction before;         /* who had the wake signal before */
+static struct bo_kernel_action before_second;
+static uintptr_t restorer;
+static _Atomic uint32_t second_road_open;
+
+int bo_wake_signal(void)
+{
+    return wake_signal;
+}
+
+static uint64_t bit(int signo)
+{
+    return (uint64_t)1 << (signo - 1);
+}
+
+/* ---- the handler ----------------------------------------------------------------------------------- */
+
+static void answered(struct bo_thread *t)
+{
+    bo_and_seq(&t->t.word, ~(uint64_t)BO_SENT);
+}
+
+/*
+ * A handler of the program runs on top of a blocked call of ours (or the thread is just entering or leaving
+ * it): what the signal is for lies below. Block it in the code that was interrupted and send it again: it
+ * comes when that handler returns, or when the call's exit lets it in (rule 5). SENT stays.
+ */
+static void come_back(struct bo_thread *t, ucontext_t *uc)
+{
+    sigaddset(&uc->uc_sigmask, wake_signal);
+    t->held = 1;
+    bo_raw3(SYS_tgkill, bo_load_relaxed(&bo_pid), bo_load_relaxed(&t->tid), wake_signal);
+}
+
+static void in_call(struct bo_thread *t, uint64_t w, ucontext_t *uc)
+{
+    switch (bo_arch_where(uc)) {
+    case BO_BEFORE:
+        if (w & BO_DUE)
+            bo_arch_cancel(uc);
+        answered(t);
+        return;
+    case BO_AFTER:
+        answered(t);
+        return;
+    case BO_ELSEWHERE:
+        if (!(w & BO_REPEAT)) {
+            come_back(t, uc);
+            return;
+        }
+        /* Inside libc: end its wait by its own timeout; the ticker asks again if that was too early. */
+        for (struct bo_libc_wait *wait = t->libc_wait; wait; wait = wait->outer)
+            wait->until = (struct timespec){0, 0};
+        answered(t);
+        return;
+    }
+}
+
+static void wake_arrived(struct bo_thread *t, ucontext_t *uc)
+{
+    t->held = 0;
+    uint64_t w = bo_load_seq(&t->t.word);
+    if (w & BO_IN) {
+        in_call(t, w, uc);
+        return;
+    }
+    answered(t);
+    if ((w & BO_ASYNC) && (w & BO_DUE))
+        bo_async_cut(t, uc); /* does not return if it may leave the region here */
+}
+
+static void hand_on(int signo, siginfo_t *info, void *context)
+{
+    if (before.sa_flags & SA_SIGINFO)
+        before.sa_sigaction(signo, info, context);
+    else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN)
+        before.sa_handler(signo);
+}
+
+__attribute__((no_sanitize("thread"))) static void handle(int signo, siginfo_t *info, void *context)
+{
+    int saved = errno;
+    struct bo_thread *t = bo_self;
+    bool ours = info->si_code == SI_TKILL && info->si_pid == bo_load_relaxed(&bo_pid);
+    if (ours && t && (bo_load_seq(&t->t.word) & BO_SENT))
+        wake_arrived(t, context);
+    else
+        hand_on(signo, info, context);
+    errno = saved;
+}
+
+/* The second road: the same cut, but the answer is given when the exit lets the first signal in. */
+__attribute__((no_sanitize("thread"))) static void handle_second(int signo, siginfo_t *info, void *context)
+{
+    struct bo_thread *t = bo_self;
+    if (info->si_code != SI_QUEUE || info->si_value.sival_int != COOKIE) {
+        if (bo_action_catches(&before_second))
+            before_second.handler(signo, info, context);
+        return;
+    }
+    int saved = errno;
+    uint64_t w = t ? bo_load_seq(&t->t.word) : 0;
+    if ((w & BO_IN) && (w & BO_DUE) && bo_arch_where(context) == BO_BEFORE)
+        bo_arch_cancel(context);
+    for (struct bo_libc_wait *wait = t ? t->libc_wait : NULL; wait; wait = wait->outer)
+        wait->until = (struct timespec){0, 0};
+    errno = saved;
+}
+
+/* ---- sending --------------------------------------------------------------------------------------- */
+
+static void send_second(struct bo_thread *t)
+{
+    siginfo_t info;
+    memset(&info, 0, sizeof info);
+    info.si_signo = SECOND_ROAD;
+    info.si_code = SI_QUEUE;
+    info.si_value.sival_int = COOKIE;
+    bo_raw4(SYS_rt_tgsigqueueinfo, bo_load_relaxed(&bo_pid), bo_load_relaxed(&t->tid), SECOND_ROAD, (long)&info);
+}
+
+void bo_deliver_send(struct bo_thread *t)
+{
+    bo_raw3(SYS_tgkill, bo_load_relaxed(&bo_pid), bo_load_relaxed(&t->tid), wake_signal);
+    if (bo_unlikely(bo_load_relaxed(&t->blocks_wake)) && bo_load_relaxed(&second_road_open))
+        send_second(t);
+}
+
+void bo_deliver_again(struct bo_thread *t)
+{
+    uint64_t mask = bit(wake_signal);
+    bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, 0, sizeof mask);
+    t->held = 1;
+    uint64_t w = bo_or_seq(&t->t.word, BO_SENT);
+    if (!(w & BO_SENT))
+        bo_raw3(SYS_tgkill, bo_load_relaxed(&bo_pid), bo_load_relaxed(&t->tid), wake_signal);
+}
+
+int bo_deliver_open(void)
+{
+    uint64_t mask = bit(wake_signal), old = 0;
+    bo_raw4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&mask, (long)&old, sizeof mask);
+    return (old & mask) != 0;
+}
+
+/* The poster may still be between its step on the word and its signal: wait until the handler has answered.
+ * It is one system call away; if it was preempted there, give it the processor. */
+void bo_deliver_settle(struct bo_thread *t)
+{
+    static const struct timespec moment = {0, 50000};
+    uint64_t mask = bit(wake_signal), old = 0;
+    bool held = t->held;
+    bo_raw4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&mask, (long)&old, sizeof mask);
+    for (int tries = 0; bo_load_seq(&t->t.word) & BO_SENT; tries++)
+        if (tries < 64)
+            bo_raw0(SYS_sched_yield);
+        else
+            bo_raw2(SYS_nanosleep, (long)&moment, 0);
+    /* A program that blocks the signal itself finds it blocked again; come_back()'s block ends here. */
+    if (!(old & mask) || held)
+        return;
+    bo_store_relaxed(&t->blocks_wake, 1);
+    bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, 0, sizeof mask);
+}
+
+/* ---- installing ------------------------------------------------------------------------------------ */
+
+static int choose_signal(void)
+{
+    const char *name = getenv("BOUGH_SIGNAL");
+    if (!name || !*name)
+        return SIGURG;
+    char *end;
+    long n = strtol(name, &end, 10);
+    return *end == '\0' && n > 0 && n < NSIG && n != SIGKILL && n != SIGSTOP ? (int)n : -1;
+}
+
+static long kernel_sigaction(int signo, const struct bo_kernel_action *new, struct bo_kernel_action *old)
+{
+    return bo_raw4(SYS_rt_sigaction, signo, (long)new, (long)old, 8);
+}
+
+/* First by libc, whose restorer the kernel then tells us; then as we want it. */
+static int install(void)
+{
+    struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    sigfillset(&action.sa_mask);
+    if (sigaction(wake_signal, &action, &before) != 0)
+        return -1;
+    struct bo_kernel_action ours;
+    kernel_sigaction(wake_signal, NULL, &ours);
+    restorer = bo_action_restorer(&ours);
+    ours.handler = handle;
+    ours.flags |= SA_SIGINFO | SA_ONSTACK | (BO_ARCH_WINDOW ? SA_RESTART : 0);
+    ours.mask = ~(uint64_t)0;
+    kernel_sigaction(wake_signal, &ours, NULL);
+    return 0;
+}
+
+int bo_deliver_init(void)
+{
+    wake_signal = choose_signal();
+    if (wake_signal < 0) {
+        wake_signal = SIGURG;
+        bo_report("BOUGH_SIGNAL=%s is not a signal that can be caught: using SIGURG", getenv("BOUGH_SIGNAL"));
+    }
+    return install();
+}
+
+/* ---- when a wake is not answered (rule 13) ---------------------------------------------------------- */
+
+static uint64_t blocked_by(pid_t tid)
+{
+    char path[48], line[128];
+    unsigned long long mask = 0;
+    snprintf(path, sizeof path, "/proc/self/task/%d/status", (int)tid);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return 0;
+    while (fgets(line, sizeof line, f))
+        if (sscanf(line, "SigBlk: %llx", &mask) == 1)
+            break;
+    fclose(f);
+    return mask;
+}
+
+static bool ours_still(void)
+{
+    struct bo_kernel_action now;
+    return kernel_sigaction(wake_signal, NULL, &now) != 0 || now.handler == handle;
+}
+
+static void open_second_road(void)
+{
+    struct bo_kernel_action action, old;
+    if (bo_swap_seq(&second_road_open, 1))
+        return;
+    kernel_sigaction(wake_signal, NULL, &action);
+    action.handler = handle_second;
+    action.mask = ~(uint64_t)0;
+    if (kernel_sigaction(SECOND_ROAD, &action, &old) != 0) {
+        bo_store_seq(&second_road_open, 0);
+        return;
+    }
+    before_second = old;
+}
+
+/* glibc installs its own handler at the first pthread_cancel(): put ours before it again. */
+static void keep_second_road(void)
+{
+    struct bo_kernel_action now;
+    if (kernel_sigaction(SECOND_ROAD, NULL, &now) == 0 && now.handler != handle_second)
+        bo_store_seq(&second_road_open, 0);
+    open_second_road();
+}
+
+static void take_signal_back(void)
+{
+    bo_report("signal %d was taken by other code: bough takes it back and hands on what is not its own; "
+              "set BOUGH_SIGNAL to one that is free",
+              wake_signal);
+    install();
+}
+
+void bo_deliver_diagnose(struct bo_thread *t)
+{
+    pid_t tid = bo_load_relaxed(&t->tid);
+    bool first = !bo_swap_seq(&t->told, 1);
+    if (!ours_still()) {
+        take_signal_back();
+        bo_raw3(SYS_tgkill, bo_load_relaxed(&bo_pid), tid, wake_signal);
+    } else if (blocked_by(tid) & bit(wake_signal)) {
+        keep_second_road();
+        bo_store_relaxed(&t->blocks_wake, 1);
+        send_second(t);
+        if (first)
+            bo_report("thread %d (%s) blocks signal %d: waking it by signal %d from now on", (int)tid, t->t.name,
+                      wake_signal, SECOND_ROAD);
+    } else if (first) {
+        bo_report("thread %d (%s) has not answered a wake for 50 ms: it is in an uninterruptible kernel wait, "
+                  "stopped, or a signal handler on top of its call does not return",
+                  (int)tid, t->t.name);
+    }
+}
+
+/* ---- handlers on top ------------------------------------------------------------------------------- */
+
+static bool on_alternate_stack(void)
+{
+    stack_t alternate;
+    return sigaltstack(NULL, &alternate) == 0 && (alternate.ss_flags & SS_ONSTACK);
+}
+
+int bo_deliver_between(uintptr_t low, uintptr_t high)
+{
+    const struct bo_thread *t = bo_self;
+    if (!t || !restorer || low < t->stack_low || high > t->stack_high)
+        return -1;
+    return bo_arch_handler_between(low, high, restorer);
+}
+
+int bo_deliver_on_handler(uintptr_t sp)
+{
+    return on_alternate_stack() ? 1 : bo_self ? bo_deliver_between(sp, bo_self->stack_high) : -1;
+}
+
+const sigset_t *bo_open_mask(const sigset_t *mask, sigset_t *copy)
+{
+    if (!mask)
+        return NULL;
+    *copy = *mask;
+    sigdelset(copy, wake_signal);
+    return copy;
+}
+
+bool bo_handlers_restart(void)
+{
+    for (int signo = 1; signo < NSIG; signo++) {
+        struct bo_kernel_action action;
+        if (signo == wake_signal || kernel_sigaction(signo, NULL, &action) != 0)
+            continue;
+        if (bo_action_catches(&action) && !(action.flags & SA_RESTART))
+            return false;
+    }
+    return true;
+}

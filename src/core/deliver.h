@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Delivery: the wake signal and its handler, the only one the library has.
+ *
+ * The wake signal is SIGURG (its default action is to do nothing, so that a stray one is harmless), or
+ * what BOUGH_SIGNAL in the environment names, installed with SA_RESTART, SA_ONSTACK and all signals
+ * blocked in it. What is not ours goes on to the handler that was there before.
+ *
+ * The second road. A thread that blocks all signals blocks this one too, and the kernel offers no way to
+ * unblock it from outside. But libc keeps its own signals out of every mask a program can set;
+ * the first of them (32: helper threads of timer_create and, in glibc, pthread_cancel) is sent as a queued
+ * signal, which libc ignores by its si_code, when the ticker sees that a thread blocks the wake signal.
+ * Whoever else's arrives there goes on to the handler before ours.
+ */
+#ifndef BO_CORE_DELIVER_H
+#define BO_CORE_DELIVER_H
+
+#include <signal.h>
+#include "core/arena.h"
+
+/* Install the handler. 0; -1 with EINVAL (BOUGH_SIGNAL makes no sense). */
+int bo_deliver_init(void);
+int bo_wake_signal(void);
+/* Send the wake to a thread whose word says SENT. [signal] */
+void bo_deliver_send(struct bo_thread *t);
+/* By the ticker, after a wake was not answered: find out why, take the second road, report. */
+void bo_deliver_diagnose(struct bo_thread *t);
+/* On the thread, when it has left a call with SENT: let the signal in, and wait for it. */
+void bo_deliver_settle(struct bo_thread *t);
+/* On the thread, in a handler on top of an own blocked call which has to end when the handler returns. */
+void bo_deliver_again(struct bo_thread *t);
+/* Whether a signal handler's frame lies above `sp` on the calling thread's stack: 1, 0, -1 unknown. */
+int bo_deliver_on_handler(uintptr_t sp);
+/* The same between two places of that stack. */
+int bo_deliver_between(uintptr_t low, uintptr_t high);
+/* Let the wake signal in on the calling thread. Returns 1 if it was blocked. */
+int bo_deliver_open(void);
+
+#endif

@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "core/level.h"
+#include <errno.h>
+#include <string.h>
+#include <ucontext.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "base/raw.h"
+#include "core/deliver.h"
+#include "core/report.h"
+#include "core/self.h"
+#include "core/ticker.h"
+#include "core/tree.h"
+
+/* ---- the word follows the regions ------------------------------------------------------------------ */
+
+static bool masked_by_start(const struct bo_thread *t)
+{
+    return t->disabled && t->allow_depth == 0;
+}
+
+static uint64_t level_bits(const struct bo_thread *t, bool overrun)
+{
+    if (masked_by_start(t))
+        return BO_MASKED;
+    if (t->crit_depth && !overrun)
+        return BO_MASKED | BO_TIMED;
+    return t->async_depth ? BO_ASYNC : 0;
+}
+
+/* Ring the event descriptor ourselves when an interrupt becomes due by a region's end, or quiet it. */
+static void set_event(struct bo_thread *t, bool due)
+{
+    static const uint64_t one = 1;
+    uint64_t count;
+    if (due)
+        bo_raw3(SYS_write, t->event_fd, (long)&one, sizeof one);
+    else
+        bo_raw3(SYS_read, t->event_fd, (long)&count, sizeof count);
+}
+
+/*
+ * Clear first and look then: a poster marks its record before the word, so one that we miss by looking too
+ * early sets the word after we have cleared it.
+ */
+void bo_level_settle(struct bo_thread *t)
+{
+    const uint64_t shown = BO_DUE | BO_PENDING | BO_FOREIGN_DUE;
+    uint64_t w = bo_and_seq(&t->t.word, ~shown);
+    if (w & BO_EVENT)
+        set_event(t, false);
+    if (!bo_pending_record(t, false))
+        return;
+    bool due = !(w & BO_MASKED) && bo_pending_record(t, true);
+    w = bo_or_seq(&t->t.word, BO_PENDING | (due ? BO_DUE | BO_FOREIGN_DUE : 0));
+    if (due && (w & BO_EVENT))
+        set_event(t, true);
+}
+
+static void set_level(struct bo_thread *t)
+{
+    const uint64_t all = BO_MASKED | BO_TIMED | BO_ASYNC;
+    uint64_t w = bo_load_relaxed(&t->t.word), next;
+    do {
+        next = w & ~(t->crit_depth ? all : all | BO_OVERRUN);
+        next |= level_bits(t, next & BO_OVERRUN);
+        if (next & BO_MASKED)
+            next &= ~(uint64_t)(BO_DUE | BO_FOREIGN_DUE);
+    } while (!bo_cas_seq(&t->t.word, &w, next));
+    if (!(w & BO_PENDING))
+        return;
+    if (!(next & BO_MASKED))
+        bo_level_settle(t);
+    else if (next & BO_TIMED)
+        bo_ticker_look(&t->t);
+}
+
+/* ---- what a point meets ------------------------------------------------------------------------------ */
+
+struct bo_record *bo_level_meet(struct bo_thread *t)
+{
+    struct bo_record *r = bo_pending_record(t, true);
+    if (!r || (bo_load_seq(&t->t.word) & BO_MASKED)) {
+        bo_level_settle(t);
+        return NULL;
+    }
+    bo_record_deliver(r);
+    uint64_t seq = bo_pending_seq(t);
+    if (seq > bo_load_relaxed(&t->met_seq)) {
+        bo_store_relaxed(&t->met_seq, seq);
+        bo_store_relaxed(&t->met_at, bo_now());
+    }
+    t->last_was_cut = 1;
+    return r;
+}
+
+/* ---- the clock of critical sections ------------------------------------------------------------------- */
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The present incident's account; a new incident opens a new one. */
+static void account(struct bo_thread *t, uint64_t seq)
+{
+    if (bo_load_relaxed(&t->pause_seq) == seq)
+        return;
+    bo_store_relaxed(&t->pause_seq, seq);
+    bo_store_relaxed(&t->pause_used, 0);
+    bo_store_relaxed(&t->pause_min, BO_FOREVER);
+}
+
+static void charge(struct bo_thread *t)
+{
+    struct bo_record *r = bo_pending_record(t, false);
+    if (!r)
+        return;
+    account(t, bo_pending_seq(t));
+    int64_t since = r->since > bo_load_relaxed(&t->crit_entry) ? r->since : bo_load_relaxed(&t->crit_entry);
+    int64_t used = bo_now() - since;
+    bo_store_relaxed(&t->pause_used, bo_load_relaxed(&t->pause_used) + (used > 0 ? used : 0));
+    bo_store_relaxed(&t->pause_min, smaller(bo_load_relaxed(&t->pause_min), bo_load_relaxed(&t->crit_budget)));
+}
+
+/* How long a section with this budget may pause what is pending. */
+static int64_t allowance(const struct bo_thread *t, uint64_t seq, int64_t budget)
+{
+    if (bo_load_relaxed(&t->pause_seq) != seq)
+        return budget;
+    return smaller(budget, bo_load_relaxed(&t->pause_min)) - bo_load_relaxed(&t->pause_used);
+}
+
+int64_t bo_level_budget_end(const struct bo_thread *t)
+{
+    uint32_t serial = bo_load_acquire(&t->level_serial);
+    int64_t entry = bo_load_relaxed(&t->crit_entry), budget = bo_load_relaxed(&t->crit_budget);
+    struct bo_record *r = bo_pending_record(t, false);
+    if (!r)
+        return BO_FOREVER;
+    int64_t from = r->since > entry ? r->since : entry;
+    int64_t end = bo_add_time(from, allowance(t, bo_pending_seq(t), budget));
+    atomic_thread_fence(memory_order_acquire);
+    bool torn = (serial & 1) || bo_load_relaxed(&t->level_serial) != serial;
+    return torn ? bo_now() + BO_MS(1) : end;
+}
+
+/* The owner is between level_changing and level_changed: the ticker looks again later. */
+static void level_changing(struct bo_thread *t)
+{
+    bo_store_relaxed(&t->level_serial, bo_load_relaxed(&t->level_serial) + 1);
+    atomic_thread_fence(memory_order_release);
+}
+
+static void level_changed(struct bo_thread *t)
+{
+    bo_store_release(&t->level_serial, bo_load_relaxed(&t->level_serial) + 1);
+}
+
+static void count_section(struct bo_thread *t)
+{
+    uint64_t w = bo_load_relaxed(&t->t.word);
+    while (!bo_cas_seq(&t->t.word, &w, (w & ~BO_SECTION_MASK) | ((w + BO_SECTION_ONE) & BO_SECTION_MASK)))
+        ;
+}
+
+static void enter_section(struct bo_thread *t, int64_t budget)
+{
+    level_changing(t);
+    if (t->crit_depth++ == 0) {
+        bo_store_relaxed(&t->crit_entry, bo_now());
+        bo_store_relaxed(&t->crit_budget, budget);
+        count_section(t);
+        if ((bo_load_seq(&t->t.word) & BO_PENDING) && allowance(t, bo_pending_seq(t), budget) <= 0)
+            bo_or_seq(&t->t.word, BO_OVERRUN); /* this incident has been paused for long enough */
+    } else {
+        bo_store_relaxed(&t->crit_budget, smaller(budget, bo_load_relaxed(&t->crit_budget)));
+    }
+    level_changed(t);
+}
+
+static void leave_section(struct bo_thread *t)
+{
+    if (t->crit_depth == 1 && (bo_load_seq(&t->t.word) & BO_PENDING))
+        charge(t);
+    level_changing(t);
+    t->crit_depth--;
+    level_changed(t);
+}
+
+/* ---- cleanup regions ----------------------------------------------------------------------------------- */
+
+static void enter_cleanup(struct bo_thread *t, struct bough_region *region, int64_t grace)
+{
+    region->saved[0] = bo_load_relaxed(&t->shield_seq);
+    region->saved[1] = (uint64_t)bo_load_relaxed(&t->shield_until);
+    t->clean_depth++;
+    uint64_t met = bo_load_relaxed(&t->met_seq);
+    if (!met || !(bo_load_seq(&t->t.word) & BO_PENDING))
+        return;
+    bo_store_relaxed(&t->shield_until, bo_add_time(bo_load_relaxed(&t->met_at), grace));
+    bo_store_seq(&t->shield_seq, met);
+    bo_ticker_look(&t->t);
+}
+
+static void leave_cleanup(struct bo_thread *t, const struct bough_region *region)
+{
+    t->clean_depth--;
+    bo_store_relaxed(&t->shield_until, (int64_t)region->saved[1]);
+    bo_store_seq(&t->shield_seq, region->saved[0]);
+}
+
+/* ---- begin and end ------------------------------------------------------------------------------------- */
+
+static void remember(struct bo_thread *t, struct bough_region *region)
+{
+    uint32_t depth = bo_load_relaxed(&t->depth);
+    if (depth < BO_REGIONS) {
+        t->region[depth].at = region;
+        t->region[depth].file = region->file;
+        t->region[depth].line = region->line;
+        t->region[depth].kind = region->kind;
+    }
+    bo_store_release(&t->depth, depth + 1);
+}
+
+static void push(struct bo_thread *t, struct bough_region *region, enum bo_region_kind kind, const char *file, int line)
+{
+    *region = (struct bough_region){
+        .outer = t->regions, .owner = bo_thread_handle(t), .kind = kind, .file = file, .line = line};
+    t->regions = region;
+    remember(t, region);
+}
+
+static void pop(struct bo_thread *t, struct bough_region *region)
+{
+    switch ((enum bo_region_kind)region->kind) {
+    case BO_CRITICAL:
+        leave_section(t);
+        break;
+    case BO_ALLOWED:
+        t->allow_depth--;
+        break;
+    case BO_CLEANUP:
+        leave_cleanup(t, region);
+        break;
+    case BO_ASYNC_REGION:
+        t->async_depth--;
+        t->async = NULL;
+        break;
+    }
+    t->regions = region->outer;
+    bo_store_release(&t->depth, bo_load_relaxed(&t->depth) - 1);
+    region->kind = 0;
+}
+
+static struct bo_thread *beginner(const void *region, int64_t allowance_given)
+{
+    if (!region || allowance_given < 0)
+        return errno = EINVAL, NULL;
+    struct bo_thread *t = bo_self_or_adopt();
+    if (!t)
+        return NULL;
+    bo_self_find_stack(t);
+    bo_level_sweep(t, (uintptr_t)__builtin_frame_address(0));
+    return t;
+}
+
+int bough_critical_begin(struct bough_region *region, int64_t budget, const char *file, int line)
+{
+    if (region)
+        region->kind = 0;
+    struct bo_thread *t = beginner(region, budget);
+    if (!t || bo_ticker_need() != 0)
+        return -1;
+    push(t, region, BO_CRITICAL, file, line);
+    enter_section(t, budget ? budget : BOUGH_DEFAULT_BUDGET);
+    set_level(t);
+    return 0;
+}
+
+int bough_allow_begin(struct bough_region *region, const char *file, int line)
+{
+    if (region)
+        region->kind = 0;
+    struct bo_thread *t = beginner(region, 0);
+    if (!t)
+        return -1;
+    push(t, region, BO_ALLOWED, file, line);
+    t->allow_depth++;
+    set_level(t);
+    return 0;
+}
+
+int bough_cleanup_begin(struct bough_region *region, int64_t grace, const char *file, int line)
+{
+    if (region)
+        region->kind = 0;
+    struct bo_thread *t = beginner(region, grace);
+    if (!t || bo_ticker_need() != 0)
+        return -1;
+    push(t, region, BO_CLEANUP, file, line);
+    enter_cleanup(t, region, grace ? grace : BOUGH_DEFAULT_GRACE);
+    bo_level_settle(t);
+    return 0;
+}
+
+static int end_region(struct bo_thread *t, struct bough_region *region)
+{
+    if (!region)
+        return errno = EINVAL, -1;
+    if (!t || region->kind == 0 || region->owner != bo_thread_handle(t))
+        return errno = EPERM, -1;
+    if (t->regions != region)
+        bo_level_sweep(t, (uintptr_t)region);
+    if (t->regions != region)
+        return errno = EPERM, -1;
+    bool cleanup = region->kind == BO_CLEANUP;
+    pop(t, region);
+    if (cleanup)
+        bo_level_settle(t);
+    else
+        set_level(t);
+    return 0;
+}
+
+int bough_region_end(struct bough_region *region)
+{
+    return end_region(bo_self, region);
+}
+
+int bough_region_end_check(struct bough_region *region)
+{
+    return end_region(bo_self, region) != 0 ? -1 : bough_check();
+}
+
+/* The block forms' end: leaves errno as the block has set it (rule 18). */
+void bough_region_leave_(struct bough_region *region)
+{
+    int saved = errno;
+    if (region->kind != 0)
+        end_region(bo_self, region);
+    errno = saved;
+}
+
+enum bough_level bough_level(void)
+{
+    const struct bo_thread *t = bo_self;
+    uint64_t w = t ? bo_load_seq(&t->t.word) : 0;
+    if (w & BO_MASKED)
+        return BOUGH_DISABLED;
+    return w & BO_ASYNC ? BOUGH_ASYNCHRONOUS : BOUGH_DEFERRED;
+}
+
+void bo_level_unwind(struct bo_thread *t, const struct bough_region *until)
+{
+    while (t->regions && t->regions != until)
+        pop(t, t->regions);
+    set_level(t);
+    bo_level_settle(t);
+}
+
+/*
+ * A region lives in the frame of the function that began it. If that frame lies below the present stack
+ * pointer, a plain longjmp went over it. Its memory may be in use for something else by now, so what the
+ * region did is undone from the slot's own notes. On another stack (an alternate one, a coroutine's)
+ * nothing can be told.
+ */
+static bool left_behind(const struct bo_thread *t, const struct bough_region *region, uintptr_t sp)
+{
+    uintptr_t at = (uintptr_t)region;
+    return region && at < sp && at >= t->stack_low && sp >= t->stack_low && sp < t->stack_high;
+}
+
+static void forget(struct bo_thread *t, int kind)
+{
+    switch ((enum bo_region_kind)kind) {
+    case BO_CRITICAL:
+        t->crit_depth--;
+        break;
+    case BO_ALLOWED:
+        t->allow_depth--;
+        break;
+    case BO_CLEANUP:
+        t->clean_depth--;
+        bo_store_seq(&t->shield_seq, 0);
+        break;
+    case BO_ASYNC_REGION:
+        t->async_depth--;
+        t->async = NULL;
+        break;
+    }
+}
+
+static void forget_all(struct bo_thread *t)
+{
+    t->crit_depth = t->allow_depth = t->async_depth = t->clean_depth = 0;
+    t->regions = NULL;
+    t->async = NULL;
+    bo_store_seq(&t->shield_seq, 0);
+    bo_store_release(&t->depth, 0);
+}
+
+static void sweep(struct bo_thread *t, uintptr_t sp)
+{
+    uint32_t depth = bo_load_relaxed(&t->depth);
+    if (depth == 0 || depth > BO_REGIONS) {
+        bo_report("a longjmp() left regions without ending them: all are ended now; use bough_longjmp()");
+        forget_all(t);
+        return;
+    }
+    while (depth && left_behind(t, t->region[depth - 1].at, sp)) {
+        depth--;
+        bo_report("a longjmp() left the region begun at %s:%d without ending it: it is ended now; use bough_longjmp()",
+                  t->region[depth].file, t->region[depth].line);
+        forget(t, t->region[depth].kind);
+    }
+    t->regions = depth ? t->region[depth - 1].at : NULL;
+    bo_store_release(&t->depth, depth);
+}
+
+void bo_level_sweep(struct bo_thread *t, uintptr_t sp)
+{
+    if (!left_behind(t, t->regions, sp))
+        return;
+    level_changing(t);
+    sweep(t, sp);
+    level_changed(t);
+    set_level(t);
+    bo_level_settle(t);
+}
+
+void bo_level_reset(struct bo_thread *t, bool disabled)
+{
+    t->crit_depth = t->allow_depth = t->async_depth = t->clean_depth = 0;
+    t->regions = NULL;
+    t->async = NULL;
+    t->libc_wait = NULL;
+    t->disabled = disabled;
+    t->last_was_cut = 0;
+    bo_store_relaxed(&t->depth, 0);
+    bo_store_relaxed(&t->pause_seq, 0);
+    bo_store_relaxed(&t->shield_seq, 0);
+    bo_store_relaxed(&t->met_seq, 0);
+    bo_store_relaxed(&t->asks, 0);
+    bo_store_relaxed(&t->told, 0);
+    bo_store_relaxed(&t->blocks_wake, 0);
+}
+
+/* ---- asynchronous regions ------------------------------------------------------------------------------- */
+
+int bough_async_begin_(struct bough_async *async, const char *file, int line)
+{
+    if (async)
+        async->region.kind = 0;
+    struct bo_thread *t = beginner(async, 0);
+    if (!t || bo_ticker_need() != 0 || bough_check() != 0)
+        return -1;
+    push(t, &async->region, BO_ASYNC_REGION, file, line);
+    bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&async->region.saved[0], sizeof(uint64_t));
+    t->async_depth++;
+    t->async = async;
+    set_level(t);
+    return 0;
+}
+
+int bough_async_end(struct bough_async *async)
+{
+    return async ? bough_region_end(&async->region) : (errno = EINVAL, -1);
+}
+
+/* Arrived by siglongjmp out of bo_async_cut(). */
+int bough_async_left_(struct bough_async *async)
+{
+    struct bo_thread *t = bo_self;
+    bo_level_unwind(t, async->region.outer);
+    bo_level_meet(t);
+    return errno = ECANCELED, -1;
+}
+
+/*
+ * In the wake signal's handler, the region open and an interrupt due. If another handler runs on top of the
+ * region, it is not abandoned: the ticker asks again later (rule 14). A handler has signals blocked that the
+ * region had not, and its frame lies between.
+ */
+void bo_async_cut(struct bo_thread *t, void *context)
+{
+    ucontext_t *uc = context;
+    struct bough_async *async = t->async;
+    uintptr_t sp = bo_arch_sp(uc);
+    uint64_t blocked;
+    memcpy(&blocked, &uc->uc_sigmask, sizeof blocked);
+    bool same_stack = sp < (uintptr_t)async && (sp >= t->stack_low || (uintptr_t)async < t->stack_low);
+    if (!async || t->regions != &async->region || blocked != async->region.saved[0] || !same_stack ||
+        bo_deliver_between(sp, (uintptr_t)async) == 1) {
+        bo_ticker_watch(t);
+        return;
+    }
+    bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&blocked, 0, sizeof blocked);
+    siglongjmp(async->leave, 1);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Levels inside the library: the word's MASKED, ASYNC and TIMED bits follow from the regions that are
+ * open, and the clock of critical sections (rule 17).
+ *
+ *      disabled by start, no allow region   -> MASKED
+ *      a critical section with budget left  -> MASKED | TIMED
+ *      an asynchronous region, not masked   -> ASYNC
+ *
+ * The clock: a pause of an incident runs while it is pending and a critical section is open. All its pauses
+ * together last at most the smallest budget met; the owner adds them up as sections end, the ticker
+ * ends the one that is open when the rest is used up, by setting DUE in spite of MASKED.
+ */
+#ifndef BO_CORE_LEVEL_H
+#define BO_CORE_LEVEL_H
+
+#include <bough/level.h>
+#include "core/arena.h"
+
+enum bo_region_kind { BO_CRITICAL = 1, BO_ALLOWED, BO_CLEANUP, BO_ASYNC_REGION };
+
+/* Recompute PENDING and DUE from the records, on the owner: after something was cleared or has ended. */
+void bo_level_settle(struct bo_thread *t);
+/* A point is about to fail: which record is it for? NULL: none is admitted after all, the word is put right.
+ * Marks the record as delivered. */
+struct bo_record *bo_level_meet(struct bo_thread *t);
+/* When the critical section that is open must be opened up; BO_FOREVER if none is. By the ticker. */
+int64_t bo_level_budget_end(const struct bo_thread *t);
+/* Regions that a plain longjmp left behind: below the stack pointer `sp`. Found, reported, ended (rule 19). */
+void bo_level_sweep(struct bo_thread *t, uintptr_t sp);
+/* End all regions down to (not including) `until`. */
+void bo_level_unwind(struct bo_thread *t, const struct bough_region *until);
+/* A new child begins: nothing is inherited but what it was started with. */
+void bo_level_reset(struct bo_thread *t, bool disabled);
+/* From the wake signal's handler, in an asynchronous region: leave it unless a handler runs on top. */
+void bo_async_cut(struct bo_thread *t, void *context);
+
+#endif

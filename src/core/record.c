@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/record.h"
+#include <string.h>
+#include <sys/syscall.h>
+#include "base/futex.h"
+#include "base/hook.h"
+#include "base/raw.h"
+#include "core/arena.h"
+#include "core/self.h"
+#include "core/ticker.h"
+
+enum { TO_FLAG = 1, TO_GRACEFUL = 3, TO_KILL = 6 };
+
+/* Where each kind's incident ends by itself (rule 38); the ladder reads it. */
+static const uint8_t ceilings[BOUGH_KINDS] = {
+    [BOUGH_STOP] = TO_FLAG,   [BOUGH_TIMEOUT] = TO_FLAG, [BOUGH_SIBLING] = TO_FLAG,  [BOUGH_EXCEPTION] = TO_FLAG,
+    [BOUGH_SIGNAL] = TO_KILL, [BOUGH_EXIT] = TO_KILL,    [BOUGH_OPERATOR] = TO_KILL,
+};
+
+struct bo_record *bo_record_of(const struct bo_target *target, enum bough_kind kind)
+{
+    const char *p = (const char *)target;
+    bool branch = p >= (const char *)bo_arena.branch && p < (const char *)bo_arena.record;
+    size_t slot = (branch ? BO_THREADS : 0) + target->index;
+    return &bo_arena.record[slot * BO_KIND_COUNT + (size_t)kind];
+}
+
+static uint64_t state_of(uint64_t generation, uint32_t serial, enum bo_record_status status)
+{
+    return generation << 32 | (uint32_t)(serial << 4 | (uint32_t)status);
+}
+
+static void fill(struct bo_record *r, uint64_t target, const struct bough_event *event)
+{
+    r->target = target;
+    r->seq = bo_add_seq(&bo_arena.seq, 1) + 1;
+    r->since = bo_now();
+    r->value = event->value;
+    r->signo = event->signo;
+    r->source = bo_tid();
+    bo_store_relaxed(&r->flags, event->flags);
+    bo_store_relaxed(&r->count, 1);
+    bo_store_relaxed(&r->rung, (uint8_t)(event->rung > TO_FLAG ? event->rung : TO_FLAG));
+    bo_store_relaxed(&r->delivered_rung, 0);
+    bo_store_relaxed(&r->grace_until, 0);
+    r->ceiling = ceilings[event->kind];
+    r->kind = r->origin = (uint8_t)event->kind;
+    size_t length = event->reason ? strnlen(event->reason, BOUGH_REASON_MAX) : 0;
+    if (length)
+        memcpy(r->reason, event->reason, length);
+    r->reason[length] = '\0';
+}
+
+/* A repeat can make a record final, and widen it to the subtree; never the other way. */
+static void repeat(struct bo_record *r, const struct bough_event *event)
+{
+    bo_add_seq(&r->count, 1);
+    if (event->flags & BOUGH_FINAL)
+        bo_or_seq(&r->flags, BOUGH_FINAL);
+    if (!(event->flags & BOUGH_ALONE))
+        bo_and_seq(&r->flags, ~(uint32_t)BOUGH_ALONE);
+}
+
+uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generation, const struct bough_event *event,
+                        bool *repeated)
+{
+    uint64_t state = bo_load_seq(&r->state);
+    for (;;) {
+        /* A record of an earlier generation was closed with it, or its slot never had one. */
+        bool mine = state >> 32 == generation;
+        if (mine && bo_record_status(state) != BO_EMPTY) {
+            repeat(r, event);
+            *repeated = true;
+            return bo_record_serial(state);
+        }
+        uint32_t serial = (bo_record_serial(state) + (mine && bo_record_serial(state) ? 0 : 1)) & 0xfffffff;
+        if (bo_cas_seq(&r->state, &state, state_of(generation, serial, BO_WRITING))) {
+            fill(r, target, event);
+            BO_HOOK(post_recorded);
+            *repeated = false;
+            bo_store_seq(&r->state, state_of(generation, serial, BO_PENDED));
+            return serial;
+        }
+    }
+}
+
+bool bo_record_stands(const struct bo_record *r)
+{
+    enum bo_record_status s = bo_record_status(bo_load_seq(&r->state));
+    return s == BO_PENDED || s == BO_DELIVERED;
+}
+
+void bo_record_deliver(struct bo_record *r)
+{
+    uint64_t state = bo_load_seq(&r->state);
+    while (bo_record_status(state) == BO_PENDED)
+        if (bo_cas_seq(&r->state, &state, state + (BO_DELIVERED - BO_PENDED)))
+            return;
+}
+
+void bo_record_close(struct bo_record *r, enum bough_post_status how)
+{
+    uint64_t state = bo_load_seq(&r->state);
+    uint32_t serial = bo_record_serial(state);
+    if (bo_record_status(state) == BO_EMPTY)
+        return;
+    bo_store_seq(&r->last, serial << 4 | (uint32_t)how);
+    bo_store_seq(&r->state, state_of(state >> 32, (serial + 1) & 0xfffffff, BO_EMPTY));
+    if (bo_load_seq(&r->waiters))
+        bo_futex_wake(&r->state, INT_MAX);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Records: who asked a target to stop, why, since when. One for each target and kind, in the arena.
+ *
+ *   state: generation of the target (32) | serial (28) | status (4); its low half is a futex word
+ *
+ *      EMPTY --poster--> WRITING --same poster--> PENDING --a point of the target fails--> DELIVERED
+ *        ^                                           |                                       |
+ *        +------- cleared, ended, lost: serial + 1, `last` says how the serial before ended --+
+ *
+ * Writers hold a pin on the target, so a record belongs to one generation from WRITING to EMPTY (rule 6).
+ * A second post finds it not EMPTY and only counts (rule 1). The fields below `count` are written in
+ * WRITING only, and read when the status is PENDING or later.
+ *
+ * The ladder finds its room here: rung, origin class, ceiling, delivered rung, deadline of the grace.
+ */
+#ifndef BO_CORE_RECORD_H
+#define BO_CORE_RECORD_H
+
+#include <sys/types.h>
+#include <bough/interrupt.h>
+#include "base/atomic.h"
+
+enum bo_record_status { BO_EMPTY, BO_WRITING, BO_PENDED, BO_DELIVERED };
+
+struct bo_record {
+    _Atomic uint64_t state;
+    _Atomic uint32_t last;    /* serial (28) and enum bough_post_status (4) of the serial before */
+    _Atomic uint32_t waiters;
+    _Atomic uint32_t count;
+    _Atomic uint32_t flags;   /* enum bough_post_flags; a repeat may add BOUGH_FINAL, take BOUGH_ALONE */
+    uint64_t seq;
+    int64_t since;
+    int64_t value;
+    uint64_t target;          /* handle */
+    pid_t source;
+    int signo;
+    _Atomic uint8_t rung;           /* where the incident stands; 1: the flag */
+    _Atomic uint8_t delivered_rung; /* the highest rung that has reached the target (rule 22) */
+    uint8_t ceiling;                /* how far it may climb (rule 38) */
+    uint8_t kind;
+    uint8_t origin;                 /* class of its origin: a second event of the same promotes (rule 34) */
+    _Atomic int64_t grace_until;    /* absolute, of the delivered rung */
+    char reason[BOUGH_REASON_MAX + 1];
+} __attribute__((aligned(64)));
+
+struct bo_target;
+
+static inline uint32_t bo_record_serial(uint64_t state) { return (uint32_t)state >> 4; }
+static inline enum bo_record_status bo_record_status(uint64_t state) { return state & 15; }
+
+/* The record of a target and kind. */
+struct bo_record *bo_record_of(const struct bo_target *target, enum bough_kind kind);
+/* Write or count a post; returns its serial. The caller holds a pin on the target of that generation. */
+uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generation, const struct bough_event *event,
+                        bool *repeated);
+/* A point has failed because of it. */
+void bo_record_deliver(struct bo_record *r);
+/* It is over; `how` is BOUGH_POST_CLEARED, ENDED or LOST. */
+void bo_record_close(struct bo_record *r, enum bough_post_status how);
+/* Whether a record stands: PENDING or DELIVERED. */
+bool bo_record_stands(const struct bo_record *r);
+
+#endif

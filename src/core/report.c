@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "core/report.h"
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <bough/branch.h>
+#include "base/atomic.h"
+#include "base/clock.h"
+
+static void to_stderr(const char *line);
+static _Atomic(bough_report_fn *) reporter = to_stderr;
+
+/* At most this many lines in a second; what was dropped is said in the next one. */
+enum { PER_SECOND = 20 };
+static _Atomic int64_t second;
+static _Atomic uint32_t in_second, dropped;
+
+static void to_stderr(const char *line)
+{
+    char text[1100];
+    struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
+    int length = snprintf(text, sizeof text, "bough: %s\n", line);
+    if (poll(&ready, 1, 0) == 1 && (ready.revents & POLLOUT) && write(STDERR_FILENO, text, (size_t)length) < 0)
+        bo_add_relaxed(&dropped, 1);
+}
+
+static bool admitted(void)
+{
+    int64_t now = bo_clock() / BO_SEC(1);
+    if (bo_load_relaxed(&second) != now) {
+        bo_store_relaxed(&second, now);
+        bo_store_relaxed(&in_second, 0);
+    }
+    return bo_add_relaxed(&in_second, 1) < PER_SECOND || (bo_add_relaxed(&dropped, 1), false);
+}
+
+void bo_report(const char *format, ...)
+{
+    char line[1024];
+    if (!admitted())
+        return;
+    uint32_t missing = bo_swap_seq(&dropped, 0);
+    va_list arguments;
+    va_start(arguments, format);
+    int n = vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    if (missing && n >= 0 && (size_t)n < sizeof line)
+        snprintf(line + n, sizeof line - (size_t)n, " (%u lines before it were dropped)", missing);
+    bo_load_acquire(&reporter)(line);
+}
+
+bough_report_fn *bough_set_report(bough_report_fn *report)
+{
+    bough_report_fn *old = bo_swap_seq(&reporter, report ? report : to_stderr);
+    return old == to_stderr ? NULL : old;
+}

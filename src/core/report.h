@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+/* One line to whoever runs the program: misuse, a thread that does not answer, an unread failure. From ordinary
+ * code only. Never blocks: what standard error does not take at once is dropped. */
+#ifndef BO_CORE_REPORT_H
+#define BO_CORE_REPORT_H
+
+void bo_report(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

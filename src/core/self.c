@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "core/self.h"
+#include <bough/interrupt.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "base/futex.h"
+#include "base/raw.h"
+#include "core/deliver.h"
+#include "core/level.h"
+#include "core/report.h"
+#include "core/ticker.h"
+
+/* A stranger's word: whoever tests it takes the slow path and is adopted there. */
+static const uint32_t stranger = BO_SLOW;
+__thread const volatile uint32_t *bough_word_ = &stranger;
+BO_TLS struct bo_thread *bo_self;
+_Atomic pid_t bo_pid;
+void (*bo_on_thread_end)(struct bo_thread *t);
+void (*bo_on_fork_child)(struct bo_thread *self);
+
+static pthread_key_t at_thread_end;
+static int init_error;
+
+_Static_assert(BO_DUE == BOUGH_WORD_DUE_ && BO_PENDING == BOUGH_WORD_PENDING_ && BO_SLOW == BOUGH_WORD_SLOW_,
+               "the public header's inline functions test these");
+
+pid_t bo_tid(void)
+{
+    return bo_self ? bo_load_relaxed(&bo_self->tid) : (pid_t)bo_raw0(SYS_gettid);
+}
+
+/* ---- binding ----------------------------------------------------------------------------------------- */
+
+static const volatile uint32_t *low_half(const bo_word *word)
+{
+    const volatile uint32_t *half = (const volatile uint32_t *)(const volatile void *)word;
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? half : half + 1;
+}
+
+void bo_bind(struct bo_thread *t)
+{
+    bo_store_relaxed(&t->tid, (pid_t)bo_raw0(SYS_gettid));
+    t->event_fd = -1;
+    bo_self = t;
+    bo_signal_fence(); /* a handler that comes now finds the slot, and then the word */
+    bough_word_ = low_half(&t->t.word);
+}
+
+void bo_unbind(struct bo_thread *t)
+{
+    bough_word_ = &stranger;
+    bo_signal_fence();
+    bo_self = NULL;
+    bo_store_relaxed(&t->tid, 0);
+    t->stack_low = t->stack_high = 0;
+    bo_thread_free(t);
+}
+
+void bo_publish(struct bo_thread *t, uint32_t parent, uint32_t bits)
+{
+    bo_store_relaxed(&t->parent, parent);
+    bo_store_relaxed(&t->top, BO_NONE);
+    uint32_t generation = bo_word_generation(bo_load_relaxed(&t->t.word));
+    bo_store_seq(&t->t.word, bo_word_make(generation, BO_LIVE | bits));
+}
+
+/* ---- the end of a generation (rule 6) ---------------------------------------------------------------- */
+
+static void end_generation(struct bo_target *t)
+{
+    const uint64_t under_way = BO_SENT | BO_EVENT_SENT;
+    uint64_t w = bo_load_relaxed(&t->word);
+    while (!bo_cas_seq(&t->word, &w, bo_word_make(bo_word_generation(w) + 1, (uint32_t)(w & under_way))))
+        ;
+    while (bo_load_seq(&t->pins) || (bo_load_seq(&t->word) & under_way))
+        bo_raw0(SYS_sched_yield);
+    for (uint32_t due = bo_load_relaxed(&t->due); due; due &= due - 1)
+        bo_record_close(bo_record_of(t, (enum bough_kind)__builtin_ctz(due)), BOUGH_POST_ENDED);
+    bo_store_relaxed(&t->due, 0);
+}
+
+/* Who waits for the thread waits on its generation (bough_join). */
+void bo_retire(struct bo_thread *t, enum bough_post_status how)
+{
+    (void)how;
+    end_generation(&t->t);
+    if (t->event_fd >= 0)
+        close(t->event_fd);
+    t->event_fd = -1;
+    if (bo_load_seq(&t->join_waiters))
+        bo_futex_wake(bo_generation_of(t), INT_MAX);
+}
+
+void bo_retire_branch(struct bo_branch *b, enum bough_post_status how)
+{
+    (void)how;
+    end_generation(&b->t);
+}
+
+/* ---- adoption ---------------------------------------------------------------------------------------- */
+
+static void set_name(struct bo_target *t, const char *name)
+{
+    size_t n = name ? strnlen(name, BO_NAME - 1) : 0;
+    if (n)
+        memcpy(t->name, name, n);
+    t->name[n] = '\0';
+}
+
+void bo_self_find_stack(struct bo_thread *t)
+{
+    pthread_attr_t attributes;
+    void *low;
+    size_t size;
+    if (t->stack_high || pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return;
+    if (pthread_attr_getstack(&attributes, &low, &size) == 0) {
+        t->stack_low = (uintptr_t)low;
+        t->stack_high = (uintptr_t)low + size;
+    }
+    pthread_attr_destroy(&attributes);
+}
+
+struct bo_thread *bo_adopt(const char *name)
+{
+    if (bo_self)
+        return bo_self;
+    if (bo_init() != 0)
+        return NULL;
+    struct bo_thread *t = bo_thread_new();
+    if (!t)
+        return NULL;
+    bo_bind(t);
+    set_name(&t->t, name);
+    t->worker = NULL;
+    t->child = NULL;
+    bo_level_reset(t, false);
+    bo_deliver_open();
+    pthread_setspecific(at_thread_end, t);
+    bo_publish(t, BO_ROOT, 0);
+    bo_level_settle(t); /* the root may be marked */
+    return t;
+}
+
+static void release(struct bo_thread *t)
+{
+    if (bo_on_thread_end)
+        bo_on_thread_end(t);
+    bo_level_unwind(t, NULL);
+    bo_retire(t, BOUGH_POST_ENDED);
+    bo_unbind(t);
+}
+
+/* An adopted thread dies. A worker ends by itself; it never sets the key. */
+static void thread_ends(void *slot)
+{
+    if (slot == bo_self)
+        release(slot);
+}
+
+bough_thread *bough_adopt(const char *name)
+{
+    struct bo_thread *t = bo_self;
+    if (t)
+        set_name(&t->t, name);
+    else
+        t = bo_adopt(name);
+    if (!t)
+        return NULL;
+    bo_self_find_stack(t);
+    return (bough_thread *)(uintptr_t)bo_thread_handle(t);
+}
+
+bough_thread *bough_self(void)
+{
+    struct bo_thread *t = bo_self_or_adopt();
+    return t ? (bough_thread *)(uintptr_t)bo_thread_handle(t) : NULL;
+}
+
+int bough_release(void)
+{
+    struct bo_thread *t = bo_self;
+    if (!t)
+        return errno = ENOENT, -1;
+    if (t->child)
+        return errno = EPERM, -1;
+    if (bo_load_relaxed(&t->top) != BO_NONE || t->regions)
+        return errno = EBUSY, -1;
+    pthread_setspecific(at_thread_end, NULL);
+    release(t);
+    return 0;
+}
+
+int bough_set_name(const char *name)
+{
+    struct bo_thread *t = bo_self_or_adopt();
+    if (!t)
+        return -1;
+    char kernel[16];
+    set_name(&t->t, name);
+    snprintf(kernel, sizeof kernel, "%.15s", t->t.name);
+    pthread_setname_np(pthread_self(), kernel);
+    t->renamed = 1;
+    return 0;
+}
+
+/* ---- fork -------------------------------------------------------------------------------------------- */
+
+/* What was asked of the parent's threads was not asked of this process. */
+static void forget_posts(struct bo_target *t)
+{
+    for (uint32_t due = bo_load_relaxed(&t->due); due; due &= due - 1)
+        bo_record_close(bo_record_of(t, (enum bough_kind)__builtin_ctz(due)), BOUGH_POST_ENDED);
+    bo_store_relaxed(&t->due, 0);
+}
+
+static void in_child(void)
+{
+    struct bo_thread *t = bo_self;
+    bo_store_relaxed(&bo_pid, getpid());
+    bo_arena_after_fork(t);
+    bo_ticker_after_fork();
+    forget_posts(&bo_branch_at(BO_ROOT)->t);
+    if (bo_on_fork_child)
+        bo_on_fork_child(t);
+    if (!t)
+        return;
+    bo_store_relaxed(&t->tid, (pid_t)bo_raw0(SYS_gettid));
+    bo_store_relaxed(&t->parent, BO_ROOT);
+    forget_posts(&t->t);
+    if (t->event_fd >= 0)
+        close(t->event_fd); /* it is the parent's */
+    t->event_fd = -1;
+    bo_and_seq(&t->t.word, ~(uint64_t)(BO_EVENT | BO_EVENT_SENT | BO_SENT));
+    bo_level_settle(t);
+}
+
+/* ---- init -------------------------------------------------------------------------------------------- */
+
+static int init(void)
+{
+    bo_store_relaxed(&bo_pid, getpid());
+    if (bo_arena_init() != 0 || bo_deliver_init() != 0)
+        return errno;
+    int error = pthread_key_create(&at_thread_end, thread_ends);
+    return error ? error : pthread_atfork(NULL, NULL, in_child);
+}
+
+/* At load: later may be in a signal handler. */
+__attribute__((constructor)) static void at_load(void)
+{
+    if (!bo_arena.thread)
+        init_error = init();
+}
+
+int bo_init(void)
+{
+    at_load();
+    return init_error ? (errno = init_error, -1) : 0;
+}

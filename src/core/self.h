@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* The calling thread: its slot, adoption, and its end. */
+#ifndef BO_CORE_SELF_H
+#define BO_CORE_SELF_H
+
+#include "core/arena.h"
+
+/* NULL in a thread that bough does not know. */
+extern BO_TLS struct bo_thread *bo_self;
+extern _Atomic pid_t bo_pid;
+
+/* Called once at load; idempotent. 0, or -1 with errno: the library can't work here. */
+int bo_init(void);
+/* The calling thread's slot, adopting it. NULL with EAGAIN (table full) or ENOMEM. */
+struct bo_thread *bo_adopt(const char *name);
+
+static inline struct bo_thread *bo_self_or_adopt(void)
+{
+    return bo_likely(bo_self != NULL) ? bo_self : bo_adopt(NULL);
+}
+
+/* Bind a slot to the calling thread; a new slot becomes known to posters by bo_publish(). */
+void bo_bind(struct bo_thread *t);
+void bo_unbind(struct bo_thread *t);
+/* LIVE from here on, as a member of `parent`. */
+void bo_publish(struct bo_thread *t, uint32_t parent, uint32_t bits);
+/* The generation ends: no poster reaches it any more, none is in the middle, its records are closed. On
+ * the thread itself, or for a child that never ran. `how` is BOUGH_POST_ENDED or BOUGH_POST_LOST. */
+void bo_retire(struct bo_thread *t, enum bough_post_status how);
+/* The same for a branch. */
+void bo_retire_branch(struct bo_branch *b, enum bough_post_status how);
+
+/* The kernel's id of the calling thread. [signal] */
+pid_t bo_tid(void);
+/* Find out where the calling thread's stack lies, once; in ordinary code. */
+void bo_self_find_stack(struct bo_thread *t);
+
+/* Hooks for the layer above: run at an adopted thread's end, and in a forked child. */
+extern void (*bo_on_thread_end)(struct bo_thread *t);
+extern void (*bo_on_fork_child)(struct bo_thread *self);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ticker: one thread of the library's that keeps time and does the rest of what a signal handler
+ * has begun. It has no policy: it fires deadlines, ends budgets and graces, repeats unanswered wakes.
+ *
+ *   poster, owner --bo_ticker_look(target)--> work list (lock-free) --> ticker --> heap of deadlines
+ *
+ * Whoever wants attention sets what is to be seen in the slot first and then calls bo_ticker_look().
+ * The ticker decides from the slot's state alone; an entry that is no longer true does nothing.
+ */
+#ifndef BO_CORE_TICKER_H
+#define BO_CORE_TICKER_H
+
+#include "core/arena.h"
+
+/* Time on the library's clock, which stands still while the process is stopped (rule 33). */
+int64_t bo_now(void);
+/* From the library's clock to CLOCK_MONOTONIC, for the kernel. */
+int64_t bo_to_monotonic(int64_t when);
+
+/* Make sure the ticker runs; from ordinary code, before anything that may need it. 0 or -1 (EAGAIN). */
+int bo_ticker_need(void);
+/* Have the ticker look at a slot at once. [signal] */
+void bo_ticker_look(struct bo_target *target);
+/* A wake was sent, or an asynchronous region is due: look after a while whether it was answered. [signal] */
+void bo_ticker_watch(struct bo_thread *t);
+/* Wake all below a target that a signal handler has marked. [signal] */
+void bo_ticker_spread(struct bo_target *target);
+/* Have it look at a branch when its deadline comes, and not before unless needed. */
+void bo_ticker_deadline(struct bo_branch *b);
+void bo_ticker_after_fork(void);
+
+#endif

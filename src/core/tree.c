@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/tree.h"
+#include "core/ticker.h"
+
+/* What muffles records further out: those numbered up to `seq` do not count (rule 20). */
+struct shield {
+    uint64_t seq;
+};
+
+static struct shield shield_or(struct shield s, uint64_t seq, int64_t until)
+{
+    if (seq > s.seq && bo_now() < until)
+        s.seq = seq;
+    return s;
+}
+
+static struct shield shield_of_branch(struct shield s, const struct bo_branch *b)
+{
+    return b->shield_seq ? shield_or(s, b->shield_seq, b->shield_until) : s;
+}
+
+/* Called for each target on the way out; stops the walk by returning true. `below` says that the thread the
+ * walk began at is not the target itself but branches off it. */
+typedef bool visit_fn(void *context, const struct bo_target *target, struct shield shield, bool below);
+
+/* From a branch outwards to the root. */
+static bool walk_out(uint32_t index, struct shield shield, visit_fn *visit, void *context)
+{
+    while (index != BO_NONE) {
+        const struct bo_branch *b = bo_branch_at(index);
+        if (visit(context, &b->t, shield, true))
+            return true;
+        shield = shield_of_branch(shield, b);
+        uint32_t owner = bo_load_relaxed(&b->owner), outer = bo_load_relaxed(&b->outer);
+        bool last_of_owner = outer == BO_NONE || bo_load_relaxed(&bo_branch_at(outer)->owner) != owner;
+        if (owner != BO_NONE && last_of_owner && visit(context, &bo_thread_at(owner)->t, shield, true))
+            return true;
+        index = outer;
+    }
+    return false;
+}
+
+/* From a thread's innermost branch outwards. */
+static bool walk(const struct bo_thread *t, visit_fn *visit, void *context)
+{
+    struct shield shield = {0};
+    uint64_t seq = bo_load_relaxed(&t->shield_seq);
+    if (seq)
+        shield = shield_or(shield, seq, bo_load_relaxed(&t->shield_until));
+    uint32_t index = bo_load_relaxed(&t->top);
+    for (; index != BO_NONE; index = bo_load_relaxed(&bo_branch_at(index)->outer)) {
+        const struct bo_branch *b = bo_branch_at(index);
+        if (bo_load_relaxed(&b->owner) != t->t.index)
+            break;
+        if (visit(context, &b->t, shield, true))
+            return true;
+        shield = shield_of_branch(shield, b);
+    }
+    if (visit(context, &t->t, shield, false))
+        return true;
+    return walk_out(bo_load_relaxed(&t->parent), shield, visit, context);
+}
+
+/* ---- who is below whom -------------------------------------------------------------------------- */
+
+bool bo_below(const struct bo_thread *t, const struct bo_target *target, bool branch)
+{
+    if (branch ? bo_load_relaxed(&((const struct bo_branch *)target)->owner) == t->t.index : target == &t->t)
+        return true;
+    uint32_t index = bo_load_relaxed(&t->parent);
+    /* The bound is for a slot that changes under our eyes: its verdict is thrown away, but must end. */
+    for (int steps = 0; index != BO_NONE && index < BO_BRANCHES && steps < BO_BRANCHES; steps++) {
+        const struct bo_branch *b = bo_branch_at(index);
+        if (branch ? &b->t == target : bo_load_relaxed(&b->owner) == target->index)
+            return true;
+        index = bo_load_relaxed(&b->outer);
+    }
+    return false;
+}
+
+/* ---- which record is due ------------------------------------------------------------------------ */
+
+struct search {
+    bool admitted;
+    uint64_t highest;
+    struct bo_record *found;
+};
+
+/* Of several kinds at one target the one that was posted first: it is the reason. */
+static bool find_record(void *context, const struct bo_target *target, struct shield shield, bool below)
+{
+    struct search *s = context;
+    uint64_t first = UINT64_MAX;
+    for (uint32_t due = bo_load_seq(&target->due); due; due &= due - 1) {
+        struct bo_record *r = bo_record_of(target, (enum bough_kind)__builtin_ctz(due));
+        if (!bo_record_stands(r))
+            continue;
+        if (below && target != &bo_branch_at(BO_ROOT)->t && (bo_load_relaxed(&r->flags) & BOUGH_ALONE))
+            continue;
+        if (s->admitted && r->seq <= shield.seq)
+            continue;
+        if (r->seq > s->highest)
+            s->highest = r->seq;
+        if (r->seq < first) {
+            first = r->seq;
+            s->found = r;
+        }
+    }
+    return first != UINT64_MAX;
+}
+
+static bool find_highest(void *context, const struct bo_target *target, struct shield shield, bool below)
+{
+    find_record(context, target, shield, below);
+    return false;
+}
+
+struct bo_record *bo_pending_record(const struct bo_thread *t, bool admitted)
+{
+    struct search s = {.admitted = admitted};
+    return walk(t, find_record, &s) ? s.found : NULL;
+}
+
+uint64_t bo_pending_seq(const struct bo_thread *t)
+{
+    struct search s = {0};
+    walk(t, find_highest, &s);
+    return s.highest;
+}
+
+struct bo_record *bo_marked(const struct bo_branch *b)
+{
+    struct search s = {.admitted = true};
+    return walk_out(b->t.index, (struct shield){0}, find_record, &s) ? s.found : NULL;
+}
+
+/* ---- deadlines ---------------------------------------------------------------------------------- */
+
+int64_t bo_effective_deadline(const struct bo_thread *t)
+{
+    int64_t earliest = BO_FOREVER;
+    uint32_t index = bo_load_relaxed(&t->top);
+    if (index == BO_NONE)
+        index = bo_load_relaxed(&t->parent);
+    for (; index != BO_NONE; index = bo_load_relaxed(&bo_branch_at(index)->outer)) {
+        int64_t deadline = bo_load_relaxed(&bo_branch_at(index)->deadline);
+        if (deadline < earliest)
+            earliest = deadline;
+    }
+    return earliest;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/word.h"
+
+#ifndef NDEBUG
+#include <assert.h>
+
+void bo_word_check(uint64_t w)
+{
+    if (!(w & BO_LIVE)) {
+        assert(((uint32_t)w & ~(uint32_t)(BO_SENT | BO_EVENT_SENT)) == 0);
+        return;
+    }
+    assert(!(w & BO_DUE) || (w & BO_PENDING));
+    assert(!(w & BO_REPEAT) || (w & BO_IN));
+    assert(!(w & BO_EVENT_SENT) || (w & BO_EVENT));
+    assert(!(w & BO_TIMED) || (w & BO_MASKED));
+    assert(!(w & BO_SLOW));
+}
+#else
+typedef int bo_no_word_check;
+#endif

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A recipe for each row of the table of calls: how to bring a thread into a state where the call blocks, and what
+ * is seen when it does not. One play of it (TEST(name)) goes through these acts, with real objects:
+ *
+ *   cut      the call blocks, the thread is interrupted: it fails with ECANCELED in the row's convention, and
+ *            nothing has happened (rules 8, 9)
+ *   sticky   called again, it is cut before it begins (rule 2)
+ *   cleared  after bough_clear() it blocks and completes, with the effect it has for its namesake
+ *   theirs   the namesake in the same place, with the same effect (rule 10)
+ *   wrong    on bad input, both fail with the same result and errno
+ *
+ * A call that can't block here (an fsync) is interrupted before it begins.
+ */
+#ifndef T_RECIPE_H
+#define T_RECIPE_H
+
+#include <bough.h>
+#include <netdb.h>
+#include <threads.h>
+#include "harness.h"
+
+enum fails { MINUS_ONE, NUMBER, THRD, THRD_SLEEP, UNSLEPT, EAI, NEVER };
+
+/* fails_of_NAME, for each row of the table. */
+#define CUSTOM(returns, name, params, args, fails, ...) fails_of_##name = fails,
+enum {
+#include "../../src/core/calls.def"
+};
+
+/* What a play works on. */
+struct stage {
+    int fd[4];
+    int id;
+    int lowest; /* the lowest free descriptor before the call */
+    pid_t child;
+    int child_pipe;
+    int brief; /* for sleeps: this one is to end by itself */
+    int error; /* errno after the call */
+    pid_t tid; /* the thread that calls */
+    pthread_t handle;
+    char path[64];
+    void *memory;
+    size_t size;
+    char buffer[256];
+};
+
+enum how {
+    BLOCKS,  /* until it is released */
+    SLEEPS,  /* until it is cut, or for a moment if stage.brief */
+    NO_BLOCK /* it can't be made to block here */
+};
+
+struct recipe {
+    enum fails fails;
+    enum how how;
+    void (*prepare)(struct stage *s);
+    long (*ours)(struct stage *s);
+    long (*theirs)(struct stage *s);
+    void (*release)(struct stage *s);
+    void (*untouched)(struct stage *s);         /* checks that a cut call has done nothing; may be NULL */
+    void (*done)(struct stage *s, long result); /* checks and takes back what the call has done */
+    void (*clean)(struct stage *s);
+    long (*ours_wrong)(struct stage *s);
+    long (*theirs_wrong)(struct stage *s);
+};
+
+/* The call of a row and the same call of libc's, on a stage `s`. */
+#define BOTH(name, ...) BOTH_AS(name, bough_##name(__VA_ARGS__), name(__VA_ARGS__))
+#define WRONG(name, ...) WRONG_AS(name, bough_##name(__VA_ARGS__), name(__VA_ARGS__))
+#define BOTH_AS(name, ours, theirs)                              \
+    static long ours_##name(struct stage *s)                     \
+    {                                                            \
+        (void)s;                                                 \
+        return (long)(ours);                                     \
+    }                                                            \
+    static long theirs_##name(struct stage *s)                   \
+    {                                                            \
+        (void)s;                                                 \
+        return (long)(theirs);                                   \
+    }
+#define WRONG_AS(name, ours, theirs) BOTH_AS(wrong_##name, ours, theirs)
+/* There is no wrong way to call it. */
+#define NO_WRONG(name) WRONG_AS(name, -1, -1)
+
+#define RECIPE(name, ...) RECIPE_AS(name, name, __VA_ARGS__)
+/* A second recipe for a row. */
+#define RECIPE_MORE(name, more, ...) RECIPE_AS(name, more, __VA_ARGS__)
+#define RECIPE_AS(name, test, ...)                      \
+    TEST(test)                                          \
+    {                                                   \
+        static const struct recipe recipe = {           \
+            .fails = fails_of_##name,                   \
+            .ours = ours_##test,                        \
+            .theirs = theirs_##test,                    \
+            .ours_wrong = ours_wrong_##test,            \
+            .theirs_wrong = theirs_wrong_##test,        \
+            __VA_ARGS__};                               \
+        play(&recipe);                                  \
+    }
+
+/* ---- the play ------------------------------------------------------------------------------------------ */
+
+struct player {
+    const struct recipe *recipe;
+    struct stage stage;
+    struct t_sequence *turns;
+    bough_thread *thread;
+    long result;
+};
+
+static inline void check_cut(enum fails fails, long result, int error)
+{
+    static const long cut[] = {[MINUS_ONE] = -1,        [NUMBER] = ECANCELED, [THRD] = thrd_error,
+                               [THRD_SLEEP] = -2,       [EAI] = EAI_SYSTEM};
+    if (fails == UNSLEPT)
+        CHECK(result > 0);
+    else
+        CHECK_EQ(result, cut[fails]);
+    if (fails != NUMBER)
+        CHECK_EQ(error, ECANCELED);
+}
+
+static inline long call(struct stage *s, long (*function)(struct stage *s))
+{
+    errno = 0;
+    long result = function(s);
+    s->error = errno;
+    return result;
+}
+
+static inline void set_up(struct player *p)
+{
+    memset(&p->stage, 0, sizeof p->stage);
+    for (int i = 0; i < 4; i++)
+        p->stage.fd[i] = -1;
+    if (p->recipe->prepare)
+        p->recipe->prepare(&p->stage);
+    p->stage.lowest = dup(0);
+    close(p->stage.lowest);
+}
+
+static inline void take_down(struct player *p)
+{
+    if (p->recipe->clean)
+        p->recipe->clean(&p->stage);
+    for (int i = 0; i < 4; i++)
+        if (p->stage.fd[i] >= 0)
+            close(p->stage.fd[i]);
+}
+
+/* The thread that calls: one for each act, made after the stage was set up, so that it has its signal mask. */
+static void *act_cut(void *argument)
+{
+    struct player *p = argument;
+    p->thread = bough_self();
+    t_turn(p->turns, 0);
+    t_turn(p->turns, 2);
+    __atomic_store_n(&p->stage.tid, t_tid(), __ATOMIC_RELEASE);
+    p->result = call(&p->stage, p->recipe->ours);
+    if (p->recipe->fails == NEVER)
+        return NULL;
+    check_cut(p->recipe->fails, p->result, p->stage.error);
+    long again = call(&p->stage, p->recipe->ours);
+    check_cut(p->recipe->fails, again, p->stage.error);
+    CHECK_EQ(bough_clear(NULL), 1);
+    return NULL;
+}
+
+/* Before turn 2 is over it is not in its call yet; what it blocks in after that is the call. */
+static inline void play_cut(struct player *p)
+{
+    const struct recipe *r = p->recipe;
+    struct t_sequence turns = {0};
+    struct t_thread thread;
+    p->turns = &turns;
+    set_up(p);
+    t_spawn(&thread, act_cut, p);
+    p->stage.handle = thread.handle;
+    t_turn(&turns, 1);
+    if (r->how == NO_BLOCK)
+        CHECK_EQ(bough_interrupt(p->thread, "test"), 0);
+    t_over(&turns);
+    if (r->how != NO_BLOCK) {
+        t_until(__atomic_load_n(&p->stage.tid, __ATOMIC_ACQUIRE));
+        t_until_blocked(thread.tid);
+        CHECK_EQ(bough_interrupt(p->thread, "test"), 0);
+    }
+    t_join(&thread);
+    if (r->untouched)
+        r->untouched(&p->stage);
+    if (r->fails == NEVER)
+        r->done(&p->stage, p->result);
+    take_down(p);
+}
+
+struct part {
+    struct player *player;
+    long (*function)(struct stage *s);
+};
+
+static void *act_whole(void *argument)
+{
+    struct part *part = argument;
+    struct stage *s = &part->player->stage;
+    bough_self();
+    __atomic_store_n(&s->tid, t_tid(), __ATOMIC_RELEASE);
+    part->player->result = call(s, part->function);
+    return NULL;
+}
+
+/* The call runs to its end. */
+static inline void play_whole(struct player *p, long (*function)(struct stage *s))
+{
+    const struct recipe *r = p->recipe;
+    struct part part = {p, function};
+    struct t_thread thread;
+    set_up(p);
+    p->stage.brief = 1;
+    t_spawn(&thread, act_whole, &part);
+    p->stage.handle = thread.handle;
+    if (r->how == BLOCKS) {
+        t_until(__atomic_load_n(&p->stage.tid, __ATOMIC_ACQUIRE));
+        t_until_blocked(thread.tid);
+        r->release(&p->stage);
+    }
+    t_join(&thread);
+    r->done(&p->stage, p->result);
+    take_down(p);
+}
+
+static inline void play_wrong(struct player *p)
+{
+    set_up(p);
+    long ours = call(&p->stage, p->recipe->ours_wrong);
+    int error = p->stage.error;
+    long theirs = call(&p->stage, p->recipe->theirs_wrong);
+    CHECK_EQ(ours, theirs);
+    CHECK_EQ(error, p->stage.error);
+    if (p->recipe->fails == MINUS_ONE)
+        CHECK_EQ(ours, -1);
+    take_down(p);
+}
+
+static void play(const struct recipe *recipe)
+{
+    struct player player = {.recipe = recipe};
+    play_cut(&player);
+    play_whole(&player, recipe->ours);
+    play_whole(&player, recipe->theirs);
+    play_wrong(&player);
+}
+
+/* ---- what many stages are made of ------------------------------------------------------------------------- */
+
+static inline void no_descriptor(struct stage *s)
+{
+    int lowest = dup(0);
+    close(lowest);
+    CHECK_EQ(lowest, s->lowest);
+}
+
+/* fd[0] is read from, fd[1] written to. */
+static inline void make_pipe(struct stage *s)
+{
+    CHECK_EQ(pipe(s->fd), 0);
+}
+
+static inline void result_is_0(struct stage *s, long result)
+{
+    (void)s;
+    CHECK_EQ(result, 0);
+}
+
+#endif

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""generated.py ROOT BUILD: calls.h is what calls.def makes, the manual pages are well formed, versions agree."""
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+root, build = Path(sys.argv[1]), Path(sys.argv[2])
+tool = root / "tools/calls.py"
+
+
+def calls_header():
+    """include/bough/calls.h is the tool's output"""
+    out = build / "calls.h"
+    subprocess.run([sys.executable, tool, "header", out], check=True)
+    if out.read_text() != (root / "include/bough/calls.h").read_text():
+        yield "include/bough/calls.h differs: run tools/calls.py header include/bough/calls.h"
+
+
+def manual():
+    """the manual pages have no warnings"""
+    if not shutil.which("mandoc"):
+        return
+    folder = build / "man-check"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    subprocess.run([sys.executable, tool, "man", folder], check=True)
+    pages = sorted(p for f in (folder, root / "man") for p in f.rglob("*.[37]"))
+    for page in pages:
+        run = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", page], capture_output=True, text=True)
+        yield from run.stdout.splitlines()
+
+
+def versions():
+    """the version is the same everywhere"""
+    want = re.search(r"version: '([0-9.]+)'", (root / "meson.build").read_text()).group(1)
+    header = (root / "include/bough.h").read_text()
+    numbers = ".".join(re.search(rf"BOUGH_VERSION_{n} (\d+)", header).group(1) for n in ("MAJOR", "MINOR", "PATCH"))
+    text = re.search(r'BOUGH_VERSION "(.*)"', header).group(1)
+    if not want == numbers == text:
+        yield f"meson.build {want}, bough.h {numbers} and {text}"
+    news = root / "NEWS.md"
+    if news.exists() and want not in news.read_text():
+        yield f"NEWS.md says nothing of {want}"
+
+
+checks = [calls_header, manual, versions]
+print(f"1..{len(checks)}")
+failed = 0
+for number, check in enumerate(checks, 1):
+    try:
+        faults = list(check())
+    except Exception as error:  # a tool that is missing or fails is a fault as well
+        faults = [str(error)]
+    failed += bool(faults)
+    print(f"{'not ' if faults else ''}ok {number} - {check.__doc__}")
+    for fault in faults:
+        print("#", fault)
+sys.exit(failed > 0)

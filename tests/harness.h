@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The test harness.
+ *
+ *   #include "harness.h"
+ *
+ *   TEST(read_is_cut)                       // main() is in harness.c
+ *   {
+ *       struct t_thread reader;
+ *       t_spawn(&reader, read_pipe, &fds);
+ *       t_until_blocked(reader.tid);        // in its read(), not just about to
+ *       CHECK_EQ(bough_interrupt(...), 0);
+ *       CHECK_EQ(t_join(&reader), (void *)ECANCELED);
+ *   }
+ *
+ * Each test runs in a process of its own, in a process group of its own, with a time limit that its
+ * parent keeps (20 s, or TEST_LIMIT; times T_SCALE). What it prints is shown if it fails. A test that
+ * returns is then checked: no descriptor more or less than before, no thread left (the library's own,
+ * whose names begin with "bough", may stay), no child process left, the signal mask as it was, the
+ * wake signal's handler sane. Then the process exits in the ordinary way, through atexit handlers.
+ *
+ * Why our own: the same tests run under musl, under qemu-user for another machine, under valgrind and
+ * under each sanitizer. Frameworks at hand are built for one libc, keep their threads or descriptors in the
+ * tested process, or limit times by SIGALRM there.
+ *
+ *   ./rule_08                 all tests of this file, as TAP
+ *   ./rule_08 read_is_cut     only this one
+ *   ./rule_08 --here NAME     in this process, without fork, limit and checks: for a debugger
+ *   ./rule_08 --list
+ *
+ * T_SCALE=n    all time limits times n (sanitizers, valgrind, qemu)
+ * T_SEED=n     what t_seed() returns: a failure that depends on chance prints its seed
+ * BOUGH_LOSS=n what t_loss() returns
+ */
+#ifndef T_HARNESS_H
+#define T_HARNESS_H
+
+#include <errno.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- tests ----------------------------------------------------------------------------------- */
+
+#define TEST(name) TEST_LIMIT(name, 20)
+#define TEST_LIMIT(name, seconds)                                                           \
+    static void t_body_##name(void);                                                        \
+    static struct t_test t_test_##name = {#name, __LINE__, (seconds), t_body_##name, NULL}; \
+    __attribute__((constructor)) static void t_register_##name(void)                        \
+    {                                                                                       \
+        t_register(&t_test_##name);                                                         \
+    }                                                                                       \
+    static void t_body_##name(void)
+
+/* A failed check says where and ends the test at once, on whatever thread it is. */
+#define CHECK(condition) ((condition) ? (void)0 : t_fail(__FILE__, __LINE__, "%s", #condition))
+/* Two integers or pointers. */
+#define CHECK_EQ(a, b) t_check_eq(__FILE__, __LINE__, #a, (long long)(a), #b, (long long)(b))
+#define CHECK_STR(a, b) t_check_str(__FILE__, __LINE__, #a, (a), #b, (b))
+/* The call fails, by -1 or NULL, with this errno. */
+#define CHECK_ERR(call, error) \
+    (errno = 0, t_check_err(__FILE__, __LINE__, #call, (long long)(call), __builtin_classify_type(call) == 5, (error)))
+/* A wait status. */
+#define CHECK_EXITED(status, code) t_check_status(__FILE__, __LINE__, (status), 0, (code))
+#define CHECK_KILLED(status, signo) t_check_status(__FILE__, __LINE__, (status), 1, (signo))
+/* Ends the test; it counts as skipped. */
+#define SKIP(...) t_skip(__VA_ARGS__)
+/* Ends the test as failed. */
+#define FAIL(...) t_fail(__FILE__, __LINE__, __VA_ARGS__)
+/* A line that is shown in any case, a count of losses say. */
+void t_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* This many descriptors may be open at the end that were not at the beginning. */
+void t_expect_descriptors(int count);
+
+/* ---- threads put in order, without sleeping ---------------------------------------------------- */
+
+struct t_thread {
+    pthread_t handle;
+    pid_t tid; /* valid when t_spawn() has returned */
+    void *(*function)(void *);
+    void *argument;
+};
+/* A plain pthread, which bough does not know. */
+void t_spawn(struct t_thread *thread, void *(*function)(void *), void *argument);
+void *t_join(struct t_thread *thread);
+pid_t t_tid(void);
+
+/*
+ * Wait until a thread of this process is blocked: asleep, and in the same system call without having run
+ * between two looks. Fails if it ends instead, or runs on for 10 s. Under valgrind, a thread that waits
+ * for valgrind's own lock looks alike, for a moment.
+ */
+void t_until_blocked(pid_t tid);
+
+/* Wait until a condition holds; fails after 10 s. For what has no wake-up of its own. */
+#define t_until(condition)                                         \
+    do {                                                           \
+        int64_t t_end_ = t_until_begin();                          \
+        while (!(condition))                                       \
+            t_until_again(t_end_, __FILE__, __LINE__, #condition); \
+    } while (0)
+
+/* A gate is shut ({0}) until it is opened, once and for all. Not an interruption point. */
+struct t_gate {
+    uint32_t open;
+};
+void t_gate_open(struct t_gate *gate);
+void t_gate_wait(struct t_gate *gate);
+
+/* A sequencer ({0}) lets threads pass in the order of the numbers 0, 1, 2...: t_turn(s, 2) waits until turn 1
+ * is over, which it is when its thread calls t_over() or comes to its next t_turn(). */
+struct t_sequence {
+    uint32_t turn; /* whose turn it is */
+    pid_t taker;   /* the thread that has taken it; 0: nobody yet */
+};
+void t_turn(struct t_sequence *sequence, uint32_t number);
+void t_over(struct t_sequence *sequence);
+
+/* ---- processes --------------------------------------------------------------------------------- */
+
+/* Run a function in a child process, which exits with 0 if it returns. Returns the wait status. To be
+ * called while the test has one thread. */
+int t_run_status(void (*function)(void *), void *argument);
+/* The same, with what it printed on standard output and error, cut at size - 1, in `text`. */
+int t_run_output(void (*function)(void *), void *argument, char *text, size_t size);
+
+/* ---- chance and time ----------------------------------------------------------------------------- */
+
+/* The run's seed; the first call notes it. */
+uint64_t t_seed(void);
+/* The next number (xorshift); *state must not be 0. */
+uint64_t t_random(uint64_t *state);
+/* How many interrupts a loss test makes. */
+long t_loss(void);
+/* T_SCALE. */
+double t_scale(void);
+/* Nanoseconds on the monotonic clock. */
+int64_t t_now(void);
+
+/* ---- how it is made ------------------------------------------------------------------------------ */
+
+struct t_test {
+    const char *name;
+    int line;
+    double seconds;
+    void (*body)(void);
+    struct t_test *next;
+};
+void t_register(struct t_test *test);
+void t_fail(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4), noreturn, cold));
+void t_skip(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+void t_check_eq(const char *file, int line, const char *a_text, long long a, const char *b_text, long long b);
+void t_check_str(const char *file, int line, const char *a_text, const char *a, const char *b_text, const char *b);
+void t_check_err(const char *file, int line, const char *text, long long result, int pointer, int error);
+void t_check_status(const char *file, int line, int status, int killed, int number);
+int64_t t_until_begin(void);
+void t_until_again(int64_t end, const char *file, int line, const char *text);
+
+#endif

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""layers.py ROOT: a file includes its own layer or a lower one, and the public headers nothing internal."""
+import re
+import sys
+from pathlib import Path
+
+root = Path(sys.argv[1])
+INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
+MACHINE = re.compile(r"^[ \t]*#.*\b__(x86_64|aarch64|i386|arm|riscv)__\b", re.M)
+ENDINGS = {".c", ".h", ".S", ".def"}
+
+# What each folder of src/ may include, besides libc: CONTRIBUTING.md has the table.
+LAYERS = {
+    "base": {"base"},
+    "arch": {"base", "arch"},
+    "core": {"base", "arch", "core", "public"},
+    "api": {"base", "arch", "core", "api", "public"},
+}
+
+
+def files(folder):
+    return sorted(p for p in (root / folder).rglob("*") if p.suffix in ENDINGS)
+
+
+def owner(name):
+    """The layer that an include belongs to; None for libc's."""
+    if name == "bough.h" or name.startswith("bough/"):
+        return "public"
+    first = name.split("/")[0]
+    return first if first in LAYERS else None
+
+
+def includes(path):
+    for quote, name in INCLUDE.findall(path.read_text()):
+        yield quote, name, owner(name)
+
+
+def check_sources():
+    for path in files("src"):
+        layer = path.relative_to(root / "src").parts[0]
+        if layer not in LAYERS:
+            yield f"{path.relative_to(root)}: src/{layer} is in no layer"
+            continue
+        for quote, name, belongs in includes(path):
+            if belongs and belongs not in LAYERS[layer]:
+                yield f"{path.relative_to(root)}: {layer} must not include {name}"
+            if quote == '"' and belongs is None:
+                yield f"{path.relative_to(root)}: include \"{name}\" by its path from src/"
+
+
+def check_public():
+    for path in files("include"):
+        for quote, name, belongs in includes(path):
+            if quote == '"' or belongs not in (None, "public"):
+                yield f"{path.relative_to(root)}: a public header must not include {name}"
+
+
+def check_users():
+    """Tests, examples and benchmarks are users, but for tests/races, which looks inside."""
+    for folder in ("tests", "examples", "bench"):
+        for path in files(folder):
+            if path.is_relative_to(root / "tests/races"):
+                continue
+            for _, name, belongs in includes(path):
+                if belongs not in (None, "public"):
+                    yield f"{path.relative_to(root)}: {name} is internal"
+
+
+def check_machines():
+    """The logic knows no machine: what differs is in src/arch."""
+    for folder in ("src/core", "src/api", "include"):
+        for path in files(folder):
+            for match in MACHINE.findall(path.read_text()):
+                yield f"{path.relative_to(root)}: __{match}__ outside src/arch"
+
+
+def check_licences():
+    for folder in ("src", "include", "tests", "examples", "bench"):
+        for path in files(folder):
+            if "SPDX-License-Identifier: MIT" not in path.read_text().split("\n", 1)[0]:
+                yield f"{path.relative_to(root)}: line 1 has no SPDX-License-Identifier: MIT"
+
+
+def check_lists():
+    """meson.build names each source and each test: a file that nobody builds is a mistake."""
+    for folder, pattern in (("src", "*/**/*.[cS]"), ("include", "**/*.h"), ("tests", "*/*.c")):
+        listed = (root / ("meson.build" if folder == "include" else f"{folder}/meson.build")).read_text()
+        for path in sorted((root / folder).glob(pattern)):
+            name = str(path.relative_to(root / folder))
+            wanted = f"'{path.stem}'" if folder == "tests" else f"{name}'"
+            if wanted not in listed:
+                yield f"{folder}/{name} is in no list of a meson.build"
+
+
+checks = [check_sources, check_public, check_users, check_machines, check_licences, check_lists]
+print(f"1..{len(checks)}")
+failed = 0
+for number, check in enumerate(checks, 1):
+    faults = list(check())
+    failed += bool(faults)
+    print(f"{'not ' if faults else ''}ok {number} - {check.__name__[6:]}")
+    for fault in faults:
+        print("#", fault)
+sys.exit(failed > 0)

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Is a wake-up lost? Two threads wait for the same thing. At random moments the first is interrupted and
+ * something for exactly one is offered. Whatever comes first: the first ends, by either; if it was cut, the
+ * offer is the second's, who is never interrupted. If the cut one has eaten the wake-up, the second sleeps
+ * beside the offer for ever. (A cut thread that tried again would hide that, so it does not.)
+ */
+#ifndef TEST_DUEL_H
+#define TEST_DUEL_H
+
+#include <bough.h>
+#include <semaphore.h>
+#include <stdbool.h>
+#include "pause.h"
+
+struct duel {
+    int (*wait)(void *object);     /* by both: 0, or -1 with ECANCELED */
+    void (*prepare)(void *object); /* before they begin; may be NULL */
+    void (*settle)(void *object);  /* until both wait; NULL if an early offer does not matter */
+    void (*offer)(void *object);   /* for one */
+    bool for_all;                  /* no: for all, or passed on from one to the other */
+    void (*check)(void *object);   /* nothing is left when both have ended; may be NULL */
+};
+
+struct duellist {
+    struct t_thread thread;
+    const struct duel *duel;
+    void *object;
+    bough_thread *self;
+    sem_t go, done;
+    _Atomic bool posted, over; /* the interrupt has been posted: it may be cleared */
+    int result;
+};
+
+static inline void *duellist_main(void *argument)
+{
+    struct duellist *d = argument;
+    d->self = bough_self();
+    for (sem_post(&d->done); sem_wait(&d->go) == 0 && !d->over; sem_post(&d->done)) {
+        d->result = d->duel->wait(d->object);
+        if (d->result != 0)
+            CHECK_EQ(errno, ECANCELED);
+        while (!d->posted)
+            sched_yield();
+        bough_clear(NULL);
+    }
+    return NULL;
+}
+
+static inline void duel_await(struct duellist *d, const char *who)
+{
+    struct timespec end;
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += (time_t)(10 * t_scale());
+    if (sem_timedwait(&d->done, &end) != 0)
+        FAIL("%s is stuck: a wake-up was lost", who);
+}
+
+static inline void duel_cut(struct duellist *first)
+{
+    CHECK_EQ(bough_interrupt(first->self, "duel"), 0);
+    first->posted = true;
+}
+
+/* Returns 1 if the first was cut. */
+static inline int duel_round(const struct duel *duel, void *object, struct duellist *both, uint64_t *random)
+{
+    if (duel->prepare)
+        duel->prepare(object);
+    both[0].posted = false;
+    both[1].posted = true;
+    sem_post(&both[0].go);
+    sem_post(&both[1].go);
+    pause_at_random(random);
+    if (duel->settle)
+        duel->settle(object);
+    bool cut_first = t_random(random) & 16;
+    if (cut_first)
+        duel_cut(&both[0]);
+    pause_at_random(random);
+    duel->offer(object);
+    pause_at_random(random);
+    if (!cut_first)
+        duel_cut(&both[0]);
+    duel_await(&both[0], "the first, which was interrupted,");
+    if (both[0].result == 0 && !duel->for_all)
+        duel->offer(object);
+    duel_await(&both[1], "the second");
+    CHECK_EQ(both[1].result, 0);
+    if (duel->check)
+        duel->check(object);
+    return both[0].result != 0;
+}
+
+static inline void fight(const struct duel *duel, void *object)
+{
+    static struct duellist both[2];
+    uint64_t random = t_seed();
+    long cut = 0, count = t_loss();
+    widen_window();
+    for (int i = 0; i < 2; i++) {
+        both[i].duel = duel;
+        both[i].object = object;
+        sem_init(&both[i].go, 0, 0);
+        sem_init(&both[i].done, 0, 0);
+        t_spawn(&both[i].thread, duellist_main, &both[i]);
+        duel_await(&both[i], "a thread that begins");
+    }
+    for (long i = 0; i < count; i++)
+        cut += duel_round(duel, object, both, &random);
+    for (int i = 0; i < 2; i++) {
+        both[i].over = true;
+        sem_post(&both[i].go);
+        t_join(&both[i].thread);
+    }
+    t_note("%ld interrupts: %ld cut the wait, %ld came when it had what it waited for", count, cut, count - cut);
+    CHECK(cut > 0 && cut < count); /* it was about both */
+}
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* Moments at random, and the delay in the one race window that the synchronisation objects have. */
+#ifndef TEST_PAUSE_H
+#define TEST_PAUSE_H
+
+#include <sched.h>
+#include <time.h>
+#include "harness.h"
+
+/* Nothing, a few instructions, another thread's turn, or a nap. */
+static inline void pause_at_random(uint64_t *random)
+{
+    uint64_t r = t_random(random);
+    switch (r & 7) {
+    case 0: return;
+    case 1: sched_yield(); return;
+    case 2: nanosleep(&(struct timespec){0, (long)(r >> 8) % 30000}, NULL); return;
+    default:
+        for (volatile unsigned i = (r >> 8) % 3000; i > 0; i--) {}
+    }
+}
+
+/* Between the kernel's wake-up and the woken thread's look; only in a library that was built with -Dhooks=true. */
+extern void (*volatile bo_hook_futex_woken)(void) __attribute__((weak));
+
+static inline void delay_woken(void)
+{
+    static _Atomic uint64_t turn = 1;
+    uint64_t random = ++turn * 0x9e3779b97f4a7c15u;
+    pause_at_random(&random);
+}
+
+static inline void widen_window(void)
+{
+    if (&bo_hook_futex_woken) {
+        bo_hook_futex_woken = delay_woken;
+        t_note("with a delay between wake-up and look");
+    }
+}
+
+#endif

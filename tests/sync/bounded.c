@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+#include <bough.h>
+#include "harness.h"
+
+static _Atomic int running, most, destroyed, ran;
+
+static void count_in(void)
+{
+    int now = ++running, before = most;
+    while (now > before && !__atomic_compare_exchange_n((int *)&most, &before, now, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        ;
+}
+
+/* The child counts as running until its resource is destroyed. */
+static void destroy(void *value)
+{
+    (void)value;
+    destroyed++;
+    running--;
+}
+
+static int work(void *value)
+{
+    (void)value;
+    count_in();
+    ran++;
+    usleep(1000);
+    return 0;
+}
+
+TEST(never_more_than_the_limit)
+{
+    BOUGH_BRANCH(jobs) {
+        bough_bounded *three = bough_bounded_new(jobs, 3);
+        CHECK(three);
+        for (int i = 0; i < 60; i++)
+            CHECK(bough_bounded_add(three, work, bough_resource_of(NULL, destroy)));
+    }
+    CHECK_EQ(bough_last_result(), 0);
+    CHECK_EQ(most, 3);
+    CHECK_EQ(ran, 60);
+    CHECK_EQ(destroyed, 60);
+}
+
+TEST(nonsense_is_refused)
+{
+    bough_branch *ended = NULL;
+    CHECK_ERR(bough_bounded_new(NULL, 1), EINVAL);
+    CHECK_ERR(bough_bounded_new(bough_root(), 1), EINVAL);
+    BOUGH_BRANCH(b) {
+        ended = b;
+        CHECK_ERR(bough_bounded_new(b, 0), EINVAL);
+        bough_bounded *one = bough_bounded_new(b, 1);
+        running = 1;
+        CHECK_ERR(bough_bounded_add(one, NULL, bough_resource_of(NULL, destroy)), EINVAL);
+        CHECK_EQ(destroyed, 1);
+    }
+    CHECK_ERR(bough_bounded_new(ended, 1), ESRCH);
+}
+
+static int wait_for_stop(void *unused)
+{
+    (void)unused;
+    bough_event_flag never = {0};
+    return bough_event_wait(&never, 0) == 0 ? 0 : errno;
+}
+
+static bough_thread *main_thread;
+
+static void *cut_main(void *unused)
+{
+    (void)unused;
+    t_until_blocked(getpid());
+    CHECK_EQ(bough_interrupt(main_thread, "test"), 0);
+    return NULL;
+}
+
+TEST(the_wait_for_a_place_is_cut)
+{
+    struct t_thread cutter;
+    main_thread = bough_self();
+    BOUGH_BRANCH(jobs) {
+        bough_bounded *one = bough_bounded_new(jobs, 1);
+        CHECK(bough_bounded_add(one, wait_for_stop, bough_arg(NULL)));
+        t_spawn(&cutter, cut_main, NULL);
+        running = 1;
+        CHECK_ERR(bough_bounded_add(one, work, bough_resource_of(NULL, destroy)), ECANCELED);
+        CHECK_EQ(destroyed, 1);
+        CHECK_EQ(ran, 0);
+    }
+    t_join(&cutter);
+    bough_clear(NULL);
+}
+
+TEST(a_place_is_given_back_when_nothing_starts)
+{
+    BOUGH_BRANCH(jobs) {
+        bough_bounded *one = bough_bounded_new(jobs, 1);
+        bough_interrupt(jobs, "test");
+        for (int i = 0; i < 3; i++) {
+            BOUGH_CRITICAL(0) /* the wait is not cut, the branch is marked all the same */
+                CHECK_ERR(bough_bounded_add(one, work, bough_resource_of(NULL, destroy)), ECANCELED);
+        }
+        CHECK_EQ(destroyed, 3);
+    }
+    CHECK_EQ(ran, 0);
+}
+
+static int fail_now(void *value)
+{
+    (void)value;
+    return EIO;
+}
+
+TEST(a_failure_ends_the_adding)
+{
+    BOUGH_BRANCH(jobs) {
+        bough_bounded *one = bough_bounded_new(jobs, 1);
+        CHECK(bough_bounded_add(one, fail_now, bough_arg(NULL)));
+        while (bough_bounded_add(one, work, bough_arg(NULL)))
+            ;
+        CHECK_EQ(errno, ECANCELED);
+    }
+    CHECK_EQ(bough_last_result(), EIO);
+}
+
+static int take_it(void *value)
+{
+    count_in();
+    CHECK_EQ(bough_take(), value);
+    CHECK_ERR(bough_take(), ENOENT);
+    running--;
+    return 0;
+}
+
+/* A bug there would be: a child that takes its resource over would take the place with it. */
+TEST(a_child_may_take_its_resource_over)
+{
+    int value;
+    BOUGH_BRANCH(jobs) {
+        bough_bounded *one = bough_bounded_new(jobs, 1);
+        for (int i = 0; i < 5; i++)
+            CHECK(bough_bounded_add(one, take_it, bough_resource_of(&value, destroy)));
+    }
+    CHECK_EQ(destroyed, 0);
+    CHECK_EQ(most, 1);
+}
+
+static int leave_by_exit(void *unused)
+{
+    (void)unused;
+    pthread_exit(NULL);
+}
+
+TEST(a_place_is_given_back_by_pthread_exit)
+{
+    BOUGH_BRANCH(jobs, .supervisor = 1) {
+        bough_bounded *one = bough_bounded_new(jobs, 1);
+        for (int i = 0; i < 3; i++)
+            CHECK(bough_bounded_add(one, leave_by_exit, bough_arg(NULL)));
+    }
+}

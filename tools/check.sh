@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# check.sh: what must hold before a release. One line a step; a failed step does not end the others.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+results=() failed=0
+step() {
+    local name=$1 start=$SECONDS
+    shift
+    echo
+    echo "==== $name"
+    if "$@"; then
+        results+=("ok      $name ($((SECONDS - start)) s)")
+    else
+        results+=("FAILED  $name ($((SECONDS - start)) s)")
+        failed=1
+    fi
+}
+
+step format tools/format.sh --check
+step layers python3 tests/layers.py .
+step cppcheck tools/static.sh cppcheck
+step clang-tidy tools/static.sh clang-tidy
+step legs tools/legs.sh native hooks generic musl aarch64 clang asan tsan valgrind loss
+
+echo
+printf '%s\n' "${results[@]}"
+exit $failed

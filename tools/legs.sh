@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# legs.sh LEG...: builds and runs the test suite once for each leg, in a build folder of its own, then counts.
+# `make test` runs the quick ones, `make check` all.
+#
+# leg NAME FOLDER SCALE LOSS "SUITES" [VARIABLE=VALUE...] -- MESON SETUP OPTIONS
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+all="semantics calls sync resolve misuse loss races harness"
+logs=()
+
+leg() {
+    local name=$1 folder=$2 scale=$3 loss=$4 suites=$5 settings=() log start=$SECONDS
+    shift 5
+    while [ "$1" != -- ]; do
+        settings+=("$1")
+        shift
+    done
+    shift
+    log=$folder/meson-logs/$name${wrap:+-valgrind}.json # meson adds the wrapper's name
+    logs+=("$name=$log")
+    rm -f "$log"
+    echo
+    echo "==== $name ===="
+    if [ ! -f "$folder/build.ninja" ]; then
+        rm -rf "$folder"
+        env "${settings[@]}" meson setup "$folder" "$@" >"$folder.log" 2>&1 || {
+            cat "$folder.log"
+            rm -f "$folder.log"
+            return
+        }
+        rm -f "$folder.log"
+    fi
+    if ! ninja -C "$folder" >"$folder/ninja.log" 2>&1; then
+        grep -v '^\[' "$folder/ninja.log" | tail -n 100
+        return
+    fi
+    env T_SCALE="${T_SCALE:-$scale}" BOUGH_LOSS="${BOUGH_LOSS:-$loss}" "${settings[@]}" \
+        meson test -C "$folder" --no-rebuild --logbase "$name" \
+        $(printf -- '--suite %s ' $suites) "${wrap[@]}" </dev/null
+    echo "==== $name: $((SECONDS - start)) s"
+}
+
+wrap=()
+for name in "$@"; do
+    case $name in
+    native) leg native build 1 10000 "$all project install" -- -Dtest_library=shared ;;
+    hooks) leg hooks build-hooks 1 2000 "$all" -- -Dhooks=true ;;
+    generic) leg generic build-generic 2 500 "semantics sync loss" -- -Darch=generic ;;
+    musl) leg musl build-musl 1 2000 "semantics calls sync loss harness" -- --native-file tools/cross/musl.ini ;;
+    aarch64) leg aarch64 build-aarch64 5 300 "semantics sync loss harness" -- --cross-file tools/cross/aarch64.ini ;;
+    # The rest is for `make check`.
+    asan)
+        leg asan build-asan 4 5000 "$all" ASAN_OPTIONS=detect_stack_use_after_return=1 \
+            UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 -- \
+            -Dhooks=true -Db_sanitize=address,undefined
+        ;;
+    tsan) leg tsan build-tsan 10 2000 "$all" TSAN_OPTIONS=halt_on_error=1 -- -Dhooks=true -Db_sanitize=thread ;;
+    clang) leg clang build-clang 1 5000 "$all" CC=clang -- -Dhooks=true ;;
+    valgrind)
+        wrap=(--wrap 'valgrind --quiet --error-exitcode=99 --fair-sched=yes --sim-hints=no-nptl-pthread-stackcache')
+        leg valgrind build-hooks 20 200 "semantics sync misuse" -- -Dhooks=true
+        wrap=()
+        ;;
+    loss) leg loss build 10 100000 loss -- -Dtest_library=shared ;;
+    *) echo "legs.sh: no leg $name" >&2 && exit 2 ;;
+    esac
+done
+/usr/bin/env PATH="/usr/bin:$PATH" python3 tools/tally.py "${logs[@]}"
