@@ -58,6 +58,7 @@ static void publish(struct bo_branch *b, struct bo_thread *t)
     bo_store_relaxed(&b->owner, t->t.index);
     bo_store_relaxed(&b->outer, top != BO_NONE ? top : bo_load_relaxed(&t->parent));
     bo_store_relaxed(&b->live, 0);
+    bo_store_relaxed(&b->waiters, 0);
     uint32_t generation = bo_word_generation(bo_load_relaxed(&b->t.word));
     bo_store_seq(&b->t.word, bo_word_make(generation, BO_LIVE));
     bo_store_seq(&t->top, b->t.index); /* before any child: posters to the thread scan from here on */
@@ -123,6 +124,7 @@ bough_time bough_deadline(void)
 static void join_children(struct bo_branch *b)
 {
     uint32_t live;
+    bo_store_seq(&b->waiters, 1); /* before the look: the last child sees it, or we see its step */
     while ((live = bo_load_seq(&b->live)) != 0)
         bo_futex_sleep(&b->live, live, BO_FOREVER);
     if (b->family->has_leaver)

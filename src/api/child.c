@@ -287,7 +287,7 @@ void bo_child_finish(struct bo_child *child, int returned, bool left)
 void bo_child_gone(uint64_t branch)
 {
     struct bo_branch *b = bo_branch_at(bo_handle_index(branch));
-    if (bo_sub_seq(&b->live, 1) == 1)
+    if (bo_sub_seq(&b->live, 1) == 1 && bo_load_seq(&b->waiters))
         bo_futex_wake(&b->live, 1);
 }
 

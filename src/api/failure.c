@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#if BO_UNWIND
 #include <unwind.h>
+#endif
 #include "api/branch.h"
 #include "core/call.h"
 #include "core/post.h"
@@ -16,9 +18,9 @@
 
 /* ---- evidence ------------------------------------------------------------------------------------------- */
 
-/* Used when there is no memory for a failure: the code is what matters then. */
 enum { TRACE = (int)(sizeof((struct bo_failure *)0)->trace / sizeof(void *)) };
 
+#if BO_UNWIND
 struct unwinding {
     struct bo_failure *failure;
     int skip;
@@ -42,6 +44,13 @@ static void take_trace(struct bo_failure *f, int skip)
     struct unwinding u = {.failure = f, .skip = skip};
     _Unwind_Backtrace(step, &u);
 }
+#else
+static void take_trace(struct bo_failure *f, int skip)
+{
+    (void)f;
+    (void)skip;
+}
+#endif
 
 /* "connection 7 in clients" */
 static void name_who(struct bo_failure *f)

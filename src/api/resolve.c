@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names are resolved by at most 16 helper threads, which are started when they are needed and end when
- * they had nothing to do for two seconds.
+ * Name resolution that can be interrupted. libc resolves names inside itself, through modules (NSS) that
+ * block where no window of ours is. So a helper thread makes the call, and the caller waits for it
+ * interruptibly. What libc answers without asking anybody is left to it, at once.
+ *
+ * There are at most 16 helpers. They are started when they are needed and end when they had nothing to do
+ * for two seconds.
  *
  *              a helper takes it                it is back
  *      QUEUED -------------------> RUNNING ------------------> DONE       the caller has the result
@@ -16,14 +20,19 @@
  *
  * A helper blocks all signals, holds no lock while it resolves, and bough does not know it. In a forked
  * child there are none: the pool begins anew, and what the parent's jobs own stays unused.
+ *
+ * What a drop-in can't be: a helper has its own `_res` (res_init), locale and, for a caller that left its
+ * network or mount namespace, the namespaces of the thread that first asked.
  */
-#include "api/resolve.h"
 #include <arpa/inet.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <bough/call.h>
 #include "api/sync.h"
 
 enum { HELPERS = 16, IDLE_SECONDS = 2, NAME_SIZE_MAX = 4096 };

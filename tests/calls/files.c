@@ -47,8 +47,8 @@ static void remove_path(struct stage *s)
 
 BOTH_AS(open, bough_open_file(s->path, O_RDONLY), open(s->path, O_RDONLY))
 WRONG_AS(open, bough_open_file("/nowhere/x", O_RDWR | O_CREAT, 0600), open("/nowhere/x", O_RDWR | O_CREAT, 0600))
-RECIPE(open, .how = BLOCKS, .prepare = make_fifo, .release = open_other_end, .untouched = no_descriptor,
-       .done = opened, .clean = remove_path)
+RECIPE(open, .how = BLOCKS, .prepare = make_fifo, .release = open_other_end, .untouched = no_descriptor, .done = opened,
+       .clean = remove_path)
 
 BOTH(openat, AT_FDCWD, s->path, O_WRONLY)
 WRONG(openat, -1, "x", O_RDONLY)
@@ -258,13 +258,11 @@ static void wrote_3(struct stage *s, long result)
 
 BOTH(write, s->fd[1], "XYZ", 3)
 WRONG(write, -1, "XYZ", 3)
-RECIPE(write, .how = BLOCKS, .prepare = make_full_pipe, .release = read_page, .untouched = still_full,
-       .done = wrote_3)
+RECIPE(write, .how = BLOCKS, .prepare = make_full_pipe, .release = read_page, .untouched = still_full, .done = wrote_3)
 
 BOTH(writev, s->fd[1], xyz(), 2)
 WRONG(writev, s->fd[1], xyz(), 2000000)
-RECIPE(writev, .how = BLOCKS, .prepare = make_full_pipe, .release = read_page, .untouched = still_full,
-       .done = wrote_3)
+RECIPE(writev, .how = BLOCKS, .prepare = make_full_pipe, .release = read_page, .untouched = still_full, .done = wrote_3)
 
 BOTH(pwritev2, s->fd[1], xyz(), 2, -1, 0)
 WRONG(pwritev2, s->fd[1], xyz(), 2, -1, 0x4000)
@@ -351,6 +349,12 @@ static void end_child(struct stage *s)
     s->child = 0;
 }
 
+static void end_any_child(struct stage *s)
+{
+    if (s->child)
+        end_child(s);
+}
+
 /* The lock is the child's: this process sees it, and has taken none itself. */
 static void not_locked(struct stage *s)
 {
@@ -376,13 +380,13 @@ static struct flock *write_lock(void)
 
 BOTH(fcntl, s->fd[0], F_SETLKW, write_lock())
 WRONG(fcntl, -1, F_SETLKW, write_lock())
-RECIPE(fcntl, .how = BLOCKS, .prepare = lock_in_child, .release = end_child, .untouched = not_locked,
-       .done = locked)
+RECIPE(fcntl, .how = BLOCKS, .prepare = lock_in_child, .release = end_child, .untouched = not_locked, .done = locked,
+       .clean = end_any_child)
 
 BOTH(lockf, s->fd[0], F_LOCK, 0)
 WRONG(lockf, s->fd[0], 77, 0)
-RECIPE(lockf, .how = BLOCKS, .prepare = lock_in_child, .release = end_child, .untouched = not_locked,
-       .done = locked)
+RECIPE(lockf, .how = BLOCKS, .prepare = lock_in_child, .release = end_child, .untouched = not_locked, .done = locked,
+       .clean = end_any_child)
 
 /* The same file, opened twice: fd[0] and fd[1]. */
 static void open_twice(struct stage *s)
@@ -420,8 +424,8 @@ static void ofd_locked(struct stage *s, long result)
 
 BOTH_AS(fcntl_ofd, bough_fcntl(s->fd[0], F_OFD_SETLKW, write_lock()), fcntl(s->fd[0], F_OFD_SETLKW, write_lock()))
 WRONG_AS(fcntl_ofd, bough_fcntl(-1, F_OFD_SETLKW, write_lock()), fcntl(-1, F_OFD_SETLKW, write_lock()))
-RECIPE_MORE(fcntl, fcntl_ofd, .how = BLOCKS, .prepare = lock_ofd, .release = unlock_ofd,
-            .untouched = ofd_not_locked, .done = ofd_locked)
+RECIPE_MORE(fcntl, fcntl_ofd, .how = BLOCKS, .prepare = lock_ofd, .release = unlock_ofd, .untouched = ofd_not_locked,
+            .done = ofd_locked)
 
 static void flock_other(struct stage *s)
 {

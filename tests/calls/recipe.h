@@ -68,16 +68,16 @@ struct recipe {
 /* The call of a row and the same call of libc's, on a stage `s`. */
 #define BOTH(name, ...) BOTH_AS(name, bough_##name(__VA_ARGS__), name(__VA_ARGS__))
 #define WRONG(name, ...) WRONG_AS(name, bough_##name(__VA_ARGS__), name(__VA_ARGS__))
-#define BOTH_AS(name, ours, theirs)                              \
-    static long ours_##name(struct stage *s)                     \
-    {                                                            \
-        (void)s;                                                 \
-        return (long)(ours);                                     \
-    }                                                            \
-    static long theirs_##name(struct stage *s)                   \
-    {                                                            \
-        (void)s;                                                 \
-        return (long)(theirs);                                   \
+#define BOTH_AS(name, ours, theirs)            \
+    static long ours_##name(struct stage *s)   \
+    {                                          \
+        (void)s;                               \
+        return (long)(ours);                   \
+    }                                          \
+    static long theirs_##name(struct stage *s) \
+    {                                          \
+        (void)s;                               \
+        return (long)(theirs);                 \
     }
 #define WRONG_AS(name, ours, theirs) BOTH_AS(wrong_##name, ours, theirs)
 /* There is no wrong way to call it. */
@@ -86,17 +86,25 @@ struct recipe {
 #define RECIPE(name, ...) RECIPE_AS(name, name, __VA_ARGS__)
 /* A second recipe for a row. */
 #define RECIPE_MORE(name, more, ...) RECIPE_AS(name, more, __VA_ARGS__)
-#define RECIPE_AS(name, test, ...)                      \
-    TEST(test)                                          \
-    {                                                   \
-        static const struct recipe recipe = {           \
-            .fails = fails_of_##name,                   \
-            .ours = ours_##test,                        \
-            .theirs = theirs_##test,                    \
-            .ours_wrong = ours_wrong_##test,            \
-            .theirs_wrong = theirs_wrong_##test,        \
-            __VA_ARGS__};                               \
-        play(&recipe);                                  \
+#define RECIPE_AS(name, test, ...)                                                 \
+    TEST(test)                                                                     \
+    {                                                                              \
+        static const struct recipe recipe = {.fails = (enum fails)fails_of_##name, \
+                                             .ours = ours_##test,                  \
+                                             .theirs = theirs_##test,              \
+                                             .ours_wrong = ours_wrong_##test,      \
+                                             .theirs_wrong = theirs_wrong_##test,  \
+                                             __VA_ARGS__};                         \
+        play(&recipe);                                                             \
+    }
+
+/* Only the act in which it is cut. */
+#define RECIPE_CUT(name, ...)                                                                                         \
+    TEST(name)                                                                                                        \
+    {                                                                                                                 \
+        static const struct recipe recipe = {.fails = (enum fails)fails_of_##name, .ours = ours_##name, __VA_ARGS__}; \
+        struct player player = {.recipe = &recipe};                                                                   \
+        play_cut(&player);                                                                                            \
     }
 
 /* ---- the play ------------------------------------------------------------------------------------------ */
@@ -111,8 +119,8 @@ struct player {
 
 static inline void check_cut(enum fails fails, long result, int error)
 {
-    static const long cut[] = {[MINUS_ONE] = -1,        [NUMBER] = ECANCELED, [THRD] = thrd_error,
-                               [THRD_SLEEP] = -2,       [EAI] = EAI_SYSTEM};
+    static const long cut[] = {
+        [MINUS_ONE] = -1, [NUMBER] = ECANCELED, [THRD] = thrd_error, [THRD_SLEEP] = -2, [EAI] = EAI_SYSTEM};
     if (fails == UNSLEPT)
         CHECK(result > 0);
     else
@@ -242,7 +250,7 @@ static inline void play_wrong(struct player *p)
     take_down(p);
 }
 
-static void play(const struct recipe *recipe)
+static inline void play(const struct recipe *recipe)
 {
     struct player player = {.recipe = recipe};
     play_cut(&player);

@@ -96,7 +96,7 @@ TEST_LIMIT(each_notification_wakes_one, 600)
     widen_window();
     storm_add(&storm, notify_one, &h);
     for (int i = 0; i < 5; i++)
-        storm_add(&storm, wait_a_turn, &h)->spared = i < 2;
+        storm_add_spared(&storm, wait_a_turn, &h, i < 2);
     storm_rage(&storm);
     storm_calm(&storm); /* the notifier would stop for ever at one that reached nobody */
     storm_end(&storm);

@@ -33,7 +33,7 @@ TEST_LIMIT(every_pulse_reaches_who_waits, 600)
     static bough_event_flag event;
     static struct storm storm;
     widen_window();
-    storm_add(&storm, pulse, &event)->spared = true;
+    storm_add_spared(&storm, pulse, &event, true);
     for (int i = 0; i < 3; i++)
         storm_add(&storm, wait_for_pulse, &event);
     storm_rage(&storm);

@@ -53,16 +53,22 @@ static inline void *storm_main(void *argument)
     return NULL;
 }
 
-static inline struct storm_thread *storm_add(struct storm *storm, void (*turn)(struct storm_thread *), void *object)
+static inline void storm_add_spared(struct storm *storm, void (*turn)(struct storm_thread *), void *object,
+                                    bool spared)
 {
     struct storm_thread *t = &storm->thread[storm->count];
     t->turn = turn;
     t->object = object;
+    t->spared = spared;
     t->number = storm->count++;
     t->random = t_seed() + (uint64_t)t->number * 0x9e3779b97f4a7c15u + 1;
     t_spawn(&t->thread, storm_main, t);
     t_gate_wait(&t->known);
-    return t;
+}
+
+static inline void storm_add(struct storm *storm, void (*turn)(struct storm_thread *), void *object)
+{
+    storm_add_spared(storm, turn, object, false);
 }
 
 static inline long storm_cuts(const struct storm *storm)

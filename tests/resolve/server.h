@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A name server on the loopback that answers when it is told to, or never; in namespaces of the test's own,
+ * with files of its own in place of /etc/resolv.conf and /etc/nsswitch.conf. It needs root.
+ */
+#ifndef TEST_SERVER_H
+#define TEST_SERVER_H
+
+#include <bough.h>
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include "harness.h"
+
+/* How many threads of the resolver's there are. */
+static inline int helpers(void)
+{
+    int count = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    for (struct dirent *entry; (entry = readdir(tasks));) {
+        char path[300], name[32] = "";
+        snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd >= 0 && read(fd, name, sizeof name - 1) > 0)
+            count += strcmp(name, "bough-resolve\n") == 0;
+        if (fd >= 0)
+            close(fd);
+    }
+    closedir(tasks);
+    return count;
+}
+
+/* ---- one lookup on a thread of its own ----------------------------------------------------------------- */
+
+struct lookup {
+    struct t_thread thread;
+    struct t_gate known;
+    bough_thread *self;
+    const char *name;
+    struct addrinfo *list;
+    int code, error;
+};
+
+static inline void *lookup_main(void *argument)
+{
+    struct lookup *l = argument;
+    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
+    l->self = bough_self();
+    t_gate_open(&l->known);
+    l->code = bough_getaddrinfo(l->name, "80", &hints, &l->list);
+    l->error = errno;
+    return NULL;
+}
+
+static inline void lookup_start(struct lookup *l, const char *name)
+{
+    *l = (struct lookup){.name = name};
+    t_spawn(&l->thread, lookup_main, l);
+    t_gate_wait(&l->known);
+}
+
+static inline void lookup_end_cut(struct lookup *l)
+{
+    t_join(&l->thread);
+    CHECK_EQ(l->code, EAI_SYSTEM);
+    CHECK_EQ(l->error, ECANCELED);
+    CHECK_EQ(l->list, NULL);
+}
+
+static inline void lookup_end(struct lookup *l, const char *address)
+{
+    t_join(&l->thread);
+    CHECK_EQ(l->code, 0);
+    CHECK_STR(inet_ntoa(((struct sockaddr_in *)(void *)l->list->ai_addr)->sin_addr), address);
+    freeaddrinfo(l->list);
+}
+
+/* ---- the server ------------------------------------------------------------------------------------------ */
+
+static inline void replace(const char *path, const char *text)
+{
+    char name[] = "/tmp/bough-XXXXXX";
+    int fd = mkstemp(name);
+    CHECK(fd >= 0);
+    fchmod(fd, 0644);
+    CHECK_EQ(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+    int result = mount(name, path, NULL, MS_BIND, NULL), error = errno;
+    unlink(name);
+    if (result != 0)
+        SKIP("cannot put a file in place of %s: %s", path, strerror(error));
+}
+
+static inline void loopback_up(void)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct ifreq lo = {.ifr_name = "lo"};
+    lo.ifr_flags = IFF_UP | IFF_RUNNING;
+    CHECK_EQ(ioctl(fd, SIOCSIFFLAGS, &lo), 0);
+    close(fd);
+}
+
+/* Returns its socket. `options` for resolv.conf. */
+static inline int server_start(const char *options)
+{
+    char text[200];
+    if (unshare(CLONE_NEWNS | CLONE_NEWNET) != 0)
+        SKIP("no namespaces of our own: %s", strerror(errno));
+    CHECK_EQ(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    snprintf(text, sizeof text, "nameserver 127.0.0.1\noptions %s\n", options);
+    replace("/etc/resolv.conf", text);
+    replace("/etc/nsswitch.conf", "hosts: files dns\n");
+    replace("/etc/hosts", "127.0.0.1 localhost\n192.0.2.7 known\n");
+    loopback_up();
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(53), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    CHECK_EQ(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    t_expect_descriptors(1);
+    return fd;
+}
+
+struct query {
+    unsigned char text[600];
+    size_t size;
+    struct sockaddr_in from;
+};
+
+static inline void server_receive(int fd, struct query *q)
+{
+    socklen_t length = sizeof q->from;
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    if (poll(&ready, 1, (int)(10000 * t_scale())) != 1)
+        FAIL("no query came");
+    ssize_t size = recvfrom(fd, q->text, sizeof q->text - 16, 0, (struct sockaddr *)&q->from, &length);
+    CHECK(size > 12);
+    q->size = (size_t)size;
+}
+
+/* 192.0.2.9, whatever the question was. */
+static inline void server_answer(int fd, struct query *q)
+{
+    static const unsigned char answer[] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 9};
+    static const unsigned char counts[] = {0, 1, 0, 1, 0, 0, 0, 0};
+    size_t end = 12;
+    while (q->text[end])
+        end += q->text[end] + 1u;
+    end += 5;
+    q->text[2] |= 0x80;
+    q->text[3] = 0x80;
+    memcpy(q->text + 4, counts, sizeof counts);
+    memcpy(q->text + end, answer, sizeof answer);
+    sendto(fd, q->text, end + sizeof answer, 0, (struct sockaddr *)&q->from, sizeof q->from);
+}
+
+#endif
