@@ -76,6 +76,7 @@ struct bo_worker {
     struct bo_child *child;        /* what it runs, or is to run */
     _Atomic uint32_t go;           /* futex: 0 parked, 1 work, 2 end */
     pthread_t thread;
+    size_t stack;                  /* its size, in bytes */
     bool fresh;                    /* ends after its child */
     uint64_t mask;                 /* the signal mask it has now */
 };

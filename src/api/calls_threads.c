@@ -33,10 +33,9 @@ static int verdict(const struct bo_libc_wait *wait, const struct timespec *deadl
 
 static int thrd_result(int error)
 {
-    if (bo_error(error) == 0)
-        return thrd_success;
-    errno = error;
-    return error == ETIMEDOUT ? thrd_timedout : thrd_error;
+    if (bo_error(error) == ECANCELED)
+        errno = ECANCELED; /* else it is left alone, as by libc */
+    return error == 0 ? thrd_success : error == ETIMEDOUT ? thrd_timedout : thrd_error;
 }
 
 /* ---- clocks ------------------------------------------------------------------------------------------ */

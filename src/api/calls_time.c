@@ -49,7 +49,8 @@ int bough_usleep(unsigned microseconds)
 /* C11: -1 is a signal, another negative number any other failure. */
 int bough_thrd_sleep(const struct timespec *time, struct timespec *left)
 {
-    long r = sleep_for(CLOCK_REALTIME, time, left);
-    bo_result(r);
-    return r == 0 ? 0 : r == -EINTR ? -1 : -2;
+    int error = bo_error((int)-sleep_for(CLOCK_REALTIME, time, left));
+    if (error == ECANCELED)
+        errno = ECANCELED; /* else it is left alone, as by libc */
+    return error == 0 ? 0 : error == EINTR ? -1 : -2;
 }

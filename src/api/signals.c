@@ -6,13 +6,22 @@
  *        ^                |                 |
  *        +---- the root was cleared --------+
  *
- *      event      SIGHUP, SIGINT, SIGTERM or bough_signal_event(); what comes within 250 ms of the one before is the
- *                 same event. SIGINT and SIGTERM are one incident.
+ *      event      SIGHUP, SIGINT, SIGTERM or bough_signal_event(). What comes within 250 ms after the beginning of one
+ *                 is the same event: not after its last repeat, or a key that is hit five times a second would
+ *                 never count as more than one. SIGINT and SIGTERM are one incident.
  *      ASKED      a record of kind BOUGH_SIGNAL stands at the root: everything is interrupted
  *      PROMOTED   the record's rung goes up by one: the ladder acts on it
  *      FINAL      the default action is restored and the signal raised: the process ends now
  *
- * The state is one atomic word, so that a handler can move it on any thread: bits 0-7 events, 8-15 the signal.
+ * How many events there were, and when the last began, is one atomic word, so that a handler can move it on any
+ * thread. What stands, and by which signal, is the record's to say: the end of the process goes by that.
+ *
+ * The end. Threads are awaited early, the signal is raised late:
+ *
+ *      main returns --> atexit handlers registered after bough_signals() --> the threads are awaited
+ *        --> older atexit handlers, C++ destructors, other destructors --> streams are flushed, the signal raised
+ *
+ * so that no thread runs into what those have taken down, and each of them runs as in any other exit.
  */
 #define _GNU_SOURCE
 #include <bough/signals.h>
@@ -21,87 +30,130 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <bough/interrupt.h>
 #include "api/signals.h"
 #include "base/clock.h"
+#include "base/futex.h"
 #include "base/raw.h"
-#include "core/call.h"
 #include "core/post.h"
 #include "core/report.h"
 #include "core/self.h"
 #include "core/ticker.h"
 #include "core/tree.h"
 
-enum { FINAL_EVENT = 3, TAKEN = 3 };
-#define ONE_EVENT BO_MS(250)
+enum { FINAL_EVENT = 3, TAKEN = 3, ONE_EVENT = 250 /* ms */ };
+#define LAST_GRACE BO_SEC(5)
 
 static const int taken_signals[TAKEN] = {SIGHUP, SIGINT, SIGTERM};
 static struct sigaction before[TAKEN];
 static sigset_t taken, mask_before;
-static _Atomic uint32_t incident;      /* events (8) and the first signal (8) */
-static _Atomic int64_t last_event;
+static _Atomic uint64_t incident; /* events (8), and when the last one began, in ms (56) */
 static _Atomic uint32_t active, waiting;
-static pthread_t main_thread, waiter;
+static pthread_t waiter;
 
-/* ---- the machine ----------------------------------------------------------------------------------------- */
+/* ---- dying of a signal ----------------------------------------------------------------------------------- */
+
+/* What is no signal, or one that by default would not end the process, still gives the shell its 128 + n. That is
+ * also how it ends as pid 1, to which default actions do not apply. */
+static bool deadly(int signo)
+{
+    switch (signo) {
+    case SIGCHLD:
+    case SIGCONT:
+    case SIGURG:
+    case SIGWINCH:
+    case SIGSTOP:
+    case SIGTSTP:
+    case SIGTTIN:
+    case SIGTTOU:
+        return false;
+    default:
+        return signo > 0 && signo < NSIG;
+    }
+}
 
 static void die_of(int signo)
 {
     struct sigaction action = {.sa_handler = SIG_DFL};
     sigset_t set;
-    sigaction(signo, &action, NULL);
-    sigemptyset(&set);
-    sigaddset(&set, signo);
-    bo_raw3(SYS_tgkill, getpid(), bo_raw0(SYS_gettid), signo);
-    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    if (deadly(signo) && sigemptyset(&set) == 0 && sigaddset(&set, signo) == 0) {
+        prctl(PR_SET_DUMPABLE, 0); /* some leave a core, and there is nothing to find in it */
+        sigaction(signo, &action, NULL);
+        bo_raw3(SYS_tgkill, getpid(), bo_raw0(SYS_gettid), signo);
+        pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    }
+    _exit(128 + (signo & 127));
 }
 
+/* ---- the machine ----------------------------------------------------------------------------------------- */
+
+/* strsignal() is not for handlers. */
+static const char *name_of(int signo)
+{
+    switch (signo) {
+    case SIGHUP:
+        return "SIGHUP";
+    case SIGINT:
+        return "SIGINT";
+    case SIGTERM:
+        return "SIGTERM";
+    default:
+        return "a signal of the program's own";
+    }
+}
+
+/* Each event posts, not only the first: it counts in the record, and makes a new one should the root be cleared
+ * at this very moment. */
 static void post_at_root(int signo)
 {
-    struct bough_event event = {.kind = BOUGH_SIGNAL, .signo = signo, .reason = strsignal(signo)};
-    bo_post((uint64_t)(uintptr_t)bough_root(), &event, NULL);
+    struct bough_event event = {.kind = BOUGH_SIGNAL, .signo = signo, .reason = name_of(signo)};
+    if (bo_post((uint64_t)(uintptr_t)bough_root(), &event, NULL) != 0)
+        die_of(signo); /* the library could not be set up here: it must not swallow a signal */
 }
 
 static void promote(void)
 {
     struct bo_record *r = bo_record_of(&bo_branch_at(BO_ROOT)->t, BOUGH_SIGNAL);
-    if (bo_load_relaxed(&r->rung) < r->ceiling)
+    if (bo_record_stands(r) && bo_load_relaxed(&r->rung) < r->ceiling)
         bo_add_relaxed(&r->rung, 1);
 }
 
-/* Is this one a repeat of the one before? Two that come at once agree by the exchange. */
-static bool same_event(void)
+static int events_of(uint64_t word)
 {
-    int64_t now = bo_clock();
-    int64_t before_it = atomic_exchange(&last_event, now);
-    return before_it && now - before_it < ONE_EVENT && (bo_load_seq(&incident) & 0xff);
+    return word & 0xff;
 }
 
-static uint32_t count_event(int signo)
+/* Counts an event, and says whether it is one: two that come at once agree by the exchange. */
+static bool count_event(int *events)
 {
-    uint32_t was = bo_load_seq(&incident), now;
+    uint64_t was = bo_load_seq(&incident), next;
+    int64_t now = bo_clock() / BO_MS(1);
     do {
-        uint32_t events = (was & 0xff) < FINAL_EVENT ? (was & 0xff) + 1 : FINAL_EVENT;
-        now = was & 0xff ? (was & ~0xffu) | events : ((uint32_t)signo & 0xff) << 8 | 1;
-    } while (!bo_cas_seq(&incident, &was, now));
-    return now & 0xff;
+        *events = events_of(was);
+        if (*events && now - (int64_t)(was >> 8) < ONE_EVENT)
+            return false;
+        if (*events < FINAL_EVENT)
+            ++*events;
+        next = (uint64_t)now << 8 | (uint64_t)*events;
+    } while (!bo_cas_seq(&incident, &was, next));
+    return true;
 }
 
 int bough_signal_event(int signo)
 {
-    if (same_event())
-        return (int)(bo_load_seq(&incident) & 0xff);
-    uint32_t events = count_event(signo);
-    if (events == 1)
+    int saved = errno, events;
+    if (count_event(&events)) {
+        if (events == FINAL_EVENT)
+            die_of(signo);
         post_at_root(signo);
-    else if (events < FINAL_EVENT)
-        promote();
-    else
-        die_of(signo);
-    return (int)events;
+        if (events > 1)
+            promote();
+    }
+    errno = saved;
+    return events;
 }
 
 void bo_signals_handled(void)
@@ -109,13 +161,11 @@ void bo_signals_handled(void)
     bo_store_seq(&incident, 0);
 }
 
-/* ---- taking part -------------------------------------------------------------------------------------------- */
+/* ---- taking part ------------------------------------------------------------------------------------------- */
 
 static void handle(int signo)
 {
-    int saved = errno;
     bough_signal_event(signo);
-    errno = saved;
 }
 
 static bool wanted(int signo, unsigned flags)
@@ -145,121 +195,205 @@ static void install_handlers(void)
             sigaction(taken_signals[i], &action, &before[i]);
 }
 
+static void restore_handlers(void)
+{
+    for (int i = 0; i < TAKEN; i++)
+        if (sigismember(&taken, taken_signals[i]))
+            sigaction(taken_signals[i], &before[i], NULL);
+}
+
+/* stop_waiter()'s is a signal to this thread; those from elsewhere are events to the last. */
 static void *wait_for_signals(void *unused)
 {
+    siginfo_t info;
     (void)unused;
     pthread_setname_np(pthread_self(), "bough-signals");
-    for (int signo; bo_load_seq(&waiting);)
-        if (sigwait(&taken, &signo) == 0 && bo_load_seq(&waiting))
+    for (;;) {
+        int signo = sigwaitinfo(&taken, &info);
+        if (signo > 0 && info.si_code == SI_TKILL && !bo_load_seq(&waiting))
+            return NULL;
+        if (signo > 0)
             bough_signal_event(signo);
-    return NULL;
+    }
 }
 
 static int start_waiter(void)
 {
-    sigset_t all, old;
+    sigset_t all, blocked;
     pthread_sigmask(SIG_BLOCK, &taken, &mask_before);
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
+    pthread_sigmask(SIG_SETMASK, &all, &blocked);
     bo_store_seq(&waiting, 1);
     int error = pthread_create(&waiter, NULL, wait_for_signals, NULL);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_sigmask(SIG_SETMASK, error ? &mask_before : &blocked, NULL);
     if (!error)
         return 0;
     bo_store_seq(&waiting, 0);
-    pthread_sigmask(SIG_SETMASK, &mask_before, NULL);
     return errno = error, -1;
-}
-
-static void at_exit(void);
-
-int bough_signals(unsigned flags)
-{
-    static _Atomic uint32_t registered;
-    if (flags & ~(unsigned)(BOUGH_SIGNALS_TAKE | BOUGH_SIGNALS_WAIT))
-        return errno = EINVAL, -1;
-    if (bo_load_seq(&active))
-        return errno = EALREADY, -1;
-    if (!bo_self_or_adopt() || bo_ticker_need() != 0)
-        return -1;
-    int count = choose(flags);
-    main_thread = pthread_self();
-    if ((flags & BOUGH_SIGNALS_WAIT) && start_waiter() != 0)
-        return -1;
-    if (!(flags & BOUGH_SIGNALS_WAIT))
-        install_handlers();
-    bo_store_seq(&active, 1);
-    if (!bo_swap_seq(&registered, 1))
-        atexit(at_exit);
-    return count;
 }
 
 static void stop_waiter(void)
 {
-    if (!bo_swap_seq(&waiting, 0))
-        return;
-    pthread_kill(waiter, SIGTERM); /* one of those it waits for, or blocked: either way it looks */
+    int any = 0;
+    while (!sigismember(&taken, taken_signals[any]))
+        any++;
+    bo_store_seq(&waiting, 0);
+    pthread_kill(waiter, taken_signals[any]);
     pthread_join(waiter, NULL);
     pthread_sigmask(SIG_SETMASK, &mask_before, NULL);
 }
 
+static void await_at_exit(void);
+
+static int take_part(unsigned flags)
+{
+    static _Atomic uint32_t registered;
+    if (!bo_self_or_adopt() || bo_ticker_need() != 0)
+        return -1;
+    if (!bo_swap_seq(&registered, 1))
+        atexit(await_at_exit);
+    int count = choose(flags);
+    if (!(flags & BOUGH_SIGNALS_WAIT))
+        install_handlers();
+    else if (count && start_waiter() != 0)
+        return -1;
+    return count;
+}
+
+int bough_signals(unsigned flags)
+{
+    if (flags & ~(unsigned)(BOUGH_SIGNALS_TAKE | BOUGH_SIGNALS_WAIT))
+        return errno = EINVAL, -1;
+    if (bo_swap_seq(&active, 1))
+        return errno = EALREADY, -1;
+    int count = take_part(flags);
+    if (count < 0)
+        bo_store_seq(&active, 0);
+    return count;
+}
+
+/* A record that stands stays: who gives the signals back has not said that one was handled. */
 int bough_signals_undo(void)
 {
-    if (!bo_swap_seq(&active, 0))
+    if (!bo_load_seq(&active))
         return errno = ENOENT, -1;
     if (bo_load_seq(&waiting))
         stop_waiter();
     else
-        for (int i = 0; i < TAKEN; i++)
-            if (sigismember(&taken, taken_signals[i]))
-                sigaction(taken_signals[i], &before[i], NULL);
-    bo_store_seq(&incident, 0);
+        restore_handlers();
+    bo_store_seq(&active, 0);
     return 0;
+}
+
+/* In a forked child: what was asked of the parent is not asked of it, and it has no waiter. */
+static void in_child(void)
+{
+    bo_store_seq(&incident, 0);
+    if (bo_swap_seq(&waiting, 0))
+        bo_store_seq(&active, 0);
+}
+
+__attribute__((constructor)) static void at_load(void)
+{
+    pthread_atfork(NULL, NULL, in_child);
 }
 
 /* ---- the end of the process ---------------------------------------------------------------------------------- */
 
-/* Threads that are known, live, and not the caller: those that an exit has to wait for. */
-static bool others_live(void)
+/* A live thread that an exit has to wait for: neither the caller, nor one that waits for the caller itself. */
+static struct bo_thread *other_thread(uint64_t *word)
 {
     uint32_t high = bo_load_seq(&bo_arena.thread_high);
-    for (uint32_t i = 1; i < high; i++)
-        if (bo_thread_at(i) != bo_self && (bo_load_seq(&bo_thread_at(i)->t.word) & BO_LIVE))
-            return true;
-    return false;
+    for (uint32_t i = 1; i < high; i++) {
+        struct bo_thread *t = bo_thread_at(i);
+        *word = bo_load_seq(&t->t.word);
+        if ((*word & BO_LIVE) && t != bo_self && !(bo_self && bo_below(bo_self, &t->t, false)))
+            return t;
+    }
+    return NULL;
 }
 
-static bool await_others(int64_t grace)
+/* One after the other; the end of each is the end of its generation. */
+static void await_others(int64_t grace)
 {
-    static const struct timespec moment = {0, 2000000};
     int64_t until = bo_add_time(bo_clock(), grace);
-    while (others_live() && bo_clock() < until)
-        nanosleep(&moment, NULL);
-    return !others_live();
+    struct bo_thread *t;
+    uint64_t w;
+    while ((t = other_thread(&w)) && bo_clock() < until) {
+        bo_add_seq(&t->join_waiters, 1);
+        bo_futex_sleep(bo_generation_of(t), bo_word_generation(w), until);
+        bo_sub_seq(&t->join_waiters, 1);
+    }
+    if (t)
+        bo_report("the process ends without waiting longer for thread %d (%s), and perhaps others",
+                  (int)bo_load_relaxed(&t->tid), t->t.name);
 }
 
-/* The main thread leaves while an unhandled signal stands at the root: the others were told, and are waited for;
- * then the process ends by that signal, as the shell expects. An exit by another thread is its own affair. */
-static void at_exit(void)
+/* The signal that has asked everything to stop, if the program has not said that it is handled; else 0. */
+static int unhandled(void)
 {
+    if (!bo_arena.branch)
+        return 0;
     const struct bo_target *root = &bo_branch_at(BO_ROOT)->t;
-    int signo = (int)(bo_load_seq(&incident) >> 8 & 0xff);
-    bool stands = (bo_load_seq(&root->due) & 1u << BOUGH_SIGNAL) && bo_record_stands(bo_record_of(root, BOUGH_SIGNAL));
-    if (!bo_load_seq(&active) || !signo || !stands || !pthread_equal(pthread_self(), main_thread))
+    const struct bo_record *r = bo_record_of(root, BOUGH_SIGNAL);
+    return (bo_load_seq(&root->due) & 1u << BOUGH_SIGNAL) && bo_record_stands(r) ? r->signo : 0;
+}
+
+/* An exit by another thread is its own affair: main may be waiting for it. */
+static bool in_main(void)
+{
+    return bo_raw0(SYS_gettid) == getpid();
+}
+
+static bool awaited; /* once is enough, also if it was in vain */
+
+static void await_at_exit(void)
+{
+    if (awaited || !unhandled() || !in_main())
         return;
-    if (!await_others(BO_SEC(5)))
-        bo_report("threads are left 5 s after signal %d: the process ends without them", signo);
+    awaited = true;
+    await_others(LAST_GRACE);
+}
+
+static _Atomic int dying_of;
+
+static void flush_is_late(int unused)
+{
+    (void)unused;
+    die_of(bo_load_relaxed(&dying_of));
+}
+
+/* A stream can be locked for ever, by a thread that reads from a terminal say, and a pipe be full for ever: the end
+ * does not wait for that. SIGALRM is free, the program is through. */
+static void flush(int signo)
+{
+    struct sigaction late = {.sa_handler = flush_is_late};
+    sigset_t set;
+    bo_store_relaxed(&dying_of, signo);
+    sigaction(SIGALRM, &late, NULL);
+    sigemptyset(&set);
+    sigaddset(&set, SIGALRM);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    alarm(1);
     fflush(NULL);
+}
+
+/* The last of this library's, and of a program's it is linked to, to run in an exit. */
+__attribute__((destructor(101))) static void die_at_exit(void)
+{
+    await_at_exit();
+    int signo = unhandled();
+    if (signo <= 0 || !in_main())
+        return;
+    flush(signo);
     die_of(signo);
 }
 
 void bough_exit(int status, int64_t grace)
 {
     struct bough_event event = {.kind = BOUGH_EXIT, .reason = "the process exits"};
-    struct bo_thread *t = bo_self_or_adopt();
-    if (t)
-        bo_post((uint64_t)(uintptr_t)bough_root(), &event, NULL);
-    if (t && !await_others(grace > 0 ? grace : BO_SEC(5)))
-        bo_report("threads are left after the grace of an exit: the process ends without them");
+    if (bo_self_or_adopt() && bo_post((uint64_t)(uintptr_t)bough_root(), &event, NULL) == 0)
+        await_others(grace > 0 ? grace : LAST_GRACE);
+    awaited = true;
     exit(status);
 }

@@ -37,7 +37,8 @@ static inline long bo_sync_wait(const void *word, uint32_t expected, bough_time 
     return r == -EAGAIN || r == -EINTR ? 0 : r;
 }
 
-/* At a thread's end: what it still holds becomes owner-dead, and somebody who waits gets it (EOWNERDEAD). */
+/* At a child's end, and by itself at any other thread's: what it still holds becomes owner-dead, and one who
+ * waits gets it (EOWNERDEAD). */
 void bo_mutex_owner_ended(void);
 
 /* Lock again, uninterruptibly: 0 or EOWNERDEAD. */

@@ -20,13 +20,38 @@
  * The owner is named by the address of its thread-local list: unique among living threads, free to
  * get, and still right in the child of a fork(), whose thread keeps what it held. Only a thread itself writes
  * its own name or takes it away, so `is it mine?` has no race.
+ *
+ * A thread's end is learnt by a key of pthread's, which a thread has from its first lock on: so it need not be
+ * known to bough. A child's end comes before its thread's, and takes the key back.
  */
 #include "api/sync.h"
-#include "core/self.h"
+#include <pthread.h>
 
 enum state { FREE, HELD, CONTENDED, ORPHANED };
 
 static BO_TLS struct bough_mutex *held;
+static BO_TLS bool watched; /* the key is set */
+static pthread_key_t at_thread_end;
+static bool have_key;
+
+static void thread_ends(void *unused)
+{
+    (void)unused;
+    bo_mutex_owner_ended();
+}
+
+__attribute__((constructor)) static void at_load(void)
+{
+    have_key = pthread_key_create(&at_thread_end, thread_ends) == 0;
+}
+
+/* Without a key, or memory for it, a thread can hold mutexes all the same; only its end goes unnoticed. */
+static void watch(bool yes)
+{
+    watched = yes;
+    if (have_key)
+        pthread_setspecific(at_thread_end, yes ? &held : NULL);
+}
 
 static _Atomic uintptr_t *owner_of(const bough_mutex *mutex)
 {
@@ -42,6 +67,8 @@ bool bo_mutex_is_mine(const bough_mutex *mutex)
 
 static void hold(bough_mutex *mutex)
 {
+    if (bo_unlikely(!watched))
+        watch(true);
     bo_store_relaxed(owner_of(mutex), (uintptr_t)&held);
     mutex->next = held;
     mutex->link = &held;
@@ -119,7 +146,6 @@ int bough_mutex_lock(bough_mutex *mutex, bough_time deadline)
 
 int bough_mutex_trylock(bough_mutex *mutex)
 {
-    bo_self_or_adopt(); /* so that the end of this thread is noticed */
     return (int)bo_result(-take(mutex, HELD));
 }
 
@@ -140,4 +166,6 @@ void bo_mutex_owner_ended(void)
 {
     while (held)
         let_go(held, ORPHANED);
+    if (watched)
+        watch(false);
 }

@@ -214,9 +214,11 @@ static bool serve(struct bo_worker *w, const struct origin *was)
         become_leaver(w, family);
     bo_store_relaxed(&w->go, PARKED);
     bool parked = clean && park(w);
+    struct bo_thread *slot = w->slot;
     if (clean && !parked)
         pthread_detach(w->thread);
-    bo_child_gone(branch); /* after parking: whoever adds next finds this worker */
+    bo_wake_joiners(slot); /* after parking: whoever adds next finds this worker */
+    bo_child_gone(branch);
     return parked;
 }
 
@@ -244,11 +246,19 @@ static void unwound(void *argument)
         uint64_t branch = child->branch;
         bo_child_finish(child, 0, true);
         become_leaver(w, family);
+        bo_wake_joiners(w->slot);
         dispose(w);
         bo_child_gone(branch);
     } else {
         dispose(w);
     }
+}
+
+/* Near enough, and without pthread_getattr_np(), whose malloc would cost each thread a cache of its own. */
+static void note_stack(const struct bo_worker *w)
+{
+    w->slot->stack_high = (uintptr_t)__builtin_frame_address(0);
+    w->slot->stack_low = w->slot->stack_high - w->stack;
 }
 
 static void *work(void *argument)
@@ -257,7 +267,7 @@ static void *work(void *argument)
     struct origin was;
     pthread_setname_np(pthread_self(), "bough-worker");
     bo_bind(w->slot);
-    bo_self_find_stack(w->slot);
+    note_stack(w);
     look_at_origin(&was);
     bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&w->mask, sizeof w->mask);
     pthread_cleanup_push(unwound, w);
@@ -279,6 +289,7 @@ static int create(struct bo_worker *w, size_t stack)
         return error;
     if (stack)
         error = pthread_attr_setstacksize(&attributes, stack < (size_t)PTHREAD_STACK_MIN ? (size_t)PTHREAD_STACK_MIN : stack);
+    pthread_attr_getstacksize(&attributes, &w->stack);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old); /* no handler of the program before it has its child's mask */
     if (!error)

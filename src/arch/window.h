@@ -9,7 +9,7 @@
  *     begin:  if (low half of *word & BO_DUE) goto cancel;     // a load and a branch, no call
  *             result = system call nr(a .. f);                 // one instruction, the last before `end`
  *     end:    return result;                                   // raw: -errno on failure
- *     cancel: return -ECANCELED;
+ *     cancel: result = -ECANCELED; goto end;
  *     }
  *
  * Why this has no race (rule 8). A poster makes the word due first and then sends the wake signal. If the
@@ -18,7 +18,11 @@
  * had no effect: the handler moves the counter to `cancel`. If it finds the counter at `end`, the call
  * is over and its result counts (rule 9). A signal that comes before `begin` is seen by the test.
  *
- * Precondition: the calling thread's word says BO_IN. Registers and memory as for any function call.
+ * The window is inline: a `return` behind a system call is mispredicted on many machines, since the kernel
+ * leaves the return stack empty, and costs 3 % of a short call. So there are many windows, one in each drop-in,
+ * and each enters its three places in a table, the section `bo_windows`.
+ *
+ * Precondition: the calling thread's word says BO_IN. All memory may be changed by the call.
  *
  * A machine without such a routine sets BO_ARCH_WINDOW to 0 (generic/): there the wake signal interrupts
  * without SA_RESTART and is repeated with backoff until the thread has left the call.
@@ -32,11 +36,25 @@
 /* Bit 0 of the word, the only one the window knows; core/word.h agrees by a static assertion. */
 #define BO_ARCH_DUE 1
 
-long bo_window(const _Atomic uint64_t *word, long nr, long a, long b, long c, long d, long e, long f);
+/* An entry of the table: where each place lies, counted from the entry's own field. */
+struct bo_window_places {
+    int32_t begin, end, cancel;
+};
+
+#if BO_ARCH_GENERIC
+#include "arch/generic/window.h"
+#define BO_ARCH_WINDOW 0
+#elif defined(__x86_64__)
+#include "arch/x86_64/window.h"
+#define BO_ARCH_WINDOW 1
+#elif defined(__aarch64__)
+#include "arch/aarch64/window.h"
+#define BO_ARCH_WINDOW 1
+#endif
 
 /* What the handler of a signal needs to know about the code it interrupted. */
 enum bo_where {
-    BO_ELSEWHERE, /* not in the window */
+    BO_ELSEWHERE, /* in no window */
     BO_BEFORE,    /* in [begin, end): nothing has happened */
     BO_AFTER      /* at end: the call is over, its result is in its register */
 };
@@ -51,10 +69,13 @@ uintptr_t bo_arch_sp(const void *context);
  * `restorer` is libc's signal return routine, which lies in each frame where the machine has one. */
 int bo_arch_handler_between(uintptr_t low, uintptr_t high, uintptr_t restorer);
 
-#if BO_ARCH_GENERIC
-#define BO_ARCH_WINDOW 0
-#else
-#define BO_ARCH_WINDOW 1
-#endif
+/* ---- for the machines' own files: which window a program counter lies in, its end included --------- */
+
+const struct bo_window_places *bo_window_at(uintptr_t pc);
+
+static inline uintptr_t bo_window_place(const int32_t *field)
+{
+    return (uintptr_t)field + (uintptr_t)(intptr_t)*field;
+}
 
 #endif

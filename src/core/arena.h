@@ -27,7 +27,7 @@ enum {
     BO_NONE = 0,      /* index 0 is nobody: a thread's "no thread" */
     BO_ROOT = 1,      /* the branch around everything */
     BO_NAME = 32,
-    BO_REGIONS = 8,   /* regions kept for the tree, the outermost ones */
+    BO_REGIONS = 4,   /* regions kept for the tree, the outermost ones */
     BO_KIND_COUNT = (int)BOUGH_KINDS
 };
 

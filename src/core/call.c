@@ -9,27 +9,7 @@
 #include "core/self.h"
 #include "core/ticker.h"
 
-/* ---- in and out -------------------------------------------------------------------------------------- */
-
-/* Says "in a call", and whether it was so already: then this is a signal handler on top of one. */
-static inline bool enter(struct bo_thread *t)
-{
-    bool nested = bo_or_seq(&t->t.word, BO_IN) & BO_IN; /* one bit of the result: a single instruction on x86 */
-    if (!BO_ARCH_WINDOW) {
-        bo_store_relaxed(&t->asks, 0);
-        bo_or_seq(&t->t.word, BO_REPEAT);
-    }
-    return nested;
-}
-
-/* Nothing is sent after the first step, and what was sent before is waited for: the wake signal never
- * reaches what the thread does next (rule 13). */
-static inline void leave(struct bo_thread *t, uint64_t bits)
-{
-    bo_and_seq(&t->t.word, ~bits);
-    if (bo_unlikely(bo_load_seq(&t->t.word) & BO_SENT))
-        bo_deliver_settle(t);
-}
+/* ---- system calls ------------------------------------------------------------------------------------ */
 
 /* A nested call leaves: the call below may have to end too, and its wake has been used up here (rule 5). */
 static void leave_nested(struct bo_thread *t)
@@ -38,63 +18,38 @@ static void leave_nested(struct bo_thread *t)
         bo_deliver_again(t);
 }
 
-/* ---- system calls ------------------------------------------------------------------------------------ */
-
-/* The bits of a call through the window; without a window each wake is repeated. */
-static const uint64_t call_bits = BO_ARCH_WINDOW ? BO_IN : BO_IN | BO_REPEAT;
-
-static long once(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f)
+void bo_call_settle(struct bo_thread *t, bool nested)
 {
-    bool nested = enter(t);
-    BO_HOOK(call_entered);
-    long r = bo_window(&t->t.word, nr, a, b, c, d, e, f);
-    BO_HOOK(call_left);
-    if (bo_unlikely(nested))
+    if (nested)
         leave_nested(t);
     else
-        leave(t, call_bits);
-    return r;
+        bo_deliver_settle(t);
 }
 
-/* What ended the call? EINTR from our wake becomes ECANCELED; from a handler of the program it stays. A wake for
- * a record that is not admitted after all (its cleanup runs) starts the call again. */
-static bool again(struct bo_thread *t, long *r)
+/* What ended the call? EINTR from our wake becomes ECANCELED; from a handler of the program it stays. After a
+ * wake for a record that is not admitted after all (a cleanup runs) the call begins again. */
+BO_COLD long bo_call_cut(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f)
 {
-    bool due = bo_load_seq(&t->t.word) & BO_DUE;
-    if (*r == -EINTR && !due)
-        return false;
-    if (bo_level_meet(t)) {
-        *r = -ECANCELED;
-        return false;
-    }
-    return true;
+    if (result == -EINTR && !(bo_load_seq(&t->t.word) & BO_DUE))
+        return result;
+    return bo_level_meet(t) ? -ECANCELED : bo_call(nr, a, b, c, d, e, f);
 }
 
-long bo_call(long nr, long a, long b, long c, long d, long e, long f)
+BO_COLD long bo_call_stranger(long nr, long a, long b, long c, long d, long e, long f)
 {
-    struct bo_thread *t = bo_self_or_adopt();
-    if (bo_unlikely(!t))
+    if (!bo_adopt(NULL))
         return bo_raw6(nr, a, b, c, d, e, f); /* the table is full: it works, it can't be interrupted */
-    for (;;) {
-        long r = once(t, nr, a, b, c, d, e, f);
-        if (bo_likely(r != -EINTR && r != -ECANCELED) || !again(t, &r))
-            return r;
-    }
+    return bo_call(nr, a, b, c, d, e, f);
 }
 
 /* ---- results ----------------------------------------------------------------------------------------- */
 
-static BO_COLD long failed(long raw)
+BO_COLD long bo_failed(long raw)
 {
     errno = (int)-raw;
     if (bo_self)
         bo_self->last_was_cut = raw == -ECANCELED;
     return -1;
-}
-
-long bo_result(long raw)
-{
-    return bo_unlikely((unsigned long)raw > -4096UL) ? failed(raw) : raw;
 }
 
 int bo_error(int error)
@@ -137,9 +92,10 @@ int bo_libc_end(struct bo_libc_wait *wait)
         return 0;
     t->libc_wait = wait->outer;
     bo_signal_fence();
-    leave(t, (BO_IN | BO_REPEAT) & ~wait->below);
-    if (wait->below & BO_IN)
-        leave_nested(t);
+    bo_and_seq(&t->t.word, ~((BO_IN | BO_REPEAT) & ~wait->below));
+    bool nested = wait->below & BO_IN;
+    if (nested || (bo_load_seq(&t->t.word) & BO_SENT))
+        bo_call_settle(t, nested);
     return (bo_load_seq(&t->t.word) & BO_DUE) && bo_level_meet(t) != NULL;
 }
 

@@ -23,12 +23,54 @@
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <time.h>
+#include "arch/window.h"
 #include "base/atomic.h"
 #include "base/clock.h"
+#include "base/hook.h"
+#include "core/self.h"
 
-/* The raw result, or -errno; -ECANCELED: it was cut and nothing happened; -EINTR: a handler of the
- * program ran, as the kernel says it. */
-long bo_call(long nr, long a, long b, long c, long d, long e, long f);
+/* What the fast path below leaves to do: the wake that is under way, the reason of a cut, another try. */
+void bo_call_settle(struct bo_thread *t, bool nested);
+long bo_call_cut(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f);
+long bo_call_stranger(long nr, long a, long b, long c, long d, long e, long f);
+
+/* Says "in a call", and whether it was so already: then this is a signal handler on top of one. */
+static inline bool bo_call_enter(struct bo_thread *t)
+{
+    bool nested = bo_or_seq(&t->t.word, BO_IN) & BO_IN; /* one bit of the result: a single instruction on x86 */
+    if (!BO_ARCH_WINDOW) {
+        bo_store_relaxed(&t->asks, 0);
+        bo_or_seq(&t->t.word, BO_REPEAT);
+    }
+    return nested;
+}
+
+/* Nothing is sent after the first step, and what was sent before is waited for: the wake signal never
+ * reaches what the thread does next (rule 13). */
+static inline void bo_call_leave(struct bo_thread *t, bool nested)
+{
+    if (bo_likely(!nested))
+        bo_and_seq(&t->t.word, ~(uint64_t)(BO_ARCH_WINDOW ? BO_IN : BO_IN | BO_REPEAT));
+    if (bo_unlikely(nested || (bo_load_seq(&t->t.word) & BO_SENT)))
+        bo_call_settle(t, nested);
+}
+
+/*
+ * The raw result, or -errno; -ECANCELED: it was cut and nothing happened; -EINTR: a handler of the program
+ * ran, as the kernel says it. Inline, because a function more around a short system call can be measured.
+ */
+static inline long bo_call(long nr, long a, long b, long c, long d, long e, long f)
+{
+    struct bo_thread *t = bo_self;
+    if (bo_unlikely(!t))
+        return bo_call_stranger(nr, a, b, c, d, e, f);
+    bool nested = bo_call_enter(t);
+    BO_HOOK(call_entered);
+    long r = bo_window(&t->t.word, nr, a, b, c, d, e, f);
+    BO_HOOK(call_left);
+    bo_call_leave(t, nested);
+    return bo_unlikely(r == -EINTR || r == -ECANCELED) ? bo_call_cut(t, r, nr, a, b, c, d, e, f) : r;
+}
 
 #define BO_CALL_(nr, a, b, c, d, e, f, ...) \
     bo_call((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
@@ -36,7 +78,12 @@ long bo_call(long nr, long a, long b, long c, long d, long e, long f);
 #define BO_CALL(...) BO_CALL_(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 
 /* errno's convention from the raw one. Also notes for rule 28 whether the last failure was a cut. */
-long bo_result(long raw);
+long bo_failed(long raw);
+
+static inline long bo_result(long raw)
+{
+    return bo_unlikely((unsigned long)raw > -4096UL) ? bo_failed(raw) : raw;
+}
 
 /* The same note for calls that return an error number (pthread_*); returns it. */
 int bo_error(int error);

@@ -29,15 +29,21 @@ static uint64_t level_bits(const struct bo_thread *t, bool overrun)
     return t->async_depth ? BO_ASYNC : 0;
 }
 
-/* Ring the event descriptor ourselves when an interrupt becomes due by a region's end, or quiet it. */
-static void set_event(struct bo_thread *t, bool due)
+/* The event descriptor, rung by ourselves when an interrupt becomes due by a region's end. */
+static void ring_event(const struct bo_thread *t)
 {
     static const uint64_t one = 1;
+    bo_raw3(SYS_write, t->event_fd, (long)&one, sizeof one);
+}
+
+/* A poster that is about to ring is waited for, or its ring would come after this and stay. Not for ever: it
+ * may be what this very handler runs on top of. */
+static void quiet_event(const struct bo_thread *t)
+{
     uint64_t count;
-    if (due)
-        bo_raw3(SYS_write, t->event_fd, (long)&one, sizeof one);
-    else
-        bo_raw3(SYS_read, t->event_fd, (long)&count, sizeof count);
+    for (int tries = 0; tries < 1000 && (bo_load_seq(&t->t.word) & BO_EVENT_SENT); tries++)
+        bo_raw0(SYS_sched_yield);
+    bo_raw3(SYS_read, t->event_fd, (long)&count, sizeof count);
 }
 
 /*
@@ -49,13 +55,13 @@ void bo_level_settle(struct bo_thread *t)
     const uint64_t shown = BO_DUE | BO_PENDING | BO_FOREIGN_DUE;
     uint64_t w = bo_and_seq(&t->t.word, ~shown);
     if (w & BO_EVENT)
-        set_event(t, false);
+        quiet_event(t);
     if (!bo_pending_record(t, false))
         return;
     bool due = !(w & BO_MASKED) && bo_pending_record(t, true);
     w = bo_or_seq(&t->t.word, BO_PENDING | (due ? BO_DUE | BO_FOREIGN_DUE : 0));
     if (due && (w & BO_EVENT))
-        set_event(t, true);
+        ring_event(t);
 }
 
 static void set_level(struct bo_thread *t)
@@ -68,6 +74,9 @@ static void set_level(struct bo_thread *t)
         if (next & BO_MASKED)
             next &= ~(uint64_t)(BO_DUE | BO_FOREIGN_DUE);
     } while (!bo_cas_seq(&t->t.word, &w, next));
+    /* A wake for the region that ends here must not reach what comes after it (rule 13). */
+    if ((w & BO_ASYNC) && !(next & BO_ASYNC) && (w & BO_SENT) && !(w & BO_IN))
+        bo_deliver_settle(t);
     if (!(w & BO_PENDING))
         return;
     if (!(next & BO_MASKED))
@@ -312,8 +321,7 @@ static int end_region(struct bo_thread *t, struct bough_region *region)
         return errno = EINVAL, -1;
     if (!t || region->kind == 0 || region->owner != bo_thread_handle(t))
         return errno = EPERM, -1;
-    if (t->regions != region)
-        bo_level_sweep(t, (uintptr_t)region);
+    bo_level_sweep(t, (uintptr_t)__builtin_frame_address(0));
     if (t->regions != region)
         return errno = EPERM, -1;
     bool cleanup = region->kind == BO_CLEANUP;

@@ -71,7 +71,7 @@ void bo_publish(struct bo_thread *t, uint32_t parent, uint32_t bits)
 
 /* ---- the end of a generation (rule 6) ---------------------------------------------------------------- */
 
-static void end_generation(struct bo_target *t)
+static void end_generation(struct bo_target *t, enum bough_post_status how)
 {
     const uint64_t under_way = BO_SENT | BO_EVENT_SENT;
     uint64_t w = bo_load_relaxed(&t->word);
@@ -80,26 +80,29 @@ static void end_generation(struct bo_target *t)
     while (bo_load_seq(&t->pins) || (bo_load_seq(&t->word) & under_way))
         bo_raw0(SYS_sched_yield);
     for (uint32_t due = bo_load_relaxed(&t->due); due; due &= due - 1)
-        bo_record_close(bo_record_of(t, (enum bough_kind)__builtin_ctz(due)), BOUGH_POST_ENDED);
+        bo_record_close(bo_record_of(t, (enum bough_kind)__builtin_ctz(due)), how);
     bo_store_relaxed(&t->due, 0);
 }
 
-/* Who waits for the thread waits on its generation (bough_join). */
 void bo_retire(struct bo_thread *t, enum bough_post_status how)
 {
-    (void)how;
-    end_generation(&t->t);
+    if (t == bo_self && (bo_load_seq(&t->t.word) & BO_SENT))
+        bo_deliver_settle(t);
+    end_generation(&t->t, how);
     if (t->event_fd >= 0)
         close(t->event_fd);
     t->event_fd = -1;
+}
+
+void bo_wake_joiners(struct bo_thread *t)
+{
     if (bo_load_seq(&t->join_waiters))
         bo_futex_wake(bo_generation_of(t), INT_MAX);
 }
 
 void bo_retire_branch(struct bo_branch *b, enum bough_post_status how)
 {
-    (void)how;
-    end_generation(&b->t);
+    end_generation(&b->t, how);
 }
 
 /* ---- adoption ---------------------------------------------------------------------------------------- */
@@ -153,6 +156,7 @@ static void release(struct bo_thread *t)
         bo_on_thread_end(t);
     bo_level_unwind(t, NULL);
     bo_retire(t, BOUGH_POST_ENDED);
+    bo_wake_joiners(t);
     bo_unbind(t);
 }
 

@@ -29,6 +29,9 @@ void bo_publish(struct bo_thread *t, uint32_t parent, uint32_t bits);
 void bo_retire(struct bo_thread *t, enum bough_post_status how);
 /* The same for a branch. */
 void bo_retire_branch(struct bo_branch *b, enum bough_post_status how);
+/* Who joins a thread waits for its generation to end. A worker wakes them last, when it is ready for the next
+ * child: woken sooner they would compete with it for a processor, and find nobody parked. */
+void bo_wake_joiners(struct bo_thread *t);
 
 /* The kernel's id of the calling thread. [signal] */
 pid_t bo_tid(void);

@@ -214,9 +214,10 @@ static int64_t look_at_wake(struct bo_thread *t, int64_t now)
     int64_t due = bo_load_relaxed(&t->asked_at) + ANSWER_WITHIN;
     if (now < due)
         return bo_load_relaxed(&t->t.word) & BO_REPEAT ? earlier(due, now + BO_MS(1)) : due;
+    bool told = bo_load_relaxed(&t->told);
     bo_deliver_diagnose(t);
-    bo_store_relaxed(&t->asked_at, now);
-    return now + ANSWER_WITHIN;
+    bo_store_relaxed(&t->asked_at, told ? now + LATE - ANSWER_WITHIN : now);
+    return now + (told ? LATE : ANSWER_WITHIN);
 }
 
 /* A call that repeats: answered, but the thread is in it still. Backoff from 0.2 to 10 ms. */

@@ -144,7 +144,7 @@ WRONG(read, -1, s->buffer, 10)
 RECIPE(read, .how = BLOCKS, .prepare = make_pipe, .release = write_x, .untouched = nothing_read, .done = read_x)
 
 BOTH(readv, s->fd[0], two_parts(s), 2)
-WRONG(readv, 0, two_parts(s), -1)
+WRONG(readv, -1, two_parts(s), 2)
 RECIPE(readv, .how = BLOCKS, .prepare = make_pipe, .release = write_x, .untouched = nothing_read, .done = read_x)
 
 #ifndef __GLIBC__
@@ -261,7 +261,7 @@ WRONG(write, -1, "XYZ", 3)
 RECIPE(write, .how = BLOCKS, .prepare = make_full_pipe, .release = read_page, .untouched = still_full, .done = wrote_3)
 
 BOTH(writev, s->fd[1], xyz(), 2)
-WRONG(writev, s->fd[1], xyz(), 2000000)
+WRONG(writev, s->fd[0], xyz(), 2)
 RECIPE(writev, .how = BLOCKS, .prepare = make_full_pipe, .release = read_page, .untouched = still_full, .done = wrote_3)
 
 BOTH(pwritev2, s->fd[1], xyz(), 2, -1, 0)

@@ -45,12 +45,14 @@ static void polled(struct stage *s, long result)
     CHECK_EQ(((struct pollfd *)s->buffer)->revents, POLLIN);
 }
 
+static volatile nfds_t too_many = 1 << 30;
+
 BOTH(poll, readable(s), 1, 3600000)
-WRONG(poll, readable(s), (nfds_t)-1, 0)
+WRONG(poll, readable(s), too_many, 0)
 RECIPE(poll, .how = BLOCKS, .prepare = make_pipe, .release = write_x, .untouched = nothing_polled, .done = polled)
 
 BOTH(ppoll, readable(s), 1, &an_hour, all_signals())
-WRONG(ppoll, readable(s), (nfds_t)-1, NULL, NULL)
+WRONG(ppoll, readable(s), too_many, NULL, NULL)
 RECIPE(ppoll, .how = BLOCKS, .prepare = make_pipe, .release = write_x, .untouched = nothing_polled, .done = polled)
 
 TEST(ppoll_leaves_the_timeout)

@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-#include "arch/window.h"
+#define _GNU_SOURCE
 #include <ucontext.h>
-
-extern const char bo_window_begin[], bo_window_end[], bo_window_cancel[];
+#include "arch/window.h"
 
 enum bo_where bo_arch_where(const void *context)
 {
     const ucontext_t *uc = context;
-    const char *pc = (const char *)uc->uc_mcontext.pc;
-    if (pc >= bo_window_begin && pc < bo_window_end)
-        return BO_BEFORE;
-    return pc == bo_window_end ? BO_AFTER : BO_ELSEWHERE;
+    uintptr_t pc = (uintptr_t)uc->uc_mcontext.pc;
+    const struct bo_window_places *w = bo_window_at(pc);
+    if (!w)
+        return BO_ELSEWHERE;
+    return pc == bo_window_place(&w->end) ? BO_AFTER : BO_BEFORE;
 }
 
 void bo_arch_cancel(void *context)
 {
     ucontext_t *uc = context;
-    uc->uc_mcontext.pc = (uintptr_t)bo_window_cancel;
+    const struct bo_window_places *w = bo_window_at((uintptr_t)uc->uc_mcontext.pc);
+    uc->uc_mcontext.pc = bo_window_place(&w->cancel);
 }
 
 uintptr_t bo_arch_sp(const void *context)

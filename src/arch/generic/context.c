@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The fallback without a window: test, then call. A signal between the two is lost, so the wake is
- * repeated until the thread has left the call (core/ticker.c); and without SA_RESTART each one ends it. */
-#include "arch/window.h"
 #include <errno.h>
+#include "arch/window.h"
 #include "base/raw.h"
 
 long bo_window(const _Atomic uint64_t *word, long nr, long a, long b, long c, long d, long e, long f)

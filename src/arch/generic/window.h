@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+/* The fallback without a window: test, then call. A signal between the two is lost, so the wake is
+ * repeated until the thread has left the call (core/ticker.c); and without SA_RESTART each one ends it. */
+#ifndef BO_ARCH_GENERIC_WINDOW_H
+#define BO_ARCH_GENERIC_WINDOW_H
+
+long bo_window(const _Atomic uint64_t *word, long nr, long a, long b, long c, long d, long e, long f);
+
+#endif

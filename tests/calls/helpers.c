@@ -1,0 +1,549 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading and writing in full, and connecting with a deadline. */
+#include "harness.h"
+
+#include <arpa/inet.h>
+#include <bough.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pty.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <termios.h>
+
+enum { BIG = 1 << 22 };
+
+static long bytes_in(int fd)
+{
+    int count;
+    CHECK_EQ(ioctl(fd, FIONREAD, &count), 0);
+    return count;
+}
+
+static void close_both(int fds[2])
+{
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static void make_pipe(int fds[2])
+{
+    CHECK_EQ(pipe(fds), 0);
+}
+
+static void make_nonblocking_pipe(int fds[2])
+{
+    CHECK_EQ(pipe2(fds, O_NONBLOCK), 0);
+}
+
+static void make_socket_pair(int fds[2])
+{
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+}
+
+static void make_nonblocking_pair(int fds[2])
+{
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+}
+
+/* A terminal's two ends, which pass every byte on as it is. */
+static void make_terminal(int fds[2])
+{
+    struct termios raw;
+    if (openpty(&fds[1], &fds[0], NULL, NULL, NULL) != 0)
+        SKIP("no pseudo-terminal here: %s", strerror(errno));
+    CHECK_EQ(tcgetattr(fds[0], &raw), 0);
+    cfmakeraw(&raw);
+    CHECK_EQ(tcsetattr(fds[0], TCSANOW, &raw), 0);
+}
+
+static void (*const kinds[])(int fds[2]) = {make_pipe, make_nonblocking_pipe, make_socket_pair, make_nonblocking_pair,
+                                            make_terminal};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+/* ---- a thread that reads or writes in full ------------------------------------------------------------------- */
+
+struct transfer {
+    bough_thread *thread;
+    int fd, result, error;
+    char *buffer;
+    size_t size, done;
+    bough_time deadline;
+};
+
+static void *read_all(void *argument)
+{
+    struct transfer *t = argument;
+    __atomic_store_n(&t->thread, bough_self(), __ATOMIC_RELEASE);
+    t->result = bough_read_full(t->fd, t->buffer, t->size, &t->done, t->deadline);
+    t->error = errno;
+    bough_clear(NULL);
+    return NULL;
+}
+
+static void *write_all(void *argument)
+{
+    struct transfer *t = argument;
+    __atomic_store_n(&t->thread, bough_self(), __ATOMIC_RELEASE);
+    t->result = bough_write_all(t->fd, t->buffer, t->size, &t->done, t->deadline);
+    t->error = errno;
+    bough_clear(NULL);
+    return NULL;
+}
+
+static void until_blocked(struct t_thread *thread, struct transfer *t)
+{
+    t_until(__atomic_load_n(&t->thread, __ATOMIC_ACQUIRE));
+    t_until_blocked(thread->tid);
+}
+
+/* ---- reading ---------------------------------------------------------------------------------------------------- */
+
+static void read_in_parts(int fds[2], bough_time deadline)
+{
+    char buffer[8] = "";
+    struct t_thread thread;
+    struct transfer t = {.fd = fds[0], .buffer = buffer, .size = 6, .deadline = deadline};
+    t_spawn(&thread, read_all, &t);
+    until_blocked(&thread, &t);
+    CHECK_EQ(write(fds[1], "abc", 3), 3);
+    t_until(bytes_in(fds[0]) == 0);
+    until_blocked(&thread, &t);
+    CHECK_EQ(write(fds[1], "defgh", 5), 5);
+    t_join(&thread);
+    CHECK_EQ(t.result, 0);
+    CHECK_EQ(t.done, 6);
+    CHECK_STR(buffer, "abcdef");
+}
+
+TEST(read_full_takes_what_comes_in_parts)
+{
+    for (int i = 0; i < KINDS; i++) {
+        int fds[2];
+        for (int timed = 0; timed < 2; timed++) {
+            kinds[i](fds);
+            read_in_parts(fds, timed ? bough_after(BOUGH_SEC(100)) : 0);
+            close_both(fds);
+        }
+    }
+}
+
+static void read_cut(int fds[2], bough_time deadline)
+{
+    char buffer[8] = "";
+    struct t_thread thread;
+    struct transfer t = {.fd = fds[0], .buffer = buffer, .size = 6, .deadline = deadline};
+    CHECK_EQ(write(fds[1], "abc", 3), 3);
+    t_spawn(&thread, read_all, &t);
+    t_until(bytes_in(fds[0]) == 0);
+    until_blocked(&thread, &t);
+    CHECK_EQ(bough_interrupt(t.thread, NULL), 0);
+    t_join(&thread);
+    CHECK_EQ(t.result, -1);
+    CHECK_EQ(t.error, ECANCELED);
+    CHECK_EQ(t.done, 3);
+    CHECK_STR(buffer, "abc");
+}
+
+TEST(read_full_says_what_it_has_when_cut)
+{
+    for (int i = 0; i < KINDS; i++) {
+        int fds[2];
+        for (int timed = 0; timed < 2; timed++) {
+            kinds[i](fds);
+            read_cut(fds, timed ? bough_after(BOUGH_SEC(100)) : 0);
+            close_both(fds);
+        }
+    }
+}
+
+TEST(read_full_keeps_its_deadline)
+{
+    for (int i = 0; i < KINDS; i++) {
+        int fds[2];
+        size_t done = 99;
+        char buffer[8];
+        kinds[i](fds);
+        CHECK_EQ(write(fds[1], "abc", 3), 3);
+        bough_time deadline = bough_after(BOUGH_MS(20));
+        CHECK_ERR(bough_read_full(fds[0], buffer, 6, &done, deadline), ETIMEDOUT);
+        CHECK_EQ(done, 3);
+        CHECK(bough_now() >= deadline);
+        close_both(fds);
+    }
+}
+
+TEST(read_full_ends_with_the_file)
+{
+    int fds[2];
+    size_t done;
+    char buffer[8];
+    make_pipe(fds);
+    CHECK_EQ(write(fds[1], "abc", 3), 3);
+    close(fds[1]);
+    CHECK_EQ(bough_read_full(fds[0], buffer, 6, &done, bough_after(BOUGH_SEC(100))), 0);
+    CHECK_EQ(done, 3);
+    CHECK_EQ(bough_read_full(fds[0], buffer, 6, &done, 0), 0);
+    CHECK_EQ(done, 0);
+    close(fds[0]);
+}
+
+TEST(read_full_fails_as_read)
+{
+    size_t done = 99;
+    char buffer[8];
+    CHECK_ERR(bough_read_full(-1, buffer, 6, &done, 0), EBADF);
+    CHECK_EQ(done, 0);
+    CHECK_ERR(bough_read_full(-1, buffer, 6, &done, bough_after(BOUGH_SEC(100))), EBADF);
+}
+
+/* A file is read without waiting for anything that a deadline could end. */
+TEST(read_full_reads_a_file)
+{
+    char path[] = "/tmp/bough-full-XXXXXX", buffer[8] = "";
+    size_t done;
+    int fd = mkstemp(path);
+    unlink(path);
+    CHECK_EQ(bough_write_all(fd, "abcdef", 6, &done, bough_after(BOUGH_SEC(100))), 0);
+    CHECK_EQ(done, 6);
+    CHECK_EQ(lseek(fd, 0, SEEK_SET), 0);
+    CHECK_EQ(bough_read_full(fd, buffer, 6, &done, bough_after(BOUGH_SEC(100))), 0);
+    CHECK_STR(buffer, "abcdef");
+    close(fd);
+}
+
+/* One of two has the bytes; the other, which was woken too, still keeps its deadline. */
+TEST(another_reader_does_not_break_the_deadline)
+{
+    for (int i = 0; i < 4; i++) {
+        int fds[2];
+        struct t_thread threads[2];
+        struct transfer t[2];
+        char buffers[2][1];
+        kinds[i](fds);
+        bough_time deadline = bough_after(BOUGH_MS(100));
+        for (int j = 0; j < 2; j++) {
+            t[j] = (struct transfer){.fd = fds[0], .buffer = buffers[j], .size = 1, .deadline = deadline};
+            t_spawn(&threads[j], read_all, &t[j]);
+            until_blocked(&threads[j], &t[j]);
+        }
+        CHECK_EQ(write(fds[1], "x", 1), 1);
+        t_join(&threads[0]);
+        t_join(&threads[1]);
+        CHECK_EQ(t[0].done + t[1].done, 1);
+        CHECK_EQ(t[t[0].done].error, ETIMEDOUT);
+        close_both(fds);
+    }
+}
+
+/* With nothing to do they are interruption points all the same. */
+TEST(nothing_to_transfer_is_a_point)
+{
+    size_t done = 99;
+    CHECK_EQ(bough_read_full(0, NULL, 0, &done, 0), 0);
+    CHECK_EQ(done, 0);
+    CHECK_EQ(bough_interrupt(bough_self(), NULL), 0);
+    CHECK_ERR(bough_read_full(0, NULL, 0, NULL, 0), ECANCELED);
+    CHECK_ERR(bough_write_all(0, NULL, 0, NULL, 0), ECANCELED);
+    CHECK_EQ(bough_clear(NULL), 1);
+}
+
+/* ---- writing ---------------------------------------------------------------------------------------------------- */
+
+static char *big(void)
+{
+    static char memory[BIG];
+    for (size_t i = 0; i < BIG; i++)
+        memory[i] = (char)(i * 7 >> 3);
+    return memory;
+}
+
+static void write_and_read(int fds[2], bough_time deadline)
+{
+    static char arrived[BIG];
+    struct t_thread thread;
+    struct transfer t = {.fd = fds[1], .buffer = big(), .size = BIG, .deadline = deadline};
+    t_spawn(&thread, write_all, &t);
+    until_blocked(&thread, &t);
+    CHECK_EQ(bough_read_full(fds[0], arrived, BIG, NULL, 0), 0);
+    t_join(&thread);
+    CHECK_EQ(t.result, 0);
+    CHECK_EQ(t.done, BIG);
+    CHECK_EQ(memcmp(arrived, t.buffer, BIG), 0);
+}
+
+TEST(write_all_writes_all)
+{
+    for (int i = 0; i < 4; i++) {
+        int fds[2];
+        for (int timed = 0; timed < 2; timed++) {
+            kinds[i](fds);
+            write_and_read(fds, timed ? bough_after(BOUGH_SEC(100)) : 0);
+            close_both(fds);
+        }
+    }
+}
+
+static void write_cut(int fds[2], bough_time deadline)
+{
+    struct t_thread thread;
+    struct transfer t = {.fd = fds[1], .buffer = big(), .size = BIG, .deadline = deadline};
+    t_spawn(&thread, write_all, &t);
+    until_blocked(&thread, &t);
+    CHECK_EQ(bough_interrupt(t.thread, NULL), 0);
+    t_join(&thread);
+    CHECK_EQ(t.result, -1);
+    CHECK_EQ(t.error, ECANCELED);
+    CHECK(t.done > 0 && t.done < BIG);
+    CHECK_EQ(bytes_in(fds[0]), t.done);
+}
+
+TEST(write_all_says_what_it_wrote_when_cut)
+{
+    for (int i = 0; i < 4; i++) {
+        int fds[2];
+        for (int timed = 0; timed < 2; timed++) {
+            kinds[i](fds);
+            write_cut(fds, timed ? bough_after(BOUGH_SEC(100)) : 0);
+            close_both(fds);
+        }
+    }
+}
+
+/* Readiness says that some bytes can be written, and these are more: nothing blocks beyond the deadline. */
+TEST(write_all_keeps_its_deadline)
+{
+    for (int i = 0; i < 4; i++) {
+        int fds[2];
+        size_t done;
+        kinds[i](fds);
+        CHECK_ERR(bough_write_all(fds[1], big(), BIG, &done, bough_after(BOUGH_MS(20))), ETIMEDOUT);
+        CHECK(done > 0 && done < BIG);
+        CHECK_EQ(bytes_in(fds[0]), done);
+        close_both(fds);
+    }
+}
+
+/* Neither a file, nor a pipe, nor a socket: one that takes eight bytes at a time. */
+TEST(an_event_counter_keeps_the_deadline)
+{
+    uint64_t value = 5;
+    int fd = eventfd(0, 0);
+    CHECK_EQ(bough_write_all(fd, &value, 8, NULL, bough_after(BOUGH_SEC(100))), 0);
+    CHECK_EQ(bough_read_full(fd, &value, 8, NULL, bough_after(BOUGH_SEC(100))), 0);
+    CHECK_EQ(value, 5);
+    CHECK_ERR(bough_read_full(fd, &value, 8, NULL, bough_after(BOUGH_MS(5))), ETIMEDOUT);
+    close(fd);
+}
+
+/* ---- connecting ------------------------------------------------------------------------------------------------- */
+
+union address {
+    struct sockaddr any;
+    struct sockaddr_in in;
+    struct sockaddr_un un;
+};
+
+struct server {
+    union address address;
+    socklen_t length;
+    int fd, first;
+};
+
+/* A server whose backlog is full with one. */
+static void make_busy_server(struct server *s, int family)
+{
+    memset(s, 0, sizeof *s);
+    s->address.any.sa_family = (sa_family_t)family;
+    if (family == AF_INET)
+        s->address.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    s->length = family == AF_INET ? sizeof s->address.in : sizeof(sa_family_t);
+    s->fd = socket(family, SOCK_STREAM, 0);
+    CHECK_EQ(bind(s->fd, &s->address.any, s->length), 0);
+    s->length = sizeof s->address;
+    CHECK_EQ(getsockname(s->fd, &s->address.any, &s->length), 0);
+    CHECK_EQ(listen(s->fd, 0), 0);
+    s->first = socket(family, SOCK_STREAM, 0);
+    CHECK_EQ(bough_connect_deadline(s->first, &s->address.any, s->length, bough_after(BOUGH_SEC(100))), 0);
+}
+
+static void close_server(struct server *s)
+{
+    close(s->fd);
+    close(s->first);
+}
+
+/* The socket's own timeout and mode are as they were. */
+static void check_mode(int fd, int flags)
+{
+    struct timeval timeout;
+    socklen_t size = sizeof timeout;
+    CHECK_EQ(fcntl(fd, F_GETFL) & O_NONBLOCK, flags);
+    CHECK_EQ(getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, &size), 0);
+    CHECK_EQ(timeout.tv_sec, 77);
+}
+
+static int make_socket(int family, int flags)
+{
+    struct timeval timeout = {77, 0};
+    int fd = socket(family, SOCK_STREAM | flags, 0);
+    CHECK_EQ(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout), 0);
+    return fd;
+}
+
+static void times_out(int family, int flags)
+{
+    struct server s;
+    make_busy_server(&s, family);
+    int fd = make_socket(family, flags);
+    bough_time deadline = bough_after(BOUGH_MS(30));
+    CHECK_ERR(bough_connect_deadline(fd, &s.address.any, s.length, deadline), ETIMEDOUT);
+    CHECK(bough_now() >= deadline);
+    check_mode(fd, flags);
+    CHECK_ERR(bough_connect_deadline(fd, &s.address.any, s.length, deadline), ETIMEDOUT);
+    close(fd);
+    close_server(&s);
+}
+
+TEST(connect_times_out)
+{
+    times_out(AF_INET, 0);
+    times_out(AF_INET, SOCK_NONBLOCK);
+    times_out(AF_UNIX, 0);
+}
+
+/* No event tells of a place in the backlog: it fails as connect does on such a socket. */
+TEST(connect_fails_at_once_where_it_can_not_wait)
+{
+    struct server s;
+    make_busy_server(&s, AF_UNIX);
+    int fd = make_socket(AF_UNIX, SOCK_NONBLOCK);
+    CHECK_ERR(bough_connect_deadline(fd, &s.address.any, s.length, bough_after(BOUGH_SEC(100))), EAGAIN);
+    check_mode(fd, O_NONBLOCK);
+    close(fd);
+    close_server(&s);
+}
+
+static void comes_through(int family, int flags, int timed)
+{
+    struct server s;
+    make_busy_server(&s, family);
+    close(accept(s.fd, NULL, NULL));
+    int fd = make_socket(family, flags);
+    CHECK_EQ(bough_connect_deadline(fd, &s.address.any, s.length, timed ? bough_after(BOUGH_SEC(100)) : 0), 0);
+    check_mode(fd, flags);
+    CHECK_EQ(write(fd, "x", 1), 1);
+    close(fd);
+    close_server(&s);
+}
+
+TEST(connect_connects)
+{
+    for (int timed = 0; timed < 2; timed++) {
+        comes_through(AF_INET, 0, timed);
+        comes_through(AF_INET, SOCK_NONBLOCK, timed);
+        comes_through(AF_UNIX, 0, timed);
+        comes_through(AF_UNIX, SOCK_NONBLOCK, timed);
+    }
+}
+
+TEST(connect_fails_as_connect)
+{
+    struct server s;
+    make_busy_server(&s, AF_INET);
+    close_server(&s);
+    for (int flags = 0; flags <= SOCK_NONBLOCK; flags += SOCK_NONBLOCK) {
+        int fd = socket(AF_INET, SOCK_STREAM | flags, 0);
+        CHECK_ERR(bough_connect_deadline(fd, &s.address.any, s.length, bough_after(BOUGH_SEC(100))), ECONNREFUSED);
+        close(fd);
+    }
+    CHECK_ERR(bough_connect_deadline(-1, &s.address.any, s.length, bough_after(BOUGH_SEC(100))), EBADF);
+    CHECK_ERR(bough_connect_deadline(0, &s.address.any, s.length, 0), ENOTSOCK);
+}
+
+struct connecting {
+    struct server server;
+    bough_thread *thread;
+    int fd, error;
+    bough_time deadline;
+};
+
+static void *connect_cut(void *argument)
+{
+    struct connecting *c = argument;
+    __atomic_store_n(&c->thread, bough_self(), __ATOMIC_RELEASE);
+    int r = bough_connect_deadline(c->fd, &c->server.address.any, c->server.length, c->deadline);
+    c->error = r == 0 ? 0 : errno;
+    bough_clear(NULL);
+    return NULL;
+}
+
+static void is_cut(int family, int flags, int timed)
+{
+    struct connecting c = {.thread = NULL};
+    struct t_thread thread;
+    make_busy_server(&c.server, family);
+    c.fd = make_socket(family, flags);
+    c.deadline = timed ? bough_after(BOUGH_SEC(100)) : 0;
+    t_spawn(&thread, connect_cut, &c);
+    t_until(__atomic_load_n(&c.thread, __ATOMIC_ACQUIRE));
+    t_until_blocked(thread.tid);
+    CHECK_EQ(bough_interrupt(c.thread, NULL), 0);
+    t_join(&thread);
+    CHECK_EQ(c.error, ECANCELED);
+    check_mode(c.fd, flags);
+    close(c.fd);
+    close_server(&c.server);
+}
+
+TEST(connect_is_cut)
+{
+    for (int timed = 0; timed < 2; timed++) {
+        is_cut(AF_INET, 0, timed);
+        is_cut(AF_INET, SOCK_NONBLOCK, timed);
+        is_cut(AF_UNIX, 0, timed);
+    }
+}
+
+static volatile int handled;
+
+static void handler(int signo)
+{
+    handled = signo;
+}
+
+/* A handler that restarts calls does not end it, though the kernel says EINTR to a connect with a timeout; one that
+ * does not restart does. */
+static int signalled(int family, int flags)
+{
+    struct connecting c = {.thread = NULL};
+    struct t_thread thread;
+    handled = 0;
+    CHECK_EQ(sigaction(SIGUSR1, &(struct sigaction){.sa_handler = handler, .sa_flags = flags}, NULL), 0);
+    make_busy_server(&c.server, family);
+    c.fd = make_socket(family, 0);
+    c.deadline = bough_after(BOUGH_SEC(100));
+    t_spawn(&thread, connect_cut, &c);
+    t_until_blocked(thread.tid);
+    pthread_kill(thread.handle, SIGUSR1);
+    t_until(handled);
+    if (flags & SA_RESTART) {
+        t_until_blocked(thread.tid);
+        close(accept(c.server.fd, NULL, NULL));
+    }
+    t_join(&thread);
+    close(c.fd);
+    close_server(&c.server);
+    return c.error;
+}
+
+TEST(connect_and_a_handler)
+{
+    CHECK_EQ(signalled(AF_UNIX, SA_RESTART), 0);
+    CHECK_EQ(signalled(AF_INET, SA_RESTART), 0);
+    CHECK_EQ(signalled(AF_UNIX, 0), EINTR);
+    CHECK_EQ(signalled(AF_INET, 0), EINTR);
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Foreign code never sees an extra EINTR (rule 13). Between interruptible calls the thread makes libc's own, which
+ * any signal would end with EINTR: poll(), epoll_wait(), nanosleep(), and a blocking read() beside. No handler of the
+ * program runs here: each EINTR is one of ours.
+ */
+#include "rain.h"
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+
+static int ours[2], timer, epoll;
+static _Atomic long fed, eaten;
+static long calls[4], spoilt;
+
+static void note_eintr(const char *name)
+{
+    if (spoilt++ == 0)
+        t_note("%s() was ended by EINTR", name);
+}
+
+/* Each comes back by itself soon. */
+static void foreign(uint64_t *random)
+{
+    long some = 1 + (long)(t_random(random) % 30000);
+    struct itimerspec once = {.it_value = {0, some}};
+    unsigned which = t_random(random) % 4;
+    struct epoll_event event;
+    uint64_t count;
+    timerfd_settime(timer, 0, &once, NULL);
+    calls[which]++;
+    if (which == 0 && poll(&(struct pollfd){timer, POLLIN, 0}, 1, -1) < 0)
+        note_eintr("poll");
+    if (which == 1 && epoll_wait(epoll, &event, 1, -1) < 0)
+        note_eintr("epoll_wait");
+    if (which == 2 && nanosleep(&once.it_value, NULL) != 0)
+        note_eintr("nanosleep");
+    if (which == 3 && read(timer, &count, sizeof count) < 0)
+        note_eintr("read");
+}
+
+/* An interruptible call that is done, or cut, or done while it is being cut; then foreign ones. */
+static int turn_between(uint64_t *random)
+{
+    char byte;
+    ssize_t n = bough_read(ours[0], &byte, 1);
+    int error = errno;
+    eaten += n > 0;
+    foreign(random);
+    errno = error;
+    return n < 0 ? -1 : 0;
+}
+
+/* Mostly there is nothing to read. */
+static void feed_ours(uint64_t *random)
+{
+    rain_pause(random);
+    if (fed == eaten) {
+        fed++;
+        CHECK_EQ(write(ours[1], "x", 1), 1);
+    }
+}
+
+static void make_channels(void)
+{
+    CHECK_EQ(pipe(ours), 0);
+    timer = timerfd_create(CLOCK_MONOTONIC, 0);
+    epoll = epoll_create1(0);
+    struct epoll_event event = {.events = EPOLLIN};
+    CHECK_EQ(epoll_ctl(epoll, EPOLL_CTL_ADD, timer, &event), 0);
+}
+
+static void go_under_rain(int (*turn)(uint64_t *), void (*feed)(uint64_t *), long count)
+{
+    make_channels();
+    rain.turn = turn;
+    rain.feed = feed;
+    rain.count = count > 50 ? count : 50;
+    rain.dry = true;
+    rain_fall();
+    close(ours[0]);
+    close(ours[1]);
+    close(timer);
+    close(epoll);
+    t_note("foreign calls: %ld poll, %ld epoll_wait, %ld nanosleep, %ld read; EINTR %ld", calls[0], calls[1], calls[2],
+           calls[3], spoilt);
+    CHECK_EQ(spoilt, 0);
+}
+
+TEST_LIMIT(foreign_calls_see_no_eintr, 2000)
+{
+    go_under_rain(turn_between, feed_ours, t_loss());
+}
+
+/* ---- a thread that blocks all signals ---------------------------------------------------------------------------- */
+
+/* It is woken by another road, and that must lead nowhere else either. */
+static int turn_blocked(uint64_t *random)
+{
+    static bool blocked;
+    sigset_t all;
+    sigfillset(&all);
+    if (!blocked)
+        pthread_sigmask(SIG_BLOCK, &all, NULL);
+    blocked = true;
+    return turn_between(random);
+}
+
+TEST_LIMIT(nor_with_all_signals_blocked, 2000)
+{
+    go_under_rain(turn_blocked, feed_ours, t_loss());
+}
+
+/* Blocked in one turn and open in the next. */
+static int turn_now_and_then(uint64_t *random)
+{
+    sigset_t all, old;
+    sigfillset(&all);
+    bool block = t_random(random) & 1;
+    if (block)
+        pthread_sigmask(SIG_BLOCK, &all, &old);
+    int r = turn_between(random), error = errno;
+    if (block)
+        pthread_sigmask(SIG_SETMASK, &old, NULL);
+    errno = error;
+    return r;
+}
+
+TEST_LIMIT(nor_with_signals_blocked_now_and_then, 2000)
+{
+    go_under_rain(turn_now_and_then, feed_ours, t_loss());
+}
+
+/* ---- asynchronous regions ------------------------------------------------------------------------------------------ */
+
+/* The region ends while a wake is on its way to it. */
+static int turn_async(uint64_t *random)
+{
+    static struct bough_async compute;
+    static uint64_t *kept;
+    static bool cut;
+    kept = random;
+    cut = false;
+    if (bough_async_begin(&compute) == 0) {
+        rain_spin((int64_t)(t_random(kept) % 8000));
+        bough_async_end(&compute);
+    } else {
+        cut = true;
+    }
+    foreign(kept);
+    errno = ECANCELED;
+    return cut ? -1 : 0;
+}
+
+TEST_LIMIT(nor_after_an_asynchronous_region, 2000)
+{
+    go_under_rain(turn_async, NULL, t_loss() / 2);
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/* Rule 10: an interruptible call has its POSIX namesake's signature, result width and errno: a drop-in. That the
+ * errors agree is seen in each play of tests/calls. */
+#include "harness.h"
+
+#include <aio.h>
+#include <bough.h>
+#include <fcntl.h>
+#include <mqueue.h>
+#include <netdb.h>
+#include <poll.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/msg.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/select.h>
+#include <sys/sem.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <termios.h>
+#include <threads.h>
+#include <time.h>
+
+/* Namesakes that this libc may not have: as their manual pages declare them. */
+#pragma GCC diagnostic ignored "-Wredundant-decls"
+struct open_how;
+int openat2(int dirfd, const char *path, struct open_how *how, size_t size);
+int posix_close(int fd, int flag);
+int io_uring_enter(unsigned fd, unsigned to_submit, unsigned min_complete, unsigned flags, sigset_t *mask);
+#ifndef __GLIBC__
+int epoll_pwait2(int fd, struct epoll_event *events, int count, const struct timespec *timeout, const sigset_t *mask);
+int pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *mutex, clockid_t clock, const struct timespec *at);
+int sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *at);
+ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags);
+ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags);
+#endif
+
+/* The signature, one assertion a row: a row that differs does not compile. */
+#define CUSTOM(returns, name, ...)                                                                                 \
+    _Static_assert(__builtin_types_compatible_p(__typeof__(bough_##name), __typeof__(name)), #name ": signature"); \
+    static __typeof__(bough_##name) *const ours_##name = bough_##name;
+#include "../../src/core/calls.def"
+
+TEST(signatures_are_the_namesakes)
+{
+#define CUSTOM(returns, name, ...) CHECK(ours_##name != NULL);
+#include "../../src/core/calls.def"
+}
+
+/* A result wider than int comes through whole, and so does an offset. */
+TEST(results_are_as_wide)
+{
+    const off_t far_out = (off_t)3 << 32;
+    char path[] = "/tmp/bough-wide-XXXXXX", c = 0;
+    int fd = mkstemp(path);
+    CHECK(fd >= 0);
+    unlink(path);
+    CHECK_EQ(bough_pwrite(fd, "x", 1, far_out), 1);
+    CHECK_EQ(lseek(fd, 0, SEEK_END), far_out + 1);
+    CHECK_EQ(bough_pread(fd, &c, 1, far_out), 1);
+    CHECK_EQ(c, 'x');
+    struct iovec iov = {&c, 1};
+    CHECK_EQ(bough_preadv(fd, &iov, 1, far_out), 1);
+    CHECK_EQ(c, 'x');
+    close(fd);
+}
+
+/* What succeeds leaves errno alone, and so do those that return an error number. */
+TEST(errno_is_left_alone)
+{
+    char c;
+    int fds[2];
+    CHECK_EQ(pipe(fds), 0);
+    errno = 77;
+    CHECK_EQ(bough_write(fds[1], "x", 1), 1);
+    CHECK_EQ(bough_read(fds[0], &c, 1), 1);
+    CHECK_EQ(bough_pthread_join(pthread_self(), NULL), EDEADLK);
+    CHECK_EQ(bough_clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){0, -1}, NULL), EINVAL);
+    CHECK_EQ(errno, 77);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static volatile int handled;
+
+static void handler(int signo)
+{
+    handled = signo;
+}
+
+struct reader {
+    int fd;
+    long result;
+    int error;
+};
+
+static void *read_one(void *argument)
+{
+    struct reader *reader = argument;
+    char c;
+    bough_self();
+    reader->result = bough_read(reader->fd, &c, 1);
+    reader->error = errno;
+    return NULL;
+}
+
+static void signal_reader(int flags, struct reader *reader, int fds[2])
+{
+    struct t_thread thread;
+    CHECK_EQ(sigaction(SIGUSR1, &(struct sigaction){.sa_handler = handler, .sa_flags = flags}, NULL), 0);
+    CHECK_EQ(pipe(fds), 0);
+    handled = 0;
+    reader->fd = fds[0];
+    t_spawn(&thread, read_one, reader);
+    t_until_blocked(thread.tid);
+    pthread_kill(thread.handle, SIGUSR1);
+    t_until(handled);
+    if (flags & SA_RESTART) {
+        t_until_blocked(thread.tid);
+        CHECK_EQ(write(fds[1], "x", 1), 1);
+    }
+    t_join(&thread);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+/* A handler of the program's own is to the call what it is to its namesake. */
+TEST(a_handler_ends_it_with_eintr)
+{
+    struct reader reader;
+    int fds[2];
+    signal_reader(0, &reader, fds);
+    CHECK_EQ(reader.result, -1);
+    CHECK_EQ(reader.error, EINTR);
+}
+
+TEST(a_restarting_handler_does_not)
+{
+    struct reader reader;
+    int fds[2];
+    signal_reader(SA_RESTART, &reader, fds);
+    CHECK_EQ(reader.result, 1);
+}
+
+static void *wait_for_token(void *semaphore)
+{
+    bough_self();
+    return (void *)(intptr_t)(bough_sem_wait(semaphore) == 0 ? 0 : errno);
+}
+
+static int signal_sem_wait(int flags)
+{
+    struct t_thread thread;
+    sem_t semaphore;
+    CHECK_EQ(sigaction(SIGUSR1, &(struct sigaction){.sa_handler = handler, .sa_flags = flags}, NULL), 0);
+    CHECK_EQ(sem_init(&semaphore, 0, 0), 0);
+    handled = 0;
+    t_spawn(&thread, wait_for_token, &semaphore);
+    t_until_blocked(thread.tid);
+    pthread_kill(thread.handle, SIGUSR1);
+    t_until(handled);
+    if (flags & SA_RESTART) {
+        t_until_blocked(thread.tid);
+        CHECK_EQ(sem_post(&semaphore), 0);
+    }
+    int error = (int)(intptr_t)t_join(&thread);
+    sem_destroy(&semaphore);
+    return error;
+}
+
+/* sem_wait waits inside libc by a deadline of ours, after which the kernel restarts nothing: it must not be seen. */
+TEST(sem_wait_ends_with_eintr)
+{
+    CHECK_EQ(signal_sem_wait(0), EINTR);
+}
+
+TEST(sem_wait_is_restarted)
+{
+    CHECK_EQ(signal_sem_wait(SA_RESTART), 0);
+}
