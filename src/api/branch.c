@@ -288,10 +288,26 @@ static void thread_ends(struct bo_thread *t)
     bo_ending_drop();
 }
 
+/* A child that forks goes on in the new process with nobody to account to: its family's list may be half
+ * changed by a thread that is not here. When its function returns, the process ends, as it does with pthreads
+ * when the last thread returns; only that here the library's own threads may be there as well. */
+static void leave_family(struct bo_thread *self)
+{
+    static struct bo_family nobody;
+    struct bo_child *c = self->child;
+    nobody = (struct bo_family){.supervisor = true, .children = c, .last_child = &c->next};
+    c->family = &nobody;
+    c->link = &nobody.children;
+    c->next = NULL;
+    self->worker->orphan = true;
+}
+
 /* The children of the branches on our stack live in the parent only: there is nobody to join here. */
 static void in_fork_child(struct bo_thread *self)
 {
     bo_workers_after_fork();
+    if (self && self->child)
+        leave_family(self);
     uint32_t index = self ? bo_load_relaxed(&self->top) : BO_NONE;
     while (index != BO_NONE) {
         struct bo_branch *b = bo_branch_at(index);

@@ -77,6 +77,7 @@ struct bo_worker {
     _Atomic uint32_t go;           /* futex: 0 parked, 1 work, 2 end */
     pthread_t thread;
     size_t stack;                  /* its size, in bytes */
+    bool orphan;                   /* its child has forked: this is another process now */
     bool fresh;                    /* ends after its child */
     uint64_t mask;                 /* the signal mask it has now */
 };

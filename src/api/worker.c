@@ -208,6 +208,8 @@ static bool serve(struct bo_worker *w, const struct origin *was)
     take_mask(w, child->mask);
     take_name(w, child);
     bo_child_run(child);
+    if (bo_unlikely(w->orphan))
+        exit(EXIT_SUCCESS);
     w->child = NULL;
     bool clean = shed(w, was);
     if (!clean)
