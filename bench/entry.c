@@ -215,7 +215,9 @@ static void *call_on(void *unused)
 static pid_t fencing_process(void)
 {
     pid_t child = fork();
-    if (child != 0)
+    if (child < 0)
+        bench_die("fork: %s", strerror(errno)); /* -1 is everybody to kill() */
+    if (child > 0)
         return child;
     /* With its parent it ends as well, however that one ends. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -245,8 +247,8 @@ static const struct scene {
 static void measure_scene(const struct scene *scene, double seconds, struct table *table)
 {
     struct series ns[POSTS] = {{0}};
-    pthread_t peer, blocked;
-    pid_t fencers[FENCERS];
+    pthread_t peer = 0, blocked = 0;
+    pid_t fencers[FENCERS] = {0};
     unsigned seen = 0;
 
     stop = 0;
@@ -312,7 +314,7 @@ int main(int argc, char **argv)
     fflush(stdout);
     table_begin(&table, titles, "<<>>>>");
     for (size_t i = 0; i < SCENES; i++)
-        measure_scene(&scenes[i], seconds * 2 / 3 / SCENES, &table);
+        measure_scene(&scenes[i], seconds * 2 / 3 / (double)SCENES, &table);
     table_print(&table, stdout);
     table_free(&table);
     return 0;

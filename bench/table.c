@@ -43,6 +43,8 @@ static void print_cell(FILE *out, const char *text, char align, size_t width, in
 void table_print(const struct table *table, FILE *out)
 {
     size_t columns = table->columns, width[32];
+    if (columns == 0)
+        return;
     for (size_t c = 0; c < columns; c++)
         width[c] = strlen(table->titles[c]);
     for (size_t i = 0; i < table->count; i++)

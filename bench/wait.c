@@ -92,7 +92,7 @@ static char state_of(const char *path)
         return 0;
     text[n] = 0;
     const char *name_end = strrchr(text, ')');
-    return name_end && name_end[1] ? name_end[2] : 0;
+    return name_end && name_end[1] ? name_end[2] : '\0';
 }
 
 void bench_await_blocked(void)

@@ -10,7 +10,8 @@ static atomic_int running, most;
 static int job(void *number)
 {
     int now = atomic_fetch_add(&running, 1) + 1, before = atomic_load(&most);
-    while (now > before && !atomic_compare_exchange_weak(&most, &before, now)) {}
+    while (now > before && !atomic_compare_exchange_weak(&most, &before, now))
+        ;
     bough_usleep(10000 + 1000 * (useconds_t)(intptr_t)number);
     atomic_fetch_sub(&running, 1);
     return 0;

@@ -32,13 +32,19 @@
 extern "C" {
 #endif
 
+/* clang-format off */
+#define BOUGH_MUTEX_INIT      {0, 0, 0, 0}
+#define BOUGH_COND_INIT       {0, {0, 0}}
+#define BOUGH_SEM_INIT(count) {(uint32_t)(count)}
+#define BOUGH_EVENT_INIT      {0}
+/* clang-format on */
+
 /* ---- mutex: not recursive, knows its owner ---------------------------------------------------- */
 typedef struct bough_mutex {
     uint32_t state;
     uintptr_t owner;
     struct bough_mutex *next, **link; /* in the list of those its owner holds */
 } bough_mutex;
-#define BOUGH_MUTEX_INIT {0, 0, 0, 0}
 /* Also EDEADLK: the caller holds it. EOWNERDEAD: its holder ended without unlocking it; the caller holds it
  * now and must mend what it protects. Unlocking it says that this is done: from then on the mutex is as
  * good as new. It must not be freed while it is held. [point] */
@@ -57,7 +63,6 @@ typedef struct bough_cond {
     uint32_t lock;
     struct bough_line_ line;
 } bough_cond;
-#define BOUGH_COND_INIT {0, {0, 0}}
 /*
  * Unlocks the mutex and waits to be notified; only a notification returns 0, nothing else does. The mutex
  * is held again whatever is returned, and taking it back is not interruptible. A notification goes to a
@@ -74,20 +79,18 @@ BOUGH_API int bough_cond_notify_all(bough_cond *cond);
 typedef struct bough_sem {
     uint64_t state __attribute__((aligned(8)));
 } bough_sem;
-#define BOUGH_SEM_INIT(count) {(uint32_t)(count)}
 BOUGH_API int bough_sem_acquire(bough_sem *sem, bough_time deadline); /* [point] */
-BOUGH_API int bough_sem_try(bough_sem *sem);                           /* -1 with EAGAIN. Not a point. */
-BOUGH_API int bough_sem_release(bough_sem *sem);                       /* -1 with EOVERFLOW. [signal] */
+BOUGH_API int bough_sem_try(bough_sem *sem);                          /* -1 with EAGAIN. Not a point. */
+BOUGH_API int bough_sem_release(bough_sem *sem);                      /* -1 with EOVERFLOW. [signal] */
 
 /* ---- event: set once, or set and reset -------------------------------------------------------- */
 typedef struct bough_event_flag {
     uint32_t state;
 } bough_event_flag;
-#define BOUGH_EVENT_INIT {0}
 /* Wakes all who wait; they return 0 even if the event is reset before they run. [signal] */
 BOUGH_API int bough_event_set(bough_event_flag *event);
-BOUGH_API int bough_event_reset(bough_event_flag *event);        /* [signal] */
-BOUGH_API int bough_event_is_set(const bough_event_flag *event); /* 1 or 0. [signal] */
+BOUGH_API int bough_event_reset(bough_event_flag *event);                     /* [signal] */
+BOUGH_API int bough_event_is_set(const bough_event_flag *event);              /* 1 or 0. [signal] */
 BOUGH_API int bough_event_wait(bough_event_flag *event, bough_time deadline); /* [point] */
 
 /* ---- bounded queue of pointers ----------------------------------------------------------------- */

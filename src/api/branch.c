@@ -14,15 +14,30 @@
 
 /* ---- opening ----------------------------------------------------------------------------------------- */
 
+static void family_free(struct bo_family *f)
+{
+    bo_failure_free(f->spare);
+    free(f);
+}
+
 static struct bo_family *family_new(const struct bough_branch_options *o)
 {
     struct bo_family *f = calloc(1, sizeof *f);
-    if (!f)
+    struct bo_failure *spare = bo_failure_new(0, "there was no memory to keep its message and place", BO_NONE);
+    struct bo_ending *ending = bo_ending_new();
+    if (!f || !spare || !ending) {
+        free(f);
+        bo_failure_free(spare);
+        bo_ending_free(ending);
         return NULL;
+    }
+    f->spare = spare;
+    f->ending = ending;
     f->last_child = &f->children;
     f->last_failure = &f->failures;
     f->supervisor = o->supervisor != 0;
     f->collect = o->collect != 0;
+    f->ending_before = bo_ending_count();
     return f;
 }
 
@@ -50,6 +65,17 @@ static void inherit_shield(struct bo_branch *b, const struct bo_thread *t)
     b->shield_until = bo_load_relaxed(&t->shield_until);
     if (b->shield_seq)
         bo_ticker_look(&b->t);
+}
+
+/* A block's options lie in the frame that the block is in. */
+static void note_place(struct bo_thread *t, struct bo_family *f, const struct bough_branch_options *o)
+{
+    uintptr_t place = (uintptr_t)o;
+    if (!o->variable)
+        return;
+    bo_self_find_stack(t);
+    if (place >= t->stack_low && place < t->stack_high)
+        f->place = place;
 }
 
 static void publish(struct bo_branch *b, struct bo_thread *t)
@@ -87,6 +113,7 @@ bough_branch *bough_branch_open(const struct bough_branch_options *options)
     if (!t || bo_ticker_need() != 0)
         return NULL;
     bo_level_sweep(t, (uintptr_t)__builtin_frame_address(0));
+    bo_branch_sweep(t, (uintptr_t)__builtin_frame_address(0));
     struct bo_branch *b = bo_branch_new();
     if (!b)
         return NULL;
@@ -95,7 +122,10 @@ bough_branch *bough_branch_open(const struct bough_branch_options *options)
         bo_branch_free(b);
         return errno = ENOMEM, NULL;
     }
+    b->family->was_cut = t->last_was_cut;
+    t->last_was_cut = 0;
     set_label(b, o);
+    note_place(t, b->family, o);
     publish(b, t);
     inherit_shield(b, t);
     set_deadline(b, deadline_of(o));
@@ -158,18 +188,18 @@ static bool stopped(const struct bo_branch *b)
 }
 
 /* Rules 26 and 27: failures first, then the own deadline, the own stop; what comes from further out is not
- * absorbed. */
+ * absorbed. By then the branch is not among the caller's: what is pending is from further out. */
 static int result_of(const struct bo_branch *b, struct bo_thread *t, bool *interrupted)
 {
     const struct bo_family *f = b->family;
     *interrupted = stopped(b);
-    if (f->failures && (!f->supervisor || f->body_failed))
-        return f->failures->face.code;
+    if (f->code)
+        return f->code;
     if (delivered(b, BOUGH_TIMEOUT))
         return ETIMEDOUT;
     if (*interrupted)
         return 0;
-    return f->cut && (!delivered(b, BOUGH_SIBLING) || bo_pending_record(t, false)) ? ECANCELED : 0;
+    return (f->cut || t->last_was_cut) && bo_pending_record(t, false) ? ECANCELED : 0;
 }
 
 static void pop(struct bo_branch *b, struct bo_thread *t)
@@ -177,6 +207,12 @@ static void pop(struct bo_branch *b, struct bo_thread *t)
     uint32_t outer = bo_load_relaxed(&b->outer);
     bool mine = bo_load_relaxed(&bo_branch_at(outer)->owner) == t->t.index;
     bo_store_seq(&t->top, mine ? outer : BO_NONE);
+}
+
+/* For rule 28 the branch is a call of its owner: whether that was cut, its result says. */
+static void note_cut(struct bo_thread *t, const struct bo_family *f, int result)
+{
+    t->last_was_cut = result ? result == ECANCELED : f->was_cut;
 }
 
 static int end_branch(struct bo_branch *b, struct bo_thread *t)
@@ -189,33 +225,58 @@ static int end_branch(struct bo_branch *b, struct bo_thread *t)
     bo_store_seq(&b->deadline, BO_FOREVER);
     pop(b, t);
     int result = result_of(b, t, &interrupted);
+    note_cut(t, f, result);
     memcpy(label, b->t.name, sizeof label);
-    b->family = NULL;
     b->shield_seq = 0;
-    bo_retire_branch(b, BOUGH_POST_ENDED);
+    bo_retire_branch(b, BOUGH_POST_ENDED); /* whoever looks into the family holds a pin */
+    b->family = NULL;
     bo_branch_free(b);
     if (bo_load_seq(&t->t.word) & BO_PENDING)
         bo_level_settle(t);
     bo_ending_keep(f, label, result, interrupted);
-    free(f);
+    family_free(f);
     return result;
 }
 
-/* A branch that is left open at its thread's end, or inside another: nobody is going to end it. */
-static void end_forgotten(struct bo_branch *b, struct bo_thread *t)
+static void abandon(struct bo_branch *b, struct bo_thread *t)
 {
-    struct bough_event event = {.kind = BOUGH_SIBLING, .reason = "the branch was left open"};
-    bo_report("branch %s, opened at %s:%d, was left open by thread %d (%s): its children are interrupted and joined",
-              b->t.name, b->file ? b->file : "?", b->line, (int)bo_load_relaxed(&t->tid), t->t.name);
+    struct bough_event event = {.kind = BOUGH_SIBLING, .reason = "the branch is left"};
     bo_post(bo_branch_handle(b), &event, NULL);
     end_branch(b, t);
+}
+
+/* Nobody is going to end it any more. */
+static void end_forgotten(struct bo_branch *b, struct bo_thread *t, const char *by, const char *instead)
+{
+    bo_report("branch %s, opened at %s:%d in thread %d (%s), was left open by %s: its children are interrupted and "
+              "joined; %s",
+              b->t.name, b->file ? b->file : "?", b->line, (int)bo_load_relaxed(&t->tid), t->t.name, by, instead);
+    abandon(b, t);
 }
 
 void bo_branch_unwind(struct bo_thread *t, uint32_t until)
 {
     uint32_t top;
     while ((top = bo_load_relaxed(&t->top)) != BO_NONE && top != until)
-        end_forgotten(bo_branch_at(top), t);
+        abandon(bo_branch_at(top), t);
+}
+
+void bo_branch_end_forgotten(struct bo_thread *t, uint32_t until, const char *by)
+{
+    uint32_t top;
+    while ((top = bo_load_relaxed(&t->top)) != BO_NONE && top != until)
+        end_forgotten(bo_branch_at(top), t, by, "call bough_branch_end() on every way out");
+}
+
+void bo_branch_sweep(struct bo_thread *t, uintptr_t sp)
+{
+    uint32_t top;
+    while ((top = bo_load_relaxed(&t->top)) != BO_NONE && sp >= t->stack_low && sp < t->stack_high) {
+        struct bo_branch *b = bo_branch_at(top);
+        if (!b->family->place || b->family->place >= sp)
+            return;
+        end_forgotten(b, t, "a longjmp()", "use bough_longjmp()");
+    }
 }
 
 static bool open_on(const struct bo_thread *t, const struct bo_branch *b)
@@ -235,7 +296,10 @@ int bough_branch_end(bough_branch *branch)
     if (!t || bo_load_relaxed(&b->owner) != t->t.index || !open_on(t, b))
         return EPERM;
     bo_level_sweep(t, (uintptr_t)__builtin_frame_address(0));
-    bo_branch_unwind(t, b->t.index);
+    bo_branch_sweep(t, (uintptr_t)__builtin_frame_address(0));
+    if (!bo_target_is(&b->t, bo_handle_generation((uint64_t)(uintptr_t)branch)))
+        return ESRCH; /* its own block was left by a longjmp() */
+    bo_branch_end_forgotten(t, b->t.index, "the end of the branch around it");
     return end_branch(b, t);
 }
 
@@ -261,61 +325,83 @@ int bo_branch_at_end(bough_branch *branch, void (*fn)(void *), void *argument)
     return 0;
 }
 
+/* Any thread may ask: the pin keeps the branch, and so its family, from going away. */
 int bough_branch_tally(const bough_branch *branch, struct bough_tally *tally)
 {
     struct bo_branch *b = tally ? bo_branch_of_handle(branch) : (errno = EINVAL, NULL);
     if (!b)
         return -1;
-    if (!b->family)
-        return errno = EINVAL, -1; /* the root has children of nobody's */
-    bo_lock(&b->family->lock);
-    *tally = b->family->tally;
-    bo_unlock(&b->family->lock);
-    return 0;
+    if (b->t.index == BO_ROOT)
+        return errno = EINVAL, -1; /* its children are nobody's */
+    bo_add_seq(&b->t.pins, 1);
+    bool there = bo_target_is(&b->t, bo_handle_generation((uint64_t)(uintptr_t)branch));
+    if (there) {
+        bo_lock(&b->family->lock);
+        *tally = b->family->tally;
+        bo_unlock(&b->family->lock);
+    }
+    bo_sub_seq(&b->t.pins, 1);
+    return there ? 0 : (errno = ESRCH, -1);
 }
 
-/* ---- threads that end, and processes that fork ---------------------------------------------------------- */
+/* ---- threads that end, processes that fork and end ------------------------------------------------------ */
+
+static void report_unread(const struct bo_thread *t)
+{
+    struct bo_failure *f = bo_ending_unread();
+    if (!f)
+        return;
+    bo_report("thread %d (%s) ended with a failure that nobody read: %s: %s%s%s; ask for bough_last_result() after "
+              "each branch",
+              (int)bo_load_relaxed(&t->tid), t->t.name, f->who, strerror(f->face.code), *f->message ? ": " : "",
+              f->message);
+    bo_failure_free(f);
+}
 
 static void thread_ends(struct bo_thread *t)
 {
-    bo_branch_unwind(t, BO_NONE);
-    struct bo_failure *f = bo_ending_unread();
-    if (f) {
-        bo_report("thread %d (%s) ended with a failure that nobody read: %s: %s", (int)bo_load_relaxed(&t->tid),
-                  t->t.name, strerror(f->face.code), f->face.message);
-        bo_failure_free(f);
-    }
+    bo_branch_end_forgotten(t, BO_NONE, "the end of its thread");
+    report_unread(t);
     bo_ending_drop();
 }
 
-/* A child that forks goes on in the new process with nobody to account to: its family's list may be half
- * changed by a thread that is not here. When its function returns, the process ends, as it does with pthreads
- * when the last thread returns; only that here the library's own threads may be there as well. */
-static void leave_family(struct bo_thread *self)
+/* What the parent's threads were in the middle of is unknown, and no affair of this process: nothing of it is
+ * touched, freed or told. */
+static void forget_family(struct bo_family *f)
 {
-    static struct bo_family nobody;
-    struct bo_child *c = self->child;
-    nobody = (struct bo_family){.supervisor = true, .children = c, .last_child = &c->next};
-    c->family = &nobody;
-    c->link = &nobody.children;
-    c->next = NULL;
-    self->worker->orphan = true;
+    bo_store_relaxed(&f->lock.state, 0);
+    f->has_leaver = f->cut = false;
+    f->children = NULL;
+    f->last_child = &f->children;
+    f->failures = NULL;
+    f->last_failure = &f->failures;
+    f->failure_count = 0;
+    f->code = 0;
+    memset(&f->tally, 0, sizeof f->tally);
+}
+
+/* What was asked of the branch was asked of the parent; its deadline is the code's own. */
+static void forget_branch(struct bo_branch *b)
+{
+    bo_store_relaxed(&b->live, 0);
+    for (int kind = 0; kind < BO_KIND_COUNT; kind++) /* one may be half written, and not due yet */
+        bo_record_close(bo_record_of(&b->t, (enum bough_kind)kind), BOUGH_POST_ENDED);
+    bo_store_relaxed(&b->t.due, 0);
+    forget_family(b->family);
+    bo_ticker_deadline(b);
 }
 
 /* The children of the branches on our stack live in the parent only: there is nobody to join here. */
 static void in_fork_child(struct bo_thread *self)
 {
-    bo_workers_after_fork();
+    bo_workers_after_fork(self);
+    bo_ending_after_fork();
     if (self && self->child)
-        leave_family(self);
+        bo_child_after_fork(self->child);
     uint32_t index = self ? bo_load_relaxed(&self->top) : BO_NONE;
     while (index != BO_NONE) {
         struct bo_branch *b = bo_branch_at(index);
-        bo_store_relaxed(&b->live, 0);
-        bo_store_relaxed(&b->family->lock.state, 0);
-        b->family->has_leaver = false;
-        b->family->children = NULL; /* owned by threads that are not here */
-        b->family->last_child = &b->family->children;
+        forget_branch(b);
         uint32_t outer = bo_load_relaxed(&b->outer);
         if (bo_load_relaxed(&bo_branch_at(outer)->owner) != self->t.index) {
             bo_store_relaxed(&b->outer, BO_ROOT);
@@ -323,6 +409,13 @@ static void in_fork_child(struct bo_thread *self)
         }
         index = outer;
     }
+}
+
+/* The main thread ends by exit(), without its keys' destructors. */
+__attribute__((destructor)) static void at_exit(void)
+{
+    if (bo_self)
+        report_unread(bo_self);
 }
 
 __attribute__((constructor)) static void at_load(void)

@@ -32,11 +32,12 @@ struct bo_child {
     uint64_t id;
     bough_fn *fn;
     bough_resource resource;
-    bool taken;
+    bool taken; /* by the child, or by its destructor */
     bool disabled;
     enum bough_outcome outcome;
     int result;
-    struct bo_failure *failure; /* said by bough_fail(BOUGH_SELF) */
+    int code;                   /* of its first failure; 0 */
+    struct bo_failure *failure; /* the evidence of it; NULL if there was no memory */
     uint64_t mask;              /* the adder's signal mask, as pthread_create would hand on */
     char name[BO_NAME];
 };
@@ -48,38 +49,69 @@ struct bo_at_end {
     void *argument;
 };
 
+/* What the end of a branch needs is allocated at its opening (ending, spare) or when a child is added (room for
+ * its result): running out of memory later loses no outcome and no failure. */
 struct bo_family {
-    struct bo_lock lock; /* children, failures, tally, leaving */
+    struct bo_lock lock; /* children, failures, tally, cut, leaver */
     struct bo_child *children, **last_child;
-    struct bo_failure *failures, **last_failure;
+    struct bo_failure *failures, **last_failure; /* the primary one first */
+    struct bo_failure *spare;                    /* for a failure that finds no memory */
+    struct bo_ending *ending;
+    struct bough_child_result *results; /* of a branch that collects: room for all */
+    size_t room;
     unsigned failure_count;
+    int code; /* of the primary failure: the branch's result. 0: none, or all isolated */
     struct bough_tally tally;
     bool supervisor, collect;
-    bool body_failed; /* bough_fail(branch) with an error: counts even under a supervisor */
     bool cut;         /* body or a child left because it was interrupted */
+    bool was_cut;     /* what the opener's last_was_cut was outside */
     bool has_leaver;
     pthread_t leaver; /* the last thread that ends for good: whose key destructors we wait for */
+    uint64_t ending_before; /* the number of the opener's last ending: those after it are nested in this one */
+    uintptr_t place;        /* of a block: on its owner's stack, to notice a plain longjmp(). 0: not known */
     struct bo_at_end *at_end;
 };
 
 /* Run fn(argument) when the branch has joined its children. 0; -1 with ENOMEM, ESRCH. [owner] */
 int bo_branch_at_end(bough_branch *branch, void (*fn)(void *), void *argument);
 
-/* End all branches that a thread has open, down to (not including) `until`; BO_NONE for all. */
+/* Leave all branches that a thread has open, interrupted and joined, down to (not including) `until`; BO_NONE for all. */
 void bo_branch_unwind(struct bo_thread *t, uint32_t until);
+/* The same where that is a mistake of the program's, which is reported. */
+void bo_branch_end_forgotten(struct bo_thread *t, uint32_t until, const char *by);
+/* End the blocks whose frames a plain longjmp() has left; `sp` is the present one (rule 19). */
+void bo_branch_sweep(struct bo_thread *t, uintptr_t sp);
 
 /* ---- workers (worker.c) ------------------------------------------------------------------------------- */
 
+/* What pthread_create() hands on from the adder besides the signal mask. */
+struct bo_origin {
+    uint64_t affinity[16];
+    struct {
+        uint32_t size, policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t runtime, deadline, period;
+    } scheduling;
+};
+
+/*
+ *   finished   the child's function has returned and is accounted for: who is cancelled now has only to end
+ *   orphan     the child has forked, and this is another process: there is no branch to come back to
+ */
 struct bo_worker {
     struct bo_worker *next, *prev; /* in the pool */
     struct bo_thread *slot;
     struct bo_child *child;        /* what it runs, or is to run */
+    struct bo_family *family;      /* the child's, also when that is freed */
+    uint64_t branch;
     _Atomic uint32_t go;           /* futex: 0 parked, 1 work, 2 end */
     pthread_t thread;
     size_t stack;                  /* its size, in bytes */
-    bool orphan;                   /* its child has forked: this is another process now */
     bool fresh;                    /* ends after its child */
-    uint64_t mask;                 /* the signal mask it has now */
+    bool finished, orphan;
+    struct bo_origin origin;       /* its first adder's */
 };
 
 /* A parked worker, or a new one that waits to be started. NULL with EAGAIN or ENOMEM. */
@@ -87,26 +119,29 @@ struct bo_worker *bo_worker_get(const struct bough_child_options *options);
 /* Back to the pool unused. */
 void bo_worker_put(struct bo_worker *w);
 void bo_worker_start(struct bo_worker *w, struct bo_child *child);
-void bo_workers_after_fork(void);
+void bo_workers_after_fork(struct bo_thread *self);
 
 /* ---- children (child.c) ------------------------------------------------------------------------------- */
 
-/* On the worker: run the child's function, and account for it. `left` is set when it was left by
- * pthread_exit() or pthread_cancel() instead of returning. */
+/* On the worker: run the child's function, and account for it. Cancellation is disabled when it returns. */
 void bo_child_run(struct bo_child *child);
+/* `left` is set when the function was left by pthread_exit() or pthread_cancel() instead of returning. */
 void bo_child_finish(struct bo_child *child, int returned, bool left);
-/* After the worker has shed what the child left: tell the branch. `leaver` is the thread if it ends. */
+/* After the worker has shed what the child left: tell the branch. */
 void bo_child_gone(uint64_t branch);
 void bo_child_free(struct bo_child *child);
+/* In the copy that a child has forked: its family stays in the parent. */
+void bo_child_after_fork(struct bo_child *child);
 
 /* ---- failures (failure.c) ------------------------------------------------------------------------------- */
 
 /* One failure with its evidence: the public face first, then what it owns. */
 struct bo_failure {
     struct bough_error face;
-    struct bo_failure *next; /* in the family's or the child's list, in the order they were said */
+    struct bo_failure *next; /* in the family's list or the thread's unread ones, in the order they came */
     const bough_error **attached;
     size_t room;
+    uint64_t ending; /* while unread: which ending of the thread it is from */
     void *trace[32];
     char who[2 * BO_NAME + 8];
     char message[];
@@ -114,20 +149,30 @@ struct bo_failure {
 
 enum { BO_SUPERVISED_FAILURES = 64 }; /* evidence a supervisor keeps; the tally counts all */
 
-struct bo_failure *bo_failure_new(int code, const char *file, int line, const char *function, const char *message);
+/* Of the calling child; with `branch` (an index), of that branch's body. NULL with ENOMEM. */
+struct bo_failure *bo_failure_new(int code, const char *message, uint32_t branch);
 void bo_failure_attach(struct bo_failure *to, struct bo_failure *other);
 void bo_failure_free(struct bo_failure *f);
-/* Hand it to the family: it owns it. */
-void bo_family_failed(struct bo_family *family, struct bo_failure *f);
+/* Hand it to the family, which owns it then; NULL: there was no memory for it. The caller holds the family's lock.
+ * Returns whether it is kept. */
+bool bo_family_failed(struct bo_family *family, int code, struct bo_failure *f, bool body);
 
 /* ---- endings (ending.c) --------------------------------------------------------------------------------- */
 
-/* Keep how a branch ended as the calling thread's last; takes children and failures out of the family. */
+/* Room for one. NULL with ENOMEM. */
+struct bo_ending *bo_ending_new(void);
+void bo_ending_free(struct bo_ending *e);
+/* The number of the calling thread's last one. */
+uint64_t bo_ending_count(void);
+/* Keep how a branch ended as the calling thread's last; takes what it needs out of the family. */
 void bo_ending_keep(struct bo_family *family, const char *label, int result, bool interrupted);
-/* The calling thread's failure that nobody has read, if there is one: the caller owns it. */
+/* The calling thread's failures that nobody has read, in one tree; NULL if there are none. The caller owns it. */
 struct bo_failure *bo_ending_unread(void);
-/* The failure of the last branch if it has this code, read or not: the caller owns it. */
-struct bo_failure *bo_ending_take(int code);
+/* The last branch's failure if its result is this code, read or not, for who passes it on. The caller owns it, and
+ * keeps it as long as the ending is the thread's last. */
+struct bo_failure *bo_ending_pass_on(int code);
 void bo_ending_drop(void);
+/* In a forked process: what the parent has not read is the parent's to read. */
+void bo_ending_after_fork(void);
 
 #endif

@@ -2,6 +2,7 @@
 /* Children: adding, running, how they end. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,15 +39,34 @@ static void destroy(bough_resource r)
 
 /* ---- adding ------------------------------------------------------------------------------------------- */
 
-static void link_child(struct bo_family *f, struct bo_child *c)
+/* Room for the result of one more child, in a branch that collects: its end must not need memory. The caller holds
+ * the family's lock. */
+static bool reserve(struct bo_family *f)
+{
+    if (!f->collect || f->tally.added - f->tally.count[BOUGH_NOT_STARTED] < f->room)
+        return true;
+    size_t room = f->room ? 2 * f->room : 8;
+    struct bough_child_result *more = realloc(f->results, room * sizeof *more);
+    if (!more)
+        return false;
+    f->results = more;
+    f->room = room;
+    return true;
+}
+
+static bool link_child(struct bo_family *f, struct bo_child *c)
 {
     bo_lock(&f->lock);
-    c->link = f->last_child;
-    *f->last_child = c;
-    f->last_child = &c->next;
-    f->tally.added++;
-    f->tally.count[BOUGH_RUNNING]++;
+    bool room = reserve(f);
+    if (room) {
+        c->link = f->last_child;
+        *f->last_child = c;
+        f->last_child = &c->next;
+        f->tally.added++;
+        f->tally.count[BOUGH_RUNNING]++;
+    }
     bo_unlock(&f->lock);
+    return room;
 }
 
 /* The caller holds the family's lock. */
@@ -82,18 +102,21 @@ static struct bo_child *child_new(struct bo_branch *b, bough_fn *fn, bough_resou
     return c;
 }
 
-/* It can be seen by posters from here on; core/post.h has the argument. */
-static void publish(struct bo_branch *b, struct bo_worker *w, struct bo_child *c)
+static void prepare(struct bo_worker *w, struct bo_child *c)
 {
     struct bo_thread *t = w->slot;
-    bo_add_seq(&b->live, 1);
     bo_level_reset(t, c->disabled);
     memcpy(t->t.name, c->name, BO_NAME);
     t->child = c;
     t->worker = w;
     c->id = bo_thread_handle(t);
-    link_child(b->family, c);
-    bo_publish(t, b->t.index, c->disabled ? BO_MASKED : 0);
+}
+
+/* It can be seen by posters from here on; core/post.h has the argument. */
+static void publish(struct bo_branch *b, struct bo_thread *t, bool disabled)
+{
+    bo_add_seq(&b->live, 1);
+    bo_publish(t, b->t.index, disabled ? BO_MASKED : 0);
     BO_HOOK(add_published);
 }
 
@@ -113,12 +136,12 @@ static void withdraw(struct bo_branch *b, struct bo_worker *w, struct bo_child *
     bo_child_gone(c->branch);
 }
 
-static void count_not_started(struct bo_branch *b)
+static void count_not_started(struct bo_family *f, bool cut)
 {
-    struct bo_family *f = b->family;
     bo_lock(&f->lock);
     f->tally.added++;
     f->tally.count[BOUGH_NOT_STARTED]++;
+    f->cut |= cut;
     bo_unlock(&f->lock);
 }
 
@@ -129,19 +152,26 @@ static bool refused(struct bo_branch *b)
     if (!r)
         return false;
     bo_record_deliver(r);
-    if (bo_self)
-        bo_self->last_was_cut = 1;
+    bo_self->last_was_cut = 1;
     return errno = ECANCELED, true;
 }
 
 static bool start(struct bo_branch *b, struct bo_child *c, const struct bough_child_options *o)
 {
     struct bo_worker *w = bo_worker_get(o);
+    if (w)
+        prepare(w, c);
+    if (w && !link_child(b->family, c)) {
+        w->slot->child = NULL;
+        bo_worker_put(w);
+        errno = ENOMEM;
+        w = NULL;
+    }
     if (!w) {
-        count_not_started(b);
+        count_not_started(b->family, false);
         return false;
     }
-    publish(b, w, c);
+    publish(b, w->slot, c->disabled);
     if (refused(b)) {
         withdraw(b, w, c);
         return errno = ECANCELED, false;
@@ -158,7 +188,27 @@ static struct bo_branch *branch_to_add_to(bough_branch *branch)
         return NULL;
     if (b->t.index == BO_ROOT || !bo_below(t, &b->t, true))
         return errno = EPERM, NULL;
+    bo_branch_sweep(t, (uintptr_t)__builtin_frame_address(0));
     return b;
+}
+
+/* The new child's handle; 0 if nothing was started. */
+static uint64_t add(struct bo_branch *b, bough_fn *fn, bough_resource resource, const struct bough_child_options *o)
+{
+    if (refused(b)) {
+        count_not_started(b->family, true);
+        return errno = ECANCELED, 0;
+    }
+    struct bo_child *c = child_new(b, fn, resource, o);
+    if (!c) {
+        count_not_started(b->family, false);
+        return errno = ENOMEM, 0;
+    }
+    if (start(b, c, o))
+        return c->id;
+    int error = errno;
+    free(c);
+    return errno = error, 0;
 }
 
 bough_thread *bough_add_with(bough_branch *branch, bough_fn *fn, bough_resource resource,
@@ -167,19 +217,9 @@ bough_thread *bough_add_with(bough_branch *branch, bough_fn *fn, bough_resource 
     static const struct bough_child_options none;
     const struct bough_child_options *o = options ? options : &none;
     struct bo_branch *b = fn ? branch_to_add_to(branch) : (errno = EINVAL, NULL);
-    struct bo_child *c = NULL;
-    if (b && refused(b)) {
-        count_not_started(b);
-        b->family->cut = true;
-    } else if (b) {
-        c = child_new(b, fn, resource, o);
-    }
-    uint64_t id = 0;
-    if (c && start(b, c, o))
-        id = c->id;
-    int error = errno;
+    uint64_t id = b ? add(b, fn, resource, o) : 0;
     if (!id) {
-        free(c);
+        int error = errno;
         destroy(resource);
         errno = error;
     }
@@ -204,48 +244,73 @@ void *bough_take(void)
     return c->resource.value;
 }
 
+/* Not by a cancellation from here on: the child is through, and must be accounted for once. */
 void bo_child_run(struct bo_child *child)
 {
-    bo_child_finish(child, child->fn(child->resource.value), false);
+    int returned = child->fn(child->resource.value);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    bo_child_finish(child, returned, false);
 }
 
-/* Failures said by bough_fail(); else what its last branch collected, if that is what it returned; else the
- * bare number. A failure nobody has read makes even a 0 one (rule 26). */
-static struct bo_failure *failure_of(struct bo_child *c, int returned, bool left)
+static void failed(struct bo_child *c, int code, struct bo_failure *f)
 {
-    struct bo_failure *f = c->failure;
-    c->failure = NULL;
-    if (f) {
-        bo_failure_attach(f, bo_ending_unread());
-        return f;
-    }
+    if (!c->code)
+        c->code = code;
+    if (c->failure)
+        bo_failure_attach(c->failure, f);
+    else
+        c->failure = f;
+}
+
+/* What its function says: failures by bough_fail(); else what its last branch collected, if that is what it
+ * returned; else the bare number. Returns whether it was interrupted instead (rule 28). */
+static bool judge(struct bo_child *c, int returned, bool left, bool was_cut)
+{
+    static const char by_exit[] = "the child was left by pthread_exit() or pthread_cancel(): return from it instead";
     if (left)
-        return bo_failure_new(EPROTO, NULL, 0, NULL, "the child was left by pthread_exit() or pthread_cancel()");
-    f = returned ? bo_ending_take(returned) : bo_ending_unread();
-    if (f || !returned)
-        return f;
-    return bo_failure_new(returned, NULL, 0, NULL, "");
+        failed(c, EPROTO, bo_failure_new(EPROTO, by_exit, BO_NONE));
+    if (c->code || !returned)
+        return false;
+    if (returned == ECANCELED || was_cut)
+        return true;
+    struct bo_failure *f = bo_ending_pass_on(returned);
+    failed(c, returned, f ? f : bo_failure_new(returned, "", BO_NONE));
+    return false;
 }
 
-static bool was_cut(const struct bo_child *c, const struct bo_thread *t, int returned)
+/* Exactly once (rule 21), also if the destructor itself is left by pthread_exit(). */
+static void destroy_resource(struct bo_child *c)
 {
-    return !c->failure && (returned == ECANCELED || (returned && t->last_was_cut));
+    bool taken = c->taken;
+    c->taken = true;
+    if (!taken)
+        destroy(c->resource);
+}
+
+/* A failure that nobody has read makes even a 0 one (rule 26); to another it is attached. */
+static void add_unread(struct bo_child *c)
+{
+    struct bo_failure *unread = bo_ending_unread();
+    if (unread)
+        failed(c, unread->face.code, unread);
 }
 
 /* Store how it ended; free it unless it is to be kept. */
-static void account(struct bo_child *c, enum bough_outcome outcome, int result, struct bo_failure *failure)
+static void account(struct bo_child *c, enum bough_outcome outcome, int result)
 {
     struct bo_family *f = c->family;
+    struct bo_failure *failure = c->failure;
+    bool kept = f->collect;
     bo_lock(&f->lock);
+    c->failure = NULL;
     c->outcome = outcome;
     c->result = result;
     f->tally.count[BOUGH_RUNNING]--;
     f->tally.count[outcome]++;
     if (outcome == BOUGH_INTERRUPTED)
         f->cut = true;
-    if (failure)
-        bo_family_failed(f, failure);
-    bool kept = f->collect || (failure && !f->supervisor);
+    if (outcome == BOUGH_ERROR)
+        kept |= bo_family_failed(f, result, failure, false) || !f->supervisor;
     if (!kept)
         unlink_child(f, c);
     bo_unlock(&f->lock);
@@ -253,35 +318,54 @@ static void account(struct bo_child *c, enum bough_outcome outcome, int result, 
         bo_child_free(c);
 }
 
-/* The first failure interrupts the siblings and wakes a blocked body (rule 25). */
-static void tell_siblings(uint64_t branch, const struct bo_failure *f)
+/* The first failure interrupts the siblings and wakes a blocked body (rule 25). It is in the list by then: what
+ * they fail with because of it comes after it. */
+static void account_and_tell(struct bo_child *c, bool cut, int returned)
 {
     char reason[BOUGH_REASON_MAX + 1];
-    snprintf(reason, sizeof reason, "%s failed: %s", f->face.who, *f->face.message ? f->face.message : strerror(f->face.code));
+    uint64_t branch = c->branch;
+    int code = c->code;
+    bool tell = code && !c->family->supervisor;
+    const struct bough_error *face = c->failure ? &c->failure->face : NULL;
+    if (tell)
+        snprintf(reason, sizeof reason, "%s failed: %s", face ? face->who : "a child",
+                 face && *face->message ? face->message : strerror(code));
+    account(c, code ? BOUGH_ERROR : cut ? BOUGH_INTERRUPTED : BOUGH_OK, code ? code : returned);
     struct bough_event event = {.kind = BOUGH_SIBLING, .reason = reason};
-    bo_post(branch, &event, NULL);
+    if (tell)
+        bo_post(branch, &event, NULL);
 }
 
 void bo_child_finish(struct bo_child *child, int returned, bool left)
 {
     struct bo_thread *t = bo_self;
     BO_HOOK(child_ended);
-    bool cut = !left && was_cut(child, t, returned);
-    bo_branch_unwind(t, BO_NONE);
+    bool was_cut = t->last_was_cut;
+    bo_branch_end_forgotten(t, BO_NONE, "the end of its child");
     bo_level_unwind(t, NULL);
-    if (!child->taken)
-        destroy(child->resource);
+    bool cut = judge(child, returned, left, was_cut);
+    destroy_resource(child);
     bo_mutex_owner_ended();
-    struct bo_failure *failure = cut ? NULL : failure_of(child, returned, left);
-    uint64_t branch = child->branch;
-    bool isolated = child->family->supervisor;
-    if (failure && !isolated)
-        tell_siblings(branch, failure);
+    add_unread(child);
+    memcpy(child->name, t->t.name, BO_NAME);
     t->child = NULL;
-    int result = failure ? failure->face.code : returned;
-    account(child, failure ? BOUGH_ERROR : cut ? BOUGH_INTERRUPTED : BOUGH_OK, result, failure);
+    account_and_tell(child, cut, returned);
     bo_ending_drop();
     bo_retire(t, BOUGH_POST_ENDED);
+}
+
+/* A child that forks goes on in the new process with nobody to account to: its family's list may be half
+ * changed by a thread that is not here. When its function returns, the process ends, as it does with pthreads
+ * when the last thread returns; only that here the library's own threads may be there as well. */
+void bo_child_after_fork(struct bo_child *child)
+{
+    static struct bo_family orphan;
+    orphan = (struct bo_family){.children = child, .last_child = &child->next, .supervisor = true, .collect = true};
+    orphan.last_failure = &orphan.failures;
+    orphan.tally.added = orphan.tally.count[BOUGH_RUNNING] = 1;
+    child->family = &orphan;
+    child->link = &orphan.children;
+    child->next = NULL;
 }
 
 void bo_child_gone(uint64_t branch)
@@ -351,7 +435,7 @@ int bough_join(const bough_thread *child)
         return errno = EINVAL, -1;
     if (!bo_target_is(t, bo_handle_generation(id)))
         return 0;
-    if (t == &bo_self->t)
+    if (bo_self && t == &bo_self->t)
         return errno = EDEADLK, -1;
     if (bough_check() != 0)
         return -1;

@@ -1,31 +1,28 @@
 /* SPDX-License-Identifier: MIT */
-/* How the calling thread's last branch ended, kept until the next one ends. */
+/*
+ * How the calling thread's last branch ended, kept until the next one ends; and the failures of those before it
+ * that nobody has read. They become the enclosing branch's, if it fails, else the enclosing child's (rule 26).
+ */
 #include <stdlib.h>
 #include <string.h>
 #include "api/branch.h"
 #include "core/self.h"
 
-struct ending {
+struct bo_ending {
     struct bough_ending face;
-    struct bo_failure *failure;
+    struct bo_failure *failure; /* NULL when it was passed on: face.error still shows it */
     struct bo_child *children;
     bool read;
     char label[BO_NAME];
 };
 
-static BO_TLS struct ending *last;
+static BO_TLS struct bo_ending *last;
+static BO_TLS uint64_t count;
+static BO_TLS struct bo_failure *unread; /* the oldest first */
 
-/* ---- keeping --------------------------------------------------------------------------------------------- */
-
-/* The first failure is primary, the others are attached (rule 26). */
-static struct bo_failure *tree_of(struct bo_family *f)
+struct bo_ending *bo_ending_new(void)
 {
-    struct bo_failure *first = f->failures, *next;
-    for (struct bo_failure *other = first ? first->next : NULL; other; other = next) {
-        next = other->next;
-        bo_failure_attach(first, other);
-    }
-    return first;
+    return calloc(1, sizeof(struct bo_ending));
 }
 
 static void free_children(struct bo_child *c)
@@ -37,91 +34,138 @@ static void free_children(struct bo_child *c)
     }
 }
 
-/* Only for branches that collect: the others keep the children that failed for bough_outcome() while open. */
-static void keep_children(struct ending *e, struct bo_family *f)
+void bo_ending_free(struct bo_ending *e)
 {
-    size_t count = 0, i = 0;
-    for (struct bo_child *c = f->children; c; c = c->next)
-        count++;
-    struct bough_child_result *list = f->collect && count ? calloc(count, sizeof *list) : NULL;
-    if (!list) {
+    if (!e)
+        return;
+    bo_failure_free(e->failure);
+    free_children(e->children);
+    free((void *)(uintptr_t)e->face.children);
+    free(e);
+}
+
+uint64_t bo_ending_count(void)
+{
+    return count;
+}
+
+/* ---- unread failures --------------------------------------------------------------------------------------- */
+
+/* Unread until now: nobody can ask for it any more. */
+static void put_aside(struct bo_ending *e)
+{
+    if (!e || e->read || !e->failure)
+        return;
+    struct bo_failure **end = &unread;
+    while (*end)
+        end = &(*end)->next;
+    e->failure->next = NULL;
+    e->failure->ending = count;
+    *end = e->failure;
+    e->failure = NULL;
+    e->face.error = NULL;
+}
+
+/* Those of the endings after this one, as a list. */
+static struct bo_failure *take_unread(uint64_t ending)
+{
+    struct bo_failure **from = &unread, *taken;
+    while (*from && (*from)->ending <= ending)
+        from = &(*from)->next;
+    taken = *from;
+    *from = NULL;
+    return taken;
+}
+
+/* The first one is primary, the others are attached (rule 26). */
+static struct bo_failure *tree_of(struct bo_failure *first, struct bo_failure *others)
+{
+    while (first && others) {
+        struct bo_failure *next = others->next;
+        others->next = NULL;
+        bo_failure_attach(first, others);
+        others = next;
+    }
+    return first;
+}
+
+static struct bo_failure *tree_of_list(struct bo_failure *first)
+{
+    struct bo_failure *others = first ? first->next : NULL;
+    if (first)
+        first->next = NULL;
+    return tree_of(first, others);
+}
+
+struct bo_failure *bo_ending_unread(void)
+{
+    put_aside(last);
+    return tree_of_list(take_unread(0));
+}
+
+struct bo_failure *bo_ending_pass_on(int code)
+{
+    if (!last || last->face.result != code)
+        return NULL;
+    struct bo_failure *f = last->failure;
+    last->failure = NULL;
+    return f;
+}
+
+/* ---- keeping --------------------------------------------------------------------------------------------- */
+
+/* Only for branches that collect: the others keep the children that failed for bough_outcome() while open. */
+static void keep_children(struct bo_ending *e, struct bo_family *f)
+{
+    size_t n = 0;
+    if (!f->results) {
         free_children(f->children);
         return;
     }
-    for (struct bo_child *c = f->children; c; c = c->next, i++)
-        list[i] = (struct bough_child_result){(const bough_thread *)(uintptr_t)c->id, c->name, c->outcome, c->result};
+    for (struct bo_child *c = f->children; c; c = c->next)
+        f->results[n++] =
+            (struct bough_child_result){(const bough_thread *)(uintptr_t)c->id, c->name, c->outcome, c->result};
     e->children = f->children;
-    e->face.children = list;
-    e->face.count = count;
+    e->face.children = f->results;
+    e->face.count = n;
 }
 
-static struct ending *renew(void)
+/* What was nested in the branch and not read is attached, if the branch has failed. */
+static struct bo_failure *collect(struct bo_family *f)
 {
-    struct bo_failure *unread = bo_ending_unread();
-    bo_ending_drop();
-    last = calloc(1, sizeof *last);
-    if (last)
-        last->failure = unread; /* it goes into the next one, as an attachment */
-    else
-        bo_failure_free(unread);
-    return last;
+    struct bo_failure *first = tree_of_list(f->failures);
+    return first && f->code ? tree_of(first, take_unread(f->ending_before)) : first;
 }
 
 void bo_ending_keep(struct bo_family *family, const char *label, int result, bool interrupted)
 {
-    struct ending *e = renew();
-    struct bo_failure *failure = tree_of(family);
-    if (!e) {
-        bo_failure_free(failure);
-        free_children(family->children);
-        return;
-    }
-    if (failure)
-        bo_failure_attach(failure, e->failure);
-    else
-        failure = e->failure;
-    e->failure = failure;
-    memcpy(e->label, label, BO_NAME);
+    struct bo_ending *e = family->ending;
+    put_aside(last);
+    bo_ending_free(last);
+    count++;
+    last = e;
+    e->failure = collect(family);
     keep_children(e, family);
-    e->read = family->supervisor && !family->body_failed; /* isolated: nobody's failure */
+    memcpy(e->label, label, BO_NAME);
+    e->read = !family->code; /* isolated by a supervisor: nobody's failure */
     e->face.result = result;
     e->face.interrupted = interrupted;
     e->face.label = e->label;
-    e->face.error = failure ? &failure->face : NULL;
+    e->face.error = e->failure ? &e->failure->face : NULL;
     e->face.tally = family->tally;
 }
 
 void bo_ending_drop(void)
 {
-    if (!last)
-        return;
-    bo_failure_free(last->failure);
-    free_children(last->children);
-    free((void *)(uintptr_t)last->face.children);
-    free(last);
+    bo_ending_free(last);
     last = NULL;
 }
 
-/* ---- taking ---------------------------------------------------------------------------------------------- */
-
-static struct bo_failure *take(void)
+void bo_ending_after_fork(void)
 {
-    struct bo_failure *f = last->failure;
-    last->failure = NULL;
-    last->face.error = NULL;
-    return f;
-}
-
-struct bo_failure *bo_ending_unread(void)
-{
-    return last && !last->read && last->failure ? take() : NULL;
-}
-
-struct bo_failure *bo_ending_take(int code)
-{
-    if (last && last->failure && last->face.result == code)
-        return take();
-    return bo_ending_unread();
+    if (last)
+        last->read = true;
+    unread = NULL;
 }
 
 /* ---- reading --------------------------------------------------------------------------------------------- */

@@ -23,15 +23,18 @@ enum { TRACE = (int)(sizeof((struct bo_failure *)0)->trace / sizeof(void *)) };
 #if BO_UNWIND
 struct unwinding {
     struct bo_failure *failure;
-    int skip;
+    const void *from; /* NULL: it has been found */
 };
 
+/* How many frames of ours lie above depends on what the compiler inlined: the caller's address tells. */
 static _Unwind_Reason_Code step(struct _Unwind_Context *context, void *argument)
 {
     struct unwinding *u = argument;
     struct bo_failure *f = u->failure;
     void *pc = (void *)_Unwind_GetIP(context);
-    if (u->skip-- > 0)
+    if (pc == u->from)
+        u->from = NULL;
+    if (pc && u->from)
         return _URC_NO_REASON;
     if (!pc || f->face.depth == TRACE)
         return _URC_END_OF_STACK;
@@ -39,49 +42,51 @@ static _Unwind_Reason_Code step(struct _Unwind_Context *context, void *argument)
     return _URC_NO_REASON;
 }
 
-static void take_trace(struct bo_failure *f, int skip)
+static void take_trace(struct bo_failure *f, const void *from)
 {
-    struct unwinding u = {.failure = f, .skip = skip};
+    struct unwinding u = {.failure = f, .from = from};
     _Unwind_Backtrace(step, &u);
+    if (u.from) { /* inlined as a whole, by a linker that optimises */
+        u.from = NULL;
+        _Unwind_Backtrace(step, &u);
+    }
 }
 #else
-static void take_trace(struct bo_failure *f, int skip)
+static void take_trace(struct bo_failure *f, const void *from)
 {
     (void)f;
-    (void)skip;
+    (void)from;
 }
 #endif
 
 /* "connection 7 in clients" */
-static void name_who(struct bo_failure *f)
+static void name_who(struct bo_failure *f, uint32_t branch)
 {
     const struct bo_thread *t = bo_self;
     if (!t)
         return;
-    uint32_t branch = t->child ? bo_load_relaxed(&t->parent) : bo_load_relaxed(&t->top);
-    const char *name = t->t.name[0] ? t->t.name : t->child ? "a child" : "the body";
+    const char *name = t->t.name[0] ? t->t.name : branch || !t->child ? "the body" : "a child";
+    if (!branch)
+        branch = t->child ? bo_load_relaxed(&t->parent) : bo_load_relaxed(&t->top);
     snprintf(f->who, sizeof f->who, "%s%s%s", name, branch > BO_ROOT ? " in " : "",
              branch > BO_ROOT ? bo_branch_at(branch)->t.name : "");
 }
 
-struct bo_failure *bo_failure_new(int code, const char *file, int line, const char *function, const char *message)
+struct bo_failure *bo_failure_new(int code, const char *message, uint32_t branch)
 {
     size_t length = strlen(message);
     struct bo_failure *f = calloc(1, sizeof *f + length + 1);
     if (!f)
         return NULL;
     memcpy(f->message, message, length + 1);
-    name_who(f);
-    f->face = (struct bough_error){
-        .code = code, .message = f->message, .file = file, .line = line, .function = function, .who = f->who, .trace = f->trace};
-    if (file)
-        take_trace(f, 2);
+    name_who(f, branch);
+    f->face = (struct bough_error){.code = code, .message = f->message, .who = f->who, .trace = f->trace};
     return f;
 }
 
 /* ---- trees ---------------------------------------------------------------------------------------------- */
 
-/* Without memory for the list the other is dropped: its code was the lesser. */
+/* Without memory for the list the other is dropped: it is not what the branch returns. */
 void bo_failure_attach(struct bo_failure *to, struct bo_failure *other)
 {
     if (!other)
@@ -111,46 +116,80 @@ void bo_failure_free(struct bo_failure *f)
     free(f);
 }
 
-/* The caller holds the family's lock. A supervisor that runs for ever keeps the first ones. */
-void bo_family_failed(struct bo_family *family, struct bo_failure *f)
+static struct bo_failure *use_spare(struct bo_family *family, int code)
 {
-    if (family->supervisor && family->failure_count >= BO_SUPERVISED_FAILURES) {
-        bo_failure_free(f);
-        return;
-    }
+    struct bo_failure *f = family->spare;
+    family->spare = NULL;
+    if (f)
+        f->face.code = code;
+    return f;
+}
+
+static void append(struct bo_family *family, struct bo_failure *f)
+{
+    f->next = NULL;
     *family->last_failure = f;
     family->last_failure = &f->next;
+}
+
+static void prepend(struct bo_family *family, struct bo_failure *f)
+{
+    f->next = family->failures;
+    if (!f->next)
+        family->last_failure = &f->next;
+    family->failures = f;
+}
+
+/* The first one that counts is primary. A supervisor's children do not count, and of their failures it keeps only
+ * the first ones: it may run for ever. */
+bool bo_family_failed(struct bo_family *family, int code, struct bo_failure *f, bool body)
+{
+    bool counts = body || !family->supervisor, primary = counts && !family->code;
+    if (primary)
+        family->code = code;
+    if (!f)
+        f = use_spare(family, code);
+    if (f && !counts && family->failure_count >= BO_SUPERVISED_FAILURES) {
+        bo_failure_free(f);
+        return false;
+    }
+    if (!f)
+        return false;
     family->failure_count++;
+    if (primary)
+        prepend(family, f);
+    else
+        append(family, f);
+    return true;
 }
 
 /* ---- bough_fail() ----------------------------------------------------------------------------------------- */
 
-static int child_failed(struct bo_child *c, struct bo_failure *f)
+/* A second one on the same target is attached to the first. */
+static void child_failed(struct bo_child *c, int code, struct bo_failure *f)
 {
-    int code = f->face.code;
+    if (!c->code)
+        c->code = code;
     if (c->failure)
         bo_failure_attach(c->failure, f);
     else
         c->failure = f;
-    return code;
 }
 
-static int body_failed(struct bo_branch *b, int code, struct bo_failure *f)
+/* `f` is NULL if there was no memory, or if the body only leaves because it was interrupted. */
+static void body_failed(struct bo_branch *b, int code, struct bo_failure *f)
 {
     struct bo_family *family = b->family;
     char reason[BOUGH_REASON_MAX + 1];
     snprintf(reason, sizeof reason, "%s failed: %s", b->t.name, f && *f->face.message ? f->face.message : strerror(code));
     bo_lock(&family->lock);
-    if (f) {
-        family->body_failed = true;
-        bo_family_failed(family, f);
-    } else {
+    if (code == ECANCELED)
         family->cut = true;
-    }
+    else
+        bo_family_failed(family, code, f, true);
     bo_unlock(&family->lock);
     struct bough_event event = {.kind = BOUGH_SIBLING, .reason = reason};
     bo_post(bo_branch_handle(b), &event, NULL);
-    return code;
 }
 
 static struct bo_branch *own_branch(bough_target target, int *error)
@@ -165,30 +204,52 @@ static struct bo_branch *own_branch(bough_target target, int *error)
 
 static bool is_self(bough_target target)
 {
-    return target == BOUGH_SELF || (bo_self && (uint64_t)(uintptr_t)target == bo_thread_handle(bo_self));
+    return !target || (bo_self && (uint64_t)(uintptr_t)target == bo_thread_handle(bo_self));
+}
+
+/* What the last branch has collected goes with it, if this is that branch's result. */
+static void say(struct bo_child *c, struct bo_branch *b, struct bo_failure *f, int code)
+{
+    if (f)
+        bo_failure_attach(f, bo_ending_pass_on(code));
+    if (c)
+        child_failed(c, code, f);
+    else
+        body_failed(b, code, f);
 }
 
 int bough_fail_at_(bough_target target, const char *file, int line, const char *function, int code, const char *format,
                    ...)
 {
-    char message[512];
+    char message[512] = "";
+    int saved = errno, error = EPERM;
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
+    if (format)
+        vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    int error = EPERM;
     struct bo_child *c = is_self(target) && bo_self ? bo_self->child : NULL;
     struct bo_branch *b = is_self(target) ? NULL : own_branch(target, &error);
+    errno = saved;
     if (code <= 0)
         return EINVAL;
     if (!c && !b)
         return error;
-    if (code == ECANCELED)
-        return b ? body_failed(b, code, NULL) : code;
-    struct bo_failure *f = bo_failure_new(code, file, line, function, message);
-    if (c)
-        return f ? child_failed(c, f) : code;
-    return body_failed(b, code, f);
+    if (code == ECANCELED) {
+        if (b)
+            body_failed(b, code, NULL);
+        return code;
+    }
+    struct bo_failure *f = bo_failure_new(code, message, b ? b->t.index : BO_NONE);
+    if (f) {
+        f->face.file = file;
+        f->face.line = line;
+        f->face.function = function;
+        take_trace(f, __builtin_return_address(0));
+    }
+    say(c, b, f, code);
+    errno = saved;
+    return code;
 }
 
 /* ---- printing --------------------------------------------------------------------------------------------- */

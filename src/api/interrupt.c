@@ -126,7 +126,10 @@ int bough_post_wait(bough_post post, bough_time deadline)
 int bough_check_slow_(void)
 {
     struct bo_thread *t = bo_self_or_adopt();
-    if (!t || !(bo_load_seq(&t->t.word) & BO_DUE) || !bo_level_meet(t))
+    if (!t || !(bo_load_seq(&t->t.word) & BO_DUE))
+        return 0;
+    bo_level_sweep(t, (uintptr_t)__builtin_frame_address(0));
+    if (!bo_level_meet(t))
         return 0;
     return errno = ECANCELED, -1;
 }
@@ -146,8 +149,8 @@ int bough_reason(struct bough_record *record)
         return errno = ENOENT, -1;
     *record = (struct bough_record){
         .kind = (enum bough_kind)r->kind,
-        .flags = bo_load_relaxed(&r->flags),
-        .count = bo_load_relaxed(&r->count),
+        .flags = bo_record_flags(r),
+        .count = bo_record_count(r),
         .signo = r->signo,
         .rung = bo_load_relaxed(&r->rung),
         .value = r->value,
@@ -168,13 +171,15 @@ static int clear_records(struct bo_target *t)
     for (uint32_t due = bo_load_seq(&t->due); due; due &= due - 1) {
         enum bough_kind kind = (enum bough_kind)__builtin_ctz(due);
         struct bo_record *r = bo_record_of(t, kind);
-        if (bo_record_stands(r) && (bo_load_seq(&r->flags) & BOUGH_FINAL)) {
+        if (bo_record_stands(r) && (bo_record_flags(r) & BOUGH_FINAL)) {
             final = true;
             continue;
         }
         bo_and_seq(&t->due, ~(1u << kind));
-        cleared += bo_record_stands(r);
+        if (!bo_record_stands(r))
+            continue; /* none, or one that is being written: its poster sets the bit when it has been */
         bo_record_close(r, BOUGH_POST_CLEARED);
+        cleared++;
     }
     return final ? (errno = EBUSY, -1) : cleared;
 }

@@ -2,9 +2,13 @@
 /* setjmp and longjmp that end regions and branches on their way (rule 19). */
 #include <bough/level.h>
 #include "api/branch.h"
+#include "core/call.h"
 #include "core/level.h"
 #include "core/report.h"
 #include "core/self.h"
+
+/* Marked in a handler on top of a blocked call, which is not left by jumping inside the handler. */
+#define IN_CALL ((uint64_t)1 << 32)
 
 void bough_jmp_mark_(struct bough_jmp *jmp)
 {
@@ -12,6 +16,8 @@ void bough_jmp_mark_(struct bough_jmp *jmp)
     jmp->owner = t ? bo_thread_handle(t) : 0;
     jmp->region = t ? t->regions : NULL;
     jmp->branch = t ? bo_load_relaxed(&t->top) : BO_NONE;
+    if (t && (bo_load_relaxed(&t->t.word) & BO_IN))
+        jmp->branch |= IN_CALL;
 }
 
 /* Regions and branches nest in each other, but undoing one sort does not touch the other. */
@@ -21,6 +27,8 @@ void bough_longjmp(struct bough_jmp *jmp, int value)
     if (t && jmp->owner == bo_thread_handle(t)) {
         bo_branch_unwind(t, (uint32_t)jmp->branch);
         bo_level_unwind(t, jmp->region);
+        if (!(jmp->branch & IN_CALL) && (bo_load_relaxed(&t->t.word) & BO_IN))
+            bo_call_abandon(t);
     } else {
         bo_report("bough_longjmp() to a place of another thread: regions and branches stay as they are");
     }

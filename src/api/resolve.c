@@ -326,8 +326,8 @@ static struct job *new_question(const struct sockaddr *address, socklen_t length
     return job;
 }
 
-int bough_getnameinfo(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size,
-                      char *service, socklen_t service_size, int flags)
+int bough_getnameinfo(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size, char *service,
+                      socklen_t service_size, int flags)
 {
     if (bough_check() != 0)
         return EAI_SYSTEM;

@@ -202,14 +202,15 @@ static void restore_handlers(void)
             sigaction(taken_signals[i], &before[i], NULL);
 }
 
-/* stop_waiter()'s is a signal to this thread; those from elsewhere are events to the last. */
+/* stop_waiter()'s is a signal to this very thread; those from elsewhere are events to the last. glibc's sigwaitinfo()
+ * hides the difference. */
 static void *wait_for_signals(void *unused)
 {
     siginfo_t info;
     (void)unused;
     pthread_setname_np(pthread_self(), "bough-signals");
     for (;;) {
-        int signo = sigwaitinfo(&taken, &info);
+        int signo = (int)bo_raw4(SYS_rt_sigtimedwait, (long)&taken, (long)&info, 0, sizeof(uint64_t));
         if (signo > 0 && info.si_code == SI_TKILL && !bo_load_seq(&waiting))
             return NULL;
         if (signo > 0)
@@ -250,6 +251,7 @@ static int take_part(unsigned flags)
     static _Atomic uint32_t registered;
     if (!bo_self_or_adopt() || bo_ticker_need() != 0)
         return -1;
+    bo_self_find_stack(bo_self); /* by which a post tells that it comes from a handler: rule 4 */
     if (!bo_swap_seq(&registered, 1))
         atexit(await_at_exit);
     int count = choose(flags);

@@ -26,7 +26,8 @@ int bough_event_set(bough_event_flag *event)
 {
     /* Written also if it is set already: a reset() that comes next is ordered behind what the caller did before. */
     uint32_t seen = bo_load_relaxed(bo_word32(&event->state));
-    while (!bo_cas_seq(bo_word32(&event->state), &seen, after_set(seen))) {}
+    while (!bo_cas_seq(bo_word32(&event->state), &seen, after_set(seen)))
+        ;
     if (seen & SLEEP)
         bo_futex_wake(&event->state, INT_MAX);
     return 0;

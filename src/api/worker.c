@@ -6,7 +6,9 @@
  *      bo_worker_get --> (parked) --bo_worker_start--> runs the child --> sheds --> parked, or ends
  *
  * Between two children a worker sheds what the first one may have left (docs/decisions.md has the list).
- * What can't be put back, or whose destructors only libc can run (pthread keys), ends the thread.
+ * What can't be put back, or whose destructors only libc can run (pthread keys), ends the thread. A child begins
+ * with what pthread_create() would have handed on from its adder: a parked thread is taken only by an adder with the
+ * same affinity and scheduling, and takes over its signal mask.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -17,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "api/branch.h"
@@ -59,14 +62,17 @@ static bool park(struct bo_worker *w)
     return room;
 }
 
-static struct bo_worker *take_parked(void)
+/* One that is as a new thread of the caller's would be. */
+static struct bo_worker *take_parked(const struct bo_origin *origin)
 {
     bo_lock(&pool_lock);
-    struct bo_worker *w = pool.next == &pool ? NULL : pool.next;
-    if (w)
+    struct bo_worker *w = pool.next;
+    while (w != &pool && memcmp(&w->origin, origin, sizeof *origin) != 0)
+        w = w->next;
+    if (w != &pool)
         unlink_worker(w);
     bo_unlock(&pool_lock);
-    return w;
+    return w != &pool ? w : NULL;
 }
 
 /* Nobody has taken it meanwhile? Then it ends. */
@@ -80,32 +86,38 @@ static bool leave_pool(struct bo_worker *w)
     return parked;
 }
 
-void bo_workers_after_fork(void)
+void bo_workers_after_fork(struct bo_thread *self)
 {
     bo_store_relaxed(&pool_lock.state, 0);
     pool.next = pool.prev = &pool;
     idle = 0;
+    if (self && self->child)
+        self->worker->orphan = true;
 }
 
 /* ---- shedding ------------------------------------------------------------------------------------------ */
 
-/* What a thread of libc's making has, taken once from the first worker. */
-struct origin {
-    cpu_set_t affinity;
-    struct {
-        uint32_t size, policy;
-        uint64_t flags;
-        int32_t nice;
-        uint32_t priority;
-        uint64_t runtime, deadline, period;
-    } scheduling;
-};
+static const char pool_name[16] = "bough-worker";
 
-static void look_at_origin(struct origin *o)
+static void look_at_origin(struct bo_origin *o)
 {
     memset(o, 0, sizeof *o);
-    bo_raw3(SYS_sched_getaffinity, 0, sizeof o->affinity, (long)&o->affinity);
+    bo_raw3(SYS_sched_getaffinity, 0, sizeof o->affinity, (long)o->affinity);
     bo_raw4(SYS_sched_getattr, 0, (long)&o->scheduling, sizeof o->scheduling, 0);
+}
+
+static bool origin_changed(const struct bo_worker *w)
+{
+    struct bo_origin now;
+    look_at_origin(&now);
+    return memcmp(&now, &w->origin, sizeof now) != 0;
+}
+
+/* The rounding mode, without libm: it has to be put back by those who change it, or the thread ends. */
+static bool rounds_oddly(void)
+{
+    volatile float one = 1, little = 1e-30f;
+    return one + little != one || one - little != one;
 }
 
 /* A key's destructor can only be run by libc, at the thread's end. */
@@ -117,9 +129,31 @@ static bool holds_keys(void)
     return false;
 }
 
-static void shed_mask(struct bo_worker *w)
+/* All but the two that libc needs for itself, to cancel and to change a process's ids. */
+#define ALL_SIGNALS (~((uint64_t)3 << 31))
+
+/* A parked thread runs no handler of the program's, and takes no signal away from those who wait for one. */
+static void shed_mask(void)
 {
-    bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&w->mask, sizeof w->mask);
+    uint64_t all = ALL_SIGNALS;
+    bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, 0, sizeof all);
+}
+
+/* A signal to this thread that the child had blocked would come to the next child. */
+static bool signals_wait(void)
+{
+    uint64_t pending = 0;
+    bo_raw2(SYS_rt_sigpending, (long)&pending, sizeof pending);
+    return pending != 0;
+}
+
+/* Cancelled, and at no point since: the thread ends here (unwound). */
+static void shed_cancellation(void)
+{
+    pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, NULL);
+    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+    pthread_testcancel();
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 }
 
 static void shed_stack(void)
@@ -129,11 +163,12 @@ static void shed_stack(void)
         sigaltstack(&none, NULL);
 }
 
-static void shed_name(struct bo_worker *w)
+static void shed_name(void)
 {
-    if (w->slot->renamed)
-        pthread_setname_np(pthread_self(), "bough-worker");
-    w->slot->renamed = 0;
+    char name[16] = "";
+    prctl(PR_GET_NAME, name);
+    if (strcmp(name, pool_name) != 0)
+        prctl(PR_SET_NAME, pool_name);
 }
 
 static void shed_locale(void)
@@ -143,15 +178,13 @@ static void shed_locale(void)
 }
 
 /* False: this thread can't be used again. */
-static bool shed(struct bo_worker *w, const struct origin *was)
+static bool shed(struct bo_worker *w)
 {
-    struct origin now;
-    look_at_origin(&now);
-    if (w->fresh || memcmp(&now, was, sizeof now) != 0 || holds_keys())
+    shed_mask();
+    if (w->fresh || origin_changed(w) || signals_wait() || rounds_oddly() || holds_keys())
         return false;
-    shed_mask(w);
     shed_stack();
-    shed_name(w);
+    shed_name();
     shed_locale();
     errno = 0;
     return true;
@@ -159,33 +192,29 @@ static bool shed(struct bo_worker *w, const struct origin *was)
 
 /* ---- a worker's thread --------------------------------------------------------------------------------- */
 
-static void take_mask(struct bo_worker *w, uint64_t mask)
+static void take_mask(uint64_t mask)
 {
     mask &= ~((uint64_t)1 << (bo_wake_signal() - 1));
-    if (mask == w->mask)
-        return;
     bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof mask);
-    w->mask = mask;
 }
 
-static void take_name(struct bo_worker *w, const struct bo_child *child)
+static void take_name(const struct bo_child *child)
 {
     char kernel[16];
     if (!child->name[0])
         return;
     snprintf(kernel, sizeof kernel, "%.15s", child->name);
-    pthread_setname_np(pthread_self(), kernel);
-    w->slot->renamed = 1;
+    prctl(PR_SET_NAME, kernel);
 }
 
 /* This thread ends for good: whoever ends the branch waits for it, so that the destructors of its keys have
  * run by then. There is at most one such thread in a branch; the next one waits for the one before. */
-static void become_leaver(struct bo_worker *w, struct bo_family *f)
+static void become_leaver(struct bo_worker *w)
 {
-    pthread_t before = f->leaver;
+    struct bo_family *f = w->family;
     bo_lock(&f->lock);
     bool had = f->has_leaver;
-    before = f->leaver;
+    pthread_t before = f->leaver;
     f->leaver = w->thread;
     f->has_leaver = true;
     bo_unlock(&f->lock);
@@ -199,24 +228,33 @@ static void dispose(struct bo_worker *w)
     free(w);
 }
 
-/* One child. False if the thread has to end; then it has told the branch already. */
-static bool serve(struct bo_worker *w, const struct origin *was)
+static void begin(struct bo_worker *w)
 {
-    struct bo_child *child = w->child;
-    struct bo_family *family = child->family;
-    uint64_t branch = child->branch;
-    take_mask(w, child->mask);
-    take_name(w, child);
-    bo_child_run(child);
+    w->family = w->child->family;
+    w->branch = w->child->branch;
+    w->finished = false;
+    take_name(w->child);
+    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+    take_mask(w->child->mask);
+}
+
+/* One child. False if the thread has to end; then it has told the branch already. */
+static bool serve(struct bo_worker *w)
+{
+    begin(w);
+    bo_child_run(w->child);
+    w->finished = true;
     if (bo_unlikely(w->orphan))
         exit(EXIT_SUCCESS);
-    w->child = NULL;
-    bool clean = shed(w, was);
+    shed_cancellation();
+    uint64_t branch = w->branch;
+    struct bo_thread *slot = w->slot;
+    bool clean = shed(w);
     if (!clean)
-        become_leaver(w, family);
+        become_leaver(w);
+    w->child = NULL;
     bo_store_relaxed(&w->go, PARKED);
     bool parked = clean && park(w);
-    struct bo_thread *slot = w->slot;
     if (clean && !parked)
         pthread_detach(w->thread);
     bo_wake_joiners(slot); /* after parking: whoever adds next finds this worker */
@@ -242,18 +280,19 @@ static uint32_t wait_for_work(struct bo_worker *w)
 static void unwound(void *argument)
 {
     struct bo_worker *w = argument;
-    struct bo_child *child = w->child;
-    if (child) {
-        struct bo_family *family = child->family;
-        uint64_t branch = child->branch;
-        bo_child_finish(child, 0, true);
-        become_leaver(w, family);
+    uint64_t branch = w->branch;
+    bool tell = w->child;
+    if (w->child && !w->finished)
+        bo_child_finish(w->child, 0, true);
+    if (w->child && w->orphan)
+        exit(EXIT_SUCCESS);
+    if (tell) {
+        become_leaver(w);
         bo_wake_joiners(w->slot);
-        dispose(w);
-        bo_child_gone(branch);
-    } else {
-        dispose(w);
     }
+    dispose(w);
+    if (tell)
+        bo_child_gone(branch);
 }
 
 /* Near enough, and without pthread_getattr_np(), whose malloc would cost each thread a cache of its own. */
@@ -266,14 +305,12 @@ static void note_stack(const struct bo_worker *w)
 static void *work(void *argument)
 {
     struct bo_worker *w = argument;
-    struct origin was;
-    pthread_setname_np(pthread_self(), "bough-worker");
+    prctl(PR_SET_NAME, pool_name);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
     bo_bind(w->slot);
     note_stack(w);
-    look_at_origin(&was);
-    bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&w->mask, sizeof w->mask);
     pthread_cleanup_push(unwound, w);
-    while (wait_for_work(w) == WORK && serve(w, &was)) {
+    while (wait_for_work(w) == WORK && serve(w)) {
     }
     pthread_cleanup_pop(0);
     dispose(w);
@@ -301,11 +338,12 @@ static int create(struct bo_worker *w, size_t stack)
     return error;
 }
 
-static struct bo_worker *worker_new(const struct bough_child_options *o)
+static struct bo_worker *worker_new(const struct bough_child_options *o, const struct bo_origin *origin)
 {
     struct bo_worker *w = calloc(1, sizeof *w);
     if (!w)
         return errno = ENOMEM, NULL;
+    w->origin = *origin;
     w->fresh = o->fresh || o->stack;
     w->slot = bo_thread_new();
     int error = w->slot ? create(w, o->stack) : errno;
@@ -319,8 +357,10 @@ static struct bo_worker *worker_new(const struct bough_child_options *o)
 
 struct bo_worker *bo_worker_get(const struct bough_child_options *options)
 {
-    struct bo_worker *w = options->fresh || options->stack ? NULL : take_parked();
-    return w ? w : worker_new(options);
+    struct bo_origin mine;
+    look_at_origin(&mine);
+    struct bo_worker *w = options->fresh || options->stack ? NULL : take_parked(&mine);
+    return w ? w : worker_new(options, &mine);
 }
 
 void bo_worker_put(struct bo_worker *w)

@@ -106,7 +106,10 @@ static struct bo_target *take(bool branch)
 
 struct bo_thread *bo_thread_new(void)
 {
-    return (struct bo_thread *)take(false);
+    struct bo_thread *t = (struct bo_thread *)take(false);
+    if (t)
+        t->event_fd = -1; /* not when it is bound: a child that is withdrawn ends before that, and 0 is a descriptor */
+    return t;
 }
 
 struct bo_branch *bo_branch_new(void)

@@ -64,7 +64,7 @@ struct bo_thread {
     _Atomic uint32_t asks;      /* wake signals sent since the thread last left a call */
     _Atomic int64_t asked_at;   /* when the last one was sent, or an asynchronous region became due */
     _Atomic uint32_t told;      /* that it does not answer */
-    uint32_t held;              /* the wake signal is blocked by ourselves, to come back later */
+    _Atomic uint32_t held;      /* the wake signal is blocked by ourselves, to come back later */
     _Atomic uint32_t blocks_wake; /* it was once seen blocking the wake signal: take the second road at once */
 
     _Atomic uint64_t met_seq;

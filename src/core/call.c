@@ -26,12 +26,22 @@ void bo_call_settle(struct bo_thread *t, bool nested)
         bo_deliver_settle(t);
 }
 
+void bo_call_abandon(struct bo_thread *t)
+{
+    t->libc_wait = NULL;
+    bo_signal_fence();
+    bo_and_seq(&t->t.word, ~(uint64_t)(BO_IN | BO_REPEAT));
+    if (bo_load_seq(&t->t.word) & BO_UNDER_WAY)
+        bo_deliver_settle(t);
+}
+
 /* What ended the call? EINTR from our wake becomes ECANCELED; from a handler of the program it stays. After a
  * wake for a record that is not admitted after all (a cleanup runs) the call begins again. */
 BO_COLD long bo_call_cut(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f)
 {
     if (result == -EINTR && !(bo_load_seq(&t->t.word) & BO_DUE))
         return result;
+    bo_level_sweep(t, (uintptr_t)__builtin_frame_address(0));
     return bo_level_meet(t) ? -ECANCELED : bo_call(nr, a, b, c, d, e, f);
 }
 
@@ -94,7 +104,7 @@ int bo_libc_end(struct bo_libc_wait *wait)
     bo_signal_fence();
     bo_and_seq(&t->t.word, ~((BO_IN | BO_REPEAT) & ~wait->below));
     bool nested = wait->below & BO_IN;
-    if (nested || (bo_load_seq(&t->t.word) & BO_SENT))
+    if (nested || (bo_load_seq(&t->t.word) & BO_UNDER_WAY))
         bo_call_settle(t, nested);
     return (bo_load_seq(&t->t.word) & BO_DUE) && bo_level_meet(t) != NULL;
 }

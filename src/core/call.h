@@ -31,6 +31,8 @@
 
 /* What the fast path below leaves to do: the wake that is under way, the reason of a cut, another try. */
 void bo_call_settle(struct bo_thread *t, bool nested);
+/* A handler on top of the thread's calls leaves them all by a longjmp. */
+void bo_call_abandon(struct bo_thread *t);
 long bo_call_cut(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f);
 long bo_call_stranger(long nr, long a, long b, long c, long d, long e, long f);
 
@@ -51,7 +53,7 @@ static inline void bo_call_leave(struct bo_thread *t, bool nested)
 {
     if (bo_likely(!nested))
         bo_and_seq(&t->t.word, ~(uint64_t)(BO_ARCH_WINDOW ? BO_IN : BO_IN | BO_REPEAT));
-    if (bo_unlikely(nested || (bo_load_seq(&t->t.word) & BO_SENT)))
+    if (bo_unlikely(nested || (bo_load_seq(&t->t.word) & BO_UNDER_WAY)))
         bo_call_settle(t, nested);
 }
 

@@ -14,6 +14,7 @@
 #include "core/level.h"
 #include "core/report.h"
 #include "core/self.h"
+#include "core/ticker.h"
 
 enum { SECOND_ROAD = 32, COOKIE = 0x626f7567 };
 
@@ -48,7 +49,7 @@ static void answered(struct bo_thread *t)
 static void come_back(struct bo_thread *t, ucontext_t *uc)
 {
     sigaddset(&uc->uc_sigmask, wake_signal);
-    t->held = 1;
+    bo_store_relaxed(&t->held, 1);
     bo_raw3(SYS_tgkill, bo_load_relaxed(&bo_pid), bo_load_relaxed(&t->tid), wake_signal);
 }
 
@@ -78,7 +79,7 @@ static void in_call(struct bo_thread *t, uint64_t w, ucontext_t *uc)
 
 static void wake_arrived(struct bo_thread *t, ucontext_t *uc)
 {
-    t->held = 0;
+    bo_store_relaxed(&t->held, 0);
     uint64_t w = bo_load_seq(&t->t.word);
     if (w & BO_IN) {
         in_call(t, w, uc);
@@ -89,19 +90,27 @@ static void wake_arrived(struct bo_thread *t, ucontext_t *uc)
         bo_async_cut(t, uc); /* does not return if it may leave the region here */
 }
 
+/* Whoever took the signal from us and from whom we took it back may hand on to us: once round is enough. */
 static void hand_on(int signo, siginfo_t *info, void *context)
 {
+    static BO_TLS bool handing_on;
+    if (handing_on)
+        return;
+    handing_on = true;
     if (before.sa_flags & SA_SIGINFO)
         before.sa_sigaction(signo, info, context);
     else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN)
         before.sa_handler(signo);
+    handing_on = false;
 }
 
 __attribute__((no_sanitize("thread"))) static void handle(int signo, siginfo_t *info, void *context)
 {
     int saved = errno;
     struct bo_thread *t = bo_self;
-    bool ours = info->si_code == SI_TKILL && info->si_pid == bo_load_relaxed(&bo_pid);
+    /* Without room for queued signals (RLIMIT_SIGPENDING) the kernel sends ours and forgets who sent it. */
+    bool ours = info->si_code == SI_TKILL ? info->si_pid == bo_load_relaxed(&bo_pid)
+                                          : info->si_code == SI_USER && info->si_pid == 0;
     if (ours && t && (bo_load_seq(&t->t.word) & BO_SENT))
         wake_arrived(t, context);
     else
@@ -139,21 +148,30 @@ static void send_second(struct bo_thread *t)
     bo_raw4(SYS_rt_tgsigqueueinfo, bo_load_relaxed(&bo_pid), bo_load_relaxed(&t->tid), SECOND_ROAD, (long)&info);
 }
 
-void bo_deliver_send(struct bo_thread *t)
+static void send_first(struct bo_thread *t)
 {
     bo_raw3(SYS_tgkill, bo_load_relaxed(&bo_pid), bo_load_relaxed(&t->tid), wake_signal);
+}
+
+/* The second road first: it is the wake signal that clears SENT, and when that is handled the other one has been,
+ * or is before any other code runs. Sent after it, it could find the thread in foreign code (rule 13). */
+void bo_deliver_send(struct bo_thread *t)
+{
     if (bo_unlikely(bo_load_relaxed(&t->blocks_wake)) && bo_load_relaxed(&second_road_open))
         send_second(t);
+    send_first(t);
 }
 
 void bo_deliver_again(struct bo_thread *t)
 {
-    uint64_t mask = bit(wake_signal);
-    bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, 0, sizeof mask);
-    t->held = 1;
+    uint64_t mask = bit(wake_signal), old = 0;
+    bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, (long)&old, sizeof mask);
+    if (!(old & mask))
+        bo_store_relaxed(&t->held, 1);
     uint64_t w = bo_or_seq(&t->t.word, BO_SENT);
     if (!(w & BO_SENT))
-        bo_raw3(SYS_tgkill, bo_load_relaxed(&bo_pid), bo_load_relaxed(&t->tid), wake_signal);
+        send_first(t);
+    bo_ticker_watch(t); /* the thread may block the signal below the handler, too: then it takes the second road */
 }
 
 int bo_deliver_open(void)
@@ -169,9 +187,9 @@ void bo_deliver_settle(struct bo_thread *t)
 {
     static const struct timespec moment = {0, 50000};
     uint64_t mask = bit(wake_signal), old = 0;
-    bool held = t->held;
+    bool held = bo_load_relaxed(&t->held);
     bo_raw4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&mask, (long)&old, sizeof mask);
-    for (int tries = 0; bo_load_seq(&t->t.word) & BO_SENT; tries++)
+    for (int tries = 0; bo_load_seq(&t->t.word) & BO_UNDER_WAY; tries++)
         if (tries < 64)
             bo_raw0(SYS_sched_yield);
         else
@@ -220,10 +238,10 @@ static int install(void)
 int bo_deliver_init(void)
 {
     wake_signal = choose_signal();
-    if (wake_signal < 0) {
-        wake_signal = SIGURG;
-        bo_report("BOUGH_SIGNAL=%s is not a signal that can be caught: using SIGURG", getenv("BOUGH_SIGNAL"));
-    }
+    if (wake_signal > 0 && install() == 0) /* libc keeps some to itself, which only it can tell */
+        return 0;
+    wake_signal = SIGURG;
+    bo_report("BOUGH_SIGNAL=%s is not a signal that can be caught: using SIGURG", getenv("BOUGH_SIGNAL"));
     return install();
 }
 
@@ -282,21 +300,48 @@ static void take_signal_back(void)
     install();
 }
 
+/*
+ * The wake once more. It may be answered at this very moment, and then this one would come for nothing, in foreign
+ * code: RESEND keeps the thread from leaving until it has been sent. It has arrived then, but for the moment that
+ * one processor takes to interrupt another, which the nap is for.
+ */
+static bool send_again(struct bo_thread *t, void (*send)(struct bo_thread *))
+{
+    static const struct timespec moment = {0, 100000};
+    uint64_t w = bo_load_seq(&t->t.word);
+    do
+        if (!(w & BO_SENT))
+            return false;
+    while (!bo_cas_seq(&t->t.word, &w, w | BO_RESEND));
+    send(t);
+    bo_raw2(SYS_nanosleep, (long)&moment, 0);
+    bo_and_seq(&t->t.word, ~(uint64_t)BO_RESEND);
+    return true;
+}
+
+static void diagnose_blocked(struct bo_thread *t)
+{
+    bool for_good = !bo_load_relaxed(&t->held); /* not by us, below a handler that takes its time */
+    keep_second_road();
+    if (!send_again(t, send_second) || !for_good)
+        return;
+    bo_store_relaxed(&t->blocks_wake, 1);
+    if (!bo_swap_seq(&t->told, 1))
+        bo_report("thread %d (%s) blocks signal %d: waking it by signal %d from now on",
+                  (int)bo_load_relaxed(&t->tid), t->t.name, wake_signal, SECOND_ROAD);
+}
+
+/* Why no answer? Not the least reason: somebody else's signal of that number was waiting to be delivered. The
+ * kernel keeps one of a kind, and drops ours. */
 void bo_deliver_diagnose(struct bo_thread *t)
 {
     pid_t tid = bo_load_relaxed(&t->tid);
-    bool first = !bo_swap_seq(&t->told, 1);
     if (!ours_still()) {
         take_signal_back();
-        bo_raw3(SYS_tgkill, bo_load_relaxed(&bo_pid), tid, wake_signal);
+        send_again(t, send_first);
     } else if (blocked_by(tid) & bit(wake_signal)) {
-        keep_second_road();
-        bo_store_relaxed(&t->blocks_wake, 1);
-        send_second(t);
-        if (first)
-            bo_report("thread %d (%s) blocks signal %d: waking it by signal %d from now on", (int)tid, t->t.name,
-                      wake_signal, SECOND_ROAD);
-    } else if (first) {
+        diagnose_blocked(t);
+    } else if (send_again(t, send_first) && (bo_load_seq(&t->t.word) & BO_SENT) && !bo_swap_seq(&t->told, 1)) {
         bo_report("thread %d (%s) has not answered a wake for 50 ms: it is in an uninterruptible kernel wait, "
                   "stopped, or a signal handler on top of its call does not return",
                   (int)tid, t->t.name);
@@ -314,7 +359,7 @@ static bool on_alternate_stack(void)
 int bo_deliver_between(uintptr_t low, uintptr_t high)
 {
     const struct bo_thread *t = bo_self;
-    if (!t || !restorer || low < t->stack_low || high > t->stack_high)
+    if (!t || !restorer || !t->stack_high || low < t->stack_low || high > t->stack_high)
         return -1;
     return bo_arch_handler_between(low, high, restorer);
 }

@@ -23,9 +23,10 @@ int bo_deliver_init(void);
 int bo_wake_signal(void);
 /* Send the wake to a thread whose word says SENT. [signal] */
 void bo_deliver_send(struct bo_thread *t);
-/* By the ticker, after a wake was not answered: find out why, take the second road, report. */
+/* By the ticker, after a wake was not answered: find out why, send it once more, by the second road if the signal
+ * is blocked, report. */
 void bo_deliver_diagnose(struct bo_thread *t);
-/* On the thread, when it has left a call with SENT: let the signal in, and wait for it. */
+/* On the thread, when it has left a call with SENT or RESEND: let the signal in, and wait for it. */
 void bo_deliver_settle(struct bo_thread *t);
 /* On the thread, in a handler on top of an own blocked call which has to end when the handler returns. */
 void bo_deliver_again(struct bo_thread *t);

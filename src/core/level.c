@@ -47,6 +47,21 @@ static void quiet_event(const struct bo_thread *t)
 }
 
 /*
+ * What a poster does for an interrupt that is due at once, the owner does for one that becomes due by a region's
+ * end: ring; if this is a handler on top of a call, have that call end when the handler returns (rule 5); and see to
+ * it that an asynchronous region around is left in time (rule 14).
+ */
+static void due_by_ourselves(struct bo_thread *t, uint64_t w)
+{
+    if (w & BO_EVENT)
+        ring_event(t);
+    if (w & BO_IN)
+        bo_deliver_again(t);
+    else if (w & BO_ASYNC)
+        bo_ticker_watch(t);
+}
+
+/*
  * Clear first and look then: a poster marks its record before the word, so one that we miss by looking too
  * early sets the word after we have cleared it.
  */
@@ -60,8 +75,10 @@ void bo_level_settle(struct bo_thread *t)
         return;
     bool due = !(w & BO_MASKED) && bo_pending_record(t, true);
     w = bo_or_seq(&t->t.word, BO_PENDING | (due ? BO_DUE | BO_FOREIGN_DUE : 0));
-    if (due && (w & BO_EVENT))
-        ring_event(t);
+    if (due)
+        due_by_ourselves(t, w);
+    else if (!(w & BO_MASKED) || (w & BO_TIMED))
+        bo_ticker_look(&t->t); /* from here on only time makes it due: a grace or a budget runs out */
 }
 
 static void set_level(struct bo_thread *t)
@@ -75,7 +92,7 @@ static void set_level(struct bo_thread *t)
             next &= ~(uint64_t)(BO_DUE | BO_FOREIGN_DUE);
     } while (!bo_cas_seq(&t->t.word, &w, next));
     /* A wake for the region that ends here must not reach what comes after it (rule 13). */
-    if ((w & BO_ASYNC) && !(next & BO_ASYNC) && (w & BO_SENT) && !(w & BO_IN))
+    if ((w & BO_ASYNC) && !(next & BO_ASYNC) && (w & BO_UNDER_WAY) && !(w & BO_IN))
         bo_deliver_settle(t);
     if (!(w & BO_PENDING))
         return;
@@ -174,9 +191,10 @@ static void count_section(struct bo_thread *t)
         ;
 }
 
-static void enter_section(struct bo_thread *t, int64_t budget)
+static void enter_section(struct bo_thread *t, struct bough_region *region, int64_t budget)
 {
     level_changing(t);
+    region->saved[0] = (uint64_t)bo_load_relaxed(&t->crit_budget);
     if (t->crit_depth++ == 0) {
         bo_store_relaxed(&t->crit_entry, bo_now());
         bo_store_relaxed(&t->crit_budget, budget);
@@ -189,12 +207,16 @@ static void enter_section(struct bo_thread *t, int64_t budget)
     level_changed(t);
 }
 
-static void leave_section(struct bo_thread *t)
+/* A section in a thread that is disabled anyway has paused nothing. An inner one that nobody waited in has not been
+ * met: its budget goes with it. */
+static void leave_section(struct bo_thread *t, const struct bough_region *region)
 {
-    if (t->crit_depth == 1 && (bo_load_seq(&t->t.word) & BO_PENDING))
+    uint64_t w = bo_load_seq(&t->t.word);
+    if (t->crit_depth == 1 && (w & BO_PENDING) && (w & (BO_TIMED | BO_OVERRUN)))
         charge(t);
     level_changing(t);
-    t->crit_depth--;
+    if (--t->crit_depth && !(w & BO_PENDING))
+        bo_store_relaxed(&t->crit_budget, (int64_t)region->saved[0]);
     level_changed(t);
 }
 
@@ -210,7 +232,6 @@ static void enter_cleanup(struct bo_thread *t, struct bough_region *region, int6
         return;
     bo_store_relaxed(&t->shield_until, bo_add_time(bo_load_relaxed(&t->met_at), grace));
     bo_store_seq(&t->shield_seq, met);
-    bo_ticker_look(&t->t);
 }
 
 static void leave_cleanup(struct bo_thread *t, const struct bough_region *region)
@@ -242,11 +263,19 @@ static void push(struct bo_thread *t, struct bough_region *region, enum bo_regio
     remember(t, region);
 }
 
+static struct bough_async *async_around(const struct bough_region *region)
+{
+    struct bough_region *r = region->outer;
+    while (r && r->kind != BO_ASYNC_REGION)
+        r = r->outer;
+    return (struct bough_async *)r; /* which is its first member */
+}
+
 static void pop(struct bo_thread *t, struct bough_region *region)
 {
     switch ((enum bo_region_kind)region->kind) {
     case BO_CRITICAL:
-        leave_section(t);
+        leave_section(t, region);
         break;
     case BO_ALLOWED:
         t->allow_depth--;
@@ -256,7 +285,7 @@ static void pop(struct bo_thread *t, struct bough_region *region)
         break;
     case BO_ASYNC_REGION:
         t->async_depth--;
-        t->async = NULL;
+        t->async = async_around(region);
         break;
     }
     t->regions = region->outer;
@@ -264,7 +293,84 @@ static void pop(struct bo_thread *t, struct bough_region *region)
     region->kind = 0;
 }
 
-static struct bo_thread *beginner(const void *region, int64_t allowance_given)
+/*
+ * A region lives in the frame of the function that began it. If that frame lies below the present stack
+ * pointer, a plain longjmp went over it. Its memory may be in use for something else by now, so what the
+ * region did is undone from the slot's own notes. On another stack (an alternate one, a coroutine's)
+ * nothing can be told.
+ */
+static bool left_behind(const struct bo_thread *t, const struct bough_region *region, uintptr_t sp)
+{
+    uintptr_t at = (uintptr_t)region;
+    return region && at < sp && at >= t->stack_low && sp >= t->stack_low && sp < t->stack_high;
+}
+
+/* How many of the regions noted are still there. Where one is begun now (`begun`, or NULL), another that is noted
+ * there is not, nor is what was inside it: the function that began it was called again. */
+static uint32_t still_there(const struct bo_thread *t, uintptr_t sp, const void *begun)
+{
+    uint32_t depth = bo_load_relaxed(&t->depth);
+    uint32_t left = depth < BO_REGIONS ? depth : BO_REGIONS;
+    while (left && left_behind(t, t->region[left - 1].at, sp))
+        left--;
+    for (uint32_t i = 0; i < left; i++)
+        if ((const void *)t->region[i].at == begun)
+            return i;
+    return left;
+}
+
+/* What is in force follows from the notes that are left. */
+static void recount(struct bo_thread *t, uint32_t depth)
+{
+    uint32_t of[BO_ASYNC_REGION + 1] = {0};
+    t->async = NULL;
+    for (uint32_t i = 0; i < depth; i++) {
+        of[t->region[i].kind]++;
+        if (t->region[i].kind == BO_ASYNC_REGION)
+            t->async = (struct bough_async *)t->region[i].at;
+    }
+    if (of[BO_CLEANUP] < t->clean_depth)
+        bo_store_seq(&t->shield_seq, 0);
+    t->crit_depth = of[BO_CRITICAL];
+    t->allow_depth = of[BO_ALLOWED];
+    t->clean_depth = of[BO_CLEANUP];
+    t->async_depth = of[BO_ASYNC_REGION];
+    t->regions = depth ? t->region[depth - 1].at : NULL;
+    bo_store_release(&t->depth, depth);
+}
+
+static void report_lost(const struct bo_thread *t, uint32_t left)
+{
+    uint32_t depth = bo_load_relaxed(&t->depth);
+    if (depth > BO_REGIONS)
+        bo_report("a longjmp() left regions without ending them: all but the outermost %u are ended now; use "
+                  "bough_longjmp()", left);
+    for (uint32_t i = depth < BO_REGIONS ? depth : BO_REGIONS; i-- > left;)
+        bo_report("a longjmp() left the region begun at %s:%d without ending it: it is ended now; use bough_longjmp()",
+                  t->region[i].file, t->region[i].line);
+}
+
+static void sweep(struct bo_thread *t, uintptr_t sp, const void *begun)
+{
+    bool again = begun && (const void *)t->regions == begun;
+    if (!again && !left_behind(t, t->regions, sp))
+        return;
+    uint32_t left = still_there(t, sp, begun);
+    report_lost(t, left);
+    level_changing(t);
+    recount(t, left);
+    level_changed(t);
+    set_level(t);
+    bo_level_settle(t);
+}
+
+void bo_level_sweep(struct bo_thread *t, uintptr_t sp)
+{
+    sweep(t, sp, NULL);
+}
+
+/* `sp` is the public function's frame: what lies below it was left, ours included. */
+static struct bo_thread *beginner(const void *region, int64_t allowance_given, uintptr_t sp)
 {
     if (!region || allowance_given < 0)
         return errno = EINVAL, NULL;
@@ -272,7 +378,7 @@ static struct bo_thread *beginner(const void *region, int64_t allowance_given)
     if (!t)
         return NULL;
     bo_self_find_stack(t);
-    bo_level_sweep(t, (uintptr_t)__builtin_frame_address(0));
+    sweep(t, sp, region);
     return t;
 }
 
@@ -280,11 +386,11 @@ int bough_critical_begin(struct bough_region *region, int64_t budget, const char
 {
     if (region)
         region->kind = 0;
-    struct bo_thread *t = beginner(region, budget);
+    struct bo_thread *t = beginner(region, budget, (uintptr_t)__builtin_frame_address(0));
     if (!t || bo_ticker_need() != 0)
         return -1;
     push(t, region, BO_CRITICAL, file, line);
-    enter_section(t, budget ? budget : BOUGH_DEFAULT_BUDGET);
+    enter_section(t, region, budget ? budget : BOUGH_DEFAULT_BUDGET);
     set_level(t);
     return 0;
 }
@@ -293,7 +399,7 @@ int bough_allow_begin(struct bough_region *region, const char *file, int line)
 {
     if (region)
         region->kind = 0;
-    struct bo_thread *t = beginner(region, 0);
+    struct bo_thread *t = beginner(region, 0, (uintptr_t)__builtin_frame_address(0));
     if (!t)
         return -1;
     push(t, region, BO_ALLOWED, file, line);
@@ -306,7 +412,7 @@ int bough_cleanup_begin(struct bough_region *region, int64_t grace, const char *
 {
     if (region)
         region->kind = 0;
-    struct bo_thread *t = beginner(region, grace);
+    struct bo_thread *t = beginner(region, grace, (uintptr_t)__builtin_frame_address(0));
     if (!t || bo_ticker_need() != 0)
         return -1;
     push(t, region, BO_CLEANUP, file, line);
@@ -315,13 +421,13 @@ int bough_cleanup_begin(struct bough_region *region, int64_t grace, const char *
     return 0;
 }
 
-static int end_region(struct bo_thread *t, struct bough_region *region)
+static int end_region(struct bo_thread *t, struct bough_region *region, uintptr_t sp)
 {
     if (!region)
         return errno = EINVAL, -1;
     if (!t || region->kind == 0 || region->owner != bo_thread_handle(t))
         return errno = EPERM, -1;
-    bo_level_sweep(t, (uintptr_t)__builtin_frame_address(0));
+    bo_level_sweep(t, sp);
     if (t->regions != region)
         return errno = EPERM, -1;
     bool cleanup = region->kind == BO_CLEANUP;
@@ -335,12 +441,12 @@ static int end_region(struct bo_thread *t, struct bough_region *region)
 
 int bough_region_end(struct bough_region *region)
 {
-    return end_region(bo_self, region);
+    return end_region(bo_self, region, (uintptr_t)__builtin_frame_address(0));
 }
 
 int bough_region_end_check(struct bough_region *region)
 {
-    return end_region(bo_self, region) != 0 ? -1 : bough_check();
+    return end_region(bo_self, region, (uintptr_t)__builtin_frame_address(0)) != 0 ? -1 : bough_check();
 }
 
 /* The block forms' end: leaves errno as the block has set it (rule 18). */
@@ -348,7 +454,7 @@ void bough_region_leave_(struct bough_region *region)
 {
     int saved = errno;
     if (region->kind != 0)
-        end_region(bo_self, region);
+        end_region(bo_self, region, (uintptr_t)__builtin_frame_address(0));
     errno = saved;
 }
 
@@ -365,76 +471,6 @@ void bo_level_unwind(struct bo_thread *t, const struct bough_region *until)
 {
     while (t->regions && t->regions != until)
         pop(t, t->regions);
-    set_level(t);
-    bo_level_settle(t);
-}
-
-/*
- * A region lives in the frame of the function that began it. If that frame lies below the present stack
- * pointer, a plain longjmp went over it. Its memory may be in use for something else by now, so what the
- * region did is undone from the slot's own notes. On another stack (an alternate one, a coroutine's)
- * nothing can be told.
- */
-static bool left_behind(const struct bo_thread *t, const struct bough_region *region, uintptr_t sp)
-{
-    uintptr_t at = (uintptr_t)region;
-    return region && at < sp && at >= t->stack_low && sp >= t->stack_low && sp < t->stack_high;
-}
-
-static void forget(struct bo_thread *t, int kind)
-{
-    switch ((enum bo_region_kind)kind) {
-    case BO_CRITICAL:
-        t->crit_depth--;
-        break;
-    case BO_ALLOWED:
-        t->allow_depth--;
-        break;
-    case BO_CLEANUP:
-        t->clean_depth--;
-        bo_store_seq(&t->shield_seq, 0);
-        break;
-    case BO_ASYNC_REGION:
-        t->async_depth--;
-        t->async = NULL;
-        break;
-    }
-}
-
-static void forget_all(struct bo_thread *t)
-{
-    t->crit_depth = t->allow_depth = t->async_depth = t->clean_depth = 0;
-    t->regions = NULL;
-    t->async = NULL;
-    bo_store_seq(&t->shield_seq, 0);
-    bo_store_release(&t->depth, 0);
-}
-
-static void sweep(struct bo_thread *t, uintptr_t sp)
-{
-    uint32_t depth = bo_load_relaxed(&t->depth);
-    if (depth == 0 || depth > BO_REGIONS) {
-        bo_report("a longjmp() left regions without ending them: all are ended now; use bough_longjmp()");
-        forget_all(t);
-        return;
-    }
-    while (depth && left_behind(t, t->region[depth - 1].at, sp)) {
-        depth--;
-        bo_report("a longjmp() left the region begun at %s:%d without ending it: it is ended now; use bough_longjmp()",
-                  t->region[depth].file, t->region[depth].line);
-        forget(t, t->region[depth].kind);
-    }
-    t->regions = depth ? t->region[depth - 1].at : NULL;
-    bo_store_release(&t->depth, depth);
-}
-
-void bo_level_sweep(struct bo_thread *t, uintptr_t sp)
-{
-    if (!left_behind(t, t->regions, sp))
-        return;
-    level_changing(t);
-    sweep(t, sp);
-    level_changed(t);
     set_level(t);
     bo_level_settle(t);
 }
@@ -462,7 +498,7 @@ int bough_async_begin_(struct bough_async *async, const char *file, int line)
 {
     if (async)
         async->region.kind = 0;
-    struct bo_thread *t = beginner(async, 0);
+    struct bo_thread *t = beginner(async, 0, (uintptr_t)__builtin_frame_address(0));
     if (!t || bo_ticker_need() != 0 || bough_check() != 0)
         return -1;
     push(t, &async->region, BO_ASYNC_REGION, file, line);
@@ -487,10 +523,18 @@ int bough_async_left_(struct bough_async *async)
     return errno = ECANCELED, -1;
 }
 
+/* Was code interrupted that ran on the alternate stack, of which the region knows nothing? It may lie on the thread's
+ * own, and then addresses tell nothing. */
+static bool on_alternate_stack(const ucontext_t *uc, uintptr_t sp, const struct bough_async *async)
+{
+    uintptr_t low = (uintptr_t)uc->uc_stack.ss_sp, size = uc->uc_stack.ss_size;
+    return !(uc->uc_stack.ss_flags & SS_DISABLE) && sp - low < size && (uintptr_t)async - low >= size;
+}
+
 /*
  * In the wake signal's handler, the region open and an interrupt due. If another handler runs on top of the
  * region, it is not abandoned: the ticker asks again later (rule 14). A handler has signals blocked that the
- * region had not, and its frame lies between.
+ * region had not, or runs on the alternate stack, or its frame lies between.
  */
 void bo_async_cut(struct bo_thread *t, void *context)
 {
@@ -498,10 +542,14 @@ void bo_async_cut(struct bo_thread *t, void *context)
     struct bough_async *async = t->async;
     uintptr_t sp = bo_arch_sp(uc);
     uint64_t blocked;
+    if (!bo_pending_record(t, true)) {
+        bo_level_settle(t); /* it was cleared meanwhile, or does not concern this thread */
+        return;
+    }
     memcpy(&blocked, &uc->uc_sigmask, sizeof blocked);
     bool same_stack = sp < (uintptr_t)async && (sp >= t->stack_low || (uintptr_t)async < t->stack_low);
     if (!async || t->regions != &async->region || blocked != async->region.saved[0] || !same_stack ||
-        bo_deliver_between(sp, (uintptr_t)async) == 1) {
+        on_alternate_stack(uc, sp, async) || bo_deliver_between(sp, (uintptr_t)async) == 1) {
         bo_ticker_watch(t);
         return;
     }

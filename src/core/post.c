@@ -21,6 +21,7 @@ void bo_signal(struct bo_thread *t)
     BO_HOOK(post_sent);
     /* The thread does not leave its call before this signal was handled (rule 6): the id is its own. */
     bo_store_relaxed(&t->asks, bo_load_relaxed(&t->asks) + 1);
+    bo_store_relaxed(&t->asked_at, bo_clock()); /* the ticker may look at once, and this is no old wake */
     bo_deliver_send(t);
     bo_ticker_watch(t);
 }
@@ -120,13 +121,22 @@ static void wake_alone(struct bo_target *target, bool branch, bool repeated)
     wake(t, bo_word_generation(bo_load_seq(&t->t.word)), repeated);
 }
 
+/* The call below this handler ends by the interrupt, not by EINTR and a wake that comes later (rule 5). */
+static void wake_self(const struct bo_target *target, bool branch, bool repeated)
+{
+    if (bo_self && bo_below(bo_self, target, branch))
+        wake(bo_self, bo_word_generation(bo_load_seq(&bo_self->t.word)), repeated);
+}
+
 static void spread_from_here(struct bo_target *target, bool branch, bool repeated)
 {
     if (!has_subtree(target, branch)) {
         wake_alone(target, branch, repeated);
         return;
     }
-    if (bo_load_relaxed(&bo_arena.thread_high) > MANY && in_handler()) {
+    /* In a forked child the ticker does not run before it is needed: there are not many threads, either. */
+    if (bo_load_relaxed(&bo_arena.thread_high) > MANY && bo_ticker_runs() && in_handler()) {
+        wake_self(target, branch, repeated);
         bo_ticker_spread(target);
         return;
     }
@@ -158,7 +168,13 @@ int bo_post(uint64_t handle, const struct bough_event *event, bough_post *post)
     bool repeated;
     uint32_t serial = bo_record_post(r, handle, generation, event, &repeated);
     bo_or_seq(&target->due, 1u << event->kind);
-    spread_from_here(target, bo_handle_is_branch(handle), repeated);
+    bool branch = bo_handle_is_branch(handle);
+    /* The record's flags and not the event's: who posts to the subtree while another writes the record for a thread
+     * alone is answered for by the one or the other. */
+    if (!branch && (bo_record_flags(r) & BOUGH_ALONE))
+        wake_alone(target, false, repeated);
+    else
+        spread_from_here(target, branch, repeated);
     bo_sub_seq(&target->pins, 1);
     if (post)
         *post = (bough_post){.record = handle, .serial = serial << 4 | (uint32_t)event->kind};

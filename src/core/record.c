@@ -38,8 +38,6 @@ static void fill(struct bo_record *r, uint64_t target, const struct bough_event 
     r->value = event->value;
     r->signo = event->signo;
     r->source = bo_tid();
-    bo_store_relaxed(&r->flags, event->flags);
-    bo_store_relaxed(&r->count, 1);
     bo_store_relaxed(&r->rung, (uint8_t)(event->rung > TO_FLAG ? event->rung : TO_FLAG));
     bo_store_relaxed(&r->delivered_rung, 0);
     bo_store_relaxed(&r->grace_until, 0);
@@ -51,14 +49,31 @@ static void fill(struct bo_record *r, uint64_t target, const struct bough_event 
     r->reason[length] = '\0';
 }
 
-/* A repeat can make a record final, and widen it to the subtree; never the other way. */
-static void repeat(struct bo_record *r, const struct bough_event *event)
+enum { SERIALS = 0xfffffff };
+
+static uint64_t tally_of(uint32_t serial, uint32_t flags, uint32_t count)
 {
-    bo_add_seq(&r->count, 1);
-    if (event->flags & BOUGH_FINAL)
-        bo_or_seq(&r->flags, BOUGH_FINAL);
-    if (!(event->flags & BOUGH_ALONE))
-        bo_and_seq(&r->flags, ~(uint32_t)BOUGH_ALONE);
+    return (uint64_t)serial << 36 | (uint64_t)flags << 32 | count;
+}
+
+/* A repeat can make a record final, and widen it to the subtree; never the other way. */
+static uint32_t merged(uint32_t flags, uint32_t more)
+{
+    return ((flags | more) & BOUGH_FINAL) | (flags & more & BOUGH_ALONE);
+}
+
+/* The first post and a repeat may come here in any order; a repeat may also find that the record was closed after it
+ * has looked, and written anew: then it counts for nothing. */
+static void count_post(struct bo_record *r, uint32_t serial, uint32_t flags)
+{
+    uint64_t was = bo_load_seq(&r->tally), now;
+    do {
+        uint32_t age = (serial - (uint32_t)(was >> 36)) & SERIALS;
+        if (age > SERIALS / 2)
+            return;
+        now = age ? tally_of(serial, merged(flags, flags), 1)
+                  : tally_of(serial, merged((uint32_t)(was >> 32), flags), (uint32_t)was + 1);
+    } while (!bo_cas_seq(&r->tally, &was, now));
 }
 
 uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generation, const struct bough_event *event,
@@ -69,13 +84,14 @@ uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generatio
         /* A record of an earlier generation was closed with it, or its slot never had one. */
         bool mine = state >> 32 == generation;
         if (mine && bo_record_status(state) != BO_EMPTY) {
-            repeat(r, event);
+            count_post(r, bo_record_serial(state), event->flags);
             *repeated = true;
             return bo_record_serial(state);
         }
-        uint32_t serial = (bo_record_serial(state) + (mine && bo_record_serial(state) ? 0 : 1)) & 0xfffffff;
+        uint32_t serial = (bo_record_serial(state) + (mine && bo_record_serial(state) ? 0 : 1)) & SERIALS;
         if (bo_cas_seq(&r->state, &state, state_of(generation, serial, BO_WRITING))) {
             fill(r, target, event);
+            count_post(r, serial, event->flags);
             BO_HOOK(post_recorded);
             *repeated = false;
             bo_store_seq(&r->state, state_of(generation, serial, BO_PENDED));
@@ -105,7 +121,7 @@ void bo_record_close(struct bo_record *r, enum bough_post_status how)
     if (bo_record_status(state) == BO_EMPTY)
         return;
     bo_store_seq(&r->last, serial << 4 | (uint32_t)how);
-    bo_store_seq(&r->state, state_of(state >> 32, (serial + 1) & 0xfffffff, BO_EMPTY));
+    bo_store_seq(&r->state, state_of(state >> 32, (serial + 1) & SERIALS, BO_EMPTY));
     if (bo_load_seq(&r->waiters))
         bo_futex_wake(&r->state, INT_MAX);
 }

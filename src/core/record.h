@@ -9,8 +9,9 @@
  *        +------- cleared, ended, lost: serial + 1, `last` says how the serial before ended --+
  *
  * Writers hold a pin on the target, so a record belongs to one generation from WRITING to EMPTY (rule 6).
- * A second post finds it not EMPTY and only counts (rule 1). The fields below `count` are written in
- * WRITING only, and read when the status is PENDING or later.
+ * A second post finds it not EMPTY and only counts (rule 1), be it WRITING still or closed meanwhile: `tally` names
+ * the serial that it counts for. The fields below it are written in WRITING only, and read when the status is PENDING
+ * or later.
  *
  * The ladder finds its room here: rung, origin class, ceiling, delivered rung, deadline of the grace.
  */
@@ -27,8 +28,7 @@ struct bo_record {
     _Atomic uint64_t state;
     _Atomic uint32_t last;    /* serial (28) and enum bough_post_status (4) of the serial before */
     _Atomic uint32_t waiters;
-    _Atomic uint32_t count;
-    _Atomic uint32_t flags;   /* enum bough_post_flags; a repeat may add BOUGH_FINAL, take BOUGH_ALONE */
+    _Atomic uint64_t tally;   /* serial (28), enum bough_post_flags (4), count (32) */
     uint64_t seq;
     int64_t since;
     int64_t value;
@@ -48,6 +48,8 @@ struct bo_target;
 
 static inline uint32_t bo_record_serial(uint64_t state) { return (uint32_t)state >> 4; }
 static inline enum bo_record_status bo_record_status(uint64_t state) { return state & 15; }
+static inline uint32_t bo_record_count(const struct bo_record *r) { return (uint32_t)bo_load_seq(&r->tally); }
+static inline uint32_t bo_record_flags(const struct bo_record *r) { return bo_load_seq(&r->tally) >> 32 & 15; }
 
 /* The record of a target and kind. */
 struct bo_record *bo_record_of(const struct bo_target *target, enum bough_kind kind);

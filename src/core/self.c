@@ -45,7 +45,6 @@ static const volatile uint32_t *low_half(const bo_word *word)
 void bo_bind(struct bo_thread *t)
 {
     bo_store_relaxed(&t->tid, (pid_t)bo_raw0(SYS_gettid));
-    t->event_fd = -1;
     bo_self = t;
     bo_signal_fence(); /* a handler that comes now finds the slot, and then the word */
     bough_word_ = low_half(&t->t.word);
@@ -73,7 +72,7 @@ void bo_publish(struct bo_thread *t, uint32_t parent, uint32_t bits)
 
 static void end_generation(struct bo_target *t, enum bough_post_status how)
 {
-    const uint64_t under_way = BO_SENT | BO_EVENT_SENT;
+    const uint64_t under_way = BO_UNDER_WAY | BO_EVENT_SENT;
     uint64_t w = bo_load_relaxed(&t->word);
     while (!bo_cas_seq(&t->word, &w, bo_word_make(bo_word_generation(w) + 1, (uint32_t)(w & under_way))))
         ;
@@ -86,7 +85,7 @@ static void end_generation(struct bo_target *t, enum bough_post_status how)
 
 void bo_retire(struct bo_thread *t, enum bough_post_status how)
 {
-    if (t == bo_self && (bo_load_seq(&t->t.word) & BO_SENT))
+    if (t == bo_self && (bo_load_seq(&t->t.word) & BO_UNDER_WAY))
         bo_deliver_settle(t);
     end_generation(&t->t, how);
     if (t->event_fd >= 0)
@@ -129,6 +128,21 @@ void bo_self_find_stack(struct bo_thread *t)
     pthread_attr_destroy(&attributes);
 }
 
+/*
+ * Who can be woken needs the ticker: it finds another road to a thread that blocks the wake signal later on, and
+ * repeats the wake where there is no window (rule 13). Where signals are blocked this may be a signal handler, which
+ * must not start a thread; the next thread that is adopted will. Without a window nothing works without it.
+ */
+static void start_ticker(void)
+{
+    uint64_t blocked = 0;
+    int saved = errno;
+    bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&blocked, sizeof blocked);
+    if (!blocked || !BO_ARCH_WINDOW)
+        bo_ticker_need(); /* it failed: all else works */
+    errno = saved;
+}
+
 struct bo_thread *bo_adopt(const char *name)
 {
     if (bo_self)
@@ -145,6 +159,7 @@ struct bo_thread *bo_adopt(const char *name)
     bo_level_reset(t, false);
     bo_deliver_open();
     pthread_setspecific(at_thread_end, t);
+    start_ticker();
     bo_publish(t, BO_ROOT, 0);
     bo_level_settle(t); /* the root may be marked */
     return t;
@@ -240,7 +255,7 @@ static void in_child(void)
     if (t->event_fd >= 0)
         close(t->event_fd); /* it is the parent's */
     t->event_fd = -1;
-    bo_and_seq(&t->t.word, ~(uint64_t)(BO_EVENT | BO_EVENT_SENT | BO_SENT));
+    bo_and_seq(&t->t.word, ~(uint64_t)(BO_EVENT | BO_EVENT_SENT | BO_UNDER_WAY));
     bo_level_settle(t);
 }
 

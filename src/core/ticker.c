@@ -248,22 +248,29 @@ static int64_t look_at_async(struct bo_thread *t, uint64_t w, int64_t now)
     return now + LAST_REPEAT;
 }
 
+/* The innermost section that is noted: regions of other kinds may be open in it. */
+static void report_overrun(const struct bo_thread *t)
+{
+    uint32_t depth = bo_load_acquire(&t->depth);
+    uint32_t i = depth < BO_REGIONS ? depth : BO_REGIONS;
+    while (i && t->region[i - 1].kind != BO_CRITICAL)
+        i--;
+    if (i)
+        bo_report("the critical section at %s:%d in thread %d (%s) has used up its budget and no longer protects",
+                  t->region[i - 1].file, t->region[i - 1].line, (int)bo_load_relaxed(&t->tid), t->t.name);
+}
+
 /* A critical section's budget is used up: it protects no longer (rule 17). */
 static int64_t look_at_section(struct bo_thread *t, uint64_t w)
 {
     int64_t end = bo_level_budget_end(t);
     if (bo_now() < end)
         return bo_to_monotonic(end);
-    uint64_t next = (w & ~(uint64_t)(BO_MASKED | BO_TIMED)) | BO_OVERRUN | BO_DUE | BO_FOREIGN_DUE;
-    next = bo_word_woken(next);
+    uint64_t next = (w & ~(uint64_t)(BO_MASKED | BO_TIMED)) | BO_OVERRUN;
     if (!bo_cas_seq(&t->t.word, &w, next))
         return bo_clock();
-    uint32_t depth = bo_load_acquire(&t->depth);
-    if (depth && depth <= BO_REGIONS)
-        bo_report("the critical section at %s:%d in thread %d (%s) has used up its budget and no longer protects",
-                  t->region[depth - 1].file, t->region[depth - 1].line, (int)bo_load_relaxed(&t->tid), t->t.name);
-    if ((next & BO_SENT) && !(w & BO_SENT))
-        bo_signal(t);
+    bo_wake(t, bo_word_generation(w)); /* due, now that it is not masked: as if posted at this moment */
+    report_overrun(t);
     return bo_clock() + ANSWER_WITHIN;
 }
 
@@ -425,6 +432,11 @@ static int start(void)
         return 0;
     bo_store_seq(&running, NOT_RUNNING);
     return errno = EAGAIN, -1;
+}
+
+bool bo_ticker_runs(void)
+{
+    return bo_load_acquire(&running) == RUNNING;
 }
 
 int bo_ticker_need(void)

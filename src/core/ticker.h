@@ -20,6 +20,8 @@ int64_t bo_to_monotonic(int64_t when);
 
 /* Make sure the ticker runs; from ordinary code, before anything that may need it. 0 or -1 (EAGAIN). */
 int bo_ticker_need(void);
+/* Whether it does. Not in a forked child, until it is needed. [signal] */
+bool bo_ticker_runs(void);
 /* Have the ticker look at a slot at once. [signal] */
 void bo_ticker_look(struct bo_target *target);
 /* A wake was sent, or an asynchronous region is due: look after a while whether it was answered. [signal] */

@@ -86,6 +86,12 @@ struct search {
     struct bo_record *found;
 };
 
+/* Only a thread can be posted to alone: a branch is nothing without what is in it. */
+static bool is_thread(const struct bo_target *target)
+{
+    return (const char *)target < (const char *)bo_arena.branch;
+}
+
 /* Of several kinds at one target the one that was posted first: it is the reason. */
 static bool find_record(void *context, const struct bo_target *target, struct shield shield, bool below)
 {
@@ -95,7 +101,7 @@ static bool find_record(void *context, const struct bo_target *target, struct sh
         struct bo_record *r = bo_record_of(target, (enum bough_kind)__builtin_ctz(due));
         if (!bo_record_stands(r))
             continue;
-        if (below && target != &bo_branch_at(BO_ROOT)->t && (bo_load_relaxed(&r->flags) & BOUGH_ALONE))
+        if (below && is_thread(target) && (bo_record_flags(r) & BOUGH_ALONE))
             continue;
         if (s->admitted && r->seq <= shield.seq)
             continue;

@@ -7,7 +7,7 @@
 void bo_word_check(uint64_t w)
 {
     if (!(w & BO_LIVE)) {
-        assert(((uint32_t)w & ~(uint32_t)(BO_SENT | BO_EVENT_SENT)) == 0);
+        assert(((uint32_t)w & ~(uint32_t)(BO_UNDER_WAY | BO_EVENT_SENT)) == 0);
         return;
     }
     assert(!(w & BO_DUE) || (w & BO_PENDING));

@@ -150,12 +150,12 @@ RECIPE(readv, .how = BLOCKS, .prepare = make_pipe, .release = write_x, .untouche
 #ifndef __GLIBC__
 static ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
 {
-    return syscall(SYS_preadv2, fd, iov, count, offset, 0, flags);
+    return syscall(SYS_preadv2, fd, iov, count, offset, 0L, (long)flags);
 }
 
 static ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
 {
-    return syscall(SYS_pwritev2, fd, iov, count, offset, 0, flags);
+    return syscall(SYS_pwritev2, fd, iov, count, offset, 0L, (long)flags);
 }
 #endif
 
@@ -475,6 +475,8 @@ TEST(fcntl_and_lockf_without_waiting_are_no_points)
 /* A request that blocks: SECCOMP_IOCTL_NOTIF_RECV waits until a filtered thread makes the call that its filter
  * hands to a supervisor; here an unused number. */
 enum { TRAPPED = 1 << 20 };
+static const bough_ioctl_request notif_recv = (bough_ioctl_request)SECCOMP_IOCTL_NOTIF_RECV,
+                                 notif_send = (bough_ioctl_request)SECCOMP_IOCTL_NOTIF_SEND;
 
 static void make_listener(struct stage *s)
 {
@@ -513,7 +515,7 @@ static void got_notification(struct stage *s, long result)
     struct seccomp_notif_resp response = {.id = request->id, .error = -ENOSYS};
     CHECK_EQ(result, 0);
     CHECK_EQ(request->data.nr, TRAPPED);
-    CHECK_EQ(ioctl(s->fd[0], SECCOMP_IOCTL_NOTIF_SEND, &response), 0);
+    CHECK_EQ(ioctl(s->fd[0], notif_send, &response), 0);
     t_join(&trapped);
 }
 
@@ -537,7 +539,7 @@ static void play_listener(long (*function)(struct stage *s))
     play_whole(&player, function);
 }
 
-BOTH(ioctl, s->fd[0], SECCOMP_IOCTL_NOTIF_RECV, s->memory)
+BOTH(ioctl, s->fd[0], notif_recv, s->memory)
 
 TEST(ioctl_completes)
 {

@@ -527,6 +527,7 @@ static int signalled(int family, int flags)
     c.fd = make_socket(family, 0);
     c.deadline = bough_after(BOUGH_SEC(100));
     t_spawn(&thread, connect_cut, &c);
+    t_until(__atomic_load_n(&c.thread, __ATOMIC_ACQUIRE));
     t_until_blocked(thread.tid);
     pthread_kill(thread.handle, SIGUSR1);
     t_until(handled);

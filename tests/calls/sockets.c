@@ -69,7 +69,7 @@ static void accepted_cloexec(struct stage *s, long result)
 }
 
 BOTH(accept4, s->fd[0], NULL, NULL, SOCK_CLOEXEC)
-WRONG(accept4, s->fd[0], NULL, NULL, 1)
+WRONG(accept4, 0, NULL, NULL, SOCK_CLOEXEC)
 RECIPE(accept4, .how = BLOCKS, .prepare = make_server, .release = connect_one, .untouched = no_descriptor,
        .done = accepted_cloexec)
 

@@ -127,7 +127,7 @@ static void was_handled(struct stage *s, long result)
     CHECK_EQ(handled, SIGUSR1);
 }
 
-BOTH(pause)
+BOTH_AS(pause, bough_pause(), pause())
 NO_WRONG(pause)
 RECIPE(pause, .how = BLOCKS, .prepare = install_handler, .release = send_usr1, .untouched = not_handled,
        .done = was_handled)

@@ -31,9 +31,15 @@ static int waiting(struct room *r)
 }
 
 /* Under the mutex: who is counted is in the line. */
-static void both_wait(void *object) { t_until(waiting(object) == 2); }
+static void both_wait(void *object)
+{
+    t_until(waiting(object) == 2);
+}
 
-static void notify(void *object) { CHECK_EQ(bough_cond_notify(&((struct room *)object)->cond), 0); }
+static void notify(void *object)
+{
+    CHECK_EQ(bough_cond_notify(&((struct room *)object)->cond), 0);
+}
 
 static void check_empty(void *object)
 {

@@ -2,9 +2,18 @@
 #include "duel.h"
 #include "storm.h"
 
-static int await_event(void *event) { return bough_event_wait(event, 0); }
-static void set(void *event) { CHECK_EQ(bough_event_set(event), 0); }
-static void reset(void *event) { CHECK_EQ(bough_event_reset(event), 0); }
+static int await_event(void *event)
+{
+    return bough_event_wait(event, 0);
+}
+static void set(void *event)
+{
+    CHECK_EQ(bough_event_set(event), 0);
+}
+static void reset(void *event)
+{
+    CHECK_EQ(bough_event_reset(event), 0);
+}
 
 TEST_LIMIT(who_is_not_cut_sees_the_event, 600)
 {

@@ -4,8 +4,14 @@
 
 /* ---- no wake-up is lost ------------------------------------------------------------------------------ */
 
-static void lock_here(void *mutex) { CHECK_EQ(bough_mutex_lock(mutex, 0), 0); }
-static void unlock_here(void *mutex) { CHECK_EQ(bough_mutex_unlock(mutex), 0); }
+static void lock_here(void *mutex)
+{
+    CHECK_EQ(bough_mutex_lock(mutex, 0), 0);
+}
+static void unlock_here(void *mutex)
+{
+    CHECK_EQ(bough_mutex_unlock(mutex), 0);
+}
 
 static int lock_and_unlock(void *mutex)
 {

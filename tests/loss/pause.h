@@ -11,13 +11,14 @@
 static inline void pause_at_random(uint64_t *random)
 {
     uint64_t r = t_random(random);
-    switch (r & 7) {
-    case 0: return;
-    case 1: sched_yield(); return;
-    case 2: nanosleep(&(struct timespec){0, (long)(r >> 8) % 30000}, NULL); return;
-    default:
-        for (volatile unsigned i = (r >> 8) % 3000; i > 0; i--) {}
-    }
+    unsigned kind = r & 7;
+    if (kind == 1)
+        sched_yield();
+    else if (kind == 2)
+        nanosleep(&(struct timespec){0, (long)(r >> 8) % 30000}, NULL);
+    else if (kind > 2)
+        for (volatile unsigned i = (r >> 8) % 3000; i > 0; i--)
+            ;
 }
 
 /* Between the kernel's wake-up and the woken thread's look; only in a library that was built with -Dhooks=true. */

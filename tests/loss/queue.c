@@ -14,11 +14,26 @@ static int get(void *queue)
     return result;
 }
 
-static int put(void *queue) { return bough_queue_put(queue, &item, 0); }
-static void put_here(void *queue) { CHECK_EQ(put(queue), 0); }
-static void get_here(void *queue) { CHECK_EQ(get(queue), 0); }
-static void check_empty(void *queue) { CHECK_EQ(bough_queue_length(queue), 0); }
-static void check_full(void *queue) { CHECK_EQ(bough_queue_length(queue), 1); }
+static int put(void *queue)
+{
+    return bough_queue_put(queue, &item, 0);
+}
+static void put_here(void *queue)
+{
+    CHECK_EQ(put(queue), 0);
+}
+static void get_here(void *queue)
+{
+    CHECK_EQ(get(queue), 0);
+}
+static void check_empty(void *queue)
+{
+    CHECK_EQ(bough_queue_length(queue), 0);
+}
+static void check_full(void *queue)
+{
+    CHECK_EQ(bough_queue_length(queue), 1);
+}
 
 TEST_LIMIT(a_cut_getter_takes_no_item, 600)
 {

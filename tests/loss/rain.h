@@ -31,6 +31,7 @@ static struct rain {
     /* Given by the test. */
     int (*turn)(uint64_t *random);  /* on the target: one call; below 0: it failed, errno says why */
     void (*feed)(uint64_t *random); /* on a peer, over and over; it does not block */
+    void (*nested)(uint64_t *random); /* in the timer's handler, on top of the call; may be NULL */
     bool dry;                       /* no handlers of the program */
     long count;                     /* interrupts; 0: t_loss() */
     /* Made here. */
@@ -154,9 +155,14 @@ static inline void *rain_peer(void *argument)
 
 static inline void rain_tick(int signo)
 {
+    static uint64_t random = 99;
+    int saved = errno;
     (void)signo;
     if (++rain.ticks % 8 == 0)
         rain_spin(30000);
+    if (rain.nested)
+        rain.nested(&random);
+    errno = saved;
 }
 
 /* Rule 5: a post to oneself, on top of one's own blocked call. */

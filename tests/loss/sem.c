@@ -4,8 +4,14 @@
 
 /* ---- no wake-up is lost ------------------------------------------------------------------------------ */
 
-static int acquire(void *sem) { return bough_sem_acquire(sem, 0); }
-static void release(void *sem) { CHECK_EQ(bough_sem_release(sem), 0); }
+static int acquire(void *sem)
+{
+    return bough_sem_acquire(sem, 0);
+}
+static void release(void *sem)
+{
+    CHECK_EQ(bough_sem_release(sem), 0);
+}
 
 static void check_empty(void *sem)
 {
@@ -19,7 +25,10 @@ TEST_LIMIT(a_cut_waiter_eats_no_wake, 600)
 }
 
 /* A second way to leave: the deadline. */
-static int acquire_for_long(void *sem) { return bough_sem_acquire(sem, bough_after(BOUGH_SEC(1000))); }
+static int acquire_for_long(void *sem)
+{
+    return bough_sem_acquire(sem, bough_after(BOUGH_SEC(1000)));
+}
 
 TEST_LIMIT(nor_does_one_with_a_deadline, 600)
 {

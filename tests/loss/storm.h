@@ -53,8 +53,7 @@ static inline void *storm_main(void *argument)
     return NULL;
 }
 
-static inline void storm_add_spared(struct storm *storm, void (*turn)(struct storm_thread *), void *object,
-                                    bool spared)
+static inline void storm_add_spared(struct storm *storm, void (*turn)(struct storm_thread *), void *object, bool spared)
 {
     struct storm_thread *t = &storm->thread[storm->count];
     t->turn = turn;

@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include "harness.h"
+#include "../sync/tsan.h"
 
 /* How many threads of the resolver's there are. */
 static inline int helpers(void)

@@ -81,12 +81,13 @@ TEST(errno_is_left_alone)
     errno = 77;
     CHECK_EQ(bough_write(fds[1], "x", 1), 1);
     CHECK_EQ(bough_read(fds[0], &c, 1), 1);
-    CHECK_EQ(bough_pthread_join(pthread_self(), NULL), EDEADLK);
     CHECK_EQ(bough_clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){0, -1}, NULL), EINVAL);
     CHECK_EQ(errno, 77);
     close(fds[0]);
     close(fds[1]);
 }
+
+/* ---- a handler of the program's own is to a call what it is to its namesake ------------------------------ */
 
 static volatile int handled;
 
@@ -95,7 +96,23 @@ static void handler(int signo)
     handled = signo;
 }
 
+static void install(int flags)
+{
+    handled = 0;
+    CHECK_EQ(sigaction(SIGUSR1, &(struct sigaction){.sa_handler = handler, .sa_flags = flags}, NULL), 0);
+}
+
+/* The thread is adopted, and then in its call. */
+static void signal_when_blocked(const struct t_thread *thread, uint32_t *known)
+{
+    t_until(__atomic_load_n(known, __ATOMIC_ACQUIRE));
+    t_until_blocked(thread->tid);
+    pthread_kill(thread->handle, SIGUSR1);
+    t_until(handled);
+}
+
 struct reader {
+    uint32_t known;
     int fd;
     long result;
     int error;
@@ -106,22 +123,21 @@ static void *read_one(void *argument)
     struct reader *reader = argument;
     char c;
     bough_self();
+    __atomic_store_n(&reader->known, 1, __ATOMIC_RELEASE);
     reader->result = bough_read(reader->fd, &c, 1);
     reader->error = errno;
     return NULL;
 }
 
-static void signal_reader(int flags, struct reader *reader, int fds[2])
+static struct reader signal_reader(int flags)
 {
+    int fds[2];
     struct t_thread thread;
-    CHECK_EQ(sigaction(SIGUSR1, &(struct sigaction){.sa_handler = handler, .sa_flags = flags}, NULL), 0);
     CHECK_EQ(pipe(fds), 0);
-    handled = 0;
-    reader->fd = fds[0];
-    t_spawn(&thread, read_one, reader);
-    t_until_blocked(thread.tid);
-    pthread_kill(thread.handle, SIGUSR1);
-    t_until(handled);
+    struct reader reader = {.fd = fds[0]};
+    install(flags);
+    t_spawn(&thread, read_one, &reader);
+    signal_when_blocked(&thread, &reader.known);
     if (flags & SA_RESTART) {
         t_until_blocked(thread.tid);
         CHECK_EQ(write(fds[1], "x", 1), 1);
@@ -129,49 +145,48 @@ static void signal_reader(int flags, struct reader *reader, int fds[2])
     t_join(&thread);
     close(fds[0]);
     close(fds[1]);
+    return reader;
 }
 
-/* A handler of the program's own is to the call what it is to its namesake. */
 TEST(a_handler_ends_it_with_eintr)
 {
-    struct reader reader;
-    int fds[2];
-    signal_reader(0, &reader, fds);
+    struct reader reader = signal_reader(0);
     CHECK_EQ(reader.result, -1);
     CHECK_EQ(reader.error, EINTR);
 }
 
 TEST(a_restarting_handler_does_not)
 {
-    struct reader reader;
-    int fds[2];
-    signal_reader(SA_RESTART, &reader, fds);
-    CHECK_EQ(reader.result, 1);
+    CHECK_EQ(signal_reader(SA_RESTART).result, 1);
 }
 
-static void *wait_for_token(void *semaphore)
+struct taker {
+    uint32_t known;
+    sem_t semaphore;
+};
+
+static void *wait_for_token(void *argument)
 {
+    struct taker *taker = argument;
     bough_self();
-    return (void *)(intptr_t)(bough_sem_wait(semaphore) == 0 ? 0 : errno);
+    __atomic_store_n(&taker->known, 1, __ATOMIC_RELEASE);
+    return (void *)(intptr_t)(bough_sem_wait(&taker->semaphore) == 0 ? 0 : errno);
 }
 
 static int signal_sem_wait(int flags)
 {
     struct t_thread thread;
-    sem_t semaphore;
-    CHECK_EQ(sigaction(SIGUSR1, &(struct sigaction){.sa_handler = handler, .sa_flags = flags}, NULL), 0);
-    CHECK_EQ(sem_init(&semaphore, 0, 0), 0);
-    handled = 0;
-    t_spawn(&thread, wait_for_token, &semaphore);
-    t_until_blocked(thread.tid);
-    pthread_kill(thread.handle, SIGUSR1);
-    t_until(handled);
+    struct taker taker = {.known = 0};
+    CHECK_EQ(sem_init(&taker.semaphore, 0, 0), 0);
+    install(flags);
+    t_spawn(&thread, wait_for_token, &taker);
+    signal_when_blocked(&thread, &taker.known);
     if (flags & SA_RESTART) {
         t_until_blocked(thread.tid);
-        CHECK_EQ(sem_post(&semaphore), 0);
+        CHECK_EQ(sem_post(&taker.semaphore), 0);
     }
     int error = (int)(intptr_t)t_join(&thread);
-    sem_destroy(&semaphore);
+    sem_destroy(&taker.semaphore);
     return error;
 }
 

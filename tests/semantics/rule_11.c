@@ -18,9 +18,10 @@ enum {
  * bough_check(). One that the table lacks does not compile. */
 #define POSIX(X)                                                                                                       \
     X(accept)                                                                                                          \
-    X(accept4) X(aio_suspend) X(clock_nanosleep) X(close) X(cnd_timedwait) X(cnd_wait) X(connect) X(creat) X(fcntl)    \
-        X(fdatasync) X(fsync) X(lockf) X(mq_receive) X(mq_send) X(mq_timedreceive) X(mq_timedsend) X(msgrcv) X(msgsnd) \
-            X(msync) X(nanosleep) X(open) X(openat) X(pause) X(poll) X(posix_close) X(ppoll) X(pread) X(pselect)       \
+    X(accept4)                                                                                                         \
+    X(aio_suspend) X(clock_nanosleep) X(close) X(cnd_timedwait) X(cnd_wait) X(connect) X(creat) X(fcntl) X(fdatasync)  \
+        X(fsync) X(lockf) X(mq_receive) X(mq_send) X(mq_timedreceive) X(mq_timedsend) X(msgrcv) X(msgsnd) X(msync)     \
+            X(nanosleep) X(open) X(openat) X(pause) X(poll) X(posix_close) X(ppoll) X(pread) X(pselect)                \
                 X(pthread_cond_clockwait) X(pthread_cond_timedwait) X(pthread_cond_wait) X(pthread_join) X(pwrite)     \
                     X(read) X(readv) X(recv) X(recvfrom) X(recvmsg) X(select) X(sem_clockwait) X(sem_timedwait)        \
                         X(sem_wait) X(send) X(sendmsg) X(sendto) X(sigsuspend) X(sigtimedwait) X(sigwait)              \
@@ -28,11 +29,12 @@ enum {
                                 X(write) X(writev)
 
 /* What Linux adds. */
-#define LINUX(X)                                                                                                       \
-    X(copy_file_range)                                                                                                 \
-    X(epoll_pwait) X(epoll_pwait2) X(epoll_wait) X(flock) X(getrandom) X(io_uring_enter) X(ioctl) X(openat2) X(preadv) \
-        X(preadv2) X(pwritev) X(pwritev2) X(recvmmsg) X(semop) X(semtimedop) X(sendfile) X(sendmmsg) X(splice) X(tee)  \
-            X(usleep) X(vmsplice) X(wait3) X(wait4) X(getaddrinfo) X(getnameinfo)
+#define LINUX(X)                                                                                                     \
+    X(copy_file_range)                                                                                               \
+    X(epoll_pwait)                                                                                                   \
+    X(epoll_pwait2) X(epoll_wait) X(flock) X(getrandom) X(io_uring_enter) X(ioctl) X(openat2) X(preadv) X(preadv2)   \
+        X(pwritev) X(pwritev2) X(recvmmsg) X(semop) X(semtimedop) X(sendfile) X(sendmmsg) X(splice) X(tee) X(usleep) \
+            X(vmsplice) X(wait3) X(wait4) X(getaddrinfo) X(getnameinfo)
 
 #define bough_open bough_open_file
 
@@ -112,6 +114,7 @@ TEST(futex)
 static void *wait_until_woken(void *argument)
 {
     struct caller *c = argument;
+    __atomic_store_n(&c->thread, bough_self(), __ATOMIC_RELEASE);
     CHECK_EQ(bough_futex_wait(&c->word, 0, 0), 0);
     return NULL;
 }
@@ -121,6 +124,7 @@ TEST(futex_is_woken)
     struct t_thread thread;
     struct caller caller = {.word = 0};
     t_spawn(&thread, wait_until_woken, &caller);
+    t_until(__atomic_load_n(&caller.thread, __ATOMIC_ACQUIRE));
     t_until_blocked(thread.tid);
     CHECK_EQ(syscall(SYS_futex, &caller.word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0), 1);
     t_join(&thread);

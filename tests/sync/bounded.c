@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <bough.h>
+#include <stdatomic.h>
 #include "harness.h"
 
 static _Atomic int running, most, destroyed, ran;
@@ -7,7 +8,7 @@ static _Atomic int running, most, destroyed, ran;
 static void count_in(void)
 {
     int now = ++running, before = most;
-    while (now > before && !__atomic_compare_exchange_n((int *)&most, &before, now, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+    while (now > before && !atomic_compare_exchange_weak(&most, &before, now))
         ;
 }
 

@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "worker.h"
 
-static int lock(void *mutex) { return bough_mutex_lock(mutex, 0); }
-static int try_lock(void *mutex) { return bough_mutex_trylock(mutex); }
-static int unlock(void *mutex) { return bough_mutex_unlock(mutex); }
+static int lock(void *mutex)
+{
+    return bough_mutex_lock(mutex, 0);
+}
+static int try_lock(void *mutex)
+{
+    return bough_mutex_trylock(mutex);
+}
+static int unlock(void *mutex)
+{
+    return bough_mutex_unlock(mutex);
+}
 
 static int lock_and_unlock(void *mutex)
 {
@@ -60,7 +69,10 @@ TEST(many_are_unlocked_in_any_order)
         CHECK_EQ(elsewhere(lock_and_unlock, &m[i]), 0);
 }
 
-static int lock_till_deadline(void *mutex) { return bough_mutex_lock(mutex, bough_after(BOUGH_MS(20))); }
+static int lock_till_deadline(void *mutex)
+{
+    return bough_mutex_lock(mutex, bough_after(BOUGH_MS(20)));
+}
 
 TEST(deadline_passes)
 {
@@ -153,12 +165,17 @@ TEST(waiters_get_it_from_an_ended_owner)
     CHECK_EQ(dead, 1); /* the first has mended it for the second */
 }
 
-static int lock_child(void *mutex) { return bough_mutex_lock(mutex, 0); }
+static int lock_child(void *mutex)
+{
+    return bough_mutex_lock(mutex, 0);
+}
 
 TEST(a_child_that_ends_is_an_ended_owner)
 {
     bough_mutex mutex = {0};
-    BOUGH_BRANCH(b) { CHECK(bough_add(b, lock_child, bough_arg(&mutex))); }
+    BOUGH_BRANCH(b) {
+        CHECK(bough_add(b, lock_child, bough_arg(&mutex)));
+    }
     CHECK_ERR(bough_mutex_lock(&mutex, 0), EOWNERDEAD);
     CHECK_EQ(bough_mutex_unlock(&mutex), 0);
 }

@@ -5,6 +5,7 @@
 
 #include <bough.h>
 #include "harness.h"
+#include "tsan.h"
 
 struct worker {
     struct t_thread thread;

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The inside of the frame: who takes part, how it is run, what comes of it. For contenders there is bench.h.
+ *
+ *     targets.c   which ratios are wanted, and what they should be
+ *     entries.c   the contenders of this build
+ *     rounds.c    runs a group: batches, rounds
+ *     apart.c     runs groups and crowds in processes of their own
+ *     compare.c   ratios from what was measured
+ *     report.c    the table, the JSON file
+ *     bench.c     the program
+ */
+#ifndef BENCH_FRAME_H
+#define BENCH_FRAME_H
+
+#include "bench.h"
+
+/* ---- targets.c -------------------------------------------------------------------------------- */
+
+enum measure { MEDIAN, P99, TIME, MEMORY, LINEAR }; /* the last three are of crowds */
+
+/* One line of the table: the ratio of two contenders of a group. No target: for the record. */
+struct line {
+    enum bench_group group;
+    const char *what;
+    const char *subject, *against;
+    enum measure measure;
+    double at_most, stretch;
+};
+extern const struct line lines[];
+extern const size_t line_count;
+
+/* ---- entries.c -------------------------------------------------------------------------------- */
+
+enum { MAX_ENTRIES = 64, MAX_SIZES = 4 };
+
+/* A contender in a group, and what it took. */
+struct entry {
+    const struct contender *contender;
+    enum bench_group group;
+    const char *absent; /* why it takes no part; NULL: it does */
+    size_t n;
+    struct series median; /* one for each round, in ns an operation */
+    struct series all;    /* every sample, in the order they were taken */
+    struct {
+        const char *absent;
+        struct series time, memory; /* ns and bytes a thread */
+    } crowd[MAX_SIZES];
+};
+extern struct entry entries[MAX_ENTRIES];
+extern size_t entry_count;
+extern const size_t *crowd_sizes; /* 0 ends them */
+
+void take_all(void);
+struct entry *find_entry(enum bench_group group, const char *name);
+
+/* ---- rounds.c --------------------------------------------------------------------------------- */
+
+/* How a group is run. A batch lasts about `batch_ns`, or has `fixed` operations; `share` is the group's part of the
+ * time there is; `one` runs what `group` has on one processor, in a process of its own. */
+struct manner {
+    const char *name;
+    double batch_ns;
+    size_t fixed;
+    double share;
+    int one;
+    enum bench_group group;
+};
+extern const struct manner groups[BENCH_GROUPS];
+
+enum { PATIENCE_S = 60 }; /* a batch that takes longer is stuck, not slow */
+
+void run_group(enum bench_group group, double seconds);
+
+/* ---- apart.c ---------------------------------------------------------------------------------- */
+
+void run_on_one(enum bench_group group, double seconds);
+void run_crowds(double seconds, size_t min_rounds);
+/* What this program does when it was started for one of these. */
+void one_main(enum bench_group group, double seconds) __attribute__((noreturn));
+void crowd_main(const char *name, size_t n) __attribute__((noreturn));
+
+/* ---- compare.c -------------------------------------------------------------------------------- */
+
+struct result {
+    const struct line *line;
+    size_t threads; /* of a crowd */
+    const char *absent;
+    double ratio, low, high, subject, against;
+    size_t pairs;
+};
+enum { MOST_RESULTS = 256 };
+extern struct result results[MOST_RESULTS];
+extern size_t result_count;
+
+/* Adds the results of a line: one, or one for each size of a crowd. */
+void compare_line(const struct line *line);
+int is_met(const struct result *result);
+
+/* ---- report.c --------------------------------------------------------------------------------- */
+
+void report_table(const struct facts *facts, FILE *out);
+void report_json(const struct facts *facts, const char *path);
+
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/* The table for people, the JSON file for programs. */
+#include "frame.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+static const char *verdict(const struct result *result)
+{
+    const struct line *line = result->line;
+    if (line->at_most == 0)
+        return "";
+    /* How sure the median is: the notch of a box plot. */
+    double notch = 1.57 * (result->high - result->low) / sqrt((double)result->pairs);
+    int close = fabs(result->ratio - line->at_most) < notch;
+    if (!is_met(result))
+        return close ? "NO ~" : "NO";
+    if (line->stretch != 0 && result->ratio <= line->stretch)
+        return "yes, stretch";
+    return close ? "yes ~" : "yes";
+}
+
+static const char *text_value(const struct result *result, double value)
+{
+    static char text[4][32];
+    static unsigned next;
+    if (result->line->measure == MEMORY)
+        return text_bytes(value);
+    if (result->line->measure != LINEAR)
+        return text_ns(value);
+    snprintf(text[next % 4], sizeof text[0], "n^%.2f", value);
+    return text[next++ % 4];
+}
+
+static void tell_row(struct table *table, const struct result *result)
+{
+    const struct line *line = result->line;
+    if (result->threads)
+        table_cell(table, "%s, %zu", line->what, result->threads);
+    else
+        table_cell(table, "%s", line->what);
+    table_cell(table, "%s", line->subject);
+    table_cell(table, "%s", line->against);
+    if (result->absent) {
+        for (int i = 0; i < 5; i++)
+            table_cell(table, "-");
+        table_cell(table, "skipped: %s", result->absent);
+        return;
+    }
+    int digits = result->ratio < 0.1 ? 3 : 2;
+    table_cell(table, "%.*f", digits, result->ratio);
+    table_cell(table, "%.*f to %.*f", digits, result->low, digits, result->high);
+    table_cell(table, "%s", text_value(result, result->subject));
+    table_cell(table, "%s", text_value(result, result->against));
+    if (line->at_most == 0)
+        table_cell(table, "%s", "");
+    else if (line->stretch == 0)
+        table_cell(table, "%.2f", line->at_most);
+    else
+        table_cell(table, "%.2f (%.2f)", line->at_most, line->stretch);
+    table_cell(table, "%s", verdict(result));
+}
+
+void report_table(const struct facts *facts, FILE *out)
+{
+    static const char *const titles[] = {"what",    "bough by", "against",  "ratio", "quartiles",
+                                         "bough's", "theirs",   "to reach", "met"};
+    struct table table;
+    facts_print(facts, out);
+    fputc('\n', out);
+    table_begin(&table, titles, "<<<>>>>><");
+    for (size_t i = 0; i < result_count; i++)
+        tell_row(&table, &results[i]);
+    table_print(&table, out);
+    table_free(&table);
+    fprintf(out,
+            "\nratio: bough's time over theirs, the median over all rounds of batches that ran side by side; and the\n"
+            "quartiles. In brackets: the stretch. ~: too close to the target to tell. Without a target: for the\n"
+            "record. Memory is resident memory and page tables; a kernel stack comes on top, alike for both.\n"
+            "Growth: the power of the number of threads by which the time grows, from the smallest to the largest.\n");
+}
+
+static void json_text(FILE *out, const char *text)
+{
+    fputc('"', out);
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            fputc('\\', out);
+        fputc((unsigned char)*text < ' ' ? ' ' : *text, out);
+    }
+    fputc('"', out);
+}
+
+static void json_field(FILE *out, const char *key, const char *text)
+{
+    fprintf(out, "\"%s\": ", key);
+    json_text(out, text);
+    fputs(", ", out);
+}
+
+void report_json(const struct facts *facts, const char *path)
+{
+    FILE *out = fopen(path, "we");
+    if (!out)
+        bench_die("%s: %s", path, strerror(errno));
+    fputs("{\"machine\": {", out);
+    json_field(out, "cpu", facts->cpu);
+    json_field(out, "kernel", facts->kernel);
+    json_field(out, "compiler", facts->compiler);
+    json_field(out, "libc", facts->libc);
+    json_field(out, "clock", facts->clock);
+    fprintf(out, "\"cores\": %ld, \"usable\": %ld, \"load\": %.2f},\n \"lines\": [\n", facts->cores, facts->usable,
+            facts->load);
+    for (size_t i = 0; i < result_count; i++) {
+        const struct result *r = &results[i];
+        fputs("  {", out);
+        json_field(out, "what", r->line->what);
+        json_field(out, "bough", r->line->subject);
+        json_field(out, "against", r->line->against);
+        fprintf(out, "\"threads\": %zu, ", r->threads);
+        if (r->absent)
+            json_field(out, "skipped", r->absent);
+        else
+            fprintf(out,
+                    "\"ratio\": %.6g, \"low\": %.6g, \"high\": %.6g, \"bough_value\": %.6g, "
+                    "\"against_value\": %.6g, \"pairs\": %zu, ",
+                    r->ratio, r->low, r->high, r->subject, r->against, r->pairs);
+        fprintf(out, "\"at_most\": %.6g, \"stretch\": %.6g, \"met\": %s}%s\n", r->line->at_most, r->line->stretch,
+                is_met(r) ? "true" : "false", i + 1 < result_count ? "," : "");
+    }
+    fputs(" ]}\n", out);
+    if (fclose(out) != 0)
+        bench_die("%s: %s", path, strerror(errno));
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/* Runs the contenders of a group in turn, in this process. */
+#include "frame.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MIN_ROUNDS 5
+
+const struct manner groups[BENCH_GROUPS] = {
+    {"check", 0.5e6, 0, 0.06, 0, BENCH_CHECK}, /* in the order of enum bench_group */
+    {"dense", 0.5e6, 0, 0.02, 0, BENCH_DENSE}, /* a thousand times what reading the clock costs */
+    {"read", 1e6, 0, 0.12, 0, BENCH_READ},     /* short: neighbours are then close */
+    {"post", 0, 10, 0.2, 0, BENCH_POST},       /* ten samples make a median; thousands make a p99 */
+    {"spawn", 2e6, 0, 0.1, 0, BENCH_SPAWN},    /* some fifty threads */
+    {"post1", 0, 10, 0.1, 1, BENCH_POST},      {"spawn1", 2e6, 0, 0.05, 1, BENCH_SPAWN},
+    {"crowd", 0, 0, 0.35, 0, BENCH_CROWD}, /* its batches are processes */
+};
+
+static const char *volatile running = "";
+
+/* A contender that hangs is the likeliest fault of a library like this: say which it was. */
+static void stuck(int signo)
+{
+    (void)signo;
+    static const char text[] = " did not come back in a minute\n";
+    if (write(STDERR_FILENO, "bench: ", 7) < 0 || write(STDERR_FILENO, running, strlen(running)) < 0 ||
+        write(STDERR_FILENO, text, sizeof text - 1) < 0)
+        _exit(4);
+    _exit(3);
+}
+
+static double run_batch(struct entry *entry, struct batch *batch)
+{
+    running = entry->contender->name;
+    batch->n = entry->n;
+    batch->count = 0;
+    alarm(PATIENCE_S);
+    entry->contender->run(batch);
+    alarm(0);
+    return quantile(batch->sample, batch->count, 0.5);
+}
+
+/* Finds how many operations make a batch; its batches are thrown away and warm everything up. */
+static void calibrate(struct entry *entry, double batch_ns, size_t fixed)
+{
+    struct batch batch = {0};
+    entry->n = fixed ? fixed : 16;
+    double ns = run_batch(entry, &batch);
+    while (!fixed) {
+        ns = run_batch(entry, &batch);
+        if (ns * (double)entry->n >= batch_ns / 4)
+            break;
+        entry->n *= 2;
+    }
+    if (!fixed)
+        entry->n = ((size_t)(batch_ns / ns) + 15) / 16 * 16;
+    run_batch(entry, &batch);
+    free(batch.sample);
+}
+
+void run_group(enum bench_group group, double seconds)
+{
+    struct entry *active[MAX_ENTRIES];
+    size_t count = 0;
+    for (size_t i = 0; i < entry_count; i++) {
+        const struct contender *contender = entries[i].contender;
+        if (entries[i].group != group)
+            continue;
+        entries[i].absent = contender->setup ? contender->setup() : NULL;
+        if (entries[i].absent)
+            fprintf(stderr, "skipped: %s: %s\n", contender->name, entries[i].absent);
+        else
+            active[count++] = &entries[i];
+    }
+    for (size_t i = 0; i < count; i++)
+        calibrate(active[i], groups[group].batch_ns, groups[group].fixed);
+
+    signal(SIGALRM, stuck);
+    struct batch batch = {0};
+    int64_t until = bench_now() + (int64_t)(seconds * 1e9);
+    for (size_t round = 0; round < MIN_ROUNDS || bench_now() < until; round++) {
+        for (size_t i = 0; i < count; i++) {
+            /* Each begins as often as the others, and follows each neighbour as often as it precedes it. */
+            size_t place = (round + i) % count;
+            struct entry *entry = active[round / count % 2 ? count - 1 - place : place];
+            series_add(&entry->median, run_batch(entry, &batch));
+            if (groups[group].fixed)
+                for (size_t k = 0; k < batch.count; k++)
+                    series_add(&entry->all, batch.sample[k]);
+        }
+    }
+    free(batch.sample);
+    for (size_t i = 0; i < count; i++)
+        if (active[i]->contender->teardown)
+            active[i]->contender->teardown();
+}

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: MIT
+"""docs.py ROOT BUILD CC...: rules, tests, links, manual pages, examples and versions agree with what is there."""
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+root, build, cc = Path(sys.argv[1]).resolve(), Path(sys.argv[2]), sys.argv[3:]
+sys.path.insert(0, str(root / "tools"))
+sys.dont_write_bytecode = True
+import calls  # noqa: E402: the generator of the drop-ins' pages
+
+RULES, BUILT = 45, 33
+semantics = root / "docs/semantics.md"
+pages = sorted((root / "man").glob("*.[37]"))
+headers = [root / "include/bough.h", *sorted((root / "include/bough").glob("*.h"))]
+
+
+def documents():
+    """The project's own: not those in build folders, or fetched."""
+    own = {"bench", "docs", "examples", "include", "man", "src", "tests", "tools"}
+    return [*sorted(root.glob("*.md")), *sorted(p for d in own for p in (root / d).rglob("*.md"))]
+
+
+def without_code(text):
+    return re.sub(r"^```.*?^```", "", text, flags=re.S | re.M)
+
+
+# ---- the rules -----------------------------------------------------------------------------------------------------
+
+
+def sections():
+    """number -> text, in the file's order."""
+    parts = re.split(r"^(?=# |## )", semantics.read_text(), flags=re.M)
+    found = [(re.match(r"## Rule (\d+): \S", p), p) for p in parts]
+    return [(int(m.group(1)), p) for m, p in found if m]
+
+
+def each_rule():
+    """docs/semantics.md has a heading for each rule, in order"""
+    have = [n for n, _ in sections()]
+    if have != list(range(1, RULES + 1)):
+        yield f"1 to {RULES} are wanted, {have} are there"
+
+
+def rules_and_tests():
+    """each rule that is built links to its test, each rule's test is linked, what is not built says so"""
+    there = {p.name for p in (root / "tests/semantics").glob("rule_*.c")}
+    for number, text in sections():
+        name = f"rule_{number:02}.c"
+        linked = re.findall(r"\(\.\./tests/semantics/(\w+\.c)\)", text)
+        if linked != ([name] if number <= BUILT or name in there else []):
+            yield f"rule {number} links to {linked}"
+        there.discard(name)
+        if number > BUILT and "**Not built yet" not in text:
+            yield f"rule {number} does not say that it is not built yet"
+    yield from (f"{name} is no rule's test" for name in sorted(there))
+
+
+# ---- links ---------------------------------------------------------------------------------------------------------
+
+
+def anchors(path):
+    """As GitHub makes them of headings."""
+    for heading in re.findall(r"^#+ (.*)$", without_code(path.read_text()), flags=re.M):
+        plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower()
+        yield re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
+
+
+def links():
+    """relative links in *.md lead somewhere"""
+    for document in documents():
+        for link in re.findall(r"\]\(([^)\s]+)\)", without_code(document.read_text())):
+            place, _, anchor = link.partition("#")
+            target = (document.parent / place).resolve() if place else document
+            if re.match(r"\w+:", link):
+                continue
+            if not target.exists():
+                yield f"{document.relative_to(root)}: {link}"
+            elif anchor and target.suffix == ".md" and anchor not in anchors(target):
+                yield f"{document.relative_to(root)}: {link}: no such heading"
+
+
+# ---- manual pages ----------------------------------------------------------------------------------------------------
+
+
+def names_of(page):
+    return re.findall(r"^\.Nm (\w+)", page.read_text().split(".Sh NAME")[1].split("\n.Sh ")[0], flags=re.M)
+
+
+def public_names():
+    """Functions, inline ones, and macros that are used like either; what ends in _ is the library's own affair."""
+    for header in headers:
+        text = re.sub(r"/\*.*?\*/|//[^\n]*", " ", header.read_text(), flags=re.S)
+        yield from re.findall(r"^(?:BOUGH_API|static inline)\b[^;{(]*\b(bough_\w*[^\W_])\s*\(", text, flags=re.M)
+        yield from re.findall(r"^#define (bough_\w*[^\W_])\(", text, flags=re.M)
+        block = r"^#define (BOUGH_\w*[^\W_])(?:\([^)]*\))? (?:BOUGH_BRANCH_?\(|BOUGH_REGION_)"
+        yield from re.findall(block, text, flags=re.M)
+
+
+def each_has_a_page():
+    """each public function has a manual page"""
+    have = {n for p in pages for n in names_of(p)} | {c.ours for c in calls.read_table()[1]}
+    yield from sorted(set(public_names()) - have)
+
+
+def aliases():
+    """man/meson.build has the names that the pages have"""
+    text = (root / "man/meson.build").read_text()
+    want = {p.stem: set(names_of(p)) - {p.stem} for p in pages if p.suffix == ".3"}
+    listed = re.search(r"manual_pages = (\{.*?\n\})", text, flags=re.S).group(1)
+    rows = re.findall(r"'(\w+)': \[(.*?)\]", listed, flags=re.S)
+    have = {page: set(re.findall(r"'(\w+)'", names)) for page, names in rows}
+    for page in sorted(want.keys() | have.keys()):
+        if want.get(page) != have.get(page):
+            yield f"{page}: the page has {want.get(page)}, man/meson.build {have.get(page)}"
+    yield from (f"{p.name} is not installed" for p in pages if p.suffix == ".7" and f"'{p.name}'" not in text)
+
+
+def references():
+    """manual pages refer to pages that exist"""
+    ours = {n for p in pages for n in names_of(p)} | {c.ours for c in calls.read_table()[1]}
+    for page in pages:
+        for name in re.findall(r"^\.Xr (\w+) ", page.read_text(), flags=re.M):
+            if name.startswith("bough") and name not in ours:
+                yield f"{page.name}: {name}"
+
+
+def lint():
+    """hand-written manual pages have no warnings"""
+    if not shutil.which("mandoc"):
+        return
+    for page in pages:
+        run = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", page], capture_output=True, text=True)
+        yield from run.stdout.splitlines()
+
+
+# ---- examples -------------------------------------------------------------------------------------------------------
+
+PREAMBLE = """\
+#include <bough.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+"""
+
+
+def examples():
+    for page in pages:
+        text = page.read_text().partition(".Sh EXAMPLES")[2].partition("\n.Sh ")[0]
+        for code in re.findall(r"^\.Bd -literal[^\n]*\n(.*?)^\.Ed", text, flags=re.S | re.M):
+            yield page.name, PREAMBLE + code.replace("\\e", "\\").replace("\\-", "-")
+    for document in documents():
+        for code in re.findall(r"^```c\n(.*?)^```", document.read_text(), flags=re.S | re.M):
+            if "int main(" in code:
+                yield document.name, code
+
+
+def examples_compile():
+    """examples in manual pages, and whole programs in *.md, compile"""
+    flags = ["-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function", "-fsyntax-only"]
+    for name, code in examples() if cc else ():
+        run = subprocess.run([*cc, "-x", "c", *flags, f"-I{root}/include", "-"],
+                             input=code, text=True, capture_output=True, cwd=build)
+        yield from (f"{name}: {line}" for line in run.stderr.splitlines() if run.returncode)
+
+
+# ---- versions -------------------------------------------------------------------------------------------------------
+
+
+def versions():
+    """README.md and NEWS.md have meson.build's version"""
+    want = re.search(r"version: '([0-9.]+)'", (root / "meson.build").read_text()).group(1)
+    news, readme = root / "NEWS.md", root / "README.md"
+    latest = re.search(r"^#+ .*?(\d+\.\d+\.\d+)", news.read_text(), flags=re.M) if news.exists() else None
+    if not latest or latest.group(1) != want:
+        yield f"NEWS.md begins with {latest and latest.group(1)}, meson.build says {want}"
+    said = re.findall(r"(?:bough|version)[ -]v?(\d+\.\d+\.\d+)", readme.read_text(), flags=re.I)
+    yield from (f"README.md says {v}, meson.build {want}" for v in said if v != want)
+
+
+checks = [each_rule, rules_and_tests, links, each_has_a_page, aliases, references, lint, examples_compile, versions]
+print(f"1..{len(checks)}")
+failed = 0
+for number, check in enumerate(checks, 1):
+    try:
+        faults = list(check())
+    except Exception as error:  # a file or tool that is missing is a fault as well
+        faults = [repr(error)]
+    failed += bool(faults)
+    print(f"{'not ' if faults else ''}ok {number} - {check.__doc__}")
+    for fault in faults:
+        print("#", fault)
+sys.exit(failed > 0)

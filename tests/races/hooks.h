@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* A thread is stopped at a hook of the library's (src/base/hook.h) until the test has done its part. */
+#ifndef TEST_HOOKS_H
+#define TEST_HOOKS_H
+
+#include "base/hook.h"
+#include "../semantics/target.h"
+
+#if BO_HOOKS
+
+static pid_t hooked;                      /* the thread that is stopped, 0: any */
+static uint32_t hook_passed;              /* how often the hook was passed */
+static struct t_gate hook_reached, hook_go;
+
+/* Stops the first time only. */
+__attribute__((unused)) static void stop_here(void)
+{
+    if (hooked && t_tid() != hooked)
+        return;
+    if (__atomic_fetch_add(&hook_passed, 1, __ATOMIC_SEQ_CST) != 0)
+        return;
+    t_gate_open(&hook_reached);
+    t_gate_wait(&hook_go);
+}
+
+#else
+#define NO_HOOKS 1
+#endif
+
+/* First in each test. */
+#if BO_HOOKS
+#define NEED_HOOKS() ((void)0)
+#else
+#define NEED_HOOKS() SKIP("built without -Dhooks=true")
+#define bo_hook_call_entered no_hook
+#define bo_hook_call_left no_hook
+#define bo_hook_post_recorded no_hook
+#define bo_hook_post_sent no_hook
+#define bo_hook_add_published no_hook
+#define bo_hook_child_ended no_hook
+#define bo_hook_libc_entered no_hook
+static void (*no_hook)(void);
+static pid_t hooked;
+static uint32_t hook_passed;
+static struct t_gate hook_reached, hook_go;
+static void stop_here(void)
+{
+    (void)hook_passed;
+}
+#endif
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/* Rule 2: sticky and level-triggered. */
+#include <poll.h>
+#include "target.h"
+
+static void fail_at_every_point(void)
+{
+    char byte;
+    struct timespec long_time = {100, 0};
+    bough_sem sem = BOUGH_SEM_INIT(1);
+    CHECK_ERR(bough_check(), ECANCELED);
+    CHECK_ERR(bough_read(0, &byte, 1), ECANCELED);
+    CHECK_ERR(bough_nanosleep(&long_time, NULL), ECANCELED);
+    CHECK_ERR(bough_poll(NULL, 0, -1), ECANCELED);
+    CHECK_ERR(bough_sem_acquire(&sem, 0), ECANCELED);
+    CHECK_EQ(bough_interrupted(), 1);
+}
+
+TEST(every_point_fails_until_it_is_cleared)
+{
+    post_stop(bough_self());
+    for (int i = 0; i < 100; i++)
+        fail_at_every_point();
+    CHECK_EQ(bough_clear(NULL), 1);
+    CHECK_EQ(bough_interrupted(), 0);
+    CHECK_EQ(bough_check(), 0);
+    CHECK_EQ(bough_poll(NULL, 0, 0), 0);
+}
+
+static void fail_often(struct target *t)
+{
+    CHECK_EQ(t->error, ECANCELED);
+    for (int i = 0; i < 10; i++)
+        fail_at_every_point();
+}
+
+TEST(a_cut_call_does_not_use_the_record_up)
+{
+    struct target t = {.after = fail_often};
+    target_start(&t);
+    bough_post post = post_stop(t.self);
+    target_was_cut(&t);
+    CHECK_EQ(bough_post_status(post), BOUGH_POST_DELIVERED);
+    target_end(&t);
+}
+
+TEST(only_the_target_clears)
+{
+    struct target t = {0};
+    target_start(&t);
+    bough_post post = post_stop(t.self);
+    target_was_cut(&t);
+    CHECK_ERR(bough_clear(t.self), EPERM);
+    CHECK_EQ(bough_post_status(post), BOUGH_POST_DELIVERED);
+    target_end(&t);
+    CHECK_ERR(bough_clear(t.self), ESRCH);
+    CHECK_ERR(bough_clear(&t), EINVAL);
+}
+
+static bough_branch *outside;
+
+static int cant_clear_the_branch(void *unused)
+{
+    (void)unused;
+    while (bough_check() == 0)
+        sched_yield();
+    CHECK_ERR(bough_clear(outside), EPERM);
+    CHECK_ERR(bough_clear(BOUGH_ROOT), EPERM);
+    CHECK_EQ(bough_clear(NULL), 0);
+    CHECK_ERR(bough_check(), ECANCELED);
+    return ECANCELED;
+}
+
+TEST(a_branch_is_cleared_by_its_owner_only)
+{
+    BOUGH_BRANCH(b) {
+        outside = b;
+        bough_thread *child = bough_add(b, cant_clear_the_branch, bough_arg(NULL));
+        CHECK(child);
+        post_stop(b);
+        CHECK_ERR(bough_join(child), ECANCELED); /* the body is cut as well */
+        while (bough_alive(child) == 0)
+            sched_yield();
+        CHECK_EQ(bough_clear(NULL), 0); /* nothing of our own */
+        CHECK_ERR(bough_check(), ECANCELED);
+        CHECK_EQ(bough_clear(b), 1);
+        CHECK_EQ(bough_check(), 0);
+    }
+}
+
+static int one_more(void *count)
+{
+    __atomic_fetch_add((int *)count, 1, __ATOMIC_SEQ_CST);
+    return 0;
+}
+
+TEST(a_cleared_branch_is_as_good_as_new)
+{
+    int count = 0;
+    BOUGH_BRANCH(b) {
+        post_stop(b);
+        CHECK_ERR(bough_add(b, one_more, bough_arg(&count)), ECANCELED);
+        CHECK_EQ(bough_clear(b), 1);
+        CHECK(bough_add(b, one_more, bough_arg(&count)));
+    }
+    CHECK_EQ(bough_last_result(), 0);
+    CHECK_EQ(count, 1);
+}
+
+struct children {
+    int pipe[2];
+    uint32_t cleared;
+};
+
+static int until_cleared(void *argument)
+{
+    struct children *c = argument;
+    char byte;
+    while (bough_read(c->pipe[0], &byte, 1) < 0) {
+        CHECK_EQ(errno, ECANCELED);
+        if (__atomic_load_n(&c->cleared, __ATOMIC_ACQUIRE))
+            CHECK_EQ(bough_interrupted(), 0);
+    }
+    return 0;
+}
+
+/* A child that was woken for a record which is no more goes on as if nothing had been. */
+TEST(what_an_owner_clears_is_over_for_the_children_too)
+{
+    struct children c = {0};
+    CHECK_EQ(pipe(c.pipe), 0);
+    for (int round = 0; round < 100; round++) {
+        __atomic_store_n(&c.cleared, 0, __ATOMIC_RELEASE);
+        BOUGH_BRANCH(b) {
+            for (int i = 0; i < 4; i++)
+                CHECK(bough_add(b, until_cleared, bough_arg(&c)));
+            post_stop(b);
+            CHECK_EQ(bough_clear(b), 1);
+            __atomic_store_n(&c.cleared, 1, __ATOMIC_RELEASE);
+            CHECK_EQ(write(c.pipe[1], "four", 4), 4);
+        }
+        CHECK_EQ(bough_last_result(), 0);
+    }
+    close(c.pipe[0]);
+    close(c.pipe[1]);
+}

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: MIT */
+/* Rule 13: a wake signal goes only to a thread that is in an interruptible call or an asynchronous region; masks and
+ * blocked signals do not keep it out; a thread that does not answer is diagnosed. */
+#include <poll.h>
+#include <sched.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include "target.h"
+
+/* ---- foreign code -------------------------------------------------------------------------------------------- */
+
+struct foreign {
+    bough_thread *self;
+    struct t_gate known;
+    uint32_t over;
+    int blocked; /* all signals, after the adoption */
+    int async;
+    long cut, eintr;
+};
+
+static void foreign_calls(struct foreign *f, uint64_t *chance)
+{
+    struct pollfd none = {.fd = -1};
+    struct timespec brief = {0, (long)(t_random(chance) % 60000)};
+    if (t_random(chance) % 2)
+        f->eintr += ppoll(&none, 1, &brief, NULL) < 0;
+    else
+        f->eintr += nanosleep(&brief, NULL) < 0;
+}
+
+static void enter_async(struct foreign *f, volatile uint64_t *chance)
+{
+    struct bough_async region;
+    if (bough_async_begin(&region) == 0) {
+        for (int64_t end = t_now() + (int64_t)(*chance % 30000); t_now() < end;)
+            ;
+        CHECK_EQ(bough_async_end(&region), 0);
+    } else {
+        f->cut++;
+    }
+}
+
+static void *call_both(void *argument)
+{
+    struct foreign *f = argument;
+    volatile uint64_t chance = t_seed() | 1;
+    f->self = bough_self();
+    if (f->blocked)
+        block_all_signals();
+    t_gate_open(&f->known);
+    while (!__atomic_load_n(&f->over, __ATOMIC_ACQUIRE)) {
+        uint64_t next = chance;
+        struct timespec brief = {0, (long)(t_random(&next) % 60000)};
+        chance = next;
+        if (f->async)
+            enter_async(f, &chance);
+        else if (bough_nanosleep(&brief, NULL) < 0)
+            f->cut++;
+        foreign_calls(f, &next);
+        chance = next;
+        bough_clear(NULL);
+    }
+    return NULL;
+}
+
+static void rain_on(struct foreign *f, int posts)
+{
+    struct t_thread thread;
+    uint64_t chance = t_seed() | 3;
+    t_spawn(&thread, call_both, f);
+    t_gate_wait(&f->known);
+    for (int i = 0; i < posts; i++) {
+        CHECK_EQ(bough_interrupt(f->self, NULL), 0);
+        spin((int64_t)(t_random(&chance) % 60000));
+    }
+    __atomic_store_n(&f->over, 1, __ATOMIC_RELEASE);
+    t_join(&thread);
+    CHECK_EQ(f->eintr, 0);
+}
+
+TEST_LIMIT(foreign_calls_see_no_eintr, 60)
+{
+    struct foreign f = {0};
+    rain_on(&f, 30000);
+    CHECK(f.cut > 100);
+}
+
+TEST_LIMIT(foreign_calls_of_a_thread_that_blocks_signals_see_no_eintr, 60)
+{
+    struct foreign f = {.blocked = 1};
+    bough_set_report(keep_report);
+    rain_on(&f, 30000);
+    CHECK(f.cut > 100);
+}
+
+TEST_LIMIT(foreign_calls_after_an_asynchronous_region_see_no_eintr, 60)
+{
+    struct foreign f = {.async = 1};
+    rain_on(&f, 30000);
+}
+
+/* ---- masks ----------------------------------------------------------------------------------------------------- */
+
+static int empty[2];
+static sigset_t full;
+
+static long in_ppoll(void)
+{
+    struct pollfd fd = {.fd = empty[0], .events = POLLIN};
+    return bough_ppoll(&fd, 1, NULL, &full);
+}
+static long in_pselect(void)
+{
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(empty[0], &set);
+    return bough_pselect(empty[0] + 1, &set, NULL, NULL, NULL, &full);
+}
+static long in_epoll_pwait(void)
+{
+    struct epoll_event event;
+    int fd = epoll_create1(EPOLL_CLOEXEC);
+    long r = bough_epoll_pwait(fd, &event, 1, -1, &full);
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return r;
+}
+static long in_sigsuspend(void)
+{
+    return bough_sigsuspend(&full);
+}
+static long in_sigwait(void)
+{
+    int signo;
+    return (errno = bough_sigwait(&full, &signo)) ? -1 : 0;
+}
+static long in_sem_wait(void)
+{
+    sem_t sem;
+    sem_init(&sem, 0, 0);
+    return bough_sem_wait(&sem);
+}
+static long in_cond_wait(void)
+{
+    pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+    pthread_mutex_lock(&mutex);
+    errno = bough_pthread_cond_wait(&cond, &mutex);
+    int saved = errno;
+    pthread_mutex_unlock(&mutex);
+    errno = saved;
+    return saved ? -1 : 0;
+}
+static long in_read(void)
+{
+    char byte;
+    return bough_read(empty[0], &byte, 1);
+}
+static long in_event(void)
+{
+    bough_event_flag event = BOUGH_EVENT_INIT;
+    return bough_event_wait(&event, 0);
+}
+
+struct caller {
+    struct t_thread thread;
+    struct t_gate known, again, cut;
+    bough_thread *self;
+    long (*call)(void);
+    int before, after; /* block all signals before or after the adoption */
+    long result;
+    int error;
+};
+
+static void *caller_main(void *argument)
+{
+    struct caller *c = argument;
+    if (c->before)
+        block_all_signals();
+    c->self = bough_self();
+    if (c->after)
+        block_all_signals();
+    for (int i = 0; i < 2; i++) {
+        t_gate_open(&c->known);
+        c->result = c->call();
+        c->error = errno;
+        CHECK_EQ(bough_clear(NULL), 1);
+        t_gate_open(&c->cut);
+        t_gate_wait(&c->again);
+    }
+    return NULL;
+}
+
+static void caller_is_cut(struct caller *c)
+{
+    t_gate_wait(&c->known);
+    t_until_blocked(c->thread.tid);
+    CHECK_EQ(bough_interrupt(c->self, "test"), 0);
+    t_gate_wait(&c->cut);
+    CHECK_EQ(c->result, -1);
+    CHECK_EQ(c->error, ECANCELED);
+}
+
+static void call_is_cut_twice(struct caller *c)
+{
+    t_spawn(&c->thread, caller_main, c);
+    caller_is_cut(c);
+    c->known = c->cut = (struct t_gate){0};
+    t_gate_open(&c->again);
+    caller_is_cut(c);
+    t_join(&c->thread);
+}
+
+static long (*const with_masks[])(void) = {in_ppoll, in_pselect, in_epoll_pwait, in_sigsuspend, in_sigwait};
+static long (*const all_calls[])(void) = {in_ppoll, in_pselect,   in_epoll_pwait, in_sigsuspend, in_sigwait,
+                                          in_read,  in_sem_wait, in_cond_wait,   in_event};
+
+TEST(a_mask_that_blocks_everything_does_not_keep_the_wake_out)
+{
+    CHECK_EQ(pipe(empty), 0);
+    sigfillset(&full);
+    for (size_t i = 0; i < sizeof with_masks / sizeof *with_masks; i++) {
+        struct caller c = {.call = with_masks[i]};
+        call_is_cut_twice(&c);
+    }
+    close(empty[0]);
+    close(empty[1]);
+}
+
+static void report_fails(const char *line)
+{
+    FAIL("reported: %s", line);
+}
+
+TEST(a_thread_that_blocked_all_signals_before_its_adoption_is_woken)
+{
+    CHECK_EQ(pipe(empty), 0);
+    sigfillset(&full);
+    bough_set_report(report_fails);
+    for (size_t i = 0; i < sizeof all_calls / sizeof *all_calls; i++) {
+        struct caller c = {.call = all_calls[i], .before = 1};
+        call_is_cut_twice(&c);
+    }
+    close(empty[0]);
+    close(empty[1]);
+}
+
+/* The second road, for calls through the window and for those inside libc. */
+TEST_LIMIT(a_thread_that_blocks_all_signals_is_woken, 60)
+{
+    CHECK_EQ(pipe(empty), 0);
+    sigfillset(&full);
+    bough_set_report(keep_report);
+    for (size_t i = 0; i < sizeof all_calls / sizeof *all_calls; i++) {
+        struct caller c = {.call = all_calls[i], .after = 1};
+        call_is_cut_twice(&c);
+    }
+    CHECK(reported("blocks signal"));
+    close(empty[0]);
+    close(empty[1]);
+}
+
+struct timed {
+    struct target t;
+    int64_t posted, answered[3];
+    int rounds;
+};
+
+static void *blocks_and_times(void *argument)
+{
+    struct timed *d = argument;
+    sigset_t now;
+    d->t.self = bough_self();
+    block_all_signals();
+    for (int i = 0; i < 3; i++) {
+        char byte;
+        t_gate_open(&d->t.known);
+        CHECK_ERR(bough_read(d->t.pipe[0], &byte, 1), ECANCELED);
+        d->answered[i] = t_now() - __atomic_load_n(&d->posted, __ATOMIC_ACQUIRE);
+        CHECK_EQ(pthread_sigmask(SIG_BLOCK, NULL, &now), 0);
+        CHECK_EQ(sigismember(&now, SIGURG), 1); /* its mask is as it was */
+        CHECK_EQ(bough_clear(NULL), 1);
+        t_gate_open(&d->t.cut);
+        t_gate_wait(&d->t.leave);
+        d->t.leave = (struct t_gate){0};
+    }
+    return NULL;
+}
+
+/* The first time after about 50 ms and with a report; from then on at once. */
+TEST(a_thread_that_blocks_all_signals_is_known_after_the_first_time)
+{
+    struct timed d = {0};
+    bough_set_report(keep_report);
+    CHECK_EQ(pipe(d.t.pipe), 0);
+    t_spawn(&d.t.thread, blocks_and_times, &d);
+    for (int i = 0; i < 3; i++) {
+        t_gate_wait(&d.t.known);
+        t_until_blocked(d.t.thread.tid);
+        __atomic_store_n(&d.posted, t_now(), __ATOMIC_RELEASE);
+        CHECK_EQ(bough_interrupt(d.t.self, NULL), 0);
+        t_gate_wait(&d.t.cut);
+        d.t.cut = d.t.known = (struct t_gate){0};
+        t_gate_open(&d.t.leave);
+    }
+    t_join(&d.t.thread);
+    CHECK(d.answered[0] >= ms(45));
+    CHECK(d.answered[1] < ms(45) || t_scale() > 1);
+    CHECK(d.answered[2] < ms(45) || t_scale() > 1);
+    CHECK_EQ(report_count, 1);
+    CHECK(reported("blocks signal 23"));
+    close(d.t.pipe[0]);
+    close(d.t.pipe[1]);
+}
+
+/* ---- the signal is somebody else's, too ------------------------------------------------------------------------- */
+
+static struct sigaction before_theirs;
+static volatile uint32_t wakes;
+
+static void theirs(int signo, siginfo_t *info, void *context)
+{
+    (void)signo;
+    (void)info;
+    (void)context;
+    wakes++;
+}
+
+/* As a careful library does it: on to who was there before. */
+static void theirs_with_manners(int signo, siginfo_t *info, void *context)
+{
+    wakes++;
+    if (before_theirs.sa_flags & SA_SIGINFO)
+        before_theirs.sa_sigaction(signo, info, context);
+}
+
+static void take_the_signal(void (*handler)(int, siginfo_t *, void *))
+{
+    struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    CHECK_EQ(sigaction(SIGURG, &action, &before_theirs), 0);
+}
+
+TEST(a_signal_that_was_taken_is_taken_back)
+{
+    struct target t = {0};
+    bough_set_report(keep_report);
+    target_start(&t);
+    take_the_signal(theirs);
+    CHECK_EQ(bough_interrupt(t.self, "now"), 0);
+    target_was_cut(&t);
+    CHECK(reported("was taken by other code"));
+    target_end(&t);
+    wakes = 0;
+    raise(SIGURG);
+    CHECK_EQ(wakes, 1); /* theirs is handed on */
+}
+
+TEST(a_handler_that_hands_on_is_no_trouble)
+{
+    struct target t = {0};
+    bough_set_report(report_fails);
+    target_start(&t);
+    take_the_signal(theirs_with_manners);
+    CHECK_EQ(bough_interrupt(t.self, "now"), 0);
+    target_was_cut(&t);
+    CHECK(wakes >= 1);
+    target_end(&t);
+    CHECK_EQ(sigaction(SIGURG, &before_theirs, NULL), 0);
+}
+
+/* Taken back from a handler that hands on to us: what belongs to neither must not go round in circles. */
+TEST(a_signal_of_nobodys_does_not_go_round_in_circles)
+{
+    struct target t = {0};
+    bough_set_report(keep_report);
+    target_start(&t);
+    take_the_signal(theirs);
+    CHECK_EQ(bough_interrupt(t.self, "now"), 0);
+    target_was_cut(&t);
+    target_end(&t);
+    struct target second = {0};
+    take_the_signal(theirs_with_manners); /* on top of ours, which is on top of theirs */
+    struct sigaction mannered;
+    CHECK_EQ(sigaction(SIGURG, &before_theirs, &mannered), 0); /* ours again, as if taken back */
+    target_start(&second);
+    CHECK_EQ(sigaction(SIGURG, &mannered, NULL), 0);
+    wakes = 0;
+    raise(SIGURG);
+    CHECK(wakes >= 1);
+    CHECK_EQ(bough_interrupt(second.self, "now"), 0);
+    target_was_cut(&second);
+    target_end(&second);
+    CHECK_EQ(sigaction(SIGURG, &before_theirs, NULL), 0);
+}
+
+/* ---- another signal -------------------------------------------------------------------------------------------------- */
+
+static char exe[256];
+
+/* The environment is looked at when the library is loaded: in a process of its own. */
+static void run_again(void *value)
+{
+    setenv("BOUGH_SIGNAL", value, 1);
+    execl(exe, exe, "--here", "bad_report_the_signal", (char *)NULL);
+    _exit(127);
+}
+
+static const char *signal_with(const char *value, char *text, size_t size)
+{
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    CHECK(n > 0);
+    int status = t_run_output(run_again, (void *)(uintptr_t)value, text, size);
+    CHECK_EXITED(status, 0);
+    return text;
+}
+
+static void catches(int signo, const char *name)
+{
+    struct sigaction now;
+    CHECK_EQ(sigaction(signo, NULL, &now), 0);
+    if (now.sa_handler != SIG_DFL)
+        t_note("caught: %s", name);
+}
+
+TEST(bad_report_the_signal)
+{
+    struct target t = {0};
+    catches(SIGURG, "urg");
+    catches(SIGUSR2, "usr2");
+    target_start(&t);
+    CHECK_EQ(bough_interrupt(t.self, "now"), 0);
+    target_was_cut(&t);
+    target_end(&t);
+}
+
+TEST(the_environment_names_another_signal)
+{
+    char text[2048], number[8];
+    snprintf(number, sizeof number, "%d", SIGUSR2);
+    CHECK(strstr(signal_with(number, text, sizeof text), "caught: usr2"));
+    CHECK(!strstr(text, "caught: urg"));
+}
+
+TEST(a_signal_that_cant_be_caught_is_reported_and_sigurg_used)
+{
+    static const char *const wrong[] = {"9", "0", "-3", "65", "32", "words", "12x"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char text[2048];
+        CHECK(strstr(signal_with(wrong[i], text, sizeof text), "caught: urg"));
+        CHECK(strstr(text, "BOUGH_SIGNAL"));
+    }
+}

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: MIT */
+/* Rule 14: regions nest and only lower the level; asynchronous delivery. */
+#include "target.h"
+
+static void level_is(enum bough_level level, int fails)
+{
+    CHECK_EQ(bough_level(), level);
+    CHECK_EQ(bough_interrupted(), 1);
+    if (fails)
+        CHECK_ERR(bough_check(), ECANCELED);
+    else
+        CHECK_EQ(bough_check(), 0);
+}
+
+TEST(critical_sections_disable)
+{
+    post_stop(bough_self());
+    level_is(BOUGH_DEFERRED, 1);
+    BOUGH_CRITICAL(0) {
+        level_is(BOUGH_DISABLED, 0);
+        BOUGH_CRITICAL(0) {
+            level_is(BOUGH_DISABLED, 0);
+        }
+        level_is(BOUGH_DISABLED, 0);
+    }
+    level_is(BOUGH_DEFERRED, 1);
+    CHECK_EQ(bough_clear(NULL), 1);
+}
+
+TEST(a_post_inside_waits_for_the_end)
+{
+    BOUGH_CRITICAL(0) {
+        post_stop(bough_self());
+        level_is(BOUGH_DISABLED, 0);
+    }
+    level_is(BOUGH_DEFERRED, 1);
+    CHECK_EQ(bough_clear(NULL), 1);
+}
+
+TEST(an_allow_region_does_not_lift_a_critical_section)
+{
+    post_stop(bough_self());
+    BOUGH_CRITICAL(0) {
+        BOUGH_ALLOW {
+            level_is(BOUGH_DISABLED, 0);
+        }
+    }
+    BOUGH_ALLOW {
+        level_is(BOUGH_DEFERRED, 1); /* and elsewhere changes nothing */
+        BOUGH_CRITICAL(0) {
+            level_is(BOUGH_DISABLED, 0);
+        }
+        level_is(BOUGH_DEFERRED, 1);
+    }
+    CHECK_EQ(bough_clear(NULL), 1);
+}
+
+static int started_disabled(void *unused)
+{
+    (void)unused;
+    post_stop(bough_self());
+    level_is(BOUGH_DISABLED, 0);
+    BOUGH_ALLOW {
+        level_is(BOUGH_DEFERRED, 1);
+        BOUGH_CRITICAL(0) {
+            level_is(BOUGH_DISABLED, 0);
+            BOUGH_ALLOW {
+                level_is(BOUGH_DISABLED, 0);
+            }
+        }
+        level_is(BOUGH_DEFERRED, 1);
+        BOUGH_CLEANUP(0) {
+            BOUGH_ALLOW {
+                CHECK_EQ(bough_check(), 0);
+            }
+        }
+    }
+    level_is(BOUGH_DISABLED, 0);
+    BOUGH_CRITICAL(0) {
+        BOUGH_ALLOW {
+            level_is(BOUGH_DISABLED, 0);
+        }
+        level_is(BOUGH_DISABLED, 0);
+    }
+    level_is(BOUGH_DISABLED, 0);
+    return 0;
+}
+
+TEST(an_allow_region_lifts_what_the_thread_was_started_with)
+{
+    struct bough_child_options options = {.disabled = 1};
+    BOUGH_BRANCH(b) {
+        CHECK(bough_add_with(b, started_disabled, bough_arg(NULL), &options));
+    }
+    CHECK_EQ(bough_last_result(), 0);
+}
+
+/* ---- misuse ---------------------------------------------------------------------------------------------------- */
+
+static void *end_anothers(void *region)
+{
+    CHECK(bough_self());
+    CHECK_ERR(bough_region_end(region), EPERM);
+    return NULL;
+}
+
+TEST(a_region_is_ended_by_its_owner_and_the_innermost_first)
+{
+    struct bough_region regions[3];
+    struct t_thread thread;
+    CHECK_ERR(bough_critical_begin(NULL, 0, "", 0), EINVAL);
+    CHECK_ERR(bough_critical_begin(&regions[0], -1, "", 0), EINVAL);
+    CHECK_ERR(bough_cleanup_begin(&regions[0], -1, "", 0), EINVAL);
+    CHECK_ERR(bough_region_end(NULL), EINVAL);
+    for (int order = 0; order < 2; order++) {
+        struct bough_region *outer = &regions[order ? 2 : 0], *inner = &regions[order ? 0 : 2];
+        CHECK_EQ(bough_critical_begin(outer, 0, "here", 1), 0);
+        CHECK_EQ(bough_critical_begin(inner, 0, "here", 2), 0);
+        CHECK_ERR(bough_region_end(outer), EPERM); /* nothing has changed */
+        CHECK_EQ(bough_level(), BOUGH_DISABLED);
+        t_spawn(&thread, end_anothers, inner);
+        t_join(&thread);
+        CHECK_EQ(bough_region_end(inner), 0);
+        CHECK_ERR(bough_region_end(inner), EPERM);
+        CHECK_EQ(bough_level(), BOUGH_DISABLED);
+        CHECK_EQ(bough_region_end(outer), 0);
+        CHECK_EQ(bough_level(), BOUGH_DEFERRED);
+    }
+}
+
+/* ---- asynchronous regions ----------------------------------------------------------------------------------------- */
+
+struct grinder {
+    struct t_thread thread;
+    struct t_gate known, inside;
+    bough_thread *self;
+    void (*grind)(struct grinder *);
+    volatile int left, normal, handler_ran_to_its_end, other;
+    volatile int64_t posted, cut_after;
+    int error;
+    volatile uint32_t stop;
+};
+
+static struct grinder *grinding;
+
+static void loop_for_ever(struct grinder *g)
+{
+    t_gate_open(&g->inside);
+    while (!g->stop)
+        ;
+}
+
+static void *grinder_main(void *argument)
+{
+    struct grinder *g = argument;
+    struct bough_async region;
+    g->self = bough_self();
+    grinding = g;
+    t_gate_open(&g->known);
+    if (bough_async_begin(&region) == 0) {
+        CHECK_EQ(bough_level(), BOUGH_ASYNCHRONOUS);
+        g->grind(g);
+        CHECK_EQ(bough_async_end(&region), 0);
+        g->normal = 1;
+    } else {
+        g->error = errno;
+        g->cut_after = t_now() - g->posted;
+        g->left = 1;
+        CHECK_EQ(bough_level(), BOUGH_DEFERRED);
+        CHECK_ERR(bough_check(), ECANCELED);
+        CHECK_EQ(bough_clear(NULL), 1);
+    }
+    CHECK_EQ(bough_level(), BOUGH_DEFERRED);
+    return NULL;
+}
+
+static void grind(struct grinder *g, void (*function)(struct grinder *))
+{
+    *g = (struct grinder){.grind = function};
+    t_spawn(&g->thread, grinder_main, g);
+    t_gate_wait(&g->known);
+    t_gate_wait(&g->inside);
+}
+
+static void post_to(struct grinder *g)
+{
+    g->posted = t_now();
+    CHECK_EQ(bough_interrupt(g->self, "enough"), 0);
+}
+
+TEST(an_asynchronous_region_is_left_after_about_50_ms)
+{
+    struct grinder g;
+    grind(&g, loop_for_ever);
+    post_to(&g);
+    t_join(&g.thread);
+    CHECK_EQ(g.left, 1);
+    CHECK_EQ(g.error, ECANCELED);
+    CHECK(g.cut_after >= ms(49));
+    CHECK(g.cut_after < ms(500) || t_scale() > 1);
+}
+
+TEST(an_asynchronous_region_does_not_begin_when_an_interrupt_is_due)
+{
+    struct bough_async region;
+    post_stop(bough_self());
+    if (bough_async_begin(&region) == 0)
+        FAIL("it has begun");
+    CHECK_EQ(errno, ECANCELED);
+    CHECK_EQ(bough_level(), BOUGH_DEFERRED);
+    CHECK_EQ(bough_clear(NULL), 1);
+}
+
+/* A point that comes in time is where it is delivered; the region ends as usual. */
+static void meet_a_point(struct grinder *g)
+{
+    t_gate_open(&g->inside);
+    while (bough_check() == 0)
+        ;
+    CHECK_EQ(bough_clear(NULL), 1);
+    spin(ms(120));
+}
+
+TEST(a_point_within_50_ms_comes_first)
+{
+    struct grinder g;
+    grind(&g, meet_a_point);
+    post_to(&g);
+    t_join(&g.thread);
+    CHECK_EQ(g.normal, 1);
+    CHECK_EQ(g.left, 0);
+}
+
+/* ---- handlers on top ------------------------------------------------------------------------------------------------ */
+
+static void long_handler(int signo)
+{
+    (void)signo;
+    t_gate_open(&grinding->inside);
+    spin(ms(250));
+    grinding->handler_ran_to_its_end++;
+}
+
+static void raise_and_loop(struct grinder *g)
+{
+    raise(SIGUSR1);
+    while (!g->stop)
+        ;
+}
+
+static void raise_on_an_alternate_stack(struct grinder *g)
+{
+    static char memory[1 << 16];
+    stack_t stack = {.ss_sp = memory, .ss_size = sizeof memory};
+    CHECK_EQ(sigaltstack(&stack, NULL), 0);
+    raise_and_loop(g);
+}
+
+/* The alternate stack lies on the thread's own. */
+static void raise_on_a_stack_on_the_stack(struct grinder *g)
+{
+    char memory[1 << 16];
+    stack_t stack = {.ss_sp = memory, .ss_size = sizeof memory};
+    CHECK_EQ(sigaltstack(&stack, NULL), 0);
+    raise_and_loop(g);
+}
+
+static void never_in_a_handler(int flags, int full, void (*how)(struct grinder *))
+{
+    struct grinder g;
+    stack_t none = {.ss_flags = SS_DISABLE};
+    catch_signal(SIGUSR1, long_handler, flags, full);
+    grind(&g, how);
+    post_to(&g);
+    t_join(&g.thread);
+    CHECK_EQ(g.handler_ran_to_its_end, 1);
+    CHECK_EQ(g.left, 1);
+    CHECK(g.cut_after >= ms(200));
+    CHECK_EQ(sigaltstack(&none, NULL), 0);
+}
+
+TEST(a_handler_on_top_is_not_abandoned)
+{
+    never_in_a_handler(0, 0, raise_and_loop);
+    never_in_a_handler(SA_RESTART, 0, raise_and_loop);
+    never_in_a_handler(0, 1, raise_and_loop);
+}
+
+TEST(a_handler_with_sa_nodefer_is_not_abandoned)
+{
+    never_in_a_handler(SA_NODEFER, 0, raise_and_loop);
+}
+
+TEST(a_handler_on_an_alternate_stack_is_not_abandoned)
+{
+    never_in_a_handler(SA_ONSTACK, 0, raise_on_an_alternate_stack);
+    never_in_a_handler(SA_ONSTACK | SA_NODEFER, 0, raise_on_an_alternate_stack);
+    never_in_a_handler(SA_ONSTACK | SA_NODEFER, 0, raise_on_a_stack_on_the_stack);
+}
+
+/* A frame that an earlier handler has left behind, in memory that nobody has written since, is no handler. */
+static void nothing(int signo)
+{
+    (void)signo;
+}
+
+__attribute__((noinline)) static void leave_a_frame_behind(void)
+{
+    char space[2000];
+    __asm__ volatile("" : : "r"(space) : "memory");
+    raise(SIGUSR1);
+}
+
+__attribute__((noinline)) static void grind_over_it(struct grinder *g)
+{
+    char space[16000]; /* not written to */
+    __asm__ volatile("" : : "r"(space) : "memory");
+    loop_for_ever(g);
+    __asm__ volatile("" : : "r"(space) : "memory");
+}
+
+static void grind_over_an_old_frame(struct grinder *g)
+{
+    leave_a_frame_behind();
+    grind_over_it(g);
+}
+
+TEST(an_old_handlers_frame_does_not_protect)
+{
+    struct grinder g;
+    catch_signal(SIGUSR1, nothing, 0, 0);
+    grind(&g, grind_over_an_old_frame);
+    post_to(&g);
+    t_join(&g.thread);
+    CHECK_EQ(g.left, 1);
+}
+
+/* ---- critical sections inside ---------------------------------------------------------------------------------------- */
+
+static void critical_inside(struct grinder *g)
+{
+    BOUGH_CRITICAL(0) {
+        CHECK_EQ(bough_level(), BOUGH_DISABLED);
+        t_gate_open(&g->inside);
+        while (!g->posted)
+            ;
+        spin(ms(200));
+        g->other = 1;
+    }
+    while (!g->stop)
+        ;
+}
+
+TEST(a_critical_section_inside_is_not_left_and_what_follows_is)
+{
+    struct grinder g;
+    grind(&g, critical_inside);
+    post_to(&g);
+    t_join(&g.thread);
+    CHECK_EQ(g.other, 1);
+    CHECK_EQ(g.left, 1);
+    CHECK(g.cut_after >= ms(200));
+    CHECK(g.cut_after < ms(2000) || t_scale() > 1); /* not only when the section's budget would be over */
+}
+
+static void *critical_around(void *argument)
+{
+    struct grinder *g = argument;
+    struct bough_async region;
+    g->self = bough_self();
+    BOUGH_CRITICAL(0) {
+        if (bough_async_begin(&region) == 0) {
+            CHECK_EQ(bough_level(), BOUGH_DISABLED);
+            t_gate_open(&g->inside);
+            while (!g->posted)
+                ;
+            spin(ms(150));
+            g->normal = 1;
+            CHECK_EQ(bough_async_end(&region), 0);
+        } else {
+            g->left = 1;
+        }
+    }
+    CHECK_ERR(bough_check(), ECANCELED);
+    return NULL;
+}
+
+TEST(nothing_is_delivered_inside_a_critical_section_around_it)
+{
+    struct grinder g = {0};
+    t_spawn(&g.thread, critical_around, &g);
+    t_gate_wait(&g.inside);
+    post_to(&g);
+    t_join(&g.thread);
+    CHECK_EQ(g.normal, 1);
+    CHECK_EQ(g.left, 0);
+}
+
+/* ---- what is not due ------------------------------------------------------------------------------------------------- */
+
+static int grind_in_a_branch(void *argument)
+{
+    grinder_main(argument);
+    return 0;
+}
+
+static void loop_for_200_ms(struct grinder *g)
+{
+    t_gate_open(&g->inside);
+    spin(ms(200));
+}
+
+/* The record was cleared before the 50 ms were over: there is nothing to be left for. */
+TEST(a_record_that_was_cleared_meanwhile_cuts_nothing)
+{
+    struct grinder g = {.grind = loop_for_200_ms};
+    BOUGH_BRANCH(b) {
+        CHECK(bough_add(b, grind_in_a_branch, bough_arg(&g)));
+        t_gate_wait(&g.inside);
+        g.posted = t_now();
+        post_stop(b);
+        CHECK_EQ(bough_clear(b), 1);
+    }
+    CHECK_EQ(g.left, 0);
+    CHECK_EQ(g.normal, 1);
+}
+
+/* A wake that is under way when the region ends by itself, in a thread that blocks all signals: the thread must
+ * still be able to end. */
+static int blocks_signals_inside(void *argument)
+{
+    struct grinder *g = argument;
+    struct bough_async region;
+    sigset_t all, old;
+    g->self = bough_self();
+    if (bough_async_begin(&region) == 0) {
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &old);
+        t_gate_open(&g->inside);
+        while (!g->stop)
+            ;
+        g->normal = 1;
+        CHECK_EQ(bough_async_end(&region), 0);
+    }
+    return 0;
+}
+
+TEST(a_wake_that_is_blocked_is_awaited_at_the_regions_end)
+{
+    struct grinder g = {0};
+    bough_set_report(keep_report);
+    BOUGH_BRANCH(b) {
+        CHECK(bough_add(b, blocks_signals_inside, bough_arg(&g)));
+        t_gate_wait(&g.inside);
+        CHECK_EQ(bough_interrupt(g.self, "now"), 0);
+        t_until(report_count > 0);
+        g.stop = 1;
+    }
+    CHECK_EQ(g.normal, 1);
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/* Rule 17: a critical section's budget. A mask delays a stop, it never hangs one. */
+#include <poll.h>
+#include <sys/epoll.h>
+#include "target.h"
+
+/* How long a thread is protected from now on; ends when it is not. */
+static int64_t protected_for(void)
+{
+    int64_t from = t_now();
+    while (bough_check() == 0)
+        CHECK(t_now() - from < ms(15000));
+    CHECK_EQ(errno, ECANCELED);
+    return t_now() - from;
+}
+
+static void about(int64_t measured, int64_t expected)
+{
+    CHECK(measured >= expected - ms(5));
+    CHECK(measured < expected + ms(150) || t_scale() > 1);
+}
+
+TEST(the_budget_counts_from_the_post)
+{
+    bough_set_report(keep_report);
+    BOUGH_CRITICAL(BOUGH_MS(100)) {
+        spin(ms(150)); /* costs nothing while nobody asks */
+        post_stop(bough_self());
+        about(protected_for(), ms(100));
+    }
+    CHECK_EQ(bough_clear(NULL), 1);
+}
+
+TEST(the_budget_counts_from_the_entry_if_that_is_later)
+{
+    bough_set_report(keep_report);
+    post_stop(bough_self());
+    spin(ms(150));
+    BOUGH_CRITICAL(BOUGH_MS(100)) {
+        about(protected_for(), ms(100));
+    }
+    CHECK_EQ(bough_clear(NULL), 1);
+}
+
+TEST(the_default_budget_is_5_s)
+{
+    bough_set_report(keep_report);
+    post_stop(bough_self());
+    BOUGH_CRITICAL(0) {
+        about(protected_for(), ms(5000));
+    }
+    CHECK_EQ(bough_clear(NULL), 1);
+}
+
+TEST(an_overrun_is_reported_with_its_place)
+{
+    bough_set_report(keep_report);
+    post_stop(bough_self());
+    char place[40];
+    snprintf(place, sizeof place, "rule_17.c:%d in", __LINE__ + 1);
+    BOUGH_CRITICAL(BOUGH_MS(20)) {
+        BOUGH_ALLOW {
+            protected_for();
+        }
+    }
+    t_until(reported("used up its budget"));
+    CHECK(reported(place));
+    CHECK_EQ(report_count, 1);
+    CHECK_EQ(bough_clear(NULL), 1);
+}
+
+TEST(an_overrun_is_reported_however_deep_the_regions_are)
+{
+    struct bough_region region[20];
+    bough_set_report(keep_report);
+    post_stop(bough_self());
+    for (int i = 0; i < 20; i++)
+        CHECK_EQ(bough_critical_begin(&region[i], BOUGH_MS(20), "deep.c", i), 0);
+    protected_for();
+    t_until(reported("used up its budget"));
+    CHECK(reported("deep.c"));
+    for (int i = 19; i >= 0; i--)
+        CHECK_EQ(bough_region_end(&region[i]), 0);
+    CHECK_EQ(bough_clear(NULL), 1);
+}
+
+static void *blocks_in_a_section(void *argument)
+{
+    struct target *t = argument;
+    char byte;
+    t->self = bough_self();
+    BOUGH_CRITICAL(BOUGH_MS(60)) {
+        t_gate_open(&t->known);
+        t->result = bough_read(t->pipe[0], &byte, 1);
+        t->error = errno;
+    }
+    return NULL;
+}
+
+TEST(a_call_that_blocks_in_a_section_is_cut_when_the_budget_is_used_up)
+{
+    struct target t = {0};
+    bough_set_report(keep_report);
+    CHECK_EQ(pipe(t.pipe), 0);
+    t_spawn(&t.thread, blocks_in_a_section, &t);
+    t_gate_wait(&t.known);
+    t_until_blocked(t.thread.tid);
+    int64_t from = t_now();
+    CHECK_EQ(bough_interrupt(t.self, "now"), 0);
+    t_join(&t.thread);
+    about(t_now() - from, ms(60));
+    CHECK_EQ(t.result, -1);
+    CHECK_EQ(t.error, ECANCELED);
+    close(t.pipe[0]);
+    close(t.pipe[1]);
+}
+
+/* One whose loop looks at the event descriptor. */
+TEST(the_event_descriptor_rings_when_the_budget_is_used_up)
+{
+    struct pollfd fd = {.fd = bough_event_fd(), .events = POLLIN};
+    bough_set_report(keep_report);
+    t_expect_descriptors(1);
+    BOUGH_CRITICAL(BOUGH_MS(50)) {
+        post_stop(bough_self());
+        CHECK_EQ(poll(&fd, 1, 0), 0);
+        CHECK_EQ(poll(&fd, 1, 5000), 1);
+        CHECK_ERR(bough_check(), ECANCELED);
+    }
+    CHECK_EQ(bough_clear(NULL), 1);
+    CHECK_EQ(poll(&fd, 1, 0), 0);
+}
+
+/* ---- all pauses together ---------------------------------------------------------------------------------------- */
+
+/* Short sections, one after another, none of which is long. */
+static int64_t back_to_back(int64_t budget, int64_t each)
+{
+    int64_t from = t_now();
+    for (;;) {
+        BOUGH_CRITICAL(budget) {
+            for (int64_t end = t_now() + each; t_now() < end;)
+                if (bough_check() < 0)
+                    return t_now() - from;
+        }
+        CHECK(t_now() - from < ms(10000));
+    }
+}
+
+TEST(sections_back_to_back_pause_no_longer_than_one)
+{
+    bough_set_report(keep_report);
+    post_stop(bough_self());
+    about(back_to_back(BOUGH_MS(100), ms(15)), ms(100));
+    /* and the account is closed: later sections do not protect from this one at all */
+    CHECK(back_to_back(BOUGH_MS(100), ms(15)) < ms(5));
+    CHECK(back_to_back(BOUGH_SEC(10), ms(15)) < ms(5));
+    CHECK_EQ(bough_clear(NULL), 1);
+}
+
+TEST(the_smallest_budget_met_counts)
+{
+    bough_set_report(keep_report);
+    post_stop(bough_self());
+    BOUGH_CRITICAL(BOUGH_MS(80)) {
+        spin(ms(20));
+    }
+    BOUGH_CRITICAL(BOUGH_SEC(10)) {
+        about(protected_for(), ms(60)); /* 80 less the 20 it has had */
+    }
+    CHECK_EQ(bough_clear(NULL), 1);
+    post_stop(bough_self());
+    BOUGH_CRITICAL(BOUGH_SEC(10)) {
+        BOUGH_CRITICAL(BOUGH_MS(60)) {
+            about(protected_for(), ms(60));
+        }
+        CHECK_ERR(bough_check(), ECANCELED);
+    }
+    CHECK_EQ(bough_clear(NULL), 1);
+}
+
+/* A short section inside that was over before anybody asked was not met. */
+TEST(a_small_budget_that_was_over_before_the_post_does_not_count)
+{
+    bough_set_report(keep_report);
+    BOUGH_CRITICAL(BOUGH_MS(300)) {
+        BOUGH_CRITICAL(BOUGH_MS(20)) {
+        }
+        post_stop(bough_self());
+        about(protected_for(), ms(300));
+    }
+    CHECK_EQ(bough_clear(NULL), 1);
+}
+
+TEST(a_new_incident_has_a_new_account)
+{
+    bough_set_report(keep_report);
+    for (int i = 0; i < 3; i++) {
+        post_stop(bough_self());
+        BOUGH_CRITICAL(BOUGH_MS(60)) {
+            about(protected_for(), ms(60));
+        }
+        CHECK_EQ(bough_clear(NULL), 1);
+    }
+}
+
+/* A repeat is the same incident: who asks again and again does not keep the target waiting by it. */
+TEST(a_repeat_does_not_prolong_the_pause)
+{
+    bough_set_report(keep_report);
+    post_stop(bough_self());
+    int64_t from = t_now();
+    BOUGH_CRITICAL(BOUGH_MS(100)) {
+        while (bough_check() == 0) {
+            bough_interrupt(bough_self(), "again");
+            CHECK(t_now() - from < ms(5000));
+        }
+    }
+    about(t_now() - from, ms(100));
+    CHECK_EQ(bough_clear(NULL), 1);
+}
+
+TEST(whatever_the_kind)
+{
+    bough_set_report(keep_report);
+    for (int kind = 0; kind < BOUGH_KINDS; kind++) {
+        struct bough_event event = {.kind = (enum bough_kind)kind};
+        BOUGH_CRITICAL(BOUGH_MS(30)) {
+            CHECK(bough_post_event(bough_self(), &event).record);
+            about(protected_for(), ms(30));
+        }
+        CHECK_EQ(bough_clear(NULL), 1);
+    }
+}
+
+/* ---- no clock where none is paused ---------------------------------------------------------------------------- */
+
+static int disabled_for_a_while(void *unused)
+{
+    (void)unused;
+    post_stop(bough_self());
+    BOUGH_CRITICAL(BOUGH_MS(50)) { /* the thread is disabled anyway: this pauses nothing */
+        spin(ms(150));
+        CHECK_EQ(bough_check(), 0);
+    }
+    BOUGH_ALLOW {
+        BOUGH_CRITICAL(BOUGH_MS(100)) {
+            about(protected_for(), ms(100));
+        }
+    }
+    CHECK_EQ(bough_check(), 0);
+    return 0;
+}
+
+TEST(a_thread_started_disabled_pauses_no_clock)
+{
+    struct bough_child_options options = {.disabled = 1};
+    bough_set_report(keep_report);
+    BOUGH_BRANCH(b) {
+        CHECK(bough_add_with(b, disabled_for_a_while, bough_arg(NULL), &options));
+    }
+    CHECK_EQ(bough_last_result(), 0);
+}

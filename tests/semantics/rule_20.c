@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/* Rule 20: a cleanup region protects from records delivered before it, for a grace counted from the delivery. */
+#include "target.h"
+
+static int fds[2];
+
+static void be_interrupted(void)
+{
+    post_stop(bough_self());
+    CHECK_ERR(bough_check(), ECANCELED);
+}
+
+static int works(void)
+{
+    return bough_nanosleep(&(struct timespec){0, 1}, NULL) == 0;
+}
+
+TEST(what_was_delivered_before_does_not_disturb)
+{
+    be_interrupted();
+    CHECK(!works());
+    BOUGH_CLEANUP(0) {
+        CHECK(works());
+        CHECK_EQ(bough_check(), 0);
+        CHECK_EQ(bough_interrupted(), 1); /* the query stays true */
+        BOUGH_CLEANUP(0) {
+            CHECK(works());
+        }
+        CHECK(works());
+    }
+    CHECK(!works());
+    CHECK_EQ(bough_clear(NULL), 1);
+}
+
+TEST(what_was_not_delivered_yet_gets_in)
+{
+    post_stop(bough_self());
+    BOUGH_CLEANUP(0) {
+        CHECK(!works());
+    }
+    CHECK_EQ(bough_clear(NULL), 1);
+}
+
+TEST(a_later_record_gets_in)
+{
+    struct bough_event later = {.kind = BOUGH_EXIT};
+    be_interrupted();
+    BOUGH_CLEANUP(0) {
+        CHECK(works());
+        bough_post post = bough_post_event(bough_self(), &later);
+        CHECK(!works());
+        CHECK_EQ(bough_post_status(post), BOUGH_POST_DELIVERED);
+        BOUGH_CLEANUP(0) { /* and is what an inner one protects from */
+            CHECK(works());
+        }
+        CHECK(!works());
+    }
+    CHECK_EQ(bough_clear(NULL), 2);
+}
+
+/* A repeat is no later record. */
+TEST(a_repeat_does_not_get_in)
+{
+    be_interrupted();
+    BOUGH_CLEANUP(0) {
+        post_stop(bough_self());
+        CHECK(works());
+    }
+    CHECK_EQ(bough_clear(NULL), 1);
+}
+
+static void *blocks_in_cleanup(void *argument)
+{
+    struct target *t = argument;
+    char byte;
+    t->self = bough_self();
+    be_interrupted();
+    BOUGH_CLEANUP(0) {
+        t_gate_open(&t->known);
+        t->result = bough_read(t->pipe[0], &byte, 1);
+        t->error = errno;
+    }
+    return NULL;
+}
+
+TEST(a_later_record_ends_a_call_that_blocks_in_it)
+{
+    struct target t = {0};
+    struct bough_event later = {.kind = BOUGH_EXIT};
+    CHECK_EQ(pipe(t.pipe), 0);
+    t_spawn(&t.thread, blocks_in_cleanup, &t);
+    t_gate_wait(&t.known);
+    t_until_blocked(t.thread.tid);
+    CHECK_EQ(bough_interrupt(t.self, "a repeat"), 0);
+    t_until_blocked(t.thread.tid);
+    CHECK_EQ(t.result, 0);
+    CHECK(bough_post_event(t.self, &later).record);
+    t_join(&t.thread);
+    CHECK_EQ(t.result, -1);
+    CHECK_EQ(t.error, ECANCELED);
+    close(t.pipe[0]);
+    close(t.pipe[1]);
+}
+
+/* ---- the grace ---------------------------------------------------------------------------------------------------- */
+
+static void about(int64_t measured, int64_t expected)
+{
+    CHECK(measured >= expected - ms(5));
+    CHECK(measured < expected + ms(150) || t_scale() > 1);
+}
+
+static int64_t until_it_is_due(void)
+{
+    int64_t from = t_now();
+    while (bough_check() == 0)
+        CHECK(t_now() - from < ms(15000));
+    return t_now() - from;
+}
+
+TEST(the_grace_counts_from_the_delivery)
+{
+    be_interrupted();
+    spin(ms(60));
+    BOUGH_CLEANUP(BOUGH_MS(100)) {
+        about(until_it_is_due(), ms(40));
+    }
+    CHECK_EQ(bough_clear(NULL), 1);
+}
+
+TEST(the_default_grace_is_5_s)
+{
+    be_interrupted();
+    BOUGH_CLEANUP(0) {
+        about(until_it_is_due(), ms(5000));
+    }
+    CHECK_EQ(bough_clear(NULL), 1);
+}
+
+TEST(a_call_that_blocks_is_cut_when_the_grace_is_over)
+{
+    CHECK_EQ(pipe(fds), 0);
+    for (int i = 0; i < 20; i++) {
+        char byte;
+        be_interrupted();
+        BOUGH_CLEANUP(BOUGH_MS(30)) {
+            int64_t from = t_now();
+            CHECK_ERR(bough_read(fds[0], &byte, 1), ECANCELED);
+            about(t_now() - from, ms(30));
+        }
+        CHECK_EQ(bough_clear(NULL), 1);
+    }
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static int cleans_up_in_an_allow_region(void *unused)
+{
+    char byte;
+    (void)unused;
+    BOUGH_ALLOW {
+        be_interrupted();
+    }
+    BOUGH_CLEANUP(BOUGH_MS(50)) {
+        CHECK_EQ(bough_check(), 0);
+        BOUGH_ALLOW {
+            CHECK_ERR(bough_read(fds[0], &byte, 1), ECANCELED);
+        }
+    }
+    return 0;
+}
+
+TEST(the_grace_ends_in_a_thread_started_disabled_too)
+{
+    struct bough_child_options disabled = {.disabled = 1};
+    CHECK_EQ(pipe(fds), 0);
+    BOUGH_BRANCH(b) {
+        CHECK(bough_add_with(b, cleans_up_in_an_allow_region, bough_arg(NULL), &disabled));
+    }
+    CHECK_EQ(bough_last_result(), 0);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+TEST(a_critical_section_in_it_does_not_stop_the_grace)
+{
+    char byte;
+    bough_set_report(keep_report);
+    CHECK_EQ(pipe(fds), 0);
+    be_interrupted();
+    BOUGH_CLEANUP(BOUGH_MS(60)) {
+        BOUGH_CRITICAL(0) {
+            spin(ms(5));
+        }
+        CHECK_ERR(bough_read(fds[0], &byte, 1), ECANCELED);
+    }
+    CHECK_EQ(bough_clear(NULL), 1);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+/* ---- branches opened in it ------------------------------------------------------------------------------------------ */
+
+static int works_in_a_child(void *worked)
+{
+    *(int *)worked = works() && bough_check() == 0;
+    return 0;
+}
+
+static int fail_or_work(void)
+{
+    int worked = 0;
+    BOUGH_BRANCH(cleaning) {
+        bough_add(cleaning, works_in_a_child, bough_arg(&worked));
+    }
+    return worked;
+}
+
+TEST(branches_opened_in_it_are_protected_with_it)
+{
+    be_interrupted();
+    CHECK(!fail_or_work());
+    BOUGH_CLEANUP(0) {
+        CHECK(fail_or_work());
+        BOUGH_BRANCH(outer) {
+            CHECK(fail_or_work());
+            bough_check();
+        }
+        CHECK_EQ(bough_last_result(), 0);
+    }
+    CHECK(!fail_or_work());
+    CHECK_EQ(bough_clear(NULL), 1);
+}
+
+/* Also when what was delivered is a branch's, or everything's. */
+TEST(records_from_further_out_are_kept_off_as_well)
+{
+    BOUGH_BRANCH(b) {
+        post_stop(b);
+        CHECK_ERR(bough_check(), ECANCELED);
+        BOUGH_CLEANUP(0) {
+            CHECK(works());
+            CHECK(fail_or_work());
+        }
+        CHECK(!works());
+    }
+    post_stop(BOUGH_ROOT);
+    CHECK_ERR(bough_check(), ECANCELED);
+    BOUGH_CLEANUP(0) {
+        CHECK(works());
+        CHECK(fail_or_work());
+    }
+    CHECK_EQ(bough_clear(BOUGH_ROOT), 1);
+}
+
+TEST(a_child_of_a_branch_opened_in_it_is_cut_when_the_grace_is_over)
+{
+    CHECK_EQ(pipe(fds), 0);
+    for (int i = 0; i < 10; i++) {
+        be_interrupted();
+        int64_t from = t_now();
+        BOUGH_CLEANUP(BOUGH_MS(50)) {
+            BOUGH_BRANCH(b) {
+                CHECK(bough_add(b, read_for_ever, bough_arg((void *)(intptr_t)fds[0])));
+            }
+            CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], 1);
+        }
+        about(t_now() - from, ms(50));
+        CHECK_EQ(bough_clear(NULL), 1);
+    }
+    close(fds[0]);
+    close(fds[1]);
+}
+
+TEST(a_later_record_reaches_the_children_of_a_branch_opened_in_it)
+{
+    struct bough_event later = {.kind = BOUGH_EXIT};
+    CHECK_EQ(pipe(fds), 0);
+    be_interrupted();
+    BOUGH_CLEANUP(0) {
+        BOUGH_BRANCH(b) {
+            CHECK(bough_add(b, read_for_ever, bough_arg((void *)(intptr_t)fds[0])));
+            CHECK(bough_post_event(bough_self(), &later).record);
+        }
+        CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], 1);
+    }
+    CHECK_EQ(bough_clear(NULL), 2);
+    close(fds[0]);
+    close(fds[1]);
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* A thread that is interrupted: it blocks in a read of an empty pipe, says how that ended, and stays until it is let
+ * go. And a clock and reports for tests that need them. */
+#ifndef TEST_TARGET_H
+#define TEST_TARGET_H
+
+#include <bough.h>
+#include <signal.h>
+#include <time.h>
+#include "harness.h"
+
+struct target {
+    struct t_thread thread;
+    struct t_gate known, cut, leave;
+    bough_thread *self;
+    int pipe[2];
+    void (*before)(struct target *); /* runs on it when it is known */
+    void (*after)(struct target *);  /* runs on it when its read has ended */
+    long result;
+    int error;
+    void *more;
+};
+
+static inline void *target_main(void *argument)
+{
+    struct target *t = argument;
+    char byte;
+    t->self = bough_self();
+    if (t->before)
+        t->before(t);
+    t_gate_open(&t->known);
+    t->result = bough_read(t->pipe[0], &byte, 1);
+    t->error = errno;
+    if (t->after)
+        t->after(t);
+    t_gate_open(&t->cut);
+    t_gate_wait(&t->leave);
+    return NULL;
+}
+
+static inline void target_start(struct target *t)
+{
+    CHECK_EQ(pipe(t->pipe), 0);
+    t_spawn(&t->thread, target_main, t);
+    t_gate_wait(&t->known);
+    t_until_blocked(t->thread.tid);
+}
+
+/* Its read was cut. */
+static inline void target_was_cut(struct target *t)
+{
+    t_gate_wait(&t->cut);
+    CHECK_EQ(t->result, -1);
+    CHECK_EQ(t->error, ECANCELED);
+}
+
+static inline void target_end(struct target *t)
+{
+    t_gate_open(&t->leave);
+    t_join(&t->thread);
+    close(t->pipe[0]);
+    close(t->pipe[1]);
+}
+
+/* A child's function: reads one byte that never comes from the descriptor. */
+static inline int read_for_ever(void *fd)
+{
+    char byte;
+    return bough_read(bough_fd_of(fd), &byte, 1) < 0 ? errno : 0;
+}
+
+static inline bough_post post_stop(bough_target target)
+{
+    bough_post post = bough_post_event(target, NULL);
+    CHECK(post.record != 0);
+    return post;
+}
+
+/* The handler of a signal, with these flags; `full`: with all signals blocked in it. */
+static inline void catch_signal(int signo, void (*handler)(int), int flags, int full)
+{
+    struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
+    sigemptyset(&action.sa_mask);
+    if (full)
+        sigfillset(&action.sa_mask);
+    CHECK_EQ(sigaction(signo, &action, NULL), 0);
+}
+
+static inline void block_all_signals(void)
+{
+    sigset_t all;
+    sigfillset(&all);
+    CHECK_EQ(pthread_sigmask(SIG_SETMASK, &all, NULL), 0);
+}
+
+/* Burns time without being a point. */
+static inline void spin(int64_t ns)
+{
+    for (int64_t end = t_now() + ns; t_now() < end;)
+        ;
+}
+
+static inline int64_t ms(int64_t n) { return n * 1000000; }
+
+/* ---- the library's reports ------------------------------------------------------------------------------ */
+
+static char reports[16][512];
+static uint32_t report_count;
+
+__attribute__((unused)) static void keep_report(const char *line)
+{
+    uint32_t n = __atomic_load_n(&report_count, __ATOMIC_ACQUIRE);
+    if (n < 16) {
+        snprintf(reports[n], sizeof reports[n], "%s", line);
+        __atomic_store_n(&report_count, n + 1, __ATOMIC_RELEASE);
+    }
+}
+
+/* Is there a report with this text in it? */
+__attribute__((unused)) static int reported(const char *text)
+{
+    uint32_t n = __atomic_load_n(&report_count, __ATOMIC_ACQUIRE);
+    for (uint32_t i = 0; i < n; i++)
+        if (strstr(reports[i], text))
+            return 1;
+    return 0;
+}
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* Rule 32 in a forked child, which goes on without exec. */
+#include "program.h"
+
+static int status_of(pid_t pid)
+{
+    int status;
+    CHECK_EQ(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static int sleeper(void *unused)
+{
+    (void)unused;
+    return bough_sleep(60) ? errno : 0;
+}
+
+/* What was asked of the parent was not asked of the child. */
+static void forks_when_interrupted(void *unused)
+{
+    (void)unused;
+    bough_signals(0);
+    raise(SIGINT);
+    pid_t pid = fork();
+    if (pid == 0) {
+        CHECK_EQ(bough_check(), 0);
+        exit(4);
+    }
+    CHECK_EXITED(status_of(pid), 4);
+    CHECK_ERR(bough_check(), ECANCELED);
+}
+
+TEST(a_signal_of_the_parents_is_not_the_childs)
+{
+    CHECK_KILLED(t_run_status(forks_when_interrupted, NULL), SIGINT);
+}
+
+/* The first event of the child is its first, whatever the parent has counted. */
+static void child_is_interrupted(void *unused)
+{
+    (void)unused;
+    bough_signals(0);
+    raise(SIGINT);
+    p_next_event();
+    raise(SIGINT);
+    pid_t pid = fork();
+    if (pid == 0) {
+        CHECK_ERR(bough_signals(0), EALREADY);
+        raise(SIGTERM);
+        p_until_stopped();
+        exit(0);
+    }
+    CHECK_KILLED(status_of(pid), SIGTERM);
+}
+
+TEST(a_child_has_an_incident_of_its_own)
+{
+    CHECK_KILLED(t_run_status(child_is_interrupted, NULL), SIGINT);
+}
+
+static void *forks_elsewhere(void *status)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        raise(SIGTERM);
+        p_until_stopped();
+        exit(0);
+    }
+    *(int *)status = status_of(pid);
+    return NULL;
+}
+
+static void forked_by_a_thread(void *unused)
+{
+    (void)unused;
+    int status;
+    struct t_thread thread;
+    bough_signals(0);
+    t_spawn(&thread, forks_elsewhere, &status);
+    t_join(&thread);
+    CHECK_KILLED(status, SIGTERM);
+}
+
+TEST(the_childs_only_thread_is_its_main)
+{
+    CHECK_EXITED(t_run_status(forked_by_a_thread, NULL), 0);
+}
+
+/* The parent had more threads than a handler wakes by itself; the child's ticker does not run yet. */
+static void forks_with_many(void *unused)
+{
+    (void)unused;
+    bough_signals(0);
+    pid_t pid = 0;
+    BOUGH_BRANCH(jobs) {
+        for (int i = 0; i < 100; i++)
+            CHECK(bough_add(jobs, sleeper, bough_arg(NULL)));
+        pid = fork();
+        if (pid == 0) {
+            struct p_sender sender = {.to_itself = 0};
+            p_send_when_blocked(&sender, SIGTERM);
+            p_until_stopped();
+            exit(0);
+        }
+        bough_interrupt(jobs, "enough");
+    }
+    CHECK_KILLED(status_of(pid), SIGTERM);
+}
+
+TEST(the_child_of_a_parent_with_many_threads)
+{
+    CHECK_EXITED(t_run_status(forks_with_many, NULL), 0);
+}
+
+/* The thread that waits is the parent's: the child may take part anew. */
+static void daemon_forks(void *unused)
+{
+    (void)unused;
+    CHECK_EQ(bough_signals(BOUGH_SIGNALS_WAIT), 3);
+    pid_t pid = fork();
+    if (pid == 0) {
+        CHECK_EQ(bough_signals(BOUGH_SIGNALS_WAIT), 3);
+        kill(getpid(), SIGTERM);
+        p_until_stopped();
+        exit(0);
+    }
+    CHECK_KILLED(status_of(pid), SIGTERM);
+    CHECK_EQ(bough_check(), 0);
+}
+
+TEST(a_daemons_child_takes_part_anew)
+{
+    CHECK_EXITED(t_run_status(daemon_forks, NULL), 0);
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/* Rule 32 and 34: what is one event, what one incident, and that the third event is final. */
+#include "program.h"
+
+static unsigned count_of_record(void)
+{
+    struct bough_record record;
+    CHECK_EQ(bough_reason(&record), 0);
+    CHECK_EQ(record.kind, BOUGH_SIGNAL);
+    return record.count;
+}
+
+static void repeats(void *unused)
+{
+    (void)unused;
+    bough_signals(0);
+    for (int i = 0; i < 20; i++)
+        raise(i % 2 ? SIGTERM : SIGINT);
+    CHECK_EQ(count_of_record(), 1);
+}
+
+TEST(repeats_are_one_event)
+{
+    CHECK_KILLED(t_run_status(repeats, NULL), SIGINT);
+}
+
+/* Rung 2, but no more than this, until there is a ladder. */
+static void second(void *unused)
+{
+    (void)unused;
+    struct bough_record record;
+    bough_signals(0);
+    raise(SIGINT);
+    p_next_event();
+    raise(SIGTERM);
+    CHECK_EQ(count_of_record(), 2);
+    CHECK_EQ(bough_reason(&record), 0);
+    CHECK_EQ(record.rung, 2);
+    CHECK_EQ(record.signo, SIGINT);
+    CHECK_STR(record.reason, "SIGINT");
+}
+
+TEST(int_and_term_are_one_incident)
+{
+    CHECK_KILLED(t_run_status(second, NULL), SIGINT);
+}
+
+/* Who hits the key five times a second is not answered by "one event" for ever. */
+static void hammers(void *unused)
+{
+    (void)unused;
+    bough_signals(0);
+    for (int i = 0; i < 50; i++) {
+        raise(SIGINT);
+        nanosleep(&(struct timespec){0, 100000000}, NULL);
+    }
+    CHECK(!"a process that is hammered ends");
+}
+
+TEST(a_key_that_is_hammered_is_more_than_one_event)
+{
+    int64_t begun = t_now();
+    CHECK_KILLED(t_run_status(hammers, NULL), SIGINT);
+    CHECK(t_now() - begun > 490000000);
+}
+
+/* Nothing of bough's is asked, all is stuck: the third ends it. */
+static void third(void *flags)
+{
+    int *alive = p_share(sizeof *alive);
+    CHECK_EQ(bough_signals((unsigned)(uintptr_t)flags), 3);
+    pid_t pid = getpid(), sender = fork();
+    if (sender == 0) {
+        for (int i = 0; i < 3; i++) {
+            *alive = i;
+            kill(pid, p_signals[i]);
+            p_next_event();
+        }
+        _exit(0);
+    }
+    BOUGH_CRITICAL(BOUGH_SEC(60)) {
+        while (bough_usleep(500000) == 0 || errno == EINTR) /* a handler ends a sleep */
+            CHECK(*alive < 3);
+    }
+}
+
+TEST(the_third_event_is_final)
+{
+    CHECK_KILLED(t_run_status(third, NULL), SIGTERM);
+    CHECK_KILLED(t_run_status(third, (void *)BOUGH_SIGNALS_WAIT), SIGTERM);
+}
+
+/* A handler runs on top of the end of the process as well: nothing there can hang it. */
+static void never_returns(void)
+{
+    for (;;)
+        pause();
+}
+
+static void *two_more(void *unused)
+{
+    (void)unused;
+    t_until_blocked(getpid());
+    for (int i = 0; i < 2; i++) {
+        p_next_event();
+        kill(getpid(), SIGTERM);
+    }
+    return NULL;
+}
+
+static void hangs_in_exit(void *unused)
+{
+    (void)unused;
+    struct t_thread thread;
+    bough_signals(0);
+    atexit(never_returns);
+    raise(SIGINT);
+    t_spawn(&thread, two_more, NULL);
+}
+
+TEST(the_third_event_ends_an_exit_that_hangs)
+{
+    CHECK_KILLED(t_run_status(hangs_in_exit, NULL), SIGTERM);
+}
+
+/* ---- handled ------------------------------------------------------------------------------------------------ */
+
+static void handled(void *unused)
+{
+    (void)unused;
+    bough_signals(0);
+    for (int i = 0; i < 5; i++) {
+        raise(SIGINT);
+        CHECK_ERR(bough_check(), ECANCELED);
+        CHECK_EQ(bough_clear(BOUGH_ROOT), 1);
+        CHECK_EQ(bough_check(), 0);
+    }
+}
+
+TEST(handled_means_an_ordinary_exit_and_a_new_start)
+{
+    CHECK_EXITED(t_run_status(handled, NULL), 0);
+}
+
+static void handled_then_not(void *flags)
+{
+    handled(NULL);
+    raise(SIGTERM);
+    p_until_stopped();
+    CHECK_EQ(count_of_record(), 1);
+    (void)flags;
+}
+
+TEST(one_that_was_handled_says_nothing_of_the_next)
+{
+    CHECK_KILLED(t_run_status(handled_then_not, NULL), SIGTERM);
+}
+
+/* Two events, cleared; two more are not the third and fourth. */
+static void counts_anew(void *unused)
+{
+    (void)unused;
+    bough_signals(0);
+    for (int round = 0; round < 2; round++) {
+        raise(SIGINT);
+        p_next_event();
+        raise(SIGINT);
+        CHECK_EQ(count_of_record(), 2);
+        CHECK_EQ(bough_clear(BOUGH_ROOT), 1);
+    }
+}
+
+TEST(the_count_begins_anew)
+{
+    CHECK_EXITED(t_run_status(counts_anew, NULL), 0);
+}
+
+/* A branch can be ended by it and the program go on. */
+static int sleeper(void *unused)
+{
+    (void)unused;
+    return bough_sleep(60) ? errno : 0;
+}
+
+static void goes_on(void *unused)
+{
+    (void)unused;
+    struct p_sender sender = {.to_itself = 1};
+    bough_signals(0);
+    for (int round = 0; round < 3; round++) {
+        BOUGH_BRANCH(jobs) {
+            for (int i = 0; i < 10; i++)
+                CHECK(bough_add(jobs, sleeper, bough_arg(NULL)));
+            p_send_when_blocked(&sender, SIGINT);
+        }
+        t_join(&sender.thread);
+        CHECK_EQ(bough_last_result(), ECANCELED);
+        CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], 10);
+        CHECK_EQ(bough_clear(BOUGH_ROOT), 1);
+    }
+    BOUGH_BRANCH(more)
+        CHECK(bough_add(more, sleeper, bough_arg(NULL)) && bough_interrupt(more, "enough") == 0);
+}
+
+TEST(handled_the_program_goes_on)
+{
+    CHECK_EXITED(t_run_status(goes_on, NULL), 0);
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* Rule 32: a program takes part from its own handler or sigwait loop instead. */
+#include "program.h"
+
+static void own_handler(int signo)
+{
+    errno = EBADF;
+    CHECK(bough_signal_event(signo) > 0);
+    CHECK_EQ(errno, EBADF);
+}
+
+static void has_handler(void *signo)
+{
+    struct p_sender sender = {.to_itself = 0};
+    sigaction(*(int *)signo, &(struct sigaction){.sa_handler = own_handler}, NULL);
+    p_send_when_blocked(&sender, *(int *)signo);
+    p_until_stopped();
+    t_join(&sender.thread);
+}
+
+TEST(by_a_handler)
+{
+    for (int i = 0; i < 3; i++)
+        CHECK_KILLED(t_run_status(has_handler, (void *)(uintptr_t)&p_signals[i]), p_signals[i]);
+    int other = SIGUSR2;
+    CHECK_KILLED(t_run_status(has_handler, &other), SIGUSR2);
+}
+
+/* SIGQUIT leaves a core by default: not here, there is nothing to find in it. */
+TEST(without_a_core)
+{
+    int quit = SIGQUIT, status = t_run_status(has_handler, &quit);
+    CHECK_KILLED(status, SIGQUIT);
+    CHECK(!WCOREDUMP(status));
+}
+
+static void *sigwait_loop(void *set)
+{
+    for (int signo; sigwait(set, &signo) == 0;)
+        bough_signal_event(signo);
+    return NULL;
+}
+
+static void has_loop(void *signo)
+{
+    sigset_t set;
+    struct t_thread thread;
+    struct p_sender sender = {.to_itself = 0};
+    sigfillset(&set);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    t_spawn(&thread, sigwait_loop, &set);
+    p_send_when_blocked(&sender, *(int *)signo);
+    p_until_stopped();
+    t_join(&sender.thread);
+}
+
+TEST(by_a_sigwait_loop)
+{
+    for (int i = 0; i < 3; i++)
+        CHECK_KILLED(t_run_status(has_loop, (void *)(uintptr_t)&p_signals[i]), p_signals[i]);
+}
+
+static void interruptible_loop(void *unused)
+{
+    (void)unused;
+    sigset_t set;
+    int signo;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    raise(SIGTERM);
+    while (bough_sigwait(&set, &signo) == 0)
+        CHECK_EQ(bough_signal_event(signo), 1);
+}
+
+TEST(by_bough_sigwait_in_main)
+{
+    CHECK_KILLED(t_run_status(interruptible_loop, NULL), SIGTERM);
+}
+
+/* Numbers that would not end a process by themselves, or are no signal's: as a shell would say it. */
+static void has_number(void *number)
+{
+    struct bough_record record;
+    int n = *(int *)number;
+    CHECK_EQ(bough_signal_event(n), 1);
+    CHECK_ERR(bough_check(), ECANCELED);
+    CHECK_EQ(bough_reason(&record), 0);
+    CHECK_EQ(record.signo, n);
+    p_until_stopped();
+}
+
+TEST(other_numbers)
+{
+    int winch = SIGWINCH, stop = SIGTSTP, strange = 1000;
+    CHECK_EXITED(t_run_status(has_number, &winch), 128 + SIGWINCH);
+    CHECK_EXITED(t_run_status(has_number, &stop), 128 + SIGTSTP);
+    CHECK_EXITED(t_run_status(has_number, &strange), 128 + 1000 % 128);
+}
+
+static void says_handled(void *unused)
+{
+    (void)unused;
+    CHECK_EQ(bough_signal_event(SIGTERM), 1);
+    CHECK_EQ(bough_signal_event(SIGTERM), 1);
+    CHECK_ERR(bough_check(), ECANCELED);
+    CHECK_EQ(bough_clear(BOUGH_ROOT), 1);
+    CHECK_EQ(bough_signal_event(SIGTERM), 1);
+    CHECK_EQ(bough_clear(BOUGH_ROOT), 1);
+}
+
+TEST(handled_by_hand)
+{
+    CHECK_EXITED(t_run_status(says_handled, NULL), 0);
+}
+
+static void third(void *unused)
+{
+    (void)unused;
+    for (int i = 1; i <= 3; i++) {
+        CHECK_EQ(bough_signal_event(SIGTERM), i);
+        p_next_event();
+    }
+}
+
+TEST(the_third_is_final_by_hand)
+{
+    CHECK_KILLED(t_run_status(third, NULL), SIGTERM);
+}
+
+/* Nobody has told bough, nobody is interrupted, and the exit is as it always was. */
+static void not_told(void *unused)
+{
+    (void)unused;
+    BOUGH_DEADLINE(BOUGH_MS(1)) bough_sleep(60);
+    CHECK_EQ(bough_check(), 0);
+    raise(SIGTERM);
+}
+
+TEST(who_takes_no_part_dies_at_once)
+{
+    CHECK_KILLED(t_run_status(not_told, NULL), SIGTERM);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* Programs under test: each is a function that does what a main() would do, and runs in a process of its own by
+ * t_run_status(). To return from it is to return 0 from main(). */
+#ifndef TEST_PROGRAM_H
+#define TEST_PROGRAM_H
+
+#include <bough.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include "harness.h"
+
+static const int p_signals[] = {SIGHUP, SIGINT, SIGTERM};
+
+/* What a program has seen, for its test: `static struct seen *seen` is shared memory after p_share(). */
+static inline void *p_share(size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(p != MAP_FAILED);
+    return p;
+}
+
+/* Block until an interrupt says that it is over. */
+static inline void p_until_stopped(void)
+{
+    while (bough_usleep(500000) == 0) {}
+    CHECK_EQ(errno, ECANCELED);
+}
+
+/* A signal to this process, from a thread of its own, when main is blocked. */
+struct p_sender {
+    struct t_thread thread;
+    int signo;
+    int to_itself; /* the handler runs on the sender's thread, not on main's */
+};
+
+static inline void *p_send_main(void *argument)
+{
+    struct p_sender *s = argument;
+    t_until_blocked(getpid());
+    if (s->to_itself)
+        pthread_kill(pthread_self(), s->signo);
+    else
+        kill(getpid(), s->signo);
+    return NULL;
+}
+
+static inline void p_send_when_blocked(struct p_sender *s, int signo)
+{
+    s->signo = signo;
+    t_spawn(&s->thread, p_send_main, s);
+}
+
+/* Longer than the time in which signals are one event. */
+static inline void p_next_event(void)
+{
+    nanosleep(&(struct timespec){0, 260000000}, NULL);
+}
+
+#endif
