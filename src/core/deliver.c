@@ -189,11 +189,15 @@ void bo_deliver_settle(struct bo_thread *t)
     uint64_t mask = bit(wake_signal), old = 0;
     bool held = bo_load_relaxed(&t->held);
     bo_raw4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&mask, (long)&old, sizeof mask);
-    for (int tries = 0; bo_load_seq(&t->t.word) & BO_UNDER_WAY; tries++)
+    for (int tries = 0; bo_load_seq(&t->t.word) & (BO_SENT | BO_RESEND); tries++)
         if (tries < 64)
             bo_raw0(SYS_sched_yield);
         else
             bo_raw2(SYS_nanosleep, (long)&moment, 0);
+    if (bo_load_seq(&t->t.word) & BO_RESENT) {
+        bo_raw0(SYS_sched_yield);
+        bo_and_seq(&t->t.word, ~(uint64_t)BO_RESENT);
+    }
     /* A program that blocks the signal itself finds it blocked again; come_back()'s block ends here. */
     if (!(old & mask) || held)
         return;
@@ -203,6 +207,24 @@ void bo_deliver_settle(struct bo_thread *t)
 
 /* ---- installing ------------------------------------------------------------------------------------ */
 
+/* Not those that tell of a fault of the thread's own, that can't be caught, or that libc keeps to itself. */
+static bool can_wake(long signo)
+{
+    switch (signo) {
+    case SIGKILL:
+    case SIGSTOP:
+    case SIGSEGV:
+    case SIGBUS:
+    case SIGFPE:
+    case SIGILL:
+    case SIGTRAP:
+        return false;
+    default:
+        return (signo > 0 && signo < SECOND_ROAD) || (signo >= SIGRTMIN && signo <= SIGRTMAX);
+    }
+}
+
+/* -1: BOUGH_SIGNAL names none. */
 static int choose_signal(void)
 {
     const char *name = getenv("BOUGH_SIGNAL");
@@ -210,7 +232,7 @@ static int choose_signal(void)
         return SIGURG;
     char *end;
     long n = strtol(name, &end, 10);
-    return *end == '\0' && n > 0 && n < NSIG && n != SIGKILL && n != SIGSTOP ? (int)n : -1;
+    return *end == '\0' && can_wake(n) ? (int)n : -1;
 }
 
 static long kernel_sigaction(int signo, const struct bo_kernel_action *new, struct bo_kernel_action *old)
@@ -241,7 +263,7 @@ int bo_deliver_init(void)
     if (wake_signal > 0 && install() == 0) /* libc keeps some to itself, which only it can tell */
         return 0;
     wake_signal = SIGURG;
-    bo_report("BOUGH_SIGNAL=%s is not a signal that can be caught: using SIGURG", getenv("BOUGH_SIGNAL"));
+    bo_report("BOUGH_SIGNAL=%s is not the number of a signal that can be used: using SIGURG", getenv("BOUGH_SIGNAL"));
     return install();
 }
 
@@ -302,29 +324,41 @@ static void take_signal_back(void)
 
 /*
  * The wake once more. It may be answered at this very moment, and then this one would come for nothing, in foreign
- * code: RESEND keeps the thread from leaving until it has been sent. It has arrived then, but for the moment that
- * one processor takes to interrupt another, which the nap is for.
+ * code: RESEND keeps the thread from leaving until it has been sent. From then on the kernel delivers it on the
+ * thread's way back from its next system call at the latest: RESENT has bo_deliver_settle() make one.
  */
 static bool send_again(struct bo_thread *t, void (*send)(struct bo_thread *))
 {
-    static const struct timespec moment = {0, 100000};
     uint64_t w = bo_load_seq(&t->t.word);
     do
         if (!(w & BO_SENT))
             return false;
     while (!bo_cas_seq(&t->t.word, &w, w | BO_RESEND));
     send(t);
-    bo_raw2(SYS_nanosleep, (long)&moment, 0);
-    bo_and_seq(&t->t.word, ~(uint64_t)BO_RESEND);
+    w = bo_load_seq(&t->t.word);
+    while (!bo_cas_seq(&t->t.word, &w, (w & ~(uint64_t)BO_RESEND) | BO_RESENT))
+        ;
     return true;
+}
+
+static void report_silence(struct bo_thread *t)
+{
+    if ((bo_load_seq(&t->t.word) & BO_SENT) && !bo_swap_seq(&t->told, 1))
+        bo_report("thread %d (%s) has not answered a wake for 50 ms: it is in an uninterruptible kernel wait, "
+                  "stopped, or a signal handler on top of its call does not return",
+                  (int)bo_load_relaxed(&t->tid), t->t.name);
 }
 
 static void diagnose_blocked(struct bo_thread *t)
 {
     bool for_good = !bo_load_relaxed(&t->held); /* not by us, below a handler that takes its time */
     keep_second_road();
-    if (!send_again(t, send_second) || !for_good)
+    if (!send_again(t, send_second))
         return;
+    if (!for_good) {
+        report_silence(t);
+        return;
+    }
     bo_store_relaxed(&t->blocks_wake, 1);
     if (!bo_swap_seq(&t->told, 1))
         bo_report("thread %d (%s) blocks signal %d: waking it by signal %d from now on",
@@ -341,10 +375,8 @@ void bo_deliver_diagnose(struct bo_thread *t)
         send_again(t, send_first);
     } else if (blocked_by(tid) & bit(wake_signal)) {
         diagnose_blocked(t);
-    } else if (send_again(t, send_first) && (bo_load_seq(&t->t.word) & BO_SENT) && !bo_swap_seq(&t->told, 1)) {
-        bo_report("thread %d (%s) has not answered a wake for 50 ms: it is in an uninterruptible kernel wait, "
-                  "stopped, or a signal handler on top of its call does not return",
-                  (int)tid, t->t.name);
+    } else if (send_again(t, send_first)) {
+        report_silence(t);
     }
 }
 

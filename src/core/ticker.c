@@ -56,6 +56,11 @@ int64_t bo_to_monotonic(int64_t when)
     return bo_add_time(when, bo_load_relaxed(&stood_still));
 }
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static void set_timer(int64_t when)
 {
     struct itimerspec at = {.it_value = bo_timespec(when > 0 ? when : 1)};
@@ -134,9 +139,10 @@ void bo_ticker_spread(struct bo_target *t)
 
 void bo_ticker_deadline(struct bo_branch *b)
 {
-    int64_t deadline = bo_load_relaxed(&b->deadline);
+    int64_t deadline = bo_load_relaxed(&b->deadline), soon = bo_clock() + BO_MS(HEARTBEAT_MS);
     enlist(&b->t);
-    wake_by(deadline == BO_FOREVER ? BO_FOREVER : bo_to_monotonic(deadline));
+    /* Not at the deadline: the clock has to be watched until then (notice_standstill). */
+    wake_by(deadline == BO_FOREVER ? BO_FOREVER : earlier(bo_to_monotonic(deadline), soon));
 }
 
 /* ---- the heap: when to look at which slot, the ticker's own ------------------------------------------- */
@@ -202,11 +208,6 @@ static void schedule(struct bo_target *t, int64_t when)
 }
 
 /* ---- looking at a thread: each returns when to look again --------------------------------------------- */
-
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
 
 /* Sent and not answered for 50 ms, counted again after each diagnosis. */
 static int64_t look_at_wake(struct bo_thread *t, int64_t now)

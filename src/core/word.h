@@ -22,8 +22,10 @@
  *  TIMED         the ticker has to look: a budget or grace runs   owner             owner
  *  OVERRUN       the budget is used up: sections do not mask      ticker, owner     owner
  *  LIVE          the generation is alive                          owner (adder)     owner
- *  RESEND        the ticker sends an unanswered wake once more:   ticker, only      the ticker
- *                the thread does not leave the call meanwhile     with SENT
+ *  RESEND        the ticker is sending an unanswered wake once    ticker, only      ticker, in the step
+ *                more: the thread does not leave meanwhile        with SENT         that sets RESENT
+ *  RESENT        it was sent: the owner makes one more system     ticker            owner
+ *                call before it leaves, so that it has arrived
  *  section       counts critical sections, so that the ticker     owner             -
  *                never opens a later one than it has weighed
  *
@@ -34,7 +36,7 @@
  *       |<---- owner leaves ------+       handler: counter in the window: cancel ------+--> IN
  *       |                                 handler: a handler on top: block, send again +--> IN|SENT
  *       +<---- owner leaves IN|SENT, unblocks the signal, waits for SENT to be cleared +
- *              (and for RESEND, which the ticker may have set meanwhile)
+ *              (and for what the ticker has sent again: RESEND, RESENT)
  *
  *  Invariants, checked by bo_word_check() in debug builds:
  *      SENT is set only in a step that saw IN or ASYNC: a signal never reaches foreign code.
@@ -66,7 +68,8 @@ enum bo_word_bits {
     BO_OVERRUN = 1 << 12,
     BO_LIVE = 1 << 13,
     BO_RESEND = 1 << 14,
-    BO_UNDER_WAY = BO_SENT | BO_RESEND, /* a wake that must not reach what the thread does after its call */
+    BO_RESENT = 1 << 15,
+    BO_UNDER_WAY = BO_SENT | BO_RESEND | BO_RESENT, /* a wake that must not reach what the thread does after its call */
 };
 
 #define BO_SECTION_ONE ((uint64_t)1 << 16)
