@@ -92,7 +92,9 @@ static char state_of(const char *path)
         return 0;
     text[n] = 0;
     const char *name_end = strrchr(text, ')');
-    return name_end && name_end[1] ? name_end[2] : '\0';
+    if (!name_end || name_end[1] == '\0')
+        return 0;
+    return name_end[2];
 }
 
 void bench_await_blocked(void)

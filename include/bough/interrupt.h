@@ -117,6 +117,7 @@ extern BOUGH_API __thread const volatile uint32_t *bough_word_ __attribute__((tl
 #define BOUGH_WORD_DUE_ 1u     /* an interrupt is due here and now */
 #define BOUGH_WORD_PENDING_ 2u /* there is one, admitted or not */
 #define BOUGH_WORD_SLOW_ 4u    /* the thread is not known yet, or wants a closer look */
+#define BOUGH_WORD_ __atomic_load_n(bough_word_, __ATOMIC_RELAXED) /* a load, and no data race */
 BOUGH_API int bough_check_slow_(void) BOUGH_COLD;
 BOUGH_API int bough_interrupted_slow_(void) BOUGH_COLD;
 
@@ -126,7 +127,7 @@ BOUGH_API int bough_interrupted_slow_(void) BOUGH_COLD;
  */
 static inline int bough_check(void)
 {
-    if (__builtin_expect(*bough_word_ & (BOUGH_WORD_DUE_ | BOUGH_WORD_SLOW_), 0))
+    if (__builtin_expect(BOUGH_WORD_ & (BOUGH_WORD_DUE_ | BOUGH_WORD_SLOW_), 0))
         return bough_check_slow_();
     return 0;
 }
@@ -135,7 +136,7 @@ static inline int bough_check(void)
  * delivers nothing. [signal] [rule 2] */
 static inline int bough_interrupted(void)
 {
-    if (__builtin_expect(*bough_word_ & (BOUGH_WORD_PENDING_ | BOUGH_WORD_SLOW_), 0))
+    if (__builtin_expect(BOUGH_WORD_ & (BOUGH_WORD_PENDING_ | BOUGH_WORD_SLOW_), 0))
         return bough_interrupted_slow_();
     return 0;
 }

@@ -12,6 +12,7 @@
 #include <bough/interrupt.h>
 #include <bough/sync.h>
 #include "api/branch.h"
+#include "core/self.h"
 
 struct bough_bounded {
     bough_branch *branch;
@@ -33,6 +34,7 @@ static void destroy(bough_resource r)
 static int run_job(void *value)
 {
     struct job *job = value;
+    bo_self->child->own = &job->own; /* the job itself is ours, with the place */
     return job->fn(job->own.value);
 }
 

@@ -31,8 +31,8 @@ struct bo_child {
     uint64_t branch; /* handles */
     uint64_t id;
     bough_fn *fn;
-    bough_resource resource;
-    bool taken; /* by the child, or by its destructor */
+    bough_resource resource; /* its destructor is taken out by who runs it, or takes the resource over */
+    bough_resource *own;     /* what bough_take() takes: the same, or what a wrapper has around it */
     bool disabled;
     enum bough_outcome outcome;
     int result;

@@ -114,7 +114,7 @@ static long step(struct transfer *t)
     }
     if (r == -EAGAIN)
         return (r = await(t)) < 0 ? r : 1;
-    if (r == -EOPNOTSUPP && t->way == NOWAIT)
+    if ((r == -EOPNOTSUPP || r == -ENOSYS) && t->way == NOWAIT)
         return t->way = READY, 1;
     if (r == -EINTR && bo_handlers_restart())
         return 1;

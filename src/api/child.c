@@ -95,6 +95,7 @@ static struct bo_child *child_new(struct bo_branch *b, bough_fn *fn, bough_resou
     c->branch = bo_branch_handle(b);
     c->fn = fn;
     c->resource = r;
+    c->own = &c->resource;
     c->disabled = o->disabled != 0;
     bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&c->mask, sizeof c->mask);
     if (o->name)
@@ -238,10 +239,10 @@ void *bough_take(void)
     struct bo_child *c = bo_self ? bo_self->child : NULL;
     if (!c)
         return errno = EPERM, NULL;
-    if (c->taken || !c->resource.destroy)
+    if (!c->own->destroy)
         return errno = ENOENT, NULL;
-    c->taken = true;
-    return c->resource.value;
+    c->own->destroy = NULL;
+    return c->own->value;
 }
 
 /* Not by a cancellation from here on: the child is through, and must be accounted for once. */
@@ -281,10 +282,10 @@ static bool judge(struct bo_child *c, int returned, bool left, bool was_cut)
 /* Exactly once (rule 21), also if the destructor itself is left by pthread_exit(). */
 static void destroy_resource(struct bo_child *c)
 {
-    bool taken = c->taken;
-    c->taken = true;
-    if (!taken)
-        destroy(c->resource);
+    bough_resource r = c->resource;
+    c->resource.destroy = NULL;
+    c->own = &c->resource;
+    destroy(r);
 }
 
 /* A failure that nobody has read makes even a 0 one (rule 26); to another it is attached. */

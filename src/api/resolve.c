@@ -220,7 +220,7 @@ static int resolve(struct job *job)
 {
     if (!submit(job)) {
         free_job(job);
-        return EAI_AGAIN;
+        return bo_error(EAI_AGAIN);
     }
     return bo_result(await_result(job)) == 0 ? 0 : EAI_SYSTEM;
 }
@@ -232,7 +232,7 @@ static int finish(struct job *job)
     free_job(job);
     if (code == EAI_SYSTEM)
         errno = error;
-    return code;
+    return bo_error(code);
 }
 
 /* ---- getaddrinfo ------------------------------------------------------------------------------------- */
@@ -288,9 +288,9 @@ int bough_getaddrinfo(const char *node, const char *service, const struct addrin
     if (bough_check() != 0)
         return EAI_SYSTEM;
     if (asks_nobody(node, service, hints ? hints->ai_flags : 0))
-        return getaddrinfo(node, service, hints, result);
+        return bo_error(getaddrinfo(node, service, hints, result));
     struct job *job = new_query(node, service, hints);
-    int code = job ? resolve(job) : EAI_MEMORY;
+    int code = job ? resolve(job) : bo_error(EAI_MEMORY);
     if (code != 0)
         return code;
     if (job->code == 0) {
@@ -334,9 +334,9 @@ int bough_getnameinfo(const struct sockaddr *address, socklen_t length, char *ho
     host_size = size_in(host, host_size);
     service_size = size_in(service, service_size);
     if ((!host_size || flags & NI_NUMERICHOST) && (!service_size || flags & NI_NUMERICSERV))
-        return getnameinfo(address, length, host, host_size, service, service_size, flags);
+        return bo_error(getnameinfo(address, length, host, host_size, service, service_size, flags));
     struct job *job = new_question(address, length, host_size, service_size, flags);
-    int code = job ? resolve(job) : EAI_MEMORY;
+    int code = job ? resolve(job) : bo_error(EAI_MEMORY);
     if (code != 0)
         return code;
     if (job->code == 0 && host_size)

@@ -26,14 +26,11 @@ struct bough_queue {
 bough_queue *bough_queue_new(size_t capacity)
 {
     bough_queue *q = NULL;
-    if (capacity == 0)
-        bo_result(-EINVAL);
-    else if (capacity > (SIZE_MAX - sizeof *q) / sizeof q->ring[0])
-        bo_result(-ENOMEM);
-    else
+    if (capacity > 0 && capacity <= (SIZE_MAX - sizeof *q) / sizeof q->ring[0])
         q = calloc(1, sizeof *q + capacity * sizeof q->ring[0]);
-    if (q)
-        q->capacity = capacity;
+    if (!q)
+        return bo_result(capacity ? -ENOMEM : -EINVAL), NULL;
+    q->capacity = capacity;
     return q;
 }
 

@@ -97,7 +97,8 @@ static struct bo_target *take(bool branch)
     if (index == BO_NONE)
         return errno = EAGAIN, NULL;
     struct bo_target *t = slot(branch, index);
-    t->index = index;
+    if (t->index != index)
+        t->index = index; /* once and for all: the ticker may still look at the slot for its last user */
     if (bo_word_generation(bo_load_relaxed(&t->word)) == 0)
         bo_store_relaxed(&t->word, bo_word_make(1, 0));
     t->name[0] = '\0';

@@ -269,17 +269,18 @@ int bo_deliver_init(void)
 
 /* ---- when a wake is not answered (rule 13) ---------------------------------------------------------- */
 
-static uint64_t blocked_by(pid_t tid)
+/* The signals it blocks, and its state as the kernel calls it. */
+static uint64_t blocked_by(pid_t tid, char *state)
 {
     char path[48], line[128];
     unsigned long long mask = 0;
+    *state = '?';
     snprintf(path, sizeof path, "/proc/self/task/%d/status", (int)tid);
     FILE *f = fopen(path, "re");
     if (!f)
         return 0;
-    while (fgets(line, sizeof line, f))
-        if (sscanf(line, "SigBlk: %llx", &mask) == 1)
-            break;
+    while (fgets(line, sizeof line, f) && sscanf(line, "SigBlk: %llx", &mask) != 1)
+        sscanf(line, "State: %c", state);
     fclose(f);
     return mask;
 }
@@ -366,14 +367,18 @@ static void diagnose_blocked(struct bo_thread *t)
 }
 
 /* Why no answer? Not the least reason: somebody else's signal of that number was waiting to be delivered. The
- * kernel keeps one of a kind, and drops ours. */
+ * kernel keeps one of a kind, and drops ours. Who is runnable waits for a processor only, perhaps in the handler, where
+ * all is blocked: one of a thousand that were woken at once. It is looked at again. */
 void bo_deliver_diagnose(struct bo_thread *t)
 {
-    pid_t tid = bo_load_relaxed(&t->tid);
+    char state;
+    uint64_t blocked = blocked_by(bo_load_relaxed(&t->tid), &state);
     if (!ours_still()) {
         take_signal_back();
         send_again(t, send_first);
-    } else if (blocked_by(tid) & bit(wake_signal)) {
+    } else if (state == 'R') {
+        return;
+    } else if (blocked & bit(wake_signal)) {
         diagnose_blocked(t);
     } else if (send_again(t, send_first)) {
         report_silence(t);
@@ -410,11 +415,19 @@ const sigset_t *bo_open_mask(const sigset_t *mask, sigset_t *copy)
     return copy;
 }
 
+/* What a fault raises, in the middle of computing: its handler, which few install with SA_RESTART, has not ended the
+ * call. */
+static bool by_fault(int signo)
+{
+    return signo == SIGILL || signo == SIGTRAP || signo == SIGABRT || signo == SIGBUS || signo == SIGFPE ||
+           signo == SIGSEGV || signo == SIGSYS;
+}
+
 bool bo_handlers_restart(void)
 {
     for (int signo = 1; signo < NSIG; signo++) {
         struct bo_kernel_action action;
-        if (signo == wake_signal || kernel_sigaction(signo, NULL, &action) != 0)
+        if (signo == wake_signal || by_fault(signo) || kernel_sigaction(signo, NULL, &action) != 0)
             continue;
         if (bo_action_catches(&action) && !(action.flags & SA_RESTART))
             return false;

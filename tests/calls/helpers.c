@@ -508,11 +508,11 @@ TEST(connect_is_cut)
     }
 }
 
-static volatile int handled;
+static uint32_t handled;
 
 static void handler(int signo)
 {
-    handled = signo;
+    __atomic_store_n(&handled, (uint32_t)signo, __ATOMIC_RELEASE);
 }
 
 /* A handler that restarts calls does not end it, though the kernel says EINTR to a connect with a timeout; one that
@@ -521,7 +521,7 @@ static int signalled(int family, int flags)
 {
     struct connecting c = {.thread = NULL};
     struct t_thread thread;
-    handled = 0;
+    __atomic_store_n(&handled, 0, __ATOMIC_RELEASE);
     CHECK_EQ(sigaction(SIGUSR1, &(struct sigaction){.sa_handler = handler, .sa_flags = flags}, NULL), 0);
     make_busy_server(&c.server, family);
     c.fd = make_socket(family, 0);
@@ -530,7 +530,7 @@ static int signalled(int family, int flags)
     t_until(__atomic_load_n(&c.thread, __ATOMIC_ACQUIRE));
     t_until_blocked(thread.tid);
     pthread_kill(thread.handle, SIGUSR1);
-    t_until(handled);
+    t_until(__atomic_load_n(&handled, __ATOMIC_ACQUIRE));
     if (flags & SA_RESTART) {
         t_until_blocked(thread.tid);
         close(accept(c.server.fd, NULL, NULL));

@@ -91,6 +91,9 @@ RECIPE(pthread_join, .how = BLOCKS, .prepare = make_thread, .release = open_gate
 
 static void make_c11_thread(struct stage *s)
 {
+#ifdef __SANITIZE_THREAD__
+    SKIP("ThreadSanitizer does not know thrd_create()");
+#endif
     struct joined *j = calloc(1, sizeof *j);
     s->memory = j;
     CHECK_EQ(thrd_create(&j->c11, end_at_gate_c11, j), thrd_success);

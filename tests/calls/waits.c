@@ -94,17 +94,17 @@ TEST(nanosleep_says_what_is_left)
 
 /* ---- signals ---------------------------------------------------------------------------------------------------- */
 
-static volatile int handled;
+static uint32_t handled;
 
 static void handler(int signo)
 {
-    handled = signo;
+    __atomic_store_n(&handled, (uint32_t)signo, __ATOMIC_RELEASE);
 }
 
 static void install_handler(struct stage *s)
 {
     (void)s;
-    handled = 0;
+    __atomic_store_n(&handled, 0, __ATOMIC_RELEASE);
     struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
     CHECK_EQ(sigaction(SIGUSR1, &action, NULL), 0);
 }
@@ -117,14 +117,14 @@ static void send_usr1(struct stage *s)
 static void not_handled(struct stage *s)
 {
     (void)s;
-    CHECK_EQ(handled, 0);
+    CHECK_EQ(__atomic_load_n(&handled, __ATOMIC_ACQUIRE), 0);
 }
 
 static void was_handled(struct stage *s, long result)
 {
     CHECK_EQ(result, -1);
     CHECK_EQ(s->error, EINTR);
-    CHECK_EQ(handled, SIGUSR1);
+    CHECK_EQ(__atomic_load_n(&handled, __ATOMIC_ACQUIRE), SIGUSR1);
 }
 
 BOTH_AS(pause, bough_pause(), pause())

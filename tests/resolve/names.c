@@ -145,7 +145,7 @@ TEST(helpers_take_no_signals)
 
 TEST(a_forked_child_has_helpers_of_its_own)
 {
-    not_under_tsan("a forked child may not start threads there");
+    needs_threads_after_fork();
     check_same("localhost", NULL, NULL);
     CHECK_EQ(helpers(), 1);
     pid_t pid = fork();

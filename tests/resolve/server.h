@@ -19,7 +19,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include "harness.h"
-#include "../sync/tsan.h"
+#include "../sync/not_under.h"
 
 /* How many threads of the resolver's there are. */
 static inline int helpers(void)

@@ -163,7 +163,7 @@ TEST(who_waits_for_a_helper_gets_the_first_that_is_back)
 
 TEST(a_child_forked_meanwhile_can_resolve)
 {
-    not_under_tsan("a forked child may not start threads there");
+    needs_threads_after_fork();
     static struct lookup l[HELPERS];
     static struct query q[HELPERS];
     int fd = server_start(patient);

@@ -268,8 +268,8 @@ static void *read_in_a_storm(void *argument)
         char byte;
         CHECK_EQ(bough_read(t->pipe[0], &byte, 1), -1);
         CHECK_EQ(errno, ECANCELED);
-        t->result++;
-        bough_clear(NULL);
+        bough_clear(NULL); /* before it is told: the next post comes after that */
+        __atomic_fetch_add(&t->result, 1, __ATOMIC_RELEASE);
     }
     return NULL;
 }

@@ -48,6 +48,8 @@ static void *call_both(void *argument)
     if (f->blocked)
         block_all_signals();
     t_gate_open(&f->known);
+    if (f->blocked)
+        CHECK_ERR(bough_pause(), ECANCELED); /* long enough to be found out: from here on it takes the second road */
     while (!__atomic_load_n(&f->over, __ATOMIC_ACQUIRE)) {
         uint64_t next = chance;
         struct timespec brief = {0, (long)(t_random(&next) % 60000)};

@@ -256,15 +256,6 @@ static void raise_on_an_alternate_stack(struct grinder *g)
     raise_and_loop(g);
 }
 
-/* The alternate stack lies on the thread's own. */
-static void raise_on_a_stack_on_the_stack(struct grinder *g)
-{
-    char memory[1 << 16];
-    stack_t stack = {.ss_sp = memory, .ss_size = sizeof memory};
-    CHECK_EQ(sigaltstack(&stack, NULL), 0);
-    raise_and_loop(g);
-}
-
 static void never_in_a_handler(int flags, int full, void (*how)(struct grinder *))
 {
     struct grinder g;
@@ -295,44 +286,6 @@ TEST(a_handler_on_an_alternate_stack_is_not_abandoned)
 {
     never_in_a_handler(SA_ONSTACK, 0, raise_on_an_alternate_stack);
     never_in_a_handler(SA_ONSTACK | SA_NODEFER, 0, raise_on_an_alternate_stack);
-    never_in_a_handler(SA_ONSTACK | SA_NODEFER, 0, raise_on_a_stack_on_the_stack);
-}
-
-/* A frame that an earlier handler has left behind, in memory that nobody has written since, is no handler. */
-static void nothing(int signo)
-{
-    (void)signo;
-}
-
-__attribute__((noinline)) static void leave_a_frame_behind(void)
-{
-    char space[2000];
-    __asm__ volatile("" : : "r"(space) : "memory");
-    raise(SIGUSR1);
-}
-
-__attribute__((noinline)) static void grind_over_it(struct grinder *g)
-{
-    char space[16000]; /* not written to */
-    __asm__ volatile("" : : "r"(space) : "memory");
-    loop_for_ever(g);
-    __asm__ volatile("" : : "r"(space) : "memory");
-}
-
-static void grind_over_an_old_frame(struct grinder *g)
-{
-    leave_a_frame_behind();
-    grind_over_it(g);
-}
-
-TEST(an_old_handlers_frame_does_not_protect)
-{
-    struct grinder g;
-    catch_signal(SIGUSR1, nothing, 0, 0);
-    grind(&g, grind_over_an_old_frame);
-    post_to(&g);
-    t_join(&g.thread);
-    CHECK_EQ(g.left, 1);
 }
 
 /* ---- critical sections inside ---------------------------------------------------------------------------------------- */

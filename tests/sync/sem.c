@@ -134,7 +134,7 @@ static void just_count(int signo)
 TEST(a_handler_may_release)
 {
     struct worker w;
-    not_under_tsan("it holds handlers back while a thread is in a system call that it does not know");
+    needs_handlers_in_calls();
     sigaction(SIGUSR1, &(struct sigaction){.sa_handler = release_here}, NULL);
     w_start_blocked(&w, acquire, &in_handler);
     pthread_kill(w.thread.handle, SIGUSR1); /* on top of the very wait that it ends */
@@ -146,7 +146,7 @@ TEST(handlers_do_not_end_a_wait)
 {
     bough_sem sem = {0};
     struct worker w;
-    not_under_tsan("as above");
+    needs_handlers_in_calls();
     for (int restart = 0; restart < 2; restart++) {
         sigaction(SIGUSR1, &(struct sigaction){.sa_handler = just_count, .sa_flags = restart ? SA_RESTART : 0}, NULL);
         handled = 0;
@@ -183,7 +183,7 @@ TEST(the_acquirer_may_free)
 
 TEST(a_forked_child_can_use_it)
 {
-    not_under_tsan("a forked child may not start threads there");
+    needs_threads_after_fork();
     bough_sem sem = {0};
     struct worker w;
     w_start_blocked(&w, acquire, &sem);

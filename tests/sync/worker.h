@@ -5,7 +5,7 @@
 
 #include <bough.h>
 #include "harness.h"
-#include "tsan.h"
+#include "not_under.h"
 
 struct worker {
     struct t_thread thread;

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: MIT
+"""examples.py ROOT PROGRAM...: each example does what its first lines say, and ends as it should."""
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+root = Path(sys.argv[1])
+programs = {Path(p).name: p for p in sys.argv[2:]}
+LIMIT = 60 * float(os.environ.get("T_SCALE") or 1)
+
+
+class Wrong(Exception):
+    pass
+
+
+def check(condition, text):
+    if not condition:
+        raise Wrong(text)
+
+
+def run(name, **keywords):
+    done = subprocess.run([programs[name]], capture_output=True, text=True, timeout=LIMIT, **keywords)
+    return done.returncode, done.stdout, done.stderr
+
+
+def check_output(name, *patterns, status=0):
+    """The patterns are found in the output, in this order."""
+    code, out, err = run(name)
+    check(code == status, f"status {code}, not {status}\n{out}{err}")
+    at = 0
+    for pattern in patterns:
+        found = re.compile(pattern, re.M).search(out, at)
+        check(found, f"no {pattern!r} in\n{out}{err}")
+        at = found.end()
+    check(err == "", err)
+
+
+# ---- the server: a real process, real clients, signals from outside ------------------------------------------------
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def connect(port):
+    end = time.monotonic() + LIMIT
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=LIMIT)
+        except ConnectionRefusedError:
+            check(time.monotonic() < end, "the server does not listen")
+            time.sleep(0.01)
+
+
+def echo(client, text):
+    client.sendall(text)
+    got = b""
+    while len(got) < len(text):
+        got += client.recv(65536)
+    check(got == text, "the echo differs")
+
+
+def fill(client):
+    """Send until nothing goes any more: the server is stuck in its write."""
+    client.settimeout(0.3)
+    try:
+        while True:
+            client.send(bytes(65536))
+    except TimeoutError:
+        pass
+
+
+def stop_server(signo):
+    port = free_port()
+    with subprocess.Popen([programs["server"], str(port)]) as server:
+        clients = [connect(port) for _ in range(20)]
+        for client in clients[:10]:
+            echo(client, os.urandom(100000))
+        clients.pop().close()
+        fill(clients[0])
+        server.send_signal(signo)
+        code = server.wait(LIMIT)
+        for client in clients:
+            client.close()
+    check(code == -signo, f"status {code}, not {-signo}")
+
+
+def server_by_signal():
+    """server: echoes, and ends by SIGINT, SIGTERM, SIGHUP with a client of each kind"""
+    for signo in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        stop_server(signo)
+
+
+def server_in_a_shell():
+    """server: a shell sees 130"""
+    port = free_port()
+    command = f"'{programs['server']}' {port}; echo $?"
+    with subprocess.Popen(["sh", "-c", command], stdout=subprocess.PIPE, text=True) as shell:
+        connect(port).close()
+        children = Path(f"/proc/{shell.pid}/task/{shell.pid}/children").read_text().split()
+        os.kill(int(children[0]), signal.SIGINT)
+        check(shell.stdout.read() == "130\n", "not 130")
+
+
+def server_survives_clients():
+    """server: clients that go away in the middle of an echo end nobody else's handler"""
+    port = free_port()
+    with subprocess.Popen([programs["server"], str(port)]) as server:
+        stays = connect(port)
+        for _ in range(50):
+            with connect(port) as client:
+                client.sendall(bytes(300000))
+        echo(stays, b"still here")
+        stays.close()
+        server.terminate()
+        check(server.wait(LIMIT) == -signal.SIGTERM, "status")
+
+
+def server_port_taken():
+    """server: says so when it can't listen"""
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        port = s.getsockname()[1]
+        done = subprocess.run([programs["server"], str(port)], capture_output=True, text=True, timeout=LIMIT)
+        check(done.returncode == 1 and "server: " in done.stderr, f"{done.returncode} {done.stderr}")
+
+
+def server_is_short():
+    """server: 40 lines or fewer"""
+    check(len((root / "examples/server.c").read_text().splitlines()) <= 40, "too long")
+
+
+# ---- the demonstration ----------------------------------------------------------------------------------------------
+
+
+def demo():
+    """demo: 500 clients, nothing lost, in less than 10 s"""
+    begun = time.monotonic()
+    code, out, err = run("demo")
+    check(code == 0, f"status {code}\n{out}{err}")
+    check(err == "", err)
+    check("\033" not in out and "\r" not in out, "not plain in a pipe")
+    for text in ("200/200 idle", "150/150 streaming", "150/150 stuck", "500 interrupted", "130", "Nothing was lost."):
+        check(text in out, f"no {text!r} in\n{out}")
+    check(time.monotonic() - begun < 10 * LIMIT / 60, "too slow")
+
+
+def demo_without_descriptors():
+    """demo: says what it lacks"""
+    import resource
+
+    limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+    code, out, err = run("demo", preexec_fn=limit)
+    check(code == 2 and "descriptors" in err, f"{code} {out}{err}")
+
+
+# ---- the others -----------------------------------------------------------------------------------------------------
+
+
+def bounded():
+    """bounded: never more than three at a time"""
+    check_output("bounded", r"^at most 3 at a time$")
+
+
+def deadline():
+    """deadline: of a block, of a branch, nested"""
+    check_output(
+        "deadline",
+        r"^read: .*[cC]ancel",
+        r"^block: .*timed out",
+        r"^branch: .*timed out; 3 jobs done, 3 interrupted$",
+        r"^left: less than a second$",
+        r"^inner block: .*[cC]ancel",
+        r"^outer block: .*timed out",
+    )
+
+
+def daemon():
+    """daemon: each signal ends it in order, by that signal"""
+    for signo in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        with subprocess.Popen([programs["daemon"]], stdout=subprocess.PIPE, text=True) as process:
+            check("works" in process.stdout.readline(), "it does not begin")
+            process.send_signal(signo)
+            out = process.stdout.read()
+            code = process.wait(LIMIT)
+        check(code == -signo, f"status {code}\n{out}")
+        check(out.count("has tidied up") == 3, out)
+        check(out.endswith(f"all have ended, by {signal.Signals(signo).name}\n"), out)
+
+
+def event_loop_epoll():
+    """event_loop_epoll: ticks until it is told to end"""
+    check_output("event_loop_epoll", r"^tick$", r"^the loop ends: a few ticks are enough$")
+
+
+def event_loop_glib():
+    """event_loop_glib: ticks until it is told to end"""
+    if "event_loop_glib" in programs:
+        check_output("event_loop_glib", r"^tick$", r"^the loop ends$")
+
+
+def levels():
+    """levels: the answer is whole, the critical section not torn"""
+    check_output("levels", r"^serve: reads")
+    for line in ("serve: writes its log, undisturbed", "count: its two halves are equal", "main: has half an answer"):
+        check_output("levels", line)
+
+
+def tree():
+    """tree: the first failure, and the one in its cleanup below it"""
+    check_output(
+        "tree",
+        r"^build: 1 failed, 1 interrupted$",
+        r"^system in tests: Protocol error: page 7 is empty",
+        r"^    unit in tests: Directory not empty: its folder could not be removed",
+    )
+
+
+tests = [v for v in list(globals().values()) if callable(v) and getattr(v, "__doc__", None) and v.__module__ == "__main__"]
+tests = [t for t in tests if t not in (Wrong, check_output, fill)]
+failed = 0
+print(f"1..{len(tests)}")
+for number, test in enumerate(tests, 1):
+    try:
+        test()
+        print(f"ok {number} - {test.__doc__}", flush=True)
+    except (Wrong, OSError, subprocess.TimeoutExpired) as error:
+        failed = 1
+        print(f"not ok {number} - {test.__doc__}")
+        print("".join(f"# {line}\n" for line in str(error).splitlines()), end="", flush=True)
+sys.exit(failed)

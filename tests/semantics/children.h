@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* Children that the tests of branches share. */
+#ifndef T_CHILDREN_H
+#define T_CHILDREN_H
+
+#include <bough.h>
+#include "harness.h"
+
+#define UNUSED __attribute__((unused))
+
+/* Blocks until it is interrupted. */
+UNUSED static int until_stopped(void *unused)
+{
+    (void)unused;
+    bough_event_flag never = {0};
+    return bough_event_wait(&never, 0) == 0 ? 0 : errno;
+}
+
+UNUSED static int work(void *unused)
+{
+    (void)unused;
+    return 0;
+}
+
+/* Fails with the number that is its argument. */
+UNUSED static int fail_with(void *error)
+{
+    return (int)(intptr_t)error;
+}
+
+UNUSED static bough_resource number(int n)
+{
+    return bough_arg((void *)(intptr_t)n);
+}
+
+UNUSED static int wait_for_gate(void *gate)
+{
+    t_gate_wait(gate);
+    return 0;
+}
+
+/* A resource: destroyed once, or the test fails. */
+struct thing {
+    _Atomic int destroyed, used;
+    _Atomic pid_t by;
+};
+
+UNUSED static void destroy_thing(void *value)
+{
+    struct thing *thing = value;
+    CHECK_EQ(thing->destroyed++, 0);
+    thing->by = t_tid();
+}
+
+UNUSED static bough_resource thing_of(struct thing *thing)
+{
+    return bough_resource_of(thing, destroy_thing);
+}
+
+UNUSED static void add(bough_branch *branch, bough_fn *fn, bough_resource resource)
+{
+    CHECK(bough_add(branch, fn, resource));
+}
+
+/* What the library reports goes here instead of to standard error. */
+static char reports_[4096];
+static _Atomic int reports_count_;
+
+UNUSED static void keep_report_(const char *line)
+{
+    reports_count_++;
+    size_t used = strlen(reports_);
+    snprintf(reports_ + used, sizeof reports_ - used, "%s\n", line);
+}
+
+UNUSED static void listen_to_reports(void)
+{
+    reports_[0] = '\0';
+    reports_count_ = 0;
+    bough_set_report(keep_report_);
+}
+
+UNUSED static int reported(const char *text)
+{
+    return strstr(reports_, text) != NULL;
+}
+
+#endif

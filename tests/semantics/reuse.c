@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: MIT */
+/* What a thread that runs one child after another has shed in between. */
+#include <locale.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include "semantics/children.h"
+
+static pid_t last_tid;
+
+/* Runs fn as a child; says on which thread. */
+static pid_t run(bough_fn *fn)
+{
+    last_tid = 0;
+    BOUGH_BRANCH(b)
+        add(b, fn, bough_arg(NULL));
+    CHECK_EQ(bough_last_result(), 0);
+    return last_tid;
+}
+
+static int nothing(void *unused)
+{
+    (void)unused;
+    last_tid = t_tid();
+    return 0;
+}
+
+/* Some sanitizers set a key in each thread, which then ends after its child. */
+static void need_reuse(void)
+{
+    pid_t first = run(nothing);
+    if (run(nothing) != first)
+        SKIP("threads are not used again here");
+}
+
+/* Whether the thread was used again, so that there was something to shed. */
+static void check_shed(bough_fn *leave, bough_fn *look, int again)
+{
+    need_reuse();
+    pid_t first = run(leave), second = run(look);
+    CHECK_EQ(first == second, again);
+}
+
+/* ---- put back ---------------------------------------------------------------------------------------------------- */
+
+static int leave_mask(void *unused)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    return nothing(unused);
+}
+
+static int look_at_mask(void *unused)
+{
+    sigset_t set;
+    pthread_sigmask(SIG_BLOCK, NULL, &set);
+    CHECK(!sigismember(&set, SIGUSR1) && !sigismember(&set, SIGTERM));
+    return nothing(unused);
+}
+
+TEST(the_signal_mask)
+{
+    check_shed(leave_mask, look_at_mask, 1);
+}
+
+static char alternate[1 << 16];
+
+static int leave_stack(void *unused)
+{
+    stack_t stack = {.ss_sp = alternate, .ss_size = sizeof alternate};
+    CHECK_EQ(sigaltstack(&stack, NULL), 0);
+    return nothing(unused);
+}
+
+static int look_at_stack(void *unused)
+{
+    stack_t stack;
+    sigaltstack(NULL, &stack);
+    CHECK(stack.ss_flags & SS_DISABLE);
+    return nothing(unused);
+}
+
+TEST(the_alternate_stack)
+{
+    check_shed(leave_stack, look_at_stack, 1);
+}
+
+static int leave_name(void *unused)
+{
+    prctl(PR_SET_NAME, "by the kernel");
+    return nothing(unused);
+}
+
+static int leave_bough_name(void *unused)
+{
+    bough_set_name("by bough");
+    return nothing(unused);
+}
+
+static int look_at_name(void *unused)
+{
+    char name[16];
+    prctl(PR_GET_NAME, name);
+    CHECK_STR(name, "bough-worker");
+    CHECK_EQ(bough_get_name(bough_self(), name, sizeof name), 0);
+    return nothing(unused);
+}
+
+/* A bug there was: only the names that bough itself had given were noticed. */
+TEST(the_name)
+{
+    check_shed(leave_name, look_at_name, 1);
+    check_shed(leave_bough_name, look_at_name, 1);
+}
+
+static int leave_locale(void *unused)
+{
+    uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0));
+    return nothing(unused);
+}
+
+static int look_at_locale(void *unused)
+{
+    CHECK(uselocale((locale_t)0) == LC_GLOBAL_LOCALE);
+    return nothing(unused);
+}
+
+TEST(the_locale)
+{
+    check_shed(leave_locale, look_at_locale, 1);
+}
+
+static int leave_errno(void *unused)
+{
+    nothing(unused);
+    errno = EDOM;
+    return 0;
+}
+
+static int look_at_errno(void *unused)
+{
+    CHECK_EQ(errno, 0);
+    return nothing(unused);
+}
+
+TEST(errno_of_the_child_before)
+{
+    check_shed(leave_errno, look_at_errno, 1);
+}
+
+static int leave_cancel_state(void *unused)
+{
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
+    return nothing(unused);
+}
+
+static int look_at_cancel_state(void *unused)
+{
+    int state, type;
+    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &state);
+    pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &type);
+    CHECK_EQ(state, PTHREAD_CANCEL_ENABLE);
+    CHECK_EQ(type, PTHREAD_CANCEL_DEFERRED);
+    return nothing(unused);
+}
+
+/* A bug there was: nothing of cancellation was shed. */
+TEST(cancel_state_and_type)
+{
+    check_shed(leave_cancel_state, look_at_cancel_state, 1);
+}
+
+static struct bough_region forgotten;
+
+static int leave_level(void *unused)
+{
+    CHECK_EQ(bough_critical_begin(&forgotten, BOUGH_SEC(100), __FILE__, __LINE__), 0);
+    CHECK_EQ(bough_level(), BOUGH_DISABLED);
+    return nothing(unused);
+}
+
+static int look_at_level(void *unused)
+{
+    CHECK_EQ(bough_level(), BOUGH_DEFERRED);
+    return nothing(unused);
+}
+
+TEST(the_level)
+{
+    check_shed(leave_level, look_at_level, 1);
+}
+
+static int leave_interrupt(void *unused)
+{
+    bough_interrupt(bough_self(), "the child before");
+    return nothing(unused);
+}
+
+static int look_at_interrupt(void *unused)
+{
+    CHECK_EQ(bough_interrupted(), 0);
+    CHECK_EQ(bough_check(), 0);
+    return nothing(unused);
+}
+
+TEST(interrupts_of_the_child_before)
+{
+    check_shed(leave_interrupt, look_at_interrupt, 1);
+}
+
+static int event_fd;
+
+static int leave_event_fd(void *unused)
+{
+    event_fd = bough_event_fd();
+    CHECK(event_fd >= 0);
+    return nothing(unused);
+}
+
+TEST(the_event_descriptor)
+{
+    check_shed(leave_event_fd, look_at_interrupt, 1);
+    CHECK_ERR(close(event_fd), EBADF);
+}
+
+/* ---- what ends the thread --------------------------------------------------------------------------------------- */
+
+static pthread_key_t key;
+static _Atomic int destroyed;
+
+static void count_destroyed(void *value)
+{
+    (void)value;
+    destroyed++;
+}
+
+static int leave_key(void *unused)
+{
+    pthread_setspecific(key, &key);
+    return nothing(unused);
+}
+
+static int look_at_key(void *unused)
+{
+    CHECK(!pthread_getspecific(key));
+    return nothing(unused);
+}
+
+TEST(pthread_keys)
+{
+    pthread_key_create(&key, count_destroyed);
+    check_shed(leave_key, look_at_key, 0);
+    CHECK_EQ(destroyed, 1);
+}
+
+static int leave_affinity(void *unused)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(sched_getcpu(), &set);
+    CHECK_EQ(sched_setaffinity(0, sizeof set, &set), 0);
+    return nothing(unused);
+}
+
+static cpu_set_t mains;
+
+static int look_at_affinity(void *unused)
+{
+    cpu_set_t set;
+    CHECK_EQ(sched_getaffinity(0, sizeof set, &set), 0);
+    CHECK(CPU_EQUAL(&set, &mains));
+    return nothing(unused);
+}
+
+TEST(the_affinity)
+{
+    sched_getaffinity(0, sizeof mains, &mains);
+    if (CPU_COUNT(&mains) < 2)
+        SKIP("one processor only");
+    check_shed(leave_affinity, look_at_affinity, 0);
+}
+
+/* A bug there was: a child got the affinity of whoever had its thread started. */
+TEST(the_affinity_is_the_adders)
+{
+    cpu_set_t one;
+    sched_getaffinity(0, sizeof mains, &mains);
+    if (CPU_COUNT(&mains) < 2)
+        SKIP("one processor only");
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    for (int i = 0; i < 3; i++) {
+        cpu_set_t all = mains;
+        run(look_at_affinity);
+        mains = one;
+        CHECK_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+        run(look_at_affinity);
+        mains = all;
+        CHECK_EQ(sched_setaffinity(0, sizeof all, &all), 0);
+    }
+}
+
+static int leave_nice(void *unused)
+{
+    CHECK_EQ(setpriority(PRIO_PROCESS, (id_t)t_tid(), 5), 0);
+    return nothing(unused);
+}
+
+static int look_at_nice(void *unused)
+{
+    CHECK_EQ(getpriority(PRIO_PROCESS, (id_t)t_tid()), getpriority(PRIO_PROCESS, (id_t)getpid()));
+    return nothing(unused);
+}
+
+TEST(the_nice_value)
+{
+    check_shed(leave_nice, look_at_nice, 0);
+}
+
+static int leave_policy(void *unused)
+{
+    CHECK_EQ(sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0}), 0);
+    return nothing(unused);
+}
+
+static int look_at_policy(void *unused)
+{
+    CHECK_EQ(sched_getscheduler(0), SCHED_OTHER);
+    return nothing(unused);
+}
+
+TEST(the_scheduling_policy)
+{
+    check_shed(leave_policy, look_at_policy, 0);
+}
+
+static int leave_cancellation(void *unused)
+{
+    pthread_cancel(pthread_self());
+    return nothing(unused);
+}
+
+/* A bug there was: the next child died of it. */
+TEST(a_cancellation_that_has_not_taken_effect)
+{
+    check_shed(leave_cancellation, look_at_cancel_state, 0);
+}
+
+static int leave_signal(void *unused)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    pthread_kill(pthread_self(), SIGUSR1); /* would end the process */
+    return nothing(unused);
+}
+
+/* A bug there was: the next child got it. */
+TEST(a_signal_that_waits_for_the_thread)
+{
+    check_shed(leave_signal, look_at_mask, 0);
+}
+
+#if defined(__x86_64__)
+#include <fenv.h>
+#include <xmmintrin.h>
+
+static int leave_rounding(void *unused)
+{
+    _MM_SET_ROUNDING_MODE(_MM_ROUND_UP);
+    return nothing(unused);
+}
+
+static int look_at_rounding(void *unused)
+{
+    CHECK_EQ(_MM_GET_ROUNDING_MODE(), _MM_ROUND_NEAREST);
+    return nothing(unused);
+}
+
+TEST(the_rounding_mode)
+{
+    check_shed(leave_rounding, look_at_rounding, 0);
+}
+#endif
+
+/* ---- handed on by the adder ---------------------------------------------------------------------------------- */
+
+static int look_at_adders_mask(void *unused)
+{
+    sigset_t set;
+    pthread_sigmask(SIG_BLOCK, NULL, &set);
+    CHECK(sigismember(&set, SIGUSR1));
+    CHECK(!sigismember(&set, SIGUSR2));
+    return nothing(unused);
+}
+
+TEST(the_adders_signal_mask_is_inherited)
+{
+    sigset_t set, old;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &set, &old);
+    run(look_at_adders_mask);
+    run(look_at_adders_mask);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    run(look_at_mask);
+}
+
+static _Atomic pid_t handled_by;
+
+static void note_thread(int signo)
+{
+    (void)signo;
+    handled_by = t_tid();
+}
+
+static int unblock(void *unused)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    return nothing(unused);
+}
+
+/* A bug there was: a parked thread took a signal that everybody else had blocked to wait for it. */
+TEST(a_parked_thread_takes_no_signal_away)
+{
+    sigset_t set;
+    int got;
+    signal(SIGUSR1, note_thread);
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    for (int i = 0; i < 50; i++) {
+        run(unblock);
+        kill(getpid(), SIGUSR1);
+        CHECK_EQ(sigwait(&set, &got), 0);
+    }
+    CHECK_EQ(handled_by, 0);
+    signal(SIGUSR1, SIG_DFL);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+/* ---- a thread of its own -------------------------------------------------------------------------------------- */
+
+static pid_t run_with(const struct bough_child_options *options)
+{
+    last_tid = 0;
+    BOUGH_BRANCH(b)
+        CHECK(bough_add_with(b, nothing, bough_arg(NULL), options));
+    CHECK_EQ(bough_last_result(), 0);
+    return last_tid;
+}
+
+TEST(fresh_gives_a_new_thread_that_is_not_used_again)
+{
+    need_reuse();
+    pid_t pooled = run(nothing);
+    pid_t fresh = run_with(&(struct bough_child_options){.fresh = 1});
+    CHECK(fresh != pooled);
+    CHECK_EQ(run(nothing), pooled);
+    CHECK_EQ(run_with(&(struct bough_child_options){.stack = 1 << 20}) == pooled, 0);
+    CHECK_EQ(run(nothing), pooled);
+}
+
+static int look_at_size(void *unused)
+{
+    pthread_attr_t a;
+    size_t size;
+    CHECK_EQ(pthread_getattr_np(pthread_self(), &a), 0);
+    pthread_attr_getstacksize(&a, &size);
+    pthread_attr_destroy(&a);
+    CHECK(size >= 300000 && size < 500000);
+    return nothing(unused);
+}
+
+TEST(the_stack_has_the_size_that_was_asked_for)
+{
+    BOUGH_BRANCH(b) {
+        CHECK(bough_add_with(b, look_at_size, bough_arg(NULL), &(struct bough_child_options){.stack = 400000}));
+        CHECK(bough_add_with(b, nothing, bough_arg(NULL), &(struct bough_child_options){.stack = 1}));
+    }
+    CHECK_EQ(bough_last_result(), 0);
+}
+
+static int look_at_disabled(void *unused)
+{
+    CHECK_EQ(bough_level(), BOUGH_DISABLED);
+    BOUGH_ALLOW
+        CHECK_EQ(bough_level(), BOUGH_DEFERRED);
+    return nothing(unused);
+}
+
+TEST(a_child_started_disabled_leaves_nothing_behind)
+{
+    need_reuse();
+    BOUGH_BRANCH(b)
+        CHECK(bough_add_with(b, look_at_disabled, bough_arg(NULL), &(struct bough_child_options){.disabled = 1}));
+    CHECK_EQ(bough_last_result(), 0);
+    run(look_at_level);
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/* Rule 33: deadlines are absolute and monotonic, the effective one is the minimum over the ancestors; when the whole
+ * process stood still, all shift by that. */
+#include <signal.h>
+#include <sys/prctl.h>
+#include "semantics/children.h"
+
+static bough_time expected;
+
+static int compare(void *unused)
+{
+    (void)unused;
+    CHECK_EQ(bough_deadline(), expected);
+    BOUGH_BRANCH(later, .deadline = expected + BOUGH_SEC(1))
+        CHECK_EQ(bough_deadline(), expected);
+    BOUGH_BRANCH(earlier, .deadline = expected - BOUGH_SEC(1))
+        CHECK_EQ(bough_deadline(), expected - BOUGH_SEC(1));
+    CHECK_EQ(bough_deadline(), expected);
+    return 0;
+}
+
+TEST(the_effective_deadline_is_the_minimum_over_the_ancestors)
+{
+    CHECK_EQ(bough_deadline(), 0);
+    expected = bough_after(BOUGH_SEC(100));
+    BOUGH_BRANCH(b, .deadline = expected) {
+        compare(NULL);
+        BOUGH_BRANCH(inner)
+            add(inner, compare, bough_arg(NULL));
+        CHECK_EQ(bough_last_result(), 0);
+    }
+    CHECK_EQ(bough_deadline(), 0);
+}
+
+TEST(of_deadline_and_timeout_the_earlier_counts)
+{
+    bough_time soon = bough_after(BOUGH_SEC(10));
+    BOUGH_BRANCH(b, .deadline = soon, .timeout = BOUGH_SEC(20))
+        CHECK_EQ(bough_deadline(), soon);
+    BOUGH_BRANCH(b, .deadline = soon, .timeout = BOUGH_SEC(5))
+        CHECK(bough_deadline() < soon);
+    BOUGH_BRANCH(b, .timeout = INT64_MAX)
+        CHECK_EQ(bough_deadline(), 0); /* never */
+    CHECK_ERR(bough_branch_open(&(struct bough_branch_options){.deadline = -1}), EINVAL);
+    CHECK_ERR(bough_branch_open(&(struct bough_branch_options){.timeout = -1}), EINVAL);
+}
+
+TEST(a_deadline_can_be_moved)
+{
+    BOUGH_BRANCH(b, .timeout = BOUGH_SEC(100)) {
+        add(b, until_stopped, bough_arg(NULL));
+        CHECK_EQ(bough_set_deadline(b, bough_after(BOUGH_MS(10))), 0);
+        CHECK_EQ(until_stopped(NULL), ECANCELED);
+    }
+    CHECK_EQ(bough_last_result(), ETIMEDOUT);
+    BOUGH_BRANCH(b, .timeout = BOUGH_MS(50)) {
+        CHECK_EQ(bough_set_deadline(b, 0), 0);
+        CHECK_EQ(bough_deadline(), 0);
+        bough_event_flag never = {0};
+        CHECK_ERR(bough_event_wait(&never, bough_after(BOUGH_MS(150))), ETIMEDOUT);
+    }
+    CHECK_EQ(bough_last_result(), 0);
+    BOUGH_BRANCH(b) {
+        CHECK_EQ(bough_set_deadline(b, 1), 0); /* passed */
+        CHECK_ERR(bough_check(), ECANCELED);
+    }
+    CHECK_EQ(bough_last_result(), ETIMEDOUT);
+}
+
+static bough_branch *others;
+
+static int move_others(void *unused)
+{
+    (void)unused;
+    CHECK_ERR(bough_set_deadline(others, 1), EPERM);
+    return 0;
+}
+
+TEST(only_the_owner_moves_it)
+{
+    BOUGH_BRANCH(b) {
+        others = b;
+        add(b, move_others, bough_arg(NULL));
+        CHECK_ERR(bough_set_deadline(b, -1), EINVAL);
+    }
+    CHECK_EQ(bough_last_result(), 0);
+    CHECK_ERR(bough_set_deadline(others, 1), ESRCH);
+    CHECK_ERR(bough_set_deadline(bough_root(), 1), EPERM);
+    CHECK_ERR(bough_set_deadline(NULL, 1), EINVAL);
+}
+
+TEST(many_deadlines_pass_in_their_order)
+{
+    enum { MANY = 200 };
+    for (int i = 0; i < MANY; i++) {
+        bough_time at = bough_after(BOUGH_US(100 + i * 37 % 1000));
+        BOUGH_BRANCH(outer, .deadline = at + BOUGH_SEC(100))
+            BOUGH_BRANCH(b, .deadline = at) {
+                CHECK_EQ(until_stopped(NULL), ECANCELED);
+                CHECK(bough_now() >= at);
+            }
+        CHECK_EQ(bough_last_result(), 0);
+    }
+}
+
+/* ---- the whole process stands still ------------------------------------------------------------------------- */
+
+/* In a process of its own: opens a branch with 2.5 s to go, is stopped for 3 s, and has time left afterwards. */
+static void be_stopped(void *unused)
+{
+    (void)unused;
+    bough_time from = bough_now();
+    BOUGH_BRANCH(b, .timeout = BOUGH_MS(2500)) {
+        raise(SIGSTOP);
+        /* What the library noticed is at least the stop, less the half second between two looks. A moment that is
+         * computed before it has noticed shifts as well. */
+        t_until(bough_now() - from < BOUGH_MS(1000));
+        bough_event_flag never = {0};
+        if (bough_event_wait(&never, bough_after(BOUGH_MS(700))) == 0 || errno != ETIMEDOUT)
+            _exit(1);
+        if (bough_check() != 0 || bough_now() - from > BOUGH_MS(2300))
+            _exit(2);
+        if (until_stopped(NULL) != ECANCELED)
+            _exit(3);
+        if (bough_now() - from < BOUGH_MS(2400))
+            _exit(4);
+    }
+    _exit(bough_last_result() == ETIMEDOUT ? 0 : 5);
+}
+
+TEST_LIMIT(deadlines_shift_when_the_process_was_stopped, 40)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        be_stopped(NULL);
+    }
+    CHECK_EQ(waitpid(pid, &status, WUNTRACED), pid);
+    CHECK(WIFSTOPPED(status));
+    usleep(3000000);
+    CHECK_EQ(kill(pid, SIGCONT), 0);
+    CHECK_EQ(waitpid(pid, &status, 0), pid);
+    CHECK_EXITED(status, 0);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* What the tools that a test may run under can't do. */
+#ifndef TEST_NOT_UNDER_H
+#define TEST_NOT_UNDER_H
+
+#include "harness.h"
+
+#ifndef __has_feature
+#define __has_feature(name) 0
+#endif
+#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+#define UNDER_TSAN 1
+#else
+#define UNDER_TSAN 0
+#endif
+
+/* The kernel's name for the process is the emulator's. */
+static inline int under_qemu(void)
+{
+    char name[32] = "";
+    FILE *file = fopen("/proc/self/comm", "re");
+    if (file && !fgets(name, sizeof name, file))
+        name[0] = 0;
+    if (file)
+        fclose(file);
+    return strncmp(name, "qemu-", 5) == 0;
+}
+
+static inline void needs_handlers_in_calls(void)
+{
+    if (UNDER_TSAN)
+        SKIP("the thread sanitizer holds handlers back while a thread is in a system call that it does not know");
+}
+
+/* Forking while there are other threads, and then starting threads in the child. */
+static inline void needs_threads_after_fork(void)
+{
+    if (UNDER_TSAN)
+        SKIP("the thread sanitizer allows no new thread in a forked child");
+    if (under_qemu())
+        SKIP("qemu-user fails an assertion at a new thread in a forked child");
+}
+
+#endif
