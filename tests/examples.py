@@ -12,10 +12,21 @@ from pathlib import Path
 root = Path(sys.argv[1])
 programs = {Path(p).name: p for p in sys.argv[2:]}
 LIMIT = 60 * float(os.environ.get("T_SCALE") or 1)
+tests = []
+
+# In the background of a shell, or under nohup, some would be ignored, and stay so.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class Wrong(Exception):
     pass
+
+
+def test(function):
+    tests.append(function)
+    return function
 
 
 def check(condition, text):
@@ -92,12 +103,14 @@ def stop_server(signo):
     check(code == -signo, f"status {code}, not {-signo}")
 
 
+@test
 def server_by_signal():
     """server: echoes, and ends by SIGINT, SIGTERM, SIGHUP with a client of each kind"""
     for signo in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         stop_server(signo)
 
 
+@test
 def server_in_a_shell():
     """server: a shell sees 130"""
     port = free_port()
@@ -109,6 +122,7 @@ def server_in_a_shell():
         check(shell.stdout.read() == "130\n", "not 130")
 
 
+@test
 def server_survives_clients():
     """server: clients that go away in the middle of an echo end nobody else's handler"""
     port = free_port()
@@ -123,6 +137,7 @@ def server_survives_clients():
         check(server.wait(LIMIT) == -signal.SIGTERM, "status")
 
 
+@test
 def server_port_taken():
     """server: says so when it can't listen"""
     with socket.create_server(("127.0.0.1", 0)) as s:
@@ -131,6 +146,7 @@ def server_port_taken():
         check(done.returncode == 1 and "server: " in done.stderr, f"{done.returncode} {done.stderr}")
 
 
+@test
 def server_is_short():
     """server: 40 lines or fewer"""
     check(len((root / "examples/server.c").read_text().splitlines()) <= 40, "too long")
@@ -139,6 +155,7 @@ def server_is_short():
 # ---- the demonstration ----------------------------------------------------------------------------------------------
 
 
+@test
 def demo():
     """demo: 500 clients, nothing lost, in less than 10 s"""
     begun = time.monotonic()
@@ -151,6 +168,7 @@ def demo():
     check(time.monotonic() - begun < 10 * LIMIT / 60, "too slow")
 
 
+@test
 def demo_without_descriptors():
     """demo: says what it lacks"""
     import resource
@@ -163,11 +181,13 @@ def demo_without_descriptors():
 # ---- the others -----------------------------------------------------------------------------------------------------
 
 
+@test
 def bounded():
     """bounded: never more than three at a time"""
     check_output("bounded", r"^at most 3 at a time$")
 
 
+@test
 def deadline():
     """deadline: of a block, of a branch, nested"""
     check_output(
@@ -181,6 +201,7 @@ def deadline():
     )
 
 
+@test
 def daemon():
     """daemon: each signal ends it in order, by that signal"""
     for signo in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -194,17 +215,20 @@ def daemon():
         check(out.endswith(f"all have ended, by {signal.Signals(signo).name}\n"), out)
 
 
+@test
 def event_loop_epoll():
     """event_loop_epoll: ticks until it is told to end"""
     check_output("event_loop_epoll", r"^tick$", r"^the loop ends: a few ticks are enough$")
 
 
+@test
 def event_loop_glib():
     """event_loop_glib: ticks until it is told to end"""
     if "event_loop_glib" in programs:
         check_output("event_loop_glib", r"^tick$", r"^the loop ends$")
 
 
+@test
 def levels():
     """levels: the answer is whole, the critical section not torn"""
     check_output("levels", r"^serve: reads")
@@ -212,6 +236,7 @@ def levels():
         check_output("levels", line)
 
 
+@test
 def tree():
     """tree: the first failure, and the one in its cleanup below it"""
     check_output(
@@ -222,16 +247,14 @@ def tree():
     )
 
 
-tests = [v for v in list(globals().values()) if callable(v) and getattr(v, "__doc__", None) and v.__module__ == "__main__"]
-tests = [t for t in tests if t not in (Wrong, check_output, fill)]
 failed = 0
 print(f"1..{len(tests)}")
-for number, test in enumerate(tests, 1):
+for number, run_it in enumerate(tests, 1):
     try:
-        test()
-        print(f"ok {number} - {test.__doc__}", flush=True)
+        run_it()
+        print(f"ok {number} - {run_it.__doc__}", flush=True)
     except (Wrong, OSError, subprocess.TimeoutExpired) as error:
         failed = 1
-        print(f"not ok {number} - {test.__doc__}")
+        print(f"not ok {number} - {run_it.__doc__}")
         print("".join(f"# {line}\n" for line in str(error).splitlines()), end="", flush=True)
 sys.exit(failed)

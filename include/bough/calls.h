@@ -7,6 +7,7 @@
  * (pthread_*, sigwait, clock_nanosleep); and in the few that have room for neither as their comment says.
  * What the comment says after "Cut:" is true when it fails with ECANCELED. All are [point]s but close.
  *
+ * They are no cancellation points: pthread_cancel() acts only on those that wait inside libc (sem_wait and the like).
  * The wake signal (SIGURG) is taken out of the masks of ppoll() and the like, and out of the sets of sigwait() and
  * the like: it can't be waited for.
  */

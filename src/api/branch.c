@@ -155,6 +155,7 @@ bough_time bough_deadline(void)
 static void join_children(struct bo_branch *b)
 {
     uint32_t live;
+    BO_YIELD_UNTIL(bo_load_seq(&b->live) == 0);
     bo_store_seq(&b->waiters, 1); /* before the look: the last child sees it, or we see its step */
     while ((live = bo_load_seq(&b->live)) != 0)
         bo_futex_sleep(&b->live, live, BO_FOREVER);
@@ -347,15 +348,21 @@ int bough_branch_tally(const bough_branch *branch, struct bough_tally *tally)
 
 /* ---- threads that end, processes that fork and end ------------------------------------------------------ */
 
+static void report_tree(const struct bo_thread *t, const bough_error *e, const char *what)
+{
+    bo_report("thread %d (%s) ended with %s: %s: %s%s%s; ask for bough_last_result() after each branch",
+              (int)bo_load_relaxed(&t->tid), t->t.name, what, e->who, strerror(e->code), *e->message ? ": " : "",
+              e->message);
+    for (size_t i = 0; i < e->count; i++)
+        report_tree(t, e->attached[i], "another, attached to it");
+}
+
 static void report_unread(const struct bo_thread *t)
 {
     struct bo_failure *f = bo_ending_unread();
     if (!f)
         return;
-    bo_report("thread %d (%s) ended with a failure that nobody read: %s: %s%s%s; ask for bough_last_result() after "
-              "each branch",
-              (int)bo_load_relaxed(&t->tid), t->t.name, f->who, strerror(f->face.code), *f->message ? ": " : "",
-              f->message);
+    report_tree(t, &f->face, "a failure that nobody read");
     bo_failure_free(f);
 }
 

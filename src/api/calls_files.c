@@ -7,10 +7,8 @@
 #include <unistd.h>
 #include "core/call.h"
 
-/* The last argument, if the caller gave one: to read it where there is none is harmless on the machines we
- * know, and what libc does too. */
+/* The argument after `last`. */
 #define OPTIONAL(type, value, last) \
-    type value;                     \
     do {                            \
         va_list list;               \
         va_start(list, last);       \
@@ -25,14 +23,18 @@ static bool makes_a_file(int flags)
 
 int bough_open_file(const char *path, int flags, ...)
 {
-    OPTIONAL(unsigned, mode, flags);
-    return (int)bo_result(BO_CALL(SYS_openat, AT_FDCWD, path, flags, makes_a_file(flags) ? mode : 0));
+    mode_t mode = 0;
+    if (makes_a_file(flags))
+        OPTIONAL(mode_t, mode, flags);
+    return (int)bo_result(BO_CALL(SYS_openat, AT_FDCWD, path, flags, mode));
 }
 
 int bough_openat(int dirfd, const char *path, int flags, ...)
 {
-    OPTIONAL(unsigned, mode, flags);
-    return (int)bo_result(BO_CALL(SYS_openat, dirfd, path, flags, makes_a_file(flags) ? mode : 0));
+    mode_t mode = 0;
+    if (makes_a_file(flags))
+        OPTIONAL(mode_t, mode, flags);
+    return (int)bo_result(BO_CALL(SYS_openat, dirfd, path, flags, mode));
 }
 
 /* Through libc, which may have to forget what it knows about the descriptor (musl: asynchronous operations).
@@ -52,6 +54,7 @@ int bough_posix_close(int fd, int flag)
 
 int bough_fcntl(int fd, int command, ...)
 {
+    void *argument; /* which commands have one the kernel knows: libc reads it always, too */
     OPTIONAL(void *, argument, command);
     if (command != F_SETLKW && command != F_OFD_SETLKW)
         return fcntl(fd, command, argument);
@@ -66,6 +69,7 @@ int bough_lockf(int fd, int command, off_t length)
 
 int bough_ioctl(int fd, bough_ioctl_request request, ...)
 {
+    void *argument;
     OPTIONAL(void *, argument, request);
     return (int)bo_result(BO_CALL(SYS_ioctl, fd, (unsigned)request, argument));
 }

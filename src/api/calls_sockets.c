@@ -40,7 +40,7 @@ static void widen(struct msghdr *message)
 /* A copy of the control data, since the caller's is const. 0, or -ENOMEM if it is longer than any can be. */
 static long widen_control(struct msghdr *message, void *copy)
 {
-    if (!NARROW || !message->msg_controllen)
+    if (!message->msg_controllen)
         return 0;
     if (message->msg_controllen > CONTROL_MAX)
         return -ENOMEM;
@@ -53,20 +53,26 @@ static long widen_control(struct msghdr *message, void *copy)
     return 0;
 }
 
-ssize_t bough_sendmsg(int fd, const struct msghdr *message, int flags)
+static long send_widened(int fd, const struct msghdr *message, int flags)
 {
-    _Alignas(struct cmsghdr) char control[NARROW ? CONTROL_MAX : 1];
+    _Alignas(struct cmsghdr) char control[CONTROL_MAX];
     struct msghdr copy = *message;
     long r = widen_control(&copy, control);
     if (r < 0)
-        return bo_result(r);
+        return r;
     widen(&copy);
-    return bo_result(BO_CALL(SYS_sendmsg, fd, &copy, flags));
+    return BO_CALL(SYS_sendmsg, fd, &copy, flags);
+}
+
+ssize_t bough_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    return bo_result(NARROW ? send_widened(fd, message, flags) : BO_CALL(SYS_sendmsg, fd, message, flags));
 }
 
 ssize_t bough_recvmsg(int fd, struct msghdr *message, int flags)
 {
-    widen(message); /* in place: the padding is not the caller's to look at */
+    if (NARROW)
+        widen(message); /* in place: the padding is not the caller's to look at */
     return bo_result(BO_CALL(SYS_recvmsg, fd, message, flags));
 }
 

@@ -157,7 +157,8 @@ static bool refused(struct bo_branch *b)
     return errno = ECANCELED, true;
 }
 
-static bool start(struct bo_branch *b, struct bo_child *c, const struct bough_child_options *o)
+/* Its handle, or 0. Once it runs, the child may end, and be freed, at any moment. */
+static uint64_t start(struct bo_branch *b, struct bo_child *c, const struct bough_child_options *o)
 {
     struct bo_worker *w = bo_worker_get(o);
     if (w)
@@ -170,15 +171,16 @@ static bool start(struct bo_branch *b, struct bo_child *c, const struct bough_ch
     }
     if (!w) {
         count_not_started(b->family, false);
-        return false;
+        return 0;
     }
     publish(b, w->slot, c->disabled);
     if (refused(b)) {
         withdraw(b, w, c);
-        return errno = ECANCELED, false;
+        return errno = ECANCELED, 0;
     }
+    uint64_t id = c->id;
     bo_worker_start(w, c);
-    return true;
+    return id;
 }
 
 static struct bo_branch *branch_to_add_to(bough_branch *branch)
@@ -205,8 +207,9 @@ static uint64_t add(struct bo_branch *b, bough_fn *fn, bough_resource resource, 
         count_not_started(b->family, false);
         return errno = ENOMEM, 0;
     }
-    if (start(b, c, o))
-        return c->id;
+    uint64_t id = start(b, c, o);
+    if (id)
+        return id;
     int error = errno;
     free(c);
     return errno = error, 0;
@@ -421,6 +424,7 @@ static long wait_for_end(struct bo_thread *t, uint32_t generation)
 {
     const uint32_t *word = bo_generation_of(t);
     long r = 0;
+    BO_YIELD_UNTIL(bo_word_generation(bo_load_seq(&t->t.word)) != generation);
     bo_add_seq(&t->join_waiters, 1);
     while (r != -ECANCELED && bo_word_generation(bo_load_seq(&t->t.word)) == generation)
         r = bo_futex_wait(word, generation, BO_FOREVER);

@@ -120,10 +120,31 @@ static bool rounds_oddly(void)
     return one + little != one || one - little != one;
 }
 
+/*
+ * How far to look for keys. A new key is the lowest free one, in glibc; so the one that we get now tells how many
+ * there are, but for those above a hole: the margin is for these. Looking at all 1,024 takes as long as handing a
+ * child over.
+ */
+static pthread_key_t keys_end(void)
+{
+    enum { MARGIN = 64 };
+    static _Atomic pthread_key_t highest;
+    pthread_key_t key;
+    if (pthread_key_create(&key, NULL) != 0)
+        return PTHREAD_KEYS_MAX;
+    pthread_key_delete(key);
+    pthread_key_t known = bo_load_relaxed(&highest);
+    while (key > known && !bo_cas_seq(&highest, &known, key))
+        ;
+    known = (key > known ? key : known) + MARGIN;
+    return known < PTHREAD_KEYS_MAX ? known : PTHREAD_KEYS_MAX;
+}
+
 /* A key's destructor can only be run by libc, at the thread's end. */
 static bool holds_keys(void)
 {
-    for (pthread_key_t key = 0; key < PTHREAD_KEYS_MAX; key++)
+    pthread_key_t end = keys_end();
+    for (pthread_key_t key = 0; key < end; key++)
         if (pthread_getspecific(key))
             return true;
     return false;
@@ -265,6 +286,7 @@ static bool serve(struct bo_worker *w)
 static uint32_t wait_for_work(struct bo_worker *w)
 {
     uint32_t go;
+    BO_YIELD_UNTIL(bo_load_acquire(&w->go) != PARKED);
     while ((go = bo_load_acquire(&w->go)) == PARKED) {
         int64_t until = bo_clock() + IDLE_FOR;
         bo_futex_sleep(&w->go, PARKED, until);

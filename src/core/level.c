@@ -161,22 +161,22 @@ static int64_t allowance(const struct bo_thread *t, uint64_t seq, int64_t budget
 int64_t bo_level_budget_end(const struct bo_thread *t)
 {
     uint32_t serial = bo_load_acquire(&t->level_serial);
-    int64_t entry = bo_load_relaxed(&t->crit_entry), budget = bo_load_relaxed(&t->crit_budget);
+    /* Acquire: who sees what was stored below level_changing() sees its serial, too. */
+    int64_t entry = bo_load_acquire(&t->crit_entry), budget = bo_load_acquire(&t->crit_budget);
     struct bo_record *r = bo_pending_record(t, false);
     if (!r)
         return BO_FOREVER;
     int64_t from = r->since > entry ? r->since : entry;
     int64_t end = bo_add_time(from, allowance(t, bo_pending_seq(t), budget));
-    atomic_thread_fence(memory_order_acquire);
     bool torn = (serial & 1) || bo_load_relaxed(&t->level_serial) != serial;
     return torn ? bo_now() + BO_MS(1) : end;
 }
 
-/* The owner is between level_changing and level_changed: the ticker looks again later. */
+/* The owner is between level_changing and level_changed: the ticker looks again later. What it must not see in parts
+ * is stored with release, and so after the serial. */
 static void level_changing(struct bo_thread *t)
 {
     bo_store_relaxed(&t->level_serial, bo_load_relaxed(&t->level_serial) + 1);
-    atomic_thread_fence(memory_order_release);
 }
 
 static void level_changed(struct bo_thread *t)
@@ -196,13 +196,13 @@ static void enter_section(struct bo_thread *t, struct bough_region *region, int6
     level_changing(t);
     region->saved[0] = (uint64_t)bo_load_relaxed(&t->crit_budget);
     if (t->crit_depth++ == 0) {
-        bo_store_relaxed(&t->crit_entry, bo_now());
-        bo_store_relaxed(&t->crit_budget, budget);
+        bo_store_release(&t->crit_entry, bo_now());
+        bo_store_release(&t->crit_budget, budget);
         count_section(t);
         if ((bo_load_seq(&t->t.word) & BO_PENDING) && allowance(t, bo_pending_seq(t), budget) <= 0)
             bo_or_seq(&t->t.word, BO_OVERRUN); /* this incident has been paused for long enough */
     } else {
-        bo_store_relaxed(&t->crit_budget, smaller(budget, bo_load_relaxed(&t->crit_budget)));
+        bo_store_release(&t->crit_budget, smaller(budget, bo_load_relaxed(&t->crit_budget)));
     }
     level_changed(t);
 }
@@ -216,7 +216,7 @@ static void leave_section(struct bo_thread *t, const struct bough_region *region
         charge(t);
     level_changing(t);
     if (--t->crit_depth && !(w & BO_PENDING))
-        bo_store_relaxed(&t->crit_budget, (int64_t)region->saved[0]);
+        bo_store_release(&t->crit_budget, (int64_t)region->saved[0]);
     level_changed(t);
 }
 

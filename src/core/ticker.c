@@ -396,11 +396,14 @@ static void *tick(void *unused)
 #else
     event._sigev_un._tid = (pid_t)bo_raw0(SYS_gettid);
 #endif
+    int64_t awake = bo_clock();
     long r = bo_raw3(SYS_timer_create, CLOCK_MONOTONIC, (long)&event, (long)&timer_id);
     bo_store_seq(&running, r < 0 ? FAILED : RUNNING);
     bo_futex_wake(&running, INT_MAX);
     while (r >= 0) {
+        notice_standstill(awake); /* it may come while we look, too */
         sleep_until(plan());
+        awake = bo_clock();
         bo_store_seq(&next_wake, 0);
         take_work();
         take_due();

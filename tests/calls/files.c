@@ -221,35 +221,6 @@ RECIPE(pwritev, .how = NO_BLOCK, .prepare = make_file, .untouched = nothing_writ
 
 /* ---- writing: a full pipe -------------------------------------------------------------------------------------- */
 
-static long bytes_in(int fd)
-{
-    int count;
-    CHECK_EQ(ioctl(fd, FIONREAD, &count), 0);
-    return count;
-}
-
-static void make_full_pipe(struct stage *s)
-{
-    static char page[4096];
-    CHECK_EQ(pipe2(s->fd, O_NONBLOCK), 0);
-    while (write(s->fd[1], page, sizeof page) > 0) {
-    }
-    CHECK_EQ(fcntl(s->fd[0], F_SETFL, 0), 0);
-    CHECK_EQ(fcntl(s->fd[1], F_SETFL, 0), 0);
-    s->size = (size_t)bytes_in(s->fd[0]);
-}
-
-static void still_full(struct stage *s)
-{
-    CHECK_EQ(bytes_in(s->fd[0]), s->size);
-}
-
-static void read_page(struct stage *s)
-{
-    static char page[4096];
-    CHECK_EQ(read(s->fd[0], page, sizeof page), sizeof page);
-}
-
 static void wrote_3(struct stage *s, long result)
 {
     CHECK_EQ(result, 3);
@@ -258,15 +229,17 @@ static void wrote_3(struct stage *s, long result)
 
 BOTH(write, s->fd[1], "XYZ", 3)
 WRONG(write, -1, "XYZ", 3)
-RECIPE(write, .how = BLOCKS, .prepare = make_full_pipe, .release = read_page, .untouched = still_full, .done = wrote_3)
+RECIPE(write, .how = BLOCKS, .prepare = make_full_pipe, .release = read_page, .untouched = still_full_pipe,
+       .done = wrote_3)
 
 BOTH(writev, s->fd[1], xyz(), 2)
 WRONG(writev, s->fd[0], xyz(), 2)
-RECIPE(writev, .how = BLOCKS, .prepare = make_full_pipe, .release = read_page, .untouched = still_full, .done = wrote_3)
+RECIPE(writev, .how = BLOCKS, .prepare = make_full_pipe, .release = read_page, .untouched = still_full_pipe,
+       .done = wrote_3)
 
 BOTH(pwritev2, s->fd[1], xyz(), 2, -1, 0)
 WRONG(pwritev2, s->fd[1], xyz(), 2, -1, 0x4000)
-RECIPE(pwritev2, .how = BLOCKS, .prepare = make_full_pipe, .release = read_page, .untouched = still_full,
+RECIPE(pwritev2, .how = BLOCKS, .prepare = make_full_pipe, .release = read_page, .untouched = still_full_pipe,
        .done = wrote_3)
 
 /* ---- storage: cut before it begins, or not at all ------------------------------------------------------------- */

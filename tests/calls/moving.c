@@ -3,41 +3,11 @@
 #include "recipe.h"
 
 #include <fcntl.h>
-#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
 /* fd[0], fd[1]: a pipe; fd[2], fd[3]: whatever the call needs besides. */
-
-static long bytes_in(int fd)
-{
-    int count;
-    CHECK_EQ(ioctl(fd, FIONREAD, &count), 0);
-    return count;
-}
-
-static void make_full_pipe(struct stage *s)
-{
-    static char page[4096];
-    CHECK_EQ(pipe2(s->fd, O_NONBLOCK), 0);
-    while (write(s->fd[1], page, sizeof page) > 0) {
-    }
-    CHECK_EQ(fcntl(s->fd[0], F_SETFL, 0), 0);
-    CHECK_EQ(fcntl(s->fd[1], F_SETFL, 0), 0);
-    s->size = (size_t)bytes_in(s->fd[0]);
-}
-
-static void still_full(struct stage *s)
-{
-    CHECK_EQ(bytes_in(s->fd[0]), s->size);
-}
-
-static void read_page(struct stage *s)
-{
-    static char page[4096];
-    CHECK_EQ(read(s->fd[0], page, sizeof page), sizeof page);
-}
 
 static void moved_3(struct stage *s, long result)
 {
@@ -62,7 +32,7 @@ static void make_file_and_full_pipe(struct stage *s)
 
 static void offset_untouched(struct stage *s)
 {
-    still_full(s);
+    still_full_pipe(s);
     CHECK_EQ(lseek(s->fd[2], 0, SEEK_CUR), 0);
 }
 
@@ -80,7 +50,7 @@ static struct iovec *xyz(void)
 
 BOTH(vmsplice, s->fd[1], xyz(), 1, 0)
 WRONG(vmsplice, -1, xyz(), 1, 0)
-RECIPE(vmsplice, .how = BLOCKS, .prepare = make_full_pipe, .release = read_page, .untouched = still_full,
+RECIPE(vmsplice, .how = BLOCKS, .prepare = make_full_pipe, .release = read_page, .untouched = still_full_pipe,
        .done = moved_3)
 
 /* ---- from an empty pipe to another ------------------------------------------------------------------------- */

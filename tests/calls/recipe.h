@@ -16,7 +16,9 @@
 #define T_RECIPE_H
 
 #include <bough.h>
+#include <fcntl.h>
 #include <netdb.h>
+#include <sys/ioctl.h>
 #include <threads.h>
 #include "harness.h"
 
@@ -273,6 +275,37 @@ static inline void no_descriptor(struct stage *s)
 static inline void make_pipe(struct stage *s)
 {
     CHECK_EQ(pipe(s->fd), 0);
+}
+
+/* How much can be read. */
+static inline long bytes_in(int fd)
+{
+    int count;
+    CHECK_EQ(ioctl(fd, FIONREAD, &count), 0);
+    return count;
+}
+
+/* Full, with `size` bytes. */
+static inline void make_full_pipe(struct stage *s)
+{
+    static char page[4096];
+    CHECK_EQ(pipe2(s->fd, O_NONBLOCK), 0);
+    while (write(s->fd[1], page, sizeof page) > 0) {
+    }
+    CHECK_EQ(fcntl(s->fd[0], F_SETFL, 0), 0);
+    CHECK_EQ(fcntl(s->fd[1], F_SETFL, 0), 0);
+    s->size = (size_t)bytes_in(s->fd[0]);
+}
+
+static inline void still_full_pipe(struct stage *s)
+{
+    CHECK_EQ(bytes_in(s->fd[0]), s->size);
+}
+
+static inline void read_page(struct stage *s)
+{
+    static char page[4096];
+    CHECK_EQ(read(s->fd[0], page, sizeof page), sizeof page);
 }
 
 static inline void result_is_0(struct stage *s, long result)

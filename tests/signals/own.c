@@ -132,7 +132,8 @@ TEST(the_third_is_final_by_hand)
 static void not_told(void *unused)
 {
     (void)unused;
-    BOUGH_DEADLINE(BOUGH_MS(1)) bough_sleep(60);
+    BOUGH_DEADLINE(BOUGH_MS(1))
+        bough_sleep(60);
     CHECK_EQ(bough_check(), 0);
     raise(SIGTERM);
 }

@@ -11,6 +11,13 @@
 
 static const int p_signals[] = {SIGHUP, SIGINT, SIGTERM};
 
+/* In the background of a shell, or under nohup, some would be ignored. */
+__attribute__((constructor)) static void p_begin(void)
+{
+    for (int i = 0; i < 3; i++)
+        signal(p_signals[i], SIG_DFL);
+}
+
 /* What a program has seen, for its test: `static struct seen *seen` is shared memory after p_share(). */
 static inline void *p_share(size_t size)
 {
@@ -22,7 +29,8 @@ static inline void *p_share(size_t size)
 /* Block until an interrupt says that it is over. */
 static inline void p_until_stopped(void)
 {
-    while (bough_usleep(500000) == 0) {}
+    while (bough_usleep(500000) == 0) {
+    }
     CHECK_EQ(errno, ECANCELED);
 }
 

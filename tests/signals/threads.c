@@ -2,9 +2,10 @@
 /* Rules 4, 5 and 32: a signal on whatever thread reaches all of them. */
 #include "program.h"
 
-static struct seen {
+struct seen {
     int interrupted;
-} *seen;
+};
+static struct seen *seen;
 
 static int sleeper(void *unused)
 {
@@ -94,7 +95,8 @@ TEST(an_own_handler_on_top_of_a_blocked_read)
 
 static int exits(void *status)
 {
-    while (bough_usleep(500000) == 0) {}
+    while (bough_usleep(500000) == 0) {
+    }
     exit((int)(uintptr_t)status);
 }
 

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+/* fork(), exec and exit() where branches are open. */
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include "semantics/children.h"
+
+static pid_t waited(pid_t pid)
+{
+    int status;
+    CHECK_EQ(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* In the new process: branches, children, interrupts and deadlines work. Exits, with 0 if so. */
+static void use_everything(void)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (bough_check() != 0)
+        _exit(10);
+    BOUGH_BRANCH(b) {
+        for (int i = 0; i < 4; i++)
+            if (!bough_add(b, until_stopped, bough_arg(NULL)))
+                _exit(11);
+        if (bough_interrupt(b, "test") != 0)
+            _exit(12);
+    }
+    if (bough_last_result() != 0 || bough_last()->tally.count[BOUGH_INTERRUPTED] != 4)
+        _exit(13);
+    BOUGH_DEADLINE(BOUGH_MS(5))
+        until_stopped(NULL);
+    if (bough_last_result() != ETIMEDOUT)
+        _exit(14);
+    bough_interrupt(bough_self(), "test");
+    if (until_stopped(NULL) != ECANCELED || bough_clear(NULL) != 1)
+        _exit(15);
+}
+
+/* ---- in a body --------------------------------------------------------------------------------------------------- */
+
+static struct t_gate gate;
+static struct thing thing;
+
+TEST(fork_in_a_body_with_children)
+{
+    for (int round = 0; round < 10; round++) {
+        gate.open = 0;
+        thing.destroyed = 0;
+        BOUGH_BRANCH(outer)
+            BOUGH_BRANCH(b) {
+                add(b, wait_for_gate, bough_resource_of(&gate, NULL));
+                add(b, until_stopped, thing_of(&thing));
+                pid_t pid = fork();
+                if (pid == 0) {
+                    struct bough_tally tally;
+                    use_everything();
+                    if (bough_branch_tally(b, &tally) != 0 || tally.added != 0)
+                        _exit(20);
+                    if (bough_branch_end(b) != 0 || bough_last_result() != 0) /* at once: there is nobody */
+                        _exit(21);
+                    if (!bough_add(outer, work, bough_arg(NULL)) || bough_branch_end(outer) != 0)
+                        _exit(22);
+                    _exit(thing.destroyed ? 23 : 0); /* it is the parent's */
+                }
+                CHECK_EQ(waited(pid), 0);
+                CHECK_EQ(thing.destroyed, 0);
+                CHECK_EQ(bough_check(), 0);
+                t_gate_open(&gate);
+                bough_interrupt(b, "test");
+            }
+        CHECK_EQ(thing.destroyed, 1);
+    }
+}
+
+TEST(a_forked_process_leaves_the_block_like_any_other)
+{
+    BOUGH_BRANCH(b) {
+        add(b, until_stopped, bough_arg(NULL));
+        pid_t pid = fork();
+        if (pid == 0)
+            break;
+        CHECK_EQ(waited(pid), 0);
+        bough_interrupt(b, "test");
+    }
+    if (bough_last()->tally.added == 0)
+        _exit(0); /* the new process */
+    CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], 1);
+}
+
+/* What was asked of the parent is not asked of the new process; a failure there is not its own. */
+TEST(fork_in_the_body_of_a_failed_branch)
+{
+    BOUGH_BRANCH(b) {
+        bough_fail(b, EIO, "before");
+        pid_t pid = fork();
+        if (pid == 0) {
+            use_everything();
+            if (!bough_add(b, work, bough_arg(NULL)))
+                _exit(20);
+            _exit(bough_branch_end(b));
+        }
+        CHECK_EQ(waited(pid), 0);
+        CHECK_ERR(bough_check(), ECANCELED);
+    }
+    CHECK_EQ(bough_last_result(), EIO);
+}
+
+TEST(a_blocks_deadline_goes_on_in_the_new_process)
+{
+    BOUGH_BRANCH(b, .timeout = BOUGH_MS(300)) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            BOUGH_BRANCH(inner) {
+                if (until_stopped(NULL) != ECANCELED)
+                    _exit(20);
+            }
+            _exit(bough_branch_end(b) == ETIMEDOUT ? 0 : 21);
+        }
+        CHECK_EQ(waited(pid), 0);
+    }
+}
+
+static _Atomic int churning = 1;
+
+static int churn(void *unused)
+{
+    (void)unused;
+    while (churning) {
+        BOUGH_BRANCH(b, .supervisor = 1)
+            for (int i = 0; i < 5; i++)
+                add(b, i % 2 ? work : fail_with, number(EIO));
+    }
+    return 0;
+}
+
+/* The locks, lists and records of the parent may be in any state. */
+TEST_LIMIT(fork_while_others_open_add_and_fail, 60)
+{
+    BOUGH_BRANCH(b) {
+        for (int i = 0; i < 3; i++)
+            add(b, churn, bough_arg(NULL));
+        for (int i = 0; i < 100; i++) {
+            pid_t pid = fork();
+            if (pid == 0) {
+                use_everything();
+                _exit(bough_branch_end(b));
+            }
+            CHECK_EQ(waited(pid), 0);
+        }
+        churning = 0;
+    }
+    CHECK_EQ(bough_last_result(), 0);
+}
+
+/* ---- in a child -------------------------------------------------------------------------------------------------- */
+
+static int fork_and_exit(void *value)
+{
+    struct thing *own = value;
+    pid_t pid = fork();
+    if (pid == 0) {
+        use_everything();
+        _exit(own->destroyed);
+    }
+    CHECK_EQ(waited(pid), 0);
+    CHECK_EQ(own->destroyed, 0);
+    return 0;
+}
+
+TEST(fork_in_a_child)
+{
+    for (int i = 0; i < 10; i++) {
+        struct thing two[2] = {0};
+        BOUGH_BRANCH(b)
+            for (int k = 0; k < 2; k++)
+                add(b, fork_and_exit, thing_of(&two[k]));
+        CHECK_EQ(bough_last_result(), 0);
+        CHECK_EQ(two[0].destroyed + two[1].destroyed, 2);
+    }
+}
+
+static int fork_and_return(void *code)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        use_everything();
+        return (int)(intptr_t)code;
+    }
+    CHECK_EQ(waited(pid), 0);
+    return 0;
+}
+
+static int fork_and_pthread_exit(void *unused)
+{
+    (void)unused;
+    pid_t pid = fork();
+    if (pid == 0) {
+        use_everything();
+        pthread_exit(NULL);
+    }
+    CHECK_EQ(waited(pid), 0);
+    return 0;
+}
+
+TEST(a_child_that_returns_in_the_new_process_ends_it)
+{
+    BOUGH_BRANCH(b) {
+        add(b, fork_and_return, number(0));
+        add(b, fork_and_return, number(EIO));
+        add(b, fork_and_pthread_exit, bough_arg(NULL));
+    }
+    CHECK_EQ(bough_last_result(), 0);
+}
+
+static int fork_under_an_interrupt(void *unused)
+{
+    (void)unused;
+    CHECK_EQ(until_stopped(NULL), ECANCELED);
+    pid_t pid = fork();
+    if (pid == 0) {
+        use_everything();
+        _exit(0);
+    }
+    CHECK_EQ(waited(pid), 0);
+    return ECANCELED;
+}
+
+TEST(fork_in_an_interrupted_child)
+{
+    BOUGH_BRANCH(b) {
+        add(b, fork_under_an_interrupt, bough_arg(NULL));
+        bough_interrupt(b, "test");
+    }
+    CHECK_EQ(bough_last_result(), 0);
+    CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], 1);
+}
+
+static int fork_in_inner_branches(void *unused)
+{
+    (void)unused;
+    BOUGH_BRANCH(one)
+        BOUGH_BRANCH(two) {
+            add(one, until_stopped, bough_arg(NULL));
+            add(two, until_stopped, bough_arg(NULL));
+            pid_t pid = fork();
+            if (pid == 0) {
+                use_everything();
+                _exit(bough_branch_end(two) || bough_branch_end(one));
+            }
+            CHECK_EQ(waited(pid), 0);
+            bough_interrupt(one, "test");
+        }
+    return 0;
+}
+
+TEST(fork_in_the_inner_branch_of_a_child)
+{
+    BOUGH_BRANCH(b)
+        add(b, fork_in_inner_branches, bough_arg(NULL));
+    CHECK_EQ(bough_last_result(), 0);
+}
+
+/* ---- exec and exit ------------------------------------------------------------------------------------------------ */
+
+/* The wake signal is neither caught nor ignored in the new image. That is SIGURG, number 23: the third digit of the
+ * six last of a mask. */
+static int exec_a_shell(void *unused)
+{
+    (void)unused;
+    execl("/bin/sh", "sh", "-c", "grep -qE '^Sig(Ign|Cgt):.*[4567cdef].....$' /proc/$$/status && exit 7; exit 5",
+          (char *)NULL);
+    return errno;
+}
+
+static void exec_in_a_child(void *unused)
+{
+    (void)unused;
+    BOUGH_BRANCH(b) {
+        add(b, until_stopped, bough_arg(NULL));
+        add(b, exec_a_shell, bough_arg(NULL));
+    }
+    _exit(1);
+}
+
+TEST(exec_in_a_child_replaces_the_process)
+{
+    CHECK_EXITED(t_run_status(exec_in_a_child, NULL), 5);
+}
+
+static int exit_with_9(void *unused)
+{
+    (void)unused;
+    exit(9);
+}
+
+static void exit_in_a_child(void *unused)
+{
+    (void)unused;
+    BOUGH_BRANCH(b) {
+        add(b, until_stopped, bough_arg(NULL));
+        add(b, exit_with_9, bough_arg(NULL));
+    }
+    _exit(1);
+}
+
+TEST(exit_in_a_child_ends_the_process)
+{
+    for (int i = 0; i < 20; i++)
+        CHECK_EXITED(t_run_status(exit_in_a_child, NULL), 9);
+}
+
+static void exit_in_a_body(void *unused)
+{
+    (void)unused;
+    BOUGH_BRANCH(b) {
+        for (int i = 0; i < 20; i++)
+            add(b, until_stopped, bough_arg(NULL));
+        exit(8);
+    }
+}
+
+TEST(exit_in_a_body_waits_for_nobody)
+{
+    for (int i = 0; i < 20; i++)
+        CHECK_EXITED(t_run_status(exit_in_a_body, NULL), 8);
+}

@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: MIT */
+/* Out of memory and out of threads: said clearly, the resource destroyed once, nothing lost, and all works afterwards. */
+#include <stdbool.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include "semantics/children.h"
+
+/* ---- an allocator that fails when it is told to --------------------------------------------------------------------- */
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#endif
+
+static __thread int fail_at;  /* the how manyeth from now fails; 0: none */
+static __thread int failed_;  /* whether it has */
+static __thread long blocks_; /* allocated and not freed by this thread, while it counts */
+static __thread int counts;
+
+#if defined(__GLIBC__) && !defined(SANITIZED)
+#define CAN_FAIL 1
+
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *old, size_t size);
+void __libc_free(void *memory);
+
+static int fails(void)
+{
+    if (fail_at == 0 || --fail_at > 0)
+        return 0;
+    failed_ = 1;
+    errno = ENOMEM;
+    return 1;
+}
+
+static void *counted(void *memory)
+{
+    blocks_ += counts && memory;
+    return memory;
+}
+
+void *malloc(size_t size)
+{
+    return fails() ? NULL : counted(__libc_malloc(size));
+}
+
+void *calloc(size_t count, size_t size)
+{
+    return fails() ? NULL : counted(__libc_calloc(count, size));
+}
+
+void *realloc(void *old, size_t size)
+{
+    if (fails())
+        return NULL;
+    return old ? __libc_realloc(old, size) : counted(__libc_malloc(size));
+}
+
+void free(void *memory)
+{
+    blocks_ -= counts && memory;
+    __libc_free(memory);
+}
+#else
+#define CAN_FAIL 0
+#endif
+
+static void need_failures(void)
+{
+    if (!CAN_FAIL)
+        SKIP("the allocator is not ours to fail here");
+}
+
+static void arm(int nth)
+{
+    failed_ = 0;
+    blocks_ = 0;
+    counts = 1;
+    fail_at = nth;
+}
+
+/* Whether an allocation has failed. What was allocated meanwhile must have been freed. */
+static int disarm(void)
+{
+    fail_at = 0;
+    counts = 0;
+    return failed_;
+}
+
+static void all_works(void)
+{
+    struct thing thing = {0};
+    BOUGH_BRANCH(b, .collect = 1)
+        for (int i = 0; i < 20; i++)
+            add(b, i < 19 ? work : fail_with, number(EDOM));
+    CHECK_EQ(bough_last_result(), EDOM);
+    CHECK_EQ(bough_last()->count, 20);
+    BOUGH_BRANCH(b)
+        add(b, work, thing_of(&thing));
+    CHECK_EQ(bough_last_result(), 0);
+    CHECK_EQ(thing.destroyed, 1);
+}
+
+/* ---- out of memory ---------------------------------------------------------------------------------------------------- */
+
+static int not_started(void *unused)
+{
+    (void)unused;
+    FAIL("this child should not have started");
+}
+
+/* The nth allocation of adding fails. 0 when there is no nth. A branch that collects finds out only when it has a
+ * thread, which frees itself. */
+static int add_without(bough_branch *b, int nth, bool collects, const struct bough_child_options *options)
+{
+    struct thing thing = {0};
+    arm(nth);
+    bough_thread *child = bough_add_with(b, work, thing_of(&thing), options);
+    int error = errno, hit = disarm();
+    if (!hit || child)
+        return hit; /* libc has done without: the child runs */
+    CHECK(error == ENOMEM || error == EAGAIN);
+    CHECK(nth > 1 || error == ENOMEM);
+    if (!collects)
+        CHECK_EQ(blocks_, 0);
+    CHECK_EQ(thing.destroyed, 1);
+    CHECK_EQ(thing.by, t_tid());
+    return 1;
+}
+
+static int allocations_of_an_add(const struct bough_branch_options *o, const struct bough_child_options *options)
+{
+    int nth = 1;
+    bough_branch *b = bough_branch_open(o);
+    CHECK(b);
+    while (add_without(b, nth, o && o->collect, options))
+        nth++;
+    struct bough_tally tally;
+    CHECK_EQ(bough_branch_tally(b, &tally), 0);
+    CHECK_EQ(tally.added, nth);
+    CHECK(tally.count[BOUGH_NOT_STARTED] >= (size_t)nth - 2);
+    CHECK_EQ(bough_branch_end(b), 0);
+    CHECK_EQ(bough_last()->tally.count[BOUGH_OK] + bough_last()->tally.count[BOUGH_NOT_STARTED], nth);
+    all_works();
+    return nth - 1;
+}
+
+/* The child, and its worker. */
+TEST(adding_fails_wherever_memory_runs_out)
+{
+    need_failures();
+    CHECK(allocations_of_an_add(NULL, &(struct bough_child_options){.fresh = 1}) >= 2);
+}
+
+/* And the room for its result. */
+TEST(adding_to_a_branch_that_collects_fails_wherever_memory_runs_out)
+{
+    need_failures();
+    struct bough_branch_options collects = {.collect = 1};
+    CHECK(allocations_of_an_add(&collects, &(struct bough_child_options){.fresh = 1}) >= 3);
+}
+
+TEST(adding_for_a_parked_thread_fails_wherever_memory_runs_out)
+{
+    need_failures();
+    all_works();
+    struct bough_branch_options collects = {.collect = 1};
+    CHECK(allocations_of_an_add(&collects, NULL) >= 2);
+}
+
+TEST(opening_a_branch_fails_wherever_memory_runs_out)
+{
+    need_failures();
+    bough_self();
+    all_works();
+    int nth = 0, hit;
+    do {
+        arm(++nth);
+        bough_branch *b = bough_branch_open(NULL);
+        int error = errno;
+        hit = disarm();
+        CHECK_EQ(!b, hit);
+        if (hit)
+            CHECK_EQ(error, ENOMEM);
+        if (hit)
+            CHECK_EQ(blocks_, 0);
+        else
+            CHECK_EQ(bough_branch_end(b), 0);
+    } while (hit);
+    CHECK_EQ(nth, 4); /* its family, its ending and a spare failure */
+    CHECK_EQ(bough_deadline(), 0);
+    all_works();
+}
+
+/* The block is skipped, and one who asks as after any block learns of it. */
+TEST(a_block_that_cant_be_opened_says_so)
+{
+    need_failures();
+    BOUGH_BRANCH(b)
+        add(b, work, number(0));
+    CHECK_EQ(bough_last_result(), 0);
+    for (int nth = 1; nth <= 3; nth++) {
+        int entered = 0;
+        arm(nth);
+        BOUGH_BRANCH(b)
+            entered = 1;
+        CHECK(disarm());
+        CHECK_EQ(entered, 0);
+        CHECK_EQ(bough_last_result(), ENOMEM);
+        CHECK(!bough_last()->error);
+    }
+    BOUGH_BRANCH(b)
+        add(b, work, number(0));
+    CHECK_EQ(bough_last_result(), 0);
+}
+
+TEST(a_block_with_a_wrong_deadline_says_so)
+{
+    BOUGH_BRANCH(b, .timeout = -1)
+        FAIL("this branch should not have been opened");
+    CHECK_EQ(bough_last_result(), EINVAL);
+}
+
+/* A failure needs memory for its evidence; without, its code is kept, and that it happened. */
+static int fails_without_memory(void *nth)
+{
+    arm((int)(intptr_t)nth);
+    int code = bough_fail(BOUGH_SELF, EIO, "lost words");
+    CHECK(disarm());
+    return code;
+}
+
+TEST(a_failure_without_memory_keeps_its_code)
+{
+    need_failures();
+    BOUGH_BRANCH(b)
+        add(b, fails_without_memory, number(1));
+    CHECK_EQ(bough_last_result(), EIO);
+    CHECK(bough_last()->error);
+    CHECK_EQ(bough_last()->error->code, EIO);
+    CHECK(strstr(bough_last()->error->message, "no memory"));
+}
+
+TEST(a_bodys_failure_without_memory_stops_the_children)
+{
+    need_failures();
+    BOUGH_BRANCH(b) {
+        add(b, until_stopped, number(0));
+        arm(1);
+        CHECK_EQ(bough_fail(b, EIO, "lost words"), EIO);
+        CHECK(disarm());
+    }
+    CHECK_EQ(bough_last_result(), EIO);
+    CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], 1);
+    CHECK_EQ(bough_last()->error->code, EIO);
+}
+
+/* Not even a number's: 100 failures, and no memory from the first return on. */
+static int fails_and_has_none(void *unused)
+{
+    (void)unused;
+    arm(1);
+    return EIO;
+}
+
+TEST(failures_of_all_children_without_memory)
+{
+    need_failures();
+    BOUGH_BRANCH(b, .collect = 1)
+        for (int i = 0; i < 100; i++)
+            if (!bough_add_with(b, fails_and_has_none, number(0), &(struct bough_child_options){.fresh = 1}))
+                CHECK_EQ(errno, ECANCELED);
+    CHECK_EQ(bough_last_result(), EIO);
+    CHECK_EQ(bough_last()->error->code, EIO);
+    CHECK(bough_last()->tally.count[BOUGH_ERROR] >= 1);
+    CHECK_EQ(bough_last()->count + bough_last()->tally.count[BOUGH_NOT_STARTED], 100);
+}
+
+/* What an end needs was allocated at the opening. */
+TEST(ending_needs_no_memory)
+{
+    need_failures();
+    struct thing thing = {0};
+    bough_branch *b = bough_branch_open(&(struct bough_branch_options){.collect = 1});
+    add(b, work, thing_of(&thing));
+    add(b, fail_with, number(EDOM));
+    arm(1);
+    int result = bough_branch_end(b);
+    CHECK(!disarm());
+    CHECK_EQ(result, EDOM);
+    CHECK_EQ(thing.destroyed, 1);
+    CHECK_EQ(bough_last()->count, 2);
+    CHECK_EQ(bough_last()->error->code, EDOM);
+}
+
+TEST(bounded_branches_and_queues_say_enomem)
+{
+    need_failures();
+    BOUGH_BRANCH(b) {
+        for (int nth = 1; nth <= 2; nth++) {
+            arm(nth);
+            bough_bounded *two = bough_bounded_new(b, 2);
+            CHECK(disarm());
+            CHECK(!two);
+            CHECK_EQ(blocks_, 0);
+        }
+        bough_bounded *one = bough_bounded_new(b, 1);
+        for (int nth = 1; nth <= 2; nth++) {
+            struct thing thing = {0};
+            arm(nth);
+            bough_thread *child = bough_bounded_add(one, not_started, thing_of(&thing));
+            CHECK(disarm());
+            CHECK(!child);
+            CHECK_EQ(thing.destroyed, 1);
+        }
+        CHECK(bough_bounded_add(one, work, number(0))); /* the place was given back */
+    }
+    CHECK_EQ(bough_last_result(), 0);
+    arm(1);
+    bough_queue *q = bough_queue_new(4);
+    CHECK(disarm());
+    CHECK(!q);
+}
+
+/* ---- out of threads ------------------------------------------------------------------------------------------------------ */
+
+static const struct bough_child_options fresh = {.fresh = 1};
+
+/* Adding fails with EAGAIN, whatever limit has been set; those that run do not notice. */
+static void cant_start(bough_branch *b)
+{
+    for (int i = 0; i < 10; i++) {
+        struct thing thing = {0};
+        CHECK_ERR(bough_add_with(b, not_started, thing_of(&thing), &fresh), EAGAIN);
+        CHECK_EQ(thing.destroyed, 1);
+        CHECK_EQ(thing.by, t_tid());
+    }
+}
+
+static void run_out(int resource, rlim_t most)
+{
+    struct rlimit before, limit;
+    struct t_gate gate = {0};
+    CHECK_EQ(getrlimit(resource, &before), 0);
+    limit = before;
+    limit.rlim_cur = most;
+    BOUGH_BRANCH(b) {
+        add(b, wait_for_gate, bough_arg(&gate));
+        add(b, until_stopped, number(0));
+        CHECK_EQ(setrlimit(resource, &limit), 0);
+        cant_start(b);
+        struct bough_tally tally;
+        CHECK_EQ(bough_branch_tally(b, &tally), 0);
+        CHECK_EQ(tally.count[BOUGH_RUNNING], 2);
+        CHECK_EQ(tally.count[BOUGH_NOT_STARTED], 10);
+        CHECK_EQ(setrlimit(resource, &before), 0);
+        CHECK(bough_add_with(b, work, number(0), &fresh));
+        t_gate_open(&gate);
+        bough_interrupt(b, "test");
+    }
+    CHECK_EQ(bough_last_result(), 0);
+    CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], 1);
+    CHECK_EQ(bough_last()->tally.count[BOUGH_NOT_STARTED], 10);
+    all_works();
+}
+
+/* Root is not limited: as nobody then. Changing ids asks each thread, those of the library included. */
+static void without_threads(void *unused)
+{
+    (void)unused;
+    all_works();
+    if (getuid() == 0 && setresuid(65534, 65534, 65534) != 0)
+        _exit(77);
+    prctl(PR_SET_DUMPABLE, 1);
+    run_out(RLIMIT_NPROC, 1);
+}
+
+TEST(out_of_threads)
+{
+    int status = t_run_status(without_threads, NULL);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        SKIP("can't become nobody here");
+    CHECK_EXITED(status, 0);
+}
+
+static rlim_t size_now(void)
+{
+    unsigned long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    CHECK(f && fscanf(f, "%lu", &pages) == 1);
+    fclose(f);
+    return pages * (rlim_t)sysconf(_SC_PAGESIZE);
+}
+
+/* No room for a stack: 64 MiB, that none be there already. */
+static void without_room(void *unused)
+{
+    (void)unused;
+    struct rlimit before, limit;
+    struct bough_child_options large = {.stack = 64 << 20};
+    all_works();
+    BOUGH_BRANCH(b) {
+        add(b, until_stopped, number(0));
+        CHECK_EQ(getrlimit(RLIMIT_AS, &before), 0);
+        limit = before;
+        limit.rlim_cur = size_now() + (8 << 20);
+        CHECK_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+        struct thing thing = {0};
+        CHECK_ERR(bough_add_with(b, not_started, thing_of(&thing), &large), EAGAIN);
+        CHECK_EQ(thing.destroyed, 1);
+        CHECK_EQ(setrlimit(RLIMIT_AS, &before), 0);
+        CHECK(bough_add_with(b, work, number(0), &large));
+        bough_interrupt(b, "test");
+    }
+    CHECK_EQ(bough_last_result(), 0);
+    all_works();
+}
+
+TEST(no_room_for_a_stack)
+{
+#ifdef SANITIZED
+    SKIP("sanitizers need address space of their own");
+#endif
+    CHECK_EXITED(t_run_status(without_room, NULL), 0);
+}

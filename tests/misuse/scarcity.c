@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/* Out of memory, of threads and of slots: a clear error, nothing lost, and afterwards all works as before. */
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include "semantics/children.h"
+
+static struct thing things[64];
+
+/* Nothing is left of what has failed. */
+static void check_all_works(void)
+{
+    BOUGH_BRANCH(b, .collect = 1)
+        for (int i = 0; i < 20; i++)
+            add(b, i % 2 ? work : fail_with, number(0));
+    CHECK_EQ(bough_last_result(), 0);
+    CHECK_EQ(bough_last()->count, 20);
+    CHECK_EQ(bough_last()->tally.count[BOUGH_OK], 20);
+}
+
+/* ---- out of memory ------------------------------------------------------------------------------------------------ */
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define OWN_MALLOC 0
+#endif
+#endif
+#if !defined(OWN_MALLOC) && defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define OWN_MALLOC 1
+#endif
+
+#if OWN_MALLOC
+void *__libc_malloc(size_t);
+void *__libc_calloc(size_t, size_t);
+void *__libc_realloc(void *, size_t);
+
+/* How many allocations still succeed; negative: all. The library's threads count like any. */
+static _Atomic long left = -1;
+static _Atomic long failed;
+
+static int none_left(void)
+{
+    if (left < 0)
+        return 0;
+    if (left > 0 && left-- > 0)
+        return 0;
+    failed++;
+    errno = ENOMEM;
+    return 1;
+}
+
+void *malloc(size_t size)
+{
+    return none_left() ? NULL : __libc_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+    return none_left() ? NULL : __libc_calloc(count, size);
+}
+
+void *realloc(void *old, size_t size)
+{
+    return none_left() ? NULL : __libc_realloc(old, size);
+}
+
+static void memory_lasts_for(long allocations)
+{
+    failed = 0;
+    left = allocations;
+}
+
+static long memory_is_back(void)
+{
+    left = -1;
+    return failed;
+}
+#else
+static void memory_lasts_for(long allocations)
+{
+    (void)allocations;
+    SKIP("no malloc of our own here");
+}
+
+static long memory_is_back(void)
+{
+    return 0;
+}
+#endif
+
+static int fail_with_words(void *unused)
+{
+    (void)unused;
+    return bough_fail(BOUGH_SELF, EIO, "words");
+}
+
+static int fail_in_a_nested_branch(void *unused)
+{
+    (void)unused;
+    BOUGH_BRANCH(inner) {
+        bough_fail(inner, EPIPE, "inner");
+        return EPIPE;
+    }
+    return errno; /* could not be opened */
+}
+
+/* One round with memory for so many allocations: whatever fails, what was added and what it said is accounted for. */
+static long try_with(long allocations)
+{
+    static bough_fn *const fns[] = {work, fail_with_words, until_stopped, fail_in_a_nested_branch};
+    int tried = 0, started = 0;
+    memset(things, 0, sizeof things);
+    memory_lasts_for(allocations);
+    bough_branch *b = bough_branch_open(&(struct bough_branch_options){.collect = 1});
+    if (!b) {
+        CHECK(errno == ENOMEM || errno == EAGAIN);
+        return memory_is_back();
+    }
+    for (; tried < 8; tried++) {
+        bough_thread *child = bough_add(b, fns[tried % 4], thing_of(&things[tried]));
+        CHECK(child || errno == ENOMEM || errno == EAGAIN || errno == ECANCELED);
+        CHECK(child || things[tried].destroyed == 1);
+        started += child != NULL;
+    }
+    int said = bough_fail(b, EDOM, "body");
+    int result = bough_branch_end(b);
+    long missing = memory_is_back();
+    const struct bough_ending *last = bough_last();
+    CHECK_EQ(said, EDOM);
+    CHECK(result == EDOM || result == EIO || result == EPIPE || result == ENOMEM);
+    CHECK_EQ(last->result, result);
+    CHECK(last->error && last->error->code == result);
+    CHECK_EQ(last->tally.added, tried);
+    CHECK_EQ(last->tally.count[BOUGH_NOT_STARTED], tried - started);
+    CHECK_EQ(last->count, started);
+    for (int i = 0; i < tried; i++)
+        CHECK_EQ(things[i].destroyed, 1);
+    return missing;
+}
+
+/* At each allocation once: the first, the second, ... until none was missing any more. */
+TEST_LIMIT(memory_ends_at_each_allocation, 60)
+{
+    long rounds = 0, calm = 0;
+    for (; calm < 3 && rounds < 2000; rounds++)
+        calm = try_with(rounds) ? 0 : calm + 1;
+    t_note("%ld rounds", rounds);
+    CHECK(rounds > 10 && calm == 3);
+    check_all_works();
+}
+
+/* A bug there was: the failure, or all of it, was lost, and the branch ended well. */
+TEST(a_failure_without_memory_for_its_evidence_is_a_failure)
+{
+    BOUGH_BRANCH(warm)
+        for (int i = 0; i < 4; i++)
+            add(warm, work, bough_arg(NULL));
+    bough_branch *b = bough_branch_open(NULL);
+    struct t_gate gate = {0};
+    add(b, wait_for_gate, bough_arg(&gate));
+    memory_lasts_for(0);
+    CHECK_EQ(bough_fail(b, EIO, "words"), EIO);
+    t_gate_open(&gate);
+    CHECK_EQ(bough_branch_end(b), EIO);
+    memory_is_back();
+    CHECK_EQ(bough_last_result(), EIO);
+    CHECK_EQ(bough_last()->error->code, EIO);
+    CHECK(strstr(bough_last()->error->message, "memory"));
+    CHECK_STR(bough_last()->error->who, "the body");
+}
+
+static struct t_gate start_failing;
+
+static int fail_at_gate(void *unused)
+{
+    (void)unused;
+    t_gate_wait(&start_failing);
+    return EIO;
+}
+
+TEST(a_childs_failure_without_memory_interrupts_its_siblings)
+{
+    bough_branch *b = bough_branch_open(NULL);
+    add(b, fail_at_gate, bough_arg(NULL));
+    add(b, until_stopped, bough_arg(NULL));
+    memory_lasts_for(0);
+    t_gate_open(&start_failing);
+    CHECK_EQ(bough_branch_end(b), EIO);
+    memory_is_back();
+    CHECK_EQ(bough_last()->tally.count[BOUGH_ERROR], 1);
+    CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], 1);
+    check_all_works();
+}
+
+/* ---- out of address space --------------------------------------------------------------------------------------- */
+
+static void run_out_of_address_space(void *unused)
+{
+    struct rlimit limit;
+    int started = 0, error = 0;
+    (void)unused;
+    BOUGH_BRANCH(b) {
+        add(b, until_stopped, thing_of(&things[0]));
+        getrlimit(RLIMIT_AS, &limit);
+        limit.rlim_cur = 1;
+        CHECK_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+        struct bough_child_options o = {.fresh = 1};
+        for (started = 1; started < 60; started++)
+            if (!bough_add_with(b, until_stopped, thing_of(&things[started]), &o)) {
+                error = errno;
+                break;
+            }
+        limit.rlim_cur = limit.rlim_max;
+        CHECK_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+        bough_interrupt(b, "test");
+    }
+    CHECK(error == EAGAIN || error == ENOMEM);
+    for (int i = 0; i <= started; i++)
+        CHECK_EQ(things[i].destroyed, 1);
+    CHECK_EQ(bough_last_result(), 0);
+    check_all_works();
+}
+
+TEST(out_of_address_space)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    SKIP("sanitizers need it");
+#endif
+    CHECK_EXITED(t_run_status(run_out_of_address_space, NULL), 0);
+}
+
+/* ---- out of threads ------------------------------------------------------------------------------------------------ */
+
+enum { NOBODY = 61234 };
+
+static void forbid_threads(int forbid)
+{
+    struct rlimit limit;
+    CHECK_EQ(getrlimit(RLIMIT_NPROC, &limit), 0);
+    limit.rlim_cur = forbid ? 1 : limit.rlim_max;
+    CHECK_EQ(setrlimit(RLIMIT_NPROC, &limit), 0);
+}
+
+static void run_out_of_threads(void *unused)
+{
+    (void)unused;
+    if (geteuid() == 0)
+        CHECK_EQ(setuid(NOBODY), 0); /* root may start as many as it likes */
+    BOUGH_BRANCH(b) {
+        for (int i = 0; i < 3; i++)
+            add(b, until_stopped, thing_of(&things[i]));
+        forbid_threads(1);
+        for (int i = 3; i < 6; i++) {
+            CHECK_ERR(bough_add(b, until_stopped, thing_of(&things[i])), EAGAIN);
+            CHECK_EQ(things[i].destroyed, 1);
+        }
+        forbid_threads(0);
+        add(b, until_stopped, thing_of(&things[6]));
+        bough_interrupt(b, "test");
+    }
+    CHECK_EQ(bough_last_result(), 0);
+    CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], 4);
+    CHECK_EQ(bough_last()->tally.count[BOUGH_NOT_STARTED], 3);
+    for (int i = 0; i < 7; i++)
+        CHECK_EQ(things[i].destroyed, 1);
+    check_all_works();
+}
+
+TEST(out_of_threads_in_the_middle)
+{
+    CHECK_EXITED(t_run_status(run_out_of_threads, NULL), 0);
+}
+
+/* Not even the library's own one can be started. */
+static void begin_without_threads(void *unused)
+{
+    (void)unused;
+    if (geteuid() == 0)
+        CHECK_EQ(setuid(NOBODY), 0);
+    forbid_threads(1);
+    CHECK_ERR(bough_branch_open(NULL), EAGAIN);
+    BOUGH_BRANCH(b)
+        FAIL("the block runs");
+    CHECK_EQ(bough_last_result(), 0);
+    forbid_threads(0);
+    check_all_works();
+}
+
+TEST(out_of_threads_from_the_beginning)
+{
+    CHECK_EXITED(t_run_status(begin_without_threads, NULL), 0);
+}
+
+/* ---- out of slots -------------------------------------------------------------------------------------------------- */
+
+TEST_LIMIT(the_table_of_branches_is_full, 120)
+{
+    enum { MANY = 1 << 15 };
+    static bough_branch *open[MANY];
+    int count = 0;
+    while (count < MANY && (open[count] = bough_branch_open(NULL)))
+        count++;
+    CHECK_EQ(errno, EAGAIN);
+    t_note("%d branches", count);
+    CHECK(count > 30000 && count < MANY);
+    CHECK_ERR(bough_branch_open(NULL), EAGAIN);
+    CHECK_ERR(bough_add(open[count - 1], NULL, thing_of(&things[0])), EINVAL);
+    add(open[count - 1], work, thing_of(&things[1])); /* the innermost one works */
+    CHECK_EQ(bough_branch_end(open[--count]), 0);
+    BOUGH_BRANCH(again)
+        add(again, work, bough_arg(NULL));
+    CHECK_EQ(bough_last_result(), 0);
+    while (count)
+        CHECK_EQ(bough_branch_end(open[--count]), 0);
+    check_all_works();
+}

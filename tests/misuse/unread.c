@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/* Failures that nobody reads are reported when the thread ends, and nothing else is. */
+#include "semantics/children.h"
+
+static int fail_inside(void *unused)
+{
+    (void)unused;
+    BOUGH_BRANCH(inner)
+        bough_fail(inner, EIO, "nobody reads this");
+    return 0;
+}
+
+static void *ignore(void *unused)
+{
+    fail_inside(unused);
+    return NULL;
+}
+
+static void *read_it(void *unused)
+{
+    fail_inside(unused);
+    CHECK_EQ(bough_last_result(), EIO);
+    return NULL;
+}
+
+TEST(an_adopted_threads_is_reported)
+{
+    struct t_thread thread;
+    listen_to_reports();
+    t_spawn(&thread, ignore, NULL);
+    t_join(&thread);
+    CHECK_EQ(reports_count_, 1);
+    CHECK(reported("nobody reads this"));
+    CHECK(reported("bough_last_result()")); /* what to do */
+    t_spawn(&thread, read_it, NULL);
+    t_join(&thread);
+    CHECK_EQ(reports_count_, 1);
+}
+
+static void *ignore_two(void *unused)
+{
+    fail_inside(unused);
+    BOUGH_BRANCH(second)
+        bough_fail(second, EDOM, "nor this");
+    return NULL;
+}
+
+TEST(none_of_several_is_lost)
+{
+    struct t_thread thread;
+    listen_to_reports();
+    t_spawn(&thread, ignore_two, NULL);
+    t_join(&thread);
+    CHECK(reported("nobody reads this"));
+    CHECK(reported("nor this"));
+}
+
+TEST(a_childs_is_the_branchs_and_not_reported)
+{
+    listen_to_reports();
+    BOUGH_BRANCH(b)
+        add(b, fail_inside, bough_arg(NULL));
+    CHECK_EQ(bough_last_result(), EIO);
+    CHECK_EQ(reports_count_, 0);
+}
+
+TEST(a_thread_that_is_released_tells)
+{
+    listen_to_reports();
+    fail_inside(NULL);
+    CHECK_EQ(bough_release(), 0);
+    CHECK_EQ(reports_count_, 1);
+}
+
+static void end_with_it(void *unused)
+{
+    fail_inside(unused);
+}
+
+static void end_without(void *unused)
+{
+    fail_inside(unused);
+    bough_last();
+}
+
+/* A bug there was: main ends by exit(), without its keys' destructors, and nothing was said. */
+TEST(mains_is_reported_at_exit)
+{
+    char text[1024];
+    CHECK_EXITED(t_run_output(end_with_it, NULL, text, sizeof text), 0);
+    CHECK(strstr(text, "bough: "));
+    CHECK(strstr(text, "nobody reads this"));
+    CHECK_EXITED(t_run_output(end_without, NULL, text, sizeof text), 0);
+    CHECK_STR(text, "");
+}
+
+static void fork_and_end(void *unused)
+{
+    int status;
+    fail_inside(unused);
+    pid_t pid = fork();
+    if (pid == 0)
+        exit(0); /* what the parent has not read is the parent's to read */
+    waitpid(pid, &status, 0);
+    _exit(WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : 1);
+}
+
+TEST(a_forked_process_does_not_tell_of_its_parents)
+{
+    char text[1024];
+    CHECK_EXITED(t_run_output(fork_and_end, NULL, text, sizeof text), 0);
+    CHECK_STR(text, "");
+}
+
+static void say_nothing(const char *line)
+{
+    (void)line;
+}
+
+TEST(the_reporter_is_set_and_put_back)
+{
+    CHECK(!bough_set_report(say_nothing));
+    CHECK(bough_set_report(NULL) == say_nothing);
+    CHECK(!bough_set_report(NULL));
+}
