@@ -119,8 +119,10 @@ int run_clients(struct shared *s, struct sockaddr_in address)
     epoll = epoll_create1(0);
     s->clients_before = open_descriptors();
     for (int i = 0; i < CLIENTS; i++)
-        if (join(i, &address) != 0)
-            return s->clients_failed = errno;
+        if (join(i, &address) != 0) {
+            s->clients_failed = errno;
+            return 1;
+        }
     while (left > 0) {
         struct epoll_event events[64];
         int n = epoll_wait(epoll, events, 64, -1);

@@ -57,8 +57,7 @@ class Call:
 
     @property
     def ours(self):
-        """bough_open() opens a branch."""
-        return "bough_open_file" if self.name == "open" else f"bough_{self.name}"
+        return f"bough_{self.name}"
 
     @property
     def is_point(self):

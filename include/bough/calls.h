@@ -53,7 +53,7 @@ typedef unsigned bough_mmsg_flags;
 /* ---- files and descriptors ---------------------------------------------------------------------- */
 
 /* Open a file. Cut: no descriptor is open, no file was created. */
-BOUGH_API int bough_open_file(const char *path, int flags, ...);
+BOUGH_API int bough_open(const char *path, int flags, ...);
 /* Open a file relative to a directory. Cut: no descriptor is open, no file was created. */
 BOUGH_API int bough_openat(int dirfd, const char *path, int flags, ...);
 /* Open a file, with rules for how its path is resolved. Cut: no descriptor is open, no file was created. */

@@ -61,9 +61,10 @@ static void set_label(struct bo_branch *b, const struct bough_branch_options *o)
 /* What is opened in a cleanup region is protected with it (rule 20). */
 static void inherit_shield(struct bo_branch *b, const struct bo_thread *t)
 {
-    b->shield_seq = bo_load_relaxed(&t->shield_seq);
-    b->shield_until = bo_load_relaxed(&t->shield_until);
-    if (b->shield_seq)
+    uint64_t seq = bo_load_relaxed(&t->shield_seq);
+    bo_store_relaxed(&b->shield_until, bo_load_relaxed(&t->shield_until));
+    bo_store_relaxed(&b->shield_seq, seq);
+    if (seq)
         bo_ticker_look(&b->t);
 }
 
@@ -104,17 +105,15 @@ static int set_deadline(struct bo_branch *b, int64_t deadline)
     return bo_post(bo_branch_handle(b), &passed, NULL);
 }
 
-bough_branch *bough_branch_open(const struct bough_branch_options *options)
+static bough_branch *open_branch(const struct bough_branch_options *o, uintptr_t sp)
 {
-    static const struct bough_branch_options none;
-    const struct bough_branch_options *o = options ? options : &none;
     if (o->deadline < 0 || o->timeout < 0)
         return errno = EINVAL, NULL;
     struct bo_thread *t = bo_self_or_adopt();
     if (!t || bo_ticker_need() != 0)
         return NULL;
-    bo_level_sweep(t, (uintptr_t)__builtin_frame_address(0));
-    bo_branch_sweep(t, (uintptr_t)__builtin_frame_address(0));
+    bo_level_sweep(t, sp);
+    bo_branch_sweep(t, sp);
     struct bo_branch *b = bo_branch_new();
     if (!b)
         return NULL;
@@ -131,6 +130,16 @@ bough_branch *bough_branch_open(const struct bough_branch_options *options)
     inherit_shield(b, t);
     set_deadline(b, deadline_of(o));
     return (bough_branch *)(uintptr_t)bo_branch_handle(b);
+}
+
+bough_branch *bough_branch_open(const struct bough_branch_options *options)
+{
+    static const struct bough_branch_options none;
+    const struct bough_branch_options *o = options ? options : &none;
+    bough_branch *branch = open_branch(o, (uintptr_t)__builtin_frame_address(0));
+    if (!branch && o->variable)
+        bo_ending_not_opened(o, errno); /* its block is skipped: nobody looks at NULL */
+    return branch;
 }
 
 int bough_set_deadline(bough_branch *branch, bough_time deadline)
@@ -229,7 +238,7 @@ static int end_branch(struct bo_branch *b, struct bo_thread *t)
     int result = result_of(b, t, &interrupted);
     note_cut(t, f, result);
     memcpy(label, b->t.name, sizeof label);
-    b->shield_seq = 0;
+    bo_store_relaxed(&b->shield_seq, 0);
     bo_retire_branch(b, BOUGH_POST_ENDED); /* whoever looks into the family holds a pin */
     b->family = NULL;
     bo_branch_free(b);

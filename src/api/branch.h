@@ -166,6 +166,8 @@ void bo_ending_free(struct bo_ending *e);
 uint64_t bo_ending_count(void);
 /* Keep how a branch ended as the calling thread's last; takes what it needs out of the family. */
 void bo_ending_keep(struct bo_family *family, const char *label, int result, bool interrupted);
+/* A block that is skipped, and why: an ending as well. Keeps errno. */
+void bo_ending_not_opened(const struct bough_branch_options *options, int error);
 /* The calling thread's failures that nobody has read, in one tree; NULL if there are none. The caller owns it. */
 struct bo_failure *bo_ending_unread(void);
 /* The last branch's failure if its result is this code, read or not, for who passes it on. The caller owns it, and

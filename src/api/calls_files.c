@@ -21,7 +21,7 @@ static bool makes_a_file(int flags)
     return (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE;
 }
 
-int bough_open_file(const char *path, int flags, ...)
+int bough_open(const char *path, int flags, ...)
 {
     mode_t mode = 0;
     if (makes_a_file(flags))

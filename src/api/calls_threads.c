@@ -50,6 +50,7 @@ static const struct timespec *deadline_by(clockid_t clock, const struct timespec
 }
 #define sem_until(semaphore, clock, until) sem_clockwait(semaphore, clock, until)
 #define cond_until(cond, mutex, clock, until) pthread_cond_clockwait(cond, mutex, clock, until)
+enum { TIMEOUT_EATS_SIGNAL = 0 }; /* it sends a replacement */
 
 #else
 
@@ -73,6 +74,8 @@ static const struct timespec *deadline_by(clockid_t clock, const struct timespec
 }
 #define sem_until(semaphore, clock, until) ((void)(clock), sem_timedwait(semaphore, until))
 #define cond_until(cond, mutex, clock, until) ((void)(clock), pthread_cond_timedwait(cond, mutex, until))
+/* A waiter that was signalled and times out at once says ETIMEDOUT. */
+enum { TIMEOUT_EATS_SIGNAL = 1 };
 
 #endif
 
@@ -120,6 +123,14 @@ static int woken(const struct bo_libc_wait *wait, const struct timespec *deadlin
     return error == AGAIN ? 0 : error;
 }
 
+/* A wake-up that the cut wait may have consumed goes to another waiter; one too many does no harm. */
+static int hand_on(pthread_cond_t *cond, int error)
+{
+    if (TIMEOUT_EATS_SIGNAL && error == ECANCELED)
+        pthread_cond_signal(cond);
+    return error;
+}
+
 /* By the condition's own clock: a deadline that is far away, or past, is so on each. */
 static int await(pthread_cond_t *cond, pthread_mutex_t *mutex, const struct timespec *deadline)
 {
@@ -128,7 +139,7 @@ static int await(pthread_cond_t *cond, pthread_mutex_t *mutex, const struct time
     if (error)
         return error;
     error = pthread_cond_timedwait(cond, mutex, &wait.until);
-    return woken(&wait, deadline, error, bo_libc_end(&wait));
+    return hand_on(cond, woken(&wait, deadline, error, bo_libc_end(&wait)));
 }
 
 int bough_pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
@@ -153,7 +164,7 @@ int bough_pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *mutex, c
     if (error)
         return bo_error(error);
     error = cond_until(cond, mutex, clock, &wait.until);
-    return bo_error(woken(&wait, deadline, error, bo_libc_end(&wait)));
+    return bo_error(hand_on(cond, woken(&wait, deadline, error, bo_libc_end(&wait))));
 }
 
 /* C11's conditions are POSIX's in both libcs, but only their own functions may say so. */
@@ -164,8 +175,12 @@ static int await_c11(cnd_t *cond, mtx_t *mutex, const struct timespec *deadline)
     if (error)
         return thrd_result(error);
     int r = cnd_timedwait(cond, mutex, &wait.until);
-    int due = bo_libc_end(&wait);
-    return r == thrd_timedout ? thrd_result(woken(&wait, deadline, ETIMEDOUT, due)) : r;
+    error = woken(&wait, deadline, ETIMEDOUT, bo_libc_end(&wait));
+    if (r != thrd_timedout)
+        return r;
+    if (TIMEOUT_EATS_SIGNAL && error == ECANCELED)
+        cnd_signal(cond);
+    return thrd_result(error);
 }
 
 int bough_cnd_wait(cnd_t *cond, mtx_t *mutex)

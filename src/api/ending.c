@@ -3,6 +3,7 @@
  * How the calling thread's last branch ended, kept until the next one ends; and the failures of those before it
  * that nobody has read. They become the enclosing branch's, if it fails, else the enclosing child's (rule 26).
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "api/branch.h"
@@ -17,6 +18,7 @@ struct bo_ending {
 };
 
 static BO_TLS struct bo_ending *last;
+static BO_TLS struct bo_ending not_opened; /* `last` may point to it: there may be no memory for one */
 static BO_TLS uint64_t count;
 static BO_TLS struct bo_failure *unread; /* the oldest first */
 
@@ -41,7 +43,8 @@ void bo_ending_free(struct bo_ending *e)
     bo_failure_free(e->failure);
     free_children(e->children);
     free((void *)(uintptr_t)e->face.children);
-    free(e);
+    if (e != &not_opened)
+        free(e);
 }
 
 uint64_t bo_ending_count(void)
@@ -159,6 +162,25 @@ void bo_ending_drop(void)
 {
     bo_ending_free(last);
     last = NULL;
+}
+
+void bo_ending_not_opened(const struct bough_branch_options *options, int error)
+{
+    struct bo_ending *e = &not_opened;
+    put_aside(last);
+    bo_ending_drop();
+    count++;
+    last = e;
+    *e = (struct bo_ending){.failure = bo_failure_new(error, "the branch could not be opened", BO_NONE)};
+    strncpy(e->label, options->variable, BO_NAME - 1);
+    e->face.result = error;
+    e->face.label = e->label;
+    if (e->failure) {
+        e->failure->face.file = options->file;
+        e->failure->face.line = options->line;
+        e->face.error = &e->failure->face;
+    }
+    errno = error;
 }
 
 void bo_ending_after_fork(void)

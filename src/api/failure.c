@@ -273,7 +273,7 @@ static int print(const bough_error *e, int fd, int indent)
     int n = dprintf(fd, "%*s%s: %s%s%s", indent, "", e->who && *e->who ? e->who : "failure", strerror(e->code),
                     *e->message ? ": " : "", e->message);
     if (n >= 0 && e->file)
-        n = dprintf(fd, " (%s, %s:%d)", e->function, e->file, e->line);
+        n = dprintf(fd, " (%s%s%s:%d)", e->function ? e->function : "", e->function ? ", " : "", e->file, e->line);
     if (n < 0 || dprintf(fd, "\n") < 0)
         return -1;
     for (size_t i = 0; i < e->depth; i++)

@@ -32,6 +32,9 @@
 #define bo_likely(x) __builtin_expect(!!(x), 1)
 #define bo_unlikely(x) __builtin_expect(!!(x), 0)
 #define BO_COLD __attribute__((cold, noinline))
+/* What the wake signal's handler runs. It may interrupt the thread sanitizer's own code, in any of our atomic
+ * operations, and would wait there for a lock that this very thread holds. */
+#define BO_BARE __attribute__((no_sanitize("thread")))
 #define BO_TLS __thread __attribute__((tls_model("initial-exec")))
 
 #endif

@@ -112,8 +112,8 @@ struct bo_branch {
     _Atomic uint32_t live;
     _Atomic uint32_t waiters;
     _Atomic int64_t deadline;
-    uint64_t shield_seq;
-    int64_t shield_until;
+    _Atomic uint64_t shield_seq;
+    _Atomic int64_t shield_until;
     const char *file;
     int line;
     struct bo_family *family; /* what only this process needs: children, failures. api/branch.c */

@@ -29,14 +29,14 @@ int bo_wake_signal(void)
     return wake_signal;
 }
 
-static uint64_t bit(int signo)
+BO_BARE static uint64_t bit(int signo)
 {
     return (uint64_t)1 << (signo - 1);
 }
 
 /* ---- the handler ----------------------------------------------------------------------------------- */
 
-static void answered(struct bo_thread *t)
+BO_BARE static void answered(struct bo_thread *t)
 {
     bo_and_seq(&t->t.word, ~(uint64_t)BO_SENT);
 }
@@ -46,14 +46,14 @@ static void answered(struct bo_thread *t)
  * it): what the signal is for lies below. Block it in the code that was interrupted and send it again: it
  * comes when that handler returns, or when the call's exit lets it in (rule 5). SENT stays.
  */
-static void come_back(struct bo_thread *t, ucontext_t *uc)
+BO_BARE static void come_back(struct bo_thread *t, ucontext_t *uc)
 {
     sigaddset(&uc->uc_sigmask, wake_signal);
     bo_store_relaxed(&t->held, 1);
     bo_raw3(SYS_tgkill, bo_load_relaxed(&bo_pid), bo_load_relaxed(&t->tid), wake_signal);
 }
 
-static void in_call(struct bo_thread *t, uint64_t w, ucontext_t *uc)
+BO_BARE static void in_call(struct bo_thread *t, uint64_t w, ucontext_t *uc)
 {
     switch (bo_arch_where(uc)) {
     case BO_BEFORE:
@@ -77,7 +77,7 @@ static void in_call(struct bo_thread *t, uint64_t w, ucontext_t *uc)
     }
 }
 
-static void wake_arrived(struct bo_thread *t, ucontext_t *uc)
+BO_BARE static void wake_arrived(struct bo_thread *t, ucontext_t *uc)
 {
     bo_store_relaxed(&t->held, 0);
     uint64_t w = bo_load_seq(&t->t.word);
@@ -91,7 +91,7 @@ static void wake_arrived(struct bo_thread *t, ucontext_t *uc)
 }
 
 /* Whoever took the signal from us and from whom we took it back may hand on to us: once round is enough. */
-static void hand_on(int signo, siginfo_t *info, void *context)
+BO_BARE static void hand_on(int signo, siginfo_t *info, void *context)
 {
     static BO_TLS bool handing_on;
     if (handing_on)
@@ -104,7 +104,7 @@ static void hand_on(int signo, siginfo_t *info, void *context)
     handing_on = false;
 }
 
-__attribute__((no_sanitize("thread"))) static void handle(int signo, siginfo_t *info, void *context)
+BO_BARE static void handle(int signo, siginfo_t *info, void *context)
 {
     int saved = errno;
     struct bo_thread *t = bo_self;
@@ -119,7 +119,7 @@ __attribute__((no_sanitize("thread"))) static void handle(int signo, siginfo_t *
 }
 
 /* The second road: the same cut, but the answer is given when the exit lets the first signal in. */
-__attribute__((no_sanitize("thread"))) static void handle_second(int signo, siginfo_t *info, void *context)
+BO_BARE static void handle_second(int signo, siginfo_t *info, void *context)
 {
     struct bo_thread *t = bo_self;
     if (info->si_code != SI_QUEUE || info->si_value.sival_int != COOKIE) {

@@ -315,9 +315,11 @@ static int64_t look_at_branch(struct bo_branch *b)
         bo_post(bo_handle_make(b->t.index, bo_word_generation(w), true), &passed, NULL);
     else if (deadline != BO_FOREVER)
         next = bo_to_monotonic(deadline);
-    if (b->shield_seq && now < b->shield_until)
-        next = earlier(next, bo_to_monotonic(b->shield_until));
-    else if (b->shield_seq)
+    bool shielded = bo_load_relaxed(&b->shield_seq) != 0;
+    int64_t until = bo_load_relaxed(&b->shield_until);
+    if (shielded && now < until)
+        next = earlier(next, bo_to_monotonic(until));
+    else if (shielded)
         bo_spread(&b->t, true);
     return next;
 }

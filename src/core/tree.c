@@ -16,7 +16,8 @@ static struct shield shield_or(struct shield s, uint64_t seq, int64_t until)
 
 static struct shield shield_of_branch(struct shield s, const struct bo_branch *b)
 {
-    return b->shield_seq ? shield_or(s, b->shield_seq, b->shield_until) : s;
+    uint64_t seq = bo_load_relaxed(&b->shield_seq);
+    return seq ? shield_or(s, seq, bo_load_relaxed(&b->shield_until)) : s;
 }
 
 /* Called for each target on the way out; stops the walk by returning true. `below` says that the thread the

@@ -45,8 +45,8 @@ static void remove_path(struct stage *s)
     unlink(s->path);
 }
 
-BOTH_AS(open, bough_open_file(s->path, O_RDONLY), open(s->path, O_RDONLY))
-WRONG_AS(open, bough_open_file("/nowhere/x", O_RDWR | O_CREAT, 0600), open("/nowhere/x", O_RDWR | O_CREAT, 0600))
+BOTH_AS(open, bough_open(s->path, O_RDONLY), open(s->path, O_RDONLY))
+WRONG_AS(open, bough_open("/nowhere/x", O_RDWR | O_CREAT, 0600), open("/nowhere/x", O_RDWR | O_CREAT, 0600))
 RECIPE(open, .how = BLOCKS, .prepare = make_fifo, .release = open_other_end, .untouched = no_descriptor, .done = opened,
        .clean = remove_path)
 
@@ -85,12 +85,12 @@ TEST(open_passes_the_mode)
 {
     struct stage s = {.fd = {-1, -1, -1, -1}};
     snprintf(s.path, sizeof s.path, "/tmp/bough-mode-%d", (int)getpid());
-    CHECK_EQ(mode_of(bough_open_file(s.path, O_RDWR | O_CREAT | O_EXCL, 0640)), 0640);
+    CHECK_EQ(mode_of(bough_open(s.path, O_RDWR | O_CREAT | O_EXCL, 0640)), 0640);
     CHECK_ERR(bough_openat(AT_FDCWD, s.path, O_RDWR | O_CREAT | O_EXCL, 0640), EEXIST);
     unlink(s.path);
     CHECK_EQ(mode_of(bough_openat(AT_FDCWD, s.path, O_RDWR | O_CREAT, 0600)), 0600);
     unlink(s.path);
-    int unnamed = bough_open_file("/tmp", O_RDWR | O_TMPFILE, 0604);
+    int unnamed = bough_open("/tmp", O_RDWR | O_TMPFILE, 0604);
     if (unnamed < 0 && errno == EOPNOTSUPP)
         SKIP("no O_TMPFILE in /tmp");
     CHECK_EQ(mode_of(unnamed), 0604);

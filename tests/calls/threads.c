@@ -81,9 +81,10 @@ static void free_thread(struct stage *s)
 #define JOINED ((struct joined *)s->memory)
 
 BOTH(pthread_join, JOINED->thread, &JOINED->value)
-#ifdef __GLIBC__
+/* musl waits for itself, and ThreadSanitizer knows no wrong calls. */
+#if defined(__GLIBC__) && !defined(__SANITIZE_THREAD__)
 WRONG(pthread_join, pthread_self(), NULL)
-#else /* musl waits for itself */
+#else
 NO_WRONG(pthread_join)
 #endif
 RECIPE(pthread_join, .how = BLOCKS, .prepare = make_thread, .release = open_gate, .untouched = joinable, .done = joined,
@@ -158,7 +159,11 @@ static void signal_cond(struct stage *s)
 }
 
 BOTH_AS(pthread_cond_wait, LOCKED(bough_pthread_cond_wait(&cond, &mutex)), LOCKED(pthread_cond_wait(&cond, &mutex)))
+#ifndef __SANITIZE_THREAD__
 WRONG(pthread_cond_wait, &cond, &mutex)
+#else
+NO_WRONG(pthread_cond_wait)
+#endif
 RECIPE(pthread_cond_wait, .how = BLOCKS, .prepare = make_mutex, .release = signal_cond, .done = result_is_0)
 
 BOTH_AS(pthread_cond_timedwait, LOCKED(bough_pthread_cond_timedwait(&cond, &mutex, far_by(CLOCK_REALTIME))),

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Is a byte lost, or doubled? ECANCELED says that none was moved; what was moved in part is returned (rules 9, 12). */
 #include "stream.h"
-#include "../sync/not_under.h"
 #include <fcntl.h>
 #include <sys/uio.h>
 

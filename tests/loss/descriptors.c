@@ -53,7 +53,7 @@ static void remove_folder(void)
 static int turn_open(uint64_t *random)
 {
     (void)random;
-    return close_at_once(bough_open_file("/dev/null", O_RDWR));
+    return close_at_once(bough_open("/dev/null", O_RDWR));
 }
 
 TEST_LIMIT(open_loses_no_descriptor, 1000)
@@ -92,7 +92,7 @@ TEST_LIMIT(creat_loses_no_descriptor, 1000)
 static int turn_fifo(uint64_t *random)
 {
     (void)random;
-    return close_at_once(bough_open_file(path, O_WRONLY));
+    return close_at_once(bough_open(path, O_WRONLY));
 }
 
 static void feed_fifo(uint64_t *random)

@@ -27,6 +27,7 @@ static void *block_in_read(void *argument)
 static void post_while_on_top(void (*handler)(int))
 {
     struct t_thread thread;
+    needs_handlers_in_calls();
     CHECK_EQ(pipe(channel), 0);
     sigaction(SIGUSR1, &(struct sigaction){.sa_handler = handler, .sa_flags = SA_RESTART}, NULL);
     t_spawn(&thread, block_in_read, NULL);

@@ -58,7 +58,7 @@ static void *bough_open_loop(void *unused)
     int fd;
     bough_self();
     begin_loop();
-    while ((fd = bough_open_file("/dev/null", O_RDONLY)) >= 0)
+    while ((fd = bough_open("/dev/null", O_RDONLY)) >= 0)
         close(fd);
     return unused;
 }

@@ -22,6 +22,7 @@
 #include <time.h>
 #include "harness.h"
 #include "harness_internal.h"
+#include "../sync/not_under.h"
 
 #ifndef sigev_notify_thread_id
 #define sigev_notify_thread_id _sigev_un._tid
@@ -191,10 +192,7 @@ static inline timer_t rain_timer(void)
 /* ThreadSanitizer keeps a handler back until the thread comes to libc, which a blocked one does not. */
 static inline bool rain_has_handlers(void)
 {
-#ifdef __SANITIZE_THREAD__
-    return false;
-#endif
-    return !rain.dry;
+    return !rain.dry && !UNDER_TSAN;
 }
 
 /* ---- the poster ---------------------------------------------------------------------------------------------- */

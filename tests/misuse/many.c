@@ -5,7 +5,7 @@
 
 enum { CROWD = 10000, TABLE = 32768 };
 
-/* ---- 10,000 children ---------------------------------------------------------------------------------------------- */
+/* ---- 10,000 children --------------------------------------------------------------------------------------------- */
 
 static int channel[2];
 static _Atomic int began;
@@ -107,7 +107,7 @@ TEST_LIMIT(ten_thousand_blocked_children_are_interrupted_and_joined, 600)
         SKIP("no more than %d threads can be had here", count);
 }
 
-/* ---- the table is full ------------------------------------------------------------------------------------------------ */
+/* ---- the table is full ------------------------------------------------------------------------------------------- */
 
 static bough_branch *opened[TABLE];
 

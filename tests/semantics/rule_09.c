@@ -310,6 +310,7 @@ static void *wait_on_cond(void *argument)
 static void until_waiting(struct waiter *w, struct t_thread *thread)
 {
     t_spawn(thread, wait_on_cond, w);
+    t_until(__atomic_load_n(&w->thread, __ATOMIC_ACQUIRE));
     t_until_blocked(thread->tid);
     CHECK_EQ(pthread_mutex_lock(&w->race->mutex), 0); /* it has let go of it: it waits */
     CHECK(w->waits);

@@ -36,7 +36,6 @@ enum {
         X(pwritev) X(pwritev2) X(recvmmsg) X(semop) X(semtimedop) X(sendfile) X(sendmmsg) X(splice) X(tee) X(usleep) \
             X(vmsplice) X(wait3) X(wait4) X(getaddrinfo) X(getnameinfo)
 
-#define bough_open bough_open_file
 
 TEST(the_list_is_complete)
 {

@@ -13,7 +13,7 @@
 static int turn_open(uint64_t *random)
 {
     (void)random;
-    int fd = bough_open_file("/dev/null", O_RDONLY);
+    int fd = bough_open("/dev/null", O_RDONLY);
     if (fd < 0)
         return -1;
     CHECK_EQ(close(fd), 0);

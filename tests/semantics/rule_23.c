@@ -119,11 +119,26 @@ TEST(the_block_runs_once_and_keeps_errno)
     CHECK_EQ(runs, 1);
 }
 
-TEST(a_block_that_cant_be_opened_is_skipped)
+static int skip_block(void *result)
 {
     BOUGH_BRANCH(b, .timeout = -1)
         FAIL("the block runs");
     CHECK_EQ(errno, EINVAL);
+    return (int)(intptr_t)result;
+}
+
+/* A bug there was: only errno said so. */
+TEST(a_block_that_cant_be_opened_is_skipped_and_a_failure)
+{
+    skip_block(NULL);
+    CHECK_EQ(bough_last_result(), EINVAL);
+    CHECK_STR(bough_last()->label, "b");
+    CHECK(strstr(bough_last()->error->file, "rule_23.c"));
+    BOUGH_BRANCH(outer)
+        add(outer, skip_block, number(0));
+    CHECK_EQ(bough_last_result(), EINVAL);
+    CHECK(!bough_branch_open(&(struct bough_branch_options){.timeout = -1}));
+    CHECK_STR(bough_last()->label, "outer"); /* a call says it by its result */
 }
 
 TEST(a_branch_is_opened_and_ended_by_calls_too)

@@ -64,8 +64,8 @@ TEST(threads_are_awaited_before_older_exit_handlers_and_streams_are_flushed)
 static void *holds_stream(void *stream)
 {
     flockfile(stream);
-    while (pause()) {
-    }
+    while (pause())
+        continue;
     return NULL;
 }
 
@@ -94,8 +94,8 @@ static void with_full_pipe(void *unused)
     char block[4096] = "";
     CHECK_EQ(pipe(fd), 0);
     fcntl(fd[1], F_SETFL, O_NONBLOCK);
-    while (write(fd[1], block, sizeof block) > 0) {
-    }
+    while (write(fd[1], block, sizeof block) > 0)
+        continue;
     fcntl(fd[1], F_SETFL, 0);
     FILE *stream = fdopen(fd[1], "w");
     fprintf(stream, "does not fit");
@@ -113,8 +113,8 @@ static void *does_not_end(void *unused)
 {
     (void)unused;
     bough_adopt("stubborn");
-    while (pause()) {
-    }
+    while (pause())
+        continue;
     return NULL;
 }
 

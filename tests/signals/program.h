@@ -29,8 +29,8 @@ static inline void *p_share(size_t size)
 /* Block until an interrupt says that it is over. */
 static inline void p_until_stopped(void)
 {
-    while (bough_usleep(500000) == 0) {
-    }
+    while (bough_usleep(500000) == 0)
+        continue;
     CHECK_EQ(errno, ECANCELED);
 }
 

@@ -173,8 +173,8 @@ static void undo_storm(void *unused)
     bough_usleep(1000);
     bough_signals_undo();
     t_join(&sender.thread);
-    while (bough_usleep(500000) == 0) {
-    }
+    while (bough_usleep(500000) == 0)
+        continue;
 }
 
 TEST(no_signal_is_lost_in_undo)

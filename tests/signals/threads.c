@@ -95,8 +95,8 @@ TEST(an_own_handler_on_top_of_a_blocked_read)
 
 static int exits(void *status)
 {
-    while (bough_usleep(500000) == 0) {
-    }
+    while (bough_usleep(500000) == 0)
+        continue;
     exit((int)(uintptr_t)status);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include "arch/window.h"
+#include "base/atomic.h"
 #include "base/raw.h"
 
 long bo_window(const _Atomic uint64_t *word, long nr, long a, long b, long c, long d, long e, long f)
@@ -10,13 +11,13 @@ long bo_window(const _Atomic uint64_t *word, long nr, long a, long b, long c, lo
     return bo_raw6(nr, a, b, c, d, e, f);
 }
 
-enum bo_where bo_arch_where(const void *context)
+BO_BARE enum bo_where bo_arch_where(const void *context)
 {
     (void)context;
     return BO_ELSEWHERE;
 }
 
-void bo_arch_cancel(void *context)
+BO_BARE void bo_arch_cancel(void *context)
 {
     (void)context;
 }

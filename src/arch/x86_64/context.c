@@ -2,8 +2,9 @@
 #define _GNU_SOURCE
 #include <ucontext.h>
 #include "arch/window.h"
+#include "base/atomic.h"
 
-enum bo_where bo_arch_where(const void *context)
+BO_BARE enum bo_where bo_arch_where(const void *context)
 {
     const ucontext_t *uc = context;
     uintptr_t pc = (uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
@@ -13,7 +14,7 @@ enum bo_where bo_arch_where(const void *context)
     return pc == bo_window_place(&w->end) ? BO_AFTER : BO_BEFORE;
 }
 
-void bo_arch_cancel(void *context)
+BO_BARE void bo_arch_cancel(void *context)
 {
     ucontext_t *uc = context;
     const struct bo_window_places *w = bo_window_at((uintptr_t)uc->uc_mcontext.gregs[REG_RIP]);

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: MIT */
+/* Each public function with what names neither thread nor branch, the wrong sort, something stale or another's: a clear
+ * error, and nothing done. */
+#include "semantics/children.h"
+
+static void *as_pointer(uint64_t value)
+{
+    return (void *)(uintptr_t)value;
+}
+
+static int no_child(void *unused)
+{
+    (void)unused;
+    FAIL("this child should not have started");
+}
+
+/* Adding fails with this error, and the resource is destroyed once, here. */
+static void cant_add(void *branch, int error)
+{
+    struct thing thing = {0};
+    CHECK_ERR(bough_add(branch, no_child, thing_of(&thing)), error);
+    CHECK_EQ(thing.destroyed, 1);
+    CHECK_EQ(thing.by, t_tid());
+}
+
+static void cant_post(void *target, int error)
+{
+    struct bough_event event = {.kind = BOUGH_OPERATOR};
+    char name[8] = "before";
+    CHECK_ERR(bough_interrupt(target, "test"), error);
+    errno = 0;
+    CHECK_EQ(bough_post_event(target, &event).record, 0);
+    CHECK_EQ(errno, error);
+    CHECK_ERR(bough_get_name(target, name, sizeof name), error);
+    CHECK_STR(name, "before");
+}
+
+static void no_thread(void *stray)
+{
+    int result = 77;
+    CHECK_ERR(bough_join(stray), EINVAL);
+    CHECK_ERR(bough_outcome(stray, &result), EINVAL);
+    CHECK_ERR(bough_alive(stray), EINVAL);
+    CHECK_EQ(result, 77);
+}
+
+static void cant_use_branch(void *branch, int error)
+{
+    struct bough_tally tally = {.added = 77};
+    cant_add(branch, error);
+    CHECK_EQ(bough_branch_end(branch), error);
+    CHECK_ERR(bough_set_deadline(branch, bough_after(1)), error);
+    CHECK_ERR(bough_branch_tally(branch, &tally), error);
+    CHECK_EQ(tally.added, 77);
+    CHECK_ERR(bough_bounded_new(branch, 1), error);
+}
+
+static void nothing_at_all(void *stray)
+{
+    cant_post(stray, EINVAL);
+    no_thread(stray);
+    cant_use_branch(stray, EINVAL);
+    if (stray) { /* NULL is the caller */
+        CHECK_EQ(bough_fail(stray, EIO, "test"), EINVAL);
+        CHECK_ERR(bough_clear(stray), EINVAL);
+    }
+}
+
+TEST(stray_pointers_are_no_handles)
+{
+    int on_the_stack;
+    static int fixed;
+    void *heap = malloc(1);
+    void *const strays[] = {NULL, as_pointer(1), as_pointer(UINT64_MAX), &on_the_stack, &fixed, heap,
+                            as_pointer((uint64_t)(uintptr_t)no_child), as_pointer((uint64_t)1 << 63)};
+    for (size_t i = 0; i < sizeof strays / sizeof *strays; i++)
+        nothing_at_all(strays[i]);
+    free(heap);
+    CHECK_EQ(bough_check(), 0);
+}
+
+/* A handle with another index in it: a slot that was never used, index 0, beyond the table. */
+TEST(made_up_handles_are_none)
+{
+    uint64_t self = (uint64_t)(uintptr_t)bough_self();
+    BOUGH_BRANCH(b) {
+        uint64_t branch = (uint64_t)(uintptr_t)b;
+        for (int bit = 4; bit < 24; bit++) {
+            nothing_at_all(as_pointer(self ^ (uint64_t)1 << (32 + bit)));
+            nothing_at_all(as_pointer(branch ^ (uint64_t)1 << (32 + bit)));
+        }
+        nothing_at_all(as_pointer(self & ~((uint64_t)0xffffff << 32)));
+        nothing_at_all(as_pointer(branch & ~((uint64_t)0xffffff << 32)));
+    }
+    CHECK_EQ(bough_last_result(), 0);
+    CHECK_EQ(bough_check(), 0);
+}
+
+TEST(a_handle_of_the_other_sort_is_refused)
+{
+    BOUGH_BRANCH(b) {
+        cant_use_branch(bough_self(), EINVAL);
+        no_thread(b);
+        CHECK_EQ(bough_fail(bough_add(b, until_stopped, number(0)), EIO, "test"), EINVAL);
+        CHECK_EQ(bough_check(), 0);
+        bough_interrupt(b, "test");
+    }
+    CHECK_EQ(bough_last_result(), 0);
+    CHECK(bough_last()->interrupted);
+}
+
+TEST(the_root_has_no_tally_and_no_bounds)
+{
+    struct bough_tally tally;
+    CHECK_ERR(bough_branch_tally(bough_root(), &tally), EINVAL);
+    CHECK_ERR(bough_bounded_new(bough_root(), 1), EINVAL);
+    no_thread(bough_root());
+    CHECK_EQ(bough_deadline(), 0);
+    CHECK_EQ(bough_check(), 0);
+}
+
+/* ---- stale ones ----------------------------------------------------------------------------------------------- */
+
+static void ended_branch(bough_branch *b)
+{
+    cant_post(b, ESRCH);
+    cant_use_branch(b, ESRCH);
+    CHECK_EQ(bough_fail(b, EIO, "test"), ESRCH);
+    CHECK_ERR(bough_clear(b), ESRCH);
+}
+
+TEST(a_branch_that_has_ended_is_stale_also_when_its_slot_is_used_again)
+{
+    bough_branch *first = bough_branch_open(NULL);
+    CHECK(first);
+    CHECK_EQ(bough_branch_end(first), 0);
+    ended_branch(first);
+    BOUGH_BRANCH(second) {
+        CHECK(second != first);
+        CHECK_EQ((uint64_t)(uintptr_t)second >> 32, (uint64_t)(uintptr_t)first >> 32);
+        ended_branch(first);
+        CHECK_EQ(bough_check(), 0);
+        CHECK_EQ(bough_deadline(), 0);
+    }
+    CHECK_EQ(bough_last_result(), 0);
+    CHECK_EQ(bough_last()->tally.added, 0);
+}
+
+TEST(a_child_that_has_ended_is_stale_also_when_its_thread_is_used_again)
+{
+    struct t_gate gate = {0};
+    BOUGH_BRANCH(b) {
+        bough_thread *first = bough_add(b, work, number(0));
+        CHECK_EQ(bough_join(first), 0);
+        bough_thread *second = bough_add(b, wait_for_gate, bough_arg(&gate));
+        CHECK(second != first);
+        CHECK_EQ((uint64_t)(uintptr_t)second >> 32, (uint64_t)(uintptr_t)first >> 32);
+        cant_post(first, ESRCH);
+        CHECK_ERR(bough_clear(first), ESRCH);
+        CHECK_ERR(bough_alive(first), ESRCH);
+        CHECK_ERR(bough_outcome(first, NULL), ESRCH);
+        CHECK_EQ(bough_fail(first, EIO, "test"), EINVAL);
+        CHECK_EQ(bough_join(first), 0);
+        CHECK_EQ(bough_alive(second), 0);
+        t_gate_open(&gate);
+    }
+    CHECK_EQ(bough_last_result(), 0);
+}
+
+TEST(posts_that_were_never_made_are_gone)
+{
+    int on_the_stack;
+    bough_post post = bough_post_event(bough_self(), NULL);
+    const bough_post made_up[] = {{0, 0},
+                                  {0, UINT32_MAX},
+                                  {UINT64_MAX, 1},
+                                  {(uint64_t)(uintptr_t)&on_the_stack, 16},
+                                  {post.record, post.serial + 16},
+                                  {post.record, post.serial | 15},
+                                  {(uint64_t)(uintptr_t)bough_root(), 0}};
+    CHECK_EQ(bough_clear(NULL), 1);
+    for (size_t i = 0; i < sizeof made_up / sizeof *made_up; i++) {
+        CHECK_EQ(bough_post_status(made_up[i]), BOUGH_POST_GONE);
+        CHECK_EQ(bough_post_wait(made_up[i], 0), 0);
+    }
+    CHECK_EQ(bough_post_status(post), BOUGH_POST_CLEARED);
+}
+
+TEST(a_post_to_what_has_ended_says_ended_and_then_gone)
+{
+    bough_branch *b = bough_branch_open(NULL);
+    bough_post post = bough_post_event(b, NULL);
+    CHECK_EQ(bough_post_status(post), BOUGH_POST_PENDING);
+    bough_branch_end(b);
+    CHECK_EQ(bough_post_status(post), BOUGH_POST_ENDED);
+    for (int i = 0; i < 2; i++)
+        BOUGH_BRANCH(again)
+            bough_interrupt(again, "test");
+    CHECK_EQ(bough_post_status(post), BOUGH_POST_GONE);
+    CHECK_EQ(bough_post_wait(post, 0), 0);
+}
+
+/* ---- arguments that are NULL or senseless ------------------------------------------------------------------------ */
+
+TEST(an_event_of_no_kind_is_refused)
+{
+    const struct bough_event wrong[] = {
+        {.kind = BOUGH_KINDS}, {.kind = (enum bough_kind)-1}, {.kind = BOUGH_STOP, .rung = -1}, {.rung = 7}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        errno = 0;
+        CHECK_EQ(bough_post_event(bough_self(), &wrong[i]).record, 0);
+        CHECK_EQ(errno, EINVAL);
+    }
+    CHECK_EQ(bough_check(), 0);
+}
+
+TEST(wrong_arguments_for_a_branch)
+{
+    char name[8];
+    BOUGH_BRANCH(b) {
+        CHECK_ERR(bough_branch_tally(b, NULL), EINVAL);
+        CHECK_ERR(bough_get_name(b, NULL, 10), EINVAL);
+        CHECK_ERR(bough_get_name(b, name, 0), EINVAL);
+        CHECK_ERR(bough_set_deadline(b, -1), EINVAL);
+        CHECK_ERR(bough_bounded_new(b, 0), EINVAL);
+        CHECK(bough_add_with(b, work, number(0), NULL));
+        CHECK_EQ(bough_fail(b, 0, "test"), EINVAL);
+        CHECK_EQ(bough_fail(b, -EIO, "test"), EINVAL);
+        CHECK_EQ(bough_check(), 0);
+    }
+    CHECK_EQ(bough_last_result(), 0);
+    CHECK_ERR(bough_branch_open(&(struct bough_branch_options){.deadline = -1}), EINVAL);
+    CHECK_ERR(bough_branch_open(&(struct bough_branch_options){.timeout = -1}), EINVAL);
+}
+
+TEST(wrong_arguments_elsewhere)
+{
+    struct bough_record record = {.count = 77};
+    struct thing thing = {0};
+    CHECK_ERR(bough_reason(&record), ENOENT);
+    CHECK_EQ(record.count, 77);
+    CHECK_ERR(bough_thread_of(0), ESRCH);
+    CHECK_ERR(bough_thread_of(-1), ESRCH);
+    CHECK_ERR(bough_queue_new(0), EINVAL);
+    bough_queue_free(NULL, NULL);
+    CHECK_EQ(bough_set_name(NULL), 0);
+    CHECK_ERR(bough_bounded_add(NULL, no_child, thing_of(&thing)), EINVAL);
+    CHECK_EQ(thing.destroyed, 1);
+    BOUGH_BRANCH(b)
+        bough_fail(b, EIO, "test");
+    CHECK_ERR(bough_error_print(bough_last()->error, -1), EBADF);
+}
+
+/* A child that its thread has not begun yet has no thread id: 0 is not one. */
+TEST(no_thread_has_the_id_0)
+{
+    for (int i = 0; i < 200; i++)
+        BOUGH_BRANCH(b) {
+            CHECK(bough_add_with(b, work, number(0), &(struct bough_child_options){.fresh = 1}));
+            CHECK_ERR(bough_thread_of(0), ESRCH);
+        }
+}
+
+TEST(null_regions)
+{
+    struct bough_region region = {0};
+    CHECK_ERR(bough_critical_begin(NULL, 0, NULL, 0), EINVAL);
+    CHECK_ERR(bough_allow_begin(NULL, NULL, 0), EINVAL);
+    CHECK_ERR(bough_cleanup_begin(NULL, 0, NULL, 0), EINVAL);
+    CHECK_ERR(bough_critical_begin(&region, -1, NULL, 0), EINVAL);
+    CHECK_ERR(bough_cleanup_begin(&region, -1, NULL, 0), EINVAL);
+    CHECK_ERR(bough_async_begin_(NULL, NULL, 0), EINVAL);
+    CHECK_ERR(bough_async_end(NULL), EINVAL);
+    CHECK_ERR(bough_region_end(NULL), EINVAL);
+    CHECK_ERR(bough_region_end_check(NULL), EINVAL);
+    CHECK_ERR(bough_region_end(&region), EPERM);
+    CHECK_EQ(bough_level(), BOUGH_DEFERRED);
+}
+
+TEST(calls_with_bad_arguments_fail_as_their_namesakes_do)
+{
+    int pair[2];
+    CHECK_EQ(pipe(pair), 0);
+    CHECK_EQ(write(pair[1], "x", 1), 1);
+    CHECK_ERR(bough_read(-1, NULL, 0), EBADF);
+    CHECK_ERR(bough_read(pair[0], NULL, 1), EFAULT);
+    CHECK_ERR(bough_write(pair[1], NULL, 1), EFAULT);
+    CHECK_ERR(bough_nanosleep(NULL, NULL), EFAULT);
+    CHECK_ERR(bough_syscall(-1), ENOSYS);
+    CHECK_ERR(bough_futex_wait(NULL, 0, 0), EFAULT);
+    close(pair[0]);
+    close(pair[1]);
+}
+
+/* ---- another's --------------------------------------------------------------------------------------------------- */
+
+static bough_branch *theirs;
+
+static void not_mine(void)
+{
+    CHECK_EQ(bough_branch_end(theirs), EPERM);
+    CHECK_EQ(bough_fail(theirs, EIO, "test"), EPERM);
+    CHECK_EQ(bough_fail(theirs, ECANCELED, "test"), EPERM);
+    CHECK_ERR(bough_set_deadline(theirs, bough_after(1)), EPERM);
+    CHECK_ERR(bough_clear(theirs), EPERM);
+    CHECK_ERR(bough_bounded_new(theirs, 1), EPERM);
+}
+
+/* Before it is known to the library, after that, and with a branch of its own. */
+static void *stranger(void *unused)
+{
+    (void)unused;
+    CHECK_EQ(bough_fail(BOUGH_SELF, EIO, "test"), EPERM);
+    CHECK_ERR(bough_take(), EPERM);
+    CHECK_ERR(bough_release(), ENOENT);
+    not_mine();
+    cant_add(theirs, EPERM);
+    CHECK(bough_adopt("stranger"));
+    BOUGH_BRANCH(mine) {
+        not_mine();
+        CHECK_ERR(bough_release(), EBUSY);
+    }
+    CHECK_EQ(bough_last_result(), 0);
+    CHECK_EQ(bough_release(), 0);
+    CHECK_ERR(bough_release(), ENOENT);
+    return NULL;
+}
+
+static int descendant(void *unused)
+{
+    (void)unused;
+    not_mine();
+    CHECK_ERR(bough_release(), EPERM);
+    CHECK_ERR(bough_join(bough_self()), EDEADLK);
+    CHECK(bough_add(theirs, work, number(0)));
+    return bough_check();
+}
+
+TEST(strangers_may_do_nothing_and_descendants_only_add)
+{
+    struct t_thread thread;
+    BOUGH_BRANCH(b) {
+        theirs = b;
+        t_spawn(&thread, stranger, NULL);
+        t_join(&thread);
+        CHECK(bough_add(b, descendant, number(0)));
+        CHECK_EQ(bough_check(), 0);
+        CHECK_EQ(bough_deadline(), 0);
+    }
+    CHECK_EQ(bough_last_result(), 0);
+    CHECK_EQ(bough_last()->tally.added, 2);
+    CHECK_EQ(bough_last()->tally.count[BOUGH_OK], 2);
+}
+
+/* The record of a thread is its own affair. */
+TEST(records_of_a_child_cant_be_cleared_by_others)
+{
+    struct t_gate gate = {0};
+    BOUGH_BRANCH(b) {
+        bough_thread *child = bough_add(b, wait_for_gate, bough_arg(&gate));
+        bough_post post = bough_post_event(child, NULL);
+        CHECK_ERR(bough_clear(child), EPERM);
+        CHECK_EQ(bough_post_status(post), BOUGH_POST_PENDING);
+        t_gate_open(&gate);
+    }
+}

@@ -1,0 +1,515 @@
+/* SPDX-License-Identifier: MIT */
+/* Ways out that the library does not see: longjmp(), pthread_exit(), pthread_cancel(). They are found out, reported,
+ * and what was left open is ended. And bough_longjmp(), which it does see. */
+#include <setjmp.h>
+#include <stdbool.h>
+#include "semantics/children.h"
+
+static jmp_buf plain;
+static struct thing thing;
+static bough_branch *left;
+
+/* ---- longjmp() over a critical region ---------------------------------------------------------------------------- */
+
+__attribute__((noinline)) static void jump_out_of_a_section(void)
+{
+    BOUGH_CRITICAL(0)
+        longjmp(plain, 1);
+}
+
+TEST(a_jump_over_a_section_is_found_out_by_a_branch)
+{
+    listen_to_reports();
+    if (setjmp(plain) == 0)
+        jump_out_of_a_section();
+    bough_interrupt(bough_self(), "now");
+    BOUGH_BRANCH(b)
+        CHECK_ERR(bough_check(), ECANCELED); /* nothing protects any more */
+    CHECK(reported("longjmp()") && reported("jumps.c") && reported("bough_longjmp()"));
+    CHECK_EQ(bough_level(), BOUGH_DEFERRED);
+    CHECK_EQ(bough_clear(NULL), 1);
+}
+
+/* A region that is not ended, in a frame that is gone. */
+__attribute__((noinline)) static void forget_a_region(int depth)
+{
+    struct bough_region region;
+    CHECK_EQ(bough_critical_begin(&region, 0, __FILE__, __LINE__), 0);
+    if (depth > 1)
+        forget_a_region(depth - 1);
+}
+
+static int child_forgets(void *depth)
+{
+    forget_a_region((int)(intptr_t)depth);
+    return 0;
+}
+
+static int child_jumps(void *unused)
+{
+    (void)unused;
+    if (setjmp(plain) == 0)
+        jump_out_of_a_section();
+    return 0;
+}
+
+/* At the latest with its child. */
+static int level_is_deferred(void *unused)
+{
+    (void)unused;
+    return bough_level() == BOUGH_DEFERRED ? 0 : EPROTO;
+}
+
+TEST(a_section_that_a_child_jumped_over_ends_with_it)
+{
+    BOUGH_BRANCH(b) {
+        bough_join(bough_add(b, child_jumps, number(0)));
+        add(b, level_is_deferred, number(0));
+    }
+    CHECK_EQ(bough_last_result(), 0);
+}
+
+static void *thread_forgets(void *depth)
+{
+    child_forgets(depth);
+    return NULL;
+}
+
+TEST(regions_that_were_forgotten_end_with_their_thread)
+{
+    struct t_thread thread;
+    listen_to_reports();
+    for (int depth = 1; depth < 8; depth++) {
+        BOUGH_BRANCH(b) {
+            bough_join(bough_add(b, child_forgets, number(depth)));
+            add(b, level_is_deferred, number(0));
+        }
+        CHECK_EQ(bough_last_result(), 0);
+        t_spawn(&thread, thread_forgets, (void *)(intptr_t)depth);
+        t_join(&thread);
+    }
+}
+
+/* ---- longjmp() over a branch ------------------------------------------------------------------------------------- */
+
+__attribute__((noinline)) static void jump_out_of_a_branch(void)
+{
+    BOUGH_BRANCH(lost) {
+        left = lost;
+        add(lost, until_stopped, thing_of(&thing));
+        longjmp(plain, 1);
+    }
+}
+
+/* The branch is still open, its child runs. */
+static void jump(void)
+{
+    listen_to_reports();
+    thing.destroyed = 0;
+    if (setjmp(plain) == 0)
+        jump_out_of_a_branch();
+}
+
+static void was_found_out(void)
+{
+    CHECK(reported("branch lost") && reported("jumps.c"));
+    CHECK_EQ(thing.destroyed, 1);
+    CHECK_EQ(bough_branch_end(left), ESRCH);
+    CHECK_ERR(bough_interrupt(left, "test"), ESRCH);
+    CHECK_EQ(bough_check(), 0);
+}
+
+TEST(a_jump_over_a_branch_is_found_out_by_the_next_one)
+{
+    jump();
+    BOUGH_BRANCH(next) {
+        was_found_out();
+        CHECK(bough_add(next, work, number(0)));
+    }
+    CHECK_EQ(bough_last_result(), 0);
+    CHECK_EQ(bough_last()->tally.added, 1);
+}
+
+TEST(a_jump_over_a_branch_is_found_out_by_the_end_around_it)
+{
+    BOUGH_BRANCH(around) {
+        jump();
+        CHECK_EQ(thing.destroyed, 0);
+    }
+    was_found_out();
+    CHECK_EQ(bough_last_result(), 0);
+    CHECK_STR(bough_last()->label, "around");
+}
+
+TEST(a_jump_over_a_branch_is_found_out_by_its_own_end)
+{
+    jump();
+    CHECK_EQ(bough_branch_end(left), ESRCH);
+    was_found_out();
+}
+
+/* A bug there was: what was found out was the very branch to add to, which was used all the same. */
+TEST(a_jump_over_a_branch_is_found_out_by_adding_to_it)
+{
+    struct thing second = {0};
+    jump();
+    CHECK_ERR(bough_add(left, work, thing_of(&second)), ESRCH);
+    CHECK_EQ(second.destroyed, 1);
+    was_found_out();
+}
+
+TEST(a_jump_over_a_branch_is_found_out_by_adding_to_the_one_around_it)
+{
+    BOUGH_BRANCH(around) {
+        jump();
+        CHECK(bough_add(around, work, number(0)));
+        was_found_out();
+    }
+    CHECK_EQ(bough_last_result(), 0);
+    CHECK_EQ(bough_last()->tally.count[BOUGH_OK], 1);
+}
+
+__attribute__((noinline)) static void jump_out_of_three(int depth)
+{
+    BOUGH_BRANCH(deep) {
+        add(deep, until_stopped, number(0));
+        if (depth > 1)
+            jump_out_of_three(depth - 1);
+        longjmp(plain, 1);
+    }
+}
+
+TEST(a_jump_over_several_branches_ends_them_all)
+{
+    listen_to_reports();
+    if (setjmp(plain) == 0)
+        jump_out_of_three(3);
+    BOUGH_BRANCH(next)
+        CHECK_EQ(reports_count_, 3);
+    CHECK_EQ(bough_last_result(), 0);
+}
+
+static void *jumps_and_ends(void *unused)
+{
+    jump();
+    return unused;
+}
+
+TEST(a_jump_over_a_branch_is_found_out_at_the_end_of_the_thread)
+{
+    struct t_thread thread;
+    t_spawn(&thread, jumps_and_ends, NULL);
+    t_join(&thread);
+    was_found_out();
+}
+
+static int jumps_in_a_child(void *unused)
+{
+    (void)unused;
+    jump();
+    return 0;
+}
+
+TEST(a_jump_over_a_branch_is_found_out_at_the_end_of_the_child)
+{
+    BOUGH_BRANCH(b)
+        add(b, jumps_in_a_child, number(0));
+    CHECK_EQ(bough_last_result(), 0);
+    was_found_out();
+}
+
+/* Inside the block nothing was left: the branch stays as it is. */
+TEST(a_jump_within_a_block_leaves_nothing)
+{
+    listen_to_reports();
+    BOUGH_BRANCH(b) {
+        if (setjmp(plain) == 0) {
+            BOUGH_BRANCH(inner)
+                add(inner, work, number(0));
+            longjmp(plain, 1);
+        }
+        add(b, work, number(0));
+        BOUGH_BRANCH(second) {}
+    }
+    CHECK_EQ(bough_last_result(), 0);
+    CHECK_EQ(bough_last()->tally.count[BOUGH_OK], 1);
+    CHECK_EQ(reports_count_, 0);
+}
+
+/* ---- bough_longjmp() --------------------------------------------------------------------------------------------- */
+
+static struct bough_jmp back;
+
+static void jump_properly(int depth)
+{
+    BOUGH_BRANCH(b) {
+        if (depth == 3)
+            left = b;
+        add(b, until_stopped, depth == 3 ? thing_of(&thing) : number(0));
+        BOUGH_CRITICAL(0) {
+            if (depth > 1)
+                jump_properly(depth - 1);
+            bough_longjmp(&back, 7);
+        }
+    }
+}
+
+TEST(bough_longjmp_ends_regions_and_branches)
+{
+    listen_to_reports();
+    int value = bough_setjmp(&back);
+    if (value == 0)
+        jump_properly(3);
+    CHECK_EQ(value, 7);
+    CHECK_EQ(thing.destroyed, 1);
+    CHECK_EQ(bough_level(), BOUGH_DEFERRED);
+    CHECK_EQ(bough_branch_end(left), ESRCH);
+    CHECK_EQ(bough_check(), 0);
+    CHECK_EQ(reports_count_, 0);
+}
+
+static int jumps_far(void *unused)
+{
+    (void)unused;
+    bough_longjmp(&back, 1);
+}
+
+/* What a plain longjmp() has left is gone from the stack by then, and must not be looked at. */
+__attribute__((noinline)) static void spoil_the_stack(void)
+{
+    volatile char space[4096];
+    for (size_t i = 0; i < sizeof space; i++)
+        space[i] = 0x5a;
+}
+
+static void jump_plainly_over_a_section(void)
+{
+    if (setjmp(plain) == 0)
+        jump_out_of_a_section();
+    spoil_the_stack();
+}
+
+TEST(bough_longjmp_after_a_plain_one)
+{
+    listen_to_reports();
+    if (bough_setjmp(&back) == 0) {
+        jump_plainly_over_a_section();
+        bough_longjmp(&back, 1);
+    }
+    CHECK(reported("longjmp()"));
+    CHECK_EQ(bough_level(), BOUGH_DEFERRED);
+}
+
+TEST(bough_setjmp_after_a_plain_longjmp_keeps_what_is_around)
+{
+    listen_to_reports();
+    BOUGH_CRITICAL(0) {
+        jump_plainly_over_a_section();
+        if (bough_setjmp(&back) == 0) {
+            BOUGH_CRITICAL(0)
+                bough_longjmp(&back, 1);
+        }
+        CHECK_EQ(bough_level(), BOUGH_DISABLED);
+    }
+    CHECK(reported("longjmp()"));
+    CHECK_EQ(bough_level(), BOUGH_DEFERRED);
+}
+
+TEST(bough_setjmp_after_a_plain_longjmp_keeps_the_branch_around)
+{
+    BOUGH_BRANCH(around) {
+        add(around, work, number(0));
+        jump();
+        if (bough_setjmp(&back) == 0) {
+            BOUGH_BRANCH(inner)
+                bough_longjmp(&back, 1);
+        }
+        CHECK_EQ(bough_check(), 0);
+        CHECK(bough_add(around, work, number(0)));
+    }
+    was_found_out();
+    CHECK_EQ(reports_count_, 1); /* no other was left open */
+    CHECK_EQ(bough_last_result(), 0);
+    CHECK_EQ(bough_last()->tally.count[BOUGH_OK], 2);
+}
+
+/* Another thread's place can't be gone to; that ends badly in C, but is said first. */
+static void jump_to_another(void *unused)
+{
+    (void)unused;
+    if (bough_setjmp(&back) != 0)
+        _exit(5);
+    BOUGH_BRANCH(b)
+        add(b, jumps_far, number(0));
+}
+
+TEST(bough_longjmp_to_another_threads_place_is_reported)
+{
+    char text[2048];
+    t_run_output(jump_to_another, NULL, text, sizeof text);
+    CHECK(strstr(text, "place of another thread"));
+}
+
+/* ---- pthread_exit() and pthread_cancel() in a child -------------------------------------------------------------- */
+
+static struct t_gate running;
+static pthread_t child_thread;
+
+static int exits(void *unused)
+{
+    (void)unused;
+    pthread_exit(NULL);
+}
+
+static int exits_deep_inside(void *unused)
+{
+    BOUGH_BRANCH(inner) {
+        add(inner, until_stopped, thing_of(&thing));
+        BOUGH_CRITICAL(0)
+            exits(unused);
+    }
+    return 0;
+}
+
+__attribute__((noreturn)) static int is_cancelled(void *unused)
+{
+    (void)unused;
+    child_thread = pthread_self();
+    t_gate_open(&running);
+    for (;;)
+        pause();
+}
+
+static void is_a_failure(int siblings)
+{
+    const struct bough_ending *e = bough_last();
+    CHECK_EQ(e->result, EPROTO);
+    CHECK_EQ(e->error->code, EPROTO);
+    CHECK(strstr(e->error->message, "pthread_exit"));
+    CHECK_EQ(e->tally.count[BOUGH_ERROR], 1);
+    CHECK_EQ(e->tally.count[BOUGH_INTERRUPTED], siblings);
+    CHECK_EQ(thing.destroyed, 1);
+}
+
+TEST(a_child_left_by_pthread_exit_has_failed_and_stops_its_siblings)
+{
+    BOUGH_BRANCH(b) {
+        add(b, until_stopped, number(0));
+        add(b, until_stopped, number(0));
+        add(b, exits, thing_of(&thing));
+        CHECK_EQ(until_stopped(NULL), ECANCELED);
+    }
+    is_a_failure(2);
+}
+
+TEST(a_child_that_is_cancelled_has_failed_and_stops_its_siblings)
+{
+    BOUGH_BRANCH(b) {
+        add(b, until_stopped, number(0));
+        add(b, is_cancelled, thing_of(&thing));
+        t_gate_wait(&running);
+        CHECK_EQ(pthread_cancel(child_thread), 0);
+        CHECK_EQ(until_stopped(NULL), ECANCELED);
+    }
+    is_a_failure(1);
+}
+
+TEST(what_a_child_has_open_at_pthread_exit_is_ended)
+{
+    listen_to_reports();
+    BOUGH_BRANCH(b)
+        add(b, exits_deep_inside, number(0));
+    is_a_failure(0);
+    BOUGH_BRANCH(b)
+        add(b, level_is_deferred, number(0));
+    CHECK_EQ(bough_last_result(), 0);
+}
+
+/* Not twice, and not never: whoever comes first. */
+static int cancels_itself_and_is_cut(void *unused)
+{
+    pthread_cancel(pthread_self());
+    return until_stopped(unused);
+}
+
+TEST(a_cancellation_and_an_interrupt_at_once)
+{
+    for (int i = 0; i < 200; i++) {
+        struct thing once = {0};
+        BOUGH_BRANCH(b) {
+            add(b, cancels_itself_and_is_cut, thing_of(&once));
+            bough_interrupt(b, "now");
+        }
+        const struct bough_tally *tally = &bough_last()->tally;
+        CHECK_EQ(tally->count[BOUGH_ERROR] + tally->count[BOUGH_INTERRUPTED], 1);
+        CHECK_EQ(once.destroyed, 1);
+    }
+}
+
+/* ---- the same in an adopted thread ------------------------------------------------------------------------------- */
+
+static void *exits_with_a_branch(void *unused)
+{
+    exits_deep_inside(unused);
+    return NULL;
+}
+
+static void *is_cancelled_with_a_branch(void *unused)
+{
+    BOUGH_BRANCH(inner) {
+        add(inner, until_stopped, thing_of(&thing));
+        is_cancelled(unused);
+    }
+    return NULL;
+}
+
+static void left_its_branch(void *(*function)(void *), bool cancel)
+{
+    struct t_thread thread;
+    listen_to_reports();
+    t_spawn(&thread, function, NULL);
+    if (cancel) {
+        t_gate_wait(&running);
+        CHECK_EQ(pthread_cancel(thread.handle), 0);
+    }
+    t_join(&thread);
+    CHECK_EQ(thing.destroyed, 1); /* joined, by the end of the thread at the latest */
+    CHECK_EQ(bough_check(), 0);
+}
+
+TEST(an_adopted_thread_that_exits_with_a_branch_open_ends_it)
+{
+    left_its_branch(exits_with_a_branch, false);
+}
+
+TEST(an_adopted_thread_that_is_cancelled_with_a_branch_open_ends_it)
+{
+    left_its_branch(is_cancelled_with_a_branch, true);
+}
+
+/* Waiting for children is no cancellation point: it acts when they are joined. */
+static struct t_gate let_go;
+
+static void *is_cancelled_at_the_end(void *unused)
+{
+    BOUGH_BRANCH(inner) {
+        add(inner, wait_for_gate, bough_resource_of(&let_go, NULL));
+        child_thread = pthread_self();
+        t_gate_open(&running);
+    }
+    thing.used = 1;
+    pthread_testcancel();
+    return unused;
+}
+
+TEST(a_cancellation_does_not_leave_the_end_of_a_branch)
+{
+    struct t_thread thread;
+    t_spawn(&thread, is_cancelled_at_the_end, NULL);
+    t_gate_wait(&running);
+    t_until_blocked(thread.tid);
+    CHECK_EQ(pthread_cancel(thread.handle), 0);
+    t_gate_open(&let_go);
+    CHECK(t_join(&thread) == PTHREAD_CANCELED);
+    CHECK_EQ(thing.used, 1);
+}

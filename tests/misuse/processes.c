@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+/* exec, _exit, abort and setuid in children: what the process that comes of it, or its parent, sees. */
+#include <signal.h>
+#include <sched.h>
+#include "semantics/children.h"
+
+static void with_a_child(bough_fn *fn)
+{
+    BOUGH_BRANCH(b) {
+        add(b, until_stopped, number(0));
+        add(b, fn, number(0));
+    }
+    _exit(99);
+}
+
+/* ---- exec -------------------------------------------------------------------------------------------------------- */
+
+static int becomes_a_shell(void *unused)
+{
+    (void)unused;
+    execl("/bin/sh", "sh", "-c", "exec cat /proc/self/status", (char *)NULL);
+    return errno;
+}
+
+static void exec_in_a_child(void *unused)
+{
+    (void)unused;
+    with_a_child(becomes_a_shell);
+}
+
+static int cut(void *unused)
+{
+    CHECK_EQ(until_stopped(unused), ECANCELED);
+    return becomes_a_shell(unused);
+}
+
+/* The mask of one who was just cut in a call, and blocks the wake signal: the second road has been taken. */
+static void exec_after_a_cut(void *unused)
+{
+    sigset_t all;
+    (void)unused;
+    sigfillset(&all);
+    sigdelset(&all, SIGUSR1);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    BOUGH_BRANCH(b) {
+        bough_thread *child = bough_add(b, cut, number(0));
+        bough_interrupt(child, "now");
+    }
+    _exit(99);
+}
+
+static uint64_t set_in(const char *status, const char *name)
+{
+    const char *line = strstr(status, name);
+    CHECK(line);
+    return strtoull(line + strlen(name) + 1, NULL, 16);
+}
+
+static int has(uint64_t set, int signo)
+{
+    return set >> (signo - 1) & 1;
+}
+
+TEST(exec_in_a_child_begins_with_nothing_of_the_librarys)
+{
+    char text[8192];
+    CHECK_EXITED(t_run_output(exec_in_a_child, NULL, text, sizeof text), 0);
+    CHECK_EQ(set_in(text, "\nThreads:"), 1);
+    CHECK_EQ(set_in(text, "\nSigBlk:"), 0);
+    CHECK_EQ(set_in(text, "\nShdPnd:"), 0);
+    CHECK(!has(set_in(text, "\nSigCgt:"), SIGURG));
+    CHECK(!has(set_in(text, "\nSigIgn:"), SIGURG));
+}
+
+TEST(exec_after_a_cut_has_the_programs_mask)
+{
+    char text[8192];
+    CHECK_EXITED(t_run_output(exec_after_a_cut, NULL, text, sizeof text), 0);
+    uint64_t blocked = set_in(text, "\nSigBlk:");
+    CHECK(!has(blocked, SIGUSR1));
+    CHECK(has(blocked, SIGUSR2));
+    CHECK_EQ(set_in(text, "\nSigPnd:"), 0);
+    CHECK_EQ(set_in(text, "\nShdPnd:"), 0);
+    CHECK(!has(set_in(text, "\nSigCgt:"), SIGURG));
+    CHECK(!has(set_in(text, "\nSigCgt:"), 32));
+}
+
+/* ---- the end of the process -------------------------------------------------------------------------------------- */
+
+static int leaves(void *unused)
+{
+    (void)unused;
+    _exit(3);
+}
+
+static int aborts(void *unused)
+{
+    (void)unused;
+    abort();
+}
+
+static int faults(void *unused)
+{
+    (void)unused;
+    raise(SIGSEGV);
+    return 0;
+}
+
+static void run_child(void *fn)
+{
+    with_a_child(*(bough_fn **)fn);
+}
+
+static int status_with(bough_fn *fn)
+{
+    return t_run_status(run_child, &fn);
+}
+
+TEST(the_parent_sees_how_a_child_ends_the_process)
+{
+    CHECK_EXITED(status_with(leaves), 3);
+    CHECK_KILLED(status_with(aborts), SIGABRT);
+    CHECK_KILLED(status_with(faults), SIGSEGV);
+}
+
+static void at_exit(void)
+{
+    BOUGH_BRANCH(b)
+        add(b, work, number(0));
+    _exit(bough_last_result() == 0 && bough_last()->tally.count[BOUGH_OK] == 1 ? 4 : 5);
+}
+
+static int exits(void *unused)
+{
+    (void)unused;
+    atexit(at_exit);
+    exit(1);
+}
+
+TEST(exit_handlers_in_a_child_may_open_branches)
+{
+    for (int i = 0; i < 10; i++)
+        CHECK_EXITED(status_with(exits), 4);
+}
+
+/* Main goes, the others stay, and its branch is ended for it. The process ends when one of them says so: the library's
+ * own threads keep it. */
+static struct thing of_main;
+
+static void *ends_the_process(void *unused)
+{
+    (void)unused;
+    t_until(of_main.destroyed);
+    exit(4);
+}
+
+static void main_leaves(void *unused)
+{
+    struct t_thread last;
+    bough_branch *b = bough_branch_open(NULL);
+    add(b, until_stopped, thing_of(&of_main));
+    t_spawn(&last, ends_the_process, unused);
+    pthread_exit(NULL);
+}
+
+TEST(a_main_that_leaves_by_pthread_exit_has_its_branch_ended)
+{
+    char text[2048];
+    CHECK_EXITED(t_run_output(main_leaves, NULL, text, sizeof text), 4);
+    CHECK(strstr(text, "left open"));
+}
+
+/* ---- what asks all threads --------------------------------------------------------------------------------------- */
+
+/* libc changes ids by a signal to each thread, and waits for all of them. */
+static int changes_ids(void *unused)
+{
+    (void)unused;
+    return setresgid((gid_t)-1, (gid_t)-1, (gid_t)-1) || setresuid((uid_t)-1, (uid_t)-1, (uid_t)-1) ? errno : 0;
+}
+
+TEST(ids_can_be_changed_beside_the_librarys_threads)
+{
+    BOUGH_BRANCH(b)
+        for (int i = 0; i < 8; i++)
+            add(b, work, number(0));
+    BOUGH_BRANCH(b, .timeout = BOUGH_SEC(3600)) {
+        bough_thread *sleeper = bough_add(b, until_stopped, number(0));
+        add(b, changes_ids, number(0));
+        CHECK_EQ(changes_ids(NULL), 0);
+        bough_interrupt(sleeper, "enough");
+    }
+    CHECK_EQ(bough_last_result(), 0);
+}
+
+/* ---- forks in the middle of others' branches --------------------------------------------------------------------- */
+
+static bough_branch *anothers;
+static struct t_gate opened, forked;
+
+static int holds_a_branch(void *unused)
+{
+    BOUGH_BRANCH(b) {
+        anothers = b;
+        add(b, until_stopped, unused ? number(1) : number(0));
+        t_gate_open(&opened);
+        t_gate_wait(&forked);
+        bough_interrupt(b, "enough");
+    }
+    return bough_last_result();
+}
+
+static void anothers_branch_in_the_new_process(void)
+{
+    struct thing thing = {0};
+    struct bough_tally tally;
+    CHECK_ERR(bough_add(anothers, work, thing_of(&thing)), EPERM);
+    CHECK_EQ(thing.destroyed, 1);
+    CHECK_EQ(bough_branch_end(anothers), EPERM);
+    CHECK_EQ(bough_fail(anothers, EIO, "test"), EPERM);
+    bough_branch_tally(anothers, &tally);
+    bough_interrupt(anothers, "nobody");
+    CHECK_EQ(bough_check(), 0);
+}
+
+TEST(the_branch_of_a_thread_that_was_not_forked_can_do_no_harm)
+{
+    BOUGH_BRANCH(b) {
+        add(b, holds_a_branch, number(0));
+        t_gate_wait(&opened);
+        pid_t pid = fork();
+        if (pid == 0) {
+            anothers_branch_in_the_new_process();
+            CHECK_EQ(bough_branch_end(b), 0);
+            _exit(0);
+        }
+        int status;
+        CHECK_EQ(waitpid(pid, &status, 0), pid);
+        CHECK_EXITED(status, 0);
+        t_gate_open(&forked);
+    }
+    CHECK_EQ(bough_last_result(), 0);
+    CHECK_EQ(bough_last()->tally.count[BOUGH_OK], 1);
+}

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+/* Ways out that nobody planned: longjmp, pthread_exit, pthread_cancel, threads that die while they are posted to; and
+ * a wake signal that others take or block. */
+#include <setjmp.h>
+#include <signal.h>
+#include "semantics/children.h"
+
+static struct thing thing;
+static struct t_gate there;
+
+static int wait_and_say(void *unused)
+{
+    (void)unused;
+    t_gate_open(&there);
+    return until_stopped(NULL);
+}
+
+/* ---- a plain longjmp ---------------------------------------------------------------------------------------------- */
+
+static jmp_buf back;
+
+__attribute__((noinline)) static void jump_out_of_a_block(void)
+{
+    volatile char frame[256];
+    BOUGH_BRANCH(lost) {
+        frame[0] = 1;
+        CHECK(frame[0]);
+        add(lost, wait_and_say, thing_of(&thing));
+        t_gate_wait(&there);
+        longjmp(back, 1);
+    }
+}
+
+static void lose_a_block(void)
+{
+    listen_to_reports();
+    if (setjmp(back) == 0)
+        jump_out_of_a_block();
+    CHECK_EQ(thing.destroyed, 0);
+    CHECK_EQ(reports_count_, 0);
+}
+
+static void check_found_out(void)
+{
+    CHECK_EQ(thing.destroyed, 1);
+    CHECK(reported("lost") && reported("longjmp()") && reported("bough_longjmp()"));
+}
+
+TEST(a_longjmp_is_found_out_when_the_next_branch_opens)
+{
+    lose_a_block();
+    BOUGH_BRANCH(next)
+        check_found_out();
+    CHECK_EQ(bough_last_result(), 0);
+}
+
+TEST(a_longjmp_is_found_out_when_something_is_added)
+{
+    bough_branch *outer = bough_branch_open(NULL);
+    lose_a_block();
+    add(outer, work, bough_arg(NULL));
+    check_found_out();
+    CHECK_EQ(bough_branch_end(outer), 0);
+}
+
+TEST(a_longjmp_is_found_out_when_the_branch_around_it_ends)
+{
+    bough_branch *outer = bough_branch_open(NULL);
+    lose_a_block();
+    CHECK_EQ(bough_branch_end(outer), 0);
+    check_found_out();
+}
+
+static int lose_it(void *unused)
+{
+    (void)unused;
+    lose_a_block();
+    return 0;
+}
+
+TEST(a_longjmp_is_found_out_at_the_childs_end)
+{
+    BOUGH_BRANCH(b)
+        add(b, lose_it, bough_arg(NULL));
+    CHECK_EQ(bough_last_result(), 0);
+    CHECK_EQ(thing.destroyed, 1);
+    CHECK(reported("lost"));
+}
+
+/* No false alarm: blocks in functions that call each other up and down, in a branch that was opened further in. */
+__attribute__((noinline)) static bough_branch *open_deep_inside(int depth)
+{
+    volatile char frame[512];
+    frame[0] = 1;
+    CHECK(frame[0]);
+    return depth ? open_deep_inside(depth - 1) : bough_branch_open(NULL);
+}
+
+__attribute__((noinline)) static void nest(int depth)
+{
+    volatile char frame[128];
+    frame[0] = 1;
+    CHECK(frame[0]);
+    BOUGH_BRANCH(b) {
+        add(b, work, bough_arg(NULL));
+        if (depth)
+            nest(depth - 1);
+        BOUGH_BRANCH(after)
+            add(b, work, bough_arg(NULL));
+    }
+    CHECK_EQ(bough_last()->tally.count[BOUGH_OK], 2);
+}
+
+TEST(no_alarm_is_false)
+{
+    listen_to_reports();
+    bough_branch *b = open_deep_inside(5);
+    nest(10);
+    add(b, work, bough_arg(NULL));
+    CHECK_EQ(bough_branch_end(b), 0);
+    CHECK_EQ(reports_count_, 0);
+}
+
+/* ---- pthread_exit and pthread_cancel ---------------------------------------------------------------------------- */
+
+static pthread_t child_thread;
+
+static int block_in_bough(void *unused)
+{
+    (void)unused;
+    child_thread = pthread_self();
+    t_gate_open(&there);
+    return until_stopped(NULL); /* not a point of pthread_cancel's */
+}
+
+TEST(pthread_cancel_meets_a_bough_call)
+{
+    BOUGH_BRANCH(b) {
+        bough_thread *child = bough_add(b, block_in_bough, thing_of(&thing));
+        t_gate_wait(&there);
+        CHECK_EQ(pthread_cancel(child_thread), 0);
+        CHECK_EQ(bough_interrupt(child, "both"), 0);
+    }
+    CHECK_EQ(thing.destroyed, 1);
+    CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED] + bough_last()->tally.count[BOUGH_ERROR], 1);
+}
+
+static int cancel_asynchronously(void *value)
+{
+    ((struct thing *)value)->used++;
+    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
+    child_thread = pthread_self();
+    t_gate_open(&there);
+    for (volatile unsigned long n = 0;; n++)
+        ;
+    return 0;
+}
+
+TEST(pthread_cancel_of_a_child_that_computes)
+{
+    BOUGH_BRANCH(b) {
+        add(b, until_stopped, bough_arg(NULL));
+        add(b, cancel_asynchronously, thing_of(&thing));
+        t_gate_wait(&there);
+        CHECK_EQ(pthread_cancel(child_thread), 0);
+    }
+    CHECK_EQ(bough_last_result(), EPROTO);
+    CHECK_EQ(thing.destroyed, 1);
+    CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], 1);
+}
+
+static int cancelled_at_any_moment(void *unused)
+{
+    (void)unused;
+    __atomic_store_n(&child_thread, pthread_self(), __ATOMIC_RELEASE);
+    t_gate_open(&there);
+    pthread_testcancel();
+    return 0;
+}
+
+/* In the child, in its end, in between: it is accounted for once. */
+TEST_LIMIT(pthread_cancel_races_with_the_childs_end, 60)
+{
+    for (int i = 0; i < 2000; i++) {
+        struct thing t = {0};
+        pthread_t self;
+        there.open = 0;
+        BOUGH_BRANCH(b, .supervisor = 1) {
+            struct bough_child_options o = {.fresh = 1}; /* its thread is there until the branch ends */
+            CHECK(bough_add_with(b, cancelled_at_any_moment, thing_of(&t), &o));
+            t_gate_wait(&there);
+            self = __atomic_load_n(&child_thread, __ATOMIC_ACQUIRE);
+            for (volatile int n = i % 50 * 20; n > 0; n--)
+                ;
+            pthread_cancel(self);
+        }
+        CHECK_EQ(t.destroyed, 1);
+        const struct bough_tally *tally = &bough_last()->tally;
+        CHECK_EQ(tally->count[BOUGH_OK] + tally->count[BOUGH_ERROR], 1);
+        CHECK_EQ(tally->added, 1);
+    }
+}
+
+static void *adopted_block(void *branch_too)
+{
+    bough_adopt("adopted");
+    if (branch_too) {
+        bough_branch *b = bough_branch_open(&(struct bough_branch_options){.label = "lost"});
+        add(b, until_stopped, thing_of(&thing));
+    }
+    t_gate_open(&there);
+    while (pause())
+        ;
+    return NULL;
+}
+
+TEST(pthread_cancel_of_an_adopted_thread)
+{
+    struct t_thread thread;
+    listen_to_reports();
+    t_spawn(&thread, adopted_block, NULL);
+    t_gate_wait(&there);
+    bough_thread *handle = bough_thread_of(thread.tid);
+    CHECK(handle);
+    pthread_cancel(thread.handle);
+    CHECK(t_join(&thread) == PTHREAD_CANCELED);
+    CHECK_ERR(bough_alive(handle), ESRCH);
+    CHECK_EQ(reports_count_, 0);
+}
+
+TEST(pthread_cancel_of_an_adopted_thread_with_a_branch_open)
+{
+    struct t_thread thread;
+    listen_to_reports();
+    t_spawn(&thread, adopted_block, &thing);
+    t_gate_wait(&there);
+    pthread_cancel(thread.handle);
+    CHECK(t_join(&thread) == PTHREAD_CANCELED);
+    CHECK_EQ(thing.destroyed, 1);
+    CHECK(reported("the end of its thread"));
+}
+
+/* ---- a foreign thread dies while it is posted to ---------------------------------------------------------------- */
+
+static bough_thread *_Atomic mortal;
+static _Atomic int stop_posting;
+
+static void *die_soon(void *unused)
+{
+    char byte;
+    int pair[2];
+    (void)unused;
+    mortal = bough_adopt("mortal");
+    if (pipe(pair) == 0) {
+        CHECK_ERR(bough_read(pair[0], &byte, 1), ECANCELED);
+        close(pair[0]);
+        close(pair[1]);
+    }
+    return NULL;
+}
+
+static void *post_always(void *unused)
+{
+    (void)unused;
+    while (!stop_posting) {
+        bough_interrupt(mortal, "die");
+        bough_interrupt_all("all");
+    }
+    return NULL;
+}
+
+TEST_LIMIT(adopted_threads_die_while_posts_are_under_way, 60)
+{
+    struct t_thread posters[2], dying;
+    for (int i = 0; i < 2; i++)
+        t_spawn(&posters[i], post_always, NULL);
+    for (int i = 0; i < 3000; i++) {
+        t_spawn(&dying, die_soon, NULL);
+        t_join(&dying);
+    }
+    stop_posting = 1;
+    for (int i = 0; i < 2; i++)
+        t_join(&posters[i]);
+    bough_clear(NULL);
+}
+
+/* ---- the wake signal -------------------------------------------------------------------------------------------- */
+
+static void on_urgent(int signo)
+{
+    (void)signo;
+}
+
+TEST(others_take_the_wake_signal)
+{
+    listen_to_reports();
+    BOUGH_BRANCH(b) {
+        add(b, wait_and_say, thing_of(&thing));
+        t_gate_wait(&there);
+        signal(SIGURG, on_urgent);
+        usleep(20000); /* in its wait, most likely */
+        bough_interrupt(b, "test");
+    }
+    CHECK_EQ(thing.destroyed, 1);
+    CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], 1);
+}
+
+static int block_all_signals(void *unused)
+{
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    return wait_and_say(unused);
+}
+
+TEST(a_child_blocks_the_wake_signal)
+{
+    listen_to_reports();
+    BOUGH_BRANCH(b) {
+        add(b, block_all_signals, thing_of(&thing));
+        t_gate_wait(&there);
+        bough_interrupt(b, "test");
+    }
+    CHECK_EQ(thing.destroyed, 1);
+    there.open = 0;
+    BOUGH_BRANCH(b) { /* the next one on that thread is woken as ever */
+        bough_thread *child = bough_add(b, wait_and_say, bough_arg(NULL));
+        t_gate_wait(&there);
+        bough_interrupt(child, "test");
+        CHECK_EQ(bough_join(child), 0);
+    }
+    CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], 1);
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/* A program that uses the wake signal itself, blocks it, or names another. */
+#include "semantics/target.h"
+
+/* ---- a handler of the program's own ------------------------------------------------------------------------------ */
+
+static _Atomic int theirs_ran;
+
+static void theirs(int signo)
+{
+    CHECK_EQ(signo, SIGURG);
+    theirs_ran++;
+}
+
+static int ours_again(void)
+{
+    struct sigaction now;
+    CHECK_EQ(sigaction(SIGURG, NULL, &now), 0);
+    return (now.sa_flags & SA_SIGINFO) != 0;
+}
+
+static void take_over_by(void (*handler)(int))
+{
+    struct target t = {0};
+    bough_set_report(keep_report);
+    target_start(&t);
+    catch_signal(SIGURG, handler, SA_RESTART, 0);
+    CHECK_EQ(bough_interrupt(t.self, "now"), 0);
+    target_was_cut(&t);
+    target_end(&t);
+    CHECK(reported("was taken by other code"));
+    CHECK(reported("BOUGH_SIGNAL"));
+    CHECK(ours_again());
+    theirs_ran = 0;
+    CHECK_EQ(kill(getpid(), SIGURG), 0); /* as the kernel's, for urgent data: to the process */
+    raise(SIGURG);
+}
+
+TEST(a_handler_that_took_the_wake_signal_still_gets_its_own)
+{
+    take_over_by(theirs);
+    CHECK_EQ(theirs_ran, 2);
+}
+
+TEST(a_program_that_ignores_the_wake_signal_still_does)
+{
+    take_over_by(SIG_IGN);
+}
+
+TEST(a_program_that_resets_the_wake_signal_is_not_killed_by_it)
+{
+    take_over_by(SIG_DFL);
+}
+
+/* It came before us: it never notices. */
+static void installed_first(void *unused)
+{
+    (void)unused;
+    CHECK_EQ(theirs_ran, 0);
+}
+
+TEST(foreign_wakes_during_a_call_cut_nothing)
+{
+    struct target t = {0};
+    bough_set_report(keep_report);
+    target_start(&t);
+    installed_first(NULL);
+    for (int i = 0; i < 100; i++) {
+        pthread_kill(t.thread.handle, SIGURG);
+        kill(getpid(), SIGURG);
+    }
+    t_until_blocked(t.thread.tid);
+    CHECK_EQ(write(t.pipe[1], "x", 1), 1);
+    t_gate_wait(&t.cut);
+    CHECK_EQ(t.result, 1);
+    target_end(&t);
+}
+
+/* ---- blocked ----------------------------------------------------------------------------------------------------- */
+
+static void block_all(struct target *t)
+{
+    (void)t;
+    block_all_signals();
+}
+
+static void still_blocked(struct target *t)
+{
+    sigset_t mask;
+    (void)t;
+    CHECK_EQ(pthread_sigmask(SIG_BLOCK, NULL, &mask), 0);
+    CHECK_EQ(sigismember(&mask, SIGURG), 1);
+    CHECK_EQ(sigismember(&mask, SIGTERM), 1);
+}
+
+TEST(a_thread_that_blocks_all_signals_is_woken_and_finds_its_mask)
+{
+    bough_set_report(keep_report);
+    for (int i = 0; i < 20; i++) {
+        struct target t = {.before = block_all, .after = still_blocked};
+        target_start(&t);
+        CHECK_EQ(bough_interrupt(t.self, "now"), 0);
+        target_was_cut(&t);
+        target_end(&t);
+    }
+}
+
+/* A child inherits its adder's mask, but for the wake signal. */
+static _Atomic pid_t reader;
+
+static void inherited(void)
+{
+    sigset_t mask;
+    CHECK_EQ(pthread_sigmask(SIG_BLOCK, NULL, &mask), 0);
+    CHECK_EQ(sigismember(&mask, SIGTERM), 1);
+    CHECK_EQ(sigismember(&mask, SIGURG), 0);
+}
+
+static int read_blocked(void *fd)
+{
+    inherited();
+    reader = t_tid();
+    int error = read_for_ever(fd);
+    inherited();
+    return error;
+}
+
+TEST(children_of_one_who_blocks_all_signals_are_woken)
+{
+    int pair[2];
+    sigset_t before;
+    CHECK_EQ(pipe(pair), 0);
+    pthread_sigmask(SIG_SETMASK, NULL, &before);
+    bough_set_report(keep_report);
+    block_all_signals();
+    for (int i = 0; i < 20; i++) {
+        reader = 0;
+        BOUGH_BRANCH(b) {
+            CHECK(bough_add(b, read_blocked, bough_resource_of((void *)(intptr_t)pair[0], NULL)));
+            t_until(reader);
+            t_until_blocked(reader);
+            CHECK_EQ(bough_interrupt(b, "now"), 0);
+        }
+        CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], 1);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    close(pair[0]);
+    close(pair[1]);
+}
+
+/* ---- another signal: looked at when the library is loaded, so in a process of its own ---------------------------- */
+
+static uint64_t caught_signals(void)
+{
+    char line[256];
+    unsigned long long set = 0;
+    FILE *f = fopen("/proc/self/status", "re");
+    while (f && fgets(line, sizeof line, f) && sscanf(line, "SigCgt: %llx", &set) != 1) {}
+    if (f)
+        fclose(f);
+    return set;
+}
+
+/* Says which it has, and cuts a call by it. */
+TEST(bad_say_the_signal)
+{
+    uint64_t caught = caught_signals();
+    struct target t = {0};
+    for (int signo = 1; signo <= 64; signo++)
+        if (caught >> (signo - 1) & 1)
+            t_note("caught: %d.", signo);
+    target_start(&t);
+    CHECK_EQ(bough_interrupt(t.self, "now"), 0);
+    target_was_cut(&t);
+    target_end(&t);
+    BOUGH_BRANCH(b) {
+        CHECK(bough_add(b, read_for_ever, bough_fd(dup(0))));
+        bough_interrupt(b, "now");
+    }
+    t_note("done");
+}
+
+static void run_again(void *value)
+{
+    setenv("BOUGH_SIGNAL", value, 1);
+    execl("/proc/self/exe", "again", "--here", "bad_say_the_signal", (char *)NULL);
+    _exit(127);
+}
+
+static void says(const char *value, const char *wanted, int complains)
+{
+    char text[4096];
+    CHECK_EXITED(t_run_output(run_again, (void *)(uintptr_t)value, text, sizeof text), 0);
+    if (!strstr(text, wanted) || !strstr(text, "done") || complains != !!strstr(text, "BOUGH_SIGNAL="))
+        FAIL("with \"%s\": %s", value, text);
+}
+
+TEST(a_real_time_signal_will_do)
+{
+    char number[8], wanted[24];
+    for (int signo = SIGRTMIN; signo <= SIGRTMAX; signo += SIGRTMAX - SIGRTMIN) {
+        snprintf(number, sizeof number, "%d", signo);
+        snprintf(wanted, sizeof wanted, "caught: %d.", signo);
+        says(number, wanted, 0);
+    }
+#ifdef __GLIBC__
+    says("34", "caught: 34.", 0);
+#endif
+}
+
+TEST(none_named_is_sigurg)
+{
+    char wanted[24];
+    snprintf(wanted, sizeof wanted, "caught: %d.", SIGURG);
+    says("", wanted, 0);
+}
+
+/* SIGKILL, SIGSTOP, faults, libc's own, and what is no number of a signal. */
+TEST(nonsense_is_reported_and_sigurg_used)
+{
+    static const char *const nonsense[] = {"9",  "19", "11", "7",   "8",    "4",   "5",    "32", "33", "0", "-1", "65",
+                                           "1000", "4294967319", "99999999999999999999", "x", "SIGUSR1", "10x", "0x22",
+                                           "1 2", "3.5", " "};
+    char wanted[24];
+    snprintf(wanted, sizeof wanted, "caught: %d.", SIGURG);
+    for (size_t i = 0; i < sizeof nonsense / sizeof *nonsense; i++)
+        says(nonsense[i], wanted, 1);
+}
