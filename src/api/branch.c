@@ -328,6 +328,8 @@ int bo_branch_at_end(bough_branch *branch, void (*fn)(void *), void *argument)
     struct bo_branch *b = bo_branch_of_handle(branch);
     if (!b)
         return -1;
+    if (!bo_self || bo_load_relaxed(&b->owner) != bo_self->t.index)
+        return errno = EPERM, -1;
     struct bo_at_end *hook = malloc(sizeof *hook);
     if (!hook)
         return errno = ENOMEM, -1;

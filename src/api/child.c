@@ -192,7 +192,7 @@ static struct bo_branch *branch_to_add_to(bough_branch *branch)
     if (b->t.index == BO_ROOT || !bo_below(t, &b->t, true))
         return errno = EPERM, NULL;
     bo_branch_sweep(t, (uintptr_t)__builtin_frame_address(0));
-    return b;
+    return bo_branch_of_handle(branch); /* it may be one that was left by a longjmp() */
 }
 
 /* The new child's handle; 0 if nothing was started. */
@@ -346,7 +346,7 @@ void bo_child_finish(struct bo_child *child, int returned, bool left)
     BO_HOOK(child_ended);
     bool was_cut = t->last_was_cut;
     bo_branch_end_forgotten(t, BO_NONE, "the end of its child");
-    bo_level_unwind(t, NULL);
+    bo_level_end(t);
     bool cut = judge(child, returned, left, was_cut);
     destroy_resource(child);
     bo_mutex_owner_ended();

@@ -254,30 +254,54 @@ int bough_fail_at_(bough_target target, const char *file, int line, const char *
 
 /* ---- printing --------------------------------------------------------------------------------------------- */
 
-static void print_place(int fd, int indent, void *pc)
+/* Not dprintf(): it does not free its buffer when writing fails. A longer line is cut. */
+BOUGH_FORMAT(2, 3) static bool say_to(int fd, const char *format, ...)
+{
+    char line[2048];
+    va_list arguments;
+    va_start(arguments, format);
+    int n = vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    size_t length = n < 0 ? 0 : (size_t)n < sizeof line ? (size_t)n : sizeof line - 1;
+    for (size_t done = 0; done < length;) {
+        ssize_t r = write(fd, line + done, length - done);
+        if (r < 0 && errno != EINTR)
+            return false;
+        done += r > 0 ? (size_t)r : 0;
+    }
+    return true;
+}
+
+static bool print_place(int fd, int indent, void *pc)
 {
     Dl_info info;
     /* A return address lies behind its call: one back is inside. */
     if (!dladdr((char *)pc - 1, &info))
-        dprintf(fd, "%*s  at %p\n", indent, "", pc);
-    else if (info.dli_sname)
-        dprintf(fd, "%*s  at %s+0x%lx (%s)\n", indent, "", info.dli_sname,
-                (unsigned long)((char *)pc - (char *)info.dli_saddr), info.dli_fname);
-    else
-        dprintf(fd, "%*s  at %s+0x%lx\n", indent, "", info.dli_fname,
-                (unsigned long)((char *)pc - (char *)info.dli_fbase));
+        return say_to(fd, "%*s  at %p\n", indent, "", pc);
+    if (info.dli_sname)
+        return say_to(fd, "%*s  at %s+0x%lx (%s)\n", indent, "", info.dli_sname,
+                      (unsigned long)((char *)pc - (char *)info.dli_saddr), info.dli_fname);
+    return say_to(fd, "%*s  at %s+0x%lx\n", indent, "", info.dli_fname,
+                  (unsigned long)((char *)pc - (char *)info.dli_fbase));
+}
+
+static bool print_failure(int fd, int indent, const bough_error *e)
+{
+    char place[512] = "";
+    if (e->file)
+        snprintf(place, sizeof place, " (%s%s%s:%d)", e->function ? e->function : "", e->function ? ", " : "", e->file,
+                 e->line);
+    return say_to(fd, "%*s%s: %s%s%s%s\n", indent, "", e->who && *e->who ? e->who : "failure", strerror(e->code),
+                  *e->message ? ": " : "", e->message, place);
 }
 
 static int print(const bough_error *e, int fd, int indent)
 {
-    int n = dprintf(fd, "%*s%s: %s%s%s", indent, "", e->who && *e->who ? e->who : "failure", strerror(e->code),
-                    *e->message ? ": " : "", e->message);
-    if (n >= 0 && e->file)
-        n = dprintf(fd, " (%s%s%s:%d)", e->function ? e->function : "", e->function ? ", " : "", e->file, e->line);
-    if (n < 0 || dprintf(fd, "\n") < 0)
+    if (!print_failure(fd, indent, e))
         return -1;
     for (size_t i = 0; i < e->depth; i++)
-        print_place(fd, indent, e->trace[i]);
+        if (!print_place(fd, indent, e->trace[i]))
+            return -1;
     for (size_t i = 0; i < e->count; i++)
         if (print(e->attached[i], fd, indent + 4) != 0)
             return -1;

@@ -64,7 +64,7 @@ static struct bo_record *record_of_post(bough_post post)
     struct bo_target *target = bo_target_of(post.record);
     errno = saved;
     unsigned kind = post.serial & 15;
-    return target && kind < BOUGH_KINDS ? bo_record_of(target, (enum bough_kind)kind) : NULL;
+    return target && post.serial >> 4 && kind < BOUGH_KINDS ? bo_record_of(target, (enum bough_kind)kind) : NULL;
 }
 
 static enum bough_post_status status_of(const struct bo_record *r, bough_post post)
@@ -220,7 +220,7 @@ int bough_clear(bough_target target)
 bough_thread *bough_thread_of(pid_t tid)
 {
     uint32_t high = bo_load_seq(&bo_arena.thread_high);
-    for (uint32_t i = 1; i < high; i++) {
+    for (uint32_t i = 1; i < high && tid > 0; i++) { /* a child that has not begun yet has 0 */
         const struct bo_thread *t = bo_thread_at(i);
         if (bo_load_relaxed(&t->tid) == tid && (bo_load_seq(&t->t.word) & BO_LIVE))
             return (bough_thread *)(uintptr_t)bo_thread_handle(t);

@@ -7,12 +7,22 @@
 #include "core/report.h"
 #include "core/self.h"
 
+/* What a plain longjmp() has left must not be taken for what is open here. */
+static void sweep(struct bo_thread *t, uintptr_t sp)
+{
+    if (!t)
+        return;
+    bo_level_sweep(t, sp);
+    bo_branch_sweep(t, sp);
+}
+
 /* Marked in a handler on top of a blocked call, which is not left by jumping inside the handler. */
 #define IN_CALL ((uint64_t)1 << 32)
 
 void bough_jmp_mark_(struct bough_jmp *jmp)
 {
     struct bo_thread *t = bo_self_or_adopt();
+    sweep(t, (uintptr_t)__builtin_frame_address(0));
     jmp->owner = t ? bo_thread_handle(t) : 0;
     jmp->region = t ? t->regions : NULL;
     jmp->branch = t ? bo_load_relaxed(&t->top) : BO_NONE;
@@ -24,6 +34,7 @@ void bough_jmp_mark_(struct bough_jmp *jmp)
 void bough_longjmp(struct bough_jmp *jmp, int value)
 {
     struct bo_thread *t = bo_self;
+    sweep(t, (uintptr_t)__builtin_frame_address(0));
     if (t && jmp->owner == bo_thread_handle(t)) {
         bo_branch_unwind(t, (uint32_t)jmp->branch);
         bo_level_unwind(t, jmp->region);

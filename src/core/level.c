@@ -475,6 +475,16 @@ void bo_level_unwind(struct bo_thread *t, const struct bough_region *until)
     bo_level_settle(t);
 }
 
+/* The frames in which regions were left open are gone, and their memory is in use for something else. */
+void bo_level_end(struct bo_thread *t)
+{
+    level_changing(t);
+    recount(t, 0);
+    level_changed(t);
+    set_level(t);
+    bo_level_settle(t);
+}
+
 void bo_level_reset(struct bo_thread *t, bool disabled)
 {
     t->crit_depth = t->allow_depth = t->async_depth = t->clean_depth = 0;

@@ -30,6 +30,8 @@ int64_t bo_level_budget_end(const struct bo_thread *t);
 void bo_level_sweep(struct bo_thread *t, uintptr_t sp);
 /* End all regions down to (not including) `until`. */
 void bo_level_unwind(struct bo_thread *t, const struct bough_region *until);
+/* Leave all that are open at the end of a thread or child, without looking at its stack. */
+void bo_level_end(struct bo_thread *t);
 /* A new child begins: nothing is inherited but what it was started with. */
 void bo_level_reset(struct bo_thread *t, bool disabled);
 /* From the wake signal's handler, in an asynchronous region: leave it unless a handler runs on top. */

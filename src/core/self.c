@@ -169,7 +169,7 @@ static void release(struct bo_thread *t)
 {
     if (bo_on_thread_end)
         bo_on_thread_end(t);
-    bo_level_unwind(t, NULL);
+    bo_level_end(t);
     bo_retire(t, BOUGH_POST_ENDED);
     bo_wake_joiners(t);
     bo_unbind(t);

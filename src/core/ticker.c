@@ -11,6 +11,7 @@
 #include <bough/types.h>
 #include "base/clock.h"
 #include "base/futex.h"
+#include "base/hook.h"
 #include "base/raw.h"
 #include "core/deliver.h"
 #include "core/level.h"
@@ -233,6 +234,7 @@ static int64_t look_at_repeat(struct bo_thread *t, uint64_t w, int64_t now)
         return now;
     bo_store_relaxed(&t->asked_at, now);
     bo_store_relaxed(&t->asks, asks + 1);
+    BO_HOOK(post_sent);
     bo_deliver_send(t);
     return now + pause;
 }
@@ -245,6 +247,7 @@ static int64_t look_at_async(struct bo_thread *t, uint64_t w, int64_t now)
         return due;
     if (!bo_cas_seq(&t->t.word, &w, w | BO_SENT))
         return now;
+    BO_HOOK(post_sent);
     bo_deliver_send(t);
     return now + LAST_REPEAT;
 }

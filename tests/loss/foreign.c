@@ -163,3 +163,37 @@ TEST_LIMIT(nor_after_an_asynchronous_region, 2000)
 {
     go_under_rain(turn_async, NULL, t_loss() / 200);
 }
+
+/* The same moment held still, in a library that was built with -Dhooks=true. */
+static _Atomic bool sending;
+static struct t_gate in_region;
+
+static void hold_the_wake(void)
+{
+    sending = true;
+    rain_spin(5000000);
+}
+
+static void *leave_while_sending(void *argument)
+{
+    rain.self = bough_self();
+    CHECK_EQ(bough_async_begin(&region), 0);
+    t_gate_open(&in_region);
+    while (!sending) {}
+    CHECK_EQ(bough_async_end(&region), 0);
+    CHECK_EQ(poll(NULL, 0, 50), 0);
+    CHECK_ERR(bough_check(), ECANCELED);
+    return argument;
+}
+
+TEST(a_wake_is_awaited_at_the_region_s_end)
+{
+    struct t_thread thread;
+    if (!&bo_hook_post_sent)
+        SKIP("no hooks in this build");
+    bo_hook_post_sent = hold_the_wake;
+    t_spawn(&thread, leave_while_sending, NULL);
+    t_gate_wait(&in_region);
+    CHECK_EQ(bough_interrupt(rain.self, NULL), 0);
+    t_join(&thread);
+}

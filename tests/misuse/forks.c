@@ -136,6 +136,9 @@ static int churn(void *unused)
 /* The locks, lists and records of the parent may be in any state. */
 TEST_LIMIT(fork_while_others_open_add_and_fail, 60)
 {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    SKIP("the sanitizers' own allocator does not survive a fork while other threads are in it");
+#endif
     BOUGH_BRANCH(b) {
         for (int i = 0; i < 3; i++)
             add(b, churn, bough_arg(NULL));

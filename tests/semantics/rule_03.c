@@ -83,6 +83,7 @@ static void nothing(int signo)
 /* As POSIX says it, when it is the program's own signal. */
 TEST(a_handler_of_the_programs_gives_eintr)
 {
+    NEED_HANDLERS_ON_TOP();
     CHECK_EQ(pipe(empty), 0);
     catch_signal(SIGUSR1, nothing, 0, 0);
     for (int i = 0; i < CALLS; i++) {
@@ -109,6 +110,7 @@ static void post_in_handler(int signo)
 
 TEST(a_handler_that_posts_to_its_own_thread_gives_ecanceled)
 {
+    NEED_HANDLERS_ON_TOP();
     CHECK_EQ(pipe(empty), 0);
     for (int flags = 0; flags < 2; flags++) {
         catch_signal(SIGUSR1, post_in_handler, flags ? SA_RESTART : 0, 0);

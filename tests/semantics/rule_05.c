@@ -102,6 +102,7 @@ static void post_to_own_thread(int signo)
 
 TEST(a_handler_that_posts_to_its_own_thread_ends_the_call_below)
 {
+    NEED_HANDLERS_ON_TOP();
     in_all_ways(post_to_own_thread, NULL);
 }
 
@@ -118,6 +119,7 @@ static void post_and_call(int signo)
 
 TEST(a_nested_call_is_cut_and_so_is_the_one_below)
 {
+    NEED_HANDLERS_ON_TOP();
     nested_error = 0;
     in_all_ways(post_and_call, NULL);
     CHECK_EQ(nested_error, ECANCELED);
@@ -145,12 +147,14 @@ static void post_meanwhile(struct blocked *b)
 
 TEST_LIMIT(a_post_that_finds_a_handler_on_top_ends_the_call_below, 60)
 {
+    NEED_HANDLERS_ON_TOP();
     in_all_ways(stay, post_meanwhile);
 }
 
 /* The handler runs for longer than the library waits for an answer. */
 TEST(a_post_waits_for_a_handler_that_takes_long)
 {
+    NEED_HANDLERS_ON_TOP();
     struct blocked b;
     bough_set_report(keep_report);
     catch_signal(SIGUSR1, stay, SA_RESTART, 0);
@@ -188,6 +192,7 @@ static void post_to_nested(struct blocked *b)
 
 TEST_LIMIT(a_post_to_a_nested_blocked_call_ends_both, 60)
 {
+    NEED_HANDLERS_ON_TOP();
     nested_error = 0;
     in_all_ways(nest, post_to_nested);
     CHECK_EQ(nested_error, ECANCELED);
@@ -209,6 +214,7 @@ static void complete_nested(struct blocked *b)
 
 TEST(a_nested_call_that_completes_leaves_the_one_below_interruptible)
 {
+    NEED_HANDLERS_ON_TOP();
     nested_error = 1;
     for (int f = 1; f < FLAGS; f++) { /* with SA_RESTART, or the read below fails with EINTR, as POSIX says */
         struct blocked b;
@@ -231,6 +237,7 @@ static void nest_deeper(int signo)
 
 TEST(calls_nested_three_deep_all_end)
 {
+    NEED_HANDLERS_ON_TOP();
     static const int signals[] = {SIGUSR1, SIGUSR2, SIGHUP};
     struct blocked b;
     nested_error = 0;

@@ -197,6 +197,7 @@ static void *read_until_jumped_out(void *argument)
 
 TEST(bough_longjmp_out_of_a_handler_leaves_the_call_below)
 {
+    NEED_HANDLERS_ON_TOP();
     struct target t = {0};
     catch_signal(SIGUSR1, jump_in_handler, SA_RESTART, 0);
     CHECK_EQ(pipe(t.pipe), 0);
