@@ -145,8 +145,12 @@ void bo_arena_after_fork(struct bo_thread *self)
     }
     high = bo_load_relaxed(&bo_arena.branch_high);
     for (uint32_t i = BO_ROOT; i < high; i++) {
-        bo_store_relaxed(&bo_branch_at(i)->t.pins, 0);
-        bo_store_relaxed(&bo_branch_at(i)->t.work_here, 0);
+        struct bo_branch *b = bo_branch_at(i);
+        bo_store_relaxed(&b->t.pins, 0);
+        bo_store_relaxed(&b->t.work_here, 0);
+        uint32_t owner = bo_load_relaxed(&b->owner);
+        if (i != BO_ROOT && !(self && owner == self->t.index))
+            bo_store_relaxed(&b->t.word, bo_word_make(bo_word_generation(bo_load_relaxed(&b->t.word)) + 1, 0));
     }
 }
 

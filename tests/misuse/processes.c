@@ -214,12 +214,12 @@ static void anothers_branch_in_the_new_process(void)
 {
     struct thing thing = {0};
     struct bough_tally tally;
-    CHECK_ERR(bough_add(anothers, work, thing_of(&thing)), EPERM);
+    CHECK_ERR(bough_add(anothers, work, thing_of(&thing)), ESRCH);
     CHECK_EQ(thing.destroyed, 1);
-    CHECK_EQ(bough_branch_end(anothers), EPERM);
-    CHECK_EQ(bough_fail(anothers, EIO, "test"), EPERM);
-    bough_branch_tally(anothers, &tally);
-    bough_interrupt(anothers, "nobody");
+    CHECK_EQ(bough_branch_end(anothers), ESRCH);
+    CHECK_EQ(bough_fail(anothers, EIO, "test"), ESRCH);
+    CHECK_ERR(bough_branch_tally(anothers, &tally), ESRCH);
+    CHECK_ERR(bough_interrupt(anothers, "nobody"), ESRCH);
     CHECK_EQ(bough_check(), 0);
 }
 
