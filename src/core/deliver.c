@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "core/deliver.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -269,20 +270,28 @@ int bo_deliver_init(void)
 
 /* ---- when a wake is not answered (rule 13) ---------------------------------------------------------- */
 
-/* The signals it blocks, and its state as the kernel calls it. */
+static const char *field(const char *status, const char *name)
+{
+    const char *at = strstr(status, name);
+    return at ? at + strlen(name) : NULL;
+}
+
+/* The signals it blocks, and its state as the kernel calls it. Without stdio: a thread may be frozen in malloc. */
 static uint64_t blocked_by(pid_t tid, char *state)
 {
-    char path[48], line[128];
-    unsigned long long mask = 0;
+    char path[48], status[4096];
     *state = '?';
     snprintf(path, sizeof path, "/proc/self/task/%d/status", (int)tid);
-    FILE *f = fopen(path, "re");
-    if (!f)
+    long fd = bo_raw4(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0)
         return 0;
-    while (fgets(line, sizeof line, f) && sscanf(line, "SigBlk: %llx", &mask) != 1)
-        sscanf(line, "State: %c", state);
-    fclose(f);
-    return mask;
+    long n = bo_raw3(SYS_read, fd, (long)status, sizeof status - 1);
+    bo_raw1(SYS_close, fd);
+    status[n > 0 ? n : 0] = '\0';
+    const char *how = field(status, "State:\t"), *mask = field(status, "SigBlk:\t");
+    if (how)
+        *state = *how;
+    return mask ? strtoull(mask, NULL, 16) : 0;
 }
 
 static bool ours_still(void)

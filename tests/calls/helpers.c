@@ -224,7 +224,7 @@ TEST(another_reader_does_not_break_the_deadline)
         struct transfer t[2];
         char buffers[2][1];
         kinds[i](fds);
-        bough_time deadline = bough_after(BOUGH_MS(100));
+        bough_time deadline = bough_after((int64_t)(BOUGH_MS(300) * t_scale())); /* enough for both to block */
         for (int j = 0; j < 2; j++) {
             t[j] = (struct transfer){.fd = fds[0], .buffer = buffers[j], .size = 1, .deadline = deadline};
             t_spawn(&threads[j], read_all, &t[j]);
