@@ -236,7 +236,7 @@ TEST(posts_race_with_starts_and_ends)
 {
     struct t_thread poster;
     t_spawn(&poster, post_to_them, NULL);
-    for (int round = 0; round < 3000; round++) {
+    for (int round = 0; round < 300; round++) {
         BOUGH_BRANCH(b)
             for (int i = 0; i < 8; i++) {
                 bough_thread *child = bough_add(b, i % 2 ? until_stopped : work, bough_arg(NULL));
