@@ -47,7 +47,7 @@ wrap=()
 for name in "$@"; do
     case $name in
     native) leg native build 1 10000 "$all project install" -- -Dtest_library=shared ;;
-    hooks) leg hooks build-hooks 1 2000 "$all" -- -Dhooks=true ;;
+    hooks) leg hooks build-hooks 1 1000 "races sync loss" -- -Dhooks=true ;;
     generic) leg generic build-generic 2 500 "semantics sync loss" -- -Darch=generic ;;
     musl) leg musl build-musl 1 2000 "semantics calls sync loss harness" -- --native-file tools/cross/musl.ini ;;
     aarch64) leg aarch64 build-aarch64 5 300 "semantics sync loss harness" -- --cross-file tools/cross/aarch64.ini ;;
