@@ -154,7 +154,7 @@ int bough_reason(struct bough_record *record)
         .signo = r->signo,
         .rung = bo_load_relaxed(&r->rung),
         .value = r->value,
-        .since = r->since,
+        .since = bo_load_relaxed(&r->since),
         .source = r->source,
         .target = (bough_target)(uintptr_t)r->target,
     };
@@ -241,8 +241,9 @@ int bough_get_name(bough_target target, char *buffer, size_t size)
         return errno = EINVAL, -1;
     if (!bo_target_is(t, bo_handle_generation(handle)))
         return errno = ESRCH, -1;
-    size_t n = strnlen(t->name, BO_NAME), copied = n < size ? n : size - 1;
-    memcpy(buffer, t->name, copied);
+    char name[BO_NAME];
+    size_t n = strlen(bo_name_of(t, name)), copied = n < size ? n : size - 1;
+    memcpy(buffer, name, copied);
     buffer[copied] = '\0';
     return (int)n;
 }

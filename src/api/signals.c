@@ -50,6 +50,7 @@ enum { FINAL_EVENT = 3, TAKEN = 3, ONE_EVENT = 250 /* ms */ };
 static const int taken_signals[TAKEN] = {SIGHUP, SIGINT, SIGTERM};
 static struct sigaction before[TAKEN];
 static sigset_t taken, mask_before;
+static int one_taken; /* any of them */
 static _Atomic uint64_t incident; /* events (8), and when the last one began, in ms (56) */
 static _Atomic uint32_t active, waiting;
 static pthread_t waiter;
@@ -123,7 +124,7 @@ static void promote(void)
 
 static int events_of(uint64_t word)
 {
-    return word & 0xff;
+    return (int)(word & 0xff);
 }
 
 /* Counts an event, and says whether it is one: two that come at once agree by the exchange. */
@@ -180,7 +181,7 @@ static int choose(unsigned flags)
     sigemptyset(&taken);
     for (int i = 0; i < TAKEN; i++)
         if (wanted(taken_signals[i], flags)) {
-            sigaddset(&taken, taken_signals[i]);
+            sigaddset(&taken, one_taken = taken_signals[i]);
             count++;
         }
     return count;
@@ -235,11 +236,8 @@ static int start_waiter(void)
 
 static void stop_waiter(void)
 {
-    int any = 0;
-    while (!sigismember(&taken, taken_signals[any]))
-        any++;
     bo_store_seq(&waiting, 0);
-    pthread_kill(waiter, taken_signals[any]);
+    pthread_kill(waiter, one_taken);
     pthread_join(waiter, NULL);
     pthread_sigmask(SIG_SETMASK, &mask_before, NULL);
 }
@@ -321,6 +319,7 @@ static void await_others(int64_t grace)
     int64_t until = bo_add_time(bo_clock(), grace);
     struct bo_thread *t;
     uint64_t w;
+    char name[BO_NAME];
     while ((t = other_thread(&w)) && bo_clock() < until) {
         bo_add_seq(&t->join_waiters, 1);
         bo_futex_sleep(bo_generation_of(t), bo_word_generation(w), until);
@@ -328,7 +327,7 @@ static void await_others(int64_t grace)
     }
     if (t)
         bo_report("the process ends without waiting longer for thread %d (%s), and perhaps others",
-                  (int)bo_load_relaxed(&t->tid), t->t.name);
+                  (int)bo_load_relaxed(&t->tid), bo_name_of(&t->t, name));
 }
 
 /* The signal that has asked everything to stop, if the program has not said that it is handled; else 0. */

@@ -128,6 +128,15 @@ void bo_branch_free(struct bo_branch *b)
     push_free(true, b->t.index);
 }
 
+__attribute__((no_sanitize("thread"))) const char *bo_name_of(const struct bo_target *t, char name[BO_NAME])
+{
+    const volatile char *from = t->name;
+    for (size_t i = 0; i < BO_NAME; i++)
+        name[i] = from[i];
+    name[BO_NAME - 1] = '\0';
+    return name;
+}
+
 /* The threads of the parent are not here, and no poster was caught in the middle but in memory only: every
  * pin and wake under way belonged to a thread that does not exist. */
 void bo_arena_after_fork(struct bo_thread *self)

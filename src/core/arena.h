@@ -141,6 +141,8 @@ struct bo_thread *bo_thread_new(void);
 struct bo_branch *bo_branch_new(void);
 void bo_thread_free(struct bo_thread *t);
 void bo_branch_free(struct bo_branch *b);
+/* A copy of a target's name: the slot may get its next user, and name, at this moment. Returns `name`. */
+const char *bo_name_of(const struct bo_target *t, char name[BO_NAME]);
 /* After fork: in the child all slots but the caller's end. */
 void bo_arena_after_fork(struct bo_thread *self);
 

@@ -353,14 +353,16 @@ static bool send_again(struct bo_thread *t, void (*send)(struct bo_thread *))
 
 static void report_silence(struct bo_thread *t)
 {
+    char name[BO_NAME];
     if ((bo_load_seq(&t->t.word) & BO_SENT) && !bo_swap_seq(&t->told, 1))
         bo_report("thread %d (%s) has not answered a wake for 50 ms: it is in an uninterruptible kernel wait, "
                   "stopped, or a signal handler on top of its call does not return",
-                  (int)bo_load_relaxed(&t->tid), t->t.name);
+                  (int)bo_load_relaxed(&t->tid), bo_name_of(&t->t, name));
 }
 
 static void diagnose_blocked(struct bo_thread *t)
 {
+    char name[BO_NAME];
     bool for_good = !bo_load_relaxed(&t->held); /* not by us, below a handler that takes its time */
     keep_second_road();
     if (!send_again(t, send_second))
@@ -372,7 +374,7 @@ static void diagnose_blocked(struct bo_thread *t)
     bo_store_relaxed(&t->blocks_wake, 1);
     if (!bo_swap_seq(&t->told, 1))
         bo_report("thread %d (%s) blocks signal %d: waking it by signal %d from now on",
-                  (int)bo_load_relaxed(&t->tid), t->t.name, wake_signal, SECOND_ROAD);
+                  (int)bo_load_relaxed(&t->tid), bo_name_of(&t->t, name), wake_signal, SECOND_ROAD);
 }
 
 /* Why no answer? Not the least reason: somebody else's signal of that number was waiting to be delivered. The

@@ -144,8 +144,8 @@ static void charge(struct bo_thread *t)
     if (!r)
         return;
     account(t, bo_pending_seq(t));
-    int64_t since = r->since > bo_load_relaxed(&t->crit_entry) ? r->since : bo_load_relaxed(&t->crit_entry);
-    int64_t used = bo_now() - since;
+    int64_t since = bo_load_relaxed(&r->since), entry = bo_load_relaxed(&t->crit_entry);
+    int64_t used = bo_now() - (since > entry ? since : entry);
     bo_store_relaxed(&t->pause_used, bo_load_relaxed(&t->pause_used) + (used > 0 ? used : 0));
     bo_store_relaxed(&t->pause_min, smaller(bo_load_relaxed(&t->pause_min), bo_load_relaxed(&t->crit_budget)));
 }
@@ -166,8 +166,8 @@ int64_t bo_level_budget_end(const struct bo_thread *t)
     struct bo_record *r = bo_pending_record(t, false);
     if (!r)
         return BO_FOREVER;
-    int64_t from = r->since > entry ? r->since : entry;
-    int64_t end = bo_add_time(from, allowance(t, bo_pending_seq(t), budget));
+    int64_t since = bo_load_relaxed(&r->since);
+    int64_t end = bo_add_time(since > entry ? since : entry, allowance(t, bo_pending_seq(t), budget));
     bool torn = (serial & 1) || bo_load_relaxed(&t->level_serial) != serial;
     return torn ? bo_now() + BO_MS(1) : end;
 }

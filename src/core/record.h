@@ -29,8 +29,8 @@ struct bo_record {
     _Atomic uint32_t last;    /* serial (28) and enum bough_post_status (4) of the serial before */
     _Atomic uint32_t waiters;
     _Atomic uint64_t tally;   /* serial (28), enum bough_post_flags (4), count (32) */
-    uint64_t seq;
-    int64_t since;
+    _Atomic uint64_t seq;     /* these two also by the ticker, which may look at one that is closed and written anew */
+    _Atomic int64_t since;
     int64_t value;
     uint64_t target;          /* handle */
     pid_t source;

@@ -159,8 +159,8 @@ struct bo_thread *bo_adopt(const char *name)
     bo_level_reset(t, false);
     bo_deliver_open();
     pthread_setspecific(at_thread_end, t);
-    start_ticker();
     bo_publish(t, BO_ROOT, 0);
+    start_ticker(); /* it can be posted to already, while this waits for the new thread */
     bo_level_settle(t); /* the root may be marked */
     return t;
 }

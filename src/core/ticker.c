@@ -253,15 +253,16 @@ static int64_t look_at_async(struct bo_thread *t, uint64_t w, int64_t now)
 }
 
 /* The innermost section that is noted: regions of other kinds may be open in it. */
-static void report_overrun(const struct bo_thread *t)
+__attribute__((no_sanitize("thread"))) static void report_overrun(const struct bo_thread *t)
 {
+    char name[BO_NAME];
     uint32_t depth = bo_load_acquire(&t->depth);
     uint32_t i = depth < BO_REGIONS ? depth : BO_REGIONS;
     while (i && t->region[i - 1].kind != BO_CRITICAL)
         i--;
     if (i)
         bo_report("the critical section at %s:%d in thread %d (%s) has used up its budget and no longer protects",
-                  t->region[i - 1].file, t->region[i - 1].line, (int)bo_load_relaxed(&t->tid), t->t.name);
+                  t->region[i - 1].file, t->region[i - 1].line, (int)bo_load_relaxed(&t->tid), bo_name_of(&t->t, name));
 }
 
 /* A critical section's budget is used up: it protects no longer (rule 17). */

@@ -104,12 +104,13 @@ static bool find_record(void *context, const struct bo_target *target, struct sh
             continue;
         if (below && is_thread(target) && (bo_record_flags(r) & BOUGH_ALONE))
             continue;
-        if (s->admitted && r->seq <= shield.seq)
+        uint64_t seq = bo_load_relaxed(&r->seq);
+        if (s->admitted && seq <= shield.seq)
             continue;
-        if (r->seq > s->highest)
-            s->highest = r->seq;
-        if (r->seq < first) {
-            first = r->seq;
+        if (seq > s->highest)
+            s->highest = seq;
+        if (seq < first) {
+            first = seq;
             s->found = r;
         }
     }

@@ -12,6 +12,15 @@ static pid_t waited(pid_t pid)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/* Their own allocator's locks may be held by another thread at the fork, their check for leaks finds what belongs to
+ * threads that are not there, and one of them starts no thread in the new process. */
+static void need_no_sanitizer(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    SKIP("the sanitizers do not follow a fork with threads");
+#endif
+}
+
 /* In the new process: branches, children, interrupts and deadlines work. Exits, with 0 if so. */
 static void use_everything(void)
 {
@@ -43,6 +52,7 @@ static struct thing thing;
 
 TEST(fork_in_a_body_with_children)
 {
+    need_no_sanitizer();
     for (int round = 0; round < 10; round++) {
         gate.open = 0;
         thing.destroyed = 0;
@@ -74,6 +84,7 @@ TEST(fork_in_a_body_with_children)
 
 TEST(a_forked_process_leaves_the_block_like_any_other)
 {
+    need_no_sanitizer();
     BOUGH_BRANCH(b) {
         add(b, until_stopped, bough_arg(NULL));
         pid_t pid = fork();
@@ -90,6 +101,7 @@ TEST(a_forked_process_leaves_the_block_like_any_other)
 /* What was asked of the parent is not asked of the new process; a failure there is not its own. */
 TEST(fork_in_the_body_of_a_failed_branch)
 {
+    need_no_sanitizer();
     BOUGH_BRANCH(b) {
         bough_fail(b, EIO, "before");
         pid_t pid = fork();
@@ -107,6 +119,7 @@ TEST(fork_in_the_body_of_a_failed_branch)
 
 TEST(a_blocks_deadline_goes_on_in_the_new_process)
 {
+    need_no_sanitizer();
     BOUGH_BRANCH(b, .timeout = BOUGH_MS(300)) {
         pid_t pid = fork();
         if (pid == 0) {
@@ -136,9 +149,7 @@ static int churn(void *unused)
 /* The locks, lists and records of the parent may be in any state. */
 TEST_LIMIT(fork_while_others_open_add_and_fail, 60)
 {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    SKIP("the sanitizers' own allocator does not survive a fork while other threads are in it");
-#endif
+    need_no_sanitizer();
     BOUGH_BRANCH(b) {
         for (int i = 0; i < 3; i++)
             add(b, churn, bough_arg(NULL));
@@ -172,6 +183,7 @@ static int fork_and_exit(void *value)
 
 TEST(fork_in_a_child)
 {
+    need_no_sanitizer();
     for (int i = 0; i < 10; i++) {
         struct thing two[2] = {0};
         BOUGH_BRANCH(b)
@@ -207,6 +219,7 @@ static int fork_and_pthread_exit(void *unused)
 
 TEST(a_child_that_returns_in_the_new_process_ends_it)
 {
+    need_no_sanitizer();
     BOUGH_BRANCH(b) {
         add(b, fork_and_return, number(0));
         add(b, fork_and_return, number(EIO));
@@ -230,6 +243,7 @@ static int fork_under_an_interrupt(void *unused)
 
 TEST(fork_in_an_interrupted_child)
 {
+    need_no_sanitizer();
     BOUGH_BRANCH(b) {
         add(b, fork_under_an_interrupt, bough_arg(NULL));
         bough_interrupt(b, "test");
@@ -258,6 +272,7 @@ static int fork_in_inner_branches(void *unused)
 
 TEST(fork_in_the_inner_branch_of_a_child)
 {
+    need_no_sanitizer();
     BOUGH_BRANCH(b)
         add(b, fork_in_inner_branches, bough_arg(NULL));
     CHECK_EQ(bough_last_result(), 0);

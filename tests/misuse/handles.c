@@ -133,7 +133,7 @@ static int open_cousin(void *unused)
 {
     (void)unused;
     BOUGH_BRANCH(inner) {
-        parents = inner;
+        __atomic_store_n(&parents, inner, __ATOMIC_RELEASE);
         until_stopped(NULL);
     }
     return 0;

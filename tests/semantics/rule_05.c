@@ -256,7 +256,7 @@ TEST(calls_nested_three_deep_all_end)
 
 /* ---- handlers at all moments ---------------------------------------------------------------------------------- */
 
-static volatile uint32_t storm_over;
+static uint32_t storm_over;
 static bough_thread *storm_target;
 static struct t_gate storm_known;
 
@@ -271,7 +271,7 @@ static void *read_in_a_storm(void *argument)
     struct target *t = argument;
     storm_target = bough_self();
     t_gate_open(&storm_known);
-    while (!storm_over) {
+    while (!__atomic_load_n(&storm_over, __ATOMIC_ACQUIRE)) {
         char byte;
         CHECK_EQ(bough_read(t->pipe[0], &byte, 1), -1);
         CHECK_EQ(errno, ECANCELED);
@@ -284,7 +284,7 @@ static void *read_in_a_storm(void *argument)
 static void *rain_signals(void *thread)
 {
     uint64_t chance = t_seed() | 1;
-    while (!storm_over) {
+    while (!__atomic_load_n(&storm_over, __ATOMIC_ACQUIRE)) {
         pthread_kill(*(pthread_t *)thread, SIGUSR1);
         spin((int64_t)(t_random(&chance) % 30000));
     }
@@ -306,7 +306,7 @@ TEST_LIMIT(no_wake_is_lost_under_a_storm_of_handlers, 60)
         CHECK_EQ(bough_interrupt(storm_target, NULL), 0);
         t_until(__atomic_load_n(&t.result, __ATOMIC_ACQUIRE) > before);
     }
-    storm_over = 1;
+    __atomic_store_n(&storm_over, 1, __ATOMIC_RELEASE);
     t_join(&rain);
     CHECK_EQ(bough_interrupt(storm_target, NULL), 0);
     t_join(&reader);

@@ -14,28 +14,24 @@ enum {
 #include "../../src/core/calls.def"
 };
 
+/* clang-format off */
 /* XSH 2.9.5.2 of both editions, without STREAMS, which Linux has not, and pthread_testcancel, which is
  * bough_check(). One that the table lacks does not compile. */
-#define POSIX(X)                                                                                                       \
-    X(accept)                                                                                                          \
-    X(accept4)                                                                                                         \
-    X(aio_suspend) X(clock_nanosleep) X(close) X(cnd_timedwait) X(cnd_wait) X(connect) X(creat) X(fcntl) X(fdatasync)  \
-        X(fsync) X(lockf) X(mq_receive) X(mq_send) X(mq_timedreceive) X(mq_timedsend) X(msgrcv) X(msgsnd) X(msync)     \
-            X(nanosleep) X(open) X(openat) X(pause) X(poll) X(posix_close) X(ppoll) X(pread) X(pselect)                \
-                X(pthread_cond_clockwait) X(pthread_cond_timedwait) X(pthread_cond_wait) X(pthread_join) X(pwrite)     \
-                    X(read) X(readv) X(recv) X(recvfrom) X(recvmsg) X(select) X(sem_clockwait) X(sem_timedwait)        \
-                        X(sem_wait) X(send) X(sendmsg) X(sendto) X(sigsuspend) X(sigtimedwait) X(sigwait)              \
-                            X(sigwaitinfo) X(sleep) X(tcdrain) X(thrd_join) X(thrd_sleep) X(wait) X(waitid) X(waitpid) \
-                                X(write) X(writev)
+#define POSIX(X) \
+    X(accept) X(accept4) X(aio_suspend) X(clock_nanosleep) X(close) X(cnd_timedwait) X(cnd_wait) X(connect) \
+    X(creat) X(fcntl) X(fdatasync) X(fsync) X(lockf) X(mq_receive) X(mq_send) X(mq_timedreceive) X(mq_timedsend) \
+    X(msgrcv) X(msgsnd) X(msync) X(nanosleep) X(open) X(openat) X(pause) X(poll) X(posix_close) X(ppoll) X(pread) \
+    X(pselect) X(pthread_cond_clockwait) X(pthread_cond_timedwait) X(pthread_cond_wait) X(pthread_join) X(pwrite) \
+    X(read) X(readv) X(recv) X(recvfrom) X(recvmsg) X(select) X(sem_clockwait) X(sem_timedwait) X(sem_wait) \
+    X(send) X(sendmsg) X(sendto) X(sigsuspend) X(sigtimedwait) X(sigwait) X(sigwaitinfo) X(sleep) X(tcdrain) \
+    X(thrd_join) X(thrd_sleep) X(wait) X(waitid) X(waitpid) X(write) X(writev)
 
 /* What Linux adds. */
-#define LINUX(X)                                                                                                     \
-    X(copy_file_range)                                                                                               \
-    X(epoll_pwait)                                                                                                   \
-    X(epoll_pwait2) X(epoll_wait) X(flock) X(getrandom) X(io_uring_enter) X(ioctl) X(openat2) X(preadv) X(preadv2)   \
-        X(pwritev) X(pwritev2) X(recvmmsg) X(semop) X(semtimedop) X(sendfile) X(sendmmsg) X(splice) X(tee) X(usleep) \
-            X(vmsplice) X(wait3) X(wait4) X(getaddrinfo) X(getnameinfo)
-
+#define LINUX(X) \
+    X(copy_file_range) X(epoll_pwait) X(epoll_pwait2) X(epoll_wait) X(flock) X(getaddrinfo) X(getnameinfo) \
+    X(getrandom) X(io_uring_enter) X(ioctl) X(openat2) X(preadv) X(preadv2) X(pwritev) X(pwritev2) X(recvmmsg) \
+    X(semop) X(semtimedop) X(sendfile) X(sendmmsg) X(splice) X(tee) X(usleep) X(vmsplice) X(wait3) X(wait4)
+/* clang-format on */
 
 TEST(the_list_is_complete)
 {
