@@ -192,10 +192,11 @@ BOUGH_API int bough_thrd_sleep(const struct timespec *time, struct timespec *lef
 
 /* ---- signals ------------------------------------------------------------------------------------ */
 
-/* Wait for a signal handler to run. Cut: no handler of the program's has run. EINTR, if one has, is how it succeeds. */
+/* Wait for a signal handler to run. Cut: the interrupt ended it. EINTR after a handler of the program's is how it
+ * succeeds; one that runs in the same moment as the interrupt comes is not told by the result. */
 BOUGH_API int bough_pause(void);
-/* Wait for a signal handler to run, under a signal mask. Cut: no handler of the program's has run. EINTR, if one
- * has, is how it succeeds. */
+/* Wait for a signal handler to run, under a signal mask. Cut: the interrupt ended it. EINTR after a handler of the
+ * program's is how it succeeds; one that runs in the same moment as the interrupt comes is not told by the result. */
 BOUGH_API int bough_sigsuspend(const sigset_t *mask);
 /* Take a pending signal. Cut: no signal was taken. The set is used without the wake signal. */
 BOUGH_API int bough_sigwait(const sigset_t *set, int *signo);

@@ -5,12 +5,16 @@
 #include <threads.h>
 #include "core/call.h"
 
+/* The kernel takes the time from `rest` and leaves there what is left of it: the core may begin the call again after
+ * a wake that was not admitted, and must not sleep for all of it once more. */
 static long sleep_for(clockid_t clock, const struct timespec *time, struct timespec *left)
 {
-    struct timespec rest = {0, -1}; /* -1: the kernel has not come to write it */
-    long r = BO_CALL(SYS_clock_nanosleep, clock, 0, time, left ? &rest : NULL);
+    if (!time)
+        return -EFAULT;
+    struct timespec rest = *time;
+    long r = BO_CALL(SYS_clock_nanosleep, clock, 0, &rest, &rest);
     if (left && (r == -EINTR || r == -ECANCELED))
-        *left = rest.tv_nsec < 0 ? *time : rest;
+        *left = rest;
     return r;
 }
 

@@ -50,7 +50,7 @@ enum { FINAL_EVENT = 3, TAKEN = 3, ONE_EVENT = 250 /* ms */ };
 static const int taken_signals[TAKEN] = {SIGHUP, SIGINT, SIGTERM};
 static struct sigaction before[TAKEN];
 static sigset_t taken, mask_before;
-static int one_taken; /* any of them */
+static int one_taken;             /* any of them */
 static _Atomic uint64_t incident; /* events (8), and when the last one began, in ms (56) */
 static _Atomic uint32_t active, waiting;
 static pthread_t waiter;

@@ -241,6 +241,7 @@ TEST(pthread_cancel_of_an_adopted_thread)
 
 TEST(pthread_cancel_of_an_adopted_thread_with_a_branch_open)
 {
+    need_cancellation();
     struct t_thread thread;
     listen_to_reports();
     t_spawn(&thread, adopted_block, &thing);

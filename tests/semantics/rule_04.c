@@ -4,6 +4,10 @@
 #include <sys/syscall.h>
 #include "target.h"
 
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
 static volatile bough_target handler_posts_to;
 static volatile int handler_error;
 
@@ -259,7 +263,7 @@ TEST_LIMIT(a_timers_handler_posts_2000_times_a_second, 60)
     memset(&event, 0, sizeof event);
     event.sigev_notify = SIGEV_THREAD_ID;
     event.sigev_signo = SIGUSR2;
-    event._sigev_un._tid = t_tid();
+    event.sigev_notify_thread_id = t_tid();
     CHECK_EQ(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
     BOUGH_BRANCH(b) {
         CHECK(bough_add(b, cut_again_and_again, bough_arg(&w)));

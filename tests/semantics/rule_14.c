@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Rule 14: regions nest and only lower the level; asynchronous delivery. */
+#include "../sync/not_under.h"
 #include "target.h"
 
 static void level_is(enum bough_level level, int fails)
@@ -136,9 +137,10 @@ struct grinder {
     bough_thread *self;
     void (*grind)(struct grinder *);
     volatile int left, normal, handler_ran_to_its_end, other;
-    volatile int64_t posted, cut_after;
+    int64_t posted; /* atomic, as is stop */
+    volatile int64_t cut_after;
     int error;
-    volatile uint32_t stop;
+    uint32_t stop;
 };
 
 static struct grinder *grinding;
@@ -146,7 +148,7 @@ static struct grinder *grinding;
 static void loop_for_ever(struct grinder *g)
 {
     t_gate_open(&g->inside);
-    while (!g->stop)
+    while (!__atomic_load_n(&g->stop, __ATOMIC_ACQUIRE))
         ;
 }
 
@@ -154,6 +156,8 @@ static void *grinder_main(void *argument)
 {
     struct grinder *g = argument;
     struct bough_async region;
+    stack_t stack;
+    CHECK_EQ(sigaltstack(NULL, &stack), 0);
     g->self = bough_self();
     grinding = g;
     t_gate_open(&g->known);
@@ -164,13 +168,14 @@ static void *grinder_main(void *argument)
         g->normal = 1;
     } else {
         g->error = errno;
-        g->cut_after = t_now() - g->posted;
+        g->cut_after = t_now() - __atomic_load_n(&g->posted, __ATOMIC_ACQUIRE);
         g->left = 1;
         CHECK_EQ(bough_level(), BOUGH_DEFERRED);
         CHECK_ERR(bough_check(), ECANCELED);
         CHECK_EQ(bough_clear(NULL), 1);
     }
     CHECK_EQ(bough_level(), BOUGH_DEFERRED);
+    CHECK_EQ(sigaltstack(&stack, NULL), 0); /* a sanitizer wants its own back */
     return NULL;
 }
 
@@ -184,7 +189,7 @@ static void grind(struct grinder *g, void (*function)(struct grinder *))
 
 static void post_to(struct grinder *g)
 {
-    g->posted = t_now();
+    __atomic_store_n(&g->posted, t_now(), __ATOMIC_RELEASE);
     CHECK_EQ(bough_interrupt(g->self, "enough"), 0);
 }
 
@@ -244,7 +249,7 @@ static void long_handler(int signo)
 static void raise_and_loop(struct grinder *g)
 {
     raise(SIGUSR1);
-    while (!g->stop)
+    while (!__atomic_load_n(&g->stop, __ATOMIC_ACQUIRE))
         ;
 }
 
@@ -259,7 +264,6 @@ static void raise_on_an_alternate_stack(struct grinder *g)
 static void never_in_a_handler(int flags, int full, void (*how)(struct grinder *))
 {
     struct grinder g;
-    stack_t none = {.ss_flags = SS_DISABLE};
     catch_signal(SIGUSR1, long_handler, flags, full);
     grind(&g, how);
     post_to(&g);
@@ -267,7 +271,6 @@ static void never_in_a_handler(int flags, int full, void (*how)(struct grinder *
     CHECK_EQ(g.handler_ran_to_its_end, 1);
     CHECK_EQ(g.left, 1);
     CHECK(g.cut_after >= ms(200));
-    CHECK_EQ(sigaltstack(&none, NULL), 0);
 }
 
 TEST(a_handler_on_top_is_not_abandoned)
@@ -279,6 +282,9 @@ TEST(a_handler_on_top_is_not_abandoned)
 
 TEST(a_handler_with_sa_nodefer_is_not_abandoned)
 {
+#ifndef __x86_64__
+    SKIP("no restorer lies in a handler's frame here: one that blocks nothing can't be told");
+#endif
     never_in_a_handler(SA_NODEFER, 0, raise_and_loop);
 }
 
@@ -295,12 +301,12 @@ static void critical_inside(struct grinder *g)
     BOUGH_CRITICAL(0) {
         CHECK_EQ(bough_level(), BOUGH_DISABLED);
         t_gate_open(&g->inside);
-        while (!g->posted)
+        while (!__atomic_load_n(&g->posted, __ATOMIC_ACQUIRE))
             ;
         spin(ms(200));
         g->other = 1;
     }
-    while (!g->stop)
+    while (!__atomic_load_n(&g->stop, __ATOMIC_ACQUIRE))
         ;
 }
 
@@ -325,7 +331,7 @@ static void *critical_around(void *argument)
         if (bough_async_begin(&region) == 0) {
             CHECK_EQ(bough_level(), BOUGH_DISABLED);
             t_gate_open(&g->inside);
-            while (!g->posted)
+            while (!__atomic_load_n(&g->posted, __ATOMIC_ACQUIRE))
                 ;
             spin(ms(150));
             g->normal = 1;
@@ -405,7 +411,7 @@ static int blocks_signals_inside(void *argument)
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &old);
         t_gate_open(&g->inside);
-        while (!g->stop)
+        while (!__atomic_load_n(&g->stop, __ATOMIC_ACQUIRE))
             ;
         g->normal = 1;
         CHECK_EQ(bough_async_end(&region), 0);
@@ -422,7 +428,7 @@ TEST(a_wake_that_is_blocked_is_awaited_at_the_regions_end)
         t_gate_wait(&g.inside);
         CHECK_EQ(bough_interrupt(g.self, "now"), 0);
         t_until(wake_is_pending(g.other));
-        g.stop = 1;
+        __atomic_store_n(&g.stop, 1, __ATOMIC_RELEASE);
     }
     CHECK_EQ(g.normal, 1);
 }

@@ -106,7 +106,7 @@ TEST(a_later_record_ends_a_call_that_blocks_in_it)
 
 static void about(int64_t measured, int64_t expected)
 {
-    CHECK(measured >= expected - ms(5));
+    CHECK(measured >= expected - ms(5) || t_scale() > 1); /* a slow machine begins to measure late */
     CHECK(measured < expected + ms(1500) || t_scale() > 1);
 }
 
@@ -257,17 +257,18 @@ TEST(records_from_further_out_are_kept_off_as_well)
 
 TEST(a_child_of_a_branch_opened_in_it_is_cut_when_the_grace_is_over)
 {
+    int64_t grace = (int64_t)((double)ms(50) * t_scale());
     CHECK_EQ(pipe(fds), 0);
     for (int i = 0; i < 10; i++) {
         be_interrupted();
         int64_t from = t_now();
-        BOUGH_CLEANUP(BOUGH_MS(50)) {
+        BOUGH_CLEANUP(grace) {
             BOUGH_BRANCH(b) {
                 CHECK(bough_add(b, read_for_ever, bough_arg((void *)(intptr_t)fds[0])));
             }
             CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], 1);
         }
-        about(t_now() - from, ms(50));
+        about(t_now() - from, grace);
         CHECK_EQ(bough_clear(NULL), 1);
     }
     close(fds[0]);

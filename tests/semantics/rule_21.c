@@ -76,6 +76,7 @@ static int sleep_until_cancelled(void *value)
 
 TEST(the_destructor_runs_when_the_child_is_cancelled)
 {
+    need_cancellation();
     BOUGH_BRANCH(b) {
         add(b, sleep_until_cancelled, thing_of(&thing));
         t_gate_wait(&there);
