@@ -183,7 +183,7 @@ static int wake_signal_spoilt(void)
         return 0;
     if (!(action.sa_flags & SA_SIGINFO) && action.sa_handler == SIG_DFL)
         return 0;
-    int flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
+    int flags = SA_SIGINFO | SA_ONSTACK; /* SA_RESTART only where there is a window */
     if ((action.sa_flags & flags) == flags)
         return 0;
     t_note("the wake signal SIGURG is %s, flags %#x",

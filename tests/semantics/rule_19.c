@@ -242,7 +242,7 @@ TEST(a_plain_longjmp_is_found_out_at_the_next_region)
 {
     bough_set_report(keep_report);
     for (volatile int depth = 0; depth < 16; depth += 5) { /* not more than 20 reports in a second */
-        report_count = 0;
+        forget_reports();
         if (setjmp(plain) == 0)
             jump_plainly(depth);
         BOUGH_ALLOW {

@@ -117,26 +117,32 @@ static inline int64_t ms(int64_t n) { return n * 1000000; }
 
 /* ---- the library's reports ------------------------------------------------------------------------------ */
 
-static char reports[16][512];
-static uint32_t report_count;
+enum { REPORTS = 16 };
+static char reports[REPORTS][512];
+static uint32_t report_count, report_written[REPORTS]; /* reports come from several threads */
 
 __attribute__((unused)) static void keep_report(const char *line)
 {
-    uint32_t n = __atomic_load_n(&report_count, __ATOMIC_ACQUIRE);
-    if (n < 16) {
-        snprintf(reports[n], sizeof reports[n], "%s", line);
-        __atomic_store_n(&report_count, n + 1, __ATOMIC_RELEASE);
-    }
+    uint32_t n = __atomic_fetch_add(&report_count, 1, __ATOMIC_ACQ_REL);
+    if (n >= REPORTS)
+        return;
+    snprintf(reports[n], sizeof reports[n], "%s", line);
+    __atomic_store_n(&report_written[n], 1, __ATOMIC_RELEASE);
 }
 
 /* Is there a report with this text in it? */
 __attribute__((unused)) static int reported(const char *text)
 {
-    uint32_t n = __atomic_load_n(&report_count, __ATOMIC_ACQUIRE);
-    for (uint32_t i = 0; i < n; i++)
-        if (strstr(reports[i], text))
+    for (uint32_t i = 0; i < REPORTS; i++)
+        if (__atomic_load_n(&report_written[i], __ATOMIC_ACQUIRE) && strstr(reports[i], text))
             return 1;
     return 0;
+}
+
+__attribute__((unused)) static void forget_reports(void)
+{
+    memset(report_written, 0, sizeof report_written);
+    __atomic_store_n(&report_count, 0, __ATOMIC_RELEASE);
 }
 
 #endif
