@@ -174,7 +174,7 @@ TEST(the_smallest_budget_met_counts)
     }
     CHECK_EQ(bough_clear(NULL), 1);
     post_stop(bough_self());
-    int64_t from = t_now();
+    from = t_now();
     BOUGH_CRITICAL(BOUGH_SEC(10)) {
         BOUGH_CRITICAL(BOUGH_MS(60)) {
             about(protected_since(from), ms(60));
