@@ -219,7 +219,8 @@ BOUGH_API bough_report_fn *bough_set_report(bough_report_fn *report);
 BOUGH_API void bough_leave_(bough_branch **branch);
 
 #ifdef __cplusplus
-static inline bough_branch *bough_open_at_(const char *label, const char *file, int line)
+/* Always inline: the options lie in the frame of the function that the block is in, as in C (rule 19). */
+static inline __attribute__((always_inline)) bough_branch *bough_open_at_(const char *label, const char *file, int line)
 {
     struct bough_branch_options o = {};
     o.variable = label;

@@ -185,8 +185,7 @@ static void run_at_end(struct bo_family *f)
 static bool delivered(const struct bo_branch *b, enum bough_kind kind)
 {
     const struct bo_record *r = bo_record_of(&b->t, kind);
-    return (bo_load_seq(&b->t.due) & 1u << kind) &&
-           bo_record_status(bo_load_seq(&r->state)) == BO_DELIVERED;
+    return (bo_load_seq(&b->t.due) & 1u << kind) && bo_record_status(bo_load_seq(&r->state)) == BO_DELIVERED;
 }
 
 /* A stop of its own that has cut something, or kept a child from starting. */

@@ -63,10 +63,10 @@ struct bo_family {
     int code; /* of the primary failure: the branch's result. 0: none, or all isolated */
     struct bough_tally tally;
     bool supervisor, collect;
-    bool cut;         /* body or a child left because it was interrupted */
-    bool was_cut;     /* what the opener's last_was_cut was outside */
+    bool cut;     /* body or a child left because it was interrupted */
+    bool was_cut; /* what the opener's last_was_cut was outside */
     bool has_leaver;
-    pthread_t leaver; /* the last thread that ends for good: whose key destructors we wait for */
+    pthread_t leaver;       /* the last thread that ends for good: whose key destructors we wait for */
     uint64_t ending_before; /* the number of the opener's last ending: those after it are nested in this one */
     uintptr_t place;        /* of a block: on its owner's stack, to notice a plain longjmp(). 0: not known */
     struct bo_at_end *at_end;
@@ -103,15 +103,15 @@ struct bo_origin {
 struct bo_worker {
     struct bo_worker *next, *prev; /* in the pool */
     struct bo_thread *slot;
-    struct bo_child *child;        /* what it runs, or is to run */
-    struct bo_family *family;      /* the child's, also when that is freed */
+    struct bo_child *child;   /* what it runs, or is to run */
+    struct bo_family *family; /* the child's, also when that is freed */
     uint64_t branch;
-    _Atomic uint32_t go;           /* futex: 0 parked, 1 work, 2 end */
+    _Atomic uint32_t go; /* futex: 0 parked, 1 work, 2 end */
     pthread_t thread;
-    size_t stack;                  /* its size, in bytes */
-    bool fresh;                    /* ends after its child */
+    size_t stack; /* its size, in bytes */
+    bool fresh;   /* ends after its child */
     bool finished, orphan;
-    struct bo_origin origin;       /* its first adder's */
+    struct bo_origin origin; /* its first adder's */
 };
 
 /* A parked worker, or a new one that waits to be started. NULL with EAGAIN or ENOMEM. */

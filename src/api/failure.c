@@ -181,7 +181,8 @@ static void body_failed(struct bo_branch *b, int code, struct bo_failure *f)
 {
     struct bo_family *family = b->family;
     char reason[BOUGH_REASON_MAX + 1];
-    snprintf(reason, sizeof reason, "%s failed: %s", b->t.name, f && *f->face.message ? f->face.message : strerror(code));
+    snprintf(reason, sizeof reason, "%s failed: %s", b->t.name,
+             f && *f->face.message ? f->face.message : strerror(code));
     bo_lock(&family->lock);
     if (code == ECANCELED)
         family->cut = true;

@@ -349,7 +349,8 @@ static int create(struct bo_worker *w, size_t stack)
     if (error)
         return error;
     if (stack)
-        error = pthread_attr_setstacksize(&attributes, stack < (size_t)PTHREAD_STACK_MIN ? (size_t)PTHREAD_STACK_MIN : stack);
+        error = pthread_attr_setstacksize(&attributes,
+                                          stack < (size_t)PTHREAD_STACK_MIN ? (size_t)PTHREAD_STACK_MIN : stack);
     pthread_attr_getstacksize(&attributes, &w->stack);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old); /* no handler of the program before it has its child's mask */

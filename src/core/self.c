@@ -233,8 +233,8 @@ int bough_set_name(const char *name)
 /* What was asked of the parent's threads was not asked of this process. */
 static void forget_posts(struct bo_target *t)
 {
-    for (uint32_t due = bo_load_relaxed(&t->due); due; due &= due - 1)
-        bo_record_close(bo_record_of(t, (enum bough_kind)__builtin_ctz(due)), BOUGH_POST_ENDED);
+    for (int kind = 0; kind < BO_KIND_COUNT; kind++) /* one may be half written, and not due yet */
+        bo_record_close(bo_record_of(t, (enum bough_kind)kind), BOUGH_POST_ENDED);
     bo_store_relaxed(&t->due, 0);
 }
 

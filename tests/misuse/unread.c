@@ -91,7 +91,7 @@ TEST(mains_is_reported_at_exit)
     CHECK(strstr(text, "bough: "));
     CHECK(strstr(text, "nobody reads this"));
     CHECK_EXITED(t_run_output(end_without, NULL, text, sizeof text), 0);
-    CHECK_STR(text, "");
+    CHECK(!strstr(text, "bough: "));
 }
 
 static void fork_and_end(void *unused)
@@ -109,7 +109,7 @@ TEST(a_forked_process_does_not_tell_of_its_parents)
 {
     char text[1024];
     CHECK_EXITED(t_run_output(fork_and_end, NULL, text, sizeof text), 0);
-    CHECK_STR(text, "");
+    CHECK(!strstr(text, "bough: "));
 }
 
 static void say_nothing(const char *line)

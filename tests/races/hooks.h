@@ -8,8 +8,8 @@
 
 #if BO_HOOKS
 
-static pid_t hooked;                      /* the thread that is stopped, 0: any */
-static uint32_t hook_passed;              /* how often the hook was passed */
+static pid_t hooked;         /* the thread that is stopped, 0: any */
+static uint32_t hook_passed; /* how often the hook was passed */
 static struct t_gate hook_reached, hook_go;
 
 /* Stops the first time only. */

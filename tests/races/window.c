@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules 8 and 13 with injected delays: between "I am in a call" and the call, between the call and "I have left", between
- * a wake that is promised and the signal. */
+/* Rules 8 and 13 with injected delays: between "I am in a call" and the call, between the call and "I have left",
+ * between a wake that is promised and the signal. */
 #include <poll.h>
 #include "hooks.h"
 

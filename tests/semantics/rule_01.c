@@ -43,7 +43,8 @@ TEST(each_kind_has_a_record_and_the_first_posted_is_the_reason)
 TEST(a_new_record_has_nothing_of_the_one_before)
 {
     struct bough_record r;
-    struct bough_event first = {.kind = BOUGH_SIGNAL, .reason = "a long reason", .signo = 7, .value = 9, .flags = BOUGH_ALONE};
+    struct bough_event first = {
+        .kind = BOUGH_SIGNAL, .reason = "a long reason", .signo = 7, .value = 9, .flags = BOUGH_ALONE};
     struct bough_event second = {.kind = BOUGH_SIGNAL, .reason = "b"};
     bough_post_event(bough_self(), &first);
     bough_post_event(bough_self(), &first);
@@ -263,7 +264,7 @@ static void final_records(struct target *t)
     CHECK_EQ(bough_post_status(final), BOUGH_POST_PENDING);
     CHECK_EQ(bough_post_status(plain), BOUGH_POST_CLEARED);
     CHECK_ERR(bough_check(), ECANCELED);
-    t->more = (void *)(uintptr_t)final.serial;
+    t->more = (void *)(uintptr_t) final.serial;
 }
 
 TEST(a_final_record_cant_be_cleared)

@@ -7,17 +7,57 @@
 
 /* What the kernel ends with EINTR whatever SA_RESTART says, and what it restarts. */
 static int empty[2];
-static long by_read(void) { char c; return bough_read(empty[0], &c, 1); }
-static long by_poll(void) { return bough_poll(NULL, 0, -1); }
-static long by_timed_poll(void) { return bough_poll(NULL, 0, 100000); }
-static long by_select(void) { return bough_select(0, NULL, NULL, NULL, NULL); }
-static long by_nanosleep(void) { return bough_nanosleep(&(struct timespec){100, 0}, NULL); }
-static long by_pause(void) { return bough_pause(); }
-static long by_sem(void) { bough_sem s = BOUGH_SEM_INIT(0); return bough_sem_acquire(&s, 0); }
-static long by_timed_sem(void) { bough_sem s = BOUGH_SEM_INIT(0); return bough_sem_acquire(&s, bough_after(BOUGH_SEC(100))); }
-static long by_posix_sem(void) { sem_t s; sem_init(&s, 0, 0); return bough_sem_wait(&s); }
-static long by_wait(void) { return bough_futex_wait(&(uint32_t){0}, 0, 0); }
-static long by_sigsuspend(void) { sigset_t none; sigemptyset(&none); return bough_sigsuspend(&none); }
+static long by_read(void)
+{
+    char c;
+    return bough_read(empty[0], &c, 1);
+}
+static long by_poll(void)
+{
+    return bough_poll(NULL, 0, -1);
+}
+static long by_timed_poll(void)
+{
+    return bough_poll(NULL, 0, 100000);
+}
+static long by_select(void)
+{
+    return bough_select(0, NULL, NULL, NULL, NULL);
+}
+static long by_nanosleep(void)
+{
+    return bough_nanosleep(&(struct timespec){100, 0}, NULL);
+}
+static long by_pause(void)
+{
+    return bough_pause();
+}
+static long by_sem(void)
+{
+    bough_sem s = BOUGH_SEM_INIT(0);
+    return bough_sem_acquire(&s, 0);
+}
+static long by_timed_sem(void)
+{
+    bough_sem s = BOUGH_SEM_INIT(0);
+    return bough_sem_acquire(&s, bough_after(BOUGH_SEC(100)));
+}
+static long by_posix_sem(void)
+{
+    sem_t s;
+    sem_init(&s, 0, 0);
+    return bough_sem_wait(&s);
+}
+static long by_wait(void)
+{
+    return bough_futex_wait(&(uint32_t){0}, 0, 0);
+}
+static long by_sigsuspend(void)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    return bough_sigsuspend(&none);
+}
 static long by_epoll(void)
 {
     struct epoll_event event;
@@ -29,8 +69,8 @@ static long by_epoll(void)
     return r;
 }
 
-static long (*const calls[])(void) = {by_read, by_poll, by_timed_poll, by_select, by_nanosleep, by_pause, by_sem,
-                                      by_timed_sem, by_posix_sem, by_wait, by_sigsuspend, by_epoll};
+static long (*const calls[])(void) = {by_read, by_poll,      by_timed_poll, by_select, by_nanosleep,  by_pause,
+                                      by_sem,  by_timed_sem, by_posix_sem,  by_wait,   by_sigsuspend, by_epoll};
 enum { CALLS = sizeof calls / sizeof *calls };
 
 struct one {

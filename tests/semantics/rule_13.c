@@ -216,7 +216,7 @@ static void call_is_cut_twice(struct caller *c)
 }
 
 static long (*const with_masks[])(void) = {in_ppoll, in_pselect, in_epoll_pwait, in_sigsuspend, in_sigwait};
-static long (*const all_calls[])(void) = {in_ppoll, in_pselect,   in_epoll_pwait, in_sigsuspend, in_sigwait,
+static long (*const all_calls[])(void) = {in_ppoll, in_pselect,  in_epoll_pwait, in_sigsuspend, in_sigwait,
                                           in_read,  in_sem_wait, in_cond_wait,   in_event};
 
 TEST(a_mask_that_blocks_everything_does_not_keep_the_wake_out)
@@ -399,7 +399,7 @@ TEST(a_signal_of_nobodys_does_not_go_round_in_circles)
     CHECK_EQ(sigaction(SIGURG, &before_theirs, NULL), 0);
 }
 
-/* ---- another signal -------------------------------------------------------------------------------------------------- */
+/* ---- another signal ------------------------------------------------------------------------------------ */
 
 static char exe[256];
 

@@ -42,11 +42,13 @@ TEST(an_allow_region_does_not_lift_a_critical_section)
 {
     post_stop(bough_self());
     BOUGH_CRITICAL(0) {
-        BOUGH_ALLOW {
+        BOUGH_ALLOW
+        {
             level_is(BOUGH_DISABLED, 0);
         }
     }
-    BOUGH_ALLOW {
+    BOUGH_ALLOW
+    {
         level_is(BOUGH_DEFERRED, 1); /* and elsewhere changes nothing */
         BOUGH_CRITICAL(0) {
             level_is(BOUGH_DISABLED, 0);
@@ -61,24 +63,28 @@ static int started_disabled(void *unused)
     (void)unused;
     post_stop(bough_self());
     level_is(BOUGH_DISABLED, 0);
-    BOUGH_ALLOW {
+    BOUGH_ALLOW
+    {
         level_is(BOUGH_DEFERRED, 1);
         BOUGH_CRITICAL(0) {
             level_is(BOUGH_DISABLED, 0);
-            BOUGH_ALLOW {
+            BOUGH_ALLOW
+            {
                 level_is(BOUGH_DISABLED, 0);
             }
         }
         level_is(BOUGH_DEFERRED, 1);
         BOUGH_CLEANUP(0) {
-            BOUGH_ALLOW {
+            BOUGH_ALLOW
+            {
                 CHECK_EQ(bough_check(), 0);
             }
         }
     }
     level_is(BOUGH_DISABLED, 0);
     BOUGH_CRITICAL(0) {
-        BOUGH_ALLOW {
+        BOUGH_ALLOW
+        {
             level_is(BOUGH_DISABLED, 0);
         }
         level_is(BOUGH_DISABLED, 0);
@@ -129,7 +135,7 @@ TEST(a_region_is_ended_by_its_owner_and_the_innermost_first)
     }
 }
 
-/* ---- asynchronous regions ----------------------------------------------------------------------------------------- */
+/* ---- asynchronous regions ------------------------------------------------------------------------------ */
 
 struct grinder {
     struct t_thread thread;
@@ -236,12 +242,14 @@ TEST(a_point_within_50_ms_comes_first)
     CHECK_EQ(g.left, 0);
 }
 
-/* ---- handlers on top ------------------------------------------------------------------------------------------------ */
+/* ---- handlers on top ----------------------------------------------------------------------------------- */
 
 static void long_handler(int signo)
 {
     (void)signo;
     t_gate_open(&grinding->inside);
+    while (!__atomic_load_n(&grinding->posted, __ATOMIC_ACQUIRE))
+        ;
     spin(ms(250));
     grinding->handler_ran_to_its_end++;
 }
@@ -294,7 +302,7 @@ TEST(a_handler_on_an_alternate_stack_is_not_abandoned)
     never_in_a_handler(SA_ONSTACK | SA_NODEFER, 0, raise_on_an_alternate_stack);
 }
 
-/* ---- critical sections inside ---------------------------------------------------------------------------------------- */
+/* ---- critical sections inside -------------------------------------------------------------------------- */
 
 static void critical_inside(struct grinder *g)
 {
@@ -355,7 +363,7 @@ TEST(nothing_is_delivered_inside_a_critical_section_around_it)
     CHECK_EQ(g.left, 0);
 }
 
-/* ---- what is not due ------------------------------------------------------------------------------------------------- */
+/* ---- what is not due ----------------------------------------------------------------------------------- */
 
 static int grind_in_a_branch(void *argument)
 {

@@ -15,7 +15,8 @@ static int works_undisturbed_and_waits_in_a_region(void *unused)
     CHECK_EQ(bough_read(fds[0], &byte, 1), 1); /* blocks while it is posted to, and is not cut */
     CHECK_EQ(bough_interrupted(), 1);
     CHECK_EQ(bough_check(), 0);
-    BOUGH_ALLOW {
+    BOUGH_ALLOW
+    {
         t_gate_open(&allowed);
         CHECK_ERR(bough_read(fds[0], &byte, 1), ECANCELED);
         error = ECANCELED;
@@ -47,7 +48,8 @@ static int blocks_in_an_allow_region(void *unused)
 {
     char byte;
     (void)unused;
-    BOUGH_ALLOW {
+    BOUGH_ALLOW
+    {
         t_gate_open(&allowed);
         CHECK_ERR(bough_read(fds[0], &byte, 1), ECANCELED);
     }

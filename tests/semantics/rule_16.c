@@ -20,7 +20,8 @@ static int look(void *argument)
     t_gate_wait(&s->posted);
     s->at_check = bough_check() < 0;
     s->at_call = cut();
-    BOUGH_ALLOW {
+    BOUGH_ALLOW
+    {
         s->allowed = cut();
     }
     BOUGH_CRITICAL(0) {

@@ -61,7 +61,8 @@ TEST(an_overrun_is_reported_with_its_place)
     char place[40];
     snprintf(place, sizeof place, "rule_17.c:%d in", __LINE__ + 1);
     BOUGH_CRITICAL(BOUGH_MS(20)) {
-        BOUGH_ALLOW {
+        BOUGH_ALLOW
+        {
             protected_since(t_now());
         }
     }
@@ -251,7 +252,8 @@ static int disabled_for_a_while(void *unused)
         spin(ms(150));
         CHECK_EQ(bough_check(), 0);
     }
-    BOUGH_ALLOW {
+    BOUGH_ALLOW
+    {
         int64_t from = t_now();
         BOUGH_CRITICAL(BOUGH_MS(100)) {
             about(protected_since(from), ms(100));

@@ -8,7 +8,8 @@ TEST(the_end_of_a_region_is_no_point)
     struct bough_region region;
     BOUGH_CRITICAL(0) {
     }
-    BOUGH_ALLOW {
+    BOUGH_ALLOW
+    {
     }
     BOUGH_CLEANUP(0) {
     }
@@ -65,7 +66,8 @@ static int fails_in(int kind)
         }
         break;
     case 1:
-        BOUGH_ALLOW {
+        BOUGH_ALLOW
+        {
             errno = ENOTTY;
             return -1;
         }

@@ -55,7 +55,8 @@ TEST(break_and_continue_restore)
 TEST(goto_restores)
 {
     BOUGH_CRITICAL(0) {
-        BOUGH_ALLOW {
+        BOUGH_ALLOW
+        {
             goto out;
         }
     }
@@ -74,7 +75,7 @@ TEST(falling_off_the_end_restores)
     deferred_again();
 }
 
-/* ---- bough_longjmp ------------------------------------------------------------------------------------------------ */
+/* ---- bough_longjmp ------------------------------------------------------------------------------------- */
 
 static void report_fails(const char *line)
 {
@@ -216,7 +217,7 @@ TEST(bough_longjmp_out_of_a_handler_leaves_the_call_below)
     close(t.pipe[1]);
 }
 
-/* ---- plain longjmp --------------------------------------------------------------------------------------------------- */
+/* ---- plain longjmp ------------------------------------------------------------------------------------- */
 
 static jmp_buf plain;
 
@@ -245,7 +246,8 @@ TEST(a_plain_longjmp_is_found_out_at_the_next_region)
         forget_reports();
         if (setjmp(plain) == 0)
             jump_plainly(depth);
-        BOUGH_ALLOW {
+        BOUGH_ALLOW
+        {
         }
         CHECK(reported("bough_longjmp"));
         CHECK_EQ(bough_level(), BOUGH_DEFERRED);
@@ -273,7 +275,8 @@ TEST(a_region_at_the_same_place_as_a_lost_one_is_not_mixed_up_with_it)
         if (setjmp(plain) == 0)
             jump_plainly_out_of_a_section();
     CHECK(reported("bough_longjmp"));
-    BOUGH_ALLOW {
+    BOUGH_ALLOW
+    {
     }
     deferred_again();
 }
@@ -302,13 +305,14 @@ TEST(a_plain_longjmp_is_found_out_when_a_call_is_cut)
     post_stop(bough_self());
     CHECK_ERR(bough_nanosleep(&(struct timespec){10, 0}, NULL), ECANCELED);
     CHECK(reported("bough_longjmp"));
-    BOUGH_ALLOW {
+    BOUGH_ALLOW
+    {
     }
     CHECK_EQ(bough_clear(NULL), 1);
     deferred_again();
 }
 
-/* ---- children ------------------------------------------------------------------------------------------------------------ */
+/* ---- children ------------------------------------------------------------------------------------------ */
 
 static int level_of_child(void *level)
 {

@@ -102,7 +102,7 @@ TEST(a_later_record_ends_a_call_that_blocks_in_it)
     close(t.pipe[1]);
 }
 
-/* ---- the grace ---------------------------------------------------------------------------------------------------- */
+/* ---- the grace ----------------------------------------------------------------------------------------- */
 
 static void about(int64_t measured, int64_t expected)
 {
@@ -160,12 +160,14 @@ static int cleans_up_in_an_allow_region(void *unused)
 {
     char byte;
     (void)unused;
-    BOUGH_ALLOW {
+    BOUGH_ALLOW
+    {
         be_interrupted();
     }
     BOUGH_CLEANUP(BOUGH_MS(50)) {
         CHECK_EQ(bough_check(), 0);
-        BOUGH_ALLOW {
+        BOUGH_ALLOW
+        {
             CHECK_ERR(bough_read(fds[0], &byte, 1), ECANCELED);
         }
     }
@@ -201,7 +203,7 @@ TEST(a_critical_section_in_it_does_not_stop_the_grace)
     close(fds[1]);
 }
 
-/* ---- branches opened in it ------------------------------------------------------------------------------------------ */
+/* ---- branches opened in it ----------------------------------------------------------------------------- */
 
 static int works_in_a_child(void *worked)
 {

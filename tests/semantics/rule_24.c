@@ -148,7 +148,7 @@ TEST(a_join_is_cut)
 {
     struct t_thread other;
     main_thread = bough_self();
-   
+
     BOUGH_BRANCH(b) {
         bough_thread *child = bough_add(b, stubborn, bough_arg(NULL));
         t_spawn(&other, interrupt_main, NULL);

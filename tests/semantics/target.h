@@ -113,7 +113,10 @@ static inline void spin(int64_t ns)
         ;
 }
 
-static inline int64_t ms(int64_t n) { return n * 1000000; }
+static inline int64_t ms(int64_t n)
+{
+    return n * 1000000;
+}
 
 /* ---- the library's reports ------------------------------------------------------------------------------ */
 
