@@ -81,13 +81,25 @@ BOUGH_API void bough_destroy_fd_(void *value);
 BOUGH_API void bough_destroy_heap_(void *value);
 
 /* A plain argument: nothing is done with it. */
-static inline bough_resource bough_arg(void *value) { return bough_resource_of(value, NULL); }
+static inline bough_resource bough_arg(void *value)
+{
+    return bough_resource_of(value, NULL);
+}
 /* A descriptor, closed at the end. The child reads it with bough_fd_of(). */
-static inline bough_resource bough_fd(int fd) { return bough_resource_of((void *)(intptr_t)fd, bough_destroy_fd_); }
+static inline bough_resource bough_fd(int fd)
+{
+    return bough_resource_of((void *)(intptr_t)fd, bough_destroy_fd_);
+}
 /* Memory from malloc, freed at the end. */
-static inline bough_resource bough_heap(void *memory) { return bough_resource_of(memory, bough_destroy_heap_); }
+static inline bough_resource bough_heap(void *memory)
+{
+    return bough_resource_of(memory, bough_destroy_heap_);
+}
 /* The descriptor in a value made by bough_fd(). */
-static inline int bough_fd_of(const void *value) { return (int)(intptr_t)value; }
+static inline int bough_fd_of(const void *value)
+{
+    return (int)(intptr_t)value;
+}
 
 /* Take the calling child's resource over: its destructor will not run. Returns the value, NULL with
  * ENOENT if there is nothing (left) to take, EPERM outside a child. */
@@ -95,10 +107,10 @@ BOUGH_API void *bough_take(void);
 
 /* All fields may be 0. */
 struct bough_child_options {
-    const char *name;    /* for messages, the kernel and the tree */
-    size_t stack;        /* bytes; 0: the default. Another size means a thread of its own */
-    unsigned disabled;   /* 1: starts at level disabled; allow regions lift it (rule 15) */
-    unsigned fresh;      /* 1: a new OS thread, which is not used again afterwards */
+    const char *name;  /* for messages, the kernel and the tree */
+    size_t stack;      /* bytes; 0: the default. Another size means a thread of its own */
+    unsigned disabled; /* 1: starts at level disabled; allow regions lift it (rule 15) */
+    unsigned fresh;    /* 1: a new OS thread, which is not used again afterwards */
 };
 
 /*
@@ -159,9 +171,9 @@ struct bough_error {
     const char *message;         /* "" if none was given */
     const char *file, *function; /* where bough_fail() was called; NULL if it was not */
     int line;
-    const char *who;             /* the thread's name, and its branch's */
-    void *const *trace;          /* return addresses, the innermost first */
-    size_t depth;                /* how many */
+    const char *who;                    /* the thread's name, and its branch's */
+    void *const *trace;                 /* return addresses, the innermost first */
+    size_t depth;                       /* how many */
     const bough_error *const *attached; /* the others, and what a nested branch collected (rule 26) */
     size_t count;
 };
@@ -191,10 +203,10 @@ struct bough_child_result {
 
 /* How the calling thread's last branch ended. Valid until the next one ends on this thread. */
 struct bough_ending {
-    int result;                /* what bough_branch_end() returned */
-    int interrupted;           /* 1: a stop of its own ended it */
+    int result;      /* what bough_branch_end() returned */
+    int interrupted; /* 1: a stop of its own ended it */
     const char *label;
-    const bough_error *error;  /* the primary failure, or NULL */
+    const bough_error *error; /* the primary failure, or NULL */
     struct bough_tally tally;
     const struct bough_child_result *children; /* in the order they were added; NULL unless .collect */
     size_t count;
@@ -228,16 +240,16 @@ static inline __attribute__((always_inline)) bough_branch *bough_open_at_(const 
     o.line = line;
     return bough_branch_open(&o);
 }
-#define BOUGH_BRANCH(name)                                                                                   \
-    for (bough_branch *name __attribute__((cleanup(bough_leave_))) = bough_open_at_(#name, __FILE__, __LINE__), \
-                           *bough_once_##name = name;                                                        \
+#define BOUGH_BRANCH(name)                                                                                       \
+    for (bough_branch * name __attribute__((cleanup(bough_leave_))) = bough_open_at_(#name, __FILE__, __LINE__), \
+                             *bough_once_##name = name;                                                          \
          bough_once_##name; bough_once_##name = NULL)
 #else
 #define BOUGH_BRANCH(...) BOUGH_BRANCH_(__VA_ARGS__, .line = __LINE__)
-#define BOUGH_BRANCH_(name, ...)                                                                     \
-    for (bough_branch *name __attribute__((cleanup(bough_leave_))) = bough_branch_open(                     \
+#define BOUGH_BRANCH_(name, ...)                                                                      \
+    for (bough_branch * name __attribute__((cleanup(bough_leave_))) = bough_branch_open(              \
              &(const struct bough_branch_options){.variable = #name, .file = __FILE__, __VA_ARGS__}), \
-                           *bough_once_##name = name;                                                \
+                             *bough_once_##name = name;                                               \
          bough_once_##name; bough_once_##name = NULL)
 #endif
 

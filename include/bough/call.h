@@ -24,8 +24,7 @@ extern "C" {
 
 /* Any system call by number, interruptibly: for what has no drop-in. As syscall(2): -1 with errno. Only
  * for calls that have done nothing when they return EINTR. [point] [rule 11] */
-#define bough_syscall(...) \
-    BOUGH_SYSCALL_(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
+#define bough_syscall(...) BOUGH_SYSCALL_(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 #define BOUGH_SYSCALL_(nr, a, b, c, d, e, f, ...) \
     bough_syscall6((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 BOUGH_API long bough_syscall6(long nr, long a, long b, long c, long d, long e, long f);

@@ -58,11 +58,11 @@ enum bough_post_flags {
 /* What to post. Only `kind` is needed; unset fields are 0. */
 struct bough_event {
     enum bough_kind kind;
-    unsigned flags;      /* enum bough_post_flags */
-    const char *reason;  /* copied, cut at BOUGH_REASON_MAX bytes; may be NULL */
-    int signo;           /* for BOUGH_SIGNAL */
-    int rung;            /* 0 or 1: the flag. Higher rungs belong to the ladder */
-    int64_t value;       /* yours: comes back in struct bough_record */
+    unsigned flags;     /* enum bough_post_flags */
+    const char *reason; /* copied, cut at BOUGH_REASON_MAX bytes; may be NULL */
+    int signo;          /* for BOUGH_SIGNAL */
+    int rung;           /* 0 or 1: the flag. Higher rungs belong to the ladder */
+    int64_t value;      /* yours: comes back in struct bough_record */
 };
 
 #define BOUGH_REASON_MAX 95
@@ -70,14 +70,14 @@ struct bough_event {
 /* A record as its target sees it: who stopped me, why, since when. */
 struct bough_record {
     enum bough_kind kind;
-    unsigned flags;                 /* enum bough_post_flags */
-    unsigned count;                 /* how many posts it stands for */
+    unsigned flags; /* enum bough_post_flags */
+    unsigned count; /* how many posts it stands for */
     int signo;
     int rung;
     int64_t value;
-    bough_time since;               /* when it was first posted */
-    pid_t source;                   /* the thread that posted it; 0: the library */
-    bough_target target;            /* the thread or branch it was posted to */
+    bough_time since;    /* when it was first posted */
+    pid_t source;        /* the thread that posted it; 0: the library */
+    bough_target target; /* the thread or branch it was posted to */
     char reason[BOUGH_REASON_MAX + 1];
 };
 

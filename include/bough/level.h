@@ -89,7 +89,7 @@ struct bough_async {
     struct bough_region region;
     sigjmp_buf leave;
 };
-#define bough_async_begin(async)                                                             \
+#define bough_async_begin(async) \
     (sigsetjmp((async)->leave, 0) ? bough_async_left_(async) : bough_async_begin_(async, __FILE__, __LINE__))
 BOUGH_API int bough_async_begin_(struct bough_async *async, const char *file, int line);
 BOUGH_API int bough_async_left_(struct bough_async *async) BOUGH_COLD;
@@ -123,9 +123,9 @@ static inline int bough_allow_begin_(struct bough_region *region, int64_t unused
 #define BOUGH_PASTE_(a, b) BOUGH_PASTE2_(a, b)
 #define BOUGH_REGION_(begin, allowance) \
     BOUGH_REGION_AT_(begin, allowance, BOUGH_PASTE_(bough_region_, __LINE__), BOUGH_PASTE_(bough_once_, __LINE__))
-#define BOUGH_REGION_AT_(begin, allowance, region, once)                                                    \
-    for (struct bough_region region __attribute__((cleanup(bough_region_leave_))),                         \
-         *once = (begin(&region, (allowance), __FILE__, __LINE__), &region);                                \
+#define BOUGH_REGION_AT_(begin, allowance, region, once)                           \
+    for (struct bough_region region __attribute__((cleanup(bough_region_leave_))), \
+         *once = (begin(&region, (allowance), __FILE__, __LINE__), &region);       \
          once; once = NULL)
 
 #ifdef __cplusplus

@@ -37,9 +37,9 @@ typedef const void *bough_target;
 typedef int64_t bough_time;
 
 #define BOUGH_NS(n) ((int64_t)(n))
-#define BOUGH_US(n) ((int64_t)(n) * 1000)
-#define BOUGH_MS(n) ((int64_t)(n) * 1000000)
-#define BOUGH_SEC(n) ((int64_t)((n) * 1000000000LL))
+#define BOUGH_US(n) ((int64_t)(n)*1000)
+#define BOUGH_MS(n) ((int64_t)(n)*1000000)
+#define BOUGH_SEC(n) ((int64_t)((n)*1000000000LL))
 
 /* The time now. [signal] */
 BOUGH_API bough_time bough_now(void);

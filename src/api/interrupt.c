@@ -49,7 +49,8 @@ int bough_interrupt_all(const char *reason)
     for (uint32_t i = 1; i < high; i++) {
         struct bo_thread *t = bo_thread_at(i);
         uint64_t w = bo_load_seq(&t->t.word);
-        if (t != bo_self && (w & BO_LIVE) && bo_post(bo_handle_make(i, bo_word_generation(w), false), &event, NULL) == 0)
+        if (t != bo_self && (w & BO_LIVE) &&
+            bo_post(bo_handle_make(i, bo_word_generation(w), false), &event, NULL) == 0)
             posted++;
     }
     return posted;

@@ -7,8 +7,8 @@
 #include <time.h>
 
 #define BO_FOREVER INT64_MAX
-#define BO_MS(n) ((int64_t)(n) * 1000000)
-#define BO_SEC(n) ((int64_t)(n) * 1000000000)
+#define BO_MS(n) ((int64_t)(n)*1000000)
+#define BO_SEC(n) ((int64_t)(n)*1000000000)
 
 static inline int64_t bo_clock(void)
 {

@@ -25,11 +25,11 @@ static inline void bo_futex_wake(const void *word, int count)
 /* Before sleeping: give the processor away for a moment, as long as `condition` does not hold. What one waits for
  * has often come by then, at a fifth of what sleeping and being woken take. Not a pause loop: who is waited for
  * may need this very processor. */
-#define BO_YIELD_UNTIL(condition)                                     \
-    do {                                                              \
-        int64_t bo_until = bo_clock() + 50000;                        \
-        while (!(condition) && bo_clock() < bo_until)                 \
-            bo_raw0(SYS_sched_yield);                                 \
+#define BO_YIELD_UNTIL(condition)                     \
+    do {                                              \
+        int64_t bo_until = bo_clock() + 50000;        \
+        while (!(condition) && bo_clock() < bo_until) \
+            bo_raw0(SYS_sched_yield);                 \
     } while (0)
 
 /* ---- a small lock, for ordinary code only: what a signal handler may run takes none ---------- */

@@ -24,10 +24,10 @@
 enum {
     BO_THREADS = 1 << 15,
     BO_BRANCHES = 1 << 15,
-    BO_NONE = 0,      /* index 0 is nobody: a thread's "no thread" */
-    BO_ROOT = 1,      /* the branch around everything */
+    BO_NONE = 0, /* index 0 is nobody: a thread's "no thread" */
+    BO_ROOT = 1, /* the branch around everything */
     BO_NAME = 32,
-    BO_REGIONS = 4,   /* regions kept for the tree, the outermost ones */
+    BO_REGIONS = 4, /* regions kept for the tree, the outermost ones */
     BO_KIND_COUNT = (int)BOUGH_KINDS
 };
 
@@ -38,11 +38,11 @@ struct bo_target {
     _Atomic uint32_t pins;      /* posters that are writing a record here: the slot waits for them */
     _Atomic uint32_t work_next; /* link and membership of the ticker's work list, see ticker.c */
     _Atomic uint32_t work_here;
-    _Atomic uint32_t spread;    /* a signal handler marked it: the ticker wakes what is below */
+    _Atomic uint32_t spread; /* a signal handler marked it: the ticker wakes what is below */
     uint32_t free_next;
     uint32_t index;
-    _Atomic int64_t tick_at;    /* when the ticker looks; its own */
-    char name[BO_NAME];         /* written by the owner only, always terminated */
+    _Atomic int64_t tick_at; /* when the ticker looks; its own */
+    char name[BO_NAME];      /* written by the owner only, always terminated */
 };
 
 /*
@@ -61,10 +61,10 @@ struct bo_thread {
     _Atomic uint32_t parent;
     _Atomic uint32_t top;
     int event_fd;
-    _Atomic uint32_t asks;      /* wake signals sent since the thread last left a call */
-    _Atomic int64_t asked_at;   /* when the last one was sent, or an asynchronous region became due */
-    _Atomic uint32_t told;      /* that it does not answer */
-    _Atomic uint32_t held;      /* the wake signal is blocked by ourselves, to come back later */
+    _Atomic uint32_t asks;        /* wake signals sent since the thread last left a call */
+    _Atomic int64_t asked_at;     /* when the last one was sent, or an asynchronous region became due */
+    _Atomic uint32_t told;        /* that it does not answer */
+    _Atomic uint32_t held;        /* the wake signal is blocked by ourselves, to come back later */
     _Atomic uint32_t blocks_wake; /* it was once seen blocking the wake signal: take the second road at once */
 
     _Atomic uint64_t met_seq;
@@ -78,7 +78,7 @@ struct bo_thread {
     _Atomic int64_t pause_used;
     _Atomic int64_t pause_min;
     _Atomic uint64_t pause_seq;
-    uint32_t disabled;             /* started at level disabled */
+    uint32_t disabled; /* started at level disabled */
     uint32_t crit_depth, allow_depth, async_depth, clean_depth;
     struct bough_region *regions;
     uintptr_t stack_low, stack_high;
@@ -91,10 +91,10 @@ struct bo_thread {
     _Atomic uint32_t join_waiters; /* who waits for this generation to end, on its futex word */
     struct bo_libc_wait *libc_wait;
     struct bough_async *async;
-    struct bo_worker *worker;      /* of a child; NULL for main and adopted threads */
-    struct bo_child *child;        /* what it runs now */
-    uint32_t renamed;              /* the kernel knows it by a name that a reused thread must shed */
-    uint32_t last_was_cut;         /* the last failing call was cut (rule 28) */
+    struct bo_worker *worker; /* of a child; NULL for main and adopted threads */
+    struct bo_child *child;   /* what it runs now */
+    uint32_t renamed;         /* the kernel knows it by a name that a reused thread must shed */
+    uint32_t last_was_cut;    /* the last failing call was cut (rule 28) */
 } __attribute__((aligned(64)));
 
 /*
@@ -175,9 +175,18 @@ static inline uint64_t bo_handle_make(uint32_t index, uint32_t generation, bool 
     return (branch ? BO_HANDLE_BRANCH : 0) | BO_HANDLE_TAG | (uint64_t)index << 32 | generation;
 }
 
-static inline uint32_t bo_handle_index(uint64_t h) { return (uint32_t)(h >> 32) & 0xffffff; }
-static inline uint32_t bo_handle_generation(uint64_t h) { return (uint32_t)h; }
-static inline bool bo_handle_is_branch(uint64_t h) { return (h & BO_HANDLE_BRANCH) != 0; }
+static inline uint32_t bo_handle_index(uint64_t h)
+{
+    return (uint32_t)(h >> 32) & 0xffffff;
+}
+static inline uint32_t bo_handle_generation(uint64_t h)
+{
+    return (uint32_t)h;
+}
+static inline bool bo_handle_is_branch(uint64_t h)
+{
+    return (h & BO_HANDLE_BRANCH) != 0;
+}
 
 uint64_t bo_thread_handle(const struct bo_thread *t);
 uint64_t bo_branch_handle(const struct bo_branch *b);

@@ -20,7 +20,7 @@
 enum { SECOND_ROAD = 32, COOKIE = 0x626f7567 };
 
 static int wake_signal;
-static struct sigaction before;         /* who had the wake signal before */
+static struct sigaction before; /* who had the wake signal before */
 static struct bo_kernel_action before_second;
 static uintptr_t restorer;
 static _Atomic uint32_t second_road_open;
@@ -373,8 +373,8 @@ static void diagnose_blocked(struct bo_thread *t)
     }
     bo_store_relaxed(&t->blocks_wake, 1);
     if (!bo_swap_seq(&t->told, 1))
-        bo_report("thread %d (%s) blocks signal %d: waking it by signal %d from now on",
-                  (int)bo_load_relaxed(&t->tid), bo_name_of(&t->t, name), wake_signal, SECOND_ROAD);
+        bo_report("thread %d (%s) blocks signal %d: waking it by signal %d from now on", (int)bo_load_relaxed(&t->tid),
+                  bo_name_of(&t->t, name), wake_signal, SECOND_ROAD);
 }
 
 /* Why no answer? Not the least reason: somebody else's signal of that number was waiting to be delivered. The

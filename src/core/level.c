@@ -344,7 +344,8 @@ static void report_lost(const struct bo_thread *t, uint32_t left)
     uint32_t depth = bo_load_relaxed(&t->depth);
     if (depth > BO_REGIONS)
         bo_report("a longjmp() left regions without ending them: all but the outermost %u are ended now; use "
-                  "bough_longjmp()", left);
+                  "bough_longjmp()",
+                  left);
     for (uint32_t i = depth < BO_REGIONS ? depth : BO_REGIONS; i-- > left;)
         bo_report("a longjmp() left the region begun at %s:%d without ending it: it is ended now; use bough_longjmp()",
                   t->region[i].file, t->region[i].line);

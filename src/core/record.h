@@ -26,30 +26,42 @@ enum bo_record_status { BO_EMPTY, BO_WRITING, BO_PENDED, BO_DELIVERED };
 
 struct bo_record {
     _Atomic uint64_t state;
-    _Atomic uint32_t last;    /* serial (28) and enum bough_post_status (4) of the serial before */
+    _Atomic uint32_t last; /* serial (28) and enum bough_post_status (4) of the serial before */
     _Atomic uint32_t waiters;
-    _Atomic uint64_t tally;   /* serial (28), enum bough_post_flags (4), count (32) */
-    _Atomic uint64_t seq;     /* these two also by the ticker, which may look at one that is closed and written anew */
+    _Atomic uint64_t tally; /* serial (28), enum bough_post_flags (4), count (32) */
+    _Atomic uint64_t seq;   /* these two also by the ticker, which may look at one that is closed and written anew */
     _Atomic int64_t since;
     int64_t value;
-    uint64_t target;          /* handle */
+    uint64_t target; /* handle */
     pid_t source;
     int signo;
     _Atomic uint8_t rung;           /* where the incident stands; 1: the flag */
     _Atomic uint8_t delivered_rung; /* the highest rung that has reached the target (rule 22) */
     uint8_t ceiling;                /* how far it may climb (rule 38) */
     uint8_t kind;
-    uint8_t origin;                 /* class of its origin: a second event of the same promotes (rule 34) */
-    _Atomic int64_t grace_until;    /* absolute, of the delivered rung */
+    uint8_t origin;              /* class of its origin: a second event of the same promotes (rule 34) */
+    _Atomic int64_t grace_until; /* absolute, of the delivered rung */
     char reason[BOUGH_REASON_MAX + 1];
 } __attribute__((aligned(64)));
 
 struct bo_target;
 
-static inline uint32_t bo_record_serial(uint64_t state) { return (uint32_t)state >> 4; }
-static inline enum bo_record_status bo_record_status(uint64_t state) { return state & 15; }
-static inline uint32_t bo_record_count(const struct bo_record *r) { return (uint32_t)bo_load_seq(&r->tally); }
-static inline uint32_t bo_record_flags(const struct bo_record *r) { return bo_load_seq(&r->tally) >> 32 & 15; }
+static inline uint32_t bo_record_serial(uint64_t state)
+{
+    return (uint32_t)state >> 4;
+}
+static inline enum bo_record_status bo_record_status(uint64_t state)
+{
+    return state & 15;
+}
+static inline uint32_t bo_record_count(const struct bo_record *r)
+{
+    return (uint32_t)bo_load_seq(&r->tally);
+}
+static inline uint32_t bo_record_flags(const struct bo_record *r)
+{
+    return bo_load_seq(&r->tally) >> 32 & 15;
+}
 
 /* The record of a target and kind. */
 struct bo_record *bo_record_of(const struct bo_target *target, enum bough_kind kind);

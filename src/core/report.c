@@ -49,7 +49,7 @@ void bo_report(const char *format, ...)
     va_end(arguments);
     if (missing && n >= 0 && (size_t)n < sizeof line)
         snprintf(line + n, sizeof line - (size_t)n, " (%u lines before it were dropped)", missing);
-    bo_load_acquire(&reporter)(line);
+    bo_load_acquire (&reporter)(line);
 }
 
 bough_report_fn *bough_set_report(bough_report_fn *report)

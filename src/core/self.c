@@ -160,7 +160,7 @@ struct bo_thread *bo_adopt(const char *name)
     bo_deliver_open();
     pthread_setspecific(at_thread_end, t);
     bo_publish(t, BO_ROOT, 0);
-    start_ticker(); /* it can be posted to already, while this waits for the new thread */
+    start_ticker();     /* it can be posted to already, while this waits for the new thread */
     bo_level_settle(t); /* the root may be marked */
     return t;
 }

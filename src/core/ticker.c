@@ -37,7 +37,7 @@ enum { HEARTBEAT_MS = 500 };
 #define STACK (256 * 1024)
 
 static _Atomic uint32_t running;
-static _Atomic int64_t next_wake; /* CLOCK_MONOTONIC */
+static _Atomic int64_t next_wake;   /* CLOCK_MONOTONIC */
 static _Atomic int64_t stood_still; /* how long the library's clock did, rule 33 */
 static int timer_id;
 static struct bo_lock starting;
@@ -333,7 +333,8 @@ static void look(uint32_t item)
     struct bo_target *t = target_of(item);
     if (bo_swap_seq(&t->spread, 0))
         bo_spread(t, item & IS_BRANCH);
-    schedule(t, item & IS_BRANCH ? look_at_branch((struct bo_branch *)t) : look_at_thread((struct bo_thread *)t, bo_clock()));
+    schedule(t, item & IS_BRANCH ? look_at_branch((struct bo_branch *)t)
+                                 : look_at_thread((struct bo_thread *)t, bo_clock()));
 }
 
 /* ---- the thread ---------------------------------------------------------------------------------------- */

@@ -104,7 +104,10 @@ static inline uint64_t bo_word_woken(uint64_t w)
 }
 
 #ifdef NDEBUG
-static inline void bo_word_check(uint64_t w) { (void)w; }
+static inline void bo_word_check(uint64_t w)
+{
+    (void)w;
+}
 #else
 void bo_word_check(uint64_t w);
 #endif

@@ -145,8 +145,10 @@ static bool grind(uint64_t *random)
     int64_t early = (int64_t)(t_random(random) % 400000) - 300000;
     if (bough_async_begin(&region) != 0)
         return false;
-    for (int64_t end = t_now() + 1000000; rain.posts == rain.met && t_now() < end;) {}
-    while (rain.posts != rain.met && t_now() < rain.posted_at + 50000000 + early) {}
+    for (int64_t end = t_now() + 1000000; rain.posts == rain.met && t_now() < end;) {
+    }
+    while (rain.posts != rain.met && t_now() < rain.posted_at + 50000000 + early) {
+    }
     bough_async_end(&region);
     return true;
 }
@@ -179,7 +181,8 @@ static void *leave_while_sending(void *argument)
     rain.self = bough_self();
     CHECK_EQ(bough_async_begin(&region), 0);
     t_gate_open(&in_region);
-    while (!sending) {}
+    while (!sending) {
+    }
     CHECK_EQ(bough_async_end(&region), 0);
     CHECK_EQ(poll(NULL, 0, 50), 0);
     CHECK_ERR(bough_check(), ECANCELED);

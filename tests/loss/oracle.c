@@ -27,11 +27,11 @@ static int channel[2], listener;
 static sem_t semaphore;
 
 /* Cancelled in here and nowhere else: what is between a call and its count can't be lost. */
-#define CANCELLABLE(call)                                      \
-    do {                                                       \
-        pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);   \
-        call;                                                  \
-        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);  \
+#define CANCELLABLE(call)                                     \
+    do {                                                      \
+        pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);  \
+        call;                                                 \
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL); \
     } while (0)
 
 static void begin_loop(void)

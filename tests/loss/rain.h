@@ -30,11 +30,11 @@
 
 static struct rain {
     /* Given by the test. */
-    int (*turn)(uint64_t *random);  /* on the target: one call; below 0: it failed, errno says why */
-    void (*feed)(uint64_t *random); /* on a peer, over and over; it does not block */
+    int (*turn)(uint64_t *random);    /* on the target: one call; below 0: it failed, errno says why */
+    void (*feed)(uint64_t *random);   /* on a peer, over and over; it does not block */
     void (*nested)(uint64_t *random); /* in the timer's handler, on top of the call; may be NULL */
-    bool dry;                       /* no handlers of the program */
-    long count;                     /* interrupts; 0: t_loss() */
+    bool dry;                         /* no handlers of the program */
+    long count;                       /* interrupts; 0: t_loss() */
     /* Made here. */
     struct t_thread target, peer;
     struct t_gate known;
@@ -50,7 +50,8 @@ static struct rain {
 
 static inline void rain_spin(int64_t ns)
 {
-    for (int64_t end = t_now() + ns; t_now() < end;) {}
+    for (int64_t end = t_now() + ns; t_now() < end;) {
+    }
 }
 
 static inline void rain_pause(uint64_t *random)
@@ -287,9 +288,10 @@ static inline void rain_fall(void)
     CHECK_EQ(rain.cuts + rain.checks, count);
     long cuts = rain.cuts, checks = rain.checks, done = rain.done;
     rain_end();
-    t_note("%u posts (%ld by handlers on top): %ld cuts, %ld seen by bough_check(); %ld calls done; %ld timer handlers; "
-           "worst %.2f ms",
-           count, (long)rain.asked, cuts, checks, done, (long)rain.ticks, (double)rain.worst / 1e6);
+    t_note(
+        "%u posts (%ld by handlers on top): %ld cuts, %ld seen by bough_check(); %ld calls done; %ld timer handlers; "
+        "worst %.2f ms",
+        count, (long)rain.asked, cuts, checks, done, (long)rain.ticks, (double)rain.worst / 1e6);
     if (half < count && count >= 1000)
         CHECK(rain.ticks > 0 && rain.asked > 0);
 }

@@ -16,7 +16,7 @@ enum { PERIOD = 65521, LARGEST = 200000 };
 static struct stream {
     char content[PERIOD + LARGEST];
     char target_buffer[LARGEST], peer_buffer[LARGEST];
-    mover *move;           /* by the target */
+    mover *move;            /* by the target */
     int target_fd, peer_fd; /* the peer's does not block */
     long written, read;
 } stream;
@@ -96,10 +96,10 @@ static inline void read_stream(enum stream_kind kind, mover *move)
     stream_close();
 }
 
-#define READER(name, kind, move)  \
-    TEST_LIMIT(name, 1000)        \
-    {                             \
-        read_stream(kind, move);  \
+#define READER(name, kind, move) \
+    TEST_LIMIT(name, 1000)       \
+    {                            \
+        read_stream(kind, move); \
     }
 
 /* ---- the target writes ---------------------------------------------------------------------------------------- */

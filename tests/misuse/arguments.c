@@ -71,8 +71,14 @@ TEST(stray_pointers_are_no_handles)
     int on_the_stack;
     static int fixed;
     void *heap = malloc(1);
-    void *const strays[] = {NULL, as_pointer(1), as_pointer(UINT64_MAX), &on_the_stack, &fixed, heap,
-                            as_pointer((uint64_t)(uintptr_t)no_child), as_pointer((uint64_t)1 << 63)};
+    void *const strays[] = {NULL,
+                            as_pointer(1),
+                            as_pointer(UINT64_MAX),
+                            &on_the_stack,
+                            &fixed,
+                            heap,
+                            as_pointer((uint64_t)(uintptr_t)no_child),
+                            as_pointer((uint64_t)1 << 63)};
     for (size_t i = 0; i < sizeof strays / sizeof *strays; i++)
         nothing_at_all(strays[i]);
     free(heap);
@@ -205,7 +211,7 @@ TEST(a_post_to_what_has_ended_says_ended_and_then_gone)
 TEST(an_event_of_no_kind_is_refused)
 {
     const struct bough_event wrong[] = {
-        {.kind = BOUGH_KINDS}, {.kind = (enum bough_kind)-1}, {.kind = BOUGH_STOP, .rung = -1}, {.rung = 7}};
+        {.kind = BOUGH_KINDS}, {.kind = (enum bough_kind) - 1}, {.kind = BOUGH_STOP, .rung = -1}, {.rung = 7}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         errno = 0;
         CHECK_EQ(bough_post_event(bough_self(), &wrong[i]).record, 0);

@@ -229,7 +229,8 @@ TEST(a_jump_within_a_block_leaves_nothing)
             longjmp(plain, 1);
         }
         add(b, work, number(0));
-        BOUGH_BRANCH(second) {}
+        BOUGH_BRANCH(second) {
+        }
     }
     CHECK_EQ(bough_last_result(), 0);
     CHECK_EQ(bough_last()->tally.count[BOUGH_OK], 1);

@@ -192,7 +192,7 @@ static void *watches(void *branch)
 {
     struct bough_tally tally;
     while (!over)
-        if (bough_branch_tally(*(bough_branch *_Atomic *)branch, &tally) == 0)
+        if (bough_branch_tally(*(bough_branch * _Atomic *)branch, &tally) == 0)
             CHECK(tally.count[BOUGH_RUNNING] + tally.count[BOUGH_OK] + tally.count[BOUGH_NOT_STARTED] == tally.added);
     return NULL;
 }

@@ -155,7 +155,8 @@ static uint64_t caught_signals(void)
     char line[256];
     unsigned long long set = 0;
     FILE *f = fopen("/proc/self/status", "re");
-    while (f && fgets(line, sizeof line, f) && sscanf(line, "SigCgt: %llx", &set) != 1) {}
+    while (f && fgets(line, sizeof line, f) && sscanf(line, "SigCgt: %llx", &set) != 1) {
+    }
     if (f)
         fclose(f);
     return set;
@@ -218,9 +219,11 @@ TEST(none_named_is_sigurg)
 /* SIGKILL, SIGSTOP, faults, libc's own, and what is no number of a signal. */
 TEST(nonsense_is_reported_and_sigurg_used)
 {
-    static const char *const nonsense[] = {"9",  "19", "11", "7",   "8",    "4",   "5",    "32", "33", "0", "-1", "65",
-                                           "1000", "4294967319", "99999999999999999999", "x", "SIGUSR1", "10x", "0x22",
-                                           "1 2", "3.5", " "};
+    static const char *const nonsense[] = {"9",   "19",      "11",   "7",          "8",
+                                           "4",   "5",       "32",   "33",         "0",
+                                           "-1",  "65",      "1000", "4294967319", "99999999999999999999",
+                                           "x",   "SIGUSR1", "10x",  "0x22",       "1 2",
+                                           "3.5", " "};
     char wanted[24];
     snprintf(wanted, sizeof wanted, "caught: %d.", SIGURG);
     for (size_t i = 0; i < sizeof nonsense / sizeof *nonsense; i++)
