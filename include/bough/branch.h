@@ -232,18 +232,23 @@ BOUGH_API void bough_leave_(bough_branch **branch);
 
 #ifdef __cplusplus
 /* Always inline: the options lie in the frame of the function that the block is in, as in C (rule 19). */
-static inline __attribute__((always_inline)) bough_branch *bough_open_at_(const char *label, const char *file, int line)
+static inline __attribute__((always_inline)) bough_branch *bough_open_at_(const char *label, int64_t timeout,
+                                                                          const char *file, int line)
 {
     struct bough_branch_options o = {};
+    o.timeout = timeout;
     o.variable = label;
     o.file = file;
     o.line = line;
     return bough_branch_open(&o);
 }
-#define BOUGH_BRANCH(name)                                                                                       \
-    for (bough_branch * name __attribute__((cleanup(bough_leave_))) = bough_open_at_(#name, __FILE__, __LINE__), \
-                             *bough_once_##name = name;                                                          \
+#define BOUGH_BRANCH(name) BOUGH_BRANCH_(name, #name, 0)
+#define BOUGH_BRANCH_(name, label, ns)                                                                   \
+    for (bough_branch * name                                                                             \
+             __attribute__((cleanup(bough_leave_))) = bough_open_at_((label), (ns), __FILE__, __LINE__), \
+             *bough_once_##name = name;                                                                  \
          bough_once_##name; bough_once_##name = NULL)
+#define BOUGH_DEADLINE_(name, ns) BOUGH_BRANCH_(name, "deadline", (ns))
 #else
 #define BOUGH_BRANCH(...) BOUGH_BRANCH_(__VA_ARGS__, .line = __LINE__)
 #define BOUGH_BRANCH_(name, ...)                                                                      \
@@ -251,11 +256,12 @@ static inline __attribute__((always_inline)) bough_branch *bough_open_at_(const 
              &(const struct bough_branch_options){.variable = #name, .file = __FILE__, __VA_ARGS__}), \
                              *bough_once_##name = name;                                               \
          bough_once_##name; bough_once_##name = NULL)
+#define BOUGH_DEADLINE_(name, ns) BOUGH_BRANCH_(name, .timeout = (ns), .label = "deadline", .line = __LINE__)
 #endif
 
 /* A block with a deadline and no children: BOUGH_DEADLINE(BOUGH_MS(200)) { ... } (rule 27). After it
  * bough_last_result() is ETIMEDOUT if the deadline cut something. */
-#define BOUGH_DEADLINE(ns) BOUGH_BRANCH(bough_deadline_block, .timeout = (ns))
+#define BOUGH_DEADLINE(ns) BOUGH_DEADLINE_(BOUGH_PASTE_(bough_deadline_, __LINE__), ns)
 
 /* ---- a bounded branch ---------------------------------------------------------------------- */
 

@@ -119,8 +119,6 @@ static inline int bough_allow_begin_(struct bough_region *region, int64_t unused
     return bough_allow_begin(region, file, line);
 }
 
-#define BOUGH_PASTE2_(a, b) a##b
-#define BOUGH_PASTE_(a, b) BOUGH_PASTE2_(a, b)
 #define BOUGH_REGION_(begin, allowance) \
     BOUGH_REGION_AT_(begin, allowance, BOUGH_PASTE_(bough_region_, __LINE__), BOUGH_PASTE_(bough_once_, __LINE__))
 #define BOUGH_REGION_AT_(begin, allowance, region, once)                           \

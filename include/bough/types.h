@@ -14,6 +14,10 @@
 #define BOUGH_FORMAT(fmt, args) __attribute__((format(printf, fmt, args)))
 #define BOUGH_COLD __attribute__((cold))
 
+/* A name of its own for each line's block. */
+#define BOUGH_PASTE2_(a, b) a##b
+#define BOUGH_PASTE_(a, b) BOUGH_PASTE2_(a, b)
+
 #ifdef __cplusplus
 extern "C" {
 #endif
