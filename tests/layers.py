@@ -15,6 +15,8 @@ LAYERS = {
     "arch": {"base", "arch"},
     "core": {"base", "arch", "core", "public"},
     "api": {"base", "arch", "core", "api", "public"},
+    "ladder": {"base", "arch", "core", "api", "ladder", "see", "public"},
+    "see": {"base", "arch", "core", "api", "see", "public"},
 }
 
 

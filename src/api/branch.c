@@ -63,6 +63,7 @@ static void inherit_shield(struct bo_branch *b, const struct bo_thread *t)
 {
     uint64_t seq = bo_load_relaxed(&t->shield_seq);
     bo_store_relaxed(&b->shield_until, bo_load_relaxed(&t->shield_until));
+    bo_store_relaxed(&b->shield_rung, bo_load_relaxed(&t->shield_rung));
     bo_store_relaxed(&b->shield_seq, seq);
     if (seq)
         bo_ticker_look(&b->t);

@@ -118,7 +118,7 @@ static void post_at_root(int signo)
 static void promote(void)
 {
     struct bo_record *r = bo_record_of(&bo_branch_at(BO_ROOT)->t, BOUGH_SIGNAL);
-    if (bo_record_stands(r) && bo_load_relaxed(&r->rung) < r->ceiling)
+    if (bo_record_stands(r) && bo_load_relaxed(&r->rung) < 6)
         bo_add_relaxed(&r->rung, 1);
 }
 

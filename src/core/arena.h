@@ -27,8 +27,17 @@ enum {
     BO_NONE = 0, /* index 0 is nobody: a thread's "no thread" */
     BO_ROOT = 1, /* the branch around everything */
     BO_NAME = 32,
-    BO_REGIONS = 4, /* regions kept for the tree, the outermost ones */
-    BO_KIND_COUNT = (int)BOUGH_KINDS
+    BO_REGIONS = 8, /* regions kept for the tree, the outermost ones */
+    BO_KIND_COUNT = (int)BOUGH_KINDS,
+    BO_RUNGS = 7 /* enum bough_rung */
+};
+
+/* What bough_ladder_set() has set for this target: 0 where it has not. In ms, so that all of it fits. */
+struct bo_ladder_cells {
+    _Atomic uint32_t set; /* any of them */
+    _Atomic uint32_t grace, cap;
+    _Atomic uint32_t time[BO_RUNGS];
+    _Atomic uint8_t ceiling[BO_KIND_COUNT + 1];
 };
 
 /* Anything that can be posted to: what thread and branch slots begin with. */
@@ -42,7 +51,8 @@ struct bo_target {
     uint32_t free_next;
     uint32_t index;
     _Atomic int64_t tick_at; /* when the ticker looks; its own */
-    char name[BO_NAME];      /* written by the owner only, always terminated */
+    struct bo_ladder_cells ladder;
+    char name[BO_NAME]; /* written by the owner only, always terminated */
 };
 
 /*
@@ -53,6 +63,11 @@ struct bo_target {
  *   top         the innermost branch it has open; BO_NONE
  *   shield_seq  in a cleanup region: records up to this number do not disturb (rule 20), until shield_until
  *   met_seq     the highest record that a point of this thread has failed for
+ *   *_rung      up to which rung that holds: a higher one gets in
+ *   handlers, finals   regions with a handler of rung 2, of rung 3; seen by the ladder
+ *   handling    the handler that runs now, on the thread's stack
+ *   resumed_*   a handler's verdict was to work on: records up to this number do not count before then
+ *   freeze      rung 4, see ladder/freeze.h
  *   crit_*      the outermost critical section: since when, with which budget; see level.c for the clock
  */
 struct bo_thread {
@@ -71,6 +86,11 @@ struct bo_thread {
     _Atomic int64_t met_at;
     _Atomic uint64_t shield_seq;
     _Atomic int64_t shield_until;
+    _Atomic uint64_t resumed_seq;
+    _Atomic int64_t resumed_until;
+    _Atomic uint8_t met_rung, shield_rung, resumed_rung;
+    _Atomic uint8_t handlers, finals;
+    _Atomic uint32_t freeze;
 
     _Atomic uint32_t level_serial; /* odd while the owner changes the level: a seqlock for the ticker */
     _Atomic int64_t crit_entry;
@@ -79,7 +99,7 @@ struct bo_thread {
     _Atomic int64_t pause_min;
     _Atomic uint64_t pause_seq;
     uint32_t disabled; /* started at level disabled */
-    uint32_t crit_depth, allow_depth, async_depth, clean_depth;
+    uint32_t crit_depth, allow_depth, async_depth, clean_depth, closable_depth;
     struct bough_region *regions;
     uintptr_t stack_low, stack_high;
     _Atomic uint32_t depth;
@@ -87,10 +107,13 @@ struct bo_thread {
         struct bough_region *at; /* its place on the owner's stack: a plain longjmp is found out by it */
         const char *file;
         int line, kind;
+        int64_t since;
     } region[BO_REGIONS];
     _Atomic uint32_t join_waiters; /* who waits for this generation to end, on its futex word */
     struct bo_libc_wait *libc_wait;
     struct bough_async *async;
+    struct bo_handling *handling;
+    struct bough_closer *closers;
     struct bo_worker *worker; /* of a child; NULL for main and adopted threads */
     struct bo_child *child;   /* what it runs now */
     uint32_t renamed;         /* the kernel knows it by a name that a reused thread must shed */
@@ -114,6 +137,7 @@ struct bo_branch {
     _Atomic int64_t deadline;
     _Atomic uint64_t shield_seq;
     _Atomic int64_t shield_until;
+    _Atomic uint8_t shield_rung;
     const char *file;
     int line;
     struct bo_family *family; /* what only this process needs: children, failures. api/branch.c */

@@ -87,6 +87,8 @@ BO_BARE static void wake_arrived(struct bo_thread *t, ucontext_t *uc)
         return;
     }
     answered(t);
+    if ((w & BO_SUMMONED) && (w & BO_CLOSABLE) && bo_on_summons)
+        bo_on_summons(t, uc);
     if ((w & BO_ASYNC) && (w & BO_DUE))
         bo_async_cut(t, uc); /* does not return if it may leave the region here */
 }

@@ -13,6 +13,12 @@
 #include "core/ticker.h"
 #include "core/tree.h"
 
+/* enum bough_handler_flags, of a header that is the ladder's. */
+enum { BO_FINAL_FLAG = 1, BO_ASYNC_FLAG = 2 };
+
+bool (*bo_on_meet)(struct bo_thread *t, struct bo_record *r);
+void (*bo_on_summons)(struct bo_thread *t, void *context);
+
 /* ---- the word follows the regions ------------------------------------------------------------------ */
 
 static bool masked_by_start(const struct bo_thread *t)
@@ -26,7 +32,7 @@ static uint64_t level_bits(const struct bo_thread *t, bool overrun)
         return BO_MASKED;
     if (t->crit_depth && !overrun)
         return BO_MASKED | BO_TIMED;
-    return t->async_depth ? BO_ASYNC : 0;
+    return (t->async_depth ? BO_ASYNC : 0) | (t->closable_depth ? BO_CLOSABLE : 0);
 }
 
 /* The event descriptor, rung by ourselves when an interrupt becomes due by a region's end. */
@@ -83,7 +89,7 @@ void bo_level_settle(struct bo_thread *t)
 
 static void set_level(struct bo_thread *t)
 {
-    const uint64_t all = BO_MASKED | BO_TIMED | BO_ASYNC;
+    const uint64_t all = BO_MASKED | BO_TIMED | BO_ASYNC | BO_CLOSABLE;
     uint64_t w = bo_load_relaxed(&t->t.word), next;
     do {
         next = w & ~(t->crit_depth ? all : all | BO_OVERRUN);
@@ -92,7 +98,8 @@ static void set_level(struct bo_thread *t)
             next &= ~(uint64_t)(BO_DUE | BO_FOREIGN_DUE);
     } while (!bo_cas_seq(&t->t.word, &w, next));
     /* A wake for the region that ends here must not reach what comes after it (rule 13). */
-    if ((w & BO_ASYNC) && !(next & BO_ASYNC) && (w & BO_UNDER_WAY) && !(w & BO_IN))
+    const uint64_t open = BO_ASYNC | BO_CLOSABLE;
+    if ((w & open & ~next) && (w & BO_UNDER_WAY) && !(w & BO_IN))
         bo_deliver_settle(t);
     if (!(w & BO_PENDING))
         return;
@@ -104,6 +111,19 @@ static void set_level(struct bo_thread *t)
 
 /* ---- what a point meets ------------------------------------------------------------------------------ */
 
+static void note_meeting(struct bo_thread *t, struct bo_record *r)
+{
+    uint64_t seq = bo_pending_seq(t);
+    uint8_t rung = bo_load_relaxed(&r->rung);
+    if (seq <= bo_load_relaxed(&t->met_seq) && rung <= bo_load_relaxed(&t->met_rung))
+        return;
+    bo_store_relaxed(&t->met_seq, seq);
+    bo_store_relaxed(&t->met_rung, rung);
+    bo_store_relaxed(&t->met_at, bo_now());
+    if (rung > bo_load_relaxed(&r->delivered_rung))
+        bo_store_relaxed(&r->delivered_rung, rung);
+}
+
 struct bo_record *bo_level_meet(struct bo_thread *t)
 {
     struct bo_record *r = bo_pending_record(t, true);
@@ -112,10 +132,10 @@ struct bo_record *bo_level_meet(struct bo_thread *t)
         return NULL;
     }
     bo_record_deliver(r);
-    uint64_t seq = bo_pending_seq(t);
-    if (seq > bo_load_relaxed(&t->met_seq)) {
-        bo_store_relaxed(&t->met_seq, seq);
-        bo_store_relaxed(&t->met_at, bo_now());
+    note_meeting(t, r);
+    if (bo_load_relaxed(&r->rung) > 1 && bo_on_meet && !bo_on_meet(t, r)) {
+        bo_level_settle(t);
+        return NULL;
     }
     t->last_was_cut = 1;
     return r;
@@ -226,11 +246,13 @@ static void enter_cleanup(struct bo_thread *t, struct bough_region *region, int6
 {
     region->saved[0] = bo_load_relaxed(&t->shield_seq);
     region->saved[1] = (uint64_t)bo_load_relaxed(&t->shield_until);
+    region->allowance = bo_load_relaxed(&t->shield_rung);
     t->clean_depth++;
     uint64_t met = bo_load_relaxed(&t->met_seq);
     if (!met || !(bo_load_seq(&t->t.word) & BO_PENDING))
         return;
     bo_store_relaxed(&t->shield_until, bo_add_time(bo_load_relaxed(&t->met_at), grace));
+    bo_store_relaxed(&t->shield_rung, bo_load_relaxed(&t->met_rung));
     bo_store_seq(&t->shield_seq, met);
 }
 
@@ -238,6 +260,7 @@ static void leave_cleanup(struct bo_thread *t, const struct bough_region *region
 {
     t->clean_depth--;
     bo_store_relaxed(&t->shield_until, (int64_t)region->saved[1]);
+    bo_store_relaxed(&t->shield_rung, (uint8_t)region->allowance);
     bo_store_seq(&t->shield_seq, region->saved[0]);
 }
 
@@ -251,6 +274,7 @@ static void remember(struct bo_thread *t, struct bough_region *region)
         t->region[depth].file = region->file;
         t->region[depth].line = region->line;
         t->region[depth].kind = region->kind;
+        t->region[depth].since = bo_now();
     }
     bo_store_release(&t->depth, depth + 1);
 }
@@ -261,6 +285,16 @@ static void push(struct bo_thread *t, struct bough_region *region, enum bo_regio
         .outer = t->regions, .owner = bo_thread_handle(t), .kind = kind, .file = file, .line = line};
     t->regions = region;
     remember(t, region);
+}
+
+/* ---- the ladder's regions ------------------------------------------------------------------------------- */
+
+static void count_handler(struct bo_thread *t, unsigned flags, int by)
+{
+    _Atomic uint8_t *count = flags & BO_FINAL_FLAG ? &t->finals : &t->handlers;
+    bo_store_relaxed(count, (uint8_t)(bo_load_relaxed(count) + by));
+    if (flags & BO_ASYNC_FLAG)
+        t->closable_depth += (uint32_t)by;
 }
 
 static struct bough_async *async_around(const struct bough_region *region)
@@ -286,6 +320,12 @@ static void pop(struct bo_thread *t, struct bough_region *region)
     case BO_ASYNC_REGION:
         t->async_depth--;
         t->async = async_around(region);
+        break;
+    case BO_CLOSABLE_REGION:
+        t->closable_depth--;
+        break;
+    case BO_HANDLER_REGION:
+        count_handler(t, bo_region_flags(region), -1);
         break;
     }
     t->regions = region->outer;
@@ -322,7 +362,7 @@ static uint32_t still_there(const struct bo_thread *t, uintptr_t sp, const void 
 /* What is in force follows from the notes that are left. */
 static void recount(struct bo_thread *t, uint32_t depth)
 {
-    uint32_t of[BO_ASYNC_REGION + 1] = {0};
+    uint32_t of[BO_HANDLER_REGION + 1] = {0};
     t->async = NULL;
     for (uint32_t i = 0; i < depth; i++) {
         of[t->region[i].kind]++;
@@ -335,6 +375,12 @@ static void recount(struct bo_thread *t, uint32_t depth)
     t->allow_depth = of[BO_ALLOWED];
     t->clean_depth = of[BO_CLEANUP];
     t->async_depth = of[BO_ASYNC_REGION];
+    t->closable_depth = of[BO_CLOSABLE_REGION];
+    bo_store_relaxed(&t->handlers, 0);
+    bo_store_relaxed(&t->finals, 0);
+    for (uint32_t i = 0; i < depth; i++)
+        if (t->region[i].kind == BO_HANDLER_REGION)
+            count_handler(t, bo_region_flags(t->region[i].at), 1);
     t->regions = depth ? t->region[depth - 1].at : NULL;
     bo_store_release(&t->depth, depth);
 }
@@ -488,9 +534,17 @@ void bo_level_end(struct bo_thread *t)
 
 void bo_level_reset(struct bo_thread *t, bool disabled)
 {
-    t->crit_depth = t->allow_depth = t->async_depth = t->clean_depth = 0;
+    t->crit_depth = t->allow_depth = t->async_depth = t->clean_depth = t->closable_depth = 0;
     t->regions = NULL;
     t->async = NULL;
+    t->handling = NULL;
+    t->closers = NULL;
+    bo_store_relaxed(&t->handlers, 0);
+    bo_store_relaxed(&t->finals, 0);
+    bo_store_relaxed(&t->resumed_seq, 0);
+    bo_store_relaxed(&t->met_rung, 0);
+    bo_store_relaxed(&t->shield_rung, 0);
+    bo_store_relaxed(&t->freeze, 0);
     t->libc_wait = NULL;
     t->disabled = disabled;
     t->last_was_cut = 0;
@@ -501,6 +555,36 @@ void bo_level_reset(struct bo_thread *t, bool disabled)
     bo_store_relaxed(&t->asks, 0);
     bo_store_relaxed(&t->told, 0);
     bo_store_relaxed(&t->blocks_wake, 0);
+}
+
+int bo_level_begin_closable(struct bough_region *region, const char *file, int line, uintptr_t sp)
+{
+    if (region)
+        region->kind = 0;
+    struct bo_thread *t = beginner(region, 0, sp);
+    if (!t || bo_ticker_need() != 0)
+        return -1;
+    push(t, region, BO_CLOSABLE_REGION, file, line);
+    t->closable_depth++;
+    set_level(t);
+    return 0;
+}
+
+int bo_level_begin_handler(struct bough_region *region, bo_code *fn, void *argument, unsigned flags, const char *file,
+                           int line, uintptr_t sp)
+{
+    if (region)
+        region->kind = 0;
+    struct bo_thread *t = beginner(region, 0, sp);
+    if (!t || bo_ticker_need() != 0)
+        return -1;
+    push(t, region, BO_HANDLER_REGION, file, line);
+    region->saved[0] = (uint64_t)(uintptr_t)fn;
+    region->saved[1] = (uint64_t)(uintptr_t)argument;
+    region->allowance = flags;
+    count_handler(t, flags, 1);
+    set_level(t);
+    return 0;
 }
 
 /* ---- asynchronous regions ------------------------------------------------------------------------------- */

@@ -17,7 +17,9 @@
 #include <bough/level.h>
 #include "core/arena.h"
 
-enum bo_region_kind { BO_CRITICAL = 1, BO_ALLOWED, BO_CLEANUP, BO_ASYNC_REGION };
+typedef void bo_code(void); /* any function: cast back by who has stored it */
+
+enum bo_region_kind { BO_CRITICAL = 1, BO_ALLOWED, BO_CLEANUP, BO_ASYNC_REGION, BO_CLOSABLE_REGION, BO_HANDLER_REGION };
 
 /* Recompute PENDING and DUE from the records, on the owner: after something was cleared or has ended. */
 void bo_level_settle(struct bo_thread *t);
@@ -36,5 +38,30 @@ void bo_level_end(struct bo_thread *t);
 void bo_level_reset(struct bo_thread *t, bool disabled);
 /* From the wake signal's handler, in an asynchronous region: leave it unless a handler runs on top. */
 void bo_async_cut(struct bo_thread *t, void *context);
+/* Begin a region of one of the ladder's two kinds: `flags` of enum bough_handler_flags. 0 or -1 with errno. `sp` is the
+ * public function's frame. */
+int bo_level_begin_closable(struct bough_region *region, const char *file, int line, uintptr_t sp);
+int bo_level_begin_handler(struct bough_region *region, bo_code *fn, void *argument, unsigned flags, const char *file,
+                           int line, uintptr_t sp);
+/* What such a region holds. */
+static inline bo_code *bo_region_code(const struct bough_region *region)
+{
+    return (bo_code *)(uintptr_t)region->saved[0];
+}
+static inline void *bo_region_argument(const struct bough_region *region)
+{
+    return (void *)(uintptr_t)region->saved[1];
+}
+static inline unsigned bo_region_flags(const struct bough_region *region)
+{
+    return (unsigned)region->allowance;
+}
+
+/* The ladder's part of a point: the record is at rung 2 or above, and admitted. Runs handlers. True: the point fails,
+ * false: it does not. NULL without a ladder. */
+extern bool (*bo_on_meet)(struct bo_thread *t, struct bo_record *r);
+/* A summons has arrived by signal, with all signals blocked, in a closable region or one with an asynchronous final
+ * handler. */
+extern void (*bo_on_summons)(struct bo_thread *t, void *context);
 
 #endif

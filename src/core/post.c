@@ -11,6 +11,8 @@
 #include "core/ticker.h"
 #include "core/tree.h"
 
+void (*bo_on_posted)(struct bo_target *target, bool branch, struct bo_record *r, bool repeated);
+
 /* Waking more threads than this is too long for a signal handler (10,000 took 140 ms). */
 enum { MANY = 64 };
 
@@ -169,6 +171,8 @@ int bo_post(uint64_t handle, const struct bough_event *event, bough_post *post)
     uint32_t serial = bo_record_post(r, handle, generation, event, &repeated);
     bo_or_seq(&target->due, 1u << event->kind);
     bool branch = bo_handle_is_branch(handle);
+    if (bo_on_posted)
+        bo_on_posted(target, branch, r, repeated);
     /* The record's flags and not the event's: who posts to the subtree while another writes the record for a thread
      * alone is answered for by the one or the other. */
     if (!branch && (bo_record_flags(r) & BOUGH_ALONE))

@@ -9,14 +9,6 @@
 #include "core/self.h"
 #include "core/ticker.h"
 
-enum { TO_FLAG = 1, TO_GRACEFUL = 3, TO_KILL = 6 };
-
-/* Where each kind's incident ends by itself (rule 38); the ladder reads it. */
-static const uint8_t ceilings[BOUGH_KINDS] = {
-    [BOUGH_STOP] = TO_FLAG,   [BOUGH_TIMEOUT] = TO_FLAG, [BOUGH_SIBLING] = TO_FLAG,  [BOUGH_EXCEPTION] = TO_FLAG,
-    [BOUGH_SIGNAL] = TO_KILL, [BOUGH_EXIT] = TO_KILL,    [BOUGH_OPERATOR] = TO_KILL,
-};
-
 struct bo_record *bo_record_of(const struct bo_target *target, enum bough_kind kind)
 {
     const char *p = (const char *)target;
@@ -25,9 +17,28 @@ struct bo_record *bo_record_of(const struct bo_target *target, enum bough_kind k
     return &bo_arena.record[slot * BO_KIND_COUNT + (size_t)kind];
 }
 
+void (*bo_on_closed)(struct bo_record *r);
+
 static uint64_t state_of(uint64_t generation, uint32_t serial, enum bo_record_status status)
 {
     return generation << 32 | (uint32_t)(serial << 4 | (uint32_t)status);
+}
+
+static uint64_t event_now(uint64_t count)
+{
+    return (uint64_t)(bo_now() / BO_MS(1)) << 8 | count;
+}
+
+bool bo_record_event(struct bo_record *r)
+{
+    uint64_t was = bo_load_seq(&r->events), next;
+    do {
+        unsigned count = was & 0xff;
+        next = event_now(count < 0xff ? count + 1 : count);
+        if ((int64_t)((next >> 8) - (was >> 8)) < BO_ONE_EVENT)
+            return false;
+    } while (!bo_cas_seq(&r->events, &was, next));
+    return true;
 }
 
 static void fill(struct bo_record *r, uint64_t target, const struct bough_event *event)
@@ -38,11 +49,19 @@ static void fill(struct bo_record *r, uint64_t target, const struct bough_event 
     r->value = event->value;
     r->signo = event->signo;
     r->source = bo_tid();
-    bo_store_relaxed(&r->rung, (uint8_t)(event->rung > TO_FLAG ? event->rung : TO_FLAG));
+    bo_store_relaxed(&r->rung, (uint8_t)(event->rung > 1 ? event->rung : 1));
+    bo_store_relaxed(&r->asked, bo_load_relaxed(&r->rung));
     bo_store_relaxed(&r->delivered_rung, 0);
     bo_store_relaxed(&r->grace_until, 0);
-    r->ceiling = ceilings[event->kind];
-    r->kind = r->origin = (uint8_t)event->kind;
+    bo_store_relaxed(&r->ceiling, 0);
+    bo_store_relaxed(&r->overdue, 0);
+    bo_store_relaxed(&r->news, 0);
+    bo_store_relaxed(&r->climbed, 1);
+    bo_store_relaxed(&r->rung_at, bo_load_relaxed(&r->since));
+    bo_store_relaxed(&r->rung_until, 0);
+    bo_store_relaxed(&r->cap_at, 0);
+    bo_store_seq(&r->events, event_now(1));
+    r->kind = (uint8_t)event->kind;
     size_t length = event->reason ? strnlen(event->reason, BOUGH_REASON_MAX) : 0;
     if (length)
         memcpy(r->reason, event->reason, length);
@@ -76,6 +95,16 @@ static void count_post(struct bo_record *r, uint32_t serial, uint32_t flags)
     } while (!bo_cas_seq(&r->tally, &was, now));
 }
 
+/* The next one of an incident that is known already. A record that is closed meanwhile, and written anew, may get the
+ * event as its second: it was posted to the same target at the same moment. */
+static void again(struct bo_record *r, const struct bough_event *event)
+{
+    uint8_t asked = bo_load_relaxed(&r->asked);
+    while (event->rung > asked && !bo_cas_seq(&r->asked, &asked, (uint8_t)event->rung))
+        ;
+    bo_record_event(r);
+}
+
 uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generation, const struct bough_event *event,
                         bool *repeated)
 {
@@ -85,6 +114,8 @@ uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generatio
         bool mine = state >> 32 == generation;
         if (mine && bo_record_status(state) != BO_EMPTY) {
             count_post(r, bo_record_serial(state), event->flags);
+            if (bo_record_status(state) != BO_WRITING)
+                again(r, event);
             *repeated = true;
             return bo_record_serial(state);
         }
@@ -124,4 +155,6 @@ void bo_record_close(struct bo_record *r, enum bough_post_status how)
     bo_store_seq(&r->state, state_of(state >> 32, (serial + 1) & SERIALS, BO_EMPTY));
     if (bo_load_seq(&r->waiters))
         bo_futex_wake(&r->state, INT_MAX);
+    if (bo_on_closed && bo_load_relaxed(&r->cap_at))
+        bo_on_closed(r);
 }

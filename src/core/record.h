@@ -13,7 +13,8 @@
  * the serial that it counts for. The fields below it are written in WRITING only, and read when the status is PENDING
  * or later.
  *
- * The ladder finds its room here: rung, origin class, ceiling, delivered rung, deadline of the grace.
+ * Below the line is the ladder's: where the incident stands. `rung` is raised by whoever posts (its origin) and by
+ * the ladder on the ticker's thread; the counts of events by posters, `news` by the target's thread.
  */
 #ifndef BO_CORE_RECORD_H
 #define BO_CORE_RECORD_H
@@ -35,14 +36,31 @@ struct bo_record {
     uint64_t target; /* handle */
     pid_t source;
     int signo;
-    _Atomic uint8_t rung;           /* where the incident stands; 1: the flag */
     _Atomic uint8_t delivered_rung; /* the highest rung that has reached the target (rule 22) */
-    uint8_t ceiling;                /* how far it may climb (rule 38) */
     uint8_t kind;
-    uint8_t origin;              /* class of its origin: a second event of the same promotes (rule 34) */
     _Atomic int64_t grace_until; /* absolute, of the delivered rung */
+    /* ---- the ladder's ---- */
+    _Atomic uint8_t rung;     /* where the incident stands; 1: the flag */
+    _Atomic uint8_t asked;    /* a post has asked for this rung at its origin */
+    _Atomic uint8_t ceiling;  /* how far it may climb (rule 38); 0: the ladder has not looked yet */
+    _Atomic uint8_t overdue;  /* out of time at its ceiling */
+    _Atomic uint8_t news;     /* bits of enum bo_news: what handlers have said and the ladder has not read */
+    _Atomic uint64_t events;  /* how many (8), and when the last one began, in ms (56) */
+    _Atomic uint32_t climbed; /* events that the ladder has dealt with */
+    _Atomic int64_t rung_at, rung_until, cap_at; /* when this rung began, its deadline, the end. bo_now()'s clock */
+    /* ---- */
     char reason[BOUGH_REASON_MAX + 1];
 } __attribute__((aligned(64)));
+
+/* What becomes known about an incident at its target. */
+enum bo_news {
+    BO_CAME_BACK = 1, /* a handler has returned in order */
+    BO_RESUMED = 2,   /* with the verdict to work on */
+    BO_PROMOTED = 4,  /* with the verdict to go up */
+    BO_FAULTED = 8    /* it crashed, returned from rung 3, jumped out */
+};
+
+enum { BO_ONE_EVENT = 250 /* ms: what comes within them is one event (rule 34) */ };
 
 struct bo_target;
 
@@ -65,11 +83,19 @@ static inline uint32_t bo_record_flags(const struct bo_record *r)
 
 /* The record of a target and kind. */
 struct bo_record *bo_record_of(const struct bo_target *target, enum bough_kind kind);
+/* Count an event; false: it belongs to the one before. [signal] */
+bool bo_record_event(struct bo_record *r);
+static inline unsigned bo_record_events(const struct bo_record *r)
+{
+    return bo_load_seq(&r->events) & 0xff;
+}
 /* Write or count a post; returns its serial. The caller holds a pin on the target of that generation. */
 uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generation, const struct bough_event *event,
                         bool *repeated);
 /* A point has failed because of it. */
 void bo_record_deliver(struct bo_record *r);
+/* The ladder's part, NULL without one: an incident is over that it has given an end (cap_at). [signal] */
+extern void (*bo_on_closed)(struct bo_record *r);
 /* It is over; `how` is BOUGH_POST_CLEARED, ENDED or LOST. */
 void bo_record_close(struct bo_record *r, enum bough_post_status how);
 /* Whether a record stands: PENDING or DELIVERED. */

@@ -10,6 +10,8 @@
 #include "base/atomic.h"
 #include "base/clock.h"
 
+bool (*bo_on_report)(const char *line);
+
 static void to_stderr(const char *line);
 static _Atomic(bough_report_fn *) reporter = to_stderr;
 
@@ -49,6 +51,12 @@ void bo_report(const char *format, ...)
     va_end(arguments);
     if (missing && n >= 0 && (size_t)n < sizeof line)
         snprintf(line + n, sizeof line - (size_t)n, " (%u lines before it were dropped)", missing);
+    if (!bo_on_report || !bo_on_report(line))
+        bo_report_line(line);
+}
+
+void bo_report_line(const char *line)
+{
     bo_load_acquire (&reporter)(line);
 }
 

@@ -4,6 +4,12 @@
 #ifndef BO_CORE_REPORT_H
 #define BO_CORE_REPORT_H
 
+#include <stdbool.h>
+
+/* Takes a line over that can't be written here, and returns true; NULL without the ladder. */
+extern bool (*bo_on_report)(const char *line);
+/* Write it now, by whatever bough_set_report() has set. */
+void bo_report_line(const char *line);
 void bo_report(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

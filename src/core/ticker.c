@@ -41,6 +41,11 @@ static _Atomic int64_t next_wake;   /* CLOCK_MONOTONIC */
 static _Atomic int64_t stood_still; /* how long the library's clock did, rule 33 */
 static int timer_id;
 static struct bo_lock starting;
+static _Atomic pid_t ticker_tid;
+
+int64_t (*bo_on_look)(struct bo_target *target, bool branch);
+int64_t (*bo_on_tick)(void);
+void (*bo_on_ticker_start)(void);
 
 int64_t bo_now(void)
 {
@@ -121,6 +126,27 @@ void bo_ticker_look(struct bo_target *t)
 {
     enlist(t);
     wake_by(bo_clock());
+}
+
+void bo_ticker_look_by(struct bo_target *t, int64_t when)
+{
+    enlist(t);
+    wake_by(when);
+}
+
+void bo_ticker_attend(void)
+{
+    wake_by(bo_clock());
+}
+
+bool bo_ticker_is_me(void)
+{
+    return bo_raw0(SYS_gettid) == bo_load_relaxed(&ticker_tid);
+}
+
+pid_t bo_ticker_tid(void)
+{
+    return bo_load_relaxed(&ticker_tid);
 }
 
 void bo_ticker_watch(struct bo_thread *t)
@@ -333,8 +359,11 @@ static void look(uint32_t item)
     struct bo_target *t = target_of(item);
     if (bo_swap_seq(&t->spread, 0))
         bo_spread(t, item & IS_BRANCH);
-    schedule(t, item & IS_BRANCH ? look_at_branch((struct bo_branch *)t)
-                                 : look_at_thread((struct bo_thread *)t, bo_clock()));
+    int64_t next =
+        item & IS_BRANCH ? look_at_branch((struct bo_branch *)t) : look_at_thread((struct bo_thread *)t, bo_clock());
+    if (bo_on_look && bo_load_seq(&t->due) && (bo_load_seq(&t->word) & BO_LIVE))
+        next = earlier(next, bo_on_look(t, item & IS_BRANCH));
+    schedule(t, next);
 }
 
 /* ---- the thread ---------------------------------------------------------------------------------------- */
@@ -368,7 +397,10 @@ static void notice_standstill(int64_t expected)
 
 static int64_t plan(void)
 {
-    return heap_size ? earlier(when_of(heap[0]), bo_clock() + BO_MS(HEARTBEAT_MS)) : BO_FOREVER;
+    int64_t next = bo_on_tick ? bo_on_tick() : BO_FOREVER;
+    if (heap_size)
+        next = earlier(next, when_of(heap[0]));
+    return next == BO_FOREVER ? next : earlier(next, bo_clock() + BO_MS(HEARTBEAT_MS));
 }
 
 /* `next_wake` is put to zero while we look, so that nobody sets the timer for nothing; whoever enlisted
@@ -404,6 +436,7 @@ static void *tick(void *unused)
     event._sigev_un._tid = (pid_t)bo_raw0(SYS_gettid);
 #endif
     int64_t awake = bo_clock();
+    bo_store_relaxed(&ticker_tid, (pid_t)bo_raw0(SYS_gettid));
     long r = bo_raw3(SYS_timer_create, CLOCK_MONOTONIC, (long)&event, (long)&timer_id);
     bo_store_seq(&running, r < 0 ? FAILED : RUNNING);
     bo_futex_wake(&running, INT_MAX);
@@ -454,6 +487,8 @@ int bo_ticker_need(void)
 {
     if (bo_likely(bo_load_acquire(&running) == RUNNING))
         return 0;
+    if (bo_on_ticker_start)
+        bo_on_ticker_start();
     bo_lock(&starting);
     int r = bo_load_acquire(&running) == RUNNING ? 0 : start();
     bo_unlock(&starting);
@@ -463,6 +498,7 @@ int bo_ticker_need(void)
 void bo_ticker_after_fork(void)
 {
     bo_store_relaxed(&running, NOT_RUNNING);
+    bo_store_relaxed(&ticker_tid, 0);
     bo_store_relaxed(&work, BO_NONE);
     bo_store_relaxed(&starting.state, 0);
     heap_size = 0;

@@ -31,5 +31,20 @@ void bo_ticker_spread(struct bo_target *target);
 /* Have it look at a branch when its deadline comes, and not before unless needed. */
 void bo_ticker_deadline(struct bo_branch *b);
 void bo_ticker_after_fork(void);
+/* Have it look at a slot by `when` on CLOCK_MONOTONIC at the latest. [signal] */
+void bo_ticker_look_by(struct bo_target *target, int64_t when);
+/* Have it tick at once, without a slot to look at. [signal] */
+void bo_ticker_attend(void);
+/* Is this the ticker's thread? It runs nothing of the program's and waits for nothing. */
+bool bo_ticker_is_me(void);
+/* The kernel's id of its thread; 0 if it does not run. */
+pid_t bo_ticker_tid(void);
+
+/* The ladder's part, NULL without one; on the ticker's thread. At each look at a live slot, and at each tick. Both return
+ * when to come again, on CLOCK_MONOTONIC. */
+extern int64_t (*bo_on_look)(struct bo_target *target, bool branch);
+extern int64_t (*bo_on_tick)(void);
+/* In ordinary code, before the ticker is started. */
+extern void (*bo_on_ticker_start)(void);
 
 #endif

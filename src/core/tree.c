@@ -2,22 +2,24 @@
 #include "core/tree.h"
 #include "core/ticker.h"
 
-/* What muffles records further out: those numbered up to `seq` do not count (rule 20). */
+/* What muffles records further out: those numbered up to `seq` do not count (rule 20), unless they stand at a rung
+ * above `rung`. */
 struct shield {
     uint64_t seq;
+    uint8_t rung;
 };
 
-static struct shield shield_or(struct shield s, uint64_t seq, int64_t until)
+static struct shield shield_or(struct shield s, uint64_t seq, int64_t until, uint8_t rung)
 {
-    if (seq > s.seq && bo_now() < until)
-        s.seq = seq;
-    return s;
+    if (seq <= s.seq || bo_now() >= until)
+        return s;
+    return (struct shield){seq, rung > s.rung ? rung : s.rung};
 }
 
 static struct shield shield_of_branch(struct shield s, const struct bo_branch *b)
 {
     uint64_t seq = bo_load_relaxed(&b->shield_seq);
-    return seq ? shield_or(s, seq, bo_load_relaxed(&b->shield_until)) : s;
+    return seq ? shield_or(s, seq, bo_load_relaxed(&b->shield_until), bo_load_relaxed(&b->shield_rung)) : s;
 }
 
 /* Called for each target on the way out; stops the walk by returning true. `below` says that the thread the
@@ -44,10 +46,13 @@ static bool walk_out(uint32_t index, struct shield shield, visit_fn *visit, void
 /* From a thread's innermost branch outwards. */
 static bool walk(const struct bo_thread *t, visit_fn *visit, void *context)
 {
-    struct shield shield = {0};
+    struct shield shield = {0, 0};
     uint64_t seq = bo_load_relaxed(&t->shield_seq);
     if (seq)
-        shield = shield_or(shield, seq, bo_load_relaxed(&t->shield_until));
+        shield = shield_or(shield, seq, bo_load_relaxed(&t->shield_until), bo_load_relaxed(&t->shield_rung));
+    seq = bo_load_relaxed(&t->resumed_seq);
+    if (seq)
+        shield = shield_or(shield, seq, bo_load_relaxed(&t->resumed_until), bo_load_relaxed(&t->resumed_rung));
     uint32_t index = bo_load_relaxed(&t->top);
     for (; index != BO_NONE; index = bo_load_relaxed(&bo_branch_at(index)->outer)) {
         const struct bo_branch *b = bo_branch_at(index);
@@ -105,7 +110,7 @@ static bool find_record(void *context, const struct bo_target *target, struct sh
         if (below && is_thread(target) && (bo_record_flags(r) & BOUGH_ALONE))
             continue;
         uint64_t seq = bo_load_relaxed(&r->seq);
-        if (s->admitted && seq <= shield.seq)
+        if (s->admitted && seq <= shield.seq && bo_load_relaxed(&r->rung) <= shield.rung)
             continue;
         if (seq > s->highest)
             s->highest = seq;
@@ -139,7 +144,7 @@ uint64_t bo_pending_seq(const struct bo_thread *t)
 struct bo_record *bo_marked(const struct bo_branch *b)
 {
     struct search s = {.admitted = true};
-    return walk_out(b->t.index, (struct shield){0}, find_record, &s) ? s.found : NULL;
+    return walk_out(b->t.index, (struct shield){0, 0}, find_record, &s) ? s.found : NULL;
 }
 
 /* ---- deadlines ---------------------------------------------------------------------------------- */

@@ -2,7 +2,7 @@
 /*
  * The interrupt word: all that posters and a thread have to agree on in one step, in one atomic word.
  *
- *      63            32 31            16 15 ...................................................... 0
+ *      63            32 31            18 17 ...................................................... 0
  *     [ generation     ] [ section      ] [ the bits below                                         ]
  *
  *  bit           means                                            set by            cleared by
@@ -26,6 +26,10 @@
  *                more: the thread does not leave meanwhile        with SENT         that sets RESENT
  *  RESENT        it was sent: the owner makes one more system     ticker            owner
  *                call before it leaves, so that it has arrived
+ *  CLOSABLE      a region is open in which a signal may come     owner             owner
+ *                from rung 3 on: closable, or with a final
+ *                handler that runs asynchronously
+ *  SUMMONED      a higher rung wants this thread by a signal       the ladder        owner
  *  section       counts critical sections, so that the ticker     owner             -
  *                never opens a later one than it has weighed
  *
@@ -39,7 +43,8 @@
  *              (and for what the ticker has sent again: RESEND, RESENT)
  *
  *  Invariants, checked by bo_word_check() in debug builds:
- *      SENT is set only in a step that saw IN or ASYNC: a signal never reaches foreign code.
+ *      SENT is set only in a step that saw IN or ASYNC, or CLOSABLE with SUMMONED: a signal never reaches
+ *      foreign code.
  *      DUE implies PENDING. TIMED implies MASKED.
  *      REPEAT implies IN. EVENT_SENT implies EVENT. Nothing else is set when LIVE is not.
  *
@@ -69,11 +74,13 @@ enum bo_word_bits {
     BO_LIVE = 1 << 13,
     BO_RESEND = 1 << 14,
     BO_RESENT = 1 << 15,
+    BO_CLOSABLE = 1 << 16,
+    BO_SUMMONED = 1 << 17,
     BO_UNDER_WAY = BO_SENT | BO_RESEND | BO_RESENT, /* a wake that must not reach what the thread does after its call */
 };
 
-#define BO_SECTION_ONE ((uint64_t)1 << 16)
-#define BO_SECTION_MASK ((uint64_t)0xffff << 16)
+#define BO_SECTION_ONE ((uint64_t)1 << 18)
+#define BO_SECTION_MASK ((uint64_t)0x3fff << 18)
 
 _Static_assert(BO_DUE == BO_ARCH_DUE, "the window tests this bit");
 
@@ -100,7 +107,7 @@ static inline uint64_t bo_word_posted(uint64_t w)
  * (rule 13), not needed, or under way already. */
 static inline uint64_t bo_word_woken(uint64_t w)
 {
-    return (w & BO_DUE) && (w & BO_IN) ? w | BO_SENT : w;
+    return (w & BO_DUE) && ((w & BO_IN) || ((w & BO_CLOSABLE) && (w & BO_SUMMONED))) ? w | BO_SENT : w;
 }
 
 #ifdef NDEBUG
