@@ -34,6 +34,9 @@
  * signals     Ctrl-C and SIGTERM end the whole tree in order, by one call, and the exit status is
  *             the one a shell expects.                                          <bough/signals.h>
  *
+ * ladder      What becomes of an interrupt that is not heeded: handlers, closing, exit, dump and kill, each
+ *             rung with a deadline; and the means to see where a thread is stuck.   <bough/ladder.h>
+ *
  * Conventions
  * -----------
  *
@@ -66,6 +69,7 @@
 #include <bough/call.h>
 #include <bough/sync.h>
 #include <bough/signals.h>
+#include <bough/ladder.h>
 
 #ifdef __cplusplus
 extern "C" {

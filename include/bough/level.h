@@ -104,6 +104,7 @@ struct bough_jmp {
     uint64_t owner;
     struct bough_region *region;
     uint64_t branch;
+    void *handler;
 };
 #define bough_setjmp(jmp) (bough_jmp_mark_(jmp), sigsetjmp((jmp)->buffer, 0))
 BOUGH_API void bough_jmp_mark_(struct bough_jmp *jmp);

@@ -6,7 +6,7 @@
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include "api/signals.h"
+#include "api/interrupt.h"
 #include "base/raw.h"
 #include "core/call.h"
 #include "core/level.h"
@@ -59,7 +59,7 @@ int bough_interrupt_all(const char *reason)
 /* ---- what became of it --------------------------------------------------------------------------------- */
 
 /* A post handle: the target's handle, and serial and kind of the record in one. */
-static struct bo_record *record_of_post(bough_post post)
+struct bo_record *bo_record_of_post(bough_post post)
 {
     int saved = errno;
     struct bo_target *target = bo_target_of(post.record);
@@ -87,7 +87,7 @@ static enum bough_post_status status_of(const struct bo_record *r, bough_post po
 
 enum bough_post_status bough_post_status(bough_post post)
 {
-    const struct bo_record *r = record_of_post(post);
+    const struct bo_record *r = bo_record_of_post(post);
     return r ? status_of(r, post) : BOUGH_POST_GONE;
 }
 
@@ -112,7 +112,7 @@ static long wait_for(struct bo_record *r, bough_post post, int64_t deadline)
 
 int bough_post_wait(bough_post post, bough_time deadline)
 {
-    struct bo_record *r = record_of_post(post);
+    struct bo_record *r = bo_record_of_post(post);
     if (!r || over(r, post))
         return 0;
     if (bo_self && post.record == bo_thread_handle(bo_self))
@@ -148,18 +148,7 @@ int bough_reason(struct bough_record *record)
     const struct bo_record *r = bo_self ? bo_pending_record(bo_self, false) : NULL;
     if (!r)
         return errno = ENOENT, -1;
-    *record = (struct bough_record){
-        .kind = (enum bough_kind)r->kind,
-        .flags = bo_record_flags(r),
-        .count = bo_record_count(r),
-        .signo = r->signo,
-        .rung = bo_load_relaxed(&r->rung),
-        .value = r->value,
-        .since = bo_load_relaxed(&r->since),
-        .source = r->source,
-        .target = (bough_target)(uintptr_t)r->target,
-    };
-    memcpy(record->reason, r->reason, sizeof record->reason);
+    bo_record_describe(r, record);
     return 0;
 }
 
@@ -194,6 +183,18 @@ static bool may_clear(const struct bo_thread *t, const struct bo_target *target,
     return owner == BO_NONE ? bo_load_relaxed(&t->parent) == BO_ROOT : owner == t->t.index;
 }
 
+bool bo_clear_record(struct bo_thread *t, struct bo_record *r)
+{
+    bool branch = bo_handle_is_branch(r->target);
+    struct bo_target *slot = bo_target_of(r->target);
+    if (!slot || !bo_target_is(slot, bo_handle_generation(r->target)) || !may_clear(t, slot, branch))
+        return false;
+    bo_and_seq(&slot->due, ~(1u << r->kind));
+    bo_record_close(r, BOUGH_POST_CLEARED);
+    bo_level_settle(t);
+    return true;
+}
+
 int bough_clear(bough_target target)
 {
     struct bo_thread *t = bo_self_or_adopt();
@@ -208,8 +209,6 @@ int bough_clear(bough_target target)
     if (!may_clear(t, slot, bo_handle_is_branch(handle)))
         return errno = EPERM, -1;
     int cleared = clear_records(slot);
-    if (cleared >= 0 && slot->index == BO_ROOT && bo_handle_is_branch(handle))
-        bo_signals_handled();
     int saved = errno;
     bo_level_settle(t);
     errno = saved;

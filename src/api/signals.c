@@ -2,7 +2,7 @@
 /*
  * Signals and exit: one state machine for Ctrl-C (rule 32).
  *
- *      QUIET --event--> ASKED --event--> PROMOTED --event--> FINAL
+ *      QUIET --event--> ASKED --event--> PROMOTED --event--> PROMOTED, FINAL --event--> ...
  *        ^                |                 |
  *        +---- the root was cleared --------+
  *
@@ -10,11 +10,11 @@
  *                 is the same event: not after its last repeat, or a key that is hit five times a second would
  *                 never count as more than one. SIGINT and SIGTERM are one incident.
  *      ASKED      a record of kind BOUGH_SIGNAL stands at the root: everything is interrupted
- *      PROMOTED   the record's rung goes up by one: the ladder acts on it
- *      FINAL      the default action is restored and the signal raised: the process ends now
+ *      PROMOTED   the ladder goes up by one rung that has something to run: in a program without handlers the second
+ *                 Ctrl-C begins the exit, the third writes the dump and kills
+ *      FINAL      the record can't be cleared any more
  *
- * How many events there were, and when the last began, is one atomic word, so that a handler can move it on any
- * thread. What stands, and by which signal, is the record's to say: the end of the process goes by that.
+ * All of that is the record's to say: how many events there were, when the last began, by which signal the process ends.
  *
  * The end. Threads are awaited early, the signal is raised late:
  *
@@ -44,14 +44,15 @@
 #include "core/ticker.h"
 #include "core/tree.h"
 
-enum { FINAL_EVENT = 3, TAKEN = 3, ONE_EVENT = 250 /* ms */ };
+enum { FINAL_EVENT = 3, TAKEN = 3 };
 #define LAST_GRACE BO_SEC(5)
 
 static const int taken_signals[TAKEN] = {SIGHUP, SIGINT, SIGTERM};
 static struct sigaction before[TAKEN];
 static sigset_t taken, mask_before;
-static int one_taken;             /* any of them */
-static _Atomic uint64_t incident; /* events (8), and when the last one began, in ms (56) */
+static int one_taken;                           /* any of them */
+static _Atomic pid_t exiter;                    /* the thread that exits; 0: none yet */
+static _Atomic int64_t wait_until = BO_FOREVER; /* whoever waits for threads at the exit, at most till then */
 static _Atomic uint32_t active, waiting;
 static pthread_t waiter;
 
@@ -106,60 +107,30 @@ static const char *name_of(int signo)
     }
 }
 
-/* Each event posts, not only the first: it counts in the record, and makes a new one should the root be cleared
- * at this very moment. */
-static void post_at_root(int signo)
+static const struct bo_record *root_record(void)
 {
-    struct bough_event event = {.kind = BOUGH_SIGNAL, .signo = signo, .reason = name_of(signo)};
-    if (bo_post((uint64_t)(uintptr_t)bough_root(), &event, NULL) != 0)
-        die_of(signo); /* the library could not be set up here: it must not swallow a signal */
+    return bo_record_of(&bo_branch_at(BO_ROOT)->t, BOUGH_SIGNAL);
 }
 
-static void promote(void)
+static bool belongs_to_the_last(void)
 {
-    struct bo_record *r = bo_record_of(&bo_branch_at(BO_ROOT)->t, BOUGH_SIGNAL);
-    if (bo_record_stands(r) && bo_load_relaxed(&r->rung) < 6)
-        bo_add_relaxed(&r->rung, 1);
+    return bo_arena.branch && bo_record_stands(root_record()) && !bo_record_is_event(root_record());
 }
 
-static int events_of(uint64_t word)
-{
-    return (int)(word & 0xff);
-}
-
-/* Counts an event, and says whether it is one: two that come at once agree by the exchange. */
-static bool count_event(int *events)
-{
-    uint64_t was = bo_load_seq(&incident), next;
-    int64_t now = bo_clock() / BO_MS(1);
-    do {
-        *events = events_of(was);
-        if (*events && now - (int64_t)(was >> 8) < ONE_EVENT)
-            return false;
-        if (*events < FINAL_EVENT)
-            ++*events;
-        next = (uint64_t)now << 8 | (uint64_t)*events;
-    } while (!bo_cas_seq(&incident, &was, next));
-    return true;
-}
-
+/* Each event posts, not only the first: the record counts them, and the ladder, on the ticker's thread, climbs. Where
+ * that does not run the third event is the last. */
 int bough_signal_event(int signo)
 {
-    int saved = errno, events;
-    if (count_event(&events)) {
-        if (events == FINAL_EVENT)
-            die_of(signo);
-        post_at_root(signo);
-        if (events > 1)
-            promote();
-    }
+    struct bough_event event = {.kind = BOUGH_SIGNAL, .signo = signo, .reason = name_of(signo)};
+    int saved = errno, events = 1;
+    if (!belongs_to_the_last() && bo_post((uint64_t)(uintptr_t)bough_root(), &event, NULL) != 0)
+        die_of(signo); /* the library could not be set up here: it must not swallow a signal */
+    if (bo_record_stands(root_record()))
+        events = (int)bo_record_events(root_record());
+    if (events >= FINAL_EVENT && !bo_ticker_runs())
+        die_of(signo);
     errno = saved;
     return events;
-}
-
-void bo_signals_handled(void)
-{
-    bo_store_seq(&incident, 0);
 }
 
 /* ---- taking part ------------------------------------------------------------------------------------------- */
@@ -252,6 +223,8 @@ static int take_part(unsigned flags)
     bo_self_find_stack(bo_self); /* by which a post tells that it comes from a handler: rule 4 */
     if (!bo_swap_seq(&registered, 1))
         atexit(await_at_exit);
+    if (bo_on_outside)
+        bo_on_outside();
     int count = choose(flags);
     if (!(flags & BOUGH_SIGNALS_WAIT))
         install_handlers();
@@ -288,7 +261,8 @@ int bough_signals_undo(void)
 /* In a forked child: what was asked of the parent is not asked of it, and it has no waiter. */
 static void in_child(void)
 {
-    bo_store_seq(&incident, 0);
+    bo_store_seq(&exiter, 0);
+    bo_store_seq(&wait_until, BO_FOREVER);
     if (bo_swap_seq(&waiting, 0))
         bo_store_seq(&active, 0);
 }
@@ -313,21 +287,33 @@ static struct bo_thread *other_thread(uint64_t *word)
     return NULL;
 }
 
-/* One after the other; the end of each is the end of its generation. */
-static void await_others(int64_t grace)
+/* One after the other; the end of each is the end of its generation. Looks up now and then: the ladder may say that it is
+ * enough. */
+static bool await_one(struct bo_thread *t, uint64_t w, int64_t until)
 {
-    int64_t until = bo_add_time(bo_clock(), grace);
+    int64_t soon = bo_clock() + BO_MS(100);
+    bo_add_seq(&t->join_waiters, 1);
+    bo_futex_sleep(bo_generation_of(t), bo_word_generation(w), soon < until ? soon : until);
+    bo_sub_seq(&t->join_waiters, 1);
+    return bo_clock() < until && bo_clock() < bo_load_seq(&wait_until);
+}
+
+void bo_await_others(int64_t until)
+{
     struct bo_thread *t;
     uint64_t w;
     char name[BO_NAME];
-    while ((t = other_thread(&w)) && bo_clock() < until) {
-        bo_add_seq(&t->join_waiters, 1);
-        bo_futex_sleep(bo_generation_of(t), bo_word_generation(w), until);
-        bo_sub_seq(&t->join_waiters, 1);
-    }
+    while ((t = other_thread(&w)))
+        if (!await_one(t, w, until))
+            break;
     if (t)
         bo_report("the process ends without waiting longer for thread %d (%s), and perhaps others",
                   (int)bo_load_relaxed(&t->tid), bo_name_of(&t->t, name));
+}
+
+static void await_others(int64_t grace)
+{
+    bo_await_others(bo_add_time(bo_clock(), grace));
 }
 
 /* The signal that has asked everything to stop, if the program has not said that it is handled; else 0. */
@@ -346,10 +332,24 @@ static bool in_main(void)
     return bo_raw0(SYS_gettid) == getpid();
 }
 
+/* One thread exits: C libraries have no exit() for two. The other one waits for the end. */
+static bool may_exit(void)
+{
+    pid_t none = 0, me = (pid_t)bo_raw0(SYS_gettid);
+    return bo_cas_seq(&exiter, &none, me) || none == me;
+}
+
+static void claim_exit(void)
+{
+    while (!may_exit())
+        bo_futex_sleep(&exiter, (uint32_t)bo_load_seq(&exiter), BO_FOREVER);
+}
+
 static bool awaited; /* once is enough, also if it was in vain */
 
 static void await_at_exit(void)
 {
+    claim_exit();
     if (awaited || !unhandled() || !in_main())
         return;
     awaited = true;
@@ -357,6 +357,17 @@ static void await_at_exit(void)
 }
 
 static _Atomic int dying_of;
+static int dying_of_signal; /* the ladder's exit: also if it is not main's */
+
+void bo_exit_from_here(int signo, int status)
+{
+    bo_store_seq(&wait_until, bo_clock()); /* main may be waiting at its exit: then that one goes on */
+    if (!may_exit())
+        return;
+    awaited = true;
+    dying_of_signal = signo;
+    exit(signo ? 128 + (signo & 127) : status);
+}
 
 static void flush_is_late(int unused)
 {
@@ -383,8 +394,8 @@ static void flush(int signo)
 __attribute__((destructor(101))) static void die_at_exit(void)
 {
     await_at_exit();
-    int signo = unhandled();
-    if (signo <= 0 || !in_main())
+    int signo = dying_of_signal ? dying_of_signal : in_main() ? unhandled() : 0;
+    if (signo <= 0)
         return;
     flush(signo);
     die_of(signo);

@@ -102,6 +102,7 @@ static struct bo_target *take(bool branch)
     if (bo_word_generation(bo_load_relaxed(&t->word)) == 0)
         bo_store_relaxed(&t->word, bo_word_make(1, 0));
     t->name[0] = '\0';
+    bo_store_relaxed(&t->ladder.set, 0);
     return t;
 }
 

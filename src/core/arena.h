@@ -91,6 +91,9 @@ struct bo_thread {
     _Atomic uint8_t met_rung, shield_rung, resumed_rung;
     _Atomic uint8_t handlers, finals;
     _Atomic uint32_t freeze;
+    uint64_t handled_seq; /* handlers have run for this record, up to this rung */
+    uint8_t handled_rung;
+    bool jumped; /* the last one has left by a jump */
 
     _Atomic uint32_t level_serial; /* odd while the owner changes the level: a seqlock for the ticker */
     _Atomic int64_t crit_entry;

@@ -17,6 +17,7 @@
 enum { BO_FINAL_FLAG = 1, BO_ASYNC_FLAG = 2 };
 
 bool (*bo_on_meet)(struct bo_thread *t, struct bo_record *r);
+void (*bo_on_jump)(struct bo_thread *t, struct bo_handling *until);
 void (*bo_on_summons)(struct bo_thread *t, void *context);
 
 /* ---- the word follows the regions ------------------------------------------------------------------ */
@@ -538,6 +539,8 @@ void bo_level_reset(struct bo_thread *t, bool disabled)
     t->regions = NULL;
     t->async = NULL;
     t->handling = NULL;
+    t->handled_seq = 0;
+    t->jumped = false;
     t->closers = NULL;
     bo_store_relaxed(&t->handlers, 0);
     bo_store_relaxed(&t->finals, 0);
@@ -545,6 +548,7 @@ void bo_level_reset(struct bo_thread *t, bool disabled)
     bo_store_relaxed(&t->met_rung, 0);
     bo_store_relaxed(&t->shield_rung, 0);
     bo_store_relaxed(&t->freeze, 0);
+    bo_store_relaxed(&t->t.ladder.set, 0);
     t->libc_wait = NULL;
     t->disabled = disabled;
     t->last_was_cut = 0;

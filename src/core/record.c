@@ -29,6 +29,11 @@ static uint64_t event_now(uint64_t count)
     return (uint64_t)(bo_now() / BO_MS(1)) << 8 | count;
 }
 
+bool bo_record_is_event(const struct bo_record *r)
+{
+    return (int64_t)((event_now(0) >> 8) - (bo_load_seq(&r->events) >> 8)) >= BO_ONE_EVENT;
+}
+
 bool bo_record_event(struct bo_record *r)
 {
     uint64_t was = bo_load_seq(&r->events), next;
@@ -49,13 +54,15 @@ static void fill(struct bo_record *r, uint64_t target, const struct bough_event 
     r->value = event->value;
     r->signo = event->signo;
     r->source = bo_tid();
-    bo_store_relaxed(&r->rung, (uint8_t)(event->rung > 1 ? event->rung : 1));
-    bo_store_relaxed(&r->asked, bo_load_relaxed(&r->rung));
+    bo_store_relaxed(&r->rung, 1);
+    bo_store_relaxed(&r->asked, (uint8_t)event->rung);
     bo_store_relaxed(&r->delivered_rung, 0);
     bo_store_relaxed(&r->grace_until, 0);
     bo_store_relaxed(&r->ceiling, 0);
     bo_store_relaxed(&r->overdue, 0);
     bo_store_relaxed(&r->news, 0);
+    bo_store_relaxed(&r->watched, 0);
+    bo_store_relaxed(&r->hold_until, 0);
     bo_store_relaxed(&r->climbed, 1);
     bo_store_relaxed(&r->rung_at, bo_load_relaxed(&r->since));
     bo_store_relaxed(&r->rung_until, 0);
@@ -131,6 +138,30 @@ uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generatio
     }
 }
 
+void bo_record_make_final(struct bo_record *r)
+{
+    uint32_t serial = bo_record_serial(bo_load_seq(&r->state));
+    uint64_t was = bo_load_seq(&r->tally);
+    while (was >> 36 == serial && !bo_cas_seq(&r->tally, &was, was | (uint64_t)BOUGH_FINAL << 32))
+        ;
+}
+
+void bo_record_describe(const struct bo_record *r, struct bough_record *record)
+{
+    *record = (struct bough_record){
+        .kind = (enum bough_kind)r->kind,
+        .flags = bo_record_flags(r),
+        .count = bo_record_count(r),
+        .signo = r->signo,
+        .rung = bo_load_relaxed(&r->rung),
+        .value = r->value,
+        .since = bo_load_relaxed(&r->since),
+        .source = r->source,
+        .target = (bough_target)(uintptr_t)r->target,
+    };
+    memcpy(record->reason, r->reason, sizeof record->reason);
+}
+
 bool bo_record_stands(const struct bo_record *r)
 {
     enum bo_record_status s = bo_record_status(bo_load_seq(&r->state));
@@ -155,6 +186,6 @@ void bo_record_close(struct bo_record *r, enum bough_post_status how)
     bo_store_seq(&r->state, state_of(state >> 32, (serial + 1) & SERIALS, BO_EMPTY));
     if (bo_load_seq(&r->waiters))
         bo_futex_wake(&r->state, INT_MAX);
-    if (bo_on_closed && bo_load_relaxed(&r->cap_at))
+    if (bo_on_closed && bo_load_seq(&r->watched))
         bo_on_closed(r);
 }

@@ -40,13 +40,15 @@ struct bo_record {
     uint8_t kind;
     _Atomic int64_t grace_until; /* absolute, of the delivered rung */
     /* ---- the ladder's ---- */
-    _Atomic uint8_t rung;     /* where the incident stands; 1: the flag */
-    _Atomic uint8_t asked;    /* a post has asked for this rung at its origin */
-    _Atomic uint8_t ceiling;  /* how far it may climb (rule 38); 0: the ladder has not looked yet */
-    _Atomic uint8_t overdue;  /* out of time at its ceiling */
-    _Atomic uint8_t news;     /* bits of enum bo_news: what handlers have said and the ladder has not read */
-    _Atomic uint64_t events;  /* how many (8), and when the last one began, in ms (56) */
-    _Atomic uint32_t climbed; /* events that the ladder has dealt with */
+    _Atomic uint8_t rung;       /* where the incident stands; 1: the flag */
+    _Atomic uint8_t asked;      /* a post has asked for this rung at its origin */
+    _Atomic uint8_t ceiling;    /* how far it may climb (rule 38); 0: the ladder has not looked yet */
+    _Atomic uint8_t overdue;    /* out of time at its ceiling */
+    _Atomic uint8_t news;       /* bits of enum bo_news: what handlers have said and the ladder has not read */
+    _Atomic uint64_t events;    /* how many (8), and when the last one began, in ms (56) */
+    _Atomic uint32_t climbed;   /* events that the ladder has dealt with */
+    _Atomic uint8_t watched;    /* the ladder wants to know when it is over */
+    _Atomic int64_t hold_until; /* a handler's verdict was to work on until then */
     _Atomic int64_t rung_at, rung_until, cap_at; /* when this rung began, its deadline, the end. bo_now()'s clock */
     /* ---- */
     char reason[BOUGH_REASON_MAX + 1];
@@ -83,6 +85,8 @@ static inline uint32_t bo_record_flags(const struct bo_record *r)
 
 /* The record of a target and kind. */
 struct bo_record *bo_record_of(const struct bo_target *target, enum bough_kind kind);
+/* Would a post now be an event of its own? [signal] */
+bool bo_record_is_event(const struct bo_record *r);
 /* Count an event; false: it belongs to the one before. [signal] */
 bool bo_record_event(struct bo_record *r);
 static inline unsigned bo_record_events(const struct bo_record *r)
@@ -94,10 +98,14 @@ uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generatio
                         bool *repeated);
 /* A point has failed because of it. */
 void bo_record_deliver(struct bo_record *r);
-/* The ladder's part, NULL without one: an incident is over that it has given an end (cap_at). [signal] */
+/* The ladder's part, NULL without one: an incident is over that it watches. [signal] */
 extern void (*bo_on_closed)(struct bo_record *r);
 /* It is over; `how` is BOUGH_POST_CLEARED, ENDED or LOST. */
 void bo_record_close(struct bo_record *r, enum bough_post_status how);
+/* What its target is told of it. */
+void bo_record_describe(const struct bo_record *r, struct bough_record *record);
+/* Nobody clears it any more. [signal] */
+void bo_record_make_final(struct bo_record *r);
 /* Whether a record stands: PENDING or DELIVERED. */
 bool bo_record_stands(const struct bo_record *r);
 

@@ -12,15 +12,14 @@
 
 bool (*bo_on_report)(const char *line);
 
-static void to_stderr(const char *line);
-static _Atomic(bough_report_fn *) reporter = to_stderr;
+static _Atomic(bough_report_fn *) reporter = bo_report_to_stderr;
 
 /* At most this many lines in a second; what was dropped is said in the next one. */
 enum { PER_SECOND = 20 };
 static _Atomic int64_t second;
 static _Atomic uint32_t in_second, dropped;
 
-static void to_stderr(const char *line)
+void bo_report_to_stderr(const char *line)
 {
     char text[1100];
     struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
@@ -62,6 +61,6 @@ void bo_report_line(const char *line)
 
 bough_report_fn *bough_set_report(bough_report_fn *report)
 {
-    bough_report_fn *old = bo_swap_seq(&reporter, report ? report : to_stderr);
-    return old == to_stderr ? NULL : old;
+    bough_report_fn *old = bo_swap_seq(&reporter, report ? report : bo_report_to_stderr);
+    return old == bo_report_to_stderr ? NULL : old;
 }

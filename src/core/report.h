@@ -10,6 +10,8 @@
 extern bool (*bo_on_report)(const char *line);
 /* Write it now, by whatever bough_set_report() has set. */
 void bo_report_line(const char *line);
+/* The same to standard error, whatever was set. */
+void bo_report_to_stderr(const char *line);
 void bo_report(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

@@ -46,6 +46,7 @@ static _Atomic pid_t ticker_tid;
 int64_t (*bo_on_look)(struct bo_target *target, bool branch);
 int64_t (*bo_on_tick)(void);
 void (*bo_on_ticker_start)(void);
+void (*bo_on_outside)(void);
 
 int64_t bo_now(void)
 {
@@ -305,12 +306,19 @@ static int64_t look_at_section(struct bo_thread *t, uint64_t w)
     return bo_clock() + ANSWER_WITHIN;
 }
 
-/* A cleanup's grace is over: what it was shielded from is due again (rule 20). */
+/* A cleanup's grace is over, or the time that a handler's verdict has named: what it was shielded from is due again
+ * (rules 20, 35). */
 static int64_t look_at_shield(struct bo_thread *t, uint64_t w)
 {
-    int64_t until = bo_load_relaxed(&t->shield_until);
-    if (bo_now() < until)
+    int64_t until = BO_FOREVER, now = bo_now();
+    if (bo_load_seq(&t->shield_seq) && bo_load_relaxed(&t->shield_until) > now)
+        until = bo_load_relaxed(&t->shield_until);
+    if (bo_load_seq(&t->resumed_seq) && bo_load_relaxed(&t->resumed_until) > now)
+        until = earlier(until, bo_load_relaxed(&t->resumed_until));
+    if (until != BO_FOREVER)
         return bo_to_monotonic(until);
+    if (bo_load_seq(&t->resumed_seq) && bo_load_relaxed(&t->resumed_until) == BO_FOREVER)
+        return BO_FOREVER; /* a handler runs */
     bo_wake(t, bo_word_generation(w));
     return BO_FOREVER;
 }
@@ -328,7 +336,8 @@ static int64_t look_at_thread(struct bo_thread *t, int64_t now)
         return look_at_repeat(t, w, now);
     if ((w & BO_DUE) && (w & BO_ASYNC) && !(w & BO_IN))
         return look_at_async(t, w, now);
-    bool shielded = (w & BO_PENDING) && !(w & (BO_DUE | BO_MASKED)) && bo_load_seq(&t->shield_seq);
+    bool shielded = (w & BO_PENDING) && !(w & (BO_DUE | BO_MASKED)) &&
+                    (bo_load_seq(&t->shield_seq) || bo_load_seq(&t->resumed_seq));
     return shielded ? look_at_shield(t, w) : BO_FOREVER;
 }
 

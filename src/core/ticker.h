@@ -44,6 +44,8 @@ pid_t bo_ticker_tid(void);
  * when to come again, on CLOCK_MONOTONIC. */
 extern int64_t (*bo_on_look)(struct bo_target *target, bool branch);
 extern int64_t (*bo_on_tick)(void);
+/* In ordinary code: the process takes interrupts from outside, which may climb. */
+extern void (*bo_on_outside)(void);
 /* In ordinary code, before the ticker is started. */
 extern void (*bo_on_ticker_start)(void);
 

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ *      everything is interrupted (kind exit) --> the others have a quarter of the time to end --> exit tiers, until half
+ *        of it is over --> exit(): atexit handlers, destructors, streams --> by signal, or status 70
+ *
+ * The process often ends in the first step: main returns. Two threads in exit() at once is what C libraries forbid: main's
+ * waits for this one for ever; if main came first, this one stays away, and rung 6 ends an exit that hangs.
+ */
+#include "ladder/exit.h"
+#include <bough/ladder.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "api/signals.h"
+#include "base/atomic.h"
+#include "base/clock.h"
+#include "base/futex.h"
+#include "core/post.h"
+#include "core/report.h"
+#include "ladder/news.h"
+#include "ladder/terminal.h"
+
+struct tier {
+    struct tier *next;
+    int tier;
+    void (*fn)(void *);
+    void *argument;
+};
+
+static struct tier *tiers; /* in the order they run */
+static struct bo_lock lock;
+static _Atomic uint32_t leaving;
+
+bool bo_is_leaving(void)
+{
+    return bo_load_seq(&leaving);
+}
+
+int bough_exit_tier(int tier, void (*fn)(void *), void *argument)
+{
+    if (!fn)
+        return errno = EINVAL, -1;
+    struct tier *new = malloc(sizeof *new);
+    if (!new)
+        return errno = ENOMEM, -1;
+    *new = (struct tier){NULL, tier, fn, argument};
+    bo_lock(&lock);
+    struct tier **at = &tiers;
+    while (*at && (*at)->tier < tier)
+        at = &(*at)->next;
+    new->next = *at;
+    *at = new;
+    bo_unlock(&lock);
+    return 0;
+}
+
+/* A list that is being changed for too long is left alone: who changes it may be frozen. */
+static struct tier *take_tiers(int64_t until)
+{
+    uint32_t unlocked = 0;
+    while (!bo_cas_acquire(&lock.state, &unlocked, 1)) {
+        unlocked = 0;
+        if (bo_clock() > until)
+            return NULL;
+        bo_raw0(SYS_sched_yield);
+    }
+    struct tier *all = tiers;
+    tiers = NULL;
+    bo_unlock(&lock);
+    return all;
+}
+
+struct running {
+    struct tier *tiers;
+    _Atomic uint32_t done;
+};
+
+/* On a thread of their own: one that hangs does not keep the exit from beginning. */
+static void *run_tiers(void *argument)
+{
+    struct running *r = argument;
+    pthread_setname_np(pthread_self(), "bough-exit");
+    for (struct tier *t = r->tiers; t; t = t->next)
+        t->fn(t->argument);
+    bo_store_seq(&r->done, 1);
+    bo_futex_wake(&r->done, 1);
+    return NULL;
+}
+
+static void run_exit_tiers(int64_t until)
+{
+    static struct running r;
+    pthread_t thread;
+    r.tiers = take_tiers(until);
+    if (!r.tiers)
+        return;
+    if (pthread_create(&thread, NULL, run_tiers, &r) != 0) {
+        run_tiers(&r); /* then here: without a thread the deadline is rung 6's */
+        return;
+    }
+    pthread_detach(thread);
+    while (!bo_load_seq(&r.done) && bo_clock() < until)
+        bo_futex_sleep(&r.done, 0, until);
+    if (!bo_load_seq(&r.done))
+        bo_report("the exit goes on without waiting longer for the exit tiers");
+}
+
+static void tell_the_others(const struct bo_leaving *l)
+{
+    struct bough_event event = {.kind = BOUGH_EXIT, .reason = l->reason};
+    bo_post((uint64_t)(uintptr_t)bough_root(), &event, NULL);
+}
+
+void bo_leave(void *argument)
+{
+    const struct bo_leaving *l = argument;
+    int64_t begun = bo_clock(), time = l->until > begun ? l->until - begun : 0;
+    if (bo_swap_seq(&leaving, 1))
+        return;
+    bo_news_not_here();
+    tell_the_others(l);
+    bo_await_others(begun + time / 4);
+    run_exit_tiers(begun + time / 2);
+    bo_terminals_put_back();
+    bo_exit_from_here(l->signo, BOUGH_EXIT_STATUS);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* Rung 5: the others are told, the program's exit tiers run, then libc's exit. */
+#ifndef BO_LADDER_EXIT_H
+#define BO_LADDER_EXIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct bo_leaving {
+    int signo;     /* the signal that asked for it; 0: none */
+    int64_t until; /* bo_clock(): the rung's deadline */
+    char reason[128];
+};
+
+/* On a helper. Does not return, unless another thread has begun to exit already. */
+void bo_leave(void *leaving);
+/* Whether rung 5 has begun. */
+bool bo_is_leaving(void);
+
+#endif

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A handler runs at a point, in ordinary code: the point fails or not by its verdict. While it runs its own incident does
+ * not count for the thread up to its rung (resumed_seq, resumed_rung): calls in it are cut by other incidents, or when this
+ * one goes up. Each thread runs handlers once for a record and rung.
+ *
+ * How it can go wrong, and how that is noticed:
+ *
+ *      hangs                      the rung's time is over
+ *      faults                     on_fault() jumps out of it
+ *      returns from rung 3        here
+ *      jumps out of rung 2        `handling` lies below the stack pointer when the thread's next region ends, or at its
+ *                                 next point
+ *      posts to its own target    that is an event like any other's
+ */
+#define _GNU_SOURCE
+#include "ladder/handler.h"
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include "api/branch.h"
+#include "api/interrupt.h"
+#include "base/futex.h"
+#include "base/raw.h"
+#include "core/level.h"
+#include "core/post.h"
+#include "core/report.h"
+#include "core/self.h"
+#include "core/ticker.h"
+#include "core/tree.h"
+#include "ladder/freeze.h"
+#include "ladder/help.h"
+
+static void tell(struct bo_record *r, enum bo_news news)
+{
+    atomic_fetch_or(&r->news, (uint8_t)news);
+    struct bo_target *target = bo_target_of(r->target);
+    if (target)
+        bo_ticker_look(target);
+}
+
+/* ---- faults ------------------------------------------------------------------------------------------------------ */
+
+static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+enum { FAULTS = sizeof faults / sizeof *faults };
+static struct sigaction before[FAULTS];
+static struct bo_lock installing;
+static bool installed;
+
+static void hand_on(int signo, siginfo_t *info, void *context)
+{
+    int i = 0;
+    while (faults[i] != signo)
+        i++;
+    const struct sigaction *old = &before[i];
+    if (old->sa_flags & SA_SIGINFO)
+        old->sa_sigaction(signo, info, context);
+    else if (old->sa_handler != SIG_DFL && old->sa_handler != SIG_IGN)
+        old->sa_handler(signo);
+    else
+        sigaction(signo, old, NULL); /* it faults again, and by default ends the process */
+}
+
+static void on_fault(int signo, siginfo_t *info, void *context)
+{
+    struct bo_handling *h = bo_self ? bo_self->handling : NULL;
+    if (h && (uintptr_t)h > (uintptr_t)__builtin_frame_address(0) && !h->signo && info->si_code > 0) {
+        h->signo = signo;
+        siglongjmp(h->fault, 1);
+    }
+    hand_on(signo, info, context);
+}
+
+static void catch_faults(void)
+{
+    struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+    bo_lock(&installing);
+    for (int i = 0; i < FAULTS && !installed; i++)
+        sigaction(faults[i], &action, &before[i]);
+    installed = true;
+    bo_unlock(&installing);
+}
+
+/* ---- running one -------------------------------------------------------------------------------------------------- */
+
+static void describe(struct bough_incident *incident, const struct bo_record *r, int rung)
+{
+    memset(incident, 0, sizeof *incident);
+    bo_record_describe(r, &incident->record);
+    incident->rung = rung;
+    int64_t until = bo_load_seq(&r->rung_until), cap = bo_load_seq(&r->cap_at);
+    incident->deadline = until == BO_FOREVER ? 0 : until;
+    incident->cap = cap == BO_FOREVER ? 0 : cap;
+}
+
+static void not_for_this_incident(struct bo_thread *t, uint64_t seq, int rung, int64_t until)
+{
+    bo_store_relaxed(&t->resumed_until, until);
+    bo_store_relaxed(&t->resumed_rung, (uint8_t)rung);
+    bo_store_seq(&t->resumed_seq, seq);
+}
+
+/* -1: it has faulted. */
+static int call(struct bo_thread *t, struct bo_handling *h, const struct bough_region *region,
+                struct bough_incident *incident)
+{
+    struct bough_region *const inside = t->regions;
+    const uint32_t top = bo_load_relaxed(&t->top);
+    volatile int verdict = -1;
+    h->outer = t->handling;
+    h->signo = 0;
+    if (sigsetjmp(h->fault, 1) == 0) {
+        t->handling = h;
+        bo_signal_fence();
+        verdict = ((bough_handler_fn *)bo_region_code(region))(incident, bo_region_argument(region));
+    } else {
+        bo_branch_unwind(t, top);
+        bo_level_unwind(t, inside);
+    }
+    bo_signal_fence();
+    t->handling = h->outer;
+    return verdict;
+}
+
+static void report_fault(const struct bo_thread *t, const struct bough_region *region, int signo)
+{
+    char name[BO_NAME];
+    if (signo)
+        bo_report("the handler of %s:%d in thread %d (%s) was ended by signal %d: the incident goes up", region->file,
+                  region->line, (int)bo_load_relaxed(&t->tid), bo_name_of(&t->t, name), signo);
+    else
+        bo_report(
+            "the final handler of %s:%d in thread %d (%s) has returned: it has to end the thread; the incident goes "
+            "up",
+            region->file, region->line, (int)bo_load_relaxed(&t->tid), bo_name_of(&t->t, name));
+}
+
+/* ---- verdicts ------------------------------------------------------------------------------------------------------- */
+
+enum outcome { FAILS, GOES_ON, OUTWARDS };
+
+static enum outcome resume(struct bo_thread *t, struct bo_record *r, const struct bo_handling *h,
+                           const struct bough_incident *incident)
+{
+    int64_t until = incident->resume_until, cap = bo_load_seq(&r->cap_at);
+    if (until > cap)
+        until = cap;
+    not_for_this_incident(t, h->seq, h->rung, until);
+    bo_store_seq(&r->hold_until, until);
+    tell(r, BO_RESUMED);
+    bo_ticker_look(&t->t); /* when that time is over it counts again */
+    return until > bo_now() ? GOES_ON : FAILS;
+}
+
+static enum outcome dismiss(struct bo_thread *t, struct bo_record *r)
+{
+    if (bo_record_events(r) >= 3 || (bo_record_flags(r) & BOUGH_FINAL)) {
+        bo_report("a handler wants to dismiss an interrupt that was asked for %u times, or is final: it stands",
+                  bo_record_events(r));
+    } else if (bo_clear_record(t, r)) {
+        return GOES_ON;
+    } else {
+        bo_report(
+            "a handler may dismiss what was posted to its own thread, to a branch of its own, or to the root: what "
+            "was posted further out stands");
+    }
+    tell(r, BO_CAME_BACK);
+    return FAILS;
+}
+
+static enum outcome judge(struct bo_thread *t, struct bo_record *r, const struct bo_handling *h, int verdict,
+                          const struct bough_incident *incident)
+{
+    switch (verdict) {
+    case BOUGH_UNWIND:
+        tell(r, BO_CAME_BACK);
+        return FAILS;
+    case BOUGH_RESUME:
+        return resume(t, r, h, incident);
+    case BOUGH_DISMISS:
+        return dismiss(t, r);
+    default:
+        return OUTWARDS;
+    }
+}
+
+/* ---- all of a thread's ------------------------------------------------------------------------------------------------ */
+
+static bool of_rung(const struct bough_region *region, int rung)
+{
+    if (region->kind != BO_HANDLER_REGION)
+        return false;
+    return ((bo_region_flags(region) & BOUGH_HANDLER_FINAL) != 0) == (rung == BOUGH_RUNG_FINAL);
+}
+
+static enum outcome run(struct bo_thread *t, struct bo_record *r, const struct bough_region *region, int rung,
+                        uint64_t seq)
+{
+    struct bo_handling h = {.record = r, .seq = seq, .rung = rung};
+    struct bough_incident incident;
+    describe(&incident, r, rung);
+    not_for_this_incident(t, seq, rung, BO_FOREVER);
+    int verdict = call(t, &h, region, &incident);
+    bo_store_seq(&t->resumed_seq, 0);
+    if (h.signo || rung == BOUGH_RUNG_FINAL) {
+        report_fault(t, region, h.signo);
+        tell(r, BO_FAULTED);
+        return FAILS;
+    }
+    return judge(t, r, &h, verdict, &incident);
+}
+
+/* From the inside out, until one does not promote. A thread without any has nothing to say. */
+static bool run_all(struct bo_thread *t, struct bo_record *r, int rung)
+{
+    uint64_t seq = bo_load_relaxed(&r->seq);
+    enum outcome outcome = OUTWARDS;
+    bool any = false;
+    t->handled_seq = seq;
+    t->handled_rung = (uint8_t)rung;
+    for (struct bough_region *region = t->regions; region && outcome == OUTWARDS; region = region->outer)
+        if (of_rung(region, rung)) {
+            any = true;
+            outcome = run(t, r, region, rung, seq);
+        }
+    if (any && outcome == OUTWARDS)
+        tell(r, BO_PROMOTED);
+    return outcome != GOES_ON;
+}
+
+/* Its frame is gone. From rung 3 that is how it should be. */
+void bo_handler_jumped(struct bo_thread *t, struct bo_handling *until)
+{
+    t->handling = until;
+    bo_store_seq(&t->resumed_seq, 0);
+    t->jumped = t->handled_rung == BOUGH_RUNG_HANDLER;
+    bo_level_settle(t); /* it counts again */
+}
+
+/* One that left by a plain longjmp() is found out here. */
+static void notice_jump(struct bo_thread *t, uintptr_t sp)
+{
+    struct bo_handling *h = t->handling;
+    if (h && (uintptr_t)h < sp)
+        h = NULL; /* what it was nested in is not known any more */
+    if (h != t->handling)
+        bo_handler_jumped(t, h);
+}
+
+static void tell_of_jump(struct bo_thread *t, struct bo_record *r)
+{
+    t->jumped = false;
+    bo_report("a handler of thread %d has left by a jump instead of returning its verdict: the incident goes up",
+              (int)bo_load_relaxed(&t->tid));
+    tell(r, BO_FAULTED);
+}
+
+bool bo_handler_meet(struct bo_thread *t, struct bo_record *r)
+{
+    notice_jump(t, (uintptr_t)__builtin_frame_address(0));
+    if (t->jumped && bo_load_relaxed(&r->seq) == t->handled_seq)
+        tell_of_jump(t, r);
+    if (bo_freeze_wanted(t) && !t->handling && !t->crit_depth)
+        bo_freeze_here(t);
+    int rung = bo_load_seq(&r->rung);
+    if (rung != BOUGH_RUNG_HANDLER && rung != BOUGH_RUNG_FINAL)
+        return true;
+    if (t->handled_seq == bo_load_relaxed(&r->seq) && t->handled_rung >= rung)
+        return true;
+    return run_all(t, r, rung);
+}
+
+/* ---- asynchronously ----------------------------------------------------------------------------------------------------- */
+
+void bo_handler_summon(struct bo_thread *t, uint32_t generation)
+{
+    uint64_t w = bo_load_seq(&t->t.word);
+    do
+        if (bo_word_generation(w) != generation || !(w & BO_LIVE) || !(w & BO_CLOSABLE))
+            return;
+    while (!bo_cas_seq(&t->t.word, &w, w | BO_SUMMONED));
+    bo_wake(t, generation);
+}
+
+static const struct bough_region *async_final(const struct bo_thread *t)
+{
+    const struct bough_region *region = t->regions;
+    while (region && !(region->kind == BO_HANDLER_REGION && (bo_region_flags(region) & BOUGH_HANDLER_ASYNC)))
+        region = region->outer;
+    return region;
+}
+
+/* In the wake signal's handler: the final one runs on top, with the signals blocked that were so below. */
+static void run_on_top(struct bo_thread *t, struct bo_record *r, const struct bough_region *region, void *context)
+{
+    const ucontext_t *uc = context;
+    uint64_t blocked, all = ~(uint64_t)0;
+    memcpy(&blocked, &uc->uc_sigmask, sizeof blocked);
+    t->handled_seq = bo_load_relaxed(&r->seq);
+    t->handled_rung = BOUGH_RUNG_FINAL;
+    bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&blocked, 0, sizeof blocked);
+    run(t, r, region, BOUGH_RUNG_FINAL, t->handled_seq);
+    bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, 0, sizeof all);
+}
+
+void bo_handler_summoned(struct bo_thread *t, void *context)
+{
+    if (bo_freeze_wanted(t)) {
+        bo_freeze_summoned(t, context);
+        return;
+    }
+    bo_and_seq(&t->t.word, ~(uint64_t)BO_SUMMONED);
+    struct bo_record *r = bo_pending_record(t, true);
+    const struct bough_region *region = async_final(t);
+    bool wanted = r && region && bo_load_seq(&r->rung) == BOUGH_RUNG_FINAL && !t->crit_depth &&
+                  !(t->handled_seq == bo_load_relaxed(&r->seq) && t->handled_rung >= BOUGH_RUNG_FINAL);
+    if (wanted)
+        run_on_top(t, r, region, context);
+}
+
+/* ---- the interface --------------------------------------------------------------------------------------------------------- */
+
+int bough_handler_begin(struct bough_region *region, bough_handler_fn *fn, void *argument, unsigned flags,
+                        const char *file, int line)
+{
+    const unsigned known = BOUGH_HANDLER_FINAL | BOUGH_HANDLER_ASYNC;
+    if (region)
+        region->kind = 0;
+    if (!fn || (flags & ~known) || (flags & known) == BOUGH_HANDLER_ASYNC)
+        return errno = EINVAL, -1;
+    bo_help_need(); /* without helpers only reports are missing */
+    catch_faults();
+    return bo_level_begin_handler(region, (bo_code *)fn, argument, flags, file, line,
+                                  (uintptr_t)__builtin_frame_address(0));
+}

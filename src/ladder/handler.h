@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* Rungs 2 and 3: the program's handlers, on the target's thread (rules 35, 36). */
+#ifndef BO_LADDER_HANDLER_H
+#define BO_LADDER_HANDLER_H
+
+#include <setjmp.h>
+#include <bough/ladder.h>
+#include "core/arena.h"
+
+/* A handler that runs, in the frame that runs it. */
+struct bo_handling {
+    struct bo_handling *outer;
+    struct bo_record *record;
+    uint64_t seq;
+    int rung;
+    int signo; /* of the fault that ended it */
+    sigjmp_buf fault;
+};
+
+/* bo_on_meet, bo_on_summons and bo_on_jump of core/level.h. */
+bool bo_handler_meet(struct bo_thread *t, struct bo_record *r);
+void bo_handler_summoned(struct bo_thread *t, void *context);
+void bo_handler_jumped(struct bo_thread *t, struct bo_handling *until);
+/* For rung 3: ask by signal those that run a final handler asynchronously. */
+void bo_handler_summon(struct bo_thread *t, uint32_t generation);
+
+#endif

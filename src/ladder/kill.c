@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The timer belongs to the kernel and sends SIGKILL: it needs no thread of this process, and no signal mask keeps it off.
+ * To process 1 of a pid namespace that signal does nothing, nor does any other whose action is the default; there a thread
+ * that does nothing else ends the process by exit_group.
+ *
+ * The kernel has no clock that stands still with a process: who stops one (SIGSTOP, a debugger) for longer than the rest
+ * of its grace finds it killed. The warden sets the timer anew as soon as it sees that it was stopped.
+ */
+#include "ladder/kill.h"
+#include <bough/ladder.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "base/atomic.h"
+#include "base/clock.h"
+#include "base/futex.h"
+#include "base/raw.h"
+#include "core/report.h"
+#include "core/self.h"
+#include "ladder/terminal.h"
+#include "see/dump.h"
+
+enum { KILLED = 128 + SIGKILL };
+enum { UNMADE, MADE, BY_THREAD, NOT_POSSIBLE };
+
+static _Atomic uint32_t timer_state;
+static int timer_id;
+static _Atomic int64_t armed;    /* when the end comes; 0: not */
+static _Atomic uint32_t armings; /* futex word for process 1's thread */
+
+static _Atomic int words_fd; /* the descriptor and 1; 0: standard error */
+static _Atomic uint32_t want_core;
+
+/* ---- the timer ----------------------------------------------------------------------------------------------- */
+
+static void *guard(void *unused)
+{
+    (void)unused;
+    pthread_setname_np(pthread_self(), "bough-guard");
+    for (;;) {
+        uint32_t seen = bo_load_seq(&armings);
+        int64_t when = bo_load_seq(&armed);
+        if (when && bo_clock() >= when)
+            bo_raw1(SYS_exit_group, KILLED);
+        bo_futex_sleep(&armings, seen, when ? when : BO_FOREVER);
+    }
+    return NULL;
+}
+
+static bool start_guard(void)
+{
+    pthread_t thread;
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    bool started = pthread_create(&thread, NULL, guard, NULL) == 0;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return started && pthread_detach(thread) == 0;
+}
+
+static bool make_timer(void)
+{
+    struct sigevent event;
+    memset(&event, 0, sizeof event);
+    event.sigev_notify = SIGEV_SIGNAL;
+    event.sigev_signo = SIGKILL;
+    return bo_raw3(SYS_timer_create, CLOCK_MONOTONIC, (long)&event, (long)&timer_id) == 0;
+}
+
+void bo_kill_prepare(void)
+{
+    uint32_t state = UNMADE;
+    if (bo_likely(bo_load_acquire(&timer_state) != UNMADE))
+        return;
+    uint32_t made = getpid() == 1 ? (start_guard() ? BY_THREAD : NOT_POSSIBLE) : make_timer() ? MADE : NOT_POSSIBLE;
+    if (bo_cas_seq(&timer_state, &state, made) && made == NOT_POSSIBLE)
+        bo_report(
+            "no timer could be made that ends the process if all its threads hang: the library's own thread alone "
+            "sees to it");
+}
+
+static void set(int64_t when)
+{
+    struct itimerspec at = {.it_value = bo_timespec(when)};
+    bo_add_seq(&armings, 1);
+    if (bo_load_seq(&timer_state) == MADE)
+        bo_raw4(SYS_timer_settime, timer_id, TIMER_ABSTIME, (long)&at, 0);
+    else
+        bo_futex_wake(&armings, 1);
+}
+
+/* Two who come at the same time may set the timer in the wrong order: each looks again. */
+void bo_kill_by(int64_t when)
+{
+    int64_t now = bo_load_seq(&armed);
+    do
+        if (now && now <= when)
+            return;
+    while (!bo_cas_seq(&armed, &now, when));
+    do
+        set(now = bo_load_seq(&armed));
+    while (now != bo_load_seq(&armed));
+}
+
+void bo_kill_set(int64_t when)
+{
+    int64_t now = when == BO_FOREVER ? 0 : when;
+    if (bo_load_seq(&armed) == now)
+        return;
+    bo_store_seq(&armed, now);
+    do
+        set(now = bo_load_seq(&armed));
+    while (now != bo_load_seq(&armed));
+}
+
+/* A child has no timer of its parent's. */
+void bo_kill_after_fork(void)
+{
+    bo_store_relaxed(&timer_state, UNMADE);
+    bo_store_relaxed(&armed, 0);
+}
+
+/* ---- the last words ---------------------------------------------------------------------------------------------- */
+
+/* With the process id for %d. */
+static int open_words(const char *path)
+{
+    char name[4096];
+    const char *id = strstr(path, "%d");
+    int n = id ? snprintf(name, sizeof name, "%.*s%d%s", (int)(id - path), path, (int)getpid(), id + 2)
+               : snprintf(name, sizeof name, "%s", path);
+    if (n < 0 || (size_t)n >= sizeof name)
+        return errno = ENAMETOOLONG, -1;
+    return open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
+}
+
+/* Out of the way of those who count descriptors, as shells do. */
+static int move_up(int fd)
+{
+    int up = fcntl(fd, F_DUPFD_CLOEXEC, 100);
+    if (up < 0)
+        return fd;
+    close(fd);
+    return up;
+}
+
+int bough_last_words(const char *path, int fd, unsigned flags)
+{
+    if ((flags & ~(unsigned)BOUGH_CORE) || (!path && fd < -1))
+        return errno = EINVAL, -1;
+    int opened = path ? open_words(path) : fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 100) : -1;
+    if (opened < 0 && (path || fd >= 0))
+        return -1;
+    if (path)
+        opened = move_up(opened);
+    int old = atomic_exchange(&words_fd, opened + 1);
+    if (old > 0)
+        close(old - 1);
+    bo_store_seq(&want_core, flags & BOUGH_CORE);
+    return 0;
+}
+
+__attribute__((constructor)) static void at_load(void)
+{
+    const char *path = getenv("BOUGH_DUMP");
+    if (path && *path && bough_last_words(path, -1, getenv("BOUGH_CORE") ? BOUGH_CORE : 0) != 0)
+        bo_report("BOUGH_DUMP=%s can't be opened (%s): the dump would go to standard error", path, strerror(errno));
+}
+
+void bo_kill_dump(const char *why)
+{
+    int fd = atomic_load(&words_fd);
+    bo_dump_because(fd ? fd - 1 : STDERR_FILENO, BO_DUMP_FATAL, why);
+}
+
+/* ---- the end ------------------------------------------------------------------------------------------------------- */
+
+static void abort_here(void)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigset_t set;
+    prctl(PR_SET_DUMPABLE, 1);
+    sigaction(SIGABRT, &action, NULL);
+    sigemptyset(&set);
+    sigaddset(&set, SIGABRT);
+    bo_raw3(SYS_tgkill, getpid(), bo_raw0(SYS_gettid), SIGABRT);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+/* As process 1 no signal does it. */
+void bo_kill_now(void)
+{
+    bo_terminals_put_back();
+    if (bo_load_seq(&want_core))
+        abort_here();
+    bo_raw2(SYS_kill, getpid(), SIGKILL);
+    for (;;)
+        bo_raw1(SYS_exit_group, KILLED);
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+#include "ladder/news.h"
+#include <string.h>
+#include "base/atomic.h"
+#include "base/futex.h"
+#include "core/report.h"
+#include "core/ticker.h"
+#include "ladder/help.h"
+
+enum { ROOM = 128, LINE = 512 };
+
+static struct item {
+    _Atomic uint32_t ready; /* its number + 1, when it has been filled in */
+    uint32_t number;
+    bool is_line;
+    struct bough_transition transition;
+    char name[64], why[96], place[160];
+    char line[LINE];
+} ring[ROOM];
+
+static _Atomic uint32_t written, read_; /* counts; their difference is what waits */
+static _Atomic uint32_t handing_out;
+static struct bo_lock lock; /* the callback and its argument change together */
+static bough_transition_fn *callback;
+static void *callback_argument;
+
+int bough_on_transition(bough_transition_fn *fn, void *argument)
+{
+    bo_help_need();
+    bo_lock(&lock);
+    callback = fn;
+    callback_argument = argument;
+    bo_unlock(&lock);
+    return 0;
+}
+
+static void hand_out(struct item *i)
+{
+    if (i->is_line) {
+        bo_report_line(i->line);
+        return;
+    }
+    bo_lock(&lock);
+    bough_transition_fn *fn = callback;
+    void *argument = callback_argument;
+    bo_unlock(&lock);
+    if (!fn)
+        return;
+    i->transition.name = i->name;
+    i->transition.why = i->why;
+    i->transition.place = i->place;
+    fn(&i->transition, argument);
+}
+
+static bool hand_one_out(void)
+{
+    uint32_t next = bo_load_seq(&read_);
+    struct item *i = &ring[next % ROOM], copy;
+    if (next == bo_load_seq(&written) || bo_load_acquire(&i->ready) != next + 1)
+        return false;
+    copy = *i;
+    bo_store_seq(&read_, next + 1);
+    hand_out(&copy);
+    return true;
+}
+
+/* One at a time; what comes meanwhile is seen by the one at it, or starts another. */
+static void hand_all_out(void *unused)
+{
+    (void)unused;
+    while (bo_load_seq(&written) != bo_load_seq(&read_)) {
+        if (bo_swap_seq(&handing_out, 1))
+            return;
+        bool more = hand_one_out();
+        bo_store_seq(&handing_out, 0);
+        if (!more)
+            return; /* who fills it in comes here next */
+    }
+}
+
+static struct item *room(void)
+{
+    uint32_t next = bo_load_seq(&written);
+    do
+        if (next - bo_load_seq(&read_) >= ROOM)
+            return NULL;
+    while (!bo_cas_seq(&written, &next, next + 1));
+    struct item *i = &ring[next % ROOM];
+    i->number = next + 1;
+    return i;
+}
+
+static void announce(struct item *i)
+{
+    bo_store_release(&i->ready, i->number);
+    bo_help(hand_all_out, NULL);
+}
+
+static void copy(char *to, size_t size, const char *from)
+{
+    size_t n = from ? strnlen(from, size - 1) : 0;
+    if (n)
+        memcpy(to, from, n);
+    to[n] = '\0';
+}
+
+void bo_news_line(const char *line)
+{
+    struct item *i = bo_help_is_there() ? room() : NULL;
+    if (!i) { /* then to standard error, if that takes it at once */
+        bo_report_to_stderr(line);
+        return;
+    }
+    i->is_line = true;
+    copy(i->line, sizeof i->line, line);
+    announce(i);
+}
+
+void bo_news_transition(const struct bough_transition *transition)
+{
+    struct item *i = callback && bo_help_is_there() ? room() : NULL;
+    if (!i)
+        return;
+    i->is_line = false;
+    i->transition = *transition;
+    copy(i->name, sizeof i->name, transition->name);
+    copy(i->why, sizeof i->why, transition->why);
+    copy(i->place, sizeof i->place, transition->place);
+    announce(i);
+}
+
+void bo_news_after_fork(void)
+{
+    bo_store_relaxed(&read_, bo_load_relaxed(&written));
+    bo_store_relaxed(&handing_out, 0);
+    bo_store_relaxed(&lock.state, 0);
+}
+
+static BO_TLS bool not_here;
+
+void bo_news_not_here(void)
+{
+    not_here = true;
+}
+
+static bool take_over(const char *line)
+{
+    if (!not_here && !bo_ticker_is_me())
+        return false;
+    bo_news_line(line);
+    return true;
+}
+
+__attribute__((constructor)) static void at_load(void)
+{
+    bo_on_report = take_over;
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BO_LADDER_NOTIFY_H
+#define BO_LADDER_NOTIFY_H
+
+#include <stdint.h>
+
+/* Tell the supervisor, if there is one that listens (NOTIFY_SOCKET), that the process is stopping and how long that may
+ * take: it waits as long. Once. Never blocks. */
+void bo_notify_stopping(int64_t left);
+
+#endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+#include "ladder/policy.h"
+#include "base/clock.h"
+
+enum verb { NOTHING, UP, RENEW, HOLD, OVER };
+
+/* policy.h has it in words. */
+static const uint8_t table[BOUGH_RUNGS][BO_HAPPENINGS] = {
+    [BOUGH_RUNG_FLAG] = {[BO_TIME_IS_OVER] = UP, [BO_AGAIN] = UP, [BO_TO_PROMOTE] = UP},
+    [BOUGH_RUNG_HANDLER] = {[BO_TIME_IS_OVER] = UP,
+                            [BO_AGAIN] = UP,
+                            [BO_RETURNED] = RENEW,
+                            [BO_TO_RESUME] = HOLD,
+                            [BO_TO_PROMOTE] = UP,
+                            [BO_FAULT] = UP},
+    [BOUGH_RUNG_FINAL] = {[BO_TIME_IS_OVER] = UP,
+                          [BO_AGAIN] = UP,
+                          [BO_RETURNED] = UP,
+                          [BO_TO_RESUME] = UP,
+                          [BO_TO_PROMOTE] = UP,
+                          [BO_FAULT] = UP},
+    [BOUGH_RUNG_CLOSE] = {[BO_TIME_IS_OVER] = UP, [BO_AGAIN] = UP, [BO_NOT_SAFE] = UP, [BO_DONE] = OVER},
+    [BOUGH_RUNG_EXIT] = {[BO_TIME_IS_OVER] = UP, [BO_AGAIN] = UP, [BO_NOT_SAFE] = UP},
+};
+
+const char *bo_policy_cell(int rung, enum bo_happening what)
+{
+    static const char *const words[] = {"", "up", "renew", "hold", "over"};
+    return words[table[rung][what]];
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static bool runnable(int rung, const struct bo_means *means)
+{
+    switch (rung) {
+    case BOUGH_RUNG_HANDLER:
+        return means->handlers;
+    case BOUGH_RUNG_FINAL:
+        return means->finals;
+    case BOUGH_RUNG_CLOSE:
+        return means->closable && !means->traced;
+    case BOUGH_RUNG_EXIT:
+    case BOUGH_RUNG_KILL:
+        return !means->traced;
+    default:
+        return false;
+    }
+}
+
+/* 0: there is none. */
+static int next_rung(const struct bo_standing *s, const struct bo_means *means)
+{
+    for (int rung = s->rung + 1; rung <= s->ceiling; rung++)
+        if (runnable(rung, means))
+            return rung;
+    return 0;
+}
+
+/* The latest deadline of a rung: those above it keep their time. */
+static int64_t latest(const struct bo_standing *s, const struct bo_means *means)
+{
+    if (s->cap == BO_FOREVER || s->rung == BOUGH_RUNG_KILL)
+        return s->cap;
+    int64_t last = s->cap - means->time[BOUGH_RUNG_KILL];
+    return s->rung < BOUGH_RUNG_EXIT ? last - means->time[BOUGH_RUNG_EXIT] : last;
+}
+
+/* Where even that has passed, the rung gets a quarter of what is left. */
+static void set_deadline(struct bo_standing *s, int64_t from, int64_t time, const struct bo_means *means)
+{
+    int64_t last = latest(s, means), left = s->cap > from ? s->cap - from : 0;
+    s->until = earlier(bo_add_time(from, time), last > from ? last : from + left / 4);
+}
+
+static struct bo_step up(struct bo_standing s, enum bo_happening what, const struct bo_means *means, int64_t now)
+{
+    bool late = now >= s.cap && s.ceiling >= BOUGH_RUNG_KILL && !means->traced;
+    int rung = late ? BOUGH_RUNG_KILL : next_rung(&s, means);
+    if (rung) {
+        s.rung = (uint8_t)rung;
+        s.overdue = false;
+        set_deadline(&s, now, means->time[rung], means);
+        return (struct bo_step){s, BO_CLIMB};
+    }
+    /* A second event, or a fault, at the ceiling is not the end of its time. */
+    if (now < s.until && what != BO_TIME_IS_OVER)
+        return (struct bo_step){s, BO_NOTHING};
+    bool known = s.overdue;
+    s.overdue = true;
+    /* What could be done but for a debugger is tried again. */
+    s.until = means->traced ? now + BO_SEC(1) : BO_FOREVER;
+    return (struct bo_step){s, known ? BO_WAIT : BO_OVERDUE};
+}
+
+/* More time at this rung. */
+static struct bo_step more(struct bo_standing s, int64_t from, const struct bo_means *means)
+{
+    s.overdue = false;
+    set_deadline(&s, from, means->time[BOUGH_RUNG_FLAG], means);
+    return (struct bo_step){s, BO_WAIT};
+}
+
+static struct bo_step time_is_over(struct bo_standing s, const struct bo_means *means, int64_t now)
+{
+    if (now < s.until)
+        return (struct bo_step){s, BO_NOTHING};
+    int64_t pause = earlier(means->paused_until, latest(&s, means));
+    if (s.rung <= BOUGH_RUNG_FINAL && !s.overdue && pause > now) {
+        s.until = pause;
+        return (struct bo_step){s, BO_WAIT};
+    }
+    return up(s, BO_TIME_IS_OVER, means, now);
+}
+
+struct bo_standing bo_policy_open(int64_t since, uint8_t ceiling, int64_t cap, const struct bo_means *means)
+{
+    struct bo_standing s = {.rung = BOUGH_RUNG_FLAG, .ceiling = ceiling};
+    s.cap = ceiling >= BOUGH_RUNG_EXIT ? bo_add_time(since, cap) : BO_FOREVER;
+    set_deadline(&s, since, means->time[BOUGH_RUNG_FLAG], means);
+    return s;
+}
+
+struct bo_step bo_policy(struct bo_standing s, enum bo_happening what, const struct bo_means *means, int64_t now)
+{
+    switch ((enum verb)table[s.rung][what]) {
+    case NOTHING:
+        break;
+    case UP:
+        return what == BO_TIME_IS_OVER ? time_is_over(s, means, now) : up(s, what, means, now);
+    case RENEW:
+        return more(s, now, means);
+    case HOLD:
+        return more(s, means->resume_until > now ? means->resume_until : now, means);
+    case OVER:
+        return (struct bo_step){s, BO_FINISH};
+    }
+    return (struct bo_step){s, BO_NOTHING};
+}

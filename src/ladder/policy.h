@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ladder's policy: where an incident stands, what happens, what time it is -> the next step. A pure function, without
+ * threads, clocks or locks; the warden carries out what it says (rules 34 to 38).
+ *
+ * What happens at each rung; the same table drives the function, the exhaustive test and the diagram in docs/ladder.svg:
+ *
+ *                   time is  second  handler   verdict: verdict: fault,   not     done
+ *                   over     event   returned  resume   promote  jump     safe
+ *   1 flag          up       up      -         -        up       -        -       -
+ *   2 handler       up       up      renew     hold     up       up       -       -
+ *   3 final handler up       up      up        up       up       up       -       -
+ *   4 close         up       up      -         -        -        -        up      over
+ *   5 exit          up       up      -         -        -        -        up      -
+ *   6 kill          -        -       -         -        -        -        -       -
+ *
+ *   up      to the next rung below the ceiling that has something to run: 2 and 3 where handlers are installed, 4 where
+ *           a thread can be closed, 5 and 6 always. If there is none, the incident is overdue, when its time is over
+ *   renew   it is progress: the thread has the flag's time once more, to unwind
+ *   hold    the handler's verdict names a time; then the flag's time to unwind
+ *   -       nothing: it says nothing about this rung, or comes too late
+ *
+ * An incident is over from outside, at any rung: its target has ended, its record was cleared, its loss published.
+ *
+ * Deadlines. Each rung has its time from its beginning. Critical sections pause rungs 1 to 3 (`paused_until`). No
+ * deadline of rungs 1 to 4 is so late that the exit would lose its time, nor the exit's so late that there is no time for
+ * the dump; at the cap everything goes to rung 6. With the times of 30 s: 5 + 1 + 5 + 2 + 8 s, 5 s of pauses, 2 s for the
+ * dump: the cap of 28 s.
+ */
+#ifndef BO_LADDER_POLICY_H
+#define BO_LADDER_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <bough/ladder.h>
+
+enum bo_happening {
+    BO_TIME_IS_OVER,
+    BO_AGAIN,     /* a second event of the same kind */
+    BO_RETURNED,  /* a handler came back */
+    BO_TO_RESUME, /* with this verdict: until means.resume_until */
+    BO_TO_PROMOTE,
+    BO_FAULT,
+    BO_NOT_SAFE, /* the rung can't be carried out here */
+    BO_DONE,     /* the rung has been carried out */
+    BO_HAPPENINGS
+};
+
+/* Where an incident stands. Times are on one clock, BO_FOREVER for none. */
+struct bo_standing {
+    uint8_t rung, ceiling;
+    bool overdue; /* out of time, and nowhere to go */
+    int64_t until, cap;
+};
+
+/* What there is to climb with. */
+struct bo_means {
+    bool handlers, finals, closable; /* something to run at rungs 2, 3, 4 */
+    bool traced;                     /* a debugger is attached: rungs 4 to 6 are only reported (rule 39) */
+    int64_t time[BOUGH_RUNGS];
+    int64_t paused_until, resume_until; /* 0: not at all */
+};
+
+enum bo_action {
+    BO_NOTHING,
+    BO_WAIT,    /* another deadline, no more */
+    BO_CLIMB,   /* to standing.rung: carry it out */
+    BO_OVERDUE, /* report it */
+    BO_FINISH   /* it is over */
+};
+
+struct bo_step {
+    struct bo_standing standing; /* afterwards */
+    enum bo_action action;
+};
+
+/* The first standing of an incident posted at `since` with this ceiling, to be looked at for the first time then. */
+struct bo_standing bo_policy_open(int64_t since, uint8_t ceiling, int64_t cap, const struct bo_means *means);
+/* What follows. BO_TIME_IS_OVER may be said at any time: it counts from the deadline on. */
+struct bo_step bo_policy(struct bo_standing standing, enum bo_happening what, const struct bo_means *means,
+                         int64_t now);
+
+/* For the test and the diagram: the table's cell, in a word. */
+const char *bo_policy_cell(int rung, enum bo_happening what);
+
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* Incidents that climb: short times, a child that does not listen, and a log of what the ladder says. */
+#ifndef TEST_CLIMBER_H
+#define TEST_CLIMBER_H
+
+#include <bough.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include "harness.h"
+
+/* Long enough for a loaded machine, short enough for a test. */
+#define STEP_NS ((int64_t)(BOUGH_MS(150) * t_scale()))
+
+/* Each rung takes `ns`; the first one `first`. */
+static inline void c_times(bough_target target, int64_t first, int64_t ns)
+{
+    struct bough_ladder l = {.cap = BOUGH_SEC(600), .time = {0, first, ns, ns, ns, ns, ns}};
+    CHECK_EQ(bough_ladder_set(target, &l), 0);
+}
+
+/* What the callback was told. */
+struct c_told {
+    int from, to;
+    enum bough_kind kind;
+    char name[32], why[96], place[160];
+    bough_target target, wider;
+    pid_t source;
+};
+static struct c_told c_told[64];
+static _Atomic int c_count;
+
+static inline void c_note(const struct bough_transition *t, void *unused)
+{
+    (void)unused;
+    struct c_told *told = &c_told[c_count];
+    *told = (struct c_told){
+        .from = t->from, .to = t->to, .kind = t->kind, .target = t->target, .wider = t->wider, .source = t->source};
+    snprintf(told->name, sizeof told->name, "%s", t->name);
+    snprintf(told->why, sizeof told->why, "%s", t->why);
+    snprintf(told->place, sizeof told->place, "%s", t->place);
+    c_count++;
+}
+
+static inline int c_has(int from, int to)
+{
+    for (int i = 0; i < c_count; i++)
+        if (c_told[i].from == from && c_told[i].to == to)
+            return 1;
+    return 0;
+}
+
+static inline void c_silent(const char *line)
+{
+    (void)line;
+}
+
+/* Works on, whatever its points say, until it is let go. */
+static _Atomic int c_go, c_works;
+static _Atomic unsigned c_fails;
+
+static inline void c_work_on(void)
+{
+    c_works = 1;
+    while (!c_go) {
+        if (bough_check() != 0)
+            c_fails++;
+        bough_usleep(1000); /* cut at once, once it is interrupted */
+        usleep(1000);
+    }
+}
+
+/* A handler that counts, and says what it is told to. */
+struct c_handler {
+    _Atomic int ran;
+    int verdict, rung;
+    int64_t resume_for;
+    struct bough_incident incident;
+    void (*inside)(struct c_handler *);
+};
+
+static inline int c_handle(struct bough_incident *incident, void *argument)
+{
+    struct c_handler *h = argument;
+    h->rung = incident->rung;
+    h->incident = *incident;
+    if (h->inside)
+        h->inside(h);
+    if (h->resume_for)
+        incident->resume_until = bough_after(h->resume_for);
+    h->ran++;
+    return h->verdict;
+}
+
+#endif

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/* Rule 34: up one rung on a missed deadline, a second event, at its origin; never back; what has nothing to run is
+ * skipped. */
+#include "climber.h"
+
+static struct c_handler handler, final;
+
+static int with_handler(void *unused)
+{
+    (void)unused;
+    BOUGH_HANDLE(c_handle, &handler)
+    {
+        c_work_on();
+    }
+    return 0;
+}
+
+static int with_final(void *unused)
+{
+    (void)unused;
+    BOUGH_HANDLE_FINAL(c_handle, &final)
+    {
+        c_work_on();
+    }
+    return 0;
+}
+
+static bough_thread *begin(bough_branch *b, bough_fn *fn, int64_t first)
+{
+    bough_set_report(c_silent);
+    c_times(BOUGH_ROOT, first, 4 * STEP_NS);
+    bough_on_transition(c_note, NULL);
+    bough_thread *t = bough_add(b, fn, bough_arg(NULL));
+    CHECK(t);
+    t_until(c_works);
+    return t;
+}
+
+TEST(a_missed_deadline_goes_up)
+{
+    BOUGH_BRANCH(b) {
+        int64_t posted = t_now();
+        CHECK_EQ(bough_interrupt(begin(b, with_handler, STEP_NS), "stop"), 0);
+        t_until(handler.ran);
+        CHECK(t_now() - posted >= STEP_NS);
+        CHECK_EQ(handler.rung, BOUGH_RUNG_HANDLER);
+        CHECK_STR(handler.incident.record.reason, "stop");
+        CHECK(handler.incident.deadline > 0);
+        c_go = 1;
+    }
+    t_until(c_has(1, 2));
+}
+
+TEST(a_second_event_goes_up)
+{
+    BOUGH_BRANCH(b) {
+        bough_thread *t = begin(b, with_handler, BOUGH_SEC(600));
+        CHECK_EQ(bough_interrupt(t, "one"), 0);
+        CHECK_EQ(bough_interrupt(t, "the same event"), 0);
+        t_until(c_fails);
+        CHECK_EQ(handler.ran, 0);
+        usleep(260000);
+        CHECK_EQ(handler.ran, 0);
+        CHECK_EQ(bough_interrupt(t, "two"), 0);
+        t_until(handler.ran);
+        CHECK_STR(handler.incident.record.reason, "one");
+        c_go = 1;
+    }
+}
+
+TEST(rungs_with_nothing_to_run_are_skipped)
+{
+    BOUGH_BRANCH(b) {
+        CHECK_EQ(bough_interrupt(begin(b, with_final, STEP_NS), NULL), 0);
+        t_until(final.ran);
+        CHECK_EQ(final.rung, BOUGH_RUNG_FINAL);
+        c_go = 1;
+    }
+    t_until(c_has(1, 3));
+    CHECK(!c_has(1, 2));
+}
+
+TEST(an_event_may_be_posted_at_a_higher_rung)
+{
+    struct bough_event event = {.kind = BOUGH_STOP, .rung = BOUGH_RUNG_HANDLER};
+    BOUGH_BRANCH(b) {
+        CHECK(bough_post_event(begin(b, with_handler, BOUGH_SEC(600)), &event).record);
+        t_until(handler.ran);
+        c_go = 1;
+    }
+}
+
+TEST(a_repeat_may_ask_for_a_higher_rung)
+{
+    struct bough_event event = {.kind = BOUGH_STOP, .rung = BOUGH_RUNG_HANDLER};
+    BOUGH_BRANCH(b) {
+        bough_thread *t = begin(b, with_handler, BOUGH_SEC(600));
+        CHECK_EQ(bough_interrupt(t, NULL), 0);
+        CHECK(bough_post_event(t, &event).record);
+        t_until(handler.ran);
+        c_go = 1;
+    }
+}
+
+TEST(it_never_goes_back)
+{
+    struct bough_progress progress;
+    BOUGH_BRANCH(b) {
+        bough_post post = bough_post_event(begin(b, with_handler, STEP_NS), NULL);
+        t_until(handler.ran);
+        for (int i = 0; i < 50; i++) {
+            CHECK_EQ(bough_post_progress(post, &progress), 0);
+            CHECK_EQ(progress.rung, BOUGH_RUNG_HANDLER);
+            usleep(1000);
+        }
+        c_go = 1;
+    }
+}
+
+TEST(handlers_run_once_for_a_rung)
+{
+    BOUGH_BRANCH(b) {
+        CHECK_EQ(bough_interrupt(begin(b, with_handler, STEP_NS), NULL), 0);
+        t_until(handler.ran);
+        unsigned fails = c_fails;
+        t_until(c_fails > fails + 20);
+        CHECK_EQ(handler.ran, 1);
+        c_go = 1;
+    }
+}
+
+/* ---- settings ------------------------------------------------------------------------------------------------ */
+
+TEST(what_is_nearest_counts)
+{
+    struct bough_ladder l;
+    struct bough_ladder root = {.grace = BOUGH_SEC(60)}, mine = {.time = {[2] = BOUGH_MS(7)}};
+    struct bough_ladder thread = {.ceiling = {[BOUGH_STOP] = 6}, .time = {[2] = BOUGH_MS(8)}};
+    CHECK_EQ(bough_ladder_get(BOUGH_ROOT, &l), 0);
+    CHECK_EQ(l.time[1] * 6, l.grace);
+    CHECK_EQ(bough_ladder_set(BOUGH_ROOT, &root), 0);
+    BOUGH_BRANCH(b) {
+        CHECK_EQ(bough_ladder_set(b, &mine), 0);
+        CHECK_EQ(bough_ladder_get(b, &l), 0);
+        CHECK_EQ(l.time[1], BOUGH_SEC(10));
+        CHECK_EQ(l.time[2], BOUGH_MS(7));
+        CHECK_EQ(l.cap, BOUGH_SEC(56));
+        CHECK_EQ(l.ceiling[BOUGH_STOP], 3);
+        CHECK_EQ(l.ceiling[BOUGH_SIGNAL], 6);
+    }
+    CHECK_EQ(bough_ladder_set(NULL, &thread), 0);
+    CHECK_EQ(bough_ladder_get(NULL, &l), 0);
+    CHECK_EQ(l.time[2], BOUGH_MS(8));
+    CHECK_EQ(l.ceiling[BOUGH_STOP], 6);
+    BOUGH_BRANCH(next) { /* a slot that was used before has none of it */
+        CHECK_EQ(bough_ladder_get(next, &l), 0);
+        CHECK_EQ(l.time[2], BOUGH_SEC(2));
+    }
+}
+
+static int set_anothers(void *branch)
+{
+    struct bough_ladder l = {.cap = BOUGH_SEC(1)};
+    CHECK_ERR(bough_ladder_set(branch, &l), EPERM);
+    return 0;
+}
+
+TEST(settings_that_make_no_sense)
+{
+    struct bough_ladder negative = {.cap = -1}, high = {.ceiling = {[BOUGH_STOP] = 7}};
+    struct bough_ladder long_time = {.grace = BOUGH_SEC(86400 * 30)}, fine = {.cap = BOUGH_SEC(1)};
+    bough_branch *ended = NULL;
+    CHECK_ERR(bough_ladder_set(BOUGH_ROOT, &negative), EINVAL);
+    CHECK_ERR(bough_ladder_set(BOUGH_ROOT, &high), EINVAL);
+    CHECK_ERR(bough_ladder_set(BOUGH_ROOT, &long_time), EINVAL);
+    CHECK_ERR(bough_ladder_set(BOUGH_ROOT, NULL), EINVAL);
+    CHECK_ERR(bough_ladder_get(BOUGH_ROOT, NULL), EINVAL);
+    CHECK_ERR(bough_ladder_set((bough_target)&fine, &fine), EINVAL);
+    BOUGH_BRANCH(b) {
+        ended = b;
+        bough_add(b, set_anothers, bough_arg(b));
+    }
+    CHECK_ERR(bough_ladder_set(ended, &fine), ESRCH);
+}

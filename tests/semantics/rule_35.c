@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/* Rule 35: what counts as handled, and the four verdicts. */
+#include "climber.h"
+
+static struct c_handler inner, outer, final;
+
+static int nested(void *unused)
+{
+    (void)unused;
+    BOUGH_HANDLE_FINAL(c_handle, &final)
+    {
+        BOUGH_HANDLE(c_handle, &outer)
+        {
+            BOUGH_HANDLE(c_handle, &inner)
+            {
+                c_work_on();
+            }
+        }
+    }
+    return 0;
+}
+
+static bough_post start(bough_branch *b, int64_t ns)
+{
+    bough_set_report(c_silent);
+    c_times(BOUGH_ROOT, STEP_NS, ns);
+    bough_on_transition(c_note, NULL);
+    bough_thread *t = bough_add(b, nested, bough_arg(NULL));
+    CHECK(t);
+    t_until(c_works);
+    return bough_post_event(t, NULL);
+}
+
+static void until_overdue(bough_post post)
+{
+    struct bough_progress progress = {0};
+    t_until(bough_post_progress(post, &progress) == 0 && progress.overdue);
+}
+
+TEST(unwind_gives_time_to_end)
+{
+    inner.verdict = BOUGH_UNWIND;
+    BOUGH_BRANCH(b) {
+        bough_post post = start(b, STEP_NS);
+        t_until(inner.ran);
+        int64_t back = t_now();
+        unsigned fails = c_fails;
+        t_until(c_fails > fails); /* the point at which it ran has failed */
+        t_until(final.ran);       /* the flag's time is over again */
+        CHECK(t_now() - back >= STEP_NS);
+        CHECK_EQ(outer.ran, 0);
+        until_overdue(post);
+        c_go = 1;
+    }
+    CHECK(c_has(2, 3));
+}
+
+TEST(resume_works_on_until_then)
+{
+    int64_t begun = t_now();
+    inner.verdict = BOUGH_RESUME;
+    inner.resume_for = 3 * STEP_NS;
+    BOUGH_BRANCH(b) {
+        start(b, 100 * STEP_NS);
+        t_until(inner.ran);
+        int64_t back = t_now();
+        unsigned fails = c_fails;
+        while (t_now() < back + 2 * STEP_NS && t_now() < begun + 100 * STEP_NS)
+            CHECK_EQ(c_fails, fails);
+        t_until(c_fails > fails);
+        CHECK(t_now() - back >= 3 * STEP_NS - BOUGH_MS(20));
+        CHECK_EQ(final.ran, 0);
+        c_go = 1;
+    }
+}
+
+TEST(promote_goes_to_the_next_one_outwards_and_then_up)
+{
+    inner.verdict = outer.verdict = BOUGH_PROMOTE;
+    BOUGH_BRANCH(b) {
+        start(b, BOUGH_SEC(600));
+        t_until(final.ran);
+        CHECK_EQ(inner.ran, 1);
+        CHECK_EQ(outer.ran, 1);
+        CHECK_EQ(final.rung, BOUGH_RUNG_FINAL);
+        c_go = 1;
+    }
+}
+
+TEST(an_unknown_verdict_counts_as_promote)
+{
+    inner.verdict = 77;
+    BOUGH_BRANCH(b) {
+        start(b, BOUGH_SEC(600));
+        t_until(outer.ran);
+        c_go = 1;
+    }
+}
+
+TEST(dismiss_clears)
+{
+    inner.verdict = BOUGH_DISMISS;
+    BOUGH_BRANCH(b) {
+        bough_post post = start(b, STEP_NS);
+        t_until(inner.ran);
+        t_until(bough_post_status(post) == BOUGH_POST_CLEARED);
+        unsigned fails = c_fails;
+        usleep(50000);
+        CHECK(c_fails <= fails + 1);
+        t_until(c_has(2, 0));
+        CHECK_EQ(final.ran, 0);
+        c_go = 1;
+    }
+    CHECK_EQ(bough_last_result(), 0);
+}
+
+/* What was posted to the branch is its owner's to dismiss. */
+TEST(a_child_can_not_dismiss_what_its_branch_was_told)
+{
+    inner.verdict = BOUGH_DISMISS;
+    BOUGH_BRANCH(b) {
+        bough_set_report(c_silent);
+        c_times(BOUGH_ROOT, STEP_NS, BOUGH_SEC(600));
+        CHECK(bough_add(b, nested, bough_arg(NULL)));
+        bough_post post = bough_post_event(b, NULL);
+        t_until(inner.ran);
+        unsigned fails = c_fails;
+        t_until(c_fails > fails);
+        CHECK_EQ(bough_post_status(post), BOUGH_POST_DELIVERED);
+        c_go = 1;
+    }
+}
+
+static void post_thrice(struct c_handler *h)
+{
+    for (int i = 0; i < 2; i++) {
+        usleep(260000);
+        bough_interrupt(h->incident.record.target, "again");
+    }
+}
+
+/* BSD's ignore: a handler that only clears. But a third event before it has done so is final. */
+TEST(a_third_event_can_not_be_dismissed)
+{
+    struct bough_ladder far = {.ceiling = {[BOUGH_STOP] = 3}, .time = {[2] = BOUGH_SEC(600), [3] = BOUGH_SEC(600)}};
+    inner.verdict = BOUGH_DISMISS;
+    inner.inside = post_thrice;
+    BOUGH_BRANCH(b) {
+        bough_post post = start(b, BOUGH_SEC(600));
+        CHECK_EQ(bough_ladder_set(b, &far), 0);
+        t_until(inner.ran);
+        t_until(final.ran);
+        CHECK(bough_post_status(post) <= BOUGH_POST_DELIVERED);
+        c_go = 1;
+    }
+}
+
+TEST(ended_is_handled)
+{
+    BOUGH_BRANCH(b) {
+        bough_post post = start(b, BOUGH_SEC(600));
+        t_until(inner.ran);
+        c_go = 1;
+        CHECK_EQ(bough_post_wait(post, 0), 0);
+        CHECK_EQ(bough_post_status(post), BOUGH_POST_ENDED);
+        t_until(c_has(2, 0));
+    }
+    struct bough_progress progress;
+    CHECK_ERR(bough_post_progress((bough_post){0, 0}, &progress), ESRCH);
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/* Rule 36: handlers nest, are not re-entered for their incident, run where the level admits them; and what becomes of those
+ * that go wrong. */
+#include "climber.h"
+
+static struct c_handler handler, final;
+static struct bough_jmp out;
+
+static bough_post start(bough_branch *b, bough_fn *fn, int64_t ns)
+{
+    bough_set_report(c_silent);
+    c_times(BOUGH_ROOT, STEP_NS, ns);
+    bough_on_transition(c_note, NULL);
+    bough_thread *t = bough_add(b, fn, bough_arg(NULL));
+    CHECK(t);
+    return bough_post_event(t, NULL);
+}
+
+static int both(void *unused)
+{
+    (void)unused;
+    BOUGH_HANDLE_FINAL(c_handle, &final)
+    {
+        BOUGH_HANDLE(c_handle, &handler)
+        {
+            c_work_on();
+        }
+    }
+    return 0;
+}
+
+static _Atomic int calls_worked;
+
+static void call(struct c_handler *h)
+{
+    (void)h;
+    for (int i = 0; i < 20; i++)
+        if (bough_usleep(100) == 0 && bough_check() == 0)
+            calls_worked++;
+}
+
+TEST(its_own_incident_does_not_cut_its_calls_nor_enter_it_again)
+{
+    handler.inside = call;
+    BOUGH_BRANCH(b) {
+        start(b, both, BOUGH_SEC(600));
+        t_until(handler.ran);
+        CHECK_EQ(calls_worked, 20);
+        c_go = 1;
+    }
+    CHECK_EQ(handler.ran, 1);
+}
+
+static _Atomic int cut;
+
+static void block(struct c_handler *h)
+{
+    if (h == &handler && bough_usleep(500000000) != 0 && errno == ECANCELED)
+        cut = 1;
+}
+
+TEST(one_that_hangs_is_left_behind_by_the_next_rung)
+{
+    handler.inside = block;
+    BOUGH_BRANCH(b) {
+        start(b, both, STEP_NS);
+        t_until(final.ran); /* on top: its point was in the first one's call */
+        t_until(cut);
+        c_go = 1;
+    }
+    CHECK(c_has(2, 3));
+}
+
+static int *volatile nowhere;
+
+static void crash(struct c_handler *h)
+{
+    h->ran++;
+    *nowhere = 1;
+}
+
+TEST(one_that_crashes_goes_up)
+{
+    handler.inside = crash;
+    BOUGH_BRANCH(b) {
+        start(b, both, BOUGH_SEC(600));
+        t_until(final.ran);
+        CHECK_EQ(handler.ran, 1);
+        c_go = 1;
+    }
+    CHECK(c_has(2, 3));
+    CHECK_EQ(bough_last_result(), 0);
+}
+
+TEST(a_final_one_that_returns_has_failed)
+{
+    struct bough_progress progress = {0};
+    handler.verdict = BOUGH_PROMOTE;
+    BOUGH_BRANCH(b) {
+        bough_post post = start(b, both, 4 * STEP_NS);
+        t_until(final.ran);
+        t_until(bough_post_progress(post, &progress) == 0 && progress.overdue);
+        CHECK_EQ(progress.rung, BOUGH_RUNG_FINAL);
+        c_go = 1;
+    }
+}
+
+static void jump(struct c_handler *h)
+{
+    h->ran++;
+    bough_longjmp(&out, 1);
+}
+
+static int jumps_out(void *unused)
+{
+    (void)unused;
+    if (bough_setjmp(&out) == 0)
+        return both(NULL);
+    c_work_on();
+    return 0;
+}
+
+TEST(a_final_one_may_leave_by_a_jump)
+{
+    handler.verdict = BOUGH_PROMOTE;
+    final.inside = jump;
+    BOUGH_BRANCH(b) {
+        bough_post post = start(b, jumps_out, BOUGH_SEC(600));
+        t_until(final.ran);
+        unsigned fails = c_fails;
+        t_until(c_fails > fails);
+        CHECK_EQ(bough_post_status(post), BOUGH_POST_DELIVERED);
+        c_go = 1;
+    }
+    CHECK_EQ(bough_last_result(), 0);
+}
+
+static int jumps_to_a_final(void *unused)
+{
+    (void)unused;
+    BOUGH_HANDLE_FINAL(c_handle, &final)
+    {
+        if (bough_setjmp(&out) == 0) {
+            BOUGH_HANDLE(c_handle, &handler)
+            {
+                c_work_on();
+            }
+        }
+        c_work_on();
+    }
+    return 0;
+}
+
+TEST(one_of_rung_2_that_jumps_out_has_failed)
+{
+    handler.inside = jump;
+    BOUGH_BRANCH(b) {
+        start(b, jumps_to_a_final, BOUGH_SEC(600));
+        t_until(final.ran);
+        c_go = 1;
+    }
+    CHECK(c_has(2, 3));
+}
+
+static int in_a_section(void *unused)
+{
+    (void)unused;
+    BOUGH_HANDLE(c_handle, &handler)
+    {
+        BOUGH_CRITICAL(BOUGH_SEC(600)) {
+            c_work_on();
+        }
+    }
+    return 0;
+}
+
+TEST(a_critical_section_pauses_the_ladder)
+{
+    BOUGH_BRANCH(b) {
+        bough_post post = start(b, in_a_section, STEP_NS);
+        usleep((useconds_t)(4 * STEP_NS / 1000));
+        struct bough_progress progress;
+        CHECK_EQ(bough_post_progress(post, &progress), 0);
+        CHECK_EQ(progress.rung, BOUGH_RUNG_FLAG);
+        CHECK_EQ(handler.ran, 0);
+        c_go = 1;
+    }
+}
+
+static volatile unsigned spun;
+
+static void leave(struct c_handler *h)
+{
+    h->ran++;
+    bough_longjmp(&out, 1);
+}
+
+static int computes(void *unused)
+{
+    struct bough_region region;
+    (void)unused;
+    if (bough_setjmp(&out) != 0)
+        return 0;
+    CHECK_EQ(
+        bough_handler_begin(&region, c_handle, &final, BOUGH_HANDLER_FINAL | BOUGH_HANDLER_ASYNC, __FILE__, __LINE__),
+        0);
+    for (;;)
+        spun++;
+}
+
+TEST(a_final_one_may_run_asynchronously)
+{
+    final.inside = leave;
+    BOUGH_BRANCH(b) {
+        start(b, computes, BOUGH_SEC(600));
+        t_until(final.ran);
+    }
+    CHECK_EQ(final.rung, BOUGH_RUNG_FINAL);
+}
+
+TEST(a_handler_in_a_cleanup_region_is_run_by_the_higher_rung)
+{
+    BOUGH_BRANCH(b) {
+        start(b, both, BOUGH_SEC(600));
+        t_until(handler.ran);
+        c_go = 1;
+    }
+}
+
+TEST(bad_arguments)
+{
+    struct bough_region region;
+    CHECK_ERR(bough_handler_begin(NULL, c_handle, NULL, 0, __FILE__, __LINE__), EINVAL);
+    CHECK_ERR(bough_handler_begin(&region, NULL, NULL, 0, __FILE__, __LINE__), EINVAL);
+    CHECK_ERR(bough_handler_begin(&region, c_handle, NULL, 8, __FILE__, __LINE__), EINVAL);
+    CHECK_ERR(bough_handler_begin(&region, c_handle, NULL, BOUGH_HANDLER_ASYNC, __FILE__, __LINE__), EINVAL);
+}

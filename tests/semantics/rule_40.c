@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* Rule 40: every transition goes to the poster, to a callback and to the log, with the place where the thread is stuck. */
+#include "climber.h"
+
+static char lines[16][1024];
+static _Atomic int line_count;
+
+static void note_line(const char *line)
+{
+    snprintf(lines[line_count % 16], sizeof lines[0], "%s", line);
+    line_count++;
+}
+
+static int said(const char *what)
+{
+    for (int i = 0; i < line_count && i < 16; i++)
+        if (strstr(lines[i], what))
+            return 1;
+    return 0;
+}
+
+static int section_line;
+static struct c_handler handler;
+
+static int in_a_section(void *unused)
+{
+    (void)unused;
+    BOUGH_HANDLE(c_handle, &handler)
+    {
+        BOUGH_CRITICAL(BOUGH_MS(1)) {
+            section_line = __LINE__ - 1;
+            while (!c_go)
+                usleep(1000);
+        }
+    }
+    return 0;
+}
+
+TEST(a_transition_is_told_with_its_place)
+{
+    char place[64];
+    struct bough_progress progress;
+    bough_set_report(note_line);
+    c_times(BOUGH_ROOT, STEP_NS, BOUGH_SEC(600));
+    CHECK_EQ(bough_on_transition(c_note, NULL), 0);
+    BOUGH_BRANCH(workers) {
+        bough_thread *t =
+            bough_add_with(workers, in_a_section, bough_arg(NULL), &(struct bough_child_options){.name = "deaf"});
+        bough_post post = bough_post_event(t, &(struct bough_event){.reason = "closing time"});
+        t_until(c_has(1, 2));
+        snprintf(place, sizeof place, "rule_40.c:%d", section_line);
+        CHECK_STR(c_told[0].name, "deaf");
+        CHECK(strstr(c_told[0].why, "not handled"));
+        CHECK(strstr(c_told[0].place, place));
+        CHECK(c_told[0].target == t);
+        CHECK(c_told[0].wider == workers);
+        CHECK_EQ(c_told[0].source, t_tid());
+        t_until(said("goes up to rung 2"));
+        CHECK(said("deaf"));
+        CHECK(said("closing time"));
+        CHECK(said(place));
+        CHECK_EQ(bough_post_progress(post, &progress), 0);
+        CHECK_EQ(progress.rung, 2);
+        CHECK(strstr(progress.place, place));
+        c_go = 1;
+    }
+    t_until(c_has(2, 0));
+    t_until(said("is over"));
+}
+
+TEST(overdue_is_told_once)
+{
+    bough_set_report(note_line);
+    c_times(BOUGH_ROOT, STEP_NS, STEP_NS);
+    bough_on_transition(c_note, NULL);
+    BOUGH_BRANCH(workers) {
+        bough_thread *t = bough_add(workers, in_a_section, bough_arg(NULL));
+        bough_post_event(t, NULL);
+        t_until(c_has(2, 2));
+        usleep((useconds_t)(3 * STEP_NS / 1000));
+        int count = 0;
+        for (int i = 0; i < c_count; i++)
+            count += c_told[i].from == c_told[i].to;
+        CHECK_EQ(count, 1);
+        CHECK(said("overdue"));
+        c_go = 1;
+    }
+}
