@@ -54,7 +54,8 @@ BO_BARE static void come_back(struct bo_thread *t, ucontext_t *uc)
     bo_raw3(SYS_tgkill, bo_load_relaxed(&bo_pid), bo_load_relaxed(&t->tid), wake_signal);
 }
 
-BO_BARE static void in_call(struct bo_thread *t, uint64_t w, ucontext_t *uc)
+/* `on_top`: a handler of the program ran on top of the call while this wake was waiting. An EINTR is that one's. */
+BO_BARE static void in_call(struct bo_thread *t, uint64_t w, ucontext_t *uc, bool on_top)
 {
     switch (bo_arch_where(uc)) {
     case BO_BEFORE:
@@ -63,6 +64,8 @@ BO_BARE static void in_call(struct bo_thread *t, uint64_t w, ucontext_t *uc)
         answered(t);
         return;
     case BO_AFTER:
+        if (!on_top)
+            bo_arch_woken(uc);
         answered(t);
         return;
     case BO_ELSEWHERE:
@@ -73,6 +76,7 @@ BO_BARE static void in_call(struct bo_thread *t, uint64_t w, ucontext_t *uc)
         /* Inside libc: end its wait by its own timeout; the ticker asks again if that was too early. */
         for (struct bo_libc_wait *wait = t->libc_wait; wait; wait = wait->outer)
             wait->until = (struct timespec){0, 0};
+        bo_arch_woken(uc);
         answered(t);
         return;
     }
@@ -80,10 +84,11 @@ BO_BARE static void in_call(struct bo_thread *t, uint64_t w, ucontext_t *uc)
 
 BO_BARE static void wake_arrived(struct bo_thread *t, ucontext_t *uc)
 {
+    bool held = bo_load_relaxed(&t->held);
     bo_store_relaxed(&t->held, 0);
     uint64_t w = bo_load_seq(&t->t.word);
     if (w & BO_IN) {
-        in_call(t, w, uc);
+        in_call(t, w, uc, held);
         return;
     }
     answered(t);
@@ -132,6 +137,8 @@ BO_BARE static void handle_second(int signo, siginfo_t *info, void *context)
     uint64_t w = t ? bo_load_seq(&t->t.word) : 0;
     if ((w & BO_IN) && (w & BO_DUE) && bo_arch_where(context) == BO_BEFORE)
         bo_arch_cancel(context);
+    else if (w & BO_IN)
+        bo_arch_woken(context);
     for (struct bo_libc_wait *wait = t ? t->libc_wait : NULL; wait; wait = wait->outer)
         wait->until = (struct timespec){0, 0};
     errno = saved;
