@@ -8,6 +8,7 @@
 #include "core/level.h"
 #include "core/self.h"
 #include "core/ticker.h"
+#include "core/tree.h"
 
 /* ---- system calls ------------------------------------------------------------------------------------ */
 
@@ -35,13 +36,17 @@ void bo_call_abandon(struct bo_thread *t)
         bo_deliver_settle(t);
 }
 
-/* Is there an interrupt to fail for? If not, the word is put right: it was cleared meanwhile, or a cleanup runs. */
+/* Is there an interrupt to fail for? If not, the word is put right: it was cleared meanwhile, or a cleanup runs. That
+ * it was delivered is noted where the call fails, for a completed effect may still win (rule 9). */
 static bool due(struct bo_thread *t)
 {
     if (!(bo_load_seq(&t->t.word) & BO_DUE))
         return false;
     bo_level_sweep(t, (uintptr_t)__builtin_frame_address(0));
-    return bo_level_meet(t) != NULL;
+    if (!(bo_load_seq(&t->t.word) & BO_MASKED) && bo_pending_record(t, true))
+        return true;
+    bo_level_settle(t);
+    return false;
 }
 
 /* A wake for nothing has changed nothing: the call begins again. EINTR from a handler of the program is the program's,
@@ -62,8 +67,12 @@ BO_COLD long bo_call_stranger(long nr, long a, long b, long c, long d, long e, l
 
 /* ---- results ----------------------------------------------------------------------------------------- */
 
+/* The one place where an interrupted call fails: now the record is delivered. If it was cleared in the very last
+ * moment, the call has been given up all the same. */
 BO_COLD static int noted(int error)
 {
+    if (bo_self && error == BO_ECUT)
+        bo_level_meet(bo_self);
     if (bo_self)
         bo_self->last_was_cut = error == BO_ECUT;
     return error == BO_ECUT ? ECANCELED : error;

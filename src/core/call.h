@@ -59,7 +59,7 @@ static inline void bo_call_leave(struct bo_thread *t, bool nested)
 
 /*
  * The raw result, or -errno; -BO_ECUT: it was cut and nothing happened; -EINTR: a handler of the program
- * ran, as the kernel says it. Inline, because a function more around a short system call can be measured.
+ * ran, as the kernel says it. A cut counts as delivered when bo_result() or bo_error() is told of it. Inline, because a function more around a short system call can be measured.
  */
 static inline long bo_call(long nr, long a, long b, long c, long d, long e, long f)
 {
@@ -100,7 +100,8 @@ struct bo_libc_wait {
 /* Returns 0, or BO_ECUT if an interrupt is due already (then there is no bo_libc_end).
  * `until` is set to `*deadline`, or far away for NULL. */
 int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline);
-/* Whether an interrupt is due, and so the timeout that libc tells of may be ours. */
+/* Whether an interrupt is due, and so the timeout that libc tells of may be ours. It is delivered only if the caller then
+ * fails, by BO_ECUT: what has succeeded leaves it pending. */
 bool bo_libc_end(struct bo_libc_wait *wait);
 
 /* The interruptible futex wait, raw: 0, -EAGAIN, -ETIMEDOUT, -EINTR, -BO_ECUT. `deadline` is on
