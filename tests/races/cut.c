@@ -158,8 +158,7 @@ static void ends_by_eintr(long (*call)(struct caller *), int shielded, void (*ha
 TEST(a_handlers_EINTR_is_returned_though_a_wake_for_nothing_came)
 {
     NEED_HANDLERS_ON_TOP();
-    if (!BO_ARCH_WINDOW)
-        SKIP("without a window nobody can tell whose EINTR it is");
+    NEED_WINDOW("nobody can tell whose EINTR it is");
     ends_by_eintr(by_read, 0, wakes_below);
     ends_by_eintr(by_read, 1, wakes_below);
     ends_by_eintr(by_poll, 0, wakes_below);
