@@ -25,9 +25,9 @@ static int suspend(const struct aiocb *const list[], int count, const struct tim
     if (error)
         return error;
     error = aio_suspend(list, count, timeout ? timeout : &thirty_years) == 0 ? 0 : errno;
-    int due = bo_libc_end(&wait);
+    bool due = bo_libc_end(&wait);
     if (due && (error == EINTR || error == EAGAIN))
-        return one_is_done(list, count) ? 0 : ECANCELED;
+        return one_is_done(list, count) ? 0 : BO_ECUT;
     return error == EINTR && !timeout && bo_handlers_restart() ? AGAIN : error;
 }
 

@@ -126,7 +126,7 @@ static int transfer(struct transfer *t, size_t *done)
     size_t size = t->left;
     long r = choose_way(t);
     if (r == 0 && size == 0)
-        r = bough_check() == 0 ? 0 : -ECANCELED; /* a point in any case */
+        r = bough_check() == 0 ? 0 : -BO_ECUT; /* a point in any case */
     else if (r == 0)
         do
             r = step(t);

@@ -59,7 +59,7 @@ int bough_select(int count, fd_set *readable, fd_set *writable, fd_set *exceptio
     if (timeout && !time_of(timeout, &time))
         return (int)bo_result(-EINVAL);
     long r = select_raw(count, readable, writable, exceptional, timeout ? &time : NULL, NULL);
-    if (timeout && r != -ECANCELED)
+    if (timeout && r != -BO_ECUT)
         *timeout = (struct timeval){time.tv_sec, time.tv_nsec / 1000};
     return (int)bo_result(r);
 }

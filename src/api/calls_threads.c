@@ -5,7 +5,7 @@
  *
  *     libc says        due     it was
  *     0, EOWNERDEAD    -       a completed effect, which wins (rule 9)
- *     ETIMEDOUT        yes     the interrupt: ECANCELED
+ *     ETIMEDOUT        yes     the interrupt: BO_ECUT, which is ECANCELED when it is returned
  *     ETIMEDOUT        no      the deadline, if `until` still is the deadline; else a wake for an interrupt
  *                              that was withdrawn meanwhile: wait again
  */
@@ -22,12 +22,12 @@ static bool was_deadline(const struct bo_libc_wait *wait, const struct timespec 
     return deadline && wait->until.tv_sec == deadline->tv_sec && wait->until.tv_nsec == deadline->tv_nsec;
 }
 
-static int verdict(const struct bo_libc_wait *wait, const struct timespec *deadline, int error, int due)
+static int verdict(const struct bo_libc_wait *wait, const struct timespec *deadline, int error, bool due)
 {
     if (error != ETIMEDOUT)
         return error;
     if (due)
-        return ECANCELED;
+        return BO_ECUT;
     return was_deadline(wait, deadline) ? ETIMEDOUT : AGAIN;
 }
 
@@ -117,7 +117,7 @@ int bough_thrd_join(thrd_t thread, int *result)
 /* ---- conditions -------------------------------------------------------------------------------------- */
 
 /* Waking for nothing is what a condition may do: nothing has to be tried again here. */
-static int woken(const struct bo_libc_wait *wait, const struct timespec *deadline, int error, int due)
+static int woken(const struct bo_libc_wait *wait, const struct timespec *deadline, int error, bool due)
 {
     error = verdict(wait, deadline, error, due);
     return error == AGAIN ? 0 : error;
@@ -126,7 +126,7 @@ static int woken(const struct bo_libc_wait *wait, const struct timespec *deadlin
 /* A wake-up that the cut wait may have consumed goes to another waiter; one too many does no harm. */
 static int hand_on(pthread_cond_t *cond, int error)
 {
-    if (TIMEOUT_EATS_SIGNAL && error == ECANCELED)
+    if (TIMEOUT_EATS_SIGNAL && error == BO_ECUT)
         pthread_cond_signal(cond);
     return error;
 }
@@ -178,7 +178,7 @@ static int await_c11(cnd_t *cond, mtx_t *mutex, const struct timespec *deadline)
     error = woken(&wait, deadline, ETIMEDOUT, bo_libc_end(&wait));
     if (r != thrd_timedout)
         return r;
-    if (TIMEOUT_EATS_SIGNAL && error == ECANCELED)
+    if (TIMEOUT_EATS_SIGNAL && error == BO_ECUT)
         cnd_signal(cond);
     return thrd_result(error);
 }
@@ -195,11 +195,17 @@ int bough_cnd_timedwait(cnd_t *cond, mtx_t *mutex, const struct timespec *deadli
 
 /* ---- semaphores -------------------------------------------------------------------------------------- */
 
-/* A wait with a deadline fails with EINTR after any handler, one without only after those that do not restart
- * calls: what our own far deadline has brought about is tried again. */
-static bool restarts(int error, const struct timespec *deadline)
+/* A wake for an interrupt that is not due after all has ended it. */
+static bool was_woken(const struct bo_libc_wait *wait)
 {
-    return error == EINTR && !deadline && bo_handlers_restart();
+    return wait->until.tv_sec == 0 && wait->until.tv_nsec == 0;
+}
+
+/* A wait with a deadline fails with EINTR after any handler, one without only after those that do not restart
+ * calls: what our own far deadline has brought about is tried again, and so is what our wake has. */
+static bool restarts(const struct bo_libc_wait *wait, const struct timespec *deadline, int error)
+{
+    return error == EINTR && (was_woken(wait) || (!deadline && bo_handlers_restart()));
 }
 
 static int take(sem_t *semaphore, clockid_t clock, const struct timespec *deadline)
@@ -209,11 +215,11 @@ static int take(sem_t *semaphore, clockid_t clock, const struct timespec *deadli
     if (error)
         return error;
     error = sem_until(semaphore, clock, &wait.until) == 0 ? 0 : errno;
-    int due = bo_libc_end(&wait);
+    bool due = bo_libc_end(&wait);
     /* A token that was posted while we left would be lost on us: it wins (rule 9). */
     if (due && (error == ETIMEDOUT || error == EINTR))
-        return sem_trywait(semaphore) == 0 ? 0 : ECANCELED;
-    return restarts(error, deadline) ? AGAIN : verdict(&wait, deadline, error, due);
+        return sem_trywait(semaphore) == 0 ? 0 : BO_ECUT;
+    return restarts(&wait, deadline, error) ? AGAIN : verdict(&wait, deadline, error, due);
 }
 
 static int take_for_good(sem_t *semaphore, clockid_t clock, const struct timespec *deadline)

@@ -13,7 +13,7 @@ static long sleep_for(clockid_t clock, const struct timespec *time, struct times
         return -EFAULT;
     struct timespec rest = *time;
     long r = BO_CALL(SYS_clock_nanosleep, clock, 0, &rest, &rest);
-    if (left && (r == -EINTR || r == -ECANCELED))
+    if (left && (r == -EINTR || r == -BO_ECUT))
         *left = rest;
     return r;
 }
@@ -41,7 +41,7 @@ unsigned bough_sleep(unsigned seconds)
     if (r == 0)
         return 0;
     bo_result(r);
-    return (unsigned)time.tv_sec + (r == -ECANCELED && time.tv_nsec > 0);
+    return (unsigned)time.tv_sec + (r == -BO_ECUT && time.tv_nsec > 0);
 }
 
 int bough_usleep(unsigned microseconds)

@@ -215,14 +215,26 @@ static long await_result(struct job *job)
     return 0;
 }
 
-/* 0: the job has run, and is the caller's. Else the code to fail with, and the job is gone. */
+static int fail(int code)
+{
+    bo_error(code); /* which returns it: but here whoever reads, the analyser too, sees that it is not 0 */
+    return code;
+}
+
+/* 0: the job has run, and is the caller's. Else the code to fail with, and the job, if there was one, is gone. */
 static int resolve(struct job *job)
 {
+    if (!job)
+        return fail(EAI_MEMORY);
     if (!submit(job)) {
         free_job(job);
-        return bo_error(EAI_AGAIN);
+        return fail(EAI_AGAIN);
     }
-    return bo_result(await_result(job)) == 0 ? 0 : EAI_SYSTEM;
+    long r = await_result(job);
+    if (r == 0)
+        return 0;
+    bo_failed(r);
+    return EAI_SYSTEM;
 }
 
 /* The end of both calls: errno and the result of the job's, which is freed. */
@@ -290,7 +302,7 @@ int bough_getaddrinfo(const char *node, const char *service, const struct addrin
     if (asks_nobody(node, service, hints ? hints->ai_flags : 0))
         return bo_error(getaddrinfo(node, service, hints, result));
     struct job *job = new_query(node, service, hints);
-    int code = job ? resolve(job) : bo_error(EAI_MEMORY);
+    int code = resolve(job);
     if (code != 0)
         return code;
     if (job->code == 0) {
@@ -336,7 +348,7 @@ int bough_getnameinfo(const struct sockaddr *address, socklen_t length, char *ho
     if ((!host_size || flags & NI_NUMERICHOST) && (!service_size || flags & NI_NUMERICSERV))
         return bo_error(getnameinfo(address, length, host, host_size, service, service_size, flags));
     struct job *job = new_question(address, length, host_size, service_size, flags);
-    int code = job ? resolve(job) : bo_error(EAI_MEMORY);
+    int code = resolve(job);
     if (code != 0)
         return code;
     if (job->code == 0 && host_size)

@@ -43,7 +43,7 @@ static inline void bo_line_wake(const void *word)
         bo_futex_wake(word, 1);
 }
 
-/* Without the lock, after joining: 0 if called; -ECANCELED or -ETIMEDOUT, and then it has left the line. */
+/* Without the lock, after joining: 0 if called; -BO_ECUT or -ETIMEDOUT, and then it has left the line. */
 long bo_line_wait(struct bough_line_ *line, struct bough_waiter_ *waiter, struct bo_lock *lock, bough_time deadline);
 
 #endif

@@ -9,7 +9,7 @@
  *     begin:  if (low half of *word & BO_DUE) goto cancel;     // a load and a branch, no call
  *             result = system call nr(a .. f);                 // one instruction, the last before `end`
  *     end:    return result;                                   // raw: -errno on failure
- *     cancel: result = -ECANCELED; goto end;
+ *     cancel: result = -BO_ECUT; goto end;
  *     }
  *
  * Why this has no race (rule 8). A poster makes the word due first and then sends the wake signal. If the
@@ -17,6 +17,10 @@
  * kernel has put the counter back onto the instruction to restart it, which it does only if the call
  * had no effect: the handler moves the counter to `cancel`. If it finds the counter at `end`, the call
  * is over and its result counts (rule 9). A signal that comes before `begin` is seen by the test.
+ *
+ * A wait that the kernel never begins again after a handler (poll, sleep, pause) fails with EINTR instead: the counter is
+ * at `end`, and nothing has happened either. bo_arch_woken() makes its result the same as `cancel` does. So a wake never
+ * shows as EINTR: an EINTR that is returned is a handler's of the program.
  *
  * The window is inline: a `return` behind a system call is mispredicted on many machines, since the kernel
  * leaves the return stack empty, and costs 3 % of a short call. So there are many windows, one in each drop-in,
@@ -35,6 +39,10 @@
 
 /* Bit 0 of the word, the only one the window knows; core/word.h agrees by a static assertion. */
 #define BO_ARCH_DUE 1
+
+/* "It was cut": an error number that the kernel does not have, for a call may fail with ECANCELED by itself (a timerfd's
+ * read, when the clock was set). Within the range of error numbers, which ends at 4095. */
+#define BO_ECUT 4095
 
 /* An entry of the table: where each place lies, counted from the entry's own field. */
 struct bo_window_places {
@@ -61,8 +69,11 @@ enum bo_where {
 
 /* `context` is the ucontext_t of a signal handler. */
 enum bo_where bo_arch_where(const void *context);
-/* From BO_BEFORE: makes bo_window() return -ECANCELED. */
+/* From BO_BEFORE: makes bo_window() return -BO_ECUT. */
 void bo_arch_cancel(void *context);
+/* The wake has come. From BO_AFTER, and where nothing can be told: a bo_window() that was to return -EINTR returns
+ * -BO_ECUT. */
+void bo_arch_woken(void *context);
 /* The interrupted stack pointer. */
 uintptr_t bo_arch_sp(const void *context);
 /* Whether a signal handler's frame lies on the stack in [low, high): 1 yes, 0 no, -1 can't tell here.

@@ -8,6 +8,7 @@
 #include "core/level.h"
 #include "core/self.h"
 #include "core/ticker.h"
+#include "core/tree.h"
 
 /* ---- system calls ------------------------------------------------------------------------------------ */
 
@@ -35,14 +36,26 @@ void bo_call_abandon(struct bo_thread *t)
         bo_deliver_settle(t);
 }
 
-/* What ended the call? EINTR from our wake becomes ECANCELED; from a handler of the program it stays. After a
- * wake for a record that is not admitted after all (a cleanup runs) the call begins again. */
+/* Is there an interrupt to fail for? If not, the word is put right: it was cleared meanwhile, or a cleanup runs. That
+ * it was delivered is noted where the call fails, for a completed effect may still win (rule 9). */
+static bool due(struct bo_thread *t)
+{
+    if (!(bo_load_seq(&t->t.word) & BO_DUE))
+        return false;
+    bo_level_sweep(t, (uintptr_t)__builtin_frame_address(0));
+    if (!(bo_load_seq(&t->t.word) & BO_MASKED) && bo_pending_record(t, true))
+        return true;
+    bo_level_settle(t);
+    return false;
+}
+
+/* A wake for nothing has changed nothing: the call begins again. EINTR from a handler of the program is the program's,
+ * unless an interrupt is due as well. */
 BO_COLD long bo_call_cut(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f)
 {
-    if (result == -EINTR && !(bo_load_seq(&t->t.word) & BO_DUE))
-        return result;
-    bo_level_sweep(t, (uintptr_t)__builtin_frame_address(0));
-    return bo_level_meet(t) ? -ECANCELED : bo_call(nr, a, b, c, d, e, f);
+    if (due(t))
+        return -BO_ECUT;
+    return result == -EINTR ? result : bo_call(nr, a, b, c, d, e, f);
 }
 
 BO_COLD long bo_call_stranger(long nr, long a, long b, long c, long d, long e, long f)
@@ -54,19 +67,26 @@ BO_COLD long bo_call_stranger(long nr, long a, long b, long c, long d, long e, l
 
 /* ---- results ----------------------------------------------------------------------------------------- */
 
+/* The one place where an interrupted call fails: now the record is delivered. If it was cleared in the very last
+ * moment, the call has been given up all the same. */
+BO_COLD static int noted(int error)
+{
+    if (bo_self && error == BO_ECUT)
+        bo_level_meet(bo_self);
+    if (bo_self)
+        bo_self->last_was_cut = error == BO_ECUT;
+    return error == BO_ECUT ? ECANCELED : error;
+}
+
 BO_COLD long bo_failed(long raw)
 {
-    errno = (int)-raw;
-    if (bo_self)
-        bo_self->last_was_cut = raw == -ECANCELED;
+    errno = noted((int)-raw);
     return -1;
 }
 
 int bo_error(int error)
 {
-    if (error && bo_self)
-        bo_self->last_was_cut = error == ECANCELED;
-    return error;
+    return error ? noted(error) : 0;
 }
 
 /* ---- waits inside libc ------------------------------------------------------------------------------- */
@@ -80,7 +100,7 @@ int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline)
     if (!t || bo_ticker_need() != 0)
         return 0;
     if (bough_check() != 0)
-        return ECANCELED;
+        return BO_ECUT;
     wait->in = true;
     bo_store_relaxed(&t->asks, 0);
     wait->outer = t->libc_wait;
@@ -95,18 +115,18 @@ int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline)
     return 0;
 }
 
-int bo_libc_end(struct bo_libc_wait *wait)
+bool bo_libc_end(struct bo_libc_wait *wait)
 {
     struct bo_thread *t = bo_self;
     if (!wait->in)
-        return 0;
+        return false;
     t->libc_wait = wait->outer;
     bo_signal_fence();
     bo_and_seq(&t->t.word, ~((BO_IN | BO_REPEAT) & ~wait->below));
     bool nested = wait->below & BO_IN;
     if (nested || (bo_load_seq(&t->t.word) & BO_UNDER_WAY))
         bo_call_settle(t, nested);
-    return (bo_load_seq(&t->t.word) & BO_DUE) && bo_level_meet(t) != NULL;
+    return due(t);
 }
 
 /* ---- futex ------------------------------------------------------------------------------------------- */

@@ -58,8 +58,8 @@ static inline void bo_call_leave(struct bo_thread *t, bool nested)
 }
 
 /*
- * The raw result, or -errno; -ECANCELED: it was cut and nothing happened; -EINTR: a handler of the program
- * ran, as the kernel says it. Inline, because a function more around a short system call can be measured.
+ * The raw result, or -errno; -BO_ECUT: it was cut and nothing happened; -EINTR: a handler of the program
+ * ran, as the kernel says it. A cut counts as delivered when bo_result() or bo_error() is told of it. Inline, because a function more around a short system call can be measured.
  */
 static inline long bo_call(long nr, long a, long b, long c, long d, long e, long f)
 {
@@ -71,7 +71,7 @@ static inline long bo_call(long nr, long a, long b, long c, long d, long e, long
     long r = bo_window(&t->t.word, nr, a, b, c, d, e, f);
     BO_HOOK(call_left);
     bo_call_leave(t, nested);
-    return bo_unlikely(r == -EINTR || r == -ECANCELED) ? bo_call_cut(t, r, nr, a, b, c, d, e, f) : r;
+    return bo_unlikely(r == -EINTR || r == -BO_ECUT) ? bo_call_cut(t, r, nr, a, b, c, d, e, f) : r;
 }
 
 #define BO_CALL_(nr, a, b, c, d, e, f, ...) \
@@ -79,7 +79,7 @@ static inline long bo_call(long nr, long a, long b, long c, long d, long e, long
 /* bo_call with as many arguments as the call has. */
 #define BO_CALL(...) BO_CALL_(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 
-/* errno's convention from the raw one. Also notes for rule 28 whether the last failure was a cut. */
+/* errno's convention from the raw one; a cut is ECANCELED. Also notes for rule 28 whether the last failure was one. */
 long bo_failed(long raw);
 
 static inline long bo_result(long raw)
@@ -87,7 +87,7 @@ static inline long bo_result(long raw)
     return bo_unlikely((unsigned long)raw > -4096UL) ? bo_failed(raw) : raw;
 }
 
-/* The same note for calls that return an error number (pthread_*); returns it. */
+/* The same for calls that return an error number (pthread_*), or 0. */
 int bo_error(int error);
 
 struct bo_libc_wait {
@@ -97,13 +97,14 @@ struct bo_libc_wait {
     bool in;
 };
 
-/* Returns 0, or ECANCELED if an interrupt is due already (then there is no bo_libc_end).
+/* Returns 0, or BO_ECUT if an interrupt is due already (then there is no bo_libc_end).
  * `until` is set to `*deadline`, or far away for NULL. */
 int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline);
-/* Returns 1 if an interrupt is due, and so the timeout that libc tells of may be ours; else 0. */
-int bo_libc_end(struct bo_libc_wait *wait);
+/* Whether an interrupt is due, and so the timeout that libc tells of may be ours. It is delivered only if the caller then
+ * fails, by BO_ECUT: what has succeeded leaves it pending. */
+bool bo_libc_end(struct bo_libc_wait *wait);
 
-/* The interruptible futex wait, raw: 0, -EAGAIN, -ETIMEDOUT, -EINTR, -ECANCELED. `deadline` is on
+/* The interruptible futex wait, raw: 0, -EAGAIN, -ETIMEDOUT, -EINTR, -BO_ECUT. `deadline` is on
  * bough_now()'s clock, BO_FOREVER for none. A wake-up that has come is returned, never lost: the caller
  * tries to take what it waits for before it looks at the interrupt again. */
 long bo_futex_wait(const void *word, uint32_t expected, int64_t deadline);

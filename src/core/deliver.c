@@ -17,7 +17,7 @@
 #include "core/self.h"
 #include "core/ticker.h"
 
-enum { SECOND_ROAD = 32, COOKIE = 0x626f7567 };
+enum { SECOND_ROAD = 32, COOKIE = 0x626f7567, IN_VAIN = 16 };
 
 static int wake_signal;
 static struct sigaction before; /* who had the wake signal before */
@@ -54,7 +54,8 @@ BO_BARE static void come_back(struct bo_thread *t, ucontext_t *uc)
     bo_raw3(SYS_tgkill, bo_load_relaxed(&bo_pid), bo_load_relaxed(&t->tid), wake_signal);
 }
 
-BO_BARE static void in_call(struct bo_thread *t, uint64_t w, ucontext_t *uc)
+/* `on_top`: a handler of the program ran on top of the call while this wake was waiting. An EINTR is that one's. */
+BO_BARE static void in_call(struct bo_thread *t, uint64_t w, ucontext_t *uc, bool on_top)
 {
     switch (bo_arch_where(uc)) {
     case BO_BEFORE:
@@ -63,6 +64,8 @@ BO_BARE static void in_call(struct bo_thread *t, uint64_t w, ucontext_t *uc)
         answered(t);
         return;
     case BO_AFTER:
+        if (!on_top)
+            bo_arch_woken(uc);
         answered(t);
         return;
     case BO_ELSEWHERE:
@@ -73,6 +76,7 @@ BO_BARE static void in_call(struct bo_thread *t, uint64_t w, ucontext_t *uc)
         /* Inside libc: end its wait by its own timeout; the ticker asks again if that was too early. */
         for (struct bo_libc_wait *wait = t->libc_wait; wait; wait = wait->outer)
             wait->until = (struct timespec){0, 0};
+        bo_arch_woken(uc);
         answered(t);
         return;
     }
@@ -80,10 +84,11 @@ BO_BARE static void in_call(struct bo_thread *t, uint64_t w, ucontext_t *uc)
 
 BO_BARE static void wake_arrived(struct bo_thread *t, ucontext_t *uc)
 {
+    bool held = bo_load_relaxed(&t->held);
     bo_store_relaxed(&t->held, 0);
     uint64_t w = bo_load_seq(&t->t.word);
     if (w & BO_IN) {
-        in_call(t, w, uc);
+        in_call(t, w, uc, held);
         return;
     }
     answered(t);
@@ -134,9 +139,49 @@ BO_BARE static void handle_second(int signo, siginfo_t *info, void *context)
     uint64_t w = t ? bo_load_seq(&t->t.word) : 0;
     if ((w & BO_IN) && (w & BO_DUE) && bo_arch_where(context) == BO_BEFORE)
         bo_arch_cancel(context);
+    else if (w & BO_IN)
+        bo_arch_woken(context);
     for (struct bo_libc_wait *wait = t ? t->libc_wait : NULL; wait; wait = wait->outer)
         wait->until = (struct timespec){0, 0};
     errno = saved;
+}
+
+/* ---- whose signal it is ------------------------------------------------------------------------------ */
+
+static long kernel_sigaction(int signo, const struct bo_kernel_action *new, struct bo_kernel_action *old)
+{
+    return bo_raw4(SYS_rt_sigaction, signo, (long)new, (long)old, 8);
+}
+
+/* First by libc, whose restorer the kernel then tells us; then as we want it. */
+static int install(void)
+{
+    struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    sigfillset(&action.sa_mask);
+    if (sigaction(wake_signal, &action, &before) != 0)
+        return -1;
+    struct bo_kernel_action ours;
+    kernel_sigaction(wake_signal, NULL, &ours);
+    restorer = bo_action_restorer(&ours);
+    ours.handler = handle;
+    ours.flags |= SA_SIGINFO | SA_ONSTACK | (BO_ARCH_WINDOW ? SA_RESTART : 0);
+    ours.mask = ~(uint64_t)0;
+    kernel_sigaction(wake_signal, &ours, NULL);
+    return 0;
+}
+
+static bool ours_still(void)
+{
+    struct bo_kernel_action now;
+    return kernel_sigaction(wake_signal, NULL, &now) != 0 || now.handler == handle;
+}
+
+static void take_signal_back(void)
+{
+    bo_report("signal %d was taken by other code: bough takes it back and hands on what is not its own; "
+              "set BOUGH_SIGNAL to one that is free",
+              wake_signal);
+    install();
 }
 
 /* ---- sending --------------------------------------------------------------------------------------- */
@@ -160,6 +205,10 @@ static void send_first(struct bo_thread *t)
  * or is before any other code runs. Sent after it, it could find the thread in foreign code (rule 13). */
 void bo_deliver_send(struct bo_thread *t)
 {
+    /* Without a window a wake ends a call by not restarting it. Whoever has taken the signal since may restart calls, and
+     * hand on to us all the same: each wake is answered, and none ends the call. */
+    if (!BO_ARCH_WINDOW && bo_load_relaxed(&t->asks) >= IN_VAIN && !ours_still())
+        take_signal_back();
     if (bo_unlikely(bo_load_relaxed(&t->blocks_wake)) && bo_load_relaxed(&second_road_open))
         send_second(t);
     send_first(t);
@@ -238,28 +287,6 @@ static int choose_signal(void)
     return *end == '\0' && can_wake(n) ? (int)n : -1;
 }
 
-static long kernel_sigaction(int signo, const struct bo_kernel_action *new, struct bo_kernel_action *old)
-{
-    return bo_raw4(SYS_rt_sigaction, signo, (long)new, (long)old, 8);
-}
-
-/* First by libc, whose restorer the kernel then tells us; then as we want it. */
-static int install(void)
-{
-    struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-    sigfillset(&action.sa_mask);
-    if (sigaction(wake_signal, &action, &before) != 0)
-        return -1;
-    struct bo_kernel_action ours;
-    kernel_sigaction(wake_signal, NULL, &ours);
-    restorer = bo_action_restorer(&ours);
-    ours.handler = handle;
-    ours.flags |= SA_SIGINFO | SA_ONSTACK | (BO_ARCH_WINDOW ? SA_RESTART : 0);
-    ours.mask = ~(uint64_t)0;
-    kernel_sigaction(wake_signal, &ours, NULL);
-    return 0;
-}
-
 int bo_deliver_init(void)
 {
     wake_signal = choose_signal();
@@ -296,12 +323,6 @@ static uint64_t blocked_by(pid_t tid, char *state)
     return mask ? strtoull(mask, NULL, 16) : 0;
 }
 
-static bool ours_still(void)
-{
-    struct bo_kernel_action now;
-    return kernel_sigaction(wake_signal, NULL, &now) != 0 || now.handler == handle;
-}
-
 static void open_second_road(void)
 {
     struct bo_kernel_action action, old;
@@ -324,14 +345,6 @@ static void keep_second_road(void)
     if (kernel_sigaction(SECOND_ROAD, NULL, &now) == 0 && now.handler != handle_second)
         bo_store_seq(&second_road_open, 0);
     open_second_road();
-}
-
-static void take_signal_back(void)
-{
-    bo_report("signal %d was taken by other code: bough takes it back and hands on what is not its own; "
-              "set BOUGH_SIGNAL to one that is free",
-              wake_signal);
-    install();
 }
 
 /*

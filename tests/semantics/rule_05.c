@@ -155,6 +155,7 @@ TEST_LIMIT(a_post_that_finds_a_handler_on_top_ends_the_call_below, 60)
 TEST(a_post_waits_for_a_handler_that_takes_long)
 {
     NEED_HANDLERS_ON_TOP();
+    NEED_WINDOW("wakes are answered on top of any handler, and repeated: none is missed");
     struct blocked b;
     bough_set_report(keep_report);
     catch_signal(SIGUSR1, stay, SA_RESTART, 0);

@@ -6,6 +6,8 @@
 #include <aio.h>
 #include <bough.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <mqueue.h>
 #include <netdb.h>
 #include <poll.h>
@@ -16,12 +18,14 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/msg.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/sem.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <termios.h>
@@ -203,4 +207,66 @@ TEST(sem_wait_ends_with_eintr)
 TEST(sem_wait_is_restarted)
 {
     CHECK_EQ(signal_sem_wait(SA_RESTART), 0);
+}
+
+/* ---- ECANCELED that is not ours ------------------------------------------------------------------------ */
+
+/* A timerfd's read says so when the clock was set. Here a filter of the kernel's does, for reads of one descriptor that
+ * is not there: setting the clock takes privileges, and others would notice. */
+enum { CANCELS = 999 };
+
+static void need_reads_that_say_ECANCELED(void)
+{
+    static const struct sock_filter steps[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_read, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+                 offsetof(struct seccomp_data, args) + 4 * (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, CANCELS, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ECANCELED),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {sizeof steps / sizeof steps[0], (struct sock_filter *)(uintptr_t)steps};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
+        SKIP("no filter for system calls here: %s", strerror(errno));
+    if (read(CANCELS, NULL, 0) != -1 || errno != ECANCELED)
+        SKIP("the filter for system calls has no effect here");
+}
+
+static int read_what_cancels(void *unused)
+{
+    (void)unused;
+    char byte;
+    CHECK_ERR(bough_read(CANCELS, &byte, 1), ECANCELED);
+    return 7;
+}
+
+TEST(the_kernels_own_ECANCELED_is_an_error_like_any_other)
+{
+    char byte;
+    need_reads_that_say_ECANCELED();
+    CHECK_ERR(bough_read(CANCELS, &byte, 1), ECANCELED);
+    CHECK_ERR(bough_syscall(SYS_read, CANCELS, &byte, 1), ECANCELED);
+    CHECK_EQ(bough_interrupted(), 0);
+    CHECK_EQ(bough_check(), 0);
+    /* It was not interrupted (rule 28). */
+    BOUGH_BRANCH(b) {
+        CHECK(bough_add(b, read_what_cancels, bough_arg(NULL)));
+    }
+    CHECK_EQ(bough_last_result(), 7);
+    CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], 0);
+}
+
+/* With a record at hand that is not due, for a cleanup runs, too. */
+TEST(the_kernels_own_ECANCELED_is_returned_in_a_cleanup)
+{
+    char byte;
+    need_reads_that_say_ECANCELED();
+    CHECK_EQ(bough_interrupt(bough_self(), NULL), 0);
+    CHECK_ERR(bough_check(), ECANCELED);
+    BOUGH_CLEANUP(0) {
+        CHECK_ERR(bough_read(CANCELS, &byte, 1), ECANCELED);
+        CHECK_EQ(bough_check(), 0);
+    }
+    CHECK_EQ(bough_clear(NULL), 1);
 }

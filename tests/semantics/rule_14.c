@@ -290,14 +290,13 @@ TEST(a_handler_on_top_is_not_abandoned)
 
 TEST(a_handler_with_sa_nodefer_is_not_abandoned)
 {
-#ifndef __x86_64__
-    SKIP("no restorer lies in a handler's frame here: one that blocks nothing can't be told");
-#endif
+    NEED_FRAMES(); /* it blocks nothing either */
     never_in_a_handler(SA_NODEFER, 0, raise_and_loop);
 }
 
 TEST(a_handler_on_an_alternate_stack_is_not_abandoned)
 {
+    NEED_WINDOW("a thread with an alternate stack leaves an asynchronous region at points only");
     never_in_a_handler(SA_ONSTACK, 0, raise_on_an_alternate_stack);
     never_in_a_handler(SA_ONSTACK | SA_NODEFER, 0, raise_on_an_alternate_stack);
 }

@@ -106,6 +106,20 @@ static inline void block_all_signals(void)
 #define NEED_HANDLERS_ON_TOP() ((void)0)
 #endif
 
+/* What src/arch/generic, the fallback for machines without a window of their own, can't do. */
+#if T_FALLBACK
+#define NEED_WINDOW(why) SKIP("in the fallback (-Darch=generic) %s", why)
+#else
+#define NEED_WINDOW(why) ((void)0)
+#endif
+
+/* Is this a signal handler? The frames on the stack tell it here, and nothing elsewhere. */
+#if T_FALLBACK || !defined(__x86_64__)
+#define NEED_FRAMES() SKIP("here a signal handler can't be told by its frame")
+#else
+#define NEED_FRAMES() ((void)0)
+#endif
+
 /* Burns time without being a point. */
 static inline void spin(int64_t ns)
 {

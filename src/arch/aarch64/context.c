@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <ucontext.h>
 #include "arch/window.h"
 #include "base/atomic.h"
@@ -19,6 +20,13 @@ BO_BARE void bo_arch_cancel(void *context)
     ucontext_t *uc = context;
     const struct bo_window_places *w = bo_window_at((uintptr_t)uc->uc_mcontext.pc);
     uc->uc_mcontext.pc = bo_window_place(&w->cancel);
+}
+
+BO_BARE void bo_arch_woken(void *context)
+{
+    ucontext_t *uc = context;
+    if (bo_arch_where(uc) == BO_AFTER && (long)uc->uc_mcontext.regs[0] == -EINTR)
+        uc->uc_mcontext.regs[0] = (uint64_t)-BO_ECUT;
 }
 
 uintptr_t bo_arch_sp(const void *context)

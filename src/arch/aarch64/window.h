@@ -7,7 +7,7 @@
  *   begin:  if (low half of *word & 1) goto cancel
  *           svc
  *   end:
- *   cancel: x0 = -ECANCELED; goto end                        (out of line)
+ *   cancel: x0 = -BO_ECUT; goto end                          (out of line)
  */
 #ifndef BO_ARCH_AARCH64_WINDOW_H
 #define BO_ARCH_AARCH64_WINDOW_H
@@ -26,7 +26,7 @@ static inline long bo_window(const _Atomic uint64_t *word, long nr, long a, long
                      "        svc     #0\n"
                      "2:\n"
                      "        .subsection 1\n"
-                     "3:      mov     x0, #-125\n"
+                     "3:      mov     x0, %[cut]\n"
                      "        b       2b\n"
                      "        .previous\n"
                      "        .pushsection bo_windows, \"a\", %%progbits\n"
@@ -34,7 +34,7 @@ static inline long bo_window(const _Atomic uint64_t *word, long nr, long a, long
                      "        .long   1b - ., 2b - ., 3b - .\n"
                      "        .popsection"
                      : "+r"(x0)
-                     : [word] "r"(word), "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+                     : [word] "r"(word), [cut] "i"(-BO_ECUT), "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
                      : "x9", "cc", "memory");
     return x0;
 }

@@ -4,11 +4,20 @@
 #include "base/atomic.h"
 #include "base/raw.h"
 
+/* A wake came during the call: set by the signal's handler. */
+static BO_TLS _Atomic bool woken;
+
+/* A call of a handler on top has its own. */
 long bo_window(const _Atomic uint64_t *word, long nr, long a, long b, long c, long d, long e, long f)
 {
     if (atomic_load_explicit(word, memory_order_seq_cst) & BO_ARCH_DUE)
-        return -ECANCELED;
-    return bo_raw6(nr, a, b, c, d, e, f);
+        return -BO_ECUT;
+    bool outer = bo_load_relaxed(&woken);
+    bo_store_relaxed(&woken, false);
+    long r = bo_raw6(nr, a, b, c, d, e, f);
+    bool mine = bo_load_relaxed(&woken);
+    bo_store_relaxed(&woken, outer);
+    return r == -EINTR && mine ? -BO_ECUT : r;
 }
 
 BO_BARE enum bo_where bo_arch_where(const void *context)
@@ -20,6 +29,12 @@ BO_BARE enum bo_where bo_arch_where(const void *context)
 BO_BARE void bo_arch_cancel(void *context)
 {
     (void)context;
+}
+
+BO_BARE void bo_arch_woken(void *context)
+{
+    (void)context;
+    bo_store_relaxed(&woken, true);
 }
 
 /* No register of the context is known here: the handler's own frame is close enough, since it lies below

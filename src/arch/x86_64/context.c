@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <ucontext.h>
 #include "arch/window.h"
 #include "base/atomic.h"
@@ -19,6 +20,13 @@ BO_BARE void bo_arch_cancel(void *context)
     ucontext_t *uc = context;
     const struct bo_window_places *w = bo_window_at((uintptr_t)uc->uc_mcontext.gregs[REG_RIP]);
     uc->uc_mcontext.gregs[REG_RIP] = (greg_t)bo_window_place(&w->cancel);
+}
+
+BO_BARE void bo_arch_woken(void *context)
+{
+    greg_t *result = &((ucontext_t *)context)->uc_mcontext.gregs[REG_RAX];
+    if (bo_arch_where(context) == BO_AFTER && *result == -EINTR)
+        *result = -BO_ECUT;
 }
 
 uintptr_t bo_arch_sp(const void *context)

@@ -7,7 +7,7 @@
  *   begin:  if (low half of *word & 1) goto cancel
  *           syscall
  *   end:
- *   cancel: rax = -ECANCELED; goto end                       (out of line)
+ *   cancel: rax = -BO_ECUT; goto end                         (out of line)
  */
 #ifndef BO_ARCH_X86_64_WINDOW_H
 #define BO_ARCH_X86_64_WINDOW_H
@@ -23,7 +23,7 @@ static inline long bo_window(const _Atomic uint64_t *word, long nr, long a, long
                      "        syscall\n"
                      "2:\n"
                      "        .pushsection .text.bo_cancel, \"ax\", @progbits\n"
-                     "3:      movq    $-125, %%rax\n"
+                     "3:      movq    %[cut], %%rax\n"
                      "        jmp     2b\n"
                      "        .popsection\n"
                      "        .pushsection bo_windows, \"a\", @progbits\n"
@@ -31,7 +31,7 @@ static inline long bo_window(const _Atomic uint64_t *word, long nr, long a, long
                      "        .long   1b - ., 2b - ., 3b - .\n"
                      "        .popsection"
                      : "+a"(result)
-                     : [word] "r"(word), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : [word] "r"(word), [cut] "i"(-BO_ECUT), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
                      : "rcx", "r11", "cc", "memory");
     return result;
 }
