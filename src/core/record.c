@@ -33,7 +33,7 @@ static uint64_t state_of(uint64_t generation, uint32_t serial, enum bo_record_st
 static void fill(struct bo_record *r, uint64_t target, const struct bough_event *event)
 {
     r->target = target;
-    bo_store_relaxed(&r->seq, bo_add_seq(&bo_arena.seq, 1) + 1);
+    bo_store_relaxed(&r->seq, bo_add_seq(&bo_arena.head->seq, 1) + 1);
     bo_store_relaxed(&r->since, bo_now());
     r->value = event->value;
     r->signo = event->signo;

@@ -363,7 +363,7 @@ static void notice_standstill(int64_t expected)
 {
     int64_t late = bo_clock() - expected;
     if (expected != BO_FOREVER && late > LATE)
-        bo_add_seq(&stood_still, late);
+        bo_store_relaxed(&bo_arena.head->stood_still, bo_add_seq(&stood_still, late) + late);
 }
 
 static int64_t plan(void)
@@ -404,6 +404,7 @@ static void *tick(void *unused)
     event._sigev_un._tid = (pid_t)bo_raw0(SYS_gettid);
 #endif
     int64_t awake = bo_clock();
+    bo_store_relaxed(&bo_arena.head->ticker, (pid_t)bo_raw0(SYS_gettid));
     long r = bo_raw3(SYS_timer_create, CLOCK_MONOTONIC, (long)&event, (long)&timer_id);
     bo_store_seq(&running, r < 0 ? FAILED : RUNNING);
     bo_futex_wake(&running, INT_MAX);
@@ -462,6 +463,7 @@ int bo_ticker_need(void)
 
 void bo_ticker_after_fork(void)
 {
+    bo_store_relaxed(&bo_arena.head->stood_still, bo_load_relaxed(&stood_still));
     bo_store_relaxed(&running, NOT_RUNNING);
     bo_store_relaxed(&work, BO_NONE);
     bo_store_relaxed(&starting.state, 0);
