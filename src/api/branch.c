@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "core/fork.h"
 #include "core/level.h"
 #include "core/post.h"
 #include "core/report.h"

@@ -45,7 +45,7 @@ int bough_interrupt_all(const char *reason)
 {
     struct bough_event event = {.kind = BOUGH_STOP, .reason = reason, .flags = BOUGH_ALONE};
     int posted = 0;
-    uint32_t high = bo_load_seq(&bo_arena.thread_high);
+    uint32_t high = bo_load_seq(&bo_arena.head->thread_high);
     for (uint32_t i = 1; i < high; i++) {
         struct bo_thread *t = bo_thread_at(i);
         uint64_t w = bo_load_seq(&t->t.word);
@@ -219,7 +219,7 @@ int bough_clear(bough_target target)
 
 bough_thread *bough_thread_of(pid_t tid)
 {
-    uint32_t high = bo_load_seq(&bo_arena.thread_high);
+    uint32_t high = bo_load_seq(&bo_arena.head->thread_high);
     for (uint32_t i = 1; i < high && tid > 0; i++) { /* a child that has not begun yet has 0 */
         const struct bo_thread *t = bo_thread_at(i);
         if (bo_load_relaxed(&t->tid) == tid && (bo_load_seq(&t->t.word) & BO_LIVE))

@@ -277,7 +277,7 @@ __attribute__((constructor)) static void at_load(void)
 /* A live thread that an exit has to wait for: neither the caller, nor one that waits for the caller itself. */
 static struct bo_thread *other_thread(uint64_t *word)
 {
-    uint32_t high = bo_load_seq(&bo_arena.thread_high);
+    uint32_t high = bo_load_seq(&bo_arena.head->thread_high);
     for (uint32_t i = 1; i < high; i++) {
         struct bo_thread *t = bo_thread_at(i);
         *word = bo_load_seq(&t->t.word);

@@ -4,13 +4,18 @@
  *
  * Slots are type-stable: once a thread's slot, always a thread's slot, so that a poster with a stale handle
  * reads valid memory and finds another generation. They refer to each other by index, not by pointer, so
- * that the same mapping can be read from outside the process. A slot's life:
+ * that the same mapping can be read from outside the process (map.h). A slot's life:
  *
  *     FREE --bo_thread_new/bo_branch_new--> its owner's --publish: LIVE--> seen by posters
  *       ^                                                                     |
  *       +---- owner: not LIVE, generation + 1; waits for pins and wakes ------+
  *
  * A handle is index and generation in one value: bit 63 tells a branch from a thread.
+ *
+ * How to read it from outside, while it changes: take the word of a slot that is LIVE, then the slot, then the word
+ * again. If the generation is the same, what its user wrote before publishing it (parent, owner, file and line) is
+ * whole. What a live user changes (name, regions) is whole if two copies are equal. The fields of a record are whole
+ * if its state is the same before and after, and PENDED or DELIVERED.
  */
 #ifndef BO_CORE_ARENA_H
 #define BO_CORE_ARENA_H
@@ -146,19 +151,47 @@ struct bo_branch {
     struct bo_family *family; /* what only this process needs: children, failures. api/branch.c */
 } __attribute__((aligned(64)));
 
-struct bo_arena {
-    char magic[16];
-    uint32_t version, thread_size, branch_size, record_size;
-    uint32_t threads, branches;
-    _Atomic uint32_t thread_high, branch_high; /* slots ever used: a scan ends here */
+/*
+ * What the mapping begins with; tables of threads, branches and records follow, at the offsets that it gives. For a
+ * reader from outside there is no second layout: it was built from the same files, or refuses (version, layout).
+ */
+struct bo_header {
+    char magic[16]; /* BO_ARENA_MAGIC; written last */
+    uint32_t version, layout;
+    uint32_t header_size, thread_size, branch_size, record_size;
+    uint32_t threads, branches, kinds;
+    uint32_t first_generation; /* of a slot that was never used in this process */
+    uint64_t thread_at, branch_at, record_at, size;
+    int64_t started; /* CLOCK_MONOTONIC */
+    pid_t pid;
+    _Atomic pid_t ticker;         /* its kernel thread; 0: it does not run */
+    _Atomic int64_t stood_still;  /* bough_now() is that much behind CLOCK_MONOTONIC (rule 33) */
+    char library[16];             /* its version */
+    _Atomic uint32_t thread_high; /* slots ever used: a scan ends here. In a cache line that is seldom written */
+    _Atomic uint32_t branch_high;
+
+    /* Who takes a slot writes here, away from what all read. `next` was never used, unless a fork has left it. */
+    __attribute__((aligned(64))) _Atomic uint32_t thread_next;
+    _Atomic uint32_t branch_next;
     _Atomic uint64_t thread_free, branch_free; /* stacks: count of changes and index, against ABA */
     _Atomic uint64_t seq;                      /* numbers records; the ticker dates nothing, posters do */
+};
+
+#define BO_ARENA_MAGIC "bough arena"
+enum { BO_ARENA_VERSION = 2 };
+
+/* Where this process has it. */
+struct bo_arena {
+    struct bo_header *head;
     struct bo_thread *thread;
     struct bo_branch *branch;
     struct bo_record *record;
 };
 
 extern struct bo_arena bo_arena;
+
+/* A sum over the places of what a reader looks at: another build of the same version may have moved them. */
+uint32_t bo_arena_layout(void);
 
 /* Maps the arena and makes the root; once, before anything else. 0 or -1 with ENOMEM. */
 int bo_arena_init(void);
@@ -170,8 +203,16 @@ void bo_thread_free(struct bo_thread *t);
 void bo_branch_free(struct bo_branch *b);
 /* A copy of a target's name: the slot may get its next user, and name, at this moment. Returns `name`. */
 const char *bo_name_of(const struct bo_target *t, char name[BO_NAME]);
-/* After fork: in the child all slots but the caller's end. */
-void bo_arena_after_fork(struct bo_thread *self);
+
+/* ---- a fork: the child has an arena of its own, in the same place (fork.c) --------------------- */
+
+/* In the child: an empty one, with the root. Its slots begin with generations that no handle of the parent's has, who
+ * had used `threads` and `branches`. -1: there is no memory, and nothing in the place. */
+int bo_arena_renew(uint32_t threads, uint32_t branches);
+/* No arena at all: what is not the parent's must not look like it. */
+void bo_arena_drop(void);
+/* A slot that was copied into it is in use. */
+void bo_arena_occupy(const struct bo_target *t, bool branch);
 
 static inline struct bo_thread *bo_thread_at(uint32_t index)
 {

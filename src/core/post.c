@@ -77,7 +77,7 @@ static bool below_now(struct bo_thread *t, uint32_t generation, const struct bo_
 static unsigned spread(const struct bo_target *target, bool branch, bool repeated, unsigned limit)
 {
     unsigned marked = 0;
-    uint32_t high = bo_load_seq(&bo_arena.thread_high);
+    uint32_t high = bo_load_seq(&bo_arena.head->thread_high);
     for (uint32_t i = 1; i < high && marked < limit; i++) {
         struct bo_thread *t = bo_thread_at(i);
         uint64_t w = bo_load_seq(&t->t.word);
@@ -137,7 +137,7 @@ static void spread_from_here(struct bo_target *target, bool branch, bool repeate
         return;
     }
     /* In a forked child the ticker does not run before it is needed: there are not many threads, either. */
-    if (bo_load_relaxed(&bo_arena.thread_high) > MANY && bo_ticker_runs() && in_handler()) {
+    if (bo_load_relaxed(&bo_arena.head->thread_high) > MANY && bo_ticker_runs() && in_handler()) {
         wake_self(target, branch, repeated);
         bo_ticker_spread(target);
         return;

@@ -49,7 +49,7 @@ bool bo_record_event(struct bo_record *r)
 static void fill(struct bo_record *r, uint64_t target, const struct bough_event *event)
 {
     r->target = target;
-    bo_store_relaxed(&r->seq, bo_add_seq(&bo_arena.seq, 1) + 1);
+    bo_store_relaxed(&r->seq, bo_add_seq(&bo_arena.head->seq, 1) + 1);
     bo_store_relaxed(&r->since, bo_now());
     r->value = event->value;
     r->signo = event->signo;

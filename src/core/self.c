@@ -11,6 +11,7 @@
 #include "base/futex.h"
 #include "base/raw.h"
 #include "core/deliver.h"
+#include "core/fork.h"
 #include "core/level.h"
 #include "core/report.h"
 #include "core/ticker.h"
@@ -21,7 +22,6 @@ __thread const volatile uint32_t *bough_word_ = &stranger;
 BO_TLS struct bo_thread *bo_self;
 _Atomic pid_t bo_pid;
 void (*bo_on_thread_end)(struct bo_thread *t);
-void (*bo_on_fork_child)(struct bo_thread *self);
 
 static pthread_key_t at_thread_end;
 static int init_error;
@@ -228,37 +228,6 @@ int bough_set_name(const char *name)
     return 0;
 }
 
-/* ---- fork -------------------------------------------------------------------------------------------- */
-
-/* What was asked of the parent's threads was not asked of this process. */
-static void forget_posts(struct bo_target *t)
-{
-    for (int kind = 0; kind < BO_KIND_COUNT; kind++) /* one may be half written, and not due yet */
-        bo_record_close(bo_record_of(t, (enum bough_kind)kind), BOUGH_POST_ENDED);
-    bo_store_relaxed(&t->due, 0);
-}
-
-static void in_child(void)
-{
-    struct bo_thread *t = bo_self;
-    bo_store_relaxed(&bo_pid, getpid());
-    bo_arena_after_fork(t);
-    bo_ticker_after_fork();
-    forget_posts(&bo_branch_at(BO_ROOT)->t);
-    if (bo_on_fork_child)
-        bo_on_fork_child(t);
-    if (!t)
-        return;
-    bo_store_relaxed(&t->tid, (pid_t)bo_raw0(SYS_gettid));
-    bo_store_relaxed(&t->parent, BO_ROOT);
-    forget_posts(&t->t);
-    if (t->event_fd >= 0)
-        close(t->event_fd); /* it is the parent's */
-    t->event_fd = -1;
-    bo_and_seq(&t->t.word, ~(uint64_t)(BO_EVENT | BO_EVENT_SENT | BO_UNDER_WAY));
-    bo_level_settle(t);
-}
-
 /* ---- init -------------------------------------------------------------------------------------------- */
 
 static int init(void)
@@ -267,7 +236,7 @@ static int init(void)
     if (bo_arena_init() != 0 || bo_deliver_init() != 0)
         return errno;
     int error = pthread_key_create(&at_thread_end, thread_ends);
-    return error ? error : pthread_atfork(NULL, NULL, in_child);
+    return error ? error : bo_fork_init();
 }
 
 /* At load: later may be in a signal handler. */

@@ -38,8 +38,7 @@ pid_t bo_tid(void);
 /* Find out where the calling thread's stack lies, once; in ordinary code. */
 void bo_self_find_stack(struct bo_thread *t);
 
-/* Hooks for the layer above: run at an adopted thread's end, and in a forked child. */
+/* Hook for the layer above: run at an adopted thread's end. */
 extern void (*bo_on_thread_end)(struct bo_thread *t);
-extern void (*bo_on_fork_child)(struct bo_thread *self);
 
 #endif

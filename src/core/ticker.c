@@ -41,7 +41,6 @@ static _Atomic int64_t next_wake;   /* CLOCK_MONOTONIC */
 static _Atomic int64_t stood_still; /* how long the library's clock did, rule 33 */
 static int timer_id;
 static struct bo_lock starting;
-static _Atomic pid_t ticker_tid;
 
 int64_t (*bo_on_look)(struct bo_target *target, bool branch);
 int64_t (*bo_on_tick)(void);
@@ -142,12 +141,12 @@ void bo_ticker_attend(void)
 
 bool bo_ticker_is_me(void)
 {
-    return bo_raw0(SYS_gettid) == bo_load_relaxed(&ticker_tid);
+    return bo_raw0(SYS_gettid) == bo_load_relaxed(&bo_arena.head->ticker);
 }
 
 pid_t bo_ticker_tid(void)
 {
-    return bo_load_relaxed(&ticker_tid);
+    return bo_load_relaxed(&bo_arena.head->ticker);
 }
 
 void bo_ticker_watch(struct bo_thread *t)
@@ -401,7 +400,7 @@ static void notice_standstill(int64_t expected)
 {
     int64_t late = bo_clock() - expected;
     if (expected != BO_FOREVER && late > LATE)
-        bo_add_seq(&stood_still, late);
+        bo_store_relaxed(&bo_arena.head->stood_still, bo_add_seq(&stood_still, late) + late);
 }
 
 static int64_t plan(void)
@@ -445,7 +444,7 @@ static void *tick(void *unused)
     event._sigev_un._tid = (pid_t)bo_raw0(SYS_gettid);
 #endif
     int64_t awake = bo_clock();
-    bo_store_relaxed(&ticker_tid, (pid_t)bo_raw0(SYS_gettid));
+    bo_store_relaxed(&bo_arena.head->ticker, (pid_t)bo_raw0(SYS_gettid));
     long r = bo_raw3(SYS_timer_create, CLOCK_MONOTONIC, (long)&event, (long)&timer_id);
     bo_store_seq(&running, r < 0 ? FAILED : RUNNING);
     bo_futex_wake(&running, INT_MAX);
@@ -506,8 +505,9 @@ int bo_ticker_need(void)
 
 void bo_ticker_after_fork(void)
 {
+    bo_store_relaxed(&bo_arena.head->stood_still, bo_load_relaxed(&stood_still));
     bo_store_relaxed(&running, NOT_RUNNING);
-    bo_store_relaxed(&ticker_tid, 0);
+    bo_store_relaxed(&bo_arena.head->ticker, 0);
     bo_store_relaxed(&work, BO_NONE);
     bo_store_relaxed(&starting.state, 0);
     heap_size = 0;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/time.h>
 #include "semantics/children.h"
 
 static pid_t waited(pid_t pid)
@@ -276,6 +277,154 @@ TEST(fork_in_the_inner_branch_of_a_child)
     BOUGH_BRANCH(b)
         add(b, fork_in_inner_branches, bough_arg(NULL));
     CHECK_EQ(bough_last_result(), 0);
+}
+
+/* ---- what is the parent's is not the child's ----------------------------------------------------------------------- */
+
+/* Also when the child has as many threads of its own, in the same slots. */
+TEST(handles_of_the_parents_threads_are_stale)
+{
+    need_no_sanitizer();
+    bough_thread *theirs[8];
+    BOUGH_BRANCH(b) {
+        for (int i = 0; i < 8; i++)
+            theirs[i] = bough_add(b, until_stopped, bough_arg(NULL));
+        bough_post old = bough_post_event(theirs[0], NULL);
+        pid_t pid = fork();
+        if (pid == 0) {
+            BOUGH_BRANCH(own) {
+                for (int i = 0; i < 8; i++) {
+                    add(own, until_stopped, bough_arg(NULL));
+                    for (int k = 0; k < 8; k++)
+                        if (bough_interrupt(theirs[k], "stale") == 0 || errno != ESRCH)
+                            _exit(20);
+                }
+                bough_interrupt(own, "test");
+            }
+            _exit(bough_post_status(old) == BOUGH_POST_GONE ? 0 : 21);
+        }
+        CHECK_EQ(waited(pid), 0);
+        CHECK_EQ(bough_alive(theirs[7]), 0);
+        bough_interrupt(b, "test");
+    }
+}
+
+/* A post from before the fork is over in the child, and never mistaken for one from after it. */
+TEST(posts_of_the_parent_are_over_in_the_child)
+{
+    need_no_sanitizer();
+    BOUGH_BRANCH(b) {
+        bough_target targets[] = {bough_self(), b, BOUGH_ROOT};
+        for (int i = 0; i < 3; i++) {
+            bough_post old = bough_post_event(targets[i], NULL);
+            pid_t pid = fork();
+            if (pid == 0) {
+                if (bough_check() != 0 || bough_post_status(old) != BOUGH_POST_ENDED)
+                    _exit(20);
+                bough_post own = bough_post_event(targets[i], NULL);
+                if (bough_post_status(own) != BOUGH_POST_PENDING || bough_post_status(old) != BOUGH_POST_ENDED)
+                    _exit(21);
+                _exit(bough_check() == 0 ? 22 : 0);
+            }
+            CHECK_EQ(waited(pid), 0);
+            CHECK_EQ(bough_post_status(old), BOUGH_POST_PENDING);
+            bough_clear(NULL);
+            bough_clear(b);
+            bough_clear(BOUGH_ROOT);
+        }
+    }
+}
+
+/* What a thread was shielded from is told from what comes later by numbers: they go on in the child. */
+TEST(fork_in_a_cleanup_region)
+{
+    need_no_sanitizer();
+    for (int i = 0; i < 20; i++) {
+        bough_interrupt(bough_self(), "before");
+        CHECK_ERR(bough_check(), ECANCELED);
+        if (i < 19)
+            bough_clear(NULL);
+    }
+    BOUGH_CLEANUP(0) {
+        CHECK_EQ(bough_check(), 0);
+        pid_t pid = fork();
+        if (pid == 0) {
+            bough_interrupt(bough_self(), "later");
+            _exit(bough_check() == 0 ? 20 : 0);
+        }
+        CHECK_EQ(waited(pid), 0);
+    }
+    bough_clear(NULL);
+}
+
+static void *forks(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < 50; i++) {
+        pid_t pid = fork();
+        if (pid == 0)
+            _exit(bough_check() == 0 && bough_self() ? 0 : 20);
+        CHECK_EQ(waited(pid), 0);
+    }
+    return NULL;
+}
+
+TEST(threads_fork_at_the_same_time)
+{
+    need_no_sanitizer();
+    struct t_thread thread[4];
+    for (int i = 0; i < 4; i++)
+        t_spawn(&thread[i], forks, NULL);
+    for (int i = 0; i < 4; i++)
+        t_join(&thread[i]);
+}
+
+static volatile sig_atomic_t forked_well;
+
+static void fork_in_handler(int signo)
+{
+    (void)signo;
+    int saved = errno;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(bough_check() == 0 ? 0 : 20);
+    forked_well += waited(pid) == 0;
+    errno = saved;
+}
+
+/* On top of a blocked call; signals that come at the fork itself find the arena of their process. */
+TEST(fork_in_a_signal_handler)
+{
+    need_no_sanitizer();
+    struct itimerval often = {{0, 3000}, {0, 3000}}, never = {{0, 0}, {0, 0}};
+    signal(SIGALRM, fork_in_handler);
+    setitimer(ITIMER_REAL, &often, NULL);
+    while (forked_well < 20) {
+        pid_t pid = fork();
+        if (pid == 0)
+            _exit(0);
+        waited(pid);
+        bough_nanosleep(&(struct timespec){0, 5000000}, NULL);
+    }
+    setitimer(ITIMER_REAL, &never, NULL);
+    signal(SIGALRM, SIG_DFL);
+}
+
+TEST(a_fork_keeps_the_signal_mask)
+{
+    sigset_t set, now;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    pthread_sigmask(SIG_SETMASK, &set, NULL);
+    pid_t pid = fork();
+    pthread_sigmask(SIG_SETMASK, NULL, &now);
+    int same = sigismember(&now, SIGUSR2) && !sigismember(&now, SIGUSR1) && !sigismember(&now, SIGURG);
+    if (pid == 0)
+        _exit(same ? 0 : 20);
+    CHECK_EQ(waited(pid), 0);
+    CHECK(same);
+    sigemptyset(&set);
+    pthread_sigmask(SIG_SETMASK, &set, NULL);
 }
 
 /* ---- exec and exit ------------------------------------------------------------------------------------------------ */

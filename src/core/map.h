@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The memory of the arena: a file without a name, mapped shared, so that another process of the same user finds it
+ * as /proc/PID/fd/N, a link to "/memfd:bough (deleted)". Who may open that is the kernel's to say: whoever may read
+ * the process (ptrace(2), PTRACE_MODE_READ).
+ *
+ * Where there can't be one (seccomp, an old kernel, a limit), or where BOUGH_HIDDEN asks for it, the memory is
+ * private: all works, nobody sees. Why is kept, and is the mapping's name in /proc/PID/maps.
+ */
+#ifndef BO_CORE_MAP_H
+#define BO_CORE_MAP_H
+
+#include <stddef.h>
+
+/* Memory that reads as zero, shared or hidden, and not handed on to the child of a fork; in that child, with the
+ * parent's address as `at`, memory of its own in the same place. Address space only: pages are taken as they are
+ * written. NULL: there is none at all. [signal] */
+void *bo_map_new(void *at, size_t size);
+/* Why it can't be seen from outside; NULL: it can. */
+const char *bo_map_hidden(void);
+
+#endif
