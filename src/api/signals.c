@@ -298,22 +298,22 @@ static bool await_one(struct bo_thread *t, uint64_t w, int64_t until)
     return bo_clock() < until && bo_clock() < bo_load_seq(&wait_until);
 }
 
-void bo_await_others(int64_t until)
+void bo_await_others(int64_t until, bool (*enough)(void))
 {
     struct bo_thread *t;
     uint64_t w;
     char name[BO_NAME];
     while ((t = other_thread(&w)))
-        if (!await_one(t, w, until))
+        if (!await_one(t, w, until) || (enough && enough()))
             break;
-    if (t)
+    if (t && !(enough && enough()))
         bo_report("the process ends without waiting longer for thread %d (%s), and perhaps others",
                   (int)bo_load_relaxed(&t->tid), bo_name_of(&t->t, name));
 }
 
 static void await_others(int64_t grace)
 {
-    bo_await_others(bo_add_time(bo_clock(), grace));
+    bo_await_others(bo_add_time(bo_clock(), grace), NULL);
 }
 
 /* The signal that has asked everything to stop, if the program has not said that it is handled; else 0. */

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 
 bool (*bo_on_report)(const char *line);
+void (*bo_on_reporter)(void);
 
 static _Atomic(bough_report_fn *) reporter = bo_report_to_stderr;
 
@@ -61,6 +62,8 @@ void bo_report_line(const char *line)
 
 bough_report_fn *bough_set_report(bough_report_fn *report)
 {
+    if (report && bo_on_reporter)
+        bo_on_reporter();
     bough_report_fn *old = bo_swap_seq(&reporter, report ? report : bo_report_to_stderr);
     return old == bo_report_to_stderr ? NULL : old;
 }

@@ -112,6 +112,16 @@ static void tell_the_others(const struct bo_leaving *l)
     bo_post((uint64_t)(uintptr_t)bough_root(), &event, NULL);
 }
 
+/* The incident was handled in the last moment: nothing irrevocable has been done. */
+static void call_off(void)
+{
+    struct bo_target *root = &bo_branch_at(BO_ROOT)->t;
+    bo_and_seq(&root->due, ~(1u << BOUGH_EXIT));
+    bo_record_close(bo_record_of(root, BOUGH_EXIT), BOUGH_POST_CLEARED);
+    bo_spread(root, true); /* they look again, and find nothing */
+    bo_store_seq(&leaving, 0);
+}
+
 void bo_leave(void *argument)
 {
     const struct bo_leaving *l = argument;
@@ -120,7 +130,11 @@ void bo_leave(void *argument)
         return;
     bo_news_not_here();
     tell_the_others(l);
-    bo_await_others(begun + time / 4);
+    bo_await_others(begun + time / 4, l->over);
+    if (l->over()) {
+        call_off();
+        return;
+    }
     run_exit_tiers(begun + time / 2);
     bo_terminals_put_back();
     bo_exit_from_here(l->signo, BOUGH_EXIT_STATUS);

@@ -151,7 +151,13 @@ static bool take_over(const char *line)
     return true;
 }
 
+static void have_help(void)
+{
+    bo_help_need();
+}
+
 __attribute__((constructor)) static void at_load(void)
 {
     bo_on_report = take_over;
+    bo_on_reporter = have_help;
 }

@@ -102,7 +102,7 @@ static bool alone(const struct bo_record *r, bool branch)
 static struct bo_thread *next_below(const struct bo_target *target, bool branch, const struct bo_record *r, uint32_t *i,
                                     uint64_t *word)
 {
-    uint32_t high = bo_load_seq(&bo_arena.thread_high);
+    uint32_t high = bo_load_seq(&bo_arena.head->thread_high);
     for (; *i < high; (*i)++) {
         struct bo_thread *t = bo_thread_at(*i);
         *word = bo_load_seq(&t->t.word);
@@ -364,6 +364,13 @@ static void freeze_below(const struct incident *i)
     }
 }
 
+static struct incident leaving_for;
+
+static bool leaving_is_over(void)
+{
+    return is_over(&leaving_for);
+}
+
 static bool leave(const struct incident *i, int64_t until)
 {
     if (bo_is_leaving())
@@ -371,6 +378,8 @@ static bool leave(const struct incident *i, int64_t until)
     freeze_below(i);
     leaving.signo = i->record->kind == BOUGH_SIGNAL ? i->record->signo : 0;
     leaving.until = bo_to_monotonic(until);
+    leaving.over = leaving_is_over;
+    leaving_for = *i;
     snprintf(leaving.reason, sizeof leaving.reason, "the process exits: %s", what_for(i));
     return bo_help(bo_leave, &leaving);
 }
