@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""generated.py ROOT BUILD: calls.h is what calls.def makes, the manual pages are well formed, versions agree."""
+"""generated.py ROOT BUILD: calls.h is what calls.def makes and the table is sound, the manual pages are well formed, versions agree."""
 import re
 import shutil
 import subprocess
@@ -10,12 +10,11 @@ root, build = Path(sys.argv[1]), Path(sys.argv[2])
 tool = root / "tools/calls.py"
 
 
-def calls_header():
-    """include/bough/calls.h is the tool's output"""
-    out = build / "calls.h"
-    subprocess.run([sys.executable, tool, "header", out], check=True)
-    if out.read_text() != (root / "include/bough/calls.h").read_text():
-        yield "include/bough/calls.h differs: run tools/calls.py header include/bough/calls.h"
+def table():
+    """include/bough/calls.h is the tool's output; each row of the table is sound and has a test; POSIX's list is complete"""
+    run = subprocess.run([sys.executable, tool, "check"], capture_output=True, text=True)
+    if run.returncode:
+        yield from (run.stdout + run.stderr).splitlines()
 
 
 def manual():
@@ -45,7 +44,7 @@ def versions():
         yield f"NEWS.md says nothing of {want}"
 
 
-checks = [calls_header, manual, versions]
+checks = [table, manual, versions]
 print(f"1..{len(checks)}")
 failed = 0
 for number, check in enumerate(checks, 1):

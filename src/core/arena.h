@@ -124,7 +124,6 @@ struct bo_thread {
     struct bough_closer *closers;
     struct bo_worker *worker; /* of a child; NULL for main and adopted threads */
     struct bo_child *child;   /* what it runs now */
-    uint32_t renamed;         /* the kernel knows it by a name that a reused thread must shed */
     uint32_t last_was_cut;    /* the last failing call was cut (rule 28) */
 } __attribute__((aligned(64)));
 

@@ -224,7 +224,6 @@ int bough_set_name(const char *name)
     set_name(&t->t, name);
     snprintf(kernel, sizeof kernel, "%.15s", t->t.name);
     pthread_setname_np(pthread_self(), kernel);
-    t->renamed = 1;
     return 0;
 }
 
