@@ -137,7 +137,9 @@ bough_branch *bough_branch_open(const struct bough_branch_options *options)
 {
     static const struct bough_branch_options none;
     const struct bough_branch_options *o = options ? options : &none;
+    bo_busy_begin();
     bough_branch *branch = open_branch(o, (uintptr_t)__builtin_frame_address(0));
+    bo_busy_end();
     if (!branch && o->variable)
         bo_ending_not_opened(o, errno); /* its block is skipped: nobody looks at NULL */
     return branch;
@@ -169,8 +171,11 @@ static void join_children(struct bo_branch *b)
     bo_store_seq(&b->waiters, 1); /* before the look: the last child sees it, or we see its step */
     while ((live = bo_load_seq(&b->live)) != 0)
         bo_futex_sleep(&b->live, live, BO_FOREVER);
-    if (b->family->has_leaver)
-        pthread_join(b->family->leaver, NULL);
+    if (!b->family->has_leaver)
+        return;
+    bo_busy_begin(); /* it has ended but for its keys; nobody may join it twice */
+    pthread_join(b->family->leaver, NULL);
+    bo_busy_end();
 }
 
 static void run_at_end(struct bo_family *f)
@@ -233,6 +238,7 @@ static int end_branch(struct bo_branch *b, struct bo_thread *t)
     bool interrupted;
     join_children(b);
     run_at_end(f);
+    bo_busy_begin();
     bo_store_seq(&b->deadline, BO_FOREVER);
     pop(b, t);
     int result = result_of(b, t, &interrupted);
@@ -246,6 +252,7 @@ static int end_branch(struct bo_branch *b, struct bo_thread *t)
         bo_level_settle(t);
     bo_ending_keep(f, label, result, interrupted);
     family_free(f);
+    bo_busy_end();
     return result;
 }
 

@@ -221,7 +221,9 @@ bough_thread *bough_add_with(bough_branch *branch, bough_fn *fn, bough_resource 
     static const struct bough_child_options none;
     const struct bough_child_options *o = options ? options : &none;
     struct bo_branch *b = fn ? branch_to_add_to(branch) : (errno = EINVAL, NULL);
+    bo_busy_begin();
     uint64_t id = b ? add(b, fn, resource, o) : 0;
+    bo_busy_end();
     if (!id) {
         int error = errno;
         destroy(resource);
