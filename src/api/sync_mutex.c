@@ -170,10 +170,20 @@ int bo_mutex_relock(bough_mutex *mutex)
     return lock_slow(mutex, sleep_on, 0);
 }
 
+struct bough_mutex **bo_mutexes_mine(void)
+{
+    return &held;
+}
+
+void bo_mutexes_orphan(struct bough_mutex **list)
+{
+    while (*list)
+        let_go(*list, ORPHANED);
+}
+
 void bo_mutex_owner_ended(void)
 {
-    while (held)
-        let_go(held, ORPHANED);
+    bo_mutexes_orphan(&held);
     if (watched)
         watch(false);
 }
