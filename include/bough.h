@@ -66,6 +66,7 @@
 #include <bough/interrupt.h>
 #include <bough/branch.h>
 #include <bough/level.h>
+#include <bough/ladder.h>
 #include <bough/call.h>
 #include <bough/sync.h>
 #include <bough/signals.h>

@@ -138,7 +138,9 @@ bough_branch *bough_branch_open(const struct bough_branch_options *options)
 {
     static const struct bough_branch_options none;
     const struct bough_branch_options *o = options ? options : &none;
+    bo_busy_begin();
     bough_branch *branch = open_branch(o, (uintptr_t)__builtin_frame_address(0));
+    bo_busy_end();
     if (!branch && o->variable)
         bo_ending_not_opened(o, errno); /* its block is skipped: nobody looks at NULL */
     return branch;
@@ -163,15 +165,20 @@ bough_time bough_deadline(void)
 /* ---- ending ------------------------------------------------------------------------------------------ */
 
 /* Interrupted while waiting it goes on waiting: the interrupt reaches the children by itself (rule 24). */
-static void join_children(struct bo_branch *b)
+static void join_children(struct bo_branch *b, struct bo_thread *t)
 {
     uint32_t live;
+    bo_store_relaxed(&t->joins, b->t.index);
     BO_YIELD_UNTIL(bo_load_seq(&b->live) == 0);
     bo_store_seq(&b->waiters, 1); /* before the look: the last child sees it, or we see its step */
     while ((live = bo_load_seq(&b->live)) != 0)
         bo_futex_sleep(&b->live, live, BO_FOREVER);
-    if (b->family->has_leaver)
-        pthread_join(b->family->leaver, NULL);
+    bo_store_relaxed(&t->joins, BO_NONE);
+    if (!b->family->has_leaver)
+        return;
+    bo_busy_begin(); /* it has ended but for its keys; nobody may join it twice */
+    pthread_join(b->family->leaver, NULL);
+    bo_busy_end();
 }
 
 static void run_at_end(struct bo_family *f)
@@ -232,8 +239,9 @@ static int end_branch(struct bo_branch *b, struct bo_thread *t)
     struct bo_family *f = b->family;
     char label[BO_NAME];
     bool interrupted;
-    join_children(b);
+    join_children(b, t);
     run_at_end(f);
+    bo_busy_begin();
     bo_store_seq(&b->deadline, BO_FOREVER);
     pop(b, t);
     int result = result_of(b, t, &interrupted);
@@ -247,6 +255,7 @@ static int end_branch(struct bo_branch *b, struct bo_thread *t)
         bo_level_settle(t);
     bo_ending_keep(f, label, result, interrupted);
     family_free(f);
+    bo_busy_end();
     return result;
 }
 
@@ -290,6 +299,88 @@ void bo_branch_sweep(struct bo_thread *t, uintptr_t sp)
         end_forgotten(b, t, "a longjmp()", "use bough_longjmp()");
     }
 }
+
+/* ---- branches whose thread is lost ------------------------------------------------------------------------ */
+
+/* The leaver may be the very thread that ends the branch. */
+static void await_leaver(const struct bo_family *f)
+{
+    if (f->has_leaver && pthread_equal(f->leaver, pthread_self()))
+        pthread_detach(f->leaver);
+    else if (f->has_leaver)
+        pthread_join(f->leaver, NULL);
+}
+
+static void report_orphan(const char *label, const bough_error *e)
+{
+    bo_report("branch %s, whose thread was lost, ended with a failure that nobody can read: %s: %s%s%s", label, e->who,
+              strerror(e->code), *e->message ? ": " : "", e->message);
+    for (size_t i = 0; i < e->count; i++)
+        report_orphan(label, e->attached[i]);
+}
+
+/* What has failed in it is a failure of the branch around it; the root has no family, and nobody to ask it. */
+static void hand_over(struct bo_branch *outer, const char *label, int code, struct bo_failure *f)
+{
+    struct bo_family *family = outer->family;
+    if (!code || !family) {
+        if (code && f)
+            report_orphan(label, &f->face);
+        bo_failure_free(f);
+        return;
+    }
+    bo_lock(&family->lock);
+    bo_family_failed(family, code, f, false);
+    bo_unlock(&family->lock);
+    struct bough_event event = {.kind = BOUGH_SIBLING, .reason = "a branch whose thread was lost has failed"};
+    if (!family->supervisor)
+        bo_post(bo_branch_handle(outer), &event, NULL);
+}
+
+void bo_branch_end_orphan(struct bo_branch *b)
+{
+    struct bo_family *f = b->family;
+    struct bo_branch *outer = bo_branch_at(bo_load_relaxed(&b->outer));
+    char label[BO_NAME];
+    await_leaver(f);
+    run_at_end(f);
+    bo_store_seq(&b->deadline, BO_FOREVER);
+    memcpy(label, b->t.name, sizeof label);
+    bo_store_relaxed(&b->shield_seq, 0);
+    bo_retire_branch(b, BOUGH_POST_LOST);
+    b->family = NULL;
+    bo_branch_free(b);
+    hand_over(outer, label, f->code, bo_ending_of_orphan(f));
+    family_free(f);
+    if (outer->t.index != BO_ROOT)
+        bo_child_gone(bo_branch_handle(outer));
+}
+
+/* From here on it is the last one's who leaves it; we are among them until its children know. */
+static void orphan(struct bo_branch *b, struct bo_branch *outer)
+{
+    static const struct bough_event lost = {.kind = BOUGH_SIBLING, .reason = "the branch's thread was lost"};
+    if (outer->t.index != BO_ROOT)
+        bo_add_seq(&outer->live, 1);
+    bo_store_seq(&b->owner, BO_NONE);
+    bo_add_seq(&b->live, BO_ORPHANED + 1);
+    bo_post(bo_branch_handle(b), &lost, NULL);
+    bo_child_gone(bo_branch_handle(b));
+}
+
+/* The innermost first: each is counted in the one around it before that one can end. */
+void bo_branch_orphan(struct bo_thread *t)
+{
+    uint32_t index = bo_load_relaxed(&t->top);
+    bo_store_seq(&t->top, BO_NONE);
+    while (index != BO_NONE && bo_load_relaxed(&bo_branch_at(index)->owner) == t->t.index) {
+        struct bo_branch *b = bo_branch_at(index);
+        index = bo_load_relaxed(&b->outer);
+        orphan(b, bo_branch_at(index));
+    }
+}
+
+/* ---- the end, as it is asked for ----------------------------------------------------------------------------- */
 
 static bool open_on(const struct bo_thread *t, const struct bo_branch *b)
 {

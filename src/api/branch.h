@@ -20,6 +20,7 @@
  * A child's life:
  *
  *      bough_add --> RUNNING --its function returns--> OK | ERROR | INTERRUPTED --> kept or freed
+ *           |       \--its thread is frozen for good--> LOST --------------------> kept or freed
  *           \--> NOT_STARTED (the branch is marked, no thread, no memory): freed at once
  *
  * Written by the adder before the worker starts, by the worker after; `outcome` and the list links under
@@ -81,6 +82,10 @@ void bo_branch_unwind(struct bo_thread *t, uint32_t until);
 void bo_branch_end_forgotten(struct bo_thread *t, uint32_t until, const char *by);
 /* End the blocks whose frames a plain longjmp() has left; `sp` is the present one (rule 19). */
 void bo_branch_sweep(struct bo_thread *t, uintptr_t sp);
+/* A thread is lost: the branches it has open become nobody's, see lost.h. */
+void bo_branch_orphan(struct bo_thread *t);
+/* By the last one out of such a branch. */
+void bo_branch_end_orphan(struct bo_branch *b);
 
 /* ---- workers (worker.c) ------------------------------------------------------------------------------- */
 
@@ -127,7 +132,10 @@ void bo_workers_after_fork(struct bo_thread *self);
 void bo_child_run(struct bo_child *child);
 /* `left` is set when the function was left by pthread_exit() or pthread_cancel() instead of returning. */
 void bo_child_finish(struct bo_child *child, int returned, bool left);
-/* After the worker has shed what the child left: tell the branch. */
+/* Its thread is lost: account for it, on another. It is freed, or kept as one that ended; the thread still counts as
+ * live in its branch. `failure` says what happened; NULL: there was no memory. */
+void bo_child_lost(struct bo_child *child, struct bo_failure *failure);
+/* After the worker has shed what the child left: tell the branch, and end it if it is an orphan. */
 void bo_child_gone(uint64_t branch);
 void bo_child_free(struct bo_child *child);
 /* In the copy that a child has forked: its family stays in the parent. */
@@ -151,6 +159,8 @@ enum { BO_SUPERVISED_FAILURES = 64 }; /* evidence a supervisor keeps; the tally 
 
 /* Of the calling child; with `branch` (an index), of that branch's body. NULL with ENOMEM. */
 struct bo_failure *bo_failure_new(int code, const char *message, uint32_t branch);
+/* Of another thread, which stands still. */
+struct bo_failure *bo_failure_of(const struct bo_thread *t, int code, const char *message, uint32_t branch);
 void bo_failure_attach(struct bo_failure *to, struct bo_failure *other);
 void bo_failure_free(struct bo_failure *f);
 /* Hand it to the family, which owns it then; NULL: there was no memory for it. The caller holds the family's lock.
@@ -174,6 +184,11 @@ struct bo_failure *bo_ending_unread(void);
  * keeps it as long as the ending is the thread's last. */
 struct bo_failure *bo_ending_pass_on(int code);
 void bo_ending_drop(void);
+/* Where a thread keeps all that; and what it has not read, taken by another when it stands still. [signal: the first] */
+struct bo_endings *bo_endings_mine(void);
+struct bo_failure *bo_endings_left(struct bo_endings *all);
+/* The failures of a branch that nobody ends; frees what else its ending would have kept. */
+struct bo_failure *bo_ending_of_orphan(struct bo_family *family);
 /* In a forked process: what the parent has not read is the parent's to read. */
 void bo_ending_after_fork(void);
 

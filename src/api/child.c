@@ -221,7 +221,9 @@ bough_thread *bough_add_with(bough_branch *branch, bough_fn *fn, bough_resource 
     static const struct bough_child_options none;
     const struct bough_child_options *o = options ? options : &none;
     struct bo_branch *b = fn ? branch_to_add_to(branch) : (errno = EINVAL, NULL);
+    bo_busy_begin();
     uint64_t id = b ? add(b, fn, resource, o) : 0;
+    bo_busy_end();
     if (!id) {
         int error = errno;
         destroy(resource);
@@ -313,7 +315,7 @@ static void account(struct bo_child *c, enum bough_outcome outcome, int result)
     f->tally.count[outcome]++;
     if (outcome == BOUGH_INTERRUPTED)
         f->cut = true;
-    if (outcome == BOUGH_ERROR)
+    if (outcome == BOUGH_ERROR || outcome == BOUGH_LOST)
         kept |= bo_family_failed(f, result, failure, false) || !f->supervisor;
     if (!kept)
         unlink_child(f, c);
@@ -324,7 +326,7 @@ static void account(struct bo_child *c, enum bough_outcome outcome, int result)
 
 /* The first failure interrupts the siblings and wakes a blocked body (rule 25). It is in the list by then: what
  * they fail with because of it comes after it. */
-static void account_and_tell(struct bo_child *c, bool cut, int returned)
+static void account_and_tell(struct bo_child *c, enum bough_outcome outcome, int returned)
 {
     char reason[BOUGH_REASON_MAX + 1];
     uint64_t branch = c->branch;
@@ -334,7 +336,7 @@ static void account_and_tell(struct bo_child *c, bool cut, int returned)
     if (tell)
         snprintf(reason, sizeof reason, "%s failed: %s", face ? face->who : "a child",
                  face && *face->message ? face->message : strerror(code));
-    account(c, code ? BOUGH_ERROR : cut ? BOUGH_INTERRUPTED : BOUGH_OK, code ? code : returned);
+    account(c, outcome, code ? code : returned);
     struct bough_event event = {.kind = BOUGH_SIBLING, .reason = reason};
     if (tell)
         bo_post(branch, &event, NULL);
@@ -353,9 +355,21 @@ void bo_child_finish(struct bo_child *child, int returned, bool left)
     add_unread(child);
     memcpy(child->name, t->t.name, BO_NAME);
     t->child = NULL;
-    account_and_tell(child, cut, returned);
+    account_and_tell(child, child->code ? BOUGH_ERROR : cut ? BOUGH_INTERRUPTED : BOUGH_OK, returned);
     bo_ending_drop();
     bo_retire(t, BOUGH_POST_ENDED);
+}
+
+/* That it was lost is what its branch fails with; what it has said itself is attached. */
+void bo_child_lost(struct bo_child *child, struct bo_failure *failure)
+{
+    struct bo_failure *said = child->failure;
+    child->failure = failure ? failure : said;
+    if (failure)
+        bo_failure_attach(failure, said);
+    child->code = EOWNERDEAD;
+    destroy_resource(child);
+    account_and_tell(child, BOUGH_LOST, EOWNERDEAD);
 }
 
 /* A child that forks goes on in the new process with nobody to account to: its family's list may be half
@@ -375,7 +389,10 @@ void bo_child_after_fork(struct bo_child *child)
 void bo_child_gone(uint64_t branch)
 {
     struct bo_branch *b = bo_branch_at(bo_handle_index(branch));
-    if (bo_sub_seq(&b->live, 1) == 1 && bo_load_seq(&b->waiters))
+    uint32_t live = bo_sub_seq(&b->live, 1);
+    if (live == (BO_ORPHANED | 1))
+        bo_branch_end_orphan(b);
+    else if (live == 1 && bo_load_seq(&b->waiters))
         bo_futex_wake(&b->live, 1);
 }
 

@@ -17,10 +17,14 @@ struct bo_ending {
     char label[BO_NAME];
 };
 
-static BO_TLS struct bo_ending *last;
+struct bo_endings {
+    struct bo_ending *last;
+    uint64_t count;
+    struct bo_failure *unread; /* the oldest first */
+};
+
+static BO_TLS struct bo_endings mine;
 static BO_TLS struct bo_ending not_opened; /* `last` may point to it: there may be no memory for one */
-static BO_TLS uint64_t count;
-static BO_TLS struct bo_failure *unread; /* the oldest first */
 
 struct bo_ending *bo_ending_new(void)
 {
@@ -49,30 +53,31 @@ void bo_ending_free(struct bo_ending *e)
 
 uint64_t bo_ending_count(void)
 {
-    return count;
+    return mine.count;
 }
 
 /* ---- unread failures --------------------------------------------------------------------------------------- */
 
 /* Unread until now: nobody can ask for it any more. */
-static void put_aside(struct bo_ending *e)
+static void put_aside(struct bo_endings *all)
 {
+    struct bo_ending *e = all->last;
     if (!e || e->read || !e->failure)
         return;
-    struct bo_failure **end = &unread;
+    struct bo_failure **end = &all->unread;
     while (*end)
         end = &(*end)->next;
     e->failure->next = NULL;
-    e->failure->ending = count;
+    e->failure->ending = all->count;
     *end = e->failure;
     e->failure = NULL;
     e->face.error = NULL;
 }
 
 /* Those of the endings after this one, as a list. */
-static struct bo_failure *take_unread(uint64_t ending)
+static struct bo_failure *take_unread(struct bo_endings *all, uint64_t ending)
 {
-    struct bo_failure **from = &unread, *taken;
+    struct bo_failure **from = &all->unread, *taken;
     while (*from && (*from)->ending <= ending)
         from = &(*from)->next;
     taken = *from;
@@ -100,18 +105,33 @@ static struct bo_failure *tree_of_list(struct bo_failure *first)
     return tree_of(first, others);
 }
 
+static struct bo_failure *unread_of(struct bo_endings *all)
+{
+    put_aside(all);
+    return tree_of_list(take_unread(all, 0));
+}
+
 struct bo_failure *bo_ending_unread(void)
 {
-    put_aside(last);
-    return tree_of_list(take_unread(0));
+    return unread_of(&mine);
+}
+
+struct bo_endings *bo_endings_mine(void)
+{
+    return &mine;
+}
+
+struct bo_failure *bo_endings_left(struct bo_endings *all)
+{
+    return all ? unread_of(all) : NULL;
 }
 
 struct bo_failure *bo_ending_pass_on(int code)
 {
-    if (!last || last->face.result != code)
+    if (!mine.last || mine.last->face.result != code)
         return NULL;
-    struct bo_failure *f = last->failure;
-    last->failure = NULL;
+    struct bo_failure *f = mine.last->failure;
+    mine.last->failure = NULL;
     return f;
 }
 
@@ -137,16 +157,16 @@ static void keep_children(struct bo_ending *e, struct bo_family *f)
 static struct bo_failure *collect(struct bo_family *f)
 {
     struct bo_failure *first = tree_of_list(f->failures);
-    return first && f->code ? tree_of(first, take_unread(f->ending_before)) : first;
+    return first && f->code ? tree_of(first, take_unread(&mine, f->ending_before)) : first;
 }
 
 void bo_ending_keep(struct bo_family *family, const char *label, int result, bool interrupted)
 {
     struct bo_ending *e = family->ending;
-    put_aside(last);
-    bo_ending_free(last);
-    count++;
-    last = e;
+    put_aside(&mine);
+    bo_ending_free(mine.last);
+    mine.count++;
+    mine.last = e;
     e->failure = collect(family);
     keep_children(e, family);
     memcpy(e->label, label, BO_NAME);
@@ -158,19 +178,28 @@ void bo_ending_keep(struct bo_family *family, const char *label, int result, boo
     e->face.tally = family->tally;
 }
 
+struct bo_failure *bo_ending_of_orphan(struct bo_family *family)
+{
+    struct bo_failure *first = tree_of_list(family->failures);
+    free_children(family->children);
+    free(family->results);
+    bo_ending_free(family->ending);
+    return first;
+}
+
 void bo_ending_drop(void)
 {
-    bo_ending_free(last);
-    last = NULL;
+    bo_ending_free(mine.last);
+    mine.last = NULL;
 }
 
 void bo_ending_not_opened(const struct bough_branch_options *options, int error)
 {
     struct bo_ending *e = &not_opened;
-    put_aside(last);
+    put_aside(&mine);
     bo_ending_drop();
-    count++;
-    last = e;
+    mine.count++;
+    mine.last = e;
     *e = (struct bo_ending){.failure = bo_failure_new(error, "the branch could not be opened", BO_NONE)};
     strncpy(e->label, options->variable, BO_NAME - 1);
     e->face.result = error;
@@ -185,9 +214,9 @@ void bo_ending_not_opened(const struct bough_branch_options *options, int error)
 
 void bo_ending_after_fork(void)
 {
-    if (last)
-        last->read = true;
-    unread = NULL;
+    if (mine.last)
+        mine.last->read = true;
+    mine.unread = NULL;
 }
 
 /* ---- reading --------------------------------------------------------------------------------------------- */
@@ -195,10 +224,10 @@ void bo_ending_after_fork(void)
 const struct bough_ending *bough_last(void)
 {
     static const struct bough_ending none;
-    if (!last)
+    if (!mine.last)
         return &none;
-    last->read = true;
-    return &last->face;
+    mine.last->read = true;
+    return &mine.last->face;
 }
 
 int bough_last_result(void)

@@ -60,9 +60,8 @@ static void take_trace(struct bo_failure *f, const void *from)
 #endif
 
 /* "connection 7 in clients" */
-static void name_who(struct bo_failure *f, uint32_t branch)
+static void name_who(struct bo_failure *f, const struct bo_thread *t, uint32_t branch)
 {
-    const struct bo_thread *t = bo_self;
     if (!t)
         return;
     const char *name = t->t.name[0] ? t->t.name : branch || !t->child ? "the body" : "a child";
@@ -72,16 +71,21 @@ static void name_who(struct bo_failure *f, uint32_t branch)
              branch > BO_ROOT ? bo_branch_at(branch)->t.name : "");
 }
 
-struct bo_failure *bo_failure_new(int code, const char *message, uint32_t branch)
+struct bo_failure *bo_failure_of(const struct bo_thread *t, int code, const char *message, uint32_t branch)
 {
     size_t length = strlen(message);
     struct bo_failure *f = calloc(1, sizeof *f + length + 1);
     if (!f)
         return NULL;
     memcpy(f->message, message, length + 1);
-    name_who(f, branch);
+    name_who(f, t, branch);
     f->face = (struct bough_error){.code = code, .message = f->message, .who = f->who, .trace = f->trace};
     return f;
+}
+
+struct bo_failure *bo_failure_new(int code, const char *message, uint32_t branch)
+{
+    return bo_failure_of(bo_self, code, message, branch);
 }
 
 /* ---- trees ---------------------------------------------------------------------------------------------- */

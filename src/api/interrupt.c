@@ -180,7 +180,9 @@ static bool may_clear(const struct bo_thread *t, const struct bo_target *target,
     if (!branch)
         return target == &t->t;
     uint32_t owner = bo_load_relaxed(&((const struct bo_branch *)target)->owner);
-    return owner == BO_NONE ? bo_load_relaxed(&t->parent) == BO_ROOT : owner == t->t.index;
+    if (target->index == BO_ROOT)
+        return bo_load_relaxed(&t->parent) == BO_ROOT;
+    return owner == t->t.index; /* of an orphan nobody's */
 }
 
 bool bo_clear_record(struct bo_thread *t, struct bo_record *r)

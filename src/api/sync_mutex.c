@@ -79,6 +79,7 @@ static void hold(bough_mutex *mutex)
 
 static void let_go(bough_mutex *mutex, enum state state)
 {
+    bo_busy_begin();
     *mutex->link = mutex->next;
     if (mutex->next)
         mutex->next->link = mutex->link;
@@ -86,17 +87,24 @@ static void let_go(bough_mutex *mutex, enum state state)
     /* From here on it is somebody else's, and may be freed: a wake-up needs its address only. */
     if (bo_swap_acq_rel(bo_word32(&mutex->state), state) == CONTENDED)
         bo_futex_wake(&mutex->state, 1);
+    bo_busy_end();
+}
+
+static bool swap(bough_mutex *mutex, enum state from, enum state to)
+{
+    uint32_t seen = from;
+    return bo_cas_acquire(bo_word32(&mutex->state), &seen, to);
 }
 
 /* 0 or EOWNERDEAD: it is held, as `state`. EBUSY: it is not. */
 static int take(bough_mutex *mutex, enum state state)
 {
-    uint32_t seen = FREE;
-    if (!bo_cas_acquire(bo_word32(&mutex->state), &seen, state) &&
-        (seen != ORPHANED || !bo_cas_acquire(bo_word32(&mutex->state), &seen, state)))
-        return EBUSY;
-    hold(mutex);
-    return seen == ORPHANED ? EOWNERDEAD : 0;
+    bo_busy_begin(); /* who stands still between the two would hold what nobody can find */
+    bool free = swap(mutex, FREE, state), orphaned = !free && swap(mutex, ORPHANED, state);
+    if (free || orphaned)
+        hold(mutex);
+    bo_busy_end();
+    return free ? 0 : orphaned ? EOWNERDEAD : EBUSY;
 }
 
 /* ---- waiting ------------------------------------------------------------------------------------- */
@@ -162,10 +170,20 @@ int bo_mutex_relock(bough_mutex *mutex)
     return lock_slow(mutex, sleep_on, 0);
 }
 
+struct bough_mutex **bo_mutexes_mine(void)
+{
+    return &held;
+}
+
+void bo_mutexes_orphan(struct bough_mutex **list)
+{
+    while (*list)
+        let_go(*list, ORPHANED);
+}
+
 void bo_mutex_owner_ended(void)
 {
-    while (held)
-        let_go(held, ORPHANED);
+    bo_mutexes_orphan(&held);
     if (watched)
         watch(false);
 }

@@ -254,6 +254,7 @@ static void begin(struct bo_worker *w)
     w->family = w->child->family;
     w->branch = w->child->branch;
     w->finished = false;
+    bo_busy = 0;
     take_name(w->child);
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
     take_mask(w->child->mask);

@@ -2,6 +2,8 @@
 #include "base/futex.h"
 #include "base/clock.h"
 
+BO_TLS uint32_t bo_busy;
+
 void bo_futex_sleep(const void *word, uint32_t expected, int64_t deadline)
 {
     /* FUTEX_WAIT_BITSET takes an absolute time, so that a signal in between stretches nothing. */

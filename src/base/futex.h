@@ -32,6 +32,27 @@ static inline void bo_futex_wake(const void *word, int count)
             bo_raw0(SYS_sched_yield);                 \
     } while (0)
 
+/* ---- what must be finished ------------------------------------------------------------------- */
+
+/*
+ * How deep the calling thread is in something that others would miss if it stood still there for good: a lock is held,
+ * a list half changed, memory is being allocated. A thread is frozen (rule 37) where this is 0 only. Read by the
+ * thread itself, and by signal handlers on top of it.
+ */
+extern BO_TLS uint32_t bo_busy;
+
+static inline void bo_busy_begin(void)
+{
+    bo_busy++;
+    bo_signal_fence();
+}
+
+static inline void bo_busy_end(void)
+{
+    bo_signal_fence();
+    bo_busy--;
+}
+
 /* ---- a small lock, for ordinary code only: what a signal handler may run takes none ---------- */
 
 struct bo_lock {
@@ -43,6 +64,7 @@ void bo_lock_slow(struct bo_lock *lock);
 static inline void bo_lock(struct bo_lock *lock)
 {
     uint32_t free_state = 0;
+    bo_busy_begin();
     if (bo_unlikely(!bo_cas_acquire(&lock->state, &free_state, 1)))
         bo_lock_slow(lock);
 }
@@ -51,6 +73,7 @@ static inline void bo_unlock(struct bo_lock *lock)
 {
     if (bo_unlikely(bo_swap_acq_rel(&lock->state, 0) == 2))
         bo_futex_wake(&lock->state, 1);
+    bo_busy_end();
 }
 
 #endif

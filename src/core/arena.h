@@ -43,7 +43,7 @@ struct bo_ladder_cells {
     _Atomic uint32_t grace, cap;
     _Atomic uint32_t time[BO_RUNGS];
     _Atomic uint8_t ceiling[BO_KIND_COUNT + 1];
-};
+} __attribute__((aligned(8)));
 
 /* Anything that can be posted to: what thread and branch slots begin with. */
 struct bo_target {
@@ -72,7 +72,9 @@ struct bo_target {
  *   handlers, finals   regions with a handler of rung 2, of rung 3; seen by the ladder
  *   handling    the handler that runs now, on the thread's stack
  *   resumed_*   a handler's verdict was to work on: records up to this number do not count before then
- *   freeze      rung 4, see ladder/freeze.h
+ *   freeze      rung 4, see ladder/freeze.h; freeze_at: since when it is asked to, the warden's own
+ *   joins       the branch whose children it waits for; BO_NONE
+ *   mutexes, unread    where a frozen thread keeps what it held and what it did not read: said by itself, see api/lost.h
  *   crit_*      the outermost critical section: since when, with which budget; see level.c for the clock
  */
 struct bo_thread {
@@ -99,6 +101,9 @@ struct bo_thread {
     uint64_t handled_seq; /* handlers have run for this record, up to this rung */
     uint8_t handled_rung;
     bool jumped; /* the last one has left by a jump */
+    _Atomic uint32_t joins;
+    _Atomic uint32_t closing; /* handed to a helper, which runs its closers */
+    _Atomic int64_t freeze_at;
 
     _Atomic uint32_t level_serial; /* odd while the owner changes the level: a seqlock for the ticker */
     _Atomic int64_t crit_entry;
@@ -122,6 +127,8 @@ struct bo_thread {
     struct bough_async *async;
     struct bo_handling *handling;
     struct bough_closer *closers;
+    struct bough_mutex **mutexes;
+    struct bo_endings *unread;
     struct bo_worker *worker; /* of a child; NULL for main and adopted threads */
     struct bo_child *child;   /* what it runs now */
     uint32_t last_was_cut;    /* the last failing call was cut (rule 28) */
@@ -132,11 +139,14 @@ struct bo_thread {
  * is a child of. Whoever is inside lives no longer than it: an ancestor of a live thread is live.
  *
  *   shield_seq, shield_until   it was opened in a cleanup region: what is around it is muffled (rule 20)
- *   live       children that run; the futex word that the end waits on
+ *   live       children that run; the futex word that the end waits on. With BO_ORPHANED: its owner was lost, and the
+ *              last one out ends it; then its owner is BO_NONE, and it counts as one that is live in the branch around it
  */
+#define BO_ORPHANED ((uint32_t)1 << 31)
+
 struct bo_branch {
     struct bo_target t;
-    _Atomic uint32_t owner; /* thread index; BO_NONE for the root */
+    _Atomic uint32_t owner; /* thread index; BO_NONE for the root, and where it was lost */
     _Atomic uint32_t outer;
     uint32_t depth;
     _Atomic uint32_t live;

@@ -2,6 +2,7 @@
 #include "core/call.h"
 #include <bough/call.h>
 #include <linux/futex.h>
+#include "base/futex.h"
 #include "base/hook.h"
 #include "base/raw.h"
 #include "core/deliver.h"
@@ -30,6 +31,7 @@ void bo_call_settle(struct bo_thread *t, bool nested)
 void bo_call_abandon(struct bo_thread *t)
 {
     t->libc_wait = NULL;
+    bo_busy = 0; /* what those calls were in */
     bo_signal_fence();
     bo_and_seq(&t->t.word, ~(uint64_t)(BO_IN | BO_REPEAT));
     if (bo_load_seq(&t->t.word) & BO_UNDER_WAY)

@@ -143,6 +143,8 @@ BO_BARE static void handle_second(int signo, siginfo_t *info, void *context)
         bo_arch_woken(context);
     for (struct bo_libc_wait *wait = t ? t->libc_wait : NULL; wait; wait = wait->outer)
         wait->until = (struct timespec){0, 0};
+    if ((w & BO_SUMMONED) && (w & BO_CLOSABLE) && !(w & BO_IN) && bo_on_summons)
+        bo_on_summons(t, context);
     errno = saved;
 }
 

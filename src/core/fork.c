@@ -39,6 +39,7 @@ struct copy {
     uint32_t threads, branches;
     bool has_thread;
     struct serials root;
+    struct bo_ladder_cells ladder; /* the root's */
     struct bo_thread thread;
     struct serials serials;
     uint32_t branch_count;
@@ -110,6 +111,7 @@ static struct copy *copy_new(const struct bo_thread *t)
     c->has_thread = t != NULL;
     c->branch_count = count;
     copy_serials(&c->root, &bo_branch_at(BO_ROOT)->t);
+    copy_words(&c->ladder, &bo_branch_at(BO_ROOT)->t.ladder, sizeof c->ladder);
     if (t)
         copy_thread(c, t);
     return c;
@@ -148,6 +150,7 @@ static void put_all(const struct copy *c)
 {
     bo_store_relaxed(&bo_arena.head->seq, c->seq);
     put_serials(&bo_branch_at(BO_ROOT)->t, &c->root);
+    copy_words(&bo_branch_at(BO_ROOT)->t.ladder, &c->ladder, sizeof c->ladder);
     if (!c->has_thread)
         return;
     put(&bo_thread_at(c->thread.t.index)->t, &c->thread, sizeof c->thread, false, &c->serials);
@@ -174,7 +177,10 @@ static void settle(struct bo_thread *t)
     if (t->event_fd >= 0)
         close(t->event_fd); /* it is the parent's */
     t->event_fd = -1;
-    bo_and_seq(&t->t.word, ~(uint64_t)(BO_EVENT | BO_EVENT_SENT | BO_UNDER_WAY));
+    if (t->closers && bo_on_closers_over)
+        bo_on_closers_over(t);
+    bo_store_relaxed(&t->freeze, 0);
+    bo_and_seq(&t->t.word, ~(uint64_t)(BO_EVENT | BO_EVENT_SENT | BO_UNDER_WAY | BO_SUMMONED));
     bo_level_settle(t);
 }
 

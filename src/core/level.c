@@ -6,6 +6,7 @@
 #include <ucontext.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "base/hook.h"
 #include "base/raw.h"
 #include "core/deliver.h"
 #include "core/report.h"
@@ -100,6 +101,7 @@ static void set_level(struct bo_thread *t)
     } while (!bo_cas_seq(&t->t.word, &w, next));
     /* A wake for the region that ends here must not reach what comes after it (rule 13). */
     const uint64_t open = BO_ASYNC | BO_CLOSABLE;
+    BO_HOOK(region_left);
     if ((w & open & ~next) && (w & BO_UNDER_WAY) && !(w & BO_IN))
         bo_deliver_settle(t);
     if (!(w & BO_PENDING))
@@ -284,6 +286,7 @@ static void push(struct bo_thread *t, struct bough_region *region, enum bo_regio
 {
     *region = (struct bough_region){
         .outer = t->regions, .owner = bo_thread_handle(t), .kind = kind, .file = file, .line = line};
+    bo_signal_fence(); /* who looks in a handler finds it whole */
     t->regions = region;
     remember(t, region);
 }
@@ -549,6 +552,8 @@ void bo_level_reset(struct bo_thread *t, bool disabled)
     bo_store_relaxed(&t->shield_rung, 0);
     bo_store_relaxed(&t->freeze, 0);
     bo_store_relaxed(&t->t.ladder.set, 0);
+    bo_store_relaxed(&t->joins, BO_NONE);
+    bo_store_relaxed(&t->closing, 0);
     t->libc_wait = NULL;
     t->disabled = disabled;
     t->last_was_cut = 0;
@@ -569,6 +574,7 @@ int bo_level_begin_closable(struct bough_region *region, const char *file, int l
     if (!t || bo_ticker_need() != 0)
         return -1;
     push(t, region, BO_CLOSABLE_REGION, file, line);
+    bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&region->saved[0], sizeof(uint64_t));
     t->closable_depth++;
     set_level(t);
     return 0;
@@ -624,34 +630,58 @@ int bough_async_left_(struct bough_async *async)
 
 /* Was code interrupted that ran on the alternate stack, of which the region knows nothing? It may lie on the thread's
  * own, and then addresses tell nothing. */
-static bool on_alternate_stack(const ucontext_t *uc, uintptr_t sp, const struct bough_async *async)
+static bool on_alternate_stack(const ucontext_t *uc, uintptr_t sp, uintptr_t region)
 {
     uintptr_t low = (uintptr_t)uc->uc_stack.ss_sp, size = uc->uc_stack.ss_size;
-    return !(uc->uc_stack.ss_flags & SS_DISABLE) && sp - low < size && (uintptr_t)async - low >= size;
+    return !(uc->uc_stack.ss_flags & SS_DISABLE) && sp - low < size && region - low >= size;
+}
+
+/* Is it the region's own code that was interrupted, and no handler on top of it? A handler has signals blocked that the
+ * region had not (`mask`), or runs on the alternate stack, or its frame lies between. */
+static bool is_of_region(const struct bo_thread *t, const ucontext_t *uc, const void *region, uint64_t mask)
+{
+    uintptr_t sp = bo_arch_sp(uc), at = (uintptr_t)region;
+    uint64_t blocked;
+    memcpy(&blocked, &uc->uc_sigmask, sizeof blocked);
+    bool same_stack = sp < at && (sp >= t->stack_low || at < t->stack_low);
+    return blocked == mask && same_stack && !on_alternate_stack(uc, sp, at) && bo_deliver_between(sp, at) != 1;
 }
 
 /*
  * In the wake signal's handler, the region open and an interrupt due. If another handler runs on top of the
- * region, it is not abandoned: the ticker asks again later (rule 14). A handler has signals blocked that the
- * region had not, or runs on the alternate stack, or its frame lies between.
+ * region, it is not abandoned: the ticker asks again later (rule 14).
  */
 void bo_async_cut(struct bo_thread *t, void *context)
 {
-    ucontext_t *uc = context;
     struct bough_async *async = t->async;
-    uintptr_t sp = bo_arch_sp(uc);
-    uint64_t blocked;
     if (!bo_pending_record(t, true)) {
         bo_level_settle(t); /* it was cleared meanwhile, or does not concern this thread */
         return;
     }
-    memcpy(&blocked, &uc->uc_sigmask, sizeof blocked);
-    bool same_stack = sp < (uintptr_t)async && (sp >= t->stack_low || (uintptr_t)async < t->stack_low);
-    if (!async || t->regions != &async->region || blocked != async->region.saved[0] || !same_stack ||
-        on_alternate_stack(uc, sp, async) || bo_deliver_between(sp, (uintptr_t)async) == 1) {
+    if (!async || t->regions != &async->region || !is_of_region(t, context, async, async->region.saved[0])) {
         bo_ticker_watch(t);
         return;
     }
-    bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&blocked, 0, sizeof blocked);
+    bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&async->region.saved[0], 0, sizeof(uint64_t));
     siglongjmp(async->leave, 1);
+}
+
+/* ---- closable regions ------------------------------------------------------------------------------------ */
+
+/* The innermost one that is noted. */
+static const struct bough_region *closable(const struct bo_thread *t)
+{
+    uint32_t depth = bo_load_relaxed(&t->depth), i = depth < BO_REGIONS ? depth : BO_REGIONS;
+    while (i && t->region[i - 1].kind != BO_CLOSABLE_REGION)
+        i--;
+    return i ? t->region[i - 1].at : NULL;
+}
+
+/* One that was begun in a handler says nothing of the code below that. On another stack nothing can be told. */
+bool bo_level_in_closable(const struct bo_thread *t, const void *context)
+{
+    const struct bough_region *region = closable(t);
+    uintptr_t sp = bo_arch_sp(context);
+    return region && sp >= t->stack_low && sp < t->stack_high && is_of_region(t, context, region, region->saved[0]) &&
+           bo_deliver_between(sp, t->stack_high) != 1;
 }

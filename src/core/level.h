@@ -38,6 +38,9 @@ void bo_level_end(struct bo_thread *t);
 void bo_level_reset(struct bo_thread *t, bool disabled);
 /* From the wake signal's handler, in an asynchronous region: leave it unless a handler runs on top. */
 void bo_async_cut(struct bo_thread *t, void *context);
+/* In a signal's handler: does the code that it has interrupted run in a closable region, begun outside of any handler,
+ * and with none on top? [signal] */
+bool bo_level_in_closable(const struct bo_thread *t, const void *context);
 /* Begin a region of one of the ladder's two kinds: `flags` of enum bough_handler_flags. 0 or -1 with errno. `sp` is the
  * public function's frame. */
 int bo_level_begin_closable(struct bough_region *region, const char *file, int line, uintptr_t sp);

@@ -22,6 +22,7 @@ __thread const volatile uint32_t *bough_word_ = &stranger;
 BO_TLS struct bo_thread *bo_self;
 _Atomic pid_t bo_pid;
 void (*bo_on_thread_end)(struct bo_thread *t);
+void (*bo_on_closers_over)(struct bo_thread *t);
 
 static pthread_key_t at_thread_end;
 static int init_error;
@@ -70,9 +71,9 @@ void bo_publish(struct bo_thread *t, uint32_t parent, uint32_t bits)
 
 /* ---- the end of a generation (rule 6) ---------------------------------------------------------------- */
 
-static void end_generation(struct bo_target *t, enum bough_post_status how)
+/* `under_way`: what is waited for. */
+static void end_generation(struct bo_target *t, enum bough_post_status how, uint64_t under_way)
 {
-    const uint64_t under_way = BO_UNDER_WAY | BO_EVENT_SENT;
     uint64_t w = bo_load_relaxed(&t->word);
     while (!bo_cas_seq(&t->word, &w, bo_word_make(bo_word_generation(w) + 1, (uint32_t)(w & under_way))))
         ;
@@ -83,14 +84,32 @@ static void end_generation(struct bo_target *t, enum bough_post_status how)
     bo_store_relaxed(&t->due, 0);
 }
 
+static void close_event(struct bo_thread *t)
+{
+    if (t->event_fd >= 0)
+        close(t->event_fd);
+    t->event_fd = -1;
+}
+
+static void forget_closers(struct bo_thread *t)
+{
+    if (t->closers && bo_on_closers_over)
+        bo_on_closers_over(t);
+}
+
 void bo_retire(struct bo_thread *t, enum bough_post_status how)
 {
     if (t == bo_self && (bo_load_seq(&t->t.word) & BO_UNDER_WAY))
         bo_deliver_settle(t);
-    end_generation(&t->t, how);
-    if (t->event_fd >= 0)
-        close(t->event_fd);
-    t->event_fd = -1;
+    forget_closers(t);
+    end_generation(&t->t, how, BO_UNDER_WAY | BO_EVENT_SENT);
+    close_event(t);
+}
+
+void bo_retire_lost(struct bo_thread *t)
+{
+    end_generation(&t->t, BOUGH_POST_LOST, BO_EVENT_SENT);
+    close_event(t);
 }
 
 void bo_wake_joiners(struct bo_thread *t)
@@ -101,7 +120,7 @@ void bo_wake_joiners(struct bo_thread *t)
 
 void bo_retire_branch(struct bo_branch *b, enum bough_post_status how)
 {
-    end_generation(&b->t, how);
+    end_generation(&b->t, how, BO_UNDER_WAY | BO_EVENT_SENT);
 }
 
 /* ---- adoption ---------------------------------------------------------------------------------------- */

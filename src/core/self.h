@@ -27,6 +27,9 @@ void bo_publish(struct bo_thread *t, uint32_t parent, uint32_t bits);
 /* The generation ends: no poster reaches it any more, none is in the middle, its records are closed. On
  * the thread itself, or for a child that never ran. `how` is BOUGH_POST_ENDED or BOUGH_POST_LOST. */
 void bo_retire(struct bo_thread *t, enum bough_post_status how);
+/* The same for a thread that stands still for good, by another: what is under way to it waits for ever, and harms
+ * nobody. */
+void bo_retire_lost(struct bo_thread *t);
 /* The same for a branch. */
 void bo_retire_branch(struct bo_branch *b, enum bough_post_status how);
 /* Who joins a thread waits for its generation to end. A worker wakes them last, when it is ready for the next
@@ -40,5 +43,7 @@ void bo_self_find_stack(struct bo_thread *t);
 
 /* Hook for the layer above: run at an adopted thread's end. */
 extern void (*bo_on_thread_end)(struct bo_thread *t);
+/* The ladder's, NULL without it: a generation ends in order, or is copied by a fork. Its closers are forgotten. */
+extern void (*bo_on_closers_over)(struct bo_thread *t);
 
 #endif

@@ -29,7 +29,8 @@
  *  CLOSABLE      a region is open in which a signal may come     owner             owner
  *                from rung 3 on: closable, or with a final
  *                handler that runs asynchronously
- *  SUMMONED      a higher rung wants this thread by a signal       the ladder        owner
+ *  SUMMONED      a higher rung wants this thread by a signal       the ladder        the ladder, and
+ *                                                                                    owner when frozen
  *  section       counts critical sections, so that the ticker     owner             -
  *                never opens a later one than it has weighed
  *

@@ -1,6 +1,298 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
 #include "ladder/closer.h"
+#include <bough/ladder.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "api/lost.h"
+#include "base/clock.h"
+#include "base/futex.h"
+#include "core/report.h"
+#include "core/self.h"
+#include "ladder/freeze.h"
+#include "ladder/robust.h"
+#include "ladder/terminal.h"
+
+/*
+ *   run     does it; `owner` is the thread that has registered it
+ *   forget  what it keeps besides memory is given back; NULL: nothing
+ *   at, size, number    what it is for: each kind's own
+ */
+struct bough_closer {
+    struct bough_closer *next;
+    void (*run)(const struct bough_closer *c, const struct bo_thread *owner);
+    void (*forget)(const struct bough_closer *c);
+    void (*fn)(void *);
+    void *at;
+    size_t size;
+    int number;
+    char name[];
+};
+
+/* ---- the list ---------------------------------------------------------------------------------------------- */
+
+static void push(struct bo_thread *t, struct bough_closer *c)
+{
+    c->next = t->closers;
+    t->closers = c;
+}
+
+/* A copy of `c` with a name, first in the calling thread's list. NULL with ENOMEM, EAGAIN. */
+static bough_closer *add(const struct bough_closer *c, const char *name)
+{
+    struct bo_thread *t = bo_self_or_adopt();
+    if (!t)
+        return NULL;
+    bo_busy_begin();
+    size_t length = strlen(name) + 1;
+    struct bough_closer *copy = malloc(sizeof *copy + length);
+    if (copy) {
+        *copy = *c;
+        memcpy(copy->name, name, length);
+        push(t, copy);
+    }
+    bo_busy_end();
+    return copy ? copy : (errno = ENOMEM, NULL);
+}
+
+static bool take_out(struct bo_thread *t, const struct bough_closer *c)
+{
+    struct bough_closer **link = &t->closers;
+    while (*link && *link != c)
+        link = &(*link)->next;
+    if (!*link)
+        return false;
+    *link = c->next;
+    return true;
+}
+
+static void discard(struct bough_closer *c)
+{
+    bo_busy_begin();
+    if (c->forget)
+        c->forget(c);
+    free(c);
+    bo_busy_end();
+}
+
+static void forget_all(struct bo_thread *t)
+{
+    while (t->closers) {
+        struct bough_closer *c = t->closers;
+        t->closers = c->next;
+        discard(c);
+    }
+}
+
+/* Frozen in the middle of running one, the thread has it run no second time. */
+int bough_closer_drop(bough_closer *closer, int run)
+{
+    struct bo_thread *t = bo_self;
+    if (!closer)
+        return errno = EINVAL, -1;
+    bo_busy_begin();
+    bool mine = t && take_out(t, closer);
+    bo_busy_end();
+    if (!mine)
+        return errno = EPERM, -1;
+    if (run)
+        closer->run(closer, t);
+    discard(closer);
+    return 0;
+}
+
+/* ---- the kinds --------------------------------------------------------------------------------------------- */
+
+static void run_fn(const struct bough_closer *c, const struct bo_thread *owner)
+{
+    (void)owner;
+    c->fn(c->at);
+}
+
+bough_closer *bough_closer_fn(void (*fn)(void *), void *argument)
+{
+    return fn ? add(&(struct bough_closer){.run = run_fn, .fn = fn, .at = argument}, "") : (errno = EINVAL, NULL);
+}
+
+static void run_fd(const struct bough_closer *c, const struct bo_thread *owner)
+{
+    (void)owner;
+    close(c->number);
+}
+
+bough_closer *bough_closer_fd(int fd)
+{
+    return fd >= 0 ? add(&(struct bough_closer){.run = run_fd, .number = fd}, "") : (errno = EINVAL, NULL);
+}
+
+/* If the stream's lock is held by whoever stands still, what it has buffered is lost, the descriptor is not. Its number
+ * is known: in some libcs fileno() would wait for that lock. */
+static void run_file(const struct bough_closer *c, const struct bo_thread *owner)
+{
+    (void)owner;
+    if (ftrylockfile(c->at) == 0)
+        fclose(c->at);
+    else
+        close(c->number);
+}
+
+bough_closer *bough_closer_file(FILE *file)
+{
+    int fd = file ? fileno(file) : -1;
+    return fd >= 0 ? add(&(struct bough_closer){.run = run_file, .at = file, .number = fd}, "")
+                   : (errno = EINVAL, NULL);
+}
+
+static void run_heap(const struct bough_closer *c, const struct bo_thread *owner)
+{
+    (void)owner;
+    free(c->at);
+}
+
+bough_closer *bough_closer_heap(void *memory)
+{
+    return memory ? add(&(struct bough_closer){.run = run_heap, .at = memory}, "") : (errno = EINVAL, NULL);
+}
+
+static void run_mapping(const struct bough_closer *c, const struct bo_thread *owner)
+{
+    (void)owner;
+    munmap(c->at, c->size);
+}
+
+bough_closer *bough_closer_mapping(void *at, size_t size)
+{
+    return at && size ? add(&(struct bough_closer){.run = run_mapping, .at = at, .size = size}, "")
+                      : (errno = EINVAL, NULL);
+}
+
+static void run_shm(const struct bough_closer *c, const struct bo_thread *owner)
+{
+    (void)owner;
+    shm_unlink(c->name);
+}
+
+bough_closer *bough_closer_shm(const char *name)
+{
+    return name && *name ? add(&(struct bough_closer){.run = run_shm}, name) : (errno = EINVAL, NULL);
+}
+
+static void run_mutex(const struct bough_closer *c, const struct bo_thread *owner)
+{
+    bo_robust_abandon(c->at, bo_load_relaxed(&owner->tid));
+}
+
+bough_closer *bough_closer_mutex(pthread_mutex_t *mutex)
+{
+    int error = mutex ? bo_robust_check(mutex) : EINVAL;
+    return error ? (errno = error, NULL) : add(&(struct bough_closer){.run = run_mutex, .at = mutex}, "");
+}
+
+static void run_terminal(const struct bough_closer *c, const struct bo_thread *owner)
+{
+    (void)owner;
+    bo_terminal_put_back(c->number);
+}
+
+static void forget_terminal(const struct bough_closer *c)
+{
+    bo_terminal_drop(c->number);
+}
+
+bough_closer *bough_closer_terminal(int fd)
+{
+    int id = bo_terminal_keep(fd);
+    if (id < 0)
+        return NULL;
+    bough_closer *c = add(&(struct bough_closer){.run = run_terminal, .forget = forget_terminal, .number = id}, "");
+    if (!c)
+        bo_terminal_drop(id);
+    return c;
+}
+
+/* ---- a child process ---------------------------------------------------------------------------------------- */
+
+#define TERMINATES_IN BO_MS(500)
+#define KILLED_IN BO_SEC(2)
+
+/* Until it can be reaped, and it is. Its end comes by no signal that we could wait for: that may be anybody's. */
+static bool reaped_in(pid_t pid, int64_t time)
+{
+    const struct timespec nap = {0, 2000000};
+    int64_t end = bo_clock() + time;
+    for (;;) {
+        pid_t r = waitpid(pid, NULL, WNOHANG);
+        if (r == pid || (r < 0 && errno == ECHILD))
+            return true;
+        if (bo_clock() >= end)
+            return false;
+        nanosleep(&nap, NULL);
+    }
+}
+
+/* One that is ours and was not reaped: else its number may be somebody else's by now. */
+static bool is_ours(pid_t pid)
+{
+    siginfo_t info;
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+static void run_child(const struct bough_closer *c, const struct bo_thread *owner)
+{
+    pid_t pid = c->number;
+    (void)owner;
+    if (!is_ours(pid))
+        return;
+    kill(pid, SIGTERM);
+    if (reaped_in(pid, TERMINATES_IN))
+        return;
+    kill(pid, SIGKILL);
+    if (!reaped_in(pid, KILLED_IN))
+        bo_report("child process %d was killed and does not end: it is in an uninterruptible kernel wait", (int)pid);
+}
+
+bough_closer *bough_closer_child(pid_t pid)
+{
+    return pid > 0 ? add(&(struct bough_closer){.run = run_child, .number = pid}, "") : (errno = EINVAL, NULL);
+}
+
+/* ---- closing a frozen thread ---------------------------------------------------------------------------------- */
+
+static void run_all(struct bo_thread *t)
+{
+    while (t->closers) {
+        struct bough_closer *c = t->closers;
+        t->closers = c->next;
+        c->run(c, t);
+        discard(c);
+    }
+}
+
+/* The innermost region says more than "at a point". */
+static void name_place(const struct bo_thread *t, char *text, size_t size)
+{
+    uint32_t depth = bo_load_relaxed(&t->depth), i = depth < BO_REGIONS ? depth : BO_REGIONS;
+    if (i)
+        snprintf(text, size, "in the region begun at %s:%d", t->region[i - 1].file, t->region[i - 1].line);
+    else
+        snprintf(text, size, "at an interruption point");
+}
+
 void bo_close_thread(struct bo_thread *t)
 {
-    (void)t;
+    char where[160];
+    bo_freeze_await(t);
+    name_place(t, where, sizeof where);
+    run_all(t);
+    bo_thread_lost(t, where);
+}
+
+__attribute__((constructor)) static void at_load(void)
+{
+    bo_on_closers_over = forget_all;
 }

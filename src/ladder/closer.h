@@ -1,6 +1,22 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Closers: what is to be done about a thread's environment if the thread never does it (rung 4).
+ *
+ *      bough_closer_*()  -->  t->closers, the newest first  --bough_closer_drop()-->  gone, run on the thread if wanted
+ *                                  |
+ *                                  +-- the generation ends in order, or fork(): forgotten
+ *                                  +-- the thread is frozen: run by bo_close_thread(), on a helper
+ *
+ * Only the thread touches its list, until it is frozen; then only the helper does. Nobody is frozen in the middle of
+ * that (bo_busy).
+ */
 #ifndef BO_LADDER_CLOSER_H
 #define BO_LADDER_CLOSER_H
+
 #include "core/arena.h"
+
+/* Of a thread for which bo_freeze() has said BO_FROZEN: run its closers, and publish it as lost. Once, in ordinary code
+ * on a helper: closers are the program's, and can block. */
 void bo_close_thread(struct bo_thread *t);
+
 #endif

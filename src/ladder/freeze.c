@@ -1,31 +1,207 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
 #include "ladder/freeze.h"
-#include <unistd.h>
-enum bo_freezing bo_freeze(struct bo_thread *t, uint32_t generation, const char **why)
+#include <bough/ladder.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include "api/lost.h"
+#include "base/futex.h"
+#include "base/hook.h"
+#include "base/raw.h"
+#include "core/deliver.h"
+#include "core/level.h"
+#include "core/post.h"
+#include "core/self.h"
+#include "core/ticker.h"
+#include "core/tree.h"
+
+/* ---- the state, with the generation that it is of -------------------------------------------------------- */
+
+enum state { RUNS, ASKED, STOPPING, FROZEN };
+
+static uint32_t make(uint32_t generation, enum state state)
 {
-    (void)t;
-    (void)generation;
-    *why = "not yet";
-    return BO_FREEZE_NOT_SAFE;
+    return generation << 2 | (uint32_t)state;
 }
-void bo_freeze_withdraw(struct bo_thread *t, uint32_t generation)
+
+static uint32_t generation_of(const struct bo_thread *t)
 {
-    (void)t;
-    (void)generation;
+    return bo_word_generation(bo_load_seq(&t->t.word));
 }
+
+static bool is(const struct bo_thread *t, uint32_t generation, enum state state)
+{
+    return bo_load_seq(&t->freeze) == make(generation, state);
+}
+
+/* ---- on the thread --------------------------------------------------------------------------------------- */
+
+/* Here? On what it interrupted, a signal handler knows nothing. Where frames can't be told, one has signals blocked. */
+static bool on_handler(void)
+{
+    uint64_t blocked = 0;
+    int on = bo_deliver_on_handler((uintptr_t)__builtin_frame_address(0));
+    if (on < 0)
+        bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&blocked, sizeof blocked);
+    return on < 0 ? blocked != 0 : on;
+}
+
+static bool asked(const struct bo_thread *t)
+{
+    return is(t, generation_of(t), ASKED);
+}
+
+static bool in_nothing(const struct bo_thread *t)
+{
+    return t->crit_depth == 0 && !t->handling && bo_busy == 0;
+}
+
 bool bo_freeze_wanted(const struct bo_thread *t)
 {
-    (void)t;
-    return false;
+    return asked(t) && in_nothing(t) && !(bo_load_seq(&t->t.word) & BO_IN) && !on_handler();
 }
+
+/* All but the one by which libc has every thread change the process's ids, and waits for each: the last of those that it
+ * keeps to itself, in glibc and in musl. */
+static uint64_t all_signals(void)
+{
+    return ~((uint64_t)1 << (SIGRTMIN - 2));
+}
+
+/* Nobody sends any more what needs an answer, and what is under way already has its answer. */
+static void answer_all(struct bo_thread *t)
+{
+    const uint64_t calls = BO_IN | BO_REPEAT | BO_ASYNC | BO_CLOSABLE | BO_SUMMONED;
+    bo_and_seq(&t->t.word, ~(calls | BO_UNDER_WAY));
+}
+
+__attribute__((noreturn)) static void stand_still(struct bo_thread *t, uint32_t frozen)
+{
+    prctl(PR_SET_NAME, "bough-frozen"); /* for who looks at the process from outside */
+    answer_all(t);
+    bo_store_seq(&t->freeze, frozen);
+    bo_futex_wake(&t->freeze, INT_MAX);
+    for (;;)
+        bo_futex_sleep(&t->freeze, frozen, BO_FOREVER);
+}
+
+/* Signals first: the program's handler would run on a thread that is said to stand still, or jump away with it. */
+static void stop(struct bo_thread *t)
+{
+    uint64_t all = all_signals(), old = 0;
+    uint32_t generation = generation_of(t), request = make(generation, ASKED);
+    bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&old, sizeof all);
+    if (bo_cas_seq(&t->freeze, &request, make(generation, STOPPING))) {
+        BO_HOOK(freeze_claimed);
+        bo_lost_prepare(t);
+        stand_still(t, make(generation, FROZEN));
+    }
+    bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&old, 0, sizeof old);
+}
+
 void bo_freeze_here(struct bo_thread *t)
 {
-    (void)t;
-    for (;;)
-        pause();
+    stop(t);
 }
+
+/* The record is looked for last: it may have been cleared since it was asked. */
 void bo_freeze_summoned(struct bo_thread *t, void *context)
 {
-    (void)t;
-    (void)context;
+    if (asked(t) && in_nothing(t) && bo_level_in_closable(t, context) && bo_pending_record(t, true))
+        stop(t);
+}
+
+int bough_closable_begin(struct bough_region *region, const char *file, int line)
+{
+    if (bo_level_begin_closable(region, file, line, (uintptr_t)__builtin_frame_address(0)) != 0)
+        return -1;
+    struct bo_thread *t = bo_self;
+    if (bo_unlikely(asked(t)) && bo_freeze_wanted(t) && bo_pending_record(t, true))
+        bo_freeze_here(t);
+    return 0;
+}
+
+/* ---- the warden's side ----------------------------------------------------------------------------------- */
+
+/* Wake it: due, and where a signal may come, sent at once (rule 13). */
+static void summon(struct bo_thread *t, uint32_t generation)
+{
+    uint64_t w = bo_load_seq(&t->t.word), next;
+    do {
+        if (bo_word_generation(w) != generation || !(w & BO_LIVE))
+            return;
+        next = bo_word_woken(bo_word_posted(w) | BO_SUMMONED);
+    } while (!bo_cas_seq(&t->t.word, &w, next));
+    bo_word_check(next);
+    if (next & ~w & BO_SENT)
+        bo_signal(t);
+}
+
+static void dismiss(struct bo_thread *t, uint32_t generation)
+{
+    uint64_t w = bo_load_seq(&t->t.word);
+    while (bo_word_generation(w) == generation && (w & BO_SUMMONED) &&
+           !bo_cas_seq(&t->t.word, &w, w & ~(uint64_t)BO_SUMMONED))
+        ;
+}
+
+/* What it seems to wait for: a look at what the thread changes at this moment. */
+__attribute__((no_sanitize("thread"))) static const char *obstacle(const struct bo_thread *t)
+{
+    uint64_t w = bo_load_seq(&t->t.word);
+    if (w & (BO_TIMED | BO_OVERRUN))
+        return "a critical section is open";
+    if (w & BO_MASKED)
+        return "its level is disabled";
+    if (*(struct bo_handling *const volatile *)&t->handling)
+        return "a handler runs";
+    if (bo_load_relaxed(&t->joins) != BO_NONE)
+        return "a child of its own is still running";
+    if (w & (BO_IN | BO_CLOSABLE))
+        return "a signal handler runs on top of its call or region, or it blocks signals";
+    return "it is not in a bough call nor in a closable region";
+}
+
+static void ask(struct bo_thread *t, uint32_t generation)
+{
+    uint32_t seen = bo_load_seq(&t->freeze);
+    if (seen == make(generation, ASKED))
+        return;
+    bo_store_relaxed(&t->freeze_at, bo_now());
+    bo_cas_seq(&t->freeze, &seen, make(generation, ASKED));
+}
+
+enum bo_freezing bo_freeze(struct bo_thread *t, uint32_t generation, const char **why)
+{
+    *why = "";
+    if (!bo_target_is(&t->t, generation))
+        return BO_GONE;
+    if (is(t, generation, FROZEN))
+        return BO_FROZEN;
+    if (is(t, generation, STOPPING))
+        return BO_FREEZE_ASKED;
+    ask(t, generation);
+    summon(t, generation);
+    *why = obstacle(t);
+    if (bo_now() - bo_load_relaxed(&t->freeze_at) < BO_FREEZE_PATIENCE)
+        return BO_FREEZE_ASKED;
+    return bo_freeze_withdraw(t, generation) ? BO_NOT_SAFE : BO_FREEZE_ASKED;
+}
+
+bool bo_freeze_withdraw(struct bo_thread *t, uint32_t generation)
+{
+    uint32_t request = make(generation, ASKED);
+    if (!bo_cas_seq(&t->freeze, &request, make(generation, RUNS)) &&
+        (request == make(generation, STOPPING) || request == make(generation, FROZEN)))
+        return false;
+    dismiss(t, generation);
+    return true;
+}
+
+void bo_freeze_await(const struct bo_thread *t)
+{
+    uint32_t seen;
+    while (((seen = bo_load_seq(&t->freeze)) & 3) == STOPPING)
+        bo_futex_sleep(&t->freeze, seen, BO_FOREVER);
 }

@@ -262,7 +262,7 @@ bool bo_handler_meet(struct bo_thread *t, struct bo_record *r)
     notice_jump(t, (uintptr_t)__builtin_frame_address(0));
     if (t->jumped && bo_load_relaxed(&r->seq) == t->handled_seq)
         tell_of_jump(t, r);
-    if (bo_freeze_wanted(t) && !t->handling && !t->crit_depth)
+    if (bo_freeze_wanted(t))
         bo_freeze_here(t);
     int rung = bo_load_seq(&r->rung);
     if (rung != BOUGH_RUNG_HANDLER && rung != BOUGH_RUNG_FINAL)
@@ -307,10 +307,7 @@ static void run_on_top(struct bo_thread *t, struct bo_record *r, const struct bo
 
 void bo_handler_summoned(struct bo_thread *t, void *context)
 {
-    if (bo_freeze_wanted(t)) {
-        bo_freeze_summoned(t, context);
-        return;
-    }
+    bo_freeze_summoned(t, context); /* comes back if that is not what it is for, or not safe */
     bo_and_seq(&t->t.word, ~(uint64_t)BO_SUMMONED);
     struct bo_record *r = bo_pending_record(t, true);
     const struct bough_region *region = async_final(t);

@@ -19,8 +19,8 @@ static const uint8_t table[BOUGH_RUNGS][BO_HAPPENINGS] = {
                           [BO_TO_RESUME] = UP,
                           [BO_TO_PROMOTE] = UP,
                           [BO_FAULT] = UP},
-    [BOUGH_RUNG_CLOSE] = {[BO_TIME_IS_OVER] = UP, [BO_AGAIN] = UP, [BO_NOT_SAFE] = UP, [BO_DONE] = OVER},
-    [BOUGH_RUNG_EXIT] = {[BO_TIME_IS_OVER] = UP, [BO_AGAIN] = UP, [BO_NOT_SAFE] = UP},
+    [BOUGH_RUNG_CLOSE] = {[BO_TIME_IS_OVER] = UP, [BO_AGAIN] = UP, [BO_UNSAFE] = UP, [BO_DONE] = OVER},
+    [BOUGH_RUNG_EXIT] = {[BO_TIME_IS_OVER] = UP, [BO_AGAIN] = UP, [BO_UNSAFE] = UP},
 };
 
 const char *bo_policy_cell(int rung, enum bo_happening what)

@@ -41,7 +41,7 @@ enum bo_happening {
     BO_TO_RESUME, /* with this verdict: until means.resume_until */
     BO_TO_PROMOTE,
     BO_FAULT,
-    BO_NOT_SAFE, /* the rung can't be carried out here */
+    BO_UNSAFE, /* the rung can't be carried out here */
     BO_DONE,     /* the rung has been carried out */
     BO_HAPPENINGS
 };

@@ -30,7 +30,7 @@
 #include "ladder/times.h"
 #include "see/where.h"
 
-enum { WATCHED = 256, FINAL_EVENT = 3, CLOSING = 3 /* of bo_thread.freeze: handed to a helper */ };
+enum { WATCHED = 256, FINAL_EVENT = 3 };
 #define AT_WORK BO_MS(10)
 #define HEARTBEAT BO_MS(500)
 
@@ -134,6 +134,7 @@ static bool is_main(const struct bo_thread *t)
     return bo_load_relaxed(&t->tid) == bo_load_relaxed(&bo_pid);
 }
 
+/* Now. Whether a thread ever comes by a safe place, only asking it tells. */
 static bool can_be_closed(const struct bo_thread *t, uint64_t w)
 {
     return (w & (BO_IN | BO_CLOSABLE)) && !((w & BO_MASKED) && (w & BO_TIMED)) && !is_main(t);
@@ -176,7 +177,7 @@ bool bo_traced(void)
     return tracer && tracer[11] != '0';
 }
 
-static void add_thread(struct bo_means *m, const struct bo_thread *t, uint64_t w, bool *unclosable)
+static void add_thread(struct bo_means *m, const struct bo_thread *t, uint64_t w, bool *main_is_stuck)
 {
     m->handlers |= bo_load_relaxed(&t->handlers) > 0;
     m->finals |= bo_load_relaxed(&t->finals) > 0;
@@ -187,10 +188,10 @@ static void add_thread(struct bo_means *m, const struct bo_thread *t, uint64_t w
     }
     if (has_children(t))
         return;
-    if (can_be_closed(t, w))
-        m->closable = true;
+    if (is_main(t))
+        *main_is_stuck = true;
     else
-        *unclosable = true;
+        m->closable = true;
 }
 
 static void set_times(struct bo_means *m, const struct bough_ladder *l)
@@ -203,7 +204,7 @@ static struct bo_means means_of(const struct bo_target *target, bool branch, con
     struct bo_means m = {.traced = bo_load_relaxed(&r->ceiling) >= BOUGH_RUNG_CLOSE && bo_traced()};
     struct bough_ladder l;
     uint64_t w;
-    bool unclosable = false;
+    bool main_is_stuck = false;
     bo_ladder_of(target, branch, &l);
     set_times(&m, &l);
     m.resume_until = bo_load_seq(&r->hold_until);
@@ -211,9 +212,9 @@ static struct bo_means means_of(const struct bo_target *target, bool branch, con
         const struct bo_thread *t = next_below(target, branch, r, &i, &w);
         if (!t)
             break;
-        add_thread(&m, t, w, &unclosable);
+        add_thread(&m, t, w, &main_is_stuck);
     }
-    m.closable = m.closable && !unclosable;
+    m.closable = m.closable && !main_is_stuck;
     return m;
 }
 
@@ -296,14 +297,14 @@ static const char *close_below(const struct incident *i)
         struct bo_thread *t = next_below(i->target, i->branch, i->record, &at, &w);
         if (!t)
             return why;
-        if (has_children(t) || bo_load_seq(&t->freeze) == CLOSING)
+        if (has_children(t) || bo_load_relaxed(&t->closing))
             continue;
         const char *reason = "it is the main thread";
-        enum bo_freezing f = is_main(t) ? BO_FREEZE_NOT_SAFE : bo_freeze(t, bo_word_generation(w), &reason);
-        if (f == BO_FREEZE_NOT_SAFE)
+        enum bo_freezing f = is_main(t) ? BO_NOT_SAFE : bo_freeze(t, bo_word_generation(w), &reason);
+        if (f == BO_NOT_SAFE)
             return reason;
         if (f == BO_FROZEN) {
-            bo_store_seq(&t->freeze, CLOSING);
+            bo_store_relaxed(&t->closing, 1);
             if (!bo_help(close_it, t))
                 return "there is no thread to run its closers";
         }
@@ -483,7 +484,7 @@ static void take_step(struct incident *i, const struct bo_step *step, const char
     const char *not_safe = carry_out(i, step->standing.until);
     if (not_safe) {
         struct bo_means m = means_of(i->target, i->branch, r);
-        struct bo_step next = bo_policy(step->standing, BO_NOT_SAFE, &m, bo_now());
+        struct bo_step next = bo_policy(step->standing, BO_UNSAFE, &m, bo_now());
         char text[128];
         snprintf(text, sizeof text, "rung %d is not safe here: %s", i->rung, not_safe);
         take_step(i, &next, text);
@@ -536,6 +537,12 @@ static void read_events(struct bo_target *target, bool branch, struct bo_record 
     bo_store_relaxed(&r->climbed, dealt_with);
 }
 
+static int64_t soon_at_least(int64_t when)
+{
+    int64_t soon = bo_now() + BO_MS(1);
+    return when > soon ? when : soon;
+}
+
 /* Each of these looks at the record anew: it may be over by now. Returns when to come again, on bo_now()'s clock. */
 static int64_t tend(struct bo_target *target, bool branch, struct bo_record *r)
 {
@@ -552,7 +559,8 @@ static int64_t tend(struct bo_target *target, bool branch, struct bo_record *r)
     read_news(target, branch, r);
     if (bo_load_seq(&r->rung_until) <= bo_now())
         happen(target, branch, r, BO_TIME_IS_OVER);
-    return bo_load_seq(&r->rung_until);
+    /* What is carried out now is the ticks' affair. */
+    return bo_load_seq(&r->rung) >= BOUGH_RUNG_KILL ? BO_FOREVER : soon_at_least(bo_load_seq(&r->rung_until));
 }
 
 static int64_t look(struct bo_target *target, bool branch)
@@ -625,7 +633,7 @@ static bool work_on(struct incident *i)
     if (!why)
         return true;
     struct bo_means m = means_of(i->target, i->branch, i->record);
-    struct bo_step step = bo_policy(standing_of(i->record), BO_NOT_SAFE, &m, bo_now());
+    struct bo_step step = bo_policy(standing_of(i->record), BO_UNSAFE, &m, bo_now());
     take_step(i, &step, why);
     return true;
 }

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+#include "ladder/robust.h"
+#include <errno.h>
+#include <linux/futex.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include "base/atomic.h"
+#include "base/raw.h"
+
+/* ---- what is libc's ---------------------------------------------------------------------------------------- */
+
+#ifdef __GLIBC__
+enum { ROBUST = 16, INHERITS = 32 };
+
+static int type_of(const pthread_mutex_t *mutex)
+{
+    return mutex->__data.__kind;
+}
+
+static _Atomic uint32_t *word_of(pthread_mutex_t *mutex)
+{
+    return (_Atomic uint32_t *)(uintptr_t)&mutex->__data.__lock;
+}
+
+#if __PTHREAD_MUTEX_HAVE_PREV
+static __pthread_list_t *element(__pthread_list_t *link)
+{
+    return (__pthread_list_t *)((uintptr_t)link & ~(uintptr_t)1); /* bit 0 marks priority inheritance */
+}
+
+/* Out of the holder's list, which the kernel walks when that ends with the process. The next taker writes its own links
+ * into the mutex: the walk would end there, and miss what else the holder held. */
+static void unlist(pthread_mutex_t *mutex)
+{
+    __pthread_list_t *next = mutex->__data.__list.__next, *prev = mutex->__data.__list.__prev;
+    if (!next || !prev)
+        return; /* it stands still in the middle of locking it */
+    element(next)->__prev = prev;
+    element(prev)->__next = next;
+    mutex->__data.__list.__next = mutex->__data.__list.__prev = NULL;
+}
+#else
+static void unlist(pthread_mutex_t *mutex)
+{
+    (void)mutex;
+}
+#endif
+
+#elif defined(__linux__) /* musl: type, lock, waiters come first, and have since its first release */
+enum { ROBUST = 4, INHERITS = 8 };
+
+static int type_of(const pthread_mutex_t *mutex)
+{
+    int type;
+    memcpy(&type, mutex, sizeof type);
+    return type;
+}
+
+static _Atomic uint32_t *word_of(pthread_mutex_t *mutex)
+{
+    return (_Atomic uint32_t *)(void *)mutex + 1;
+}
+
+/* The head of the list, in which it must not write, can't be told from an element. */
+static void unlist(pthread_mutex_t *mutex)
+{
+    (void)mutex;
+}
+#endif
+
+/* ---- what is the kernel's ---------------------------------------------------------------------------------- */
+
+int bo_robust_check(const pthread_mutex_t *mutex)
+{
+    int type = type_of(mutex);
+    return !(type & ROBUST) ? EINVAL : type & INHERITS ? ENOTSUP : 0;
+}
+
+/* Some wait on the word as one that is shared with other processes, whatever the mutex is; others don't. */
+static void wake_one(_Atomic uint32_t *word)
+{
+    bo_raw3(SYS_futex, (long)word, FUTEX_WAKE, 1);
+    bo_raw3(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, 1);
+}
+
+void bo_robust_abandon(pthread_mutex_t *mutex, pid_t holder)
+{
+    _Atomic uint32_t *word = word_of(mutex);
+    uint32_t seen = bo_load_seq(word);
+    if ((seen & FUTEX_TID_MASK) != (uint32_t)holder)
+        return;
+    unlist(mutex); /* while it is the holder's still: then the next one writes there */
+    while (!bo_cas_seq(word, &seen, (seen & FUTEX_WAITERS) | FUTEX_OWNER_DIED))
+        ;
+    if (seen & FUTEX_WAITERS)
+        wake_one(word);
+}
