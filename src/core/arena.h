@@ -161,6 +161,31 @@ struct bo_branch {
 } __attribute__((aligned(64)));
 
 /*
+ * A letter: what somebody outside asks of the process, who has the mapping and so may (see/mail.c). It is read by the
+ * ticker, to whose thread the writer sends the wake signal.
+ *
+ *      FREE --writer--> WRITING --writer--> SENT --ticker--> ANSWERED --writer, or the ticker when it is old--> FREE
+ */
+enum bo_letter_state { BO_LETTER_FREE, BO_LETTER_WRITING, BO_LETTER_SENT, BO_LETTER_READ, BO_LETTER_ANSWERED };
+enum bo_letter_kind { BO_ASK_INTERRUPT = 1, BO_ASK_DUMP };
+
+struct bo_letter {
+    _Atomic uint32_t state;
+    uint32_t kind, rung;
+    pid_t from;
+    uint64_t target; /* a handle */
+    char reason[BOUGH_REASON_MAX + 1];
+    /* The answer. */
+    int32_t error; /* an error number; 0: done */
+    int32_t fd;    /* of this process: a file with the dump */
+    uint64_t post; /* the post's two parts */
+    uint32_t serial;
+    _Atomic int64_t answered_at;
+};
+
+enum { BO_LETTERS = 8 };
+
+/*
  * What the mapping begins with; tables of threads, branches and records follow, at the offsets that it gives. For a
  * reader from outside there is no second layout: it was built from the same files, or refuses (version, layout).
  */
@@ -176,6 +201,9 @@ struct bo_header {
     _Atomic pid_t ticker;         /* its kernel thread; 0: it does not run */
     _Atomic int64_t stood_still;  /* bough_now() is that much behind CLOCK_MONOTONIC (rule 33) */
     char library[16];             /* its version */
+    int wake_signal;
+    _Atomic uint32_t letters; /* how many were sent: the ticker looks when it changes */
+    struct bo_letter letter[BO_LETTERS];
     _Atomic uint32_t thread_high; /* slots ever used: a scan ends here. In a cache line that is seldom written */
     _Atomic uint32_t branch_high;
 
@@ -187,7 +215,7 @@ struct bo_header {
 };
 
 #define BO_ARENA_MAGIC "bough arena"
-enum { BO_ARENA_VERSION = 2 };
+enum { BO_ARENA_VERSION = 3 };
 
 /* Where this process has it. */
 struct bo_arena {

@@ -444,7 +444,8 @@ static void *tick(void *unused)
     event._sigev_un._tid = (pid_t)bo_raw0(SYS_gettid);
 #endif
     int64_t awake = bo_clock();
-    bo_store_relaxed(&bo_arena.head->ticker, (pid_t)bo_raw0(SYS_gettid));
+    bo_arena.head->wake_signal = bo_wake_signal();
+    bo_store_release(&bo_arena.head->ticker, (pid_t)bo_raw0(SYS_gettid));
     long r = bo_raw3(SYS_timer_create, CLOCK_MONOTONIC, (long)&event, (long)&timer_id);
     bo_store_seq(&running, r < 0 ? FAILED : RUNNING);
     bo_futex_wake(&running, INT_MAX);

@@ -28,6 +28,7 @@
 #include "ladder/notify.h"
 #include "ladder/policy.h"
 #include "ladder/times.h"
+#include "see/mail.h"
 #include "see/where.h"
 
 enum { WATCHED = 256, FINAL_EVENT = 3 };
@@ -638,7 +639,7 @@ static bool work_on(struct incident *i)
     return true;
 }
 
-static int64_t tick(void)
+static int64_t tend_watched(void)
 {
     bool at_work = false, climbs = false;
     if (bo_likely(!watched_count))
@@ -651,6 +652,12 @@ static int64_t tick(void)
     }
     set_timer();
     return at_work ? bo_clock() + AT_WORK : climbs ? bo_clock() + HEARTBEAT : BO_FOREVER;
+}
+
+static int64_t tick(void)
+{
+    int64_t mail = bo_mail_read(bo_help), next = tend_watched();
+    return mail < next ? mail : next;
 }
 
 /* ---- posts, in any thread and in signal handlers ------------------------------------------------------------------------------------------------ */
