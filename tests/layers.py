@@ -58,10 +58,10 @@ def check_public():
 
 
 def check_users():
-    """Tests, examples and benchmarks are users, but for tests/races, which looks inside."""
+    """Tests, examples and benchmarks are users, but for tests/races and tests/ladder, which look inside."""
     for folder in ("tests", "examples", "bench"):
         for path in files(folder):
-            if path.is_relative_to(root / "tests/races"):
+            if any(path.is_relative_to(root / inside) for inside in ("tests/races", "tests/ladder")):
                 continue
             for _, name, belongs in includes(path):
                 if belongs not in (None, "public"):

@@ -636,14 +636,15 @@ static bool on_alternate_stack(const ucontext_t *uc, uintptr_t sp, uintptr_t reg
     return !(uc->uc_stack.ss_flags & SS_DISABLE) && sp - low < size && region - low >= size;
 }
 
-/* Is it the region's own code that was interrupted, and no handler on top of it? A handler has signals blocked that the
+/* Is it the region's own code that was interrupted, and no handler on top of it? The region may be the last thing in
+ * its frame, where the stack pointer is. A handler has signals blocked that the
  * region had not (`mask`), or runs on the alternate stack, or its frame lies between. */
 static bool is_of_region(const struct bo_thread *t, const ucontext_t *uc, const void *region, uint64_t mask)
 {
     uintptr_t sp = bo_arch_sp(uc), at = (uintptr_t)region;
     uint64_t blocked;
     memcpy(&blocked, &uc->uc_sigmask, sizeof blocked);
-    bool same_stack = sp < at && (sp >= t->stack_low || at < t->stack_low);
+    bool same_stack = sp <= at && (sp >= t->stack_low || at < t->stack_low);
     return blocked == mask && same_stack && !on_alternate_stack(uc, sp, at) && bo_deliver_between(sp, at) != 1;
 }
 

@@ -2,6 +2,7 @@
 #include "ladder/robust.h"
 #include <errno.h>
 #include <linux/futex.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -24,9 +25,11 @@ static _Atomic uint32_t *word_of(pthread_mutex_t *mutex)
 }
 
 #if __PTHREAD_MUTEX_HAVE_PREV
+/* A link leads to the next one's `__next`, as the kernel wants it; bit 0 marks priority inheritance. */
 static __pthread_list_t *element(__pthread_list_t *link)
 {
-    return (__pthread_list_t *)((uintptr_t)link & ~(uintptr_t)1); /* bit 0 marks priority inheritance */
+    uintptr_t at = (uintptr_t)link & ~(uintptr_t)1;
+    return (__pthread_list_t *)(at - offsetof(__pthread_list_t, __next));
 }
 
 /* Out of the holder's list, which the kernel walks when that ends with the process. The next taker writes its own links

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+/* Rule 37: where a thread may be frozen, and where not. */
+#include <poll.h>
+#include <signal.h>
+#include "base/hook.h"
+#include "frozen.h"
+
+static void *ignores_its_reads(void *argument)
+{
+    struct subject *s = argument;
+    char byte;
+    subject_known(s);
+    for (;; s->rounds++)
+        if (bough_read(s->pipe[0], &byte, 1) >= 0)
+            return NULL;
+}
+
+TEST(a_loop_of_reads_that_ignores_ECANCELED_is_frozen)
+{
+    struct subject s = {0};
+    subject_start(&s, ignores_its_reads);
+    t_until_blocked(s.thread.tid);
+    bough_post post = post_rung_4(s.self);
+    must_freeze(s.self);
+    CHECK_EQ(bough_post_status(post), BOUGH_POST_DELIVERED);
+    subject_closed(&s);
+    CHECK_EQ(bough_post_status(post), BOUGH_POST_LOST);
+    CHECK_EQ(bough_post_wait(post, 0), 0);
+    const char *why;
+    CHECK_EQ(freeze(s.self, &why), BO_GONE);
+}
+
+static void *computes_in_a_region(void *argument)
+{
+    struct subject *s = argument;
+    subject_known(s);
+    BOUGH_CLOSABLE
+    {
+        for (;;)
+            s->rounds++;
+    }
+    return NULL;
+}
+
+TEST(a_computation_in_a_closable_region_is_frozen)
+{
+    struct subject s = {0};
+    subject_start(&s, computes_in_a_region);
+    t_until(s.rounds > 0);
+    post_rung_4(s.self);
+    must_freeze(s.self);
+    subject_closed(&s);
+}
+
+static void *begins_regions(void *argument)
+{
+    struct subject *s = argument;
+    subject_known(s);
+    for (; s->rounds + 1; s->rounds++)
+        BOUGH_CLOSABLE
+        {
+        }
+    return NULL;
+}
+
+TEST(a_region_that_is_never_long_open_is_frozen_at_its_begin)
+{
+    struct subject s = {0};
+    subject_start(&s, begins_regions);
+    post_rung_4(s.self);
+    must_freeze(s.self);
+    subject_closed(&s);
+}
+
+static void *blocks_everything_in_a_region(void *argument)
+{
+    struct subject *s = argument;
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    return computes_in_a_region(s);
+}
+
+TEST(a_region_of_a_thread_that_blocks_all_signals_is_frozen_by_the_second_road)
+{
+    struct subject s = {0};
+    subject_start(&s, blocks_everything_in_a_region);
+    t_until(s.rounds > 0);
+    post_rung_4(s.self);
+    must_freeze(s.self);
+    subject_closed(&s);
+}
+
+static void *computes(void *argument)
+{
+    struct subject *s = argument;
+    subject_known(s);
+    while (!__atomic_load_n(&s->leave.open, __ATOMIC_SEQ_CST))
+        s->rounds++;
+    return NULL;
+}
+
+TEST(other_code_is_not_safe)
+{
+    struct subject s = {0};
+    subject_start(&s, computes);
+    post_rung_4(s.self);
+    must_not_freeze(s.self, "it is not in a bough call nor in a closable region");
+    subject_end(&s);
+}
+
+static void *computes_in_a_section(void *argument)
+{
+    struct subject *s = argument;
+    BOUGH_CLOSABLE
+    {
+        BOUGH_CRITICAL(0) {
+            subject_known(s);
+            t_gate_wait(&s->leave);
+        }
+    }
+    return NULL;
+}
+
+TEST(a_critical_section_is_not_safe_also_in_a_region)
+{
+    struct subject s = {0};
+    subject_start(&s, computes_in_a_section);
+    post_rung_4(s.self);
+    must_not_freeze(s.self, "a critical section is open");
+    bo_on_summons = NULL; /* it ends, and its region goes on: it is not asked any more */
+    subject_end(&s);
+}
+
+static int reads(void *argument)
+{
+    char byte;
+    bough_read(*(int *)argument, &byte, 1);
+    return 0;
+}
+
+static void *joins(void *argument)
+{
+    struct subject *s = argument;
+    BOUGH_BRANCH(b) {
+        struct bough_child_options o = {.disabled = 1};
+        CHECK(bough_add_with(b, reads, bough_arg(&s->pipe[0]), &o));
+        subject_known(s);
+    }
+    return NULL;
+}
+
+TEST(who_waits_for_a_child_is_not_safe)
+{
+    struct subject s = {0};
+    subject_start(&s, joins);
+    t_until_blocked(s.thread.tid);
+    post_rung_4(s.self);
+    must_not_freeze(s.self, "a child of its own is still running");
+    CHECK_EQ(write(s.pipe[1], "x", 1), 1);
+    subject_end(&s);
+}
+
+static struct subject *in_handler;
+static struct t_gate handled;
+
+static void waits_in_a_handler(int signo)
+{
+    (void)signo;
+    t_gate_open(&handled);
+    t_gate_wait(&in_handler->leave);
+}
+
+static void *region_below_a_handler(void *argument)
+{
+    struct subject *s = argument;
+    BOUGH_CLOSABLE
+    {
+        subject_known(s);
+        raise(SIGUSR1);
+    }
+    return NULL;
+}
+
+TEST(a_signal_handler_on_top_of_a_region_is_not_safe)
+{
+    struct subject s = {0};
+    in_handler = &s;
+    signal(SIGUSR1, waits_in_a_handler);
+    subject_start(&s, region_below_a_handler);
+    t_gate_wait(&handled);
+    post_rung_4(s.self);
+    must_not_freeze(s.self, "a signal handler runs on top of its call or region, or it blocks signals");
+    bo_on_summons = NULL;
+    subject_end(&s);
+}
+
+static void checks_in_a_handler(int signo)
+{
+    (void)signo;
+    t_gate_open(&handled);
+    while (!__atomic_load_n(&in_handler->leave.open, __ATOMIC_SEQ_CST))
+        bough_check();
+}
+
+static void *raises(void *argument)
+{
+    subject_known(argument);
+    raise(SIGUSR1);
+    return NULL;
+}
+
+TEST(a_point_in_a_signal_handler_is_not_safe)
+{
+    struct subject s = {0};
+    const char *why;
+    in_handler = &s;
+    signal(SIGUSR1, checks_in_a_handler);
+    subject_start(&s, raises);
+    t_gate_wait(&handled);
+    post_rung_4(s.self);
+    CHECK_EQ(freeze(s.self, &why), BO_NOT_SAFE);
+    subject_end(&s);
+}
+
+/* A request that was taken back is none, and one to a child is none to the next. */
+TEST(a_request_that_was_taken_back_freezes_nobody)
+{
+    struct subject s = {0};
+    const char *why;
+    subject_start(&s, computes);
+    post_rung_4(s.self);
+    uint32_t generation = bo_handle_generation((uint64_t)(uintptr_t)s.self);
+    CHECK_EQ(bo_freeze(slot_of(s.self), generation, &why), BO_FREEZE_ASKED);
+    CHECK(bo_freeze_withdraw(slot_of(s.self), generation));
+    CHECK(!(bo_load_seq(&slot_of(s.self)->t.word) & BO_SUMMONED));
+    CHECK(bo_freeze_withdraw(slot_of(s.self), generation));
+    subject_end(&s);
+}
+
+/* ---- races ------------------------------------------------------------------------------------------------- */
+
+enum place { FOREIGN, OURS };
+
+struct racer {
+    struct subject s;
+    _Atomic int place;
+    _Atomic unsigned cut;
+    _Atomic int firm; /* nothing but to be asked */
+};
+
+#if BO_HOOKS
+static void pause_here(void)
+{
+    for (int i = 0; i < 3; i++)
+        sched_yield();
+}
+#endif
+
+static void *races(void *argument)
+{
+    struct racer *r = argument;
+    const struct timespec brief = {0, 20000};
+    bough_adopt("racer");
+    subject_known(&r->s);
+    for (; !__atomic_load_n(&r->s.leave.open, __ATOMIC_SEQ_CST); r->s.rounds++) {
+        char byte;
+        bool firm = r->firm;
+        if (firm)
+            bo_busy_begin();
+        r->place = OURS;
+        BOUGH_CLOSABLE
+        {
+            for (volatile int i = 0; i < 2000; i++)
+                ;
+        }
+        bough_read(r->s.pipe[0], &byte, 1);
+        r->place = FOREIGN;
+        if (firm)
+            bo_busy_end();
+        if (ppoll(NULL, 0, &brief, NULL) < 0)
+            r->cut++;
+    }
+    return NULL;
+}
+
+/* Most of the time it must not stop, so that it is asked in each place; now and then it may, and is another thread
+ * afterwards. */
+TEST_LIMIT(racing_requests_freeze_nobody_elsewhere_and_cut_no_foreign_call, 60)
+{
+    enum { REQUESTS = 10000, MOST_FROZEN = 200 };
+    static struct racer r;
+    unsigned cut = 0, frozen = 0;
+    uint64_t chance = t_seed() | 1;
+    const char *why;
+#if BO_HOOKS
+    bo_hook_region_left = bo_hook_post_sent = bo_hook_freeze_claimed = pause_here;
+#endif
+    subject_start(&r.s, races);
+    post_rung_4(r.s.self);
+    for (int i = 0; i < REQUESTS; i++) {
+        struct bo_thread *t = slot_of(r.s.self);
+        uint32_t generation = bo_handle_generation((uint64_t)(uintptr_t)r.s.self);
+        r.firm = frozen >= MOST_FROZEN || t_random(&chance) % 16;
+        bo_freeze(t, generation, &why);
+        if (!r.firm)
+            usleep((useconds_t)(t_random(&chance) % 400));
+        for (uint64_t spins = t_random(&chance) % (1 << 16); spins; spins--)
+            __asm__ volatile("");
+        if (bo_freeze_withdraw(t, generation))
+            continue;
+        bo_freeze_await(t);
+        CHECK_EQ(r.place, OURS);
+        cut += r.cut;
+        subject_closed(&r.s);
+        frozen++;
+        memset(&r, 0, sizeof r);
+        subject_start(&r.s, races);
+        post_rung_4(r.s.self);
+    }
+    cut += r.cut;
+    t_note("%d requests, %u frozen, %u foreign calls cut", REQUESTS, frozen, cut);
+    subject_end(&r.s);
+    CHECK_EQ(cut, 0);
+    CHECK(frozen > 0);
+}

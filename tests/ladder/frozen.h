@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/* Rung 4 without a warden: the test asks, and is the helper. */
+#ifndef TEST_FROZEN_H
+#define TEST_FROZEN_H
+
+#include <bough.h>
+#include <time.h>
+#include "../harness.h"
+#include "api/branch.h"
+#include "core/level.h"
+#include "core/post.h"
+#include "ladder/closer.h"
+#include "ladder/freeze.h"
+
+/* What the ladder does at a point that meets a higher rung. */
+static bool freeze_at_points(struct bo_thread *t, struct bo_record *r)
+{
+    (void)r;
+    if (bo_freeze_wanted(t))
+        bo_freeze_here(t);
+    return true;
+}
+
+static inline bough_post post_rung_4(bough_target target)
+{
+    bo_on_meet = freeze_at_points;
+    bo_on_summons = bo_freeze_summoned;
+    bough_post post = bough_post_event(target, &(struct bough_event){.kind = BOUGH_STOP, .rung = BOUGH_RUNG_CLOSE});
+    CHECK(post.record);
+    return post;
+}
+
+static inline struct bo_thread *slot_of(const bough_thread *thread)
+{
+    return bo_thread_at(bo_handle_index((uint64_t)(uintptr_t)thread));
+}
+
+/* As the warden does it: again and again, until it knows. */
+static inline enum bo_freezing freeze(const bough_thread *thread, const char **why)
+{
+    const struct timespec nap = {0, 1000000};
+    enum bo_freezing r;
+    while ((r = bo_freeze(slot_of(thread), bo_handle_generation((uint64_t)(uintptr_t)thread), why)) == BO_FREEZE_ASKED)
+        nanosleep(&nap, NULL);
+    return r;
+}
+
+static inline void must_freeze(const bough_thread *thread)
+{
+    const char *why;
+    CHECK_EQ(freeze(thread, &why), BO_FROZEN);
+}
+
+static inline void must_not_freeze(const bough_thread *thread, const char *reason)
+{
+    const char *why;
+    CHECK_EQ(freeze(thread, &why), BO_NOT_SAFE);
+    CHECK_STR(why, reason);
+}
+
+/* A thread that is asked. It says who it is, and whether it goes on. */
+struct subject {
+    struct t_thread thread;
+    struct t_gate known, leave;
+    bough_thread *self;
+    _Atomic unsigned rounds;
+    int pipe[2];
+};
+
+static inline void subject_known(struct subject *s)
+{
+    s->self = bough_self();
+    t_gate_open(&s->known);
+}
+
+static inline void subject_start(struct subject *s, void *(*function)(void *))
+{
+    CHECK_EQ(pipe(s->pipe), 0);
+    t_spawn(&s->thread, function, s);
+    t_gate_wait(&s->known);
+}
+
+static inline void subject_end(struct subject *s)
+{
+    t_gate_open(&s->leave);
+    t_join(&s->thread);
+    close(s->pipe[0]);
+    close(s->pipe[1]);
+}
+
+/* It does not run any more. */
+static inline void subject_closed(struct subject *s)
+{
+    unsigned rounds = s->rounds;
+    usleep(5000);
+    CHECK_EQ(s->rounds, rounds);
+    bo_close_thread(slot_of(s->self));
+    CHECK_ERR(bough_alive(s->self), ESRCH);
+    close(s->pipe[0]);
+    close(s->pipe[1]);
+}
+
+#endif
