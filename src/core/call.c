@@ -45,7 +45,8 @@ static bool due(struct bo_thread *t)
     if (!(bo_load_seq(&t->t.word) & BO_DUE))
         return false;
     bo_level_sweep(t, (uintptr_t)__builtin_frame_address(0));
-    if (!(bo_load_seq(&t->t.word) & BO_MASKED) && bo_pending_record(t, true))
+    struct bo_record *r = bo_load_seq(&t->t.word) & BO_MASKED ? NULL : bo_pending_record(t, true);
+    if (r && !bo_level_let_go(t, r))
         return true;
     bo_level_settle(t);
     return false;

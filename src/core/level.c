@@ -127,6 +127,16 @@ static void note_meeting(struct bo_thread *t, struct bo_record *r)
         bo_store_relaxed(&r->delivered_rung, rung);
 }
 
+bool bo_level_let_go(struct bo_thread *t, struct bo_record *r)
+{
+    bool climbs = bo_load_relaxed(&r->rung) > 1 || bo_load_relaxed(&t->freeze);
+    if (bo_likely(!climbs) || !bo_on_meet)
+        return false;
+    bo_record_deliver(r);
+    note_meeting(t, r);
+    return !bo_on_meet(t, r);
+}
+
 struct bo_record *bo_level_meet(struct bo_thread *t)
 {
     struct bo_record *r = bo_pending_record(t, true);
@@ -136,7 +146,7 @@ struct bo_record *bo_level_meet(struct bo_thread *t)
     }
     bo_record_deliver(r);
     note_meeting(t, r);
-    if (bo_load_relaxed(&r->rung) > 1 && bo_on_meet && !bo_on_meet(t, r)) {
+    if (bo_level_let_go(t, r)) {
         bo_level_settle(t);
         return NULL;
     }

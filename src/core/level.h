@@ -26,6 +26,9 @@ void bo_level_settle(struct bo_thread *t);
 /* A point is about to fail: which record is it for? NULL: none is admitted after all, the word is put right.
  * Marks the record as delivered. */
 struct bo_record *bo_level_meet(struct bo_thread *t);
+/* Runs what the ladder has for this record and thread, at a point: handlers, once; or the thread freezes here. True: a
+ * handler's verdict is that the point does not fail. */
+bool bo_level_let_go(struct bo_thread *t, struct bo_record *r);
 /* When the critical section that is open must be opened up; BO_FOREVER if none is. By the ticker. */
 int64_t bo_level_budget_end(const struct bo_thread *t);
 /* Regions that a plain longjmp left behind: below the stack pointer `sp`. Found, reported, ended (rule 19). */

@@ -168,3 +168,57 @@ TEST(ended_is_handled)
     struct bough_progress progress;
     CHECK_ERR(bough_post_progress((bough_post){0, 0}, &progress), ESRCH);
 }
+
+/* ---- in a blocked call: by the verdict it goes on, or not ------------------------------------------------------- */
+
+static int fds[2];
+static _Atomic int got;
+
+static int reads(void *unused)
+{
+    char byte = 0;
+    (void)unused;
+    BOUGH_HANDLE(c_handle, &inner)
+    {
+        c_works = 1;
+        while (bough_read(fds[0], &byte, 1) != 1)
+            c_fails++;
+    }
+    got = byte;
+    return 0;
+}
+
+static void read_until(int64_t resume_for, int verdict)
+{
+    CHECK_EQ(pipe(fds), 0);
+    inner.verdict = verdict;
+    inner.resume_for = resume_for;
+    bough_set_report(c_silent);
+    c_times(BOUGH_ROOT, BOUGH_SEC(600), BOUGH_SEC(600));
+    struct bough_event event = {.rung = BOUGH_RUNG_HANDLER};
+    BOUGH_BRANCH(b) {
+        bough_thread *t = bough_add(b, reads, bough_arg(NULL));
+        t_until(c_works);
+        bough_post post = bough_post_event(t, &event);
+        t_until(inner.ran);
+        CHECK_EQ(write(fds[1], "x", 1), 1);
+        t_until(got);
+        if (verdict == BOUGH_DISMISS)
+            CHECK(bough_post_status(post) >= BOUGH_POST_CLEARED);
+    }
+    close(fds[0]);
+    close(fds[1]);
+}
+
+/* It may be cut by the flag, before its handler runs. */
+TEST(a_call_whose_handler_resumes_goes_on)
+{
+    read_until(BOUGH_SEC(600), BOUGH_RESUME);
+    CHECK(c_fails <= 1);
+}
+
+TEST(a_call_whose_handler_dismisses_goes_on)
+{
+    read_until(0, BOUGH_DISMISS);
+    CHECK(c_fails <= 1);
+}
