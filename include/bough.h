@@ -66,6 +66,7 @@
 #include <bough/call.h>
 #include <bough/sync.h>
 #include <bough/signals.h>
+#include <bough/ladder.h>
 
 #ifdef __cplusplus
 extern "C" {
