@@ -118,7 +118,8 @@ void bo_task_look(struct bo_task *task, pid_t tid)
     if (task->state == '?')
         return;
     look_names(task, tid);
-    look_call(task, tid);
+    if (tid != (pid_t)bo_raw0(SYS_gettid)) /* or it would be the read of this very file */
+        look_call(task, tid);
     if (task->blocked)
         look_idle(task, tid);
 }

@@ -122,7 +122,7 @@ TEST(tells_who_is_there_and_where_stuck)
         snprintf(line, sizeof line, "  %d ", (int)stranger);
         SAYS(text, "==== bough " BOUGH_VERSION, "process ");
         SAYS(text, "branch clients at ", "deadline in 99.");
-        SAYS(text, "pending sibling", "posted ");
+        SAYS(text, "sibling, rung 1", "posted ");
         SAYS(text, "thread the keeper", "in the critical section at ");
         SAYS(text, "thread the keeper", place);
         SAYS(text, "critical section at", place);
