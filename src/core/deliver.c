@@ -24,6 +24,7 @@ static struct sigaction before; /* who had the wake signal before */
 static struct bo_kernel_action before_second;
 static uintptr_t restorer;
 static _Atomic uint32_t second_road_open;
+bool (*_Atomic bo_on_ask)(void *context);
 
 int bo_wake_signal(void)
 {
@@ -112,6 +113,13 @@ BO_BARE static void hand_on(int signo, siginfo_t *info, void *context)
     handing_on = false;
 }
 
+/* It may have come for two reasons: the kernel keeps one of a kind. */
+BO_BARE static bool asked(void *context)
+{
+    bool (*on_ask)(void *) = bo_load_acquire(&bo_on_ask);
+    return on_ask && on_ask(context);
+}
+
 BO_BARE static void handle(int signo, siginfo_t *info, void *context)
 {
     int saved = errno;
@@ -119,9 +127,10 @@ BO_BARE static void handle(int signo, siginfo_t *info, void *context)
     /* Without room for queued signals (RLIMIT_SIGPENDING) the kernel sends ours and forgets who sent it. */
     bool ours = info->si_code == SI_TKILL ? info->si_pid == bo_load_relaxed(&bo_pid)
                                           : info->si_code == SI_USER && info->si_pid == 0;
+    bool answered_one = ours && asked(context);
     if (ours && t && (bo_load_seq(&t->t.word) & BO_SENT))
         wake_arrived(t, context);
-    else
+    else if (!answered_one)
         hand_on(signo, info, context);
     errno = saved;
 }

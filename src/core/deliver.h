@@ -34,6 +34,9 @@ void bo_deliver_again(struct bo_thread *t);
 int bo_deliver_on_handler(uintptr_t sp);
 /* The same between two places of that stack. */
 int bo_deliver_between(uintptr_t low, uintptr_t high);
+/* The dump's part, NULL before one needs it: the wake signal has come to a thread, perhaps to ask for its stack. On that
+ * thread, known or not, with all signals blocked. Returns whether that was so. */
+extern bool (*_Atomic bo_on_ask)(void *context);
 /* Let the wake signal in on the calling thread. Returns 1 if it was blocked. */
 int bo_deliver_open(void);
 

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* What a stack tells on this machine to somebody who only looks at it. */
+#ifndef BO_ARCH_STACK_H
+#define BO_ARCH_STACK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* How many bytes before a return address are looked at. */
+enum { BO_ARCH_CALL = 8 };
+
+/* The interrupted program counter, of the ucontext_t of a signal handler; 0: not known here. */
+uintptr_t bo_arch_pc(const void *context);
+/* A saved return address as an address of code, without what a machine signs it with. */
+uintptr_t bo_arch_return_address(uintptr_t word);
+/* Whether these bytes, which end at an address, end with a call: then it may be one to return to. */
+bool bo_arch_is_call(const unsigned char before[BO_ARCH_CALL]);
+
+#endif

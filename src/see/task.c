@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "see/task.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include "base/clock.h"
+#include "base/raw.h"
+#include "see/names.h"
+
+size_t bo_read_file(const char *path, char *text, size_t size)
+{
+    long fd = bo_raw4(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0), n = 0;
+    if (fd >= 0) {
+        do
+            n = bo_raw3(SYS_read, fd, (long)text, (long)size - 1);
+        while (n == -EINTR);
+        bo_raw1(SYS_close, fd);
+    }
+    text[n > 0 ? n : 0] = '\0';
+    return n > 0 ? (size_t)n : 0;
+}
+
+static size_t read_of(pid_t tid, const char *file, char *text, size_t size)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d/%s", (int)tid, file);
+    return bo_read_file(path, text, size);
+}
+
+/* strtoul() keeps out of locks, but not out of errno. */
+static unsigned long next_number(const char **at)
+{
+    int saved = errno;
+    char *end;
+    unsigned long n = strtoul(*at, &end, 0);
+    errno = saved;
+    *at = end;
+    return n;
+}
+
+/* "7 (na) me) S 1 ...": a name may hold anything. */
+static void look_state(struct bo_task *task, pid_t tid)
+{
+    char text[256];
+    read_of(tid, "stat", text, sizeof text);
+    const char *end = strrchr(text, ')');
+    task->state = end && end[1] == ' ' ? end[2] : '?';
+}
+
+static void look_names(struct bo_task *task, pid_t tid)
+{
+    size_t n = read_of(tid, "comm", task->name, sizeof task->name);
+    if (n && task->name[n - 1] == '\n')
+        task->name[n - 1] = '\0';
+    read_of(tid, "wchan", task->wchan, sizeof task->wchan);
+    if (strcmp(task->wchan, "0") == 0)
+        task->wchan[0] = '\0';
+}
+
+/* "running", or "0 0x3 0x7f.. 0x.. 0x.. 0x.. 0x.. SP PC", or "-1 SP PC". */
+static void look_call(struct bo_task *task, pid_t tid)
+{
+    char text[256];
+    if (!read_of(tid, "syscall", text, sizeof text) || text[0] == 'r')
+        return;
+    const char *at = text;
+    task->nr = (long)next_number(&at);
+    if (task->nr >= 0) {
+        task->first = next_number(&at);
+        for (int i = 1; i < 6; i++)
+            next_number(&at);
+    }
+    task->sp = next_number(&at);
+    task->pc = next_number(&at);
+    task->blocked = task->pc != 0;
+}
+
+/*
+ * When a thread has last run, on the scheduler's clock, in ns: the second line of a file that most kernels have. There
+ * is no other way to tell how long a call has been blocked, but to note the time at each one's begin.
+ */
+static int64_t last_ran(const char *path)
+{
+    char text[384];
+    bo_read_file(path, text, sizeof text);
+    const char *at = strstr(text, "se.exec_start");
+    at = at ? strchr(at, ':') : NULL;
+    if (!at)
+        return -1;
+    at++;
+    at += strspn(at, " ");
+    int64_t ms = 0, ns = 0, unit = BO_MS(1);
+    for (; *at >= '0' && *at <= '9'; at++)
+        ms = ms * 10 + (*at - '0');
+    if (*at == '.')
+        for (at++; *at >= '0' && *at <= '9' && unit > 1; at++)
+            ns += (*at - '0') * (unit /= 10);
+    return ms * BO_MS(1) + ns;
+}
+
+static void look_idle(struct bo_task *task, pid_t tid)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d/sched", (int)tid);
+    int64_t then = last_ran(path), now = last_ran("/proc/thread-self/sched");
+    if (then >= 0 && now >= 0)
+        task->idle = now > then ? now - then : 0;
+}
+
+void bo_task_look(struct bo_task *task, pid_t tid)
+{
+    *task = (struct bo_task){.state = '?', .nr = -1, .idle = -1};
+    look_state(task, tid);
+    if (task->state == '?')
+        return;
+    look_names(task, tid);
+    if (tid != (pid_t)bo_raw0(SYS_gettid)) /* or it would be the read of this very file */
+        look_call(task, tid);
+    if (task->blocked)
+        look_idle(task, tid);
+}
+
+void bo_put_call(struct bo_out *o, const struct bo_task *task)
+{
+    const char *name = bo_syscall_name(task->nr);
+    if (name)
+        bo_put(o, "%s(", name);
+    else
+        bo_put(o, "call %ld(", task->nr);
+    if (task->nr == SYS_sched_yield || task->nr == SYS_getpid)
+        bo_put(o, ")");
+#ifdef SYS_pause
+    else if (task->nr == SYS_pause)
+        bo_put(o, ")");
+#endif
+    else if (task->first < 1 << 20) /* a descriptor, most likely */
+        bo_put(o, "%lu, ...)", task->first);
+    else
+        bo_put(o, "0x%lx, ...)", task->first);
+}
