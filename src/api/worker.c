@@ -150,13 +150,18 @@ static bool holds_keys(void)
     return false;
 }
 
-/* All but the two that libc needs for itself, to cancel and to change a process's ids. */
-#define ALL_SIGNALS (~((uint64_t)3 << 31))
+/* All but those from 32 to SIGRTMIN, which libc needs for itself: to cancel, and to change a process's ids, for which
+ * it waits for each thread. Two in glibc, three in musl. */
+static uint64_t all_signals(void)
+{
+    uint64_t libcs = ((uint64_t)1 << (SIGRTMIN - 32)) - 1;
+    return ~(libcs << 31);
+}
 
 /* A parked thread runs no handler of the program's, and takes no signal away from those who wait for one. */
 static void shed_mask(void)
 {
-    uint64_t all = ALL_SIGNALS;
+    uint64_t all = all_signals();
     bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, 0, sizeof all);
 }
 
