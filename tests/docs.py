@@ -13,13 +13,13 @@ import calls  # noqa: E402: the generator of the drop-ins' pages
 
 RULES, BUILT = 45, 33
 semantics = root / "docs/semantics.md"
-pages = sorted((root / "man").glob("*.[37]"))
+pages = sorted((root / "man").glob("*.[137]"))
 headers = [root / "include/bough.h", *sorted((root / "include/bough").glob("*.h"))]
 
 
 def documents():
     """The project's own: not those in build folders, or fetched."""
-    own = {"bench", "docs", "examples", "include", "man", "src", "tests", "tools"}
+    own = {"bench", "cli", "docs", "examples", "include", "man", "src", "tests", "tools"}
     return [*sorted(root.glob("*.md")), *sorted(p for d in own for p in (root / d).rglob("*.md"))]
 
 
@@ -115,7 +115,7 @@ def aliases():
     for page in sorted(want.keys() | have.keys()):
         if want.get(page) != have.get(page):
             yield f"{page}: the page has {want.get(page)}, man/meson.build {have.get(page)}"
-    yield from (f"{p.name} is not installed" for p in pages if p.suffix == ".7" and f"'{p.name}'" not in text)
+    yield from (f"{p.name} is not installed" for p in pages if p.suffix in (".1", ".7") and f"'{p.name}'" not in text)
 
 
 def references():

@@ -25,7 +25,7 @@ def manual():
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     subprocess.run([sys.executable, tool, "man", folder], check=True)
-    pages = sorted(p for f in (folder, root / "man") for p in f.rglob("*.[37]"))
+    pages = sorted(p for f in (folder, root / "man") for p in f.rglob("*.[137]"))
     for page in pages:
         run = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", page], capture_output=True, text=True)
         yield from run.stdout.splitlines()

@@ -30,7 +30,7 @@ exists() {
 echo 1..7
 try "meson install" env DESTDIR="$place/root" meson install --no-rebuild -C "$build"
 try "headers, libraries and manual pages are there" exists \
-    include/bough.h include/bough/branch.h libbough.so.0 libbough.a man3/bough_read.3
+    include/bough.h include/bough/branch.h libbough.so.0 libbough.a man3/bough_read.3 bin/bough man1/bough.1 completions/bough
 
 pc=$(find "$place/root" -name bough.pc)
 libdir=$(dirname "$(dirname "$pc")")

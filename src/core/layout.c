@@ -21,6 +21,9 @@ uint32_t bo_arena_layout(void)
         offsetof(struct bo_record, ceiling),     offsetof(struct bo_record, kind),
         offsetof(struct bo_record, reason),      offsetof(struct bo_header, thread_at),
         offsetof(struct bo_header, thread_high), offsetof(struct bo_header, stood_still),
+        offsetof(struct bo_record, overdue),     offsetof(struct bo_record, cap_at),
+        offsetof(struct bo_header, letters),     offsetof(struct bo_header, letter),
+        offsetof(struct bo_letter, reason),      offsetof(struct bo_letter, answered_at),
     };
     uint32_t sum = BO_ARENA_VERSION;
     for (size_t i = 0; i < sizeof places / sizeof *places; i++)

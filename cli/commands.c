@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/* Which subcommands there are, and help. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "command.h"
+
+static const struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *usage, *summary, *details;
+} commands[] = {
+    {"dump", dump_main, "dump PID", "show all there is to see of a process, its threads' stacks included",
+     "The process writes it, on a thread of the library's, without a lock and without stopping\n"
+     "anybody. If it does not answer, what can be seen from outside is shown instead.\n"},
+    {"interrupt", interrupt_main, "interrupt [--reason TEXT] [--rung N] [--wait SECONDS] PID TARGET",
+     "ask a thread, a branch or everything to stop",
+     "TARGET is a thread's id or name, a branch's name, or `all`. It climbs the ladder, up to\n"
+     "the end of the process, if it is not heeded: see bough-ladder(7).\n\n"
+     "  --reason TEXT     what the target is told; by default \"asked by an operator\"\n"
+     "  --rung N          begin at this rung, 1 to 6\n"
+     "  --wait SECONDS    wait for its end\n\n"
+     "Exit status: 0 posted, or with --wait handled; 3 it still stands when the wait is over;\n"
+     "4 the target was published as lost; 5 the process has ended; 1, 2 as usual.\n"},
+    {"ps", ps_main, "ps [--json]", "list the processes that use bough",
+     "Yours, or as root everybody's: how many threads and branches each has, and how many\n"
+     "incidents are open, which are requests to stop that have not been answered yet.\n\n"
+     "  --json    for programs\n"},
+    {"tree", tree_main, "tree [--json] PID | tree [--json] --file FILE", "show the threads and branches of a process",
+     "Where each branch was opened and how long it has, what each thread is at, which\n"
+     "regions it is in, and who asked it to stop. The process takes no part in it: it may be\n"
+     "hung or stopped.\n\n"
+     "  --json         for programs\n"
+     "  --file FILE    read a copy of an arena, not a process\n"},
+};
+
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static const struct command *find(const char *name)
+{
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+/* ---- what subcommands use -------------------------------------------------------------------------------- */
+
+static int unknown(const char *name)
+{
+    fprintf(stderr, "bough: there is no command '%s': see `bough help`\n", name);
+    return EXIT_USAGE;
+}
+
+static int help_all(FILE *out)
+{
+    fprintf(out, "usage: bough COMMAND [...]\n\nLooks into programs that use bough, from outside.\n\n");
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    fprintf(out, "  %-10s %s\n\n", "help", "say more: bough help COMMAND");
+    fprintf(out, "bough --version says which version it is. Exit status: 0, 1 for a failure, 2 for wrong usage.\n");
+    return out == stdout ? EXIT_SUCCESS : EXIT_USAGE;
+}
+
+int help(const char *name)
+{
+    const struct command *c = name ? find(name) : NULL;
+    if (!name)
+        return help_all(stdout);
+    if (!c)
+        return unknown(name);
+    printf("usage: bough %s\n\n%s.\n%s", c->usage, c->summary, c->details);
+    return EXIT_SUCCESS;
+}
+
+int misused(const char *name)
+{
+    fprintf(stderr, "usage: bough %s\nsee `bough help %s`\n", find(name)->usage, name);
+    return EXIT_USAGE;
+}
+
+int usage_error(const char *name, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("bough: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputs("\n", stderr);
+    va_end(arguments);
+    return misused(name);
+}
+
+int fail(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("bough: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputs("\n", stderr);
+    va_end(arguments);
+    return EXIT_FAILURE;
+}
+
+pid_t parse_pid(const char *text)
+{
+    char *end;
+    long pid = strtol(text, &end, 10);
+    return end == text || *end || pid <= 0 || pid > 1 << 30 ? -1 : (pid_t)pid;
+}
+
+/* ---- the table at work ---------------------------------------------------------------------------------- */
+
+int run_command(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : NULL;
+    if (!name)
+        return help_all(stderr);
+    if (strcmp(name, "--version") == 0)
+        return puts("bough " BO_VERSION) < 0;
+    if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        return help(argc > 2 ? argv[2] : NULL);
+    const struct command *c = find(name);
+    return c ? c->run(argc - 1, argv + 1) : unknown(name);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Asking a process for something: a letter in its arena (core/arena.h), and a signal to the one thread that reads it, which
+ * waits for nothing else. Written by pwrite() under a lock that only commands take: the process itself takes none.
+ */
+#ifndef CLI_LETTER_H
+#define CLI_LETTER_H
+
+#include "attach.h"
+
+enum { LETTER_PATIENCE_MS = 3000 };
+
+/* Sends *letter and waits for the answer, which is put there. The number of the letter box, to be freed by
+ * letter_done(); -1 with `a->why` filled in. */
+int letter_send(struct arena *a, struct bo_letter *letter);
+void letter_done(const struct arena *a, int box);
+
+#endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* The command `bough`. */
+#include <stdio.h>
+#include <stdlib.h>
+#include "command.h"
+
+/* What could not be written is a failure, also if it was only noticed at the end. */
+int main(int argc, char **argv)
+{
+    int status = run_command(argc, argv);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == EXIT_SUCCESS)
+        return fail("the output could not be written");
+    return status;
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "proc.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* [number] = "name"; made by tools/syscalls.py. */
+static const char *const calls[] = {
+#include "see/syscalls.inc"
+};
+
+static void read_text(const char *path, char *text, size_t size)
+{
+    text[0] = '\0';
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    ssize_t n = read(fd, text, size - 1);
+    text[n > 0 ? n : 0] = '\0';
+    text[strcspn(text, "\n")] = '\0';
+    close(fd);
+}
+
+void proc_command(pid_t pid, char *text, size_t size)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+    read_text(path, text, size);
+    if (!*text)
+        snprintf(text, size, "?");
+}
+
+/* ---- what a thread does ---------------------------------------------------------------------------------- */
+
+static void read_of(pid_t pid, pid_t tid, const char *what, char *text, size_t size)
+{
+    char path[96];
+    snprintf(path, sizeof path, "/proc/%d/task/%d/%s", (int)pid, (int)tid, what);
+    read_text(path, text, size);
+}
+
+static const char *name_of(long number)
+{
+    bool known = number >= 0 && (size_t)number < sizeof calls / sizeof *calls;
+    return known ? calls[number] : NULL;
+}
+
+/* "number arguments... stack counter", "running", or nothing where one may not attach to the process. */
+static void describe_call(const char *line, char *text, size_t size)
+{
+    char *end;
+    long number = strtol(line, &end, 10);
+    if (end == line || number < 0)
+        return;
+    const char *name = name_of(number);
+    if (name)
+        snprintf(text, size, "%s", name);
+    else
+        snprintf(text, size, "system call %ld", number);
+}
+
+void proc_activity(pid_t pid, pid_t tid, struct activity *now)
+{
+    char line[512];
+    *now = (struct activity){0};
+    read_of(pid, tid, "stat", line, sizeof line);
+    const char *state = strrchr(line, ')');
+    if (!state || !state[1] || !state[2])
+        return;
+    now->state = state[2];
+    read_of(pid, tid, "syscall", line, sizeof line);
+    describe_call(line, now->call, sizeof now->call);
+    if (*now->call || now->state == 'R')
+        return;
+    read_of(pid, tid, "wchan", line, sizeof line);
+    if (*line && strcmp(line, "0") != 0)
+        snprintf(now->call, sizeof now->call, "%.90s", line);
+}
+
+/* ---- strings ------------------------------------------------------------------------------------------- */
+
+/* A part of a file in the process's memory that it can't change. */
+struct part {
+    uint64_t begin, end, offset;
+    dev_t device;
+    ino_t inode;
+    char *path;
+};
+
+struct strings {
+    pid_t pid;
+    struct part *part;
+    size_t count;
+    const struct part *opened; /* the file of this one is */
+    int fd;
+};
+
+static bool parse(const char *line, struct part *p)
+{
+    unsigned long long begin, end, offset, inode;
+    unsigned major, minor;
+    char rights[8], path[4200] = "";
+    if (sscanf(line, "%llx-%llx %7s %llx %x:%x %llu %4199[^\n]", &begin, &end, rights, &offset, &major, &minor, &inode,
+               path) != 8)
+        return false;
+    if (path[0] != '/' || rights[0] != 'r' || rights[1] == 'w')
+        return false;
+    *p = (struct part){begin, end, offset, makedev(major, minor), (ino_t)inode, strdup(path)};
+    return p->path != NULL;
+}
+
+static bool append(struct strings *s, const struct part *p)
+{
+    struct part *more = realloc(s->part, (s->count + 1) * sizeof *more);
+    if (!more)
+        return false;
+    s->part = more;
+    s->part[s->count++] = *p;
+    return true;
+}
+
+struct strings *strings_new(pid_t pid)
+{
+    char path[64], line[4400];
+    struct part p;
+    struct strings *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    s->pid = pid;
+    s->fd = -1;
+    snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+    FILE *maps = fopen(path, "re");
+    while (maps && fgets(line, sizeof line, maps))
+        if (parse(line, &p) && !append(s, &p))
+            free(p.path);
+    if (maps)
+        fclose(maps);
+    return s;
+}
+
+void strings_free(struct strings *s)
+{
+    if (!s)
+        return;
+    for (size_t i = 0; i < s->count; i++)
+        free(s->part[i].path);
+    free(s->part);
+    if (s->fd >= 0)
+        close(s->fd);
+    free(s);
+}
+
+/* The very file that is mapped: one of that name may have come in its place. */
+static int open_part(const struct part *p, pid_t pid)
+{
+    char path[4400];
+    struct stat file;
+    snprintf(path, sizeof path, "/proc/%d/root%s", (int)pid, p->path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 || (fstat(fd, &file) == 0 && S_ISREG(file.st_mode) && file.st_ino == p->inode))
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static ssize_t read_part(struct strings *s, const struct part *p, uint64_t address, char *text, size_t size)
+{
+    if (s->opened != p) {
+        if (s->fd >= 0)
+            close(s->fd);
+        s->fd = open_part(p, s->pid);
+        s->opened = p;
+    }
+    uint64_t left = p->end - address;
+    return s->fd < 0 ? -1 : pread(s->fd, text, left < size ? left : size, (off_t)(p->offset + (address - p->begin)));
+}
+
+static ssize_t read_file(struct strings *s, uint64_t address, char *text, size_t size)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (address >= s->part[i].begin && address < s->part[i].end)
+            return read_part(s, &s->part[i], address, text, size);
+    return -1;
+}
+
+/* To the end of its page: what follows may not be there. */
+static ssize_t read_memory(const struct strings *s, uint64_t address, char *text, size_t size)
+{
+    uint64_t left = 4096 - address % 4096;
+    struct iovec to = {text, left < size ? left : size}, from = {(void *)(uintptr_t)address, to.iov_len};
+    return process_vm_readv(s->pid, &to, 1, &from, 1, 0);
+}
+
+void strings_get(struct strings *s, uint64_t address, char *text, size_t size)
+{
+    ssize_t n = s && address ? read_file(s, address, text, size) : -1;
+    if (s && address && n <= 0)
+        n = read_memory(s, address, text, size);
+    if (n <= 0 || !memchr(text, '\0', (size_t)n) || !text[0])
+        snprintf(text, size, "?");
+}

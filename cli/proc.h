@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* What the kernel knows of a process and its threads. */
+#ifndef CLI_PROC_H
+#define CLI_PROC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* The name of its program; "?" if it is gone. */
+void proc_command(pid_t pid, char *text, size_t size);
+
+struct activity {
+    char state;    /* as in proc(5): R, S, D, T, t, Z; 0: there is no such thread */
+    char call[96]; /* the system call that it is in, or where the kernel says that it waits; "" */
+};
+void proc_activity(pid_t pid, pid_t tid, struct activity *now);
+
+/* Strings of the process, by their addresses. Those of the program's text are read from its files, for which it is
+ * enough to be allowed to read the process; others where one may attach to it. */
+struct strings;
+struct strings *strings_new(pid_t pid);
+void strings_free(struct strings *s);
+/* Always terminated; "?" if there is none that can be had. `s` may be NULL. */
+void strings_get(struct strings *s, uint64_t address, char *text, size_t size);
+
+#endif

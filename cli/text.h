@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* Text for people: what others have written is made harmless, times have units, a terminal gets colour. */
+#ifndef CLI_TEXT_H
+#define CLI_TEXT_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+/* Colour if it is a terminal and NO_COLOR is not set; lines drawn in UTF-8 if the locale has it. Before that: neither. */
+void choose_style(FILE *out);
+
+enum colour { PLAIN, BOLD, RED, GREEN, CYAN };
+const char *colour(enum colour c);
+
+enum drawing { STEM, FORK, CORNER };
+const char *drawing(enum drawing d);
+
+/* Control characters and what is no UTF-8 come as \xNN: a name can't move a cursor. */
+void put_text(FILE *out, const char *text);
+/* "1.2 s", "3 min 4 s", "5 h 6 min", "7 d 8 h". */
+void put_time(FILE *out, int64_t ns);
+
+#endif

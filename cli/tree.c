@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/* `bough tree`: the threads and branches of one process, and what they are at. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include "command.h"
+#include "json.h"
+#include "proc.h"
+#include "text.h"
+#include "view.h"
+
+/* ---- one line ---------------------------------------------------------------------------------------------- */
+
+struct printer {
+    FILE *out;
+    const struct view *view;
+    struct strings *strings;
+    bool last[VIEW_DEPTH + 2]; /* for each level on the way down: whether it is the last of its parent's */
+};
+
+static void put_place(struct printer *p, const char *file, int line)
+{
+    char name[512];
+    strings_get(p->strings, (uint64_t)(uintptr_t)file, name, sizeof name);
+    fputs(" at ", p->out);
+    put_text(p->out, name);
+    fprintf(p->out, ":%d", line);
+}
+
+static void put_record(struct printer *p, const struct bo_record *r)
+{
+    int64_t age = view_age(p->view, bo_load_relaxed(&r->since));
+    uint32_t count = bo_record_count(r), flags = bo_record_flags(r);
+    fprintf(p->out, "%s! %s%s", colour(RED), kind_name(r), colour(PLAIN));
+    if (*r->reason) {
+        fputs(" \"", p->out);
+        put_text(p->out, r->reason);
+        fputs("\"", p->out);
+    }
+    if (r->kind == BOUGH_OPERATOR && r->value)
+        fprintf(p->out, " from process %lld", (long long)r->value);
+    else if (r->source)
+        fprintf(p->out, " from thread %d", (int)r->source);
+    if (age >= 0)
+        fputs(" since ", p->out), put_time(p->out, age);
+    fprintf(p->out, ", %s", bo_record_status(bo_load_relaxed(&r->state)) == BO_DELIVERED ? "delivered" : "pending");
+    fprintf(p->out, ", rung %d of %d%s", bo_load_relaxed(&r->rung), bo_load_relaxed(&r->ceiling),
+            bo_load_relaxed(&r->overdue) ? ", overdue" : "");
+    if (count > 1)
+        fprintf(p->out, ", %u times", count);
+    fprintf(p->out, "%s%s\n", flags & BOUGH_FINAL ? ", final" : "", flags & BOUGH_ALONE ? ", thread alone" : "");
+}
+
+static void put_region(struct printer *p, const struct bo_thread *t, uint32_t i)
+{
+    fprintf(p->out, "[ %s region", region_name(t->region[i].kind));
+    put_place(p, t->region[i].file, t->region[i].line);
+    int64_t age = view_age(p->view, t->region[i].since);
+    if (age >= 0) {
+        fputs(", for ", p->out);
+        put_time(p->out, age);
+    }
+    if ((int)i == clocked_region(t) && age >= 0) {
+        fputs(" of ", p->out);
+        put_time(p->out, bo_load_relaxed(&t->crit_budget));
+        if (bo_load_relaxed(&t->t.word) & BO_OVERRUN)
+            fprintf(p->out, ", %sused up%s", colour(RED), colour(PLAIN));
+    }
+    fputs("\n", p->out);
+}
+
+static const char *state_name(char state)
+{
+    switch (state) {
+    case 'R':
+        return "running";
+    case 'T':
+        return "stopped";
+    case 't':
+        return "stopped by a debugger";
+    case 'D':
+        return "in an uninterruptible wait";
+    case 'Z':
+    case 'X':
+    case 0:
+        return "gone";
+    default:
+        return "";
+    }
+}
+
+static void put_activity(struct printer *p, const struct bo_thread *t)
+{
+    struct activity now;
+    if (!view_knows_threads(p->view))
+        return;
+    proc_activity(p->view->arena->pid, bo_load_relaxed(&t->tid), &now);
+    const char *state = state_name(now.state);
+    fprintf(p->out, "%s%s", *state ? ", " : "", state);
+    if (*now.call)
+        fprintf(p->out, ", in %s%s%s", colour(CYAN), now.call, colour(PLAIN));
+}
+
+static void put_thread(struct printer *p, const struct node *n)
+{
+    const struct bo_thread *t = &n->slot.thread;
+    fputs(colour(BOLD), p->out);
+    put_text(p->out, *t->t.name ? t->t.name : "thread");
+    fprintf(p->out, "%s  %d, %s", colour(PLAIN), (int)bo_load_relaxed(&t->tid), level_name(t));
+    if (bo_load_relaxed(&t->t.word) & BO_PENDING)
+        fprintf(p->out, ", %sinterrupted%s", colour(RED), colour(PLAIN));
+    put_activity(p, t);
+    fprintf(p->out, "%s\n", n->stray ? ", (not connected)" : "");
+}
+
+static void put_branch(struct printer *p, const struct node *n)
+{
+    const struct bo_branch *b = &n->slot.of_branch;
+    fputs(colour(GREEN), p->out);
+    put_text(p->out, n == p->view->root ? "root" : b->t.name);
+    fputs(colour(PLAIN), p->out);
+    if (n != p->view->root) {
+        fputs("  branch", p->out);
+        if (b->file)
+            put_place(p, b->file, b->line);
+        fprintf(p->out, ", %u %s", n->children, n->children == 1 ? "child" : "children");
+    }
+    int64_t left = view_left(p->view, bo_load_relaxed(&b->deadline));
+    if (left != BO_FOREVER && left > 0)
+        fputs(", deadline in ", p->out), put_time(p->out, left);
+    else if (left != BO_FOREVER)
+        fprintf(p->out, ", %sdeadline passed%s", colour(RED), colour(PLAIN));
+    fprintf(p->out, "%s\n", n->stray ? ", (not connected)" : "");
+}
+
+/* ---- the lines ---------------------------------------------------------------------------------------------- */
+
+static void put_stem(struct printer *p, int depth)
+{
+    for (int i = 1; i < depth; i++)
+        fputs(p->last[i] ? "   " : drawing(STEM), p->out);
+}
+
+/* What is said about a node stands between its line and those below it. */
+static void put_note_stem(struct printer *p, int depth, bool has_more)
+{
+    put_stem(p, depth);
+    if (depth)
+        fputs(p->last[depth] ? "   " : drawing(STEM), p->out);
+    fputs(has_more ? drawing(STEM) : "   ", p->out);
+}
+
+static void put_notes(struct printer *p, const struct node *n, int depth)
+{
+    for (unsigned i = 0; i < n->record_count; i++) {
+        put_note_stem(p, depth, n->first);
+        put_record(p, n->records[i]);
+    }
+    for (uint32_t i = 0; !n->branch && i < regions_of(&n->slot.thread); i++) {
+        put_note_stem(p, depth, n->first);
+        put_region(p, &n->slot.thread, i);
+    }
+}
+
+static void put_node(struct printer *p, const struct node *n, int depth)
+{
+    p->last[depth] = !n->next;
+    put_stem(p, depth);
+    if (depth)
+        fputs(drawing(n->next ? FORK : CORNER), p->out);
+    if (n->branch)
+        put_branch(p, n);
+    else
+        put_thread(p, n);
+    put_notes(p, n, depth);
+    for (const struct node *child = n->first; child; child = child->next)
+        put_node(p, child, depth + 1); /* VIEW_DEPTH is the limit */
+}
+
+static unsigned open_branches(const struct view *v)
+{
+    return v->branches ? v->branches - 1 : 0; /* the root is not counted */
+}
+
+static void put_summary(FILE *out, const struct view *v)
+{
+    const struct arena *a = v->arena;
+    char command[64];
+    proc_command(a->pid, command, sizeof command);
+    fprintf(out, "%s", a->pid ? "process " : "arena of process ");
+    fprintf(out, "%d", (int)(a->pid ? a->pid : a->head.pid));
+    if (a->pid)
+        fputs(" ", out), put_text(out, command);
+    fprintf(out, ": %u thread%s, %u branch%s, %u incident%s", v->threads, v->threads == 1 ? "" : "s", open_branches(v),
+            open_branches(v) == 1 ? "" : "es", v->records, v->records == 1 ? "" : "s");
+    if (view_uptime(v) >= 0)
+        fputs(", up ", out), put_time(out, view_uptime(v));
+    fprintf(out, ", bough %s\n", a->head.library);
+}
+
+void tree_as_text(FILE *out, const struct view *v, struct strings *strings)
+{
+    static struct printer p;
+    p = (struct printer){.out = out, .view = v, .strings = strings};
+    put_summary(out, v);
+    put_node(&p, v->root, 0);
+}
+
+/* ---- the command --------------------------------------------------------------------------------------------- */
+
+static int show(const struct arena *a, bool json)
+{
+    struct view *v = view_new(a);
+    struct strings *strings = a->pid ? strings_new(a->pid) : NULL;
+    if (!v)
+        return strings_free(strings), fail("out of memory");
+    choose_style(stdout);
+    if (json)
+        tree_as_json(stdout, v, strings);
+    else
+        tree_as_text(stdout, v, strings);
+    strings_free(strings);
+    view_free(v);
+    return EXIT_SUCCESS;
+}
+
+int tree_main(int argc, char **argv)
+{
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+                                            {"file", required_argument, NULL, 'f'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    const char *file = NULL;
+    bool json = false;
+    struct arena a;
+    for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;)
+        if (o == 'j')
+            json = true;
+        else if (o == 'f')
+            file = optarg;
+        else
+            return o == 'h' ? help("tree") : misused("tree");
+    if (argc - optind != (file ? 0 : 1))
+        return misused("tree");
+    pid_t pid = file ? 0 : parse_pid(argv[optind]);
+    if (pid < 0)
+        return usage_error("tree", "'%s' is no process id", argv[optind]);
+    if ((file ? attach_file(&a, file) : attach_process(&a, pid)) != ATTACHED)
+        return fail("%s", a.why);
+    int status = show(&a, json);
+    detach(&a);
+    return status;
+}

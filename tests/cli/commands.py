@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""commands.py BOUGH HUNG: what the command says of a program that hangs, and of what is no such program."""
+import json
+import os
+import signal
+import subprocess
+import sys
+
+bough, hung = sys.argv[1:]
+
+
+def run(*arguments):
+    return subprocess.run([bough, *arguments], capture_output=True, text=True, timeout=30)
+
+
+class Program:
+    def __enter__(self):
+        self.process = subprocess.Popen([hung], stdout=subprocess.PIPE)
+        assert self.process.stdout.readline() == b"ready\n"
+        os.kill(self.process.pid, signal.SIGSTOP)
+        return str(self.process.pid)
+
+    def __exit__(self, *unused):
+        self.process.kill()
+        self.process.communicate()
+
+
+def nodes(node):
+    yield node
+    for below in node["below"]:
+        yield from nodes(below)
+
+
+def text():
+    """tree shows a stopped program"""
+    with Program() as pid:
+        out = run("tree", pid)
+        for want in ("3 threads, 2 branches, 1 incident", "reader", "stubborn", "disabled", "hung.c:", "deadline in",
+                     "critical region", '! stop "say', "2 times", "in\\x1b[1m", "1 child"):
+            if want not in out.stdout:
+                yield f"no {want!r} in {out.stdout}"
+        if "\033" in out.stdout or out.returncode != 0:
+            yield f"status {out.returncode}, or control characters in a pipe"
+
+
+def as_json():
+    """tree --json is JSON, and says the same"""
+    with Program() as pid:
+        tree = json.loads(run("tree", "--json", pid).stdout)
+        all_nodes = {n["name"]: n for n in nodes(tree["tree"])}
+        if sorted(all_nodes) != ["in\033[1m", "main", "outer", "reader", "root", "stubborn"]:
+            yield f"{sorted(all_nodes)}"
+        record = all_nodes["stubborn"]["records"][0]
+        if (record["kind"], record["reason"], record["count"]) != ("stop", 'say "please"\n', 2):
+            yield f"{record}"
+        if not all_nodes["outer"]["file"].endswith("hung.c") or not 900 < all_nodes["outer"]["deadline_left"] < 1000:
+            yield f"{all_nodes['outer']}"
+        if all_nodes["stubborn"]["regions"][0]["kind"] != "critical":
+            yield f"{all_nodes['stubborn']}"
+
+
+def ps():
+    """ps lists it"""
+    with Program() as pid:
+        row = [r for r in json.loads(run("ps", "--json").stdout) if r["pid"] == int(pid)]
+        if len(row) != 1 or (row[0]["threads"], row[0]["branches"], row[0]["incidents"]) != (3, 2, 1):
+            yield f"{row}"
+        if pid not in run("ps").stdout:
+            yield "not in the text"
+
+
+def failures():
+    """mistakes are told, with the exit status that the manual gives"""
+    for status, want, *arguments in ((1, "no process", "tree", "999999999"), (1, "", "tree", str(os.getpid())),
+                                     (1, "no arena", "tree", "--file", "/dev/null"), (2, "usage", "tree"),
+                                     (2, "no process id", "tree", "x"), (2, "no command", "nonsense"), (2, "usage")):
+        out = run(*arguments)
+        if out.returncode != status or want not in out.stderr or out.stdout:
+            yield f"{arguments}: {out}"
+    for arguments in (["help"], ["help", "tree"], ["tree", "--help"], ["--version"]):
+        if run(*arguments).returncode != 0:
+            yield f"{arguments}"
+
+
+checks = [text, as_json, ps, failures]
+print(f"1..{len(checks)}")
+failed = 0
+for number, check in enumerate(checks, 1):
+    try:
+        faults = list(check())
+    except Exception as error:  # no output, or no JSON, is a fault as well
+        faults = [repr(error)]
+    failed += bool(faults)
+    print(f"{'not ' if faults else ''}ok {number} - {check.__doc__}")
+    for fault in faults:
+        print("#", fault.replace("\n", "\n# "))
+sys.exit(failed > 0)

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/* An arena that was damaged, or is hostile: never a crash, never a hang. */
+#include <bough.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include "harness.h"
+#include "view.h"
+
+enum { SECONDS = 8, SLOTS = 12 };
+
+static struct t_gate through;
+
+static int blocks(void *unused)
+{
+    (void)unused;
+    BOUGH_CRITICAL(BOUGH_SEC(100))
+        BOUGH_BRANCH(inner, .timeout = BOUGH_SEC(100))
+            t_gate_wait(&through);
+    return 0;
+}
+
+/* ---- a copy ------------------------------------------------------------------------------------------------ */
+
+/* Where there is anything: the beginnings of the header and the four tables. */
+struct extent {
+    uint64_t at, size;
+};
+
+static void find_extents(const struct bo_header *h, struct extent e[5])
+{
+    uint64_t records = SLOTS * BO_KIND_COUNT * sizeof(struct bo_record);
+    uint64_t of_branches = h->record_at + (uint64_t)BO_THREADS * BO_KIND_COUNT * sizeof(struct bo_record);
+    e[0] = (struct extent){0, sizeof *h};
+    e[1] = (struct extent){h->thread_at, SLOTS * sizeof(struct bo_thread)};
+    e[2] = (struct extent){h->branch_at, SLOTS * sizeof(struct bo_branch)};
+    e[3] = (struct extent){h->record_at, records};
+    e[4] = (struct extent){of_branches, records};
+}
+
+static void copy(int from, int to, const struct extent *e)
+{
+    char *bytes = malloc(e->size);
+    CHECK_EQ(pread(from, bytes, e->size, (off_t)e->at), (ssize_t)e->size);
+    CHECK_EQ(pwrite(to, bytes, e->size, (off_t)e->at), (ssize_t)e->size);
+    free(bytes);
+}
+
+static void restore(int from, int to, uint64_t size, const struct extent e[5])
+{
+    CHECK_EQ(ftruncate(to, (off_t)size), 0);
+    for (int i = 0; i < 5; i++)
+        copy(from, to, &e[i]);
+}
+
+/* ---- damage ------------------------------------------------------------------------------------------------- */
+
+static uint64_t state = 88172645463325252u;
+
+static uint64_t dice(uint64_t sides)
+{
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state % sides;
+}
+
+/* Bits; small numbers, which are indices that lead somewhere; and extremes. */
+static void damage_word(int fd, uint64_t at)
+{
+    static const uint32_t odd[] = {0, 1, 2, 3, 0x7fffffff, 0x80000000, 0xffffffff, BO_THREADS, BO_THREADS - 1};
+    uint32_t word = odd[dice(sizeof odd / sizeof *odd)];
+    unsigned char byte = (unsigned char)dice(256);
+    if (dice(2))
+        CHECK_EQ(pwrite(fd, &word, sizeof word, (off_t)(at & ~3ull)), 4);
+    else
+        CHECK_EQ(pwrite(fd, &byte, 1, (off_t)at), 1);
+}
+
+static void damage(int fd, uint64_t size, const struct extent e[5])
+{
+    for (uint64_t n = 1 + dice(40); n; n--) {
+        const struct extent *in = &e[dice(20) ? 1 + dice(4) : 0];
+        damage_word(fd, in->at + dice(in->size));
+    }
+    if (dice(20) == 0)
+        CHECK_EQ(ftruncate(fd, (off_t)dice(size)), 0);
+}
+
+static bool show(const char *path, FILE *out)
+{
+    struct arena a;
+    if (attach_file(&a, path) != ATTACHED)
+        return false;
+    struct view *v = view_new(&a);
+    CHECK(v);
+    tree_as_text(out, v, NULL);
+    tree_as_json(out, v, NULL);
+    v->now = bo_clock(); /* as if it were a process */
+    tree_as_text(out, v, NULL);
+    view_free(v);
+    detach(&a);
+    return true;
+}
+
+/* Root, branch and four inner ones. */
+static bool all_are_there(const struct arena *a)
+{
+    struct view *v = view_new(a);
+    CHECK(v);
+    bool there = v->branches == 6;
+    view_free(v);
+    return there;
+}
+
+TEST_LIMIT(damaged_arenas_are_shown_or_refused, 60)
+{
+    struct arena a;
+    struct extent e[5];
+    char path[64];
+    unsigned long shown = 0, tried = 0;
+    FILE *out = fopen("/dev/null", "we");
+    BOUGH_BRANCH(b) {
+        for (int i = 0; i < 4; i++)
+            bough_add(b, blocks, bough_arg(NULL));
+        CHECK_EQ(attach_process(&a, getpid()), ATTACHED);
+        while (!all_are_there(&a))
+            nanosleep(&(struct timespec){0, 1000000}, NULL);
+        bough_interrupt(bough_self(), "reason");
+        find_extents(&a.head, e);
+        int pristine = memfd_create("pristine", MFD_CLOEXEC), fd = memfd_create("damaged", MFD_CLOEXEC);
+        restore(a.fd, pristine, a.head.size, e);
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        for (int64_t end = t_now() + SECONDS * 1000000000LL; t_now() < end; tried++) {
+            restore(pristine, fd, a.head.size, e);
+            damage(fd, a.head.size, e);
+            shown += show(path, out);
+        }
+        close(pristine);
+        close(fd);
+        detach(&a);
+        bough_clear(NULL);
+        t_gate_open(&through);
+    }
+    fclose(out);
+    t_note("%lu damaged arenas, %lu of them shown", tried, shown);
+    CHECK(shown > 10);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* A program with a tree that hangs, for commands.py to look at. It says "ready", and hangs until it is killed. */
+#include <bough.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+static int pipe_ends[2];
+
+static int reads(void *unused)
+{
+    char byte;
+    (void)unused;
+    return bough_read(pipe_ends[0], &byte, 1) < 0 ? errno : 0;
+}
+
+/* Does not listen. */
+static int is_critical(void *unused)
+{
+    (void)unused;
+    BOUGH_CRITICAL(BOUGH_SEC(1000)) {
+        bough_interrupt(bough_self(), "say \"please\"\n");
+        bough_interrupt(bough_self(), "again");
+        write(pipe_ends[1], "", 1) == 1 ? pause() : 0;
+    }
+    return 0;
+}
+
+int main(void)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    struct bough_child_options reader = {.name = "reader"}, stubborn = {.name = "stubborn"};
+    if (pipe(pipe_ends) != 0)
+        return 1;
+    bough_adopt("main");
+    BOUGH_BRANCH(outer, .timeout = BOUGH_SEC(1000))
+        BOUGH_BRANCH(inner, .label = "in\033[1m") {
+            char byte;
+            bough_add_with(outer, is_critical, bough_arg(NULL), &stubborn);
+            while (read(pipe_ends[0], &byte, 1) != 1) {
+            }
+            bough_add_with(inner, reads, bough_arg(NULL), &reader);
+            puts("ready");
+            fflush(stdout);
+            for (;;)
+                pause();
+        }
+    return 0;
+}

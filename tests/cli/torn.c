@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* Rule 41: a reader from outside sees no slot in parts, however fast they change. */
+#include <bough.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include "harness.h"
+#include "view.h"
+
+enum { SECONDS = 3 };
+
+/* A text that tells whether it is whole: a number and its complement. */
+static void encode(char *text, size_t size, uint32_t x)
+{
+    snprintf(text, size, "%u:%u", x, ~x);
+}
+
+static void check_whole(const char *text, const char *what)
+{
+    unsigned x, y;
+    char end;
+    if (sscanf(text, "%u:%u%c", &x, &y, &end) != 2 || x != ~y)
+        t_fail(__FILE__, __LINE__, "a torn %s: '%s'", what, text);
+}
+
+static int nothing(void *unused)
+{
+    (void)unused;
+    return 0;
+}
+
+static void round_of(uint32_t x)
+{
+    char name[32], reason[32];
+    encode(name, sizeof name, x);
+    encode(reason, sizeof reason, x * 7);
+    BOUGH_BRANCH(b, .label = name) {
+        struct bough_child_options options = {.name = name};
+        for (int i = 0; i < 4; i++)
+            bough_add_with(b, nothing, bough_arg(NULL), &options);
+        bough_interrupt(b, reason);
+        bough_clear(b);
+    }
+}
+
+static void churn(_Atomic uint64_t *rounds)
+{
+    for (uint32_t x = 1;; x++) {
+        round_of(x * 2654435761u);
+        ++*rounds;
+    }
+}
+
+static void check_node(const struct node *n, unsigned *seen)
+{
+    if (!n || (n->branch && n->index == BO_ROOT))
+        return;
+    if (n->branch || n->slot.thread.worker)
+        check_whole(n->slot.target.name, n->branch ? "branch" : "thread");
+    for (unsigned i = 0; i < n->record_count; i++)
+        check_whole(n->records[i]->reason, "record");
+    *seen += 1 + n->record_count;
+}
+
+static unsigned look(const struct arena *a)
+{
+    unsigned seen = 0;
+    struct view *v = view_new(a);
+    CHECK(v);
+    for (uint32_t i = 1; i < 64; i++) {
+        check_node(v->thread[i], &seen);
+        check_node(v->branch[i], &seen);
+    }
+    view_free(v);
+    return seen;
+}
+
+TEST_LIMIT(no_slot_is_seen_in_parts, 30)
+{
+    _Atomic uint64_t *rounds = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct arena a;
+    unsigned long seen = 0, looks = 0;
+    pid_t pid = fork();
+    if (pid == 0)
+        churn(rounds);
+    while (*rounds < 10)
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    CHECK_EQ(attach_process(&a, pid), ATTACHED);
+    uint64_t before = *rounds;
+    for (int64_t end = t_now() + SECONDS * 1000000000LL; t_now() < end; looks++)
+        seen += look(&a);
+    double rate = (double)(*rounds - before) * 5 / SECONDS;
+    detach(&a);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    munmap((void *)rounds, 4096);
+    t_note("%lu looks saw %lu slots and records, while %.0f were made and ended in a second", looks, seen, rate);
+    CHECK(seen > 100);
+}
