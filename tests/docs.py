@@ -86,7 +86,7 @@ def links():
 
 
 def names_of(page):
-    return re.findall(r"^\.Nm (\w+)", page.read_text().split(".Sh NAME")[1].split("\n.Sh ")[0], flags=re.M)
+    return re.findall(r"^\.Nm ([\w-]+)", page.read_text().split(".Sh NAME")[1].split("\n.Sh ")[0], flags=re.M)
 
 
 def public_names():
@@ -95,7 +95,7 @@ def public_names():
         text = re.sub(r"/\*.*?\*/|//[^\n]*", " ", header.read_text(), flags=re.S)
         yield from re.findall(r"^(?:BOUGH_API|static inline)\b[^;{(]*\b(bough_\w*[^\W_])\s*\(", text, flags=re.M)
         yield from re.findall(r"^#define (bough_\w*[^\W_])\(", text, flags=re.M)
-        block = r"^#define (BOUGH_\w*[^\W_])(?:\([^)]*\))? (?:BOUGH_BRANCH_?\(|BOUGH_REGION_)"
+        block = r"^#define (BOUGH_\w*[^\W_])(?:\([^)]*\))? (?:BOUGH_(?:BRANCH|HANDLE)_?\(|BOUGH_REGION_)"
         yield from re.findall(block, text, flags=re.M)
 
 
@@ -122,7 +122,7 @@ def references():
     """manual pages refer to pages that exist"""
     ours = {n for p in pages for n in names_of(p)} | {c.ours for c in calls.read_table()[1]}
     for page in pages:
-        for name in re.findall(r"^\.Xr (\w+) ", page.read_text(), flags=re.M):
+        for name in re.findall(r"^\.Xr ([\w-]+) ", page.read_text(), flags=re.M):
             if name.startswith("bough") and name not in ours:
                 yield f"{page.name}: {name}"
 
