@@ -11,7 +11,7 @@ sys.path.insert(0, str(root / "tools"))
 sys.dont_write_bytecode = True
 import calls  # noqa: E402: the generator of the drop-ins' pages
 
-RULES, BUILT = 45, 33
+RULES, BUILT = 45, 41
 semantics = root / "docs/semantics.md"
 pages = sorted((root / "man").glob("*.[137]"))
 headers = [root / "include/bough.h", *sorted((root / "include/bough").glob("*.h"))]
@@ -49,8 +49,9 @@ def rules_and_tests():
     there = {p.name for p in (root / "tests/semantics").glob("rule_*.c")}
     for number, text in sections():
         name = f"rule_{number:02}.c"
-        linked = re.findall(r"\(\.\./tests/semantics/(\w+\.c)\)", text)
-        if linked != ([name] if number <= BUILT or name in there else []):
+        linked = re.findall(r"\(\.\./tests/([\w/]+\.c)\)", text)
+        rules = [link for link in linked if link.startswith("semantics/")]
+        if rules != ([f"semantics/{name}"] if name in there else []) or (number <= BUILT and not linked):
             yield f"rule {number} links to {linked}"
         there.discard(name)
         if number > BUILT and "**Not built yet" not in text:
@@ -86,7 +87,7 @@ def links():
 
 
 def names_of(page):
-    return re.findall(r"^\.Nm (\w+)", page.read_text().split(".Sh NAME")[1].split("\n.Sh ")[0], flags=re.M)
+    return re.findall(r"^\.Nm ([\w-]+)", page.read_text().split(".Sh NAME")[1].split("\n.Sh ")[0], flags=re.M)
 
 
 def public_names():
@@ -95,7 +96,7 @@ def public_names():
         text = re.sub(r"/\*.*?\*/|//[^\n]*", " ", header.read_text(), flags=re.S)
         yield from re.findall(r"^(?:BOUGH_API|static inline)\b[^;{(]*\b(bough_\w*[^\W_])\s*\(", text, flags=re.M)
         yield from re.findall(r"^#define (bough_\w*[^\W_])\(", text, flags=re.M)
-        block = r"^#define (BOUGH_\w*[^\W_])(?:\([^)]*\))? (?:BOUGH_BRANCH_?\(|BOUGH_REGION_)"
+        block = r"^#define (BOUGH_\w*[^\W_])(?:\([^)]*\))? (?:BOUGH_(?:BRANCH|HANDLE)_?\(|BOUGH_REGION_)"
         yield from re.findall(block, text, flags=re.M)
 
 
@@ -122,7 +123,7 @@ def references():
     """manual pages refer to pages that exist"""
     ours = {n for p in pages for n in names_of(p)} | {c.ours for c in calls.read_table()[1]}
     for page in pages:
-        for name in re.findall(r"^\.Xr (\w+) ", page.read_text(), flags=re.M):
+        for name in re.findall(r"^\.Xr ([\w-]+) ", page.read_text(), flags=re.M):
             if name.startswith("bough") and name not in ours:
                 yield f"{page.name}: {name}"
 

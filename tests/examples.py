@@ -34,8 +34,8 @@ def check(condition, text):
         raise Wrong(text)
 
 
-def run(name, **keywords):
-    done = subprocess.run([programs[name]], capture_output=True, text=True, timeout=LIMIT, **keywords)
+def run(name, *arguments, **keywords):
+    done = subprocess.run([programs[name], *arguments], capture_output=True, text=True, timeout=LIMIT, **keywords)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -234,6 +234,49 @@ def levels():
     check_output("levels", r"^serve: reads")
     for line in ("serve: writes its log, undisturbed", "count: its two halves are equal", "main: has half an answer"):
         check_output("levels", line)
+
+
+def in_order(out, *texts):
+    at = -1
+    for text in texts:
+        found = out.find(text, at + 1)
+        check(found >= 0, f"no {text!r}, or not there, in\n{out}")
+        at = found
+
+
+@test
+def ladder():
+    """ladder: climbs, says where it is and who hangs, and ends by the signal"""
+    code, out, err = run("ladder", "--demo")
+    check(code == -signal.SIGTERM and err == "", f"status {code}\n{out}{err}")
+    check("\033" not in out, "not plain in a pipe")
+    check("bough tree " in out, out)
+    in_order(out, "`behaves` leaves", "rung 2", "(hangs)", "the accounts are closed")
+    in_order(out, "the handler of `slow` asks", "`slow` has used it", "rung 5, the process exits", "(hangs)")
+    in_order(out, "`behaves` leaves", "the budget of the critical section is used up", "rung 5")
+
+
+@test
+def ladder_by_hand():
+    """ladder: serves its clients; a second Ctrl-C makes it climb at once"""
+    with subprocess.Popen([programs["ladder"]], stdout=subprocess.PIPE, text=True) as process:
+        port = int(re.match(r"Port (\d+)\.", process.stdout.readline()).group(1))
+        with connect(port) as client:
+            check(client.recv(6) == b"hello\n", "no greeting")
+        process.send_signal(signal.SIGINT)
+        check("`behaves` leaves" in process.stdout.readline(), "the first signal does not arrive")
+        time.sleep(0.3)  # what comes within 250 ms is one event
+        process.send_signal(signal.SIGINT)
+        out = process.stdout.read()
+        code = process.wait(LIMIT)
+    check(code == -signal.SIGINT, f"status {code}\n{out}")
+    in_order(out, "rung 2", "a further event", "rung 5")
+
+
+@test
+def ladder_is_short():
+    """ladder: fewer than 150 lines"""
+    check(len((root / "examples/ladder.c").read_text().splitlines()) < 150, "too long")
 
 
 @test

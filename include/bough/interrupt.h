@@ -61,7 +61,7 @@ struct bough_event {
     unsigned flags;     /* enum bough_post_flags */
     const char *reason; /* copied, cut at BOUGH_REASON_MAX bytes; may be NULL */
     int signo;          /* for BOUGH_SIGNAL */
-    int rung;           /* 0 or 1: the flag. Higher rungs belong to the ladder */
+    int rung;           /* the ladder's rung to begin at, no higher than the ceiling; 0 and 1: the flag */
     int64_t value;      /* yours: comes back in struct bough_record */
 };
 

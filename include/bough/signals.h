@@ -12,7 +12,9 @@
  * within 250 ms are one event; SIGINT and SIGTERM are one incident. When main returns (or exit() is called
  * in it) while that record stands, all threads are awaited and the signal is raised again with its default
  * action. If the program has cleared it (bough_clear(BOUGH_ROOT)), Ctrl-C was handled and the exit is
- * an ordinary one. A third event is final: it restores the default action and raises it at once.
+ * an ordinary one. The second event promotes: the incident goes up the ladder by one rung that has something to run
+ * (<bough/ladder.h>), which in a program without handlers begins the exit. The third promotes again, there to the dump and
+ * the kill, and is final: the record can't be cleared any more.
  */
 #ifndef BOUGH_SIGNALS_H
 #define BOUGH_SIGNALS_H

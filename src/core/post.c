@@ -11,8 +11,6 @@
 #include "core/ticker.h"
 #include "core/tree.h"
 
-void (*bo_on_posted)(struct bo_target *target, bool branch, struct bo_record *r, bool repeated);
-
 /* Waking more threads than this is too long for a signal handler (10,000 took 140 ms). */
 enum { MANY = 64 };
 

@@ -691,6 +691,9 @@ static void posted(struct bo_target *target, bool branch, struct bo_record *r, b
         bo_ticker_look_by(target, bo_to_monotonic(bo_load_seq(&r->rung_until)));
 }
 
+/* Defined here, and not where it is called: so whoever links to the static library and posts has the ladder with it. */
+void (*bo_on_posted)(struct bo_target *, bool, struct bo_record *, bool) = posted;
+
 static void closed(struct bo_record *r)
 {
     (void)r;
@@ -739,7 +742,6 @@ static void outside(void)
 
 __attribute__((constructor)) static void at_load(void)
 {
-    bo_on_posted = posted;
     bo_on_closed = closed;
     bo_on_look = look;
     bo_on_tick = tick;
