@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/futex.h"
 #include "core/post.h"
+#include "core/record.h"
 #include "core/report.h"
 #include "ladder/news.h"
 #include "ladder/terminal.h"
@@ -106,8 +107,11 @@ static void run_exit_tiers(int64_t until)
         bo_report("the exit goes on without waiting longer for the exit tiers");
 }
 
+/* Who was asked to exit already is not asked again: that would be a second event, and begin the kill. */
 static void tell_the_others(const struct bo_leaving *l)
 {
+    if (bo_record_stands(bo_record_of(&bo_branch_at(BO_ROOT)->t, BOUGH_EXIT)))
+        return;
     struct bough_event event = {.kind = BOUGH_EXIT, .reason = l->reason};
     bo_post((uint64_t)(uintptr_t)bough_root(), &event, NULL);
 }
