@@ -46,7 +46,7 @@ leg() {
 wrap=()
 for name in "$@"; do
     case $name in
-    native) leg native build 1 10000 "$all cli examples project install" -- -Dtest_library=shared ;;
+    native) leg native build 1 10000 "$all cli proof examples project install" -- -Dtest_library=shared ;;
     hooks) leg hooks build-hooks 1 1000 "races sync loss" -- -Dhooks=true ;;
     generic) leg generic build-generic 2 300 "semantics sync loss" -- -Darch=generic ;;
     musl) leg musl build-musl 1 2000 "semantics calls sync loss harness" -- --native-file tools/cross/musl.ini ;;

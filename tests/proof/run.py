@@ -1,0 +1,309 @@
+# SPDX-License-Identifier: MIT
+"""run.py TABLE WAYS STUCK [NAME...]: each row of the table as a process, watched from outside; TAP, and then a table.
+
+Nothing of a way's own is believed but what it writes: when it ended is seen here, and so is how. T_SCALE lengthens all
+times, the grace included."""
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+TABLE, WAYS, STUCK = sys.argv[1:4]
+ONLY = sys.argv[4:]
+SCALE = float(os.environ.get("T_SCALE", "1"))
+SLACK = 0.10
+AT_ONCE, BUSY_AT_ONCE = 8, 2
+RUNGS = ("flag", "handler", "final", "close", "exit", "kill", "cap")
+GRACE = 30  # what counts if nobody says otherwise
+HANGS = 6  # this long after its time a way is said to hang
+
+
+# ---- the table ---------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Row:
+    way: str
+    posted: str
+    grace: str
+    rung: str
+    not_before: str
+    within: str
+    ends_by: str
+    with_: str
+    artefacts: str
+
+    @property
+    def kind(self):
+        return self.posted.split("+")[0].strip()
+
+    @property
+    def further(self):
+        return [float(at) * SCALE for at in self.posted.split("+")[1:]]
+
+    @property
+    def name(self):
+        grace = "" if self.grace == "3" else f", grace {self.grace}"
+        return f"{self.way}, {self.posted}{grace}"
+
+
+def read_table():
+    for line in Path(TABLE).read_text().splitlines():
+        if line.strip() and not line.startswith("#"):
+            cells = [cell.strip() for cell in line.split("|", 8)]
+            yield Row(*cells, *[""] * (9 - len(cells)))
+
+
+def seconds(text, times):
+    """A sum of rungs and numbers, as the table has them."""
+    expression = re.sub(r"[a-z]+", lambda m: f"times['{m[0]}']", text)
+    expression = re.sub(r"(?<![\w.\['])(\d+(?:\.\d+)?)", rf"(\1*{SCALE})" if "*" not in text and "/" not in text else r"\1", expression)
+    return eval(expression, {"times": times})  # the project's own file
+
+
+# ---- one run --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Run:
+    row: Row
+    times: dict = field(default_factory=lambda: dict.fromkeys(RUNGS, GRACE * SCALE))
+    began: float = 0
+    ended: float = 0
+    status: int = 0
+    pid: int = 0
+    skipped: str = ""
+    hangs: bool = False
+    text: dict = field(default_factory=lambda: {"log": "", "dump": "", "note": "", "step": ""})
+    due: list = field(default_factory=list)  # further signals
+    faults: list = field(default_factory=list)
+
+    @property
+    def took(self):
+        return self.ended - self.began if self.began else 0
+
+    @property
+    def latest(self):
+        limit = seconds(self.row.within, self.times)
+        return limit * (1 + SLACK)
+
+    @property
+    def rung(self):
+        reached = [int(step.split()[2]) for step in self.text["step"].splitlines()]
+        reached += [int(rung) for rung in re.findall(r"goes up to rung (\d)", self.text["log"])]
+        if "not handled" in self.text["dump"]:
+            reached.append(6)
+        return max(reached, default=1)
+
+    def send(self):
+        os.kill(self.pid, signal.SIGTERM)
+
+    def hear(self, line):
+        what, _, rest = line.partition(" ")
+        if what == "times":
+            self.times = dict(zip(RUNGS, map(float, rest.split())))
+        elif what == "pid":
+            self.pid = int(rest)
+        elif what == "ready":
+            self.began = time.monotonic()
+            self.due = [self.began + at for at in self.row.further]
+            self.send()
+        elif what == "posted":
+            self.began = float(rest)
+        elif what == "skip":
+            self.skipped = rest
+        elif what in ("note", "step"):
+            self.text[what] += rest + "\n"
+
+
+def environment(row, dump):
+    env = dict(os.environ, BOUGH_DUMP=dump, PROOF_STUCK=STUCK)
+    env.pop("BOUGH_GRACE", None)
+    if row.grace != "default":
+        env["BOUGH_GRACE"] = str(float(row.grace) * SCALE)
+    elif SCALE != 1:
+        env["BOUGH_GRACE"] = str(GRACE * SCALE)
+    return env
+
+
+def start(run, log, dump):
+    """The process, and our end of the pipe that it tells us by."""
+    ours, theirs = os.pipe()
+    env = dict(environment(run.row, dump), PROOF_WATCHER=str(theirs))
+    process = subprocess.Popen([WAYS, run.row.way, run.row.kind], env=env, pass_fds=[theirs], stdin=subprocess.DEVNULL,
+                               stdout=log, stderr=log, start_new_session=True)
+    os.close(theirs)
+    run.pid = process.pid
+    return process, ours
+
+
+def lines_of(fd, rest):
+    data = os.read(fd, 65536)
+    *lines, rest[0] = (rest[0] + data.decode(errors="replace")).split("\n")
+    return data, lines
+
+
+def watch(run, process, pipe):
+    """Until the process has ended and nobody holds the pipe any more."""
+    end = os.pidfd_open(process.pid)
+    poll, rest, pipe_open = select.poll(), [""], True
+    poll.register(pipe, select.POLLIN)
+    poll.register(end, select.POLLIN)
+    started = time.monotonic()
+    while not run.ended or (pipe_open and time.monotonic() < run.ended + HANGS * SCALE and "fork" in run.row.way):
+        now = time.monotonic()
+        if now > (run.began + run.latest if run.began else started + 20 * SCALE) + HANGS * SCALE:
+            run.hangs = True
+            break
+        if run.due and now >= run.due[0] and not run.ended:
+            run.due.pop(0)
+            run.send()
+        wait = min([0.5] + [max(at - now, 0) for at in run.due[:1]])
+        for fd, _ in poll.poll(wait * 1000 + 1):
+            if fd == end:
+                run.ended = time.monotonic()
+                poll.unregister(end)
+                continue
+            data, lines = lines_of(pipe, rest)
+            for line in lines:
+                run.hear(line)
+            if not data:
+                pipe_open = False
+                poll.unregister(pipe)
+    while pipe_open and select.select([pipe], [], [], 0)[0]:
+        data, lines = lines_of(pipe, rest)
+        pipe_open = bool(data)
+        for line in lines:
+            run.hear(line)
+    os.close(end)
+
+
+def clear_away(process):
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+
+
+def carry_out(run):
+    with tempfile.TemporaryDirectory() as folder:
+        log, dump = Path(folder, "log"), Path(folder, "dump")
+        with open(log, "wb") as output:
+            process, pipe = start(run, output, str(dump))
+        watch(run, process, pipe)
+        if run.ended:
+            run.status = process.wait()
+        clear_away(process)
+        os.close(pipe)
+        run.text["log"] = log.read_text(errors="replace")
+        run.text["dump"] = dump.read_text(errors="replace") if dump.exists() else ""
+
+
+# ---- judging ----------------------------------------------------------------------------------------------------------
+
+
+def ending(status):
+    return signal.Signals(-status).name if status < 0 else str(status)
+
+
+def judge(run):
+    row, faults = run.row, run.faults
+    if run.hangs:
+        faults.append("it hangs")
+        return
+    if not run.began:
+        faults.append("it was never ready")
+        return
+    if ending(run.status) not in row.ends_by.split():
+        faults.append(f"ended by {ending(run.status)}, not {row.ends_by}")
+    rungs = row.rung.split()
+    by_timer = "cap" in rungs and run.took >= run.times["cap"] - 0.01
+    if "any" not in rungs and str(run.rung) not in rungs and not by_timer:
+        faults.append(f"reached rung {run.rung}, not {row.rung}")
+    # A millisecond for clocks that are read one after the other.
+    if run.took < seconds(row.not_before, run.times) - 0.001:
+        faults.append(f"ended after {run.took:.3f} s, sooner than {row.not_before}")
+    if run.took > run.latest:
+        faults.append(f"ended after {run.took:.3f} s, later than {run.latest:.2f} s")
+    for artefact in filter(None, row.artefacts.split(" ; ")):
+        where, _, wanted = artefact.partition(":")
+        if not re.search(wanted, run.text[where]):
+            faults.append(f"no /{wanted}/ in the {where}")
+
+
+# ---- all of them --------------------------------------------------------------------------------------------------------
+
+busy = threading.Semaphore(BUSY_AT_ONCE)
+
+
+def conduct(row):
+    run = Run(row)
+    try:
+        if row.with_ == "busy":
+            with busy:
+                carry_out(run)
+        else:
+            carry_out(run)
+    except Exception as error:  # one row's, not everybody's
+        run.faults.append(f"the watcher: {error!r}")
+        return run
+    if not run.skipped:
+        judge(run)
+    return run
+
+
+def long_first(row):
+    return -float(row.grace) if row.grace != "default" else -GRACE
+
+
+def conduct_all(rows):
+    together = sorted((row for row in rows if row.with_ != "alone"), key=long_first)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        done = {id(run.row): run for run in pool.map(conduct, together)}
+    for row in rows:
+        if row.with_ == "alone":
+            done[id(row)] = conduct(row)
+    return [done[id(row)] for row in rows]
+
+
+def print_tap(number, run):
+    print(f"{'not ' if run.faults else ''}ok {number} - {run.row.name}{' # SKIP ' + run.skipped if run.skipped else ''}")
+    for fault in run.faults:
+        print("#  ", fault)
+    if run.faults:
+        for where, text in run.text.items():
+            for line in text.splitlines()[-12:]:
+                print(f"#   {where}: {line}")
+
+
+def print_table(runs):
+    print(f"# {'way':<62} {'rung':<5}{'expected':<9} {'s':>7}  {'expected':<15} ended by")
+    for run in runs:
+        if run.skipped or not run.times:
+            continue
+        earliest = seconds(run.row.not_before, run.times)
+        span = f"{earliest:.2f} to {run.latest:.2f}"
+        print(f"# {run.row.name:<62} {run.rung:<5}{run.row.rung:<9} {run.took:7.3f}  {span:<15} {ending(run.status)}")
+
+
+def main():
+    rows = [row for row in read_table() if not ONLY or row.way in ONLY]
+    print(f"1..{len(rows)}", flush=True)
+    runs = conduct_all(rows)
+    for number, run in enumerate(runs, 1):
+        print_tap(number, run)
+    print_table(runs)
+    return any(run.faults for run in runs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
