@@ -6,7 +6,7 @@
 #include "base/atomic.h"
 #include "base/futex.h"
 
-enum { JOBS = 32, MOST = 12, READY_AT_ONCE = 2 };
+enum { JOBS = 32, MOST = 12, READY_AT_ONCE = 4 };
 enum state { FREE, FILLING, READY, RUNNING };
 
 static struct job {
@@ -61,7 +61,8 @@ static bool take(struct job *job)
     return bo_cas_seq(&job->state, &state, RUNNING);
 }
 
-/* Whoever takes the last idle one's place starts the next, before the job can hang. */
+/* Whoever takes the last idle one's place starts the next, before the job can hang. That needs memory, which a frozen thread
+ * may keep from everybody: so there are some to spare. */
 static bool run_one(void)
 {
     for (int i = 0; i < JOBS; i++) {

@@ -6,7 +6,8 @@
  *
  *      FREE --bo_help: FILLING--> READY --a helper--> RUNNING --it comes back--> FREE
  *
- * Two are started before they are needed (bo_help_need); one that is about to run a job sees to it that another is idle.
+ * Some are started before they are needed (bo_help_need): one each for a log, closers, an exit and a dump that hang. The
+ * last idle one sees to it that there is another before it runs a job.
  */
 #ifndef BO_LADDER_HELP_H
 #define BO_LADDER_HELP_H

@@ -36,7 +36,8 @@ static int timer_id;
 static _Atomic int64_t armed;    /* when the end comes; 0: not */
 static _Atomic uint32_t armings; /* futex word for process 1's thread */
 
-static _Atomic int words_fd; /* the descriptor and 1; 0: standard error */
+static char words_path[4096]; /* of the environment: opened when there is something to say */
+static _Atomic int words_fd;  /* the descriptor and 1; 0: standard error */
 static _Atomic uint32_t want_core;
 
 /* ---- the timer ----------------------------------------------------------------------------------------------- */
@@ -161,6 +162,7 @@ int bough_last_words(const char *path, int fd, unsigned flags)
         return -1;
     if (path)
         opened = move_up(opened);
+    *words_path = '\0'; /* what the program says counts */
     int old = atomic_exchange(&words_fd, opened + 1);
     if (old > 0)
         close(old - 1);
@@ -170,15 +172,18 @@ int bough_last_words(const char *path, int fd, unsigned flags)
 
 __attribute__((constructor)) static void at_load(void)
 {
-    const char *path = getenv("BOUGH_DUMP");
-    if (path && *path && bough_last_words(path, -1, getenv("BOUGH_CORE") ? BOUGH_CORE : 0) != 0)
-        bo_report("BOUGH_DUMP=%s can't be opened (%s): the dump would go to standard error", path, strerror(errno));
+    const char *path = getenv("BOUGH_DUMP"), *core = getenv("BOUGH_CORE");
+    if (path && strlen(path) < sizeof words_path)
+        strcpy(words_path, path);
+    bo_store_relaxed(&want_core, core && *core && strcmp(core, "0") != 0);
 }
 
 void bo_kill_dump(const char *why)
 {
-    int fd = atomic_load(&words_fd);
-    bo_dump_because(fd ? fd - 1 : STDERR_FILENO, BO_DUMP_FATAL, why);
+    int fd = atomic_load(&words_fd) - 1;
+    if (fd < 0 && *words_path)
+        fd = open_words(words_path);
+    bo_dump_because(fd < 0 ? STDERR_FILENO : fd, BO_DUMP_FATAL, why);
 }
 
 /* ---- the end ------------------------------------------------------------------------------------------------------- */

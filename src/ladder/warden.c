@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,7 @@ struct incident {
     uint64_t state; /* the record's generation and serial, to see that it is over */
     struct bo_target *target;
     bool branch, climbs;
+    bool told; /* of anything: its end is news as well */
     uint8_t rung;
     uint64_t handle;
     uint32_t serial;
@@ -83,7 +85,7 @@ static struct incident *watch(struct bo_target *target, bool branch, struct bo_r
                            .state = identity(state),
                            .target = target,
                            .branch = branch,
-                           .climbs = bo_load_seq(&r->cap_at) != BO_FOREVER,
+                           .climbs = bo_load_seq(&r->ceiling) >= BOUGH_RUNG_KILL,
                            .rung = bo_load_relaxed(&r->rung),
                            .handle = r->target,
                            .serial = bo_record_serial(state)};
@@ -257,7 +259,7 @@ static void log_line(const struct incident *i, const struct bough_transition *tr
     bo_report("%s", line);
 }
 
-static void tell(const struct incident *i, int from, int to, const char *why)
+static void tell(struct incident *i, int from, int to, const char *why)
 {
     char place[160] = "";
     const struct bo_record *r = i->record;
@@ -278,6 +280,7 @@ static void tell(const struct incident *i, int from, int to, const char *why)
         .at = bo_now(),
         .since = bo_load_relaxed(&r->since),
     };
+    i->told = true;
     log_line(i, &tr);
     bo_news_transition(&tr);
 }
@@ -553,7 +556,8 @@ static int64_t tend(struct bo_target *target, bool branch, struct bo_record *r)
         return bo_now() + BO_MS(1); /* its poster is about to */
     if (bo_load_seq(&r->cap_at) != BO_FOREVER && !bo_load_seq(&r->watched)) {
         watch(target, branch, r);
-        if (branch && target->index == BO_ROOT)
+        /* A Ctrl-C may be handled, and the process go on. */
+        if (branch && target->index == BO_ROOT && (r->kind != BOUGH_SIGNAL || r->signo == SIGTERM))
             bo_notify_stopping(bo_load_seq(&r->cap_at) - bo_now());
     }
     read_events(target, branch, r);
@@ -602,7 +606,7 @@ static void drop_those_over(void)
             i++;
             continue;
         }
-        if (watched[i].rung > BOUGH_RUNG_FLAG)
+        if (watched[i].told)
             tell(&watched[i], watched[i].rung, 0, how_over(&watched[i]));
         watched[i] = watched[--watched_count];
     }
@@ -672,7 +676,7 @@ static void open_incident(const struct bo_target *target, bool branch, struct bo
     bo_store_relaxed(&r->rung_until, s.until);
     bo_store_relaxed(&r->cap_at, s.cap);
     bo_store_release(&r->ceiling, s.ceiling);
-    if (s.cap != BO_FOREVER)
+    if (s.ceiling >= BOUGH_RUNG_KILL)
         bo_kill_by(bo_to_monotonic(s.cap));
 }
 
