@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "ladder/news.h"
 #include <string.h>
+#include <time.h>
 #include "base/atomic.h"
 #include "base/futex.h"
 #include "core/report.h"
@@ -127,6 +128,13 @@ void bo_news_transition(const struct bough_transition *transition)
     copy(i->why, sizeof i->why, transition->why);
     copy(i->place, sizeof i->place, transition->place);
     announce(i);
+}
+
+void bo_news_settle(void)
+{
+    const struct timespec moment = {0, 2000000};
+    for (int i = 0; i < 50 && bo_load_seq(&written) != bo_load_seq(&read_); i++)
+        nanosleep(&moment, NULL);
 }
 
 void bo_news_after_fork(void)

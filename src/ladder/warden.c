@@ -301,10 +301,11 @@ static const char *close_below(const struct incident *i)
         struct bo_thread *t = next_below(i->target, i->branch, i->record, &at, &w);
         if (!t)
             return why;
-        if (has_children(t) || bo_load_relaxed(&t->closing))
+        /* Main has waited for those that are closed, and has the rung's time to end. */
+        if (has_children(t) || is_main(t) || bo_load_relaxed(&t->closing))
             continue;
-        const char *reason = "it is the main thread";
-        enum bo_freezing f = is_main(t) ? BO_NOT_SAFE : bo_freeze(t, bo_word_generation(w), &reason);
+        const char *reason = "";
+        enum bo_freezing f = bo_freeze(t, bo_word_generation(w), &reason);
         if (f == BO_NOT_SAFE)
             return reason;
         if (f == BO_FROZEN) {
