@@ -17,6 +17,13 @@ def table():
         yield from (run.stdout + run.stderr).splitlines()
 
 
+def diagram():
+    """docs/ladder.svg is drawn from the ladder's own table"""
+    run = subprocess.run([sys.executable, root / "tools/ladder.py", "--check"], capture_output=True, text=True)
+    if run.returncode:
+        yield from (run.stdout + run.stderr).splitlines()
+
+
 def manual():
     """the manual pages have no warnings"""
     if not shutil.which("mandoc"):
@@ -44,7 +51,7 @@ def versions():
         yield f"NEWS.md says nothing of {want}"
 
 
-checks = [table, manual, versions]
+checks = [table, diagram, manual, versions]
 print(f"1..{len(checks)}")
 failed = 0
 for number, check in enumerate(checks, 1):

@@ -86,8 +86,8 @@ static struct bo_step up(struct bo_standing s, enum bo_happening what, const str
         set_deadline(&s, now, means->time[rung], means, now);
         return (struct bo_step){s, BO_CLIMB};
     }
-    /* A second event, or a fault, at the ceiling is not the end of its time. */
-    if (now < s.until && what != BO_TIME_IS_OVER)
+    /* A second event, or a fault, at the ceiling is not the end of its time; that nothing can be done is. */
+    if (now < s.until && what != BO_TIME_IS_OVER && what != BO_UNSAFE)
         return (struct bo_step){s, BO_NOTHING};
     bool known = s.overdue;
     s.overdue = true;

@@ -633,7 +633,7 @@ static bool work_on(struct incident *i)
             bo_kill_now();
         return true;
     }
-    if (i->rung != BOUGH_RUNG_CLOSE)
+    if (i->rung != BOUGH_RUNG_CLOSE || bo_load_seq(&i->record->overdue))
         return false;
     const char *why = close_below(i);
     if (!why)
