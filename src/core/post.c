@@ -13,6 +13,10 @@
 
 void (*bo_on_posted)(struct bo_target *target, bool branch, struct bo_record *r, bool repeated);
 
+/* The ladder puts itself in there at load. Out of a static library it comes only if somebody asks for it by name. */
+extern const char bo_ladder_is_here;
+__attribute__((used)) static const char *const with_the_ladder = &bo_ladder_is_here;
+
 /* Waking more threads than this is too long for a signal handler (10,000 took 140 ms). */
 enum { MANY = 64 };
 

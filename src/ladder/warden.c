@@ -737,6 +737,10 @@ static void outside(void)
     bo_help_need();
 }
 
+/* core/post.c needs it, and so a program that is linked to the static library has a ladder. */
+extern const char bo_ladder_is_here;
+const char bo_ladder_is_here = 1;
+
 __attribute__((constructor)) static void at_load(void)
 {
     bo_on_posted = posted;
