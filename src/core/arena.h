@@ -198,9 +198,9 @@ struct bo_header {
     uint64_t thread_at, branch_at, record_at, size;
     int64_t started; /* CLOCK_MONOTONIC */
     pid_t pid;
-    _Atomic pid_t ticker;         /* its kernel thread; 0: it does not run */
-    _Atomic int64_t stood_still;  /* bough_now() is that much behind CLOCK_MONOTONIC (rule 33) */
-    char library[16];             /* its version */
+    _Atomic pid_t ticker;        /* its kernel thread; 0: it does not run */
+    _Atomic int64_t stood_still; /* bough_now() is that much behind CLOCK_MONOTONIC (rule 33) */
+    char library[16];            /* its version */
     int wake_signal;
     _Atomic uint32_t letters; /* how many were sent: the ticker looks when it changes */
     struct bo_letter letter[BO_LETTERS];
@@ -259,6 +259,21 @@ static inline struct bo_thread *bo_thread_at(uint32_t index)
 static inline struct bo_branch *bo_branch_at(uint32_t index)
 {
     return &bo_arena.branch[index];
+}
+
+/* What `freeze` holds: a step of ladder/freeze.h, and the generation that it is of. In the last one the thread stands
+ * still for good. */
+enum { BO_STANDS_STILL = 3 };
+
+static inline uint32_t bo_freeze_make(uint32_t generation, uint32_t step)
+{
+    return generation << 2 | step;
+}
+
+static inline bool bo_stands_still(const struct bo_thread *t)
+{
+    uint32_t generation = bo_word_generation(bo_load_seq(&t->t.word));
+    return bo_load_seq(&t->freeze) == bo_freeze_make(generation, BO_STANDS_STILL);
 }
 
 /* The half of a thread's word that changes when its generation ends: a futex word. */

@@ -18,11 +18,11 @@
 
 /* ---- the state, with the generation that it is of -------------------------------------------------------- */
 
-enum state { RUNS, ASKED, STOPPING, FROZEN };
+enum state { RUNS, ASKED, STOPPING, FROZEN = BO_STANDS_STILL };
 
 static uint32_t make(uint32_t generation, enum state state)
 {
-    return generation << 2 | (uint32_t)state;
+    return bo_freeze_make(generation, (uint32_t)state);
 }
 
 static uint32_t generation_of(const struct bo_thread *t)

@@ -130,10 +130,10 @@ void bo_news_transition(const struct bough_transition *transition)
     announce(i);
 }
 
-void bo_news_settle(void)
+void bo_news_settle(int64_t until)
 {
     const struct timespec moment = {0, 2000000};
-    for (int i = 0; i < 50 && bo_load_seq(&written) != bo_load_seq(&read_); i++)
+    while (bo_clock() < until && bo_load_seq(&written) != bo_load_seq(&read_))
         nanosleep(&moment, NULL);
 }
 

@@ -11,8 +11,8 @@
 /* Without a helper, or with a full ring, a line goes to standard error, and a transition nowhere. */
 void bo_news_line(const char *line);
 void bo_news_transition(const struct bough_transition *transition);
-/* Give helpers a moment to hand out what waits: the process is about to end. */
-void bo_news_settle(void);
+/* Give helpers a moment to hand out what waits, until then at most: the process is about to end. */
+void bo_news_settle(int64_t until);
 /* From here on the calling thread's reports are handed out by others: it must not run what is the program's. */
 void bo_news_not_here(void);
 void bo_news_after_fork(void);

@@ -1,45 +1,92 @@
 /* SPDX-License-Identifier: MIT */
 #include "ladder/terminal.h"
 #include <errno.h>
-#include <termios.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include "base/futex.h"
 
-enum { TERMINALS = 16 };
+enum { TERMINALS = 16, SETTINGS = 128 };
+
+/*
+ * FREE --keep--> TAKEN --settings are there--> KEPT --drop--> FREE
+ *
+ * The settings are what the kernel reads and writes for TCGETS and TCSETS: nothing looks into them, and so its layout,
+ * which is not libc's, need not be known; only that SETTINGS are more than it has.
+ */
+enum { FREE, TAKEN, KEPT };
 
 static struct {
-    _Atomic uint32_t taken;
+    _Atomic uint32_t state;
     int fd;
-    struct termios settings;
+    dev_t terminal;
+    char settings[SETTINGS] __attribute__((aligned(8)));
 } kept[TERMINALS];
 
-int bo_terminal_keep(int fd)
+/* Which terminal the descriptor is, if it is one. */
+static bool is_terminal(int fd, dev_t *which)
 {
-    struct termios now;
-    if (tcgetattr(fd, &now) != 0)
-        return -1;
+    struct stat s;
+    if (fstat(fd, &s) != 0 || !S_ISCHR(s.st_mode))
+        return false;
+    *which = s.st_rdev;
+    return true;
+}
+
+static int free_place(void)
+{
     for (int id = 0; id < TERMINALS; id++) {
-        if (bo_swap_seq(&kept[id].taken, 1))
-            continue;
-        kept[id].fd = fd;
-        kept[id].settings = now;
-        return id;
+        uint32_t state = FREE;
+        if (bo_cas_seq(&kept[id].state, &state, TAKEN))
+            return id;
     }
     return errno = ENOMEM, -1;
 }
 
+int bo_terminal_keep(int fd)
+{
+    int id = free_place();
+    if (id < 0)
+        return -1;
+    long error = -bo_raw3(SYS_ioctl, fd, TCGETS, (long)kept[id].settings);
+    if (!error && !is_terminal(fd, &kept[id].terminal))
+        error = ENOTTY;
+    if (error) {
+        bo_store_seq(&kept[id].state, FREE);
+        return errno = (int)error, -1;
+    }
+    kept[id].fd = fd;
+    bo_store_seq(&kept[id].state, KEPT);
+    return id;
+}
+
 void bo_terminal_drop(int id)
 {
-    bo_store_seq(&kept[id].taken, 0);
+    bo_store_seq(&kept[id].state, FREE);
+}
+
+/* To a process in the background a change of its terminal's settings is a SIGTTOU, which stops it, unless the signal is
+ * blocked. TCSETS waits for no output, as TCSETSW does. */
+static void set(int fd, const char *settings)
+{
+    uint64_t mask = (uint64_t)1 << (SIGTTOU - 1), old = 0;
+    bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, (long)&old, sizeof mask);
+    bo_raw3(SYS_ioctl, fd, TCSETS, (long)settings);
+    bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&old, 0, sizeof old);
 }
 
 void bo_terminal_put_back(int id)
 {
-    tcsetattr(kept[id].fd, TCSANOW, &kept[id].settings);
+    int saved = errno;
+    dev_t now;
+    if (bo_load_seq(&kept[id].state) == KEPT && is_terminal(kept[id].fd, &now) && now == kept[id].terminal)
+        set(kept[id].fd, kept[id].settings);
+    errno = saved;
 }
 
 void bo_terminals_put_back(void)
 {
     for (int id = 0; id < TERMINALS; id++)
-        if (bo_load_seq(&kept[id].taken))
-            bo_terminal_put_back(id);
+        bo_terminal_put_back(id);
 }

@@ -745,6 +745,8 @@ static void outside(void)
     bo_help_need();
 }
 
+/* core/post.c needs it, and so a program that is linked to the static library has a ladder. */
+
 __attribute__((constructor)) static void at_load(void)
 {
     bo_on_closed = closed;

@@ -321,10 +321,6 @@ static void put_task(struct dump *d, pid_t tid)
         bo_put(o, ", ");
         bo_put_call(o, &task);
     }
-    if (task.idle >= 0) {
-        bo_put(o, " for ");
-        bo_put_span(o, task.idle);
-    }
     if (task.wchan[0])
         bo_put(o, ", in %s", task.wchan);
     bo_put(o, "%s\n", tid == bo_ticker_tid() ? ", bough's clock" : tid == bo_tid() ? ", it writes this" : "");

@@ -79,49 +79,15 @@ static void look_call(struct bo_task *task, pid_t tid)
     task->blocked = task->pc != 0;
 }
 
-/*
- * When a thread has last run, on the scheduler's clock, in ns: the second line of a file that most kernels have. There
- * is no other way to tell how long a call has been blocked, but to note the time at each one's begin.
- */
-static int64_t last_ran(const char *path)
-{
-    char text[384];
-    bo_read_file(path, text, sizeof text);
-    const char *at = strstr(text, "se.exec_start");
-    at = at ? strchr(at, ':') : NULL;
-    if (!at)
-        return -1;
-    at++;
-    at += strspn(at, " ");
-    int64_t ms = 0, ns = 0, unit = BO_MS(1);
-    for (; *at >= '0' && *at <= '9'; at++)
-        ms = ms * 10 + (*at - '0');
-    if (*at == '.')
-        for (at++; *at >= '0' && *at <= '9' && unit > 1; at++)
-            ns += (*at - '0') * (unit /= 10);
-    return ms * BO_MS(1) + ns;
-}
-
-static void look_idle(struct bo_task *task, pid_t tid)
-{
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/task/%d/sched", (int)tid);
-    int64_t then = last_ran(path), now = last_ran("/proc/thread-self/sched");
-    if (then >= 0 && now >= 0)
-        task->idle = now > then ? now - then : 0;
-}
-
 void bo_task_look(struct bo_task *task, pid_t tid)
 {
-    *task = (struct bo_task){.state = '?', .nr = -1, .idle = -1};
+    *task = (struct bo_task){.state = '?', .nr = -1};
     look_state(task, tid);
     if (task->state == '?')
         return;
     look_names(task, tid);
     if (tid != (pid_t)bo_raw0(SYS_gettid)) /* or it would be the read of this very file */
         look_call(task, tid);
-    if (task->blocked)
-        look_idle(task, tid);
 }
 
 void bo_put_call(struct bo_out *o, const struct bo_task *task)

@@ -11,8 +11,9 @@
  *   state     as in ps: R runs, S sleeps, D can't be woken, T stopped, t traced, Z ended; '?': it is not there
  *   blocked   it was in the kernel when we looked, and so `sp` and `pc` are known
  *   nr        the call it is in, with its first argument; -1: none (a page fault), or not known
- *   idle      how long it has not run, -1: not known
  *   wchan     where in the kernel it waits; "" if that is a secret
+ *
+ * Since when it has been blocked is not here: what the scheduler's files hold is promised by nobody.
  */
 struct bo_task {
     char name[20], wchan[48], state;
@@ -20,7 +21,6 @@ struct bo_task {
     long nr;
     unsigned long first;
     uintptr_t sp, pc;
-    int64_t idle;
 };
 
 void bo_task_look(struct bo_task *task, pid_t tid);

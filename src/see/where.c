@@ -135,21 +135,6 @@ static void put_unmet(struct bo_out *o, const struct bo_thread *t, uint64_t w)
 
 /* ---- what it does ----------------------------------------------------------------------------------- */
 
-/* A wake that was not answered says so as well: it has been there since. */
-static int64_t stuck_for(const struct bo_thread *t, uint64_t w, const struct bo_task *task)
-{
-    int64_t asked = w & BO_SENT ? bo_clock() - bo_load_relaxed(&t->asked_at) : -1;
-    return asked > task->idle ? asked : task->idle;
-}
-
-static void put_for(struct bo_out *o, int64_t ns)
-{
-    if (ns < 0)
-        return;
-    bo_put(o, " for ");
-    bo_put_span(o, ns);
-}
-
 static const struct bo_branch *joining(const struct bo_thread *t)
 {
     uint32_t top = bo_load_relaxed(&t->top);
@@ -176,15 +161,17 @@ static void put_blocked(struct bo_out *o, const struct bo_thread *t, uint64_t w,
     } else {
         bo_put(o, "in the kernel, outside of any call");
     }
-    put_for(o, stuck_for(t, w, task));
     if (task->state == 'D')
         bo_put(o, ", uninterruptibly%s%s", task->wchan[0] ? " in " : "", task->wchan);
+    put_unmet(o, t, w);
 }
 
 static void put_activity(struct bo_out *o, const struct bo_thread *t, uint64_t w, const struct bo_task *task)
 {
     if (bo_load_relaxed(&t->tid) == 0) {
         bo_put(o, "about to start");
+    } else if (bo_stands_still(t)) {
+        bo_put(o, "frozen by rung 4");
     } else if (task->state == '?' || task->state == 'Z' || task->state == 'X') {
         bo_put(o, "its thread is not there any more");
     } else if (task->state == 'T' || task->state == 't') {

@@ -8,7 +8,7 @@
 #include "see/task.h"
 
 /*
- * One phrase, such as "in the critical section at file.c:12 for 7.1 s (budget used up), in read(5, ...) for 3.2 s".
+ * One phrase, such as "in the critical section at file.c:12 for 7.1 s (budget used up), in foreign code: read(5, ...)".
  * Returns its length; 0, and an empty text, if that generation does not live. What does not fit is cut. [signal]
  */
 size_t bo_where(const struct bo_thread *t, uint32_t generation, char *text, size_t size);

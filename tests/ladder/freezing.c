@@ -4,6 +4,7 @@
 #include <signal.h>
 #include "base/hook.h"
 #include "frozen.h"
+#include "see/where.h"
 
 static void *ignores_its_reads(void *argument)
 {
@@ -28,6 +29,23 @@ TEST(a_loop_of_reads_that_ignores_ECANCELED_is_frozen)
     CHECK_EQ(bough_post_wait(post, 0), 0);
     const char *why;
     CHECK_EQ(freeze(s.self, &why), BO_GONE);
+}
+
+TEST(a_frozen_thread_is_shown_as_such)
+{
+    struct subject s = {0};
+    char where[160];
+    subject_start(&s, ignores_its_reads);
+    t_until_blocked(s.thread.tid);
+    uint32_t generation = bo_handle_generation((uint64_t)(uintptr_t)s.self);
+    CHECK(bo_where(slot_of(s.self), generation, where, sizeof where) > 0);
+    CHECK(!strstr(where, "frozen"));
+    post_rung_4(s.self);
+    must_freeze(s.self);
+    CHECK(bo_where(slot_of(s.self), generation, where, sizeof where) > 0);
+    CHECK_STR(where, "frozen by rung 4");
+    subject_closed(&s);
+    CHECK_EQ(bo_where(slot_of(s.self), generation, where, sizeof where), 0);
 }
 
 static void *computes_in_a_region(void *argument)

@@ -9,6 +9,7 @@
 #include "api/branch.h"
 #include "core/level.h"
 #include "core/post.h"
+#include "core/ticker.h"
 #include "ladder/closer.h"
 #include "ladder/freeze.h"
 
@@ -23,6 +24,9 @@ static bool freeze_at_points(struct bo_thread *t, struct bo_record *r)
 
 static inline bough_post post_rung_4(bough_target target)
 {
+    bo_on_posted = NULL;
+    bo_on_look = NULL;
+    bo_on_tick = NULL;
     bo_on_meet = freeze_at_points;
     bo_on_summons = bo_freeze_summoned;
     bough_post post = bough_post_event(target, &(struct bough_event){.kind = BOUGH_STOP, .rung = BOUGH_RUNG_CLOSE});

@@ -46,12 +46,12 @@ static void *sees_the_end(void *unused)
     return NULL;
 }
 
+static pthread_t peer;
+
 static void start_peer(void)
 {
-    pthread_t thread;
     MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, peers) == 0);
-    MUST(pthread_create(&thread, NULL, sees_the_end, NULL) == 0);
-    pthread_detach(thread);
+    MUST(pthread_create(&peer, NULL, sees_the_end, NULL) == 0);
 }
 
 WAY(closed_without_the_thread)
@@ -59,6 +59,7 @@ WAY(closed_without_the_thread)
     bough_signals(0);
     start_peer();
     with_child(has_closers);
+    pthread_join(peer, NULL);
     note("%d was lost", (int)bough_last()->tally.count[BOUGH_LOST]);
 }
 
@@ -96,5 +97,6 @@ WAY(closable_loop)
     bough_signals(0);
     start_peer();
     with_child(computes_closably);
+    pthread_join(peer, NULL);
     note("%d was lost", (int)bough_last()->tally.count[BOUGH_LOST]);
 }

@@ -1,61 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* What a dump says, and that it can be written wherever and whenever one is wanted (rule 41). */
-#include <bough.h>
-#include <dlfcn.h>
-#include <fcntl.h>
+/* What a dump says, and where it can be written to (rule 41). */
 #include <poll.h>
-#include <stdbool.h>
 #include <signal.h>
-#include <sys/mman.h>
-#include "harness.h"
-
-/* ---- dumps to read ---------------------------------------------------------------------------------- */
-
-static int memory_file(void)
-{
-    int fd = memfd_create("dump", MFD_CLOEXEC);
-    CHECK(fd >= 0);
-    return fd;
-}
-
-/* What is in the file; the caller frees it. Closes it. */
-static char *text_of(int fd)
-{
-    off_t size = lseek(fd, 0, SEEK_END);
-    char *text = calloc(1, (size_t)size + 1);
-    CHECK(text && pread(fd, text, (size_t)size, 0) == size);
-    close(fd);
-    return text;
-}
-
-static char *dump(void)
-{
-    int fd = memory_file();
-    CHECK_EQ(bough_dump(fd), 0);
-    return text_of(fd);
-}
-
-/* `text` has a line that contains both. */
-static bool says(const char *text, const char *a, const char *b)
-{
-    for (const char *line = text; line; line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
-        char copy[1024];
-        size_t n = strcspn(line, "\n");
-        snprintf(copy, sizeof copy, "%.*s", (int)n, line);
-        if (strstr(copy, a) && strstr(copy, b))
-            return true;
-    }
-    return false;
-}
-
-#define SAYS(text, a, b) \
-    (says((text), (a), (b)) ? (void)0 : FAIL("no line with '%s' and '%s' in:\n%s", (a), (b), (text)))
+#include "dumps.h"
 
 /* ---- a tree ----------------------------------------------------------------------------------------- */
 
 static int pipe_fds[2];
 static _Atomic pid_t reader, keeper, spinner, stranger;
-static _Atomic int keeper_line, stop;
+static _Atomic int keeper_line, branch_line, stop;
 
 static int read_pipe(void *unused)
 {
@@ -87,56 +40,272 @@ static int spin(void *unused)
 static void *poll_for_ever(void *fd)
 {
     struct pollfd p = {.fd = *(int *)fd, .events = POLLIN};
+    pthread_setname_np(pthread_self(), "the stranger");
     stranger = t_tid();
     poll(&p, 1, -1);
     return NULL;
 }
 
-static void add(bough_branch *b, bough_fn *fn, void *argument, const char *name)
+static bough_thread *add(bough_branch *b, bough_fn *fn, void *argument, const char *name)
 {
     struct bough_child_options o = {.name = name};
-    CHECK(bough_add_with(b, fn, bough_arg(argument), &o));
+    bough_thread *t = bough_add_with(b, fn, bough_arg(argument), &o);
+    CHECK(t);
+    return t;
+}
+
+static void until_all_are_there(void)
+{
+    t_until(reader && keeper && spinner && stranger);
+    t_until_blocked(reader);
+    t_until_blocked(keeper);
+    t_until_blocked(stranger);
+}
+
+static void check_tree(const char *text)
+{
+    char place[64], branch[64], call[64], tid[64];
+    snprintf(place, sizeof place, "see/dump.c:%d for ", keeper_line);
+    snprintf(branch, sizeof branch, "branch clients at see/dump.c:%d, 3 running", branch_line);
+    snprintf(tid, sizeof tid, "thread the reader (%d), deferred: ", (int)reader);
+    snprintf(call, sizeof call, "in read(%d, ...)", pipe_fds[0]);
+    SAYS(text, "the tree: 4 threads, 1 branches", "");
+    SAYS(text, branch, "deadline in 99.");
+    SAYS(text, "deferred: running", "it writes this");
+    SAYS(text, "thread the keeper (", "masked: in the critical section at ");
+    SAYS(text, "thread the keeper", place);
+    SAYS(text, "critical section at", place);
+    SAYS(text, "thread the spinner (", "deferred: running");
+    SAYS(text, tid, under_qemu() ? "" : call);
+    CHECK(!says(text, tid, "for ")); /* since when nobody knows */
+}
+
+static void check_records(const char *text)
+{
+    SAYS(text, "sibling \"one has failed\", rung 1", "posted ");
+    SAYS(text, "pending stop \"closing time\", rung 1", "posted ");
+    SAYS(text, "thread the keeper", "no interruption point met since it was asked, ");
+    SAYS(text, "thread the spinner", "running (no interruption point met since it was asked, ");
+}
+
+/* What the kernel knows: also of threads that bough does not. */
+static void check_tasks(const char *text)
+{
+    char line[64], base[64];
+    snprintf(line, sizeof line, "  %d the stranger: S", (int)stranger);
+    SAYS(text, line, under_qemu() ? "" : "poll(");
+    SAYS(text, "  0x", "/see-dump");
+    snprintf(base, sizeof base, "      see-dump+0x");
+    if (!under_qemu())
+        SAYS(text, base, "");
 }
 
 TEST(tells_who_is_there_and_where_stuck)
 {
     struct t_gate gate = {0};
     struct t_thread foreign;
-    char place[64], line[64];
     int other[2];
     CHECK(pipe(pipe_fds) == 0 && pipe(other) == 0);
     t_spawn(&foreign, poll_for_ever, &other[0]);
     BOUGH_BRANCH(clients, .timeout = BOUGH_SEC(100)) {
+        branch_line = __LINE__ - 1;
         add(clients, read_pipe, NULL, "the reader");
-        add(clients, keep, &gate, "the keeper");
+        bough_thread *deaf = add(clients, keep, &gate, "the keeper");
         add(clients, spin, NULL, "the spinner");
-        t_until(reader && keeper && spinner && stranger);
-        t_until_blocked(reader);
-        t_until_blocked(keeper);
-        t_until_blocked(stranger);
-        bough_post_event(clients, &(struct bough_event){.kind = BOUGH_SIBLING, .flags = BOUGH_ALONE});
-        usleep(50000);
-        char *text = dump();
-        snprintf(place, sizeof place, "see/dump.c:%d for ", keeper_line);
-        snprintf(line, sizeof line, "  %d ", (int)stranger);
-        SAYS(text, "==== bough " BOUGH_VERSION, "process ");
-        SAYS(text, "branch clients at ", "deadline in 99.");
-        SAYS(text, "sibling, rung 1", "posted ");
-        SAYS(text, "thread the keeper", "in the critical section at ");
-        SAYS(text, "thread the keeper", place);
-        SAYS(text, "critical section at", place);
-        SAYS(text, "thread the spinner", "running (no interruption point met since it was asked");
-        SAYS(text, line, "poll(");
-        SAYS(text, "      ", "libc.so");
-        t_note("\n%s", text);
-        free(text);
+        until_all_are_there();
+        char *before = dump();
+        check_tree(before);
+        check_tasks(before);
+        CHECK(!says(before, "pending", "") && !says(before, "since it was asked", ""));
+        bough_post_event(deaf, &(struct bough_event){.kind = BOUGH_STOP, .reason = "closing time"});
+        bough_post_event(
+            clients, &(struct bough_event){.kind = BOUGH_SIBLING, .flags = BOUGH_ALONE, .reason = "one has failed"});
+        char *after = dump();
+        check_records(after);
+        free(before);
+        free(after);
         stop = 1;
         t_gate_open(&gate);
-        CHECK_EQ(write(pipe_fds[1], "", 1), 1);
     }
     close(other[1]);
     t_join(&foreign);
     close(other[0]);
     close(pipe_fds[0]);
     close(pipe_fds[1]);
+}
+
+/* ---- where it is written to ---------------------------------------------------------------------------- */
+
+TEST(a_descriptor_that_is_none)
+{
+    int fds[2];
+    CHECK_ERR(bough_dump(-1), EBADF);
+    CHECK_ERR(bough_dump(12345), EBADF);
+    CHECK_EQ(pipe(fds), 0);
+    CHECK_ERR(bough_dump(fds[0]), EBADF);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+TEST(a_pipe_without_a_reader_raises_no_signal)
+{
+    int fds[2];
+    sigset_t pending;
+    CHECK_EQ(pipe(fds), 0);
+    close(fds[0]);
+    CHECK_ERR(bough_dump(fds[1]), EPIPE);
+    CHECK(sigpending(&pending) == 0 && !sigismember(&pending, SIGPIPE));
+    close(fds[1]);
+}
+
+/* Numbers differ from one dump to the next. */
+static void hide_numbers(char *text)
+{
+    char *to = text;
+    for (const char *from = text; *from;) {
+        size_t n = strspn(from, "0123456789abcdefx.");
+        *to++ = n ? '#' : *from;
+        from += n ? n : 1;
+    }
+    *to = '\0';
+}
+
+/* A writer that is not waited for takes 2 s to be given up. */
+TEST(a_full_pipe_is_given_up_and_has_the_beginning)
+{
+    int fds[2];
+    struct crowd crowd = {0};
+    char taken[8192];
+    small_pipe(fds);
+    BOUGH_BRANCH(b) {
+        crowd_add(&crowd, b, 100); /* all that the pipe takes is of the tree: the writer's stack differs */
+        int64_t start = t_now();
+        CHECK_ERR(bough_dump(fds[1]), EAGAIN);
+        int64_t took = t_now() - start;
+        CHECK(took >= BOUGH_MS(1900) && took < (int64_t)(BOUGH_SEC(4) * t_scale()));
+        CHECK_EQ(fcntl(fds[1], F_GETFL) & O_NONBLOCK, 0);
+        char *whole = dump();
+        crowd_end(&crowd);
+        ssize_t n = read(fds[0], taken, sizeof taken - 1);
+        CHECK(n > 2000 && n <= 4096);
+        taken[n] = '\0';
+        CHECK_EQ(strlen(taken), n);
+        *strrchr(taken, '\n') = '\0';
+        hide_numbers(taken);
+        hide_numbers(whole);
+        CHECK(strlen(taken) > 500);
+        whole[strlen(taken)] = '\0';
+        CHECK_STR(taken, whole);
+        free(whole);
+    }
+    crowd_over(&crowd);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+/* ---- two at once ------------------------------------------------------------------------------------------ */
+
+static void *dumps_to(void *fd)
+{
+    return bough_dump(*(int *)fd) == 0 ? NULL : (void *)(intptr_t)errno;
+}
+
+/* Until its end; the caller frees it. */
+static char *read_all(int fd)
+{
+    int copy = memory_file();
+    char piece[4096];
+    for (ssize_t n; (n = read(fd, piece, sizeof piece)) > 0;)
+        CHECK_EQ(write(copy, piece, (size_t)n), n);
+    return text_of(copy);
+}
+
+static void *reads_all(void *fd)
+{
+    return read_all(*(int *)fd);
+}
+
+/* The first one is in the middle, since nobody reads; the second has less to say, and says why. */
+TEST(two_at_once_are_both_whole)
+{
+    int fds[2];
+    struct crowd crowd = {0};
+    struct t_thread first, drain;
+    small_pipe(fds);
+    BOUGH_BRANCH(b) {
+        crowd_add(&crowd, b, 40);
+        t_spawn(&first, dumps_to, &fds[1]);
+        t_until_blocked(first.tid);
+        char *second = dump();
+        SAYS(second, "another dump is being written", "");
+        SAYS(second, "thread (", under_qemu() ? "" : "in read(");
+        t_spawn(&drain, reads_all, &fds[0]);
+        CHECK_EQ(t_join(&first), NULL);
+        close(fds[1]);
+        char *text = t_join(&drain);
+        check_whole(text);
+        SAYS(text, "branch b at ", "40 running");
+        SAYS(text, "code, for addr2line", "");
+        crowd_end(&crowd);
+        free(second);
+        free(text);
+        text = dump();
+        SAYS(text, "branch b at ", "");
+        free(text);
+    }
+    crowd_over(&crowd);
+    close(fds[0]);
+}
+
+/* ---- many -------------------------------------------------------------------------------------------------- */
+
+enum { MANY = 10000 };
+
+static struct crowd many;
+
+static int add_many(bough_branch *b)
+{
+    for (int i = 0; i < MANY; i++)
+        if (!bough_add(b, crowd_reads, bough_arg(&many))) {
+            CHECK(errno == EAGAIN || errno == ENOMEM);
+            return i;
+        }
+    return MANY;
+}
+
+static int count_of(const char *text, const char *what)
+{
+    int count = 0;
+    for (const char *at = text; (at = strstr(at, what)); at++)
+        count++;
+    return count;
+}
+
+TEST_LIMIT(ten_thousand_children_in_less_than_ten_seconds, 600)
+{
+    char head[64];
+    if (under_qemu() || UNDER_TSAN)
+        SKIP("so many threads take too long here");
+    CHECK_EQ(pipe(many.pipe), 0);
+    int count = 0;
+    BOUGH_BRANCH(b) {
+        count = add_many(b);
+        for (int64_t end = t_now() + (int64_t)(BOUGH_SEC(200) * t_scale()); many.began < count && t_now() < end;)
+            usleep(1000);
+        CHECK_EQ(many.began, count);
+        int64_t start = t_now();
+        char *text = dump();
+        double seconds = (double)(t_now() - start) / 1e9;
+        t_note("%d children dumped in %.2f s, %zu KiB", count, seconds, strlen(text) / 1024);
+        CHECK(seconds < 10 * t_scale());
+        snprintf(head, sizeof head, "the tree: %d threads, 1 branches", count + 1);
+        SAYS(text, head, "");
+        CHECK(count_of(text, " thread (") >= count);
+        CHECK(count_of(text, ": S") >= count);
+        free(text);
+        crowd_end(&many);
+    }
+    crowd_over(&many);
+    if (count < MANY)
+        SKIP("no more than %d threads can be had here", count);
 }

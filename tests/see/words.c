@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/* The dump that rung 6 writes: also of what threads run, who are asked for it (rules 39 and 41). */
+#include <fcntl.h>
+#include "../semantics/climber.h"
+#include "../signals/program.h"
+#include "dumps.h"
+
+/* In sections of their own, whose bounds the linker gives. */
+#define IN_SECTION(name) __attribute__((noinline, noclone, section(name)))
+extern const char __start_spins[], __stop_spins[], __start_calls[], __stop_calls[];
+
+IN_SECTION("spins") static void spin_for_ever(void)
+{
+    while (!c_go)
+        __asm__ volatile("");
+}
+
+IN_SECTION("calls") static int computes(void *unused)
+{
+    (void)unused;
+    spin_for_ever();
+    __asm__ volatile(""); /* no tail call */
+    return 0;
+}
+
+static void never_returns(void)
+{
+    for (;;)
+        pause();
+}
+
+/* Short steps, but time for the words. */
+static void climbs_to_the_kill(void *path)
+{
+    struct bough_ladder l = {.cap = BOUGH_SEC(600)};
+    for (int rung = 1; rung < BOUGH_RUNG_KILL; rung++)
+        l.time[rung] = BOUGH_MS(100);
+    l.time[BOUGH_RUNG_KILL] = BOUGH_SEC(20);
+    CHECK_EQ(bough_ladder_set(BOUGH_ROOT, &l), 0);
+    CHECK_EQ(bough_last_words(path, -1, 0), 0);
+    atexit(never_returns);
+    BOUGH_BRANCH(b) {
+        struct bough_child_options o = {.name = "the computer"};
+        CHECK(bough_add_with(b, computes, bough_arg(NULL), &o));
+        CHECK(bough_post_event(b, &(struct bough_event){.kind = BOUGH_OPERATOR, .reason = "enough"}).record);
+    }
+}
+
+/* Where the file of this program lies, as the dump says. */
+static uintptr_t base_of(const char *text, const char *program)
+{
+    unsigned long base = 0;
+    const char *line = strstr(text, "\ncode, for addr2line");
+    while (line && (line = strchr(line + 1, '\n')))
+        if (sscanf(line, "\n  0x%lx", &base) == 1 && strstr(line, program) < strchr(line + 1, '\n') &&
+            strstr(line, program))
+            return base;
+    FAIL("%s is nowhere in:\n%s", program, text);
+}
+
+/* One of the frames lies in there. It is the same program, at the same place: it was forked. */
+static bool has_frame(const char *stack, const char *program, uintptr_t base, const char *low, const char *high)
+{
+    char before[64];
+    unsigned long offset;
+    snprintf(before, sizeof before, "      %s+", program);
+    for (const char *at = stack; (at = strstr(at, before)); at++)
+        if (sscanf(at + strlen(before), "0x%lx", &offset) == 1 && base + offset >= (uintptr_t)low &&
+            base + offset <= (uintptr_t)high)
+            return true;
+    return false;
+}
+
+/* From the line of the one that was asked to the next thread's. */
+static char *stack_asked_for(char *text)
+{
+    char *begin = strstr(text, "when asked:\n");
+    if (!begin)
+        FAIL("nobody was asked in:\n%s", text);
+    char *end = begin;
+    do
+        end = strchr(end + 1, '\n');
+    while (end && strncmp(end, "\n      ", 7) == 0);
+    return strndup(begin, end ? (size_t)(end - begin) : strlen(begin));
+}
+
+TEST_LIMIT(a_spinning_thread_shows_its_frames, 60)
+{
+    char path[] = "/tmp/bough-words-XXXXXX";
+    needs_threads_after_fork();
+    int fd = mkstemp(path);
+    CHECK(fd >= 0);
+    CHECK_KILLED(t_run_status(climbs_to_the_kill, path), SIGKILL);
+    unlink(path);
+    char *text = text_of(fd);
+    check_whole(text);
+    SAYS(text, "because: ", "enough");
+    SAYS(text, "operator \"enough\", rung 6", "");
+    SAYS(text, "thread the computer", "running");
+    char *stack = stack_asked_for(text);
+    uintptr_t base = base_of(text, "/see-words");
+    if (!has_frame(stack, "see-words", base, __start_spins, __stop_spins) ||
+        !has_frame(stack, "see-words", base, __start_calls, __stop_calls))
+        FAIL("not in %p, called in %p:\n%s", (const void *)__start_spins, (const void *)__start_calls, text);
+    free(stack);
+    free(text);
+}
