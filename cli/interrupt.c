@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "command.h"
 #include "letter.h"
+#include "proc.h"
 #include "text.h"
 #include "view.h"
 
@@ -67,7 +68,9 @@ enum became { STANDS, HANDLED, LOST, PROCESS_GONE };
 static enum became look(const struct arena *a, const struct bo_letter *l)
 {
     struct bo_record r;
-    if (kill(a->pid, 0) != 0 && errno == ESRCH)
+    struct activity now;
+    proc_activity(a->pid, a->pid, &now);
+    if (!now.state || strchr("ZX", now.state)) /* what its parent has not noticed yet */
         return PROCESS_GONE;
     if (!arena_any_record(a, bo_handle_is_branch(l->post), bo_handle_index(l->post), (int)(l->serial & 15), &r))
         return PROCESS_GONE;
@@ -123,8 +126,8 @@ struct wish {
 
 static int post(struct arena *a, const struct found *target, const struct wish *wish)
 {
-    struct bo_letter l = {.kind = BO_ASK_INTERRUPT, .rung = (uint32_t)wish->rung, .from = getpid(),
-                          .target = target->handle};
+    struct bo_letter l = {
+        .kind = BO_ASK_INTERRUPT, .rung = (uint32_t)wish->rung, .from = getpid(), .target = target->handle};
     strncpy(l.reason, wish->reason, sizeof l.reason - 1);
     int box = letter_send(a, &l);
     if (box < 0)

@@ -88,8 +88,7 @@ static int slow(void *unused)
 {
     int promised = 0;
     (void)unused;
-    BOUGH_HANDLE(ask_for_time, &promised)
-    {
+    BOUGH_HANDLE(ask_for_time, &promised) {
         do
             usleep(20000);
         while (bough_check() == 0 || !promised);

@@ -83,6 +83,7 @@ enum bough_verdict {
     BOUGH_RESUME,  /* work on until `resume_until`: points do not fail for this incident before */
     BOUGH_PROMOTE, /* the next handler outwards; if there is none, the next rung */
     BOUGH_DISMISS  /* clear the record, as bough_clear() may: not that of a third event, nor a final one */
+    /* The record of an incident that may go beyond rung 3 is final from its third event on. */
 };
 
 /* What a handler is told. */
@@ -106,7 +107,9 @@ enum bough_handler_flags {
  * A region with a handler. At rung 2 the innermost handler of each thread below the target runs, on that thread, at
  * its next point; at rung 3 the innermost final one. Where the level admits no point, its time runs out. While a
  * handler runs, its own incident does not cut its calls and does not enter it again. One that faults (SIGSEGV, SIGBUS,
- * SIGFPE, SIGILL) or leaves by a jump from rung 2 counts as failed: the incident goes up.
+ * SIGFPE, SIGILL) or leaves by a jump from rung 2 counts as failed: the incident goes up. For the faults the first
+ * region of this kind installs handlers of the library's, which hand on what is not theirs; a program that installs its
+ * own later, without handing on, has the last word.
  */
 #define BOUGH_HANDLE(fn, argument) BOUGH_HANDLE_((fn), (argument), 0)
 #define BOUGH_HANDLE_FINAL(fn, argument) BOUGH_HANDLE_((fn), (argument), BOUGH_HANDLER_FINAL)
@@ -150,7 +153,8 @@ BOUGH_API int bough_closer_drop(bough_closer *closer, int run);
 
 /*
  * The status of a process that ends here: by rung 5, that of the signal that asked for it (130, 143), else 70; by rung
- * 6, SIGABRT with a core (134) if that is wanted, else SIGKILL (137).
+ * 6, SIGABRT with a core (134) if that is wanted, else SIGKILL (137). Process 1 of a namespace, which signals do not
+ * end, exits with 137.
  */
 enum { BOUGH_EXIT_STATUS = 70 };
 
@@ -176,7 +180,7 @@ struct bough_transition {
     bough_target target;  /* of the record */
     bough_target wider;   /* the branch around the target; NULL at the root. Told, not touched */
     const char *name;     /* the target's */
-    const char *why;      /* "not handled in 5 s", "a second event", "cleared" */
+    const char *why;      /* "not handled in 5.0 s", "a further event", "it was cleared" */
     const char *place;    /* where the first thread that has not ended is stuck; "" if none is */
     pid_t source;         /* who posted */
     bough_time at, since; /* now, and when it was posted */
@@ -196,7 +200,7 @@ struct bough_progress {
     bough_time cap;      /* 0: it does not climb to the end of the process */
     char place[160];     /* where the first thread that has not ended is stuck */
 };
-/* Returns 0; -1 with ESRCH: the post is over (bough_post_status() tells how). */
+/* Returns 0; -1 with EINVAL (NULL), ESRCH: the post is over (bough_post_status() tells how). */
 BOUGH_API int bough_post_progress(bough_post post, struct bough_progress *progress);
 
 /*

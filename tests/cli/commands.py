@@ -14,10 +14,17 @@ def run(*arguments):
 
 
 class Program:
+    """It hangs, and is stopped as well, unless it is to answer."""
+
+    def __init__(self, stopped=True, **environment):
+        self.stopped, self.environment = stopped, environment
+
     def __enter__(self):
-        self.process = subprocess.Popen([hung], stdout=subprocess.PIPE)
+        self.process = subprocess.Popen([hung], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                        env={**os.environ, **self.environment})
         assert self.process.stdout.readline() == b"ready\n"
-        os.kill(self.process.pid, signal.SIGSTOP)
+        if self.stopped:
+            os.kill(self.process.pid, signal.SIGSTOP)
         return str(self.process.pid)
 
     def __exit__(self, *unused):
@@ -82,7 +89,55 @@ def failures():
             yield f"{arguments}"
 
 
-checks = [text, as_json, ps, failures]
+def interrupt():
+    """interrupt asks a thread, a branch or all, and says how it ended"""
+    with Program(stopped=False, BOUGH_GRACE="3") as pid:
+        for status, want, *arguments in ((0, "handled", "--wait", "10", "--reason", "make way", pid, "reader"),
+                                         (1, "no thread or branch", pid, "reader"),
+                                         (3, "still stands", "--wait", "0.2", "--rung", "2", pid, "stubborn"),
+                                         (2, "no rung", "--rung", "7", pid, "all"),
+                                         (2, "no time", "--wait", "x", pid, "all"),
+                                         (5, "has ended", "--wait", "20", pid, "all")):
+            out = run("interrupt", *arguments)
+            if out.returncode != status or want not in out.stdout + out.stderr:
+                yield f"{arguments}: {out}"
+
+
+def interrupt_by_id():
+    """interrupt takes a thread's id, and tells its reason"""
+    with Program(stopped=False) as pid:
+        tree = json.loads(run("tree", "--json", pid).stdout)
+        tid = next(n["tid"] for n in nodes(tree["tree"]) if n["name"] == "stubborn")
+        if run("interrupt", "--reason", "by its id", pid, str(tid)).returncode != 0:
+            yield "it was not posted"
+        if 'operator "by its id" from process' not in run("tree", pid).stdout:
+            yield run("tree", pid).stdout
+
+
+def interrupt_hung():
+    """interrupt says that a stopped process does not answer"""
+    with Program() as pid:
+        out = run("interrupt", pid, "reader")
+        if out.returncode != 1 or "does not answer" not in out.stderr:
+            yield f"{out}"
+
+
+def dump():
+    """dump shows the tree and the stacks; of a stopped process what can be seen from outside"""
+    with Program(stopped=False) as pid:
+        out = run("dump", pid)
+        for want in ("stubborn", "hung.c:", "asked for from outside", "stack", "bough-ticker"):
+            if want not in out.stdout:
+                yield f"no {want!r} in {out.stdout}"
+        if out.returncode != 0 or "\033" in out.stdout:
+            yield f"status {out.returncode}, or control characters"
+    with Program() as pid:
+        out = run("dump", pid)
+        if "stubborn" not in out.stdout or "from outside" not in out.stderr or out.returncode != 0:
+            yield f"{out}"
+
+
+checks = [text, as_json, ps, failures, interrupt, interrupt_by_id, interrupt_hung, dump]
 print(f"1..{len(checks)}")
 failed = 0
 for number, check in enumerate(checks, 1):

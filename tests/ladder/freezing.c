@@ -52,8 +52,7 @@ static void *computes_in_a_region(void *argument)
 {
     struct subject *s = argument;
     subject_known(s);
-    BOUGH_CLOSABLE
-    {
+    BOUGH_CLOSABLE {
         for (;;)
             s->rounds++;
     }
@@ -75,8 +74,7 @@ static void *begins_regions(void *argument)
     struct subject *s = argument;
     subject_known(s);
     for (; s->rounds + 1; s->rounds++)
-        BOUGH_CLOSABLE
-        {
+        BOUGH_CLOSABLE {
         }
     return NULL;
 }
@@ -130,8 +128,7 @@ TEST(other_code_is_not_safe)
 static void *computes_in_a_section(void *argument)
 {
     struct subject *s = argument;
-    BOUGH_CLOSABLE
-    {
+    BOUGH_CLOSABLE {
         BOUGH_CRITICAL(0) {
             subject_known(s);
             t_gate_wait(&s->leave);
@@ -192,8 +189,7 @@ static void waits_in_a_handler(int signo)
 static void *region_below_a_handler(void *argument)
 {
     struct subject *s = argument;
-    BOUGH_CLOSABLE
-    {
+    BOUGH_CLOSABLE {
         subject_known(s);
         raise(SIGUSR1);
     }
@@ -287,8 +283,7 @@ static void *races(void *argument)
         if (firm)
             bo_busy_begin();
         r->place = OURS;
-        BOUGH_CLOSABLE
-        {
+        BOUGH_CLOSABLE {
             for (volatile int i = 0; i < 2000; i++)
                 ;
         }

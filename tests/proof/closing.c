@@ -83,8 +83,7 @@ static int computes_closably(void *unused)
     static volatile unsigned long work;
     (void)unused;
     MUST(bough_closer_fd(peers[0]));
-    BOUGH_CLOSABLE
-    {
+    BOUGH_CLOSABLE {
         in_place();
         for (;;)
             work++;

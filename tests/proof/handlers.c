@@ -102,7 +102,7 @@ static int has_one_that_jumps(void *unused)
     (void)unused;
     if (setjmp(outside) == 0)
         BOUGH_HANDLE(jumps, NULL)
-    meet_points();
+            meet_points();
     meet_points();
     return 0;
 }
@@ -153,8 +153,7 @@ WAY(handler_unwinds_but_the_thread_does_not)
 WAY(handler_dismisses)
 {
     bough_signals(0);
-    BOUGH_HANDLE(dismisses, NULL)
-    {
+    BOUGH_HANDLE(dismisses, NULL) {
         begin(BOUGH_ROOT);
         while (bough_sleep(1) == 0)
             if (bough_post_status((bough_post){0}) != BOUGH_POST_GONE)
@@ -183,7 +182,7 @@ CHILD(has_a_final_one_that_sleeps, BOUGH_HANDLE_FINAL(sleeps, NULL))
 static int has_both_that_sleep(void *unused)
 {
     BOUGH_HANDLE_FINAL(sleeps, NULL)
-    has_one_that_sleeps(unused);
+        has_one_that_sleeps(unused);
     return 0;
 }
 

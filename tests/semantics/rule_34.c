@@ -8,8 +8,7 @@ static struct c_handler handler, final;
 static int with_handler(void *unused)
 {
     (void)unused;
-    BOUGH_HANDLE(c_handle, &handler)
-    {
+    BOUGH_HANDLE(c_handle, &handler) {
         c_work_on();
     }
     return 0;
@@ -18,8 +17,7 @@ static int with_handler(void *unused)
 static int with_final(void *unused)
 {
     (void)unused;
-    BOUGH_HANDLE_FINAL(c_handle, &final)
-    {
+    BOUGH_HANDLE_FINAL(c_handle, &final) {
         c_work_on();
     }
     return 0;

@@ -7,12 +7,9 @@ static struct c_handler inner, outer, final;
 static int nested(void *unused)
 {
     (void)unused;
-    BOUGH_HANDLE_FINAL(c_handle, &final)
-    {
-        BOUGH_HANDLE(c_handle, &outer)
-        {
-            BOUGH_HANDLE(c_handle, &inner)
-            {
+    BOUGH_HANDLE_FINAL(c_handle, &final) {
+        BOUGH_HANDLE(c_handle, &outer) {
+            BOUGH_HANDLE(c_handle, &inner) {
                 c_work_on();
             }
         }
@@ -178,8 +175,7 @@ static int reads(void *unused)
 {
     char byte = 0;
     (void)unused;
-    BOUGH_HANDLE(c_handle, &inner)
-    {
+    BOUGH_HANDLE(c_handle, &inner) {
         c_works = 1;
         while (bough_read(fds[0], &byte, 1) != 1)
             c_fails++;

@@ -19,10 +19,8 @@ static bough_post start(bough_branch *b, bough_fn *fn, int64_t ns)
 static int both(void *unused)
 {
     (void)unused;
-    BOUGH_HANDLE_FINAL(c_handle, &final)
-    {
-        BOUGH_HANDLE(c_handle, &handler)
-        {
+    BOUGH_HANDLE_FINAL(c_handle, &final) {
+        BOUGH_HANDLE(c_handle, &handler) {
             c_work_on();
         }
     }
@@ -138,11 +136,9 @@ TEST(a_final_one_may_leave_by_a_jump)
 static int jumps_to_a_final(void *unused)
 {
     (void)unused;
-    BOUGH_HANDLE_FINAL(c_handle, &final)
-    {
+    BOUGH_HANDLE_FINAL(c_handle, &final) {
         if (bough_setjmp(&out) == 0) {
-            BOUGH_HANDLE(c_handle, &handler)
-            {
+            BOUGH_HANDLE(c_handle, &handler) {
                 c_work_on();
             }
         }
@@ -165,8 +161,7 @@ TEST(one_of_rung_2_that_jumps_out_has_failed)
 static int in_a_section(void *unused)
 {
     (void)unused;
-    BOUGH_HANDLE(c_handle, &handler)
-    {
+    BOUGH_HANDLE(c_handle, &handler) {
         BOUGH_CRITICAL(BOUGH_SEC(600)) {
             c_work_on();
         }

@@ -40,8 +40,7 @@ static volatile unsigned spun;
 static int computes(void *unused)
 {
     (void)unused;
-    BOUGH_CLOSABLE
-    {
+    BOUGH_CLOSABLE {
         for (c_works = 1;;)
             spun++;
     }

@@ -15,8 +15,7 @@ static int hangs(void *unused)
 
 static int hangs_with_handler(void *unused)
 {
-    BOUGH_HANDLE(c_handle, &handler)
-    {
+    BOUGH_HANDLE(c_handle, &handler) {
         hangs(unused);
     }
     return 0;

@@ -25,8 +25,7 @@ static struct c_handler handler;
 static int in_a_section(void *unused)
 {
     (void)unused;
-    BOUGH_HANDLE(c_handle, &handler)
-    {
+    BOUGH_HANDLE(c_handle, &handler) {
         BOUGH_CRITICAL(BOUGH_MS(1)) {
             section_line = __LINE__ - 1;
             while (!c_go)
