@@ -145,6 +145,27 @@ TEST_LIMIT(by_the_kill, 60)
     CHECK_KILLED(run_out(BOUGH_RUNG_KILL, false), SIGKILL);
 }
 
+/* The library's own threads block all signals. The program's do not. */
+static void drops(void *stage)
+{
+    sit_down(stage);
+    go_to_background();
+    bough_closer *c = bough_closer_terminal(terminal);
+    CHECK(c);
+    make_raw(terminal);
+    CHECK_EQ(bough_closer_drop(c, 1), 0);
+    CHECK(is_cooked(terminal));
+    _exit(7);
+}
+
+TEST(by_its_owner_in_the_background)
+{
+    struct stage s = {0};
+    set_up(&s);
+    CHECK_EXITED(t_run_status(drops, &s), 7);
+    close(s.master);
+}
+
 TEST_LIMIT(in_the_background_it_stops_nobody, 60)
 {
     CHECK_EXITED(run_out(BOUGH_RUNG_CLOSE, true), 7);
