@@ -119,14 +119,14 @@ static void put_incident(struct bo_out *o, const struct bo_record *r)
     bo_put(o, ", rung %u", bo_load_relaxed(&r->rung));
     if (ceiling)
         bo_put(o, " of %u", ceiling);
-    if (until) {
+    if (until && until != BO_FOREVER) {
         bo_put(o, " for ");
         bo_put_span(o, until - bo_now());
         bo_put(o, " more");
     }
     if (reached > 1)
         bo_put(o, ", rung %u delivered", reached);
-    if (cap) {
+    if (cap && cap != BO_FOREVER) {
         bo_put(o, ", the end in ");
         bo_put_span(o, cap - bo_now());
     }

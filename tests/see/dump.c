@@ -84,6 +84,7 @@ static void check_records(const char *text)
 {
     SAYS(text, "sibling \"one has failed\", rung 1", "posted ");
     SAYS(text, "pending stop \"closing time\", rung 1", "posted ");
+    CHECK(!says(text, "closing time", "the end in")); /* it goes no higher than rung 3 */
     SAYS(text, "thread the keeper", "no interruption point met since it was asked, ");
     SAYS(text, "thread the spinner", "running (no interruption point met since it was asked, ");
 }
