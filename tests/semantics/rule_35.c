@@ -178,7 +178,7 @@ static int reads(void *unused)
     BOUGH_HANDLE(c_handle, &inner) {
         c_works = 1;
         while (bough_read(fds[0], &byte, 1) != 1)
-            c_fails++;
+            c_fails += inner.ran != 0;
     }
     got = byte;
     return 0;
@@ -206,7 +206,7 @@ static void read_until(int64_t resume_for, int verdict)
     close(fds[1]);
 }
 
-/* It may be cut by the flag, before its handler runs. */
+/* It is cut by the flag, before its handler runs. */
 TEST(a_call_whose_handler_resumes_goes_on)
 {
     read_until(BOUGH_SEC(600), BOUGH_RESUME);
