@@ -16,6 +16,10 @@
 #define PATIENCE BO_SEC(2)
 #define LONGEST BO_SEC(10)
 
+#ifndef RWF_NOWAIT /* older libcs, musl's among them */
+#define RWF_NOWAIT 8
+#endif
+
 void bo_out_memory(struct bo_out *o, char *buffer, size_t size)
 {
     *o = (struct bo_out){.buffer = buffer, .size = size, .fd = -1};

@@ -92,20 +92,19 @@ void *realloc(void *memory, size_t size)
     return new;
 }
 
-void *memalign(size_t align, size_t size);
-void *memalign(size_t align, size_t size)
+static void *take_aligned(size_t align, size_t size)
 {
     return take(size, align < 16 ? 16 : align);
 }
 
 void *aligned_alloc(size_t align, size_t size)
 {
-    return memalign(align, size);
+    return take_aligned(align, size);
 }
 
 int posix_memalign(void **memory, size_t align, size_t size)
 {
-    *memory = memalign(align, size);
+    *memory = take_aligned(align, size);
     return *memory ? 0 : ENOMEM;
 }
 #endif

@@ -6,7 +6,7 @@
 #include "dumps.h"
 
 /* In sections of their own, whose bounds the linker gives. */
-#define IN_SECTION(name) __attribute__((noinline, noclone, section(name)))
+#define IN_SECTION(name) __attribute__((noinline, section(name)))
 extern const char __start_spins[], __stop_spins[], __start_calls[], __stop_calls[];
 
 IN_SECTION("spins") static void spin_for_ever(void)
