@@ -70,7 +70,6 @@
 #include <bough/call.h>
 #include <bough/sync.h>
 #include <bough/signals.h>
-#include <bough/ladder.h>
 
 #ifdef __cplusplus
 extern "C" {

@@ -69,17 +69,24 @@ static void allocates(void)
     kept = malloc(30000);
 }
 
-/* One arena for all threads, that of the first: none can allocate any more. */
+/* All threads share the arena of the first, as with musl: none can allocate any more. */
+static void share_one_arena(void)
+{
+#ifdef M_ARENA_MAX
+    mallopt(M_ARENA_MAX, 1);
+#endif
+}
+
 WAY(frozen_in_malloc)
 {
-    mallopt(M_ARENA_MAX, 1);
+    share_one_arena();
     bough_signals(0);
     with_child(freezes_in_malloc);
 }
 
 WAY(frozen_in_malloc_that_the_exit_needs)
 {
-    mallopt(M_ARENA_MAX, 1);
+    share_one_arena();
     bough_signals(0);
     atexit(allocates);
     with_child(freezes_in_malloc);
