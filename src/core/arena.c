@@ -237,14 +237,21 @@ static uint32_t another_generation(void)
     return (uint32_t)(mixed >> 34) | 1u << 24;
 }
 
+void bo_arena_lend(bool begin)
+{
+    (begin ? bo_map_lend : bo_map_take_back)(bo_arena.head, SIZE);
+}
+
 void bo_arena_drop(void)
 {
+    bo_map_lent();
     munmap(bo_arena.head, SIZE);
 }
 
 int bo_arena_renew(uint32_t threads, uint32_t branches)
 {
     know(threads, branches);
+    bo_map_lent();
     void *p = bo_map_new(bo_arena.head, SIZE);
     if (!p)
         return bo_arena_drop(), -1;

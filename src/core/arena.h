@@ -198,9 +198,9 @@ struct bo_header {
     uint64_t thread_at, branch_at, record_at, size;
     int64_t started; /* CLOCK_MONOTONIC */
     pid_t pid;
-    _Atomic pid_t ticker;         /* its kernel thread; 0: it does not run */
-    _Atomic int64_t stood_still;  /* bough_now() is that much behind CLOCK_MONOTONIC (rule 33) */
-    char library[16];             /* its version */
+    _Atomic pid_t ticker;        /* its kernel thread; 0: it does not run */
+    _Atomic int64_t stood_still; /* bough_now() is that much behind CLOCK_MONOTONIC (rule 33) */
+    char library[16];            /* its version */
     int wake_signal;
     _Atomic uint32_t letters; /* how many were sent: the ticker looks when it changes */
     struct bo_letter letter[BO_LETTERS];
@@ -243,6 +243,8 @@ const char *bo_name_of(const struct bo_target *t, char name[BO_NAME]);
 
 /* ---- a fork: the child has an arena of its own, in the same place (fork.c) --------------------- */
 
+/* In the parent, before and after: meanwhile the child keeps the place (map.h). */
+void bo_arena_lend(bool begin);
 /* In the child: an empty one, with the root. Its slots begin with generations that no handle of the parent's has, who
  * had used `threads` and `branches`. -1: there is no memory, and nothing in the place. */
 int bo_arena_renew(uint32_t threads, uint32_t branches);
