@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 struct bo_leaving {
-    int signo;     /* the signal that asked for it; 0: none */
-    int64_t until; /* bo_clock(): the rung's deadline */
+    int signo;          /* the signal that asked for it; 0: none */
+    int64_t until;      /* bo_clock(): the rung's deadline */
     bool (*over)(void); /* is the incident over, as it may be until the exit tiers begin? */
     char reason[128];
 };

@@ -42,7 +42,7 @@ enum bo_happening {
     BO_TO_PROMOTE,
     BO_FAULT,
     BO_UNSAFE, /* the rung can't be carried out here */
-    BO_DONE,     /* the rung has been carried out */
+    BO_DONE,   /* the rung has been carried out */
     BO_HAPPENINGS
 };
 
