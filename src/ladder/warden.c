@@ -737,6 +737,8 @@ static void outside(void)
     bo_help_need();
 }
 
+const char bo_ladder_linked = 1;
+
 __attribute__((constructor)) static void at_load(void)
 {
     bo_on_posted = posted;
