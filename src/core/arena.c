@@ -118,7 +118,7 @@ static uint32_t pop_free(bool branch)
     do {
         if ((uint32_t)head == BO_NONE)
             return BO_NONE;
-        next = ((head >> 32) + 1) << 32 | *(volatile uint32_t *)&slot(branch, (uint32_t)head)->free_next;
+        next = ((head >> 32) + 1) << 32 | bo_load_relaxed(&slot(branch, (uint32_t)head)->free_next);
     } while (!bo_cas_seq(free_head(branch), &head, next));
     return (uint32_t)head;
 }
@@ -127,7 +127,7 @@ static void push_free(bool branch, uint32_t index)
 {
     uint64_t head = bo_load_acquire(free_head(branch));
     do
-        *(volatile uint32_t *)&slot(branch, index)->free_next = (uint32_t)head;
+        bo_store_relaxed(&slot(branch, index)->free_next, (uint32_t)head);
     while (!bo_cas_seq(free_head(branch), &head, ((head >> 32) + 1) << 32 | index));
 }
 

@@ -53,7 +53,7 @@ struct bo_target {
     _Atomic uint32_t work_next; /* link and membership of the ticker's work list, see ticker.c */
     _Atomic uint32_t work_here;
     _Atomic uint32_t spread; /* a signal handler marked it: the ticker wakes what is below */
-    uint32_t free_next;
+    _Atomic uint32_t free_next;
     uint32_t index;
     _Atomic int64_t tick_at; /* when the ticker looks; its own */
     struct bo_ladder_cells ladder;
