@@ -108,6 +108,7 @@ TEST(no_large_files)
 
 TEST(descriptors_begin_where_they_did)
 {
+    CHECK(bough_self());
     int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), arena = arena_descriptor();
     close(fd);
     CHECK(fd < 16);

@@ -19,7 +19,7 @@ static int said(const char *what)
     return 0;
 }
 
-static int section_line;
+static _Atomic int section_line;
 static struct c_handler handler;
 
 static int in_a_section(void *unused)
