@@ -164,6 +164,15 @@ bough_time bough_deadline(void)
 
 /* ---- ending ------------------------------------------------------------------------------------------ */
 
+/* It has ended but for its keys. Not a point of pthread_cancel()'s, which would leave the branch half ended. */
+static void join_leaver(const struct bo_family *f)
+{
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    pthread_join(f->leaver, NULL);
+    pthread_setcancelstate(state, NULL);
+}
+
 /* Interrupted while waiting it goes on waiting: the interrupt reaches the children by itself (rule 24). */
 static void join_children(struct bo_branch *b, struct bo_thread *t)
 {
@@ -176,8 +185,8 @@ static void join_children(struct bo_branch *b, struct bo_thread *t)
     bo_store_relaxed(&t->joins, BO_NONE);
     if (!b->family->has_leaver)
         return;
-    bo_busy_begin(); /* it has ended but for its keys; nobody may join it twice */
-    pthread_join(b->family->leaver, NULL);
+    bo_busy_begin(); /* nobody may join it twice */
+    join_leaver(b->family);
     bo_busy_end();
 }
 
@@ -308,7 +317,7 @@ static void await_leaver(const struct bo_family *f)
     if (f->has_leaver && pthread_equal(f->leaver, pthread_self()))
         pthread_detach(f->leaver);
     else if (f->has_leaver)
-        pthread_join(f->leaver, NULL);
+        join_leaver(f);
 }
 
 static void report_orphan(const char *label, const bough_error *e)

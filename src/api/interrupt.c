@@ -191,7 +191,7 @@ bool bo_clear_record(struct bo_thread *t, struct bo_record *r)
     struct bo_target *slot = bo_target_of(r->target);
     if (!slot || !bo_target_is(slot, bo_handle_generation(r->target)) || !may_clear(t, slot, branch))
         return false;
-    bo_and_seq(&slot->due, ~(1u << r->kind));
+    bo_and_seq(&slot->due, ~(1u << bo_load_relaxed(&r->kind)));
     bo_record_close(r, BOUGH_POST_CLEARED);
     bo_level_settle(t);
     return true;

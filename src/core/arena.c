@@ -118,7 +118,7 @@ static uint32_t pop_free(bool branch)
     do {
         if ((uint32_t)head == BO_NONE)
             return BO_NONE;
-        next = ((head >> 32) + 1) << 32 | *(volatile uint32_t *)&slot(branch, (uint32_t)head)->free_next;
+        next = ((head >> 32) + 1) << 32 | bo_load_relaxed(&slot(branch, (uint32_t)head)->free_next);
     } while (!bo_cas_seq(free_head(branch), &head, next));
     return (uint32_t)head;
 }
@@ -127,7 +127,7 @@ static void push_free(bool branch, uint32_t index)
 {
     uint64_t head = bo_load_acquire(free_head(branch));
     do
-        *(volatile uint32_t *)&slot(branch, index)->free_next = (uint32_t)head;
+        bo_store_relaxed(&slot(branch, index)->free_next, (uint32_t)head);
     while (!bo_cas_seq(free_head(branch), &head, ((head >> 32) + 1) << 32 | index));
 }
 
@@ -237,14 +237,21 @@ static uint32_t another_generation(void)
     return (uint32_t)(mixed >> 34) | 1u << 24;
 }
 
+void bo_arena_lend(bool begin)
+{
+    (begin ? bo_map_lend : bo_map_take_back)(bo_arena.head, SIZE);
+}
+
 void bo_arena_drop(void)
 {
+    bo_map_lent();
     munmap(bo_arena.head, SIZE);
 }
 
 int bo_arena_renew(uint32_t threads, uint32_t branches)
 {
     know(threads, branches);
+    bo_map_lent();
     void *p = bo_map_new(bo_arena.head, SIZE);
     if (!p)
         return bo_arena_drop(), -1;

@@ -53,7 +53,7 @@ struct bo_target {
     _Atomic uint32_t work_next; /* link and membership of the ticker's work list, see ticker.c */
     _Atomic uint32_t work_here;
     _Atomic uint32_t spread; /* a signal handler marked it: the ticker wakes what is below */
-    uint32_t free_next;
+    _Atomic uint32_t free_next;
     uint32_t index;
     _Atomic int64_t tick_at; /* when the ticker looks; its own */
     struct bo_ladder_cells ladder;
@@ -243,6 +243,8 @@ const char *bo_name_of(const struct bo_target *t, char name[BO_NAME]);
 
 /* ---- a fork: the child has an arena of its own, in the same place (fork.c) --------------------- */
 
+/* In the parent, before and after: meanwhile the child keeps the place (map.h). */
+void bo_arena_lend(bool begin);
 /* In the child: an empty one, with the root. Its slots begin with generations that no handle of the parent's has, who
  * had used `threads` and `branches`. -1: there is no memory, and nothing in the place. */
 int bo_arena_renew(uint32_t threads, uint32_t branches);

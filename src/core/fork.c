@@ -215,6 +215,7 @@ static void prepare(void)
     bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, sizeof before);
     mask = before; /* only now: a handler may have forked before */
     copy = copy_new(bo_self);
+    bo_arena_lend(true);
 }
 
 static void back(void)
@@ -222,6 +223,12 @@ static void back(void)
     uint64_t before = mask;
     copy_free();
     bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, sizeof before);
+}
+
+static void in_parent(void)
+{
+    bo_arena_lend(false);
+    back();
 }
 
 static void in_child(void)
@@ -233,5 +240,5 @@ static void in_child(void)
 
 int bo_fork_init(void)
 {
-    return pthread_atfork(prepare, back, in_child);
+    return pthread_atfork(prepare, in_parent, in_child);
 }

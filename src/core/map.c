@@ -3,6 +3,7 @@
 #include "core/map.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "base/atomic.h"
 #include "base/raw.h"
 
 #ifndef MFD_NOEXEC_SEAL
@@ -134,6 +136,40 @@ static void *map_shared(void *at, size_t size)
      * of its own, shall rather crash. */
     madvise(p, size, MADV_DONTFORK);
     return p;
+}
+
+/* Who forks, and a lock for the change from none to one and back: another thread's DONTFORK must not come between
+ * this one's DOFORK and its fork. Held for one system call, and never across a fork. */
+static _Atomic uint32_t changing;
+static uint32_t forking;
+
+static void lend(void *p, size_t size, bool begin)
+{
+    int saved = errno;
+    if (hidden[0])
+        return; /* private: the child has a copy in any case */
+    while (bo_swap_acq_rel(&changing, 1))
+        sched_yield();
+    if (begin ? forking++ == 0 : --forking == 0)
+        madvise(p, size, begin ? MADV_DOFORK : MADV_DONTFORK);
+    bo_store_release(&changing, 0); /* pairs with the exchange above */
+    errno = saved;
+}
+
+void bo_map_lend(void *p, size_t size)
+{
+    lend(p, size, true);
+}
+
+void bo_map_take_back(void *p, size_t size)
+{
+    lend(p, size, false);
+}
+
+void bo_map_lent(void)
+{
+    bo_store_relaxed(&changing, 0);
+    forking = 0;
 }
 
 static void *map_private(void *at, size_t size)

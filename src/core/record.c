@@ -68,7 +68,7 @@ static void fill(struct bo_record *r, uint64_t target, const struct bough_event 
     bo_store_relaxed(&r->rung_until, 0);
     bo_store_relaxed(&r->cap_at, 0);
     bo_store_seq(&r->events, event_now(1));
-    r->kind = (uint8_t)event->kind;
+    bo_store_relaxed(&r->kind, (uint8_t)event->kind);
     size_t length = event->reason ? strnlen(event->reason, BOUGH_REASON_MAX) : 0;
     if (length)
         memcpy(r->reason, event->reason, length);
@@ -149,7 +149,7 @@ void bo_record_make_final(struct bo_record *r)
 void bo_record_describe(const struct bo_record *r, struct bough_record *record)
 {
     *record = (struct bough_record){
-        .kind = (enum bough_kind)r->kind,
+        .kind = (enum bough_kind)bo_load_relaxed(&r->kind),
         .flags = bo_record_flags(r),
         .count = bo_record_count(r),
         .signo = r->signo,

@@ -37,7 +37,7 @@ struct bo_record {
     pid_t source;
     int signo;
     _Atomic uint8_t delivered_rung; /* the highest rung that has reached the target (rule 22) */
-    uint8_t kind;
+    _Atomic uint8_t kind;
     _Atomic int64_t grace_until; /* absolute, of the delivered rung */
     /* ---- the ladder's ---- */
     _Atomic uint8_t rung;       /* where the incident stands; 1: the flag */

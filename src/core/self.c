@@ -248,6 +248,9 @@ int bough_set_name(const char *name)
 
 /* ---- init -------------------------------------------------------------------------------------------- */
 
+/* Constructors hook the ladder in, and nobody refers to it: a linker takes from the archive only what is referred to. */
+__attribute__((used)) static const char *const linked = &bo_ladder_linked;
+
 static int init(void)
 {
     bo_store_relaxed(&bo_pid, getpid());

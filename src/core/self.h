@@ -46,4 +46,7 @@ extern void (*bo_on_thread_end)(struct bo_thread *t);
 /* The ladder's, NULL without it: a generation ends in order, or is copied by a fork. Its closers are forgotten. */
 extern void (*bo_on_closers_over)(struct bo_thread *t);
 
+/* The ladder's: it is part of each program that uses the library. */
+extern const char bo_ladder_linked;
+
 #endif

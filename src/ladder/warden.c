@@ -267,8 +267,8 @@ static void tell(struct incident *i, int from, int to, const char *why)
     if (to)
         find_place(i->target, i->branch, r, place, sizeof place);
     struct bough_transition tr = {
-        .post = {.record = i->handle, .serial = i->serial << 4 | r->kind},
-        .kind = (enum bough_kind)r->kind,
+        .post = {.record = i->handle, .serial = i->serial << 4 | bo_load_relaxed(&r->kind)},
+        .kind = (enum bough_kind)bo_load_relaxed(&r->kind),
         .from = from,
         .to = to,
         .target = (bough_target)(uintptr_t)i->handle,
@@ -382,7 +382,7 @@ static bool leave(const struct incident *i, int64_t until)
     if (bo_is_leaving())
         return true;
     freeze_below(i);
-    leaving.signo = i->record->kind == BOUGH_SIGNAL ? i->record->signo : 0;
+    leaving.signo = bo_load_relaxed(&i->record->kind) == BOUGH_SIGNAL ? i->record->signo : 0;
     leaving.until = bo_to_monotonic(until);
     leaving.over = leaving_is_over;
     leaving_for = *i;
@@ -404,7 +404,8 @@ static void begin_kill(const struct incident *i)
         return;
     char place[160];
     find_place(i->target, i->branch, i->record, place, sizeof place);
-    snprintf(last_why, sizeof last_why, "%s (%s) was not handled; %s", kinds[i->record->kind], what_for(i), place);
+    snprintf(last_why, sizeof last_why, "%s (%s) was not handled; %s", kinds[bo_load_relaxed(&i->record->kind)],
+             what_for(i), place);
     if (!bo_help(write_dump, NULL))
         write_dump(NULL); /* no other thread to do it: what does not take it at once is not waited for */
 }
@@ -551,7 +552,7 @@ static int64_t soon_at_least(int64_t when)
 /* Each of these looks at the record anew: it may be over by now. Returns when to come again, on bo_now()'s clock. */
 static int64_t tend(struct bo_target *target, bool branch, struct bo_record *r)
 {
-    if (!bo_record_stands(r) || (r->kind == BOUGH_EXIT && bo_is_leaving()))
+    if (!bo_record_stands(r) || (bo_load_relaxed(&r->kind) == BOUGH_EXIT && bo_is_leaving()))
         return BO_FOREVER; /* rung 5's own way to tell the others climbs no ladder */
     if (!bo_load_acquire(&r->ceiling))
         return bo_now() + BO_MS(1); /* its poster is about to */
@@ -673,7 +674,7 @@ static void open_incident(const struct bo_target *target, bool branch, struct bo
     struct bo_means m = {0};
     bo_ladder_of(target, branch, &l);
     set_times(&m, &l);
-    struct bo_standing s = bo_policy_open(bo_load_relaxed(&r->since), l.ceiling[r->kind], l.cap, &m);
+    struct bo_standing s = bo_policy_open(bo_load_relaxed(&r->since), l.ceiling[bo_load_relaxed(&r->kind)], l.cap, &m);
     bo_store_relaxed(&r->rung_until, s.until);
     bo_store_relaxed(&r->cap_at, s.cap);
     bo_store_release(&r->ceiling, s.ceiling);
@@ -745,7 +746,8 @@ static void outside(void)
     bo_help_need();
 }
 
-/* core/post.c needs it, and so a program that is linked to the static library has a ladder. */
+/* core/self.c asks for it by name: so a program that is linked to the static library has a ladder. */
+const char bo_ladder_linked = 1;
 
 __attribute__((constructor)) static void at_load(void)
 {

@@ -92,12 +92,13 @@ static int waits_for_it(void *post)
 TEST(who_waits_for_a_lost_thread_goes_on)
 {
     struct subject s = {0};
+    bough_post post; /* the outer branch's child reads it when the inner one has ended */
     CHECK_EQ(pipe(s.pipe), 0);
     BOUGH_BRANCH(outer) {
         BOUGH_BRANCH(b, .supervisor = 1) {
             CHECK(bough_add(b, never_stops, bough_arg(&s)));
             t_gate_wait(&s.known);
-            bough_post post = post_rung_4(s.self);
+            post = post_rung_4(s.self);
             must_freeze(s.self);
             CHECK(bough_add(outer, joins_it, bough_arg(s.self)));
             CHECK(bough_add(outer, waits_for_it, bough_arg(&post)));

@@ -2,6 +2,7 @@
 /* fork(), exec and exit() where branches are open. */
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/time.h>
 #include "semantics/children.h"
@@ -437,6 +438,55 @@ static int exec_a_shell(void *unused)
     execl("/bin/sh", "sh", "-c", "grep -qE '^Sig(Ign|Cgt):.*[4567cdef].....$' /proc/$$/status && exit 7; exit 5",
           (char *)NULL);
     return errno;
+}
+
+/* A bug there was: the arena was put over what handlers that run earlier had mapped, where the parent's had been. */
+enum { ROOM = 16 << 20 };
+static volatile char *mapped;
+static int registered, maps;
+
+static void map_in_the_child(void)
+{
+    if (!maps)
+        return;
+    mapped = mmap(NULL, ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    for (size_t i = 0; i < ROOM; i += 4096)
+        mapped[i] = 'x';
+}
+
+/* The library's own handlers are there when it is loaded; this is before. */
+static void register_first(void)
+{
+    registered = pthread_atfork(NULL, NULL, map_in_the_child) == 0;
+}
+__attribute__((section(".preinit_array"), used)) static void (*before_all)(void) = register_first;
+
+static void *forks_and_looks(void *unused)
+{
+    for (int i = 0; i < 50; i++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            for (size_t at = 0; at < ROOM; at += 4096)
+                if (mapped[at] != 'x')
+                    _exit(1);
+            _exit(0);
+        }
+        CHECK_EQ(waited(pid), 0);
+    }
+    return unused;
+}
+
+TEST(what_others_map_in_the_new_process_is_theirs)
+{
+    struct t_thread other;
+    need_no_sanitizer();
+    if (!registered)
+        SKIP("this libc runs nothing before the library is loaded");
+    maps = 1;
+    CHECK(bough_self());
+    t_spawn(&other, forks_and_looks, NULL); /* two at once: neither takes it back from the other */
+    forks_and_looks(NULL);
+    t_join(&other);
 }
 
 static void exec_in_a_child(void *unused)

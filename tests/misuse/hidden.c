@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include "semantics/children.h"
+#include "sync/not_under.h"
 
 static char *self_path(void)
 {
@@ -83,6 +84,7 @@ static void again_limited(void *test)
 
 TEST(asked_to_hide)
 {
+    needs_threads_after_fork();
     if (!is_second("asked_to_hide")) {
         CHECK_EXITED(t_run_status(again_hidden, (char[]){"asked_to_hide"}), 0);
         return;
@@ -95,6 +97,7 @@ TEST(asked_to_hide)
 /* The kernel sends SIGXFSZ to who makes a file larger than its limit. */
 TEST(no_large_files)
 {
+    needs_threads_after_fork();
     if (!is_second("no_large_files")) {
         CHECK_EXITED(t_run_status(again_limited, (char[]){"no_large_files"}), 0);
         return;
@@ -105,6 +108,7 @@ TEST(no_large_files)
 
 TEST(descriptors_begin_where_they_did)
 {
+    CHECK(bough_self());
     int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), arena = arena_descriptor();
     close(fd);
     CHECK(fd < 16);
@@ -134,6 +138,7 @@ static void take_its_number(void *unused)
 /* The mapping does not need it; and in the child of a fork its number is somebody else's. */
 TEST(the_descriptor_was_closed_and_its_number_is_in_use)
 {
+    needs_threads_after_fork();
     if (arena_descriptor() < 0)
         SKIP("the arena is hidden");
     CHECK_EXITED(t_run_status(take_its_number, NULL), 7);

@@ -405,6 +405,7 @@ TEST(a_child_left_by_pthread_exit_has_failed_and_stops_its_siblings)
 
 TEST(a_child_that_is_cancelled_has_failed_and_stops_its_siblings)
 {
+    need_cancellation();
     BOUGH_BRANCH(b) {
         add(b, until_stopped, number(0));
         add(b, is_cancelled, thing_of(&thing));
@@ -485,6 +486,7 @@ TEST(an_adopted_thread_that_exits_with_a_branch_open_ends_it)
 
 TEST(an_adopted_thread_that_is_cancelled_with_a_branch_open_ends_it)
 {
+    need_cancellation();
     left_its_branch(is_cancelled_with_a_branch, true);
 }
 

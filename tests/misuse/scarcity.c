@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Out of memory, of threads and of slots: a clear error, nothing lost, and afterwards all works as before. */
+/* Out of memory and of threads: a clear error, nothing lost, and afterwards all works as before. */
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include "semantics/children.h"
@@ -242,36 +242,6 @@ static void forbid_threads(int forbid)
     CHECK_EQ(setrlimit(RLIMIT_NPROC, &limit), 0);
 }
 
-static void run_out_of_threads(void *unused)
-{
-    (void)unused;
-    if (geteuid() == 0)
-        CHECK_EQ(setuid(NOBODY), 0); /* root may start as many as it likes */
-    BOUGH_BRANCH(b) {
-        for (int i = 0; i < 3; i++)
-            add(b, until_stopped, thing_of(&things[i]));
-        forbid_threads(1);
-        for (int i = 3; i < 6; i++) {
-            CHECK_ERR(bough_add(b, until_stopped, thing_of(&things[i])), EAGAIN);
-            CHECK_EQ(things[i].destroyed, 1);
-        }
-        forbid_threads(0);
-        add(b, until_stopped, thing_of(&things[6]));
-        bough_interrupt(b, "test");
-    }
-    CHECK_EQ(bough_last_result(), 0);
-    CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], 4);
-    CHECK_EQ(bough_last()->tally.count[BOUGH_NOT_STARTED], 3);
-    for (int i = 0; i < 7; i++)
-        CHECK_EQ(things[i].destroyed, 1);
-    check_all_works();
-}
-
-TEST(out_of_threads_in_the_middle)
-{
-    CHECK_EXITED(t_run_status(run_out_of_threads, NULL), 0);
-}
-
 /* Not even the library's own one can be started. */
 static void begin_without_threads(void *unused)
 {
@@ -290,28 +260,4 @@ static void begin_without_threads(void *unused)
 TEST(out_of_threads_from_the_beginning)
 {
     CHECK_EXITED(t_run_status(begin_without_threads, NULL), 0);
-}
-
-/* ---- out of slots -------------------------------------------------------------------------------------------------- */
-
-TEST_LIMIT(the_table_of_branches_is_full, 120)
-{
-    enum { MANY = 1 << 15 };
-    static bough_branch *open[MANY];
-    int count = 0;
-    while (count < MANY && (open[count] = bough_branch_open(NULL)))
-        count++;
-    CHECK_EQ(errno, EAGAIN);
-    t_note("%d branches", count);
-    CHECK(count > 30000 && count < MANY);
-    CHECK_ERR(bough_branch_open(NULL), EAGAIN);
-    CHECK_ERR(bough_add(open[count - 1], NULL, thing_of(&things[0])), EINVAL);
-    add(open[count - 1], work, thing_of(&things[1])); /* the innermost one works */
-    CHECK_EQ(bough_branch_end(open[--count]), 0);
-    BOUGH_BRANCH(again)
-        add(again, work, bough_arg(NULL));
-    CHECK_EQ(bough_last_result(), 0);
-    while (count)
-        CHECK_EQ(bough_branch_end(open[--count]), 0);
-    check_all_works();
 }

@@ -243,7 +243,7 @@ static void start_busy(int count, int policy)
 {
     pthread_attr_t attributes;
     pthread_t thread;
-    struct sched_param priority = {.sched_priority = 1};
+    struct sched_param priority = {.sched_priority = policy == SCHED_FIFO ? 50 : 0};
     pthread_attr_init(&attributes);
     pthread_attr_setinheritsched(&attributes, PTHREAD_EXPLICIT_SCHED);
     pthread_attr_setschedpolicy(&attributes, policy);

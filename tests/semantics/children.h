@@ -74,12 +74,15 @@ UNUSED static void add(bough_branch *branch, bough_fn *fn, bough_resource resour
 /* What the library reports goes here instead of to standard error. */
 static char reports_[4096];
 static _Atomic int reports_count_;
+static pthread_mutex_t reports_lock_ = PTHREAD_MUTEX_INITIALIZER;
 
 UNUSED static void keep_report_(const char *line)
 {
     reports_count_++;
+    pthread_mutex_lock(&reports_lock_);
     size_t used = strlen(reports_);
     snprintf(reports_ + used, sizeof reports_ - used, "%s\n", line);
+    pthread_mutex_unlock(&reports_lock_);
 }
 
 UNUSED static void listen_to_reports(void)
@@ -91,7 +94,10 @@ UNUSED static void listen_to_reports(void)
 
 UNUSED static int reported(const char *text)
 {
-    return strstr(reports_, text) != NULL;
+    pthread_mutex_lock(&reports_lock_);
+    int found = strstr(reports_, text) != NULL;
+    pthread_mutex_unlock(&reports_lock_);
+    return found;
 }
 
 #endif

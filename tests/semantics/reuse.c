@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 #include "semantics/children.h"
 
-static pid_t last_tid;
+static _Atomic pid_t last_tid;
 
 /* Runs fn as a child; says on which thread. */
 static pid_t run(bough_fn *fn)

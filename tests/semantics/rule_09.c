@@ -498,7 +498,7 @@ static void *wait_for_end(void *unused)
 
 static void *win(void *unused)
 {
-    wins.self = bough_self();
+    __atomic_store_n(&wins.self, bough_self(), __ATOMIC_RELEASE);
     wins.result = wins.call();
     CHECK_EQ(bough_post_status(wins.post), BOUGH_POST_PENDING);
     CHECK_ERR(bough_check(), ECANCELED);

@@ -19,7 +19,7 @@ static int said(const char *what)
     return 0;
 }
 
-static int section_line;
+static _Atomic int section_line;
 static struct c_handler handler;
 
 static int in_a_section(void *unused)
@@ -50,7 +50,8 @@ TEST(a_transition_is_told_with_its_place)
         snprintf(place, sizeof place, "rule_40.c:%d", section_line);
         CHECK_STR(c_told[0].name, "deaf");
         CHECK(strstr(c_told[0].why, "not handled"));
-        CHECK(strstr(c_told[0].place, place));
+        if (!strstr(c_told[0].place, place))
+            FAIL("the place is \"%s\", not %s", c_told[0].place, place);
         CHECK(c_told[0].target == t);
         CHECK(c_told[0].wider == workers);
         CHECK_EQ(c_told[0].source, t_tid());

@@ -4,9 +4,11 @@
 
 static void own_handler(int signo)
 {
+    int before = errno;
     errno = EBADF;
     CHECK(bough_signal_event(signo) > 0);
     CHECK_EQ(errno, EBADF);
+    errno = before;
 }
 
 static void has_handler(void *signo)
