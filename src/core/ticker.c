@@ -39,6 +39,7 @@ enum { HEARTBEAT_MS = 500 };
 static _Atomic uint32_t running;
 static _Atomic int64_t next_wake;   /* CLOCK_MONOTONIC */
 static _Atomic int64_t stood_still; /* how long the library's clock did, rule 33 */
+static _Atomic uint32_t attended;   /* somebody wants a tick */
 static int timer_id;
 static struct bo_lock starting;
 
@@ -136,6 +137,7 @@ void bo_ticker_look_by(struct bo_target *t, int64_t when)
 
 void bo_ticker_attend(void)
 {
+    bo_store_seq(&attended, 1); /* it may be about to sleep, and look at the list only */
     wake_by(bo_clock());
 }
 
@@ -419,7 +421,7 @@ static void sleep_until(int64_t when)
     sigemptyset(&set);
     sigaddset(&set, bo_wake_signal());
     bo_store_seq(&next_wake, when);
-    if (bo_load_seq(&work) != BO_NONE)
+    if (bo_load_seq(&work) != BO_NONE || bo_load_seq(&attended))
         return;
     if (when != BO_FOREVER)
         set_timer(when);
@@ -450,7 +452,8 @@ static void *tick(void *unused)
     bo_store_seq(&running, r < 0 ? FAILED : RUNNING);
     bo_futex_wake(&running, INT_MAX);
     while (r >= 0) {
-        notice_standstill(awake); /* it may come while we look, too */
+        notice_standstill(awake);   /* it may come while we look, too */
+        bo_store_seq(&attended, 0); /* before the look: what comes after it is seen by the last one */
         sleep_until(plan());
         awake = bo_clock();
         bo_store_seq(&next_wake, 0);

@@ -63,7 +63,7 @@ TEST(with_handlers_it_goes_to_them)
 static void hang_under(enum bough_kind kind)
 {
     struct bough_event event = {.kind = kind, .signo = SIGTERM};
-    c_times(BOUGH_ROOT, BOUGH_MS(100), BOUGH_MS(100));
+    c_times(BOUGH_ROOT, STEP_NS, STEP_NS);
     BOUGH_BRANCH(b) {
         bough_add(b, hangs, bough_arg(NULL));
         bough_post_event(b, &event);
@@ -118,7 +118,7 @@ static void explicitly(void *unused)
 {
     struct bough_ladder l = {.ceiling = {[BOUGH_STOP] = BOUGH_RUNG_EXIT}};
     (void)unused;
-    c_times(BOUGH_ROOT, BOUGH_MS(100), BOUGH_MS(100));
+    c_times(BOUGH_ROOT, STEP_NS, STEP_NS);
     BOUGH_BRANCH(b) {
         CHECK_EQ(bough_ladder_set(b, &l), 0);
         bough_add(b, hangs, bough_arg(NULL));

@@ -16,7 +16,7 @@ static int hangs(void *unused)
 static void hang_up(void)
 {
     struct bough_event event = {.kind = BOUGH_OPERATOR, .reason = "enough"};
-    c_times(BOUGH_ROOT, BOUGH_MS(100), BOUGH_MS(100));
+    c_times(BOUGH_ROOT, STEP_NS, STEP_NS);
     BOUGH_BRANCH(b) {
         bough_add(b, hangs, bough_arg(NULL));
         bough_post_event(b, &event);
