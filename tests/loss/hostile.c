@@ -82,13 +82,16 @@ TEST_LIMIT(without_room_for_signals, 1000)
 
 /* ---- others use the wake signal, too ---------------------------------------------------------------------------- */
 
-/* Out-of-band data for this thread, say. One that waits to be delivered swallows ours. */
+/* Out-of-band data for this thread, say. One that waits to be delivered swallows ours. Not as fast as a loop can: 100,000 a
+ * second leave the kernel no moment to deliver ours in, and the thread answers when they end. */
 static void feed_and_disturb(uint64_t *random)
 {
     siginfo_t info = {.si_signo = SIGURG, .si_code = SI_QUEUE};
     feed_pipe(random);
-    if (t_random(random) % 16 == 0)
-        syscall(SYS_rt_tgsigqueueinfo, getpid(), rain.target.tid, SIGURG, &info);
+    if (t_random(random) % 16 != 0)
+        return;
+    usleep(100);
+    syscall(SYS_rt_tgsigqueueinfo, getpid(), rain.target.tid, SIGURG, &info);
 }
 
 TEST_LIMIT(beside_other_uses_of_the_signal, 1000)
