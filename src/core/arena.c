@@ -71,8 +71,8 @@ static void trim_cores(const struct bo_arena *a)
     const struct bo_record *of_branches = a->record + (size_t)BO_THREADS * BO_KIND_COUNT;
     not_in_cores(a->thread + IN_CORES, a->branch);
     not_in_cores(a->branch + IN_CORES, a->record);
-    not_in_cores(a->record + IN_CORES * BO_KIND_COUNT, of_branches);
-    not_in_cores(of_branches + IN_CORES * BO_KIND_COUNT, (char *)a->head + SIZE);
+    not_in_cores(a->record + (size_t)IN_CORES * BO_KIND_COUNT, of_branches);
+    not_in_cores(of_branches + (size_t)IN_CORES * BO_KIND_COUNT, (char *)a->head + SIZE);
 }
 
 /* The magic comes last: who finds it finds the rest. */

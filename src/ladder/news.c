@@ -53,29 +53,26 @@ static void hand_out(struct item *i)
     fn(&i->transition, argument);
 }
 
-static bool hand_one_out(void)
+static struct item *next_one(void)
 {
     uint32_t next = bo_load_seq(&read_);
-    struct item *i = &ring[next % ROOM], copy;
-    if (next == bo_load_seq(&written) || bo_load_acquire(&i->ready) != next + 1)
-        return false;
-    copy = *i;
-    bo_store_seq(&read_, next + 1);
-    hand_out(&copy);
-    return true;
+    struct item *i = &ring[next % ROOM];
+    return next != bo_load_seq(&written) && bo_load_seq(&i->ready) == next + 1 ? i : NULL;
 }
 
-/* One at a time; what comes meanwhile is seen by the one at it, or starts another. */
+/* One at a time. Who finds another at it leaves his item to that one, which looks once more when it is through: no item
+ * stays behind. */
 static void hand_all_out(void *unused)
 {
     (void)unused;
-    while (bo_load_seq(&written) != bo_load_seq(&read_)) {
-        if (bo_swap_seq(&handing_out, 1))
-            return;
-        bool more = hand_one_out();
+    while (next_one() && !bo_swap_seq(&handing_out, 1)) {
+        struct item *i = next_one();
+        if (i) {
+            struct item copy = *i;
+            bo_add_seq(&read_, 1);
+            hand_out(&copy);
+        }
         bo_store_seq(&handing_out, 0);
-        if (!more)
-            return; /* who fills it in comes here next */
     }
 }
 
@@ -93,7 +90,7 @@ static struct item *room(void)
 
 static void announce(struct item *i)
 {
-    bo_store_release(&i->ready, i->number);
+    bo_store_seq(&i->ready, i->number);
     bo_help(hand_all_out, NULL);
 }
 

@@ -155,7 +155,7 @@ void bo_put_span(struct bo_out *o, int64_t ns)
     long long ms = ns > 0 ? ns / BO_MS(1) : 0;
     if (ms < 1000)
         bo_put(o, "%lld ms", ms);
-    else if (ms < 100 * 1000)
+    else if (ms < 100000)
         bo_put(o, "%lld.%lld s", ms / 1000, ms % 1000 / 100);
     else
         bo_put(o, "%lld s", ms / 1000);

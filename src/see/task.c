@@ -48,7 +48,7 @@ static void look_state(struct bo_task *task, pid_t tid)
     char text[256];
     read_of(tid, "stat", text, sizeof text);
     const char *end = strrchr(text, ')');
-    task->state = end && end[1] == ' ' ? end[2] : '?';
+    task->state = (char)(end && end[1] == ' ' ? end[2] : '?');
 }
 
 static void look_names(struct bo_task *task, pid_t tid)
@@ -90,6 +90,15 @@ void bo_task_look(struct bo_task *task, pid_t tid)
         look_call(task, tid);
 }
 
+static bool has_no_arguments(long nr)
+{
+#ifdef SYS_pause
+    if (nr == SYS_pause)
+        return true;
+#endif
+    return nr == SYS_sched_yield || nr == SYS_getpid;
+}
+
 void bo_put_call(struct bo_out *o, const struct bo_task *task)
 {
     const char *name = bo_syscall_name(task->nr);
@@ -97,12 +106,8 @@ void bo_put_call(struct bo_out *o, const struct bo_task *task)
         bo_put(o, "%s(", name);
     else
         bo_put(o, "call %ld(", task->nr);
-    if (task->nr == SYS_sched_yield || task->nr == SYS_getpid)
+    if (has_no_arguments(task->nr))
         bo_put(o, ")");
-#ifdef SYS_pause
-    else if (task->nr == SYS_pause)
-        bo_put(o, ")");
-#endif
     else if (task->first < 1 << 20) /* a descriptor, most likely */
         bo_put(o, "%lu, ...)", task->first);
     else

@@ -28,7 +28,7 @@ static int in_a_section(void *unused)
     BOUGH_HANDLE(c_handle, &handler) {
         BOUGH_CRITICAL(BOUGH_MS(1)) {
             section_line = __LINE__ - 1;
-            while (!c_go)
+            for (c_works = 1; !c_go;)
                 usleep(1000);
         }
     }
@@ -45,6 +45,7 @@ TEST(a_transition_is_told_with_its_place)
     BOUGH_BRANCH(workers) {
         bough_thread *t =
             bough_add_with(workers, in_a_section, bough_arg(NULL), &(struct bough_child_options){.name = "deaf"});
+        t_until(c_works);
         bough_post post = bough_post_event(t, &(struct bough_event){.reason = "closing time"});
         t_until(c_has(1, 2));
         snprintf(place, sizeof place, "rule_40.c:%d", section_line);
@@ -75,6 +76,7 @@ TEST(overdue_is_told_once)
     bough_on_transition(c_note, NULL);
     BOUGH_BRANCH(workers) {
         bough_thread *t = bough_add(workers, in_a_section, bough_arg(NULL));
+        t_until(c_works);
         bough_post_event(t, NULL);
         t_until(c_has(2, 2));
         usleep((useconds_t)(3 * STEP_NS / 1000));

@@ -26,7 +26,7 @@ static int indirect_length(unsigned char modrm, unsigned char sib)
 /* E8 with four bytes behind it, or FF /2 with its operand. */
 bool bo_arch_is_call(const unsigned char before[BO_ARCH_CALL])
 {
-    const unsigned char *end = before + BO_ARCH_CALL;
+    const unsigned char *end = before + BO_ARCH_CALL; // cppcheck-suppress ctuPointerArith; one past its end, not in it
     if (end[-5] == 0xe8)
         return true;
     for (int length = 2; length <= 7; length++)
