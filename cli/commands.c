@@ -80,13 +80,18 @@ int misused(const char *name)
     return EXIT_USAGE;
 }
 
+static void say(const char *format, va_list arguments)
+{
+    fputs("bough: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputs("\n", stderr);
+}
+
 int usage_error(const char *name, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    fputs("bough: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputs("\n", stderr);
+    say(format, arguments);
     va_end(arguments);
     return misused(name);
 }
@@ -95,9 +100,7 @@ int fail(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    fputs("bough: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputs("\n", stderr);
+    say(format, arguments);
     va_end(arguments);
     return EXIT_FAILURE;
 }

@@ -9,6 +9,8 @@ import tempfile
 from configparser import RawConfigParser
 from pathlib import Path
 
+import checks
+
 folder = Path(sys.argv[1]) / "examples/deploy"
 
 
@@ -82,16 +84,4 @@ def container_says_what_it_must():
         yield "the build is not apart"
 
 
-checks = [unit_says_what_it_must, unit_is_verified, container_says_what_it_must]
-print(f"1..{len(checks)}")
-failed = 0
-for number, check in enumerate(checks, 1):
-    try:
-        faults = list(check())
-    except Exception as error:  # a file or key that is missing is a fault as well
-        faults = [repr(error)]
-    failed += bool(faults)
-    print(f"{'not ' if faults else ''}ok {number} - {check.__doc__}")
-    for fault in faults:
-        print("#", fault)
-sys.exit(failed > 0)
+checks.run([unit_says_what_it_must, unit_is_verified, container_says_what_it_must])

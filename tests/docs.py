@@ -10,6 +10,7 @@ root, build, cc = Path(sys.argv[1]).resolve(), Path(sys.argv[2]), sys.argv[3:]
 sys.path.insert(0, str(root / "tools"))
 sys.dont_write_bytecode = True
 import calls  # noqa: E402: the generator of the drop-ins' pages
+import checks  # noqa: E402
 
 RULES, BUILT = 45, 41
 semantics = root / "docs/semantics.md"
@@ -183,16 +184,4 @@ def versions():
     yield from (f"README.md says {v}, meson.build {want}" for v in said if v != want)
 
 
-checks = [each_rule, rules_and_tests, links, each_has_a_page, aliases, references, lint, examples_compile, versions]
-print(f"1..{len(checks)}")
-failed = 0
-for number, check in enumerate(checks, 1):
-    try:
-        faults = list(check())
-    except Exception as error:  # a file or tool that is missing is a fault as well
-        faults = [repr(error)]
-    failed += bool(faults)
-    print(f"{'not ' if faults else ''}ok {number} - {check.__doc__}")
-    for fault in faults:
-        print("#", fault)
-sys.exit(failed > 0)
+checks.run([each_rule, rules_and_tests, links, each_has_a_page, aliases, references, lint, examples_compile, versions])

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import checks
+
 root, build = Path(sys.argv[1]), Path(sys.argv[2])
 tool = root / "tools/calls.py"
 
@@ -51,16 +53,4 @@ def versions():
         yield f"NEWS.md says nothing of {want}"
 
 
-checks = [table, diagram, manual, versions]
-print(f"1..{len(checks)}")
-failed = 0
-for number, check in enumerate(checks, 1):
-    try:
-        faults = list(check())
-    except Exception as error:  # a tool that is missing or fails is a fault as well
-        faults = [str(error)]
-    failed += bool(faults)
-    print(f"{'not ' if faults else ''}ok {number} - {check.__doc__}")
-    for fault in faults:
-        print("#", fault)
-sys.exit(failed > 0)
+checks.run([table, diagram, manual, versions])

@@ -4,6 +4,8 @@ import re
 import sys
 from pathlib import Path
 
+import checks
+
 root = Path(sys.argv[1])
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
 MACHINE = re.compile(r"^[ \t]*#.*\b__(x86_64|aarch64|i386|arm|riscv)__\b", re.M)
@@ -38,6 +40,7 @@ def includes(path):
 
 
 def check_sources():
+    """a file of src/ includes its own layer or a lower one"""
     for path in files("src"):
         layer = path.relative_to(root / "src").parts[0]
         if layer not in LAYERS:
@@ -51,6 +54,7 @@ def check_sources():
 
 
 def check_public():
+    """the public headers include nothing internal"""
     for path in files("include"):
         for quote, name, belongs in includes(path):
             if quote == '"' or belongs not in (None, "public"):
@@ -58,7 +62,7 @@ def check_public():
 
 
 def check_users():
-    """Tests, examples and benchmarks are users, but for these folders, which look inside."""
+    """tests, examples and benchmarks are users, but for the folders that look inside"""
     inside = [root / "tests" / folder for folder in ("races", "ladder", "cli")]
     for folder in ("tests", "examples", "bench"):
         for path in files(folder):
@@ -70,7 +74,7 @@ def check_users():
 
 
 def check_command():
-    """The command reads the library's memory: it may include what says how that is laid out, and no more."""
+    """the command reads the library's memory: it includes what says how that is laid out, and no more"""
     for path in files("cli"):
         for _, name, belongs in includes(path):
             if belongs and name not in ("core/arena.h", "core/level.h", "see/syscalls.inc"):
@@ -78,7 +82,7 @@ def check_command():
 
 
 def check_machines():
-    """The logic knows no machine: what differs is in src/arch."""
+    """the logic knows no machine: what differs is in src/arch"""
     for folder in ("src/core", "src/api", "include"):
         for path in files(folder):
             for match in MACHINE.findall(path.read_text()):
@@ -86,6 +90,7 @@ def check_machines():
 
 
 def check_licences():
+    """each file begins with its licence"""
     for folder in ("src", "include", "cli", "tests", "examples", "bench"):
         for path in files(folder):
             if "SPDX-License-Identifier: MIT" not in path.read_text().split("\n", 1)[0]:
@@ -93,7 +98,7 @@ def check_licences():
 
 
 def check_lists():
-    """meson.build names each source and each test: a file that nobody builds is a mistake."""
+    """meson.build names each source and each test: a file that nobody builds is a mistake"""
     for folder, pattern in (("cli", "*.c"), ("src", "*/**/*.[cS]"), ("include", "**/*.h"), ("tests", "*/*.c")):
         listed = (root / ("meson.build" if folder == "include" else f"{folder}/meson.build")).read_text()
         for path in sorted((root / folder).glob(pattern)):
@@ -103,13 +108,4 @@ def check_lists():
                 yield f"{folder}/{name} is in no list of a meson.build"
 
 
-checks = [check_sources, check_public, check_users, check_command, check_machines, check_licences, check_lists]
-print(f"1..{len(checks)}")
-failed = 0
-for number, check in enumerate(checks, 1):
-    faults = list(check())
-    failed += bool(faults)
-    print(f"{'not ' if faults else ''}ok {number} - {check.__name__[6:]}")
-    for fault in faults:
-        print("#", fault)
-sys.exit(failed > 0)
+checks.run([check_sources, check_public, check_users, check_command, check_machines, check_licences, check_lists])

@@ -5,6 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import checks  # noqa: E402
 
 bough, hung = sys.argv[1:]
 
@@ -137,16 +141,4 @@ def dump():
             yield f"{out}"
 
 
-checks = [text, as_json, ps, failures, interrupt, interrupt_by_id, interrupt_hung, dump]
-print(f"1..{len(checks)}")
-failed = 0
-for number, check in enumerate(checks, 1):
-    try:
-        faults = list(check())
-    except Exception as error:  # no output, or no JSON, is a fault as well
-        faults = [repr(error)]
-    failed += bool(faults)
-    print(f"{'not ' if faults else ''}ok {number} - {check.__doc__}")
-    for fault in faults:
-        print("#", fault.replace("\n", "\n# "))
-sys.exit(failed > 0)
+checks.run([text, as_json, ps, failures, interrupt, interrupt_by_id, interrupt_hung, dump])

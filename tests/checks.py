@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: MIT
+"""Checks as TAP: each is a generator of faults, with a docstring that says what holds if there are none."""
+import sys
+
+
+def run(checks):
+    """Runs them all, and exits."""
+    print(f"1..{len(checks)}")
+    failed = 0
+    for number, check in enumerate(checks, 1):
+        try:
+            faults = list(check())
+        except Exception as error:  # a file, a key or a tool that is missing is a fault as well
+            faults = [repr(error)]
+        failed += bool(faults)
+        print(f"{'not ' if faults else ''}ok {number} - {check.__doc__}", flush=True)
+        for fault in faults:
+            print("#", fault.replace("\n", "\n# "))
+    sys.exit(failed > 0)
