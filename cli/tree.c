@@ -32,7 +32,7 @@ static void put_record(struct printer *p, const struct bo_record *r)
 {
     int64_t age = view_age(p->view, bo_load_relaxed(&r->since));
     uint32_t count = bo_record_count(r), flags = bo_record_flags(r);
-    fprintf(p->out, "%s! %s%s", colour(RED), kind_name(r), colour(PLAIN));
+    fprintf(p->out, "%s! %s%s", colour(RED), bo_kind_name(r->kind), colour(PLAIN));
     if (*r->reason) {
         fputs(" \"", p->out);
         put_text(p->out, r->reason);

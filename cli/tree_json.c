@@ -23,7 +23,7 @@ static void write_record(struct writer *w, const struct bo_record *r)
     struct json *j = &w->json;
     bool delivered = bo_record_status(bo_load_relaxed(&r->state)) == BO_DELIVERED;
     json_begin(j, NULL, '{');
-    json_string(j, "kind", kind_name(r));
+    json_string(j, "kind", bo_kind_name(r->kind));
     json_string(j, "status", delivered ? "delivered" : "pending");
     json_string(j, "reason", r->reason);
     json_number(j, "rung", bo_load_relaxed(&r->rung));

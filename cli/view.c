@@ -221,13 +221,6 @@ const char *level_name(const struct bo_thread *t)
     return w & BO_MASKED ? "disabled" : w & BO_ASYNC ? "asynchronous" : "deferred";
 }
 
-const char *kind_name(const struct bo_record *r)
-{
-    static const char *const names[BOUGH_KINDS] = {"stop", "timeout",  "sibling",  "signal",
-                                                   "exit", "operator", "exception"};
-    return r->kind < BOUGH_KINDS ? names[r->kind] : "?";
-}
-
 const char *region_name(int kind)
 {
     switch (kind) {

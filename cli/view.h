@@ -54,7 +54,6 @@ int64_t view_uptime(const struct view *v);
 
 /* What the word, a record and a region say, in words. */
 const char *level_name(const struct bo_thread *t);
-const char *kind_name(const struct bo_record *r);
 const char *region_name(int kind);
 /* Noted regions, the outermost first; the index of the critical section whose clock runs, or -1. */
 uint32_t regions_of(const struct bo_thread *t);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "core/fork.h"
+#include "core/above.h"
 #include "core/level.h"
 #include "core/post.h"
 #include "core/report.h"
@@ -478,7 +479,7 @@ static void report_unread(const struct bo_thread *t)
     bo_failure_free(f);
 }
 
-static void thread_ends(struct bo_thread *t)
+void bo_branches_end(struct bo_thread *t)
 {
     bo_branch_end_forgotten(t, BO_NONE, "the end of its thread");
     report_unread(t);
@@ -512,7 +513,7 @@ static void forget_branch(struct bo_branch *b)
 }
 
 /* The children of the branches on our stack live in the parent only: there is nobody to join here. */
-static void in_fork_child(struct bo_thread *self)
+void bo_branches_forked(struct bo_thread *self)
 {
     bo_workers_after_fork(self);
     bo_ending_after_fork();
@@ -536,10 +537,4 @@ __attribute__((destructor)) static void at_exit(void)
 {
     if (bo_self)
         report_unread(bo_self);
-}
-
-__attribute__((constructor)) static void at_load(void)
-{
-    bo_on_thread_end = thread_ends;
-    bo_on_fork_child = in_fork_child;
 }

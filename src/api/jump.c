@@ -2,6 +2,7 @@
 /* setjmp and longjmp that end regions and branches on their way (rule 19). */
 #include <bough/level.h>
 #include "api/branch.h"
+#include "core/above.h"
 #include "core/call.h"
 #include "core/level.h"
 #include "core/report.h"
@@ -39,8 +40,8 @@ void bough_longjmp(struct bough_jmp *jmp, int value)
     if (t && jmp->owner == bo_thread_handle(t)) {
         bo_branch_unwind(t, (uint32_t)jmp->branch);
         bo_level_unwind(t, jmp->region);
-        if (t->handling != jmp->handler && bo_on_jump)
-            bo_on_jump(t, jmp->handler);
+        if (t->handling != jmp->handler)
+            bo_ladder_jumped(t, jmp->handler);
         if (!(jmp->branch & IN_CALL) && (bo_load_relaxed(&t->t.word) & BO_IN))
             bo_call_abandon(t);
     } else {

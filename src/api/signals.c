@@ -38,6 +38,7 @@
 #include "base/clock.h"
 #include "base/futex.h"
 #include "base/raw.h"
+#include "core/above.h"
 #include "core/post.h"
 #include "core/report.h"
 #include "core/self.h"
@@ -223,8 +224,7 @@ static int take_part(unsigned flags)
     bo_self_find_stack(bo_self); /* by which a post tells that it comes from a handler: rule 4 */
     if (!bo_swap_seq(&registered, 1))
         atexit(await_at_exit);
-    if (bo_on_outside)
-        bo_on_outside();
+    bo_ladder_need_help();
     int count = choose(flags);
     if (!(flags & BOUGH_SIGNALS_WAIT))
         install_handlers();

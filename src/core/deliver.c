@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include "arch/action.h"
 #include "base/raw.h"
+#include "core/above.h"
 #include "core/call.h"
 #include "core/level.h"
 #include "core/report.h"
@@ -93,8 +94,8 @@ BO_BARE static void wake_arrived(struct bo_thread *t, ucontext_t *uc)
         return;
     }
     answered(t);
-    if ((w & BO_SUMMONED) && (w & BO_CLOSABLE) && bo_on_summons)
-        bo_on_summons(t, uc);
+    if ((w & BO_SUMMONED) && (w & BO_CLOSABLE))
+        bo_ladder_summoned(t, uc);
     if ((w & BO_ASYNC) && (w & BO_DUE))
         bo_async_cut(t, uc); /* does not return if it may leave the region here */
 }
@@ -152,8 +153,8 @@ BO_BARE static void handle_second(int signo, siginfo_t *info, void *context)
         bo_arch_woken(context);
     for (struct bo_libc_wait *wait = t ? t->libc_wait : NULL; wait; wait = wait->outer)
         wait->until = (struct timespec){0, 0};
-    if ((w & BO_SUMMONED) && (w & BO_CLOSABLE) && !(w & BO_IN) && bo_on_summons)
-        bo_on_summons(t, context);
+    if ((w & BO_SUMMONED) && (w & BO_CLOSABLE) && !(w & BO_IN))
+        bo_ladder_summoned(t, context);
     errno = saved;
 }
 

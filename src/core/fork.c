@@ -7,11 +7,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "base/raw.h"
+#include "core/above.h"
 #include "core/level.h"
 #include "core/self.h"
 #include "core/ticker.h"
-
-void (*bo_on_fork_child)(struct bo_thread *self);
 
 /* ---- the copy ------------------------------------------------------------------------------------------ */
 
@@ -177,8 +176,8 @@ static void settle(struct bo_thread *t)
     if (t->event_fd >= 0)
         close(t->event_fd); /* it is the parent's */
     t->event_fd = -1;
-    if (t->closers && bo_on_closers_over)
-        bo_on_closers_over(t);
+    if (t->closers)
+        bo_ladder_forget_closers(t);
     bo_store_relaxed(&t->freeze, 0);
     bo_and_seq(&t->t.word, ~(uint64_t)(BO_EVENT | BO_EVENT_SENT | BO_UNDER_WAY | BO_SUMMONED));
     bo_level_settle(t);
@@ -200,8 +199,7 @@ static void begin_anew(const struct copy *c)
     put_all(c);
     bo_ticker_after_fork();
     forget_posts(&bo_branch_at(BO_ROOT)->t);
-    if (bo_on_fork_child)
-        bo_on_fork_child(bo_self);
+    bo_branches_forked(bo_self);
     if (bo_self)
         settle(bo_self);
 }
@@ -234,6 +232,7 @@ static void in_parent(void)
 static void in_child(void)
 {
     bo_store_relaxed(&bo_pid, getpid());
+    bo_ladder_forked();
     begin_anew(copy);
     back();
 }

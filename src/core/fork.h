@@ -20,7 +20,5 @@
 
 /* 0 or an error. */
 int bo_fork_init(void);
-/* Hook for the layer above: run in a forked child. */
-extern void (*bo_on_fork_child)(struct bo_thread *self);
 
 #endif

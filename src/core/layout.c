@@ -3,6 +3,13 @@
 #include <stddef.h>
 #include "core/arena.h"
 
+const char *bo_kind_name(unsigned kind)
+{
+    static const char *const names[BOUGH_KINDS] = {"stop", "timeout",  "sibling",  "signal",
+                                                   "exit", "operator", "exception"};
+    return kind < BOUGH_KINDS ? names[kind] : "?";
+}
+
 uint32_t bo_arena_layout(void)
 {
     static const size_t places[] = {

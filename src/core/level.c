@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "base/hook.h"
 #include "base/raw.h"
+#include "core/above.h"
 #include "core/deliver.h"
 #include "core/report.h"
 #include "core/self.h"
@@ -16,10 +17,6 @@
 
 /* enum bough_handler_flags, of a header that is the ladder's. */
 enum { BO_FINAL_FLAG = 1, BO_ASYNC_FLAG = 2 };
-
-bool (*bo_on_meet)(struct bo_thread *t, struct bo_record *r);
-void (*bo_on_jump)(struct bo_thread *t, struct bo_handling *until);
-void (*bo_on_summons)(struct bo_thread *t, void *context);
 
 /* ---- the word follows the regions ------------------------------------------------------------------ */
 
@@ -130,11 +127,11 @@ static void note_meeting(struct bo_thread *t, struct bo_record *r)
 bool bo_level_let_go(struct bo_thread *t, struct bo_record *r)
 {
     bool climbs = bo_load_relaxed(&r->rung) > 1 || bo_load_relaxed(&t->freeze);
-    if (bo_likely(!climbs) || !bo_on_meet)
+    if (bo_likely(!climbs))
         return false;
     bo_record_deliver(r);
     note_meeting(t, r);
-    return !bo_on_meet(t, r);
+    return !bo_ladder_meet(t, r);
 }
 
 struct bo_record *bo_level_meet(struct bo_thread *t)

@@ -63,13 +63,4 @@ static inline unsigned bo_region_flags(const struct bough_region *region)
     return (unsigned)region->allowance;
 }
 
-/* The ladder's part of a point: the record is at rung 2 or above, and admitted. Runs handlers. True: the point fails,
- * false: it does not. NULL without a ladder. */
-extern bool (*bo_on_meet)(struct bo_thread *t, struct bo_record *r);
-/* A jump has left handlers that run, all inside `until` (NULL: all). */
-extern void (*bo_on_jump)(struct bo_thread *t, struct bo_handling *until);
-/* A summons has arrived by signal, with all signals blocked, in a closable region or one with an asynchronous final
- * handler. */
-extern void (*bo_on_summons)(struct bo_thread *t, void *context);
-
 #endif

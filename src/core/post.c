@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "base/hook.h"
 #include "base/raw.h"
+#include "core/above.h"
 #include "core/deliver.h"
 #include "core/self.h"
 #include "core/ticker.h"
@@ -169,8 +170,7 @@ int bo_post(uint64_t handle, const struct bough_event *event, bough_post *post)
     uint32_t serial = bo_record_post(r, handle, generation, event, &repeated);
     bo_or_seq(&target->due, 1u << event->kind);
     bool branch = bo_handle_is_branch(handle);
-    if (bo_on_posted)
-        bo_on_posted(target, branch, r, repeated);
+    bo_ladder_posted(target, branch, r, repeated);
     /* The record's flags and not the event's: who posts to the subtree while another writes the record for a thread
      * alone is answered for by the one or the other. */
     if (!branch && (bo_record_flags(r) & BOUGH_ALONE))

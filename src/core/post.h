@@ -22,9 +22,6 @@ int bo_post(uint64_t handle, const struct bough_event *event, bough_post *post);
 void bo_wake(struct bo_thread *t, uint32_t generation);
 /* Mark and wake all below a target whose record stands. Returns how many threads were marked. */
 unsigned bo_spread(const struct bo_target *target, bool branch);
-/* The ladder's part, defined there: a record was posted, for the first time or again. The caller's pin keeps the
- * target. [signal] */
-extern void (*bo_on_posted)(struct bo_target *target, bool branch, struct bo_record *r, bool repeated);
 /* Send the wake signal to a thread whose word says SENT. */
 void bo_signal(struct bo_thread *t);
 

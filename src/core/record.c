@@ -5,6 +5,7 @@
 #include "base/futex.h"
 #include "base/hook.h"
 #include "base/raw.h"
+#include "core/above.h"
 #include "core/arena.h"
 #include "core/self.h"
 #include "core/ticker.h"
@@ -16,8 +17,6 @@ struct bo_record *bo_record_of(const struct bo_target *target, enum bough_kind k
     size_t slot = (branch ? BO_THREADS : 0) + target->index;
     return &bo_arena.record[slot * BO_KIND_COUNT + (size_t)kind];
 }
-
-void (*bo_on_closed)(struct bo_record *r);
 
 static uint64_t state_of(uint64_t generation, uint32_t serial, enum bo_record_status status)
 {
@@ -186,6 +185,6 @@ void bo_record_close(struct bo_record *r, enum bough_post_status how)
     bo_store_seq(&r->state, state_of(state >> 32, (serial + 1) & SERIALS, BO_EMPTY));
     if (bo_load_seq(&r->waiters))
         bo_futex_wake(&r->state, INT_MAX);
-    if (bo_on_closed && bo_load_seq(&r->watched))
-        bo_on_closed(r);
+    if (bo_load_seq(&r->watched))
+        bo_ladder_closed(r);
 }

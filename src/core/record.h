@@ -98,10 +98,10 @@ uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generatio
                         bool *repeated);
 /* A point has failed because of it. */
 void bo_record_deliver(struct bo_record *r);
-/* The ladder's part, NULL without one: an incident is over that it watches. [signal] */
-extern void (*bo_on_closed)(struct bo_record *r);
 /* It is over; `how` is BOUGH_POST_CLEARED, ENDED or LOST. */
 void bo_record_close(struct bo_record *r, enum bough_post_status how);
+/* "stop", "timeout"...; "?" for what is no kind. */
+const char *bo_kind_name(unsigned kind);
 /* What its target is told of it. */
 void bo_record_describe(const struct bo_record *r, struct bough_record *record);
 /* Nobody clears it any more. [signal] */

@@ -9,9 +9,7 @@
 #include <bough/branch.h>
 #include "base/atomic.h"
 #include "base/clock.h"
-
-bool (*bo_on_report)(const char *line);
-void (*bo_on_reporter)(void);
+#include "core/above.h"
 
 static _Atomic(bough_report_fn *) reporter = bo_report_to_stderr;
 
@@ -51,7 +49,7 @@ void bo_report(const char *format, ...)
     va_end(arguments);
     if (missing && n >= 0 && (size_t)n < sizeof line)
         snprintf(line + n, sizeof line - (size_t)n, " (%u lines before it were dropped)", missing);
-    if (!bo_on_report || !bo_on_report(line))
+    if (!bo_ladder_report(line))
         bo_report_line(line);
 }
 
@@ -62,8 +60,8 @@ void bo_report_line(const char *line)
 
 bough_report_fn *bough_set_report(bough_report_fn *report)
 {
-    if (report && bo_on_reporter)
-        bo_on_reporter();
+    if (report)
+        bo_ladder_need_help(); /* to run it, where the library must not */
     bough_report_fn *old = bo_swap_seq(&reporter, report ? report : bo_report_to_stderr);
     return old == bo_report_to_stderr ? NULL : old;
 }

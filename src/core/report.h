@@ -6,10 +6,6 @@
 
 #include <stdbool.h>
 
-/* Takes a line over that can't be written here, and returns true; NULL without the ladder. */
-extern bool (*bo_on_report)(const char *line);
-/* The program has set a report function of its own: somebody has to run it. NULL without the ladder. */
-extern void (*bo_on_reporter)(void);
 /* Write it now, by whatever bough_set_report() has set. */
 void bo_report_line(const char *line);
 /* The same to standard error, whatever was set. */

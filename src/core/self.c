@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "base/futex.h"
 #include "base/raw.h"
+#include "core/above.h"
 #include "core/deliver.h"
 #include "core/fork.h"
 #include "core/level.h"
@@ -21,8 +22,6 @@ static const uint32_t stranger = BO_SLOW;
 __thread const volatile uint32_t *bough_word_ = &stranger;
 BO_TLS struct bo_thread *bo_self;
 _Atomic pid_t bo_pid;
-void (*bo_on_thread_end)(struct bo_thread *t);
-void (*bo_on_closers_over)(struct bo_thread *t);
 
 static pthread_key_t at_thread_end;
 static int init_error;
@@ -93,8 +92,8 @@ static void close_event(struct bo_thread *t)
 
 static void forget_closers(struct bo_thread *t)
 {
-    if (t->closers && bo_on_closers_over)
-        bo_on_closers_over(t);
+    if (t->closers)
+        bo_ladder_forget_closers(t);
 }
 
 void bo_retire(struct bo_thread *t, enum bough_post_status how)
@@ -186,8 +185,7 @@ struct bo_thread *bo_adopt(const char *name)
 
 static void release(struct bo_thread *t)
 {
-    if (bo_on_thread_end)
-        bo_on_thread_end(t);
+    bo_branches_end(t);
     bo_level_end(t);
     bo_retire(t, BOUGH_POST_ENDED);
     bo_wake_joiners(t);
@@ -247,9 +245,6 @@ int bough_set_name(const char *name)
 }
 
 /* ---- init -------------------------------------------------------------------------------------------- */
-
-/* Constructors hook the ladder in, and nobody refers to it: a linker takes from the archive only what is referred to. */
-__attribute__((used)) static const char *const linked = &bo_ladder_linked;
 
 static int init(void)
 {

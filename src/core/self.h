@@ -41,12 +41,4 @@ pid_t bo_tid(void);
 /* Find out where the calling thread's stack lies, once; in ordinary code. */
 void bo_self_find_stack(struct bo_thread *t);
 
-/* Hook for the layer above: run at an adopted thread's end. */
-extern void (*bo_on_thread_end)(struct bo_thread *t);
-/* The ladder's, NULL without it: a generation ends in order, or is copied by a fork. Its closers are forgotten. */
-extern void (*bo_on_closers_over)(struct bo_thread *t);
-
-/* The ladder's: it is part of each program that uses the library. */
-extern const char bo_ladder_linked;
-
 #endif

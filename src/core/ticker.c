@@ -13,6 +13,7 @@
 #include "base/futex.h"
 #include "base/hook.h"
 #include "base/raw.h"
+#include "core/above.h"
 #include "core/deliver.h"
 #include "core/level.h"
 #include "core/post.h"
@@ -42,11 +43,6 @@ static _Atomic int64_t stood_still; /* how long the library's clock did, rule 33
 static _Atomic uint32_t attended;   /* somebody wants a tick */
 static int timer_id;
 static struct bo_lock starting;
-
-int64_t (*bo_on_look)(struct bo_target *target, bool branch);
-int64_t (*bo_on_tick)(void);
-void (*bo_on_ticker_start)(void);
-void (*bo_on_outside)(void);
 
 int64_t bo_now(void)
 {
@@ -371,8 +367,8 @@ static void look(uint32_t item)
         bo_spread(t, item & IS_BRANCH);
     int64_t next =
         item & IS_BRANCH ? look_at_branch((struct bo_branch *)t) : look_at_thread((struct bo_thread *)t, bo_clock());
-    if (bo_on_look && bo_load_seq(&t->due) && (bo_load_seq(&t->word) & BO_LIVE))
-        next = earlier(next, bo_on_look(t, item & IS_BRANCH));
+    if (bo_load_seq(&t->due) && (bo_load_seq(&t->word) & BO_LIVE))
+        next = earlier(next, bo_ladder_look(t, item & IS_BRANCH));
     schedule(t, next);
 }
 
@@ -407,7 +403,7 @@ static void notice_standstill(int64_t expected)
 
 static int64_t plan(void)
 {
-    int64_t next = bo_on_tick ? bo_on_tick() : BO_FOREVER;
+    int64_t next = bo_ladder_tick();
     if (heap_size)
         next = earlier(next, when_of(heap[0]));
     return next == BO_FOREVER ? next : earlier(next, bo_clock() + BO_MS(HEARTBEAT_MS));
@@ -499,8 +495,7 @@ int bo_ticker_need(void)
 {
     if (bo_likely(bo_load_acquire(&running) == RUNNING))
         return 0;
-    if (bo_on_ticker_start)
-        bo_on_ticker_start();
+    bo_ladder_prepare();
     bo_lock(&starting);
     int r = bo_load_acquire(&running) == RUNNING ? 0 : start();
     bo_unlock(&starting);

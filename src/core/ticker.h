@@ -40,13 +40,4 @@ bool bo_ticker_is_me(void);
 /* The kernel's id of its thread; 0 if it does not run. */
 pid_t bo_ticker_tid(void);
 
-/* The ladder's part, NULL without one; on the ticker's thread. At each look at a live slot, and at each tick. Both return
- * when to come again, on CLOCK_MONOTONIC. */
-extern int64_t (*bo_on_look)(struct bo_target *target, bool branch);
-extern int64_t (*bo_on_tick)(void);
-/* In ordinary code: the process takes interrupts from outside, which may climb. */
-extern void (*bo_on_outside)(void);
-/* In ordinary code, before the ticker is started. */
-extern void (*bo_on_ticker_start)(void);
-
 #endif

@@ -12,6 +12,7 @@
 #include "api/lost.h"
 #include "base/clock.h"
 #include "base/futex.h"
+#include "core/above.h"
 #include "core/report.h"
 #include "core/self.h"
 #include "ladder/freeze.h"
@@ -80,7 +81,7 @@ static void discard(struct bough_closer *c)
     bo_busy_end();
 }
 
-static void forget_all(struct bo_thread *t)
+void bo_ladder_forget_closers(struct bo_thread *t)
 {
     while (t->closers) {
         struct bough_closer *c = t->closers;
@@ -290,9 +291,4 @@ void bo_close_thread(struct bo_thread *t)
     name_place(t, where, sizeof where);
     run_all(t);
     bo_thread_lost(t, where);
-}
-
-__attribute__((constructor)) static void at_load(void)
-{
-    bo_on_closers_over = forget_all;
 }

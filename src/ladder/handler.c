@@ -24,6 +24,7 @@
 #include "api/interrupt.h"
 #include "base/futex.h"
 #include "base/raw.h"
+#include "core/above.h"
 #include "core/level.h"
 #include "core/post.h"
 #include "core/report.h"
@@ -231,7 +232,7 @@ static bool run_all(struct bo_thread *t, struct bo_record *r, int rung)
 }
 
 /* Its frame is gone. From rung 3 that is how it should be. */
-void bo_handler_jumped(struct bo_thread *t, struct bo_handling *until)
+void bo_ladder_jumped(struct bo_thread *t, struct bo_handling *until)
 {
     t->handling = until;
     bo_store_seq(&t->resumed_seq, 0);
@@ -246,7 +247,7 @@ static void notice_jump(struct bo_thread *t, uintptr_t sp)
     if (h && (uintptr_t)h < sp)
         h = NULL; /* what it was nested in is not known any more */
     if (h != t->handling)
-        bo_handler_jumped(t, h);
+        bo_ladder_jumped(t, h);
 }
 
 static void tell_of_jump(struct bo_thread *t, struct bo_record *r)
@@ -257,7 +258,7 @@ static void tell_of_jump(struct bo_thread *t, struct bo_record *r)
     tell(r, BO_FAULTED);
 }
 
-bool bo_handler_meet(struct bo_thread *t, struct bo_record *r)
+bool bo_ladder_meet(struct bo_thread *t, struct bo_record *r)
 {
     notice_jump(t, (uintptr_t)__builtin_frame_address(0));
     if (t->jumped && bo_load_relaxed(&r->seq) == t->handled_seq)
@@ -305,7 +306,7 @@ static void run_on_top(struct bo_thread *t, struct bo_record *r, const struct bo
     bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, 0, sizeof all);
 }
 
-void bo_handler_summoned(struct bo_thread *t, void *context)
+void bo_ladder_summoned(struct bo_thread *t, void *context)
 {
     bo_freeze_summoned(t, context); /* comes back if that is not what it is for, or not safe */
     bo_and_seq(&t->t.word, ~(uint64_t)BO_SUMMONED);

@@ -17,10 +17,6 @@ struct bo_handling {
     sigjmp_buf fault;
 };
 
-/* bo_on_meet, bo_on_summons and bo_on_jump of core/level.h. */
-bool bo_handler_meet(struct bo_thread *t, struct bo_record *r);
-void bo_handler_summoned(struct bo_thread *t, void *context);
-void bo_handler_jumped(struct bo_thread *t, struct bo_handling *until);
 /* For rung 3: ask by signal those that run a final handler asynchronously. */
 void bo_handler_summon(struct bo_thread *t, uint32_t generation);
 

@@ -4,6 +4,7 @@
 #include <time.h>
 #include "base/atomic.h"
 #include "base/futex.h"
+#include "core/above.h"
 #include "core/report.h"
 #include "core/ticker.h"
 #include "ladder/help.h"
@@ -148,21 +149,10 @@ void bo_news_not_here(void)
     not_here = true;
 }
 
-static bool take_over(const char *line)
+bool bo_ladder_report(const char *line)
 {
     if (!not_here && !bo_ticker_is_me())
         return false;
     bo_news_line(line);
     return true;
-}
-
-static void have_help(void)
-{
-    bo_help_need();
-}
-
-__attribute__((constructor)) static void at_load(void)
-{
-    bo_on_report = take_over;
-    bo_on_reporter = have_help;
 }

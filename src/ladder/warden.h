@@ -3,7 +3,7 @@
  * The warden: carries out what the policy says, on the ticker's thread and its deadlines. It runs nothing of the
  * program's, waits for nothing and takes no lock (rule 39).
  *
- *   a post --bo_on_posted: ceiling, cap; the kernel's timer--> the ticker looks at the target when the flag's time is over,
+ *   a post --bo_ladder_posted(): ceiling, cap; the kernel's timer--> the ticker looks at the target when the flag's time is over,
  *     a second event comes, or a handler has said something --> policy --> the rung is carried out
  *
  * An incident's standing is kept in its record, where it can be seen from outside; what only the warden needs, in a table

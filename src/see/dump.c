@@ -93,13 +93,6 @@ static void indent(struct bo_out *o, unsigned depth)
     bo_put(o, "%*s", 2 * (int)(depth < DEEPEST ? depth : DEEPEST), "");
 }
 
-static const char *kind_name(unsigned kind)
-{
-    static const char *const names[BOUGH_KINDS] = {"stop", "timeout",  "sibling",  "signal",
-                                                   "exit", "operator", "exception"};
-    return kind < BOUGH_KINDS ? names[kind] : "?";
-}
-
 /* What is not atomic in a record: it may be written anew meanwhile, which its state tells. */
 BO_BARE static bool copy_reason(const struct bo_record *r, char reason[BOUGH_REASON_MAX + 1], pid_t *source)
 {
@@ -142,7 +135,7 @@ static void put_record(struct bo_out *o, const struct bo_record *r, unsigned kin
         return;
     bool met = bo_record_status(bo_load_seq(&r->state)) == BO_DELIVERED;
     indent(o, depth);
-    bo_put(o, "%s %s", met ? "met" : "pending", kind_name(kind));
+    bo_put(o, "%s %s", met ? "met" : "pending", bo_kind_name(kind));
     if (reason[0]) {
         bo_put(o, " \"");
         bo_put_name(o, reason);

@@ -173,7 +173,7 @@ static void put_activity(struct bo_out *o, const struct bo_thread *t, uint64_t w
     } else if (bo_stands_still(t)) {
         bo_put(o, "frozen by rung 4");
     } else if (task->state == '?' || task->state == 'Z' || task->state == 'X') {
-        bo_put(o, "its thread is not there any more");
+        bo_put(o, "not to be seen in /proc: it has ended, or that is of another namespace");
     } else if (task->state == 'T' || task->state == 't') {
         bo_put(o, "stopped%s", task->state == 't' ? " by a debugger" : "");
     } else if (task->blocked) {

@@ -23,7 +23,7 @@ static void freeze_and_close(struct subject *s, void (*with)(struct subject *s))
 {
     registers = with;
     subject_start(s, with_closers);
-    post_rung_4(s->self);
+    post_stop(s->self);
     must_freeze(s->self);
     subject_closed(s);
 }
@@ -273,7 +273,7 @@ TEST(robust_mutexes_turn_owner_dead_for_other_processes_too)
     wanted = &mutexes[HELD_PRIVATE];
     t_spawn(&waiter, takes_it, NULL);
     t_until_blocked(waiter.tid);
-    post_rung_4(s.self);
+    post_stop(s.self);
     must_freeze(s.self);
     subject_closed(&s);
     CHECK_EQ(waitpid(other, &status, 0), other);

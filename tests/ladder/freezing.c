@@ -21,7 +21,7 @@ TEST(a_loop_of_reads_that_ignores_ECANCELED_is_frozen)
     struct subject s = {0};
     subject_start(&s, ignores_its_reads);
     t_until_blocked(s.thread.tid);
-    bough_post post = post_rung_4(s.self);
+    bough_post post = post_stop(s.self);
     must_freeze(s.self);
     CHECK_EQ(bough_post_status(post), BOUGH_POST_DELIVERED);
     subject_closed(&s);
@@ -40,7 +40,7 @@ TEST(a_frozen_thread_is_shown_as_such)
     uint32_t generation = bo_handle_generation((uint64_t)(uintptr_t)s.self);
     CHECK(bo_where(slot_of(s.self), generation, where, sizeof where) > 0);
     CHECK(!strstr(where, "frozen"));
-    post_rung_4(s.self);
+    post_stop(s.self);
     must_freeze(s.self);
     CHECK(bo_where(slot_of(s.self), generation, where, sizeof where) > 0);
     CHECK_STR(where, "frozen by rung 4");
@@ -64,7 +64,7 @@ TEST(a_computation_in_a_closable_region_is_frozen)
     struct subject s = {0};
     subject_start(&s, computes_in_a_region);
     t_until(s.rounds > 0);
-    post_rung_4(s.self);
+    post_stop(s.self);
     must_freeze(s.self);
     subject_closed(&s);
 }
@@ -83,7 +83,7 @@ TEST(a_region_that_is_never_long_open_is_frozen_at_its_begin)
 {
     struct subject s = {0};
     subject_start(&s, begins_regions);
-    post_rung_4(s.self);
+    post_stop(s.self);
     must_freeze(s.self);
     subject_closed(&s);
 }
@@ -102,7 +102,7 @@ TEST(a_region_of_a_thread_that_blocks_all_signals_is_frozen_by_the_second_road)
     struct subject s = {0};
     subject_start(&s, blocks_everything_in_a_region);
     t_until(s.rounds > 0);
-    post_rung_4(s.self);
+    post_stop(s.self);
     must_freeze(s.self);
     subject_closed(&s);
 }
@@ -120,7 +120,7 @@ TEST(other_code_is_not_safe)
 {
     struct subject s = {0};
     subject_start(&s, computes);
-    post_rung_4(s.self);
+    post_stop(s.self);
     must_not_freeze(s.self, "it is not in a bough call nor in a closable region");
     subject_end(&s);
 }
@@ -141,9 +141,8 @@ TEST(a_critical_section_is_not_safe_also_in_a_region)
 {
     struct subject s = {0};
     subject_start(&s, computes_in_a_section);
-    post_rung_4(s.self);
+    post_stop(s.self);
     must_not_freeze(s.self, "a critical section is open");
-    bo_on_summons = NULL; /* it ends, and its region goes on: it is not asked any more */
     subject_end(&s);
 }
 
@@ -170,7 +169,7 @@ TEST(who_waits_for_a_child_is_not_safe)
     struct subject s = {0};
     subject_start(&s, joins);
     t_until_blocked(s.thread.tid);
-    post_rung_4(s.self);
+    post_stop(s.self);
     must_not_freeze(s.self, "a child of its own is still running");
     CHECK_EQ(write(s.pipe[1], "x", 1), 1);
     subject_end(&s);
@@ -203,9 +202,8 @@ TEST(a_signal_handler_on_top_of_a_region_is_not_safe)
     signal(SIGUSR1, waits_in_a_handler);
     subject_start(&s, region_below_a_handler);
     t_gate_wait(&handled);
-    post_rung_4(s.self);
+    post_stop(s.self);
     must_not_freeze(s.self, "a signal handler runs on top of its call or region, or it blocks signals");
-    bo_on_summons = NULL;
     subject_end(&s);
 }
 
@@ -232,7 +230,7 @@ TEST(a_point_in_a_signal_handler_is_not_safe)
     signal(SIGUSR1, checks_in_a_handler);
     subject_start(&s, raises);
     t_gate_wait(&handled);
-    post_rung_4(s.self);
+    post_stop(s.self);
     CHECK_EQ(freeze(s.self, &why), BO_NOT_SAFE);
     subject_end(&s);
 }
@@ -243,7 +241,7 @@ TEST(a_request_that_was_taken_back_freezes_nobody)
     struct subject s = {0};
     const char *why;
     subject_start(&s, computes);
-    post_rung_4(s.self);
+    post_stop(s.self);
     uint32_t generation = bo_handle_generation((uint64_t)(uintptr_t)s.self);
     CHECK_EQ(bo_freeze(slot_of(s.self), generation, &why), BO_FREEZE_ASKED);
     CHECK(bo_freeze_withdraw(slot_of(s.self), generation));
@@ -310,7 +308,7 @@ TEST_LIMIT(racing_requests_freeze_nobody_elsewhere_and_cut_no_foreign_call, 60)
     bo_hook_region_left = bo_hook_post_sent = bo_hook_freeze_claimed = pause_here;
 #endif
     subject_start(&r.s, races);
-    post_rung_4(r.s.self);
+    post_stop(r.s.self);
     for (int i = 0; i < REQUESTS; i++) {
         struct bo_thread *t = slot_of(r.s.self);
         uint32_t generation = bo_handle_generation((uint64_t)(uintptr_t)r.s.self);
@@ -329,7 +327,7 @@ TEST_LIMIT(racing_requests_freeze_nobody_elsewhere_and_cut_no_foreign_call, 60)
         frozen++;
         memset(&r, 0, sizeof r);
         subject_start(&r.s, races);
-        post_rung_4(r.s.self);
+        post_stop(r.s.self);
     }
     cut += r.cut;
     t_note("%d requests, %u frozen, %u foreign calls cut", REQUESTS, frozen, cut);

@@ -24,7 +24,7 @@ static int never_stops(void *argument)
 
 static void lose(struct subject *s)
 {
-    post_rung_4(s->self);
+    post_stop(s->self);
     must_freeze(s->self);
     bo_close_thread(slot_of(s->self));
 }
@@ -36,7 +36,7 @@ TEST(a_lost_child_is_an_outcome_that_everybody_learns_of)
     BOUGH_BRANCH(b, .collect = 1) {
         bough_thread *child = bough_add(b, never_stops, bough_resource_of(&s, count_destroyed));
         t_gate_wait(&s.known);
-        bough_post post = post_rung_4(child);
+        bough_post post = post_stop(child);
         must_freeze(child);
         CHECK_EQ(destroyed, 0);
         bo_close_thread(slot_of(child));
@@ -98,7 +98,7 @@ TEST(who_waits_for_a_lost_thread_goes_on)
         BOUGH_BRANCH(b, .supervisor = 1) {
             CHECK(bough_add(b, never_stops, bough_arg(&s)));
             t_gate_wait(&s.known);
-            post = post_rung_4(s.self);
+            post = post_stop(s.self);
             must_freeze(s.self);
             CHECK(bough_add(outer, joins_it, bough_arg(s.self)));
             CHECK(bough_add(outer, waits_for_it, bough_arg(&post)));
@@ -195,9 +195,8 @@ TEST(the_branch_of_a_lost_adopted_thread_is_stopped_and_ends)
 {
     struct subject s = {0};
     subject_start(&s, adopted_with_a_branch);
-    struct bough_event alone = {.kind = BOUGH_STOP, .rung = BOUGH_RUNG_CLOSE, .flags = BOUGH_ALONE};
+    struct bough_event alone = {.flags = BOUGH_ALONE};
     uint64_t inner = bo_branch_handle(bo_branch_at(slot_of(s.self)->top));
-    bo_on_meet = freeze_at_points;
     CHECK(bough_post_event(s.self, &alone).record);
     must_freeze(s.self);
     CHECK_EQ(destroyed, 0);
@@ -222,7 +221,7 @@ static void *frozen_main(void *argument)
 static void freezes_one(struct subject *s)
 {
     subject_start(s, frozen_main);
-    post_rung_4(s->self);
+    post_stop(s->self);
     must_freeze(s->self);
 }
 

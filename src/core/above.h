@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the core asks of the layers above it. It is declared here, where it is needed, and defined there, where it is known
+ * what to do: the core includes nothing from above, and who links to any of it has all of it.
+ */
+#ifndef BO_CORE_ABOVE_H
+#define BO_CORE_ABOVE_H
+
+#include "core/arena.h"
+
+/* ---- branches (api/branch.c) -------------------------------------------------------------------- */
+
+/* An adopted thread ends, on it: what it has left open is ended. */
+void bo_branches_end(struct bo_thread *t);
+/* In a forked child. `self`: the thread that has forked; NULL if bough does not know it. */
+void bo_branches_forked(struct bo_thread *self);
+
+/* ---- the ladder --------------------------------------------------------------------------------- */
+
+/* A record was posted, for the first time or again. The caller's pin keeps the target. [signal] */
+void bo_ladder_posted(struct bo_target *target, bool branch, struct bo_record *r, bool repeated);
+/* An incident is over that the ladder watches. [signal] */
+void bo_ladder_closed(struct bo_record *r);
+
+/* On the ticker's thread: at each look at a live slot with a record, and at each tick. Both return when to come again, on
+ * CLOCK_MONOTONIC. */
+int64_t bo_ladder_look(struct bo_target *target, bool branch);
+int64_t bo_ladder_tick(void);
+
+/* On the target, at a point: the record stands above rung 1, or the thread is asked to freeze. Runs handlers. True: the
+ * point fails, false: it does not. */
+bool bo_ladder_meet(struct bo_thread *t, struct bo_record *r);
+/* A summons has arrived by signal, with all signals blocked, in a closable region or one with an asynchronous final
+ * handler. [signal] */
+void bo_ladder_summoned(struct bo_thread *t, void *context);
+/* A jump has left handlers that run, all inside `until` (NULL: all). */
+void bo_ladder_jumped(struct bo_thread *t, struct bo_handling *until);
+/* A generation ends in order, or is copied by a fork: its closers are forgotten. */
+void bo_ladder_forget_closers(struct bo_thread *t);
+
+/* Takes a line over that the calling thread must not write itself, and returns true. */
+bool bo_ladder_report(const char *line);
+
+/* In ordinary code: before the ticker is started; and before threads are needed that run what is the program's. */
+void bo_ladder_prepare(void);
+void bo_ladder_need_help(void);
+/* In a forked child, before anything else. */
+void bo_ladder_forked(void);
+
+#endif

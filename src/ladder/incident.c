@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#include "ladder/incident.h"
+#include <bough/ladder.h>
+#include "ladder/times.h"
+
+struct bo_incident bo_watched[BO_WATCHED];
+unsigned bo_watched_count;
+
+static uint64_t identity(uint64_t state)
+{
+    return state & ~(uint64_t)15;
+}
+
+bool bo_incident_over(const struct bo_incident *i)
+{
+    return identity(bo_load_seq(&i->record->state)) != i->state || !bo_record_stands(i->record);
+}
+
+static struct bo_incident *find(const struct bo_record *r)
+{
+    for (unsigned i = 0; i < bo_watched_count; i++)
+        if (bo_watched[i].record == r && !bo_incident_over(&bo_watched[i]))
+            return &bo_watched[i];
+    return NULL;
+}
+
+/* A full table: the incident climbs all the same, only its end goes untold and its timer is not taken back. */
+struct bo_incident *bo_incident_watch(struct bo_target *target, bool branch, struct bo_record *r)
+{
+    static struct bo_incident spare;
+    struct bo_incident *i = find(r);
+    if (i)
+        return i;
+    i = bo_watched_count < BO_WATCHED ? &bo_watched[bo_watched_count++] : &spare;
+    uint64_t state = bo_load_seq(&r->state);
+    *i = (struct bo_incident){.record = r,
+                              .state = identity(state),
+                              .target = target,
+                              .branch = branch,
+                              .climbs = bo_load_seq(&r->ceiling) >= BOUGH_RUNG_KILL,
+                              .rung = bo_load_relaxed(&r->rung),
+                              .serial = bo_record_serial(state)};
+    bo_record_describe(r, &i->posted);
+    bo_name_of(target, i->name);
+    const struct bo_branch *wider = bo_wider(target, branch);
+    if (wider) {
+        i->wider = bo_branch_handle(wider);
+        bo_name_of(&wider->t, i->wider_name);
+    }
+    bo_store_seq(&r->watched, 1);
+    return i;
+}

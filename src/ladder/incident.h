@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The incidents that the warden watches: those that may climb to the end of the process, or have gone up already. An
+ * incident's standing is in its record, where it can be seen from outside; here is what only the warden needs. All of it is
+ * the ticker's thread's. What is told of it is copied while the record stands: later both record and target may serve others.
+ */
+#ifndef BO_LADDER_INCIDENT_H
+#define BO_LADDER_INCIDENT_H
+
+#include "core/arena.h"
+
+enum { BO_WATCHED = 256 };
+
+struct bo_incident {
+    struct bo_record *record;
+    uint64_t state; /* the record's generation and serial, to see that it is over */
+    struct bo_target *target;
+    bool branch, climbs;
+    bool told; /* of anything: its end is news as well */
+    uint8_t rung;
+    uint32_t serial;
+    struct bough_record posted;
+    char name[BO_NAME];
+    uint64_t wider; /* the branch around the target; 0 at the root */
+    char wider_name[BO_NAME];
+};
+
+extern struct bo_incident bo_watched[BO_WATCHED];
+extern unsigned bo_watched_count;
+
+/* The record serves another one by now, or none. */
+bool bo_incident_over(const struct bo_incident *i);
+/* The entry of a record that stands; made, if it has none. */
+struct bo_incident *bo_incident_watch(struct bo_target *target, bool branch, struct bo_record *r);
+
+#endif

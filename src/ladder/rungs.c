@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+#include "ladder/rungs.h"
+#include <bough/ladder.h>
+#include <stdio.h>
+#include "core/post.h"
+#include "core/ticker.h"
+#include "ladder/below.h"
+#include "ladder/closer.h"
+#include "ladder/exit.h"
+#include "ladder/freeze.h"
+#include "ladder/handler.h"
+#include "ladder/help.h"
+#include "ladder/kill.h"
+#include "ladder/tell.h"
+
+/* ---- rungs 2 and 3 ------------------------------------------------------------------------------------------ */
+
+static void summon_below(const struct bo_incident *i)
+{
+    uint64_t w;
+    for (uint32_t at = 1;;) {
+        struct bo_thread *t = bo_next_below(i->target, i->branch, i->record, &at, &w);
+        if (!t)
+            return;
+        if (bo_load_relaxed(&t->finals))
+            bo_handler_summon(t, bo_word_generation(w));
+    }
+}
+
+static void wake_below(const struct bo_incident *i)
+{
+    if (bo_alone(i->record, i->branch))
+        bo_wake((struct bo_thread *)i->target, bo_word_generation(bo_load_seq(&i->target->word)));
+    else
+        bo_spread(i->target, i->branch);
+}
+
+/* ---- rung 4 --------------------------------------------------------------------------------------------------- */
+
+static void close_it(void *thread)
+{
+    bo_close_thread(thread);
+}
+
+const char *bo_close_below(const struct bo_incident *i)
+{
+    const char *why = NULL;
+    uint64_t w;
+    for (uint32_t at = 1;;) {
+        struct bo_thread *t = bo_next_below(i->target, i->branch, i->record, &at, &w);
+        if (!t)
+            return why;
+        /* Main has waited for those that are closed, and has the rung's time to end. */
+        if (bo_has_children(t) || bo_is_main(t) || bo_load_relaxed(&t->closing))
+            continue;
+        const char *reason = "";
+        enum bo_freezing f = bo_freeze(t, bo_word_generation(w), &reason);
+        if (f == BO_NOT_SAFE)
+            return reason;
+        if (f == BO_FROZEN) {
+            bo_store_relaxed(&t->closing, 1);
+            if (!bo_help(close_it, t))
+                return "there is no thread to run its closers";
+        }
+    }
+}
+
+void bo_withdraw_below(const struct bo_incident *i)
+{
+    uint64_t w;
+    for (uint32_t at = 1;;) {
+        struct bo_thread *t = bo_next_below(i->target, i->branch, i->record, &at, &w);
+        if (!t)
+            return;
+        bo_freeze_withdraw(t, bo_word_generation(w));
+    }
+}
+
+/* ---- rungs 5 and 6 -------------------------------------------------------------------------------------------- */
+
+/* Now. Whether a thread ever comes by a safe place, only asking it tells. */
+static bool can_be_closed(const struct bo_thread *t, uint64_t w)
+{
+    return (w & (BO_IN | BO_CLOSABLE)) && !((w & BO_MASKED) && (w & BO_TIMED)) && !bo_is_main(t);
+}
+
+static struct bo_leaving leaving;
+static _Atomic uint32_t dumped; /* 1: being written, 2: written */
+static char last_why[320];
+
+static void freeze_below(const struct bo_incident *i)
+{
+    uint64_t w;
+    const char *why;
+    if (i->target->index == BO_ROOT && i->branch)
+        return;
+    for (uint32_t at = 1;;) {
+        struct bo_thread *t = bo_next_below(i->target, i->branch, i->record, &at, &w);
+        if (!t)
+            return;
+        if (can_be_closed(t, w))
+            bo_freeze(t, bo_word_generation(w), &why);
+    }
+}
+
+static struct bo_incident leaving_for;
+
+static bool leaving_is_over(void)
+{
+    return bo_incident_over(&leaving_for);
+}
+
+static bool leave(const struct bo_incident *i, int64_t until)
+{
+    if (bo_is_leaving())
+        return true;
+    freeze_below(i);
+    leaving.signo = i->posted.kind == BOUGH_SIGNAL ? i->posted.signo : 0;
+    leaving.until = bo_to_monotonic(until);
+    leaving.over = leaving_is_over;
+    leaving_for = *i;
+    snprintf(leaving.reason, sizeof leaving.reason, "the process exits: %s", bo_what_for(i));
+    return bo_help(bo_leave, &leaving);
+}
+
+static void write_dump(void *unused)
+{
+    (void)unused;
+    bo_kill_dump(last_why);
+    bo_store_seq(&dumped, 2);
+    bo_ticker_attend();
+}
+
+static void begin_kill(const struct bo_incident *i)
+{
+    if (bo_swap_seq(&dumped, 1))
+        return;
+    char place[160];
+    bo_find_place(i->target, i->branch, i->record, place, sizeof place);
+    snprintf(last_why, sizeof last_why, "%s (%s) was not handled; %s", bo_kind_name(i->posted.kind), bo_what_for(i),
+             place);
+    if (!bo_help(write_dump, NULL))
+        write_dump(NULL); /* no other thread to do it: what does not take it at once is not waited for */
+}
+
+void bo_go_on_killing(const struct bo_incident *i)
+{
+    if (bo_load_seq(&dumped) == 2 || bo_now() >= bo_load_seq(&i->record->rung_until))
+        bo_kill_now();
+}
+
+void bo_rungs_after_fork(void)
+{
+    bo_store_relaxed(&dumped, 0);
+}
+
+/* ---- all of them ---------------------------------------------------------------------------------------------- */
+
+const char *bo_carry_out(struct bo_incident *i, int64_t until)
+{
+    switch (i->rung) {
+    case BOUGH_RUNG_FINAL:
+        summon_below(i);
+        wake_below(i);
+        return NULL;
+    case BOUGH_RUNG_HANDLER:
+        wake_below(i);
+        return NULL;
+    case BOUGH_RUNG_CLOSE:
+        return bo_close_below(i);
+    case BOUGH_RUNG_EXIT:
+        return leave(i, until) ? NULL : "there is no thread to carry it out";
+    case BOUGH_RUNG_KILL:
+        begin_kill(i);
+        return NULL;
+    default:
+        return NULL;
+    }
+}
