@@ -86,6 +86,7 @@ struct bo_thread {
     _Atomic uint32_t asks;        /* wake signals sent since the thread last left a call */
     _Atomic int64_t asked_at;     /* when the last one was sent, or an asynchronous region became due */
     _Atomic uint32_t told;        /* that it does not answer */
+    _Atomic uint32_t unanswered;  /* how often the ticker has looked why, for this wake */
     _Atomic uint32_t held;        /* the wake signal is blocked by ourselves, to come back later */
     _Atomic uint32_t blocks_wake; /* it was once seen blocking the wake signal: take the second road at once */
 

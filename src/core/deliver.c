@@ -18,7 +18,14 @@
 #include "core/self.h"
 #include "core/ticker.h"
 
-enum { SECOND_ROAD = 32, COOKIE = 0x626f7567, IN_VAIN = 16 };
+enum {
+    SECOND_ROAD = 32,
+    COOKIE = 0x626f7567,
+    ANSWERING = COOKIE + 1,
+    IN_VAIN = 16,
+    RUNS_FOR_LONG = 4,
+    MANY_TIMES = 12
+};
 
 static int wake_signal;
 static struct sigaction before; /* who had the wake signal before */
@@ -129,10 +136,14 @@ BO_BARE static void handle(int signo, siginfo_t *info, void *context)
     bool ours = info->si_code == SI_TKILL ? info->si_pid == bo_load_relaxed(&bo_pid)
                                           : info->si_code == SI_USER && info->si_pid == 0;
     bool answered_one = ours && asked(context);
-    if (ours && t && (bo_load_seq(&t->t.word) & BO_SENT))
-        wake_arrived(t, context);
-    else if (!answered_one)
+    uint64_t w = t ? bo_load_seq(&t->t.word) : 0;
+    /* Ours was sent once more, after nobody had answered (RESENT): the kernel may have dropped it for this one, which then
+     * stands for it; or it comes right behind, before the thread has done anything else (rule 13). */
+    bool stands_for_ours = (w & BO_SENT) && (w & BO_RESENT);
+    if (!answered_one && !(ours && (w & BO_SENT)))
         hand_on(signo, info, context);
+    if ((ours && (w & BO_SENT)) || stands_for_ours)
+        wake_arrived(t, context);
     errno = saved;
 }
 
@@ -404,17 +415,19 @@ static void diagnose_blocked(struct bo_thread *t)
                   bo_name_of(&t->t, name), wake_signal, SECOND_ROAD);
 }
 
-/* Why no answer? Not the least reason: somebody else's signal of that number was waiting to be delivered. The
- * kernel keeps one of a kind, and drops ours. Who is runnable waits for a processor only, perhaps in the handler, where
- * all is blocked: one of a thousand that were woken at once. It is looked at again. */
+/* Why no answer? Not the least reason: somebody else's signal of that number was waiting to be delivered. The kernel
+ * keeps one of a kind, and drops ours: from now on any stands for it (handle). Who is runnable waits for a processor only,
+ * perhaps in the handler, where all is blocked: one of a thousand that were woken at once. It is looked at again; but who
+ * is found so each time may be doing nothing else than take such signals. */
 void bo_deliver_diagnose(struct bo_thread *t)
 {
     char state;
+    uint32_t times = bo_add_relaxed(&t->unanswered, 1);
     uint64_t blocked = blocked_by(bo_load_relaxed(&t->tid), &state);
     if (!ours_still()) {
         take_signal_back();
         send_again(t, send_first);
-    } else if (state == 'R') {
+    } else if (state == 'R' && times < RUNS_FOR_LONG) {
         return;
     } else if (blocked & bit(wake_signal)) {
         diagnose_blocked(t);

@@ -22,6 +22,7 @@ void bo_signal(struct bo_thread *t)
     BO_HOOK(post_sent);
     /* The thread does not leave its call before this signal was handled (rule 6): the id is its own. */
     bo_store_relaxed(&t->asks, bo_load_relaxed(&t->asks) + 1);
+    bo_store_relaxed(&t->unanswered, 0);
     bo_store_relaxed(&t->asked_at, bo_clock()); /* the ticker may look at once, and this is no old wake */
     bo_deliver_send(t);
     bo_ticker_watch(t);

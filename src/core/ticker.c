@@ -254,7 +254,7 @@ static int64_t look_at_repeat(struct bo_thread *t, uint64_t w, int64_t now)
     int64_t due = bo_load_relaxed(&t->asked_at) + pause;
     if (now < due)
         return due;
-    if (!bo_cas_seq(&t->t.word, &w, w | BO_SENT))
+    if (!bo_cas_seq(&t->t.word, &w, bo_word_sent(w)))
         return now;
     bo_store_relaxed(&t->asked_at, now);
     bo_store_relaxed(&t->asks, asks + 1);
@@ -269,7 +269,7 @@ static int64_t look_at_async(struct bo_thread *t, uint64_t w, int64_t now)
     int64_t due = bo_load_relaxed(&t->asked_at) + ANSWER_WITHIN;
     if (now < due)
         return due;
-    if (!bo_cas_seq(&t->t.word, &w, w | BO_SENT))
+    if (!bo_cas_seq(&t->t.word, &w, bo_word_sent(w)))
         return now;
     BO_HOOK(post_sent);
     bo_deliver_send(t);

@@ -104,11 +104,18 @@ static inline uint64_t bo_word_posted(uint64_t w)
     return w & BO_MASKED ? w : w | BO_DUE | BO_FOREIGN_DUE;
 }
 
+/* What a word becomes when a signal is about to be sent to its thread. RESENT is of the one before: as long as it is
+ * set with SENT, any signal of that number counts as the answer (core/deliver.c). */
+static inline uint64_t bo_word_sent(uint64_t w)
+{
+    return w & BO_SENT ? w : (w | BO_SENT) & ~(uint64_t)BO_RESENT;
+}
+
 /* What a due word becomes when its thread is to be woken by a signal: unchanged if that is not allowed
  * (rule 13), not needed, or under way already. */
 static inline uint64_t bo_word_woken(uint64_t w)
 {
-    return (w & BO_DUE) && ((w & BO_IN) || ((w & BO_CLOSABLE) && (w & BO_SUMMONED))) ? w | BO_SENT : w;
+    return (w & BO_DUE) && ((w & BO_IN) || ((w & BO_CLOSABLE) && (w & BO_SUMMONED))) ? bo_word_sent(w) : w;
 }
 
 #ifdef NDEBUG
