@@ -6,6 +6,7 @@
  *      disabled by start, no allow region   -> MASKED
  *      a critical section with budget left  -> MASKED | TIMED
  *      an asynchronous region, not masked   -> ASYNC
+ *      a closable one, not masked           -> CLOSABLE
  *
  * The clock: a pause of an incident runs while it is pending and a critical section is open. All its pauses
  * together last at most the smallest budget met; the owner adds them up as sections end, the ticker
