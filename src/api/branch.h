@@ -73,6 +73,8 @@ struct bo_family {
     struct bo_at_end *at_end;
 };
 
+void bo_family_free(struct bo_family *f);
+
 /* Run fn(argument) when the branch has joined its children. 0; -1 with ENOMEM, ESRCH. [owner] */
 int bo_branch_at_end(bough_branch *branch, void (*fn)(void *), void *argument);
 

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/look.h"
+#include "base/hook.h"
+#include "core/deliver.h"
+#include "core/level.h"
+#include "core/post.h"
+#include "core/report.h"
+#include "core/self.h"
+#include "core/ticker.h"
+
+#define LAST_REPEAT BO_MS(10)
+#define SELDOM BO_SEC(1)
+
+/* ---- looking at a thread: each returns when to look again --------------------------------------------- */
+
+/* Sent and not answered for 50 ms, counted again after each diagnosis. */
+static int64_t look_at_wake(struct bo_thread *t, int64_t now)
+{
+    int64_t due = bo_load_relaxed(&t->asked_at) + BO_ANSWER_WITHIN;
+    if (now < due)
+        return bo_load_relaxed(&t->t.word) & BO_REPEAT ? bo_earlier(due, now + BO_MS(1)) : due;
+    bool told = bo_load_relaxed(&t->told);
+    bo_deliver_diagnose(t);
+    bo_store_relaxed(&t->asked_at, told ? now + SELDOM - BO_ANSWER_WITHIN : now);
+    return now + (told ? SELDOM : BO_ANSWER_WITHIN);
+}
+
+/* A call that repeats: answered, but the thread is in it still. Backoff from 0.2 to 10 ms. */
+static int64_t look_at_repeat(struct bo_thread *t, uint64_t w, int64_t now)
+{
+    uint32_t asks = bo_load_relaxed(&t->asks);
+    int64_t pause = asks > 6 ? LAST_REPEAT : bo_earlier((int64_t)BO_FIRST_REPEAT << asks, LAST_REPEAT);
+    int64_t due = bo_load_relaxed(&t->asked_at) + pause;
+    if (now < due)
+        return due;
+    if (!bo_cas_seq(&t->t.word, &w, bo_word_sent(w)))
+        return now;
+    bo_store_relaxed(&t->asked_at, now);
+    bo_store_relaxed(&t->asks, asks + 1);
+    BO_HOOK(post_sent);
+    bo_deliver_send(t);
+    return now + pause;
+}
+
+/* An asynchronous region has had 50 ms to meet a point (rule 14). */
+static int64_t look_at_async(struct bo_thread *t, uint64_t w, int64_t now)
+{
+    int64_t due = bo_load_relaxed(&t->asked_at) + BO_ANSWER_WITHIN;
+    if (now < due)
+        return due;
+    if (!bo_cas_seq(&t->t.word, &w, bo_word_sent(w)))
+        return now;
+    BO_HOOK(post_sent);
+    bo_deliver_send(t);
+    return now + LAST_REPEAT;
+}
+
+/* The innermost section that is noted: regions of other kinds may be open in it. */
+__attribute__((no_sanitize("thread"))) static void report_overrun(const struct bo_thread *t)
+{
+    char name[BO_NAME];
+    uint32_t depth = bo_load_acquire(&t->depth);
+    uint32_t i = depth < BO_REGIONS ? depth : BO_REGIONS;
+    while (i && t->region[i - 1].kind != BO_CRITICAL)
+        i--;
+    if (i)
+        bo_report("the critical section at %s:%d in thread %d (%s) has used up its budget and no longer protects",
+                  t->region[i - 1].file, t->region[i - 1].line, (int)bo_load_relaxed(&t->tid), bo_name_of(&t->t, name));
+}
+
+/* A critical section's budget is used up: it protects no longer (rule 17). */
+static int64_t look_at_section(struct bo_thread *t, uint64_t w)
+{
+    int64_t end = bo_level_budget_end(t);
+    if (bo_now() < end)
+        return bo_to_monotonic(end);
+    uint64_t next = (w & ~(uint64_t)(BO_MASKED | BO_TIMED)) | BO_OVERRUN;
+    if (!bo_cas_seq(&t->t.word, &w, next))
+        return bo_clock();
+    bo_wake(t, bo_word_generation(w)); /* due, now that it is not masked: as if posted at this moment */
+    report_overrun(t);
+    return bo_clock() + BO_ANSWER_WITHIN;
+}
+
+/* A cleanup's grace is over, or the time that a handler's verdict has named: what it was shielded from is due again
+ * (rules 20, 35). */
+static int64_t look_at_shield(struct bo_thread *t, uint64_t w)
+{
+    int64_t until = BO_FOREVER, now = bo_now();
+    if (bo_load_seq(&t->shield_seq) && bo_load_relaxed(&t->shield_until) > now)
+        until = bo_load_relaxed(&t->shield_until);
+    if (bo_load_seq(&t->resumed_seq) && bo_load_relaxed(&t->resumed_until) > now)
+        until = bo_earlier(until, bo_load_relaxed(&t->resumed_until));
+    if (until != BO_FOREVER)
+        return bo_to_monotonic(until);
+    if (bo_load_seq(&t->resumed_seq) && bo_load_relaxed(&t->resumed_until) == BO_FOREVER)
+        return BO_FOREVER; /* a handler runs */
+    bo_wake(t, bo_word_generation(w));
+    return BO_FOREVER;
+}
+
+static int64_t look_at_thread(struct bo_thread *t, int64_t now)
+{
+    uint64_t w = bo_load_seq(&t->t.word);
+    if (!(w & BO_LIVE))
+        return BO_FOREVER;
+    if (w & BO_SENT)
+        return look_at_wake(t, now);
+    if ((w & BO_PENDING) && (w & BO_TIMED))
+        return look_at_section(t, w);
+    if ((w & BO_DUE) && (w & BO_REPEAT))
+        return look_at_repeat(t, w, now);
+    if ((w & BO_DUE) && (w & BO_ASYNC) && !(w & BO_IN))
+        return look_at_async(t, w, now);
+    bool shielded = (w & BO_PENDING) && !(w & (BO_DUE | BO_MASKED)) &&
+                    (bo_load_seq(&t->shield_seq) || bo_load_seq(&t->resumed_seq));
+    return shielded ? look_at_shield(t, w) : BO_FOREVER;
+}
+
+/* ---- looking at a branch ------------------------------------------------------------------------------ */
+
+static int64_t look_at_branch(struct bo_branch *b)
+{
+    static const struct bough_event passed = {.kind = BOUGH_TIMEOUT, .reason = "the deadline has passed"};
+    uint64_t w = bo_load_seq(&b->t.word);
+    if (!(w & BO_LIVE))
+        return BO_FOREVER;
+    int64_t next = BO_FOREVER, now = bo_now(), deadline = bo_load_seq(&b->deadline);
+    if (deadline <= now)
+        bo_post(bo_handle_make(b->t.index, bo_word_generation(w), true), &passed, NULL);
+    else if (deadline != BO_FOREVER)
+        next = bo_to_monotonic(deadline);
+    bool shielded = bo_load_relaxed(&b->shield_seq) != 0;
+    int64_t until = bo_load_relaxed(&b->shield_until);
+    if (shielded && now < until)
+        next = bo_earlier(next, bo_to_monotonic(until));
+    else if (shielded)
+        bo_spread(&b->t, true);
+    return next;
+}
+
+int64_t bo_look(struct bo_target *t, bool branch)
+{
+    return branch ? look_at_branch((struct bo_branch *)t) : look_at_thread((struct bo_thread *)t, bo_clock());
+}
