@@ -236,6 +236,8 @@ const char *region_name(int kind)
         return "closable";
     case BO_HANDLER_REGION:
         return "handler";
+    case BO_FOREIGN_REGION:
+        return "foreign";
     default:
         return "?";
     }

@@ -68,6 +68,7 @@
 #include <bough/level.h>
 #include <bough/ladder.h>
 #include <bough/call.h>
+#include <bough/interpose.h>
 #include <bough/sync.h>
 #include <bough/signals.h>
 

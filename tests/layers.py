@@ -18,6 +18,7 @@ LAYERS = {
     "core": {"base", "arch", "core", "public"},
     "api": {"base", "arch", "core", "api", "public"},
     "ladder": {"base", "arch", "core", "api", "ladder", "see", "public"},
+    "interpose": {"base", "arch", "core", "interpose", "public"},
     "see": {"base", "arch", "core", "api", "see", "public"},
 }
 

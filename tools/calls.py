@@ -96,7 +96,7 @@ def read_table():
     text = re.sub(r"/\*.*?\*/", "", TABLE.read_text(), flags=re.S)
     text = re.sub(r"^#(?:[^\n]*\\\n)*[^\n]*", "", text, flags=re.M)
     groups, calls = {}, []
-    for match in re.finditer(r"^(GROUP|CALL|CUSTOM)\(", text, flags=re.M):
+    for match in re.finditer(r"^(GROUP|CALL|CUSTOM|VARIADIC)\(", text, flags=re.M):
         kind = match.group(1)
         fields, _ = arguments(text, match.end() - 1)
         if kind == "GROUP":

@@ -110,6 +110,7 @@ struct bough_child_options {
     const char *name;  /* for messages, the kernel and the tree */
     size_t stack;      /* bytes; 0: the default. Another size means a thread of its own */
     unsigned disabled; /* 1: starts at level disabled; allow regions lift it (rule 15) */
+    unsigned foreign;  /* 1: its calls in other people's code are interruptible (bough/interpose.h) */
     unsigned fresh;    /* 1: a new OS thread, which is not used again afterwards */
 };
 

@@ -34,7 +34,7 @@ struct bo_child {
     bough_fn *fn;
     bough_resource resource; /* its destructor is taken out by who runs it, or takes the resource over */
     bough_resource *own;     /* what bough_take() takes: the same, or what a wrapper has around it */
-    bool disabled;
+    bool disabled, foreign;
     enum bough_outcome outcome;
     int result;
     int code;                   /* of its first failure; 0 */

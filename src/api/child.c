@@ -97,6 +97,7 @@ static struct bo_child *child_new(struct bo_branch *b, bough_fn *fn, bough_resou
     c->resource = r;
     c->own = &c->resource;
     c->disabled = o->disabled != 0;
+    c->foreign = o->foreign != 0;
     bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&c->mask, sizeof c->mask);
     if (o->name)
         memcpy(c->name, o->name, strnlen(o->name, BO_NAME - 1));
@@ -106,7 +107,7 @@ static struct bo_child *child_new(struct bo_branch *b, bough_fn *fn, bough_resou
 static void prepare(struct bo_worker *w, struct bo_child *c)
 {
     struct bo_thread *t = w->slot;
-    bo_level_reset(t, c->disabled);
+    bo_level_reset(t, c->disabled, c->foreign);
     memcpy(t->t.name, c->name, BO_NAME);
     t->child = c;
     t->worker = w;

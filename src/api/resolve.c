@@ -279,6 +279,11 @@ static void run_getaddrinfo(struct job *job)
         job->list = NULL;
 }
 
+static bool cut_before(void)
+{
+    return bo_error(bo_point()) != 0 && (errno = ECANCELED);
+}
+
 static struct job *new_query(const char *node, const char *service, const struct addrinfo *hints)
 {
     struct job *job = new_job(run_getaddrinfo, size_of(node), size_of(service));
@@ -297,7 +302,7 @@ static struct job *new_query(const char *node, const char *service, const struct
 
 int bough_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result)
 {
-    if (bough_check() != 0)
+    if (cut_before())
         return EAI_SYSTEM;
     if (asks_nobody(node, service, hints ? hints->ai_flags : 0))
         return bo_error(getaddrinfo(node, service, hints, result));
@@ -341,7 +346,7 @@ static struct job *new_question(const struct sockaddr *address, socklen_t length
 int bough_getnameinfo(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size, char *service,
                       socklen_t service_size, int flags)
 {
-    if (bough_check() != 0)
+    if (cut_before())
         return EAI_SYSTEM;
     host_size = size_in(host, host_size);
     service_size = size_in(service, service_size);

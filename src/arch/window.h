@@ -4,9 +4,9 @@
  *
  * Contract, the same on each machine:
  *
- *     long bo_window(const word, nr, a, b, c, d, e, f)
+ *     long bo_window(due, nr, a, b, c, d, e, f)
  *     {
- *     begin:  if (low half of *word & BO_DUE) goto cancel;     // a load and a branch, no call
+ *     begin:  if (*due & BO_DUE) goto cancel;                  // a load and a branch, no call
  *             result = system call nr(a .. f);                 // one instruction, the last before `end`
  *     end:    return result;                                   // raw: -errno on failure
  *     cancel: result = -BO_ECUT; goto end;
@@ -26,6 +26,8 @@
  * leaves the return stack empty, and costs 3 % of a short call. So there are many windows, one in each drop-in,
  * and each enters its three places in a table, the section `bo_windows`.
  *
+ * `due` is the byte of the calling thread's word that tells: the lowest, or in foreign code the one above it (core/word.h).
+ *
  * Precondition: the calling thread's word says BO_IN. All memory may be changed by the call.
  *
  * A machine without such a routine sets BO_ARCH_WINDOW to 0 (generic/): there the wake signal interrupts
@@ -37,7 +39,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* Bit 0 of the word, the only one the window knows; core/word.h agrees by a static assertion. */
+/* Bit 0 of that byte, the only one the window knows; core/word.h agrees by a static assertion. */
 #define BO_ARCH_DUE 1
 
 /* "It was cut": an error number that the kernel does not have, for a call may fail with ECANCELED by itself (a timerfd's

@@ -60,6 +60,14 @@ struct bo_target {
     char name[BO_NAME]; /* written by the owner only, always terminated */
 };
 
+/* How a thread wants foreign code to be cut: bough_foreign_set(). All 0: as by default. */
+struct bo_foreign_ways {
+    int error;
+    int64_t grace;
+    void (*on_cut)(void);
+    void *argument;
+};
+
 /*
  * A thread's slot. It belongs to an OS thread from its adoption or start to its end; each child that a
  * worker runs is another generation.
@@ -75,6 +83,8 @@ struct bo_target {
  *   freeze      rung 4, see ladder/freeze.h; freeze_at: since when it is asked to, the warden's own
  *   joins       the branch whose children it waits for; BO_NONE
  *   mutexes, unread    where a frozen thread keeps what it held and what it did not read: said by itself, see api/lost.h
+ *   due_byte    the byte of its word that a call's window tests: `foreign` says that it is foreign code's (core/foreign.h)
+ *   foreign_*   what foreign code has been told: records up to this number do not count there before then
  *   crit_*      the outermost critical section: since when, with which budget; see level.c for the clock
  */
 struct bo_thread {
@@ -96,7 +106,11 @@ struct bo_thread {
     _Atomic int64_t shield_until;
     _Atomic uint64_t resumed_seq;
     _Atomic int64_t resumed_until;
-    _Atomic uint8_t met_rung, shield_rung, resumed_rung;
+    _Atomic uint64_t foreign_seq;
+    _Atomic int64_t foreign_until;
+    _Atomic uint8_t met_rung, shield_rung, resumed_rung, foreign_rung;
+    _Atomic uint8_t foreign; /* it is in a call of foreign code's */
+    bool foreign_cut;        /* which was cut */
     _Atomic uint8_t handlers, finals;
     _Atomic uint32_t freeze;
     uint64_t handled_seq; /* handlers have run for this record, up to this rung */
@@ -114,6 +128,8 @@ struct bo_thread {
     _Atomic uint64_t pause_seq;
     uint32_t disabled; /* started at level disabled */
     uint32_t crit_depth, allow_depth, async_depth, clean_depth, closable_depth;
+    uint32_t foreign_depth; /* regions in which foreign code takes part, and one more if it does from the start */
+    uint32_t foreign_from_start;
     struct bough_region *regions;
     uintptr_t stack_low, stack_high;
     _Atomic uint32_t depth;
@@ -124,6 +140,7 @@ struct bo_thread {
         int64_t since;
     } region[BO_REGIONS];
     _Atomic uint32_t join_waiters; /* who waits for this generation to end, on its futex word */
+    const void *due_byte;
     struct bo_libc_wait *libc_wait;
     struct bough_async *async;
     struct bo_handling *handling;
@@ -132,6 +149,7 @@ struct bo_thread {
     struct bo_endings *unread;
     struct bo_worker *worker; /* of a child; NULL for main and adopted threads */
     struct bo_child *child;   /* what it runs now */
+    struct bo_foreign_ways ways;
     uint32_t last_was_cut;    /* the last failing call was cut (rule 28) */
 } __attribute__((aligned(64)));
 

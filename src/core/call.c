@@ -6,6 +6,7 @@
 #include "base/hook.h"
 #include "base/raw.h"
 #include "core/deliver.h"
+#include "core/foreign.h"
 #include "core/level.h"
 #include "core/self.h"
 #include "core/ticker.h"
@@ -31,6 +32,7 @@ void bo_call_settle(struct bo_thread *t, bool nested)
 void bo_call_abandon(struct bo_thread *t)
 {
     t->libc_wait = NULL;
+    bo_foreign_abandon(t);
     bo_busy = 0; /* what those calls were in */
     bo_signal_fence();
     bo_and_seq(&t->t.word, ~(uint64_t)(BO_IN | BO_REPEAT));
@@ -38,14 +40,27 @@ void bo_call_abandon(struct bo_thread *t)
         bo_deliver_settle(t);
 }
 
+/* Foreign code is told of a record once a rung (rule 22). */
+static uint64_t due_bit(const struct bo_thread *t)
+{
+    return bo_load_relaxed(&t->foreign) ? BO_FOREIGN_DUE : BO_DUE;
+}
+
+static struct bo_record *pending(const struct bo_thread *t)
+{
+    if (bo_load_seq(&t->t.word) & BO_MASKED)
+        return NULL;
+    return bo_load_relaxed(&t->foreign) ? bo_pending_foreign(t) : bo_pending_record(t, true);
+}
+
 /* Is there an interrupt to fail for? If not, the word is put right: it was cleared meanwhile, or a cleanup runs. That
  * it was delivered is noted where the call fails, for a completed effect may still win (rule 9). */
 static bool due(struct bo_thread *t)
 {
-    if (!(bo_load_seq(&t->t.word) & BO_DUE))
+    if (!(bo_load_seq(&t->t.word) & due_bit(t)))
         return false;
     bo_level_sweep(t, (uintptr_t)__builtin_frame_address(0));
-    struct bo_record *r = bo_load_seq(&t->t.word) & BO_MASKED ? NULL : bo_pending_record(t, true);
+    struct bo_record *r = pending(t);
     if (r && !bo_level_let_go(t, r))
         return true;
     bo_level_settle(t);
@@ -56,6 +71,8 @@ static bool due(struct bo_thread *t)
  * unless an interrupt is due as well. */
 BO_COLD long bo_call_cut(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f)
 {
+    if (bo_load_relaxed(&t->foreign) && bo_foreign_borrowed())
+        return bo_raw6(nr, a, b, c, d, e, f); /* what is due is the parent's */
     if (due(t))
         return -BO_ECUT;
     return result == -EINTR ? result : bo_call(nr, a, b, c, d, e, f);
@@ -74,10 +91,14 @@ BO_COLD long bo_call_stranger(long nr, long a, long b, long c, long d, long e, l
  * moment, the call has been given up all the same. */
 BO_COLD static int noted(int error)
 {
-    if (bo_self && error == BO_ECUT)
-        bo_level_meet(bo_self);
-    if (bo_self)
-        bo_self->last_was_cut = error == BO_ECUT;
+    struct bo_thread *t = bo_self;
+    if (t && bo_load_relaxed(&t->foreign)) {
+        t->foreign_cut |= error == BO_ECUT; /* delivered by who has made the call, core/foreign.h */
+    } else if (t) {
+        if (error == BO_ECUT)
+            bo_level_meet(t);
+        t->last_was_cut = error == BO_ECUT;
+    }
     return error == BO_ECUT ? ECANCELED : error;
 }
 
@@ -92,6 +113,14 @@ int bo_error(int error)
     return error ? noted(error) : 0;
 }
 
+int bo_point(void)
+{
+    struct bo_thread *t = bo_self_or_adopt();
+    if (t && bo_load_relaxed(&t->foreign))
+        return due(t) ? BO_ECUT : 0;
+    return bough_check() != 0 ? BO_ECUT : 0;
+}
+
 /* ---- waits inside libc ------------------------------------------------------------------------------- */
 
 static const struct timespec far_away = {INT64_C(1) << 33, 0}, past = {0, 0};
@@ -102,7 +131,7 @@ int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline)
     struct bo_thread *t = bo_self_or_adopt();
     if (!t || bo_ticker_need() != 0)
         return 0;
-    if (bough_check() != 0)
+    if (bo_point() != 0)
         return BO_ECUT;
     wait->in = true;
     bo_store_relaxed(&t->asks, 0);
@@ -112,7 +141,7 @@ int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline)
     bo_signal_fence();
     wait->below = bo_or_seq(&t->t.word, BO_IN | BO_REPEAT);
     /* Posted before we were in: no signal comes for it. */
-    if (bo_load_seq(&t->t.word) & BO_DUE)
+    if (bo_load_seq(&t->t.word) & due_bit(t))
         wait->until = past;
     BO_HOOK(libc_entered);
     return 0;

@@ -68,7 +68,7 @@ static inline long bo_call(long nr, long a, long b, long c, long d, long e, long
         return bo_call_stranger(nr, a, b, c, d, e, f);
     bool nested = bo_call_enter(t);
     BO_HOOK(call_entered);
-    long r = bo_window(&t->t.word, nr, a, b, c, d, e, f);
+    long r = bo_window(t->due_byte, nr, a, b, c, d, e, f);
     BO_HOOK(call_left);
     bo_call_leave(t, nested);
     return bo_unlikely(r == -EINTR || r == -BO_ECUT) ? bo_call_cut(t, r, nr, a, b, c, d, e, f) : r;
@@ -89,6 +89,9 @@ static inline long bo_result(long raw)
 
 /* The same for calls that return an error number (pthread_*), or 0. */
 int bo_error(int error);
+
+/* bough_check(), or in foreign code its own: 0, or BO_ECUT. */
+int bo_point(void);
 
 struct bo_libc_wait {
     struct timespec until; /* hand this very object to libc, as an absolute time */

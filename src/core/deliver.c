@@ -267,6 +267,8 @@ void bo_deliver_settle(struct bo_thread *t)
     for (int tries = 0; bo_load_seq(&t->t.word) & (BO_SENT | BO_RESEND); tries++)
         if (tries < 64)
             bo_raw0(SYS_sched_yield);
+        else if (bo_raw0(SYS_getpid) != bo_load_relaxed(&bo_pid))
+            return; /* a vfork()'s child: the wake waits for its parent */
         else
             bo_raw2(SYS_nanosleep, (long)&moment, 0);
     if (bo_load_seq(&t->t.word) & BO_RESENT) {

@@ -73,10 +73,11 @@ void bo_level_settle(struct bo_thread *t)
     if (!bo_pending_record(t, false))
         return;
     bool due = !(w & BO_MASKED) && bo_pending_record(t, true);
-    w = bo_or_seq(&t->t.word, BO_PENDING | (due ? BO_DUE | BO_FOREIGN_DUE : 0));
+    bool foreign = due && bo_pending_foreign(t);
+    w = bo_or_seq(&t->t.word, BO_PENDING | (due ? BO_DUE : 0) | (foreign ? BO_FOREIGN_DUE : 0));
     if (due)
         due_by_ourselves(t, w);
-    else if (!(w & BO_MASKED) || (w & BO_TIMED))
+    if (due ? !foreign : !(w & BO_MASKED) || (w & BO_TIMED))
         bo_ticker_look(&t->t); /* from here on only time makes it due: a grace or a budget runs out */
 }
 
@@ -105,7 +106,7 @@ void bo_level_set(struct bo_thread *t)
 
 /* ---- what a point meets ------------------------------------------------------------------------------ */
 
-static void note_meeting(struct bo_thread *t, struct bo_record *r)
+void bo_level_note(struct bo_thread *t, struct bo_record *r)
 {
     uint64_t seq = bo_pending_seq(t);
     uint8_t rung = bo_load_relaxed(&r->rung);
@@ -124,7 +125,7 @@ bool bo_level_let_go(struct bo_thread *t, struct bo_record *r)
     if (bo_likely(!climbs))
         return false;
     bo_record_deliver(r);
-    note_meeting(t, r);
+    bo_level_note(t, r);
     return !bo_ladder_meet(t, r);
 }
 
@@ -136,7 +137,7 @@ struct bo_record *bo_level_meet(struct bo_thread *t)
         return NULL;
     }
     bo_record_deliver(r);
-    note_meeting(t, r);
+    bo_level_note(t, r);
     if (bo_level_let_go(t, r)) {
         bo_level_settle(t);
         return NULL;

@@ -20,13 +20,15 @@
 
 typedef void bo_code(void); /* any function: cast back by who has stored it */
 
-enum bo_region_kind { BO_CRITICAL = 1, BO_ALLOWED, BO_CLEANUP, BO_ASYNC_REGION, BO_CLOSABLE_REGION, BO_HANDLER_REGION };
+enum bo_region_kind { BO_CRITICAL = 1, BO_ALLOWED, BO_CLEANUP, BO_ASYNC_REGION, BO_CLOSABLE_REGION, BO_HANDLER_REGION, BO_FOREIGN_REGION };
 
 /* Recompute PENDING and DUE from the records, on the owner: after something was cleared or has ended. */
 void bo_level_settle(struct bo_thread *t);
 /* A point is about to fail: which record is it for? NULL: none is admitted after all, the word is put right.
  * Marks the record as delivered. */
 struct bo_record *bo_level_meet(struct bo_thread *t);
+/* A point of this thread fails, or would but for a verdict: the record counts as met. */
+void bo_level_note(struct bo_thread *t, struct bo_record *r);
 /* Runs what the ladder has for this record and thread, at a point: handlers, once; or the thread freezes here. True: a
  * handler's verdict is that the point does not fail. */
 bool bo_level_let_go(struct bo_thread *t, struct bo_record *r);
@@ -39,7 +41,7 @@ void bo_level_unwind(struct bo_thread *t, const struct bough_region *until);
 /* Leave all that are open at the end of a thread or child, without looking at its stack. */
 void bo_level_end(struct bo_thread *t);
 /* A new child begins: nothing is inherited but what it was started with. */
-void bo_level_reset(struct bo_thread *t, bool disabled);
+void bo_level_reset(struct bo_thread *t, bool disabled, bool foreign);
 /* From the wake signal's handler, in an asynchronous region: leave it unless a handler runs on top. */
 void bo_async_cut(struct bo_thread *t, void *context);
 /* In a signal's handler: does the code that it has interrupted run in a closable region, begun outside of any handler,

@@ -2,6 +2,7 @@
 #include "core/look.h"
 #include "base/hook.h"
 #include "core/deliver.h"
+#include "core/foreign.h"
 #include "core/level.h"
 #include "core/post.h"
 #include "core/report.h"
@@ -108,10 +109,13 @@ static int64_t look_at_thread(struct bo_thread *t, int64_t now)
         return look_at_wake(t, now);
     if ((w & BO_PENDING) && (w & BO_TIMED))
         return look_at_section(t, w);
-    if ((w & BO_DUE) && (w & BO_REPEAT))
+    bool left_alone = (w & BO_DUE) && !(w & BO_FOREIGN_DUE) && bo_load_seq(&t->foreign_seq);
+    if ((w & BO_DUE) && (w & BO_REPEAT) && !(left_alone && bo_load_relaxed(&t->foreign)))
         return look_at_repeat(t, w, now);
     if ((w & BO_DUE) && (w & BO_ASYNC) && !(w & BO_IN))
         return look_at_async(t, w, now);
+    if (left_alone)
+        return bo_foreign_look(t, w);
     bool shielded = (w & BO_PENDING) && !(w & (BO_DUE | BO_MASKED)) &&
                     (bo_load_seq(&t->shield_seq) || bo_load_seq(&t->resumed_seq));
     return shielded ? look_at_shield(t, w) : BO_FOREVER;

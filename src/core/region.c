@@ -77,6 +77,9 @@ static void pop(struct bo_thread *t, struct bough_region *region)
     case BO_HANDLER_REGION:
         count_handler(t, bo_region_flags(region), -1);
         break;
+    case BO_FOREIGN_REGION:
+        t->foreign_depth--;
+        break;
     }
     t->regions = region->outer;
     bo_store_release(&t->depth, bo_load_relaxed(&t->depth) - 1);
@@ -112,7 +115,7 @@ static uint32_t still_there(const struct bo_thread *t, uintptr_t sp, const void 
 /* What is in force follows from the notes that are left. */
 static void recount(struct bo_thread *t, uint32_t depth)
 {
-    uint32_t of[BO_HANDLER_REGION + 1] = {0};
+    uint32_t of[BO_FOREIGN_REGION + 1] = {0};
     t->async = NULL;
     for (uint32_t i = 0; i < depth; i++) {
         of[t->region[i].kind]++;
@@ -126,6 +129,7 @@ static void recount(struct bo_thread *t, uint32_t depth)
     t->clean_depth = of[BO_CLEANUP];
     t->async_depth = of[BO_ASYNC_REGION];
     t->closable_depth = of[BO_CLOSABLE_REGION];
+    t->foreign_depth = of[BO_FOREIGN_REGION] + t->foreign_from_start;
     bo_store_relaxed(&t->handlers, 0);
     bo_store_relaxed(&t->finals, 0);
     for (uint32_t i = 0; i < depth; i++)
@@ -273,7 +277,7 @@ void bo_level_end(struct bo_thread *t)
     bo_level_settle(t);
 }
 
-void bo_level_reset(struct bo_thread *t, bool disabled)
+void bo_level_reset(struct bo_thread *t, bool disabled, bool foreign)
 {
     t->crit_depth = t->allow_depth = t->async_depth = t->clean_depth = t->closable_depth = 0;
     t->regions = NULL;
@@ -293,6 +297,10 @@ void bo_level_reset(struct bo_thread *t, bool disabled)
     bo_store_relaxed(&t->closing, 0);
     t->libc_wait = NULL;
     t->disabled = disabled;
+    t->foreign_depth = t->foreign_from_start = foreign;
+    t->ways = (struct bo_foreign_ways){0};
+    bo_store_relaxed(&t->foreign_seq, 0);
+    bo_store_relaxed(&t->foreign, 0);
     t->last_was_cut = 0;
     bo_store_relaxed(&t->depth, 0);
     bo_store_relaxed(&t->pause_seq, 0);

@@ -42,9 +42,15 @@ static const volatile uint32_t *low_half(const bo_word *word)
     return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? half : half + 1;
 }
 
+static const void *low_byte(const bo_word *word)
+{
+    return (const char *)word + (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 0 : 7);
+}
+
 void bo_bind(struct bo_thread *t)
 {
     bo_store_relaxed(&t->tid, (pid_t)bo_raw0(SYS_gettid));
+    t->due_byte = low_byte(&t->t.word);
     bo_self = t;
     bo_signal_fence(); /* a handler that comes now finds the slot, and then the word */
     bough_word_ = low_half(&t->t.word);
@@ -174,7 +180,7 @@ struct bo_thread *bo_adopt(const char *name)
     set_name(&t->t, name);
     t->worker = NULL;
     t->child = NULL;
-    bo_level_reset(t, false);
+    bo_level_reset(t, false, false);
     bo_deliver_open();
     pthread_setspecific(at_thread_end, t);
     bo_publish(t, BO_ROOT, 0);

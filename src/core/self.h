@@ -9,6 +9,9 @@
 extern BO_TLS struct bo_thread *bo_self;
 extern _Atomic pid_t bo_pid;
 
+/* From the byte of a word that has DUE to the one that has FOREIGN_DUE. */
+enum { BO_FOREIGN_BYTE = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 1 : -1 };
+
 /* Called once at load; idempotent. 0, or -1 with errno: the library can't work here. */
 int bo_init(void);
 /* The calling thread's slot, adopting it. NULL with EAGAIN (table full) or ENOMEM. */

@@ -9,6 +9,8 @@ struct shield {
     uint8_t rung;
 };
 
+static const struct shield no_shield = {0, 0};
+
 static struct shield shield_or(struct shield s, uint64_t seq, int64_t until, uint8_t rung)
 {
     if (seq <= s.seq || bo_now() >= until)
@@ -44,9 +46,8 @@ static bool walk_out(uint32_t index, struct shield shield, visit_fn *visit, void
 }
 
 /* From a thread's innermost branch outwards. */
-static bool walk(const struct bo_thread *t, visit_fn *visit, void *context)
+static bool walk(const struct bo_thread *t, struct shield shield, visit_fn *visit, void *context)
 {
-    struct shield shield = {0, 0};
     uint64_t seq = bo_load_relaxed(&t->shield_seq);
     if (seq)
         shield = shield_or(shield, seq, bo_load_relaxed(&t->shield_until), bo_load_relaxed(&t->shield_rung));
@@ -131,20 +132,30 @@ static bool find_highest(void *context, const struct bo_target *target, struct s
 struct bo_record *bo_pending_record(const struct bo_thread *t, bool admitted)
 {
     struct search s = {.admitted = admitted};
-    return walk(t, find_record, &s) ? s.found : NULL;
+    return walk(t, no_shield, find_record, &s) ? s.found : NULL;
+}
+
+struct bo_record *bo_pending_foreign(const struct bo_thread *t)
+{
+    struct search s = {.admitted = true};
+    struct shield shield = no_shield;
+    uint64_t seq = bo_load_seq(&t->foreign_seq);
+    if (seq)
+        shield = shield_or(shield, seq, bo_load_relaxed(&t->foreign_until), bo_load_relaxed(&t->foreign_rung));
+    return walk(t, shield, find_record, &s) ? s.found : NULL;
 }
 
 uint64_t bo_pending_seq(const struct bo_thread *t)
 {
     struct search s = {0};
-    walk(t, find_highest, &s);
+    walk(t, no_shield, find_highest, &s);
     return s.highest;
 }
 
 struct bo_record *bo_marked(const struct bo_branch *b)
 {
     struct search s = {.admitted = true};
-    return walk_out(b->t.index, (struct shield){0, 0}, find_record, &s) ? s.found : NULL;
+    return walk_out(b->t.index, no_shield, find_record, &s) ? s.found : NULL;
 }
 
 /* ---- deadlines ---------------------------------------------------------------------------------- */

@@ -16,9 +16,10 @@
  *                                                                 only with IN/ASYNC on this thread
  *  ASYNC         an asynchronous region is open and not masked    owner             owner
  *  REPEAT        with IN: the call is cut by repeated signals     owner             owner
- *  EVENT         the thread has an event descriptor               owner             owner
+ *  FOREIGN_DUE   due for code that was not written for bough      poster, ticker,   owner: delivered there
+ *                (rule 22): what the window tests in its calls    owner             once a rung, then left alone
  *  EVENT_SENT    a poster is writing to it                        poster            the same poster
- *  FOREIGN_DUE   due for code that was not written for bough      poster            owner (room for rule 22)
+ *  EVENT         the thread has an event descriptor               owner             owner
  *  TIMED         the ticker has to look: a budget or grace runs   owner             owner
  *  OVERRUN       the budget is used up: sections do not mask      ticker, owner     owner
  *  LIVE          the generation is alive                          owner (adder)     owner
@@ -46,7 +47,7 @@
  *  Invariants, checked by bo_word_check() in debug builds:
  *      SENT is set only in a step that saw IN or ASYNC, or CLOSABLE with SUMMONED: a signal never reaches
  *      foreign code.
- *      DUE implies PENDING. TIMED implies MASKED.
+ *      DUE implies PENDING, FOREIGN_DUE implies DUE. TIMED implies MASKED.
  *      REPEAT implies IN. EVENT_SENT implies EVENT. Nothing else is set when LIVE is not.
  *
  *  One word with two locked operations for each call was chosen over plain stores with membarrier(2) in
@@ -67,9 +68,9 @@ enum bo_word_bits {
     BO_SENT = 1 << 5,
     BO_ASYNC = 1 << 6,
     BO_REPEAT = 1 << 7,
-    BO_EVENT = 1 << 8,
+    BO_FOREIGN_DUE = 1 << 8,
     BO_EVENT_SENT = 1 << 9,
-    BO_FOREIGN_DUE = 1 << 10,
+    BO_EVENT = 1 << 10,
     BO_TIMED = 1 << 11,
     BO_OVERRUN = 1 << 12,
     BO_LIVE = 1 << 13,
@@ -84,6 +85,7 @@ enum bo_word_bits {
 #define BO_SECTION_MASK ((uint64_t)0x3fff << 18)
 
 _Static_assert(BO_DUE == BO_ARCH_DUE, "the window tests this bit");
+_Static_assert(BO_FOREIGN_DUE == BO_ARCH_DUE << 8, "or the same one of the next byte, in foreign code");
 
 typedef _Atomic uint64_t bo_word;
 

@@ -45,6 +45,8 @@ const char *bo_region_name(int kind)
         return "closable region";
     case BO_HANDLER_REGION:
         return "region with a handler";
+    case BO_FOREIGN_REGION:
+        return "foreign region";
     default:
         return "region";
     }

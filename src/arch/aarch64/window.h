@@ -4,7 +4,7 @@
  *
  *   x8 nr     x0 a, and the result     x1 b   x2 c   x3 d   x4 e   x5 f     w9 is scratch
  *
- *   begin:  if (low half of *word & 1) goto cancel
+ *   begin:  if (*due & 1) goto cancel
  *           svc
  *   end:
  *   cancel: x0 = -BO_ECUT; goto end                          (out of line)
@@ -12,7 +12,7 @@
 #ifndef BO_ARCH_AARCH64_WINDOW_H
 #define BO_ARCH_AARCH64_WINDOW_H
 
-static inline long bo_window(const _Atomic uint64_t *word, long nr, long a, long b, long c, long d, long e, long f)
+static inline long bo_window(const void *due, long nr, long a, long b, long c, long d, long e, long f)
 {
     register long x8 __asm__("x8") = nr;
     register long x0 __asm__("x0") = a;
@@ -21,7 +21,7 @@ static inline long bo_window(const _Atomic uint64_t *word, long nr, long a, long
     register long x3 __asm__("x3") = d;
     register long x4 __asm__("x4") = e;
     register long x5 __asm__("x5") = f;
-    __asm__ volatile("1:      ldr     w9, [%[word]]\n"
+    __asm__ volatile("1:      ldrb    w9, [%[due]]\n"
                      "        tbnz    w9, #0, 3f\n"
                      "        svc     #0\n"
                      "2:\n"
@@ -34,7 +34,7 @@ static inline long bo_window(const _Atomic uint64_t *word, long nr, long a, long
                      "        .long   1b - ., 2b - ., 3b - .\n"
                      "        .popsection"
                      : "+r"(x0)
-                     : [word] "r"(word), [cut] "i"(-BO_ECUT), "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+                     : [due] "r"(due), [cut] "i"(-BO_ECUT), "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
                      : "x9", "cc", "memory");
     return x0;
 }

@@ -8,9 +8,9 @@
 static BO_TLS _Atomic bool woken;
 
 /* A call of a handler on top has its own. */
-long bo_window(const _Atomic uint64_t *word, long nr, long a, long b, long c, long d, long e, long f)
+long bo_window(const void *due, long nr, long a, long b, long c, long d, long e, long f)
 {
-    if (atomic_load_explicit(word, memory_order_seq_cst) & BO_ARCH_DUE)
+    if (bo_load_seq((const _Atomic uint8_t *)due) & BO_ARCH_DUE)
         return -BO_ECUT;
     bool outer = bo_load_relaxed(&woken);
     bo_store_relaxed(&woken, false);

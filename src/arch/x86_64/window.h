@@ -4,7 +4,7 @@
  *
  *   rax nr, and the result     rdi a   rsi b   rdx c   r10 d   r8 e   r9 f     rcx and r11 are lost
  *
- *   begin:  if (low half of *word & 1) goto cancel
+ *   begin:  if (*due & 1) goto cancel
  *           syscall
  *   end:
  *   cancel: rax = -BO_ECUT; goto end                         (out of line)
@@ -12,13 +12,13 @@
 #ifndef BO_ARCH_X86_64_WINDOW_H
 #define BO_ARCH_X86_64_WINDOW_H
 
-static inline long bo_window(const _Atomic uint64_t *word, long nr, long a, long b, long c, long d, long e, long f)
+static inline long bo_window(const void *due, long nr, long a, long b, long c, long d, long e, long f)
 {
     register long r10 __asm__("r10") = d;
     register long r8 __asm__("r8") = e;
     register long r9 __asm__("r9") = f;
     long result = nr;
-    __asm__ volatile("1:      testl   $1, (%[word])\n"
+    __asm__ volatile("1:      testb   $1, (%[due])\n"
                      "        jnz     3f\n"
                      "        syscall\n"
                      "2:\n"
@@ -31,7 +31,7 @@ static inline long bo_window(const _Atomic uint64_t *word, long nr, long a, long
                      "        .long   1b - ., 2b - ., 3b - .\n"
                      "        .popsection"
                      : "+a"(result)
-                     : [word] "r"(word), [cut] "i"(-BO_ECUT), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : [due] "r"(due), [cut] "i"(-BO_ECUT), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
                      : "rcx", "r11", "cc", "memory");
     return result;
 }

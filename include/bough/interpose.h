@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Other people's code: blocking calls inside libraries that know nothing of bough become interruptible.
+ *
+ *   bough_interpose(NULL, 0);                  // once: all that is loaded, and what is loaded later
+ *
+ *   BOUGH_FOREIGN {                            // in here this thread takes part
+ *       result = PQexec(db, "select pg_sleep(3600)");
+ *   }                                          // interrupted: poll() in libpq fails, and PQexec() as if the server had
+ *   if (bough_check() != 0) ...                // the interrupt stays to be seen
+ *
+ * How it works: an object that is loaded reaches libc's functions through a table of addresses of its own (GOT). There
+ * bough puts a function of its own for each call of its table (bough_read() for read(), ...), which for a thread that does
+ * not take part goes straight on to libc's. Code is not touched; bough_interpose_undo() puts back every address.
+ *
+ * What foreign code is told (rule 22): each interrupt once, by a failing call, then nothing for a grace (5 s), so
+ * that its own cleaning up works; then again, or sooner if the interrupt has climbed a rung of the ladder. Only
+ * what may block is cut: no call on a regular file, none on a descriptor with O_NONBLOCK, none with a timeout of zero, no
+ * MSG_DONTWAIT or WNOHANG. What has had an effect returns it (rule 9).
+ *
+ * What can't be reached is in the report: calls inside libc itself (most of stdio; getaddrinfo() and the like are
+ * replaced as a whole), system calls made by hand, addresses got from dlsym() or kept in data, static programs, objects
+ * in other namespaces of dlmopen(), and slots that somebody else has taken.
+ */
+#ifndef BOUGH_INTERPOSE_H
+#define BOUGH_INTERPOSE_H
+
+#include <bough/level.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum bough_interpose_flags {
+    BOUGH_LOADED_ONLY = 1 /* leave alone what is loaded later */
+};
+
+/*
+ * Patch the objects named, a list that ends with NULL; NULL for all. "" is the program itself; a name is compared with the
+ * last part of an object's path, with or without its version ("libpq.so" is libpq.so.5.15), and may be a pattern of
+ * fnmatch(3). Called again it adds to what was named before. libc, the loader and bough itself are never patched.
+ *
+ * Returns how many addresses are patched now, in all; -1 with EINVAL (flags), ENOMEM, ENOTSUP (a static program: there is
+ * nothing to patch, and nothing is loaded later). What was skipped, and why, is in the report. From ordinary code.
+ */
+BOUGH_API int bough_interpose(const char *const objects[], unsigned flags);
+/* Put every address back: what bough_interpose() was told is forgotten; hooks stay. Threads that are in a call finish it.
+ * Returns how many are left, for hooks; -1 with EACCES if a page could not be made writable: the report says which. */
+BOUGH_API int bough_interpose_undo(void);
+/* Look for what was loaded since. Done by itself after a dlopen() out of a patched object and when a thread begins to take
+ * part; for who loads in other ways. Returns as bough_interpose(). */
+BOUGH_API int bough_interpose_rescan(void);
+
+/* ---- taking part ---------------------------------------------------------------------------- */
+
+/* A region in which the calling thread takes part. It nests and is restored on every way out as the others are
+ * (bough/level.h). A child that takes part from its start: .foreign in struct bough_child_options. */
+#define BOUGH_FOREIGN BOUGH_REGION_(bough_foreign_begin_, 0)
+/* Returns 0; -1 with EINVAL (NULL), EAGAIN (no thread for the ticker, table full). bough_region_end() ends it. [owner] */
+BOUGH_API int bough_foreign_begin(struct bough_region *region, const char *file, int line);
+/* Whether the calling thread takes part now. [signal] */
+BOUGH_API int bough_foreign(void);
+
+/* "This call was cut": runs on the thread, outside of the call, before it returns to the foreign code. `call` is libc's name
+ * of it, `error` what it is about to fail with. Returns another error number to fail with, or 0. It may run a binding's
+ * code, and call bough. */
+typedef int bough_cut_fn(void *argument, const char *call, int error);
+
+/* How foreign code is cut in the calling thread; all fields may be 0. */
+struct bough_foreign {
+    int error;            /* the errno of a call that was cut; 0: ECANCELED. Not EINTR, which is tried again */
+    int64_t grace;        /* ns; 0: 5 s (rule 22) */
+    bough_cut_fn *on_cut; /* may be NULL */
+    void *argument;       /* to it */
+};
+
+/* Until the thread ends, or the child does. NULL: by default. Returns 0; -1 with EINVAL, EAGAIN (table full). */
+BOUGH_API int bough_foreign_set(const struct bough_foreign *ways);
+
+/* ---- for bindings --------------------------------------------------------------------------- */
+
+typedef void bough_code(void); /* any function */
+typedef struct bough_hook bough_hook_t;
+
+/*
+ * Have calls of `symbol` out of `object` (a name as above, NULL: all) come to `function`, now and in what is loaded
+ * later: by the same patcher, the same rescan. *original (may be NULL) becomes what to call instead: libc's function,
+ * interruptible if that object is interposed, or whatever the symbol stands for. A slot that a third party has taken is
+ * left alone. `function` must stay in memory for good: a thread may be in it after bough_unhook().
+ *
+ * Returns the hook; NULL with EINVAL (NULL, an empty symbol), EEXIST (there is one for that object and symbol), ENOENT
+ * (no such symbol is known), ENOMEM, ENOTSUP (a static program).
+ */
+BOUGH_API bough_hook_t *bough_hook(const char *object, const char *symbol, bough_code *function, bough_code **original);
+/* Undo one; the handle is gone. Returns 0; -1 with EINVAL (no such hook), EACCES (a page could not be made writable: the
+ * hook stays). */
+BOUGH_API int bough_unhook(bough_hook_t *hook);
+
+/* ---- the report ----------------------------------------------------------------------------- */
+
+enum bough_slot_state {
+    BOUGH_SLOT_INTERPOSED, /* it is bough's */
+    BOUGH_SLOT_HOOKED,     /* a hook's */
+    BOUGH_SLOT_SKIPPED     /* left alone: `why` */
+};
+
+/* An address of libc's in an object's table, or an object that has none (`symbol` is NULL). */
+struct bough_slot {
+    const char *object; /* its path; "" is the program */
+    const char *symbol;
+    const void *at; /* where the address lies; NULL */
+    enum bough_slot_state state;
+    const char *why; /* NULL unless skipped */
+};
+
+/* Call `visit` for each; the strings are valid meanwhile. It must not call dlopen() or anything of this header. Returns how
+ * many. */
+BOUGH_API int bough_interposed(void (*visit)(void *context, const struct bough_slot *slot), void *context);
+/* The same as text, an object a paragraph. Returns 0; -1 with errno of write(). */
+BOUGH_API int bough_interpose_report(int fd);
+
+/* ---- how the block form is made ------------------------------------------------------------- */
+
+static inline int bough_foreign_begin_(struct bough_region *region, int64_t unused, const char *file, int line)
+{
+    (void)unused;
+    return bough_foreign_begin(region, file, line);
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* The kinds of relocation by which an object's table gets the address of a function of another one's. */
+#ifndef BO_ARCH_RELOCATION_H
+#define BO_ARCH_RELOCATION_H
+
+#include <elf.h>
+
+#if defined(__x86_64__)
+enum { BO_JUMP_SLOT = R_X86_64_JUMP_SLOT, BO_GLOB_DAT = R_X86_64_GLOB_DAT };
+#elif defined(__aarch64__)
+enum { BO_JUMP_SLOT = R_AARCH64_JUMP_SLOT, BO_GLOB_DAT = R_AARCH64_GLOB_DAT };
+#else
+enum { BO_JUMP_SLOT = -1, BO_GLOB_DAT = -1 }; /* not known: nothing is found to be patched */
+#endif
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Calls of code that was not written for bough: libraries whose calls of libc's functions come to src/interpose/ first, in
+ * threads that take part (rule 22).
+ *
+ * Such a call is one of bough's own, made between bo_foreign_enter() and bo_foreign_leave(). In between the thread is cut
+ * by FOREIGN_DUE instead of DUE: each record reaches foreign code once a rung, and then leaves it alone for a grace, so
+ * that its own cleaning up works. What is bough's own goes on failing meanwhile, and tells the truth.
+ *
+ *      enter -> bough_read() -> leave: was it cut?
+ *                                 no   -> its result
+ *                                 yes  -> it could not have blocked?  nothing has happened: libc's function is called
+ *                                         else bo_foreign_deliver(): noted, muffled; the call fails
+ */
+#ifndef BO_CORE_FOREIGN_H
+#define BO_CORE_FOREIGN_H
+
+#include "core/arena.h"
+#include "core/self.h"
+
+/* The calling thread, if a call of foreign code's is to be interruptible here: it takes part, and is not inside of such a
+ * call already (a signal handler, or what that call itself needs of libc). */
+static inline struct bo_thread *bo_foreign_thread(void)
+{
+    struct bo_thread *t = bo_self;
+    return bo_unlikely(t != NULL && t->foreign_depth != 0) && !bo_load_relaxed(&t->foreign) ? t : NULL;
+}
+
+static inline void bo_foreign_enter(struct bo_thread *t)
+{
+    t->foreign_cut = false;
+    bo_store_relaxed(&t->foreign, 1);
+    t->due_byte = (const char *)t->due_byte + BO_FOREIGN_BYTE;
+}
+
+/* Whether the call was cut. Nothing is delivered yet. */
+static inline bool bo_foreign_leave(struct bo_thread *t)
+{
+    t->due_byte = (const char *)t->due_byte - BO_FOREIGN_BYTE;
+    bo_store_relaxed(&t->foreign, 0);
+    return bo_unlikely(t->foreign_cut);
+}
+
+/* The call that was cut fails: its record counts as delivered, foreign code is left alone for the grace, and what the
+ * thread has asked to run for `name` runs. Returns the error number to fail with. */
+int bo_foreign_deliver(struct bo_thread *t, const char *name);
+/* A thread begins to take part: what was loaded meanwhile is looked at. Set as long as anything is interposed. */
+extern void (*_Atomic bo_foreign_refresh)(void);
+/* It was cut for nothing that could end it: libc's own function is about to run instead. */
+void bo_foreign_ignore(struct bo_thread *t);
+/* A jump has left such a call. */
+void bo_foreign_abandon(struct bo_thread *t);
+/* When the ticker is to look at a thread whose foreign code is left alone; wakes it if the time has come. */
+int64_t bo_foreign_look(struct bo_thread *t, uint64_t word);
+/* Is this the child of a vfork(), which runs on its parent's memory, slot included? */
+bool bo_foreign_borrowed(void);
+
+#endif

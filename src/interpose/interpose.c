@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MIT */
+/* What is wanted of which object: whom bough_interpose() has named, and hooks. */
+#define _GNU_SOURCE
+#include <bough/interpose.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "core/foreign.h"
+#include "core/self.h"
+#include "interpose/patch.h"
+#include "interpose/wrapper.h"
+
+/* Of an object: by its name, or this very one (BOUGH_LOADED_ONLY). */
+struct named {
+    struct named *next;
+    uintptr_t base; /* of this very one, if `exactly` */
+    bool exactly;
+    char name[];
+};
+
+struct bough_hook {
+    struct bough_hook *next;
+    char *object, *symbol;
+    uintptr_t function, real;
+};
+
+static struct named *names;
+static bool everything;
+static struct bough_hook *hooks;
+
+/* ---- what is wanted ------------------------------------------------------------------------------------ */
+
+static bool is_wanted(const struct bo_object *o)
+{
+    if (everything)
+        return true;
+    for (const struct named *n = names; n; n = n->next)
+        if (n->exactly ? n->base == o->base && strcmp(n->name, o->path) == 0 : bo_object_is_named(o, n->name))
+            return true;
+    return false;
+}
+
+static const struct bough_hook *hook_of(const struct bo_object *o, const char *symbol)
+{
+    for (const struct bough_hook *h = hooks; h; h = h->next)
+        if (strcmp(h->symbol, symbol) == 0 && (!h->object || bo_object_is_named(o, h->object)))
+            return h;
+    return NULL;
+}
+
+static struct bo_wish wish(const struct bo_object *o, const char *symbol)
+{
+    const struct bough_hook *h = hook_of(o, symbol);
+    if (h)
+        return (struct bo_wish){h->function, h->real, true, NULL};
+    const struct bo_wrapper *w = is_wanted(o) ? bo_wrapper_of(symbol) : NULL;
+    if (!w)
+        return (struct bo_wish){0};
+    if (o->searches && strcmp(symbol, "dlopen") == 0)
+        return (struct bo_wish){.refused =
+                                    "the object has a search path of its own, which only its own dlopen() follows"};
+    return (struct bo_wish){(uintptr_t)w->function, *w->real, false, NULL};
+}
+
+/* ---- carrying it out ------------------------------------------------------------------------------------ */
+
+static void refresh(void)
+{
+    if (bo_patch_stale() || bo_patch_unfinished())
+        bough_interpose_rescan();
+}
+
+/* Under the lock. A slot that was just being bound lazily gets its address over ours: look once more. */
+static int apply(void)
+{
+    int count = bo_patch_apply(wish);
+    for (int tries = 0; count >= 0 && bo_patch_unfinished() && tries < 3; tries++)
+        count = bo_patch_apply(wish);
+    bo_store_release(&bo_foreign_refresh, everything || names || hooks ? refresh : NULL);
+    return count;
+}
+
+int bough_interpose_rescan(void)
+{
+    int saved = errno;
+    bo_patch_lock();
+    int count = everything || names || hooks ? apply() : 0;
+    bo_patch_unlock();
+    if (count >= 0)
+        errno = saved;
+    return count;
+}
+
+/* ---- naming --------------------------------------------------------------------------------------------- */
+
+static bool add_name(const char *name, uintptr_t base, bool exactly)
+{
+    size_t size = strlen(name) + 1;
+    struct named *n = malloc(sizeof *n + size);
+    if (!n)
+        return errno = ENOMEM, false;
+    *n = (struct named){names, base, exactly};
+    memcpy(n->name, name, size);
+    names = n;
+    return true;
+}
+
+static void forget_names(const struct named *until)
+{
+    while (names != until) {
+        struct named *n = names;
+        names = n->next;
+        free(n);
+    }
+}
+
+struct choice {
+    const char *const *objects;
+    bool failed;
+};
+
+static bool is_chosen(const struct choice *c, const struct bo_object *o)
+{
+    for (const char *const *name = c->objects; name && *name; name++)
+        if (bo_object_is_named(o, *name))
+            return true;
+    return !c->objects;
+}
+
+static int add_loaded(struct dl_phdr_info *info, size_t size, void *context)
+{
+    struct choice *c = context;
+    struct bo_object o;
+    (void)size;
+    if (bo_object_open(&o, info) && is_chosen(c, &o))
+        c->failed |= !add_name(o.path, o.base, true);
+    return 0;
+}
+
+static bool add_names(const char *const objects[], unsigned flags)
+{
+    struct choice c = {objects, false};
+    if (flags & BOUGH_LOADED_ONLY) {
+        dl_iterate_phdr(add_loaded, &c);
+        return !c.failed;
+    }
+    for (; objects && *objects; objects++)
+        if (!add_name(*objects, 0, false))
+            return false;
+    everything |= !objects;
+    return true;
+}
+
+static int prepare(void)
+{
+    return bo_init() == 0 && bo_wrappers_init() == 0 ? 0 : -1;
+}
+
+int bough_interpose(const char *const objects[], unsigned flags)
+{
+    if (flags & ~(unsigned)BOUGH_LOADED_ONLY)
+        return errno = EINVAL, -1;
+    bo_patch_lock();
+    const struct named *before = names;
+    bool everything_before = everything;
+    int count = prepare();
+    if (count == 0)
+        count = add_names(objects, flags) ? apply() : -1;
+    if (count < 0) {
+        forget_names(before);
+        everything = everything_before;
+    }
+    bo_patch_unlock();
+    return count;
+}
+
+int bough_interpose_undo(void)
+{
+    bo_patch_lock();
+    forget_names(NULL);
+    everything = false;
+    int left = apply();
+    bo_patch_unlock();
+    return left;
+}
+
+/* ---- hooks ---------------------------------------------------------------------------------------------- */
+
+static struct bough_hook *hook_new(const char *object, const char *symbol, bough_code *function)
+{
+    struct bough_hook *h = calloc(1, sizeof *h);
+    if (!h)
+        return errno = ENOMEM, NULL;
+    h->object = object ? strdup(object) : NULL;
+    h->symbol = strdup(symbol);
+    h->function = (uintptr_t)function;
+    if (h->symbol && (h->object || !object))
+        return h;
+    free(h->object);
+    free(h->symbol);
+    free(h);
+    return errno = ENOMEM, NULL;
+}
+
+static void hook_free(struct bough_hook *h)
+{
+    free(h->object);
+    free(h->symbol);
+    free(h);
+}
+
+static bool is_taken(const char *object, const char *symbol)
+{
+    for (const struct bough_hook *h = hooks; h; h = h->next)
+        if (strcmp(h->symbol, symbol) == 0 && strcmp(h->object ? h->object : "*", object ? object : "*") == 0)
+            return true;
+    return false;
+}
+
+/* What a slot must hold to be replaced, and what the hook's function calls instead. */
+static bool find_original(struct bough_hook *h, bough_code **original)
+{
+    const struct bo_wrapper *w = bo_wrapper_of(h->symbol);
+    h->real = w ? *w->real : (uintptr_t)dlsym(RTLD_DEFAULT, h->symbol);
+    if (!h->real)
+        return errno = ENOENT, false;
+    if (original)
+        *original = w ? w->function : (bough_code *)h->real;
+    return true;
+}
+
+bough_hook_t *bough_hook(const char *object, const char *symbol, bough_code *function, bough_code **original)
+{
+    if (!symbol || !*symbol || !function)
+        return errno = EINVAL, NULL;
+    bo_patch_lock();
+    struct bough_hook *h = NULL;
+    if (prepare() == 0 && !(is_taken(object, symbol) && (errno = EEXIST)))
+        h = hook_new(object, symbol, function);
+    if (h && !find_original(h, original)) {
+        hook_free(h);
+        h = NULL;
+    }
+    if (h) {
+        h->next = hooks;
+        hooks = h;
+        if (apply() < 0) {
+            hooks = h->next;
+            hook_free(h);
+            h = NULL;
+        }
+    }
+    bo_patch_unlock();
+    return h;
+}
+
+int bough_unhook(bough_hook_t *hook)
+{
+    bo_patch_lock();
+    struct bough_hook **link = &hooks;
+    while (*link && *link != hook)
+        link = &(*link)->next;
+    int result = -1;
+    if (!hook || !*link) {
+        errno = EINVAL;
+    } else {
+        *link = hook->next;
+        result = apply() < 0 ? -1 : 0;
+        if (result == 0) {
+            hook_free(hook);
+        } else {
+            hook->next = hooks;
+            hooks = hook;
+        }
+    }
+    bo_patch_unlock();
+    return result;
+}
+
+/* ---- the report ------------------------------------------------------------------------------------------ */
+
+int bough_interposed(void (*visit)(void *context, const struct bough_slot *slot), void *context)
+{
+    if (!visit)
+        return errno = EINVAL, -1;
+    if (prepare() != 0)
+        return -1;
+    bo_patch_lock();
+    int count = bo_patch_visit(wish, visit, context);
+    bo_patch_unlock();
+    return count;
+}
+
+struct page {
+    int fd, error;
+    const char *object; /* the one whose lines come now */
+};
+
+static void print(void *context, const struct bough_slot *slot)
+{
+    static const char *const words[] = {"interposed", "hooked", "skipped"};
+    struct page *p = context;
+    if (p->error)
+        return;
+    if (p->object != slot->object && dprintf(p->fd, "%s\n", *slot->object ? slot->object : "(the program)") < 0)
+        p->error = errno;
+    p->object = slot->object;
+    if (!p->error && dprintf(p->fd, "  %-24s %s%s%s\n", slot->symbol ? slot->symbol : "-", words[slot->state],
+                             slot->why ? ": " : "", slot->why ? slot->why : "") < 0)
+        p->error = errno;
+}
+
+static const char standing[] =
+    "not reached, in any object: calls inside libc itself, system calls made by hand (syscall(), io_uring), addresses got "
+    "from dlsym() or kept in data\n";
+
+int bough_interpose_report(int fd)
+{
+    struct page p = {.fd = fd};
+    if (bough_interposed(print, &p) < 0)
+        return -1;
+    if (!p.error && write(fd, standing, sizeof standing - 1) < 0)
+        p.error = errno;
+    return p.error ? (errno = p.error, -1) : 0;
+}

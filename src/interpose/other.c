@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* Stand-ins for what is in no table of interruptible calls: libc's functions that wait inside of it, and dlopen(). */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include "core/foreign.h"
+#include "interpose/patch.h"
+#include "interpose/wrapper.h"
+
+static uintptr_t real_dlopen;
+
+/* What it has loaded takes part from its first call on. */
+static void *stand_in_dlopen(const char *file, int flags)
+{
+    void *handle = ((void *(*)(const char *, int))real_dlopen)(file, flags);
+    if (handle && bo_patch_stale())
+        bough_interpose_rescan();
+    return handle;
+}
+
+#define ROW(name)                                                     \
+    {                                                                 \
+#name, (bough_code *)(uintptr_t)stand_in_##name, &real_##name \
+    }
+
+const struct bo_wrapper bo_other_wrappers[] = {
+    ROW(dlopen),
+    {0},
+};

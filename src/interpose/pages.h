@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* Pages that are made writable for a moment, and afterwards as they were. */
+#ifndef BO_INTERPOSE_PAGES_H
+#define BO_INTERPOSE_PAGES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { BO_PAGES = 64 };
+
+struct bo_pages {
+    unsigned count;
+    struct bo_page {
+        uintptr_t at;
+        int rights; /* PROT_*, as before */
+        bool opened;
+    } page[BO_PAGES];
+};
+
+/* A page's rights (PROT_*) as /proc/self/maps has them; -1: it can't be told. */
+int bo_page_rights(uintptr_t address);
+/* Notes the page of an address; false: the list is full. */
+bool bo_pages_add(struct bo_pages *pages, uintptr_t address);
+/* Is the page of this address among them? */
+bool bo_pages_has(const struct bo_pages *pages, uintptr_t address);
+/* Makes all of them writable, or none: 0 or an error number. */
+int bo_pages_open(struct bo_pages *pages);
+/* Puts back what was changed. 0, or the error number of what could not be. */
+int bo_pages_close(struct bo_pages *pages);
+
+#endif

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "interpose/patch.h"
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include "base/futex.h"
+#include "base/hook.h"
+#include "core/self.h"
+#include "interpose/pages.h"
+#include "interpose/wrapper.h"
+
+/* ---- what was patched ----------------------------------------------------------------------------------- */
+
+struct patch {
+    _Atomic uintptr_t *at; /* NULL: undone */
+    uintptr_t before, ours;
+};
+
+/*
+ * Sorted by address up to `sorted`; what a pass adds comes behind, and is sorted in when the pass is over. Room is made before
+ * a pass: inside of it no memory is asked for.
+ */
+static struct {
+    struct patch *patch;
+    size_t sorted, used, room;
+} ledger;
+
+static struct bo_lock lock;
+static unsigned long long adds = 1, subs;
+static bool unfinished;
+
+static int by_address(const void *a, const void *b)
+{
+    const struct patch *p = a, *q = b;
+    return (p->at > q->at) - (p->at < q->at);
+}
+
+static struct patch *find(_Atomic uintptr_t *at)
+{
+    struct patch key = {.at = at};
+    return ledger.sorted ? bsearch(&key, ledger.patch, ledger.sorted, sizeof key, by_address) : NULL;
+}
+
+static bool make_room(size_t more)
+{
+    size_t room = ledger.used + more + 64;
+    if (room <= ledger.room)
+        return true;
+    struct patch *larger = realloc(ledger.patch, room * sizeof *larger);
+    if (!larger)
+        return errno = ENOMEM, false;
+    ledger.patch = larger;
+    ledger.room = room;
+    return true;
+}
+
+static void sort_in(void)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < ledger.used; i++)
+        if (ledger.patch[i].ours)
+            ledger.patch[left++] = ledger.patch[i];
+    if (left)
+        qsort(ledger.patch, left, sizeof *ledger.patch, by_address);
+    ledger.sorted = ledger.used = left;
+}
+
+/* ---- the lock -------------------------------------------------------------------------------------------- */
+
+void bo_patch_lock(void)
+{
+    bo_lock(&lock);
+}
+
+void bo_patch_unlock(void)
+{
+    bo_unlock(&lock);
+}
+
+__attribute__((constructor)) static void keep_over_forks(void)
+{
+    pthread_atfork(bo_patch_lock, bo_patch_unlock, bo_patch_unlock);
+}
+
+/* ---- what is to become of a slot ------------------------------------------------------------------------- */
+
+enum verdict { LEAVE, SET, RESTORE, LATER, REFUSE };
+
+struct plan {
+    enum verdict verdict;
+    uintptr_t now, next;
+    const char *why;
+};
+
+/* Full protection is put on when an object has been loaded: a page that has it coming and can be written still belongs to
+ * the loader. */
+static bool being_loaded(const struct bo_object *o, const struct bo_slot *slot)
+{
+    uintptr_t at = (uintptr_t)slot->at;
+    return at >= o->relro_low && at < o->relro_high && (bo_page_rights(at) & PROT_WRITE);
+}
+
+/* A slot that is not ours. */
+static struct plan plan_for_other(const struct bo_object *o, struct bo_wish wish, uintptr_t now)
+{
+    if (wish.refused)
+        return (struct plan){REFUSE, now, 0, wish.refused};
+    if (!wish.function || now == wish.function)
+        return (struct plan){LEAVE, now, 0, NULL};
+    bool lazy = bo_object_has_code(o, now);
+    if (now != wish.real && !lazy)
+        return now < 0x10000 || now < o->base ? (struct plan){LATER, now, 0, "not loaded completely yet"}
+                                              : (struct plan){REFUSE, now, 0, "taken by somebody else"};
+    return (struct plan){SET, now, wish.function, NULL};
+}
+
+static struct plan plan_for(const struct bo_object *o, const struct bo_slot *slot, struct bo_wish wish,
+                            const struct patch *p)
+{
+    uintptr_t now = bo_load_seq(slot->at);
+    if (!p || now != p->ours)
+        return plan_for_other(o, wish, now);
+    if (!wish.function)
+        return (struct plan){RESTORE, now, p->before, NULL};
+    return wish.function == now ? (struct plan){LEAVE, now, 0, NULL} : (struct plan){SET, now, wish.function, NULL};
+}
+
+/* ---- one object ------------------------------------------------------------------------------------------ */
+
+struct pass {
+    bo_wish_fn *wish;
+    const struct bo_object *object;
+    struct bo_pages pages;
+    size_t slots;         /* counted only */
+    bool restores, stuck; /* this object has slots to put back; some that can't be */
+    bool full, pages_full;
+};
+
+/* libc and the loader would call themselves, bough too, and the kernel's object has nothing. */
+static bool is_spared(const struct bo_object *o)
+{
+    bool has_bough = bo_object_has(o, (uintptr_t)&lock) && *o->path; /* not the program that it is linked into */
+    return has_bough || bo_object_has(o, bo_wrapper_libc()) || bo_object_is_named(o, "ld-*") ||
+           bo_object_is_named(o, "linux-vdso.so") || bo_object_is_named(o, "libpthread.so");
+}
+
+static bool count_slot(void *context, const struct bo_slot *slot)
+{
+    struct pass *pass = context;
+    pass->slots += pass->wish(pass->object, slot->symbol).function != 0;
+    return true;
+}
+
+static bool note_page(void *context, const struct bo_slot *slot)
+{
+    struct pass *pass = context;
+    struct plan plan = plan_for(pass->object, slot, pass->wish(pass->object, slot->symbol), find(slot->at));
+    if (plan.verdict == SET && being_loaded(pass->object, slot))
+        plan.verdict = LATER;
+    unfinished |= plan.verdict == LATER;
+    if (plan.verdict != SET && plan.verdict != RESTORE)
+        return true;
+    pass->restores |= plan.verdict == RESTORE;
+    pass->pages_full = !bo_pages_add(&pass->pages, (uintptr_t)slot->at);
+    return !pass->pages_full;
+}
+
+static void note(struct pass *pass, const struct bo_slot *slot, struct patch *p, struct plan plan)
+{
+    if (p && plan.verdict == RESTORE) {
+        p->ours = 0;
+    } else if (p && plan.now == p->ours) {
+        p->ours = plan.next;
+    } else if (p) { /* another object has come to the same place */
+        *p = (struct patch){slot->at, plan.now, plan.next};
+    } else if (ledger.used < ledger.room) {
+        ledger.patch[ledger.used++] = (struct patch){slot->at, plan.now, plan.next};
+    } else {
+        pass->full = true;
+    }
+}
+
+/* What another thread binds at this moment, lazily, is seen by the exchange. */
+static bool change_slot(void *context, const struct bo_slot *slot)
+{
+    struct pass *pass = context;
+    struct patch *p = find(slot->at);
+    struct plan plan = plan_for(pass->object, slot, pass->wish(pass->object, slot->symbol), p);
+    if ((plan.verdict != SET && plan.verdict != RESTORE) || !bo_pages_has(&pass->pages, (uintptr_t)slot->at))
+        return true;
+    if (!p && ledger.used == ledger.room)
+        return pass->full = true, false;
+    BO_HOOK(slot_changes);
+    if (bo_cas_seq(slot->at, &plan.now, plan.next))
+        note(pass, slot, p, plan);
+    else
+        unfinished = true;
+    return true;
+}
+
+static void change_object(struct pass *pass, const struct bo_object *o)
+{
+    pass->object = o;
+    pass->restores = false;
+    do {
+        pass->pages.count = 0;
+        pass->pages_full = false;
+        bo_object_slots(o, note_page, pass);
+        if (!pass->pages.count)
+            return;
+        if (bo_pages_open(&pass->pages) != 0) {
+            pass->stuck |= pass->restores;
+            return;
+        }
+        bo_object_slots(o, change_slot, pass);
+        bo_pages_close(&pass->pages);
+    } while (pass->pages_full && !pass->full);
+}
+
+/* ---- all of them ------------------------------------------------------------------------------------------ */
+
+static int count_object(struct dl_phdr_info *info, size_t size, void *context)
+{
+    struct pass *pass = context;
+    struct bo_object o;
+    (void)size;
+    if (!bo_object_open(&o, info) || is_spared(&o))
+        return 0;
+    pass->object = &o;
+    bo_object_slots(&o, count_slot, pass);
+    return 0;
+}
+
+static int patch_object(struct dl_phdr_info *info, size_t size, void *context)
+{
+    struct bo_object o;
+    (void)size;
+    adds = info->dlpi_adds;
+    subs = info->dlpi_subs;
+    if (bo_object_open(&o, info) && !is_spared(&o))
+        change_object(context, &o);
+    return 0;
+}
+
+int bo_patch_apply(bo_wish_fn *wish)
+{
+    struct pass pass;
+    do {
+        pass = (struct pass){.wish = wish};
+        dl_iterate_phdr(count_object, &pass);
+        if (!make_room(pass.slots))
+            return -1;
+        unfinished = false;
+        dl_iterate_phdr(patch_object, &pass);
+        sort_in();
+    } while (pass.full);
+    if (pass.stuck)
+        return errno = EACCES, -1;
+    return (int)ledger.sorted;
+}
+
+static int compare_loads(struct dl_phdr_info *info, size_t size, void *context)
+{
+    (void)size;
+    *(bool *)context = info->dlpi_adds != adds || info->dlpi_subs != subs;
+    return 1; /* the first one tells */
+}
+
+bool bo_patch_stale(void)
+{
+    bool stale = false;
+    dl_iterate_phdr(compare_loads, &stale);
+    return stale;
+}
+
+bool bo_patch_unfinished(void)
+{
+    return unfinished;
+}
+
+/* ---- the report -------------------------------------------------------------------------------------------- */
+
+struct tour {
+    bo_wish_fn *wish;
+    const struct bo_object *object;
+    void (*visit)(void *context, const struct bough_slot *slot);
+    void *context;
+    int count;
+};
+
+static void show(struct tour *tour, const char *symbol, const void *at, enum bough_slot_state state, const char *why)
+{
+    struct bough_slot slot = {tour->object->path, symbol, at, state, why};
+    tour->visit(tour->context, &slot);
+    tour->count++;
+}
+
+static bool show_slot(void *context, const struct bo_slot *slot)
+{
+    struct tour *tour = context;
+    struct bo_wish wish = tour->wish(tour->object, slot->symbol);
+    struct patch *p = find(slot->at);
+    struct plan plan = plan_for(tour->object, slot, wish, p);
+    const void *at = (const void *)slot->at;
+    if (p && plan.now == p->ours)
+        show(tour, slot->symbol, at, wish.hooked ? BOUGH_SLOT_HOOKED : BOUGH_SLOT_INTERPOSED, NULL);
+    else if (wish.function || wish.refused)
+        show(tour, slot->symbol, at, BOUGH_SLOT_SKIPPED,
+             plan.why ? plan.why : "its page could not be made writable, or it is being loaded");
+    return true;
+}
+
+static int show_object(struct dl_phdr_info *info, size_t size, void *context)
+{
+    struct tour *tour = context;
+    struct bo_object o;
+    (void)size;
+    bool open = bo_object_open(&o, info);
+    tour->object = &o;
+    if (!open)
+        show(tour, NULL, NULL, BOUGH_SLOT_SKIPPED, "it has no table of addresses");
+    else if (is_spared(&o))
+        show(tour, NULL, NULL, BOUGH_SLOT_SKIPPED, "libc, the loader and bough are left alone");
+    else
+        bo_object_slots(&o, show_slot, tour);
+    return 0;
+}
+
+int bo_patch_visit(bo_wish_fn *wish, void (*visit)(void *context, const struct bough_slot *slot), void *context)
+{
+    struct tour tour = {.wish = wish, .visit = visit, .context = context};
+    dl_iterate_phdr(show_object, &tour);
+    return tour.count;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The patcher: brings every slot of every object that is loaded to what is wanted of it. There is one step only, so that
+ * patching, looking again, undoing and hooks are all the same:
+ *
+ *     what is wanted (a hook, a stand-in, nothing)    what is there              ->
+ *     something                                       libc's own, or not bound yet   patched, and noted what was there
+ *     something else                                  ours                           changed
+ *     nothing                                         ours                           as it was before
+ *     something                                       anything else                  left alone: a third party's
+ *
+ * It runs inside dl_iterate_phdr(), whose lock keeps objects from being unloaded meanwhile. One that is just being loaded is
+ * seen there, too, before the loader has filled in its slots: what is in them is then neither libc's own nor code
+ * of the object, and they are left for the next look.
+ */
+#ifndef BO_INTERPOSE_PATCH_H
+#define BO_INTERPOSE_PATCH_H
+
+#include <bough/interpose.h>
+#include <stdint.h>
+#include "interpose/object.h"
+
+/* What is wanted of a slot. `function` 0: as it was. `real`: what must be there to be replaced. */
+struct bo_wish {
+    uintptr_t function, real;
+    bool hooked;
+    const char *refused; /* why nothing is wanted after all, for the report; NULL */
+};
+
+/* Under the patcher's lock, inside dl_iterate_phdr(): no lock, no memory, no dlsym(). */
+typedef struct bo_wish bo_wish_fn(const struct bo_object *o, const char *symbol);
+
+/* The lock of all that concerns patching; kept over a fork. */
+void bo_patch_lock(void);
+void bo_patch_unlock(void);
+/* Under the lock. What is patched afterwards, or -1: ENOMEM, or EACCES if what is to be put back can't be. */
+int bo_patch_apply(bo_wish_fn *wish);
+/* Whether anything was loaded since. */
+bool bo_patch_stale(void);
+/* Has it to be looked at again: an object was just being loaded. */
+bool bo_patch_unfinished(void);
+/* Each slot, or object without any, as it stands. Under the lock. Returns how many. */
+int bo_patch_visit(bo_wish_fn *wish, void (*visit)(void *context, const struct bough_slot *slot), void *context);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* Whether a call may block: what core/calls.def asks of who includes it. Asked after a cut only. */
+#ifndef BO_INTERPOSE_WAITS_H
+#define BO_INTERPOSE_WAITS_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <semaphore.h>
+#include <stdbool.h>
+#include <sys/stat.h>
+#include <time.h>
+
+/* Neither a regular file nor O_NONBLOCK. What is no descriptor fails in libc's words. */
+static inline bool fd_waits(int fd)
+{
+    struct stat status;
+    int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && !(flags & O_NONBLOCK) && fstat(fd, &status) == 0 && !S_ISREG(status.st_mode) &&
+           !S_ISDIR(status.st_mode);
+}
+
+/* A FIFO waits for its other end, a device for whatever it likes. */
+static inline bool open_waits(int dirfd, const char *path, int flags)
+{
+    struct stat status;
+    return !(flags & O_NONBLOCK) && fstatat(dirfd, path, &status, 0) == 0 &&
+           (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode));
+}
+
+static inline bool time_waits(const struct timespec *time)
+{
+    return !time || time->tv_sec != 0 || time->tv_nsec != 0;
+}
+
+static inline bool sem_waits(sem_t *semaphore)
+{
+    int value;
+    return sem_getvalue(semaphore, &value) == 0 && value <= 0;
+}
+
+#endif

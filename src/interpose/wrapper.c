@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "interpose/wrapper.h"
+#include <bough/calls.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <semaphore.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ipc.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <threads.h>
+#include "core/foreign.h"
+#include "interpose/waits.h"
+
+/* ---- libc's own ---------------------------------------------------------------------------------------- */
+
+#define CUSTOM(returns, name, params, args, fails, ...) REAL_AS(fails)(name)
+#define REAL_AS(fails) REAL_##fails
+#define REAL_NEVER(name)
+#define REAL_ONE(name) static uintptr_t real_##name;
+#define REAL_MINUS_ONE REAL_ONE
+#define REAL_NUMBER REAL_ONE
+#define REAL_THRD REAL_ONE
+#define REAL_THRD_SLEEP REAL_ONE
+#define REAL_UNSLEPT REAL_ONE
+#define REAL_EAI REAL_ONE
+#include "core/calls.def"
+
+#define REAL(returns, name, params) ((returns(*) params)real_##name)
+
+/* ---- how each fails when it was cut: by its last call, bough's, which has said so in its own way ------- */
+
+#define CUT_MINUS_ONE(r, error) (errno = (error), (r))
+#define CUT_NUMBER(r, error) ((void)(r), (error))
+#define CUT_THRD(r, error) (errno = (error), (r))
+#define CUT_THRD_SLEEP(r, error) (errno = (error), (r))
+#define CUT_UNSLEPT(r, error) (errno = (error), (r))
+#define CUT_EAI(r, error) (errno = (error), (r))
+
+/* ---- one for each row ---------------------------------------------------------------------------------- */
+
+#define BODY(returns, name, params, args, call, fails, blocks) \
+    struct bo_thread *t = bo_foreign_thread();                 \
+    if (bo_likely(!t))                                         \
+        return REAL(returns, name, params) args;               \
+    bo_foreign_enter(t);                                       \
+    returns r = bough_##name call;                             \
+    if (bo_likely(!bo_foreign_leave(t)))                       \
+        return r;                                              \
+    if (!(blocks)) {                                           \
+        bo_foreign_ignore(t);                                  \
+        return REAL(returns, name, params) args;               \
+    }                                                          \
+    int error = bo_foreign_deliver(t, #name);                  \
+    return CUT_##fails(r, error);
+
+#define WRAP_AS(fails) WRAP_##fails
+#define WRAP_NEVER(...)
+#define WRAP(returns, name, params, args, fails, blocks)       \
+    static returns stand_in_##name params                      \
+    {                                                          \
+        BODY(returns, name, params, args, args, fails, blocks) \
+    }
+#define WRAP_MINUS_ONE(returns, name, params, args, blocks) WRAP(returns, name, params, args, MINUS_ONE, blocks)
+#define WRAP_NUMBER(returns, name, params, args, blocks) WRAP(returns, name, params, args, NUMBER, blocks)
+#define WRAP_THRD(returns, name, params, args, blocks) WRAP(returns, name, params, args, THRD, blocks)
+#define WRAP_THRD_SLEEP(returns, name, params, args, blocks) WRAP(returns, name, params, args, THRD_SLEEP, blocks)
+#define WRAP_UNSLEPT(returns, name, params, args, blocks) WRAP(returns, name, params, args, UNSLEPT, blocks)
+#define WRAP_EAI(returns, name, params, args, blocks) WRAP(returns, name, params, args, EAI, blocks)
+
+#define VARIADIC(...)
+#define CUSTOM(returns, name, params, args, fails, blocks, ...) WRAP_AS(fails)(returns, name, params, args, blocks)
+#include "core/calls.def"
+
+/* What the last, optional argument is taken as. */
+#define REST(type, last, rest)      \
+    va_list list;                   \
+    va_start(list, last);           \
+    type rest = va_arg(list, type); \
+    va_end(list)
+
+static int stand_in_open(const char *path, int flags, ...)
+{
+    REST(mode_t, flags, mode);
+    BODY(int, open, (const char *, int, ...), (path, flags, mode), (path, flags, mode), MINUS_ONE,
+         open_waits(AT_FDCWD, path, flags))
+}
+
+static int stand_in_openat(int dirfd, const char *path, int flags, ...)
+{
+    REST(mode_t, flags, mode);
+    BODY(int, openat, (int, const char *, int, ...), (dirfd, path, flags, mode), (dirfd, path, flags, mode), MINUS_ONE,
+         open_waits(dirfd, path, flags))
+}
+
+static int stand_in_fcntl(int fd, int command, ...)
+{
+    REST(void *, command, argument);
+    if (command != F_SETLKW && command != F_OFD_SETLKW)
+        return REAL(int, fcntl, (int, int, ...))(fd, command, argument);
+    BODY(int, fcntl, (int, int, ...), (fd, command, argument), (fd, command, argument), MINUS_ONE, true)
+}
+
+static int stand_in_ioctl(int fd, bough_ioctl_request request, ...)
+{
+    REST(void *, request, argument);
+    BODY(int, ioctl, (int, bough_ioctl_request, ...), (fd, request, argument), (fd, request, argument), MINUS_ONE,
+         fd_waits(fd))
+}
+
+/* ---- other names for them: of large files, and those that know how large a buffer is (_FORTIFY_SOURCE) -- */
+
+#define CHECKED(returns, symbol, name, params, args, checked, fits)                       \
+    static uintptr_t real_##symbol;                                                       \
+    static returns stand_in_##symbol params                                               \
+    {                                                                                     \
+        return (fits) ? stand_in_##name args : ((returns(*) params)real_##symbol)checked; \
+    }
+
+CHECKED(ssize_t, __read_chk, read, (int fd, void *buffer, size_t size, size_t room), (fd, buffer, size),
+        (fd, buffer, size, room), size <= room)
+CHECKED(ssize_t, __pread_chk, pread, (int fd, void *buffer, size_t size, off_t offset, size_t room),
+        (fd, buffer, size, offset), (fd, buffer, size, offset, room), size <= room)
+CHECKED(ssize_t, __pread64_chk, pread, (int fd, void *buffer, size_t size, off_t offset, size_t room),
+        (fd, buffer, size, offset), (fd, buffer, size, offset, room), size <= room)
+CHECKED(ssize_t, __recv_chk, recv, (int fd, void *buffer, size_t size, size_t room, int flags),
+        (fd, buffer, size, flags), (fd, buffer, size, room, flags), size <= room)
+CHECKED(ssize_t, __recvfrom_chk, recvfrom,
+        (int fd, void *buffer, size_t size, size_t room, int flags, struct sockaddr *address, socklen_t *length),
+        (fd, buffer, size, flags, address, length), (fd, buffer, size, room, flags, address, length), size <= room)
+CHECKED(int, __poll_chk, poll, (struct pollfd * fds, nfds_t count, int timeout, size_t room), (fds, count, timeout),
+        (fds, count, timeout, room), count <= room / sizeof *fds)
+CHECKED(int, __ppoll_chk, ppoll,
+        (struct pollfd * fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask, size_t room),
+        (fds, count, timeout, mask), (fds, count, timeout, mask, room), count <= room / sizeof *fds)
+CHECKED(int, __open_2, open, (const char *path, int flags), (path, flags, 0), (path, flags),
+        !(flags & (O_CREAT | __O_TMPFILE)))
+CHECKED(int, __open64_2, open, (const char *path, int flags), (path, flags, 0), (path, flags),
+        !(flags & (O_CREAT | __O_TMPFILE)))
+CHECKED(int, __openat_2, openat, (int dirfd, const char *path, int flags), (dirfd, path, flags, 0),
+        (dirfd, path, flags), !(flags & (O_CREAT | __O_TMPFILE)))
+CHECKED(int, __openat64_2, openat, (int dirfd, const char *path, int flags), (dirfd, path, flags, 0),
+        (dirfd, path, flags), !(flags & (O_CREAT | __O_TMPFILE)))
+
+/* ---- the table ------------------------------------------------------------------------------------------ */
+
+#define ROW_AS(fails) ROW_##fails
+#define ROW_NEVER(name)
+#define ROW(name) {#name, (bough_code *)(uintptr_t)stand_in_##name, &real_##name},
+#define ROW_MINUS_ONE ROW
+#define ROW_NUMBER ROW
+#define ROW_THRD ROW
+#define ROW_THRD_SLEEP ROW
+#define ROW_UNSLEPT ROW
+#define ROW_EAI ROW
+#define ALSO(symbol, name) {#symbol, (bough_code *)(uintptr_t)stand_in_##name, &real_##name},
+
+static const struct bo_wrapper wrappers[] = {
+#define CUSTOM(returns, name, params, args, fails, ...) ROW_AS(fails)(name)
+#include "core/calls.def"
+    ROW(__read_chk) ROW(__pread_chk) ROW(__pread64_chk) ROW(__recv_chk) ROW(__recvfrom_chk) ROW(__poll_chk)
+        ROW(__ppoll_chk) ROW(__open_2) ROW(__open64_2) ROW(__openat_2) ROW(__openat64_2)
+    /* the same functions where off_t has 64 bits */
+    ALSO(open64, open) ALSO(openat64, openat) ALSO(creat64, creat) ALSO(pread64, pread) ALSO(preadv64, preadv)
+        ALSO(preadv64v2, preadv2) ALSO(pwrite64, pwrite) ALSO(pwritev64, pwritev) ALSO(pwritev64v2, pwritev2)
+            ALSO(fcntl64, fcntl) ALSO(lockf64, lockf) ALSO(sendfile64, sendfile)};
+
+enum { COUNT = sizeof wrappers / sizeof *wrappers };
+
+static uintptr_t libc_at;
+
+/* By libc's own handle: what has taken the name in front of it (a preloaded library) is not asked. */
+static void *open_libc(void)
+{
+    Dl_info info;
+    void *here = (void *)(uintptr_t)__errno_location;
+    if (!dladdr(here, &info) || !info.dli_fname)
+        return NULL;
+    libc_at = (uintptr_t)here;
+    return dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+}
+
+static void find_real(void *libc, const struct bo_wrapper *w)
+{
+    for (; w->symbol; w++)
+        if (!*w->real)
+            *w->real = (uintptr_t)dlsym(libc, w->symbol);
+}
+
+int bo_wrappers_init(void)
+{
+    if (libc_at)
+        return 0;
+    void *libc = open_libc();
+    if (!libc)
+        return libc_at = 0, errno = ENOTSUP, -1;
+    for (int i = 0; i < COUNT; i++)
+        if (!*wrappers[i].real)
+            *wrappers[i].real = (uintptr_t)dlsym(libc, wrappers[i].symbol);
+    find_real(libc, bo_other_wrappers);
+    return 0;
+}
+
+const struct bo_wrapper *bo_wrapper_of(const char *symbol)
+{
+    for (int i = 0; i < COUNT; i++)
+        if (strcmp(wrappers[i].symbol, symbol) == 0)
+            return *wrappers[i].real ? &wrappers[i] : NULL;
+    for (const struct bo_wrapper *w = bo_other_wrappers; w->symbol; w++)
+        if (strcmp(w->symbol, symbol) == 0)
+            return *w->real ? w : NULL;
+    return NULL;
+}
+
+uintptr_t bo_wrapper_libc(void)
+{
+    return libc_at;
+}

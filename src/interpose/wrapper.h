@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What stands in for libc's functions: one wrapper for each row of core/calls.def, and for the other names by which the
+ * same functions are called. In a thread that does not take part it goes straight on to libc's.
+ */
+#ifndef BO_INTERPOSE_WRAPPER_H
+#define BO_INTERPOSE_WRAPPER_H
+
+#include <bough/interpose.h>
+#include <stdint.h>
+
+struct bo_wrapper {
+    const char *symbol;
+    bough_code *function;
+    uintptr_t *real; /* libc's own; 0: it has none */
+};
+
+/* Finds libc's own functions, once. 0; -1 with ENOTSUP: they can't be found (a static program). */
+int bo_wrappers_init(void);
+/* NULL: not a function that bough stands in for. */
+const struct bo_wrapper *bo_wrapper_of(const char *symbol);
+/* Where libc's own functions are: an address in libc. */
+uintptr_t bo_wrapper_libc(void);
+
+/* The rows that come from elsewhere than calls.def, each ended by a row without a symbol: other.c */
+extern const struct bo_wrapper bo_other_wrappers[];
+
+#endif
