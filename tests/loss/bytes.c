@@ -8,7 +8,7 @@
 
 static ssize_t by_read(int fd, char *buffer, size_t size)
 {
-    return bough_read(fd, buffer, size);
+    return CALL(read, fd, buffer, size);
 }
 
 /* Two buffers, the first one short. */
@@ -23,17 +23,17 @@ static ssize_t by_readv(int fd, char *buffer, size_t size)
 {
     struct iovec iov[2];
     split(iov, buffer, size);
-    return bough_readv(fd, iov, 2);
+    return CALL(readv, fd, iov, 2);
 }
 
 static ssize_t by_recv(int fd, char *buffer, size_t size)
 {
-    return bough_recv(fd, buffer, size, 0);
+    return CALL(recv, fd, buffer, size, 0);
 }
 
 static ssize_t by_recv_all(int fd, char *buffer, size_t size)
 {
-    return bough_recv(fd, buffer, size, MSG_WAITALL);
+    return CALL(recv, fd, buffer, size, MSG_WAITALL);
 }
 
 static ssize_t by_recvmsg(int fd, char *buffer, size_t size)
@@ -41,7 +41,7 @@ static ssize_t by_recvmsg(int fd, char *buffer, size_t size)
     struct iovec iov[2];
     split(iov, buffer, size);
     struct msghdr message = {.msg_iov = iov, .msg_iovlen = 2};
-    return bough_recvmsg(fd, &message, 0);
+    return CALL(recvmsg, fd, &message, 0);
 }
 
 /* What was moved before the cut is told by *done; the interrupt stays for the next point (rule 9). */
@@ -70,7 +70,7 @@ static ssize_t by_read_full_in_time(int fd, char *buffer, size_t size)
 static int between[2];
 static ssize_t by_splice(int fd, char *buffer, size_t size)
 {
-    ssize_t moved = bough_splice(fd, NULL, between[1], NULL, size, 0);
+    ssize_t moved = CALL(splice, fd, NULL, between[1], NULL, size, 0);
     if (moved > 0)
         CHECK_EQ(read(between[0], buffer, (size_t)moved), moved);
     return moved;
@@ -100,19 +100,19 @@ TEST_LIMIT(splice_loses_no_byte, 1000)
 
 static ssize_t by_write(int fd, char *buffer, size_t size)
 {
-    return bough_write(fd, buffer, size);
+    return CALL(write, fd, buffer, size);
 }
 
 static ssize_t by_writev(int fd, char *buffer, size_t size)
 {
     struct iovec iov[2];
     split(iov, buffer, size);
-    return bough_writev(fd, iov, 2);
+    return CALL(writev, fd, iov, 2);
 }
 
 static ssize_t by_send(int fd, char *buffer, size_t size)
 {
-    return bough_send(fd, buffer, size, 0);
+    return CALL(send, fd, buffer, size, 0);
 }
 
 static ssize_t by_sendmsg(int fd, char *buffer, size_t size)
@@ -120,7 +120,7 @@ static ssize_t by_sendmsg(int fd, char *buffer, size_t size)
     struct iovec iov[2];
     split(iov, buffer, size);
     struct msghdr message = {.msg_iov = iov, .msg_iovlen = 2};
-    return bough_sendmsg(fd, &message, 0);
+    return CALL(sendmsg, fd, &message, 0);
 }
 
 static ssize_t by_write_all(int fd, char *buffer, size_t size)

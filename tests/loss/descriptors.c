@@ -53,7 +53,7 @@ static void remove_folder(void)
 static int turn_open(uint64_t *random)
 {
     (void)random;
-    return close_at_once(bough_open("/dev/null", O_RDWR));
+    return close_at_once(CALL(open, "/dev/null", O_RDWR));
 }
 
 TEST_LIMIT(open_loses_no_descriptor, 1000)
@@ -64,8 +64,8 @@ TEST_LIMIT(open_loses_no_descriptor, 1000)
 
 static int turn_openat(uint64_t *random)
 {
-    return close_at_once(t_random(random) & 1 ? bough_openat(AT_FDCWD, "/proc/self/stat", O_RDONLY)
-                                              : bough_openat(AT_FDCWD, "/dev", O_DIRECTORY | O_RDONLY));
+    return close_at_once(t_random(random) & 1 ? CALL(openat, AT_FDCWD, "/proc/self/stat", O_RDONLY)
+                                              : CALL(openat, AT_FDCWD, "/dev", O_DIRECTORY | O_RDONLY));
 }
 
 TEST_LIMIT(openat_loses_no_descriptor, 1000)
@@ -77,7 +77,7 @@ TEST_LIMIT(openat_loses_no_descriptor, 1000)
 static int turn_creat(uint64_t *random)
 {
     (void)random;
-    return close_at_once(bough_creat(path, 0600));
+    return close_at_once(CALL(creat, path, 0600));
 }
 
 TEST_LIMIT(creat_loses_no_descriptor, 1000)
@@ -92,7 +92,7 @@ TEST_LIMIT(creat_loses_no_descriptor, 1000)
 static int turn_fifo(uint64_t *random)
 {
     (void)random;
-    return close_at_once(bough_open(path, O_WRONLY));
+    return close_at_once(CALL(open, path, O_WRONLY));
 }
 
 static void feed_fifo(uint64_t *random)
@@ -144,8 +144,8 @@ static int turn_accept(uint64_t *random)
     socklen_t length = sizeof from;
     bool asks = t_random(random) & 1;
     struct sockaddr *who = asks ? (struct sockaddr *)&from : NULL;
-    int fd = with_flags ? bough_accept4(listener, who, asks ? &length : NULL, SOCK_CLOEXEC)
-                        : bough_accept(listener, who, asks ? &length : NULL);
+    int fd = with_flags ? CALL(accept4, listener, who, asks ? &length : NULL, SOCK_CLOEXEC)
+                        : CALL(accept, listener, who, asks ? &length : NULL);
     if (fd < 0)
         return -1;
     see(fd);

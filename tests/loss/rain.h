@@ -46,6 +46,24 @@ static struct rain {
     int64_t worst;
 } rain;
 
+/*
+ * How the target calls: bough's own function, or built with -DINTERPOSED libc's, as a library would that knows nothing of
+ * bough (rule 22).
+ */
+#ifdef INTERPOSED
+#define CALL(name, ...)                           \
+    __extension__({                               \
+        __typeof__(bough_##name(__VA_ARGS__)) r_; \
+        BOUGH_FOREIGN                             \
+        {                                         \
+            r_ = name(__VA_ARGS__);               \
+        }                                         \
+        r_;                                       \
+    })
+#else
+#define CALL(name, ...) bough_##name(__VA_ARGS__)
+#endif
+
 /* ---- moments ------------------------------------------------------------------------------------------- */
 
 static inline void rain_spin(int64_t ns)
@@ -278,6 +296,9 @@ static inline void rain_fall(void)
     uint64_t random = t_seed();
     uint32_t count = (uint32_t)(rain.count ? rain.count : t_loss()), half = rain_has_handlers() ? count / 2 : count;
     rain_delays();
+#ifdef INTERPOSED
+    CHECK(bough_interpose((const char *const[]){"", NULL}, 0) > 0);
+#endif
     t_spawn(&rain.target, rain_target, NULL);
     t_gate_wait(&rain.known);
     if (rain.feed)
