@@ -1,19 +1,184 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 22, as far as it goes without an interposer: an interrupt leaves foreign code alone, and what asks for it is
- * told the truth all the while. */
+/* Rule 22: code that was not written for bough gets each record once a rung, then it is left alone for the grace. This
+ * program's own calls of libc play its part. */
 #include <bough.h>
 #include <poll.h>
 #include "harness.h"
 
-TEST(foreign_code_is_left_alone_and_the_query_stays_true)
+#define GRACE_MS 150
+
+static void interpose(void)
 {
+    CHECK(bough_interpose((const char *const[]){"", NULL}, 0) > 0);
+}
+
+static void set_grace(int64_t grace)
+{
+    struct bough_foreign ways = {.grace = grace};
+    CHECK_EQ(bough_foreign_set(&ways), 0);
+}
+
+static int wait_for(int ms)
+{
+    return poll(NULL, 0, ms);
+}
+
+TEST(who_does_not_take_part_is_left_alone_and_the_query_stays_true)
+{
+    interpose();
     CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
     CHECK_ERR(bough_check(), ECANCELED);
     for (int i = 0; i < 3; i++) {
-        CHECK_EQ(poll(NULL, 0, 1), 0); /* not one of ours: it ends by its own timeout */
+        CHECK_EQ(wait_for(1), 0); /* it ends by its own timeout */
         CHECK_EQ(bough_interrupted(), 1);
         CHECK_ERR(bough_check(), ECANCELED);
     }
     CHECK_EQ(bough_clear(NULL), 1);
     CHECK_EQ(bough_interrupted(), 0);
+}
+
+TEST(it_is_told_once_and_then_its_cleaning_up_works)
+{
+    interpose();
+    BOUGH_FOREIGN
+    {
+        CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+        CHECK_ERR(wait_for(1000), ECANCELED);
+        for (int i = 0; i < 20; i++) {
+            CHECK_EQ(wait_for(1), 0);
+            CHECK_EQ(bough_interrupted(), 1);
+            CHECK_ERR(bough_check(), ECANCELED); /* what was written for bough goes on failing */
+            CHECK_ERR(bough_usleep(1000), ECANCELED);
+        }
+        CHECK_EQ(bough_interrupt(bough_self(), "stop again"), 0); /* a repeat is no other record */
+        CHECK_EQ(wait_for(1), 0);
+    }
+    BOUGH_FOREIGN
+    { /* another region changes nothing */
+        CHECK_EQ(wait_for(1), 0);
+    }
+}
+
+TEST(another_record_is_told_too)
+{
+    interpose();
+    BOUGH_FOREIGN
+    {
+        CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+        CHECK_ERR(wait_for(1000), ECANCELED);
+        struct bough_event event = {.kind = BOUGH_SIGNAL, .reason = "something else"};
+        CHECK(bough_post_event(bough_self(), &event).record != 0);
+        CHECK_ERR(wait_for(1000), ECANCELED);
+        CHECK_EQ(wait_for(1), 0);
+    }
+}
+
+TEST(cleared_and_posted_anew_it_is_told_again)
+{
+    interpose();
+    BOUGH_FOREIGN
+    {
+        for (int i = 0; i < 3; i++) {
+            CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+            CHECK_ERR(wait_for(1000), ECANCELED);
+            CHECK_EQ(wait_for(1), 0);
+            CHECK_EQ(bough_clear(NULL), 1);
+            CHECK_EQ(wait_for(1), 0);
+        }
+    }
+}
+
+TEST(after_the_grace_it_is_told_again)
+{
+    interpose();
+    set_grace(BOUGH_MS(GRACE_MS));
+    BOUGH_FOREIGN
+    {
+        CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+        for (int i = 0; i < 3; i++) {
+            bough_time before = bough_now();
+            CHECK_ERR(wait_for(10000), ECANCELED); /* the second one is blocked when the grace ends */
+            if (i > 0)
+                CHECK(bough_now() - before > BOUGH_MS(GRACE_MS / 2));
+            CHECK_EQ(wait_for(1), 0);
+        }
+    }
+}
+
+static int handled;
+
+static int handle(struct bough_incident *incident, void *unused)
+{
+    (void)unused;
+    handled = incident->rung;
+    return BOUGH_UNWIND;
+}
+
+TEST(a_higher_rung_gets_in_before_the_grace_is_over)
+{
+    interpose();
+    struct bough_ladder ladder = {.time[BOUGH_RUNG_FLAG] = BOUGH_MS(100), .time[BOUGH_RUNG_HANDLER] = BOUGH_SEC(100)};
+    CHECK_EQ(bough_ladder_set(BOUGH_ROOT, &ladder), 0);
+    BOUGH_HANDLE(handle, NULL) {
+        BOUGH_FOREIGN
+        {
+            CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+            CHECK_ERR(wait_for(1000), ECANCELED);
+            CHECK_EQ(handled, 0);
+            CHECK_ERR(wait_for(10000), ECANCELED); /* well before the 5 s of the grace */
+            CHECK_EQ(handled, BOUGH_RUNG_HANDLER);
+            CHECK_EQ(wait_for(1), 0);
+        }
+    }
+}
+
+TEST(a_critical_section_protects_it)
+{
+    interpose();
+    BOUGH_FOREIGN
+    {
+        BOUGH_CRITICAL(BOUGH_SEC(100)) {
+            CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+            CHECK_EQ(wait_for(1), 0);
+        }
+        CHECK_ERR(wait_for(1000), ECANCELED);
+    }
+}
+
+/* ---- what a binding wants ----------------------------------------------------------------------------- */
+
+static int cuts, seen_error;
+static const char *seen_call;
+
+static int note_cut(void *argument, const char *call, int error)
+{
+    cuts++;
+    seen_call = call;
+    seen_error = error;
+    CHECK_ERR(bough_check(), ECANCELED);
+    return *(int *)argument;
+}
+
+TEST(errno_is_the_threads_choice_and_it_is_told_of_the_cut)
+{
+    interpose();
+    int other = 0;
+    struct bough_foreign ways = {.error = ECONNABORTED, .on_cut = note_cut, .argument = &other};
+    CHECK_EQ(bough_foreign_set(&ways), 0);
+    BOUGH_FOREIGN
+    {
+        CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+        CHECK_ERR(wait_for(1000), ECONNABORTED);
+        CHECK_EQ(cuts, 1);
+        CHECK_EQ(strcmp(seen_call, "poll"), 0);
+        CHECK_EQ(seen_error, ECONNABORTED);
+        CHECK_EQ(bough_clear(NULL), 1);
+        other = EPIPE;
+        CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+        CHECK_ERR(wait_for(1000), EPIPE);
+    }
+    CHECK_ERR(bough_foreign_set(&(struct bough_foreign){.error = EINTR}), EINVAL);
+    CHECK_ERR(bough_foreign_set(&(struct bough_foreign){.error = -1}), EINVAL);
+    CHECK_ERR(bough_foreign_set(&(struct bough_foreign){.grace = -1}), EINVAL);
+    CHECK_EQ(bough_foreign_set(NULL), 0);
 }
