@@ -24,7 +24,7 @@ static void compare(struct result *result, const struct series *a, const struct 
     struct series ratios = {0};
     size_t pairs = a->count < b->count ? a->count : b->count;
     for (size_t i = 0; i < pairs; i++)
-        series_add(&ratios, a->at[i] / b->at[i]);
+        series_add(&ratios, result->line->measure == ADDED ? a->at[i] - b->at[i] : a->at[i] / b->at[i]);
     if (pairs == 0)
         result->absent = "nothing measured";
     result->pairs = pairs;

@@ -28,6 +28,7 @@ void take_all(void)
     take_part(bench_bare);
 #ifdef BENCH_HAVE_BOUGH
     take_part(bench_bough);
+    take_part(bench_foreign);
 #endif
     take_part(bench_pthread);
 #ifdef BENCH_HAVE_STD

@@ -17,9 +17,9 @@
 
 /* ---- targets.c -------------------------------------------------------------------------------- */
 
-enum measure { MEDIAN, P99, TIME, MEMORY, LINEAR }; /* the last three are of crowds */
+enum measure { MEDIAN, P99, ADDED, TIME, MEMORY, LINEAR }; /* ADDED: ns more; the last three are of crowds */
 
-/* One line of the table: the ratio of two contenders of a group. No target: for the record. */
+/* One line of the table: the ratio (ADDED: the difference) of two contenders of a group. No target: for the record. */
 struct line {
     enum bench_group group;
     const char *what;

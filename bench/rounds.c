@@ -13,6 +13,7 @@ const struct manner groups[BENCH_GROUPS] = {
     {"check", 0.5e6, 0, 0.06, 0, BENCH_CHECK}, /* in the order of enum bench_group */
     {"dense", 0.5e6, 0, 0.02, 0, BENCH_DENSE}, /* a thousand times what reading the clock costs */
     {"read", 1e6, 0, 0.12, 0, BENCH_READ},     /* short: neighbours are then close */
+    {"foreign", 1e6, 0, 0.12, 0, BENCH_FOREIGN},
     {"post", 0, 10, 0.2, 0, BENCH_POST},       /* ten samples make a median; thousands make a p99 */
     {"spawn", 2e6, 0, 0.1, 0, BENCH_SPAWN},    /* some fifty threads */
     {"post1", 0, 10, 0.1, 1, BENCH_POST},      {"spawn1", 2e6, 0, 0.05, 1, BENCH_SPAWN},
