@@ -74,11 +74,12 @@ void report_table(const struct facts *facts, FILE *out)
         tell_row(&table, &results[i]);
     table_print(&table, out);
     table_free(&table);
-    fprintf(out,
-            "\nratio: bough's time over theirs (ns added: less theirs), the median over all rounds of batches that ran\n"
-            "side by side; and the quartiles. In brackets: the stretch. ~: too close to the target to tell. Without a\n"
-            "target: for the record. Memory is resident memory and page tables; a kernel stack comes on top, alike for both.\n"
-            "Growth: the power of the number of threads by which the time grows, from the smallest to the largest.\n");
+    fprintf(
+        out,
+        "\nratio: bough's time over theirs (ns added: less theirs), the median over all rounds of batches that ran\n"
+        "side by side; and the quartiles. In brackets: the stretch. ~: too close to the target to tell. Without a\n"
+        "target: for the record. Memory is resident memory and page tables; a kernel stack comes on top, alike for both.\n"
+        "Growth: the power of the number of threads by which the time grows, from the smallest to the largest.\n");
 }
 
 static void json_text(FILE *out, const char *text)

@@ -14,9 +14,10 @@ const struct manner groups[BENCH_GROUPS] = {
     {"dense", 0.5e6, 0, 0.02, 0, BENCH_DENSE}, /* a thousand times what reading the clock costs */
     {"read", 1e6, 0, 0.12, 0, BENCH_READ},     /* short: neighbours are then close */
     {"foreign", 1e6, 0, 0.12, 0, BENCH_FOREIGN},
-    {"post", 0, 10, 0.2, 0, BENCH_POST},       /* ten samples make a median; thousands make a p99 */
-    {"spawn", 2e6, 0, 0.1, 0, BENCH_SPAWN},    /* some fifty threads */
-    {"post1", 0, 10, 0.1, 1, BENCH_POST},      {"spawn1", 2e6, 0, 0.05, 1, BENCH_SPAWN},
+    {"post", 0, 10, 0.2, 0, BENCH_POST},    /* ten samples make a median; thousands make a p99 */
+    {"spawn", 2e6, 0, 0.1, 0, BENCH_SPAWN}, /* some fifty threads */
+    {"post1", 0, 10, 0.1, 1, BENCH_POST},
+    {"spawn1", 2e6, 0, 0.05, 1, BENCH_SPAWN},
     {"crowd", 0, 0, 0.35, 0, BENCH_CROWD}, /* its batches are processes */
 };
 

@@ -50,7 +50,8 @@ static void read_without_part(struct batch *batch)
 
 static void read_with_part(struct batch *batch)
 {
-    BOUGH_FOREIGN {
+    BOUGH_FOREIGN
+    {
         time_reads(batch, bench_read_interposed);
     }
 }

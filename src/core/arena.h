@@ -150,7 +150,7 @@ struct bo_thread {
     struct bo_worker *worker; /* of a child; NULL for main and adopted threads */
     struct bo_child *child;   /* what it runs now */
     struct bo_foreign_ways ways;
-    uint32_t last_was_cut;    /* the last failing call was cut (rule 28) */
+    uint32_t last_was_cut; /* the last failing call was cut (rule 28) */
 } __attribute__((aligned(64)));
 
 /*

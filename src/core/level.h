@@ -20,7 +20,15 @@
 
 typedef void bo_code(void); /* any function: cast back by who has stored it */
 
-enum bo_region_kind { BO_CRITICAL = 1, BO_ALLOWED, BO_CLEANUP, BO_ASYNC_REGION, BO_CLOSABLE_REGION, BO_HANDLER_REGION, BO_FOREIGN_REGION };
+enum bo_region_kind {
+    BO_CRITICAL = 1,
+    BO_ALLOWED,
+    BO_CLEANUP,
+    BO_ASYNC_REGION,
+    BO_CLOSABLE_REGION,
+    BO_HANDLER_REGION,
+    BO_FOREIGN_REGION
+};
 
 /* Recompute PENDING and DUE from the records, on the owner: after something was cleared or has ended. */
 void bo_level_settle(struct bo_thread *t);
