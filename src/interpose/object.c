@@ -3,6 +3,7 @@
 #include "interpose/object.h"
 #include <fnmatch.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 #include "arch/relocation.h"
 
@@ -64,12 +65,18 @@ static void take_segment(struct bo_object *o, const ElfW(Phdr) * p, const ElfW(D
     }
 }
 
+/* glibc says "" of the program, musl of the kernel's own object. */
+static const char *path_of(const struct dl_phdr_info *info)
+{
+    if ((uintptr_t)info->dlpi_phdr == getauxval(AT_PHDR))
+        return "";
+    return info->dlpi_name && *info->dlpi_name ? info->dlpi_name : "linux-vdso.so.1";
+}
+
 bool bo_object_open(struct bo_object *o, const struct dl_phdr_info *info)
 {
-    *o = (struct bo_object){.path = info->dlpi_name ? info->dlpi_name : "",
-                            .base = info->dlpi_addr,
-                            .segment = info->dlpi_phdr,
-                            .segments = info->dlpi_phnum};
+    *o = (struct bo_object){
+        .path = path_of(info), .base = info->dlpi_addr, .segment = info->dlpi_phdr, .segments = info->dlpi_phnum};
     const ElfW(Dyn) *dynamic = NULL;
     for (unsigned i = 0; i < o->segments; i++)
         take_segment(o, &o->segment[i], &dynamic);

@@ -115,6 +115,12 @@ static int stand_in_ioctl(int fd, bough_ioctl_request request, ...)
 
 /* ---- other names for them: of large files, and those that know how large a buffer is (_FORTIFY_SOURCE) -- */
 
+/* Then there is a mode among the arguments, and these have none. */
+static bool makes_file(int flags)
+{
+    return (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE;
+}
+
 #define CHECKED(returns, symbol, name, params, args, checked, fits)                       \
     static uintptr_t real_##symbol;                                                       \
     static returns stand_in_##symbol params                                               \
@@ -138,14 +144,12 @@ CHECKED(int, __poll_chk, poll, (struct pollfd * fds, nfds_t count, int timeout, 
 CHECKED(int, __ppoll_chk, ppoll,
         (struct pollfd * fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask, size_t room),
         (fds, count, timeout, mask), (fds, count, timeout, mask, room), count <= room / sizeof *fds)
-CHECKED(int, __open_2, open, (const char *path, int flags), (path, flags, 0), (path, flags),
-        !(flags & (O_CREAT | __O_TMPFILE)))
-CHECKED(int, __open64_2, open, (const char *path, int flags), (path, flags, 0), (path, flags),
-        !(flags & (O_CREAT | __O_TMPFILE)))
+CHECKED(int, __open_2, open, (const char *path, int flags), (path, flags, 0), (path, flags), !makes_file(flags))
+CHECKED(int, __open64_2, open, (const char *path, int flags), (path, flags, 0), (path, flags), !makes_file(flags))
 CHECKED(int, __openat_2, openat, (int dirfd, const char *path, int flags), (dirfd, path, flags, 0),
-        (dirfd, path, flags), !(flags & (O_CREAT | __O_TMPFILE)))
+        (dirfd, path, flags), !makes_file(flags))
 CHECKED(int, __openat64_2, openat, (int dirfd, const char *path, int flags), (dirfd, path, flags, 0),
-        (dirfd, path, flags), !(flags & (O_CREAT | __O_TMPFILE)))
+        (dirfd, path, flags), !makes_file(flags))
 
 /* ---- the table ------------------------------------------------------------------------------------------ */
 
