@@ -18,7 +18,7 @@ LAYERS = {
     "core": {"base", "arch", "core", "public"},
     "api": {"base", "arch", "core", "api", "public"},
     "ladder": {"base", "arch", "core", "api", "ladder", "see", "public"},
-    "interpose": {"base", "arch", "core", "interpose", "public"},
+    "interpose": {"base", "arch", "core", "api", "interpose", "public"},
     "see": {"base", "arch", "core", "api", "see", "public"},
 }
 

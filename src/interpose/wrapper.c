@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <threads.h>
 #include "core/foreign.h"
+#include "interpose/resolver.h"
 #include "interpose/waits.h"
 
 /* ---- libc's own ---------------------------------------------------------------------------------------- */
@@ -207,7 +208,16 @@ int bo_wrappers_init(void)
         if (!*wrappers[i].real)
             *wrappers[i].real = (uintptr_t)dlsym(libc, wrappers[i].symbol);
     find_real(libc, bo_other_wrappers);
+    find_real(libc, bo_resolver_wrappers);
     return 0;
+}
+
+static const struct bo_wrapper *find_in(const struct bo_wrapper *list, const char *symbol)
+{
+    for (const struct bo_wrapper *w = list; w->symbol; w++)
+        if (strcmp(w->symbol, symbol) == 0)
+            return *w->real ? w : NULL;
+    return NULL;
 }
 
 const struct bo_wrapper *bo_wrapper_of(const char *symbol)
@@ -215,10 +225,8 @@ const struct bo_wrapper *bo_wrapper_of(const char *symbol)
     for (int i = 0; i < COUNT; i++)
         if (strcmp(wrappers[i].symbol, symbol) == 0)
             return *wrappers[i].real ? &wrappers[i] : NULL;
-    for (const struct bo_wrapper *w = bo_other_wrappers; w->symbol; w++)
-        if (strcmp(w->symbol, symbol) == 0)
-            return *w->real ? w : NULL;
-    return NULL;
+    const struct bo_wrapper *w = find_in(bo_other_wrappers, symbol);
+    return w ? w : find_in(bo_resolver_wrappers, symbol);
 }
 
 uintptr_t bo_wrapper_libc(void)
