@@ -4,6 +4,7 @@
 #include "api/branch.h"
 #include "core/above.h"
 #include "core/call.h"
+#include "core/foreign.h"
 #include "core/level.h"
 #include "core/report.h"
 #include "core/self.h"
@@ -44,6 +45,8 @@ void bough_longjmp(struct bough_jmp *jmp, int value)
             bo_ladder_jumped(t, jmp->handler);
         if (!(jmp->branch & IN_CALL) && (bo_load_relaxed(&t->t.word) & BO_IN))
             bo_call_abandon(t);
+        if (!(jmp->branch & IN_CALL) && !jmp->handler)
+            bo_foreign_abandon(t);
     } else {
         bo_report("bough_longjmp() to a place of another thread: regions and branches stay as they are");
     }

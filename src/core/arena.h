@@ -60,6 +60,9 @@ struct bo_target {
     char name[BO_NAME]; /* written by the owner only, always terminated */
 };
 
+/* Is a thread in a call of foreign code's? ASIDE: it is, but what runs now on top is a handler of the ladder's. */
+enum bo_foreign_step { BO_NOT_FOREIGN, BO_FOREIGN_CALL, BO_FOREIGN_ASIDE };
+
 /* How a thread wants foreign code to be cut: bough_foreign_set(). All 0: as by default. */
 struct bo_foreign_ways {
     int error;
@@ -109,7 +112,7 @@ struct bo_thread {
     _Atomic uint64_t foreign_seq;
     _Atomic int64_t foreign_until;
     _Atomic uint8_t met_rung, shield_rung, resumed_rung, foreign_rung;
-    _Atomic uint8_t foreign; /* it is in a call of foreign code's */
+    _Atomic uint8_t foreign; /* enum bo_foreign_step */
     bool foreign_cut;        /* which was cut */
     _Atomic uint8_t handlers, finals;
     _Atomic uint32_t freeze;

@@ -43,14 +43,26 @@ void bo_call_abandon(struct bo_thread *t)
 /* Foreign code is told of a record once a rung (rule 22). */
 static uint64_t due_bit(const struct bo_thread *t)
 {
-    return bo_load_relaxed(&t->foreign) ? BO_FOREIGN_DUE : BO_DUE;
+    return bo_foreign_calls(t) ? BO_FOREIGN_DUE : BO_DUE;
 }
 
 static struct bo_record *pending(const struct bo_thread *t)
 {
     if (bo_load_seq(&t->t.word) & BO_MASKED)
         return NULL;
-    return bo_load_relaxed(&t->foreign) ? bo_pending_foreign(t) : bo_pending_record(t, true);
+    return bo_foreign_calls(t) ? bo_pending_foreign(t) : bo_pending_record(t, true);
+}
+
+/* Handlers of the ladder run here, as bough's own code. */
+static bool fails_for(struct bo_thread *t, struct bo_record *r)
+{
+    bool foreign = bo_foreign_calls(t);
+    if (foreign)
+        bo_foreign_aside(t, true);
+    bool let_go = bo_level_let_go(t, r);
+    if (foreign)
+        bo_foreign_aside(t, false);
+    return !let_go;
 }
 
 /* Is there an interrupt to fail for? If not, the word is put right: it was cleared meanwhile, or a cleanup runs. That
@@ -61,7 +73,7 @@ static bool due(struct bo_thread *t)
         return false;
     bo_level_sweep(t, (uintptr_t)__builtin_frame_address(0));
     struct bo_record *r = pending(t);
-    if (r && !bo_level_let_go(t, r))
+    if (r && fails_for(t, r))
         return true;
     bo_level_settle(t);
     return false;
@@ -71,7 +83,7 @@ static bool due(struct bo_thread *t)
  * unless an interrupt is due as well. */
 BO_COLD long bo_call_cut(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f)
 {
-    if (bo_load_relaxed(&t->foreign) && bo_foreign_borrowed())
+    if (bo_foreign_calls(t) && bo_foreign_borrowed())
         return bo_raw6(nr, a, b, c, d, e, f); /* what is due is the parent's */
     if (due(t))
         return -BO_ECUT;
@@ -92,7 +104,7 @@ BO_COLD long bo_call_stranger(long nr, long a, long b, long c, long d, long e, l
 BO_COLD static int noted(int error)
 {
     struct bo_thread *t = bo_self;
-    if (t && bo_load_relaxed(&t->foreign)) {
+    if (t && bo_foreign_calls(t)) {
         t->foreign_cut |= error == BO_ECUT; /* delivered by who has made the call, core/foreign.h */
     } else if (t) {
         if (error == BO_ECUT)
@@ -116,7 +128,7 @@ int bo_error(int error)
 int bo_point(void)
 {
     struct bo_thread *t = bo_self_or_adopt();
-    if (t && bo_load_relaxed(&t->foreign))
+    if (t && bo_foreign_calls(t))
         return due(t) ? BO_ECUT : 0;
     return bough_check() != 0 ? BO_ECUT : 0;
 }

@@ -55,8 +55,9 @@ void bo_foreign_ignore(struct bo_thread *t)
 
 void bo_foreign_abandon(struct bo_thread *t)
 {
-    if (bo_load_relaxed(&t->foreign))
+    if (bo_foreign_calls(t))
         bo_foreign_leave(t);
+    bo_store_relaxed(&t->foreign, BO_NOT_FOREIGN);
 }
 
 int64_t bo_foreign_look(struct bo_thread *t, uint64_t w)

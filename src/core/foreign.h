@@ -29,7 +29,7 @@ static inline struct bo_thread *bo_foreign_thread(void)
 static inline void bo_foreign_enter(struct bo_thread *t)
 {
     t->foreign_cut = false;
-    bo_store_relaxed(&t->foreign, 1);
+    bo_store_relaxed(&t->foreign, BO_FOREIGN_CALL);
     t->due_byte = (const char *)t->due_byte + BO_FOREIGN_BYTE;
 }
 
@@ -37,7 +37,7 @@ static inline void bo_foreign_enter(struct bo_thread *t)
 static inline bool bo_foreign_leave(struct bo_thread *t)
 {
     t->due_byte = (const char *)t->due_byte - BO_FOREIGN_BYTE;
-    bo_store_relaxed(&t->foreign, 0);
+    bo_store_relaxed(&t->foreign, BO_NOT_FOREIGN);
     return bo_unlikely(t->foreign_cut);
 }
 
@@ -48,6 +48,18 @@ int bo_foreign_deliver(struct bo_thread *t, const char *name);
 extern void (*_Atomic bo_foreign_refresh)(void);
 /* It was cut for nothing that could end it: libc's own function is about to run instead. */
 void bo_foreign_ignore(struct bo_thread *t);
+/* Bough's own code runs on top for a while: handlers of the ladder, at the point that such a call is. */
+static inline void bo_foreign_aside(struct bo_thread *t, bool begin)
+{
+    t->due_byte = (const char *)t->due_byte + (begin ? -BO_FOREIGN_BYTE : BO_FOREIGN_BYTE);
+    bo_store_relaxed(&t->foreign, begin ? BO_FOREIGN_ASIDE : BO_FOREIGN_CALL);
+}
+
+static inline bool bo_foreign_calls(const struct bo_thread *t)
+{
+    return bo_unlikely(bo_load_relaxed(&t->foreign) == BO_FOREIGN_CALL);
+}
+
 /* A jump has left such a call. */
 void bo_foreign_abandon(struct bo_thread *t);
 /* When the ticker is to look at a thread whose foreign code is left alone; wakes it if the time has come. */

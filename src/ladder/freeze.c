@@ -57,9 +57,16 @@ static bool in_nothing(const struct bo_thread *t)
     return t->crit_depth == 0 && !t->handling && bo_busy == 0;
 }
 
+/* A library that knows nothing of this may hold locks of its own: around its calls a closable region has to say that it is
+ * safe. */
+static bool in_foreign_code(const struct bo_thread *t)
+{
+    return (bo_load_relaxed(&t->foreign) || t->foreign_depth > t->foreign_from_start) && t->closable_depth == 0;
+}
+
 bool bo_freeze_wanted(const struct bo_thread *t)
 {
-    return asked(t) && in_nothing(t) && !(bo_load_seq(&t->t.word) & BO_IN) && !on_handler();
+    return asked(t) && in_nothing(t) && !in_foreign_code(t) && !(bo_load_seq(&t->t.word) & BO_IN) && !on_handler();
 }
 
 /* All but the one by which libc has every thread change the process's ids, and waits for each: the last of those that it
@@ -156,6 +163,8 @@ __attribute__((no_sanitize("thread"))) static const char *obstacle(const struct 
         return "its level is disabled";
     if (*(struct bo_handling *const volatile *)&t->handling)
         return "a handler runs";
+    if (bo_load_relaxed(&t->foreign))
+        return "it is in other people's code";
     if (bo_load_relaxed(&t->joins) != BO_NONE)
         return "a child of its own is still running";
     if (w & (BO_IN | BO_CLOSABLE))

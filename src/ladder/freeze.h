@@ -15,7 +15,8 @@
  *              touch what is its own
  *
  * Safe is
- *   - a point that is about to fail (bo_freeze_here), also in a loop that ignores ECANCELED: records are sticky;
+ *   - a point that is about to fail (bo_freeze_here), also in a loop that ignores ECANCELED: records are sticky; but not one
+ *     of foreign code's, whose locks nobody knows;
  *   - the begin of a closable region, and any place in it, by a signal (bo_freeze_summoned): the word says CLOSABLE and
  *     SUMMONED then, and SENT in the same step, as rule 13 asks;
  * and in both, only with no critical section open, no handler of the ladder's running, no signal handler on top or

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* gethostbyname() and its kin, as foreign code calls them. */
+#include "harness.h"
+
+#ifdef __GLIBC__
+
 #include <stdbool.h>
 #include "../resolve/server.h"
 
@@ -103,3 +107,12 @@ TEST(an_answer_comes_to_the_callers_memory)
 {
     answer_one(true);
 }
+
+#else
+
+TEST(the_older_resolver)
+{
+    SKIP("musl's is left alone");
+}
+
+#endif

@@ -48,6 +48,34 @@ TEST(a_frozen_thread_is_shown_as_such)
     CHECK_EQ(bo_where(slot_of(s.self), generation, where, sizeof where), 0);
 }
 
+static void *polls_as_foreign_code(void *argument)
+{
+    struct subject *s = argument;
+    CHECK(bough_interpose((const char *const[]){"", NULL}, 0) > 0);
+    CHECK_EQ(bough_foreign_set(&(struct bough_foreign){.grace = 1}), 0);
+    subject_known(s);
+    BOUGH_FOREIGN
+    {
+        while (!__atomic_load_n(&s->leave.open, __ATOMIC_SEQ_CST)) {
+            poll(NULL, 0, 1000);
+            bough_check();
+            s->rounds++;
+        }
+    }
+    return NULL;
+}
+
+TEST(other_peoples_code_may_hold_locks_of_its_own)
+{
+    struct subject s = {0};
+    subject_start(&s, polls_as_foreign_code);
+    post_stop(s.self);
+    const char *why;
+    CHECK_EQ(freeze(s.self, &why), BO_NOT_SAFE);
+    t_until(s.rounds > 10);
+    subject_end(&s);
+}
+
 static void *computes_in_a_region(void *argument)
 {
     struct subject *s = argument;

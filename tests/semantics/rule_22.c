@@ -132,6 +132,41 @@ TEST(a_higher_rung_gets_in_before_the_grace_is_over)
     }
 }
 
+static struct bough_jmp out;
+
+static int leave(struct bough_incident *incident, void *unused)
+{
+    (void)unused;
+    handled = incident->rung;
+    CHECK_EQ(bough_usleep(1000), 0); /* bough's own code: its incident leaves it alone */
+    bough_longjmp(&out, 1);
+}
+
+TEST(a_final_handler_leaves_foreign_code_and_the_next_takes_part)
+{
+    interpose();
+    struct bough_ladder ladder = {.time[BOUGH_RUNG_FLAG] = BOUGH_MS(100)};
+    CHECK_EQ(bough_ladder_set(BOUGH_ROOT, &ladder), 0);
+    if (bough_setjmp(&out) == 0) {
+        BOUGH_HANDLE_FINAL(leave, NULL) {
+            BOUGH_FOREIGN
+            {
+                CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+                for (;;)
+                    wait_for(1000);
+            }
+        }
+    }
+    CHECK_EQ(handled, BOUGH_RUNG_FINAL);
+    CHECK_EQ(bough_clear(NULL), 1);
+    CHECK_EQ(bough_foreign(), 0);
+    BOUGH_FOREIGN
+    {
+        CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+        CHECK_ERR(wait_for(1000), ECANCELED);
+    }
+}
+
 TEST(a_critical_section_protects_it)
 {
     interpose();
