@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/* libpq with a real PostgreSQL: each request is cut in its middle, PQfinish() says good-bye, and no session stays. */
+#include "client.h"
+#include <libpq-fe.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+static const char *text;
+static _Atomic int session; /* the server's process for the request that is to be cut */
+
+static PGconn *connect_to_it(void)
+{
+    PGconn *db = PQconnectdb("application_name=cut gssencmode=disable sslmode=disable");
+    if (PQstatus(db) != CONNECTION_OK)
+        FAIL("%s", PQerrorMessage(db));
+    return db;
+}
+
+static PGconn *begin_session(void)
+{
+    PGconn *db = connect_to_it();
+    session = PQbackendPID(db);
+    return db;
+}
+
+static void end_session(PGconn *db)
+{
+    session = 0;
+    PQfinish(db);
+}
+
+static int ask(void)
+{
+    PGconn *db = begin_session();
+    PGresult *result = PQexec(db, text);
+    client_back();
+    int wrong = PQresultStatus(result) != PGRES_FATAL_ERROR;
+    PQclear(result);
+    end_session(db);
+    return wrong;
+}
+
+static PGconn *control;
+
+static long number(const char *query)
+{
+    PGresult *result = PQexec(control, query);
+    if (PQresultStatus(result) != PGRES_TUPLES_OK)
+        FAIL("%s", PQerrorMessage(control));
+    long n = strtol(PQgetvalue(result, 0, 0), NULL, 10);
+    PQclear(result);
+    return n;
+}
+
+/* Holds the lock that keeps the server from reading: what lies unread in front of a client's good-bye hides it. */
+static PGconn *stopper;
+
+static void check_new_connection(void)
+{
+    PGconn *db = connect_to_it();
+    PGresult *result = PQexec(db, "select 42");
+    CHECK_EQ(PQresultStatus(result), PGRES_TUPLES_OK);
+    CHECK_EQ(strcmp(PQgetvalue(result, 0, 0), "42"), 0);
+    PQclear(result);
+    PQfinish(db);
+    if (stopper)
+        PQclear(PQexec(stopper, "select pg_advisory_unlock(2)"));
+    t_until(number("select count(*) from pg_stat_activity where application_name = 'cut'") == 0);
+    if (stopper)
+        PQclear(PQexec(stopper, "select pg_advisory_lock(2)"));
+}
+
+static long count_sessions(const char *condition)
+{
+    char query[200];
+    snprintf(query, sizeof query, "select count(*) from pg_stat_activity where pid = %d and %s", session, condition);
+    return number(query);
+}
+
+/* The server has it, so the client is in its wait for the answer. */
+static bool is_active(void)
+{
+    return session != 0 && count_sessions("state = 'active'") == 1;
+}
+
+static void run(const char *what, int (*request)(void), bool (*blocked)(void), int count)
+{
+    control = PQconnectdb("application_name=control gssencmode=disable sslmode=disable");
+    CHECK_EQ(PQstatus(control), CONNECTION_OK);
+    client.request = request;
+    client.check = check_new_connection;
+    client.blocked = blocked;
+    client_cut(what, count);
+    PQfinish(control);
+}
+
+TEST_LIMIT(a_query_that_sleeps, 300)
+{
+    text = "select pg_sleep(3600)";
+    run("pg_sleep", ask, is_active, 500);
+}
+
+TEST_LIMIT(a_wait_for_a_lock, 300)
+{
+    PGconn *holder = connect_to_it();
+    PQclear(PQexec(holder, "set application_name = 'holder'; select pg_advisory_lock(1)"));
+    text = "select pg_advisory_lock(1)";
+    run("lock", ask, is_active, 200);
+    PQfinish(holder);
+}
+
+static _Atomic bool copying;
+
+static int copy_out(void)
+{
+    copying = false;
+    PGconn *db = begin_session();
+    PGresult *result = PQexec(db, "copy (select repeat('x', 10000) from generate_series(1, 10) as s, "
+                                  "lateral (select pg_sleep(case when s > 5 then 3600 else 0 end)) as p) to stdout");
+    int wrong = PQresultStatus(result) != PGRES_COPY_OUT, n;
+    PQclear(result);
+    char *row = NULL;
+    copying = !wrong;
+    while ((n = PQgetCopyData(db, &row, 0)) > 0)
+        PQfreemem(row);
+    client_back();
+    end_session(db);
+    return wrong || n != -2;
+}
+
+static bool is_in_its_middle(void)
+{
+    return copying && is_active();
+}
+
+TEST_LIMIT(a_copy_that_stops_in_its_middle, 300)
+{
+    run("copy to stdout", copy_out, is_in_its_middle, 100);
+}
+
+/* The server does not read on: it waits for a lock that a trigger wants. */
+static int copy_in(void)
+{
+    static char rows[1 << 16];
+    memset(rows, 'x', sizeof rows);
+    for (size_t i = 1023; i < sizeof rows; i += 1024)
+        rows[i] = '\n';
+    /* PQfinish() wants to send a last message and waits for room: until it is told again. */
+    CHECK_EQ(bough_foreign_set(&(struct bough_foreign){.grace = BOUGH_MS(50)}), 0);
+    PGconn *db = begin_session();
+    PGresult *result = PQexec(db, "copy slow from stdin");
+    int wrong = PQresultStatus(result) != PGRES_COPY_IN, n;
+    PQclear(result);
+    while ((n = PQputCopyData(db, rows, sizeof rows)) > 0)
+        ;
+    client_back();
+    end_session(db);
+    return wrong || n != -1;
+}
+
+static bool waits_for_lock(void)
+{
+    return session != 0 && count_sessions("wait_event = 'advisory'") == 1;
+}
+
+TEST_LIMIT(a_copy_that_the_server_does_not_take, 300)
+{
+    PGconn *holder = connect_to_it();
+    PQclear(PQexec(holder, "set application_name = 'holder'; select pg_advisory_lock(2);"
+                           "create table slow (line text);"
+                           "create function wait() returns trigger language plpgsql as "
+                           "'begin perform pg_advisory_xact_lock(2); return new; end';"
+                           "create trigger t before insert on slow for each row execute function wait()"));
+    stopper = holder;
+    run("copy from stdin", copy_in, waits_for_lock, 60);
+    PQfinish(holder);
+}
+
+/* ---- a host that says nothing ------------------------------------------------------------------------------- */
+
+static int silent_port;
+
+static int connect_in_vain(void)
+{
+    char where[100];
+    snprintf(where, sizeof where, "host=127.0.0.1 port=%d dbname=x gssencmode=disable", silent_port);
+    PGconn *db = PQconnectdb(where);
+    client_back();
+    int wrong = PQstatus(db) != CONNECTION_BAD;
+    PQfinish(db);
+    return wrong;
+}
+
+TEST_LIMIT(a_connect_to_a_silent_host, 300)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof at;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK_EQ(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    CHECK_EQ(listen(fd, 1000), 0);
+    CHECK_EQ(getsockname(fd, (struct sockaddr *)&at, &length), 0);
+    silent_port = ntohs(at.sin_port);
+    run("silent host", connect_in_vain, NULL, 100);
+    close(fd);
+}

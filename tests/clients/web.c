@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* libcurl with a real nginx over TLS: a slow body, a server that says nothing, an upload that is not taken. */
+#include "client.h"
+#include <curl/curl.h>
+
+static const char *path;
+static bool uploads;
+static _Atomic size_t moved;
+
+static size_t drop(char *data, size_t size, size_t count, void *unused)
+{
+    (void)data;
+    (void)unused;
+    moved += size * count;
+    return size * count;
+}
+
+static size_t give(char *data, size_t size, size_t count, void *unused)
+{
+    (void)unused;
+    memset(data, 'x', size * count);
+    moved += size * count;
+    return size * count;
+}
+
+static CURL *handle(const char *where)
+{
+    char url[200];
+    snprintf(url, sizeof url, "%s%s", getenv("CLIENTS_WEB"), where);
+    CURL *c = curl_easy_init();
+    CHECK(c);
+    curl_easy_setopt(c, CURLOPT_URL, url);
+    curl_easy_setopt(c, CURLOPT_CAINFO, getenv("CLIENTS_CA"));
+    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, drop);
+    return c;
+}
+
+static int transfer(void)
+{
+    CURL *c = handle(path);
+    moved = 0;
+    if (uploads) {
+        curl_easy_setopt(c, CURLOPT_UPLOAD, 1L);
+        curl_easy_setopt(c, CURLOPT_READFUNCTION, give);
+    }
+    CURLcode code = curl_easy_perform(c);
+    client_back();
+    curl_easy_cleanup(c);
+    return code == CURLE_OK;
+}
+
+static void check_new_connection(void)
+{
+    CURL *c = handle("/quick");
+    long status = 0;
+    CHECK_EQ(curl_easy_perform(c), CURLE_OK);
+    CHECK_EQ(curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status), CURLE_OK);
+    CHECK_EQ(status, 200);
+    curl_easy_cleanup(c);
+}
+
+/* In its wait for more: some has come, or gone, and none does any more. */
+static bool stands(void)
+{
+    size_t before = moved;
+    usleep(20000);
+    return moved == before && before > 0;
+}
+
+static bool asked(void)
+{
+    usleep(20000);
+    return true;
+}
+
+static void run(const char *what, const char *where, bool upload, bool (*blocked)(void), int count)
+{
+    CHECK_EQ(curl_global_init(CURL_GLOBAL_ALL), 0);
+    path = where;
+    uploads = upload;
+    client.request = transfer;
+    client.check = check_new_connection;
+    client.blocked = blocked;
+    client_cut(what, count);
+    curl_global_cleanup();
+}
+
+TEST_LIMIT(a_body_that_drips, 300)
+{
+    run("slow body", "/slow", false, stands, 200);
+}
+
+TEST_LIMIT(a_server_that_says_nothing, 300)
+{
+    run("silent server", "/silent", false, asked, 200);
+}
+
+TEST_LIMIT(an_upload_that_is_not_taken, 300)
+{
+    run("upload", "/upload", true, stands, 100);
+}

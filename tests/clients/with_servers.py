@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: MIT
+"""with_servers.py SERVER[,SERVER...] PROGRAM...: runs a program beside real servers on the loopback, each in a folder of its own.
+
+postgres   PGHOST, PGPORT, PGUSER, PGDATABASE say where
+nginx      CLIENTS_WEB is its https address, CLIENTS_CA the certificate to trust: /slow drips a byte a second, /silent never
+           answers, /upload takes what never ends, /quick answers
+
+Exit status 77, which skips the test, where a server is not installed.
+"""
+import os
+import pwd
+import shutil
+import signal
+import socket
+import socketserver
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+
+def skip(why):
+    print(f"1..0 # SKIP {why}")
+    sys.exit(77)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(what, condition):
+    end = time.monotonic() + 60
+    while not condition():
+        if time.monotonic() > end:
+            sys.exit(f"{what} does not come up")
+        time.sleep(0.02)
+
+
+def connects(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+# ---- PostgreSQL ----------------------------------------------------------------------------------------------------
+
+SETTINGS = """
+listen_addresses = '127.0.0.1'
+max_connections = 200
+fsync = off
+client_connection_check_interval = 100
+log_min_messages = panic
+"""
+
+
+def postgres(folder):
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    if not programs:
+        skip("PostgreSQL is not installed")
+    bin, data, port = programs[-1].parent, folder / "data", free_port()
+    who = []
+    if os.geteuid() == 0:  # it refuses to run as root
+        user = pwd.getpwnam("postgres")
+        shutil.chown(folder, user.pw_uid, user.pw_gid)
+        who = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+    subprocess.run([*who, bin / "initdb", "-D", data, "-U", "tester", "-A", "trust", "-N", "-E", "UTF8", "--locale=C"],
+                   check=True, stdout=subprocess.DEVNULL, cwd=folder)
+    with open(data / "postgresql.conf", "a") as f:
+        f.write(f"{SETTINGS}port = {port}\nunix_socket_directories = '{folder}'\n")
+    server = subprocess.Popen([*who, bin / "postgres", "-D", data], stdin=subprocess.DEVNULL, cwd=folder,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.environ.update(PGHOST="127.0.0.1", PGPORT=str(port), PGUSER="tester", PGDATABASE="postgres")
+    ready = [str(bin / "pg_isready"), "-q"]
+    wait_for("PostgreSQL", lambda: subprocess.run(ready).returncode == 0)
+    return lambda: (server.send_signal(signal.SIGINT), server.wait())
+
+
+# ---- nginx, and behind it a server that is slow or says nothing ----------------------------------------------------
+
+NGINX = """
+daemon off;
+pid {folder}/pid;
+error_log /dev/null;
+{user}
+worker_processes 1;
+events {{ worker_connections 2000; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    server {{
+        listen 127.0.0.1:{port} ssl;
+        ssl_certificate {folder}/cert.pem;
+        ssl_certificate_key {folder}/key.pem;
+        client_max_body_size 0;
+        location /quick {{ return 200 "quick\\n"; }}
+        location / {{
+            proxy_pass http://127.0.0.1:{behind};
+            proxy_http_version 1.1;
+            proxy_buffering off;
+            proxy_request_buffering off;
+            proxy_read_timeout 3600s;
+        }}
+    }}
+}}
+"""
+
+
+class Behind(socketserver.BaseRequestHandler):
+    """Never ends by itself: reads the head of a request, and then does what its path says."""
+
+    def handle(self):
+        head = self.request.recv(4096)
+        try:
+            if b"/slow" in head:
+                self.request.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
+                while True:
+                    self.request.sendall(b".")
+                    time.sleep(1)
+            while b"/upload" not in head and self.request.recv(4096):
+                pass
+            threading.Event().wait()  # an upload: nothing more is read
+        except OSError:
+            pass
+
+
+class Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    request_queue_size = 1000
+
+
+def nginx(folder):
+    program = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
+    if not program or not shutil.which("openssl"):
+        skip("nginx or openssl is not installed")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                    "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
+                   check=True, stderr=subprocess.DEVNULL)
+    behind = Server(("127.0.0.1", 0), Behind)
+    threading.Thread(target=behind.serve_forever, daemon=True).start()
+    port = free_port()
+    user = "user root;" if os.geteuid() == 0 else ""
+    text = NGINX.format(folder=folder, port=port, behind=behind.server_address[1], user=user)
+    (folder / "conf").write_text(text)
+    server = subprocess.Popen([program, "-p", folder, "-c", folder / "conf"], stdin=subprocess.DEVNULL)
+    os.environ.update(CLIENTS_WEB=f"https://127.0.0.1:{port}", CLIENTS_CA=str(folder / "cert.pem"))
+    wait_for("nginx", lambda: connects(port))
+    return lambda: (server.terminate(), server.wait())
+
+
+def main():
+    ends = []
+    with tempfile.TemporaryDirectory(prefix="bough-clients-") as top:
+        os.chmod(top, 0o755)
+        try:
+            for name in sys.argv[1].split(","):
+                folder = Path(top) / name
+                folder.mkdir()
+                ends.append({"postgres": postgres, "nginx": nginx}[name](folder))
+            return subprocess.run(sys.argv[2:]).returncode
+        finally:
+            for end in ends:
+                end()
+
+
+sys.exit(main())
