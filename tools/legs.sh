@@ -46,11 +46,11 @@ leg() {
 wrap=()
 for name in "$@"; do
     case $name in
-    native) leg native build 1 10000 "$all cli proof examples project install" -- -Dtest_library=shared ;;
+    native) leg native build 1 10000 "$all interpose clients cli proof examples project install" -- -Dtest_library=shared ;;
     hooks) leg hooks build-hooks 1 1000 "races sync loss" -- -Dhooks=true ;;
-    generic) leg generic build-generic 2 300 "semantics sync loss" -- -Darch=generic ;;
-    musl) leg musl build-musl 1 2000 "semantics calls sync loss harness" -- --native-file tools/cross/musl.ini ;;
-    aarch64) leg aarch64 build-aarch64 5 300 "semantics sync loss harness" -- --cross-file tools/cross/aarch64.ini ;;
+    generic) leg generic build-generic 2 300 "semantics sync interpose loss" -- -Darch=generic ;;
+    musl) leg musl build-musl 1 2000 "semantics calls sync interpose loss harness" -- --native-file tools/cross/musl.ini ;;
+    aarch64) leg aarch64 build-aarch64 5 300 "semantics sync interpose loss harness" -- --cross-file tools/cross/aarch64.ini ;;
     # The rest is for `make check`.
     asan)
         # Off: a frame on a fake stack has an address that says nothing, and a plain longjmp() is found out by those.

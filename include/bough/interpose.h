@@ -68,8 +68,8 @@ typedef int bough_cut_fn(void *argument, const char *call, int error);
 
 /* How foreign code is cut in the calling thread; all fields may be 0. */
 struct bough_foreign {
-    int error;            /* the errno of a call that was cut; 0: ECANCELED. Not EINTR, which is tried again */
-    int64_t grace;        /* ns; 0: 5 s (rule 22) */
+    int error;     /* the errno of a call that was cut; 0: ECANCELED. EINTR only for who passes it on: most try again */
+    int64_t grace; /* ns; 0: 5 s (rule 22) */
     bough_cut_fn *on_cut; /* may be NULL */
     void *argument;       /* to it */
 };

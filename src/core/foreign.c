@@ -93,7 +93,7 @@ int bough_foreign_begin(struct bough_region *region, const char *file, int line)
 
 int bough_foreign_set(const struct bough_foreign *ways)
 {
-    if (ways && (ways->error < 0 || ways->error > 4094 || ways->error == EINTR || ways->grace < 0))
+    if (ways && (ways->error < 0 || ways->error > 4094 || ways->grace < 0))
         return errno = EINVAL, -1;
     struct bo_thread *t = bo_self_or_adopt();
     if (!t)

@@ -145,8 +145,6 @@ static int copy_in(void)
     memset(rows, 'x', sizeof rows);
     for (size_t i = 1023; i < sizeof rows; i += 1024)
         rows[i] = '\n';
-    /* PQfinish() wants to send a last message and waits for room: until it is told again. */
-    CHECK_EQ(bough_foreign_set(&(struct bough_foreign){.grace = BOUGH_MS(50)}), 0);
     PGconn *db = begin_session();
     PGresult *result = PQexec(db, "copy slow from stdin");
     int wrong = PQresultStatus(result) != PGRES_COPY_IN, n;
@@ -172,6 +170,7 @@ TEST_LIMIT(a_copy_that_the_server_does_not_take, 300)
                            "'begin perform pg_advisory_xact_lock(2); return new; end';"
                            "create trigger t before insert on slow for each row execute function wait()"));
     stopper = holder;
+    client.ways.grace = BOUGH_MS(50); /* PQfinish() wants to send a last message, and waits for room until told again */
     run("copy from stdin", copy_in, waits_for_lock, 60);
     PQfinish(holder);
 }

@@ -159,7 +159,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="bough-clients-") as top:
         os.chmod(top, 0o755)
         try:
-            for name in sys.argv[1].split(","):
+            for name in filter(None, sys.argv[1].split(",")):
                 folder = Path(top) / name
                 folder.mkdir()
                 ends.append({"postgres": postgres, "nginx": nginx}[name](folder))
