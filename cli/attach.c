@@ -27,7 +27,8 @@ __attribute__((format(printf, 3, 4))) static enum attached say(struct arena *a, 
 
 /* ---- reading ------------------------------------------------------------------------------------------- */
 
-static bool get(const struct arena *a, uint64_t at, void *to, size_t size)
+/* Bare: the thread sanitizer knows no fences, and gcc refuses them there. What is read is not of this process. */
+BO_BARE static bool get(const struct arena *a, uint64_t at, void *to, size_t size)
 {
     ssize_t n = pread(a->fd, to, size, (off_t)(a->base + (int64_t)at));
     atomic_thread_fence(memory_order_acquire); /* what is read next was there later */
