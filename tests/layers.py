@@ -19,6 +19,7 @@ LAYERS = {
     "api": {"base", "arch", "core", "api", "public"},
     "ladder": {"base", "arch", "core", "api", "ladder", "see", "public"},
     "interpose": {"base", "arch", "core", "api", "interpose", "public"},
+    "preload": {"public"},
     "see": {"base", "arch", "core", "api", "see", "public"},
 }
 

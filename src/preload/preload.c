@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libbough-preload.so: for programs that know nothing of bough.
+ *
+ *   LD_PRELOAD=libbough-preload.so program ...
+ *
+ * SIGHUP, SIGINT and SIGTERM, where the program leaves them alone, interrupt it: a blocking call of its main thread fails, so
+ * that its own way of ending runs; what does not listen climbs the ladder, and ends with the process. By the environment:
+ *
+ *   BOUGH_PRELOAD   off: do nothing. report: print what was interposed, to standard error
+ *   BOUGH_OBJECTS   names of objects, separated by ':', in the place of all (bough/interpose.h)
+ *   BOUGH_ERRNO     the number of the error that a call fails with which is cut; ECANCELED unless it is given
+ *   BOUGH_GRACE     as for any program that uses bough: how long all of the ladder may take, in seconds
+ *
+ * It uses the public interface only.
+ */
+#include <bough.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { OBJECTS = 64 };
+
+static void complain(const char *what)
+{
+    fprintf(stderr, "bough: %s: %s\n", what, strerror(errno));
+}
+
+/* The list is kept for good. */
+static const char *const *objects_named(void)
+{
+    static const char *list[OBJECTS + 1];
+    const char *given = getenv("BOUGH_OBJECTS");
+    char *text = given && *given ? strdup(given) : NULL, *rest = text;
+    for (size_t i = 0; text && i < OBJECTS && (list[i] = strsep(&rest, ":")); i++) {
+    }
+    return text ? list : NULL;
+}
+
+static struct bough_foreign ways(void)
+{
+    struct bough_foreign ways = {0};
+    const char *given = getenv("BOUGH_ERRNO");
+    char *end = NULL;
+    long error = given && *given ? strtol(given, &end, 10) : 0;
+    if (end && (*end || error <= 0 || error > 4094))
+        fprintf(stderr, "bough: BOUGH_ERRNO=%s is not the number of an error: it is ECANCELED\n", given);
+    else
+        ways.error = (int)error;
+    return ways;
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+    static struct bough_region whole; /* the main thread takes part for good */
+    const char *mode = getenv("BOUGH_PRELOAD");
+    if (mode && strcmp(mode, "off") == 0)
+        return;
+    struct bough_foreign how = ways();
+    if (bough_interpose(objects_named(), 0) < 0)
+        complain("nothing could be interposed");
+    if (bough_foreign_set(&how) != 0 || bough_foreign_begin(&whole, __FILE__, __LINE__) != 0)
+        complain("the main thread can't take part");
+    if (bough_signals(0) < 0)
+        complain("signals are left as they are");
+    if (mode && strcmp(mode, "report") == 0)
+        bough_interpose_report(STDERR_FILENO);
+}
