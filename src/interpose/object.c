@@ -57,6 +57,8 @@ static void take_entry(struct bo_object *o, const ElfW(Dyn) * d, struct sizes *s
 static void take_segment(struct bo_object *o, const ElfW(Phdr) * p, const ElfW(Dyn) * *dynamic)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), low = o->base + p->p_vaddr;
+    if (p->p_type == PT_LOAD && p->p_vaddr + p->p_memsz > o->span)
+        o->span = p->p_vaddr + p->p_memsz;
     if (p->p_type == PT_DYNAMIC)
         *dynamic = (const ElfW(Dyn) *)low;
     if (p->p_type == PT_GNU_RELRO) {

@@ -11,6 +11,7 @@
 struct bo_object {
     const char *path; /* "": the program */
     uintptr_t base;
+    uintptr_t span; /* how far it reaches: what the loader has not filled in yet is less */
     const ElfW(Phdr) * segment;
     unsigned segments;
     const ElfW(Sym) * symbol;

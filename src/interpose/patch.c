@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include "base/futex.h"
-#include "base/hook.h"
 #include "core/self.h"
 #include "interpose/pages.h"
 #include "interpose/wrapper.h"
@@ -17,6 +16,7 @@
 struct patch {
     _Atomic uintptr_t *at; /* NULL: undone */
     uintptr_t before, ours;
+    bool seen; /* in this pass: its object is still there, and it is ours or wanted */
 };
 
 /*
@@ -61,8 +61,10 @@ static void sort_in(void)
 {
     size_t left = 0;
     for (size_t i = 0; i < ledger.used; i++)
-        if (ledger.patch[i].ours)
-            ledger.patch[left++] = ledger.patch[i];
+        if (ledger.patch[i].ours && ledger.patch[i].seen) {
+            ledger.patch[left] = ledger.patch[i];
+            ledger.patch[left++].seen = false;
+        }
     if (left)
         qsort(ledger.patch, left, sizeof *ledger.patch, by_address);
     ledger.sorted = ledger.used = left;
@@ -112,8 +114,8 @@ static struct plan plan_for_other(const struct bo_object *o, struct bo_wish wish
         return (struct plan){LEAVE, now, 0, NULL};
     bool lazy = bo_object_has_code(o, now);
     if (now != wish.real && !lazy)
-        return now < 0x10000 || now < o->base ? (struct plan){LATER, now, 0, "not loaded completely yet"}
-                                              : (struct plan){REFUSE, now, 0, "taken by somebody else"};
+        return now < o->span ? (struct plan){LATER, now, 0, "not loaded completely yet"}
+                             : (struct plan){REFUSE, now, 0, "taken by somebody else"};
     return (struct plan){SET, now, wish.function, NULL};
 }
 
@@ -157,7 +159,10 @@ static bool count_slot(void *context, const struct bo_slot *slot)
 static bool note_page(void *context, const struct bo_slot *slot)
 {
     struct pass *pass = context;
-    struct plan plan = plan_for(pass->object, slot, pass->wish(pass->object, slot->symbol), find(slot->at));
+    struct patch *p = find(slot->at);
+    struct plan plan = plan_for(pass->object, slot, pass->wish(pass->object, slot->symbol), p);
+    if (p)
+        p->seen = plan.now == p->ours || plan.verdict != LEAVE;
     if (plan.verdict == SET && being_loaded(pass->object, slot))
         plan.verdict = LATER;
     unfinished |= plan.verdict == LATER;
@@ -175,9 +180,9 @@ static void note(struct pass *pass, const struct bo_slot *slot, struct patch *p,
     } else if (p && plan.now == p->ours) {
         p->ours = plan.next;
     } else if (p) { /* another object has come to the same place */
-        *p = (struct patch){slot->at, plan.now, plan.next};
+        *p = (struct patch){slot->at, plan.now, plan.next, true};
     } else if (ledger.used < ledger.room) {
-        ledger.patch[ledger.used++] = (struct patch){slot->at, plan.now, plan.next};
+        ledger.patch[ledger.used++] = (struct patch){slot->at, plan.now, plan.next, true};
     } else {
         pass->full = true;
     }
@@ -193,7 +198,6 @@ static bool change_slot(void *context, const struct bo_slot *slot)
         return true;
     if (!p && ledger.used == ledger.room)
         return pass->full = true, false;
-    BO_HOOK(slot_changes);
     if (bo_cas_seq(slot->at, &plan.now, plan.next))
         note(pass, slot, p, plan);
     else

@@ -95,7 +95,7 @@ static void answer_one(bool reentrant)
     server_answer(fd, &q);
     t_join(&caller.thread);
     CHECK_EQ(caller.found, true);
-    CHECK_EQ(strcmp(caller.address, "192.0.2.9"), 0);
+    CHECK_STR(caller.address, "192.0.2.9");
 }
 
 TEST(an_answer_comes_to_memory_of_the_threads_own)

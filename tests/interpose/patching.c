@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+/* The patcher: what it does to objects of each sort, and what it leaves alone. */
+#define _GNU_SOURCE
+#include <bough.h>
+#include <dlfcn.h>
+#include <link.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <sys/mman.h>
+#include "harness.h"
+
+typedef ssize_t read_fn(int fd, void *buffer, size_t size);
+
+static const char *const styles[] = {"now", "lazy", "noplt", "partial", "runpath"};
+enum { STYLES = sizeof styles / sizeof *styles };
+
+static void path_of(const char *style, char path[512])
+{
+    snprintf(path, 512, "%s/libvictim-%s.so", VICTIMS, style);
+}
+
+static void *load(const char *style)
+{
+    char path[512];
+    path_of(style, path);
+    void *object = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
+    if (!object)
+        FAIL("%s", dlerror());
+    return object;
+}
+
+static read_fn *reader_of(void *object)
+{
+    return (read_fn *)(uintptr_t)dlsym(object, "victim_read");
+}
+
+/* ---- is it patched? Asked by what it does. ------------------------------------------------------------------ */
+
+static bool is_cut(read_fn *reads)
+{
+    int fds[2];
+    char byte;
+    ssize_t n = 0;
+    CHECK_EQ(pipe(fds), 0);
+    CHECK_EQ(write(fds[1], "x", 1), 1); /* it comes back in any case */
+    BOUGH_FOREIGN
+    {
+        CHECK_EQ(bough_interrupt(bough_self(), "test"), 0);
+        n = reads(fds[0], &byte, 1);
+        CHECK_EQ(bough_clear(NULL), 1);
+    }
+    close(fds[0]);
+    close(fds[1]);
+    return n < 0;
+}
+
+/* ---- its memory ------------------------------------------------------------------------------------------------ */
+
+enum { MEMORY = 1 << 16, RIGHTS = 1 << 13 };
+
+struct picture {
+    uintptr_t base;
+    const char *name;
+    size_t size;
+    unsigned char memory[MEMORY];
+    char rights[RIGHTS];
+};
+
+static int copy_data(struct dl_phdr_info *info, size_t size, void *context)
+{
+    struct picture *p = context;
+    (void)size;
+    if (!strstr(info->dlpi_name, p->name))
+        return 0;
+    p->base = info->dlpi_addr;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *h = &info->dlpi_phdr[i];
+        if (h->p_type != PT_LOAD || !(h->p_flags & PF_W))
+            continue;
+        CHECK(p->size + h->p_memsz <= MEMORY);
+        memcpy(p->memory + p->size, (const void *)(info->dlpi_addr + h->p_vaddr), h->p_memsz);
+        p->size += h->p_memsz;
+    }
+    return 1;
+}
+
+/* The lines of /proc/self/maps that have its name. */
+static void copy_rights(struct picture *p)
+{
+    char line[1024];
+    FILE *maps = fopen("/proc/self/maps", "r");
+    CHECK(maps);
+    while (fgets(line, sizeof line, maps))
+        if (strstr(line, p->name))
+            strncat(p->rights, line, sizeof p->rights - strlen(p->rights) - 1);
+    fclose(maps);
+}
+
+static struct picture *picture_of(const char *name)
+{
+    struct picture *p = calloc(1, sizeof *p);
+    CHECK(p);
+    p->name = name;
+    dl_iterate_phdr(copy_data, p);
+    CHECK(p->size > 0);
+    copy_rights(p);
+    return p;
+}
+
+static void must_equal(const struct picture *a, const struct picture *b, bool memory_too)
+{
+    CHECK_EQ(strcmp(a->rights, b->rights), 0);
+    if (memory_too)
+        CHECK(a->size == b->size && memcmp(a->memory, b->memory, a->size) == 0);
+}
+
+TEST(each_style_is_patched_and_undone_to_the_byte)
+{
+    for (int i = 0; i < STYLES; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "libvictim-%s.so", styles[i]);
+        void *object = load(styles[i]);
+        struct picture *before = picture_of(name);
+        CHECK(bough_interpose((const char *const[]){name, NULL}, 0) > 0);
+        struct picture *patched = picture_of(name);
+        must_equal(before, patched, false);
+        CHECK(memcmp(before->memory, patched->memory, before->size) != 0);
+        CHECK_EQ(bough_interpose_undo(), 0);
+        struct picture *after = picture_of(name);
+        must_equal(before, after, true);
+        CHECK_EQ(bough_interpose((const char *const[]){name, NULL}, 0) > 0, 1);
+        CHECK_EQ(is_cut(reader_of(object)), true);
+        CHECK_EQ(bough_interpose_undo(), 0);
+        CHECK_EQ(is_cut(reader_of(object)), false);
+        free(before);
+        free(patched);
+        free(after);
+        CHECK_EQ(dlclose(object), 0);
+    }
+}
+
+TEST(what_is_loaded_later_takes_part)
+{
+    CHECK(bough_interpose(NULL, 0) > 0);
+    void *object = load("now"); /* by this program's dlopen(), which is stood in for */
+    CHECK_EQ(is_cut(reader_of(object)), true);
+    CHECK_EQ(dlclose(object), 0);
+    CHECK(bough_interpose_undo() == 0);
+    CHECK(bough_interpose((const char *const[]){"libvictim-*", NULL}, 0) >= 0);
+    object = load("lazy"); /* by one that is not: found when the region begins */
+    CHECK_EQ(is_cut(reader_of(object)), true);
+    CHECK_EQ(dlclose(object), 0);
+}
+
+TEST(loaded_only_leaves_alone_what_is_loaded_later)
+{
+    void *first = load("now");
+    CHECK(bough_interpose(NULL, BOUGH_LOADED_ONLY) > 0);
+    void *second = load("lazy");
+    CHECK_EQ(is_cut(reader_of(first)), true);
+    CHECK_EQ(is_cut(reader_of(second)), false);
+    dlclose(first);
+    dlclose(second);
+}
+
+TEST(bad_input)
+{
+    CHECK_ERR(bough_interpose(NULL, 4), EINVAL);
+    CHECK_ERR(bough_interposed(NULL, NULL), EINVAL);
+    CHECK_ERR(bough_foreign_begin(NULL, "", 1), EINVAL);
+    CHECK_EQ(bough_interpose((const char *const[]){"libnone.so", NULL}, 0), 0);
+    CHECK_ERR(bough_interpose_report(-1), EBADF);
+    CHECK_ERR(bough_unhook(NULL), EINVAL);
+    CHECK_EQ(bough_interpose_undo(), 0);
+    CHECK_EQ(bough_interpose_undo(), 0);
+}
+
+/* ---- somebody else's -------------------------------------------------------------------------------------------- */
+
+struct looked_for {
+    const char *object, *symbol;
+    enum bough_slot_state state;
+    char why[200];
+    uintptr_t *at;
+    int count;
+};
+
+static void look(void *context, const struct bough_slot *slot)
+{
+    struct looked_for *l = context;
+    if (!slot->symbol || !strstr(slot->object, l->object) || strcmp(slot->symbol, l->symbol) != 0)
+        return;
+    l->state = slot->state;
+    l->at = (uintptr_t *)slot->at;
+    snprintf(l->why, sizeof l->why, "%s", slot->why ? slot->why : "");
+    l->count++;
+}
+
+static struct looked_for slot_of(const char *object, const char *symbol)
+{
+    struct looked_for l = {.object = object, .symbol = symbol};
+    CHECK(bough_interposed(look, &l) > 0);
+    return l;
+}
+
+static ssize_t others_read(int fd, void *buffer, size_t size)
+{
+    (void)fd;
+    (void)buffer;
+    (void)size;
+    return 77;
+}
+
+/* As another patcher would. "partial" has slots that can be written. */
+static void take(uintptr_t *at)
+{
+    *at = (uintptr_t)others_read;
+}
+
+TEST(a_slot_that_somebody_else_has_taken_is_left_alone_and_named)
+{
+    void *object = load("partial");
+    const char *const name[] = {"libvictim-partial.so", NULL};
+    CHECK(bough_interpose(name, 0) > 0);
+    uintptr_t *at = slot_of("libvictim-partial", "read").at, ours = *at;
+    CHECK_EQ(bough_interpose_undo(), 0);
+    take(at);
+    CHECK(bough_interpose(name, 0) >= 0);
+    struct looked_for l = slot_of("libvictim-partial", "read");
+    CHECK_EQ(l.state, BOUGH_SLOT_SKIPPED);
+    CHECK(strstr(l.why, "somebody else"));
+    CHECK_EQ(reader_of(object)(0, NULL, 0), 77);
+    CHECK(*at != ours);
+    dlclose(object);
+}
+
+TEST(undoing_leaves_alone_what_was_taken_over_ours)
+{
+    void *object = load("partial");
+    CHECK(bough_interpose((const char *const[]){"libvictim-partial.so", NULL}, 0) > 0);
+    take(slot_of("libvictim-partial", "read").at);
+    bough_interpose_undo();
+    CHECK_EQ(reader_of(object)(0, NULL, 0), 77);
+    dlclose(object);
+}
+
+/* ---- hooks: what a binding of an interpreter does ------------------------------------------------------------------ */
+
+static int hooked;
+static read_fn *original;
+
+static ssize_t hooked_read(int fd, void *buffer, size_t size)
+{
+    hooked++;
+    return original(fd, buffer, size);
+}
+
+static bough_code *code(read_fn *fn)
+{
+    return (bough_code *)(uintptr_t)fn;
+}
+
+TEST(a_hook_in_one_object_is_interruptible_and_undone)
+{
+    void *one = load("now"), *other = load("lazy");
+    bough_code *real;
+    bough_hook_t *hook = bough_hook("libvictim-now.so", "read", code(hooked_read), &real);
+    CHECK(hook);
+    original = (read_fn *)real;
+    CHECK_EQ(is_cut(reader_of(one)), true); /* by the stand-in that it calls */
+    CHECK_EQ(hooked, 1);
+    CHECK_EQ(is_cut(reader_of(other)), false);
+    CHECK_EQ(hooked, 1);
+    CHECK_EQ(slot_of("libvictim-now", "read").state, BOUGH_SLOT_HOOKED);
+    errno = 0;
+    CHECK(!bough_hook("libvictim-now.so", "read", code(hooked_read), NULL) && errno == EEXIST);
+    CHECK(!bough_hook(NULL, "no_such_symbol_anywhere", code(hooked_read), NULL) && errno == ENOENT);
+    CHECK(!bough_hook(NULL, "", code(hooked_read), NULL) && errno == EINVAL);
+    CHECK(!bough_hook(NULL, "read", NULL, NULL) && errno == EINVAL);
+
+    CHECK(bough_interpose(NULL, 0) > 0); /* a hook stays on top of it */
+    CHECK_EQ(is_cut(reader_of(one)), true);
+    CHECK_EQ(hooked, 2);
+    CHECK(bough_interpose_undo() > 0);
+    CHECK_EQ(is_cut(reader_of(one)), true);
+    CHECK_EQ(hooked, 3);
+    CHECK_EQ(bough_unhook(hook), 0);
+    CHECK_EQ(is_cut(reader_of(one)), false);
+    CHECK_EQ(hooked, 3);
+    CHECK_ERR(bough_unhook(hook), EINVAL);
+    dlclose(one);
+    dlclose(other);
+}
+
+/* ---- many at once ---------------------------------------------------------------------------------------------------- */
+
+static _Atomic bool over;
+static _Atomic long loads;
+
+static void *loads_and_unloads(void *argument)
+{
+    const char *style = argument;
+    char path[512];
+    path_of(style, path);
+    while (!over) {
+        void *object = dlopen(path, RTLD_NOW);
+        char byte = 0;
+        CHECK(object);
+        CHECK_EQ(reader_of(object)(-1, &byte, 1), -1);
+        CHECK_EQ(errno, EBADF);
+        dlclose(object);
+        loads++;
+    }
+    return NULL;
+}
+
+TEST_LIMIT(objects_come_and_go_meanwhile, 60)
+{
+    struct t_thread threads[3];
+    for (int i = 0; i < 3; i++)
+        t_spawn(&threads[i], loads_and_unloads, (void *)(uintptr_t)styles[i]);
+    for (int i = 0; i < 300 || loads < 1000; i++) {
+        CHECK(bough_interpose(NULL, 0) > 0);
+        CHECK(bough_interpose_rescan() > 0);
+        CHECK_EQ(bough_interpose_undo(), 0);
+    }
+    CHECK(bough_interpose(NULL, 0) > 0);
+    over = true;
+    for (int i = 0; i < 3; i++)
+        t_join(&threads[i]);
+    void *object = load("noplt");
+    CHECK_EQ(is_cut(reader_of(object)), true);
+    dlclose(object);
+    t_note("%ld loads", (long)loads);
+}

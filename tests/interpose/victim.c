@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* A library that knows nothing of bough: built in each style in which libraries are linked. */
+#include <poll.h>
+#include <unistd.h>
+
+ssize_t victim_read(int fd, void *buffer, size_t size);
+int victim_poll(struct pollfd *fds, nfds_t count, int timeout);
+
+ssize_t victim_read(int fd, void *buffer, size_t size)
+{
+    return read(fd, buffer, size);
+}
+
+int victim_poll(struct pollfd *fds, nfds_t count, int timeout)
+{
+    return poll(fds, count, timeout);
+}
