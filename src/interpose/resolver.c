@@ -71,17 +71,17 @@ static struct look_up *look_up_new(const char *name, const void *address, sockle
 
 /* ---- moving a result ----------------------------------------------------------------------------------- */
 
-static void move(char **pointer, const char *from, char *to)
+static void *moved(const void *pointer, const char *from, char *to)
 {
-    if (*pointer)
-        *pointer = to + (*pointer - from);
+    return pointer ? to + ((const char *)pointer - from) : NULL;
 }
 
-static void move_list(char ***list, const char *from, char *to)
+static char **moved_list(char **list, const char *from, char *to)
 {
-    move((char **)list, from, to);
-    for (char **p = *list; p && *p; p++)
-        move(p, from, to);
+    char **new = moved(list, from, to);
+    for (char **p = new; p &&*p; p++)
+        *p = moved(*p, from, to);
+    return new;
 }
 
 /* All that a result points to lies in the buffer that it came with. */
@@ -89,9 +89,9 @@ static void move_host(const struct look_up *l, struct hostent *host, char *buffe
 {
     memcpy(buffer, l->buffer, l->room);
     *host = l->host;
-    move(&host->h_name, l->buffer, buffer);
-    move_list(&host->h_aliases, l->buffer, buffer);
-    move_list(&host->h_addr_list, l->buffer, buffer);
+    host->h_name = moved(host->h_name, l->buffer, buffer);
+    host->h_aliases = moved_list(host->h_aliases, l->buffer, buffer);
+    host->h_addr_list = moved_list(host->h_addr_list, l->buffer, buffer);
 }
 
 /* ---- the reentrant ones ---------------------------------------------------------------------------------- */
