@@ -67,9 +67,15 @@ static struct bo_wish wish(const struct bo_object *o, const char *symbol)
 
 /* ---- carrying it out ------------------------------------------------------------------------------------ */
 
+/* What an object that is just being loaded has left to do is done soon; what is never done is not looked for each time. */
 static void refresh(void)
 {
-    if (bo_patch_stale() || bo_patch_unfinished())
+    enum { PATIENCE = 8 };
+    static _Atomic int looks;
+    bool stale = bo_patch_stale();
+    if (stale)
+        bo_store_relaxed(&looks, 0);
+    if (stale || (bo_patch_unfinished() && bo_add_relaxed(&looks, 1) < PATIENCE))
         bough_interpose_rescan();
 }
 
@@ -154,6 +160,8 @@ static bool add_names(const char *const objects[], unsigned flags)
     return true;
 }
 
+/* Before the patcher's lock is taken: it asks the loader, whose own lock may be held by a constructor that begins to take
+ * part, and so waits for ours. */
 static int prepare(void)
 {
     return bo_init() == 0 && bo_wrappers_init() == 0 ? 0 : -1;
@@ -163,12 +171,12 @@ int bough_interpose(const char *const objects[], unsigned flags)
 {
     if (flags & ~(unsigned)BOUGH_LOADED_ONLY)
         return errno = EINVAL, -1;
+    if (prepare() != 0)
+        return -1;
     bo_patch_lock();
     const struct named *before = names;
     bool everything_before = everything;
-    int count = prepare();
-    if (count == 0)
-        count = add_names(objects, flags) ? apply() : -1;
+    int count = add_names(objects, flags) ? apply() : -1;
     if (count < 0) {
         forget_names(before);
         everything = everything_before;
@@ -232,29 +240,34 @@ static bool find_original(struct bough_hook *h, bough_code **original)
     return true;
 }
 
+static bool put_hook(struct bough_hook *h)
+{
+    bo_patch_lock();
+    h->next = hooks;
+    hooks = h;
+    bool put = apply() >= 0;
+    if (!put)
+        hooks = h->next;
+    bo_patch_unlock();
+    return put;
+}
+
 bough_hook_t *bough_hook(const char *object, const char *symbol, bough_code *function, bough_code **original)
 {
     if (!symbol || !*symbol || !function)
         return errno = EINVAL, NULL;
+    struct bough_hook *h = prepare() == 0 ? hook_new(object, symbol, function) : NULL;
+    if (!h)
+        return NULL;
     bo_patch_lock();
-    struct bough_hook *h = NULL;
-    if (prepare() == 0 && !(is_taken(object, symbol) && (errno = EEXIST)))
-        h = hook_new(object, symbol, function);
-    if (h && !find_original(h, original)) {
-        hook_free(h);
-        h = NULL;
-    }
-    if (h) {
-        h->next = hooks;
-        hooks = h;
-        if (apply() < 0) {
-            hooks = h->next;
-            hook_free(h);
-            h = NULL;
-        }
-    }
+    bool taken = is_taken(object, symbol);
     bo_patch_unlock();
-    return h;
+    if (taken)
+        errno = EEXIST;
+    if (!taken && find_original(h, original) && put_hook(h))
+        return h;
+    hook_free(h);
+    return NULL;
 }
 
 int bough_unhook(bough_hook_t *hook)

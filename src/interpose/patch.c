@@ -29,8 +29,8 @@ static struct {
 } ledger;
 
 static struct bo_lock lock;
-static unsigned long long adds = 1, subs;
-static bool unfinished;
+static _Atomic unsigned long long adds = 1, subs;
+static _Atomic bool unfinished; /* set under the lock */
 
 static int by_address(const void *a, const void *b)
 {
@@ -165,7 +165,8 @@ static bool note_page(void *context, const struct bo_slot *slot)
         p->seen = plan.now == p->ours || plan.verdict != LEAVE;
     if (plan.verdict == SET && being_loaded(pass->object, slot))
         plan.verdict = LATER;
-    unfinished |= plan.verdict == LATER;
+    if (plan.verdict == LATER)
+        bo_store_relaxed(&unfinished, true);
     if (plan.verdict != SET && plan.verdict != RESTORE)
         return true;
     pass->restores |= plan.verdict == RESTORE;
@@ -201,7 +202,7 @@ static bool change_slot(void *context, const struct bo_slot *slot)
     if (bo_cas_seq(slot->at, &plan.now, plan.next))
         note(pass, slot, p, plan);
     else
-        unfinished = true;
+        bo_store_relaxed(&unfinished, true);
     return true;
 }
 
@@ -257,7 +258,7 @@ int bo_patch_apply(bo_wish_fn *wish)
         dl_iterate_phdr(count_object, &pass);
         if (!make_room(pass.slots))
             return -1;
-        unfinished = false;
+        bo_store_relaxed(&unfinished, false);
         dl_iterate_phdr(patch_object, &pass);
         sort_in();
     } while (pass.full);
@@ -282,7 +283,7 @@ bool bo_patch_stale(void)
 
 bool bo_patch_unfinished(void)
 {
-    return unfinished;
+    return bo_load_relaxed(&unfinished);
 }
 
 /* ---- the report -------------------------------------------------------------------------------------------- */

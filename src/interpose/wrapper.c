@@ -177,7 +177,7 @@ static const struct bo_wrapper wrappers[] = {
 
 enum { COUNT = sizeof wrappers / sizeof *wrappers };
 
-static uintptr_t libc_at;
+static _Atomic uintptr_t libc_at; /* set when all of them are known */
 
 /* By libc's own handle: what has taken the name in front of it (a preloaded library) is not asked. */
 static void *open_libc(void)
@@ -186,7 +186,6 @@ static void *open_libc(void)
     void *here = (void *)(uintptr_t)__errno_location;
     if (!dladdr(here, &info) || !info.dli_fname)
         return NULL;
-    libc_at = (uintptr_t)here;
     return dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
 }
 
@@ -199,16 +198,17 @@ static void find_real(void *libc, const struct bo_wrapper *w)
 
 int bo_wrappers_init(void)
 {
-    if (libc_at)
+    if (bo_load_acquire(&libc_at))
         return 0;
     void *libc = open_libc();
     if (!libc)
-        return libc_at = 0, errno = ENOTSUP, -1;
+        return errno = ENOTSUP, -1;
     for (int i = 0; i < COUNT; i++)
         if (!*wrappers[i].real)
             *wrappers[i].real = (uintptr_t)dlsym(libc, wrappers[i].symbol);
     find_real(libc, bo_other_wrappers);
     find_real(libc, bo_resolver_wrappers);
+    bo_store_release(&libc_at, (uintptr_t)__errno_location);
     return 0;
 }
 
@@ -231,5 +231,5 @@ const struct bo_wrapper *bo_wrapper_of(const char *symbol)
 
 uintptr_t bo_wrapper_libc(void)
 {
-    return libc_at;
+    return bo_load_relaxed(&libc_at);
 }
