@@ -20,18 +20,18 @@ struct sizes {
     bool with_addends;
 };
 
-static void take_entry(struct bo_object *o, const ElfW(Dyn) * d, struct sizes *sizes)
+static void take_entry(struct bo_object *o, const Elf64_Dyn *d, struct sizes *sizes)
 {
     uintptr_t at = absolute(o, d->d_un.d_ptr);
     switch (d->d_tag) {
     case DT_SYMTAB:
-        o->symbol = (const ElfW(Sym) *)at;
+        o->symbol = (const Elf64_Sym *)at;
         break;
     case DT_STRTAB:
         o->strings = (const char *)at;
         break;
     case DT_JMPREL:
-        o->table[0].first = (const ElfW(Rela) *)at;
+        o->table[0].first = (const Elf64_Rela *)at;
         break;
     case DT_PLTRELSZ:
         sizes->calls = d->d_un.d_val;
@@ -40,7 +40,7 @@ static void take_entry(struct bo_object *o, const ElfW(Dyn) * d, struct sizes *s
         sizes->with_addends = d->d_un.d_val == DT_RELA;
         break;
     case DT_RELA:
-        o->table[1].first = (const ElfW(Rela) *)at;
+        o->table[1].first = (const Elf64_Rela *)at;
         break;
     case DT_RELASZ:
         sizes->addresses = d->d_un.d_val;
@@ -54,13 +54,13 @@ static void take_entry(struct bo_object *o, const ElfW(Dyn) * d, struct sizes *s
     }
 }
 
-static void take_segment(struct bo_object *o, const ElfW(Phdr) * p, const ElfW(Dyn) * *dynamic)
+static void take_segment(struct bo_object *o, const Elf64_Phdr *p, const Elf64_Dyn **dynamic)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), low = o->base + p->p_vaddr;
     if (p->p_type == PT_LOAD && p->p_vaddr + p->p_memsz > o->span)
         o->span = p->p_vaddr + p->p_memsz;
     if (p->p_type == PT_DYNAMIC)
-        *dynamic = (const ElfW(Dyn) *)low;
+        *dynamic = (const Elf64_Dyn *)low;
     if (p->p_type == PT_GNU_RELRO) {
         o->relro_low = low & ~(page - 1);
         o->relro_high = (low + p->p_memsz) & ~(page - 1); /* the loader rounds like this */
@@ -79,7 +79,7 @@ bool bo_object_open(struct bo_object *o, const struct dl_phdr_info *info)
 {
     *o = (struct bo_object){
         .path = path_of(info), .base = info->dlpi_addr, .segment = info->dlpi_phdr, .segments = info->dlpi_phnum};
-    const ElfW(Dyn) *dynamic = NULL;
+    const Elf64_Dyn *dynamic = NULL;
     for (unsigned i = 0; i < o->segments; i++)
         take_segment(o, &o->segment[i], &dynamic);
     if (!dynamic)
@@ -88,18 +88,18 @@ bool bo_object_open(struct bo_object *o, const struct dl_phdr_info *info)
     for (; dynamic->d_tag != DT_NULL; dynamic++)
         take_entry(o, dynamic, &sizes);
     if (o->table[0].first && sizes.with_addends)
-        o->table[0].count = sizes.calls / sizeof(ElfW(Rela));
+        o->table[0].count = sizes.calls / sizeof(Elf64_Rela);
     if (o->table[1].first)
-        o->table[1].count = sizes.addresses / sizeof(ElfW(Rela));
+        o->table[1].count = sizes.addresses / sizeof(Elf64_Rela);
     return o->symbol && o->strings && (o->table[0].count || o->table[1].count);
 }
 
 /* ---- asking ------------------------------------------------------------------------------------------ */
 
-static bool within(const struct bo_object *o, uintptr_t address, ElfW(Word) rights)
+static bool within(const struct bo_object *o, uintptr_t address, Elf64_Word rights)
 {
     for (unsigned i = 0; i < o->segments; i++) {
-        const ElfW(Phdr) *p = &o->segment[i];
+        const Elf64_Phdr *p = &o->segment[i];
         uintptr_t low = o->base + p->p_vaddr;
         if (p->p_type == PT_LOAD && (p->p_flags & rights) == rights && address >= low && address - low < p->p_memsz)
             return true;
@@ -121,9 +121,9 @@ void bo_object_slots(const struct bo_object *o, bool (*visit)(void *context, con
 {
     for (int i = 0; i < 2; i++)
         for (size_t k = 0; k < o->table[i].count; k++) {
-            const ElfW(Rela) *r = &o->table[i].first[k];
+            const Elf64_Rela *r = &o->table[i].first[k];
             long type = (long)ELF64_R_TYPE(r->r_info);
-            const ElfW(Sym) *symbol = &o->symbol[ELF64_R_SYM(r->r_info)];
+            const Elf64_Sym *symbol = &o->symbol[ELF64_R_SYM(r->r_info)];
             if ((type != BO_JUMP_SLOT && type != BO_GLOB_DAT) || symbol->st_shndx != SHN_UNDEF)
                 continue;
             struct bo_slot slot = {(_Atomic uintptr_t *)(o->base + r->r_offset), o->strings + symbol->st_name};

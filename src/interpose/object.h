@@ -12,12 +12,12 @@ struct bo_object {
     const char *path; /* "": the program */
     uintptr_t base;
     uintptr_t span; /* how far it reaches: what the loader has not filled in yet is less */
-    const ElfW(Phdr) * segment;
+    const Elf64_Phdr *segment;
     unsigned segments;
-    const ElfW(Sym) * symbol;
+    const Elf64_Sym *symbol;
     const char *strings;
     struct bo_relocations {
-        const ElfW(Rela) * first;
+        const Elf64_Rela *first;
         size_t count;
     } table[2];                      /* of calls, and of addresses taken (-fno-plt too) */
     uintptr_t relro_low, relro_high; /* made read-only once it is loaded, in whole pages; 0: nothing */

@@ -74,7 +74,7 @@ static int copy_data(struct dl_phdr_info *info, size_t size, void *context)
         return 0;
     p->base = info->dlpi_addr;
     for (int i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *h = &info->dlpi_phdr[i];
+        const Elf64_Phdr *h = &info->dlpi_phdr[i];
         if (h->p_type != PT_LOAD || !(h->p_flags & PF_W))
             continue;
         CHECK(p->size + h->p_memsz <= MEMORY);
