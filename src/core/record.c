@@ -145,7 +145,9 @@ void bo_record_make_final(struct bo_record *r)
         ;
 }
 
-void bo_record_describe(const struct bo_record *r, struct bough_record *record)
+/* Of a record that its reader does not own it may be closed and written anew meanwhile: who reads it compares the state before
+ * and after. */
+__attribute__((no_sanitize("thread"))) void bo_record_describe(const struct bo_record *r, struct bough_record *record)
 {
     *record = (struct bough_record){
         .kind = (enum bough_kind)bo_load_relaxed(&r->kind),
@@ -158,7 +160,8 @@ void bo_record_describe(const struct bo_record *r, struct bough_record *record)
         .source = r->source,
         .target = (bough_target)(uintptr_t)r->target,
     };
-    memcpy(record->reason, r->reason, sizeof record->reason);
+    for (size_t i = 0; i < sizeof record->reason; i++)
+        record->reason[i] = ((const volatile char *)r->reason)[i];
 }
 
 bool bo_record_stands(const struct bo_record *r)

@@ -24,6 +24,8 @@ static struct bo_incident *find(const struct bo_record *r)
     return NULL;
 }
 
+enum { TRIES = 8 }; /* the warden waits for nobody */
+
 /* A full table: the incident climbs all the same, only its end goes untold and its timer is not taken back. */
 struct bo_incident *bo_incident_watch(struct bo_target *target, bool branch, struct bo_record *r)
 {
@@ -33,14 +35,20 @@ struct bo_incident *bo_incident_watch(struct bo_target *target, bool branch, str
         return i;
     i = bo_watched_count < BO_WATCHED ? &bo_watched[bo_watched_count++] : &spare;
     uint64_t state = bo_load_seq(&r->state);
+    struct bough_record posted;
+    bo_record_describe(r, &posted);
+    for (int tries = 0; tries < TRIES && identity(bo_load_seq(&r->state)) != identity(state); tries++) {
+        state = bo_load_seq(&r->state); /* it was closed and posted anew: that one, then */
+        bo_record_describe(r, &posted);
+    }
     *i = (struct bo_incident){.record = r,
                               .state = identity(state),
                               .target = target,
                               .branch = branch,
                               .climbs = bo_load_seq(&r->ceiling) >= BOUGH_RUNG_KILL,
                               .rung = bo_load_relaxed(&r->rung),
-                              .serial = bo_record_serial(state)};
-    bo_record_describe(r, &i->posted);
+                              .serial = bo_record_serial(state),
+                              .posted = posted};
     bo_name_of(target, i->name);
     const struct bo_branch *wider = bo_wider(target, branch);
     if (wider) {
