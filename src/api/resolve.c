@@ -120,7 +120,7 @@ static void run_getaddrinfo(struct bo_errand *errand)
 
 static bool cut_before(void)
 {
-    return bo_error(bo_point()) != 0 && (errno = ECANCELED);
+    return bo_point() != 0 && bo_failed(-BO_ECUT) < 0;
 }
 
 static struct job *new_query(const char *node, const char *service, const struct addrinfo *hints)

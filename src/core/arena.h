@@ -86,7 +86,7 @@ struct bo_foreign_ways {
  *   freeze      rung 4, see ladder/freeze.h; freeze_at: since when it is asked to, the warden's own
  *   joins       the branch whose children it waits for; BO_NONE
  *   mutexes, unread    where a frozen thread keeps what it held and what it did not read: said by itself, see api/lost.h
- *   due_byte    the byte of its word that a call's window tests: `foreign` says that it is foreign code's (core/foreign.h)
+ *   due_byte    the byte of its word that a call's window tests: `foreign` tells which (core/foreign.h), but each call would have to ask
  *   foreign_*   what foreign code has been told: records up to this number do not count there before then
  *   crit_*      the outermost critical section: since when, with which budget; see level.c for the clock
  */
@@ -237,7 +237,7 @@ struct bo_header {
 };
 
 #define BO_ARENA_MAGIC "bough arena"
-enum { BO_ARENA_VERSION = 3 };
+enum { BO_ARENA_VERSION = 4 };
 
 /* Where this process has it. */
 struct bo_arena {

@@ -67,24 +67,16 @@ static struct bo_wish wish(const struct bo_object *o, const char *symbol)
 
 /* ---- carrying it out ------------------------------------------------------------------------------------ */
 
-/* What an object that is just being loaded has left to do is done soon; what is never done is not looked for each time. */
 static void refresh(void)
 {
-    enum { PATIENCE = 8 };
-    static _Atomic int looks;
-    bool stale = bo_patch_stale();
-    if (stale)
-        bo_store_relaxed(&looks, 0);
-    if (stale || (bo_patch_unfinished() && bo_add_relaxed(&looks, 1) < PATIENCE))
+    if (bo_patch_stale())
         bough_interpose_rescan();
 }
 
-/* Under the lock. A slot that was just being bound lazily gets its address over ours: look once more. */
+/* Under the lock. */
 static int apply(void)
 {
     int count = bo_patch_apply(wish);
-    for (int tries = 0; count >= 0 && bo_patch_unfinished() && tries < 3; tries++)
-        count = bo_patch_apply(wish);
     bo_store_release(&bo_foreign_refresh, everything || names || hooks ? refresh : NULL);
     return count;
 }
@@ -178,8 +170,11 @@ int bough_interpose(const char *const objects[], unsigned flags)
     bool everything_before = everything;
     int count = add_names(objects, flags) ? apply() : -1;
     if (count < 0) {
+        int error = errno;
         forget_names(before);
         everything = everything_before;
+        apply();
+        errno = error;
     }
     bo_patch_unlock();
     return count;
@@ -197,6 +192,13 @@ int bough_interpose_undo(void)
 
 /* ---- hooks ---------------------------------------------------------------------------------------------- */
 
+static void hook_free(struct bough_hook *h)
+{
+    free(h->object);
+    free(h->symbol);
+    free(h);
+}
+
 static struct bough_hook *hook_new(const char *object, const char *symbol, bough_code *function)
 {
     struct bough_hook *h = calloc(1, sizeof *h);
@@ -207,17 +209,8 @@ static struct bough_hook *hook_new(const char *object, const char *symbol, bough
     h->function = (uintptr_t)function;
     if (h->symbol && (h->object || !object))
         return h;
-    free(h->object);
-    free(h->symbol);
-    free(h);
+    hook_free(h);
     return errno = ENOMEM, NULL;
-}
-
-static void hook_free(struct bough_hook *h)
-{
-    free(h->object);
-    free(h->symbol);
-    free(h);
 }
 
 static bool is_taken(const char *object, const char *symbol)
@@ -235,21 +228,24 @@ static bool find_original(struct bough_hook *h, bough_code **original)
     h->real = w ? *w->real : (uintptr_t)dlsym(RTLD_DEFAULT, h->symbol);
     if (!h->real)
         return errno = ENOENT, false;
-    if (original)
-        *original = w ? w->function : (bough_code *)h->real;
+    *original = w ? w->function : (bough_code *)h->real;
     return true;
 }
 
-static bool put_hook(struct bough_hook *h)
+/* Under the lock. The function may be called as soon as the first slot has it: *original is there before. */
+static bool put_hook(struct bough_hook *h, bough_code **original, bough_code *instead)
 {
-    bo_patch_lock();
+    if (is_taken(h->object, h->symbol))
+        return errno = EEXIST, false;
+    bough_code *before = *original;
+    *original = instead;
     h->next = hooks;
     hooks = h;
-    bool put = apply() >= 0;
-    if (!put)
-        hooks = h->next;
-    bo_patch_unlock();
-    return put;
+    if (apply() >= 0)
+        return true;
+    hooks = h->next;
+    *original = before;
+    return false;
 }
 
 bough_hook_t *bough_hook(const char *object, const char *symbol, bough_code *function, bough_code **original)
@@ -259,12 +255,14 @@ bough_hook_t *bough_hook(const char *object, const char *symbol, bough_code *fun
     struct bough_hook *h = prepare() == 0 ? hook_new(object, symbol, function) : NULL;
     if (!h)
         return NULL;
-    bo_patch_lock();
-    bool taken = is_taken(object, symbol);
-    bo_patch_unlock();
-    if (taken)
-        errno = EEXIST;
-    if (!taken && find_original(h, original) && put_hook(h))
+    bough_code *instead, *unwanted = NULL;
+    bool put = find_original(h, &instead);
+    if (put) {
+        bo_patch_lock();
+        put = put_hook(h, original ? original : &unwanted, instead);
+        bo_patch_unlock();
+    }
+    if (put)
         return h;
     hook_free(h);
     return NULL;

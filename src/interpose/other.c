@@ -17,12 +17,7 @@ static void *stand_in_dlopen(const char *file, int flags)
     return handle;
 }
 
-#define ROW(name)                                                     \
-    {                                                                 \
-#name, (bough_code *)(uintptr_t)stand_in_##name, &real_##name \
-    }
-
 const struct bo_wrapper bo_other_wrappers[] = {
-    ROW(dlopen),
+    BO_STAND_IN(dlopen, dlopen),
     {0},
 };

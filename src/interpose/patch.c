@@ -30,7 +30,8 @@ static struct {
 
 static struct bo_lock lock;
 static _Atomic unsigned long long adds = 1, subs;
-static _Atomic bool unfinished; /* set under the lock */
+static _Atomic int again; /* how often to look once more; under the lock, but for who only asks */
+enum { PATIENCE = 8 };
 
 static int by_address(const void *a, const void *b)
 {
@@ -137,6 +138,7 @@ struct pass {
     const struct bo_object *object;
     struct bo_pages pages;
     size_t slots;         /* counted only */
+    bool unsettled;       /* the loader has just written to one of them, or may be about to */
     bool restores, stuck; /* this object has slots to put back; some that can't be */
     bool full, pages_full;
 };
@@ -163,10 +165,9 @@ static bool note_page(void *context, const struct bo_slot *slot)
     struct plan plan = plan_for(pass->object, slot, pass->wish(pass->object, slot->symbol), p);
     if (p)
         p->seen = plan.now == p->ours || plan.verdict != LEAVE;
-    if (plan.verdict == SET && being_loaded(pass->object, slot))
+    bool known = bo_pages_has(&pass->pages, (uintptr_t)slot->at);
+    if (plan.verdict == SET && !known && being_loaded(pass->object, slot))
         plan.verdict = LATER;
-    if (plan.verdict == LATER)
-        bo_store_relaxed(&unfinished, true);
     if (plan.verdict != SET && plan.verdict != RESTORE)
         return true;
     pass->restores |= plan.verdict == RESTORE;
@@ -180,7 +181,7 @@ static void note(struct pass *pass, const struct bo_slot *slot, struct patch *p,
         p->ours = 0;
     } else if (p && plan.now == p->ours) {
         p->ours = plan.next;
-    } else if (p) { /* another object has come to the same place */
+    } else if (p) { /* another object has come to the same place, or the loader has bound it over ours */
         *p = (struct patch){slot->at, plan.now, plan.next, true};
     } else if (ledger.used < ledger.room) {
         ledger.patch[ledger.used++] = (struct patch){slot->at, plan.now, plan.next, true};
@@ -189,7 +190,11 @@ static void note(struct pass *pass, const struct bo_slot *slot, struct patch *p,
     }
 }
 
-/* What another thread binds at this moment, lazily, is seen by the exchange. */
+/*
+ * A slot that is bound lazily is written by the loader in whichever thread calls it first. If that is between our look and
+ * the exchange, the exchange fails; if the loader was under way already and writes after it, ours is gone, and nothing tells:
+ * so it is looked at again, some times.
+ */
 static bool change_slot(void *context, const struct bo_slot *slot)
 {
     struct pass *pass = context;
@@ -199,10 +204,11 @@ static bool change_slot(void *context, const struct bo_slot *slot)
         return true;
     if (!p && ledger.used == ledger.room)
         return pass->full = true, false;
+    pass->unsettled |= bo_object_has_code(pass->object, plan.now);
     if (bo_cas_seq(slot->at, &plan.now, plan.next))
         note(pass, slot, p, plan);
     else
-        bo_store_relaxed(&unfinished, true);
+        pass->unsettled = true;
     return true;
 }
 
@@ -250,23 +256,6 @@ static int patch_object(struct dl_phdr_info *info, size_t size, void *context)
     return 0;
 }
 
-int bo_patch_apply(bo_wish_fn *wish)
-{
-    struct pass pass;
-    do {
-        pass = (struct pass){.wish = wish};
-        dl_iterate_phdr(count_object, &pass);
-        if (!make_room(pass.slots))
-            return -1;
-        bo_store_relaxed(&unfinished, false);
-        dl_iterate_phdr(patch_object, &pass);
-        sort_in();
-    } while (pass.full);
-    if (pass.stuck)
-        return errno = EACCES, -1;
-    return (int)ledger.sorted;
-}
-
 static int compare_loads(struct dl_phdr_info *info, size_t size, void *context)
 {
     (void)size;
@@ -274,16 +263,35 @@ static int compare_loads(struct dl_phdr_info *info, size_t size, void *context)
     return 1; /* the first one tells */
 }
 
-bool bo_patch_stale(void)
+static bool loads_moved(void)
 {
-    bool stale = false;
-    dl_iterate_phdr(compare_loads, &stale);
-    return stale;
+    bool moved = false;
+    dl_iterate_phdr(compare_loads, &moved);
+    return moved;
 }
 
-bool bo_patch_unfinished(void)
+int bo_patch_apply(bo_wish_fn *wish)
 {
-    return bo_load_relaxed(&unfinished);
+    struct pass pass;
+    bool moved = loads_moved();
+    do {
+        pass = (struct pass){.wish = wish};
+        dl_iterate_phdr(count_object, &pass);
+        if (!make_room(pass.slots))
+            return -1;
+        dl_iterate_phdr(patch_object, &pass);
+        sort_in();
+    } while (pass.full);
+    int left = bo_load_relaxed(&again);
+    bo_store_relaxed(&again, moved || pass.unsettled ? PATIENCE : left ? left - 1 : 0);
+    if (pass.stuck)
+        return errno = EACCES, -1;
+    return (int)ledger.sorted;
+}
+
+bool bo_patch_stale(void)
+{
+    return bo_load_relaxed(&again) || loads_moved();
 }
 
 /* ---- the report -------------------------------------------------------------------------------------------- */

@@ -35,10 +35,9 @@ void bo_patch_lock(void);
 void bo_patch_unlock(void);
 /* Under the lock. What is patched afterwards, or -1: ENOMEM, or EACCES if what is to be put back can't be. */
 int bo_patch_apply(bo_wish_fn *wish);
-/* Whether anything was loaded since. */
+/* Is it to be looked at again: something was loaded or unloaded since; or, a few times, a slot was being filled in or bound
+ * just then, by the loader, who writes without asking. */
 bool bo_patch_stale(void);
-/* Has it to be looked at again: an object was just being loaded. */
-bool bo_patch_unfinished(void);
 /* Each slot, or object without any, as it stands. Under the lock. Returns how many. */
 int bo_patch_visit(bo_wish_fn *wish, void (*visit)(void *context, const struct bough_slot *slot), void *context);
 

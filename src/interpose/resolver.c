@@ -4,7 +4,6 @@
  * of its own, and what it has found is moved to where the caller wants it.
  */
 #define _GNU_SOURCE
-#include "interpose/resolver.h"
 #include <errno.h>
 #include <netdb.h>
 #include <pthread.h>
@@ -13,6 +12,7 @@
 #include "api/errand.h"
 #include "core/call.h"
 #include "core/foreign.h"
+#include "interpose/wrapper.h"
 
 #ifdef __GLIBC__
 
@@ -79,8 +79,8 @@ static void *moved(const void *pointer, const char *from, char *to)
 static char **moved_list(char **list, const char *from, char *to)
 {
     char **new = moved(list, from, to);
-    for (char **p = new; p &&*p; p++)
-        *p = moved(*p, from, to);
+    for (size_t i = 0; new &&new[i]; i++)
+        new[i] = moved(new[i], from, to);
     return new;
 }
 
@@ -130,11 +130,7 @@ static int look_up(struct bo_thread *t, const char *name, struct look_up *l, con
     if (!l)
         return give_up(place, ENOMEM);
     bo_foreign_enter(t);
-    long r = bo_point() != 0 ? -BO_ECUT : 0;
-    if (r != 0)
-        free(l);
-    else
-        r = bo_errand_run(&l->errand);
+    long r = bo_errand_run(&l->errand);
     if (r == -BO_ECUT)
         bo_failed(r);
     if (bo_foreign_leave(t))
@@ -264,18 +260,13 @@ static struct hostent *stand_in_gethostbyaddr(const void *address, socklen_t len
              : ((struct hostent * (*)(const void *, socklen_t, int)) real_gethostbyaddr)(address, length, family);
 }
 
-#define ROW(name)                                                     \
-    {                                                                 \
-#name, (bough_code *)(uintptr_t)stand_in_##name, &real_##name \
-    }
-
 const struct bo_wrapper bo_resolver_wrappers[] = {
-    ROW(gethostbyname),
-    ROW(gethostbyname2),
-    ROW(gethostbyaddr),
-    ROW(gethostbyname_r),
-    ROW(gethostbyname2_r),
-    ROW(gethostbyaddr_r),
+    BO_STAND_IN(gethostbyname, gethostbyname),
+    BO_STAND_IN(gethostbyname2, gethostbyname2),
+    BO_STAND_IN(gethostbyaddr, gethostbyaddr),
+    BO_STAND_IN(gethostbyname_r, gethostbyname_r),
+    BO_STAND_IN(gethostbyname2_r, gethostbyname2_r),
+    BO_STAND_IN(gethostbyaddr_r, gethostbyaddr_r),
     {0},
 };
 

@@ -15,21 +15,22 @@
 #include <sys/wait.h>
 #include <threads.h>
 #include "core/foreign.h"
-#include "interpose/resolver.h"
 #include "interpose/waits.h"
+
+/* ---- rows that are points: all but those that are NEVER cut ---------------------------------------------- */
+
+#define IF_POINT(fails, ...) IF_##fails(__VA_ARGS__)
+#define IF_NEVER(...)
+#define IF_MINUS_ONE(...) __VA_ARGS__
+#define IF_NUMBER(...) __VA_ARGS__
+#define IF_THRD(...) __VA_ARGS__
+#define IF_THRD_SLEEP(...) __VA_ARGS__
+#define IF_UNSLEPT(...) __VA_ARGS__
+#define IF_EAI(...) __VA_ARGS__
 
 /* ---- libc's own ---------------------------------------------------------------------------------------- */
 
-#define CUSTOM(returns, name, params, args, fails, ...) REAL_AS(fails)(name)
-#define REAL_AS(fails) REAL_##fails
-#define REAL_NEVER(name)
-#define REAL_ONE(name) static uintptr_t real_##name;
-#define REAL_MINUS_ONE REAL_ONE
-#define REAL_NUMBER REAL_ONE
-#define REAL_THRD REAL_ONE
-#define REAL_THRD_SLEEP REAL_ONE
-#define REAL_UNSLEPT REAL_ONE
-#define REAL_EAI REAL_ONE
+#define CUSTOM(returns, name, params, args, fails, ...) IF_POINT(fails, static uintptr_t real_##name;)
 #include "core/calls.def"
 
 #define REAL(returns, name, params) ((returns(*) params)real_##name)
@@ -60,22 +61,15 @@
     int error = bo_foreign_deliver(t, #name);                  \
     return CUT_##fails(r, error);
 
-#define WRAP_AS(fails) WRAP_##fails
-#define WRAP_NEVER(...)
-#define WRAP(returns, name, params, args, fails, blocks)       \
+#define STAND_IN(returns, name, params, args, fails, blocks)   \
     static returns stand_in_##name params                      \
     {                                                          \
         BODY(returns, name, params, args, args, fails, blocks) \
     }
-#define WRAP_MINUS_ONE(returns, name, params, args, blocks) WRAP(returns, name, params, args, MINUS_ONE, blocks)
-#define WRAP_NUMBER(returns, name, params, args, blocks) WRAP(returns, name, params, args, NUMBER, blocks)
-#define WRAP_THRD(returns, name, params, args, blocks) WRAP(returns, name, params, args, THRD, blocks)
-#define WRAP_THRD_SLEEP(returns, name, params, args, blocks) WRAP(returns, name, params, args, THRD_SLEEP, blocks)
-#define WRAP_UNSLEPT(returns, name, params, args, blocks) WRAP(returns, name, params, args, UNSLEPT, blocks)
-#define WRAP_EAI(returns, name, params, args, blocks) WRAP(returns, name, params, args, EAI, blocks)
 
 #define VARIADIC(...)
-#define CUSTOM(returns, name, params, args, fails, blocks, ...) WRAP_AS(fails)(returns, name, params, args, blocks)
+#define CUSTOM(returns, name, params, args, fails, blocks, ...) \
+    IF_POINT(fails, STAND_IN(returns, name, params, args, fails, blocks))
 #include "core/calls.def"
 
 /* What the last, optional argument is taken as. */
@@ -154,28 +148,25 @@ CHECKED(int, __openat64_2, openat, (int dirfd, const char *path, int flags), (di
 
 /* ---- the table ------------------------------------------------------------------------------------------ */
 
-#define ROW_AS(fails) ROW_##fails
-#define ROW_NEVER(name)
-#define ROW(name) {#name, (bough_code *)(uintptr_t)stand_in_##name, &real_##name},
-#define ROW_MINUS_ONE ROW
-#define ROW_NUMBER ROW
-#define ROW_THRD ROW
-#define ROW_THRD_SLEEP ROW
-#define ROW_UNSLEPT ROW
-#define ROW_EAI ROW
-#define ALSO(symbol, name) {#symbol, (bough_code *)(uintptr_t)stand_in_##name, &real_##name},
+#define ROW(name) BO_STAND_IN(name, name),
+#define ALSO(symbol, name) BO_STAND_IN(symbol, name),
 
-static const struct bo_wrapper wrappers[] = {
-#define CUSTOM(returns, name, params, args, fails, ...) ROW_AS(fails)(name)
+/* clang-format off */
+static const struct bo_wrapper table[] = {
+#define CUSTOM(returns, name, params, args, fails, ...) IF_POINT(fails, ROW(name))
 #include "core/calls.def"
     ROW(__read_chk) ROW(__pread_chk) ROW(__pread64_chk) ROW(__recv_chk) ROW(__recvfrom_chk) ROW(__poll_chk)
-        ROW(__ppoll_chk) ROW(__open_2) ROW(__open64_2) ROW(__openat_2) ROW(__openat64_2)
+    ROW(__ppoll_chk) ROW(__open_2) ROW(__open64_2) ROW(__openat_2) ROW(__openat64_2)
     /* the same functions where off_t has 64 bits */
     ALSO(open64, open) ALSO(openat64, openat) ALSO(creat64, creat) ALSO(pread64, pread) ALSO(preadv64, preadv)
-        ALSO(preadv64v2, preadv2) ALSO(pwrite64, pwrite) ALSO(pwritev64, pwritev) ALSO(pwritev64v2, pwritev2)
-            ALSO(fcntl64, fcntl) ALSO(lockf64, lockf) ALSO(sendfile64, sendfile)};
+    ALSO(preadv64v2, preadv2) ALSO(pwrite64, pwrite) ALSO(pwritev64, pwritev) ALSO(pwritev64v2, pwritev2)
+    ALSO(fcntl64, fcntl) ALSO(lockf64, lockf) ALSO(sendfile64, sendfile)
+    {0}
+};
+/* clang-format on */
 
-enum { COUNT = sizeof wrappers / sizeof *wrappers };
+static const struct bo_wrapper *const lists[] = {table, bo_other_wrappers, bo_resolver_wrappers};
+enum { LISTS = sizeof lists / sizeof *lists };
 
 static _Atomic uintptr_t libc_at; /* set when all of them are known */
 
@@ -189,13 +180,8 @@ static void *open_libc(void)
     return dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
 }
 
-static void find_real(void *libc, const struct bo_wrapper *w)
-{
-    for (; w->symbol; w++)
-        if (!*w->real)
-            *w->real = (uintptr_t)dlsym(libc, w->symbol);
-}
-
+/* Two threads may do this at once: they write the same. Not once for both: who waits for the other could hold the loader's
+ * lock, which the other needs. */
 int bo_wrappers_init(void)
 {
     if (bo_load_acquire(&libc_at))
@@ -203,30 +189,21 @@ int bo_wrappers_init(void)
     void *libc = open_libc();
     if (!libc)
         return errno = ENOTSUP, -1;
-    for (int i = 0; i < COUNT; i++)
-        if (!*wrappers[i].real)
-            *wrappers[i].real = (uintptr_t)dlsym(libc, wrappers[i].symbol);
-    find_real(libc, bo_other_wrappers);
-    find_real(libc, bo_resolver_wrappers);
+    for (int i = 0; i < LISTS; i++)
+        for (const struct bo_wrapper *w = lists[i]; w->symbol; w++)
+            if (!*w->real)
+                *w->real = (uintptr_t)dlsym(libc, w->symbol);
     bo_store_release(&libc_at, (uintptr_t)__errno_location);
     return 0;
 }
 
-static const struct bo_wrapper *find_in(const struct bo_wrapper *list, const char *symbol)
-{
-    for (const struct bo_wrapper *w = list; w->symbol; w++)
-        if (strcmp(w->symbol, symbol) == 0)
-            return *w->real ? w : NULL;
-    return NULL;
-}
-
 const struct bo_wrapper *bo_wrapper_of(const char *symbol)
 {
-    for (int i = 0; i < COUNT; i++)
-        if (strcmp(wrappers[i].symbol, symbol) == 0)
-            return *wrappers[i].real ? &wrappers[i] : NULL;
-    const struct bo_wrapper *w = find_in(bo_other_wrappers, symbol);
-    return w ? w : find_in(bo_resolver_wrappers, symbol);
+    for (int i = 0; i < LISTS; i++)
+        for (const struct bo_wrapper *w = lists[i]; w->symbol; w++)
+            if (strcmp(w->symbol, symbol) == 0)
+                return *w->real ? w : NULL;
+    return NULL;
 }
 
 uintptr_t bo_wrapper_libc(void)

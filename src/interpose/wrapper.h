@@ -15,6 +15,12 @@ struct bo_wrapper {
     uintptr_t *real; /* libc's own; 0: it has none */
 };
 
+/* A row: stand_in_NAME() for `symbol`, and real_NAME, which libc's own is kept in. */
+#define BO_STAND_IN(symbol, name)                                       \
+    {                                                                   \
+#symbol, (bough_code *)(uintptr_t)stand_in_##name, &real_##name \
+    }
+
 /* Finds libc's own functions, once. 0; -1 with ENOTSUP: they can't be found (a static program). */
 int bo_wrappers_init(void);
 /* NULL: not a function that bough stands in for. */
@@ -22,7 +28,7 @@ const struct bo_wrapper *bo_wrapper_of(const char *symbol);
 /* Where libc's own functions are: an address in libc. */
 uintptr_t bo_wrapper_libc(void);
 
-/* The rows that come from elsewhere than calls.def, each ended by a row without a symbol: other.c */
-extern const struct bo_wrapper bo_other_wrappers[];
+/* The rows that come from elsewhere than calls.def, each list ended by a row without a symbol: other.c, resolver.c. */
+extern const struct bo_wrapper bo_other_wrappers[], bo_resolver_wrappers[];
 
 #endif

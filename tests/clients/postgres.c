@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* libpq with a real PostgreSQL: each request is cut in its middle, PQfinish() says good-bye, and no session stays. */
-#include "client.h"
-#include <libpq-fe.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include "database.h"
 
 static const char *text;
-static _Atomic int session; /* the server's process for the request that is to be cut */
 
 static PGconn *connect_to_it(void)
 {
@@ -40,18 +38,6 @@ static int ask(void)
     return wrong;
 }
 
-static PGconn *control;
-
-static long number(const char *query)
-{
-    PGresult *result = PQexec(control, query);
-    if (PQresultStatus(result) != PGRES_TUPLES_OK)
-        FAIL("%s", PQerrorMessage(control));
-    long n = strtol(PQgetvalue(result, 0, 0), NULL, 10);
-    PQclear(result);
-    return n;
-}
-
 /* Holds the lock that keeps the server from reading: what lies unread in front of a client's good-bye hides it. */
 static PGconn *stopper;
 
@@ -65,33 +51,14 @@ static void check_new_connection(void)
     PQfinish(db);
     if (stopper)
         PQclear(PQexec(stopper, "select pg_advisory_unlock(2)"));
-    t_until(number("select count(*) from pg_stat_activity where application_name = 'cut'") == 0);
+    until_no_session_is_left();
     if (stopper)
         PQclear(PQexec(stopper, "select pg_advisory_lock(2)"));
 }
 
-static long count_sessions(const char *condition)
-{
-    char query[200];
-    snprintf(query, sizeof query, "select count(*) from pg_stat_activity where pid = %d and %s", session, condition);
-    return number(query);
-}
-
-/* The server has it, so the client is in its wait for the answer. */
-static bool is_active(void)
-{
-    return session != 0 && count_sessions("state = 'active'") == 1;
-}
-
 static void run(const char *what, int (*request)(void), bool (*blocked)(void), int count)
 {
-    control = PQconnectdb("application_name=control gssencmode=disable sslmode=disable");
-    CHECK_EQ(PQstatus(control), CONNECTION_OK);
-    client.request = request;
-    client.check = check_new_connection;
-    client.blocked = blocked;
-    client_cut(what, count);
-    PQfinish(control);
+    cut_sessions(what, request, check_new_connection, blocked, count);
 }
 
 TEST_LIMIT(a_query_that_sleeps, 300)

@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* This program's own calls of libc play the foreign code's part. Rule 22. */
 #include <bough.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <semaphore.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include "harness.h"
 
@@ -67,6 +73,63 @@ TEST(a_child_can_take_part_from_its_start)
 {
     CHECK(bough_interpose((const char *const[]){"", NULL}, 0) > 0);
     interrupt_a_child(reads_from_its_start, 1);
+}
+
+/* ---- what is not able to block is not cut; what has had an effect returns it ---------------------------------- */
+
+/* With an interrupt due, and not told of yet. */
+#define DUE_IN_FOREIGN_CODE(call, result)                   \
+    do {                                                    \
+        CHECK_EQ(bough_interrupt(bough_self(), "test"), 0); \
+        BOUGH_FOREIGN                                       \
+        {                                                   \
+            CHECK_EQ((call), (result));                     \
+            CHECK_ERR(poll(NULL, 0, 1000), ECANCELED);      \
+        }                                                   \
+        CHECK_EQ(bough_clear(NULL), 1);                     \
+    } while (0)
+
+TEST(what_can_not_block_is_not_cut)
+{
+    char byte;
+    int sockets[2], status = 0, file = open("/proc/self/stat", O_RDONLY);
+    sem_t token;
+    CHECK(bough_interpose((const char *const[]){"", NULL}, 0) > 0);
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
+    CHECK_EQ(sem_init(&token, 0, 2), 0);
+    CHECK_EQ(fcntl(sockets[0], F_SETFL, O_NONBLOCK), 0);
+    CHECK_EQ(write(sockets[1], "a", 1), 1);
+
+    DUE_IN_FOREIGN_CODE(read(file, &byte, 1), 1);
+    DUE_IN_FOREIGN_CODE(read(sockets[0], &byte, 1), 1);
+    DUE_IN_FOREIGN_CODE(read(sockets[0], &byte, 1), -1);
+    DUE_IN_FOREIGN_CODE(recv(sockets[1], &byte, 1, MSG_DONTWAIT), -1);
+    DUE_IN_FOREIGN_CODE(poll(NULL, 0, 0), 0);
+    DUE_IN_FOREIGN_CODE(waitpid(-1, &status, WNOHANG), -1);
+    DUE_IN_FOREIGN_CODE(nanosleep(&(struct timespec){0, 0}, NULL), 0);
+    DUE_IN_FOREIGN_CODE(sem_wait(&token), 0);
+    DUE_IN_FOREIGN_CODE(fsync(file), -1);
+    CHECK_EQ(sem_destroy(&token), 0);
+    close(sockets[0]);
+    close(sockets[1]);
+    close(file);
+}
+
+TEST(why_it_could_not_block_stays_its_own_error)
+{
+    char byte;
+    struct pipe_pair p = new_pipe();
+    CHECK(bough_interpose((const char *const[]){"", NULL}, 0) > 0);
+    CHECK_EQ(fcntl(p.out, F_SETFL, O_NONBLOCK), 0);
+    CHECK_EQ(bough_interrupt(bough_self(), "test"), 0);
+    BOUGH_FOREIGN
+    {
+        CHECK_ERR(read(p.out, &byte, 1), EAGAIN);
+        CHECK_ERR(read(-1, &byte, 1), EBADF);
+        CHECK_ERR(poll(NULL, 0, 1000), ECANCELED);
+    }
+    close(p.out);
+    close(p.in);
 }
 
 TEST(the_report_can_be_read)

@@ -244,6 +244,20 @@ TEST(undoing_leaves_alone_what_was_taken_over_ours)
     dlclose(object);
 }
 
+/* What the loader does that was binding the slot when we came: it writes libc's own address over ours. */
+TEST(a_slot_that_was_being_bound_is_ours_in_the_end)
+{
+    void *object = load("lazy");
+    CHECK(bough_interpose((const char *const[]){"libvictim-lazy.so", NULL}, 0) > 0);
+    struct looked_for l = slot_of("libvictim-lazy", "read");
+    CHECK_EQ(l.state, BOUGH_SLOT_INTERPOSED);
+    *l.at = (uintptr_t)dlsym(RTLD_DEFAULT, "read");
+    CHECK_EQ(is_cut(reader_of(object)), true); /* seen when the region begins */
+    CHECK_EQ(bough_interpose_undo(), 0);
+    CHECK_EQ(is_cut(reader_of(object)), false);
+    dlclose(object);
+}
+
 /* ---- hooks: what a binding of an interpreter does ------------------------------------------------------------------ */
 
 static int hooked;
@@ -273,7 +287,9 @@ TEST(a_hook_in_one_object_is_interruptible_and_undone)
     CHECK_EQ(hooked, 1);
     CHECK_EQ(slot_of("libvictim-now", "read").state, BOUGH_SLOT_HOOKED);
     errno = 0;
-    CHECK(!bough_hook("libvictim-now.so", "read", code(hooked_read), NULL) && errno == EEXIST);
+    bough_code *untouched = real;
+    CHECK(!bough_hook("libvictim-now.so", "read", code(hooked_read), &untouched) && errno == EEXIST);
+    CHECK(untouched == real);
     CHECK(!bough_hook(NULL, "no_such_symbol_anywhere", code(hooked_read), NULL) && errno == ENOENT);
     CHECK(!bough_hook(NULL, "", code(hooked_read), NULL) && errno == EINVAL);
     CHECK(!bough_hook(NULL, "read", NULL, NULL) && errno == EINVAL);
