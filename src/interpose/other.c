@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Stand-ins for what is in no table of interruptible calls: libc's functions that wait inside of it, and dlopen(). */
+/* Stand-ins for what is in no table of interruptible calls: dlopen(). */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include "core/foreign.h"

@@ -165,7 +165,8 @@ static const struct bo_wrapper table[] = {
 };
 /* clang-format on */
 
-static const struct bo_wrapper *const lists[] = {table, bo_other_wrappers, bo_resolver_wrappers};
+static const struct bo_wrapper *const lists[] = {table, bo_children_wrappers, bo_other_wrappers, bo_resolver_wrappers,
+                                                 bo_stream_wrappers};
 enum { LISTS = sizeof lists / sizeof *lists };
 
 static _Atomic uintptr_t libc_at; /* set when all of them are known */

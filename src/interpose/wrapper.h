@@ -28,7 +28,9 @@ const struct bo_wrapper *bo_wrapper_of(const char *symbol);
 /* Where libc's own functions are: an address in libc. */
 uintptr_t bo_wrapper_libc(void);
 
-/* The rows that come from elsewhere than calls.def, each list ended by a row without a symbol: other.c, resolver.c. */
-extern const struct bo_wrapper bo_other_wrappers[], bo_resolver_wrappers[];
+/* The rows that come from elsewhere than calls.def, each list ended by a row without a symbol: children.c, other.c, resolver.c,
+ * stream.c. */
+extern const struct bo_wrapper bo_children_wrappers[], bo_other_wrappers[], bo_resolver_wrappers[],
+    bo_stream_wrappers[];
 
 #endif

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Stand-ins for stdio's input, whose reads are inside libc: as long as a stream's buffer is empty, bough waits for its
+ * descriptor, and then one read of libc's own fills the buffer. Whoever is cut finds an error on the stream, as after a read
+ * that failed; what had come before is the result, and is not lost.
+ *
+ * glibc alone: where the buffer is empty, its macros tell. Output is left alone: when it blocks, and how much it has written
+ * by then, can't be known from outside.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <bough/calls.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "core/foreign.h"
+#include "interpose/wrapper.h"
+
+#ifdef __GLIBC__
+
+static bool is_empty(FILE *stream)
+{
+    return stream->_IO_read_ptr >= stream->_IO_read_end;
+}
+
+/* False: its reads can't block, or have no descriptor. */
+static bool may_block(FILE *stream)
+{
+    int fd = fileno(stream);
+    int flags = fd >= 0 ? fcntl(fd, F_GETFL) : -1;
+    return flags >= 0 && !(flags & O_NONBLOCK);
+}
+
+static bool is_readable(FILE *stream)
+{
+    struct pollfd wanted = {.fd = fileno(stream), .events = POLLIN};
+    return poll(&wanted, 1, 0) > 0;
+}
+
+/* The next character, as getc_unlocked(), or EOF: the end, an error, or *cut. The stream is locked. */
+static int next(struct bo_thread *t, FILE *stream, bool *cut)
+{
+    while (is_empty(stream) && may_block(stream)) {
+        struct pollfd wanted = {.fd = fileno(stream), .events = POLLIN};
+        bo_foreign_enter(t);
+        int n = bough_poll(&wanted, 1, -1);
+        bool was_cut = bo_foreign_leave(t);
+        if (was_cut && !is_readable(stream)) {
+            stream->_flags |= _IO_ERR_SEEN;
+            *cut = true;
+            return EOF;
+        }
+        if (was_cut)
+            bo_foreign_ignore(t);
+        else if (n < 0 && errno == EINTR) {
+            stream->_flags |= _IO_ERR_SEEN; /* as the read would have failed */
+            return EOF;
+        }
+        break;
+    }
+    return getc_unlocked(stream);
+}
+
+/* The stream has said so already; a partial result tells it by its error, as read() that failed in the middle. */
+static void end(struct bo_thread *t, const char *name, bool cut)
+{
+    if (cut)
+        errno = bo_foreign_deliver(t, name);
+}
+
+static int get_character(struct bo_thread *t, const char *name, FILE *stream)
+{
+    bool cut = false;
+    flockfile(stream);
+    int c = next(t, stream, &cut);
+    funlockfile(stream);
+    end(t, name, cut);
+    return c;
+}
+
+/* Reads until `stop` (or EOF for none) or `size` bytes are there. */
+static size_t get_bytes(struct bo_thread *t, FILE *stream, char *to, size_t size, int stop, bool *cut)
+{
+    size_t got = 0;
+    flockfile(stream);
+    while (got < size) {
+        int c = next(t, stream, cut);
+        if (c == EOF)
+            break;
+        to[got++] = (char)c;
+        if (c == stop)
+            break;
+    }
+    funlockfile(stream);
+    return got;
+}
+
+static uintptr_t real_fgetc, real_getc, real__IO_getc, real_getchar, real_fgets, real_fread, real_getline,
+    real___getdelim, real_getdelim;
+
+#define CHARACTER(name)                                    \
+    static int stand_in_##name(FILE *stream)               \
+    {                                                      \
+        struct bo_thread *t = bo_foreign_thread();         \
+        if (!t)                                            \
+            return ((int (*)(FILE *))real_##name)(stream); \
+        return get_character(t, #name, stream);            \
+    }
+CHARACTER(fgetc)
+CHARACTER(getc)
+CHARACTER(_IO_getc)
+
+static int stand_in_getchar(void)
+{
+    struct bo_thread *t = bo_foreign_thread();
+    return t ? get_character(t, "getchar", stdin) : ((int (*)(void))real_getchar)();
+}
+
+static char *stand_in_fgets(char *line, int size, FILE *stream)
+{
+    struct bo_thread *t = bo_foreign_thread();
+    bool cut = false;
+    if (!t || size <= 1)
+        return ((char *(*)(char *, int, FILE *))real_fgets)(line, size, stream);
+    size_t got = get_bytes(t, stream, line, (size_t)size - 1, '\n', &cut);
+    line[got] = '\0';
+    end(t, "fgets", cut);
+    return got ? line : NULL;
+}
+
+static size_t stand_in_fread(void *to, size_t size, size_t count, FILE *stream)
+{
+    struct bo_thread *t = bo_foreign_thread();
+    bool cut = false;
+    size_t bytes;
+    if (!t || size == 0 || __builtin_mul_overflow(size, count, &bytes))
+        return ((size_t(*)(void *, size_t, size_t, FILE *))real_fread)(to, size, count, stream);
+    size_t got = get_bytes(t, stream, to, bytes, EOF, &cut);
+    end(t, "fread", cut);
+    return got / size;
+}
+
+/* Room for one more byte and the 0 behind it. */
+static bool make_room(char **line, size_t *room, size_t used)
+{
+    enum { FIRST = 120 };
+    if (*line && used + 2 <= *room)
+        return true;
+    size_t more = *line && *room >= FIRST ? *room * 2 : FIRST;
+    char *larger = realloc(*line, more);
+    if (!larger)
+        return errno = ENOMEM, false;
+    *line = larger;
+    *room = more;
+    return true;
+}
+
+static ssize_t get_line(struct bo_thread *t, const char *name, char **line, size_t *room, int stop, FILE *stream)
+{
+    size_t got = 0;
+    bool cut = false, last = false, full = false;
+    flockfile(stream);
+    while (!last && !(full = !make_room(line, room, got))) {
+        int c = next(t, stream, &cut);
+        if (c == EOF)
+            break;
+        (*line)[got++] = (char)c;
+        last = c == (unsigned char)stop;
+    }
+    funlockfile(stream);
+    if (*line && *room > got)
+        (*line)[got] = '\0';
+    end(t, name, cut);
+    return full || got == 0 ? -1 : (ssize_t)got;
+}
+
+#define DELIMITED(name)                                                                                 \
+    static ssize_t stand_in_##name(char **line, size_t *room, int stop, FILE *stream)                   \
+    {                                                                                                   \
+        struct bo_thread *t = bo_foreign_thread();                                                      \
+        if (!t || !line || !room)                                                                       \
+            return ((ssize_t(*)(char **, size_t *, int, FILE *))real_##name)(line, room, stop, stream); \
+        return get_line(t, #name, line, room, stop, stream);                                            \
+    }
+DELIMITED(getdelim)
+DELIMITED(__getdelim)
+
+static ssize_t stand_in_getline(char **line, size_t *room, FILE *stream)
+{
+    struct bo_thread *t = bo_foreign_thread();
+    if (!t || !line || !room)
+        return ((ssize_t(*)(char **, size_t *, FILE *))real_getline)(line, room, stream);
+    return get_line(t, "getline", line, room, '\n', stream);
+}
+
+const struct bo_wrapper bo_stream_wrappers[] = {
+    BO_STAND_IN(fgetc, fgetc),           BO_STAND_IN(getc, getc),
+    BO_STAND_IN(_IO_getc, _IO_getc),     BO_STAND_IN(getchar, getchar),
+    BO_STAND_IN(fgets, fgets),           BO_STAND_IN(fread, fread),
+    BO_STAND_IN(getline, getline),       BO_STAND_IN(getdelim, getdelim),
+    BO_STAND_IN(__getdelim, __getdelim), {0},
+};
+
+#else
+
+const struct bo_wrapper bo_stream_wrappers[] = {{0}};
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* libc's functions that wait inside of it: system(), pclose(), stdio's input. This program's own calls play the foreign
+ * code's part. Rule 22. */
+#define _GNU_SOURCE
+#include <bough.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "harness.h"
+
+static const char *const program[] = {"", NULL};
+
+static void interrupt_self(void)
+{
+    CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+}
+
+static void check_no_child(void)
+{
+    CHECK_ERR(waitpid(-1, NULL, WNOHANG), ECHILD);
+}
+
+TEST(system_is_cut_and_its_child_reaped)
+{
+    struct sigaction now;
+    CHECK(bough_interpose(program, 0) > 0);
+    BOUGH_FOREIGN
+    {
+        CHECK_EQ(system("exit 3"), W_EXITCODE(3, 0));
+        interrupt_self();
+        CHECK_ERR(system("exec sleep 100"), ECANCELED);
+    }
+    check_no_child();
+    CHECK_EQ(sigaction(SIGINT, NULL, &now), 0);
+    CHECK(now.sa_handler == SIG_DFL);
+    CHECK_EQ(bough_clear(NULL), 1);
+}
+
+#ifdef __GLIBC__
+TEST(pclose_is_cut_and_its_child_reaped)
+{
+    CHECK(bough_interpose(program, 0) > 0);
+    BOUGH_FOREIGN
+    {
+        FILE *done = popen("exit 3", "r");
+        CHECK(done != NULL);
+        CHECK_EQ(pclose(done), W_EXITCODE(3, 0));
+        FILE *fed = popen("cat > /dev/null", "w"); /* ends when its input does */
+        CHECK(fed != NULL);
+        CHECK_EQ(fputs("x", fed), 1);
+        CHECK_EQ(pclose(fed), 0);
+        FILE *hangs = popen("exec sleep 100", "r");
+        CHECK(hangs != NULL);
+        interrupt_self();
+        CHECK_ERR(pclose(hangs), ECANCELED);
+    }
+    check_no_child();
+    CHECK_EQ(bough_clear(NULL), 1);
+}
+
+TEST(input_is_cut_and_what_had_come_is_not_lost)
+{
+    int fds[2];
+    char line[20] = "", *long_line = NULL;
+    size_t room = 0;
+    CHECK_EQ(pipe(fds), 0);
+    FILE *in = fdopen(fds[0], "r");
+    CHECK(bough_interpose(program, 0) > 0);
+    BOUGH_FOREIGN
+    {
+        CHECK_EQ(write(fds[1], "one\ntw", 6), 6);
+        interrupt_self();
+        CHECK(fgets(line, sizeof line, in) == line); /* it is there */
+        CHECK_EQ(strcmp(line, "one\n"), 0);
+        CHECK(fgets(line, sizeof line, in) == line); /* cut, with this to show */
+        CHECK_EQ(strcmp(line, "tw"), 0);
+        CHECK(ferror(in) != 0);
+        clearerr(in);
+        CHECK_EQ(bough_clear(NULL), 1);
+        CHECK_EQ(write(fds[1], "o\nthree\nfour", 12), 12);
+        CHECK_EQ(getc(in), 'o');
+        CHECK_EQ(fgetc(in), '\n');
+        CHECK_EQ(getline(&long_line, &room, in), 6);
+        CHECK_EQ(strcmp(long_line, "three\n"), 0);
+        CHECK_EQ(fread(line, 1, 4, in), 4);
+        interrupt_self();
+        CHECK_ERR(getline(&long_line, &room, in), ECANCELED);
+        CHECK(ferror(in) != 0);
+    }
+    clearerr(in);
+    CHECK_EQ(bough_clear(NULL), 1);
+    free(long_line);
+    fclose(in);
+    close(fds[1]);
+}
+#endif
