@@ -126,7 +126,7 @@ static int stand_in_system(const char *command)
     struct bo_thread *t = bo_foreign_thread();
     sigset_t child, mask, restored;
     pid_t pid;
-    int status = W_EXITCODE(127, 0); /* as of a shell that could not be executed */
+    int status = 127 << 8; /* as of a shell that could not be executed */
     bool cut = false;
     if (!command)
         return ((int (*)(const char *))real_system)(command);
