@@ -96,8 +96,9 @@ static inline void client_cut(const char *what, int count)
     for (int i = 0; i < count; i++)
         took[i] = client_cut_one();
     client.check();
-    /* What a library's own threads tidy away comes later; caches settle; a connection that is lost has thousands of bytes. */
-    t_until(client_descriptors() <= descriptors && IN_USE() - memory < 100 * count);
+    /* What a library's own threads tidy away comes later; caches settle at some 10 kB, however often the request is made; a
+     * connection that is lost has thousands of bytes. */
+    t_until(client_descriptors() <= descriptors && IN_USE() - memory < 16384 + 100 * count);
     long lost = client_descriptors() - descriptors, more = IN_USE() - memory;
     qsort(took, (size_t)count, sizeof *took, by_size);
     t_note(
