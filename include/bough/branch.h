@@ -125,6 +125,13 @@ BOUGH_API bough_thread *bough_add(bough_branch *branch, bough_fn *fn, bough_reso
 BOUGH_API bough_thread *bough_add_with(bough_branch *branch, bough_fn *fn, bough_resource resource,
                                        const struct bough_child_options *options);
 
+/*
+ * bough_adopt() for a thread that begins as a child of a branch would: disabled, taking part in other people's code. It
+ * must not be known yet. Returns its handle; NULL with EEXIST (it is known), EINVAL (a stack, a fresh thread: it has its
+ * own), EAGAIN (the table is full). bough_release() lets it go. [rule 15]
+ */
+BOUGH_API bough_thread *bough_adopt_with(const struct bough_child_options *options);
+
 /* How a child ended (rule 28). */
 enum bough_outcome {
     BOUGH_RUNNING,

@@ -25,6 +25,7 @@
 #ifndef BOUGH_INTERPOSE_H
 #define BOUGH_INTERPOSE_H
 
+#include <bough/interrupt.h>
 #include <bough/level.h>
 
 #ifdef __cplusplus
@@ -62,20 +63,24 @@ BOUGH_API int bough_foreign_begin(struct bough_region *region, const char *file,
 BOUGH_API int bough_foreign(void);
 
 /* "This call was cut": runs on the thread, outside of the call, before it returns to the foreign code. `call` is libc's name
- * of it, `error` what it is about to fail with. Returns another error number to fail with, or 0. It may run a binding's
- * code, and call bough. */
-typedef int bough_cut_fn(void *argument, const char *call, int error);
+ * of it, `error` what it is about to fail with, `why` the record that has cut it, NULL if that was cleared in the last
+ * moment. Returns another error number to fail with, or 0. It may run a binding's code, and call bough. */
+typedef int bough_cut_fn(void *argument, const char *call, int error, const struct bough_record *why);
 
 /* How foreign code is cut in the calling thread; all fields may be 0. */
 struct bough_foreign {
-    int error;     /* the errno of a call that was cut; 0: ECANCELED. EINTR only for who passes it on: most try again */
-    int64_t grace; /* ns; 0: 5 s (rule 22) */
+    int error; /* the errno of a call that was cut; 0: ECANCELED. EINTR only for who passes it on: most try again */
+    unsigned kinds;       /* what it is told of, 1 << enum bough_kind each; 0: everything */
+    int64_t grace;        /* ns; 0: 5 s (rule 22) */
     bough_cut_fn *on_cut; /* may be NULL */
     void *argument;       /* to it */
 };
 
 /* Until the thread ends, or the child does. NULL: by default. Returns 0; -1 with EINVAL, EAGAIN (table full). */
 BOUGH_API int bough_foreign_set(const struct bough_foreign *ways);
+/* What foreign code was told last has not arrived (a binding's exception was swallowed): tell it again, not only after
+ * the grace. Returns 1 if there is something to tell, else 0. [rules 22, 44] */
+BOUGH_API int bough_foreign_again(void);
 
 /* ---- for bindings --------------------------------------------------------------------------- */
 

@@ -153,6 +153,9 @@ BOUGH_API int bough_reason(struct bough_record *record);
  * (not the target, nor the branch's owner), EBUSY (a final record), ESRCH, EINVAL. [rules 2, 7]
  */
 BOUGH_API int bough_clear(bough_target target);
+/* The same for the record of one kind. A language binding consumes BOUGH_EXCEPTION by it when it raises what was posted.
+ * EINVAL also for what is no kind. [rule 2] */
+BOUGH_API int bough_clear_kind(bough_target target, enum bough_kind kind);
 
 /* ---- threads ------------------------------------------------------------------------------- */
 

@@ -82,8 +82,10 @@ enum bough_verdict {
     BOUGH_UNWIND,  /* go on as the flag asks: the point at which it ran fails with ECANCELED */
     BOUGH_RESUME,  /* work on until `resume_until`: points do not fail for this incident before */
     BOUGH_PROMOTE, /* the next handler outwards; if there is none, the next rung */
-    BOUGH_DISMISS  /* clear the record, as bough_clear() may: not that of a third event, nor a final one */
+    BOUGH_DISMISS, /* clear the record, as bough_clear() may: not that of a third event, nor a final one */
     /* The record of an incident that may go beyond rung 3 is final from its third event on. */
+    BOUGH_LEAVE /* a final handler's only one, for language bindings: an exception is on its way and ends the thread once
+                   this has returned. The point fails; the thread has the rest of rung 3's time */
 };
 
 /* What a handler is told. */

@@ -154,11 +154,11 @@ int bough_reason(struct bough_record *record)
 
 /* The bit first and the record then: a post that comes between sets the bit again, and finds either the record
  * that is being cleared, and counts with it, or none, and makes a new one. */
-static int clear_records(struct bo_target *t)
+static int clear_records(struct bo_target *t, uint32_t kinds)
 {
     int cleared = 0;
     bool final = false;
-    for (uint32_t due = bo_load_seq(&t->due); due; due &= due - 1) {
+    for (uint32_t due = bo_load_seq(&t->due) & kinds; due; due &= due - 1) {
         enum bough_kind kind = (enum bough_kind)__builtin_ctz(due);
         struct bo_record *r = bo_record_of(t, kind);
         if (bo_record_stands(r) && (bo_record_flags(r) & BOUGH_FINAL)) {
@@ -197,7 +197,7 @@ bool bo_clear_record(struct bo_thread *t, struct bo_record *r)
     return true;
 }
 
-int bough_clear(bough_target target)
+static int clear(bough_target target, uint32_t kinds)
 {
     struct bo_thread *t = bo_self_or_adopt();
     if (!t)
@@ -210,11 +210,23 @@ int bough_clear(bough_target target)
         return errno = ESRCH, -1;
     if (!may_clear(t, slot, bo_handle_is_branch(handle)))
         return errno = EPERM, -1;
-    int cleared = clear_records(slot);
+    int cleared = clear_records(slot, kinds);
     int saved = errno;
     bo_level_settle(t);
     errno = saved;
     return cleared;
+}
+
+int bough_clear(bough_target target)
+{
+    return clear(target, UINT32_MAX);
+}
+
+int bough_clear_kind(bough_target target, enum bough_kind kind)
+{
+    if ((unsigned)kind >= BOUGH_KINDS)
+        return errno = EINVAL, -1;
+    return clear(target, 1u << kind);
 }
 
 /* ---- threads ------------------------------------------------------------------------------------------------ */

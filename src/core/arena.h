@@ -66,6 +66,7 @@ enum bo_foreign_step { BO_NOT_FOREIGN, BO_FOREIGN_CALL, BO_FOREIGN_ASIDE };
 /* How a thread wants foreign code to be cut: bough_foreign_set(). All 0: as by default. */
 struct bo_foreign_ways {
     int error;
+    unsigned kinds; /* which records it is told of, a bit for each enum bough_kind; 0: all */
     int64_t grace;
     void (*on_cut)(void);
     void *argument;

@@ -16,12 +16,13 @@ void (*_Atomic bo_foreign_refresh)(void);
 
 /* What has been posted up to here, at this rung or below, does not count in foreign code until the grace is over. The
  * number is taken before the record is looked for: one that comes in between still gets in. */
-static void leave_alone(struct bo_thread *t)
+static void leave_alone(struct bo_thread *t, struct bough_record *why)
 {
-    uint64_t seq = bo_pending_seq(t);
+    uint64_t seq = bo_pending_foreign_seq(t);
     struct bo_record *r = bo_pending_foreign(t);
     if (!r)
-        return;
+        return; /* cleared in the very last moment: the call has been given up all the same */
+    bo_record_describe(r, why);
     int64_t grace = t->ways.grace ? t->ways.grace : BOUGH_DEFAULT_GRACE, until = bo_add_time(bo_now(), grace);
     bo_store_relaxed(&t->foreign_until, until);
     bo_store_relaxed(&t->foreign_rung, bo_load_relaxed(&r->rung));
@@ -32,20 +33,21 @@ static void leave_alone(struct bo_thread *t)
 }
 
 /* Runs outside of the call: what it calls of bough's own fails as ever. */
-static int tell(struct bo_thread *t, const char *name)
+static int tell(struct bo_thread *t, const char *name, const struct bough_record *why)
 {
     bough_cut_fn *fn = (bough_cut_fn *)t->ways.on_cut;
     int error = t->ways.error ? t->ways.error : ECANCELED;
-    int chosen = fn ? fn(t->ways.argument, name, error) : 0;
+    int chosen = fn ? fn(t->ways.argument, name, error, why) : 0;
     return chosen ? chosen : error;
 }
 
 int bo_foreign_deliver(struct bo_thread *t, const char *name)
 {
-    leave_alone(t);
+    struct bough_record why = {.kind = BOUGH_KINDS};
+    leave_alone(t, &why);
     t->last_was_cut = 1;
     bo_level_settle(t);
-    return tell(t, name);
+    return tell(t, name, why.kind < BOUGH_KINDS ? &why : NULL);
 }
 
 void bo_foreign_ignore(struct bo_thread *t)
@@ -93,14 +95,32 @@ int bough_foreign_begin(struct bough_region *region, const char *file, int line)
 
 int bough_foreign_set(const struct bough_foreign *ways)
 {
-    if (ways && (ways->error < 0 || ways->error > 4094 || ways->grace < 0))
+    if (ways && (ways->error < 0 || ways->error > 4094 || ways->grace < 0 || ways->kinds >= 1u << BOUGH_KINDS))
         return errno = EINVAL, -1;
     struct bo_thread *t = bo_self_or_adopt();
     if (!t)
         return -1;
-    t->ways = ways ? (struct bo_foreign_ways){ways->error, ways->grace, (void (*)(void))ways->on_cut, ways->argument}
+    if ((ways ? ways->kinds : 0) != t->ways.kinds)
+        bo_store_seq(&t->foreign_seq, 0); /* its number says nothing about kinds that were not told */
+    t->ways = ways ? (struct bo_foreign_ways){.error = ways->error,
+                                              .kinds = ways->kinds,
+                                              .grace = ways->grace,
+                                              .on_cut = (void (*)(void))ways->on_cut,
+                                              .argument = ways->argument}
                    : (struct bo_foreign_ways){0};
+    bo_level_settle(t); /* what is pending may be of a kind that counts from now on */
     return 0;
+}
+
+int bough_foreign_again(void)
+{
+    struct bo_thread *t = bo_self;
+    if (!t)
+        return 0;
+    bool told = bo_load_relaxed(&t->foreign_seq) != 0;
+    bo_store_seq(&t->foreign_seq, 0);
+    bo_level_settle(t);
+    return told && (bo_load_seq(&t->t.word) & BO_FOREIGN_DUE);
 }
 
 int bough_foreign(void)

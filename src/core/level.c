@@ -74,6 +74,8 @@ void bo_level_settle(struct bo_thread *t)
         return;
     bool due = !(w & BO_MASKED) && bo_pending_record(t, true);
     bool foreign = due && bo_pending_foreign(t);
+    if (due && !foreign && bo_now() >= bo_load_relaxed(&t->foreign_until))
+        bo_store_seq(&t->foreign_seq, 0); /* of a kind that foreign code is not told of: no grace is waited for */
     w = bo_or_seq(&t->t.word, BO_PENDING | (due ? BO_DUE : 0) | (foreign ? BO_FOREIGN_DUE : 0));
     if (due)
         due_by_ourselves(t, w);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include "core/self.h"
+#include <bough/branch.h>
 #include <bough/interrupt.h>
 #include <errno.h>
 #include <pthread.h>
@@ -14,6 +15,7 @@
 #include "core/deliver.h"
 #include "core/fork.h"
 #include "core/level.h"
+#include "core/region.h"
 #include "core/report.h"
 #include "core/ticker.h"
 
@@ -215,6 +217,24 @@ bough_thread *bough_adopt(const char *name)
     if (!t)
         return NULL;
     bo_self_find_stack(t);
+    return (bough_thread *)(uintptr_t)bo_thread_handle(t);
+}
+
+bough_thread *bough_adopt_with(const struct bough_child_options *options)
+{
+    static const struct bough_child_options plain;
+    const struct bough_child_options *o = options ? options : &plain;
+    if (bo_self)
+        return errno = EEXIST, NULL;
+    if (o->stack || o->fresh)
+        return errno = EINVAL, NULL;
+    struct bo_thread *t = bo_adopt(o->name);
+    if (!t)
+        return NULL;
+    bo_self_find_stack(t);
+    t->disabled = o->disabled != 0;
+    t->foreign_depth = t->foreign_from_start = o->foreign != 0;
+    bo_level_set(t);
     return (bough_thread *)(uintptr_t)bo_thread_handle(t);
 }
 

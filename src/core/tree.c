@@ -89,6 +89,7 @@ bool bo_below(const struct bo_thread *t, const struct bo_target *target, bool br
 
 struct search {
     bool admitted;
+    uint32_t kinds; /* a bit for each that counts; 0: all */
     uint64_t highest;
     struct bo_record *found;
 };
@@ -104,7 +105,8 @@ static bool find_record(void *context, const struct bo_target *target, struct sh
 {
     struct search *s = context;
     uint64_t first = UINT64_MAX;
-    for (uint32_t due = bo_load_seq(&target->due); due; due &= due - 1) {
+    uint32_t counts = s->kinds ? s->kinds : UINT32_MAX;
+    for (uint32_t due = bo_load_seq(&target->due) & counts; due; due &= due - 1) {
         struct bo_record *r = bo_record_of(target, (enum bough_kind)__builtin_ctz(due));
         if (!bo_record_stands(r))
             continue;
@@ -137,7 +139,7 @@ struct bo_record *bo_pending_record(const struct bo_thread *t, bool admitted)
 
 struct bo_record *bo_pending_foreign(const struct bo_thread *t)
 {
-    struct search s = {.admitted = true};
+    struct search s = {.admitted = true, .kinds = t->ways.kinds};
     struct shield shield = no_shield;
     uint64_t seq = bo_load_seq(&t->foreign_seq);
     if (seq)
@@ -145,11 +147,21 @@ struct bo_record *bo_pending_foreign(const struct bo_thread *t)
     return walk(t, shield, find_record, &s) ? s.found : NULL;
 }
 
-uint64_t bo_pending_seq(const struct bo_thread *t)
+static uint64_t highest_of(const struct bo_thread *t, uint32_t kinds)
 {
-    struct search s = {0};
+    struct search s = {.kinds = kinds};
     walk(t, no_shield, find_highest, &s);
     return s.highest;
+}
+
+uint64_t bo_pending_seq(const struct bo_thread *t)
+{
+    return highest_of(t, 0);
+}
+
+uint64_t bo_pending_foreign_seq(const struct bo_thread *t)
+{
+    return highest_of(t, t->ways.kinds);
 }
 
 struct bo_record *bo_marked(const struct bo_branch *b)

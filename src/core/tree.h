@@ -26,6 +26,8 @@ struct bo_record *bo_pending_record(const struct bo_thread *t, bool admitted);
 struct bo_record *bo_pending_foreign(const struct bo_thread *t);
 /* The highest number among the records pending for a thread; 0 if none. */
 uint64_t bo_pending_seq(const struct bo_thread *t);
+/* The same among those that foreign code is told of. */
+uint64_t bo_pending_foreign_seq(const struct bo_thread *t);
 /* Is there a record on the branch or around it? Shields as they stand at the branch. */
 struct bo_record *bo_marked(const struct bo_branch *b);
 /* The earliest deadline over a thread's chain; BO_FOREVER if there is none (rule 33). */

@@ -205,6 +205,8 @@ static enum outcome run(struct bo_thread *t, struct bo_record *r, const struct b
     not_for_this_incident(t, seq, rung, BO_FOREVER);
     int verdict = call(t, &h, region, &incident);
     bo_store_seq(&t->resumed_seq, 0);
+    if (!h.signo && rung == BOUGH_RUNG_FINAL && verdict == BOUGH_LEAVE)
+        return FAILS;
     if (h.signo || rung == BOUGH_RUNG_FINAL) {
         report_fault(t, region, h.signo);
         tell(r, BO_FAULTED);

@@ -144,3 +144,19 @@ TEST(what_an_owner_clears_is_over_for_the_children_too)
     close(c.pipe[0]);
     close(c.pipe[1]);
 }
+
+TEST(the_record_of_one_kind_is_cleared_alone)
+{
+    struct bough_event exception = {.kind = BOUGH_EXCEPTION, .value = 7};
+    struct bough_record r;
+    CHECK(bough_post_event(bough_self(), &exception).record);
+    CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+    CHECK_ERR(bough_clear_kind(NULL, BOUGH_KINDS), EINVAL);
+    CHECK_EQ(bough_clear_kind(NULL, BOUGH_TIMEOUT), 0);
+    CHECK_EQ(bough_clear_kind(NULL, BOUGH_EXCEPTION), 1);
+    CHECK_ERR(bough_check(), ECANCELED);
+    CHECK_EQ(bough_reason(&r), 0);
+    CHECK_EQ(r.kind, BOUGH_STOP);
+    CHECK_EQ(bough_clear_kind(NULL, BOUGH_STOP), 1);
+    CHECK_EQ(bough_check(), 0);
+}

@@ -100,3 +100,27 @@ TEST(a_child_started_deferred_is_not_interrupted_in_critical_sections)
     close(fds[0]);
     close(fds[1]);
 }
+
+static void *adopted_disabled(void *unused)
+{
+    struct bough_child_options options = {.name = "shy", .disabled = 1};
+    (void)unused;
+    CHECK(bough_adopt_with(&options));
+    CHECK_ERR(bough_adopt_with(&options) ? 0 : -1, EEXIST);
+    CHECK_EQ(bough_level(), BOUGH_DISABLED);
+    CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+    CHECK_EQ(bough_check(), 0);
+    BOUGH_ALLOW
+    CHECK_ERR(bough_check(), ECANCELED);
+    CHECK_EQ(bough_check(), 0);
+    CHECK_EQ(bough_release(), 0);
+    CHECK_ERR(bough_adopt_with(&(struct bough_child_options){.fresh = 1}) ? 0 : -1, EINVAL);
+    return NULL;
+}
+
+TEST(an_adopted_thread_can_start_disabled_too)
+{
+    struct t_thread other;
+    t_spawn(&other, adopted_disabled, NULL);
+    t_join(&other);
+}

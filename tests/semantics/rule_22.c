@@ -184,12 +184,15 @@ TEST(a_critical_section_protects_it)
 
 static int cuts, seen_error;
 static const char *seen_call;
+static struct bough_record seen_why;
 
-static int note_cut(void *argument, const char *call, int error)
+static int note_cut(void *argument, const char *call, int error, const struct bough_record *why)
 {
     cuts++;
     seen_call = call;
     seen_error = error;
+    CHECK(why);
+    seen_why = *why;
     CHECK_ERR(bough_check(), ECANCELED);
     return *(int *)argument;
 }
@@ -207,6 +210,8 @@ TEST(errno_is_the_threads_choice_and_it_is_told_of_the_cut)
         CHECK_EQ(cuts, 1);
         CHECK_EQ(strcmp(seen_call, "poll"), 0);
         CHECK_EQ(seen_error, ECONNABORTED);
+        CHECK_EQ(seen_why.kind, BOUGH_STOP);
+        CHECK_EQ(strcmp(seen_why.reason, "stop"), 0);
         CHECK_EQ(bough_clear(NULL), 1);
         other = EPIPE;
         CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
@@ -215,5 +220,58 @@ TEST(errno_is_the_threads_choice_and_it_is_told_of_the_cut)
     CHECK_ERR(bough_foreign_set(&(struct bough_foreign){.error = 4095}), EINVAL);
     CHECK_ERR(bough_foreign_set(&(struct bough_foreign){.error = -1}), EINVAL);
     CHECK_ERR(bough_foreign_set(&(struct bough_foreign){.grace = -1}), EINVAL);
+    CHECK_ERR(bough_foreign_set(&(struct bough_foreign){.kinds = 1u << BOUGH_KINDS}), EINVAL);
     CHECK_EQ(bough_foreign_set(NULL), 0);
+}
+
+/* ---- kinds, and telling it again ------------------------------------------------------------------------ */
+
+static bough_post post_kind(enum bough_kind kind)
+{
+    struct bough_event event = {.kind = kind};
+    bough_post post = bough_post_event(bough_self(), &event);
+    CHECK(post.record);
+    return post;
+}
+
+TEST(only_the_kinds_it_wants_to_be_told_of_cut_foreign_code)
+{
+    interpose();
+    int unused = 0;
+    struct bough_foreign ways = {.kinds = 1u << BOUGH_EXCEPTION, .on_cut = note_cut, .argument = &unused};
+    CHECK_EQ(bough_foreign_set(&ways), 0);
+    BOUGH_FOREIGN
+    {
+        bough_post stop = post_kind(BOUGH_STOP);
+        CHECK_EQ(wait_for(1), 0); /* times out */
+        CHECK_EQ(bough_post_status(stop), BOUGH_POST_PENDING);
+        post_kind(BOUGH_EXCEPTION);
+        CHECK_ERR(wait_for(1000), ECANCELED);
+        CHECK_EQ(seen_why.kind, BOUGH_EXCEPTION);
+        CHECK_EQ(cuts, 1);
+        CHECK_EQ(bough_clear_kind(NULL, BOUGH_EXCEPTION), 1);
+        CHECK_EQ(wait_for(1), 0);
+        ways.kinds = 0; /* the stop, which was never told, counts from here on */
+        CHECK_EQ(bough_foreign_set(&ways), 0);
+        CHECK_ERR(wait_for(1000), ECANCELED);
+        CHECK_EQ(seen_why.kind, BOUGH_STOP);
+    }
+    bough_clear(NULL);
+}
+
+TEST(what_was_swallowed_can_be_told_again_at_once)
+{
+    interpose();
+    BOUGH_FOREIGN
+    {
+        CHECK_EQ(bough_foreign_again(), 0);
+        post_kind(BOUGH_STOP);
+        CHECK_ERR(wait_for(1000), ECANCELED);
+        CHECK_EQ(wait_for(1), 0); /* left alone for the grace */
+        CHECK_EQ(bough_foreign_again(), 1);
+        CHECK_ERR(wait_for(1000), ECANCELED);
+        bough_clear(NULL);
+        CHECK_EQ(bough_foreign_again(), 0);
+        CHECK_EQ(wait_for(1), 0);
+    }
 }

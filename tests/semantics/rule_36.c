@@ -103,6 +103,23 @@ TEST(a_final_one_that_returns_has_failed)
     }
 }
 
+TEST(a_final_one_of_a_binding_may_return_while_an_exception_is_on_its_way)
+{
+    struct bough_progress progress = {0};
+    handler.verdict = BOUGH_PROMOTE;
+    final.verdict = BOUGH_LEAVE;
+    BOUGH_BRANCH(b) {
+        bough_post post = start(b, both, BOUGH_SEC(600)); /* a fault would be overdue at once: nothing is above */
+        t_until(final.ran);
+        unsigned fails = c_fails;
+        t_until(c_fails > fails);
+        CHECK_EQ(bough_post_progress(post, &progress), 0);
+        CHECK_EQ(progress.rung, BOUGH_RUNG_FINAL);
+        CHECK_EQ(progress.overdue, 0);
+        c_go = 1;
+    }
+}
+
 static void jump(struct c_handler *h)
 {
     h->ran++;
