@@ -4,18 +4,19 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 
 help:
-	@echo "make test      build and run the tests: this machine, musl, aarch64 under qemu, the fallback"
+	@echo "make test      build and run the tests: this machine, musl, aarch64 under qemu, the fallback, Python"
 	@echo "make demo      build and run the demonstration"
 	@echo "make bench     measure, beside pthreads and others; ARGS=--quick for a first look"
 	@echo "make check     before a release: format, static analysis, sanitizers, full loss tests"
+	@echo "make python    build the Python package, to be imported from build-python-*, and run its tests"
 	@echo "make install   PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
 	@echo "make format    lay out the C files as .clang-format says"
 	@echo "make deps      install the Debian packages for all of this"
 	@echo "make clean     remove what was built"
 
 test:
-	@tools/deps.sh build test
-	@tools/legs.sh native hooks musl aarch64 generic
+	@tools/deps.sh build test python
+	@tools/legs.sh native hooks musl aarch64 generic python
 
 demo: build/build.ninja
 	@ninja -C build examples/demo >build/ninja.log 2>&1 || { cat build/ninja.log; exit 1; }
@@ -27,8 +28,12 @@ bench:
 	@bench/run build-bench $(ARGS)
 
 check:
-	@tools/deps.sh build test check
+	@tools/deps.sh build test python check
 	@tools/check.sh
+
+python:
+	@tools/deps.sh build python
+	@tools/legs.sh python
 
 install:
 	@tools/deps.sh build
@@ -48,9 +53,9 @@ format:
 	@tools/format.sh
 
 deps:
-	@tools/deps.sh build test bench check
+	@tools/deps.sh build test python bench check
 
 clean:
 	rm -rf build build-* build*.log
 
-.PHONY: help test demo bench check install format deps clean
+.PHONY: help test demo bench check python install format deps clean

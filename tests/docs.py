@@ -20,7 +20,7 @@ headers = [root / "include/bough.h", *sorted((root / "include/bough").glob("*.h"
 
 def documents():
     """The project's own: not those in build folders, or fetched."""
-    own = {"bench", "cli", "docs", "examples", "include", "man", "src", "tests", "tools"}
+    own = {"bench", "cli", "docs", "examples", "include", "man", "python", "src", "tests", "tools"}
     return [*sorted(root.glob("*.md")), *sorted(p for d in own for p in (root / d).rglob("*.md"))]
 
 
@@ -174,8 +174,17 @@ def examples_compile():
 
 
 def versions():
-    """README.md and NEWS.md have meson.build's version"""
+    """README.md, NEWS.md, bough.h and the Python package have meson.build's version"""
     want = re.search(r"version: '([0-9.]+)'", (root / "meson.build").read_text()).group(1)
+    major, minor, patch = want.split(".")
+    for name, lines in {
+        "include/bough.h": [f'BOUGH_VERSION "{want}"', f"_MAJOR {major}", f"_MINOR {minor}", f"_PATCH {patch}"],
+        "python/meson.build": [f"  version: '{want}',"],
+        "python/pyproject.toml": [f'version = "{want}"'],
+        "python/bough/__init__.py": [f'__version__ = "{want}"'],
+    }.items():
+        there = (root / name).read_text().splitlines()
+        yield from (f"{name} does not say {text}" for text in lines if not any(line.endswith(text) for line in there))
     news, readme = root / "NEWS.md", root / "README.md"
     latest = re.search(r"^#+ .*?(\d+\.\d+\.\d+)", news.read_text(), flags=re.M) if news.exists() else None
     if not latest or latest.group(1) != want:

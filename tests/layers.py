@@ -64,9 +64,9 @@ def check_public():
 
 
 def check_users():
-    """tests, examples and benchmarks are users, but for the folders that look inside"""
+    """tests, examples, benchmarks and the Python package are users, but for the folders that look inside"""
     inside = [root / "tests" / folder for folder in ("races", "ladder", "cli")]
-    for folder in ("tests", "examples", "bench"):
+    for folder in ("tests", "examples", "bench", "python"):
         for path in files(folder):
             if any(path.is_relative_to(folder) for folder in inside):
                 continue
@@ -93,7 +93,7 @@ def check_machines():
 
 def check_licences():
     """each file begins with its licence"""
-    for folder in ("src", "include", "cli", "tests", "examples", "bench"):
+    for folder in ("src", "include", "cli", "tests", "examples", "bench", "python"):
         for path in files(folder):
             if "SPDX-License-Identifier: MIT" not in path.read_text().split("\n", 1)[0]:
                 yield f"{path.relative_to(root)}: line 1 has no SPDX-License-Identifier: MIT"
@@ -101,11 +101,19 @@ def check_licences():
 
 def check_lists():
     """meson.build names each source and each test: a file that nobody builds is a mistake"""
-    for folder, pattern in (("cli", "*.c"), ("src", "*/**/*.[cS]"), ("include", "**/*.h"), ("tests", "*/*.c")):
+    for folder, pattern in (
+        ("cli", "*.c"),
+        ("src", "*/**/*.[cS]"),
+        ("include", "**/*.h"),
+        ("tests", "*/*.c"),
+        ("python/src", "*.c"),
+        ("python/bough", "*.py*"),
+        ("python/tests", "test_*.py"),
+    ):
         listed = (root / ("meson.build" if folder == "include" else f"{folder}/meson.build")).read_text()
         for path in sorted((root / folder).glob(pattern)):
             name = str(path.relative_to(root / folder))
-            wanted = f"'{path.stem}'" if folder == "tests" else f"{name}'"
+            wanted = f"'{path.stem.removeprefix('test_')}'" if folder.endswith("tests") else f"{name}'"
             if wanted not in listed and f"'{name}'" not in listed:
                 yield f"{folder}/{name} is in no list of a meson.build"
 

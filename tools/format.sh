@@ -3,7 +3,7 @@
 # format.sh [--check]: lays out the C files as .clang-format says, or only says which are not.
 set -eu
 cd "$(dirname "$0")/.."
-files=$(find src include cli tests bench examples \( -name '*.[ch]' -o -name '*.cpp' \) 2>/dev/null | sort)
+files=$(find src include cli tests bench examples python \( -name '*.[ch]' -o -name '*.cpp' \) 2>/dev/null | sort)
 if [ "${1-}" = --check ]; then
     exec clang-format --dry-run -Werror $files
 fi

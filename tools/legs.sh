@@ -4,7 +4,7 @@
 # legs.sh LEG...: builds and runs the test suite once for each leg, in a build folder of its own, then counts.
 # `make test` runs the quick ones, `make check` all.
 #
-# leg NAME FOLDER SCALE LOSS "SUITES" [VARIABLE=VALUE...] -- MESON SETUP OPTIONS
+# leg NAME FOLDER SCALE LOSS "SUITES" [VARIABLE=VALUE...] -- [SOURCE] MESON SETUP OPTIONS
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -43,6 +43,18 @@ leg() {
     echo "==== $name: $((SECONDS - start)) s"
 }
 
+# A leg for each interpreter.
+python_legs() {
+    local version interpreter found
+    mapfile -t found < <(/usr/bin/env PATH="/usr/bin:$PATH" python3 tools/pythons.py)
+    for line in "${found[@]}"; do
+        read -r version interpreter <<<"$line"
+        leg "python-$version" "build-python-$version" 1 20000 "python package" -- \
+            python -Dwerror=true -Dpython="$interpreter"
+    done
+    [ ${#found[@]} -gt 0 ] || logs+=("python=no interpreter with Python.h")
+}
+
 wrap=()
 for name in "$@"; do
     case $name in
@@ -50,6 +62,7 @@ for name in "$@"; do
     hooks) leg hooks build-hooks 1 1000 "races sync loss" -- -Dhooks=true ;;
     generic) leg generic build-generic 2 300 "semantics sync interpose loss" -- -Darch=generic ;;
     musl) leg musl build-musl 1 2000 "semantics calls sync interpose loss harness" -- --native-file tools/cross/musl.ini ;;
+    python) python_legs ;;
     aarch64) leg aarch64 build-aarch64 5 300 "semantics sync interpose loss harness" -- --cross-file tools/cross/aarch64.ini ;;
     # The rest is for `make check`.
     asan)

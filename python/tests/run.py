@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: MIT
+"""
+run.py FILE [NAME...]: runs the unittest tests of a file, or those of these names, each as a line of TAP.
+
+A test has a time limit (`limit`, in seconds, of the method, class or module; T_SCALE stretches it): past it, the stacks
+of all threads are printed and the process ends. A test that leaves a thread, a descriptor, a child process or a blocked
+signal behind has failed. What stays on purpose (a descriptor that is opened once) is named by `stays`, a tuple of
+patterns for the descriptor's target or the thread's name, in the same places.
+"""
+import faulthandler
+import fnmatch
+import gc
+import importlib.util
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+import unittest
+from pathlib import Path
+
+LIMIT = 60
+SCALE = float(os.environ.get("T_SCALE", 1))
+SETTLE = 2.0  # seconds that what ends by itself has: a joined thread is in /proc for a moment longer
+OURS = ("bough*",)  # the library's own threads and files, kept for next time
+
+
+def setting(test, name, default):
+    """The method's, else the class's, else the module's."""
+    method = getattr(test, getattr(test, "_testMethodName", ""), None)
+    for place in (method, test, sys.modules.get(type(test).__module__)):
+        if hasattr(place, name):
+            return getattr(place, name)
+    return default
+
+
+# ---- what a test leaves behind ---------------------------------------------------------------------------------------
+
+
+def targets():
+    """What each open descriptor is, by number. The one that lists them is closed by then."""
+    found = {}
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            found["descriptor " + fd] = os.readlink("/proc/self/fd/" + fd)
+        except FileNotFoundError:
+            pass
+    return found
+
+
+def tasks():
+    """The name of each of the kernel's threads: those that Python knows nothing of are among them."""
+    found = {}
+    for tid in os.listdir("/proc/self/task"):
+        try:
+            found["thread " + tid] = Path(f"/proc/self/task/{tid}/comm").read_text().strip()
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return found
+
+
+def known_threads():
+    return {f"threading's {thread.ident}": thread.name for thread in threading.enumerate()}
+
+
+def child_processes():
+    try:
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return {}
+    return {"child process": f"{ended.si_pid}, not waited for" if ended else "that runs"}
+
+
+def blocked_signals():
+    return {f"blocked signal {int(number)}": "" for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())}
+
+
+class State:
+    """What there is of each kind, and what has been added since."""
+
+    def __init__(self):
+        self.before = self.now()
+
+    @staticmethod
+    def now():
+        return targets() | tasks() | known_threads() | child_processes() | blocked_signals()
+
+    def added(self, stays):
+        after = self.now()
+        new = {k: v for k, v in after.items() if self.before.get(k) != v and not any(fnmatch.fnmatch(v, s) for s in stays)}
+        lost = {k: v for k, v in self.before.items() if k.startswith("descriptor") and k not in after}
+        return [f"left behind: {k} {v}" for k, v in new.items()] + [f"closed: {k} {v}" for k, v in lost.items()]
+
+    def leaks(self, stays):
+        end = time.monotonic() + SETTLE * SCALE
+        faults = self.added(stays)
+        while faults and time.monotonic() < end:
+            gc.collect()
+            time.sleep(0.01)
+            faults = self.added(stays)
+        return faults
+
+
+# ---- TAP -------------------------------------------------------------------------------------------------------------
+
+
+def title(test):
+    names = test.id().split(".")[-2:]
+    return ".".join(names) + (f": {test.shortDescription()}" if test.shortDescription() else "")
+
+
+def comment(text):
+    for line in text.splitlines():
+        print("#", line)
+
+
+class Tap(unittest.TestResult):
+    """One line a test; what made it fail after it, as comments."""
+
+    def __init__(self):
+        super().__init__()
+        self.number, self.failed, self.faults, self.reason = 0, 0, [], None
+
+    def startTest(self, test):
+        super().startTest(test)
+        self.faults, self.reason = [], None
+        self.state = State()
+        faulthandler.dump_traceback_later(setting(test, "limit", LIMIT) * SCALE, exit=True, file=sys.__stderr__)
+
+    def stopTest(self, test):
+        faulthandler.cancel_dump_traceback_later()  # first: it is a thread itself
+        leaks = self.state.leaks((*OURS, *setting(test, "stays", ())))
+        self.say(title(test), self.faults + leaks, self.reason)
+        super().stopTest(test)
+
+    def say(self, name, faults, reason=None):
+        self.number += 1
+        self.failed += bool(faults)
+        skipped = f" # SKIP {reason}" if reason is not None and not faults else ""
+        print(f"{'not ' if faults else ''}ok {self.number} - {name.replace('#', '')}{skipped}")
+        for fault in faults:
+            comment(fault)
+        sys.stdout.flush()
+
+    def fault(self, test, error):
+        text = "".join(traceback.format_exception(*error))
+        if isinstance(test, unittest.TestCase):
+            self.faults.append(text)
+        else:  # setUpClass or the like: there is no test to hold it
+            self.say(str(test), [text])
+
+    addError = addFailure = fault
+
+    def addSubTest(self, test, subtest, error):
+        if error:
+            self.faults.append(f"{subtest}:\n" + "".join(traceback.format_exception(*error)))
+
+    def addSkip(self, test, reason):
+        self.reason = reason
+        if not isinstance(test, unittest.TestCase):
+            self.say(str(test), [], reason)
+
+    def addExpectedFailure(self, test, error):
+        pass
+
+    def addUnexpectedSuccess(self, test):
+        self.faults.append("it was expected to fail")
+
+
+def load(path, names):
+    """The module is in sys.modules under its file's name, beside which it finds its own helpers."""
+    sys.path.insert(0, str(path.parent))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    loader = unittest.TestLoader()
+    return loader.loadTestsFromNames(names, module) if names else loader.loadTestsFromModule(module)
+
+
+def main(path, *names):
+    faulthandler.enable()
+    suite = load(Path(path).resolve(), names)
+    print(f"1..{suite.countTestCases()}", flush=True)
+    result = Tap()
+    suite.run(result)
+    sys.stdout.flush()
+    return result.failed > 0 or result.number == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""What is handed out: the source distribution and the wheel are made, hold what they must, and can be used, without a network."""
+import email
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tempfile
+import tomllib
+import unittest
+import zipfile
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((SOURCE / "pyproject.toml").read_text())["project"]
+BASE = f"bough-{PROJECT['version']}"
+EXTENSION = "bough/_bough" + sysconfig.get_config_var("EXT_SUFFIX")
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {
+    "PIP_NO_INDEX": "1",
+    "PIP_NO_CACHE_DIR": "1",
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "PIP_CONFIG_FILE": os.devnull,
+}
+# Made by more than one test: here, then by name.
+place = None
+
+
+def setUpModule():
+    global place
+    place = Path(tempfile.mkdtemp())
+
+
+def tearDownModule():
+    shutil.rmtree(place)
+
+
+def run(*command):
+    done = subprocess.run([str(c) for c in command], cwd=place, env=ENVIRONMENT, capture_output=True, text=True)
+    if done.returncode:
+        raise AssertionError(f"{' '.join(done.args)}: exit status {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
+def make_sdist(project, folder):
+    run(sys.executable, "-m", "build", "--no-isolation", "--sdist", "--outdir", place / folder, project)
+    return place / folder / f"{BASE}.tar.gz"
+
+
+@functools.cache
+def sdist():
+    return make_sdist(SOURCE, "sdist")
+
+
+@functools.cache
+def unpacked():
+    with tarfile.open(sdist()) as archive:
+        archive.extractall(place / "unpacked")
+    return place / "unpacked" / BASE
+
+
+@functools.cache
+def wheel():
+    """From the archive, as a user's pip makes it; not optimised, which takes the most time."""
+    pip = [sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", place / "wheel"]
+    run(*pip, "--config-settings", "setup-args=-Doptimization=0", sdist())
+    (found,) = (place / "wheel").glob("*.whl")
+    return found
+
+
+def packed(path):
+    with tarfile.open(path) as archive:
+        return {member.name.partition("/")[2]: member for member in archive}
+
+
+class SourceDistribution(unittest.TestCase):
+    limit = 120
+
+    def test_contents(self):
+        """it has the package, its tests, and of the library what is built"""
+        names = packed(sdist())
+        for want in ("PKG-INFO", "LICENSE", "README.md", "meson.build", "bough/py.typed", "tests/run.py"):
+            self.assertIn(want, names)
+        library = {name.split("/")[2] for name in names if name.startswith("subprojects/bough/")}
+        self.assertEqual(library, {"LICENSE", "meson.build", "meson_options.txt", "include", "src", "tools"})
+
+    def test_files_only(self):
+        """it has no links, and nothing that builds leave behind"""
+        members = packed(sdist())
+        self.assertEqual([name for name, member in members.items() if not member.isfile()], [])
+        self.assertEqual([name for name in members if name.endswith((".pyc", ".so", ".o", ".ini"))], [])
+
+    def test_again(self):
+        """what is unpacked makes the same archive: it needs no repository"""
+        again = packed(make_sdist(unpacked(), "again"))
+        self.assertEqual(sorted(again), sorted(packed(sdist())))
+
+
+class Wheel(unittest.TestCase):
+    limit = 300
+
+    def test_contents(self):
+        """it has the modules, the stubs, the extension and the licence, and nothing else"""
+        modules = {f"bough/{p.name}" for p in (SOURCE / "bough").iterdir() if p.suffix in (".py", ".pyi", ".typed")}
+        info = {f"{BASE}.dist-info/{name}" for name in ("METADATA", "WHEEL", "LICENSE", "RECORD")}
+        self.assertEqual(set(zipfile.ZipFile(wheel()).namelist()), modules | info | {EXTENSION})
+
+    def test_metadata(self):
+        """its metadata are the project's"""
+        text = zipfile.ZipFile(wheel()).read(f"{BASE}.dist-info/METADATA").decode()
+        metadata = email.message_from_string(text)
+        self.assertEqual((metadata["Name"], metadata["Version"]), ("bough", PROJECT["version"]))
+        self.assertIn("MIT License", metadata["License"])
+        self.assertEqual(metadata["Requires-Python"], ">=3.11")
+        self.assertEqual(metadata.get_all("Classifier"), PROJECT["classifiers"])
+        self.assertIn("# bough", metadata.get_payload())
+
+    def test_extension_stands_alone(self):
+        """its extension needs libc alone, and exports nothing but its beginning"""
+        zipfile.ZipFile(wheel()).extract(EXTENSION, place)
+        dynamic = run("readelf", "--dynamic", "--wide", place / EXTENSION)
+        needed = {line.split("[")[1].rstrip("]") for line in dynamic.splitlines() if "(NEEDED)" in line}
+        self.assertEqual({name for name in needed if not name.startswith(("libc.", "libgcc_s.", "ld-linux"))}, set())
+        self.assertNotIn("PATH)", dynamic)
+        symbols = run("nm", "--dynamic", "--defined-only", "--format=just-symbols", place / EXTENSION)
+        self.assertEqual(symbols.split(), ["PyInit__bough"])
+
+    def test_install(self):
+        """pip puts it into an environment of its own, where it is imported"""
+        python = place / "env/bin/python"
+        run(sys.executable, "-m", "venv", "--without-pip", place / "env")
+        run(sys.executable, "-m", "pip", "--python", python, "install", "--no-index", wheel())
+        said = run(python, "-I", "-c", "import bough; print(bough.__version__, bough.__file__)").split()
+        self.assertEqual(said[0], PROJECT["version"])
+        self.assertTrue(Path(said[1]).is_relative_to(place / "env"), said)

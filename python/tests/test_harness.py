@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""The tests' runner notices what it is there to notice."""
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+RUNNER = Path(__file__).with_name("run.py")
+ENVIRONMENT = {**os.environ, "T_SCALE": str(0.2 * float(os.environ.get("T_SCALE", 1)))}  # leaks are waited for less long
+BEGIN = """
+import os, signal, subprocess, threading, time, unittest
+class Sample(unittest.TestCase):
+"""
+
+
+class Harness(unittest.TestCase):
+    def sample(self, body):
+        """Exit status and output of a file with one class, whose body this is."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "sample.py")
+            path.write_text(BEGIN + "".join(f"    {line}\n" for line in body))
+            run = subprocess.run([sys.executable, RUNNER, path], env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+        return run.returncode, run.stdout, run.stderr
+
+    def fails(self, statement, *words):
+        status, output, _ = self.sample([f"def test_it(self): {statement}"])
+        self.assertEqual(status, 1, output)
+        self.assertIn("1..1\nnot ok 1 - Sample.test_it\n", output)
+        for word in words:
+            self.assertIn(word, output)
+
+    def passes(self, *body):
+        status, output, _ = self.sample(body)
+        self.assertEqual(status, 0, output)
+        self.assertIn("1..1\nok 1 - Sample.test_it", output)
+        return output
+
+    def test_pass(self):
+        self.passes("def test_it(self): pass")
+
+    def test_skip(self):
+        self.assertIn("# SKIP no time", self.passes("@unittest.skip('no time')", "def test_it(self): pass"))
+
+    def test_failure(self):
+        self.fails("self.assertEqual(1, 2)", "# AssertionError: 1 != 2")
+
+    def test_subtest(self):
+        status, output, _ = self.sample(
+            ["def test_it(self):", "    for n in (1, 2):", "        with self.subTest(n=n): self.assertEqual(n, 1)"]
+        )
+        self.assertEqual(status, 1)
+        self.assertIn("1..1\nnot ok 1 - Sample.test_it\n", output)
+        self.assertIn("(n=2)", output)
+
+    def test_thread(self):
+        self.fails("threading.Thread(target=time.sleep, args=(9,), daemon=True, name='lost').start()", "left behind", "lost")
+
+    def test_thread_that_ends_by_itself(self):
+        self.passes("def test_it(self): threading.Thread(target=time.sleep, args=(0.05,)).start()")
+
+    def test_descriptor(self):
+        self.fails("os.open('/dev/null', os.O_RDONLY)", "left behind: descriptor", "/dev/null")
+
+    def test_descriptor_that_stays(self):
+        self.passes("stays = ('/dev/null',)", "def test_it(self): os.open('/dev/null', os.O_RDONLY)")
+
+    def test_closed_descriptor(self):
+        self.fails("os.close(0)", "closed: descriptor 0")
+
+    def test_child_process(self):
+        self.fails("os.posix_spawn('/bin/true', ['true'], {})", "left behind: child process")
+
+    def test_signal_mask(self):
+        self.fails("signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])", "blocked signal")
+
+    def test_time_limit(self):
+        status, output, errors = self.sample(["limit = 1", "def test_it(self): threading.Event().wait()"])
+        self.assertEqual((status, output), (1, "1..1\n"))
+        self.assertIn("Timeout", errors)
+        self.assertIn("in test_it", errors)
+
+    def test_crash(self):
+        status, output, errors = self.sample(["def test_it(self): os.kill(os.getpid(), signal.SIGSEGV)"])
+        self.assertEqual((status, output), (-11, "1..1\n"))
+        self.assertIn("in test_it", errors)
+
+    def test_class_that_cannot_begin(self):
+        status, output, _ = self.sample(["@classmethod", "def setUpClass(cls): raise OSError('no')", "def test_it(self): pass"])
+        self.assertEqual(status, 1)
+        self.assertIn("not ok 1 - setUpClass", output)
+        self.assertIn("# OSError: no", output)
+
+    def test_no_tests(self):
+        self.assertEqual(self.sample(["pass"])[:2], (1, "1..0\n"))
