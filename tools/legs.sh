@@ -33,7 +33,7 @@ leg() {
         }
         rm -f "$folder.log"
     fi
-    if ! ninja -C "$folder" >"$folder/ninja.log" 2>&1; then
+    if ! env "${settings[@]}" ninja -C "$folder" >"$folder/ninja.log" 2>&1; then
         grep -v '^\[' "$folder/ninja.log" | tail -n 100
         return
     fi
@@ -45,11 +45,13 @@ leg() {
 
 # A leg for each interpreter.
 python_legs() {
-    local version interpreter found
+    local version interpreter found help
     mapfile -t found < <(/usr/bin/env PATH="/usr/bin:$PATH" python3 tools/pythons.py)
     for line in "${found[@]}"; do
         read -r version interpreter <<<"$line"
-        leg "python-$version" "build-python-$version" 1 20000 "python package" -- \
+        help=() # meson 1.0 asks distutils, which left in 3.12
+        "$interpreter" -c 'import distutils' 2>/dev/null || help=(PYTHONPATH="$PWD/tools")
+        leg "python-$version" "build-python-$version" 1 20000 "python package" "${help[@]}" -- \
             python -Dwerror=true -Dpython="$interpreter"
     done
     [ ${#found[@]} -gt 0 ] || logs+=("python=no interpreter with Python.h")

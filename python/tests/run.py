@@ -106,6 +106,8 @@ class State:
 
 
 def title(test):
+    if not isinstance(test, unittest.TestCase):  # setUpClass and the like
+        return str(test)
     names = test.id().split(".")[-2:]
     return ".".join(names) + (f": {test.shortDescription()}" if test.shortDescription() else "")
 
@@ -120,11 +122,11 @@ class Tap(unittest.TestResult):
 
     def __init__(self):
         super().__init__()
-        self.number, self.failed, self.faults, self.reason = 0, 0, [], None
+        self.number, self.failed, self.faults, self.reason, self.running = 0, 0, [], None, False
 
     def startTest(self, test):
         super().startTest(test)
-        self.faults, self.reason = [], None
+        self.faults, self.reason, self.running = [], None, True
         self.state = State()
         faulthandler.dump_traceback_later(setting(test, "limit", LIMIT) * SCALE, exit=True, file=sys.__stderr__)
 
@@ -132,6 +134,7 @@ class Tap(unittest.TestResult):
         faulthandler.cancel_dump_traceback_later()  # first: it is a thread itself
         leaks = self.state.leaks((*OURS, *setting(test, "stays", ())))
         self.say(title(test), self.faults + leaks, self.reason)
+        self.running = False
         super().stopTest(test)
 
     def say(self, name, faults, reason=None):
@@ -145,10 +148,10 @@ class Tap(unittest.TestResult):
 
     def fault(self, test, error):
         text = "".join(traceback.format_exception(*error))
-        if isinstance(test, unittest.TestCase):
+        if self.running:
             self.faults.append(text)
-        else:  # setUpClass or the like: there is no test to hold it
-            self.say(str(test), [text])
+        else:
+            self.say(title(test), [text])
 
     addError = addFailure = fault
 
@@ -157,9 +160,10 @@ class Tap(unittest.TestResult):
             self.faults.append(f"{subtest}:\n" + "".join(traceback.format_exception(*error)))
 
     def addSkip(self, test, reason):
-        self.reason = reason
-        if not isinstance(test, unittest.TestCase):
-            self.say(str(test), [], reason)
+        if self.running:
+            self.reason = reason
+        else:  # 3.12.1 does not start it
+            self.say(title(test), [], reason)
 
     def addExpectedFailure(self, test, error):
         pass
