@@ -131,6 +131,8 @@ class Tap(unittest.TestResult):
         faulthandler.dump_traceback_later(setting(test, "limit", LIMIT) * SCALE, exit=True, file=sys.__stderr__)
 
     def stopTest(self, test):
+        if not self.running:
+            return
         faulthandler.cancel_dump_traceback_later()  # first: it is a thread itself
         leaks = self.state.leaks((*OURS, *setting(test, "stays", ())))
         self.say(title(test), self.faults + leaks, self.reason)
@@ -162,7 +164,7 @@ class Tap(unittest.TestResult):
     def addSkip(self, test, reason):
         if self.running:
             self.reason = reason
-        else:  # 3.12.1 does not start it
+        else:  # 3.12.1 does not start what is skipped
             self.say(title(test), [], reason)
 
     def addExpectedFailure(self, test, error):
