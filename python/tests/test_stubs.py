@@ -9,7 +9,7 @@ from pathlib import Path
 
 import bough
 
-BUILD = Path(bough.__file__).parents[1]
+BUILD = Path(bough.__file__).resolve().parents[1]
 
 
 class Stubs(unittest.TestCase):
@@ -17,7 +17,7 @@ class Stubs(unittest.TestCase):
 
     def mypy(self, *arguments):
         with tempfile.TemporaryDirectory() as folder:
-            environment = {**os.environ, "MYPYPATH": str(BUILD), "MYPY_CACHE_DIR": folder}
+            environment = {**os.environ, "PYTHONPATH": str(BUILD), "MYPYPATH": str(BUILD), "MYPY_CACHE_DIR": folder}
             command = [sys.executable, "-m", *arguments]
             return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
