@@ -170,6 +170,12 @@ void rest(int ms)
         continue;
 }
 
+void rest_scaled(int ms)
+{
+    const char *scale = getenv("T_SCALE");
+    rest((int)(ms * (scale ? atof(scale) : 1)));
+}
+
 bool may_stop(void)
 {
     return is_mild() && overdue;
