@@ -155,7 +155,7 @@ static void tell_pid(pid_t pid)
 /* execve: the library asks what process it is when it is loaded. */
 WAY(process_1)
 {
-    int gate[2], status;
+    int gate[2], status = 0;
     char byte;
     if (getpid() == 1) {
         bough_signals(0);

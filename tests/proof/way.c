@@ -25,7 +25,7 @@ void tell(const char *line)
         _exit(99);
 }
 
-static void tell_as(const char *what, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void tell_as(const char *what, const char *format, va_list arguments)
 {
     char text[400], line[440];
     vsnprintf(text, sizeof text, format, arguments);
