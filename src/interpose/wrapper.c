@@ -167,7 +167,7 @@ static const struct bo_wrapper table[] = {
 
 static const struct bo_wrapper *const lists[] = {table, bo_children_wrappers, bo_other_wrappers, bo_resolver_wrappers,
                                                  bo_stream_wrappers};
-enum { LISTS = sizeof lists / sizeof *lists };
+enum { LISTS = sizeof lists / sizeof lists[0] };
 
 static _Atomic uintptr_t libc_at; /* set when all of them are known */
 
