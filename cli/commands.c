@@ -80,7 +80,7 @@ int misused(const char *name)
     return EXIT_USAGE;
 }
 
-static void say(const char *format, va_list arguments)
+__attribute__((format(printf, 1, 0))) static void say(const char *format, va_list arguments)
 {
     fputs("bough: ", stderr);
     vfprintf(stderr, format, arguments);

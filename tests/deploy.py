@@ -84,4 +84,27 @@ def container_says_what_it_must():
         yield "the build is not apart"
 
 
-checks.run([unit_says_what_it_must, unit_is_verified, container_says_what_it_must])
+def build_packages():
+    """what `make install` brings along"""
+    line = re.search(r"^build: (.*)$", (folder / "../../tools/packages").read_text(), re.M)
+    return line.group(1).split()
+
+
+def container_has_what_it_runs():
+    """debian:12 has neither make nor a compiler: what a RUN needs, an earlier step has installed"""
+    provides = {"build-essential": ["make", "cc"], "pkg-config": ["pkg-config"]}
+    there = {"apt-get", "ldconfig"}
+    for name, rest in instructions():
+        if name == "FROM":
+            there = {"apt-get", "ldconfig"}
+        for command in rest.split("&&") if name == "RUN" else []:
+            words = [w for w in re.findall(r"(?:^|\$\()\s*([a-z-]+)", command)]
+            yield from (f"RUN {word}: not there" for word in words if word not in there)
+            if words[0] == "apt-get" and "install" in command:
+                there.update(command.split()[2:])
+            if words[0] == "make":
+                there.update(tool for package in build_packages() for tool in provides.get(package, []))
+
+
+checks.run([unit_says_what_it_must, unit_is_verified, container_says_what_it_must,
+            container_has_what_it_runs])

@@ -74,12 +74,15 @@ static void *thread_main(void *argument)
     void *value = thread->argument;
     __atomic_store_n(&thread->tid, t_tid(), __ATOMIC_RELEASE);
     futex_wake((uint32_t *)&thread->tid);
+    while (!__atomic_load_n(&thread->go, __ATOMIC_ACQUIRE))
+        futex_wait(&thread->go, 0, 100000000);
     return function(value);
 }
 
 void t_spawn(struct t_thread *thread, void *(*function)(void *), void *argument)
 {
     thread->tid = 0;
+    thread->go = 0;
     thread->function = function;
     thread->argument = argument;
     int error = pthread_create(&thread->handle, NULL, thread_main, thread);
@@ -87,6 +90,8 @@ void t_spawn(struct t_thread *thread, void *(*function)(void *), void *argument)
         t_fail(__FILE__, __LINE__, "pthread_create: %s", strerror(error));
     while (__atomic_load_n(&thread->tid, __ATOMIC_ACQUIRE) == 0)
         futex_wait((uint32_t *)&thread->tid, 0, 100000000);
+    __atomic_store_n(&thread->go, 1, __ATOMIC_RELEASE); /* pairs with the load in thread_main() */
+    futex_wake(&thread->go);
 }
 
 void *t_join(struct t_thread *thread)
@@ -140,6 +145,14 @@ static int looks_blocked(const struct look *look)
     return look->state == 'S' && (!look->call[0] || (look->call[0] >= '0' && look->call[0] <= '9'));
 }
 
+/* Long enough for a thread that only waits for a lock of an emulator's to go on, whose owner has just lost its
+ * processor: at T_SCALE=5 5 ms. */
+static long between_looks(void)
+{
+    double scale = t_scale() < 7 ? t_scale() : 7;
+    return (long)(200000 * scale * scale);
+}
+
 void t_until_blocked(pid_t tid)
 {
     int64_t end = t_until_begin();
@@ -152,8 +165,7 @@ void t_until_blocked(pid_t tid)
             t_describe_threads(getpid());
             t_fail(__FILE__, __LINE__, "thread %d does not block", (int)tid);
         }
-        /* Long enough for a thread that only waits for a lock of an emulator's to go on. */
-        nanosleep(&(struct timespec){0, (long)(200000 * (t_scale() < 10 ? t_scale() : 10))}, NULL);
+        nanosleep(&(struct timespec){0, between_looks()}, NULL);
         look_at(tid, &second);
     } while (!looks_blocked(&first) || second.state != 'S' || first.switches != second.switches ||
              strcmp(first.call, second.call) != 0);

@@ -118,8 +118,8 @@ struct bough_slot {
     const char *why; /* NULL unless skipped */
 };
 
-/* Call `visit` for each; the strings are valid meanwhile. It must not call dlopen() or anything of this header. Returns how
- * many. */
+/* Call `visit` for each; the strings are valid meanwhile. All signals are blocked; it must not call dlopen(), fork() or
+ * anything of this header. Returns how many. */
 BOUGH_API int bough_interposed(void (*visit)(void *context, const struct bough_slot *slot), void *context);
 /* The same as text, an object a paragraph. Returns 0; -1 with errno of write(). */
 BOUGH_API int bough_interpose_report(int fd);

@@ -32,6 +32,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <unistd.h>
 #include <bough/interrupt.h>
 #include "api/signals.h"
@@ -359,13 +360,17 @@ static void await_at_exit(void)
 static _Atomic int dying_of;
 static int dying_of_signal; /* the ladder's exit: also if it is not main's */
 
-void bo_exit_from_here(int signo, int status)
+#define FLUSH_TIME BO_SEC(1)
+static int64_t flush_time = FLUSH_TIME;
+
+void bo_exit_from_here(int signo, int status, int64_t flush)
 {
     bo_store_seq(&wait_until, bo_clock()); /* main may be waiting at its exit: then that one goes on */
     if (!may_exit())
         return;
     awaited = true;
     dying_of_signal = signo;
+    flush_time = flush < FLUSH_TIME ? flush : FLUSH_TIME;
     exit(signo ? 128 + (signo & 127) : status);
 }
 
@@ -380,13 +385,14 @@ static void flush_is_late(int unused)
 static void flush(int signo)
 {
     struct sigaction late = {.sa_handler = flush_is_late};
+    struct itimerval time = {.it_value = {flush_time / BO_SEC(1), flush_time % BO_SEC(1) / 1000 + 1}};
     sigset_t set;
     bo_store_relaxed(&dying_of, signo);
     sigaction(SIGALRM, &late, NULL);
     sigemptyset(&set);
     sigaddset(&set, SIGALRM);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-    alarm(1);
+    setitimer(ITIMER_REAL, &time, NULL);
     fflush(NULL);
 }
 

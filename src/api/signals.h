@@ -8,8 +8,8 @@
 /* Wait until no thread lives but the caller, at most until `until` on bo_clock(), or until `enough` (NULL: never) says so;
  * then say who does. */
 void bo_await_others(int64_t until, bool (*enough)(void));
-/* exit(), from a thread that need not be main's: with the default action of `signo` in the end, or with `status`. Returns
- * if another thread exits already. */
-void bo_exit_from_here(int signo, int status);
+/* exit(), from a thread that need not be main's: with the default action of `signo` in the end, or with `status`. Streams
+ * are waited for no longer than `flush` ns. Returns if another thread exits already. */
+void bo_exit_from_here(int signo, int status, int64_t flush);
 
 #endif

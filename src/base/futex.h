@@ -6,6 +6,7 @@
 
 #include <limits.h>
 #include <linux/futex.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -74,6 +75,31 @@ static inline void bo_unlock(struct bo_lock *lock)
     if (bo_unlikely(bo_swap_acq_rel(&lock->state, 0) == 2))
         bo_futex_wake(&lock->state, 1);
     bo_busy_end();
+}
+
+/*
+ * A lock that fork() holds: a signal handler that forks on top of who holds it would wait for itself. So all signals are
+ * blocked as long as it is held, by the handlers of pthread_atfork() too.
+ */
+struct bo_fork_lock {
+    struct bo_lock lock;
+    uint64_t mask; /* the holder's, from before */
+};
+
+static inline void bo_fork_lock(struct bo_fork_lock *lock)
+{
+    static const uint64_t all = ~(uint64_t)0;
+    uint64_t before = 0;
+    bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, sizeof before);
+    bo_lock(&lock->lock);
+    lock->mask = before;
+}
+
+static inline void bo_fork_unlock(struct bo_fork_lock *lock)
+{
+    uint64_t before = lock->mask;
+    bo_unlock(&lock->lock);
+    bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, sizeof before);
 }
 
 #endif

@@ -75,6 +75,7 @@ static bool due(struct bo_thread *t)
     struct bo_record *r = pending(t);
     if (r && fails_for(t, r))
         return true;
+    bo_ticker_catch_up();
     bo_level_settle(t);
     return false;
 }

@@ -459,6 +459,15 @@ int bo_deliver_on_handler(uintptr_t sp)
     return on_alternate_stack() ? 1 : bo_self ? bo_deliver_between(sp, bo_self->stack_high) : -1;
 }
 
+/* Is this a signal handler, on top of anything? A handler runs with a signal blocked, which is one call to
+ * find out; a thread that blocks signals for good is told from one by the frames on its stack. */
+bool bo_deliver_in_handler(void)
+{
+    uint64_t blocked = 0;
+    bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&blocked, sizeof blocked);
+    return blocked && bo_deliver_on_handler((uintptr_t)__builtin_frame_address(0)) != 0;
+}
+
 const sigset_t *bo_open_mask(const sigset_t *mask, sigset_t *copy)
 {
     if (!mask)

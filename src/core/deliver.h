@@ -32,6 +32,8 @@ void bo_deliver_settle(struct bo_thread *t);
 void bo_deliver_again(struct bo_thread *t);
 /* Whether a signal handler's frame lies above `sp` on the calling thread's stack: 1, 0, -1 unknown. */
 int bo_deliver_on_handler(uintptr_t sp);
+/* Whether this is a signal handler, or may be one. */
+bool bo_deliver_in_handler(void);
 /* The same between two places of that stack. */
 int bo_deliver_between(uintptr_t low, uintptr_t high);
 /* The dump's part, NULL before one needs it: the wake signal has come to a thread, perhaps to ask for its stack. On that

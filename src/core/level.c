@@ -70,8 +70,11 @@ void bo_level_settle(struct bo_thread *t)
     uint64_t w = bo_and_seq(&t->t.word, ~shown);
     if (w & BO_EVENT)
         quiet_event(t);
-    if (!bo_pending_record(t, false))
+    if (!bo_pending_record(t, false)) {
+        if (bo_unlikely(bo_ticker_is_awaited()) && !(w & BO_MASKED))
+            bo_or_seq(&t->t.word, BO_DUE | BO_FOREIGN_DUE);
         return;
+    }
     bool due = !(w & BO_MASKED) && bo_pending_record(t, true);
     bool foreign = due && bo_pending_foreign(t);
     if (due && !foreign && bo_now() >= bo_load_relaxed(&t->foreign_until))
@@ -135,6 +138,7 @@ struct bo_record *bo_level_meet(struct bo_thread *t)
 {
     struct bo_record *r = bo_pending_record(t, true);
     if (!r || (bo_load_seq(&t->t.word) & BO_MASKED)) {
+        bo_ticker_catch_up();
         bo_level_settle(t);
         return NULL;
     }

@@ -105,15 +105,6 @@ static bool has_subtree(const struct bo_target *target, bool branch)
     return owner == BO_NONE || bo_load_seq(&b->live) || bo_load_seq(&bo_thread_at(owner)->top) != target->index;
 }
 
-/* Is this a signal handler, on top of anything? A handler runs with a signal blocked, which is one call to
- * find out; a thread that blocks signals for good is told from one by the frames on its stack. */
-static bool in_handler(void)
-{
-    uint64_t blocked = 0;
-    bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&blocked, sizeof blocked);
-    return blocked && bo_deliver_on_handler((uintptr_t)__builtin_frame_address(0)) != 0;
-}
-
 /* A thread without branches; or a branch without children, whose body is its owner. The caller's pin keeps
  * the target, and so the owner of an open branch. */
 static void wake_alone(struct bo_target *target, bool branch, bool repeated)
@@ -137,7 +128,7 @@ static void spread_from_here(struct bo_target *target, bool branch, bool repeate
         return;
     }
     /* In a forked child the ticker does not run before it is needed: there are not many threads, either. */
-    if (bo_load_relaxed(&bo_arena.head->thread_high) > MANY && bo_ticker_runs() && in_handler()) {
+    if (bo_load_relaxed(&bo_arena.head->thread_high) > MANY && bo_ticker_runs() && bo_deliver_in_handler()) {
         wake_self(target, branch, repeated);
         bo_ticker_spread(target);
         return;

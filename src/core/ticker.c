@@ -39,6 +39,7 @@ static _Atomic uint32_t running;
 static _Atomic int64_t next_wake;   /* CLOCK_MONOTONIC */
 static _Atomic int64_t stood_still; /* how long the library's clock did, rule 33 */
 static _Atomic uint32_t attended;   /* somebody wants a tick */
+static _Atomic uint32_t awaited;    /* in a forked child: deadlines are open, and nobody watches them yet */
 static int timer_id;
 static struct bo_lock starting;
 
@@ -143,6 +144,8 @@ void bo_ticker_deadline(struct bo_branch *b)
 {
     int64_t deadline = bo_load_relaxed(&b->deadline), soon = bo_clock() + BO_MS(HEARTBEAT_MS);
     enlist(&b->t);
+    if (deadline != BO_FOREVER && !bo_ticker_runs())
+        bo_store_relaxed(&awaited, 1);
     /* Not at the deadline: the clock has to be watched until then (notice_standstill). */
     wake_by(deadline == BO_FOREVER ? BO_FOREVER : bo_earlier(bo_to_monotonic(deadline), soon));
 }
@@ -267,6 +270,7 @@ static int start(void)
         bo_store_seq(&running, NOT_RUNNING);
     while (!error && bo_load_seq(&running) == STARTING)
         bo_futex_sleep(&running, STARTING, BO_FOREVER);
+    bo_store_relaxed(&awaited, 0); /* if it has failed, too: all else works */
     if (bo_load_seq(&running) == RUNNING)
         return 0;
     bo_store_seq(&running, NOT_RUNNING);
@@ -289,8 +293,22 @@ int bo_ticker_need(void)
     return r;
 }
 
+bool bo_ticker_is_awaited(void)
+{
+    return bo_load_relaxed(&awaited);
+}
+
+void bo_ticker_catch_up(void)
+{
+    int saved = errno;
+    if (bo_unlikely(bo_ticker_is_awaited()) && !bo_deliver_in_handler())
+        bo_ticker_need();
+    errno = saved;
+}
+
 void bo_ticker_after_fork(void)
 {
+    bo_store_relaxed(&awaited, 0);
     bo_store_relaxed(&bo_arena.head->stood_still, bo_load_relaxed(&stood_still));
     bo_store_relaxed(&running, NOT_RUNNING);
     bo_store_relaxed(&bo_arena.head->ticker, 0);

@@ -31,6 +31,10 @@ void bo_ticker_spread(struct bo_target *target);
 /* Have it look at a branch when its deadline comes, and not before unless needed. */
 void bo_ticker_deadline(struct bo_branch *b);
 void bo_ticker_after_fork(void);
+/* A forked child has one thread, and keeps that until it needs another: its open deadlines wait for the first point at
+ * which it may start one, not in a signal handler. Until then the word of its thread says DUE. */
+bool bo_ticker_is_awaited(void);
+void bo_ticker_catch_up(void);
 /* Have it look at a slot by `when` on CLOCK_MONOTONIC at the latest. [signal] */
 void bo_ticker_look_by(struct bo_target *target, int64_t when);
 /* Have it tick at once, without a slot to look at. [signal] */

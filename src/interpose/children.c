@@ -61,7 +61,7 @@ static int reap(pid_t pid)
 
 /* While one runs, the process ignores what a terminal sends to its child too. All that come here share that, whether they
  * take part or not: two who each put back what they found would leave it ignored for ever. */
-static struct bo_lock lock;
+static struct bo_fork_lock lock;
 static int running;
 static const int ignored[] = {SIGINT, SIGQUIT};
 enum { IGNORED = sizeof ignored / sizeof *ignored };
@@ -70,7 +70,7 @@ static struct sigaction before[IGNORED];
 static void begin_to_ignore(sigset_t *restored)
 {
     static const struct sigaction ignore = {.sa_handler = SIG_IGN};
-    bo_lock(&lock);
+    bo_fork_lock(&lock);
     if (running++ == 0)
         for (int i = 0; i < IGNORED; i++)
             sigaction(ignored[i], &ignore, &before[i]);
@@ -78,26 +78,26 @@ static void begin_to_ignore(sigset_t *restored)
     for (int i = 0; i < IGNORED; i++)
         if (before[i].sa_handler != SIG_IGN)
             sigaddset(restored, ignored[i]);
-    bo_unlock(&lock);
+    bo_fork_unlock(&lock);
 }
 
 static void end_to_ignore(void)
 {
-    bo_lock(&lock);
+    bo_fork_lock(&lock);
     if (--running == 0)
         for (int i = 0; i < IGNORED; i++)
             sigaction(ignored[i], &before[i], NULL);
-    bo_unlock(&lock);
+    bo_fork_unlock(&lock);
 }
 
 static void begin_fork(void)
 {
-    bo_lock(&lock);
+    bo_fork_lock(&lock);
 }
 
 static void end_fork(void)
 {
-    bo_unlock(&lock);
+    bo_fork_unlock(&lock);
 }
 
 __attribute__((constructor)) static void keep_over_forks(void)

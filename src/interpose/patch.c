@@ -28,7 +28,7 @@ static struct {
     size_t sorted, used, room;
 } ledger;
 
-static struct bo_lock lock;
+static struct bo_fork_lock lock;
 static _Atomic unsigned long long adds = 1, subs;
 static _Atomic int again; /* how often to look once more; under the lock, but for who only asks */
 enum { PATIENCE = 8 };
@@ -75,12 +75,12 @@ static void sort_in(void)
 
 void bo_patch_lock(void)
 {
-    bo_lock(&lock);
+    bo_fork_lock(&lock);
 }
 
 void bo_patch_unlock(void)
 {
-    bo_unlock(&lock);
+    bo_fork_unlock(&lock);
 }
 
 __attribute__((constructor)) static void keep_over_forks(void)

@@ -41,6 +41,14 @@ static bool is_readable(FILE *stream)
     return poll(&wanted, 1, 0) > 0;
 }
 
+static uintptr_t real___uflow;
+
+/* What getc_unlocked() does. By libc's own: where bough is linked into the program, that is patched too. */
+static int take(FILE *stream)
+{
+    return is_empty(stream) ? ((int (*)(FILE *))real___uflow)(stream) : (unsigned char)*stream->_IO_read_ptr++;
+}
+
 /* The next character, as getc_unlocked(), or EOF: the end, an error, or *cut. The stream is locked. */
 static int next(struct bo_thread *t, FILE *stream, bool *cut)
 {
@@ -62,7 +70,7 @@ static int next(struct bo_thread *t, FILE *stream, bool *cut)
         }
         break;
     }
-    return getc_unlocked(stream);
+    return take(stream);
 }
 
 /* The stream has said so already; a partial result tells it by its error, as read() that failed in the middle. */
@@ -70,6 +78,14 @@ static void end(struct bo_thread *t, const char *name, bool cut)
 {
     if (cut)
         errno = bo_foreign_deliver(t, name);
+}
+
+static int get_unlocked(struct bo_thread *t, const char *name, FILE *stream)
+{
+    bool cut = false;
+    int c = next(t, stream, &cut);
+    end(t, name, cut);
+    return c;
 }
 
 static int get_character(struct bo_thread *t, const char *name, FILE *stream)
@@ -99,20 +115,23 @@ static size_t get_bytes(struct bo_thread *t, FILE *stream, char *to, size_t size
     return got;
 }
 
-static uintptr_t real_fgetc, real_getc, real__IO_getc, real_getchar, real_fgets, real_fread, real_getline,
-    real___getdelim, real_getdelim;
+static uintptr_t real_fgetc, real_getc, real__IO_getc, real_getchar, real_getc_unlocked, real_fgetc_unlocked,
+    real_fgets, real___fgets_chk, real_fread, real___fread_chk, real_getline, real___getdelim, real_getdelim;
 
-#define CHARACTER(name)                                    \
+#define CHARACTER(name, get)                               \
     static int stand_in_##name(FILE *stream)               \
     {                                                      \
         struct bo_thread *t = bo_foreign_thread();         \
         if (!t)                                            \
             return ((int (*)(FILE *))real_##name)(stream); \
-        return get_character(t, #name, stream);            \
+        return get(t, #name, stream);                      \
     }
-CHARACTER(fgetc)
-CHARACTER(getc)
-CHARACTER(_IO_getc)
+CHARACTER(fgetc, get_character)
+CHARACTER(getc, get_character)
+CHARACTER(_IO_getc, get_character)
+CHARACTER(getc_unlocked, get_unlocked)
+CHARACTER(fgetc_unlocked, get_unlocked)
+CHARACTER(__uflow, get_unlocked) /* what getc_unlocked() becomes in a program, where the buffer is empty */
 
 static int stand_in_getchar(void)
 {
@@ -132,6 +151,14 @@ static char *stand_in_fgets(char *line, int size, FILE *stream)
     return got ? line : NULL;
 }
 
+/* These know how large the buffer is (_FORTIFY_SOURCE): what does not fit is glibc's to say. */
+static char *stand_in___fgets_chk(char *line, size_t room, int size, FILE *stream)
+{
+    if (size > 0 && (size_t)size <= room)
+        return stand_in_fgets(line, size, stream);
+    return ((char *(*)(char *, size_t, int, FILE *))real___fgets_chk)(line, room, size, stream);
+}
+
 static size_t stand_in_fread(void *to, size_t size, size_t count, FILE *stream)
 {
     struct bo_thread *t = bo_foreign_thread();
@@ -142,6 +169,14 @@ static size_t stand_in_fread(void *to, size_t size, size_t count, FILE *stream)
     size_t got = get_bytes(t, stream, to, bytes, EOF, &cut);
     end(t, "fread", cut);
     return got / size;
+}
+
+static size_t stand_in___fread_chk(void *to, size_t room, size_t size, size_t count, FILE *stream)
+{
+    size_t bytes;
+    if (!__builtin_mul_overflow(size, count, &bytes) && bytes <= room)
+        return stand_in_fread(to, size, count, stream);
+    return ((size_t(*)(void *, size_t, size_t, size_t, FILE *))real___fread_chk)(to, room, size, count, stream);
 }
 
 /* Room for one more byte and the 0 behind it. */
@@ -198,11 +233,21 @@ static ssize_t stand_in_getline(char **line, size_t *room, FILE *stream)
 }
 
 const struct bo_wrapper bo_stream_wrappers[] = {
-    BO_STAND_IN(fgetc, fgetc),           BO_STAND_IN(getc, getc),
-    BO_STAND_IN(_IO_getc, _IO_getc),     BO_STAND_IN(getchar, getchar),
-    BO_STAND_IN(fgets, fgets),           BO_STAND_IN(fread, fread),
-    BO_STAND_IN(getline, getline),       BO_STAND_IN(getdelim, getdelim),
-    BO_STAND_IN(__getdelim, __getdelim), {0},
+    BO_STAND_IN(fgetc, fgetc),
+    BO_STAND_IN(getc, getc),
+    BO_STAND_IN(_IO_getc, _IO_getc),
+    BO_STAND_IN(getchar, getchar),
+    BO_STAND_IN(getc_unlocked, getc_unlocked),
+    BO_STAND_IN(fgetc_unlocked, fgetc_unlocked),
+    BO_STAND_IN(__uflow, __uflow),
+    BO_STAND_IN(__fgets_chk, __fgets_chk),
+    BO_STAND_IN(__fread_chk, __fread_chk),
+    BO_STAND_IN(fgets, fgets),
+    BO_STAND_IN(fread, fread),
+    BO_STAND_IN(getline, getline),
+    BO_STAND_IN(getdelim, getdelim),
+    BO_STAND_IN(__getdelim, __getdelim),
+    {0},
 };
 
 #else

@@ -19,6 +19,13 @@ static inline bool fd_waits(int fd)
            !S_ISDIR(status.st_mode);
 }
 
+/* To the kernel a message queue is a regular file. */
+static inline bool queue_waits(int queue)
+{
+    int flags = fcntl(queue, F_GETFL);
+    return flags >= 0 && !(flags & O_NONBLOCK);
+}
+
 /* A FIFO waits for its other end, a device for whatever it likes. */
 static inline bool open_waits(int dirfd, const char *path, int flags)
 {

@@ -161,13 +161,18 @@ static const struct bo_wrapper table[] = {
     ALSO(open64, open) ALSO(openat64, openat) ALSO(creat64, creat) ALSO(pread64, pread) ALSO(preadv64, preadv)
     ALSO(preadv64v2, preadv2) ALSO(pwrite64, pwrite) ALSO(pwritev64, pwritev) ALSO(pwritev64v2, pwritev2)
     ALSO(fcntl64, fcntl) ALSO(lockf64, lockf) ALSO(sendfile64, sendfile)
+    ALSO(aio_suspend64, aio_suspend)
+    /* glibc's, for libraries of its own and old programs */
+    ALSO(__connect, connect) ALSO(__fcntl, fcntl) ALSO(__nanosleep, nanosleep) ALSO(__open, open) ALSO(__open64, open)
+    ALSO(__poll, poll) ALSO(__pread64, pread) ALSO(__pwrite64, pwrite) ALSO(__read, read) ALSO(__select, select)
+    ALSO(__send, send) ALSO(__sigsuspend, sigsuspend) ALSO(__wait, wait) ALSO(__write, write)
     {0}
 };
 /* clang-format on */
 
 static const struct bo_wrapper *const lists[] = {table, bo_children_wrappers, bo_other_wrappers, bo_resolver_wrappers,
                                                  bo_stream_wrappers};
-enum { LISTS = sizeof lists / sizeof *lists };
+enum { LISTS = sizeof lists / sizeof lists[0] };
 
 static _Atomic uintptr_t libc_at; /* set when all of them are known */
 

@@ -11,13 +11,18 @@
  *   wrong    on bad input, both fail with the same result and errno
  *
  * A call that can't block here (an fsync) is interrupted before it begins.
+ *
+ * Built with -DINTERPOSED it is libc's call that is cut, as a library makes it that knows nothing of bough: the program is
+ * interposed, and the thread takes part (rule 22). There is no "sticky" then: foreign code is told once.
  */
 #ifndef T_RECIPE_H
 #define T_RECIPE_H
 
 #include <bough.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <stdbool.h>
 #include <sys/ioctl.h>
 #include <threads.h>
 #include "harness.h"
@@ -55,6 +60,7 @@ enum how {
 
 struct recipe {
     enum fails fails;
+    const char *row;
     enum how how;
     void (*prepare)(struct stage *s);
     long (*ours)(struct stage *s);
@@ -70,11 +76,23 @@ struct recipe {
 /* The call of a row and the same call of libc's, on a stage `s`. */
 #define BOTH(name, ...) BOTH_AS(name, bough_##name(__VA_ARGS__), name(__VA_ARGS__))
 #define WRONG(name, ...) WRONG_AS(name, bough_##name(__VA_ARGS__), name(__VA_ARGS__))
+#ifdef INTERPOSED
+#define OURS(ours, theirs) \
+    long result = 0;       \
+    BOUGH_FOREIGN          \
+    {                      \
+        errno = 0;         \
+        result = (theirs); \
+    }                      \
+    return result;
+#else
+#define OURS(ours, theirs) return (long)(ours);
+#endif
 #define BOTH_AS(name, ours, theirs)            \
     static long ours_##name(struct stage *s)   \
     {                                          \
         (void)s;                               \
-        return (long)(ours);                   \
+        OURS(ours, theirs)                     \
     }                                          \
     static long theirs_##name(struct stage *s) \
     {                                          \
@@ -92,6 +110,7 @@ struct recipe {
     TEST(test)                                                                     \
     {                                                                              \
         static const struct recipe recipe = {.fails = (enum fails)fails_of_##name, \
+                                             .row = #name,                         \
                                              .ours = ours_##test,                  \
                                              .theirs = theirs_##test,              \
                                              .ours_wrong = ours_wrong_##test,      \
@@ -101,12 +120,14 @@ struct recipe {
     }
 
 /* Only the act in which it is cut. */
-#define RECIPE_CUT(name, ...)                                                                                         \
-    TEST(name)                                                                                                        \
-    {                                                                                                                 \
-        static const struct recipe recipe = {.fails = (enum fails)fails_of_##name, .ours = ours_##name, __VA_ARGS__}; \
-        struct player player = {.recipe = &recipe};                                                                   \
-        play_cut(&player);                                                                                            \
+#define RECIPE_CUT(name, ...)                                                                      \
+    TEST(name)                                                                                     \
+    {                                                                                              \
+        static const struct recipe recipe = {                                                      \
+            .fails = (enum fails)fails_of_##name, .row = #name, .ours = ours_##name, __VA_ARGS__}; \
+        struct player player = {.recipe = &recipe};                                                \
+        interpose(&recipe);                                                                        \
+        play_cut(&player);                                                                         \
     }
 
 /* ---- the play ------------------------------------------------------------------------------------------ */
@@ -119,10 +140,11 @@ struct player {
     long result;
 };
 
+static const long cut[] = {
+    [MINUS_ONE] = -1, [NUMBER] = ECANCELED, [THRD] = thrd_error, [THRD_SLEEP] = -2, [EAI] = EAI_SYSTEM};
+
 static inline void check_cut(enum fails fails, long result, int error)
 {
-    static const long cut[] = {
-        [MINUS_ONE] = -1, [NUMBER] = ECANCELED, [THRD] = thrd_error, [THRD_SLEEP] = -2, [EAI] = EAI_SYSTEM};
     if (fails == UNSLEPT)
         CHECK(result > 0);
     else
@@ -159,6 +181,43 @@ static inline void take_down(struct player *p)
             close(p->stage.fd[i]);
 }
 
+#ifdef INTERPOSED
+/* What libc has no function for, foreign code calls by syscall(). */
+static inline void interpose(const struct recipe *r)
+{
+    if (!dlsym(RTLD_DEFAULT, r->row))
+        SKIP("this libc has no such function");
+    CHECK(bough_interpose((const char *const[]){"", NULL}, 0) > 0);
+}
+
+/* What can't block is not cut (rule 22): it is done. */
+static inline bool is_told(const struct player *p)
+{
+    return p->recipe->how != NO_BLOCK || p->result == cut[p->recipe->fails];
+}
+
+static inline bool is_sticky(void)
+{
+    return false;
+}
+#else
+static inline void interpose(const struct recipe *r)
+{
+    (void)r;
+}
+
+static inline bool is_told(const struct player *p)
+{
+    (void)p;
+    return true;
+}
+
+static inline bool is_sticky(void)
+{
+    return true;
+}
+#endif
+
 /* The thread that calls: one for each act, made after the stage was set up, so that it has its signal mask. */
 static void *act_cut(void *argument)
 {
@@ -170,9 +229,12 @@ static void *act_cut(void *argument)
     p->result = call(&p->stage, p->recipe->ours);
     if (p->recipe->fails == NEVER)
         return NULL;
-    check_cut(p->recipe->fails, p->result, p->stage.error);
-    long again = call(&p->stage, p->recipe->ours);
-    check_cut(p->recipe->fails, again, p->stage.error);
+    if (is_told(p))
+        check_cut(p->recipe->fails, p->result, p->stage.error);
+    if (is_sticky()) {
+        long again = call(&p->stage, p->recipe->ours);
+        check_cut(p->recipe->fails, again, p->stage.error);
+    }
     CHECK_EQ(bough_clear(NULL), 1);
     return NULL;
 }
@@ -197,9 +259,9 @@ static inline void play_cut(struct player *p)
         CHECK_EQ(bough_interrupt(p->thread, "test"), 0);
     }
     t_join(&thread);
-    if (r->untouched)
+    if (r->untouched && is_told(p))
         r->untouched(&p->stage);
-    if (r->fails == NEVER)
+    if (r->fails == NEVER || !is_told(p))
         r->done(&p->stage, p->result);
     take_down(p);
 }
@@ -256,6 +318,7 @@ static inline void play_wrong(struct player *p)
 static inline void play(const struct recipe *recipe)
 {
     struct player player = {.recipe = recipe};
+    interpose(recipe);
     play_cut(&player);
     play_whole(&player, recipe->ours);
     play_whole(&player, recipe->theirs);

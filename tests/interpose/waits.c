@@ -94,7 +94,46 @@ TEST(input_is_cut_and_what_had_come_is_not_lost)
     }
     clearerr(in);
     CHECK_EQ(bough_clear(NULL), 1);
+    BOUGH_FOREIGN
+    { /* this one asks for its buffer to be filled, and has read the rest of it by itself */
+        CHECK_EQ(write(fds[1], "ab", 2), 2);
+        CHECK_EQ(getc_unlocked(in), 'a');
+        CHECK_EQ(getc_unlocked(in), 'b');
+        interrupt_self();
+        CHECK_ERR(getc_unlocked(in), ECANCELED);
+    }
+    clearerr(in);
+    CHECK_EQ(bough_clear(NULL), 1);
     free(long_line);
+    fclose(in);
+    close(fds[1]);
+}
+
+/* Debian's programs are built like this. */
+char *__fgets_chk(char *line, size_t room, int size, FILE *stream);
+size_t __fread_chk(void *to, size_t room, size_t size, size_t count, FILE *stream);
+
+TEST(input_into_buffers_of_known_size_is_cut)
+{
+    int fds[2];
+    char line[20] = "";
+    CHECK_EQ(pipe(fds), 0);
+    FILE *in = fdopen(fds[0], "r");
+    CHECK(bough_interpose(program, 0) > 0);
+    BOUGH_FOREIGN
+    {
+        CHECK_EQ(write(fds[1], "one\ntwo", 7), 7);
+        CHECK(__fgets_chk(line, sizeof line, sizeof line, in) == line);
+        CHECK_STR(line, "one\n");
+        CHECK_EQ(__fread_chk(line, sizeof line, 1, 3, in), 3);
+        interrupt_self();
+        CHECK_ERR(__fgets_chk(line, sizeof line, sizeof line, in), ECANCELED);
+        clearerr(in);
+        CHECK_EQ(bough_clear(NULL), 1);
+        interrupt_self();
+        CHECK_EQ(__fread_chk(line, sizeof line, 1, 3, in), 0);
+        CHECK_EQ(errno, ECANCELED);
+    }
     fclose(in);
     close(fds[1]);
 }

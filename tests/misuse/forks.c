@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* fork(), exec and exit() where branches are open. */
+#include <dirent.h>
 #include <fcntl.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -133,6 +135,83 @@ TEST(a_blocks_deadline_goes_on_in_the_new_process)
         }
         CHECK_EQ(waited(pid), 0);
     }
+}
+
+/* A bug there was: nobody watched it until something of bough's needed the ticker. */
+static void blocks_only(bough_branch *b, int (*block)(void))
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (bough_interrupted() || block() == 0 || errno != ECANCELED)
+            _exit(20);
+        _exit(bough_branch_end(b) == ETIMEDOUT ? 0 : 21);
+    }
+    CHECK_EQ(waited(pid), 0);
+}
+
+static int in_pause(void)
+{
+    return bough_pause();
+}
+
+static int in_libc(void)
+{
+    sem_t never;
+    sem_init(&never, 0, 0);
+    return bough_sem_wait(&never);
+}
+
+static int at_checks(void)
+{
+    while (bough_check() == 0)
+        continue;
+    return -1;
+}
+
+TEST(a_deadline_is_watched_where_the_new_process_only_blocks)
+{
+    need_no_sanitizer();
+    static int (*const block[])(void) = {in_pause, in_libc, at_checks};
+    for (int i = 0; i < 3; i++)
+        BOUGH_BRANCH(b, .timeout = BOUGH_MS(50))
+            BOUGH_BRANCH(inner)
+                blocks_only(b, block[i]);
+}
+
+/* A handler is no place to start a thread in: the next point outside sees to it. */
+static volatile sig_atomic_t points;
+
+static void check_in_handler(int signo)
+{
+    (void)signo;
+    points += bough_check() == 0;
+}
+
+static int threads(void)
+{
+    int count = -2; /* . and .. */
+    DIR *all = opendir("/proc/self/task");
+    while (readdir(all))
+        count++;
+    closedir(all);
+    return count;
+}
+
+static int after_a_handler(void)
+{
+    signal(SIGUSR1, check_in_handler);
+    raise(SIGUSR1);
+    if (points != 1 || threads() != 1)
+        _exit(22);
+    return in_pause();
+}
+
+TEST(no_thread_is_started_in_a_handler_for_it)
+{
+    need_no_sanitizer();
+    BOUGH_BRANCH(b, .timeout = BOUGH_SEC(1))
+        blocks_only(b, after_a_handler);
 }
 
 static _Atomic int churning = 1;

@@ -89,9 +89,9 @@ WAY(stopped_child_process)
 
 static void stop_and_continue(pid_t pid, int ms)
 {
-    rest(100);
+    rest_scaled(100);
     kill(pid, SIGSTOP);
-    rest(ms);
+    rest_scaled(ms);
     kill(pid, SIGCONT);
     _exit(0);
 }
@@ -126,9 +126,9 @@ static int forks(void *unused)
     in_place();
     while (!bough_interrupted())
         rest(1);
-    rest(100);
+    rest_scaled(100);
     if (fork() == 0) {
-        rest(4500);
+        rest_scaled(4500);
         note("the forked process was left alone");
         _exit(0);
     }
@@ -155,7 +155,7 @@ static void tell_pid(pid_t pid)
 /* execve: the library asks what process it is when it is loaded. */
 WAY(process_1)
 {
-    int gate[2], status;
+    int gate[2], status = 0;
     char byte;
     if (getpid() == 1) {
         bough_signals(0);
@@ -182,7 +182,7 @@ WAY(process_1)
 
 /* ---- a debugger ------------------------------------------------------------------------------------------------- */
 
-/* Attached to the process for 4 s; hands on what signals it gets. */
+/* Attached to the process for 4 s (times T_SCALE); hands on what signals it gets. */
 static void debug(pid_t pid)
 {
     int status;
@@ -191,7 +191,7 @@ static void debug(pid_t pid)
     note("a debugger is attached");
     in_place();
     for (int i = 0; i < 400; i++) {
-        rest(10);
+        rest_scaled(10);
         while (waitpid(pid, &status, WNOHANG | __WALL) == pid && WIFSTOPPED(status))
             ptrace(PTRACE_CONT, pid, 0, WSTOPSIG(status));
     }

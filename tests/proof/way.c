@@ -25,7 +25,7 @@ void tell(const char *line)
         _exit(99);
 }
 
-static void tell_as(const char *what, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void tell_as(const char *what, const char *format, va_list arguments)
 {
     char text[400], line[440];
     vsnprintf(text, sizeof text, format, arguments);
@@ -168,6 +168,12 @@ void rest(int ms)
     struct timespec left = {ms / 1000, ms % 1000 * 1000000L};
     while (nanosleep(&left, &left) != 0)
         continue;
+}
+
+void rest_scaled(int ms)
+{
+    const char *scale = getenv("T_SCALE");
+    rest((int)(ms * (scale ? atof(scale) : 1)));
 }
 
 bool may_stop(void)

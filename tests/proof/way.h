@@ -81,6 +81,8 @@ void wait_until_in_place(int children);
 void be_deaf(void);
 bool may_stop(void);
 void rest(int ms);
+/* The same on a machine that takes T_SCALE times as long, as the row's times are. */
+void rest_scaled(int ms);
 /* A child that is in place and deaf. */
 int deaf(void *unused);
 /* As an exit handler, so that rung 5 hangs. */

@@ -298,7 +298,7 @@ static void *wait_on_cond(void *argument)
     struct waiter *w = argument;
     __atomic_store_n(&w->thread, bough_self(), __ATOMIC_RELEASE);
     CHECK_EQ(pthread_mutex_lock(&w->race->mutex), 0);
-    w->waits = 1;
+    __atomic_store_n(&w->waits, 1, __ATOMIC_RELEASE);
     w->result = bough_pthread_cond_wait(&w->race->cond, &w->race->mutex);
     __atomic_store_n(&w->back, 1, __ATOMIC_RELEASE);
     CHECK_EQ(pthread_mutex_unlock(&w->race->mutex), 0);
@@ -309,10 +309,8 @@ static void *wait_on_cond(void *argument)
 static void until_waiting(struct waiter *w, struct t_thread *thread)
 {
     t_spawn(thread, wait_on_cond, w);
-    t_until(__atomic_load_n(&w->thread, __ATOMIC_ACQUIRE));
-    t_until_blocked(thread->tid);
+    t_until(__atomic_load_n(&w->waits, __ATOMIC_ACQUIRE));
     CHECK_EQ(pthread_mutex_lock(&w->race->mutex), 0); /* it has let go of it: it waits */
-    CHECK(w->waits);
     CHECK_EQ(pthread_mutex_unlock(&w->race->mutex), 0);
 }
 

@@ -164,7 +164,7 @@ static int cleans_up_in_an_allow_region(void *unused)
     {
         be_interrupted();
     }
-    BOUGH_CLEANUP(BOUGH_MS(50)) {
+    BOUGH_CLEANUP((int64_t)(BOUGH_MS(50) * t_scale())) {
         CHECK_EQ(bough_check(), 0);
         BOUGH_ALLOW
         {

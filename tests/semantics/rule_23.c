@@ -24,9 +24,10 @@ TEST(the_end_waits_for_the_children)
 {
     struct t_gate gate = {0};
     struct t_thread opener;
-    t_spawn(&opener, open_gate, &gate);
-    BOUGH_BRANCH(b)
+    BOUGH_BRANCH(b) {
         add(b, finish_after_gate, bough_arg(&gate));
+        t_spawn(&opener, open_gate, &gate);
+    }
     CHECK_EQ(done, 1);
     CHECK_EQ(bough_last_result(), 0);
     t_join(&opener);

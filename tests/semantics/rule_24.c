@@ -31,9 +31,10 @@ TEST(an_interrupted_end_goes_on_waiting)
 {
     struct t_thread other;
     main_thread = bough_self();
-    t_spawn(&other, interrupt_twice, NULL);
-    BOUGH_BRANCH(b)
+    BOUGH_BRANCH(b) {
         add(b, stubborn, bough_arg(NULL));
+        t_spawn(&other, interrupt_twice, NULL);
+    }
     CHECK_EQ(ended, 1);
     CHECK_ERR(bough_check(), ECANCELED); /* met again at the next point */
     bough_clear(NULL);
@@ -42,6 +43,7 @@ TEST(an_interrupted_end_goes_on_waiting)
 
 /* A grandchild that is added while the end already waits is joined as well. */
 static bough_branch *top;
+static struct t_gate added;
 static _Atomic int late;
 
 static int late_child(void *unused)
@@ -54,6 +56,7 @@ static int late_child(void *unused)
 static int add_late(void *unused)
 {
     (void)unused;
+    t_gate_wait(&added);
     t_until_blocked(getpid());
     for (int i = 0; i < 20; i++)
         add(top, late_child, bough_arg(NULL));
@@ -65,6 +68,7 @@ TEST(children_that_are_added_while_the_end_waits_are_joined)
     BOUGH_BRANCH(b) {
         top = b;
         add(b, add_late, bough_arg(NULL));
+        t_gate_open(&added);
     }
     CHECK_EQ(bough_last_result(), 0);
     CHECK_EQ(late, 20);

@@ -38,9 +38,9 @@ TEST(the_first_failure_wakes_a_blocked_body)
     struct t_gate gate = {0};
     struct t_thread opener;
     struct bough_record r;
-    t_spawn(&opener, open_when_main_blocks, &gate);
     BOUGH_BRANCH(b) {
         CHECK(bough_add_with(b, fail_at_gate, bough_arg(&gate), &(struct bough_child_options){.name = "worker"}));
+        t_spawn(&opener, open_when_main_blocks, &gate);
         CHECK_EQ(until_stopped(NULL), ECANCELED);
         CHECK_EQ(bough_reason(&r), 0);
         CHECK_EQ(r.kind, BOUGH_SIBLING);

@@ -53,11 +53,12 @@ TEST(a_deadline_can_be_moved)
         CHECK_EQ(until_stopped(NULL), ECANCELED);
     }
     CHECK_EQ(bough_last_result(), ETIMEDOUT);
-    BOUGH_BRANCH(b, .timeout = BOUGH_MS(50)) {
+    bough_time timeout = (bough_time)(BOUGH_MS(50) * t_scale());
+    BOUGH_BRANCH(b, .timeout = timeout) {
         CHECK_EQ(bough_set_deadline(b, 0), 0);
         CHECK_EQ(bough_deadline(), 0);
         bough_event_flag never = {0};
-        CHECK_ERR(bough_event_wait(&never, bough_after(BOUGH_MS(150))), ETIMEDOUT);
+        CHECK_ERR(bough_event_wait(&never, bough_after(3 * timeout)), ETIMEDOUT);
     }
     CHECK_EQ(bough_last_result(), 0);
     BOUGH_BRANCH(b) {
