@@ -1,6 +1,51 @@
 # SPDX-License-Identifier: MIT
-"""bough: threads that stop when you ask."""
-from bough._bough import library_version
+"""Threads that stop when you ask.
 
-__all__ = ["library_version"]
+    from bough import branch
+
+    def accept_loop(server_conn):
+        with branch() as clients:
+            with server_conn:
+                while True:
+                    clients.add(handle_client, *server_conn.accept())
+
+Importing this changes nothing. The first Thread, branch or interrupt opts in (`report()` says to what).
+"""
+from bough._bough import (
+    Record,
+    allow_interruption,
+    check_interrupt,
+    cleanup,
+    clear_interrupt,
+    critical_section,
+    interruption_requested,
+    library_version,
+    reason,
+)
+from bough._branch import *  # noqa: F403
+from bough._branch import __all__ as _branch_names
+from bough._ladder import *  # noqa: F403
+from bough._ladder import __all__ as _ladder_names
+from bough._stdlib import opt_in, opt_out, report
+from bough._threads import *  # noqa: F403
+from bough._threads import __all__ as _thread_names
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Record",
+    "allow_interruption",
+    "check_interrupt",
+    "cleanup",
+    "clear_interrupt",
+    "critical_section",
+    "interruption_requested",
+    "library_version",
+    "opt_in",
+    "opt_out",
+    "reason",
+    "report",
+    *_thread_names,
+    *_branch_names,
+    *_ladder_names,
+]

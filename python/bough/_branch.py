@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""A placeholder."""
+__all__ = []

@@ -1,2 +1,78 @@
 # SPDX-License-Identifier: MIT
-"""A placeholder."""
+"""Signals and the end of the main thread (rule 32).
+
+SIGHUP and SIGTERM, where nobody handles them, interrupt everything: all threads at once, by a handler in C; main by a
+ThreadExit out of whatever it is in, as Ctrl-C comes by a KeyboardInterrupt. When the interpreter has ended the signal is raised
+again, and the exit status is the usual one.
+
+An uncaught exception of main's, a Ctrl-C nobody caught and sys.exit() interrupt everything, too, before threads are awaited. An
+ordinary end of main interrupts nobody. How main ended is told by the last instruction of its outermost frame: it has either
+returned or raised.
+"""
+import dis
+import signal
+import sys
+import threading
+
+from bough import _bough
+
+EXIT, SIGNAL = 4, 3  # enum bough_kind
+
+_taken = {}
+_main_frame = None
+_registered = False
+
+
+def take_part():
+    """With the first opt-in. From another thread than main, signals are left for the first that main does."""
+    global _main_frame, _registered
+    _main_frame = _outermost(sys._current_frames().get(threading.main_thread().ident))
+    if not _registered:
+        _registered = True
+        threading._register_atexit(_main_ends)
+    if threading.current_thread() is threading.main_thread():
+        _take_signals()
+
+
+def leave():
+    global _main_frame
+    _main_frame = None
+    if threading.current_thread() is not threading.main_thread():
+        return
+    while _taken:
+        signo, handler = _taken.popitem()
+        if signal.getsignal(signo) is _on_signal:
+            signal.signal(signo, handler)
+
+
+def _take_signals():
+    for signo in (signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(signo) is signal.SIG_DFL:
+            _taken[signo] = signal.signal(signo, _on_signal)
+            _bough.stand_before(signo)
+            _bough.die_at_the_end()
+
+
+def _on_signal(signo, frame):
+    """In main. All others know already."""
+    _bough.check_interrupt()
+
+
+def _outermost(frame):
+    while frame is not None and frame.f_back is not None:
+        frame = frame.f_back
+    return frame
+
+
+def _has_raised(frame):
+    """Its last instruction was not a return. A frame that has not ended, in an interactive session, has raised nothing."""
+    if frame is None or frame.f_lasti < 0:
+        return False
+    names = {i.offset: i.opname for i in dis.get_instructions(frame.f_code)}
+    return not names.get(frame.f_lasti, "RETURN").startswith(("RETURN", "INSTRUMENTED_RETURN"))
+
+
+def _main_ends():
+    """Before threading waits for threads that are no daemons."""
+    if _bough.opted_in() and _has_raised(_main_frame) and not _bough.unhandled_signal():
+        _bough.post_root(EXIT, "the main thread has ended by an exception, or an exit", 0)

@@ -1,2 +1,266 @@
 # SPDX-License-Identifier: MIT
-"""A placeholder."""
+"""Opting in: what of the standard library is replaced, and put back.
+
+Blocking calls need nothing here, the C side cuts them. What is here keeps the standard library's own promises when a call
+of it raises where it never did: a thread is not taken for ended, a notification not eaten, a child process not lost. A thread
+that does not take part gets the original, after one look.
+"""
+import subprocess
+import sys
+import threading
+from functools import wraps
+
+from bough import _bough
+from bough._threads import ThreadExit
+
+_lock = threading.Lock()
+_undo = []  # functions, run in reverse
+_patched = []  # names, for the report
+
+
+def opt_in():
+    """Interpose blocking calls and replace what has to be. The first Thread, branch or post does it. Returns whether it was
+    still to be done."""
+    if _bough.opted_in():
+        _errors_of_new_modules()
+        return False
+    with _lock:
+        if not _bough.opt_in():
+            return False
+        _patch_all()
+    from bough import _signals
+
+    _signals.take_part()
+    return True
+
+
+def opt_out():
+    """Everything as it was. Threads and branches that are at work go on, and their blocking calls are no longer cut."""
+    with _lock:
+        if not _bough.opt_out():
+            return False
+        while _undo:
+            _undo.pop()()
+        _patched.clear()
+    from bough import _signals
+
+    _signals.leave()
+    return True
+
+
+def _replace(owner, name, new):
+    original = owner.__dict__[name] if isinstance(owner, type) else getattr(owner, name)
+    setattr(owner, name, new(original))
+    _undo.append(lambda: setattr(owner, name, original))
+    where = f"{owner.__module__}.{owner.__qualname__}" if isinstance(owner, type) else owner.__name__
+    _patched.append(f"{where}.{name}")
+
+
+def _patch_all():
+    _replace(threading.Condition, "wait", _condition_wait)
+    _replace(threading.Condition, "_acquire_restore", _shielded)
+    _replace(subprocess.Popen, "__init__", _shielded)
+    if hasattr(threading.Thread, "_wait_for_tstate_lock"):
+        _replace(threading.Thread, "_wait_for_tstate_lock", _wait_for_tstate_lock)
+    else:
+        _replace(threading.Thread, "join", _join_by_own_lock)
+        _replace(threading.Thread, "_bootstrap_inner", _with_own_lock)
+    _replace(threading, "excepthook", _silent_about_thread_exit)
+    _replace(sys, "unraisablehook", _armed_again)
+    _errors_of_new_modules()
+
+
+# ---- errors of extension modules ---------------------------------------------------------------------------------------
+
+# An interrupted read of TLS looks like its end, were it not for this.
+_ERRORS = {
+    "_ssl": (
+        "SSLError",
+        "SSLZeroReturnError",
+        "SSLWantReadError",
+        "SSLWantWriteError",
+        "SSLSyscallError",
+        "SSLEOFError",
+    ),
+    "_sqlite3": ("OperationalError", "DatabaseError"),
+    "sqlite3": ("OperationalError", "DatabaseError"),
+}
+_seen = set()
+
+
+def _errors_of_new_modules():
+    """Those that are there by now: before a thread begins to take part."""
+    for module, names in _ERRORS.items():
+        if module in sys.modules and module not in _seen:
+            _seen.add(module)
+            for name in names:
+                _bough.replace_error(getattr(sys.modules[module], name))
+
+
+# ---- locks --------------------------------------------------------------------------------------------------------------
+
+
+def _shielded(original):
+    """Not interrupted inside: what it has begun, it ends."""
+
+    @wraps(original)
+    def shielded(self, *args, **kwargs):
+        if not _bough.takes_part():
+            return original(self, *args, **kwargs)
+        with _bough.critical_section():
+            return original(self, *args, **kwargs)
+
+    return shielded
+
+
+def _condition_wait(original):
+    @wraps(original)
+    def wait(self, timeout=None):
+        if not _bough.takes_part():
+            return original(self, timeout)
+        if not self._is_owned():
+            raise RuntimeError("cannot wait on un-acquired lock")
+        waiter = threading._allocate_lock()
+        waiter.acquire()
+        self._waiters.append(waiter)
+        saved = self._release_save()
+        notified = cut = False
+        try:
+            if timeout is None:
+                notified = waiter.acquire()
+            else:
+                notified = waiter.acquire(True, timeout) if timeout > 0 else waiter.acquire(False)
+            return notified
+        except BaseException:
+            cut = True
+            raise
+        finally:
+            self._acquire_restore(saved)
+            if not notified:
+                with _bough.critical_section():
+                    try:
+                        self._waiters.remove(waiter)
+                    except ValueError:
+                        if cut:
+                            self.notify()  # it was meant for this waiter, which has been cut: it is the next one's
+
+    return wait
+
+
+# ---- join ---------------------------------------------------------------------------------------------------------------
+
+
+def _wait_for_tstate_lock(original):
+    """Up to 3.12. The original takes a thread for ended when its wait was cut."""
+
+    @wraps(original)
+    def wait_for_tstate_lock(self, block=True, timeout=-1):
+        lock = self._tstate_lock
+        if lock is None or not _bough.takes_part():
+            return original(self, block, timeout)
+        if lock.acquire(block, timeout):
+            with _bough.critical_section():
+                lock.release()
+                self._stop()
+
+    return wait_for_tstate_lock
+
+
+def _with_own_lock(original):
+    """From 3.13 on a join waits inside the interpreter, where nothing can be cut: so first for a lock of ours."""
+
+    @wraps(original)
+    def _bootstrap_inner(self):
+        self._bough_ends = threading.Lock()
+        self._bough_ends.acquire()
+        try:
+            original(self)
+        finally:
+            self._bough_ends.release()
+
+    return _bootstrap_inner
+
+
+def _join_by_own_lock(original):
+    @wraps(original)
+    def join(self, timeout=None):
+        lock = getattr(self, "_bough_ends", None)
+        if lock is None or self is threading.current_thread() or not _bough.takes_part():
+            return original(self, timeout)
+        got = lock.acquire() if timeout is None else lock.acquire(timeout > 0, timeout if timeout > 0 else -1)
+        if not got:
+            return None
+        lock.release()
+        with _bough.critical_section():
+            return original(self)
+
+    return join
+
+
+# ---- exceptions that have nowhere to go -----------------------------------------------------------------------------------
+
+
+def _silent_about_thread_exit(original):
+    @wraps(original)
+    def excepthook(args, /):
+        if args.exc_type is None or not issubclass(args.exc_type, ThreadExit):
+            original(args)
+
+    return excepthook
+
+
+def _armed_again(original):
+    """Swallowed in a finalizer or by C code, it comes again (rule 44)."""
+
+    @wraps(original)
+    def unraisablehook(unraisable, /):
+        if isinstance(unraisable.exc_value, ThreadExit) and _bough.interruption_requested():
+            _bough.rearm(unraisable.exc_value)
+        else:
+            original(unraisable)
+
+    return unraisablehook
+
+
+# ---- report -----------------------------------------------------------------------------------------------------------------
+
+NOT_COVERED = (
+    ("os.system()", "waits in libc; subprocess.run() is interruptible"),
+    ("calls through ctypes and cffi", "their addresses are looked up by hand"),
+    ("a long computation in C, such as sum(range(10**9))", "comes to no bytecode and no call"),
+    ("another thread's hold of a buffered file", "io waits for it inside the interpreter"),
+    ("fsync(), a dead NFS server, disks", "the kernel lets nobody interrupt it"),
+    ("threads that have not opted in", "by their own wish"),
+)
+
+
+def report():
+    """What is covered in this interpreter, what is not, and why: a dict. `str()` of it is for people."""
+    slots = _bough.slots()
+    return Report(
+        opted_in=_bough.opted_in(),
+        interposed=sorted({(name or "the program", symbol) for name, symbol, state, _ in slots if state != "skipped"}),
+        skipped=sorted({(name or "the program", symbol or "", why or "") for name, symbol, state, why in slots if state == "skipped"}),
+        methods=[name for name, wrapped in _bough.lock_methods() if wrapped],
+        methods_not_wrapped=[name for name, wrapped in _bough.lock_methods() if not wrapped],
+        replaced=list(_patched),
+        not_covered=list(NOT_COVERED),
+    )
+
+
+class Report(dict):
+    def __str__(self):
+        if not self["opted_in"]:
+            return "bough: nothing is patched. The first Thread, branch or interrupt opts in."
+        by_object = {}
+        for name, symbol in self["interposed"]:
+            by_object.setdefault(name, []).append(symbol)
+        lines = ["bough: blocking calls that are cut, by object:"]
+        lines += [f"  {name}: {', '.join(symbols)}" for name, symbols in by_object.items()]
+        lines += ["methods that wait interruptibly: " + ", ".join(self["methods"])]
+        if self["methods_not_wrapped"]:
+            lines += ["methods that do not: " + ", ".join(self["methods_not_wrapped"])]
+        lines += ["replaced in the standard library: " + ", ".join(self["replaced"])]
+        lines += [f"left alone: {symbol} of {name}: {why}" for name, symbol, why in self["skipped"]]
+        lines += ["not covered:"] + [f"  {what}: {why}" for what, why in self["not_covered"]]
+        return "\n".join(lines)

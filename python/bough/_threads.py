@@ -1,2 +1,275 @@
 # SPDX-License-Identifier: MIT
-"""A placeholder."""
+"""Threads that can be interrupted, and what interrupts them."""
+import atexit
+import threading
+
+from bough import _bough, _place
+
+__all__ = [
+    "ThreadExit",
+    "Interrupted",
+    "Thread",
+    "ProtectedThread",
+    "interrupt",
+    "interrupt_all_threads",
+    "raise_exc",
+    "terminate",
+    "on_interrupt",
+    "set_enable_io_interrupt",
+    "set_enable_async_interrupt",
+]
+
+
+class ThreadExit(SystemExit):
+    """Raised in a thread that was interrupted. `record` says who asked, why and since when.
+
+    Uncaught, it ends the thread silently. Caught, it has to be cleared (`ThreadExit.clear()`, `clear_interrupt()`):
+    until then every interruption point raises it again.
+    """
+
+    record = None
+
+    def __str__(self):
+        if self.args or self.record is None:
+            return super().__str__()
+        return self.record.reason or self.record.kind
+
+    @staticmethod
+    def clear():
+        """Forget the calling thread's interrupts. Returns whether there were any."""
+        return _bough.clear_interrupt()
+
+
+Interrupted = ThreadExit
+
+# Where exceptions may come in asynchronously, the courier asks.
+_bough.register(ThreadExit, _place.admits)
+atexit.register(_bough.courier_stop)
+
+
+def _opt_in():
+    from bough import _stdlib  # which imports this module
+
+    _stdlib.opt_in()
+
+
+# ---- what a thread takes part in -----------------------------------------------------------------------------------
+
+
+class _Run:
+    """A thread's run(), inside of which it takes part. Not before and after: threading's own bookkeeping is no place to
+    be interrupted at."""
+
+    def __init__(self, thread, run):
+        self.thread, self.run = thread, run
+
+    def __call__(self):
+        thread, run = self.thread, self.run
+        self.thread = self.run = None
+        del thread.__dict__["run"]  # it was put there by start(), and keeps the thread alive
+        _bough.begin(thread.name, thread._starts_disabled)
+        thread._post_what_came_before()
+        try:
+            with _bough.taking_part(thread._io or thread._async):
+                if thread._async:
+                    _bough.set_asynchronous(True)
+                try:
+                    run()
+                finally:
+                    _bough.set_asynchronous(False)
+        except ThreadExit:
+            pass  # threading is silent about a plain SystemExit only
+
+
+def _own_flag(attribute, doc):
+    def get(self):
+        return getattr(self, attribute)
+
+    def set(self, on):
+        if self.ident is not None and self is not threading.current_thread() and self.is_alive():
+            raise RuntimeError("how a thread is interrupted is set before start(), or by the thread itself")
+        setattr(self, attribute, bool(on))
+        if self is threading.current_thread():
+            _apply_flags(self)
+
+    return property(get, set, doc=doc)
+
+
+def _apply_flags(thread):
+    _bough.set_asynchronous(thread._async)
+    _bough.set_taking_part(thread._io or thread._async)
+
+
+class Thread(threading.Thread):
+    """A threading.Thread that can be interrupted: at `check_interrupt()`; in blocking calls with `enable_io_interrupt`;
+    anywhere with `enable_async_interrupt`. `raise_exc()` and `terminate()` reach it anywhere, without any of these, but not
+    in critical sections."""
+
+    _starts_disabled = False
+    _io = False
+    _async = False
+
+    _before_start = None  # a list of reasons
+
+    enable_io_interrupt = _own_flag("_io", "Interrupts end its blocking calls.")
+    enable_interrupt_io = _own_flag("_io", "The same as enable_io_interrupt.")
+    enable_async_interrupt = _own_flag("_async", "Interrupts come anywhere in its code, also where it meets no point.")
+
+    def start(self):
+        _opt_in()
+        if not self._started.is_set():
+            self.__dict__["run"] = _Run(self, self.run)
+        try:
+            super().start()
+        except BaseException:
+            self.__dict__.pop("run", None)
+            raise
+
+    def interrupt(self, reason=None):
+        """Ask it to stop. Sticky, until it has ended or clears it. Before start() it takes effect at the start; a thread
+        that has ended is left in peace."""
+        if self._before_start is None:
+            self._before_start = []
+        if self.ident is None:
+            self._before_start.append(reason)
+            if self.ident is None:
+                return
+            if reason not in self._before_start:
+                return  # it has begun meanwhile, and seen it
+            self._before_start.remove(reason)
+        try:
+            _bough.interrupt_thread(self.ident, reason)
+        except ValueError:
+            if self.is_alive():
+                raise
+
+    def _post_what_came_before(self):
+        while self._before_start:
+            _bough.interrupt_thread(threading.get_ident(), self._before_start.pop(0))
+
+    def raise_exc(self, exc):
+        """Raise `exc`, a class or an instance, in this thread: that very instance, wherever the thread is."""
+        raise_exc(self, exc)
+
+    def terminate(self):
+        """raise_exc(SystemExit): the thread ends silently, unless it catches that."""
+        self.raise_exc(SystemExit)
+
+    def isAlive(self):
+        """As in Python 2: is_alive()."""
+        return self.is_alive()
+
+
+class ProtectedThread(Thread):
+    """A Thread that is interrupted nowhere but in `with allow_interruption:`, there as its flags say."""
+
+    _starts_disabled = True
+
+
+# ---- posting -------------------------------------------------------------------------------------------------------
+
+
+def _ident_of(thread):
+    """A threading.Thread, or an ident."""
+    if isinstance(thread, int) and not isinstance(thread, bool):
+        return thread
+    if isinstance(thread, threading.Thread):
+        if thread.ident is None:
+            raise ValueError(f"{thread!r} has not been started")
+        if not thread.is_alive():
+            raise ValueError(f"{thread!r} has ended")
+        return thread.ident
+    raise TypeError(f"a thread or its ident is wanted, not {thread!r}")
+
+
+def interrupt(thread, reason=None):
+    """Ask a thread to stop: a threading.Thread of any sort, or an ident. One that has nothing to do with bough meets it
+    when it asks (`check_interrupt()`, `interruption_requested()`). ValueError: it is not alive."""
+    _opt_in()
+    _bough.interrupt_thread(_ident_of(thread), reason)
+
+
+def interrupt_all_threads(reason=None):
+    """Interrupt every thread that bough knows but the caller. Returns how many."""
+    _opt_in()
+    return _bough.interrupt_all(reason)
+
+
+def _instance(exc):
+    if isinstance(exc, type) and issubclass(exc, BaseException):
+        exc = exc()
+    if not isinstance(exc, BaseException):
+        raise TypeError(f"an exception is wanted, a class or an instance, not {exc!r}")
+    return exc
+
+
+def raise_exc(thread, exc):
+    """Raise `exc`, a class or an instance, in a thread (or the one with that ident): that very instance, in its blocking
+    call if it takes part, else in its bytecode. ValueError: it is not alive."""
+    exc = _instance(exc)
+    _opt_in()
+    _bough.raise_in(_ident_of(thread), exc)
+
+
+def terminate(thread):
+    """raise_exc(thread, SystemExit)."""
+    raise_exc(thread, SystemExit)
+
+
+def set_enable_io_interrupt(on=True):
+    """For the calling thread, whoever started it: do interrupts end its blocking calls? Returns a context manager."""
+    _opt_in()
+    return _bough.taking_part(bool(on))
+
+
+def set_enable_async_interrupt(on=True):
+    """For the calling thread, whoever started it: may interrupts come anywhere in its code?"""
+    _opt_in()
+    _bough.set_asynchronous(bool(on))
+
+
+# ---- being told ------------------------------------------------------------------------------------------------------
+
+
+class on_interrupt:
+    """with on_interrupt(callback): while the block runs, `callback()` is called when the thread is interrupted.
+
+    It runs on a thread of its own, so that it may do what ends the block's work from outside: cancel a query, close a
+    connection, tell a device. It has `deadline` seconds; one that takes longer is reported (logger "bough") and left behind.
+    """
+
+    def __init__(self, callback, *, deadline=5.0):
+        if not callable(callback):
+            raise TypeError(f"a callback is called without arguments: {callback!r} can't be")
+        self.callback, self.deadline = callback, deadline
+        self._before = []
+
+    def __enter__(self):
+        _opt_in()
+        self._before.append(_bough.set_on_due(self._due))
+        return self
+
+    def __exit__(self, *error):
+        _bough.set_on_due(self._before.pop())
+
+    def _due(self):
+        outer = self._before[-1] if self._before else None
+        if outer is not None:
+            outer()
+        threading.Thread(target=self._watch, name="bough-on-interrupt", daemon=True).start()
+
+    def _watch(self):
+        late = threading.Timer(self.deadline, self._report_late)
+        late.daemon = True
+        late.start()
+        try:
+            self.callback()
+        finally:
+            late.cancel()
+
+    def _report_late(self):
+        import logging
+
+        logging.getLogger("bough").warning(
+            "on_interrupt: %r has not come back in %g s", self.callback, self.deadline
+        )

@@ -1,33 +1,58 @@
 /* SPDX-License-Identifier: MIT */
-/* bough._bough: a placeholder. */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+/* bough._bough: the C side of the package. It includes <bough.h> and nothing of the library's inside. */
+#include "state.h"
 
-#include <bough.h>
-
-static PyObject *library_version(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(none))
+static int add_methods(PyObject *module)
 {
-    return PyUnicode_FromString(bough_version());
+    static PyMethodDef *const lists[] = {bp_thread_methods, bp_raise_methods,   bp_cut_methods,
+                                         bp_post_methods,   bp_courier_methods, bp_branch_methods,
+                                         bp_ladder_methods, bp_signal_methods,  bp_report_methods};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        if (PyModule_AddFunctions(module, lists[i]) != 0)
+            return -1;
+    return 0;
 }
 
-static PyMethodDef methods[] = {
-    {"library_version", library_version, METH_NOARGS, PyDoc_STR("The version of libbough.")},
-    {NULL, NULL, 0, NULL},
-};
+/* What is patched belongs to the process: a second interpreter in it can't have patches of its own. */
+static int claim(void)
+{
+    static PyInterpreterState *owner;
+    PyInterpreterState *mine = PyInterpreterState_Get();
+    if (owner && owner != mine)
+        return PyErr_SetString(PyExc_ImportError, "bough is used by another interpreter of this process"), -1;
+    owner = mine;
+    return 0;
+}
 
-static PyModuleDef_Slot slots[] = {
+static int execute(PyObject *module)
+{
+    if (claim() != 0 || bp_thread_init() != 0 || bp_courier_init() != 0)
+        return -1;
+    if (add_methods(module) != 0 || bp_regions_init(module) != 0 || bp_raise_init(module) != 0)
+        return -1;
+    return 0;
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, (void *)execute},
+#ifdef Py_mod_multiple_interpreters
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+#ifdef Py_mod_gil /* what is kept here is protected by it, see state.h */
+    {Py_mod_gil, Py_MOD_GIL_USED},
+#endif
     {0, NULL},
 };
 
-static struct PyModuleDef module = {
+static struct PyModuleDef module_def = {
     PyModuleDef_HEAD_INIT,
     .m_name = "bough._bough",
-    .m_methods = methods,
-    .m_slots = slots,
+    .m_doc = PyDoc_STR("The C side of bough. Its functions are for the package's own files."),
+    .m_slots = module_slots,
 };
 
 PyMODINIT_FUNC PyInit__bough(void);
 PyMODINIT_FUNC PyInit__bough(void)
 {
-    return PyModuleDef_Init(&module);
+    return PyModuleDef_Init(&module_def);
 }

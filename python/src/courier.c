@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Asynchronous delivery: into a thread that runs bytecode and comes to no point.
+ *
+ * The courier is one thread of ours, started on first need. It takes the interpreter lock for each look, so nobody who
+ * posts depends on it, nor does the ladder. It sleeps in poll(): on a descriptor of its own, which posters ring, and on the
+ * event descriptors of threads that want to be told of all their interrupts, wherever those come from.
+ *
+ *      there is something to raise: an instance posted by raise_exc(), or a pending interrupt of an asynchronous thread
+ *        |  50 ms: a point or a blocking call may come first (rule 14)
+ *      may it come in here? not in a critical section, nor __enter__, __exit__, finally, a finalizer (rule 43): see
+ *        |  _place.py. If not: look again in 5 ms
+ *      PyThreadState_SetAsyncExc(Carrier) ---> the thread's next look at its eval breaker, in the frame that was looked at:
+ *                                              it held the lock for us then, and comes from where it gave it away
+ *      the interpreter makes an instance of Carrier -------> its metaclass gives the instance that is meant (rule 44)
+ *
+ * An exception that a point raises first takes the armed one back, with the lock held: nothing is raised twice.
+ */
+#include "state.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { FIRST_A_POINT = 50, LOOK_AGAIN = 5 }; /* ms */
+
+static pthread_t thread;
+static bool running, stopping;
+static int bell = -1;
+static PyObject *carrier;
+
+/* ---- the carrier --------------------------------------------------------------------------------------------- */
+
+/* Python 3.11 calls it a second time, with the instance that it got, to make one of that class. */
+static PyObject *carrier_call(PyObject *type, PyObject *args, PyObject *keywords)
+{
+    struct bough_record why = {.kind = BOUGH_EXCEPTION};
+    (void)type, (void)keywords;
+    if (PyTuple_GET_SIZE(args) == 1 && PyExceptionInstance_Check(PyTuple_GET_ITEM(args, 0)))
+        return Py_NewRef(PyTuple_GET_ITEM(args, 0));
+    struct bp_thread *t = bp_self();
+    if (!t)
+        return NULL;
+    t->armed = false;
+    t->cut = false;
+    t->again = bough_after(BOUGH_DEFAULT_GRACE);
+    if (!t->exception && bough_reason(&why) != 0)
+        why.kind = BOUGH_STOP; /* cleared meanwhile, and on its way already */
+    return bp_exception_for(t, &why);
+}
+
+static PyType_Slot meta_slots[] = {
+    {Py_tp_call, (void *)carrier_call},
+    {Py_tp_base, NULL}, /* type */
+    {0, NULL},
+};
+
+static PyType_Spec meta_spec = {
+    .name = "bough._bough.CarrierType",
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .slots = meta_slots,
+};
+
+static int make_carrier(void)
+{
+    if (carrier)
+        return 0;
+    meta_slots[1].pfunc = &PyType_Type;
+    PyObject *meta = PyType_FromSpec(&meta_spec);
+    PyObject *name = PyUnicode_FromString("Carrier"), *bases = PyTuple_Pack(1, PyExc_BaseException);
+    PyObject *args = meta && name && bases ? Py_BuildValue("(OO{})", name, bases) : NULL;
+    if (args)
+        carrier = PyType_Type.tp_call(meta, args, NULL);
+    Py_XDECREF(args);
+    Py_XDECREF(bases);
+    Py_XDECREF(name);
+    Py_XDECREF(meta);
+    return carrier ? 0 : -1;
+}
+
+void bp_disarm(struct bp_thread *t)
+{
+    if (t->armed)
+        PyThreadState_SetAsyncExc(t->ident, NULL);
+    t->armed = false;
+    t->due_since = 0;
+}
+
+/* ---- one thread ------------------------------------------------------------------------------------------------ */
+
+/* By levels, and by the place its bytecode is at. What can't be asked lets nothing in. */
+static bool may_come_in(struct bp_thread *t)
+{
+    if (!bp_admits(t) || !bp.place)
+        return false;
+    PyFrameObject *frame = PyThreadState_GetFrame(t->tstate);
+    if (!frame)
+        return false;
+    PyObject *answer = PyObject_CallOneArg(bp.place, (PyObject *)frame);
+    Py_DECREF(frame);
+    bool yes = answer == Py_True;
+    if (!answer)
+        PyErr_WriteUnraisable(bp.place);
+    Py_XDECREF(answer);
+    return yes;
+}
+
+static void look_at_event(struct bp_thread *t)
+{
+    struct pollfd fd = {.fd = t->event_fd, .events = POLLIN};
+    bool due = t->event_fd >= 0 && poll(&fd, 1, 0) == 1;
+    bool news = due && !t->due;
+    t->due = due;
+    if (!news || !t->on_due)
+        return;
+    PyObject *result = PyObject_CallNoArgs(t->on_due);
+    if (!result)
+        PyErr_WriteUnraisable(t->on_due);
+    Py_XDECREF(result);
+}
+
+/* In how many ms it is to be looked at again; -1: not before something happens. */
+static int look_at(struct bp_thread *t)
+{
+    look_at_event(t);
+    bool sticky = t->asynchronous && t->due, wanted = t->exception || sticky;
+    if (!wanted || t->armed) {
+        t->due_since = wanted ? t->due_since : 0;
+        return t->due ? FIRST_A_POINT : -1; /* a level, which would end each poll(): looked at now and then instead */
+    }
+    bough_time now = bough_now();
+    if (!t->due_since)
+        t->due_since = now;
+    bough_time from = t->due_since + BOUGH_MS(FIRST_A_POINT);
+    if (!t->exception && from < t->again)
+        from = t->again;
+    if (now < from)
+        return (int)((from - now) / 1000000) + 1;
+    if (may_come_in(t) && PyThreadState_SetAsyncExc(t->ident, carrier) == 1)
+        t->armed = true;
+    return LOOK_AGAIN;
+}
+
+/* ---- all of them ------------------------------------------------------------------------------------------------- */
+
+static int sooner(int a, int b)
+{
+    return a < 0 ? b : b < 0 || a < b ? a : b;
+}
+
+/* A look may call Python code, which lets others run: then the list is not what it was, and is begun again. */
+static int look_at_each(void)
+{
+    static unsigned round;
+    int timeout = -1;
+    round++;
+    for (struct bp_thread *t = bp.threads; t;) {
+        unsigned changes = bp.changes;
+        if (t->looked != round) {
+            t->looked = round;
+            timeout = sooner(timeout, look_at(t));
+        }
+        t = changes == bp.changes ? t->next : bp.threads;
+    }
+    return timeout;
+}
+
+/* The descriptors to wait for, ours first; NULL if there is no memory, and then time alone counts. */
+static struct pollfd *look_at_all(nfds_t *count, int *timeout)
+{
+    nfds_t n = 1;
+    *timeout = look_at_each();
+    for (struct bp_thread *t = bp.threads; t; t = t->next)
+        n += t->event_fd >= 0 && !t->due;
+    struct pollfd *fds = PyMem_RawMalloc(n * sizeof *fds);
+    *count = 0;
+    if (!fds) {
+        *timeout = sooner(*timeout, FIRST_A_POINT);
+        return NULL;
+    }
+    fds[(*count)++] = (struct pollfd){.fd = bell, .events = POLLIN};
+    for (struct bp_thread *t = bp.threads; t && *count < n; t = t->next)
+        if (t->event_fd >= 0 && !t->due)
+            fds[(*count)++] = (struct pollfd){.fd = t->event_fd, .events = POLLIN};
+    return fds;
+}
+
+static void *run(void *unused)
+{
+    uint64_t rings;
+    (void)unused;
+    pthread_setname_np(pthread_self(), "bough-courier");
+    while (!__atomic_load_n(&stopping, __ATOMIC_SEQ_CST)) {
+        nfds_t count;
+        int timeout;
+        PyGILState_STATE state = PyGILState_Ensure();
+        struct pollfd *fds = look_at_all(&count, &timeout);
+        PyGILState_Release(state);
+        poll(fds, count, timeout);
+        if (read(bell, &rings, sizeof rings) < 0 && errno != EAGAIN)
+            break;
+        PyMem_RawFree(fds);
+    }
+    return NULL;
+}
+
+static void ring(void)
+{
+    static const uint64_t one = 1;
+    ssize_t written = write(bell, &one, sizeof one);
+    (void)written; /* it is full of rings that were not heard yet */
+}
+
+static int start(void)
+{
+    sigset_t all, before;
+    if (bell < 0 && (bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
+        return (void)bp_error("no descriptor for asynchronous delivery"), -1;
+    if (make_carrier() != 0)
+        return -1;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&thread, NULL, run, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error)
+        return errno = error, (void)bp_error("no thread for asynchronous delivery"), -1;
+    running = true;
+    return 0;
+}
+
+int bp_courier_need(void)
+{
+    if (stopping)
+        return 0; /* the interpreter ends */
+    if (!running && start() != 0)
+        return -1;
+    ring();
+    return 0;
+}
+
+/* A forked child has none, and a bell that it shares with its parent. */
+static void in_child(void)
+{
+    running = false;
+    if (bell >= 0)
+        close(bell);
+    bell = -1;
+}
+
+int bp_courier_init(void)
+{
+    static bool registered;
+    if (!registered && pthread_atfork(NULL, NULL, in_child) != 0)
+        return (void)PyErr_NoMemory(), -1;
+    registered = true;
+    return 0;
+}
+
+/* ---- methods -------------------------------------------------------------------------------------------------------- */
+
+static PyObject *courier_stop(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    __atomic_store_n(&stopping, true, __ATOMIC_SEQ_CST);
+    if (running) {
+        ring();
+        Py_BEGIN_ALLOW_THREADS pthread_join(thread, NULL);
+        Py_END_ALLOW_THREADS
+    }
+    running = false;
+    Py_RETURN_NONE;
+}
+
+static int need_event(struct bp_thread *t)
+{
+    if (t->event_fd < 0 && (t->event_fd = bough_event_fd()) < 0)
+        return (void)bp_error("no descriptor that tells of interrupts"), -1;
+    return bp_courier_need();
+}
+
+/* By the thread itself. */
+static PyObject *set_asynchronous(PyObject *module, PyObject *on)
+{
+    (void)module;
+    struct bp_thread *t = bp_self();
+    int yes = PyObject_IsTrue(on);
+    if (!t || yes < 0 || (yes && need_event(t) != 0))
+        return NULL;
+    t->asynchronous = yes;
+    if (!yes && !t->exception)
+        bp_disarm(t);
+    Py_RETURN_NONE;
+}
+
+static PyObject *set_on_due(PyObject *module, PyObject *callable)
+{
+    (void)module;
+    struct bp_thread *t = bp_self();
+    if (!t)
+        return NULL;
+    PyObject *before = t->on_due ? t->on_due : Py_NewRef(Py_None);
+    t->on_due = callable == Py_None ? NULL : Py_NewRef(callable);
+    t->due = false; /* what is due already is told of, too */
+    if (t->on_due && need_event(t) != 0) {
+        Py_CLEAR(t->on_due);
+        Py_DECREF(before);
+        return NULL;
+    }
+    return before;
+}
+
+PyMethodDef bp_courier_methods[] = {
+    {"courier_stop", courier_stop, METH_NOARGS, PyDoc_STR("courier_stop(): the interpreter ends.")},
+    {"set_asynchronous", set_asynchronous, METH_O,
+     PyDoc_STR("set_asynchronous(on): interrupts come anywhere in the calling thread's bytecode.")},
+    {"set_on_due", set_on_due, METH_O,
+     PyDoc_STR("set_on_due(callable): called, on another thread, when an interrupt becomes due for the calling one. "
+               "Returns the one before, or None.")},
+    {0},
+};

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Blocking calls of the interpreter and of everything that is loaded, through the library's interposer (bough/interpose.h).
+ *
+ * Each thread says which kinds of interrupts cut its calls:
+ *
+ *      a thread that did not opt in            none: its calls go straight to libc
+ *      bough.Thread                            what was posted with raise_exc()
+ *      ...with enable_io_interrupt, a branch's
+ *      child or body                           everything
+ *
+ * Some of the interpreter's own waits must never fail: for its lock (condition variables), for a thread's end, for
+ * semaphores that stand for locks which nobody expects not to get. These go to libc, by hooks. Others wait for a lock on
+ * behalf of Python code: they may fail by a timeout, inside of the methods that locks.c has wrapped, and only there.
+ */
+#include "state.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <string.h>
+
+/* ---- a call was cut ----------------------------------------------------------------------------------------- */
+
+/* Runs on the thread, mostly without the interpreter lock. */
+static int on_cut(void *argument, const char *call, int error, const struct bough_record *why)
+{
+    struct bp_thread *t = argument;
+    (void)error;
+    bool lock = t->in_lock && strncmp(call, "sem_", 4) == 0;
+    t->lock_cut |= lock;
+    if (!why)
+        return lock ? ETIMEDOUT
+                    : EINTR; /* it was cleared meanwhile: the interpreter, or the lock's method, tries again */
+    t->why = *why;
+    if (lock)
+        return ETIMEDOUT;
+    t->cut = true;
+    return BP_CUT;
+}
+
+int bp_set_kinds(struct bp_thread *t, unsigned kinds)
+{
+    struct bough_foreign ways = {.error = BP_CUT, .kinds = kinds, .on_cut = on_cut, .argument = t};
+    if (bough_foreign_set(kinds ? &ways : NULL) != 0)
+        return (void)bp_error("this thread can't take part"), -1;
+    t->kinds = kinds;
+    return 0;
+}
+
+/* ---- waits that are the interpreter's own ------------------------------------------------------------------------ */
+
+static int (*interruptible_clockwait)(sem_t *, clockid_t, const struct timespec *);
+static int (*interruptible_timedwait)(sem_t *, const struct timespec *);
+
+static bool for_a_lock(void)
+{
+    return bp_me && bp_me->in_lock;
+}
+
+static int own_sem_clockwait(sem_t *sem, clockid_t clock, const struct timespec *until)
+{
+    return for_a_lock() ? interruptible_clockwait(sem, clock, until) : sem_clockwait(sem, clock, until);
+}
+
+static int own_sem_timedwait(sem_t *sem, const struct timespec *until)
+{
+    return for_a_lock() ? interruptible_timedwait(sem, until) : sem_timedwait(sem, until);
+}
+
+static struct {
+    const char *symbol;
+    bough_code *function, **original;
+    bough_hook_t *hook;
+} own[] = {
+    {"pthread_cond_wait", (bough_code *)pthread_cond_wait, NULL, NULL},
+    {"pthread_cond_timedwait", (bough_code *)pthread_cond_timedwait, NULL, NULL},
+    {"pthread_cond_clockwait", (bough_code *)pthread_cond_clockwait, NULL, NULL},
+    {"pthread_join", (bough_code *)pthread_join, NULL, NULL},
+    {"sem_wait", (bough_code *)sem_wait, NULL, NULL},
+    {"sem_clockwait", (bough_code *)own_sem_clockwait, (bough_code **)&interruptible_clockwait, NULL},
+    {"sem_timedwait", (bough_code *)own_sem_timedwait, (bough_code **)&interruptible_timedwait, NULL},
+};
+enum { OWN = sizeof own / sizeof *own };
+
+/* Where the interpreter is: the program ("") or a library. */
+static const char *interpreter(void)
+{
+    struct link_map *map = NULL;
+    Dl_info info;
+    if (!dladdr1((const void *)(uintptr_t)Py_Initialize, &info, (void **)&map, RTLD_DL_LINKMAP) || !map)
+        return "";
+    const char *slash = strrchr(map->l_name, '/');
+    return slash ? slash + 1 : map->l_name;
+}
+
+static int hook_own_waits(void)
+{
+    const char *object = interpreter();
+    for (int i = 0; i < OWN; i++) {
+        if (own[i].hook)
+            continue;
+        own[i].hook = bough_hook(object, own[i].symbol, own[i].function, own[i].original);
+        if (!own[i].hook && errno != ENOENT)
+            return (void)bp_error("the interpreter's own waits can't be kept apart"), -1;
+    }
+    return 0;
+}
+
+static int unhook_own_waits(void)
+{
+    int failed = 0;
+    for (int i = 0; i < OWN; i++) {
+        if (own[i].hook && bough_unhook(own[i].hook) != 0)
+            failed = -1;
+        else
+            own[i].hook = NULL;
+    }
+    return failed;
+}
+
+/* The hooks first: from the moment on that something is interposed a thread may come. */
+int bp_interpose(void)
+{
+    if (hook_own_waits() != 0)
+        return -1;
+    if (bough_interpose(NULL, 0) < 0)
+        return (void)bp_error("calls can't be interposed"), -1;
+    return 0;
+}
+
+int bp_interpose_undo(void)
+{
+    if (bough_interpose_undo() < 0 || unhook_own_waits() != 0)
+        return (void)bp_error("not every address could be put back"), -1;
+    return 0;
+}
+
+/* ---- opting in ----------------------------------------------------------------------------------------------------- */
+
+static PyObject *opt_in(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    if (bp.opted_in)
+        Py_RETURN_FALSE;
+    bp_replace_errors(true);
+    if (bp_wrap_locks() != 0 || bp_interpose() != 0) {
+        bp_unwrap_locks();
+        bp_replace_errors(false);
+        return NULL;
+    }
+    bp.opted_in = true;
+    Py_RETURN_TRUE;
+}
+
+static PyObject *opt_out(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    if (!bp.opted_in)
+        Py_RETURN_FALSE;
+    if (bp_interpose_undo() != 0)
+        return NULL;
+    bp_unwrap_locks();
+    bp_replace_errors(false);
+    bp.opted_in = false;
+    Py_RETURN_TRUE;
+}
+
+/* 0 none, 1 what is raised in it, 2 everything. */
+static PyObject *takes_part(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    unsigned kinds = bough_foreign() && bp_me ? bp_me->kinds : 0;
+    return PyLong_FromLong(!kinds ? 0 : kinds == BP_EXCEPTION_ONLY ? 1 : 2);
+}
+
+/* Within a region that takes part already. */
+static PyObject *set_taking_part(PyObject *module, PyObject *all)
+{
+    struct bp_thread *t = bp_self();
+    int yes = PyObject_IsTrue(all);
+    (void)module;
+    if (!t || yes < 0 || bp_set_kinds(t, yes ? BP_ALL_KINDS : BP_EXCEPTION_ONLY) != 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+PyMethodDef bp_cut_methods[] = {
+    {"set_taking_part", set_taking_part, METH_O,
+     PyDoc_STR(
+         "set_taking_part(all): do all interrupts cut the calling thread's blocking calls, or raise_exc()'s only?")},
+    {"opt_in", opt_in, METH_NOARGS,
+     PyDoc_STR("opt_in(): interpose, wrap, replace. Whether that was still to be done.")},
+    {"opt_out", opt_out, METH_NOARGS, PyDoc_STR("opt_out(): everything as it was.")},
+    {"takes_part", takes_part, METH_NOARGS,
+     PyDoc_STR("takes_part(): whose interrupts cut the calling thread's blocking calls: 0, 1 raise_exc()'s, 2 all.")},
+    {0},
+};

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* Posting: to threads, by ident, and to branches and everything, by handle. */
+#include "state.h"
+
+#include <errno.h>
+
+/* Names of bough.interrupt() and its kin, as text or None. -1 with TypeError. */
+static int read_reason(PyObject *reason, const char **text)
+{
+    *text = NULL;
+    if (!reason || reason == Py_None)
+        return 0;
+    *text = PyUnicode_AsUTF8(reason);
+    return *text ? 0 : -1;
+}
+
+static int queue(struct bp_thread *t, PyObject *reason)
+{
+    if (!t->queued && !(t->queued = PyList_New(0)))
+        return -1;
+    return PyList_Append(t->queued, reason);
+}
+
+/* A thread that bough does not know yet meets it when it first asks. */
+static PyObject *interrupt_thread(PyObject *module, PyObject *args)
+{
+    unsigned long ident;
+    PyObject *reason;
+    const char *text;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "kO:interrupt_thread", &ident, &reason) || read_reason(reason, &text) != 0)
+        return NULL;
+    struct bp_thread *t = bp_thread_of_ident(ident);
+    if (!t)
+        return NULL;
+    if (!t->handle && queue(t, reason) != 0)
+        return NULL;
+    if (t->handle && bough_interrupt(t->handle, text) != 0)
+        return PyErr_SetString(PyExc_ValueError, "the thread has ended"), NULL;
+    if (t->asynchronous && bp_courier_need() != 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *interrupt_handle(PyObject *module, PyObject *args)
+{
+    unsigned long long handle;
+    PyObject *reason;
+    const char *text;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "KO:interrupt_handle", &handle, &reason) || read_reason(reason, &text) != 0)
+        return NULL;
+    bough_target target = handle ? (bough_target)(uintptr_t)handle : BOUGH_ROOT;
+    int error;
+    Py_BEGIN_ALLOW_THREADS /* it may wake thousands */
+        error = bough_interrupt(target, text);
+    Py_END_ALLOW_THREADS if (error != 0) Py_RETURN_FALSE; /* it has ended */
+    Py_RETURN_TRUE;
+}
+
+/* Threads that have not used bough yet as well, which the library does not know of. */
+static PyObject *interrupt_all(PyObject *module, PyObject *reason)
+{
+    const char *text;
+    (void)module;
+    struct bp_thread *me = bp_self();
+    if (!me || read_reason(reason, &text) != 0)
+        return NULL;
+    long count = 0;
+    for (struct bp_thread *t = bp.threads; t; t = t->next) {
+        if (t == me || (!t->handle && queue(t, reason) != 0))
+            continue;
+        if (t->asynchronous && bp_courier_need() != 0)
+            return NULL;
+        count += t->handle == NULL;
+    }
+    int known;
+    Py_BEGIN_ALLOW_THREADS known = bough_interrupt_all(text);
+    Py_END_ALLOW_THREADS return PyLong_FromLong(count + (known > 0 ? known : 0));
+}
+
+/* Its exception, exactly; the first of several that were not raised yet counts, as with any record (rule 1). */
+static PyObject *raise_in(PyObject *module, PyObject *args)
+{
+    unsigned long ident;
+    PyObject *exception;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "kO:raise_in", &ident, &exception))
+        return NULL;
+    if (!PyExceptionInstance_Check(exception))
+        return PyErr_Format(PyExc_TypeError, "an instance of an exception is wanted, not %R", exception), NULL;
+    struct bp_thread *t = bp_thread_of_ident(ident);
+    if (!t)
+        return NULL;
+    if (!t->exception) {
+        Py_INCREF(exception);
+        t->exception = exception;
+    }
+    struct bough_event event = {.kind = BOUGH_EXCEPTION, .flags = BOUGH_ALONE, .reason = Py_TYPE(exception)->tp_name};
+    if (t->handle && !bough_post_event(t->handle, &event).record) {
+        Py_CLEAR(t->exception);
+        return PyErr_SetString(PyExc_ValueError, "the thread has ended"), NULL;
+    }
+    if (bp_courier_need() != 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *post_root(PyObject *module, PyObject *args)
+{
+    struct bough_event event = {0};
+    int kind;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "isi:post_root", &kind, &event.reason, &event.signo))
+        return NULL;
+    event.kind = (enum bough_kind)kind;
+    bough_post post;
+    Py_BEGIN_ALLOW_THREADS post = bough_post_event(BOUGH_ROOT, &event);
+    Py_END_ALLOW_THREADS return PyBool_FromLong(post.record != 0);
+}
+
+PyMethodDef bp_post_methods[] = {
+    {"interrupt_thread", interrupt_thread, METH_VARARGS, PyDoc_STR("interrupt_thread(ident, reason)")},
+    {"interrupt_handle", interrupt_handle, METH_VARARGS,
+     PyDoc_STR("interrupt_handle(handle, reason): a thread or a branch; 0: everything. Whether it was still there.")},
+    {"interrupt_all", interrupt_all, METH_O,
+     PyDoc_STR("interrupt_all(reason): every thread but the caller. How many.")},
+    {"raise_in", raise_in, METH_VARARGS, PyDoc_STR("raise_in(ident, exception): this instance, in that thread.")},
+    {"post_root", post_root, METH_VARARGS, PyDoc_STR("post_root(kind, reason, signo): everything, for this reason.")},
+    {0},
+};

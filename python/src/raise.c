@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a record to an exception.
+ *
+ * What was posted with raise_exc() is raised as the very instance, and the record is consumed by it (rules 2, 44).
+ * All else is a ThreadExit with the record in it, and stays until it is cleared (rule 2).
+ *
+ * Blocking calls of the interpreter know nothing of that. One that was cut fails with BP_CUT, and the interpreter makes
+ * an OSError of it, or whatever its module has for a call that failed. Making such an object begins with memory for it:
+ * there, in tp_alloc, it is seen that the call was cut, and the interrupt's exception is set instead. So no blocking
+ * function has to be known by name.
+ */
+#include "state.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- records ---------------------------------------------------------------------------------------------- */
+
+static const char *const kind_names[BOUGH_KINDS] = {"stop", "timeout",  "sibling",  "signal",
+                                                    "exit", "operator", "exception"};
+
+static PyStructSequence_Field record_fields[] = {
+    {"kind", "'stop', 'timeout', 'sibling', 'signal', 'exit', 'operator' or 'exception'"},
+    {"reason", "what the first poster said, or ''"},
+    {"source", "the native id of the thread that posted it; 0: bough itself"},
+    {"age", "seconds since it was first posted, when this was asked"},
+    {"count", "how many posts it stands for"},
+    {"signo", "of a signal, else 0"},
+    {"rung", "where it stands on the ladder; 1 is the flag"},
+    {"target", "the handle of the thread or branch it was posted to"},
+    {"since", "when it was first posted, in nanoseconds on bough's clock"},
+    {NULL, NULL},
+};
+
+static PyStructSequence_Desc record_desc = {"bough.Record", "Why a thread has to stop, since when, and who asked.",
+                                            record_fields, 9};
+
+PyObject *bp_record_object(const struct bough_record *r)
+{
+    PyObject *record = PyStructSequence_New((PyTypeObject *)bp.record_type);
+    if (!record)
+        return NULL;
+    PyStructSequence_SetItem(record, 0, PyUnicode_FromString(r->kind < BOUGH_KINDS ? kind_names[r->kind] : "?"));
+    PyStructSequence_SetItem(record, 1, PyUnicode_DecodeUTF8(r->reason, (Py_ssize_t)strlen(r->reason), "replace"));
+    PyStructSequence_SetItem(record, 2, PyLong_FromLong(r->source));
+    PyStructSequence_SetItem(record, 3, PyFloat_FromDouble((double)(bough_now() - r->since) / 1e9));
+    PyStructSequence_SetItem(record, 4, PyLong_FromUnsignedLong(r->count));
+    PyStructSequence_SetItem(record, 5, PyLong_FromLong(r->signo));
+    PyStructSequence_SetItem(record, 6, PyLong_FromLong(r->rung));
+    PyStructSequence_SetItem(record, 7, PyLong_FromVoidPtr((void *)(uintptr_t)r->target));
+    PyStructSequence_SetItem(record, 8, PyLong_FromLongLong(r->since));
+    if (PyErr_Occurred())
+        Py_CLEAR(record);
+    return record;
+}
+
+/* ---- exceptions --------------------------------------------------------------------------------------------- */
+
+static PyObject *thread_exit(const struct bough_record *why)
+{
+    if (!bp.thread_exit)
+        return PyErr_SetString(PyExc_RuntimeError, "bough._bough is used without bough"), NULL;
+    PyObject *record = bp_record_object(why), *exit = record ? PyObject_CallNoArgs(bp.thread_exit) : NULL;
+    if (exit && PyObject_SetAttrString(exit, "record", record) != 0)
+        Py_CLEAR(exit);
+    Py_XDECREF(record);
+    return exit;
+}
+
+/* The record goes with the instance: both are taken, or neither. */
+static PyObject *take_posted(struct bp_thread *t)
+{
+    PyObject *exception = t->exception;
+    t->exception = NULL;
+    bough_clear_kind(NULL, BOUGH_EXCEPTION);
+    bp_disarm(t);
+    return exception;
+}
+
+PyObject *bp_exception_for(struct bp_thread *t, const struct bough_record *why)
+{
+    PyObject *final = t->final;
+    t->final = NULL;
+    if (final)
+        return final;
+    if (why->kind == BOUGH_EXCEPTION && t->exception)
+        return take_posted(t);
+    return thread_exit(why);
+}
+
+void bp_raise(struct bp_thread *t, const struct bough_record *why)
+{
+    PyObject *exception = bp_exception_for(t, why);
+    if (!exception)
+        return;
+    PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+    Py_DECREF(exception);
+}
+
+int bp_check(struct bp_thread *t)
+{
+    struct bough_record why;
+    t->cut = false; /* what a call was cut by and nobody has made an error of is met here */
+    if (bough_check() == 0 || bough_reason(&why) != 0)
+        return 0;
+    bp_raise(t, &why);
+    return -1;
+}
+
+PyObject *bp_error(const char *what)
+{
+    PyErr_Format(errno == ENOMEM ? PyExc_MemoryError : PyExc_RuntimeError, "%s (%s)", what, strerror(errno));
+    return NULL;
+}
+
+/* ---- errors become the interrupt's exception ------------------------------------------------------------------- */
+
+/* Types whose objects are made where a call has failed. All have the plain tp_alloc; one that has not is left alone. */
+enum { REPLACED_MOST = 24 };
+static PyTypeObject *replaced[REPLACED_MOST];
+static int replaced_count;
+
+static PyObject *alloc_or_raise(PyTypeObject *type, Py_ssize_t items)
+{
+    struct bp_thread *t = bp_me;
+    if (t && t->cut) {
+        t->cut = false;
+        bp_raise(t, &t->why);
+        return NULL;
+    }
+    return PyType_GenericAlloc(type, items);
+}
+
+static bool replace(PyTypeObject *type)
+{
+    if (type->tp_alloc == alloc_or_raise)
+        return true;
+    if (type->tp_alloc != PyType_GenericAlloc || replaced_count == REPLACED_MOST)
+        return false;
+    type->tp_alloc = alloc_or_raise;
+    Py_INCREF(type);
+    replaced[replaced_count++] = type;
+    return true;
+}
+
+int bp_replace_errors(bool on)
+{
+    if (on) {
+        replace((PyTypeObject *)PyExc_OSError);
+        replace((PyTypeObject *)PyExc_EOFError);
+        return 0;
+    }
+    while (replaced_count) {
+        PyTypeObject *type = replaced[--replaced_count];
+        type->tp_alloc = PyType_GenericAlloc;
+        Py_DECREF(type);
+    }
+    return 0;
+}
+
+static PyObject *replace_error(PyObject *module, PyObject *type)
+{
+    (void)module;
+    if (!PyType_Check(type) || !PyType_IsSubtype((PyTypeObject *)type, (PyTypeObject *)PyExc_Exception))
+        return PyErr_Format(PyExc_TypeError, "a class of exceptions is wanted, not %R", type), NULL;
+    return PyBool_FromLong(replace((PyTypeObject *)type));
+}
+
+/* ---- asking ------------------------------------------------------------------------------------------------------ */
+
+static PyObject *check_interrupt(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    struct bp_thread *t = bp_self();
+    if (!t || bp_check(t) != 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *interruption_requested(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    struct bp_thread *t = bp_self();
+    return t ? PyBool_FromLong(bough_interrupted()) : NULL;
+}
+
+static PyObject *reason(PyObject *module, PyObject *none)
+{
+    struct bough_record why;
+    (void)module, (void)none;
+    if (!bp_self())
+        return NULL;
+    if (bough_reason(&why) != 0)
+        Py_RETURN_NONE;
+    return bp_record_object(&why);
+}
+
+/* The root's too, where the caller stands at it: a Ctrl-C that was handled is over (rule 32). */
+static PyObject *clear_interrupt(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    struct bp_thread *t = bp_self();
+    if (!t)
+        return NULL;
+    bool any = t->exception != NULL;
+    Py_CLEAR(t->exception);
+    bp_disarm(t);
+    t->cut = false;
+    int cleared = bough_clear(NULL);
+    if (cleared < 0)
+        return bp_error("an interrupt that is final can't be cleared");
+    struct bough_record why;
+    if (bough_reason(&why) == 0 && why.target == BOUGH_ROOT && bough_clear(BOUGH_ROOT) > 0)
+        cleared++;
+    t->again = 0;
+    return PyBool_FromLong(any || cleared > 0);
+}
+
+/* An exception that was swallowed is armed again (rule 44): what was posted as it was, a ThreadExit by telling the
+ * thread's calls again. */
+static PyObject *rearm(PyObject *module, PyObject *exception)
+{
+    (void)module;
+    struct bp_thread *t = bp_self();
+    if (!t)
+        return NULL;
+    t->again = 0;
+    if (bp.thread_exit && PyObject_TypeCheck(exception, (PyTypeObject *)bp.thread_exit) && bough_interrupted())
+        return PyBool_FromLong(bough_foreign_again());
+    if (t->exception)
+        Py_RETURN_FALSE;
+    struct bough_event event = {.kind = BOUGH_EXCEPTION, .flags = BOUGH_ALONE, .reason = "swallowed, armed again"};
+    Py_INCREF(exception);
+    t->exception = exception;
+    bough_post_event(t->handle, &event);
+    bough_foreign_again();
+    if (bp_courier_need() != 0)
+        return NULL;
+    Py_RETURN_TRUE;
+}
+
+static PyObject *register_classes(PyObject *module, PyObject *args)
+{
+    PyObject *thread_exit_class, *place;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "OO:register", &thread_exit_class, &place))
+        return NULL;
+    Py_INCREF(thread_exit_class);
+    Py_INCREF(place);
+    Py_XSETREF(bp.thread_exit, thread_exit_class);
+    Py_XSETREF(bp.place, place);
+    Py_RETURN_NONE;
+}
+
+PyMethodDef bp_raise_methods[] = {
+    {"check_interrupt", check_interrupt, METH_NOARGS,
+     PyDoc_STR("check_interrupt()\n--\n\nAn interruption point: raises what the calling thread was interrupted with.")},
+    {"interruption_requested", interruption_requested, METH_NOARGS,
+     PyDoc_STR("interruption_requested()\n--\n\nWhether an interrupt is pending for the calling thread, at any level. "
+               "Raises nothing.")},
+    {"reason", reason, METH_NOARGS,
+     PyDoc_STR("reason()\n--\n\nWho interrupted the calling thread, why and since when: a Record, or None.")},
+    {"clear_interrupt", clear_interrupt, METH_NOARGS,
+     PyDoc_STR(
+         "clear_interrupt()\n--\n\nForget the calling thread's interrupts. Returns whether there were any. What was "
+         "posted to a branch around it stays.")},
+    {"rearm", rearm, METH_O, PyDoc_STR("rearm(exception): it was swallowed; it comes again at the next point.")},
+    {"replace_error", replace_error, METH_O,
+     PyDoc_STR("replace_error(class): where such an object would be made of a call that was cut, the interrupt's is.")},
+    {"register", register_classes, METH_VARARGS, PyDoc_STR("register(ThreadExit, place): what Python files define.")},
+    {0},
+};
+
+int bp_raise_init(PyObject *module)
+{
+    if (!bp.record_type)
+        bp.record_type = (PyObject *)PyStructSequence_NewType(&record_desc);
+    return bp.record_type ? PyModule_AddObjectRef(module, "Record", bp.record_type) : -1;
+}

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Regions as context managers: critical_section(), cleanup(), allow_interruption, taking_part(), handler().
+ *
+ * One object may be entered by several threads, and again by one that is in it already: what is open is kept with the
+ * thread, innermost first. A region must be left by the thread that entered it, the innermost first; with generators that
+ * are switched between this can be got wrong, and is refused by a RuntimeError (rule 31).
+ */
+#include "state.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- where ---------------------------------------------------------------------------------------------------- */
+
+static PyObject *file_names; /* each once, for good: the tree is read at any moment */
+
+static const char *kept(PyObject *name)
+{
+    if (!file_names && !(file_names = PyDict_New()))
+        return NULL;
+    PyObject *mine = PyDict_SetDefault(file_names, name, name);
+    return mine ? PyUnicode_AsUTF8(mine) : NULL;
+}
+
+const char *bp_caller(int *line)
+{
+    PyFrameObject *frame = PyEval_GetFrame(); /* borrowed */
+    *line = frame ? PyFrame_GetLineNumber(frame) : 0;
+    PyCodeObject *code = frame ? PyFrame_GetCode(frame) : NULL;
+    const char *file = code ? kept(code->co_filename) : NULL;
+    Py_XDECREF(code);
+    PyErr_Clear();
+    return file ? file : "";
+}
+
+/* ---- what is open ------------------------------------------------------------------------------------------------ */
+
+struct bp_region *bp_region_new(struct bp_thread *t, int kind)
+{
+    struct bp_region *r = PyMem_RawCalloc(1, sizeof *r);
+    if (!r)
+        return (void)PyErr_NoMemory(), NULL;
+    r->kind = kind;
+    r->entered = bough_now();
+    r->outer = t->regions;
+    return r;
+}
+
+int bp_region_end(struct bp_thread *t, int kind)
+{
+    struct bp_region *r = t->regions;
+    if (!r || r->kind != kind || bough_region_end(&r->region) != 0) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "a region has to be left by the thread that entered it, the innermost first");
+        return -1;
+    }
+    t->regions = r->outer;
+    int error = kind == BP_TAKES_PART ? bp_set_kinds(t, r->kinds_before) : 0;
+    Py_XDECREF(r->callable);
+    PyMem_RawFree(r);
+    return error;
+}
+
+/* The budget counts from the entry or the post, whichever is later; of the post the courier knows when it saw it. */
+static bool protects(const struct bp_thread *t, const struct bp_region *r)
+{
+    bough_time from = t->due_since > r->entered ? t->due_since : r->entered;
+    return bough_now() < from + r->budget;
+}
+
+bool bp_admits(const struct bp_thread *t)
+{
+    bool allowed = !t->disabled;
+    for (const struct bp_region *r = t->regions; r; r = r->outer) {
+        if (r->kind == BP_CRITICAL && protects(t, r))
+            return false;
+        allowed |= r->kind == BP_ALLOW;
+    }
+    return allowed;
+}
+
+/* ---- the type ------------------------------------------------------------------------------------------------------ */
+
+struct manager {
+    PyObject_HEAD int kind;
+    int64_t amount; /* ns: budget or grace */
+    bool check;     /* its end is an interruption point */
+    unsigned kinds; /* of one that takes part */
+    unsigned flags; /* of a handler */
+    PyObject *callable;
+};
+
+static int begin(struct bp_thread *t, struct manager *m, struct bp_region *r)
+{
+    int line;
+    const char *file = bp_caller(&line);
+    switch ((enum bp_region_kind)m->kind) {
+    case BP_CRITICAL:
+        r->budget = m->amount ? m->amount : BOUGH_DEFAULT_BUDGET;
+        return bough_critical_begin(&r->region, m->amount, file, line);
+    case BP_CLEANUP:
+        return bough_cleanup_begin(&r->region, m->amount, file, line);
+    case BP_ALLOW:
+        return bough_allow_begin(&r->region, file, line);
+    case BP_TAKES_PART:
+        r->kinds_before = t->kinds;
+        if (bp_set_kinds(t, t->kinds | m->kinds) != 0)
+            return -1;
+        return bough_foreign_begin(&r->region, file, line);
+    case BP_HANDLER:
+        Py_INCREF(m->callable);
+        r->callable = m->callable;
+        return bp_handler_enter(r, m->callable, m->flags, file, line);
+    }
+    return -1;
+}
+
+static PyObject *enter(PyObject *self, PyObject *none)
+{
+    struct manager *m = (struct manager *)self;
+    (void)none;
+    struct bp_thread *t = bp_self();
+    struct bp_region *r = t ? bp_region_new(t, m->kind) : NULL;
+    if (!r)
+        return NULL;
+    if (begin(t, m, r) != 0) {
+        if (!PyErr_Occurred())
+            bp_error("the region can't be entered");
+        Py_XDECREF(r->callable);
+        PyMem_RawFree(r);
+        return NULL;
+    }
+    t->regions = r;
+    Py_INCREF(self);
+    return self;
+}
+
+/* An error that is on its way stays the error (rule 18). */
+static PyObject *leave(PyObject *self, PyObject *args)
+{
+    struct manager *m = (struct manager *)self;
+    struct bp_thread *t = bp_self();
+    bool in_order = PyTuple_GET_SIZE(args) == 0 || PyTuple_GET_ITEM(args, 0) == Py_None;
+    if (!t || bp_region_end(t, m->kind) != 0)
+        return NULL;
+    if (m->check && in_order && bp_check(t) != 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static void dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    Py_XDECREF(((struct manager *)self)->callable);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef manager_methods[] = {
+    {"__enter__", enter, METH_NOARGS, NULL},
+    {"__exit__", leave, METH_VARARGS, NULL},
+    {0},
+};
+
+static PyType_Slot manager_slots[] = {
+    {Py_tp_doc, (void *)PyDoc_STR("A region of code, for a with statement. Reentrant, and good for any thread.")},
+    {Py_tp_methods, manager_methods},
+    {Py_tp_dealloc, (void *)dealloc},
+    {0, NULL},
+};
+
+static PyType_Spec manager_spec = {
+    .name = "bough._bough.Region",
+    .basicsize = sizeof(struct manager),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = manager_slots,
+};
+
+static PyTypeObject *manager_type;
+
+static struct manager *manager_new(int kind)
+{
+    struct manager *m = (struct manager *)manager_type->tp_alloc(manager_type, 0);
+    if (m)
+        m->kind = kind;
+    return m;
+}
+
+/* Seconds, or None for the default. */
+static int read_seconds(PyObject *seconds, const char *what, int64_t *ns)
+{
+    if (!seconds || seconds == Py_None) {
+        *ns = 0;
+        return 0;
+    }
+    double s = PyFloat_AsDouble(seconds);
+    if (s == -1 && PyErr_Occurred())
+        return -1;
+    if (!(s > 0 && s < 1e9))
+        return PyErr_Format(PyExc_ValueError, "%s must be more than 0 seconds: %R", what, seconds), -1;
+    *ns = (int64_t)(s * 1e9) > 0 ? (int64_t)(s * 1e9) : 1;
+    return 0;
+}
+
+static PyObject *critical_section(PyObject *module, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {(char *)"budget", (char *)"check", NULL};
+    PyObject *budget = NULL;
+    int check = 0;
+    int64_t ns;
+    (void)module;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O$p:critical_section", names, &budget, &check) ||
+        read_seconds(budget, "budget", &ns) != 0)
+        return NULL;
+    struct manager *m = manager_new(BP_CRITICAL);
+    if (m)
+        m->amount = ns, m->check = check;
+    return (PyObject *)m;
+}
+
+static PyObject *cleanup(PyObject *module, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {(char *)"grace", NULL};
+    PyObject *grace = NULL;
+    int64_t ns;
+    (void)module;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O:cleanup", names, &grace) ||
+        read_seconds(grace, "grace", &ns) != 0)
+        return NULL;
+    struct manager *m = manager_new(BP_CLEANUP);
+    if (m)
+        m->amount = ns;
+    return (PyObject *)m;
+}
+
+static PyObject *taking_part(PyObject *module, PyObject *all)
+{
+    struct manager *m = manager_new(BP_TAKES_PART);
+    (void)module;
+    if (m)
+        m->kinds = PyObject_IsTrue(all) == 1 ? BP_ALL_KINDS : BP_EXCEPTION_ONLY;
+    return (PyObject *)m;
+}
+
+static PyObject *handler(PyObject *module, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {(char *)"callback", (char *)"final", NULL};
+    PyObject *callable;
+    int final = 0;
+    (void)module;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|$p:handler", names, &callable, &final))
+        return NULL;
+    if (!PyCallable_Check(callable))
+        return PyErr_Format(PyExc_TypeError, "a handler is called with an incident: %R can't be", callable), NULL;
+    struct manager *m = manager_new(BP_HANDLER);
+    if (!m)
+        return NULL;
+    Py_INCREF(callable);
+    m->callable = callable;
+    m->flags = final ? BOUGH_HANDLER_FINAL : 0;
+    return (PyObject *)m;
+}
+
+static PyMethodDef region_methods[] = {
+    {"critical_section", (PyCFunction)(void (*)(void))critical_section, METH_VARARGS | METH_KEYWORDS,
+     PyDoc_STR(
+         "critical_section(budget=5.0, *, check=False)\n--\n\nA region that no interrupt enters, for at most `budget` "
+         "seconds, counted from its entry or the interrupt, whichever is later. With check=True its end is an "
+         "interruption point.")},
+    {"cleanup", (PyCFunction)(void (*)(void))cleanup, METH_VARARGS | METH_KEYWORDS,
+     PyDoc_STR(
+         "cleanup(grace=5.0)\n--\n\nA region that interrupts which were delivered before it do not disturb, for `grace` "
+         "seconds counted from their delivery. What is posted later does.")},
+    {"handler", (PyCFunction)(void (*)(void))handler, METH_VARARGS | METH_KEYWORDS,
+     PyDoc_STR(
+         "handler(callback, *, final=False)\n--\n\nA region with a handler of the ladder's: rung 2, or with final=True "
+         "rung 3. It runs on the thread, at its next point.")},
+    {"taking_part", taking_part, METH_O, PyDoc_STR("taking_part(all): a region in which blocking calls are cut.")},
+    {0},
+};
+
+int bp_regions_init(PyObject *module)
+{
+    if (!manager_type && !(manager_type = (PyTypeObject *)PyType_FromSpec(&manager_spec)))
+        return -1;
+    PyObject *allow = (PyObject *)manager_new(BP_ALLOW);
+    int error = allow ? PyModule_AddObjectRef(module, "allow_interruption", allow) : -1;
+    Py_XDECREF(allow);
+    return error == 0 ? PyModule_AddFunctions(module, region_methods) : -1;
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the extension keeps: one struct for the process, one for each thread that Python code has used bough in.
+ *
+ * The interrupt itself lives in the library: records, levels, wakes. What is kept here is what only Python knows: the
+ * exception that is to be raised, and whether a call of the interpreter's was cut and its error is still to be replaced.
+ *
+ *      poster, with the interpreter lock              target
+ *      --------------------------------              ------
+ *      exception = E   (raise_exc)                    in a blocking call, without the lock:
+ *      bough_post_event(target) -------------------->   the library cuts it; bp_on_cut(): cut = true, why = record
+ *                                                       the call fails with BP_CUT, an errno of nobody's
+ *                                                     the interpreter makes an OSError of it, with the lock:
+ *                                                       alloc_or_raise() finds `cut`, raises E or a ThreadExit instead
+ *                                                     in bytecode: check_interrupt(), or courier.c, asynchronously
+ *
+ * Who may touch what: everything below is protected by the interpreter lock (the module declares that it needs it), but
+ * `cut`, `why`, `in_lock` and `lock_cut`, which belong to the thread itself, with or without the lock.
+ */
+#ifndef BP_STATE_H
+#define BP_STATE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <bough.h>
+#include <stdbool.h>
+
+/* The errno of a call that was cut: the kernel has none so high, so no code mistakes it for its own; not EINTR, after which
+ * the interpreter would try again. */
+enum { BP_CUT = 1125 };
+
+/* A region that is open, innermost first: the library's lies in here, on the heap, where `with` blocks can find it. */
+struct bp_region {
+    struct bough_region region;
+    struct bp_region *outer;
+    int kind; /* enum bp_region_kind */
+    bough_time entered;
+    int64_t budget;
+    unsigned kinds_before; /* of a region that takes part */
+    PyObject *callable;    /* of a handler */
+};
+
+enum bp_region_kind { BP_CRITICAL = 1, BP_CLEANUP, BP_ALLOW, BP_TAKES_PART, BP_HANDLER };
+
+struct bp_thread {
+    struct bp_thread *next;
+    uint64_t id;           /* of its PyThreadState: never used twice in a process */
+    PyThreadState *tstate; /* good as long as this is in the list */
+    bough_thread *handle;  /* NULL: it has not used bough itself yet, a poster was here first */
+    unsigned long ident;
+
+    unsigned kinds; /* of interrupts that cut its blocking calls, a bit each; 0: it takes no part */
+    bool disabled;  /* was started so: only allow regions admit interrupts */
+    struct bp_region *regions;
+
+    /* Its own, with or without the interpreter lock. */
+    bool cut;
+    struct bough_record why;
+    int in_lock; /* in a lock's method whose wait may be cut */
+    bool lock_cut;
+
+    PyObject *exception; /* posted by raise_exc(), not raised yet */
+    PyObject *final;     /* what a final handler raised: the thread ends by it; NULL */
+    PyObject *queued;    /* list of (kind, reason): posted before `handle` was there; NULL */
+
+    /* For the courier. */
+    bool asynchronous;    /* interrupts come anywhere in its bytecode */
+    int event_fd;         /* readable while an interrupt is due; -1 */
+    bool armed;           /* PyThreadState_SetAsyncExc() was called and its exception has not come yet */
+    bool due;             /* `event_fd` was readable when it was looked at last */
+    bough_time due_since; /* when the courier saw that there is something to raise; 0: nothing */
+    bough_time again;     /* what stays pending is not raised again before then */
+    PyObject *on_due;     /* called each time that an interrupt becomes due; NULL */
+    unsigned looked;      /* in which of its rounds */
+};
+
+/* The interpreter's own patches, and what Python code has registered. */
+struct bp_process {
+    struct bp_thread *threads;
+    unsigned changes;      /* of that list */
+    PyObject *thread_exit; /* class, by register() */
+    PyObject *place;       /* may an exception come into this frame?, by register() */
+    PyObject *record_type;
+    bool opted_in; /* calls are interposed, methods replaced */
+};
+
+extern struct bp_process bp;
+extern __thread struct bp_thread *bp_me __attribute__((tls_model("initial-exec")));
+
+/* ---- thread.c ----------------------------------------------------------------------------------------- */
+
+/* The calling thread, which becomes known to bough by it. NULL with an exception. */
+struct bp_thread *bp_self(void);
+/* The thread with an ident; made if no one has asked for it yet. NULL with an exception: it is not alive. */
+struct bp_thread *bp_thread_of_ident(unsigned long ident);
+int bp_thread_init(void);
+
+/* ---- raise.c ------------------------------------------------------------------------------------------ */
+
+/* Sets the exception for a record; the caller is its target. A posted one is consumed. */
+void bp_raise(struct bp_thread *t, const struct bough_record *why);
+/* The same as an object. NULL with another exception. */
+PyObject *bp_exception_for(struct bp_thread *t, const struct bough_record *why);
+/* An interruption point: -1 with the exception set. */
+int bp_check(struct bp_thread *t);
+PyObject *bp_record_object(const struct bough_record *record);
+/* errno, as an exception of the call that failed. NULL. */
+PyObject *bp_error(const char *what);
+int bp_raise_init(PyObject *module);
+/* Let errors that a cut has brought about become the interrupt's exception. */
+int bp_replace_errors(bool on);
+
+/* ---- cut.c -------------------------------------------------------------------------------------------- */
+
+int bp_interpose(void);
+int bp_interpose_undo(void);
+/* Which interrupts cut the calling thread's blocking calls from here on. */
+int bp_set_kinds(struct bp_thread *t, unsigned kinds);
+enum { BP_ALL_KINDS = (1u << BOUGH_KINDS) - 1, BP_EXCEPTION_ONLY = 1u << BOUGH_EXCEPTION };
+
+/* ---- locks.c ------------------------------------------------------------------------------------------ */
+
+int bp_wrap_locks(void);
+void bp_unwrap_locks(void);
+/* For the report: a list of (name, whether it is wrapped). */
+PyObject *bp_locks_report(void);
+
+/* ---- courier.c ---------------------------------------------------------------------------------------- */
+
+/* It has something to look at. */
+int bp_courier_need(void);
+/* The exception that was armed is not wanted any more. */
+void bp_disarm(struct bp_thread *t);
+int bp_courier_init(void);
+
+/* ---- regions.c ---------------------------------------------------------------------------------------- */
+
+int bp_regions_init(PyObject *module);
+/* Would an interrupt be let in here now, by levels alone? */
+bool bp_admits(const struct bp_thread *t);
+/* Ends the innermost region if it is of this kind; -1 with RuntimeError. */
+int bp_region_end(struct bp_thread *t, int kind);
+/* ladder.c: the handler's region; the library's return value. */
+int bp_handler_enter(struct bp_region *r, PyObject *callable, unsigned flags, const char *file, int line);
+struct bp_region *bp_region_new(struct bp_thread *t, int kind);
+/* Where the calling Python code stands; the file's name is kept for good. */
+const char *bp_caller(int *line);
+
+/* ---- methods, each in the file that has its name ------------------------------------------------------- */
+
+extern PyMethodDef bp_thread_methods[], bp_raise_methods[], bp_cut_methods[], bp_post_methods[], bp_courier_methods[],
+    bp_branch_methods[], bp_ladder_methods[], bp_signal_methods[], bp_report_methods[];
+
+#endif

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Threads: who is calling, and who is meant.
+ *
+ * An entry is made by the thread itself, with its first use of bough, or before that by somebody who posts to it. It is
+ * found by the number of its PyThreadState, which is never used again, so nothing of a thread that has ended reaches
+ * another one that got its ident (rule 6). It dies with that PyThreadState, in whose dictionary its capsule lies.
+ */
+#include "state.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+struct bp_process bp;
+__thread struct bp_thread *bp_me __attribute__((tls_model("initial-exec")));
+
+static const char key[] = "bough._bough.thread";
+
+/* ---- entries -------------------------------------------------------------------------------------------- */
+
+static struct bp_thread *find(uint64_t id)
+{
+    struct bp_thread *t = bp.threads;
+    while (t && t->id != id)
+        t = t->next;
+    return t;
+}
+
+static void forget(struct bp_thread *t)
+{
+    struct bp_thread **at = &bp.threads;
+    while (*at && *at != t)
+        at = &(*at)->next;
+    if (*at)
+        *at = t->next;
+    bp.changes++;
+    if (bp_me == t)
+        bp_me = NULL;
+    Py_CLEAR(t->exception);
+    Py_CLEAR(t->final);
+    Py_CLEAR(t->queued);
+    Py_CLEAR(t->on_due);
+    PyMem_RawFree(t);
+}
+
+/* Its thread state is being cleared: by the thread at its end, or by another one after a fork or at the very end. The
+ * calls of a thread that goes on without Python are no more ours to turn into exceptions. */
+static void capsule_dies(PyObject *capsule)
+{
+    struct bp_thread *t = PyCapsule_GetPointer(capsule, key);
+    if (!t)
+        return;
+    if (bp_me == t)
+        bough_foreign_set(NULL);
+    forget(t);
+}
+
+/* Its dictionary, made if need be: PyThreadState_GetDict() knows only the caller's. */
+static int attach(struct bp_thread *t, PyObject *dict)
+{
+    PyObject *capsule = PyCapsule_New(t, key, capsule_dies);
+    if (!capsule)
+        return -1;
+    int error = PyDict_SetItemString(dict, key, capsule);
+    Py_DECREF(capsule);
+    return error;
+}
+
+static struct bp_thread *make(PyThreadState *tstate)
+{
+    struct bp_thread *t = PyMem_RawCalloc(1, sizeof *t);
+    if (!t)
+        return (void)PyErr_NoMemory(), NULL;
+    t->id = PyThreadState_GetID(tstate);
+    t->ident = tstate->thread_id;
+    t->tstate = tstate;
+    t->event_fd = -1;
+    t->next = bp.threads;
+    bp.threads = t;
+    return t;
+}
+
+/* ---- the calling thread ---------------------------------------------------------------------------------- */
+
+static int post_queued(struct bp_thread *t)
+{
+    PyObject *queued = t->queued;
+    t->queued = NULL;
+    for (Py_ssize_t i = 0; queued && i < PyList_GET_SIZE(queued); i++) {
+        PyObject *reason = PyList_GET_ITEM(queued, i);
+        const char *text = reason == Py_None ? NULL : PyUnicode_AsUTF8(reason);
+        if (!text)
+            PyErr_Clear();
+        bough_interrupt(t->handle, text);
+    }
+    Py_XDECREF(queued);
+    return 0;
+}
+
+/* It enters the tree. What was posted before it was there is its own to post now. */
+static int begin(struct bp_thread *t, const struct bough_child_options *options)
+{
+    if (t->handle)
+        return 0;
+    t->handle = options ? bough_adopt_with(options) : NULL;
+    if (!t->handle && (!options || errno == EEXIST))
+        t->handle = bough_self();
+    if (!t->handle)
+        return (void)bp_error("the table of threads is full"), -1;
+    return post_queued(t);
+}
+
+static struct bp_thread *self(const struct bough_child_options *options)
+{
+    PyThreadState *tstate = PyThreadState_Get();
+    struct bp_thread *t = find(PyThreadState_GetID(tstate));
+    if (!t)
+        t = make(tstate);
+    if (!t)
+        return NULL;
+    PyObject *dict = PyThreadState_GetDict();
+    if (!dict || (!PyDict_GetItemString(dict, key) && attach(t, dict) != 0)) {
+        if (!dict)
+            PyErr_SetString(PyExc_RuntimeError, "this thread has no thread state to keep its interrupts in");
+        forget(t);
+        return NULL;
+    }
+    if (begin(t, options) != 0)
+        return NULL;
+    return bp_me = t;
+}
+
+struct bp_thread *bp_self(void)
+{
+    return bp_me && bp_me->handle ? bp_me : self(NULL);
+}
+
+/* ---- any thread -------------------------------------------------------------------------------------------- */
+
+/* Entries of threads that ended before they used bough themselves: nobody else takes them away. */
+static void prune(PyInterpreterState *interpreter)
+{
+    for (struct bp_thread *t = bp.threads, *next; t; t = next) {
+        next = t->next;
+        PyThreadState *ts = t->handle ? t->tstate : PyInterpreterState_ThreadHead(interpreter);
+        while (!t->handle && ts && PyThreadState_GetID(ts) != t->id)
+            ts = PyThreadState_Next(ts);
+        if (!ts)
+            forget(t);
+    }
+}
+
+struct bp_thread *bp_thread_of_ident(unsigned long ident)
+{
+    PyInterpreterState *interpreter = PyInterpreterState_Get();
+    prune(interpreter);
+    PyThreadState *ts = PyInterpreterState_ThreadHead(interpreter);
+    while (ts && ts->thread_id != ident)
+        ts = PyThreadState_Next(ts);
+    if (!ts)
+        return PyErr_Format(PyExc_ValueError, "there is no thread with the ident %lu, or it has ended", ident), NULL;
+    struct bp_thread *t = find(PyThreadState_GetID(ts));
+    return t ? t : make(ts);
+}
+
+/* ---- fork ----------------------------------------------------------------------------------------------------- */
+
+/* The library has an arena of its own there, and another slot for this thread. */
+static void in_child(void)
+{
+    if (bp_me && bp_me->handle)
+        bp_me->handle = bough_self();
+}
+
+int bp_thread_init(void)
+{
+    static bool registered;
+    if (!registered && pthread_atfork(NULL, NULL, in_child) != 0)
+        return (void)PyErr_NoMemory(), -1;
+    registered = true;
+    return 0;
+}
+
+/* ---- methods ---------------------------------------------------------------------------------------------------- */
+
+static PyObject *begin_thread(PyObject *module, PyObject *args)
+{
+    const char *name;
+    int disabled;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "sp:begin", &name, &disabled))
+        return NULL;
+    struct bough_child_options options = {.name = name, .disabled = disabled != 0};
+    struct bp_thread *t = self(&options);
+    if (!t)
+        return NULL;
+    t->disabled = disabled;
+    bough_set_name(name);
+    return PyLong_FromVoidPtr(t->handle);
+}
+
+static PyObject *self_handle(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    struct bp_thread *t = bp_self();
+    return t ? PyLong_FromVoidPtr(t->handle) : NULL;
+}
+
+static PyObject *set_name(PyObject *module, PyObject *name)
+{
+    const char *text = PyUnicode_AsUTF8(name);
+    (void)module;
+    if (!text || !bp_self())
+        return NULL;
+    bough_set_name(text);
+    Py_RETURN_NONE;
+}
+
+PyMethodDef bp_thread_methods[] = {
+    {"begin", begin_thread, METH_VARARGS,
+     PyDoc_STR("begin(name, disabled): the calling thread becomes known, started disabled or not. Its handle.")},
+    {"self_handle", self_handle, METH_NOARGS, PyDoc_STR("The calling thread's handle in libbough.")},
+    {"set_name", set_name, METH_O, PyDoc_STR("Name the calling thread, in the tree and for the kernel.")},
+    {0},
+};
