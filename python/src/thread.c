@@ -26,8 +26,11 @@ static struct bp_thread *find(uint64_t id)
     return t;
 }
 
+/* A thread that did not end itself (a daemon at the interpreter's end, all others after a fork) may be in a call that is
+ * cut yet, and look at its entry then: that memory stays. */
 static void forget(struct bp_thread *t)
 {
+    bool by_itself = bp_me == t || !t->handle;
     struct bp_thread **at = &bp.threads;
     while (*at && *at != t)
         at = &(*at)->next;
@@ -40,7 +43,8 @@ static void forget(struct bp_thread *t)
     Py_CLEAR(t->final);
     Py_CLEAR(t->queued);
     Py_CLEAR(t->on_due);
-    PyMem_RawFree(t);
+    if (by_itself)
+        PyMem_RawFree(t);
 }
 
 /* Its thread state is being cleared: by the thread at its end, or by another one after a fork or at the very end. The
