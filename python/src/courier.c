@@ -91,7 +91,28 @@ void bp_disarm(struct bp_thread *t)
 
 /* ---- one thread ------------------------------------------------------------------------------------------------ */
 
-/* By levels, and by the place its bytecode is at. What can't be asked lets nothing in. */
+static bool place_admits(PyFrameObject *frame)
+{
+    PyObject *answer = PyObject_CallOneArg(bp.place, (PyObject *)frame);
+    bool yes = answer == Py_True;
+    if (!answer)
+        PyErr_WriteUnraisable(bp.place);
+    Py_XDECREF(answer);
+    return yes;
+}
+
+/* Asking may give the interpreter lock away, and then the thread runs on: what was found counts only where it still stands
+ * at the same instruction of the same frame. From here to the arming nobody gets the lock. */
+static bool still_there(struct bp_thread *t, PyFrameObject *frame, int instruction)
+{
+    PyFrameObject *now = PyThreadState_GetFrame(t->tstate);
+    bool same = now == frame && PyFrame_GetLasti(frame) == instruction;
+    Py_XDECREF(now);
+    return same;
+}
+
+/* By levels, and by the place its bytecode is at. What can't be asked lets nothing in. `t` may be gone when this comes back
+ * false. */
 static bool may_come_in(struct bp_thread *t)
 {
     if (!bp_admits(t) || !bp.place)
@@ -99,12 +120,10 @@ static bool may_come_in(struct bp_thread *t)
     PyFrameObject *frame = PyThreadState_GetFrame(t->tstate);
     if (!frame)
         return false;
-    PyObject *answer = PyObject_CallOneArg(bp.place, (PyObject *)frame);
+    int instruction = PyFrame_GetLasti(frame);
+    unsigned changes = bp.changes;
+    bool yes = place_admits(frame) && changes == bp.changes && still_there(t, frame, instruction) && bp_admits(t);
     Py_DECREF(frame);
-    bool yes = answer == Py_True;
-    if (!answer)
-        PyErr_WriteUnraisable(bp.place);
-    Py_XDECREF(answer);
     return yes;
 }
 
