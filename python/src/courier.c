@@ -144,7 +144,10 @@ static void look_at_event(struct bp_thread *t)
 /* In how many ms it is to be looked at again; -1: not before something happens. */
 static int look_at(struct bp_thread *t)
 {
+    unsigned changes = bp.changes;
     look_at_event(t);
+    if (changes != bp.changes)
+        return LOOK_AGAIN; /* it may have ended meanwhile */
     bool sticky = t->asynchronous && t->due, wanted = t->exception || sticky;
     if (!wanted || t->armed) {
         t->due_since = wanted ? t->due_since : 0;
