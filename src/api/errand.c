@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include "api/sync.h"
+#include "core/own.h"
 
 enum { HELPERS = 16, IDLE_SECONDS = 2 };
 
@@ -72,11 +73,13 @@ static struct bo_errand *await_errand(void)
 static void *helper_main(void *unused)
 {
     prctl(PR_SET_NAME, "bough-errand");
+    bo_own_begin();
     bo_lock(&pool.lock);
     for (struct bo_errand *e; (e = await_errand()) != NULL;)
         run_errand(e);
     pool.helpers--;
     bo_unlock(&pool.lock);
+    bo_own_end();
     return unused;
 }
 

@@ -40,6 +40,7 @@
 #include "base/futex.h"
 #include "base/raw.h"
 #include "core/above.h"
+#include "core/own.h"
 #include "core/post.h"
 #include "core/report.h"
 #include "core/self.h"
@@ -183,13 +184,16 @@ static void *wait_for_signals(void *unused)
     siginfo_t info;
     (void)unused;
     pthread_setname_np(pthread_self(), "bough-signals");
+    bo_own_begin();
     for (;;) {
         int signo = (int)bo_raw4(SYS_rt_sigtimedwait, (long)&taken, (long)&info, 0, sizeof(uint64_t));
         if (signo > 0 && info.si_code == SI_TKILL && !bo_load_seq(&waiting))
-            return NULL;
+            break;
         if (signo > 0)
             bough_signal_event(signo);
     }
+    bo_own_end();
+    return NULL;
 }
 
 static int start_waiter(void)
@@ -372,6 +376,24 @@ void bo_exit_from_here(int signo, int status, int64_t flush)
     dying_of_signal = signo;
     flush_time = flush < FLUSH_TIME ? flush : FLUSH_TIME;
     exit(signo ? 128 + (signo & 127) : status);
+}
+
+/* Of the program's threads none is left whose mask this could have. */
+static void *exit_for_all(void *unused)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    pthread_setname_np(pthread_self(), "bough-exit");
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
+    bo_exit_from_here(unhandled(), EXIT_SUCCESS, FLUSH_TIME);
+    return unused;
+}
+
+void bo_last_one_out(void)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, exit_for_all, NULL) == 0) /* not now: asked again in a moment */
+        pthread_detach(thread);
 }
 
 static void flush_is_late(int unused)

@@ -26,6 +26,7 @@
 #include "base/clock.h"
 #include "base/raw.h"
 #include "core/deliver.h"
+#include "core/own.h"
 #include "core/report.h"
 #include "core/self.h"
 
@@ -46,6 +47,7 @@ static void unlink_worker(struct bo_worker *w)
     w->prev->next = w->next;
     w->next = w->prev = NULL;
     idle--;
+    bo_own_end();
 }
 
 static bool park(struct bo_worker *w)
@@ -57,6 +59,7 @@ static bool park(struct bo_worker *w)
         w->prev = &pool;
         w->next->prev = w->prev->next = w;
         idle++;
+        bo_own_begin();
     }
     bo_unlock(&pool_lock);
     return room;

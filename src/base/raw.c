@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/raw.h"
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include "base/atomic.h"
 
@@ -15,4 +17,17 @@ BO_BARE long bo_raw6(long nr, long a, long b, long c, long d, long e, long f)
         errno = saved;
     }
     return r;
+}
+
+size_t bo_read_file(const char *path, char *text, size_t size)
+{
+    long fd = bo_raw4(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0), n = 0;
+    if (fd >= 0) {
+        do
+            n = bo_raw3(SYS_read, fd, (long)text, (long)size - 1);
+        while (n == -EINTR);
+        bo_raw1(SYS_close, fd);
+    }
+    text[n > 0 ? n : 0] = '\0';
+    return n > 0 ? (size_t)n : 0;
 }

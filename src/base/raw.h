@@ -3,6 +3,8 @@
 #ifndef BO_BASE_RAW_H
 #define BO_BASE_RAW_H
 
+#include <stddef.h>
+
 long bo_raw6(long nr, long a, long b, long c, long d, long e, long f);
 
 #define bo_raw0(nr) bo_raw6((nr), 0, 0, 0, 0, 0, 0)
@@ -10,5 +12,9 @@ long bo_raw6(long nr, long a, long b, long c, long d, long e, long f);
 #define bo_raw2(nr, a, b) bo_raw6((nr), (a), (b), 0, 0, 0, 0)
 #define bo_raw3(nr, a, b, c) bo_raw6((nr), (a), (b), (c), 0, 0, 0)
 #define bo_raw4(nr, a, b, c, d) bo_raw6((nr), (a), (b), (c), (d), 0, 0)
+
+/* Text of a file, cut at size - 1; "" if there is none. Without stdio: a thread may be frozen in malloc. Returns its length.
+ * [signal] */
+size_t bo_read_file(const char *path, char *text, size_t size);
 
 #endif

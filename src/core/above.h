@@ -15,6 +15,11 @@ void bo_branches_end(struct bo_thread *t);
 /* In a forked child. `self`: the thread that has forked; NULL if bough does not know it. */
 void bo_branches_forked(struct bo_thread *self);
 
+/* ---- signals and exit (api/signals.c) ------------------------------------------------------------ */
+
+/* No thread of the program's is left: exit(0), by a thread made for it. */
+void bo_last_one_out(void);
+
 /* ---- the ladder --------------------------------------------------------------------------------- */
 
 /* A record was posted, for the first time or again. The caller's pin keeps the target. [signal] */

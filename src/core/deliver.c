@@ -330,18 +330,13 @@ static const char *field(const char *status, const char *name)
     return at ? at + strlen(name) : NULL;
 }
 
-/* The signals it blocks, and its state as the kernel calls it. Without stdio: a thread may be frozen in malloc. */
+/* The signals it blocks, and its state as the kernel calls it. */
 static uint64_t blocked_by(pid_t tid, char *state)
 {
     char path[48], status[4096];
     *state = '?';
     snprintf(path, sizeof path, "/proc/self/task/%d/status", (int)tid);
-    long fd = bo_raw4(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0);
-    if (fd < 0)
-        return 0;
-    long n = bo_raw3(SYS_read, fd, (long)status, sizeof status - 1);
-    bo_raw1(SYS_close, fd);
-    status[n > 0 ? n : 0] = '\0';
+    bo_read_file(path, status, sizeof status);
     const char *how = field(status, "State:\t"), *mask = field(status, "SigBlk:\t");
     if (how)
         *state = *how;

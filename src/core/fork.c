@@ -9,6 +9,7 @@
 #include "base/raw.h"
 #include "core/above.h"
 #include "core/level.h"
+#include "core/own.h"
 #include "core/self.h"
 #include "core/ticker.h"
 
@@ -198,6 +199,7 @@ static void begin_anew(const struct copy *c)
         return;
     put_all(c);
     bo_ticker_after_fork();
+    bo_own_after_fork(bo_self != NULL);
     forget_posts(&bo_branch_at(BO_ROOT)->t);
     bo_branches_forked(bo_self);
     if (bo_self)

@@ -15,6 +15,7 @@
 #include "core/deliver.h"
 #include "core/fork.h"
 #include "core/level.h"
+#include "core/own.h"
 #include "core/region.h"
 #include "core/report.h"
 #include "core/ticker.h"
@@ -169,6 +170,11 @@ static void start_ticker(void)
     errno = saved;
 }
 
+static bool is_main(const struct bo_thread *t)
+{
+    return bo_load_relaxed(&t->tid) == bo_load_relaxed(&bo_pid);
+}
+
 struct bo_thread *bo_adopt(const char *name)
 {
     if (bo_self)
@@ -186,6 +192,8 @@ struct bo_thread *bo_adopt(const char *name)
     bo_deliver_open();
     pthread_setspecific(at_thread_end, t);
     bo_publish(t, BO_ROOT, 0);
+    if (is_main(t))
+        bo_own_main_known(true);
     start_ticker();     /* it can be posted to already, while this waits for the new thread */
     bo_level_settle(t); /* the root may be marked */
     return t;
@@ -203,8 +211,14 @@ static void release(struct bo_thread *t)
 /* An adopted thread dies. A worker ends by itself; it never sets the key. */
 static void thread_ends(void *slot)
 {
-    if (slot == bo_self)
-        release(slot);
+    if (slot != bo_self)
+        return;
+    bool left = is_main(slot);
+    release(slot);
+    if (left)
+        bo_own_main_left();
+    else
+        bo_own_thread_ends();
 }
 
 bough_thread *bough_adopt(const char *name)
@@ -254,6 +268,8 @@ int bough_release(void)
     if (bo_load_relaxed(&t->top) != BO_NONE || t->regions)
         return errno = EBUSY, -1;
     pthread_setspecific(at_thread_end, NULL);
+    if (is_main(t))
+        bo_own_main_known(false);
     release(t);
     return 0;
 }

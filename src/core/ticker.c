@@ -17,6 +17,7 @@
 #include "core/agenda.h"
 #include "core/deliver.h"
 #include "core/look.h"
+#include "core/own.h"
 #include "core/post.h"
 #include "core/report.h"
 #include "core/self.h"
@@ -195,7 +196,7 @@ static int64_t plan(void)
 {
     int64_t next = bo_ladder_tick(), when;
     bo_agenda_next(&when);
-    next = bo_earlier(next, when);
+    next = bo_earlier(bo_earlier(next, when), bo_own_tick());
     return next == BO_FOREVER ? next : bo_earlier(next, bo_clock() + BO_MS(HEARTBEAT_MS));
 }
 
@@ -222,6 +223,7 @@ static void *tick(void *unused)
 {
     (void)unused;
     pthread_setname_np(pthread_self(), "bough-ticker");
+    bo_own_begin();
     struct sigevent event;
     memset(&event, 0, sizeof event);
     event.sigev_notify = SIGEV_THREAD_ID;
@@ -246,6 +248,7 @@ static void *tick(void *unused)
         take_work();
         take_due();
     }
+    bo_own_end();
     return NULL;
 }
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include "base/atomic.h"
 #include "base/futex.h"
+#include "core/own.h"
 
 enum { JOBS = 32, MOST = 12, READY_AT_ONCE = 4 };
 enum state { FREE, FILLING, READY, RUNNING };
@@ -25,6 +26,7 @@ static void *help(void *unused)
 {
     (void)unused;
     pthread_setname_np(pthread_self(), "bough-helper");
+    bo_own_begin();
     for (;;) {
         uint32_t seen = bo_load_seq(&posted);
         if (!run_one())
@@ -71,7 +73,9 @@ static bool run_one(void)
             continue;
         if (bo_sub_seq(&idle, 1) == 1 && bo_load_seq(&alive) < MOST)
             start_one();
+        bo_own_end(); /* what it runs may be the program's */
         job->fn(job->argument);
+        bo_own_begin();
         bo_add_seq(&idle, 1);
         bo_store_seq(&job->state, FREE);
         return true;

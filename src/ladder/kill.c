@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/futex.h"
 #include "base/raw.h"
+#include "core/own.h"
 #include "core/report.h"
 #include "core/self.h"
 #include "ladder/terminal.h"
@@ -46,6 +47,7 @@ static void *guard(void *unused)
 {
     (void)unused;
     pthread_setname_np(pthread_self(), "bough-guard");
+    bo_own_begin();
     for (;;) {
         uint32_t seen = bo_load_seq(&armings);
         int64_t when = bo_load_seq(&armed);

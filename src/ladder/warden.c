@@ -33,12 +33,7 @@ enum { FINAL_EVENT = 3 };
 bool bo_traced(void)
 {
     char status[4096];
-    long fd = bo_raw4(SYS_openat, AT_FDCWD, (long)"/proc/self/status", O_RDONLY | O_CLOEXEC, 0);
-    if (fd < 0)
-        return false;
-    long n = bo_raw3(SYS_read, fd, (long)status, sizeof status - 1);
-    bo_raw1(SYS_close, fd);
-    status[n > 0 ? n : 0] = '\0';
+    bo_read_file("/proc/self/status", status, sizeof status);
     const char *tracer = strstr(status, "TracerPid:\t");
     return tracer && tracer[11] != '0';
 }

@@ -11,19 +11,6 @@
 #include "base/raw.h"
 #include "see/names.h"
 
-size_t bo_read_file(const char *path, char *text, size_t size)
-{
-    long fd = bo_raw4(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0), n = 0;
-    if (fd >= 0) {
-        do
-            n = bo_raw3(SYS_read, fd, (long)text, (long)size - 1);
-        while (n == -EINTR);
-        bo_raw1(SYS_close, fd);
-    }
-    text[n > 0 ? n : 0] = '\0';
-    return n > 0 ? (size_t)n : 0;
-}
-
 static size_t read_of(pid_t tid, const char *file, char *text, size_t size)
 {
     char path[64];

@@ -27,7 +27,4 @@ void bo_task_look(struct bo_task *task, pid_t tid);
 /* "read(5, ...)" */
 void bo_put_call(struct bo_out *o, const struct bo_task *task);
 
-/* Reads a file of /proc into `text`, terminated. Returns its length, 0 if it can't be read. */
-size_t bo_read_file(const char *path, char *text, size_t size);
-
 #endif

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* exec, _exit, abort and setuid in children: what the process that comes of it, or its parent, sees. */
-#include <signal.h>
+#include <fcntl.h>
+#include <netdb.h>
 #include <sched.h>
+#include <signal.h>
 #include "semantics/children.h"
 
 static void with_a_child(bough_fn *fn)
@@ -143,8 +145,7 @@ TEST(exit_handlers_in_a_child_may_open_branches)
         CHECK_EXITED(status_with(exits), 4);
 }
 
-/* Main goes, the others stay, and its branch is ended for it. The process ends when one of them says so: the library's
- * own threads keep it. */
+/* Main goes, the others stay, and its branch is ended for it. */
 static struct thing of_main;
 
 static void *ends_the_process(void *unused)
@@ -168,6 +169,97 @@ TEST(a_main_that_leaves_by_pthread_exit_has_its_branch_ended)
     char text[2048];
     CHECK_EXITED(t_run_output(main_leaves, NULL, text, sizeof text), 4);
     CHECK(strstr(text, "left open"));
+}
+
+/* ---- the last thread ends the process, though the library's own stay -------------------------------------------- */
+
+static void need_known_threads(void)
+{
+#if defined(__SANITIZE_THREAD__)
+    SKIP("the thread sanitizer has a thread of its own");
+#endif
+}
+
+static void no_news(const struct bough_transition *transition, void *unused)
+{
+    (void)transition, (void)unused;
+}
+
+static int outlived; /* by this thread, when the process exits */
+
+static void note_exit(void)
+{
+    _exit(outlived ? 7 : 8);
+}
+
+static int main_is_there(void)
+{
+    char text[512] = "";
+    int fd = open("/proc/self/stat", O_RDONLY);
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    return n > 0 && !strstr(text, ") Z ");
+}
+
+static void *stays_for_a_while(void *adopted)
+{
+    if (adopted)
+        bough_self();
+    t_until(!main_is_there());
+    usleep(1200000); /* longer than the library waits between two looks */
+    outlived = 1;
+    return NULL;
+}
+
+/* The ticker, helpers, a parked worker, a thread for signals, one for a lookup: all of them stay. */
+static void leave_last_thread(void *adopted, int main_known)
+{
+    struct t_thread last;
+    struct addrinfo *none;
+    bough_on_transition(no_news, NULL);
+    bough_signals(BOUGH_SIGNALS_WAIT);
+    CHECK_EQ(bough_getaddrinfo("127.0.0.1", "1", NULL, &none), 0);
+    freeaddrinfo(none);
+    BOUGH_BRANCH(b)
+        add(b, work, number(0));
+    if (!main_known)
+        CHECK_EQ(bough_release(), 0);
+    atexit(note_exit);
+    t_spawn(&last, stays_for_a_while, adopted);
+    pthread_exit(NULL);
+}
+
+static void known_main(void *adopted)
+{
+    leave_last_thread(adopted, 1);
+}
+
+static void unknown_main(void *adopted)
+{
+    leave_last_thread(adopted, 0);
+}
+
+/* A bug there was: the library's own threads kept it for ever. */
+TEST(the_last_thread_ends_the_process)
+{
+    need_known_threads();
+    CHECK_EXITED(t_run_status(known_main, &outlived), 7);
+    CHECK_EXITED(t_run_status(known_main, NULL), 7);
+    CHECK_EXITED(t_run_status(unknown_main, &outlived), 7);
+}
+
+static void stopped_before(void *unused)
+{
+    (void)unused;
+    bough_signals(0);
+    raise(SIGTERM);
+    pthread_exit(NULL);
+}
+
+TEST(its_status_is_as_ever)
+{
+    need_known_threads();
+    CHECK_KILLED(t_run_status(stopped_before, NULL), SIGTERM);
 }
 
 /* ---- what asks all threads --------------------------------------------------------------------------------------- */
