@@ -85,7 +85,7 @@ BOUGH_API int bough_foreign_again(void);
 /* ---- for bindings --------------------------------------------------------------------------- */
 
 typedef void bough_code(void); /* any function */
-typedef struct bough_hook bough_hook_t;
+typedef struct bough_hook_entry bough_hook_t;
 
 /*
  * Have calls of `symbol` out of `object` (a name as above, NULL: all) come to `function`, now and in what is loaded

@@ -21,15 +21,15 @@ struct named {
     char name[];
 };
 
-struct bough_hook {
-    struct bough_hook *next;
+struct bough_hook_entry {
+    struct bough_hook_entry *next;
     char *object, *symbol;
     uintptr_t function, real;
 };
 
 static struct named *names;
 static bool everything;
-static struct bough_hook *hooks;
+static struct bough_hook_entry *hooks;
 
 /* ---- what is wanted ------------------------------------------------------------------------------------ */
 
@@ -43,9 +43,9 @@ static bool is_wanted(const struct bo_object *o)
     return false;
 }
 
-static const struct bough_hook *hook_of(const struct bo_object *o, const char *symbol)
+static const struct bough_hook_entry *hook_of(const struct bo_object *o, const char *symbol)
 {
-    for (const struct bough_hook *h = hooks; h; h = h->next)
+    for (const struct bough_hook_entry *h = hooks; h; h = h->next)
         if (strcmp(h->symbol, symbol) == 0 && (!h->object || bo_object_is_named(o, h->object)))
             return h;
     return NULL;
@@ -53,7 +53,7 @@ static const struct bough_hook *hook_of(const struct bo_object *o, const char *s
 
 static struct bo_wish wish(const struct bo_object *o, const char *symbol)
 {
-    const struct bough_hook *h = hook_of(o, symbol);
+    const struct bough_hook_entry *h = hook_of(o, symbol);
     if (h)
         return (struct bo_wish){h->function, h->real, true, NULL};
     const struct bo_wrapper *w = is_wanted(o) ? bo_wrapper_of(symbol) : NULL;
@@ -192,16 +192,16 @@ int bough_interpose_undo(void)
 
 /* ---- hooks ---------------------------------------------------------------------------------------------- */
 
-static void hook_free(struct bough_hook *h)
+static void hook_free(struct bough_hook_entry *h)
 {
     free(h->object);
     free(h->symbol);
     free(h);
 }
 
-static struct bough_hook *hook_new(const char *object, const char *symbol, bough_code *function)
+static struct bough_hook_entry *hook_new(const char *object, const char *symbol, bough_code *function)
 {
-    struct bough_hook *h = calloc(1, sizeof *h);
+    struct bough_hook_entry *h = calloc(1, sizeof *h);
     if (!h)
         return errno = ENOMEM, NULL;
     h->object = object ? strdup(object) : NULL;
@@ -215,14 +215,14 @@ static struct bough_hook *hook_new(const char *object, const char *symbol, bough
 
 static bool is_taken(const char *object, const char *symbol)
 {
-    for (const struct bough_hook *h = hooks; h; h = h->next)
+    for (const struct bough_hook_entry *h = hooks; h; h = h->next)
         if (strcmp(h->symbol, symbol) == 0 && strcmp(h->object ? h->object : "*", object ? object : "*") == 0)
             return true;
     return false;
 }
 
 /* What a slot must hold to be replaced, and what the hook's function calls instead. */
-static bool find_original(struct bough_hook *h, bough_code **original)
+static bool find_original(struct bough_hook_entry *h, bough_code **original)
 {
     const struct bo_wrapper *w = bo_wrapper_of(h->symbol);
     h->real = w ? *w->real : (uintptr_t)dlsym(RTLD_DEFAULT, h->symbol);
@@ -233,7 +233,7 @@ static bool find_original(struct bough_hook *h, bough_code **original)
 }
 
 /* Under the lock. The function may be called as soon as the first slot has it: *original is there before. */
-static bool put_hook(struct bough_hook *h, bough_code **original, bough_code *instead)
+static bool put_hook(struct bough_hook_entry *h, bough_code **original, bough_code *instead)
 {
     if (is_taken(h->object, h->symbol))
         return errno = EEXIST, false;
@@ -252,7 +252,7 @@ bough_hook_t *bough_hook(const char *object, const char *symbol, bough_code *fun
 {
     if (!symbol || !*symbol || !function)
         return errno = EINVAL, NULL;
-    struct bough_hook *h = prepare() == 0 ? hook_new(object, symbol, function) : NULL;
+    struct bough_hook_entry *h = prepare() == 0 ? hook_new(object, symbol, function) : NULL;
     if (!h)
         return NULL;
     bough_code *instead, *unwanted = NULL;
@@ -271,7 +271,7 @@ bough_hook_t *bough_hook(const char *object, const char *symbol, bough_code *fun
 int bough_unhook(bough_hook_t *hook)
 {
     bo_patch_lock();
-    struct bough_hook **link = &hooks;
+    struct bough_hook_entry **link = &hooks;
     while (*link && *link != hook)
         link = &(*link)->next;
     int result = -1;
