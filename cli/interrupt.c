@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <bough/ladder.h>
 #include "command.h"
 #include "letter.h"
 #include "proc.h"
@@ -81,6 +82,16 @@ static enum became look(const struct arena *a, const struct bo_letter *l)
     return last >> 4 == l->serial >> 4 && (last & 15) == BOUGH_POST_LOST ? LOST : HANDLED;
 }
 
+/* What it may come to is told when it can still be thought about. */
+static void warn_of_ceiling(const struct arena *a, const struct bo_letter *l)
+{
+    struct bo_record r;
+    if (look(a, l) == STANDS &&
+        arena_any_record(a, bo_handle_is_branch(l->post), bo_handle_index(l->post), (int)(l->serial & 15), &r) &&
+        bo_load_relaxed(&r.ceiling) >= BOUGH_RUNG_EXIT)
+        puts("if it is not heeded, it climbs to the end of the process");
+}
+
 static int64_t clock_ns(void)
 {
     struct timespec t;
@@ -142,6 +153,7 @@ static int post(struct arena *a, const struct found *target, const struct wish *
     if (target->tid)
         printf(" (%d)", (int)target->tid);
     puts("");
+    warn_of_ceiling(a, &l);
     fflush(stdout);
     return wish->wait < 0 ? EXIT_SUCCESS : tell(a, wait_for_end(a, &l, wish->wait), wish->wait);
 }

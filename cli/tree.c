@@ -62,7 +62,7 @@ static void put_region(struct printer *p, const struct bo_thread *t, uint32_t i)
         put_time(p->out, age);
     }
     if ((int)i == clocked_region(t) && age >= 0) {
-        fputs(" of ", p->out);
+        fputs(", budget ", p->out);
         put_time(p->out, bo_load_relaxed(&t->crit_budget));
         if (bo_load_relaxed(&t->t.word) & BO_OVERRUN)
             fprintf(p->out, ", %sused up%s", colour(RED), colour(PLAIN));
@@ -90,6 +90,18 @@ static const char *state_name(char state)
     }
 }
 
+/* Main's, mostly: the futex that it sleeps on says less. */
+static bool put_wait_for_children(struct printer *p, const struct bo_thread *t)
+{
+    struct bo_branch b;
+    uint32_t index = bo_load_relaxed(&t->joins);
+    if (index == BO_NONE || index == BO_ROOT || !arena_branch(p->view->arena, index, &b))
+        return false;
+    fputs(", waits for the children of ", p->out);
+    put_text(p->out, b.t.name);
+    return true;
+}
+
 static void put_activity(struct printer *p, const struct bo_thread *t)
 {
     struct activity now;
@@ -98,7 +110,7 @@ static void put_activity(struct printer *p, const struct bo_thread *t)
     proc_activity(p->view->arena->pid, bo_load_relaxed(&t->tid), &now);
     const char *state = state_name(now.state);
     fprintf(p->out, "%s%s", *state ? ", " : "", state);
-    if (*now.call)
+    if (!put_wait_for_children(p, t) && *now.call)
         fprintf(p->out, ", in %s%s%s", colour(CYAN), now.call, colour(PLAIN));
 }
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -46,12 +47,24 @@ def text():
     """tree shows a stopped program"""
     with Program() as pid:
         out = run("tree", pid)
-        for want in ("3 threads, 2 branches, 1 incident", "reader", "stubborn", "disabled", "hung.c:", "deadline in",
-                     "critical region", '! stop "say', "2 times", "in\\x1b[1m", "1 child"):
+        for want in ("4 threads, 3 branches, 1 incident", "reader", "stubborn", "disabled", "hung.c:", "deadline in",
+                     "critical region", "budget 16 min 40 s", '! stop "say', "2 times", "in\\x1b[1m", "1 child"):
             if want not in out.stdout:
                 yield f"no {want!r} in {out.stdout}"
         if "\033" in out.stdout or out.returncode != 0:
             yield f"status {out.returncode}, or control characters in a pipe"
+
+
+def waiting():
+    """tree says whose children a thread waits for"""
+    with Program(stopped=False) as pid:
+        end = time.monotonic() + 10
+        while "reader  " in (out := run("tree", pid).stdout) and "waits for the children of further" not in out:
+            if time.monotonic() > end:
+                yield out
+                return
+        if "further" not in out:
+            yield out
 
 
 def as_json():
@@ -59,7 +72,7 @@ def as_json():
     with Program() as pid:
         tree = json.loads(run("tree", "--json", pid).stdout)
         all_nodes = {n["name"]: n for n in nodes(tree["tree"])}
-        if sorted(all_nodes) != ["in\033[1m", "main", "outer", "reader", "root", "stubborn"]:
+        if sorted(all_nodes) != ["", "further", "in\033[1m", "main", "outer", "reader", "root", "stubborn"]:
             yield f"{sorted(all_nodes)}"
         record = all_nodes["stubborn"]["records"][0]
         if (record["kind"], record["reason"], record["count"]) != ("stop", 'say "please"\n', 2):
@@ -74,7 +87,7 @@ def ps():
     """ps lists it"""
     with Program() as pid:
         row = [r for r in json.loads(run("ps", "--json").stdout) if r["pid"] == int(pid)]
-        if len(row) != 1 or (row[0]["threads"], row[0]["branches"], row[0]["incidents"]) != (3, 2, 1):
+        if len(row) != 1 or (row[0]["threads"], row[0]["branches"], row[0]["incidents"]) != (4, 3, 1):
             yield f"{row}"
         if pid not in run("ps").stdout:
             yield "not in the text"
@@ -98,7 +111,7 @@ def interrupt():
     with Program(stopped=False, BOUGH_GRACE="3") as pid:
         for status, want, *arguments in ((0, "handled", "--wait", "10", "--reason", "make way", pid, "reader"),
                                          (1, "no thread or branch", pid, "reader"),
-                                         (3, "still stands", "--wait", "0.2", "--rung", "2", pid, "stubborn"),
+                                         (3, "climbs to the end", "--wait", "0.2", "--rung", "2", pid, "stubborn"),
                                          (2, "no rung", "--rung", "7", pid, "all"),
                                          (2, "no time", "--wait", "x", pid, "all"),
                                          (5, "has ended", "--wait", "20", pid, "all")):
@@ -141,4 +154,4 @@ def dump():
             yield f"{out}"
 
 
-checks.run([text, as_json, ps, failures, interrupt, interrupt_by_id, interrupt_hung, dump])
+checks.run([text, waiting, as_json, ps, failures, interrupt, interrupt_by_id, interrupt_hung, dump])

@@ -6,13 +6,21 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-static int pipe_ends[2];
+static int pipe_ends[2], begun[2];
 
 static int reads(void *unused)
 {
     char byte;
     (void)unused;
     return bough_read(pipe_ends[0], &byte, 1) < 0 ? errno : 0;
+}
+
+static int has_a_child(void *unused)
+{
+    BOUGH_BRANCH(further)
+        if (bough_add(further, reads, bough_arg(unused)) && write(begun[1], "", 1) != 1)
+            return errno;
+    return 0;
 }
 
 /* Does not listen. */
@@ -22,7 +30,7 @@ static int is_critical(void *unused)
     BOUGH_CRITICAL(BOUGH_SEC(1000)) {
         bough_interrupt(bough_self(), "say \"please\"\n");
         bough_interrupt(bough_self(), "again");
-        write(pipe_ends[1], "", 1) == 1 ? pause() : 0;
+        write(begun[1], "", 1) == 1 ? pause() : 0;
     }
     return 0;
 }
@@ -31,16 +39,16 @@ int main(void)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     struct bough_child_options reader = {.name = "reader"}, stubborn = {.name = "stubborn"};
-    if (pipe(pipe_ends) != 0)
+    if (pipe(pipe_ends) != 0 || pipe(begun) != 0)
         return 1;
     bough_adopt("main");
     BOUGH_BRANCH(outer, .timeout = BOUGH_SEC(1000))
         BOUGH_BRANCH(inner, .label = "in\033[1m") {
             char byte;
             bough_add_with(outer, is_critical, bough_arg(NULL), &stubborn);
-            while (read(pipe_ends[0], &byte, 1) != 1) {
-            }
-            bough_add_with(inner, reads, bough_arg(NULL), &reader);
+            bough_add_with(inner, has_a_child, bough_arg(NULL), &reader);
+            for (int i = 0; i < 2;)
+                i += read(begun[0], &byte, 1) == 1;
             puts("ready");
             fflush(stdout);
             for (;;)
