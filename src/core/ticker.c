@@ -285,6 +285,18 @@ bool bo_ticker_runs(void)
     return bo_load_acquire(&running) == RUNNING;
 }
 
+/* It never ends by itself, and dies asleep: what it has planned is whole, and the next one goes on with it. */
+bool bo_ticker_is_gone(void)
+{
+    uint32_t runs = RUNNING;
+    if (!bo_ticker_runs() || bo_raw3(SYS_tgkill, bo_load_relaxed(&bo_pid), bo_ticker_tid(), 0) != -ESRCH)
+        return false;
+    if (!bo_cas_seq(&running, &runs, NOT_RUNNING))
+        return false;
+    bo_own_end();
+    return true;
+}
+
 int bo_ticker_need(void)
 {
     if (bo_likely(bo_load_acquire(&running) == RUNNING))

@@ -10,6 +10,7 @@
 #include "base/raw.h"
 #include "core/above.h"
 #include "core/level.h"
+#include "core/report.h"
 #include "core/ticker.h"
 #include "ladder/below.h"
 #include "ladder/exit.h"
@@ -310,6 +311,23 @@ static void open_incident(const struct bo_target *target, bool branch, struct bo
         bo_kill_by(bo_to_monotonic(s.cap));
 }
 
+/* ---- another warden ------------------------------------------------------------------------------------------------ */
+
+static void take_over(void *unused)
+{
+    (void)unused;
+    bo_report("bough's own thread was ended from outside: another one takes over");
+    bo_ticker_need();
+}
+
+/* The poster may be a signal handler, in which no thread is started. Where there is no helper either, the kernel's timer is
+ * what is left. */
+static void look_after_warden(void)
+{
+    if (bo_ticker_is_gone() && bo_help_is_there())
+        bo_help(take_over, NULL);
+}
+
 void bo_ladder_posted(struct bo_target *target, bool branch, struct bo_record *r, bool repeated)
 {
     if (!repeated)
@@ -319,6 +337,8 @@ void bo_ladder_posted(struct bo_target *target, bool branch, struct bo_record *r
     bool climbs = bo_load_seq(&r->cap_at) != BO_FOREVER;
     bool more =
         bo_record_events(r) > bo_load_relaxed(&r->climbed) || bo_load_relaxed(&r->asked) > bo_load_relaxed(&r->rung);
+    if (climbs)
+        look_after_warden();
     if (climbs || more)
         bo_ticker_look(target);
     else if (!repeated)

@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/user.h>
 
 /* A child process that dies with this one. */
 static pid_t fork_bound(void)
@@ -341,4 +342,82 @@ WAY(without_membarrier)
         wait_until_in_place(2);
         begin(work);
     }
+}
+
+/* ---- without the warden -------------------------------------------------------------------------------------------- */
+
+/* A thread of this process by its name; 0: none. */
+static pid_t thread_called(const char *wanted)
+{
+    char path[64], name[32];
+    for (pid_t tid = getpid(); tid < getpid() + 100; tid++) {
+        snprintf(path, sizeof path, "/proc/self/task/%d/comm", (int)tid);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd < 0 ? -1 : read(fd, name, sizeof name - 1);
+        if (fd >= 0)
+            close(fd);
+        if (n > 0 && strncmp(name, wanted, strlen(wanted)) == 0)
+            return tid;
+    }
+    return 0;
+}
+
+/* As a debugger can: the thread is made to exit in the place of the call that it sleeps in. */
+static void end_thread(pid_t tid)
+{
+#ifdef __x86_64__
+    struct user_regs_struct r;
+    int status;
+    MUST(ptrace(PTRACE_SEIZE, tid, 0, 0) == 0);
+    MUST(ptrace(PTRACE_INTERRUPT, tid, 0, 0) == 0 && waitpid(tid, &status, __WALL) == tid);
+    MUST(ptrace(PTRACE_GETREGS, tid, 0, &r) == 0);
+    r.rip -= 2; /* onto the instruction again */
+    r.rax = SYS_exit;
+    r.orig_rax = (unsigned long long)-1;
+    MUST(ptrace(PTRACE_SETREGS, tid, 0, &r) == 0 && ptrace(PTRACE_CONT, tid, 0, 0) == 0);
+    waitpid(tid, &status, __WALL);
+    _exit(0);
+#else
+    skip("written for x86-64, thread %d stays", (int)tid);
+#endif
+}
+
+static void end_the_warden(void)
+{
+    pid_t tid = thread_called("bough-ticker");
+    MUST(tid);
+    prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
+    pid_t pid = fork_bound();
+    if (pid == 0)
+        end_thread(tid);
+    waitpid(pid, NULL, 0);
+    while (thread_called("bough-ticker"))
+        rest(1);
+    note("the warden is gone");
+}
+
+static void without_warden(void (*also)(void))
+{
+    bough_signals(0);
+    BOUGH_BRANCH(work) {
+        MUST(bough_add(work, deaf, bough_arg(work)));
+        wait_until_in_place(1);
+        end_the_warden();
+        also();
+        begin(work);
+    }
+}
+
+static void nothing_else(void)
+{
+}
+
+WAY(warden_is_dead)
+{
+    without_warden(nothing_else);
+}
+
+WAY(warden_is_dead_for_good)
+{
+    without_warden(no_more_threads);
 }

@@ -7,6 +7,7 @@ import os
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -82,7 +83,7 @@ class Run:
     pid: int = 0
     skipped: str = ""
     hangs: bool = False
-    text: dict = field(default_factory=lambda: {"log": "", "dump": "", "note": "", "step": ""})
+    text: dict = field(default_factory=lambda: {"log": "", "dump": "", "note": "", "step": "", "supervisor": ""})
     due: list = field(default_factory=list)  # further signals
     faults: list = field(default_factory=list)
 
@@ -124,8 +125,8 @@ class Run:
             self.text[what] += rest + "\n"
 
 
-def environment(row, dump):
-    env = dict(os.environ, BOUGH_DUMP=dump, PROOF_STUCK=STUCK)
+def environment(row, folder):
+    env = dict(os.environ, BOUGH_DUMP=f"{folder}/dump", NOTIFY_SOCKET=f"{folder}/supervisor", PROOF_STUCK=STUCK)
     env.pop("BOUGH_GRACE", None)
     if row.grace != "default":
         env["BOUGH_GRACE"] = str(float(row.grace) * SCALE)
@@ -134,10 +135,10 @@ def environment(row, dump):
     return env
 
 
-def start(run, log, dump):
+def start(run, log, folder):
     """The process, and our end of the pipe that it tells us by."""
     ours, theirs = os.pipe()
-    env = dict(environment(run.row, dump), PROOF_WATCHER=str(theirs))
+    env = dict(environment(run.row, folder), PROOF_WATCHER=str(theirs))
     process = subprocess.Popen([WAYS, run.row.way, run.row.kind], env=env, pass_fds=[theirs], stdin=subprocess.DEVNULL,
                                stdout=log, stderr=log, start_new_session=True)
     os.close(theirs)
@@ -194,16 +195,32 @@ def clear_away(process):
     process.wait()
 
 
+def supervise(folder):
+    """Its end of sd_notify(3)."""
+    supervisor = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    supervisor.bind(f"{folder}/supervisor")
+    return supervisor
+
+
+def messages(supervisor):
+    while True:
+        try:
+            yield supervisor.recv(4096).decode() + "\n"
+        except BlockingIOError:
+            return
+
+
 def carry_out(run):
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, supervise(folder) as supervisor:
         log, dump = Path(folder, "log"), Path(folder, "dump")
         with open(log, "wb") as output:
-            process, pipe = start(run, output, str(dump))
+            process, pipe = start(run, output, folder)
         watch(run, process, pipe)
         if run.ended:
             run.status = process.wait()
         clear_away(process)
         os.close(pipe)
+        run.text["supervisor"] = "".join(messages(supervisor))
         run.text["log"] = log.read_text(errors="replace")
         run.text["dump"] = dump.read_text(errors="replace") if dump.exists() else ""
 
