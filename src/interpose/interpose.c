@@ -55,14 +55,14 @@ static struct bo_wish wish(const struct bo_object *o, const char *symbol)
 {
     const struct bough_hook *h = hook_of(o, symbol);
     if (h)
-        return (struct bo_wish){h->function, h->real, true, NULL};
+        return (struct bo_wish){h->function, h->real, bo_wrapper_taken(symbol), true, NULL};
     const struct bo_wrapper *w = is_wanted(o) ? bo_wrapper_of(symbol) : NULL;
     if (!w)
         return (struct bo_wish){0};
     if (o->searches && strcmp(symbol, "dlopen") == 0)
         return (struct bo_wish){.refused =
                                     "the object has a search path of its own, which only its own dlopen() follows"};
-    return (struct bo_wish){(uintptr_t)w->function, *w->real, false, NULL};
+    return (struct bo_wish){(uintptr_t)w->function, *w->real, bo_wrapper_taken(symbol), false, NULL};
 }
 
 /* ---- carrying it out ------------------------------------------------------------------------------------ */

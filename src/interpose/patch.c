@@ -118,6 +118,8 @@ static struct plan plan_for_other(const struct bo_object *o, const struct bo_slo
     if (!wish.function || now == wish.function)
         return (struct plan){LEAVE, now, 0, NULL};
     bool lazy = bo_object_has_code(o, now);
+    if (lazy && wish.taken)
+        return (struct plan){REFUSE, wish.taken, 0, NULL};
     if (now != wish.real && !lazy && !bo_object_jumps_to(&program, slot->symbol, now))
         return now < o->span ? (struct plan){LATER, now, 0, "not loaded completely yet"}
                              : (struct plan){REFUSE, now, 0, NULL};

@@ -21,9 +21,10 @@
 #include <stdint.h>
 #include "interpose/object.h"
 
-/* What is wanted of a slot. `function` 0: as it was. `real`: what must be there to be replaced. */
+/* What is wanted of a slot. `function` 0: as it was. `real`: what must be there to be replaced. `taken`: what will be there,
+ * where the loader has not bound it yet, if that is somebody else's; 0. */
 struct bo_wish {
-    uintptr_t function, real;
+    uintptr_t function, real, taken;
     bool hooked;
     const char *refused; /* why nothing is wanted after all, for the report; NULL */
 };

@@ -9,18 +9,29 @@ static _Atomic int *first_reads(void)
     return dlsym(RTLD_DEFAULT, "first_reads");
 }
 
-TEST(who_came_first_keeps_his_function_and_is_named)
+/* Whether the loader has bound it to him already, or will. */
+static void must_keep(const char *style)
 {
-    CHECK(first_reads() != NULL);
-    void *object = load("now");
+    char name[64];
+    snprintf(name, sizeof name, "libvictim-%s", style);
+    void *object = load(style);
     CHECK(bough_interpose(NULL, 0) > 0);
-    struct looked_for l = slot_of("libvictim-now", "read");
+    struct looked_for l = slot_of(name, "read");
     CHECK_EQ(l.state, BOUGH_SLOT_SKIPPED);
     CHECK(strstr(l.why, "taken by ") && strstr(l.why, "first"));
     int before = *first_reads();
     CHECK_EQ(is_cut(reader_of(object)), false);
     CHECK_EQ(*first_reads(), before + 1);
     dlclose(object);
+}
+
+TEST(who_came_first_keeps_his_function_and_is_named)
+{
+    CHECK(first_reads() != NULL);
+    must_keep("now");
+    must_keep("noplt");
+    must_keep("lazy");
+    must_keep("partial");
 }
 
 TEST(the_others_are_ours)
