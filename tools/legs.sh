@@ -86,6 +86,7 @@ for name in "$@"; do
         leg valgrind build-hooks 20 200 "semantics sync misuse" -- -Dhooks=true
         wrap=()
         ;;
+    slow) leg slow build 1 10000 slow -- -Dtest_library=shared ;;
     loss) leg loss build 10 100000 loss -- -Dtest_library=shared ;;
     *) echo "legs.sh: no leg $name" >&2 && exit 2 ;;
     esac

@@ -115,11 +115,11 @@ struct bough_slot {
     const char *symbol;
     const void *at; /* where the address lies; NULL */
     enum bough_slot_state state;
-    const char *why; /* NULL unless skipped */
+    const char *why; /* NULL; skipped: why; else what is wrong: its page could not be protected again */
 };
 
-/* Call `visit` for each; the strings are valid meanwhile. All signals are blocked; it must not call dlopen(), fork() or
- * anything of this header. Returns how many. */
+/* Call `visit` for each, as they stood when the call began; the strings are valid meanwhile. Returns how many; -1 with EINVAL
+ * (NULL), ENOMEM, ENOTSUP (a static program). */
 BOUGH_API int bough_interposed(void (*visit)(void *context, const struct bough_slot *slot), void *context);
 /* The same as text, an object a paragraph. Returns 0; -1 with errno of write(). */
 BOUGH_API int bough_interpose_report(int fd);

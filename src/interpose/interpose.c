@@ -4,13 +4,13 @@
 #include <bough/interpose.h>
 #include <dlfcn.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "core/foreign.h"
 #include "core/self.h"
 #include "interpose/patch.h"
+#include "interpose/report.h"
 #include "interpose/wrapper.h"
 
 /* Of an object: by its name, or this very one (BOUGH_LOADED_ONLY). */
@@ -55,14 +55,14 @@ static struct bo_wish wish(const struct bo_object *o, const char *symbol)
 {
     const struct bough_hook_entry *h = hook_of(o, symbol);
     if (h)
-        return (struct bo_wish){h->function, h->real, true, NULL};
+        return (struct bo_wish){h->function, h->real, bo_wrapper_taken(symbol), true, NULL};
     const struct bo_wrapper *w = is_wanted(o) ? bo_wrapper_of(symbol) : NULL;
     if (!w)
         return (struct bo_wish){0};
     if (o->searches && strcmp(symbol, "dlopen") == 0)
         return (struct bo_wish){.refused =
                                     "the object has a search path of its own, which only its own dlopen() follows"};
-    return (struct bo_wish){(uintptr_t)w->function, *w->real, false, NULL};
+    return (struct bo_wish){(uintptr_t)w->function, *w->real, bo_wrapper_taken(symbol), false, NULL};
 }
 
 /* ---- carrying it out ------------------------------------------------------------------------------------ */
@@ -221,11 +221,17 @@ static bool is_taken(const char *object, const char *symbol)
     return false;
 }
 
+static uintptr_t find_function(const char *symbol)
+{
+    uintptr_t function = (uintptr_t)dlsym(RTLD_DEFAULT, symbol);
+    return function && bo_patch_is_jump(symbol, function) ? (uintptr_t)dlsym(RTLD_NEXT, symbol) : function;
+}
+
 /* What a slot must hold to be replaced, and what the hook's function calls instead. */
 static bool find_original(struct bough_hook_entry *h, bough_code **original)
 {
     const struct bo_wrapper *w = bo_wrapper_of(h->symbol);
-    h->real = w ? *w->real : (uintptr_t)dlsym(RTLD_DEFAULT, h->symbol);
+    h->real = w ? *w->real : find_function(h->symbol);
     if (!h->real)
         return errno = ENOENT, false;
     *original = w ? w->function : (bough_code *)h->real;
@@ -291,49 +297,14 @@ int bough_unhook(bough_hook_t *hook)
     return result;
 }
 
-/* ---- the report ------------------------------------------------------------------------------------------ */
+/* ---- what stands where ---------------------------------------------------------------------------------- */
 
-int bough_interposed(void (*visit)(void *context, const struct bough_slot *slot), void *context)
+int bo_interpose_visit(void (*visit)(void *context, const struct bough_slot *slot), void *context)
 {
-    if (!visit)
-        return errno = EINVAL, -1;
     if (prepare() != 0)
         return -1;
     bo_patch_lock();
     int count = bo_patch_visit(wish, visit, context);
     bo_patch_unlock();
     return count;
-}
-
-struct page {
-    int fd, error;
-    const char *object; /* the one whose lines come now */
-};
-
-static void print(void *context, const struct bough_slot *slot)
-{
-    static const char *const words[] = {"interposed", "hooked", "skipped"};
-    struct page *p = context;
-    if (p->error)
-        return;
-    if (p->object != slot->object && dprintf(p->fd, "%s\n", *slot->object ? slot->object : "(the program)") < 0)
-        p->error = errno;
-    p->object = slot->object;
-    if (!p->error && dprintf(p->fd, "  %-24s %s%s%s\n", slot->symbol ? slot->symbol : "-", words[slot->state],
-                             slot->why ? ": " : "", slot->why ? slot->why : "") < 0)
-        p->error = errno;
-}
-
-static const char standing[] =
-    "not reached, in any object: calls inside libc itself, system calls made by hand (syscall(), io_uring), addresses got "
-    "from dlsym() or kept in data\n";
-
-int bough_interpose_report(int fd)
-{
-    struct page p = {.fd = fd};
-    if (bough_interposed(print, &p) < 0)
-        return -1;
-    if (!p.error && write(fd, standing, sizeof standing - 1) < 0)
-        p.error = errno;
-    return p.error ? (errno = p.error, -1) : 0;
 }

@@ -126,10 +126,32 @@ void bo_object_slots(const struct bo_object *o, bool (*visit)(void *context, con
             const Elf64_Sym *symbol = &o->symbol[ELF64_R_SYM(r->r_info)];
             if ((type != BO_JUMP_SLOT && type != BO_GLOB_DAT) || symbol->st_shndx != SHN_UNDEF)
                 continue;
-            struct bo_slot slot = {(_Atomic uintptr_t *)(o->base + r->r_offset), o->strings + symbol->st_name};
+            struct bo_slot slot = {(_Atomic uintptr_t *)(o->base + r->r_offset), o->strings + symbol->st_name,
+                                   symbol->st_value ? o->base + symbol->st_value : 0};
             if (!visit(context, &slot))
                 return;
         }
+}
+
+struct jump {
+    const char *symbol;
+    uintptr_t address;
+    bool found;
+};
+
+static bool is_jump(void *context, const struct bo_slot *slot)
+{
+    struct jump *j = context;
+    j->found = slot->jump == j->address && strcmp(slot->symbol, j->symbol) == 0;
+    return !j->found;
+}
+
+bool bo_object_jumps_to(const struct bo_object *program, const char *symbol, uintptr_t address)
+{
+    struct jump j = {symbol, address, false};
+    if (bo_object_has_code(program, address))
+        bo_object_slots(program, is_jump, &j);
+    return j.found;
 }
 
 bool bo_object_is_named(const struct bo_object *o, const char *name)

@@ -121,3 +121,8 @@ int bo_pages_close(struct bo_pages *pages)
     }
     return error;
 }
+
+int bo_page_protect(uintptr_t address)
+{
+    return (int)-bo_raw3(SYS_mprotect, (long)(address & ~(page_size() - 1)), (long)page_size(), PROT_READ);
+}

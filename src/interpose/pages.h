@@ -27,5 +27,7 @@ bool bo_pages_has(const struct bo_pages *pages, uintptr_t address);
 int bo_pages_open(struct bo_pages *pages);
 /* Puts back what was changed. 0, or the error number of what could not be. */
 int bo_pages_close(struct bo_pages *pages);
+/* Makes the page of an address read only. 0 or an error number. */
+int bo_page_protect(uintptr_t address);
 
 #endif

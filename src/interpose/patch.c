@@ -3,6 +3,7 @@
 #include "interpose/patch.h"
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -99,24 +100,29 @@ struct plan {
 };
 
 /* Full protection is put on when an object has been loaded: a page that has it coming and can be written still belongs to
- * the loader. */
-static bool being_loaded(const struct bo_object *o, const struct bo_slot *slot)
+ * the loader. Unless a slot of ours is in it: then it is one that could not be protected again. */
+static bool unprotected(const struct bo_object *o, const struct bo_slot *slot)
 {
     uintptr_t at = (uintptr_t)slot->at;
     return at >= o->relro_low && at < o->relro_high && (bo_page_rights(at) & PROT_WRITE);
 }
 
+static struct bo_object program; /* once it was looked for */
+
 /* A slot that is not ours. */
-static struct plan plan_for_other(const struct bo_object *o, struct bo_wish wish, uintptr_t now)
+static struct plan plan_for_other(const struct bo_object *o, const struct bo_slot *slot, struct bo_wish wish,
+                                  uintptr_t now)
 {
     if (wish.refused)
         return (struct plan){REFUSE, now, 0, wish.refused};
     if (!wish.function || now == wish.function)
         return (struct plan){LEAVE, now, 0, NULL};
     bool lazy = bo_object_has_code(o, now);
-    if (now != wish.real && !lazy)
+    if (lazy && wish.taken)
+        return (struct plan){REFUSE, wish.taken, 0, NULL};
+    if (now != wish.real && !lazy && !bo_object_jumps_to(&program, slot->symbol, now))
         return now < o->span ? (struct plan){LATER, now, 0, "not loaded completely yet"}
-                             : (struct plan){REFUSE, now, 0, "taken by somebody else"};
+                             : (struct plan){REFUSE, now, 0, NULL};
     return (struct plan){SET, now, wish.function, NULL};
 }
 
@@ -125,7 +131,7 @@ static struct plan plan_for(const struct bo_object *o, const struct bo_slot *slo
 {
     uintptr_t now = bo_load_seq(slot->at);
     if (!p || now != p->ours)
-        return plan_for_other(o, wish, now);
+        return plan_for_other(o, slot, wish, now);
     if (!wish.function)
         return (struct plan){RESTORE, now, p->before, NULL};
     return wish.function == now ? (struct plan){LEAVE, now, 0, NULL} : (struct plan){SET, now, wish.function, NULL};
@@ -141,7 +147,10 @@ struct pass {
     bool unsettled;       /* the loader has just written to one of them, or may be about to */
     bool restores, stuck; /* this object has slots to put back; some that can't be */
     bool full, pages_full;
+    bool protects; /* an earlier pass has left pages open */
 };
+
+static bool left_open; /* a page could not be protected again */
 
 /* libc and the loader would call themselves, bough too, and the kernel's object has nothing. */
 static bool is_spared(const struct bo_object *o)
@@ -158,6 +167,16 @@ static bool count_slot(void *context, const struct bo_slot *slot)
     return true;
 }
 
+/* A page of ours that could not be protected again is tried again. */
+static bool protect(void *context, const struct bo_slot *slot)
+{
+    struct pass *pass = context;
+    struct patch *p = find(slot->at);
+    if (p && bo_load_seq(slot->at) == p->ours && unprotected(pass->object, slot))
+        left_open |= bo_page_protect((uintptr_t)slot->at) != 0;
+    return true;
+}
+
 static bool note_page(void *context, const struct bo_slot *slot)
 {
     struct pass *pass = context;
@@ -166,7 +185,7 @@ static bool note_page(void *context, const struct bo_slot *slot)
     if (p)
         p->seen = plan.now == p->ours || plan.verdict != LEAVE;
     bool known = bo_pages_has(&pass->pages, (uintptr_t)slot->at);
-    if (plan.verdict == SET && !known && being_loaded(pass->object, slot))
+    if (plan.verdict == SET && !known && unprotected(pass->object, slot))
         plan.verdict = LATER;
     if (plan.verdict != SET && plan.verdict != RESTORE)
         return true;
@@ -216,6 +235,8 @@ static void change_object(struct pass *pass, const struct bo_object *o)
 {
     pass->object = o;
     pass->restores = false;
+    if (pass->protects)
+        bo_object_slots(o, protect, pass);
     do {
         pass->pages.count = 0;
         pass->pages_full = false;
@@ -227,7 +248,7 @@ static void change_object(struct pass *pass, const struct bo_object *o)
             return;
         }
         bo_object_slots(o, change_slot, pass);
-        bo_pages_close(&pass->pages);
+        left_open |= bo_pages_close(&pass->pages) != 0;
     } while (pass->pages_full && !pass->full);
 }
 
@@ -263,6 +284,21 @@ static int compare_loads(struct dl_phdr_info *info, size_t size, void *context)
     return 1; /* the first one tells */
 }
 
+static int open_program(struct dl_phdr_info *info, size_t size, void *unused)
+{
+    struct bo_object o;
+    (void)size, (void)unused;
+    if (bo_object_open(&o, info) && !*o.path)
+        program = o;
+    return 1; /* it is the first one */
+}
+
+bool bo_patch_is_jump(const char *symbol, uintptr_t address)
+{
+    dl_iterate_phdr(open_program, NULL);
+    return bo_object_jumps_to(&program, symbol, address);
+}
+
 static bool loads_moved(void)
 {
     bool moved = false;
@@ -275,10 +311,12 @@ int bo_patch_apply(bo_wish_fn *wish)
     struct pass pass;
     bool moved = loads_moved();
     do {
-        pass = (struct pass){.wish = wish};
+        pass = (struct pass){.wish = wish, .protects = left_open};
+        dl_iterate_phdr(open_program, NULL);
         dl_iterate_phdr(count_object, &pass);
         if (!make_room(pass.slots))
             return -1;
+        left_open = false;
         dl_iterate_phdr(patch_object, &pass);
         sort_in();
     } while (pass.full);
@@ -311,18 +349,56 @@ static void show(struct tour *tour, const char *symbol, const void *at, enum bou
     tour->count++;
 }
 
+struct owner {
+    uintptr_t address;
+    char words[256];
+};
+
+static int name_owner(struct dl_phdr_info *info, size_t size, void *context)
+{
+    struct owner *owner = context;
+    struct bo_object o;
+    (void)size;
+    bo_object_open(&o, info);
+    if (!bo_object_has(&o, owner->address))
+        return 0;
+    if (bo_object_has(&o, bo_wrapper_libc()))
+        snprintf(owner->words, sizeof owner->words, "another version of it, whose arguments may be others");
+    else
+        snprintf(owner->words, sizeof owner->words, "taken by %s", *o.path ? o.path : "the program");
+    return 1;
+}
+
+/* Whose is the function that is there? */
+static void find_owner(struct owner *owner)
+{
+    snprintf(owner->words, sizeof owner->words, "taken by somebody else");
+    dl_iterate_phdr(name_owner, owner);
+}
+
+static void show_refused(struct tour *tour, const struct bo_slot *slot, const struct plan *plan)
+{
+    struct owner owner = {.address = plan->now};
+    const char *why = plan->why;
+    if (!why && plan->verdict == REFUSE) {
+        find_owner(&owner);
+        why = owner.words;
+    }
+    show(tour, slot->symbol, (const void *)slot->at, BOUGH_SLOT_SKIPPED,
+         why ? why : "its page could not be made writable, or it is being loaded");
+}
+
 static bool show_slot(void *context, const struct bo_slot *slot)
 {
     struct tour *tour = context;
     struct bo_wish wish = tour->wish(tour->object, slot->symbol);
     struct patch *p = find(slot->at);
     struct plan plan = plan_for(tour->object, slot, wish, p);
-    const void *at = (const void *)slot->at;
     if (p && plan.now == p->ours)
-        show(tour, slot->symbol, at, wish.hooked ? BOUGH_SLOT_HOOKED : BOUGH_SLOT_INTERPOSED, NULL);
+        show(tour, slot->symbol, (const void *)slot->at, wish.hooked ? BOUGH_SLOT_HOOKED : BOUGH_SLOT_INTERPOSED,
+             left_open && unprotected(tour->object, slot) ? "its page could not be protected again" : NULL);
     else if (wish.function || wish.refused)
-        show(tour, slot->symbol, at, BOUGH_SLOT_SKIPPED,
-             plan.why ? plan.why : "its page could not be made writable, or it is being loaded");
+        show_refused(tour, slot, &plan);
     return true;
 }
 

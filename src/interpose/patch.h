@@ -4,7 +4,8 @@
  * patching, looking again, undoing and hooks are all the same:
  *
  *     what is wanted (a hook, a stand-in, nothing)    what is there              ->
- *     something                                       libc's own, or not bound yet   patched, and noted what was there
+ *     something                                       libc's own, or not bound yet,  patched, and noted what was there
+ *                                                     or the program's jump to it
  *     something else                                  ours                           changed
  *     nothing                                         ours                           as it was before
  *     something                                       anything else                  left alone: a third party's
@@ -20,9 +21,10 @@
 #include <stdint.h>
 #include "interpose/object.h"
 
-/* What is wanted of a slot. `function` 0: as it was. `real`: what must be there to be replaced. */
+/* What is wanted of a slot. `function` 0: as it was. `real`: what must be there to be replaced. `taken`: what will be there,
+ * where the loader has not bound it yet, if that is somebody else's; 0. */
 struct bo_wish {
-    uintptr_t function, real;
+    uintptr_t function, real, taken;
     bool hooked;
     const char *refused; /* why nothing is wanted after all, for the report; NULL */
 };
@@ -35,10 +37,12 @@ void bo_patch_lock(void);
 void bo_patch_unlock(void);
 /* Under the lock. What is patched afterwards, or -1: ENOMEM, or EACCES if what is to be put back can't be. */
 int bo_patch_apply(bo_wish_fn *wish);
+/* Is this not the function itself, but the program's jump to it? */
+bool bo_patch_is_jump(const char *symbol, uintptr_t address);
 /* Is it to be looked at again: something was loaded or unloaded since; or, a few times, a slot was being filled in or bound
  * just then, by the loader, who writes without asking. */
 bool bo_patch_stale(void);
-/* Each slot, or object without any, as it stands. Under the lock. Returns how many. */
+/* Each slot, or object without any, as it stands. Under the lock, and the loader's. Returns how many. */
 int bo_patch_visit(bo_wish_fn *wish, void (*visit)(void *context, const struct bough_slot *slot), void *context);
 
 #endif

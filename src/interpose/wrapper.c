@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <semaphore.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include <sys/wait.h>
 #include <threads.h>
 #include "core/foreign.h"
+#include "interpose/patch.h"
 #include "interpose/waits.h"
 
 /* ---- rows that are points: all but those that are NEVER cut ---------------------------------------------- */
@@ -174,7 +176,9 @@ static const struct bo_wrapper *const lists[] = {table, bo_children_wrappers, bo
                                                  bo_stream_wrappers};
 enum { LISTS = sizeof lists / sizeof lists[0] };
 
-static _Atomic uintptr_t libc_at; /* set when all of them are known */
+enum { ROWS = 256 };
+static _Atomic uintptr_t taken[ROWS]; /* row by row through all lists */
+static _Atomic uintptr_t libc_at;     /* set when all of them are known */
 
 /* By libc's own handle: what has taken the name in front of it (a preloaded library) is not asked. */
 static void *open_libc(void)
@@ -186,6 +190,32 @@ static void *open_libc(void)
     return dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
 }
 
+/* A sanitizer looks at the arguments, and calls libc's. That may go on being called in its place. */
+static bool is_sanitizers(uintptr_t function)
+{
+    Dl_info info;
+    if (!dladdr((void *)function, &info) || !info.dli_fname)
+        return false;
+    const char *slash = strrchr(info.dli_fname, '/');
+    return fnmatch("lib*san.so*", slash ? slash + 1 : info.dli_fname, 0) == 0;
+}
+
+/* What stands for the symbol in the program at large, if it is not libc's own. */
+static uintptr_t find_other(const char *symbol, uintptr_t own)
+{
+    uintptr_t found = (uintptr_t)dlsym(RTLD_DEFAULT, symbol);
+    return found == own || bo_patch_is_jump(symbol, found) ? 0 : found;
+}
+
+static void find_real(void *libc, const struct bo_wrapper *w, _Atomic uintptr_t *by)
+{
+    uintptr_t own = (uintptr_t)dlsym(libc, w->symbol), other = own ? find_other(w->symbol, own) : 0;
+    bool sanitized = other && is_sanitizers(other);
+    if (!*w->real)
+        *w->real = sanitized ? other : own;
+    bo_store_relaxed(by, sanitized ? 0 : other);
+}
+
 /* Two threads may do this at once: they write the same. Not once for both: who waits for the other could hold the loader's
  * lock, which the other needs. */
 int bo_wrappers_init(void)
@@ -195,21 +225,35 @@ int bo_wrappers_init(void)
     void *libc = open_libc();
     if (!libc)
         return errno = ENOTSUP, -1;
+    int row = 0;
     for (int i = 0; i < LISTS; i++)
-        for (const struct bo_wrapper *w = lists[i]; w->symbol; w++)
-            if (!*w->real)
-                *w->real = (uintptr_t)dlsym(libc, w->symbol);
+        for (const struct bo_wrapper *w = lists[i]; w->symbol && row < ROWS; w++)
+            find_real(libc, w, &taken[row++]);
     bo_store_release(&libc_at, (uintptr_t)__errno_location);
     return 0;
 }
 
-const struct bo_wrapper *bo_wrapper_of(const char *symbol)
+/* Its row is *row. */
+static const struct bo_wrapper *find(const char *symbol, int *row)
 {
+    *row = 0;
     for (int i = 0; i < LISTS; i++)
-        for (const struct bo_wrapper *w = lists[i]; w->symbol; w++)
+        for (const struct bo_wrapper *w = lists[i]; w->symbol && *row < ROWS; w++, ++*row)
             if (strcmp(w->symbol, symbol) == 0)
                 return *w->real ? w : NULL;
     return NULL;
+}
+
+const struct bo_wrapper *bo_wrapper_of(const char *symbol)
+{
+    int row;
+    return find(symbol, &row);
+}
+
+uintptr_t bo_wrapper_taken(const char *symbol)
+{
+    int row;
+    return find(symbol, &row) ? bo_load_relaxed(&taken[row]) : 0;
 }
 
 uintptr_t bo_wrapper_libc(void)

@@ -12,7 +12,7 @@
 struct bo_wrapper {
     const char *symbol;
     bough_code *function;
-    uintptr_t *real; /* libc's own; 0: it has none */
+    uintptr_t *real; /* libc's own, or a sanitizer's around it; 0: it has none */
 };
 
 /* A row: stand_in_NAME() for `symbol`, and real_NAME, which libc's own is kept in. */
@@ -25,6 +25,8 @@ struct bo_wrapper {
 int bo_wrappers_init(void);
 /* NULL: not a function that bough stands in for. */
 const struct bo_wrapper *bo_wrapper_of(const char *symbol);
+/* Who has taken the symbol in front of libc, by being loaded first: what a slot will hold that is not bound yet. 0: nobody. */
+uintptr_t bo_wrapper_taken(const char *symbol);
 /* Where libc's own functions are: an address in libc. */
 uintptr_t bo_wrapper_libc(void);
 

@@ -50,6 +50,28 @@ static int transfer(void)
     return code == CURLE_OK;
 }
 
+static char said[200];
+
+static size_t keep(char *data, size_t size, size_t count, void *unused)
+{
+    (void)unused;
+    snprintf(said + strlen(said), sizeof said - strlen(said), "%.*s", (int)(size * count), data);
+    return size * count;
+}
+
+/* As the server counts them, this one included. */
+static int connections(void)
+{
+    int n = -1;
+    CURL *c = handle("/status");
+    said[0] = '\0';
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, keep);
+    CHECK_EQ(curl_easy_perform(c), CURLE_OK);
+    curl_easy_cleanup(c);
+    CHECK_EQ(sscanf(said, "Active connections: %d", &n), 1);
+    return n;
+}
+
 static void check_new_connection(void)
 {
     CURL *c = handle("/quick");
@@ -58,6 +80,7 @@ static void check_new_connection(void)
     CHECK_EQ(curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status), CURLE_OK);
     CHECK_EQ(status, 200);
     curl_easy_cleanup(c);
+    t_until(connections() == 1);
 }
 
 /* In its wait for more: some has come, or gone, and none does any more. */

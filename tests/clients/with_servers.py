@@ -3,9 +3,11 @@
 
 postgres   PGHOST, PGPORT, PGUSER, PGDATABASE say where
 nginx      CLIENTS_WEB is its https address, CLIENTS_CA the certificate to trust: /slow drips a byte a second, /silent never
-           answers, /upload takes what never ends, /quick answers
+           answers, /upload takes what never ends, /quick answers, /status
+           counts connections
+mosquitto  CLIENTS_BROKER is its port
 
-Exit status 77, which skips the test, where a server is not installed.
+CLIENTS_UNDER is a command that runs the program, valgrind say. Exit status 77, which skips the test, where a server is not installed.
 """
 import os
 import pwd
@@ -100,12 +102,14 @@ http {{
         ssl_certificate_key {folder}/key.pem;
         client_max_body_size 0;
         location /quick {{ return 200 "quick\\n"; }}
+        location /status {{ stub_status; }}
         location / {{
             proxy_pass http://127.0.0.1:{behind};
             proxy_http_version 1.1;
             proxy_buffering off;
             proxy_request_buffering off;
             proxy_read_timeout 3600s;
+            proxy_send_timeout 3s; # who waits for room behind it does not see that the client is gone
         }}
     }}
 }}
@@ -154,6 +158,32 @@ def nginx(folder):
     return lambda: (server.terminate(), server.wait())
 
 
+# ---- mosquitto -----------------------------------------------------------------------------------------------------
+
+MOSQUITTO = """
+listener {port} 127.0.0.1
+allow_anonymous true
+sys_interval 1
+log_type none
+user {user}
+"""
+
+
+def mosquitto(folder):
+    program = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
+    if not program:
+        skip("mosquitto is not installed")
+    port = free_port()
+    (folder / "conf").write_text(MOSQUITTO.format(port=port, user=pwd.getpwuid(os.geteuid()).pw_name))
+    server = subprocess.Popen([program, "-c", folder / "conf"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.environ.update(CLIENTS_BROKER=str(port))
+    wait_for("mosquitto", lambda: connects(port))
+    return lambda: (server.terminate(), server.wait())
+
+
+SERVERS = {"postgres": postgres, "nginx": nginx, "mosquitto": mosquitto}
+
+
 def main():
     ends = []
     with tempfile.TemporaryDirectory(prefix="bough-clients-") as top:
@@ -162,8 +192,8 @@ def main():
             for name in filter(None, sys.argv[1].split(",")):
                 folder = Path(top) / name
                 folder.mkdir()
-                ends.append({"postgres": postgres, "nginx": nginx}[name](folder))
-            return subprocess.run(sys.argv[2:]).returncode
+                ends.append(SERVERS[name](folder))
+            return subprocess.run([*os.environ.get("CLIENTS_UNDER", "").split(), *sys.argv[2:]]).returncode
         finally:
             for end in ends:
                 end()

@@ -1,59 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The patcher: what it does to objects of each sort, and what it leaves alone. */
 #define _GNU_SOURCE
-#include <bough.h>
-#include <dlfcn.h>
+#include "victims.h"
 #include <link.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <sys/mman.h>
 #include "../sync/not_under.h"
-#include "harness.h"
-
-typedef ssize_t read_fn(int fd, void *buffer, size_t size);
 
 static const char *const styles[] = {"now", "lazy", "noplt", "partial", "runpath"};
 enum { STYLES = sizeof styles / sizeof *styles };
-
-static void path_of(const char *style, char path[512])
-{
-    snprintf(path, 512, "%s/libvictim-%s.so", VICTIMS, style);
-}
-
-static void *load(const char *style)
-{
-    char path[512];
-    path_of(style, path);
-    void *object = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
-    if (!object)
-        FAIL("%s", dlerror());
-    return object;
-}
-
-static read_fn *reader_of(void *object)
-{
-    return (read_fn *)(uintptr_t)dlsym(object, "victim_read");
-}
-
-/* ---- is it patched? Asked by what it does. ------------------------------------------------------------------ */
-
-static bool is_cut(read_fn *reads)
-{
-    int fds[2];
-    char byte;
-    ssize_t n = 0;
-    CHECK_EQ(pipe(fds), 0);
-    CHECK_EQ(write(fds[1], "x", 1), 1); /* it comes back in any case */
-    BOUGH_FOREIGN
-    {
-        CHECK_EQ(bough_interrupt(bough_self(), "test"), 0);
-        n = reads(fds[0], &byte, 1);
-        CHECK_EQ(bough_clear(NULL), 1);
-    }
-    close(fds[0]);
-    close(fds[1]);
-    return n < 0;
-}
 
 /* ---- its memory ------------------------------------------------------------------------------------------------ */
 
@@ -178,32 +133,6 @@ TEST(bad_input)
 
 /* ---- somebody else's -------------------------------------------------------------------------------------------- */
 
-struct looked_for {
-    const char *object, *symbol;
-    enum bough_slot_state state;
-    char why[200];
-    uintptr_t *at;
-    int count;
-};
-
-static void look(void *context, const struct bough_slot *slot)
-{
-    struct looked_for *l = context;
-    if (!slot->symbol || !strstr(slot->object, l->object) || strcmp(slot->symbol, l->symbol) != 0)
-        return;
-    l->state = slot->state;
-    l->at = (uintptr_t *)slot->at;
-    snprintf(l->why, sizeof l->why, "%s", slot->why ? slot->why : "");
-    l->count++;
-}
-
-static struct looked_for slot_of(const char *object, const char *symbol)
-{
-    struct looked_for l = {.object = object, .symbol = symbol};
-    CHECK(bough_interposed(look, &l) > 0);
-    return l;
-}
-
 static ssize_t others_read(int fd, void *buffer, size_t size)
 {
     (void)fd;
@@ -229,7 +158,7 @@ TEST(a_slot_that_somebody_else_has_taken_is_left_alone_and_named)
     CHECK(bough_interpose(name, 0) >= 0);
     struct looked_for l = slot_of("libvictim-partial", "read");
     CHECK_EQ(l.state, BOUGH_SLOT_SKIPPED);
-    CHECK(strstr(l.why, "somebody else"));
+    CHECK_STR(l.why, "taken by the program");
     CHECK_EQ(reader_of(object)(0, NULL, 0), 77);
     CHECK(*at != ours);
     dlclose(object);
@@ -257,6 +186,35 @@ TEST(a_slot_that_was_being_bound_is_ours_in_the_end)
     CHECK_EQ(bough_interpose_undo(), 0);
     CHECK_EQ(is_cut(reader_of(object)), false);
     dlclose(object);
+}
+
+/* ---- the report ---------------------------------------------------------------------------------------------------- */
+
+static int visits;
+static pid_t reporter;
+
+static void fork_and_load(void *unused, const struct bough_slot *slot)
+{
+    (void)unused, (void)slot;
+    struct looked_for l = {.object = "", .symbol = ""};
+    if (visits++)
+        return;
+    CHECK_EQ(dlclose(load("now")), 0);
+    CHECK(bough_interpose(NULL, 0) > 0);
+    reporter = fork();
+    if (reporter == 0)
+        _exit(bough_interpose_rescan() > 0 && bough_interposed(look, &l) > 0 ? 0 : 1);
+}
+
+TEST(who_is_told_may_fork_and_load_and_patch)
+{
+    int status;
+    CHECK(bough_interpose((const char *const[]){"", NULL}, 0) > 0);
+    int count = bough_interposed(fork_and_load, NULL);
+    CHECK_EQ(count, visits);
+    CHECK_EQ(waitpid(reporter, &status, 0), reporter);
+    CHECK_EXITED(status, 0);
+    CHECK_EQ(bough_interpose_undo(), 0);
 }
 
 /* ---- hooks: what a binding of an interpreter does ------------------------------------------------------------------ */

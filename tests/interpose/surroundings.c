@@ -142,3 +142,49 @@ TEST(what_can_not_be_put_back_says_so_and_goes_on_working)
     CHECK_EQ(is_cut(), true);
     CHECK_ERR(bough_interpose_undo(), EACCES); /* it is not forgotten */
 }
+
+/* ---- no right to protect a page again -------------------------------------------------------------------------- */
+
+/* mprotect() that does not ask for PROT_WRITE fails, in the calling thread. */
+static void *patch_where_nothing_is_protected(void *unused)
+{
+    static struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mprotect, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_WRITE, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {sizeof code / sizeof *code, code};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
+        return NULL;
+    CHECK(bough_interpose(program, 0) > 0);
+    return unused;
+}
+
+static int still_open;
+
+static void count_open(void *unused, const struct bough_slot *slot)
+{
+    (void)unused;
+    still_open += slot->state == BOUGH_SLOT_INTERPOSED && slot->why && strstr(slot->why, "protected") != NULL;
+}
+
+TEST(a_page_that_can_not_be_protected_again_is_told_of_and_tried_again)
+{
+    struct t_thread thread;
+    if (under_qemu())
+        SKIP("qemu-user makes pages writable in its own way");
+    t_spawn(&thread, patch_where_nothing_is_protected, &still_open);
+    if (!t_join(&thread))
+        SKIP("no seccomp filters here");
+    CHECK(bough_interposed(count_open, NULL) > 0);
+    CHECK(still_open > 0);
+    CHECK_EQ(is_cut(), true);
+    CHECK(bough_interpose_rescan() > 0); /* here it can be */
+    still_open = 0;
+    CHECK(bough_interposed(count_open, NULL) > 0);
+    CHECK_EQ(still_open, 0);
+    CHECK_EQ(bough_interpose_undo(), 0);
+}

@@ -5,6 +5,7 @@
 
 ssize_t victim_read(int fd, void *buffer, size_t size);
 int victim_poll(struct pollfd *fds, nfds_t count, int timeout);
+pid_t victim_parent(void);
 
 ssize_t victim_read(int fd, void *buffer, size_t size)
 {
@@ -14,4 +15,9 @@ ssize_t victim_read(int fd, void *buffer, size_t size)
 int victim_poll(struct pollfd *fds, nfds_t count, int timeout)
 {
     return poll(fds, count, timeout);
+}
+
+pid_t victim_parent(void)
+{
+    return getppid();
 }

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The report: what was patched and what was left alone. It is copied under the locks and told without them, so that whoever
+ * is told may do as he likes: load, patch, fork, take as long as writing takes.
+ */
+#define _GNU_SOURCE
+#include "interpose/report.h"
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct list {
+    struct entry {
+        struct bough_slot slot; /* its strings are our own */
+    } * entry;
+    size_t count, room;
+    const char *path, *object; /* the loader's of the last entry, and our copy */
+    bool full;                 /* no more memory */
+};
+
+static const char *copy(struct list *list, const char *text)
+{
+    char *own = text ? strdup(text) : NULL;
+    list->full |= text && !own;
+    return own;
+}
+
+/* One copy for all the entries of an object, which come one after the other. */
+static const char *copy_object(struct list *list, const char *path)
+{
+    if (!list->object || path != list->path)
+        list->object = copy(list, path);
+    list->path = path;
+    return list->object;
+}
+
+static bool make_room(struct list *list)
+{
+    if (list->count < list->room)
+        return true;
+    size_t room = list->room ? 2 * list->room : 256;
+    struct entry *larger = realloc(list->entry, room * sizeof *larger);
+    if (!larger)
+        return false;
+    list->entry = larger;
+    list->room = room;
+    return true;
+}
+
+static void keep(void *context, const struct bough_slot *slot)
+{
+    struct list *list = context;
+    if (list->full || !make_room(list)) {
+        list->full = true;
+        return;
+    }
+    const char *object = copy_object(list, slot->object);
+    list->entry[list->count++].slot =
+        (struct bough_slot){object, copy(list, slot->symbol), slot->at, slot->state, copy(list, slot->why)};
+}
+
+static void forget(struct list *list)
+{
+    const char *object = NULL;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct bough_slot *slot = &list->entry[i].slot;
+        if (slot->object != object)
+            free((char *)object);
+        object = slot->object;
+        free((char *)slot->symbol);
+        free((char *)slot->why);
+    }
+    free((char *)object);
+    free(list->entry);
+}
+
+int bough_interposed(void (*visit)(void *context, const struct bough_slot *slot), void *context)
+{
+    struct list list = {.count = 0};
+    if (!visit)
+        return errno = EINVAL, -1;
+    int count = bo_interpose_visit(keep, &list);
+    for (size_t i = 0; count >= 0 && !list.full && i < list.count; i++)
+        visit(context, &list.entry[i].slot);
+    forget(&list);
+    return list.full ? (errno = ENOMEM, -1) : count;
+}
+
+/* ---- as text ----------------------------------------------------------------------------------------------- */
+
+struct page {
+    int fd, error;
+    const char *object; /* the one whose lines come now */
+};
+
+static void print(void *context, const struct bough_slot *slot)
+{
+    static const char *const words[] = {"interposed", "hooked", "skipped"};
+    struct page *p = context;
+    if (p->error)
+        return;
+    if (p->object != slot->object && dprintf(p->fd, "%s\n", *slot->object ? slot->object : "(the program)") < 0)
+        p->error = errno;
+    p->object = slot->object;
+    if (!p->error && dprintf(p->fd, "  %-24s %s%s%s\n", slot->symbol ? slot->symbol : "-", words[slot->state],
+                             slot->why ? ": " : "", slot->why ? slot->why : "") < 0)
+        p->error = errno;
+}
+
+static const char standing[] =
+    "not reached, in any object: calls inside libc itself, system calls made by hand (syscall(), io_uring), addresses got "
+    "from dlsym() or kept in data\n";
+
+int bough_interpose_report(int fd)
+{
+    struct page p = {.fd = fd};
+    if (bough_interposed(print, &p) < 0)
+        return -1;
+    if (!p.error && write(fd, standing, sizeof standing - 1) < 0)
+        p.error = errno;
+    return p.error ? (errno = p.error, -1) : 0;
+}

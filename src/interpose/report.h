@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* What is told of what was patched. */
+#ifndef BO_INTERPOSE_REPORT_H
+#define BO_INTERPOSE_REPORT_H
+
+#include <bough/interpose.h>
+
+/* As bough_interposed(), but under the locks of the patcher and the loader. interpose.c */
+int bo_interpose_visit(void (*visit)(void *context, const struct bough_slot *slot), void *context);
+
+#endif

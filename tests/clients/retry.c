@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libmosquitto with a real broker: a library that takes no error for an answer. mosquitto_loop_forever() makes of each
+ * failure in its wait a new connection, after a pause; only who is cut in that pause as well gets its thread back. So the
+ * interrupt has to be told twice, a grace apart (rule 22), and that is what is counted here.
+ */
+#include "client.h"
+#include <mosquitto.h>
+
+enum { GRACE_MS = 2, MOST_TOLD = 16 };
+
+static _Atomic int connected;
+static int told, by_told[MOST_TOLD + 1]; /* in this request; how many requests were told so often */
+static int64_t last_told, worst_after;
+
+static int tell(void *unused, const char *call, int error)
+{
+    (void)unused, (void)call, (void)error;
+    told++;
+    last_told = t_now();
+    return 0;
+}
+
+static void on_connect(struct mosquitto *m, void *unused, int code)
+{
+    (void)m, (void)unused;
+    connected += code == 0;
+}
+
+static struct mosquitto *connect_to_it(void)
+{
+    struct mosquitto *m = mosquitto_new(NULL, true, NULL);
+    CHECK(m);
+    mosquitto_connect_callback_set(m, on_connect);
+    CHECK_EQ(mosquitto_connect(m, "127.0.0.1", atoi(getenv("CLIENTS_BROKER")), 60), MOSQ_ERR_SUCCESS);
+    return m;
+}
+
+static void note_told(void)
+{
+    int64_t after = t_now() - last_told;
+    worst_after = after > worst_after ? after : worst_after;
+    by_told[told < MOST_TOLD ? told : MOST_TOLD]++;
+}
+
+static int listen_for_ever(void)
+{
+    connected = 0;
+    told = 0;
+    struct mosquitto *m = connect_to_it();
+    int code = mosquitto_loop_forever(m, -1, 1);
+    client_back();
+    note_told();
+    mosquitto_destroy(m);
+    return code == MOSQ_ERR_SUCCESS;
+}
+
+static bool listens(void)
+{
+    return connected == 1;
+}
+
+/* ---- one that nobody cuts: what the broker itself says, and a message there and back -------------------------- */
+
+static char heard[32];
+
+static void on_message(struct mosquitto *m, void *unused, const struct mosquitto_message *message)
+{
+    (void)m, (void)unused;
+    snprintf(heard, sizeof heard, "%.*s", message->payloadlen, (const char *)message->payload);
+}
+
+static bool hears(struct mosquitto *m, const char *what)
+{
+    CHECK_EQ(mosquitto_loop(m, 100, 1), MOSQ_ERR_SUCCESS);
+    return strcmp(heard, what) == 0;
+}
+
+static void check_new_connection(void)
+{
+    struct mosquitto *m = connect_to_it();
+    mosquitto_message_callback_set(m, on_message);
+    CHECK_EQ(mosquitto_subscribe(m, NULL, "test", 1), MOSQ_ERR_SUCCESS);
+    CHECK_EQ(mosquitto_publish(m, NULL, "test", 5, "hello", 1, true), MOSQ_ERR_SUCCESS);
+    t_until(hears(m, "hello"));
+    CHECK_EQ(mosquitto_unsubscribe(m, NULL, "test"), MOSQ_ERR_SUCCESS);
+    CHECK_EQ(mosquitto_subscribe(m, NULL, "$SYS/broker/clients/connected", 0), MOSQ_ERR_SUCCESS);
+    t_until(hears(m, "1")); /* nobody but this one */
+    CHECK_EQ(mosquitto_disconnect(m), MOSQ_ERR_SUCCESS);
+    mosquitto_destroy(m);
+}
+
+TEST_LIMIT(a_library_that_tries_again_ends_when_it_is_told_again, 300)
+{
+    CHECK_EQ(mosquitto_lib_init(), MOSQ_ERR_SUCCESS);
+    client.request = listen_for_ever;
+    client.check = check_new_connection;
+    client.blocked = listens;
+    client.ways = (struct bough_foreign){.grace = BOUGH_MS(GRACE_MS), .on_cut = tell};
+    client_cut("mosquitto_loop_forever", 500);
+    t_note("graces of %d ms; once told it was back within %.3f ms at worst", GRACE_MS, (double)worst_after / 1e6);
+    for (int i = 0; i <= MOST_TOLD; i++)
+        if (by_told[i])
+            t_note("told %d times: %d requests", i, by_told[i]);
+    CHECK_EQ(by_told[0] + by_told[1], 0); /* it does try again */
+    CHECK(by_told[2] > client_rounds(500) / 2);
+    CHECK_EQ(by_told[MOST_TOLD], 0);
+    mosquitto_lib_cleanup();
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A program at a fixed address (-no-pie) that takes read()'s address: the address is one in its own table of jumps, and what
+ * is loaded gets that for read() too, where its own table has addresses only (-fno-plt).
+ */
+#include "victims.h"
+
+/* In code: an address in data is libc's. */
+__attribute__((noinline)) static read_fn *own_read(void)
+{
+    return read;
+}
+
+static bool is_own(uintptr_t address)
+{
+    Dl_info info, here;
+    CHECK(dladdr((void *)address, &info) && dladdr((void *)(uintptr_t)is_own, &here));
+    return info.dli_fbase == here.dli_fbase;
+}
+
+TEST(the_programs_own_address_for_a_function_is_no_strangers)
+{
+    void *object = load("noplt");
+    if (!is_own((uintptr_t)own_read()))
+        SKIP("this program has no address of its own for it");
+    CHECK(bough_interpose((const char *const[]){"libvictim-noplt.so", NULL}, 0) > 0);
+    uintptr_t *at = slot_of("libvictim-noplt", "read").at, ours = *at;
+    CHECK_EQ(slot_of("libvictim-noplt", "read").state, BOUGH_SLOT_INTERPOSED);
+    CHECK_EQ(is_cut(reader_of(object)), true);
+    CHECK_EQ(bough_interpose_undo(), 0);
+    CHECK(*at != ours);
+    CHECK_EQ(is_own(*at), true);
+    CHECK_EQ(is_cut(reader_of(object)), false);
+    dlclose(object);
+}
+
+TEST(the_program_is_patched_too)
+{
+    void *object = load("noplt");
+    CHECK(bough_interpose(NULL, 0) > 0);
+    CHECK_EQ(is_cut(reader_of(object)), true);
+    CHECK_EQ(is_cut(own_read()), true); /* by its own jump */
+    CHECK_EQ(bough_interpose_undo(), 0);
+    CHECK_EQ(is_cut(reader_of(object)), false);
+    CHECK_EQ(is_cut(own_read()), false);
+    dlclose(object);
+}
+
+/* ---- hooks ------------------------------------------------------------------------------------------------------- */
+
+typedef pid_t parent_fn(void);
+
+__attribute__((noinline)) static parent_fn *own_parent(void)
+{
+    return getppid;
+}
+
+static parent_fn *original;
+static int hooked;
+
+static pid_t hook_parent(void)
+{
+    hooked++;
+    return original();
+}
+
+TEST(a_hook_calls_the_function_and_not_the_programs_jump_to_itself)
+{
+    static const char *const kinds[] = {"noplt", "now"};
+    bough_code *real = NULL;
+    bough_hook_t *hook = bough_hook(NULL, "getppid", (bough_code *)(uintptr_t)hook_parent, &real);
+    CHECK(hook);
+    original = (parent_fn *)real;
+    CHECK_EQ(own_parent()(), original());
+    CHECK_EQ(hooked, 1);
+    for (int i = 0; i < 2; i++) {
+        void *object = load(kinds[i]);
+        CHECK(bough_interpose_rescan() > 0);
+        parent_fn *asks = (parent_fn *)(uintptr_t)dlsym(object, "victim_parent");
+        hooked = 0;
+        CHECK_EQ(asks(), original());
+        CHECK_EQ(hooked, 1);
+        dlclose(object);
+    }
+    CHECK_EQ(bough_unhook(hook), 0);
+}

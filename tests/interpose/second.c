@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* Bough is the second: a library that was preloaded (first.c) stands in for read() already. It keeps what it has, and the
+ * report says who it is. */
+#include <poll.h>
+#include "victims.h"
+
+static _Atomic int *first_reads(void)
+{
+    return dlsym(RTLD_DEFAULT, "first_reads");
+}
+
+/* Whether the loader has bound it to him already, or will. */
+static void must_keep(const char *style)
+{
+    char name[64];
+    snprintf(name, sizeof name, "libvictim-%s", style);
+    void *object = load(style);
+    CHECK(bough_interpose(NULL, 0) > 0);
+    struct looked_for l = slot_of(name, "read");
+    CHECK_EQ(l.state, BOUGH_SLOT_SKIPPED);
+    CHECK(strstr(l.why, "taken by ") && strstr(l.why, "first"));
+    int before = *first_reads();
+    CHECK_EQ(is_cut(reader_of(object)), false);
+    CHECK_EQ(*first_reads(), before + 1);
+    dlclose(object);
+}
+
+TEST(who_came_first_keeps_his_function_and_is_named)
+{
+    CHECK(first_reads() != NULL);
+    must_keep("now");
+    must_keep("noplt");
+    must_keep("lazy");
+    must_keep("partial");
+}
+
+TEST(the_others_are_ours)
+{
+    void *object = load("now");
+    CHECK(bough_interpose(NULL, 0) > 0);
+    CHECK_EQ(slot_of("libvictim-now", "poll").state, BOUGH_SLOT_INTERPOSED);
+    int (*polls)(struct pollfd *, nfds_t, int) =
+        (int (*)(struct pollfd *, nfds_t, int))(uintptr_t)dlsym(object, "victim_poll");
+    BOUGH_FOREIGN
+    {
+        CHECK_EQ(bough_interrupt(bough_self(), "test"), 0);
+        CHECK_ERR(polls(NULL, 0, 1000), ECANCELED);
+        CHECK_EQ(bough_clear(NULL), 1);
+    }
+    CHECK_EQ(bough_interpose_undo(), 0);
+    dlclose(object);
+}
+
+TEST(a_hook_leaves_his_alone_as_well)
+{
+    void *object = load("now");
+    bough_code *original = NULL;
+    bough_hook_t *hook = bough_hook("libvictim-now.so", "read", (bough_code *)(uintptr_t)dlsym, &original);
+    CHECK(hook);
+    CHECK_EQ(slot_of("libvictim-now", "read").state, BOUGH_SLOT_SKIPPED);
+    CHECK_EQ(bough_unhook(hook), 0);
+    dlclose(object);
+}
