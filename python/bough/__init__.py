@@ -24,6 +24,9 @@ from bough._bough import (
 )
 from bough._branch import *  # noqa: F403
 from bough._branch import __all__ as _branch_names
+from bough._child import *  # noqa: F403
+from bough._child import __all__ as _child_names
+from bough._errors import MultipleError
 from bough._ladder import *  # noqa: F403
 from bough._ladder import __all__ as _ladder_names
 from bough._stdlib import opt_in, opt_out, report
@@ -33,6 +36,7 @@ from bough._threads import __all__ as _thread_names
 __version__ = "0.1.0"
 
 __all__ = [
+    "MultipleError",
     "Record",
     "allow_interruption",
     "check_interrupt",
@@ -47,5 +51,6 @@ __all__ = [
     "report",
     *_thread_names,
     *_branch_names,
+    *_child_names,
     *_ladder_names,
 ]

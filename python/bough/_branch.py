@@ -4,210 +4,25 @@
 The block's end joins every child, and on the first failure, of a child or of the body, interrupts the others. Errors are
 collected: one is raised as it is, several as a MultipleError.
 """
-import contextvars
-import itertools
-import sys
+import math
+import os
 import threading
 import time
+import warnings
+import weakref
 from errno import ECANCELED, EIO, ETIMEDOUT
 
 from bough import _bough, _stdlib
+from bough._child import _here, _taking_part, Child, current_child
+from bough._errors import MultipleError, consists_of, in_a_line, raise_as_it_is
 from bough._threads import ThreadExit
 
-__all__ = ["branch", "Branch", "Child", "MultipleError", "current_child"]
+__all__ = ["branch", "Branch"]
 
-RUNNING, OK, ERROR, INTERRUPTED, NOT_STARTED, LOST = (
-    "running",
-    "ok",
-    "error",
-    "interrupted",
-    "not started",
-    "lost",
-)
-
-_counter = itertools.count(1)
-_current = threading.local()
+FAILURES_KEPT = 64  # by a supervisor
 
 
-class MultipleError(BaseExceptionGroup):
-    """Several failures of one branch: `exceptions`, the first one first. For except*. Where all of them are Exceptions it is
-    an ExceptionGroup as well."""
-
-    def __new__(cls, message, errors):
-        if cls is MultipleError and all(isinstance(error, Exception) for error in errors):
-            cls = _MultipleExceptions
-        return super().__new__(cls, message, errors)
-
-    def derive(self, errors):
-        return MultipleError(self.message, errors)
-
-    @property
-    def primary(self):
-        """The failure that came first."""
-        return self.exceptions[0]
-
-
-class _MultipleExceptions(MultipleError, ExceptionGroup):
-    pass
-
-
-for _class in (MultipleError, _MultipleExceptions):
-    _class.__module__, _class.__qualname__, _class.__name__ = "bough", "MultipleError", "MultipleError"
-
-
-# ---- children ----------------------------------------------------------------------------------------------------------
-
-
-def current_child():
-    """The Child that the calling code runs in, or None."""
-    return getattr(_current, "child", None)
-
-
-class Child:
-    """A thread of a branch.
-
-    name        for messages, the kernel and the tree
-    outcome     "running", "ok", "error", "interrupted", "not started" or "lost"
-    result      what its function returned, if it did
-    exception   what its function raised, if it failed
-    """
-
-    def __init__(self, owner, name, fn, args, kwargs, closing):
-        self.name = name
-        self.outcome = RUNNING
-        self.result = self.exception = None
-        self.ident = self._handle = None
-        self._owner, self._call, self._closing = owner, (fn, args, kwargs), closing
-        self._context = contextvars.copy_context()
-        self._ended = threading.Event()
-
-    def __repr__(self):
-        return f"<bough.Child {self.name!r}: {self.outcome}>"
-
-    def is_alive(self):
-        return not self._ended.is_set()
-
-    def join(self, timeout=None):
-        """Wait until it has ended. Returns whether it has. An interruption point."""
-        return self._ended.wait(timeout)
-
-    def interrupt(self, reason=None):
-        """Ask it, and all that branches off it, to stop. One that has ended is left in peace."""
-        if self._handle is not None and self.is_alive():
-            _bough.interrupt_handle(self._handle, reason)
-
-    def raise_exc(self, exc):
-        """Raise `exc`, a class or an instance, in it: that very instance. ValueError: it is not alive."""
-        from bough._threads import raise_exc
-
-        if self.ident is None or not self.is_alive():
-            raise ValueError(f"{self!r} is not alive")
-        raise_exc(self.ident, exc)
-
-    def take(self):
-        """Take over what it was to close (`closing=`): returns that, a tuple, and it is not closed any more."""
-        closing, self._closing = self._closing, ()
-        return closing
-
-    # ---- in the child
-
-    def _run(self):
-        """Returns an error number for the library's branch."""
-        self.ident = threading.get_ident()
-        self._handle = _bough.self_handle()
-        with _known_to_threading(self.name):
-            _current.child = self
-            try:
-                code = self._call_function()
-                return self._close() or code
-            finally:
-                _current.child = None
-                self._forget()
-
-    def _call_function(self):
-        fn, args, kwargs = self._call
-        self._call = None
-        try:
-            with _bough.taking_part(True):
-                self.result = self._context.run(fn, *args, **kwargs)
-        except ThreadExit:
-            self.outcome = INTERRUPTED
-            return ECANCELED
-        except BaseException as error:
-            return self._fail(error)
-        finally:
-            del fn, args, kwargs
-        self.outcome = OK
-        return 0
-
-    def _fail(self, error):
-        """The traceback begins at the function: our own frames would hold us, and we it."""
-        trace = error.__traceback__
-        while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
-            trace = trace.tb_next
-        error.__traceback__ = trace
-        self.outcome = ERROR
-        if self.exception is None:
-            self.exception = error
-        self._owner._child_failed(error)
-        _bough.fail(0, EIO, _line(error))
-        return EIO
-
-    def _close(self):
-        """Once, whatever became of it (rule 21). An error in it is one more failure."""
-        code = 0
-        for thing in self.take():
-            try:
-                thing.close()
-            except BaseException as error:
-                code = self._fail(error)
-        return code
-
-    def _forget(self):
-        owner, self._owner, self._context = self._owner, None, None
-        if owner is not None:
-            owner._child_ended()
-        self._ended.set()
-
-    def _never_started(self):
-        self.outcome = NOT_STARTED
-        self._call = None
-        self._close()
-        self._forget()
-
-
-class _known_to_threading:
-    """So that current_thread(), logging and tracers know the child by its name; and no longer than it runs."""
-
-    def __init__(self, name):
-        self.name = name
-
-    def __enter__(self):
-        threading.current_thread().name = self.name
-        if threading.gettrace():
-            sys.settrace(threading.gettrace())
-        if threading.getprofile():
-            sys.setprofile(threading.getprofile())
-
-    def __exit__(self, *error):
-        with threading._active_limbo_lock:
-            threading._active.pop(threading.get_ident(), None)
-
-
-def _line(error):
-    """For the library's own tree of errors, which the command `bough` shows."""
-    try:
-        return f"{type(error).__name__}: {error}"[:200].encode("utf-8", "replace").replace(b"\0", b"").decode()
-    except Exception:
-        return type(error).__name__
-
-
-# ---- the block ------------------------------------------------------------------------------------------------------------
-
-
-def branch(
-    name="branch", *, strict=False, supervisor=False, limit=None, timeout=None, deadline=None
-):
+def branch(name="branch", *, strict=False, supervisor=False, limit=None, timeout=None, deadline=None):
     """A block that owns threads: `with branch() as b: b.add(fn, *args)`.
 
     strict      always raise a MultipleError, also for one failure
@@ -215,9 +30,7 @@ def branch(
     limit       at most so many children at a time: add() waits for a place
     timeout     seconds for the whole block, or deadline: a time of time.monotonic(). TimeoutError if it cut something
     """
-    return Branch(
-        name, strict=strict, supervisor=supervisor, limit=limit, timeout=timeout, deadline=deadline
-    )
+    return Branch(name, strict=strict, supervisor=supervisor, limit=limit, timeout=timeout, deadline=deadline)
 
 
 class Branch:
@@ -230,14 +43,14 @@ class Branch:
     def __init__(self, name, *, strict, supervisor, limit, timeout, deadline):
         if limit is not None and (not isinstance(limit, int) or limit < 1):
             raise ValueError(f"limit must be a whole number from 1 on: {limit!r}")
-        if timeout is not None and timeout < 0:
+        if timeout is not None and not timeout >= 0:
             raise ValueError(f"timeout must not be negative: {timeout!r}")
         self.name, self.interrupted, self.failures = str(name), False, []
-        self._strict, self._supervisor, self._limit = strict, supervisor, limit
+        self._strict, self._supervisor, self._limit = bool(strict), bool(supervisor), limit
         self._timeout, self._deadline = timeout, deadline
         self._places = threading.Semaphore(limit) if limit else None
-        self._errors, self._capsule, self._handle, self._thread = [], None, None, None
-        self._part = _bough.taking_part(True)
+        self._errors, self._children = [], set()  # (error, its child or None), those that run
+        self._capsule = self._handle = self._thread = self._in = None
 
     def __repr__(self):
         state = "not entered" if self._handle is None else "open" if self._capsule else "ended"
@@ -251,22 +64,17 @@ class Branch:
         closing: what the child is to close at its end, whatever becomes of it, unless it takes it over (Child.take()).
         Once the branch is interrupted nothing is started: what is to be closed is closed, and ThreadExit raised.
         """
-        capsule = self._open()
-        closing = closing if isinstance(closing, (tuple, list)) else (closing,)
-        child = Child(self, name or f"{getattr(fn, '__name__', 'child')}-{next(_counter)}", fn, args, kwargs, tuple(closing))
-        if self._places is not None:
-            self._wait_for_a_place(child)
-        started = False
+        child = Child(self, fn, args, kwargs, name, closing if isinstance(closing, (tuple, list)) else (closing,))
         try:
-            handle = _bough.branch_add(capsule, child._run, child.name)
-            started = handle is not None
-        finally:
-            if not started:
-                child._never_started()
-        if handle is None:
-            _bough.check_interrupt()
-        elif child._handle is None:
-            child._handle = handle
+            if not callable(fn):
+                raise TypeError(f"a child is a function and its arguments: {fn!r} can't be called")
+            capsule = self._open()
+            if self._places is not None:
+                self._places.acquire()
+        except BaseException:
+            child._never_started()
+            raise
+        self._start(child, capsule)
         return child
 
     def interrupt(self, reason=None):
@@ -279,30 +87,39 @@ class Branch:
         return _bough.clear_branch(self._open()) > 0
 
     def set_deadline(self, deadline):
-        """Move its deadline: a time of time.monotonic(), or None."""
+        """Move its deadline: a time of time.monotonic(), or None. By the block's thread."""
         _bough.set_deadline(self._open(), 0 if deadline is None else _on_bough_clock(deadline))
 
-    # ---- what children do
+    # ---- children
 
-    def _child_failed(self, error):
+    def _start(self, child, capsule):
+        self._children.add(child)  # from here on _child_ended() is told
+        handle = None
+        try:
+            child._starts()
+            handle = _bough.branch_add(capsule, child, child.name)
+        finally:
+            if handle is None:
+                child._never_started()
+        if handle is None:
+            raise _bough.exception_of_reason() or ThreadExit()
+        child._handle = handle
+        if self._capsule is not capsule:
+            child.interrupt("the branch was given up meanwhile")
+
+    def _child_failed(self, error, child):
         if not self._supervisor:
-            self._errors.append(error)
-        elif len(self.failures) < 64:
+            self._errors.append((error, child))
+        elif len(self.failures) < FAILURES_KEPT:
             self.failures.append(error)
 
-    def _child_ended(self):
-        if self._places is not None:
-            self._places.release()
+    def _child_ended(self, child):
+        if child in self._children:
+            self._children.discard(child)
+            if self._places is not None:
+                self._places.release()
 
-    def _wait_for_a_place(self, child):
-        try:
-            self._places.acquire()
-        except BaseException:
-            child._owner = None  # it has no place to give back
-            child._never_started()
-            raise
-
-    # ---- begin and end
+    # ---- begin
 
     def _open(self):
         if self._capsule is None:
@@ -315,113 +132,194 @@ class Branch:
         _stdlib.opt_in()
         deadline = 0 if self._deadline is None else _on_bough_clock(self._deadline)
         if self._timeout is not None:
-            at = max(1, _bough.now() + int(self._timeout * 1e9))
-            deadline = min(deadline, at) if deadline else at
+            at = _on_bough_clock(time.monotonic() + self._timeout)
+            deadline = min(deadline, at) if deadline and at else deadline or at
         self._capsule = _bough.branch_open(self.name, 0, deadline, self._supervisor)
         self._handle = _bough.branch_handle(self._capsule)
-        self._thread = threading.get_ident()
-        self._part.__enter__()
+        self._thread, self._in = threading.get_ident(), current_child()
+        _opened_here().append(weakref.ref(self))
+        _taking_part.__enter__()
         return self
 
+    # ---- end
+
     def __exit__(self, _, error, trace):
+        if self._capsule is None:
+            raise RuntimeError(f"{self!r} has ended already, with one that was opened around it")
         if threading.get_ident() != self._thread:
-            self._misused("was left by another thread than entered it")
-        try:
-            self._part.__exit__()
-        except RuntimeError:
-            self._misused("was not left in order: the innermost first")
+            self._give_up("was left by another thread than entered it")
         left_by = self._take_from_body(error)
-        self._wait()
-        capsule, self._capsule = self._capsule, None
-        result, self.interrupted = _bough.branch_end(capsule)
+        for inner in _opened_in(self):
+            self._errors.append((inner._end_out_of_order("was still open when one around it ended"), None))
+        result = self._end()
         errors, self._errors = self._errors, []
         try:
             return self._raise(errors, error, left_by, result)
         finally:
-            del errors, error, left_by, trace, capsule  # a traceback that holds this frame is no cycle by it
+            del errors, error, left_by, trace  # a traceback that holds this frame is no cycle by it
+
+    def _end(self):
+        self._wait()
+        _bough.branch_leave_regions(self._capsule)
+        capsule, self._capsule = self._capsule, None
+        _forget_opened(self)
+        result, self.interrupted = _bough.branch_end(capsule)
+        for child in list(self._children):
+            child._lost()
+        return result
 
     def _take_from_body(self, error):
         """What the body left by, if that is to go on as it is and is no failure: an interrupt from further out."""
-        if error is None or self._is_own(error):
+        if error is None or consists_of(error, self._is_own):
             return None
         if isinstance(error, (ThreadExit, GeneratorExit)):
-            _bough.fail(self._handle, ECANCELED, _line(error))
+            _bough.fail(self._handle, ECANCELED, in_a_line(error))
             return error
         self._fail(error)
         return None
 
     def _fail(self, error):
-        self._errors.append(error)
-        _bough.fail(self._handle, EIO, _line(error))
+        self._errors.append((error, None))
+        _bough.fail(self._handle, EIO, in_a_line(error))
 
     def _is_own(self, error):
-        """An interrupt that was posted to this branch, or a group of nothing else."""
-        if isinstance(error, ThreadExit):
-            return error.record is not None and error.record.target == self._handle
-        return isinstance(error, BaseExceptionGroup) and all(map(self._is_own, error.exceptions))
+        """An interrupt that was posted to this branch."""
+        return isinstance(error, ThreadExit) and error.record is not None and error.record.target == self._handle
 
     def _wait(self):
         """Interrupted it goes on waiting (rule 24): the interrupt reaches the children by itself. A Ctrl-C is a failure of
-        the body."""
+        the body; more of them are the same one."""
         while True:
             try:
                 return _bough.branch_wait(self._capsule)
-            except BaseException as error:
-                if isinstance(error, ThreadExit):
-                    continue  # of a signal: it stays pending, and the children have it
+            except ThreadExit:
+                pass  # of a signal: it stays pending, and the children have it
+            except KeyboardInterrupt as error:
                 error.__traceback__ = None
+                if not any(isinstance(known, KeyboardInterrupt) for known, _ in self._errors):
+                    self._fail(error)
+            except BaseException as error:
                 self._fail(error)
 
-    def _raise(self, errors, error, left_by, result):
-        errors = [kept for kept in map(self._without_own, errors) if kept is not None]
+    # ---- what is raised
+
+    def _raise(self, failed, error, left_by, result):
+        errors = [kept for kept in (self._without_own(e) for e, _ in failed) if kept is not None]
+        if not errors and left_by is None and result == ETIMEDOUT:
+            errors.append(TimeoutError(ETIMEDOUT, f"the deadline of {self.name} has passed"))
         try:
             if errors and (self._strict or len(errors) > 1):
-                _raise_as_it_is(MultipleError(f"{len(errors)} failures in {self.name}", errors))
+                raise_as_it_is(MultipleError(f"{len(errors)} failure{'s'[:len(errors) > 1]} in {self.name}", errors))
+            if errors:
+                _let_go(failed, errors[0])
             if errors and errors[0] is not error:
-                _raise_as_it_is(errors[0])
-            if errors or left_by is not None:
-                return False
-            if result == ETIMEDOUT:
-                _raise_as_it_is(TimeoutError(ETIMEDOUT, f"the deadline of {self.name} has passed"))
-            return error is not None
+                raise_as_it_is(errors[0])
+            return not errors and left_by is None and error is not None
         finally:
-            del errors, error, left_by
+            del errors, error, left_by, failed
 
     def _without_own(self, error):
         if isinstance(error, BaseExceptionGroup):
             return error.split(self._is_own)[1]
         return error
 
-    # ---- misuse
+    # ---- misuse (rule 31)
 
-    def _misused(self, how):
-        """Nobody can end it in order any more: the children are, all the same (rule 31)."""
+    def _end_out_of_order(self, how):
+        """By its own thread. Returns what is to be raised."""
+        _bough.interrupt_handle(self._handle, f"the branch {how}")
+        self._end()
+        return self._complaint(how)
+
+    def _give_up(self, how):
+        """By another thread, which can't end it in order: its children are ended, the branch itself ends with its thread.
+        One of its own children can't wait for them."""
         capsule, self._capsule = self._capsule, None
-        if capsule is not None:
-            _bough.interrupt_handle(self._handle, f"the branch {how}")
+        for child in list(self._children):
+            child.interrupt(f"the branch {how}")
+        if not self._is_below():
             _bough.branch_wait(capsule)
-        raise RuntimeError(f"{self!r} {how}; its children were interrupted and joined")
+        raise self._complaint(how)
+
+    def _is_below(self):
+        child = current_child()
+        while child is not None and child._owner is not self:
+            child = child._owner and child._owner._in
+        return child is not None
+
+    def _complaint(self, how):
+        complaint = RuntimeError(f"{self!r} {how}; its children were interrupted and joined")
+        errors, self._errors = self._errors, []
+        if errors:
+            return MultipleError(str(complaint), [*(error for error, _ in errors), complaint])
+        return complaint
 
     def __del__(self):
         if getattr(self, "_capsule", None) is None:
             return
+        how = "was dropped while it was open"
         try:
-            self._misused("was dropped while it was open")
-        except RuntimeError as error:
-            import warnings
-
+            if threading.get_ident() != self._thread:
+                self._give_up(how)
+            raise self._end_out_of_order(how)
+        except BaseException as error:
             warnings.warn(str(error), ResourceWarning, source=self)
 
 
-def _raise_as_it_is(error):
-    """With the context that it has: not the interrupt's, which is taken care of here."""
-    context = error.__context__
-    try:
-        raise error
-    finally:
-        error.__context__ = context
-        del error, context
+# ---- which branches the calling thread has open -----------------------------------------------------------------------------
+
+
+def _opened_here():
+    """Weak references, the outermost first."""
+    opened = getattr(_here, "opened", None)
+    if opened is None:
+        opened = _here.opened = []
+    return opened
+
+
+def _opened_in(outer):
+    """Those that were opened in it and are open still, the innermost first. None, if all is in order."""
+    opened = [ref() for ref in _opened_here()]
+    if outer is None:
+        inner = opened
+    else:
+        inner = opened[opened.index(outer) + 1 :] if outer in opened else []
+    return [b for b in reversed(inner) if b is not None and b._capsule is not None]
+
+
+def _forget_opened(branch):
+    _here.opened = [ref for ref in _opened_here() if ref() is not branch and ref() is not None]
+
+
+def end_all_of_this_thread():
+    """At a child's end, of those that it has left open in generators. An exception to fail with, or None."""
+    errors = [b._end_out_of_order("was still open when its thread ended") for b in _opened_in(None)]
+    return MultipleError("branches were left open", errors) if len(errors) > 1 else errors[0] if errors else None
+
+
+def _in_new_process():
+    """After a fork: the branches that this thread has open go on there, without their children."""
+    for opened in _opened_in(None):
+        opened._children.clear()
+        opened._places = threading.Semaphore(opened._limit) if opened._limit else None
+
+
+os.register_at_fork(after_in_child=_in_new_process)
+
+
+# ---- helpers --------------------------------------------------------------------------------------------------------------
+
+
+def _let_go(failed, raised):
+    """Of what is raised as it is: its traceback will hold the frame that may hold the child, which would hold it."""
+    for error, child in failed:
+        if error is raised and child is not None:
+            child.exception = None
 
 
 def _on_bough_clock(deadline):
-    return max(1, _bough.now() + int((deadline - time.monotonic()) * 1e9))
+    """0, which is none, for one that is too far away."""
+    if math.isnan(deadline):
+        raise ValueError("a deadline must be a time")
+    left = deadline - time.monotonic()
+    return 0 if left > 1e9 else max(1, _bough.now() + int(max(left, -1e9) * 1e9))

@@ -79,4 +79,4 @@ def _end(instructions, i):
 
 
 # The package's own files: what they keep in order is nobody else's to interrupt.
-_OWN = frozenset({__file__, *(__file__.replace("_place", name) for name in ("_branch", "_threads", "_stdlib", "_futures"))})
+_OWN = frozenset({__file__, *(__file__.replace("_place", name) for name in ("_branch", "_child", "_threads", "_stdlib", "_futures"))})

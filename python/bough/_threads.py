@@ -196,7 +196,10 @@ def interrupt_all_threads(reason=None):
 
 
 def _instance(exc):
-    if isinstance(exc, type) and issubclass(exc, BaseException):
+    if exc is SystemExit:
+        exc = SystemExit()
+        exc._bough_terminates = True  # to a branch's child it is a stop, not a failure
+    elif isinstance(exc, type) and issubclass(exc, BaseException):
         exc = exc()
     if not isinstance(exc, BaseException):
         raise TypeError(f"an exception is wanted, a class or an instance, not {exc!r}")

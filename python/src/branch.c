@@ -17,7 +17,9 @@
 
 struct branch {
     bough_branch *handle;
-    _Atomic int users; /* the branch itself and its children */
+    struct bp_region *around; /* the innermost one that was open before it */
+    pid_t pid;                /* after a fork its children are not here */
+    _Atomic int users;        /* the branch itself and its children */
     _Atomic uint32_t running;
 };
 
@@ -61,6 +63,8 @@ static PyObject *branch_open(PyObject *module, PyObject *args)
     options.file = bp_caller(&line);
     options.line = line;
     b->users = 1;
+    b->around = t->regions;
+    b->pid = getpid();
     b->handle = bough_branch_open(&options);
     if (!b->handle) {
         PyMem_RawFree(b);
@@ -83,9 +87,19 @@ static PyObject *branch_handle(PyObject *module, PyObject *capsule)
 
 /* ---- children -------------------------------------------------------------------------------------------------- */
 
+/*
+ * The child's function is called from here: no Python frame of ours lies below its frames, which outlive it in tracebacks
+ * and would hold the Child, which holds the exception, which holds the traceback. On the way:
+ *
+ *      _begins() -> the function, arguments, keywords; from here on the child takes part
+ *      the function
+ *      _ends(result, exception) -> an error number; no more does it
+ *      close() of each _next_to_close(), whatever has happened; _failed(exception)
+ *      _is_over()
+ */
 struct child {
     struct branch *branch;
-    PyObject *run; /* called in the child: returns an error number, 0 or ECANCELED */
+    PyObject *child;
 };
 
 static void wake(const _Atomic uint32_t *word)
@@ -102,43 +116,130 @@ static void child_ends(struct child *c)
     release(b);
 }
 
-static int run_python(PyObject *run)
+/* The exception that is set, which is no more: a new reference. NULL: none is. */
+static PyObject *taken_exception(void)
 {
-    struct bp_thread *t = bp_self();
-    PyObject *result = t ? PyObject_CallNoArgs(run) : NULL;
-    int code = result ? (int)PyLong_AsLong(result) : EIO;
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    if (!type)
+        return NULL;
+    PyErr_NormalizeException(&type, &value, &trace);
+    if (trace)
+        PyException_SetTraceback(value, trace);
+    Py_DECREF(type);
+    Py_XDECREF(trace);
+    return value;
+}
+
+/* What is on its way to a function that has ended comes too late. */
+static void nothing_comes_any_more(void)
+{
+    struct bp_thread *t = bp_me;
+    if (t && (t->exception || t->armed)) {
+        Py_CLEAR(t->exception);
+        bough_clear_kind(NULL, BOUGH_EXCEPTION);
+        bp_disarm(t);
+    }
+}
+
+/* The function's own frames are gone before it is looked at how it ended. */
+static PyObject *call_function(PyObject *child)
+{
+    PyObject *call = PyObject_CallMethod(child, "_begins", NULL), *result = NULL;
+    if (call && PyTuple_Check(call) && PyTuple_GET_SIZE(call) == 3)
+        result = PyObject_Call(PyTuple_GET_ITEM(call, 0), PyTuple_GET_ITEM(call, 1), PyTuple_GET_ITEM(call, 2));
+    Py_XDECREF(call);
+    return result;
+}
+
+/* An error number, from a method that returns one. */
+static int code_of(PyObject *child, PyObject *answer)
+{
+    int code = answer ? (int)PyLong_AsLong(answer) : EIO;
+    Py_XDECREF(answer);
     if (PyErr_Occurred()) {
-        PyErr_WriteUnraisable(run);
+        PyErr_WriteUnraisable(child);
         code = EIO;
     }
-    Py_XDECREF(result);
     return code;
+}
+
+static int call_and_end(PyObject *child)
+{
+    PyObject *result = call_function(child), *exception = result ? NULL : taken_exception();
+    nothing_comes_any_more();
+    PyObject *answer =
+        PyObject_CallMethod(child, "_ends", "OO", result ? result : Py_None, exception ? exception : Py_None);
+    Py_XDECREF(result);
+    Py_XDECREF(exception);
+    return code_of(child, answer);
+}
+
+/* Each once (rule 21). An error in it is one more failure. */
+static int close_all(PyObject *child)
+{
+    PyObject *thing;
+    int code = 0;
+    while ((thing = PyObject_CallMethod(child, "_next_to_close", NULL)) && thing != Py_None) {
+        PyObject *result = PyObject_CallMethod(thing, "close", NULL);
+        PyObject *exception = result ? NULL : taken_exception();
+        if (exception)
+            code = code_of(child, PyObject_CallMethod(child, "_failed", "O", exception));
+        Py_XDECREF(exception);
+        Py_XDECREF(result);
+        Py_DECREF(thing);
+    }
+    Py_XDECREF(thing);
+    if (PyErr_Occurred())
+        PyErr_WriteUnraisable(child);
+    return code;
+}
+
+static int run_python(PyObject *child)
+{
+    if (!bp_self()) {
+        PyErr_WriteUnraisable(child);
+        return EIO;
+    }
+    int code = call_and_end(child), closed = close_all(child);
+    int over = code_of(child, PyObject_CallMethod(child, "_is_over", NULL));
+    return code ? code : closed ? closed : over;
 }
 
 static int child_main(void *value)
 {
     struct child *c = value;
     PyGILState_STATE state = PyGILState_Ensure();
-    int code = run_python(c->run);
-    Py_CLEAR(c->run);
+    int code = run_python(c->child);
+    Py_CLEAR(c->child);
     PyGILState_Release(state);
     child_ends(c);
     return code;
 }
 
+static void forget_the_parents_children(struct branch *b)
+{
+    pid_t pid = getpid();
+    if (b->pid != pid) {
+        b->pid = pid;
+        __atomic_store_n((uint32_t *)&b->running, 0, __ATOMIC_SEQ_CST);
+    }
+}
+
 /* Returns the child's handle; None: the branch is marked, and nothing has started. */
 static PyObject *branch_add(PyObject *module, PyObject *args)
 {
-    PyObject *capsule, *run;
+    PyObject *capsule, *object;
     const char *name;
     (void)module;
-    if (!PyArg_ParseTuple(args, "OOs:branch_add", &capsule, &run, &name))
+    if (!PyArg_ParseTuple(args, "OOs:branch_add", &capsule, &object, &name))
         return NULL;
     struct branch *b = branch_of(capsule);
     struct child *c = b ? PyMem_RawCalloc(1, sizeof *c) : NULL;
     if (!c)
         return b ? PyErr_NoMemory() : NULL;
-    *c = (struct child){b, Py_NewRef(run)};
+    *c = (struct child){b, Py_NewRef(object)};
+    forget_the_parents_children(b);
     __atomic_add_fetch((int *)&b->users, 1, __ATOMIC_SEQ_CST);
     __atomic_add_fetch((uint32_t *)&b->running, 1, __ATOMIC_SEQ_CST);
     struct bough_child_options options = {.name = name};
@@ -147,7 +248,7 @@ static PyObject *branch_add(PyObject *module, PyObject *args)
     Py_BEGIN_ALLOW_THREADS child = bough_add_with(b->handle, child_main, bough_arg(c), &options);
     error = errno;
     Py_END_ALLOW_THREADS if (child) return PyLong_FromVoidPtr((void *)(uintptr_t)child);
-    Py_DECREF(c->run);
+    Py_DECREF(c->child);
     child_ends(c);
     if (error == ECANCELED)
         Py_RETURN_NONE;
@@ -159,26 +260,51 @@ static PyObject *branch_add(PyObject *module, PyObject *args)
 
 /* ---- the end ------------------------------------------------------------------------------------------------------ */
 
-enum { LOOK_FOR_SIGNALS = 500 }; /* ms: a signal may have come right before the wait; main only */
+/* ms. For signals, in main: one may have come right before the wait. For children that are lost, which tell nobody. */
+enum { LOOK_AGAIN = 500 };
 
-static void sleep_on(const _Atomic uint32_t *word, uint32_t seen, bool main_thread)
+static void sleep_on(const _Atomic uint32_t *word, uint32_t seen)
 {
-    const struct timespec soon = {0, LOOK_FOR_SIGNALS * 1000000L};
-    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, main_thread ? &soon : NULL, NULL, 0);
+    const struct timespec soon = {0, LOOK_AGAIN * 1000000L};
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, &soon, NULL, 0);
+}
+
+static uint32_t still_running(struct branch *b)
+{
+    struct bough_tally tally;
+    forget_the_parents_children(b);
+    uint32_t running = __atomic_load_n((uint32_t *)&b->running, __ATOMIC_SEQ_CST);
+    if (running && bough_branch_tally(b->handle, &tally) == 0 && tally.count[BOUGH_LOST] >= running)
+        return 0;
+    return running;
 }
 
 /* Until no child runs; an exception of a signal's handler ends it before. */
 static PyObject *branch_wait(PyObject *module, PyObject *capsule)
 {
     struct branch *b = branch_of(capsule);
-    bool main_thread = syscall(SYS_gettid) == getpid();
     uint32_t seen;
     (void)module;
-    while (b && (seen = __atomic_load_n((uint32_t *)&b->running, __ATOMIC_SEQ_CST)) != 0) {
-        Py_BEGIN_ALLOW_THREADS sleep_on(&b->running, seen, main_thread);
+    while (b && (seen = still_running(b)) != 0) {
+        Py_BEGIN_ALLOW_THREADS sleep_on(&b->running, seen);
         Py_END_ALLOW_THREADS if (PyErr_CheckSignals() != 0) return NULL;
     }
     return b ? Py_NewRef(Py_None) : NULL;
+}
+
+/* The regions that were entered in it and are open still. How many. */
+static PyObject *branch_leave_regions(PyObject *module, PyObject *capsule)
+{
+    struct branch *b = branch_of(capsule);
+    (void)module;
+    struct bp_thread *t = b ? bp_self() : NULL;
+    long left = 0;
+    while (t && t->regions && t->regions != b->around) {
+        if (bp_region_end(t, t->regions->kind) != 0)
+            return NULL;
+        left++;
+    }
+    return t ? PyLong_FromLong(left) : NULL;
 }
 
 /* (result, interrupted), as the library tells them. */
@@ -255,8 +381,10 @@ PyMethodDef bp_branch_methods[] = {
     {"branch_open", branch_open, METH_VARARGS, PyDoc_STR("branch_open(label, timeout_ns, deadline_ns, supervisor)")},
     {"branch_handle", branch_handle, METH_O, PyDoc_STR("branch_handle(branch): its handle in libbough.")},
     {"branch_add", branch_add, METH_VARARGS,
-     PyDoc_STR("branch_add(branch, run, name): a child that calls run(). Its handle; None: the branch is marked.")},
+     PyDoc_STR("branch_add(branch, child, name): runs a Child. Its handle; None: the branch is marked.")},
     {"branch_wait", branch_wait, METH_O, PyDoc_STR("branch_wait(branch): until no child runs.")},
+    {"branch_leave_regions", branch_leave_regions, METH_O,
+     PyDoc_STR("branch_leave_regions(branch): ends those that were entered in it. How many.")},
     {"branch_end", branch_end, METH_O, PyDoc_STR("branch_end(branch): (error number, interrupted).")},
     {"fail", fail, METH_VARARGS, PyDoc_STR("fail(handle, code, message): that branch, or for 0 the caller, failed.")},
     {"outcome", outcome, METH_O, PyDoc_STR("outcome(child): as libbough has it; -1: not kept.")},

@@ -80,6 +80,20 @@ static PyObject *interrupt_all(PyObject *module, PyObject *reason)
 }
 
 /* Its exception, exactly; the first of several that were not raised yet counts, as with any record (rule 1). */
+static PyObject *post_exception(struct bp_thread *t, PyObject *exception)
+{
+    if (!t->exception)
+        t->exception = Py_NewRef(exception);
+    struct bough_event event = {.kind = BOUGH_EXCEPTION, .flags = BOUGH_ALONE, .reason = Py_TYPE(exception)->tp_name};
+    if (t->handle && !bough_post_event(t->handle, &event).record) {
+        Py_CLEAR(t->exception);
+        return PyErr_SetString(PyExc_ValueError, "the thread has ended"), NULL;
+    }
+    if (bp_courier_need() != 0)
+        return NULL;
+    Py_RETURN_TRUE;
+}
+
 static PyObject *raise_in(PyObject *module, PyObject *args)
 {
     unsigned long ident;
@@ -90,20 +104,23 @@ static PyObject *raise_in(PyObject *module, PyObject *args)
     if (!PyExceptionInstance_Check(exception))
         return PyErr_Format(PyExc_TypeError, "an instance of an exception is wanted, not %R", exception), NULL;
     struct bp_thread *t = bp_thread_of_ident(ident);
+    return t ? post_exception(t, exception) : NULL;
+}
+
+/* A child's ident is its worker's, which may have begun another child's meanwhile: its handle is its own. */
+static PyObject *raise_in_handle(PyObject *module, PyObject *args)
+{
+    unsigned long long handle;
+    PyObject *exception;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "KO!:raise_in_handle", &handle, PyExc_BaseException, &exception))
+        return NULL;
+    struct bp_thread *t = bp.threads;
+    while (t && (uintptr_t)t->handle != (uintptr_t)handle)
+        t = t->next;
     if (!t)
-        return NULL;
-    if (!t->exception) {
-        Py_INCREF(exception);
-        t->exception = exception;
-    }
-    struct bough_event event = {.kind = BOUGH_EXCEPTION, .flags = BOUGH_ALONE, .reason = Py_TYPE(exception)->tp_name};
-    if (t->handle && !bough_post_event(t->handle, &event).record) {
-        Py_CLEAR(t->exception);
-        return PyErr_SetString(PyExc_ValueError, "the thread has ended"), NULL;
-    }
-    if (bp_courier_need() != 0)
-        return NULL;
-    Py_RETURN_NONE;
+        Py_RETURN_FALSE;
+    return post_exception(t, exception);
 }
 
 static PyObject *post_root(PyObject *module, PyObject *args)
@@ -126,6 +143,8 @@ PyMethodDef bp_post_methods[] = {
     {"interrupt_all", interrupt_all, METH_O,
      PyDoc_STR("interrupt_all(reason): every thread but the caller. How many.")},
     {"raise_in", raise_in, METH_VARARGS, PyDoc_STR("raise_in(ident, exception): this instance, in that thread.")},
+    {"raise_in_handle", raise_in_handle, METH_VARARGS,
+     PyDoc_STR("raise_in_handle(handle, exception): the same, by the thread's handle. Whether it was still there.")},
     {"post_root", post_root, METH_VARARGS, PyDoc_STR("post_root(kind, reason, signo): everything, for this reason.")},
     {0},
 };

@@ -196,6 +196,18 @@ static PyObject *reason(PyObject *module, PyObject *none)
     return bp_record_object(&why);
 }
 
+/* As an object, whether a point would raise it now or not. What was posted with raise_exc() stays posted. */
+static PyObject *exception_of_reason(PyObject *module, PyObject *none)
+{
+    struct bough_record why;
+    (void)module, (void)none;
+    if (!bp_self())
+        return NULL;
+    if (bough_reason(&why) != 0)
+        Py_RETURN_NONE;
+    return thread_exit(&why);
+}
+
 /* The root's too, where the caller stands at it: a Ctrl-C that was handled is over (rule 32). */
 static PyObject *clear_interrupt(PyObject *module, PyObject *none)
 {
@@ -261,6 +273,8 @@ PyMethodDef bp_raise_methods[] = {
                "Raises nothing.")},
     {"reason", reason, METH_NOARGS,
      PyDoc_STR("reason()\n--\n\nWho interrupted the calling thread, why and since when: a Record, or None.")},
+    {"exception_of_reason", exception_of_reason, METH_NOARGS,
+     PyDoc_STR("exception_of_reason(): a ThreadExit with the record that reason() tells, or None.")},
     {"clear_interrupt", clear_interrupt, METH_NOARGS,
      PyDoc_STR(
          "clear_interrupt()\n--\n\nForget the calling thread's interrupts. Returns whether there were any. What was "

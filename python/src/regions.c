@@ -262,6 +262,19 @@ static PyObject *handler(PyObject *module, PyObject *args, PyObject *keywords)
     return (PyObject *)m;
 }
 
+/* Those that were not left: in generators that are suspended somewhere. */
+static PyObject *leave_all_regions(PyObject *module, PyObject *none)
+{
+    struct bp_thread *t = bp_self();
+    (void)module, (void)none;
+    while (t && t->regions)
+        if (bp_region_end(t, t->regions->kind) != 0)
+            return NULL;
+    if (!t)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef region_methods[] = {
     {"critical_section", (PyCFunction)(void (*)(void))critical_section, METH_VARARGS | METH_KEYWORDS,
      PyDoc_STR(
@@ -276,6 +289,7 @@ static PyMethodDef region_methods[] = {
      PyDoc_STR(
          "handler(callback, *, final=False)\n--\n\nA region with a handler of the ladder's: rung 2, or with final=True "
          "rung 3. It runs on the thread, at its next point.")},
+    {"leave_all_regions", leave_all_regions, METH_NOARGS, PyDoc_STR("leave_all_regions(): the calling thread's.")},
     {"taking_part", taking_part, METH_O, PyDoc_STR("taking_part(all): a region in which blocking calls are cut.")},
     {0},
 };

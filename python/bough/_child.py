@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: MIT
+"""A thread of a branch. How it runs is in branch.c, which calls the methods that begin with an underscore."""
+import contextvars
+import itertools
+import os
+import sys
+import threading
+import traceback
+from errno import ECANCELED, EIO
+
+from bough import _bough
+from bough._errors import consists_of, in_a_line
+from bough._threads import ThreadExit, _instance
+
+__all__ = ["Child", "current_child"]
+
+RUNNING, OK, ERROR, INTERRUPTED, NOT_STARTED, LOST = "running", "ok", "error", "interrupted", "not started", "lost"
+
+_counter = itertools.count(1)
+_here = threading.local()
+_taking_part = _bough.taking_part(True)
+
+
+def current_child():
+    """The Child that the calling code runs in, or None."""
+    return getattr(_here, "child", None)
+
+
+class Child:
+    """A thread of a branch, made by Branch.add().
+
+    name        for messages, the kernel and the tree
+    outcome     "running", "ok", "error", "interrupted", "not started" or "lost"
+    result      what its function returned, if it did
+    exception   what its function raised, if it failed; None again once the block has raised that same exception, which
+                then is with whoever caught it
+    ident       as of threading.get_ident(), once it runs
+    """
+
+    def __init__(self, owner, fn, args, kwargs, name, closing):
+        self.name = str(name) if name else f"{getattr(fn, '__name__', 'child')}-{next(_counter)}"
+        self.outcome = RUNNING
+        self.result = self.exception = None
+        self.ident = self._handle = self._context = None
+        self._owner, self._call, self._closing = owner, (fn, args, kwargs), list(closing)
+        self._posted, self._ended = [], threading.Event()
+
+    def __repr__(self):
+        return f"<bough.Child {self.name!r}: {self.outcome}>"
+
+    def is_alive(self):
+        """Whether it runs."""
+        return not self._ended.is_set()
+
+    def join(self, timeout=None):
+        """Wait until it has ended. Returns whether it has. A blocking call, which can be interrupted as any other."""
+        if current_child() is self:
+            raise RuntimeError("a child can't wait for itself")
+        return self._ended.wait(timeout)
+
+    def interrupt(self, reason=None):
+        """Ask it, and all that branches off it, to stop. One that has ended is left in peace."""
+        if self._handle is not None and self.is_alive():
+            _bough.interrupt_handle(self._handle, reason)
+
+    def raise_exc(self, exc):
+        """Raise `exc`, a class or an instance, in it: that very instance. ValueError: it is not alive."""
+        self._posted.append(_instance(exc))
+        if self.ident is not None:
+            self._raise_posted()
+        elif self.outcome != RUNNING:
+            raise ValueError(f"{self!r} is not alive")
+
+    def terminate(self):
+        """raise_exc(SystemExit). Unless it catches that it ends, as interrupted: no failure."""
+        self.raise_exc(SystemExit)
+
+    def _raise_posted(self):
+        """By whoever comes second: the poster, or the child when it begins."""
+        while self._posted:
+            if not _bough.raise_in_handle(self._handle, self._posted.pop(0)):
+                raise ValueError(f"{self!r} is not alive")
+
+    def take(self):
+        """Take over what it was to close (`closing=`): returns that, a tuple, and it is not closed any more."""
+        taken = tuple(self._closing)
+        self._closing.clear()
+        return taken
+
+    # ---- in the child, called by branch.c
+
+    def _begins(self):
+        self._pid, self._handle = os.getpid(), _bough.self_handle()
+        self.ident = threading.get_ident()
+        self._raise_posted()
+        _ChildThread(self)
+        _here.child = self
+        fn, args, kwargs = self._call
+        self._call = None
+        context, self._context = self._context, None
+        _trace_as_threads_are()
+        _taking_part.__enter__()
+        return context.run, (fn, *args), kwargs
+
+    def _ends(self, result, exception):
+        left_open = _end_what_is_open()
+        if left_open:
+            return self._failed(left_open)
+        if exception is None:
+            self.outcome, self.result = OK, result
+            return 0
+        if consists_of(exception, _is_a_stop):
+            self.outcome = INTERRUPTED
+            return ECANCELED
+        return self._failed(exception)
+
+    def _failed(self, error):
+        """Its function has, or what it had to close."""
+        self.outcome = ERROR
+        if self.exception is None:
+            self.exception = error
+        self._owner._child_failed(error, self)
+        _bough.fail(0, EIO, in_a_line(error))
+        return EIO
+
+    def _next_to_close(self):
+        return self._closing.pop(0) if self._closing else None
+
+    def _is_over(self):
+        sys.settrace(None)
+        sys.setprofile(None)
+        if os.getpid() != self._pid:
+            self._end_forked_process()
+        _here.child = None
+        with threading._active_limbo_lock:
+            threading._active.pop(self.ident, None)
+        self._forget()
+        return 0
+
+    def _end_forked_process(self):
+        """There is no more to this process than the thread that forked."""
+        status = 0
+        try:
+            if isinstance(self.exception, SystemExit):
+                status = self.exception.code
+                status = status if isinstance(status, int) else 0 if status is None else 1
+            elif self.exception is not None:
+                status = 1
+                traceback.print_exception(self.exception)
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(status & 0xFF)
+
+    # ---- in whoever adds it, or ends the branch
+
+    def _starts(self):
+        self._context = contextvars.copy_context()
+
+    def _never_started(self):
+        self.outcome = NOT_STARTED
+        self._call = self._context = None
+        while self._closing:
+            try:
+                self._closing.pop(0).close()
+            except BaseException as error:
+                self._owner._child_failed(error, None)
+        self._forget()
+
+    def _lost(self):
+        self.outcome = LOST
+        self._forget()
+
+    def _forget(self):
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            owner._child_ended(self)
+        self._ended.set()
+
+
+def _is_a_stop(error):
+    """An interrupt, or terminate(): the child was stopped, it has not failed."""
+    return isinstance(error, ThreadExit) or (isinstance(error, SystemExit) and getattr(error, "_bough_terminates", False))
+
+
+def _end_what_is_open():
+    """Branches and regions in generators that are suspended somewhere: whatever level they are, they end with their thread.
+    A RuntimeError if there were any branches."""
+    from bough import _branch
+
+    misuse = _branch.end_all_of_this_thread()
+    _bough.leave_all_regions()
+    return misuse
+
+
+def _trace_as_threads_are():
+    if threading.gettrace():
+        sys.settrace(threading.gettrace())
+    if threading.getprofile():
+        sys.setprofile(threading.getprofile())
+
+
+class _ChildThread(threading._DummyThread):
+    """So that current_thread(), logging and debuggers know the child, by its name, for as long as it runs."""
+
+    def __init__(self, child):
+        super().__init__()
+        self._child = child
+        self._name = child.name
+
+    def is_alive(self):
+        return self._child.is_alive()
+
+    def join(self, timeout=None):
+        self._child.join(timeout)

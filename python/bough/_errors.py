@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""What a branch raises."""
+
+__all__ = ["MultipleError"]
+
+
+class MultipleError(BaseExceptionGroup):
+    """Several failures of one branch: `exceptions`, the first one first. For except*. Where all of them are Exceptions it is
+    an ExceptionGroup as well."""
+
+    def __new__(cls, message, errors):
+        if cls is MultipleError and all(isinstance(error, Exception) for error in errors):
+            cls = _MultipleExceptions
+        return super().__new__(cls, message, errors)
+
+    def derive(self, errors):
+        """For split() and subgroup()."""
+        return MultipleError(self.message, errors)
+
+    def __reduce__(self):
+        return MultipleError, (self.message, list(self.exceptions)), self.__dict__ or None
+
+    @property
+    def primary(self):
+        """The failure that came first."""
+        return self.exceptions[0]
+
+
+class _MultipleExceptions(MultipleError, ExceptionGroup):
+    pass
+
+
+for _class in (MultipleError, _MultipleExceptions):
+    _class.__module__, _class.__qualname__, _class.__name__ = "bough", "MultipleError", "MultipleError"
+
+
+def consists_of(error, test):
+    """Whether `test` holds for it, or for all there is in it."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(consists_of(inner, test) for inner in error.exceptions)
+    return test(error)
+
+
+def raise_as_it_is(error):
+    """With the context that it has: not the interrupt's, which is taken care of here."""
+    context = error.__context__
+    try:
+        raise error
+    finally:
+        error.__context__ = context
+        del error, context
+
+
+def in_a_line(error):
+    """For the library's own tree of errors, which the command `bough` shows."""
+    try:
+        text = f"{type(error).__name__}: {error}"
+        return text[:200].encode("utf-8", "replace").replace(b"\0", b"").decode()
+    except Exception:
+        return type(error).__name__
