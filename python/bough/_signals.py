@@ -65,11 +65,11 @@ def _outermost(frame):
 
 
 def _has_raised(frame):
-    """Its last instruction was not a return. A frame that has not ended, in an interactive session, has raised nothing."""
+    """Its last instruction was not a return. One that called a Python function may be its inline cache, which has no name."""
     if frame is None or frame.f_lasti < 0:
         return False
     names = {i.offset: i.opname for i in dis.get_instructions(frame.f_code)}
-    return not names.get(frame.f_lasti, "RETURN").startswith(("RETURN", "INSTRUMENTED_RETURN"))
+    return not names.get(frame.f_lasti, "").startswith(("RETURN", "INSTRUMENTED_RETURN"))
 
 
 def _main_ends():

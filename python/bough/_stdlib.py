@@ -151,17 +151,25 @@ def _condition_wait(original):
 
 
 def _wait_for_tstate_lock(original):
-    """Up to 3.12. The original takes a thread for ended when its wait was cut."""
+    """Up to 3.12. The original takes a thread for ended when its wait was ended by an exception: an interrupt, or in main a
+    signal's."""
 
     @wraps(original)
     def wait_for_tstate_lock(self, block=True, timeout=-1):
         lock = self._tstate_lock
-        if lock is None or not _bough.takes_part():
+        if lock is None or not (_bough.takes_part() or threading.current_thread() is threading.main_thread()):
             return original(self, block, timeout)
-        if lock.acquire(block, timeout):
-            with _bough.critical_section():
+        try:
+            if lock.acquire(block, timeout):
+                with _bough.critical_section():
+                    lock.release()
+                    self._stop()
+        except BaseException:
+            # A signal's exception may have come when the lock was taken already. Who ends gives it away with its last act.
+            if lock.locked() and self.ident not in sys._current_frames():
                 lock.release()
                 self._stop()
+            raise
 
     return wait_for_tstate_lock
 
