@@ -13,9 +13,9 @@ static _Atomic int connected;
 static int told, by_told[MOST_TOLD + 1]; /* in this request; how many requests were told so often */
 static int64_t last_told, worst_after;
 
-static int tell(void *unused, const char *call, int error)
+static int tell(void *unused, const char *call, int error, const struct bough_record *why)
 {
-    (void)unused, (void)call, (void)error;
+    (void)unused, (void)call, (void)error, (void)why;
     told++;
     last_told = t_now();
     return 0;
