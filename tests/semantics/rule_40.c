@@ -88,3 +88,52 @@ TEST(overdue_is_told_once)
         c_go = 1;
     }
 }
+
+/* ---- the log's limit -------------------------------------------------------------------------------------------- */
+
+static _Atomic unsigned logged, left_out, transitions;
+
+static void count_line(const char *line)
+{
+    const char *dropped = strstr(line, " lines before it were dropped");
+    logged++;
+    while (dropped && dropped[-1] >= '0' && dropped[-1] <= '9')
+        dropped--;
+    left_out += dropped ? (unsigned)strtoul(dropped, NULL, 10) : 0;
+}
+
+static void count_transition(const struct bough_transition *t, void *unused)
+{
+    (void)unused;
+    transitions += t->to == t->from;
+}
+
+static int does_not_listen(void *unused)
+{
+    (void)unused;
+    while (!c_go)
+        usleep(10000);
+    return 0;
+}
+
+/* A hundred at once: the callback is told of all of them, the log of the first, and later how many were left out. */
+TEST_LIMIT(the_log_is_limited_and_says_so, 60)
+{
+    enum { MANY = 100 };
+    bough_set_report(count_line);
+    c_times(BOUGH_ROOT, STEP_NS, BOUGH_SEC(600));
+    bough_on_transition(count_transition, NULL);
+    BOUGH_BRANCH(workers) {
+        bough_thread *t[MANY];
+        for (int i = 0; i < MANY; i++)
+            CHECK((t[i] = bough_add(workers, does_not_listen, bough_arg(NULL))));
+        for (int i = 0; i < MANY; i++)
+            bough_interrupt(t[i], NULL);
+        t_until(transitions == MANY);
+        CHECK(logged < MANY);
+        usleep(1100000); /* another second, another line */
+        c_go = 1;
+    }
+    t_until(logged + left_out >= MANY);
+    CHECK(left_out > 0);
+}
