@@ -83,6 +83,16 @@ static int dismisses(struct bough_incident *incident, void *unused)
     return BOUGH_DISMISS;
 }
 
+/* The same event once more, on top of the first: it goes up, and does not come in again. */
+static int posts_again(struct bough_incident *incident, void *unused)
+{
+    static _Atomic int times;
+    (void)unused;
+    note("the handler posts for the %d. time", ++times);
+    bough_post_event(incident->record.target, &(struct bough_event){.kind = kind(), .signo = SIGTERM});
+    return BOUGH_UNWIND;
+}
+
 static int unwinds(struct bough_incident *incident, void *unused)
 {
     (void)incident, (void)unused;
@@ -95,6 +105,7 @@ CHILD(has_one_that_crashes, BOUGH_HANDLE(crashes, NULL))
 CHILD(has_one_that_promotes, BOUGH_HANDLE(promotes, NULL))
 CHILD(has_one_that_resumes, BOUGH_HANDLE(resumes, NULL))
 CHILD(has_one_that_waits, BOUGH_HANDLE(waits, NULL))
+CHILD(has_one_that_posts_again, BOUGH_HANDLE(posts_again, NULL))
 CHILD(has_one_that_unwinds, BOUGH_HANDLE(unwinds, NULL))
 
 static int has_one_that_jumps(void *unused)
@@ -135,6 +146,12 @@ WAY(handler_resumes_for_ever)
 {
     bough_signals(0);
     with_child(has_one_that_resumes);
+}
+
+WAY(handler_posts_again)
+{
+    bough_signals(0);
+    with_child(has_one_that_posts_again);
 }
 
 WAY(handler_waits)
