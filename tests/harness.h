@@ -84,9 +84,6 @@ void t_expect_descriptors(int count);
 struct t_thread {
     pthread_t handle;
     pid_t tid; /* valid when t_spawn() has returned */
-    uint32_t go;
-    void *(*function)(void *);
-    void *argument;
 };
 /* A plain pthread, which bough does not know. Its function begins when nothing in t_spawn() can block any more:
  * what it then sees blocked is not its creation. */

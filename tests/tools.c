@@ -67,31 +67,42 @@ static void futex_wake(uint32_t *word)
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
+/* The thread's own: the caller's frame may be left as soon as t_spawn() has returned. */
+struct start {
+    void *(*function)(void *);
+    void *argument;
+    struct t_thread *thread; /* until `go` */
+    uint32_t go;
+};
+
 static void *thread_main(void *argument)
 {
-    struct t_thread *thread = argument;
-    void *(*function)(void *) = thread->function;
-    void *value = thread->argument;
-    __atomic_store_n(&thread->tid, t_tid(), __ATOMIC_RELEASE);
-    futex_wake((uint32_t *)&thread->tid);
-    while (!__atomic_load_n(&thread->go, __ATOMIC_ACQUIRE))
-        futex_wait(&thread->go, 0, 100000000);
+    struct start *start = argument;
+    pid_t *tid = &start->thread->tid;
+    __atomic_store_n(tid, t_tid(), __ATOMIC_RELEASE);
+    futex_wake((uint32_t *)tid);
+    while (!__atomic_load_n(&start->go, __ATOMIC_ACQUIRE))
+        futex_wait(&start->go, 0, 100000000);
+    void *(*function)(void *) = start->function;
+    void *value = start->argument;
+    free(start);
     return function(value);
 }
 
 void t_spawn(struct t_thread *thread, void *(*function)(void *), void *argument)
 {
+    struct start *start = malloc(sizeof *start);
+    if (!start)
+        t_fail(__FILE__, __LINE__, "no memory for a thread");
     thread->tid = 0;
-    thread->go = 0;
-    thread->function = function;
-    thread->argument = argument;
-    int error = pthread_create(&thread->handle, NULL, thread_main, thread);
+    *start = (struct start){.function = function, .argument = argument, .thread = thread};
+    int error = pthread_create(&thread->handle, NULL, thread_main, start);
     if (error)
         t_fail(__FILE__, __LINE__, "pthread_create: %s", strerror(error));
     while (__atomic_load_n(&thread->tid, __ATOMIC_ACQUIRE) == 0)
         futex_wait((uint32_t *)&thread->tid, 0, 100000000);
-    __atomic_store_n(&thread->go, 1, __ATOMIC_RELEASE); /* pairs with the load in thread_main() */
-    futex_wake(&thread->go);
+    __atomic_store_n(&start->go, 1, __ATOMIC_RELEASE); /* pairs with the load in thread_main(), which frees it */
+    futex_wake(&start->go);
 }
 
 void *t_join(struct t_thread *thread)

@@ -164,11 +164,12 @@ RECIPE(epoll_pwait, .how = BLOCKS, .prepare = make_epoll, .release = write_x, .u
 static int libc_epoll_pwait2(int fd, struct epoll_event *events, int count, const struct timespec *timeout,
                              const sigset_t *mask)
 {
-#if defined __GLIBC__ && __GLIBC_PREREQ(2, 35)
+#ifdef __GLIBC__
+#if __GLIBC_PREREQ(2, 35)
     return epoll_pwait2(fd, events, count, timeout, mask);
-#else
-    return (int)syscall(SYS_epoll_pwait2, fd, events, count, timeout, mask, 8L);
 #endif
+#endif
+    return (int)syscall(SYS_epoll_pwait2, fd, events, count, timeout, mask, 8L);
 }
 
 BOTH_AS(epoll_pwait2, bough_epoll_pwait2(s->fd[2], event_of(s), 1, &an_hour, all_signals()),
