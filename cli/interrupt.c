@@ -8,7 +8,6 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include <bough/ladder.h>
 #include "command.h"
 #include "letter.h"
 #include "proc.h"
@@ -82,13 +81,15 @@ static enum became look(const struct arena *a, const struct bo_letter *l)
     return last >> 4 == l->serial >> 4 && (last & 15) == BOUGH_POST_LOST ? LOST : HANDLED;
 }
 
+enum { ENDS_THE_PROCESS = 5 }; /* the rung */
+
 /* What it may come to is told when it can still be thought about. */
 static void warn_of_ceiling(const struct arena *a, const struct bo_letter *l)
 {
     struct bo_record r;
     if (look(a, l) == STANDS &&
         arena_any_record(a, bo_handle_is_branch(l->post), bo_handle_index(l->post), (int)(l->serial & 15), &r) &&
-        bo_load_relaxed(&r.ceiling) >= BOUGH_RUNG_EXIT)
+        bo_load_relaxed(&r.ceiling) >= ENDS_THE_PROCESS)
         puts("if it is not heeded, it climbs to the end of the process");
 }
 

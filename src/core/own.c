@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
 #include "core/own.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "base/raw.h"
 #include "core/above.h"
+#include "core/self.h"
 #include "core/ticker.h"
 
 /* OFF: nobody asks. ONCE: one look, and no more of it if main is still there. ON: until the end. */
@@ -56,33 +61,33 @@ void bo_own_after_fork(bool main_known)
     bo_store_seq(&knows_main, main_known);
 }
 
-/* The process's file is main's. */
-static bool main_is_gone(const char *status)
+/* A thread that has ended, and is only there for its number, has no memory. Asked without a descriptor: in a process whose
+ * main is alive none is opened that the program could be surprised by. */
+static bool main_is_gone(void)
 {
-    const char *state = strstr(status, "State:\t");
-    return state && state[7] == 'Z';
+    char here = 0, there = 0;
+    struct iovec to = {&here, 1}, from = {&there, 1};
+    return bo_raw6(SYS_process_vm_readv, bo_load_relaxed(&bo_pid), (long)&to, 1, (long)&from, 1, 0) == -ESRCH;
 }
 
-static uint32_t threads_in(const char *status)
+static uint32_t threads(void)
 {
+    char status[4096];
+    bo_read_file("/proc/self/status", status, sizeof status);
     const char *count = strstr(status, "Threads:\t");
     return count ? (uint32_t)strtoul(count + 9, NULL, 10) : 0;
 }
 
 int64_t bo_own_tick(void)
 {
-    char status[4096];
+    uint32_t once = ONCE;
     if (bo_likely(bo_load_seq(&watching) == OFF))
         return BO_FOREVER;
+    if (!main_is_gone())
+        return bo_cas_seq(&watching, &once, OFF) ? BO_FOREVER : bo_clock() + PAUSE;
+    bo_store_seq(&watching, ON);
     uint64_t before = bo_load_seq(&own);
-    bo_read_file("/proc/self/status", status, sizeof status);
-    bool gone = main_is_gone(status);
-    if (gone && threads_in(status) == (uint32_t)before + 1 && bo_load_seq(&own) == before)
+    if (threads() == (uint32_t)before + 1 && bo_load_seq(&own) == before)
         bo_last_one_out();
-    else if (gone)
-        bo_store_seq(&watching, ON);
-    uint32_t once = ONCE;
-    if (!gone && bo_cas_seq(&watching, &once, OFF))
-        return BO_FOREVER;
     return bo_clock() + PAUSE;
 }
