@@ -70,17 +70,17 @@ for name in "$@"; do
     asan)
         # Off: a frame on a fake stack has an address that says nothing, and a plain longjmp() is found out by those.
         # SIGSEGV is some tests' own, and so is the stack that its handler runs on.
-        leg asan build-asan 4 5000 "$all" \
+        leg asan build-asan 4 5000 "$all interpose" \
             ASAN_OPTIONS=detect_stack_use_after_return=0:handle_segv=0:use_sigaltstack=0 \
             UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 -- \
             -Dhooks=true -Db_sanitize=address,undefined
         ;;
     tsan)
         # Each process would sleep for a second at its end, and each test is one.
-        leg tsan build-tsan 10 2000 "$all" TSAN_OPTIONS=halt_on_error=1:handle_segv=0:atexit_sleep_ms=0 -- \
+        leg tsan build-tsan 10 2000 "$all interpose" TSAN_OPTIONS=halt_on_error=1:handle_segv=0:atexit_sleep_ms=0 -- \
             -Dhooks=true -Db_sanitize=thread
         ;;
-    clang) leg clang build-clang 1 5000 "$all" CC=clang -- -Dhooks=true ;;
+    clang) leg clang build-clang 1 5000 "$all interpose" CC=clang -- -Dhooks=true ;;
     valgrind)
         wrap=(--wrap 'valgrind --quiet --error-exitcode=99 --fair-sched=yes --sim-hints=no-nptl-pthread-stackcache')
         leg valgrind build-hooks 20 200 "semantics sync misuse" -- -Dhooks=true

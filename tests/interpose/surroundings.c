@@ -70,8 +70,7 @@ static void be_a_child(void *unused)
 TEST_LIMIT(a_child_forked_while_another_thread_patches_can_patch, 60)
 {
     struct t_thread thread;
-    if (under_qemu())
-        SKIP("qemu-user itself fails an assertion in a child forked beside threads");
+    needs_threads_after_fork();
     t_spawn(&thread, patches, NULL);
     for (int i = 0; i < 50; i++)
         CHECK_EXITED(t_run_status(be_a_child, NULL), 0);

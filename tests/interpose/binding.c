@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a binding for an interpreter needs: a hook on a symbol of its own in one object, an errno of its own for each thread, and
+ * to be told of each cut, on the thread, before the foreign code goes on. By bough's patcher alone, and its looking again: the
+ * extension module (extension.c) is loaded when all is set.
+ */
+#include "victims.h"
+#include <fcntl.h>
+#include <poll.h>
+
+/* ---- the interpreter -------------------------------------------------------------------------------------------- */
+
+int host_check(void);
+
+static _Thread_local int asked;
+
+/* Nothing was signalled: go on. */
+int host_check(void)
+{
+    asked++;
+    return 0;
+}
+
+/* ---- the binding ------------------------------------------------------------------------------------------------ */
+
+static _Thread_local struct binding {
+    int cuts, raised, checks; /* told of, and taken up by the hook */
+    int pending;              /* an exception is to be raised */
+    const char *call;
+} binding;
+
+static int (*original_check)(void);
+
+/* Runs the binding's code: it makes the interpreter's exception of the record. */
+static int on_cut(void *argument, const char *call, int error, const struct bough_record *why)
+{
+    CHECK_EQ(*(int *)argument, 4711);
+    CHECK_EQ(error, EINTR);
+    CHECK(why);
+    CHECK_STR(why->reason, "test");
+    CHECK_ERR(bough_check(), ECANCELED); /* it may call bough */
+    binding.cuts++;
+    binding.pending = 1;
+    binding.call = call;
+    return 0;
+}
+
+static int check_instead(void)
+{
+    binding.checks++;
+    if (!binding.pending)
+        return original_check();
+    binding.pending = 0;
+    binding.raised++;
+    return -1;
+}
+
+static bough_hook_t *bind_it(void)
+{
+    bough_code *original = NULL;
+    bough_hook_t *hook = bough_hook("libextension.so", "host_check", (bough_code *)(uintptr_t)check_instead, &original);
+    CHECK(hook);
+    original_check = (int (*)(void))original;
+    CHECK(original_check == host_check);
+    CHECK(bough_interpose((const char *const[]){"libextension.so", "", NULL}, 0) > 0);
+    return hook;
+}
+
+static void choose_errno(void)
+{
+    static int mine = 4711;
+    struct bough_foreign ways = {.error = EINTR, .on_cut = on_cut, .argument = &mine};
+    CHECK_EQ(bough_foreign_set(&ways), 0);
+}
+
+/* ---- a script --------------------------------------------------------------------------------------------------- */
+
+typedef int wait_fn(int fd);
+
+static wait_fn *load_extension(void **object)
+{
+    *object = dlopen(VICTIMS "/libextension.so", RTLD_NOW);
+    if (!*object)
+        FAIL("%s", dlerror());
+    return (wait_fn *)(uintptr_t)dlsym(*object, "extension_wait");
+}
+
+enum { ROUNDS = 200 };
+
+static struct script {
+    wait_fn *wait;
+    int fds[2];
+    struct t_sequence turns;
+    bough_thread *self;
+    struct t_thread thread;
+} script;
+
+/* Each wait is interrupted from outside, raises, and the next one waits anew. */
+static void *run_script(void *unused)
+{
+    script.self = bough_self();
+    choose_errno();
+    for (uint32_t i = 0; i < ROUNDS; i++) {
+        t_turn(&script.turns, 2 * i);
+        int result = 0;
+        BOUGH_FOREIGN
+        {
+            result = script.wait(script.fds[0]);
+        }
+        CHECK_EQ(result, -1);
+        CHECK_STR(binding.call, "poll");
+        CHECK_EQ(bough_clear(NULL), 1); /* the exception carries it now */
+    }
+    CHECK_EQ(binding.cuts, ROUNDS);
+    CHECK_EQ(binding.raised, ROUNDS);
+    CHECK_EQ(binding.checks, ROUNDS);
+    CHECK_EQ(asked, 0);
+    t_over(&script.turns);
+    return unused;
+}
+
+TEST(each_cut_becomes_an_exception_of_the_interpreters)
+{
+    void *object;
+    bough_hook_t *hook = bind_it();
+    script.wait = load_extension(&object); /* by then all is set */
+    CHECK_EQ(pipe(script.fds), 0);
+    t_spawn(&script.thread, run_script, NULL);
+    for (uint32_t i = 0; i < ROUNDS; i++) {
+        t_until(__atomic_load_n(&script.turns.turn, __ATOMIC_SEQ_CST) == 2 * i);
+        t_until_blocked(script.thread.tid);
+        CHECK_EQ(bough_interrupt(script.self, "test"), 0);
+        t_turn(&script.turns, 2 * i + 1);
+        t_over(&script.turns);
+    }
+    t_join(&script.thread);
+    CHECK_EQ(slot_of("libextension", "host_check").state, BOUGH_SLOT_HOOKED);
+    CHECK_EQ(slot_of("libextension", "poll").state, BOUGH_SLOT_INTERPOSED);
+    CHECK_EQ(bough_unhook(hook), 0);
+    CHECK_EQ(bough_interpose_undo(), 0);
+    close(script.fds[0]);
+    close(script.fds[1]);
+    dlclose(object);
+}
+
+/* ---- whom it does not concern ------------------------------------------------------------------------------------ */
+
+/* A thread that has chosen nothing gets ECANCELED, and nobody is told. */
+static void *run_plain(void *unused)
+{
+    int result = 0;
+    BOUGH_FOREIGN
+    {
+        CHECK_EQ(bough_interrupt(bough_self(), "test"), 0);
+        result = script.wait(script.fds[0]);
+    }
+    CHECK_EQ(result, -2);
+    CHECK_EQ(errno, ECANCELED);
+    CHECK_EQ(binding.cuts, 0);
+    return unused;
+}
+
+TEST(another_thread_has_its_own_errno)
+{
+    void *object;
+    struct t_thread thread;
+    bough_hook_t *hook = bind_it();
+    script.wait = load_extension(&object);
+    choose_errno();
+    CHECK_EQ(pipe(script.fds), 0);
+    t_spawn(&thread, run_plain, NULL);
+    t_join(&thread);
+    CHECK_EQ(binding.cuts, 0);
+    CHECK_EQ(bough_unhook(hook), 0);
+    close(script.fds[0]);
+    close(script.fds[1]);
+    dlclose(object);
+}
+
+TEST(other_objects_call_the_interpreter_and_the_hook_can_be_taken_back)
+{
+    void *object;
+    bough_hook_t *hook = bind_it();
+    wait_fn *wait = load_extension(&object);
+    CHECK_EQ(host_check(), 0); /* the program's own call */
+    CHECK_EQ(asked, 1);
+    CHECK_EQ(binding.checks, 0);
+    CHECK_EQ(bough_unhook(hook), 0);
+    choose_errno();
+    CHECK_EQ(pipe(script.fds), 0);
+    CHECK_EQ(write(script.fds[1], "x", 1), 1);
+    BOUGH_FOREIGN
+    {
+        CHECK_EQ(bough_interrupt(bough_self(), "test"), 0);
+        CHECK_EQ(wait(script.fds[0]), 1); /* cut once; host_check() says that it may go on */
+    }
+    CHECK_EQ(binding.cuts, 1);
+    CHECK_EQ(asked, 2);
+    CHECK_EQ(binding.checks, 0);
+    CHECK_EQ(bough_clear(NULL), 1);
+    close(script.fds[0]);
+    close(script.fds[1]);
+    dlclose(object);
+}

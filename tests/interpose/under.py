@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+"""under.py PROGRAM: what is cut in foreign code is cut under a debugger and under valgrind too. PROGRAM is a test program. A
+tool that is not installed is left out."""
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import checks  # noqa: E402
+
+program = Path(sys.argv[1]).resolve()
+names = subprocess.run([program, "--list"], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+
+
+def run(*command):
+    return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          timeout=300)
+
+
+def debugger():
+    """under gdb each test ends in order, and the wake signal is passed on without a stop"""
+    for name in names:
+        out = run("gdb", "--batch", "-nx", "-ex", "handle SIGURG nostop noprint pass", "-ex", "run", "-ex", "bt", "--args",
+                  program, "--here", name).stdout
+        if not re.search(r"exited normally", out):
+            yield f"{name}: {out[-600:]}"
+
+
+def stopped_in_a_stand_in():
+    """at a breakpoint the stack shows whose call it is, through the stand-in"""
+    out = run("gdb", "--batch", "-nx", "-ex", "set breakpoint pending on", "-ex", "break bough_poll", "-ex", "run", "-ex", "bt",
+              "--args", program, "--here", "what_can_not_block_is_not_cut").stdout
+    if not re.search(r"bough_poll.*stand_in_poll.*what_can_not_block", out, re.S):
+        yield out[-600:]
+
+
+def valgrind():
+    """under valgrind each test passes, and no memory is used wrongly"""
+    done = run("valgrind", "--quiet", "--error-exitcode=99", "--fair-sched=yes", program)
+    if done.returncode != 0 or "not ok" in done.stdout:
+        yield done.stdout[-600:]
+
+
+checks.run([check for check, tool in ((debugger, "gdb"), (stopped_in_a_stand_in, "gdb"), (valgrind, "valgrind"))
+            if shutil.which(tool)])
