@@ -95,12 +95,7 @@ static inline void block_all_signals(void)
 
 /* ThreadSanitizer keeps a program's handlers back until the thread calls into libc: none runs on top of a system call
  * that is made without it. */
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define __SANITIZE_THREAD__ 1
-#endif
-#endif
-#ifdef __SANITIZE_THREAD__
+#if T_TSAN
 #define NEED_HANDLERS_ON_TOP() SKIP("under ThreadSanitizer no handler runs on top of a call")
 #else
 #define NEED_HANDLERS_ON_TOP() ((void)0)
