@@ -142,7 +142,12 @@ __attribute__((unused)) static void keep_report(const char *line)
     __atomic_store_n(&report_written[n], 1, __ATOMIC_RELEASE);
 }
 
-/* Is there a report with this text in it? */
+__attribute__((unused)) static uint32_t reports_kept(void)
+{
+    return __atomic_load_n(&report_count, __ATOMIC_ACQUIRE);
+}
+
+/* Is there a report with this text in it? They come from a helper's thread, so soon, not at once: t_until(reported(...)). */
 __attribute__((unused)) static int reported(const char *text)
 {
     for (uint32_t i = 0; i < REPORTS; i++)
