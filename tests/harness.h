@@ -46,6 +46,21 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* Which sanitizer this is built with: gcc says so by macros, clang by features. */
+#ifndef __has_feature
+#define __has_feature(name) 0
+#endif
+#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+#define T_TSAN 1
+#else
+#define T_TSAN 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#define T_ASAN 1
+#else
+#define T_ASAN 0
+#endif
+
 /* ---- tests ----------------------------------------------------------------------------------- */
 
 #define TEST(name) TEST_LIMIT(name, 20)

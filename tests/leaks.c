@@ -44,25 +44,19 @@ static void add_thread(void *argument, int tid)
         state->threads[state->thread_count++] = tid;
 }
 
-__attribute__((unused)) static void *nothing(void *argument)
+static void *nothing(void *argument)
 {
     return argument;
 }
 
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define __SANITIZE_THREAD__ 1
-#endif
-#endif
-
 /* ThreadSanitizer starts a thread of its own with the first one. */
 void t_settle(void)
 {
-#ifdef __SANITIZE_THREAD__
     struct t_thread first;
+    if (!T_TSAN)
+        return;
     t_spawn(&first, nothing, NULL);
     t_join(&first);
-#endif
 }
 
 void t_state_take(struct t_state *state)

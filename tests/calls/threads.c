@@ -82,7 +82,7 @@ static void free_thread(struct stage *s)
 
 BOTH(pthread_join, JOINED->thread, &JOINED->value)
 /* musl waits for itself, and ThreadSanitizer knows no wrong calls. */
-#if defined(__GLIBC__) && !defined(__SANITIZE_THREAD__)
+#if defined(__GLIBC__) && !T_TSAN
 WRONG(pthread_join, pthread_self(), NULL)
 #else
 NO_WRONG(pthread_join)
@@ -92,9 +92,8 @@ RECIPE(pthread_join, .how = BLOCKS, .prepare = make_thread, .release = open_gate
 
 static void make_c11_thread(struct stage *s)
 {
-#ifdef __SANITIZE_THREAD__
-    SKIP("ThreadSanitizer does not know thrd_create()");
-#endif
+    if (T_TSAN)
+        SKIP("ThreadSanitizer does not know thrd_create()");
     struct joined *j = calloc(1, sizeof *j);
     s->memory = j;
     CHECK_EQ(thrd_create(&j->c11, end_at_gate_c11, j), thrd_success);
@@ -159,7 +158,7 @@ static void signal_cond(struct stage *s)
 }
 
 BOTH_AS(pthread_cond_wait, LOCKED(bough_pthread_cond_wait(&cond, &mutex)), LOCKED(pthread_cond_wait(&cond, &mutex)))
-#ifndef __SANITIZE_THREAD__
+#if !T_TSAN
 WRONG(pthread_cond_wait, &cond, &mutex)
 #else
 NO_WRONG(pthread_cond_wait)

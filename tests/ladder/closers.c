@@ -98,7 +98,8 @@ TEST(descriptors_streams_and_memory_are_given_back)
     CHECK_EQ(read(fds[0], &byte, 1), 0);
     CHECK_EQ(read(fds[2], &byte, 1), 1);
     CHECK_EQ(read(fds[2], &byte, 1), 0);
-    CHECK_ERR(msync(mapping, 4096, MS_ASYNC), ENOMEM);
+    unsigned char there;
+    CHECK_ERR(mincore(mapping, 4096, &there), ENOMEM);
     close(fds[0]);
     close(fds[2]);
 }

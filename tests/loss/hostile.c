@@ -124,7 +124,7 @@ static void *is_cut_again_and_again(void *argument)
 /* Without the answer by any signal that comes after the second sending, three runs of four lost one within 200 cuts. */
 TEST_LIMIT(a_flood_of_the_signal_keeps_no_wake_away, 600)
 {
-    if (UNDER_TSAN)
+    if (T_TSAN)
         SKIP("the thread sanitizer holds handlers back while a thread is in a call");
     struct t_thread target, pours[4];
     bough_thread *self = NULL;

@@ -219,7 +219,7 @@ static inline bool under_valgrind(void)
 /* ThreadSanitizer keeps a handler back until the thread comes to libc, which a blocked one does not. */
 static inline bool rain_has_handlers(void)
 {
-    return !rain.dry && !UNDER_TSAN && !under_valgrind();
+    return !rain.dry && !T_TSAN && !under_valgrind();
 }
 
 /* ---- the poster ---------------------------------------------------------------------------------------------- */

@@ -34,11 +34,7 @@ static double ms_since(int64_t from)
     return (double)(t_now() - from) / 1e6;
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { MANY = 1000 };
-#else
-enum { MANY = 10000 };
-#endif
+enum { MANY = T_ASAN || T_TSAN ? 1000 : 10000 };
 
 TEST_LIMIT(ten_thousand_children, 120)
 {

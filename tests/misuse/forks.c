@@ -20,9 +20,8 @@ static pid_t waited(pid_t pid)
  * threads that are not there, and one of them starts no thread in the new process. */
 static void need_no_sanitizer(void)
 {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    SKIP("the sanitizers do not follow a fork with threads");
-#endif
+    if (T_ASAN || T_TSAN)
+        SKIP("the sanitizers do not follow a fork with threads");
 }
 
 /* In the new process: branches, children, interrupts and deadlines work. Exits, with 0 if so. */

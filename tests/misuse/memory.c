@@ -7,21 +7,12 @@
 
 /* ---- an allocator that fails when it is told to ------------------------------------------------------------------ */
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#endif
-
 static __thread int fail_at;  /* the how manyeth from now fails; 0: none */
 static __thread int failed_;  /* whether it has */
 static __thread long blocks_; /* allocated and not freed by this thread, while it counts */
 static __thread int counts;
 
-#if defined(__GLIBC__) && !defined(SANITIZED)
+#if defined(__GLIBC__) && !T_ASAN && !T_TSAN
 #define CAN_FAIL 1
 
 void *__libc_malloc(size_t size);
@@ -424,8 +415,7 @@ static void without_room(void *unused)
 
 TEST(no_room_for_a_stack)
 {
-#ifdef SANITIZED
-    SKIP("sanitizers need address space of their own");
-#endif
+    if (T_ASAN || T_TSAN)
+        SKIP("sanitizers need address space of their own");
     CHECK_EXITED(t_run_status(without_room, NULL), 0);
 }

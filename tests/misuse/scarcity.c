@@ -19,12 +19,7 @@ static void check_all_works(void)
 
 /* ---- out of memory ------------------------------------------------------------------------------------------------ */
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define __SANITIZE_ADDRESS__ 1
-#endif
-#endif
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__GLIBC__) && !T_ASAN && !T_TSAN
 #define OWN_MALLOC 1
 #else
 #define OWN_MALLOC 0
@@ -224,9 +219,8 @@ static void run_out_of_address_space(void *unused)
 
 TEST(out_of_address_space)
 {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    SKIP("sanitizers need it");
-#endif
+    if (T_ASAN || T_TSAN)
+        SKIP("sanitizers need it");
     CHECK_EXITED(t_run_status(run_out_of_address_space, NULL), 0);
 }
 

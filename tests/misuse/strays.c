@@ -90,9 +90,8 @@ TEST(pthread_cancel_of_a_child_that_computes)
 #if !defined(__GLIBC__)
     SKIP("musl runs the cleanup handlers on a stack that is not aligned");
 #endif
-#if defined(__SANITIZE_ADDRESS__)
-    SKIP("the address sanitizer can't be unwound from anywhere");
-#endif
+    if (T_ASAN)
+        SKIP("the address sanitizer can't be unwound from anywhere");
     BOUGH_BRANCH(b) {
         add(b, until_stopped, bough_arg(NULL));
         add(b, cancel_asynchronously, thing_of(&thing));

@@ -94,7 +94,7 @@ static inline void replace(const char *path, const char *text)
     fchmod(fd, 0644);
     CHECK_EQ(write(fd, text, strlen(text)), (ssize_t)strlen(text));
     close(fd);
-    int result = mount(name, path, NULL, MS_BIND, NULL), error = errno;
+    int result = mount(name, path, "", MS_BIND, NULL), error = errno;
     unlink(name);
     if (result != 0)
         SKIP("cannot put a file in place of %s: %s", path, strerror(error));
@@ -115,7 +115,7 @@ static inline int server_start(const char *options)
     char text[200];
     if (unshare(CLONE_NEWNS | CLONE_NEWNET) != 0)
         SKIP("no namespaces of our own: %s", strerror(errno));
-    CHECK_EQ(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    CHECK_EQ(mount("", "/", "", MS_REC | MS_PRIVATE, NULL), 0);
     snprintf(text, sizeof text, "nameserver 127.0.0.1\noptions %s\n", options);
     replace("/etc/resolv.conf", text);
     replace("/etc/nsswitch.conf", "hosts: files dns\n");

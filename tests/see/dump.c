@@ -285,7 +285,7 @@ static int count_of(const char *text, const char *what)
 TEST_LIMIT(ten_thousand_children_in_less_than_ten_seconds, 600)
 {
     char head[64];
-    if (under_qemu() || UNDER_TSAN)
+    if (under_qemu() || T_TSAN)
         SKIP("so many threads take too long here");
     CHECK_EQ(pipe(many.pipe), 0);
     int count = 0;

@@ -9,8 +9,7 @@
 
 /* ---- malloc, with a lock that is seen -------------------------------------------------------------------- */
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || __has_feature(address_sanitizer) || \
-    __has_feature(thread_sanitizer)
+#if T_ASAN || T_TSAN
 #define OWN_MALLOC 0
 #else
 #define OWN_MALLOC 1

@@ -12,9 +12,8 @@
  * sanitizer: it sees races there that are none. */
 UNUSED static void need_cancellation(void)
 {
-#if defined(__SANITIZE_THREAD__)
-    SKIP("the thread sanitizer loses sight of it");
-#endif
+    if (T_TSAN)
+        SKIP("the thread sanitizer loses sight of it");
 }
 
 /* Blocks until it is interrupted. */

@@ -70,9 +70,10 @@ static inline void c_work_on(void)
     }
 }
 
-/* A handler that counts, and says what it is told to. */
+/* A handler that counts, and says what it is told to. `at` is when it ran last: whoever waits for that learns of it late. */
 struct c_handler {
     _Atomic int ran;
+    int64_t at;
     int verdict, rung;
     int64_t resume_for;
     struct bough_incident incident;
@@ -82,6 +83,7 @@ struct c_handler {
 static inline int c_handle(struct bough_incident *incident, void *argument)
 {
     struct c_handler *h = argument;
+    h->at = t_now();
     h->rung = incident->rung;
     h->incident = *incident;
     if (h->inside)

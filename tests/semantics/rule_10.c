@@ -102,10 +102,8 @@ static void handler(int signo)
 
 static void install(int flags)
 {
-#ifdef __SANITIZE_THREAD__
-    if (flags & SA_RESTART)
+    if (T_TSAN && (flags & SA_RESTART))
         SKIP("ThreadSanitizer runs handlers late, and none in a system call that goes on");
-#endif
     __atomic_store_n(&handled, 0, __ATOMIC_RELEASE);
     CHECK_EQ(sigaction(SIGUSR1, &(struct sigaction){.sa_handler = handler, .sa_flags = flags}, NULL), 0);
 }

@@ -95,12 +95,7 @@ static inline void block_all_signals(void)
 
 /* ThreadSanitizer keeps a program's handlers back until the thread calls into libc: none runs on top of a system call
  * that is made without it. */
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define __SANITIZE_THREAD__ 1
-#endif
-#endif
-#ifdef __SANITIZE_THREAD__
+#if T_TSAN
 #define NEED_HANDLERS_ON_TOP() SKIP("under ThreadSanitizer no handler runs on top of a call")
 #else
 #define NEED_HANDLERS_ON_TOP() ((void)0)
@@ -147,7 +142,12 @@ __attribute__((unused)) static void keep_report(const char *line)
     __atomic_store_n(&report_written[n], 1, __ATOMIC_RELEASE);
 }
 
-/* Is there a report with this text in it? */
+__attribute__((unused)) static uint32_t reports_kept(void)
+{
+    return __atomic_load_n(&report_count, __ATOMIC_ACQUIRE);
+}
+
+/* Is there a report with this text in it? They come from a helper's thread, so soon, not at once: t_until(reported(...)). */
 __attribute__((unused)) static int reported(const char *text)
 {
     for (uint32_t i = 0; i < REPORTS; i++)

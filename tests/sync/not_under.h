@@ -5,15 +5,6 @@
 
 #include "harness.h"
 
-#ifndef __has_feature
-#define __has_feature(name) 0
-#endif
-#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
-#define UNDER_TSAN 1
-#else
-#define UNDER_TSAN 0
-#endif
-
 /* The kernel's name for the process is the emulator's. */
 static inline int under_qemu(void)
 {
@@ -28,14 +19,14 @@ static inline int under_qemu(void)
 
 static inline void needs_handlers_in_calls(void)
 {
-    if (UNDER_TSAN)
+    if (T_TSAN)
         SKIP("the thread sanitizer holds handlers back while a thread is in a system call that it does not know");
 }
 
 /* Forking while there are other threads, and then starting threads in the child. */
 static inline void needs_threads_after_fork(void)
 {
-    if (UNDER_TSAN)
+    if (T_TSAN)
         SKIP("the thread sanitizer allows no new thread in a forked child");
     if (under_qemu())
         SKIP("qemu-user fails an assertion at a new thread in a forked child");
