@@ -96,10 +96,12 @@ def _replace_errors_of(module):
 
 
 def _exec_module(original):
-    """A module's errors are replaced as soon as they are there: a thread that takes part may be the one that imports it."""
+    """A module that was loaded just now is cut from its first call on, and its errors are replaced as soon as they are there:
+    a thread that takes part may be the one that imports it."""
 
     @wraps(original)
     def exec_module(self, module):
+        _bough.rescan()
         original(self, module)
         _replace_errors_of(module.__name__)
 

@@ -203,6 +203,15 @@ static PyObject *opt_out(PyObject *module, PyObject *none)
     Py_RETURN_TRUE;
 }
 
+/* Where the interpreter is a library with a search path of its own, its dlopen() can't be watched. */
+static PyObject *rescan(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    if (bough_interpose_rescan() < 0)
+        return bp_error("what was loaded can't be interposed");
+    Py_RETURN_NONE;
+}
+
 /* 0 none, 1 what is raised in it, 2 everything. */
 static PyObject *takes_part(PyObject *module, PyObject *none)
 {
@@ -229,6 +238,7 @@ PyMethodDef bp_cut_methods[] = {
     {"opt_in", opt_in, METH_NOARGS,
      PyDoc_STR("opt_in(): interpose, wrap, replace. Whether that was still to be done.")},
     {"opt_out", opt_out, METH_NOARGS, PyDoc_STR("opt_out(): everything as it was.")},
+    {"rescan", rescan, METH_NOARGS, PyDoc_STR("rescan(): interpose what was loaded since.")},
     {"takes_part", takes_part, METH_NOARGS,
      PyDoc_STR("takes_part(): whose interrupts cut the calling thread's blocking calls: 0, 1 raise_exc()'s, 2 all.")},
     {0},

@@ -202,11 +202,12 @@ def body():
 worker = bough.Thread(target=body)
 worker.enable_io_interrupt = True
 worker.start()
-ready.wait()
+while worker.is_alive() and not ready.wait(0.1):
+    pass
 worker.interrupt("enough")
 worker.join()
 """
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=blocking.ENOUGH)
         self.assertEqual((done.stdout, done.stderr), ("cut enough\n", ""))
 
 
