@@ -5,10 +5,12 @@ Blocking calls need nothing here, the C side cuts them. What is here keeps the s
 of it raises where it never did: a thread is not taken for ended, a notification not eaten, a child process not lost. A thread
 that does not take part gets the original, after one look.
 """
+import importlib
 import subprocess
 import sys
 import threading
 from functools import wraps
+from importlib.machinery import ExtensionFileLoader
 
 from bough import _bough
 from bough._threads import ThreadExit
@@ -22,7 +24,6 @@ def opt_in():
     """Interpose blocking calls and replace what has to be. The first Thread, branch or post does it. Returns whether it was
     still to be done."""
     if _bough.opted_in():
-        _errors_of_new_modules()
         return False
     with _lock:
         if not _bough.opt_in():
@@ -67,7 +68,7 @@ def _patch_all():
         _replace(threading.Thread, "_bootstrap_inner", _with_own_lock)
     _replace(threading, "excepthook", _silent_about_thread_exit)
     _replace(sys, "unraisablehook", _armed_again)
-    _errors_of_new_modules()
+    _errors_of_modules()
 
 
 # ---- errors of extension modules ---------------------------------------------------------------------------------------
@@ -83,18 +84,36 @@ _ERRORS = {
         "SSLEOFError",
     ),
     "_sqlite3": ("OperationalError", "DatabaseError"),
-    "sqlite3": ("OperationalError", "DatabaseError"),
 }
-_seen = set()
 
 
-def _errors_of_new_modules():
-    """Those that are there by now: before a thread begins to take part."""
-    for module, names in _ERRORS.items():
-        if module in sys.modules and module not in _seen:
-            _seen.add(module)
-            for name in names:
-                _bough.replace_error(getattr(sys.modules[module], name))
+def _replace_errors_of(module):
+    """A module's, if it has any, and is there."""
+    for name in _ERRORS.get(module, ()):
+        error = getattr(sys.modules.get(module), name, None)
+        if error is not None:
+            _bough.replace_error(error)
+
+
+def _exec_module(original):
+    """A module that was loaded just now is cut from its first call on, and its errors are replaced as soon as they are there:
+    a thread that takes part may be the one that imports it."""
+
+    @wraps(original)
+    def exec_module(self, module):
+        _bough.rescan()
+        original(self, module)
+        _replace_errors_of(module.__name__)
+
+    return exec_module
+
+
+def _errors_of_modules():
+    _replace(ExtensionFileLoader, "exec_module", _exec_module)
+    for module in _ERRORS:
+        if module in sys.builtin_module_names:
+            importlib.import_module(module)
+        _replace_errors_of(module)
 
 
 # ---- locks --------------------------------------------------------------------------------------------------------------

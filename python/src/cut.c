@@ -9,18 +9,19 @@
  *      ...with enable_io_interrupt, a branch's
  *      child or body                           everything
  *
- * Some of the interpreter's own waits must never fail: for its lock (condition variables), for a thread's end, for
- * semaphores that stand for locks which nobody expects not to get. These go to libc, by hooks. Others wait for a lock on
- * behalf of Python code: they may fail by a timeout, inside of the methods that locks.c has wrapped, and only there.
+ * Waits for condition variables, semaphores and threads are left to libc, by hooks: the interpreter's own, for its lock,
+ * must never fail, and other C code mostly aborts if one does. Two sorts of semaphores may fail. The interpreter waits for
+ * them on behalf of a lock's method, by a timeout, inside of the methods that locks.c has wrapped and only there. And
+ * multiprocessing's locks are semaphores, whose failing is an OSError as any other's.
  */
 #include "state.h"
 
-#include <dlfcn.h>
 #include <errno.h>
-#include <link.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <string.h>
+#include <sys/select.h>
+#include <threads.h>
 
 /* ---- a call was cut ----------------------------------------------------------------------------------------- */
 
@@ -37,8 +38,9 @@ static int on_cut(void *argument, const char *call, int error, const struct boug
     t->why = *why;
     if (lock)
         return ETIMEDOUT;
+    t->cut_at = bp_place(t);
     t->cut = true;
-    return BP_CUT;
+    return t->in_readline ? EINTR : BP_CUT;
 }
 
 int bp_set_kinds(struct bp_thread *t, unsigned kinds)
@@ -52,6 +54,7 @@ int bp_set_kinds(struct bp_thread *t, unsigned kinds)
 
 /* ---- waits that are the interpreter's own ------------------------------------------------------------------------ */
 
+static int (*interruptible_wait)(sem_t *);
 static int (*interruptible_clockwait)(sem_t *, clockid_t, const struct timespec *);
 static int (*interruptible_timedwait)(sem_t *, const struct timespec *);
 
@@ -70,39 +73,71 @@ static int own_sem_timedwait(sem_t *sem, const struct timespec *until)
     return for_a_lock() ? interruptible_timedwait(sem, until) : sem_timedwait(sem, until);
 }
 
+static int process_sem_wait(sem_t *sem)
+{
+    return interruptible_wait(sem);
+}
+
+static int process_sem_timedwait(sem_t *sem, const struct timespec *until)
+{
+    return interruptible_timedwait(sem, until);
+}
+
+/* ---- code that asks for signals when a call has failed ------------------------------------------------------------ */
+
+static int check_signals(void)
+{
+    struct bp_thread *t = bp_me;
+    if (t && t->cut && bp_meet(t) != 0)
+        return -1;
+    return PyErr_CheckSignals();
+}
+
+static int (*interruptible_select)(int, fd_set *, fd_set *, fd_set *, struct timeval *);
+
+/* Its only reason not to begin again is EINTR, and a signal whose handler raises. */
+static int readline_select(int count, fd_set *in, fd_set *out, fd_set *other, struct timeval *timeout)
+{
+    struct bp_thread *t = bp_me;
+    if (t)
+        t->in_readline = true;
+    int result = interruptible_select(count, in, out, other, timeout);
+    if (t)
+        t->in_readline = false;
+    return result;
+}
+
+/* ---- the hooks ------------------------------------------------------------------------------------------------------ */
+
+/* In this order: of two that fit, the later one counts. */
 static struct {
-    const char *symbol;
+    const char *object, *symbol;
     bough_code *function, **original;
     bough_hook_t *hook;
 } own[] = {
-    {"pthread_cond_wait", (bough_code *)pthread_cond_wait, NULL, NULL},
-    {"pthread_cond_timedwait", (bough_code *)pthread_cond_timedwait, NULL, NULL},
-    {"pthread_cond_clockwait", (bough_code *)pthread_cond_clockwait, NULL, NULL},
-    {"pthread_join", (bough_code *)pthread_join, NULL, NULL},
-    {"sem_wait", (bough_code *)sem_wait, NULL, NULL},
-    {"sem_clockwait", (bough_code *)own_sem_clockwait, (bough_code **)&interruptible_clockwait, NULL},
-    {"sem_timedwait", (bough_code *)own_sem_timedwait, (bough_code **)&interruptible_timedwait, NULL},
+    {NULL, "pthread_cond_wait", (bough_code *)pthread_cond_wait, NULL, NULL},
+    {NULL, "pthread_cond_timedwait", (bough_code *)pthread_cond_timedwait, NULL, NULL},
+    {NULL, "pthread_cond_clockwait", (bough_code *)pthread_cond_clockwait, NULL, NULL},
+    {NULL, "pthread_join", (bough_code *)pthread_join, NULL, NULL},
+    {NULL, "cnd_wait", (bough_code *)cnd_wait, NULL, NULL},
+    {NULL, "cnd_timedwait", (bough_code *)cnd_timedwait, NULL, NULL},
+    {NULL, "thrd_join", (bough_code *)thrd_join, NULL, NULL},
+    {NULL, "sem_wait", (bough_code *)sem_wait, (bough_code **)&interruptible_wait, NULL},
+    {NULL, "sem_clockwait", (bough_code *)own_sem_clockwait, (bough_code **)&interruptible_clockwait, NULL},
+    {NULL, "sem_timedwait", (bough_code *)own_sem_timedwait, (bough_code **)&interruptible_timedwait, NULL},
+    {NULL, "PyErr_CheckSignals", (bough_code *)check_signals, NULL, NULL},
+    {"_multiprocessing", "sem_wait", (bough_code *)process_sem_wait, NULL, NULL},
+    {"_multiprocessing", "sem_timedwait", (bough_code *)process_sem_timedwait, NULL, NULL},
+    {"readline", "select", (bough_code *)readline_select, (bough_code **)&interruptible_select, NULL},
 };
 enum { OWN = sizeof own / sizeof *own };
 
-/* Where the interpreter is: the program ("") or a library. */
-static const char *interpreter(void)
-{
-    struct link_map *map = NULL;
-    Dl_info info;
-    if (!dladdr1((const void *)(uintptr_t)Py_Initialize, &info, (void **)&map, RTLD_DL_LINKMAP) || !map)
-        return "";
-    const char *slash = strrchr(map->l_name, '/');
-    return slash ? slash + 1 : map->l_name;
-}
-
 static int hook_own_waits(void)
 {
-    const char *object = interpreter();
     for (int i = 0; i < OWN; i++) {
         if (own[i].hook)
             continue;
-        own[i].hook = bough_hook(object, own[i].symbol, own[i].function, own[i].original);
+        own[i].hook = bough_hook(own[i].object, own[i].symbol, own[i].function, own[i].original);
         if (!own[i].hook && errno != ENOENT)
             return (void)bp_error("the interpreter's own waits can't be kept apart"), -1;
     }
@@ -112,7 +147,7 @@ static int hook_own_waits(void)
 static int unhook_own_waits(void)
 {
     int failed = 0;
-    for (int i = 0; i < OWN; i++) {
+    for (int i = OWN - 1; i >= 0; i--) {
         if (own[i].hook && bough_unhook(own[i].hook) != 0)
             failed = -1;
         else
@@ -168,6 +203,15 @@ static PyObject *opt_out(PyObject *module, PyObject *none)
     Py_RETURN_TRUE;
 }
 
+/* Where the interpreter is a library with a search path of its own, its dlopen() can't be watched. */
+static PyObject *rescan(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    if (bough_interpose_rescan() < 0)
+        return bp_error("what was loaded can't be interposed");
+    Py_RETURN_NONE;
+}
+
 /* 0 none, 1 what is raised in it, 2 everything. */
 static PyObject *takes_part(PyObject *module, PyObject *none)
 {
@@ -194,6 +238,7 @@ PyMethodDef bp_cut_methods[] = {
     {"opt_in", opt_in, METH_NOARGS,
      PyDoc_STR("opt_in(): interpose, wrap, replace. Whether that was still to be done.")},
     {"opt_out", opt_out, METH_NOARGS, PyDoc_STR("opt_out(): everything as it was.")},
+    {"rescan", rescan, METH_NOARGS, PyDoc_STR("rescan(): interpose what was loaded since.")},
     {"takes_part", takes_part, METH_NOARGS,
      PyDoc_STR("takes_part(): whose interrupts cut the calling thread's blocking calls: 0, 1 raise_exc()'s, 2 all.")},
     {0},

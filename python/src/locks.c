@@ -94,15 +94,6 @@ static PyObject *call_waiting(const struct method *m, PyObject *self, bool wait,
     return result;
 }
 
-/* The interrupt that has cut a wait. -1 with its exception; 0: it was cleared meanwhile. */
-static int meet(struct bp_thread *t)
-{
-    if (!bough_interrupted())
-        return 0;
-    bp_raise(t, &t->why);
-    return -1;
-}
-
 /* How a method says that it did not get what it waits for. */
 static bool failed(PyObject *result)
 {
@@ -124,12 +115,25 @@ static void drop(PyObject *result)
         PyErr_Clear();
 }
 
-static PyObject *wait_once(struct bp_thread *t, const struct method *m, PyObject *self, double timeout)
+/* Says in *cut whether it ended so. In the main thread, the handler of a signal may run in here, and wait itself. */
+static PyObject *wait_once(struct bp_thread *t, const struct method *m, PyObject *self, double timeout, bool *cut)
 {
+    bool in_lock = t->in_lock, lock_cut = t->lock_cut;
+    t->in_lock = true;
     t->lock_cut = false;
-    t->in_lock++;
     PyObject *result = call_waiting(m, self, true, timeout);
-    t->in_lock--;
+    *cut = t->lock_cut;
+    t->in_lock = in_lock;
+    t->lock_cut = lock_cut;
+    return result;
+}
+
+/* After a cut: whoever let it go in the last moment did so for us. */
+static PyObject *last_try(const struct method *m, PyObject *self)
+{
+    PyObject *result = call_waiting(m, self, false, 0);
+    if (!came_to_nothing(result))
+        bough_foreign_again(); /* got after all: the next wait is told */
     return result;
 }
 
@@ -138,24 +142,23 @@ static PyObject *wait_for(struct bp_thread *t, const struct method *m, PyObject 
 {
     bough_time deadline = timeout < 0 ? 0 : bough_after((int64_t)(timeout * 1e9));
     for (;;) {
-        PyObject *result = wait_once(t, m, self, deadline ? seconds_until(deadline) : FOR_EVER);
+        bool cut;
+        PyObject *result = wait_once(t, m, self, deadline ? seconds_until(deadline) : FOR_EVER, &cut);
         if (!came_to_nothing(result)) {
-            if (t->lock_cut)
-                bough_foreign_again(); /* got after all: the next wait is told */
+            if (cut)
+                bough_foreign_again();
             return result;
         }
-        if (!t->lock_cut && deadline)
+        if (!cut && deadline)
             return result;
         drop(result);
-        if (!t->lock_cut)
+        if (!cut)
             continue;
-        result = call_waiting(m, self, false, 0);
-        if (!came_to_nothing(result)) {
-            bough_foreign_again();
+        result = last_try(m, self);
+        if (!came_to_nothing(result))
             return result;
-        }
         drop(result);
-        if (meet(t) != 0)
+        if (bp_meet(t) != 0)
             return NULL;
     }
 }
@@ -209,7 +212,7 @@ static PyObject *interruptibly(enum method_index index, enum method_index by, Py
 {
     struct bp_thread *t = bp_me;
     struct wanted wanted;
-    if (!t || !t->kinds || !bough_foreign() || t->in_lock ||
+    if (!t || !t->kinds || !bough_foreign() ||
         !read_wanted(args, count, names, index == QUEUE_GET ? "block" : "blocking", &wanted))
         return NULL;
     if (!wanted.wait || wanted.timeout == 0)

@@ -9,9 +9,20 @@
  * an OSError of it, or whatever its module has for a call that failed. Making such an object begins with memory for it:
  * there, in tp_alloc, it is seen that the call was cut, and the interrupt's exception is set instead. So no blocking
  * function has to be known by name.
+ *
+ * C code may also swallow the error of a call that was cut. An error that comes later is then another one's, and stays what
+ * it is: that is told by the place of the Python code, which calls no second C function at one instruction of one frame
+ * before it was told of the first one's error.
+ *
+ * And C code may try again for ever, looking for signals in between as PEP 475 has it: so PyErr_CheckSignals(), called by
+ * extension modules, raises as well (cut.c).
  */
 #include "state.h"
 
+#if PY_VERSION_HEX < 0x030C0000 /* there is no other way to a frame's instruction without the interpreter lock */
+#define Py_BUILD_CORE_MODULE 1
+#include <internal/pycore_frame.h>
+#endif
 #include <errno.h>
 #include <string.h>
 
@@ -98,6 +109,15 @@ void bp_raise(struct bp_thread *t, const struct bough_record *why)
     Py_DECREF(exception);
 }
 
+int bp_meet(struct bp_thread *t)
+{
+    t->cut = false;
+    if (!bough_interrupted())
+        return 0;
+    bp_raise(t, &t->why);
+    return -1;
+}
+
 int bp_check(struct bp_thread *t)
 {
     struct bough_record why;
@@ -121,14 +141,41 @@ enum { REPLACED_MOST = 24 };
 static PyTypeObject *replaced[REPLACED_MOST];
 static int replaced_count;
 
+struct bp_place bp_place(const struct bp_thread *t)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    struct _PyInterpreterFrame *frame = t->tstate->current_frame;
+#else
+    struct _PyInterpreterFrame *frame = t->tstate->cframe->current_frame;
+#endif
+    if (!frame)
+        return (struct bp_place){0};
+#if PY_VERSION_HEX >= 0x030C0000
+    return (struct bp_place){frame, PyUnstable_InterpreterFrame_GetLasti(frame)};
+#else
+    return (struct bp_place){frame, (intptr_t)frame->prev_instr};
+#endif
+}
+
+/* EOFError: up to 3.11 its object may be made where it is caught only, frames further out. */
+static bool is_of_the_cut(const struct bp_thread *t, const PyTypeObject *type)
+{
+    struct bp_place now = bp_place(t);
+    return (now.frame == t->cut_at.frame && now.instruction == t->cut_at.instruction) ||
+           (PY_VERSION_HEX < 0x030C0000 && type == (PyTypeObject *)PyExc_EOFError);
+}
+
 static PyObject *alloc_or_raise(PyTypeObject *type, Py_ssize_t items)
 {
     struct bp_thread *t = bp_me;
-    if (t && t->cut) {
-        t->cut = false;
+    if (!t || !t->cut)
+        return PyType_GenericAlloc(type, items);
+    t->cut = false;
+    if (is_of_the_cut(t, type)) {
         bp_raise(t, &t->why);
         return NULL;
     }
+    bough_foreign_again(); /* nobody was told: the next call is */
     return PyType_GenericAlloc(type, items);
 }
 

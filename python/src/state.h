@@ -43,6 +43,12 @@ struct bp_region {
 
 enum bp_region_kind { BP_CRITICAL = 1, BP_CLEANUP, BP_ALLOW, BP_TAKES_PART, BP_HANDLER };
 
+/* Where a thread's Python code stands: the frame, never looked into, and its instruction. */
+struct bp_place {
+    const void *frame;
+    intptr_t instruction;
+};
+
 struct bp_thread {
     struct bp_thread *next;
     uint64_t id;           /* of its PyThreadState: never used twice in a process */
@@ -55,10 +61,12 @@ struct bp_thread {
     struct bp_region *regions;
 
     /* Its own, with or without the interpreter lock. */
-    bool cut;
+    bool cut; /* and no exception has come of it yet */
+    struct bp_place cut_at;
     struct bough_record why;
-    int in_lock; /* in a lock's method whose wait may be cut */
+    bool in_lock; /* in a lock's method whose wait may be cut */
     bool lock_cut;
+    bool in_readline;
 
     PyObject *exception; /* posted by raise_exc(), not raised yet */
     PyObject *final;     /* what a final handler raised: the thread ends by it; NULL */
@@ -102,6 +110,10 @@ int bp_thread_init(void);
 void bp_raise(struct bp_thread *t, const struct bough_record *why);
 /* The same as an object. NULL with another exception. */
 PyObject *bp_exception_for(struct bp_thread *t, const struct bough_record *why);
+/* The calling thread's place, with or without the interpreter lock. */
+struct bp_place bp_place(const struct bp_thread *t);
+/* A call was cut: -1 with the interrupt's exception; 0: it was cleared meanwhile. */
+int bp_meet(struct bp_thread *t);
 /* An interruption point: -1 with the exception set. */
 int bp_check(struct bp_thread *t);
 PyObject *bp_record_object(const struct bough_record *record);

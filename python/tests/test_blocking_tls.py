@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: MIT
+"""TLS: an interrupted read never looks like the end of what was sent."""
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+from contextlib import ExitStack, contextmanager
+
+import blocking
+import bough
+from blocking import Call
+
+folder = tempfile.TemporaryDirectory()
+cases = []
+
+
+def case(make):
+    cases.append(make)
+    return make
+
+
+def setUpModule():
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+        + ["-subj", "/CN=localhost", "-keyout", os.path.join(folder.name, "key"), "-out", os.path.join(folder.name, "crt")],
+        check=True,
+        capture_output=True,
+    )
+
+
+def tearDownModule():
+    folder.cleanup()
+
+
+def server_context():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(os.path.join(folder.name, "crt"), os.path.join(folder.name, "key"))
+    return context
+
+
+def client_context():
+    context = ssl.create_default_context(cafile=os.path.join(folder.name, "crt"))
+    context.check_hostname = False
+    return context
+
+
+@contextmanager
+def pair(timeout=None, **options):
+    """Two ends of a TLS connection."""
+    a, b = socket.socketpair()
+    ends = []
+
+    def serve():
+        ends.append(server_context().wrap_socket(b, server_side=True))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    client = client_context().wrap_socket(a, **options)
+    thread.join()
+    with client, ends[0] as server:
+        client.settimeout(timeout)
+        yield client, server
+
+
+def fill(end):
+    """Until nothing goes in: what is in the middle of a record then, has to be sent again."""
+    end.setblocking(False)
+    count = 0
+    try:
+        while True:
+            count += end.send(b"." * 16384)
+    except ssl.SSLWantWriteError:
+        return count
+
+
+@case
+def recv():
+    with pair() as (a, b):
+        yield Call(lambda: a.recv(10), lambda: b.send(b"hello"), b"hello")
+
+
+@case
+def recv_that_ignores_a_ragged_end():
+    """the default of what http.client, urllib and their like read with: there an error of the socket may pass for the end"""
+    with pair(suppress_ragged_eofs=True) as (a, b):
+        yield Call(lambda: a.recv(10), lambda: b.send(b"hello"), b"hello")
+
+
+@case
+def recv_that_does_not():
+    with pair(suppress_ragged_eofs=False) as (a, b):
+        yield Call(lambda: a.recv(10), lambda: b.send(b"hello"), b"hello")
+
+
+@case
+def recv_with_a_timeout():
+    with pair(3600) as (a, b):
+        yield Call(lambda: a.recv(10), lambda: b.send(b"hello"), b"hello")
+
+
+@case
+def recv_into():
+    with pair() as (a, b):
+        yield Call(lambda: a.recv_into(bytearray(10)), lambda: b.send(b"hello"), 5)
+
+
+@case
+def file_read():
+    with pair() as (a, b), a.makefile("rb") as file:
+        yield Call(lambda: file.readline(), lambda: b.send(b"hello\n"), b"hello\n")
+
+
+@case
+def send():
+    with pair() as (a, b), ExitStack() as stack:
+        fill(a)
+        a.settimeout(None)
+
+        def drain():
+            while b.recv(65536)[-1:] == b".":
+                pass
+
+        def release():
+            thread = threading.Thread(target=drain)
+            thread.start()
+            stack.callback(thread.join)
+
+        # What fill() could not send any more goes first: that is how a TLS record is tried again.
+        yield Call(lambda: (a.send(b"." * 16384), a.send(b"hello"))[1], release, 5)
+
+
+@case
+def handshake():
+    """not to be gone on with: the connection is given up"""
+    a, b = socket.socketpair()
+    with a, b:
+
+        def call():
+            try:
+                client_context().wrap_socket(a).close()
+            except OSError:  # the other end gave up
+                pass
+
+        yield Call(call, b.close, again=False)
+
+
+@case
+def handshake_with_a_timeout():
+    a, b = socket.socketpair()
+    with a, b:
+        a.settimeout(3600)
+
+        def call():
+            try:
+                client_context().wrap_socket(a).close()
+            except OSError:  # the other end gave up
+                pass
+
+        yield Call(call, b.close, again=False)
+
+
+@case
+def unwrap():
+    """waits for the other end to say that it is over, too"""
+    with pair() as (a, b), ExitStack() as stack:
+
+        def release():
+            thread = threading.Thread(target=b.unwrap)
+            thread.start()
+            stack.callback(thread.join)
+
+        yield Call(lambda: a.unwrap().close(), release)
+
+
+class LateModule(unittest.TestCase):
+    def test_import_while_taking_part(self):
+        """a thread that takes part imports ssl for the first time"""
+        code = f"""
+import socket, sys, threading, bough
+assert "_ssl" not in sys.modules
+a, b = socket.socketpair()
+ready, ends = threading.Event(), []
+def body():
+    import ssl
+    context = ssl.create_default_context(cafile={os.path.join(folder.name, "crt")!r})
+    context.check_hostname = False
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain({os.path.join(folder.name, "crt")!r}, {os.path.join(folder.name, "key")!r})
+    other = threading.Thread(target=lambda: ends.append(server.wrap_socket(b, server_side=True)))
+    other.start()
+    client = context.wrap_socket(a)
+    other.join()
+    ready.set()
+    try:
+        print("read", client.recv(10))
+    except bough.ThreadExit as exit:
+        print("cut", exit.record.reason)
+worker = bough.Thread(target=body)
+worker.enable_io_interrupt = True
+worker.start()
+while worker.is_alive() and not ready.wait(0.1):
+    pass
+worker.interrupt("enough")
+worker.join()
+"""
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=blocking.ENOUGH)
+        self.assertEqual((done.stdout, done.stderr), ("cut enough\n", ""))
+
+
+class Errors(unittest.TestCase):
+    def test_as_ever(self):
+        """errors of TLS that no interrupt has brought about stay what they are, in a thread that takes part"""
+        seen = []
+
+        def body():
+            a, b = socket.socketpair()
+            with a, b:
+                b.sendall(b"this is no TLS" * 100)
+                try:
+                    client_context().wrap_socket(a)
+                except Exception as error:
+                    seen.append(type(error))
+
+        worker = bough.Thread(target=body)
+        worker.enable_io_interrupt = True
+        worker.start()
+        worker.join()
+        self.assertEqual(seen, [ssl.SSLError])
+
+
+Blocking = blocking.generate(__name__, cases)
+
+if __name__ == "__main__":
+    unittest.main()
