@@ -105,6 +105,8 @@ static bool place_admits(PyFrameObject *frame)
  * at the same instruction of the same frame. From here to the arming nobody gets the lock. */
 static bool still_there(struct bp_thread *t, PyFrameObject *frame, int instruction)
 {
+    if (!bp_thread_lives(t))
+        return false;
     PyFrameObject *now = PyThreadState_GetFrame(t->tstate);
     bool same = now == frame && PyFrame_GetLasti(frame) == instruction;
     Py_XDECREF(now);
@@ -115,7 +117,7 @@ static bool still_there(struct bp_thread *t, PyFrameObject *frame, int instructi
  * false. */
 static bool may_come_in(struct bp_thread *t)
 {
-    if (!bp_admits(t) || !bp.place)
+    if (!bp_admits(t) || !bp.place || !bp_thread_lives(t))
         return false;
     PyFrameObject *frame = PyThreadState_GetFrame(t->tstate);
     if (!frame)
@@ -179,6 +181,7 @@ static int look_at_each(void)
     static unsigned round;
     int timeout = -1;
     round++;
+    bp_prune();
     for (struct bp_thread *t = bp.threads; t;) {
         unsigned changes = bp.changes;
         if (t->looked != round) {
@@ -251,6 +254,16 @@ static int start(void)
         return errno = error, (void)bp_error("no thread for asynchronous delivery"), -1;
     running = true;
     return 0;
+}
+
+bool bp_courier_is_over(void)
+{
+    return __atomic_load_n(&stopping, __ATOMIC_SEQ_CST);
+}
+
+bool bp_courier_is(unsigned long ident)
+{
+    return running && ident == (unsigned long)thread;
 }
 
 int bp_courier_need(void)

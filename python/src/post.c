@@ -58,13 +58,23 @@ static PyObject *interrupt_handle(PyObject *module, PyObject *args)
     Py_RETURN_TRUE;
 }
 
-/* Threads that have not used bough yet as well, which the library does not know of. */
+/* Entries for threads that have not used bough yet as well. The courier's own comes and goes. */
+static int know_all(void)
+{
+    PyThreadState *ts = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+    for (; ts; ts = PyThreadState_Next(ts))
+        if (!bp_courier_is(ts->thread_id) && !bp_thread_of_state(ts))
+            return -1;
+    return 0;
+}
+
+/* Whom the library does not know yet meets it when it first asks. */
 static PyObject *interrupt_all(PyObject *module, PyObject *reason)
 {
     const char *text;
     (void)module;
     struct bp_thread *me = bp_self();
-    if (!me || read_reason(reason, &text) != 0)
+    if (!me || read_reason(reason, &text) != 0 || know_all() != 0)
         return NULL;
     long count = 0;
     for (struct bp_thread *t = bp.threads; t; t = t->next) {
@@ -77,6 +87,13 @@ static PyObject *interrupt_all(PyObject *module, PyObject *reason)
     int known;
     Py_BEGIN_ALLOW_THREADS known = bough_interrupt_all(text);
     Py_END_ALLOW_THREADS return PyLong_FromLong(count + (known > 0 ? known : 0));
+}
+
+int bp_post_exception(struct bp_thread *t)
+{
+    struct bough_event event = {
+        .kind = BOUGH_EXCEPTION, .flags = BOUGH_ALONE, .reason = Py_TYPE(t->exception)->tp_name};
+    return bough_post_event(t->handle, &event).record ? 0 : -1;
 }
 
 /* Its exception, exactly; the first of several that were not raised yet counts, as with any record (rule 1). */
@@ -96,8 +113,7 @@ static PyObject *raise_in(PyObject *module, PyObject *args)
         Py_INCREF(exception);
         t->exception = exception;
     }
-    struct bough_event event = {.kind = BOUGH_EXCEPTION, .flags = BOUGH_ALONE, .reason = Py_TYPE(exception)->tp_name};
-    if (t->handle && !bough_post_event(t->handle, &event).record) {
+    if (t->handle && bp_post_exception(t) != 0) {
         Py_CLEAR(t->exception);
         return PyErr_SetString(PyExc_ValueError, "the thread has ended"), NULL;
     }

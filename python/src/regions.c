@@ -71,7 +71,7 @@ static bool protects(const struct bp_thread *t, const struct bp_region *r)
 
 bool bp_admits(const struct bp_thread *t)
 {
-    bool allowed = !t->disabled;
+    bool allowed = !t->disabled || t->exception; /* raise_exc() reaches a protected thread, too: rule 16 */
     for (const struct bp_region *r = t->regions; r; r = r->outer) {
         if (r->kind == BP_CRITICAL && protects(t, r))
             return false;
