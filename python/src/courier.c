@@ -34,6 +34,15 @@ static PyObject *carrier;
 
 /* ---- the carrier --------------------------------------------------------------------------------------------- */
 
+/* Delivered, for cleanup() to know; not a place for handlers, whose verdict could be that nothing is to be raised. Cleared
+ * meanwhile, it is on its way already. */
+static void meet(struct bough_record *why)
+{
+    why->kind = BOUGH_STOP;
+    if (bough_reason(why) == 0 && why->rung == BOUGH_RUNG_FLAG)
+        (void)bough_check();
+}
+
 /* Python 3.11 calls it a second time, with the instance that it got, to make one of that class. */
 static PyObject *carrier_call(PyObject *type, PyObject *args, PyObject *keywords)
 {
@@ -47,8 +56,8 @@ static PyObject *carrier_call(PyObject *type, PyObject *args, PyObject *keywords
     t->armed = false;
     t->cut = false;
     t->again = bough_after(BOUGH_DEFAULT_GRACE);
-    if (!t->exception && bough_reason(&why) != 0)
-        why.kind = BOUGH_STOP; /* cleared meanwhile, and on its way already */
+    if (!t->exception)
+        meet(&why);
     return bp_exception_for(t, &why);
 }
 
@@ -213,22 +222,25 @@ static struct pollfd *look_at_all(nfds_t *count, int *timeout)
     return fds;
 }
 
+/* Its thread state is made once: not for each look, which tracemalloc of Python 3.11 doesn't survive. */
 static void *run(void *unused)
 {
     uint64_t rings;
     (void)unused;
     pthread_setname_np(pthread_self(), "bough-courier");
-    while (!__atomic_load_n(&stopping, __ATOMIC_SEQ_CST)) {
+    PyGILState_STATE state = PyGILState_Ensure();
+    while (!bp_courier_is_over()) {
         nfds_t count;
         int timeout;
-        PyGILState_STATE state = PyGILState_Ensure();
         struct pollfd *fds = look_at_all(&count, &timeout);
-        PyGILState_Release(state);
+        PyThreadState *mine = PyEval_SaveThread();
         poll(fds, count, timeout);
-        if (read(bell, &rings, sizeof rings) < 0 && errno != EAGAIN)
-            break;
+        ssize_t heard = read(bell, &rings, sizeof rings);
+        (void)heard; /* of ringing or of time, it comes to the same */
         PyMem_RawFree(fds);
+        PyEval_RestoreThread(mine);
     }
+    PyGILState_Release(state);
     return NULL;
 }
 

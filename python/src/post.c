@@ -58,7 +58,7 @@ static PyObject *interrupt_handle(PyObject *module, PyObject *args)
     Py_RETURN_TRUE;
 }
 
-/* Entries for threads that have not used bough yet as well. The courier's own comes and goes. */
+/* Entries for threads that have not used bough yet as well. The courier is none. */
 static int know_all(void)
 {
     PyThreadState *ts = PyInterpreterState_ThreadHead(PyInterpreterState_Get());

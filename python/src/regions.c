@@ -47,19 +47,25 @@ struct bp_region *bp_region_new(struct bp_thread *t, int kind)
     return r;
 }
 
-int bp_region_end(struct bp_thread *t, int kind)
+static int end(struct bp_thread *t)
 {
     struct bp_region *r = t->regions;
-    if (!r || r->kind != kind || bough_region_end(&r->region) != 0) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "a region has to be left by the thread that entered it, the innermost first");
+    if (bough_region_end(&r->region) != 0)
         return -1;
-    }
     t->regions = r->outer;
-    int error = kind == BP_TAKES_PART ? bp_set_kinds(t, r->kinds_before) : 0;
+    if (r->kind == BP_TAKES_PART && bp_set_kinds(t, r->kinds_before) != 0)
+        PyErr_Clear(); /* it can only fail by its arguments */
     Py_XDECREF(r->callable);
     PyMem_RawFree(r);
-    return error;
+    return 0;
+}
+
+int bp_region_end(struct bp_thread *t, int kind)
+{
+    if (t->regions && t->regions->kind == kind && end(t) == 0)
+        return 0;
+    PyErr_SetString(PyExc_RuntimeError, "a region has to be left by the thread that entered it, the innermost first");
+    return -1;
 }
 
 /* The budget counts from the entry or the post, whichever is later; of the post the courier knows when it saw it. */
@@ -262,7 +268,19 @@ static PyObject *handler(PyObject *module, PyObject *args, PyObject *keywords)
     return (PyObject *)m;
 }
 
+/* By a thread whose code is through: what is open inside its outermost region nobody can leave any more. */
+static PyObject *leave_open(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    struct bp_thread *t = bp_self();
+    long count = 0;
+    while (t && t->regions && t->regions->outer && end(t) == 0)
+        count++;
+    return t ? PyLong_FromLong(count) : NULL;
+}
+
 static PyMethodDef region_methods[] = {
+    {"leave_open", leave_open, METH_NOARGS, PyDoc_STR("leave_open(): all regions but the outermost. How many.")},
     {"critical_section", (PyCFunction)(void (*)(void))critical_section, METH_VARARGS | METH_KEYWORDS,
      PyDoc_STR(
          "critical_section(budget=5.0, *, check=False)\n--\n\nA region that no interrupt enters, for at most `budget` "
