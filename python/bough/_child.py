@@ -189,7 +189,7 @@ def _end_what_is_open():
     from bough import _branch
 
     misuse = _branch.end_all_of_this_thread()
-    _bough.leave_all_regions()
+    _bough.leave_open(0)
     return misuse
 
 

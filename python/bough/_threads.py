@@ -77,6 +77,7 @@ class _Run:
                     run()
                 finally:
                     _bough.set_asynchronous(False)
+                    _bough.leave_open(1)  # a generator that was not run to its end may hold a region
         except ThreadExit:
             pass  # threading is silent about a plain SystemExit only
 

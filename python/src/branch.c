@@ -245,9 +245,12 @@ static PyObject *branch_add(PyObject *module, PyObject *args)
     struct bough_child_options options = {.name = name};
     const bough_thread *child;
     int error;
-    Py_BEGIN_ALLOW_THREADS child = bough_add_with(b->handle, child_main, bough_arg(c), &options);
+    Py_BEGIN_ALLOW_THREADS
+    child = bough_add_with(b->handle, child_main, bough_arg(c), &options);
     error = errno;
-    Py_END_ALLOW_THREADS if (child) return PyLong_FromVoidPtr((void *)(uintptr_t)child);
+    Py_END_ALLOW_THREADS
+    if (child)
+        return PyLong_FromVoidPtr((void *)(uintptr_t)child);
     Py_DECREF(c->child);
     child_ends(c);
     if (error == ECANCELED)
@@ -286,8 +289,11 @@ static PyObject *branch_wait(PyObject *module, PyObject *capsule)
     uint32_t seen;
     (void)module;
     while (b && (seen = still_running(b)) != 0) {
-        Py_BEGIN_ALLOW_THREADS sleep_on(&b->running, seen);
-        Py_END_ALLOW_THREADS if (PyErr_CheckSignals() != 0) return NULL;
+        Py_BEGIN_ALLOW_THREADS
+        sleep_on(&b->running, seen);
+        Py_END_ALLOW_THREADS
+        if (PyErr_CheckSignals() != 0)
+            return NULL;
     }
     return b ? Py_NewRef(Py_None) : NULL;
 }
@@ -315,10 +321,11 @@ static PyObject *branch_end(PyObject *module, PyObject *capsule)
     (void)module;
     if (!b)
         return NULL;
-    Py_BEGIN_ALLOW_THREADS result = bough_branch_end(b->handle);
+    Py_BEGIN_ALLOW_THREADS
+    result = bough_branch_end(b->handle);
     error = errno;
-    Py_END_ALLOW_THREADS if (result == -1 || result == EPERM || result == ESRCH)
-    {
+    Py_END_ALLOW_THREADS
+    if (result == -1 || result == EPERM || result == ESRCH) {
         errno = result == -1 ? error : result;
         return bp_error("the branch has to be left by the thread that entered it, once");
     }

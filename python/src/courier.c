@@ -34,6 +34,15 @@ static PyObject *carrier;
 
 /* ---- the carrier --------------------------------------------------------------------------------------------- */
 
+/* Delivered, for cleanup() to know; not a place for handlers, whose verdict could be that nothing is to be raised. Cleared
+ * meanwhile, it is on its way already. */
+static void meet(struct bough_record *why)
+{
+    why->kind = BOUGH_STOP;
+    if (bough_reason(why) == 0 && why->rung == BOUGH_RUNG_FLAG)
+        (void)bough_check();
+}
+
 /* Python 3.11 calls it a second time, with the instance that it got, to make one of that class. */
 static PyObject *carrier_call(PyObject *type, PyObject *args, PyObject *keywords)
 {
@@ -47,8 +56,8 @@ static PyObject *carrier_call(PyObject *type, PyObject *args, PyObject *keywords
     t->armed = false;
     t->cut = false;
     t->again = bough_after(BOUGH_DEFAULT_GRACE);
-    if (!t->exception && bough_reason(&why) != 0)
-        why.kind = BOUGH_STOP; /* cleared meanwhile, and on its way already */
+    if (!t->exception)
+        meet(&why);
     return bp_exception_for(t, &why);
 }
 
@@ -105,6 +114,8 @@ static bool place_admits(PyFrameObject *frame)
  * at the same instruction of the same frame. From here to the arming nobody gets the lock. */
 static bool still_there(struct bp_thread *t, PyFrameObject *frame, int instruction)
 {
+    if (!bp_thread_lives(t))
+        return false;
     PyFrameObject *now = PyThreadState_GetFrame(t->tstate);
     bool same = now == frame && PyFrame_GetLasti(frame) == instruction;
     Py_XDECREF(now);
@@ -115,7 +126,7 @@ static bool still_there(struct bp_thread *t, PyFrameObject *frame, int instructi
  * false. */
 static bool may_come_in(struct bp_thread *t)
 {
-    if (!bp_admits(t) || !bp.place)
+    if (!bp_admits(t) || !bp.place || !bp_thread_lives(t))
         return false;
     PyFrameObject *frame = PyThreadState_GetFrame(t->tstate);
     if (!frame)
@@ -179,6 +190,7 @@ static int look_at_each(void)
     static unsigned round;
     int timeout = -1;
     round++;
+    bp_prune();
     for (struct bp_thread *t = bp.threads; t;) {
         unsigned changes = bp.changes;
         if (t->looked != round) {
@@ -210,22 +222,25 @@ static struct pollfd *look_at_all(nfds_t *count, int *timeout)
     return fds;
 }
 
+/* Its thread state is made once: not for each look, which tracemalloc of Python 3.11 doesn't survive. */
 static void *run(void *unused)
 {
     uint64_t rings;
     (void)unused;
     pthread_setname_np(pthread_self(), "bough-courier");
-    while (!__atomic_load_n(&stopping, __ATOMIC_SEQ_CST)) {
+    PyGILState_STATE state = PyGILState_Ensure();
+    while (!bp_courier_is_over()) {
         nfds_t count;
         int timeout;
-        PyGILState_STATE state = PyGILState_Ensure();
         struct pollfd *fds = look_at_all(&count, &timeout);
-        PyGILState_Release(state);
+        PyThreadState *mine = PyEval_SaveThread();
         poll(fds, count, timeout);
-        if (read(bell, &rings, sizeof rings) < 0 && errno != EAGAIN)
-            break;
+        ssize_t heard = read(bell, &rings, sizeof rings);
+        (void)heard; /* of ringing or of time, it comes to the same */
         PyMem_RawFree(fds);
+        PyEval_RestoreThread(mine);
     }
+    PyGILState_Release(state);
     return NULL;
 }
 
@@ -251,6 +266,16 @@ static int start(void)
         return errno = error, (void)bp_error("no thread for asynchronous delivery"), -1;
     running = true;
     return 0;
+}
+
+bool bp_courier_is_over(void)
+{
+    return __atomic_load_n(&stopping, __ATOMIC_SEQ_CST);
+}
+
+bool bp_courier_is(unsigned long ident)
+{
+    return running && ident == (unsigned long)thread;
 }
 
 int bp_courier_need(void)
@@ -289,7 +314,8 @@ static PyObject *courier_stop(PyObject *module, PyObject *none)
     __atomic_store_n(&stopping, true, __ATOMIC_SEQ_CST);
     if (running) {
         ring();
-        Py_BEGIN_ALLOW_THREADS pthread_join(thread, NULL);
+        Py_BEGIN_ALLOW_THREADS
+        pthread_join(thread, NULL);
         Py_END_ALLOW_THREADS
     }
     running = false;

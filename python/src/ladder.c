@@ -55,45 +55,58 @@ static PyObject *ladder_get(PyObject *module, PyObject *args)
 
 /* ---- handlers ----------------------------------------------------------------------------------------------------- */
 
-/* What a handler is told: a dict, which _ladder.py makes an Incident of. */
+/* Seconds from now, or None. */
+static PyObject *seconds_until(bough_time at)
+{
+    return at ? PyFloat_FromDouble((double)(at - bough_now()) / 1e9) : Py_NewRef(Py_None);
+}
+
+/* What a handler is told: a tuple, which _ladder.py makes an Incident of. */
 static PyObject *incident_object(const struct bough_incident *i)
 {
     PyObject *record = bp_record_object(&i->record);
-    bough_time now = bough_now();
-    PyObject *incident =
-        record ? Py_BuildValue("(OidO)", record, i->rung, (double)(i->deadline - now) / 1e9,
-                               i->cap ? PyFloat_FromDouble((double)(i->cap - now) / 1e9) : Py_NewRef(Py_None))
-               : NULL;
-    Py_XDECREF(record);
-    return incident;
+    return record ? Py_BuildValue("(NiNN)", record, i->rung, seconds_until(i->deadline), seconds_until(i->cap)) : NULL;
 }
 
-/* At rung 2 the callable returns (verdict, seconds). At rung 3 it ends the thread: what it raises is the exception with
- * which the point fails; if it returns it has failed. */
-static int run_handler(struct bough_incident *incident, void *argument)
+static PyObject *take_error(void)
 {
-    PyGILState_STATE state = PyGILState_Ensure();
-    struct bp_thread *t = bp_me;
-    PyObject *told = incident_object(incident), *answer = told ? PyObject_CallOneArg(argument, told) : NULL;
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    PyErr_NormalizeException(&type, &value, &trace);
+    if (trace)
+        PyException_SetTraceback(value, trace);
+    Py_XDECREF(type);
+    Py_XDECREF(trace);
+    return value;
+}
+
+/* The callable has returned (verdict, seconds), or raised. At rung 3 that is what it is for: the exception ends the thread,
+ * raised by whichever point or call this was. */
+static int judge(struct bough_incident *incident, PyObject *callable, PyObject *answer)
+{
     int verdict = BOUGH_PROMOTE;
     double seconds = 0;
     if (answer && !PyArg_ParseTuple(answer, "id", &verdict, &seconds))
         verdict = BOUGH_PROMOTE;
+    if (PyErr_Occurred() && incident->rung == BOUGH_RUNG_FINAL) {
+        Py_XSETREF(bp_me->final, take_error());
+        return BOUGH_LEAVE;
+    }
+    if (PyErr_Occurred())
+        PyErr_WriteUnraisable(callable);
     if (verdict == BOUGH_RESUME)
         incident->resume_until = bough_after((int64_t)(seconds * 1e9));
-    if (PyErr_Occurred() && incident->rung == BOUGH_RUNG_FINAL && t && !t->exception) {
-        PyObject *type, *value, *trace;
-        PyErr_Fetch(&type, &value, &trace);
-        PyErr_NormalizeException(&type, &value, &trace);
-        if (trace)
-            PyException_SetTraceback(value, trace);
-        Py_XDECREF(type);
-        Py_XDECREF(trace);
-        t->final = value; /* raised by whichever point or call this was */
-        verdict = BOUGH_LEAVE;
-    } else if (PyErr_Occurred()) {
-        PyErr_WriteUnraisable(argument);
-    }
+    return verdict;
+}
+
+/* With or without the interpreter lock: it runs at check_interrupt(), and in blocking calls that were cut. */
+static int run_handler(struct bough_incident *incident, void *argument)
+{
+    PyObject *callable = argument;
+    PyGILState_STATE state = PyGILState_Ensure();
+    PyObject *told = bp_me ? incident_object(incident) : NULL;
+    PyObject *answer = told ? PyObject_CallOneArg(callable, told) : NULL;
+    int verdict = bp_me ? judge(incident, callable, answer) : BOUGH_PROMOTE;
     Py_XDECREF(answer);
     Py_XDECREF(told);
     PyGILState_Release(state);
@@ -114,16 +127,23 @@ struct closer {
     PyObject *callable;
 };
 
-/* On a thread of the library's, for a thread that stands still. It does not if it holds the interpreter lock: then this
- * waits, and the rung's time is over. */
+static void call(PyObject *callable)
+{
+    PyObject *result = PyObject_CallNoArgs(callable);
+    if (!result)
+        PyErr_WriteUnraisable(callable);
+    Py_XDECREF(result);
+}
+
+/* On a thread of the library's, for a thread that stands still. If that one holds the interpreter lock this waits, and the
+ * rung's time runs out. */
 static void run_closer(void *argument)
 {
-    struct closer *c = argument;
+    const struct closer *c = argument;
+    if (bp_courier_is_over())
+        return;
     PyGILState_STATE state = PyGILState_Ensure();
-    PyObject *result = PyObject_CallNoArgs(c->callable);
-    if (!result)
-        PyErr_WriteUnraisable(c->callable);
-    Py_XDECREF(result);
+    call(c->callable);
     PyGILState_Release(state);
 }
 
@@ -170,6 +190,8 @@ static PyObject *on_transition;
 static void tell(const struct bough_transition *t, void *unused)
 {
     (void)unused;
+    if (bp_courier_is_over())
+        return;
     PyGILState_STATE state = PyGILState_Ensure();
     PyObject *callable = Py_XNewRef(on_transition);
     PyObject *result = callable
@@ -199,12 +221,53 @@ static PyObject *dump(PyObject *module, PyObject *args)
     (void)module;
     if (!PyArg_ParseTuple(args, "i:dump", &fd))
         return NULL;
-    Py_BEGIN_ALLOW_THREADS error = bough_dump(fd);
-    Py_END_ALLOW_THREADS if (error != 0) return PyErr_SetFromErrno(PyExc_OSError);
+    Py_BEGIN_ALLOW_THREADS
+    error = bough_dump(fd);
+    Py_END_ALLOW_THREADS
+    if (error != 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    Py_RETURN_NONE;
+}
+
+/* ---- the exit ------------------------------------------------------------------------------------------------------- */
+
+static void run_exit_tier(void *argument)
+{
+    if (bp_courier_is_over())
+        return;
+    PyGILState_STATE state = PyGILState_Ensure();
+    call(argument);
+    PyGILState_Release(state);
+}
+
+static PyObject *exit_tier(PyObject *module, PyObject *args)
+{
+    int tier;
+    PyObject *callable;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "iO:exit_tier", &tier, &callable))
+        return NULL;
+    if (bough_exit_tier(tier, run_exit_tier, callable) != 0)
+        return bp_error("no more can be done at the exit");
+    Py_INCREF(callable); /* for good */
+    Py_RETURN_NONE;
+}
+
+static PyObject *last_words(PyObject *module, PyObject *args)
+{
+    const char *path;
+    int fd, core;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "zip:last_words", &path, &fd, &core))
+        return NULL;
+    if (bough_last_words(path, fd, core ? BOUGH_CORE : 0) != 0)
+        return path ? PyErr_SetFromErrnoWithFilename(PyExc_OSError, path) : PyErr_SetFromErrno(PyExc_OSError);
     Py_RETURN_NONE;
 }
 
 PyMethodDef bp_ladder_methods[] = {
+    {"exit_tier", exit_tier, METH_VARARGS, PyDoc_STR("exit_tier(tier, callable): at rung 5, before exit().")},
+    {"last_words", last_words, METH_VARARGS, PyDoc_STR("last_words(path, fd, core): where rung 6 writes its dump.")},
     {"ladder_set", ladder_set, METH_VARARGS, PyDoc_STR("ladder_set(handle, grace, cap, times, ceilings)")},
     {"ladder_get", ladder_get, METH_VARARGS, PyDoc_STR("ladder_get(handle): the same, as it counts there.")},
     {"closer", closer, METH_O, PyDoc_STR("closer(callable): run at rung 4, for the calling thread.")},

@@ -53,18 +53,30 @@ static PyObject *interrupt_handle(PyObject *module, PyObject *args)
     bough_target target = handle ? (bough_target)(uintptr_t)handle : BOUGH_ROOT;
     int error;
     Py_BEGIN_ALLOW_THREADS /* it may wake thousands */
-        error = bough_interrupt(target, text);
-    Py_END_ALLOW_THREADS if (error != 0) Py_RETURN_FALSE; /* it has ended */
+    error = bough_interrupt(target, text);
+    Py_END_ALLOW_THREADS
+    if (error != 0)
+        Py_RETURN_FALSE; /* it has ended */
     Py_RETURN_TRUE;
 }
 
-/* Threads that have not used bough yet as well, which the library does not know of. */
+/* Entries for threads that have not used bough yet as well. The courier is none. */
+static int know_all(void)
+{
+    PyThreadState *ts = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+    for (; ts; ts = PyThreadState_Next(ts))
+        if (!bp_courier_is(ts->thread_id) && !bp_thread_of_state(ts))
+            return -1;
+    return 0;
+}
+
+/* Whom the library does not know yet meets it when it first asks. */
 static PyObject *interrupt_all(PyObject *module, PyObject *reason)
 {
     const char *text;
     (void)module;
     struct bp_thread *me = bp_self();
-    if (!me || read_reason(reason, &text) != 0)
+    if (!me || read_reason(reason, &text) != 0 || know_all() != 0)
         return NULL;
     long count = 0;
     for (struct bp_thread *t = bp.threads; t; t = t->next) {
@@ -75,8 +87,17 @@ static PyObject *interrupt_all(PyObject *module, PyObject *reason)
         count += t->handle == NULL;
     }
     int known;
-    Py_BEGIN_ALLOW_THREADS known = bough_interrupt_all(text);
-    Py_END_ALLOW_THREADS return PyLong_FromLong(count + (known > 0 ? known : 0));
+    Py_BEGIN_ALLOW_THREADS
+    known = bough_interrupt_all(text);
+    Py_END_ALLOW_THREADS
+    return PyLong_FromLong(count + (known > 0 ? known : 0));
+}
+
+int bp_post_exception(struct bp_thread *t)
+{
+    struct bough_event event = {
+        .kind = BOUGH_EXCEPTION, .flags = BOUGH_ALONE, .reason = Py_TYPE(t->exception)->tp_name};
+    return bough_post_event(t->handle, &event).record ? 0 : -1;
 }
 
 /* Its exception, exactly; the first of several that were not raised yet counts, as with any record (rule 1). */
@@ -84,8 +105,7 @@ static PyObject *post_exception(struct bp_thread *t, PyObject *exception)
 {
     if (!t->exception)
         t->exception = Py_NewRef(exception);
-    struct bough_event event = {.kind = BOUGH_EXCEPTION, .flags = BOUGH_ALONE, .reason = Py_TYPE(exception)->tp_name};
-    if (t->handle && !bough_post_event(t->handle, &event).record) {
+    if (t->handle && bp_post_exception(t) != 0) {
         Py_CLEAR(t->exception);
         return PyErr_SetString(PyExc_ValueError, "the thread has ended"), NULL;
     }
@@ -132,8 +152,10 @@ static PyObject *post_root(PyObject *module, PyObject *args)
         return NULL;
     event.kind = (enum bough_kind)kind;
     bough_post post;
-    Py_BEGIN_ALLOW_THREADS post = bough_post_event(BOUGH_ROOT, &event);
-    Py_END_ALLOW_THREADS return PyBool_FromLong(post.record != 0);
+    Py_BEGIN_ALLOW_THREADS
+    post = bough_post_event(BOUGH_ROOT, &event);
+    Py_END_ALLOW_THREADS
+    return PyBool_FromLong(post.record != 0);
 }
 
 PyMethodDef bp_post_methods[] = {

@@ -47,19 +47,25 @@ struct bp_region *bp_region_new(struct bp_thread *t, int kind)
     return r;
 }
 
-int bp_region_end(struct bp_thread *t, int kind)
+static int end(struct bp_thread *t)
 {
     struct bp_region *r = t->regions;
-    if (!r || r->kind != kind || bough_region_end(&r->region) != 0) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "a region has to be left by the thread that entered it, the innermost first");
+    if (bough_region_end(&r->region) != 0)
         return -1;
-    }
     t->regions = r->outer;
-    int error = kind == BP_TAKES_PART ? bp_set_kinds(t, r->kinds_before) : 0;
+    if (r->kind == BP_TAKES_PART && bp_set_kinds(t, r->kinds_before) != 0)
+        PyErr_Clear(); /* it can only fail by its arguments */
     Py_XDECREF(r->callable);
     PyMem_RawFree(r);
-    return error;
+    return 0;
+}
+
+int bp_region_end(struct bp_thread *t, int kind)
+{
+    if (t->regions && t->regions->kind == kind && end(t) == 0)
+        return 0;
+    PyErr_SetString(PyExc_RuntimeError, "a region has to be left by the thread that entered it, the innermost first");
+    return -1;
 }
 
 /* The budget counts from the entry or the post, whichever is later; of the post the courier knows when it saw it. */
@@ -71,7 +77,7 @@ static bool protects(const struct bp_thread *t, const struct bp_region *r)
 
 bool bp_admits(const struct bp_thread *t)
 {
-    bool allowed = !t->disabled;
+    bool allowed = !t->disabled || t->exception; /* raise_exc() reaches a protected thread, too: rule 16 */
     for (const struct bp_region *r = t->regions; r; r = r->outer) {
         if (r->kind == BP_CRITICAL && protects(t, r))
             return false;
@@ -83,7 +89,8 @@ bool bp_admits(const struct bp_thread *t)
 /* ---- the type ------------------------------------------------------------------------------------------------------ */
 
 struct manager {
-    PyObject_HEAD int kind;
+    PyObject_HEAD
+    int kind;
     int64_t amount; /* ns: budget or grace */
     bool check;     /* its end is an interruption point */
     unsigned kinds; /* of one that takes part */
@@ -262,20 +269,24 @@ static PyObject *handler(PyObject *module, PyObject *args, PyObject *keywords)
     return (PyObject *)m;
 }
 
-/* Those that were not left: in generators that are suspended somewhere. */
-static PyObject *leave_all_regions(PyObject *module, PyObject *none)
+/* By a thread whose code is through: what is open inside its `keep` outermost regions, in generators that are suspended
+ * somewhere, nobody can leave any more. */
+static PyObject *leave_open(PyObject *module, PyObject *keep)
 {
+    (void)module;
     struct bp_thread *t = bp_self();
-    (void)module, (void)none;
-    while (t && t->regions)
-        if (bp_region_end(t, t->regions->kind) != 0)
-            return NULL;
-    if (!t)
+    long kept = PyLong_AsLong(keep), open = 0, count = 0;
+    if (!t || PyErr_Occurred())
         return NULL;
-    Py_RETURN_NONE;
+    for (const struct bp_region *r = t->regions; r; r = r->outer)
+        open++;
+    while (count < open - kept && end(t) == 0)
+        count++;
+    return PyLong_FromLong(count);
 }
 
 static PyMethodDef region_methods[] = {
+    {"leave_open", leave_open, METH_O, PyDoc_STR("leave_open(keep): all regions but so many outermost. How many.")},
     {"critical_section", (PyCFunction)(void (*)(void))critical_section, METH_VARARGS | METH_KEYWORDS,
      PyDoc_STR(
          "critical_section(budget=5.0, *, check=False)\n--\n\nA region that no interrupt enters, for at most `budget` "
@@ -289,7 +300,6 @@ static PyMethodDef region_methods[] = {
      PyDoc_STR(
          "handler(callback, *, final=False)\n--\n\nA region with a handler of the ladder's: rung 2, or with final=True "
          "rung 3. It runs on the thread, at its next point.")},
-    {"leave_all_regions", leave_all_regions, METH_NOARGS, PyDoc_STR("leave_all_regions(): the calling thread's.")},
     {"taking_part", taking_part, METH_O, PyDoc_STR("taking_part(all): a region in which blocking calls are cut.")},
     {0},
 };

@@ -52,7 +52,7 @@ struct bp_place {
 struct bp_thread {
     struct bp_thread *next;
     uint64_t id;           /* of its PyThreadState: never used twice in a process */
-    PyThreadState *tstate; /* good as long as this is in the list */
+    PyThreadState *tstate; /* good as long as this is in the list, if `handle` is set: bp_thread_lives() */
     bough_thread *handle;  /* NULL: it has not used bough itself yet, a poster was here first */
     unsigned long ident;
 
@@ -102,7 +102,17 @@ extern __thread struct bp_thread *bp_me __attribute__((tls_model("initial-exec")
 struct bp_thread *bp_self(void);
 /* The thread with an ident; made if no one has asked for it yet. NULL with an exception: it is not alive. */
 struct bp_thread *bp_thread_of_ident(unsigned long ident);
+struct bp_thread *bp_thread_of_state(PyThreadState *ts);
+/* `tstate` may be looked into. */
+bool bp_thread_lives(const struct bp_thread *t);
+/* Forget those whose threads have ended. */
+void bp_prune(void);
 int bp_thread_init(void);
+
+/* ---- post.c ------------------------------------------------------------------------------------------- */
+
+/* Its exception is there; this is the interrupt that goes with it. -1: the thread has ended. */
+int bp_post_exception(struct bp_thread *t);
 
 /* ---- raise.c ------------------------------------------------------------------------------------------ */
 
@@ -145,6 +155,9 @@ int bp_courier_need(void);
 /* The exception that was armed is not wanted any more. */
 void bp_disarm(struct bp_thread *t);
 int bp_courier_init(void);
+/* The interpreter is about to end: no thread of the library's may enter it any more. */
+bool bp_courier_is_over(void);
+bool bp_courier_is(unsigned long ident);
 
 /* ---- regions.c ---------------------------------------------------------------------------------------- */
 

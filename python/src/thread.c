@@ -86,7 +86,7 @@ static struct bp_thread *make(PyThreadState *tstate)
 
 /* ---- the calling thread ---------------------------------------------------------------------------------- */
 
-static int post_queued(struct bp_thread *t)
+static void post_queued(struct bp_thread *t)
 {
     PyObject *queued = t->queued;
     t->queued = NULL;
@@ -98,7 +98,8 @@ static int post_queued(struct bp_thread *t)
         bough_interrupt(t->handle, text);
     }
     Py_XDECREF(queued);
-    return 0;
+    if (t->exception)
+        bp_post_exception(t);
 }
 
 /* It enters the tree. What was posted before it was there is its own to post now. */
@@ -111,7 +112,8 @@ static int begin(struct bp_thread *t, const struct bough_child_options *options)
         t->handle = bough_self();
     if (!t->handle)
         return (void)bp_error("the table of threads is full"), -1;
-    return post_queued(t);
+    post_queued(t);
+    return 0;
 }
 
 static struct bp_thread *self(const struct bough_child_options *options)
@@ -141,30 +143,43 @@ struct bp_thread *bp_self(void)
 
 /* ---- any thread -------------------------------------------------------------------------------------------- */
 
-/* Entries of threads that ended before they used bough themselves: nobody else takes them away. */
-static void prune(PyInterpreterState *interpreter)
+/* The entry of a thread that has not used bough itself dies with nobody: is its thread state there yet? */
+bool bp_thread_lives(const struct bp_thread *t)
 {
-    for (struct bp_thread *t = bp.threads, *next; t; t = next) {
-        next = t->next;
-        PyThreadState *ts = t->handle ? t->tstate : PyInterpreterState_ThreadHead(interpreter);
-        while (!t->handle && ts && PyThreadState_GetID(ts) != t->id)
-            ts = PyThreadState_Next(ts);
-        if (!ts)
+    if (t->handle)
+        return true;
+    PyThreadState *ts = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+    while (ts && PyThreadState_GetID(ts) != t->id)
+        ts = PyThreadState_Next(ts);
+    return ts != NULL;
+}
+
+/* Forgetting may run Python code, which changes the list: so from its beginning after each. */
+void bp_prune(void)
+{
+    for (struct bp_thread *t = bp.threads; t;) {
+        bool lives = bp_thread_lives(t);
+        if (!lives)
             forget(t);
+        t = lives ? t->next : bp.threads;
     }
+}
+
+struct bp_thread *bp_thread_of_state(PyThreadState *ts)
+{
+    struct bp_thread *t = find(PyThreadState_GetID(ts));
+    return t ? t : make(ts);
 }
 
 struct bp_thread *bp_thread_of_ident(unsigned long ident)
 {
-    PyInterpreterState *interpreter = PyInterpreterState_Get();
-    prune(interpreter);
-    PyThreadState *ts = PyInterpreterState_ThreadHead(interpreter);
+    bp_prune();
+    PyThreadState *ts = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
     while (ts && ts->thread_id != ident)
         ts = PyThreadState_Next(ts);
     if (!ts)
         return PyErr_Format(PyExc_ValueError, "there is no thread with the ident %lu, or it has ended", ident), NULL;
-    struct bp_thread *t = find(PyThreadState_GetID(ts));
-    return t ? t : make(ts);
+    return bp_thread_of_state(ts);
 }
 
 /* ---- fork ----------------------------------------------------------------------------------------------------- */
@@ -210,6 +225,18 @@ static PyObject *self_handle(PyObject *module, PyObject *none)
     return t ? PyLong_FromVoidPtr(t->handle) : NULL;
 }
 
+static PyObject *handle_of(PyObject *module, PyObject *args)
+{
+    unsigned long ident;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "k:handle_of", &ident))
+        return NULL;
+    struct bp_thread *t = bp_thread_of_ident(ident);
+    if (t && !t->handle)
+        return PyErr_SetString(PyExc_ValueError, "the thread has not used bough yet"), NULL;
+    return t ? PyLong_FromVoidPtr(t->handle) : NULL;
+}
+
 static PyObject *set_name(PyObject *module, PyObject *name)
 {
     const char *text = PyUnicode_AsUTF8(name);
@@ -224,6 +251,7 @@ PyMethodDef bp_thread_methods[] = {
     {"begin", begin_thread, METH_VARARGS,
      PyDoc_STR("begin(name, disabled): the calling thread becomes known, started disabled or not. Its handle.")},
     {"self_handle", self_handle, METH_NOARGS, PyDoc_STR("The calling thread's handle in libbough.")},
+    {"handle_of", handle_of, METH_VARARGS, PyDoc_STR("handle_of(ident): any thread's handle in libbough.")},
     {"set_name", set_name, METH_O, PyDoc_STR("Name the calling thread, in the tree and for the kernel.")},
     {0},
 };

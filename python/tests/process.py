@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""A Python process of its own, with the package that is tested."""
+import os
+import re
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import bough
+
+BUILD = Path(bough.__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
+SCALE = float(os.environ.get("T_SCALE", 1))
+LIMIT = 30 * SCALE
+
+# In the background of a shell, or under nohup, some would be ignored, and stay so in what is started from here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+class Process:
+    """Its lines are awaited, signals sent, its end told: `status` as subprocess has it, `out` and `err`."""
+
+    def __init__(self, *arguments, env=None, path=(), stdin=subprocess.DEVNULL):
+        paths = os.pathsep.join([*map(str, path), str(BUILD)])
+        environment = {**os.environ, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1", **(env or {})}
+        for name in ("BOUGH_GRACE", "BOUGH_DUMP"):
+            if name not in (env or {}):
+                environment.pop(name, None)
+        self.out, self.err, self.status = "", "", None
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, *map(str, arguments)],
+            env=environment,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.end()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if pipe:
+                pipe.close()
+
+    def until(self, pattern):
+        """Reads on until the output so far has this in it; returns the match."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            end = time.monotonic() + LIMIT
+            while not (found := re.search(pattern, self.out, re.M)):
+                ready = selector.select(max(0, end - time.monotonic()))
+                piece = os.read(self.process.stdout.fileno(), 65536).decode() if ready else ""
+                if not piece:
+                    raise AssertionError(f"no {pattern!r} in {self.out!r}; {self.end()}")
+                self.out += piece
+        return found
+
+    def send(self, signo):
+        self.sent = time.monotonic()
+        self.process.send_signal(signo)
+
+    def end(self, limit=None):
+        """Waits for it. Returns the status."""
+        try:
+            out, err = self.process.communicate(timeout=LIMIT if limit is None else limit)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            out, err = self.process.communicate()
+            self.err += "(it had to be killed)\n"
+        self.took = time.monotonic() - getattr(self, "sent", self.started)
+        self.out += out.decode()
+        self.err += err.decode()
+        self.status = self.process.returncode
+        return self.status
+
+    def __str__(self):
+        return f"status {self.status}\n{self.out}\n{self.err}"
+
+
+def run(*arguments, **keywords):
+    with Process(*arguments, **keywords) as process:
+        process.end()
+    return process

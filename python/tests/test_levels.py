@@ -1,0 +1,427 @@
+# SPDX-License-Identifier: MIT
+"""Regions: critical sections and their budgets, cleanup and its grace, allow_interruption (rules 14 to 20)."""
+import contextlib
+import threading
+import time
+import unittest
+
+import bough
+from bough import ThreadExit
+from tools import SCALE, Gate, ended, pipe, started, still_there, until
+from test_threads import points, poll_for, read, setUpModule  # noqa: F401
+
+
+def interrupt_myself(reason="test"):
+    bough.interrupt(threading.get_ident(), reason)
+
+
+def in_a_thread(function):
+    """The test runs in a thread of its own, so that what it leaves pending dies with it."""
+
+    def test(self):
+        thread = started(function, self)
+        error = ended(thread)
+        if error is not None:
+            raise error
+
+    test.__doc__ = function.__doc__
+    return test
+
+
+class Critical(unittest.TestCase):
+    @in_a_thread
+    def test_protects(self):
+        """no point inside raises; the query stays true; the first point after does"""
+        with bough.critical_section():
+            interrupt_myself()
+            bough.check_interrupt()
+            self.assertTrue(bough.interruption_requested())
+        with self.assertRaises(ThreadExit):
+            bough.check_interrupt()
+
+    @in_a_thread
+    def test_end_is_no_point(self):
+        """its end is not an interruption point (rule 18)"""
+        with bough.critical_section():
+            interrupt_myself()
+        self.assertTrue(bough.interruption_requested())
+
+    @in_a_thread
+    def test_end_that_checks(self):
+        """with check=True it is one"""
+        with self.assertRaises(ThreadExit):
+            with bough.critical_section(check=True):
+                interrupt_myself()
+                bough.check_interrupt()
+        bough.clear_interrupt()
+        with bough.critical_section(check=True):
+            pass
+
+    @in_a_thread
+    def test_errors_stay(self):
+        """an error that is on its way stays the error, with check=True as well (rule 18)"""
+        for check in (False, True):
+            error = KeyError("x")
+            with self.assertRaises(KeyError) as caught:
+                with bough.critical_section(check=check):
+                    interrupt_myself()
+                    raise error
+            self.assertIs(caught.exception, error)
+            self.assertIsNone(error.__context__)
+
+    @in_a_thread
+    def test_budget_is_used_up(self):
+        """when the budget is used up it no longer protects (rule 17)"""
+        begin = time.monotonic()
+        with self.assertRaises(ThreadExit):
+            with bough.critical_section(budget=0.1):
+                interrupt_myself()
+                points()
+        self.assertGreaterEqual(time.monotonic() - begin, 0.1)
+        self.assertLess(time.monotonic() - begin, 2 * SCALE)
+
+    @in_a_thread
+    def test_budget_counts_from_the_post(self):
+        """the budget counts from the post where that comes later (rule 17)"""
+        with bough.critical_section(budget=0.2):
+            time.sleep(0.3)
+            interrupt_myself()
+            bough.check_interrupt()
+            with self.assertRaises(ThreadExit):
+                points()
+
+    @in_a_thread
+    def test_smallest_budget(self):
+        """all pauses of one incident last at most the smallest budget met (rule 17)"""
+        interrupted = time.monotonic()
+        interrupt_myself()
+        with self.assertRaises(ThreadExit):
+            while True:
+                with bough.critical_section(budget=0.1):
+                    bough.check_interrupt()
+        self.assertLess(time.monotonic() - interrupted, 2 * SCALE)
+
+    def test_blocking_call(self):
+        """a blocking call inside is not cut before the budget is used up, then it is"""
+        def run(budget):
+            with bough.critical_section(budget=budget):
+                read(r)
+
+        with pipe() as (r, w):
+            thread = started(run, 0.3, enable_io_interrupt=True)
+            begin = time.monotonic()
+            thread.interrupt()
+            self.assertIsInstance(ended(thread), ThreadExit)
+            self.assertGreaterEqual(time.monotonic() - begin, 0.3)
+
+    def test_asynchronous(self):
+        """asynchronous delivery does not enter one, and does when the budget is used up"""
+        def run(budget):
+            with bough.critical_section(budget=budget):
+                inside.open()
+                end = time.monotonic() + 0.3
+                while time.monotonic() < end:
+                    pass
+                seen.append(1)
+                while True:
+                    pass
+
+        seen, inside = [], Gate()
+        thread = started(run, 0.6, enable_async_interrupt=True)
+        inside.passed()
+        thread.interrupt()
+        self.assertIsInstance(ended(thread), ThreadExit)
+        self.assertEqual(seen, [1])
+
+    @in_a_thread
+    def test_nested(self):
+        """they nest; the level is back when the outermost ends"""
+        with bough.critical_section():
+            with bough.critical_section():
+                interrupt_myself()
+            bough.check_interrupt()
+        with self.assertRaises(ThreadExit):
+            bough.check_interrupt()
+
+    @in_a_thread
+    def test_ways_out(self):
+        """every way out restores the level (rule 19)"""
+        def by_return():
+            with bough.critical_section():
+                return
+
+        def by_break():
+            while True:
+                with bough.critical_section():
+                    break
+
+        def by_continue():
+            for _ in range(2):
+                with bough.critical_section():
+                    continue
+
+        def by_exception():
+            with contextlib.suppress(KeyError), bough.critical_section():
+                raise KeyError
+
+        def by_generator():
+            def generator():
+                with bough.critical_section():
+                    yield 1
+
+            for _ in generator():
+                pass
+
+        def by_generator_closed():
+            def generator():
+                with bough.critical_section():
+                    yield 1
+
+            g = generator()
+            next(g)
+            g.close()
+
+        for way in (by_return, by_break, by_continue, by_exception, by_generator, by_generator_closed):
+            with self.subTest(way.__name__):
+                way()
+                interrupt_myself()
+                with self.assertRaises(ThreadExit):
+                    bough.check_interrupt()
+                bough.clear_interrupt()
+
+    @in_a_thread
+    def test_one_object_many_times(self):
+        """one object may be entered again inside of itself, and by several threads"""
+        section = bough.critical_section()
+        with section, section:
+            interrupt_myself()
+
+            def other():
+                with section:
+                    pass
+                bough.check_interrupt()
+
+            self.assertIsNone(ended(started(other)))
+            bough.check_interrupt()
+        with self.assertRaises(ThreadExit):
+            bough.check_interrupt()
+
+    @in_a_thread
+    def test_contextmanager(self):
+        """one in a generator that is a context manager"""
+        @contextlib.contextmanager
+        def mine():
+            with bough.critical_section():
+                yield
+
+        with mine():
+            interrupt_myself()
+            bough.check_interrupt()
+        with self.assertRaises(ThreadExit):
+            bough.check_interrupt()
+
+    @in_a_thread
+    def test_wrong_order(self):
+        """left in the wrong order it is a RuntimeError, and nothing is changed"""
+        def generator(region):
+            with region:
+                yield
+
+        outer, inner = generator(bough.critical_section()), generator(bough.cleanup())
+        next(outer), next(inner)
+        with self.assertRaises(RuntimeError):
+            outer.close()
+        inner.close()
+        # the outer one is still open, as the thread's end finds it
+        interrupt_myself()
+        bough.check_interrupt()
+
+    @in_a_thread
+    def test_wrong_thread(self):
+        """left by another thread it is a RuntimeError, and still open where it was entered"""
+        section = bough.critical_section()
+        section.__enter__()
+        self.assertIsInstance(ended(started(section.__exit__, None, None, None)), RuntimeError)
+        interrupt_myself()
+        bough.check_interrupt()
+        section.__exit__(None, None, None)
+        with self.assertRaises(ThreadExit):
+            bough.check_interrupt()
+
+    @in_a_thread
+    def test_not_entered(self):
+        """left without having been entered it is a RuntimeError"""
+        with self.assertRaises(RuntimeError):
+            bough.critical_section().__exit__(None, None, None)
+
+    def test_budgets(self):
+        """budgets and graces are seconds, more than 0"""
+        for make in (bough.critical_section, bough.cleanup):
+            for wrong in (0, -1, float("nan"), float("inf")):
+                with self.subTest(wrong), self.assertRaises(ValueError):
+                    make(wrong)
+            with self.assertRaises(TypeError):
+                make("long")
+            make(), make(None), make(1), make(0.5)
+        bough.critical_section(budget=1, check=True), bough.cleanup(grace=1)
+
+    def test_left_open(self):
+        """a thread that ends with one open leaves nothing for the next"""
+        for _ in range(20):
+            ended(started(lambda: bough.critical_section().__enter__()))
+        thread = started(points)
+        thread.interrupt()
+        self.assertIsInstance(ended(thread), ThreadExit)
+
+    def test_children_inherit_nothing(self):
+        """a thread that is started in one is not protected by it"""
+        with bough.critical_section():
+            thread = started(points)
+        thread.interrupt()
+        self.assertIsInstance(ended(thread), ThreadExit)
+
+
+class Cleanup(unittest.TestCase):
+    @in_a_thread
+    def test_protects_from_what_was_delivered(self):
+        """what was delivered before does not disturb it (rule 20)"""
+        interrupt_myself()
+        try:
+            bough.check_interrupt()
+        except ThreadExit:
+            with bough.cleanup():
+                bough.check_interrupt()
+                self.assertTrue(bough.interruption_requested())
+            with self.assertRaises(ThreadExit):
+                bough.check_interrupt()
+        else:
+            self.fail("nothing was raised")
+
+    @in_a_thread
+    def test_not_from_what_was_not(self):
+        """what was not delivered yet, or comes later, does"""
+        interrupt_myself()
+        with self.assertRaises(ThreadExit), bough.cleanup():
+            bough.check_interrupt()
+        bough.clear_interrupt()
+        with self.assertRaises(ThreadExit), bough.cleanup():
+            interrupt_myself()
+            bough.check_interrupt()
+
+    @in_a_thread
+    def test_grace(self):
+        """for a grace that starts at the delivery"""
+        interrupt_myself()
+        with contextlib.suppress(ThreadExit):
+            bough.check_interrupt()
+        begin = time.monotonic()
+        with self.assertRaises(ThreadExit), bough.cleanup(grace=0.2):
+            points()
+        self.assertTrue(0.15 <= time.monotonic() - begin < 2 * SCALE)
+
+    def test_blocking_calls(self):
+        """blocking calls in it are not cut"""
+        def run():
+            try:
+                read(r)
+            finally:
+                with bough.cleanup():
+                    cut.open()
+                    thread.got = read(r)
+
+        with pipe() as (r, w):
+            cut = Gate()
+            thread = started(run, enable_io_interrupt=True)
+            thread.interrupt()
+            cut.passed()
+            self.assertTrue(still_there(thread))
+            __import__("os").write(w, b"x")
+            self.assertIsInstance(ended(thread), ThreadExit)
+            self.assertEqual(thread.got, b"x")
+
+    def test_after_asynchronous_delivery(self):
+        """what came asynchronously was delivered, too"""
+        def run():
+            try:
+                n = 0
+                while True:
+                    n += 1
+            finally:
+                with bough.cleanup():
+                    bough.check_interrupt()
+                    seen.append(1)
+
+        seen = []
+        thread = started(run, enable_async_interrupt=True)
+        thread.interrupt()
+        self.assertIsInstance(ended(thread), ThreadExit)
+        self.assertEqual(seen, [1])
+
+
+class Allow(unittest.TestCase):
+    def protected(self, function):
+        thread = started(function, cls=bough.ProtectedThread)
+        error = ended(thread)
+        if error is not None:
+            raise error
+
+    def test_only_inside(self):
+        """a thread that was started disabled admits interrupts inside only"""
+        def run():
+            interrupt_myself()
+            bough.check_interrupt()
+            with self.assertRaises(ThreadExit):
+                with bough.allow_interruption:
+                    bough.check_interrupt()
+            bough.check_interrupt()
+
+        self.protected(run)
+
+    def test_pending_before(self):
+        """what was posted before is met inside"""
+        def run():
+            poll_for(bough.interruption_requested)
+            with self.assertRaises(ThreadExit), bough.allow_interruption:
+                read(r)
+
+        with pipe() as (r, w):
+            thread = started(run, cls=bough.ProtectedThread, enable_io_interrupt=True)
+            thread.interrupt()
+            self.assertIsNone(ended(thread))
+
+    def test_not_through_a_critical_section(self):
+        """it never lifts a critical section around it (rule 14)"""
+        def run():
+            interrupt_myself()
+            with bough.critical_section(), bough.allow_interruption:
+                bough.check_interrupt()
+            with bough.allow_interruption, bough.critical_section():
+                bough.check_interrupt()
+
+        self.protected(run)
+
+    @in_a_thread
+    def test_elsewhere_it_changes_nothing(self):
+        """in a thread that was not started disabled it changes nothing"""
+        interrupt_myself()
+        with self.assertRaises(ThreadExit), bough.allow_interruption:
+            bough.check_interrupt()
+        with self.assertRaises(ThreadExit):
+            bough.check_interrupt()
+
+    def test_children_of_a_protected_thread(self):
+        """the level is not inherited: a branch's children are interrupted as ever"""
+        def run():
+            with bough.branch() as b:
+                child = b.add(points)
+                child.interrupt()
+                child.join()
+                return child.outcome
+
+        thread = started(run, cls=bough.ProtectedThread)
+        self.assertIsNone(ended(thread))
+        self.assertEqual(thread.result, "interrupted")
+
+
+if __name__ == "__main__":
+    unittest.main()

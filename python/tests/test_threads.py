@@ -1,0 +1,762 @@
+# SPDX-License-Identifier: MIT
+"""Threads: who is interrupted where (rule 16), flags, idents, and what is left of them."""
+import gc
+import os
+import threading
+import time
+import tracemalloc
+import unittest
+import weakref
+
+import bough
+from bough import ThreadExit
+from tools import Gate, ended, pipe, started, still_there, until, until_blocked
+
+
+def setUpModule():
+    """What is opened once, and kept, is open before a test looks."""
+    bough.raise_exc(threading.get_ident(), KeyError)
+    try:
+        bough.check_interrupt()
+    except KeyError:
+        pass
+
+
+def poll_for(request):
+    while not request():
+        time.sleep(0.001)
+    return True
+
+
+def points():
+    while True:
+        bough.check_interrupt()
+        time.sleep(0.001)
+
+
+def bytecode():
+    n = 0
+    while True:
+        n += 1
+
+
+def read(fd):
+    return os.read(fd, 10)
+
+
+class WhoIsInterruptedWhere(unittest.TestCase):
+    """rule 16, row by row"""
+
+    def assertExit(self, thread, reason="test"):
+        error = ended(thread)
+        self.assertIsInstance(error, ThreadExit)
+        self.assertEqual(error.record.reason, reason)
+
+    def assertLeftAlone(self, function, *args, cls=bough.Thread, end, **flags):
+        """Interrupted, it goes on until `end` is called, then ends well."""
+        thread = started(function, *args, cls=cls, **flags)
+        until_blocked(thread)
+        bough.interrupt(thread, "test")
+        self.assertTrue(still_there(thread))
+        end()
+        self.assertIsNone(ended(thread))
+
+    def test_plain_thread(self):
+        """a threading.Thread is interrupted at check_interrupt()"""
+        thread = started(points, cls=threading.Thread)
+        bough.interrupt(thread, "test")
+        self.assertExit(thread)
+
+    def test_plain_thread_blocked(self):
+        """a threading.Thread's blocking calls are left alone"""
+        with pipe() as (r, w):
+            self.assertLeftAlone(read, r, cls=threading.Thread, end=lambda: os.write(w, b"x"))
+
+    def test_plain_thread_in_bytecode(self):
+        """a threading.Thread is not interrupted in bytecode"""
+        stop = []
+
+        def run():
+            while not stop:
+                pass
+
+        thread = started(run, cls=threading.Thread)
+        bough.interrupt(thread)
+        self.assertTrue(still_there(thread))
+        stop.append(1)
+        self.assertIsNone(ended(thread))
+
+    def test_thread(self):
+        """a Thread is interrupted at check_interrupt()"""
+        thread = started(points)
+        thread.interrupt("test")
+        self.assertExit(thread)
+
+    def test_thread_blocked(self):
+        """a Thread's blocking calls are left alone without enable_io_interrupt"""
+        with pipe() as (r, w):
+            self.assertLeftAlone(read, r, end=lambda: os.write(w, b"x"))
+
+    def test_io(self):
+        """with enable_io_interrupt, spelled either way, they are cut"""
+        for name in ("enable_io_interrupt", "enable_interrupt_io"):
+            with self.subTest(name), pipe() as (r, w):
+                thread = started(read, r, **{name: True})
+                until_blocked(thread)
+                thread.interrupt("test")
+                self.assertExit(thread)
+
+    def test_async(self):
+        """with enable_async_interrupt it is interrupted in bytecode"""
+        thread = started(bytecode, enable_async_interrupt=True)
+        thread.interrupt("test")
+        self.assertExit(thread)
+
+    def test_async_is_anywhere(self):
+        """with enable_async_interrupt it is interrupted in blocking calls, too"""
+        with pipe() as (r, w):
+            thread = started(read, r, enable_async_interrupt=True)
+            until_blocked(thread)
+            thread.interrupt("test")
+            self.assertExit(thread)
+
+    def test_io_in_bytecode(self):
+        """with enable_io_interrupt alone bytecode is left alone"""
+        stop = []
+
+        def run():
+            while not stop:
+                pass
+
+        thread = started(run, enable_io_interrupt=True)
+        thread.interrupt()
+        self.assertTrue(still_there(thread))
+        stop.append(1)
+        self.assertIsNone(ended(thread))
+
+    def test_protected_thread(self):
+        """a ProtectedThread is interrupted nowhere outside allow_interruption"""
+        flags = {"enable_io_interrupt": True, "enable_async_interrupt": True}
+
+        def run():
+            read(r)
+            bough.check_interrupt()
+            for _ in range(100_000):
+                pass
+            return bough.interruption_requested()
+
+        with pipe() as (r, w):
+            self.assertLeftAlone(run, cls=bough.ProtectedThread, end=lambda: os.write(w, b"x"), **flags)
+
+    def test_protected_thread_allows(self):
+        """inside, it is interrupted as its flags say: at points, in calls, anywhere"""
+
+        def allowing(function, *args):
+            with bough.allow_interruption:
+                function(*args)
+
+        with pipe() as (r, w):
+            for function, args, flags in (
+                (points, (), {}),
+                (read, (r,), {"enable_io_interrupt": True}),
+                (bytecode, (), {"enable_async_interrupt": True}),
+            ):
+                with self.subTest(function.__name__):
+                    thread = started(allowing, function, *args, cls=bough.ProtectedThread, **flags)
+                    thread.interrupt("test")
+                    self.assertExit(thread)
+
+    def test_protected_thread_allows_no_more(self):
+        """inside, without enable_io_interrupt, its blocking calls are left alone"""
+
+        def run():
+            with bough.allow_interruption:
+                read(r)
+
+        with pipe() as (r, w):
+            self.assertLeftAlone(run, cls=bough.ProtectedThread, end=lambda: os.write(w, b"x"))
+
+    def test_child(self):
+        """a branch's child is interrupted at points and in blocking calls"""
+        with pipe() as (r, w):
+            for function, args in ((points, ()), (read, (r,))):
+                with self.subTest(function.__name__), bough.branch() as b:
+                    child = b.add(function, *args)
+                    child.interrupt("test")
+                    child.join()
+                    self.assertEqual(child.outcome, "interrupted")
+
+    def test_body(self):
+        """a branch's body is interrupted at points and in blocking calls"""
+
+        def body(function, *args):
+            with bough.branch():
+                function(*args)
+
+        with pipe() as (r, w):
+            for function, args in ((points, ()), (read, (r,))):
+                with self.subTest(function.__name__):
+                    thread = started(body, function, *args)
+                    thread.interrupt("test")
+                    self.assertExit(thread)
+
+    def test_raised(self):
+        """raise_exc() reaches a Thread in blocking calls and in bytecode without any flag, a plain thread in bytecode"""
+        with pipe() as (r, w):
+            for cls, function, args in (
+                (bough.Thread, read, (r,)),
+                (bough.Thread, bytecode, ()),
+                (bough.ProtectedThread, bytecode, ()),
+                (threading.Thread, bytecode, ()),
+            ):
+                with self.subTest(f"{cls} {function}"):
+                    error = KeyError("x")
+                    thread = started(function, *args, cls=cls)
+                    bough.raise_exc(thread, error)
+                    self.assertIs(ended(thread), error)
+
+    def test_raised_not_in_critical_sections(self):
+        """raise_exc() does not reach into critical sections"""
+        inside, leave = Gate(), []
+
+        def run():
+            with bough.critical_section():
+                inside.open()
+                while not leave:
+                    pass
+                leave.append(2)
+            bytecode()
+
+        thread = started(run)
+        inside.passed()
+        thread.raise_exc(KeyError)
+        self.assertTrue(still_there(thread))
+        leave.append(1)
+        self.assertIsInstance(ended(thread), KeyError)
+        self.assertEqual(leave, [1, 2])
+
+    def test_overdue_is_reported_once(self):
+        """an interrupt that waits on a thread blocked without opt-in is reported once, with the call and its age"""
+        told = []
+        bough.on_transition(told.append)
+        bough.set_ladder(times={bough.Rung.FLAG: 0.1})
+        try:
+            with pipe() as (r, w):
+                thread = started(read, r)
+                until_blocked(thread)
+                thread.interrupt("test")
+                until(lambda: told, "the report")
+                self.assertTrue(still_there(thread))
+                os.write(w, b"x")
+                ended(thread)
+        finally:
+            bough.set_ladder()
+            bough.on_transition(None)
+        self.assertEqual([t.after for t in told if t.after], [1])
+        self.assertRegex(told[0].place, r"read\(\d+")
+        self.assertGreaterEqual(told[0].age, 0.1)
+
+
+class Interrupts(unittest.TestCase):
+    def test_before_start(self):
+        """interrupt() before start() takes effect at the start"""
+        thread = bough.Thread(target=lambda: seen.append(bough.interruption_requested()) or seen.append(bough.reason().reason))
+        seen = []
+        thread.interrupt("early")
+        thread.start()
+        thread.join()
+        self.assertEqual(seen, [True, "early"])
+
+    def test_racing_with_start(self):
+        """interrupt() that races with start() is never lost"""
+        for _ in range(200):
+            thread = bough.Thread(target=poll_for, args=(bough.interruption_requested,))
+            poster = threading.Thread(target=thread.interrupt)
+            poster.start()
+            thread.start()
+            poster.join()
+            thread.join(10)
+            self.assertFalse(thread.is_alive())
+
+    def test_after_the_end(self):
+        """interrupt() of a thread that has ended does nothing; the function says so"""
+        thread = started(lambda: None)
+        ended(thread)
+        thread.interrupt()
+        with self.assertRaises(ValueError):
+            bough.interrupt(thread)
+
+    def test_requested(self):
+        """interruption_requested() tells of it and raises nothing; the record says who, why and since when"""
+        def run():
+            poll_for(bough.interruption_requested)
+            return bough.reason(), bough.interruption_requested()
+
+        thread = started(run)
+        thread.interrupt("first")
+        ended(thread)
+        record, again = thread.result
+        self.assertTrue(again)
+        self.assertEqual((record.kind, record.reason, record.source), ("stop", "first", threading.get_native_id()))
+        self.assertTrue(0 <= record.age < 10)
+
+    def test_repeats_are_counted(self):
+        """the first reason stays, repeats are counted"""
+        go = Gate()
+        thread = started(lambda: (go.passed(), bough.reason())[1])
+        for reason in ("first", "second", None):
+            thread.interrupt(reason)
+        go.open()
+        ended(thread)
+        self.assertEqual((thread.result.reason, thread.result.count), ("first", 3))
+
+    def test_all(self):
+        """interrupt_all_threads() reaches every thread but the caller, those that never used bough included if known"""
+        threads = [started(poll_for, bough.interruption_requested) for _ in range(3)]
+        plain = started(poll_for, bough.interruption_requested, cls=threading.Thread)
+        until(lambda: bough.interrupt_all_threads("all") >= 4)
+        for thread in (*threads, plain):
+            ended(thread)
+        self.assertFalse(bough.interruption_requested())
+
+    def test_all_reaches_strangers(self):
+        """interrupt_all_threads() reaches a plain thread that never used bough: it meets it when it asks"""
+        go, running = Gate(), Gate()
+        thread = started(lambda: (running.open(), go.passed(), bough.reason())[2], cls=threading.Thread)
+        running.passed()
+        bough.interrupt_all_threads("all")
+        go.open()
+        ended(thread)
+        self.assertEqual(thread.result.reason, "all")
+
+    def test_stranger_by_ident(self):
+        """a plain thread that never used bough meets it when it asks, also by its ident"""
+        go = Gate()
+        thread = started(lambda: (go.passed(), bough.reason())[1], cls=threading.Thread)
+        bough.interrupt(thread.ident, "by ident")
+        go.open()
+        ended(thread)
+        self.assertEqual(thread.result.reason, "by ident")
+
+    def test_next_one_has_nothing(self):
+        """nothing of it arrives at a thread that gets the ident of one that has ended"""
+        idents = set()
+        for _ in range(100):
+            go = Gate()
+            thread = started(lambda: (go.passed(), bough.interruption_requested())[1], cls=threading.Thread)
+            again = thread.ident in idents
+            idents.add(thread.ident)
+            if not again:
+                bough.interrupt(thread)
+            go.open()
+            ended(thread)
+            self.assertEqual(thread.result, not again)
+            if again:
+                return
+        self.skipTest("no ident was used again")
+
+    def test_self(self):
+        """a thread may interrupt itself"""
+        def run():
+            bough.interrupt(threading.get_ident(), "myself")
+            bough.check_interrupt()
+
+        self.assertEqual(ended(started(run)).record.reason, "myself")
+
+    def test_main(self):
+        """main is interrupted like any thread, and may clear it"""
+        started(bough.interrupt, threading.main_thread(), "main too").join()
+        with self.assertRaises(ThreadExit):
+            bough.check_interrupt()
+        self.assertTrue(bough.clear_interrupt())
+        bough.check_interrupt()
+
+    def test_errors(self):
+        """what is no live thread is a ValueError, what is no thread a TypeError"""
+        dead = started(lambda: None)
+        ended(dead)
+        unstarted = bough.Thread()
+        for thread in (dead, unstarted, 12345, dead.ident if dead.ident not in map_idents() else 12345):
+            with self.subTest(thread), self.assertRaises(ValueError):
+                bough.interrupt(thread)
+        for thread in (None, "x", 1.5, True, object()):
+            with self.subTest(thread), self.assertRaises(TypeError):
+                bough.interrupt(thread)
+        with self.assertRaises(TypeError):
+            bough.interrupt(threading.main_thread(), b"no text")
+        self.assertFalse(bough.interruption_requested())
+
+
+def map_idents():
+    return {thread.ident for thread in threading.enumerate()}
+
+
+class Exit(unittest.TestCase):
+    """ThreadExit"""
+
+    def test_class(self):
+        """it is a SystemExit, and Interrupted is the same class"""
+        self.assertTrue(issubclass(ThreadExit, SystemExit))
+        self.assertIs(bough.Interrupted, ThreadExit)
+
+    def test_finally_runs(self):
+        """finally blocks run, and it ends the thread silently"""
+        seen = []
+
+        def run():
+            try:
+                points()
+            finally:
+                seen.append("finally")
+
+        thread = bough.Thread(target=run)  # not in started()'s try
+        thread.start()
+        thread.interrupt()
+        thread.join()
+        self.assertEqual(seen, ["finally"])
+
+    def test_sticky(self):
+        """caught and not cleared, the next point raises it again"""
+        def run():
+            for _ in range(3):
+                try:
+                    points()
+                except ThreadExit:
+                    seen.append(1)
+            bough.check_interrupt()
+
+        seen = []
+        thread = started(run)
+        thread.interrupt()
+        self.assertIsInstance(ended(thread), ThreadExit)
+        self.assertEqual(seen, [1, 1, 1])
+
+    def test_cleared(self):
+        """caught and cleared, by clear_interrupt() or ThreadExit.clear(), it is over"""
+        for clear in (bough.clear_interrupt, ThreadExit.clear):
+            with self.subTest(clear):
+                def run():
+                    try:
+                        points()
+                    except ThreadExit as exit:
+                        first = exit.clear() if clear is ThreadExit.clear else clear()
+                    bough.check_interrupt()
+                    return first, clear(), bough.interruption_requested(), bough.reason()
+
+                thread = started(run)
+                thread.interrupt()
+                self.assertIsNone(ended(thread))
+                self.assertEqual(thread.result, (True, False, False, None))
+
+    def test_str(self):
+        """its text is the reason"""
+        thread = started(points)
+        thread.interrupt("the reason")
+        self.assertEqual(str(ended(thread)), "the reason")
+
+
+class Flags(unittest.TestCase):
+    def test_only_before_start_or_by_itself(self):
+        """flags of a thread that runs are its own to set"""
+        go = Gate()
+        thread = started(go.passed)
+        with self.assertRaises(RuntimeError):
+            thread.enable_io_interrupt = True
+        self.assertFalse(thread.enable_io_interrupt)
+        go.open()
+        ended(thread)
+
+    def test_by_itself(self):
+        """set by the thread itself they count at once"""
+        def run():
+            threading.current_thread().enable_interrupt_io = True
+            read(r)
+
+        with pipe() as (r, w):
+            thread = started(run)
+            thread.interrupt()
+            self.assertIsInstance(ended(thread), ThreadExit)
+            self.assertTrue(thread.enable_io_interrupt)
+
+    def test_async_by_itself(self):
+        """enable_async_interrupt, too, and off again"""
+        def run():
+            me = threading.current_thread()
+            me.enable_async_interrupt = True
+            me.enable_async_interrupt = False
+            poll_for(bough.interruption_requested)
+            for _ in range(300_000):
+                pass
+            me.enable_async_interrupt = True
+            bytecode()
+
+        thread = started(run)
+        thread.interrupt()
+        self.assertIsInstance(ended(thread), ThreadExit)
+
+    def test_functions(self):
+        """for threads of any class there are functions"""
+        def run():
+            with bough.set_enable_io_interrupt():
+                read(r)
+
+        def run_async():
+            bough.set_enable_async_interrupt()
+            bytecode()
+
+        with pipe() as (r, w):
+            for function in (run, run_async):
+                with self.subTest(function.__name__):
+                    thread = started(function, cls=threading.Thread)
+                    until(lambda: bough.interrupt(thread) is None)
+                    self.assertIsInstance(ended(thread), ThreadExit)
+
+
+class IsAThread(unittest.TestCase):
+    """a bough.Thread is a threading.Thread"""
+
+    def test_subclass_with_run(self):
+        """a subclass that overrides run() works, and super().run() in it"""
+        class Mine(bough.Thread):
+            def run(self):
+                seen.append("mine")
+                super().run()
+
+        seen = []
+        thread = Mine(target=seen.append, args=("target",), name="my name", daemon=True)
+        thread.start()
+        thread.join()
+        self.assertEqual(seen, ["mine", "target"])
+        self.assertEqual((thread.name, thread.daemon), ("my name", True))
+
+    def test_started_twice(self):
+        """start() twice is a RuntimeError"""
+        thread = started(lambda: None)
+        ended(thread)
+        with self.assertRaises(RuntimeError):
+            thread.start()
+
+    def test_error_is_printed(self):
+        """an uncaught error reaches threading.excepthook, ThreadExit and SystemExit do not print"""
+        def fail(error):
+            raise error
+
+        hook, seen = threading.excepthook, []
+        threading.excepthook = lambda args: seen.append(args.exc_value)
+        try:
+            error = KeyError("x")
+            for each in (error, SystemExit()):
+                thread = bough.Thread(target=fail, args=(each,))
+                thread.start()
+                thread.join()
+        finally:
+            threading.excepthook = hook
+        self.assertEqual([e for e in seen if not isinstance(e, SystemExit)], [error])
+
+    def test_is_alive(self):
+        """isAlive() is is_alive()"""
+        go = Gate()
+        thread = started(go.passed)
+        self.assertTrue(thread.isAlive() and thread.is_alive())
+        go.open()
+        ended(thread)
+        self.assertFalse(thread.isAlive())
+
+
+class OnInterrupt(unittest.TestCase):
+    def interrupted(self, callback, deadline=5.0, cls=bough.Thread):
+        with pipe() as (r, w):
+            def run():
+                with bough.on_interrupt(lambda: (callback(), os.write(w, b"x")), deadline=deadline):
+                    return read(r)
+
+            thread = started(run, cls=cls)
+            until_blocked(thread)
+            bough.interrupt(thread)
+            self.assertIsNone(ended(thread))
+            self.assertEqual(thread.result, b"x")
+            return thread
+
+    def test_called_on_another_thread(self):
+        """the callback runs on a thread of its own, once, and ends the work from outside"""
+        for cls in (bough.Thread, threading.Thread):
+            seen = []
+            thread = self.interrupted(lambda: seen.append(threading.current_thread()), cls=cls)
+            self.assertEqual(len(seen), 1)
+            self.assertNotIn(seen[0], (thread, threading.main_thread()))
+            seen[0].join()
+
+    def test_pending_before(self):
+        """an interrupt that is pending already counts"""
+        def run():
+            poll_for(bough.interruption_requested)
+            with bough.on_interrupt(told.set):
+                return told.wait(10)
+
+        told = threading.Event()
+        thread = started(run)
+        thread.interrupt()
+        ended(thread)
+        self.assertTrue(thread.result)
+
+    def test_not_called(self):
+        """without an interrupt, and after the block, it is not called"""
+        def run():
+            with bough.on_interrupt(lambda: seen.append(1)):
+                pass
+            go.passed()
+            time.sleep(0.05)
+
+        seen, go = [], Gate()
+        thread = started(run)
+        thread.interrupt()
+        go.open()
+        ended(thread)
+        self.assertEqual(seen, [])
+
+    def test_nested(self):
+        """nested ones are all called"""
+        def run():
+            with bough.on_interrupt(outer.set), bough.on_interrupt(inner.set):
+                return outer.wait(10) and inner.wait(10)
+
+        outer, inner = threading.Event(), threading.Event()
+        thread = started(run)
+        thread.interrupt()
+        ended(thread)
+        self.assertTrue(thread.result)
+
+    def test_late(self):
+        """one that takes longer than its deadline is reported, and left behind"""
+        leave = Gate()
+        with self.assertLogs("bough") as logs:
+            def run():
+                with bough.on_interrupt(leave.passed, deadline=0.05):
+                    reported.passed()
+
+            reported = Gate()
+            thread = started(run)
+            thread.interrupt()
+            until(lambda: logs.output, "the report")
+            reported.open()
+            ended(thread)
+        leave.open()
+        self.assertIn("has not come back in 0.05 s", logs.output[0])
+
+    def test_no_callable(self):
+        """what can't be called is a TypeError"""
+        with self.assertRaises(TypeError):
+            bough.on_interrupt(None)
+
+
+class WhatIsLeft(unittest.TestCase):
+    limit = 120
+
+    def test_no_cycles(self):
+        """a thread that has ended is gone without the collector's help"""
+        def interrupted():
+            thread = started(points)
+            thread.interrupt()
+            return thread
+
+        def raised():
+            thread = started(bytecode)
+            thread.raise_exc(KeyError)
+            return thread
+
+        def asynchronous():
+            thread = started(bytecode, enable_async_interrupt=True)
+            thread.interrupt()
+            return thread
+
+        gc.collect()
+        gc.disable()
+        try:
+            for make in (lambda: started(lambda: None), interrupted, raised, asynchronous):
+                thread = make()
+                ended(thread)
+                ref = weakref.ref(thread)
+                thread.raised = None
+                del thread
+                until(lambda: ref() is None, "the end of the thread object")
+        finally:
+            gc.enable()
+
+    def test_unstarted(self):
+        """so is one that was never started"""
+        thread = bough.Thread(target=lambda: None)
+        thread.interrupt()
+        ref = weakref.ref(thread)
+        del thread
+        self.assertIsNone(ref())
+
+    def grows(self, function, rounds=400):
+        """Objects, and bytes, that `rounds` rounds leave."""
+        for _ in range(50):
+            function()
+        gc.collect()
+        tracemalloc.start()
+        try:
+            objects, memory = len(gc.get_objects()), tracemalloc.get_traced_memory()[0]
+            for _ in range(rounds):
+                function()
+            gc.collect()
+            return len(gc.get_objects()) - objects, tracemalloc.get_traced_memory()[0] - memory
+        finally:
+            tracemalloc.stop()
+
+    def assertNothingGrows(self, function, rounds=400):
+        objects, memory = self.grows(function, rounds)
+        self.assertLess(objects, rounds // 4)
+        self.assertLess(memory, rounds * 40)
+
+    def test_threads_leave_nothing(self):
+        """a thousand threads, interrupted and raised in, leave no object and no memory"""
+        def one():
+            with pipe() as (r, w):
+                a, b = started(read, r, enable_io_interrupt=True), started(read, r)
+                a.interrupt("a")
+                b.raise_exc(KeyError("b"))
+                a.join(), b.join()
+            a.run = b.run = a.raised = b.raised = None
+
+        self.assertNothingGrows(one)
+
+    def test_calls_leave_nothing(self):
+        """regions, queries, records and cleared interrupts leave none either"""
+        def one():
+            with bough.critical_section(), bough.cleanup(), bough.allow_interruption, bough.critical_section(1, check=True):
+                bough.interruption_requested()
+            bough.interrupt(threading.get_ident(), "x")
+            repr(bough.reason())
+            try:
+                bough.check_interrupt()
+            except ThreadExit:
+                bough.clear_interrupt()
+            try:
+                bough.interrupt(99)
+            except ValueError:
+                pass
+            try:
+                bough.raise_exc(threading.get_ident(), KeyError("x"))
+                bough.check_interrupt()
+            except KeyError:
+                pass
+
+        self.assertNothingGrows(one, 2000)
+
+    def test_posters_leave_nothing(self):
+        """plain threads that are posted to and never ask leave none"""
+        def one():
+            go = Gate()
+            thread = started(go.passed, cls=threading.Thread)
+            bough.interrupt(thread, "never met")
+            bough.raise_exc(thread, ValueError)
+            go.open()
+            thread.join()
+
+        self.assertNothingGrows(one)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""Threads put in order, and what they raise kept for the test."""
+import os
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import bough
+
+SCALE = float(os.environ.get("T_SCALE", 1))
+LIMIT = 20 * SCALE
+A_WHILE = 0.15 * SCALE  # in which what must not happen would have happened
+
+
+def started(function, *args, cls=bough.Thread, **flags):
+    """A thread that runs function(*args); `thread.raised` is what it ended by, `thread.result` what it returned."""
+
+    def run():
+        try:
+            thread.result = function(*args)
+        except BaseException as error:
+            thread.raised = error.with_traceback(None)
+
+    thread = cls(target=run)
+    thread.raised = thread.result = None
+    for name, value in flags.items():
+        setattr(thread, name, value)
+    thread.start()
+    return thread
+
+
+def until(condition, what="a condition"):
+    end = time.monotonic() + LIMIT
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"{what} did not come true in {LIMIT:g} s")
+        time.sleep(0.001)
+
+
+def state_of(thread):
+    stat = Path(f"/proc/self/task/{thread.native_id}/stat").read_text()
+    return stat.rpartition(")")[2].split()[0]
+
+
+def switches(thread):
+    status = Path(f"/proc/self/task/{thread.native_id}/status").read_text()
+    return [line for line in status.splitlines() if "ctxt_switches" in line]
+
+
+def until_blocked(thread):
+    """It sleeps in the kernel, and went on sleeping while nobody held the interpreter lock."""
+
+    def asleep():
+        before = switches(thread)
+        time.sleep(0.01)
+        return state_of(thread) == "S" and switches(thread) == before
+
+    until(asleep, f"{thread} is blocked")
+
+
+def ended(thread):
+    """Joins it. Returns what it raised, or None."""
+    thread.join(LIMIT)
+    if thread.is_alive():
+        raise AssertionError(f"{thread} has not ended")
+    return thread.raised
+
+
+def still_there(thread):
+    thread.join(A_WHILE)
+    return thread.is_alive()
+
+
+@contextmanager
+def pipe():
+    r, w = os.pipe()
+    try:
+        yield r, w
+    finally:
+        os.close(r)
+        os.close(w)
+
+
+class Gate(threading.Event):
+    """Passed once somebody has opened it; waiting in it can't last for ever."""
+
+    open = threading.Event.set
+
+    def passed(self):
+        if not self.wait(LIMIT):
+            raise AssertionError("nobody opened the gate")
