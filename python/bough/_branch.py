@@ -50,7 +50,9 @@ class Branch:
         self._timeout, self._deadline = timeout, deadline
         self._places = threading.Semaphore(limit) if limit else None
         self._errors, self._children = [], set()  # (error, its child or None), those that run
-        self._capsule = self._handle = self._thread = self._in = None
+        self._capsule = self._handle = self._thread = self._in = self._left_by = None
+
+    __enter__, __exit__ = _bough.with_methods()
 
     def __repr__(self):
         state = "not entered" if self._handle is None else "open" if self._capsule else "ended"
@@ -94,16 +96,14 @@ class Branch:
 
     def _start(self, child, capsule):
         self._children.add(child)  # from here on _child_ended() is told
-        handle = None
         try:
             child._starts()
-            handle = _bough.branch_add(capsule, child, child.name)
+            _bough.branch_add(capsule, child, child.name)
         finally:
-            if handle is None:
+            if child._handle is None:
                 child._never_started()
-        if handle is None:
+        if child._handle is None:
             raise _bough.exception_of_reason() or ThreadExit()
-        child._handle = handle
         if self._capsule is not capsule:
             child.interrupt("the branch was given up meanwhile")
 
@@ -126,7 +126,7 @@ class Branch:
             raise RuntimeError(f"{self!r} is not open")
         return self._capsule
 
-    def __enter__(self):
+    def _enter(self):
         if self._handle is not None:
             raise RuntimeError(f"{self!r} can be entered once")
         _stdlib.opt_in()
@@ -143,43 +143,48 @@ class Branch:
 
     # ---- end
 
-    def __exit__(self, _, error, trace):
+    def _leave(self, error, new):
+        """`error`: what the body left by. `new`: the same, or what has come since then, a Ctrl-C: then this is called again."""
         if self._capsule is None:
             raise RuntimeError(f"{self!r} has ended already, with one that was opened around it")
         if threading.get_ident() != self._thread:
             self._give_up("was left by another thread than entered it")
-        left_by = self._take_from_body(error)
+        self._take(new)
         for inner in _opened_in(self):
-            self._errors.append((inner._end_out_of_order("was still open when one around it ended"), None))
+            self._fail(inner._end_out_of_order("was still open when one around it ended"))
         result = self._end()
         errors, self._errors = self._errors, []
+        left_by, self._left_by = self._left_by, None
         try:
             return self._raise(errors, error, left_by, result)
         finally:
-            del errors, error, left_by, trace  # a traceback that holds this frame is no cycle by it
+            del errors, error, new, left_by  # a traceback that holds this frame is no cycle by it
 
     def _end(self):
         self._wait()
         _bough.branch_leave_regions(self._capsule)
-        capsule, self._capsule = self._capsule, None
+        result, self.interrupted = _bough.branch_end(self._capsule)
+        self._capsule = None
         _forget_opened(self)
-        result, self.interrupted = _bough.branch_end(capsule)
         for child in list(self._children):
             child._lost()
         return result
 
-    def _take_from_body(self, error):
-        """What the body left by, if that is to go on as it is and is no failure: an interrupt from further out."""
+    def _take(self, error):
+        """What the body left by. An interrupt from further out is to go on as it is, and is no failure."""
         if error is None or consists_of(error, self._is_own):
-            return None
-        if isinstance(error, (ThreadExit, GeneratorExit)):
+            return
+        if not isinstance(error, (ThreadExit, GeneratorExit)):
+            self._fail(error)
+        elif self._left_by is None:
+            self._left_by = error
             _bough.fail(self._handle, ECANCELED, in_a_line(error))
-            return error
-        self._fail(error)
-        return None
 
     def _fail(self, error):
-        self._errors.append((error, None))
+        """Each Ctrl-C after the first is the same one."""
+        again = isinstance(error, KeyboardInterrupt) and any(isinstance(e, KeyboardInterrupt) for e, _ in self._errors)
+        if not again:
+            self._errors.append((error, None))
         _bough.fail(self._handle, EIO, in_a_line(error))
 
     def _is_own(self, error):
@@ -188,7 +193,7 @@ class Branch:
 
     def _wait(self):
         """Interrupted it goes on waiting (rule 24): the interrupt reaches the children by itself. A Ctrl-C is a failure of
-        the body; more of them are the same one."""
+        the body."""
         while True:
             try:
                 return _bough.branch_wait(self._capsule)
@@ -196,8 +201,7 @@ class Branch:
                 pass  # of a signal: it stays pending, and the children have it
             except KeyboardInterrupt as error:
                 error.__traceback__ = None
-                if not any(isinstance(known, KeyboardInterrupt) for known, _ in self._errors):
-                    self._fail(error)
+                self._fail(error)
             except BaseException as error:
                 self._fail(error)
 
@@ -214,13 +218,15 @@ class Branch:
                 _let_go(failed, errors[0])
             if errors and errors[0] is not error:
                 raise_as_it_is(errors[0])
+            if not errors and left_by is None and _bough.unhandled_signal():
+                _bough.check_interrupt()  # it came while the end waited; main may come to no other point
             return not errors and left_by is None and error is not None
         finally:
             del errors, error, left_by, failed
 
     def _without_own(self, error):
         if isinstance(error, BaseExceptionGroup):
-            return error.split(self._is_own)[1]
+            return error.split(lambda inner: self._is_own(inner))[1]  # 3.11 takes functions only
         return error
 
     # ---- misuse (rule 31)
@@ -243,8 +249,8 @@ class Branch:
 
     def _is_below(self):
         child = current_child()
-        while child is not None and child._owner is not self:
-            child = child._owner and child._owner._in
+        while child is not None and child._branch != self._handle:
+            child = child._above
         return child is not None
 
     def _complaint(self, how):

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import traceback
+import weakref
 from errno import ECANCELED, EIO
 
 from bough import _bough
@@ -42,7 +43,9 @@ class Child:
         self.outcome = RUNNING
         self.result = self.exception = None
         self.ident = self._handle = self._context = None
-        self._owner, self._call, self._closing = owner, (fn, args, kwargs), list(closing)
+        self._owner = weakref.ref(owner)  # it can be dropped while it is open, and says so (rule 31)
+        self._branch, self._above = owner._handle, owner._in
+        self._call, self._closing = (fn, args, kwargs), list(closing)
         self._posted, self._ended = [], threading.Event()
 
     def __repr__(self):
@@ -119,7 +122,7 @@ class Child:
         self.outcome = ERROR
         if self.exception is None:
             self.exception = error
-        self._owner._child_failed(error, self)
+        self._tell("_child_failed", error, self)
         _bough.fail(0, EIO, in_a_line(error))
         return EIO
 
@@ -131,10 +134,10 @@ class Child:
         sys.setprofile(None)
         if os.getpid() != self._pid:
             self._end_forked_process()
-        _here.child = None
         with threading._active_limbo_lock:
             threading._active.pop(self.ident, None)
         self._forget()
+        _here.child = None
         return 0
 
     def _end_forked_process(self):
@@ -164,7 +167,7 @@ class Child:
             try:
                 self._closing.pop(0).close()
             except BaseException as error:
-                self._owner._child_failed(error, None)
+                self._tell("_child_failed", error, None)
         self._forget()
 
     def _lost(self):
@@ -172,10 +175,14 @@ class Child:
         self._forget()
 
     def _forget(self):
-        owner, self._owner = self._owner, None
-        if owner is not None:
-            owner._child_ended(self)
+        self._tell("_child_ended", self)
+        self._above = None
         self._ended.set()
+
+    def _tell(self, what, *args):
+        owner = self._owner()
+        if owner is not None:
+            getattr(owner, what)(*args)
 
 
 def _is_a_stop(error):
@@ -207,6 +214,13 @@ class _ChildThread(threading._DummyThread):
         super().__init__()
         self._child = child
         self._name = child.name
+
+    def _reset_internal_locks(self, is_alive):
+        """After a fork it is the main thread of the new process, and up to 3.12 lacks what threading's end asks of one."""
+        super()._reset_internal_locks(is_alive)
+        if is_alive and hasattr(self, "_set_tstate_lock"):
+            self._set_tstate_lock()
+            self.__class__ = threading._MainThread
 
     def is_alive(self):
         return self._child.is_alive()

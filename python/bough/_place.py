@@ -28,6 +28,11 @@ def admits(frame):
     return True
 
 
+def is_own(frame):
+    """Is one of the package's own functions at work?"""
+    return frame is not None and frame.f_code.co_filename in _OWN
+
+
 def finally_lines(code):
     """The numbers of the lines that lie in a `finally:` of this code object."""
     known = _lines.get(code)

@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 
-from bough import _bough
+from bough import _bough, _place
 
 EXIT, SIGNAL = 4, 3  # enum bough_kind
 
@@ -54,8 +54,9 @@ def _take_signals():
 
 
 def _on_signal(signo, frame):
-    """In main. All others know already."""
-    _bough.check_interrupt()
+    """In main. All others know already. What the package's own files have begun they end first: they look then."""
+    if not _place.is_own(frame):
+        _bough.check_interrupt()
 
 
 def _outermost(frame):

@@ -19,7 +19,9 @@ struct branch {
     bough_branch *handle;
     struct bp_region *around; /* the innermost one that was open before it */
     pid_t pid;                /* after a fork its children are not here */
-    _Atomic int users;        /* the branch itself and its children */
+    bool ended, interrupted;  /* by branch_end(), whose result is kept */
+    int result;
+    _Atomic int users; /* the branch itself and its children */
     _Atomic uint32_t running;
 };
 
@@ -60,7 +62,7 @@ static PyObject *branch_open(PyObject *module, PyObject *args)
     int line;
     struct bough_branch_options options = {
         .label = label, .timeout = timeout, .deadline = deadline, .supervisor = supervisor != 0};
-    options.file = bp_caller(&line);
+    options.file = bp_caller_of_caller(&line);
     options.line = line;
     b->users = 1;
     b->around = t->regions;
@@ -226,6 +228,15 @@ static void forget_the_parents_children(struct branch *b)
     }
 }
 
+/* The child has its handle before any bytecode runs: whatever comes out of the next one, it has been started. */
+static PyObject *started(PyObject *object, const bough_thread *child)
+{
+    PyObject *handle = PyLong_FromVoidPtr((void *)(uintptr_t)child);
+    if (handle && PyObject_SetAttrString(object, "_handle", handle) != 0)
+        Py_CLEAR(handle);
+    return handle;
+}
+
 /* Returns the child's handle; None: the branch is marked, and nothing has started. */
 static PyObject *branch_add(PyObject *module, PyObject *args)
 {
@@ -250,7 +261,7 @@ static PyObject *branch_add(PyObject *module, PyObject *args)
     error = errno;
     Py_END_ALLOW_THREADS
     if (child)
-        return PyLong_FromVoidPtr((void *)(uintptr_t)child);
+        return started(object, child);
     Py_DECREF(c->child);
     child_ends(c);
     if (error == ECANCELED)
@@ -313,7 +324,7 @@ static PyObject *branch_leave_regions(PyObject *module, PyObject *capsule)
     return t ? PyLong_FromLong(left) : NULL;
 }
 
-/* (result, interrupted), as the library tells them. */
+/* (result, interrupted), as the library tells them; asked again it is the same. */
 static PyObject *branch_end(PyObject *module, PyObject *capsule)
 {
     struct branch *b = branch_of(capsule);
@@ -321,15 +332,94 @@ static PyObject *branch_end(PyObject *module, PyObject *capsule)
     (void)module;
     if (!b)
         return NULL;
+    if (b->ended)
+        return Py_BuildValue("(iO)", b->result, b->interrupted ? Py_True : Py_False);
     Py_BEGIN_ALLOW_THREADS
     result = bough_branch_end(b->handle);
     error = errno;
     Py_END_ALLOW_THREADS
+    b->ended = true;
+    b->result = result;
     if (result == -1 || result == EPERM || result == ESRCH) {
         errno = result == -1 ? error : result;
         return bp_error("the branch has to be left by the thread that entered it, once");
     }
-    return Py_BuildValue("(iO)", result, bough_last()->interrupted ? Py_True : Py_False);
+    b->interrupted = bough_last()->interrupted;
+    return Py_BuildValue("(iO)", result, b->interrupted ? Py_True : Py_False);
+}
+
+/* ---- with ----------------------------------------------------------------------------------------------------- */
+
+/*
+ * __enter__ and __exit__ of Python's class, by its _enter() and _leave(error, new). In main, any bytecode may be where a
+ * Ctrl-C comes out, the first of __exit__ too, and then nobody would join the children. In C there is none: what comes out
+ * of _leave() while the branch is open is given to _leave() again, as one more failure.
+ */
+static bool is_open(PyObject *self)
+{
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    PyObject *capsule = PyObject_GetAttrString(self, "_capsule");
+    bool open = capsule && capsule != Py_None;
+    Py_XDECREF(capsule);
+    PyErr_Restore(type, value, trace);
+    return open;
+}
+
+static PyObject *leave(PyObject *self, PyObject *error)
+{
+    PyObject *result = PyObject_CallMethod(self, "_leave", "OO", error, error);
+    while (!result && is_open(self)) {
+        PyObject *new = taken_exception();
+        result = PyObject_CallMethod(self, "_leave", "OO", error, new);
+        Py_DECREF(new);
+    }
+    return result;
+}
+
+static PyObject *exit_branch(PyObject *module, PyObject *args)
+{
+    PyObject *self, *type, *error, *trace;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "OOOO:__exit__", &self, &type, &error, &trace))
+        return NULL;
+    return leave(self, error);
+}
+
+static PyObject *enter_branch(PyObject *module, PyObject *self)
+{
+    PyObject *result = PyObject_CallMethod(self, "_enter", NULL);
+    (void)module;
+    if (result || !is_open(self))
+        return result;
+    PyObject *error = taken_exception();
+    result = leave(self, error);
+    if (result)
+        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+    Py_XDECREF(result);
+    Py_DECREF(error);
+    return NULL;
+}
+
+static PyMethodDef enter_method = {"__enter__", enter_branch, METH_O, NULL};
+static PyMethodDef exit_method = {"__exit__", exit_branch, METH_VARARGS, NULL};
+
+/* A function that becomes a method when it lies in a class, as those of Python do. */
+static PyObject *method(PyObject *module, PyMethodDef *def)
+{
+    PyObject *function = PyCFunction_New(def, module), *made = function ? PyInstanceMethod_New(function) : NULL;
+    Py_XDECREF(function);
+    return made;
+}
+
+static PyObject *with_methods(PyObject *module, PyObject *none)
+{
+    (void)none;
+    PyObject *enter = method(module, &enter_method), *exit = method(module, &exit_method);
+    PyObject *both = enter && exit ? PyTuple_Pack(2, enter, exit) : NULL;
+    Py_XDECREF(enter);
+    Py_XDECREF(exit);
+    return both;
 }
 
 /* `handle` 0: the calling child. */
@@ -392,6 +482,8 @@ PyMethodDef bp_branch_methods[] = {
     {"branch_wait", branch_wait, METH_O, PyDoc_STR("branch_wait(branch): until no child runs.")},
     {"branch_leave_regions", branch_leave_regions, METH_O,
      PyDoc_STR("branch_leave_regions(branch): ends those that were entered in it. How many.")},
+    {"with_methods", with_methods, METH_NOARGS,
+     PyDoc_STR("with_methods(): __enter__ and __exit__ for a class with _enter() and _leave(error, new).")},
     {"branch_end", branch_end, METH_O, PyDoc_STR("branch_end(branch): (error number, interrupted).")},
     {"fail", fail, METH_VARARGS, PyDoc_STR("fail(handle, code, message): that branch, or for 0 the caller, failed.")},
     {"outcome", outcome, METH_O, PyDoc_STR("outcome(child): as libbough has it; -1: not kept.")},

@@ -23,15 +23,27 @@ static const char *kept(PyObject *name)
     return mine ? PyUnicode_AsUTF8(mine) : NULL;
 }
 
-const char *bp_caller(int *line)
+static const char *place_of(PyFrameObject *frame, int *line)
 {
-    PyFrameObject *frame = PyEval_GetFrame(); /* borrowed */
     *line = frame ? PyFrame_GetLineNumber(frame) : 0;
     PyCodeObject *code = frame ? PyFrame_GetCode(frame) : NULL;
     const char *file = code ? kept(code->co_filename) : NULL;
     Py_XDECREF(code);
     PyErr_Clear();
     return file ? file : "";
+}
+
+const char *bp_caller(int *line)
+{
+    return place_of(PyEval_GetFrame(), line); /* borrowed */
+}
+
+const char *bp_caller_of_caller(int *line)
+{
+    PyFrameObject *frame = PyEval_GetFrame(), *back = frame ? PyFrame_GetBack(frame) : NULL;
+    const char *file = place_of(back ? back : frame, line);
+    Py_XDECREF(back);
+    return file;
 }
 
 /* ---- what is open ------------------------------------------------------------------------------------------------ */

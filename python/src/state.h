@@ -171,6 +171,7 @@ int bp_handler_enter(struct bp_region *r, PyObject *callable, unsigned flags, co
 struct bp_region *bp_region_new(struct bp_thread *t, int kind);
 /* Where the calling Python code stands; the file's name is kept for good. */
 const char *bp_caller(int *line);
+const char *bp_caller_of_caller(int *line);
 
 /* ---- methods, each in the file that has its name ------------------------------------------------------- */
 
