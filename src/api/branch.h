@@ -104,6 +104,8 @@ struct bo_origin {
 };
 
 /*
+ *   begun      the child runs, or has: who is cancelled before was meant when it ran another one
+ *   moved      it comes from another thread, which was cancelled
  *   finished   the child's function has returned and is accounted for: who is cancelled now has only to end
  *   orphan     the child has forked, and this is another process: there is no branch to come back to
  */
@@ -117,7 +119,7 @@ struct bo_worker {
     pthread_t thread;
     size_t stack; /* its size, in bytes */
     bool fresh;   /* ends after its child */
-    bool finished, orphan;
+    bool begun, moved, finished, orphan;
     struct bo_origin origin; /* its first adder's */
 };
 

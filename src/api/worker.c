@@ -261,10 +261,12 @@ static void begin(struct bo_worker *w)
 {
     w->family = w->child->family;
     w->branch = w->child->branch;
-    w->finished = false;
+    w->begun = w->finished = false;
     bo_busy = 0;
     take_name(w->child);
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+    pthread_testcancel(); /* it came when this thread was parked: see unwound() */
+    w->begun = true;
     take_mask(w->child->mask);
 }
 
@@ -307,10 +309,50 @@ static uint32_t wait_for_work(struct bo_worker *w)
     return go;
 }
 
+static void *work(void *argument);
+
+static int create(struct bo_worker *w, pthread_t *thread, size_t stack)
+{
+    pthread_attr_t attributes;
+    sigset_t all, old;
+    int error = pthread_attr_init(&attributes);
+    if (error)
+        return error;
+    if (stack)
+        error = pthread_attr_setstacksize(&attributes,
+                                          stack < (size_t)PTHREAD_STACK_MIN ? (size_t)PTHREAD_STACK_MIN : stack);
+    pthread_attr_getstacksize(&attributes, &w->stack);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old); /* no handler of the program before it has its child's mask */
+    if (!error)
+        error = pthread_create(thread, &attributes, work, w);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_attr_destroy(&attributes);
+    return error;
+}
+
+/* Cancelled before its child has begun: whoever did that meant the one before, by a pthread_t that was good no longer. The
+ * thread ends; another one has the worker and the child. */
+static bool replaced(struct bo_worker *w)
+{
+    pthread_t other; /* the worker may be through and gone before pthread_create() returns */
+    bo_turn_away();
+    w->moved = true;
+    if (create(w, &other, w->fresh ? w->stack : 0) != 0) {
+        w->moved = false;
+        bo_bind(w->slot);
+        return false;
+    }
+    pthread_detach(pthread_self());
+    return true;
+}
+
 /* Left by pthread_exit() or pthread_cancel(): the child is accounted for, the thread is libc's to end. */
 static void unwound(void *argument)
 {
     struct bo_worker *w = argument;
+    if (w->child && !w->begun && replaced(w))
+        return;
     uint64_t branch = w->branch;
     bool tell = w->child;
     if (w->child && !w->finished)
@@ -340,6 +382,9 @@ static void *work(void *argument)
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
     bo_bind(w->slot);
     note_stack(w);
+    if (w->moved)
+        w->thread = pthread_self();
+    w->moved = false;
     pthread_cleanup_push(unwound, w);
     while (wait_for_work(w) == WORK && serve(w)) {
     }
@@ -350,26 +395,6 @@ static void *work(void *argument)
 
 /* ---- getting one ---------------------------------------------------------------------------------------- */
 
-static int create(struct bo_worker *w, size_t stack)
-{
-    pthread_attr_t attributes;
-    sigset_t all, old;
-    int error = pthread_attr_init(&attributes);
-    if (error)
-        return error;
-    if (stack)
-        error = pthread_attr_setstacksize(&attributes,
-                                          stack < (size_t)PTHREAD_STACK_MIN ? (size_t)PTHREAD_STACK_MIN : stack);
-    pthread_attr_getstacksize(&attributes, &w->stack);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old); /* no handler of the program before it has its child's mask */
-    if (!error)
-        error = pthread_create(&w->thread, &attributes, work, w);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attributes);
-    return error;
-}
-
 static struct bo_worker *worker_new(const struct bough_child_options *o, const struct bo_origin *origin)
 {
     struct bo_worker *w = calloc(1, sizeof *w);
@@ -378,7 +403,7 @@ static struct bo_worker *worker_new(const struct bough_child_options *o, const s
     w->origin = *origin;
     w->fresh = o->fresh || o->stack;
     w->slot = bo_thread_new();
-    int error = w->slot ? create(w, o->stack) : errno;
+    int error = w->slot ? create(w, &w->thread, o->stack) : errno;
     if (!error)
         return w;
     if (w->slot)

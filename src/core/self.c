@@ -59,11 +59,16 @@ void bo_bind(struct bo_thread *t)
     bough_word_ = low_half(&t->t.word);
 }
 
-void bo_unbind(struct bo_thread *t)
+void bo_turn_away(void)
 {
     bough_word_ = &stranger;
     bo_signal_fence();
     bo_self = NULL;
+}
+
+void bo_unbind(struct bo_thread *t)
+{
+    bo_turn_away();
     bo_store_relaxed(&t->tid, 0);
     t->stack_low = t->stack_high = 0;
     bo_thread_free(t);

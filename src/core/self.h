@@ -25,6 +25,8 @@ static inline struct bo_thread *bo_self_or_adopt(void)
 /* Bind a slot to the calling thread; a new slot becomes known to posters by bo_publish(). */
 void bo_bind(struct bo_thread *t);
 void bo_unbind(struct bo_thread *t);
+/* From here on a stranger; the slot is another thread's to bind. */
+void bo_turn_away(void);
 /* LIVE from here on, as a member of `parent`. */
 void bo_publish(struct bo_thread *t, uint32_t parent, uint32_t bits);
 /* The generation ends: no poster reaches it any more, none is in the middle, its records are closed. On

@@ -352,6 +352,41 @@ TEST(a_cancellation_that_has_not_taken_effect)
     check_shed(leave_cancellation, look_at_cancel_state, 0);
 }
 
+/* A bug there was: that was the next child's death. */
+static pthread_t parked_handle;
+static pid_t parked_tid;
+
+static int note_itself(void *unused)
+{
+    (void)unused;
+    parked_handle = pthread_self();
+    parked_tid = t_tid();
+    return 0;
+}
+
+static int sees_another_thread(void *adder)
+{
+    CHECK(t_tid() != parked_tid);
+    CHECK(bough_self() != adder);
+    CHECK_EQ(bough_usleep(1000), 0);
+    CHECK_EQ(bough_interrupt(bough_self(), "it can be woken"), 0);
+    CHECK_ERR(bough_usleep(1000), ECANCELED);
+    return 0;
+}
+
+TEST(a_cancellation_of_a_parked_thread)
+{
+    need_cancellation();
+    for (int i = 0; i < 20; i++) {
+        BOUGH_BRANCH(b)
+            CHECK(bough_add(b, note_itself, bough_arg(NULL)));
+        CHECK_EQ(pthread_cancel(parked_handle), 0);
+        BOUGH_BRANCH(b)
+            CHECK(bough_add(b, sees_another_thread, bough_arg(bough_self())));
+        CHECK_EQ(bough_last_result(), 0);
+    }
+}
+
 static int leave_signal(void *unused)
 {
     sigset_t set;

@@ -63,9 +63,12 @@ TEST(threads_are_awaited_before_older_exit_handlers_and_streams_are_flushed)
     CHECK_STR(text, "main; younger; older after 3; ");
 }
 
+static struct t_gate there;
+
 static void *holds_stream(void *stream)
 {
     flockfile(stream);
+    t_gate_open(&there);
     while (pause())
         continue;
     return NULL;
@@ -80,6 +83,7 @@ static void with_locked_stream(void *unused)
     fprintf(stream, "not flushed");
     bough_signals(0);
     t_spawn(&thread, holds_stream, stream);
+    t_gate_wait(&there);
     t_until_blocked(thread.tid);
     raise(SIGTERM);
 }
@@ -116,6 +120,7 @@ static void *does_not_end(void *unused)
 {
     (void)unused;
     bough_adopt("stubborn");
+    t_gate_open(&there);
     while (pause())
         continue;
     return NULL;
@@ -127,6 +132,7 @@ static void with_stubborn_thread(void *unused)
     struct t_thread thread;
     bough_signals(0);
     t_spawn(&thread, does_not_end, NULL);
+    t_gate_wait(&there);
     t_until_blocked(thread.tid);
     raise(SIGTERM);
 }
@@ -168,6 +174,7 @@ static void exits_with_stubborn_thread(void *unused)
     (void)unused;
     struct t_thread thread;
     t_spawn(&thread, does_not_end, NULL);
+    t_gate_wait(&there);
     t_until_blocked(thread.tid);
     bough_exit(6, BOUGH_MS(100));
 }

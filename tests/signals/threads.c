@@ -141,10 +141,13 @@ TEST(exit_in_a_thread_that_bough_does_not_know)
     CHECK_EXITED(t_run_status(stranger_exits, NULL), 7);
 }
 
+static struct t_gate adopted;
+
 static void *waits(void *unused)
 {
     (void)unused;
     bough_adopt("waits");
+    t_gate_open(&adopted);
     sleeper(NULL);
     return NULL;
 }
@@ -156,6 +159,7 @@ static void returns(void *unused)
     struct t_thread thread;
     bough_signals(0);
     t_spawn(&thread, waits, NULL);
+    t_gate_wait(&adopted);
     t_until_blocked(thread.tid);
 }
 
