@@ -145,6 +145,7 @@ struct bo_thread {
     } region[BO_REGIONS];
     _Atomic uint32_t join_waiters; /* who waits for this generation to end, on its futex word */
     const void *due_byte;
+    uintptr_t foreign_frame; /* of the function that such a call was made in */
     struct bo_libc_wait *libc_wait;
     struct bough_async *async;
     struct bo_handling *handling;

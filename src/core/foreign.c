@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/syscall.h>
 #include "base/raw.h"
+#include "core/call.h"
 #include "core/level.h"
 #include "core/post.h"
 #include "core/region.h"
@@ -60,6 +61,16 @@ void bo_foreign_abandon(struct bo_thread *t)
     if (bo_foreign_calls(t))
         bo_foreign_leave(t);
     bo_store_relaxed(&t->foreign, BO_NOT_FOREIGN);
+}
+
+/* On another stack (a handler's own, a coroutine's) nothing can be told. */
+bool bo_foreign_sweep(struct bo_thread *t, uintptr_t frame)
+{
+    uintptr_t left = t->foreign_frame;
+    if (!bo_foreign_calls(t) || left > frame || left < t->stack_low || frame >= t->stack_high)
+        return false;
+    bo_call_abandon(t);
+    return true;
 }
 
 int64_t bo_foreign_look(struct bo_thread *t, uint64_t w)

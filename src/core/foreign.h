@@ -18,17 +18,26 @@
 #include "core/arena.h"
 #include "core/self.h"
 
+/* A plain longjmp() out of a signal handler leaves such a call without a word. It is gone if its frame lies below that of
+ * `frame`, which is of a function called since. Whatever it is found by, it is as if it had been cut and let go. */
+bool bo_foreign_sweep(struct bo_thread *t, uintptr_t frame);
+
 /* The calling thread, if a call of foreign code's is to be interruptible here: it takes part, and is not inside of such a
  * call already (a signal handler, or what that call itself needs of libc). */
 static inline struct bo_thread *bo_foreign_thread(void)
 {
     struct bo_thread *t = bo_self;
-    return bo_unlikely(t != NULL && t->foreign_depth != 0) && !bo_load_relaxed(&t->foreign) ? t : NULL;
+    if (bo_likely(t == NULL || t->foreign_depth == 0))
+        return NULL;
+    if (bo_unlikely(bo_load_relaxed(&t->foreign)) && !bo_foreign_sweep(t, (uintptr_t)__builtin_frame_address(0)))
+        return NULL;
+    return t;
 }
 
 static inline void bo_foreign_enter(struct bo_thread *t)
 {
     t->foreign_cut = false;
+    t->foreign_frame = (uintptr_t)__builtin_frame_address(0);
     bo_store_relaxed(&t->foreign, BO_FOREIGN_CALL);
     t->due_byte = (const char *)t->due_byte + BO_FOREIGN_BYTE;
 }

@@ -4,6 +4,7 @@
 #include "core/region.h"
 #include <errno.h>
 #include "core/above.h"
+#include "core/foreign.h"
 #include "core/level.h"
 #include "core/report.h"
 #include "core/self.h"
@@ -153,6 +154,7 @@ static void report_lost(const struct bo_thread *t, uint32_t left)
 
 static void sweep(struct bo_thread *t, uintptr_t sp, const void *begun)
 {
+    bo_foreign_sweep(t, sp);
     bool again = begun && (const void *)t->regions == begun;
     if (!again && !left_behind(t, t->regions, sp))
         return;

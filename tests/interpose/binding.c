@@ -91,6 +91,7 @@ static struct script {
     wait_fn *wait;
     int fds[2];
     struct t_sequence turns;
+    struct t_gate known;
     bough_thread *self;
     struct t_thread thread;
 } script;
@@ -102,6 +103,7 @@ static void *run_script(void *unused)
     choose_errno();
     for (uint32_t i = 0; i < ROUNDS; i++) {
         t_turn(&script.turns, 2 * i);
+        t_gate_open(&script.known);
         int result = 0;
         BOUGH_FOREIGN
         {
@@ -126,6 +128,7 @@ TEST(each_cut_becomes_an_exception_of_the_interpreters)
     script.wait = load_extension(&object); /* by then all is set */
     CHECK_EQ(pipe(script.fds), 0);
     t_spawn(&script.thread, run_script, NULL);
+    t_gate_wait(&script.known);
     for (uint32_t i = 0; i < ROUNDS; i++) {
         t_until(__atomic_load_n(&script.turns.turn, __ATOMIC_SEQ_CST) == 2 * i);
         t_until_blocked(script.thread.tid);

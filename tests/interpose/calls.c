@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <semaphore.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -130,6 +132,100 @@ TEST(why_it_could_not_block_stays_its_own_error)
     }
     close(p.out);
     close(p.in);
+}
+
+/* ---- a plain longjmp() out of a call: an old library's way to have a timeout ------------------------------------ */
+
+static sigjmp_buf out;
+
+static void jump(int signo)
+{
+    siglongjmp(out, signo);
+}
+
+static void *jumps_out(void *calls_first)
+{
+    struct sigaction action = {.sa_handler = jump};
+    CHECK_EQ(sigaction(SIGUSR1, &action, NULL), 0);
+    BOUGH_FOREIGN
+    {
+        if (sigsetjmp(out, 1) == 0)
+            poll(NULL, 0, -1);
+        CHECK_EQ(bough_foreign(), 1);
+        if (calls_first)
+            CHECK_EQ(poll(NULL, 0, 0), 0);
+        CHECK_EQ(bough_interrupt(bough_self(), "test"), 0);
+        CHECK_ERR(bough_check(), ECANCELED);
+        for (int i = 0; i < 3; i++)
+            CHECK_ERR(bough_usleep(1000), ECANCELED); /* bough's own fails each time */
+        CHECK_ERR(poll(NULL, 0, 1000), ECANCELED);
+        CHECK_EQ(poll(NULL, 0, 1), 0);
+        CHECK_EQ(bough_clear(NULL), 1);
+    }
+    return NULL;
+}
+
+static void jump_out(void *calls_first)
+{
+    struct t_thread thread;
+    CHECK(bough_interpose((const char *const[]){"", NULL}, 0) > 0);
+    t_spawn(&thread, jumps_out, calls_first);
+    t_until_blocked(thread.tid);
+    CHECK_EQ(pthread_kill(thread.handle, SIGUSR1), 0);
+    t_join(&thread);
+}
+
+TEST(a_plain_jump_out_of_a_call_leaves_the_thread_taking_part)
+{
+    jump_out(&out);
+}
+
+TEST(a_plain_jump_out_of_a_call_is_found_out_by_a_check)
+{
+    jump_out(NULL);
+}
+
+/* Not so one on top of it. */
+static int fds[2];
+static _Atomic ssize_t got;
+
+static void read_in_handler(int signo)
+{
+    char byte;
+    (void)signo;
+    got = read(fds[0], &byte, 1);
+}
+
+static void *is_called_on_top(void *argument)
+{
+    struct sigaction action = {.sa_handler = read_in_handler, .sa_flags = SA_RESTART};
+    CHECK_EQ(sigaction(SIGUSR1, &action, NULL), 0);
+    *(bough_thread **)argument = bough_self();
+    BOUGH_FOREIGN
+    {
+        CHECK_ERR(poll(NULL, 0, -1), EINTR); /* poll() is not begun again, for no handler */
+        CHECK_EQ(got, 1);
+        CHECK_ERR(poll(NULL, 0, -1), ECANCELED);
+    }
+    return NULL;
+}
+
+TEST(a_call_in_a_handler_on_top_of_another_is_libcs)
+{
+    bough_thread *self = NULL;
+    struct t_thread thread;
+    CHECK_EQ(pipe(fds), 0);
+    CHECK_EQ(write(fds[1], "x", 1), 1);
+    CHECK(bough_interpose((const char *const[]){"", NULL}, 0) > 0);
+    t_spawn(&thread, is_called_on_top, &self);
+    t_until_blocked(thread.tid);
+    CHECK_EQ(pthread_kill(thread.handle, SIGUSR1), 0);
+    t_until(got == 1);
+    t_until_blocked(thread.tid);
+    CHECK_EQ(bough_interrupt(self, "test"), 0);
+    t_join(&thread);
+    close(fds[0]);
+    close(fds[1]);
 }
 
 TEST(the_report_can_be_read)

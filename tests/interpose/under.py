@@ -14,6 +14,11 @@ program = Path(sys.argv[1]).resolve()
 names = subprocess.run([program, "--list"], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
 
 
+# A wake that comes outside of the call that its thread is noted to be in is sent back by the mask that its handler returns to,
+# which valgrind does not take from there.
+NOT_UNDER_VALGRIND = {"a_plain_jump_out_of_a_call_is_found_out_by_a_check"}
+
+
 def run(*command):
     return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           timeout=300)
@@ -22,7 +27,7 @@ def run(*command):
 def debugger():
     """under gdb each test ends in order, and the wake signal is passed on without a stop"""
     for name in names:
-        out = run("gdb", "--batch", "-nx", "-ex", "handle SIGURG nostop noprint pass", "-ex", "run", "-ex", "bt", "--args",
+        out = run("gdb", "--batch", "-nx", "-ex", "handle all nostop noprint pass", "-ex", "run", "-ex", "bt", "--args",
                   program, "--here", name).stdout
         if not re.search(r"exited normally", out):
             yield f"{name}: {out[-600:]}"
@@ -38,9 +43,11 @@ def stopped_in_a_stand_in():
 
 def valgrind():
     """under valgrind each test passes, and no memory is used wrongly"""
-    done = run("valgrind", "--quiet", "--error-exitcode=99", "--fair-sched=yes", program)
-    if done.returncode != 0 or "not ok" in done.stdout:
-        yield done.stdout[-600:]
+    for name in names:
+        if name not in NOT_UNDER_VALGRIND:
+            done = run("valgrind", "--quiet", "--error-exitcode=99", "--fair-sched=yes", program, name)
+            if done.returncode != 0 or "not ok" in done.stdout:
+                yield done.stdout[-600:]
 
 
 checks.run([check for check, tool in ((debugger, "gdb"), (stopped_in_a_stand_in, "gdb"), (valgrind, "valgrind"))
