@@ -59,7 +59,6 @@ def _replace(owner, name, new):
 
 def _patch_all():
     _replace(threading.Condition, "wait", _condition_wait)
-    _replace(threading.Condition, "_acquire_restore", _shielded)
     _replace(subprocess.Popen, "__init__", _shielded)
     if hasattr(threading.Thread, "_wait_for_tstate_lock"):
         _replace(threading.Thread, "_wait_for_tstate_lock", _wait_for_tstate_lock)
@@ -69,6 +68,7 @@ def _patch_all():
     _replace(threading, "excepthook", _silent_about_thread_exit)
     _replace(sys, "unraisablehook", _armed_again)
     _errors_of_modules()
+    _be_steadfast()
 
 
 # ---- errors of extension modules ---------------------------------------------------------------------------------------
@@ -114,6 +114,35 @@ def _errors_of_modules():
         if module in sys.builtin_module_names:
             importlib.import_module(module)
         _replace_errors_of(module)
+
+
+# ---- who must not fail -------------------------------------------------------------------------------------------------
+
+# What gives back, tells or starts: it takes a lock for a moment, and could not say that it has not done it.
+_STEADFAST = {
+    "threading": (
+        "Barrier.abort Barrier.reset BoundedSemaphore.release Condition._acquire_restore Event.clear Event.set "
+        "Semaphore.release Thread.start"
+    ),
+    "queue": "Queue.shutdown Queue.task_done",
+    "concurrent.futures": (
+        "Future.add_done_callback Future.cancel Future.set_exception Future.set_result "
+        "Future.set_running_or_notify_cancel ThreadPoolExecutor.submit"
+    ),
+}
+
+
+def _be_steadfast():
+    codes = []
+    for module, names in _STEADFAST.items():
+        module = importlib.import_module(module)
+        for name in names.split():
+            cls, _, method = name.partition(".")
+            function = getattr(getattr(module, cls), method, None)
+            if hasattr(function, "__code__"):
+                codes.append(function.__code__)
+    _bough.set_steadfast(codes)
+    _undo.append(lambda: _bough.set_steadfast([]))
 
 
 # ---- locks --------------------------------------------------------------------------------------------------------------

@@ -206,6 +206,67 @@ static bool read_wanted(PyObject *const *args, Py_ssize_t count, PyObject *names
     return read_timeout(timeout, strcmp(wait_name, "block") == 0, wanted);
 }
 
+/* ---- who must not fail ---------------------------------------------------------------------------------------------- */
+
+/* Python functions whose waits for a lock are no waits for something to happen: who gives back, tells or starts takes a
+ * lock for a moment to do so, and can't say that it has not done it (rule 9). */
+static PyObject **steadfast;
+static Py_ssize_t steadfast_count;
+enum { FRAMES_ABOVE = 4 }; /* Thread.start(), Event.wait(), Condition.wait() */
+
+static bool is_steadfast(const PyCodeObject *code)
+{
+    for (Py_ssize_t i = 0; i < steadfast_count; i++)
+        if (steadfast[i] == (const PyObject *)code)
+            return true;
+    return false;
+}
+
+/* Asked only where a thread that takes part is about to wait. */
+static bool must_not_fail(void)
+{
+    PyFrameObject *frame = PyEval_GetFrame();
+    bool found = false;
+    Py_XINCREF(frame);
+    for (int i = 0; frame && !found && i < FRAMES_ABOVE; i++) {
+        PyFrameObject *outer = PyFrame_GetBack(frame);
+        PyCodeObject *code = PyFrame_GetCode(frame);
+        found = is_steadfast(code);
+        Py_DECREF(code);
+        Py_DECREF(frame);
+        frame = outer;
+    }
+    Py_XDECREF(frame);
+    return found;
+}
+
+static PyObject *set_steadfast(PyObject *module, PyObject *codes)
+{
+    Py_ssize_t count = PyList_Check(codes) ? PyList_GET_SIZE(codes) : -1;
+    PyObject **array = count >= 0 ? PyMem_Calloc((size_t)count + 1, sizeof *array) : NULL;
+    (void)module;
+    if (!array)
+        return count < 0 ? (PyErr_SetString(PyExc_TypeError, "a list of code objects is wanted"), NULL) : PyErr_NoMemory();
+    for (Py_ssize_t i = 0; i < count; i++)
+        array[i] = Py_NewRef(PyList_GET_ITEM(codes, i));
+    PyObject **before = steadfast;
+    Py_ssize_t before_count = steadfast_count;
+    steadfast = array;
+    steadfast_count = count;
+    for (Py_ssize_t i = 0; i < before_count; i++)
+        Py_DECREF(before[i]);
+    PyMem_Free(before);
+    Py_RETURN_NONE;
+}
+
+PyMethodDef bp_lock_methods[] = {
+    {"set_steadfast", set_steadfast, METH_O,
+     PyDoc_STR("set_steadfast(codes): Python functions in which, and right below which, no wait for a lock is cut.")},
+    {0},
+};
+
+/* ---- the wrappers' part ------------------------------------------------------------------------------------------------- */
+
 /* NULL without an error: it is none of ours, call the original with what it was called with. */
 static PyObject *interruptibly(enum method_index index, enum method_index by, PyObject *self, PyObject *const *args,
                                Py_ssize_t count, PyObject *names)
@@ -221,7 +282,7 @@ static PyObject *interruptibly(enum method_index index, enum method_index by, Py
     if (!came_to_nothing(result))
         return result;
     drop(result);
-    return wait_for(t, &methods[by], self, wanted.timeout);
+    return must_not_fail() ? NULL : wait_for(t, &methods[by], self, wanted.timeout);
 }
 
 /* ---- one function for each method and way of calling --------------------------------------------------------------- */
