@@ -59,11 +59,11 @@ TEST(with_handlers_it_goes_to_them)
     overdue_at(BOUGH_SIBLING, hangs_with_handler, BOUGH_RUNG_HANDLER);
 }
 
-/* The ladder of the program under test: a hang takes three steps to its end. */
+/* The ladder of the program under test. */
 static void hang_under(enum bough_kind kind)
 {
     struct bough_event event = {.kind = kind, .signo = SIGTERM};
-    c_times(BOUGH_ROOT, STEP_NS, STEP_NS);
+    c_times_to_the_end();
     BOUGH_BRANCH(b) {
         bough_add(b, hangs, bough_arg(NULL));
         bough_post_event(b, &event);
@@ -118,7 +118,7 @@ static void explicitly(void *unused)
 {
     struct bough_ladder l = {.ceiling = {[BOUGH_STOP] = BOUGH_RUNG_EXIT}};
     (void)unused;
-    c_times(BOUGH_ROOT, STEP_NS, STEP_NS);
+    c_times_to_the_end();
     BOUGH_BRANCH(b) {
         CHECK_EQ(bough_ladder_set(b, &l), 0);
         bough_add(b, hangs, bough_arg(NULL));

@@ -13,15 +13,10 @@ static int hangs(void *unused)
     return 0;
 }
 
-/* Longer where something is to be written: on a busy machine that takes a while to begin. */
-static int dump_steps = 1;
-
 static void hang_up(void)
 {
     struct bough_event event = {.kind = BOUGH_OPERATOR, .reason = "enough"};
-    struct bough_ladder l = {.cap = BOUGH_SEC(600),
-                             .time = {0, STEP_NS, STEP_NS, STEP_NS, STEP_NS, STEP_NS, dump_steps * STEP_NS}};
-    CHECK_EQ(bough_ladder_set(BOUGH_ROOT, &l), 0);
+    c_times_to_the_end();
     BOUGH_BRANCH(b) {
         bough_add(b, hangs, bough_arg(NULL));
         bough_post_event(b, &event);
@@ -83,7 +78,6 @@ static void never_returns(void)
 /* Everything that the program has a say in hangs: what is left is the kill. */
 static void all_hangs(void *path)
 {
-    dump_steps = 30;
     bough_on_transition(stuck, NULL);
     bough_set_report(stuck_report);
     bough_exit_tier(0, tier_hangs, NULL);
