@@ -18,8 +18,8 @@
  * what may block is cut: no call on a regular file, none on a descriptor with O_NONBLOCK, none with a timeout of zero, no
  * MSG_DONTWAIT or WNOHANG. What has had an effect returns it (rule 9).
  *
- * What can't be reached is in the report: calls inside libc itself (most of stdio; getaddrinfo() and the like are
- * replaced as a whole), system calls made by hand, addresses got from dlsym() or kept in data, static programs, objects
+ * What can't be reached is in the report: calls inside libc itself (stdio's output, scanf(); getaddrinfo() and the like,
+ * system(), pclose(), and stdio's getc(), fgets(), fread(), getline() are replaced as a whole, some of them with glibc only), system calls made by hand, addresses got from dlsym() or kept in data, static programs, objects
  * in other namespaces of dlmopen(), and slots that somebody else has taken.
  */
 #ifndef BOUGH_INTERPOSE_H

@@ -44,7 +44,7 @@ static void foreign(uint64_t *random)
 static int turn_between(uint64_t *random)
 {
     char byte;
-    ssize_t n = bough_read(ours[0], &byte, 1);
+    ssize_t n = CALL(read, ours[0], &byte, 1);
     int error = errno;
     eaten += n > 0;
     foreign(random);

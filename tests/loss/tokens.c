@@ -44,7 +44,7 @@ static int turn_waitpid(uint64_t *random)
 {
     int status = -1;
     (void)random;
-    pid_t pid = bough_waitpid(-1, &status, 0);
+    pid_t pid = CALL(waitpid, -1, &status, 0);
     if (pid < 0 && errno == ECHILD)
         return sched_yield();
     if (pid < 0)
@@ -57,7 +57,7 @@ static int turn_waitid(uint64_t *random)
 {
     siginfo_t info = {0};
     (void)random;
-    int r = bough_waitid(P_ALL, 0, &info, WEXITED);
+    int r = CALL(waitid, P_ALL, 0, &info, WEXITED);
     if (r < 0 && errno == ECHILD)
         return sched_yield();
     if (r < 0)
@@ -113,7 +113,7 @@ static void feed_semaphore(uint64_t *random)
 static int turn_sem_wait(uint64_t *random)
 {
     (void)random;
-    if (bough_sem_wait(&semaphore) != 0)
+    if (CALL(sem_wait, &semaphore) != 0)
         return -1;
     taken++;
     return 0;
@@ -127,7 +127,7 @@ static int turn_sem_timedwait(uint64_t *random)
     deadline.tv_nsec += (long)(t_random(random) % 400000);
     deadline.tv_sec += deadline.tv_nsec / 1000000000 + (t_random(random) & 1);
     deadline.tv_nsec %= 1000000000;
-    if (bough_sem_timedwait(&semaphore, &deadline) == 0) {
+    if (CALL(sem_timedwait, &semaphore, &deadline) == 0) {
         taken++;
         return 0;
     }
@@ -171,7 +171,7 @@ static int turn_event(uint64_t *random)
 {
     uint64_t count = 0;
     (void)random;
-    if (bough_read(event, &count, sizeof count) != sizeof count)
+    if (CALL(read, event, &count, sizeof count) != sizeof count)
         return -1;
     taken += (long)count;
     return 0;
