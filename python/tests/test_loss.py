@@ -5,6 +5,7 @@ Loss under random interrupts (rules 9, 12): bytes, items and locks, none missing
 BOUGH_LOSS (20000) interrupts in each test. The worker catches each, clears it and goes on; the next is posted after that, a
 random moment later, while the other side works at a random pace of its own.
 """
+import hashlib
 import os
 import queue
 import random
@@ -57,10 +58,12 @@ def tearDownModule():
     sys.setswitchinterval(interval)
 
 
+BLOCK = bytes(20000)
+
+
 def pause():
-    """A random moment. Not a call that could be cut."""
-    for _ in range(random.randrange(500)):
-        pass
+    """A random moment without the interpreter's lock. Not a call that could be cut."""
+    hashlib.sha256(memoryview(BLOCK)[: random.randrange(3000, len(BLOCK))])
 
 
 def storm(test, workers):
@@ -202,6 +205,7 @@ class Locks(unittest.TestCase):
 
         def step(i):
             ways[i](lambda: body(i))
+            bough.check_interrupt()  # who has it most of the time waits for it seldom
             return not over
 
         workers = [Worker(lambda i=i: step(i)) for i in range(len(ways))]
