@@ -236,12 +236,24 @@ def _with_own_lock(original):
     return _bootstrap_inner
 
 
+def _lock_of_end(thread, join):
+    """Released when the thread has ended. For one that began before we were there, somebody has to wait in our place."""
+    lock = getattr(thread, "_bough_ends", None)
+    if lock is None:
+        lock = threading.Lock()
+        lock.acquire()
+        with _bough.critical_section():
+            thread._bough_ends = lock
+            threading.Thread(target=lambda: (join(thread), lock.release()), name="bough-join", daemon=True).start()
+    return lock
+
+
 def _join_by_own_lock(original):
     @wraps(original)
     def join(self, timeout=None):
-        lock = getattr(self, "_bough_ends", None)
-        if lock is None or self is threading.current_thread() or not _bough.takes_part():
+        if not _bough.takes_part() or not self.is_alive() or self is threading.current_thread():
             return original(self, timeout)
+        lock = _lock_of_end(self, original)
         got = lock.acquire() if timeout is None else lock.acquire(timeout > 0, timeout if timeout > 0 else -1)
         if not got:
             return None
