@@ -53,9 +53,16 @@ def opt_out():
 def _replace(owner, name, new):
     original = owner.__dict__[name] if isinstance(owner, type) else getattr(owner, name)
     setattr(owner, name, new(original))
-    _undo.append(lambda: setattr(owner, name, original))
+    ours = owner.__dict__[name] if isinstance(owner, type) else getattr(owner, name)
+    _undo.append(lambda: _put_back(owner, name, ours, original))
     where = f"{owner.__module__}.{owner.__qualname__}" if isinstance(owner, type) else owner.__name__
     _patched.append(f"{where}.{name}")
+
+
+def _put_back(owner, name, ours, original):
+    """Unless somebody else has replaced it since: theirs calls ours, which goes on to the original."""
+    if getattr(owner, name) is ours:
+        setattr(owner, name, original)
 
 
 def _patch_all():
@@ -246,12 +253,24 @@ def _with_own_lock(original):
     return _bootstrap_inner
 
 
+def _lock_of_end(thread, join):
+    """Released when the thread has ended. For one that began before we were there, somebody has to wait in our place."""
+    lock = getattr(thread, "_bough_ends", None)
+    if lock is None:
+        lock = threading.Lock()
+        lock.acquire()
+        with _bough.critical_section():
+            thread._bough_ends = lock
+            threading.Thread(target=lambda: (join(thread), lock.release()), name="bough-join", daemon=True).start()
+    return lock
+
+
 def _join_by_own_lock(original):
     @wraps(original)
     def join(self, timeout=None):
-        lock = getattr(self, "_bough_ends", None)
-        if lock is None or self is threading.current_thread() or not _bough.takes_part():
+        if not _bough.takes_part() or not self.is_alive() or self is threading.current_thread():
             return original(self, timeout)
+        lock = _lock_of_end(self, original)
         got = lock.acquire() if timeout is None else lock.acquire(timeout > 0, timeout if timeout > 0 else -1)
         if not got:
             return None
@@ -294,6 +313,9 @@ NOT_COVERED = (
     ("calls through ctypes and cffi", "their addresses are looked up by hand"),
     ("a long computation in C, such as sum(range(10**9))", "comes to no bytecode and no call"),
     ("another thread's hold of a buffered file", "io waits for it inside the interpreter"),
+    ("what a buffered read has gathered by several reads", "is dropped with the exception, as by any: io keeps it nowhere"),
+    ("sqlite3's wait for another's lock", "sleeps and tries again until its timeout; then it is the interrupt"),
+    ("condition variables, semaphores and joins in C code", "most of it aborts if they fail"),
     ("fsync(), a dead NFS server, disks", "the kernel lets nobody interrupt it"),
     ("threads that have not opted in", "by their own wish"),
 )
@@ -301,13 +323,16 @@ NOT_COVERED = (
 
 def report():
     """What is covered in this interpreter, what is not, and why: a dict. `str()` of it is for people."""
-    slots = _bough.slots()
+    slots = [(name or "the program", symbol or "", state, why or "") for name, symbol, state, why in _bough.slots()]
+    in_or_out = _bough.lock_methods()
     return Report(
         opted_in=_bough.opted_in(),
-        interposed=sorted({(name or "the program", symbol) for name, symbol, state, _ in slots if state != "skipped"}),
-        skipped=sorted({(name or "the program", symbol or "", why or "") for name, symbol, state, why in slots if state == "skipped"}),
-        methods=[name for name, wrapped in _bough.lock_methods() if wrapped],
-        methods_not_wrapped=[name for name, wrapped in _bough.lock_methods() if not wrapped],
+        interposed=sorted({(name, symbol) for name, symbol, state, _ in slots if state == "interposed"}),
+        hooked=sorted({(name, symbol) for name, symbol, state, _ in slots if state == "hooked"}),
+        skipped=sorted({(name, symbol, why) for name, symbol, state, why in slots if state == "skipped"}),
+        methods=[name for name, wrapped in in_or_out if wrapped],
+        methods_not_wrapped=[name for name, wrapped in in_or_out if not wrapped],
+        errors=_bough.replaced_errors(),
         replaced=list(_patched),
         not_covered=list(NOT_COVERED),
     )
@@ -322,9 +347,12 @@ class Report(dict):
             by_object.setdefault(name, []).append(symbol)
         lines = ["bough: blocking calls that are cut, by object:"]
         lines += [f"  {name}: {', '.join(symbols)}" for name, symbols in by_object.items()]
+        own = sorted({symbol for _, symbol in self["hooked"]})
+        lines += ["waits of C code that never fail, and what asks for signals: " + ", ".join(own)]
         lines += ["methods that wait interruptibly: " + ", ".join(self["methods"])]
         if self["methods_not_wrapped"]:
             lines += ["methods that do not: " + ", ".join(self["methods_not_wrapped"])]
+        lines += ["errors that become the interrupt's exception: " + ", ".join(self["errors"])]
         lines += ["replaced in the standard library: " + ", ".join(self["replaced"])]
         lines += [f"left alone: {symbol} of {name}: {why}" for name, symbol, why in self["skipped"]]
         lines += ["not covered:"] + [f"  {what}: {why}" for what, why in self["not_covered"]]

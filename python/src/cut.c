@@ -45,7 +45,8 @@ static int on_cut(void *argument, const char *call, int error, const struct boug
 
 int bp_set_kinds(struct bp_thread *t, unsigned kinds)
 {
-    struct bough_foreign ways = {.error = BP_CUT, .kinds = kinds, .on_cut = on_cut, .argument = t};
+    struct bough_foreign ways = {
+        .error = BP_CUT, .kinds = kinds, .grace = t->grace, .on_cut = on_cut, .argument = t};
     if (bough_foreign_set(kinds ? &ways : NULL) != 0)
         return (void)bp_error("this thread can't take part"), -1;
     t->kinds = kinds;
@@ -231,7 +232,35 @@ static PyObject *set_taking_part(PyObject *module, PyObject *all)
     Py_RETURN_NONE;
 }
 
+/* For tests: 5 s are long. */
+static PyObject *set_grace(PyObject *module, PyObject *seconds)
+{
+    struct bp_thread *t = bp_self();
+    double s = PyFloat_AsDouble(seconds);
+    (void)module;
+    if (!t || PyErr_Occurred())
+        return NULL;
+    t->grace = (int64_t)(s * 1e9);
+    if (bp_set_kinds(t, t->kinds) != 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* For tests: as if C code had swallowed the error of a call that was cut. */
+static PyObject *pretend_cut(PyObject *module, PyObject *none)
+{
+    struct bp_thread *t = bp_self();
+    (void)module, (void)none;
+    if (!t)
+        return NULL;
+    t->cut_at = bp_place(t);
+    t->cut = true;
+    Py_RETURN_NONE;
+}
+
 PyMethodDef bp_cut_methods[] = {
+    {"set_grace", set_grace, METH_O, PyDoc_STR("set_grace(seconds): for how long it is left alone; 0: 5 s.")},
+    {"pretend_cut", pretend_cut, METH_NOARGS, PyDoc_STR("pretend_cut(): a call was cut, and its error swallowed.")},
     {"set_taking_part", set_taking_part, METH_O,
      PyDoc_STR(
          "set_taking_part(all): do all interrupts cut the calling thread's blocking calls, or raise_exc()'s only?")},

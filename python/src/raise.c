@@ -214,6 +214,19 @@ static PyObject *replace_error(PyObject *module, PyObject *type)
     return PyBool_FromLong(replace((PyTypeObject *)type));
 }
 
+static PyObject *replaced_errors(PyObject *module, PyObject *none)
+{
+    PyObject *names = PyList_New(0);
+    (void)module, (void)none;
+    for (int i = 0; names && i < replaced_count; i++) {
+        PyObject *name = PyUnicode_FromString(replaced[i]->tp_name);
+        if (!name || PyList_Append(names, name) != 0)
+            Py_CLEAR(names);
+        Py_XDECREF(name);
+    }
+    return names;
+}
+
 /* ---- asking ------------------------------------------------------------------------------------------------------ */
 
 static PyObject *check_interrupt(PyObject *module, PyObject *none)
@@ -329,6 +342,7 @@ PyMethodDef bp_raise_methods[] = {
     {"rearm", rearm, METH_O, PyDoc_STR("rearm(exception): it was swallowed; it comes again at the next point.")},
     {"replace_error", replace_error, METH_O,
      PyDoc_STR("replace_error(class): where such an object would be made of a call that was cut, the interrupt's is.")},
+    {"replaced_errors", replaced_errors, METH_NOARGS, PyDoc_STR("replaced_errors(): the names of such classes.")},
     {"register", register_classes, METH_VARARGS, PyDoc_STR("register(ThreadExit, place): what Python files define.")},
     {0},
 };

@@ -57,6 +57,7 @@ struct bp_thread {
     unsigned long ident;
 
     unsigned kinds; /* of interrupts that cut its blocking calls, a bit each; 0: it takes no part */
+    int64_t grace;  /* for which its calls are left alone after a cut, ns; 0: by default */
     bool disabled;  /* was started so: only allow regions admit interrupts */
     struct bp_region *regions;
 

@@ -550,6 +550,63 @@ def quit_server(server):
         thread.join(0.01)
 
 
+# ---- a terminal, where input() goes other ways -----------------------------------------------------------------------------------------
+
+CONSOLE = """
+import bough, {module}, threading, sys
+def body():
+    try:
+        print("read", input("ask: "))
+    except bough.ThreadExit as exit:
+        print("cut", exit.record.reason)
+        bough.clear_interrupt()
+        print("then", input())
+thread = bough.Thread(target=body)
+thread.enable_io_interrupt = True
+thread.start()
+import blocking
+blocking.until_blocked(thread)
+thread.interrupt("enough")
+thread.join(20)
+"""
+
+
+class Terminal(unittest.TestCase):
+    def told(self, module):
+        pid, master = pty.fork()
+        if pid == 0:
+            sys.path.insert(0, os.path.dirname(__file__))
+            os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+            os.environ["TERM"] = "dumb"
+            os.execv(sys.executable, [sys.executable, "-c", CONSOLE.format(module=module)])
+        heard, end = b"", time.monotonic() + blocking.ENOUGH
+        try:
+            while b"cut" not in heard and time.monotonic() < end:
+                if select.select([master], [], [], 1)[0]:
+                    heard += os.read(master, 1000)
+            os.write(master, b"hello\n")
+            while b"then hello" not in heard and time.monotonic() < end:
+                if select.select([master], [], [], 1)[0]:
+                    heard += os.read(master, 1000)
+        except OSError:
+            pass  # it has ended
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            os.close(master)
+        return heard.decode()
+
+    def test_input(self):
+        heard = self.told("time")
+        self.assertIn("cut enough", heard)
+        self.assertIn("then hello", heard)
+
+    def test_input_by_readline(self):
+        heard = self.told("readline")
+        self.assertIn("cut enough", heard)
+        self.assertIn("then hello", heard)
+
+
 Blocking = blocking.generate(__name__, cases)
 
 if __name__ == "__main__":

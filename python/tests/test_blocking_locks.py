@@ -244,6 +244,20 @@ def join_of_ours():
         yield Call(call, release, False)
 
 
+@case
+def join_of_an_earlier_one():
+    """that began before anything was opted in"""
+    bough.opt_out()
+    with waiting_thread(threading.Thread) as (thread, release):
+        bough.opt_in()
+
+        def call():
+            thread.join()
+            return thread.is_alive()
+
+        yield Call(call, release, False)
+
+
 # ---- queue ------------------------------------------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@
 #include <semaphore.h>
 #include <threads.h>
 #include "core/call.h"
+#include "core/foreign.h"
 
 enum { AGAIN = -1 }; /* no error number */
 
@@ -208,12 +209,18 @@ static bool restarts(const struct bo_libc_wait *wait, const struct timespec *dea
     return error == EINTR && (was_woken(wait) || (!deadline && bo_handlers_restart()));
 }
 
+/* In foreign code what need not wait is no point. It must be taken to tell: seen only, it could be gone the next moment. */
+static bool foreign_takes(sem_t *semaphore)
+{
+    return bo_self && bo_foreign_calls(bo_self) && sem_trywait(semaphore) == 0;
+}
+
 static int take(sem_t *semaphore, clockid_t clock, const struct timespec *deadline)
 {
     struct bo_libc_wait wait;
     int error = bo_libc_begin(&wait, deadline);
     if (error)
-        return error;
+        return foreign_takes(semaphore) ? 0 : error;
     error = sem_until(semaphore, clock, &wait.until) == 0 ? 0 : errno;
     bool due = bo_libc_end(&wait);
     /* A token that was posted while we left would be lost on us: it wins (rule 9). */

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <semaphore.h>
 #include <stdbool.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -37,12 +36,6 @@ static inline bool open_waits(int dirfd, const char *path, int flags)
 static inline bool time_waits(const struct timespec *time)
 {
     return !time || time->tv_sec != 0 || time->tv_nsec != 0;
-}
-
-static inline bool sem_waits(sem_t *semaphore)
-{
-    int value;
-    return sem_getvalue(semaphore, &value) == 0 && value <= 0;
 }
 
 #endif

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: MIT
+"""Rule 22: the standard library is told of an interrupt once and then left alone for the grace, so that its own cleaning up
+works; who asks is told the truth all the time."""
+import os
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+import blocking
+import bough
+from bough import _bough
+
+
+def participant(function):
+    """Runs `function` in a thread that takes part. Returns it, blocked."""
+    thread = bough.Thread(target=function, daemon=True)
+    thread.enable_io_interrupt = True
+    thread.start()
+    blocking.until_blocked(thread)
+    return thread
+
+
+class Once(unittest.TestCase):
+    setUpClass = classmethod(lambda cls: blocking.begin())
+
+    def interrupted(self, function):
+        thread = participant(function)
+        thread.interrupt("enough")
+        thread.join(blocking.ENOUGH)
+        self.assertFalse(thread.is_alive())
+
+    def test_cleanup_waits(self):
+        """what waits in a finally, right after the cut, waits as long as it has to"""
+        seen = []
+
+        def body():
+            try:
+                time.sleep(3600)
+            finally:
+                r, w = os.pipe()
+                timer = threading.Timer(0.1, os.write, (w, b"x"))
+                timer.start()
+                seen.append(os.read(r, 1))
+                timer.join()
+                seen.append(bough.interruption_requested())
+                os.close(r)
+                os.close(w)
+
+        self.interrupted(body)
+        self.assertEqual(seen, [b"x", True])
+
+    def test_check_tells(self):
+        """check_interrupt() raises each time"""
+        seen = []
+
+        def body():
+            try:
+                time.sleep(3600)
+            except bough.ThreadExit as first:
+                seen.append(first.record.reason)
+            for _ in range(3):
+                try:
+                    bough.check_interrupt()
+                except bough.ThreadExit as again:
+                    seen.append(again.record.reason)
+                time.sleep(0.001)
+
+        self.interrupted(body)
+        self.assertEqual(seen, ["enough"] * 4)
+
+    def test_told_again(self):
+        """when the grace is over"""
+        seen = []
+
+        def body():
+            _bough.set_grace(0.3)
+            for _ in range(3):
+                begin = time.monotonic()
+                try:
+                    time.sleep(3600)
+                except bough.ThreadExit:
+                    seen.append(time.monotonic() - begin)
+
+        self.interrupted(body)
+        self.assertEqual(len(seen), 3)
+        self.assertGreaterEqual(min(seen[1:]), 0.25)
+
+    def test_run_kills_and_waits(self):
+        """subprocess.run() waits for the child that it has killed: no zombie, no descriptor (the runner looks)"""
+        seen = []
+
+        def body():
+            try:
+                subprocess.run(["sh", "-c", "echo $$; exec sleep 3600"], stdout=subprocess.PIPE)
+            except bough.ThreadExit as exit:
+                seen.append(exit.record.reason)
+
+        self.interrupted(body)
+        self.assertEqual(seen, ["enough"])
+
+    def test_with_statements_close(self):
+        seen = []
+
+        def body():
+            a, b = socket.socketpair()
+            with tempfile.TemporaryDirectory() as folder, a, b, a.makefile("rb") as file:
+                seen.append(folder)
+                file.readline()
+
+        self.interrupted(body)
+        self.assertFalse(os.path.exists(seen[0]))
+
+    def test_reacquired(self):
+        """a condition's lock is had again before the exception leaves wait(), however long that takes"""
+        condition, owned = threading.Condition(threading.Lock()), []
+
+        def body():
+            with condition:
+                try:
+                    condition.wait()
+                finally:
+                    owned.append(condition._is_owned())
+
+        thread = participant(body)
+        with condition:
+            thread.interrupt()
+            blocking.until_blocked(thread)
+        thread.join(blocking.ENOUGH)
+        self.assertEqual((owned, condition._is_owned()), ([True], False))
+
+    def test_release_is_no_point(self):
+        """Semaphore.release() and its kin take a lock for a moment, and are not cut at it"""
+        semaphore, event, seen = threading.Semaphore(0), threading.Event(), []
+
+        def body():
+            try:
+                semaphore.release()
+                event.set()
+                seen.append("done")
+            except bough.ThreadExit:
+                seen.append("cut")
+
+        with semaphore._cond, event._cond:
+            thread = participant(body)
+            thread.interrupt()
+        thread.join(blocking.ENOUGH)
+        self.assertEqual((seen, semaphore._value, event.is_set()), (["done"], 1, True))
+
+
+class Swallowed(unittest.TestCase):
+    """An error that C code has swallowed."""
+
+    setUpClass = classmethod(lambda cls: blocking.begin())
+
+    def test_later_error_stays(self):
+        """an OSError that comes later is what it is"""
+        seen = []
+        a, b = socket.socketpair()
+
+        def body():
+            with a:
+                # hasattr(), as C code may do, swallows nothing of ours: so by hand, as it is after a cut
+                _bough.pretend_cut()
+                try:
+                    os.stat("/nowhere/at/all")
+                except OSError as error:
+                    seen.append(type(error))
+                try:
+                    a.recv(1)
+                except bough.ThreadExit:
+                    seen.append("told")
+
+        with b:
+            thread = bough.Thread(target=body)
+            thread.enable_io_interrupt = True
+            thread.interrupt()
+            thread.start()
+            thread.join(blocking.ENOUGH)
+        self.assertEqual(seen, [FileNotFoundError, "told"])
+
+
+if __name__ == "__main__":
+    unittest.main()

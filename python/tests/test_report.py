@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: MIT
+"""What is replaced in the interpreter: told completely, put back completely, and put in again (rule 42)."""
+import ctypes
+import subprocess
+import sys
+import threading
+import time
+import unittest
+from importlib.machinery import ExtensionFileLoader
+
+import blocking
+import bough
+from bough import _bough
+
+WORDS = ctypes.sizeof(ctypes.c_void_p)
+TP_ALLOC = 38  # in a PyTypeObject, in words of it; checked below
+
+
+def word(address, index):
+    return ctypes.c_void_p.from_address(address + index * WORDS).value
+
+
+def tp_alloc(cls):
+    return word(id(cls), TP_ALLOC)
+
+
+def method(descriptor):
+    """ml_meth of a method descriptor: behind PyDescr_COMMON lies the PyMethodDef."""
+    head = object.__basicsize__ // WORDS + 3
+    return word(word(id(descriptor), head), 1)
+
+
+def methods():
+    import _queue
+    import _thread
+
+    lock, rlock = _thread.LockType, _thread.RLock
+    found = {f"lock.{name}": lock.__dict__[name] for name in ("acquire", "acquire_lock", "__enter__")}
+    found |= {f"rlock.{name}": rlock.__dict__[name] for name in ("acquire", "__enter__")}
+    found["SimpleQueue.get"] = _queue.SimpleQueue.__dict__["get"]
+    return {name: method(descriptor) for name, descriptor in found.items()}
+
+
+def errors():
+    import _sqlite3
+    import _ssl
+
+    classes = (OSError, EOFError, _ssl.SSLError, _ssl.SSLEOFError, _ssl.SSLWantReadError, _sqlite3.OperationalError)
+    return {cls.__name__: tp_alloc(cls) for cls in classes}
+
+
+def attributes():
+    found = {"excepthook": threading.excepthook, "unraisablehook": sys.unraisablehook}
+    found |= {"Condition.wait": threading.Condition.wait, "Popen.__init__": subprocess.Popen.__init__}
+    for name in ("join", "_bootstrap_inner", "_wait_for_tstate_lock"):
+        found[name] = getattr(threading.Thread, name, None)
+    found["exec_module"] = ExtensionFileLoader.exec_module
+    return found
+
+
+def slots():
+    return [(name, symbol) for name, symbol, state, _ in _bough.slots() if state != "skipped"]
+
+
+def cut_works():
+    thread = bough.Thread(target=time.sleep, args=(3600,), daemon=True)
+    thread.enable_io_interrupt = True
+    thread.start()
+    blocking.until_blocked(thread)
+    thread.interrupt()
+    thread.join(blocking.ENOUGH)
+    return not thread.is_alive()
+
+
+class OptingIn(unittest.TestCase):
+    setUpClass = classmethod(lambda cls: bough.opt_out())
+    tearDownClass = classmethod(lambda cls: bough.opt_out())
+
+    def state(self):
+        return methods(), errors(), attributes(), slots()
+
+    def test_layout(self):
+        """this test looks where it believes to look: all plain classes have one tp_alloc, and a method its function"""
+        self.assertEqual(tp_alloc(ValueError), tp_alloc(KeyError))
+        generic = ctypes.cast(ctypes.pythonapi.PyType_GenericAlloc, ctypes.c_void_p).value
+        self.assertEqual(tp_alloc(ValueError), generic)
+        self.assertEqual(len(set(methods().values())), len(methods()) - methods_shared())
+
+    def test_out_restores_everything(self):
+        before = self.state()
+        self.assertEqual(before[3], [])
+        for _ in range(3):
+            self.assertTrue(bough.opt_in())
+            inside = self.state()
+            for name, function in before[0].items():
+                self.assertNotEqual(inside[0][name], function, name)
+            for name, alloc in before[1].items():
+                self.assertNotEqual(inside[1][name], alloc, name)
+            self.assertNotEqual(inside[2], before[2])
+            self.assertTrue(inside[3])
+            self.assertTrue(cut_works())
+            self.assertTrue(bough.opt_out())
+            self.assertEqual(self.state(), before)
+
+    def test_twice(self):
+        self.assertTrue(bough.opt_in())
+        self.assertFalse(bough.opt_in())
+        self.assertTrue(bough.opt_out())
+        self.assertFalse(bough.opt_out())
+
+    def test_somebody_else_replaced_it_meanwhile(self):
+        """what another one has put in front of ours is not thrown away"""
+        bough.opt_in()
+        ours = threading.excepthook
+
+        def theirs(args):
+            ours(args)
+
+        threading.excepthook = theirs
+        try:
+            bough.opt_out()
+            self.assertIs(threading.excepthook, theirs)
+        finally:
+            threading.excepthook = threading.__excepthook__
+
+
+def methods_shared():
+    """acquire and acquire_lock, and mostly __enter__ too, are one function by several names."""
+    found = methods()
+    return len(found) - len(set(found.values()))
+
+
+class Report(unittest.TestCase):
+    tearDownClass = classmethod(lambda cls: bough.opt_out())
+
+    def test_nothing(self):
+        bough.opt_out()
+        report = bough.report()
+        self.assertFalse(report["opted_in"])
+        self.assertEqual((report["interposed"], report["methods"], report["replaced"], report["errors"]), ([], [], [], []))
+        self.assertIn("nothing is patched", str(report))
+
+    def test_all(self):
+        """each method, class, attribute and address that is replaced is in it, and nothing else"""
+        bough.opt_out()
+        before = methods(), errors(), attributes()
+        bough.opt_in()
+        report = bough.report()
+        for name, function in methods().items():
+            self.assertEqual(function != before[0][name], any(m.endswith(name.partition(".")[2]) for m in report["methods"]))
+        self.assertEqual({name.rpartition(".")[2] for name in report["errors"]} & set(before[1]), set(before[1]))
+        for name, value in attributes().items():
+            if value is not before[2][name]:
+                self.assertTrue(any(r.endswith(name) for r in report["replaced"]), name)
+        symbols = {symbol for _, symbol in report["interposed"]}
+        self.assertLessEqual({"read", "write", "poll", "accept4", "clock_nanosleep"}, symbols)
+        self.assertNotIn("pthread_cond_wait", symbols)
+        self.assertIn("pthread_cond_timedwait", {symbol for _, symbol in report["hooked"]})
+        self.assertTrue(report["not_covered"])
+
+    def test_text(self):
+        bough.opt_in()
+        text = str(bough.report())
+        for part in ("clock_nanosleep", "lock.acquire", "threading.Condition.wait", "OSError", "os.system()"):
+            self.assertIn(part, text.replace("LockType", "lock"))
+
+
+if __name__ == "__main__":
+    unittest.main()
