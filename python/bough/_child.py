@@ -112,7 +112,7 @@ class Child:
         if exception is None:
             self.outcome, self.result = OK, result
             return 0
-        if consists_of(exception, _is_a_stop):
+        if consists_of(exception, is_a_stop):
             self.outcome = INTERRUPTED
             return ECANCELED
         return self._failed(exception)
@@ -185,7 +185,7 @@ class Child:
             getattr(owner, what)(*args)
 
 
-def _is_a_stop(error):
+def is_a_stop(error):
     """An interrupt, or terminate(): the child was stopped, it has not failed."""
     return isinstance(error, ThreadExit) or (isinstance(error, SystemExit) and getattr(error, "_bough_terminates", False))
 

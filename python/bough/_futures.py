@@ -1,2 +1,122 @@
 # SPDX-License-Identifier: MIT
-"""A placeholder."""
+"""Pools of threads that are not ours: concurrent.futures, and with it asyncio's; multiprocessing.pool.ThreadPool (rule 45).
+
+While a work item runs its worker takes part, in a branch of the item's own. Future.cancel() on an item that runs interrupts it
+and returns True: it was asked, as with an asyncio task. If it ends by that, or by any other interrupt, the future is cancelled
+(`cancelled()`, CancelledError); if it catches that and returns, the future has its result. The worker goes on either way.
+"""
+import concurrent.futures.thread
+import sys
+from concurrent.futures import _base
+from functools import wraps
+from queue import SimpleQueue
+
+from bough import _bough
+from bough._child import is_a_stop
+from bough._errors import consists_of
+
+
+def patch(replace):
+    """`replace(owner, name, new)` is _stdlib.py's, which undoes it, too. Called again for what has been imported since."""
+    _once(replace, concurrent.futures.thread._WorkItem, "run", _run)
+    _once(replace, _base.Future, "cancel", _cancel)
+    pool = sys.modules.get("multiprocessing.pool")
+    if pool is not None:
+        _once(replace, pool, "worker", _thread_pool_worker)
+
+
+def _once(replace, owner, name, new):
+    if getattr(owner, name).__code__.co_filename != __file__:
+        replace(owner, name, new)
+
+
+# ---- concurrent.futures -----------------------------------------------------------------------------------------------------
+
+
+def _run(original):
+    @wraps(original)
+    def run(self, *context):
+        future = self.future
+        try:
+            if context:  # from 3.14 on
+                done = _bough.call_item(future, context[0].run, (self.task,), {})
+            else:
+                done = _bough.call_item(future, self.fn, self.args, self.kwargs)
+        except BaseException as error:
+            if consists_of(error, is_a_stop):
+                _become_cancelled(future)
+            else:
+                future.set_exception(error)
+        else:
+            if done is not None:
+                future.set_result(done[0])
+        finally:
+            del self, future, context  # the exception's traceback holds this frame, and the future the exception
+
+    return run
+
+
+def _become_cancelled(future):
+    """From running, which no method of its own leads to."""
+    with future._condition:
+        future._state = _base.CANCELLED_AND_NOTIFIED
+        for waiter in future._waiters:
+            waiter.add_cancelled(future)
+        future._condition.notify_all()
+    future._invoke_callbacks()
+
+
+def _cancel(original):
+    @wraps(original)
+    def cancel(self):
+        if original(self):
+            return True
+        item = getattr(self, "_bough_item", None)
+        return item is not None and _bough.interrupt_handle(item, "its future was cancelled")
+
+    return cancel
+
+
+# ---- multiprocessing.pool.ThreadPool ----------------------------------------------------------------------------------------
+
+
+class _Task:
+    """What call_item() wants of a future: this one can't be cancelled."""
+
+    def set_running_or_notify_cancel(self):
+        return True
+
+
+def _thread_pool_worker(original):
+    @wraps(original)
+    def worker(inqueue, *args, **kwargs):
+        if isinstance(inqueue, SimpleQueue):
+            inqueue = _Tasks(inqueue)
+        return original(inqueue, *args, **kwargs)
+
+    return worker
+
+
+class _Tasks:
+    """The queue that a worker of threads gets its tasks from. One that is interrupted fails with CancelledError: of a
+    ThreadExit the worker would die, and nobody be told."""
+
+    def __init__(self, queue):
+        self.queue = queue
+
+    def get(self):
+        task = self.queue.get()
+        if task is None:
+            return None
+        job, i, function, args, kwargs = task
+        return job, i, _call, (function, args, kwargs), {}
+
+
+def _call(function, args, kwargs):
+    try:
+        return _bough.call_item(_Task(), function, tuple(args), dict(kwargs))[0]
+    except BaseException as error:
+        if not consists_of(error, is_a_stop):
+            raise
+        reason = str(error)
+    raise _base.CancelledError(reason)

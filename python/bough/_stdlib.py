@@ -24,6 +24,7 @@ def opt_in():
     """Interpose blocking calls and replace what has to be. The first Thread, branch or post does it. Returns whether it was
     still to be done."""
     if _bough.opted_in():
+        _patch_pools()
         return False
     with _lock:
         if not _bough.opt_in():
@@ -69,6 +70,14 @@ def _patch_all():
     _replace(sys, "unraisablehook", _armed_again)
     _errors_of_modules()
     _be_steadfast()
+    _patch_pools()
+
+
+def _patch_pools():
+    """Those that are imported by now."""
+    from bough import _futures
+
+    _futures.patch(_replace)
 
 
 # ---- errors of extension modules ---------------------------------------------------------------------------------------

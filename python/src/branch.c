@@ -133,17 +133,6 @@ static PyObject *taken_exception(void)
     return value;
 }
 
-/* What is on its way to a function that has ended comes too late. */
-static void nothing_comes_any_more(void)
-{
-    struct bp_thread *t = bp_me;
-    if (t && (t->exception || t->armed)) {
-        Py_CLEAR(t->exception);
-        bough_clear_kind(NULL, BOUGH_EXCEPTION);
-        bp_disarm(t);
-    }
-}
-
 /* The function's own frames are gone before it is looked at how it ended. */
 static PyObject *call_function(PyObject *child)
 {
@@ -169,7 +158,8 @@ static int code_of(PyObject *child, PyObject *answer)
 static int call_and_end(PyObject *child)
 {
     PyObject *result = call_function(child), *exception = result ? NULL : taken_exception();
-    nothing_comes_any_more();
+    if (bp_me)
+        bp_drop_posted(bp_me); /* it comes too late */
     PyObject *answer =
         PyObject_CallMethod(child, "_ends", "OO", result ? result : Py_None, exception ? exception : Py_None);
     Py_XDECREF(result);

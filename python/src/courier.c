@@ -98,6 +98,15 @@ void bp_disarm(struct bp_thread *t)
     t->due_since = 0;
 }
 
+void bp_drop_posted(struct bp_thread *t)
+{
+    if (!t->exception && !t->armed)
+        return;
+    Py_CLEAR(t->exception);
+    bough_clear_kind(NULL, BOUGH_EXCEPTION);
+    bp_disarm(t);
+}
+
 /* ---- one thread ------------------------------------------------------------------------------------------------ */
 
 static bool place_admits(PyFrameObject *frame)

@@ -155,6 +155,20 @@ static PyObject *enter(PyObject *self, PyObject *none)
     return self;
 }
 
+int bp_taking_part_begin(struct bp_thread *t)
+{
+    struct manager all = {.kind = BP_TAKES_PART, .kinds = BP_ALL_KINDS};
+    struct bp_region *r = bp_region_new(t, BP_TAKES_PART);
+    if (!r)
+        return -1;
+    if (begin(t, &all, r) != 0) {
+        PyMem_RawFree(r);
+        return PyErr_Occurred() ? -1 : ((void)bp_error("the region can't be entered"), -1);
+    }
+    t->regions = r;
+    return 0;
+}
+
 /* An error that is on its way stays the error (rule 18). */
 static PyObject *leave(PyObject *self, PyObject *args)
 {

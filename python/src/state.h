@@ -154,6 +154,8 @@ PyObject *bp_locks_report(void);
 int bp_courier_need(void);
 /* The exception that was armed is not wanted any more. */
 void bp_disarm(struct bp_thread *t);
+/* What raise_exc() has posted to the calling thread and was not raised yet, neither. */
+void bp_drop_posted(struct bp_thread *t);
 int bp_courier_init(void);
 /* The interpreter is about to end: no thread of the library's may enter it any more. */
 bool bp_courier_is_over(void);
@@ -166,6 +168,8 @@ int bp_regions_init(PyObject *module);
 bool bp_admits(const struct bp_thread *t);
 /* Ends the innermost region if it is of this kind; -1 with RuntimeError. */
 int bp_region_end(struct bp_thread *t, int kind);
+/* A region in which all interrupts cut blocking calls; it ends as any does. */
+int bp_taking_part_begin(struct bp_thread *t);
 /* ladder.c: the handler's region; the library's return value. */
 int bp_handler_enter(struct bp_region *r, PyObject *callable, unsigned flags, const char *file, int line);
 struct bp_region *bp_region_new(struct bp_thread *t, int kind);
@@ -176,7 +180,7 @@ const char *bp_caller_of_caller(int *line);
 /* ---- methods, each in the file that has its name ------------------------------------------------------- */
 
 extern PyMethodDef bp_thread_methods[], bp_raise_methods[], bp_cut_methods[], bp_post_methods[], bp_courier_methods[],
-    bp_branch_methods[], bp_ladder_methods[], bp_signal_methods[], bp_report_methods[],
+    bp_branch_methods[], bp_item_methods[], bp_ladder_methods[], bp_signal_methods[], bp_report_methods[],
     bp_lock_methods[];
 
 #endif
