@@ -6,12 +6,13 @@ and returns True: it was asked, as with an asyncio task. If it ends by that, or 
 (`cancelled()`, CancelledError); if it catches that and returns, the future has its result. The worker goes on either way.
 """
 import concurrent.futures.thread
+import inspect
 import sys
 from concurrent.futures import _base
 from functools import wraps
 from queue import SimpleQueue
 
-from bough import _bough
+from bough import _bough, _place
 from bough._child import is_a_stop
 from bough._errors import consists_of
 
@@ -20,8 +21,10 @@ def patch(replace):
     """`replace(owner, name, new)` is _stdlib.py's, which undoes it, too. Called again for what has been imported since."""
     _once(replace, concurrent.futures.thread._WorkItem, "run", _run)
     _once(replace, _base.Future, "cancel", _cancel)
+    _place.workers.add(concurrent.futures.thread._worker.__code__)
     pool = sys.modules.get("multiprocessing.pool")
     if pool is not None:
+        _place.workers.add(inspect.unwrap(pool.worker).__code__)
         _once(replace, pool, "worker", _thread_pool_worker)
 
 

@@ -13,6 +13,8 @@ import weakref
 
 NEVER = frozenset({"__enter__", "__exit__", "__aenter__", "__aexit__", "__del__", "__init_subclass__", "__set_name__"})
 
+workers = set()  # code of functions that wait for work, and would end by an exception
+
 _lines = weakref.WeakKeyDictionary()
 
 
@@ -22,6 +24,10 @@ def admits(frame):
         return False
     while frame is not None:
         code = frame.f_code
+        if code.co_filename == _ITEMS:
+            return True  # whatever becomes of a pool's work item, the worker goes on (rule 45)
+        if code in workers:
+            return False
         if code.co_name in NEVER or frame.f_lineno in finally_lines(code):
             return False
         frame = frame.f_back
@@ -84,4 +90,6 @@ def _end(instructions, i):
 
 
 # The package's own files: what they keep in order is nobody else's to interrupt.
-_OWN = frozenset({__file__, *(__file__.replace("_place", name) for name in ("_branch", "_child", "_threads", "_stdlib", "_futures"))})
+_FILES = "_branch", "_child", "_errors", "_futures", "_place", "_stdlib", "_threads"
+_OWN = frozenset(__file__.replace("_place", name) for name in _FILES)
+_ITEMS = __file__.replace("_place", "_futures")
