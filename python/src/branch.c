@@ -4,8 +4,9 @@
  *
  *      open -> add... -> wait -> end
  *
- * The end's wait is here, and not the library's: a Ctrl-C has to be seen in it. It is not an interruption point (rule 24),
- * so it waits for a futex of its own: how many children still run. The library's end, behind it, joins what has ended.
+ * In main the end's wait is here, and not the library's: a Ctrl-C has to be seen in it. It is not an interruption point
+ * (rule 24), so it waits for a futex of its own: how many children still run. The library's end, behind it, joins what has
+ * ended.
  */
 #include "state.h"
 
@@ -17,6 +18,7 @@
 
 struct branch {
     bough_branch *handle;
+    struct bp_thread *owner;
     struct bp_region *around; /* the innermost one that was open before it */
     pid_t pid;                /* after a fork its children are not here */
     bool ended, interrupted;  /* by branch_end(), whose result is kept */
@@ -65,6 +67,7 @@ static PyObject *branch_open(PyObject *module, PyObject *args)
     options.file = bp_caller_of_caller(&line);
     options.line = line;
     b->users = 1;
+    b->owner = t;
     b->around = t->regions;
     b->pid = getpid();
     b->handle = bough_branch_open(&options);
@@ -283,12 +286,15 @@ static uint32_t still_running(struct branch *b)
     return running;
 }
 
-/* Until no child runs; an exception of a signal's handler ends it before. */
+/* Until no child runs; an exception of a signal's handler ends it before. Those come in main alone: another owner does its
+ * waiting in branch_end(), which knows of lost children, and can be closed itself (rule 37). */
 static PyObject *branch_wait(PyObject *module, PyObject *capsule)
 {
     struct branch *b = branch_of(capsule);
     uint32_t seen;
     (void)module;
+    if (b && b->owner == bp_me && syscall(SYS_gettid) != getpid())
+        Py_RETURN_NONE;
     while (b && (seen = still_running(b)) != 0) {
         Py_BEGIN_ALLOW_THREADS
         sleep_on(&b->running, seen);
@@ -469,7 +475,8 @@ PyMethodDef bp_branch_methods[] = {
     {"branch_handle", branch_handle, METH_O, PyDoc_STR("branch_handle(branch): its handle in libbough.")},
     {"branch_add", branch_add, METH_VARARGS,
      PyDoc_STR("branch_add(branch, child, name): runs a Child. Its handle; None: the branch is marked.")},
-    {"branch_wait", branch_wait, METH_O, PyDoc_STR("branch_wait(branch): until no child runs.")},
+    {"branch_wait", branch_wait, METH_O,
+     PyDoc_STR("branch_wait(branch): until no child runs, or an exception comes of a signal. In main, and by strangers.")},
     {"branch_leave_regions", branch_leave_regions, METH_O,
      PyDoc_STR("branch_leave_regions(branch): ends those that were entered in it. How many.")},
     {"with_methods", with_methods, METH_NOARGS,
