@@ -581,7 +581,7 @@ class Terminal(unittest.TestCase):
             os.execv(sys.executable, [sys.executable, "-c", CONSOLE.format(module=module)])
         heard, end = b"", time.monotonic() + blocking.ENOUGH
         try:
-            while b"cut" not in heard and time.monotonic() < end:
+            while b"cut enough" not in heard and time.monotonic() < end:
                 if select.select([master], [], [], 1)[0]:
                     heard += os.read(master, 1000)
             os.write(master, b"hello\n")
