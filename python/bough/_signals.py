@@ -9,14 +9,15 @@ An uncaught exception of main's, a Ctrl-C nobody caught and sys.exit() interrupt
 ordinary end of main interrupts nobody. How main ended is told by the last instruction of its outermost frame: it has either
 returned or raised.
 """
+import atexit
 import dis
 import signal
 import sys
 import threading
 
-from bough import _bough, _place
+from bough import _bough
 
-EXIT, SIGNAL = 4, 3  # enum bough_kind
+SIGNAL, EXIT = 3, 4  # enum bough_kind
 
 _taken = {}
 _main_frame = None
@@ -24,14 +25,17 @@ _registered = False
 
 
 def take_part():
-    """With the first opt-in. From another thread than main, signals are left for the first that main does."""
+    """With the first opt-in, by whatever thread: signals are main's to take, which does it at its next bytecode."""
     global _main_frame, _registered
     _main_frame = _outermost(sys._current_frames().get(threading.main_thread().ident))
     if not _registered:
         _registered = True
         threading._register_atexit(_main_ends)
+        atexit.register(_threads_have_ended)
     if threading.current_thread() is threading.main_thread():
         _take_signals()
+    else:
+        _bough.call_in_main(_take_signals)
 
 
 def leave():
@@ -46,17 +50,20 @@ def leave():
 
 
 def _take_signals():
+    """Of those whose default it is to end the process. Who has a handler, or nohup, keeps it."""
     for signo in (signal.SIGHUP, signal.SIGTERM):
-        if signal.getsignal(signo) is signal.SIG_DFL:
+        if _bough.opted_in() and signal.getsignal(signo) is signal.SIG_DFL:
             _taken[signo] = signal.signal(signo, _on_signal)
             _bough.stand_before(signo)
             _bough.die_at_the_end()
 
 
 def _on_signal(signo, frame):
-    """In main. All others know already. What the package's own files have begun they end first: they look then."""
-    if not _place.is_own(frame):
-        _bough.check_interrupt()
+    """In main. All others know already."""
+    _bough.check_interrupt()
+
+
+# ---- the end of main -----------------------------------------------------------------------------------------------
 
 
 def _outermost(frame):
@@ -75,5 +82,14 @@ def _has_raised(frame):
 
 def _main_ends():
     """Before threading waits for threads that are no daemons."""
-    if _bough.opted_in() and _has_raised(_main_frame) and not _bough.unhandled_signal():
+    if not _bough.opted_in() or not _has_raised(_main_frame) or _bough.unhandled_signal():
+        return
+    if isinstance(getattr(sys, "last_value", None), KeyboardInterrupt):
+        _bough.post_root(SIGNAL, "SIGINT", signal.SIGINT)
+    else:
         _bough.post_root(EXIT, "the main thread has ended by an exception, or an exit", 0)
+
+
+def _threads_have_ended():
+    """Then what asked them to is done: what other modules do at their exit has all the time it wants."""
+    _bough.clear_exit()

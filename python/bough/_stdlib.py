@@ -298,9 +298,7 @@ def _armed_again(original):
 
     @wraps(original)
     def unraisablehook(unraisable, /):
-        if isinstance(unraisable.exc_value, ThreadExit) and _bough.interruption_requested():
-            _bough.rearm(unraisable.exc_value)
-        else:
+        if unraisable.exc_value is None or not _bough.rearm(unraisable.exc_value):
             original(unraisable)
 
     return unraisablehook

@@ -476,7 +476,8 @@ PyMethodDef bp_branch_methods[] = {
     {"branch_add", branch_add, METH_VARARGS,
      PyDoc_STR("branch_add(branch, child, name): runs a Child. Its handle; None: the branch is marked.")},
     {"branch_wait", branch_wait, METH_O,
-     PyDoc_STR("branch_wait(branch): until no child runs, or an exception comes of a signal. In main, and by strangers.")},
+     PyDoc_STR(
+         "branch_wait(branch): until no child runs, or an exception comes of a signal. In main, and by strangers.")},
     {"branch_leave_regions", branch_leave_regions, METH_O,
      PyDoc_STR("branch_leave_regions(branch): ends those that were entered in it. How many.")},
     {"with_methods", with_methods, METH_NOARGS,

@@ -54,6 +54,7 @@ static PyObject *carrier_call(PyObject *type, PyObject *args, PyObject *keywords
     if (!t)
         return NULL;
     t->armed = false;
+    PyThreadState_SetAsyncExc(t->ident, NULL); /* armed twice, see was_swallowed() */
     t->cut = false;
     t->again = bough_after(BOUGH_DEFAULT_GRACE);
     if (!t->exception)
@@ -161,6 +162,13 @@ static void look_at_event(struct bp_thread *t)
     Py_XDECREF(result);
 }
 
+/* Its exception has come, and nobody has made an instance of it: C code has dropped it before (Python 3.11 makes it when it
+ * is caught). It may be on its way still, so not at once; and the instance, once there, takes back what was armed again. */
+static bool was_swallowed(const struct bp_thread *t)
+{
+    return bough_now() > t->armed_at + BOUGH_MS(FIRST_A_POINT) && bp_thread_lives(t) && !t->tstate->async_exc;
+}
+
 /* In how many ms it is to be looked at again; -1: not before something happens. */
 static int look_at(struct bp_thread *t)
 {
@@ -169,9 +177,12 @@ static int look_at(struct bp_thread *t)
     if (changes != bp.changes)
         return LOOK_AGAIN; /* it may have ended meanwhile */
     bool sticky = t->asynchronous && t->due, wanted = t->exception || sticky;
+    if (t->armed && was_swallowed(t))
+        t->armed = false;
     if (!wanted || t->armed) {
         t->due_since = wanted ? t->due_since : 0;
-        return t->due ? FIRST_A_POINT : -1; /* a level, which would end each poll(): looked at now and then instead */
+        return t->due || t->armed ? FIRST_A_POINT
+                                  : -1; /* a level, which would end each poll(): looked at now and then instead */
     }
     bough_time now = bough_now();
     if (!t->due_since)
@@ -182,7 +193,7 @@ static int look_at(struct bp_thread *t)
     if (now < from)
         return (int)((from - now) / 1000000) + 1;
     if (may_come_in(t) && PyThreadState_SetAsyncExc(t->ident, carrier) == 1)
-        t->armed = true;
+        t->armed = true, t->armed_at = now;
     return LOOK_AGAIN;
 }
 

@@ -79,11 +79,24 @@ static PyObject *thread_exit(const struct bough_record *why)
     return exit;
 }
 
+/* An instance has to be known again when it was swallowed. A reference would keep its traceback, and all that hangs from
+ * that. */
+static const char mark[] = "_bough_raised_in";
+
+static void set_mark(const struct bp_thread *t, PyObject *exception)
+{
+    PyObject *id = PyLong_FromUnsignedLongLong(t->id);
+    if (!id || PyObject_GenericSetAttr(exception, PyUnicode_InternFromString(mark), id) != 0)
+        PyErr_Clear();
+    Py_XDECREF(id);
+}
+
 /* The record goes with the instance: both are taken, or neither. */
 static PyObject *take_posted(struct bp_thread *t)
 {
     PyObject *exception = t->exception;
     t->exception = NULL;
+    set_mark(t, exception);
     bough_clear_kind(NULL, BOUGH_EXCEPTION);
     bp_disarm(t);
     return exception;
@@ -289,23 +302,37 @@ static PyObject *clear_interrupt(PyObject *module, PyObject *none)
     return PyBool_FromLong(any || cleared > 0);
 }
 
+static bool was_raised_here(const struct bp_thread *t, PyObject *exception)
+{
+    PyObject *id = PyObject_GenericGetAttr(exception, PyUnicode_InternFromString(mark));
+    bool here = id && PyLong_Check(id) && PyLong_AsUnsignedLongLong(id) == t->id;
+    PyErr_Clear();
+    Py_XDECREF(id);
+    return here;
+}
+
+static bool is_pending_exit(PyObject *exception)
+{
+    return bp.thread_exit && PyObject_TypeCheck(exception, (PyTypeObject *)bp.thread_exit) && bough_interrupted();
+}
+
 /* An exception that was swallowed is armed again (rule 44): what was posted as it was, a ThreadExit by telling the
- * thread's calls again. */
+ * thread's calls again. What is neither is somebody else's error. */
 static PyObject *rearm(PyObject *module, PyObject *exception)
 {
     (void)module;
     struct bp_thread *t = bp_self();
     if (!t)
         return NULL;
-    t->again = 0;
-    if (bp.thread_exit && PyObject_TypeCheck(exception, (PyTypeObject *)bp.thread_exit) && bough_interrupted())
-        return PyBool_FromLong(bough_foreign_again());
-    if (t->exception)
+    bool posted = PyExceptionInstance_Check(exception) && was_raised_here(t, exception);
+    if (!posted && !is_pending_exit(exception))
         Py_RETURN_FALSE;
-    struct bough_event event = {.kind = BOUGH_EXCEPTION, .flags = BOUGH_ALONE, .reason = "swallowed, armed again"};
-    Py_INCREF(exception);
-    t->exception = exception;
-    bough_post_event(t->handle, &event);
+    t->again = 0;
+    if (posted && !t->exception) {
+        PyException_SetTraceback(exception, Py_None);
+        t->exception = Py_NewRef(exception);
+        bp_post_exception(t);
+    }
     bough_foreign_again();
     if (bp_courier_need() != 0)
         return NULL;
@@ -339,7 +366,9 @@ PyMethodDef bp_raise_methods[] = {
      PyDoc_STR(
          "clear_interrupt()\n--\n\nForget the calling thread's interrupts. Returns whether there were any. What was "
          "posted to a branch around it stays.")},
-    {"rearm", rearm, METH_O, PyDoc_STR("rearm(exception): it was swallowed; it comes again at the next point.")},
+    {"rearm", rearm, METH_O,
+     PyDoc_STR(
+         "rearm(exception): it was swallowed. If it was an interrupt it comes again at the next point; else False.")},
     {"replace_error", replace_error, METH_O,
      PyDoc_STR("replace_error(class): where such an object would be made of a call that was cut, the interrupt's is.")},
     {"replaced_errors", replaced_errors, METH_NOARGS, PyDoc_STR("replaced_errors(): the names of such classes.")},

@@ -58,6 +58,7 @@ static void die_of_it(void)
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, signo);
+    fflush(NULL); /* what extension modules have written by stdio */
     signal(signo, SIG_DFL);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
     raise(signo);
@@ -73,6 +74,32 @@ static PyObject *die_at_the_end(PyObject *module, PyObject *none)
     Py_RETURN_NONE;
 }
 
+static PyObject *clear_exit(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    if (bp_me && bp_me->handle)
+        bough_clear_kind(BOUGH_ROOT, BOUGH_EXIT);
+    Py_RETURN_NONE;
+}
+
+static int call_it(void *callable)
+{
+    PyObject *result = PyObject_CallNoArgs(callable);
+    Py_DECREF((PyObject *)callable);
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
+static PyObject *call_in_main(PyObject *module, PyObject *callable)
+{
+    (void)module;
+    if (Py_AddPendingCall(call_it, Py_NewRef(callable)) != 0) {
+        Py_DECREF(callable);
+        return PyErr_SetString(PyExc_RuntimeError, "too many calls wait for the main thread"), NULL;
+    }
+    Py_RETURN_NONE;
+}
+
 static PyObject *unhandled_signal(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;
@@ -84,6 +111,8 @@ PyMethodDef bp_signal_methods[] = {
      PyDoc_STR("stand_before(signo): interrupt everything, then Python's.")},
     {"die_at_the_end", die_at_the_end, METH_NOARGS,
      PyDoc_STR("die_at_the_end(): of the signal that is unhandled then.")},
+    {"clear_exit", clear_exit, METH_NOARGS, PyDoc_STR("clear_exit(): all threads have ended that were asked to.")},
+    {"call_in_main", call_in_main, METH_O, PyDoc_STR("call_in_main(callable): at the main thread's next bytecode.")},
     {"unhandled_signal", unhandled_signal, METH_NOARGS, PyDoc_STR("unhandled_signal(): in main; 0 if there is none.")},
     {0},
 };

@@ -74,9 +74,10 @@ struct bp_thread {
     PyObject *queued;    /* list of (kind, reason): posted before `handle` was there; NULL */
 
     /* For the courier. */
-    bool asynchronous;    /* interrupts come anywhere in its bytecode */
-    int event_fd;         /* readable while an interrupt is due; -1 */
-    bool armed;           /* PyThreadState_SetAsyncExc() was called and its exception has not come yet */
+    bool asynchronous; /* interrupts come anywhere in its bytecode */
+    int event_fd;      /* readable while an interrupt is due; -1 */
+    bool armed;        /* PyThreadState_SetAsyncExc() was called and its exception has not come yet */
+    bough_time armed_at;
     bool due;             /* `event_fd` was readable when it was looked at last */
     bough_time due_since; /* when the courier saw that there is something to raise; 0: nothing */
     bough_time again;     /* what stays pending is not raised again before then */
