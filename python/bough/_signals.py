@@ -21,7 +21,7 @@ SIGNAL, EXIT = 3, 4  # enum bough_kind
 
 _taken = {}
 _main_frame = None
-_registered = False
+_registered = _posted = False
 
 
 def take_part():
@@ -82,14 +82,17 @@ def _has_raised(frame):
 
 def _main_ends():
     """Before threading waits for threads that are no daemons."""
+    global _posted
     if not _bough.opted_in() or not _has_raised(_main_frame) or _bough.unhandled_signal():
         return
     if isinstance(getattr(sys, "last_value", None), KeyboardInterrupt):
         _bough.post_root(SIGNAL, "SIGINT", signal.SIGINT)
     else:
+        _posted = True
         _bough.post_root(EXIT, "the main thread has ended by an exception, or an exit", 0)
 
 
 def _threads_have_ended():
     """Then what asked them to is done: what other modules do at their exit has all the time it wants."""
-    _bough.clear_exit()
+    if _posted:
+        _bough.clear_exit()

@@ -77,8 +77,7 @@ static PyObject *die_at_the_end(PyObject *module, PyObject *none)
 static PyObject *clear_exit(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;
-    if (bp_me && bp_me->handle)
-        bough_clear_kind(BOUGH_ROOT, BOUGH_EXIT);
+    bough_clear_kind(BOUGH_ROOT, BOUGH_EXIT);
     Py_RETURN_NONE;
 }
 

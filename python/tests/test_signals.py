@@ -1,1 +1,384 @@
+# SPDX-License-Identifier: MIT
+"""Signals and the end of main (rule 32): real processes, and the statuses that a shell sees."""
+import os
+import signal
+import tempfile
+import textwrap
+import time
 import unittest
+from pathlib import Path
+
+from process import SCALE, Process
+
+# A worker that ends when it is interrupted, and says by what; main does what a test says.
+PROGRAM = """
+import ctypes, os, signal, sys, threading, time
+import bough
+
+def say(text):
+    os.write(1, (text + "\\n").encode())  # in one piece, whoever else writes
+
+def body():
+    try:
+        time.sleep(3600)
+    except bough.ThreadExit as exit:
+        say(f"worker: {exit.record.kind} {exit.record.signo}")
+
+def work(target=body, cls=bough.Thread):
+    worker = cls(target=target)
+    worker.enable_io_interrupt = True
+    worker.start()
+    return worker
+
+def ready():
+    say("ready")
+"""
+
+
+def program(main):
+    return "-c", PROGRAM + textwrap.dedent(main)
+
+
+def until_it_computes(pid):
+    """Its main thread has used a third of a second: it is in the long computation, not on its way to it."""
+    used, first = 0, None
+    while first is None or used - first < os.sysconf("SC_CLK_TCK") // 3:
+        used = int(Path(f"/proc/{pid}/task/{pid}/stat").read_text().rpartition(")")[2].split()[11])
+        first = used if first is None else first
+        time.sleep(0.01)
+
+
+class Case(unittest.TestCase):
+    def told(self, main, signo=None, *more, status, says=(), **keywords):
+        with Process(*program(main), **keywords) as process:
+            for signo in (signo, *more) if signo else ():
+                process.until("ready")
+                process.send(signo)
+            self.assertEqual(process.end(), status, str(process))
+        for line in says:
+            self.assertIn(line, process.out + process.err)
+        return process
+
+
+class Unhandled(Case):
+    """Nobody handles it: all flags are set, all threads end, the status is the usual one."""
+
+    def test_sigterm(self):
+        """in a program that sleeps: main is told by an exception, its finally runs"""
+        self.told(
+            """
+            work()
+            try:
+                ready()
+                time.sleep(3600)
+            finally:
+                say("main: finally")
+            """,
+            signal.SIGTERM,
+            status=-signal.SIGTERM,
+            says=["worker: signal 15", "main: finally"],
+        )
+
+    def test_sighup(self):
+        self.told("work(); ready(); time.sleep(3600)", signal.SIGHUP, status=-signal.SIGHUP, says=["worker: signal 1"])
+
+    def test_ctrl_c(self):
+        """a KeyboardInterrupt that main does not catch"""
+        self.told(
+            "work(); ready(); time.sleep(3600)",
+            signal.SIGINT,
+            status=-signal.SIGINT,
+            says=["worker: signal 2", "KeyboardInterrupt"],
+        )
+
+    def test_in_a_join(self):
+        """main waits for the thread, as most do"""
+        for signo in signal.SIGTERM, signal.SIGINT:
+            self.told("worker = work(); ready(); worker.join()", signo, status=-signo, says=[f"worker: signal {signo:d}"])
+
+    def test_in_a_branch(self):
+        """main is a branch's body: the end joins, and then it goes on its way"""
+        self.told(
+            """
+            with bough.branch() as b:
+                b.add(body)
+                ready()
+                time.sleep(3600)
+            """,
+            signal.SIGTERM,
+            status=-signal.SIGTERM,
+            says=["worker: s"],  # by the signal, or by the body that left by it: whichever it meets
+        )
+
+    def test_while_main_runs_bytecode(self):
+        self.told(
+            """
+            work()
+            ready()
+            while True:
+                n = 1
+            """,
+            signal.SIGTERM,
+            status=-signal.SIGTERM,
+            says=["worker: signal 15"],
+        )
+
+    def test_exit_handlers_run(self):
+        self.told(
+            """
+            import atexit
+            atexit.register(say, "atexit")
+            work()
+            ready()
+            time.sleep(3600)
+            """,
+            signal.SIGTERM,
+            status=-signal.SIGTERM,
+            says=["worker: signal 15", "atexit"],
+        )
+
+    def test_another_thread_opts_in_first(self):
+        """signals are main's to take, and taken all the same"""
+        self.told(
+            """
+            starter = threading.Thread(target=work)
+            starter.start()
+            starter.join()
+            time.sleep(0)
+            while signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+                n = 1
+            ready()
+            time.sleep(3600)
+            """,
+            signal.SIGTERM,
+            status=-signal.SIGTERM,
+            says=["worker: signal 15"],
+        )
+
+    def test_run_as_a_module(self):
+        """the outermost frame is runpy's, and makes no difference"""
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "server.py").write_text(PROGRAM + "work()\nsys.exit(7)\n")
+            with Process("-m", "server", path=[folder]) as process:
+                self.assertEqual(process.end(), 7, str(process))
+        self.assertIn("worker: exit 0", process.out)
+
+
+class MainEnds(Case):
+    def test_sys_exit(self):
+        self.told("work(); sys.exit(3)", status=3, says=["worker: exit 0"])
+
+    def test_sys_exit_in_a_function(self):
+        self.told("work()\ndef leave():\n    sys.exit(4)\nleave()", status=4, says=["worker: exit 0"])
+
+    def test_sys_exit_that_is_caught(self):
+        """it was none: main ends as it does, and nobody is interrupted"""
+        self.told(
+            """
+            done = threading.Event()
+            def body():
+                done.wait(10)
+                say(f"worker: interrupted {bough.interruption_requested()}")
+            work(body)
+            try:
+                sys.exit(3)
+            except SystemExit:
+                pass
+            threading.Timer(0.2, done.set).start()
+            """,
+            status=0,
+            says=["worker: interrupted False"],
+        )
+
+    def test_an_uncaught_exception(self):
+        self.told("work(); 1 / 0", status=1, says=["worker: exit 0", "ZeroDivisionError"])
+
+    def test_an_ordinary_end(self):
+        """interrupts nobody: threads that are no daemons are waited for, as ever"""
+        self.told(
+            """
+            done = threading.Event()
+            def body():
+                done.wait(10)
+                say(f"worker: interrupted {bough.interruption_requested()}")
+            work(body)
+            threading.Timer(0.2, done.set).start()
+            """,
+            status=0,
+            says=["worker: interrupted False"],
+        )
+
+    def test_the_grace_is_not_for_exit_handlers(self):
+        """when all threads have ended the exit's interrupt is over, and with it the timer behind it"""
+        self.told(
+            """
+            import atexit
+            atexit.register(lambda: (time.sleep(2.5), say("late")))
+            work()
+            sys.exit(5)
+            """,
+            status=5,
+            says=["worker: exit 0", "late"],
+            env={"BOUGH_GRACE": "1.5"},
+        )
+
+
+class Handled(Case):
+    def test_ctrl_c(self):
+        """one that main catches leaves all others alone"""
+        self.told(
+            """
+            done = threading.Event()
+            def body():
+                done.wait(20)
+                say(f"worker: interrupted {bough.interruption_requested()}")
+            worker = work(body)
+            try:
+                ready()
+                time.sleep(3600)
+            except KeyboardInterrupt:
+                say("handled")
+            done.set()
+            worker.join()
+            bough.check_interrupt()
+            """,
+            signal.SIGINT,
+            status=0,
+            says=["handled", "worker: interrupted False"],
+        )
+
+    def test_sigterm(self):
+        """one that main catches and clears is over, for all"""
+        self.told(
+            """
+            def body():
+                while not bough.interruption_requested():
+                    time.sleep(0.01)
+                while bough.interruption_requested():
+                    time.sleep(0.01)
+                say("worker: no more")
+            worker = work(body, bough.ProtectedThread)
+            try:
+                ready()
+                time.sleep(3600)
+            except bough.ThreadExit as exit:
+                while not (told := exit.record):
+                    pass
+                time.sleep(0.2)
+                say(f"cleared {bough.clear_interrupt()}")
+            worker.join()
+            """,
+            signal.SIGTERM,
+            status=0,
+            says=["cleared True", "worker: no more"],
+        )
+
+    def test_a_handler_of_the_program(self):
+        """keeps its signal"""
+        self.told(
+            """
+            signal.signal(signal.SIGTERM, lambda *_: say("mine") or os._exit(9))
+            work()
+            ready()
+            time.sleep(3600)
+            """,
+            signal.SIGTERM,
+            status=9,
+            says=["mine"],
+        )
+
+    def test_ignored(self):
+        """nohup stays nohup"""
+        process = self.told(
+            """
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            worker = work()
+            ready()
+            os.kill(os.getpid(), signal.SIGHUP)
+            worker.join(0.2)
+            say(f"alive {worker.is_alive()}")
+            worker.interrupt()
+            """,
+            status=0,
+            says=["alive True"],
+        )
+        self.assertIn("worker: stop", process.out)
+
+    def test_importing_and_opting_out(self):
+        """importing takes nothing, opting out gives back"""
+        self.told(
+            """
+            print("before", signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
+            bough.opt_in()
+            print("in", signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
+            bough.opt_out()
+            say(f"out {signal.getsignal(signal.SIGTERM) is signal.SIG_DFL}")
+            os.kill(os.getpid(), signal.SIGTERM)
+            """,
+            status=-signal.SIGTERM,
+            says=["before True", "in False", "out True"],
+        )
+
+
+class Climbs(Case):
+    """Who does not listen does not keep the process for ever, nor does who holds the interpreter lock."""
+
+    def test_main_is_stuck_in_c(self):
+        """ctypes gives the lock away: all others end, main's C call does not"""
+        process = self.told(
+            """
+            work()
+            ready()
+            while True:
+                ctypes.CDLL(None).pause()
+            """,
+            signal.SIGTERM,
+            status=-signal.SIGTERM,
+            says=["worker: signal 15"],
+            env={"BOUGH_GRACE": "3"},
+        )
+        self.assertLess(process.took, 3 * SCALE + 1)
+
+    def test_the_interpreter_lock_is_held_for_ever(self):
+        """the warden needs it for nothing: the process ends within the cap, and says who hung"""
+        main = """
+            import re
+            work()
+            ready()
+            re.match(r"(a+)+$", "a" * 64 + "b")
+            """
+        with Process(*program(main), env={"BOUGH_GRACE": "3"}) as process:
+            process.until("ready")
+            until_it_computes(process.process.pid)
+            process.send(signal.SIGTERM)
+            self.assertEqual(process.end(), -signal.SIGTERM, str(process))
+        self.assertLess(process.took, 3 * SCALE + 1)
+        self.assertIn("goes up to rung 5 (exit)", process.err)
+
+    def test_a_second_signal_promotes(self):
+        """as a second Ctrl-C does in C: the exit begins at once"""
+        process = self.told(
+            """
+            def deaf():
+                while True:
+                    try:
+                        time.sleep(3600)
+                    except bough.ThreadExit:
+                        say("ready")
+            work(deaf)
+            say("ready")
+            while True:
+                try:
+                    time.sleep(3600)
+                except bough.ThreadExit:
+                    pass
+            """,
+            signal.SIGTERM,
+            status=-signal.SIGTERM,
+            env={"BOUGH_GRACE": "6"},
+        )
+        self.assertLess(process.took, 6 * SCALE + 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
