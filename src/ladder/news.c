@@ -25,6 +25,7 @@ static _Atomic uint32_t handing_out;
 static struct bo_lock lock; /* the callback and its argument change together */
 static bough_transition_fn *callback;
 static void *callback_argument;
+static _Atomic bool wanted; /* is there a callback? The ticker's thread, which asks, waits for no lock */
 
 int bough_on_transition(bough_transition_fn *fn, void *argument)
 {
@@ -32,6 +33,7 @@ int bough_on_transition(bough_transition_fn *fn, void *argument)
     bo_lock(&lock);
     callback = fn;
     callback_argument = argument;
+    bo_store_relaxed(&wanted, fn != NULL);
     bo_unlock(&lock);
     return 0;
 }
@@ -117,7 +119,7 @@ void bo_news_line(const char *line)
 
 void bo_news_transition(const struct bough_transition *transition)
 {
-    struct item *i = callback && bo_help_is_there() ? room() : NULL;
+    struct item *i = bo_load_relaxed(&wanted) && bo_help_is_there() ? room() : NULL;
     if (!i)
         return;
     i->is_line = false;

@@ -248,7 +248,7 @@ TEST(others_are_interrupted_and_processes_forked_beside_a_frozen_thread)
 {
     struct subject s = {0};
     freezes_one(&s);
-    BOUGH_BRANCH(b, .timeout = (int64_t)(BOUGH_MS(20) * t_scale())) {
+    BOUGH_BRANCH(b, .timeout = (int64_t)(BOUGH_MS(50) * t_scale())) {
         CHECK(bough_add(b, sleeps, bough_arg(NULL)));
     }
     CHECK_EQ(bough_last()->result, ETIMEDOUT);

@@ -137,3 +137,47 @@ TEST_LIMIT(the_log_is_limited_and_says_so, 60)
     t_until(logged + left_out >= MANY);
     CHECK(left_out > 0);
 }
+
+/* A race there was: the ticker's thread read the callback while another was set. */
+static _Atomic int told_one, told_other, ended;
+
+static void count_one(const struct bough_transition *unused, void *counter)
+{
+    (void)unused;
+    CHECK(counter == &told_one);
+    told_one++;
+}
+
+static void count_other(const struct bough_transition *unused, void *counter)
+{
+    (void)unused;
+    CHECK(counter == &told_other);
+    told_other++;
+}
+
+static void *sets_callbacks(void *unused)
+{
+    while (!ended) {
+        bough_on_transition(count_one, &told_one);
+        bough_on_transition(count_other, &told_other);
+    }
+    return unused;
+}
+
+TEST(the_callback_is_set_while_it_is_called)
+{
+    struct t_thread setter;
+    struct bough_progress progress = {0};
+    bough_set_report(c_silent);
+    c_times(BOUGH_ROOT, BOUGH_MS(1), BOUGH_SEC(600));
+    bough_on_transition(count_one, &told_one);
+    t_spawn(&setter, sets_callbacks, NULL);
+    while (told_one + told_other < 20) {
+        bough_post post = bough_post_event(bough_self(), NULL);
+        t_until(bough_post_progress(post, &progress) == 0 && progress.overdue);
+        CHECK_EQ(bough_clear(NULL), 1);
+    }
+    ended = 1;
+    t_join(&setter);
+    bough_on_transition(NULL, NULL);
+}
