@@ -45,8 +45,7 @@ static int on_cut(void *argument, const char *call, int error, const struct boug
 
 int bp_set_kinds(struct bp_thread *t, unsigned kinds)
 {
-    struct bough_foreign ways = {
-        .error = BP_CUT, .kinds = kinds, .grace = t->grace, .on_cut = on_cut, .argument = t};
+    struct bough_foreign ways = {.error = BP_CUT, .kinds = kinds, .grace = t->grace, .on_cut = on_cut, .argument = t};
     if (bough_foreign_set(kinds ? &ways : NULL) != 0)
         return (void)bp_error("this thread can't take part"), -1;
     t->kinds = kinds;
