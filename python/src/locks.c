@@ -326,31 +326,45 @@ static PyObject *by_tuple(enum method_index index, enum method_index by, PyObjec
                                             : m->original(self, tuple);
 }
 
+/* Who takes no part goes straight on: this is the whole cost for it. */
+static inline bool takes_part(void)
+{
+    return __builtin_expect(bp_me != NULL && bp_me->kinds != 0, 0);
+}
+
+#define ORIGINAL(type, index) AS(type, methods[index].original)
+
 #define WRAPPERS(name, index, by)                                                                                   \
     static PyObject *name##_tuple(PyObject *self, PyObject *tuple)                                                  \
     {                                                                                                               \
-        return by_tuple(index, by, self, tuple, NULL);                                                              \
+        return takes_part() ? by_tuple(index, by, self, tuple, NULL) : methods[index].original(self, tuple);        \
     }                                                                                                               \
     static PyObject *name##_keywords(PyObject *self, PyObject *tuple, PyObject *keywords)                           \
     {                                                                                                               \
-        return by_tuple(index, by, self, tuple, keywords);                                                          \
+        return takes_part() ? by_tuple(index, by, self, tuple, keywords)                                            \
+                            : ORIGINAL(keywords_fn, index)(self, tuple, keywords);                                  \
     }                                                                                                               \
     static PyObject *name##_fast(PyObject *self, PyObject *const *args, Py_ssize_t count)                           \
     {                                                                                                               \
-        return by_vector(index, by, self, args, count, NULL);                                                       \
+        return takes_part() ? by_vector(index, by, self, args, count, NULL)                                         \
+                            : ORIGINAL(fast_fn, index)(self, args, count);                                          \
     }                                                                                                               \
     static PyObject *name##_fast_keywords(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) \
     {                                                                                                               \
-        return by_vector(index, by, self, args, count, names);                                                      \
+        return takes_part() ? by_vector(index, by, self, args, count, names)                                        \
+                            : ORIGINAL(fast_keywords_fn, index)(self, args, count, names);                          \
     }                                                                                                               \
     static PyObject *name##_method(PyObject *self, PyTypeObject *type, PyObject *const *args, size_t count,         \
                                    PyObject *names)                                                                 \
     {                                                                                                               \
-        (void)type;                                                                                                 \
+        if (!takes_part())                                                                                          \
+            return ORIGINAL(method_fn, index)(self, type, args, count, names);                                      \
         return by_vector(index, by, self, args, (Py_ssize_t)(count & ~PY_VECTORCALL_ARGUMENTS_OFFSET), names);      \
     }                                                                                                               \
     static PyObject *name##_alone(PyObject *self, PyObject *none)                                                   \
     {                                                                                                               \
+        if (!takes_part())                                                                                          \
+            return methods[index].original(self, none);                                                             \
         PyObject *result = interruptibly(index, by, self, NULL, 0, NULL);                                           \
         return result || PyErr_Occurred() ? result : methods[index].original(self, none);                           \
     }
