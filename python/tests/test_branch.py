@@ -1318,6 +1318,7 @@ except KeyboardInterrupt:
             """
 import random, signal
 alive = begun = cut = 0
+started = False
 def child(gate):
     global alive, begun
     alive, begun = alive + 1, begun + 1
@@ -1326,6 +1327,7 @@ def child(gate):
     finally:
         alive -= 1
 def send():
+    while not started: time.sleep(0.001)
     while cut < 300:
         time.sleep(random.random() / 1000)
         os.kill(os.getpid(), signal.SIGINT)
@@ -1333,6 +1335,7 @@ wrong = 0
 threading.Thread(target=send).start()
 while cut < 300:
     try:
+        started = True
         try:
             gate = threading.Event()
             with branch() as b:
