@@ -13,7 +13,7 @@ import weakref
 from errno import ECANCELED, EIO, ETIMEDOUT
 
 from bough import _bough, _stdlib
-from bough._child import _here, _taking_part, Child, current_child
+from bough._child import Child, _here, current_child
 from bough._errors import MultipleError, consists_of, in_a_line, raise_as_it_is
 from bough._threads import ThreadExit
 
@@ -134,11 +134,9 @@ class Branch:
         if self._timeout is not None:
             at = _on_bough_clock(time.monotonic() + self._timeout)
             deadline = min(deadline, at) if deadline and at else deadline or at
-        self._capsule = _bough.branch_open(self.name, 0, deadline, self._supervisor)
-        self._handle = _bough.branch_handle(self._capsule)
         self._thread, self._in = threading.get_ident(), current_child()
         _opened_here().append(weakref.ref(self))
-        _taking_part.__enter__()
+        _bough.branch_open(self, self.name, deadline, self._supervisor)
         return self
 
     # ---- end
@@ -285,7 +283,7 @@ def _opened_here():
 
 def _opened_in(outer):
     """Those that were opened in it and are open still, the innermost first. None, if all is in order."""
-    opened = [ref() for ref in _opened_here()]
+    opened = [ref() for ref in _opened_here()]  # those that could not be entered were never open
     if outer is None:
         inner = opened
     else:

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import traceback
+import types
 import weakref
 from errno import ECANCELED, EIO
 
@@ -89,6 +90,8 @@ class Child:
         taken = tuple(self._closing)
         self._closing.clear()
         return taken
+
+    __class_getitem__ = classmethod(types.GenericAlias)  # Child[int], in annotations
 
     # ---- in the child, called by branch.c
 

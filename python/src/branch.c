@@ -49,45 +49,60 @@ static void capsule_dies(PyObject *capsule)
 
 /* ---- open ---------------------------------------------------------------------------------------------------- */
 
-static PyObject *branch_open(PyObject *module, PyObject *args)
+static struct branch *new_branch(struct bp_thread *t, const char *label, bough_time deadline, bool supervisor)
 {
-    const char *label;
-    long long timeout, deadline;
-    int supervisor;
-    (void)module;
-    if (!PyArg_ParseTuple(args, "sLLp:branch_open", &label, &timeout, &deadline, &supervisor))
-        return NULL;
-    struct bp_thread *t = bp_self();
-    struct branch *b = t ? PyMem_RawCalloc(1, sizeof *b) : NULL;
-    if (!b)
-        return t ? PyErr_NoMemory() : NULL;
     int line;
-    struct bough_branch_options options = {
-        .label = label, .timeout = timeout, .deadline = deadline, .supervisor = supervisor != 0};
+    struct bough_branch_options options = {.label = label, .deadline = deadline, .supervisor = supervisor};
+    struct branch *b = PyMem_RawCalloc(1, sizeof *b);
+    if (!b)
+        return (void)PyErr_NoMemory(), NULL;
     options.file = bp_caller_of_caller(&line);
     options.line = line;
-    b->users = 1;
-    b->owner = t;
-    b->around = t->regions;
-    b->pid = getpid();
+    *b = (struct branch){.owner = t, .around = t->regions, .pid = getpid(), .users = 1};
     b->handle = bough_branch_open(&options);
-    if (!b->handle) {
-        PyMem_RawFree(b);
-        return bp_error("the branch can't be opened");
-    }
-    PyObject *capsule = PyCapsule_New(b, key, capsule_dies);
-    if (!capsule) {
-        bough_branch_end(b->handle);
-        PyMem_RawFree(b);
-    }
-    return capsule;
+    if (b->handle)
+        return b;
+    PyMem_RawFree(b);
+    return (void)bp_error("the branch can't be opened"), NULL;
 }
 
-static PyObject *branch_handle(PyObject *module, PyObject *capsule)
+/* Python's object has both before any bytecode runs: from then on whatever comes out is out of an open branch. */
+static int tell_object(PyObject *object, PyObject *capsule, const struct branch *b)
 {
-    struct branch *b = branch_of(capsule);
+    PyObject *handle = PyLong_FromVoidPtr(b->handle);
+    int error = handle ? PyObject_SetAttrString(object, "_handle", handle) : -1;
+    if (error == 0)
+        error = PyObject_SetAttrString(object, "_capsule", capsule);
+    Py_XDECREF(handle);
+    return error;
+}
+
+static PyObject *branch_open(PyObject *module, PyObject *args)
+{
+    PyObject *object;
+    const char *label;
+    long long deadline;
+    int supervisor;
     (void)module;
-    return b ? PyLong_FromVoidPtr(b->handle) : NULL;
+    if (!PyArg_ParseTuple(args, "OsLp:branch_open", &object, &label, &deadline, &supervisor))
+        return NULL;
+    struct bp_thread *t = bp_self();
+    struct branch *b = t ? new_branch(t, label, deadline, supervisor) : NULL;
+    PyObject *capsule = b ? PyCapsule_New(b, key, capsule_dies) : NULL;
+    if (!b)
+        return NULL;
+    if (!capsule || tell_object(object, capsule, b) != 0) {
+        bough_branch_end(b->handle);
+        if (capsule)
+            Py_DECREF(capsule);
+        else
+            release(b);
+        return NULL;
+    }
+    Py_DECREF(capsule);
+    if (bp_taking_part_begin(t) != 0)
+        return NULL;
+    Py_RETURN_NONE;
 }
 
 /* ---- children -------------------------------------------------------------------------------------------------- */
@@ -471,8 +486,9 @@ static PyObject *now(PyObject *module, PyObject *none)
 }
 
 PyMethodDef bp_branch_methods[] = {
-    {"branch_open", branch_open, METH_VARARGS, PyDoc_STR("branch_open(label, timeout_ns, deadline_ns, supervisor)")},
-    {"branch_handle", branch_handle, METH_O, PyDoc_STR("branch_handle(branch): its handle in libbough.")},
+    {"branch_open", branch_open, METH_VARARGS,
+     PyDoc_STR(
+         "branch_open(object, label, deadline_ns, supervisor): the object gets _handle and _capsule; takes part.")},
     {"branch_add", branch_add, METH_VARARGS,
      PyDoc_STR("branch_add(branch, child, name): runs a Child. Its handle; None: the branch is marked.")},
     {"branch_wait", branch_wait, METH_O,

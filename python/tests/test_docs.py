@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""The code in docs/python.md and in the README files is code."""
+import contextlib
+import re
+import socket
+import time
+import types
+import unittest
+from pathlib import Path
+
+import bough
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "docs/python.md").read_text()
+
+
+def blocks(text):
+    return re.findall(r"^```python\n(.*?)^```", text, flags=re.S | re.M)
+
+
+class Guide(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.guide = types.ModuleType("guide")
+        for block in blocks(TEXT):
+            exec(compile(block, "docs/python.md", "exec"), vars(cls.guide))
+
+    def test_readme(self):
+        """its Python compiles, too"""
+        for name in "README.md", "python/README.md":
+            for block in blocks((ROOT / name).read_text()):
+                compile(block, name, "exec")
+
+    def test_names(self):
+        """what the guide calls bough's is there"""
+        for name in re.findall(r"\bbough\.([a-zA-Z_]\w*)", TEXT):
+            self.assertTrue(hasattr(bough, name) or name == "md", name)
+
+    def test_worker(self):
+        one, other = socket.socketpair()
+        with other:
+            self.guide.start_and_stop(one)
+        self.assertEqual(one.fileno(), -1)
+        with bough.branch() as b:
+            b.interrupt()
+            self.guide.work([1])
+        self.assertTrue(b.interrupted)
+
+    def test_ask(self):
+        one, other = socket.socketpair()
+        with one, other, self.assertRaises(TimeoutError):
+            self.guide.ask(one)
+        self.assertEqual(self.guide.ask_all(abs, [-1, 2]), [1, 2])
+
+    def test_download(self):
+        def fetch(url):
+            return 1 / 0 if url == "c" else url
+
+        with self.assertRaises(bough.MultipleError):
+            self.guide.download_all(fetch, "c")
+        self.assertEqual(self.guide.download_all(fetch, "ab"), ["a", "b"])
+
+    def test_threads(self):
+        one, other = socket.socketpair()
+        with one, other:
+            thread = self.guide.start(one, print)
+            thread.interrupt()
+            thread.join()
+        thread = self.guide.start_computing()
+        thread.interrupt()
+        thread.join()
+
+    stays = ("anon_inode:*eventfd*", "bough*")
+
+    def test_heartbeat(self):
+        with self.guide.heartbeat(lambda: time.sleep(60)) as b:
+            pass
+        self.assertTrue(b.interrupted)
+
+    def test_regions(self):
+        one, other = socket.socketpair()
+        with other, one, contextlib.suppress(bough.ThreadExit), bough.branch() as b:
+            b.interrupt()
+            self.guide.session(one)
+        one, other = socket.socketpair()
+        with one, other:
+            with bough.branch() as b:
+                b.interrupt("x")
+                self.guide.session(one)
+            self.assertEqual(other.recv(10), b"bye")
+
+
+if __name__ == "__main__":
+    unittest.main()
