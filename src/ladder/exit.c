@@ -33,6 +33,16 @@ static struct tier *tiers; /* in the order they run */
 static struct bo_lock lock;
 static _Atomic uint32_t leaving;
 
+bool bo_leave_first(void)
+{
+    return !bo_swap_seq(&leaving, 1);
+}
+
+void bo_leave_not(void)
+{
+    bo_store_seq(&leaving, 0);
+}
+
 bool bo_is_leaving(void)
 {
     return bo_load_seq(&leaving);
@@ -123,15 +133,13 @@ static void call_off(void)
     bo_and_seq(&root->due, ~(1u << BOUGH_EXIT));
     bo_record_close(bo_record_of(root, BOUGH_EXIT), BOUGH_POST_CLEARED);
     bo_spread(root, true); /* they look again, and find nothing */
-    bo_store_seq(&leaving, 0);
+    bo_leave_not();
 }
 
 void bo_leave(void *argument)
 {
     const struct bo_leaving *l = argument;
     int64_t begun = bo_clock(), time = l->until > begun ? l->until - begun : 0;
-    if (bo_swap_seq(&leaving, 1))
-        return;
     bo_news_not_here();
     tell_the_others(l);
     bo_await_others(begun + time / 4, l->over);

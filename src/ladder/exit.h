@@ -13,7 +13,12 @@ struct bo_leaving {
     char reason[128];
 };
 
-/* On a helper. Does not return, unless another thread has begun to exit already. */
+/* Whether the exit is the caller's: nobody's before. To be asked before what is handed to bo_leave() is written, which
+ * another incident's exit may be reading. */
+bool bo_leave_first(void);
+/* It does not come to it. */
+void bo_leave_not(void);
+/* On a helper, for whom bo_leave_first() chose. Does not return, unless another thread has begun to exit already. */
 void bo_leave(void *leaving);
 /* Whether rung 5 has begun. */
 bool bo_is_leaving(void);

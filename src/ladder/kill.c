@@ -30,7 +30,7 @@
 #include "see/dump.h"
 
 enum { KILLED = 128 + SIGKILL };
-enum { UNMADE, MADE, BY_THREAD, NOT_POSSIBLE };
+enum { UNMADE, BEING_MADE, MADE, BY_THREAD, NOT_POSSIBLE };
 
 static _Atomic uint32_t timer_state;
 static int timer_id;
@@ -78,18 +78,6 @@ static bool make_timer(void)
     return bo_raw3(SYS_timer_create, CLOCK_MONOTONIC, (long)&event, (long)&timer_id) == 0;
 }
 
-void bo_kill_prepare(void)
-{
-    uint32_t state = UNMADE;
-    if (bo_likely(bo_load_acquire(&timer_state) != UNMADE))
-        return;
-    uint32_t made = getpid() == 1 ? (start_guard() ? BY_THREAD : NOT_POSSIBLE) : make_timer() ? MADE : NOT_POSSIBLE;
-    if (bo_cas_seq(&timer_state, &state, made) && made == NOT_POSSIBLE)
-        bo_report(
-            "no timer could be made that ends the process if all its threads hang: the library's own thread alone "
-            "sees to it");
-}
-
 static void set(int64_t when)
 {
     struct itimerspec at = {.it_value = bo_timespec(when)};
@@ -101,6 +89,30 @@ static void set(int64_t when)
 }
 
 /* Two who come at the same time may set the timer in the wrong order: each looks again. */
+static void set_again(void)
+{
+    int64_t now;
+    do
+        set(now = bo_load_seq(&armed));
+    while (now != bo_load_seq(&armed));
+}
+
+/* Of those who are here first at the same time one makes it: of two timers, one would never be set back. */
+void bo_kill_prepare(void)
+{
+    uint32_t state = UNMADE;
+    if (bo_likely(bo_load_acquire(&timer_state) != UNMADE) || !bo_cas_seq(&timer_state, &state, BEING_MADE))
+        return;
+    uint32_t made = getpid() == 1 ? (start_guard() ? BY_THREAD : NOT_POSSIBLE) : make_timer() ? MADE : NOT_POSSIBLE;
+    bo_store_seq(&timer_state, made);
+    if (bo_load_seq(&armed)) /* who has posted meanwhile has found no timer to set */
+        set_again();
+    if (made == NOT_POSSIBLE)
+        bo_report(
+            "no timer could be made that ends the process if all its threads hang: the library's own thread alone "
+            "sees to it");
+}
+
 void bo_kill_by(int64_t when)
 {
     int64_t now = bo_load_seq(&armed);
@@ -108,9 +120,7 @@ void bo_kill_by(int64_t when)
         if (now && now <= when)
             return;
     while (!bo_cas_seq(&armed, &now, when));
-    do
-        set(now = bo_load_seq(&armed));
-    while (now != bo_load_seq(&armed));
+    set_again();
 }
 
 void bo_kill_set(int64_t when)
@@ -119,9 +129,7 @@ void bo_kill_set(int64_t when)
     if (bo_load_seq(&armed) == now)
         return;
     bo_store_seq(&armed, now);
-    do
-        set(now = bo_load_seq(&armed));
-    while (now != bo_load_seq(&armed));
+    set_again();
 }
 
 /* A child has no timer of its parent's. */

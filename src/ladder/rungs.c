@@ -112,7 +112,7 @@ static bool leaving_is_over(void)
 
 static bool leave(const struct bo_incident *i, int64_t until)
 {
-    if (bo_is_leaving())
+    if (!bo_leave_first())
         return true;
     freeze_below(i);
     leaving.signo = i->posted.kind == BOUGH_SIGNAL ? i->posted.signo : 0;
@@ -120,7 +120,10 @@ static bool leave(const struct bo_incident *i, int64_t until)
     leaving.over = leaving_is_over;
     leaving_for = *i;
     snprintf(leaving.reason, sizeof leaving.reason, "the process exits: %s", bo_what_for(i));
-    return bo_help(bo_leave, &leaving);
+    if (bo_help(bo_leave, &leaving))
+        return true;
+    bo_leave_not();
+    return false;
 }
 
 static void write_dump(void *unused)
@@ -152,6 +155,7 @@ void bo_go_on_killing(const struct bo_incident *i)
 void bo_rungs_after_fork(void)
 {
     bo_store_relaxed(&dumped, 0);
+    bo_leave_not(); /* the parent's exit is not the child's */
 }
 
 /* ---- all of them ---------------------------------------------------------------------------------------------- */
