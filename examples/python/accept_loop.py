@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The example of 2007, by which branches were proposed (python-ideas, "Thread exceptions and interruption"), as it stands
-there, and a main program around it: a server that sends back what it receives, in capitals.
+"""The example of 2007, by which branches were proposed (python-ideas, "Thread exceptions and interruption"), as it
+stands there, and a main program around it: a server that sends back what it receives, in capitals.
 
     python accept_loop.py [PORT]        then: nc localhost PORT, and Ctrl-C here
 """

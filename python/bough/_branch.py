@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Branches: a with block that owns threads.
 
-The block's end joins every child, and on the first failure, of a child or of the body, interrupts the others. Errors are
-collected: one is raised as it is, several as a MultipleError.
+The block's end joins every child, and on the first failure, of a child or of the body, interrupts the others. Errors
+are collected: one is raised as it is, several as a MultipleError.
 """
 import math
 import os
@@ -142,7 +142,8 @@ class Branch:
     # ---- end
 
     def _leave(self, error, new):
-        """`error`: what the body left by. `new`: the same, or what has come since then, a Ctrl-C: then this is called again."""
+        """`error`: what the body left by. `new`: the same; or what has come since then, a Ctrl-C, for which this is
+        called again."""
         if self._capsule is None:
             raise RuntimeError(f"{self!r} has ended already, with one that was opened around it")
         if threading.get_ident() != self._thread:
@@ -190,8 +191,8 @@ class Branch:
         return isinstance(error, ThreadExit) and error.record is not None and error.record.target == self._handle
 
     def _wait(self):
-        """Interrupted it goes on waiting (rule 24): the interrupt reaches the children by itself. A Ctrl-C is a failure of
-        the body."""
+        """Interrupted it goes on waiting (rule 24): the interrupt reaches the children by itself. A Ctrl-C is a failure
+        of the body."""
         while True:
             try:
                 return _bough.branch_wait(self._capsule)
@@ -236,8 +237,8 @@ class Branch:
         return self._complaint(how)
 
     def _give_up(self, how):
-        """By another thread, which can't end it in order: its children are ended, the branch itself ends with its thread.
-        One of its own children can't wait for them."""
+        """By another thread, which can't end it in order: its children are ended, the branch itself ends with its
+        thread. One of its own children can't wait for them."""
         capsule, self._capsule = self._capsule, None
         for child in list(self._children):
             child.interrupt(f"the branch {how}")
@@ -270,7 +271,7 @@ class Branch:
             warnings.warn(str(error), ResourceWarning, source=self)
 
 
-# ---- which branches the calling thread has open -----------------------------------------------------------------------------
+# ---- which branches the calling thread has open ---------------------------------------------------------------------
 
 
 def _opened_here():
@@ -311,7 +312,7 @@ def _in_new_process():
 os.register_at_fork(after_in_child=_in_new_process)
 
 
-# ---- helpers --------------------------------------------------------------------------------------------------------------
+# ---- helpers --------------------------------------------------------------------------------------------------------
 
 
 def _let_go(failed, raised):

@@ -190,12 +190,14 @@ class Child:
 
 def is_a_stop(error):
     """An interrupt, or terminate(): the child was stopped, it has not failed."""
-    return isinstance(error, ThreadExit) or (isinstance(error, SystemExit) and getattr(error, "_bough_terminates", False))
+    if isinstance(error, ThreadExit):
+        return True
+    return isinstance(error, SystemExit) and getattr(error, "_bough_terminates", False)
 
 
 def _end_what_is_open():
-    """Branches and regions in generators that are suspended somewhere: whatever level they are, they end with their thread.
-    A RuntimeError if there were any branches."""
+    """Branches and regions in generators that are suspended somewhere: they end with their thread. A RuntimeError if
+    there were any branches."""
     from bough import _branch
 
     misuse = _branch.end_all_of_this_thread()
@@ -219,7 +221,8 @@ class _ChildThread(threading._DummyThread):
         self._name = child.name
 
     def _reset_internal_locks(self, is_alive):
-        """After a fork it is the main thread of the new process, and up to 3.12 lacks what threading's end asks of one."""
+        """After a fork it is the main thread of the new process, and up to 3.12 lacks what threading's end asks of
+        one."""
         super()._reset_internal_locks(is_alive)
         if is_alive and hasattr(self, "_set_tstate_lock"):
             self._set_tstate_lock()

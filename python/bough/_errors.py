@@ -5,8 +5,8 @@ __all__ = ["MultipleError"]
 
 
 class MultipleError(BaseExceptionGroup):
-    """Several failures of one branch: `exceptions`, the first one first. For except*. Where all of them are Exceptions it is
-    an ExceptionGroup as well."""
+    """Several failures of one branch: `exceptions`, the first one first. For except*. Where all of them are Exceptions
+    it is an ExceptionGroup as well."""
 
     def __new__(cls, message, errors):
         if cls is MultipleError and all(isinstance(error, Exception) for error in errors):

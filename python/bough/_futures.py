@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Pools of threads that are not ours: concurrent.futures, and with it asyncio's; multiprocessing.pool.ThreadPool (rule 45).
+"""Pools of threads that are not ours (rule 45): concurrent.futures, and with it asyncio's; multiprocessing.pool.ThreadPool.
 
-While a work item runs its worker takes part, in a branch of the item's own. Future.cancel() on an item that runs interrupts it
-and returns True: it was asked, as with an asyncio task. If it ends by that, or by any other interrupt, the future is cancelled
-(`cancelled()`, CancelledError); if it catches that and returns, the future has its result. The worker goes on either way.
+While a work item runs its worker takes part, in a branch of the item's own. Future.cancel() on an item that runs
+interrupts it and returns True: it was asked, as with an asyncio task. If it ends by that, or by any other interrupt, the
+future is cancelled (`cancelled()`, CancelledError); if it catches that and returns, the future has its result. The worker
+goes on either way.
 """
 import concurrent.futures.thread
 import inspect
@@ -18,7 +19,7 @@ from bough._errors import consists_of
 
 
 def patch(replace):
-    """`replace(owner, name, new)` is _stdlib.py's, which undoes it, too. Called again for what has been imported since."""
+    """`replace(owner, name, new)` is _stdlib.py's, which undoes it, too. Again for what has been imported since."""
     _once(replace, concurrent.futures.thread._WorkItem, "run", _run)
     _once(replace, _base.Future, "cancel", _cancel)
     _place.workers.add(concurrent.futures.thread._worker.__code__)
@@ -33,7 +34,7 @@ def _once(replace, owner, name, new):
         replace(owner, name, new)
 
 
-# ---- concurrent.futures -----------------------------------------------------------------------------------------------------
+# ---- concurrent.futures ---------------------------------------------------------------------------------------------
 
 
 def _run(original):
@@ -80,7 +81,7 @@ def _cancel(original):
     return cancel
 
 
-# ---- multiprocessing.pool.ThreadPool ----------------------------------------------------------------------------------------
+# ---- multiprocessing.pool.ThreadPool --------------------------------------------------------------------------------
 
 
 class _Task:

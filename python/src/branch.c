@@ -5,8 +5,8 @@
  *      open -> add... -> wait -> end
  *
  * In main the end's wait is here, and not the library's: a Ctrl-C has to be seen in it. It is not an interruption point
- * (rule 24), so it waits for a futex of its own: how many children still run. The library's end, behind it, joins what has
- * ended.
+ * (rule 24), so it waits for a futex of its own: how many children still run. The library's end, behind it, joins what
+ * has ended.
  */
 #include "state.h"
 
@@ -108,8 +108,8 @@ static PyObject *branch_open(PyObject *module, PyObject *args)
 /* ---- children -------------------------------------------------------------------------------------------------- */
 
 /*
- * The child's function is called from here: no Python frame of ours lies below its frames, which outlive it in tracebacks
- * and would hold the Child, which holds the exception, which holds the traceback. On the way:
+ * The child's function is called from here: no Python frame of ours lies below its frames, which outlive it in
+ * tracebacks and would hold the Child, which holds the exception, which holds the traceback. On the way:
  *
  *      _begins() -> the function, arguments, keywords; from here on the child takes part
  *      the function
@@ -280,7 +280,7 @@ static PyObject *branch_add(PyObject *module, PyObject *args)
                                      : "no child could be started");
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------ */
+/* ---- the end ---------------------------------------------------------------------------------------------------- */
 
 /* ms. For signals, in main: one may have come right before the wait. For children that are lost, which tell nobody. */
 enum { LOOK_AGAIN = 500 };
@@ -301,8 +301,8 @@ static uint32_t still_running(struct branch *b)
     return running;
 }
 
-/* Until no child runs; an exception of a signal's handler ends it before. Those come in main alone: another owner does its
- * waiting in branch_end(), which knows of lost children, and can be closed itself (rule 37). */
+/* Until no child runs; an exception of a signal's handler ends it before. Those come in main alone: another owner does
+ * its waiting in branch_end(), which knows of lost children, and can be closed itself (rule 37). */
 static PyObject *branch_wait(PyObject *module, PyObject *capsule)
 {
     struct branch *b = branch_of(capsule);
@@ -363,8 +363,8 @@ static PyObject *branch_end(PyObject *module, PyObject *capsule)
 
 /*
  * __enter__ and __exit__ of Python's class, by its _enter() and _leave(error, new). In main, any bytecode may be where a
- * Ctrl-C comes out, the first of __exit__ too, and then nobody would join the children. In C there is none: what comes out
- * of _leave() while the branch is open is given to _leave() again, as one more failure.
+ * Ctrl-C comes out, the first of __exit__ too, and then nobody would join the children. In C there is none: what comes
+ * out of _leave() while the branch is open is given to _leave() again, as one more failure.
  */
 static bool is_open(PyObject *self)
 {

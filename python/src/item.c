@@ -2,9 +2,9 @@
 /*
  * Work items of other people's pools: one call on a worker that does not end with it.
  *
- * Each runs in a branch of its own, on the worker's thread: who cancels the item interrupts that, so it never sticks to the
- * worker (rule 45). Its handle lies in the future, as `_bough_item`, from before the future says that it runs until after the
- * call; a handle is good for one branch only, so a cancel that comes late reaches nothing.
+ * Each runs in a branch of its own, on the worker's thread: who cancels the item interrupts that, so it never sticks to
+ * the worker (rule 45). Its handle lies in the future, as `_bough_item`, from before the future says that it runs until
+ * after the call; a handle is good for one branch only, so a cancel that comes late reaches nothing.
  */
 #include "state.h"
 

@@ -940,8 +940,8 @@ class FailsToClose:
 
 
 class Cycles(unittest.TestCase):
-    """Nothing is left for the garbage collector. (An exception that lies in a variable of the function that raises it is a
-    cycle of its own, so it does not here.)"""
+    """Nothing is left for the garbage collector. (An exception that lies in a variable of the function that raises it is
+    a cycle of its own, so it does not here.)"""
 
     def check(self, work):
         work()
