@@ -1,1 +1,173 @@
+# SPDX-License-Identifier: MIT
+"""The programs of examples/python, which are the source documents' own: each a real process."""
+import re
+import signal
+import socket
+import tempfile
 import unittest
+from pathlib import Path
+
+from process import ROOT, SCALE, Process, run
+
+EXAMPLES = ROOT / "examples" / "python"
+
+# What runs as it stands does not know that its clock goes faster.
+FASTER = """
+import time
+_sleep = time.sleep
+time.sleep = lambda seconds: _sleep(seconds / 20)
+"""
+
+
+@unittest.skipUnless(EXAMPLES.is_dir(), "the examples are not in a source distribution")
+class Seeds(unittest.TestCase):
+    limit = 120
+
+    def test_graceful_exit(self):
+        """graceful_exit.py: eight threads are told to stop"""
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "sitecustomize.py").write_text(FASTER)
+            done = run(EXAMPLES / "graceful_exit.py", path=[folder])
+        self.assertEqual((done.status, done.out, done.err), (0, "exiting thread!\n" * 8, ""))
+
+    def test_graceful_exit_by_ctrl_c(self):
+        """graceful_exit.py: Ctrl-C tells them all, and is handled: status 0"""
+        with Process(EXAMPLES / "graceful_exit.py") as p:
+            while "Thread-8" not in threads_of(p.process.pid):
+                self.assertIsNone(p.process.poll())
+            # main has left start() when it sleeps; before, Ctrl-C ends the program as it ends any
+            while "nanosleep" not in wait_of(p.process.pid):
+                pass
+            p.send(signal.SIGINT)
+            self.assertEqual(p.end(), 0, p)
+            self.assertEqual(p.out, "exiting thread!\n" * 8)
+            self.assertEqual(p.err, "")
+
+    def serve(self, name, *arguments):
+        p = Process(EXAMPLES / name, *arguments)
+        self.addCleanup(p.__exit__)
+        return p, int(p.until(r"listening on port (\d+)\n").group(1))
+
+    def test_allow_interruption(self):
+        """allow_interruption.py: interrupted while it waits for a connection"""
+        p, port = self.serve("allow_interruption.py")
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", port)) as s:
+                s.sendall(b"hello")
+                self.assertEqual(s.recv(100), b"HELLO")
+        p.send(signal.SIGINT)
+        self.assertEqual(p.end(), 0, p)
+        self.assertEqual(p.out.splitlines()[1:], ["starting", "stopped"])
+        self.assertEqual(p.err, "")
+
+    def test_allow_interruption_in_recv(self):
+        """allow_interruption.py: interrupted while it waits for a request, whose connection it closes"""
+        p, port = self.serve("allow_interruption.py")
+        with socket.create_connection(("127.0.0.1", port)) as s:
+            p.send(signal.SIGINT)
+            self.assertEqual(p.end(), 0, p)
+            self.assertIn(s.recv(100), (b"",))
+        self.assertEqual(p.err, "")
+
+    def test_killable_threads(self):
+        """killable_threads.py: the session, line by line"""
+        done = run(EXAMPLES / "killable_threads.py")
+        self.assertEqual(done.status, 0, done)
+        self.assertRegex(done.out, r"^(\d+) of \1 lines")
+
+    def test_accept_loop(self):
+        """accept_loop.py: serves, and Ctrl-C ends it with all its clients: the usual status"""
+        p, port = self.serve("accept_loop.py")
+        clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
+        for i, s in enumerate(clients):
+            s.sendall(b"%d" % i)
+            self.assertEqual(s.recv(100), b"%d" % i)
+        p.send(signal.SIGINT)
+        self.assertEqual(p.end(), -signal.SIGINT, p)
+        for s in clients:
+            self.assertEqual(s.recv(100), b"")
+            s.close()
+        self.assertTrue(p.err.rstrip().endswith("KeyboardInterrupt"), p.err)
+
+    def test_accept_loop_terminated(self):
+        """accept_loop.py: SIGTERM, quietly"""
+        p, port = self.serve("accept_loop.py")
+        with socket.create_connection(("127.0.0.1", port)) as s:
+            s.sendall(b"x")
+            self.assertEqual(s.recv(1), b"x")
+            p.send(signal.SIGTERM)
+            self.assertEqual(p.end(), -signal.SIGTERM, p)
+            self.assertEqual(s.recv(1), b"")
+        self.assertEqual(p.err, "")
+
+    def test_accept_loop_failure(self):
+        """accept_loop.py: the first failure of a handler wakes the blocked accept, and is what is raised"""
+        program = (
+            "import sys, socket; sys.path.insert(0, sys.argv[1]); import accept_loop\n"
+            "def handle_client(conn, addr):\n"
+            "    with conn:\n"
+            "        if conn.recv(100) == b'fail': raise LookupError('of a client')\n"
+            "        conn.recv(100)\n"
+            "accept_loop.handle_client = handle_client\n"
+            "server = socket.create_server(('127.0.0.1', 0))\n"
+            "print('listening on port', server.getsockname()[1], flush=True)\n"
+            "accept_loop.accept_loop(server)\n"
+        )
+        p = Process("-c", program, EXAMPLES)
+        self.addCleanup(p.__exit__)
+        port = int(p.until(r"port (\d+)\n").group(1))
+        with socket.create_connection(("127.0.0.1", port)) as idle, socket.create_connection(("127.0.0.1", port)) as s:
+            s.sendall(b"fail")
+            self.assertEqual(p.end(), 1, p)
+            self.assertEqual(idle.recv(1), b"")
+        self.assertTrue(p.err.rstrip().endswith("LookupError: of a client"), p.err)
+        self.assertIn("in handle_client", p.err)
+
+    def test_escalation(self):
+        """escalation.py: rung by rung"""
+        done = run(EXAMPLES / "escalation.py")
+        self.assertEqual(done.status, 0, done)
+        wanted = (
+            r"^heeds: ended by ThreadExit",
+            r"^saves: rung 2: saved the draft",
+            r"^saves: ended by ThreadExit",
+            r"^busy: rung 2: needs 0.2 s more",
+            r"^busy: ended well",
+            r"^deaf: rung 3: closes down",
+            r"^deaf: ended by SystemExit",
+            r"^all have ended",
+        )
+        for line in wanted:
+            self.assertRegex(done.out, re.compile(line, re.M))
+
+    def to_the_end(self, how):
+        with Process(EXAMPLES / "escalation.py", how, env={"BOUGH_GRACE": "2"}) as p:
+            p.until("^hangs")
+            p.send(signal.SIGTERM)
+            self.assertEqual(p.end(), -signal.SIGTERM, p)
+            self.assertLess(p.took, 2 * 1.1 + 3 * (SCALE - 1))
+            self.assertGreater(p.took, 0.5)
+            return p
+
+    def test_escalation_stuck(self):
+        """escalation.py stuck: the process ends by the ladder, and what is registered for the exit runs"""
+        self.assertIn("the exit: removes the lock file", self.to_the_end("stuck").out)
+
+    def test_escalation_hang(self):
+        """escalation.py hang: the process ends by the ladder, also when nobody gets the interpreter lock any more"""
+        self.to_the_end("hang")
+
+
+def threads_of(pid):
+    """As many as there are tasks, told as the last one's name would be: names come by and by."""
+    count = len(list(Path(f"/proc/{pid}/task").iterdir()))
+    return [f"Thread-{i}" for i in range(1, count)]
+
+
+def wait_of(pid):
+    number = Path(f"/proc/{pid}/task/{pid}/syscall").read_text().split()[0]
+    return {"230": "clock_nanosleep", "115": "clock_nanosleep"}.get(number, number)
+
+
+if __name__ == "__main__":
+    unittest.main()
