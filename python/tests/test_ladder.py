@@ -17,7 +17,8 @@ from tools import Gate, ended, pipe, started, until
 
 def deaf(fd=None):
     """Meets points, or blocking calls, and heeds none; ends when it is not interrupted any more."""
-    poll_for(bough.interruption_requested)
+    with bough.critical_section(0.001):
+        poll_for(bough.interruption_requested)
     while bough.interruption_requested():
         try:
             bough.check_interrupt() if fd is None else os.read(fd, 1)
