@@ -202,6 +202,7 @@ def set_ladder(target=None, *, grace=None, cap=None, times=None, ceilings=None):
 
     What is not given counts as it is further out. It replaces what was set for this target before.
     """
+    _opt_in()
     times = {Rung(rung): _ns(seconds, f"the time of rung {int(rung)}") for rung, seconds in (times or {}).items()}
     ceilings = {_kind(kind): int(Rung(rung)) for kind, rung in (ceilings or {}).items()}
     _bough.ladder_set(
@@ -257,6 +258,7 @@ def on_transition(callback):
     def tell(kind, *rest):
         callback(Transition(KINDS[kind], *rest))
 
+    _opt_in()
     _bough.set_on_transition(None if callback is None else tell)
     before, _transition_callback = _transition_callback, callback
     return before
@@ -270,6 +272,7 @@ def exit_tier(tier, callback):
     together within half of that rung's time. On a thread of bough's. Not at an ordinary end, which has atexit."""
     if not callable(callback):
         raise TypeError(f"it is called without arguments: {callback!r} can't be")
+    _opt_in()
     _bough.exit_tier(tier, callback)
 
 

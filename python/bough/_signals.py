@@ -19,7 +19,7 @@ from bough import _bough
 
 SIGNAL, EXIT = 3, 4  # enum bough_kind
 
-_taken = {}
+_taken = []
 _main_frame = None
 _registered = _posted = False
 
@@ -43,19 +43,25 @@ def leave():
     _main_frame = None
     if threading.current_thread() is not threading.main_thread():
         return
+    if _taken:
+        _bough.signals(False)
     while _taken:
-        signo, handler = _taken.popitem()
-        if signal.getsignal(signo) is _on_signal:
-            signal.signal(signo, handler)
+        signo = _taken.pop()
+        handler = signal.getsignal(signo)  # ours, or the program's own by now
+        signal.signal(signo, signal.SIG_DFL if handler is _on_signal else handler)
 
 
 def _take_signals():
     """Of those whose default it is to end the process. Who has a handler, or nohup, keeps it."""
-    for signo in (signal.SIGHUP, signal.SIGTERM):
-        if _bough.opted_in() and signal.getsignal(signo) is signal.SIG_DFL:
-            _taken[signo] = signal.signal(signo, _on_signal)
-            _bough.stand_before(signo)
-            _bough.die_at_the_end()
+    unhandled = [signo for signo in (signal.SIGHUP, signal.SIGTERM) if signal.getsignal(signo) is signal.SIG_DFL]
+    if not _bough.opted_in() or _taken or not unhandled:
+        return
+    _bough.signals(True)
+    for signo in unhandled:
+        signal.signal(signo, _on_signal)
+        _bough.stand_before(signo)
+        _taken.append(signo)
+    _bough.die_at_the_end()
 
 
 def _on_signal(signo, frame):

@@ -16,6 +16,17 @@
 
 static struct sigaction pythons[NSIG];
 
+/* The library takes what has its default action, and gets ready for the handler below: the ladder's threads have to be there
+ * before the signal is. */
+static PyObject *signals(PyObject *module, PyObject *on)
+{
+    (void)module;
+    int done = on == Py_True ? bough_signals(0) : bough_signals_undo();
+    if (done < 0 && errno != EALREADY && errno != ENOENT)
+        return bp_error("signals can't be taken");
+    Py_RETURN_NONE;
+}
+
 static void on_signal(int signo)
 {
     int saved = errno;
@@ -106,6 +117,7 @@ static PyObject *unhandled_signal(PyObject *module, PyObject *none)
 }
 
 PyMethodDef bp_signal_methods[] = {
+    {"signals", signals, METH_O, PyDoc_STR("signals(on): the library takes part in signals, or no longer.")},
     {"stand_before", stand_before, METH_VARARGS,
      PyDoc_STR("stand_before(signo): interrupt everything, then Python's.")},
     {"die_at_the_end", die_at_the_end, METH_NOARGS,

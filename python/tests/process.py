@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A Python process of its own, with the package that is tested."""
 import os
+import platform
 import re
 import selectors
 import signal
@@ -15,6 +16,11 @@ BUILD = Path(bough.__file__).resolve().parents[1]
 ROOT = Path(__file__).resolve().parents[2]
 SCALE = float(os.environ.get("T_SCALE", 1))
 LIMIT = 30 * SCALE
+NUMBERS = {
+    "futex": {"x86_64": "202", "aarch64": "98"},
+    "recvfrom": {"x86_64": "45", "aarch64": "207"},
+    "clock_nanosleep": {"x86_64": "230", "aarch64": "115"},
+}
 
 # In the background of a shell, or under nohup, some would be ignored, and stay so in what is started from here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -63,6 +69,26 @@ class Process:
                 if not piece:
                     raise AssertionError(f"no {pattern!r} in {self.out!r}; {self.end()}")
                 self.out += piece
+        return found
+
+    def until_in(self, call, main=False):
+        """Until main, or any of its threads, is in this call, and was so a moment ago."""
+        number, seen = NUMBERS[call][platform.machine()], 0
+        end = time.monotonic() + LIMIT
+        while seen < 3:
+            if time.monotonic() > end:
+                raise AssertionError(f"nobody is in {call}; {self.end()}")
+            seen = seen + 1 if number in (self.calls(self.process.pid) if main else self.calls()) else 0
+            time.sleep(0.01)
+
+    def calls(self, thread="*"):
+        """The number of the call that each thread is in."""
+        found = []
+        for task in Path(f"/proc/{self.process.pid}/task").glob(str(thread)):
+            try:
+                found.append((task / "syscall").read_text().split()[0])
+            except OSError:
+                pass  # it has ended
         return found
 
     def send(self, signo):

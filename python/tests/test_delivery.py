@@ -617,7 +617,8 @@ class Swallowed(unittest.TestCase):
                 seen.append("not raised")
 
         def run():
-            poll_for(bough.interruption_requested)
+            with bough.critical_section():
+                poll_for(bough.interruption_requested)
             Meets()
             seen.append("after")
             points()
@@ -649,15 +650,15 @@ class Swallowed(unittest.TestCase):
             return 0
 
         def run():
-            poll_for(bough.interruption_requested)
+            with bough.critical_section():
+                poll_for(bough.interruption_requested)
             ctypes.CFUNCTYPE(ctypes.c_int)(callback)()
             bytecode()
 
-        for post, wanted in ((lambda t: t.raise_exc(error), None),):
-            error = KeyError("x")
-            thread = started(run)
-            post(thread)
-            self.assertIs(ended(thread), error)
+        error = KeyError("x")
+        thread = started(run)
+        thread.raise_exc(error)
+        self.assertIs(ended(thread), error)
 
     def test_others_are_reported(self):
         """what is nobody's interrupt is reported as ever"""

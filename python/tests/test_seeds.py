@@ -1,1 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""The programs of examples/python, which are the source documents' own: each a real process."""
+import re
+import signal
+import socket
+import tempfile
 import unittest
+from pathlib import Path
+
+from process import ROOT, SCALE, Process, run
+
+EXAMPLES = ROOT / "examples" / "python"
+
+# What runs as it stands does not know that its clock goes faster.
+FASTER = """
+import time
+_sleep = time.sleep
+time.sleep = lambda seconds: _sleep(seconds / 20)
+"""
+
+
+@unittest.skipUnless(EXAMPLES.is_dir(), "the examples are not in a source distribution")
+class Seeds(unittest.TestCase):
+    limit = 120
+
+    def test_graceful_exit(self):
+        """graceful_exit.py: eight threads are told to stop"""
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "sitecustomize.py").write_text(FASTER)
+            done = run(EXAMPLES / "graceful_exit.py", path=[folder])
+        self.assertEqual((done.status, done.out, done.err), (0, "exiting thread!\n" * 8, ""))
+
+    def test_graceful_exit_by_ctrl_c(self):
+        """graceful_exit.py: Ctrl-C tells them all, and is handled: status 0"""
+        with Process(EXAMPLES / "graceful_exit.py") as p:
+            while len(p.calls()) < 9:
+                self.assertIsNone(p.process.poll())
+            p.until_in("clock_nanosleep", main=True)  # before it has left start() Ctrl-C ends the program as it ends any
+            p.send(signal.SIGINT)
+            self.assertEqual(p.end(), 0, p)
+            self.assertEqual(p.out, "exiting thread!\n" * 8)
+            self.assertEqual(p.err, "")
+
+    def serve(self, name, *arguments):
+        p = Process(EXAMPLES / name, *arguments)
+        self.addCleanup(p.__exit__)
+        return p, int(p.until(r"listening on port (\d+)\n").group(1))
+
+    def test_allow_interruption(self):
+        """allow_interruption.py: interrupted while it waits for a connection"""
+        p, port = self.serve("allow_interruption.py")
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", port)) as s:
+                s.sendall(b"hello")
+                self.assertEqual(s.recv(100), b"HELLO")
+        p.send(signal.SIGINT)
+        self.assertEqual(p.end(), 0, p)
+        self.assertEqual(p.out.splitlines()[1:], ["starting", "stopped"])
+        self.assertEqual(p.err, "")
+
+    def test_allow_interruption_in_recv(self):
+        """allow_interruption.py: interrupted while it waits for a request, whose connection it closes"""
+        p, port = self.serve("allow_interruption.py")
+        with socket.create_connection(("127.0.0.1", port)) as s:
+            p.until_in("recvfrom")
+            p.send(signal.SIGINT)
+            self.assertEqual(p.end(), 0, p)
+            self.assertEqual(s.recv(100), b"")
+        self.assertEqual(p.err, "")
+
+    def test_killable_threads(self):
+        """killable_threads.py: the session, line by line"""
+        done = run(EXAMPLES / "killable_threads.py")
+        self.assertEqual(done.status, 0, done)
+        self.assertRegex(done.out, r"^(\d+) of \1 lines")
+
+    def test_accept_loop(self):
+        """accept_loop.py: serves, and Ctrl-C ends it with all its clients"""
+        p, port = self.serve("accept_loop.py")
+        clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
+        for i, s in enumerate(clients):
+            s.sendall(b"client %d" % i)
+            self.assertEqual(s.recv(100), b"CLIENT %d" % i)
+        p.send(signal.SIGINT)
+        self.assertEqual(p.end(), 0, p)
+        for s in clients:
+            self.assertEqual(s.recv(100), b"")
+            s.close()
+        self.assertEqual(p.out.splitlines()[1:], ["all clients are gone"])
+        self.assertEqual(p.err, "")
+
+    def test_accept_loop_terminated(self):
+        """accept_loop.py: SIGTERM, quietly"""
+        p, port = self.serve("accept_loop.py")
+        with socket.create_connection(("127.0.0.1", port)) as s:
+            s.sendall(b"x")
+            self.assertEqual(s.recv(1), b"X")
+            p.send(signal.SIGTERM)
+            self.assertEqual(p.end(), -signal.SIGTERM, p)
+            self.assertEqual(s.recv(1), b"")
+        self.assertEqual(p.err, "")
+
+    def test_accept_loop_failure(self):
+        """accept_loop.py: the first failure of a handler wakes the blocked accept, and is what is raised"""
+        p, port = self.serve("accept_loop.py")
+        with socket.create_connection(("127.0.0.1", port)) as idle, socket.create_connection(("127.0.0.1", port)) as s:
+            s.sendall(b"fail\n")
+            self.assertEqual(p.end(), 1, p)
+            self.assertEqual(idle.recv(1), b"")
+        self.assertTrue(p.err.rstrip().endswith("ValueError: 127.0.0.1 asked for a failure"), p.err)
+        self.assertIn("in handle_client", p.err)
+
+    def test_escalation(self):
+        """escalation.py: rung by rung"""
+        done = run(EXAMPLES / "escalation.py")
+        self.assertEqual(done.status, 0, done)
+        wanted = (
+            r"^heeds: ended by ThreadExit",
+            r"^saves: rung 2: saved the draft",
+            r"^saves: ended by ThreadExit",
+            r"^busy: rung 2: needs 0.2 s more",
+            r"^busy: ended well",
+            r"^deaf: rung 3: closes down",
+            r"^deaf: ended by SystemExit",
+            r"^all have ended",
+        )
+        for line in wanted:
+            self.assertRegex(done.out, re.compile(line, re.M))
+
+    def to_the_end(self, how):
+        with Process(EXAMPLES / "escalation.py", how, env={"BOUGH_GRACE": "2"}) as p:
+            p.until("^hangs")
+            p.until_in("futex", main=True)
+            p.send(signal.SIGTERM)
+            self.assertEqual(p.end(), -signal.SIGTERM, p)
+            self.assertLess(p.took, 2 * 1.1 + 3 * (SCALE - 1))
+            self.assertGreater(p.took, 0.2)
+            return p
+
+    def test_escalation_stuck(self):
+        """escalation.py stuck: the process ends by the ladder, and what is registered for the exit runs"""
+        self.assertIn("the exit: removes the lock file", self.to_the_end("stuck").out)
+
+    def test_escalation_hang(self):
+        """escalation.py hang: the process ends by the ladder, also when nobody gets the interpreter lock any more"""
+        self.to_the_end("hang")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Signals and the end of main (rule 32): real processes, and the statuses that a shell sees."""
+import contextlib
 import os
 import signal
+import subprocess
 import tempfile
 import textwrap
 import time
@@ -320,6 +322,25 @@ class Handled(Case):
         )
 
 
+class Interactive(Case):
+    def test_the_prompt(self):
+        """errors at the prompt interrupt nobody; the session's end waits for threads"""
+        with Process("-i", "-q", stdin=subprocess.PIPE) as process:
+            for line, answer in (
+                (f"exec({PROGRAM!r})", None),
+                ("worker = work()", None),
+                ("1/0", None),
+                ("ready()", "ready"),
+                ("say(f'alive {worker.is_alive()}')", "alive True"),
+                ("worker.interrupt()", "worker: stop"),
+            ):
+                process.process.stdin.write(line.encode() + b"\n")
+                process.process.stdin.flush()
+                if answer:
+                    process.until(answer)
+            self.assertEqual(process.end(), 0, str(process))
+
+
 class Climbs(Case):
     """Who does not listen does not keep the process for ever, nor does who holds the interpreter lock."""
 
@@ -354,6 +375,54 @@ class Climbs(Case):
             self.assertEqual(process.end(), -signal.SIGTERM, str(process))
         self.assertLess(process.took, 3 * SCALE + 1)
         self.assertIn("goes up to rung 5 (exit)", process.err)
+
+    def stuck(self, main, *signals, grace, how):
+        """Main waits in C for what never comes, and no thread of ours has had anything to do before."""
+        main = f"""
+            bough.opt_in()
+            {main}
+            mutex = ctypes.create_string_buffer(64)
+            libc = ctypes.{how}(None)
+            libc.pthread_mutex_lock(mutex)
+            ready()
+            libc.pthread_mutex_lock(mutex)
+            """
+        with Process(*program(main), env={"BOUGH_GRACE": str(grace)}) as process:
+            process.until("ready")
+            process.until_in("futex", main=True)
+            for signo in signals:
+                process.send(signo)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.process.wait(0.4)  # what comes within 250 ms is one event
+            process.end()
+        return process
+
+    def test_only_main(self):
+        """main alone, in a deadlock of C code, with or without the interpreter lock"""
+        for how in "CDLL", "PyDLL":
+            process = self.stuck("", signal.SIGTERM, grace=2, how=how)
+            self.assertEqual(process.status, -signal.SIGTERM, str(process))
+            self.assertLess(process.took, 2 * SCALE + 1)
+            self.assertIn("goes up to rung 5 (exit)", process.err)
+
+    def test_a_second_signal_and_main_in_c(self):
+        """long before the grace is over"""
+        process = self.stuck("", signal.SIGTERM, signal.SIGTERM, grace=60, how="PyDLL")
+        self.assertEqual(process.status, -signal.SIGTERM, str(process))
+        self.assertIn("a further event", process.err)
+        self.assertLess(process.took, 20 * SCALE)
+
+    def test_the_exit_hangs_too(self):
+        """it dies at the cap, with the dump, though nobody gets the interpreter lock"""
+        with tempfile.TemporaryDirectory() as folder:
+            dump = Path(folder, "dump")
+            main = f"""bough.last_words({str(dump)!r})
+            at_exit = ctypes.CFUNCTYPE(None)(lambda: None)  # wants the interpreter lock
+            ctypes.CDLL(None).__cxa_atexit(at_exit, None, None)"""
+            process = self.stuck(main, signal.SIGTERM, grace=4, how="PyDLL")
+            self.assertEqual(process.status, -signal.SIGKILL, str(process))
+            self.assertLess(process.took, 4 * SCALE + 1)
+            self.assertIn("main", dump.read_text())
 
     def test_a_second_signal_promotes(self):
         """as a second Ctrl-C does in C: the exit begins at once"""
