@@ -72,6 +72,7 @@ static void must_equal(const struct picture *a, const struct picture *b, bool me
 
 TEST(each_style_is_patched_and_undone_to_the_byte)
 {
+    needs_calls_of_libc();
     for (int i = 0; i < STYLES; i++) {
         char name[64];
         snprintf(name, sizeof name, "libvictim-%s.so", styles[i]);
@@ -97,6 +98,7 @@ TEST(each_style_is_patched_and_undone_to_the_byte)
 
 TEST(what_is_loaded_later_takes_part)
 {
+    needs_calls_of_libc();
     CHECK(bough_interpose(NULL, 0) > 0);
     void *object = load("now"); /* by this program's dlopen(), which is stood in for */
     CHECK_EQ(is_cut(reader_of(object)), true);
@@ -110,6 +112,7 @@ TEST(what_is_loaded_later_takes_part)
 
 TEST(loaded_only_leaves_alone_what_is_loaded_later)
 {
+    needs_calls_of_libc();
     void *first = load("now");
     CHECK(bough_interpose(NULL, BOUGH_LOADED_ONLY) > 0);
     void *second = load("lazy");
@@ -177,6 +180,7 @@ TEST(undoing_leaves_alone_what_was_taken_over_ours)
 /* What the loader does that was binding the slot when we came: it writes libc's own address over ours. */
 TEST(a_slot_that_was_being_bound_is_ours_in_the_end)
 {
+    needs_calls_of_libc();
     void *object = load("lazy");
     CHECK(bough_interpose((const char *const[]){"libvictim-lazy.so", NULL}, 0) > 0);
     struct looked_for l = slot_of("libvictim-lazy", "read");
@@ -235,6 +239,7 @@ static bough_code *code(read_fn *fn)
 
 TEST(a_hook_in_one_object_is_interruptible_and_undone)
 {
+    needs_calls_of_libc();
     void *one = load("now"), *other = load("lazy");
     bough_code *real;
     bough_hook_t *hook = bough_hook("libvictim-now.so", "read", code(hooked_read), &real);
@@ -291,6 +296,7 @@ static void *loads_and_unloads(void *argument)
 
 TEST_LIMIT(objects_come_and_go_meanwhile, 60)
 {
+    needs_calls_of_libc();
     struct t_thread threads[3];
     for (int i = 0; i < 3; i++)
         t_spawn(&threads[i], loads_and_unloads, (void *)(uintptr_t)styles[i]);

@@ -21,6 +21,7 @@ static const char *const program[] = {"", NULL};
 /* The child runs on its parent's memory, the word that says "due" included. */
 TEST(a_child_of_vfork_is_not_cut_for_its_parent)
 {
+    needs_calls_of_libc();
     int fds[2], status;
     static volatile ssize_t got;
     CHECK(bough_interpose(program, 0) > 0);
@@ -69,6 +70,7 @@ static void be_a_child(void *unused)
 
 TEST_LIMIT(a_child_forked_while_another_thread_patches_can_patch, 60)
 {
+    needs_calls_of_libc();
     struct t_thread thread;
     needs_threads_after_fork();
     t_spawn(&thread, patches, NULL);
@@ -134,6 +136,7 @@ TEST(where_pages_stay_read_only_nothing_is_changed_and_the_report_says_so)
 
 TEST(what_can_not_be_put_back_says_so_and_goes_on_working)
 {
+    needs_calls_of_libc();
     CHECK(bough_interpose(program, 0) > 0);
     CHECK_EQ(is_cut(), true);
     forbid_writable();

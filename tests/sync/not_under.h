@@ -23,6 +23,12 @@ static inline void needs_handlers_in_calls(void)
         SKIP("the thread sanitizer holds handlers back while a thread is in a system call that it does not know");
 }
 
+static inline void needs_calls_of_libc(void)
+{
+    if (T_ASAN || T_TSAN)
+        SKIP("read(), open() and others are the sanitizer's: bough leaves alone what somebody else stands in for");
+}
+
 /* Forking while there are other threads, and then starting threads in the child. */
 static inline void needs_threads_after_fork(void)
 {
