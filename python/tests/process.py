@@ -75,7 +75,7 @@ class Process:
         """Until main, or any of its threads, is in this call, and was so a moment ago."""
         number, seen = NUMBERS[call][platform.machine()], 0
         end = time.monotonic() + LIMIT
-        while seen < 3:
+        while seen < 2:
             if time.monotonic() > end:
                 raise AssertionError(f"nobody is in {call}; {self.end()}")
             seen = seen + 1 if number in (self.calls(self.process.pid) if main else self.calls()) else 0

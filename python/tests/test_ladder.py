@@ -314,11 +314,12 @@ class Ends(unittest.TestCase):
             "with handler(save), handler(final, final=True):\n"
             "    print('ready', flush=True)\n"
             "    while True:\n"
-            "        try: check_interrupt(); time.sleep(0.01)\n"
+            "        try: check_interrupt(); time.sleep(0.05)\n"
             "        except ThreadExit: pass\n"
         )
         with Process("-c", text, env={"BOUGH_GRACE": "5"}) as p:
             p.until("^ready$")
+            p.until_in("clock_nanosleep", main=True)
             p.send(signal.SIGTERM)
             p.end()
         self.assertEqual(p.out, "ready\nsaved 2 True\nfinal\n", p)

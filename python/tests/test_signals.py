@@ -24,7 +24,8 @@ def body():
     try:
         time.sleep(3600)
     except bough.ThreadExit as exit:
-        say(f"worker: {exit.record.kind} {exit.record.signo}")
+        with bough.critical_section():  # there may be another reason by now, which would cut the write
+            say(f"worker: {exit.record.kind} {exit.record.signo}")
 
 def work(target=body, cls=bough.Thread):
     worker = cls(target=target)
