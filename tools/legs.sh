@@ -43,15 +43,15 @@ leg() {
     echo "==== $name: $((SECONDS - start)) s"
 }
 
-# A leg for each interpreter.
+# python_legs NAME MOST LOSS "SUITES": a leg for each interpreter, at most so many.
 python_legs() {
     local version interpreter found help
     mapfile -t found < <(/usr/bin/env PATH="/usr/bin:$PATH" python3 tools/pythons.py)
-    for line in "${found[@]}"; do
+    for line in "${found[@]:0:$2}"; do
         read -r version interpreter <<<"$line"
         help=() # meson 1.0 asks distutils, which left in 3.12
         "$interpreter" -c 'import distutils' 2>/dev/null || help=(PYTHONPATH="$PWD/tools")
-        leg "python-$version" "build-python-$version" 1 20000 "python package" "${help[@]}" -- \
+        leg "$1-$version" "build-python-$version" 1 "$3" "$4" "${help[@]}" -- \
             python -Dwerror=true -Dpython="$interpreter"
     done
     [ ${#found[@]} -gt 0 ] || logs+=("python=no interpreter with Python.h")
@@ -64,7 +64,8 @@ for name in "$@"; do
     hooks) leg hooks build-hooks 1 1000 "races sync loss" -- -Dhooks=true ;;
     generic) leg generic build-generic 2 300 "semantics sync interpose loss" -- -Darch=generic ;;
     musl) leg musl build-musl 1 2000 "semantics calls sync interpose loss harness" -- --native-file tools/cross/musl.ini ;;
-    python) python_legs ;;
+    python) python_legs python 9 1000 "python package" ;;
+    python-loss) python_legs python-loss 1 20000 loss ;;
     aarch64) leg aarch64 build-aarch64 5 300 "semantics sync interpose loss harness" -- --cross-file tools/cross/aarch64.ini ;;
     # The rest is for `make check`.
     asan)

@@ -414,7 +414,7 @@ class Posted(BaseException):
 
 # Threads at a time, and deliveries to each. Whether one may come in is asked when the interpreter lock changes hands, so it takes
 # a while where many threads run.
-THREADS, ROUNDS = 8, int(os.environ.get("BOUGH_LOSS", 2000)) // 100
+THREADS, ROUNDS = 4, max(10, int(os.environ.get("BOUGH_LOSS", 2000)) // 200)
 
 
 class Never(unittest.TestCase):
