@@ -115,10 +115,25 @@ static void drop(PyObject *result)
         PyErr_Clear();
 }
 
+/* Where a race would be lost, tests come in between: called with the window's name. Nobody else sets it. */
+static PyObject *in_window;
+
+static void window(const char *name)
+{
+    PyObject *callable = Py_XNewRef(in_window);
+    PyObject *result = callable ? PyObject_CallFunction(callable, "s", name) : NULL;
+    if (callable && !result)
+        PyErr_WriteUnraisable(callable);
+    Py_XDECREF(result);
+    Py_XDECREF(callable);
+}
+
 /* Says in *cut whether it ended so. In the main thread, the handler of a signal may run in here, and wait itself. */
 static PyObject *wait_once(struct bp_thread *t, const struct method *m, PyObject *self, double timeout, bool *cut)
 {
     bool in_lock = t->in_lock, lock_cut = t->lock_cut;
+    if (in_window)
+        window("before the wait");
     t->in_lock = true;
     t->lock_cut = false;
     PyObject *result = call_waiting(m, self, true, timeout);
@@ -131,6 +146,8 @@ static PyObject *wait_once(struct bp_thread *t, const struct method *m, PyObject
 /* After a cut: whoever let it go in the last moment did so for us. */
 static PyObject *last_try(const struct method *m, PyObject *self)
 {
+    if (in_window)
+        window("after the cut");
     PyObject *result = call_waiting(m, self, false, 0);
     if (!came_to_nothing(result))
         bough_foreign_again(); /* got after all: the next wait is told */
@@ -260,7 +277,16 @@ static PyObject *set_steadfast(PyObject *module, PyObject *codes)
     Py_RETURN_NONE;
 }
 
+static PyObject *set_window(PyObject *module, PyObject *callable)
+{
+    (void)module;
+    Py_XSETREF(in_window, callable == Py_None ? NULL : Py_NewRef(callable));
+    Py_RETURN_NONE;
+}
+
 PyMethodDef bp_lock_methods[] = {
+    {"set_window", set_window, METH_O,
+     PyDoc_STR("set_window(callable): for tests, called where a race would be lost.")},
     {"set_steadfast", set_steadfast, METH_O,
      PyDoc_STR("set_steadfast(codes): Python functions in which, and right below which, no wait for a lock is cut.")},
     {0},
