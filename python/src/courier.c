@@ -43,6 +43,25 @@ static void meet(struct bough_record *why)
         (void)bough_check();
 }
 
+static PyObject *what_is_due(struct bp_thread *t, struct bough_record *why)
+{
+    t->cut = false;
+    t->again = bough_after(BOUGH_DEFAULT_GRACE);
+    if (!t->exception)
+        meet(why);
+    return bp_exception_for(t, why);
+}
+
+void bp_raise_here(struct bp_thread *t)
+{
+    struct bough_record why = {.kind = BOUGH_EXCEPTION};
+    t->awaited = false;
+    PyObject *exception = bp_self() ? what_is_due(t, &why) : NULL;
+    if (exception)
+        PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+    Py_XDECREF(exception);
+}
+
 /* Python 3.11 calls it a second time, with the instance that it got, to make one of that class. */
 static PyObject *carrier_call(PyObject *type, PyObject *args, PyObject *keywords)
 {
@@ -55,11 +74,7 @@ static PyObject *carrier_call(PyObject *type, PyObject *args, PyObject *keywords
         return NULL;
     t->armed = false;
     PyThreadState_SetAsyncExc(t->ident, NULL); /* armed twice, see was_swallowed() */
-    t->cut = false;
-    t->again = bough_after(BOUGH_DEFAULT_GRACE);
-    if (!t->exception)
-        meet(&why);
-    return bp_exception_for(t, &why);
+    return what_is_due(t, &why);
 }
 
 static PyType_Slot meta_slots[] = {
@@ -95,7 +110,7 @@ void bp_disarm(struct bp_thread *t)
 {
     if (t->armed)
         PyThreadState_SetAsyncExc(t->ident, NULL);
-    t->armed = false;
+    t->armed = t->awaited = false;
     t->due_since = 0;
 }
 
@@ -108,6 +123,12 @@ void bp_drop_posted(struct bp_thread *t)
     bp_disarm(t);
 }
 
+void bp_hold(struct bp_thread *t)
+{
+    PyThreadState_SetAsyncExc(t->ident, NULL);
+    t->armed = false;
+}
+
 /* ---- one thread ------------------------------------------------------------------------------------------------ */
 
 static bool place_admits(PyFrameObject *frame)
@@ -117,6 +138,15 @@ static bool place_admits(PyFrameObject *frame)
     if (!answer)
         PyErr_WriteUnraisable(bp.place);
     Py_XDECREF(answer);
+    return yes;
+}
+
+/* By the thread itself. */
+bool bp_place_admits_here(const struct bp_thread *t)
+{
+    PyFrameObject *frame = (PyFrameObject *)Py_XNewRef((PyObject *)PyEval_GetFrame());
+    bool yes = frame && bp.place && bp_admits(t) && place_admits(frame);
+    Py_XDECREF(frame);
     return yes;
 }
 
@@ -177,6 +207,7 @@ static int look_at(struct bp_thread *t)
     if (changes != bp.changes)
         return LOOK_AGAIN; /* it may have ended meanwhile */
     bool sticky = t->asynchronous && t->due, wanted = t->exception || sticky;
+    t->awaited &= wanted;
     if (t->armed && was_swallowed(t))
         t->armed = false;
     if (!wanted || t->armed) {
@@ -192,7 +223,12 @@ static int look_at(struct bp_thread *t)
         from = t->again;
     if (now < from)
         return (int)((from - now) / 1000000) + 1;
-    if (may_come_in(t) && PyThreadState_SetAsyncExc(t->ident, carrier) == 1)
+    t->awaited = false;
+    if (bp_monitor_pauses(now - from))
+        return LOOK_AGAIN;
+    if (bp_thread_lives(t) && bp_monitor(true) == 0)
+        t->awaited = true;
+    else if (may_come_in(t) && PyThreadState_SetAsyncExc(t->ident, carrier) == 1)
         t->armed = true, t->armed_at = now;
     return LOOK_AGAIN;
 }
@@ -202,6 +238,15 @@ static int look_at(struct bp_thread *t)
 static int sooner(int a, int b)
 {
     return a < 0 ? b : b < 0 || a < b ? a : b;
+}
+
+static void monitor_no_longer(void)
+{
+    const struct bp_thread *t = bp.threads;
+    while (t && !t->awaited)
+        t = t->next;
+    if (!t)
+        bp_monitor(false);
 }
 
 /* A look may call Python code, which lets others run: then the list is not what it was, and is begun again. */
@@ -219,6 +264,7 @@ static int look_at_each(void)
         }
         t = changes == bp.changes ? t->next : bp.threads;
     }
+    monitor_no_longer();
     return timeout;
 }
 

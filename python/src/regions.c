@@ -140,6 +140,8 @@ static PyObject *enter(PyObject *self, PyObject *none)
     struct manager *m = (struct manager *)self;
     (void)none;
     struct bp_thread *t = bp_self();
+    if (t && t->armed)
+        bp_hold(t); /* what was let in before must not come inside */
     struct bp_region *r = t ? bp_region_new(t, m->kind) : NULL;
     if (!r)
         return NULL;

@@ -78,6 +78,7 @@ struct bp_thread {
     int event_fd;      /* readable while an interrupt is due; -1 */
     bool armed;        /* PyThreadState_SetAsyncExc() was called and its exception has not come yet */
     bough_time armed_at;
+    bool awaited;         /* the same for an interpreter that monitors: monitor.c */
     bool due;             /* `event_fd` was readable when it was looked at last */
     bough_time due_since; /* when the courier saw that there is something to raise; 0: nothing */
     bough_time again;     /* what stays pending is not raised again before then */
@@ -102,6 +103,8 @@ extern __thread struct bp_thread *bp_me __attribute__((tls_model("initial-exec")
 
 /* The calling thread, which becomes known to bough by it. NULL with an exception. */
 struct bp_thread *bp_self(void);
+/* The same if it is known already, else NULL without an exception. */
+struct bp_thread *bp_thread_known(void);
 /* The thread with an ident; made if no one has asked for it yet. NULL with an exception: it is not alive. */
 struct bp_thread *bp_thread_of_ident(unsigned long ident);
 struct bp_thread *bp_thread_of_state(PyThreadState *ts);
@@ -156,12 +159,25 @@ PyObject *bp_locks_report(void);
 int bp_courier_need(void);
 /* The exception that was armed is not wanted any more. */
 void bp_disarm(struct bp_thread *t);
+/* It is, but not now: the courier looks for another moment. */
+void bp_hold(struct bp_thread *t);
 /* What raise_exc() has posted to the calling thread and was not raised yet, neither. */
 void bp_drop_posted(struct bp_thread *t);
 int bp_courier_init(void);
 /* The interpreter is about to end: no thread of the library's may enter it any more. */
 bool bp_courier_is_over(void);
 bool bp_courier_is(unsigned long ident);
+
+/* Its exception, now and here: it is at a place that admits it. */
+void bp_raise_here(struct bp_thread *t);
+bool bp_place_admits_here(const struct bp_thread *t);
+
+/* ---- monitor.c ---------------------------------------------------------------------------------------- */
+
+/* Threads that are awaited are asked at each line whether it may come in there. -1: that can't be had. */
+int bp_monitor(bool on);
+/* It costs all threads something: where one is long in coming it is done a tenth of the time. */
+bool bp_monitor_pauses(int64_t waited);
 
 /* ---- regions.c ---------------------------------------------------------------------------------------- */
 

@@ -141,6 +141,11 @@ struct bp_thread *bp_self(void)
     return bp_me && bp_me->handle ? bp_me : self(NULL);
 }
 
+struct bp_thread *bp_thread_known(void)
+{
+    return bp_me ? bp_me : find(PyThreadState_GetID(PyThreadState_Get()));
+}
+
 /* ---- any thread -------------------------------------------------------------------------------------------- */
 
 /* The entry of a thread that has not used bough itself dies with nobody: is its thread state there yet? */

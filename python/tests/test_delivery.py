@@ -422,25 +422,26 @@ class Never(unittest.TestCase):
 
     limit = 300
 
-    def deliver(self, work, threads, rounds):
-        """Raises Posted in each thread, `rounds` times; returns how many came."""
-        caught, stop = [0] * threads, []
+    def deliver(self, work, threads, rounds, exit=Posted, post=lambda thread: thread.raise_exc(Posted()), **flags):
+        """Posts to each thread, `rounds` times, when it is inside of the `try`; returns how many came."""
+        inside, caught, stop = [0] * threads, [0] * threads, []
 
         def run(i):
             while not stop:
                 try:
-                    x = None
+                    inside[i] = caught[i] + 1
                     while not stop:
                         work(i)
-                except Posted:
+                except exit:
+                    bough.clear_interrupt()
                     caught[i] += 1
-            return x
 
-        running = [started(run, i) for i in range(threads)]
+        running = [started(run, i, **flags) for i in range(threads)]
         try:
             for n in range(1, rounds + 1):
+                until(lambda: min(inside) >= n, "each thread's loop")
                 for thread in running:
-                    thread.raise_exc(Posted())
+                    post(thread)
                 until(lambda: min(caught) >= n, "each delivery")
         finally:
             stop.append(1)
@@ -485,29 +486,13 @@ class Never(unittest.TestCase):
     def test_sticky_ones(self):
         """interrupts of asynchronous threads neither"""
         threads, rounds = THREADS, ROUNDS // 2
-        counters, caught, stop = [Counter() for _ in range(threads)], [0] * threads, []
+        counters = [Counter() for _ in range(threads)]
 
-        def run(i):
-            while not stop:
-                try:
-                    x = None
-                    while not stop:
-                        for shape in SHAPES:
-                            shape(counters[i])
-                except ThreadExit as exit:
-                    exit.clear()
-                    caught[i] += 1
-            return x
+        def work(i):
+            for shape in SHAPES:
+                shape(counters[i])
 
-        running = [started(run, i, enable_async_interrupt=True) for i in range(threads)]
-        try:
-            for n in range(1, rounds + 1):
-                for thread in running:
-                    thread.interrupt()
-                until(lambda: min(caught) >= n, "each delivery")
-        finally:
-            stop.append(1)
-        self.assertEqual([ended(thread) for thread in running], [None] * threads)
+        self.deliver(work, threads, rounds, ThreadExit, lambda t: t.interrupt(), enable_async_interrupt=True)
         for counter in counters:
             self.assertEqual(counter.begun, counter.done)
 
