@@ -46,7 +46,6 @@ static void meet(struct bough_record *why)
 static PyObject *what_is_due(struct bp_thread *t, struct bough_record *why)
 {
     t->cut = false;
-    t->again = bough_after(BOUGH_DEFAULT_GRACE);
     if (!t->exception)
         meet(why);
     return bp_exception_for(t, why);
@@ -221,9 +220,9 @@ static int look_at(struct bp_thread *t)
     bough_time from = t->due_since + BOUGH_MS(FIRST_A_POINT);
     if (!t->exception && from < t->again)
         from = t->again;
+    t->awaited = false;
     if (now < from)
         return (int)((from - now) / 1000000) + 1;
-    t->awaited = false;
     if (bp_monitor_pauses(now - from))
         return LOOK_AGAIN;
     if (bp_thread_lives(t) && bp_monitor(true) == 0)

@@ -110,6 +110,11 @@ PyObject *bp_exception_for(struct bp_thread *t, const struct bough_record *why)
         return final;
     if (why->kind == BOUGH_EXCEPTION && t->exception)
         return take_posted(t);
+    /* It is raised here: not once more where it is caught, by the courier. That one comes again after the grace. */
+    if (t->armed && !t->exception)
+        bp_hold(t);
+    t->awaited &= t->exception != NULL;
+    t->again = bough_after(BOUGH_DEFAULT_GRACE);
     return thread_exit(why);
 }
 
