@@ -209,7 +209,10 @@ def _instance(exc):
 
 def raise_exc(thread, exc):
     """Raise `exc`, a class or an instance, in a thread (or the one with that ident): that very instance, in its blocking
-    call if it takes part, else in its bytecode. ValueError: it is not alive."""
+    call if it takes part, else in its bytecode. ValueError: it is not alive.
+
+    Up to Python 3.12 a loop's jump back is a place where it may come in, but does not count as inside of a `try` around the loop
+    (nor does it for Ctrl-C): catch it further out."""
     exc = _instance(exc)
     _opt_in()
     _bough.raise_in(_ident_of(thread), exc)

@@ -14,8 +14,8 @@
 
 #if PY_VERSION_HEX >= 0x030D0000
 
-static const char *const events[] = {"LINE", "JUMP", "PY_START", "PY_RESUME"};
-enum { EVENTS = sizeof events / sizeof *events, NO_TOOL = -1, TOOLS = 6 };
+static const char *const events[] = {"JUMP", "LINE", "PY_START", "PY_RESUME"};
+enum { JUMP, EVENTS = sizeof events / sizeof *events, NO_TOOL = -1, TOOLS = 6 };
 
 static int tool = NO_TOOL;
 
@@ -29,7 +29,22 @@ static PyObject *here(PyObject *module, PyObject *const *args, Py_ssize_t count)
     return NULL;
 }
 
-static PyMethodDef here_method = {"here", (PyCFunction)(void (*)(void))here, METH_FASTCALL, NULL};
+/* (code, from, to). To another line is that line's affair: the jump that ends a loop does not count as inside of a `try` around
+ * it, the line does. Only a loop on a single line has nothing else. */
+static PyObject *at_jump(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 3 || !PyCode_Check(args[0]))
+        Py_RETURN_NONE;
+    PyCodeObject *code = (PyCodeObject *)args[0];
+    int from = PyCode_Addr2Line(code, (int)PyLong_AsLong(args[1]));
+    int to = PyCode_Addr2Line(code, (int)PyLong_AsLong(args[2]));
+    if (from != to)
+        Py_RETURN_NONE;
+    return here(module, args, count);
+}
+
+static PyMethodDef here_method = {"here", (PyCFunction)(void (*)(void))here, METH_FASTCALL, NULL},
+                   jump_method = {"at_jump", (PyCFunction)(void (*)(void))at_jump, METH_FASTCALL, NULL};
 
 static int failed(void)
 {
@@ -37,15 +52,16 @@ static int failed(void)
     return -1;
 }
 
-/* The events' bits, each with our function, or with None; -1 with an exception. */
-static long register_all(PyObject *monitoring, PyObject *function)
+/* The events' bits, each with its function, or with None; -1 with an exception. */
+static long register_all(PyObject *monitoring, PyObject *function, PyObject *jump_function)
 {
     PyObject *names = PyObject_GetAttrString(monitoring, "events");
     long all = 0;
     for (int i = 0; names && i < EVENTS; i++) {
         PyObject *event = PyObject_GetAttrString(names, events[i]);
-        PyObject *before =
-            event ? PyObject_CallMethod(monitoring, "register_callback", "iOO", tool, event, function) : NULL;
+        PyObject *before = event ? PyObject_CallMethod(monitoring, "register_callback", "iOO", tool, event,
+                                                       i == JUMP ? jump_function : function)
+                                 : NULL;
         all |= event ? PyLong_AsLong(event) : 0;
         Py_XDECREF(before);
         Py_XDECREF(event);
@@ -79,9 +95,10 @@ static int begin(PyObject *monitoring)
 {
     if (take_tool(monitoring) != 0)
         return -1;
-    PyObject *function = PyCFunction_New(&here_method, NULL);
-    long all = function ? register_all(monitoring, function) : -1;
+    PyObject *function = PyCFunction_New(&here_method, NULL), *jump_function = PyCFunction_New(&jump_method, NULL);
+    long all = function && jump_function ? register_all(monitoring, function, jump_function) : -1;
     Py_XDECREF(function);
+    Py_XDECREF(jump_function);
     if (all < 0 || call(monitoring, "set_events", "il", tool, all) != 0) {
         PyErr_Clear();
         return bp_monitor(false), -1;
@@ -99,7 +116,7 @@ int bp_monitor(bool on)
     if (on)
         return begin(monitoring);
     call(monitoring, "set_events", "il", tool, 0);
-    if (register_all(monitoring, Py_None) < 0)
+    if (register_all(monitoring, Py_None, Py_None) < 0)
         PyErr_Clear();
     call(monitoring, "free_tool_id", "i", tool, 0);
     tool = NO_TOOL;

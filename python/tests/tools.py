@@ -34,7 +34,7 @@ def until(condition, what="a condition"):
     end = time.monotonic() + LIMIT
     while not condition():
         if time.monotonic() > end:
-            raise AssertionError(f"{what} did not come true in {LIMIT:g} s")
+            raise AssertionError(f"{what() if callable(what) else what} did not come true in {LIMIT:g} s")
         time.sleep(0.001)
 
 
