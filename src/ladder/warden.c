@@ -28,6 +28,7 @@
 enum { FINAL_EVENT = 3 };
 #define AT_WORK BO_MS(10)
 #define HEARTBEAT BO_MS(500)
+#define PAUSE_AGAIN BO_MS(250)
 
 /* ---- means --------------------------------------------------------------------------------------------------------- */
 
@@ -44,7 +45,9 @@ static void add_thread(struct bo_means *m, const struct bo_thread *t, uint64_t w
     m->handlers |= bo_load_relaxed(&t->handlers) > 0;
     m->finals |= bo_load_relaxed(&t->finals) > 0;
     if ((w & BO_MASKED) && (w & BO_TIMED)) {
-        int64_t end = bo_level_budget_end(t);
+        int64_t end = bo_level_budget_end(t), soon = bo_now() + PAUSE_AGAIN;
+        if (end != BO_FOREVER && end > soon)
+            end = soon; /* a section may be left before its budget is used up: then the clock goes on */
         if (end != BO_FOREVER && end > m->paused_until)
             m->paused_until = end;
     }

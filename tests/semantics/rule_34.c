@@ -180,3 +180,38 @@ TEST(settings_that_make_no_sense)
     }
     CHECK_ERR(bough_ladder_set(ended, &fine), ESRCH);
 }
+
+/* ---- the pause of a critical section ------------------------------------------------------------------------------ */
+
+static _Atomic int leave;
+
+static int leaves_its_section(void *unused)
+{
+    (void)unused;
+    BOUGH_CRITICAL(BOUGH_SEC(600)) {
+        c_works = 1;
+        t_until(leave);
+    }
+    c_work_on();
+    return 0;
+}
+
+/* A bug there was: the clock stood still for the whole budget, also when the section was left. */
+TEST(the_clock_goes_on_when_the_section_is_left)
+{
+    struct bough_progress before = {0}, now = {0};
+    bough_set_report(c_silent);
+    c_times(BOUGH_ROOT, STEP_NS, STEP_NS);
+    BOUGH_BRANCH(b) {
+        bough_thread *t = bough_add(b, leaves_its_section, bough_arg(NULL));
+        CHECK(t);
+        t_until(c_works);
+        bough_post post = bough_post_event(t, NULL);
+        t_until(bough_post_progress(post, &before) == 0 && before.deadline);
+        t_until(bough_post_progress(post, &now) == 0 && now.deadline > before.deadline); /* paused */
+        CHECK_EQ(now.overdue, 0);
+        leave = 1;
+        t_until(bough_post_progress(post, &now) == 0 && now.overdue);
+        c_go = 1;
+    }
+}
