@@ -1251,7 +1251,8 @@ def child():
     try:
         time.sleep(100)
     except ThreadExit as e:
-        print("stopped:", e.record.kind, flush=True)
+        with bough.critical_section():  # the body leaves by the signal, and its branch is one more to tell of it
+            print("stopped:", e.record.kind, flush=True)
         raise
 def add(b):
     c = b.add(child)
