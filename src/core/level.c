@@ -60,6 +60,17 @@ static void due_by_ourselves(struct bo_thread *t, uint64_t w)
         bo_ticker_watch(t);
 }
 
+/* Is it foreign code's again? What is due and not told there with no grace to wait for is of a kind that it is not told of;
+ * or the grace has run out since we looked, and nobody looks any more once its number is gone: so look again without. */
+static bool grace_ran_out(struct bo_thread *t)
+{
+    BO_HOOK(foreign_weighed);
+    if (bo_now() < bo_load_relaxed(&t->foreign_until))
+        return false;
+    bo_store_seq(&t->foreign_seq, 0);
+    return bo_pending_foreign(t);
+}
+
 /*
  * Clear first and look then: a poster marks its record before the word, so one that we miss by looking too
  * early sets the word after we have cleared it.
@@ -76,9 +87,7 @@ void bo_level_settle(struct bo_thread *t)
         return;
     }
     bool due = !(w & BO_MASKED) && bo_pending_record(t, true);
-    bool foreign = due && bo_pending_foreign(t);
-    if (due && !foreign && bo_now() >= bo_load_relaxed(&t->foreign_until))
-        bo_store_seq(&t->foreign_seq, 0); /* of a kind that foreign code is not told of: no grace is waited for */
+    bool foreign = due && (bo_pending_foreign(t) || grace_ran_out(t));
     w = bo_or_seq(&t->t.word, BO_PENDING | (due ? BO_DUE : 0) | (foreign ? BO_FOREIGN_DUE : 0));
     if (due)
         due_by_ourselves(t, w);

@@ -39,6 +39,7 @@ __attribute__((unused)) static void stop_here(void)
 #define bo_hook_add_published no_hook
 #define bo_hook_child_ended no_hook
 #define bo_hook_libc_entered no_hook
+#define bo_hook_foreign_weighed no_hook
 static void (*no_hook)(void);
 static pid_t hooked;
 static uint32_t hook_passed;

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* Rule 22 with an injected delay: the grace of foreign code runs out just as its thread finds that it has to wait for it. */
+#include <bough.h>
+#include <poll.h>
+#include "hooks.h"
+
+enum { GRACE_MS = 20 };
+
+static struct t_gate known;
+static bough_thread *self;
+
+static void *be_cut_twice(void *unused)
+{
+    struct bough_foreign ways = {.grace = BOUGH_MS(GRACE_MS)};
+    hooked = t_tid();
+    self = bough_self();
+    CHECK_EQ(bough_foreign_set(&ways), 0);
+    t_gate_open(&known);
+    BOUGH_FOREIGN
+    {
+        CHECK_ERR(poll(NULL, 0, 60000), ECANCELED); /* stops at the hook, where the grace has begun */
+        CHECK_ERR(poll(NULL, 0, 10000), ECANCELED);
+    }
+    return unused;
+}
+
+TEST(a_grace_that_runs_out_while_it_is_weighed_is_over)
+{
+    struct t_thread t;
+    NEED_HOOKS();
+    bo_hook_foreign_weighed = stop_here;
+    CHECK(bough_interpose((const char *const[]){"", NULL}, 0) > 0);
+    t_spawn(&t, be_cut_twice, NULL);
+    t_gate_wait(&known);
+    CHECK_EQ(bough_interrupt(self, "stop"), 0);
+    t_gate_wait(&hook_reached);
+    bough_time over = bough_now() + BOUGH_MS(GRACE_MS);
+    t_until(bough_now() > over);
+    t_gate_open(&hook_go);
+    t_join(&t);
+}
