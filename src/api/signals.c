@@ -328,7 +328,12 @@ static int unhandled(void)
         return 0;
     const struct bo_target *root = &bo_branch_at(BO_ROOT)->t;
     const struct bo_record *r = bo_record_of(root, BOUGH_SIGNAL);
-    return (bo_load_seq(&root->due) & 1u << BOUGH_SIGNAL) && bo_record_stands(r) ? r->signo : 0;
+    uint64_t state = bo_load_seq(&r->state);
+    if (!(bo_load_seq(&root->due) & 1u << BOUGH_SIGNAL) || !bo_record_stands(r))
+        return 0;
+    struct bough_record posted;
+    bo_record_describe(r, &posted);
+    return bo_record_serial(bo_load_seq(&r->state)) == bo_record_serial(state) ? posted.signo : 0;
 }
 
 /* An exit by another thread is its own affair: main may be waiting for it. */

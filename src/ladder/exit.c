@@ -16,6 +16,7 @@
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "base/futex.h"
+#include "base/hook.h"
 #include "core/post.h"
 #include "core/record.h"
 #include "core/report.h"
@@ -140,6 +141,7 @@ void bo_leave(void *argument)
 {
     const struct bo_leaving *l = argument;
     int64_t begun = bo_clock(), time = l->until > begun ? l->until - begun : 0;
+    BO_HOOK(leave_begins);
     bo_news_not_here();
     tell_the_others(l);
     bo_await_others(begun + time / 4, l->over);

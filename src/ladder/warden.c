@@ -207,9 +207,9 @@ static int64_t tend(struct bo_target *target, bool branch, struct bo_record *r)
     if (!bo_load_acquire(&r->ceiling))
         return bo_now() + BO_MS(1); /* its poster is about to */
     if (bo_load_seq(&r->cap_at) != BO_FOREVER && !bo_load_seq(&r->watched)) {
-        bo_incident_watch(target, branch, r);
+        const struct bough_record *posted = &bo_incident_watch(target, branch, r)->posted;
         /* A Ctrl-C may be handled, and the process go on. */
-        if (branch && target->index == BO_ROOT && (r->kind != BOUGH_SIGNAL || r->signo == SIGTERM))
+        if (branch && target->index == BO_ROOT && (posted->kind != BOUGH_SIGNAL || posted->signo == SIGTERM))
             bo_notify_stopping(bo_load_seq(&r->cap_at) - bo_now());
     }
     read_events(target, branch, r);

@@ -40,8 +40,9 @@ __attribute__((unused)) static void stop_here(void)
 #define bo_hook_child_ended no_hook
 #define bo_hook_libc_entered no_hook
 #define bo_hook_foreign_weighed no_hook
+#define bo_hook_leave_begins no_hook
 static void (*no_hook)(void);
-static pid_t hooked;
+__attribute__((unused)) static pid_t hooked;
 static uint32_t hook_passed;
 static struct t_gate hook_reached, hook_go;
 static void stop_here(void)

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* Rule 37: the exit is that of the incident which came to rung 5 first, though another one comes there before it has
+ * begun. */
+#include <bough.h>
+#include <signal.h>
+#include "core/arena.h"
+#include "hooks.h"
+
+static void stand_at(enum bough_kind kind, int rung)
+{
+    const struct bo_record *r = bo_record_of(&bo_branch_at(BO_ROOT)->t, kind);
+    t_until(bo_load_seq(&r->rung) >= rung);
+}
+
+static void leave_for_two_reasons(void)
+{
+    struct bough_event first = {.kind = BOUGH_SIGNAL, .signo = SIGTERM}, second = {.kind = BOUGH_OPERATOR};
+    struct bough_ladder ladder = {.time[BOUGH_RUNG_FLAG] = BOUGH_MS(20),
+                                  .time[BOUGH_RUNG_EXIT] = BOUGH_SEC(8) * t_scale()};
+    ladder.grace = BOUGH_SEC(100) * t_scale();
+    bo_hook_leave_begins = stop_here;
+    CHECK_EQ(bough_ladder_set(BOUGH_ROOT, &ladder), 0);
+    CHECK(bough_post_event(BOUGH_ROOT, &first).record != 0);
+    t_gate_wait(&hook_reached);
+    CHECK(bough_post_event(BOUGH_ROOT, &second).record != 0);
+    stand_at(BOUGH_OPERATOR, BOUGH_RUNG_EXIT);
+    t_gate_open(&hook_go);
+    for (;;)
+        pause();
+}
+
+TEST(the_second_incident_at_rung_5_leaves_the_exit_of_the_first_alone)
+{
+    int status;
+    NEED_HOOKS();
+    pid_t child = fork();
+    if (child == 0)
+        leave_for_two_reasons();
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK(WIFSIGNALED(status));
+    CHECK_EQ(WTERMSIG(status), SIGTERM);
+}
