@@ -38,7 +38,7 @@ leg() {
         return
     fi
     env T_SCALE="${T_SCALE:-$scale}" BOUGH_LOSS="${BOUGH_LOSS:-$loss}" "${settings[@]}" \
-        meson test -C "$folder" --no-rebuild --logbase "$name" \
+        meson test -C "$folder" --no-rebuild --logbase "$name" --timeout-multiplier "${T_SCALE:-$scale}" \
         $(printf -- '--suite %s ' $suites) "${wrap[@]}" </dev/null
     echo "==== $name: $((SECONDS - start)) s"
 }

@@ -89,8 +89,9 @@ def _patch_pools():
 
 # ---- errors of extension modules ---------------------------------------------------------------------------------------
 
-# An interrupted read of TLS looks like its end, were it not for this.
+# An interrupted read of TLS looks like its end, were it not for this, and an interrupted lookup like a host that is not known.
 _ERRORS = {
+    "_socket": ("gaierror", "herror"),
     "_ssl": (
         "SSLError",
         "SSLZeroReturnError",

@@ -175,12 +175,17 @@ struct bp_place bp_place(const struct bp_thread *t)
 #endif
 }
 
-/* EOFError: up to 3.11 its object may be made where it is caught only, frames further out. */
+/* Up to 3.11 these objects may be made where they are caught only, frames further out. */
+static bool is_made_late(const PyTypeObject *type)
+{
+    return PY_VERSION_HEX < 0x030C0000 &&
+           (type == (PyTypeObject *)PyExc_EOFError || strcmp(type->tp_name, "herror") == 0);
+}
+
 static bool is_of_the_cut(const struct bp_thread *t, const PyTypeObject *type)
 {
     struct bp_place now = bp_place(t);
-    return (now.frame == t->cut_at.frame && now.instruction == t->cut_at.instruction) ||
-           (PY_VERSION_HEX < 0x030C0000 && type == (PyTypeObject *)PyExc_EOFError);
+    return (now.frame == t->cut_at.frame && now.instruction == t->cut_at.instruction) || is_made_late(type);
 }
 
 static PyObject *alloc_or_raise(PyTypeObject *type, Py_ssize_t items)

@@ -42,10 +42,11 @@ def methods():
 
 
 def errors():
+    import _socket
     import _sqlite3
     import _ssl
 
-    classes = (OSError, EOFError, _ssl.SSLError, _ssl.SSLEOFError, _ssl.SSLWantReadError, _sqlite3.OperationalError)
+    classes = (OSError, EOFError, _socket.herror, _ssl.SSLError, _ssl.SSLEOFError, _ssl.SSLWantReadError, _sqlite3.OperationalError)
     return {cls.__name__: tp_alloc(cls) for cls in classes}
 
 
