@@ -134,8 +134,8 @@ TEST_LIMIT(a_copy_that_the_server_does_not_take, 300)
     PQclear(PQexec(holder, "set application_name = 'holder'; select pg_advisory_lock(2);"
                            "create table slow (line text);"
                            "create function wait() returns trigger language plpgsql as "
-                           "'begin perform pg_advisory_xact_lock(2); return new; end';"
-                           "create trigger t before insert on slow for each row execute function wait()"));
+                           "'begin perform pg_advisory_xact_lock(2); return null; end';"
+                           "create trigger t before insert on slow for each statement execute function wait()"));
     stopper = holder;
     client.ways.grace = BOUGH_MS(50); /* PQfinish() wants to send a last message, and waits for room until told again */
     run("copy from stdin", copy_in, waits_for_lock, 60);
