@@ -91,18 +91,6 @@ void bo_branch_end_orphan(struct bo_branch *b);
 
 /* ---- workers (worker.c) ------------------------------------------------------------------------------- */
 
-/* What pthread_create() hands on from the adder besides the signal mask. */
-struct bo_origin {
-    uint64_t affinity[16];
-    struct {
-        uint32_t size, policy;
-        uint64_t flags;
-        int32_t nice;
-        uint32_t priority;
-        uint64_t runtime, deadline, period;
-    } scheduling;
-};
-
 /*
  *   begun      the child runs, or has: who is cancelled before was meant when it ran another one
  *   moved      it comes from another thread, which was cancelled
@@ -120,7 +108,7 @@ struct bo_worker {
     size_t stack; /* its size, in bytes */
     bool fresh;   /* ends after its child */
     bool begun, moved, finished, orphan;
-    struct bo_origin origin; /* its first adder's */
+    struct bo_origin *origin; /* its first adder's */
 };
 
 /* A parked worker, or a new one that waits to be started. NULL with EAGAIN or ENOMEM. */
