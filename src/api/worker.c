@@ -286,12 +286,12 @@ static void take_mask(uint64_t mask)
     bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof mask);
 }
 
-static void take_name(const struct bo_child *child)
+static void take_name(const struct bo_thread *t)
 {
     char kernel[16];
-    if (!child->name[0])
+    if (!t->t.name[0])
         return;
-    snprintf(kernel, sizeof kernel, "%.15s", child->name);
+    snprintf(kernel, sizeof kernel, "%.15s", t->t.name);
     prctl(PR_SET_NAME, kernel);
 }
 
@@ -323,7 +323,7 @@ static void begin(struct bo_worker *w)
     w->branch = w->child->branch;
     w->begun = w->finished = false;
     bo_busy = 0;
-    take_name(w->child);
+    take_name(w->slot);
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
     pthread_testcancel(); /* it came when this thread was parked: see unwound() */
     w->begun = true;
