@@ -35,12 +35,13 @@ struct bo_child {
     bough_resource resource; /* its destructor is taken out by who runs it, or takes the resource over */
     bough_resource *own;     /* what bough_take() takes: the same, or what a wrapper has around it */
     bool disabled, foreign;
+    bool named; /* its branch collects: there is room for the name that it has had */
     enum bough_outcome outcome;
     int result;
     int code;                   /* of its first failure; 0 */
     struct bo_failure *failure; /* the evidence of it; NULL if there was no memory */
     uint64_t mask;              /* the adder's signal mask, as pthread_create would hand on */
-    char name[BO_NAME];
+    char name[];                /* when it has ended */
 };
 
 /* What is to be run when a branch ends, after its children. */
@@ -91,18 +92,6 @@ void bo_branch_end_orphan(struct bo_branch *b);
 
 /* ---- workers (worker.c) ------------------------------------------------------------------------------- */
 
-/* What pthread_create() hands on from the adder besides the signal mask. */
-struct bo_origin {
-    uint64_t affinity[16];
-    struct {
-        uint32_t size, policy;
-        uint64_t flags;
-        int32_t nice;
-        uint32_t priority;
-        uint64_t runtime, deadline, period;
-    } scheduling;
-};
-
 /*
  *   begun      the child runs, or has: who is cancelled before was meant when it ran another one
  *   moved      it comes from another thread, which was cancelled
@@ -120,7 +109,7 @@ struct bo_worker {
     size_t stack; /* its size, in bytes */
     bool fresh;   /* ends after its child */
     bool begun, moved, finished, orphan;
-    struct bo_origin origin; /* its first adder's */
+    struct bo_origin *origin; /* its first adder's */
 };
 
 /* A parked worker, or a new one that waits to be started. NULL with EAGAIN or ENOMEM. */
@@ -142,6 +131,8 @@ void bo_child_lost(struct bo_child *child, struct bo_failure *failure);
 /* After the worker has shed what the child left: tell the branch, and end it if it is an orphan. */
 void bo_child_gone(uint64_t branch);
 void bo_child_free(struct bo_child *child);
+/* Its name is in its thread's slot, which is about to have another child. */
+void bo_child_keep_name(struct bo_child *child, const struct bo_thread *t);
 /* In the copy that a child has forked: its family stays in the parent. */
 void bo_child_after_fork(struct bo_child *child);
 

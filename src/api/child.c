@@ -88,9 +88,11 @@ void bo_child_free(struct bo_child *child)
 static struct bo_child *child_new(struct bo_branch *b, bough_fn *fn, bough_resource r,
                                   const struct bough_child_options *o)
 {
-    struct bo_child *c = calloc(1, sizeof *c);
+    bool named = b->family->collect;
+    struct bo_child *c = calloc(1, sizeof *c + (named ? BO_NAME : 0));
     if (!c)
         return errno = ENOMEM, NULL;
+    c->named = named;
     c->family = b->family;
     c->branch = bo_branch_handle(b);
     c->fn = fn;
@@ -99,16 +101,20 @@ static struct bo_child *child_new(struct bo_branch *b, bough_fn *fn, bough_resou
     c->disabled = o->disabled != 0;
     c->foreign = o->foreign != 0;
     bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&c->mask, sizeof c->mask);
-    if (o->name)
-        memcpy(c->name, o->name, strnlen(o->name, BO_NAME - 1));
     return c;
 }
 
-static void prepare(struct bo_worker *w, struct bo_child *c)
+void bo_child_keep_name(struct bo_child *child, const struct bo_thread *t)
+{
+    if (child->named)
+        memcpy(child->name, t->t.name, BO_NAME);
+}
+
+static void prepare(struct bo_worker *w, struct bo_child *c, const char *name)
 {
     struct bo_thread *t = w->slot;
     bo_level_reset(t, c->disabled, c->foreign);
-    memcpy(t->t.name, c->name, BO_NAME);
+    strncpy(t->t.name, name ? name : "", BO_NAME - 1);
     t->child = c;
     t->worker = w;
     c->id = bo_thread_handle(t);
@@ -163,7 +169,7 @@ static uint64_t start(struct bo_branch *b, struct bo_child *c, const struct boug
 {
     struct bo_worker *w = bo_worker_get(o);
     if (w)
-        prepare(w, c);
+        prepare(w, c, o->name);
     if (w && !link_child(b->family, c)) {
         w->slot->child = NULL;
         bo_worker_put(w);
@@ -354,7 +360,7 @@ void bo_child_finish(struct bo_child *child, int returned, bool left)
     destroy_resource(child);
     bo_mutex_owner_ended();
     add_unread(child);
-    memcpy(child->name, t->t.name, BO_NAME);
+    bo_child_keep_name(child, t);
     t->child = NULL;
     account_and_tell(child, child->code ? BOUGH_ERROR : cut ? BOUGH_INTERRUPTED : BOUGH_OK, returned);
     bo_ending_drop();

@@ -37,7 +37,7 @@ static void account(struct bo_thread *t, struct bo_failure *f)
     }
     t->child = NULL;
     t->worker->child = NULL;
-    memcpy(c->name, t->t.name, BO_NAME);
+    bo_child_keep_name(c, t);
     bo_child_lost(c, f);
 }
 

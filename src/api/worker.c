@@ -34,9 +34,29 @@ enum { PARKED, WORK, END };
 enum { MOST_IDLE = 64 };
 #define IDLE_FOR BO_SEC(10)
 
-static struct bo_lock pool_lock;
+/* What pthread_create() hands on from the adder besides the signal mask. */
+struct traits {
+    uint64_t affinity[16];
+    struct {
+        uint32_t size, policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t runtime, deadline, period;
+    } scheduling;
+};
+
+/* Most workers of a process have the same ones, and share them. */
+struct bo_origin {
+    struct bo_origin *next;
+    size_t workers;
+    struct traits traits;
+};
+
+static struct bo_lock pool_lock;                               /* of all three */
 static struct bo_worker pool = {.next = &pool, .prev = &pool}; /* parked ones, the latest first */
 static unsigned idle;
+static struct bo_origin *origins;
 
 /* ---- the pool ------------------------------------------------------------------------------------------ */
 
@@ -66,11 +86,11 @@ static bool park(struct bo_worker *w)
 }
 
 /* One that is as a new thread of the caller's would be. */
-static struct bo_worker *take_parked(const struct bo_origin *origin)
+static struct bo_worker *take_parked(const struct traits *traits)
 {
     bo_lock(&pool_lock);
     struct bo_worker *w = pool.next;
-    while (w != &pool && memcmp(&w->origin, origin, sizeof *origin) != 0)
+    while (w != &pool && memcmp(&w->origin->traits, traits, sizeof *traits) != 0)
         w = w->next;
     if (w != &pool)
         unlink_worker(w);
@@ -89,11 +109,57 @@ static bool leave_pool(struct bo_worker *w)
     return parked;
 }
 
+/* ---- origins ------------------------------------------------------------------------------------------- */
+
+static void look_at_traits(struct traits *t)
+{
+    memset(t, 0, sizeof *t);
+    bo_raw3(SYS_sched_getaffinity, 0, sizeof t->affinity, (long)t->affinity);
+    bo_raw4(SYS_sched_getattr, 0, (long)&t->scheduling, sizeof t->scheduling, 0);
+}
+
+/* The caller holds the lock. NULL: there is no memory. */
+static struct bo_origin *find_or_make(const struct traits *traits)
+{
+    struct bo_origin *o = origins;
+    while (o && memcmp(&o->traits, traits, sizeof *traits) != 0)
+        o = o->next;
+    if (o || !(o = malloc(sizeof *o)))
+        return o;
+    *o = (struct bo_origin){.next = origins, .traits = *traits};
+    return origins = o;
+}
+
+static struct bo_origin *use_origin(const struct traits *traits)
+{
+    bo_lock(&pool_lock);
+    struct bo_origin *o = find_or_make(traits);
+    if (o)
+        o->workers++;
+    bo_unlock(&pool_lock);
+    return o;
+}
+
+static void drop_origin(struct bo_origin *o)
+{
+    struct bo_origin **link = &origins;
+    bo_lock(&pool_lock);
+    bool last = --o->workers == 0;
+    while (last && *link && *link != o) /* one from before a fork is not in the list */
+        link = &(*link)->next;
+    if (last && *link)
+        *link = o->next;
+    bo_unlock(&pool_lock);
+    if (last)
+        free(o);
+}
+
 void bo_workers_after_fork(struct bo_thread *self)
 {
     bo_store_relaxed(&pool_lock.state, 0);
     pool.next = pool.prev = &pool;
     idle = 0;
+    origins = NULL;
     if (self && self->child)
         self->worker->orphan = true;
 }
@@ -102,18 +168,11 @@ void bo_workers_after_fork(struct bo_thread *self)
 
 static const char pool_name[16] = "bough-worker";
 
-static void look_at_origin(struct bo_origin *o)
-{
-    memset(o, 0, sizeof *o);
-    bo_raw3(SYS_sched_getaffinity, 0, sizeof o->affinity, (long)o->affinity);
-    bo_raw4(SYS_sched_getattr, 0, (long)&o->scheduling, sizeof o->scheduling, 0);
-}
-
 static bool origin_changed(const struct bo_worker *w)
 {
-    struct bo_origin now;
-    look_at_origin(&now);
-    return memcmp(&now, &w->origin, sizeof now) != 0;
+    struct traits now;
+    look_at_traits(&now);
+    return memcmp(&now, &w->origin->traits, sizeof now) != 0;
 }
 
 /* The rounding mode, without libm: it has to be put back by those who change it, or the thread ends. */
@@ -227,12 +286,12 @@ static void take_mask(uint64_t mask)
     bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof mask);
 }
 
-static void take_name(const struct bo_child *child)
+static void take_name(const struct bo_thread *t)
 {
     char kernel[16];
-    if (!child->name[0])
+    if (!t->t.name[0])
         return;
-    snprintf(kernel, sizeof kernel, "%.15s", child->name);
+    snprintf(kernel, sizeof kernel, "%.15s", t->t.name);
     prctl(PR_SET_NAME, kernel);
 }
 
@@ -254,6 +313,7 @@ static void become_leaver(struct bo_worker *w)
 static void dispose(struct bo_worker *w)
 {
     bo_unbind(w->slot);
+    drop_origin(w->origin);
     free(w);
 }
 
@@ -263,7 +323,7 @@ static void begin(struct bo_worker *w)
     w->branch = w->child->branch;
     w->begun = w->finished = false;
     bo_busy = 0;
-    take_name(w->child);
+    take_name(w->slot);
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
     pthread_testcancel(); /* it came when this thread was parked: see unwound() */
     w->begun = true;
@@ -395,12 +455,11 @@ static void *work(void *argument)
 
 /* ---- getting one ---------------------------------------------------------------------------------------- */
 
-static struct bo_worker *worker_new(const struct bough_child_options *o, const struct bo_origin *origin)
+static struct bo_worker *worker_new(const struct bough_child_options *o, const struct traits *traits)
 {
     struct bo_worker *w = calloc(1, sizeof *w);
-    if (!w)
-        return errno = ENOMEM, NULL;
-    w->origin = *origin;
+    if (!w || !(w->origin = use_origin(traits)))
+        return free(w), errno = ENOMEM, NULL;
     w->fresh = o->fresh || o->stack;
     w->slot = bo_thread_new();
     int error = w->slot ? create(w, &w->thread, o->stack) : errno;
@@ -408,14 +467,15 @@ static struct bo_worker *worker_new(const struct bough_child_options *o, const s
         return w;
     if (w->slot)
         bo_thread_free(w->slot);
+    drop_origin(w->origin);
     free(w);
     return errno = error, NULL;
 }
 
 struct bo_worker *bo_worker_get(const struct bough_child_options *options)
 {
-    struct bo_origin mine;
-    look_at_origin(&mine);
+    struct traits mine;
+    look_at_traits(&mine);
     struct bo_worker *w = options->fresh || options->stack ? NULL : take_parked(&mine);
     return w ? w : worker_new(options, &mine);
 }

@@ -74,7 +74,7 @@ struct bo_foreign_ways {
 
 /*
  * A thread's slot. It belongs to an OS thread from its adoption or start to its end; each child that a
- * worker runs is another generation.
+ * worker runs is another generation. A blocked child costs all of it: the fields stand so that there are no holes.
  *
  *   parent      the branch it is a child of; BO_ROOT for main and adopted threads
  *   top         the innermost branch it has open; BO_NONE
@@ -98,11 +98,12 @@ struct bo_thread {
     _Atomic uint32_t top;
     int event_fd;
     _Atomic uint32_t asks;        /* wake signals sent since the thread last left a call */
-    _Atomic int64_t asked_at;     /* when the last one was sent, or an asynchronous region became due */
     _Atomic uint32_t told;        /* that it does not answer */
+    _Atomic int64_t asked_at;     /* when the last one was sent, or an asynchronous region became due */
     _Atomic uint32_t unanswered;  /* how often the ticker has looked why, for this wake */
     _Atomic uint32_t held;        /* the wake signal is blocked by ourselves, to come back later */
     _Atomic uint32_t blocks_wake; /* it was once seen blocking the wake signal: take the second road at once */
+    _Atomic uint32_t freeze;
 
     _Atomic uint64_t met_seq;
     _Atomic int64_t met_at;
@@ -116,15 +117,14 @@ struct bo_thread {
     _Atomic uint8_t foreign; /* enum bo_foreign_step */
     bool foreign_cut;        /* which was cut */
     _Atomic uint8_t handlers, finals;
-    _Atomic uint32_t freeze;
     uint64_t handled_seq; /* handlers have run for this record, up to this rung */
     uint8_t handled_rung;
     bool jumped; /* the last one has left by a jump */
     _Atomic uint32_t joins;
-    _Atomic uint32_t closing; /* handed to a helper, which runs its closers */
+    _Atomic uint32_t closing;      /* handed to a helper, which runs its closers */
+    _Atomic uint32_t level_serial; /* odd while the owner changes the level: a seqlock for the ticker */
     _Atomic int64_t freeze_at;
 
-    _Atomic uint32_t level_serial; /* odd while the owner changes the level: a seqlock for the ticker */
     _Atomic int64_t crit_entry;
     _Atomic int64_t crit_budget;
     _Atomic int64_t pause_used;
@@ -137,13 +137,13 @@ struct bo_thread {
     struct bough_region *regions;
     uintptr_t stack_low, stack_high;
     _Atomic uint32_t depth;
+    _Atomic uint32_t join_waiters; /* who waits for this generation to end, on its futex word */
     struct {
         struct bough_region *at; /* its place on the owner's stack: a plain longjmp is found out by it */
         const char *file;
         int line, kind;
         int64_t since;
     } region[BO_REGIONS];
-    _Atomic uint32_t join_waiters; /* who waits for this generation to end, on its futex word */
     const void *due_byte;
     uintptr_t foreign_frame; /* of the function that such a call was made in */
     struct bo_libc_wait *libc_wait;
@@ -157,6 +157,8 @@ struct bo_thread {
     struct bo_foreign_ways ways;
     uint32_t last_was_cut; /* the last failing call was cut (rule 28) */
 } __attribute__((aligned(64)));
+
+_Static_assert(sizeof(struct bo_thread) <= 12 * 64, "memory of a blocked child: see make bench");
 
 /*
  * A branch's slot. `outer` is the branch around it: the one its owner opened before, or the one its owner
@@ -239,7 +241,7 @@ struct bo_header {
 };
 
 #define BO_ARENA_MAGIC "bough arena"
-enum { BO_ARENA_VERSION = 4 };
+enum { BO_ARENA_VERSION = 5 };
 
 /* Where this process has it. */
 struct bo_arena {
