@@ -55,7 +55,8 @@ struct bo_target {
     _Atomic uint32_t spread; /* a signal handler marked it: the ticker wakes what is below */
     _Atomic uint32_t free_next;
     uint32_t index;
-    _Atomic int64_t tick_at; /* when the ticker looks; its own */
+    _Atomic uint32_t senders; /* who is about to send it a wake, bo_send_begin() */
+    _Atomic int64_t tick_at;  /* when the ticker looks; its own */
     struct bo_ladder_cells ladder;
     char name[BO_NAME]; /* written by the owner only, always terminated */
 };

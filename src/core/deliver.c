@@ -100,6 +100,8 @@ BO_BARE static void wake_arrived(struct bo_thread *t, ucontext_t *uc)
         in_call(t, w, uc, held);
         return;
     }
+    if (bo_puts_off(wake_signal))
+        return; /* SENT stays */
     answered(t);
     if ((w & BO_SUMMONED) && (w & BO_CLOSABLE))
         bo_ladder_summoned(t, uc);
@@ -139,7 +141,7 @@ BO_BARE static void handle(int signo, siginfo_t *info, void *context)
     uint64_t w = t ? bo_load_seq(&t->t.word) : 0;
     /* Ours was sent once more, after nobody had answered (RESENT): the kernel may have dropped it for this one, which then
      * stands for it; or it comes right behind, before the thread has done anything else (rule 13). */
-    bool stands_for_ours = (w & BO_SENT) && (w & BO_RESENT);
+    bool stands_for_ours = (w & BO_SENT) && (w & BO_RESENT) && bo_load_relaxed(&t->unanswered);
     if (!answered_one && !(ours && (w & BO_SENT)))
         hand_on(signo, info, context);
     if ((ours && (w & BO_SENT)) || stands_for_ours)
@@ -164,7 +166,7 @@ BO_BARE static void handle_second(int signo, siginfo_t *info, void *context)
         bo_arch_woken(context);
     for (struct bo_libc_wait *wait = t ? t->libc_wait : NULL; wait; wait = wait->outer)
         wait->until = (struct timespec){0, 0};
-    if ((w & BO_SUMMONED) && (w & BO_CLOSABLE) && !(w & BO_IN))
+    if ((w & BO_SUMMONED) && (w & BO_CLOSABLE) && !(w & BO_IN) && !bo_puts_off(0))
         bo_ladder_summoned(t, context);
     errno = saved;
 }
@@ -256,22 +258,31 @@ int bo_deliver_open(void)
     return (old & mask) != 0;
 }
 
-/* The poster may still be between its step on the word and its signal: wait until the handler has answered.
- * It is one system call away; if it was preempted there, give it the processor. */
-void bo_deliver_settle(struct bo_thread *t)
+/* Who is one system call away, and may have been preempted there, is given the processor. */
+static void wait_a_moment(int tries)
 {
     static const struct timespec moment = {0, 50000};
+    if (tries < 64)
+        bo_raw0(SYS_sched_yield);
+    else
+        bo_raw2(SYS_nanosleep, (long)&moment, 0);
+}
+
+/* The poster may still be between its step on the word and its signal: wait until the handler has answered. If the ticker
+ * has sent one as well, that may have been the one which was answered, and the other comes yet. */
+void bo_deliver_settle(struct bo_thread *t)
+{
     uint64_t mask = bit(wake_signal), old = 0;
     bool held = bo_load_relaxed(&t->held);
     bo_raw4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&mask, (long)&old, sizeof mask);
     for (int tries = 0; bo_load_seq(&t->t.word) & (BO_SENT | BO_RESEND); tries++)
-        if (tries < 64)
-            bo_raw0(SYS_sched_yield);
-        else if (bo_raw0(SYS_getpid) != bo_load_relaxed(&bo_pid))
+        if (tries >= 64 && bo_raw0(SYS_getpid) != bo_load_relaxed(&bo_pid))
             return; /* a vfork()'s child: the wake waits for its parent */
         else
-            bo_raw2(SYS_nanosleep, (long)&moment, 0);
+            wait_a_moment(tries);
     if (bo_load_seq(&t->t.word) & BO_RESENT) {
+        for (int tries = 0; bo_load_seq(&t->t.senders); tries++)
+            wait_a_moment(tries);
         bo_raw0(SYS_sched_yield);
         bo_and_seq(&t->t.word, ~(uint64_t)BO_RESENT);
     }

@@ -16,13 +16,30 @@
 #define BO_CORE_DELIVER_H
 
 #include <signal.h>
-#include "core/arena.h"
+#include "base/futex.h"
+#include "core/self.h"
 
 /* Install the handler. 0; -1 with EINVAL (BOUGH_SIGNAL makes no sense). */
 int bo_deliver_init(void);
 int bo_wake_signal(void);
 /* Send the wake to a thread whose word says SENT. [signal] */
 void bo_deliver_send(struct bo_thread *t);
+/* Around the step that sets SENT and the signal that it promises. A thread waits for who is in between, if need be, and
+ * so never for itself. [signal] */
+static inline void bo_send_begin(struct bo_thread *t)
+{
+    if (t == bo_self)
+        return;
+    bo_busy_begin();
+    bo_add_seq(&t->t.senders, 1);
+}
+static inline void bo_send_end(struct bo_thread *t)
+{
+    if (t == bo_self)
+        return;
+    bo_sub_seq(&t->t.senders, 1);
+    bo_busy_end();
+}
 /* By the ticker, after a wake was not answered: find out why, send it once more, by the second road if the signal
  * is blocked, report. */
 void bo_deliver_diagnose(struct bo_thread *t);

@@ -140,6 +140,7 @@ static void put(struct bo_target *to, const void *from, size_t size, bool branch
 {
     copy_words(to, from, size);
     bo_store_relaxed(&to->pins, 0);
+    bo_store_relaxed(&to->senders, 0);
     bo_store_relaxed(&to->work_here, 0);
     bo_store_relaxed(&to->spread, 0);
     put_serials(to, serials);

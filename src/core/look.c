@@ -34,13 +34,16 @@ static int64_t look_at_repeat(struct bo_thread *t, uint64_t w, int64_t now)
     int64_t due = bo_load_relaxed(&t->asked_at) + pause;
     if (now < due)
         return due;
-    if (!bo_cas_seq(&t->t.word, &w, bo_word_sent(w)))
-        return now;
-    bo_store_relaxed(&t->asked_at, now);
-    bo_store_relaxed(&t->asks, asks + 1);
-    BO_HOOK(post_sent);
-    bo_deliver_send(t);
-    return now + pause;
+    bo_send_begin(t);
+    bool sends = bo_cas_seq(&t->t.word, &w, w | BO_SENT);
+    if (sends) {
+        bo_store_relaxed(&t->asked_at, now);
+        bo_store_relaxed(&t->asks, asks + 1);
+        BO_HOOK(post_sent);
+        bo_deliver_send(t);
+    }
+    bo_send_end(t);
+    return sends ? now + pause : now;
 }
 
 /* An asynchronous region has had 50 ms to meet a point (rule 14). */
@@ -49,11 +52,14 @@ static int64_t look_at_async(struct bo_thread *t, uint64_t w, int64_t now)
     int64_t due = bo_load_relaxed(&t->asked_at) + BO_ANSWER_WITHIN;
     if (now < due)
         return due;
-    if (!bo_cas_seq(&t->t.word, &w, bo_word_sent(w)))
-        return now;
-    BO_HOOK(post_sent);
-    bo_deliver_send(t);
-    return now + LAST_REPEAT;
+    bo_send_begin(t);
+    bool sends = bo_cas_seq(&t->t.word, &w, w | BO_SENT);
+    if (sends) {
+        BO_HOOK(post_sent);
+        bo_deliver_send(t);
+    }
+    bo_send_end(t);
+    return sends ? now + LAST_REPEAT : now;
 }
 
 /* The innermost section that is noted: regions of other kinds may be open in it. */

@@ -37,7 +37,7 @@ static void ring(struct bo_thread *t)
 }
 
 /* The step that rule 13 asks for: due, and if the thread is in a call also sent, at once. */
-static void wake(struct bo_thread *t, uint32_t generation, bool repeated)
+static void step(struct bo_thread *t, uint32_t generation, bool repeated)
 {
     uint64_t w = bo_load_seq(&t->t.word), next;
     do {
@@ -59,6 +59,13 @@ static void wake(struct bo_thread *t, uint32_t generation, bool repeated)
         bo_ticker_watch(t);
     if (next & BO_TIMED)
         bo_ticker_look(&t->t);
+}
+
+static void wake(struct bo_thread *t, uint32_t generation, bool repeated)
+{
+    bo_send_begin(t);
+    step(t, generation, repeated);
+    bo_send_end(t);
 }
 
 void bo_wake(struct bo_thread *t, uint32_t generation)

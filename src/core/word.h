@@ -25,8 +25,10 @@
  *  LIVE          the generation is alive                          owner (adder)     owner
  *  RESEND        the ticker is sending an unanswered wake once    ticker, only      ticker, in the step
  *                more: the thread does not leave meanwhile        with SENT         that sets RESENT
- *  RESENT        it was sent: the owner makes one more system     ticker            owner
- *                call before it leaves, so that it has arrived
+ *  RESENT        it was sent, and one of two may come after       ticker            owner
+ *                the answer: the owner waits for all who are
+ *                sending and makes one more system call before
+ *                it leaves, so that all have arrived
  *  CLOSABLE      a region is open in which a signal may come     owner             owner
  *                from rung 3 on: closable, or with a final
  *                handler that runs asynchronously
@@ -106,18 +108,11 @@ static inline uint64_t bo_word_posted(uint64_t w)
     return w & BO_MASKED ? w : w | BO_DUE | BO_FOREIGN_DUE;
 }
 
-/* What a word becomes when a signal is about to be sent to its thread. RESENT is of the one before: as long as it is
- * set with SENT, any signal of that number counts as the answer (core/deliver.c). */
-static inline uint64_t bo_word_sent(uint64_t w)
-{
-    return w & BO_SENT ? w : (w | BO_SENT) & ~(uint64_t)BO_RESENT;
-}
-
 /* What a due word becomes when its thread is to be woken by a signal: unchanged if that is not allowed
- * (rule 13), not needed, or under way already. */
+ * (rule 13), not needed, or under way already. RESENT stays until the thread leaves, also if it is of a wake before. */
 static inline uint64_t bo_word_woken(uint64_t w)
 {
-    return (w & BO_DUE) && ((w & BO_IN) || ((w & BO_CLOSABLE) && (w & BO_SUMMONED))) ? bo_word_sent(w) : w;
+    return (w & BO_DUE) && ((w & BO_IN) || ((w & BO_CLOSABLE) && (w & BO_SUMMONED))) ? w | BO_SENT : w;
 }
 
 #ifdef NDEBUG

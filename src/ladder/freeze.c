@@ -132,7 +132,7 @@ int bough_closable_begin(struct bough_region *region, const char *file, int line
 /* ---- the warden's side ----------------------------------------------------------------------------------- */
 
 /* Wake it: due, and where a signal may come, sent at once (rule 13). */
-static void summon(struct bo_thread *t, uint32_t generation)
+static void step(struct bo_thread *t, uint32_t generation)
 {
     uint64_t w = bo_load_seq(&t->t.word), next;
     do {
@@ -143,6 +143,13 @@ static void summon(struct bo_thread *t, uint32_t generation)
     bo_word_check(next);
     if (next & ~w & BO_SENT)
         bo_signal(t);
+}
+
+static void summon(struct bo_thread *t, uint32_t generation)
+{
+    bo_send_begin(t);
+    step(t, generation);
+    bo_send_end(t);
 }
 
 static void dismiss(struct bo_thread *t, uint32_t generation)

@@ -2,6 +2,7 @@
 /* Rules 8 and 13 with injected delays: between "I am in a call" and the call, between the call and "I have left",
  * between a wake that is promised and the signal. */
 #include <poll.h>
+#include "core/ticker.h"
 #include "hooks.h"
 
 struct caller {
@@ -130,6 +131,38 @@ TEST(a_thread_waits_for_a_wake_that_is_under_way)
     t_gate_open(&hook_go);
     t_join(&p.thread);
     end(&c, 1, 0);
+}
+
+/* And if the ticker, which finds that wake unanswered, has sent it meanwhile: both have come before it goes on. */
+static void *caller_sleeps(void *argument)
+{
+    struct caller *c = argument;
+    struct timespec sleep = {0, 200000000};
+    c->self = bough_self();
+    t_gate_open(&c->known);
+    c->result = by_read(c);
+    c->error = errno;
+    c->foreign = nanosleep(&sleep, NULL);
+    return NULL;
+}
+
+TEST(a_thread_waits_for_a_wake_that_the_ticker_has_sent_before_its_poster)
+{
+    struct caller c = {0};
+    struct poster p = {.target = &c};
+    NEED_HOOKS();
+    CHECK_EQ(pipe(c.fds), 0);
+    t_spawn(&c.thread, caller_sleeps, &c);
+    t_gate_wait(&c.known);
+    t_until_blocked(c.thread.tid);
+    bo_hook_post_sent = stop_here;
+    t_spawn(&p.thread, post_slowly, &p);
+    t_gate_wait(&hook_reached);
+    bo_ticker_look(bo_target_of((uint64_t)(uintptr_t)c.self));
+    spin(ms(100));
+    t_gate_open(&hook_go);
+    t_join(&p.thread);
+    end(&c, -1, ECANCELED);
 }
 
 /* The same, and it ends. */
