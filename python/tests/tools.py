@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Threads put in order, and what they raise kept for the test."""
 import os
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -14,10 +15,13 @@ A_WHILE = 0.15 * SCALE  # in which what must not happen would have happened
 
 
 def started(function, *args, cls=bough.Thread, **flags):
-    """A thread that runs function(*args); `thread.raised` is what it ended by, `thread.result` what it returned."""
+    """A thread that runs function(*args), or is about to: what is raised in it from now on is caught. `thread.raised` is what it
+    ended by, `thread.result` what it returned."""
+    begun = Gate()
 
     def run():
         try:
+            begun.open()
             thread.result = function(*args)
         except BaseException as error:
             thread.raised = error.with_traceback(None)
@@ -27,6 +31,7 @@ def started(function, *args, cls=bough.Thread, **flags):
     for name, value in flags.items():
         setattr(thread, name, value)
     thread.start()
+    begun.passed()
     return thread
 
 
@@ -36,6 +41,18 @@ def until(condition, what="a condition"):
         if time.monotonic() > end:
             raise AssertionError(f"{what() if callable(what) else what} did not come true in {LIMIT:g} s")
         time.sleep(0.001)
+
+
+def until_inside(thread, function):
+    """It is in this function, or below."""
+
+    def inside():
+        frame = sys._current_frames().get(thread.ident)
+        while frame is not None and frame.f_code is not function.__code__:
+            frame = frame.f_back
+        return frame is not None
+
+    until(inside, f"{thread} is in {function.__name__}()")
 
 
 def state_of(thread):
