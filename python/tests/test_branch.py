@@ -21,12 +21,12 @@ from pathlib import Path
 
 import bough
 from bough import MultipleError, ThreadExit, branch
+from process import ROOT, Process
 
 limit = 60
 stays = ("anon_inode:*eventfd*",)  # the one who delivers asynchronously has it, from first need on
 SCALE = float(os.environ.get("T_SCALE", 1))
 ENOUGH = 20 * SCALE
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def until(true, what="what was waited for"):
@@ -614,10 +614,14 @@ class Deadlines(unittest.TestCase):
 
     def test_timeout(self):
         """cuts body and children, and is a TimeoutError"""
-        with self.assertRaises(TimeoutError) as caught, branch("slow", timeout=0.05) as b:
-            child = b.add(block)
-            block()
-        self.assertEqual(child.outcome, "interrupted")
+        children = []
+        for timeout in 0.05, 0.5, 5:  # one that has passed before there is a child cuts none
+            with self.assertRaises(TimeoutError) as caught, branch("slow", timeout=timeout) as b:
+                children.append(b.add(block))
+                block()
+            if children:
+                break
+        self.assertEqual(children[0].outcome, "interrupted")
         self.assertIn("slow", str(caught.exception))
         self.assertIsNone(caught.exception.__context__)
         self.assertFalse(b.interrupted)
@@ -677,9 +681,16 @@ class Deadlines(unittest.TestCase):
         with self.assertRaises(TimeoutError), branch() as b:
             b.set_deadline(time.monotonic() + 0.03)
             block()
-        with branch(timeout=0.2) as b:
-            b.set_deadline(None)
-            time.sleep(0.25)
+        for timeout in 0.2, 2, ENOUGH:
+            begin = time.monotonic()
+            try:
+                with branch(timeout=timeout) as b:
+                    b.set_deadline(None)
+                    moved = time.monotonic()
+                    time.sleep(timeout + 0.05)
+                break
+            except TimeoutError:
+                self.assertGreaterEqual(moved - begin, timeout)  # it had passed by then
         with self.assertRaises(RuntimeError):
             b.set_deadline(None)
 
@@ -1226,29 +1237,24 @@ class Generators(unittest.TestCase):
             manager.__exit__(None, None, None)
 
 
-def program(text, *, stop=None):
-    """Runs it; `stop` is a signal, sent when it says "go"."""
-    run = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM + text], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    out = ""
-    if stop:
-        while "go" not in out and (line := run.stdout.readline()):
-            out += line
-        run.send_signal(stop)
-    try:
-        rest, err = run.communicate(timeout=ENOUGH)
-    except subprocess.TimeoutExpired:
-        run.kill()
-        raise AssertionError(run.communicate())
-    return run.returncode, out + rest, err
+def program(text, *, stop=None, at="clock_nanosleep"):
+    """Runs it; `stop` is a signal, sent when it has said "go" and main is in this call."""
+    with Process("-c", PROGRAM + text) as run:
+        if stop:
+            run.until("^go$")
+            run.until_in(at, main=True)
+            run.send(stop)
+        run.end()
+    return run.status, run.out, run.err
 
 
 PROGRAM = """
 import bough, os, sys, threading, time
 from bough import branch, ThreadExit
+begun = threading.Event()
 def child():
     try:
+        begun.set()
         time.sleep(100)
     except ThreadExit as e:
         with bough.critical_section():  # the body leaves by the signal, and its branch is one more to tell of it
@@ -1256,7 +1262,7 @@ def child():
         raise
 def add(b):
     c = b.add(child)
-    while c.ident is None: time.sleep(0.001)
+    begun.wait()
     print("go", flush=True)
     return c
 """
@@ -1271,12 +1277,12 @@ class Programs(unittest.TestCase):
             """
 try:
     with branch() as b:
-        c = b.add(child)
-        print("go", flush=True)
+        c = add(b)
 except KeyboardInterrupt as e:
     print("caught", c.outcome, e.__context__, flush=True)
 """,
             stop=signal.SIGINT,
+            at="futex",
         )
         self.assertEqual((status, out), (0, "go\nstopped: sibling\ncaught interrupted None\n"), err)
 
@@ -1517,18 +1523,16 @@ class AcceptLoop(unittest.TestCase):
 
     def test_as_a_program(self):
         """Ctrl-C"""
-        run = subprocess.Popen(
-            [sys.executable, ROOT / "examples/python/accept_loop.py"], stdout=subprocess.PIPE, text=True
-        )
-        with run:
-            port = int(run.stdout.readline().split()[-1])
+        with Process(ROOT / "examples/python/accept_loop.py") as run:
+            port = int(run.until(r"listening on port (\d+)\n").group(1))
             with socket.create_connection(("127.0.0.1", port)) as client:
                 client.sendall(b"hello")
                 self.assertEqual(client.recv(100), b"HELLO")
-                run.send_signal(signal.SIGINT)
+                run.until_in("accept4", main=True)
+                run.send(signal.SIGINT)
                 self.assertEqual(client.recv(100), b"")
-            self.assertEqual(run.stdout.read(), "all clients are gone\n")
-        self.assertEqual(run.returncode, 0)
+            self.assertEqual(run.end(), 0, run)
+        self.assertEqual(run.out.splitlines()[1:], ["all clients are gone"])
 
 
 if __name__ == "__main__":
