@@ -146,7 +146,7 @@ int bp_interpose_undo(void);
 int bp_set_kinds(struct bp_thread *t, unsigned kinds);
 enum { BP_ALL_KINDS = (1u << BOUGH_KINDS) - 1, BP_EXCEPTION_ONLY = 1u << BOUGH_EXCEPTION };
 
-/* ---- locks.c ------------------------------------------------------------------------------------------ */
+/* ---- lock_methods.c ----------------------------------------------------------------------------------- */
 
 int bp_wrap_locks(void);
 void bp_unwrap_locks(void);
