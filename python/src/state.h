@@ -198,7 +198,7 @@ const char *bp_caller_of_caller(int *line);
 /* ---- methods, each in the file that has its name ------------------------------------------------------- */
 
 extern PyMethodDef bp_thread_methods[], bp_raise_methods[], bp_cut_methods[], bp_post_methods[], bp_courier_methods[],
-    bp_branch_methods[], bp_item_methods[], bp_ladder_methods[], bp_signal_methods[], bp_report_methods[],
-    bp_lock_methods[];
+    bp_branch_methods[], bp_child_methods[], bp_with_methods[], bp_item_methods[], bp_ladder_methods[],
+    bp_signal_methods[], bp_report_methods[], bp_lock_methods[];
 
 #endif
