@@ -22,8 +22,12 @@ import weakref
 
 import bough
 from bough import ThreadExit, _place
-from tools import Gate, ended, pipe, started, still_there, until, until_blocked, until_inside
-from test_threads import bytecode, points, poll_for, read, setUpModule  # noqa: F401
+from tools import (
+    Gate, assert_kept_out, bytecode, ended, open_what_stays, pipe, points, poll_for, read, started, until, until_blocked,
+    until_inside,
+)
+
+setUpModule = open_what_stays
 
 
 class WithArguments(Exception):
@@ -536,9 +540,8 @@ class Never(unittest.TestCase):
 
     def test_finally_that_does_not_end(self):
         """a finally is waited for"""
-        inside, leave = Gate(), []
 
-        def run():
+        def run(inside, leave):
             try:
                 pass
             finally:
@@ -548,13 +551,7 @@ class Never(unittest.TestCase):
                 leave.append(2)
             bytecode()
 
-        thread = started(run)
-        inside.passed()
-        thread.raise_exc(KeyError)
-        self.assertTrue(still_there(thread))
-        leave.append(1)
-        self.assertIsInstance(ended(thread), KeyError)
-        self.assertEqual(leave, [1, 2])
+        assert_kept_out(self, run)
 
 
 class FinallyIsFound(unittest.TestCase):

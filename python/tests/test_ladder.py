@@ -11,8 +11,9 @@ import unittest
 import bough
 from bough import DISMISS, PROMOTE, UNWIND, Rung, ThreadExit, resume
 from process import Process
-from test_threads import poll_for, setUpModule  # noqa: F401
-from tools import LIMIT, Gate, ended, pipe, started, until, until_inside
+from tools import LIMIT, Gate, ended, open_what_stays, pipe, poll_for, started, until, until_inside
+
+setUpModule = open_what_stays
 
 
 def deaf(fd=None):

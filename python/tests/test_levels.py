@@ -7,8 +7,11 @@ import unittest
 
 import bough
 from bough import ThreadExit
-from tools import SCALE, Gate, ended, pipe, started, still_there, until_inside
-from test_threads import bytecode, points, poll_for, read, setUpModule  # noqa: F401
+from tools import (
+    SCALE, Gate, bytecode, ended, open_what_stays, pipe, points, poll_for, read, started, still_there, until_inside,
+)
+
+setUpModule = open_what_stays
 
 
 def interrupt_myself(reason="test"):

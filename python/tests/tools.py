@@ -107,3 +107,53 @@ class Gate(threading.Event):
     def passed(self):
         if not self.wait(LIMIT):
             raise AssertionError("nobody opened the gate")
+
+
+# ---- what threads do ------------------------------------------------------------------------------------------------------
+
+
+def poll_for(request):
+    while not request():
+        time.sleep(0.001)
+    return True
+
+
+def points():
+    while True:
+        bough.check_interrupt()
+        time.sleep(0.001)
+
+
+def bytecode():
+    n = 0
+    while True:
+        n += 1
+
+
+def read(fd):
+    return os.read(fd, 10)
+
+
+# ---- shared by files -------------------------------------------------------------------------------------------------------
+
+
+def open_what_stays():
+    """What is opened once, and kept, is open before a test looks."""
+    bough.raise_exc(threading.get_ident(), KeyError)
+    try:
+        bough.check_interrupt()
+    except KeyError:
+        pass
+
+
+def assert_kept_out(test, function):
+    """function(inside, leave) opens `inside` where nothing may come in, stays there until `leave`, adds to that and goes on.
+    What is raised in it meanwhile comes after that."""
+    inside, leave = Gate(), []
+    thread = started(function, inside, leave)
+    inside.passed()
+    thread.raise_exc(KeyError)
+    test.assertTrue(still_there(thread))
+    leave.append(1)
+    test.assertIsInstance(ended(thread), KeyError)
+    test.assertEqual(leave, [1, 2])
