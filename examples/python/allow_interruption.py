@@ -7,6 +7,7 @@ import socket
 import sys
 import tempfile
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Semaphore
 
 from bough import allow_interruption, ProtectedThread as Thread, ThreadExit
@@ -14,7 +15,7 @@ from bough import allow_interruption, ProtectedThread as Thread, ThreadExit
 folder = Path(tempfile.mkdtemp(prefix="bough-"))
 settings, log = folder / "settings", folder / "log"
 settings.write_text("127.0.0.1 0\n")
-answered = Semaphore(0)
+ports, answered = SimpleQueue(), Semaphore(0)
 
 def loop():
   # do i/o calls to set up i.e. read some settings file and write out some logs based on them, without being interrupted
@@ -22,7 +23,7 @@ def loop():
   log.write_text("starting\n")
   # prepare a socket without being interrupted
   server = socket.create_server((host, int(port)))
-  print("listening on port", server.getsockname()[1], flush=True)
+  ports.put(server.getsockname()[1])
 
   while True:
     conn = None
@@ -56,6 +57,7 @@ thread.enable_io_interrupt = True
 thread.start()
 
 try:
+  print("listening on port", ports.get(), flush=True)
   for _ in range(int(sys.argv[1]) if len(sys.argv) > 1 else sys.maxsize):
     answered.acquire()
 except KeyboardInterrupt:

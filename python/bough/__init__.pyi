@@ -9,53 +9,6 @@ from typing import IO, Any, Final, Generic, NamedTuple, Protocol, TypeVar, final
 from _typeshed import structseq
 from typing_extensions import Self, TypeAlias
 
-__all__ = [
-    "MultipleError",
-    "Record",
-    "allow_interruption",
-    "check_interrupt",
-    "cleanup",
-    "clear_interrupt",
-    "critical_section",
-    "interruption_requested",
-    "library_version",
-    "opt_in",
-    "opt_out",
-    "reason",
-    "report",
-    "ThreadExit",
-    "Interrupted",
-    "Thread",
-    "ProtectedThread",
-    "interrupt",
-    "interrupt_all_threads",
-    "raise_exc",
-    "terminate",
-    "on_interrupt",
-    "set_enable_io_interrupt",
-    "set_enable_async_interrupt",
-    "branch",
-    "Branch",
-    "Child",
-    "current_child",
-    "Rung",
-    "Incident",
-    "Ladder",
-    "Transition",
-    "UNWIND",
-    "PROMOTE",
-    "DISMISS",
-    "resume",
-    "handler",
-    "closer",
-    "set_ladder",
-    "get_ladder",
-    "on_transition",
-    "exit_tier",
-    "last_words",
-    "dump",
-]
-
 __version__: str
 
 _T = TypeVar("_T")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A thread of a branch. How it runs is in branch.c, which calls the methods that begin with an underscore."""
+"""A thread of a branch. How it runs is in child.c, which calls the methods that begin with an underscore."""
 import contextvars
 import itertools
 import os
@@ -93,7 +93,7 @@ class Child:
 
     __class_getitem__ = classmethod(types.GenericAlias)  # Child[int], in annotations
 
-    # ---- in the child, called by branch.c
+    # ---- in the child, called by child.c
 
     def _begins(self):
         self._pid, self._handle = os.getpid(), _bough.self_handle()

@@ -11,7 +11,7 @@
  *
  * Waits for condition variables, semaphores and threads are left to libc, by hooks: the interpreter's own, for its lock,
  * must never fail, and other C code mostly aborts if one does. Two sorts of semaphores may fail. The interpreter waits for
- * them on behalf of a lock's method, by a timeout, inside of the methods that locks.c has wrapped and only there. And
+ * them on behalf of a lock's method, by a timeout, inside of the methods that lock_methods.c has wrapped and only there. And
  * multiprocessing's locks are semaphores, whose failing is an OSError as any other's.
  */
 #include "state.h"

@@ -268,27 +268,28 @@ static PyObject *interruption_requested(PyObject *module, PyObject *none)
     return t ? PyBool_FromLong(bough_interrupted()) : NULL;
 }
 
-static PyObject *reason(PyObject *module, PyObject *none)
+/* Of the interrupt that is pending, what `make` makes of it. */
+static PyObject *of_reason(PyObject *(*make)(const struct bough_record *))
 {
     struct bough_record why;
-    (void)module, (void)none;
     if (!bp_self())
         return NULL;
     if (bough_reason(&why) != 0)
         Py_RETURN_NONE;
-    return bp_record_object(&why);
+    return make(&why);
+}
+
+static PyObject *reason(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    return of_reason(bp_record_object);
 }
 
 /* As an object, whether a point would raise it now or not. What was posted with raise_exc() stays posted. */
 static PyObject *exception_of_reason(PyObject *module, PyObject *none)
 {
-    struct bough_record why;
     (void)module, (void)none;
-    if (!bp_self())
-        return NULL;
-    if (bough_reason(&why) != 0)
-        Py_RETURN_NONE;
-    return thread_exit(&why);
+    return of_reason(thread_exit);
 }
 
 /* The root's too, where the caller stands at it: a Ctrl-C that was handled is over (rule 32). */

@@ -146,7 +146,7 @@ int bp_interpose_undo(void);
 int bp_set_kinds(struct bp_thread *t, unsigned kinds);
 enum { BP_ALL_KINDS = (1u << BOUGH_KINDS) - 1, BP_EXCEPTION_ONLY = 1u << BOUGH_EXCEPTION };
 
-/* ---- locks.c ------------------------------------------------------------------------------------------ */
+/* ---- lock_methods.c ----------------------------------------------------------------------------------- */
 
 int bp_wrap_locks(void);
 void bp_unwrap_locks(void);
@@ -198,7 +198,7 @@ const char *bp_caller_of_caller(int *line);
 /* ---- methods, each in the file that has its name ------------------------------------------------------- */
 
 extern PyMethodDef bp_thread_methods[], bp_raise_methods[], bp_cut_methods[], bp_post_methods[], bp_courier_methods[],
-    bp_branch_methods[], bp_item_methods[], bp_ladder_methods[], bp_signal_methods[], bp_report_methods[],
-    bp_lock_methods[];
+    bp_branch_methods[], bp_child_methods[], bp_with_methods[], bp_item_methods[], bp_ladder_methods[],
+    bp_signal_methods[], bp_report_methods[], bp_lock_methods[];
 
 #endif

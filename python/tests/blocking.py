@@ -18,7 +18,6 @@ import contextlib
 import os
 import queue
 import statistics
-import threading
 import time
 import unittest
 from pathlib import Path
@@ -104,6 +103,28 @@ class Worker(bough.Thread):
         self.join(ENOUGH)
         if self.is_alive():
             raise AssertionError("the thread has not ended")
+
+
+# ---- cases of more than one sort of sockets -------------------------------------------------------------------------------
+
+
+def receiving(case, pair):
+    """What waits for data, by pair(timeout=...): a context of both ends, the first of which has the timeout."""
+
+    @case
+    def recv():
+        with pair() as (a, b):
+            yield Call(lambda: a.recv(10), lambda: b.send(b"hello"), b"hello")
+
+    @case
+    def recv_with_a_timeout():
+        with pair(timeout=3600) as (a, b):
+            yield Call(lambda: a.recv(10), lambda: b.send(b"hello"), b"hello")
+
+    @case
+    def recv_into():
+        with pair() as (a, b):
+            yield Call(lambda: a.recv_into(bytearray(10)), lambda: b.send(b"hello"), 5)
 
 
 # ---- tests ---------------------------------------------------------------------------------------------------------------

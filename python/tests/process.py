@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""A Python process of its own, with the package that is tested."""
+"""A Python process of its own, with the package that is tested.
+
+A signal is sent to one whose main thread is in its call already (`until_in()`): one that comes when the interpreter has looked
+for signals for the last time before the call is seen when the call ends, in CPython as it is.
+"""
 import os
 import platform
 import re
@@ -18,6 +22,8 @@ SCALE = float(os.environ.get("T_SCALE", 1))
 LIMIT = 30 * SCALE
 NUMBERS = {
     "futex": {"x86_64": "202", "aarch64": "98"},
+    "accept4": {"x86_64": "288", "aarch64": "242"},
+    "pause": {"x86_64": "34", "aarch64": "73"},  # there it is ppoll()
     "recvfrom": {"x86_64": "45", "aarch64": "207"},
     "clock_nanosleep": {"x86_64": "230", "aarch64": "115"},
 }
@@ -80,6 +86,21 @@ class Process:
                 raise AssertionError(f"nobody is in {call}; {self.end()}")
             seen = seen + 1 if number in (self.calls(self.process.pid) if main else self.calls()) else 0
             time.sleep(0.01)
+
+    def until_taken(self, signo):
+        """Until one that was sent is not pending any more: its handler has begun."""
+        end = time.monotonic() + LIMIT
+        while self.process.poll() is None and self.pending() >> (signo - 1) & 1:
+            if time.monotonic() > end:
+                raise AssertionError(f"signal {signo} is not taken; {self.end()}")
+            time.sleep(0.001)
+
+    def pending(self):
+        try:
+            status = Path(f"/proc/{self.process.pid}/status").read_text()
+        except OSError:
+            return 0  # it has ended
+        return int(re.search(r"^ShdPnd:\s*(\w+)", status, re.M).group(1), 16)
 
     def calls(self, thread="*"):
         """The number of the call that each thread is in."""

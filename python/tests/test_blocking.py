@@ -236,22 +236,7 @@ def listening():
         yield server, server.getsockname()
 
 
-@case
-def recv():
-    with pair() as (a, b):
-        yield Call(lambda: a.recv(10), lambda: b.send(b"hello"), b"hello")
-
-
-@case
-def recv_with_a_timeout():
-    with pair(timeout=3600) as (a, b):
-        yield Call(lambda: a.recv(10), lambda: b.send(b"hello"), b"hello")
-
-
-@case
-def recv_into():
-    with pair() as (a, b):
-        yield Call(lambda: a.recv_into(bytearray(10)), lambda: b.send(b"hello"), 5)
+blocking.receiving(case, pair)
 
 
 @case

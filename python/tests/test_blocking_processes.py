@@ -2,9 +2,7 @@
 """Child processes: waits for them end, and nobody is left behind, neither running nor unreaped (the runner looks)."""
 import multiprocessing
 import os
-import signal
 import subprocess
-import sys
 import unittest
 from contextlib import contextmanager
 

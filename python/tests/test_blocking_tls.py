@@ -77,10 +77,7 @@ def fill(end):
         return count
 
 
-@case
-def recv():
-    with pair() as (a, b):
-        yield Call(lambda: a.recv(10), lambda: b.send(b"hello"), b"hello")
+blocking.receiving(case, pair)
 
 
 @case
@@ -94,18 +91,6 @@ def recv_that_ignores_a_ragged_end():
 def recv_that_does_not():
     with pair(suppress_ragged_eofs=False) as (a, b):
         yield Call(lambda: a.recv(10), lambda: b.send(b"hello"), b"hello")
-
-
-@case
-def recv_with_a_timeout():
-    with pair(3600) as (a, b):
-        yield Call(lambda: a.recv(10), lambda: b.send(b"hello"), b"hello")
-
-
-@case
-def recv_into():
-    with pair() as (a, b):
-        yield Call(lambda: a.recv_into(bytearray(10)), lambda: b.send(b"hello"), 5)
 
 
 @case
@@ -133,11 +118,10 @@ def send():
         yield Call(lambda: (a.send(b"." * 16384), a.send(b"hello"))[1], release, 5)
 
 
-@case
-def handshake():
-    """not to be gone on with: the connection is given up"""
+def handshaking(timeout):
     a, b = socket.socketpair()
     with a, b:
+        a.settimeout(timeout)
 
         def call():
             try:
@@ -146,21 +130,17 @@ def handshake():
                 pass
 
         yield Call(call, b.close, again=False)
+
+
+@case
+def handshake():
+    """not to be gone on with: the connection is given up"""
+    yield from handshaking(None)
 
 
 @case
 def handshake_with_a_timeout():
-    a, b = socket.socketpair()
-    with a, b:
-        a.settimeout(3600)
-
-        def call():
-            try:
-                client_context().wrap_socket(a).close()
-            except OSError:  # the other end gave up
-                pass
-
-        yield Call(call, b.close, again=False)
+    yield from handshaking(3600)
 
 
 @case

@@ -22,8 +22,12 @@ import weakref
 
 import bough
 from bough import ThreadExit, _place
-from tools import SCALE, Gate, ended, pipe, started, still_there, until, until_blocked
-from test_threads import bytecode, points, poll_for, read, setUpModule  # noqa: F401
+from tools import (
+    Gate, assert_kept_out, bytecode, ended, open_what_stays, pipe, points, poll_for, read, started, until, until_blocked,
+    until_inside,
+)
+
+setUpModule = open_what_stays
 
 
 class WithArguments(Exception):
@@ -128,6 +132,7 @@ class Exact(unittest.TestCase):
                 return bough.interruption_requested()
 
         thread = started(run)
+        until_inside(thread, points)
         thread.raise_exc(KeyError)
         self.assertIsNone(ended(thread))
         self.assertIs(thread.result, False)
@@ -141,29 +146,31 @@ class Exact(unittest.TestCase):
                     bytecode()
                 except KeyError as error:
                     seen.append(error)
-                    caught.release()
             return x
 
-        errors, seen, caught = [KeyError(i) for i in range(20)], [], threading.Semaphore(0)
+        errors, seen = [KeyError(i) for i in range(20)], []
         thread = started(run)
-        for error in errors:
+        for count, error in enumerate(errors):
+            until(lambda: len(seen) == count, lambda: f"{count} exceptions: {seen}")
+            until_inside(thread, bytecode)
             thread.raise_exc(error)
-            caught.acquire(timeout=20)
-        ended(thread)
-        self.assertTrue(all(map(lambda a, b: a is b, seen, errors)), seen)
+        self.assertIsNone(ended(thread))
+        self.assertEqual([id(error) for error in seen], [id(error) for error in errors])
         for error in errors:
             error.__traceback__ = None
 
     def test_first_counts(self):
         """of several that were not raised yet the first counts"""
-        go = Gate()
+        inside, go = Gate(), Gate()
 
         def run():
             with bough.critical_section():
+                inside.open()
                 go.passed()
             points()
 
         thread = started(run)
+        inside.passed()
         first = KeyError("first")
         thread.raise_exc(first), thread.raise_exc(ValueError("second"))
         go.open()
@@ -181,6 +188,7 @@ class Exact(unittest.TestCase):
                 return x, e.__traceback__.tb_next.tb_frame.f_code.co_name
 
         thread = started(run)
+        until_inside(thread, bytecode)
         thread.raise_exc(error)
         self.assertIsNone(ended(thread))
         self.assertEqual(thread.result, (1, "bytecode"))
@@ -236,13 +244,15 @@ class Exact(unittest.TestCase):
         """clear_interrupt() forgets it, also when it is armed already"""
         def run():
             with bough.critical_section():
+                inside.open()
                 go.passed()
                 bough.clear_interrupt()
             for _ in range(1_000_000):
                 pass
 
-        go = Gate()
+        inside, go = Gate(), Gate()
         thread = started(run)
+        inside.passed()
         thread.raise_exc(KeyError)
         go.open()
         self.assertIsNone(ended(thread))
@@ -530,9 +540,8 @@ class Never(unittest.TestCase):
 
     def test_finally_that_does_not_end(self):
         """a finally is waited for"""
-        inside, leave = Gate(), []
 
-        def run():
+        def run(inside, leave):
             try:
                 pass
             finally:
@@ -542,13 +551,7 @@ class Never(unittest.TestCase):
                 leave.append(2)
             bytecode()
 
-        thread = started(run)
-        inside.passed()
-        thread.raise_exc(KeyError)
-        self.assertTrue(still_there(thread))
-        leave.append(1)
-        self.assertIsInstance(ended(thread), KeyError)
-        self.assertEqual(leave, [1, 2])
+        assert_kept_out(self, run)
 
 
 class FinallyIsFound(unittest.TestCase):
@@ -610,6 +613,7 @@ class Swallowed(unittest.TestCase):
 
         seen = []
         thread = started(run)
+        until_inside(thread, poll_for)
         post(thread)
         error = ended(thread)
         self.assertEqual(seen, ["after"])

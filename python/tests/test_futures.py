@@ -78,6 +78,7 @@ class Executors(unittest.TestCase):
         with self.assertRaises(CancelledError):
             future.result(ENOUGH)
         self.assertTrue(future.cancelled() and future.done() and not future.running())
+        until(lambda: called)  # after who waits for the result is told
         self.assertEqual(called, [future])
         self.assertIsInstance(item.error, ThreadExit)
         self.assertEqual(item.error.record.reason, "its future was cancelled")
@@ -296,8 +297,11 @@ class Asyncio(unittest.TestCase):
 
         async def main():
             with self.assertRaises(TimeoutError):
-                async with asyncio.timeout(0.05):
-                    await asyncio.to_thread(item)
+                async with asyncio.timeout(None) as timeout:
+                    task = asyncio.create_task(asyncio.to_thread(item))
+                    await asyncio.to_thread(item.began.wait)
+                    timeout.reschedule(asyncio.get_running_loop().time() + 0.05)
+                    await task
 
         asyncio.run(main())
         self.assertIsInstance(item.error, ThreadExit)
@@ -331,11 +335,10 @@ class Asyncio(unittest.TestCase):
             self.assertEqual(pool.submit(threading.current_thread).result(), item.thread)
 
     def run_in_child(self, main, waiting):
-        """asyncio.run() in a child that is interrupted while its loop waits."""
+        """asyncio.run() in a child that is interrupted while its loop waits, or is about to."""
         with branch() as b:
             child = b.add(asyncio.run, main())
             waiting.wait()
-            time.sleep(0.02)
             child.interrupt("stop")
         return child
 
@@ -345,6 +348,7 @@ class Asyncio(unittest.TestCase):
 
         async def task():
             try:
+                waiting.set()
                 await asyncio.sleep(ENOUGH * 3)
             except asyncio.CancelledError:
                 await asyncio.sleep(0.01)
@@ -354,7 +358,6 @@ class Asyncio(unittest.TestCase):
         async def main():
             other = asyncio.create_task(task())
             try:
-                waiting.set()
                 await asyncio.sleep(ENOUGH * 3)
             finally:
                 await asyncio.sleep(0.01)

@@ -11,8 +11,9 @@ import unittest
 import bough
 from bough import DISMISS, PROMOTE, UNWIND, Rung, ThreadExit, resume
 from process import Process
-from test_threads import poll_for, setUpModule  # noqa: F401
-from tools import Gate, ended, pipe, started, until
+from tools import LIMIT, Gate, ended, open_what_stays, pipe, poll_for, started, until, until_inside
+
+setUpModule = open_what_stays
 
 
 def deaf(fd=None):
@@ -44,9 +45,8 @@ class Handlers(unittest.TestCase):
         self.addCleanup(setattr, sys, "unraisablehook", hook)
 
     def run_with(self, handler, body=deaf, *args, final=False, **flags):
-        thread = started(with_handler, handler, body, *args, final=final, **flags) if not final else started(
-            lambda: with_handler(handler, body, *args, final=True), **flags
-        )
+        thread = started(lambda: with_handler(handler, body, *args, final=final), **flags)
+        until_inside(thread, body)
         thread.interrupt("test")
         return thread
 
@@ -104,17 +104,16 @@ class Handlers(unittest.TestCase):
                 except ThreadExit:
                     pass
                 time.sleep(0.002)
-            begin = time.monotonic()
             try:
                 while True:
                     bough.check_interrupt()
                     time.sleep(0.002)
             except ThreadExit:
-                took.append(time.monotonic() - begin)
+                took.append(time.monotonic() - seen[0])
 
         seen, took = [], []
-        self.assertIsNone(ended(self.run_with(lambda incident: seen.append(1) or resume(0.3), body)))
-        self.assertGreater(took[0], 0.2)
+        self.assertIsNone(ended(self.run_with(lambda incident: seen.append(time.monotonic()) or resume(0.3), body)))
+        self.assertGreaterEqual(took[0], 0.3)
 
     def test_promote(self):
         """PROMOTE: the next handler outwards"""
@@ -173,7 +172,7 @@ class Handlers(unittest.TestCase):
     def test_not_in_a_critical_section(self):
         """a handler does not run in a critical section"""
         def body():
-            with bough.critical_section(budget=1):
+            with bough.critical_section(budget=LIMIT):
                 go.passed()
                 bough.check_interrupt()
                 seen.append("section")
@@ -309,6 +308,7 @@ class Ends(unittest.TestCase):
         """SIGTERM: main's handler at rung 2 saves, the final one ends it"""
         text = (
             "import sys, time\nfrom bough import *\n"
+            "set_ladder(times={Rung.FLAG: 0.5, Rung.HANDLER: 20})\n"
             "def save(i): print('saved', i.rung, i.cap > 0, flush=True); return PROMOTE\n"
             "def final(i): print('final', flush=True); raise SystemExit(9)\n"
             "with handler(save), handler(final, final=True):\n"
@@ -317,7 +317,7 @@ class Ends(unittest.TestCase):
             "        try: check_interrupt(); time.sleep(0.05)\n"
             "        except ThreadExit: pass\n"
         )
-        with Process("-c", text, env={"BOUGH_GRACE": "5"}) as p:
+        with Process("-c", text) as p:
             p.until("^ready$")
             p.until_in("clock_nanosleep", main=True)
             p.send(signal.SIGTERM)

@@ -38,14 +38,14 @@ class Windows(unittest.TestCase):
         done = []
 
         def in_window(name):
-            if name == at and not done and threading.get_ident() == thread.ident:
+            if name == at and entered and not done and threading.get_ident() == thread.ident:
                 done.append(name)
                 do()
 
-        entered = threading.Event()
-        thread = waiter(lambda: (entered.wait(), wait())[1])
+        go, entered = threading.Event(), []
+        thread = waiter(lambda: (go.wait(), entered.append(True), wait())[2])
         _bough.set_window(in_window)
-        entered.set()
+        go.set()
         if post_when_blocked:
             until_blocked(thread)
             thread.interrupt("now")

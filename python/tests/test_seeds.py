@@ -32,7 +32,8 @@ class Seeds(unittest.TestCase):
 
     def test_graceful_exit_by_ctrl_c(self):
         """graceful_exit.py: Ctrl-C tells them all, and is handled: status 0"""
-        with Process(EXAMPLES / "graceful_exit.py") as p:
+        # Unbuffered, a line and its end are two pieces, and another thread's may come between.
+        with Process(EXAMPLES / "graceful_exit.py", env={"PYTHONUNBUFFERED": ""}) as p:
             while len(p.calls()) < 9:
                 self.assertIsNone(p.process.poll())
             p.until_in("clock_nanosleep", main=True)  # before it has left start() Ctrl-C ends the program as it ends any
@@ -53,6 +54,7 @@ class Seeds(unittest.TestCase):
             with socket.create_connection(("127.0.0.1", port)) as s:
                 s.sendall(b"hello")
                 self.assertEqual(s.recv(100), b"HELLO")
+        p.until_in("futex", main=True)
         p.send(signal.SIGINT)
         self.assertEqual(p.end(), 0, p)
         self.assertEqual(p.out.splitlines()[1:], ["starting", "stopped"])
@@ -63,6 +65,7 @@ class Seeds(unittest.TestCase):
         p, port = self.serve("allow_interruption.py")
         with socket.create_connection(("127.0.0.1", port)) as s:
             p.until_in("recvfrom")
+            p.until_in("futex", main=True)
             p.send(signal.SIGINT)
             self.assertEqual(p.end(), 0, p)
             self.assertEqual(s.recv(100), b"")
@@ -81,6 +84,7 @@ class Seeds(unittest.TestCase):
         for i, s in enumerate(clients):
             s.sendall(b"client %d" % i)
             self.assertEqual(s.recv(100), b"CLIENT %d" % i)
+        p.until_in("accept4", main=True)
         p.send(signal.SIGINT)
         self.assertEqual(p.end(), 0, p)
         for s in clients:
@@ -95,6 +99,7 @@ class Seeds(unittest.TestCase):
         with socket.create_connection(("127.0.0.1", port)) as s:
             s.sendall(b"x")
             self.assertEqual(s.recv(1), b"X")
+            p.until_in("accept4", main=True)
             p.send(signal.SIGTERM)
             self.assertEqual(p.end(), -signal.SIGTERM, p)
             self.assertEqual(s.recv(1), b"")

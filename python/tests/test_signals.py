@@ -38,6 +38,9 @@ def ready():
 """
 
 
+AFTER_ONE_EVENT = 0.4  # seconds: what comes within 250 ms is one event
+
+
 def program(main):
     return "-c", PROGRAM + textwrap.dedent(main)
 
@@ -52,10 +55,13 @@ def until_it_computes(pid):
 
 
 class Case(unittest.TestCase):
-    def told(self, main, signo=None, *more, status, says=(), **keywords):
+    def told(self, main, signo=None, *, at="clock_nanosleep", status, says=(), **keywords):
+        """Sends it when main is in this call; None: in none."""
         with Process(*program(main), **keywords) as process:
-            for signo in (signo, *more) if signo else ():
+            if signo:
                 process.until("ready")
+                if at:
+                    process.until_in(at, main=True)
                 process.send(signo)
             self.assertEqual(process.end(), status, str(process))
         for line in says:
@@ -97,7 +103,8 @@ class Unhandled(Case):
     def test_in_a_join(self):
         """main waits for the thread, as most do"""
         for signo in signal.SIGTERM, signal.SIGINT:
-            self.told("worker = work(); ready(); worker.join()", signo, status=-signo, says=[f"worker: signal {signo:d}"])
+            main = "worker = work(); ready(); worker.join()"
+            self.told(main, signo, at="futex", status=-signo, says=[f"worker: signal {signo:d}"])
 
     def test_in_a_branch(self):
         """main is a branch's body: the end joins, and then it goes on its way"""
@@ -122,6 +129,7 @@ class Unhandled(Case):
                 n = 1
             """,
             signal.SIGTERM,
+            at=None,
             status=-signal.SIGTERM,
             says=["worker: signal 15"],
         )
@@ -355,6 +363,7 @@ class Climbs(Case):
                 ctypes.CDLL(None).pause()
             """,
             signal.SIGTERM,
+            at="pause",
             status=-signal.SIGTERM,
             says=["worker: signal 15"],
             env={"BOUGH_GRACE": "3"},
@@ -393,8 +402,9 @@ class Climbs(Case):
             process.until_in("futex", main=True)
             for signo in signals:
                 process.send(signo)
+                process.until_taken(signo)
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.process.wait(0.4)  # what comes within 250 ms is one event
+                    process.process.wait(AFTER_ONE_EVENT)
             process.end()
         return process
 
@@ -427,27 +437,30 @@ class Climbs(Case):
 
     def test_a_second_signal_promotes(self):
         """as a second Ctrl-C does in C: the exit begins at once"""
-        process = self.told(
-            """
+        main = """
             def deaf():
                 while True:
                     try:
                         time.sleep(3600)
                     except bough.ThreadExit:
-                        say("ready")
+                        say("heard")
             work(deaf)
-            say("ready")
+            ready()
             while True:
                 try:
                     time.sleep(3600)
                 except bough.ThreadExit:
                     pass
-            """,
-            signal.SIGTERM,
-            status=-signal.SIGTERM,
-            env={"BOUGH_GRACE": "6"},
-        )
-        self.assertLess(process.took, 6 * SCALE + 1)
+            """
+        with Process(*program(main), env={"BOUGH_GRACE": "60"}) as process:
+            process.until("ready")
+            process.until_in("clock_nanosleep", main=True)
+            process.send(signal.SIGTERM)
+            process.until("heard")
+            time.sleep(AFTER_ONE_EVENT)
+            process.send(signal.SIGTERM)
+            self.assertEqual(process.end(), -signal.SIGTERM, str(process))
+        self.assertLess(process.took, 20 * SCALE)
 
 
 if __name__ == "__main__":

@@ -10,38 +10,13 @@ import weakref
 
 import bough
 from bough import ThreadExit
-from tools import Gate, ended, pipe, started, still_there, until, until_blocked
+from tools import (
+    Gate, assert_kept_out, bytecode, ended, open_what_stays, pipe, points, poll_for, read, started, still_there, until,
+    until_blocked,
+)
 
 
-def setUpModule():
-    """What is opened once, and kept, is open before a test looks."""
-    bough.raise_exc(threading.get_ident(), KeyError)
-    try:
-        bough.check_interrupt()
-    except KeyError:
-        pass
-
-
-def poll_for(request):
-    while not request():
-        time.sleep(0.001)
-    return True
-
-
-def points():
-    while True:
-        bough.check_interrupt()
-        time.sleep(0.001)
-
-
-def bytecode():
-    n = 0
-    while True:
-        n += 1
-
-
-def read(fd):
-    return os.read(fd, 10)
+setUpModule = open_what_stays
 
 
 class WhoIsInterruptedWhere(unittest.TestCase):
@@ -217,9 +192,8 @@ class WhoIsInterruptedWhere(unittest.TestCase):
 
     def test_raised_not_in_critical_sections(self):
         """raise_exc() does not reach into critical sections"""
-        inside, leave = Gate(), []
 
-        def run():
+        def run(inside, leave):
             with bough.critical_section():
                 inside.open()
                 while not leave:
@@ -227,13 +201,7 @@ class WhoIsInterruptedWhere(unittest.TestCase):
                 leave.append(2)
             bytecode()
 
-        thread = started(run)
-        inside.passed()
-        thread.raise_exc(KeyError)
-        self.assertTrue(still_there(thread))
-        leave.append(1)
-        self.assertIsInstance(ended(thread), KeyError)
-        self.assertEqual(leave, [1, 2])
+        assert_kept_out(self, run)
 
     def test_overdue_is_reported_once(self):
         """an interrupt that waits on a thread blocked without opt-in is reported once, with the call and its age"""

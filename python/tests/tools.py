@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Threads put in order, and what they raise kept for the test."""
 import os
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -14,10 +15,13 @@ A_WHILE = 0.15 * SCALE  # in which what must not happen would have happened
 
 
 def started(function, *args, cls=bough.Thread, **flags):
-    """A thread that runs function(*args); `thread.raised` is what it ended by, `thread.result` what it returned."""
+    """A thread that runs function(*args), or is about to: what is raised in it from now on is caught. `thread.raised` is what it
+    ended by, `thread.result` what it returned."""
+    begun = Gate()
 
     def run():
         try:
+            begun.open()
             thread.result = function(*args)
         except BaseException as error:
             thread.raised = error.with_traceback(None)
@@ -27,6 +31,7 @@ def started(function, *args, cls=bough.Thread, **flags):
     for name, value in flags.items():
         setattr(thread, name, value)
     thread.start()
+    begun.passed()
     return thread
 
 
@@ -36,6 +41,18 @@ def until(condition, what="a condition"):
         if time.monotonic() > end:
             raise AssertionError(f"{what() if callable(what) else what} did not come true in {LIMIT:g} s")
         time.sleep(0.001)
+
+
+def until_inside(thread, function):
+    """It is in this function, or below."""
+
+    def inside():
+        frame = sys._current_frames().get(thread.ident)
+        while frame is not None and frame.f_code is not function.__code__:
+            frame = frame.f_back
+        return frame is not None
+
+    until(inside, f"{thread} is in {function.__name__}()")
 
 
 def state_of(thread):
@@ -90,3 +107,53 @@ class Gate(threading.Event):
     def passed(self):
         if not self.wait(LIMIT):
             raise AssertionError("nobody opened the gate")
+
+
+# ---- what threads do ------------------------------------------------------------------------------------------------------
+
+
+def poll_for(request):
+    while not request():
+        time.sleep(0.001)
+    return True
+
+
+def points():
+    while True:
+        bough.check_interrupt()
+        time.sleep(0.001)
+
+
+def bytecode():
+    n = 0
+    while True:
+        n += 1
+
+
+def read(fd):
+    return os.read(fd, 10)
+
+
+# ---- shared by files -------------------------------------------------------------------------------------------------------
+
+
+def open_what_stays():
+    """What is opened once, and kept, is open before a test looks."""
+    bough.raise_exc(threading.get_ident(), KeyError)
+    try:
+        bough.check_interrupt()
+    except KeyError:
+        pass
+
+
+def assert_kept_out(test, function):
+    """function(inside, leave) opens `inside` where nothing may come in, stays there until `leave`, adds to that and goes on.
+    What is raised in it meanwhile comes after that."""
+    inside, leave = Gate(), []
+    thread = started(function, inside, leave)
+    inside.passed()
+    thread.raise_exc(KeyError)
+    test.assertTrue(still_there(thread))
+    leave.append(1)
+    test.assertIsInstance(ended(thread), KeyError)
+    test.assertEqual(leave, [1, 2])

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* A branch, between the files that open and end it (branch.c), run its children (child.c) and make `with` of it (with.c). */
+#ifndef BP_BRANCH_H
+#define BP_BRANCH_H
+
+#include "state.h"
+
+#include <sys/types.h>
+
+struct bp_branch {
+    bough_branch *handle;
+    struct bp_thread *owner;
+    struct bp_region *around; /* the innermost one that was open before it */
+    pid_t pid;                /* after a fork its children are not here */
+    bool ended, interrupted;  /* by branch_end(), whose result is kept */
+    int result;
+    _Atomic int users; /* the branch itself and its children */
+    _Atomic uint32_t running;
+};
+
+/* ---- branch.c ----------------------------------------------------------------------------------------- */
+
+struct bp_branch *bp_branch_of(PyObject *capsule);
+/* One user less. */
+void bp_branch_release(struct bp_branch *b);
+/* In this process: after a fork the parent's children are not here. */
+void bp_branch_here(struct bp_branch *b);
+
+/* ---- child.c ------------------------------------------------------------------------------------------ */
+
+/* The exception that is set, which is no more: a new reference. NULL: none is. */
+PyObject *bp_taken_exception(void);
+
+#endif
