@@ -100,6 +100,8 @@ BO_BARE static void wake_arrived(struct bo_thread *t, ucontext_t *uc)
         in_call(t, w, uc, held);
         return;
     }
+    if (bo_puts_off(wake_signal))
+        return; /* SENT stays */
     answered(t);
     if ((w & BO_SUMMONED) && (w & BO_CLOSABLE))
         bo_ladder_summoned(t, uc);
@@ -164,7 +166,7 @@ BO_BARE static void handle_second(int signo, siginfo_t *info, void *context)
         bo_arch_woken(context);
     for (struct bo_libc_wait *wait = t ? t->libc_wait : NULL; wait; wait = wait->outer)
         wait->until = (struct timespec){0, 0};
-    if ((w & BO_SUMMONED) && (w & BO_CLOSABLE) && !(w & BO_IN))
+    if ((w & BO_SUMMONED) && (w & BO_CLOSABLE) && !(w & BO_IN) && !bo_puts_off(0))
         bo_ladder_summoned(t, context);
     errno = saved;
 }

@@ -40,7 +40,8 @@ uintptr_t bo_arch_sp(const void *context)
  * interrupted. A stale copy of that address in a dead variable is told apart by the context behind it,
  * whose stack pointer lies above the frame, and whose code segment is the user's.
  */
-__attribute__((no_sanitize("address"))) int bo_arch_handler_between(uintptr_t low, uintptr_t high, uintptr_t restorer)
+__attribute__((no_sanitize("address", "thread"))) int bo_arch_handler_between(uintptr_t low, uintptr_t high,
+                                                                              uintptr_t restorer)
 {
     for (uintptr_t at = (low + 7) & ~(uintptr_t)7; at + sizeof(uintptr_t) <= high; at += sizeof(uintptr_t)) {
         if (*(const uintptr_t *)at != restorer)
