@@ -34,30 +34,33 @@ void bo_come_again(void)
     errno = saved;
 }
 
-/* Handlers of the program that the sanitizer has put off run in the next atomic operation: in one that does not count. */
-static inline void bo_whole_begin(void)
+__attribute__((no_sanitize("thread"))) static inline void bo_whole_begin(void)
 {
-    static _Atomic char any;
-    (void)atomic_load_explicit(&any, memory_order_relaxed);
     bo_in_atomic++;
     atomic_signal_fence(memory_order_seq_cst);
 }
 
-static inline void bo_whole_end(void)
+__attribute__((no_sanitize("thread"))) static inline void bo_whole_end(void)
 {
     atomic_signal_fence(memory_order_seq_cst);
     if (--bo_in_atomic == 0 && __builtin_expect(bo_put_off, 0))
         bo_come_again();
 }
 
+/* Handlers of the program that the sanitizer has put off run in the next atomic operation: in one that does not count. In
+ * what it does not know, that is none. */
+__attribute__((weak)) _Atomic char bo_any;
+#define BO_LET_IN() ((void)atomic_load_explicit(&bo_any, memory_order_relaxed))
+
 #define BO_WHOLE(operation)                             \
     __extension__({                                     \
+        BO_LET_IN();                                    \
         bo_whole_begin();                               \
         __typeof__(operation) bo_result_ = (operation); \
         bo_whole_end();                                 \
         bo_result_;                                     \
     })
-#define BO_WHOLE_STORE(operation) (bo_whole_begin(), (operation), bo_whole_end())
+#define BO_WHOLE_STORE(operation) (BO_LET_IN(), bo_whole_begin(), (operation), bo_whole_end())
 
 /* In the handler: is it so? Then `signo`, if not 0, is sent again when the operation is through. [signal] */
 __attribute__((no_sanitize("thread"))) static inline bool bo_puts_off(int signo)
