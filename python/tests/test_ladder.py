@@ -18,7 +18,7 @@ setUpModule = open_what_stays
 
 def deaf(fd=None):
     """Meets points, or blocking calls, and heeds none; ends when it is not interrupted any more."""
-    with bough.critical_section(0.001):
+    with bough.critical_section(LIMIT):
         poll_for(bough.interruption_requested)
     while bough.interruption_requested():
         try:

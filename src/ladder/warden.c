@@ -280,8 +280,10 @@ static bool work_on(struct bo_incident *i)
 static int64_t tend_watched(void)
 {
     bool at_work = false, climbs = false;
-    if (bo_likely(!bo_watched_count))
+    if (bo_likely(!bo_watched_count)) {
+        bo_kill_set(BO_FOREVER); /* its poster has set it, and the record was over before it was looked at */
         return BO_FOREVER;
+    }
     drop_those_over();
     for (unsigned i = 0; i < bo_watched_count; i++) {
         climbs |= bo_watched[i].climbs;

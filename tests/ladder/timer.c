@@ -3,6 +3,9 @@
 #include <bough.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include "harness.h"
 
 enum { TOGETHER = 4, PROCESSES = 100 };
@@ -47,4 +50,45 @@ TEST(one_timer_is_made_by_threads_that_come_at_the_same_time)
 {
     for (int i = 0; i < PROCESSES; i++)
         CHECK_EXITED(t_run_status(come_together, NULL), 0);
+}
+
+enum { INCIDENTS = 200, LOOKS = 2000 };
+
+/* The number of our timer, as the kernel has it; -1: it has none. */
+static int timer_id(void)
+{
+    char line[256];
+    int id = -1, found = -1, signo;
+    FILE *f = fopen("/proc/self/timers", "re");
+    if (!f)
+        SKIP("the kernel does not tell of timers");
+    while (fgets(line, sizeof line, f))
+        if (sscanf(line, "ID: %d", &id) != 1 && sscanf(line, "signal: %d/", &signo) == 1 && signo == SIGKILL)
+            found = id;
+    fclose(f);
+    return found;
+}
+
+static bool is_set(int id)
+{
+    struct itimerspec left;
+    CHECK_EQ(syscall(SYS_timer_gettime, id, &left), 0);
+    return left.it_value.tv_sec || left.it_value.tv_nsec;
+}
+
+/* A race there was: a record that was cleared before the warden had looked at it left the timer that its poster had set, and the
+ * process ended by that, long after. */
+TEST(an_incident_that_is_over_before_it_is_looked_at_leaves_no_timer)
+{
+    struct bough_event event = {.kind = BOUGH_EXIT, .reason = "over at once"};
+    bough_self();
+    int id = timer_id();
+    CHECK(id >= 0);
+    for (int i = 0; i < INCIDENTS; i++) {
+        bough_post_event(BOUGH_ROOT, &event);
+        bough_clear_kind(BOUGH_ROOT, BOUGH_EXIT);
+        for (int look = 0; is_set(id) && look < LOOKS; look++)
+            usleep(1000);
+        CHECK(!is_set(id));
+    }
 }
