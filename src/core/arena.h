@@ -159,7 +159,7 @@ struct bo_thread {
     uint32_t last_was_cut; /* the last failing call was cut (rule 28) */
 } __attribute__((aligned(64)));
 
-_Static_assert(sizeof(struct bo_thread) <= 12 * 64, "memory of a blocked child: see make bench");
+_Static_assert(sizeof(struct bo_thread) <= 768, "memory of a blocked child: see make bench");
 
 /*
  * A branch's slot. `outer` is the branch around it: the one its owner opened before, or the one its owner
