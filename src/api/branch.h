@@ -156,6 +156,8 @@ enum { BO_SUPERVISED_FAILURES = 64 }; /* evidence a supervisor keeps; the tally 
 struct bo_failure *bo_failure_new(int code, const char *message, uint32_t branch);
 /* Of another thread, which stands still. */
 struct bo_failure *bo_failure_of(const struct bo_thread *t, int code, const char *message, uint32_t branch);
+/* A child's second failure is attached to its first. `f` is NULL if there was no memory for it. */
+void bo_child_failed(struct bo_child *c, int code, struct bo_failure *f);
 void bo_failure_attach(struct bo_failure *to, struct bo_failure *other);
 void bo_failure_free(struct bo_failure *f);
 /* Hand it to the family, which owns it then; NULL: there was no memory for it. The caller holds the family's lock.

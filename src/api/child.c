@@ -265,29 +265,19 @@ void bo_child_run(struct bo_child *child)
     bo_child_finish(child, returned, false);
 }
 
-static void failed(struct bo_child *c, int code, struct bo_failure *f)
-{
-    if (!c->code)
-        c->code = code;
-    if (c->failure)
-        bo_failure_attach(c->failure, f);
-    else
-        c->failure = f;
-}
-
 /* What its function says: failures by bough_fail(); else what its last branch collected, if that is what it
  * returned; else the bare number. Returns whether it was interrupted instead (rule 28). */
 static bool judge(struct bo_child *c, int returned, bool left, bool was_cut)
 {
     static const char by_exit[] = "the child was left by pthread_exit() or pthread_cancel(): return from it instead";
     if (left)
-        failed(c, EPROTO, bo_failure_new(EPROTO, by_exit, BO_NONE));
+        bo_child_failed(c, EPROTO, bo_failure_new(EPROTO, by_exit, BO_NONE));
     if (c->code || !returned)
         return false;
     if (returned == ECANCELED || was_cut)
         return true;
     struct bo_failure *f = bo_ending_pass_on(returned);
-    failed(c, returned, f ? f : bo_failure_new(returned, "", BO_NONE));
+    bo_child_failed(c, returned, f ? f : bo_failure_new(returned, "", BO_NONE));
     return false;
 }
 
@@ -305,7 +295,7 @@ static void add_unread(struct bo_child *c)
 {
     struct bo_failure *unread = bo_ending_unread();
     if (unread)
-        failed(c, unread->face.code, unread);
+        bo_child_failed(c, unread->face.code, unread);
 }
 
 /* Store how it ended; free it unless it is to be kept. */

@@ -169,8 +169,7 @@ bool bo_family_failed(struct bo_family *family, int code, struct bo_failure *f, 
 
 /* ---- bough_fail() ----------------------------------------------------------------------------------------- */
 
-/* A second one on the same target is attached to the first. */
-static void child_failed(struct bo_child *c, int code, struct bo_failure *f)
+void bo_child_failed(struct bo_child *c, int code, struct bo_failure *f)
 {
     if (!c->code)
         c->code = code;
@@ -218,7 +217,7 @@ static void say(struct bo_child *c, struct bo_branch *b, struct bo_failure *f, i
     if (f)
         bo_failure_attach(f, bo_ending_pass_on(code));
     if (c)
-        child_failed(c, code, f);
+        bo_child_failed(c, code, f);
     else
         body_failed(b, code, f);
 }
