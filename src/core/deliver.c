@@ -245,9 +245,9 @@ void bo_deliver_again(struct bo_thread *t)
     bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, (long)&old, sizeof mask);
     if (!(old & mask))
         bo_store_relaxed(&t->held, 1);
-    uint64_t w = bo_or_seq(&t->t.word, BO_SENT);
-    if (!(w & BO_SENT))
-        send_first(t);
+    if (bo_or_seq(&t->t.word, BO_SENT) & BO_SENT)
+        return; /* it is watched since then: not anew, or handlers that keep coming would keep it from ever being late */
+    send_first(t);
     bo_ticker_watch(t); /* the thread may block the signal below the handler, too: then it takes the second road */
 }
 

@@ -152,12 +152,20 @@ TEST(a_branch_that_has_ended_is_stale_also_when_its_slot_is_used_again)
     CHECK_EQ(bough_last()->tally.added, 0);
 }
 
+static int tell_thread(void *tid)
+{
+    *(pid_t *)tid = t_tid();
+    return 0;
+}
+
 TEST(a_child_that_has_ended_is_stale_also_when_its_thread_is_used_again)
 {
     struct t_gate gate = {0};
+    pid_t tid = 0;
     BOUGH_BRANCH(b) {
-        bough_thread *first = bough_add(b, work, number(0));
+        bough_thread *first = bough_add(b, tell_thread, bough_arg(&tid));
         CHECK_EQ(bough_join(first), 0);
+        t_until_blocked(tid); /* parked: a join that finds it ended already may be before that */
         bough_thread *second = bough_add(b, wait_for_gate, bough_arg(&gate));
         CHECK(second != first);
         CHECK_EQ((uint64_t)(uintptr_t)second >> 32, (uint64_t)(uintptr_t)first >> 32);

@@ -3,10 +3,16 @@
  * blocked signals do not keep it out; a thread that does not answer is diagnosed. */
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
+#include <time.h>
 #include "../sync/not_under.h"
 #include "target.h"
+
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
 
 /* ---- foreign code -------------------------------------------------------------------------------------------- */
 
@@ -264,6 +270,58 @@ TEST_LIMIT(a_thread_that_blocks_all_signals_is_woken, 60)
     CHECK(reported("blocks signal"));
     close(empty[0]);
     close(empty[1]);
+}
+
+static _Atomic int ticks;
+
+static void poll_on_top(int signo)
+{
+    int saved = errno;
+    (void)signo;
+    ticks++;
+    bough_ppoll(NULL, 0, &(struct timespec){0, 20000}, NULL);
+    errno = saved;
+}
+
+static void *blocks_the_wake_under_a_timer(void *argument)
+{
+    struct target *t = argument;
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR1};
+    struct itimerspec often = {{0, 500000}, {0, 500000}}, never = {0};
+    sigset_t wake;
+    timer_t timer;
+    char byte;
+    event.sigev_notify_thread_id = t_tid();
+    t->self = bough_self();
+    sigemptyset(&wake);
+    sigaddset(&wake, SIGURG);
+    pthread_sigmask(SIG_BLOCK, &wake, NULL);
+    CHECK_EQ(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
+    CHECK_EQ(timer_settime(timer, 0, &often, NULL), 0);
+    t_gate_open(&t->known);
+    CHECK_ERR(bough_read(t->pipe[0], &byte, 1), ECANCELED);
+    CHECK_EQ(timer_settime(timer, 0, &never, NULL), 0);
+    timer_delete(timer);
+    return NULL;
+}
+
+/* Each call on top asks for the wake once more, and must not make the one that is under way look young. */
+TEST(a_thread_that_blocks_the_signal_is_woken_though_handlers_keep_coming)
+{
+    struct target t = {0};
+    if (T_TSAN || under_qemu())
+        SKIP("handlers are kept back here, or starve the thread");
+    CHECK_EQ(pipe(t.pipe), 0);
+    bough_set_report(keep_report);
+    sigaction(SIGUSR1, &(struct sigaction){.sa_handler = poll_on_top, .sa_flags = SA_RESTART}, NULL);
+    t_spawn(&t.thread, blocks_the_wake_under_a_timer, &t);
+    t_gate_wait(&t.known);
+    int begun = ticks;
+    t_until(ticks > begun + 20);
+    CHECK_EQ(bough_interrupt(t.self, "test"), 0);
+    t_join(&t.thread);
+    close(t.pipe[0]);
+    close(t.pipe[1]);
 }
 
 struct timed {
