@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Rule 32 in a forked child, which goes on without exec. */
+#include <dirent.h>
 #include "program.h"
 
 static int status_of(pid_t pid)
@@ -118,11 +119,25 @@ TEST(the_child_of_a_parent_with_many_threads)
     CHECK_EXITED(t_run_status(forks_with_many, NULL), 0);
 }
 
+/* None of the library's threads is in the middle of its start, with a lock of a sanitizer's that the child would wait for. */
+static void until_others_sleep(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    CHECK(tasks);
+    for (struct dirent *entry; (entry = readdir(tasks));) {
+        pid_t tid = atoi(entry->d_name);
+        if (tid > 0 && tid != t_tid())
+            t_until_blocked(tid);
+    }
+    closedir(tasks);
+}
+
 /* The thread that waits is the parent's: the child may take part anew. */
 static void daemon_forks(void *unused)
 {
     (void)unused;
     CHECK_EQ(bough_signals(BOUGH_SIGNALS_WAIT), 3);
+    until_others_sleep();
     pid_t pid = fork();
     if (pid == 0) {
         CHECK_EQ(bough_signals(BOUGH_SIGNALS_WAIT), 3);
