@@ -104,24 +104,24 @@ TEST(a_later_record_ends_a_call_that_blocks_in_it)
 
 /* ---- the grace ----------------------------------------------------------------------------------------- */
 
+/* `measured` from before the delivery, which the grace counts from: it is never shorter. */
 static void about(int64_t measured, int64_t expected)
 {
-    CHECK(measured >= expected - ms(5) || t_scale() > 1); /* a slow machine begins to measure late */
+    CHECK(measured >= expected);
     CHECK(measured < expected + ms(1500) || t_scale() > 1);
 }
 
-static int64_t until_it_is_due(void)
+static void until_it_is_due(void)
 {
     int64_t from = t_now();
     while (bough_check() == 0)
         CHECK(t_now() - from < ms(15000));
-    return t_now() - from;
 }
 
 TEST(the_grace_counts_from_the_delivery)
 {
-    be_interrupted();
     int64_t from = t_now();
+    be_interrupted();
     spin(ms(60));
     BOUGH_CLEANUP(BOUGH_MS(100)) {
         until_it_is_due();
@@ -132,9 +132,11 @@ TEST(the_grace_counts_from_the_delivery)
 
 TEST(the_default_grace_is_5_s)
 {
+    int64_t from = t_now();
     be_interrupted();
     BOUGH_CLEANUP(0) {
-        about(until_it_is_due(), ms(5000));
+        until_it_is_due();
+        about(t_now() - from, ms(5000));
     }
     CHECK_EQ(bough_clear(NULL), 1);
 }
@@ -144,9 +146,9 @@ TEST(a_call_that_blocks_is_cut_when_the_grace_is_over)
     CHECK_EQ(pipe(fds), 0);
     for (int i = 0; i < 20; i++) {
         char byte;
+        int64_t from = t_now();
         be_interrupted();
         BOUGH_CLEANUP(BOUGH_MS(30)) {
-            int64_t from = t_now();
             CHECK_ERR(bough_read(fds[0], &byte, 1), ECANCELED);
             about(t_now() - from, ms(30));
         }
@@ -262,8 +264,8 @@ TEST(a_child_of_a_branch_opened_in_it_is_cut_when_the_grace_is_over)
     int64_t grace = (int64_t)((double)ms(50) * t_scale());
     CHECK_EQ(pipe(fds), 0);
     for (int i = 0; i < 10; i++) {
-        be_interrupted();
         int64_t from = t_now();
+        be_interrupted();
         BOUGH_CLEANUP(grace) {
             BOUGH_BRANCH(b) {
                 CHECK(bough_add(b, read_for_ever, bough_arg((void *)(intptr_t)fds[0])));
