@@ -6,6 +6,8 @@
 
 #include <signal.h>
 #include <stdint.h>
+#include <sys/syscall.h>
+#include "base/raw.h"
 
 struct bo_kernel_action {
     void (*handler)(int, siginfo_t *, void *);
@@ -15,6 +17,11 @@ struct bo_kernel_action {
 #endif
     uint64_t mask;
 };
+
+static inline long bo_kernel_sigaction(int signo, const struct bo_kernel_action *new, struct bo_kernel_action *old)
+{
+    return bo_raw4(SYS_rt_sigaction, signo, (long)new, (long)old, sizeof new->mask);
+}
 
 /* Is it a function, or SIG_DFL or SIG_IGN? */
 static inline int bo_action_catches(const struct bo_kernel_action *action)

@@ -15,23 +15,15 @@
 #include "core/call.h"
 #include "core/level.h"
 #include "core/report.h"
+#include "core/second_road.h"
 #include "core/self.h"
 #include "core/ticker.h"
 
-enum {
-    SECOND_ROAD = 32,
-    COOKIE = 0x626f7567,
-    ANSWERING = COOKIE + 1,
-    IN_VAIN = 16,
-    RUNS_FOR_LONG = 4,
-    MANY_TIMES = 12
-};
+enum { IN_VAIN = 16, RUNS_FOR_LONG = 4 };
 
 static int wake_signal;
 static struct sigaction before; /* who had the wake signal before */
-static struct bo_kernel_action before_second;
 static uintptr_t restorer;
-static _Atomic uint32_t second_road_open;
 bool (*_Atomic bo_on_ask)(void *context);
 
 int bo_wake_signal(void)
@@ -149,34 +141,7 @@ BO_BARE static void handle(int signo, siginfo_t *info, void *context)
     errno = saved;
 }
 
-/* The second road: the same cut, but the answer is given when the exit lets the first signal in. */
-BO_BARE static void handle_second(int signo, siginfo_t *info, void *context)
-{
-    struct bo_thread *t = bo_self;
-    if (info->si_code != SI_QUEUE || info->si_value.sival_int != COOKIE) {
-        if (bo_action_catches(&before_second))
-            before_second.handler(signo, info, context);
-        return;
-    }
-    int saved = errno;
-    uint64_t w = t ? bo_load_seq(&t->t.word) : 0;
-    if ((w & BO_IN) && (w & BO_DUE) && bo_arch_where(context) == BO_BEFORE)
-        bo_arch_cancel(context);
-    else if (w & BO_IN)
-        bo_arch_woken(context);
-    for (struct bo_libc_wait *wait = t ? t->libc_wait : NULL; wait; wait = wait->outer)
-        wait->until = (struct timespec){0, 0};
-    if ((w & BO_SUMMONED) && (w & BO_CLOSABLE) && !(w & BO_IN) && !bo_puts_off(0))
-        bo_ladder_summoned(t, context);
-    errno = saved;
-}
-
 /* ---- whose signal it is ------------------------------------------------------------------------------ */
-
-static long kernel_sigaction(int signo, const struct bo_kernel_action *new, struct bo_kernel_action *old)
-{
-    return bo_raw4(SYS_rt_sigaction, signo, (long)new, (long)old, 8);
-}
 
 /* First by libc, whose restorer the kernel then tells us; then as we want it. */
 static int install(void)
@@ -186,19 +151,19 @@ static int install(void)
     if (sigaction(wake_signal, &action, &before) != 0)
         return -1;
     struct bo_kernel_action ours;
-    kernel_sigaction(wake_signal, NULL, &ours);
+    bo_kernel_sigaction(wake_signal, NULL, &ours);
     restorer = bo_action_restorer(&ours);
     ours.handler = handle;
     ours.flags |= SA_SIGINFO | SA_ONSTACK | (BO_ARCH_WINDOW ? SA_RESTART : 0);
     ours.mask = ~(uint64_t)0;
-    kernel_sigaction(wake_signal, &ours, NULL);
+    bo_kernel_sigaction(wake_signal, &ours, NULL);
     return 0;
 }
 
 static bool ours_still(void)
 {
     struct bo_kernel_action now;
-    return kernel_sigaction(wake_signal, NULL, &now) != 0 || now.handler == handle;
+    return bo_kernel_sigaction(wake_signal, NULL, &now) != 0 || now.handler == handle;
 }
 
 static void take_signal_back(void)
@@ -210,16 +175,6 @@ static void take_signal_back(void)
 }
 
 /* ---- sending --------------------------------------------------------------------------------------- */
-
-static void send_second(struct bo_thread *t)
-{
-    siginfo_t info;
-    memset(&info, 0, sizeof info);
-    info.si_signo = SECOND_ROAD;
-    info.si_code = SI_QUEUE;
-    info.si_value.sival_int = COOKIE;
-    bo_raw4(SYS_rt_tgsigqueueinfo, bo_load_relaxed(&bo_pid), bo_load_relaxed(&t->tid), SECOND_ROAD, (long)&info);
-}
 
 static void send_first(struct bo_thread *t)
 {
@@ -234,8 +189,8 @@ void bo_deliver_send(struct bo_thread *t)
      * hand on to us all the same: each wake is answered, and none ends the call. */
     if (!BO_ARCH_WINDOW && bo_load_relaxed(&t->asks) >= IN_VAIN && !ours_still())
         take_signal_back();
-    if (bo_unlikely(bo_load_relaxed(&t->blocks_wake)) && bo_load_relaxed(&second_road_open))
-        send_second(t);
+    if (bo_unlikely(bo_load_relaxed(&t->blocks_wake)) && bo_second_road_is_open())
+        bo_second_road_send(t);
     send_first(t);
 }
 
@@ -308,7 +263,7 @@ static bool can_wake(long signo)
     case SIGTRAP:
         return false;
     default:
-        return (signo > 0 && signo < SECOND_ROAD) || (signo >= SIGRTMIN && signo <= SIGRTMAX);
+        return (signo > 0 && signo < BO_SECOND_ROAD) || (signo >= SIGRTMIN && signo <= SIGRTMAX);
     }
 }
 
@@ -354,30 +309,6 @@ static uint64_t blocked_by(pid_t tid, char *state)
     return mask ? strtoull(mask, NULL, 16) : 0;
 }
 
-static void open_second_road(void)
-{
-    struct bo_kernel_action action, old;
-    if (bo_swap_seq(&second_road_open, 1))
-        return;
-    kernel_sigaction(wake_signal, NULL, &action);
-    action.handler = handle_second;
-    action.mask = ~(uint64_t)0;
-    if (kernel_sigaction(SECOND_ROAD, &action, &old) != 0) {
-        bo_store_seq(&second_road_open, 0);
-        return;
-    }
-    before_second = old;
-}
-
-/* glibc installs its own handler at the first pthread_cancel(): put ours before it again. */
-static void keep_second_road(void)
-{
-    struct bo_kernel_action now;
-    if (kernel_sigaction(SECOND_ROAD, NULL, &now) == 0 && now.handler != handle_second)
-        bo_store_seq(&second_road_open, 0);
-    open_second_road();
-}
-
 /*
  * The wake once more. It may be answered at this very moment, and then this one would come for nothing, in foreign
  * code: RESEND keeps the thread from leaving until it has been sent. From then on the kernel delivers it on the
@@ -410,8 +341,8 @@ static void diagnose_blocked(struct bo_thread *t)
 {
     char name[BO_NAME];
     bool for_good = !bo_load_relaxed(&t->held); /* not by us, below a handler that takes its time */
-    keep_second_road();
-    if (!send_again(t, send_second))
+    bo_second_road_open();
+    if (!send_again(t, bo_second_road_send))
         return;
     if (!for_good) {
         report_silence(t);
@@ -420,7 +351,7 @@ static void diagnose_blocked(struct bo_thread *t)
     bo_store_relaxed(&t->blocks_wake, 1);
     if (!bo_swap_seq(&t->told, 1))
         bo_report("thread %d (%s) blocks signal %d: waking it by signal %d from now on", (int)bo_load_relaxed(&t->tid),
-                  bo_name_of(&t->t, name), wake_signal, SECOND_ROAD);
+                  bo_name_of(&t->t, name), wake_signal, BO_SECOND_ROAD);
 }
 
 /* Why no answer? Not the least reason: somebody else's signal of that number was waiting to be delivered. The kernel
@@ -495,7 +426,7 @@ bool bo_handlers_restart(void)
 {
     for (int signo = 1; signo < NSIG; signo++) {
         struct bo_kernel_action action;
-        if (signo == wake_signal || by_fault(signo) || kernel_sigaction(signo, NULL, &action) != 0)
+        if (signo == wake_signal || by_fault(signo) || bo_kernel_sigaction(signo, NULL, &action) != 0)
             continue;
         if (bo_action_catches(&action) && !(action.flags & SA_RESTART))
             return false;

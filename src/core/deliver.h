@@ -6,11 +6,7 @@
  * what BOUGH_SIGNAL in the environment names, installed with SA_RESTART, SA_ONSTACK and all signals
  * blocked in it. What is not ours goes on to the handler that was there before.
  *
- * The second road. A thread that blocks all signals blocks this one too, and the kernel offers no way to
- * unblock it from outside. But libc keeps its own signals out of every mask a program can set;
- * the first of them (32: helper threads of timer_create and, in glibc, pthread_cancel) is sent as a queued
- * signal, which libc ignores by its si_code, when the ticker sees that a thread blocks the wake signal.
- * Whoever else's arrives there goes on to the handler before ours.
+ * A thread that blocks it is woken by the second road, second_road.h.
  */
 #ifndef BO_CORE_DELIVER_H
 #define BO_CORE_DELIVER_H
