@@ -21,7 +21,8 @@
     X(region_left)     /* a region's level is no more in force, a wake for it may come */   \
     X(freeze_claimed)  /* a thread is about to stand still, and does not yet */             \
     X(foreign_weighed) /* nothing is due in foreign code, the grace is not looked at yet */ \
-    X(leave_begins)    /* a helper is about to carry out rung 5 */
+    X(leave_begins)    /* a helper is about to carry out rung 5 */                          \
+    X(call_out)        /* the thread says that it has left, a wake may be under way still */
 
 #if BO_HOOKS
 #define BO_HOOK_DECLARE(name) extern __attribute__((visibility("default"))) void (*volatile bo_hook_##name)(void);

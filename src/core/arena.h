@@ -102,9 +102,9 @@ struct bo_thread {
     _Atomic uint32_t told;        /* that it does not answer */
     _Atomic int64_t asked_at;     /* when the last one was sent, or an asynchronous region became due */
     _Atomic uint32_t unanswered;  /* how often the ticker has looked why, for this wake */
-    _Atomic uint32_t held;        /* the wake signal is blocked by ourselves, to come back later */
     _Atomic uint32_t blocks_wake; /* it was once seen blocking the wake signal: take the second road at once */
     _Atomic uint32_t freeze;
+    _Atomic uint64_t held; /* the mask of code of its own in which we block the wake signal, to come back later; 0 */
 
     _Atomic uint64_t met_seq;
     _Atomic int64_t met_at;

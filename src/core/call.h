@@ -53,6 +53,7 @@ static inline void bo_call_leave(struct bo_thread *t, bool nested)
 {
     if (bo_likely(!nested))
         bo_and_seq(&t->t.word, ~(uint64_t)(BO_ARCH_WINDOW ? BO_IN : BO_IN | BO_REPEAT));
+    BO_HOOK(call_out);
     if (bo_unlikely(nested || (bo_load_seq(&t->t.word) & BO_UNDER_WAY)))
         bo_call_settle(t, nested);
 }

@@ -50,8 +50,10 @@ BO_BARE static void answered(struct bo_thread *t)
  */
 BO_BARE static void come_back(struct bo_thread *t, ucontext_t *uc)
 {
+    uint64_t mask; /* as the kernel has it */
     sigaddset(&uc->uc_sigmask, wake_signal);
-    bo_store_relaxed(&t->held, 1);
+    memcpy(&mask, &uc->uc_sigmask, sizeof mask);
+    bo_store_relaxed(&t->held, mask);
     bo_raw3(SYS_tgkill, bo_load_relaxed(&bo_pid), bo_load_relaxed(&t->tid), wake_signal);
 }
 
@@ -199,7 +201,7 @@ void bo_deliver_again(struct bo_thread *t)
     uint64_t mask = bit(wake_signal), old = 0;
     bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, (long)&old, sizeof mask);
     if (!(old & mask))
-        bo_store_relaxed(&t->held, 1);
+        bo_store_relaxed(&t->held, old | mask);
     if (bo_or_seq(&t->t.word, BO_SENT) & BO_SENT)
         return; /* it is watched since then: not anew, or handlers that keep coming would keep it from ever being late */
     send_first(t);
@@ -223,12 +225,28 @@ static void wait_a_moment(int tries)
         bo_raw2(SYS_nanosleep, (long)&moment, 0);
 }
 
+/*
+ * The signal was blocked by come_back(), in code with the mask `held`. That may be not the caller but code below it: a handler
+ * of the program runs where the thread has just left a call, and has taken by a call of its own the wake that waits for that
+ * call's exit. So the handler leaves all as it was, blocked and under way, and the exit finds it (rules 5, 13). A handler
+ * has more signals blocked than what it runs on.
+ */
+static void hand_down(struct bo_thread *t, uint64_t held)
+{
+    uint64_t mask = bit(wake_signal);
+    bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, 0, sizeof mask);
+    bo_store_relaxed(&t->held, held);
+    bo_or_seq(&t->t.word, BO_SENT);
+    send_first(t);
+    bo_ticker_watch(t);
+}
+
 /* The poster may still be between its step on the word and its signal: wait until the handler has answered. If the ticker
  * has sent one as well, that may have been the one which was answered, and the other comes yet. */
 void bo_deliver_settle(struct bo_thread *t)
 {
     uint64_t mask = bit(wake_signal), old = 0;
-    bool held = bo_load_relaxed(&t->held);
+    uint64_t held = bo_load_relaxed(&t->held);
     bo_raw4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&mask, (long)&old, sizeof mask);
     for (int tries = 0; bo_load_seq(&t->t.word) & (BO_SENT | BO_RESEND); tries++)
         if (tries >= 64 && bo_raw0(SYS_getpid) != bo_load_relaxed(&bo_pid))
@@ -242,10 +260,14 @@ void bo_deliver_settle(struct bo_thread *t)
         bo_and_seq(&t->t.word, ~(uint64_t)BO_RESENT);
     }
     /* A program that blocks the signal itself finds it blocked again; come_back()'s block ends here. */
-    if (!(old & mask) || held)
+    if (!(old & mask))
         return;
-    bo_store_relaxed(&t->blocks_wake, 1);
-    bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, 0, sizeof mask);
+    if (!held) {
+        bo_store_relaxed(&t->blocks_wake, 1);
+        bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, 0, sizeof mask);
+    } else if (old != held && (old | held) == old) {
+        hand_down(t, held);
+    }
 }
 
 /* ---- installing ------------------------------------------------------------------------------------ */

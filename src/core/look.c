@@ -26,6 +26,21 @@ static int64_t look_at_wake(struct bo_thread *t, int64_t now)
     return now + (told ? SELDOM : BO_ANSWER_WITHIN);
 }
 
+/* Unless the word has changed: then it is looked at anew. */
+static bool send(struct bo_thread *t, uint64_t w, int64_t asked_at, uint32_t asks)
+{
+    bo_send_begin(t);
+    bool sends = bo_cas_seq(&t->t.word, &w, w | BO_SENT);
+    if (sends) {
+        bo_store_relaxed(&t->asked_at, asked_at);
+        bo_store_relaxed(&t->asks, asks);
+        BO_HOOK(post_sent);
+        bo_deliver_send(t);
+    }
+    bo_send_end(t);
+    return sends;
+}
+
 /* A call that repeats: answered, but the thread is in it still. Backoff from 0.2 to 10 ms. */
 static int64_t look_at_repeat(struct bo_thread *t, uint64_t w, int64_t now)
 {
@@ -34,32 +49,16 @@ static int64_t look_at_repeat(struct bo_thread *t, uint64_t w, int64_t now)
     int64_t due = bo_load_relaxed(&t->asked_at) + pause;
     if (now < due)
         return due;
-    bo_send_begin(t);
-    bool sends = bo_cas_seq(&t->t.word, &w, w | BO_SENT);
-    if (sends) {
-        bo_store_relaxed(&t->asked_at, now);
-        bo_store_relaxed(&t->asks, asks + 1);
-        BO_HOOK(post_sent);
-        bo_deliver_send(t);
-    }
-    bo_send_end(t);
-    return sends ? now + pause : now;
+    return send(t, w, now, asks + 1) ? now + pause : now;
 }
 
 /* An asynchronous region has had 50 ms to meet a point (rule 14). */
 static int64_t look_at_async(struct bo_thread *t, uint64_t w, int64_t now)
 {
-    int64_t due = bo_load_relaxed(&t->asked_at) + BO_ANSWER_WITHIN;
+    int64_t asked_at = bo_load_relaxed(&t->asked_at), due = asked_at + BO_ANSWER_WITHIN;
     if (now < due)
         return due;
-    bo_send_begin(t);
-    bool sends = bo_cas_seq(&t->t.word, &w, w | BO_SENT);
-    if (sends) {
-        BO_HOOK(post_sent);
-        bo_deliver_send(t);
-    }
-    bo_send_end(t);
-    return sends ? now + LAST_REPEAT : now;
+    return send(t, w, asked_at, bo_load_relaxed(&t->asks)) ? now + LAST_REPEAT : now;
 }
 
 /* The innermost section that is noted: regions of other kinds may be open in it. */

@@ -247,6 +247,9 @@ static void drop_those_over(void)
     }
 }
 
+/* Posters set it as well, before they have the ticker look: what is over before that look is watched by nobody, and its
+ * timer is taken back here, too. A poster's that comes at this very moment may be taken back with it; it is set again by the
+ * look that the poster asks for next, before the ticker sleeps (rule 39). */
 static void set_timer(void)
 {
     int64_t earliest = BO_FOREVER;
@@ -280,10 +283,6 @@ static bool work_on(struct bo_incident *i)
 static int64_t tend_watched(void)
 {
     bool at_work = false, climbs = false;
-    if (bo_likely(!bo_watched_count)) {
-        bo_kill_set(BO_FOREVER); /* its poster has set it, and the record was over before it was looked at */
-        return BO_FOREVER;
-    }
     drop_those_over();
     for (unsigned i = 0; i < bo_watched_count; i++) {
         climbs |= bo_watched[i].climbs;

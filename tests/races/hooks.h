@@ -41,6 +41,7 @@ __attribute__((unused)) static void stop_here(void)
 #define bo_hook_libc_entered no_hook
 #define bo_hook_foreign_weighed no_hook
 #define bo_hook_leave_begins no_hook
+#define bo_hook_call_out no_hook
 static void (*no_hook)(void);
 __attribute__((unused)) static pid_t hooked;
 static uint32_t hook_passed;

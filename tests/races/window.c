@@ -165,6 +165,52 @@ TEST(a_thread_waits_for_a_wake_that_the_ticker_has_sent_before_its_poster)
     end(&c, -1, ECANCELED);
 }
 
+/* A handler that runs between a call's end and the look for a wake takes that wake by a call of its own: it leaves it to
+ * the code below, where the signal is blocked for it, and is not blocked for good. */
+static void call_on_top(int signo)
+{
+    int saved = errno;
+    (void)signo;
+    bough_usleep(1);
+    errno = saved;
+}
+
+static void interrupt_with_a_call(void)
+{
+    bo_hook_call_out = NULL;
+    raise(SIGUSR1);
+}
+
+static void *caller_looks_at_its_mask(void *argument)
+{
+    struct caller *c = argument;
+    sigset_t mask;
+    caller_main(c);
+    CHECK_EQ(pthread_sigmask(SIG_BLOCK, NULL, &mask), 0);
+    CHECK_EQ(sigismember(&mask, SIGURG), 0);
+    CHECK_ERR(bough_check(), ECANCELED);
+    return NULL;
+}
+
+TEST(a_handlers_call_leaves_the_wake_to_the_call_that_is_being_left)
+{
+    struct caller c = {.call = by_read};
+    NEED_HOOKS();
+    CHECK_EQ(pipe(c.fds), 0);
+    sigaction(SIGUSR1, &(struct sigaction){.sa_handler = call_on_top, .sa_flags = SA_RESTART}, NULL);
+    bo_hook_call_left = stop_here;
+    t_spawn(&c.thread, caller_looks_at_its_mask, &c);
+    t_gate_wait(&c.known);
+    CHECK_EQ(write(c.fds[1], "x", 1), 1);
+    t_gate_wait(&hook_reached);
+    const struct bo_thread *slot = bo_thread_of_handle(c.self);
+    CHECK_EQ(bough_interrupt(c.self, "on leaving"), 0);
+    t_until(slot->held);
+    bo_hook_call_out = interrupt_with_a_call;
+    t_gate_open(&hook_go);
+    end(&c, 1, 0);
+}
+
 /* The same, and it ends. */
 static int read_and_end(void *argument)
 {
