@@ -26,9 +26,4 @@ void bp_branch_release(struct bp_branch *b);
 /* In this process: after a fork the parent's children are not here. */
 void bp_branch_here(struct bp_branch *b);
 
-/* ---- child.c ------------------------------------------------------------------------------------------ */
-
-/* The exception that is set, which is no more: a new reference. NULL: none is. */
-PyObject *bp_taken_exception(void);
-
 #endif

@@ -37,20 +37,6 @@ static void child_ends(struct child *c)
     bp_branch_release(b);
 }
 
-PyObject *bp_taken_exception(void)
-{
-    PyObject *type, *value, *trace;
-    PyErr_Fetch(&type, &value, &trace);
-    if (!type)
-        return NULL;
-    PyErr_NormalizeException(&type, &value, &trace);
-    if (trace)
-        PyException_SetTraceback(value, trace);
-    Py_DECREF(type);
-    Py_XDECREF(trace);
-    return value;
-}
-
 /* The function's own frames are gone before it is looked at how it ended. */
 static PyObject *call_function(PyObject *child)
 {

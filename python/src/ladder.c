@@ -68,18 +68,6 @@ static PyObject *incident_object(const struct bough_incident *i)
     return record ? Py_BuildValue("(NiNN)", record, i->rung, seconds_until(i->deadline), seconds_until(i->cap)) : NULL;
 }
 
-static PyObject *take_error(void)
-{
-    PyObject *type, *value, *trace;
-    PyErr_Fetch(&type, &value, &trace);
-    PyErr_NormalizeException(&type, &value, &trace);
-    if (trace)
-        PyException_SetTraceback(value, trace);
-    Py_XDECREF(type);
-    Py_XDECREF(trace);
-    return value;
-}
-
 /* The callable has returned (verdict, seconds), or raised. At rung 3 that is what it is for: the exception ends the thread,
  * raised by whichever point or call this was. */
 static int judge(struct bough_incident *incident, PyObject *callable, PyObject *answer)
@@ -89,7 +77,7 @@ static int judge(struct bough_incident *incident, PyObject *callable, PyObject *
     if (answer && !PyArg_ParseTuple(answer, "id", &verdict, &seconds))
         verdict = BOUGH_PROMOTE;
     if (PyErr_Occurred() && incident->rung == BOUGH_RUNG_FINAL) {
-        Py_XSETREF(bp_me->final, take_error());
+        Py_XSETREF(bp_me->final, bp_taken_exception());
         return BOUGH_LEAVE;
     }
     if (PyErr_Occurred())

@@ -146,6 +146,20 @@ int bp_check(struct bp_thread *t)
     return -1;
 }
 
+PyObject *bp_taken_exception(void)
+{
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    if (!type)
+        return NULL;
+    PyErr_NormalizeException(&type, &value, &trace);
+    if (trace)
+        PyException_SetTraceback(value, trace);
+    Py_DECREF(type);
+    Py_XDECREF(trace);
+    return value;
+}
+
 PyObject *bp_error(const char *what)
 {
     PyErr_Format(errno == ENOMEM ? PyExc_MemoryError : PyExc_RuntimeError, "%s (%s)", what, strerror(errno));

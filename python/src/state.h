@@ -134,6 +134,8 @@ int bp_check(struct bp_thread *t);
 PyObject *bp_record_object(const struct bough_record *record);
 /* errno, as an exception of the call that failed. NULL. */
 PyObject *bp_error(const char *what);
+/* The exception that is set, which is no more: a new reference. NULL: none is. */
+PyObject *bp_taken_exception(void);
 int bp_raise_init(PyObject *module);
 /* Let errors that a cut has brought about become the interrupt's exception. */
 int bp_replace_errors(bool on);
