@@ -1,0 +1,347 @@
+# SPDX-License-Identifier: MIT
+"""Where what is raised asynchronously may come in, and where never (rule 43)."""
+import ast
+import contextlib
+import gc
+import os
+import types
+import unittest
+import weakref
+
+import bough
+from bough import ThreadExit, _place
+from tools import assert_kept_out, bytecode, ended, open_what_stays, started, until
+
+setUpModule = open_what_stays
+
+
+def spin(n=300):
+    for _ in range(n):
+        pass
+
+
+class Block:
+    """Counts what is begun and what is done, in steps that nothing may come between."""
+
+    def __init__(self):
+        self.entering = self.entered = self.leaving = self.left = 0
+
+    def __enter__(self):
+        self.entering += 1
+        spin()
+        self.entered += 1
+
+    def __exit__(self, *error):
+        self.leaving += 1
+        spin()
+        self.left += 1
+
+    def counts(self):
+        return {self.entering, self.entered, self.leaving, self.left}
+
+
+class Counter:
+    """Finally blocks of several shapes: begun, and done."""
+
+    def __init__(self):
+        self.begun, self.done = {}, {}
+
+    def begin(self, name):
+        self.begun[name] = self.begun.get(name, 0) + 1
+
+    def end(self, name):
+        self.done[name] = self.done.get(name, 0) + 1
+
+
+def plain(c):
+    try:
+        spin()
+    finally:
+        c.begin("plain"), spin(), c.end("plain")
+
+
+def nested(c):
+    try:
+        try:
+            spin()
+        finally:
+            c.begin("inner")
+            spin()
+            c.end("inner")
+    finally:
+        c.begin("outer")
+        spin()
+        c.end("outer")
+
+
+def try_inside(c):
+    try:
+        spin()
+    finally:
+        c.begin("try inside")
+        try:
+            raise KeyError
+        except KeyError:
+            spin()
+        try:
+            spin()
+        finally:
+            spin()
+        c.end("try inside")
+
+
+def with_inside(c):
+    try:
+        spin()
+    finally:
+        c.begin("with inside")
+        with contextlib.suppress(KeyError):
+            spin()
+            raise KeyError
+        c.end("with inside")
+
+
+def by_error(c):
+    with contextlib.suppress(ValueError):
+        try:
+            spin()
+            raise ValueError
+        finally:
+            c.begin("by error")
+            for _ in range(3):
+                spin(100)
+            c.end("by error")
+
+
+def by_return(c):
+    def inner():
+        try:
+            return spin()
+        finally:
+            c.begin("by return")
+            spin()
+            c.end("by return")
+
+    inner()
+
+
+@contextlib.contextmanager
+def managed(c):
+    c.begin("contextmanager's begin")
+    spin()
+    c.end("contextmanager's begin")
+    try:
+        yield
+    finally:
+        c.begin("contextmanager's end")
+        spin()
+        c.end("contextmanager's end")
+
+
+def by_generator(c):
+    with managed(c):
+        spin()
+
+
+class Finalized:
+    c = None
+
+    def __init__(self, c):
+        self.c = c
+
+    def __del__(self):
+        if self.c is None:
+            return
+        self.c.begin("__del__")
+        spin()
+        self.c.end("__del__")
+
+
+def finalizer(c):
+    Finalized(c)
+    spin()
+
+
+def in_cycle(c):
+    thing = Finalized(c)
+    thing.me = thing
+    del thing
+    gc.collect(0)
+
+
+SHAPES = (plain, nested, try_inside, with_inside, by_error, by_return, by_generator, finalizer)
+
+
+class Posted(BaseException):
+    pass
+
+
+# Threads at a time, and deliveries to each. Whether one may come in is asked when the interpreter lock changes hands, so it takes
+# a while where many threads run.
+THREADS, ROUNDS = 4, max(10, int(os.environ.get("BOUGH_LOSS", 2000)) // 200)
+
+
+class Never(unittest.TestCase):
+    """asynchronous delivery never enters what must not be broken"""
+
+    limit = 300
+
+    def deliver(self, work, threads, rounds, exit=Posted, post=lambda thread: thread.raise_exc(Posted()), **flags):
+        """Posts to each thread, `rounds` times, when it is inside of the `try`; returns how many came."""
+        inside, caught, stop = [0] * threads, [0] * threads, []
+
+        def run(i):
+            while not stop:
+                try:
+                    inside[i] = caught[i] + 1
+                    while not stop:
+                        work(i)
+                except exit:
+                    bough.clear_interrupt()
+                    caught[i] += 1
+
+        running = [started(run, i, **flags) for i in range(threads)]
+        try:
+            for n in range(1, rounds + 1):
+                until(lambda: min(inside) >= n, "each thread's loop")
+                for thread in running:
+                    post(thread)
+                until(lambda: min(caught) >= n, lambda: f"round {n}: {caught} {inside} {[t.is_alive() for t in running]} {[t.raised for t in running]}")
+        finally:
+            stop.append(1)
+            errors = [ended(thread) for thread in running]
+        self.assertEqual(errors, [None] * threads)
+        return sum(caught)
+
+    def test_with_and_finally(self):
+        """no __enter__, __exit__, finally or __del__ is broken"""
+        threads, rounds = THREADS, ROUNDS
+        blocks, counters = [Block() for _ in range(threads)], [Counter() for _ in range(threads)]
+
+        def work(i):
+            for shape in SHAPES:
+                shape(counters[i])
+            with blocks[i]:
+                spin()
+
+        self.assertEqual(self.deliver(work, threads, rounds), threads * rounds)
+        for counter in counters:
+            self.assertEqual(counter.begun, counter.done)
+            self.assertEqual(set(counter.begun) >= {"plain", "inner", "outer", "try inside", "by error", "__del__"}, True)
+        for block in blocks:
+            self.assertEqual(len(block.counts()), 1, vars(block))
+
+    def test_critical_sections(self):
+        """no critical section is broken"""
+        threads, rounds = THREADS, ROUNDS
+        begun, done, seen = [0] * threads, [0] * threads, [0] * threads
+
+        def work(i):
+            with bough.critical_section():
+                begun[i] += 1
+                spin(300)
+                done[i] += 1
+            seen[i] += 1
+            spin()
+
+        self.deliver(work, threads, rounds)
+        self.assertEqual(begun, done)
+
+    def test_sticky_ones(self):
+        """interrupts of asynchronous threads neither"""
+        threads, rounds = THREADS, ROUNDS // 2
+        counters = [Counter() for _ in range(threads)]
+
+        def work(i):
+            for shape in SHAPES:
+                shape(counters[i])
+
+        self.deliver(work, threads, rounds, ThreadExit, lambda t: t.interrupt(), enable_async_interrupt=True)
+        for counter in counters:
+            self.assertEqual(counter.begun, counter.done)
+
+    def test_collected(self):
+        """a finalizer that the collector runs"""
+        threads = 4
+        counters = [Counter() for _ in range(threads)]
+        self.deliver(lambda i: (in_cycle(counters[i]), spin(3000)), threads, 5)
+        gc.collect()
+        begun, done = (sum(getattr(c, name).get("__del__", 0) for c in counters) for name in ("begun", "done"))
+        self.assertEqual(begun, done)
+
+    def test_weakref_callback(self):
+        """weakref.finalize's function"""
+        threads = 4
+        counters = [Counter() for _ in range(threads)]
+
+        class Thing:
+            pass
+
+        def call(c):
+            c.begin("finalize")
+            spin(3000)
+            c.end("finalize")
+
+        def work(i):
+            thing = Thing()
+            weakref.finalize(thing, call, counters[i]).atexit = False
+            del thing
+            spin(3000)
+
+        self.deliver(work, threads, 5)
+        for counter in counters:
+            self.assertEqual(counter.begun, counter.done)
+
+    def test_finally_that_does_not_end(self):
+        """a finally is waited for"""
+
+        def run(inside, leave):
+            try:
+                pass
+            finally:
+                inside.open()
+                while not leave:
+                    pass
+                leave.append(2)
+            bytecode()
+
+        assert_kept_out(self, run)
+
+
+class FinallyIsFound(unittest.TestCase):
+    """The lines of each `finally`, by the bytecode and by the source."""
+
+    def code_objects(self, code):
+        yield code
+        for constant in code.co_consts:
+            if isinstance(constant, types.CodeType):
+                yield from self.code_objects(constant)
+
+    def by_source(self, tree):
+        lines = set()
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.Try, ast.TryStar)):
+                for statement in node.finalbody:
+                    lines.update(range(statement.lineno, statement.end_lineno + 1))
+        return lines
+
+    def test_standard_library(self):
+        """in the standard library there is no difference"""
+        folder = os.path.dirname(os.__file__)
+        found = 0
+        for name in sorted(os.listdir(folder)):
+            if not name.endswith(".py"):
+                continue
+            source = open(os.path.join(folder, name), encoding="utf-8", errors="replace").read()
+            wanted = self.by_source(ast.parse(source))
+            for code in self.code_objects(compile(source, name, "exec")):
+                lines = {line for _, _, line in code.co_lines() if line and line != code.co_firstlineno}
+                if lines and lines <= wanted:
+                    continue  # a function that is made in a finally
+                have = _place.finally_lines(code)
+                self.assertEqual(have & lines, wanted & lines, f"{name}: {code.co_name}")
+                found += len(have)
+        self.assertGreater(found, 200)
+
+if __name__ == "__main__":
+    unittest.main()
