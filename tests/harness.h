@@ -177,4 +177,9 @@ void t_check_status(const char *file, int line, int status, int killed, int numb
 int64_t t_until_begin(void);
 void t_until_again(int64_t end, const char *file, int line, const char *text);
 
+/* A descriptor on which nothing ever happens. It belongs to the harness. */
+int t_silent(void);
+/* A wait on it, which an interrupt ends by a failure. A macro: each use is a place of its own that calls poll(). */
+#define t_poll_silent(ms) poll(&(struct pollfd){t_silent(), POLLIN, 0}, 1, (ms))
+
 #endif

@@ -16,8 +16,8 @@ fifo = Path(folder.name) / "fifo"
 os.mkfifo(fifo)
 
 
-def start(*command, **settings):
-    return subprocess.Popen(command, env={**os.environ, "LD_PRELOAD": str(library), **settings}, stdin=subprocess.DEVNULL,
+def start(*command, input=subprocess.DEVNULL, **settings):
+    return subprocess.Popen(command, env={**os.environ, "LD_PRELOAD": str(library), **settings}, stdin=input,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -103,10 +103,11 @@ def settings():
     words = start("true", BOUGH_ERRNO="many").communicate(timeout=60)[1]
     if "BOUGH_ERRNO=many" not in words:
         yield f"a wrong error number: {words}"
-    process = start("cat", str(fifo), BOUGH_ERRNO="5")  # EIO
+    process = start("cat", BOUGH_ERRNO="5", input=subprocess.PIPE)  # EIO, after EINTR, after which it tries again
     stands(process)
     process.send_signal(signal.SIGTERM)
-    words = process.communicate(timeout=60)[1]
+    process.wait(timeout=60)
+    words = process.communicate()[1]
     if "Input/output error" not in words:
         yield f"another error number: {words}"
 

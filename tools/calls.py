@@ -102,7 +102,7 @@ def read_table():
         if kind == "GROUP":
             groups[fields[0]] = string(fields[1])
             continue
-        returns, name, params, args, how, _, *texts = fields
+        returns, name, params, args, how, _, _, _, *texts = fields
         straight = kind == "CALL"
         calls.append(Call(list(groups)[-1], straight, returns, name, params, names(args), how if straight else "",
                           "MINUS_ONE" if straight else how, *map(string, texts)))

@@ -13,10 +13,29 @@
  * bough puts a function of its own for each call of its table (bough_read() for read(), ...), which for a thread that does
  * not take part goes straight on to libc's. Code is not touched; bough_interpose_undo() puts back every address.
  *
- * What foreign code is told (rule 22): each interrupt once, by a failing call, then nothing for a grace (5 s), so
- * that its own cleaning up works; then again, or sooner if the interrupt has climbed a rung of the ladder. Only
- * what may block is cut: no call on a regular file, none on a descriptor with O_NONBLOCK, none with a timeout of zero, no
- * MSG_DONTWAIT or WNOHANG. What has had an effect returns it (rule 9).
+ * How an interrupted call fails (rule 22): in ways that its standard allows and that its callers survive.
+ *
+ *   a call that may fail with EINTR          EINTR. If the same function comes back from the same place, for the same descriptor and
+ *                                            with no other call in between, the caller retries on EINTR: then ECANCELED
+ *   a wait for a semaphore, pause(),         EINTR, never another error: a caller that retries on EINTR takes any other
+ *   sigsuspend()                             result for success
+ *   a condition wait                         returns 0, the spurious wakeup that POSIX allows
+ *   sleep(), usleep(), nanosleep() and the   ends early, with EINTR; if it comes back at once, as if its time were over.
+ *   like, poll() and select() without        Callers ignore that, so it does not count as the delivery of the interrupt, and
+ *   descriptors                              happens once a grace period
+ *   pthread_join() and the like              are never interrupted: POSIX allows no such error, and callers abort. A report of
+ *                                            what keeps a thread from stopping names the thread that is joined
+ *   a call of a library that aborts on       EINTR, never another error
+ *   other errors (libuv, libev, libzmq)
+ *   getaddrinfo() and the like, sigwait()    the error at once: EAI_SYSTEM with ECANCELED, or ECANCELED
+ *
+ * Code that ignores the failure of a poll() or select() meets the error once more: its next call on one of those descriptors
+ * that would fail with EAGAIN fails with ECANCELED.
+ *
+ * Each interrupt makes one call fail (two, counting a retry). Then it is suppressed in foreign code for a grace period (5 s), so
+ * that the library's cleanup works; then it comes again, or sooner if it has climbed a rung of the ladder. Only a call that may
+ * block is interrupted: none on a regular file, none on a descriptor with O_NONBLOCK, none with a timeout of zero,
+ * MSG_DONTWAIT or WNOHANG. A call that had an effect returns it (rule 9).
  *
  * What can't be reached is in the report: calls inside libc itself (stdio's output, scanf(); getaddrinfo() and the like,
  * system(), pclose(), and stdio's getc(), fgets(), fread(), getline() are replaced as a whole, some of them with glibc only), system calls made by hand, addresses got from dlsym() or kept in data, static programs, objects
@@ -62,25 +81,52 @@ BOUGH_API int bough_foreign_begin(struct bough_region *region, const char *file,
 /* Whether the calling thread takes part now. [signal] */
 BOUGH_API int bough_foreign(void);
 
-/* "This call was cut": runs on the thread, outside of the call, before it returns to the foreign code. `call` is libc's name
- * of it, `error` what it is about to fail with, `why` the record that has cut it, NULL if that was cleared in the last
- * moment. Returns another error number to fail with, or 0. It may run a binding's code, and call bough. */
-typedef int bough_cut_fn(void *argument, const char *call, int error, const struct bough_record *why);
+/* A call of foreign code that was interrupted. */
+struct bough_cut {
+    const char *call;               /* libc's name of the function */
+    const char *object;             /* the path of the object that called it; "" is the program, or unknown code */
+    const void *site;               /* an address there */
+    int fd;                         /* the descriptor; -1: none, or several */
+    int error;                      /* the error number that it is about to fail with */
+    int again;                      /* 1: it failed with EINTR before and was made again at once */
+    const struct bough_record *why; /* NULL if the record was cleared in the last moment */
+};
 
-/* How foreign code is cut in the calling thread; all fields may be 0. */
+/* Runs on the thread, after the call and before it returns to the foreign code. Returns another error number to fail with, or 0.
+ * It may run a binding's code, and call bough. Not called for a pause or a condition wait that ends early. */
+typedef int bough_cut_fn(void *argument, const struct bough_cut *cut);
+/* Returns the error number with which calls from this place fail, at once and without EINTR first; 0: as described above. For
+ * callers that are known to handle that error, such as a binding's interpreter. Runs on the thread, before and after calls;
+ * makes no blocking calls. */
+typedef int bough_choose_fn(void *argument, const char *call, const void *site);
+
+/* How foreign code is interrupted in the calling thread; all fields may be 0. */
 struct bough_foreign {
-    int error; /* the errno of a call that was cut; 0: ECANCELED. EINTR only for who passes it on: most try again */
-    unsigned kinds;       /* what it is told of, 1 << enum bough_kind each; 0: everything */
-    int64_t grace;        /* ns; 0: 5 s (rule 22) */
-    bough_cut_fn *on_cut; /* may be NULL */
-    void *argument;       /* to it */
+    int error; /* the errno of a call that is retried after EINTR; 0: ECANCELED. EINTR: no call gets another error */
+    unsigned kinds;          /* the kinds that interrupt it, 1 << enum bough_kind each; 0: all */
+    int64_t grace;           /* ns; 0: 5 s (rule 22) */
+    bough_cut_fn *on_cut;    /* may be NULL */
+    void *argument;          /* to it, and to `choose` */
+    bough_choose_fn *choose; /* may be NULL */
 };
 
 /* Until the thread ends, or the child does. NULL: by default. Returns 0; -1 with EINVAL, EAGAIN (table full). */
 BOUGH_API int bough_foreign_set(const struct bough_foreign *ways);
-/* What foreign code was told last has not arrived (a binding's exception was swallowed): tell it again, not only after
- * the grace. Returns 1 if there is something to tell, else 0. [rules 22, 44] */
+/* The last failure has not arrived (a binding's exception was swallowed): interrupt foreign code again at its next call, not only
+ * after the grace period. Returns 1 if an interrupt is due there, else 0. [rules 22, 44] */
 BOUGH_API int bough_foreign_again(void);
+/* An interruption point for foreign code, where a binding's code looks for one (an interpreter's check for signals). It fails as
+ * a call of foreign code would: for the kinds that interrupt it, once, and not again before the grace period is over. `why` may be
+ * NULL; gets the record on failure, its reason empty if it was cleared in the last moment. Returns 0, also in a thread that does
+ * not take part; -1 with ECANCELED. [point, rule 22] */
+BOUGH_API int bough_foreign_check(struct bough_record *why);
+/*
+ * Calls of the object with this name (as for bough_interpose()) fail with no other error than EINTR because of an interrupt: it
+ * aborts on any other. For libraries that bough does not know; bough_interpose_report() lists the known ones, and
+ * BOUGH_EINTR_ONLY in the environment adds names, separated by ':' (privileged programs ignore it). For the whole process, and
+ * for good. Returns 0; -1 with EINVAL (NULL), ENOMEM. [any thread]
+ */
+BOUGH_API int bough_interpose_eintr_only(const char *object);
 
 /* ---- for bindings --------------------------------------------------------------------------- */
 

@@ -16,6 +16,7 @@
  */
 #include "state.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -23,29 +24,66 @@
 #include <sys/select.h>
 #include <threads.h>
 
-/* ---- a call was cut ----------------------------------------------------------------------------------------- */
+/* ---- which error a call fails with --------------------------------------------------------------------------- */
 
-/* Runs on the thread, mostly without the interpreter lock. */
-static int on_cut(void *argument, const char *call, int error, const struct bough_record *why)
+/* Of the interpreter, and of the libraries that its modules rely on: they pass on any error, and an OSError comes of it. */
+static const char *const passes_on[] = {"/lib-dynload/",   "/libpython3", "/libssl.so", "/libcrypto.so",
+                                        "/libreadline.so", "/libncurses", "/libtinfo"};
+enum { PASS_ON = sizeof passes_on / sizeof *passes_on };
+
+/* Where the interpreter itself lies: a program or a library. */
+static const void *interpreter;
+
+static bool passes_on_errors(const void *site)
+{
+    Dl_info info;
+    if (!dladdr(site, &info))
+        return false;
+    if (info.dli_fbase == interpreter)
+        return true;
+    for (int i = 0; info.dli_fname && i < PASS_ON; i++)
+        if (strstr(info.dli_fname, passes_on[i]))
+            return true;
+    return false;
+}
+
+/*
+ * The interpreter tries again after EINTR, so its calls fail with BP_CUT, and at once. All other code meets what C code does:
+ * EINTR first, which extension modules answer with PyErr_CheckSignals(). A semaphore is a lock's (below), and a look at
+ * readline's input begins again after any other error.
+ */
+static int choose(void *argument, const char *call, const void *site)
 {
     struct bp_thread *t = argument;
-    (void)error;
-    bool lock = t->in_lock && strncmp(call, "sem_", 4) == 0;
-    t->lock_cut |= lock;
-    if (!why)
-        return lock ? ETIMEDOUT
-                    : EINTR; /* it was cleared meanwhile: the interpreter, or the lock's method, tries again */
-    t->why = *why;
-    if (lock)
+    if (t->in_lock && strncmp(call, "sem_", 4) == 0)
         return ETIMEDOUT;
-    t->cut_at = bp_place(t);
-    t->cut = true;
-    return t->in_readline ? EINTR : BP_CUT;
+    if (t->in_readline)
+        return EINTR;
+    return passes_on_errors(site) ? BP_CUT : 0;
+}
+
+/* ---- a call was cut ----------------------------------------------------------------------------------------- */
+
+/* Runs on the thread, mostly without the GIL. If the record was cleared meanwhile, the interpreter and the lock's method try
+ * again. */
+static int on_cut(void *argument, const struct bough_cut *cut)
+{
+    struct bp_thread *t = argument;
+    bool lock = t->in_lock && strncmp(cut->call, "sem_", 4) == 0;
+    t->lock_cut |= lock;
+    if (!cut->why)
+        return lock || cut->error != BP_CUT ? 0 : EINTR;
+    t->why = *cut->why;
+    if (!lock) {
+        t->cut_at = bp_place(t);
+        t->cut = true;
+    }
+    return 0;
 }
 
 int bp_set_kinds(struct bp_thread *t, unsigned kinds)
 {
-    struct bough_foreign ways = {.error = BP_CUT, .kinds = kinds, .grace = t->grace, .on_cut = on_cut, .argument = t};
+    struct bough_foreign ways = {.kinds = kinds, .grace = t->grace, .on_cut = on_cut, .argument = t, .choose = choose};
     if (bough_foreign_set(kinds ? &ways : NULL) != 0)
         return (void)bp_error("this thread can't take part"), -1;
     t->kinds = kinds;
@@ -85,10 +123,13 @@ static int process_sem_timedwait(sem_t *sem, const struct timespec *until)
 
 /* ---- code that asks for signals when a call has failed ------------------------------------------------------------ */
 
+/* An interruption point for an extension module, whether a call of its has failed or it only looks. */
 static int check_signals(void)
 {
     struct bp_thread *t = bp_me;
     if (t && t->cut && bp_meet(t) != 0)
+        return -1;
+    if (t && bough_foreign_check(&t->why) != 0 && bp_meet(t) != 0)
         return -1;
     return PyErr_CheckSignals();
 }
@@ -159,6 +200,8 @@ static int unhook_own_waits(void)
 /* The hooks first: from the moment on that something is interposed a thread may come. */
 int bp_interpose(void)
 {
+    Dl_info info;
+    interpreter = dladdr((const void *)(uintptr_t)PyErr_CheckSignals, &info) ? info.dli_fbase : NULL;
     if (hook_own_waits() != 0)
         return -1;
     if (bough_interpose(NULL, 0) < 0)

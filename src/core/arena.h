@@ -61,16 +61,46 @@ struct bo_target {
     char name[BO_NAME]; /* written by the owner only, always terminated */
 };
 
-/* Is a thread in a call of foreign code's? ASIDE: it is, but what runs now on top is a handler of the ladder's. */
-enum bo_foreign_step { BO_NOT_FOREIGN, BO_FOREIGN_CALL, BO_FOREIGN_ASIDE };
+/*
+ * Is a thread in a call of foreign code? CALL: in one that reports an interrupt to its caller. SILENT: in one that cannot
+ * (a pause, a condition wait; core/foreign.h). ASIDE: in either, but a handler of the ladder runs nested inside it. CALL and
+ * SILENT are also the distance, in bytes, from DUE to the bit that ends such a call.
+ */
+enum bo_foreign_step { BO_NOT_FOREIGN, BO_FOREIGN_CALL, BO_FOREIGN_SILENT, BO_FOREIGN_ASIDE };
 
-/* How a thread wants foreign code to be cut: bough_foreign_set(). All 0: as by default. */
+/* Records suppressed in foreign code until a time (rule 22): those numbered up to `seq`, unless their rung is above `rung`.
+ * seq 0: none. Written by the owner, read by the ticker. */
+struct bo_suppressed {
+    _Atomic uint64_t seq;
+    _Atomic int64_t until;
+    _Atomic uint8_t rung;
+};
+
+/* How a thread wants foreign code to be interrupted: bough_foreign_set(). All 0: the defaults. */
 struct bo_foreign_ways {
     int error;
-    unsigned kinds; /* which records it is told of, a bit for each enum bough_kind; 0: all */
+    unsigned kinds; /* the kinds of records that interrupt it, a bit for each enum bough_kind; 0: all */
     int64_t grace;
-    void (*on_cut)(void);
+    void (*on_cut)(void), (*choose)(void);
     void *argument;
+};
+
+enum bo_outcome_note {
+    BO_REPORTED,       /* it failed */
+    BO_RETRIED,        /* it failed with EINTR, was made again at once, and failed with the other error */
+    BO_TOOK_NO_OTHER,  /* it failed with EINTR and was made again; the caller survives no other error */
+    BO_ENDED_SILENTLY, /* a silent wait ended early */
+    BO_IGNORED_POLL    /* the failure of a poll() was ignored; this call failed with its error */
+};
+
+/* How the thread's last interrupted call of foreign code failed, for reports. `at` 0: there was none. Written by the owner,
+ * field by field: a report may mix two of them. */
+struct bo_outcome {
+    const char *_Atomic call;   /* a name in the library's constant data */
+    const char *_Atomic object; /* the path of the object that called; may be gone */
+    _Atomic int64_t at;
+    _Atomic int error;    /* the error number; 0: it reported success */
+    _Atomic uint8_t last; /* enum bo_outcome_note */
 };
 
 /*
@@ -89,7 +119,9 @@ struct bo_foreign_ways {
  *   joins       the branch whose children it waits for; BO_NONE
  *   mutexes, unread    where a frozen thread keeps what it held and what it did not read: said by itself, see api/lost.h
  *   due_byte    the byte of its word that a call's window tests: `foreign` tells which (core/foreign.h), but each call would have to ask
- *   foreign_*   what foreign code has been told: records up to this number do not count there before then
+ *   reported    what foreign code has been given by a failing call
+ *   silenced    what has ended a silent wait of foreign code
+ *   joining     the thread whose end foreign code waits for, which nothing interrupts; 0
  *   crit_*      the outermost critical section: since when, with which budget; see level.c for the clock
  */
 struct bo_thread {
@@ -112,9 +144,8 @@ struct bo_thread {
     _Atomic int64_t shield_until;
     _Atomic uint64_t resumed_seq;
     _Atomic int64_t resumed_until;
-    _Atomic uint64_t foreign_seq;
-    _Atomic int64_t foreign_until;
-    _Atomic uint8_t met_rung, shield_rung, resumed_rung, foreign_rung;
+    struct bo_suppressed reported, silenced;
+    _Atomic uint8_t met_rung, shield_rung, resumed_rung;
     _Atomic uint8_t foreign; /* enum bo_foreign_step */
     bool foreign_cut;        /* which was cut */
     _Atomic uint8_t handlers, finals;
@@ -156,10 +187,12 @@ struct bo_thread {
     struct bo_worker *worker; /* of a child; NULL for main and adopted threads */
     struct bo_child *child;   /* what it runs now */
     struct bo_foreign_ways ways;
+    struct bo_outcome outcome;
+    _Atomic pid_t joining;
     uint32_t last_was_cut; /* the last failing call was cut (rule 28) */
 } __attribute__((aligned(64)));
 
-_Static_assert(sizeof(struct bo_thread) <= 768, "memory of a blocked child: see make bench");
+_Static_assert(sizeof(struct bo_thread) <= 896, "memory of a blocked child: see make bench");
 
 /*
  * A branch's slot. `outer` is the branch around it: the one its owner opened before, or the one its owner
@@ -242,7 +275,7 @@ struct bo_header {
 };
 
 #define BO_ARENA_MAGIC "bough arena"
-enum { BO_ARENA_VERSION = 5 };
+enum { BO_ARENA_VERSION = 6 };
 
 /* Where this process has it. */
 struct bo_arena {

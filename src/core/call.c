@@ -40,28 +40,21 @@ void bo_call_abandon(struct bo_thread *t)
         bo_deliver_settle(t);
 }
 
-/* Foreign code is told of a record once a rung (rule 22). */
-static uint64_t due_bit(const struct bo_thread *t)
-{
-    return bo_foreign_calls(t) ? BO_FOREIGN_DUE : BO_DUE;
-}
-
 static struct bo_record *pending(const struct bo_thread *t)
 {
     if (bo_load_seq(&t->t.word) & BO_MASKED)
         return NULL;
-    return bo_foreign_calls(t) ? bo_pending_foreign(t) : bo_pending_record(t, true);
+    return bo_foreign_calls(t) ? bo_foreign_pending(t) : bo_pending_record(t, true);
 }
 
-/* Handlers of the ladder run here, as bough's own code. */
+/* Handlers of the ladder run here, as bough's code. */
 static bool fails_for(struct bo_thread *t, struct bo_record *r)
 {
-    bool foreign = bo_foreign_calls(t);
-    if (foreign)
-        bo_foreign_aside(t, true);
+    if (!bo_foreign_calls(t))
+        return !bo_level_let_go(t, r);
+    enum bo_foreign_step step = bo_foreign_aside(t);
     bool let_go = bo_level_let_go(t, r);
-    if (foreign)
-        bo_foreign_aside(t, false);
+    bo_foreign_step(t, step);
     return !let_go;
 }
 
@@ -69,7 +62,7 @@ static bool fails_for(struct bo_thread *t, struct bo_record *r)
  * it was delivered is noted where the call fails, for a completed effect may still win (rule 9). */
 static bool due(struct bo_thread *t)
 {
-    if (!(bo_load_seq(&t->t.word) & due_bit(t)))
+    if (!(bo_load_seq(&t->t.word) & bo_foreign_due_bit(t)))
         return false;
     bo_level_sweep(t, (uintptr_t)__builtin_frame_address(0));
     struct bo_record *r = pending(t);
@@ -154,7 +147,7 @@ int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline)
     bo_signal_fence();
     wait->below = bo_or_seq(&t->t.word, BO_IN | BO_REPEAT);
     /* Posted before we were in: no signal comes for it. */
-    if (bo_load_seq(&t->t.word) & due_bit(t))
+    if (bo_load_seq(&t->t.word) & bo_foreign_due_bit(t))
         wait->until = past;
     BO_HOOK(libc_entered);
     return 0;

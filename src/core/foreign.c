@@ -6,6 +6,7 @@
 #include "base/raw.h"
 #include "core/call.h"
 #include "core/level.h"
+#include "core/look.h"
 #include "core/post.h"
 #include "core/region.h"
 #include "core/ticker.h"
@@ -15,40 +16,58 @@ void (*_Atomic bo_foreign_refresh)(void);
 
 /* ---- delivery (rule 22) ------------------------------------------------------------------------------ */
 
-/* What has been posted up to here, at this rung or below, does not count in foreign code until the grace is over. The
- * number is taken before the record is looked for: one that comes in between still gets in. */
-static void leave_alone(struct bo_thread *t, struct bough_record *why)
+struct bo_record *bo_foreign_pending(const struct bo_thread *t)
 {
+    bool silent = bo_load_relaxed(&t->foreign) == BO_FOREIGN_SILENT;
+    return bo_pending_foreign(t, silent ? &t->silenced : &t->reported);
+}
+
+/* From here on the records up to `seq` do not count for this sort of call, until the time or a higher rung. */
+static void suppress(struct bo_suppressed *s, uint64_t seq, int64_t until, uint8_t rung)
+{
+    bo_store_relaxed(&s->until, until);
+    bo_store_relaxed(&s->rung, rung);
+    bo_store_seq(&s->seq, seq);
+}
+
+static int64_t grace_end(const struct bo_thread *t)
+{
+    return bo_add_time(bo_now(), t->ways.grace ? t->ways.grace : BOUGH_DEFAULT_GRACE);
+}
+
+void bo_foreign_deliver(struct bo_thread *t, struct bough_record *why)
+{
+    *why = (struct bough_record){.kind = BOUGH_KINDS};
+    /* The number is taken before the record is looked for: a record that is posted in between still interrupts. */
     uint64_t seq = bo_pending_foreign_seq(t);
-    struct bo_record *r = bo_pending_foreign(t);
-    if (!r)
-        return; /* cleared in the very last moment: the call has been given up all the same */
-    bo_record_describe(r, why);
-    int64_t grace = t->ways.grace ? t->ways.grace : BOUGH_DEFAULT_GRACE, until = bo_add_time(bo_now(), grace);
-    bo_store_relaxed(&t->foreign_until, until);
-    bo_store_relaxed(&t->foreign_rung, bo_load_relaxed(&r->rung));
-    bo_store_seq(&t->foreign_seq, seq);
-    bo_store_relaxed(&r->grace_until, until);
-    bo_record_deliver(r);
-    bo_level_note(t, r);
-}
-
-/* Runs outside of the call: what it calls of bough's own fails as ever. */
-static int tell(struct bo_thread *t, const char *name, const struct bough_record *why)
-{
-    bough_cut_fn *fn = (bough_cut_fn *)t->ways.on_cut;
-    int error = t->ways.error ? t->ways.error : ECANCELED;
-    int chosen = fn ? fn(t->ways.argument, name, error, why) : 0;
-    return chosen ? chosen : error;
-}
-
-int bo_foreign_deliver(struct bo_thread *t, const char *name)
-{
-    struct bough_record why = {.kind = BOUGH_KINDS};
-    leave_alone(t, &why);
+    struct bo_record *r = bo_pending_foreign(t, &t->reported);
+    if (r) {
+        bo_record_describe(r, why);
+        int64_t until = grace_end(t);
+        uint8_t rung = bo_load_relaxed(&r->rung);
+        suppress(&t->reported, seq, until, rung);
+        suppress(&t->silenced, seq, until, rung);
+        bo_store_relaxed(&r->grace_until, until);
+        bo_record_deliver(r);
+        bo_level_note(t, r);
+    } /* else it was cleared in the last moment: the call has been given up all the same */
     t->last_was_cut = 1;
     bo_level_settle(t);
-    return tell(t, name, why.kind < BOUGH_KINDS ? &why : NULL);
+}
+
+void bo_foreign_silence(struct bo_thread *t)
+{
+    uint64_t seq = bo_pending_foreign_seq(t);
+    const struct bo_record *r = bo_pending_foreign(t, &t->silenced);
+    if (r)
+        suppress(&t->silenced, seq, grace_end(t), bo_load_relaxed(&r->rung));
+    bo_level_settle(t);
+}
+
+void bo_foreign_take_back(struct bo_thread *t)
+{
+    bo_store_seq(&t->reported.seq, 0);
+    bo_level_settle(t);
 }
 
 void bo_foreign_ignore(struct bo_thread *t)
@@ -58,9 +77,7 @@ void bo_foreign_ignore(struct bo_thread *t)
 
 void bo_foreign_abandon(struct bo_thread *t)
 {
-    if (bo_foreign_calls(t))
-        bo_foreign_leave(t);
-    bo_store_relaxed(&t->foreign, BO_NOT_FOREIGN);
+    bo_foreign_step(t, BO_NOT_FOREIGN);
 }
 
 /* On another stack (a handler's own, a coroutine's) nothing can be told. */
@@ -73,9 +90,27 @@ bool bo_foreign_sweep(struct bo_thread *t, uintptr_t frame)
     return true;
 }
 
+/* When this sort of call is to be interrupted again; BO_FOREVER: it is, or nothing is suppressed. */
+static int64_t suppressed_until(const struct bo_suppressed *s, bool due)
+{
+    return !due && bo_load_seq(&s->seq) ? bo_load_relaxed(&s->until) : BO_FOREVER;
+}
+
+static int64_t earliest(const struct bo_thread *t, uint64_t w)
+{
+    return bo_earlier(suppressed_until(&t->reported, w & BO_FOREIGN_DUE),
+                      suppressed_until(&t->silenced, w & BO_SILENT_DUE));
+}
+
+bool bo_foreign_suppressed(const struct bo_thread *t, uint64_t w)
+{
+    return (w & BO_DUE) && earliest(t, w) != BO_FOREVER;
+}
+
+/* The wake makes both sorts due. The thread puts right the one that is still suppressed, at its next call of that sort. */
 int64_t bo_foreign_look(struct bo_thread *t, uint64_t w)
 {
-    int64_t until = bo_load_relaxed(&t->foreign_until);
+    int64_t until = earliest(t, w);
     if (bo_now() < until)
         return bo_to_monotonic(until);
     bo_wake(t, bo_word_generation(w));
@@ -111,12 +146,15 @@ int bough_foreign_set(const struct bough_foreign *ways)
     struct bo_thread *t = bo_self_or_adopt();
     if (!t)
         return -1;
-    if ((ways ? ways->kinds : 0) != t->ways.kinds)
-        bo_store_seq(&t->foreign_seq, 0); /* its number says nothing about kinds that were not told */
+    if ((ways ? ways->kinds : 0) != t->ways.kinds) { /* the numbers say nothing about kinds that were left out */
+        bo_store_seq(&t->reported.seq, 0);
+        bo_store_seq(&t->silenced.seq, 0);
+    }
     t->ways = ways ? (struct bo_foreign_ways){.error = ways->error,
                                               .kinds = ways->kinds,
                                               .grace = ways->grace,
                                               .on_cut = (void (*)(void))ways->on_cut,
+                                              .choose = (void (*)(void))ways->choose,
                                               .argument = ways->argument}
                    : (struct bo_foreign_ways){0};
     bo_level_settle(t); /* what is pending may be of a kind that counts from now on */
@@ -128,10 +166,25 @@ int bough_foreign_again(void)
     struct bo_thread *t = bo_self;
     if (!t)
         return 0;
-    bool told = bo_load_relaxed(&t->foreign_seq) != 0;
-    bo_store_seq(&t->foreign_seq, 0);
-    bo_level_settle(t);
-    return told && (bo_load_seq(&t->t.word) & BO_FOREIGN_DUE);
+    bool delivered = bo_load_relaxed(&t->reported.seq) != 0;
+    bo_store_seq(&t->silenced.seq, 0);
+    bo_foreign_take_back(t);
+    return delivered && (bo_load_seq(&t->t.word) & BO_FOREIGN_DUE);
+}
+
+int bough_foreign_check(struct bough_record *why)
+{
+    struct bough_record unused;
+    struct bo_thread *t = bo_foreign_thread();
+    if (bo_likely(!t || !(bo_load_relaxed(&t->t.word) & BO_FOREIGN_DUE)))
+        return 0;
+    bo_foreign_enter(t, BO_FOREIGN_CALL);
+    bool due = bo_point() != 0;
+    bo_foreign_leave(t);
+    if (!due)
+        return 0;
+    bo_foreign_deliver(t, why ? why : &unused);
+    return errno = ECANCELED, -1;
 }
 
 int bough_foreign(void)

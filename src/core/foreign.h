@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Calls of code that was not written for bough: libraries whose calls of libc's functions come to src/interpose/ first, in
- * threads that take part (rule 22).
+ * threads that opted in (rule 22).
  *
- * Such a call is one of bough's own, made between bo_foreign_enter() and bo_foreign_leave(). In between the thread is cut
- * by FOREIGN_DUE instead of DUE: each record reaches foreign code once a rung, and then leaves it alone for a grace, so
- * that its own cleaning up works. What is bough's own goes on failing meanwhile, and tells the truth.
+ * Such a call is one of bough's, made between bo_foreign_enter() and bo_foreign_leave(). In between another bit of the word
+ * than DUE interrupts it, so that each record reaches foreign code once a rung and is then suppressed for a grace period, in
+ * which the library's cleanup works. bough's calls go on failing meanwhile, and report the truth. There are two sorts of calls,
+ * with a bit and a suppression each:
  *
- *      enter -> bough_read() -> leave: was it cut?
+ *      step     bit            suppressed by   the call
+ *      CALL     FOREIGN_DUE    reported        can report an interrupt: a failure counts as delivery, and suppresses both sorts
+ *      SILENT   SILENT_DUE     silenced        cannot, or its caller is known to ignore it (a pause, a condition wait): it ends
+ *                                              early, once a grace period, and the record stays due for the other sort
+ *
+ *      enter -> bough_read() -> leave: was it interrupted?
  *                                 no   -> its result
  *                                 yes  -> it could not have blocked?  nothing has happened: libc's function is called
- *                                         else bo_foreign_deliver(): noted, muffled; the call fails
+ *                                         else it fails, interpose/outcome.h says how:
+ *                                         bo_foreign_deliver(), or bo_foreign_silence()
  */
 #ifndef BO_CORE_FOREIGN_H
 #define BO_CORE_FOREIGN_H
@@ -34,44 +41,68 @@ static inline struct bo_thread *bo_foreign_thread(void)
     return t;
 }
 
-static inline void bo_foreign_enter(struct bo_thread *t)
+/* From here on the bit of this step interrupts the thread's calls. */
+static inline void bo_foreign_step(struct bo_thread *t, enum bo_foreign_step step)
+{
+    bool calls = step == BO_FOREIGN_CALL || step == BO_FOREIGN_SILENT;
+    bo_store_relaxed(&t->foreign, step);
+    t->due_byte = bo_word_byte(&t->t.word, calls ? (int)step : 0);
+}
+
+static inline void bo_foreign_enter(struct bo_thread *t, enum bo_foreign_step step)
 {
     t->foreign_cut = false;
     t->foreign_frame = (uintptr_t)__builtin_frame_address(0);
-    bo_store_relaxed(&t->foreign, BO_FOREIGN_CALL);
-    t->due_byte = (const char *)t->due_byte + BO_FOREIGN_BYTE;
+    bo_foreign_step(t, step);
 }
 
-/* Whether the call was cut. Nothing is delivered yet. */
+/* Whether the call was interrupted. Nothing is delivered yet. */
 static inline bool bo_foreign_leave(struct bo_thread *t)
 {
-    t->due_byte = (const char *)t->due_byte - BO_FOREIGN_BYTE;
-    bo_store_relaxed(&t->foreign, BO_NOT_FOREIGN);
+    bo_foreign_step(t, BO_NOT_FOREIGN);
     return bo_unlikely(t->foreign_cut);
-}
-
-/* The call that was cut fails: its record counts as delivered, foreign code is left alone for the grace, and what the
- * thread has asked to run for `name` runs. Returns the error number to fail with. */
-int bo_foreign_deliver(struct bo_thread *t, const char *name);
-/* A thread begins to take part: what was loaded meanwhile is looked at. Set as long as anything is interposed. */
-extern void (*_Atomic bo_foreign_refresh)(void);
-/* It was cut for nothing that could end it: libc's own function is about to run instead. */
-void bo_foreign_ignore(struct bo_thread *t);
-/* Bough's own code runs on top for a while: handlers of the ladder, at the point that such a call is. */
-static inline void bo_foreign_aside(struct bo_thread *t, bool begin)
-{
-    t->due_byte = (const char *)t->due_byte + (begin ? -BO_FOREIGN_BYTE : BO_FOREIGN_BYTE);
-    bo_store_relaxed(&t->foreign, begin ? BO_FOREIGN_ASIDE : BO_FOREIGN_CALL);
 }
 
 static inline bool bo_foreign_calls(const struct bo_thread *t)
 {
-    return bo_unlikely(bo_load_relaxed(&t->foreign) == BO_FOREIGN_CALL);
+    uint8_t step = bo_load_relaxed(&t->foreign);
+    return bo_unlikely(step == BO_FOREIGN_CALL || step == BO_FOREIGN_SILENT);
+}
+
+/* The bit of the word that interrupts the thread's present call. By the thread itself, or by the ticker. */
+static inline uint64_t bo_foreign_due_bit(const struct bo_thread *t)
+{
+    uint8_t step = bo_load_relaxed(&t->foreign);
+    return step == BO_FOREIGN_CALL ? BO_FOREIGN_DUE : step == BO_FOREIGN_SILENT ? BO_SILENT_DUE : BO_DUE;
+}
+
+/* The record that is to interrupt the call the thread is in; NULL: none. */
+struct bo_record *bo_foreign_pending(const struct bo_thread *t);
+/* The call fails: its record counts as delivered, and is suppressed in foreign code for the grace period. `why` gets a copy;
+ * its kind is BOUGH_KINDS if the record was cleared in the last moment. */
+void bo_foreign_deliver(struct bo_thread *t, struct bough_record *why);
+/* A silent wait ends: nothing is delivered, and the record is suppressed in such waits for the grace period. */
+void bo_foreign_silence(struct bo_thread *t);
+/* The caller has ignored a delivered failure: the record is due again for calls that can report it, not for silent waits. */
+void bo_foreign_take_back(struct bo_thread *t);
+/* A thread begins to take part: what was loaded meanwhile is looked at. Set as long as anything is interposed. */
+extern void (*_Atomic bo_foreign_refresh)(void);
+/* It was interrupted for nothing that could end it: libc's function is about to run instead. */
+void bo_foreign_ignore(struct bo_thread *t);
+
+/* A handler of the ladder is about to run nested inside the call: bough's code. Returns the step to go back to. */
+static inline enum bo_foreign_step bo_foreign_aside(struct bo_thread *t)
+{
+    enum bo_foreign_step step = (enum bo_foreign_step)bo_load_relaxed(&t->foreign);
+    bo_foreign_step(t, BO_FOREIGN_ASIDE);
+    return step;
 }
 
 /* A jump has left such a call. */
 void bo_foreign_abandon(struct bo_thread *t);
-/* When the ticker is to look at a thread whose foreign code is left alone; wakes it if the time has come. */
+/* Does a suppression run that the ticker has to end? `word` is the thread's. */
+bool bo_foreign_suppressed(const struct bo_thread *t, uint64_t word);
+/* When the ticker is to look at such a thread again; wakes it if the time has come. */
 int64_t bo_foreign_look(struct bo_thread *t, uint64_t word);
 /* Is this the child of a vfork(), which runs on its parent's memory, slot included? */
 bool bo_foreign_borrowed(void);

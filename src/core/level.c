@@ -60,15 +60,21 @@ static void due_by_ourselves(struct bo_thread *t, uint64_t w)
         bo_ticker_watch(t);
 }
 
-/* Is it foreign code's again? What is due and not told there with no grace to wait for is of a kind that it is not told of;
- * or the grace has run out since we looked, and nobody looks any more once its number is gone: so look again without. */
-static bool grace_ran_out(struct bo_thread *t)
+/* Is the record due again for this sort of foreign call? Either it was suppressed and the time has run out since we looked
+ * for it, so that nobody looks once the suppression is gone: look again without. Or it is of a kind that does not interrupt
+ * foreign code. */
+static bool grace_ran_out(const struct bo_thread *t, struct bo_suppressed *s)
 {
     BO_HOOK(foreign_weighed);
-    if (bo_now() < bo_load_relaxed(&t->foreign_until))
+    if (bo_now() < bo_load_relaxed(&s->until))
         return false;
-    bo_store_seq(&t->foreign_seq, 0);
-    return bo_pending_foreign(t);
+    bo_store_seq(&s->seq, 0);
+    return bo_pending_foreign(t, s);
+}
+
+static bool due_in_foreign(const struct bo_thread *t, struct bo_suppressed *s)
+{
+    return bo_pending_foreign(t, s) || grace_ran_out(t, s);
 }
 
 /*
@@ -77,21 +83,22 @@ static bool grace_ran_out(struct bo_thread *t)
  */
 void bo_level_settle(struct bo_thread *t)
 {
-    const uint64_t shown = BO_DUE | BO_PENDING | BO_FOREIGN_DUE;
+    const uint64_t shown = BO_ALL_DUE | BO_PENDING;
     uint64_t w = bo_and_seq(&t->t.word, ~shown);
     if (w & BO_EVENT)
         quiet_event(t);
     if (!bo_pending_record(t, false)) {
         if (bo_unlikely(bo_ticker_is_awaited()) && !(w & BO_MASKED))
-            bo_or_seq(&t->t.word, BO_DUE | BO_FOREIGN_DUE);
+            bo_or_seq(&t->t.word, BO_ALL_DUE);
         return;
     }
     bool due = !(w & BO_MASKED) && bo_pending_record(t, true);
-    bool foreign = due && (bo_pending_foreign(t) || grace_ran_out(t));
-    w = bo_or_seq(&t->t.word, BO_PENDING | (due ? BO_DUE : 0) | (foreign ? BO_FOREIGN_DUE : 0));
+    bool foreign = due && due_in_foreign(t, &t->reported), silent = due && due_in_foreign(t, &t->silenced);
+    w = bo_or_seq(&t->t.word,
+                  BO_PENDING | (due ? BO_DUE : 0) | (foreign ? BO_FOREIGN_DUE : 0) | (silent ? BO_SILENT_DUE : 0));
     if (due)
         due_by_ourselves(t, w);
-    if (due ? !foreign : !(w & BO_MASKED) || (w & BO_TIMED))
+    if (due ? !foreign || !silent : !(w & BO_MASKED) || (w & BO_TIMED))
         bo_ticker_look(&t->t); /* from here on only time makes it due: a grace or a budget runs out */
 }
 
@@ -103,7 +110,7 @@ void bo_level_set(struct bo_thread *t)
         next = w & ~(t->crit_depth ? all : all | BO_OVERRUN);
         next |= level_bits(t, next & BO_OVERRUN);
         if (next & BO_MASKED)
-            next &= ~(uint64_t)(BO_DUE | BO_FOREIGN_DUE);
+            next &= ~BO_ALL_DUE;
     } while (!bo_cas_seq(&t->t.word, &w, next));
     /* A wake for the region that ends here must not reach what comes after it (rule 13). */
     const uint64_t open = BO_ASYNC | BO_CLOSABLE;

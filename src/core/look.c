@@ -114,12 +114,11 @@ static int64_t look_at_thread(struct bo_thread *t, int64_t now)
         return look_at_wake(t, now);
     if ((w & BO_PENDING) && (w & BO_TIMED))
         return look_at_section(t, w);
-    bool left_alone = (w & BO_DUE) && !(w & BO_FOREIGN_DUE) && bo_load_seq(&t->foreign_seq);
-    if ((w & BO_DUE) && (w & BO_REPEAT) && !(left_alone && bo_load_relaxed(&t->foreign)))
+    if ((w & bo_foreign_due_bit(t)) && (w & BO_REPEAT))
         return look_at_repeat(t, w, now);
     if ((w & BO_DUE) && (w & BO_ASYNC) && !(w & BO_IN))
         return look_at_async(t, w, now);
-    if (left_alone)
+    if (bo_foreign_suppressed(t, w))
         return bo_foreign_look(t, w);
     bool shielded = (w & BO_PENDING) && !(w & (BO_DUE | BO_MASKED)) &&
                     (bo_load_seq(&t->shield_seq) || bo_load_seq(&t->resumed_seq));

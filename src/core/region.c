@@ -301,7 +301,10 @@ void bo_level_reset(struct bo_thread *t, bool disabled, bool foreign)
     t->disabled = disabled;
     t->foreign_depth = t->foreign_from_start = foreign;
     t->ways = (struct bo_foreign_ways){0};
-    bo_store_relaxed(&t->foreign_seq, 0);
+    bo_store_relaxed(&t->reported.seq, 0);
+    bo_store_relaxed(&t->silenced.seq, 0);
+    bo_store_relaxed(&t->outcome.at, 0);
+    bo_store_relaxed(&t->joining, 0);
     bo_store_relaxed(&t->foreign, 0);
     t->last_was_cut = 0;
     bo_store_relaxed(&t->depth, 0);

@@ -45,15 +45,10 @@ static const volatile uint32_t *low_half(const bo_word *word)
     return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? half : half + 1;
 }
 
-static const void *low_byte(const bo_word *word)
-{
-    return (const char *)word + (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 0 : 7);
-}
-
 void bo_bind(struct bo_thread *t)
 {
     bo_store_relaxed(&t->tid, (pid_t)bo_raw0(SYS_gettid));
-    t->due_byte = low_byte(&t->t.word);
+    t->due_byte = bo_word_byte(&t->t.word, 0);
     bo_self = t;
     bo_signal_fence(); /* a handler that comes now finds the slot, and then the word */
     bough_word_ = low_half(&t->t.word);

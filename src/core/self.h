@@ -9,8 +9,11 @@
 extern BO_TLS struct bo_thread *bo_self;
 extern _Atomic pid_t bo_pid;
 
-/* From the byte of a word that has DUE to the one that has FOREIGN_DUE. */
-enum { BO_FOREIGN_BYTE = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 1 : -1 };
+/* The byte of a word that is `distance` above the lowest: DUE, FOREIGN_DUE, SILENT_DUE are the lowest bits of the first three. */
+static inline const void *bo_word_byte(const bo_word *word, int distance)
+{
+    return (const char *)word + (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? distance : 7 - distance);
+}
 
 /* Called once at load; idempotent. 0, or -1 with errno: the library can't work here. */
 int bo_init(void);

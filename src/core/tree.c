@@ -137,13 +137,13 @@ struct bo_record *bo_pending_record(const struct bo_thread *t, bool admitted)
     return walk(t, no_shield, find_record, &s) ? s.found : NULL;
 }
 
-struct bo_record *bo_pending_foreign(const struct bo_thread *t)
+struct bo_record *bo_pending_foreign(const struct bo_thread *t, const struct bo_suppressed *suppressed)
 {
     struct search s = {.admitted = true, .kinds = t->ways.kinds};
     struct shield shield = no_shield;
-    uint64_t seq = bo_load_seq(&t->foreign_seq);
+    uint64_t seq = bo_load_seq(&suppressed->seq);
     if (seq)
-        shield = shield_or(shield, seq, bo_load_relaxed(&t->foreign_until), bo_load_relaxed(&t->foreign_rung));
+        shield = shield_or(shield, seq, bo_load_relaxed(&suppressed->until), bo_load_relaxed(&suppressed->rung));
     return walk(t, shield, find_record, &s) ? s.found : NULL;
 }
 

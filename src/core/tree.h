@@ -22,11 +22,11 @@ bool bo_below(const struct bo_thread *t, const struct bo_target *target, bool br
 /* The innermost record that is pending for a thread, admitted (its cleanup regions looked at) or
  * not; NULL if there is none. By the thread itself, or by the ticker. */
 struct bo_record *bo_pending_record(const struct bo_thread *t, bool admitted);
-/* The one that is to be told to foreign code, and was not or long ago (rule 22). */
-struct bo_record *bo_pending_foreign(const struct bo_thread *t);
+/* The record that a call of foreign code is to be interrupted by, if those suppressed by `s` do not count (rule 22). */
+struct bo_record *bo_pending_foreign(const struct bo_thread *t, const struct bo_suppressed *s);
 /* The highest number among the records pending for a thread; 0 if none. */
 uint64_t bo_pending_seq(const struct bo_thread *t);
-/* The same among those that foreign code is told of. */
+/* The same among the kinds that interrupt foreign code. */
 uint64_t bo_pending_foreign_seq(const struct bo_thread *t);
 /* Is there a record on the branch or around it? Shields as they stand at the branch. */
 struct bo_record *bo_marked(const struct bo_branch *b);

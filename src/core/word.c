@@ -11,7 +11,7 @@ void bo_word_check(uint64_t w)
         return;
     }
     assert(!(w & BO_DUE) || (w & BO_PENDING));
-    assert(!(w & BO_FOREIGN_DUE) || (w & BO_DUE));
+    assert(!(w & (BO_FOREIGN_DUE | BO_SILENT_DUE)) || (w & BO_DUE));
     assert(!(w & BO_REPEAT) || (w & BO_IN));
     assert(!(w & BO_EVENT_SENT) || (w & BO_EVENT));
     assert(!(w & BO_TIMED) || (w & BO_MASKED));

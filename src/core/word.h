@@ -2,7 +2,7 @@
 /*
  * The interrupt word: all that posters and a thread have to agree on in one step, in one atomic word.
  *
- *      63            32 31            18 17 ...................................................... 0
+ *      63            32 31            19 18 ...................................................... 0
  *     [ generation     ] [ section      ] [ the bits below                                         ]
  *
  *  bit           means                                            set by            cleared by
@@ -18,6 +18,8 @@
  *  REPEAT        with IN: the call is cut by repeated signals     owner             owner
  *  FOREIGN_DUE   due for code that was not written for bough      poster, ticker,   owner: delivered there
  *                (rule 22): what the window tests in its calls    owner             once a rung, then left alone
+ *  SILENT_DUE    the same for its silent waits (core/foreign.h),  poster, ticker,   owner: one was ended,
+ *                which cannot report an interrupt                 owner             or a call has reported it
  *  EVENT_SENT    a poster is writing to it                        poster            the same poster
  *  EVENT         the thread has an event descriptor               owner             owner
  *  TIMED         the ticker has to look: a budget or grace runs   owner             owner
@@ -49,7 +51,7 @@
  *  Invariants, checked by bo_word_check() in debug builds:
  *      SENT is set only in a step that saw IN or ASYNC, or CLOSABLE with SUMMONED: a signal never reaches
  *      foreign code.
- *      DUE implies PENDING, FOREIGN_DUE implies DUE. TIMED implies MASKED.
+ *      DUE implies PENDING, FOREIGN_DUE and SILENT_DUE imply DUE. TIMED implies MASKED.
  *      REPEAT implies IN. EVENT_SENT implies EVENT. Nothing else is set when LIVE is not.
  *
  *  One word with two locked operations for each call was chosen over plain stores with membarrier(2) in
@@ -78,16 +80,21 @@ enum bo_word_bits {
     BO_LIVE = 1 << 13,
     BO_RESEND = 1 << 14,
     BO_RESENT = 1 << 15,
-    BO_CLOSABLE = 1 << 16,
+    BO_SILENT_DUE = 1 << 16,
     BO_SUMMONED = 1 << 17,
+    BO_CLOSABLE = 1 << 18,
     BO_UNDER_WAY = BO_SENT | BO_RESEND | BO_RESENT, /* a wake that must not reach what the thread does after its call */
 };
 
-#define BO_SECTION_ONE ((uint64_t)1 << 18)
-#define BO_SECTION_MASK ((uint64_t)0x3fff << 18)
+/* All that a post makes due. */
+#define BO_ALL_DUE ((uint64_t)(BO_DUE | BO_FOREIGN_DUE | BO_SILENT_DUE))
+
+#define BO_SECTION_ONE ((uint64_t)1 << 19)
+#define BO_SECTION_MASK ((uint64_t)0x1fff << 19)
 
 _Static_assert(BO_DUE == BO_ARCH_DUE, "the window tests this bit");
-_Static_assert(BO_FOREIGN_DUE == BO_ARCH_DUE << 8, "or the same one of the next byte, in foreign code");
+_Static_assert(BO_FOREIGN_DUE == BO_ARCH_DUE << 8, "or the same bit of the next byte, in foreign code");
+_Static_assert(BO_SILENT_DUE == BO_ARCH_DUE << 16, "or of the byte after that, in a silent wait of foreign code");
 
 typedef _Atomic uint64_t bo_word;
 
@@ -105,7 +112,7 @@ static inline uint64_t bo_word_make(uint32_t generation, uint32_t bits)
 static inline uint64_t bo_word_posted(uint64_t w)
 {
     w |= BO_PENDING;
-    return w & BO_MASKED ? w : w | BO_DUE | BO_FOREIGN_DUE;
+    return w & BO_MASKED ? w : w | BO_ALL_DUE;
 }
 
 /* What a due word becomes when its thread is to be woken by a signal: unchanged if that is not allowed

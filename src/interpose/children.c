@@ -17,7 +17,7 @@
 #include <unistd.h>
 #include <bough/calls.h>
 #include "base/futex.h"
-#include "core/foreign.h"
+#include "interpose/outcome.h"
 #include "interpose/wrapper.h"
 
 /* Can it be reaped? */
@@ -33,7 +33,7 @@ static bool wait_for(struct bo_thread *t, pid_t pid)
     siginfo_t info;
     bool again = t != NULL;
     while (again) {
-        bo_foreign_enter(t);
+        bo_foreign_enter(t, BO_FOREIGN_CALL);
         again = bough_waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR;
         if (!bo_foreign_leave(t))
             continue;
@@ -126,6 +126,7 @@ static uintptr_t real_system;
 static int stand_in_system(const char *command)
 {
     struct bo_thread *t = bo_foreign_thread();
+    const struct bo_site site = {"system", __builtin_return_address(0), BO_AT_ONCE, bo_on_nothing()};
     sigset_t child, mask, restored;
     pid_t pid;
     int status = 127 << 8; /* as of a shell that could not be executed */
@@ -145,7 +146,7 @@ static int stand_in_system(const char *command)
     end_to_ignore();
     pthread_sigmask(SIG_SETMASK, &mask, NULL);
     if (cut)
-        return errno = bo_foreign_deliver(t, "system"), -1;
+        return errno = bo_outcome_of(t, &site), -1;
     if (error != 0)
         errno = error;
     return status;
@@ -191,10 +192,11 @@ static bool close_pipe(FILE *stream)
 static int stand_in_pclose(FILE *stream)
 {
     struct bo_thread *t = bo_foreign_thread();
+    const struct bo_site site = {"pclose", __builtin_return_address(0), BO_AT_ONCE, bo_on_nothing()};
     pid_t pid = t ? child_of(stream) : 0;
     bool cut = pid > 0 && close_pipe(stream) && !wait_for(t, pid);
     int status = ((int (*)(FILE *))real_pclose)(stream); /* which reaps it */
-    return cut ? (errno = bo_foreign_deliver(t, "pclose"), -1) : status;
+    return cut ? (errno = bo_outcome_of(t, &site), -1) : status;
 }
 
 const struct bo_wrapper bo_children_wrappers[] = {

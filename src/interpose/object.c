@@ -156,7 +156,12 @@ bool bo_object_jumps_to(const struct bo_object *program, const char *symbol, uin
 
 bool bo_object_is_named(const struct bo_object *o, const char *name)
 {
-    const char *slash = strrchr(o->path, '/'), *last = slash ? slash + 1 : o->path;
+    return bo_path_is_named(o->path, name);
+}
+
+bool bo_path_is_named(const char *path, const char *name)
+{
+    const char *slash = strrchr(path, '/'), *last = slash ? slash + 1 : path;
     size_t length = strlen(name);
     if (!length || !*last)
         return !length && !*last;

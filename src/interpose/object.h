@@ -44,5 +44,6 @@ void bo_object_slots(const struct bo_object *o, bool (*visit)(void *context, con
                      void *context);
 /* "libpq.so", "libpq.so.5" and "libpq*" all mean /usr/lib/libpq.so.5; "" means the program. */
 bool bo_object_is_named(const struct bo_object *o, const char *name);
+bool bo_path_is_named(const char *path, const char *name);
 
 #endif

@@ -11,7 +11,7 @@
 #include <string.h>
 #include "api/errand.h"
 #include "core/call.h"
-#include "core/foreign.h"
+#include "interpose/outcome.h"
 #include "interpose/wrapper.h"
 
 #ifdef __GLIBC__
@@ -123,18 +123,21 @@ static int give_up(const struct place *place, int error)
     return errno = error;
 }
 
+/* The calling function, as what failed. To be used there: the address is its caller's. */
+#define HERE(name) ((const struct bo_site){(name), __builtin_return_address(0), BO_AT_ONCE, bo_on_nothing()})
+
 /* A result, or the error number that all of these return. */
-static int look_up(struct bo_thread *t, const char *name, struct look_up *l, const struct place *place)
+static int look_up(struct bo_thread *t, const struct bo_site *site, struct look_up *l, const struct place *place)
 {
     *place->result = NULL;
     if (!l)
         return give_up(place, ENOMEM);
-    bo_foreign_enter(t);
+    bo_foreign_enter(t, BO_FOREIGN_CALL);
     long r = bo_errand_run(&l->errand);
     if (r == -BO_ECUT)
         bo_failed(r);
     if (bo_foreign_leave(t))
-        return give_up(place, bo_foreign_deliver(t, name));
+        return give_up(place, bo_outcome_of(t, site));
     return r == 0 ? finish(l, place) : give_up(place, EAGAIN);
 }
 
@@ -147,7 +150,7 @@ static int stand_in_gethostbyname_r(const char *name, struct hostent *host, char
     if (!t)
         return ((int (*)(const char *, struct hostent *, char *, size_t, struct hostent **,
                          int *))real_gethostbyname_r)(name, host, buffer, room, result, host_error);
-    return look_up(t, "gethostbyname_r", look_up_new(name, NULL, 0, 0, room),
+    return look_up(t, &HERE("gethostbyname_r"), look_up_new(name, NULL, 0, 0, room),
                    &(struct place){host, buffer, room, result, host_error});
 }
 
@@ -158,7 +161,7 @@ static int stand_in_gethostbyname2_r(const char *name, int family, struct hosten
     if (!t)
         return ((int (*)(const char *, int, struct hostent *, char *, size_t, struct hostent **,
                          int *))real_gethostbyname2_r)(name, family, host, buffer, room, result, host_error);
-    return look_up(t, "gethostbyname2_r", look_up_new(name, NULL, 0, family, room),
+    return look_up(t, &HERE("gethostbyname2_r"), look_up_new(name, NULL, 0, family, room),
                    &(struct place){host, buffer, room, result, host_error});
 }
 
@@ -169,7 +172,7 @@ static int stand_in_gethostbyaddr_r(const void *address, socklen_t length, int f
     if (!t)
         return ((int (*)(const void *, socklen_t, int, struct hostent *, char *, size_t, struct hostent **,
                          int *))real_gethostbyaddr_r)(address, length, family, host, buffer, room, result, host_error);
-    return look_up(t, "gethostbyaddr_r", look_up_new(NULL, address, length, family, room),
+    return look_up(t, &HERE("gethostbyaddr_r"), look_up_new(NULL, address, length, family, room),
                    &(struct place){host, buffer, room, result, host_error});
 }
 
@@ -221,13 +224,13 @@ static bool make_room(struct own *own, size_t room)
 }
 
 /* ERANGE asks for more room. */
-static struct hostent *look_up_own(struct bo_thread *t, const char *symbol, const char *name, const void *address,
-                                   socklen_t length, int family)
+static struct hostent *look_up_own(struct bo_thread *t, const struct bo_site *site, const char *name,
+                                   const void *address, socklen_t length, int family)
 {
     struct own *own = own_of_thread();
     for (size_t room = FIRST_ROOM; own && room <= MOST_ROOM && make_room(own, room); room *= 2) {
         struct hostent *result = NULL;
-        int code = look_up(t, symbol, look_up_new(name, address, length, family, own->room),
+        int code = look_up(t, site, look_up_new(name, address, length, family, own->room),
                            &(struct place){&own->host, own->buffer, own->room, &result, &h_errno});
         if (code != ERANGE)
             return result;
@@ -242,21 +245,21 @@ static uintptr_t real_gethostbyname, real_gethostbyname2, real_gethostbyaddr;
 static struct hostent *stand_in_gethostbyname(const char *name)
 {
     struct bo_thread *t = bo_foreign_thread();
-    return t ? look_up_own(t, "gethostbyname", name, NULL, 0, 0)
+    return t ? look_up_own(t, &HERE("gethostbyname"), name, NULL, 0, 0)
              : ((struct hostent * (*)(const char *)) real_gethostbyname)(name);
 }
 
 static struct hostent *stand_in_gethostbyname2(const char *name, int family)
 {
     struct bo_thread *t = bo_foreign_thread();
-    return t ? look_up_own(t, "gethostbyname2", name, NULL, 0, family)
+    return t ? look_up_own(t, &HERE("gethostbyname2"), name, NULL, 0, family)
              : ((struct hostent * (*)(const char *, int)) real_gethostbyname2)(name, family);
 }
 
 static struct hostent *stand_in_gethostbyaddr(const void *address, socklen_t length, int family)
 {
     struct bo_thread *t = bo_foreign_thread();
-    return t ? look_up_own(t, "gethostbyaddr", NULL, address, length, family)
+    return t ? look_up_own(t, &HERE("gethostbyaddr"), NULL, address, length, family)
              : ((struct hostent * (*)(const void *, socklen_t, int)) real_gethostbyaddr)(address, length, family);
 }
 

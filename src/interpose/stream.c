@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "core/foreign.h"
+#include "interpose/outcome.h"
 #include "interpose/wrapper.h"
 
 #ifdef __GLIBC__
@@ -49,62 +49,73 @@ static int take(FILE *stream)
     return is_empty(stream) ? ((int (*)(FILE *))real___uflow)(stream) : (unsigned char)*stream->_IO_read_ptr++;
 }
 
-/* The next character, as getc_unlocked(), or EOF: the end, an error, or *cut. The stream is locked. */
-static int next(struct bo_thread *t, FILE *stream, bool *cut)
+/* The stream notes it, as after a read that failed. */
+static int failed(FILE *stream, int number, int *error)
+{
+    stream->_flags |= _IO_ERR_SEEN;
+    *error = number;
+    return EOF;
+}
+
+/* What end() makes the interrupt's error of, once the stream is unlocked. No error number. */
+enum { INTERRUPTED = -1 };
+
+/* The next character, as getc_unlocked(), or EOF: the end, an error of the stream, or an interrupt, by which the call is to
+ * fail with *error. The stream is locked. */
+static int next(struct bo_thread *t, const struct bo_site *site, FILE *stream, int *error)
 {
     while (is_empty(stream) && may_block(stream)) {
         struct pollfd wanted = {.fd = fileno(stream), .events = POLLIN};
-        bo_foreign_enter(t);
+        int again = bo_outcome_before(t, site);
+        if (again)
+            return failed(stream, again, error);
+        bo_foreign_enter(t, bo_outcome_step(t, site));
         int n = bough_poll(&wanted, 1, -1);
-        bool was_cut = bo_foreign_leave(t);
-        if (was_cut && !is_readable(stream)) {
-            stream->_flags |= _IO_ERR_SEEN;
-            *cut = true;
-            return EOF;
-        }
-        if (was_cut)
+        bool interrupted = bo_foreign_leave(t);
+        if (interrupted && !is_readable(stream))
+            return failed(stream, INTERRUPTED, error);
+        if (interrupted)
             bo_foreign_ignore(t);
-        else if (n < 0 && errno == EINTR) {
-            stream->_flags |= _IO_ERR_SEEN; /* as the read would have failed */
-            return EOF;
-        }
+        else if (n < 0 && errno == EINTR)
+            return failed(stream, EINTR, error);
         break;
     }
     return take(stream);
 }
 
-/* The stream has said so already; a partial result tells it by its error, as read() that failed in the middle. */
-static void end(struct bo_thread *t, const char *name, bool cut)
+/* A partial result says by the stream's error that it is one, as read() that failed in the middle. */
+static void end(struct bo_thread *t, const struct bo_site *site, int error)
 {
-    if (cut)
-        errno = bo_foreign_deliver(t, name);
+    if (error)
+        errno = error == INTERRUPTED ? bo_outcome_of(t, site) : error;
 }
 
-static int get_unlocked(struct bo_thread *t, const char *name, FILE *stream)
+static int get_unlocked(struct bo_thread *t, const struct bo_site *site, FILE *stream)
 {
-    bool cut = false;
-    int c = next(t, stream, &cut);
-    end(t, name, cut);
+    int error = 0;
+    int c = next(t, site, stream, &error);
+    end(t, site, error);
     return c;
 }
 
-static int get_character(struct bo_thread *t, const char *name, FILE *stream)
+static int get_character(struct bo_thread *t, const struct bo_site *site, FILE *stream)
 {
-    bool cut = false;
+    int error = 0;
     flockfile(stream);
-    int c = next(t, stream, &cut);
+    int c = next(t, site, stream, &error);
     funlockfile(stream);
-    end(t, name, cut);
+    end(t, site, error);
     return c;
 }
 
 /* Reads until `stop` (or EOF for none) or `size` bytes are there. */
-static size_t get_bytes(struct bo_thread *t, FILE *stream, char *to, size_t size, int stop, bool *cut)
+static size_t get_bytes(struct bo_thread *t, const struct bo_site *site, FILE *stream, char *to, size_t size, int stop,
+                        int *error)
 {
     size_t got = 0;
     flockfile(stream);
     while (got < size) {
-        int c = next(t, stream, cut);
+        int c = next(t, site, stream, error);
         if (c == EOF)
             break;
         to[got++] = (char)c;
@@ -118,13 +129,17 @@ static size_t get_bytes(struct bo_thread *t, FILE *stream, char *to, size_t size
 static uintptr_t real_fgetc, real_getc, real__IO_getc, real_getchar, real_getc_unlocked, real_fgetc_unlocked,
     real_fgets, real___fgets_chk, real_fread, real___fread_chk, real_getline, real___getdelim, real_getdelim;
 
+/* To be used in a stand-in: the address is its caller's. */
+#define HERE(name, stream) \
+    ((const struct bo_site){(name), __builtin_return_address(0), BO_EINTR_FIRST, bo_on_fd(fileno(stream))})
+
 #define CHARACTER(name, get)                               \
     static int stand_in_##name(FILE *stream)               \
     {                                                      \
         struct bo_thread *t = bo_foreign_thread();         \
         if (!t)                                            \
             return ((int (*)(FILE *))real_##name)(stream); \
-        return get(t, #name, stream);                      \
+        return get(t, &HERE(#name, stream), stream);       \
     }
 CHARACTER(fgetc, get_character)
 CHARACTER(getc, get_character)
@@ -136,18 +151,19 @@ CHARACTER(__uflow, get_unlocked) /* what getc_unlocked() becomes in a program, w
 static int stand_in_getchar(void)
 {
     struct bo_thread *t = bo_foreign_thread();
-    return t ? get_character(t, "getchar", stdin) : ((int (*)(void))real_getchar)();
+    return t ? get_character(t, &HERE("getchar", stdin), stdin) : ((int (*)(void))real_getchar)();
 }
 
-static char *stand_in_fgets(char *line, int size, FILE *stream)
+BO_STAND_IN_FUNCTION char *stand_in_fgets(char *line, int size, FILE *stream)
 {
     struct bo_thread *t = bo_foreign_thread();
-    bool cut = false;
+    int error = 0;
     if (!t || size <= 1)
         return ((char *(*)(char *, int, FILE *))real_fgets)(line, size, stream);
-    size_t got = get_bytes(t, stream, line, (size_t)size - 1, '\n', &cut);
+    const struct bo_site site = HERE("fgets", stream);
+    size_t got = get_bytes(t, &site, stream, line, (size_t)size - 1, '\n', &error);
     line[got] = '\0';
-    end(t, "fgets", cut);
+    end(t, &site, error);
     return got ? line : NULL;
 }
 
@@ -159,15 +175,16 @@ static char *stand_in___fgets_chk(char *line, size_t room, int size, FILE *strea
     return ((char *(*)(char *, size_t, int, FILE *))real___fgets_chk)(line, room, size, stream);
 }
 
-static size_t stand_in_fread(void *to, size_t size, size_t count, FILE *stream)
+BO_STAND_IN_FUNCTION size_t stand_in_fread(void *to, size_t size, size_t count, FILE *stream)
 {
     struct bo_thread *t = bo_foreign_thread();
-    bool cut = false;
+    int error = 0;
     size_t bytes;
     if (!t || size == 0 || __builtin_mul_overflow(size, count, &bytes))
         return ((size_t(*)(void *, size_t, size_t, FILE *))real_fread)(to, size, count, stream);
-    size_t got = get_bytes(t, stream, to, bytes, EOF, &cut);
-    end(t, "fread", cut);
+    const struct bo_site site = HERE("fread", stream);
+    size_t got = get_bytes(t, &site, stream, to, bytes, EOF, &error);
+    end(t, &site, error);
     return got / size;
 }
 
@@ -194,13 +211,15 @@ static bool make_room(char **line, size_t *room, size_t used)
     return true;
 }
 
-static ssize_t get_line(struct bo_thread *t, const char *name, char **line, size_t *room, int stop, FILE *stream)
+static ssize_t get_line(struct bo_thread *t, const struct bo_site *site, char **line, size_t *room, int stop,
+                        FILE *stream)
 {
     size_t got = 0;
-    bool cut = false, last = false, full = false;
+    int error = 0;
+    bool last = false, full = false;
     flockfile(stream);
     while (!last && !(full = !make_room(line, room, got))) {
-        int c = next(t, stream, &cut);
+        int c = next(t, site, stream, &error);
         if (c == EOF)
             break;
         (*line)[got++] = (char)c;
@@ -209,7 +228,7 @@ static ssize_t get_line(struct bo_thread *t, const char *name, char **line, size
     funlockfile(stream);
     if (*line && *room > got)
         (*line)[got] = '\0';
-    end(t, name, cut);
+    end(t, site, error);
     return full || got == 0 ? -1 : (ssize_t)got;
 }
 
@@ -219,7 +238,7 @@ static ssize_t get_line(struct bo_thread *t, const char *name, char **line, size
         struct bo_thread *t = bo_foreign_thread();                                                      \
         if (!t || !line || !room)                                                                       \
             return ((ssize_t(*)(char **, size_t *, int, FILE *))real_##name)(line, room, stop, stream); \
-        return get_line(t, #name, line, room, stop, stream);                                            \
+        return get_line(t, &HERE(#name, stream), line, room, stop, stream);                             \
     }
 DELIMITED(getdelim)
 DELIMITED(__getdelim)
@@ -229,7 +248,7 @@ static ssize_t stand_in_getline(char **line, size_t *room, FILE *stream)
     struct bo_thread *t = bo_foreign_thread();
     if (!t || !line || !room)
         return ((ssize_t(*)(char **, size_t *, FILE *))real_getline)(line, room, stream);
-    return get_line(t, "getline", line, room, '\n', stream);
+    return get_line(t, &HERE("getline", stream), line, room, '\n', stream);
 }
 
 const struct bo_wrapper bo_stream_wrappers[] = {

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <netdb.h>
 #include <semaphore.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -15,7 +16,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <threads.h>
-#include "core/foreign.h"
+#include "interpose/eintr.h"
+#include "interpose/outcome.h"
 #include "interpose/patch.h"
 #include "interpose/waits.h"
 
@@ -37,41 +39,61 @@
 
 #define REAL(returns, name, params) ((returns(*) params)real_##name)
 
-/* ---- how each fails when it was cut: by its last call, bough's, which has said so in its own way ------- */
+/* ---- how each says that it was interrupted. 0: it reports success --------------------------------------- */
 
-#define CUT_MINUS_ONE(r, error) (errno = (error), (r))
+#define CUT_MINUS_ONE(r, error) (errno = (error), -1)
 #define CUT_NUMBER(r, error) ((void)(r), (error))
-#define CUT_THRD(r, error) (errno = (error), (r))
-#define CUT_THRD_SLEEP(r, error) (errno = (error), (r))
+#define CUT_THRD(r, error) ((error) ? (errno = (error), thrd_error) : thrd_success)
+#define CUT_THRD_SLEEP(r, error) (errno = (error), (error) == EINTR ? -1 : -2)
 #define CUT_UNSLEPT(r, error) (errno = (error), (r))
-#define CUT_EAI(r, error) (errno = (error), (r))
+#define CUT_EAI(r, error) (errno = (error), EAI_SYSTEM)
+
+/* The call's result: after a poll() whose failure was ignored, its error may become the interrupt's. */
+#define OWN_MINUS_ONE(r) (bo_unlikely(bo_outcome_armed) ? bo_outcome_after(t, &site, r) : (r))
+#define OWN_NUMBER(r) (r)
+#define OWN_THRD(r) (r)
+#define OWN_THRD_SLEEP(r) (r)
+#define OWN_UNSLEPT(r) (r)
+#define OWN_EAI(r) (r)
 
 /* ---- one for each row ---------------------------------------------------------------------------------- */
 
-#define BODY(returns, name, params, args, call, fails, blocks) \
-    struct bo_thread *t = bo_foreign_thread();                 \
-    if (bo_likely(!t))                                         \
-        return REAL(returns, name, params) args;               \
-    bo_foreign_enter(t);                                       \
-    returns r = bough_##name call;                             \
-    if (bo_likely(!bo_foreign_leave(t)))                       \
-        return r;                                              \
-    if (!(blocks)) {                                           \
-        bo_foreign_ignore(t);                                  \
-        return REAL(returns, name, params) args;               \
-    }                                                          \
-    int error = bo_foreign_deliver(t, #name);                  \
+#define BODY(returns, name, params, args, call, fails, blocks, how, waited)            \
+    struct bo_thread *t = bo_foreign_thread();                                         \
+    if (bo_likely(!t))                                                                 \
+        return REAL(returns, name, params) args;                                       \
+    const struct bo_site site = {#name, __builtin_return_address(0), (how), (waited)}; \
+    int error = bo_outcome_before(t, &site);                                           \
+    returns r = (returns)0;                                                            \
+    if (bo_unlikely(error))                                                            \
+        return CUT_##fails(r, error);                                                  \
+    if (site.manner == BO_NEVER) {                                                     \
+        bo_store_relaxed(&t->joining, site.on.tid);                                    \
+        r = REAL(returns, name, params) args;                                          \
+        bo_store_relaxed(&t->joining, 0);                                              \
+        return r;                                                                      \
+    }                                                                                  \
+    bo_foreign_enter(t, bo_outcome_step(t, &site));                                    \
+    r = bough_##name call;                                                             \
+    if (bo_likely(!bo_foreign_leave(t)))                                               \
+        return OWN_##fails(r);                                                         \
+    if (!(blocks)) {                                                                   \
+        bo_foreign_ignore(t);                                                          \
+        r = REAL(returns, name, params) args;                                          \
+        return OWN_##fails(r);                                                         \
+    }                                                                                  \
+    error = bo_outcome_of(t, &site);                                                   \
     return CUT_##fails(r, error);
 
-#define STAND_IN(returns, name, params, args, fails, blocks)   \
-    static returns stand_in_##name params                      \
-    {                                                          \
-        BODY(returns, name, params, args, args, fails, blocks) \
+#define STAND_IN(returns, name, params, args, fails, blocks, how, waited)   \
+    BO_STAND_IN_FUNCTION returns stand_in_##name params                     \
+    {                                                                       \
+        BODY(returns, name, params, args, args, fails, blocks, how, waited) \
     }
 
 #define VARIADIC(...)
-#define CUSTOM(returns, name, params, args, fails, blocks, ...) \
-    IF_POINT(fails, STAND_IN(returns, name, params, args, fails, blocks))
+#define CUSTOM(returns, name, params, args, fails, blocks, how, waited, ...) \
+    IF_POINT(fails, STAND_IN(returns, name, params, args, fails, blocks, how, waited))
 #include "core/calls.def"
 
 /* What the last, optional argument is taken as. */
@@ -81,18 +103,28 @@
     type rest = va_arg(list, type); \
     va_end(list)
 
+BO_STAND_IN_FUNCTION int open_with(const char *path, int flags, mode_t mode)
+{
+    BODY(int, open, (const char *, int, ...), (path, flags, mode), (path, flags, mode), MINUS_ONE,
+         open_waits(AT_FDCWD, path, flags), BO_EINTR_FIRST, bo_on_nothing())
+}
+
 static int stand_in_open(const char *path, int flags, ...)
 {
     REST(mode_t, flags, mode);
-    BODY(int, open, (const char *, int, ...), (path, flags, mode), (path, flags, mode), MINUS_ONE,
-         open_waits(AT_FDCWD, path, flags))
+    return open_with(path, flags, mode);
+}
+
+BO_STAND_IN_FUNCTION int openat_with(int dirfd, const char *path, int flags, mode_t mode)
+{
+    BODY(int, openat, (int, const char *, int, ...), (dirfd, path, flags, mode), (dirfd, path, flags, mode), MINUS_ONE,
+         open_waits(dirfd, path, flags), BO_EINTR_FIRST, bo_on_nothing())
 }
 
 static int stand_in_openat(int dirfd, const char *path, int flags, ...)
 {
     REST(mode_t, flags, mode);
-    BODY(int, openat, (int, const char *, int, ...), (dirfd, path, flags, mode), (dirfd, path, flags, mode), MINUS_ONE,
-         open_waits(dirfd, path, flags))
+    return openat_with(dirfd, path, flags, mode);
 }
 
 static int stand_in_fcntl(int fd, int command, ...)
@@ -100,14 +132,15 @@ static int stand_in_fcntl(int fd, int command, ...)
     REST(void *, command, argument);
     if (command != F_SETLKW && command != F_OFD_SETLKW)
         return REAL(int, fcntl, (int, int, ...))(fd, command, argument);
-    BODY(int, fcntl, (int, int, ...), (fd, command, argument), (fd, command, argument), MINUS_ONE, true)
+    BODY(int, fcntl, (int, int, ...), (fd, command, argument), (fd, command, argument), MINUS_ONE, true, BO_EINTR_FIRST,
+         bo_on_fd(fd))
 }
 
 static int stand_in_ioctl(int fd, bough_ioctl_request request, ...)
 {
     REST(void *, request, argument);
     BODY(int, ioctl, (int, bough_ioctl_request, ...), (fd, request, argument), (fd, request, argument), MINUS_ONE,
-         fd_waits(fd))
+         fd_waits(fd), BO_EINTR_FIRST, bo_on_fd(fd))
 }
 
 /* ---- other names for them: of large files, and those that know how large a buffer is (_FORTIFY_SOURCE) -- */
@@ -118,11 +151,20 @@ static bool makes_file(int flags)
     return (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE;
 }
 
-#define CHECKED(returns, symbol, name, params, args, checked, fits)                       \
-    static uintptr_t real_##symbol;                                                       \
-    static returns stand_in_##symbol params                                               \
-    {                                                                                     \
-        return (fits) ? stand_in_##name args : ((returns(*) params)real_##symbol)checked; \
+#define CHECKED_read stand_in_read
+#define CHECKED_pread stand_in_pread
+#define CHECKED_recv stand_in_recv
+#define CHECKED_recvfrom stand_in_recvfrom
+#define CHECKED_poll stand_in_poll
+#define CHECKED_ppoll stand_in_ppoll
+#define CHECKED_open open_with
+#define CHECKED_openat openat_with
+
+#define CHECKED(returns, symbol, name, params, args, checked, fits)                      \
+    static uintptr_t real_##symbol;                                                      \
+    static returns stand_in_##symbol params                                              \
+    {                                                                                    \
+        return (fits) ? CHECKED_##name args : ((returns(*) params)real_##symbol)checked; \
     }
 
 CHECKED(ssize_t, __read_chk, read, (int fd, void *buffer, size_t size, size_t room), (fd, buffer, size),
@@ -225,6 +267,7 @@ int bo_wrappers_init(void)
     void *libc = open_libc();
     if (!libc)
         return errno = ENOTSUP, -1;
+    bo_eintr_init();
     int row = 0;
     for (int i = 0; i < LISTS; i++)
         for (const struct bo_wrapper *w = lists[i]; w->symbol && row < ROWS; w++)

@@ -15,6 +15,9 @@ struct bo_wrapper {
     uintptr_t *real; /* libc's own, or a sanitizer's around it; 0: it has none */
 };
 
+/* A stand-in that others call: inline, so that in each of them the return address is its caller's. */
+#define BO_STAND_IN_FUNCTION __attribute__((always_inline)) static inline
+
 /* A row: stand_in_NAME() for `symbol`, and real_NAME, which libc's own is kept in. */
 #define BO_STAND_IN(symbol, name)                                       \
     {                                                                   \

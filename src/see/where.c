@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include "see/where.h"
+#include <errno.h>
 #include <string.h>
 #include "core/level.h"
 #include "core/ticker.h"
@@ -152,11 +153,28 @@ static void put_joining(struct bo_out *o, const struct bo_branch *b)
     bo_put(o, " (%u left)", bo_load_relaxed(&b->live));
 }
 
+/* A join, which nothing interrupts: the culprit is the thread that does not end. */
+static void put_join(struct bo_out *o, pid_t tid)
+{
+    struct bo_task task;
+    bo_task_look(&task, tid);
+    bo_put(o, "in foreign code: joins thread %d", (int)tid);
+    if (task.name[0]) {
+        bo_put(o, " (");
+        bo_put_name(o, task.name);
+        bo_put(o, ")");
+    }
+    bo_put(o, ", and a join is never interrupted");
+}
+
 static void put_blocked(struct bo_out *o, const struct bo_thread *t, uint64_t w, const struct bo_task *task)
 {
     const struct bo_branch *b = w & BO_IN ? NULL : joining(t);
+    pid_t joined = bo_load_relaxed(&t->joining);
     if (b) {
         put_joining(o, b);
+    } else if (joined) {
+        put_join(o, joined);
     } else if (task->nr >= 0) {
         bo_put(o, w & BO_IN ? "in " : "in foreign code: ");
         bo_put_call(o, task);
@@ -186,6 +204,51 @@ static void put_activity(struct bo_out *o, const struct bo_thread *t, uint64_t w
     }
 }
 
+/* ---- how it was interrupted ------------------------------------------------------------------------------ */
+
+static void put_error(struct bo_out *o, int error)
+{
+    if (error == EINTR || error == ECANCELED)
+        bo_put(o, "%s", error == EINTR ? "EINTR" : "ECANCELED");
+    else
+        bo_put(o, "error %d", error);
+}
+
+static void put_caller(struct bo_out *o, const char *object)
+{
+    char path[256], *slash;
+    if (!object)
+        return;
+    bo_peek_text(path, sizeof path, object);
+    slash = strrchr(path, '/');
+    bo_put(o, " called by ");
+    bo_put_name(o, *path ? slash ? slash + 1 : path : "the program");
+}
+
+/* What the last interrupted call of foreign code came to, as long as an interrupt is pending. */
+static void put_outcome(struct bo_out *o, const struct bo_thread *t, uint64_t w)
+{
+    int64_t at = bo_load_relaxed(&t->outcome.at);
+    const char *call = bo_load_relaxed(&t->outcome.call);
+    uint8_t last = bo_load_relaxed(&t->outcome.last);
+    if (!at || !call || !(w & BO_PENDING))
+        return;
+    bo_put(o, "; %s()", call);
+    put_caller(o, bo_load_relaxed(&t->outcome.object));
+    bo_put(o, last == BO_ENDED_SILENTLY ? " ended early"
+              : last == BO_RETRIED      ? " failed with EINTR, then with "
+                                        : " failed with ");
+    if (last != BO_ENDED_SILENTLY)
+        put_error(o, bo_load_relaxed(&t->outcome.error));
+    bo_put(o, " ");
+    bo_put_span(o, bo_now() - at);
+    bo_put(o, " ago%s",
+           last == BO_TOOK_NO_OTHER    ? " and was called again: its caller takes no other error"
+           : last == BO_IGNORED_POLL   ? ", after its caller had ignored the failure of a poll()"
+           : last == BO_ENDED_SILENTLY ? ", which its caller ignores"
+                                       : "");
+}
+
 /* The wake has found a handler of the program's on top of the call, or the stack pointer is on no stack of its own. */
 BO_BARE static bool in_handler(const struct bo_thread *t, const struct bo_task *task)
 {
@@ -200,6 +263,7 @@ void bo_put_where(struct bo_out *o, const struct bo_thread *t, const struct bo_t
     put_activity(o, t, w, task);
     if (in_handler(t, task))
         bo_put(o, ", in a signal handler");
+    put_outcome(o, t, w);
 }
 
 size_t bo_where(const struct bo_thread *t, uint32_t generation, char *text, size_t size)

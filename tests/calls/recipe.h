@@ -13,7 +13,8 @@
  * A call that can't block here (an fsync) is interrupted before it begins.
  *
  * Built with -DINTERPOSED it is libc's call that is cut, as a library makes it that knows nothing of bough: the program is
- * interposed, and the thread takes part (rule 22). There is no "sticky" then: foreign code is told once.
+ * interposed, and the thread takes part (rule 22). There it fails in the manner that its row has, and again if it is retried at
+ * once; there is no "sticky".
  */
 #ifndef T_RECIPE_H
 #define T_RECIPE_H
@@ -32,6 +33,13 @@ enum fails { MINUS_ONE, NUMBER, THRD, THRD_SLEEP, UNSLEPT, EAI, NEVER };
 /* fails_of_NAME, for each row of the table. */
 #define CUSTOM(returns, name, params, args, fails, ...) fails_of_##name = fails,
 enum {
+#include "../../src/core/calls.def"
+};
+
+static const struct {
+    const char *name, *manner;
+} manners[] = {
+#define CUSTOM(returns, name, params, args, fails, blocks, manner, ...) {#name, #manner},
 #include "../../src/core/calls.def"
 };
 
@@ -190,15 +198,41 @@ static inline void interpose(const struct recipe *r)
     CHECK(bough_interpose((const char *const[]){"", NULL}, 0) > 0);
 }
 
-/* What can't block is not cut (rule 22): it is done. */
-static inline bool is_told(const struct player *p)
+static inline bool has_manner(const struct recipe *r, const char *manner)
 {
-    return p->recipe->how != NO_BLOCK || p->result == cut[p->recipe->fails];
+    for (size_t i = 0; i < sizeof manners / sizeof *manners; i++)
+        if (strcmp(manners[i].name, r->row) == 0)
+            return strcmp(manners[i].manner, manner) == 0;
+    return false;
 }
 
-static inline bool is_sticky(void)
+/* A call that can't block is not interrupted, and a join never is (rule 22): it is done. */
+static inline bool is_told(const struct player *p)
 {
-    return false;
+    bool joins = has_manner(p->recipe, "BO_NEVER");
+    return !joins && (p->recipe->how != NO_BLOCK || p->result == cut[p->recipe->fails]);
+}
+
+/* In the convention of the row. Of a silent wait this is all; a call that is made again at once meets the other error. */
+static inline void check_interrupted(struct player *p)
+{
+    const struct recipe *r = p->recipe;
+    static const long eintr[] = {[MINUS_ONE] = -1, [NUMBER] = EINTR, [THRD_SLEEP] = -1};
+    if (has_manner(r, "BO_AT_ONCE")) {
+        check_cut(r->fails, p->result, p->stage.error);
+    } else if (has_manner(r, "BO_SPURIOUS")) {
+        CHECK_EQ(p->result, 0);
+        CHECK_EQ((int)thrd_success, 0);
+    } else if (r->fails == UNSLEPT) {
+        CHECK(p->result > 0);
+    } else {
+        CHECK_EQ(p->result, eintr[r->fails]);
+        CHECK(r->fails == NUMBER || p->stage.error == EINTR);
+        if (has_manner(r, "BO_EINTR_FIRST")) {
+            long again = call(&p->stage, r->ours);
+            check_cut(r->fails, again, p->stage.error);
+        }
+    }
 }
 #else
 static inline void interpose(const struct recipe *r)
@@ -212,9 +246,11 @@ static inline bool is_told(const struct player *p)
     return true;
 }
 
-static inline bool is_sticky(void)
+static inline void check_interrupted(struct player *p)
 {
-    return true;
+    check_cut(p->recipe->fails, p->result, p->stage.error);
+    long again = call(&p->stage, p->recipe->ours);
+    check_cut(p->recipe->fails, again, p->stage.error);
 }
 #endif
 
@@ -230,11 +266,7 @@ static void *act_cut(void *argument)
     if (p->recipe->fails == NEVER)
         return NULL;
     if (is_told(p))
-        check_cut(p->recipe->fails, p->result, p->stage.error);
-    if (is_sticky()) {
-        long again = call(&p->stage, p->recipe->ours);
-        check_cut(p->recipe->fails, again, p->stage.error);
-    }
+        check_interrupted(p);
     CHECK_EQ(bough_clear(NULL), 1);
     return NULL;
 }
@@ -257,6 +289,10 @@ static inline void play_cut(struct player *p)
         t_until(__atomic_load_n(&p->stage.tid, __ATOMIC_ACQUIRE));
         t_until_blocked(thread.tid);
         CHECK_EQ(bough_interrupt(p->thread, "test"), 0);
+        if (!is_told(p)) {
+            t_until_blocked(thread.tid); /* it waits on */
+            r->release(&p->stage);
+        }
     }
     t_join(&thread);
     if (r->untouched && is_told(p))

@@ -13,9 +13,9 @@ static _Atomic int connected;
 static int told, by_told[MOST_TOLD + 1]; /* in this request; how many requests were told so often */
 static int64_t last_told, worst_after;
 
-static int tell(void *unused, const char *call, int error, const struct bough_record *why)
+static int tell(void *unused, const struct bough_cut *cut)
 {
-    (void)unused, (void)call, (void)error, (void)why;
+    (void)unused, (void)cut;
     told++;
     last_told = t_now();
     return 0;

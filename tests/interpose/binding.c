@@ -32,16 +32,19 @@ static _Thread_local struct binding {
 static int (*original_check)(void);
 
 /* Runs the binding's code: it makes the interpreter's exception of the record. */
-static int on_cut(void *argument, const char *call, int error, const struct bough_record *why)
+static int on_cut(void *argument, const struct bough_cut *cut)
 {
     CHECK_EQ(*(int *)argument, 4711);
-    CHECK_EQ(error, EINTR);
-    CHECK(why);
-    CHECK_STR(why->reason, "test");
+    CHECK_EQ(cut->error, EINTR);
+    CHECK_EQ(cut->again, 0);
+    CHECK_EQ(cut->fd, -1);
+    CHECK(strstr(cut->object, "/libextension.so"));
+    CHECK(cut->why);
+    CHECK_STR(cut->why->reason, "test");
     CHECK_ERR(bough_check(), ECANCELED); /* it may call bough */
     binding.cuts++;
     binding.pending = 1;
-    binding.call = call;
+    binding.call = cut->call;
     return 0;
 }
 

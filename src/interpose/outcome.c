@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "interpose/outcome.h"
+#include <dlfcn.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <time.h>
+#include "core/record.h"
+#include "core/ticker.h"
+#include "core/tree.h"
+#include "interpose/eintr.h"
+
+/* A retry loop does next to nothing between two calls. Counted in the thread's processor time: how long it waits for a processor
+ * says nothing about the code. */
+enum { AT_ONCE_NS = 1000000 };
+enum { POLLED = 8 };
+
+BO_TLS bool bo_outcome_armed;
+
+/* What the thread remembers between an interrupted call and its next ones. */
+static BO_TLS struct {
+    const char *name; /* the call that failed with EINTR; NULL: none */
+    const void *caller;
+    int fd;
+    unsigned long count;
+    uint32_t generation;                                 /* of the thread: a worker's next child has another */
+    int64_t used;                                        /* the thread's processor time at the failure */
+    enum { OTHER_ERROR, NO_OTHER_ERROR, NO_ERROR } next; /* how it ends if it comes back at once */
+    int polled[POLLED];                                  /* the descriptors of a poll() or select() that failed */
+    int polled_count, polled_error;
+} memory;
+
+/* ---- the caller ------------------------------------------------------------------------------------------ */
+
+static bool is_program(const void *base)
+{
+    uintptr_t headers = getauxval(AT_PHDR), low = (uintptr_t)base;
+    return headers - low < 4096;
+}
+
+/* The path of the object that made the call, "" for the program; NULL: unknown code. */
+static const char *object_of(const void *caller)
+{
+    Dl_info info;
+    if (!dladdr(caller, &info) || !info.dli_fname)
+        return NULL;
+    return is_program(info.dli_fbase) ? "" : info.dli_fname;
+}
+
+static bool takes_only_eintr(const struct bo_thread *t, const char *object)
+{
+    return t->ways.error == EINTR || (object && bo_eintr_only(object));
+}
+
+static int chosen_by_thread(const struct bo_thread *t, const struct bo_site *site)
+{
+    bough_choose_fn *choose = (bough_choose_fn *)t->ways.choose;
+    int error = choose ? choose(t->ways.argument, site->name, site->caller) : 0;
+    return error > 0 ? error : 0;
+}
+
+enum bo_foreign_step bo_outcome_weigh(struct bo_thread *t, const struct bo_site *site)
+{
+    if (chosen_by_thread(t, site))
+        return BO_FOREIGN_CALL;
+    bool silent = site->manner >= BO_EINTR_ALONE || takes_only_eintr(t, object_of(site->caller));
+    return silent ? BO_FOREIGN_SILENT : BO_FOREIGN_CALL;
+}
+
+/* ---- reporting ------------------------------------------------------------------------------------------ */
+
+static void note(struct bo_thread *t, const struct bo_site *site, const char *object, int error,
+                 enum bo_outcome_note what)
+{
+    struct bo_outcome *o = &t->outcome;
+    bo_store_relaxed(&o->call, site->name);
+    bo_store_relaxed(&o->object, object);
+    bo_store_relaxed(&o->error, error);
+    bo_store_relaxed(&o->last, (uint8_t)what);
+    bo_store_relaxed(&o->at, bo_now());
+}
+
+/* Runs outside of the call: what it calls of bough fails as ever. Returns the error number to fail with. */
+static int announce(struct bo_thread *t, const struct bo_site *site, const char *object, int error, bool again,
+                    const struct bough_record *why)
+{
+    bough_cut_fn *fn = (bough_cut_fn *)t->ways.on_cut;
+    const struct bough_cut cut = {.call = site->name,
+                                  .object = object ? object : "",
+                                  .site = site->caller,
+                                  .fd = site->on.fd,
+                                  .error = error,
+                                  .again = again,
+                                  .why = why && why->kind < BOUGH_KINDS ? why : NULL};
+    int instead = fn ? fn(t->ways.argument, &cut) : 0;
+    return instead > 0 ? instead : error;
+}
+
+static int wanted(const struct bo_thread *t)
+{
+    return t->ways.error ? t->ways.error : ECANCELED;
+}
+
+/* ---- remembering ---------------------------------------------------------------------------------------- */
+
+static int64_t processor_time(void)
+{
+    struct timespec used;
+    return clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) == 0 ? (int64_t)used.tv_sec * 1000000000 + used.tv_nsec : 0;
+}
+
+static int key_of(const struct bo_site *site)
+{
+    return site->on.polled && site->on.count ? site->on.polled[0].fd : site->on.fd;
+}
+
+static void forget_call(void)
+{
+    memory.name = NULL;
+    bo_outcome_armed = memory.polled_count > 0;
+}
+
+static void forget_polled(void)
+{
+    memory.polled_count = 0;
+    bo_outcome_armed = memory.name != NULL;
+}
+
+static void remember_call(const struct bo_thread *t, const struct bo_site *site, int next)
+{
+    memory.name = site->name;
+    memory.caller = site->caller;
+    memory.fd = key_of(site);
+    memory.count = site->on.count;
+    memory.generation = bo_word_generation(bo_load_relaxed(&t->t.word));
+    memory.used = processor_time();
+    memory.next = next;
+    bo_outcome_armed = true;
+}
+
+static void add_polled(int fd)
+{
+    if (fd >= 0 && memory.polled_count < POLLED)
+        memory.polled[memory.polled_count++] = fd;
+}
+
+/* A failed select() leaves its sets as they were. */
+static void remember_polled(const struct bo_site *site, int error)
+{
+    memory.polled_count = 0;
+    memory.polled_error = error;
+    for (unsigned long i = 0; site->on.polled && i < site->on.count; i++)
+        add_polled(site->on.polled[i].fd);
+    bool selects = site->on.in || site->on.out;
+    for (unsigned long i = 0; selects && i < site->on.count && i < FD_SETSIZE; i++)
+        if ((site->on.in && FD_ISSET(i, site->on.in)) || (site->on.out && FD_ISSET(i, site->on.out)))
+            add_polled((int)i);
+    bo_outcome_armed |= memory.polled_count > 0;
+}
+
+static bool polls(const struct bo_site *site)
+{
+    return site->on.polled || site->on.in || site->on.out;
+}
+
+/* ---- the next call -------------------------------------------------------------------------------------- */
+
+/* If another record is due by now, it begins with EINTR too; if none is, the call is made. */
+static bool still_suppressed(const struct bo_thread *t)
+{
+    uint64_t w = bo_load_seq(&t->t.word), again = memory.next == NO_ERROR ? BO_SILENT_DUE : BO_FOREIGN_DUE;
+    return (w & BO_DUE) && !(w & again) && memory.generation == bo_word_generation(w);
+}
+
+static bool came_back(const struct bo_thread *t, const struct bo_site *site)
+{
+    return memory.name == site->name && memory.caller == site->caller && memory.fd == key_of(site) &&
+           memory.count == site->on.count && still_suppressed(t) && processor_time() - memory.used < AT_ONCE_NS;
+}
+
+static int fail_again(struct bo_thread *t, const struct bo_site *site)
+{
+    struct bough_record why = {.kind = BOUGH_KINDS};
+    const struct bo_record *r = bo_pending_record(t, true);
+    const char *object = object_of(site->caller);
+    if (r)
+        bo_record_describe(r, &why);
+    int error = announce(t, site, object, wanted(t), true, &why);
+    if (polls(site))
+        remember_polled(site, error);
+    t->last_was_cut = 1;
+    note(t, site, object, error, BO_RETRIED);
+    return error;
+}
+
+/* The caller is known to take no other error, so the interrupt stays due for other callers' calls. */
+static int go_on_waiting(struct bo_thread *t, const struct bo_site *site)
+{
+    note(t, site, object_of(site->caller), EINTR, BO_TOOK_NO_OTHER);
+    bo_foreign_take_back(t);
+    return 0;
+}
+
+int bo_outcome_compare(struct bo_thread *t, const struct bo_site *site)
+{
+    bool again = memory.name && came_back(t, site);
+    forget_call();
+    if (polls(site))
+        forget_polled();
+    if (!again)
+        return 0;
+    switch (memory.next) {
+    case OTHER_ERROR:
+        return fail_again(t, site);
+    case NO_OTHER_ERROR:
+        return go_on_waiting(t, site);
+    default:
+        return BO_OVER;
+    }
+}
+
+static bool was_polled(int fd)
+{
+    for (int i = 0; i < memory.polled_count; i++)
+        if (memory.polled[i] == fd)
+            return fd >= 0;
+    return false;
+}
+
+ssize_t bo_outcome_after(struct bo_thread *t, const struct bo_site *site, ssize_t result)
+{
+    if (!was_polled(site->on.fd))
+        return result;
+    forget_polled();
+    if (result != -1 || (errno != EAGAIN && errno != EWOULDBLOCK) || !(bo_load_relaxed(&t->t.word) & BO_DUE))
+        return result;
+    t->last_was_cut = 1;
+    note(t, site, object_of(site->caller), memory.polled_error, BO_IGNORED_POLL);
+    errno = memory.polled_error;
+    return -1;
+}
+
+/* ---- the call that was interrupted ----------------------------------------------------------------------- */
+
+static int end_silently(struct bo_thread *t, const struct bo_site *site)
+{
+    int error = site->manner == BO_SPURIOUS ? 0 : EINTR;
+    bo_foreign_silence(t);
+    if (site->manner == BO_PAUSE)
+        remember_call(t, site, NO_ERROR);
+    note(t, site, object_of(site->caller), error, BO_ENDED_SILENTLY);
+    return error;
+}
+
+int bo_outcome_of(struct bo_thread *t, const struct bo_site *site)
+{
+    struct bough_record why;
+    int chosen = chosen_by_thread(t, site);
+    if (!chosen && site->manner >= BO_SPURIOUS)
+        return end_silently(t, site);
+    const char *object = object_of(site->caller);
+    bool alone = site->manner == BO_EINTR_ALONE || takes_only_eintr(t, object);
+    int error = chosen ? chosen : alone || site->manner == BO_EINTR_FIRST ? EINTR : wanted(t);
+    bo_foreign_deliver(t, &why);
+    int announced = announce(t, site, object, error, false, &why);
+    if (announced == EINTR && error == EINTR) {
+        remember_call(t, site, alone ? NO_OTHER_ERROR : OTHER_ERROR);
+        if (polls(site) && !alone)
+            remember_polled(site, wanted(t));
+    }
+    note(t, site, object, announced, BO_REPORTED);
+    return announced;
+}
