@@ -12,7 +12,7 @@ sys.dont_write_bytecode = True
 import calls  # noqa: E402: the generator of the drop-ins' pages
 import checks  # noqa: E402
 
-RULES, IN_C = 45, 41  # the rest is Python's
+RULES, IN_C = 47, 41  # those after it have tests in Python; 46 and 47 in both
 semantics = root / "docs/semantics.md"
 pages = sorted((root / "man").glob("*.[137]"))
 headers = [root / "include/bough.h", *sorted((root / "include/bough").glob("*.h"))]

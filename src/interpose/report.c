@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "interpose/eintr.h"
 
 struct list {
     struct entry {
@@ -110,6 +111,15 @@ static void print(void *context, const struct bough_slot *slot)
         p->error = errno;
 }
 
+static void print_eintr_only(void *context, const char *name, bool built_in)
+{
+    struct page *p = context;
+    if (!p->error &&
+        dprintf(p->fd, "  %-24s %s\n", *name ? name : "(the program)", built_in ? "built in" : "added") < 0)
+        p->error = errno;
+}
+
+static const char eintr_only[] = "calls of these objects fail with no error but EINTR, because they abort on others:\n";
 static const char standing[] =
     "not reached, in any object: calls inside libc itself, system calls made by hand (syscall(), io_uring), addresses got "
     "from dlsym() or kept in data\n";
@@ -119,6 +129,9 @@ int bough_interpose_report(int fd)
     struct page p = {.fd = fd};
     if (bough_interposed(print, &p) < 0)
         return -1;
+    if (!p.error && write(fd, eintr_only, sizeof eintr_only - 1) < 0)
+        p.error = errno;
+    bo_eintr_visit(print_eintr_only, &p);
     if (!p.error && write(fd, standing, sizeof standing - 1) < 0)
         p.error = errno;
     return p.error ? (errno = p.error, -1) : 0;

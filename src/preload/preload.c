@@ -9,7 +9,8 @@
  *
  *   BOUGH_PRELOAD   off: do nothing. report: print what was interposed, to standard error
  *   BOUGH_OBJECTS   names of objects, separated by ':', in the place of all (bough/interpose.h)
- *   BOUGH_ERRNO     the number of the error that a call fails with which is cut; ECANCELED unless it is given
+ *   BOUGH_ERRNO     the number of the error of a call that is retried after EINTR; ECANCELED unless it is given
+ *   BOUGH_EINTR_ONLY  names of libraries that abort on other errors than EINTR (bough/interpose.h)
  *   BOUGH_GRACE     as for any program that uses bough: how long all of the ladder may take, in seconds
  *
  * It uses the public interface only.

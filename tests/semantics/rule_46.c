@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+/* Rule 46: an interrupted call of foreign code fails only in ways that its standard allows and that its caller survives. This
+ * program's calls of libc play the part of foreign code. Each row of the table of calls: tests/calls, interposed. */
+#include <bough.h>
+#include <poll.h>
+#include <semaphore.h>
+#include <sys/mman.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <threads.h>
+#include <time.h>
+#include "harness.h"
+
+/* Short, but longer than a few calls take on a busy machine. */
+#define GRACE_NS ((int64_t)(BOUGH_MS(150) * t_scale()))
+
+#define wait_for(ms) t_poll_silent(ms)
+
+static void interpose(void)
+{
+    CHECK(bough_interpose((const char *const[]){"", NULL}, 0) > 0);
+}
+
+static void set_grace(int64_t grace)
+{
+    struct bough_foreign ways = {.grace = grace};
+    CHECK_EQ(bough_foreign_set(&ways), 0);
+}
+
+/* As foreign code does that was written for POSIX: one place that calls again after EINTR. */
+static ssize_t read_retried(int fd)
+{
+    char byte;
+    ssize_t n;
+    do
+        n = read(fd, &byte, 1);
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
+TEST(a_retry_loop_gets_another_error)
+{
+    interpose();
+    BOUGH_FOREIGN
+    {
+        CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+        CHECK_ERR(read_retried(t_silent()), ECANCELED);
+        CHECK_EQ(wait_for(1), 0);
+    }
+}
+
+TEST(another_call_in_between_is_no_retry_loop)
+{
+    interpose();
+    set_grace(GRACE_NS);
+    BOUGH_FOREIGN
+    {
+        CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+        bough_time before = bough_now();
+        for (int i = 0; i < 2; i++) {
+            CHECK_ERR(wait_for(10000), EINTR); /* the second one, when the grace period ends */
+            CHECK_EQ(poll(NULL, 0, 0), 0);
+        }
+        CHECK(bough_now() - before > GRACE_NS / 2);
+    }
+}
+
+TEST(a_cleared_interrupt_ends_a_retry_loop)
+{
+    interpose();
+    BOUGH_FOREIGN
+    {
+        for (int i = 0; i < 2; i++) {
+            if (i == 0)
+                CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+            int n = wait_for(10);
+            CHECK_EQ(n, i == 0 ? -1 : 0);
+            bough_clear(NULL);
+        }
+    }
+}
+
+TEST(a_record_that_comes_during_a_retry_loop_begins_with_eintr)
+{
+    interpose();
+    BOUGH_FOREIGN
+    {
+        for (int i = 0; i < 2; i++) {
+            struct bough_event event = {.kind = i == 0 ? BOUGH_STOP : BOUGH_OPERATOR};
+            CHECK(bough_post_event(bough_self(), &event).record != 0);
+            CHECK_ERR(wait_for(10000), EINTR);
+        }
+    }
+}
+
+TEST(a_pause_ends_once_and_the_next_call_is_interrupted_at_once)
+{
+    interpose();
+    BOUGH_FOREIGN
+    {
+        CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+        CHECK_ERR(usleep(10000000), EINTR); /* as libraries do, which ignore the result */
+        for (int i = 0; i < 10; i++) {
+            CHECK_EQ(usleep(100), 0); /* `while (!ready) usleep(100);` does not spin */
+            CHECK_EQ(poll(NULL, 0, 1), 0);
+            CHECK_EQ(select(0, NULL, NULL, NULL, &(struct timeval){0, 100}), 0);
+        }
+        CHECK_ERR(wait_for(10000), EINTR);
+        CHECK_EQ(usleep(100), 0);
+    }
+}
+
+TEST(a_pause_that_is_retried_is_over)
+{
+    struct timespec left = {1000, 0};
+    interpose();
+    BOUGH_FOREIGN
+    {
+        CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+        int tries = 0;
+        while (nanosleep(&left, &left) != 0 && errno == EINTR)
+            tries++;
+        CHECK_EQ(tries, 1);
+        CHECK(left.tv_sec > 900);
+        CHECK_ERR(wait_for(10000), EINTR);
+    }
+}
+
+TEST(a_pause_ends_again_after_the_grace_period)
+{
+    interpose();
+    set_grace(GRACE_NS);
+    BOUGH_FOREIGN
+    {
+        CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+        for (int i = 0; i < 3; i++) {
+            bough_time before = bough_now();
+            CHECK(sleep(100) > 0);
+            CHECK_EQ(poll(NULL, 0, 0), 0); /* so that the next one is no retry */
+            CHECK(i == 0 || bough_now() - before > GRACE_NS / 2);
+        }
+        CHECK_EQ(bough_interrupted(), 1);
+    }
+}
+
+TEST(a_condition_wait_wakes_spuriously_once)
+{
+    pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+    struct timespec soon;
+    interpose();
+    BOUGH_FOREIGN
+    {
+        pthread_mutex_lock(&mutex);
+        CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+        CHECK_EQ(pthread_cond_wait(&cond, &mutex), 0);
+        clock_gettime(CLOCK_REALTIME, &soon);
+        CHECK_EQ(pthread_cond_timedwait(&cond, &mutex, &soon), ETIMEDOUT);
+        pthread_mutex_unlock(&mutex);
+        CHECK_ERR(wait_for(10000), EINTR); /* the wakeup has not delivered anything */
+    }
+}
+
+/* The usual loop takes every other failure for a token. */
+static void *posts_later(void *semaphore)
+{
+    t_until_blocked(*(pid_t *)semaphore);
+    sem_post((sem_t *)((char *)semaphore + sizeof(pid_t) * 4));
+    return NULL;
+}
+
+TEST(a_retried_semaphore_gets_no_other_error_and_the_interrupt_stays_due)
+{
+    static struct {
+        pid_t waiter, padding[3];
+        sem_t semaphore;
+    } shared;
+    struct t_thread poster;
+    int rounds = 0;
+    interpose();
+    CHECK_EQ(sem_init(&shared.semaphore, 0, 0), 0);
+    shared.waiter = t_tid();
+    BOUGH_FOREIGN
+    {
+        CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+        for (int failed = 1; failed; rounds++) {
+            if (rounds == 1)
+                t_spawn(&poster, posts_later, &shared);
+            failed = sem_wait(&shared.semaphore) != 0;
+            CHECK(!failed || errno == EINTR);
+        }
+        CHECK_EQ(rounds, 2);
+    }
+    t_join(&poster);
+}
+
+static void *sleeps(void *gate)
+{
+    t_gate_wait(gate);
+    return NULL;
+}
+
+static struct t_gate gate;
+static struct t_thread joined;
+static _Atomic pid_t joiner;
+
+static int joins(void *unused)
+{
+    (void)unused;
+    joiner = t_tid();
+    CHECK_EQ(pthread_join(joined.handle, NULL), 0);
+    return bough_check() ? ECANCELED : 0;
+}
+
+TEST(a_join_is_never_interrupted_and_the_report_names_the_thread)
+{
+    char text[16384], wanted[64];
+    interpose();
+    t_spawn(&joined, sleeps, &gate);
+    BOUGH_BRANCH(b, .collect = 1) {
+        bough_thread *child = bough_add_with(b, joins, bough_arg(NULL), &(struct bough_child_options){.foreign = 1});
+        t_until(joiner != 0);
+        t_until_blocked(joiner);
+        CHECK_EQ(bough_interrupt(child, "stop"), 0);
+        t_until_blocked(joiner);
+        int fd = memfd_create("dump", 0);
+        CHECK_EQ(bough_dump(fd), 0);
+        ssize_t n = pread(fd, text, sizeof text - 1, 0);
+        CHECK(n > 0);
+        text[n] = '\0';
+        close(fd);
+        snprintf(wanted, sizeof wanted, "joins thread %d", (int)joined.tid);
+        if (!strstr(text, wanted))
+            FAIL("no \"%s\" in:\n%s", wanted, text);
+        t_gate_open(&gate);
+        CHECK_EQ(bough_join(child), 0);
+        CHECK_EQ(bough_outcome(child, NULL), BOUGH_INTERRUPTED);
+    }
+}
+
+/* GIO, for one: a failed poll() means to it that it may try. */
+TEST(ignoring_a_failed_poll_the_caller_meets_the_error_at_the_descriptor)
+{
+    char byte;
+    int fds[2];
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    interpose();
+    BOUGH_FOREIGN
+    {
+        CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+        CHECK_ERR(poll(&(struct pollfd){fds[0], POLLIN, 0}, 1, 10000), EINTR);
+        CHECK_ERR(recv(fds[1], &byte, 1, 0), EAGAIN); /* another descriptor */
+        CHECK_ERR(recv(fds[0], &byte, 1, 0), ECANCELED);
+        CHECK_ERR(recv(fds[0], &byte, 1, 0), EAGAIN);
+        CHECK_EQ(bough_clear(NULL), 1);
+        fd_set set;
+        FD_ZERO(&set);
+        FD_SET(fds[0], &set);
+        CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+        CHECK_ERR(select(fds[0] + 1, &set, NULL, NULL, NULL), EINTR);
+        CHECK_EQ(write(fds[1], "x", 1), 1);
+        CHECK_EQ(recv(fds[0], &byte, 1, 0), 1); /* a completed effect wins */
+        CHECK_ERR(recv(fds[0], &byte, 1, 0), EAGAIN);
+    }
+    close(fds[0]);
+    close(fds[1]);
+}
+
+TEST(an_object_that_takes_only_eintr_never_gets_another_error)
+{
+    interpose();
+    CHECK_ERR(bough_interpose_eintr_only(NULL), EINVAL);
+    CHECK_EQ(bough_interpose_eintr_only(""), 0); /* the program */
+    BOUGH_FOREIGN
+    {
+        CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+        for (int i = 0; i < 3; i++) {
+            int n = wait_for(20);
+            CHECK_EQ(n, i == 0 ? -1 : 0);
+            CHECK(i > 0 || errno == EINTR);
+        }
+    }
+}
+
+TEST(a_thread_chooses_the_error_of_a_retried_call)
+{
+    interpose();
+    BOUGH_FOREIGN
+    {
+        struct bough_foreign ways = {.error = ECONNABORTED};
+        CHECK_EQ(bough_foreign_set(&ways), 0);
+        CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+        CHECK_ERR(read_retried(t_silent()), ECONNABORTED);
+        CHECK_EQ(bough_clear(NULL), 1);
+        ways = (struct bough_foreign){.error = EINTR, .grace = GRACE_NS}; /* and no other */
+        CHECK_EQ(bough_foreign_set(&ways), 0);
+        CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+        for (int i = 0; i < 3; i++)
+            CHECK_EQ(poll(&(struct pollfd){t_silent(), POLLIN, 0}, 1, 1), i == 0 ? -1 : 0);
+    }
+}
+
+TEST(a_join_of_c11_is_not_interrupted_either)
+{
+    thrd_t thread;
+    interpose();
+    CHECK_EQ(thrd_create(&thread, (thrd_start_t)(uintptr_t)usleep, (void *)(uintptr_t)50000), thrd_success);
+    BOUGH_FOREIGN
+    {
+        CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+        CHECK_EQ(thrd_join(thread, NULL), thrd_success);
+        CHECK_ERR(wait_for(1000), EINTR);
+    }
+}
