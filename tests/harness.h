@@ -109,7 +109,8 @@ pid_t t_tid(void);
 /*
  * Wait until a thread of this process is blocked: asleep, and in the same system call without having run
  * between two looks. Fails if it ends instead, or runs on for 10 s. Under valgrind, a thread that waits
- * for valgrind's own lock looks alike, for a moment.
+ * for valgrind's own lock looks alike, for a moment. So does a thread that adopts itself, or begins a region: it sleeps
+ * until bough's ticker runs. A thread whose call is to be met by a signal opens a gate in front of that call.
  */
 void t_until_blocked(pid_t tid);
 

@@ -137,6 +137,7 @@ TEST(why_it_could_not_block_stays_its_own_error)
 /* ---- a plain longjmp() out of a call: an old library's way to have a timeout ------------------------------------ */
 
 static sigjmp_buf out;
+static struct t_gate next_is_the_call; /* before it the thread sleeps, too: until the ticker runs */
 
 static void jump(int signo)
 {
@@ -149,8 +150,10 @@ static void *jumps_out(void *calls_first)
     CHECK_EQ(sigaction(SIGUSR1, &action, NULL), 0);
     BOUGH_FOREIGN
     {
-        if (sigsetjmp(out, 1) == 0)
+        if (sigsetjmp(out, 1) == 0) {
+            t_gate_open(&next_is_the_call);
             poll(NULL, 0, -1);
+        }
         CHECK_EQ(bough_foreign(), 1);
         if (calls_first)
             CHECK_EQ(poll(NULL, 0, 0), 0);
@@ -170,6 +173,7 @@ static void jump_out(void *calls_first)
     struct t_thread thread;
     CHECK(bough_interpose((const char *const[]){"", NULL}, 0) > 0);
     t_spawn(&thread, jumps_out, calls_first);
+    t_gate_wait(&next_is_the_call);
     t_until_blocked(thread.tid);
     CHECK_EQ(pthread_kill(thread.handle, SIGUSR1), 0);
     t_join(&thread);
@@ -203,6 +207,7 @@ static void *is_called_on_top(void *argument)
     *(bough_thread **)argument = bough_self();
     BOUGH_FOREIGN
     {
+        t_gate_open(&next_is_the_call);
         CHECK_ERR(poll(NULL, 0, -1), EINTR); /* poll() is not begun again, for no handler */
         CHECK_EQ(got, 1);
         CHECK_ERR(t_poll_silent(-1), EINTR);
@@ -218,6 +223,7 @@ TEST(a_call_in_a_handler_on_top_of_another_is_libcs)
     CHECK_EQ(write(fds[1], "x", 1), 1);
     CHECK(bough_interpose((const char *const[]){"", NULL}, 0) > 0);
     t_spawn(&thread, is_called_on_top, &self);
+    t_gate_wait(&next_is_the_call);
     t_until_blocked(thread.tid);
     CHECK_EQ(pthread_kill(thread.handle, SIGUSR1), 0);
     t_until(got == 1);
