@@ -21,6 +21,8 @@
     X(region_left)     /* a region's level is no more in force, a wake for it may come */   \
     X(freeze_claimed)  /* a thread is about to stand still, and does not yet */             \
     X(foreign_weighed) /* nothing is due in foreign code, the grace is not looked at yet */ \
+    X(foreign_begins)  /* a call of foreign code begins, or ends: half of that is noted */  \
+    X(foreign_ends)    /* the same, more than half */                                       \
     X(leave_begins)    /* a helper is about to carry out rung 5 */                          \
     X(call_out)        /* the thread says that it has left, a wake may be under way still */
 

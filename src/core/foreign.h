@@ -22,6 +22,7 @@
 #ifndef BO_CORE_FOREIGN_H
 #define BO_CORE_FOREIGN_H
 
+#include "base/hook.h"
 #include "core/arena.h"
 #include "core/self.h"
 
@@ -41,18 +42,26 @@ static inline struct bo_thread *bo_foreign_thread(void)
     return t;
 }
 
-/* From here on the bit of this step interrupts the thread's calls. */
+/* From here on the bit of this step interrupts the thread's calls. A signal handler may jump out between any two statements
+ * (rule 22). While due_byte is not the lowest byte `foreign` is set, so a later call finds the jump, and puts both right. */
 static inline void bo_foreign_step(struct bo_thread *t, enum bo_foreign_step step)
 {
     bool calls = step == BO_FOREIGN_CALL || step == BO_FOREIGN_SILENT;
-    bo_store_relaxed(&t->foreign, step);
+    if (calls)
+        bo_store_relaxed(&t->foreign, step);
+    bo_signal_fence();
+    BO_HOOK(foreign_begins);
     t->due_byte = bo_word_byte(&t->t.word, calls ? (int)step : 0);
+    BO_HOOK(foreign_ends);
+    bo_signal_fence();
+    bo_store_relaxed(&t->foreign, step);
 }
 
 static inline void bo_foreign_enter(struct bo_thread *t, enum bo_foreign_step step)
 {
     t->foreign_cut = false;
     t->foreign_frame = (uintptr_t)__builtin_frame_address(0);
+    bo_signal_fence();
     bo_foreign_step(t, step);
 }
 

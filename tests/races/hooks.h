@@ -40,6 +40,8 @@ __attribute__((unused)) static void stop_here(void)
 #define bo_hook_child_ended no_hook
 #define bo_hook_libc_entered no_hook
 #define bo_hook_foreign_weighed no_hook
+#define bo_hook_foreign_begins no_hook
+#define bo_hook_foreign_ends no_hook
 #define bo_hook_leave_begins no_hook
 #define bo_hook_call_out no_hook
 static void (*no_hook)(void);
