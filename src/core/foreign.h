@@ -26,9 +26,12 @@
 #include "core/arena.h"
 #include "core/self.h"
 
-/* A plain longjmp() out of a signal handler leaves such a call without a word. It is gone if its frame lies below that of
- * `frame`, which is of a function called since. Whatever it is found by, it is as if it had been cut and let go. */
+/* A plain longjmp() out of a signal handler leaves such a call without notice. Its frame is gone if it lies below `frame`, the
+ * frame of a function called since. True: the call counts as left from here on, as if it had been cut and given up. */
 bool bo_foreign_sweep(struct bo_thread *t, uintptr_t frame);
+/* The same for another such call that begins in `frame`: that may lie further down, too, where only a signal handler makes
+ * calls as long as the first one lasts. */
+bool bo_foreign_ended(struct bo_thread *t, uintptr_t frame);
 
 /* The calling thread, if a call of foreign code's is to be interruptible here: it takes part, and is not inside of such a
  * call already (a signal handler, or what that call itself needs of libc). */
@@ -37,7 +40,7 @@ static inline struct bo_thread *bo_foreign_thread(void)
     struct bo_thread *t = bo_self;
     if (bo_likely(t == NULL || t->foreign_depth == 0))
         return NULL;
-    if (bo_unlikely(bo_load_relaxed(&t->foreign)) && !bo_foreign_sweep(t, (uintptr_t)__builtin_frame_address(0)))
+    if (bo_unlikely(bo_load_relaxed(&t->foreign)) && !bo_foreign_ended(t, (uintptr_t)__builtin_frame_address(0)))
         return NULL;
     return t;
 }

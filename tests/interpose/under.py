@@ -10,6 +10,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import checks  # noqa: E402
 
+SUPPRESSIONS = Path(__file__).resolve().parents[2] / "tools" / "valgrind.supp"
 program = Path(sys.argv[1]).resolve()
 names = subprocess.run([program, "--list"], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
 
@@ -45,7 +46,8 @@ def valgrind():
     """under valgrind each test passes, and no memory is used wrongly"""
     for name in names:
         if name not in NOT_UNDER_VALGRIND:
-            done = run("valgrind", "--quiet", "--error-exitcode=99", "--fair-sched=yes", program, name)
+            done = run("valgrind", "--quiet", "--error-exitcode=99", "--fair-sched=yes",
+                       f"--suppressions={SUPPRESSIONS}", program, name)
             if done.returncode != 0 or "not ok" in done.stdout:
                 yield done.stdout[-600:]
 
