@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""preload.py LIBRARY: programs that know nothing of bough, run with libbough-preload.so."""
+"""preload.py LIBRARY EXITS: programs that know nothing of bough, run with libbough-preload.so; EXITS is built from
+preload/exits.c."""
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import checks
 
 library = Path(sys.argv[1]).resolve()
+exits = Path(sys.argv[2]).resolve()
 folder = tempfile.TemporaryDirectory(prefix="bough-preload-")
 fifo = Path(folder.name) / "fifo"
 os.mkfifo(fifo)
@@ -112,4 +114,68 @@ def settings():
         yield f"another error number: {words}"
 
 
-checks.run([blocked_programs, what_does_not_listen, ordinary_ends, own_handlers, settings])
+def interrupted(way, **settings):
+    """exits.c is ended by SIGTERM: its status, and what it has printed."""
+    process = start(exits, way, **settings)
+    stands(process)
+    process.send_signal(signal.SIGTERM)
+    try:
+        out = process.communicate(timeout=30)[0]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out = process.communicate()[0] + "timeout"
+    return process.returncode, out
+
+
+def ways_to_exit():
+    """however the program then exits, in any thread, its status is the signal's; handlers of at_quick_exit() run before"""
+    for way, said in (("by_exit", ""), ("by__exit", ""), ("by__Exit", ""), ("by_quick_exit", "handler\n"),
+                      ("from_an_exit_handler", ""), ("by_exit_in_a_thread", ""), ("by__exit_in_a_thread", ""),
+                      ("by_quick_exit_in_a_thread", "handler\n")):
+        found = interrupted(way)
+        if found != (-signal.SIGTERM, said):
+            yield f"{way}: status and output {found}"
+    process = start(exits, "by__exit_when_raised", BOUGH_OBJECTS="libnone.so")
+    process.communicate(timeout=60)
+    if process.returncode != -signal.SIGTERM:
+        yield f"an object that is not interposed: status {process.returncode}"
+
+
+def python_exits():
+    """os._exit() of Python is _exit(), too"""
+    process = start(sys.executable, "-c", "import os, sys\ntry: os.read(os.pipe()[0], 1)\nexcept OSError: os._exit(3)")
+    stands(process)
+    status, _ = stop(process, signal.SIGTERM)
+    if status != -signal.SIGTERM:
+        yield f"status {status}"
+
+
+def children_exit():
+    """a child process keeps the status that it ends with, also on its parent's memory; asked by a signal it has the signal's"""
+    for way, child in (("by__exit_of_a_child", "3 0"), ("by_exit_of_a_child", "3 0"), ("by__exit_of_a_vfork", "3 0"),
+                       ("by_exit_of_a_bare_fork", "3 0"), ("by__exit_of_a_child_that_was_signalled", "-1 15")):
+        found = interrupted(way)
+        if found != (-signal.SIGTERM, f"child {child}\n"):
+            yield f"{way}: status and output {found}"
+    found = interrupted("by_quick_exit_of_a_child")
+    if found != (-signal.SIGTERM, "handler\nchild 3 0\n"):
+        yield f"by_quick_exit_of_a_child: status and output {found}"
+
+
+def other_ends():
+    """an abort, another program, a handler of the program's and an exit without a signal end as ever"""
+    for way, status in (("by_abort", -signal.SIGABRT), ("by_exec", 5), ("takes_it", 3)):
+        found = interrupted(way)
+        if found != (status, ""):
+            yield f"{way}: status and output {found}"
+    process = start(exits, "by__exit_without_a_signal")
+    process.communicate(timeout=60)
+    if process.returncode != 3:
+        yield f"without a signal: status {process.returncode}"
+    status, _ = interrupted("by__exit", BOUGH_PRELOAD="off")
+    if status != -signal.SIGTERM:
+        yield f"off: status {status}"
+
+
+checks.run([blocked_programs, what_does_not_listen, ordinary_ends, own_handlers, settings, ways_to_exit, python_exits,
+            children_exit, other_ends])

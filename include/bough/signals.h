@@ -26,15 +26,19 @@ extern "C" {
 #endif
 
 enum bough_signals_flags {
-    BOUGH_SIGNALS_TAKE = 1, /* also where a handler is installed or the signal is ignored */
-    BOUGH_SIGNALS_WAIT = 2  /* for daemons that block all signals: a thread of bough's sigwaits */
+    BOUGH_SIGNALS_TAKE = 1,  /* also where a handler is installed or the signal is ignored */
+    BOUGH_SIGNALS_WAIT = 2,  /* for daemons that block all signals: a thread of bough's sigwaits */
+    BOUGH_SIGNALS_STATUS = 4 /* the exit status stays the signal's in other threads' exit() and in quick_exit(), too */
 };
 
 /*
  * Take part in SIGHUP, SIGINT and SIGTERM, of which only those that have their default action (nohup stays
  * nohup), from the main thread, once and early. With BOUGH_SIGNALS_WAIT the three are blocked in
  * the caller, which new threads inherit, and a thread of the library takes them by sigwait.
- * Returns how many signals were taken; -1 with EINVAL, EALREADY, EAGAIN. [rule 32]
+ * With BOUGH_SIGNALS_STATUS the process also ends by the signal, while its record stands, when exit() is called in another
+ * thread, for which nobody is awaited, and when quick_exit() is called, after the handlers of at_quick_exit() that were
+ * registered after this call. For _exit() see bough_exit_now().
+ * Returns how many signals were taken; -1 with EINVAL, EALREADY, EAGAIN, ENOMEM. [rule 32]
  */
 BOUGH_API int bough_signals(unsigned flags);
 
@@ -52,6 +56,11 @@ BOUGH_API int bough_signal_event(int signo);
  * `grace` ns; 0: 5 s), then exit(status). The C spelling of sys.exit(). Call it from the main thread.
  * [rule 32] */
 BOUGH_API void bough_exit(int status, int64_t grace) __attribute__((noreturn));
+
+/* _exit(status), which keeps the exit status that a signal asks for: while the record of a signal stands at the root,
+ * uncleared, the process ends at once by that signal, in any thread. In the child of a fork() or vfork() that holds only for
+ * what was asked of the child. No handler runs and no stream is flushed. For code that replaces _exit(). [signal] [rule 32] */
+BOUGH_API void bough_exit_now(int status) __attribute__((noreturn));
 
 #ifdef __cplusplus
 }

@@ -57,7 +57,11 @@ static int one_taken;                           /* any of them */
 static _Atomic pid_t exiter;                    /* the thread that exits; 0: none yet */
 static _Atomic int64_t wait_until = BO_FOREVER; /* whoever waits for threads at the exit, at most till then */
 static _Atomic uint32_t active, waiting;
+static _Atomic uint32_t keeps_status; /* BOUGH_SIGNALS_STATUS */
+static int dying_of_signal;           /* the ladder's exit: also if it is not main's */
 static pthread_t waiter;
+
+static void await_at_exit(void), die_at_quick_exit(void);
 
 /* ---- dying of a signal ----------------------------------------------------------------------------------- */
 
@@ -80,6 +84,13 @@ static bool deadly(int signo)
     }
 }
 
+/* The process's _exit() may be a replacement, which comes here. */
+__attribute__((noreturn)) static void end_at_once(int status)
+{
+    for (;;)
+        bo_raw1(SYS_exit_group, status);
+}
+
 static void die_of(int signo)
 {
     struct sigaction action = {.sa_handler = SIG_DFL};
@@ -90,7 +101,7 @@ static void die_of(int signo)
         bo_raw3(SYS_tgkill, getpid(), bo_raw0(SYS_gettid), signo);
         pthread_sigmask(SIG_UNBLOCK, &set, NULL);
     }
-    _exit(128 + (signo & 127));
+    end_at_once(128 + (signo & 127));
 }
 
 /* ---- the machine ----------------------------------------------------------------------------------------- */
@@ -219,12 +230,21 @@ static void stop_waiter(void)
     pthread_sigmask(SIG_SETMASK, &mask_before, NULL);
 }
 
-static void await_at_exit(void);
+/* Handlers of at_quick_exit() run in reverse: those that the program registers later come before this one. */
+static int keep_status(bool keep)
+{
+    static _Atomic uint32_t registered;
+    bo_store_seq(&keeps_status, keep);
+    if (!keep || bo_swap_seq(&registered, 1) || at_quick_exit(die_at_quick_exit) == 0)
+        return 0;
+    bo_store_seq(&registered, 0);
+    return errno = ENOMEM, -1;
+}
 
 static int take_part(unsigned flags)
 {
     static _Atomic uint32_t registered;
-    if (!bo_self_or_adopt() || bo_ticker_need() != 0)
+    if (!bo_self_or_adopt() || bo_ticker_need() != 0 || keep_status(flags & BOUGH_SIGNALS_STATUS) != 0)
         return -1;
     bo_self_find_stack(bo_self); /* by which a post tells that it comes from a handler: rule 4 */
     if (!bo_swap_seq(&registered, 1))
@@ -240,7 +260,7 @@ static int take_part(unsigned flags)
 
 int bough_signals(unsigned flags)
 {
-    if (flags & ~(unsigned)(BOUGH_SIGNALS_TAKE | BOUGH_SIGNALS_WAIT))
+    if (flags & ~(unsigned)(BOUGH_SIGNALS_TAKE | BOUGH_SIGNALS_WAIT | BOUGH_SIGNALS_STATUS))
         return errno = EINVAL, -1;
     if (bo_swap_seq(&active, 1))
         return errno = EALREADY, -1;
@@ -268,6 +288,7 @@ static void in_child(void)
 {
     bo_store_seq(&exiter, 0);
     bo_store_seq(&wait_until, BO_FOREVER);
+    dying_of_signal = 0;
     if (bo_swap_seq(&waiting, 0))
         bo_store_seq(&active, 0);
 }
@@ -321,10 +342,17 @@ static void await_others(int64_t grace)
     bo_await_others(bo_add_time(bo_clock(), grace), NULL);
 }
 
+/* What was asked of this process was not asked of a child that runs on its memory (vfork()), or on a copy that was made without
+ * the fork handlers' knowledge (_Fork(), clone()). */
+static bool same_process(void)
+{
+    return bo_raw0(SYS_getpid) == bo_load_relaxed(&bo_pid);
+}
+
 /* The signal that has asked everything to stop, if the program has not said that it is handled; else 0. */
 static int unhandled(void)
 {
-    if (!bo_arena.branch)
+    if (!bo_arena.branch || !same_process())
         return 0;
     const struct bo_target *root = &bo_branch_at(BO_ROOT)->t;
     const struct bo_record *r = bo_record_of(root, BOUGH_SIGNAL);
@@ -367,7 +395,6 @@ static void await_at_exit(void)
 }
 
 static _Atomic int dying_of;
-static int dying_of_signal; /* the ladder's exit: also if it is not main's */
 
 #define FLUSH_TIME BO_SEC(1)
 static int64_t flush_time = FLUSH_TIME;
@@ -423,15 +450,41 @@ static void flush(int signo)
     fflush(NULL);
 }
 
+static int asked_to_die_of(bool in_any_thread)
+{
+    if (dying_of_signal && same_process())
+        return dying_of_signal;
+    return in_any_thread || in_main() ? unhandled() : 0;
+}
+
 /* The last of this library's, and of a program's it is linked to, to run in an exit. */
 __attribute__((destructor(101))) static void die_at_exit(void)
 {
     await_at_exit();
-    int signo = dying_of_signal ? dying_of_signal : in_main() ? unhandled() : 0;
+    int signo = asked_to_die_of(bo_load_seq(&keeps_status));
     if (signo <= 0)
         return;
     flush(signo);
     die_of(signo);
+}
+
+static void die_if_asked(void)
+{
+    int signo = asked_to_die_of(true);
+    if (signo > 0)
+        die_of(signo);
+}
+
+static void die_at_quick_exit(void)
+{
+    if (bo_load_seq(&keeps_status))
+        die_if_asked();
+}
+
+void bough_exit_now(int status)
+{
+    die_if_asked();
+    end_at_once(status);
 }
 
 void bough_exit(int status, int64_t grace)

@@ -13,6 +13,9 @@
  *   BOUGH_EINTR_ONLY  names of libraries that abort on other errors than EINTR (bough/interpose.h)
  *   BOUGH_GRACE     as for any program that uses bough: how long all of the ladder may take, in seconds
  *
+ * However the program ends, its exit status is the signal's, as long as the signal's record stands: exit() in any thread and
+ * quick_exit() by BOUGH_SIGNALS_STATUS, _exit() and _Exit() because they are replaced here, for all objects.
+ *
  * It uses the public interface only.
  */
 #include <bough.h>
@@ -64,8 +67,22 @@ __attribute__((constructor)) static void begin(void)
         complain("nothing could be interposed");
     if (bough_foreign_set(&how) != 0 || bough_foreign_begin(&whole, __FILE__, __LINE__) != 0)
         complain("the main thread can't take part");
-    if (bough_signals(0) < 0)
+    if (bough_signals(BOUGH_SIGNALS_STATUS) < 0)
         complain("signals are left as they are");
     if (mode && strcmp(mode, "report") == 0)
         bough_interpose_report(STDERR_FILENO);
+}
+
+/* ---- ends that run no handlers -------------------------------------------------------------------------- */
+
+#define REPLACEMENT __attribute__((visibility("default")))
+
+REPLACEMENT void _exit(int status)
+{
+    bough_exit_now(status);
+}
+
+REPLACEMENT void _Exit(int status)
+{
+    bough_exit_now(status);
 }

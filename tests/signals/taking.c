@@ -25,7 +25,7 @@ static int blocked(int signo)
 
 TEST(arguments_and_errors)
 {
-    CHECK_ERR(bough_signals(4), EINVAL);
+    CHECK_ERR(bough_signals(8), EINVAL);
     CHECK_ERR(bough_signals_undo(), ENOENT);
     CHECK_EQ(bough_signals(0), 3);
     CHECK_ERR(bough_signals(0), EALREADY);
