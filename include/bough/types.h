@@ -48,10 +48,12 @@ typedef int64_t bough_time;
 /* The time now. [signal] */
 BOUGH_API bough_time bough_now(void);
 
-/* The deadline `ns` from now, at least 1. [signal] */
+/* The deadline `ns` from now, at least 1 and at most INT64_MAX, which is never. [signal] */
 static inline bough_time bough_after(int64_t ns)
 {
-    bough_time t = bough_now() + ns;
+    bough_time t;
+    if (__builtin_add_overflow(bough_now(), ns, &t))
+        return INT64_MAX;
     return t > 0 ? t : 1;
 }
 
