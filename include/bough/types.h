@@ -18,6 +18,13 @@
 #define BOUGH_PASTE2_(a, b) a##b
 #define BOUGH_PASTE_(a, b) BOUGH_PASTE2_(a, b)
 
+/* A field that C++20's designated initialisers may leave out without a warning. */
+#if defined(__cplusplus) && __cplusplus > 201703L
+#define BOUGH_ZERO_ = {}
+#else
+#define BOUGH_ZERO_
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
