@@ -280,6 +280,18 @@ def ladder_is_short():
 
 
 @test
+def exceptions():
+    """exceptions: C++, at the borders of blocks and threads, and in a wait of the standard library"""
+    if "exceptions" in programs:
+        check_output(
+            "exceptions",
+            r"^serve: the configuration is wrong; 2 children interrupted$",
+            r"^pages: page 7 is empty$",
+            r"^orders: .*timed out$",
+        )
+
+
+@test
 def tree():
     """tree: the first failure, and the one in its cleanup below it"""
     check_output(

@@ -61,6 +61,10 @@
 #define T_ASAN 0
 #endif
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* ---- tests ----------------------------------------------------------------------------------- */
 
 #define TEST(name) TEST_LIMIT(name, 20)
@@ -183,4 +187,7 @@ int t_silent(void);
 /* A wait on it, which an interrupt ends by a failure. A macro: each use is a place of its own that calls poll(). */
 #define t_poll_silent(ms) poll(&(struct pollfd){t_silent(), POLLIN, 0}, 1, (ms))
 
+#ifdef __cplusplus
+}
+#endif
 #endif

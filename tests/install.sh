@@ -27,7 +27,7 @@ exists() {
     done
 }
 
-echo 1..7
+echo 1..9
 try "meson install" env DESTDIR="$place/root" meson install --no-rebuild -C "$build"
 try "headers, libraries and manual pages are there" exists \
     include/bough.h include/bough/branch.h libbough.so.0 libbough.a man3/bough_read.3 bin/bough man1/bough.1 completions/bough
@@ -46,4 +46,13 @@ try "sample by pkg-config, static" make -C "$place/sample" clean run STATIC=1
 try "sample by CMake: configure and build" sh -c '
     cmake -S "$1/sample" -B "$1/cmake" -DCMAKE_PREFIX_PATH="$2" && cmake --build "$1/cmake"' - "$place" "$prefix"
 try "sample by CMake: run" sh -c '"$1/cmake/sample" && "$1/cmake/sample-static"' - "$place"
+try "sample by CMake in ISO C: configure and build" sh -c '
+    for standard in 99 11 17; do
+        cmake -S "$1/sample" -B "$1/iso$standard" -DCMAKE_PREFIX_PATH="$2" -DCMAKE_C_STANDARD=$standard \
+            -DCMAKE_C_EXTENSIONS=OFF -DCMAKE_C_FLAGS="-Wall -Wextra -Wpedantic -Werror" -DCMAKE_VERBOSE_MAKEFILE=ON &&
+        cmake --build "$1/iso$standard" | tee "$1/iso$standard.log" && grep -q -e "-std=c$standard" "$1/iso$standard.log" ||
+        exit 1
+    done' - "$place" "$prefix"
+try "sample by CMake in ISO C: run" sh -c '
+    for standard in 99 11 17; do "$1/iso$standard/sample" && "$1/iso$standard/sample-static" || exit 1; done' - "$place"
 exit $failed

@@ -163,6 +163,22 @@ typedef int bough_mmsg_flags;
 typedef int bough_ioctl_request;
 typedef unsigned bough_mmsg_flags;
 #endif
+
+/*
+ * Types that libc hides in strict ISO C and in old versions of POSIX (-std=c11, _POSIX_C_SOURCE=1). The functions are
+ * declared all the same, with compatible types. A macro that libc defines with each type shows whether it is there.
+ */
+#ifdef SI_USER
+typedef siginfo_t bough_siginfo;
+#else
+typedef struct bough_siginfo bough_siginfo;
+#endif
+#if !defined(__GLIBC__) || defined(__idtype_t_defined)
+typedef idtype_t bough_idtype;
+#else
+typedef unsigned bough_idtype;
+#endif
+typedef unsigned bough_id; /* id_t */
 """
 
 POSTAMBLE = """
@@ -195,12 +211,17 @@ def comment(call):
     return "/* " + "\n * ".join(textwrap.wrap(text, WIDTH - 6)) + " */"
 
 
+# Types that libc hides in strict ISO C, and the names that the header has for them.
+HIDDEN = {"siginfo_t": "bough_siginfo", "idtype_t": "bough_idtype", "id_t": "bough_id"}
+
+
 def prototype(call):
     """Laid out as .clang-format does."""
     returns = call.returns if call.returns.endswith("*") else call.returns + " "
     head = f"BOUGH_API {returns}{call.ours}("
     lines, line = [], head
-    for number, param in enumerate(call.params[1:-1].split(", ")):
+    params = re.sub(r"\w+", lambda word: HIDDEN.get(word[0], word[0]), call.params[1:-1])
+    for number, param in enumerate(params.split(", ")):
         piece = param if number == 0 else ", " + param
         if len(line) + len(piece) + 2 > WIDTH:
             lines.append(line + ",")

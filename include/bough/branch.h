@@ -10,6 +10,13 @@
  * bough_fail(), or after a child has failed, interrupts the children first. If the branch can't be
  * opened, the block is skipped and bough_last_result() says why.
  *
+ * In C++ an exception that leaves the block counts as a failure of the body: the children are interrupted and joined,
+ * then the exception goes on (rule 23). In C++ before C++20 the options are given as a variable:
+ *
+ *   bough_branch_options slow = {};
+ *   slow.timeout = BOUGH_SEC(5);
+ *   BOUGH_BRANCH(name, slow) { ... }
+ *
  * Body and children are equals: the first failure marks the branch, which interrupts the other
  * children and wakes a body that blocks (rule 25).
  *
@@ -20,6 +27,12 @@
 #define BOUGH_BRANCH_H
 
 #include <bough/types.h>
+#ifdef __cplusplus
+#include <exception>
+#if defined(__GLIBCXX__) && !defined(__cpp_lib_uncaught_exceptions)
+#include <cxxabi.h>
+#endif
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -27,14 +40,14 @@ extern "C" {
 
 /* All fields may be 0. */
 struct bough_branch_options {
-    const char *label;    /* the branch's name; by default its variable's */
-    bough_time deadline;  /* absolute; 0: none */
-    int64_t timeout;      /* ns from now; 0: none. With both, the earlier counts */
-    unsigned supervisor;  /* 1: a child's failure does not touch the others, nor the result */
-    unsigned collect;     /* 1: keep every child's outcome and result, not only the failures */
-    const char *variable; /* the rest is filled in by the block form */
-    const char *file;
-    int line;
+    const char *label BOUGH_ZERO_;    /* the branch's name BOUGH_ZERO_; by default its variable's */
+    bough_time deadline BOUGH_ZERO_;  /* absolute BOUGH_ZERO_; 0: none */
+    int64_t timeout BOUGH_ZERO_;      /* ns from now BOUGH_ZERO_; 0: none. With both, the earlier counts */
+    unsigned supervisor BOUGH_ZERO_;  /* 1: a child's failure does not touch the others, nor the result */
+    unsigned collect BOUGH_ZERO_;     /* 1: keep every child's outcome and result, not only the failures */
+    const char *variable BOUGH_ZERO_; /* the rest is filled in by the block form */
+    const char *file BOUGH_ZERO_;
+    int line BOUGH_ZERO_;
 };
 
 /*
@@ -237,26 +250,75 @@ BOUGH_API bough_report_fn *bough_set_report(bough_report_fn *report);
 /* ---- the block form ------------------------------------------------------------------------ */
 
 BOUGH_API void bough_leave_(bough_branch **branch);
+BOUGH_API void bough_leave_by_exception_(bough_branch **branch, const char *file, int line, const char *function);
 
 #ifdef __cplusplus
-/* Always inline: the options lie in the frame of the function that the block is in, as in C (rule 19). */
-static inline __attribute__((always_inline)) bough_branch *bough_open_at_(const char *label, int64_t timeout,
-                                                                          const char *file, int line)
+/* A block that is open, and how many exceptions were being thrown in its thread when it was entered: it may itself run
+ * in a destructor that one of them calls. */
+struct bough_block_ {
+    bough_branch *branch;
+    unsigned exceptions;
+    int line;
+    const char *file, *function;
+};
+
+/* Without exceptions in this file none can leave its blocks. libstdc++ in strict C++11 and C++14 has the count only
+ * in the structure that the C++ ABI defines. */
+static inline unsigned bough_exceptions_(void)
 {
-    struct bough_branch_options o = {};
-    o.timeout = timeout;
-    o.variable = label;
-    o.file = file;
-    o.line = line;
-    return bough_branch_open(&o);
+#if !defined(__cpp_exceptions)
+    return 0;
+#elif defined(__GLIBCXX__) && !defined(__cpp_lib_uncaught_exceptions)
+    const void *globals = abi::__cxa_get_globals();
+    return *(const unsigned *)((const char *)globals + sizeof(void *));
+#else
+    return (unsigned)std::uncaught_exceptions();
+#endif
 }
-#define BOUGH_BRANCH(name) BOUGH_BRANCH_(name, #name, 0)
-#define BOUGH_BRANCH_(name, label, ns)                                                                   \
-    for (bough_branch * name                                                                             \
-             __attribute__((cleanup(bough_leave_))) = bough_open_at_((label), (ns), __FILE__, __LINE__), \
-             *bough_once_##name = name;                                                                  \
-         bough_once_##name; bough_once_##name = NULL)
-#define BOUGH_DEADLINE_(name, ns) BOUGH_BRANCH_(name, "deadline", (ns))
+
+/* Always inline: the options lie in the frame of the function that the block is in, as in C (rule 19). */
+static inline __attribute__((always_inline)) struct bough_block_ bough_block_open_(struct bough_branch_options options,
+                                                                                   const char *variable,
+                                                                                   const char *file, int line,
+                                                                                   const char *function)
+{
+    struct bough_block_ block = {};
+    options.variable = variable;
+    options.file = file;
+    options.line = line;
+    block.branch = bough_branch_open(&options);
+    block.exceptions = bough_exceptions_();
+    block.line = line;
+    block.file = file;
+    block.function = function;
+    return block;
+}
+
+static inline void bough_block_leave_(struct bough_block_ *block)
+{
+    if (bough_exceptions_() > block->exceptions)
+        bough_leave_by_exception_(&block->branch, block->file, block->line, block->function);
+    else
+        bough_leave_(&block->branch);
+}
+
+static inline struct bough_branch_options bough_deadline_options_(int64_t timeout)
+{
+    struct bough_branch_options options = {};
+    options.timeout = timeout;
+    options.label = "deadline";
+    return options;
+}
+
+/* The comma, so that `...` is never absent, which C++ before C++20 does not allow; a list in braces may end with it. */
+#define BOUGH_BRANCH(...) BOUGH_BRANCH_(__VA_ARGS__, )
+#define BOUGH_BRANCH_(name, ...)                                                                        \
+    for (struct bough_block_ bough_block_##name __attribute__((cleanup(bough_block_leave_))) =          \
+             bough_block_open_(bough_branch_options{__VA_ARGS__}, #name, __FILE__, __LINE__, __func__), \
+                                                *bough_once_##name = &bough_block_##name;               \
+         bough_once_##name; bough_once_##name = NULL)                                                   \
+        for (bough_branch *name = bough_block_##name.branch; name && bough_once_##name; bough_once_##name = NULL)
+#define BOUGH_DEADLINE_(name, ns) BOUGH_BRANCH_(name, bough_deadline_options_(ns), )
 #else
 #define BOUGH_BRANCH(...) BOUGH_BRANCH_(__VA_ARGS__, .line = __LINE__)
 #define BOUGH_BRANCH_(name, ...)                                                                      \

@@ -50,6 +50,22 @@ typedef int bough_ioctl_request;
 typedef unsigned bough_mmsg_flags;
 #endif
 
+/*
+ * Types that libc hides in strict ISO C and in old versions of POSIX (-std=c11, _POSIX_C_SOURCE=1). The functions are
+ * declared all the same, with compatible types. A macro that libc defines with each type shows whether it is there.
+ */
+#ifdef SI_USER
+typedef siginfo_t bough_siginfo;
+#else
+typedef struct bough_siginfo bough_siginfo;
+#endif
+#if !defined(__GLIBC__) || defined(__idtype_t_defined)
+typedef idtype_t bough_idtype;
+#else
+typedef unsigned bough_idtype;
+#endif
+typedef unsigned bough_id; /* id_t */
+
 /* ---- files and descriptors ---------------------------------------------------------------------- */
 
 /* Open a file. Cut: no descriptor is open, no file was created. */
@@ -202,9 +218,9 @@ BOUGH_API int bough_sigsuspend(const sigset_t *mask);
 BOUGH_API int bough_sigwait(const sigset_t *set, int *signo);
 /* Take a pending signal and what is known about it. Cut: no signal was taken. The set is used without the wake
  * signal. */
-BOUGH_API int bough_sigwaitinfo(const sigset_t *set, siginfo_t *info);
+BOUGH_API int bough_sigwaitinfo(const sigset_t *set, bough_siginfo *info);
 /* Take a pending signal, with a timeout. Cut: no signal was taken. The set is used without the wake signal. */
-BOUGH_API int bough_sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *timeout);
+BOUGH_API int bough_sigtimedwait(const sigset_t *set, bough_siginfo *info, const struct timespec *timeout);
 
 /* ---- processes ---------------------------------------------------------------------------------- */
 
@@ -213,7 +229,7 @@ BOUGH_API pid_t bough_wait(int *status);
 /* Wait for a child process. Cut: no child was reaped. */
 BOUGH_API pid_t bough_waitpid(pid_t pid, int *status, int options);
 /* Wait for a child process to change its state. Cut: no child was reaped. */
-BOUGH_API int bough_waitid(idtype_t type, id_t id, siginfo_t *info, int options);
+BOUGH_API int bough_waitid(bough_idtype type, bough_id id, bough_siginfo *info, int options);
 /* Wait for a child process and what it used. Cut: no child was reaped. */
 BOUGH_API pid_t bough_wait3(int *status, int options, struct rusage *usage);
 /* Wait for a child process and what it used. Cut: no child was reaped. */

@@ -100,7 +100,7 @@ struct bough_incident {
 typedef int bough_handler_fn(struct bough_incident *incident, void *argument);
 
 enum bough_handler_flags {
-    BOUGH_HANDLER_FINAL = 1, /* rung 3: it must not return, but end the thread: leave by bough_longjmp(), exit */
+    BOUGH_HANDLER_FINAL = 1, /* rung 3: it must not return, but end the thread: leave by bough_longjmp(), exit, throw */
     BOUGH_HANDLER_ASYNC = 2  /* final ones only: also in the middle of code that meets no point, on top of it like a
                                 signal handler, with what is allowed there */
 };
@@ -109,9 +109,9 @@ enum bough_handler_flags {
  * A region with a handler. At rung 2 the innermost handler of each thread below the target runs, on that thread, at
  * its next point; at rung 3 the innermost final one. Where the level admits no point, its time runs out. While a
  * handler runs, its own incident does not cut its calls and does not enter it again. One that faults (SIGSEGV, SIGBUS,
- * SIGFPE, SIGILL) or leaves by a jump from rung 2 counts as failed: the incident goes up. For the faults the first
- * region of this kind installs handlers of the library's, which hand on what is not theirs; a program that installs its
- * own later, without handing on, has the last word.
+ * SIGFPE, SIGILL) or leaves by a jump or a C++ exception from rung 2 counts as failed: the incident goes up. For the
+ * faults the first region of this kind installs handlers of the library's, which hand on what is not theirs; a program
+ * that installs its own later, without handing on, has the last word.
  */
 #define BOUGH_HANDLE(fn, argument) BOUGH_HANDLE_((fn), (argument), 0)
 #define BOUGH_HANDLE_FINAL(fn, argument) BOUGH_HANDLE_((fn), (argument), BOUGH_HANDLER_FINAL)

@@ -82,15 +82,15 @@ BOUGH_API int bough_region_end_check(struct bough_region *region);
  *   }
  *
  * An interrupt waits up to 50 ms for a point first. A signal handler that runs on top is never
- * abandoned. Inside a critical section around it nothing is delivered. bough_async_begin() is a macro
- * around sigsetjmp(): automatic variables that you change inside must be volatile. [rule 14]
+ * abandoned. Inside a critical section around it nothing is delivered. bough_async_begin() is a macro around setjmp(),
+ * which saves no signal mask on Linux. Automatic variables that you change inside must be volatile. [rule 14]
  */
 struct bough_async {
     struct bough_region region;
-    sigjmp_buf leave;
+    jmp_buf leave; /* the same as sigjmp_buf on Linux, which strict ISO C hides */
 };
 #define bough_async_begin(async) \
-    (sigsetjmp((async)->leave, 0) ? bough_async_left_(async) : bough_async_begin_(async, __FILE__, __LINE__))
+    (setjmp((async)->leave) ? bough_async_left_(async) : bough_async_begin_(async, __FILE__, __LINE__))
 BOUGH_API int bough_async_begin_(struct bough_async *async, const char *file, int line);
 BOUGH_API int bough_async_left_(struct bough_async *async) BOUGH_COLD;
 BOUGH_API int bough_async_end(struct bough_async *async);
@@ -100,13 +100,13 @@ BOUGH_API int bough_async_end(struct bough_async *async);
  * bough_longjmp() on its way, the innermost first (branches: interrupted and joined).
  */
 struct bough_jmp {
-    sigjmp_buf buffer;
+    jmp_buf buffer;
     uint64_t owner;
     struct bough_region *region;
     uint64_t branch;
     void *handler;
 };
-#define bough_setjmp(jmp) (bough_jmp_mark_(jmp), sigsetjmp((jmp)->buffer, 0))
+#define bough_setjmp(jmp) (bough_jmp_mark_(jmp), setjmp((jmp)->buffer))
 BOUGH_API void bough_jmp_mark_(struct bough_jmp *jmp);
 BOUGH_API void bough_longjmp(struct bough_jmp *jmp, int value) __attribute__((noreturn));
 

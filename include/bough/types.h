@@ -18,6 +18,13 @@
 #define BOUGH_PASTE2_(a, b) a##b
 #define BOUGH_PASTE_(a, b) BOUGH_PASTE2_(a, b)
 
+/* A field that C++20's designated initialisers may leave out without a warning. */
+#if defined(__cplusplus) && __cplusplus > 201703L
+#define BOUGH_ZERO_ = {}
+#else
+#define BOUGH_ZERO_
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -48,10 +55,12 @@ typedef int64_t bough_time;
 /* The time now. [signal] */
 BOUGH_API bough_time bough_now(void);
 
-/* The deadline `ns` from now, at least 1. [signal] */
+/* The deadline `ns` from now, at least 1 and at most INT64_MAX, which is never. [signal] */
 static inline bough_time bough_after(int64_t ns)
 {
-    bough_time t = bough_now() + ns;
+    bough_time t;
+    if (__builtin_add_overflow(bough_now(), ns, &t))
+        return INT64_MAX;
     return t > 0 ? t : 1;
 }
 

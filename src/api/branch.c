@@ -276,6 +276,18 @@ void bough_leave_(bough_branch **branch)
     errno = saved;
 }
 
+/* The same for a block that a C++ exception leaves. The exception is the body's failure, unless it is how the body leaves
+ * because it was interrupted (rules 23, 28). */
+void bough_leave_by_exception_(bough_branch **branch, const char *file, int line, const char *function)
+{
+    int saved = errno;
+    if (*branch) {
+        bo_failure_thrown(*branch, file, line, function);
+        bough_branch_end(*branch);
+    }
+    errno = saved;
+}
+
 int bo_branch_at_end(bough_branch *branch, void (*fn)(void *), void *argument)
 {
     struct bo_branch *b = bo_branch_of_handle(branch);

@@ -144,6 +144,7 @@ struct bo_failure {
     struct bo_failure *next; /* in the family's list or the thread's unread ones, in the order they came */
     const bough_error **attached;
     size_t room;
+    bool thrown;     /* a C++ exception that left a block: its catcher learns of it */
     uint64_t ending; /* while unread: which ending of the thread it is from */
     void *trace[32];
     char who[2 * BO_NAME + 8];
@@ -159,6 +160,8 @@ struct bo_failure *bo_failure_of(const struct bo_thread *t, int code, const char
 /* A child's second failure is attached to its first. `f` is NULL if there was no memory for it. */
 void bo_child_failed(struct bo_child *c, int code, struct bo_failure *f);
 void bo_failure_attach(struct bo_failure *to, struct bo_failure *other);
+/* The body of the caller's branch is left by a C++ exception, at this block. */
+void bo_failure_thrown(bough_branch *branch, const char *file, int line, const char *function);
 void bo_failure_free(struct bo_failure *f);
 /* Hand it to the family, which owns it then; NULL: there was no memory for it. The caller holds the family's lock.
  * Returns whether it is kept. */

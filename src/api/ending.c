@@ -160,6 +160,17 @@ static struct bo_failure *collect(struct bo_family *f)
     return first && f->code ? tree_of(first, take_unread(&mine, f->ending_before)) : first;
 }
 
+/* The exceptions go on, and the program learns of them by catching them: nothing else is left to read. */
+static bool only_thrown(const struct bo_failure *f)
+{
+    if (!f->thrown)
+        return false;
+    for (size_t i = 0; i < f->face.count; i++)
+        if (!only_thrown((const struct bo_failure *)f->face.attached[i]))
+            return false;
+    return true;
+}
+
 void bo_ending_keep(struct bo_family *family, const char *label, int result, bool interrupted)
 {
     struct bo_ending *e = family->ending;
@@ -170,7 +181,7 @@ void bo_ending_keep(struct bo_family *family, const char *label, int result, boo
     e->failure = collect(family);
     keep_children(e, family);
     memcpy(e->label, label, BO_NAME);
-    e->read = !family->code; /* isolated by a supervisor: nobody's failure */
+    e->read = !family->code || (e->failure && only_thrown(e->failure)); /* no code: isolated by a supervisor */
     e->face.result = result;
     e->face.interrupted = interrupted;
     e->face.label = e->label;

@@ -222,6 +222,24 @@ static void say(struct bo_child *c, struct bo_branch *b, struct bo_failure *f, i
         body_failed(b, code, f);
 }
 
+struct place {
+    const char *file, *function;
+    int line;
+    const void *from; /* the return address of the library's function that the program has called */
+};
+
+static struct bo_failure *evidence(int code, const char *message, const struct bo_branch *b, struct place place)
+{
+    struct bo_failure *f = bo_failure_new(code, message, b ? b->t.index : BO_NONE);
+    if (!f)
+        return NULL;
+    f->face.file = place.file;
+    f->face.line = place.line;
+    f->face.function = place.function;
+    take_trace(f, place.from);
+    return f;
+}
+
 int bough_fail_at_(bough_target target, const char *file, int line, const char *function, int code, const char *format,
                    ...)
 {
@@ -244,16 +262,28 @@ int bough_fail_at_(bough_target target, const char *file, int line, const char *
             body_failed(b, code, NULL);
         return code;
     }
-    struct bo_failure *f = bo_failure_new(code, message, b ? b->t.index : BO_NONE);
-    if (f) {
-        f->face.file = file;
-        f->face.line = line;
-        f->face.function = function;
-        take_trace(f, __builtin_return_address(0));
-    }
+    struct bo_failure *f =
+        evidence(code, message, b, (struct place){file, function, line, __builtin_return_address(0)});
     say(c, b, f, code);
     errno = saved;
     return code;
+}
+
+void bo_failure_thrown(bough_branch *branch, const char *file, int line, const char *function)
+{
+    int error;
+    struct bo_branch *b = own_branch(branch, &error);
+    if (!b)
+        return;
+    if (bo_self->last_was_cut) {
+        body_failed(b, ECANCELED, NULL);
+        return;
+    }
+    struct bo_failure *f = evidence(EPROTO, "a C++ exception left the block", b,
+                                    (struct place){file, function, line, __builtin_return_address(0)});
+    if (f)
+        f->thrown = true;
+    say(NULL, b, f, EPROTO);
 }
 
 /* ---- printing --------------------------------------------------------------------------------------------- */

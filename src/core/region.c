@@ -93,7 +93,7 @@ static void pop(struct bo_thread *t, struct bough_region *region)
  * region did is undone from the slot's own notes. On another stack (an alternate one, a coroutine's)
  * nothing can be told.
  */
-static bool left_behind(const struct bo_thread *t, const struct bough_region *region, uintptr_t sp)
+static bool left_behind(const struct bo_thread *t, const void *region, uintptr_t sp)
 {
     uintptr_t at = (uintptr_t)region;
     return region && at < sp && at >= t->stack_low && sp >= t->stack_low && sp < t->stack_high;
@@ -144,17 +144,21 @@ static void report_lost(const struct bo_thread *t, uint32_t left)
 {
     uint32_t depth = bo_load_relaxed(&t->depth);
     if (depth > BO_REGIONS)
-        bo_report("a longjmp() left regions without ending them: all but the outermost %u are ended now; use "
-                  "bough_longjmp()",
-                  left);
+        bo_report(
+            "a longjmp() or an exception left regions without ending them: all but the outermost %u are ended now; use "
+            "bough_longjmp(), or blocks",
+            left);
     for (uint32_t i = depth < BO_REGIONS ? depth : BO_REGIONS; i-- > left;)
-        bo_report("a longjmp() left the region begun at %s:%d without ending it: it is ended now; use bough_longjmp()",
-                  t->region[i].file, t->region[i].line);
+        bo_report(
+            "a longjmp() or an exception left the region begun at %s:%d without ending it: it is ended now; use bough_longjmp(), or a block",
+            t->region[i].file, t->region[i].line);
 }
 
 static void sweep(struct bo_thread *t, uintptr_t sp, const void *begun)
 {
     bo_foreign_sweep(t, sp);
+    if (bo_unlikely(t->handling != NULL) && left_behind(t, t->handling, sp))
+        bo_ladder_sweep(t, sp);
     bool again = begun && (const void *)t->regions == begun;
     if (!again && !left_behind(t, t->regions, sp))
         return;

@@ -9,8 +9,9 @@
  *      hangs                      the rung's time is over
  *      faults                     on_fault() jumps out of it
  *      returns from rung 3        here
- *      jumps out of rung 2        `handling` lies below the stack pointer when the thread's next region ends, or at its
- *                                 next point
+ *      throws                     a cleanup in the frame that runs it: rule 36
+ *      jumps out of rung 2        bough_longjmp() says so; after another jump `handling` lies below the stack pointer when
+ *                                 the thread's next region begins or ends, or when a point of the thread is about to fail
  *      posts to its own target    that is an event like any other's
  */
 #define _GNU_SOURCE
@@ -25,6 +26,7 @@
 #include "base/futex.h"
 #include "base/raw.h"
 #include "core/above.h"
+#include "core/foreign.h"
 #include "core/level.h"
 #include "core/post.h"
 #include "core/report.h"
@@ -103,6 +105,52 @@ static void not_for_this_incident(struct bo_thread *t, uint64_t seq, int rung, i
     bo_store_seq(&t->resumed_seq, seq);
 }
 
+/* ---- one that does not return ------------------------------------------------------------------------------------- */
+
+/* Its frame is gone. From rung 3 that is how it should be. */
+void bo_ladder_jumped(struct bo_thread *t, struct bo_handling *until)
+{
+    t->handling = until;
+    bo_store_seq(&t->resumed_seq, 0);
+    t->jumped = t->handled_rung == BOUGH_RUNG_HANDLER;
+    bo_level_settle(t); /* it counts again */
+}
+
+/* A call of a handler, and what was open in the thread before. */
+struct running {
+    struct bo_thread *t;
+    struct bo_handling *h;
+    uint32_t top;
+    bool returned;
+};
+
+/* A C++ exception leaves the handler, and with it the library's call that the handler ran in. The handlers around it,
+ * and the calls that those ran in, are not left yet. */
+static void left_by_exception(const struct running *call)
+{
+    if (call->returned)
+        return;
+    struct bo_thread *t = call->t;
+    struct bo_handling *outer = call->h->outer;
+    bo_level_sweep(t, (uintptr_t)call); /* the regions' memory is in use for something else by now */
+    bo_branch_unwind(t, call->top);
+    if (!outer)
+        bo_foreign_abandon(t);
+    bo_busy = outer ? outer->busy : 0;
+    t->last_was_cut = 1; /* what the exception leaves now, it leaves because of the interrupt */
+    bo_ladder_jumped(t, outer);
+}
+
+/* A function of its own: a jump out of a fault must not disturb `returned`. */
+__attribute__((noinline)) static int call_guarded(struct bo_thread *t, struct bo_handling *h,
+                                                  const struct bough_region *region, struct bough_incident *incident)
+{
+    __attribute__((cleanup(left_by_exception))) struct running call = {.t = t, .h = h, .top = bo_load_relaxed(&t->top)};
+    int verdict = ((bough_handler_fn *)bo_region_code(region))(incident, bo_region_argument(region));
+    call.returned = true;
+    return verdict;
+}
+
 /* -1: it has faulted. */
 static int call(struct bo_thread *t, struct bo_handling *h, const struct bough_region *region,
                 struct bough_incident *incident)
@@ -112,10 +160,11 @@ static int call(struct bo_thread *t, struct bo_handling *h, const struct bough_r
     volatile int verdict = -1;
     h->outer = t->handling;
     h->signo = 0;
+    h->busy = bo_busy;
     if (sigsetjmp(h->fault, 1) == 0) {
         t->handling = h;
         bo_signal_fence();
-        verdict = ((bough_handler_fn *)bo_region_code(region))(incident, bo_region_argument(region));
+        verdict = call_guarded(t, h, region, incident);
     } else {
         bo_branch_unwind(t, top);
         bo_level_unwind(t, inside);
@@ -233,36 +282,26 @@ static bool run_all(struct bo_thread *t, struct bo_record *r, int rung)
     return outcome != GOES_ON;
 }
 
-/* Its frame is gone. From rung 3 that is how it should be. */
-void bo_ladder_jumped(struct bo_thread *t, struct bo_handling *until)
+void bo_ladder_sweep(struct bo_thread *t, uintptr_t sp)
 {
-    t->handling = until;
-    bo_store_seq(&t->resumed_seq, 0);
-    t->jumped = t->handled_rung == BOUGH_RUNG_HANDLER;
-    bo_level_settle(t); /* it counts again */
-}
-
-/* One that left by a plain longjmp() is found out here. */
-static void notice_jump(struct bo_thread *t, uintptr_t sp)
-{
-    struct bo_handling *h = t->handling;
-    if (h && (uintptr_t)h < sp)
-        h = NULL; /* what it was nested in is not known any more */
-    if (h != t->handling)
-        bo_ladder_jumped(t, h);
+    if ((uintptr_t)t->handling < sp)
+        bo_ladder_jumped(t, NULL); /* what it was nested in is not known any more */
 }
 
 static void tell_of_jump(struct bo_thread *t, struct bo_record *r)
 {
     t->jumped = false;
-    bo_report("a handler of thread %d has left by a jump instead of returning its verdict: the incident goes up",
-              (int)bo_load_relaxed(&t->tid));
+    bo_report(
+        "a handler of thread %d has left by a jump or an exception instead of returning its verdict: the incident "
+        "goes up",
+        (int)bo_load_relaxed(&t->tid));
     tell(r, BO_FAULTED);
 }
 
 bool bo_ladder_meet(struct bo_thread *t, struct bo_record *r)
 {
-    notice_jump(t, (uintptr_t)__builtin_frame_address(0));
+    if (t->handling)
+        bo_ladder_sweep(t, (uintptr_t)__builtin_frame_address(0));
     if (t->jumped && bo_load_relaxed(&r->seq) == t->handled_seq)
         tell_of_jump(t, r);
     if (bo_freeze_wanted(t))

@@ -13,7 +13,8 @@ struct bo_handling {
     struct bo_record *record;
     uint64_t seq;
     int rung;
-    int signo; /* of the fault that ended it */
+    int signo;     /* of the fault that ended it */
+    uint32_t busy; /* bo_busy, when it began */
     sigjmp_buf fault;
 };
 

@@ -147,19 +147,33 @@ static void take_step(struct bo_incident *i, const struct bo_step *step, const c
     }
 }
 
-static void happen(struct bo_target *target, bool branch, struct bo_record *r, enum bo_happening what)
+/* The bits below are its status. */
+static bool is_same_post(const struct bo_record *r, uint64_t state)
 {
+    return (state ^ bo_load_seq(&r->state)) >> 4 == 0;
+}
+
+/* False: the record was closed since tend() began, and may have been posted again. What was seen before says nothing about
+ * the new post, which has no ceiling at first, and whose poster asks for a look at it. */
+static bool happen(struct bo_target *target, bool branch, struct bo_record *r, enum bo_happening what)
+{
+    uint64_t state = bo_load_seq(&r->state);
+    if (!bo_record_stands(r) || !bo_load_acquire(&r->ceiling))
+        return false;
     struct bo_means m = means_of(target, branch, r);
     struct bo_step step = bo_policy(standing_of(r), what, &m, bo_now());
     char text[96];
+    if (!is_same_post(r, state))
+        return false;
     if (step.action == BO_NOTHING || step.action == BO_FINISH)
-        return;
+        return true;
     if (step.action == BO_WAIT) {
         keep(r, &step.standing);
-        return;
+        return true;
     }
     struct bo_incident *i = bo_incident_watch(target, branch, r);
     take_step(i, &step, reason_for(what, text, sizeof text, i));
+    return is_same_post(r, state); /* a handler that it woke may have ended it by now */
 }
 
 /* ---- looking at a record ------------------------------------------------------------------------------------------- */
@@ -183,7 +197,8 @@ static void read_events(struct bo_target *target, bool branch, struct bo_record 
     uint32_t dealt_with = bo_load_relaxed(&r->climbed), events = bo_record_events(r);
     while (bo_load_relaxed(&r->asked) > bo_load_relaxed(&r->rung)) {
         uint8_t before = bo_load_relaxed(&r->rung);
-        happen(target, branch, r, BO_AGAIN);
+        if (!happen(target, branch, r, BO_AGAIN))
+            return;
         if (bo_load_relaxed(&r->rung) == before)
             bo_store_relaxed(&r->asked, before);
         dealt_with = events;

@@ -45,6 +45,19 @@ TEST(of_deadline_and_timeout_the_earlier_counts)
     CHECK_ERR(bough_branch_open(&(struct bough_branch_options){.timeout = -1}), EINVAL);
 }
 
+/* A bug there was: the sum overflowed, and became a deadline that had long passed. */
+TEST(a_deadline_beyond_all_time_is_never)
+{
+    CHECK_EQ(bough_after(INT64_MAX), INT64_MAX);
+    CHECK(bough_after(INT64_MAX - bough_now() - BOUGH_SEC(1000)) > 0);
+    CHECK_EQ(bough_after(INT64_MIN), 1);
+    BOUGH_BRANCH(b, .deadline = bough_after(INT64_MAX)) {
+        CHECK_EQ(bough_deadline(), 0);
+        CHECK_EQ(bough_usleep(1), 0);
+    }
+    CHECK_EQ(bough_last_result(), 0);
+}
+
 TEST(a_deadline_can_be_moved)
 {
     BOUGH_BRANCH(b, .timeout = BOUGH_SEC(100)) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Rule 36: handlers nest, are not re-entered for their incident, run where the level admits them; and what becomes of those
  * that go wrong. */
+#include <setjmp.h>
 #include "climber.h"
 
 static struct c_handler handler, final;
@@ -169,6 +170,44 @@ TEST(one_of_rung_2_that_jumps_out_has_failed)
     handler.inside = jump;
     BOUGH_BRANCH(b) {
         start(b, jumps_to_a_final, BOUGH_SEC(600));
+        t_until(final.ran);
+        c_go = 1;
+    }
+    t_until(c_has(2, 3)); /* told by a helper */
+}
+
+static jmp_buf plain;
+
+static void jump_plainly(struct c_handler *h)
+{
+    h->ran++;
+    bough_usleep(100); /* its own incident is not due meanwhile */
+    longjmp(plain, 1);
+}
+
+static int jumps_plainly(void *unused)
+{
+    (void)unused;
+    BOUGH_HANDLE_FINAL(c_handle, &final) {
+        if (setjmp(plain) == 0) {
+            BOUGH_HANDLE(c_handle, &handler) {
+                c_work_on();
+            }
+        }
+        BOUGH_CRITICAL(0) {
+        }
+        CHECK_ERR(bough_check(), ECANCELED);
+        c_work_on();
+    }
+    return 0;
+}
+
+/* A bug there was: only the end of the rung's time found it out. */
+TEST(a_plain_jump_is_found_out_at_the_next_region)
+{
+    handler.inside = jump_plainly;
+    BOUGH_BRANCH(b) {
+        start(b, jumps_plainly, BOUGH_SEC(600));
         t_until(final.ran);
         c_go = 1;
     }
