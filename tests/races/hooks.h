@@ -10,7 +10,7 @@
 
 static pid_t hooked;         /* the thread that is stopped, 0: any */
 static uint32_t hook_passed; /* how often the hook was passed */
-static struct t_gate hook_reached, hook_go;
+__attribute__((unused)) static struct t_gate hook_reached, hook_go;
 
 /* Stops the first time only. */
 __attribute__((unused)) static void stop_here(void)
@@ -46,11 +46,10 @@ __attribute__((unused)) static void stop_here(void)
 #define bo_hook_call_out no_hook
 static void (*no_hook)(void);
 __attribute__((unused)) static pid_t hooked;
-static uint32_t hook_passed;
-static struct t_gate hook_reached, hook_go;
-static void stop_here(void)
+__attribute__((unused)) static uint32_t hook_passed;
+__attribute__((unused)) static struct t_gate hook_reached, hook_go;
+__attribute__((unused)) static void stop_here(void)
 {
-    (void)hook_passed;
 }
 #endif
 
