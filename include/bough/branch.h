@@ -40,9 +40,9 @@ extern "C" {
 
 /* All fields may be 0. */
 struct bough_branch_options {
-    const char *label BOUGH_ZERO_;    /* the branch's name BOUGH_ZERO_; by default its variable's */
-    bough_time deadline BOUGH_ZERO_;  /* absolute BOUGH_ZERO_; 0: none */
-    int64_t timeout BOUGH_ZERO_;      /* ns from now BOUGH_ZERO_; 0: none. With both, the earlier counts */
+    const char *label BOUGH_ZERO_;    /* the branch's name; by default its variable's */
+    bough_time deadline BOUGH_ZERO_;  /* absolute; 0: none */
+    int64_t timeout BOUGH_ZERO_;      /* ns from now; 0: none. With both, the earlier counts */
     unsigned supervisor BOUGH_ZERO_;  /* 1: a child's failure does not touch the others, nor the result */
     unsigned collect BOUGH_ZERO_;     /* 1: keep every child's outcome and result, not only the failures */
     const char *variable BOUGH_ZERO_; /* the rest is filled in by the block form */
