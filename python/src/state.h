@@ -152,6 +152,8 @@ enum { BP_ALL_KINDS = (1u << BOUGH_KINDS) - 1, BP_EXCEPTION_ONLY = 1u << BOUGH_E
 
 int bp_wrap_locks(void);
 void bp_unwrap_locks(void);
+/* For tests: calls what set_window() was given, with the window's name. 0; -1 with the exception that it raised. */
+int bp_window(const char *name);
 /* For the report: a list of (name, whether it is wrapped). */
 PyObject *bp_locks_report(void);
 
