@@ -13,6 +13,8 @@ from functools import wraps
 from importlib.machinery import ExtensionFileLoader
 
 from bough import _bough, _futures, _green, _replace, _signals
+from bough._child import is_a_stop
+from bough._errors import consists_of
 from bough._threads import ThreadExit
 
 _lock = threading.RLock()
@@ -69,6 +71,7 @@ def _put_back():
 def _patch_all():
     _replace.replace(threading.Condition, "wait", _condition_wait)
     _replace.replace(subprocess.Popen, "__init__", _shielded)
+    _replace.replace(subprocess.Popen, "__exit__", _popen_exit)
     if hasattr(threading.Thread, "_wait_for_tstate_lock"):
         _replace.replace(threading.Thread, "_wait_for_tstate_lock", _wait_for_tstate_lock)
     else:
@@ -158,6 +161,23 @@ def _be_steadfast():
                 codes.append(function.__code__)
     _bough.set_steadfast(codes)
     _replace.on_undo(lambda: _bough.set_steadfast([]))
+
+
+# ---- child processes ---------------------------------------------------------------------------------------------------
+
+
+def _popen_exit(original):
+    """Left by an interrupt, the block does not wait until the process has ended, which nobody may have asked it to. For a
+    KeyboardInterrupt the original waits 0.25 s and goes on: here it is told of one. That wait is cleanup."""
+
+    @wraps(original)
+    def __exit__(self, kind, value, trace):
+        if value is None or not _bough.takes_part() or not consists_of(value, is_a_stop):
+            return original(self, kind, value, trace)
+        with _bough.cleanup():
+            return original(self, KeyboardInterrupt, value, trace)
+
+    return __exit__
 
 
 # ---- locks --------------------------------------------------------------------------------------------------------------
