@@ -12,7 +12,7 @@ import threading
 from functools import wraps
 from importlib.machinery import ExtensionFileLoader
 
-from bough import _bough, _futures, _green, _replace, _signals
+from bough import _bough, _futures, _green, _loops, _replace, _signals
 from bough._child import is_a_stop
 from bough._errors import consists_of
 from bough._threads import ThreadExit
@@ -84,7 +84,7 @@ def _patch_all():
     _futures.patch()
 
 
-    changes = _green.CHANGES | {"multiprocessing.pool": _futures.patch_process_pool}
+    changes = _loops.CHANGES | _green.CHANGES | {"multiprocessing.pool": _futures.patch_process_pool}
     _replace.follow_imports(changes)
 
 
@@ -334,6 +334,7 @@ NOT_COVERED = (
     ("sqlite3's wait for another's lock", "sleeps and tries again until its timeout; then it is the interrupt"),
     ("condition variables, semaphores and joins in C code", "most of it aborts if they fail"),
     ("fsync(), a dead NFS server, disks", "the kernel lets nobody interrupt it"),
+    ("event loops of Qt and Tk", "bough does not know how to end them"),
     ("threads that have not opted in", "by their own wish"),
 )
 
