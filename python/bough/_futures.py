@@ -7,31 +7,26 @@ future is cancelled (`cancelled()`, CancelledError); if it catches that and retu
 goes on either way.
 """
 import concurrent.futures.thread
-import inspect
-import sys
 from concurrent.futures import _base
 from functools import wraps
 from queue import SimpleQueue
 
-from bough import _bough, _place
+from bough import _bough, _place, _replace
 from bough._child import is_a_stop
 from bough._errors import consists_of
 
 
-def patch(replace):
-    """`replace(owner, name, new)` is _stdlib.py's, which undoes it, too. Again for what has been imported since."""
-    _once(replace, concurrent.futures.thread._WorkItem, "run", _run)
-    _once(replace, _base.Future, "cancel", _cancel)
+def patch():
+    """What _stdlib.py undoes, too."""
+    _replace.replace(concurrent.futures.thread._WorkItem, "run", _run)
+    _replace.replace(_base.Future, "cancel", _cancel)
     _place.workers.add(concurrent.futures.thread._worker.__code__)
-    pool = sys.modules.get("multiprocessing.pool")
-    if pool is not None:
-        _place.workers.add(inspect.unwrap(pool.worker).__code__)
-        _once(replace, pool, "worker", _thread_pool_worker)
 
 
-def _once(replace, owner, name, new):
-    if getattr(owner, name).__code__.co_filename != __file__:
-        replace(owner, name, new)
+def patch_process_pool(pool):
+    """multiprocessing.pool, when it is imported."""
+    _place.workers.add(pool.worker.__code__)
+    _replace.replace(pool, "worker", _thread_pool_worker)
 
 
 # ---- concurrent.futures ---------------------------------------------------------------------------------------------

@@ -12,79 +12,80 @@ import threading
 from functools import wraps
 from importlib.machinery import ExtensionFileLoader
 
-from bough import _bough
+from bough import _bough, _futures, _green, _loops, _replace, _signals
+from bough._child import is_a_stop
+from bough._errors import consists_of
 from bough._threads import ThreadExit
 
-_lock = threading.Lock()
-_undo = []  # functions, run in reverse
-_patched = []  # names, for the report
+_lock = threading.RLock()
+_opted_in = False  # completely
 
 
 def opt_in():
     """Interpose blocking calls and replace what has to be. The first Thread, branch or post does it. Returns whether it was
-    still to be done."""
-    if _bough.opted_in():
-        _patch_pools()
+    still to be done. If any step fails, everything is put back and the exception raised."""
+    global _opted_in
+    if _opted_in:
+        _green.refuse_patches()
+        if _replace.are_late():
+            _replace.change_late()
         return False
     with _lock:
+        _green.refuse_patches()
         if not _bough.opt_in():
-            return False
-        _patch_all()
-    from bough import _signals
-
-    _signals.take_part()
+            return False  # done by another thread, or being done further out in this one
+        try:
+            _patch_all()
+            _signals.take_part()
+        except BaseException:
+            _put_back()
+            raise
+        _opted_in = True
     return True
 
 
 def opt_out():
-    """Everything as it was. Threads and branches that are at work go on, and their blocking calls are no longer cut."""
+    """Everything as it was. Threads and branches that are at work go on, and their blocking calls are no longer cut. If an
+    address can't be put back, nothing is, and RuntimeError is raised."""
+    global _opted_in
     with _lock:
-        if not _bough.opt_out():
+        if not _bough.opted_in():
             return False
-        while _undo:
-            _undo.pop()()
-        _patched.clear()
-    from bough import _signals
-
-    _signals.leave()
+        _opted_in = False
+        try:
+            _put_back()
+        finally:
+            _opted_in = _bough.opted_in()
     return True
 
 
-def _replace(owner, name, new):
-    original = owner.__dict__[name] if isinstance(owner, type) else getattr(owner, name)
-    setattr(owner, name, new(original))
-    ours = owner.__dict__[name] if isinstance(owner, type) else getattr(owner, name)
-    _undo.append(lambda: _put_back(owner, name, ours, original))
-    where = f"{owner.__module__}.{owner.__qualname__}" if isinstance(owner, type) else owner.__name__
-    _patched.append(f"{where}.{name}")
-
-
-def _put_back(owner, name, ours, original):
-    """Unless somebody else has replaced it since: theirs calls ours, which goes on to the original."""
-    if getattr(owner, name) is ours:
-        setattr(owner, name, original)
+def _put_back():
+    """The first step is the only one that can fail."""
+    _bough.opt_out()
+    try:
+        _replace.undo_all()
+    finally:
+        _signals.leave()
 
 
 def _patch_all():
-    _replace(threading.Condition, "wait", _condition_wait)
-    _replace(subprocess.Popen, "__init__", _shielded)
+    _replace.replace(threading.Condition, "wait", _condition_wait)
+    _replace.replace(subprocess.Popen, "__init__", _shielded)
+    _replace.replace(subprocess.Popen, "__exit__", _popen_exit)
     if hasattr(threading.Thread, "_wait_for_tstate_lock"):
-        _replace(threading.Thread, "_wait_for_tstate_lock", _wait_for_tstate_lock)
+        _replace.replace(threading.Thread, "_wait_for_tstate_lock", _wait_for_tstate_lock)
     else:
-        _replace(threading.Thread, "join", _join_by_own_lock)
-        _replace(threading.Thread, "_bootstrap_inner", _with_own_lock)
-    _replace(threading, "excepthook", _silent_about_thread_exit)
-    _replace(sys, "unraisablehook", _armed_again)
+        _replace.replace(threading.Thread, "join", _join_by_own_lock)
+        _replace.replace(threading.Thread, "_bootstrap_inner", _with_own_lock)
+    _replace.replace(threading, "excepthook", _silent_about_thread_exit)
+    _replace.replace(sys, "unraisablehook", _armed_again)
     _errors_of_modules()
     _be_steadfast()
-    _patch_pools()
+    _futures.patch()
 
 
-def _patch_pools():
-    """Those that are imported by now."""
-    from bough import _futures
-
-    _futures.patch(_replace)
+    changes = _loops.CHANGES | _green.CHANGES | {"multiprocessing.pool": _futures.patch_process_pool}
+    _replace.follow_imports(changes)
 
 
 # ---- errors of extension modules ---------------------------------------------------------------------------------------
@@ -126,7 +127,7 @@ def _exec_module(original):
 
 
 def _errors_of_modules():
-    _replace(ExtensionFileLoader, "exec_module", _exec_module)
+    _replace.replace(ExtensionFileLoader, "exec_module", _exec_module)
     for module in _ERRORS:
         if module in sys.builtin_module_names:
             importlib.import_module(module)
@@ -159,7 +160,24 @@ def _be_steadfast():
             if hasattr(function, "__code__"):
                 codes.append(function.__code__)
     _bough.set_steadfast(codes)
-    _undo.append(lambda: _bough.set_steadfast([]))
+    _replace.on_undo(lambda: _bough.set_steadfast([]))
+
+
+# ---- child processes ---------------------------------------------------------------------------------------------------
+
+
+def _popen_exit(original):
+    """Left by an interrupt, the block does not wait until the process has ended, which nobody may have asked it to. For a
+    KeyboardInterrupt the original waits 0.25 s and goes on: here it is told of one. That wait is cleanup."""
+
+    @wraps(original)
+    def __exit__(self, kind, value, trace):
+        if value is None or not _bough.takes_part() or not consists_of(value, is_a_stop):
+            return original(self, kind, value, trace)
+        with _bough.cleanup():
+            return original(self, KeyboardInterrupt, value, trace)
+
+    return __exit__
 
 
 # ---- locks --------------------------------------------------------------------------------------------------------------
@@ -316,6 +334,7 @@ NOT_COVERED = (
     ("sqlite3's wait for another's lock", "sleeps and tries again until its timeout; then it is the interrupt"),
     ("condition variables, semaphores and joins in C code", "most of it aborts if they fail"),
     ("fsync(), a dead NFS server, disks", "the kernel lets nobody interrupt it"),
+    ("event loops of Qt and Tk", "bough does not know how to end them"),
     ("threads that have not opted in", "by their own wish"),
 )
 
@@ -332,7 +351,7 @@ def report():
         methods=[name for name, wrapped in in_or_out if wrapped],
         methods_not_wrapped=[name for name, wrapped in in_or_out if not wrapped],
         errors=_bough.replaced_errors(),
-        replaced=list(_patched),
+        replaced=_replace.replaced(),
         not_covered=list(NOT_COVERED),
     )
 

@@ -185,16 +185,15 @@ static int hook_own_waits(void)
     return 0;
 }
 
+/* Up to the first that stays: what is put in again then stands before it, as it did. */
 static int unhook_own_waits(void)
 {
-    int failed = 0;
     for (int i = OWN - 1; i >= 0; i--) {
         if (own[i].hook && bough_unhook(own[i].hook) != 0)
-            failed = -1;
-        else
-            own[i].hook = NULL;
+            return -1;
+        own[i].hook = NULL;
     }
-    return failed;
+    return 0;
 }
 
 /* The hooks first: from the moment on that something is interposed a thread may come. */
@@ -218,30 +217,60 @@ int bp_interpose_undo(void)
 
 /* ---- opting in ----------------------------------------------------------------------------------------------------- */
 
+/* The exception that is set stays the one that is reported, whatever fails while a step is taken back. */
+static void take_back(int (*undo)(void))
+{
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    if (undo() != 0)
+        PyErr_WriteUnraisable(NULL);
+    PyErr_Restore(type, value, trace);
+}
+
+static int restore_methods(void)
+{
+    bp_unwrap_locks();
+    return bp_replace_errors(false);
+}
+
+/* All of it or nothing. The windows are where a test makes a step fail. */
+static int opt_in_all(void)
+{
+    if (bp_replace_errors(true) != 0 || bp_wrap_locks() != 0 || bp_window("opt in: methods are replaced") != 0) {
+        take_back(restore_methods);
+        return -1;
+    }
+    if (bp_interpose() != 0 || bp_window("opt in: calls are interposed") != 0) {
+        take_back(bp_interpose_undo);
+        take_back(restore_methods);
+        return -1;
+    }
+    return 0;
+}
+
 static PyObject *opt_in(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;
     if (bp.opted_in)
         Py_RETURN_FALSE;
-    bp_replace_errors(true);
-    if (bp_wrap_locks() != 0 || bp_interpose() != 0) {
-        bp_unwrap_locks();
-        bp_replace_errors(false);
+    if (opt_in_all() != 0)
         return NULL;
-    }
     bp.opted_in = true;
     Py_RETURN_TRUE;
 }
 
+/* What can fail comes first: an address that lies in a page that can't be made writable. Then the addresses that were put
+ * back already are replaced again. */
 static PyObject *opt_out(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;
     if (!bp.opted_in)
         Py_RETURN_FALSE;
-    if (bp_interpose_undo() != 0)
+    if (bp_interpose_undo() != 0) {
+        take_back(bp_interpose);
         return NULL;
-    bp_unwrap_locks();
-    bp_replace_errors(false);
+    }
+    restore_methods();
     bp.opted_in = false;
     Py_RETURN_TRUE;
 }

@@ -67,14 +67,20 @@ static void drop(PyObject *result)
 /* Where a race would be lost, tests come in between: called with the window's name. Nobody else sets it. */
 static PyObject *in_window;
 
-static void window(const char *name)
+int bp_window(const char *name)
 {
     PyObject *callable = Py_XNewRef(in_window);
     PyObject *result = callable ? PyObject_CallFunction(callable, "s", name) : NULL;
-    if (callable && !result)
-        PyErr_WriteUnraisable(callable);
+    int failed = callable && !result ? -1 : 0;
     Py_XDECREF(result);
     Py_XDECREF(callable);
+    return failed;
+}
+
+static void window(const char *name)
+{
+    if (bp_window(name) != 0)
+        PyErr_WriteUnraisable(in_window);
 }
 
 /* Says in *cut whether it ended so. In the main thread, the handler of a signal may run in here, and wait itself. */

@@ -114,7 +114,8 @@ PyObject *bp_exception_for(struct bp_thread *t, const struct bough_record *why)
     if (t->armed && !t->exception)
         bp_hold(t);
     t->awaited &= t->exception != NULL;
-    t->again = bough_after(BOUGH_DEFAULT_GRACE);
+    t->again = bough_after(t->grace ? t->grace : BOUGH_DEFAULT_GRACE);
+    t->last_raised = (struct bp_raised){why->target, why->since, why->kind, why->rung};
     return thread_exit(why);
 }
 

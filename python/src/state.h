@@ -49,6 +49,14 @@ struct bp_place {
     intptr_t instruction;
 };
 
+/* Which record a ThreadExit was raised for. */
+struct bp_raised {
+    bough_target target;
+    bough_time since;
+    enum bough_kind kind;
+    int rung;
+};
+
 struct bp_thread {
     struct bp_thread *next;
     uint64_t id;           /* of its PyThreadState: never used twice in a process */
@@ -82,8 +90,9 @@ struct bp_thread {
     bool due;             /* `event_fd` was readable when it was looked at last */
     bough_time due_since; /* when the courier saw that there is something to raise; 0: nothing */
     bough_time again;     /* what stays pending is not raised again before then */
-    PyObject *on_due;     /* called each time that an interrupt becomes due; NULL */
-    unsigned looked;      /* in which of its rounds */
+    struct bp_raised last_raised;
+    PyObject *on_due; /* called each time that an interrupt becomes due; NULL */
+    unsigned looked;  /* in which of its rounds */
 };
 
 /* The interpreter's own patches, and what Python code has registered. */
@@ -152,6 +161,8 @@ enum { BP_ALL_KINDS = (1u << BOUGH_KINDS) - 1, BP_EXCEPTION_ONLY = 1u << BOUGH_E
 
 int bp_wrap_locks(void);
 void bp_unwrap_locks(void);
+/* For tests: calls what set_window() was given, with the window's name. 0; -1 with the exception that it raised. */
+int bp_window(const char *name);
 /* For the report: a list of (name, whether it is wrapped). */
 PyObject *bp_locks_report(void);
 
@@ -201,6 +212,6 @@ const char *bp_caller_of_caller(int *line);
 
 extern PyMethodDef bp_thread_methods[], bp_raise_methods[], bp_cut_methods[], bp_post_methods[], bp_courier_methods[],
     bp_branch_methods[], bp_child_methods[], bp_with_methods[], bp_item_methods[], bp_ladder_methods[],
-    bp_signal_methods[], bp_report_methods[], bp_lock_methods[];
+    bp_signal_methods[], bp_report_methods[], bp_lock_methods[], bp_loop_methods[];
 
 #endif

@@ -3,10 +3,14 @@
 import multiprocessing
 import os
 import subprocess
+import threading
+import time
 import unittest
 from contextlib import contextmanager
+from pathlib import Path
 
 import blocking
+import bough
 from blocking import Call
 
 fork = multiprocessing.get_context("fork")
@@ -241,6 +245,123 @@ def process_queue():
 
 
 Blocking = blocking.generate(__name__, cases)
+stays = ("anon_inode:*eventfd*",)
+
+
+class With(unittest.TestCase):
+    """`with subprocess.Popen(...)` that is left by an interrupt: as by a Ctrl-C, it does not wait until the process has ended."""
+
+    limit = 120
+
+    def leave(self, work, post, reaped=False):
+        """Returns (seconds from the post to the end, whether the process lives, what came out of the block)."""
+        began, seen = threading.Event(), []
+
+        def child():
+            try:
+                with subprocess.Popen(["sleep", "3600"], stdout=subprocess.PIPE) as process:
+                    seen.append(process)
+                    began.set()
+                    work(process)
+            except BaseException as error:
+                seen.append(error)
+                raise
+
+        with bough.branch() as b:
+            child = b.add(child)
+            began.wait()
+            begin = time.monotonic()
+            post(child)
+            child.join()
+            took = time.monotonic() - begin
+        process, error = seen
+        if reaped:
+            self.assertEqual(process.returncode, -9)
+        lives = process.poll() is None
+        process.kill()
+        process.wait()
+        return took, lives, error
+
+    def left_by(self, work, post, kind=bough.ThreadExit):
+        took, lives, error = self.leave(work, post)
+        self.assertIsInstance(error, kind)
+        self.assertTrue(lives)
+        self.assertLess(took, 3 * blocking.SCALE)
+        self.assertGreater(took, 0.2)  # which the process has, as for a Ctrl-C
+
+    def test_reading(self):
+        self.left_by(lambda process: process.stdout.read(), lambda child: child.interrupt())
+
+    def test_waiting(self):
+        self.left_by(lambda process: process.wait(), lambda child: child.interrupt())
+
+    def test_communicating(self):
+        self.left_by(lambda process: process.communicate(), lambda child: child.interrupt())
+
+    def test_at_a_point(self):
+        """the block's end is the first blocking call"""
+
+        def work(process):
+            while True:
+                bough.check_interrupt()
+
+        self.left_by(work, lambda child: child.interrupt())
+
+    def test_terminate(self):
+        self.left_by(lambda process: process.wait(), lambda child: child.terminate(), SystemExit)
+
+    def test_a_process_that_ends(self):
+        """in the block's own cleanup is reaped"""
+        def work(process):
+            try:
+                process.stdout.read()
+            finally:
+                process.kill()
+
+        self.assertFalse(self.leave(work, lambda child: child.interrupt(), reaped=True)[1])
+
+    def test_another_exception(self):
+        """waits, as ever"""
+        with self.assertRaises(KeyError), bough.branch(), subprocess.Popen(["sleep", "0.3"]) as process:
+            raise KeyError
+        self.assertEqual(process.returncode, 0)
+
+    def test_run_and_its_like(self):
+        """kill their process, and reap it"""
+        for call in (subprocess.run, subprocess.call, subprocess.check_output):
+            with self.subTest(call), bough.branch() as b:
+                child = b.add(call, ["sleep", "3600"])
+                until_forked()
+                begin = time.monotonic()
+                child.interrupt()
+                child.join()
+                self.assertLess(time.monotonic() - begin, 3 * blocking.SCALE)
+
+
+def until_forked():
+    """The test's process has a child process, which runs a program already."""
+    end = time.monotonic() + blocking.ENOUGH
+    while "sleep" not in [name_of(pid) for pid in children()]:
+        if time.monotonic() > end:
+            raise AssertionError("no child process")
+        time.sleep(0.005)
+
+
+def children():
+    found = []
+    for tasks in Path("/proc/self/task").glob("*/children"):
+        try:
+            found += tasks.read_text().split()
+        except OSError:
+            pass  # the thread has ended
+    return found
+
+
+def name_of(pid):
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 if __name__ == "__main__":
     unittest.main()

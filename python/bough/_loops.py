@@ -1,0 +1,345 @@
+# SPDX-License-Identifier: MIT
+"""Event loops: a loop that runs in a thread that is interrupted ends by its own means.
+
+The C code of a loop ignores a call that has failed, or aborts if the call fails in a way that it does not know. So the loop is
+given one descriptor more to wait for: the thread's, which is readable while an interrupt is due for the thread. Then the
+loop's own code calls back, in the loop's own thread; the loop is asked to stop, as its documentation says; and when its run()
+has returned, the interrupt's exception is raised there. What the loop does at its end is done: asyncio.run() cancels the tasks
+and lets them clean up.
+
+An interrupt that has ended the loop does not end it again while the loop cleans up, for the grace of a blocking call (rule 22).
+
+How each library's loop is given a descriptor and asked to stop is all that differs.
+"""
+import threading
+from functools import wraps
+
+from bough import _bough, _replace
+from bough._threads import ThreadExit
+
+LOOK_AGAIN = 0.05  # seconds: after which a critical section, say, may be over
+
+
+class _Run:
+    """One run of a loop. `stop()` asks the loop to end; it is called in the loop's own thread."""
+
+    def __init__(self, stop):
+        self.stop, self.error, self.over = stop, None, False
+        self.fd = _bough.event_fd()
+
+    def look(self):
+        """The descriptor is readable. Returns whether to watch it again in LOOK_AGAIN seconds: the thread admits no interrupt now,
+        or the interrupt has been raised already, or was cleared meanwhile."""
+        if self.over or self.error is not None:
+            return False
+        error = _take_due()
+        if error is not None:
+            self.error = error
+            self.stop()
+        return error is None
+
+    def __enter__(self):
+        _here.runs += 1
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.over = True
+        _here.runs -= 1
+        error, self.error = self.error, None
+        if error is None:
+            return
+        if value is None:
+            raise error
+        _bough.rearm(error)  # the loop has ended by another exception
+
+
+class _Here(threading.local):
+    runs = 0  # of loops, one inside the other
+
+
+_here = _Here()
+_never = threading.Lock()
+_never.acquire()
+
+
+def _take_due():
+    """The interrupt's exception, if it is due and was not raised in this thread for a grace. Then a blocking call meets it, too:
+    such calls are not interrupted again for a grace (rule 22), so that the loop's cleanup can wait."""
+    error = _bough.take_due()
+    if isinstance(error, ThreadExit):
+        try:
+            _never.acquire(True, 0.001)
+        except ThreadExit:
+            pass  # the same one
+    return error
+
+
+def _polls(original):
+    """For a poll() in Python code whose caller does not expect an exception: the loop goes on, and finds the descriptor readable."""
+
+    @wraps(original)
+    def poll(*args, **kwargs):
+        try:
+            return original(*args, **kwargs)
+        except BaseException as error:
+            if not _here.runs or not _will_come_again(error):
+                raise
+        return ()
+
+    return poll
+
+
+def _will_come_again(error):
+    if isinstance(error, ThreadExit):
+        return _bough.interruption_requested()
+    return _bough.rearm(error)
+
+
+def _replace_if_there(owner, name, new):
+    """Another version of the library may have no such attribute: then its loops are as they were."""
+    if hasattr(owner, name):
+        _replace.replace(owner, name, new)
+
+
+# ---- asyncio, and with it uvloop, tornado and anyio ------------------------------------------------------------------------
+
+
+def _asyncio(owner):
+    """A class of loops."""
+
+    def new(original):
+        @wraps(original)
+        def run_forever(self):
+            if not _bough.takes_part() or self.is_closed() or self.is_running():
+                return original(self)
+            with _Run(self.stop) as run:
+                watch = _Reader(self, run)
+                try:
+                    return original(self)
+                finally:
+                    watch.end()
+
+        return run_forever
+
+    return lambda module: _replace_if_there(getattr(module, owner, None), "run_forever", new)
+
+
+class _Reader:
+    """The descriptor, watched by a loop with asyncio's methods."""
+
+    def __init__(self, loop, run):
+        self.loop, self.run, self.timer = loop, run, None
+        try:
+            loop.add_reader(run.fd, self.ready)
+        except NotImplementedError:
+            pass  # the loop has no descriptors
+
+    def ready(self):
+        self.loop.remove_reader(self.run.fd)
+        if self.run.look():
+            self.timer = self.loop.call_later(LOOK_AGAIN, self.again)
+
+    def again(self):
+        self.loop.add_reader(self.run.fd, self.ready)
+
+    def end(self):
+        if self.timer is not None:
+            self.timer.cancel()
+        if not self.loop.is_closed():
+            try:
+                self.loop.remove_reader(self.run.fd)
+            except NotImplementedError:
+                pass
+
+
+# ---- GLib ---------------------------------------------------------------------------------------------------------------------
+
+
+def _glib(module):
+    """gi.overrides.GLib. A main loop runs in the context that it was made for."""
+    _replace_if_there(module.MainLoop, "run", lambda original: _run_glib(original, lambda loop: loop.get_context()))
+
+
+def _gio(module):
+    """gi.overrides.Gio. An application runs in the default context."""
+    _replace_if_there(module.Application, "run", lambda original: _run_glib(original, lambda application: None))
+
+
+def _run_glib(original, context_of):
+    @wraps(original)
+    def run(self, *args, **kwargs):
+        if not _bough.takes_part():
+            return original(self, *args, **kwargs)
+        with _Run(self.quit) as run:
+            source = _source(run)
+            source.attach(context_of(self))
+            try:
+                return original(self, *args, **kwargs)
+            finally:
+                source.destroy()
+
+    return run
+
+
+def _source(run):
+    from gi.repository import GLib
+
+    class Source(GLib.Source):
+        def prepare(self):
+            return False, -1
+
+        def check(self):
+            return bool(self.poll.revents)
+
+        def dispatch(self, callback, args):
+            if run.look():
+                self.remove_poll(self.poll)
+                again = GLib.timeout_source_new(int(LOOK_AGAIN * 1000))
+                again.set_callback(lambda *_: self.add_poll(self.poll) or False)
+                again.attach(self.get_context())
+            elif run.error is not None:
+                self.remove_poll(self.poll)
+            return True
+
+    source = Source()
+    source.poll = GLib.PollFD(run.fd, GLib.IO_IN)
+    source.add_poll(source.poll)
+    return source
+
+
+# ---- trio, and with it anyio --------------------------------------------------------------------------------------------------
+
+
+def _trio(module):
+    """trio._core._run: the main task runs in a cancel scope."""
+
+    async def watch(run):
+        from trio import lowlevel, sleep
+
+        while not run.over:
+            await lowlevel.wait_readable(run.fd)
+            if not run.look():
+                return
+            await sleep(LOOK_AGAIN)
+
+    def new(original):
+        @wraps(original)
+        async def init(self, async_fn, args):
+            @wraps(async_fn)
+            async def main(*args):
+                from trio import CancelScope, lowlevel
+
+                scope = CancelScope()
+                with _Run(scope.cancel) as run, scope:
+                    lowlevel.spawn_system_task(watch, run)
+                    return await async_fn(*args)
+
+            return await original(self, main if _bough.takes_part() else async_fn, args)
+
+        return init
+
+    _replace_if_there(module.Runner, "init", new)
+
+
+def _trio_epoll(module):
+    _replace_if_there(module.EpollIOManager, "get_events", _polls)
+
+
+# ---- twisted --------------------------------------------------------------------------------------------------------------------
+
+
+def _twisted(module):
+    """twisted.internet.base"""
+
+    def new(original):
+        @wraps(original)
+        def mainLoop(self):
+            if not _bough.takes_part() or not hasattr(self, "addReader"):
+                return original(self)
+            with _Run(self.stop) as run:
+                reader = _TwistedReader(self, run)
+                self.addReader(reader)
+                self.doIteration = _polls(self.doIteration)
+                try:
+                    return original(self)
+                finally:
+                    del self.doIteration
+                    self.removeReader(reader)
+
+        return mainLoop
+
+    for name in ("_SignalReactorMixin", "ReactorBase"):
+        owner = getattr(module, name, None)
+        if "mainLoop" in vars(owner or object):
+            _replace_if_there(owner, "mainLoop", new)
+
+
+class _TwistedReader:
+    """The descriptor, as twisted's IReadDescriptor."""
+
+    def __init__(self, reactor, run):
+        self.reactor, self.run = reactor, run
+
+    def fileno(self):
+        return self.run.fd
+
+    def logPrefix(self):
+        return "bough"
+
+    def doRead(self):
+        self.reactor.removeReader(self)
+        if self.run.look():
+            self.reactor.callLater(LOOK_AGAIN, self.reactor.addReader, self)
+
+    def connectionLost(self, reason):
+        pass
+
+
+# ---- gevent, not patched --------------------------------------------------------------------------------------------------------
+
+
+def _gevent(module):
+    """gevent.hub: a thread's hub raises in the thread's main greenlet, as it does a KeyboardInterrupt."""
+
+    def new(original):
+        @wraps(original)
+        def run(self):
+            if _bough.takes_part():
+                _GeventWatch(self)
+            return original(self)
+
+        return run
+
+    _replace_if_there(module.Hub, "run", new)
+
+
+class _GeventWatch:
+    """For as long as the hub lives."""
+
+    def __init__(self, hub):
+        self.hub = hub
+        self.timer = hub.loop.timer(LOOK_AGAIN, ref=False)
+        self.watcher = hub.loop.io(_bough.event_fd(), 1, ref=False)
+        self.watch()
+
+    def watch(self):
+        self.watcher.start(self.ready)
+
+    def ready(self):
+        self.watcher.stop()
+        self.timer.start(self.watch)
+        error = _take_due()
+        if error is not None:
+            self.hub.handle_system_error(type(error), error)
+
+
+CHANGES = {
+    "asyncio.base_events": _asyncio("BaseEventLoop"),
+    "uvloop": _asyncio("Loop"),
+    "gi.overrides.GLib": _glib,
+    "gi.overrides.Gio": _gio,
+    "trio._core._run": _trio,
+    "trio._core._io_epoll": _trio_epoll,
+    "twisted.internet.base": _twisted,
+    "gevent.hub": _gevent,
+}

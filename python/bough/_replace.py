@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: MIT
+"""Attributes of other modules that are replaced, and put back; and changes to modules that are imported later."""
+import sys
+
+_undo = []  # functions, each the reverse of a step
+_names = []  # of what is replaced, for the report
+_late = []  # (module's name, change) of modules that another thread was still importing
+_missing = object()
+
+
+# ---- attributes ---------------------------------------------------------------------------------------------------------
+
+
+def replace(owner, name, new):
+    """Put new(original) in the attribute's place. If a class inherits the attribute, the class gets one, and undo_all()
+    deletes that."""
+    mine = vars(owner).get(name, _missing)
+    original = getattr(owner, name) if mine is _missing else mine
+    ours = new(original)
+    setattr(owner, name, ours)
+    _undo.append(lambda: _put_back(owner, name, ours, mine))
+    where = f"{owner.__module__}.{owner.__qualname__}" if isinstance(owner, type) else owner.__name__
+    _names.append(f"{where}.{name}")
+
+
+def _put_back(owner, name, ours, mine):
+    """Unless other code has replaced it since: that code calls `ours`, which calls the original."""
+    if vars(owner).get(name) is not ours:
+        return
+    if mine is _missing:
+        delattr(owner, name)
+    else:
+        setattr(owner, name, mine)
+
+
+def replaced():
+    """The names of all attributes that are replaced now."""
+    return list(_names)
+
+
+def on_undo(function):
+    """Have undo_all() call `function()`: twice if an exception came out of the first call."""
+    _undo.append(function)
+
+
+def undo_all():
+    """Undo every step, the last one first. If a Ctrl-C comes out of a step, all is undone before it is raised."""
+    first = None
+    while _undo:
+        step = _undo[-1]
+        try:
+            step()
+        except BaseException as error:
+            first = first or error
+            step()
+        _undo.pop()
+    _names.clear()
+    _late.clear()
+    if first is not None:
+        raise first
+
+
+# ---- modules that are imported later --------------------------------------------------------------------------------------
+
+
+class _Follower:
+    """The first of the import system's finders. It finds a module by those after it, and changes the module when its code has run:
+    an event loop is often imported by the very thread that runs it."""
+
+    def __init__(self, changes):
+        self.changes = changes  # by the module's name
+
+    def find_spec(self, name, path=None, target=None):
+        change = self.changes.get(name)
+        if change is None:
+            return None
+        for finder in sys.meta_path:
+            spec = finder.find_spec(name, path, target) if finder is not self else None
+            if spec is not None:
+                _change_after_exec(spec, change)
+                return spec
+        return None
+
+
+def _change_after_exec(spec, change):
+    """By an attribute of the loader's instance, which is gone afterwards. The loader of a zip file serves several modules."""
+    loader = spec.loader
+    original = getattr(loader, "exec_module", None)
+    if original is None or isinstance(loader, type):
+        return
+
+    def exec_module(module):
+        if module.__name__ == spec.name:
+            vars(loader).pop("exec_module", None)
+        original(module)
+        if module.__name__ == spec.name:
+            change(module)
+
+    loader.exec_module = exec_module
+
+
+def follow_imports(changes):
+    """changes: {module's name: function(module)}. Each function is called once: now, if the module is there."""
+    follower = _Follower(changes)
+    sys.meta_path.insert(0, follower)
+    on_undo(lambda: follower in sys.meta_path and sys.meta_path.remove(follower))
+    for name, change in changes.items():
+        if name in sys.modules:
+            _late.append((name, change))
+    change_late()
+
+
+def change_late():
+    """Change those whose import has ended."""
+    for name, change in _late[:]:
+        module = sys.modules.get(name)
+        if module is None or not getattr(getattr(module, "__spec__", None), "_initializing", False):
+            _late.remove((name, change))
+            if module is not None:
+                change(module)
+
+
+def are_late():
+    return bool(_late)

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: MIT
+"""Rule 45: an event loop in an interrupted thread ends by its own means. Each run is a process of its own, see loops.py."""
+import importlib.util
+import os
+import threading
+import time
+import unittest
+
+import bough
+from process import ROOT, run
+
+LOOPS = ROOT / "python" / "tests" / "loops.py"
+limit = 120
+SCALE = float(os.environ.get("T_SCALE", 1))
+
+# (what loops.py runs, the packages that it needs, how many tasks of it clean up)
+LIBRARIES = (
+    ("asyncio", (), 2),
+    ("busy_asyncio", (), 1),
+    ("uvloop", ("uvloop",), 2),
+    ("busy_uvloop", ("uvloop",), 1),
+    ("anyio", ("anyio",), 2),
+    ("anyio_on_trio", ("anyio", "trio"), 2),
+    ("trio", ("trio",), 2),
+    ("tornado", ("tornado",), 1),
+    ("twisted", ("twisted",), 1),
+    ("glib", ("gi",), 1),
+    ("glib_in_a_context", ("gi",), 1),
+    ("gio_application", ("gi",), 1),
+    ("gevent", ("gevent",), 2),
+    ("eventlet", ("eventlet",), 1),
+)
+# A reactor of twisted runs once in a process, and gio's and tornado's loops clean up by themselves each time.
+ONCE = ("twisted",)
+
+
+def missing(packages):
+    return [name for name in packages if importlib.util.find_spec(name) is None]
+
+
+class Loops(unittest.TestCase):
+    def run_loop(self, library, way, expected):
+        process = run("-W", "ignore", LOOPS, library, way)
+        self.assertEqual((process.status, process.out.splitlines()), (0, expected), str(process))
+        self.assertLess(process.took, 15 * SCALE)  # a loop whose cleanup is interrupted takes 5 s and more
+
+
+def add_tests():
+    ways = {
+        "child": lambda cleaned: cleaned + ["interrupted"],
+        "deadline": lambda cleaned: cleaned + ["TimeoutError"],
+        "raise_exc": lambda cleaned: cleaned + ["that very instance"],
+        "again": lambda cleaned: [*cleaned, "enough", *cleaned, "the second loop has ended by itself"],
+    }
+    for library, packages, tasks in LIBRARIES:
+        for way, expected in ways.items():
+            if way == "again" and library in ONCE:
+                continue
+
+            def test(self, library=library, way=way, lines=expected(["cleaned"] * tasks)):
+                self.run_loop(library, way, lines)
+
+            lacking = missing(packages)
+            if lacking:
+                test = unittest.skip(f"no package {', '.join(lacking)} for this interpreter")(test)
+            setattr(Loops, f"test_{library}_{way}", test)
+
+
+add_tests()
+
+
+def asyncio_in_child(main):
+    import asyncio
+
+    with bough.branch() as b:
+        child = b.add(asyncio.run, main())
+    return child
+
+
+class Asyncio(unittest.TestCase):
+    """What is the same for every loop, shown by asyncio's."""
+
+    stays = ("anon_inode:*eventfd*",)
+
+    def test_a_critical_section_is_waited_for(self):
+        """the descriptor is readable in it, and the loop is not busy with that"""
+        import asyncio
+
+        events = []
+
+        async def main():
+            with bough.critical_section():
+                bough.interrupt(threading.get_ident(), "enough")
+                before = time.process_time()
+                await asyncio.sleep(0.5)
+                events.append(time.process_time() - before)
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                events.append("cancelled")
+                raise
+
+        child = asyncio_in_child(main)
+        self.assertEqual((child.outcome, events[1:]), ("interrupted", ["cancelled"]))
+        self.assertLess(events[0], 0.25)
+
+    def test_a_cleanup_that_hangs_is_interrupted_again(self):
+        """after the grace of a blocking call"""
+        import asyncio
+
+        from bough import _bough
+
+        events = []
+
+        async def main():
+            _bough.set_grace(0.3)
+            bough.interrupt(threading.get_ident(), "enough")
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                events.append("cleanup begins")
+                await asyncio.sleep(3600)
+
+        child = asyncio_in_child(main)
+        self.assertEqual((child.outcome, events), ("interrupted", ["cleanup begins"]))
+
+    def test_a_thread_without_flags(self):
+        """an interrupt does not end its loop; what raise_exc() posts does"""
+        import asyncio
+
+        self.without_flags(asyncio.new_event_loop)
+
+    @unittest.skipIf(missing(["uvloop"]), "no package uvloop for this interpreter")
+    def test_a_thread_without_flags_in_uvloop(self):
+        import uvloop
+
+        self.without_flags(uvloop.new_event_loop)
+
+    test_a_thread_without_flags_in_uvloop.stays = (*stays, "pipe:*")  # libuv's, for signals, made once
+
+    def without_flags(self, factory):
+        import asyncio
+
+        began = threading.Event()
+
+        async def main():
+            began.set()
+            await asyncio.sleep(3600)
+
+        def work():
+            try:
+                with asyncio.Runner(loop_factory=factory) as runner:
+                    runner.run(main())
+            except BaseException as error:
+                thread.raised = error.with_traceback(None)
+
+        thread = bough.Thread(target=work)
+        thread.start()
+        began.wait()
+        thread.interrupt("not for blocking calls")
+        thread.join(0.3)
+        self.assertTrue(thread.is_alive())
+        thread.raise_exc(KeyError("posted"))
+        thread.join(20 * SCALE)
+        self.assertIsInstance(thread.raised, KeyError)
+
+    def test_a_plain_thread(self):
+        """its loop gets no descriptor and is not interrupted"""
+        import asyncio
+
+        bough.opt_in()
+        seen = []
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            bough.interrupt(threading.get_ident(), "not for this thread")
+            seen.append(len(loop._selector.get_map()))
+            await asyncio.sleep(0.2)
+            seen.append("slept")
+
+        thread = threading.Thread(target=asyncio.run, args=(main(),))
+        thread.start()
+        thread.join()
+        self.assertEqual(seen, [1, "slept"])  # asyncio's own descriptor
+
+    def test_many(self):
+        """200 loops, each interrupted at another moment, running or waiting"""
+        import asyncio
+
+        async def main():
+            try:
+                began.set()
+                await asyncio.sleep(0.001)
+                await asyncio.sleep(3600)
+            finally:
+                await asyncio.sleep(0)
+
+        for i in range(200):
+            began = threading.Event()
+            with bough.branch() as b:
+                child = b.add(asyncio.run, main())
+                began.wait()
+                time.sleep(i * 0.00002)
+                child.interrupt()
+            self.assertEqual(child.outcome, "interrupted")
+
+    def test_out_puts_the_methods_back(self):
+        import asyncio
+
+        bough.opt_out()
+        before = asyncio.BaseEventLoop.run_forever
+        bough.opt_in()
+        self.assertIsNot(asyncio.BaseEventLoop.run_forever, before)
+        self.assertIn("asyncio.base_events.BaseEventLoop.run_forever", bough.report()["replaced"])
+        bough.opt_out()
+        self.assertIs(asyncio.BaseEventLoop.run_forever, before)
+
+    @unittest.skipIf(missing(["uvloop"]), "no package uvloop for this interpreter")
+    def test_a_class_that_inherits_the_method(self):
+        import uvloop
+
+        bough.opt_out()
+        before = uvloop.Loop.run_forever
+        bough.opt_in()
+        self.assertIn("run_forever", vars(uvloop.Loop))
+        bough.opt_out()
+        self.assertNotIn("run_forever", vars(uvloop.Loop))
+        self.assertIs(uvloop.Loop.run_forever, before)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: MIT
+"""Rule 42: opt_in() and opt_out() either succeed completely or change nothing; and what they refuse."""
+import ctypes
+import importlib.util
+import os
+import sys
+import threading
+import unittest
+
+import bough
+from bough import _bough, _replace
+from process import run
+from test_report import attributes, errors, methods, slots
+
+
+class Injected(Exception):
+    pass
+
+
+def state():
+    found = methods(), errors(), attributes(), slots()  # which import modules
+    report = bough.report()
+    names = ("opted_in", "interposed", "hooked", "methods", "errors", "replaced")
+    finders = [finder for finder in sys.meta_path if type(finder).__module__.startswith("bough")]
+    return *found, [report[name] for name in names], finders
+
+
+class Failures(unittest.TestCase):
+    """Each step of opting in fails once."""
+
+    setUpClass = classmethod(lambda cls: bough.opt_out())
+    tearDownClass = classmethod(lambda cls: bough.opt_out())
+
+    def assert_nothing_changes(self):
+        before = state()
+        with self.assertRaises(Injected):
+            bough.opt_in()
+        self.assertEqual(state(), before)
+        self.assertFalse(bough.report()["opted_in"])
+
+    def in_window(self, name):
+        def window(reached):
+            if reached == name:
+                raise Injected(name)
+
+        _bough.set_window(window)
+        self.addCleanup(_bough.set_window, None)
+
+    def test_after_the_methods(self):
+        self.in_window("opt in: methods are replaced")
+        self.assert_nothing_changes()
+
+    def test_after_the_calls(self):
+        self.in_window("opt in: calls are interposed")
+        self.assert_nothing_changes()
+
+    def count(self, module, name):
+        """How often opt_in() calls this."""
+        original, calls = getattr(module, name), []
+        setattr(module, name, lambda *args: (calls.append(1), original(*args))[1])
+        try:
+            bough.opt_in()
+        finally:
+            setattr(module, name, original)
+            bough.opt_out()
+        return len(calls)
+
+    def fail_each(self, module, name):
+        original = getattr(module, name)
+        for last in range(self.count(module, name)):
+            left = [last]
+
+            def fails(*args):
+                if not left[0]:
+                    raise Injected(f"{name} after {last} calls")
+                left[0] -= 1
+                return original(*args)
+
+            setattr(module, name, fails)
+            try:
+                with self.subTest(after=last):
+                    self.assert_nothing_changes()
+            finally:
+                setattr(module, name, original)
+            self.assertTrue(bough.opt_in())
+            bough.opt_out()
+
+    def test_each_replacement(self):
+        self.fail_each(_replace, "replace")
+
+    def test_each_class_of_errors(self):
+        self.fail_each(_bough, "replace_error")
+
+    def test_the_functions_that_must_not_fail(self):
+        self.fail_each(_bough, "set_steadfast")
+
+    def test_the_modules_that_are_followed(self):
+        self.fail_each(_replace, "follow_imports")
+
+    def test_signals(self):
+        from bough import _signals
+
+        self.fail_each(_signals, "take_part")
+
+    def test_another_thread_waits_until_it_is_complete(self):
+        """a thread that begins meanwhile does not find half of it"""
+        found, inside = [], threading.Event()
+        original = _replace.replace
+
+        def slow(*args):
+            if not inside.is_set():
+                inside.set()
+                thread.start()
+                thread.join(0.1)
+            return original(*args)
+
+        def other():
+            bough.opt_in()
+            found.append("concurrent.futures._base.Future.cancel" in bough.report()["replaced"])
+
+        thread = threading.Thread(target=other)
+        _replace.replace = slow
+        try:
+            bough.opt_in()
+        finally:
+            _replace.replace = original
+        thread.join()
+        self.assertEqual(found, [True])
+
+    def test_a_ctrl_c_while_it_is_put_back(self):
+        """comes out of opt_out() when all is put back"""
+        before = state()
+        bough.opt_in()
+        raised = []
+
+        def ctrl_c():
+            if not raised:
+                raised.append(1)
+                raise KeyboardInterrupt
+
+        _replace.on_undo(ctrl_c)
+        with self.assertRaises(KeyboardInterrupt):
+            bough.opt_out()
+        self.assertEqual(state(), before)
+
+
+NO_PAGE = """
+import bough, ctypes, os, sys
+sys.path.insert(0, sys.argv[1])
+from test_opting import forbid_mprotect, state
+
+bough.opt_in()
+before = state()
+forbid_mprotect()
+try:
+    bough.opt_out()
+except RuntimeError as error:
+    print("RuntimeError", error)
+print(state() == before, bough.report()["opted_in"])
+"""
+
+
+def forbid_mprotect():
+    """Of this process, for good: a page that is not writable stays so, as under some security modules."""
+    import platform
+
+    number = {"x86_64": 10, "aarch64": 226}[platform.machine()]
+    code = [(0x20, 0, 0, 0), (0x15, 0, 1, number), (0x06, 0, 0, 0x00050000 | 13), (0x06, 0, 0, 0x7FFF0000)]
+    program = b"".join(int.to_bytes(c, 2, "little") + bytes((t, f)) + int.to_bytes(k, 4, "little") for c, t, f, k in code)
+    lines = ctypes.create_string_buffer(program)
+
+    class Filter(ctypes.Structure):
+        _fields_ = [("count", ctypes.c_ushort), ("lines", ctypes.c_void_p)]
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    filter = Filter(len(code), ctypes.addressof(lines))
+    if libc.prctl(38, 1, 0, 0, 0) != 0 or libc.prctl(22, 2, ctypes.byref(filter), 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+class OptingOut(unittest.TestCase):
+    def test_a_page_that_can_not_be_made_writable(self):
+        """then no address is put back, and nothing else"""
+        process = run("-c", NO_PAGE, os.path.dirname(os.path.abspath(__file__)))
+        self.assertRegex(process.out, r"^RuntimeError .*put back", str(process))
+        self.assertEqual(process.out.splitlines()[1:], ["True True"], str(process))
+
+
+def needs(name):
+    return unittest.skipIf(importlib.util.find_spec(name) is None, f"no package {name} for this interpreter")
+
+
+BEFORE = """
+{patch}
+import bough
+for use in bough.opt_in, bough.Thread(target=print).start, bough.branch().__enter__:
+    try:
+        use()
+    except RuntimeError as error:
+        print(error)
+print(bough.report()["opted_in"], bough.report()["replaced"])
+"""
+
+AFTER = """
+import bough, threading
+bough.opt_in()
+start = threading.Thread.start
+try:
+    {patch}
+except RuntimeError as error:
+    print(error)
+print(threading.Thread.start is start)
+with bough.branch() as b:
+    child = b.add(lambda: 7)
+print(child.result)
+bough.opt_out()
+{patch}
+try:
+    bough.opt_in()
+except RuntimeError as error:
+    print(error)
+"""
+
+HARMLESS = """
+import bough, sys
+import gevent, gevent.monkey
+bough.opt_in()
+gevent.monkey.patch_signal()
+with bough.branch() as b:
+    child = b.add(lambda: 7)
+print(child.result)
+"""
+
+
+class GreenThreads(unittest.TestCase):
+    """The monkey patches of gevent and eventlet."""
+
+    def patched_before(self, patch, library):
+        process = run("-c", BEFORE.format(patch=patch))
+        lines = process.out.splitlines()
+        self.assertEqual(process.status, 0, str(process))
+        self.assertEqual(lines[3:], ["False []"], str(process))
+        for line in lines[:3]:
+            self.assertRegex(line, f"^bough can't be used with {library}'s monkey patch, which has replaced .*thread")
+
+    def patched_after(self, patch, library):
+        process = run("-c", AFTER.format(patch=patch))
+        refused, untouched, result, late = process.out.splitlines()
+        self.assertRegex(refused, f"^{library}'s monkey patch must not replace")
+        self.assertEqual((untouched, result), ("True", "7"), str(process))
+        self.assertRegex(late, f"^bough can't be used with {library}")
+
+    @needs("gevent")
+    def test_gevent_before(self):
+        self.patched_before("from gevent import monkey; monkey.patch_all()", "gevent")
+
+    @needs("gevent")
+    def test_gevent_after(self):
+        self.patched_after("from gevent import monkey; monkey.patch_all()", "gevent")
+        self.patched_after("from gevent import monkey; monkey.patch_thread()", "gevent")
+
+    @needs("gevent")
+    def test_gevent_without_a_patch(self):
+        process = run("-c", HARMLESS)
+        self.assertEqual((process.status, process.out), (0, "7\n"), str(process))
+
+    @needs("eventlet")
+    def test_eventlet_before(self):
+        self.patched_before("import eventlet; eventlet.monkey_patch()", "eventlet")
+
+    @needs("eventlet")
+    def test_eventlet_after(self):
+        self.patched_after("import eventlet; eventlet.monkey_patch()", "eventlet")
+        self.patched_after("import eventlet.patcher; eventlet.patcher.monkey_patch(thread=True)", "eventlet")
+
+
+FOLLOWED = """
+import bough, sys
+bough.opt_in()
+def work():
+    import multiprocessing.pool
+    return multiprocessing.pool.worker.__module__, multiprocessing.pool.__spec__.loader.__dict__
+with bough.branch() as b:
+    child = b.add(work)
+import multiprocessing.pool as pool
+print("multiprocessing.pool.worker" in bough.report()["replaced"], "exec_module" in child.result[1])
+"""
+
+
+class Imports(unittest.TestCase):
+    def test_a_module_that_a_child_imports(self):
+        """is changed before the child can use it, and its loader is as it was"""
+        process = run("-c", FOLLOWED)
+        self.assertEqual(process.out, "True False\n", str(process))
+
+
+if __name__ == "__main__":
+    unittest.main()
