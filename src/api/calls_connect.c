@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <sys/time.h>
 #include "api/calls.h"
+#include "core/undo.h"
 
 /* Bound what blocks on the socket by the deadline. 0 or an error. */
 static long bound(int fd, bough_time deadline)
@@ -46,15 +47,29 @@ static long attempt(int fd, const struct sockaddr *address, socklen_t length, bo
     return r == -EAGAIN && deadline && bough_now() >= deadline ? -ETIMEDOUT : r;
 }
 
+struct bounded {
+    struct bo_undo undo;
+    int fd;
+    struct timeval before;
+};
+
+static void put_back(struct bo_undo *undo)
+{
+    const struct bounded *b = (const struct bounded *)undo;
+    setsockopt(b->fd, SOL_SOCKET, SO_SNDTIMEO, &b->before, sizeof b->before);
+}
+
 int bough_connect_deadline(int fd, const struct sockaddr *address, socklen_t length, bough_time deadline)
 {
-    struct timeval before;
-    socklen_t size = sizeof before;
+    struct bounded b = {.undo = {.run = put_back}, .fd = fd};
+    socklen_t size = sizeof b.before;
     if (!deadline)
         return (int)bo_result(attempt(fd, address, length, 0));
-    if (getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &before, &size) != 0)
+    if (getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &b.before, &size) != 0)
         return (int)bo_result(-errno);
+    bo_undo_push(&b.undo);
     long r = attempt(fd, address, length, deadline);
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &before, sizeof before);
+    bo_undo_pop(&b.undo);
+    put_back(&b.undo);
     return (int)bo_result(r);
 }

@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include "api/sync.h"
 #include "core/own.h"
+#include "core/undo.h"
 
 enum { HELPERS = 16, IDLE_SECONDS = 2 };
 
@@ -145,12 +146,29 @@ static long abandon(struct bo_errand *e, long reason)
     return state == DONE ? 0 : reason;
 }
 
+struct waiting {
+    struct bo_undo undo;
+    struct bo_errand *errand;
+};
+
+static void left(struct bo_undo *undo)
+{
+    struct bo_errand *e = ((struct waiting *)undo)->errand;
+    if (abandon(e, -BO_ECUT) == 0)
+        e->free(e);
+}
+
 static long await_result(struct bo_errand *e)
 {
+    struct waiting w = {.undo = {.run = left}, .errand = e};
     long r = 0;
-    for (uint32_t state; (state = bo_load_acquire(&e->state)) != DONE; r = bo_sync_wait(&e->state, state, 0))
+    for (uint32_t state; (state = bo_load_acquire(&e->state)) != DONE;) {
         if (r != 0)
             return abandon(e, r);
+        bo_undo_push(&w.undo);
+        r = bo_sync_wait(&e->state, state, 0);
+        bo_undo_pop(&w.undo);
+    }
     return 0;
 }
 

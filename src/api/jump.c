@@ -39,6 +39,8 @@ void bough_longjmp(struct bough_jmp *jmp, int value)
     struct bo_thread *t = bo_self;
     sweep(t, (uintptr_t)__builtin_frame_address(0));
     if (t && jmp->owner == bo_thread_handle(t)) {
+        if (!(jmp->branch & IN_CALL))
+            bo_ladder_undo(jmp->handler);
         bo_branch_unwind(t, (uint32_t)jmp->branch);
         bo_level_unwind(t, jmp->region);
         if (t->handling != jmp->handler)

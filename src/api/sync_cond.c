@@ -18,18 +18,34 @@ static struct bo_lock *lock_of(bough_cond *cond)
     return (struct bo_lock *)(void *)&cond->lock;
 }
 
+struct awaiting {
+    struct bo_undo undo;
+    struct bough_waiter_ me;
+    bough_cond *cond;
+    bough_mutex *mutex;
+};
+
+/* The wait is left by a jump or an exception: a notification goes on to the next, and the mutex is held as always. */
+static void abandon(struct bo_undo *undo)
+{
+    struct awaiting *a = (struct awaiting *)undo;
+    if (bo_line_leave(&a->cond->line, &a->me, lock_of(a->cond)))
+        bough_cond_notify(a->cond);
+    bo_mutex_relock(a->mutex);
+}
+
 int bough_cond_await(bough_cond *cond, bough_mutex *mutex, bough_time deadline)
 {
     if (!bo_mutex_is_mine(mutex))
         return (int)bo_result(-EPERM);
     if (bough_check() != 0)
         return -1;
-    struct bough_waiter_ me = {0};
+    struct awaiting a = {.undo = {.run = abandon}, .cond = cond, .mutex = mutex};
     bo_lock(lock_of(cond));
-    bo_line_join(&cond->line, &me);
+    bo_line_join(&cond->line, &a.me);
     bo_unlock(lock_of(cond));
     bough_mutex_unlock(mutex);
-    long r = bo_line_wait(&cond->line, &me, lock_of(cond), deadline);
+    long r = bo_line_wait(&cond->line, &a.me, lock_of(cond), deadline, &a.undo);
     int error = bo_mutex_relock(mutex);
     return (int)bo_result(error ? -error : r);
 }

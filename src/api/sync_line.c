@@ -25,22 +25,25 @@ const void *bo_line_call(struct bough_line_ *line, int error)
     return &waiter->called;
 }
 
-static long leave(struct bough_line_ *line, struct bough_waiter_ *waiter, struct bo_lock *lock, long reason)
+bool bo_line_leave(struct bough_line_ *line, struct bough_waiter_ *waiter, struct bo_lock *lock)
 {
     bo_lock(lock);
     bool called = bo_load_relaxed(&waiter->called);
     if (!called)
         unlink_waiter(line, waiter);
     bo_unlock(lock);
-    return called ? 0 : reason;
+    return called;
 }
 
-long bo_line_wait(struct bough_line_ *line, struct bough_waiter_ *waiter, struct bo_lock *lock, bough_time deadline)
+long bo_line_wait(struct bough_line_ *line, struct bough_waiter_ *waiter, struct bo_lock *lock, bough_time deadline,
+                  struct bo_undo *undo)
 {
     while (!bo_load_acquire(&waiter->called)) {
+        bo_undo_push(undo);
         long r = bo_sync_wait(&waiter->called, 0, deadline);
+        bo_undo_pop(undo);
         if (r != 0)
-            return leave(line, waiter, lock, r);
+            return bo_line_leave(line, waiter, lock) ? 0 : r;
     }
     return 0;
 }

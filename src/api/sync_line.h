@@ -19,6 +19,7 @@
 #define BO_API_SYNC_LINE_H
 
 #include "api/sync.h"
+#include "core/undo.h"
 
 struct bough_waiter_ {
     struct bough_waiter_ *next, *before;
@@ -44,6 +45,9 @@ static inline void bo_line_wake(const void *word)
 }
 
 /* Without the lock, after joining: 0 if called; -BO_ECUT or -ETIMEDOUT, and then it has left the line. */
-long bo_line_wait(struct bough_line_ *line, struct bough_waiter_ *waiter, struct bo_lock *lock, bough_time deadline);
+long bo_line_wait(struct bough_line_ *line, struct bough_waiter_ *waiter, struct bo_lock *lock, bough_time deadline,
+                  struct bo_undo *undo);
+/* Without the lock: leave the line, if not called. Returns whether it was called. */
+bool bo_line_leave(struct bough_line_ *line, struct bough_waiter_ *waiter, struct bo_lock *lock);
 
 #endif

@@ -14,23 +14,27 @@
  */
 #include <stdlib.h>
 #include "api/sync_line.h"
+#include "core/report.h"
 
 struct bough_queue {
     struct bo_lock lock;
     bool closed;
-    size_t capacity, first, length; /* of the ring */
+    size_t capacity, room, first, length; /* of the ring; room for those given back beyond its capacity */
     struct bough_line_ getters, putters;
     void *ring[];
 };
 
+enum { GIVEN_BACK = 8 };
+
 bough_queue *bough_queue_new(size_t capacity)
 {
     bough_queue *q = NULL;
-    if (capacity > 0 && capacity <= (SIZE_MAX - sizeof *q) / sizeof q->ring[0])
-        q = calloc(1, sizeof *q + capacity * sizeof q->ring[0]);
+    if (capacity > 0 && capacity <= (SIZE_MAX - sizeof *q) / sizeof q->ring[0] - GIVEN_BACK)
+        q = calloc(1, sizeof *q + (capacity + GIVEN_BACK) * sizeof q->ring[0]);
     if (!q)
         return bo_result(capacity ? -ENOMEM : -EINVAL), NULL;
     q->capacity = capacity;
+    q->room = capacity + GIVEN_BACK;
     return q;
 }
 
@@ -38,13 +42,13 @@ bough_queue *bough_queue_new(size_t capacity)
 
 static void push(bough_queue *q, void *item)
 {
-    q->ring[(q->first + q->length++) % q->capacity] = item;
+    q->ring[(q->first + q->length++) % q->room] = item;
 }
 
 static void *pop(bough_queue *q)
 {
     void *item = q->ring[q->first];
-    q->first = (q->first + 1) % q->capacity;
+    q->first = (q->first + 1) % q->room;
     q->length--;
     return item;
 }
@@ -73,7 +77,7 @@ static long try_get(bough_queue *q, void **item, const void **wake)
     if (q->length == 0)
         return q->closed ? -EPIPE : MUST_WAIT;
     *item = pop(q);
-    struct bough_waiter_ *putter = bo_line_first(&q->putters);
+    struct bough_waiter_ *putter = q->length < q->capacity ? bo_line_first(&q->putters) : NULL;
     if (putter) {
         push(q, putter->item);
         *wake = bo_line_call(&q->putters, 0);
@@ -83,43 +87,81 @@ static long try_get(bough_queue *q, void **item, const void **wake)
 
 /* ---- the interface --------------------------------------------------------------------------------- */
 
-static long wait_in(struct bough_line_ *line, struct bough_waiter_ *me, bough_queue *q, bough_time deadline)
+struct waiting {
+    struct bo_undo undo;
+    struct bough_waiter_ me;
+    bough_queue *queue;
+    struct bough_line_ *line;
+};
+
+/* An item that a getter was given as it left: it comes before those in the ring. */
+static void give_back(bough_queue *q, void *item)
 {
-    long r = bo_line_wait(line, me, &q->lock, deadline);
-    return r ? r : -me->error;
+    const void *wake = NULL;
+    bo_lock(&q->lock);
+    struct bough_waiter_ *getter = bo_line_first(&q->getters);
+    bool room = getter || q->length < q->room;
+    if (getter) {
+        getter->item = item;
+        wake = bo_line_call(&q->getters, 0);
+    } else if (room) {
+        q->first = (q->first + q->room - 1) % q->room;
+        q->ring[q->first] = item;
+        q->length++;
+    }
+    bo_unlock(&q->lock);
+    bo_line_wake(wake);
+    if (!room)
+        bo_report("%d getters of a full queue were left by jumps or exceptions, each with an item: one is lost",
+                  GIVEN_BACK + 1);
+}
+
+/* The wait is left by a jump or an exception. What a putter was called for is in the queue. */
+static void abandon(struct bo_undo *undo)
+{
+    struct waiting *w = (struct waiting *)undo;
+    bool called = bo_line_leave(w->line, &w->me, &w->queue->lock);
+    if (called && !w->me.error && w->line == &w->queue->getters)
+        give_back(w->queue, w->me.item);
+}
+
+static long wait_in(struct waiting *w, bough_time deadline)
+{
+    long r = bo_line_wait(w->line, &w->me, &w->queue->lock, deadline, &w->undo);
+    return r ? r : -w->me.error;
 }
 
 int bough_queue_put(bough_queue *q, void *item, bough_time deadline)
 {
     if (bough_check() != 0)
         return -1;
-    struct bough_waiter_ me = {.item = item};
+    struct waiting w = {.undo = {.run = abandon}, .me = {.item = item}, .queue = q, .line = &q->putters};
     const void *wake = NULL;
     bo_lock(&q->lock);
     long r = try_put(q, item, &wake);
     if (r == MUST_WAIT)
-        bo_line_join(&q->putters, &me);
+        bo_line_join(w.line, &w.me);
     bo_unlock(&q->lock);
     bo_line_wake(wake);
-    return (int)bo_result(r == MUST_WAIT ? wait_in(&q->putters, &me, q, deadline) : r);
+    return (int)bo_result(r == MUST_WAIT ? wait_in(&w, deadline) : r);
 }
 
 int bough_queue_get(bough_queue *q, void **item, bough_time deadline)
 {
     if (bough_check() != 0)
         return -1;
-    struct bough_waiter_ me = {0};
+    struct waiting w = {.undo = {.run = abandon}, .queue = q, .line = &q->getters};
     const void *wake = NULL;
     bo_lock(&q->lock);
-    long r = try_get(q, &me.item, &wake);
+    long r = try_get(q, &w.me.item, &wake);
     if (r == MUST_WAIT)
-        bo_line_join(&q->getters, &me);
+        bo_line_join(w.line, &w.me);
     bo_unlock(&q->lock);
     bo_line_wake(wake);
     if (r == MUST_WAIT)
-        r = wait_in(&q->getters, &me, q, deadline);
+        r = wait_in(&w, deadline);
     if (r == 0)
-        *item = me.item;
+        *item = w.me.item;
     return (int)bo_result(r);
 }
 

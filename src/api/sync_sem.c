@@ -13,6 +13,7 @@
  * with tokens in sight hands the wake-up on.
  */
 #include "api/sync.h"
+#include "core/undo.h"
 
 #define WAITER (UINT64_C(1) << 32)
 
@@ -49,14 +50,28 @@ static long leave(bough_sem *sem, long reason)
     return reason;
 }
 
+struct waiting {
+    struct bo_undo undo;
+    bough_sem *sem;
+};
+
+static void abandon(struct bo_undo *undo)
+{
+    leave(((struct waiting *)undo)->sem, 0);
+}
+
 static long acquire_slow(bough_sem *sem, bough_time deadline)
 {
+    struct waiting w = {.undo = {.run = abandon}, .sem = sem};
     bo_add_seq(word_of(sem), WAITER);
-    for (long r = 0;; r = bo_sync_wait(futex_of(sem), 0, deadline)) {
+    for (long r = 0;;) {
         if (take(sem, WAITER))
             return 0;
         if (r != 0)
             return leave(sem, r);
+        bo_undo_push(&w.undo);
+        r = bo_sync_wait(futex_of(sem), 0, deadline);
+        bo_undo_pop(&w.undo);
     }
 }
 

@@ -29,6 +29,7 @@
 #include "core/own.h"
 #include "core/report.h"
 #include "core/self.h"
+#include "core/undo.h"
 
 enum { PARKED, WORK, END };
 enum { MOST_IDLE = 64 };
@@ -323,6 +324,7 @@ static void begin(struct bo_worker *w)
     w->branch = w->child->branch;
     w->begun = w->finished = false;
     bo_busy = 0;
+    bo_undo = NULL;
     take_name(w->slot);
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
     pthread_testcancel(); /* it came when this thread was parked: see unwound() */

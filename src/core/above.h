@@ -40,6 +40,8 @@ bool bo_ladder_meet(struct bo_thread *t, struct bo_record *r);
 void bo_ladder_summoned(struct bo_thread *t, void *context);
 /* A jump has left handlers that run, all inside `until` (NULL: all). */
 void bo_ladder_jumped(struct bo_thread *t, struct bo_handling *until);
+/* A jump leaves all calls that were made inside the handler `until` (NULL: all): what they have to put right is done. */
+void bo_ladder_undo(const struct bo_handling *until);
 /* Find the handlers that a plain longjmp() has left: they ran below `sp`, a frame of the thread that is in use. */
 void bo_ladder_sweep(struct bo_thread *t, uintptr_t sp);
 /* A generation ends in order, or is copied by a fork: its closers are forgotten. */

@@ -33,6 +33,7 @@
 #include "core/self.h"
 #include "core/ticker.h"
 #include "core/tree.h"
+#include "core/undo.h"
 #include "ladder/freeze.h"
 #include "ladder/help.h"
 
@@ -136,6 +137,7 @@ static void left_by_exception(const struct running *call)
     bo_branch_unwind(t, call->top);
     if (!outer)
         bo_foreign_abandon(t);
+    bo_undo_until(outer ? outer->undo : NULL);
     bo_busy = outer ? outer->busy : 0;
     t->last_was_cut = 1; /* what the exception leaves now, it leaves because of the interrupt */
     bo_ladder_jumped(t, outer);
@@ -161,11 +163,13 @@ static int call(struct bo_thread *t, struct bo_handling *h, const struct bough_r
     h->outer = t->handling;
     h->signo = 0;
     h->busy = bo_busy;
+    h->undo = bo_undo;
     if (sigsetjmp(h->fault, 1) == 0) {
         t->handling = h;
         bo_signal_fence();
         verdict = call_guarded(t, h, region, incident);
     } else {
+        bo_undo_until(h->undo);
         bo_branch_unwind(t, top);
         bo_level_unwind(t, inside);
     }
@@ -284,8 +288,15 @@ static bool run_all(struct bo_thread *t, struct bo_record *r, int rung)
 
 void bo_ladder_sweep(struct bo_thread *t, uintptr_t sp)
 {
-    if ((uintptr_t)t->handling < sp)
-        bo_ladder_jumped(t, NULL); /* what it was nested in is not known any more */
+    if ((uintptr_t)t->handling >= sp)
+        return;
+    bo_undo = NULL;            /* it lay in frames that are gone */
+    bo_ladder_jumped(t, NULL); /* what it was nested in is not known any more */
+}
+
+void bo_ladder_undo(const struct bo_handling *until)
+{
+    bo_undo_until(until ? until->undo : NULL);
 }
 
 static void tell_of_jump(struct bo_thread *t, struct bo_record *r)

@@ -13,8 +13,9 @@ struct bo_handling {
     struct bo_record *record;
     uint64_t seq;
     int rung;
-    int signo;     /* of the fault that ended it */
-    uint32_t busy; /* bo_busy, when it began */
+    int signo;            /* of the fault that ended it */
+    uint32_t busy;        /* bo_busy, when it began */
+    struct bo_undo *undo; /* the same of what the calls it runs in have to put right */
     sigjmp_buf fault;
 };
 

@@ -197,6 +197,126 @@ TEST(a_block_that_the_exception_leaves_counts_as_interrupted)
     CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], 1);
 }
 
+/* ---- the call that the exception leaves ---------------------------------------------------------------------------- */
+
+static bough_mutex mutex = BOUGH_MUTEX_INIT;
+static bough_cond changed = BOUGH_COND_INIT;
+static bough_queue *queue;
+static int item;
+
+static std::atomic<pid_t> tid;
+
+/* The interrupt has been delivered before, so that it does not end the wait; the handler runs inside of it. */
+template <typename Wait> static void catch_out_of(Wait wait)
+{
+    inside++;
+    while (bough_check() == 0)
+        bough_usleep(1000);
+    BOUGH_CLEANUP(BOUGH_SEC(600)) {
+        try {
+            BOUGH_HANDLE(throw_it, nullptr) {
+                tid = t_tid();
+                inside++;
+                wait();
+            }
+            FAIL("the wait ends");
+        } catch (int) {
+            caught++;
+        }
+    }
+    CHECK(bough_clear(nullptr) >= 0);
+}
+
+static void throw_in(bough_fn *fn)
+{
+    inside = 0;
+    BOUGH_BRANCH(b) {
+        start(b, fn, BOUGH_RUNG_FLAG);
+        t_until(inside == 2);
+        t_until_blocked(tid);
+        bough_event event = {};
+        event.rung = BOUGH_RUNG_HANDLER;
+        bough_post_event(target, &event);
+    }
+    CHECK_EQ(bough_last_result(), 0);
+}
+
+static int catch_out_of_a_condition(void *)
+{
+    catch_out_of([] {
+        CHECK_EQ(bough_mutex_lock(&mutex, 0), 0);
+        bough_cond_await(&changed, &mutex, 0);
+    });
+    CHECK_EQ(bough_mutex_unlock(&mutex), 0);
+    return 0;
+}
+
+static int await_condition(void *)
+{
+    CHECK_EQ(bough_mutex_lock(&mutex, 0), 0);
+    go = true;
+    CHECK_EQ(bough_cond_await(&changed, &mutex, 0), 0);
+    CHECK_EQ(bough_mutex_unlock(&mutex), 0);
+    return 0;
+}
+
+/* A bug there was: the ticket stayed in the line, in memory that was in use for something else. */
+TEST(a_condition_forgets_the_waiter_and_the_mutex_is_held)
+{
+    throw_in(catch_out_of_a_condition);
+    CHECK_EQ(caught, 1);
+    BOUGH_BRANCH(b) {
+        CHECK(bough_add(b, await_condition, bough_arg(nullptr)));
+        t_until(go);
+        CHECK_EQ(bough_mutex_lock(&mutex, 0), 0);
+        CHECK_EQ(bough_cond_notify(&changed), 0);
+        CHECK_EQ(bough_mutex_unlock(&mutex), 0);
+    }
+    CHECK_EQ(bough_last_result(), 0);
+}
+
+static int catch_out_of_a_get(void *)
+{
+    void *got;
+    catch_out_of([&got] { bough_queue_get(queue, &got, 0); });
+    return 0;
+}
+
+static int catch_out_of_a_put(void *)
+{
+    catch_out_of([] { bough_queue_put(queue, &threw, 0); });
+    return 0;
+}
+
+TEST(a_queue_forgets_the_waiter)
+{
+    void *got = nullptr;
+    queue = bough_queue_new(1);
+    throw_in(catch_out_of_a_get);
+    CHECK_EQ(bough_queue_put(queue, &item, 0), 0);
+    throw_in(catch_out_of_a_put);
+    CHECK_EQ(bough_queue_get(queue, &got, 0), 0);
+    CHECK(got == &item);
+    CHECK_EQ(bough_queue_length(queue), 0);
+    CHECK_EQ(caught, 2);
+    bough_queue_free(queue, nullptr);
+}
+
+static bough_sem semaphore = BOUGH_SEM_INIT(0);
+
+static int catch_out_of_an_acquire(void *)
+{
+    catch_out_of([] { bough_sem_acquire(&semaphore, 0); });
+    return 0;
+}
+
+TEST(a_semaphore_forgets_the_waiter)
+{
+    throw_in(catch_out_of_an_acquire);
+    CHECK_EQ(caught, 1);
+    CHECK_EQ(semaphore.state, 0);
+}
+
 /* ---- where the handler has run ------------------------------------------------------------------------------------- */
 
 static int poll_for_long()

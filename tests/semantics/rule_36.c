@@ -176,6 +176,52 @@ TEST(one_of_rung_2_that_jumps_out_has_failed)
     t_until(c_has(2, 3)); /* told by a helper */
 }
 
+static bough_mutex mutex = BOUGH_MUTEX_INIT;
+static bough_cond changed = BOUGH_COND_INIT;
+
+static int jumps_out_of_a_wait(void *unused)
+{
+    (void)unused;
+    CHECK_ERR(bough_usleep(500000000), ECANCELED);
+    BOUGH_CLEANUP(BOUGH_SEC(600)) { /* the wait goes on until the handler is due */
+        CHECK_EQ(bough_mutex_lock(&mutex, 0), 0);
+        if (bough_setjmp(&out) == 0) {
+            BOUGH_HANDLE_FINAL(c_handle, &final)
+                bough_cond_await(&changed, &mutex, 0);
+            FAIL("the wait ends");
+        }
+        CHECK_EQ(bough_mutex_unlock(&mutex), 0);
+    }
+    return ECANCELED;
+}
+
+static int awaits(void *unused)
+{
+    (void)unused;
+    CHECK_EQ(bough_mutex_lock(&mutex, 0), 0);
+    c_go = 1;
+    CHECK_EQ(bough_cond_await(&changed, &mutex, 0), 0);
+    CHECK_EQ(bough_mutex_unlock(&mutex), 0);
+    return 0;
+}
+
+/* A bug there was: the ticket stayed in the line, in memory that was in use for something else. */
+TEST(the_call_that_a_jump_leaves_is_undone)
+{
+    final.inside = jump;
+    BOUGH_BRANCH(b)
+        start(b, jumps_out_of_a_wait, BOUGH_SEC(600));
+    CHECK_EQ(final.ran, 1);
+    BOUGH_BRANCH(b) {
+        CHECK(bough_add(b, awaits, bough_arg(NULL)));
+        t_until(c_go);
+        CHECK_EQ(bough_mutex_lock(&mutex, 0), 0);
+        CHECK_EQ(bough_cond_notify(&changed), 0);
+        CHECK_EQ(bough_mutex_unlock(&mutex), 0);
+    }
+    CHECK_EQ(bough_last_result(), 0);
+}
+
 static jmp_buf plain;
 
 static void jump_plainly(struct c_handler *h)
