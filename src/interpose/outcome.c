@@ -3,6 +3,9 @@
 #include "interpose/outcome.h"
 #include <dlfcn.h>
 #include <errno.h>
+#include <link.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <time.h>
@@ -33,20 +36,36 @@ static BO_TLS struct {
 
 /* ---- the caller ------------------------------------------------------------------------------------------ */
 
+/* The path of the object that made the call, "" for the program; NULL: unknown code. Without the loader's lock: a thread that loads
+ * may hold that and wait for this very call to end, and a signal handler that jumps out would keep it for good. */
+#ifdef DLFO_STRUCT_HAS_EH_DBASE /* glibc 2.35 */
+static const char *object_of(const void *caller)
+{
+    struct dl_find_object found;
+    void *address = (void *)(uintptr_t)caller;
+    return _dl_find_object(address, &found) == 0 ? found.dlfo_link_map->l_name : NULL;
+}
+#else
 static bool is_program(const void *base)
 {
     uintptr_t headers = getauxval(AT_PHDR), low = (uintptr_t)base;
     return headers - low < 4096;
 }
 
-/* The path of the object that made the call, "" for the program; NULL: unknown code. */
+/* Here it takes a lock: at least no handler runs meanwhile. */
 static const char *object_of(const void *caller)
 {
     Dl_info info;
-    if (!dladdr(caller, &info) || !info.dli_fname)
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool found = dladdr(caller, &info) && info.dli_fname;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!found)
         return NULL;
     return is_program(info.dli_fbase) ? "" : info.dli_fname;
 }
+#endif
 
 static bool takes_only_eintr(const struct bo_thread *t, const char *object)
 {

@@ -2,7 +2,7 @@
 /*
  * Rules 8, 19 and 22: foreign code makes one call after the other until a signal's handler leaves it by a plain siglongjmp(), at a
  * random step of a call, and in every other round while an interrupt is on its way. After each jump an interrupt ends the next
- * call, by which time nothing is left of the one before.
+ * call, by which time nothing is left of the one before. A lock of the loader's that a jump had left would hang the end of the process.
  */
 #include <bough.h>
 #include <poll.h>
@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "harness.h"
 #include "harness_internal.h"
+#include "../sync/not_under.h"
 
 static sigjmp_buf out;
 static int silent[2], ready[2];
@@ -65,8 +66,15 @@ static void *call_and_be_left(void *rounds)
     return NULL;
 }
 
+static void spin(uint64_t *random, unsigned most)
+{
+    for (volatile uint64_t left = t_random(random) % most; left; left--) {
+    }
+}
+
 TEST(whatever_step_of_a_call_a_jump_leaves_the_next_is_interrupted)
 {
+    needs_handlers_in_calls();
     struct t_gate known = {0};
     uint64_t random = 1;
     bool posts = false;
@@ -80,11 +88,12 @@ TEST(whatever_step_of_a_call_a_jump_leaves_the_next_is_interrupted)
     while (!over) {
         if (!armed)
             continue;
-        for (volatile uint64_t spin = t_random(&random) % 3000; spin; spin--) {
-        }
+        spin(&random, 3000);
         armed = false;
-        if ((posts = !posts))
+        if ((posts = !posts)) {
             CHECK_EQ(bough_interrupt(self, "on its way"), 0);
+            spin(&random, 30000); /* until it may have failed, or be about to */
+        }
         CHECK_EQ(pthread_kill(caller.handle, SIGUSR1), 0);
         jumps++;
     }
