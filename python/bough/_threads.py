@@ -75,6 +75,11 @@ class _Run:
                     _bough.set_asynchronous(True)
                 try:
                     run()
+                except BaseException as error:
+                    interrupt = _bough.as_interrupt(error)
+                    if interrupt is error:
+                        raise
+                    raise interrupt from error
                 finally:
                     _bough.set_asynchronous(False)
                     _bough.leave_open(1)  # a generator that was not run to its end may hold a region

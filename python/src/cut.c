@@ -77,6 +77,7 @@ static int on_cut(void *argument, const struct bough_cut *cut)
     if (!lock) {
         t->cut_at = bp_place(t);
         t->cut = true;
+        bp_cause_cut(t);
     }
     return 0;
 }
@@ -167,6 +168,13 @@ static struct {
     {NULL, "sem_clockwait", (bough_code *)own_sem_clockwait, (bough_code **)&interruptible_clockwait, NULL},
     {NULL, "sem_timedwait", (bough_code *)own_sem_timedwait, (bough_code **)&interruptible_timedwait, NULL},
     {NULL, "PyErr_CheckSignals", (bough_code *)check_signals, NULL, NULL},
+    {NULL, "PyEval_RestoreThread", (bough_code *)bp_restore_thread, NULL, NULL},
+    {NULL, "PyEval_AcquireThread", (bough_code *)bp_acquire_thread, NULL, NULL},
+    {NULL, "PyGILState_Ensure", (bough_code *)bp_gilstate_ensure, NULL, NULL},
+    {NULL, "PyErr_Clear", (bough_code *)bp_clear_error, NULL, NULL},
+    {NULL, "PyErr_Print", (bough_code *)bp_print_error_as_ever, NULL, NULL},
+    {NULL, "PyErr_PrintEx", (bough_code *)bp_print_error, NULL, NULL},
+    {NULL, "PyErr_WriteUnraisable", (bough_code *)bp_write_unraisable, NULL, NULL},
     {"_multiprocessing", "sem_wait", (bough_code *)process_sem_wait, NULL, NULL},
     {"_multiprocessing", "sem_timedwait", (bough_code *)process_sem_timedwait, NULL, NULL},
     {"readline", "select", (bough_code *)readline_select, (bough_code **)&interruptible_select, NULL},

@@ -73,11 +73,13 @@ struct bp_thread {
     bool cut; /* and no exception has come of it yet */
     struct bp_place cut_at;
     struct bough_record why;
-    bool in_lock; /* in a lock's method whose wait may be cut */
+    bool unplaced; /* ...and its place has not been noted yet: cause.c */
+    bool in_lock;  /* in a lock's method whose wait may be cut */
     bool lock_cut;
     bool in_readline;
 
     PyObject *exception; /* posted by raise_exc(), not raised yet */
+    bool raised;         /* anything at all of an interrupt, since its work began */
     PyObject *final;     /* what a final handler raised: the thread ends by it; NULL */
     PyObject *queued;    /* list of (kind, reason): posted before `handle` was there; NULL */
 
@@ -93,6 +95,7 @@ struct bp_thread {
     struct bp_raised last_raised;
     PyObject *on_due; /* called each time that an interrupt becomes due; NULL */
     unsigned looked;  /* in which of its rounds */
+    Py_tracefunc traced_before; /* 3.11: a debugger's, while watch.c traces */
 };
 
 /* The interpreter's own patches, and what Python code has registered. */
@@ -148,6 +151,33 @@ PyObject *bp_taken_exception(void);
 int bp_raise_init(PyObject *module);
 /* Let errors that a cut has brought about become the interrupt's exception. */
 int bp_replace_errors(bool on);
+
+/* Was this very instance raised by bough in the thread? */
+bool bp_was_raised_here(const struct bp_thread *t, PyObject *exception);
+/* It was swallowed: it comes again, if it was an interrupt's. Whether it was. */
+bool bp_arm_again(struct bp_thread *t, PyObject *exception);
+
+/* ---- cause.c ------------------------------------------------------------------------------------------ */
+
+/* A call of the calling thread was interrupted; `cut_at` and `why` are set. With or without the interpreter lock. */
+void bp_cause_cut(struct bp_thread *t);
+/* The interrupt's exception is about to be raised by the calling thread, where it stands. */
+void bp_cause_raised(struct bp_thread *t);
+/* The thread's interrupted calls do not count any more; those of a record's target; those of a kind. */
+void bp_cause_forget(struct bp_thread *t);
+void bp_cause_forget_target(bough_target target);
+void bp_cause_forget_kind(const struct bp_thread *t, enum bough_kind kind);
+/* The exception itself, or what the pending interrupt raises, with the exception as its cause, if the interrupt has caused
+ * it. A new reference. */
+PyObject *bp_as_interrupt(struct bp_thread *t, PyObject *exception);
+/* Stand for the interpreter's functions where extension modules call them. */
+void bp_restore_thread(PyThreadState *ts);
+void bp_acquire_thread(PyThreadState *ts);
+PyGILState_STATE bp_gilstate_ensure(void);
+void bp_clear_error(void);
+void bp_print_error(int set_variables);
+void bp_print_error_as_ever(void);
+void bp_write_unraisable(PyObject *where);
 
 /* ---- cut.c -------------------------------------------------------------------------------------------- */
 
@@ -212,6 +242,6 @@ const char *bp_caller_of_caller(int *line);
 
 extern PyMethodDef bp_thread_methods[], bp_raise_methods[], bp_cut_methods[], bp_post_methods[], bp_courier_methods[],
     bp_branch_methods[], bp_child_methods[], bp_with_methods[], bp_item_methods[], bp_ladder_methods[],
-    bp_signal_methods[], bp_report_methods[], bp_lock_methods[], bp_loop_methods[];
+    bp_signal_methods[], bp_report_methods[], bp_lock_methods[], bp_cause_methods[], bp_loop_methods[];
 
 #endif
