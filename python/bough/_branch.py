@@ -51,6 +51,7 @@ class Branch:
         self._places = threading.Semaphore(limit) if limit else None
         self._errors, self._children = [], set()  # (error, its child or None), those that run
         self._where = _where.Places()  # of those that were interrupted
+        self._stopped = self._timed_out = False  # what of its own has ended the body, or a child
         self._from_outside = None  # the record of an interrupt from further out that a child has ended by
         self._capsule = self._handle = self._thread = self._in = self._left_by = None
 
@@ -119,8 +120,15 @@ class Branch:
         self._where.add(error, child.name)
         for stop in leaves_of(error):
             record = getattr(stop, "record", None)
-            if record is not None and record.target not in (child._handle, self._handle):
+            if self._is_own(stop):
+                self._ended_by_own(record)
+            elif record is not None and record.target != child._handle:
                 self._from_outside = record
+
+    def _ended_by_own(self, record):
+        """Also by a callback of on_interrupt(), of which the library does not know."""
+        self._timed_out |= record.kind == "timeout"
+        self._stopped |= record.kind not in ("timeout", "sibling")
 
     def _child_ended(self, child):
         if child in self._children:
@@ -171,7 +179,8 @@ class Branch:
     def _end(self):
         self._wait()
         _bough.branch_leave_regions(self._capsule)
-        result, self.interrupted = _bough.branch_end(self._capsule)
+        result, interrupted = _bough.branch_end(self._capsule)
+        self.interrupted = interrupted or self._stopped
         self._capsule = None
         _forget_opened(self)
         for child in list(self._children):
@@ -185,6 +194,8 @@ class Branch:
         error = _bough.as_interrupt(error)
         if consists_of(error, self._is_own):
             self._where.add(error, "the block")
+            for stop in leaves_of(error):
+                self._ended_by_own(stop.record)
         elif not isinstance(error, (ThreadExit, GeneratorExit)):
             self._fail(error)
         elif self._left_by is None:
@@ -220,7 +231,7 @@ class Branch:
 
     def _raise(self, failed, error, left_by, result):
         errors = [kept for kept in (self._without_own(e) for e, _ in failed) if kept is not None]
-        if not errors and left_by is None and result == ETIMEDOUT:
+        if not errors and left_by is None and (result == ETIMEDOUT or self._timed_out):
             errors.append(self._deadline_error())
         if not errors and left_by is None and self._from_outside is not None:
             left_by = self._interrupt_from_outside()

@@ -257,6 +257,9 @@ static void place(struct bp_thread *t)
 {
     int saved = errno;
     t->unplaced = false;
+    if (bp_is_nudge(t, &t->why))
+        bp_nudge_for(t, &t->why);
+    t->told_until = bough_after(BOUGH_DEFAULT_GRACE);
     if (PyThreadState_Get() == t->tstate && is_current(t))
         add_here(t, &t->why);
     errno = saved;
@@ -278,6 +281,44 @@ void bp_cause_raised(struct bp_thread *t)
     struct bp_site *s = find_here(t);
     if (s)
         bp_site_drop(s);
+}
+
+static const struct bough_record unknown = {.kind = BOUGH_KINDS};
+
+static bool is_unknown(const struct bp_site *s)
+{
+    return s->why.kind == BOUGH_KINDS;
+}
+
+void bp_cause_running(struct bp_thread *t)
+{
+    PyFrameObject *frame = PyThreadState_GetFrame(t->tstate);
+    if (frame)
+        add(t, frame, PyFrame_GetLasti(frame), &unknown);
+    Py_XDECREF(frame);
+}
+
+void bp_cause_known(const struct bp_thread *t)
+{
+    struct bough_record why;
+    bool pending = bough_reason(&why) == 0;
+    for (struct bp_site *s = bp_sites, *next; s; s = next) {
+        next = s->next;
+        if (s->thread != t || !is_unknown(s))
+            continue;
+        if (pending)
+            s->why = why;
+        else
+            bp_site_drop(s);
+    }
+}
+
+/* A call that begins while a callback is at work may be the one that it ends. */
+PyThreadState *bp_save_thread(void)
+{
+    if (bp_me && bp_me->callbacks && bp_callback_runs(bp_me))
+        add_here(bp_me, &unknown);
+    return PyEval_SaveThread();
 }
 
 /* Extension modules call these; errno is theirs to look at right after. */
@@ -350,7 +391,7 @@ static bool comes_from_here(PyObject *exception)
 static bool is_pending(const struct bough_record *why, const struct bough_record *pending)
 {
     bool same = why->target == pending->target && why->kind == pending->kind;
-    return !same || why->since == pending->since;
+    return why->kind == BOUGH_KINDS || !same || why->since == pending->since;
 }
 
 /* `raise ... from exit`: that code says itself what the cause is, as long as the exit's interrupt is the one that is
@@ -397,7 +438,7 @@ static bool is_caused(const struct bp_thread *t, PyObject *exception, struct bou
         PyObject *context = PyException_GetContext(one);
         const struct bp_site *s = i == 0 && comes_from_here(one) ? find_here(t) : passed_site(t, one);
         if (s && is_pending(&s->why, &pending))
-            *why = s->why, yes = true;
+            *why = is_unknown(s) ? pending : s->why, yes = true;
         yes |= cause && is_exit(cause) && is_of_pending(cause, &pending);
         if (context && (is_stop(context) || bp_was_raised_here(t, context)))
             Py_CLEAR(context);
@@ -435,6 +476,12 @@ static enum verdict judge(const struct bp_thread *t, PyObject *exception, struct
     PyErr_Clear();
     Py_XDECREF(members);
     return all == A_FAILURE && is_error(exception) && is_caused(t, exception, why) ? CAUSED : all;
+}
+
+bool bp_is_caused(const struct bp_thread *t, PyObject *exception)
+{
+    struct bough_record why;
+    return bough_reason(&why) == 0 && judge(t, exception, &why) == CAUSED;
 }
 
 PyObject *bp_as_interrupt(struct bp_thread *t, PyObject *exception)

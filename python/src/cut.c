@@ -84,8 +84,9 @@ static int on_cut(void *argument, const struct bough_cut *cut)
 
 int bp_set_kinds(struct bp_thread *t, unsigned kinds)
 {
-    struct bough_foreign ways = {.kinds = kinds, .grace = t->grace, .on_cut = on_cut, .argument = t, .choose = choose};
-    if (bough_foreign_set(kinds ? &ways : NULL) != 0)
+    unsigned now = bp_callbacks_end_calls(t) ? kinds & BP_EXCEPTION_ONLY : kinds;
+    struct bough_foreign ways = {.kinds = now, .grace = t->grace, .on_cut = on_cut, .argument = t, .choose = choose};
+    if (bough_foreign_set(now ? &ways : NULL) != 0)
         return (void)bp_error("this thread can't take part"), -1;
     t->kinds = kinds;
     return 0;
@@ -168,6 +169,7 @@ static struct {
     {NULL, "sem_clockwait", (bough_code *)own_sem_clockwait, (bough_code **)&interruptible_clockwait, NULL},
     {NULL, "sem_timedwait", (bough_code *)own_sem_timedwait, (bough_code **)&interruptible_timedwait, NULL},
     {NULL, "PyErr_CheckSignals", (bough_code *)check_signals, NULL, NULL},
+    {NULL, "PyEval_SaveThread", (bough_code *)bp_save_thread, NULL, NULL},
     {NULL, "PyEval_RestoreThread", (bough_code *)bp_restore_thread, NULL, NULL},
     {NULL, "PyEval_AcquireThread", (bough_code *)bp_acquire_thread, NULL, NULL},
     {NULL, "PyGILState_Ensure", (bough_code *)bp_gilstate_ensure, NULL, NULL},

@@ -107,8 +107,14 @@ PyObject *bp_exception_for(struct bp_thread *t, const struct bough_record *why)
 {
     PyObject *final = t->final;
     t->final = NULL;
+    struct bough_record real = *why;
     t->raised = true;
+    t->told_until = bough_after(BOUGH_DEFAULT_GRACE);
     bp_cause_raised(t);
+    if (bp_is_nudge(t, why)) {
+        bp_nudge_for(t, &real);
+        why = &real;
+    }
     if (final)
         return final;
     if (why->kind == BOUGH_EXCEPTION && t->exception)
@@ -290,8 +296,10 @@ static PyObject *interruption_requested(PyObject *module, PyObject *none)
 static PyObject *of_reason(PyObject *(*make)(const struct bough_record *))
 {
     struct bough_record why;
-    if (!bp_self())
+    struct bp_thread *t = bp_self();
+    if (!t)
         return NULL;
+    bp_nudge_arrives(t);
     if (bough_reason(&why) != 0)
         Py_RETURN_NONE;
     return make(&why);
@@ -330,7 +338,8 @@ static PyObject *clear_interrupt(PyObject *module, PyObject *none)
         bp_cause_forget_target(BOUGH_ROOT);
         cleared++;
     }
-    t->again = 0;
+    t->again = t->told_until = 0;
+    bp_cause_known(t);
     return PyBool_FromLong(any || cleared > 0);
 }
 
