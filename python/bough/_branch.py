@@ -12,9 +12,9 @@ import warnings
 import weakref
 from errno import ECANCELED, EIO, ETIMEDOUT
 
-from bough import _bough, _stdlib
+from bough import _bough, _stdlib, _where
 from bough._child import Child, _here, current_child
-from bough._errors import MultipleError, consists_of, in_a_line, raise_as_it_is
+from bough._errors import MultipleError, consists_of, in_a_line, leaves_of, raise_as_it_is
 from bough._threads import ThreadExit
 
 __all__ = ["branch", "Branch"]
@@ -50,6 +50,9 @@ class Branch:
         self._timeout, self._deadline = timeout, deadline
         self._places = threading.Semaphore(limit) if limit else None
         self._errors, self._children = [], set()  # (error, its child or None), those that run
+        self._where = _where.Places()  # of those that were interrupted
+        self._stopped = self._timed_out = False  # what of its own has ended the body, or a child
+        self._from_outside = None  # the record of an interrupt from further out that a child has ended by
         self._capsule = self._handle = self._thread = self._in = self._left_by = None
 
     __enter__, __exit__ = _bough.with_methods()
@@ -113,6 +116,20 @@ class Branch:
         elif len(self.failures) < FAILURES_KEPT:
             self.failures.append(error)
 
+    def _child_interrupted(self, error, child):
+        self._where.add(error, child.name)
+        for stop in leaves_of(error):
+            record = getattr(stop, "record", None)
+            if self._is_own(stop):
+                self._ended_by_own(record)
+            elif record is not None and record.target != child._handle:
+                self._from_outside = record
+
+    def _ended_by_own(self, record):
+        """Also by a callback of on_interrupt(), of which the library does not know."""
+        self._timed_out |= record.kind == "timeout"
+        self._stopped |= record.kind not in ("timeout", "sibling")
+
     def _child_ended(self, child):
         if child in self._children:
             self._children.discard(child)
@@ -162,7 +179,8 @@ class Branch:
     def _end(self):
         self._wait()
         _bough.branch_leave_regions(self._capsule)
-        result, self.interrupted = _bough.branch_end(self._capsule)
+        result, interrupted = _bough.branch_end(self._capsule)
+        self.interrupted = interrupted or self._stopped
         self._capsule = None
         _forget_opened(self)
         for child in list(self._children):
@@ -171,9 +189,14 @@ class Branch:
 
     def _take(self, error):
         """What the body left by. An interrupt from further out is to go on as it is, and is no failure."""
-        if error is None or consists_of(error, self._is_own):
+        if error is None:
             return
-        if not isinstance(error, (ThreadExit, GeneratorExit)):
+        error = _bough.as_interrupt(error)
+        if consists_of(error, self._is_own):
+            self._where.add(error, "the block")
+            for stop in leaves_of(error):
+                self._ended_by_own(stop.record)
+        elif not isinstance(error, (ThreadExit, GeneratorExit)):
             self._fail(error)
         elif self._left_by is None:
             self._left_by = error
@@ -208,8 +231,10 @@ class Branch:
 
     def _raise(self, failed, error, left_by, result):
         errors = [kept for kept in (self._without_own(e) for e, _ in failed) if kept is not None]
-        if not errors and left_by is None and result == ETIMEDOUT:
-            errors.append(TimeoutError(ETIMEDOUT, f"the deadline of {self.name} has passed"))
+        if not errors and left_by is None and (result == ETIMEDOUT or self._timed_out):
+            errors.append(self._deadline_error())
+        if not errors and left_by is None and self._from_outside is not None:
+            left_by = self._interrupt_from_outside()
         try:
             if errors and (self._strict or len(errors) > 1):
                 raise_as_it_is(MultipleError(f"{len(errors)} failure{'s'[:len(errors) > 1]} in {self.name}", errors))
@@ -217,11 +242,30 @@ class Branch:
                 _let_go(failed, errors[0])
             if errors and errors[0] is not error:
                 raise_as_it_is(errors[0])
+            if not errors and left_by is not None and left_by is not error:
+                raise_as_it_is(left_by)
             if not errors and left_by is None and _bough.unhandled_signal():
                 _bough.check_interrupt()  # it came while the end waited; main may come to no other point
             return not errors and left_by is None and error is not None
         finally:
+            self._where.forget()
             del errors, error, left_by, failed
+
+    def _deadline_error(self):
+        timeout = TimeoutError(ETIMEDOUT, f"the deadline of {self.name} has passed")
+        self._where.tell(timeout)
+        timeout.__cause__ = self._where.cause
+        return timeout
+
+    def _interrupt_from_outside(self):
+        """It has ended a child of this block, whose results are not complete: nobody is to go on with them."""
+        interrupt = _bough.exception_of_reason()
+        if interrupt is None:  # it was cleared meanwhile
+            interrupt = ThreadExit()
+            interrupt.record = self._from_outside
+        self._where.tell(interrupt)
+        interrupt.__cause__ = self._where.cause
+        return interrupt
 
     def _without_own(self, error):
         if isinstance(error, BaseExceptionGroup):

@@ -117,6 +117,7 @@ class Child:
             return 0
         if consists_of(exception, is_a_stop):
             self.outcome = INTERRUPTED
+            self._tell("_child_interrupted", exception, self)
             return ECANCELED
         return self._failed(exception)
 

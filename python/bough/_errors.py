@@ -41,6 +41,15 @@ def consists_of(error, test):
     return test(error)
 
 
+def leaves_of(error):
+    """The exception itself, or all that are in the group."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves_of(inner)
+    else:
+        yield error
+
+
 def raise_as_it_is(error):
     """With the context that it has: not the interrupt's, which is taken care of here."""
     context = error.__context__

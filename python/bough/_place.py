@@ -98,6 +98,6 @@ def _lines_of(handler, begin):
 
 
 # The package's own files: what they keep in order is nobody else's to interrupt.
-_FILES = "_branch", "_child", "_errors", "_futures", "_green", "_loops", "_place", "_replace", "_stdlib", "_threads"
+_FILES = "_branch", "_child", "_errors", "_futures", "_green", "_loops", "_place", "_replace", "_stdlib", "_threads", "_where"
 _OWN = frozenset(__file__.replace("_place", name) for name in _FILES)
 _ITEMS = __file__.replace("_place", "_futures")

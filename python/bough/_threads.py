@@ -75,6 +75,11 @@ class _Run:
                     _bough.set_asynchronous(True)
                 try:
                     run()
+                except BaseException as error:
+                    interrupt = _bough.as_interrupt(error)
+                    if interrupt is error:
+                        raise
+                    raise interrupt from error
                 finally:
                     _bough.set_asynchronous(False)
                     _bough.leave_open(1)  # a generator that was not run to its end may hold a region
@@ -242,41 +247,85 @@ class on_interrupt:
     """with on_interrupt(callback): while the block runs, `callback()` is called when the thread is interrupted.
 
     It runs on a thread of its own, so that it may do what ends the block's work from outside: cancel a query, close a
-    connection, tell a device. It has `deadline` seconds; one that takes longer is reported (logger "bough") and left behind.
+    connection, notify a device. It has `deadline` seconds (5 unless given), counted from the interrupt. Until then it is the
+    way to end the block's calls, and bough does not interrupt them. Then, or as soon as the callback raises an
+    exception, they are interrupted as anywhere. Both are reported (logger "bough").
+
+    The error that the callback makes a call raise counts as the interrupt, as that of an interrupted call does.
     """
 
     def __init__(self, callback, *, deadline=5.0):
         if not callable(callback):
             raise TypeError(f"a callback is called without arguments: {callback!r} can't be")
+        if not 0 <= deadline <= threading.TIMEOUT_MAX:
+            raise ValueError(f"deadline must be a number of seconds, not negative: {deadline!r}")
         self.callback, self.deadline = callback, deadline
-        self._before = []
+        self._open = {}  # by thread: its blocks, the innermost last
 
     def __enter__(self):
         _opt_in()
-        self._before.append(_bough.set_on_due(self._due))
+        block = _Block(self.callback, self.deadline)
+        self._open.setdefault(threading.get_ident(), []).append(block)
         return self
 
-    def __exit__(self, *error):
-        _bough.set_on_due(self._before.pop())
+    def __exit__(self, kind, error, trace):
+        ident = threading.get_ident()
+        self._open[ident].pop().end(error)
+        if not self._open[ident]:
+            del self._open[ident]
 
-    def _due(self):
-        outer = self._before[-1] if self._before else None
-        if outer is not None:
-            outer()
-        threading.Thread(target=self._watch, name="bough-on-interrupt", daemon=True).start()
 
-    def _watch(self):
-        late = threading.Timer(self.deadline, self._report_late)
-        late.daemon = True
-        late.start()
+class _Block:
+    """One that on_interrupt() has entered."""
+
+    def __init__(self, callback, deadline):
+        self.callback, self.deadline = callback, deadline
+        self.timers = []
+        self.handle = _bough.callback_begin()
+        try:
+            self.outer = _bough.set_on_due(self.due)
+        except BaseException:
+            _bough.callback_end(self.handle, None)
+            raise
+
+    def end(self, error):
+        try:
+            _bough.set_on_due(self.outer)
+        finally:
+            _bough.callback_end(self.handle, error)
+            for timer in self.timers:
+                timer.cancel()
+
+    def due(self):
+        """On the thread that looks after deliveries: it is not to wait."""
+        if self.outer is not None:
+            self.outer()
+        threading.Thread(target=self.run, name="bough-on-interrupt", daemon=True).start()
+
+    def run(self):
+        timer = threading.Timer(self.deadline, self.late)
+        timer.daemon, timer.returned = True, False
+        timer.args = (timer,)
+        timer.name = "bough-on-interrupt-deadline"
+        self.timers.append(timer)
+        timer.start()
+        if not _bough.callback_runs(self.handle, True):
+            return timer.cancel()  # the block has ended meanwhile
         try:
             self.callback()
-        finally:
-            late.cancel()
+        except BaseException as error:
+            _log().error("on_interrupt: %r has failed: the calls of its block are interrupted", self.callback, exc_info=error)
+            _bough.callback_is_late(self.handle)
+        timer.returned = True
+        _bough.callback_runs(self.handle, False)
 
-    def _report_late(self):
-        import logging
+    def late(self, timer):
+        if not timer.returned:
+            _log().warning("on_interrupt: %r has not come back in %g s", self.callback, self.deadline)
+        _bough.callback_is_late(self.handle)
 
-        logging.getLogger("bough").warning(
-            "on_interrupt: %r has not come back in %g s", self.callback, self.deadline
-        )
+
+def _log():
+    import logging
+
+    return logging.getLogger("bough")

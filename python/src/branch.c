@@ -171,6 +171,7 @@ static PyObject *branch_end(PyObject *module, PyObject *capsule)
     result = bough_branch_end(b->handle);
     error = errno;
     Py_END_ALLOW_THREADS
+    bp_cause_forget_target(b->handle);
     b->ended = true;
     b->result = result;
     if (result == -1 || result == EPERM || result == ESRCH) {
@@ -226,6 +227,8 @@ static PyObject *clear_branch(PyObject *module, PyObject *capsule)
     if (!b)
         return NULL;
     int cleared = bough_clear(b->handle);
+    if (cleared >= 0)
+        bp_cause_forget_target(b->handle);
     return cleared < 0 ? bp_error("a branch's interrupts are its owner's to clear") : PyLong_FromLong(cleared);
 }
 

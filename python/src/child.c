@@ -62,8 +62,11 @@ static int code_of(PyObject *child, PyObject *answer)
 static int call_and_end(PyObject *child)
 {
     PyObject *result = call_function(child), *exception = result ? NULL : bp_taken_exception();
-    if (bp_me)
+    if (bp_me) {
+        if (exception)
+            Py_SETREF(exception, bp_as_interrupt(bp_me, exception));
         bp_drop_posted(bp_me); /* it comes too late */
+    }
     PyObject *answer =
         PyObject_CallMethod(child, "_ends", "OO", result ? result : Py_None, exception ? exception : Py_None);
     Py_XDECREF(result);
@@ -99,6 +102,8 @@ static int run_python(PyObject *child)
     }
     int code = call_and_end(child), closed = close_all(child);
     int over = code_of(child, PyObject_CallMethod(child, "_is_over", NULL));
+    if (bp_me)
+        bp_cause_forget(bp_me);
     return code ? code : closed ? closed : over;
 }
 

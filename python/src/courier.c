@@ -416,7 +416,7 @@ static PyObject *set_on_due(PyObject *module, PyObject *callable)
         return NULL;
     PyObject *before = t->on_due ? t->on_due : Py_NewRef(Py_None);
     t->on_due = callable == Py_None ? NULL : Py_NewRef(callable);
-    t->due = false; /* what is due already is told of, too */
+    t->due = bough_now() < t->told_until && bough_interrupted(); /* what is due is news if nobody has heard of it */
     if (t->on_due && need_event(t) != 0) {
         Py_CLEAR(t->on_due);
         Py_DECREF(before);

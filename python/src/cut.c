@@ -26,9 +26,10 @@
 
 /* ---- which error a call fails with --------------------------------------------------------------------------- */
 
-/* Of the interpreter, and of the libraries that its modules rely on: they pass on any error, and an OSError comes of it. */
+/* Of the interpreter, and of the libraries that its modules rely on: they pass on any error, and an OSError comes of it. libcurl
+ * passes on any error too, and takes EINTR for the end of the time that it wanted to wait. */
 static const char *const passes_on[] = {"/lib-dynload/",   "/libpython3", "/libssl.so", "/libcrypto.so",
-                                        "/libreadline.so", "/libncurses", "/libtinfo"};
+                                        "/libreadline.so", "/libncurses", "/libtinfo",  "/libcurl"};
 enum { PASS_ON = sizeof passes_on / sizeof *passes_on };
 
 /* Where the interpreter itself lies: a program or a library. */
@@ -77,14 +78,16 @@ static int on_cut(void *argument, const struct bough_cut *cut)
     if (!lock) {
         t->cut_at = bp_place(t);
         t->cut = true;
+        bp_cause_cut(t);
     }
     return 0;
 }
 
 int bp_set_kinds(struct bp_thread *t, unsigned kinds)
 {
-    struct bough_foreign ways = {.kinds = kinds, .grace = t->grace, .on_cut = on_cut, .argument = t, .choose = choose};
-    if (bough_foreign_set(kinds ? &ways : NULL) != 0)
+    unsigned now = bp_callbacks_end_calls(t) ? kinds & BP_EXCEPTION_ONLY : kinds;
+    struct bough_foreign ways = {.kinds = now, .grace = t->grace, .on_cut = on_cut, .argument = t, .choose = choose};
+    if (bough_foreign_set(now ? &ways : NULL) != 0)
         return (void)bp_error("this thread can't take part"), -1;
     t->kinds = kinds;
     return 0;
@@ -167,6 +170,14 @@ static struct {
     {NULL, "sem_clockwait", (bough_code *)own_sem_clockwait, (bough_code **)&interruptible_clockwait, NULL},
     {NULL, "sem_timedwait", (bough_code *)own_sem_timedwait, (bough_code **)&interruptible_timedwait, NULL},
     {NULL, "PyErr_CheckSignals", (bough_code *)check_signals, NULL, NULL},
+    {NULL, "PyEval_SaveThread", (bough_code *)bp_save_thread, NULL, NULL},
+    {NULL, "PyEval_RestoreThread", (bough_code *)bp_restore_thread, NULL, NULL},
+    {NULL, "PyEval_AcquireThread", (bough_code *)bp_acquire_thread, NULL, NULL},
+    {NULL, "PyGILState_Ensure", (bough_code *)bp_gilstate_ensure, NULL, NULL},
+    {NULL, "PyErr_Clear", (bough_code *)bp_clear_error, NULL, NULL},
+    {NULL, "PyErr_Print", (bough_code *)bp_print_error_as_ever, NULL, NULL},
+    {NULL, "PyErr_PrintEx", (bough_code *)bp_print_error, NULL, NULL},
+    {NULL, "PyErr_WriteUnraisable", (bough_code *)bp_write_unraisable, NULL, NULL},
     {"_multiprocessing", "sem_wait", (bough_code *)process_sem_wait, NULL, NULL},
     {"_multiprocessing", "sem_timedwait", (bough_code *)process_sem_timedwait, NULL, NULL},
     {"readline", "select", (bough_code *)readline_select, (bough_code **)&interruptible_select, NULL},

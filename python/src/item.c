@@ -21,7 +21,8 @@ static void shed(struct bp_thread *t)
 {
     bp_drop_posted(t);
     bough_clear(NULL);
-    t->cut = false;
+    bp_cause_forget(t);
+    t->cut = t->raised = false;
 }
 
 static int publish(PyObject *future, const bough_branch *branch)
@@ -37,6 +38,16 @@ static struct item begin(struct bp_thread *t)
     static const struct bough_branch_options options = {.label = "item"};
     shed(t);
     return (struct item){t, bough_branch_open(&options), t->regions};
+}
+
+/* What is set, as the future is to have it: while the interrupt is pending still. */
+static void as_interrupt(struct bp_thread *t)
+{
+    PyObject *exception = bp_taken_exception();
+    PyObject *interrupt = bp_as_interrupt(t, exception);
+    PyErr_SetObject((PyObject *)Py_TYPE(interrupt), interrupt);
+    Py_DECREF(interrupt);
+    Py_DECREF(exception);
 }
 
 /* With whatever exception is set. */
@@ -85,6 +96,8 @@ static PyObject *call_item(PyObject *module, PyObject *args)
     int run = publish(future, item.branch) == 0 ? set_running(future) : -1;
     if (run > 0 && bp_taking_part_begin(t) == 0)
         result = PyObject_Call(function, positional, keywords);
+    if (run > 0 && !result)
+        as_interrupt(t);
     end(&item, future);
     if (run == 0)
         Py_RETURN_NONE;

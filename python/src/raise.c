@@ -94,6 +94,7 @@ static void set_mark(const struct bp_thread *t, PyObject *exception)
 /* The record goes with the instance: both are taken, or neither. */
 static PyObject *take_posted(struct bp_thread *t)
 {
+    bp_cause_forget_kind(t, BOUGH_EXCEPTION);
     PyObject *exception = t->exception;
     t->exception = NULL;
     set_mark(t, exception);
@@ -106,6 +107,14 @@ PyObject *bp_exception_for(struct bp_thread *t, const struct bough_record *why)
 {
     PyObject *final = t->final;
     t->final = NULL;
+    struct bough_record real = *why;
+    t->raised = true;
+    t->told_until = bough_after(BOUGH_DEFAULT_GRACE);
+    bp_cause_raised(t);
+    if (bp_is_nudge(t, why)) {
+        bp_nudge_for(t, &real);
+        why = &real;
+    }
     if (final)
         return final;
     if (why->kind == BOUGH_EXCEPTION && t->exception)
@@ -287,8 +296,10 @@ static PyObject *interruption_requested(PyObject *module, PyObject *none)
 static PyObject *of_reason(PyObject *(*make)(const struct bough_record *))
 {
     struct bough_record why;
-    if (!bp_self())
+    struct bp_thread *t = bp_self();
+    if (!t)
         return NULL;
+    bp_nudge_arrives(t);
     if (bough_reason(&why) != 0)
         Py_RETURN_NONE;
     return make(&why);
@@ -321,14 +332,18 @@ static PyObject *clear_interrupt(PyObject *module, PyObject *none)
     int cleared = bough_clear(NULL);
     if (cleared < 0)
         return bp_error("an interrupt that is final can't be cleared");
+    bp_cause_forget_target(t->handle);
     struct bough_record why;
-    if (bough_reason(&why) == 0 && why.target == BOUGH_ROOT && bough_clear(BOUGH_ROOT) > 0)
+    if (bough_reason(&why) == 0 && why.target == BOUGH_ROOT && bough_clear(BOUGH_ROOT) > 0) {
+        bp_cause_forget_target(BOUGH_ROOT);
         cleared++;
-    t->again = 0;
+    }
+    t->again = t->told_until = 0;
+    bp_cause_known(t);
     return PyBool_FromLong(any || cleared > 0);
 }
 
-static bool was_raised_here(const struct bp_thread *t, PyObject *exception)
+bool bp_was_raised_here(const struct bp_thread *t, PyObject *exception)
 {
     PyObject *id = PyObject_GenericGetAttr(exception, PyUnicode_InternFromString(mark));
     bool here = id && PyLong_Check(id) && PyLong_AsUnsignedLongLong(id) == t->id;
@@ -344,25 +359,32 @@ static bool is_pending_exit(PyObject *exception)
 
 /* An exception that was swallowed is armed again (rule 44): what was posted as it was, a ThreadExit by telling the
  * thread's calls again. What is neither is somebody else's error. */
-static PyObject *rearm(PyObject *module, PyObject *exception)
+bool bp_arm_again(struct bp_thread *t, PyObject *exception)
 {
-    (void)module;
-    struct bp_thread *t = bp_self();
-    if (!t)
-        return NULL;
-    bool posted = PyExceptionInstance_Check(exception) && was_raised_here(t, exception);
+    bool posted = PyExceptionInstance_Check(exception) && bp_was_raised_here(t, exception);
     if (!posted && !is_pending_exit(exception))
-        Py_RETURN_FALSE;
+        return false;
     t->again = 0;
     if (posted && !t->exception) {
         PyException_SetTraceback(exception, Py_None);
         t->exception = Py_NewRef(exception);
         bp_post_exception(t);
     }
-    bough_foreign_again();
     if (bp_courier_need() != 0)
+        PyErr_Clear(); /* no more threads: points raise it still */
+    return true;
+}
+
+static PyObject *rearm(PyObject *module, PyObject *exception)
+{
+    (void)module;
+    struct bp_thread *t = bp_self();
+    if (!t)
         return NULL;
-    Py_RETURN_TRUE;
+    bool again = bp_arm_again(t, exception);
+    if (again)
+        bough_foreign_again();
+    return PyBool_FromLong(again);
 }
 
 static PyObject *register_classes(PyObject *module, PyObject *args)

@@ -124,7 +124,7 @@ static int begin(struct bp_thread *t, struct manager *m, struct bp_region *r)
         return bough_allow_begin(&r->region, file, line);
     case BP_TAKES_PART:
         r->kinds_before = t->kinds;
-        if (bp_set_kinds(t, t->kinds | m->kinds) != 0)
+        if (bp_set_kinds(t, m->kinds) != 0)
             return -1;
         return bough_foreign_begin(&r->region, file, line);
     case BP_HANDLER:

@@ -64,20 +64,25 @@ struct bp_thread {
     bough_thread *handle;  /* NULL: it has not used bough itself yet, a poster was here first */
     unsigned long ident;
 
-    unsigned kinds; /* of interrupts that cut its blocking calls, a bit each; 0: it takes no part */
-    int64_t grace;  /* for which its calls are left alone after a cut, ns; 0: by default */
-    bool disabled;  /* was started so: only allow regions admit interrupts */
+    unsigned kinds;                /* of interrupts that cut its blocking calls, a bit each; 0: it takes no part */
+    struct bp_callback *callbacks; /* blocks of on_interrupt() that are open, the innermost first: callback.c */
+    bool nudged;                   /* their deadlines have passed, which it has not seen yet */
+    bough_time told_until;         /* it heard of the pending interrupt less than a grace ago */
+    int64_t grace;                 /* for which its calls are left alone after a cut, ns; 0: by default */
+    bool disabled;                 /* was started so: only allow regions admit interrupts */
     struct bp_region *regions;
 
     /* Its own, with or without the interpreter lock. */
     bool cut; /* and no exception has come of it yet */
     struct bp_place cut_at;
     struct bough_record why;
-    bool in_lock; /* in a lock's method whose wait may be cut */
+    bool unplaced; /* ...and its place has not been noted yet: cause.c */
+    bool in_lock;  /* in a lock's method whose wait may be cut */
     bool lock_cut;
     bool in_readline;
 
     PyObject *exception; /* posted by raise_exc(), not raised yet */
+    bool raised;         /* anything at all of an interrupt, since its work began */
     PyObject *final;     /* what a final handler raised: the thread ends by it; NULL */
     PyObject *queued;    /* list of (kind, reason): posted before `handle` was there; NULL */
 
@@ -91,8 +96,9 @@ struct bp_thread {
     bough_time due_since; /* when the courier saw that there is something to raise; 0: nothing */
     bough_time again;     /* what stays pending is not raised again before then */
     struct bp_raised last_raised;
-    PyObject *on_due; /* called each time that an interrupt becomes due; NULL */
-    unsigned looked;  /* in which of its rounds */
+    PyObject *on_due;           /* called each time that an interrupt becomes due; NULL */
+    unsigned looked;            /* in which of its rounds */
+    Py_tracefunc traced_before; /* 3.11: a debugger's, while watch.c traces */
 };
 
 /* The interpreter's own patches, and what Python code has registered. */
@@ -148,6 +154,53 @@ PyObject *bp_taken_exception(void);
 int bp_raise_init(PyObject *module);
 /* Let errors that a cut has brought about become the interrupt's exception. */
 int bp_replace_errors(bool on);
+
+/* Was this very instance raised by bough in the thread? */
+bool bp_was_raised_here(const struct bp_thread *t, PyObject *exception);
+/* It was swallowed: it comes again, if it was an interrupt's. Whether it was. */
+bool bp_arm_again(struct bp_thread *t, PyObject *exception);
+
+/* ---- cause.c ------------------------------------------------------------------------------------------ */
+
+/* A call of the calling thread was interrupted; `cut_at` and `why` are set. With or without the interpreter lock. */
+void bp_cause_cut(struct bp_thread *t);
+/* The interrupt's exception is about to be raised by the calling thread, where it stands. */
+void bp_cause_raised(struct bp_thread *t);
+/* The thread's interrupted calls do not count any more; those of a record's target; those of a kind. */
+void bp_cause_forget(struct bp_thread *t);
+void bp_cause_forget_target(bough_target target);
+void bp_cause_forget_kind(const struct bp_thread *t, enum bough_kind kind);
+/* The exception itself, or what the pending interrupt raises, with the exception as its cause, if the interrupt has caused
+ * it. A new reference. */
+PyObject *bp_as_interrupt(struct bp_thread *t, PyObject *exception);
+/* Whether it has. */
+bool bp_is_caused(const struct bp_thread *t, PyObject *exception);
+/* A callback of on_interrupt() is at work: what the thread executes now counts as interrupted. By any thread. */
+void bp_cause_running(struct bp_thread *t);
+/* By the thread: the record that such places wait for is the one that is pending now. */
+void bp_cause_known(const struct bp_thread *t);
+/* Stand for the interpreter's functions where extension modules call them. */
+PyThreadState *bp_save_thread(void);
+void bp_restore_thread(PyThreadState *ts);
+void bp_acquire_thread(PyThreadState *ts);
+PyGILState_STATE bp_gilstate_ensure(void);
+void bp_clear_error(void);
+void bp_print_error(int set_variables);
+void bp_print_error_as_ever(void);
+void bp_write_unraisable(PyObject *where);
+
+/* ---- callback.c --------------------------------------------------------------------------------------- */
+
+/* Are the thread's calls a callback's to end, and not to be interrupted? */
+bool bp_callbacks_end_calls(const struct bp_thread *t);
+/* Is one at work for it? */
+bool bp_callback_runs(const struct bp_thread *t);
+void bp_callbacks_forget(struct bp_thread *t);
+/* Its call was interrupted because the deadline of its callbacks has passed. */
+bool bp_is_nudge(const struct bp_thread *t, const struct bough_record *why);
+/* By the thread itself: it has seen that. */
+void bp_nudge_arrives(struct bp_thread *t);
+void bp_nudge_for(struct bp_thread *t, struct bough_record *why);
 
 /* ---- cut.c -------------------------------------------------------------------------------------------- */
 
@@ -212,6 +265,7 @@ const char *bp_caller_of_caller(int *line);
 
 extern PyMethodDef bp_thread_methods[], bp_raise_methods[], bp_cut_methods[], bp_post_methods[], bp_courier_methods[],
     bp_branch_methods[], bp_child_methods[], bp_with_methods[], bp_item_methods[], bp_ladder_methods[],
-    bp_signal_methods[], bp_report_methods[], bp_lock_methods[], bp_loop_methods[];
+    bp_signal_methods[], bp_report_methods[], bp_lock_methods[], bp_cause_methods[], bp_callback_methods[],
+    bp_loop_methods[];
 
 #endif

@@ -37,6 +37,8 @@ static void forget(struct bp_thread *t)
     if (*at)
         *at = t->next;
     bp.changes++;
+    bp_cause_forget(t);
+    bp_callbacks_forget(t);
     if (bp_me == t)
         bp_me = NULL;
     Py_CLEAR(t->exception);

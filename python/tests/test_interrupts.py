@@ -42,6 +42,23 @@ class WhoIsInterruptedWhere(unittest.TestCase):
         with pipe() as (r, w):
             self.assertLeftAlone(read, r, cls=threading.Thread, end=lambda: os.write(w, b"x"))
 
+    def test_switched_off(self):
+        """set_enable_io_interrupt(False): a thread's blocking calls are left alone in that block, and interrupted after it"""
+        def run():
+            with bough.set_enable_io_interrupt(False):
+                seen.append(read(r))
+            read(r)
+
+        seen = []
+        with pipe() as (r, w):
+            thread = started(run, enable_io_interrupt=True)
+            until_blocked(thread)
+            bough.interrupt(thread, "test")
+            self.assertTrue(still_there(thread))
+            os.write(w, b"x")
+            self.assertExit(thread)
+        self.assertEqual(seen, [b"x"])
+
     def test_plain_thread_in_bytecode(self):
         """a threading.Thread is not interrupted in bytecode"""
         stop = []

@@ -6,6 +6,8 @@ nginx      CLIENTS_WEB is its https address, CLIENTS_CA the certificate to trust
            answers, /upload takes what never ends, /quick answers, /status
            counts connections
 mosquitto  CLIENTS_BROKER is its port
+mariadb    CLIENTS_MARIADB is its port; root has no password
+slapd      CLIENTS_LDAP is its port, CLIENTS_LDAP_PID its process
 
 CLIENTS_UNDER is a command that runs the program, valgrind say. Exit status 77, which skips the test, where a server is not installed.
 """
@@ -181,7 +183,54 @@ def mosquitto(folder):
     return lambda: (server.terminate(), server.wait())
 
 
-SERVERS = {"postgres": postgres, "nginx": nginx, "mosquitto": mosquitto}
+# ---- MariaDB -------------------------------------------------------------------------------------------------------
+
+def find(*names):
+    for name in names:
+        program = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin")
+        if not program:
+            skip(f"{name} is not installed")
+    return program
+
+
+def mariadb(folder):
+    program, install = find("mariadbd"), find("mariadb-install-db")
+    user, data, port = pwd.getpwuid(os.geteuid()).pw_name, folder / "data", free_port()
+    common = ["--no-defaults", f"--user={user}", f"--datadir={data}"]
+    subprocess.run([install, *common, "--auth-root-authentication-method=normal", "--skip-test-db"], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = subprocess.Popen([program, *common, f"--port={port}", "--bind-address=127.0.0.1", f"--socket={folder}/socket",
+                               f"--pid-file={folder}/pid", "--skip-name-resolve", "--max-connections=500",
+                               "--innodb-buffer-pool-size=16M", "--skip-log-bin"],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.environ.update(CLIENTS_MARIADB=str(port))
+    wait_for("MariaDB", lambda: connects(port))
+    return lambda: (server.kill(), server.wait())  # it would wait for queries that sleep
+
+
+# ---- OpenLDAP ------------------------------------------------------------------------------------------------------
+
+SLAPD = """
+include /etc/ldap/schema/core.schema
+pidfile {folder}/pid
+database ldif
+suffix "dc=example"
+directory {folder}/data
+"""
+
+
+def slapd(folder):
+    program, port = find("slapd"), free_port()
+    (folder / "data").mkdir()
+    (folder / "conf").write_text(SLAPD.format(folder=folder))
+    server = subprocess.Popen([program, "-d", "0", "-f", folder / "conf", "-h", f"ldap://127.0.0.1:{port}"],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.environ.update(CLIENTS_LDAP=str(port), CLIENTS_LDAP_PID=str(server.pid))
+    wait_for("slapd", lambda: connects(port))
+    return lambda: (server.kill(), server.wait())
+
+
+SERVERS = {"postgres": postgres, "nginx": nginx, "mosquitto": mosquitto, "mariadb": mariadb, "slapd": slapd}
 
 
 def main():

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""Where the threads of a branch were when they were interrupted: for the notes of the exception that the block raises.
+
+Kept as text: a traceback would keep the frames, and all that their variables hold.
+"""
+from bough._errors import leaves_of
+from bough._place import is_own
+
+MOST_PLACES, MOST_FRAMES = 8, 8
+
+
+class Places:
+    """Of a branch's children and its body.
+
+    cause   the first error that a client library has made of the interrupt, or None
+    """
+
+    def __init__(self):
+        self.forget()
+
+    def forget(self):
+        self.cause, self._notes, self._more = None, [], 0
+
+    def add(self, error, name):
+        """`error` is what the child, or the block, ended by."""
+        for stop in leaves_of(error):
+            if self.cause is None:
+                self.cause = stop.__cause__
+            if len(self._notes) < MOST_PLACES:
+                self._notes.append("\n".join(_lines(stop, name)))
+            else:
+                self._more += 1
+
+    def tell(self, error):
+        """Adds the notes."""
+        for note in self._notes:
+            error.add_note(note)
+        if self._more:
+            error.add_note(f"and {self._more} more")
+
+
+def _lines(stop, name):
+    """The frames of the thread, the innermost last, as a traceback shows them; then what a nested block has noted."""
+    trace = (stop.__cause__ if stop.__cause__ is not None else stop).__traceback__
+    frames = []
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if not is_own(trace.tb_frame):
+            frames.append(f'  File "{code.co_filename}", line {trace.tb_lineno}, in {code.co_name}')
+        trace = trace.tb_next
+    yield f"{name} was interrupted at (most recent call last):"
+    yield from frames[-MOST_FRAMES:]
+    for note in getattr(stop, "__notes__", ()):
+        yield from ("  " + line for line in note.splitlines())

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * on_interrupt(): in its block the callback is the way to end a call, so the call is not interrupted as well.
+ *
+ *      the block begins            of all kinds of interrupts, only raise_exc()'s interrupts the thread's calls from here on
+ *      an interrupt becomes due    another thread runs the callback (_threads.py). The instruction that the thread executes
+ *        |                         meanwhile counts as interrupted: the error that the callback makes it raise is no failure
+ *      the call ends
+ *      or the deadline passes,     calls are interrupted again, the one that is blocked at once: by a record of
+ *      or the callback fails       raise_exc()'s kind without an exception, which reaches it, a `nudge`
+ *      the block ends              as before it
+ *
+ * Blocks nest. Calls are interrupted again when the deadlines of all callbacks have passed.
+ */
+#include "state.h"
+
+#include <errno.h>
+
+struct bp_callback {
+    struct bp_callback *outer;
+    uint64_t id;
+    bool late;
+    int running; /* callbacks that are at work for it */
+};
+
+static struct bp_thread *thread_of(uint64_t id)
+{
+    struct bp_thread *t = bp.threads;
+    while (t && t->id != id)
+        t = t->next;
+    return t && bp_thread_lives(t) ? t : NULL;
+}
+
+static struct bp_callback *callback_of(const struct bp_thread *t, uint64_t id)
+{
+    struct bp_callback *c = t ? t->callbacks : NULL;
+    while (c && c->id != id)
+        c = c->outer;
+    return c;
+}
+
+bool bp_callbacks_end_calls(const struct bp_thread *t)
+{
+    const struct bp_callback *c = t->callbacks;
+    while (c && c->late)
+        c = c->outer;
+    return c != NULL;
+}
+
+bool bp_callback_runs(const struct bp_thread *t)
+{
+    const struct bp_callback *c = t->callbacks;
+    while (c && !c->running)
+        c = c->outer;
+    return c != NULL;
+}
+
+void bp_callbacks_forget(struct bp_thread *t)
+{
+    while (t->callbacks) {
+        struct bp_callback *c = t->callbacks;
+        t->callbacks = c->outer;
+        PyMem_RawFree(c);
+    }
+}
+
+/* By the thread itself: what other threads could not do for it. */
+static void follow(struct bp_thread *t)
+{
+    if (bp_set_kinds(t, t->kinds) != 0)
+        PyErr_Clear(); /* it can only fail by its arguments */
+}
+
+void bp_nudge_arrives(struct bp_thread *t)
+{
+    if (!t->nudged)
+        return;
+    t->nudged = false;
+    if (!t->exception)
+        bough_clear_kind(NULL, BOUGH_EXCEPTION);
+    follow(t);
+}
+
+bool bp_is_nudge(const struct bp_thread *t, const struct bough_record *why)
+{
+    return why->kind == BOUGH_EXCEPTION && !t->exception;
+}
+
+/* The record that the nudge stands for; delivered, so that a branch knows that its deadline has ended something. */
+void bp_nudge_for(struct bp_thread *t, struct bough_record *why)
+{
+    bp_nudge_arrives(t);
+    (void)bough_check();
+    (void)bough_reason(why);
+}
+
+/* ---- methods --------------------------------------------------------------------------------------------------------- */
+
+/* What was raised a short time ago is still pending: this block is part of the cleanup, and that interrupt is not the
+ * callback's. */
+static bool is_cleanup(const struct bp_thread *t)
+{
+    return bough_now() < t->told_until && bough_interrupted();
+}
+
+/* An interrupt that is pending already and has not been raised lately would end the block's first call: here it is raised. */
+static PyObject *callback_begin(PyObject *module, PyObject *none)
+{
+    static uint64_t last;
+    (void)module, (void)none;
+    struct bp_thread *t = bp_self();
+    if (!t || ((t->kinds & ~(unsigned)BP_EXCEPTION_ONLY) && bough_now() >= t->told_until && bp_check(t) != 0))
+        return NULL;
+    struct bp_callback *c = PyMem_RawCalloc(1, sizeof *c);
+    if (!c)
+        return PyErr_NoMemory();
+    *c = (struct bp_callback){.outer = t->callbacks, .id = ++last, .late = is_cleanup(t)};
+    t->callbacks = c;
+    follow(t);
+    return Py_BuildValue("(KK)", (unsigned long long)t->id, (unsigned long long)c->id);
+}
+
+static PyObject *callback_end(PyObject *module, PyObject *args)
+{
+    unsigned long long thread, id;
+    PyObject *error;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "(KK)O:callback_end", &thread, &id, &error))
+        return NULL;
+    struct bp_thread *t = bp_self();
+    if (!t)
+        return NULL;
+    struct bp_callback **at = &t->callbacks, *c;
+    while (*at && (*at)->id != id)
+        at = &(*at)->outer;
+    if (!(c = *at))
+        return PyErr_SetString(PyExc_RuntimeError, "the block has to be left by the thread that entered it"), NULL;
+    *at = c->outer;
+    PyMem_RawFree(c);
+    bool ended_by_it = PyExceptionInstance_Check(error) && bp_is_caused(t, error);
+    bp_cause_known(t);
+    if (t->nudged)
+        bp_nudge_arrives(t);
+    else
+        follow(t);
+    if (ended_by_it) { /* delivered: what the code does next is its cleanup (rule 22) */
+        (void)bough_check();
+        (void)bough_foreign_check(NULL);
+    }
+    Py_RETURN_NONE;
+}
+
+/* Before the callback is called, and when it has come back. By the thread that calls it. */
+static PyObject *callback_runs(PyObject *module, PyObject *args)
+{
+    unsigned long long thread, id;
+    int runs;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "(KK)p:callback_runs", &thread, &id, &runs))
+        return NULL;
+    struct bp_thread *t = thread_of(thread);
+    struct bp_callback *c = callback_of(t, id);
+    if (!c)
+        Py_RETURN_FALSE;
+    c->running += runs ? 1 : -1;
+    t->told_until = bough_after(BOUGH_DEFAULT_GRACE);
+    bp_cause_running(t);
+    Py_RETURN_TRUE;
+}
+
+/* Whether it was still open. */
+static PyObject *callback_is_late(PyObject *module, PyObject *args)
+{
+    unsigned long long thread, id;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "(KK):callback_is_late", &thread, &id))
+        return NULL;
+    struct bp_thread *t = thread_of(thread);
+    struct bp_callback *c = callback_of(t, id);
+    if (!c)
+        Py_RETURN_FALSE;
+    c->late = true;
+    if (bp_callbacks_end_calls(t) || !(t->kinds & ~(unsigned)BP_EXCEPTION_ONLY) || t->exception)
+        Py_RETURN_TRUE;
+    static const struct bough_event nudge = {
+        .kind = BOUGH_EXCEPTION, .flags = BOUGH_ALONE, .reason = "the callback of on_interrupt() has ended nothing"};
+    t->nudged = true;
+    bough_post_event(t->handle, &nudge);
+    Py_RETURN_TRUE;
+}
+
+PyMethodDef bp_callback_methods[] = {
+    {"callback_begin", callback_begin, METH_NOARGS,
+     PyDoc_STR("callback_begin(): a block of on_interrupt(). What the other functions name it by.")},
+    {"callback_end", callback_end, METH_VARARGS,
+     PyDoc_STR("callback_end(block, error): by its thread; what it was left by, or None.")},
+    {"callback_runs", callback_runs, METH_VARARGS,
+     PyDoc_STR("callback_runs(block, runs): its callback is about to be called, or has come back.")},
+    {"callback_is_late", callback_is_late, METH_VARARGS,
+     PyDoc_STR("callback_is_late(block): from here on its calls are interrupted. Whether it was still open.")},
+    {0},
+};

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/* A client library as there are many: C that knows nothing of bough, blocks without the interpreter lock, and has an
+ * exception class for everything that goes wrong. For test_causes.py. */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <string.h>
+
+static PyObject *client_error;
+
+static PyObject *fail(const char *why)
+{
+    PyErr_SetString(client_error, why);
+    return NULL;
+}
+
+static int wait_for(int fd)
+{
+    struct pollfd entry = {.fd = fd, .events = POLLIN};
+    return poll(&entry, 1, -1);
+}
+
+/* ask(fd): until it can be read. */
+static PyObject *ask(PyObject *module, PyObject *fd)
+{
+    int number = (int)PyLong_AsLong(fd), result, error;
+    (void)module;
+    if (number == -1 && PyErr_Occurred())
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    result = wait_for(number);
+    error = errno;
+    Py_END_ALLOW_THREADS
+    return result == 1 ? Py_NewRef(Py_True) : fail(strerror(error));
+}
+
+/* The same with the interpreter lock, as careless code has it. */
+static PyObject *ask_with_lock(PyObject *module, PyObject *fd)
+{
+    (void)module;
+    return wait_for((int)PyLong_AsLong(fd)) == 1 ? Py_NewRef(Py_True) : fail(strerror(errno));
+}
+
+/* Whatever the wait said. */
+static PyObject *ask_and_ignore(PyObject *module, PyObject *fd)
+{
+    int number = (int)PyLong_AsLong(fd);
+    (void)module;
+    Py_BEGIN_ALLOW_THREADS
+    wait_for(number);
+    Py_END_ALLOW_THREADS
+    Py_RETURN_FALSE;
+}
+
+static PyObject *refuse(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    return fail("refused");
+}
+
+/* call(function): the library's error in the place of the function's. */
+static PyObject *call(PyObject *module, PyObject *function)
+{
+    PyObject *result = PyObject_CallNoArgs(function);
+    (void)module;
+    if (result)
+        return result;
+    PyErr_Clear();
+    return fail("the callback failed");
+}
+
+static PyObject *call_and_print(PyObject *module, PyObject *function)
+{
+    PyObject *result = PyObject_CallNoArgs(function);
+    (void)module;
+    if (result)
+        return result;
+    PyErr_Print();
+    return fail("the callback failed");
+}
+
+static PyObject *call_and_report(PyObject *module, PyObject *function)
+{
+    PyObject *result = PyObject_CallNoArgs(function);
+    (void)module;
+    if (result)
+        return result;
+    PyErr_WriteUnraisable(function);
+    return fail("the callback failed");
+}
+
+/* The function's error is nobody's. */
+static PyObject *call_and_ignore(PyObject *module, PyObject *function)
+{
+    PyObject *result = PyObject_CallNoArgs(function);
+    (void)module;
+    if (!result)
+        PyErr_Clear();
+    Py_XDECREF(result);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+    {"ask", ask, METH_O, NULL},
+    {"ask_with_lock", ask_with_lock, METH_O, NULL},
+    {"ask_and_ignore", ask_and_ignore, METH_O, NULL},
+    {"refuse", refuse, METH_O, NULL},
+    {"call", call, METH_O, NULL},
+    {"call_and_print", call_and_print, METH_O, NULL},
+    {"call_and_report", call_and_report, METH_O, NULL},
+    {"call_and_ignore", call_and_ignore, METH_O, NULL},
+    {0},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "client",
+    .m_size = -1,
+    .m_methods = methods,
+};
+
+PyMODINIT_FUNC PyInit_client(void);
+PyMODINIT_FUNC PyInit_client(void)
+{
+    PyObject *module = PyModule_Create(&definition);
+    client_error = PyErr_NewException("client.Error", NULL, NULL);
+    if (!module || !client_error || PyModule_AddObjectRef(module, "Error", client_error) != 0)
+        return NULL;
+    return module;
+}
