@@ -23,6 +23,11 @@ waiting = threading.Event()
 def begins():
     waiting.thread = threading.get_native_id()
     waiting.set()
+    begun()
+
+
+def begun():
+    """For a way to replace: the library is imported, and the loop runs."""
 
 
 class Posted(Exception):
@@ -254,8 +259,10 @@ def child(run):
 
 
 def deadline(run):
+    global begun
     try:
-        with bough.branch(timeout=0.5):
+        with bough.branch() as b:
+            begun = lambda: b.set_deadline(time.monotonic() + 0.5)  # noqa: E731
             run(HOUR)
     except TimeoutError:
         print("TimeoutError")
