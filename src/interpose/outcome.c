@@ -21,16 +21,24 @@ enum { POLLED = 8 };
 
 BO_TLS bool bo_outcome_armed;
 
+/* Which call it is: the same one if all of it is the same. */
+struct key {
+    const char *name; /* NULL: none */
+    const void *caller;
+    unsigned long count;
+    int fd;
+    uint32_t generation; /* of the thread: a worker's next child has another */
+};
+
 /* What the thread remembers between an interrupted call and its next ones. */
 static BO_TLS struct {
-    const char *name; /* the call that failed with EINTR; NULL: none */
-    const void *caller;
-    int fd;
-    unsigned long count;
-    uint32_t generation;                                 /* of the thread: a worker's next child has another */
+    struct key call;                                     /* the last call that failed with EINTR */
     int64_t used;                                        /* the thread's processor time at the failure */
     enum { OTHER_ERROR, NO_OTHER_ERROR, NO_ERROR } next; /* how it ends if it comes back at once */
-    int polled[POLLED];                                  /* the descriptors of a poll() or select() that failed */
+    uint64_t target; /* the record that was delivered last, and to which generation */
+    bough_time since;
+    uint32_t generation;
+    int polled[POLLED]; /* the descriptors of a poll() or select() that failed */
     int polled_count, polled_error;
 } memory;
 
@@ -129,30 +137,37 @@ static int64_t processor_time(void)
     return clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) == 0 ? (int64_t)used.tv_sec * 1000000000 + used.tv_nsec : 0;
 }
 
-static int key_of(const struct bo_site *site)
+static struct key key_of(const struct bo_thread *t, const struct bo_site *site)
 {
-    return site->on.polled && site->on.count ? site->on.polled[0].fd : site->on.fd;
+    bool by_first = site->on.polled && site->on.count;
+    return (struct key){.name = site->name,
+                        .caller = site->caller,
+                        .count = site->on.count,
+                        .fd = by_first ? site->on.polled[0].fd : site->on.fd,
+                        .generation = bo_word_generation(bo_load_relaxed(&t->t.word))};
+}
+
+static bool is_same(const struct key *a, const struct key *b)
+{
+    return a->name == b->name && a->caller == b->caller && a->count == b->count && a->fd == b->fd &&
+           a->generation == b->generation;
 }
 
 static void forget_call(void)
 {
-    memory.name = NULL;
+    memory.call.name = NULL;
     bo_outcome_armed = memory.polled_count > 0;
 }
 
 static void forget_polled(void)
 {
     memory.polled_count = 0;
-    bo_outcome_armed = memory.name != NULL;
+    bo_outcome_armed = memory.call.name != NULL;
 }
 
 static void remember_call(const struct bo_thread *t, const struct bo_site *site, int next)
 {
-    memory.name = site->name;
-    memory.caller = site->caller;
-    memory.fd = key_of(site);
-    memory.count = site->on.count;
-    memory.generation = bo_word_generation(bo_load_relaxed(&t->t.word));
+    memory.call = key_of(t, site);
     memory.used = processor_time();
     memory.next = next;
     bo_outcome_armed = true;
@@ -189,13 +204,13 @@ static bool polls(const struct bo_site *site)
 static bool still_suppressed(const struct bo_thread *t)
 {
     uint64_t w = bo_load_seq(&t->t.word), again = memory.next == NO_ERROR ? BO_SILENT_DUE : BO_FOREIGN_DUE;
-    return (w & BO_DUE) && !(w & again) && memory.generation == bo_word_generation(w);
+    return (w & BO_DUE) && !(w & again);
 }
 
 static bool came_back(const struct bo_thread *t, const struct bo_site *site)
 {
-    return memory.name == site->name && memory.caller == site->caller && memory.fd == key_of(site) &&
-           memory.count == site->on.count && still_suppressed(t) && processor_time() - memory.used < AT_ONCE_NS;
+    struct key now = key_of(t, site);
+    return is_same(&memory.call, &now) && still_suppressed(t) && processor_time() - memory.used < AT_ONCE_NS;
 }
 
 static int fail_again(struct bo_thread *t, const struct bo_site *site)
@@ -221,9 +236,12 @@ static int go_on_waiting(struct bo_thread *t, const struct bo_site *site)
     return 0;
 }
 
-int bo_outcome_compare(struct bo_thread *t, const struct bo_site *site)
+/* A look that cannot block says nothing: event loops make such calls on their way back to the wait. */
+int bo_outcome_compare(struct bo_thread *t, const struct bo_site *site, bool may_block)
 {
-    bool again = memory.name && came_back(t, site);
+    if (!may_block)
+        return 0;
+    bool again = memory.call.name && came_back(t, site);
     forget_call();
     if (polls(site))
         forget_polled();
@@ -272,6 +290,26 @@ static int end_silently(struct bo_thread *t, const struct bo_site *site)
     return error;
 }
 
+/* This record was delivered before: EINTR has not ended what the thread is at. */
+static bool was_delivered(const struct bo_thread *t, const struct bough_record *why)
+{
+    uint64_t target = (uint64_t)(uintptr_t)why->target;
+    uint32_t generation = bo_word_generation(bo_load_relaxed(&t->t.word));
+    bool delivered = memory.target == target && memory.since == why->since && memory.generation == generation;
+    memory.target = target;
+    memory.since = why->since;
+    memory.generation = generation;
+    return delivered;
+}
+
+static int error_of(const struct bo_thread *t, const struct bo_site *site, const struct bough_record *why, bool alone)
+{
+    bool again = was_delivered(t, why);
+    if (alone)
+        return EINTR;
+    return again || site->manner != BO_EINTR_FIRST ? wanted(t) : EINTR;
+}
+
 int bo_outcome_of(struct bo_thread *t, const struct bo_site *site)
 {
     struct bough_record why;
@@ -280,14 +318,13 @@ int bo_outcome_of(struct bo_thread *t, const struct bo_site *site)
         return end_silently(t, site);
     const char *object = object_of(site->caller);
     bool alone = site->manner == BO_EINTR_ALONE || takes_only_eintr(t, object);
-    int error = chosen ? chosen : alone || site->manner == BO_EINTR_FIRST ? EINTR : wanted(t);
     bo_foreign_deliver(t, &why);
+    int error = chosen ? chosen : error_of(t, site, &why, alone);
     int announced = announce(t, site, object, error, false, &why);
-    if (announced == EINTR && error == EINTR) {
+    if (announced == EINTR && error == EINTR)
         remember_call(t, site, alone ? NO_OTHER_ERROR : OTHER_ERROR);
-        if (polls(site) && !alone)
-            remember_polled(site, wanted(t));
-    }
+    if (polls(site) && !alone && !chosen)
+        remember_polled(site, wanted(t));
     note(t, site, object, announced, BO_REPORTED);
     return announced;
 }

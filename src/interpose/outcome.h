@@ -3,8 +3,9 @@
  * How an interrupted call of foreign code fails (rule 22): only in a way that its standard allows and that its callers
  * survive. Each row of core/calls.def says in which manner:
  *
- *   EINTR_FIRST   EINTR, which every POSIX program has to expect. If the same call comes back at once, with no other call in
- *                 between, it is an EINTR retry loop: now it fails with ECANCELED, or the error that the thread chose
+ *   EINTR_FIRST   EINTR, which every POSIX program has to expect. If the same call comes back at once, with no other blocking
+ *                 call in between, it is an EINTR retry loop: now it fails with ECANCELED, or the error that the thread chose.
+ *                 So does any call that the same record interrupts later, after the grace period
  *   AT_ONCE       that error at once: the standard knows no EINTR for this call, and leaves it other errors
  *   EINTR_ALONE   EINTR and never another error: a caller that retries it takes any other result for success. A silent wait
  *   SPURIOUS      success, the spurious wakeup that a condition wait may have. A silent wait
@@ -92,15 +93,13 @@ extern BO_TLS bool bo_outcome_armed;
 /* What bo_outcome_before() returns for a call that is to report success, without being made. No error number. */
 enum { BO_OVER = -1 };
 
-int bo_outcome_compare(struct bo_thread *t, const struct bo_site *site);
+int bo_outcome_compare(struct bo_thread *t, const struct bo_site *site, bool may_block);
 enum bo_foreign_step bo_outcome_weigh(struct bo_thread *t, const struct bo_site *site);
 
 /* Before a call: 0, or, if it is the second one of a retry loop, how it ends without being made: the error number that it fails
- * with, or BO_OVER. */
-static inline int bo_outcome_before(struct bo_thread *t, const struct bo_site *site)
-{
-    return bo_unlikely(bo_outcome_armed) ? bo_outcome_compare(t, site) : 0;
-}
+ * with, or BO_OVER. `may_block` is evaluated only where something is remembered. */
+#define bo_outcome_before(t, site, may_block) \
+    (bo_unlikely(bo_outcome_armed) ? bo_outcome_compare((t), (site), (may_block)) : 0)
 
 /* The sort of the call. Where only silent waits are suppressed at the moment, it depends on the caller too. */
 static inline enum bo_foreign_step bo_outcome_step(struct bo_thread *t, const struct bo_site *site)

@@ -66,7 +66,7 @@ static int next(struct bo_thread *t, const struct bo_site *site, FILE *stream, i
 {
     while (is_empty(stream) && may_block(stream)) {
         struct pollfd wanted = {.fd = fileno(stream), .events = POLLIN};
-        int again = bo_outcome_before(t, site);
+        int again = bo_outcome_before(t, site, true);
         if (again)
             return failed(stream, again, error);
         bo_foreign_enter(t, bo_outcome_step(t, site));

@@ -63,7 +63,7 @@
     if (bo_likely(!t))                                                                 \
         return REAL(returns, name, params) args;                                       \
     const struct bo_site site = {#name, __builtin_return_address(0), (how), (waited)}; \
-    int error = bo_outcome_before(t, &site);                                           \
+    int error = bo_outcome_before(t, &site, (blocks));                                 \
     returns r = (returns)0;                                                            \
     if (bo_unlikely(error))                                                            \
         return CUT_##fails(r, error);                                                  \
