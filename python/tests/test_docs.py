@@ -60,6 +60,16 @@ class Guide(unittest.TestCase):
             self.guide.download_all(fetch, "c")
         self.assertEqual(self.guide.download_all(fetch, "ab"), ["a", "b"])
 
+    def test_download_fails_early(self):
+        """a child that fails before the last one is added"""
+        def fetch(url):
+            if url == 0:
+                raise ConnectionError
+            return url
+
+        for count in 3, 30, 300:
+            self.assertLessEqual(set(self.guide.download_all(fetch, range(count))), set(range(1, count)))
+
     def test_threads(self):
         one, other = socket.socketpair()
         with one, other:
