@@ -10,12 +10,14 @@ import socket
 import threading
 import time
 import unittest
+from pathlib import Path
 
 import bough
 from bough import branch
 from branching import A
 from servers import server
 from test_causes import Causes
+from tools import until
 
 limit = 120
 stays = ("anon_inode:*eventfd*", "/etc/*", "/dev/urandom")
@@ -192,8 +194,14 @@ class Ldap(Client, unittest.TestCase):
 
     def setUp(self):
         super().setUp()
-        os.kill(int(os.environ["CLIENTS_LDAP_PID"]), signal.SIGSTOP)
-        self.addCleanup(os.kill, int(os.environ["CLIENTS_LDAP_PID"]), signal.SIGCONT)
+        pid = int(os.environ["CLIENTS_LDAP_PID"])
+        os.kill(pid, signal.SIGSTOP)
+        self.addCleanup(os.kill, pid, signal.SIGCONT)
+        until(lambda: all(self.stands(task) for task in Path(f"/proc/{pid}/task").iterdir()), "the server stands still")
+
+    @staticmethod
+    def stands(task):
+        return (task / "stat").read_text().rpartition(")")[2].split()[0] == "T"
 
     def work(self):
         connection = self.library.initialize(f"ldap://127.0.0.1:{os.environ['CLIENTS_LDAP']}")
