@@ -268,9 +268,9 @@ class on_interrupt:
         self._open.setdefault(threading.get_ident(), []).append(block)
         return self
 
-    def __exit__(self, kind, error, trace):
+    def __exit__(self, *error):
         ident = threading.get_ident()
-        self._open[ident].pop().end(error)
+        self._open[ident].pop().end(error[1])
         if not self._open[ident]:
             del self._open[ident]
 

@@ -8,6 +8,8 @@ import asyncio
 import concurrent.futures
 import contextlib
 import gc
+import logging
+import random
 import socket
 import sys
 import threading
@@ -19,7 +21,7 @@ import bough
 import client
 from bough import ThreadExit, _bough, branch
 from branching import A, until_blocked
-from tools import Gate, ended, started, until
+from tools import SCALE, Gate, ended, started, until
 
 limit = 60
 stays = ("anon_inode:*eventfd*",)
@@ -893,6 +895,64 @@ class Where(Causes):
                 pass
             del b
         self.assertEqual([ref() for ref in seen], [None, None])
+
+
+class Many(Causes):
+    """All sorts at a time, interrupted at random moments: threads that share code and descriptors, frames at the same addresses."""
+
+    def rows(self):
+        while True:
+            try:
+                yield client.ask(self.fd)
+            except client.Error as error:
+                yield error
+
+    def deep(self, depth=10):
+        return self.deep(depth - 1) if depth else client.ask(self.fd)
+
+    def iterate(self):
+        for row in self.rows():
+            if isinstance(row, client.Error):
+                raise row
+
+    def late_callback(self):
+        with bough.on_interrupt(lambda: None, deadline=0.001):
+            client.ask(self.fd)
+
+    def in_callback(self):
+        client.call(lambda: time.sleep(3600))
+
+    def well_since(self):
+        for function, fd in [(client.ask, self.fd), *[(client.ask, self.ready)] * 50, (client.refuse, 0)]:
+            try:
+                function(fd)
+            except client.Error:
+                if function is client.refuse:
+                    raise
+
+    def elsewhere(self):
+        with contextlib.suppress(client.Error):
+            client.ask(self.fd)
+        sum(range(10000))
+        client.refuse(0)
+
+    INTERRUPTS, FAILURES = (deep, iterate, late_callback, in_callback), (well_since, elsewhere)
+
+    def test_many(self):
+        logging.getLogger("bough").setLevel(logging.ERROR)
+        self.addCleanup(logging.getLogger("bough").setLevel, logging.NOTSET)
+        for _ in range(int(10 * SCALE)):
+            with branch(supervisor=True) as b:
+                works = [random.choice(self.INTERRUPTS + self.FAILURES) for _ in range(40)]
+                children = [b.add(self.noted(work, self)) for work in works]
+                self.until_blocked(40)
+                time.sleep(random.random() * 0.01)
+                for child in children:
+                    child.interrupt()
+            self.tids.clear()
+            for work, child in zip(works, children):
+                self.assertEqual(child.outcome, "error" if work in self.FAILURES else "interrupted", work)
+            self.assertEqual(_bough.interrupted_places(), [])
 
 
 if __name__ == "__main__":

@@ -10,12 +10,14 @@ import socket
 import threading
 import time
 import unittest
+from pathlib import Path
 
 import bough
 from bough import branch
 from branching import A
 from servers import server
 from test_causes import Causes
+from tools import until
 
 limit = 120
 stays = ("anon_inode:*eventfd*", "/etc/*", "/dev/urandom")
@@ -31,24 +33,25 @@ def client(name):
 class Client:
     """A library: `module` its name, `server` what it talks to, `error` its exceptions, work() a call that does not come back."""
 
-    server = error = None
+    server = error = missing = None
 
     @classmethod
     def setUpClass(cls):
         cls.library = client(cls.module)
         if cls.library is None:
-            raise unittest.SkipTest(f"{cls.module} is not installed for this interpreter")
-        if cls.server:
-            cls.settings = cls.enterClassContext(server(cls.server))
-        cls.work_again(cls)  # what it opens once is open
+            cls.missing = f"{cls.module} is not installed for this interpreter"
+        elif cls.server:
+            try:
+                cls.enterClassContext(server(cls.server))
+            except unittest.SkipTest as why:
+                cls.missing = str(why)
 
     def setUp(self):
+        if self.missing:
+            self.skipTest(self.missing)
         self.tids = []
 
     noted, until_blocked = Causes.noted, Causes.until_blocked
-
-    def work_again(self):
-        """Something that comes back."""
 
     def test_deadline(self):
         for child in False, True:
@@ -64,7 +67,6 @@ class Client:
             self.until_blocked()
             b.interrupt()
         self.assertEqual(child.outcome, "interrupted")
-        self.work_again()
 
     def test_alone(self):
         with branch(supervisor=True) as b:
@@ -133,9 +135,6 @@ class Psycopg(Client, unittest.TestCase):
     def work(self):
         self.execute("select pg_sleep(3600)")
 
-    def work_again(self):
-        pass
-
     def fails(self):
         self.library.connect("dbname=nowhere connect_timeout=5 user=nobody options=--nonsense")
 
@@ -195,8 +194,14 @@ class Ldap(Client, unittest.TestCase):
 
     def setUp(self):
         super().setUp()
-        os.kill(int(os.environ["CLIENTS_LDAP_PID"]), signal.SIGSTOP)
-        self.addCleanup(os.kill, int(os.environ["CLIENTS_LDAP_PID"]), signal.SIGCONT)
+        pid = int(os.environ["CLIENTS_LDAP_PID"])
+        os.kill(pid, signal.SIGSTOP)
+        self.addCleanup(os.kill, pid, signal.SIGCONT)
+        until(lambda: all(self.stands(task) for task in Path(f"/proc/{pid}/task").iterdir()), "the server stands still")
+
+    @staticmethod
+    def stands(task):
+        return (task / "stat").read_text().rpartition(")")[2].split()[0] == "T"
 
     def work(self):
         connection = self.library.initialize(f"ldap://127.0.0.1:{os.environ['CLIENTS_LDAP']}")

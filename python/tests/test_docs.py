@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The code in docs/python.md and in the README files is code."""
 import contextlib
+import io
 import re
 import socket
 import time
@@ -59,6 +60,18 @@ class Guide(unittest.TestCase):
         with self.assertRaises(bough.MultipleError):
             self.guide.download_all(fetch, "c")
         self.assertEqual(self.guide.download_all(fetch, "ab"), ["a", "b"])
+
+    def test_download_fails_early(self):
+        """a child that fails before the last one is added"""
+        def fetch(url):
+            if url == 0:
+                raise ConnectionError
+            return url
+
+        for count in 3, 30, 300:
+            with contextlib.redirect_stdout(io.StringIO()):
+                results = self.guide.download_all(fetch, range(count))
+            self.assertLessEqual(set(results), set(range(1, count)))
 
     def test_threads(self):
         one, other = socket.socketpair()
