@@ -26,10 +26,9 @@
 
 /* ---- which error a call fails with --------------------------------------------------------------------------- */
 
-/* Of the interpreter, and of the libraries that its modules rely on: they pass on any error, and an OSError comes of it. libcurl
- * passes on any error too, and takes EINTR for the end of the time that it wanted to wait. */
+/* Of the interpreter, and of the libraries that its modules rely on: they pass on any error, and an OSError comes of it. */
 static const char *const passes_on[] = {"/lib-dynload/",   "/libpython3", "/libssl.so", "/libcrypto.so",
-                                        "/libreadline.so", "/libncurses", "/libtinfo",  "/libcurl"};
+                                        "/libreadline.so", "/libncurses", "/libtinfo"};
 enum { PASS_ON = sizeof passes_on / sizeof *passes_on };
 
 /* Where the interpreter itself lies: a program or a library. */
