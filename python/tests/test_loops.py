@@ -184,6 +184,19 @@ class Asyncio(unittest.TestCase):
         self.assertEqual(seen, [1, "slept"])  # asyncio's own descriptor
 
     def test_many(self):
+        import asyncio
+
+        self.many(asyncio.new_event_loop)
+
+    @unittest.skipIf(missing(["uvloop"]), "no package uvloop for this interpreter")
+    def test_many_of_uvloop(self):
+        import uvloop
+
+        self.many(uvloop.new_event_loop)
+
+    test_many_of_uvloop.stays = (*stays, "pipe:*")
+
+    def many(self, factory):
         """200 loops, each interrupted at another moment, running or waiting"""
         import asyncio
 
@@ -195,10 +208,14 @@ class Asyncio(unittest.TestCase):
             finally:
                 await asyncio.sleep(0)
 
+        def work():
+            with asyncio.Runner(loop_factory=factory) as runner:
+                runner.run(main())
+
         for i in range(200):
             began = threading.Event()
             with bough.branch() as b:
-                child = b.add(asyncio.run, main())
+                child = b.add(work)
                 began.wait()
                 time.sleep(i * 0.00002)
                 child.interrupt()
