@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Threads that can be interrupted, and what interrupts them."""
 import atexit
+import sys
 import threading
 
 from bough import _bough, _place
@@ -281,7 +282,7 @@ class _Block:
     def __init__(self, callback, deadline):
         self.callback, self.deadline = callback, deadline
         self.timers = []
-        self.handle = _bough.callback_begin()
+        self.handle = _bough.callback_begin(sys._getframe(2))
         try:
             self.outer = _bough.set_on_due(self.due)
         except BaseException:

@@ -4,7 +4,8 @@
  *
  *      the block begins            of all kinds of interrupts, only raise_exc()'s interrupts the thread's calls from here on
  *      an interrupt becomes due    another thread runs the callback (_threads.py). The instruction that the thread executes
- *        |                         meanwhile counts as interrupted: the error that the callback makes it raise is no failure
+ *        |                         meanwhile counts as interrupted, and so does the one of the block's own code: the
+ *        |                         error that the callback makes them raise is no failure
  *      the call ends
  *      or the deadline passes,     calls are interrupted again, the one that is blocked at once: by a record of
  *      or the callback fails       raise_exc()'s kind without an exception, which reaches it, a `nudge`
@@ -18,6 +19,7 @@
 
 struct bp_callback {
     struct bp_callback *outer;
+    const PyFrameObject *frame; /* of the code that has the block: compared only */
     uint64_t id;
     bool late;
     int running; /* callbacks that are at work for it */
@@ -51,6 +53,14 @@ bool bp_callback_runs(const struct bp_thread *t)
 {
     const struct bp_callback *c = t->callbacks;
     while (c && !c->running)
+        c = c->outer;
+    return c != NULL;
+}
+
+bool bp_callback_is_of(const struct bp_thread *t, const PyFrameObject *frame)
+{
+    const struct bp_callback *c = t->callbacks;
+    while (c && c->frame != frame)
         c = c->outer;
     return c != NULL;
 }
@@ -104,17 +114,18 @@ static bool is_cleanup(const struct bp_thread *t)
 }
 
 /* An interrupt that is pending already and has not been raised lately would end the block's first call: here it is raised. */
-static PyObject *callback_begin(PyObject *module, PyObject *none)
+static PyObject *callback_begin(PyObject *module, PyObject *frame)
 {
     static uint64_t last;
-    (void)module, (void)none;
+    (void)module;
     struct bp_thread *t = bp_self();
     if (!t || ((t->kinds & ~(unsigned)BP_EXCEPTION_ONLY) && bough_now() >= t->told_until && bp_check(t) != 0))
         return NULL;
     struct bp_callback *c = PyMem_RawCalloc(1, sizeof *c);
     if (!c)
         return PyErr_NoMemory();
-    *c = (struct bp_callback){.outer = t->callbacks, .id = ++last, .late = is_cleanup(t)};
+    *c = (struct bp_callback){
+        .outer = t->callbacks, .frame = (PyFrameObject *)frame, .id = ++last, .late = is_cleanup(t)};
     t->callbacks = c;
     follow(t);
     return Py_BuildValue("(KK)", (unsigned long long)t->id, (unsigned long long)c->id);
@@ -190,8 +201,8 @@ static PyObject *callback_is_late(PyObject *module, PyObject *args)
 }
 
 PyMethodDef bp_callback_methods[] = {
-    {"callback_begin", callback_begin, METH_NOARGS,
-     PyDoc_STR("callback_begin(): a block of on_interrupt(). What the other functions name it by.")},
+    {"callback_begin", callback_begin, METH_O,
+     PyDoc_STR("callback_begin(frame): a block of on_interrupt(). What the other functions name it by.")},
     {"callback_end", callback_end, METH_VARARGS,
      PyDoc_STR("callback_end(block, error): by its thread; what it was left by, or None.")},
     {"callback_runs", callback_runs, METH_VARARGS,

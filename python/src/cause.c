@@ -215,20 +215,26 @@ static void note_frame(struct bp_site *s, PyFrameObject *frame, int instruction)
     Py_DECREF(s->code); /* the frame has it */
 }
 
-static void add(struct bp_thread *t, PyFrameObject *frame, int instruction, const struct bough_record *why)
+static struct bp_site *add(struct bp_thread *t, PyFrameObject *frame, int instruction, const struct bough_record *why)
 {
     struct bp_site *s = find(t, frame, instruction);
     if (s)
         bp_site_drop(s);
     make_room(t);
     if (!(s = PyMem_RawCalloc(1, sizeof *s)))
-        return;
+        return NULL;
     *s = (struct bp_site){.next = bp_sites, .thread = t, .running = true, .order = ++order, .why = *why};
     if (frame)
         note_frame(s, frame, instruction);
     bp_sites = s;
     mind_frames();
-    if (frame)
+    return s;
+}
+
+static void add_and_watch(struct bp_thread *t, PyFrameObject *frame, int instruction, const struct bough_record *why)
+{
+    struct bp_site *s = add(t, frame, instruction, why);
+    if (s && frame)
         bp_watch_begin(s);
 }
 
@@ -239,7 +245,7 @@ static void add_here(struct bp_thread *t, const struct bough_record *why)
     PyErr_Fetch(&type, &value, &trace);
     int collects = PyGC_Disable(); /* up to 3.11 a new frame object may run finalizers: not in the middle of C code */
     PyFrameObject *frame = PyEval_GetFrame();
-    add(t, frame, frame ? PyFrame_GetLasti(frame) : 0, why);
+    add_and_watch(t, frame, frame ? PyFrame_GetLasti(frame) : 0, why);
     if (collects)
         PyGC_Enable();
     PyErr_Restore(type, value, trace);
@@ -290,12 +296,36 @@ static bool is_unknown(const struct bp_site *s)
     return s->why.kind == BOUGH_KINDS;
 }
 
+/* In 3.11 it is not watched: the thread's trace function would be called for all that the block calls. There it counts until
+ * the frame has ended, also if it has succeeded and is executed again. */
+static void add_block(struct bp_thread *t, PyFrameObject *frame)
+{
+    if (PY_VERSION_HEX < 0x030C0000)
+        add(t, frame, PyFrame_GetLasti(frame), &unknown);
+    else
+        add_and_watch(t, frame, PyFrame_GetLasti(frame), &unknown);
+}
+
+/* The call that the callback ends may return, and the client raise the server's answer somewhere else: so where the code of
+ * a block stands counts, too. */
+static void add_blocks(struct bp_thread *t, PyFrameObject *inner)
+{
+    for (PyFrameObject *frame = PyFrame_GetBack(inner), *outer; frame; frame = outer) {
+        if (bp_callback_is_of(t, frame))
+            add_block(t, frame);
+        outer = PyFrame_GetBack(frame);
+        Py_DECREF(frame);
+    }
+}
+
 void bp_cause_running(struct bp_thread *t)
 {
     PyFrameObject *frame = PyThreadState_GetFrame(t->tstate);
-    if (frame)
-        add(t, frame, PyFrame_GetLasti(frame), &unknown);
-    Py_XDECREF(frame);
+    if (!frame)
+        return;
+    add_and_watch(t, frame, PyFrame_GetLasti(frame), &unknown);
+    add_blocks(t, frame);
+    Py_DECREF(frame);
 }
 
 void bp_cause_known(const struct bp_thread *t)

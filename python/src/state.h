@@ -195,6 +195,8 @@ void bp_write_unraisable(PyObject *where);
 bool bp_callbacks_end_calls(const struct bp_thread *t);
 /* Is one at work for it? */
 bool bp_callback_runs(const struct bp_thread *t);
+/* Is it the frame of the code that has one of the blocks? */
+bool bp_callback_is_of(const struct bp_thread *t, const PyFrameObject *frame);
 void bp_callbacks_forget(struct bp_thread *t);
 /* Its call was interrupted because the deadline of its callbacks has passed. */
 bool bp_is_nudge(const struct bp_thread *t, const struct bough_record *why);

@@ -293,6 +293,35 @@ class Sqlite(unittest.TestCase):
         if called:
             self.assertIn("nowhere", str(child.exception))
 
+    def test_an_answer_that_the_client_raises_later(self):
+        """the call that the callback has ended returns, and the client raises what the server has said"""
+        answered = Gate()
+
+        def receive():
+            began.open()
+            answered.passed()
+
+        def ask():
+            receive()
+            raise A
+
+        def work(then):
+            with bough.on_interrupt(answered.open, deadline=FOR_EVER):
+                if then:
+                    receive()
+                    raise A
+                ask()
+
+        for then, outcome in ((False, "interrupted"), (True, "error")):  # another statement of the block is another error
+            began = Gate()
+            answered.clear()
+            with self.subTest(then=then), branch(supervisor=True) as b:
+                child = b.add(work, then)
+                began.passed()
+                child.interrupt()
+                child.join()
+                self.assertEqual(child.outcome, outcome)
+
     def test_function_of_sql(self):
         """interrupted in a Python function that SQLite calls: raise_exc()'s instance, or the ThreadExit, comes out"""
         def body():
