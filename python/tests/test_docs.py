@@ -5,26 +5,16 @@ import io
 import re
 import socket
 import time
-import types
 import unittest
-from pathlib import Path
 
 import bough
-
-ROOT = Path(__file__).resolve().parents[2]
-TEXT = (ROOT / "docs/python.md").read_text()
-
-
-def blocks(text):
-    return re.findall(r"^```python\n(.*?)^```", text, flags=re.S | re.M)
+from guide import ROOT, TEXT, blocks, load
 
 
 class Guide(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.guide = types.ModuleType("guide")
-        for block in blocks(TEXT):
-            exec(compile(block, "docs/python.md", "exec"), vars(cls.guide))
+        cls.guide = load()
 
     def test_readme(self):
         """its Python compiles, too"""

@@ -7,6 +7,8 @@ nginx      CLIENTS_WEB is its https address, CLIENTS_CA the certificate to trust
            counts connections
 mosquitto  CLIENTS_BROKER is its port
 mariadb    CLIENTS_MARIADB is its port; root has no password
+redis      CLIENTS_REDIS is its port
+sshd       CLIENTS_SSH is its port; CLIENTS_SSH_USER logs in with the key CLIENTS_SSH_KEY
 slapd      CLIENTS_LDAP is its port, CLIENTS_LDAP_PID its process
 
 CLIENTS_UNDER is a command that runs the program, valgrind say. Exit status 77, which skips the test, where a server is not installed.
@@ -208,6 +210,48 @@ def mariadb(folder):
     return lambda: (server.kill(), server.wait())  # it would wait for queries that sleep
 
 
+# ---- Redis ---------------------------------------------------------------------------------------------------------
+
+def redis(folder):
+    port = free_port()
+    server = subprocess.Popen([find("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", ""],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    os.environ.update(CLIENTS_REDIS=str(port))
+    wait_for("Redis", lambda: connects(port))
+    return lambda: (server.terminate(), server.wait())
+
+
+# ---- sshd ----------------------------------------------------------------------------------------------------------
+
+SSHD = """
+Port {port}
+ListenAddress 127.0.0.1
+HostKey {folder}/host
+PidFile {folder}/pid
+AuthorizedKeysFile {folder}/user.pub
+StrictModes no
+UsePAM no
+PermitRootLogin yes
+PasswordAuthentication no
+MaxStartups 1000
+LogLevel QUIET
+"""
+
+
+def sshd(folder):
+    program, port = find("ssh-keygen", "sshd"), free_port()
+    for name in "host", "user":
+        subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-m", "PEM", "-N", "", "-f", folder / name], check=True)
+    (folder / "conf").write_text(SSHD.format(port=port, folder=folder))
+    if os.geteuid() == 0:
+        os.makedirs("/run/sshd", exist_ok=True)  # it refuses to start without
+    server = subprocess.Popen([program, "-D", "-f", folder / "conf"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.environ.update(CLIENTS_SSH=str(port), CLIENTS_SSH_KEY=str(folder / "user"),
+                      CLIENTS_SSH_USER=pwd.getpwuid(os.geteuid()).pw_name)
+    wait_for("sshd", lambda: connects(port))
+    return lambda: (server.terminate(), server.wait())
+
+
 # ---- OpenLDAP ------------------------------------------------------------------------------------------------------
 
 SLAPD = """
@@ -230,7 +274,8 @@ def slapd(folder):
     return lambda: (server.kill(), server.wait())
 
 
-SERVERS = {"postgres": postgres, "nginx": nginx, "mosquitto": mosquitto, "mariadb": mariadb, "slapd": slapd}
+SERVERS = {"postgres": postgres, "nginx": nginx, "mosquitto": mosquitto, "mariadb": mariadb, "redis": redis, "sshd": sshd,
+           "slapd": slapd}
 
 
 def main():
