@@ -21,7 +21,7 @@ enum { POLLED = 8 };
 
 BO_TLS bool bo_outcome_armed;
 
-/* Which call it is: the same one if all of it is the same. */
+/* Which call it is. */
 struct key {
     const char *name; /* NULL: none */
     const void *caller;
@@ -147,6 +147,8 @@ static struct key key_of(const struct bo_thread *t, const struct bo_site *site)
                         .generation = bo_word_generation(bo_load_relaxed(&t->t.word))};
 }
 
+/* A compiler may make two places of one, when it peels a loop. The first retry is then missed: the call waits until the grace
+ * period is over. Neighbouring places do not count as one, because a library's cleanup may call from there. */
 static bool is_same(const struct key *a, const struct key *b)
 {
     return a->name == b->name && a->caller == b->caller && a->count == b->count && a->fd == b->fd &&
@@ -210,7 +212,8 @@ static bool still_suppressed(const struct bo_thread *t)
 static bool came_back(const struct bo_thread *t, const struct bo_site *site)
 {
     struct key now = key_of(t, site);
-    return is_same(&memory.call, &now) && still_suppressed(t) && processor_time() - memory.used < AT_ONCE_NS;
+    int64_t used = processor_time() - memory.used;
+    return is_same(&memory.call, &now) && still_suppressed(t) && used < AT_ONCE_NS;
 }
 
 static int fail_again(struct bo_thread *t, const struct bo_site *site)
@@ -284,9 +287,9 @@ static int end_silently(struct bo_thread *t, const struct bo_site *site)
 {
     int error = site->manner == BO_SPURIOUS ? 0 : EINTR;
     bo_foreign_silence(t);
-    if (site->manner == BO_PAUSE)
-        remember_call(t, site, NO_ERROR);
     note(t, site, object_of(site->caller), error, BO_ENDED_SILENTLY);
+    if (site->manner == BO_PAUSE)
+        remember_call(t, site, NO_ERROR); /* last: from here on the caller's time counts */
     return error;
 }
 
@@ -321,10 +324,10 @@ int bo_outcome_of(struct bo_thread *t, const struct bo_site *site)
     bo_foreign_deliver(t, &why);
     int error = chosen ? chosen : error_of(t, site, &why, alone);
     int announced = announce(t, site, object, error, false, &why);
-    if (announced == EINTR && error == EINTR)
-        remember_call(t, site, alone ? NO_OTHER_ERROR : OTHER_ERROR);
+    note(t, site, object, announced, BO_REPORTED);
     if (polls(site) && !alone && !chosen)
         remember_polled(site, wanted(t));
-    note(t, site, object, announced, BO_REPORTED);
+    if (announced == EINTR && error == EINTR)
+        remember_call(t, site, alone ? NO_OTHER_ERROR : OTHER_ERROR); /* last: from here on the caller's time counts */
     return announced;
 }
