@@ -61,6 +61,69 @@ void bp_raise_here(struct bp_thread *t)
     Py_XDECREF(exception);
 }
 
+/* ---- an exception that is armed and not wanted any more ------------------------------------------------------ */
+
+/* A function without any effect. */
+static PyObject *nothing;
+
+/* The handler of a signal has raised this meanwhile: it comes again at main's next look at its eval breaker. */
+static int raise_again(void *exception)
+{
+    PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+    Py_DECREF((PyObject *)exception);
+    return -1;
+}
+
+static void drop_or_raise_again(void)
+{
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    bool foreign = type && type != carrier && type != PyExc_BaseException;
+    if (foreign)
+        PyErr_NormalizeException(&type, &value, &trace);
+    if (foreign && value && Py_AddPendingCall(raise_again, value) == 0)
+        value = NULL;
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(trace);
+}
+
+/*
+ * By the thread itself. PyThreadState_SetAsyncExc(ident, NULL) would take the exception back, and leave the interpreter's flags
+ * for it set, up to 3.12: every thread then takes the slow path at each call and loop, and in 3.11 a function that is traced or
+ * profiled spins where it begins. So the exception is raised where it does no harm.
+ */
+static void withdraw(struct bp_thread *t)
+{
+    PyObject *type, *value, *trace;
+    if (t != bp_me || !t->tstate->async_exc)
+        return;
+    PyErr_Fetch(&type, &value, &trace);
+    t->withdrawing = true;
+    for (int tries = 0; t->tstate->async_exc && tries < 10;
+         tries++) { /* more than one, if it was armed again meanwhile */
+        PyObject *result = PyObject_CallNoArgs(nothing);
+        if (!result)
+            drop_or_raise_again();
+        Py_XDECREF(result);
+    }
+    t->withdrawing = false;
+    PyErr_Restore(type, value, trace);
+}
+
+static int make_nothing(void)
+{
+    PyObject *code = Py_CompileString("lambda: None", "bough", Py_eval_input);
+    PyObject *globals = code ? PyDict_New() : NULL;
+    if (globals && !nothing)
+        nothing = PyEval_EvalCode(code, globals, globals);
+    Py_XDECREF(globals);
+    Py_XDECREF(code);
+    return nothing ? 0 : -1;
+}
+
+/* ---- the carrier's call ---------------------------------------------------------------------------------------- */
+
 /* Python 3.11 calls it a second time, with the instance that it got, to make one of that class. */
 static PyObject *carrier_call(PyObject *type, PyObject *args, PyObject *keywords)
 {
@@ -71,8 +134,10 @@ static PyObject *carrier_call(PyObject *type, PyObject *args, PyObject *keywords
     struct bp_thread *t = bp_self();
     if (!t)
         return NULL;
+    if (t->withdrawing)
+        return PyObject_CallNoArgs(PyExc_BaseException);
     t->armed = false;
-    PyThreadState_SetAsyncExc(t->ident, NULL); /* armed twice, see was_swallowed() */
+    withdraw(t); /* it was armed twice, see was_swallowed() */
     return what_is_due(t, &why);
 }
 
@@ -108,7 +173,7 @@ static int make_carrier(void)
 void bp_disarm(struct bp_thread *t)
 {
     if (t->armed)
-        PyThreadState_SetAsyncExc(t->ident, NULL);
+        withdraw(t);
     t->armed = t->awaited = false;
     t->due_since = 0;
 }
@@ -124,7 +189,7 @@ void bp_drop_posted(struct bp_thread *t)
 
 void bp_hold(struct bp_thread *t)
 {
-    PyThreadState_SetAsyncExc(t->ident, NULL);
+    withdraw(t);
     t->armed = false;
 }
 
@@ -321,7 +386,7 @@ static int start(void)
     sigset_t all, before;
     if (bell < 0 && (bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
         return (void)bp_error("no descriptor for asynchronous delivery"), -1;
-    if (make_carrier() != 0)
+    if (make_carrier() != 0 || make_nothing() != 0)
         return -1;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -91,6 +91,7 @@ struct bp_thread {
     int event_fd;      /* readable while an interrupt is due; -1 */
     bool armed;        /* PyThreadState_SetAsyncExc() was called and its exception has not come yet */
     bough_time armed_at;
+    bool withdrawing;     /* the armed exception is being raised in a place of no consequence: withdraw() */
     bool awaited;         /* the same for an interpreter that monitors: monitor.c */
     bool due;             /* `event_fd` was readable when it was looked at last */
     bough_time due_since; /* when the courier saw that there is something to raise; 0: nothing */
