@@ -41,8 +41,8 @@ def ready():
 AFTER_ONE_EVENT = 0.4  # seconds: what comes within 250 ms is one event
 
 
-def program(main):
-    return "-c", PROGRAM + textwrap.dedent(main)
+def program(main, before=""):
+    return "-c", PROGRAM + before + textwrap.dedent(main)
 
 
 def until_it_computes(pid):
@@ -55,9 +55,9 @@ def until_it_computes(pid):
 
 
 class Case(unittest.TestCase):
-    def told(self, main, signo=None, *, at="clock_nanosleep", status, says=(), **keywords):
+    def told(self, main, signo=None, *, at="clock_nanosleep", status, says=(), before="", **keywords):
         """Sends it when main is in this call; None: in none."""
-        with Process(*program(main), **keywords) as process:
+        with Process(*program(main, before), **keywords) as process:
             if signo:
                 process.until("ready")
                 if at:
