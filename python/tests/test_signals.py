@@ -234,6 +234,43 @@ class MainEnds(Case):
         )
 
 
+class MainIsInterrupted(Case):
+    def test_uncaught(self):
+        """it is no success, and one line has the reason"""
+        process = self.told(
+            """
+            threading.Timer(0.1, bough.interrupt, [threading.main_thread(), "operator"]).start()
+            with bough.set_enable_io_interrupt():
+                time.sleep(3600)
+            """,
+            status=1,
+        )
+        self.assertEqual(process.err, "bough: the main thread was interrupted (stop): operator\n")
+
+    def test_a_code_that_is_given(self):
+        """counts"""
+        self.told("raise bough.ThreadExit(7)", status=7)
+        self.told("raise bough.ThreadExit()", status=0)
+
+    def test_a_process_of_multiprocessing(self):
+        """ends as a shell has it for the signal that has interrupted it"""
+        self.told(
+            """
+            import multiprocessing
+            def target():
+                work()
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(60)
+            process = multiprocessing.get_context("fork").Process(target=target)
+            process.start()
+            process.join()
+            say(f"exit code {process.exitcode}")
+            """,
+            status=0,
+            says=["exit code 143"],
+        )
+
+
 class Handled(Case):
     def test_ctrl_c(self):
         """one that main catches leaves all others alone"""
