@@ -38,11 +38,12 @@ enum bough_signals_flags {
  * With BOUGH_SIGNALS_STATUS the process also ends by the signal, while its record stands, when exit() is called in another
  * thread, for which nobody is awaited, and when quick_exit() is called, after the handlers of at_quick_exit() that were
  * registered after this call. For _exit() see bough_exit_now().
+ * A child of fork() has the signals as they were before this call, and takes part by a call of its own.
  * Returns how many signals were taken; -1 with EINVAL, EALREADY, EAGAIN, ENOMEM. [rule 32]
  */
 BOUGH_API int bough_signals(unsigned flags);
 
-/* Give everything back as it was. Returns 0; -1 with ENOENT. */
+/* Give the signals back as they were; a handler that the program has installed since then stays. Returns 0; -1 with ENOENT. */
 BOUGH_API int bough_signals_undo(void);
 
 /*

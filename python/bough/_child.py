@@ -44,6 +44,7 @@ class Child:
         self.outcome = RUNNING
         self.result = self.exception = None
         self.ident = self._handle = self._context = None
+        self._process = os.getpid()
         self._owner = weakref.ref(owner)  # it can be dropped while it is open, and says so (rule 31)
         self._branch, self._above = owner._handle, owner._in
         self._call, self._closing = (fn, args, kwargs), list(closing)
@@ -54,13 +55,22 @@ class Child:
 
     def is_alive(self):
         """Whether it runs."""
+        if os.getpid() != self._process and not self._ended.is_set():
+            self._stays_behind()
         return not self._ended.is_set()
+
+    def _stays_behind(self):
+        """In a forked process, which has only the thread that forked. Another one may have held the lock of the event."""
+        self._ended = threading.Event()
+        if self.outcome == RUNNING:
+            self.outcome = LOST
+        self._forget()
 
     def join(self, timeout=None):
         """Wait until it has ended. Returns whether it has. A blocking call, which can be interrupted as any other."""
         if current_child() is self:
             raise RuntimeError("a child can't wait for itself")
-        return self._ended.wait(timeout)
+        return not self.is_alive() or self._ended.wait(timeout)
 
     def interrupt(self, reason=None):
         """Ask it, and all that branches off it, to stop. One that has ended is left in peace."""
@@ -187,6 +197,15 @@ class Child:
         owner = self._owner()
         if owner is not None:
             getattr(owner, what)(*args)
+
+
+def _in_new_process():
+    child = current_child()
+    if child is not None:
+        child._process = os.getpid()
+
+
+os.register_at_fork(after_in_child=_in_new_process)
 
 
 def is_a_stop(error):

@@ -11,6 +11,7 @@ returned or raised.
 """
 import atexit
 import dis
+import os
 import signal
 import sys
 import threading
@@ -22,11 +23,13 @@ SIGNAL, EXIT = 3, 4  # enum bough_kind
 _taken = []
 _main_frame = None
 _registered = _posted = False
+_given_back = False  # in a forked process, until it uses bough
 
 
 def take_part():
     """With the first opt-in, by whatever thread: signals are main's to take, which does it at its next bytecode."""
-    global _main_frame, _registered
+    global _main_frame, _registered, _given_back
+    _given_back = False
     _main_frame = _outermost(sys._current_frames().get(threading.main_thread().ident))
     if not _registered:
         _registered = True
@@ -49,6 +52,26 @@ def leave():
         signo = _taken.pop()
         handler = signal.getsignal(signo)  # ours, or the program's own by now
         signal.signal(signo, signal.SIG_DFL if handler is _on_signal else handler)
+
+
+def take_part_in_new_process():
+    """A forked process has the signals that the program had. It takes part with its first Thread, branch or post."""
+    if _given_back:
+        take_part()
+        _bough.courier_resume()
+
+
+def _in_new_process():
+    """Of the kernel's table the C side takes care, before any signal can come in."""
+    global _main_frame, _posted, _given_back
+    _given_back, _posted, _main_frame = _main_frame is not None or _given_back, False, None
+    while _taken:
+        signo = _taken.pop()
+        if signal.getsignal(signo) is _on_signal:
+            signal.signal(signo, signal.SIG_DFL)
+
+
+os.register_at_fork(after_in_child=_in_new_process)
 
 
 def _take_signals():
@@ -86,10 +109,18 @@ def _has_raised(frame):
     return not names.get(frame.f_lasti, "").startswith(("RETURN", "INSTRUMENTED_RETURN"))
 
 
+def _runs(frame):
+    """A process of multiprocessing shuts threading down inside of the frame, which has not raised."""
+    here = sys._getframe()
+    while here is not None and here is not frame:
+        here = here.f_back
+    return frame is not None and here is frame
+
+
 def _main_ends():
     """Before threading waits for threads that are no daemons."""
     global _posted
-    if not _bough.opted_in() or not _has_raised(_main_frame) or _bough.unhandled_signal():
+    if not _bough.opted_in() or _runs(_main_frame) or not _has_raised(_main_frame) or _bough.unhandled_signal():
         return
     if isinstance(getattr(sys, "last_value", None), KeyboardInterrupt):
         _bough.post_root(SIGNAL, "SIGINT", signal.SIGINT)

@@ -29,6 +29,7 @@ def opt_in():
         _green.refuse_patches()
         if _replace.are_late():
             _replace.change_late()
+        _signals.take_part_in_new_process()
         return False
     with _lock:
         _green.refuse_patches()

@@ -452,6 +452,18 @@ static PyObject *courier_stop(PyObject *module, PyObject *none)
     Py_RETURN_NONE;
 }
 
+/* In a forked process that uses bough: the thread that forked may have asked for it in the parent. */
+static PyObject *courier_resume(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    struct bp_thread *t = bp.threads;
+    while (t && !t->asynchronous && !t->on_due)
+        t = t->next;
+    if (t && bp_courier_need() != 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 static int need_event(struct bp_thread *t)
 {
     if (t->event_fd < 0 && (t->event_fd = bough_event_fd()) < 0)
@@ -492,6 +504,7 @@ static PyObject *set_on_due(PyObject *module, PyObject *callable)
 
 PyMethodDef bp_courier_methods[] = {
     {"courier_stop", courier_stop, METH_NOARGS, PyDoc_STR("courier_stop(): the interpreter ends.")},
+    {"courier_resume", courier_resume, METH_NOARGS, PyDoc_STR("courier_resume(): after a fork, if it is needed.")},
     {"set_asynchronous", set_asynchronous, METH_O,
      PyDoc_STR("set_asynchronous(on): interrupts come anywhere in the calling thread's bytecode.")},
     {"set_on_due", set_on_due, METH_O,

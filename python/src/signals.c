@@ -9,6 +9,7 @@
 #include "state.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -36,12 +37,48 @@ static void on_signal(int signo)
     errno = saved;
 }
 
+/* ---- fork: a child that never uses bough has the signals of a program without it -------------------------------- */
+
+static __thread sigset_t before_fork;
+
+/* The library's own handlers block and put back, too, but end before these. */
+static void block_for_fork(void)
+{
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_fork);
+}
+
+static void after_fork(void)
+{
+    pthread_sigmask(SIG_SETMASK, &before_fork, NULL);
+}
+
+/* Only signals with their default action were taken. */
+static void give_back_in_child(void)
+{
+    struct sigaction now, default_action = {.sa_handler = SIG_DFL};
+    for (int signo = 1; signo < NSIG; signo++)
+        if (pythons[signo].sa_handler && sigaction(signo, NULL, &now) == 0 && now.sa_handler == on_signal)
+            sigaction(signo, &default_action, NULL);
+    after_fork();
+}
+
+static int give_back_in_children(void)
+{
+    static bool registered;
+    if (!registered && pthread_atfork(block_for_fork, after_fork, give_back_in_child) != 0)
+        return (void)PyErr_NoMemory(), -1;
+    registered = true;
+    return 0;
+}
+
 static PyObject *stand_before(PyObject *module, PyObject *args)
 {
     int signo;
     struct sigaction action;
     (void)module;
-    if (!PyArg_ParseTuple(args, "i:stand_before", &signo))
+    if (!PyArg_ParseTuple(args, "i:stand_before", &signo) || give_back_in_children() != 0)
         return NULL;
     if (signo <= 0 || signo >= NSIG || sigaction(signo, NULL, &pythons[signo]) != 0)
         return PyErr_SetFromErrno(PyExc_OSError);

@@ -191,11 +191,15 @@ struct bp_thread *bp_thread_of_ident(unsigned long ident)
 
 /* ---- fork ----------------------------------------------------------------------------------------------------- */
 
-/* The library has an arena of its own there, and another slot for this thread. */
+/* The library has an arena of its own there, and another slot for this thread. The descriptor was the parent's. */
 static void in_child(void)
 {
-    if (bp_me && bp_me->handle)
-        bp_me->handle = bough_self();
+    if (!bp_me || !bp_me->handle)
+        return;
+    bp_me->handle = bough_self();
+    if (bp_me->event_fd >= 0)
+        bp_me->event_fd = bough_event_fd();
+    bp_me->due = false;
 }
 
 int bp_thread_init(void)

@@ -41,8 +41,8 @@ def ready():
 AFTER_ONE_EVENT = 0.4  # seconds: what comes within 250 ms is one event
 
 
-def program(main):
-    return "-c", PROGRAM + textwrap.dedent(main)
+def program(main, before=""):
+    return "-c", PROGRAM + before + textwrap.dedent(main)
 
 
 def until_it_computes(pid):
@@ -55,9 +55,9 @@ def until_it_computes(pid):
 
 
 class Case(unittest.TestCase):
-    def told(self, main, signo=None, *, at="clock_nanosleep", status, says=(), **keywords):
+    def told(self, main, signo=None, *, at="clock_nanosleep", status, says=(), before="", **keywords):
         """Sends it when main is in this call; None: in none."""
-        with Process(*program(main), **keywords) as process:
+        with Process(*program(main, before), **keywords) as process:
             if signo:
                 process.until("ready")
                 if at:
@@ -231,6 +231,43 @@ class MainEnds(Case):
             status=5,
             says=["worker: exit 0", "late"],
             env={"BOUGH_GRACE": "1.5"},
+        )
+
+
+class MainIsInterrupted(Case):
+    def test_uncaught(self):
+        """it is no success, and one line has the reason"""
+        process = self.told(
+            """
+            threading.Timer(0.1, bough.interrupt, [threading.main_thread(), "operator"]).start()
+            with bough.set_enable_io_interrupt():
+                time.sleep(3600)
+            """,
+            status=1,
+        )
+        self.assertEqual(process.err, "bough: the main thread was interrupted (stop): operator\n")
+
+    def test_a_code_that_is_given(self):
+        """counts"""
+        self.told("raise bough.ThreadExit(7)", status=7)
+        self.told("raise bough.ThreadExit()", status=0)
+
+    def test_a_process_of_multiprocessing(self):
+        """ends as a shell has it for the signal that has interrupted it"""
+        self.told(
+            """
+            import multiprocessing
+            def target():
+                work()
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(60)
+            process = multiprocessing.get_context("fork").Process(target=target)
+            process.start()
+            process.join()
+            say(f"exit code {process.exitcode}")
+            """,
+            status=0,
+            says=["exit code 143"],
         )
 
 

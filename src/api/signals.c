@@ -181,10 +181,13 @@ static void install_handlers(void)
             sigaction(taken_signals[i], &action, &before[i]);
 }
 
+/* A handler that the program has put in since then stays. */
 static void restore_handlers(void)
 {
+    struct sigaction now;
     for (int i = 0; i < TAKEN; i++)
-        if (sigismember(&taken, taken_signals[i]))
+        if (sigismember(&taken, taken_signals[i]) && sigaction(taken_signals[i], NULL, &now) == 0 &&
+            now.sa_handler == handle)
             sigaction(taken_signals[i], &before[i], NULL);
 }
 
@@ -207,9 +210,32 @@ static void *wait_for_signals(void *unused)
     return NULL;
 }
 
+/* The last of the library's handlers in the child, because each that blocks signals puts back a mask. */
+static void unblock_in_child(void)
+{
+    sigset_t set = taken;
+    if (!bo_swap_seq(&waiting, 0))
+        return;
+    for (int i = 0; i < TAKEN; i++)
+        if (sigismember(&mask_before, taken_signals[i]))
+            sigdelset(&set, taken_signals[i]);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static int unblock_in_children(void)
+{
+    static _Atomic uint32_t registered;
+    if (bo_swap_seq(&registered, 1) || pthread_atfork(NULL, NULL, unblock_in_child) == 0)
+        return 0;
+    bo_store_seq(&registered, 0);
+    return errno = ENOMEM, -1;
+}
+
 static int start_waiter(void)
 {
     sigset_t all, blocked;
+    if (unblock_in_children() != 0)
+        return -1;
     pthread_sigmask(SIG_BLOCK, &taken, &mask_before);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &blocked);
@@ -283,14 +309,20 @@ int bough_signals_undo(void)
     return 0;
 }
 
-/* In a forked child: what was asked of the parent is not asked of it, and it has no waiter. */
+/* A forked child may never come to a point, and has no thread that climbs the ladder: it gets the signals back. */
+void bo_signals_forked(void)
+{
+    if (bo_swap_seq(&active, 0) && !bo_load_seq(&waiting))
+        restore_handlers();
+    bo_store_seq(&keeps_status, 0);
+}
+
+/* In a forked child: what was asked of the parent is not asked of it. */
 static void in_child(void)
 {
     bo_store_seq(&exiter, 0);
     bo_store_seq(&wait_until, BO_FOREVER);
     dying_of_signal = 0;
-    if (bo_swap_seq(&waiting, 0))
-        bo_store_seq(&active, 0);
 }
 
 __attribute__((constructor)) static void at_load(void)

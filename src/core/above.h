@@ -19,6 +19,8 @@ void bo_branches_forked(struct bo_thread *self);
 
 /* No thread of the program's is left: exit(0), by a thread made for it. */
 void bo_last_one_out(void);
+/* In a forked child, with all signals blocked: the program's own handlers are put back. */
+void bo_signals_forked(void);
 
 /* ---- the ladder --------------------------------------------------------------------------------- */
 

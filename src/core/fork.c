@@ -237,6 +237,7 @@ static void in_child(void)
     bo_store_relaxed(&bo_pid, getpid());
     bo_ladder_forked();
     begin_anew(copy);
+    bo_signals_forked();
     back();
 }
 

@@ -10,6 +10,36 @@ static int status_of(pid_t pid)
     return status;
 }
 
+/* None of the library's threads is in the middle of its start, with a lock of a sanitizer's that the child would wait for. */
+static void until_others_sleep(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    CHECK(tasks);
+    for (struct dirent *entry; (entry = readdir(tasks));) {
+        pid_t tid = atoi(entry->d_name);
+        if (tid > 0 && tid != t_tid())
+            t_until_blocked(tid);
+    }
+    closedir(tasks);
+}
+
+static int count_threads(void)
+{
+    int count = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    CHECK(tasks);
+    for (struct dirent *entry; (entry = readdir(tasks));)
+        count += atoi(entry->d_name) > 0;
+    closedir(tasks);
+    return count;
+}
+
+static int quick(void *unused)
+{
+    (void)unused;
+    return 0;
+}
+
 static _Atomic int running;
 
 static int sleeper(void *unused)
@@ -49,7 +79,7 @@ static void child_is_interrupted(void *unused)
     raise(SIGINT);
     pid_t pid = fork();
     if (pid == 0) {
-        CHECK_ERR(bough_signals(0), EALREADY);
+        CHECK_EQ(bough_signals(0), 3);
         raise(SIGTERM);
         p_until_stopped();
         exit(0);
@@ -62,10 +92,111 @@ TEST(a_child_has_an_incident_of_its_own)
     CHECK_KILLED(t_run_status(child_is_interrupted, NULL), SIGINT);
 }
 
+/* It never comes to a point, and dies as it would have without the library. */
+static pid_t fork_one_that_computes(void)
+{
+    pid_t pid = fork();
+    for (volatile unsigned i = 0; pid == 0;)
+        i++;
+    return pid;
+}
+
+static void child_computes(void *flags)
+{
+    CHECK_EQ(bough_signals((unsigned)(uintptr_t)flags), 3);
+    for (int i = 0; i < 3; i++) {
+        pid_t pid = fork_one_that_computes();
+        kill(pid, p_signals[i]);
+        CHECK_KILLED(status_of(pid), p_signals[i]);
+    }
+}
+
+TEST(a_child_that_does_not_use_the_library_dies_of_each_signal)
+{
+    CHECK_EXITED(t_run_status(child_computes, (void *)0), 0);
+}
+
+TEST(a_daemons_child_does_not_inherit_blocked_signals)
+{
+    CHECK_EXITED(t_run_status(child_computes, (void *)BOUGH_SIGNALS_WAIT), 0);
+}
+
+static void daemon_blocks_one_itself(void *unused)
+{
+    (void)unused;
+    sigset_t set, now;
+    sigemptyset(&set);
+    sigaddset(&set, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    CHECK_EQ(bough_signals(BOUGH_SIGNALS_WAIT), 3);
+    pid_t pid = fork();
+    if (pid == 0) {
+        pthread_sigmask(SIG_SETMASK, NULL, &now);
+        exit(sigismember(&now, SIGHUP) && !sigismember(&now, SIGTERM) ? 0 : 1);
+    }
+    CHECK_EXITED(status_of(pid), 0);
+    pthread_sigmask(SIG_SETMASK, NULL, &now);
+    CHECK(sigismember(&now, SIGTERM));
+}
+
+TEST(a_daemons_child_keeps_what_the_program_had_blocked)
+{
+    CHECK_EXITED(t_run_status(daemon_blocks_one_itself, NULL), 0);
+}
+
+static void handled_by_the_program(int signo)
+{
+    _exit(signo == SIGTERM ? 5 : 6);
+}
+
+/* Taken from a handler, which the child has again; one that was put in later is not the library's to take off. */
+static void handlers_of_the_program(void *unused)
+{
+    (void)unused;
+    signal(SIGTERM, handled_by_the_program);
+    CHECK_EQ(bough_signals(BOUGH_SIGNALS_TAKE), 3);
+    signal(SIGHUP, handled_by_the_program);
+    pid_t term = fork_one_that_computes(), hup = fork_one_that_computes();
+    kill(term, SIGTERM);
+    kill(hup, SIGHUP);
+    CHECK_EXITED(status_of(term), 5);
+    CHECK_EXITED(status_of(hup), 6);
+}
+
+TEST(a_child_has_the_handlers_of_the_program)
+{
+    CHECK_EXITED(t_run_status(handlers_of_the_program, NULL), 0);
+}
+
+static void child_counts_its_threads(void *unused)
+{
+    (void)unused;
+    bough_signals(0);
+    until_others_sleep();
+    pid_t pid = fork();
+    if (pid == 0) {
+        CHECK_EQ(bough_check(), 0);
+        CHECK_EQ(count_threads(), 1);
+        BOUGH_BRANCH(jobs) {
+            bough_add(jobs, quick, bough_arg(NULL));
+        }
+        CHECK(count_threads() > 1);
+        _exit(0);
+    }
+    CHECK_EXITED(status_of(pid), 0);
+}
+
+TEST(a_child_has_one_thread_until_it_uses_the_library)
+{
+    needs_threads_after_fork();
+    CHECK_EXITED(t_run_status(child_counts_its_threads, NULL), 0);
+}
+
 static void *forks_elsewhere(void *status)
 {
     pid_t pid = fork();
     if (pid == 0) {
+        bough_signals(0);
         raise(SIGTERM);
         p_until_stopped();
         exit(0);
@@ -91,6 +222,11 @@ TEST(the_childs_only_thread_is_its_main)
     CHECK_EXITED(t_run_status(forked_by_a_thread, NULL), 0);
 }
 
+static void takes_part_by_hand(int signo)
+{
+    bough_signal_event(signo);
+}
+
 /* The parent had more threads than a handler wakes by itself; the child's ticker does not run yet. */
 static void forks_with_many(void *unused)
 {
@@ -104,6 +240,7 @@ static void forks_with_many(void *unused)
         pid = fork();
         if (pid == 0) {
             struct p_sender sender = {.to_itself = 0};
+            signal(SIGTERM, takes_part_by_hand);
             p_send_when_blocked(&sender, SIGTERM);
             p_until_stopped();
             exit(0);
@@ -119,20 +256,7 @@ TEST(the_child_of_a_parent_with_many_threads)
     CHECK_EXITED(t_run_status(forks_with_many, NULL), 0);
 }
 
-/* None of the library's threads is in the middle of its start, with a lock of a sanitizer's that the child would wait for. */
-static void until_others_sleep(void)
-{
-    DIR *tasks = opendir("/proc/self/task");
-    CHECK(tasks);
-    for (struct dirent *entry; (entry = readdir(tasks));) {
-        pid_t tid = atoi(entry->d_name);
-        if (tid > 0 && tid != t_tid())
-            t_until_blocked(tid);
-    }
-    closedir(tasks);
-}
-
-/* The thread that waits is the parent's: the child may take part anew. */
+/* The thread that waits is the parent's: the child takes part anew by a call. */
 static void daemon_forks(void *unused)
 {
     (void)unused;

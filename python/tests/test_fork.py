@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: MIT
+"""fork() without exec: the new process has the program's signals, and bough begins there with its first use."""
+import unittest
+
+from test_signals import Case
+
+FORK = """
+import concurrent.futures
+import multiprocessing
+fork = multiprocessing.get_context("fork")
+
+def in_new_process(target):
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            target()
+            status = 0
+        finally:
+            os._exit(status)
+    say(f"status {os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}")
+
+def native_threads():
+    return len(os.listdir("/proc/self/task"))
+
+here = fork.Event()
+
+"""
+
+
+class Forked(Case):
+    def says(self, main, *lines):
+        return self.told(main, status=0, says=lines, before=FORK)
+
+
+class Signals(Forked):
+    def test_a_process_that_swallows_every_exception(self):
+        """terminate() ends it, as without bough"""
+        self.says(
+            """
+            bough.opt_in()
+            def swallow():
+                while True:
+                    try:
+                        here.set()
+                        time.sleep(60)
+                    except BaseException:
+                        pass
+            for signo in signal.SIGTERM, signal.SIGHUP:
+                process = fork.Process(target=swallow)
+                process.start()
+                here.wait()
+                here.clear()
+                os.kill(process.pid, signo)
+                process.join()
+                say(f"exit code {process.exitcode}")
+            """,
+            "exit code -15",
+            "exit code -1",
+        )
+
+    def test_a_busy_worker_of_a_pool(self):
+        """the pool is broken, as without bough"""
+        self.says(
+            """
+            bough.opt_in()
+            def work_on():
+                here.set()
+                time.sleep(60)
+            pool = concurrent.futures.ProcessPoolExecutor(1, mp_context=fork)
+            future = pool.submit(work_on)
+            here.wait()
+            process = next(iter(pool._processes.values()))
+            process.terminate()
+            say(type(future.exception()).__name__)
+            """,
+            "BrokenProcessPool",
+        )
+
+    def test_what_the_new_process_has(self):
+        """the default actions, and one thread"""
+        self.says(
+            """
+            bough.opt_in()
+            work().interrupt()
+            def target():
+                say(f"default {[signal.getsignal(s) is signal.SIG_DFL for s in (signal.SIGHUP, signal.SIGTERM)]}")
+                bough.check_interrupt()
+                say(f"threads {native_threads()}")
+            in_new_process(target)
+            """,
+            "default [True, True]",
+            "threads 1",
+            "status 0",
+        )
+
+    def test_a_handler_of_the_program(self):
+        """put in after the opt-in, it stays"""
+        self.says(
+            """
+            bough.opt_in()
+            signal.signal(signal.SIGTERM, lambda *_: os._exit(9))
+            in_new_process(lambda: os.kill(os.getpid(), signal.SIGTERM) or time.sleep(60))
+            """,
+            "status 9",
+        )
+
+    def test_taking_part_again(self):
+        """with the first Thread that the new process starts"""
+        self.says(
+            """
+            bough.opt_in()
+            def target():
+                worker = work()
+                try:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    time.sleep(60)
+                except bough.ThreadExit as exit:
+                    say(f"main: {exit.record.kind}")
+                worker.join()
+            in_new_process(target)
+            """,
+            "main: signal",
+            "worker: signal 15",
+            "status 0",
+        )
+
+    def test_an_ordinary_end_of_a_process(self):
+        """interrupts nobody: multiprocessing waits for its threads"""
+        self.says(
+            """
+            bough.opt_in()
+            def target():
+                done = threading.Event()
+                def body():
+                    done.wait(20)
+                    say(f"worker: interrupted {bough.interruption_requested()}")
+                work(body)
+                threading.Timer(0.2, done.set).start()
+            process = fork.Process(target=target)
+            process.start()
+            process.join()
+            say(f"exit code {process.exitcode}")
+            """,
+            "worker: interrupted False",
+            "exit code 0",
+        )
+
+
+class Interrupts(Forked):
+    def test_on_interrupt(self):
+        """of the thread that forks"""
+        self.says(
+            """
+            event = threading.Event()
+            def target():
+                threading.Timer(0.1, bough.interrupt, [threading.main_thread()]).start()
+                say(f"called {event.wait(20)}")
+            with bough.on_interrupt(event.set):
+                in_new_process(target)
+            """,
+            "called True",
+            "status 0",
+        )
+
+    def test_asynchronous_delivery(self):
+        """into the thread that forks"""
+        self.says(
+            """
+            def target():
+                threading.Timer(0.1, bough.interrupt, [threading.main_thread()]).start()
+                end = time.monotonic() + 20
+                try:
+                    while time.monotonic() < end:
+                        n = 1
+                except bough.ThreadExit:
+                    bough.clear_interrupt()
+                    say("delivered")
+            bough.set_enable_async_interrupt(True)
+            in_new_process(target)
+            """,
+            "delivered",
+            "status 0",
+        )
+
+    def test_children_of_the_parent(self):
+        """are not there: join() returns, as that of threading.Thread does"""
+        self.says(
+            """
+            with bough.branch() as b:
+                child = b.add(body)
+                def target():
+                    say(f"alive {child.is_alive()}, joined {child.join()}, {child.outcome}")
+                in_new_process(target)
+                say(f"here {child.is_alive()}, {child.outcome}")
+                b.interrupt()
+            """,
+            "alive False, joined True, lost",
+            "status 0",
+            "here True, running",
+        )
+
+
+if __name__ == "__main__":
+    unittest.main()
