@@ -97,6 +97,8 @@ void t_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* This many descriptors may be open at the end that were not at the beginning. */
 void t_expect_descriptors(int count);
+/* Threads with these names may run at the end. The list ends with NULL; it is not copied. */
+void t_expect_threads(const char *const names[]);
 
 /* ---- threads put in order, without sleeping ---------------------------------------------------- */
 

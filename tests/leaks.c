@@ -32,6 +32,21 @@ static void mark_descriptor(void *set, int fd)
         ((unsigned char *)set)[fd / 8] |= (unsigned char)(1 << fd % 8);
 }
 
+static const char *const *threads_expected;
+
+void t_expect_threads(const char *const names[])
+{
+    threads_expected = names;
+}
+
+static int may_stay(const char *name)
+{
+    for (const char *const *n = threads_expected; n && *n; n++)
+        if (strcmp(name, *n) == 0)
+            return 1;
+    return strncmp(name, "bough", 5) == 0;
+}
+
 static int has(const unsigned char *set, int fd)
 {
     return set[fd / 8] >> fd % 8 & 1;
@@ -115,7 +130,8 @@ static int leaked_threads(const struct t_state *before, const struct t_state *no
             known |= before->threads[j] == now->threads[i];
         char name[64];
         t_read_task(getpid(), now->threads[i], "comm", name, sizeof name);
-        if (known || !name[0] || strncmp(name, "bough", 5) == 0)
+        name[strcspn(name, "\n")] = '\0';
+        if (known || !name[0] || may_stay(name))
             continue;
         count++;
         if (say) {

@@ -16,7 +16,8 @@
  * How an interrupted call fails (rule 22): in ways that its standard allows and that its callers survive.
  *
  *   a call that may fail with EINTR          EINTR. If the same function comes back from the same place, for the same descriptor and
- *                                            with no other blocking call in between, the caller retries on EINTR: then ECANCELED
+ *                                            with no other blocking call and nothing written to it in between, the caller
+ *                                            retries on EINTR: then ECANCELED
  *   a wait for a semaphore, pause(),         EINTR, never another error: a caller that retries on EINTR takes any other
  *   sigsuspend()                             result for success
  *   a condition wait                         returns 0, the spurious wakeup that POSIX allows

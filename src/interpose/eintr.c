@@ -10,16 +10,17 @@
 
 /* Each by its source: what it does when a wait fails with another error than EINTR. docs/clients.md has the lines. */
 static const char *const built_in[] = {
-    "libuv.so",      /* uv__io_poll(), uv_sem_wait(), uv_cond_wait(), uv_thread_join(): abort() */
-    "libuv-*",       /* the same, under the name that Python wheels give it */
-    "loop.cpython*", /* uvloop's wheels contain libuv */
-    "_corecffi.*",   /* gevent's wheels contain libuv, and libev */
-    "corecext.*",    /* gevent's wheels */
-    "libev.so",      /* epoll_poll(), poll_poll(), select_poll(): ev_syserr(), which aborts */
-    "libzmq.so",     /* epoll_t, poll_t, signaler_t: errno_assert(errno == EINTR) */
-    "libzmq-*",      /* pyzmq's wheels */
-    "libstdc++.so",  /* futex and semaphore waits: std::terminate() */
-    "libc++.so",     /* the same */
+    "libuv.so",       /* uv__io_poll(), uv_sem_wait(), uv_cond_wait(), uv_thread_join(): abort() */
+    "libuv-*",        /* the same, under the name that Python wheels give it */
+    "loop.cpython*",  /* uvloop's wheels contain libuv */
+    "_corecffi.*",    /* gevent's wheels contain libuv, and libev */
+    "corecext.*",     /* gevent's wheels */
+    "libev.so",       /* epoll_poll(), poll_poll(), select_poll(): ev_syserr(), which aborts */
+    "libzmq.so",      /* epoll_t, poll_t, signaler_t: errno_assert(errno == EINTR) */
+    "libzmq-*",       /* pyzmq's wheels */
+    "libglib-2.0.so", /* g_main_context_poll(): a warning, which aborts where warnings are fatal */
+    "libstdc++.so",   /* futex and semaphore waits: std::terminate() */
+    "libc++.so",      /* the same */
 };
 enum { BUILT_IN = sizeof built_in / sizeof *built_in };
 

@@ -268,8 +268,21 @@ static bool was_polled(int fd)
     return false;
 }
 
+static bool sends(const struct bo_site *site)
+{
+    return strncmp(site->name, "send", 4) == 0 || strncmp(site->name, "write", 5) == 0;
+}
+
+/* The caller has said something new where it had waited: a good-bye, which is cleanup, or another request. */
+static bool goes_on(const struct bo_site *site, ssize_t result)
+{
+    return result > 0 && sends(site) && site->on.fd >= 0 && (site->on.fd == memory.call.fd || was_polled(site->on.fd));
+}
+
 ssize_t bo_outcome_after(struct bo_thread *t, const struct bo_site *site, ssize_t result)
 {
+    if (goes_on(site, result))
+        forget_call();
     if (!was_polled(site->on.fd))
         return result;
     forget_polled();

@@ -24,5 +24,5 @@ static void check_new_connection(void)
 
 TEST_LIMIT(a_query_ends_by_an_exception, 300)
 {
-    cut_sessions("libpqxx", request, check_new_connection, is_active, 500);
+    cut_sessions("libpqxx|nontransaction::exec()", request, check_new_connection, is_active, 500);
 }

@@ -64,7 +64,7 @@ static void run(const char *what, int (*request)(void), bool (*blocked)(void), i
 TEST_LIMIT(a_query_that_sleeps, 300)
 {
     text = "select pg_sleep(3600)";
-    run("pg_sleep", ask, is_active, 500);
+    run("libpq|PQexec(), select pg_sleep()", ask, is_active, 500);
 }
 
 TEST_LIMIT(a_wait_for_a_lock, 300)
@@ -72,7 +72,7 @@ TEST_LIMIT(a_wait_for_a_lock, 300)
     PGconn *holder = connect_to_it();
     PQclear(PQexec(holder, "set application_name = 'holder'; select pg_advisory_lock(1)"));
     text = "select pg_advisory_lock(1)";
-    run("lock", ask, is_active, 200);
+    run("libpq|PQexec(), a lock", ask, is_active, 200);
     PQfinish(holder);
 }
 
@@ -102,7 +102,7 @@ static bool is_in_its_middle(void)
 
 TEST_LIMIT(a_copy_that_stops_in_its_middle, 300)
 {
-    run("copy to stdout", copy_out, is_in_its_middle, 100);
+    run("libpq|PQgetCopyData()", copy_out, is_in_its_middle, 100);
 }
 
 /* The server does not read on: it waits for a lock that a trigger wants. */
@@ -138,7 +138,7 @@ TEST_LIMIT(a_copy_that_the_server_does_not_take, 300)
                            "create trigger t before insert on slow for each statement execute function wait()"));
     stopper = holder;
     client.ways.grace = BOUGH_MS(50); /* PQfinish() wants to send a last message, and waits for room until told again */
-    run("copy from stdin", copy_in, waits_for_lock, 60);
+    run("libpq|PQputCopyData()", copy_in, waits_for_lock, 60);
     PQfinish(holder);
 }
 
@@ -166,6 +166,6 @@ TEST_LIMIT(a_connect_to_a_silent_host, 300)
     CHECK_EQ(listen(fd, 1000), 0);
     CHECK_EQ(getsockname(fd, (struct sockaddr *)&at, &length), 0);
     silent_port = ntohs(at.sin_port);
-    run("silent host", connect_in_vain, NULL, 100);
+    run("libpq|PQconnectdb() to a silent host", connect_in_vain, NULL, 100);
     close(fd);
 }

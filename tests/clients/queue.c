@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* ZeroMQ: threads and a poll loop of its own; the application's thread waits for its messages. It expects no error but EINTR
- * in its wait, and passes that on. */
-#include "client.h"
+/* ZeroMQ: it has threads and a poll loop; the application's thread waits for their messages. It aborts on every error but EINTR,
+ * and passes that on. */
+#include "wait.h"
+#include <time.h>
 #include <zmq.h>
 
 static void *context, *server;
 static char address[64];
-static int64_t asked;
+static bool waits_long;
 
 static int receive(void)
 {
@@ -14,7 +15,16 @@ static int receive(void)
     void *s = zmq_socket(context, ZMQ_PULL);
     CHECK_EQ(zmq_connect(s, address), 0);
     int n = zmq_recv(s, &byte, 1, 0), error = errno;
-    client_back();
+    CHECK_EQ(zmq_close(s), 0);
+    return n != -1 || error != EINTR;
+}
+
+static int poll_items(void)
+{
+    void *s = zmq_socket(context, ZMQ_PULL);
+    CHECK_EQ(zmq_connect(s, address), 0);
+    zmq_pollitem_t item = {.socket = s, .events = ZMQ_POLLIN};
+    int n = zmq_poll(&item, 1, -1), error = errno;
     CHECK_EQ(zmq_close(s), 0);
     return n != -1 || error != EINTR;
 }
@@ -27,18 +37,16 @@ static void attend(void)
     CHECK_EQ(zmq_getsockopt(server, ZMQ_EVENTS, &events, &size), 0);
 }
 
+/* After a pause, in which the connection is made. */
 static bool waits(void)
 {
     attend();
-    if (!asked)
-        asked = t_now();
-    if (t_now() - asked < 5000000)
-        return false;
-    asked = 0;
-    return true;
+    waits_long = !waits_long;
+    if (waits_long)
+        nanosleep(&(struct timespec){0, 5000000}, NULL);
+    return !waits_long;
 }
 
-/* A message of its own way. */
 static void check_new_connection(void)
 {
     char byte = 0;
@@ -52,22 +60,27 @@ static void check_new_connection(void)
     zmq_close(from);
     for (int i = 0; i < 50; i++) {
         attend();
-        usleep(2000);
+        nanosleep(&(struct timespec){0, 2000000}, NULL);
     }
 }
 
-TEST_LIMIT(a_wait_for_a_message, 300)
+static void begin(void)
 {
     size_t size = sizeof address;
     context = zmq_ctx_new();
     server = zmq_socket(context, ZMQ_PUSH);
     CHECK_EQ(zmq_bind(server, "tcp://127.0.0.1:*"), 0);
     CHECK_EQ(zmq_getsockopt(server, ZMQ_LAST_ENDPOINT, address, &size), 0);
-    client.request = receive;
-    client.check = check_new_connection;
-    client.blocked = waits;
-    client.ways.error = EINTR;
-    client_cut("zmq_recv", 500);
+}
+
+static void end(void)
+{
     zmq_close(server);
     CHECK_EQ(zmq_ctx_term(context), 0);
 }
+
+WAIT(zmq_recv, .library = "ZeroMQ", .call = "zmq_recv()", .prepare = begin, .run = receive, .ready = waits,
+     .check = check_new_connection, .finish = end)
+
+WAIT(zmq_poll, .library = "ZeroMQ", .call = "zmq_poll()", .prepare = begin, .run = poll_items, .ready = waits,
+     .check = check_new_connection, .finish = end)

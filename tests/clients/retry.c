@@ -97,7 +97,7 @@ TEST_LIMIT(a_library_that_tries_again_ends_when_it_is_told_again, 300)
     client.check = check_new_connection;
     client.blocked = listens;
     client.ways = (struct bough_foreign){.grace = BOUGH_MS(GRACE_MS), .on_cut = tell};
-    client_cut("mosquitto_loop_forever", 500);
+    client_cut("libmosquitto|mosquitto_loop_forever()", 500);
     t_note("graces of %d ms; once told it was back within %.3f ms at worst", GRACE_MS, (double)worst_after / 1e6);
     for (int i = 0; i <= MOST_TOLD; i++)
         if (by_told[i])

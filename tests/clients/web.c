@@ -111,15 +111,15 @@ static void run(const char *what, const char *where, bool upload, bool (*blocked
 
 TEST_LIMIT(a_body_that_drips, 300)
 {
-    run("slow body", "/slow", false, stands, 200);
+    run("libcurl|curl_easy_perform(), a slow body", "/slow", false, stands, 200);
 }
 
 TEST_LIMIT(a_server_that_says_nothing, 300)
 {
-    run("silent server", "/silent", false, asked, 200);
+    run("libcurl|curl_easy_perform(), a silent server", "/silent", false, asked, 200);
 }
 
 TEST_LIMIT(an_upload_that_is_not_taken, 300)
 {
-    run("upload", "/upload", true, stands, 100);
+    run("libcurl|curl_easy_perform(), an upload", "/upload", true, stands, 100);
 }

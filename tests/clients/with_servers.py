@@ -10,6 +10,7 @@ mariadb    CLIENTS_MARIADB is its port; root has no password
 redis      CLIENTS_REDIS is its port
 sshd       CLIENTS_SSH is its port; CLIENTS_SSH_USER logs in with the key CLIENTS_SSH_KEY
 slapd      CLIENTS_LDAP is its port, CLIENTS_LDAP_PID its process
+dbus       DBUS_SESSION_BUS_ADDRESS is its address
 
 CLIENTS_UNDER is a command that runs the program, valgrind say. Exit status 77, which skips the test, where a server is not installed.
 """
@@ -274,8 +275,33 @@ def slapd(folder):
     return lambda: (server.kill(), server.wait())
 
 
+# ---- D-Bus ---------------------------------------------------------------------------------------------------------
+
+DBUS = """<busconfig>
+<type>session</type>
+<listen>unix:path={folder}/socket</listen>
+<auth>EXTERNAL</auth>
+<policy context="default">
+  <allow send_destination="*" eavesdrop="true"/>
+  <allow eavesdrop="true"/>
+  <allow own="*"/>
+</policy>
+<limit name="max_replies_per_connection">50000</limit>
+</busconfig>
+"""
+
+
+def dbus(folder):
+    (folder / "conf").write_text(DBUS.format(folder=folder))
+    server = subprocess.Popen([find("dbus-daemon"), "--nofork", f"--config-file={folder}/conf"], stdin=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL)
+    os.environ.update(DBUS_SESSION_BUS_ADDRESS=f"unix:path={folder}/socket")
+    wait_for("dbus-daemon", (folder / "socket").exists)
+    return lambda: (server.terminate(), server.wait())
+
+
 SERVERS = {"postgres": postgres, "nginx": nginx, "mosquitto": mosquitto, "mariadb": mariadb, "redis": redis, "sshd": sshd,
-           "slapd": slapd}
+           "slapd": slapd, "dbus": dbus}
 
 
 def main():

@@ -92,6 +92,25 @@ TEST(a_look_in_between_does_not_hide_a_retry_loop)
     close(fds[1]);
 }
 
+/* libssh2, which says good-bye to the other end and waits for the answer, at the place that was interrupted. */
+TEST(what_is_sent_after_the_failure_and_the_wait_for_its_answer_are_no_retry_loop)
+{
+    int fds[2];
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    interpose();
+    BOUGH_FOREIGN
+    {
+        CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+        for (int i = 0; i < 2; i++) {
+            int n = poll(&(struct pollfd){fds[0], POLLIN, 0}, 1, i == 0 ? 10000 : 20);
+            CHECK_EQ(n, i == 0 ? -1 : 0);
+            CHECK_EQ(send(fds[0], "bye", 3, 0), 3);
+        }
+    }
+    close(fds[0]);
+    close(fds[1]);
+}
+
 TEST(a_cleared_interrupt_ends_a_retry_loop)
 {
     interpose();
