@@ -102,7 +102,8 @@ TEST_LIMIT(a_library_that_tries_again_ends_when_it_is_told_again, 300)
     for (int i = 0; i <= MOST_TOLD; i++)
         if (by_told[i])
             t_note("told %d times: %d requests", i, by_told[i]);
-    CHECK_EQ(by_told[0] + by_told[1], 0); /* it does try again: after EINTR, after the error that follows, and then not */
+    CHECK_EQ(by_told[0] + by_told[1],
+             0); /* it does try again: after EINTR, after the error that follows, and then not */
     CHECK(by_told[2] + by_told[3] > client_rounds(500) / 2);
     CHECK_EQ(by_told[MOST_TOLD], 0);
     mosquitto_lib_cleanup();
