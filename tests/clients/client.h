@@ -128,6 +128,12 @@ static inline void client_release(void)
 
 /* ---- one interrupt --------------------------------------------------------------------------------------------- */
 
+/* Under valgrind the way back to the call may take longer than a retry does (rule 46): then the next interrupt ends the request. */
+static inline bool client_is_timed(void)
+{
+    return !client.not_interruptible && !getenv("CLIENTS_UNDER");
+}
+
 /* Returns how long it took. That must not be long, but for what the two threads have waited for a processor meanwhile. */
 static inline int64_t client_cut_one(void)
 {
@@ -147,7 +153,7 @@ static inline int64_t client_cut_one(void)
         CHECK_EQ(bough_outcome(child, NULL), BOUGH_INTERRUPTED);
         took = client.back - posted;
         int64_t waited = client.delayed + client_delayed(gettid()) - delayed;
-        CHECK(client.not_interruptible || took - waited < ALL_WITHIN_MS * 1000000 * t_scale());
+        CHECK(!client_is_timed() || took - waited < ALL_WITHIN_MS * 1000000 * t_scale());
     }
     return took;
 }
