@@ -288,9 +288,14 @@ ssize_t bo_outcome_after(struct bo_thread *t, const struct bo_site *site, ssize_
     forget_polled();
     if (result != -1 || (errno != EAGAIN && errno != EWOULDBLOCK) || !(bo_load_relaxed(&t->t.word) & BO_DUE))
         return result;
-    t->last_was_cut = 1;
-    note(t, site, object_of(site->caller), memory.polled_error, BO_IGNORED_POLL);
-    errno = memory.polled_error;
+    int error = errno;
+    const char *object = object_of(site->caller);
+    if (!takes_only_eintr(t, object)) {
+        error = memory.polled_error;
+        t->last_was_cut = 1;
+        note(t, site, object, error, BO_IGNORED_POLL);
+    }
+    errno = error;
     return -1;
 }
 

@@ -120,6 +120,9 @@ static void print_eintr_only(void *context, const char *name, bool built_in)
 }
 
 static const char eintr_only[] = "calls of these objects fail with no error but EINTR, because they abort on others:\n";
+static const char ignorant[] =
+    "waits that no error ends, because the library ignores the failure and waits again: libdbus's blocking calls, GDBus's, "
+    "GLib's main loop, Boost.Asio's io_context::run()\n";
 static const char standing[] =
     "not reached, in any object: calls inside libc itself, system calls made by hand (syscall(), io_uring), addresses got "
     "from dlsym() or kept in data\n";
@@ -132,6 +135,8 @@ int bough_interpose_report(int fd)
     if (!p.error && write(fd, eintr_only, sizeof eintr_only - 1) < 0)
         p.error = errno;
     bo_eintr_visit(print_eintr_only, &p);
+    if (!p.error && write(fd, ignorant, sizeof ignorant - 1) < 0)
+        p.error = errno;
     if (!p.error && write(fd, standing, sizeof standing - 1) < 0)
         p.error = errno;
     return p.error ? (errno = p.error, -1) : 0;

@@ -321,6 +321,9 @@ TEST(ignoring_a_failed_poll_the_caller_meets_the_error_at_the_descriptor)
 
 TEST(an_object_that_takes_only_eintr_never_gets_another_error)
 {
+    char byte;
+    int fds[2];
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
     interpose();
     CHECK_ERR(bough_interpose_eintr_only(NULL), EINVAL);
     CHECK_EQ(bough_interpose_eintr_only(""), 0); /* the program */
@@ -332,7 +335,13 @@ TEST(an_object_that_takes_only_eintr_never_gets_another_error)
             CHECK_EQ(n, i == 0 ? -1 : 0);
             CHECK(i > 0 || errno == EINTR);
         }
+        CHECK_EQ(bough_clear(NULL), 1);
+        CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+        CHECK_ERR(poll(&(struct pollfd){fds[0], POLLIN, 0}, 1, 10000), EINTR);
+        CHECK_ERR(recv(fds[0], &byte, 1, 0), EAGAIN); /* as it is */
     }
+    close(fds[0]);
+    close(fds[1]);
 }
 
 TEST(a_thread_chooses_the_error_of_a_retried_call)
