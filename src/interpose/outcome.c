@@ -16,7 +16,11 @@
 
 /* A retry loop does next to nothing between two calls. Counted in the thread's processor time: how long it waits for a processor
  * says nothing about the code. */
-enum { AT_ONCE_NS = 1000000 };
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { AT_ONCE_NS = 20000000 };
+#else
+enum { AT_ONCE_NS = 2000000 };
+#endif
 enum { POLLED = 8 };
 
 BO_TLS bool bo_outcome_armed;

@@ -162,7 +162,7 @@ TEST(a_child_that_has_ended_is_stale_also_when_its_thread_is_used_again)
 {
     struct t_gate gate = {0};
     pid_t tid = 0;
-    if (T_ASAN)
+    if (T_ASAN || T_TSAN)
         SKIP("the sanitizer's thread key ends each thread with its child");
     BOUGH_BRANCH(b) {
         bough_thread *first = bough_add(b, tell_thread, bough_arg(&tid));
