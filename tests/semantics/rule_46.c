@@ -365,6 +365,8 @@ TEST(a_thread_chooses_the_error_of_a_retried_call)
 TEST(a_join_of_c11_is_not_interrupted_either)
 {
     struct t_thread thread;
+    if (T_TSAN)
+        SKIP("the sanitizer does not know joins of C11");
     interpose();
     t_gate_open(&gate);
     t_spawn(&thread, sleeps, &gate);
