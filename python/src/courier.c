@@ -12,7 +12,7 @@
  *        |  _place.py. If not: look again in 5 ms
  *      PyThreadState_SetAsyncExc(Carrier) ---> the thread's next look at its eval breaker, in the frame that was looked at:
  *                                              it held the lock for us then, and comes from where it gave it away
- *      the interpreter makes an instance of Carrier -------> its metaclass gives the instance that is meant (rule 44)
+ *      the interpreter makes an instance of Carrier -------> carrier.c gives the instance that is meant (rule 44)
  *
  * An exception that a point raises first takes the armed one back, with the lock held: nothing is raised twice.
  */
@@ -30,150 +30,13 @@ enum { FIRST_A_POINT = 50, LOOK_AGAIN = 5 }; /* ms */
 static pthread_t thread;
 static bool running, stopping;
 static int bell = -1;
-static PyObject *carrier;
 
-/* ---- the carrier --------------------------------------------------------------------------------------------- */
-
-/* Delivered, for cleanup() to know; not a place for handlers, whose verdict could be that nothing is to be raised. Cleared
- * meanwhile, it is on its way already. */
-static void meet(struct bough_record *why)
-{
-    why->kind = BOUGH_STOP;
-    if (bough_reason(why) == 0 && why->rung == BOUGH_RUNG_FLAG)
-        (void)bough_check();
-}
-
-static PyObject *what_is_due(struct bp_thread *t, struct bough_record *why)
-{
-    t->cut = false;
-    if (!t->exception)
-        meet(why);
-    return bp_exception_for(t, why);
-}
-
-void bp_raise_here(struct bp_thread *t)
-{
-    struct bough_record why = {.kind = BOUGH_EXCEPTION};
-    t->awaited = false;
-    PyObject *exception = bp_self() ? what_is_due(t, &why) : NULL;
-    if (exception)
-        PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
-    Py_XDECREF(exception);
-}
-
-/* ---- an exception that is armed and not wanted any more ------------------------------------------------------ */
-
-/* A function without any effect. */
-static PyObject *nothing;
-
-/* The handler of a signal has raised this meanwhile: it comes again at main's next look at its eval breaker. */
-static int raise_again(void *exception)
-{
-    PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
-    Py_DECREF((PyObject *)exception);
-    return -1;
-}
-
-static void drop_or_raise_again(void)
-{
-    PyObject *type, *value, *trace;
-    PyErr_Fetch(&type, &value, &trace);
-    bool foreign = type && type != carrier && type != PyExc_BaseException;
-    if (foreign)
-        PyErr_NormalizeException(&type, &value, &trace);
-    if (foreign && value && Py_AddPendingCall(raise_again, value) == 0)
-        value = NULL;
-    Py_XDECREF(type);
-    Py_XDECREF(value);
-    Py_XDECREF(trace);
-}
-
-/*
- * By the thread itself. PyThreadState_SetAsyncExc(ident, NULL) would take the exception back, and leave the interpreter's flags
- * for it set, up to 3.12: every thread then takes the slow path at each call and loop, and in 3.11 a function that is traced or
- * profiled spins where it begins. So the exception is raised where it does no harm.
- */
-static void withdraw(struct bp_thread *t)
-{
-    PyObject *type, *value, *trace;
-    if (t != bp_me || !t->tstate->async_exc)
-        return;
-    PyErr_Fetch(&type, &value, &trace);
-    t->withdrawing = true;
-    for (int tries = 0; t->tstate->async_exc && tries < 10;
-         tries++) { /* more than one, if it was armed again meanwhile */
-        PyObject *result = PyObject_CallNoArgs(nothing);
-        if (!result)
-            drop_or_raise_again();
-        Py_XDECREF(result);
-    }
-    t->withdrawing = false;
-    PyErr_Restore(type, value, trace);
-}
-
-static int make_nothing(void)
-{
-    PyObject *code = Py_CompileString("lambda: None", "bough", Py_eval_input);
-    PyObject *globals = code ? PyDict_New() : NULL;
-    if (globals && !nothing)
-        nothing = PyEval_EvalCode(code, globals, globals);
-    Py_XDECREF(globals);
-    Py_XDECREF(code);
-    return nothing ? 0 : -1;
-}
-
-/* ---- the carrier's call ---------------------------------------------------------------------------------------- */
-
-/* Python 3.11 calls it a second time, with the instance that it got, to make one of that class. */
-static PyObject *carrier_call(PyObject *type, PyObject *args, PyObject *keywords)
-{
-    struct bough_record why = {.kind = BOUGH_EXCEPTION};
-    (void)type, (void)keywords;
-    if (PyTuple_GET_SIZE(args) == 1 && PyExceptionInstance_Check(PyTuple_GET_ITEM(args, 0)))
-        return Py_NewRef(PyTuple_GET_ITEM(args, 0));
-    struct bp_thread *t = bp_self();
-    if (!t)
-        return NULL;
-    if (t->withdrawing)
-        return PyObject_CallNoArgs(PyExc_BaseException);
-    t->armed = false;
-    withdraw(t); /* it was armed twice, see was_swallowed() */
-    return what_is_due(t, &why);
-}
-
-static PyType_Slot meta_slots[] = {
-    {Py_tp_call, (void *)carrier_call},
-    {Py_tp_base, NULL}, /* type */
-    {0, NULL},
-};
-
-static PyType_Spec meta_spec = {
-    .name = "bough._bough.CarrierType",
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
-    .slots = meta_slots,
-};
-
-static int make_carrier(void)
-{
-    if (carrier)
-        return 0;
-    meta_slots[1].pfunc = &PyType_Type;
-    PyObject *meta = PyType_FromSpec(&meta_spec);
-    PyObject *name = PyUnicode_FromString("Carrier"), *bases = PyTuple_Pack(1, PyExc_BaseException);
-    PyObject *args = meta && name && bases ? Py_BuildValue("(OO{})", name, bases) : NULL;
-    if (args)
-        carrier = PyType_Type.tp_call(meta, args, NULL);
-    Py_XDECREF(args);
-    Py_XDECREF(bases);
-    Py_XDECREF(name);
-    Py_XDECREF(meta);
-    return carrier ? 0 : -1;
-}
+/* ---- the exception that is armed --------------------------------------------------------------------------------- */
 
 void bp_disarm(struct bp_thread *t)
 {
     if (t->armed)
-        withdraw(t);
+        bp_carrier_withdraw(t);
     t->armed = t->awaited = false;
     t->due_since = 0;
 }
@@ -189,7 +52,7 @@ void bp_drop_posted(struct bp_thread *t)
 
 void bp_hold(struct bp_thread *t)
 {
-    withdraw(t);
+    bp_carrier_withdraw(t);
     t->armed = false;
 }
 
@@ -292,7 +155,7 @@ static int look_at(struct bp_thread *t)
         return LOOK_AGAIN;
     if (bp_thread_lives(t) && bp_monitor(true) == 0)
         t->awaited = true;
-    else if (may_come_in(t) && PyThreadState_SetAsyncExc(t->ident, carrier) == 1)
+    else if (may_come_in(t) && PyThreadState_SetAsyncExc(t->ident, bp_carrier) == 1)
         t->armed = true, t->armed_at = now;
     return LOOK_AGAIN;
 }
@@ -386,7 +249,7 @@ static int start(void)
     sigset_t all, before;
     if (bell < 0 && (bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
         return (void)bp_error("no descriptor for asynchronous delivery"), -1;
-    if (make_carrier() != 0 || make_nothing() != 0)
+    if (bp_carrier_init() != 0)
         return -1;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -91,7 +91,7 @@ struct bp_thread {
     int event_fd;      /* readable while an interrupt is due; -1 */
     bool armed;        /* PyThreadState_SetAsyncExc() was called and its exception has not come yet */
     bough_time armed_at;
-    bool withdrawing;     /* the armed exception is being raised in a place of no consequence: withdraw() */
+    bool withdrawing;     /* the armed exception is being raised in a place of no consequence: carrier.c */
     bool awaited;         /* the same for an interpreter that monitors: monitor.c */
     bool due;             /* `event_fd` was readable when it was looked at last */
     bough_time due_since; /* when the courier saw that there is something to raise; 0: nothing */
@@ -221,6 +221,15 @@ void bp_unwrap_locks(void);
 int bp_window(const char *name);
 /* For the report: a list of (name, whether it is wrapped). */
 PyObject *bp_locks_report(void);
+
+/* ---- carrier.c ---------------------------------------------------------------------------------------- */
+
+/* What is armed: its instances become the exception that is due. NULL before bp_carrier_init(). */
+extern PyObject *bp_carrier;
+/* Once. -1 with an exception. */
+int bp_carrier_init(void);
+/* The calling thread's armed exception does not come any more. Whatever exception is set stays. */
+void bp_carrier_withdraw(struct bp_thread *t);
 
 /* ---- courier.c ---------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The class that PyThreadState_SetAsyncExc() is given, for it takes classes only: when the interpreter makes an instance of it, in
+ * the thread, the metaclass gives the instance that is meant (rule 44). And how one that is armed is withdrawn.
+ */
+#include "state.h"
+
+PyObject *bp_carrier;
+
+/* ---- the instance that is meant ------------------------------------------------------------------------------- */
+
+/* Delivered, for cleanup() to know; not a place for handlers, whose verdict could be that nothing is to be raised. Cleared
+ * meanwhile, it is on its way already. */
+static void meet(struct bough_record *why)
+{
+    why->kind = BOUGH_STOP;
+    if (bough_reason(why) == 0 && why->rung == BOUGH_RUNG_FLAG)
+        (void)bough_check();
+}
+
+static PyObject *what_is_due(struct bp_thread *t, struct bough_record *why)
+{
+    t->cut = false;
+    if (!t->exception)
+        meet(why);
+    return bp_exception_for(t, why);
+}
+
+void bp_raise_here(struct bp_thread *t)
+{
+    struct bough_record why = {.kind = BOUGH_EXCEPTION};
+    t->awaited = false;
+    PyObject *exception = bp_self() ? what_is_due(t, &why) : NULL;
+    if (exception)
+        PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+    Py_XDECREF(exception);
+}
+
+/* ---- an exception that is armed and not wanted any more ------------------------------------------------------ */
+
+/* A function without any effect. */
+static PyObject *nothing;
+
+/* The handler of a signal has raised this meanwhile: it comes again at main's next look at its eval breaker. */
+static int raise_again(void *exception)
+{
+    PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+    Py_DECREF((PyObject *)exception);
+    return -1;
+}
+
+static void drop_or_raise_again(void)
+{
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    bool foreign = type && type != bp_carrier && type != PyExc_BaseException;
+    if (foreign)
+        PyErr_NormalizeException(&type, &value, &trace);
+    if (foreign && value && Py_AddPendingCall(raise_again, value) == 0)
+        value = NULL;
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(trace);
+}
+
+/*
+ * By the thread itself. PyThreadState_SetAsyncExc(ident, NULL) would take the exception back, and leave the interpreter's flags
+ * for it set, up to 3.12: every thread then takes the slow path at each call and loop, and in 3.11 a function that is traced or
+ * profiled spins where it begins. So the exception is raised where it does no harm.
+ */
+void bp_carrier_withdraw(struct bp_thread *t)
+{
+    PyObject *type, *value, *trace;
+    if (t != bp_me || !t->tstate->async_exc)
+        return;
+    PyErr_Fetch(&type, &value, &trace);
+    t->withdrawing = true;
+    for (int tries = 0; t->tstate->async_exc && tries < 10;
+         tries++) { /* more than one, if it was armed again meanwhile */
+        PyObject *result = PyObject_CallNoArgs(nothing);
+        if (!result)
+            drop_or_raise_again();
+        Py_XDECREF(result);
+    }
+    t->withdrawing = false;
+    PyErr_Restore(type, value, trace);
+}
+
+static int make_nothing(void)
+{
+    PyObject *code = Py_CompileString("lambda: None", "bough", Py_eval_input);
+    PyObject *globals = code ? PyDict_New() : NULL;
+    if (globals && !nothing)
+        nothing = PyEval_EvalCode(code, globals, globals);
+    Py_XDECREF(globals);
+    Py_XDECREF(code);
+    return nothing ? 0 : -1;
+}
+
+/* ---- the carrier's call ---------------------------------------------------------------------------------------- */
+
+/* Python 3.11 calls it a second time, with the instance that it got, to make one of that class. */
+static PyObject *carrier_call(PyObject *type, PyObject *args, PyObject *keywords)
+{
+    struct bough_record why = {.kind = BOUGH_EXCEPTION};
+    (void)type, (void)keywords;
+    if (PyTuple_GET_SIZE(args) == 1 && PyExceptionInstance_Check(PyTuple_GET_ITEM(args, 0)))
+        return Py_NewRef(PyTuple_GET_ITEM(args, 0));
+    struct bp_thread *t = bp_self();
+    if (!t)
+        return NULL;
+    if (t->withdrawing)
+        return PyObject_CallNoArgs(PyExc_BaseException);
+    t->armed = false;
+    bp_carrier_withdraw(t); /* it was armed twice, see was_swallowed() in courier.c */
+    return what_is_due(t, &why);
+}
+
+static PyType_Slot meta_slots[] = {
+    {Py_tp_call, (void *)carrier_call},
+    {Py_tp_base, NULL}, /* type */
+    {0, NULL},
+};
+
+static PyType_Spec meta_spec = {
+    .name = "bough._bough.CarrierType",
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .slots = meta_slots,
+};
+
+static int make_carrier(void)
+{
+    if (bp_carrier)
+        return 0;
+    meta_slots[1].pfunc = &PyType_Type;
+    PyObject *meta = PyType_FromSpec(&meta_spec);
+    PyObject *name = PyUnicode_FromString("Carrier"), *bases = PyTuple_Pack(1, PyExc_BaseException);
+    PyObject *args = meta && name && bases ? Py_BuildValue("(OO{})", name, bases) : NULL;
+    if (args)
+        bp_carrier = PyType_Type.tp_call(meta, args, NULL);
+    Py_XDECREF(args);
+    Py_XDECREF(bases);
+    Py_XDECREF(name);
+    Py_XDECREF(meta);
+    return bp_carrier ? 0 : -1;
+}
+
+int bp_carrier_init(void)
+{
+    return make_carrier() == 0 && make_nothing() == 0 ? 0 : -1;
+}
