@@ -63,6 +63,7 @@ static inline void bo_foreign_step(struct bo_thread *t, enum bo_foreign_step ste
 static inline void bo_foreign_enter(struct bo_thread *t, enum bo_foreign_step step)
 {
     t->foreign_cut = false;
+    bo_store_relaxed(&t->joining, 0); /* a jump may have left a join */
     t->foreign_frame = (uintptr_t)__builtin_frame_address(0);
     bo_signal_fence();
     bo_foreign_step(t, step);

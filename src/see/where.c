@@ -3,7 +3,6 @@
 #include "see/where.h"
 #include <errno.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include "core/level.h"
 #include "core/ticker.h"
 #include "see/peek.h"
@@ -171,7 +170,7 @@ static void put_join(struct bo_out *o, pid_t tid)
 static void put_blocked(struct bo_out *o, const struct bo_thread *t, uint64_t w, const struct bo_task *task)
 {
     const struct bo_branch *b = w & BO_IN ? NULL : joining(t);
-    pid_t joined = task->nr == SYS_futex ? bo_load_relaxed(&t->joining) : 0; /* a jump may have left a join */
+    pid_t joined = bo_load_relaxed(&t->joining);
     if (b) {
         put_joining(o, b);
     } else if (joined) {
