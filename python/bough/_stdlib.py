@@ -169,7 +169,7 @@ def _be_steadfast():
 
 def _popen_exit(original):
     """Left by an interrupt, the block does not wait until the process has ended, which nobody may have asked it to. For a
-    KeyboardInterrupt the original waits 0.25 s and goes on: here it is told of one. That wait is cleanup."""
+    KeyboardInterrupt the original waits 0.25 s and goes on, so it gets one here. That wait is cleanup."""
 
     @wraps(original)
     def __exit__(self, kind, value, trace):

@@ -136,6 +136,7 @@ struct bo_thread {
     _Atomic uint32_t unanswered;  /* how often the ticker has looked why, for this wake */
     _Atomic uint32_t blocks_wake; /* it was once seen blocking the wake signal: take the second road at once */
     _Atomic uint32_t freeze;
+    _Atomic pid_t joining;
     _Atomic uint64_t held; /* the mask of code of its own in which we block the wake signal, to come back later; 0 */
 
     _Atomic uint64_t met_seq;
@@ -151,7 +152,8 @@ struct bo_thread {
     _Atomic uint8_t handlers, finals;
     uint64_t handled_seq; /* handlers have run for this record, up to this rung */
     uint8_t handled_rung;
-    bool jumped; /* the last one has left by a jump */
+    bool jumped;       /* the last one has left by a jump */
+    bool last_was_cut; /* the last failing call was interrupted (rule 28) */
     _Atomic uint32_t joins;
     _Atomic uint32_t closing;      /* handed to a helper, which runs its closers */
     _Atomic uint32_t level_serial; /* odd while the owner changes the level: a seqlock for the ticker */
@@ -188,11 +190,9 @@ struct bo_thread {
     struct bo_child *child;   /* what it runs now */
     struct bo_foreign_ways ways;
     struct bo_outcome outcome;
-    _Atomic pid_t joining;
-    uint32_t last_was_cut; /* the last failing call was cut (rule 28) */
 } __attribute__((aligned(64)));
 
-_Static_assert(sizeof(struct bo_thread) <= 896, "memory of a blocked child: see make bench");
+_Static_assert(sizeof(struct bo_thread) <= 832, "memory of a blocked child: see make bench");
 
 /*
  * A branch's slot. `outer` is the branch around it: the one its owner opened before, or the one its owner

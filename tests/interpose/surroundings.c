@@ -39,7 +39,7 @@ TEST(a_child_of_vfork_is_not_cut_for_its_parent)
             _exit(got == 1 ? 0 : 1);
         }
         CHECK(child > 0);
-        CHECK_ERR(t_poll_silent(1000), EINTR); /* the parent is told */
+        CHECK_ERR(t_poll_silent(1000), EINTR); /* the parent's call fails */
         CHECK_EQ(waitpid(child, &status, 0), child);
         CHECK_EXITED(status, 0);
     }

@@ -256,7 +256,7 @@ TEST(the_child_of_a_parent_with_many_threads)
     CHECK_EXITED(t_run_status(forks_with_many, NULL), 0);
 }
 
-/* The thread that waits is the parent's: the child takes part anew by a call. */
+/* The thread that waits is the parent's: the child takes part again by a call of its own. */
 static void daemon_forks(void *unused)
 {
     (void)unused;
