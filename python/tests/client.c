@@ -92,7 +92,7 @@ static PyObject *call_and_report(PyObject *module, PyObject *function)
     return fail("the callback failed");
 }
 
-/* The function's error is nobody's. */
+/* The function's error is dropped. */
 static PyObject *call_and_ignore(PyObject *module, PyObject *function)
 {
     PyObject *result = PyObject_CallNoArgs(function);

@@ -34,7 +34,11 @@ struct key {
     uint32_t generation; /* of the thread: a worker's next child has another */
 };
 
-/* What the thread remembers between an interrupted call and its next ones. */
+/*
+ * What the thread remembers between an interrupted call and its next ones. The thread's alone. A signal handler that makes calls
+ * between the two may overwrite it: then a retry is missed, and the call waits until the grace period is over. A worker's next child
+ * has another generation, for which nothing here counts.
+ */
 static BO_TLS struct {
     struct key call;                                     /* the last call that failed with EINTR */
     int64_t used;                                        /* the thread's processor time at the failure */
@@ -44,6 +48,7 @@ static BO_TLS struct {
     uint32_t generation;
     int polled[POLLED]; /* the descriptors of a poll() or select() that failed */
     int polled_count, polled_error;
+    uint32_t polled_generation;
 } memory;
 
 /* ---- the caller ------------------------------------------------------------------------------------------ */
@@ -186,8 +191,9 @@ static void add_polled(int fd)
 }
 
 /* A failed select() leaves its sets as they were. */
-static void remember_polled(const struct bo_site *site, int error)
+static void remember_polled(const struct bo_thread *t, const struct bo_site *site, int error)
 {
+    memory.polled_generation = bo_word_generation(bo_load_relaxed(&t->t.word));
     memory.polled_count = 0;
     memory.polled_error = error;
     for (unsigned long i = 0; site->on.polled && i < site->on.count; i++)
@@ -229,7 +235,7 @@ static int fail_again(struct bo_thread *t, const struct bo_site *site)
         bo_record_describe(r, &why);
     int error = announce(t, site, object, wanted(t), true, &why);
     if (polls(site))
-        remember_polled(site, error);
+        remember_polled(t, site, error);
     t->last_was_cut = 1;
     note(t, site, object, error, BO_RETRIED);
     return error;
@@ -264,8 +270,10 @@ int bo_outcome_compare(struct bo_thread *t, const struct bo_site *site, bool may
     }
 }
 
-static bool was_polled(int fd)
+static bool was_polled(const struct bo_thread *t, int fd)
 {
+    if (memory.polled_generation != bo_word_generation(bo_load_relaxed(&t->t.word)))
+        return false;
     for (int i = 0; i < memory.polled_count; i++)
         if (memory.polled[i] == fd)
             return fd >= 0;
@@ -278,16 +286,17 @@ static bool sends(const struct bo_site *site)
 }
 
 /* The caller has said something new where it had waited: a good-bye, which is cleanup, or another request. */
-static bool goes_on(const struct bo_site *site, ssize_t result)
+static bool goes_on(const struct bo_thread *t, const struct bo_site *site, ssize_t result)
 {
-    return result > 0 && sends(site) && site->on.fd >= 0 && (site->on.fd == memory.call.fd || was_polled(site->on.fd));
+    return result > 0 && sends(site) && site->on.fd >= 0 &&
+           (site->on.fd == memory.call.fd || was_polled(t, site->on.fd));
 }
 
 ssize_t bo_outcome_after(struct bo_thread *t, const struct bo_site *site, ssize_t result)
 {
-    if (goes_on(site, result))
+    if (goes_on(t, site, result))
         forget_call();
-    if (!was_polled(site->on.fd))
+    if (!was_polled(t, site->on.fd))
         return result;
     forget_polled();
     if (result != -1 || (errno != EAGAIN && errno != EWOULDBLOCK) || !(bo_load_relaxed(&t->t.word) & BO_DUE))
@@ -348,7 +357,7 @@ int bo_outcome_of(struct bo_thread *t, const struct bo_site *site)
     int announced = announce(t, site, object, error, false, &why);
     note(t, site, object, announced, BO_REPORTED);
     if (polls(site) && !alone && !chosen)
-        remember_polled(site, wanted(t));
+        remember_polled(t, site, wanted(t));
     if (announced == EINTR && error == EINTR)
         remember_call(t, site, alone ? NO_OTHER_ERROR : OTHER_ERROR); /* last: from here on the caller's time counts */
     return announced;

@@ -377,3 +377,40 @@ TEST(a_join_of_c11_is_not_interrupted_either)
         CHECK_ERR(wait_for(1000), EINTR);
     }
 }
+
+static int ignored[2];
+
+static int ignores_a_poll(void *thread)
+{
+    *(pid_t *)thread = t_tid();
+    CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+    CHECK_ERR(poll(&(struct pollfd){ignored[0], POLLIN, 0}, 1, 10000), EINTR);
+    return ECANCELED;
+}
+
+static int looks(void *thread)
+{
+    char byte;
+    if (t_tid() != *(pid_t *)thread)
+        SKIP("the thread was not used again");
+    CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+    CHECK_ERR(recv(ignored[0], &byte, 1, 0), EAGAIN);
+    return ECANCELED;
+}
+
+TEST(the_next_child_of_a_thread_does_not_meet_what_the_last_one_ignored)
+{
+    const struct bough_child_options options = {.foreign = 1};
+    pid_t thread = 0;
+    if (T_ASAN || T_TSAN)
+        SKIP("the sanitizer's thread key ends each thread with its child");
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ignored), 0);
+    interpose();
+    BOUGH_BRANCH(b) {
+        CHECK_EQ(bough_join(bough_add_with(b, ignores_a_poll, bough_arg(&thread), &options)), 0);
+        t_until_blocked(thread); /* parked */
+        CHECK_EQ(bough_join(bough_add_with(b, looks, bough_arg(&thread), &options)), 0);
+    }
+    close(ignored[0]);
+    close(ignored[1]);
+}
