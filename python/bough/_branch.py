@@ -12,7 +12,7 @@ import warnings
 import weakref
 from errno import ECANCELED, EIO, ETIMEDOUT
 
-from bough import _bough, _stdlib, _where
+from bough import _bough, _signals, _stdlib, _where
 from bough._child import Child, _here, current_child
 from bough._errors import MultipleError, consists_of, in_a_line, leaves_of, raise_as_it_is
 from bough._threads import ThreadExit
@@ -207,6 +207,8 @@ class Branch:
         again = isinstance(error, KeyboardInterrupt) and any(isinstance(e, KeyboardInterrupt) for e, _ in self._errors)
         if not again:
             self._errors.append((error, None))
+        if _signals.is_ctrl_c(error):
+            _signals.pass_on(self._handle)
         _bough.fail(self._handle, EIO, in_a_line(error))
 
     def _is_own(self, error):

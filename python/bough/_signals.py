@@ -92,6 +92,20 @@ def _on_signal(signo, frame):
     _bough.check_interrupt()
 
 
+def is_ctrl_c(error):
+    """In main, where Python raises it; also one that a nested block has grouped with other failures."""
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    grouped = isinstance(error, BaseExceptionGroup) and error.subgroup(KeyboardInterrupt) is not None
+    return grouped or isinstance(error, KeyboardInterrupt)
+
+
+def pass_on(handle):
+    """A branch has met a Ctrl-C: the event keeps its kind for the children. The record counts its events: the second one begins the
+    exit, and the third one kills, as in C (rule 34)."""
+    _bough.post_event(handle, SIGNAL, "SIGINT", signal.SIGINT)
+
+
 # ---- the end of main -----------------------------------------------------------------------------------------------
 
 
@@ -123,10 +137,10 @@ def _main_ends():
     if not _bough.opted_in() or _runs(_main_frame) or not _has_raised(_main_frame) or _bough.unhandled_signal():
         return
     if isinstance(getattr(sys, "last_value", None), KeyboardInterrupt):
-        _bough.post_root(SIGNAL, "SIGINT", signal.SIGINT)
+        _bough.post_event(0, SIGNAL, "SIGINT", signal.SIGINT)
     else:
         _posted = True
-        _bough.post_root(EXIT, "the main thread has ended by an exception, or an exit", 0)
+        _bough.post_event(0, EXIT, "the main thread has ended by an exception, or an exit", 0)
 
 
 def _threads_have_ended():

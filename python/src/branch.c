@@ -182,6 +182,18 @@ static PyObject *branch_end(PyObject *module, PyObject *capsule)
     return Py_BuildValue("(iO)", result, b->interrupted ? Py_True : Py_False);
 }
 
+int bp_branch_end_anyway(PyObject *capsule)
+{
+    struct bp_branch *b = bp_branch_of(capsule);
+    if (!b)
+        return -1;
+    bough_interrupt(b->handle, "the end of its block failed");
+    PyObject *left = branch_leave_regions(NULL, capsule), *result = left ? branch_end(NULL, capsule) : NULL;
+    Py_XDECREF(left);
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
 /* ---- methods ------------------------------------------------------------------------------------------------- */
 
 /* `handle` 0: the calling child. */

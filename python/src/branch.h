@@ -21,6 +21,9 @@ struct bp_branch {
 /* ---- branch.c ----------------------------------------------------------------------------------------- */
 
 struct bp_branch *bp_branch_of(PyObject *capsule);
+/* Interrupts and joins the children, and closes the branch, whatever state Python's object is in. 0, or -1 with an exception. By the
+ * owner. */
+int bp_branch_end_anyway(PyObject *capsule);
 /* One user less. */
 void bp_branch_release(struct bp_branch *b);
 /* In this process: after a fork the parent's children are not here. */

@@ -143,17 +143,18 @@ static PyObject *raise_in_handle(PyObject *module, PyObject *args)
     return post_exception(t, exception);
 }
 
-static PyObject *post_root(PyObject *module, PyObject *args)
+static PyObject *post_event(PyObject *module, PyObject *args)
 {
     struct bough_event event = {0};
+    unsigned long long handle;
     int kind;
     (void)module;
-    if (!PyArg_ParseTuple(args, "isi:post_root", &kind, &event.reason, &event.signo))
+    if (!PyArg_ParseTuple(args, "Kisi:post_event", &handle, &kind, &event.reason, &event.signo))
         return NULL;
     event.kind = (enum bough_kind)kind;
     bough_post post;
     Py_BEGIN_ALLOW_THREADS
-    post = bough_post_event(BOUGH_ROOT, &event);
+    post = bough_post_event(handle ? (bough_target)(uintptr_t)handle : BOUGH_ROOT, &event);
     Py_END_ALLOW_THREADS
     return PyBool_FromLong(post.record != 0);
 }
@@ -167,6 +168,7 @@ PyMethodDef bp_post_methods[] = {
     {"raise_in", raise_in, METH_VARARGS, PyDoc_STR("raise_in(ident, exception): this instance, in that thread.")},
     {"raise_in_handle", raise_in_handle, METH_VARARGS,
      PyDoc_STR("raise_in_handle(handle, exception): the same, by the thread's handle. Whether it was still there.")},
-    {"post_root", post_root, METH_VARARGS, PyDoc_STR("post_root(kind, reason, signo): everything, for this reason.")},
+    {"post_event", post_event, METH_VARARGS,
+     PyDoc_STR("post_event(handle, kind, reason, signo): a thread or a branch; 0: everything. Whether it was there.")},
     {0},
 };

@@ -2,7 +2,8 @@
 /*
  * __enter__ and __exit__ of Python's class, by its _enter() and _leave(error, new). In main, any bytecode may be where a
  * Ctrl-C comes out, the first of __exit__ too, and then nobody would join the children. In C there is none: what comes
- * out of _leave() while the branch is open is given to _leave() again, as one more failure.
+ * out of _leave() while the branch is open is given to _leave() again, as one more failure. If that does not end, _leave() fails by
+ * an error of its code: then the branch is ended here, without it.
  */
 #include "branch.h"
 
@@ -17,10 +18,26 @@ static bool is_open(PyObject *self)
     return open;
 }
 
+enum { TRIES = 100 };
+
+static void end_in_c(PyObject *self)
+{
+    PyObject *error = bp_taken_exception(), *capsule = PyObject_GetAttrString(self, "_capsule");
+    if (capsule && bp_branch_end_anyway(capsule) == 0)
+        PyObject_SetAttrString(self, "_capsule", Py_None);
+    Py_XDECREF(capsule);
+    PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+    Py_DECREF(error);
+}
+
 static PyObject *leave(PyObject *self, PyObject *error)
 {
     PyObject *result = PyObject_CallMethod(self, "_leave", "OO", error, error);
-    while (!result && is_open(self)) {
+    for (int tries = 1; !result && is_open(self); tries++) {
+        if (tries == TRIES) {
+            end_in_c(self);
+            break;
+        }
         PyObject *new = bp_taken_exception();
         result = PyObject_CallMethod(self, "_leave", "OO", error, new);
         Py_DECREF(new);

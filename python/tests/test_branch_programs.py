@@ -60,7 +60,7 @@ except KeyboardInterrupt as e:
             stop=signal.SIGINT,
             at="futex",
         )
-        self.assertEqual((status, out), (0, "go\nstopped: sibling\ncaught interrupted None\n"), err)
+        self.assertEqual((status, out), (0, "go\nstopped: signal\ncaught interrupted None\n"), err)
 
     def test_ctrl_c_in_the_body(self):
         status, out, err = program(
@@ -72,16 +72,17 @@ with branch() as b:
             stop=signal.SIGINT,
         )
         self.assertEqual(status, -signal.SIGINT, err)
-        self.assertIn("stopped: sibling", out)
+        self.assertIn("stopped: signal", out)
         self.assertIn("KeyboardInterrupt", err)
 
     def test_two_ctrl_c_are_one(self):
-        """a child takes its time: the second Ctrl-C is no second failure"""
+        """a child takes its time: the second Ctrl-C is no second failure; it goes up one rung, to a handler"""
         status, out, err = program(
             """
 import signal
+bough.set_ladder(grace=600)
 def slow():
-    with bough.critical_section():
+    with bough.handler(print), bough.critical_section():
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.7)
         os.kill(os.getpid(), signal.SIGINT)
@@ -94,6 +95,7 @@ except KeyboardInterrupt:
 """
         )
         self.assertEqual((status, out), (0, "one\n"), err)
+        self.assertIn("goes up to rung 2 (handler): a further event", err)
 
     def test_ctrl_c_anywhere(self):
         """in whatever bytecode it comes out, also of the block's beginning and end: all children are joined"""

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+"""A second and a third Ctrl-C end a program whose branch child takes no interrupt (rule 32).
+
+The first one interrupts, the second one begins the exit, and the third one dumps and kills, as in C. What the block was
+left by before makes no difference.
+"""
+import signal
+import time
+import unittest
+
+from process import LIMIT, Process
+
+HEAD = """
+import sys, time
+import bough
+from bough import branch
+
+def takes_none():
+    while True:
+        pass
+
+def nested():
+    with branch() as inner:
+        inner.add(takes_none)
+        begun()
+
+def begun():
+    print("begun", flush=True)
+"""
+
+WAYS = {
+    "ctrl_c": """
+with branch() as b:
+    b.add(takes_none)
+    begun()
+    time.sleep(3600)
+""",
+    "exception": """
+with branch() as b:
+    b.add(takes_none)
+    begun()
+    raise ValueError
+""",
+    "exit": """
+with branch() as b:
+    b.add(takes_none)
+    begun()
+    sys.exit(3)
+""",
+    "deadline": """
+with branch(timeout=0.3) as b:
+    b.add(takes_none)
+    begun()
+""",
+    "interrupt": """
+with branch() as b:
+    b.add(takes_none)
+    begun()
+    b.interrupt()
+""",
+    "nested": """
+with branch() as b:
+    b.add(nested)
+    time.sleep(3600)
+""",
+}
+
+BROKEN = """
+def broken(self):
+    missing
+bough.Branch._wait = broken
+alive = 0
+def child():
+    global alive
+    alive += 1
+    try:
+        time.sleep(3600)
+    finally:
+        alive -= 1
+try:
+    with branch() as b:
+        c = b.add(child)
+except NameError as error:
+    print(type(error).__name__, c.outcome, alive)
+"""
+
+ANOTHER = 0.4  # seconds: what comes within 250 ms of an event's beginning is the same event
+
+
+class TakesNoInterrupt(unittest.TestCase):
+    def ctrl_c_until_end(self, process):
+        """Main has to get the interpreter lock from the child for each of them: on a busy machine it meets two as one."""
+        end = time.monotonic() + LIMIT
+        while process.process.poll() is None and time.monotonic() < end:
+            process.send(signal.SIGINT)
+            process.until_taken(signal.SIGINT)
+            time.sleep(ANOTHER)
+        process.end()
+
+    def check_third(self, body):
+        """In a grace that is too long for the test, so that nothing but the signals can end it. The exit that the second one has
+        begun may be over before the third one comes."""
+        with Process("-c", HEAD + body, env={"BOUGH_GRACE": str(10 * LIMIT)}) as process:
+            process.until("begun")
+            self.ctrl_c_until_end(process)
+        self.assertIn(process.status, (-signal.SIGINT, -signal.SIGKILL), str(process))
+        self.assertIn(": a further event", process.err)
+        self.assertIn("goes up to rung 5 (exit)", process.err)
+        if process.status == -signal.SIGKILL:
+            self.assertIn("==== end ====", process.err)  # of the dump
+
+    def test_first(self):
+        """interrupts, and a child that takes it ends: nothing climbs"""
+        body = WAYS["ctrl_c"].replace("b.add(takes_none)", "b.add(time.sleep, 3600)")
+        with Process("-c", HEAD + body) as process:
+            process.until("begun")
+            process.until_in("clock_nanosleep", main=True)
+            process.send(signal.SIGINT)
+            process.end()
+        self.assertEqual(process.status, -signal.SIGINT, str(process))
+        self.assertNotIn("rung", process.err)
+
+
+class EndFails(unittest.TestCase):
+    def test_error_of_the_end(self):
+        """An error that each try to end the block repeats does not keep the program in it: the children are joined."""
+        with Process("-c", HEAD + BROKEN) as process:
+            process.end()
+        self.assertEqual((process.status, process.out), (0, "NameError interrupted 0\n"), str(process))
+
+
+def add_tests():
+    for name, body in WAYS.items():
+
+        def test(self, body=body):
+            self.check_third(body)
+
+        test.__doc__ = f"at the latest the third one ends it: {name}"
+        setattr(TakesNoInterrupt, f"test_third_{name}", test)
+
+
+add_tests()
+
+if __name__ == "__main__":
+    unittest.main()
