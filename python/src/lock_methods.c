@@ -24,11 +24,9 @@ static PyObject *call_with_tuple(const struct bp_method *m, PyObject *self, PyOb
     PyObject *tuple = PyTuple_New(count), *result = NULL;
     if (!tuple)
         return NULL;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        Py_INCREF(args[i]);
-        PyTuple_SET_ITEM(tuple, i, args[i]);
-    }
-    if (m->def->ml_flags & METH_KEYWORDS)
+    for (Py_ssize_t i = 0; i < count; i++)
+        PyTuple_SET_ITEM(tuple, i, Py_NewRef(args[i]));
+    if (m->flags & METH_KEYWORDS)
         result = AS(keywords_fn, m->original)(self, tuple, NULL);
     else
         result = m->original(self, tuple);
@@ -36,47 +34,83 @@ static PyObject *call_with_tuple(const struct bp_method *m, PyObject *self, PyOb
     return result;
 }
 
-PyObject *bp_call_original(const struct bp_method *m, PyObject *self, PyObject *const *args, Py_ssize_t count)
+/* With the names of keyword arguments, for the ways that have them. */
+static PyObject *call_vector(const struct bp_lock *l, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-    switch (m->def->ml_flags & ~(METH_CLASS | METH_STATIC | METH_COEXIST)) {
+    const struct bp_method *m = l->method;
+    switch (m->flags & ~(METH_CLASS | METH_STATIC | METH_COEXIST)) {
     case METH_FASTCALL:
-        return AS(fast_fn, m->original)(self, args, count);
+        return AS(fast_fn, m->original)(l->self, args, count);
     case METH_FASTCALL | METH_KEYWORDS:
-        return AS(fast_keywords_fn, m->original)(self, args, count, NULL);
+        return AS(fast_keywords_fn, m->original)(l->self, args, count, names);
     case METH_METHOD | METH_FASTCALL | METH_KEYWORDS:
-        return AS(method_fn, m->original)(self, Py_TYPE(self), args, (size_t)count, NULL);
+        return AS(method_fn, m->original)(l->self, l->type ? l->type : m->type, args, (size_t)count, names);
     case METH_NOARGS:
-        return m->original(self, NULL);
+        return m->original(l->self, NULL);
     default:
-        return call_with_tuple(m, self, args, count);
+        return call_with_tuple(m, l->self, args, count);
     }
 }
 
-/* ---- one function for each method and way of calling --------------------------------------------------------------- */
-
-static PyObject *wait_by(enum method_index index, enum method_index by, PyObject *self, PyObject *const *args,
-                         Py_ssize_t count, PyObject *names)
+PyObject *bp_call_original(const struct bp_lock *l, PyObject *const *args, Py_ssize_t count)
 {
-    return bp_wait(&methods[by], index == QUEUE_GET ? "block" : "blocking", self, args, count, names);
+    return call_vector(l, args, count, NULL);
 }
 
-static PyObject *by_vector(enum method_index index, enum method_index by, PyObject *self, PyObject *const *args,
-                           Py_ssize_t count, PyObject *names)
+/* ---- a call without arguments: most locks are free ------------------------------------------------------------------ */
+
+/* All that such a call costs more than the original is in these functions. One more call of a function can be measured. */
+#define INLINE static inline __attribute__((always_inline))
+#define OUT_OF_LINE __attribute__((noinline)) static
+
+static PyObject *only_false; /* a tuple of arguments: do not wait */
+
+OUT_OF_LINE PyObject *try_otherwise(const struct bp_method *by, PyObject *self)
 {
-    PyObject *result = wait_by(index, by, self, args, count, names);
-    const struct bp_method *m = &methods[index];
-    if (result || PyErr_Occurred())
-        return result;
-    if (m->def->ml_flags & METH_METHOD)
-        return AS(method_fn, m->original)(self, Py_TYPE(self), args, (size_t)count, names);
-    return m->def->ml_flags & METH_KEYWORDS ? AS(fast_keywords_fn, m->original)(self, args, count, names)
-                                            : AS(fast_fn, m->original)(self, args, count);
+    return bp_call_original(&(struct bp_lock){by, self, NULL}, &(PyObject *){Py_False}, 1);
+}
+
+INLINE PyObject *try_it(const struct bp_method *by, PyObject *self, PyTypeObject *type)
+{
+    if (type)
+        return AS(method_fn, by->original)(self, type, &(PyObject *){Py_False}, 1, NULL);
+    if (__builtin_expect(by->flags == (METH_VARARGS | METH_KEYWORDS), 1))
+        return AS(keywords_fn, by->original)(self, only_false, NULL);
+    return try_otherwise(by, self);
+}
+
+/* The try has failed. */
+OUT_OF_LINE PyObject *wait_on(const struct bp_method *own, const struct bp_method *by, PyObject *self,
+                              PyTypeObject *type, PyObject *result)
+{
+    result = bp_wait_on(&(struct bp_lock){by, self, type}, result);
+    return result || PyErr_Occurred() ? result : bp_call_original(&(struct bp_lock){own, self, type}, NULL, 0);
+}
+
+/* `type`: the one whose method was called, if the method asks for it, and `own` and `by` are the same. */
+INLINE PyObject *acquire(const struct bp_method *own, const struct bp_method *by, PyObject *self, PyTypeObject *type)
+{
+    PyObject *result = try_it(by, self, type);
+    return __builtin_expect(result && result != Py_False, 1) ? result : wait_on(own, by, self, type, result);
+}
+
+/* ---- a call with arguments ------------------------------------------------------------------------------------------ */
+
+static PyObject *wait_vector(const struct bp_lock *by, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    return bp_wait(by, by->method == &methods[QUEUE_GET] ? "block" : "blocking", args, count, names);
+}
+
+OUT_OF_LINE PyObject *by_vector(const struct bp_method *own, const struct bp_method *by, PyObject *self,
+                                PyTypeObject *type, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    PyObject *result = wait_vector(&(struct bp_lock){by, self, type}, args, count, names);
+    return result || PyErr_Occurred() ? result : call_vector(&(struct bp_lock){own, self, type}, args, count, names);
 }
 
 enum { ARGUMENTS_MOST = 4 };
 
-static PyObject *by_tuple(enum method_index index, enum method_index by, PyObject *self, PyObject *tuple,
-                          PyObject *keywords)
+static PyObject *wait_tuple(const struct bp_lock *by, PyObject *tuple, PyObject *keywords)
 {
     PyObject *args[ARGUMENTS_MOST], *names = NULL, *result = NULL, *name, *value;
     Py_ssize_t count = PyTuple_GET_SIZE(tuple), named = keywords ? PyDict_GET_SIZE(keywords) : 0, at = 0, i = 0;
@@ -84,61 +118,87 @@ static PyObject *by_tuple(enum method_index index, enum method_index by, PyObjec
         for (i = 0; i < count; i++)
             args[i] = PyTuple_GET_ITEM(tuple, i);
         while (keywords && PyDict_Next(keywords, &at, &name, &value)) {
-            Py_INCREF(name);
-            PyTuple_SET_ITEM(names, i - count, name);
+            PyTuple_SET_ITEM(names, i - count, Py_NewRef(name));
             args[i++] = value;
         }
-        result = wait_by(index, by, self, args, count, names);
+        result = wait_vector(by, args, count, names);
     }
     Py_XDECREF(names);
-    if (result || PyErr_Occurred())
-        return result;
-    const struct bp_method *m = &methods[index];
-    return m->def->ml_flags & METH_KEYWORDS ? AS(keywords_fn, m->original)(self, tuple, keywords)
-                                            : m->original(self, tuple);
+    return result;
 }
 
-/* Who takes no part goes straight on: this is the whole cost for it. */
-static inline bool takes_part(void)
+OUT_OF_LINE PyObject *by_tuple(const struct bp_method *own, const struct bp_method *by, PyObject *self, PyObject *tuple,
+                               PyObject *keywords)
+{
+    PyObject *result = wait_tuple(&(struct bp_lock){by, self, NULL}, tuple, keywords);
+    if (result || PyErr_Occurred())
+        return result;
+    return own->flags & METH_KEYWORDS ? AS(keywords_fn, own->original)(self, tuple, keywords)
+                                      : own->original(self, tuple);
+}
+
+/* ---- one function for each method and way of calling --------------------------------------------------------------- */
+
+/* The whole cost for a thread that has not opted in: it calls the original. */
+INLINE bool has_opted_in(void)
 {
     return __builtin_expect(bp_me != NULL && bp_me->kinds != 0, 0);
 }
 
 #define ORIGINAL(type, index) AS(type, methods[index].original)
 
+/* Each has a function of its own for a thread that has opted in: the registers that one saves would cost other threads, too. */
 #define WRAPPERS(name, index, by)                                                                                   \
+    OUT_OF_LINE PyObject *name##_bare(PyObject *self)                                                               \
+    {                                                                                                               \
+        return acquire(&methods[index], &methods[by], self, NULL);                                                  \
+    }                                                                                                               \
+    OUT_OF_LINE PyObject *name##_bare_method(PyObject *self, PyTypeObject *type)                                    \
+    {                                                                                                               \
+        return acquire(&methods[index], &methods[by], self, (index) == (by) ? type : NULL);                         \
+    }                                                                                                               \
     static PyObject *name##_tuple(PyObject *self, PyObject *tuple)                                                  \
     {                                                                                                               \
-        return takes_part() ? by_tuple(index, by, self, tuple, NULL) : methods[index].original(self, tuple);        \
+        if (!has_opted_in())                                                                                        \
+            return methods[index].original(self, tuple);                                                            \
+        return PyTuple_GET_SIZE(tuple) == 0 ? name##_bare(self)                                                     \
+                                            : by_tuple(&methods[index], &methods[by], self, tuple, NULL);           \
     }                                                                                                               \
     static PyObject *name##_keywords(PyObject *self, PyObject *tuple, PyObject *keywords)                           \
     {                                                                                                               \
-        return takes_part() ? by_tuple(index, by, self, tuple, keywords)                                            \
-                            : ORIGINAL(keywords_fn, index)(self, tuple, keywords);                                  \
+        if (!has_opted_in())                                                                                        \
+            return ORIGINAL(keywords_fn, index)(self, tuple, keywords);                                             \
+        return PyTuple_GET_SIZE(tuple) == 0 && !keywords                                                            \
+                   ? name##_bare(self)                                                                              \
+                   : by_tuple(&methods[index], &methods[by], self, tuple, keywords);                                \
     }                                                                                                               \
     static PyObject *name##_fast(PyObject *self, PyObject *const *args, Py_ssize_t count)                           \
     {                                                                                                               \
-        return takes_part() ? by_vector(index, by, self, args, count, NULL)                                         \
-                            : ORIGINAL(fast_fn, index)(self, args, count);                                          \
+        if (!has_opted_in())                                                                                        \
+            return ORIGINAL(fast_fn, index)(self, args, count);                                                     \
+        return count == 0 ? name##_bare(self)                                                                       \
+                          : by_vector(&methods[index], &methods[by], self, NULL, args, count, NULL);                \
     }                                                                                                               \
     static PyObject *name##_fast_keywords(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) \
     {                                                                                                               \
-        return takes_part() ? by_vector(index, by, self, args, count, names)                                        \
-                            : ORIGINAL(fast_keywords_fn, index)(self, args, count, names);                          \
+        if (!has_opted_in())                                                                                        \
+            return ORIGINAL(fast_keywords_fn, index)(self, args, count, names);                                     \
+        return count == 0 && !names ? name##_bare(self)                                                             \
+                                    : by_vector(&methods[index], &methods[by], self, NULL, args, count, names);     \
     }                                                                                                               \
     static PyObject *name##_method(PyObject *self, PyTypeObject *type, PyObject *const *args, size_t count,         \
                                    PyObject *names)                                                                 \
     {                                                                                                               \
-        if (!takes_part())                                                                                          \
+        if (!has_opted_in())                                                                                        \
             return ORIGINAL(method_fn, index)(self, type, args, count, names);                                      \
-        return by_vector(index, by, self, args, (Py_ssize_t)(count & ~PY_VECTORCALL_ARGUMENTS_OFFSET), names);      \
+        Py_ssize_t positional = PyVectorcall_NARGS(count);                                                          \
+        return positional == 0 && !names ? name##_bare_method(self, type)                                           \
+                                         : by_vector(&methods[index], &methods[by], self,                           \
+                                                     (index) == (by) ? type : NULL, args, positional, names);       \
     }                                                                                                               \
     static PyObject *name##_alone(PyObject *self, PyObject *none)                                                   \
     {                                                                                                               \
-        if (!takes_part())                                                                                          \
-            return methods[index].original(self, none);                                                             \
-        PyObject *result = wait_by(index, by, self, NULL, 0, NULL);                                                 \
-        return result || PyErr_Occurred() ? result : methods[index].original(self, none);                           \
+        return has_opted_in() ? name##_bare(self) : methods[index].original(self, none);                            \
     }
 
 /* `with lock:` waits as lock.acquire() does, which takes a timeout. */
@@ -198,31 +258,38 @@ static PyObject *attribute(const char *module, const char *name)
     return found;
 }
 
-/* The entry of a method that is written in C, and has a way we know; NULL without an error: it is not there. */
-static PyMethodDef *entry(const struct wrapper *w)
+/* A method that is written in C, as its type has it; NULL without an error: it is not there. */
+static PyObject *descriptor(const struct wrapper *w)
 {
     PyObject *type = attribute(w->module, w->type);
     PyObject *method = type ? PyObject_GetAttrString(type, w->name) : NULL;
-    PyMethodDef *def = NULL;
-    if (method && Py_IS_TYPE(method, &PyMethodDescr_Type))
-        def = ((PyMethodDescrObject *)method)->d_method;
-    Py_XDECREF(method);
     Py_XDECREF(type);
     PyErr_Clear();
-    return def;
+    if (method && !Py_IS_TYPE(method, &PyMethodDescr_Type))
+        Py_CLEAR(method);
+    return method;
+}
+
+static void wrap(struct bp_method *m, const struct wrapper *w, PyObject *method)
+{
+    PyMethodDef *def = ((PyMethodDescrObject *)method)->d_method;
+    enum way way = way_of(def->ml_flags);
+    if (way == NO_WAY)
+        return;
+    Py_XDECREF(m->type);
+    *m = (struct bp_method){def, (PyTypeObject *)Py_NewRef(PyDescr_TYPE(method)), def->ml_meth, def->ml_flags, true};
+    def->ml_meth = w->by[way];
 }
 
 int bp_wrap_locks(void)
 {
-    if (bp_locks_init() != 0)
+    if (bp_locks_init() != 0 || (!only_false && !(only_false = PyTuple_Pack(1, Py_False))))
         return -1;
     for (int i = 0; i < METHODS; i++) {
-        PyMethodDef *def = entry(&wrappers[i]);
-        enum way way = def ? way_of(def->ml_flags) : NO_WAY;
-        if (way == NO_WAY || methods[i].wrapped)
-            continue;
-        methods[i] = (struct bp_method){.def = def, .original = def->ml_meth, .wrapped = true};
-        def->ml_meth = wrappers[i].by[way];
+        PyObject *method = methods[i].wrapped ? NULL : descriptor(&wrappers[i]);
+        if (method)
+            wrap(&methods[i], &wrappers[i], method);
+        Py_XDECREF(method);
     }
     return 0;
 }

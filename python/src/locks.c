@@ -33,12 +33,12 @@ static double seconds_until(bough_time deadline)
 }
 
 /* What it is called with: `wait` says whether, `timeout` for how long. */
-static PyObject *call_waiting(const struct bp_method *m, PyObject *self, bool wait, double timeout)
+static PyObject *call_waiting(const struct bp_lock *l, bool wait, double timeout)
 {
     PyObject *args[2] = {wait ? Py_True : Py_False, wait ? PyFloat_FromDouble(timeout) : NULL};
     if (wait && !args[1])
         return NULL;
-    PyObject *result = bp_call_original(m, self, args, wait ? 2 : 1);
+    PyObject *result = bp_call_original(l, args, wait ? 2 : 1);
     Py_XDECREF(args[1]);
     return result;
 }
@@ -51,9 +51,23 @@ static bool failed(PyObject *result)
 
 static PyObject *empty_error; /* _queue.Empty */
 
-static bool came_to_nothing(PyObject *result)
+/* Each instance of the module has one, and a program may have imported it twice. */
+static bool is_empty_error_of(PyTypeObject *type)
 {
-    return result ? failed(result) : empty_error && PyErr_ExceptionMatches(empty_error);
+    PyObject *error, *value, *trace;
+    PyErr_Fetch(&error, &value, &trace);
+    PyObject *module = PyType_GetModule(type), *empty = module ? PyObject_GetAttrString(module, "Empty") : NULL;
+    bool is = empty && PyErr_GivenExceptionMatches(error, empty);
+    Py_XDECREF(empty);
+    PyErr_Restore(error, value, trace);
+    return is;
+}
+
+static bool came_to_nothing(const struct bp_lock *l, PyObject *result)
+{
+    if (result)
+        return failed(result);
+    return PyErr_ExceptionMatches(empty_error) || (l->type && is_empty_error_of(l->type));
 }
 
 static void drop(PyObject *result)
@@ -84,14 +98,14 @@ static void window(const char *name)
 }
 
 /* Says in *cut whether it ended so. In the main thread, the handler of a signal may run in here, and wait itself. */
-static PyObject *wait_once(struct bp_thread *t, const struct bp_method *m, PyObject *self, double timeout, bool *cut)
+static PyObject *wait_once(struct bp_thread *t, const struct bp_lock *l, double timeout, bool *cut)
 {
     bool in_lock = t->in_lock, lock_cut = t->lock_cut;
     if (in_window)
         window("before the wait");
     t->in_lock = true;
     t->lock_cut = false;
-    PyObject *result = call_waiting(m, self, true, timeout);
+    PyObject *result = call_waiting(l, true, timeout);
     *cut = t->lock_cut;
     t->in_lock = in_lock;
     t->lock_cut = lock_cut;
@@ -99,24 +113,24 @@ static PyObject *wait_once(struct bp_thread *t, const struct bp_method *m, PyObj
 }
 
 /* After a cut: whoever let it go in the last moment did so for us. */
-static PyObject *last_try(const struct bp_method *m, PyObject *self)
+static PyObject *last_try(const struct bp_lock *l)
 {
     if (in_window)
         window("after the cut");
-    PyObject *result = call_waiting(m, self, false, 0);
-    if (!came_to_nothing(result))
+    PyObject *result = call_waiting(l, false, 0);
+    if (!came_to_nothing(l, result))
         bough_foreign_again(); /* got after all: the next wait is told */
     return result;
 }
 
 /* `timeout` below 0: for ever. */
-static PyObject *wait_for(struct bp_thread *t, const struct bp_method *m, PyObject *self, double timeout)
+static PyObject *wait_for(struct bp_thread *t, const struct bp_lock *l, double timeout)
 {
     bough_time deadline = timeout < 0 ? 0 : bough_after((int64_t)(timeout * 1e9));
     for (;;) {
         bool cut;
-        PyObject *result = wait_once(t, m, self, deadline ? seconds_until(deadline) : FOR_EVER, &cut);
-        if (!came_to_nothing(result)) {
+        PyObject *result = wait_once(t, l, deadline ? seconds_until(deadline) : FOR_EVER, &cut);
+        if (!came_to_nothing(l, result)) {
             if (cut)
                 bough_foreign_again();
             return result;
@@ -126,8 +140,8 @@ static PyObject *wait_for(struct bp_thread *t, const struct bp_method *m, PyObje
         drop(result);
         if (!cut)
             continue;
-        result = last_try(m, self);
-        if (!came_to_nothing(result))
+        result = last_try(l);
+        if (!came_to_nothing(l, result))
             return result;
         drop(result);
         if (bp_meet(t) != 0)
@@ -258,18 +272,38 @@ int bp_locks_init(void)
     return empty_error ? 0 : -1;
 }
 
-PyObject *bp_wait(const struct bp_method *m, const char *wait_name, PyObject *self, PyObject *const *args,
-                  Py_ssize_t count, PyObject *names)
+static bool has_opted_in(void)
 {
-    struct bp_thread *t = bp_me;
+    return bp_me && bp_me->kinds && bough_foreign();
+}
+
+/* `result` is that of a try without waiting. */
+static PyObject *wait_after(const struct bp_lock *l, PyObject *result, double timeout)
+{
+    if (!came_to_nothing(l, result))
+        return result;
+    drop(result);
+    return must_not_fail() ? NULL : wait_for(bp_me, l, timeout);
+}
+
+PyObject *bp_wait_on(const struct bp_lock *l, PyObject *result)
+{
+    if (has_opted_in())
+        return wait_after(l, result, -1);
+    if (came_to_nothing(l, result)) {
+        drop(result);
+        return NULL;
+    }
+    return result;
+}
+
+PyObject *bp_wait(const struct bp_lock *l, const char *wait_name, PyObject *const *args, Py_ssize_t count,
+                  PyObject *names)
+{
     struct wanted wanted;
-    if (!t || !t->kinds || !bough_foreign() || !read_wanted(args, count, names, wait_name, &wanted))
+    if (!has_opted_in() || !read_wanted(args, count, names, wait_name, &wanted))
         return NULL;
     if (!wanted.wait || wanted.timeout == 0)
         return NULL;
-    PyObject *result = call_waiting(m, self, false, 0);
-    if (!came_to_nothing(result))
-        return result;
-    drop(result);
-    return must_not_fail() ? NULL : wait_for(t, m, self, wanted.timeout);
+    return wait_after(l, call_waiting(l, false, 0), wanted.timeout);
 }

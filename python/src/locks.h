@@ -5,24 +5,35 @@
 
 #include "state.h"
 
-/* A method of the interpreter's that waits. */
+/* A method of the interpreter that waits. */
 struct bp_method {
-    PyMethodDef *def; /* the interpreter's; NULL: never wrapped. It stays: a thread may be in a wrapper for long */
+    PyMethodDef *def;   /* the interpreter's; NULL: never wrapped. It stays: a thread may be in a wrapper for long */
+    PyTypeObject *type; /* that has it; there may be others, if its module was imported twice */
     PyCFunction original;
+    int flags; /* how it is called: METH_VARARGS ... */
     bool wrapped;
+};
+
+/* What is waited for, and by which method. */
+struct bp_lock {
+    const struct bp_method *method;
+    PyObject *self;
+    PyTypeObject *type; /* whose method was called, where METH_METHOD passes it; NULL: the method's */
 };
 
 /* ---- lock_methods.c ----------------------------------------------------------------------------------- */
 
 /* The original, with positional arguments, whatever way it is called by. */
-PyObject *bp_call_original(const struct bp_method *m, PyObject *self, PyObject *const *args, Py_ssize_t count);
+PyObject *bp_call_original(const struct bp_lock *l, PyObject *const *args, Py_ssize_t count);
 
 /* ---- locks.c ------------------------------------------------------------------------------------------ */
 
 int bp_locks_init(void);
-/* The calling thread waits by this method, and may be cut; `wait_name` is what the argument is called that says whether to
- * wait. NULL without an error: it is none of ours, call the original with what it was called with. */
-PyObject *bp_wait(const struct bp_method *m, const char *wait_name, PyObject *self, PyObject *const *args,
-                  Py_ssize_t count, PyObject *names);
+/* The calling thread called the method with these arguments; `wait_name` is the name of the one that says whether to wait.
+ * Returns what the caller gets. NULL without an error: call the original with the same arguments. */
+PyObject *bp_wait(const struct bp_lock *l, const char *wait_name, PyObject *const *args, Py_ssize_t count,
+                  PyObject *names);
+/* The same for a call without arguments, of which `result` is what a try without waiting has returned. Takes over `result`. */
+PyObject *bp_wait_on(const struct bp_lock *l, PyObject *result);
 
 #endif
