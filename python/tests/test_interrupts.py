@@ -237,6 +237,15 @@ class WhoIsInterruptedWhere(unittest.TestCase):
         self.assertGreaterEqual(told[0].age, 0.1)
 
 
+class Arguments(unittest.TestCase):
+    def test_points_take_none(self):
+        for function in bough.check_interrupt, bough.interruption_requested:
+            with self.assertRaisesRegex(TypeError, f"{function.__name__}\\(\\) takes no arguments \\(1 given\\)"):
+                function(1)
+            with self.assertRaisesRegex(TypeError, "no keyword arguments"):
+                function(no=1)
+
+
 class Interrupts(unittest.TestCase):
     def test_before_start(self):
         """interrupt() before start() takes effect at the start"""
