@@ -79,18 +79,19 @@ INLINE PyObject *try_it(const struct bp_method *by, PyObject *self, PyTypeObject
     return try_otherwise(by, self);
 }
 
-/* The try has failed. */
-OUT_OF_LINE PyObject *wait_on(const struct bp_method *own, const struct bp_method *by, PyObject *self,
-                              PyTypeObject *type, PyObject *result)
+/* The try has failed. Numbers, not addresses: nothing but `self` has to be kept while the try runs. */
+OUT_OF_LINE PyObject *wait_on(enum method_index own, enum method_index by, PyObject *self, PyTypeObject *type,
+                              PyObject *result)
 {
-    result = bp_wait_on(&(struct bp_lock){by, self, type}, result);
-    return result || PyErr_Occurred() ? result : bp_call_original(&(struct bp_lock){own, self, type}, NULL, 0);
+    result = bp_wait_on(&(struct bp_lock){&methods[by], self, type}, result);
+    return result || PyErr_Occurred() ? result
+                                      : bp_call_original(&(struct bp_lock){&methods[own], self, type}, NULL, 0);
 }
 
 /* `type`: the one whose method was called, if the method asks for it, and `own` and `by` are the same. */
-INLINE PyObject *acquire(const struct bp_method *own, const struct bp_method *by, PyObject *self, PyTypeObject *type)
+INLINE PyObject *acquire(enum method_index own, enum method_index by, PyObject *self, PyTypeObject *type)
 {
-    PyObject *result = try_it(by, self, type);
+    PyObject *result = try_it(&methods[by], self, type);
     return __builtin_expect(result && result != Py_False, 1) ? result : wait_on(own, by, self, type, result);
 }
 
@@ -151,11 +152,11 @@ INLINE bool has_opted_in(void)
 #define WRAPPERS(name, index, by)                                                                                   \
     OUT_OF_LINE PyObject *name##_bare(PyObject *self)                                                               \
     {                                                                                                               \
-        return acquire(&methods[index], &methods[by], self, NULL);                                                  \
+        return acquire(index, by, self, NULL);                                                                      \
     }                                                                                                               \
     OUT_OF_LINE PyObject *name##_bare_method(PyObject *self, PyTypeObject *type)                                    \
     {                                                                                                               \
-        return acquire(&methods[index], &methods[by], self, (index) == (by) ? type : NULL);                         \
+        return acquire(index, by, self, (index) == (by) ? type : NULL);                                             \
     }                                                                                                               \
     static PyObject *name##_tuple(PyObject *self, PyObject *tuple)                                                  \
     {                                                                                                               \
