@@ -18,6 +18,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <link.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <string.h>
@@ -31,18 +32,44 @@ static const char *const passes_on[] = {"/lib-dynload/",   "/libpython3", "/libs
                                         "/libreadline.so", "/libncurses", "/libtinfo"};
 enum { PASS_ON = sizeof passes_on / sizeof *passes_on };
 
+/* An object that is loaded. */
+struct object {
+    const void *place; /* the same for each address in it */
+    const char *path;
+};
+
+#ifdef DLFO_STRUCT_HAS_EH_DBASE /* glibc 2.35: without a lock, and without a look at each symbol, which takes 10 us in the interpreter */
+static bool find_object(const void *address, struct object *object)
+{
+    struct dl_find_object found;
+    if (_dl_find_object((void *)(uintptr_t)address, &found) != 0)
+        return false;
+    *object = (struct object){found.dlfo_link_map, found.dlfo_link_map->l_name};
+    return true;
+}
+#else
+static bool find_object(const void *address, struct object *object)
+{
+    Dl_info info;
+    if (!dladdr(address, &info))
+        return false;
+    *object = (struct object){info.dli_fbase, info.dli_fname};
+    return true;
+}
+#endif
+
 /* Where the interpreter itself lies: a program or a library. */
 static const void *interpreter;
 
 static bool passes_on_errors(const void *site)
 {
-    Dl_info info;
-    if (!dladdr(site, &info))
+    struct object object;
+    if (!find_object(site, &object))
         return false;
-    if (info.dli_fbase == interpreter)
+    if (object.place == interpreter)
         return true;
-    for (int i = 0; info.dli_fname && i < PASS_ON; i++)
-        if (strstr(info.dli_fname, passes_on[i]))
+    for (int i = 0; object.path && i < PASS_ON; i++)
+        if (strstr(object.path, passes_on[i]))
             return true;
     return false;
 }
@@ -209,8 +236,8 @@ static int unhook_own_waits(void)
 /* The hooks first: from the moment on that something is interposed a thread may come. */
 int bp_interpose(void)
 {
-    Dl_info info;
-    interpreter = dladdr((const void *)(uintptr_t)PyErr_CheckSignals, &info) ? info.dli_fbase : NULL;
+    struct object object;
+    interpreter = find_object((const void *)(uintptr_t)PyErr_CheckSignals, &object) ? object.place : NULL;
     if (hook_own_waits() != 0)
         return -1;
     if (bough_interpose(NULL, 0) < 0)
