@@ -7,10 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 
 import bough
-from measure import OPTED_IN, PLAIN, Row, in_turns, row_of_pairs, state, without_gc
-
-CHILDREN = 8
-
+from measure import OPTED_IN, Row, pairs_of_processes, row_of_pairs, state, without_gc
 
 def nothing():
     pass
@@ -36,16 +33,33 @@ def threads_of(children):
         thread.join()
 
 
-def timed(operation, children, count, which):
-    def batch():
-        with state(which):
-            operation(children)
-            start = time.perf_counter_ns()
-            for _ in repeat(None, count):
-                operation(children)
-            return (time.perf_counter_ns() - start) / count / 1000
+def timed(operation, children, count=8):
+    """Microseconds for each, of `count` in a row."""
+    operation(children)
+    start = time.perf_counter_ns()
+    for _ in repeat(None, count):
+        operation(children)
+    return (time.perf_counter_ns() - start) / count / 1000
 
-    return batch
+
+def eight_children():
+    return timed(branch_of, 8)
+
+
+def pool_of_eight():
+    return timed(pool_of, 8)
+
+
+def eight_threads():
+    return timed(threads_of, 8)
+
+
+def one_child():
+    return timed(branch_of, 1)
+
+
+def one_thread():
+    return timed(threads_of, 1)
 
 
 def empty_branch():
@@ -76,20 +90,16 @@ def alone(operation, count, rounds):
 
 def rows(quick):
     rounds = 30 if quick else 200
-    with without_gc():
-        for children, other, name, target in (
-            (CHILDREN, pool_of, "a new ThreadPoolExecutor", 0.6),
-            (CHILDREN, threads_of, "threading.Thread", 0.4),
-            (1, threads_of, "threading.Thread", 0.5),
+    for what, subject, against, other, target in (
+        ("a branch of 8, start to joined", "eight_children", "a new ThreadPoolExecutor(8)", "pool_of_eight", 0.6),
+        ("a branch of 8, start to joined", "eight_children", "8 threads", "eight_threads", 0.4),
+        ("a branch of 1, start to joined", "one_child", "a thread", "one_thread", 0.5),
+    ):
+        yield row_of_pairs(what, against, "us", pairs_of_processes("branches", subject, other, rounds), at_most=target)
+    with without_gc(), state(OPTED_IN):
+        for name, operation, target in (
+            ("an empty branch", empty_branch, 3.0),
+            ("an empty branch with a timeout", branch_with_timeout, 3.0),
+            ("a critical section", critical_section, 0.5),
         ):
-            subject = timed(branch_of, children, 8, OPTED_IN)
-            pairs = in_turns(subject, timed(other, children, 8, PLAIN), rounds)
-            what = f"a branch of {children}, start to joined"
-            yield row_of_pairs(what, f"{name}, as many", "us", pairs, at_most=target)
-        with state(OPTED_IN):
-            for name, operation, target in (
-                ("an empty branch", empty_branch, 3.0),
-                ("an empty branch with a timeout", branch_with_timeout, 3.0),
-                ("a critical section", critical_section, 0.5),
-            ):
-                yield Row(name, "", "us", alone(operation, 500, rounds), value_at_most=target)
+            yield Row(name, "", "us", alone(operation, 500, rounds), value_at_most=target)

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Paired measurements: what a row is, and how its numbers come about.
 
-The subject and what it is compared with run in turns, in one process, a batch each, and each round gives one ratio.
-A row has the median of the ratios and their quartiles, so a load that comes and goes hits both sides.
+The subject and what it is compared with run in turns, a batch each, in one process or in a pair of processes, and each
+round gives one ratio. A row has the median of the ratios and their quartiles, so a load that comes and goes hits both
+sides.
 """
 import gc
+import importlib
 import statistics
+import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -63,6 +67,47 @@ def in_turns(subject, other, rounds):
             first = subject()
             pairs.append((first, other()))
     return pairs
+
+
+# ---- a pair of processes ---------------------------------------------------------------------------------------------
+
+
+class InProcess:
+    """A function of a module, which measures and returns a number, in a process that stays: call it for each batch."""
+
+    def __init__(self, module, function):
+        self.what = f"{module}.{function}()"
+        command = [sys.executable, __file__, module, function]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __call__(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"{self.what} has ended its process, with status {self.process.wait()}")
+        return float(answer)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+def serve(module, function):
+    measured = getattr(importlib.import_module(module), function)
+    for _ in sys.stdin:
+        print(measured(), flush=True)
+
+
+def pairs_of_processes(module, subject, other, rounds):
+    """As in_turns(), for two functions of a module, each in its process. The first two rounds do not count."""
+    sides = InProcess(module, subject), InProcess(module, other)
+    try:
+        return in_turns(*sides, rounds + 2)[2:]
+    finally:
+        for side in sides:
+            side.close()
 
 
 # ---- the states that a thread's calls can be made in ---------------------------------------------------------------
@@ -136,3 +181,7 @@ def rows_by_state(operations, count, rounds, at_most):
         for which, target in zip((OPTED_IN, BESIDE), at_most.get(name, (None, None)), strict=True):
             pairs = list(zip(times[which], times[PLAIN], strict=True))
             yield row_of_pairs(f"{name}, {which}", PLAIN, "ns", pairs, at_most=target)
+
+
+if __name__ == "__main__":
+    serve(*sys.argv[1:])
