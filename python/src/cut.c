@@ -34,11 +34,11 @@ enum { PASS_ON = sizeof passes_on / sizeof *passes_on };
 
 /* An object that is loaded. */
 struct object {
-    const void *place; /* the same for each address in it */
+    const void *place; /* identifies it */
     const char *path;
 };
 
-#ifdef DLFO_STRUCT_HAS_EH_DBASE /* glibc 2.35: without a lock, and without a look at each symbol, which takes 10 us in the interpreter */
+#ifdef DLFO_STRUCT_HAS_EH_DBASE /* glibc 2.35: takes no lock, and compares no symbols, which takes 10 us in the interpreter */
 static bool find_object(const void *address, struct object *object)
 {
     struct dl_find_object found;
@@ -61,17 +61,33 @@ static bool find_object(const void *address, struct object *object)
 /* Where the interpreter itself lies: a program or a library. */
 static const void *interpreter;
 
-static bool passes_on_errors(const void *site)
+static bool is_one_of(const char *path, const char *const *parts, int count)
 {
-    struct object object;
-    if (!find_object(site, &object))
-        return false;
-    if (object.place == interpreter)
-        return true;
-    for (int i = 0; object.path && i < PASS_ON; i++)
-        if (strstr(object.path, passes_on[i]))
+    for (int i = 0; path && i < count; i++)
+        if (strstr(path, parts[i]))
             return true;
     return false;
+}
+
+static bool passes_on_errors(const struct object *object)
+{
+    return object->place == interpreter || is_one_of(object->path, passes_on, PASS_ON);
+}
+
+/*
+ * These modules, and the interpreter, raise an OSError right after each call that failed, as their source shows. The interrupt's
+ * exception replaces that error, so no later error has to be recognised as the interrupt's: watching the instruction for one
+ * (cause.c, watch.c) takes longer than the rest of an interrupt. Calls that look up a name are left out: other errors follow them.
+ */
+static const char *const raises_at_once[] = {"/lib-dynload/_socket.", "/lib-dynload/select.", "/lib-dynload/fcntl.",
+                                             "/lib-dynload/_multiprocessing."};
+enum { AT_ONCE = sizeof raises_at_once / sizeof *raises_at_once };
+
+static bool raises(const struct object *object, const char *call)
+{
+    if (strncmp(call, "get", 3) == 0)
+        return false;
+    return object->place == interpreter || is_one_of(object->path, raises_at_once, AT_ONCE);
 }
 
 /*
@@ -82,11 +98,16 @@ static bool passes_on_errors(const void *site)
 static int choose(void *argument, const char *call, const void *site)
 {
     struct bp_thread *t = argument;
+    struct object object;
+    t->raises = false;
     if (t->in_lock && strncmp(call, "sem_", 4) == 0)
         return ETIMEDOUT;
     if (t->in_readline)
         return EINTR;
-    return passes_on_errors(site) ? BP_CUT : 0;
+    if (!find_object(site, &object) || !passes_on_errors(&object))
+        return 0;
+    t->raises = raises(&object, call);
+    return BP_CUT;
 }
 
 /* ---- a call was cut ----------------------------------------------------------------------------------------- */
@@ -104,7 +125,8 @@ static int on_cut(void *argument, const struct bough_cut *cut)
     if (!lock) {
         t->cut_at = bp_place(t);
         t->cut = true;
-        bp_cause_cut(t);
+        if (!t->raises)
+            bp_cause_cut(t);
     }
     return 0;
 }

@@ -76,6 +76,7 @@ struct bp_thread {
     bool cut; /* and no exception has come of it yet */
     struct bp_place cut_at;
     struct bough_record why;
+    bool raises;   /* ...in a function that raises an OSError right after it: cut.c */
     bool unplaced; /* ...and its place has not been noted yet: cause.c */
     bool in_lock;  /* in a lock's method whose wait may be cut */
     bool lock_cut;

@@ -4,9 +4,16 @@
 Up to 3.12 PyThreadState_SetAsyncExc(ident, NULL) leaves the interpreter's flags for such an exception set, and in 3.11 a traced
 function then spins where it begins. Each test is a process of its own: what is left set would be so for all.
 """
+import os
+import select
+import socket
+import sys
+import time
 import unittest
 
+import bough
 from process import run
+from tools import ended, pipe, started, until_blocked
 
 TRACED = """
 def traced():
@@ -75,6 +82,46 @@ while thread.is_alive():
     time.sleep(0.001)
 thread.join()
 """)
+
+
+@unittest.skipUnless(hasattr(sys, "monitoring"), "sys.monitoring is new in 3.12")
+class Monitoring(unittest.TestCase):
+    """To watch an instruction takes longer than the rest of an interrupt, so it is done only where it has to be."""
+
+    def assert_never_on(self, function, *args):
+        calls, original = [], sys.monitoring.set_local_events
+        sys.monitoring.set_local_events = lambda *event: (calls.append(event), original(*event))[1]
+        self.addCleanup(setattr, sys.monitoring, "set_local_events", original)
+        thread = started(function, *args, enable_io_interrupt=True)
+        until_blocked(thread)
+        thread.interrupt()
+        self.assertIsInstance(ended(thread), bough.ThreadExit)
+        self.assertEqual(calls, [])
+
+    def test_a_socket(self):
+        with socket.create_server(("localhost", 0)) as listener, socket.socket(type=socket.SOCK_DGRAM) as other:
+            other.bind(("localhost", 0))
+            self.assert_never_on(listener.accept)
+            self.assert_never_on(other.recv, 1)
+            other.settimeout(3600)
+            self.assert_never_on(other.recv, 1)
+
+    def test_select(self):
+        with pipe() as (r, _):
+            self.assert_never_on(select.select, [r], [], [])
+            poll = select.poll()
+            poll.register(r)
+            self.assert_never_on(poll.poll)
+            with select.epoll() as epoll:
+                epoll.register(r)
+                self.assert_never_on(epoll.poll)
+
+    def test_the_interpreter(self):
+        with pipe() as (r, _):
+            self.assert_never_on(os.read, r, 1)
+            with open(r, "rb", buffering=0, closefd=False) as file:
+                self.assert_never_on(file.read, 1)
+        self.assert_never_on(time.sleep, 3600)
 
 
 if __name__ == "__main__":
