@@ -13,6 +13,7 @@ The compiler leaves such instructions in several places (3.11 to 3.14, each in s
     the handler that calls __exit__ after an exception
     the last step of an `async with`'s beginning: __aenter__ is over, the range has not begun
     a jump or a `return` out of a `try` to the copy of its `finally`
+    a NOP that stands for a `try` line inside of a `try`, or for a `break` out of it
 
 They are found by the positions of instructions in the source: an instruction that lies between the first and the last
 position of the instructions in the range, and is not in the range itself. A jump back to an instruction outside of the range belongs to a loop
@@ -121,7 +122,7 @@ class _Code:
         """The offsets of instructions that nothing may come in at."""
         lines = set(self.finally_lines())
         for instruction in self.instructions:
-            if _span(instruction) is None or instruction.opname == "PUSH_EXC_INFO":
+            if _span(instruction) is None or instruction.opname in ("PUSH_EXC_INFO", "NOP"):
                 yield instruction.offset
             elif instruction.positions.lineno in lines and not self.leads_out_of_lines(instruction, lines):
                 yield instruction.offset
@@ -136,7 +137,7 @@ class _Code:
         covered = [i for i in self.instructions if handler in self.chain(i.offset)]
         start = self.at[covered[0].offset] if covered else 0
         begin = self.begin_of_with(start) if self.is_with(handler) else []
-        yield from (i.offset for i in begin + self.nops_before(start))
+        yield from (i.offset for i in begin)
         spans = [span for span in map(_span, covered + begin) if span is not None]
         if not spans:
             return
@@ -174,14 +175,6 @@ class _Code:
             found.append(instruction)
             if instruction.opname.startswith("BEFORE_"):
                 break
-        return found
-
-    def nops_before(self, start):
-        """They stand for `try` lines: of this one, and of another one right inside of it, which is not in the range."""
-        found = []
-        while start and self.instructions[start - 1].opname == "NOP":
-            start -= 1
-            found.append(self.instructions[start])
         return found
 
     # ---- finally

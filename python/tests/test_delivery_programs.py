@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Whatever the program: an asynchronous exception skips no `__exit__`, `finally` or `except` that encloses it (rule 43)."""
+import dis
 import gc
 import os
 import random
@@ -25,12 +26,22 @@ class Posted(BaseException):
     pass
 
 
+def line_of(trace):
+    """The jump back of a loop has the position of the loop's last statement, which may be a `try`: its target counts."""
+    code, line = trace.tb_frame.f_code, trace.tb_lineno
+    places = {i.offset: i for i in dis.get_instructions(code)}
+    instruction = places.get(trace.tb_lasti)
+    if instruction is not None and "JUMP_BACKWARD" in instruction.opname:
+        line = min(line, places[instruction.argval].positions.lineno or line)
+    return line
+
+
 def lines_of(error):
-    """The program's lines that the exception has passed, and the functions' that it calls."""
+    """The program's lines that the exception has passed."""
     trace, lines = error.__traceback__, []
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == "program":
-            lines.append(trace.tb_lineno)
+            lines.append(line_of(trace))
         trace = trace.tb_next
     return lines
 
