@@ -148,6 +148,13 @@ static inline int bough_interrupted(void)
 BOUGH_API int bough_reason(struct bough_record *record);
 
 /*
+ * The same for any thread: the innermost record that is pending for `thread`, at any level. A hint for bindings and for
+ * reports: the thread may clear or receive a record meanwhile. Returns 0; -1 with ENOENT if nothing is pending, ESRCH if
+ * the thread has ended, EINVAL for what is no thread or for NULL. `record` stays as it was on failure. [signal] [rules 1, 7]
+ */
+BOUGH_API int bough_reason_of(const bough_thread *thread, struct bough_record *record);
+
+/*
  * Clear the records of `target`: NULL or bough_self() for the caller's own, a branch's by its owner.
  * What was posted to an enclosing branch stays. Returns how many records were cleared; -1 with EPERM
  * (not the target, nor the branch's owner), EBUSY (a final record), ESRCH, EINVAL. [rules 2, 7]

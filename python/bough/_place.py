@@ -1,16 +1,32 @@
 # SPDX-License-Identifier: MIT
-"""May an exception come into this frame asynchronously? (rule 43)
+"""Is it safe to raise an asynchronous exception in this frame? (rule 43)
 
-Not where it would break what is promised to be done: in `__enter__` and `__exit__`, in finalizers, and in `finally`, as far
-as the interpreter lets it tell. All frames of the thread count, since an exception in the innermost passes them all.
+Not where the exception would break a promise of the language: in `__enter__` and `__exit__`, in finalizers, in a `finally`, and
+at an instruction that belongs to a `try` or `with` in the source and lies outside its range in the exception table. An exception
+at such an instruction would skip the `__exit__`, `finally` or `except`. All frames of the thread count, since an exception in
+the innermost frame passes them all.
 
-A `finally` is found in the bytecode. Its body is there twice: once behind the ordinary way out, where nothing marks it, and
-once as a handler of exceptions, which begins with PUSH_EXC_INFO and matches nothing. An exception in a handler leads to the
-instructions that pop it, which lie right behind: that is its end. Both copies have the same line numbers, so the handler's lines
-are the lines of the `finally`. One that is written on the line of its `try` is taken with it.
+The compiler leaves such instructions in several places (3.11 to 3.14, each in some versions only):
+
+    the jump back of a loop's condition, at the end of a `try`    try: while condition: ...
+    the call of __exit__ on each ordinary way out of a `with`, and what leads to it
+    the handler that calls __exit__ after an exception
+    the last step of an `async with`'s beginning: __aenter__ is over, the range has not begun
+    a jump or a `return` out of a `try` to the copy of its `finally`
+    a NOP that stands for a `try` line inside of a `try`, or for a `break` out of it
+
+They are found by the positions of instructions in the source: an instruction that lies between the first and the last
+position of the instructions in the range, and is not in the range itself. A jump back to an instruction outside of the range belongs to a loop
+around the `try`, whatever its position says.
+
+A `finally` is found in the bytecode. Its body is there twice or more: behind each ordinary way out, where nothing marks it, and
+as a handler of exceptions, which begins with PUSH_EXC_INFO and matches nothing. An exception in a handler leads to the
+instructions that pop it, which lie right behind: that is its end. All copies have the same line numbers, so the handler's lines
+are the lines of the `finally`.
 """
 import bisect
 import dis
+import math
 import weakref
 
 NEVER = frozenset({"__enter__", "__exit__", "__aenter__", "__aexit__", "__del__", "__init_subclass__", "__set_name__"})
@@ -20,21 +36,29 @@ workers = set()  # code of functions that wait for work, and would end by an exc
 # Where weakref.finalize() calls what was registered, on any thread.
 FINALIZERS = frozenset({weakref.finalize.__call__.__code__, weakref.finalize._exitfunc.__code__})
 
+CLOSED, CHECKS = 1, 2  # bits for each code unit: nothing may come in; it looks at the eval breaker itself
+
 _lines = weakref.WeakKeyDictionary()
+_units = weakref.WeakKeyDictionary()
 
 
-def admits(frame):
-    """Whether an exception may come in now, into `frame` and all around it."""
+def admits(frame, at_check=False):
+    """Whether an exception may come in now, into `frame` and all around it.
+
+    at_check: it comes in when the thread looks at its eval breaker, so the instruction has to be one that does.
+    """
     if frame.f_code.co_filename in _OWN:
         return False
+    wanted = CHECKS if at_check else 0
     while frame is not None:
         code = frame.f_code
         if code.co_filename == _ITEMS:
             return True  # whatever becomes of a pool's work item, the worker goes on (rule 45)
-        if code in workers:
+        if code in workers or code.co_name in NEVER or code in FINALIZERS:
             return False
-        if code.co_name in NEVER or code in FINALIZERS or frame.f_lineno in finally_lines(code):
+        if unit(code, frame.f_lasti) & (CLOSED | wanted) != wanted:
             return False
+        wanted = 0
         frame = frame.f_back
     return True
 
@@ -44,24 +68,160 @@ def is_own(frame):
     return frame is not None and frame.f_code.co_filename in _OWN
 
 
+def unit(code, offset):
+    """The bits of the instruction at `offset`, or of the one whose inline cache lies there."""
+    known = _units.get(code)
+    if known is None:
+        known = _units[code] = _Code(code).units()
+    return known[offset // 2] if 0 <= offset < 2 * len(known) else CLOSED
+
+
 def finally_lines(code):
     """The numbers of the lines that lie in a `finally:` of this code object."""
     known = _lines.get(code)
     if known is None:
-        known = _lines[code] = frozenset(_find(dis.Bytecode(code)))
+        known = _lines[code] = frozenset(_Code(code).finally_lines())
     return known
 
 
-def _find(bytecode):
-    instructions = list(bytecode)
-    leads_to = _Table(bytecode.exception_entries)
-    for at, instruction in enumerate(instructions):
-        if instruction.opname != "PUSH_EXC_INFO":
-            continue
-        end = leads_to[instruction.offset]
-        handler = [i for i in instructions[at + 1 :] if end is None or i.offset < end]
-        if _is_finally(handler, leads_to, end):
-            yield from _lines_of(handler, instruction)
+class _Code:
+    """A code object's instructions, and where an exception in each of them leads to."""
+
+    def __init__(self, code):
+        bytecode = dis.Bytecode(code)
+        self.size = len(code.co_code) // 2
+        self.instructions = list(bytecode)
+        self.at = {instruction.offset: i for i, instruction in enumerate(self.instructions)}
+        self.leads_to = _Table(bytecode.exception_entries)
+        self.chains = {}
+        self.handlers = [i for i in self.instructions if i.opname == "PUSH_EXC_INFO"]
+
+    def chain(self, offset):
+        """The handlers of an exception at `offset`, the innermost first."""
+        known = self.chains.get(offset)
+        if known is None:
+            self.chains[offset] = ()  # for a table that leads around in a circle
+            target = self.leads_to[offset]
+            known = self.chains[offset] = () if target is None else (target, *self.chain(target))
+        return known
+
+    def units(self):
+        bits = {}
+        for instruction in self.instructions:
+            bits[instruction.offset] = CHECKS if _looks_at_the_breaker(instruction.opname) else 0
+        for offset in self.closed():
+            bits[offset] |= CLOSED
+        result = bytearray(self.size)
+        value = CLOSED
+        for number in range(self.size):
+            value = bits.get(2 * number, value)
+            result[number] = value
+        return bytes(result)
+
+    def closed(self):
+        """The offsets of instructions that nothing may come in at."""
+        lines = set(self.finally_lines())
+        for instruction in self.instructions:
+            if _span(instruction) is None or instruction.opname in ("PUSH_EXC_INFO", "NOP"):
+                yield instruction.offset
+            elif instruction.positions.lineno in lines and not self.leads_out_of_lines(instruction, lines):
+                yield instruction.offset
+        for handler in self.handlers:
+            yield from self.outside_of_range(handler.offset)
+            if self.is_finally(handler):
+                yield from (i.offset for i in self.body_of(handler))
+
+    # ---- what a try or with encloses in the source, and does not cover
+
+    def outside_of_range(self, handler):
+        covered = [i for i in self.instructions if handler in self.chain(i.offset)]
+        start = self.at[covered[0].offset] if covered else 0
+        begin = self.begin_of_with(start) if self.is_with(handler) else []
+        yield from (i.offset for i in begin)
+        spans = [span for span in map(_span, covered + begin) if span is not None]
+        if not spans:
+            return
+        first, last = min(begin for begin, _ in spans), max(end for _, end in spans)
+        for instruction in self.instructions[start:]:
+            span = _span(instruction)
+            if span is None or handler in self.chain(instruction.offset):
+                continue
+            if first <= span[0] and span[1] <= last and not self.leads_back_out(instruction, handler):
+                yield instruction.offset
+
+    def leads_back_out(self, instruction, handler):
+        """Is it the jump of a loop that encloses the `try`?"""
+        target = instruction.argval
+        return (
+            "JUMP_BACKWARD" in instruction.opname and isinstance(target, int) and handler not in self.chain(target)
+        )
+
+    def leads_out_of_lines(self, instruction, lines):
+        """Is it the jump of a loop around a `finally`, which is over?"""
+        target = self.at.get(instruction.argval) if "JUMP_BACKWARD" in instruction.opname else None
+        positions = self.instructions[target].positions if target is not None else None
+        return positions is not None and positions.lineno is not None and positions.lineno not in lines
+
+    def is_with(self, handler):
+        behind = self.at[handler] + 1
+        return behind < len(self.instructions) and self.instructions[behind].opname == "WITH_EXCEPT_START"
+
+    def begin_of_with(self, start):
+        """The call of __enter__, or of __aenter__ and the wait for it: the instructions before the range."""
+        found = []
+        for instruction in reversed(self.instructions[:start]):
+            if not instruction.opname.startswith(_BEGIN_OF_WITH):
+                break
+            found.append(instruction)
+            if instruction.opname.startswith("BEFORE_"):
+                break
+        return found
+
+    # ---- finally
+
+    def finally_lines(self):
+        for handler in self.handlers:
+            if self.is_finally(handler):
+                yield from _lines_of(self.body_of(handler), handler)
+
+    def body_of(self, handler):
+        end = self.leads_to[handler.offset]
+        behind = self.instructions[self.at[handler.offset] + 1 :]
+        return [i for i in behind if end is None or i.offset < end]
+
+    def is_finally(self, handler):
+        """An `except` matches the exception, or drops it at once; a `with` calls __exit__; a `finally` goes straight on. What
+        matches in a `try` inside of it leads elsewhere."""
+        body, end = self.body_of(handler), self.leads_to[handler.offset]
+        if not body or body[0].opname in ("WITH_EXCEPT_START", "POP_TOP"):
+            return False
+        return not any(
+            i.opname in ("CHECK_EXC_MATCH", "CHECK_EG_MATCH") and self.leads_to[i.offset] == end for i in body
+        )
+
+
+# Between the manager and the range of its `with`; 3.14 has no BEFORE_WITH.
+_BEGIN_OF_WITH = (
+    "BEFORE_", "CALL", "CLEANUP_THROW", "COPY", "END_SEND", "GET_AWAITABLE", "JUMP_BACKWARD_NO_INTERRUPT", "LOAD_CONST",
+    "LOAD_SPECIAL", "NOP", "PUSH_NULL", "RESUME", "SEND", "SWAP", "YIELD_VALUE",
+)
+
+
+def _looks_at_the_breaker(opname):
+    opname = opname.removeprefix("INSTRUMENTED_")
+    if opname.endswith("NO_INTERRUPT"):
+        return False
+    return opname.startswith(("CALL", "PRECALL", "RESUME", "JUMP_BACKWARD", "POP_JUMP_BACKWARD"))
+
+
+def _span(instruction):
+    """Its place in the source, or None: ((line, column), (line, column))."""
+    place = instruction.positions
+    if place is None or place.lineno is None:
+        return None
+    end = place.end_lineno or place.lineno
+    end_column = math.inf if place.end_col_offset is None else place.end_col_offset
+    return (place.lineno, place.col_offset or 0), (end, end_column)
 
 
 class _Table:
@@ -76,16 +236,6 @@ class _Table:
         if i < 0 or offset >= self.entries[i][1]:
             return None
         return self.entries[i][2]
-
-
-def _is_finally(handler, leads_to, end):
-    """An `except` matches the exception, or drops it at once; a `with` calls __exit__; a `finally` goes straight on. What
-    matches in a `try` inside of it leads elsewhere."""
-    if not handler or handler[0].opname in ("WITH_EXCEPT_START", "POP_TOP"):
-        return False
-    return not any(
-        i.opname in ("CHECK_EXC_MATCH", "CHECK_EG_MATCH") and leads_to[i.offset] == end for i in handler
-    )
 
 
 def _lines_of(handler, begin):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Threads that can be interrupted, and what interrupts them."""
 import atexit
+import os
 import sys
 import threading
 
@@ -58,9 +59,12 @@ class ThreadExit(SystemExit):
 
 Interrupted = ThreadExit
 
-# Where exceptions may come in asynchronously, the courier asks.
+# The thread that delivers asynchronously asks where an exception may come in.
 _bough.register(ThreadExit, _place.admits)
 atexit.register(_bough.courier_stop)
+
+# An exception on its way to the thread that forks must not come in in both processes.
+os.register_at_fork(before=_bough.fork_begins, after_in_parent=_bough.fork_ends, after_in_child=_bough.fork_ends)
 
 
 def _opt_in():
@@ -230,10 +234,7 @@ def _instance(exc):
 
 def raise_exc(thread, exc):
     """Raise `exc`, a class or an instance, in a thread (or the one with that ident): that very instance, in its blocking
-    call if it takes part, else in its bytecode. ValueError: it is not alive.
-
-    Up to Python 3.12 a loop's jump back is a place where it may come in, but does not count as inside of a `try` around the loop
-    (nor does it for Ctrl-C): catch it further out."""
+    call if it takes part, else in its bytecode. ValueError: it is not alive."""
     exc = _instance(exc)
     _opt_in()
     _bough.raise_in(_ident_of(thread), exc)

@@ -165,6 +165,8 @@ static PyObject *branch_end(PyObject *module, PyObject *capsule)
     (void)module;
     if (!b)
         return NULL;
+    if (bp_me && bp_me->armed)
+        bp_hold(bp_me); /* armed for a record that may end with the branch */
     if (b->ended)
         return Py_BuildValue("(iO)", b->result, b->interrupted ? Py_True : Py_False);
     Py_BEGIN_ALLOW_THREADS

@@ -2,9 +2,10 @@
 /*
  * Asynchronous delivery: into a thread that runs bytecode and comes to no point.
  *
- * The courier is one thread of ours, started on first need. It takes the interpreter lock for each look, so nobody who
- * posts depends on it, nor does the ladder. It sleeps in poll(): on a descriptor of its own, which posters ring, and on the
- * event descriptors of threads that want to be told of all their interrupts, wherever those come from.
+ * The courier is one thread, started on first need. It takes the interpreter lock for each look, so neither posters nor the
+ * ladder depend on it. It sleeps in epoll_wait(): on its bell, which posters ring, and on the event descriptors of the
+ * threads that asked for all their interrupts, whatever posts those. It keeps a list of the threads with something to do,
+ * and looks at no other thread: a thread with nothing due costs nothing.
  *
  *      there is something to raise: an instance posted by raise_exc(), or a pending interrupt of an asynchronous thread
  *        |  50 ms: a point or a blocking call may come first (rule 14)
@@ -14,7 +15,9 @@
  *                                              it held the lock for us then, and comes from where it gave it away
  *      the interpreter makes an instance of Carrier -------> carrier.c gives the instance that is meant (rule 44)
  *
- * An exception that a point raises first takes the armed one back, with the lock held: nothing is raised twice.
+ * From Python 3.13 on the thread looks itself, see monitor.c. An exception that a point raises first takes the armed one
+ * back, with the lock held: nothing is raised twice. A record that was raised and stays pending is raised again only after
+ * the grace period; another record, such as the next deadline, does not wait for that.
  */
 #include "state.h"
 
@@ -22,14 +25,69 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 enum { FIRST_A_POINT = 50, LOOK_AGAIN = 5 }; /* ms */
+/* From 3.13 on a thread does not look at its eval breaker where it has given the interpreter lock away, but later. */
+enum { ARMS = PY_VERSION_HEX < 0x030D0000 };
+/* ms; 3.11 has no monitoring for a thread that is never seen at an instruction that looks at the eval breaker. */
+enum { STRICT_FOR = PY_VERSION_HEX < 0x030C0000 ? 200 : INT32_MAX };
+enum { EVENTS = 64, BELL = 0 };              /* the identity of a thread is never 0 */
 
 static pthread_t thread;
 static bool running, stopping;
-static int bell = -1;
+static int bell = -1, descriptors = -1; /* what is waited for: an epoll */
+static bool rung;                       /* the bell, and the courier has not woken since */
+static struct bp_thread *active;        /* the threads to look at */
+static struct bp_thread *next_look;     /* of those, in this round */
+static unsigned long wakes, looks;      /* for tests */
+
+/* ---- the threads to look at ---------------------------------------------------------------------------------------- */
+
+static void activate(struct bp_thread *t)
+{
+    if (t->active)
+        return;
+    t->active = true;
+    t->active_before = NULL;
+    t->active_next = active;
+    if (active)
+        active->active_before = t;
+    active = t;
+}
+
+static void deactivate(struct bp_thread *t)
+{
+    if (!t->active)
+        return;
+    t->active = false;
+    if (next_look == t)
+        next_look = t->active_next;
+    if (t->active_next)
+        t->active_next->active_before = t->active_before;
+    if (t->active_before)
+        t->active_before->active_next = t->active_next;
+    else
+        active = t->active_next;
+}
+
+static int watch_descriptor(const struct bp_thread *t)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = t->id};
+    if (epoll_ctl(descriptors, EPOLL_CTL_ADD, t->event_fd, &event) != 0 && errno != EEXIST)
+        return (void)bp_error("no memory to wait for interrupts"), -1;
+    return 0;
+}
+
+void bp_courier_forget(struct bp_thread *t)
+{
+    deactivate(t);
+    if (t->event_fd >= 0 && descriptors >= 0)
+        epoll_ctl(descriptors, EPOLL_CTL_DEL, t->event_fd, NULL); /* it may be closed already */
+}
 
 /* ---- the exception that is armed --------------------------------------------------------------------------------- */
 
@@ -58,9 +116,10 @@ void bp_hold(struct bp_thread *t)
 
 /* ---- one thread ------------------------------------------------------------------------------------------------ */
 
-static bool place_admits(PyFrameObject *frame)
+/* `armed`: the exception comes with the next look at the eval breaker, not right here. */
+static bool place_admits(PyFrameObject *frame, bool armed)
 {
-    PyObject *answer = PyObject_CallOneArg(bp.place, (PyObject *)frame);
+    PyObject *answer = PyObject_CallFunctionObjArgs(bp.place, frame, armed ? Py_True : Py_False, NULL);
     bool yes = answer == Py_True;
     if (!answer)
         PyErr_WriteUnraisable(bp.place);
@@ -72,7 +131,7 @@ static bool place_admits(PyFrameObject *frame)
 bool bp_place_admits_here(const struct bp_thread *t)
 {
     PyFrameObject *frame = (PyFrameObject *)Py_XNewRef((PyObject *)PyEval_GetFrame());
-    bool yes = frame && bp.place && bp_admits(t) && place_admits(frame);
+    bool yes = frame && bp.place && bp_admits(t) && place_admits(frame, false);
     Py_XDECREF(frame);
     return yes;
 }
@@ -91,7 +150,7 @@ static bool still_there(struct bp_thread *t, PyFrameObject *frame, int instructi
 
 /* By levels, and by the place its bytecode is at. What can't be asked lets nothing in. `t` may be gone when this comes back
  * false. */
-static bool may_come_in(struct bp_thread *t)
+static bool may_come_in(struct bp_thread *t, int64_t waited)
 {
     if (!bp_admits(t) || !bp.place || !bp_thread_lives(t))
         return false;
@@ -100,18 +159,32 @@ static bool may_come_in(struct bp_thread *t)
         return false;
     int instruction = PyFrame_GetLasti(frame);
     unsigned changes = bp.changes;
-    bool yes = place_admits(frame) && changes == bp.changes && still_there(t, frame, instruction) && bp_admits(t);
+    bool strict = waited < BOUGH_MS(STRICT_FOR);
+    bool yes = place_admits(frame, strict) && changes == bp.changes && still_there(t, frame, instruction) && bp_admits(t);
     Py_DECREF(frame);
     return yes;
 }
 
-static void look_at_event(struct bp_thread *t)
+/* Is an interrupt due, at the thread's level? Its record, empty if it was cleared in this moment. */
+static bool is_due(const struct bp_thread *t, struct bough_record *why)
 {
     struct pollfd fd = {.fd = t->event_fd, .events = POLLIN};
-    bool due = t->event_fd >= 0 && poll(&fd, 1, 0) == 1;
-    bool news = due && !t->due;
+    *why = (struct bough_record){0};
+    if (t->event_fd < 0 || poll(&fd, 1, 0) != 1)
+        return false;
+    (void)bough_reason_of(t->handle, why);
+    return true;
+}
+
+/* Reports a record that the thread has not heard of. */
+static void look_at_event(struct bp_thread *t, const struct bough_record *why, bool due)
+{
+    bool known = t->due && bp_same_record(&t->seen, why);
+    if (due && !known)
+        t->due_since = 0; /* its own 50 ms */
     t->due = due;
-    if (!news || !t->on_due)
+    t->seen = (struct bp_raised){why->target, why->since, why->kind, why->rung, 0};
+    if (!due || known || !t->on_due)
         return;
     PyObject *result = PyObject_CallNoArgs(t->on_due);
     if (!result)
@@ -126,37 +199,54 @@ static bool was_swallowed(const struct bp_thread *t)
     return bough_now() > t->armed_at + BOUGH_MS(FIRST_A_POINT) && bp_thread_lives(t) && !t->tstate->async_exc;
 }
 
+/* The time from which on the exception is to be raised; 0: there is none. */
+static bough_time due_from(struct bp_thread *t, const struct bough_record *why)
+{
+    bool sticky = t->asynchronous && t->due;
+    if (!t->exception && !sticky)
+        return t->due_since = 0;
+    if (!t->due_since)
+        t->due_since = bough_now();
+    bough_time from = t->due_since + BOUGH_MS(FIRST_A_POINT), again = t->exception ? 0 : bp_raised_until(t, why);
+    return from < again ? again : from;
+}
+
+/* It is due since `waited` ns. */
+static void deliver(struct bp_thread *t, int64_t waited)
+{
+    unsigned changes = bp.changes;
+    bool awaited = !bp_monitor_pauses(waited) && bp_monitor(t, waited);
+    if (changes != bp.changes)
+        return;
+    t->awaited = awaited;
+    if (ARMS && may_come_in(t, waited) && PyThreadState_SetAsyncExc(t->ident, bp_carrier) == 1)
+        t->armed = true, t->armed_at = bough_now();
+}
+
 /* In how many ms it is to be looked at again; -1: not before something happens. */
 static int look_at(struct bp_thread *t)
 {
     unsigned changes = bp.changes;
-    look_at_event(t);
+    struct bough_record why;
+    bool due = is_due(t, &why);
+    looks++;
+    look_at_event(t, &why, due);
     if (changes != bp.changes)
         return LOOK_AGAIN; /* it may have ended meanwhile */
-    bool sticky = t->asynchronous && t->due, wanted = t->exception || sticky;
-    t->awaited &= wanted;
+    bough_time from = due_from(t, &why), now = bough_now();
     if (t->armed && was_swallowed(t))
         t->armed = false;
-    if (!wanted || t->armed) {
-        t->due_since = wanted ? t->due_since : 0;
-        return t->due || t->armed ? FIRST_A_POINT
-                                  : -1; /* a level, which would end each poll(): looked at now and then instead */
+    if (t->armed)
+        return FIRST_A_POINT;
+    if (!from || now < from)
+        t->awaited = false;
+    if (!from) {
+        deactivate(t);
+        return -1;
     }
-    bough_time now = bough_now();
-    if (!t->due_since)
-        t->due_since = now;
-    bough_time from = t->due_since + BOUGH_MS(FIRST_A_POINT);
-    if (!t->exception && from < t->again)
-        from = t->again;
-    t->awaited = false;
     if (now < from)
         return (int)((from - now) / 1000000) + 1;
-    if (bp_monitor_pauses(now - from))
-        return LOOK_AGAIN;
-    if (bp_thread_lives(t) && bp_monitor(true) == 0)
-        t->awaited = true;
-    else if (may_come_in(t) && PyThreadState_SetAsyncExc(t->ident, bp_carrier) == 1)
-        t->armed = true, t->armed_at = now;
+    deliver(t, now - from);
     return LOOK_AGAIN;
 }
 
@@ -167,71 +257,63 @@ static int sooner(int a, int b)
     return a < 0 ? b : b < 0 || a < b ? a : b;
 }
 
-static void monitor_no_longer(void)
-{
-    const struct bp_thread *t = bp.threads;
-    while (t && !t->awaited)
-        t = t->next;
-    if (!t)
-        bp_monitor(false);
-}
-
-/* A look may call Python code, which lets others run: then the list is not what it was, and is begun again. */
+/* A look may call Python code, which lets others run: threads may end and begin meanwhile. */
 static int look_at_each(void)
 {
-    static unsigned round;
     int timeout = -1;
-    round++;
-    bp_prune();
-    for (struct bp_thread *t = bp.threads; t;) {
-        unsigned changes = bp.changes;
-        if (t->looked != round) {
-            t->looked = round;
-            timeout = sooner(timeout, look_at(t));
+    bool awaited = false;
+    struct bp_thread *t;
+    for (next_look = active; (t = next_look);) {
+        next_look = t->active_next;
+        if (!bp_thread_lives(t)) {
+            bp_prune();
+            continue;
         }
-        t = changes == bp.changes ? t->next : bp.threads;
+        timeout = sooner(timeout, look_at(t));
     }
-    monitor_no_longer();
+    for (t = active; t && !awaited; t = t->active_next)
+        awaited = t->awaited;
+    if (!awaited)
+        bp_monitor_stop();
     return timeout;
 }
 
-/* The descriptors to wait for, ours first; NULL if there is no memory, and then time alone counts. */
-static struct pollfd *look_at_all(nfds_t *count, int *timeout)
+static int compare(const void *a, const void *b)
 {
-    nfds_t n = 1;
-    *timeout = look_at_each();
-    for (struct bp_thread *t = bp.threads; t; t = t->next)
-        n += t->event_fd >= 0 && !t->due;
-    struct pollfd *fds = PyMem_RawMalloc(n * sizeof *fds);
-    *count = 0;
-    if (!fds) {
-        *timeout = sooner(*timeout, FIRST_A_POINT);
-        return NULL;
+    uint64_t one = ((const struct epoll_event *)a)->data.u64, other = ((const struct epoll_event *)b)->data.u64;
+    return (one > other) - (one < other);
+}
+
+/* Threads may have ended since: so they are named by their identities. */
+static void activate_all(struct epoll_event *events, int count)
+{
+    if (count > 0)
+        qsort(events, (size_t)count, sizeof *events, compare);
+    for (struct bp_thread *t = bp.threads; count > 0 && t; t = t->next) {
+        struct epoll_event key = {.data.u64 = t->id};
+        if (t->event_fd >= 0 && bsearch(&key, events, (size_t)count, sizeof *events, compare))
+            activate(t);
     }
-    fds[(*count)++] = (struct pollfd){.fd = bell, .events = POLLIN};
-    for (struct bp_thread *t = bp.threads; t && *count < n; t = t->next)
-        if (t->event_fd >= 0 && !t->due)
-            fds[(*count)++] = (struct pollfd){.fd = t->event_fd, .events = POLLIN};
-    return fds;
 }
 
 /* Its thread state is made once: not for each look, which tracemalloc of Python 3.11 doesn't survive. */
 static void *run(void *unused)
 {
+    struct epoll_event events[EVENTS];
     uint64_t rings;
     (void)unused;
     pthread_setname_np(pthread_self(), "bough-courier");
     PyGILState_STATE state = PyGILState_Ensure();
     while (!bp_courier_is_over()) {
-        nfds_t count;
-        int timeout;
-        struct pollfd *fds = look_at_all(&count, &timeout);
+        int timeout = look_at_each();
         PyThreadState *mine = PyEval_SaveThread();
-        poll(fds, count, timeout);
-        ssize_t heard = read(bell, &rings, sizeof rings);
-        (void)heard; /* of ringing or of time, it comes to the same */
-        PyMem_RawFree(fds);
+        int count = epoll_wait(descriptors, events, EVENTS, timeout);
         PyEval_RestoreThread(mine);
+        wakes++;
+        rung = false;
+        ssize_t heard = read(bell, &rings, sizeof rings);
+        (void)heard; /* whether it was the bell, another descriptor or time makes no difference */
+        activate_all(events, count);
     }
     PyGILState_Release(state);
     return NULL;
@@ -244,10 +326,22 @@ static void ring(void)
     (void)written; /* it is full of rings that were not heard yet */
 }
 
+static int open_descriptors(void)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = BELL};
+    if (bell < 0 && (bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
+        return -1;
+    if (descriptors >= 0)
+        return 0;
+    if ((descriptors = epoll_create1(EPOLL_CLOEXEC)) < 0)
+        return -1;
+    return epoll_ctl(descriptors, EPOLL_CTL_ADD, bell, &event);
+}
+
 static int start(void)
 {
     sigset_t all, before;
-    if (bell < 0 && (bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
+    if (open_descriptors() != 0)
         return (void)bp_error("no descriptor for asynchronous delivery"), -1;
     if (bp_carrier_init() != 0)
         return -1;
@@ -271,23 +365,38 @@ bool bp_courier_is(unsigned long ident)
     return running && ident == (unsigned long)thread;
 }
 
-int bp_courier_need(void)
+static int started(void)
 {
-    if (stopping)
-        return 0; /* the interpreter ends */
-    if (!running && start() != 0)
+    return stopping || running ? 0 : start(); /* the interpreter ends: no more */
+}
+
+int bp_courier_need(struct bp_thread *t)
+{
+    if (started() != 0)
         return -1;
-    ring();
+    activate(t);
+    if (running && !rung)
+        ring();
+    rung = running;
     return 0;
 }
 
-/* A forked child has none, and a bell that it shares with its parent. */
+static void close_descriptor(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+/* A forked child has no courier, and a bell that it shares with its parent. */
 static void in_child(void)
 {
-    running = false;
-    if (bell >= 0)
-        close(bell);
-    bell = -1;
+    running = rung = false;
+    close_descriptor(&bell);
+    close_descriptor(&descriptors);
+    for (struct bp_thread *t = bp.threads; t; t = t->next)
+        t->active = false;
+    active = next_look = NULL;
 }
 
 int bp_courier_init(void)
@@ -315,23 +424,33 @@ static PyObject *courier_stop(PyObject *module, PyObject *none)
     Py_RETURN_NONE;
 }
 
+/* From here on interrupts of the calling thread wake the courier. What is pending already is due, or will be. */
+static int need_event(struct bp_thread *t)
+{
+    if (t->event_fd < 0 && (t->event_fd = bough_event_fd()) < 0)
+        return (void)bp_error("no descriptor for the interrupts of this thread"), -1;
+    if (started() != 0 || (!stopping && watch_descriptor(t) != 0))
+        return -1;
+    return bough_interrupted() ? bp_courier_need(t) : 0;
+}
+
 /* In a forked process that uses bough: the thread that forked may have asked for it in the parent. */
 static PyObject *courier_resume(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;
-    struct bp_thread *t = bp.threads;
-    while (t && !t->asynchronous && !t->on_due)
-        t = t->next;
-    if (t && bp_courier_need() != 0)
-        return NULL;
+    for (struct bp_thread *t = bp.threads; t; t = t->next) {
+        if (t->event_fd < 0 || !(t->asynchronous || t->on_due))
+            continue;
+        if (bp_courier_need(t) != 0 || watch_descriptor(t) != 0)
+            return NULL;
+    }
     Py_RETURN_NONE;
 }
 
-static int need_event(struct bp_thread *t)
+static PyObject *courier_counts(PyObject *module, PyObject *none)
 {
-    if (t->event_fd < 0 && (t->event_fd = bough_event_fd()) < 0)
-        return (void)bp_error("no descriptor that tells of interrupts"), -1;
-    return bp_courier_need();
+    (void)module, (void)none;
+    return Py_BuildValue("(kk)", wakes, looks);
 }
 
 /* By the thread itself. */
@@ -356,7 +475,9 @@ static PyObject *set_on_due(PyObject *module, PyObject *callable)
         return NULL;
     PyObject *before = t->on_due ? t->on_due : Py_NewRef(Py_None);
     t->on_due = callable == Py_None ? NULL : Py_NewRef(callable);
-    t->due = bough_now() < t->told_until && bough_interrupted(); /* what is due is news if nobody has heard of it */
+    struct bough_record why = {0};
+    t->due = bough_now() < t->told_until && bough_reason(&why) == 0; /* a record that the thread has heard of is no news */
+    t->seen = (struct bp_raised){why.target, why.since, why.kind, why.rung, 0};
     if (t->on_due && need_event(t) != 0) {
         Py_CLEAR(t->on_due);
         Py_DECREF(before);
@@ -367,6 +488,8 @@ static PyObject *set_on_due(PyObject *module, PyObject *callable)
 
 PyMethodDef bp_courier_methods[] = {
     {"courier_stop", courier_stop, METH_NOARGS, PyDoc_STR("courier_stop(): the interpreter ends.")},
+    {"courier_counts", courier_counts, METH_NOARGS,
+     PyDoc_STR("courier_counts(): how often it woke, and at how many threads it looked in all.")},
     {"courier_resume", courier_resume, METH_NOARGS, PyDoc_STR("courier_resume(): after a fork, if it is needed.")},
     {"set_asynchronous", set_asynchronous, METH_O,
      PyDoc_STR("set_asynchronous(on): interrupts come anywhere in the calling thread's bytecode.")},

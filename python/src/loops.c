@@ -13,9 +13,7 @@ static PyObject *event_fd(PyObject *module, PyObject *none)
 
 static bool was_raised_lately(const struct bp_thread *t, const struct bough_record *why)
 {
-    const struct bp_raised *r = &t->last_raised;
-    bool same = r->target == why->target && r->kind == why->kind && r->since == why->since && r->rung == why->rung;
-    return same && bough_now() < t->again;
+    return bough_now() < bp_raised_until(t, why);
 }
 
 /* Behind another record, which may be of a kind that does not end this thread's calls. */

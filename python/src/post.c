@@ -37,7 +37,7 @@ static PyObject *interrupt_thread(PyObject *module, PyObject *args)
         return NULL;
     if (t->handle && bough_interrupt(t->handle, text) != 0)
         return PyErr_SetString(PyExc_ValueError, "the thread has ended"), NULL;
-    if (t->asynchronous && bp_courier_need() != 0)
+    if (t->asynchronous && bp_courier_need(t) != 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -82,7 +82,7 @@ static PyObject *interrupt_all(PyObject *module, PyObject *reason)
     for (struct bp_thread *t = bp.threads; t; t = t->next) {
         if (t == me || (!t->handle && queue(t, reason) != 0))
             continue;
-        if (t->asynchronous && bp_courier_need() != 0)
+        if (t->asynchronous && bp_courier_need(t) != 0)
             return NULL;
         count += t->handle == NULL;
     }
@@ -109,7 +109,7 @@ static PyObject *post_exception(struct bp_thread *t, PyObject *exception)
         Py_CLEAR(t->exception);
         return PyErr_SetString(PyExc_ValueError, "the thread has ended"), NULL;
     }
-    if (bp_courier_need() != 0)
+    if (bp_courier_need(t) != 0)
         return NULL;
     Py_RETURN_TRUE;
 }

@@ -103,6 +103,42 @@ static PyObject *take_posted(struct bp_thread *t)
     return exception;
 }
 
+/* ---- records that were raised a short time ago ----------------------------------------------------------------- */
+
+bool bp_same_record(const struct bp_raised *seen, const struct bough_record *why)
+{
+    return seen->target == why->target && seen->since == why->since && seen->kind == why->kind;
+}
+
+bough_time bp_raised_until(const struct bp_thread *t, const struct bough_record *why)
+{
+    for (int i = 0; i < BP_RAISED_KEPT; i++) {
+        const struct bp_raised *r = &t->raised_lately[i];
+        if (bp_same_record(r, why) && r->rung == why->rung)
+            return r->until;
+    }
+    return 0;
+}
+
+static void note_raised(struct bp_thread *t, const struct bough_record *why)
+{
+    bough_time until = bough_after(t->grace ? t->grace : BOUGH_DEFAULT_GRACE);
+    unsigned i = 0;
+    while (i < BP_RAISED_KEPT && !bp_same_record(&t->raised_lately[i], why))
+        i++;
+    if (i == BP_RAISED_KEPT)
+        i = t->raised_next++ % BP_RAISED_KEPT;
+    t->raised_lately[i] = (struct bp_raised){why->target, why->since, why->kind, why->rung, until};
+}
+
+/* What is pending may be raised again at once. */
+static void forget_raised(struct bp_thread *t)
+{
+    memset(t->raised_lately, 0, sizeof t->raised_lately);
+}
+
+/* ---- the exception of a record --------------------------------------------------------------------------------- */
+
 PyObject *bp_exception_for(struct bp_thread *t, const struct bough_record *why)
 {
     PyObject *final = t->final;
@@ -119,12 +155,11 @@ PyObject *bp_exception_for(struct bp_thread *t, const struct bough_record *why)
         return final;
     if (why->kind == BOUGH_EXCEPTION && t->exception)
         return take_posted(t);
-    /* It is raised here: not once more where it is caught, by the courier. That one comes again after the grace. */
+    /* It is raised here: the courier must not raise it a second time where it is caught, but only after the grace period. */
     if (t->armed && !t->exception)
         bp_hold(t);
     t->awaited &= t->exception != NULL;
-    t->again = bough_after(t->grace ? t->grace : BOUGH_DEFAULT_GRACE);
-    t->last_raised = (struct bp_raised){why->target, why->since, why->kind, why->rung};
+    note_raised(t, why);
     return thread_exit(why);
 }
 
@@ -364,7 +399,8 @@ static PyObject *clear_interrupt(PyObject *module, PyObject *none)
         bp_cause_forget_target(BOUGH_ROOT);
         cleared++;
     }
-    t->again = t->told_until = 0;
+    forget_raised(t);
+    t->told_until = 0;
     bp_cause_known(t);
     return PyBool_FromLong(any || cleared > 0);
 }
@@ -390,13 +426,13 @@ bool bp_arm_again(struct bp_thread *t, PyObject *exception)
     bool posted = PyExceptionInstance_Check(exception) && bp_was_raised_here(t, exception);
     if (!posted && !is_pending_exit(exception))
         return false;
-    t->again = 0;
+    forget_raised(t);
     if (posted && !t->exception) {
         PyException_SetTraceback(exception, Py_None);
         t->exception = Py_NewRef(exception);
         bp_post_exception(t);
     }
-    if (bp_courier_need() != 0)
+    if (bp_courier_need(t) != 0)
         PyErr_Clear(); /* no more threads: points raise it still */
     return true;
 }

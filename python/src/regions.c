@@ -89,6 +89,8 @@ static bool protects(const struct bp_thread *t, const struct bp_region *r)
 
 bool bp_admits(const struct bp_thread *t)
 {
+    if (t->forking)
+        return false;
     bool allowed = !t->disabled || t->exception; /* raise_exc() reaches a protected thread, too: rule 16 */
     for (const struct bp_region *r = t->regions; r; r = r->outer) {
         if (r->kind == BP_CRITICAL && protects(t, r))

@@ -49,13 +49,16 @@ struct bp_place {
     intptr_t instruction;
 };
 
-/* Which record a ThreadExit was raised for. */
+/* Which record it is, and until when it is not raised again. */
 struct bp_raised {
     bough_target target;
     bough_time since;
     enum bough_kind kind;
     int rung;
+    bough_time until;
 };
+
+enum { BP_RAISED_KEPT = 4 };
 
 struct bp_thread {
     struct bp_thread *next;
@@ -95,11 +98,15 @@ struct bp_thread {
     bool withdrawing;     /* the armed exception is being raised in a place of no consequence: carrier.c */
     bool awaited;         /* the same for an interpreter that monitors: monitor.c */
     bool due;             /* `event_fd` was readable when it was looked at last */
+    struct bp_raised seen; /* the record that was pending then */
     bough_time due_since; /* when the courier saw that there is something to raise; 0: nothing */
-    bough_time again;     /* what stays pending is not raised again before then */
-    struct bp_raised last_raised;
-    PyObject *on_due;           /* called each time that an interrupt becomes due; NULL */
-    unsigned looked;            /* in which of its rounds */
+    struct bp_raised raised_lately[BP_RAISED_KEPT]; /* records that stay pending: each waits before it is raised again */
+    unsigned raised_next;                           /* the entry that is used next */
+    PyObject *on_due; /* called each time that an interrupt becomes due; NULL */
+    bool active;      /* in the courier's list of threads to look at */
+    struct bp_thread *active_before, *active_next;
+    bool forking;          /* between the hooks of os.fork(): nothing may be armed */
+    PyObject *left_behind; /* in a forked process: what was posted in the parent, to be dropped */
     Py_tracefunc traced_before; /* 3.11: a debugger's, while watch.c traces */
 };
 
@@ -140,6 +147,10 @@ int bp_post_exception(struct bp_thread *t);
 
 /* Sets the exception for a record; the caller is its target. A posted one is consumed. */
 void bp_raise(struct bp_thread *t, const struct bough_record *why);
+/* Until when the record is not raised again, because it was raised a short time ago; 0: it was not. */
+bough_time bp_raised_until(const struct bp_thread *t, const struct bough_record *why);
+/* Two records, apart from their rungs. */
+bool bp_same_record(const struct bp_raised *seen, const struct bough_record *why);
 /* The same as an object. NULL with another exception. */
 PyObject *bp_exception_for(struct bp_thread *t, const struct bough_record *why);
 /* The calling thread's place, with or without the interpreter lock. */
@@ -234,8 +245,10 @@ void bp_carrier_withdraw(struct bp_thread *t);
 
 /* ---- courier.c ---------------------------------------------------------------------------------------- */
 
-/* It has something to look at. */
-int bp_courier_need(void);
+/* The courier is to look at the thread. -1 with an exception: it could not be started. */
+int bp_courier_need(struct bp_thread *t);
+/* The thread's entry is about to be freed. */
+void bp_courier_forget(struct bp_thread *t);
 /* The exception that was armed is not wanted any more. */
 void bp_disarm(struct bp_thread *t);
 /* It is, but not now: the courier looks for another moment. */
@@ -253,10 +266,26 @@ bool bp_place_admits_here(const struct bp_thread *t);
 
 /* ---- monitor.c ---------------------------------------------------------------------------------------- */
 
-/* Threads that are awaited are asked at each line whether it may come in there. -1: that can't be had. */
-int bp_monitor(bool on);
-/* It costs all threads something: where one is long in coming it is done a tenth of the time. */
+/* The thread looks at each instruction of the functions it is in whether an exception may come in there. `waited`: ns
+ * since it could have. False: the interpreter does not do that, or not yet. */
+bool bp_monitor(struct bp_thread *t, int64_t waited);
+/* No thread is awaited any more. */
+void bp_monitor_stop(void);
+/* It slows these functions down: where a thread is long in coming it is done a tenth of the time. */
 bool bp_monitor_pauses(int64_t waited);
+/* Of one code object, or of any for NULL: are its instructions monitored? */
+bool bp_monitor_wants(const PyCodeObject *code);
+/* The calling thread is about to execute an instruction of such code: -1 with the exception that comes in there. */
+int bp_monitor_step(void);
+/* The same two for the places of interrupted calls: watch.c. */
+bool bp_watch_wants(const PyCodeObject *code);
+void bp_watch_step(PyCodeObject *code, int offset);
+
+/* ---- instructions.c ----------------------------------------------------------------------------------- */
+
+/* Call bp_watch_step() and bp_monitor_step() at each instruction of the code object, if one of them wants it, or no more.
+ * Whatever exception is set stays. 0; -1: the interpreter can't do that, or has no tool left. */
+int bp_instructions(PyCodeObject *code);
 
 /* ---- regions.c ---------------------------------------------------------------------------------------- */
 

@@ -37,6 +37,7 @@ static void forget(struct bp_thread *t)
     if (*at)
         *at = t->next;
     bp.changes++;
+    bp_courier_forget(t);
     bp_cause_forget(t);
     bp_callbacks_forget(t);
     if (bp_me == t)
@@ -45,6 +46,7 @@ static void forget(struct bp_thread *t)
     Py_CLEAR(t->final);
     Py_CLEAR(t->queued);
     Py_CLEAR(t->on_due);
+    Py_CLEAR(t->left_behind);
     if (by_itself)
         PyMem_RawFree(t);
 }
@@ -191,15 +193,45 @@ struct bp_thread *bp_thread_of_ident(unsigned long ident)
 
 /* ---- fork ----------------------------------------------------------------------------------------------------- */
 
-/* The library has an arena of its own there, and another slot for this thread. The descriptor was the parent's. */
+/* The library has an arena of its own there, and another slot for this thread. The descriptor was the parent's. What
+ * raise_exc() has posted was for the parent's thread, as its records were (docs/semantics.md, fork()); it is freed later,
+ * with an interpreter that is whole. */
 static void in_child(void)
 {
-    if (!bp_me || !bp_me->handle)
+    struct bp_thread *t = bp_me;
+    if (!t || !t->handle)
         return;
-    bp_me->handle = bough_self();
-    if (bp_me->event_fd >= 0)
-        bp_me->event_fd = bough_event_fd();
-    bp_me->due = false;
+    t->handle = bough_self();
+    if (t->event_fd >= 0)
+        t->event_fd = bough_event_fd();
+    t->left_behind = t->exception;
+    t->exception = NULL;
+    t->due = t->awaited = false;
+    t->due_since = 0;
+}
+
+/* From the hooks of os.fork(), in Python threads that bough knows. What is armed would come in in both processes. */
+static PyObject *fork_begins(PyObject *module, PyObject *none)
+{
+    struct bp_thread *t = bp_me;
+    (void)module, (void)none;
+    if (t) {
+        t->forking = true;
+        if (t->armed)
+            bp_hold(t);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *fork_ends(PyObject *module, PyObject *none)
+{
+    struct bp_thread *t = bp_me;
+    (void)module, (void)none;
+    if (t) {
+        t->forking = false;
+        Py_CLEAR(t->left_behind);
+    }
+    Py_RETURN_NONE;
 }
 
 int bp_thread_init(void)
@@ -263,6 +295,8 @@ PyMethodDef bp_thread_methods[] = {
      PyDoc_STR("begin(name, disabled): the calling thread becomes known, started disabled or not. Its handle.")},
     {"self_handle", self_handle, METH_NOARGS, PyDoc_STR("The calling thread's handle in libbough.")},
     {"handle_of", handle_of, METH_VARARGS, PyDoc_STR("handle_of(ident): any thread's handle in libbough.")},
+    {"fork_begins", fork_begins, METH_NOARGS, PyDoc_STR("fork_begins(): before os.fork(), by the thread that forks.")},
+    {"fork_ends", fork_ends, METH_NOARGS, PyDoc_STR("fork_ends(): after it, in both processes.")},
     {"set_name", set_name, METH_O, PyDoc_STR("Name the calling thread, in the tree and for the kernel.")},
     {0},
 };

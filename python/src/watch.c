@@ -4,7 +4,7 @@
  * instruction is a real one. Only the interpreter can see it: the frame goes on with the next instruction, or with the
  * handler that the code's exception table names.
  *
- * From 3.12 on sys.monitoring reports each instruction of that code object. In 3.11 the thread's trace function does; one
+ * From 3.12 on sys.monitoring reports each instruction of that code object (instructions.c). In 3.11 the thread's trace function does; one
  * that was there before (a debugger's) is called as before. Both are on only while a frame has such an instruction, and cost
  * something only there.
  */
@@ -34,11 +34,7 @@ static void step_all(const PyFrameObject *frame, int offset)
 
 #if PY_VERSION_HEX >= 0x030C0000
 
-enum { NO_TOOL = -1, TOOLS = 6 };
-
-static int tool = NO_TOOL;
-
-static bool any_watched(const PyCodeObject *code)
+bool bp_watch_wants(const PyCodeObject *code)
 {
     const struct bp_site *s = bp_sites;
     while (s && !(s->watched && (!code || s->code == code)))
@@ -46,98 +42,23 @@ static bool any_watched(const PyCodeObject *code)
     return s != NULL;
 }
 
-static int call(const char *method, const char *format, ...)
+void bp_watch_step(PyCodeObject *code, int offset)
 {
-    PyObject *monitoring = PySys_GetObject("monitoring"); /* borrowed */
-    PyObject *function = monitoring ? PyObject_GetAttrString(monitoring, method) : NULL;
-    va_list list;
-    va_start(list, format);
-    PyObject *args = function ? Py_VaBuildValue(format, list) : NULL;
-    va_end(list);
-    PyObject *result = args ? PyObject_CallObject(function, args) : NULL;
-    Py_XDECREF(args);
-    Py_XDECREF(function);
-    Py_XDECREF(result);
-    if (!result)
-        PyErr_Clear();
-    return result ? 0 : -1;
-}
-
-static long instruction_event(void)
-{
-    static long event;
-    PyObject *monitoring = PySys_GetObject("monitoring");
-    PyObject *events = !event && monitoring ? PyObject_GetAttrString(monitoring, "events") : NULL;
-    PyObject *number = events ? PyObject_GetAttrString(events, "INSTRUCTION") : NULL;
-    if (number)
-        event = PyLong_AsLong(number);
-    Py_XDECREF(number);
-    Py_XDECREF(events);
-    if (PyErr_Occurred())
-        PyErr_Clear();
-    return event;
-}
-
-static void give_tool_back(void)
-{
-    if (tool == NO_TOOL || any_watched(NULL))
-        return;
-    call("register_callback", "(ilO)", tool, instruction_event(), Py_None);
-    call("free_tool_id", "(i)", tool);
-    tool = NO_TOOL;
-}
-
-/* (code, offset) */
-static PyObject *at_instruction(PyObject *module, PyObject *const *args, Py_ssize_t count)
-{
-    (void)module;
-    if (count != 2 || !PyCode_Check(args[0]))
-        Py_RETURN_NONE;
-    if (any_watched((PyCodeObject *)args[0]))
-        step_all(PyEval_GetFrame(), (int)PyLong_AsLong(args[1]));
-    else
-        call("set_local_events", "(iOi)", tool, args[0], 0); /* its frame was freed meanwhile */
-    Py_RETURN_NONE;
-}
-
-static PyMethodDef instruction_method = {"at_instruction", (PyCFunction)(void (*)(void))at_instruction, METH_FASTCALL,
-                                         NULL};
-
-/* One that no debugger, profiler or test coverage has. */
-static bool take_tool(void)
-{
-    static const int order[TOOLS] = {3, 4, 5, 2, 1, 0};
-    PyObject *function = tool == NO_TOOL ? PyCFunction_New(&instruction_method, NULL) : NULL;
-    for (int i = 0; function && tool == NO_TOOL && i < TOOLS; i++)
-        if (call("use_tool_id", "(is)", order[i], "bough") == 0)
-            tool = order[i];
-    if (function && tool != NO_TOOL)
-        call("register_callback", "(ilO)", tool, instruction_event(), function);
-    Py_XDECREF(function);
-    return tool != NO_TOOL;
+    if (bp_watch_wants(code))
+        step_all(PyEval_GetFrame(), offset);
 }
 
 /* In the middle of a C function's call, or of an exception: what is set stays set. */
 void bp_watch_begin(struct bp_site *s)
 {
-    PyObject *type, *value, *trace;
-    PyErr_Fetch(&type, &value, &trace);
-    bool already = any_watched(s->code);
-    if (take_tool())
-        s->watched = already || call("set_local_events", "(iOl)", tool, s->code, instruction_event()) == 0;
-    PyErr_Restore(type, value, trace);
+    s->watched = true;
+    s->watched = bp_instructions(s->code) == 0;
 }
 
 void bp_watch_end(struct bp_site *s)
 {
-    PyObject *type, *value, *trace;
     s->watched = false;
-    if (any_watched(s->code))
-        return;
-    PyErr_Fetch(&type, &value, &trace);
-    call("set_local_events", "(iOi)", tool, s->code, 0);
-    give_tool_back();
-    PyErr_Restore(type, value, trace);
+    bp_instructions(s->code);
 }
 
 #else

@@ -245,7 +245,7 @@ def process_queue():
 
 
 Blocking = blocking.generate(__name__, cases)
-stays = ("anon_inode:*eventfd*",)
+stays = ("anon_inode:*event*",)
 
 
 class With(unittest.TestCase):

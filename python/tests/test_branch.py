@@ -13,7 +13,7 @@ from branching import ENOUGH, A, Place, Thing, block, block_and, fail, fail_once
 from tools import until
 
 limit = 60
-stays = ("anon_inode:*eventfd*",)  # the one who delivers asynchronously has it, from first need on
+stays = ("anon_inode:*event*",)  # the one who delivers asynchronously has it, from first need on
 
 
 class Ends(unittest.TestCase):

@@ -16,7 +16,7 @@ from branching import A, B, Thing, block, fail
 from tools import until
 
 limit = 60
-stays = ("anon_inode:*eventfd*",)  # the one who delivers asynchronously has it, from first need on
+stays = ("anon_inode:*event*",)  # the one who delivers asynchronously has it, from first need on
 
 
 class Errors(unittest.TestCase):

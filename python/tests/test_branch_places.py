@@ -20,7 +20,7 @@ from process import ROOT
 from tools import until
 
 limit = 60
-stays = ("anon_inode:*eventfd*",)  # the one who delivers asynchronously has it, from first need on
+stays = ("anon_inode:*event*",)  # the one who delivers asynchronously has it, from first need on
 
 
 class Surroundings(unittest.TestCase):

@@ -10,7 +10,7 @@ from branching import ENOUGH
 from process import ROOT, Process
 
 limit = 60
-stays = ("anon_inode:*eventfd*",)  # the one who delivers asynchronously has it, from first need on
+stays = ("anon_inode:*event*",)  # the one who delivers asynchronously has it, from first need on
 
 
 def program(text, *, stop=None, at="clock_nanosleep"):

@@ -15,7 +15,7 @@ from test_causes import Causes
 from tools import Gate, until
 
 limit = 60
-stays = ("anon_inode:*eventfd*",)
+stays = ("anon_inode:*event*",)
 
 FOR_EVER = 3600
 

@@ -24,7 +24,7 @@ from branching import A, until_blocked
 from tools import SCALE, Gate, ended, started, until
 
 limit = 60
-stays = ("anon_inode:*eventfd*",)
+stays = ("anon_inode:*event*",)
 
 
 class Causes(unittest.TestCase):

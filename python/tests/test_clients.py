@@ -20,7 +20,7 @@ from test_causes import Causes
 from tools import until
 
 limit = 120
-stays = ("anon_inode:*eventfd*", "/etc/*", "/dev/urandom")
+stays = ("anon_inode:*event*", "/etc/*", "/dev/urandom")
 
 
 def client(name):

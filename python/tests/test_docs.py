@@ -73,7 +73,7 @@ class Guide(unittest.TestCase):
         thread.interrupt()
         thread.join()
 
-    stays = ("anon_inode:*eventfd*", "bough*")
+    stays = ("anon_inode:*event*", "bough*")
 
     def test_heartbeat(self):
         with self.guide.heartbeat(lambda: time.sleep(60)) as b:

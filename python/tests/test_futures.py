@@ -15,7 +15,7 @@ import bough
 from bough import ThreadExit, branch
 
 limit = 60
-stays = ("anon_inode:*eventfd*",)
+stays = ("anon_inode:*event*",)
 SCALE = float(os.environ.get("T_SCALE", 1))
 ENOUGH = 20 * SCALE
 

@@ -20,7 +20,7 @@ from process import run
 from tools import until
 
 limit = 120
-stays = ("anon_inode:*eventfd*",)
+stays = ("anon_inode:*event*",)
 guide = load()
 SCALE = float(os.environ.get("T_SCALE", 1))
 HOUR = 3600

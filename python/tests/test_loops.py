@@ -80,7 +80,7 @@ def asyncio_in_child(main):
 class Asyncio(unittest.TestCase):
     """What is the same for every loop, shown by asyncio's."""
 
-    stays = ("anon_inode:*eventfd*",)
+    stays = ("anon_inode:*event*",)
 
     def test_a_critical_section_is_waited_for(self):
         """the descriptor is readable in it, and the loop is not busy with that"""

@@ -152,6 +152,26 @@ int bough_reason(struct bough_record *record)
     return 0;
 }
 
+/* The walk reads memory of the arena alone, which stays. A result counts only if the thread still lives after it. */
+int bough_reason_of(const bough_thread *thread, struct bough_record *record)
+{
+    const struct bo_thread *t = bo_thread_of_handle(thread);
+    struct bough_record found;
+    if (!t)
+        return -1;
+    if (!record)
+        return errno = EINVAL, -1;
+    const struct bo_record *r = bo_pending_record(t, false);
+    if (r)
+        bo_record_describe(r, &found);
+    if (!bo_thread_of_handle(thread))
+        return -1;
+    if (!r)
+        return errno = ENOENT, -1;
+    *record = found;
+    return 0;
+}
+
 /* The bit first and the record then: a post that comes between sets the bit again, and finds either the record
  * that is being cleared, and counts with it, or none, and makes a new one. */
 static int clear_records(struct bo_target *t, uint32_t kinds)

@@ -20,7 +20,7 @@
 /* Is the thread, whose generation the caller checks before and after, below the target, or it? */
 bool bo_below(const struct bo_thread *t, const struct bo_target *target, bool branch);
 /* The innermost record that is pending for a thread, admitted (its cleanup regions looked at) or
- * not; NULL if there is none. By the thread itself, or by the ticker. */
+ * not; NULL if there is none. By another thread the result is a hint: the tree may change meanwhile. */
 struct bo_record *bo_pending_record(const struct bo_thread *t, bool admitted);
 /* The record that a call of foreign code is to be interrupted by, if those suppressed by `s` do not count (rule 22). */
 struct bo_record *bo_pending_foreign(const struct bo_thread *t, const struct bo_suppressed *s);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Rule 1: one record for each target and kind; a handle tells what became of a post. */
+#include <stdbool.h>
 #include "target.h"
 
 static bough_post post_as(bough_target target, enum bough_kind kind, const char *reason, unsigned flags)
@@ -77,6 +78,60 @@ TEST(a_reason_may_be_missing_or_too_long)
     CHECK_EQ(bough_reason(&r), 0);
     CHECK_EQ(strlen(r.reason), BOUGH_REASON_MAX);
     CHECK_EQ(bough_clear(NULL), 1);
+}
+
+struct asked {
+    bough_thread *self;
+    bool cleared;
+};
+
+static void *clears_when_posted_to(void *argument)
+{
+    struct asked *asked = argument;
+    __atomic_store_n(&asked->self, bough_self(), __ATOMIC_SEQ_CST);
+    t_until(bough_interrupted());
+    t_until(__atomic_load_n(&asked->cleared, __ATOMIC_SEQ_CST));
+    CHECK_EQ(bough_clear(NULL), 1);
+    t_until(bough_interrupted());
+    return NULL;
+}
+
+TEST(any_thread_can_ask_for_the_reason_of_another)
+{
+    struct bough_record r = {.count = 77};
+    struct asked asked = {0};
+    struct t_thread thread;
+    t_spawn(&thread, clears_when_posted_to, &asked);
+    t_until(__atomic_load_n(&asked.self, __ATOMIC_SEQ_CST));
+    CHECK_ERR(bough_reason_of(asked.self, &r), ENOENT);
+    CHECK_EQ(r.count, 77);
+    post_as(asked.self, BOUGH_STOP, "first", 0);
+    CHECK_EQ(bough_reason_of(asked.self, &r), 0);
+    CHECK_STR(r.reason, "first");
+    CHECK(r.target == (bough_target)asked.self);
+    __atomic_store_n(&asked.cleared, true, __ATOMIC_SEQ_CST);
+    t_until(bough_reason_of(asked.self, &r) == -1);
+    post_as(asked.self, BOUGH_TIMEOUT, "second", 0);
+    t_join(&thread);
+    CHECK_ERR(bough_reason_of(asked.self, &r), ESRCH);
+}
+
+TEST(the_reason_of_another_is_the_innermost_record_around_it)
+{
+    struct bough_record r;
+    BOUGH_BRANCH(outer) {
+        BOUGH_BRANCH(inner) {
+            post_as(outer, BOUGH_STOP, "outer", 0);
+            CHECK_EQ(bough_reason_of(bough_self(), &r), 0);
+            CHECK_STR(r.reason, "outer");
+            post_as(inner, BOUGH_STOP, "inner", 0);
+            CHECK_EQ(bough_reason_of(bough_self(), &r), 0);
+            CHECK_STR(r.reason, "inner");
+            CHECK_ERR(bough_reason_of((bough_thread *)inner, &r), EINVAL);
+        }
+    }
+    CHECK_ERR(bough_reason_of(bough_self(), NULL), EINVAL);
+    CHECK_ERR(bough_reason_of(NULL, &r), EINVAL);
 }
 
 TEST(what_is_no_event_or_no_target_is_refused)
