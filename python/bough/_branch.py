@@ -306,12 +306,18 @@ class Branch:
         if getattr(self, "_capsule", None) is None:
             return
         how = "was dropped while it was open"
+        children = list(self._children)
+        for child in children:
+            child._owner = lambda: self  # in a free-threaded interpreter a weak reference to what is finalized has nothing
         try:
             if threading.get_ident() != self._thread:
                 self._give_up(how)
             raise self._end_out_of_order(how)
         except BaseException as error:
             warnings.warn(str(error), ResourceWarning, source=self)
+        finally:
+            for child in children:
+                child._owner = lambda: None
 
 
 # ---- which branches the calling thread has open ---------------------------------------------------------------------
