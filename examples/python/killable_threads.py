@@ -15,8 +15,7 @@
 >>> t.start()
 >>> t.is_alive()
 True
->>> t.terminate()
->>> t.join()
+>>> t.terminate(); t.join()
 outta here
 >>> t.is_alive()
 False
@@ -32,8 +31,7 @@ Any exception will do, an instance as well as a class, and in a blocking call as
 >>> exactly_this = TypeError("blah")
 >>> t1 = Thread(target = g)
 >>> t1.start()
->>> t1.raise_exc(exactly_this)
->>> t1.join()
+>>> t1.raise_exc(exactly_this); t1.join()
 True
 >>> t1.raise_exc(TypeError)
 Traceback (most recent call last):

@@ -33,6 +33,7 @@ def branch(name="branch", *, strict=False, supervisor=False, limit=None, timeout
     return Branch(name, strict=strict, supervisor=supervisor, limit=limit, timeout=timeout, deadline=deadline)
 
 
+@_bough.with_methods
 class Branch:
     """Made by branch().
 
@@ -54,8 +55,6 @@ class Branch:
         self._stopped = self._timed_out = False  # what of its own has ended the body, or a child
         self._from_outside = None  # the record of an interrupt from further out that a child has ended by
         self._capsule = self._handle = self._thread = self._in = self._left_by = None
-
-    __enter__, __exit__ = _bough.with_methods()
 
     def __repr__(self):
         state = "not entered" if self._handle is None else "open" if self._capsule else "ended"
@@ -309,12 +308,18 @@ class Branch:
         if getattr(self, "_capsule", None) is None:
             return
         how = "was dropped while it was open"
+        children = list(self._children)
+        for child in children:
+            child._owner = lambda: self  # in a free-threaded interpreter a weak reference to what is finalized has nothing
         try:
             if threading.get_ident() != self._thread:
                 self._give_up(how)
             raise self._end_out_of_order(how)
         except BaseException as error:
             warnings.warn(str(error), ResourceWarning, source=self)
+        finally:
+            for child in children:
+                child._owner = lambda: None
 
 
 # ---- which branches the calling thread has open ---------------------------------------------------------------------

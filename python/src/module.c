@@ -25,9 +25,30 @@ static int claim(void)
     return 0;
 }
 
+/* What protects the package's state is the interpreter lock. A free-threaded interpreter enables it for this module, unless the
+ * user has ordered that it stays disabled. */
+static int has_lock(void)
+{
+#ifdef Py_GIL_DISABLED
+    PyObject *ask = PySys_GetObject("_is_gil_enabled"),
+             *answer = ask ? PyObject_CallNoArgs(ask) : NULL; /* borrowed, new */
+    int yes = answer ? PyObject_IsTrue(answer) : -1;
+    Py_XDECREF(answer);
+    if (yes > 0)
+        return 0;
+    if (!PyErr_Occurred())
+        PyErr_SetString(PyExc_ImportError,
+                        "bough needs the interpreter lock, which PYTHON_GIL=0 or -X gil=0 keeps disabled: "
+                        "start this interpreter without them");
+    return -1;
+#else
+    return 0;
+#endif
+}
+
 static int execute(PyObject *module)
 {
-    if (claim() != 0 || bp_thread_init() != 0 || bp_courier_init() != 0)
+    if (has_lock() != 0 || claim() != 0 || bp_thread_init() != 0 || bp_courier_init() != 0)
         return -1;
     if (add_methods(module) != 0 || bp_regions_init(module) != 0 || bp_raise_init(module) != 0)
         return -1;

@@ -175,10 +175,11 @@ def body():
     client = context.wrap_socket(a)
     other.join()
     ready.set()
-    try:
-        print("read", client.recv(10))
-    except bough.ThreadExit as exit:
-        print("cut", exit.record.reason)
+    with client, ends[0]:
+        try:
+            print("read", client.recv(10))
+        except bough.ThreadExit as exit:
+            print("cut", exit.record.reason)
 worker = bough.Thread(target=body)
 worker.enable_io_interrupt = True
 worker.start()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Branches: how they end, nest, and are limited (rules 7, 23 to 25, 27, 28, 33), in Python."""
 import contextlib
+import inspect
 import itertools
 import socket
 import threading
@@ -192,6 +193,26 @@ class Ends(unittest.TestCase):
             self.assertTrue(b.clear_interrupt())
             self.assertEqual(b.add(lambda: 3).join(), True)
         self.assertFalse(b.interrupted)
+
+
+class Block(unittest.TestCase):
+    def test_method_descriptors(self):
+        """`with` finds __enter__ and __exit__ as those of a class written in C: a debug build of Python 3.14 aborts on others"""
+        for name, parameters in ("__enter__", ["self"]), ("__exit__", ["self", "type", "error", "traceback"]):
+            method = vars(bough.Branch)[name]
+            self.assertIs(type(method), type(vars(str)["strip"]))
+            self.assertEqual(list(inspect.signature(method).parameters), parameters)
+        with self.assertRaises(TypeError):
+            bough.Branch.__exit__(branch())
+        with self.assertRaises(TypeError):
+            bough.Branch.__enter__(object())
+
+    def test_exit_that_raises_nothing(self):
+        """an exception that the block's end absorbs"""
+        with branch() as b:
+            b.interrupt()
+            bough.check_interrupt()
+        self.assertTrue(b.interrupted)
 
 
 class Tree(unittest.TestCase):

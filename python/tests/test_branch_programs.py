@@ -15,7 +15,9 @@ stays = ("anon_inode:*event*",)  # the one who delivers asynchronously has it, f
 
 def program(text, *, stop=None, at="clock_nanosleep"):
     """Runs it; `stop` is a signal, sent when it has said "go" and main is in this call."""
-    with Process("-c", PROGRAM + text) as run:
+    # The interpreter's warning of fork() beside threads imports modules: a process that another thread forks meanwhile has their
+    # locks, held for good by a thread that it does not have.
+    with Process("-W", "ignore::DeprecationWarning", "-c", PROGRAM + text) as run:
         if stop:
             run.until("^go$")
             run.until_in(at, main=True)

@@ -21,6 +21,7 @@ from tools import (
     until_inside,
 )
 
+stays = ("*/libffi.so*",)  # which callbacks from C are made with
 setUpModule = open_what_stays
 
 

@@ -5,6 +5,7 @@ import concurrent.futures
 import gc
 import logging
 import multiprocessing.pool
+import multiprocessing.resource_tracker
 import os
 import threading
 import time
@@ -429,6 +430,7 @@ class ThreadPools(unittest.TestCase):
     def test_worker_survives(self):
         """of multiprocessing.pool: the call fails with CancelledError, others go on"""
         bough.opt_in()  # it was imported before this
+        self.addCleanup(multiprocessing.resource_tracker._resource_tracker._stop)  # from 3.14 on a pool starts that process
         with multiprocessing.pool.ThreadPool(1) as pool:
             item = Item()
             result = pool.apply_async(item)

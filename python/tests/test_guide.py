@@ -4,7 +4,6 @@ The functions of docs/python.md that stop a query, a request or a subprocess, ag
 a branch's child and by a deadline while the server says that it works; then the server has stopped, and the connection is as
 the guide says.
 """
-import importlib.util
 import os
 import re
 import sqlite3
@@ -16,6 +15,7 @@ from pathlib import Path
 import bough
 import servers
 from guide import load
+from installed import needs
 from process import run
 from tools import until
 
@@ -24,10 +24,6 @@ stays = ("anon_inode:*event*",)
 guide = load()
 SCALE = float(os.environ.get("T_SCALE", 1))
 HOUR = 3600
-
-
-def needs(name):
-    return unittest.skipIf(importlib.util.find_spec(name) is None, f"no package {name} for this interpreter")
 
 
 class Client(unittest.TestCase):

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Rule 45: an event loop in an interrupted thread ends by its own means. Each run is a process of its own, see loops.py."""
-import importlib.util
 import os
 import threading
 import time
 import unittest
 
 import bough
+from installed import needs
 from process import ROOT, run
 
 LOOPS = ROOT / "python" / "tests" / "loops.py"
@@ -34,10 +34,6 @@ LIBRARIES = (
 ONCE = ("twisted",)
 
 
-def missing(packages):
-    return [name for name in packages if importlib.util.find_spec(name) is None]
-
-
 class Loops(unittest.TestCase):
     def run_loop(self, library, way, expected):
         process = run("-W", "ignore", LOOPS, library, way)
@@ -60,10 +56,7 @@ def add_tests():
             def test(self, library=library, way=way, lines=expected(["cleaned"] * tasks)):
                 self.run_loop(library, way, lines)
 
-            lacking = missing(packages)
-            if lacking:
-                test = unittest.skip(f"no package {', '.join(lacking)} for this interpreter")(test)
-            setattr(Loops, f"test_{library}_{way}", test)
+            setattr(Loops, f"test_{library}_{way}", needs(*packages)(test))
 
 
 add_tests()
@@ -130,7 +123,7 @@ class Asyncio(unittest.TestCase):
 
         self.without_flags(asyncio.new_event_loop)
 
-    @unittest.skipIf(missing(["uvloop"]), "no package uvloop for this interpreter")
+    @needs("uvloop")
     def test_a_thread_without_flags_in_uvloop(self):
         import uvloop
 
@@ -188,7 +181,7 @@ class Asyncio(unittest.TestCase):
 
         self.many(asyncio.new_event_loop)
 
-    @unittest.skipIf(missing(["uvloop"]), "no package uvloop for this interpreter")
+    @needs("uvloop")
     def test_many_of_uvloop(self):
         import uvloop
 
@@ -232,7 +225,7 @@ class Asyncio(unittest.TestCase):
         bough.opt_out()
         self.assertIs(asyncio.BaseEventLoop.run_forever, before)
 
-    @unittest.skipIf(missing(["uvloop"]), "no package uvloop for this interpreter")
+    @needs("uvloop")
     def test_a_class_that_inherits_the_method(self):
         import uvloop
 

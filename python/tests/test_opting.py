@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Rule 42: opt_in() and opt_out() either succeed completely or change nothing; and what they refuse."""
 import ctypes
-import importlib.util
 import os
 import sys
 import threading
@@ -9,6 +8,7 @@ import unittest
 
 import bough
 from bough import _bough, _replace
+from installed import needs
 from process import run
 from test_report import attributes, errors, methods, slots
 
@@ -184,10 +184,6 @@ class OptingOut(unittest.TestCase):
         process = run("-c", NO_PAGE, os.path.dirname(os.path.abspath(__file__)))
         self.assertRegex(process.out, r"^RuntimeError .*put back", str(process))
         self.assertEqual(process.out.splitlines()[1:], ["True True"], str(process))
-
-
-def needs(name):
-    return unittest.skipIf(importlib.util.find_spec(name) is None, f"no package {name} for this interpreter")
 
 
 BEFORE = """

@@ -13,7 +13,8 @@ import bough
 from bough import _bough
 
 WORDS = ctypes.sizeof(ctypes.c_void_p)
-TP_ALLOC = 38  # in a PyTypeObject, in words of it; checked below
+HEAD = object.__basicsize__ // WORDS  # of each object, in words: longer in a free-threaded interpreter
+TP_ALLOC = HEAD + 36  # in a PyTypeObject; checked below
 
 
 def word(address, index):
@@ -26,8 +27,7 @@ def tp_alloc(cls):
 
 def method(descriptor):
     """ml_meth of a method descriptor: behind PyDescr_COMMON lies the PyMethodDef."""
-    head = object.__basicsize__ // WORDS + 3
-    return word(word(id(descriptor), head), 1)
+    return word(word(id(descriptor), HEAD + 3), 1)
 
 
 def methods():
