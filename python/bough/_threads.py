@@ -4,7 +4,7 @@ import atexit
 import sys
 import threading
 
-from bough import _bough, _place
+from bough import _bough
 
 __all__ = [
     "ThreadExit",
@@ -58,8 +58,7 @@ class ThreadExit(SystemExit):
 
 Interrupted = ThreadExit
 
-# Where exceptions may come in asynchronously, the courier asks.
-_bough.register(ThreadExit, _place.admits)
+_bough.register(ThreadExit)
 atexit.register(_bough.courier_stop)
 
 

@@ -106,14 +106,20 @@ struct bp_thread {
 struct bp_process {
     struct bp_thread *threads;
     unsigned changes;      /* of that list */
-    PyObject *thread_exit; /* class, by register() */
-    PyObject *place;       /* may an exception come into this frame?, by register() */
+    PyObject *thread_exit; /* the class; NULL: _threads.py is not loaded yet */
+    PyObject *place;       /* function of _place.py: may an exception come into this frame?; NULL: not loaded yet */
     PyObject *record_type;
     bool opted_in; /* calls are interposed, methods replaced */
 };
 
 extern struct bp_process bp;
 extern __thread struct bp_thread *bp_me __attribute__((tls_model("initial-exec")));
+
+/* ---- module.c ----------------------------------------------------------------------------------------- */
+
+/* A name of one of the package's files, which is loaded. An exception that is set stays, unless NULL is returned with
+ * another one. A new reference. */
+PyObject *bp_load(const char *file, const char *name);
 
 /* ---- thread.c ----------------------------------------------------------------------------------------- */
 
