@@ -45,8 +45,10 @@ static void forget(struct bp_thread *t)
     Py_CLEAR(t->final);
     Py_CLEAR(t->queued);
     Py_CLEAR(t->on_due);
-    if (by_itself)
+    if (by_itself) {
+        PyMem_RawFree(t->spare);
         PyMem_RawFree(t);
+    }
 }
 
 /* Its thread state is being cleared: by the thread at its end, or by another one after a fork or at the very end. The
