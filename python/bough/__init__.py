@@ -22,21 +22,50 @@ from bough._bough import (
     library_version,
     reason,
 )
-from bough._branch import *  # noqa: F403
-from bough._branch import __all__ as _branch_names
-from bough._child import *  # noqa: F403
-from bough._child import __all__ as _child_names
-from bough._errors import MultipleError
-from bough._ladder import *  # noqa: F403
-from bough._ladder import __all__ as _ladder_names
-from bough._stdlib import opt_in, opt_out, report
-from bough._threads import *  # noqa: F403
-from bough._threads import __all__ as _thread_names
 
 __version__ = "0.1.0"
 
+# The public names of each file, which is loaded when a program first uses one of these names.
+_names_of = {
+    "_branch": ("branch", "Branch"),
+    "_child": ("Child", "current_child"),
+    "_errors": ("MultipleError",),
+    "_ladder": (
+        "Rung",
+        "Incident",
+        "Ladder",
+        "Transition",
+        "UNWIND",
+        "PROMOTE",
+        "DISMISS",
+        "resume",
+        "handler",
+        "closer",
+        "set_ladder",
+        "get_ladder",
+        "on_transition",
+        "exit_tier",
+        "last_words",
+        "dump",
+    ),
+    "_stdlib": ("opt_in", "opt_out", "report"),
+    "_threads": (
+        "ThreadExit",
+        "Interrupted",
+        "Thread",
+        "ProtectedThread",
+        "interrupt",
+        "interrupt_all_threads",
+        "raise_exc",
+        "terminate",
+        "on_interrupt",
+        "set_enable_io_interrupt",
+        "set_enable_async_interrupt",
+    ),
+}
+_file_of = {name: file for file, names in _names_of.items() for name in names}
+
 __all__ = [
-    "MultipleError",
     "Record",
     "allow_interruption",
     "check_interrupt",
@@ -45,12 +74,19 @@ __all__ = [
     "critical_section",
     "interruption_requested",
     "library_version",
-    "opt_in",
-    "opt_out",
     "reason",
-    "report",
-    *_thread_names,
-    *_branch_names,
-    *_child_names,
-    *_ladder_names,
+    *_file_of,
 ]
+
+
+def __getattr__(name):
+    file = _file_of.get(name)
+    if file is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
+    value = getattr(__import__(f"bough.{file}", fromlist=(name,)), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

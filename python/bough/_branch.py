@@ -4,18 +4,17 @@
 The block's end joins every child, and on the first failure, of a child or of the body, interrupts the others. Errors
 are collected: one is raised as it is, several as a MultipleError.
 """
-import math
 import os
 import threading
 import time
-import warnings
 import weakref
+from _warnings import warn
 from errno import ECANCELED, EIO, ETIMEDOUT
 
-from bough import _bough, _signals, _stdlib, _where
+from bough import _bough, _where
 from bough._child import Child, _here, current_child
 from bough._errors import MultipleError, consists_of, in_a_line, leaves_of, raise_as_it_is
-from bough._threads import ThreadExit
+from bough._threads import ThreadExit, _opt_in
 
 __all__ = ["branch", "Branch"]
 
@@ -145,7 +144,7 @@ class Branch:
     def _enter(self):
         if self._handle is not None:
             raise RuntimeError(f"{self!r} can be entered once")
-        _stdlib.opt_in()
+        _opt_in()
         deadline = 0 if self._deadline is None else _on_bough_clock(self._deadline)
         if self._timeout is not None:
             at = _on_bough_clock(time.monotonic() + self._timeout)
@@ -206,6 +205,8 @@ class Branch:
         again = isinstance(error, KeyboardInterrupt) and any(isinstance(e, KeyboardInterrupt) for e, _ in self._errors)
         if not again:
             self._errors.append((error, None))
+        from bough import _signals  # which opting in has loaded
+
         if _signals.is_ctrl_c(error):
             _signals.pass_on(self._handle)
         _bough.fail(self._handle, EIO, in_a_line(error))
@@ -316,7 +317,7 @@ class Branch:
                 self._give_up(how)
             raise self._end_out_of_order(how)
         except BaseException as error:
-            warnings.warn(str(error), ResourceWarning, source=self)
+            warn(str(error), ResourceWarning, source=self)
         finally:
             for child in children:
                 child._owner = lambda: None
@@ -375,7 +376,7 @@ def _let_go(failed, raised):
 
 def _on_bough_clock(deadline):
     """0, which is none, for one that is too far away."""
-    if math.isnan(deadline):
+    if deadline != deadline:
         raise ValueError("a deadline must be a time")
     left = deadline - time.monotonic()
     return 0 if left > 1e9 else max(1, _bough.now() + int(max(left, -1e9) * 1e9))

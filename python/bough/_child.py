@@ -5,7 +5,6 @@ import itertools
 import os
 import sys
 import threading
-import traceback
 import types
 import weakref
 from errno import ECANCELED, EIO
@@ -162,6 +161,8 @@ class Child:
                 status = self.exception.code
                 status = status if isinstance(status, int) else 0 if status is None else 1
             elif self.exception is not None:
+                import traceback
+
                 status = 1
                 traceback.print_exception(self.exception)
             sys.stdout.flush()

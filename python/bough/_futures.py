@@ -6,27 +6,36 @@ interrupts it and returns True: it was asked, as with an asyncio task. If it end
 future is cancelled (`cancelled()`, CancelledError); if it catches that and returns, the future has its result. The worker
 goes on either way.
 """
-import concurrent.futures.thread
-from concurrent.futures import _base
 from functools import wraps
-from queue import SimpleQueue
 
-from bough import _bough, _place, _replace
+from bough import _bough, _own, _replace
 from bough._child import is_a_stop
 from bough._errors import consists_of
 
 
-def patch():
-    """What _stdlib.py undoes, too."""
-    _replace.replace(concurrent.futures.thread._WorkItem, "run", _run)
-    _replace.replace(_base.Future, "cancel", _cancel)
-    _place.workers.add(concurrent.futures.thread._worker.__code__)
+def _base(module):
+    """concurrent.futures._base"""
+    _replace.be_steadfast(
+        module,
+        "Future.add_done_callback Future.cancel Future.set_exception Future.set_result Future.set_running_or_notify_cancel",
+    )
+    _replace.replace(module.Future, "cancel", _cancel)
 
 
-def patch_process_pool(pool):
-    """multiprocessing.pool, when it is imported."""
-    _place.workers.add(pool.worker.__code__)
-    _replace.replace(pool, "worker", _thread_pool_worker)
+def _thread(module):
+    """concurrent.futures.thread"""
+    _replace.be_steadfast(module, "ThreadPoolExecutor.submit")
+    _replace.replace(module._WorkItem, "run", _run)
+    _own.workers.add(module._worker.__code__)
+
+
+def _pool(module):
+    """multiprocessing.pool"""
+    _own.workers.add(module.worker.__code__)
+    _replace.replace(module, "worker", _thread_pool_worker)
+
+
+CHANGES = {"concurrent.futures._base": _base, "concurrent.futures.thread": _thread, "multiprocessing.pool": _pool}
 
 
 # ---- concurrent.futures ---------------------------------------------------------------------------------------------
@@ -57,8 +66,10 @@ def _run(original):
 
 def _become_cancelled(future):
     """From running, which no method of its own leads to."""
+    from concurrent.futures._base import CANCELLED_AND_NOTIFIED
+
     with future._condition:
-        future._state = _base.CANCELLED_AND_NOTIFIED
+        future._state = CANCELLED_AND_NOTIFIED
         for waiter in future._waiters:
             waiter.add_cancelled(future)
         future._condition.notify_all()
@@ -89,6 +100,8 @@ class _Task:
 def _thread_pool_worker(original):
     @wraps(original)
     def worker(inqueue, *args, **kwargs):
+        from queue import SimpleQueue
+
         if isinstance(inqueue, SimpleQueue):
             inqueue = _Tasks(inqueue)
         return original(inqueue, *args, **kwargs)
@@ -118,4 +131,6 @@ def _call(function, args, kwargs):
         if not consists_of(error, is_a_stop):
             raise
         reason = str(error)
-    raise _base.CancelledError(reason)
+    from concurrent.futures import CancelledError
+
+    raise CancelledError(reason)

@@ -29,9 +29,9 @@ import dis
 import math
 import weakref
 
-NEVER = frozenset({"__enter__", "__exit__", "__aenter__", "__aexit__", "__del__", "__init_subclass__", "__set_name__"})
+from bough._own import ITEMS, OWN, workers
 
-workers = set()  # code of functions that wait for work, and would end by an exception
+NEVER = frozenset({"__enter__", "__exit__", "__aenter__", "__aexit__", "__del__", "__init_subclass__", "__set_name__"})
 
 # Where weakref.finalize() calls what was registered, on any thread.
 FINALIZERS = frozenset({weakref.finalize.__call__.__code__, weakref.finalize._exitfunc.__code__})
@@ -47,12 +47,12 @@ def admits(frame, at_check=False):
 
     at_check: it comes in when the thread looks at its eval breaker, so the instruction has to be one that does.
     """
-    if frame.f_code.co_filename in _OWN:
+    if frame.f_code.co_filename in OWN:
         return False
     wanted = CHECKS if at_check else 0
     while frame is not None:
         code = frame.f_code
-        if code.co_filename == _ITEMS:
+        if code.co_filename == ITEMS:
             return True  # whatever becomes of a pool's work item, the worker goes on (rule 45)
         if code in workers or code.co_name in NEVER or code in FINALIZERS:
             return False
@@ -61,11 +61,6 @@ def admits(frame, at_check=False):
         wanted = 0
         frame = frame.f_back
     return True
-
-
-def is_own(frame):
-    """Is one of the package's own functions at work?"""
-    return frame is not None and frame.f_code.co_filename in _OWN
 
 
 def unit(code, offset):
@@ -245,9 +240,3 @@ def _lines_of(handler, begin):
         line = instruction.positions.lineno if instruction.positions else None
         if line is not None and (line != own or instruction.opname not in ("RERAISE", "COPY", "POP_EXCEPT", "NOP")):
             yield line
-
-
-# The package's own files: what they keep in order is nobody else's to interrupt.
-_FILES = "_branch", "_child", "_errors", "_futures", "_green", "_loops", "_place", "_replace", "_stdlib", "_threads", "_where"
-_OWN = frozenset(__file__.replace("_place", name) for name in _FILES)
-_ITEMS = __file__.replace("_place", "_futures")

@@ -2,6 +2,8 @@
 """Attributes of other modules that are replaced, and put back; and changes to modules that are imported later."""
 import sys
 
+from bough import _bough
+
 _undo = []  # functions, each the reverse of a step
 _names = []  # of what is replaced, for the report
 _late = []  # (module's name, change) of modules that another thread was still importing
@@ -60,6 +62,31 @@ def undo_all():
         raise first
 
 
+# ---- functions whose waits are not interrupted -----------------------------------------------------------------------------
+
+_steadfast = []  # code objects
+
+
+def be_steadfast(module, names):
+    """Functions that give back, notify or start something: each takes a lock for a moment, and could not report that it has failed
+    to. `names` are separated by spaces; a version of the module may lack some of them."""
+    codes = []
+    for name in names.split():
+        cls, _, method = name.partition(".")
+        function = getattr(getattr(module, cls), method, None)
+        if hasattr(function, "__code__"):
+            codes.append(function.__code__)
+    _bough.set_steadfast(_steadfast + codes)
+    if not _steadfast:
+        on_undo(_steadfast_no_more)
+    _steadfast.extend(codes)
+
+
+def _steadfast_no_more():
+    _bough.set_steadfast([])
+    _steadfast.clear()
+
+
 # ---- modules that are imported later --------------------------------------------------------------------------------------
 
 
@@ -67,13 +94,13 @@ class _Follower:
     """The first of the import system's finders. It finds a module by those after it, and changes the module when its code has run:
     an event loop is often imported by the very thread that runs it."""
 
-    def __init__(self, changes):
-        self.changes = changes  # by the module's name
+    def __init__(self, files):
+        self.files = files  # by the module's name
 
     def find_spec(self, name, path=None, target=None):
-        change = self.changes.get(name)
-        if change is None:
+        if name not in self.files:
             return None
+        change = _change_by(self.files[name], name)
         for finder in sys.meta_path:
             spec = finder.find_spec(name, path, target) if finder is not self else None
             if spec is not None:
@@ -99,14 +126,28 @@ def _change_after_exec(spec, change):
     loader.exec_module = exec_module
 
 
-def follow_imports(changes):
-    """changes: {module's name: function(module)}. Each function is called once: now, if the module is there."""
-    follower = _Follower(changes)
+def _change_by(file, name):
+    """file.CHANGES[name], a function of the module, as a function that no interrupt enters: an interrupted thread may be the one
+    that imports the module."""
+
+    def change(module):
+        if not _bough.takes_part():
+            return __import__(file, fromlist=("CHANGES",)).CHANGES[name](module)
+        with _bough.critical_section():
+            return __import__(file, fromlist=("CHANGES",)).CHANGES[name](module)
+
+    return change
+
+
+def follow_imports(files):
+    """files: {module's name: the file of bough that changes it}. Such a file is loaded with the first of its modules, and has
+    CHANGES, {module's name: function(module)}. Each function is called once: now, if the module is loaded already."""
+    follower = _Follower(files)
     sys.meta_path.insert(0, follower)
     on_undo(lambda: follower in sys.meta_path and sys.meta_path.remove(follower))
-    for name, change in changes.items():
+    for name, file in files.items():
         if name in sys.modules:
-            _late.append((name, change))
+            _late.append((name, _change_by(file, name)))
     change_late()
 
 

@@ -10,7 +10,6 @@ ordinary end of main interrupts nobody. How main ended is told by the last instr
 returned or raised.
 """
 import atexit
-import dis
 import os
 import signal
 import sys
@@ -115,12 +114,13 @@ def _outermost(frame):
     return frame
 
 
+# The instructions that return. Of a code object's bytes each instruction has two.
+_RETURNS = {(lambda: None).__code__.co_code[-2], (lambda value: value).__code__.co_code[-2]}
+
+
 def _has_raised(frame):
-    """Its last instruction was not a return. One that called a Python function may be its inline cache, which has no name."""
-    if frame is None or frame.f_lasti < 0:
-        return False
-    names = {i.offset: i.opname for i in dis.get_instructions(frame.f_code)}
-    return not names.get(frame.f_lasti, "").startswith(("RETURN", "INSTRUMENTED_RETURN"))
+    """Its last instruction was not a return. One that called a Python function may be its inline cache, which is zero there."""
+    return frame is not None and frame.f_lasti >= 0 and frame.f_code.co_code[frame.f_lasti] not in _RETURNS
 
 
 def _runs(frame):

@@ -6,13 +6,12 @@ of it raises where it never did: a thread is not taken for ended, a notification
 that does not take part gets the original, after one look.
 """
 import importlib
-import subprocess
 import sys
 import threading
 from functools import wraps
 from importlib.machinery import ExtensionFileLoader
 
-from bough import _bough, _futures, _green, _loops, _replace, _signals
+from bough import _bough, _green, _replace, _signals
 from bough._child import is_a_stop
 from bough._errors import consists_of
 from bough._threads import ThreadExit
@@ -69,10 +68,20 @@ def _put_back():
         _signals.leave()
 
 
+# Modules that are changed when they are imported, or now if the program has imported them already; and by which file.
+_CHANGED_BY = {
+    "_stdlib": "queue subprocess",
+    "_futures": "concurrent.futures._base concurrent.futures.thread multiprocessing.pool",
+    "_green": "eventlet.patcher gevent.events",
+    "_loops": (
+        "asyncio.base_events gevent.hub gi.overrides.GLib gi.overrides.Gio trio._core._io_epoll trio._core._run "
+        "twisted.internet.base uvloop"
+    ),
+}
+
+
 def _patch_all():
     _replace.replace(threading.Condition, "wait", _condition_wait)
-    _replace.replace(subprocess.Popen, "__init__", _shielded)
-    _replace.replace(subprocess.Popen, "__exit__", _popen_exit)
     if hasattr(threading.Thread, "_wait_for_tstate_lock"):
         _replace.replace(threading.Thread, "_wait_for_tstate_lock", _wait_for_tstate_lock)
     else:
@@ -80,13 +89,13 @@ def _patch_all():
         _replace.replace(threading.Thread, "_bootstrap_inner", _with_own_lock)
     _replace.replace(threading, "excepthook", _silent_about_thread_exit)
     _replace.replace(sys, "unraisablehook", _armed_again)
+    _replace.be_steadfast(
+        threading,
+        "Barrier.abort Barrier.reset BoundedSemaphore.release Condition._acquire_restore Event.clear Event.set "
+        "Semaphore.release Thread.start",
+    )
     _errors_of_modules()
-    _be_steadfast()
-    _futures.patch()
-
-
-    changes = _loops.CHANGES | _green.CHANGES | {"multiprocessing.pool": _futures.patch_process_pool}
-    _replace.follow_imports(changes)
+    _replace.follow_imports({name: f"bough.{file}" for file, names in _CHANGED_BY.items() for name in names.split()})
 
 
 # ---- errors of extension modules ---------------------------------------------------------------------------------------
@@ -135,36 +144,12 @@ def _errors_of_modules():
         _replace_errors_of(module)
 
 
-# ---- who must not fail -------------------------------------------------------------------------------------------------
-
-# What gives back, tells or starts: it takes a lock for a moment, and could not say that it has not done it.
-_STEADFAST = {
-    "threading": (
-        "Barrier.abort Barrier.reset BoundedSemaphore.release Condition._acquire_restore Event.clear Event.set "
-        "Semaphore.release Thread.start"
-    ),
-    "queue": "Queue.shutdown Queue.task_done",
-    "concurrent.futures": (
-        "Future.add_done_callback Future.cancel Future.set_exception Future.set_result "
-        "Future.set_running_or_notify_cancel ThreadPoolExecutor.submit"
-    ),
-}
-
-
-def _be_steadfast():
-    codes = []
-    for module, names in _STEADFAST.items():
-        module = importlib.import_module(module)
-        for name in names.split():
-            cls, _, method = name.partition(".")
-            function = getattr(getattr(module, cls), method, None)
-            if hasattr(function, "__code__"):
-                codes.append(function.__code__)
-    _bough.set_steadfast(codes)
-    _replace.on_undo(lambda: _bough.set_steadfast([]))
-
-
 # ---- child processes ---------------------------------------------------------------------------------------------------
+
+
+def _subprocess(module):
+    _replace.replace(module.Popen, "__init__", _shielded)
+    _replace.replace(module.Popen, "__exit__", _popen_exit)
 
 
 def _popen_exit(original):
@@ -299,6 +284,16 @@ def _join_by_own_lock(original):
             return original(self)
 
     return join
+
+
+# ---- modules that the program may import later ----------------------------------------------------------------------------
+
+
+def _queue(module):
+    _replace.be_steadfast(module, "Queue.shutdown Queue.task_done")
+
+
+CHANGES = {"queue": _queue, "subprocess": _subprocess}
 
 
 # ---- exceptions that have nowhere to go -----------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 
-from bough import _bough, _place
+from bough import _bough
 
 __all__ = [
     "ThreadExit",
@@ -59,8 +59,7 @@ class ThreadExit(SystemExit):
 
 Interrupted = ThreadExit
 
-# The thread that delivers asynchronously asks where an exception may come in.
-_bough.register(ThreadExit, _place.admits)
+_bough.register(ThreadExit)
 atexit.register(_bough.courier_stop)
 
 # An exception on its way to the thread that forks must not come in in both processes.

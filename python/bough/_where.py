@@ -4,7 +4,7 @@
 Kept as text: a traceback would keep the frames, and all that their variables hold.
 """
 from bough._errors import leaves_of
-from bough._place import is_own
+from bough._own import is_own
 
 MOST_PLACES, MOST_FRAMES = 8, 8
 

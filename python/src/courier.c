@@ -341,6 +341,13 @@ static int open_descriptors(void)
 static int start(void)
 {
     sigset_t all, before;
+    /* Here: the courier, and the thread that it looks at, must not wait for an import. */
+    PyObject *place = bp_load("bough._place", "admits");
+    if (!place)
+        return -1;
+    Py_XSETREF(bp.place, place);
+    if (running)
+        return 0; /* by another thread, during the import */
     if (open_descriptors() != 0)
         return (void)bp_error("no descriptor for asynchronous delivery"), -1;
     if (bp_carrier_init() != 0)

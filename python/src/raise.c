@@ -70,9 +70,11 @@ PyObject *bp_record_object(const struct bough_record *r)
 
 static PyObject *thread_exit(const struct bough_record *why)
 {
-    if (!bp.thread_exit)
-        return PyErr_SetString(PyExc_RuntimeError, "bough._bough is used without bough"), NULL;
-    PyObject *record = bp_record_object(why), *exit = record ? PyObject_CallNoArgs(bp.thread_exit) : NULL;
+    PyObject *class = bp.thread_exit ? Py_NewRef(bp.thread_exit) : bp_load("bough._threads", "ThreadExit");
+    if (!class)
+        return NULL;
+    PyObject *record = bp_record_object(why), *exit = record ? PyObject_CallNoArgs(class) : NULL;
+    Py_DECREF(class);
     if (exit && PyObject_SetAttrString(exit, "record", record) != 0)
         Py_CLEAR(exit);
     Py_XDECREF(record);
@@ -449,16 +451,10 @@ static PyObject *rearm(PyObject *module, PyObject *exception)
     return PyBool_FromLong(again);
 }
 
-static PyObject *register_classes(PyObject *module, PyObject *args)
+static PyObject *register_class(PyObject *module, PyObject *thread_exit_class)
 {
-    PyObject *thread_exit_class, *place;
     (void)module;
-    if (!PyArg_ParseTuple(args, "OO:register", &thread_exit_class, &place))
-        return NULL;
-    Py_INCREF(thread_exit_class);
-    Py_INCREF(place);
-    Py_XSETREF(bp.thread_exit, thread_exit_class);
-    Py_XSETREF(bp.place, place);
+    Py_XSETREF(bp.thread_exit, Py_NewRef(thread_exit_class));
     Py_RETURN_NONE;
 }
 
@@ -482,7 +478,7 @@ PyMethodDef bp_raise_methods[] = {
     {"replace_error", replace_error, METH_O,
      PyDoc_STR("replace_error(class): where such an object would be made of a call that was cut, the interrupt's is.")},
     {"replaced_errors", replaced_errors, METH_NOARGS, PyDoc_STR("replaced_errors(): the names of such classes.")},
-    {"register", register_classes, METH_VARARGS, PyDoc_STR("register(ThreadExit, place): what Python files define.")},
+    {"register", register_class, METH_O, PyDoc_STR("register(ThreadExit): the class that _threads.py defines.")},
     {0},
 };
 

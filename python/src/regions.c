@@ -9,54 +9,26 @@
 #include "state.h"
 
 #include <errno.h>
-#include <string.h>
-
-/* ---- where ---------------------------------------------------------------------------------------------------- */
-
-static PyObject *file_names; /* each once, for good: the tree is read at any moment */
-
-static const char *kept(PyObject *name)
-{
-    if (!file_names && !(file_names = PyDict_New()))
-        return NULL;
-    PyObject *mine = PyDict_SetDefault(file_names, name, name);
-    return mine ? PyUnicode_AsUTF8(mine) : NULL;
-}
-
-static const char *place_of(PyFrameObject *frame, int *line)
-{
-    *line = frame ? PyFrame_GetLineNumber(frame) : 0;
-    PyCodeObject *code = frame ? PyFrame_GetCode(frame) : NULL;
-    const char *file = code ? kept(code->co_filename) : NULL;
-    Py_XDECREF(code);
-    PyErr_Clear();
-    return file ? file : "";
-}
-
-const char *bp_caller(int *line)
-{
-    return place_of(PyEval_GetFrame(), line); /* borrowed */
-}
-
-const char *bp_caller_of_caller(int *line)
-{
-    PyFrameObject *frame = PyEval_GetFrame(), *back = frame ? PyFrame_GetBack(frame) : NULL;
-    const char *file = place_of(back ? back : frame, line);
-    Py_XDECREF(back);
-    return file;
-}
 
 /* ---- what is open ------------------------------------------------------------------------------------------------ */
 
 struct bp_region *bp_region_new(struct bp_thread *t, int kind)
 {
-    struct bp_region *r = PyMem_RawCalloc(1, sizeof *r);
+    struct bp_region *r = t->spare ? t->spare : PyMem_RawMalloc(sizeof *r);
     if (!r)
         return (void)PyErr_NoMemory(), NULL;
-    r->kind = kind;
-    r->entered = bough_now();
-    r->outer = t->regions;
+    t->spare = NULL;
+    *r = (struct bp_region){.kind = kind, .outer = t->regions};
     return r;
+}
+
+void bp_region_free(struct bp_thread *t, struct bp_region *r)
+{
+    Py_XDECREF(r->callable);
+    if (t->spare)
+        PyMem_RawFree(r);
+    else
+        t->spare = r;
 }
 
 static int end(struct bp_thread *t)
@@ -67,8 +39,7 @@ static int end(struct bp_thread *t)
     t->regions = r->outer;
     if (r->kind == BP_TAKES_PART && bp_set_kinds(t, r->kinds_before) != 0)
         PyErr_Clear(); /* it can only fail by its arguments */
-    Py_XDECREF(r->callable);
-    PyMem_RawFree(r);
+    bp_region_free(t, r);
     return 0;
 }
 
@@ -118,6 +89,7 @@ static int begin(struct bp_thread *t, struct manager *m, struct bp_region *r)
     const char *file = bp_caller(&line);
     switch ((enum bp_region_kind)m->kind) {
     case BP_CRITICAL:
+        r->entered = bough_now();
         r->budget = m->amount ? m->amount : BOUGH_DEFAULT_BUDGET;
         return bough_critical_begin(&r->region, m->amount, file, line);
     case BP_CLEANUP:
@@ -150,8 +122,7 @@ static PyObject *enter(PyObject *self, PyObject *none)
     if (begin(t, m, r) != 0) {
         if (!PyErr_Occurred())
             bp_error("the region can't be entered");
-        Py_XDECREF(r->callable);
-        PyMem_RawFree(r);
+        bp_region_free(t, r);
         return NULL;
     }
     t->regions = r;
@@ -166,7 +137,7 @@ int bp_taking_part_begin(struct bp_thread *t)
     if (!r)
         return -1;
     if (begin(t, &all, r) != 0) {
-        PyMem_RawFree(r);
+        bp_region_free(t, r);
         return PyErr_Occurred() ? -1 : ((void)bp_error("the region can't be entered"), -1);
     }
     t->regions = r;
@@ -174,11 +145,11 @@ int bp_taking_part_begin(struct bp_thread *t)
 }
 
 /* An error that is on its way stays the error (rule 18). */
-static PyObject *leave(PyObject *self, PyObject *args)
+static PyObject *leave(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     struct manager *m = (struct manager *)self;
     struct bp_thread *t = bp_self();
-    bool in_order = PyTuple_GET_SIZE(args) == 0 || PyTuple_GET_ITEM(args, 0) == Py_None;
+    bool in_order = count == 0 || args[0] == Py_None;
     if (!t || bp_region_end(t, m->kind) != 0)
         return NULL;
     if (m->check && in_order && bp_check(t) != 0)
@@ -196,7 +167,7 @@ static void dealloc(PyObject *self)
 
 static PyMethodDef manager_methods[] = {
     {"__enter__", enter, METH_NOARGS, NULL},
-    {"__exit__", leave, METH_VARARGS, NULL},
+    {"__exit__", (PyCFunction)(void (*)(void))leave, METH_FASTCALL, NULL},
     {0},
 };
 
@@ -240,13 +211,29 @@ static int read_seconds(PyObject *seconds, const char *what, int64_t *ns)
     return 0;
 }
 
+/* One object serves all calls without arguments: what is open is kept with the thread. */
+static PyObject *plain(PyObject **object, int kind)
+{
+    if (!*object)
+        *object = (PyObject *)manager_new(kind);
+    return Py_XNewRef(*object);
+}
+
+static bool is_plain(PyObject *args, PyObject *keywords)
+{
+    return PyTuple_GET_SIZE(args) == 0 && (!keywords || PyDict_GET_SIZE(keywords) == 0);
+}
+
 static PyObject *critical_section(PyObject *module, PyObject *args, PyObject *keywords)
 {
     static char *names[] = {(char *)"budget", (char *)"check", NULL};
+    static PyObject *default_section;
     PyObject *budget = NULL;
     int check = 0;
     int64_t ns;
     (void)module;
+    if (is_plain(args, keywords))
+        return plain(&default_section, BP_CRITICAL);
     if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O$p:critical_section", names, &budget, &check) ||
         read_seconds(budget, "budget", &ns) != 0)
         return NULL;
@@ -259,9 +246,12 @@ static PyObject *critical_section(PyObject *module, PyObject *args, PyObject *ke
 static PyObject *cleanup(PyObject *module, PyObject *args, PyObject *keywords)
 {
     static char *names[] = {(char *)"grace", NULL};
+    static PyObject *default_cleanup;
     PyObject *grace = NULL;
     int64_t ns;
     (void)module;
+    if (is_plain(args, keywords))
+        return plain(&default_cleanup, BP_CLEANUP);
     if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O:cleanup", names, &grace) ||
         read_seconds(grace, "grace", &ns) != 0)
         return NULL;

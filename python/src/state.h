@@ -34,8 +34,8 @@ enum { BP_CUT = 1125 };
 struct bp_region {
     struct bough_region region;
     struct bp_region *outer;
-    int kind; /* enum bp_region_kind */
-    bough_time entered;
+    int kind;           /* enum bp_region_kind */
+    bough_time entered; /* of a critical section */
     int64_t budget;
     unsigned kinds_before; /* of a region that takes part */
     PyObject *callable;    /* of a handler */
@@ -74,6 +74,7 @@ struct bp_thread {
     int64_t grace;                 /* for which its calls are left alone after a cut, ns; 0: by default */
     bool disabled;                 /* was started so: only allow regions admit interrupts */
     struct bp_region *regions;
+    struct bp_region *spare; /* the next one's memory; NULL */
 
     /* Its own, with or without the interpreter lock. */
     bool cut; /* and no exception has come of it yet */
@@ -114,14 +115,26 @@ struct bp_thread {
 struct bp_process {
     struct bp_thread *threads;
     unsigned changes;      /* of that list */
-    PyObject *thread_exit; /* class, by register() */
-    PyObject *place;       /* may an exception come into this frame?, by register() */
+    PyObject *thread_exit; /* the class; NULL: _threads.py is not loaded yet */
+    PyObject *place;       /* function of _place.py: may an exception come into this frame?; NULL: not loaded yet */
     PyObject *record_type;
     bool opted_in; /* calls are interposed, methods replaced */
 };
 
 extern struct bp_process bp;
 extern __thread struct bp_thread *bp_me __attribute__((tls_model("initial-exec")));
+
+/* ---- module.c ----------------------------------------------------------------------------------------- */
+
+/* A name of one of the package's files, which is loaded. An exception that is set stays, unless NULL is returned with
+ * another one. A new reference. */
+PyObject *bp_load(const char *file, const char *name);
+
+/* ---- caller.c ----------------------------------------------------------------------------------------- */
+
+/* Where the calling Python code stands; the file's name is kept for good. "" and 0: no Python code calls. */
+const char *bp_caller(int *line);
+const char *bp_caller_of_caller(int *line);
 
 /* ---- thread.c ----------------------------------------------------------------------------------------- */
 
@@ -299,9 +312,8 @@ int bp_taking_part_begin(struct bp_thread *t);
 /* ladder.c: the handler's region; the library's return value. */
 int bp_handler_enter(struct bp_region *r, PyObject *callable, unsigned flags, const char *file, int line);
 struct bp_region *bp_region_new(struct bp_thread *t, int kind);
-/* Where the calling Python code stands; the file's name is kept for good. */
-const char *bp_caller(int *line);
-const char *bp_caller_of_caller(int *line);
+/* Frees one that was not begun or is ended. */
+void bp_region_free(struct bp_thread *t, struct bp_region *r);
 
 /* ---- methods, each in the file that has its name ------------------------------------------------------- */
 

@@ -47,8 +47,10 @@ static void forget(struct bp_thread *t)
     Py_CLEAR(t->queued);
     Py_CLEAR(t->on_due);
     Py_CLEAR(t->left_behind);
-    if (by_itself)
+    if (by_itself) {
+        PyMem_RawFree(t->spare);
         PyMem_RawFree(t);
+    }
 }
 
 /* Its thread state is being cleared: by the thread at its end, or by another one after a fork or at the very end. The

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Regions: critical sections and their budgets, cleanup and its grace, allow_interruption (rules 14 to 20)."""
 import contextlib
+import re
+import tempfile
 import threading
 import time
 import unittest
@@ -423,6 +425,66 @@ class Allow(unittest.TestCase):
         thread = started(run, cls=bough.ProtectedThread)
         self.assertIsNone(ended(thread))
         self.assertEqual(thread.result, "interrupted")
+
+
+def nested(depth, file):
+    """Regions at the same instruction of the same code object, and at others."""
+    if depth == 0:
+        bough.dump(file)
+        return
+    with bough.critical_section():
+        with bough.cleanup():
+            nested(depth - 1, file)
+
+
+def many(file, functions):
+    """Each function has another line; all of them together have more places than are kept."""
+    for line in range(1, functions + 1):
+        names = {"bough": bough}
+        exec(compile("\n" * line + "def f(file):\n with bough.critical_section(): bough.dump(file)", f"file-{line}", "exec"), names)
+        names["f"](file)
+
+
+class Places(unittest.TestCase):
+    """Where a region was entered, as the dump shows it."""
+
+    def dumped(self, function, *args):
+        with tempfile.TemporaryFile("w+") as file:
+            function(*args, file) if function is nested else function(file, *args)
+            file.seek(0)
+            return re.findall(r"^ +(critical section|cleanup region) at (?:.*/)?([^/]+:\d+) ", file.read(), re.M)
+
+    def test_file_and_line(self):
+        """each region has its line, also when the same code enters it again"""
+        first = nested.__code__.co_firstlineno
+        places = [
+            ("critical section", f"test_levels.py:{first + 5}"),
+            ("cleanup region", f"test_levels.py:{first + 6}"),
+        ]
+        for depth in 1, 2, 3:
+            self.assertEqual(sorted(self.dumped(nested, depth)), sorted(places * depth))
+
+    def test_code_that_is_gone(self):
+        """code that has the address of other code that is gone has its own place"""
+        found = self.dumped(many, 200)
+        self.assertEqual(found, [("critical section", f"file-{line}:{line + 2}") for line in range(1, 201)])
+
+    def test_a_long_function(self):
+        """entering a region takes no longer far down in a long function"""
+        short = "def f(n, region):\n for _ in range(n):\n  with region(): pass\n"
+        long = short.replace("\n", "\n if n < 0:\n" + "  x = n * 2; y = x + 1\n" * 2000, 1)
+        functions = []
+        for source in short, long:
+            names = {}
+            exec(source, names)
+            functions.append(names["f"])
+        times = [[], []]
+        for _ in range(20):
+            for function, taken in zip(functions, times):
+                begin = time.thread_time()
+                function(200, bough.critical_section)
+                taken.append(time.thread_time() - begin)
+        self.assertLess(min(times[1]), 5 * min(times[0]))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Rule 42: opt_in() and opt_out() either succeed completely or change nothing; and what they refuse."""
+import concurrent.futures.thread  # noqa: F401  what is loaded already is replaced at once
 import ctypes
 import os
 import sys
@@ -71,9 +72,9 @@ class Failures(unittest.TestCase):
             left = [last]
 
             def fails(*args):
-                if not left[0]:
-                    raise Injected(f"{name} after {last} calls")
                 left[0] -= 1
+                if left[0] == -1:
+                    raise Injected(f"{name} after {last} calls")
                 return original(*args)
 
             setattr(module, name, fails)

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: MIT
+"""Which code is the package's own, and which functions of other modules wait for work."""
+_FILES = "_branch", "_child", "_errors", "_futures", "_green", "_loops", "_own", "_place", "_replace", "_stdlib", "_threads", "_where"
+
+# No exception comes into these files asynchronously: each of their steps is completed.
+OWN = frozenset(__file__.replace("_own", name) for name in _FILES)
+ITEMS = __file__.replace("_own", "_futures")  # calls the work items of other modules' pools
+
+workers = set()  # code of functions that wait for work, and would end by an exception
+
+
+def is_own(frame):
+    """Does the frame execute code of the package?"""
+    return frame is not None and frame.f_code.co_filename in OWN

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where the calling Python code stands: a file and a line, for the tree and for messages.
+ *
+ * The interpreter finds a line by walking through the code object's table from its beginning, which takes microseconds in a
+ * long function. The places that were asked for last are kept. An entry holds its code object, so that the address of the
+ * object stands for this code only.
+ */
+#include "state.h"
+
+#if PY_VERSION_HEX < 0x030C0000
+#define Py_BUILD_CORE_MODULE 1
+#include <internal/pycore_frame.h>
+#endif
+
+enum { PLACES_KEPT = 64 };
+
+static struct place {
+    PyCodeObject *code;
+    int instruction, line;
+    const char *file;
+} places[PLACES_KEPT];
+
+static PyObject *file_names; /* each once, for good: another process reads the tree at any moment */
+
+static const char *kept(PyObject *name)
+{
+    if (!file_names && !(file_names = PyDict_New()))
+        return NULL;
+    PyObject *mine = PyDict_SetDefault(file_names, name, name);
+    return mine ? PyUnicode_AsUTF8(mine) : NULL;
+}
+
+/* Its code, a new reference, and the offset of its instruction. No frame object is made for it. */
+static PyCodeObject *code_of(struct _PyInterpreterFrame *frame, int *instruction)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    PyObject *code = PyUnstable_InterpreterFrame_GetCode(frame);
+    *instruction = PyUnstable_InterpreterFrame_GetLasti(frame);
+#else
+    PyObject *code = Py_NewRef(frame->f_code);
+    *instruction = _PyInterpreterFrame_LASTI(frame) * (int)sizeof(_Py_CODEUNIT);
+#endif
+    if (PyCode_Check(code))
+        return (PyCodeObject *)code;
+    Py_DECREF(code);
+    return NULL;
+}
+
+/* Consumes the reference to the code. */
+static const struct place *look_up(PyCodeObject *code, int instruction)
+{
+    struct place *p = &places[((uintptr_t)code / 64 + (unsigned)instruction / 2) % PLACES_KEPT];
+    if (p->code == code && p->instruction == instruction) {
+        Py_DECREF(code);
+        return p;
+    }
+    const char *file = kept(code->co_filename);
+    PyErr_Clear();
+    PyCodeObject *before = p->code;
+    *p = (struct place){code, instruction, PyCode_Addr2Line(code, instruction), file ? file : ""};
+    Py_XDECREF(before);
+    return p;
+}
+
+const char *bp_caller(int *line)
+{
+    int instruction;
+    PyThreadState *tstate = PyThreadState_Get();
+#if PY_VERSION_HEX >= 0x030D0000
+    struct _PyInterpreterFrame *frame = tstate->current_frame;
+#else
+    struct _PyInterpreterFrame *frame = tstate->cframe->current_frame;
+#endif
+    PyCodeObject *code = frame ? code_of(frame, &instruction) : NULL;
+    const struct place *p = code ? look_up(code, instruction) : NULL;
+    *line = p ? p->line : 0;
+    return p ? p->file : "";
+}
+
+const char *bp_caller_of_caller(int *line)
+{
+    PyFrameObject *frame = PyEval_GetFrame(), *back = frame ? PyFrame_GetBack(frame) : NULL;
+    const struct place *p = back ? look_up(PyFrame_GetCode(back), PyFrame_GetLasti(back)) : NULL;
+    Py_XDECREF(back);
+    *line = p ? p->line : 0;
+    return p ? p->file : "";
+}
