@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MIT
+"""The blocking calls of calls.txt, which the tests of blocking calls and the table in docs/blocking.md share."""
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+VERSIONS = ("3.11", "3.12", "3.13")
+
+
+class Row(NamedTuple):
+    """A call, what it waits for, the section of the file, and the versions of CPython that have the call."""
+
+    call: str
+    what: str
+    family: str
+    versions: tuple
+
+    @property
+    def key(self):
+        return self.call, self.what
+
+    def is_here(self):
+        """Whether this interpreter has the call. A newer one than those named is taken for the last."""
+        return VERSIONS[min(sys.version_info.minor - 11, len(VERSIONS) - 1)] in self.versions
+
+
+def read():
+    """All rows, by (call, what it waits for)."""
+    rows, family = {}, None
+    for line in (Path(__file__).parent / "calls.txt").read_text().splitlines():
+        if line.startswith("["):
+            family = line.strip("[]")
+        elif line and not line.startswith("#"):
+            call, what, *versions = line.split(" | ")
+            row = Row(call, what, family, tuple(versions[0].split()) if versions else VERSIONS)
+            if row.key in rows:
+                raise ValueError(f"calls.txt: {row.key} stands there twice")
+            rows[row.key] = row
+    return rows
