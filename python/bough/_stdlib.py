@@ -81,11 +81,14 @@ def _patch_all():
     _replace.replace(threading, "excepthook", _silent_about_thread_exit)
     _replace.replace(sys, "unraisablehook", _armed_again)
     _errors_of_modules()
+    for module in _INTERPRETERS:
+        if module in sys.builtin_module_names:
+            importlib.import_module(module)
     _be_steadfast()
     _futures.patch()
 
-
     changes = _loops.CHANGES | _green.CHANGES | {"multiprocessing.pool": _futures.patch_process_pool}
+    changes |= dict.fromkeys(_INTERPRETERS, _replace_what_enters_interpreters)
     _replace.follow_imports(changes)
 
 
@@ -133,6 +136,27 @@ def _errors_of_modules():
         if module in sys.builtin_module_names:
             importlib.import_module(module)
         _replace_errors_of(module)
+
+
+# ---- subinterpreters -----------------------------------------------------------------------------------------------------
+
+_INTERPRETERS = "_interpreters", "_xxsubinterpreters"  # the first from Python 3.13 on
+
+
+def _away(original):
+    """Executes code in another interpreter, where nothing may be interrupted: what bough raises belongs to this one."""
+
+    @wraps(original)
+    def away(*args, **kwargs):
+        return _bough.call_away(original, args, kwargs)
+
+    return away
+
+
+def _replace_what_enters_interpreters(module):
+    for name in ("call", "create", "destroy", "exec", "run_func", "run_string"):
+        if hasattr(module, name):
+            _replace.replace(module, name, _away)
 
 
 # ---- who must not fail -------------------------------------------------------------------------------------------------
