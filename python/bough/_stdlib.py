@@ -68,9 +68,11 @@ def _put_back():
         _signals.leave()
 
 
+_INTERPRETERS = "_interpreters _xxsubinterpreters"  # the first from Python 3.13 on
+
 # Modules that are changed when they are imported, or now if the program has imported them already; and by which file.
 _CHANGED_BY = {
-    "_stdlib": "queue subprocess",
+    "_stdlib": f"queue subprocess {_INTERPRETERS}",
     "_futures": "concurrent.futures._base concurrent.futures.thread multiprocessing.pool",
     "_green": "eventlet.patcher gevent.events",
     "_loops": (
@@ -95,6 +97,9 @@ def _patch_all():
         "Semaphore.release Thread.start",
     )
     _errors_of_modules()
+    for module in _INTERPRETERS.split():
+        if module in sys.builtin_module_names:
+            importlib.import_module(module)
     _replace.follow_imports({name: f"bough.{file}" for file, names in _CHANGED_BY.items() for name in names.split()})
 
 
@@ -142,6 +147,25 @@ def _errors_of_modules():
         if module in sys.builtin_module_names:
             importlib.import_module(module)
         _replace_errors_of(module)
+
+
+# ---- subinterpreters -----------------------------------------------------------------------------------------------------
+
+
+def _away(original):
+    """Executes code in another interpreter, where nothing may be interrupted: what bough raises belongs to this one."""
+
+    @wraps(original)
+    def away(*args, **kwargs):
+        return _bough.call_away(original, args, kwargs)
+
+    return away
+
+
+def _replace_what_enters_interpreters(module):
+    for name in ("call", "create", "destroy", "exec", "run_func", "run_string"):
+        if hasattr(module, name):
+            _replace.replace(module, name, _away)
 
 
 # ---- child processes ---------------------------------------------------------------------------------------------------
@@ -293,7 +317,9 @@ def _queue(module):
     _replace.be_steadfast(module, "Queue.shutdown Queue.task_done")
 
 
-CHANGES = {"queue": _queue, "subprocess": _subprocess}
+CHANGES = {"queue": _queue, "subprocess": _subprocess} | dict.fromkeys(
+    _INTERPRETERS.split(), _replace_what_enters_interpreters
+)
 
 
 # ---- exceptions that have nowhere to go -----------------------------------------------------------------------------------

@@ -25,7 +25,8 @@ static int add_methods(PyObject *module)
     static PyMethodDef *const lists[] = {bp_thread_methods,  bp_raise_methods,  bp_cut_methods,      bp_post_methods,
                                          bp_courier_methods, bp_branch_methods, bp_child_methods,    bp_with_methods,
                                          bp_item_methods,    bp_ladder_methods, bp_signal_methods,   bp_report_methods,
-                                         bp_lock_methods,    bp_cause_methods,  bp_callback_methods, bp_loop_methods};
+                                         bp_lock_methods,    bp_cause_methods,  bp_callback_methods, bp_loop_methods,
+                                         bp_interpreter_methods};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         if (PyModule_AddFunctions(module, lists[i]) != 0)
             return -1;
@@ -35,11 +36,12 @@ static int add_methods(PyObject *module)
 /* What is patched belongs to the process: a second interpreter in it can't have patches of its own. */
 static int claim(void)
 {
-    static PyInterpreterState *owner;
     PyInterpreterState *mine = PyInterpreterState_Get();
-    if (owner && owner != mine)
-        return PyErr_SetString(PyExc_ImportError, "bough is used by another interpreter of this process"), -1;
-    owner = mine;
+    if (mine != PyInterpreterState_Main())
+        return PyErr_SetString(PyExc_ImportError,
+                               "bough does not support subinterpreters: import it in the main interpreter"),
+               -1;
+    bp.interpreter = mine;
     return 0;
 }
 

@@ -113,6 +113,7 @@ struct bp_thread {
 
 /* The interpreter's own patches, and what Python code has registered. */
 struct bp_process {
+    PyInterpreterState *interpreter; /* the one that all this belongs to */
     struct bp_thread *threads;
     unsigned changes;      /* of that list */
     PyObject *thread_exit; /* the class; NULL: _threads.py is not loaded yet */
@@ -320,6 +321,6 @@ void bp_region_free(struct bp_thread *t, struct bp_region *r);
 extern PyMethodDef bp_thread_methods[], bp_raise_methods[], bp_cut_methods[], bp_post_methods[], bp_courier_methods[],
     bp_branch_methods[], bp_child_methods[], bp_with_methods[], bp_item_methods[], bp_ladder_methods[],
     bp_signal_methods[], bp_report_methods[], bp_lock_methods[], bp_cause_methods[], bp_callback_methods[],
-    bp_loop_methods[];
+    bp_loop_methods[], bp_interpreter_methods[];
 
 #endif

@@ -149,7 +149,10 @@ struct bp_thread *bp_self(void)
 
 struct bp_thread *bp_thread_known(void)
 {
-    return bp_me ? bp_me : find(PyThreadState_GetID(PyThreadState_Get()));
+    if (bp_me)
+        return bp_me;
+    PyThreadState *ts = PyThreadState_Get();
+    return PyThreadState_GetInterpreter(ts) == bp.interpreter ? find(PyThreadState_GetID(ts)) : NULL;
 }
 
 /* ---- any thread -------------------------------------------------------------------------------------------- */
