@@ -138,7 +138,8 @@ typedef struct bough_hook_entry bough_hook_t;
  * Have calls of `symbol` out of `object` (a name as above, NULL: all) come to `function`, now and in what is loaded
  * later: by the same patcher, the same rescan. *original (may be NULL) becomes what to call instead: libc's function,
  * interruptible if that object is interposed, or whatever the symbol stands for. A slot that a third party has taken is
- * left alone. `function` must stay in memory for good: a thread may be in it after bough_unhook().
+ * left alone. `function` must stay in memory for good: a thread may be in it after bough_unhook(). A symbol that the program
+ * at large does not know is looked for where `object` finds it, if that is loaded.
  *
  * Returns the hook; NULL with EINVAL (NULL, an empty symbol), EEXIST (there is one for that object and symbol), ENOENT
  * (no such symbol is known), ENOMEM, ENOTSUP (a static program).

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Attributes of other modules that are replaced, and put back; and changes to modules that are imported later."""
 import sys
+import warnings
+from types import FunctionType
 
 from bough import _bough
 
@@ -23,6 +25,34 @@ def replace(owner, name, new):
     _undo.append(lambda: _put_back(owner, name, ours, mine))
     where = f"{owner.__module__}.{owner.__qualname__}" if isinstance(owner, type) else owner.__name__
     _names.append(f"{where}.{name}")
+
+
+def replace_code(owner, name, new):
+    """Have the method itself run new(original), a function with the same parameters: so does a bound method of it that was kept
+    before, which would miss an attribute that is replaced."""
+    function = getattr(owner, name)
+    code = function.__code__
+    original = FunctionType(code, function.__globals__, code.co_name, function.__defaults__, function.__closure__)
+    original.__kwdefaults__ = function.__kwdefaults__
+    original.__qualname__ = function.__qualname__
+    function.__code__ = ours = _code_that_calls(new(original), code)
+    _undo.append(lambda: function.__code__ is ours and setattr(function, "__code__", code))
+    _names.append(f"{owner.__module__}.{owner.__qualname__}.{name}")
+
+
+def _code_that_calls(function, code):
+    """A call of `function`, with the parameters that `code` has. The function is one of its constants."""
+    names = code.co_varnames[: code.co_argcount]
+    source = f"def trampoline({', '.join(names)}): return 'the function'({', '.join(names)})"
+    space = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # a text is not callable
+        exec(source, space)
+    made = space["trampoline"].__code__
+    constants = tuple(function if constant == "the function" else constant for constant in made.co_consts)
+    return made.replace(
+        co_consts=constants, co_name=code.co_name, co_filename=__file__, co_qualname=code.co_qualname
+    )
 
 
 def _put_back(owner, name, ours, mine):

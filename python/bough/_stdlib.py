@@ -6,6 +6,7 @@ of it raises where it never did: a thread is not taken for ended, a notification
 that does not take part gets the original, after one look.
 """
 import importlib
+import signal
 import sys
 import threading
 from functools import wraps
@@ -72,7 +73,7 @@ _INTERPRETERS = "_interpreters _xxsubinterpreters"  # the first from Python 3.13
 
 # Modules that are changed when they are imported, or now if the program has imported them already; and by which file.
 _CHANGED_BY = {
-    "_stdlib": f"queue subprocess {_INTERPRETERS}",
+    "_stdlib": f"queue socket subprocess {_INTERPRETERS}",
     "_futures": "concurrent.futures._base concurrent.futures.thread multiprocessing.pool",
     "_green": "eventlet.patcher gevent.events",
     "_loops": (
@@ -87,8 +88,9 @@ def _patch_all():
     if hasattr(threading.Thread, "_wait_for_tstate_lock"):
         _replace.replace(threading.Thread, "_wait_for_tstate_lock", _wait_for_tstate_lock)
     else:
-        _replace.replace(threading.Thread, "join", _join_by_own_lock)
+        _replace.replace_code(threading.Thread, "join", _join_by_own_lock)
         _replace.replace(threading.Thread, "_bootstrap_inner", _with_own_lock)
+    _replace.replace(signal, "pause", _meeting_cut)
     _replace.replace(threading, "excepthook", _silent_about_thread_exit)
     _replace.replace(sys, "unraisablehook", _armed_again)
     _replace.be_steadfast(
@@ -188,6 +190,26 @@ def _popen_exit(original):
             return original(self, KeyboardInterrupt, value, trace)
 
     return __exit__
+
+
+# ---- calls that return what libc returned ------------------------------------------------------------------------------
+
+
+def _meeting_cut(original):
+    """The interrupted call says so by its result, or not at all."""
+
+    @wraps(original)
+    def call(*args):
+        result = original(*args)
+        if _bough.takes_part():
+            _bough.meet_cut()
+        return result
+
+    return call
+
+
+def _socket(module):
+    _replace.replace(module.socket, "connect_ex", _meeting_cut)
 
 
 # ---- locks --------------------------------------------------------------------------------------------------------------
@@ -317,7 +339,7 @@ def _queue(module):
     _replace.be_steadfast(module, "Queue.shutdown Queue.task_done")
 
 
-CHANGES = {"queue": _queue, "subprocess": _subprocess} | dict.fromkeys(
+CHANGES = {"queue": _queue, "socket": _socket, "subprocess": _subprocess} | dict.fromkeys(
     _INTERPRETERS.split(), _replace_what_enters_interpreters
 )
 
@@ -348,12 +370,12 @@ def _armed_again(original):
 # ---- report -----------------------------------------------------------------------------------------------------------------
 
 NOT_COVERED = (
-    ("os.system()", "waits in libc; subprocess.run() is interruptible"),
+    ("os.system()", "is left alone: subprocess.run() is interruptible"),
     ("calls through ctypes and cffi", "their addresses are looked up by hand"),
     ("a long computation in C, such as sum(range(10**9))", "comes to no bytecode and no call"),
     ("another thread's hold of a buffered file", "io waits for it inside the interpreter"),
     ("what a buffered read has gathered by several reads", "is dropped with the exception, as by any: io keeps it nowhere"),
-    ("sqlite3's wait for another's lock", "sleeps and tries again until its timeout; then it is the interrupt"),
+    ("sqlite3's wait for another's lock", "in connections that were opened before the opt-in, and after PRAGMA busy_timeout"),
     ("condition variables, semaphores and joins in C code", "most of it aborts if they fail"),
     ("fsync(), a dead NFS server, disks", "the kernel lets nobody interrupt it"),
     ("event loops of Qt and Tk", "bough does not know how to end them"),

@@ -13,17 +13,23 @@
  * must never fail, and other C code mostly aborts if one does. Two sorts of semaphores may fail. The interpreter waits for
  * them on behalf of a lock's method, by a timeout, inside of the methods that lock_methods.c has wrapped and only there. And
  * multiprocessing's locks are semaphores, whose failing is an OSError as any other's.
+ *
+ * system() is left to libc, too: os.system() returns what it returned, so nobody would see that it was cut, and the processes
+ * that its shell has started would live on. They can't be put into a process group: they belong to the terminal's foreground.
  */
 #include "state.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
+#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/select.h>
 #include <threads.h>
+#include <time.h>
 
 /* ---- which error a call fails with --------------------------------------------------------------------------- */
 
@@ -201,6 +207,45 @@ static int readline_select(int count, fd_set *in, fd_set *out, fd_set *other, st
 
 /* ---- the hooks ------------------------------------------------------------------------------------------------------ */
 
+static int (*interruptible_poll)(struct pollfd *, nfds_t, int);
+
+/* SSLSocket.unwrap() with a timeout ignores the failure of its poll(), and polls again. For it the time is over then. */
+static int ssl_poll(struct pollfd *polled, nfds_t count, int timeout)
+{
+    struct bp_thread *t = bp_me;
+    if (t && t->cut && bp_is_cut_place(t))
+        return 0;
+    return interruptible_poll(polled, count, timeout);
+}
+
+/* Ends early, without an error, if an interrupt is due: the caller asks whether one is. */
+void bp_pause(int64_t ns)
+{
+    struct timeval time = {ns / 1000000000, ns % 1000000000 / 1000};
+    if (interruptible_select)
+        interruptible_select(0, NULL, NULL, NULL, &time);
+    else
+        nanosleep(&(struct timespec){ns / 1000000000, ns % 1000000000}, NULL);
+}
+
+/* A wait of C code ends because of an interrupt, and an error is to come of that. Without the interpreter lock. */
+bool bp_cut_here(void)
+{
+    struct bp_thread *t = bp_me;
+    if (t && t->cut && !bp_is_cut_place(t)) { /* that was another call, which has swallowed it */
+        t->cut = false;
+        bough_foreign_again();
+    }
+    if (!t || (!t->cut && bough_foreign_check(&t->why) == 0))
+        return false;
+    if (!t->cut) {
+        t->cut_at = bp_place(t);
+        t->cut = true;
+        bp_cause_cut(t);
+    }
+    return true;
+}
+
 /* In this order: of two that fit, the later one counts. */
 static struct {
     const char *object, *symbol;
@@ -217,6 +262,7 @@ static struct {
     {NULL, "sem_wait", (bough_code *)sem_wait, (bough_code **)&interruptible_wait, NULL},
     {NULL, "sem_clockwait", (bough_code *)own_sem_clockwait, (bough_code **)&interruptible_clockwait, NULL},
     {NULL, "sem_timedwait", (bough_code *)own_sem_timedwait, (bough_code **)&interruptible_timedwait, NULL},
+    {NULL, "system", (bough_code *)system, NULL, NULL},
     {NULL, "PyErr_CheckSignals", (bough_code *)check_signals, NULL, NULL},
     {NULL, "PyEval_SaveThread", (bough_code *)bp_save_thread, NULL, NULL},
     {NULL, "PyEval_RestoreThread", (bough_code *)bp_restore_thread, NULL, NULL},
@@ -228,6 +274,10 @@ static struct {
     {NULL, "PyErr_WriteUnraisable", (bough_code *)bp_write_unraisable, NULL, NULL},
     {"_multiprocessing", "sem_wait", (bough_code *)process_sem_wait, NULL, NULL},
     {"_multiprocessing", "sem_timedwait", (bough_code *)process_sem_timedwait, NULL, NULL},
+    {"_sqlite3", "sqlite3_busy_timeout", (bough_code *)bp_sqlite_busy_timeout, &bp_sqlite_timeout, NULL},
+    {"_sqlite3", "sqlite3_sleep", (bough_code *)bp_sqlite_sleep, &bp_sqlite_slept, NULL},
+    {"_sqlite3", "sqlite3_backup_step", (bough_code *)bp_sqlite_backup_step, &bp_sqlite_step, NULL},
+    {"_ssl", "poll", (bough_code *)ssl_poll, (bough_code **)&interruptible_poll, NULL},
     {"readline", "select", (bough_code *)readline_select, (bough_code **)&interruptible_select, NULL},
 };
 enum { OWN = sizeof own / sizeof *own };
@@ -338,6 +388,8 @@ static PyObject *opt_out(PyObject *module, PyObject *none)
 static PyObject *rescan(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;
+    if (bp.opted_in && hook_own_waits() != 0) /* those of objects that were not loaded yet */
+        return NULL;
     if (bough_interpose_rescan() < 0)
         return bp_error("what was loaded can't be interposed");
     Py_RETURN_NONE;
@@ -358,6 +410,15 @@ static PyObject *set_taking_part(PyObject *module, PyObject *all)
     int yes = PyObject_IsTrue(all);
     (void)module;
     if (!t || yes < 0 || bp_set_kinds(t, yes ? BP_ALL_KINDS : BP_EXCEPTION_ONLY) != 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* For a function of the interpreter that returns what its call returned. */
+static PyObject *meet_cut(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    if (bp_cut_here() && bp_meet(bp_me) != 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -390,6 +451,7 @@ static PyObject *pretend_cut(PyObject *module, PyObject *none)
 
 PyMethodDef bp_cut_methods[] = {
     {"set_grace", set_grace, METH_O, PyDoc_STR("set_grace(seconds): for how long it is left alone; 0: 5 s.")},
+    {"meet_cut", meet_cut, METH_NOARGS, PyDoc_STR("meet_cut(): raise the interrupt by which a call has ended, if one has.")},
     {"pretend_cut", pretend_cut, METH_NOARGS, PyDoc_STR("pretend_cut(): a call was cut, and its error swallowed.")},
     {"set_taking_part", set_taking_part, METH_O,
      PyDoc_STR(

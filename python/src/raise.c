@@ -250,13 +250,19 @@ struct bp_place bp_place(const struct bp_thread *t)
 static bool is_made_late(const PyTypeObject *type)
 {
     return PY_VERSION_HEX < 0x030C0000 &&
-           (type == (PyTypeObject *)PyExc_EOFError || strcmp(type->tp_name, "herror") == 0);
+           (type == (PyTypeObject *)PyExc_EOFError || type == (PyTypeObject *)PyExc_TimeoutError ||
+            strcmp(type->tp_name, "herror") == 0);
+}
+
+bool bp_is_cut_place(const struct bp_thread *t)
+{
+    struct bp_place now = bp_place(t);
+    return now.frame == t->cut_at.frame && now.instruction == t->cut_at.instruction;
 }
 
 static bool is_of_the_cut(const struct bp_thread *t, const PyTypeObject *type)
 {
-    struct bp_place now = bp_place(t);
-    return (now.frame == t->cut_at.frame && now.instruction == t->cut_at.instruction) || is_made_late(type);
+    return bp_is_cut_place(t) || is_made_late(type);
 }
 
 static PyObject *alloc_or_raise(PyTypeObject *type, Py_ssize_t items)
@@ -289,6 +295,7 @@ int bp_replace_errors(bool on)
 {
     if (on) {
         replace((PyTypeObject *)PyExc_OSError);
+        replace((PyTypeObject *)PyExc_TimeoutError);
         replace((PyTypeObject *)PyExc_EOFError);
         return 0;
     }

@@ -24,6 +24,7 @@
 #include <Python.h>
 
 #include <bough.h>
+#include <bough/interpose.h>
 #include <stdbool.h>
 
 /* The errno of a call that was cut: the kernel has none so high, so no code mistakes it for its own; not EINTR, after which
@@ -169,6 +170,8 @@ bool bp_same_record(const struct bp_raised *seen, const struct bough_record *why
 PyObject *bp_exception_for(struct bp_thread *t, const struct bough_record *why);
 /* The calling thread's place, with or without the interpreter lock. */
 struct bp_place bp_place(const struct bp_thread *t);
+/* Does it still stand where its call was cut? */
+bool bp_is_cut_place(const struct bp_thread *t);
 /* A call was cut: -1 with the interrupt's exception; 0: it was cleared meanwhile. */
 int bp_meet(struct bp_thread *t);
 /* An interruption point: -1 with the exception set. */
@@ -238,6 +241,21 @@ int bp_interpose_undo(void);
 /* Which interrupts cut the calling thread's blocking calls from here on. */
 int bp_set_kinds(struct bp_thread *t, unsigned kinds);
 enum { BP_ALL_KINDS = (1u << BOUGH_KINDS) - 1, BP_EXCEPTION_ONLY = 1u << BOUGH_EXCEPTION };
+
+/* Sleeps, and ends early if an interrupt is due. */
+void bp_pause(int64_t ns);
+/* Whether an interrupt is due for the calling thread, whose wait ends by it: the interrupt's exception comes of the error that
+ * the caller reports. With or without the interpreter lock. */
+bool bp_cut_here(void);
+
+/* ---- sqlite.c ----------------------------------------------------------------------------------------- */
+
+/* Stand for sqlite's functions where the module _sqlite3 calls them. */
+int bp_sqlite_busy_timeout(void *database, int ms);
+int bp_sqlite_sleep(int ms);
+int bp_sqlite_backup_step(void *backup, int pages);
+/* Their originals. */
+extern bough_code *bp_sqlite_timeout, *bp_sqlite_slept, *bp_sqlite_step;
 
 /* ---- lock_methods.c ----------------------------------------------------------------------------------- */
 

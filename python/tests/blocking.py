@@ -1,43 +1,62 @@
 # SPDX-License-Identifier: MIT
 """
-Calls that block, and what an interrupt makes of them. A case is a generator function that yields one Call:
+Calls that block, and what an interrupt makes of them. A case belongs to a row of calls.txt. It is a generator function that yields
+one Call:
 
-    @case
-    def recv():
-        a, b = socket.socketpair()
-        with a, b:
-            yield Call(lambda: a.recv(1), lambda: b.send(b"x"), b"x")
+    cases = blocking.Cases(__name__)
 
-Each becomes three tests (`generate()`):
+    @cases.case("os.read()", "an empty pipe")
+    def _():
+        with pipe() as (r, w):
+            yield Call(lambda: os.read(r, 10), lambda: os.write(w, b"x"), b"x")
 
-    interrupt   it ends with ThreadExit; the thread clears that, calls again, and gets what it would have got
-    raise_exc   the same with an exception of ours, in a thread that did not ask for more than that
+Each becomes four tests (`generate()`):
+
+    interrupt   a bough.Thread: the call ends with ThreadExit; the thread clears that, calls again, and gets what it would have got
+    child       the same in a child of a branch
+    raise_exc   the same with an exception of the test's, in a thread that did not ask for more than that
     as_ever     a thread that did not opt in is interrupted, and gets what it would have got, the first time
+
+A row that limits.txt names has one test, `limit`: the interrupt does not end the call, and comes after it.
 """
 import contextlib
 import os
 import queue
+import re
 import statistics
+import threading
 import time
 import unittest
 from pathlib import Path
 
 import bough
+import enumeration
 
 SCALE = float(os.environ.get("T_SCALE", 1))
 ENOUGH = 20 * SCALE  # seconds in which anything that happens has happened
+A_WHILE = 0.15 * SCALE  # in which what must not happen would have happened
+WAYS = ("interrupt", "child", "raise_exc")
 
 
-class Ours(Exception):
-    """Posted by raise_exc(). Nothing in the standard library catches it by mistake."""
+class Ours(BaseException):
+    """Posted by raise_exc(). No Exception: logging reports one, and goes on."""
 
 
 class Call:
-    """`call()` blocks until `release()`, and returns `result` (None: anything). `again`: it can be called a second time,
-    after a cut. `release()` runs in the main thread, when the call is blocked."""
+    """`call()` blocks until `release()`, and returns `result` (None: anything). `again`: it can be called a second time, after a
+    cut; if not, `state` says for the table what has become of the object. `release()` runs in the main thread, when the call is
+    blocked. `swallows`: in a row of limits.txt, the interrupt ends the call, but no exception of the interrupt's comes out of it."""
 
-    def __init__(self, call, release, result=None, *, again=True):
+    def __init__(self, call, release, result=None, *, again=True, state=None, swallows=False):
+        if not again and state is None:
+            raise TypeError("a call that can't be made again needs a state")
         self.call, self.release, self.result, self.again = call, release, result, again
+        self.state = state or "usable"
+        self.swallows = swallows
+
+    def check(self, result):
+        if self.result is not None and result != self.result:
+            raise AssertionError(f"the call has returned {result!r}, not {self.result!r}")
 
 
 # ---- order -----------------------------------------------------------------------------------------------------------
@@ -53,7 +72,7 @@ def switches(tid):
     return status.partition("\nvoluntary_ctxt_switches:")[2].split()[0] if state == "S" else None
 
 
-def until_blocked(thread, looks=4):
+def until_blocked(thread, looks=4, pause=0.003):
     """Until it sleeps, and not for the interpreter's lock, for which it would wake up every 5 ms."""
     end, same, before = time.monotonic() + ENOUGH, 0, None
     while same < looks and thread.is_alive():
@@ -62,32 +81,76 @@ def until_blocked(thread, looks=4):
         before = now
         if time.monotonic() > end:
             raise AssertionError(f"{thread} does not block")
-        time.sleep(0.003)
+        time.sleep(pause)
 
 
 # ---- a worker ----------------------------------------------------------------------------------------------------------
 
 
-class Worker(bough.Thread):
-    """Makes the call. If that raises, it is over with the interrupt, and makes the call once more if that can be done."""
+class Worker:
+    """Makes the call, in a thread of this way, again and again as long as that raises, and the call can be made again. A context:
+    its end waits for the thread."""
 
-    def __init__(self, case, io):
-        super().__init__(daemon=True)
-        self.enable_io_interrupt = io
-        self.case, self.events = case, queue.SimpleQueue()
+    def __init__(self, case, way):
+        self.case, self.way = case, way
+        self.events = queue.SimpleQueue()
+        self.native_id, self.ended, self.posts = None, False, 0
+        self.branch = bough.branch() if way == "child" else None
+
+    def __enter__(self):
+        if self.branch:
+            self.branch.__enter__()
+            self.target = self.branch.add(self.run)
+        else:
+            self.target = bough.Thread(target=self.run, daemon=True)
+            self.target.enable_io_interrupt = self.way == "interrupt"
+            self.target.start()
+        return self
+
+    def __exit__(self, kind, *error):
+        if kind and not self.ended:
+            with contextlib.suppress(Exception):
+                self.case.release()
+        if self.branch:
+            self.branch.__exit__(kind, *error)
+            return
+        self.target.join(ENOUGH)
+        if self.target.is_alive() and not kind:
+            raise AssertionError("the thread has not ended")
 
     def run(self):
+        self.case.ident = threading.get_ident()
+        self.native_id = threading.get_native_id()
         try:
-            self.events.put(("returned", self.case.call(), time.perf_counter_ns()))
-            return
+            cuts = 0
+            while not self.call():
+                bough.clear_interrupt()
+                cuts += 1
+                if not self.case.again or cuts > self.posts:
+                    break
+        finally:
+            self.ended = True
+
+    def call(self):
+        """Whether it has returned."""
+        try:
+            result = self.case.call()
         except BaseException as error:
             self.events.put(("raised", error, time.perf_counter_ns()))
-        bough.clear_interrupt()
-        if self.case.again:
-            try:
-                self.events.put(("returned", self.case.call(), 0))
-            except BaseException as error:
-                self.events.put(("raised", error, 0))
+            return False
+        self.events.put(("returned", result, time.perf_counter_ns()))
+        return True
+
+    def is_alive(self):
+        return not self.ended
+
+    def until_blocked(self, **how):
+        end = time.monotonic() + ENOUGH
+        while self.native_id is None:
+            if time.monotonic() > end:
+                raise AssertionError("the thread does not begin")
+            time.sleep(0.0005)
+        until_blocked(self, **how)
 
     def event(self, what):
         """The next, which has to be of this sort."""
@@ -99,93 +162,71 @@ class Worker(bough.Thread):
             raise AssertionError(f"the call has {kind} {value!r}") from (value if kind == "raised" else None)
         return value, when
 
-    def end(self):
-        self.join(ENOUGH)
-        if self.is_alive():
-            raise AssertionError("the thread has not ended")
+    def post(self):
+        """What comes out of the call, as a test of it."""
+        self.posts += 1
+        if self.way == "raise_exc":
+            exc = Ours("posted")
+            self.target.raise_exc(exc)
+            return lambda error: error is exc
+        self.target.interrupt("enough")
+        return lambda error: isinstance(error, bough.ThreadExit) and error.record.reason == "enough"
 
+    def cut(self):
+        """Posts, and waits for the exception. Returns microseconds from the post to it."""
+        begin = time.perf_counter_ns()
+        is_it = self.post()
+        error, when = self.event("raised")
+        try:
+            if not is_it(error):
+                raise AssertionError(f"what comes out of the call is {error!r}") from error
+        finally:
+            error.__traceback__ = error.__context__ = None
+        return (when - begin) / 1000
 
-# ---- cases of more than one sort of sockets -------------------------------------------------------------------------------
-
-
-def receiving(case, pair):
-    """What waits for data, by pair(timeout=...): a context of both ends, the first of which has the timeout."""
-
-    @case
-    def recv():
-        with pair() as (a, b):
-            yield Call(lambda: a.recv(10), lambda: b.send(b"hello"), b"hello")
-
-    @case
-    def recv_with_a_timeout():
-        with pair(timeout=3600) as (a, b):
-            yield Call(lambda: a.recv(10), lambda: b.send(b"hello"), b"hello")
-
-    @case
-    def recv_into():
-        with pair() as (a, b):
-            yield Call(lambda: a.recv_into(bytearray(10)), lambda: b.send(b"hello"), 5)
+    def finish(self):
+        """The call is released, and ends as it would have."""
+        self.until_blocked()
+        self.case.release()
+        self.case.check(self.event("returned")[0])
 
 
 # ---- tests ---------------------------------------------------------------------------------------------------------------
 
-times = {}  # microseconds from the post to the exception, by case
+times = {}  # microseconds from the post to the exception, by row
 
 
-def cut(test, make, io, post, is_it):
-    with contextlib.contextmanager(make)() as case:
-        worker = Worker(case, io)
-        worker.start()
-        until_blocked(worker)
-        posted = time.perf_counter_ns()
-        post(worker)
-        error, when = worker.event("raised")
-        times.setdefault(make.__name__, []).append((when - posted) / 1000)
-        try:
-            is_it(error)
-            if case.again:
-                until_blocked(worker)
-                case.release()
-                test.assertIn(worker.event("returned")[0], (case.result,) if case.result is not None else Anything())
-        finally:
-            error.__traceback__ = None
-        worker.end()
+def cut(make, way):
+    with contextlib.contextmanager(make)() as case, Worker(case, way) as worker:
+        worker.until_blocked()
+        took = worker.cut()
+        times.setdefault(make.row.key, []).append(took)
+        if case.again:
+            worker.finish()
 
 
-class Anything:
-    def __contains__(self, thing):
-        return True
-
-
-def interrupt(test, make):
-    def is_it(error):
-        if not isinstance(error, bough.ThreadExit):
-            raise AssertionError(f"not a ThreadExit: {error!r}") from error
-        test.assertEqual((error.record.kind, error.record.reason), ("stop", "enough"))
-
-    cut(test, make, True, lambda worker: worker.interrupt("enough"), is_it)
-
-
-def raise_exc(test, make):
-    exc = Ours(make.__name__)
-
-    def is_it(error):
-        if error is not exc:
-            raise AssertionError(f"not the instance: {error!r}") from error
-
-    cut(test, make, False, lambda worker: worker.raise_exc(exc), is_it)
-
-
-def as_ever(test, make):
-    with contextlib.contextmanager(make)() as case:
-        worker = Worker(case, io=False)
-        worker.start()
-        until_blocked(worker)
-        worker.interrupt("enough")
+def as_ever(make, way="as_ever"):
+    with contextlib.contextmanager(make)() as case, Worker(case, way) as worker:
+        worker.until_blocked()
+        worker.target.interrupt("enough")
         case.release()
-        result, _ = worker.event("returned")
-        test.assertIn(result, (case.result,) if case.result is not None else Anything())
-        worker.end()
+        case.check(worker.event("returned")[0])
+
+
+def limit(make):
+    """The interrupt does not end the call, or its exception does not come out of it."""
+    with contextlib.contextmanager(make)() as case, Worker(case, "interrupt") as worker:
+        case.again = False
+        worker.until_blocked()
+        worker.post()
+        if not case.swallows:
+            worker.target.join(A_WHILE)
+            if not worker.events.empty():
+                raise AssertionError(f"limits.txt has {make.row.key}, but the call ends: {worker.events.get()}")
+            case.release()
+        _, value, _ = worker.events.get(timeout=ENOUGH)
+        if case.swallows and isinstance(value, bough.ThreadExit):
+            raise AssertionError(f"limits.txt has {make.row.key}, but the call raises {value!r}")
 
 
 def begin():
@@ -197,30 +238,97 @@ def begin():
 
 
 def report(cases):
-    medians = {make.__name__: statistics.median(times[make.__name__]) for make in cases if make.__name__ in times}
+    medians = {make.row.key: statistics.median(times[make.row.key]) for make in cases if times.get(make.row.key)}
     if medians:
         print(f"# from the post to the exception: median {statistics.median(medians.values()):.0f} us over", end=" ")
         print(f"{len(medians)} calls, slowest {max(medians, key=medians.get)} {max(medians.values()):.0f} us")
 
 
-def generate(module, cases):
+# ---- cases ---------------------------------------------------------------------------------------------------------------
+
+ROWS = enumeration.read()
+LIMITS = enumeration.limits(ROWS)
+
+
+class Cases(list):
+    """The cases of a module, in its order: those of calls that this interpreter has."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def case(self, call, what):
+        """A decorator, for the case of this row of calls.txt."""
+        row = ROWS[call, what]
+
+        def add(make):
+            make.row = row
+            if row.is_here():
+                self.append(make)
+            return make
+
+        return add
+
+    def receiving(self, socket, pair):
+        """What waits for data, by pair(timeout=...): a context of both ends, the first of which has the timeout."""
+
+        @self.case(f"{socket}.recv()", "no data")
+        def _():
+            with pair() as (a, b):
+                yield Call(lambda: a.recv(10), lambda: b.send(b"hello"), b"hello")
+
+        @self.case(f"{socket}.recv()", "no data, with a timeout")
+        def _():
+            with pair(timeout=3600) as (a, b):
+                yield Call(lambda: a.recv(10), lambda: b.send(b"hello"), b"hello")
+
+        @self.case(f"{socket}.recv_into()", "no data")
+        def _():
+            with pair() as (a, b):
+                yield Call(lambda: a.recv_into(bytearray(10)), lambda: b.send(b"hello"), 5)
+
+
+def checks_of(make):
+    limited = LIMITS.get(make.row.key)
+    if limited and limited.is_here():
+        return {"limit": lambda: limit(make)}
+    checks = {way: lambda way=way: cut(make, way) for way in WAYS}
+    return checks | {"as_ever": lambda: as_ever(make)}
+
+
+def generate(cases):
     """A TestCase of a module's cases."""
 
-    def method(check, make):
+    def method(name, make, check):
         def test(self):
-            check(self, make)
+            check()
 
-        test.__name__ = f"test_{make.__name__}_{check.__name__}"
+        test.__name__ = name
         test.__doc__ = make.__doc__
-        for name in ("limit", "stays"):
-            if hasattr(make, name):
-                setattr(test, name, getattr(make, name))
+        for setting in ("limit", "stays"):
+            if hasattr(make, setting):
+                setattr(test, setting, getattr(make, setting))
         return unittest.skip(make.skip)(test) if hasattr(make, "skip") else test
 
-    body = {"__module__": module, "setUpClass": classmethod(lambda cls: begin())}
+    body = {"__module__": cases.module, "setUpClass": classmethod(lambda cls: begin())}
     body["tearDownClass"] = classmethod(lambda cls: report(cases))
     for make in cases:
-        for check in (interrupt, raise_exc, as_ever):
-            made = method(check, make)
-            body[f"test_{make.__name__}_{check.__name__}"] = made
+        for kind, check in checks_of(make).items():
+            name = "_".join(["test", re.sub(r"\W+", "_", f"{make.row.call} {make.row.what}"), kind])
+            if name in body:
+                raise ValueError(f"{cases.module} has two cases for {make.row.key}")
+            body[name] = method(name, make, check)
     return type("Blocking", (unittest.TestCase,), body)
+
+
+def skip_unless(condition, why):
+    """A decorator for a case that this machine can't run."""
+
+    def mark(make):
+        if not condition:
+            make.skip = why
+        return make
+
+    return mark
+
+

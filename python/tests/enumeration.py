@@ -37,3 +37,26 @@ def read():
                 raise ValueError(f"calls.txt: {row.key} stands there twice")
             rows[row.key] = row
     return rows
+
+
+class Limit(NamedTuple):
+    """Why a call can't be interrupted, the line of CPython's source that shows it, and the versions of CPython for which it holds."""
+
+    why: str
+    source: str
+    versions: tuple
+
+    is_here = Row.is_here
+
+
+def limits(rows):
+    """The limits of limits.txt, by (call, what it waits for)."""
+    found = {}
+    for line in (Path(__file__).parent / "limits.txt").read_text().splitlines():
+        if not line or line.startswith("#"):
+            continue
+        call, what, why, source, *versions = line.split(" | ")
+        if (call, what) not in rows or (call, what) in found:
+            raise ValueError(f"limits.txt: {call} | {what} is in calls.txt not once")
+        found[call, what] = Limit(why, source, tuple(versions[0].split()) if versions else VERSIONS)
+    return found

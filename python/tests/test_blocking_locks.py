@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Locks, and what threading, queue, concurrent.futures and logging build on them: waits end, and what they wait for stays
-whole."""
-import concurrent.futures
-import logging
+"""Locks, and what threading, queue and the import system build on them: waits end, and what they wait for stays whole."""
+import _imp
+import functools
+import importlib
+import importlib.machinery
+import importlib.util
 import queue
+import sys
 import threading
 import unittest
 from contextlib import contextmanager
@@ -12,12 +15,8 @@ import bough
 import blocking
 from blocking import Call
 
-cases = []
-
-
-def case(make):
-    cases.append(make)
-    return make
+cases = blocking.Cases(__name__)
+case = cases.case
 
 
 # ---- locks -------------------------------------------------------------------------------------------------------------------
@@ -52,36 +51,36 @@ def enter(lock):
         return lock.locked() if hasattr(lock, "locked") else True
 
 
-@case
-def lock():
+@case("threading.Lock.acquire()", "it is held")
+def _():
     mine = threading.Lock()
     with held(mine) as release:
         yield Call(lambda: get(mine), release, True)
 
 
-@case
-def lock_with_a_timeout():
+@case("threading.Lock.acquire()", "it is held, with a timeout")
+def _():
     mine = threading.Lock()
     with held(mine) as release:
         yield Call(lambda: get(mine, timeout=3600), release, True)
 
 
-@case
-def lock_by_position():
+@case("threading.Lock.acquire()", "it is held, a timeout by position")
+def _():
     mine = threading.Lock()
     with held(mine) as release:
         yield Call(lambda: get(mine, True, 3600), release, True)
 
 
-@case
-def with_lock():
+@case("threading.Lock.__enter__()", "it is held")
+def _():
     mine = threading.Lock()
     with held(mine) as release:
         yield Call(lambda: enter(mine), release, True)
 
 
-@case
-def acquire_lock():
+@case("threading.Lock.acquire_lock()", "it is held")
+def _():
     mine = threading.Lock()
 
     def call():
@@ -92,22 +91,22 @@ def acquire_lock():
         yield Call(call, release)
 
 
-@case
-def rlock():
+@case("threading.RLock.acquire()", "it is held")
+def _():
     mine = threading.RLock()
     with held(mine) as release:
         yield Call(lambda: get(mine), release, True)
 
 
-@case
-def rlock_with_a_timeout():
+@case("threading.RLock.acquire()", "it is held, with a timeout")
+def _():
     mine = threading.RLock()
     with held(mine) as release:
         yield Call(lambda: get(mine, timeout=3600), release, True)
 
 
-@case
-def with_rlock():
+@case("threading.RLock.__enter__()", "it is held")
+def _():
     mine = threading.RLock()
     with held(mine) as release:
         yield Call(lambda: enter(mine), release, True)
@@ -121,8 +120,8 @@ def notify(condition):
         condition.notify()
 
 
-@case
-def condition_wait():
+@case("threading.Condition.wait()", "no notification")
+def _():
     condition = threading.Condition()
 
     def call():
@@ -132,8 +131,8 @@ def condition_wait():
     yield Call(call, lambda: notify(condition), True)
 
 
-@case
-def condition_wait_with_a_timeout():
+@case("threading.Condition.wait()", "no notification, with a timeout")
+def _():
     condition = threading.Condition(threading.Lock())
 
     def call():
@@ -143,8 +142,8 @@ def condition_wait_with_a_timeout():
     yield Call(call, lambda: notify(condition), True)
 
 
-@case
-def condition_wait_for():
+@case("threading.Condition.wait_for()", "no notification")
+def _():
     condition, so = threading.Condition(), []
 
     def call():
@@ -158,33 +157,33 @@ def condition_wait_for():
     yield Call(call, release, [1])
 
 
-@case
-def event_wait():
+@case("threading.Event.wait()", "it is not set")
+def _():
     event = threading.Event()
     yield Call(lambda: event.wait(), event.set, True)
 
 
-@case
-def event_wait_with_a_timeout():
+@case("threading.Event.wait()", "it is not set, with a timeout")
+def _():
     event = threading.Event()
     yield Call(lambda: event.wait(3600), event.set, True)
 
 
-@case
-def semaphore():
+@case("threading.Semaphore.acquire()", "the counter is 0")
+def _():
     mine = threading.Semaphore(0)
     yield Call(lambda: mine.acquire(), mine.release, True)
 
 
-@case
-def semaphore_with_a_timeout():
+@case("threading.BoundedSemaphore.acquire()", "the counter is 0, with a timeout")
+def _():
     mine = threading.BoundedSemaphore(1)
     with held(mine) as release:
         yield Call(lambda: get(mine, timeout=3600), release, True)
 
 
-@case
-def barrier():
+@case("threading.Barrier.wait()", "other parties")
+def _():
     """it is broken for the others, as by any that leaves it; after a reset it serves again"""
     mine = threading.Barrier(2)
 
@@ -211,8 +210,8 @@ def waiting_thread(kind):
         thread.join()
 
 
-@case
-def join():
+@case("threading.Thread.join()", "the thread runs")
+def _():
     with waiting_thread(threading.Thread) as (thread, release):
 
         def call():
@@ -222,8 +221,8 @@ def join():
         yield Call(call, release, False)
 
 
-@case
-def join_with_a_timeout():
+@case("threading.Thread.join()", "the thread runs, with a timeout")
+def _():
     with waiting_thread(threading.Thread) as (thread, release):
 
         def call():
@@ -233,8 +232,8 @@ def join_with_a_timeout():
         yield Call(call, release, False)
 
 
-@case
-def join_of_ours():
+@case("bough.Thread.join()", "the thread runs")
+def _():
     with waiting_thread(bough.Thread) as (thread, release):
 
         def call():
@@ -244,8 +243,8 @@ def join_of_ours():
         yield Call(call, release, False)
 
 
-@case
-def join_of_an_earlier_one():
+@case("threading.Thread.join()", "a thread that began before the opt-in")
+def _():
     """that began before anything was opted in"""
     bough.opt_out()
     with waiting_thread(threading.Thread) as (thread, release):
@@ -258,114 +257,247 @@ def join_of_an_earlier_one():
         yield Call(call, release, False)
 
 
+@case("threading.Thread.join()", "the thread runs; bound before the opt-in")
+def _():
+    bough.opt_out()
+    with waiting_thread(threading.Thread) as (thread, release):
+        join = thread.join
+        bough.opt_in()
+        yield Call(lambda: (join(), thread.is_alive())[1], release, False)
+
+
+@case("threading.Timer.join()", "the timer runs")
+def _():
+    timer = threading.Timer(3600, lambda: None)
+    timer.start()
+    yield Call(lambda: (timer.join(), timer.is_alive())[1], timer.cancel, False)
+    timer.cancel()
+    timer.join()
+
+
+@case("threading._PyRLock.acquire()", "it is held")
+def _():
+    mine = threading._PyRLock()
+    with held(mine) as release:
+        yield Call(lambda: get(mine), release, True)
+
+
+@case("threading.Condition.acquire()", "it is held")
+def _():
+    mine = threading.Condition()
+    with held(mine) as release:
+        yield Call(lambda: get(mine), release, True)
+
+
+@case("threading.Condition.wait_for()", "no notification, with a timeout")
+def _():
+    condition, so = threading.Condition(), []
+
+    def call():
+        with condition:
+            return condition.wait_for(lambda: so, 3600)
+
+    yield Call(call, lambda: (so.append(1), notify(condition)), [1])
+
+
+@case("threading.Semaphore.acquire()", "the counter is 0, with a timeout")
+def _():
+    mine = threading.Semaphore(0)
+    yield Call(lambda: mine.acquire(timeout=3600), mine.release, True)
+
+
+@case("threading.Semaphore.__enter__()", "the counter is 0")
+def _():
+    mine = threading.Semaphore(0)
+    yield Call(lambda: enter(mine), mine.release, True)
+
+
+@case("threading.Barrier.wait()", "other parties, with a timeout")
+def _():
+    mine = threading.Barrier(2)
+
+    def call():
+        try:
+            mine.wait(3600)
+        except BaseException:
+            mine.reset()
+            raise
+
+    yield Call(call, lambda: mine.wait())
+
+
 # ---- queue ------------------------------------------------------------------------------------------------------------------------
 
 
-@case
-def queue_get():
+@case("queue.Queue.get()", "it is empty")
+def _():
     mine = queue.Queue()
     yield Call(lambda: mine.get(), lambda: mine.put("x"), "x")
 
 
-@case
-def queue_get_with_a_timeout():
+@case("queue.PriorityQueue.get()", "it is empty, with a timeout")
+def _():
     mine = queue.PriorityQueue()
     yield Call(lambda: mine.get(timeout=3600), lambda: mine.put("x"), "x")
 
 
-@case
-def queue_put():
+@case("queue.Queue.put()", "it is full")
+def _():
     mine = queue.Queue(1)
     mine.put(1)
     yield Call(lambda: mine.put(2), lambda: mine.get())
 
 
-@case
-def queue_join():
+@case("queue.Queue.join()", "unfinished tasks")
+def _():
     mine = queue.Queue()
     mine.put(1)
     yield Call(lambda: mine.join(), lambda: mine.task_done())
 
 
-@case
-def simple_queue_get():
+@case("queue.SimpleQueue.get()", "it is empty")
+def _():
     mine = queue.SimpleQueue()
     yield Call(lambda: mine.get(), lambda: mine.put("x"), "x")
 
 
-@case
-def simple_queue_get_with_a_timeout():
+@case("queue.SimpleQueue.get()", "it is empty, with a timeout")
+def _():
     mine = queue.SimpleQueue()
     yield Call(lambda: mine.get(timeout=3600), lambda: mine.put("x"), "x")
 
 
-@case
-def simple_queue_get_by_position():
+@case("queue.SimpleQueue.get()", "it is empty, a timeout by position")
+def _():
     mine = queue.SimpleQueue()
     yield Call(lambda: mine.get(True, None), lambda: mine.put("x"), "x")
 
 
-# ---- what is built on them -----------------------------------------------------------------------------------------------------------
+@case("queue.Queue.get()", "it is empty, with a timeout")
+def _():
+    mine = queue.Queue()
+    yield Call(lambda: mine.get(timeout=3600), lambda: mine.put("x"), "x")
 
 
-@case
-def future_result():
-    future = concurrent.futures.Future()
-    yield Call(lambda: future.result(), lambda: future.set_result("x"), "x")
+@case("queue.Queue.put()", "it is full, with a timeout")
+def _():
+    mine = queue.Queue(1)
+    mine.put(1)
+    yield Call(lambda: mine.put(2, timeout=3600), lambda: mine.get())
 
 
-@case
-def future_result_with_a_timeout():
-    future = concurrent.futures.Future()
-    yield Call(lambda: future.result(3600), lambda: future.set_result("x"), "x")
+@case("queue.LifoQueue.get()", "it is empty")
+def _():
+    mine = queue.LifoQueue()
+    yield Call(lambda: mine.get(), lambda: mine.put("x"), "x")
 
 
-@case
-def future_exception():
-    future = concurrent.futures.Future()
-    yield Call(lambda: future.exception(), lambda: future.set_result("x"))
+@case("queue._PySimpleQueue.get()", "it is empty")
+def _():
+    mine = queue._PySimpleQueue()
+    yield Call(lambda: mine.get(), lambda: mine.put("x"), "x")
 
 
-@case
-def futures_wait():
-    future = concurrent.futures.Future()
-    yield Call(lambda: len(concurrent.futures.wait([future]).done), lambda: future.set_result("x"), 1)
+@case("queue.SimpleQueue.get()", "it is empty; of a second _queue module")
+def _():
+    first = sys.modules.pop("_queue")
+    second = importlib.import_module("_queue")
+    sys.modules["_queue"] = first
+    mine = second.SimpleQueue()
+    yield Call(lambda: mine.get(), lambda: mine.put("x"), "x")
 
 
-@case
-def as_completed():
-    future = concurrent.futures.Future()
-    yield Call(
-        lambda: [f.result() for f in concurrent.futures.as_completed([future])], lambda: future.set_result("x"), ["x"]
-    )
+# ---- what is computed once -----------------------------------------------------------------------------------------------------------
 
 
-@case
-def executor_map():
-    """a cut leaves the with statement, which waits for its workers: the function has its result by then"""
-    event = threading.Event()
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        future = pool.submit(event.wait)
-        try:
-            yield Call(lambda: future.result(), event.set, True)
-        finally:
-            event.set()
+@case("functools.cached_property.__get__()", "another thread computes it")
+def _():
+    begun, end = threading.Event(), threading.Event()
+
+    class Computed:
+        @functools.cached_property
+        def value(self):
+            begun.set()
+            end.wait()
+            return 1
+
+    computed = Computed()
+    other = threading.Thread(target=lambda: computed.value)
+    other.start()
+    begun.wait()
+    yield Call(lambda: computed.value, end.set, 1)
+    end.set()
+    other.join()
 
 
-@case
-def logging_handler():
-    handler = logging.Handler()
+class Slow:
+    """A finder and loader of one module, whose code waits."""
+
+    name = "module_whose_code_waits"
+
+    def __init__(self):
+        self.begun, self.end = threading.Event(), threading.Event()
+
+    def find_spec(self, name, path=None, target=None):
+        return importlib.machinery.ModuleSpec(name, self) if name == self.name else None
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        self.begun.set()
+        self.end.wait()
+        module.value = 1
+
+
+@contextmanager
+def slow_module():
+    finder = Slow()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield finder, lambda: importlib.import_module(finder.name).value
+    finally:
+        finder.end.set()
+        sys.meta_path.remove(finder)
+        sys.modules.pop(finder.name, None)
+
+
+@case("importlib.import_module()", "the module's own code")
+def _():
+    with slow_module() as (finder, load):
+        yield Call(load, finder.end.set, 1)
+
+
+@case("importlib.import_module()", "another thread's import of it")
+def _():
+    with slow_module() as (finder, load):
+        other = threading.Thread(target=load)
+        other.start()
+        finder.begun.wait()
+        yield Call(load, finder.end.set, 1)
+        finder.end.set()
+        other.join()
+
+
+@case("_imp.acquire_lock()", "another thread's import lock")
+def _():
+    given = []
+
+    def release():
+        if not given:
+            given.append(1)
+            _imp.release_lock()
 
     def call():
-        handler.acquire()
-        handler.release()
+        _imp.acquire_lock()
+        _imp.release_lock()
 
-    with held(handler.lock) as release:
-        yield Call(call, release)
-    handler.close()
+    _imp.acquire_lock()
+    yield Call(call, release)
+    release()
 
 
-Blocking = blocking.generate(__name__, cases)
+Blocking = blocking.generate(cases)
 
 if __name__ == "__main__":
     unittest.main()

@@ -1,25 +1,20 @@
 # SPDX-License-Identifier: MIT
 """Child processes: waits for them end, and nobody is left behind, neither running nor unreaped (the runner looks)."""
-import multiprocessing
 import os
 import subprocess
 import threading
 import time
 import unittest
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import blocking
 import bough
 from blocking import Call
+from channels import fifo, fill
 
-fork = multiprocessing.get_context("fork")
-cases = []
-
-
-def case(make):
-    cases.append(make)
-    return make
+cases = blocking.Cases(__name__)
+case = cases.case
 
 
 class Child:
@@ -57,44 +52,44 @@ def forked():
             pass
 
 
-@case
-def waitpid():
+@case("os.waitpid()", "a child process")
+def _():
     with forked() as (pid, release):
         yield Call(lambda: os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), release, 7)
 
 
-@case
-def os_wait():
+@case("os.wait()", "a child process")
+def _():
     with forked() as (pid, release):
         yield Call(lambda: os.waitstatus_to_exitcode(os.wait()[1]), release, 7)
 
 
-@case
-def os_wait4():
+@case("os.wait4()", "a child process")
+def _():
     with forked() as (pid, release):
         yield Call(lambda: os.waitstatus_to_exitcode(os.wait4(pid, 0)[1]), release, 7)
 
 
-@case
-def waitid():
+@case("os.waitid()", "a child process")
+def _():
     with forked() as (pid, release):
         yield Call(lambda: os.waitid(os.P_PID, pid, os.WEXITED).si_status, release, 7)
 
 
-@case
-def popen_wait():
+@case("subprocess.Popen.wait()", "the process")
+def _():
     with Child() as child:
         yield Call(lambda: child.wait(), child.stdin.close, 0)
 
 
-@case
-def popen_wait_with_a_timeout():
+@case("subprocess.Popen.wait()", "the process, with a timeout")
+def _():
     with Child() as child:
         yield Call(lambda: child.wait(3600), child.stdin.close, 0)
 
 
-@case
-def communicate():
+@case("subprocess.Popen.communicate()", "the process")
+def _():
     with subprocess.Popen(["sh", "-c", "read line; echo hello"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         os.set_inheritable(child.stdin.fileno(), False)
         stdin, child.stdin = child.stdin, None
@@ -114,137 +109,174 @@ def fifo_for(command):
         os.close(w)
 
 
-@case
-def run():
+@case("subprocess.run()", "the process, with its output")
+def _():
     """the child is killed and reaped before the exception leaves (rule 22)"""
     with fifo_for("echo hello") as (command, fds, release):
         yield Call(lambda: subprocess.run(command, pass_fds=fds, capture_output=True).stdout, release, b"hello\n")
 
 
-@case
-def run_without_output():
+@case("subprocess.run()", "the process")
+def _():
     with fifo_for("exit 3") as (command, fds, release):
         yield Call(lambda: subprocess.run(command, pass_fds=fds).returncode, release, 3)
 
 
-@case
-def run_with_a_timeout():
+@case("subprocess.run()", "the process, with a timeout")
+def _():
     with fifo_for("exit 3") as (command, fds, release):
         yield Call(lambda: subprocess.run(command, pass_fds=fds, timeout=3600).returncode, release, 3)
 
 
-@case
-def check_output():
+@case("subprocess.check_output()", "the process")
+def _():
     with fifo_for("echo hello") as (command, fds, release):
         yield Call(lambda: subprocess.check_output(command, pass_fds=fds), release, b"hello\n")
 
 
-@case
-def call():
+@case("subprocess.call()", "the process")
+def _():
     with fifo_for("exit 3") as (command, fds, release):
         yield Call(lambda: subprocess.call(command, pass_fds=fds), release, 3)
 
 
-# ---- multiprocessing ------------------------------------------------------------------------------------------------------
+@case("os.wait3()", "a child process")
+def _():
+    with forked() as (pid, release):
+        yield Call(lambda: os.waitstatus_to_exitcode(os.wait3(0)[1]), release, 7)
 
 
-@case
-def connection_recv():
-    a, b = fork.Pipe()
-    with a, b:
-        yield Call(lambda: a.recv(), lambda: b.send("hello"), "hello")
-
-
-@case
-def connection_poll():
-    a, b = fork.Pipe()
-    with a, b:
-        yield Call(lambda: a.poll(3600), lambda: b.send("hello"), True)
-
-
-@case
-def connection_wait():
-    a, b = fork.Pipe()
-    with a, b:
-        yield Call(lambda: multiprocessing.connection.wait([a]) == [a], lambda: b.send("hello"), True)
+@case("os.waitid()", "a child process, by P_PIDFD")
+def _():
+    with forked() as (pid, release):
+        fd = os.pidfd_open(pid)
+        yield Call(lambda: os.waitid(os.P_PIDFD, fd, os.WEXITED).si_status, release, 7)
+        os.close(fd)
 
 
 @contextmanager
-def process():
+def shell_command(command):
+    """The same for a shell that subprocess does not start: what it waits for has a name."""
+    with fifo() as (name, write):
+        yield f"read line < {name}; {command}", lambda: write(b"\n")
+
+
+@case("os.system()", "its process")
+def _():
+    with shell_command("exit 3") as (command, release):
+        yield Call(lambda: os.waitstatus_to_exitcode(os.system(command)), release, 3)
+
+
+@case("os.popen().read()", "its process")
+def _():
+    with shell_command("echo hello") as (command, release), os.popen(command) as file:
+        yield Call(lambda: file.read(), release, "hello\n")
+
+
+@case("os.popen().close()", "its process")
+def _():
+    """closing it waits for the process; a second close() does nothing"""
+    with shell_command("exit 3") as (command, release):
+        file = os.popen(command)
+        yield Call(file.close, release, again=False, state="closed; the process goes on")
+        with suppress(OSError):
+            release_if_open(file, release)
+        file._proc.wait()
+
+
+def release_if_open(file, release):
+    if file._proc.poll() is None:
+        release()
+
+
+@case("subprocess.Popen()", "its preexec_fn")
+def _():
+    """Popen() is not left before it has a process, or none"""
     r, w = os.pipe()
-    child = fork.Process(target=os.read, args=(r, 1))
-    child.start()
-    try:
-        yield child, lambda: os.write(w, b"x")
-    finally:
-        os.write(w, b"x")
-        child.join()
-        child.close()
-        os.close(r)
-        os.close(w)
-
-
-@case
-def process_join():
-    with process() as (child, release):
-
-        def call():
-            child.join()
-            return child.exitcode
-
-        yield Call(call, release, 0)
-
-
-@case
-def process_join_with_a_timeout():
-    with process() as (child, release):
-
-        def call():
-            child.join(3600)
-            return child.exitcode
-
-        yield Call(call, release, 0)
-
-
-@case
-def process_lock():
-    lock = fork.Lock()
-    lock.acquire()
 
     def call():
-        with lock:
-            return True
+        process = subprocess.Popen(["true"], preexec_fn=lambda: os.read(r, 1), close_fds=False)
+        try:
+            process.wait()
+        except BaseException:
+            process.wait()
+            raise
 
-    yield Call(call, lock.release, True)
-
-
-@case
-def process_lock_with_a_timeout():
-    lock = fork.Lock()
-    lock.acquire()
-
-    def call():
-        got = lock.acquire(timeout=3600)
-        lock.release()
-        return got
-
-    yield Call(call, lock.release, True)
+    yield Call(call, lambda: os.write(w, b"x"))
+    os.close(r)
+    os.close(w)
 
 
-@case
-def process_semaphore():
-    semaphore = fork.Semaphore(0)
-    yield Call(lambda: semaphore.acquire(), semaphore.release, True)
+@contextmanager
+def command_with_pipes(command):
+    """A process that ends when the second pipe has a line."""
+    with fifo_for(command) as (arguments, fds, release):
+        with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=fds) as process:
+            yield process, release
+            release()
 
 
-@case
-def process_queue():
-    queue = fork.SimpleQueue()
-    yield Call(lambda: queue.get(), lambda: queue.put("hello"), "hello")
-    queue.close()
+@case("subprocess.Popen.communicate()", "the process, with a timeout")
+def _():
+    with command_with_pipes("echo hello") as (process, release):
+        yield Call(lambda: process.communicate(timeout=3600)[0], release, b"hello\n")
 
 
-Blocking = blocking.generate(__name__, cases)
+@case("subprocess.Popen.communicate(input)", "a full pipe")
+def _():
+    """a second call does not write the rest"""
+    with command_with_pipes("wc -c") as (process, release):
+        data = b"." * 200_000
+        yield Call(lambda: process.communicate(data)[0], release, b"200000\n", again=False, state="its input is cut short")
+
+
+@case("subprocess.Popen.stdout.read()", "the process")
+def _():
+    with command_with_pipes("echo hello") as (process, release):
+        yield Call(lambda: process.stdout.read(), release, b"hello\n")
+
+
+@case("subprocess.Popen.stdin.write()", "a full pipe")
+def _():
+    with command_with_pipes("cat > /dev/null") as (process, release):
+        fill(process.stdin.fileno())
+        yield Call(lambda: (process.stdin.write(b"x"), process.stdin.flush())[1], release)
+
+
+@case("subprocess.Popen.__exit__()", "the process")
+def _():
+    with fifo_for("exit 3") as (command, fds, release):
+        process = subprocess.Popen(command, pass_fds=fds)
+
+        def call():
+            with process:
+                pass
+            return process.returncode
+
+        yield Call(call, release, 3)
+        release()
+        process.wait()
+
+
+@case("subprocess.check_call()", "the process")
+def _():
+    with fifo_for("exit 0") as (command, fds, release):
+        yield Call(lambda: subprocess.check_call(command, pass_fds=fds), release, 0)
+
+
+@case("subprocess.getoutput()", "the process")
+def _():
+    with shell_command("echo hello") as (command, release):
+        yield Call(lambda: subprocess.getoutput(command), release, "hello")
+
+
+@case("subprocess.getstatusoutput()", "the process")
+def _():
+    with shell_command("echo hello; exit 3") as (command, release):
+        yield Call(lambda: subprocess.getstatusoutput(command), release, (3, "hello"))
+
+
+Blocking = blocking.generate(cases)
 stays = ("anon_inode:*event*",)
 
 

@@ -15,12 +15,8 @@ import bough
 from blocking import Call
 
 folder = tempfile.TemporaryDirectory()
-cases = []
-
-
-def case(make):
-    cases.append(make)
-    return make
+cases = blocking.Cases(__name__)
+case = cases.case
 
 
 def setUpModule():
@@ -77,33 +73,42 @@ def fill(end):
         return count
 
 
-blocking.receiving(case, pair)
+cases.receiving("ssl.SSLSocket", pair)
 
 
-@case
-def recv_that_ignores_a_ragged_end():
+@case("ssl.SSLSocket.recv()", "no data, a ragged end ignored")
+def _():
     """the default of what http.client, urllib and their like read with: there an error of the socket may pass for the end"""
     with pair(suppress_ragged_eofs=True) as (a, b):
         yield Call(lambda: a.recv(10), lambda: b.send(b"hello"), b"hello")
 
 
-@case
-def recv_that_does_not():
+@case("ssl.SSLSocket.recv()", "no data, a ragged end reported")
+def _():
     with pair(suppress_ragged_eofs=False) as (a, b):
         yield Call(lambda: a.recv(10), lambda: b.send(b"hello"), b"hello")
 
 
-@case
-def file_read():
+@case("ssl.SSLSocket.makefile().readline()", "no data")
+def _():
     with pair() as (a, b), a.makefile("rb") as file:
         yield Call(lambda: file.readline(), lambda: b.send(b"hello\n"), b"hello\n")
 
 
-@case
-def send():
+@case("ssl.SSLSocket.read()", "no data")
+def _():
+    with pair() as (a, b):
+        yield Call(lambda: a.read(10), lambda: b.send(b"hello"), b"hello")
+
+
+# ---- sending ----------------------------------------------------------------------------------------------------------------
+
+
+def sending(function, result, timeout=None):
+    """What fill() could not send any more goes first: that is how a TLS record is tried again."""
     with pair() as (a, b), ExitStack() as stack:
         fill(a)
-        a.settimeout(None)
+        a.settimeout(timeout)
 
         def drain():
             while b.recv(65536)[-1:] == b".":
@@ -114,8 +119,25 @@ def send():
             thread.start()
             stack.callback(thread.join)
 
-        # What fill() could not send any more goes first: that is how a TLS record is tried again.
-        yield Call(lambda: (a.send(b"." * 16384), a.send(b"hello"))[1], release, 5)
+        yield Call(lambda: (a.send(b"." * 16384), function(a))[1], release, result)
+
+
+@case("ssl.SSLSocket.send()", "a full socket")
+def _():
+    yield from sending(lambda a: a.send(b"hello"), 5)
+
+
+@case("ssl.SSLSocket.sendall()", "a full socket")
+def _():
+    yield from sending(lambda a: a.sendall(b"hello"), None)
+
+
+@case("ssl.SSLSocket.write()", "a full socket, with a timeout")
+def _():
+    yield from sending(lambda a: a.write(b"hello"), 5, 3600)
+
+
+# ---- beginning and end --------------------------------------------------------------------------------------------------------
 
 
 def handshaking(timeout):
@@ -129,24 +151,54 @@ def handshaking(timeout):
             except OSError:  # the other end gave up
                 pass
 
-        yield Call(call, b.close, again=False)
+        yield Call(call, b.close, again=False, state="closed: a handshake can't be gone on with")
 
 
-@case
-def handshake():
+@case("ssl.SSLSocket.do_handshake()", "a silent peer")
+def _():
     """not to be gone on with: the connection is given up"""
     yield from handshaking(None)
 
 
-@case
-def handshake_with_a_timeout():
+@case("ssl.SSLSocket.do_handshake()", "a silent peer, with a timeout")
+def _():
     yield from handshaking(3600)
 
 
-@case
-def unwrap():
+def accept_tls(server):
+    try:
+        server.accept()[0].close()
+    except OSError:  # the other end gave up
+        pass
+
+
+@case("ssl.SSLSocket.accept()", "a silent peer")
+def _():
+    with socket.create_server(("127.0.0.1", 0)) as plain, socket.create_connection(plain.getsockname()) as client:
+        with server_context().wrap_socket(plain, server_side=True) as server:
+            yield Call(lambda: accept_tls(server), client.close, again=False, state="the connection is closed")
+
+
+@case("ssl.get_server_certificate()", "a silent peer")
+def _():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def call():
+            try:
+                ssl.get_server_certificate(server.getsockname())
+            except OSError:
+                pass
+
+        def release():
+            server.settimeout(5)
+            server.accept()[0].close()
+
+        yield Call(call, release, again=False, state="closed")
+
+
+def unwrapping(timeout):
     """waits for the other end to say that it is over, too"""
-    with pair() as (a, b), ExitStack() as stack:
+    with pair(timeout) as (a, b), ExitStack() as stack:
 
         def release():
             thread = threading.Thread(target=b.unwrap)
@@ -154,6 +206,16 @@ def unwrap():
             stack.callback(thread.join)
 
         yield Call(lambda: a.unwrap().close(), release)
+
+
+@case("ssl.SSLSocket.unwrap()", "a silent peer")
+def _():
+    yield from unwrapping(None)
+
+
+@case("ssl.SSLSocket.unwrap()", "a silent peer, with a timeout")
+def _():
+    yield from unwrapping(3600)
 
 
 class LateModule(unittest.TestCase):
@@ -213,7 +275,7 @@ class Errors(unittest.TestCase):
         self.assertEqual(seen, [ssl.SSLError])
 
 
-Blocking = blocking.generate(__name__, cases)
+Blocking = blocking.generate(cases)
 
 if __name__ == "__main__":
     unittest.main()

@@ -4,6 +4,7 @@
 #include <bough/interpose.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -221,17 +222,47 @@ static bool is_taken(const char *object, const char *symbol)
     return false;
 }
 
-static uintptr_t find_function(const char *symbol)
+struct search {
+    const char *object;
+    char path[PATH_MAX];
+};
+
+static int note_path(struct dl_phdr_info *info, size_t size, void *argument)
+{
+    struct search *s = argument;
+    (void)size;
+    if (!*info->dlpi_name || !bo_path_is_named(info->dlpi_name, s->object) || strlen(info->dlpi_name) >= PATH_MAX)
+        return 0;
+    strcpy(s->path, info->dlpi_name);
+    return 1;
+}
+
+/* Where an object that was loaded for itself (RTLD_LOCAL) finds it: in what the object depends on. */
+static uintptr_t find_for(const char *object, const char *symbol)
+{
+    struct search s = {.object = object};
+    if (!object || !dl_iterate_phdr(note_path, &s))
+        return 0;
+    void *handle = dlopen(s.path, RTLD_LAZY | RTLD_NOLOAD);
+    uintptr_t function = handle ? (uintptr_t)dlsym(handle, symbol) : 0;
+    if (handle)
+        dlclose(handle);
+    return function;
+}
+
+static uintptr_t find_function(const char *object, const char *symbol)
 {
     uintptr_t function = (uintptr_t)dlsym(RTLD_DEFAULT, symbol);
-    return function && bo_patch_is_jump(symbol, function) ? (uintptr_t)dlsym(RTLD_NEXT, symbol) : function;
+    if (function && bo_patch_is_jump(symbol, function))
+        return (uintptr_t)dlsym(RTLD_NEXT, symbol);
+    return function ? function : find_for(object, symbol);
 }
 
 /* What a slot must hold to be replaced, and what the hook's function calls instead. */
 static bool find_original(struct bough_hook_entry *h, bough_code **original)
 {
     const struct bo_wrapper *w = bo_wrapper_of(h->symbol);
-    h->real = w ? *w->real : find_function(h->symbol);
+    h->real = w ? *w->real : find_function(h->object, h->symbol);
     if (!h->real)
         return errno = ENOENT, false;
     *original = w ? w->function : (bough_code *)h->real;

@@ -9,6 +9,9 @@
 #include <sys/stat.h>
 #include <time.h>
 
+/* Does another process or descriptor hold a lease on the file, which an open() for reading, or for `writing`, waits for? */
+bool bo_is_leased(const struct stat *file, bool writing);
+
 /* Neither a regular file nor O_NONBLOCK. What is no descriptor fails in libc's words. */
 static inline bool fd_waits(int fd)
 {
@@ -25,12 +28,21 @@ static inline bool queue_waits(int queue)
     return flags >= 0 && !(flags & O_NONBLOCK);
 }
 
-/* A FIFO waits for its other end, a device for whatever it likes. */
+/* A FIFO waits for its other end, a device for whatever it likes, a regular file for the holder of a lease. */
 static inline bool open_waits(int dirfd, const char *path, int flags)
 {
     struct stat status;
-    return !(flags & O_NONBLOCK) && fstatat(dirfd, path, &status, 0) == 0 &&
-           (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode));
+    if ((flags & O_NONBLOCK) || fstatat(dirfd, path, &status, 0) != 0)
+        return false;
+    if (S_ISREG(status.st_mode))
+        return bo_is_leased(&status, (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC));
+    return S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode);
+}
+
+static inline bool truncate_waits(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && bo_is_leased(&status, true);
 }
 
 static inline bool time_waits(const struct timespec *time)

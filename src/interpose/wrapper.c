@@ -214,8 +214,8 @@ static const struct bo_wrapper table[] = {
 };
 /* clang-format on */
 
-static const struct bo_wrapper *const lists[] = {table, bo_children_wrappers, bo_other_wrappers, bo_resolver_wrappers,
-                                                 bo_stream_wrappers};
+static const struct bo_wrapper *const lists[] = {
+    table, bo_children_wrappers, bo_inside_wrappers, bo_other_wrappers, bo_resolver_wrappers, bo_stream_wrappers};
 enum { LISTS = sizeof lists / sizeof lists[0] };
 
 enum { ROWS = 256 };

@@ -33,9 +33,9 @@ uintptr_t bo_wrapper_taken(const char *symbol);
 /* Where libc's own functions are: an address in libc. */
 uintptr_t bo_wrapper_libc(void);
 
-/* The rows that come from elsewhere than calls.def, each list ended by a row without a symbol: children.c, other.c, resolver.c,
- * stream.c. */
-extern const struct bo_wrapper bo_children_wrappers[], bo_other_wrappers[], bo_resolver_wrappers[],
-    bo_stream_wrappers[];
+/* The rows that come from elsewhere than calls.def, each list ended by a row without a symbol: children.c, inside.c, other.c,
+ * resolver.c, stream.c. */
+extern const struct bo_wrapper bo_children_wrappers[], bo_inside_wrappers[], bo_other_wrappers[],
+    bo_resolver_wrappers[], bo_stream_wrappers[];
 
 #endif

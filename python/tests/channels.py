@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: MIT
+"""Pipes, FIFOs, sockets, files and terminals that calls block in."""
+import fcntl
+import os
+import pty
+import signal
+import socket
+import struct
+import sys
+import tempfile
+import termios
+import threading
+import tty
+from contextlib import ExitStack, contextmanager
+
+
+@contextmanager
+def pipe():
+    ends = os.pipe()
+    try:
+        yield ends
+    finally:
+        for fd in ends:
+            os.close(fd)
+
+
+def fill(fd):
+    """Until nothing goes in. Returns how many bytes went."""
+    os.set_blocking(fd, False)
+    count = 0
+    try:
+        while True:
+            count += os.write(fd, b"." * 65536)
+    except BlockingIOError:
+        os.set_blocking(fd, True)
+        return count
+
+
+def drain(fd, count):
+    while count > 0:
+        count -= len(os.read(fd, count))
+
+
+@contextmanager
+def full_pipe():
+    """Yields the end that is written to, and what makes room."""
+    with pipe() as (r, w):
+        count = fill(w)
+        yield w, lambda: drain(r, count)
+
+
+@contextmanager
+def path():
+    with tempfile.TemporaryDirectory() as folder:
+        yield os.path.join(folder, "file")
+
+
+@contextmanager
+def fifo():
+    """Yields its path, and what writes to it."""
+    with path() as name:
+        os.mkfifo(name)
+
+        def write(data=b"hello"):
+            with open(name, "wb") as file:
+                file.write(data)
+
+        yield name, write
+
+
+# ---- locks of files --------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def locked_by_a_process(name):
+    """A record's lock belongs to a process: to another one than this. Yields what gives it back."""
+    r, w = os.pipe()
+    done, ready = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(w)
+        with open(name, "r+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX)
+            os.write(ready, b"x")
+            os.read(r, 1)
+        os._exit(0)
+    os.close(r)
+    os.read(done, 1)
+    try:
+        yield lambda: os.write(w, b"x")
+    finally:
+        os.close(w)
+        os.close(done)
+        os.close(ready)
+        os.waitpid(child, 0)
+
+
+def flock_structure(kind):
+    return struct.pack("hhqqi4x", kind, os.SEEK_SET, 0, 0, 0)
+
+
+@contextmanager
+def leased():
+    """A file that another process has a lease on: opening it for writing waits for the lease. Yields its path, and what gives the
+    lease back."""
+    with path() as name, pipe() as (r, w), pipe() as (done, ready):
+        open(name, "wb").close()
+        child = os.fork()
+        if child == 0:
+            os.close(w)
+            signal.signal(signal.SIGIO, signal.SIG_IGN)
+            fd = os.open(name, os.O_RDONLY)
+            try:
+                fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            except OSError:
+                os._exit(1)
+            os.write(ready, b"x")
+            os.read(r, 1)
+            os._exit(0)
+        os.read(done, 1)
+        ended = []
+
+        def release():
+            if not ended:
+                os.write(w, b"x")
+                os.waitpid(child, 0)
+                ended.append(1)
+
+        try:
+            yield name, release
+        finally:
+            release()
+
+
+# ---- standard input and output ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def instead_of(number, fd, name, mode):
+    """The descriptor with this number is `fd`, and sys.NAME a file of it."""
+    before, saved = os.dup(number), getattr(sys, name)
+    os.dup2(fd, number)
+    setattr(sys, name, open(number, mode, closefd=False))
+    try:
+        yield
+    finally:
+        setattr(sys, name, saved)
+        os.dup2(before, number)
+        os.close(before)
+
+
+@contextmanager
+def standard_input(fd):
+    with instead_of(0, fd, "stdin", "r"):
+        yield
+
+
+@contextmanager
+def terminal():
+    """Yields both ends: what a user has, and what a program has."""
+    master, slave = pty.openpty()
+    try:
+        yield master, slave
+    finally:
+        os.close(slave)
+        os.close(master)
+
+
+@contextmanager
+def console():
+    """Standard input and output are a terminal. Yields the user's end."""
+    with terminal() as (master, slave), standard_input(slave):
+        sys.stdout.flush()
+        with instead_of(1, slave, "stdout", "w"):
+            yield master
+
+
+@contextmanager
+def stopped_terminal():
+    """Yields the program's end, whose output is stopped, and what lets it go on."""
+    with terminal() as (master, slave):
+        tty.setraw(slave)
+        termios.tcflow(slave, termios.TCOOFF)
+        yield slave, lambda: termios.tcflow(slave, termios.TCOON)
+
+
+# ---- sockets --------------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def pair(kind=socket.SOCK_STREAM, timeout=None):
+    a, b = socket.socketpair(type=kind)
+    with a, b:
+        a.settimeout(timeout)
+        yield a, b
+
+
+@contextmanager
+def full_socket(kind=socket.SOCK_STREAM):
+    """Yields the end that is written to, and what makes room."""
+    with pair(kind) as (a, b):
+        if kind == socket.SOCK_STREAM:
+            count = fill(a.fileno())
+            yield a, lambda: drain(b.fileno(), count)
+            return
+        a.setblocking(False)
+        count = 0
+        try:
+            while True:
+                a.send(b".")
+                count += 1
+        except BlockingIOError:
+            a.setblocking(True)
+        yield a, lambda: [b.recv(1) for _ in range(count)]
+
+
+@contextmanager
+def listening():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server, server.getsockname()
+
+
+@contextmanager
+def full_server():
+    """Its backlog is full: who connects waits. On a Unix socket, that waits for good."""
+    with path() as name, ExitStack() as stack:
+        server = stack.enter_context(socket.socket(socket.AF_UNIX))
+        server.bind(name)
+        server.listen(0)
+        first = stack.enter_context(socket.socket(socket.AF_UNIX))
+        first.connect(name)
+        yield server, name
+
+
+@contextmanager
+def full_tcp_server():
+    """Yields its address, and what accepts all that have connected and one more."""
+    with socket.socket() as server, ExitStack() as stack:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        stack.enter_context(socket.create_connection(server.getsockname()))
+
+        def release():
+            server.settimeout(5)
+            for _ in range(2):
+                stack.enter_context(server.accept()[0])
+
+        yield server.getsockname(), release
+
+
+# ---- threads ----------------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def running(function, *args, kind=threading.Thread):
+    """A thread that is joined at the end."""
+    thread = kind(target=function, args=args)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        thread.join()

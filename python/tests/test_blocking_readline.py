@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: MIT
+"""input() by readline, which is in the way of all other input() of a process."""
+import os
+import readline
+import unittest
+
+import blocking
+from blocking import Call
+from channels import console
+
+cases = blocking.Cases(__name__)
+os.environ["TERM"] = "dumb"
+readline.set_auto_history(False)
+
+
+@cases.case("input()", "a terminal, by readline")
+def _():
+    with console() as user:
+        yield Call(lambda: input("ask: "), lambda: os.write(user, b"hello\n"), "hello")
+
+
+Blocking = blocking.generate(cases)
+
+if __name__ == "__main__":
+    unittest.main()
