@@ -43,18 +43,20 @@ leg() {
     echo "==== $name: $((SECONDS - start)) s"
 }
 
-# python_legs NAME MOST LOSS "SUITES": a leg for each interpreter, at most so many.
+# python_legs NAME MOST LOSS "SUITES": a leg for each interpreter, at most so many; of the versions in PYTHONS, if it is set.
 python_legs() {
-    local version interpreter found help
-    mapfile -t found < <(/usr/bin/env PATH="/usr/bin:$PATH" python3 tools/pythons.py)
+    local version interpreter found help scale
+    mapfile -t found < <(/usr/bin/env PATH="/usr/bin:$PATH" python3 tools/pythons.py ${PYTHONS:-})
     for line in "${found[@]:0:$2}"; do
         read -r version interpreter <<<"$line"
         help=() # meson 1.0 asks distutils, which left in 3.12
         "$interpreter" -c 'import distutils' 2>/dev/null || help=(PYTHONPATH="$PWD/tools")
-        leg "$1-$version" "build-python-$version" 1 "$3" "$4" "${help[@]}" -- \
+        scale=1
+        [[ $version != *d ]] || scale=3 # a debug build is that much slower
+        leg "$1-$version" "build-python-$version" $scale "$3" "$4" "${help[@]}" -- \
             python -Dwerror=true -Dpython="$interpreter"
     done
-    [ ${#found[@]} -gt 0 ] || logs+=("python=no interpreter with Python.h")
+    [ ${#found[@]} -gt 0 ] || logs+=("python=no interpreter with Python.h${PYTHONS:+ of the versions $PYTHONS}")
 }
 
 wrap=()

@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: MIT
 """
-pythons.py: the interpreters that the Python package is tested with, a line each: VERSION PATH.
+pythons.py [VERSION...]: the interpreters that the Python package is tested with, a line each: VERSION PATH. All that are found, or
+those of these versions.
 
 Debian's, and one of each newer version that is found: on PATH, in the usual places, or as pyenv keeps them. It must be
-CPython and have its headers. What does not run (a shim for a version that is not chosen) is passed over.
+CPython and have its headers. What does not run (a shim for a version that is not chosen) is passed over. A debug build is a version
+with a d, a free-threaded one with a t.
 """
 import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 OLDEST = (3, 11)
-NAME = re.compile(r"python3\.(\d+)t?")
+NAME = re.compile(r"python3\.(\d+)t?d?")
 FIRST = "/usr/bin/python3"
 FACTS = """
 import json, os, platform, sys, sysconfig
@@ -21,6 +24,7 @@ print(json.dumps({
     "headers": os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")),
     "number": sys.version_info[:2],
     "free_threaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+    "debug": hasattr(sys, "gettotalrefcount"),
     "path": sys.executable,
 }))
 """
@@ -59,10 +63,11 @@ def usable():
     for path in dict.fromkeys(candidates()):
         fact = facts(path)
         if fact and fact["cpython"] and fact["headers"] and tuple(fact["number"]) >= OLDEST:
-            name = "{}.{}".format(*fact["number"]) + "t" * fact["free_threaded"]
+            name = "{}.{}".format(*fact["number"]) + "t" * fact["free_threaded"] + "d" * fact["debug"]
             found.setdefault(name, fact["path"])
     return found
 
 
 for name, path in sorted(usable().items(), key=lambda item: [int(n) for n in re.findall(r"\d+", item[0])]):
-    print(name, path)
+    if name in sys.argv[1:] or not sys.argv[1:]:
+        print(name, path)
