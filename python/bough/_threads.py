@@ -163,14 +163,14 @@ class Thread(threading.Thread):
                 return  # it has begun meanwhile, and seen it
             self._before_start.remove(reason)
         try:
-            _bough.interrupt_thread(self.ident, reason)
+            _bough.interrupt_thread(_id_of(self), reason)
         except ValueError:
             if self.is_alive():
                 raise
 
     def _post_what_came_before(self):
         while self._before_start:
-            _bough.interrupt_thread(threading.get_ident(), self._before_start.pop(0))
+            _bough.interrupt_thread(_bough.id_of(threading.get_ident()), self._before_start.pop(0))
 
     def raise_exc(self, exc):
         """Raise `exc`, a class or an instance, in this thread: that very instance, wherever the thread is."""
@@ -194,16 +194,21 @@ class ProtectedThread(Thread):
 # ---- posting -------------------------------------------------------------------------------------------------------
 
 
-def _ident_of(thread):
-    """A threading.Thread, or an ident."""
+def _id_of(thread):
+    """Of a threading.Thread, or an ident: the number that no other thread has. An ident is given to a new thread when its
+    own one has ended: if the thread is alive after the look-up, then its number was found."""
     if isinstance(thread, int) and not isinstance(thread, bool):
-        return thread
+        return _bough.id_of(thread)
     if isinstance(thread, threading.Thread):
         if thread.ident is None:
             raise ValueError(f"{thread!r} has not been started")
-        if not thread.is_alive():
+        try:
+            number = _bough.id_of(thread.ident)
+        except ValueError:
+            number = None
+        if number is None or not thread.is_alive():
             raise ValueError(f"{thread!r} has ended")
-        return thread.ident
+        return number
     raise TypeError(f"a thread or its ident is wanted, not {thread!r}")
 
 
@@ -211,7 +216,7 @@ def interrupt(thread, reason=None):
     """Ask a thread to stop: a threading.Thread of any sort, or an ident. One that has nothing to do with bough meets it
     when it asks (`check_interrupt()`, `interruption_requested()`). ValueError: it is not alive."""
     _opt_in()
-    _bough.interrupt_thread(_ident_of(thread), reason)
+    _bough.interrupt_thread(_id_of(thread), reason)
 
 
 def interrupt_all_threads(reason=None):
@@ -236,7 +241,7 @@ def raise_exc(thread, exc):
     call if it takes part, else in its bytecode. ValueError: it is not alive."""
     exc = _instance(exc)
     _opt_in()
-    _bough.raise_in(_ident_of(thread), exc)
+    _bough.raise_in(_id_of(thread), exc)
 
 
 def terminate(thread):

@@ -35,7 +35,7 @@ enum { FIRST_A_POINT = 50, LOOK_AGAIN = 5 }; /* ms */
 enum { ARMS = PY_VERSION_HEX < 0x030D0000 };
 /* ms; 3.11 has no monitoring for a thread that is never seen at an instruction that looks at the eval breaker. */
 enum { STRICT_FOR = PY_VERSION_HEX < 0x030C0000 ? 200 : INT32_MAX };
-enum { EVENTS = 64, BELL = 0 };              /* the identity of a thread is never 0 */
+enum { EVENTS = 64, BELL = 0 }; /* the identity of a thread is never 0 */
 
 static pthread_t thread;
 static bool running, stopping;
@@ -160,7 +160,8 @@ static bool may_come_in(struct bp_thread *t, int64_t waited)
     int instruction = PyFrame_GetLasti(frame);
     unsigned changes = bp.changes;
     bool strict = waited < BOUGH_MS(STRICT_FOR);
-    bool yes = place_admits(frame, strict) && changes == bp.changes && still_there(t, frame, instruction) && bp_admits(t);
+    bool yes =
+        place_admits(frame, strict) && changes == bp.changes && still_there(t, frame, instruction) && bp_admits(t);
     Py_DECREF(frame);
     return yes;
 }
@@ -186,10 +187,12 @@ static void look_at_event(struct bp_thread *t, const struct bough_record *why, b
     t->seen = (struct bp_raised){why->target, why->since, why->kind, why->rung, 0};
     if (!due || known || !t->on_due)
         return;
-    PyObject *result = PyObject_CallNoArgs(t->on_due);
+    PyObject *callable = Py_NewRef(t->on_due); /* the thread may end, or leave its block, during the call */
+    PyObject *result = PyObject_CallNoArgs(callable);
     if (!result)
-        PyErr_WriteUnraisable(t->on_due);
+        PyErr_WriteUnraisable(callable);
     Py_XDECREF(result);
+    Py_DECREF(callable);
 }
 
 /* Its exception has come, and nobody has made an instance of it: C code has dropped it before (Python 3.11 makes it when it
@@ -372,20 +375,17 @@ bool bp_courier_is(unsigned long ident)
     return running && ident == (unsigned long)thread;
 }
 
-static int started(void)
+int bp_courier_start(void)
 {
     return stopping || running ? 0 : start(); /* the interpreter ends: no more */
 }
 
-int bp_courier_need(struct bp_thread *t)
+void bp_courier_need(struct bp_thread *t)
 {
-    if (started() != 0)
-        return -1;
     activate(t);
     if (running && !rung)
         ring();
     rung = running;
-    return 0;
 }
 
 static void close_descriptor(int *fd)
@@ -436,20 +436,33 @@ static int need_event(struct bp_thread *t)
 {
     if (t->event_fd < 0 && (t->event_fd = bough_event_fd()) < 0)
         return (void)bp_error("no descriptor for the interrupts of this thread"), -1;
-    if (started() != 0 || (!stopping && watch_descriptor(t) != 0))
+    if (bp_courier_start() != 0 || (!stopping && watch_descriptor(t) != 0))
         return -1;
-    return bough_interrupted() ? bp_courier_need(t) : 0;
+    if (bough_interrupted())
+        bp_courier_need(t);
+    return 0;
+}
+
+static bool needs_courier(const struct bp_thread *t)
+{
+    return t->event_fd >= 0 && (t->asynchronous || t->on_due);
 }
 
 /* In a forked process that uses bough: the thread that forked may have asked for it in the parent. */
 static PyObject *courier_resume(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;
-    for (struct bp_thread *t = bp.threads; t; t = t->next) {
-        if (t->event_fd < 0 || !(t->asynchronous || t->on_due))
+    bool any = false;
+    for (const struct bp_thread *t = bp.threads; t && !any; t = t->next)
+        any = needs_courier(t);
+    if (any && bp_courier_start() != 0)
+        return NULL;
+    for (struct bp_thread *t = bp.threads; !stopping && t; t = t->next) {
+        if (!needs_courier(t))
             continue;
-        if (bp_courier_need(t) != 0 || watch_descriptor(t) != 0)
+        if (watch_descriptor(t) != 0)
             return NULL;
+        bp_courier_need(t);
     }
     Py_RETURN_NONE;
 }
@@ -483,7 +496,8 @@ static PyObject *set_on_due(PyObject *module, PyObject *callable)
     PyObject *before = t->on_due ? t->on_due : Py_NewRef(Py_None);
     t->on_due = callable == Py_None ? NULL : Py_NewRef(callable);
     struct bough_record why = {0};
-    t->due = bough_now() < t->told_until && bough_reason(&why) == 0; /* a record that the thread has heard of is no news */
+    t->due =
+        bough_now() < t->told_until && bough_reason(&why) == 0; /* a record that the thread has heard of is no news */
     t->seen = (struct bp_raised){why.target, why.since, why.kind, why.rung, 0};
     if (t->on_due && need_event(t) != 0) {
         Py_CLEAR(t->on_due);

@@ -14,31 +14,42 @@ static int read_reason(PyObject *reason, const char **text)
     return *text ? 0 : -1;
 }
 
+/* Of a thread that has not used bough yet: it posts them itself when it first does. No list object, whose making may run
+ * finalizers in 3.11, and other threads with them. */
 static int queue(struct bp_thread *t, PyObject *reason)
 {
-    if (!t->queued && !(t->queued = PyList_New(0)))
-        return -1;
-    return PyList_Append(t->queued, reason);
+    struct bp_queued *q = PyMem_RawMalloc(sizeof *q);
+    if (!q)
+        return (void)PyErr_NoMemory(), -1;
+    *q = (struct bp_queued){NULL, Py_NewRef(reason)};
+    if (t->queued)
+        t->queued_last->next = q;
+    else
+        t->queued = q;
+    t->queued_last = q;
+    return 0;
 }
 
-/* A thread that bough does not know yet meets it when it first asks. */
+/* To the thread with that id. */
 static PyObject *interrupt_thread(PyObject *module, PyObject *args)
 {
-    unsigned long ident;
+    unsigned long long id;
     PyObject *reason;
     const char *text;
     (void)module;
-    if (!PyArg_ParseTuple(args, "kO:interrupt_thread", &ident, &reason) || read_reason(reason, &text) != 0)
+    if (!PyArg_ParseTuple(args, "KO:interrupt_thread", &id, &reason) || read_reason(reason, &text) != 0)
         return NULL;
-    struct bp_thread *t = bp_thread_of_ident(ident);
-    if (!t)
+    struct bp_thread *t = bp_thread_of_id(id);
+    if (t && t->asynchronous && bp_courier_start() != 0)
         return NULL;
-    if (!t->handle && queue(t, reason) != 0)
+    if (t && t->asynchronous)
+        t = bp_thread_of_id(id);
+    if (!t || (!t->handle && queue(t, reason) != 0))
         return NULL;
     if (t->handle && bough_interrupt(t->handle, text) != 0)
         return PyErr_SetString(PyExc_ValueError, "the thread has ended"), NULL;
-    if (t->asynchronous && bp_courier_need(t) != 0)
-        return NULL;
+    if (t->asynchronous)
+        bp_courier_need(t);
     Py_RETURN_NONE;
 }
 
@@ -60,6 +71,14 @@ static PyObject *interrupt_handle(PyObject *module, PyObject *args)
     Py_RETURN_TRUE;
 }
 
+static bool is_any_asynchronous(void)
+{
+    const struct bp_thread *t = bp.threads;
+    while (t && !t->asynchronous)
+        t = t->next;
+    return t != NULL;
+}
+
 /* Entries for threads that have not used bough yet as well. The courier is none. */
 static int know_all(void)
 {
@@ -76,14 +95,14 @@ static PyObject *interrupt_all(PyObject *module, PyObject *reason)
     const char *text;
     (void)module;
     struct bp_thread *me = bp_self();
-    if (!me || read_reason(reason, &text) != 0 || know_all() != 0)
+    if (!me || read_reason(reason, &text) != 0 || (is_any_asynchronous() && bp_courier_start() != 0) || know_all() != 0)
         return NULL;
     long count = 0;
     for (struct bp_thread *t = bp.threads; t; t = t->next) {
         if (t == me || (!t->handle && queue(t, reason) != 0))
             continue;
-        if (t->asynchronous && bp_courier_need(t) != 0)
-            return NULL;
+        if (t->asynchronous)
+            bp_courier_need(t);
         count += t->handle == NULL;
     }
     int known;
@@ -100,7 +119,8 @@ int bp_post_exception(struct bp_thread *t)
     return bough_post_event(t->handle, &event).record ? 0 : -1;
 }
 
-/* Its exception, exactly; the first of several that were not raised yet counts, as with any record (rule 1). */
+/* Its exception, exactly; the first of several that were not raised yet counts, as with any record (rule 1). The courier was
+ * started before `t` was looked up. */
 static PyObject *post_exception(struct bp_thread *t, PyObject *exception)
 {
     if (!t->exception)
@@ -109,21 +129,22 @@ static PyObject *post_exception(struct bp_thread *t, PyObject *exception)
         Py_CLEAR(t->exception);
         return PyErr_SetString(PyExc_ValueError, "the thread has ended"), NULL;
     }
-    if (bp_courier_need(t) != 0)
-        return NULL;
+    bp_courier_need(t);
     Py_RETURN_TRUE;
 }
 
 static PyObject *raise_in(PyObject *module, PyObject *args)
 {
-    unsigned long ident;
+    unsigned long long id;
     PyObject *exception;
     (void)module;
-    if (!PyArg_ParseTuple(args, "kO:raise_in", &ident, &exception))
+    if (!PyArg_ParseTuple(args, "KO:raise_in", &id, &exception))
         return NULL;
     if (!PyExceptionInstance_Check(exception))
         return PyErr_Format(PyExc_TypeError, "an instance of an exception is wanted, not %R", exception), NULL;
-    struct bp_thread *t = bp_thread_of_ident(ident);
+    if (bp_courier_start() != 0)
+        return NULL;
+    struct bp_thread *t = bp_thread_of_id(id);
     return t ? post_exception(t, exception) : NULL;
 }
 
@@ -134,6 +155,8 @@ static PyObject *raise_in_handle(PyObject *module, PyObject *args)
     PyObject *exception;
     (void)module;
     if (!PyArg_ParseTuple(args, "KO!:raise_in_handle", &handle, PyExc_BaseException, &exception))
+        return NULL;
+    if (bp_courier_start() != 0)
         return NULL;
     struct bp_thread *t = bp.threads;
     while (t && (uintptr_t)t->handle != (uintptr_t)handle)
@@ -160,12 +183,14 @@ static PyObject *post_event(PyObject *module, PyObject *args)
 }
 
 PyMethodDef bp_post_methods[] = {
-    {"interrupt_thread", interrupt_thread, METH_VARARGS, PyDoc_STR("interrupt_thread(ident, reason)")},
+    {"interrupt_thread", interrupt_thread, METH_VARARGS,
+     PyDoc_STR("interrupt_thread(id, reason): the thread that id_of() has named.")},
     {"interrupt_handle", interrupt_handle, METH_VARARGS,
      PyDoc_STR("interrupt_handle(handle, reason): a thread or a branch; 0: everything. Whether it was still there.")},
     {"interrupt_all", interrupt_all, METH_O,
      PyDoc_STR("interrupt_all(reason): every thread but the caller. How many.")},
-    {"raise_in", raise_in, METH_VARARGS, PyDoc_STR("raise_in(ident, exception): this instance, in that thread.")},
+    {"raise_in", raise_in, METH_VARARGS,
+     PyDoc_STR("raise_in(id, exception): this instance, in the thread that id_of() has named.")},
     {"raise_in_handle", raise_in_handle, METH_VARARGS,
      PyDoc_STR("raise_in_handle(handle, exception): the same, by the thread's handle. Whether it was still there.")},
     {"post_event", post_event, METH_VARARGS,

@@ -441,7 +441,9 @@ bool bp_arm_again(struct bp_thread *t, PyObject *exception)
         t->exception = Py_NewRef(exception);
         bp_post_exception(t);
     }
-    if (bp_courier_need(t) != 0)
+    if (bp_courier_start() == 0)
+        bp_courier_need(t);
+    else
         PyErr_Clear(); /* no more threads: points raise it still */
     return true;
 }

@@ -61,6 +61,12 @@ struct bp_raised {
 
 enum { BP_RAISED_KEPT = 4 };
 
+/* A reason: a string, or None. */
+struct bp_queued {
+    struct bp_queued *next;
+    PyObject *reason;
+};
+
 struct bp_thread {
     struct bp_thread *next;
     uint64_t id;           /* of its PyThreadState: never used twice in a process */
@@ -87,28 +93,29 @@ struct bp_thread {
     bool lock_cut;
     bool in_readline;
 
-    PyObject *exception; /* posted by raise_exc(), not raised yet */
-    bool raised;         /* anything at all of an interrupt, since its work began */
-    PyObject *final;     /* what a final handler raised: the thread ends by it; NULL */
-    PyObject *queued;    /* list of (kind, reason): posted before `handle` was there; NULL */
+    PyObject *exception;                    /* posted by raise_exc(), not raised yet */
+    bool raised;                            /* anything at all of an interrupt, since its work began */
+    PyObject *final;                        /* what a final handler raised: the thread ends by it; NULL */
+    struct bp_queued *queued, *queued_last; /* what was posted before `handle` was there; NULL */
 
     /* For the courier. */
     bool asynchronous; /* interrupts come anywhere in its bytecode */
     int event_fd;      /* readable while an interrupt is due; -1 */
     bool armed;        /* PyThreadState_SetAsyncExc() was called and its exception has not come yet */
     bough_time armed_at;
-    bool withdrawing;     /* the armed exception is being raised in a place of no consequence: carrier.c */
-    bool awaited;         /* the same for an interpreter that monitors: monitor.c */
-    bool due;             /* `event_fd` was readable when it was looked at last */
+    bool withdrawing;      /* the armed exception is being raised in a place of no consequence: carrier.c */
+    bool awaited;          /* the same for an interpreter that monitors: monitor.c */
+    bool due;              /* `event_fd` was readable when it was looked at last */
     struct bp_raised seen; /* the record that was pending then */
-    bough_time due_since; /* when the courier saw that there is something to raise; 0: nothing */
-    struct bp_raised raised_lately[BP_RAISED_KEPT]; /* records that stay pending: each waits before it is raised again */
-    unsigned raised_next;                           /* the entry that is used next */
-    PyObject *on_due; /* called each time that an interrupt becomes due; NULL */
-    bool active;      /* in the courier's list of threads to look at */
+    bough_time due_since;  /* when the courier saw that there is something to raise; 0: nothing */
+    struct bp_raised
+        raised_lately[BP_RAISED_KEPT]; /* records that stay pending: each waits before it is raised again */
+    unsigned raised_next;              /* the entry that is used next */
+    PyObject *on_due;                  /* called each time that an interrupt becomes due; NULL */
+    bool active;                       /* in the courier's list of threads to look at */
     struct bp_thread *active_before, *active_next;
-    bool forking;          /* between the hooks of os.fork(): nothing may be armed */
-    PyObject *left_behind; /* in a forked process: what was posted in the parent, to be dropped */
+    bool forking;               /* between the hooks of os.fork(): nothing may be armed */
+    PyObject *left_behind;      /* in a forked process: what was posted in the parent, to be dropped */
     Py_tracefunc traced_before; /* 3.11: a debugger's, while watch.c traces */
 };
 
@@ -146,6 +153,8 @@ struct bp_thread *bp_self(void);
 struct bp_thread *bp_thread_known(void);
 /* The thread with an ident; made if no one has asked for it yet. NULL with an exception: it is not alive. */
 struct bp_thread *bp_thread_of_ident(unsigned long ident);
+/* The one with that `id`. NULL with an exception: it has ended. */
+struct bp_thread *bp_thread_of_id(uint64_t id);
 struct bp_thread *bp_thread_of_state(PyThreadState *ts);
 /* `tstate` may be looked into. */
 bool bp_thread_lives(const struct bp_thread *t);
@@ -277,8 +286,11 @@ void bp_carrier_withdraw(struct bp_thread *t);
 
 /* ---- courier.c ---------------------------------------------------------------------------------------- */
 
-/* The courier is to look at the thread. -1 with an exception: it could not be started. */
-int bp_courier_need(struct bp_thread *t);
+/* Before what needs it. It loads Python code, so other threads run, and may end: look a thread up afterwards, or keep to the
+ * calling one. -1 with an exception: it could not be started. */
+int bp_courier_start(void);
+/* The courier, which was started, is to look at the thread. No other thread runs meanwhile. */
+void bp_courier_need(struct bp_thread *t);
 /* The thread's entry is about to be freed. */
 void bp_courier_forget(struct bp_thread *t);
 /* The exception that was armed is not wanted any more. */

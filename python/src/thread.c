@@ -26,6 +26,15 @@ static struct bp_thread *find(uint64_t id)
     return t;
 }
 
+static PyObject *take_queued(struct bp_thread *t)
+{
+    struct bp_queued *q = t->queued;
+    PyObject *reason = q->reason;
+    t->queued = q->next;
+    PyMem_RawFree(q);
+    return reason;
+}
+
 /* A thread that did not end itself (a daemon at the interpreter's end, all others after a fork) may be in a call that is
  * cut yet, and look at its entry then: that memory stays. */
 static void forget(struct bp_thread *t)
@@ -44,7 +53,8 @@ static void forget(struct bp_thread *t)
         bp_me = NULL;
     Py_CLEAR(t->exception);
     Py_CLEAR(t->final);
-    Py_CLEAR(t->queued);
+    while (t->queued)
+        Py_DECREF(take_queued(t));
     Py_CLEAR(t->on_due);
     Py_CLEAR(t->left_behind);
     if (by_itself) {
@@ -94,16 +104,14 @@ static struct bp_thread *make(PyThreadState *tstate)
 
 static void post_queued(struct bp_thread *t)
 {
-    PyObject *queued = t->queued;
-    t->queued = NULL;
-    for (Py_ssize_t i = 0; queued && i < PyList_GET_SIZE(queued); i++) {
-        PyObject *reason = PyList_GET_ITEM(queued, i);
+    while (t->queued) {
+        PyObject *reason = take_queued(t);
         const char *text = reason == Py_None ? NULL : PyUnicode_AsUTF8(reason);
         if (!text)
             PyErr_Clear();
         bough_interrupt(t->handle, text);
+        Py_DECREF(reason);
     }
-    Py_XDECREF(queued);
     if (t->exception)
         bp_post_exception(t);
 }
@@ -196,6 +204,14 @@ struct bp_thread *bp_thread_of_ident(unsigned long ident)
     return bp_thread_of_state(ts);
 }
 
+struct bp_thread *bp_thread_of_id(uint64_t id)
+{
+    struct bp_thread *t = find(id);
+    if (t && bp_thread_lives(t))
+        return t;
+    return PyErr_SetString(PyExc_ValueError, "the thread has ended"), NULL;
+}
+
 /* ---- fork ----------------------------------------------------------------------------------------------------- */
 
 /* The library has an arena of its own there, and another slot for this thread. The descriptor was the parent's. What
@@ -273,6 +289,16 @@ static PyObject *self_handle(PyObject *module, PyObject *none)
     return t ? PyLong_FromVoidPtr(t->handle) : NULL;
 }
 
+static PyObject *id_of(PyObject *module, PyObject *args)
+{
+    unsigned long ident;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "k:id_of", &ident))
+        return NULL;
+    struct bp_thread *t = bp_thread_of_ident(ident);
+    return t ? PyLong_FromUnsignedLongLong(t->id) : NULL;
+}
+
 static PyObject *handle_of(PyObject *module, PyObject *args)
 {
     unsigned long ident;
@@ -299,6 +325,9 @@ PyMethodDef bp_thread_methods[] = {
     {"begin", begin_thread, METH_VARARGS,
      PyDoc_STR("begin(name, disabled): the calling thread becomes known, started disabled or not. Its handle.")},
     {"self_handle", self_handle, METH_NOARGS, PyDoc_STR("The calling thread's handle in libbough.")},
+    {"id_of", id_of, METH_VARARGS,
+     PyDoc_STR(
+         "id_of(ident): the number of any thread, which no other thread of the process has, before or after it.")},
     {"handle_of", handle_of, METH_VARARGS, PyDoc_STR("handle_of(ident): any thread's handle in libbough.")},
     {"fork_begins", fork_begins, METH_NOARGS, PyDoc_STR("fork_begins(): before os.fork(), by the thread that forks.")},
     {"fork_ends", fork_ends, METH_NOARGS, PyDoc_STR("fork_ends(): after it, in both processes.")},
