@@ -38,8 +38,8 @@ typedef int busy_fn(void *, int);
 static int (*busy_handler(void))(void *, busy_fn *, void *)
 {
     Dl_info info;
-    void *library = dladdr((void *)(uintptr_t)bp_sqlite_timeout, &info) ? dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD)
-                                                                        : NULL;
+    void *library =
+        dladdr((void *)(uintptr_t)bp_sqlite_timeout, &info) ? dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD) : NULL;
     void *found = library ? dlsym(library, "sqlite3_busy_handler") : NULL;
     if (library)
         dlclose(library);
