@@ -209,13 +209,24 @@ static int readline_select(int count, fd_set *in, fd_set *out, fd_set *other, st
 
 static int (*interruptible_poll)(struct pollfd *, nfds_t, int);
 
+static bool is_cut_here(const struct bp_thread *t)
+{
+    return t && t->cut && bp_is_cut_place(t);
+}
+
 /* SSLSocket.unwrap() with a timeout ignores the failure of its poll(), and polls again. For it the time is over then. */
 static int ssl_poll(struct pollfd *polled, nfds_t count, int timeout)
 {
-    struct bp_thread *t = bp_me;
-    if (t && t->cut && bp_is_cut_place(t))
-        return 0;
-    return interruptible_poll(polled, count, timeout);
+    return is_cut_here(bp_me) ? 0 : interruptible_poll(polled, count, timeout);
+}
+
+/* The TimeoutError that it reports then. Not by the class, as other errors: up to 3.11 the object is made where it is caught, and
+ * a TimeoutError that other code makes out there is not of this call. */
+static void ssl_set_error(PyObject *type, const char *text)
+{
+    if (type == PyExc_TimeoutError && is_cut_here(bp_me) && bp_meet(bp_me) != 0)
+        return;
+    PyErr_SetString(type, text);
 }
 
 /* Ends early, without an error, if an interrupt is due: the caller asks whether one is. */
@@ -232,7 +243,7 @@ void bp_pause(int64_t ns)
 bool bp_cut_here(void)
 {
     struct bp_thread *t = bp_me;
-    if (t && t->cut && !bp_is_cut_place(t)) { /* that was another call, which has swallowed it */
+    if (t && t->cut && !is_cut_here(t)) { /* that was another call, which has swallowed it */
         t->cut = false;
         bough_foreign_again();
     }
@@ -278,6 +289,7 @@ static struct {
     {"_sqlite3", "sqlite3_sleep", (bough_code *)bp_sqlite_sleep, &bp_sqlite_slept, NULL},
     {"_sqlite3", "sqlite3_backup_step", (bough_code *)bp_sqlite_backup_step, &bp_sqlite_step, NULL},
     {"_ssl", "poll", (bough_code *)ssl_poll, (bough_code **)&interruptible_poll, NULL},
+    {"_ssl", "PyErr_SetString", (bough_code *)ssl_set_error, NULL, NULL},
     {"readline", "select", (bough_code *)readline_select, (bough_code **)&interruptible_select, NULL},
 };
 enum { OWN = sizeof own / sizeof *own };
@@ -451,7 +463,8 @@ static PyObject *pretend_cut(PyObject *module, PyObject *none)
 
 PyMethodDef bp_cut_methods[] = {
     {"set_grace", set_grace, METH_O, PyDoc_STR("set_grace(seconds): for how long it is left alone; 0: 5 s.")},
-    {"meet_cut", meet_cut, METH_NOARGS, PyDoc_STR("meet_cut(): raise the interrupt by which a call has ended, if one has.")},
+    {"meet_cut", meet_cut, METH_NOARGS,
+     PyDoc_STR("meet_cut(): raise the interrupt by which a call has ended, if one has.")},
     {"pretend_cut", pretend_cut, METH_NOARGS, PyDoc_STR("pretend_cut(): a call was cut, and its error swallowed.")},
     {"set_taking_part", set_taking_part, METH_O,
      PyDoc_STR(

@@ -250,8 +250,7 @@ struct bp_place bp_place(const struct bp_thread *t)
 static bool is_made_late(const PyTypeObject *type)
 {
     return PY_VERSION_HEX < 0x030C0000 &&
-           (type == (PyTypeObject *)PyExc_EOFError || type == (PyTypeObject *)PyExc_TimeoutError ||
-            strcmp(type->tp_name, "herror") == 0);
+           (type == (PyTypeObject *)PyExc_EOFError || strcmp(type->tp_name, "herror") == 0);
 }
 
 bool bp_is_cut_place(const struct bp_thread *t)
@@ -295,7 +294,6 @@ int bp_replace_errors(bool on)
 {
     if (on) {
         replace((PyTypeObject *)PyExc_OSError);
-        replace((PyTypeObject *)PyExc_TimeoutError);
         replace((PyTypeObject *)PyExc_EOFError);
         return 0;
     }
