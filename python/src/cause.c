@@ -519,6 +519,7 @@ PyObject *bp_as_interrupt(struct bp_thread *t, PyObject *exception)
     struct bough_record why;
     if (!t || bough_reason(&why) != 0 || judge(t, exception, &why) != CAUSED)
         return Py_NewRef(exception);
+    t->cut = false; /* the error of the call has been made the interrupt's: no later one is */
     PyObject *interrupt = bp_exception_for(t, &why);
     if (!interrupt || interrupt == exception) {
         PyErr_Clear();

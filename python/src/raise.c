@@ -246,7 +246,8 @@ struct bp_place bp_place(const struct bp_thread *t)
 #endif
 }
 
-/* Up to 3.11 these objects may be made where they are caught only, frames further out. */
+/* Up to 3.11 these objects may be made where they are caught only, frames further out. One that is made after the interrupt has
+ * ended is another error. */
 static bool is_made_late(const PyTypeObject *type)
 {
     return PY_VERSION_HEX < 0x030C0000 &&
@@ -259,18 +260,13 @@ bool bp_is_cut_place(const struct bp_thread *t)
     return now.frame == t->cut_at.frame && now.instruction == t->cut_at.instruction;
 }
 
-static bool is_of_the_cut(const struct bp_thread *t, const PyTypeObject *type)
-{
-    return bp_is_cut_place(t) || is_made_late(type);
-}
-
 static PyObject *alloc_or_raise(PyTypeObject *type, Py_ssize_t items)
 {
     struct bp_thread *t = bp_me;
     if (!t || !t->cut)
         return PyType_GenericAlloc(type, items);
     t->cut = false;
-    if (is_of_the_cut(t, type)) {
+    if (bp_is_cut_place(t) || (is_made_late(type) && bough_interrupted())) {
         bp_raise(t, &t->why);
         return NULL;
     }
