@@ -29,7 +29,7 @@ __version__ = "0.1.0"
 _names_of = {
     "_branch": ("branch", "Branch"),
     "_child": ("Child", "current_child"),
-    "_errors": ("MultipleError",),
+    "_errors": ("MultipleError", "NotAliveError"),
     "_ladder": (
         "Rung",
         "Incident",

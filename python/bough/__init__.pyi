@@ -71,6 +71,8 @@ class ThreadExit(SystemExit):
 
 Interrupted = ThreadExit
 
+class NotAliveError(RuntimeError, ValueError): ...
+
 class Thread(threading.Thread):
     @property
     def enable_io_interrupt(self) -> bool: ...

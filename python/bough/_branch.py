@@ -11,7 +11,7 @@ import weakref
 from _warnings import warn
 from errno import ECANCELED, EIO, ETIMEDOUT
 
-from bough import _bough, _where
+from bough import _bough, _check, _where
 from bough._child import Child, _here, current_child
 from bough._errors import MultipleError, consists_of, in_a_line, leaves_of, raise_as_it_is
 from bough._threads import ThreadExit, _opt_in
@@ -41,13 +41,12 @@ class Branch:
     """
 
     def __init__(self, name, *, strict, supervisor, limit, timeout, deadline):
-        if limit is not None and (not isinstance(limit, int) or limit < 1):
-            raise ValueError(f"limit must be a whole number from 1 on: {limit!r}")
-        if timeout is not None and not timeout >= 0:
-            raise ValueError(f"timeout must not be negative: {timeout!r}")
-        self.name, self.interrupted, self.failures = str(name), False, []
-        self._strict, self._supervisor, self._limit = bool(strict), bool(supervisor), limit
-        self._timeout, self._deadline = timeout, deadline
+        self.name = _check.text("branch() name", name, "Limits are given by name: timeout=, deadline=, limit=")
+        self.interrupted, self.failures = False, []
+        self._strict, self._supervisor = bool(strict), bool(supervisor)
+        self._limit = _check.whole("branch() limit", limit, 1, or_none=True)
+        self._timeout = _check.seconds("branch() timeout", timeout, or_none=True)
+        self._deadline = _check.deadline("branch() deadline", deadline)
         self._places = threading.Semaphore(limit) if limit else None
         self._errors, self._children = [], set()  # (error, its child or None), those that run
         self._where = _where.Places()  # of those that were interrupted
@@ -67,10 +66,11 @@ class Branch:
         closing: what the child is to close at its end, whatever becomes of it, unless it takes it over (Child.take()).
         Once the branch is interrupted nothing is started: what is to be closed is closed, and ThreadExit raised.
         """
-        child = Child(self, fn, args, kwargs, name, closing if isinstance(closing, (tuple, list)) else (closing,))
+        things = closing if isinstance(closing, (tuple, list)) else (closing,)
+        child = Child(self, fn, args, kwargs, name, [thing for thing in things if hasattr(thing, "close")])
         try:
-            if not callable(fn):
-                raise TypeError(f"a child is a function and its arguments: {fn!r} can't be called")
+            _check.function("add() fn", fn, result_is_kept=True)
+            _check.closing("add() closing", things)
             capsule = self._open()
             if self._places is not None:
                 self._places.acquire()
@@ -82,6 +82,7 @@ class Branch:
 
     def interrupt(self, reason=None):
         """Ask all children and the body to stop. From any thread."""
+        reason = _check.reason("Branch.interrupt()", reason)
         if self._capsule is not None:
             _bough.interrupt_handle(self._handle, reason)
 
@@ -91,6 +92,7 @@ class Branch:
 
     def set_deadline(self, deadline):
         """Move its deadline: a time of time.monotonic(), or None. By the block's thread."""
+        deadline = _check.deadline("set_deadline() deadline", deadline)
         _bough.set_deadline(self._open(), 0 if deadline is None else _on_bough_clock(deadline))
 
     # ---- children
@@ -99,7 +101,7 @@ class Branch:
         self._children.add(child)  # from here on _child_ended() is told
         try:
             child._starts()
-            _bough.branch_add(capsule, child, child.name)
+            _bough.branch_add(capsule, child, _check.for_library(child.name))
         finally:
             if child._handle is None:
                 child._never_started()
@@ -145,14 +147,23 @@ class Branch:
         if self._handle is not None:
             raise RuntimeError(f"{self!r} can be entered once")
         _opt_in()
-        deadline = 0 if self._deadline is None else _on_bough_clock(self._deadline)
+        deadline = 0 if self._deadline is None else self._given_deadline()
         if self._timeout is not None:
             at = _on_bough_clock(time.monotonic() + self._timeout)
             deadline = min(deadline, at) if deadline and at else deadline or at
         self._thread, self._in = threading.get_ident(), current_child()
         _opened_here().append(weakref.ref(self))
-        _bough.branch_open(self, self.name, deadline, self._supervisor)
+        _bough.branch_open(self, _check.for_library(self.name), deadline, self._supervisor)
         return self
+
+    def _given_deadline(self):
+        late = time.monotonic() - self._deadline
+        if late > 0:
+            self._where.say(
+                f"the deadline had passed {late:.3g} s before the block began: deadline= is a time of time.monotonic(), "
+                f"timeout= a number of seconds"
+            )
+        return _on_bough_clock(self._deadline)
 
     # ---- end
 
@@ -376,7 +387,5 @@ def _let_go(failed, raised):
 
 def _on_bough_clock(deadline):
     """0, which is none, for one that is too far away."""
-    if deadline != deadline:
-        raise ValueError("a deadline must be a time")
     left = deadline - time.monotonic()
     return 0 if left > 1e9 else max(1, _bough.now() + int(max(left, -1e9) * 1e9))

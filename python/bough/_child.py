@@ -9,8 +9,8 @@ import types
 import weakref
 from errno import ECANCELED, EIO
 
-from bough import _bough
-from bough._errors import consists_of, in_a_line
+from bough import _bough, _check
+from bough._errors import NotAliveError, consists_of, in_a_line
 from bough._threads import ThreadExit, _instance
 
 __all__ = ["Child", "current_child"]
@@ -69,20 +69,22 @@ class Child:
         """Wait until it has ended. Returns whether it has. A blocking call, which can be interrupted as any other."""
         if current_child() is self:
             raise RuntimeError("a child can't wait for itself")
+        timeout = _check.wait("Child.join() timeout", timeout)
         return not self.is_alive() or self._ended.wait(timeout)
 
     def interrupt(self, reason=None):
         """Ask it, and all that branches off it, to stop. One that has ended is left in peace."""
+        reason = _check.reason("Child.interrupt()", reason)
         if self._handle is not None and self.is_alive():
             _bough.interrupt_handle(self._handle, reason)
 
     def raise_exc(self, exc):
-        """Raise `exc`, a class or an instance, in it: that very instance. ValueError: it is not alive."""
+        """Raise `exc`, a class or an instance, in it: that very instance. NotAliveError: it has ended."""
         self._posted.append(_instance(exc))
         if self.ident is not None:
             self._raise_posted()
         elif self.outcome != RUNNING:
-            raise ValueError(f"{self!r} is not alive")
+            raise NotAliveError(f"{self!r} is not alive")
 
     def terminate(self):
         """raise_exc(SystemExit). Unless it catches that it ends, as interrupted: no failure."""
@@ -92,7 +94,7 @@ class Child:
         """By whoever comes second: the poster, or the child when it begins."""
         while self._posted:
             if not _bough.raise_in_handle(self._handle, self._posted.pop(0)):
-                raise ValueError(f"{self!r} is not alive")
+                raise NotAliveError(f"{self!r} is not alive")
 
     def take(self):
         """Take over what it was to close (`closing=`): returns that, a tuple, and it is not closed any more."""
@@ -121,6 +123,8 @@ class Child:
         left_open = _end_what_is_open()
         if left_open:
             return self._failed(left_open)
+        if isinstance(result, types.CoroutineType):
+            exception = _check.result(self.name, result)
         if exception is None:
             self.outcome, self.result = OK, result
             return 0

@@ -1,7 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""What a branch raises."""
+"""What a branch raises, and what a post to a thread that is not there."""
+from threading import ThreadError  # which is RuntimeError
 
-__all__ = ["MultipleError"]
+__all__ = ["MultipleError", "NotAliveError"]
+
+
+class NotAliveError(ThreadError, ValueError):
+    """A post to a thread that has ended, or that has not been started. A threading.ThreadError and a ValueError."""
+
+
+NotAliveError.__module__ = "bough"
 
 
 class MultipleError(BaseExceptionGroup):
@@ -64,6 +72,6 @@ def in_a_line(error):
     """For the library's own tree of errors, which the command `bough` shows."""
     try:
         text = f"{type(error).__name__}: {error}"
-        return text[:200].encode("utf-8", "replace").replace(b"\0", b"").decode()
+        return text[:200].replace("\0", "").encode("utf-8", "replace").decode()
     except Exception:
         return type(error).__name__

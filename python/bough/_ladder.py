@@ -6,12 +6,11 @@ that must not, closing without the thread, the exit, the dump and the kill. None
 those that run Python code, and these have deadlines that the library's own thread watches.
 """
 import enum
-import os
 import sys
 import threading
 from typing import NamedTuple
 
-from bough import _bough
+from bough import _bough, _check
 
 __all__ = [
     "Rung",
@@ -77,9 +76,7 @@ DISMISS = Verdict(3, "DISMISS")
 
 def resume(seconds):
     """A verdict: work on for so long, and then be asked again. Never longer than the cap."""
-    if not 0 <= seconds < 1e9:
-        raise ValueError(f"seconds to work on, please: {seconds!r}")
-    return Verdict(1, "resume", float(seconds))
+    return Verdict(1, "resume", _check.seconds("resume() seconds", seconds, below=1e9))
 
 
 def _incident(told):
@@ -99,15 +96,14 @@ def handler(callback, *, final=False):
 
     At rung 3 it must not return: what it raises ends the thread. If it returns, the interrupt goes on to the next rung.
     """
-    if not callable(callback):
-        raise TypeError(f"a handler is called with an incident: {callback!r} can't be")
+    _check.function("handler() callback", callback)
 
     def must_return(told):
         verdict = callback(_incident(told))
         if verdict is None:
             verdict = UNWIND
         if not isinstance(verdict, Verdict):
-            raise TypeError(f"a handler returns a verdict, not {verdict!r}")
+            raise _check.error(TypeError, "what a handler returns", "UNWIND, PROMOTE, DISMISS, resume(seconds) or None", verdict)
         return verdict.number, verdict.seconds
 
     def must_not_return(told):
@@ -131,9 +127,7 @@ class closer:
     """
 
     def __init__(self, callback):
-        if not callable(callback):
-            raise TypeError(f"a closer is called without arguments: {callback!r} can't be")
-        self._callback, self._open = callback, []
+        self._callback, self._open = _check.function("closer() callback", callback), []
 
     def __enter__(self):
         _opt_in()
@@ -162,33 +156,47 @@ def _opt_in():
     _stdlib.opt_in()
 
 
-def _handle(target):
+def _handle_of(ident):
+    return _bough.self_handle() if ident == threading.get_ident() else _bough.handle_of(ident)
+
+
+def _handle(where, target):
     if target is None:
         return 0
-    if isinstance(target, threading.Thread):
-        if target.ident is None or not target.is_alive():
-            raise ValueError(f"{target!r} is not alive")
-        target = target.ident
-    if isinstance(target, int):
-        return _bough.self_handle() if target == threading.get_ident() else _bough.handle_of(target)
     handle = getattr(target, "_handle", None)  # a branch, or a child of one
-    if handle is None:
-        raise TypeError(f"None, a branch, a thread or its ident is wanted, not {target!r}")
-    return handle
+    if isinstance(handle, int):
+        return handle
+    if isinstance(target, (int, threading.Thread)):
+        return _check.alive(f"{where} target", target, _handle_of)
+    expected = "None, a branch that is open, a child, a threading.Thread or its ident"
+    raise _check.error(TypeError, f"{where} target", expected, target)
 
 
-def _ns(seconds, what):
+def _ns(what, seconds):
     if seconds is None:
         return 0
-    if not 0 < seconds < 2e6:
-        raise ValueError(f"{what} must be more than 0 seconds, and less than 24 days: {seconds!r}")
-    return max(1, int(seconds * 1e9))
+    return max(1, int(_check.seconds(what, seconds, or_none=True, positive=True, below=2e6) * 1e9))
 
 
-def _kind(name):
+def _kind(what, name):
     if name not in KINDS:
-        raise ValueError(f"there is no kind {name!r}, but {', '.join(KINDS)}")
+        raise _check.error(ValueError, what, f"one of {', '.join(KINDS)}", name)
     return name
+
+
+def _rung(what, rung):
+    try:
+        return Rung(rung)
+    except ValueError:
+        raise _check.error(ValueError, what, "a Rung, or a number from 1 to 6", rung) from None
+
+
+def _items(what, mapping, expected):
+    if mapping is None:
+        return ()
+    if not hasattr(mapping, "items"):
+        raise _check.error(TypeError, what, f"a dict, {expected}", mapping)
+    return mapping.items()
 
 
 def set_ladder(target=None, *, grace=None, cap=None, times=None, ceilings=None):
@@ -202,13 +210,22 @@ def set_ladder(target=None, *, grace=None, cap=None, times=None, ceilings=None):
 
     What is not given counts as it is further out. It replaces what was set for this target before.
     """
+    key, value = "a key of set_ladder() times", "set_ladder() times[{}]"
+    times = {
+        _rung(key, rung): _ns(value.format(int(rung)), seconds)
+        for rung, seconds in _items("set_ladder() times", times, "{rung: seconds}")
+    }
+    key, value = "a key of set_ladder() ceilings", "set_ladder() ceilings[{!r}]"
+    ceilings = {
+        _kind(key, kind): int(_rung(value.format(kind), rung))
+        for kind, rung in _items("set_ladder() ceilings", ceilings, "{kind: rung}")
+    }
+    grace, cap = _ns("set_ladder() grace", grace), _ns("set_ladder() cap", cap)
     _opt_in()
-    times = {Rung(rung): _ns(seconds, f"the time of rung {int(rung)}") for rung, seconds in (times or {}).items()}
-    ceilings = {_kind(kind): int(Rung(rung)) for kind, rung in (ceilings or {}).items()}
     _bough.ladder_set(
-        _handle(target),
-        _ns(grace, "grace"),
-        _ns(cap, "cap"),
+        _handle("set_ladder()", target),
+        grace,
+        cap,
         tuple(times.get(rung, 0) for rung in Rung),
         tuple(ceilings.get(kind, 0) for kind in KINDS),
     )
@@ -216,7 +233,7 @@ def set_ladder(target=None, *, grace=None, cap=None, times=None, ceilings=None):
 
 def get_ladder(target=None):
     """What counts for the process, a branch or a thread: a Ladder, with everything in it."""
-    grace, cap, times, ceilings = _bough.ladder_get(_handle(target))
+    grace, cap, times, ceilings = _bough.ladder_get(_handle("get_ladder()", target))
     return Ladder(
         grace / 1e9,
         cap / 1e9,
@@ -252,8 +269,8 @@ def on_transition(callback):
     comes late, and not at all where the process ends first. What it raises goes to sys.unraisablehook.
     """
     global _transition_callback
-    if callback is not None and not callable(callback):
-        raise TypeError(f"a callback is called with a transition: {callback!r} can't be")
+    if callback is not None:
+        _check.function("on_transition() callback", callback)
 
     def tell(kind, *rest):
         callback(Transition(KINDS[kind], *rest))
@@ -270,8 +287,8 @@ def on_transition(callback):
 def exit_tier(tier, callback):
     """Call callback() at rung 5, when the ladder ends the process: lower tiers first, the last registered of a tier first, all
     together within half of that rung's time. On a thread of bough's. Not at an ordinary end, which has atexit."""
-    if not callable(callback):
-        raise TypeError(f"it is called without arguments: {callback!r} can't be")
+    _check.function("exit_tier() callback", callback)
+    _check.whole("exit_tier() tier", tier, -(1 << 31), below=1 << 31)
     _opt_in()
     _bough.exit_tier(tier, callback)
 
@@ -279,22 +296,11 @@ def exit_tier(tier, callback):
 def last_words(file=None, *, core=False):
     """Where rung 6 writes its dump: a path (with %d for the process id), a file or a descriptor; None: standard error. With
     core=True the process ends by SIGABRT, and leaves a core where limits allow one."""
-    if file is None:
-        _bough.last_words(None, -1, core)
-    elif isinstance(file, (str, os.PathLike)):
-        _bough.last_words(os.fspath(file), -1, core)
-    else:
-        _bough.last_words(None, _fd(file), core)
-
-
-def _fd(file):
-    if isinstance(file, int):
-        return file
-    file.flush()
-    return file.fileno()
+    path, fd = _check.path_or_descriptor("last_words() file", file)
+    _bough.last_words(path, fd, core)
 
 
 def dump(file=None):
     """Write to a file or descriptor (None: standard error) what goes on in this process: the tree, each thread's level, regions
     and records, where it is stuck, all C stacks. Of Python's own stacks faulthandler.dump_traceback() tells."""
-    _bough.dump(_fd(sys.stderr if file is None else file))
+    _bough.dump(_check.descriptor("dump() file", sys.stderr if file is None else file))

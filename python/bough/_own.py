@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Which code is the package's own, and which functions of other modules wait for work."""
-_FILES = "_branch", "_child", "_errors", "_futures", "_green", "_loops", "_own", "_place", "_replace", "_stdlib", "_threads", "_where"
+_FILES = (
+    *("_branch", "_check", "_child", "_errors", "_futures", "_green", "_loops", "_own", "_place", "_replace", "_stdlib"),
+    *("_threads", "_where"),
+)
 
 # No exception comes into these files asynchronously: each of their steps is completed.
 OWN = frozenset(__file__.replace("_own", name) for name in _FILES)

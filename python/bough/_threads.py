@@ -5,7 +5,8 @@ import os
 import sys
 import threading
 
-from bough import _bough
+from bough import _bough, _check
+from bough._errors import NotAliveError
 
 __all__ = [
     "ThreadExit",
@@ -86,7 +87,7 @@ class _Run:
         thread, run = self.thread, self.run
         self.thread = self.run = None
         del thread.__dict__["run"]  # it was put there by start(), and keeps the thread alive
-        _bough.begin(thread.name, thread._starts_disabled)
+        _bough.begin(_check.for_library(thread.name), thread._starts_disabled)
         thread._post_what_came_before()
         try:
             with _bough.taking_part(thread._io or thread._async):
@@ -141,6 +142,9 @@ class Thread(threading.Thread):
     enable_async_interrupt = _own_flag("_async", "Interrupts come anywhere in its code, also where it meets no point.")
 
     def start(self):
+        if getattr(self, "_target", None) is not None:
+            _check.function("Thread target", self._target)
+        _check.function("Thread.run()", self.run)
         _opt_in()
         if not self._started.is_set():
             self.__dict__["run"] = _Run(self, self.run)
@@ -153,6 +157,7 @@ class Thread(threading.Thread):
     def interrupt(self, reason=None):
         """Ask it to stop. Sticky, until it has ended or clears it. Before start() it takes effect at the start; a thread
         that has ended is left in peace."""
+        reason = _check.reason("Thread.interrupt()", reason)
         if self._before_start is None:
             self._before_start = []
         if self.ident is None:
@@ -163,8 +168,8 @@ class Thread(threading.Thread):
                 return  # it has begun meanwhile, and seen it
             self._before_start.remove(reason)
         try:
-            _bough.interrupt_thread(_id_of(self), reason)
-        except ValueError:
+            _bough.interrupt_thread(_check.thread("Thread.interrupt()", self), reason)
+        except NotAliveError:
             if self.is_alive():
                 raise
 
@@ -194,59 +199,51 @@ class ProtectedThread(Thread):
 # ---- posting -------------------------------------------------------------------------------------------------------
 
 
-def _id_of(thread):
-    """Of a threading.Thread, or an ident: the number that no other thread has. An ident is given to a new thread when its
-    own one has ended: if the thread is alive after the look-up, then its number was found."""
-    if isinstance(thread, int) and not isinstance(thread, bool):
-        return _bough.id_of(thread)
-    if isinstance(thread, threading.Thread):
-        if thread.ident is None:
-            raise ValueError(f"{thread!r} has not been started")
-        try:
-            number = _bough.id_of(thread.ident)
-        except ValueError:
-            number = None
-        if number is None or not thread.is_alive():
-            raise ValueError(f"{thread!r} has ended")
-        return number
-    raise TypeError(f"a thread or its ident is wanted, not {thread!r}")
-
-
 def interrupt(thread, reason=None):
     """Ask a thread to stop: a threading.Thread of any sort, or an ident. One that has nothing to do with bough meets it
-    when it asks (`check_interrupt()`, `interruption_requested()`). ValueError: it is not alive."""
+    when it asks (`check_interrupt()`, `interruption_requested()`). NotAliveError: it has ended, or was not started."""
+    number = _check.thread("interrupt() thread", thread)
+    reason = _check.reason("interrupt()", reason)
     _opt_in()
-    _bough.interrupt_thread(_id_of(thread), reason)
+    _bough.interrupt_thread(number, reason)
 
 
 def interrupt_all_threads(reason=None):
     """Interrupt every thread that bough knows but the caller. Returns how many."""
+    reason = _check.reason("interrupt_all_threads()", reason)
     _opt_in()
     return _bough.interrupt_all(reason)
 
 
 def _instance(exc):
+    given = exc
     if exc is SystemExit:
         exc = SystemExit()
         exc._bough_terminates = True  # to a branch's child it is a stop, not a failure
     elif isinstance(exc, type) and issubclass(exc, BaseException):
-        exc = exc()
+        try:
+            exc = exc()
+        except TypeError as error:
+            advice = "Give an instance: this class can't be called without arguments"
+            raise _check.error(TypeError, "raise_exc() exc", "an exception", given, advice) from error
     if not isinstance(exc, BaseException):
-        raise TypeError(f"an exception is wanted, a class or an instance, not {exc!r}")
+        raise _check.error(TypeError, "raise_exc() exc", "an exception, a class or an instance", given)
     return exc
 
 
 def raise_exc(thread, exc):
     """Raise `exc`, a class or an instance, in a thread (or the one with that ident): that very instance, in its blocking
-    call if it takes part, else in its bytecode. ValueError: it is not alive."""
-    exc = _instance(exc)
+    call if it takes part, else in its bytecode. NotAliveError: it has ended, or was not started."""
+    exc, number = _instance(exc), _check.thread("raise_exc() thread", thread)
     _opt_in()
-    _bough.raise_in(_id_of(thread), exc)
+    _bough.raise_in(number, exc)
 
 
 def terminate(thread):
     """raise_exc(thread, SystemExit)."""
-    raise_exc(thread, SystemExit)
+    exc, number = _instance(SystemExit), _check.thread("terminate() thread", thread)
+    _opt_in()
+    _bough.raise_in(number, exc)
 
 
 def set_enable_io_interrupt(on=True):
@@ -276,11 +273,8 @@ class on_interrupt:
     """
 
     def __init__(self, callback, *, deadline=5.0):
-        if not callable(callback):
-            raise TypeError(f"a callback is called without arguments: {callback!r} can't be")
-        if not 0 <= deadline <= threading.TIMEOUT_MAX:
-            raise ValueError(f"deadline must be a number of seconds, not negative: {deadline!r}")
-        self.callback, self.deadline = callback, deadline
+        self.callback = _check.function("on_interrupt() callback", callback)
+        self.deadline = _check.seconds("on_interrupt() deadline", deadline, below=threading.TIMEOUT_MAX)
         self._open = {}  # by thread: its blocks, the innermost last
 
     def __enter__(self):

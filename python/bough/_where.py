@@ -31,6 +31,10 @@ class Places:
             else:
                 self._more += 1
 
+    def say(self, note):
+        """One note more."""
+        self._notes.append(note)
+
     def tell(self, error):
         """Adds the notes."""
         for note in self._notes:

@@ -148,7 +148,7 @@ static PyObject *closer(PyObject *module, PyObject *callable)
 {
     (void)module;
     if (!PyCallable_Check(callable))
-        return PyErr_Format(PyExc_TypeError, "a closer is called without arguments: %R can't be", callable), NULL;
+        return PyErr_Format(PyExc_TypeError, "closer() callback must be a function, got %R", callable), NULL;
     struct closer *c = bp_self() ? PyMem_RawCalloc(1, sizeof *c) : NULL;
     if (!c)
         return PyErr_Occurred() ? NULL : PyErr_NoMemory();

@@ -47,7 +47,7 @@ static PyObject *interrupt_thread(PyObject *module, PyObject *args)
     if (!t || (!t->handle && queue(t, reason) != 0))
         return NULL;
     if (t->handle && bough_interrupt(t->handle, text) != 0)
-        return PyErr_SetString(PyExc_ValueError, "the thread has ended"), NULL;
+        return bp_not_alive("the thread has ended"), NULL;
     if (t->asynchronous)
         bp_courier_need(t);
     Py_RETURN_NONE;
@@ -127,7 +127,7 @@ static PyObject *post_exception(struct bp_thread *t, PyObject *exception)
         t->exception = Py_NewRef(exception);
     if (t->handle && bp_post_exception(t) != 0) {
         Py_CLEAR(t->exception);
-        return PyErr_SetString(PyExc_ValueError, "the thread has ended"), NULL;
+        return bp_not_alive("the thread has ended"), NULL;
     }
     bp_courier_need(t);
     Py_RETURN_TRUE;
@@ -141,7 +141,7 @@ static PyObject *raise_in(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "KO:raise_in", &id, &exception))
         return NULL;
     if (!PyExceptionInstance_Check(exception))
-        return PyErr_Format(PyExc_TypeError, "an instance of an exception is wanted, not %R", exception), NULL;
+        return PyErr_Format(PyExc_TypeError, "exc must be an instance of an exception, got %R", exception), NULL;
     if (bp_courier_start() != 0)
         return NULL;
     struct bp_thread *t = bp_thread_of_id(id);

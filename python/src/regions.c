@@ -202,11 +202,17 @@ static int read_seconds(PyObject *seconds, const char *what, int64_t *ns)
         *ns = 0;
         return 0;
     }
-    double s = PyFloat_AsDouble(seconds);
-    if (s == -1 && PyErr_Occurred())
+    double s = PyBool_Check(seconds) ? 0 : PyFloat_AsDouble(seconds);
+    bool failed = s == -1 && PyErr_Occurred();
+    if (PyBool_Check(seconds) || (failed && PyErr_ExceptionMatches(PyExc_TypeError)))
+        return PyErr_Format(PyExc_TypeError, "%s must be a number of seconds or None, got %R", what, seconds), -1;
+    if (failed && !PyErr_ExceptionMatches(PyExc_OverflowError))
         return -1;
     if (!(s > 0 && s < 1e9))
-        return PyErr_Format(PyExc_ValueError, "%s must be more than 0 seconds: %R", what, seconds), -1;
+        return PyErr_Format(PyExc_ValueError,
+                            "%s must be a number of seconds, more than 0 and less than 1e9, or None, got %R", what,
+                            seconds),
+               -1;
     *ns = (int64_t)(s * 1e9) > 0 ? (int64_t)(s * 1e9) : 1;
     return 0;
 }
@@ -235,7 +241,7 @@ static PyObject *critical_section(PyObject *module, PyObject *args, PyObject *ke
     if (is_plain(args, keywords))
         return plain(&default_section, BP_CRITICAL);
     if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O$p:critical_section", names, &budget, &check) ||
-        read_seconds(budget, "budget", &ns) != 0)
+        read_seconds(budget, "critical_section() budget", &ns) != 0)
         return NULL;
     struct manager *m = manager_new(BP_CRITICAL);
     if (m)
@@ -253,7 +259,7 @@ static PyObject *cleanup(PyObject *module, PyObject *args, PyObject *keywords)
     if (is_plain(args, keywords))
         return plain(&default_cleanup, BP_CLEANUP);
     if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O:cleanup", names, &grace) ||
-        read_seconds(grace, "grace", &ns) != 0)
+        read_seconds(grace, "cleanup() grace", &ns) != 0)
         return NULL;
     struct manager *m = manager_new(BP_CLEANUP);
     if (m)
@@ -279,7 +285,7 @@ static PyObject *handler(PyObject *module, PyObject *args, PyObject *keywords)
     if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|$p:handler", names, &callable, &final))
         return NULL;
     if (!PyCallable_Check(callable))
-        return PyErr_Format(PyExc_TypeError, "a handler is called with an incident: %R can't be", callable), NULL;
+        return PyErr_Format(PyExc_TypeError, "handler() callback must be a function, got %R", callable), NULL;
     struct manager *m = manager_new(BP_HANDLER);
     if (!m)
         return NULL;

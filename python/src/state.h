@@ -155,6 +155,8 @@ struct bp_thread *bp_thread_known(void);
 struct bp_thread *bp_thread_of_ident(unsigned long ident);
 /* The one with that `id`. NULL with an exception: it has ended. */
 struct bp_thread *bp_thread_of_id(uint64_t id);
+/* Sets a NotAliveError. */
+void bp_not_alive(const char *format, ...) __attribute__((format(printf, 1, 2)));
 struct bp_thread *bp_thread_of_state(PyThreadState *ts);
 /* `tstate` may be looked into. */
 bool bp_thread_lives(const struct bp_thread *t);

@@ -193,6 +193,17 @@ struct bp_thread *bp_thread_of_state(PyThreadState *ts)
     return t ? t : make(ts);
 }
 
+void bp_not_alive(const char *format, ...)
+{
+    PyObject *class = bp_load("bough._errors", "NotAliveError");
+    va_list arguments;
+    va_start(arguments, format);
+    if (class)
+        PyErr_FormatV(class, format, arguments);
+    va_end(arguments);
+    Py_XDECREF(class);
+}
+
 struct bp_thread *bp_thread_of_ident(unsigned long ident)
 {
     bp_prune();
@@ -200,7 +211,7 @@ struct bp_thread *bp_thread_of_ident(unsigned long ident)
     while (ts && ts->thread_id != ident)
         ts = PyThreadState_Next(ts);
     if (!ts)
-        return PyErr_Format(PyExc_ValueError, "there is no thread with the ident %lu, or it has ended", ident), NULL;
+        return bp_not_alive("there is no thread with the ident %lu, or it has ended", ident), NULL;
     return bp_thread_of_state(ts);
 }
 
@@ -209,7 +220,7 @@ struct bp_thread *bp_thread_of_id(uint64_t id)
     struct bp_thread *t = find(id);
     if (t && bp_thread_lives(t))
         return t;
-    return PyErr_SetString(PyExc_ValueError, "the thread has ended"), NULL;
+    return bp_not_alive("the thread has ended"), NULL;
 }
 
 /* ---- fork ----------------------------------------------------------------------------------------------------- */
@@ -307,7 +318,9 @@ static PyObject *handle_of(PyObject *module, PyObject *args)
         return NULL;
     struct bp_thread *t = bp_thread_of_ident(ident);
     if (t && !t->handle)
-        return PyErr_SetString(PyExc_ValueError, "the thread has not used bough yet"), NULL;
+        return PyErr_SetString(PyExc_ValueError,
+                               "the thread has not used bough yet: its ladder can be read and set when it has"),
+               NULL;
     return t ? PyLong_FromVoidPtr(t->handle) : NULL;
 }
 

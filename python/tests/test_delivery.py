@@ -216,7 +216,7 @@ class Exact(unittest.TestCase):
         event.set(), ended(sleeper), left.close(), right.close()
 
     def test_errors(self):
-        """no live thread: ValueError; no exception: TypeError"""
+        """no live thread: NotAliveError, a ValueError; no exception: TypeError"""
         dead = started(lambda: None)
         ended(dead)
         for thread in (dead, bough.Thread(), 12345):

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: MIT
+"""Arguments of the public functions. An error names the function and the parameter, what was expected, what was got, and what
+to do. A wrong type is a TypeError, a wrong value a ValueError."""
+import os
+import threading
+import time
+from functools import partial
+from types import CoroutineType, FunctionType, MethodType
+
+from bough import _bough
+from bough._errors import NotAliveError
+
+FAR = 1e9  # seconds, 31 years: a deadline that is further away is not a time of time.monotonic()
+_NEAR_NOW = 1e8  # a number of seconds that is as near to time.time() is a time of that clock
+
+_GENERATOR, _COROUTINE, _ITERABLE_COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x100, 0x200  # CO_*, of inspect
+_ASYNC = _COROUTINE | _ITERABLE_COROUTINE | _ASYNC_GENERATOR
+
+
+def error(cls, what, expected, got, advice=""):
+    """`what` is the function and its parameter: "branch() timeout"."""
+    return cls(f"{what} must be {expected}, got {shown(got)}" + (f". {advice}" if advice else ""))
+
+
+def shown(value):
+    """For a message: its representation, if it has one, cut to a line."""
+    try:
+        text = repr(value)
+    except Exception:
+        text = f"an object of the class {type(value).__name__}"
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+# ---- numbers --------------------------------------------------------------------------------------------------------
+
+
+def _real(what, value, expected):
+    """As a float. A bool is no number of seconds."""
+    numeric = hasattr(type(value), "__float__") or hasattr(type(value), "__index__")
+    if not numeric or isinstance(value, bool):
+        advice = "Convert it with total_seconds()" if hasattr(value, "total_seconds") else ""
+        raise error(TypeError, what, expected, value, advice)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = float("inf") if value > 0 else float("-inf")
+    if number != number:
+        raise error(ValueError, what, expected, value)
+    return number
+
+
+def _is_of_time(number):
+    """The clock may be at 1970 where there is no battery for it."""
+    return number > FAR and abs(number - time.time()) < _NEAR_NOW
+
+
+def seconds(what, value, *, or_none=False, positive=False, below=None):
+    """As a float, or None. Not negative."""
+    if value is None and or_none:
+        return None
+    most = f", less than {below:g}" if below is not None else ""
+    expected = f"a number of seconds, {'more than 0' if positive else '0 or more'}{most}" + ", or None" * or_none
+    number = _real(what, value, expected)
+    if _is_of_time(number):
+        raise error(ValueError, what, expected, value, "That is a time of time.time(): give the number of seconds from now")
+    if number < 0 or (positive and number == 0) or (below is not None and number >= below):
+        raise error(ValueError, what, expected, value)
+    return number
+
+
+def wait(what, value):
+    """A timeout of a wait, for the interpreter's locks: as a float, or None. A negative one is as 0."""
+    if value is None:
+        return None
+    number = _real(what, value, "a number of seconds, or None")
+    return None if number > threading.TIMEOUT_MAX else max(number, 0)
+
+
+def deadline(what, value):
+    """As a float, or None; inf is as None. It may have passed already."""
+    if value is None:
+        return None
+    expected = "a time of time.monotonic(), or None"
+    at, now = _real(what, value, expected), time.monotonic()
+    if _is_of_time(at):
+        advice = "That is a time of time.time(): use time.monotonic() + seconds"
+    elif at < 0:
+        advice = "Use time.monotonic() + seconds"
+    elif FAR < at - now < float("inf"):
+        advice = f"That is more than {FAR:g} seconds away: use time.monotonic() + seconds, or None for no deadline"
+    else:
+        return at
+    raise error(ValueError, what, expected, value, advice)
+
+
+def whole(what, value, least, *, or_none=False, below=1 << 31):
+    """An int."""
+    expected = f"a whole number from {least} to {below - 1}" + ", or None" * or_none
+    if value is None and or_none:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise error(TypeError, what, expected, value)
+    if not least <= value < below:
+        raise error(ValueError, what, expected, value)
+    return value
+
+
+# ---- text -----------------------------------------------------------------------------------------------------------
+
+
+def text(what, value, advice=""):
+    if not isinstance(value, str):
+        raise error(TypeError, what, "text", value, advice)
+    return value
+
+
+def reason(what, value):
+    """As the library can keep it, or None."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise error(TypeError, f"{what} reason", "text or None", value)
+    return for_library(value)
+
+
+def for_library(value):
+    """Text as the library keeps it, in UTF-8 that ends with a zero: without zeros, and without what has no UTF-8."""
+    if "\0" in value:
+        value = value.replace("\0", "")
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
+
+
+# ---- functions ------------------------------------------------------------------------------------------------------
+
+
+def function(what, value, *, result_is_kept=False):
+    """A function whose call executes its body: not one that only makes a coroutine or an asynchronous generator. A generator
+    function is one only where its result is kept."""
+    if not callable(value):
+        advice = ""
+        if isinstance(value, CoroutineType):
+            advice = "Give asyncio.run as the function and the coroutine as its argument"
+        raise error(TypeError, what, "a function", value, advice)
+    flags = _flags(value)
+    if flags & _ASYNC:
+        advice = "Its call executes nothing: give a function that runs it by asyncio.run()"
+        raise error(TypeError, what, "a function that is not async", value, advice)
+    if flags & _GENERATOR and not result_is_kept:
+        raise error(TypeError, what, "a function, not a generator function", value, "Its call executes nothing: iterate over it")
+    return value
+
+
+def closing(what, things):
+    """Each has a close() that is no coroutine function, which would close nothing."""
+    for thing in things:
+        if not hasattr(thing, "close"):
+            raise error(TypeError, what, "an object with a close() method, or a list of such", thing)
+        function(f"{what}: close()", thing.close)
+
+
+def _flags(value):
+    """Of the code that a call of it executes, as far as that is Python's."""
+    while type(value) is not FunctionType:
+        if isinstance(value, (MethodType, staticmethod)):
+            value = value.__func__
+        elif isinstance(value, partial):
+            value = value.func
+        else:
+            value = getattr(type(value), "__call__", None)
+            if not isinstance(value, FunctionType):
+                return 0
+    return value.__code__.co_flags
+
+
+def result(name, value):
+    """An error if a child's function has returned a coroutine that was never begun: the function has executed nothing. Nothing
+    can be seen of that before in a lambda or a decorator that calls a coroutine function."""
+    if value.cr_running or value.cr_suspended or value.cr_frame is None:
+        return None
+    value.close()
+    return TypeError(f"{name} has returned {shown(value)} and executed nothing of it. Run it by asyncio.run() in the child")
+
+
+# ---- threads --------------------------------------------------------------------------------------------------------
+
+
+def ident(what, thread):
+    """Of a threading.Thread that has been started, or an ident as it is."""
+    if isinstance(thread, threading.Thread):
+        if thread.ident is None:
+            raise NotAliveError(f"{what}: {shown(thread)} has not been started. Call start() first")
+        return thread.ident
+    if not isinstance(thread, int) or isinstance(thread, bool):
+        advice = "Call its method of that name" if hasattr(thread, "raise_exc") else ""
+        raise error(TypeError, what, "a threading.Thread or a thread's ident", thread, advice)
+    if not 0 < thread < 1 << 64:
+        raise NotAliveError(f"{what}: there is no thread with the ident {thread}, or it has ended")
+    return thread
+
+
+def alive(what, thread, look_up):
+    """What `look_up` finds by the ident. An ident is given to a new thread when its own one has ended: if the thread is alive
+    after the look-up, then it was found."""
+    number = ident(what, thread)
+    try:
+        found = look_up(number)
+    except NotAliveError as error:
+        found, why = None, str(error)
+    if isinstance(thread, threading.Thread) and not thread.is_alive():
+        raise NotAliveError(f"{what}: {shown(thread)} has ended")
+    if found is None:
+        raise NotAliveError(f"{what}: {why}")
+    return found
+
+
+def thread(what, given):
+    """The number that no other thread has."""
+    return alive(what, given, _bough.id_of)
+
+
+# ---- files ----------------------------------------------------------------------------------------------------------
+
+
+def descriptor(what, file):
+    """Of a file that is open, or a descriptor as it is. What the file keeps in its buffer is written."""
+    if isinstance(file, int) and not isinstance(file, bool):
+        return file
+    try:
+        fileno, flush = file.fileno, getattr(file, "flush", None)
+    except AttributeError:
+        raise error(TypeError, what, "an open file or a descriptor", file) from None
+    if flush is not None:
+        flush()
+    return fileno()
+
+
+def path_or_descriptor(what, file):
+    """(path, -1) or (None, descriptor); (None, -1) for None."""
+    if file is None:
+        return None, -1
+    if isinstance(file, (str, bytes, os.PathLike)):
+        return os.fsdecode(file), -1
+    return None, descriptor(what, file)
