@@ -25,14 +25,6 @@ struct bp_callback {
     int running; /* callbacks that are at work for it */
 };
 
-static struct bp_thread *thread_of(uint64_t id)
-{
-    struct bp_thread *t = bp.threads;
-    while (t && t->id != id)
-        t = t->next;
-    return t && bp_thread_lives(t) ? t : NULL;
-}
-
 static struct bp_callback *callback_of(const struct bp_thread *t, uint64_t id)
 {
     struct bp_callback *c = t ? t->callbacks : NULL;
@@ -169,7 +161,7 @@ static PyObject *callback_runs(PyObject *module, PyObject *args)
     (void)module;
     if (!PyArg_ParseTuple(args, "(KK)p:callback_runs", &thread, &id, &runs))
         return NULL;
-    struct bp_thread *t = thread_of(thread);
+    struct bp_thread *t = bp_thread_find(thread);
     struct bp_callback *c = callback_of(t, id);
     if (!c)
         Py_RETURN_FALSE;
@@ -186,7 +178,7 @@ static PyObject *callback_is_late(PyObject *module, PyObject *args)
     (void)module;
     if (!PyArg_ParseTuple(args, "(KK):callback_is_late", &thread, &id))
         return NULL;
-    struct bp_thread *t = thread_of(thread);
+    struct bp_thread *t = bp_thread_find(thread);
     struct bp_callback *c = callback_of(t, id);
     if (!c)
         Py_RETURN_FALSE;

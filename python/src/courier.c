@@ -142,7 +142,7 @@ static bool still_there(struct bp_thread *t, PyFrameObject *frame, int instructi
 {
     if (!bp_thread_lives(t))
         return false;
-    PyFrameObject *now = PyThreadState_GetFrame(t->tstate);
+    PyFrameObject *now = bp_thread_frame(t);
     bool same = now == frame && PyFrame_GetLasti(frame) == instruction;
     Py_XDECREF(now);
     return same;
@@ -154,7 +154,7 @@ static bool may_come_in(struct bp_thread *t, int64_t waited)
 {
     if (!bp_admits(t) || !bp.place || !bp_thread_lives(t))
         return false;
-    PyFrameObject *frame = PyThreadState_GetFrame(t->tstate);
+    PyFrameObject *frame = bp_thread_frame(t);
     if (!frame)
         return false;
     int instruction = PyFrame_GetLasti(frame);
@@ -222,8 +222,12 @@ static void deliver(struct bp_thread *t, int64_t waited)
     if (changes != bp.changes)
         return;
     t->awaited = awaited;
-    if (ARMS && may_come_in(t, waited) && PyThreadState_SetAsyncExc(t->ident, bp_carrier) == 1)
-        t->armed = true, t->armed_at = bough_now();
+    if (!ARMS || !may_come_in(t, waited))
+        return;
+    t->armed = true;
+    t->armed_at = bough_now();
+    PyThreadState_SetAsyncExc(t->ident,
+                              bp_carrier); /* what somebody else had armed goes, and other threads may run by that */
 }
 
 /* In how many ms it is to be looked at again; -1: not before something happens. */

@@ -56,9 +56,10 @@ static void give_tool_back(void)
 {
     if (tool == NO_TOOL || is_wanted(NULL))
         return;
-    call("register_callback", "(ilO)", tool, instruction_event(), Py_None);
-    call("free_tool_id", "(i)", tool);
-    tool = NO_TOOL;
+    int number = tool;
+    tool = NO_TOOL; /* who wants one meanwhile takes another number */
+    call("register_callback", "(ilO)", number, instruction_event(), Py_None);
+    call("free_tool_id", "(i)", number);
 }
 
 /* (code, offset) */
@@ -72,24 +73,28 @@ static PyObject *at_instruction(PyObject *module, PyObject *const *args, Py_ssiz
     if (bp_monitor_wants(code) && bp_monitor_step() != 0)
         return NULL;
     if (!is_wanted(code)) /* its frame was freed meanwhile */
-        call("set_local_events", "(iOi)", tool, args[0], 0);
+        bp_instructions(code);
     Py_RETURN_NONE;
 }
 
 static PyMethodDef instruction_method = {"at_instruction", (PyCFunction)(void (*)(void))at_instruction, METH_FASTCALL,
                                          NULL};
 
-/* One that no debugger, profiler or test coverage has. */
+/* One that no debugger, profiler or test coverage has. An audit hook may refuse our function. */
 static bool take_tool(void)
 {
     static const int order[TOOLS] = {3, 4, 5, 2, 1, 0};
-    PyObject *function = tool == NO_TOOL ? PyCFunction_New(&instruction_method, NULL) : NULL;
-    for (int i = 0; function && tool == NO_TOOL && i < TOOLS; i++)
-        if (call("use_tool_id", "(is)", order[i], "bough") == 0)
+    static PyObject *function; /* for good: the interpreter borrows it during a call */
+    if (!function && !(function = PyCFunction_New(&instruction_method, NULL)))
+        return false;
+    for (int i = 0; tool == NO_TOOL && i < TOOLS; i++) {
+        if (call("use_tool_id", "(is)", order[i], "bough") != 0)
+            continue;
+        if (call("register_callback", "(ilO)", order[i], instruction_event(), function) == 0)
             tool = order[i];
-    if (function && tool != NO_TOOL)
-        call("register_callback", "(ilO)", tool, instruction_event(), function);
-    Py_XDECREF(function);
+        else
+            call("free_tool_id", "(i)", order[i]);
+    }
     return tool != NO_TOOL;
 }
 

@@ -79,6 +79,7 @@ struct bp_thread {
     bool nudged;                   /* their deadlines have passed, which it has not seen yet */
     bough_time told_until;         /* it heard of the pending interrupt less than a grace ago */
     int64_t grace;                 /* for which its calls are left alone after a cut, ns; 0: by default */
+    bool late;                     /* was made when the thread state was being cleared: thread.c */
     bool disabled;                 /* was started so: only allow regions admit interrupts */
     struct bp_region *regions;
     struct bp_region *spare; /* the next one's memory; NULL */
@@ -153,13 +154,16 @@ struct bp_thread *bp_self(void);
 struct bp_thread *bp_thread_known(void);
 /* The thread with an ident; made if no one has asked for it yet. NULL with an exception: it is not alive. */
 struct bp_thread *bp_thread_of_ident(unsigned long ident);
-/* The one with that `id`. NULL with an exception: it has ended. */
+/* The one with that `id`. NULL: it has ended. The second one sets an exception then. */
+struct bp_thread *bp_thread_find(uint64_t id);
 struct bp_thread *bp_thread_of_id(uint64_t id);
 /* Sets a NotAliveError. */
 void bp_not_alive(const char *format, ...) __attribute__((format(printf, 1, 2)));
 struct bp_thread *bp_thread_of_state(PyThreadState *ts);
 /* `tstate` may be looked into. */
 bool bp_thread_lives(const struct bp_thread *t);
+/* Where one that lives stands; NULL: in no Python code. A new reference. No other thread runs meanwhile. */
+PyFrameObject *bp_thread_frame(const struct bp_thread *t);
 /* Forget those whose threads have ended. */
 void bp_prune(void);
 int bp_thread_init(void);
@@ -216,10 +220,14 @@ void bp_cause_forget_kind(const struct bp_thread *t, enum bough_kind kind);
 PyObject *bp_as_interrupt(struct bp_thread *t, PyObject *exception);
 /* Whether it has. */
 bool bp_is_caused(const struct bp_thread *t, PyObject *exception);
-/* A callback of on_interrupt() is at work: what the thread executes now counts as interrupted. By any thread. */
+/* A callback of on_interrupt() is at work: what the thread executes now counts as interrupted. By any thread. Other threads may
+ * run, and `t` may have ended when this returns. */
 void bp_cause_running(struct bp_thread *t);
 /* By the thread: the record that such places wait for is the one that is pending now. */
 void bp_cause_known(const struct bp_thread *t);
+
+/* ---- stand_in.c --------------------------------------------------------------------------------------- */
+
 /* Stand for the interpreter's functions where extension modules call them. */
 PyThreadState *bp_save_thread(void);
 void bp_restore_thread(PyThreadState *ts);
@@ -352,7 +360,7 @@ void bp_region_free(struct bp_thread *t, struct bp_region *r);
 
 extern PyMethodDef bp_thread_methods[], bp_raise_methods[], bp_cut_methods[], bp_post_methods[], bp_courier_methods[],
     bp_branch_methods[], bp_child_methods[], bp_with_methods[], bp_item_methods[], bp_ladder_methods[],
-    bp_signal_methods[], bp_report_methods[], bp_lock_methods[], bp_cause_methods[], bp_callback_methods[],
-    bp_loop_methods[], bp_interpreter_methods[];
+    bp_signal_methods[], bp_site_methods[], bp_report_methods[], bp_lock_methods[], bp_cause_methods[],
+    bp_callback_methods[], bp_loop_methods[], bp_interpreter_methods[];
 
 #endif

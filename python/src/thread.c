@@ -15,6 +15,7 @@ struct bp_process bp;
 __thread struct bp_thread *bp_me __attribute__((tls_model("initial-exec")));
 
 static const char key[] = "bough._bough.thread";
+static __thread uint64_t cleared; /* the number of this thread's state whose capsule has died */
 
 /* ---- entries -------------------------------------------------------------------------------------------- */
 
@@ -39,7 +40,7 @@ static PyObject *take_queued(struct bp_thread *t)
  * cut yet, and look at its entry then: that memory stays. */
 static void forget(struct bp_thread *t)
 {
-    bool by_itself = bp_me == t || !t->handle;
+    bool by_itself = bp_me == t || !t->handle || t->late;
     struct bp_thread **at = &bp.threads;
     while (*at && *at != t)
         at = &(*at)->next;
@@ -70,8 +71,10 @@ static void capsule_dies(PyObject *capsule)
     struct bp_thread *t = PyCapsule_GetPointer(capsule, key);
     if (!t)
         return;
-    if (bp_me == t)
+    if (bp_me == t) {
         bough_foreign_set(NULL);
+        cleared = t->id;
+    }
     forget(t);
 }
 
@@ -130,9 +133,22 @@ static int begin(struct bp_thread *t, const struct bough_child_options *options)
     return 0;
 }
 
+/* A finalizer that runs while the thread state is cleared: its dictionary is gone, and so is the entry. A new one is for the time
+ * that is left. It is not kept as bp_me: the thread may get another thread state, as those of C libraries do. */
+static struct bp_thread *late(PyThreadState *tstate)
+{
+    bp_prune();
+    struct bp_thread *t = find(PyThreadState_GetID(tstate));
+    if (!t && (t = make(tstate)))
+        t->late = true;
+    return t && begin(t, NULL) == 0 ? t : NULL;
+}
+
 static struct bp_thread *self(const struct bough_child_options *options)
 {
     PyThreadState *tstate = PyThreadState_Get();
+    if (PyThreadState_GetID(tstate) == cleared)
+        return late(tstate);
     struct bp_thread *t = find(PyThreadState_GetID(tstate));
     if (!t)
         t = make(tstate);
@@ -165,15 +181,26 @@ struct bp_thread *bp_thread_known(void)
 
 /* ---- any thread -------------------------------------------------------------------------------------------- */
 
-/* The entry of a thread that has not used bough itself dies with nobody: is its thread state there yet? */
+/* The entry of a thread that has not used bough itself, or uses it in its last finalizers, dies with nobody: is its thread state
+ * there yet? */
 bool bp_thread_lives(const struct bp_thread *t)
 {
-    if (t->handle)
+    if (t->handle && !t->late)
         return true;
     PyThreadState *ts = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
     while (ts && PyThreadState_GetID(ts) != t->id)
         ts = PyThreadState_Next(ts);
     return ts != NULL;
+}
+
+/* Up to 3.11 a new frame object may run finalizers, and other threads with them. */
+PyFrameObject *bp_thread_frame(const struct bp_thread *t)
+{
+    int collects = PyGC_Disable();
+    PyFrameObject *frame = PyThreadState_GetFrame(t->tstate);
+    if (collects)
+        PyGC_Enable();
+    return frame;
 }
 
 /* Forgetting may run Python code, which changes the list: so from its beginning after each. */
@@ -215,12 +242,18 @@ struct bp_thread *bp_thread_of_ident(unsigned long ident)
     return bp_thread_of_state(ts);
 }
 
-struct bp_thread *bp_thread_of_id(uint64_t id)
+struct bp_thread *bp_thread_find(uint64_t id)
 {
     struct bp_thread *t = find(id);
-    if (t && bp_thread_lives(t))
-        return t;
-    return bp_not_alive("the thread has ended"), NULL;
+    return t && bp_thread_lives(t) ? t : NULL;
+}
+
+struct bp_thread *bp_thread_of_id(uint64_t id)
+{
+    struct bp_thread *t = bp_thread_find(id);
+    if (!t)
+        bp_not_alive("the thread has ended");
+    return t;
 }
 
 /* ---- fork ----------------------------------------------------------------------------------------------------- */

@@ -12,24 +12,23 @@
 
 #include <stddef.h>
 
-/* The frame is about to execute the instruction at `offset`. */
-static void step(struct bp_site *s, int offset)
+/* The frame is about to execute the instruction at `offset`. Returns the next site to look at; a second look at one changes
+ * nothing. */
+static struct bp_site *step(struct bp_site *s, int offset)
 {
     if (offset >= s->first && offset <= s->last)
         s->running = true;
     else if (s->running && offset == s->handler)
         s->running = false;
     else if (s->running)
-        bp_site_succeeded(s);
+        return bp_site_succeeded(s);
+    return s->next;
 }
 
 static void step_all(const PyFrameObject *frame, int offset)
 {
-    for (struct bp_site *s = bp_sites, *next; s; s = next) {
-        next = s->next;
-        if (s->watched && s->frame == frame)
-            step(s, offset);
-    }
+    for (struct bp_site *s = bp_sites; s;)
+        s = s->watched && s->frame == frame ? step(s, offset) : s->next;
 }
 
 #if PY_VERSION_HEX >= 0x030C0000
@@ -51,13 +50,16 @@ void bp_watch_step(PyCodeObject *code, int offset)
 /* In the middle of a C function's call, or of an exception: what is set stays set. */
 void bp_watch_begin(struct bp_site *s)
 {
+    uint64_t number = s->order;
+    PyCodeObject *code = (PyCodeObject *)Py_NewRef((PyObject *)s->code);
     s->watched = true;
-    s->watched = bp_instructions(s->code) == 0;
+    if (bp_instructions(code) != 0 && (s = bp_site_with(number)))
+        s->watched = false;
+    Py_DECREF(code);
 }
 
-void bp_watch_end(struct bp_site *s)
+void bp_watch_end(const struct bp_site *s)
 {
-    s->watched = false;
     bp_instructions(s->code);
 }
 
@@ -132,9 +134,8 @@ void bp_watch_begin(struct bp_site *s)
     s->watched = true;
 }
 
-void bp_watch_end(struct bp_site *s)
+void bp_watch_end(const struct bp_site *s)
 {
-    s->watched = false;
     if (!is_watched(s->frame))
         s->frame->f_trace_opcodes = 0;
     if (bp_me == s->thread && !any_watched(s->thread))

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -103,7 +104,38 @@ static PyObject *call_and_ignore(PyObject *module, PyObject *function)
     Py_RETURN_NONE;
 }
 
+/* ---- a thread of its own ------------------------------------------------------------------------------------------ */
+
+/* As a library does that has a thread for long, and calls back now and then: a thread state for each call. */
+static void *call_twice(void *callable)
+{
+    for (int i = 0; i < 2; i++) {
+        PyGILState_STATE state = PyGILState_Ensure();
+        PyObject *result = PyObject_CallNoArgs(callable);
+        if (!result)
+            PyErr_WriteUnraisable(callable);
+        Py_XDECREF(result);
+        PyGILState_Release(state);
+    }
+    return NULL;
+}
+
+/* on_a_thread(callable): called twice, by one thread with two thread states, one after the other. */
+static PyObject *on_a_thread(PyObject *module, PyObject *callable)
+{
+    pthread_t thread;
+    (void)module;
+    int error = pthread_create(&thread, NULL, call_twice, callable);
+    if (error)
+        return errno = error, PyErr_SetFromErrno(PyExc_OSError);
+    Py_BEGIN_ALLOW_THREADS
+    pthread_join(thread, NULL);
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
+    {"on_a_thread", on_a_thread, METH_O, NULL},
     {"ask", ask, METH_O, NULL},
     {"ask_with_lock", ask_with_lock, METH_O, NULL},
     {"ask_and_ignore", ask_and_ignore, METH_O, NULL},

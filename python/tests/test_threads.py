@@ -9,7 +9,8 @@ import unittest
 import weakref
 
 import bough
-from bough import ThreadExit
+import client
+from bough import ThreadExit, _bough
 from tools import Gate, bytecode, ended, open_what_stays, pipe, points, poll_for, read, started, until, until_blocked
 
 setUpModule = open_what_stays
@@ -380,6 +381,44 @@ class WhatIsLeft(unittest.TestCase):
             thread.join()
 
         self.assertNothingGrows(one)
+
+    def test_last_finalizers_leave_nothing(self):
+        """those that use bough when their thread's local data is freed"""
+        def one():
+            ended(started(uses_it_to_the_end, threading.local(), cls=threading.Thread))
+
+        self.assertNothingGrows(one)
+
+
+class Asks:
+    def __del__(self):
+        bough.check_interrupt()
+
+
+def uses_it_to_the_end(local):
+    bough.check_interrupt()
+    local.asks = Asks()
+
+
+class ThreadsOfLibraries(unittest.TestCase):
+    """A thread of a C library has a thread state for each call of Python code."""
+
+    def setUp(self):
+        self.seen, self.local = [], threading.local()
+
+    def call(self):
+        number = _bough.id_of(threading.get_ident())
+        uses_it_to_the_end(self.local)
+        try:
+            bough.raise_exc(threading.get_ident(), KeyError)
+            bytecode()
+        except KeyError:
+            self.seen.append(number)
+
+    def test_each_call_is_a_thread(self):
+        """what is left of the one before, whose last finalizer used bough, is not taken for it"""
+        client.on_a_thread(self.call)
+        self.assertEqual(len(set(self.seen)), 2, self.seen)
 
 
 if __name__ == "__main__":
