@@ -109,6 +109,7 @@ struct bough_foreign {
     bough_cut_fn *on_cut;    /* may be NULL */
     void *argument;          /* to it, and to `choose` */
     bough_choose_fn *choose; /* may be NULL */
+    int paced;               /* 1: it shares a lock with other threads, see bough_paced() */
 };
 
 /* Until the thread ends, or the child does. NULL: by default. Returns 0; -1 with EINVAL, EAGAIN (table full). */
@@ -121,6 +122,17 @@ BOUGH_API int bough_foreign_again(void);
  * NULL; gets the record on failure, its reason empty if it was cleared in the last moment. Returns 0, also in a thread that does
  * not take part; -1 with ECANCELED. [point, rule 22] */
 BOUGH_API int bough_foreign_check(struct bough_record *why);
+/*
+ * Threads whose code needs one lock to go on after a blocking call, an interpreter's lock: each says .paced = 1. An interrupt
+ * of many of them marks all at once, and wakes a few; another one is woken each time that one which was woken calls
+ * bough_paced(), with that lock in its hands, or ends. So they do not all wait for the lock at the same time, which takes
+ * far longer than one after the other. A thread that does not call it holds the others up for 50 ms: then some are woken
+ * without that, and after a few times 50 ms all of them. A rung above the first wakes all at once.
+ *
+ * Called by the thread that has the lock, after a call that was interrupted, before code that may take long. Without effect in any other
+ * thread, or a second time. Never fails. [thread, signal, rule 4]
+ */
+BOUGH_API void bough_paced(void);
 /*
  * Calls of the object with this name (as for bough_interpose()) fail with no other error than EINTR because of an interrupt: it
  * aborts on any other. For libraries that bough does not know; bough_interpose_report() lists the known ones, and

@@ -140,7 +140,8 @@ static int on_cut(void *argument, const struct bough_cut *cut)
 int bp_set_kinds(struct bp_thread *t, unsigned kinds)
 {
     unsigned now = bp_callbacks_end_calls(t) ? kinds & BP_EXCEPTION_ONLY : kinds;
-    struct bough_foreign ways = {.kinds = now, .grace = t->grace, .on_cut = on_cut, .argument = t, .choose = choose};
+    struct bough_foreign ways = {
+        .kinds = now, .grace = t->grace, .on_cut = on_cut, .argument = t, .choose = choose, .paced = 1};
     if (bough_foreign_set(now ? &ways : NULL) != 0)
         return (void)bp_error("this thread can't take part"), -1;
     t->kinds = kinds;

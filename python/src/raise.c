@@ -144,6 +144,7 @@ static void forget_raised(struct bp_thread *t)
 PyObject *bp_exception_for(struct bp_thread *t, const struct bough_record *why)
 {
     PyObject *final = t->final;
+    bough_paced(); /* it has the interpreter lock: the next thread may wait for that */
     t->final = NULL;
     struct bough_record real = *why;
     t->raised = true;
@@ -177,6 +178,7 @@ void bp_raise(struct bp_thread *t, const struct bough_record *why)
 int bp_meet(struct bp_thread *t)
 {
     t->cut = false;
+    bough_paced();
     if (!bough_interrupted())
         return 0;
     bp_raise(t, &t->why);
@@ -270,6 +272,7 @@ static PyObject *alloc_or_raise(PyTypeObject *type, Py_ssize_t items)
         bp_raise(t, &t->why);
         return NULL;
     }
+    bough_paced();
     bough_foreign_again(); /* nobody was told: the next call is */
     return PyType_GenericAlloc(type, items);
 }

@@ -9,22 +9,24 @@
 #ifndef BO_BASE_HOOK_H
 #define BO_BASE_HOOK_H
 
-#define BO_HOOKS_LIST(X)                                                                    \
-    X(call_entered)    /* after the thread says it is in a call, before the window */       \
-    X(call_left)       /* after the window, before the thread says it has left */           \
-    X(post_recorded)   /* a record is written, no word is marked yet */                     \
-    X(post_sent)       /* a word says a wake is under way, the signal is not sent yet */    \
-    X(add_published)   /* a child can be seen by posters, marks are not looked at yet */    \
-    X(child_ended)     /* a child's function has returned, its slot still lives */          \
-    X(futex_woken)     /* an own primitive was woken and has not taken anything yet */      \
-    X(libc_entered)    /* before libc waits on our behalf */                                \
-    X(region_left)     /* a region's level is no more in force, a wake for it may come */   \
-    X(freeze_claimed)  /* a thread is about to stand still, and does not yet */             \
-    X(foreign_weighed) /* nothing is due in foreign code, the grace is not looked at yet */ \
-    X(foreign_begins)  /* a call of foreign code begins, or ends: half of that is noted */  \
-    X(foreign_ends)    /* the same, more than half */                                       \
-    X(leave_begins)    /* a helper is about to carry out rung 5 */                          \
-    X(call_out)        /* the thread says that it has left, a wake may be under way still */
+#define BO_HOOKS_LIST(X)                                                                     \
+    X(call_entered)    /* after the thread says it is in a call, before the window */        \
+    X(call_left)       /* after the window, before the thread says it has left */            \
+    X(post_recorded)   /* a record is written, no word is marked yet */                      \
+    X(post_sent)       /* a word says a wake is under way, the signal is not sent yet */     \
+    X(add_published)   /* a child can be seen by posters, marks are not looked at yet */     \
+    X(child_ended)     /* a child's function has returned, its slot still lives */           \
+    X(futex_woken)     /* an own primitive was woken and has not taken anything yet */       \
+    X(libc_entered)    /* before libc waits on our behalf */                                 \
+    X(region_left)     /* a region's level is no more in force, a wake for it may come */    \
+    X(freeze_claimed)  /* a thread is about to stand still, and does not yet */              \
+    X(foreign_weighed) /* nothing is due in foreign code, the grace is not looked at yet */  \
+    X(foreign_begins)  /* a call of foreign code begins, or ends: half of that is noted */   \
+    X(foreign_ends)    /* the same, more than half */                                        \
+    X(leave_begins)    /* a helper is about to carry out rung 5 */                           \
+    X(call_out)        /* the thread says that it has left, a wake may be under way still */ \
+    X(pace_put_off)    /* there was no place for a thread, it is not put off yet */          \
+    X(pace_next)       /* there is a place for it, the thread is not woken yet */
 
 #if BO_HOOKS
 #define BO_HOOK_DECLARE(name) extern __attribute__((visibility("default"))) void (*volatile bo_hook_##name)(void);

@@ -122,6 +122,9 @@ struct bo_outcome {
  *   reported    what foreign code has been given by a failing call
  *   silenced    what has ended a silent wait of foreign code
  *   joining     the thread whose end foreign code waits for, which nothing interrupts; 0
+ *   paced       it shares a lock with other threads: few of them are woken at a time (core/pace.h)
+ *   put_off     ...and its wake is still to come
+ *   wave        ...or it was woken, and has a place of this wave; 0: it has none
  *   crit_*      the outermost critical section: since when, with which budget; see level.c for the clock
  */
 struct bo_thread {
@@ -164,10 +167,12 @@ struct bo_thread {
     _Atomic int64_t pause_used;
     _Atomic int64_t pause_min;
     _Atomic uint64_t pause_seq;
-    uint32_t disabled; /* started at level disabled */
+    bool disabled; /* started at level disabled */
+    bool foreign_from_start;
+    _Atomic uint8_t paced, put_off;
     uint32_t crit_depth, allow_depth, async_depth, clean_depth, closable_depth;
     uint32_t foreign_depth; /* regions in which foreign code takes part, and one more if it does from the start */
-    uint32_t foreign_from_start;
+    _Atomic uint32_t wave;
     struct bough_region *regions;
     uintptr_t stack_low, stack_high;
     _Atomic uint32_t depth;

@@ -132,7 +132,7 @@ int64_t bo_foreign_look(struct bo_thread *t, uint64_t w)
     int64_t until = earliest(t, w);
     if (bo_now() < until)
         return bo_to_monotonic(until);
-    bo_wake(t, bo_word_generation(w));
+    bo_wake(t, bo_word_generation(w), false);
     return BO_FOREVER;
 }
 
@@ -176,6 +176,7 @@ int bough_foreign_set(const struct bough_foreign *ways)
                                               .choose = (void (*)(void))ways->choose,
                                               .argument = ways->argument}
                    : (struct bo_foreign_ways){0};
+    bo_store_relaxed(&t->paced, ways && ways->paced);
     bo_level_settle(t); /* what is pending may be of a kind that counts from now on */
     return 0;
 }

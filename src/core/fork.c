@@ -10,6 +10,7 @@
 #include "core/above.h"
 #include "core/level.h"
 #include "core/own.h"
+#include "core/pace.h"
 #include "core/self.h"
 #include "core/ticker.h"
 
@@ -201,6 +202,7 @@ static void begin_anew(const struct copy *c)
     put_all(c);
     bo_ticker_after_fork();
     bo_own_after_fork(bo_self != NULL);
+    bo_pace_after_fork(bo_self);
     forget_posts(&bo_branch_at(BO_ROOT)->t);
     bo_branches_forked(bo_self);
     if (bo_self)

@@ -83,7 +83,7 @@ static int64_t look_at_section(struct bo_thread *t, uint64_t w)
     uint64_t next = (w & ~(uint64_t)(BO_MASKED | BO_TIMED)) | BO_OVERRUN;
     if (!bo_cas_seq(&t->t.word, &w, next))
         return bo_clock();
-    bo_wake(t, bo_word_generation(w)); /* due, now that it is not masked: as if posted at this moment */
+    bo_wake(t, bo_word_generation(w), false); /* due, now that it is not masked: as if posted at this moment */
     report_overrun(t);
     return bo_clock() + BO_ANSWER_WITHIN;
 }
@@ -101,7 +101,7 @@ static int64_t look_at_shield(struct bo_thread *t, uint64_t w)
         return bo_to_monotonic(until);
     if (bo_load_seq(&t->resumed_seq) && bo_load_relaxed(&t->resumed_until) == BO_FOREVER)
         return BO_FOREVER; /* a handler runs */
-    bo_wake(t, bo_word_generation(w));
+    bo_wake(t, bo_word_generation(w), false);
     return BO_FOREVER;
 }
 
@@ -143,7 +143,7 @@ static int64_t look_at_branch(struct bo_branch *b)
     if (shielded && now < until)
         next = bo_earlier(next, bo_to_monotonic(until));
     else if (shielded)
-        bo_spread(&b->t, true);
+        bo_spread(&b->t, true, false);
     return next;
 }
 

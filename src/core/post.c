@@ -8,6 +8,8 @@
 #include "base/raw.h"
 #include "core/above.h"
 #include "core/deliver.h"
+#include "core/foreign.h"
+#include "core/pace.h"
 #include "core/self.h"
 #include "core/ticker.h"
 #include "core/tree.h"
@@ -36,16 +38,19 @@ static void ring(struct bo_thread *t)
     bo_and_seq(&t->t.word, ~(uint64_t)BO_EVENT_SENT);
 }
 
-/* The step that rule 13 asks for: due, and if the thread is in a call also sent, at once. */
-static void step(struct bo_thread *t, uint32_t generation, bool repeated)
+/* The step that rule 13 asks for: due, and if the thread is in a call also sent, at once. Or its wake is put off. Whether one
+ * was sent. */
+static bool step(struct bo_thread *t, uint32_t generation, bool repeated, bool may_wake)
 {
     uint64_t w = bo_load_seq(&t->t.word), next;
     do {
         if (bo_word_generation(w) != generation || !(w & BO_LIVE))
-            return;
+            return false;
         if (repeated && (w & BO_PENDING))
-            return; /* it has weighed this record already, perhaps to let its cleanup run */
-        next = bo_word_woken(bo_word_posted(w));
+            return false; /* it has weighed this record already, perhaps to let its cleanup run */
+        next = bo_word_posted(w);
+        if (may_wake)
+            next = bo_word_woken(next);
         if ((next & BO_EVENT) && (next & BO_DUE))
             next |= BO_EVENT_SENT;
     } while (!bo_cas_seq(&t->t.word, &w, next));
@@ -55,22 +60,47 @@ static void step(struct bo_thread *t, uint32_t generation, bool repeated)
         ring(t);
     if (set & BO_SENT)
         bo_signal(t);
+    else if (bo_word_woken(next) != next)
+        bo_pace_put_off(t);
     else if ((next & BO_ASYNC) && (set & BO_DUE))
         bo_ticker_watch(t);
     if (next & BO_TIMED)
         bo_ticker_look(&t->t);
+    return set & BO_SENT;
 }
 
 static void wake(struct bo_thread *t, uint32_t generation, bool repeated)
 {
     bo_send_begin(t);
-    step(t, generation, repeated);
+    bool may_wake = bo_pace_enter(t);
+    if (!step(t, generation, repeated, may_wake) && may_wake)
+        bo_pace_leave(t);
     bo_send_end(t);
 }
 
-void bo_wake(struct bo_thread *t, uint32_t generation)
+void bo_wake(struct bo_thread *t, uint32_t generation, bool at_once)
 {
-    wake(t, generation, false);
+    if (!at_once) {
+        wake(t, generation, false);
+        return;
+    }
+    bo_send_begin(t);
+    step(t, generation, false, true);
+    bo_send_end(t);
+}
+
+bool bo_wake_put_off(struct bo_thread *t)
+{
+    bo_send_begin(t);
+    uint64_t w = bo_load_seq(&t->t.word), next;
+    do
+        next = w & bo_foreign_due_bit(t) ? bo_word_woken(w) : w;
+    while (next != w && !bo_cas_seq(&t->t.word, &w, next));
+    bool sent = next & ~w & BO_SENT;
+    if (sent)
+        bo_signal(t);
+    bo_send_end(t);
+    return sent;
 }
 
 /* ---- waking a subtree ------------------------------------------------------------------------------ */
@@ -81,24 +111,27 @@ static bool below_now(struct bo_thread *t, uint32_t generation, const struct bo_
     return bo_below(t, target, branch) && bo_target_is(&t->t, generation);
 }
 
-static unsigned spread(const struct bo_target *target, bool branch, bool repeated, unsigned limit)
+static unsigned spread(const struct bo_target *target, bool branch, bool repeated, bool at_once)
 {
     unsigned marked = 0;
     uint32_t high = bo_load_seq(&bo_arena.head->thread_high);
-    for (uint32_t i = 1; i < high && marked < limit; i++) {
+    for (uint32_t i = 1; i < high; i++) {
         struct bo_thread *t = bo_thread_at(i);
         uint64_t w = bo_load_seq(&t->t.word);
         if (!(w & BO_LIVE) || !below_now(t, bo_word_generation(w), target, branch))
             continue;
-        wake(t, bo_word_generation(w), repeated);
+        if (at_once)
+            bo_wake(t, bo_word_generation(w), true);
+        else
+            wake(t, bo_word_generation(w), repeated);
         marked++;
     }
     return marked;
 }
 
-unsigned bo_spread(const struct bo_target *target, bool branch)
+unsigned bo_spread(const struct bo_target *target, bool branch, bool at_once)
 {
-    return spread(target, branch, false, UINT32_MAX);
+    return spread(target, branch, false, at_once);
 }
 
 /* Does anything branch off this target, besides the body? Children are counted before they are LIVE, branches
@@ -140,7 +173,7 @@ static void spread_from_here(struct bo_target *target, bool branch, bool repeate
         bo_ticker_spread(target);
         return;
     }
-    spread(target, branch, repeated, UINT32_MAX);
+    spread(target, branch, repeated, false);
 }
 
 /* ---- posting ----------------------------------------------------------------------------------------- */

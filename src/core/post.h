@@ -10,6 +10,8 @@
  *               2. look for a mark on the branch and all around it
  *
  * In the total order of these, either the scan meets the child or the adder meets the mark.
+ *
+ * Of threads that share a lock only a few are woken at a time, the others are marked: core/pace.h.
  */
 #ifndef BO_CORE_POST_H
 #define BO_CORE_POST_H
@@ -18,10 +20,12 @@
 
 /* Post to a live target. 0 with *post (may be NULL) filled in; -1 with ESRCH or EINVAL. */
 int bo_post(uint64_t handle, const struct bough_event *event, bough_post *post);
-/* Mark and wake one thread, if it is this generation. */
-void bo_wake(struct bo_thread *t, uint32_t generation);
+/* Mark and wake one thread, if it is this generation. `at_once`: also one that shares a lock with others (core/pace.h). */
+void bo_wake(struct bo_thread *t, uint32_t generation, bool at_once);
 /* Mark and wake all below a target whose record stands. Returns how many threads were marked. */
-unsigned bo_spread(const struct bo_target *target, bool branch);
+unsigned bo_spread(const struct bo_target *target, bool branch, bool at_once);
+/* Wake a thread that is marked and whose wake was put off, if there is still need. Whether it was woken. [signal] */
+bool bo_wake_put_off(struct bo_thread *t);
 /* Send the wake signal to a thread whose word says SENT. */
 void bo_signal(struct bo_thread *t);
 

@@ -305,6 +305,7 @@ void bo_level_reset(struct bo_thread *t, bool disabled, bool foreign)
     t->disabled = disabled;
     t->foreign_depth = t->foreign_from_start = foreign;
     t->ways = (struct bo_foreign_ways){0};
+    bo_store_relaxed(&t->paced, 0);
     bo_store_relaxed(&t->reported.seq, 0);
     bo_store_relaxed(&t->silenced.seq, 0);
     bo_store_relaxed(&t->outcome.at, 0);

@@ -16,6 +16,7 @@
 #include "core/fork.h"
 #include "core/level.h"
 #include "core/own.h"
+#include "core/pace.h"
 #include "core/region.h"
 #include "core/report.h"
 #include "core/ticker.h"
@@ -112,12 +113,14 @@ void bo_retire(struct bo_thread *t, enum bough_post_status how)
     forget_closers(t);
     end_generation(&t->t, how, BO_UNDER_WAY | BO_EVENT_SENT);
     close_event(t);
+    bo_pace_done(t);
 }
 
 void bo_retire_lost(struct bo_thread *t)
 {
     end_generation(&t->t, BOUGH_POST_LOST, BO_EVENT_SENT);
     close_event(t);
+    bo_pace_done(t);
 }
 
 void bo_wake_joiners(struct bo_thread *t)

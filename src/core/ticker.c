@@ -18,6 +18,7 @@
 #include "core/deliver.h"
 #include "core/look.h"
 #include "core/own.h"
+#include "core/pace.h"
 #include "core/post.h"
 #include "core/report.h"
 #include "core/self.h"
@@ -116,6 +117,12 @@ void bo_ticker_attend(void)
     wake_by(bo_clock());
 }
 
+void bo_ticker_attend_by(int64_t when)
+{
+    bo_store_seq(&attended, 1); /* as above: then it plans anew */
+    wake_by(when);
+}
+
 bool bo_ticker_is_me(void)
 {
     return bo_raw0(SYS_gettid) == bo_load_relaxed(&bo_arena.head->ticker);
@@ -155,7 +162,7 @@ static void look(uint32_t item)
 {
     struct bo_target *t = bo_item_target(item);
     if (bo_swap_seq(&t->spread, 0))
-        bo_spread(t, item & BO_ITEM_BRANCH);
+        bo_spread(t, item & BO_ITEM_BRANCH, false);
     int64_t next = bo_look(t, item & BO_ITEM_BRANCH);
     if (bo_load_seq(&t->due) && (bo_load_seq(&t->word) & BO_LIVE))
         next = bo_earlier(next, bo_ladder_look(t, item & BO_ITEM_BRANCH));
@@ -196,7 +203,7 @@ static int64_t plan(void)
 {
     int64_t next = bo_ladder_tick(), when;
     bo_agenda_next(&when);
-    next = bo_earlier(bo_earlier(next, when), bo_own_tick());
+    next = bo_earlier(bo_earlier(next, when), bo_earlier(bo_own_tick(), bo_pace_tick()));
     return next == BO_FOREVER ? next : bo_earlier(next, bo_clock() + BO_MS(HEARTBEAT_MS));
 }
 

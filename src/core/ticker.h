@@ -41,6 +41,8 @@ void bo_ticker_catch_up(void);
 void bo_ticker_look_by(struct bo_target *target, int64_t when);
 /* Have it tick at once, without a slot to look at. [signal] */
 void bo_ticker_attend(void);
+/* The same by `when` on CLOCK_MONOTONIC. [signal] */
+void bo_ticker_attend_by(int64_t when);
 /* Is this the ticker's thread? It runs nothing of the program's and waits for nothing. */
 bool bo_ticker_is_me(void);
 /* The kernel's id of its thread; 0 if it does not run. */

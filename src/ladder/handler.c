@@ -334,7 +334,7 @@ void bo_handler_summon(struct bo_thread *t, uint32_t generation)
         if (bo_word_generation(w) != generation || !(w & BO_LIVE) || !(w & BO_CLOSABLE))
             return;
     while (!bo_cas_seq(&t->t.word, &w, w | BO_SUMMONED));
-    bo_wake(t, generation);
+    bo_wake(t, generation, true);
 }
 
 static const struct bough_region *async_final(const struct bo_thread *t)

@@ -30,9 +30,9 @@ static void summon_below(const struct bo_incident *i)
 static void wake_below(const struct bo_incident *i)
 {
     if (bo_alone(i->record, i->branch))
-        bo_wake((struct bo_thread *)i->target, bo_word_generation(bo_load_seq(&i->target->word)));
+        bo_wake((struct bo_thread *)i->target, bo_word_generation(bo_load_seq(&i->target->word)), true);
     else
-        bo_spread(i->target, i->branch);
+        bo_spread(i->target, i->branch, true);
 }
 
 /* ---- rung 4 --------------------------------------------------------------------------------------------------- */

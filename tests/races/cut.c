@@ -87,7 +87,7 @@ static void start(struct caller *c)
 
 static void wake_for_nothing(struct bo_thread *t)
 {
-    bo_wake(t, bo_word_generation(bo_load_seq(&t->t.word)));
+    bo_wake(t, bo_word_generation(bo_load_seq(&t->t.word)), false);
 }
 
 /* Woken 20 times in its call, which ends by itself. */

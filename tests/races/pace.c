@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Rule 4: threads that share a lock are all marked at once, and woken as they get it.
+ *
+ * The ticker helps after 50 ms, so what happens without it is seen in rounds that were shorter than that: on a busy machine
+ * a round is made again.
+ */
+#include "hooks.h"
+#include <bough/interpose.h>
+#include <poll.h>
+#include "core/arena.h"
+#include "core/pace.h"
+#include "core/self.h"
+
+enum { CROWD = 24 };
+
+/* What a member does when its read was cut. */
+enum ending { STAYS, TAKES_LOCK, TAKES_LOCK_LATER, ENDS, BLOCKS_AGAIN };
+
+static struct crowd {
+    bough_branch *branch;
+    enum ending ending;
+    int fds[2];
+    uint32_t size;
+    _Atomic uint32_t blocked, cut, taken;
+    struct t_gate take, leave;
+    pid_t tid[CROWD];
+} crowd;
+
+static void share_a_lock(void)
+{
+    CHECK_EQ(bough_foreign_set(&(struct bough_foreign){.paced = 1}), 0);
+}
+
+static int member(void *unused)
+{
+    char byte;
+    (void)unused;
+    share_a_lock();
+    crowd.tid[crowd.blocked++] = t_tid();
+    CHECK_ERR(bough_read(crowd.fds[0], &byte, 1), ECANCELED);
+    crowd.cut++;
+    if (crowd.ending == BLOCKS_AGAIN)
+        CHECK_ERR(bough_read(crowd.fds[0], &byte, 1), ECANCELED);
+    if (crowd.ending == TAKES_LOCK_LATER)
+        t_gate_wait(&crowd.take);
+    if (crowd.ending == TAKES_LOCK || crowd.ending == TAKES_LOCK_LATER) {
+        bough_paced();
+        crowd.taken++;
+    }
+    if (crowd.ending != ENDS)
+        t_gate_wait(&crowd.leave);
+    return ECANCELED;
+}
+
+static void begin(bough_branch *b, enum ending ending, uint32_t size)
+{
+    crowd = (struct crowd){.branch = b, .ending = ending, .size = size};
+    CHECK_EQ(pipe(crowd.fds), 0);
+    for (uint32_t i = 0; i < size; i++) {
+        CHECK(bough_add(b, member, bough_arg(NULL)));
+        t_until(crowd.blocked > i);
+        t_until_blocked(crowd.tid[i]);
+    }
+}
+
+static void end(void)
+{
+    t_until(crowd.cut == crowd.size);
+    t_gate_open(&crowd.leave);
+}
+
+static void close_pipe(void)
+{
+    CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], crowd.size);
+    t_until(bo_load_seq(&bo_pace_waiting) == 0);
+    close(crowd.fds[0]);
+    close(crowd.fds[1]);
+}
+
+static uint32_t marked(void)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 1; i < bo_arena.head->thread_high; i++) {
+        uint64_t w = bo_load_seq(&bo_thread_at(i)->t.word);
+        count += (w & BO_LIVE) && (w & BO_DUE) && bo_load_relaxed(&bo_thread_at(i)->paced);
+    }
+    return count;
+}
+
+/* How many were woken in 45 ms, by no help of the ticker's; -1: it may have helped. */
+static int woken_alone(int64_t begun, uint32_t at_least)
+{
+    while (crowd.cut < at_least && t_now() < begun + ms(45))
+        sched_yield();
+    int woken = (int)crowd.cut;
+    return t_now() < begun + ms(45) ? woken : -1;
+}
+
+/* A round for each ending, until one was short enough. */
+static void woken_without_the_ticker(enum ending ending, uint32_t expected)
+{
+    int64_t give_up = t_now() + ms(15000);
+    for (int woken = -1; woken != (int)expected;) {
+        BOUGH_BRANCH(b) {
+            begin(b, ending, CROWD);
+            int64_t begun = t_now();
+            CHECK_EQ(bough_interrupt(b, "all of them"), 0);
+            if (ending == STAYS)
+                CHECK_EQ(marked(), CROWD);
+            woken = woken_alone(begun, expected);
+            CHECK(woken <= (int)expected);
+            end();
+        }
+        close_pipe();
+        if (t_now() > give_up)
+            FAIL("in no round %d were woken without the ticker", (int)expected);
+    }
+}
+
+TEST(all_are_marked_and_a_few_woken)
+{
+    woken_without_the_ticker(STAYS, BO_PACE_MOST);
+}
+
+TEST(who_has_the_lock_wakes_the_next)
+{
+    woken_without_the_ticker(TAKES_LOCK, CROWD);
+}
+
+TEST(who_ends_wakes_the_next)
+{
+    woken_without_the_ticker(ENDS, CROWD);
+}
+
+TEST(who_blocks_again_holds_up_nobody_for_long)
+{
+    BOUGH_BRANCH(b) {
+        begin(b, BLOCKS_AGAIN, CROWD);
+        CHECK_EQ(bough_interrupt(b, "all of them"), 0);
+        end();
+    }
+    close_pipe();
+}
+
+/* ---- others ------------------------------------------------------------------------------------------------- */
+
+/* Four hold the places, and others still wait: who shares no lock is not asked to. */
+TEST(a_thread_that_shares_no_lock_is_woken_at_once)
+{
+    int64_t give_up = t_now() + ms(15000);
+    for (bool alone = false; !alone;) {
+        struct target other = {0};
+        target_start(&other);
+        BOUGH_BRANCH(b) {
+            begin(b, STAYS, CROWD);
+            int64_t begun = t_now();
+            CHECK_EQ(bough_interrupt(b, "all of them"), 0);
+            CHECK_EQ(bough_interrupt(other.self, "it as well"), 0);
+            target_was_cut(&other);
+            alone = t_now() < begun + ms(45);
+            end();
+        }
+        close_pipe();
+        target_end(&other);
+        CHECK(t_now() < give_up);
+    }
+}
+
+/* What is posted to a member whose wake is put off is one more reason, and no second wake. */
+TEST(posts_meet_threads_that_wait_already)
+{
+    struct bough_event event = {.kind = BOUGH_SIGNAL, .reason = "once more"};
+    int64_t give_up = t_now() + ms(15000);
+    for (bool alone = false; !alone;) {
+        BOUGH_BRANCH(b) {
+            begin(b, STAYS, CROWD);
+            int64_t begun = t_now();
+            CHECK_EQ(bough_interrupt(b, "all of them"), 0);
+            CHECK_EQ(bough_interrupt(b, "again"), 0);
+            CHECK(bough_post_event(b, &event).record != 0);
+            uint32_t waiting = bo_load_seq(&bo_pace_waiting);
+            alone = t_now() < begun + ms(45);
+            CHECK(!alone || waiting == CROWD - BO_PACE_MOST);
+            end();
+        }
+        close_pipe();
+        CHECK(t_now() < give_up);
+    }
+}
+
+static int forked_status;
+
+static int forks(void *unused)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        woken_without_the_ticker(TAKES_LOCK, CROWD);
+        _exit(0);
+    }
+    (void)unused;
+    CHECK_EQ(waitpid(pid, &forked_status, 0), pid);
+    return 0;
+}
+
+/* The new process has one thread: it waits for none of the parent's places. */
+TEST(a_process_that_is_forked_meanwhile_has_places_of_its_own)
+{
+    BOUGH_BRANCH(around) {
+        BOUGH_BRANCH(b) {
+            begin(b, STAYS, CROWD);
+            CHECK_EQ(bough_interrupt(b, "all of them"), 0);
+            CHECK(bough_add(around, forks, bough_arg(NULL)));
+            end();
+        }
+        close_pipe();
+    }
+    CHECK_EXITED(forked_status, 0);
+}
+
+/* ---- delays --------------------------------------------------------------------------------------------------- */
+
+static void *post_to_the_crowd(void *unused)
+{
+    hooked = t_tid();
+    CHECK_EQ(bough_interrupt(crowd.branch, "slowly"), 0);
+    return unused;
+}
+
+/* The poster has found no place for the last one, and stands still; those who had the places give them away meanwhile, and none of
+ * them sees who waits. */
+static bool stops_before_it_puts_off_the_last(void)
+{
+    struct t_thread poster;
+    bool alone = false;
+    hook_passed = hook_reached.open = hook_go.open = 0;
+    bo_hook_pace_put_off = stop_here;
+    BOUGH_BRANCH(b) {
+        begin(b, TAKES_LOCK_LATER, BO_PACE_MOST + 1);
+        t_spawn(&poster, post_to_the_crowd, NULL);
+        t_gate_wait(&hook_reached);
+        t_gate_open(&crowd.take);
+        t_until(crowd.taken == BO_PACE_MOST);
+        int64_t begun = t_now();
+        t_gate_open(&hook_go);
+        alone = woken_alone(begun, BO_PACE_MOST + 1) == BO_PACE_MOST + 1;
+        t_join(&poster);
+        end();
+    }
+    close_pipe();
+    return alone;
+}
+
+TEST(a_poster_that_is_slow_to_put_a_thread_off_loses_it_not)
+{
+    int64_t give_up = t_now() + ms(15000);
+    NEED_HOOKS();
+    while (!stops_before_it_puts_off_the_last())
+        CHECK(t_now() < give_up);
+}
+
+/*
+ * The mark is off, the signal not sent: the thread ends by itself, and another child has its slot, which nobody has
+ * interrupted. The one that wakes is a member that says twice that it has the lock: the second time counts for nothing.
+ */
+static struct t_gate takes_lock, other_blocked;
+static pid_t other_tid;
+static int ends_by_itself[2];
+static struct bo_thread *slot_of_it;
+
+static int takes_the_lock_late(void *unused)
+{
+    (void)unused;
+    share_a_lock();
+    crowd.tid[crowd.blocked++] = hooked = t_tid();
+    CHECK_EQ(read_for_ever((void *)(intptr_t)crowd.fds[0]), ECANCELED);
+    t_gate_wait(&takes_lock);
+    bough_paced();
+    bough_paced();
+    return ECANCELED;
+}
+
+static int has_an_effect(void *unused)
+{
+    char byte;
+    (void)unused;
+    share_a_lock();
+    slot_of_it = bo_self;
+    crowd.tid[crowd.blocked++] = t_tid();
+    CHECK_EQ(bough_read(ends_by_itself[0], &byte, 1), 1);
+    return ECANCELED;
+}
+
+static int is_left_alone(void *unused)
+{
+    char byte;
+    (void)unused;
+    share_a_lock();
+    CHECK_EQ(bo_self, slot_of_it);
+    other_tid = t_tid();
+    t_gate_open(&other_blocked);
+    CHECK_EQ(poll(&(struct pollfd){ends_by_itself[0], POLLIN, 0}, 1, -1), 1); /* foreign code (rule 13) */
+    CHECK_EQ(read(ends_by_itself[0], &byte, 1), 1);
+    return 0;
+}
+
+static void add_and_wait(bough_branch *b, bough_fn *fn)
+{
+    uint32_t before = crowd.blocked;
+    CHECK(bough_add(b, fn, bough_arg(NULL)));
+    t_until(crowd.blocked > before);
+    t_until_blocked(crowd.tid[before]);
+}
+
+/* All have places but one, whose wake is put off. */
+static void post_to_five(bough_branch *b)
+{
+    crowd = (struct crowd){.branch = b};
+    CHECK_EQ(pipe(crowd.fds), 0);
+    add_and_wait(b, takes_the_lock_late);
+    for (int i = 1; i < BO_PACE_MOST; i++)
+        add_and_wait(b, member);
+    add_and_wait(b, has_an_effect);
+    CHECK_EQ(bough_interrupt(b, "all of them"), 0);
+    CHECK_EQ(bo_load_seq(&slot_of_it->put_off), 1);
+}
+
+TEST(a_wake_that_comes_late_does_not_meet_the_next_user_of_the_slot)
+{
+    NEED_HOOKS();
+    CHECK_EQ(pipe(ends_by_itself), 0);
+    bo_hook_pace_next = stop_here;
+    BOUGH_BRANCH(others) {
+        BOUGH_BRANCH(b) {
+            post_to_five(b);
+            t_gate_open(&takes_lock);
+            t_gate_wait(&hook_reached);
+            CHECK_EQ(write(ends_by_itself[1], "x", 1), 1);
+            t_until(!(bo_load_seq(&slot_of_it->t.word) & BO_LIVE));
+            t_until(bough_add(others, is_left_alone, bough_arg(NULL)));
+            t_gate_wait(&other_blocked);
+            t_until_blocked(other_tid);
+            t_gate_open(&hook_go);
+            t_gate_open(&crowd.leave);
+        }
+        close(crowd.fds[0]);
+        close(crowd.fds[1]);
+        CHECK_EQ(write(ends_by_itself[1], "x", 1), 1);
+    }
+    CHECK_EQ(bough_last_result(), 0);
+    close(ends_by_itself[0]);
+    close(ends_by_itself[1]);
+}
