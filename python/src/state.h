@@ -68,8 +68,8 @@ struct bp_queued {
 };
 
 struct bp_thread {
-    struct bp_thread *next;
-    uint64_t id;           /* of its PyThreadState: never used twice in a process */
+    struct bp_thread *next, **link, *same; /* entries.c */
+    uint64_t id;                           /* of its PyThreadState: never used twice in a process */
     PyThreadState *tstate; /* good as long as this is in the list, if `handle` is set: bp_thread_lives() */
     bough_thread *handle;  /* NULL: it has not used bough itself yet, a poster was here first */
     unsigned long ident;
@@ -167,6 +167,14 @@ PyFrameObject *bp_thread_frame(const struct bp_thread *t);
 /* Forget those whose threads have ended. */
 void bp_prune(void);
 int bp_thread_init(void);
+
+/* ---- entries.c ---------------------------------------------------------------------------------------- */
+
+/* The entry with this number; NULL. */
+struct bp_thread *bp_entry_find(uint64_t id);
+void bp_entry_add(struct bp_thread *t);
+/* It is there, once. */
+void bp_entry_remove(struct bp_thread *t);
 
 /* ---- post.c ------------------------------------------------------------------------------------------- */
 

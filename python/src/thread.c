@@ -19,14 +19,6 @@ static __thread uint64_t cleared; /* the number of this thread's state whose cap
 
 /* ---- entries -------------------------------------------------------------------------------------------- */
 
-static struct bp_thread *find(uint64_t id)
-{
-    struct bp_thread *t = bp.threads;
-    while (t && t->id != id)
-        t = t->next;
-    return t;
-}
-
 static PyObject *take_queued(struct bp_thread *t)
 {
     struct bp_queued *q = t->queued;
@@ -41,11 +33,7 @@ static PyObject *take_queued(struct bp_thread *t)
 static void forget(struct bp_thread *t)
 {
     bool by_itself = bp_me == t || !t->handle || t->late;
-    struct bp_thread **at = &bp.threads;
-    while (*at && *at != t)
-        at = &(*at)->next;
-    if (*at)
-        *at = t->next;
+    bp_entry_remove(t);
     bp.changes++;
     bp_courier_forget(t);
     bp_cause_forget(t);
@@ -85,6 +73,8 @@ static int attach(struct bp_thread *t, PyObject *dict)
     if (!capsule)
         return -1;
     int error = PyDict_SetItemString(dict, key, capsule);
+    if (error != 0)
+        PyCapsule_SetDestructor(capsule, NULL); /* the caller forgets the entry */
     Py_DECREF(capsule);
     return error;
 }
@@ -98,8 +88,7 @@ static struct bp_thread *make(PyThreadState *tstate)
     t->ident = tstate->thread_id;
     t->tstate = tstate;
     t->event_fd = -1;
-    t->next = bp.threads;
-    bp.threads = t;
+    bp_entry_add(t);
     return t;
 }
 
@@ -138,7 +127,7 @@ static int begin(struct bp_thread *t, const struct bough_child_options *options)
 static struct bp_thread *late(PyThreadState *tstate)
 {
     bp_prune();
-    struct bp_thread *t = find(PyThreadState_GetID(tstate));
+    struct bp_thread *t = bp_entry_find(PyThreadState_GetID(tstate));
     if (!t && (t = make(tstate)))
         t->late = true;
     return t && begin(t, NULL) == 0 ? t : NULL;
@@ -149,7 +138,7 @@ static struct bp_thread *self(const struct bough_child_options *options)
     PyThreadState *tstate = PyThreadState_Get();
     if (PyThreadState_GetID(tstate) == cleared)
         return late(tstate);
-    struct bp_thread *t = find(PyThreadState_GetID(tstate));
+    struct bp_thread *t = bp_entry_find(PyThreadState_GetID(tstate));
     if (!t)
         t = make(tstate);
     if (!t)
@@ -176,7 +165,7 @@ struct bp_thread *bp_thread_known(void)
     if (bp_me)
         return bp_me;
     PyThreadState *ts = PyThreadState_Get();
-    return PyThreadState_GetInterpreter(ts) == bp.interpreter ? find(PyThreadState_GetID(ts)) : NULL;
+    return PyThreadState_GetInterpreter(ts) == bp.interpreter ? bp_entry_find(PyThreadState_GetID(ts)) : NULL;
 }
 
 /* ---- any thread -------------------------------------------------------------------------------------------- */
@@ -216,7 +205,7 @@ void bp_prune(void)
 
 struct bp_thread *bp_thread_of_state(PyThreadState *ts)
 {
-    struct bp_thread *t = find(PyThreadState_GetID(ts));
+    struct bp_thread *t = bp_entry_find(PyThreadState_GetID(ts));
     return t ? t : make(ts);
 }
 
@@ -244,7 +233,7 @@ struct bp_thread *bp_thread_of_ident(unsigned long ident)
 
 struct bp_thread *bp_thread_find(uint64_t id)
 {
-    struct bp_thread *t = find(id);
+    struct bp_thread *t = bp_entry_find(id);
     return t && bp_thread_lives(t) ? t : NULL;
 }
 
