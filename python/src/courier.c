@@ -152,7 +152,7 @@ static bool still_there(struct bp_thread *t, PyFrameObject *frame, int instructi
  * false. */
 static bool may_come_in(struct bp_thread *t, int64_t waited)
 {
-    if (!bp_admits(t) || !bp.place || !bp_thread_lives(t))
+    if (!bp_admits(t) || !bp.place || !bp_thread_lives(t) || !bp_ident_names(t))
         return false;
     PyFrameObject *frame = bp_thread_frame(t);
     if (!frame)
@@ -226,7 +226,7 @@ static void deliver(struct bp_thread *t, int64_t waited)
         return;
     t->armed = true;
     t->armed_at = bough_now();
-    PyThreadState_SetAsyncExc(t->ident,
+    PyThreadState_SetAsyncExc(t->tstate->thread_id,
                               bp_carrier); /* what somebody else had armed goes, and other threads may run by that */
 }
 

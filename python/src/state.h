@@ -72,7 +72,6 @@ struct bp_thread {
     uint64_t id;                           /* of its PyThreadState: never used twice in a process */
     PyThreadState *tstate; /* good as long as this is in the list, if `handle` is set: bp_thread_lives() */
     bough_thread *handle;  /* NULL: it has not used bough itself yet, a poster was here first */
-    unsigned long ident;
 
     unsigned kinds;                /* of interrupts that cut its blocking calls, a bit each; 0: it takes no part */
     struct bp_callback *callbacks; /* blocks of on_interrupt() that are open, the innermost first: callback.c */
@@ -154,6 +153,8 @@ struct bp_thread *bp_self(void);
 struct bp_thread *bp_thread_known(void);
 /* The thread with an ident; made if no one has asked for it yet. NULL with an exception: it is not alive. */
 struct bp_thread *bp_thread_of_ident(unsigned long ident);
+/* Whether PyThreadState_SetAsyncExc() with its ident means it, and not a thread that it is just making. It lives. */
+bool bp_ident_names(const struct bp_thread *t);
 /* The one with that `id`. NULL: it has ended. The second one sets an exception then. */
 struct bp_thread *bp_thread_find(uint64_t id);
 struct bp_thread *bp_thread_of_id(uint64_t id);

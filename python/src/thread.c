@@ -85,7 +85,6 @@ static struct bp_thread *make(PyThreadState *tstate)
     if (!t)
         return (void)PyErr_NoMemory(), NULL;
     t->id = PyThreadState_GetID(tstate);
-    t->ident = tstate->thread_id;
     t->tstate = tstate;
     t->event_fd = -1;
     bp_entry_add(t);
@@ -220,12 +219,47 @@ void bp_not_alive(const char *format, ...)
     Py_XDECREF(class);
 }
 
+/* The first at or after `ts` in the interpreter's list, in which the newest is the first. */
+static PyThreadState *with_ident(PyThreadState *ts, unsigned long ident)
+{
+    while (ts && ts->thread_id != ident)
+        ts = PyThreadState_Next(ts);
+    return ts;
+}
+
+static PyThreadState *first_with_ident(unsigned long ident)
+{
+    return with_ident(PyInterpreterState_ThreadHead(PyInterpreterState_Get()), ident);
+}
+
+static bool runs_code(const PyThreadState *ts)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return ts->current_frame != NULL;
+#else
+    return ts->cframe->current_frame != NULL;
+#endif
+}
+
+/* Up to 3.11 the state of a new thread has the ident of the thread that makes it, until the new one runs: it is not meant. It
+ * runs no code, as a state that the C code of an ended thread has left behind does not. */
+static PyThreadState *state_of(unsigned long ident)
+{
+    PyThreadState *first = first_with_ident(ident), *ts = first;
+    while (ts && !runs_code(ts))
+        ts = with_ident(PyThreadState_Next(ts), ident);
+    return ts ? ts : first;
+}
+
+bool bp_ident_names(const struct bp_thread *t)
+{
+    return first_with_ident(t->tstate->thread_id) == t->tstate;
+}
+
 struct bp_thread *bp_thread_of_ident(unsigned long ident)
 {
     bp_prune();
-    PyThreadState *ts = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
-    while (ts && ts->thread_id != ident)
-        ts = PyThreadState_Next(ts);
+    PyThreadState *ts = state_of(ident);
     if (!ts)
         return bp_not_alive("there is no thread with the ident %lu, or it has ended", ident), NULL;
     return bp_thread_of_state(ts);

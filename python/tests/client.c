@@ -134,7 +134,27 @@ static PyObject *on_a_thread(PyObject *module, PyObject *callable)
     Py_RETURN_NONE;
 }
 
+/* beside_a_new_state(callable): called while there is one thread state more, which this thread has made, as for a new thread that
+ * does not run yet. Returns whether an asynchronous exception was set for that one. */
+static PyObject *beside_a_new_state(PyObject *module, PyObject *callable)
+{
+    (void)module;
+    PyThreadState *made = PyThreadState_New(PyInterpreterState_Get());
+    PyObject *result = PyObject_CallNoArgs(callable);
+    bool meant = made->async_exc != NULL;
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    PyThreadState_Clear(made);
+    PyThreadState_Delete(made);
+    PyErr_Restore(type, value, trace);
+    if (!result)
+        return NULL;
+    Py_DECREF(result);
+    return PyBool_FromLong(meant);
+}
+
 static PyMethodDef methods[] = {
+    {"beside_a_new_state", beside_a_new_state, METH_O, NULL},
     {"on_a_thread", on_a_thread, METH_O, NULL},
     {"ask", ask, METH_O, NULL},
     {"ask_with_lock", ask_with_lock, METH_O, NULL},

@@ -5,7 +5,8 @@ import threading
 import unittest
 
 import bough
-from bough import ThreadExit
+import client
+from bough import ThreadExit, _bough
 from tools import (
     Gate, assert_kept_out, bytecode, ended, open_what_stays, pipe, points, poll_for, read, started, still_there,
     until, until_blocked,
@@ -326,6 +327,44 @@ class Interrupts(unittest.TestCase):
         go.open()
         ended(thread)
         self.assertEqual(thread.result.reason, "by ident")
+
+    def test_while_it_makes_a_thread(self):
+        """up to 3.11 a new thread has its maker's ident, until it runs: the maker is meant"""
+        inside, go = Gate(), Gate()
+
+        def run():
+            client.beside_a_new_state(lambda: (inside.open(), go.passed()))
+            return bough.reason()
+
+        thread = started(run)
+        inside.passed()
+        bough.interrupt(thread.ident, "the maker")
+        go.open()
+        ended(thread)
+        self.assertEqual(thread.result.reason, "the maker")
+
+    def test_raise_exc_while_it_makes_a_thread(self):
+        """nor does its exception come in the new thread"""
+        inside, over, meant = Gate(), [], []
+
+        def spin():
+            inside.open()
+            while not over:
+                pass
+
+        def run():
+            meant.append(client.beside_a_new_state(spin))
+            while True:
+                pass
+
+        thread = started(run)
+        inside.passed()
+        thread.raise_exc(KeyError("the maker"))
+        looks = _bough.courier_counts()[1]
+        until(lambda: meant or not thread.is_alive() or _bough.courier_counts()[1] > looks + 5)
+        over.append(True)
+        self.assertIsInstance(ended(thread), KeyError)
+        self.assertNotIn(True, meant)
 
     def test_next_one_has_nothing(self):
         """nothing of it arrives at a thread that gets the ident of one that has ended"""
