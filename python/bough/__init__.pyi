@@ -130,16 +130,6 @@ class Branch:
     name: str
     interrupted: bool
     failures: list[BaseException]
-    def __init__(
-        self,
-        name: str,
-        *,
-        strict: bool,
-        supervisor: bool,
-        limit: int | None,
-        timeout: float | None,
-        deadline: float | None,
-    ) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self, type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /

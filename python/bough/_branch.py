@@ -7,55 +7,51 @@ are collected: one is raised as it is, several as a MultipleError.
 import os
 import threading
 import time
-import weakref
 from _warnings import warn
 from errno import ECANCELED, EIO, ETIMEDOUT
 
 from bough import _bough, _check, _where
-from bough._child import Child, _here, current_child
+from bough._child import Child, current_child
 from bough._errors import MultipleError, consists_of, in_a_line, leaves_of, raise_as_it_is
-from bough._threads import ThreadExit, _opt_in
+from bough._threads import ThreadExit
 
 __all__ = ["branch", "Branch"]
 
 FAILURES_KEPT = 64  # by a supervisor
 
 
-def branch(name="branch", *, strict=False, supervisor=False, limit=None, timeout=None, deadline=None):
-    """A block that owns threads: `with branch() as b: b.add(fn, *args)`.
-
-    strict      always raise a MultipleError, also for one failure
-    supervisor  a child's failure does not touch the others, nor the block
-    limit       at most so many children at a time: add() waits for a place
-    timeout     seconds for the whole block, or deadline: a time of time.monotonic(). TimeoutError if it cut something
-    """
-    return Branch(name, strict=strict, supervisor=supervisor, limit=limit, timeout=timeout, deadline=deadline)
+branch = _bough.branch
 
 
-@_bough.with_methods
-class Branch:
-    """Made by branch().
+@_bough.branch_is
+class Branch(_bough.Branch):
+    """Made by branch(). What happens where all goes well is in branch_object.c and with.c, which call the methods
+    _check_options(), _deadline_on_bough_clock(), _has_ended(), _leave() and _dropped().
 
     interrupted  after the block: a stop of its own ended it
     failures     of a supervisor: what its children raised, the first 64
     """
 
-    def __init__(self, name, *, strict, supervisor, limit, timeout, deadline):
-        self.name = _check.text("branch() name", name, "Limits are given by name: timeout=, deadline=, limit=")
-        self.interrupted, self.failures = False, []
-        self._strict, self._supervisor = bool(strict), bool(supervisor)
-        self._limit = _check.whole("branch() limit", limit, 1, or_none=True)
-        self._timeout = _check.seconds("branch() timeout", timeout, or_none=True)
-        self._deadline = _check.deadline("branch() deadline", deadline)
-        self._places = threading.Semaphore(limit) if limit else None
-        self._errors, self._children = [], set()  # (error, its child or None), those that run
-        self._where = _where.Places()  # of those that were interrupted
-        self._stopped = self._timed_out = False  # what of its own has ended the body, or a child
-        self._from_outside = None  # the record of an interrupt from further out that a child has ended by
-        self._capsule = self._handle = self._thread = self._in = self._left_by = None
+    __slots__ = ()
+
+    # Attributes of the C class, each with what it holds at first:
+    #   _errors []           (error, its child or None)
+    #   _children set()      those that run
+    #   _where None          Places of those that were interrupted
+    #   _stopped, _timed_out False     what of its own has ended the body, or a child
+    #   _from_outside None   the record of an interrupt from further out that a child has ended by
+    #   _in None             the child that the block runs in, once it has added one
+
+    def _check_options(self):
+        """Of branch(), where they are not what most programs give."""
+        self.name = _check.text("branch() name", self.name, "Limits are given by name: timeout=, deadline=, limit=")
+        self._limit = _check.whole("branch() limit", self._limit, 1, or_none=True)
+        self._timeout = _check.seconds("branch() timeout", self._timeout, or_none=True)
+        self._deadline = _check.deadline("branch() deadline", self._deadline)
+        self._places = threading.Semaphore(self._limit) if self._limit else None
 
     def __repr__(self):
-        state = "not entered" if self._handle is None else "open" if self._capsule else "ended"
+        state = "not entered" if self._handle is None else "open" if self._is_open else "ended"
         return f"<bough.Branch {self.name!r}: {state}>"
 
     # ---- what is done with it
@@ -71,19 +67,21 @@ class Branch:
         try:
             _check.function("add() fn", fn, result_is_kept=True)
             _check.closing("add() closing", things)
-            capsule = self._open()
+            self._open()
+            if self._in is None and threading.get_ident() == self._thread:
+                self._in = current_child()
             if self._places is not None:
                 self._places.acquire()
         except BaseException:
             child._never_started()
             raise
-        self._start(child, capsule)
+        self._start(child)
         return child
 
     def interrupt(self, reason=None):
         """Ask all children and the body to stop. From any thread."""
         reason = _check.reason("Branch.interrupt()", reason)
-        if self._capsule is not None:
+        if self._is_open:
             _bough.interrupt_handle(self._handle, reason)
 
     def clear_interrupt(self):
@@ -97,17 +95,17 @@ class Branch:
 
     # ---- children
 
-    def _start(self, child, capsule):
+    def _start(self, child):
         self._children.add(child)  # from here on _child_ended() is told
         try:
             child._starts()
-            _bough.branch_add(capsule, child, _check.for_library(child.name))
+            _bough.branch_add(self, child, _check.for_library(child.name))
         finally:
             if child._handle is None:
                 child._never_started()
         if child._handle is None:
             raise _bough.exception_of_reason() or ThreadExit()
-        if self._capsule is not capsule:
+        if not self._is_open:
             child.interrupt("the branch was given up meanwhile")
 
     def _child_failed(self, error, child):
@@ -117,7 +115,7 @@ class Branch:
             self.failures.append(error)
 
     def _child_interrupted(self, error, child):
-        self._where.add(error, child.name)
+        self._places_of_interrupts().add(error, child.name)
         for stop in leaves_of(error):
             record = getattr(stop, "record", None)
             if self._is_own(stop):
@@ -139,27 +137,14 @@ class Branch:
     # ---- begin
 
     def _open(self):
-        if self._capsule is None:
+        if not self._is_open:
             raise RuntimeError(f"{self!r} is not open")
-        return self._capsule
-
-    def _enter(self):
-        if self._handle is not None:
-            raise RuntimeError(f"{self!r} can be entered once")
-        _opt_in()
-        deadline = 0 if self._deadline is None else self._given_deadline()
-        if self._timeout is not None:
-            at = _on_bough_clock(time.monotonic() + self._timeout)
-            deadline = min(deadline, at) if deadline and at else deadline or at
-        self._thread, self._in = threading.get_ident(), current_child()
-        _opened_here().append(weakref.ref(self))
-        _bough.branch_open(self, _check.for_library(self.name), deadline, self._supervisor)
         return self
 
-    def _given_deadline(self):
+    def _deadline_on_bough_clock(self):
         late = time.monotonic() - self._deadline
         if late > 0:
-            self._where.say(
+            self._places_of_interrupts().say(
                 f"the deadline had passed {late:.3g} s before the block began: deadline= is a time of time.monotonic(), "
                 f"timeout= a number of seconds"
             )
@@ -170,31 +155,36 @@ class Branch:
     def _leave(self, error, new):
         """`error`: what the body left by. `new`: the same; or what has come since then, a Ctrl-C, for which this is
         called again."""
-        if self._capsule is None:
+        if not self._is_open:
             raise RuntimeError(f"{self!r} has ended already, with one that was opened around it")
         if threading.get_ident() != self._thread:
             self._give_up("was left by another thread than entered it")
         self._take(new)
-        for inner in _opened_in(self):
+        for inner in _bough.branches_in(self):
             self._fail(inner._end_out_of_order("was still open when one around it ended"))
-        result = self._end()
+        try:
+            return self._has_ended(error, self._end())
+        finally:
+            del error, new  # a traceback that holds this frame is no cycle by it
+
+    def _end(self):
+        self._wait()
+        _bough.branch_leave_regions(self)
+        result, interrupted = _bough.branch_end(self)
+        self.interrupted = interrupted or self._stopped
+        self._is_open = False
+        _bough.branch_forget(self)
+        return result
+
+    def _has_ended(self, error, result):
+        for child in list(self._children):
+            child._lost()
         errors, self._errors = self._errors, []
         left_by, self._left_by = self._left_by, None
         try:
             return self._raise(errors, error, left_by, result)
         finally:
-            del errors, error, new, left_by  # a traceback that holds this frame is no cycle by it
-
-    def _end(self):
-        self._wait()
-        _bough.branch_leave_regions(self._capsule)
-        result, interrupted = _bough.branch_end(self._capsule)
-        self.interrupted = interrupted or self._stopped
-        self._capsule = None
-        _forget_opened(self)
-        for child in list(self._children):
-            child._lost()
-        return result
+            del errors, error, left_by
 
     def _take(self, error):
         """What the body left by. An interrupt from further out is to go on as it is, and is no failure."""
@@ -202,7 +192,7 @@ class Branch:
             return
         error = _bough.as_interrupt(error)
         if consists_of(error, self._is_own):
-            self._where.add(error, "the block")
+            self._places_of_interrupts().add(error, "the block")
             for stop in leaves_of(error):
                 self._ended_by_own(stop.record)
         elif not isinstance(error, (ThreadExit, GeneratorExit)):
@@ -231,7 +221,7 @@ class Branch:
         of the body."""
         while True:
             try:
-                return _bough.branch_wait(self._capsule)
+                return _bough.branch_wait(self)
             except ThreadExit:
                 pass  # of a signal: it stays pending, and the children have it
             except KeyboardInterrupt as error:
@@ -261,14 +251,11 @@ class Branch:
                 _bough.check_interrupt()  # it came while the end waited; main may come to no other point
             return not errors and left_by is None and error is not None
         finally:
-            self._where.forget()
+            self._where = None
             del errors, error, left_by, failed
 
     def _deadline_error(self):
-        timeout = TimeoutError(ETIMEDOUT, f"the deadline of {self.name} has passed")
-        self._where.tell(timeout)
-        timeout.__cause__ = self._where.cause
-        return timeout
+        return self._with_places(TimeoutError(ETIMEDOUT, f"the deadline of {self.name} has passed"))
 
     def _interrupt_from_outside(self):
         """It has ended a child of this block, whose results are not complete: nobody is to go on with them."""
@@ -276,9 +263,19 @@ class Branch:
         if interrupt is None:  # it was cleared meanwhile
             interrupt = ThreadExit()
             interrupt.record = self._from_outside
-        self._where.tell(interrupt)
-        interrupt.__cause__ = self._where.cause
-        return interrupt
+        return self._with_places(interrupt)
+
+    def _places_of_interrupts(self):
+        if self._where is None:
+            self._where = _where.Places()
+        return self._where
+
+    def _with_places(self, error):
+        where = self._where
+        if where is not None:
+            where.tell(error)
+        error.__cause__ = where.cause if where is not None else None
+        return error
 
     def _without_own(self, error):
         if isinstance(error, BaseExceptionGroup):
@@ -291,16 +288,18 @@ class Branch:
         """By its own thread. Returns what is to be raised."""
         _bough.interrupt_handle(self._handle, f"the branch {how}")
         self._end()
+        for child in list(self._children):
+            child._lost()
         return self._complaint(how)
 
     def _give_up(self, how):
         """By another thread, which can't end it in order: its children are ended, the branch itself ends with its
         thread. One of its own children can't wait for them."""
-        capsule, self._capsule = self._capsule, None
+        self._is_open = False
         for child in list(self._children):
             child.interrupt(f"the branch {how}")
         if not self._is_below():
-            _bough.branch_wait(capsule)
+            _bough.branch_wait(self)
         raise self._complaint(how)
 
     def _is_below(self):
@@ -316,9 +315,8 @@ class Branch:
             return MultipleError(str(complaint), [*(error for error, _ in errors), complaint])
         return complaint
 
-    def __del__(self):
-        if getattr(self, "_capsule", None) is None:
-            return
+    def _dropped(self):
+        """While it is open."""
         how = "was dropped while it was open"
         children = list(self._children)
         for child in children:
@@ -337,38 +335,19 @@ class Branch:
 # ---- which branches the calling thread has open ---------------------------------------------------------------------
 
 
-def _opened_here():
-    """Weak references, the outermost first."""
-    opened = getattr(_here, "opened", None)
-    if opened is None:
-        opened = _here.opened = []
-    return opened
-
-
-def _opened_in(outer):
-    """Those that were opened in it and are open still, the innermost first. None, if all is in order."""
-    opened = [ref() for ref in _opened_here()]  # those that could not be entered were never open
-    if outer is None:
-        inner = opened
-    else:
-        inner = opened[opened.index(outer) + 1 :] if outer in opened else []
-    return [b for b in reversed(inner) if b is not None and b._capsule is not None]
-
-
-def _forget_opened(branch):
-    _here.opened = [ref for ref in _opened_here() if ref() is not branch and ref() is not None]
-
-
 def end_all_of_this_thread():
     """At a child's end, of those that it has left open in generators. An exception to fail with, or None."""
-    errors = [b._end_out_of_order("was still open when its thread ended") for b in _opened_in(None)]
+    opened = _bough.branches_in(None)
+    if not opened:
+        return None
+    errors = [b._end_out_of_order("was still open when its thread ended") for b in opened if b._is_open]
     return MultipleError("branches were left open", errors) if len(errors) > 1 else errors[0] if errors else None
 
 
 def _in_new_process():
     """After a fork: the branches that this thread has open go on there, without their children."""
-    for opened in _opened_in(None):
-        opened._children.clear()
+    for opened in _bough.branches_in(None):
+        opened._children = set()
         opened._places = threading.Semaphore(opened._limit) if opened._limit else None
 
 

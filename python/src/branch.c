@@ -12,10 +12,11 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static const char key[] = "bough._bough.branch";
+static unsigned forks; /* between the first process and this one */
 
 void bp_branch_release(struct bp_branch *b)
 {
@@ -23,25 +24,26 @@ void bp_branch_release(struct bp_branch *b)
         PyMem_RawFree(b);
 }
 
-struct bp_branch *bp_branch_of(PyObject *capsule)
-{
-    return PyCapsule_GetPointer(capsule, key);
-}
-
-static void capsule_dies(PyObject *capsule)
-{
-    struct bp_branch *b = bp_branch_of(capsule);
-    if (b)
-        bp_branch_release(b);
-}
-
 void bp_branch_here(struct bp_branch *b)
 {
-    pid_t pid = getpid();
-    if (b->pid != pid) {
-        b->pid = pid;
+    if (b->forks != forks) {
+        b->forks = forks;
         __atomic_store_n((uint32_t *)&b->running, 0, __ATOMIC_SEQ_CST);
     }
+}
+
+static void in_child(void)
+{
+    forks++;
+}
+
+static int count_forks(void)
+{
+    static bool registered;
+    if (!registered && pthread_atfork(NULL, NULL, in_child) != 0)
+        return (void)PyErr_NoMemory(), -1;
+    registered = true;
+    return 0;
 }
 
 /* ---- open ---------------------------------------------------------------------------------------------------- */
@@ -50,12 +52,12 @@ static struct bp_branch *new_branch(struct bp_thread *t, const char *label, boug
 {
     int line;
     struct bough_branch_options options = {.label = label, .deadline = deadline, .supervisor = supervisor};
-    struct bp_branch *b = PyMem_RawCalloc(1, sizeof *b);
+    struct bp_branch *b = count_forks() == 0 ? PyMem_RawCalloc(1, sizeof *b) : NULL;
     if (!b)
-        return (void)PyErr_NoMemory(), NULL;
-    options.file = bp_caller_of_caller(&line);
+        return (void)(PyErr_Occurred() ? NULL : PyErr_NoMemory()), NULL;
+    options.file = bp_caller(&line);
     options.line = line;
-    *b = (struct bp_branch){.owner = t, .around = t->regions, .pid = getpid(), .users = 1};
+    *b = (struct bp_branch){.owner = t, .around = t->regions, .forks = forks, .users = 1};
     b->handle = bough_branch_open(&options);
     if (b->handle)
         return b;
@@ -63,43 +65,18 @@ static struct bp_branch *new_branch(struct bp_thread *t, const char *label, boug
     return (void)bp_error("the branch can't be opened"), NULL;
 }
 
-/* Python's object has both before any bytecode runs: from then on whatever comes out is out of an open branch. */
-static int tell_object(PyObject *object, PyObject *capsule, const struct bp_branch *b)
+/* No bytecode runs in here: whatever comes out from now on is out of an open branch. */
+int bp_branch_open(struct bp_branch_object *o, const char *label, bough_time deadline)
 {
-    PyObject *handle = PyLong_FromVoidPtr(b->handle);
-    int error = handle ? PyObject_SetAttrString(object, "_handle", handle) : -1;
-    if (error == 0)
-        error = PyObject_SetAttrString(object, "_capsule", capsule);
-    Py_XDECREF(handle);
-    return error;
-}
-
-static PyObject *branch_open(PyObject *module, PyObject *args)
-{
-    PyObject *object;
-    const char *label;
-    long long deadline;
-    int supervisor;
-    (void)module;
-    if (!PyArg_ParseTuple(args, "OsLp:branch_open", &object, &label, &deadline, &supervisor))
-        return NULL;
     struct bp_thread *t = bp_self();
-    struct bp_branch *b = t ? new_branch(t, label, deadline, supervisor) : NULL;
-    PyObject *capsule = b ? PyCapsule_New(b, key, capsule_dies) : NULL;
+    struct bp_branch *b = t ? new_branch(t, label, deadline, o->supervisor) : NULL;
     if (!b)
-        return NULL;
-    if (!capsule || tell_object(object, capsule, b) != 0) {
-        bough_branch_end(b->handle);
-        if (capsule)
-            Py_DECREF(capsule);
-        else
-            bp_branch_release(b);
-        return NULL;
-    }
-    Py_DECREF(capsule);
-    if (bp_taking_part_begin(t) != 0)
-        return NULL;
-    Py_RETURN_NONE;
+        return -1;
+    o->branch = b;
+    o->ident = t->ident;
+    o->open = true;
+    bp_branch_list(o, t);
+    return bp_taking_part_begin(t);
 }
 
 /* ---- the end ---------------------------------------------------------------------------------------------------- */
@@ -116,6 +93,8 @@ static void sleep_on(const _Atomic uint32_t *word, uint32_t seen)
 static uint32_t still_running(struct bp_branch *b)
 {
     struct bough_tally tally;
+    if (__atomic_load_n((uint32_t *)&b->running, __ATOMIC_SEQ_CST) == 0)
+        return 0;
     bp_branch_here(b);
     uint32_t running = __atomic_load_n((uint32_t *)&b->running, __ATOMIC_SEQ_CST);
     if (running && bough_branch_tally(b->handle, &tally) == 0 && tally.count[BOUGH_LOST] >= running)
@@ -124,51 +103,57 @@ static uint32_t still_running(struct bp_branch *b)
 }
 
 /* Until no child runs; an exception of a signal's handler ends it before. Those come in main alone: another owner does
- * its waiting in branch_end(), which knows of lost children, and can be closed itself (rule 37). */
-static PyObject *branch_wait(PyObject *module, PyObject *capsule)
+ * its waiting in bp_branch_end(), which knows of lost children, and can be closed itself (rule 37). */
+int bp_branch_wait(struct bp_branch *b)
 {
-    struct bp_branch *b = bp_branch_of(capsule);
-    uint32_t seen;
-    (void)module;
-    if (b && b->owner == bp_me && syscall(SYS_gettid) != getpid())
-        Py_RETURN_NONE;
-    while (b && (seen = still_running(b)) != 0) {
+    uint32_t seen = still_running(b);
+    if (seen == 0 || (b->owner == bp_me && syscall(SYS_gettid) != getpid()))
+        return 0;
+    for (; seen; seen = still_running(b)) {
+        if (PyErr_CheckSignals() != 0)
+            return -1;
         Py_BEGIN_ALLOW_THREADS
         sleep_on(&b->running, seen);
         Py_END_ALLOW_THREADS
-        if (PyErr_CheckSignals() != 0)
-            return NULL;
     }
-    return b ? Py_NewRef(Py_None) : NULL;
+    return PyErr_CheckSignals();
 }
 
-/* The regions that were entered in it and are open still. How many. */
-static PyObject *branch_leave_regions(PyObject *module, PyObject *capsule)
+static PyObject *branch_wait(PyObject *module, PyObject *object)
 {
-    struct bp_branch *b = bp_branch_of(capsule);
+    struct bp_branch *b = bp_branch_of(object);
     (void)module;
-    struct bp_thread *t = b ? bp_self() : NULL;
+    return b && bp_branch_wait(b) == 0 ? Py_NewRef(Py_None) : NULL;
+}
+
+long bp_branch_leave_regions(struct bp_branch *b)
+{
+    struct bp_thread *t = bp_self();
     long left = 0;
     while (t && t->regions && t->regions != b->around) {
         if (bp_region_end(t, t->regions->kind) != 0)
-            return NULL;
+            return -1;
         left++;
     }
-    return t ? PyLong_FromLong(left) : NULL;
+    return t ? left : -1;
 }
 
-/* (result, interrupted), as the library tells them; asked again it is the same. */
-static PyObject *branch_end(PyObject *module, PyObject *capsule)
+static PyObject *branch_leave_regions(PyObject *module, PyObject *object)
 {
-    struct bp_branch *b = bp_branch_of(capsule);
-    int result, error;
+    struct bp_branch *b = bp_branch_of(object);
+    long left = b ? bp_branch_leave_regions(b) : -1;
     (void)module;
-    if (!b)
-        return NULL;
+    return left < 0 ? NULL : PyLong_FromLong(left);
+}
+
+/* Asked again it is the same. */
+int bp_branch_end(struct bp_branch *b)
+{
+    int result, error;
     if (bp_me && bp_me->armed)
         bp_hold(bp_me); /* armed for a record that may end with the branch */
     if (b->ended)
-        return Py_BuildValue("(iO)", b->result, b->interrupted ? Py_True : Py_False);
+        return 0;
     Py_BEGIN_ALLOW_THREADS
     result = bough_branch_end(b->handle);
     error = errno;
@@ -178,22 +163,20 @@ static PyObject *branch_end(PyObject *module, PyObject *capsule)
     b->result = result;
     if (result == -1 || result == EPERM || result == ESRCH) {
         errno = result == -1 ? error : result;
-        return bp_error("the branch has to be left by the thread that entered it, once");
+        return (void)bp_error("the branch has to be left by the thread that entered it, once"), -1;
     }
     b->interrupted = bough_last()->interrupted;
-    return Py_BuildValue("(iO)", result, b->interrupted ? Py_True : Py_False);
+    return 0;
 }
 
-int bp_branch_end_anyway(PyObject *capsule)
+/* (result, interrupted), as the library returns them. */
+static PyObject *branch_end(PyObject *module, PyObject *object)
 {
-    struct bp_branch *b = bp_branch_of(capsule);
-    if (!b)
-        return -1;
-    bough_interrupt(b->handle, "the end of its block failed");
-    PyObject *left = branch_leave_regions(NULL, capsule), *result = left ? branch_end(NULL, capsule) : NULL;
-    Py_XDECREF(left);
-    Py_XDECREF(result);
-    return result ? 0 : -1;
+    struct bp_branch *b = bp_branch_of(object);
+    (void)module;
+    if (!b || bp_branch_end(b) != 0)
+        return NULL;
+    return Py_BuildValue("(iO)", b->result, b->interrupted ? Py_True : Py_False);
 }
 
 /* ---- methods ------------------------------------------------------------------------------------------------- */
@@ -221,12 +204,12 @@ static PyObject *outcome(PyObject *module, PyObject *handle)
 
 static PyObject *set_deadline(PyObject *module, PyObject *args)
 {
-    PyObject *capsule;
+    PyObject *object;
     long long deadline;
     (void)module;
-    if (!PyArg_ParseTuple(args, "OL:set_deadline", &capsule, &deadline))
+    if (!PyArg_ParseTuple(args, "OL:set_deadline", &object, &deadline))
         return NULL;
-    struct bp_branch *b = bp_branch_of(capsule);
+    struct bp_branch *b = bp_branch_of(object);
     if (!b)
         return NULL;
     if (bough_set_deadline(b->handle, deadline) != 0)
@@ -234,9 +217,9 @@ static PyObject *set_deadline(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
-static PyObject *clear_branch(PyObject *module, PyObject *capsule)
+static PyObject *clear_branch(PyObject *module, PyObject *object)
 {
-    struct bp_branch *b = bp_branch_of(capsule);
+    struct bp_branch *b = bp_branch_of(object);
     (void)module;
     if (!b)
         return NULL;
@@ -253,9 +236,6 @@ static PyObject *now(PyObject *module, PyObject *none)
 }
 
 PyMethodDef bp_branch_methods[] = {
-    {"branch_open", branch_open, METH_VARARGS,
-     PyDoc_STR(
-         "branch_open(object, label, deadline_ns, supervisor): the object gets _handle and _capsule; takes part.")},
     {"branch_wait", branch_wait, METH_O,
      PyDoc_STR(
          "branch_wait(branch): until no child runs, or an exception comes of a signal. In main, and by strangers.")},

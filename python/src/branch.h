@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A branch, between the files that open and end it (branch.c), run its children (child.c) and make `with` of it (with.c). */
+/* A branch, between the files that hold its Python object (branch_object.c), open and end it (branch.c), run its children (child.c) and
+ * make `with` of it (with.c). */
 #ifndef BP_BRANCH_H
 #define BP_BRANCH_H
 
@@ -11,22 +12,60 @@ struct bp_branch {
     bough_branch *handle;
     struct bp_thread *owner;
     struct bp_region *around; /* the innermost one that was open before it */
-    pid_t pid;                /* after a fork its children are not here */
+    unsigned forks;           /* after a fork its children are not here */
     bool ended, interrupted;  /* by branch_end(), whose result is kept */
     int result;
     _Atomic int users; /* the branch itself and its children */
     _Atomic uint32_t running;
 };
 
+/* Python's object: bough.Branch, whose class is Python and has the methods that are needed when a child is added or something fails.
+ * What such code needs is NULL until then. */
+struct bp_branch_object {
+    PyObject_HEAD
+    PyObject *weak_references, *dictionary;
+    struct bp_branch *branch;      /* NULL until it is entered */
+    struct bp_thread *opened_by;   /* in whose list it is: from its begin to its end; NULL: in none */
+    struct bp_branch_object *next; /* of that list: opened before it */
+    unsigned long ident;           /* of the thread that has entered it */
+    bool open;                     /* from its begin to its end, and not given up */
+    /* Of C's type char, as the interpreter reads them. */
+    char strict, supervisor;
+    char interrupted, stopped, timed_out;        /* what of its own has ended the body, or a child */
+    PyObject *name, *limit, *timeout, *deadline; /* as they are given */
+    PyObject *failures, *errors, *children;      /* [exception], [(exception, its child)], {those that run} */
+    PyObject *places, *where;                    /* for a limited number of children; where they were interrupted */
+    PyObject *in, *left_by, *from_outside;       /* the child that has entered it; interrupts from further out */
+};
+
+/* ---- branch_object.c ---------------------------------------------------------------------------------- */
+
+/* NULL with an exception: it is no branch, or was not entered. */
+struct bp_branch *bp_branch_of(PyObject *object);
+/* No more: those that the thread has open are in no list. */
+void bp_branches_forget(struct bp_thread *t);
+void bp_branch_list(struct bp_branch_object *o, struct bp_thread *t);
+void bp_branch_unlist(struct bp_branch_object *o);
+int bp_branch_init(PyObject *module);
+
 /* ---- branch.c ----------------------------------------------------------------------------------------- */
 
-struct bp_branch *bp_branch_of(PyObject *capsule);
-/* Interrupts and joins the children, and closes the branch, whatever state Python's object is in. 0, or -1 with an exception. By the
- * owner. */
-int bp_branch_end_anyway(PyObject *capsule);
+/* Opens it: takes part. -1 with an exception; then it may be open. */
+int bp_branch_open(struct bp_branch_object *o, const char *label, bough_time deadline);
+/* Until no child runs. -1 with the exception of a signal's handler. */
+int bp_branch_wait(struct bp_branch *b);
+/* Ends the regions that were entered in it and are open still. How many; -1 with an exception. */
+long bp_branch_leave_regions(struct bp_branch *b);
+/* Its result and `interrupted` are in `b` then. -1 with an exception. By the owner. */
+int bp_branch_end(struct bp_branch *b);
 /* One user less. */
 void bp_branch_release(struct bp_branch *b);
 /* In this process: after a fork the parent's children are not here. */
 void bp_branch_here(struct bp_branch *b);
+
+/* ---- with.c ------------------------------------------------------------------------------------------- */
+
+/* __enter__ and __exit__ */
+extern PyMethodDef bp_branch_with[];
 
 #endif

@@ -77,12 +77,3 @@ const char *bp_caller(int *line)
     *line = p ? p->line : 0;
     return p ? p->file : "";
 }
-
-const char *bp_caller_of_caller(int *line)
-{
-    PyFrameObject *frame = PyEval_GetFrame(), *back = frame ? PyFrame_GetBack(frame) : NULL;
-    const struct place *p = back ? look_up(PyFrame_GetCode(back), PyFrame_GetLasti(back)) : NULL;
-    Py_XDECREF(back);
-    *line = p ? p->line : 0;
-    return p ? p->file : "";
-}

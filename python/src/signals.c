@@ -89,18 +89,17 @@ static PyObject *stand_before(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* The signal that asked everything to stop and was not said to be handled, or 0. */
-static int unhandled(void)
+int bp_unhandled_signal(void)
 {
     struct bough_record why;
-    if (syscall(SYS_gettid) != getpid() || !bough_self() || bough_reason(&why) != 0)
+    if (!bough_self() || bough_reason(&why) != 0 || why.kind != BOUGH_SIGNAL || why.target != BOUGH_ROOT)
         return 0;
-    return why.kind == BOUGH_SIGNAL && why.target == BOUGH_ROOT ? why.signo : 0;
+    return syscall(SYS_gettid) == getpid() ? why.signo : 0;
 }
 
 static void die_of_it(void)
 {
-    int signo = unhandled();
+    int signo = bp_unhandled_signal();
     if (signo <= 0 || signo >= NSIG)
         return;
     sigset_t set;
@@ -150,7 +149,7 @@ static PyObject *call_in_main(PyObject *module, PyObject *callable)
 static PyObject *unhandled_signal(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;
-    return PyLong_FromLong(unhandled());
+    return PyLong_FromLong(bp_unhandled_signal());
 }
 
 PyMethodDef bp_signal_methods[] = {

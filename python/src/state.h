@@ -81,7 +81,8 @@ struct bp_thread {
     bool late;                     /* was made when the thread state was being cleared: thread.c */
     bool disabled;                 /* was started so: only allow regions admit interrupts */
     struct bp_region *regions;
-    struct bp_region *spare; /* the next one's memory; NULL */
+    struct bp_region *spare;           /* the next one's memory; NULL */
+    struct bp_branch_object *branches; /* that it has open, the innermost first: branch_object.c */
 
     /* Its own, with or without the interpreter lock. */
     bool cut; /* and no exception has come of it yet */
@@ -143,7 +144,6 @@ PyObject *bp_load(const char *file, const char *name);
 
 /* Where the calling Python code stands; the file's name is kept for good. "" and 0: no Python code calls. */
 const char *bp_caller(int *line);
-const char *bp_caller_of_caller(int *line);
 
 /* ---- thread.c ----------------------------------------------------------------------------------------- */
 
@@ -276,6 +276,11 @@ void bp_pause(int64_t ns);
  * the caller reports. With or without the interpreter lock. */
 bool bp_cut_here(void);
 
+/* ---- signals.c ---------------------------------------------------------------------------------------- */
+
+/* In main: the signal that has asked everything to stop and was not said to be handled, or 0. */
+int bp_unhandled_signal(void);
+
 /* ---- sqlite.c ----------------------------------------------------------------------------------------- */
 
 /* Stand for sqlite's functions where the module _sqlite3 calls them. */
@@ -368,7 +373,7 @@ void bp_region_free(struct bp_thread *t, struct bp_region *r);
 /* ---- methods, each in the file that has its name ------------------------------------------------------- */
 
 extern PyMethodDef bp_thread_methods[], bp_raise_methods[], bp_cut_methods[], bp_post_methods[], bp_courier_methods[],
-    bp_branch_methods[], bp_child_methods[], bp_with_methods[], bp_item_methods[], bp_ladder_methods[],
+    bp_branch_methods[], bp_child_methods[], bp_branch_object_methods[], bp_item_methods[], bp_ladder_methods[],
     bp_signal_methods[], bp_site_methods[], bp_report_methods[], bp_lock_methods[], bp_cause_methods[],
     bp_callback_methods[], bp_loop_methods[], bp_interpreter_methods[];
 

@@ -6,7 +6,7 @@
  * found by the number of its PyThreadState, which is never used again, so nothing of a thread that has ended reaches
  * another one that got its ident (rule 6). It dies with that PyThreadState, in whose dictionary its capsule lies.
  */
-#include "state.h"
+#include "branch.h"
 
 #include <pthread.h>
 #include <unistd.h>
@@ -38,6 +38,7 @@ static void forget(struct bp_thread *t)
     bp_courier_forget(t);
     bp_cause_forget(t);
     bp_callbacks_forget(t);
+    bp_branches_forget(t);
     if (bp_me == t)
         bp_me = NULL;
     Py_CLEAR(t->exception);

@@ -1,41 +1,102 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * __enter__ and __exit__ of Python's class, by its _enter() and _leave(error, new). In main, any bytecode may be where a
- * Ctrl-C comes out, the first of __exit__ too, and then nobody would join the children. In C there is none: what comes
+ * __enter__ and __exit__ of a branch. In main, any bytecode may be where a Ctrl-C comes out, the first of __exit__ too, and then
+ * nobody would join the children. In C there is none.
+ *
+ * A branch that goes well is entered and left here. Where something went wrong, _leave(error, new) of _branch.py ends it: what comes
  * out of _leave() while the branch is open is given to _leave() again, as one more failure. If that does not end, _leave() fails by
  * an error of its code: then the branch is ended here, without it.
  */
 #include "branch.h"
 
-static bool is_open(PyObject *self)
-{
-    PyObject *type, *value, *trace;
-    PyErr_Fetch(&type, &value, &trace);
-    PyObject *capsule = PyObject_GetAttrString(self, "_capsule");
-    bool open = capsule && capsule != Py_None;
-    Py_XDECREF(capsule);
-    PyErr_Restore(type, value, trace);
-    return open;
-}
+#include <errno.h>
+#include <string.h>
+
+/* ---- __exit__ ---------------------------------------------------------------------------------------------------- */
 
 enum { TRIES = 100 };
 
-static void end_in_c(PyObject *self)
+static int end_anyway(struct bp_branch_object *o)
 {
-    PyObject *error = bp_taken_exception(), *capsule = PyObject_GetAttrString(self, "_capsule");
-    if (capsule && bp_branch_end_anyway(capsule) == 0)
-        PyObject_SetAttrString(self, "_capsule", Py_None);
-    Py_XDECREF(capsule);
+    bough_interrupt(o->branch->handle, "the end of its block failed");
+    return bp_branch_leave_regions(o->branch) >= 0 && bp_branch_end(o->branch) == 0 ? 0 : -1;
+}
+
+/* The exception that is set stays. */
+static void end_in_c(struct bp_branch_object *o)
+{
+    PyObject *error = bp_taken_exception();
+    if (end_anyway(o) == 0)
+        o->open = false;
     PyErr_SetObject((PyObject *)Py_TYPE(error), error);
     Py_DECREF(error);
 }
 
+static bool is_some(const PyObject *object)
+{
+    return object && object != Py_None;
+}
+
+static bool has_some(const PyObject *list_or_set)
+{
+    return list_or_set && PyObject_Length((PyObject *)(uintptr_t)list_or_set) > 0;
+}
+
+/* Nothing has failed up to the end, and it is the calling thread's turn to end it. */
+static bool goes_well(const struct bp_branch_object *o)
+{
+    return o->open && bp_me && o->opened_by == bp_me && bp_me->branches == o && !has_some(o->errors) &&
+           !is_some(o->left_by);
+}
+
+/* Nothing has failed in it at all. */
+static bool went_well(const struct bp_branch_object *o)
+{
+    return o->branch->result != ETIMEDOUT && !o->timed_out && !is_some(o->from_outside) && !has_some(o->errors) &&
+           !has_some(o->children);
+}
+
+/* In main a signal may have come while the end waited, and main may come to no other point. */
+static PyObject *answer_of_end(void)
+{
+    if (bp_unhandled_signal() && bp_me && bp_check(bp_me) != 0)
+        return NULL;
+    Py_RETURN_FALSE;
+}
+
+/* An interrupt by a signal stays pending, and the children have it: the wait goes on (rule 24). */
+static int wait_for_children(struct bp_branch *b)
+{
+    while (bp_branch_wait(b) != 0) {
+        if (!bp.thread_exit || !PyErr_ExceptionMatches(bp.thread_exit))
+            return -1;
+        PyErr_Clear();
+    }
+    return 0;
+}
+
+/* As _leave(None, None) does. */
+static PyObject *leave_well(struct bp_branch_object *o)
+{
+    struct bp_branch *b = o->branch;
+    if (wait_for_children(b) != 0 || bp_branch_leave_regions(b) < 0 || bp_branch_end(b) != 0)
+        return NULL;
+    o->interrupted = b->interrupted || o->stopped;
+    o->open = false;
+    bp_branch_unlist(o);
+    if (went_well(o))
+        return answer_of_end();
+    return PyObject_CallMethod((PyObject *)o, "_has_ended", "Oi", Py_None, b->result);
+}
+
 static PyObject *leave(PyObject *self, PyObject *error)
 {
-    PyObject *result = PyObject_CallMethod(self, "_leave", "OO", error, error);
-    for (int tries = 1; !result && is_open(self); tries++) {
+    struct bp_branch_object *o = (struct bp_branch_object *)self;
+    PyObject *result =
+        error == Py_None && goes_well(o) ? leave_well(o) : PyObject_CallMethod(self, "_leave", "OO", error, error);
+    for (int tries = 1; !result && o->open; tries++) {
         if (tries == TRIES) {
-            end_in_c(self);
+            end_in_c(o);
             break;
         }
         PyObject *new = bp_taken_exception();
@@ -53,14 +114,92 @@ static PyObject *exit_branch(PyObject *self, PyObject *const *args, Py_ssize_t c
     return leave(self, args[1]);
 }
 
+/* ---- __enter__ --------------------------------------------------------------------------------------------------- */
+
+static int opt_in(void)
+{
+    static PyObject *function;
+    if (!function && !(function = bp_load("bough._stdlib", "opt_in")))
+        return -1;
+    PyObject *result = PyObject_CallNoArgs(function);
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
+/* 0, which is none, for one that is too far away. */
+static bough_time after(double seconds)
+{
+    return seconds > 1e9 ? 0 : bough_now() + (bough_time)(seconds * 1e9);
+}
+
+/* On the library's clock; 0: none. -1 with an exception. */
+static bough_time deadline_of(struct bp_branch_object *o)
+{
+    bough_time deadline = 0, timed = 0;
+    if (is_some(o->deadline)) {
+        PyObject *at = PyObject_CallMethod((PyObject *)o, "_deadline_on_bough_clock", NULL);
+        deadline = at ? PyLong_AsLongLong(at) : -1;
+        Py_XDECREF(at);
+    }
+    if (is_some(o->timeout))
+        timed = after(PyFloat_AsDouble(o->timeout));
+    if (PyErr_Occurred())
+        return -1;
+    return deadline && timed ? (deadline < timed ? deadline : timed) : deadline ? deadline : timed;
+}
+
+/* Of text that has no zero in it, and no half of a surrogate pair; else NULL. */
+static const char *utf8_of(PyObject *text)
+{
+    Py_ssize_t size;
+    const char *utf8 = PyUnicode_AsUTF8AndSize(text, &size);
+    if (!utf8)
+        PyErr_Clear();
+    return utf8 && strlen(utf8) == (size_t)size ? utf8 : NULL;
+}
+
+/* A new reference to what holds the label. */
+static PyObject *label_of(struct bp_branch_object *o, const char **label)
+{
+    *label = o->name && PyUnicode_Check(o->name) ? utf8_of(o->name) : NULL;
+    if (*label)
+        return Py_NewRef(o->name);
+    PyObject *for_library = bp_load("bough._check", "for_library"), *text = NULL;
+    if (for_library)
+        text = PyObject_CallOneArg(for_library, o->name ? o->name : Py_None);
+    Py_XDECREF(for_library);
+    *label = text ? PyUnicode_AsUTF8(text) : NULL;
+    if (!*label)
+        Py_CLEAR(text);
+    return text;
+}
+
+static int enter(struct bp_branch_object *o)
+{
+    const char *label;
+    if (o->branch)
+        return (void)PyErr_Format(PyExc_RuntimeError, "%R can be entered once", o), -1;
+    if (opt_in() != 0)
+        return -1;
+    bough_time deadline = deadline_of(o);
+    PyObject *text = deadline >= 0 ? label_of(o, &label) : NULL;
+    if (!text)
+        return -1;
+    int error = bp_branch_open(o, label, deadline);
+    Py_DECREF(text);
+    return error;
+}
+
 static PyObject *enter_branch(PyObject *self, PyObject *none)
 {
-    PyObject *result = PyObject_CallMethod(self, "_enter", NULL);
+    struct bp_branch_object *o = (struct bp_branch_object *)self;
+    bool was_open = o->open;
     (void)none;
-    if (result || !is_open(self))
-        return result;
-    PyObject *error = bp_taken_exception();
-    result = leave(self, error);
+    if (enter(o) == 0)
+        return Py_NewRef(self);
+    if (was_open || !o->open)
+        return NULL;
+    PyObject *error = bp_taken_exception(), *result = leave(self, error);
     if (result)
         PyErr_SetObject((PyObject *)Py_TYPE(error), error);
     Py_XDECREF(result);
@@ -68,32 +207,12 @@ static PyObject *enter_branch(PyObject *self, PyObject *none)
     return NULL;
 }
 
-static PyMethodDef methods[] = {
+/* Method descriptors, as any class in C has them. An instancemethod around a function does not do: `with` of Python 3.14 and newer
+ * closes the place of a `self` that it did not fill, and a debug build aborts there. */
+PyMethodDef bp_branch_with[] = {
     {"__enter__", enter_branch, METH_NOARGS, PyDoc_STR("__enter__($self, /)\n--\n\nOpens the block.")},
     {"__exit__", (PyCFunction)(void (*)(void))exit_branch, METH_FASTCALL,
      PyDoc_STR(
          "__exit__($self, type, error, traceback, /)\n--\n\nEnds the block: joins the children, raises what went wrong.")},
-};
-
-/* Method descriptors, as a class written in C has them. An instancemethod around a function does not do: `with` of Python 3.14
- * and newer closes the place of a `self` that it did not fill, and a debug build aborts there. */
-static PyObject *with_methods(PyObject *module, PyObject *class)
-{
-    (void)module;
-    if (!PyType_Check(class))
-        return PyErr_Format(PyExc_TypeError, "with_methods() must be given a class, not %R", class), NULL;
-    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
-        PyObject *method = PyDescr_NewMethod((PyTypeObject *)class, &methods[i]);
-        if (!method || PyObject_SetAttrString(class, methods[i].ml_name, method) != 0)
-            return Py_XDECREF(method), NULL;
-        Py_DECREF(method);
-    }
-    return Py_NewRef(class);
-}
-
-PyMethodDef bp_with_methods[] = {
-    {"with_methods", with_methods, METH_O,
-     PyDoc_STR(
-         "with_methods(class): gives it __enter__ and __exit__, by its _enter() and _leave(error, new); a decorator.")},
     {0},
 };

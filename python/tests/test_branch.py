@@ -4,9 +4,11 @@ import contextlib
 import inspect
 import itertools
 import socket
+import sys
 import threading
 import time
 import unittest
+from pathlib import Path
 
 import bough
 from bough import ThreadExit, branch
@@ -199,13 +201,31 @@ class Block(unittest.TestCase):
     def test_method_descriptors(self):
         """`with` finds __enter__ and __exit__ as those of a class written in C: a debug build of Python 3.14 aborts on others"""
         for name, parameters in ("__enter__", ["self"]), ("__exit__", ["self", "type", "error", "traceback"]):
-            method = vars(bough.Branch)[name]
+            method = inspect.getattr_static(bough.Branch, name)
             self.assertIs(type(method), type(vars(str)["strip"]))
             self.assertEqual(list(inspect.signature(method).parameters), parameters)
         with self.assertRaises(TypeError):
             bough.Branch.__exit__(branch())
         with self.assertRaises(TypeError):
             bough.Branch.__enter__(object())
+
+    def test_nothing_of_its_file_runs(self):
+        """a block in which nothing fails is made, entered and left without Python code of its own, which costs most of the time"""
+        seen = set()
+
+        def profile(frame, event, argument):
+            seen.add(Path(frame.f_code.co_filename).name)
+
+        for options in {}, {"timeout": 60}, {"strict": True, "supervisor": True}:
+            with branch(**options):
+                pass  # opts in
+            sys.setprofile(profile)
+            try:
+                with branch(**options):
+                    pass
+            finally:
+                sys.setprofile(None)
+        self.assertNotIn("_branch.py", seen)
 
     def test_exit_that_raises_nothing(self):
         """an exception that the block's end absorbs"""

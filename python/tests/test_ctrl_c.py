@@ -80,6 +80,7 @@ def child():
 try:
     with branch() as b:
         c = b.add(child)
+        raise KeyError
 except NameError as error:
     print(type(error).__name__, c.outcome, alive)
 """

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The object behind bough.Branch: what it was given, what has become of it, and which branches a thread has open.
+ *
+ * A branch that goes well needs no Python code but the caller's: it is made here, entered and left in with.c. All else is in
+ * _branch.py, whose class derives from this one and finds its attributes here. A list or set is made when it is first asked for.
+ */
+#include "branch.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <structmember.h>
+
+static PyTypeObject *base;
+static PyObject *branch_class; /* _branch.py's */
+
+static struct bp_branch_object *object_of(PyObject *object)
+{
+    if (PyObject_TypeCheck(object, base))
+        return (struct bp_branch_object *)object;
+    PyErr_Format(PyExc_TypeError, "a branch must be given, got %R", object);
+    return NULL;
+}
+
+struct bp_branch *bp_branch_of(PyObject *object)
+{
+    struct bp_branch_object *o = object_of(object);
+    if (o && !o->branch)
+        PyErr_Format(PyExc_RuntimeError, "%R was not entered", object);
+    return o ? o->branch : NULL;
+}
+
+/* ---- which ones a thread has open ---------------------------------------------------------------------------- */
+
+void bp_branch_list(struct bp_branch_object *o, struct bp_thread *t)
+{
+    o->opened_by = t;
+    o->next = t->branches;
+    t->branches = o;
+}
+
+void bp_branch_unlist(struct bp_branch_object *o)
+{
+    struct bp_branch_object **at = o->opened_by ? &o->opened_by->branches : NULL;
+    while (at && *at != o)
+        at = &(*at)->next;
+    if (at)
+        *at = o->next;
+    o->opened_by = NULL;
+    o->next = NULL;
+}
+
+void bp_branches_forget(struct bp_thread *t)
+{
+    while (t->branches)
+        bp_branch_unlist(t->branches);
+}
+
+/* A list of those that the calling thread has opened in `outer`, or in any for None, and that are open: the innermost first. */
+static PyObject *branches_in(PyObject *module, PyObject *outer)
+{
+    struct bp_thread *t = bp_thread_known();
+    struct bp_branch_object *until = outer == Py_None ? NULL : object_of(outer);
+    PyObject *list = !until && outer != Py_None ? NULL : PyList_New(0);
+    (void)module;
+    if (list && (!t || (until && until->opened_by != t)))
+        return list;
+    for (struct bp_branch_object *o = t ? t->branches : NULL; list && o && o != until; o = o->next)
+        if (o->open && PyList_Append(list, (PyObject *)o) != 0)
+            Py_CLEAR(list);
+    return list;
+}
+
+/* It has ended: it is in no list any more. */
+static PyObject *branch_forget(PyObject *module, PyObject *object)
+{
+    struct bp_branch_object *o = object_of(object);
+    (void)module;
+    if (!o)
+        return NULL;
+    bp_branch_unlist(o);
+    Py_RETURN_NONE;
+}
+
+/* ---- its attributes -------------------------------------------------------------------------------------------- */
+
+static PyObject *get_handle(PyObject *self, void *closure)
+{
+    const struct bp_branch_object *o = (struct bp_branch_object *)self;
+    (void)closure;
+    return o->branch ? PyLong_FromVoidPtr(o->branch->handle) : Py_NewRef(Py_None);
+}
+
+static PyObject *new_list(void)
+{
+    return PyList_New(0);
+}
+
+static PyObject *new_set(void)
+{
+    return PySet_New(NULL);
+}
+
+/* What is made when it is first asked for. */
+static const struct lazy {
+    size_t offset;
+    PyObject *(*make)(void);
+} failures = {offsetof(struct bp_branch_object, failures), new_list},
+  errors = {offsetof(struct bp_branch_object, errors), new_list},
+  children = {offsetof(struct bp_branch_object, children), new_set};
+
+static PyObject **place_of(PyObject *self, const struct lazy *lazy)
+{
+    return (PyObject **)((char *)self + lazy->offset);
+}
+
+static PyObject *get_lazy(PyObject *self, void *closure)
+{
+    const struct lazy *lazy = closure;
+    if (!*place_of(self, lazy)) {
+        PyObject *made = lazy->make(); /* may run finalizers, and they this */
+        if (!*place_of(self, lazy))
+            *place_of(self, lazy) = made;
+        else
+            Py_XDECREF(made);
+    }
+    return Py_XNewRef(*place_of(self, lazy));
+}
+
+static int set_lazy(PyObject *self, PyObject *value, void *closure)
+{
+    Py_XSETREF(*place_of(self, closure), Py_XNewRef(value));
+    return 0;
+}
+
+static PyGetSetDef attributes[] = {
+    {"failures", get_lazy, set_lazy, PyDoc_STR("Of a supervisor: what its children raised, the first 64."),
+     (void *)(uintptr_t)&failures},
+    {"_errors", get_lazy, set_lazy, NULL, (void *)(uintptr_t)&errors},
+    {"_children", get_lazy, set_lazy, NULL, (void *)(uintptr_t)&children},
+    {"_handle", get_handle, NULL, NULL, NULL},
+    {0},
+};
+
+#define OFFSET(field) (Py_ssize_t) offsetof(struct bp_branch_object, field)
+
+static PyMemberDef members[] = {
+    {"name", T_OBJECT, OFFSET(name), 0, PyDoc_STR("For messages, and the tree.")},
+    {"interrupted", T_BOOL, OFFSET(interrupted), 0, PyDoc_STR("After the block: a stop of its own ended it.")},
+    {"_strict", T_BOOL, OFFSET(strict), 0, NULL},
+    {"_supervisor", T_BOOL, OFFSET(supervisor), 0, NULL},
+    {"_stopped", T_BOOL, OFFSET(stopped), 0, NULL},
+    {"_timed_out", T_BOOL, OFFSET(timed_out), 0, NULL},
+    {"_is_open", T_BOOL, OFFSET(open), 0, NULL},
+    {"_thread", T_ULONG, OFFSET(ident), READONLY, NULL},
+    {"_limit", T_OBJECT, OFFSET(limit), 0, NULL},
+    {"_timeout", T_OBJECT, OFFSET(timeout), 0, NULL},
+    {"_deadline", T_OBJECT, OFFSET(deadline), 0, NULL},
+    {"_places", T_OBJECT, OFFSET(places), 0, NULL},
+    {"_where", T_OBJECT, OFFSET(where), 0, NULL},
+    {"_in", T_OBJECT, OFFSET(in), 0, NULL},
+    {"_left_by", T_OBJECT, OFFSET(left_by), 0, NULL},
+    {"_from_outside", T_OBJECT, OFFSET(from_outside), 0, NULL},
+    {"__weaklistoffset__", T_PYSSIZET, OFFSET(weak_references), READONLY, NULL},
+    {"__dictoffset__", T_PYSSIZET, OFFSET(dictionary), READONLY, NULL},
+    {0},
+};
+
+/* ---- its life ---------------------------------------------------------------------------------------------------- */
+
+static int traverse(PyObject *self, visitproc visit, void *arg)
+{
+    const struct bp_branch_object *o = (struct bp_branch_object *)self;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(o->dictionary);
+    Py_VISIT(o->name);
+    Py_VISIT(o->limit);
+    Py_VISIT(o->timeout);
+    Py_VISIT(o->deadline);
+    Py_VISIT(o->failures);
+    Py_VISIT(o->errors);
+    Py_VISIT(o->children);
+    Py_VISIT(o->places);
+    Py_VISIT(o->where);
+    Py_VISIT(o->in);
+    Py_VISIT(o->left_by);
+    Py_VISIT(o->from_outside);
+    return 0;
+}
+
+static int clear(PyObject *self)
+{
+    struct bp_branch_object *o = (struct bp_branch_object *)self;
+    Py_CLEAR(o->dictionary);
+    Py_CLEAR(o->name);
+    Py_CLEAR(o->limit);
+    Py_CLEAR(o->timeout);
+    Py_CLEAR(o->deadline);
+    Py_CLEAR(o->failures);
+    Py_CLEAR(o->errors);
+    Py_CLEAR(o->children);
+    Py_CLEAR(o->places);
+    Py_CLEAR(o->where);
+    Py_CLEAR(o->in);
+    Py_CLEAR(o->left_by);
+    Py_CLEAR(o->from_outside);
+    return 0;
+}
+
+/* It is dropped while it is open (rule 31). The exception that is set stays. */
+static void finalize(PyObject *self)
+{
+    PyObject *type, *value, *trace;
+    if (!((struct bp_branch_object *)self)->open)
+        return;
+    PyErr_Fetch(&type, &value, &trace);
+    PyObject *result = PyObject_CallMethod(self, "_dropped", NULL);
+    if (!result)
+        PyErr_WriteUnraisable(self);
+    Py_XDECREF(result);
+    PyErr_Restore(type, value, trace);
+}
+
+static void dealloc(PyObject *self)
+{
+    struct bp_branch_object *o = (struct bp_branch_object *)self;
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    if (o->weak_references)
+        PyObject_ClearWeakRefs(self);
+    bp_branch_unlist(o);
+    clear(self);
+    if (o->branch)
+        bp_branch_release(o->branch);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyType_Slot slots[] = {
+    {Py_tp_doc, (void *)PyDoc_STR("What bough.Branch consists of.")},
+    {Py_tp_methods, bp_branch_with},
+    {Py_tp_members, members},
+    {Py_tp_getset, attributes},
+    {Py_tp_traverse, (void *)traverse},
+    {Py_tp_clear, (void *)clear},
+    {Py_tp_finalize, (void *)finalize},
+    {Py_tp_dealloc, (void *)dealloc},
+    {0, NULL},
+};
+
+static PyType_Spec spec = {
+    .name = "bough._bough.Branch",
+    .basicsize = sizeof(struct bp_branch_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = slots,
+};
+
+/* ---- branch() ------------------------------------------------------------------------------------------------------ */
+
+/* What most programs give, and can't be wrong. */
+static bool is_good_name(PyObject *name)
+{
+    return PyUnicode_CheckExact(name);
+}
+
+static bool is_good_timeout(PyObject *timeout)
+{
+    enum { FAR = 1000000000 }; /* s */
+    if (!PyFloat_CheckExact(timeout) && !PyLong_CheckExact(timeout))
+        return timeout == Py_None;
+    double seconds = PyFloat_AsDouble(timeout);
+    if (seconds == -1 && PyErr_Occurred())
+        PyErr_Clear();
+    return seconds >= 0 && seconds < FAR;
+}
+
+/* All else is looked at by Python code, which may replace it by what it means. */
+static int check(struct bp_branch_object *o)
+{
+    if (is_good_name(o->name) && is_good_timeout(o->timeout) && o->limit == Py_None && o->deadline == Py_None)
+        return 0;
+    PyObject *result = PyObject_CallMethod((PyObject *)o, "_check_options", NULL);
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
+static bool is_plain(PyObject *args, PyObject *keywords)
+{
+    return PyTuple_GET_SIZE(args) == 0 && (!keywords || PyDict_GET_SIZE(keywords) == 0);
+}
+
+static PyObject *branch(PyObject *module, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {(char *)"name",
+                            (char *)"strict",
+                            (char *)"supervisor",
+                            (char *)"limit",
+                            (char *)"timeout",
+                            (char *)"deadline",
+                            NULL};
+    static PyObject *default_name;
+    int strict = 0, supervisor = 0;
+    PyObject *name = NULL, *limit = Py_None, *timeout = Py_None, *deadline = Py_None;
+    (void)module;
+    if (!default_name && !(default_name = PyUnicode_InternFromString("branch")))
+        return NULL;
+    if (!is_plain(args, keywords) && !PyArg_ParseTupleAndKeywords(args, keywords, "|O$ppOOO:branch", names, &name,
+                                                                  &strict, &supervisor, &limit, &timeout, &deadline))
+        return NULL;
+    if (!branch_class)
+        return PyErr_SetString(PyExc_RuntimeError, "bough._branch is not loaded"), NULL;
+    PyTypeObject *type = (PyTypeObject *)branch_class;
+    struct bp_branch_object *o = (struct bp_branch_object *)type->tp_alloc(type, 0);
+    if (!o)
+        return NULL;
+    o->strict = strict != 0;
+    o->supervisor = supervisor != 0;
+    o->name = Py_NewRef(name ? name : default_name);
+    o->limit = Py_NewRef(limit);
+    o->timeout = Py_NewRef(timeout);
+    o->deadline = Py_NewRef(deadline);
+    if (check(o) == 0)
+        return (PyObject *)o;
+    Py_DECREF(o);
+    return NULL;
+}
+
+static PyObject *branch_is(PyObject *module, PyObject *class)
+{
+    (void)module;
+    if (!PyType_Check(class) || !PyType_IsSubtype((PyTypeObject *)class, base))
+        return PyErr_Format(PyExc_TypeError, "branch_is() must be given a class that derives from Branch, not %R",
+                            class),
+               NULL;
+    Py_XSETREF(branch_class, Py_NewRef(class));
+    return Py_NewRef(class);
+}
+
+PyMethodDef bp_branch_object_methods[] = {
+    {"branch", (PyCFunction)(void (*)(void))branch, METH_VARARGS | METH_KEYWORDS,
+     PyDoc_STR("branch(name='branch', *, strict=False, supervisor=False, limit=None, timeout=None, deadline=None)\n"
+               "--\n\n"
+               "A block that owns threads: `with branch() as b: b.add(fn, *args)`.\n\n"
+               "strict      always raise a MultipleError, also for one failure\n"
+               "supervisor  a child's failure does not touch the others, nor the block\n"
+               "limit       at most so many children at a time: add() waits for a place\n"
+               "timeout     seconds for the whole block, or deadline: a time of time.monotonic(). TimeoutError if it "
+               "cut something")},
+    {"branch_is", branch_is, METH_O, PyDoc_STR("branch_is(class): what branch() makes; a decorator.")},
+    {"branches_in", branches_in, METH_O,
+     PyDoc_STR("branches_in(outer): what the caller has opened in it, or in any for None, the innermost first.")},
+    {"branch_forget", branch_forget, METH_O, PyDoc_STR("branch_forget(branch): it has ended.")},
+    {0},
+};
+
+int bp_branch_init(PyObject *module)
+{
+    if (!base && !(base = (PyTypeObject *)PyType_FromSpec(&spec)))
+        return -1;
+    return PyModule_AddObjectRef(module, "Branch", (PyObject *)base);
+}
