@@ -73,7 +73,7 @@ int bp_branch_open(struct bp_branch_object *o, const char *label, bough_time dea
     if (!b)
         return -1;
     o->branch = b;
-    o->ident = t->ident;
+    o->ident = PyThread_get_thread_ident();
     o->open = true;
     bp_branch_list(o, t);
     return bp_taking_part_begin(t);
