@@ -126,6 +126,13 @@ bool bo_foreign_suppressed(const struct bo_thread *t, uint64_t w)
     return (w & BO_DUE) && earliest(t, w) != BO_FOREVER;
 }
 
+void bo_foreign_look_in_time(struct bo_thread *t)
+{
+    int64_t until = earliest(t, bo_load_seq(&t->t.word));
+    if (until != BO_FOREVER)
+        bo_ticker_look_by(&t->t, bo_to_monotonic(until));
+}
+
 /* The wake makes both sorts due. The thread puts right the one that is still suppressed, at its next call of that sort. */
 int64_t bo_foreign_look(struct bo_thread *t, uint64_t w)
 {

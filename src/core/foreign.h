@@ -115,6 +115,8 @@ static inline enum bo_foreign_step bo_foreign_aside(struct bo_thread *t)
 void bo_foreign_abandon(struct bo_thread *t);
 /* Does a suppression run that the ticker has to end? `word` is the thread's. */
 bool bo_foreign_suppressed(const struct bo_thread *t, uint64_t word);
+/* By the thread: the ticker is to look when the suppression ends, and not before. Most threads have ended by then. */
+void bo_foreign_look_in_time(struct bo_thread *t);
 /* When the ticker is to look at such a thread again; wakes it if the time has come. */
 int64_t bo_foreign_look(struct bo_thread *t, uint64_t word);
 /* Is this the child of a vfork(), which runs on its parent's memory, slot included? */

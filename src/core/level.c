@@ -7,6 +7,7 @@
 #include "base/raw.h"
 #include "core/above.h"
 #include "core/deliver.h"
+#include "core/foreign.h"
 #include "core/region.h"
 #include "core/self.h"
 #include "core/ticker.h"
@@ -98,8 +99,11 @@ void bo_level_settle(struct bo_thread *t)
                   BO_PENDING | (due ? BO_DUE : 0) | (foreign ? BO_FOREIGN_DUE : 0) | (silent ? BO_SILENT_DUE : 0));
     if (due)
         due_by_ourselves(t, w);
-    if (due ? !foreign || !silent : !(w & BO_MASKED) || (w & BO_TIMED))
-        bo_ticker_look(&t->t); /* from here on only time makes it due: a grace or a budget runs out */
+    /* From here on only time makes it due: a grace or a budget runs out. */
+    if (due && (!foreign || !silent))
+        bo_foreign_look_in_time(t);
+    else if (!due && (!(w & BO_MASKED) || (w & BO_TIMED)))
+        bo_ticker_look(&t->t);
 }
 
 void bo_level_set(struct bo_thread *t)
