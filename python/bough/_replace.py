@@ -20,11 +20,21 @@ def replace(owner, name, new):
     deletes that."""
     mine = vars(owner).get(name, _missing)
     original = getattr(owner, name) if mine is _missing else mine
-    ours = new(original)
+    ours = _in_its_place(new(original), owner, name)
     setattr(owner, name, ours)
     _undo.append(lambda: _put_back(owner, name, ours, mine))
     where = f"{owner.__module__}.{owner.__qualname__}" if isinstance(owner, type) else owner.__name__
     _names.append(f"{where}.{name}")
+
+
+def _in_its_place(ours, owner, name):
+    """Name a function by the place it is found at, as pickle needs it: the original may be a builtin of another module, or a class's
+    method that knows no module."""
+    if isinstance(ours, FunctionType):
+        in_class = isinstance(owner, type)
+        ours.__module__ = owner.__module__ if in_class else owner.__name__
+        ours.__qualname__ = f"{owner.__qualname__}.{name}" if in_class else name
+    return ours
 
 
 def replace_code(owner, name, new):

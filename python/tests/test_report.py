@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: MIT
 """What is replaced in the interpreter: told completely, put back completely, and put in again (rule 42)."""
 import ctypes
+import inspect
+import pickle
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -73,12 +77,36 @@ def cut_works():
     return not thread.is_alive()
 
 
+def signature(function):
+    try:
+        return str(inspect.signature(function))
+    except ValueError:  # as for some of C's
+        return None
+
+
 class OptingIn(unittest.TestCase):
     setUpClass = classmethod(lambda cls: bough.opt_out())
     tearDownClass = classmethod(lambda cls: bough.opt_out())
 
     def state(self):
         return methods(), errors(), attributes(), slots()
+
+    def test_functions_keep_their_names_and_signatures(self):
+        """what is replaced is pickled by the place it is found at, and has the original's name and signature"""
+        owners = {"threading.Condition.wait": threading.Condition, "socket.socket.connect_ex": socket.socket}
+        owners |= {"signal.pause": signal, "threading.excepthook": threading, "sys.unraisablehook": sys}
+        originals = {place: getattr(owner, place.rpartition(".")[2]) for place, owner in owners.items()}
+        bough.opt_in()
+        self.addCleanup(bough.opt_out)
+        self.assertLessEqual(owners.keys(), set(bough.report()["replaced"]))
+        for place, owner in owners.items():
+            with self.subTest(place):
+                original, ours = originals[place], getattr(owner, place.rpartition(".")[2])
+                self.assertIsNot(ours, original)
+                self.assertIs(pickle.loads(pickle.dumps(ours)), ours)
+                self.assertEqual((ours.__name__, ours.__doc__), (original.__name__, original.__doc__))
+                self.assertEqual(signature(ours), signature(original))
+                self.assertEqual(ours.__module__, owner.__module__ if isinstance(owner, type) else owner.__name__)
 
     def test_layout(self):
         """this test looks where it believes to look: all plain classes have one tp_alloc, and a method its function"""
