@@ -17,7 +17,7 @@ help:
 
 test:
 	@tools/deps.sh build test python
-	@tools/legs.sh native hooks musl aarch64 generic python
+	@tools/legs.sh native hooks musl aarch64 generic python cpython-quick
 
 demo: build/build.ninja
 	@ninja -C build examples/demo >build/ninja.log 2>&1 || { cat build/ninja.log; exit 1; }

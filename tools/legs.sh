@@ -68,6 +68,7 @@ for name in "$@"; do
     musl) leg musl build-musl 1 2000 "semantics calls sync interpose loss harness" -- --native-file tools/cross/musl.ini ;;
     python) python_legs python 9 1000 "python package" ;;
     python-loss) python_legs python-loss 1 20000 loss ;;
+    cpython-quick) python_legs cpython-quick 1 1000 cpython-quick ;; # tests of CPython's own, with and without bough
     aarch64) leg aarch64 build-aarch64 5 300 "semantics sync interpose loss harness" -- --cross-file tools/cross/aarch64.ini ;;
     # The rest is for `make check`.
     asan)
@@ -91,6 +92,7 @@ for name in "$@"; do
         leg valgrind build-hooks 10 100 valgrind -- -Dhooks=true # tests/meson.build says which
         wrap=()
         ;;
+    cpython) python_legs cpython 9 1000 cpython ;; # all of them, with each interpreter that has them: takes long
     slow) leg slow build 1 10000 slow -- -Dtest_library=shared ;;
     loss) leg loss build 10 100000 loss -- -Dtest_library=shared ;;
     *) echo "legs.sh: no leg $name" >&2 && exit 2 ;;
