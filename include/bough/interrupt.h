@@ -176,6 +176,26 @@ BOUGH_API bough_thread *bough_self(void);
  */
 BOUGH_API bough_thread *bough_adopt(const char *name);
 
+/*
+ * Make another thread of this process known that has not used bough, so that it can be posted to: what is posted waits for its
+ * first use of bough, which finds it; it is reported as overdue if that takes too long, and shown in the tree. `name` may be
+ * NULL: then the kernel's name for it. A thread that is known already keeps its name. No call of it is interrupted before it
+ * uses bough itself.
+ *
+ * Returns its handle, the same for each call; NULL with EINVAL (no thread id), ESRCH (there is no such thread in this process),
+ * EAGAIN (the table is full). The handle is the library's, and stale when the thread has ended: the library finds that out
+ * at its next look, or bough_release_thread() says so. The thread must not end during the call. Any thread may call it, at
+ * any time; not in a signal handler. [rules 6, 16]
+ */
+BOUGH_API bough_thread *bough_adopt_thread(pid_t tid, const char *name);
+
+/*
+ * Let a thread go that bough_adopt_thread() has made known: it ends, or nobody posts to it any more. Posts to it have ended.
+ * Returns 0; -1 with EPERM (it uses bough by now, and is let go when it ends), ESRCH (it was let go), EINVAL (no handle of a
+ * thread). By any thread; not in a signal handler. [rule 6]
+ */
+BOUGH_API int bough_release_thread(bough_thread *thread);
+
 /* Let the calling thread go. Its handle is stale from here on. Returns 0; -1 with EPERM on a child
  * of a branch, EBUSY with a branch or region open, ENOENT if it was not adopted. */
 BOUGH_API int bough_release(void);

@@ -44,6 +44,7 @@
 #include "core/post.h"
 #include "core/report.h"
 #include "core/self.h"
+#include "core/stranger.h"
 #include "core/ticker.h"
 #include "core/tree.h"
 
@@ -332,14 +333,15 @@ __attribute__((constructor)) static void at_load(void)
 
 /* ---- the end of the process ---------------------------------------------------------------------------------- */
 
-/* A live thread that an exit has to wait for: neither the caller, nor one that waits for the caller itself. */
+/* A live thread that an exit has to wait for: neither the caller, nor one that waits for the caller itself, nor one that does
+ * not know of bough. */
 static struct bo_thread *other_thread(uint64_t *word)
 {
     uint32_t high = bo_load_seq(&bo_arena.head->thread_high);
     for (uint32_t i = 1; i < high; i++) {
         struct bo_thread *t = bo_thread_at(i);
         *word = bo_load_seq(&t->t.word);
-        if ((*word & BO_LIVE) && t != bo_self && !(bo_self && bo_below(bo_self, &t->t, false)))
+        if ((*word & BO_LIVE) && !bo_is_strange(*word) && t != bo_self && !(bo_self && bo_below(bo_self, &t->t, false)))
             return t;
     }
     return NULL;

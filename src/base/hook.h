@@ -20,6 +20,8 @@
     X(libc_entered)    /* before libc waits on our behalf */                                 \
     X(region_left)     /* a region's level is no more in force, a wake for it may come */    \
     X(freeze_claimed)  /* a thread is about to stand still, and does not yet */              \
+    X(adopts_itself)   /* a thread found no slot that is its own, and publishes one next */  \
+    X(stranger_made)   /* a slot for another thread is published, its own is not seen */     \
     X(foreign_weighed) /* nothing is due in foreign code, the grace is not looked at yet */  \
     X(foreign_begins)  /* a call of foreign code begins, or ends: half of that is noted */   \
     X(foreign_ends)    /* the same, more than half */                                        \

@@ -174,7 +174,7 @@ struct bo_thread {
     uint32_t foreign_depth; /* regions in which foreign code takes part, and one more if it does from the start */
     _Atomic uint32_t wave;
     struct bough_region *regions;
-    uintptr_t stack_low, stack_high;
+    uintptr_t stack_low, stack_high; /* of a stranger: when it was started, and 0 (core/stranger.h) */
     _Atomic uint32_t depth;
     _Atomic uint32_t join_waiters; /* who waits for this generation to end, on its futex word */
     struct {

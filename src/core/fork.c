@@ -12,6 +12,7 @@
 #include "core/own.h"
 #include "core/pace.h"
 #include "core/self.h"
+#include "core/stranger.h"
 #include "core/ticker.h"
 
 /* ---- the copy ------------------------------------------------------------------------------------------ */
@@ -201,6 +202,7 @@ static void begin_anew(const struct copy *c)
         return;
     put_all(c);
     bo_ticker_after_fork();
+    bo_strangers_after_fork();
     bo_own_after_fork(bo_self != NULL);
     bo_pace_after_fork(bo_self);
     forget_posts(&bo_branch_at(BO_ROOT)->t);

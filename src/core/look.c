@@ -7,6 +7,7 @@
 #include "core/post.h"
 #include "core/report.h"
 #include "core/self.h"
+#include "core/stranger.h"
 #include "core/ticker.h"
 
 #define LAST_REPEAT BO_MS(10)
@@ -108,7 +109,7 @@ static int64_t look_at_shield(struct bo_thread *t, uint64_t w)
 static int64_t look_at_thread(struct bo_thread *t, int64_t now)
 {
     uint64_t w = bo_load_seq(&t->t.word);
-    if (!(w & BO_LIVE))
+    if (!(w & BO_LIVE) || (bo_is_strange(w) && bo_stranger_is_gone(t, w)))
         return BO_FOREVER;
     if (w & BO_SENT)
         return look_at_wake(t, now);

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "base/futex.h"
+#include "base/hook.h"
 #include "base/raw.h"
 #include "core/above.h"
 #include "core/deliver.h"
@@ -19,6 +20,7 @@
 #include "core/pace.h"
 #include "core/region.h"
 #include "core/report.h"
+#include "core/stranger.h"
 #include "core/ticker.h"
 
 /* A stranger's word: whoever tests it takes the slow path and is adopted there. */
@@ -80,17 +82,27 @@ void bo_publish(struct bo_thread *t, uint32_t parent, uint32_t bits)
 
 /* ---- the end of a generation (rule 6) ---------------------------------------------------------------- */
 
-/* `under_way`: what is waited for. */
-static void end_generation(struct bo_target *t, enum bough_post_status how, uint64_t under_way)
+void bo_posts_end(struct bo_target *t, uint64_t under_way)
 {
     uint64_t w = bo_load_relaxed(&t->word);
     while (!bo_cas_seq(&t->word, &w, bo_word_make(bo_word_generation(w) + 1, (uint32_t)(w & under_way))))
         ;
     while (bo_load_seq(&t->pins) || (bo_load_seq(&t->word) & under_way))
         bo_raw0(SYS_sched_yield);
+}
+
+void bo_records_close(struct bo_target *t, enum bough_post_status how)
+{
     for (uint32_t due = bo_load_relaxed(&t->due); due; due &= due - 1)
         bo_record_close(bo_record_of(t, (enum bough_kind)__builtin_ctz(due)), how);
     bo_store_relaxed(&t->due, 0);
+}
+
+/* `under_way`: what is waited for. */
+static void end_generation(struct bo_target *t, enum bough_post_status how, uint64_t under_way)
+{
+    bo_posts_end(t, under_way);
+    bo_records_close(t, how);
 }
 
 static void close_event(struct bo_thread *t)
@@ -136,7 +148,7 @@ void bo_retire_branch(struct bo_branch *b, enum bough_post_status how)
 
 /* ---- adoption ---------------------------------------------------------------------------------------- */
 
-static void set_name(struct bo_target *t, const char *name)
+void bo_set_name(struct bo_target *t, const char *name)
 {
     size_t n = name ? strnlen(name, BO_NAME - 1) : 0;
     if (n)
@@ -178,23 +190,34 @@ static bool is_main(const struct bo_thread *t)
     return bo_load_relaxed(&t->tid) == bo_load_relaxed(&bo_pid);
 }
 
+void bo_begin_adopted(struct bo_thread *t)
+{
+    t->worker = NULL;
+    t->child = NULL;
+    bo_level_reset(t, false, false);
+}
+
 struct bo_thread *bo_adopt(const char *name)
 {
     if (bo_self)
         return bo_self;
     if (bo_init() != 0)
         return NULL;
-    struct bo_thread *t = bo_thread_new();
+    struct bo_thread *made = bo_stranger_take(), *t = made ? made : bo_thread_new();
     if (!t)
         return NULL;
     bo_bind(t);
-    set_name(&t->t, name);
-    t->worker = NULL;
-    t->child = NULL;
-    bo_level_reset(t, false, false);
+    if (!made || name)
+        bo_set_name(&t->t, name);
+    if (!made)
+        bo_begin_adopted(t);
     bo_deliver_open();
     pthread_setspecific(at_thread_end, t);
-    bo_publish(t, BO_ROOT, 0);
+    if (!made) {
+        BO_HOOK(adopts_itself);
+        bo_publish(t, BO_ROOT, 0);
+        bo_stranger_merge(t);
+    }
     if (is_main(t))
         bo_own_main_known(true);
     start_ticker();     /* it can be posted to already, while this waits for the new thread */
@@ -228,7 +251,7 @@ bough_thread *bough_adopt(const char *name)
 {
     struct bo_thread *t = bo_self;
     if (t)
-        set_name(&t->t, name);
+        bo_set_name(&t->t, name);
     else
         t = bo_adopt(name);
     if (!t)
@@ -283,7 +306,7 @@ int bough_set_name(const char *name)
     if (!t)
         return -1;
     char kernel[16];
-    set_name(&t->t, name);
+    bo_set_name(&t->t, name);
     snprintf(kernel, sizeof kernel, "%.15s", t->t.name);
     pthread_setname_np(pthread_self(), kernel);
     return 0;

@@ -40,9 +40,18 @@ void bo_retire(struct bo_thread *t, enum bough_post_status how);
 void bo_retire_lost(struct bo_thread *t);
 /* The same for a branch. */
 void bo_retire_branch(struct bo_branch *b, enum bough_post_status how);
+/* The two steps of these: no poster reaches it any more, none is in the middle, and nothing of `under_way` is; its records are
+ * closed. */
+void bo_posts_end(struct bo_target *t, uint64_t under_way);
+void bo_records_close(struct bo_target *t, enum bough_post_status how);
 /* Who joins a thread waits for its generation to end. A worker wakes them last, when it is ready for the next
  * child: woken sooner they would compete with it for a processor, and find nobody parked. */
 void bo_wake_joiners(struct bo_thread *t);
+
+/* What is the same in all slots of adopted threads, before one is published. */
+void bo_begin_adopted(struct bo_thread *t);
+/* Cut to what there is room for; NULL: none. */
+void bo_set_name(struct bo_target *t, const char *name);
 
 /* The kernel's id of the calling thread. [signal] */
 pid_t bo_tid(void);

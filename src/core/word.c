@@ -15,7 +15,7 @@ void bo_word_check(uint64_t w)
     assert(!(w & BO_REPEAT) || (w & BO_IN));
     assert(!(w & BO_EVENT_SENT) || (w & BO_EVENT));
     assert(!(w & BO_TIMED) || (w & BO_MASKED));
-    assert(!(w & BO_SLOW));
+    assert(!(w & BO_SLOW) || !(w & (BO_IN | BO_ASYNC | BO_CLOSABLE | BO_MASKED | BO_EVENT)));
 }
 #else
 typedef int bo_no_word_check;

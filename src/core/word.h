@@ -9,7 +9,8 @@
  *  DUE           an interrupt is due at the thread's level        poster, ticker,   owner
  *                (a call fails, bough_check() fails)              owner
  *  PENDING       there is one, admitted or not                    poster            owner
- *  SLOW          not known yet (only in the word of strangers)    -                 -
+ *  SLOW          the thread itself does not know of its slot yet  who makes the     the thread at its first
+ *                (core/stranger.h)                                slot              use, or who lets it go
  *  MASKED        the level is `disabled`: a post is not due       owner             owner
  *  IN            inside an interruptible call                     owner             owner
  *  SENT          a wake signal is under way to this thread        poster, ticker,   the signal's handler,
@@ -52,6 +53,7 @@
  *      SENT is set only in a step that saw IN or ASYNC, or CLOSABLE with SUMMONED: a signal never reaches
  *      foreign code.
  *      DUE implies PENDING, FOREIGN_DUE and SILENT_DUE imply DUE. TIMED implies MASKED.
+ *      SLOW implies that neither IN nor ASYNC nor CLOSABLE nor MASKED is set.
  *      REPEAT implies IN. EVENT_SENT implies EVENT. Nothing else is set when LIVE is not.
  *
  *  One word with two locked operations for each call was chosen over plain stores with membarrier(2) in

@@ -11,6 +11,7 @@
 #include "core/above.h"
 #include "core/level.h"
 #include "core/report.h"
+#include "core/stranger.h"
 #include "core/ticker.h"
 #include "ladder/below.h"
 #include "ladder/exit.h"
@@ -40,7 +41,7 @@ bool bo_traced(void)
     return tracer && tracer[11] != '0';
 }
 
-static void add_thread(struct bo_means *m, const struct bo_thread *t, uint64_t w, bool *main_is_stuck)
+static void add_thread(struct bo_means *m, const struct bo_thread *t, uint64_t w, bool *no_closing)
 {
     m->handlers |= bo_load_relaxed(&t->handlers) > 0;
     m->finals |= bo_load_relaxed(&t->finals) > 0;
@@ -53,8 +54,8 @@ static void add_thread(struct bo_means *m, const struct bo_thread *t, uint64_t w
     }
     if (bo_has_children(t))
         return;
-    if (bo_is_main(t))
-        *main_is_stuck = true;
+    if (bo_is_main(t) || bo_is_strange(w))
+        *no_closing = true;
     else
         m->closable = true;
 }
@@ -69,7 +70,7 @@ static struct bo_means means_of(const struct bo_target *target, bool branch, con
     struct bo_means m = {.traced = bo_load_relaxed(&r->ceiling) >= BOUGH_RUNG_CLOSE && bo_traced()};
     struct bough_ladder l;
     uint64_t w;
-    bool main_is_stuck = false;
+    bool no_closing = false;
     bo_ladder_of(target, branch, &l);
     set_times(&m, &l);
     m.resume_until = bo_load_seq(&r->hold_until);
@@ -77,9 +78,9 @@ static struct bo_means means_of(const struct bo_target *target, bool branch, con
         const struct bo_thread *t = bo_next_below(target, branch, r, &i, &w);
         if (!t)
             break;
-        add_thread(&m, t, w, &main_is_stuck);
+        add_thread(&m, t, w, &no_closing);
     }
-    m.closable = m.closable && !main_is_stuck;
+    m.closable = m.closable && !no_closing;
     return m;
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include "core/level.h"
+#include "core/stranger.h"
 #include "core/ticker.h"
 #include "see/peek.h"
 
@@ -263,6 +264,8 @@ void bo_put_where(struct bo_out *o, const struct bo_thread *t, const struct bo_t
     put_activity(o, t, w, task);
     if (in_handler(t, task))
         bo_put(o, ", in a signal handler");
+    if (bo_is_strange(w))
+        bo_put(o, "; it has not used bough");
     put_outcome(o, t, w);
 }
 

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "core/stranger.h"
+#include <bough/interrupt.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include "base/futex.h"
+#include "base/hook.h"
+#include "base/raw.h"
+#include "core/level.h"
+#include "core/post.h"
+#include "core/self.h"
+#include "core/ticker.h"
+
+static _Atomic uint32_t strangers; /* so many slots are, or are about to be: most programs never have one */
+static struct bo_lock adopting;
+
+/* ---- which thread it is ------------------------------------------------------------------------------------ */
+
+static bool exists(pid_t tid)
+{
+    return tid > 0 && bo_raw3(SYS_tgkill, bo_load_relaxed(&bo_pid), tid, 0) == 0;
+}
+
+/* When the kernel has started it, in its ticks: an id is used again, but not with the same time. 0: there is no /proc. */
+static uintptr_t born(pid_t tid)
+{
+    enum { FIELDS_BETWEEN = 20 }; /* the state is field 3, the time 22; a name may hold anything */
+    char path[64], text[512];
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)tid);
+    bo_read_file(path, text, sizeof text);
+    const char *at = strrchr(text, ')');
+    for (int i = 0; at && i < FIELDS_BETWEEN; i++)
+        at = strchr(at + 1, ' ');
+    int saved = errno;
+    uintptr_t when = at ? (uintptr_t)strtoull(at, NULL, 10) : 0;
+    errno = saved;
+    return when;
+}
+
+/* ---- one step on the word ------------------------------------------------------------------------------------ */
+
+static bool claim(struct bo_thread *t, uint32_t generation)
+{
+    uint64_t w = bo_load_seq(&t->t.word);
+    do
+        if (bo_word_generation(w) != generation || !(w & BO_LIVE) || !bo_is_strange(w))
+            return false;
+    while (!bo_cas_seq(&t->t.word, &w, w & ~(uint64_t)BO_SLOW));
+    bo_sub_seq(&strangers, 1);
+    return true;
+}
+
+static void give_back(struct bo_thread *t)
+{
+    bo_wake_joiners(t);
+    bo_store_relaxed(&t->tid, 0);
+    t->stack_low = 0;
+    bo_thread_free(t);
+}
+
+static void let_go(struct bo_thread *t)
+{
+    bo_retire(t, BOUGH_POST_ENDED);
+    give_back(t);
+}
+
+/* The next slot of this thread from *i on, the caller's `except` aside. NULL: there is no more. */
+static struct bo_thread *next_of(pid_t tid, const struct bo_thread *except, uint32_t *i, uint64_t *word)
+{
+    uint32_t high = bo_load_seq(&bo_arena.head->thread_high);
+    for (; *i < high; (*i)++) {
+        struct bo_thread *t = bo_thread_at(*i);
+        *word = bo_load_seq(&t->t.word);
+        if (t == except || !(*word & BO_LIVE) || bo_load_relaxed(&t->tid) != tid)
+            continue;
+        (*i)++;
+        return t;
+    }
+    return NULL;
+}
+
+/* ---- on the thread itself -------------------------------------------------------------------------------------- */
+
+static struct bo_thread *claim_of(pid_t tid, const struct bo_thread *except)
+{
+    struct bo_thread *t;
+    uintptr_t mine = born(tid);
+    uint64_t w;
+    for (uint32_t i = 1; (t = next_of(tid, except, &i, &w));)
+        if (t->stack_low == mine && claim(t, bo_word_generation(w)))
+            return t;
+    return NULL;
+}
+
+struct bo_thread *bo_stranger_take(void)
+{
+    if (bo_likely(bo_load_seq(&strangers) == 0))
+        return NULL;
+    struct bo_thread *t = claim_of((pid_t)bo_raw0(SYS_gettid), NULL);
+    if (t)
+        t->stack_low = 0;
+    return t;
+}
+
+static void move_posts(const struct bo_target *from, uint64_t heir)
+{
+    for (uint32_t due = bo_load_seq(&from->due); due; due &= due - 1) {
+        enum bough_kind kind = (enum bough_kind)__builtin_ctz(due);
+        const struct bo_record *r = bo_record_of(from, kind);
+        struct bough_record posted;
+        if (!bo_record_stands(r))
+            continue;
+        bo_record_describe(r, &posted);
+        struct bough_event event = {
+            .kind = kind, .reason = posted.reason, .signo = posted.signo, .flags = bo_record_flags(r)};
+        bo_post(heir, &event, NULL);
+    }
+}
+
+/* What it was asked is asked of the thread's own slot. No poster is in the middle when its records are read. */
+static void move_to(struct bo_thread *t, uint64_t own)
+{
+    bo_posts_end(&t->t, BO_UNDER_WAY | BO_EVENT_SENT);
+    move_posts(&t->t, own);
+    bo_records_close(&t->t, BOUGH_POST_ENDED);
+    give_back(t);
+}
+
+/* It has published its slot, and looks for a stranger's; who makes one publishes that, and looks for the thread's own. So one of
+ * the two sees the other. */
+void bo_stranger_merge(const struct bo_thread *own)
+{
+    if (bo_likely(bo_load_seq(&strangers) == 0))
+        return;
+    struct bo_thread *t = claim_of(bo_load_relaxed(&own->tid), own);
+    if (t)
+        move_to(t, bo_thread_handle(own));
+}
+
+/* ---- on another one ---------------------------------------------------------------------------------------------- */
+
+bool bo_stranger_is_gone(struct bo_thread *t, uint64_t word)
+{
+    pid_t tid = bo_load_relaxed(&t->tid);
+    uintptr_t of_slot = t->stack_low;
+    if (exists(tid) && born(tid) == of_slot)
+        return false;
+    if (claim(t, bo_word_generation(word)))
+        let_go(t);
+    return true;
+}
+
+/* The handle of this thread's slot: its own, or one that somebody has made for it before; 0. What is left of a thread that had
+ * the id before goes. */
+static uint64_t known(pid_t tid, const struct bo_thread *except)
+{
+    struct bo_thread *t;
+    uint64_t w;
+    for (uint32_t i = 1; (t = next_of(tid, except, &i, &w));)
+        if (!bo_is_strange(w) || !bo_stranger_is_gone(t, w))
+            return bo_handle_make(t->t.index, bo_word_generation(w), false);
+    return 0;
+}
+
+static void take_name(struct bo_thread *t, const char *name)
+{
+    char path[64], kernel[BO_NAME];
+    if (!name || !*name) {
+        snprintf(path, sizeof path, "/proc/self/task/%d/comm", (int)bo_load_relaxed(&t->tid));
+        size_t n = bo_read_file(path, kernel, sizeof kernel);
+        kernel[n ? n - 1 : 0] = '\0'; /* a line */
+        name = kernel;
+    }
+    bo_set_name(&t->t, name);
+}
+
+static struct bo_thread *make(pid_t tid, const char *name, uint64_t *handle)
+{
+    struct bo_thread *t = bo_thread_new();
+    if (!t)
+        return NULL;
+    bo_store_relaxed(&t->tid, tid);
+    t->stack_low = born(tid);
+    t->stack_high = 0;
+    take_name(t, name);
+    bo_begin_adopted(t);
+    *handle = bo_thread_handle(t); /* the thread may end this generation as soon as it is published */
+    bo_add_seq(&strangers, 1);
+    bo_publish(t, BO_ROOT, BO_SLOW);
+    BO_HOOK(stranger_made);
+    return t;
+}
+
+/* Its handle; 0: the table is full. */
+static uint64_t handle_for(pid_t tid, const char *name)
+{
+    uint64_t handle, own = known(tid, NULL);
+    if (own)
+        return own;
+    struct bo_thread *t = make(tid, name, &handle);
+    if (!t)
+        return 0;
+    own = known(tid, t);
+    if (!own)
+        return handle;
+    if (claim(t, bo_handle_generation(handle)))
+        move_to(t, own);
+    return own;
+}
+
+bough_thread *bough_adopt_thread(pid_t tid, const char *name)
+{
+    if (bo_init() != 0)
+        return NULL;
+    if (tid <= 0)
+        return errno = EINVAL, NULL;
+    if (tid == bo_tid())
+        return bo_self ? bough_self() : bough_adopt(name);
+    if (!exists(tid))
+        return errno = ESRCH, NULL;
+    bo_lock(&adopting);
+    uint64_t handle = handle_for(tid, name);
+    bo_unlock(&adopting);
+    if (!handle)
+        return errno = EAGAIN, NULL;
+    bo_ticker_need(); /* it failed: all but its reports work */
+    return (bough_thread *)(uintptr_t)handle;
+}
+
+int bough_release_thread(bough_thread *thread)
+{
+    struct bo_thread *t = bo_thread_of_handle(thread);
+    if (!t)
+        return -1;
+    if (!claim(t, bo_handle_generation((uint64_t)(uintptr_t)thread)))
+        return errno = bo_thread_of_handle(thread) ? EPERM : ESRCH, -1;
+    let_go(t);
+    return 0;
+}
+
+void bo_strangers_after_fork(void)
+{
+    bo_store_seq(&strangers, 0);
+    bo_store_relaxed(&adopting.state, 0);
+}
