@@ -61,6 +61,7 @@ class ThreadExit(SystemExit):
 Interrupted = ThreadExit
 
 _bough.register(ThreadExit)
+_bough.register_names(threading._active)
 atexit.register(_bough.courier_stop)
 
 # An exception on its way to the thread that forks must not come in in both processes.
@@ -201,7 +202,8 @@ class ProtectedThread(Thread):
 
 def interrupt(thread, reason=None):
     """Ask a thread to stop: a threading.Thread of any sort, or an ident. One that has nothing to do with bough meets it
-    when it asks (`check_interrupt()`, `interruption_requested()`). NotAliveError: it has ended, or was not started."""
+    when it asks (`check_interrupt()`, `interruption_requested()`), and is reported as overdue if it does not. NotAliveError: it
+    has ended, or was not started."""
     number = _check.thread("interrupt() thread", thread)
     reason = _check.reason("interrupt()", reason)
     _opt_in()

@@ -209,6 +209,7 @@ static PyObject *dump(PyObject *module, PyObject *args)
     (void)module;
     if (!PyArg_ParseTuple(args, "i:dump", &fd))
         return NULL;
+    bp_prune(); /* threads that have ended are not shown */
     Py_BEGIN_ALLOW_THREADS
     error = bough_dump(fd);
     Py_END_ALLOW_THREADS

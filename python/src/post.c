@@ -30,7 +30,7 @@ static int queue(struct bp_thread *t, PyObject *reason)
     return 0;
 }
 
-/* To the thread with that id. */
+/* To the thread with that id. One that has not used bough meets it when it first asks. */
 static PyObject *interrupt_thread(PyObject *module, PyObject *args)
 {
     unsigned long long id;
@@ -44,7 +44,10 @@ static PyObject *interrupt_thread(PyObject *module, PyObject *args)
         return NULL;
     if (t && t->asynchronous)
         t = bp_thread_of_id(id);
-    if (!t || (!t->handle && queue(t, reason) != 0))
+    if (!t)
+        return NULL;
+    bp_thread_show(t);
+    if (!t->handle && queue(t, reason) != 0)
         return NULL;
     if (t->handle && bough_interrupt(t->handle, text) != 0)
         return bp_not_alive("the thread has ended"), NULL;
@@ -79,17 +82,21 @@ static bool is_any_asynchronous(void)
     return t != NULL;
 }
 
-/* Entries for threads that have not used bough yet as well. The courier is none. */
+/* Those that have not used bough yet as well. The courier is none. */
 static int know_all(void)
 {
     PyThreadState *ts = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
-    for (; ts; ts = PyThreadState_Next(ts))
-        if (!bp_courier_is(ts->thread_id) && !bp_thread_of_state(ts))
+    for (; ts; ts = PyThreadState_Next(ts)) {
+        struct bp_thread *t = bp_courier_is(ts->thread_id) ? NULL : bp_thread_of_state(ts);
+        if (t)
+            bp_thread_show(t);
+        else if (PyErr_Occurred())
             return -1;
+    }
     return 0;
 }
 
-/* Whom the library does not know yet meets it when it first asks. */
+/* Whom the library can't know meets it when it first asks. */
 static PyObject *interrupt_all(PyObject *module, PyObject *reason)
 {
     const char *text;
@@ -123,6 +130,7 @@ int bp_post_exception(struct bp_thread *t)
  * started before `t` was looked up. */
 static PyObject *post_exception(struct bp_thread *t, PyObject *exception)
 {
+    bp_thread_show(t);
     if (!t->exception)
         t->exception = Py_NewRef(exception);
     if (t->handle && bp_post_exception(t) != 0) {

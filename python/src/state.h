@@ -70,8 +70,9 @@ struct bp_queued {
 struct bp_thread {
     struct bp_thread *next, **link, *same; /* entries.c */
     uint64_t id;                           /* of its PyThreadState: never used twice in a process */
-    PyThreadState *tstate; /* good as long as this is in the list, if `handle` is set: bp_thread_lives() */
-    bough_thread *handle;  /* NULL: it has not used bough itself yet, a poster was here first */
+    PyThreadState *tstate; /* good as long as this is in the list, if `begun` is set: bp_thread_lives() */
+    bough_thread *handle;  /* NULL: the library does not know it */
+    bool begun;            /* it uses bough itself; else a poster was here first */
 
     unsigned kinds;                /* of interrupts that cut its blocking calls, a bit each; 0: it takes no part */
     struct bp_callback *callbacks; /* blocks of on_interrupt() that are open, the innermost first: callback.c */
@@ -125,6 +126,7 @@ struct bp_process {
     PyInterpreterState *interpreter; /* the one that all this belongs to */
     struct bp_thread *threads;
     unsigned changes;      /* of that list */
+    PyObject *names;       /* threading's dictionary of its threads, by ident; NULL: _threads.py is not loaded yet */
     PyObject *thread_exit; /* the class; NULL: _threads.py is not loaded yet */
     PyObject *place;       /* function of _place.py: may an exception come into this frame?; NULL: not loaded yet */
     PyObject *record_type;
@@ -161,6 +163,12 @@ struct bp_thread *bp_thread_of_id(uint64_t id);
 /* Sets a NotAliveError. */
 void bp_not_alive(const char *format, ...) __attribute__((format(printf, 1, 2)));
 struct bp_thread *bp_thread_of_state(PyThreadState *ts);
+/* The entry is forgotten when its thread state's dictionary is cleared, which is this. -1 with an exception. */
+int bp_thread_attach(struct bp_thread *t, PyObject *dict);
+/* It has a handle now: what was queued is posted. */
+void bp_post_queued(struct bp_thread *t);
+/* Is it a thread state that executes Python code? */
+bool bp_runs_code(const PyThreadState *ts);
 /* `tstate` may be looked into. */
 bool bp_thread_lives(const struct bp_thread *t);
 /* Where one that lives stands; NULL: in no Python code. A new reference. No other thread runs meanwhile. */
@@ -168,6 +176,12 @@ PyFrameObject *bp_thread_frame(const struct bp_thread *t);
 /* Forget those whose threads have ended. */
 void bp_prune(void);
 int bp_thread_init(void);
+
+/* ---- stranger.c --------------------------------------------------------------------------------------- */
+
+/* The library knows it from here on, though it may not have used bough: what is posted to it is seen, and reported where it is not
+ * heeded (rule 16). Where that can't be `handle` stays NULL, and what is posted waits here. */
+void bp_thread_show(struct bp_thread *t);
 
 /* ---- entries.c ---------------------------------------------------------------------------------------- */
 
@@ -375,6 +389,6 @@ void bp_region_free(struct bp_thread *t, struct bp_region *r);
 extern PyMethodDef bp_thread_methods[], bp_raise_methods[], bp_cut_methods[], bp_post_methods[], bp_courier_methods[],
     bp_branch_methods[], bp_child_methods[], bp_branch_object_methods[], bp_item_methods[], bp_ladder_methods[],
     bp_signal_methods[], bp_site_methods[], bp_report_methods[], bp_lock_methods[], bp_cause_methods[],
-    bp_callback_methods[], bp_loop_methods[], bp_interpreter_methods[];
+    bp_callback_methods[], bp_loop_methods[], bp_stranger_methods[], bp_interpreter_methods[];
 
 #endif

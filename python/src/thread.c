@@ -2,9 +2,10 @@
 /*
  * Threads: who is calling, and who is meant.
  *
- * An entry is made by the thread itself, with its first use of bough, or before that by somebody who posts to it. It is
- * found by the number of its PyThreadState, which is never used again, so nothing of a thread that has ended reaches
- * another one that got its ident (rule 6). It dies with that PyThreadState, in whose dictionary its capsule lies.
+ * An entry is made by the thread itself, with its first use of bough, or before that by somebody who posts to it, who then makes
+ * the thread known to the library, too. It is found by the number of its PyThreadState, which is never used again, so nothing
+ * of a thread that has ended reaches another one that got its ident (rule 6). It dies with that PyThreadState, in whose
+ * dictionary its capsule lies.
  */
 #include "branch.h"
 
@@ -32,13 +33,15 @@ static PyObject *take_queued(struct bp_thread *t)
  * cut yet, and look at its entry then: that memory stays. */
 static void forget(struct bp_thread *t)
 {
-    bool by_itself = bp_me == t || !t->handle || t->late;
+    bool by_itself = bp_me == t || !t->begun || t->late;
     bp_entry_remove(t);
     bp.changes++;
     bp_courier_forget(t);
     bp_cause_forget(t);
     bp_callbacks_forget(t);
     bp_branches_forget(t);
+    if (t->handle && !t->begun)
+        bough_release_thread(t->handle); /* fails where C code of the thread has used bough: its own affair */
     if (bp_me == t)
         bp_me = NULL;
     Py_CLEAR(t->exception);
@@ -60,16 +63,17 @@ static void capsule_dies(PyObject *capsule)
     struct bp_thread *t = PyCapsule_GetPointer(capsule, key);
     if (!t)
         return;
-    if (bp_me == t) {
+    if (bp_me == t)
         bough_foreign_set(NULL);
+    if (t->tstate->thread_id == (unsigned long)pthread_self())
         cleared = t->id;
-    }
     forget(t);
 }
 
-/* Its dictionary, made if need be: PyThreadState_GetDict() knows only the caller's. */
-static int attach(struct bp_thread *t, PyObject *dict)
+int bp_thread_attach(struct bp_thread *t, PyObject *dict)
 {
+    if (PyDict_GetItemString(dict, key))
+        return 0;
     PyObject *capsule = PyCapsule_New(t, key, capsule_dies);
     if (!capsule)
         return -1;
@@ -94,7 +98,7 @@ static struct bp_thread *make(PyThreadState *tstate)
 
 /* ---- the calling thread ---------------------------------------------------------------------------------- */
 
-static void post_queued(struct bp_thread *t)
+void bp_post_queued(struct bp_thread *t)
 {
     while (t->queued) {
         PyObject *reason = take_queued(t);
@@ -108,17 +112,22 @@ static void post_queued(struct bp_thread *t)
         bp_post_exception(t);
 }
 
-/* It enters the tree. What was posted before it was there is its own to post now. */
+/* It enters the tree, or takes over what a poster has made for it there. What was posted before the library knew it is its own to
+ * post now. */
 static int begin(struct bp_thread *t, const struct bough_child_options *options)
 {
-    if (t->handle)
+    if (t->begun)
         return 0;
-    t->handle = options ? bough_adopt_with(options) : NULL;
-    if (!t->handle && (!options || errno == EEXIST))
-        t->handle = bough_self();
-    if (!t->handle)
+    bough_thread *handle = options ? bough_adopt_with(options) : NULL;
+    if (!handle && (!options || errno == EEXIST))
+        handle = bough_self();
+    if (!handle)
         return (void)bp_error("the table of threads is full"), -1;
-    post_queued(t);
+    bool shown = t->handle == handle;
+    t->handle = handle;
+    t->begun = true;
+    if (!shown)
+        bp_post_queued(t);
     return 0;
 }
 
@@ -128,7 +137,9 @@ static struct bp_thread *late(PyThreadState *tstate)
 {
     bp_prune();
     struct bp_thread *t = bp_entry_find(PyThreadState_GetID(tstate));
-    if (!t && (t = make(tstate)))
+    if (!t)
+        t = make(tstate);
+    if (t)
         t->late = true;
     return t && begin(t, NULL) == 0 ? t : NULL;
 }
@@ -144,7 +155,7 @@ static struct bp_thread *self(const struct bough_child_options *options)
     if (!t)
         return NULL;
     PyObject *dict = PyThreadState_GetDict();
-    if (!dict || (!PyDict_GetItemString(dict, key) && attach(t, dict) != 0)) {
+    if (!dict || bp_thread_attach(t, dict) != 0) {
         if (!dict)
             PyErr_SetString(PyExc_RuntimeError, "this thread has no thread state to keep its interrupts in");
         forget(t);
@@ -174,7 +185,7 @@ struct bp_thread *bp_thread_known(void)
  * there yet? */
 bool bp_thread_lives(const struct bp_thread *t)
 {
-    if (t->handle && !t->late)
+    if (t->begun && !t->late)
         return true;
     PyThreadState *ts = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
     while (ts && PyThreadState_GetID(ts) != t->id)
@@ -233,7 +244,7 @@ static PyThreadState *first_with_ident(unsigned long ident)
     return with_ident(PyInterpreterState_ThreadHead(PyInterpreterState_Get()), ident);
 }
 
-static bool runs_code(const PyThreadState *ts)
+bool bp_runs_code(const PyThreadState *ts)
 {
 #if PY_VERSION_HEX >= 0x030D0000
     return ts->current_frame != NULL;
@@ -247,7 +258,7 @@ static bool runs_code(const PyThreadState *ts)
 static PyThreadState *state_of(unsigned long ident)
 {
     PyThreadState *first = first_with_ident(ident), *ts = first;
-    while (ts && !runs_code(ts))
+    while (ts && !bp_runs_code(ts))
         ts = with_ident(PyThreadState_Next(ts), ident);
     return ts ? ts : first;
 }
@@ -282,13 +293,26 @@ struct bp_thread *bp_thread_of_id(uint64_t id)
 
 /* ---- fork ----------------------------------------------------------------------------------------------------- */
 
+/* Those that have not used bough: the library does not know them there, whichever of them it is that forks. */
+static void leave_strangers(void)
+{
+    for (struct bp_thread *t = bp.threads; t; t = t->next) {
+        if (t->begun)
+            continue;
+        t->handle = NULL;
+        t->left_behind = t->exception;
+        t->exception = NULL;
+    }
+}
+
 /* The library has an arena of its own there, and another slot for this thread. The descriptor was the parent's. What
  * raise_exc() has posted was for the parent's thread, as its records were (docs/semantics.md, fork()); it is freed later,
  * with an interpreter that is whole. */
 static void in_child(void)
 {
     struct bp_thread *t = bp_me;
-    if (!t || !t->handle)
+    leave_strangers();
+    if (!t || !t->begun)
         return;
     t->handle = bough_self();
     if (t->event_fd >= 0)
@@ -302,11 +326,11 @@ static void in_child(void)
 /* From the hooks of os.fork(), in Python threads that bough knows. What is armed would come in in both processes. */
 static PyObject *fork_begins(PyObject *module, PyObject *none)
 {
-    struct bp_thread *t = bp_me;
+    struct bp_thread *t = bp_thread_known();
     (void)module, (void)none;
     if (t) {
         t->forking = true;
-        if (t->armed)
+        if (t->armed && t == bp_me)
             bp_hold(t);
     }
     Py_RETURN_NONE;
@@ -314,7 +338,7 @@ static PyObject *fork_begins(PyObject *module, PyObject *none)
 
 static PyObject *fork_ends(PyObject *module, PyObject *none)
 {
-    struct bp_thread *t = bp_me;
+    struct bp_thread *t = bp_thread_known();
     (void)module, (void)none;
     if (t) {
         t->forking = false;
@@ -374,9 +398,11 @@ static PyObject *handle_of(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "k:handle_of", &ident))
         return NULL;
     struct bp_thread *t = bp_thread_of_ident(ident);
+    if (t)
+        bp_thread_show(t);
     if (t && !t->handle)
         return PyErr_SetString(PyExc_ValueError,
-                               "the thread has not used bough yet: its ladder can be read and set when it has"),
+                               "the thread has not used bough, and bough can't know it yet: it is being started"),
                NULL;
     return t ? PyLong_FromVoidPtr(t->handle) : NULL;
 }

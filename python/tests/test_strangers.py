@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: MIT
+"""Threads that have not used bough and are posted to: seen in the tree, reported as overdue, met at their first use (rule 16)."""
+import gc
+import os
+import tempfile
+import textwrap
+import threading
+import unittest
+
+import bough
+from bough import Rung, ThreadExit
+from process import Process
+from tools import Gate, bytecode, ended, open_what_stays, pipe, read, started, until, until_blocked
+
+STEP = 0.1
+
+setUpModule = open_what_stays
+
+
+def dumped():
+    with tempfile.TemporaryFile("w+") as file:
+        bough.dump(file)
+        file.seek(0)
+        return file.read()
+
+
+class Strangers(unittest.TestCase):
+    def setUp(self):
+        bough.set_ladder(times={Rung.FLAG: STEP})
+        self.addCleanup(bough.set_ladder)
+        self.told = []
+        bough.on_transition(self.told.append)
+        self.addCleanup(bough.on_transition, None)
+
+    def overdue(self, name):
+        return [t for t in self.told if t.name == name and t.before == t.after]
+
+    def reader(self, name, function=read):
+        """A plain thread that is blocked in os.read(), what it reads, and what lets it go on."""
+        pair = pipe()
+        r, w = pair.__enter__()
+        self.addCleanup(pair.__exit__, None, None, None)
+        thread = started(function, r, cls=threading.Thread)
+        thread.name = name
+        until_blocked(thread)
+        return thread, lambda: os.write(w, b"x")
+
+    def assert_overdue(self, name, kind):
+        until(lambda: self.overdue(name), f"the report of {name}")
+        told = self.overdue(name)[0]
+        self.assertEqual(told.kind, kind)
+        self.assertIn(f"({name}) is in foreign code: read(", told.place)
+        self.assertIn("it has not used bough", told.place)
+
+    def test_overdue(self):
+        """each way to post to one is reported as overdue, with the thread's name and its call"""
+        ways = {
+            "interrupted": (lambda thread: bough.interrupt(thread, "why"), "stop", type(None)),
+            "by ident": (lambda thread: bough.interrupt(thread.ident), "stop", type(None)),
+            "of all": (lambda thread: bough.interrupt_all_threads(), "stop", type(None)),
+            "raised in": (lambda thread: bough.raise_exc(thread, KeyError), "exception", KeyError),
+            "terminated": (bough.terminate, "exception", SystemExit),
+        }
+        for name, (post, kind, raised) in ways.items():
+            with self.subTest(name):
+                thread, release = self.reader(name)
+                post(thread)
+                self.assert_overdue(name, kind)
+                release()
+                self.assertIsInstance(ended(thread), raised)
+
+    def test_in_the_tree(self):
+        """the dump shows it as long as it lives, with what it was asked"""
+        thread, release = self.reader("plain reader")
+        self.assertNotIn("plain reader (", dumped())
+        bough.interrupt(thread, "in the tree")
+        self.assertRegex(dumped(), rf"thread plain reader \({thread.native_id}\), deferred: in foreign code: read\(")
+        self.assertIn('pending stop "in the tree"', dumped())
+        release()
+        ended(thread)
+        until(lambda: "thread plain reader" not in dumped(), "its end in the tree")
+
+    def test_ended_meanwhile(self):
+        """one that ends is over at once, and reported by nobody"""
+        bough.set_ladder(times={Rung.FLAG: 600})
+        thread, release = self.reader("short")
+        bough.interrupt(thread)
+        release()
+        ended(thread)
+        until(lambda: "thread short" not in dumped(), "its end in the tree")
+        bough.set_ladder(times={Rung.FLAG: STEP})
+        late, release = self.reader("after it")
+        bough.interrupt(late)
+        self.assert_overdue("after it", "stop")  # what is reported is reported in order
+        release()
+        ended(late)
+        self.assertEqual(self.overdue("short"), [])
+
+    def test_first_use(self):
+        """it meets what was posted, and how often, at its first use; what it does then is as ever"""
+        def ask(fd):
+            os.read(fd, 1)
+            record = bough.reason()
+            bough.clear_interrupt()
+            return record, bough.reason()
+
+        thread, release = self.reader("asks", ask)
+        for reason in ("first", "second", "third"):
+            bough.interrupt(thread, reason)
+        release()
+        ended(thread)
+        record, after = thread.result
+        self.assertEqual((record.reason, record.count, after), ("first", 3, None))
+
+    def test_later_opt_in(self):
+        """after its opt-in its blocking calls are interrupted, by what was posted before"""
+        def opts_in(fd):
+            os.read(fd, 1)
+            with bough.set_enable_io_interrupt():
+                os.read(fd, 1)
+
+        thread, release = self.reader("opts in", opts_in)
+        bough.interrupt(thread, "before")
+        self.assert_overdue("opts in", "stop")
+        release()
+        error = ended(thread)
+        self.assertIsInstance(error, ThreadExit)
+        self.assertEqual(error.record.reason, "before")
+
+    def test_in_bytecode(self):
+        """raise_exc() comes in bytecode, and leaves nothing behind"""
+        for _ in range(5):
+            thread = started(bytecode, cls=threading.Thread)
+            thread.name = "in bytecode"
+            bough.raise_exc(thread, KeyError)
+            self.assertIsInstance(ended(thread), KeyError)
+            until(lambda: "in bytecode" not in dumped(), "its end in the tree")
+
+    def test_use_in_a_finalizer(self):
+        """one that first uses bough when its thread state is cleared already leaves nothing behind"""
+        class Asks:
+            def __del__(self):
+                asked.append(bough.interruption_requested())
+
+        def run():
+            bough.interrupt(threading.get_ident()) if early else None
+            keeper.passed()
+            local.asks = Asks()
+
+        for early in False, True:
+            asked, local, keeper = [], threading.local(), Gate()
+            thread = started(run, cls=threading.Thread)
+            thread.name = "at its end"
+            bough.interrupt(thread)
+            keeper.open()
+            ended(thread)
+            until(lambda: asked, "the finalizer")
+            until(lambda: "at its end" not in dumped(), "its end in the tree")
+
+    def test_a_collection_meanwhile(self):
+        """threads that end, and finalizers that run, while all are made known are no harm"""
+        class Ends:
+            def __init__(self):
+                self.me, self.thread = self, started(gone.passed, cls=threading.Thread)
+
+            def __del__(self):
+                gone.open()
+                self.thread.join()
+
+        thresholds = gc.get_threshold()
+        gc.collect()
+        self.addCleanup(gc.set_threshold, *thresholds)
+        for _ in range(20):
+            gone = Gate()
+            others = [started(gone.passed, cls=threading.Thread) for _ in range(10)]
+            Ends()
+            gc.set_threshold(1)
+            bough.interrupt_all_threads()
+            gc.set_threshold(*thresholds)
+            gone.open()
+            for thread in others:
+                ended(thread)
+        gc.collect()
+
+    def test_ladder(self):
+        """what counts for one can be asked"""
+        thread, release = self.reader("asked")
+        self.assertEqual(bough.get_ladder(thread).times[Rung.FLAG], STEP)
+        release()
+        ended(thread)
+
+
+class Programs(unittest.TestCase):
+    def test_main(self):
+        """main is one as well: posted to by another thread while it blocks, it is reported, and goes on"""
+        program = """
+            import os, threading
+            r, w = os.pipe()
+            def told(step):
+                if step.before == step.after:
+                    print(step.name, step.place, flush=True)
+                    os.write(w, b"x")
+            def other():
+                import bough
+                bough.set_ladder(times={bough.Rung.FLAG: 0.1})
+                bough.on_transition(told)
+                bough.interrupt(threading.main_thread())
+            threading.Thread(target=other).start()
+            os.read(r, 1)
+        """
+        with Process("-c", textwrap.dedent(program)) as process:
+            process.until(r"^MainThread thread \d+ \(MainThread\) is in foreign code: read\(")
+            self.assertEqual(process.end(), 0, process)
+
+    def test_fork(self):
+        """a process that it forks begins without that, and the parent goes on with it"""
+        program = """
+            import os, threading
+            import bough
+            go, known = threading.Event(), threading.Event()
+            def forks():
+                known.set()
+                go.wait()
+                pid = os.fork()
+                if pid == 0:
+                    asked = bough.interruption_requested()
+                    other = threading.Thread(target=bough.check_interrupt)
+                    other.start()
+                    other.join()
+                    os._exit(asked)
+                print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), bough.interruption_requested(), flush=True)
+            thread = threading.Thread(target=forks)
+            thread.start()
+            known.wait()
+            bough.interrupt(thread)
+            go.set()
+            thread.join()
+        """
+        with Process("-c", textwrap.dedent(program)) as process:
+            self.assertEqual(process.end(), 0, process)
+            self.assertEqual(process.out, "0 True\n", process)
+
+
+if __name__ == "__main__":
+    unittest.main()
