@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Is it safe to raise an asynchronous exception in this frame? (rule 43)
 
-Not where the exception would break a promise of the language: in `__enter__` and `__exit__`, in finalizers, in a `finally`, and
-at an instruction that belongs to a `try` or `with` in the source and lies outside its range in the exception table. An exception
+Not where the exception would break a promise of the language: in `__enter__` and `__exit__`, in finalizers, in a `finally`, in
+functions that enter a context and note that it has to be left (ExitStack.enter_context()), and at an instruction that belongs to a `try` or `with` in the source and lies outside its range in the exception table. An exception
 at such an instruction would skip the `__exit__`, `finally` or `except`. All frames of the thread count, since an exception in
 the innermost frame passes them all.
 
@@ -36,6 +36,20 @@ NEVER = frozenset({"__enter__", "__exit__", "__aenter__", "__aexit__", "__del__"
 # Where weakref.finalize() calls what was registered, on any thread.
 FINALIZERS = frozenset({weakref.finalize.__call__.__code__, weakref.finalize._exitfunc.__code__})
 
+# A context is entered here and noted down as one that has to be left: nothing comes between. By module.
+ENTER = {
+    "contextlib": {
+        f"{name}.{method}"
+        for name in ("_BaseExitStack", "ExitStack", "AsyncExitStack")
+        for method in (
+            "enter_context", "enter_async_context", "push", "push_async_exit", "callback", "push_async_callback", "pop_all",
+            "_push_cm_exit", "_push_async_cm_exit", "_push_exit_callback",
+        )
+    },
+    "unittest.case": {"_enter_context"},
+    "unittest.async_case": {"IsolatedAsyncioTestCase.enterAsyncContext"},
+}
+
 CLOSED, CHECKS = 1, 2  # bits for each code unit: nothing may come in; it looks at the eval breaker itself
 
 _lines = weakref.WeakKeyDictionary()
@@ -54,13 +68,18 @@ def admits(frame, at_check=False):
         code = frame.f_code
         if code.co_filename == ITEMS:
             return True  # whatever becomes of a pool's work item, the worker goes on (rule 45)
-        if code in workers or code.co_name in NEVER or code in FINALIZERS:
+        if code in workers or code.co_name in NEVER or code in FINALIZERS or enters(frame):
             return False
         if unit(code, frame.f_lasti) & (CLOSED | wanted) != wanted:
             return False
         wanted = 0
         frame = frame.f_back
     return True
+
+
+def enters(frame):
+    names = ENTER.get(frame.f_globals.get("__name__"))
+    return names is not None and frame.f_code.co_qualname in names
 
 
 def unit(code, offset):

@@ -52,6 +52,13 @@ bool bp_is_stop(PyObject *exception);
 
 /* ---- watch.c ------------------------------------------------------------------------------------------ */
 
+/* 3.11: the frame's instructions are reported if it has a site, else no more (trace.c). */
+void bp_trace_mark(PyFrameObject *frame);
+/* 3.11: of the thread, of the frame; what the trace function reports. */
+bool bp_watch_is_on(const struct bp_thread *t);
+bool bp_watch_is_of(const PyFrameObject *frame);
+void bp_watch_opcode(PyFrameObject *frame);
+void bp_watch_return(const PyFrameObject *frame);
 /* See each instruction that the site's frame executes from here on. Other threads may run, and drop the site. */
 void bp_watch_begin(struct bp_site *s);
 /* Of a site that is in the list no more. */

@@ -15,8 +15,8 @@
  *                                              it held the lock for us then, and comes from where it gave it away
  *      the interpreter makes an instance of Carrier -------> carrier.c gives the instance that is meant (rule 44)
  *
- * From Python 3.13 on the thread looks itself, see monitor.c. An exception that a point raises first takes the armed one
- * back, with the lock held: nothing is raised twice. A record that was raised and stays pending is raised again only after
+ * From Python 3.13 on the thread looks itself, see monitor.c; in older ones only one that is never seen at such an instruction.
+ * An exception that a point raises first takes the armed one back, with the lock held: nothing is raised twice. A record that was raised and stays pending is raised again only after
  * the grace period; another record, such as the next deadline, does not wait for that.
  */
 #include "state.h"
@@ -33,8 +33,6 @@
 enum { FIRST_A_POINT = 50, LOOK_AGAIN = 5 }; /* ms */
 /* From 3.13 on a thread does not look at its eval breaker where it has given the interpreter lock away, but later. */
 enum { ARMS = PY_VERSION_HEX < 0x030D0000 };
-/* ms; 3.11 has no monitoring for a thread that is never seen at an instruction that looks at the eval breaker. */
-enum { STRICT_FOR = PY_VERSION_HEX < 0x030C0000 ? 200 : INT32_MAX };
 enum { EVENTS = 64, BELL = 0 }; /* the identity of a thread is never 0 */
 
 static pthread_t thread;
@@ -148,20 +146,18 @@ static bool still_there(struct bp_thread *t, PyFrameObject *frame, int instructi
     return same;
 }
 
-/* By levels, and by the place its bytecode is at. What can't be asked lets nothing in. `t` may be gone when this comes back
- * false. */
-static bool may_come_in(struct bp_thread *t, int64_t waited)
+/* By levels, and by the place its bytecode is at: not in a debugger's trace function, or a profiler's, which the interpreter
+ * takes away when it fails. What can't be asked lets nothing in. `t` may be gone when this comes back false. */
+static bool may_come_in(struct bp_thread *t)
 {
-    if (!bp_admits(t) || !bp.place || !bp_thread_lives(t) || !bp_ident_names(t))
+    if (!bp_admits(t) || !bp.place || !bp_thread_lives(t) || !bp_ident_names(t) || t->tstate->tracing)
         return false;
     PyFrameObject *frame = bp_thread_frame(t);
     if (!frame)
         return false;
     int instruction = PyFrame_GetLasti(frame);
     unsigned changes = bp.changes;
-    bool strict = waited < BOUGH_MS(STRICT_FOR);
-    bool yes =
-        place_admits(frame, strict) && changes == bp.changes && still_there(t, frame, instruction) && bp_admits(t);
+    bool yes = place_admits(frame, true) && changes == bp.changes && still_there(t, frame, instruction) && bp_admits(t);
     Py_DECREF(frame);
     return yes;
 }
@@ -222,12 +218,12 @@ static void deliver(struct bp_thread *t, int64_t waited)
     if (changes != bp.changes)
         return;
     t->awaited = awaited;
-    if (!ARMS || !may_come_in(t, waited))
+    if (!ARMS || !may_come_in(t))
         return;
     t->armed = true;
     t->armed_at = bough_now();
-    PyThreadState_SetAsyncExc(t->tstate->thread_id,
-                              bp_carrier); /* what somebody else had armed goes, and other threads may run by that */
+    /* What somebody else had armed goes, and other threads may run by that. */
+    PyThreadState_SetAsyncExc(t->tstate->thread_id, bp_carrier);
 }
 
 /* In how many ms it is to be looked at again; -1: not before something happens. */

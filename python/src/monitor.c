@@ -10,15 +10,17 @@
  * (instructions.c): on the thread itself, which looks where it stands, and raises there or goes on. Functions that it calls
  * later are added by the courier's next look. When no exception waits any more nothing is monitored.
  *
- * In 3.12 that is done as well for a thread that is never seen at an instruction where it could be armed: the loop of
- * `try: while condition: ...` looks at the eval breaker outside of the `try` alone.
+ * Up to 3.12 that is done as well for a thread that is never seen at an instruction where it could be armed: the loop of
+ * `try: while condition: ...` looks at the eval breaker outside of the `try` alone, and one whose iterator blocks gives the
+ * interpreter lock away where it looks at no eval breaker. In 3.11 the thread's trace function reports to us (trace.c).
  */
 #include "state.h"
+
+enum { ARMED_FIRST = PY_VERSION_HEX >= 0x030D0000 ? 0 : 200 }; /* ms */
 
 #if PY_VERSION_HEX >= 0x030C0000
 
 enum { FRAMES = 64 }; /* of a thread, the innermost ones: those further out are added when these have returned */
-enum { ARMED_FIRST = PY_VERSION_HEX >= 0x030D0000 ? 0 : 200 }; /* ms */
 
 static PyObject *monitored; /* a dict: address -> code object. Equal code objects are different ones */
 
@@ -88,10 +90,27 @@ void bp_monitor_stop(void)
     Py_DECREF(codes);
 }
 
+#else
+
+bool bp_monitor(struct bp_thread *t, int64_t waited)
+{
+    if (waited < BOUGH_MS(ARMED_FIRST) || !bp_thread_lives(t))
+        return false;
+    bp_trace_frames(t);
+    return true;
+}
+
+/* The threads cease to trace when they see that nothing waits. */
+void bp_monitor_stop(void)
+{
+}
+
+#endif
+
 int bp_monitor_step(void)
 {
     struct bp_thread *t = bp_thread_known();
-    if (!t || !t->awaited || !bp_place_admits_here(t))
+    if (!t || !t->awaited || !bp_place_admits_here(t) || !t->awaited) /* to ask takes a while */
         return 0;
     bp_raise_here(t);
     return PyErr_Occurred() ? -1 : 0;
@@ -102,23 +121,3 @@ bool bp_monitor_pauses(int64_t waited)
 {
     return waited > BOUGH_SEC(1) && waited / BOUGH_MS(250) % 10 != 0;
 }
-
-#else
-
-bool bp_monitor(struct bp_thread *t, int64_t waited)
-{
-    (void)t, (void)waited;
-    return false;
-}
-
-void bp_monitor_stop(void)
-{
-}
-
-bool bp_monitor_pauses(int64_t waited)
-{
-    (void)waited;
-    return false;
-}
-
-#endif

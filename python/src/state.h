@@ -118,7 +118,7 @@ struct bp_thread {
     struct bp_thread *active_before, *active_next;
     bool forking;               /* between the hooks of os.fork(): nothing may be armed */
     PyObject *left_behind;      /* in a forked process: what was posted in the parent, to be dropped */
-    Py_tracefunc traced_before; /* 3.11: a debugger's, while watch.c traces */
+    Py_tracefunc traced_before; /* 3.11: a debugger's, while trace.c traces */
 };
 
 /* The interpreter's own patches, and what Python code has registered. */
@@ -349,7 +349,7 @@ bool bp_place_admits_here(const struct bp_thread *t);
 /* ---- monitor.c ---------------------------------------------------------------------------------------- */
 
 /* The thread looks at each instruction of the functions it is in whether an exception may come in there. `waited`: ns
- * since it could have. False: the interpreter does not do that, or not yet. */
+ * since it could have. False: not yet. */
 bool bp_monitor(struct bp_thread *t, int64_t waited);
 /* No thread is awaited any more. */
 void bp_monitor_stop(void);
@@ -368,6 +368,14 @@ void bp_watch_step(PyCodeObject *code, int offset);
 /* Call bp_watch_step() and bp_monitor_step() at each instruction of the code object, if one of them wants it, or no more.
  * Whatever exception is set stays. 0; -1: the interpreter can't do that, or has no tool left. */
 int bp_instructions(PyCodeObject *code);
+
+/* ---- trace.c ------------------------------------------------------------------------------------------ */
+
+/* 3.11: the thread's trace function reports marked frames' instructions from here on; or no more, if nobody wants it. */
+void bp_trace(struct bp_thread *t);
+void bp_trace_if_wanted(struct bp_thread *t);
+/* The same, and marks all frames of the thread. */
+void bp_trace_frames(struct bp_thread *t);
 
 /* ---- regions.c ---------------------------------------------------------------------------------------- */
 

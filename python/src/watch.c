@@ -4,9 +4,8 @@
  * instruction is a real one. Only the interpreter can see it: the frame goes on with the next instruction, or with the
  * handler that the code's exception table names.
  *
- * From 3.12 on sys.monitoring reports each instruction of that code object (instructions.c). In 3.11 the thread's trace function does; one
- * that was there before (a debugger's) is called as before. Both are on only while a frame has such an instruction, and cost
- * something only there.
+ * From 3.12 on sys.monitoring reports each instruction of that code object (instructions.c), in 3.11 the thread's trace function
+ * does (trace.c). Both are on only while a frame has such an instruction, and cost something only there.
  */
 #include "cause.h"
 
@@ -65,10 +64,7 @@ void bp_watch_end(const struct bp_site *s)
 
 #else
 
-#define Py_BUILD_CORE_MODULE 1
-#include <internal/pycore_frame.h>
-
-static bool any_watched(const struct bp_thread *t)
+bool bp_watch_is_on(const struct bp_thread *t)
 {
     const struct bp_site *s = bp_sites;
     while (s && !(s->watched && s->thread == t))
@@ -76,7 +72,7 @@ static bool any_watched(const struct bp_thread *t)
     return s != NULL;
 }
 
-static bool is_watched(const PyFrameObject *frame)
+bool bp_watch_is_of(const PyFrameObject *frame)
 {
     const struct bp_site *s = bp_sites;
     while (s && !(s->watched && s->frame == frame))
@@ -84,62 +80,31 @@ static bool is_watched(const PyFrameObject *frame)
     return s != NULL;
 }
 
-static int trace(PyObject *self, PyFrameObject *frame, int what, PyObject *arg);
-
-/* Unless a debugger has come meanwhile. */
-static void stop(struct bp_thread *t)
+void bp_watch_opcode(PyFrameObject *frame)
 {
-    PyThreadState *ts = t->tstate;
-    if (ts->c_tracefunc != trace)
-        return;
-    ts->c_tracefunc = t->traced_before;
-    t->traced_before = NULL;
-    ts->cframe->use_tracing = ts->c_tracefunc || ts->c_profilefunc ? 255 : 0;
+    step_all(frame, PyFrame_GetLasti(frame));
 }
 
-/* A frame that has returned executes nothing more; a generator's may. */
-static void frame_returns(const PyFrameObject *frame)
+/* It executes nothing more; a generator's may. */
+void bp_watch_return(const PyFrameObject *frame)
 {
     for (struct bp_site *s = bp_sites; s; s = s->next)
         if (s->frame == frame && !(s->code->co_flags & (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR)))
             s->watched = false;
 }
 
-static int trace(PyObject *self, PyFrameObject *frame, int what, PyObject *arg)
-{
-    struct bp_thread *t = bp_me;
-    Py_tracefunc before = t ? t->traced_before : NULL;
-    bool ours = is_watched(frame);
-    if (ours && what == PyTrace_OPCODE)
-        step_all(frame, PyFrame_GetLasti(frame));
-    else if (ours && what == PyTrace_RETURN)
-        frame_returns(frame);
-    if (ours && !is_watched(frame) && !before)
-        frame->f_trace_opcodes = 0;
-    if (t && !any_watched(t))
-        stop(t);
-    return before && !(ours && what == PyTrace_OPCODE) ? before(self, frame, what, arg) : 0;
-}
-
 void bp_watch_begin(struct bp_site *s)
 {
-    struct bp_thread *t = s->thread;
-    PyThreadState *ts = t->tstate;
-    if (ts->c_tracefunc != trace) {
-        t->traced_before = ts->c_tracefunc;
-        ts->c_tracefunc = trace;
-        ts->cframe->use_tracing = 255;
-    }
-    s->frame->f_trace_opcodes = 1;
+    bp_trace(s->thread);
     s->watched = true;
+    bp_trace_mark(s->frame);
 }
 
 void bp_watch_end(const struct bp_site *s)
 {
-    if (!is_watched(s->frame))
-        s->frame->f_trace_opcodes = 0;
-    if (bp_me == s->thread && !any_watched(s->thread))
-        stop(s->thread);
+    bp_trace_mark(s->frame);
+    if (bp_me == s->thread)
+        bp_trace_if_wanted(s->thread);
 }
 
 #endif

@@ -2,17 +2,25 @@
 """Where what is raised asynchronously may come in, and where never (rule 43)."""
 import ast
 import contextlib
+import functools
 import gc
 import os
+import sys
+import threading
+import time
 import types
 import unittest
+import warnings
 import weakref
 
 import bough
 from bough import ThreadExit, _place
-from tools import assert_kept_out, bytecode, ended, open_what_stays, started, until
+from tools import assert_kept_out, bytecode, ended, open_what_stays, started, until, until_blocked
 
 setUpModule = open_what_stays
+
+# The exception may come in between the call of a coroutine function and the wait for it.
+warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
 
 
 def spin(n=300):
@@ -306,6 +314,174 @@ class Never(unittest.TestCase):
             bytecode()
 
         assert_kept_out(self, run)
+
+
+class Entering(unittest.TestCase):
+    """What is entered is left, at whatever instruction that is open the exception comes in."""
+
+    def at_each(self, function):
+        """Calls `function(block)` with an exception at each place that is open, one after the other."""
+        number = 0
+        while self.raises_at(number, function):
+            number += 1
+        self.assertGreater(number, 5)
+
+    def raises_at(self, number, function):
+        seen, block = 0, Block()
+
+        def trace(frame, event, arg):
+            nonlocal seen
+            if frame.f_code.co_filename == _place.__file__:
+                return None
+            frame.f_trace_opcodes = True
+            if event == "opcode" and frame is not top and _place.admits(frame):
+                seen += 1
+                if seen > number:
+                    raise Posted
+            return trace
+
+        top = sys._getframe()
+        top.f_trace_opcodes = True  # Python 3.12 reports no opcodes without this before settrace()
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            function(block)
+        except Posted:
+            return True
+        finally:
+            sys.settrace(before)
+            self.assertEqual(block.entering, block.left, f"place {number}")
+        return False
+
+    def test_exit_stack(self):
+        """ExitStack.enter_context(), in a stack that is itself handed over"""
+
+        def function(block):
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(block)
+                with stack.pop_all():
+                    pass
+
+        self.at_each(function)
+
+    def test_async_exit_stack(self):
+        """AsyncExitStack's, and enter_async_context()"""
+
+        class Both(Block):
+            async def __aenter__(self):
+                self.__enter__()
+
+            async def __aexit__(self, *error):
+                self.__exit__()
+
+        async def coroutine(block):
+            both = Both()
+            try:
+                async with contextlib.AsyncExitStack() as stack:
+                    stack.enter_context(block)
+                    await stack.enter_async_context(both)
+            finally:
+                self.assertEqual(both.entering, both.left)
+
+        def function(block):
+            try:
+                coroutine(block).send(None)
+            except StopIteration:
+                pass
+
+        self.at_each(function)
+
+    def test_unittest(self):
+        """TestCase.enterContext()"""
+
+        def function(block):
+            test = unittest.TestCase("run")
+            try:
+                test.enterContext(block)
+            finally:
+                test.doCleanups()
+
+        self.at_each(function)
+
+
+class NeverLater(unittest.TestCase):
+    """However long it waits: it comes in where the thread was looked at, and not later on."""
+
+    limit = 120
+
+    def until_looked_at(self, times):
+        """The thread that delivers has looked that often: every 5 ms while an exception waits."""
+        before = bough._bough.courier_counts()[1]
+        until(lambda: bough._bough.courier_counts()[1] >= before + times, "enough looks")
+
+    def blocked_in_an_iterator(self, seen):
+        """`for` gives the interpreter lock away in the iterator, and looks at no eval breaker then."""
+
+        def run():
+            try:
+                for _ in iter(functools.partial(os.read, r, 1), b""):
+                    pass
+            finally:
+                seen.append("finally")
+                spin()
+                seen.append("done")
+            bytecode()
+
+        r, w = os.pipe()
+        self.addCleanup(os.close, r)
+        return run, w
+
+    def test_blocked_in_an_iterator(self):
+        """where the loop ends by that, and a `finally` begins, the exception comes after the `finally`"""
+        seen = []
+        run, w = self.blocked_in_an_iterator(seen)
+        thread = started(run, cls=threading.Thread)  # its calls are not interrupted
+        until_blocked(thread)
+        bough.raise_exc(thread, Posted)
+        self.until_looked_at(80)
+        os.close(w)
+        self.assertIsInstance(ended(thread), Posted)
+        self.assertEqual(seen, ["finally", "done"])
+
+    def test_in_the_loop(self):
+        """where it goes on, the exception comes in there"""
+        seen = []
+        run, w = self.blocked_in_an_iterator(seen)
+        thread = started(run, cls=threading.Thread)  # its calls are not interrupted
+        until_blocked(thread)
+        bough.raise_exc(thread, Posted)
+        self.until_looked_at(80)
+        while thread.is_alive():
+            os.write(w, b"x")
+            time.sleep(0.001)
+        os.close(w)
+        self.assertIsInstance(ended(thread), Posted)
+        self.assertEqual(seen, ["finally", "done"])
+
+    def test_nothing_is_left(self):
+        """a debugger that comes later gets no event that it does not know"""
+        seen, events = [], []
+        run, w = self.blocked_in_an_iterator(seen)
+
+        def both():
+            try:
+                run()
+            except Posted:
+                pass
+            sys.settrace(lambda frame, event, arg: events.append(event))
+            sys._getframe().f_trace = lambda frame, event, arg: events.append(event)
+            spin()
+            sys.settrace(None)
+
+        thread = started(both, cls=threading.Thread)
+        until_blocked(thread)
+        bough.raise_exc(thread, Posted)
+        self.until_looked_at(80)
+        os.close(w)
+        self.assertIsNone(ended(thread))
+        self.assertEqual(seen, ["finally", "done"])
+        self.assertIn("line", events)
+        self.assertNotIn("opcode", events)
 
 
 class FinallyIsFound(unittest.TestCase):

@@ -13,7 +13,13 @@ import unittest
 
 import bough
 from process import run
-from tools import ended, pipe, started, until_blocked
+from tools import Gate, ended, open_what_stays, pipe, started, until_blocked
+
+setUpModule = open_what_stays
+
+class Posted(BaseException):
+    pass
+
 
 TRACED = """
 def traced():
@@ -37,6 +43,46 @@ def spin():
     while True:
         n += 1
 """
+
+
+class Tracing(unittest.TestCase):
+    """A thread that is traced gets the exception in its own code, and is traced on."""
+
+    def loops(self):
+        n = 0
+        try:
+            while n >= 0:
+                n += 1
+        finally:
+            n = -1
+
+    def check(self, switch, which):
+        def run():
+            switch(tool)
+            inside.open()
+            try:
+                self.loops()
+            except Posted:
+                return which() is tool
+            finally:
+                switch(None)
+
+        tool, inside = lambda *event: tool, Gate()
+        for _ in range(5):
+            thread = started(run)
+            inside.passed()
+            thread.raise_exc(Posted)
+            self.assertIsNone(ended(thread))
+            self.assertIs(thread.result, True)
+            inside.clear()
+
+    def test_a_debugger(self):
+        """sys.settrace()"""
+        self.check(sys.settrace, sys.gettrace)
+
+    def test_a_profiler(self):
+        """sys.setprofile()"""
+        self.check(sys.setprofile, sys.getprofile)
 
 
 class Traced(unittest.TestCase):
