@@ -40,13 +40,16 @@ def read():
 
 
 class Limit(NamedTuple):
-    """Why a call can't be interrupted, the line of CPython's source that shows it, and the versions of CPython for which it holds."""
+    """Why a call can't be interrupted, the line of CPython's source that shows it, the versions of CPython for which it holds, and
+    the patch release that ends it, or None."""
 
     why: str
     source: str
     versions: tuple
+    before: tuple | None
 
-    is_here = Row.is_here
+    def is_here(self):
+        return Row.is_here(self) and (self.before is None or sys.version_info < self.before)
 
 
 def limits(rows):
@@ -58,5 +61,8 @@ def limits(rows):
         call, what, why, source, *versions = line.split(" | ")
         if (call, what) not in rows or (call, what) in found:
             raise ValueError(f"limits.txt: {call} | {what} is in calls.txt not once")
-        found[call, what] = Limit(why, source, tuple(versions[0].split()) if versions else VERSIONS)
+        versions = versions[0].split() if versions else VERSIONS
+        ends = [tuple(map(int, version[1:].split("."))) for version in versions if version.startswith("<")]
+        versions = tuple(version for version in versions if not version.startswith("<"))
+        found[call, what] = Limit(why, source, versions, ends[0] if ends else None)
     return found

@@ -181,6 +181,8 @@ def list_of_limits():
     yield "|---|---|---|---|---|"
     for (call, what), limit in enumeration.limits(rows).items():
         versions = "all" if limit.versions == rows[call, what].versions else ", ".join(limit.versions)
+        if limit.before:
+            versions = f"before {'.'.join(map(str, limit.before))}"
         yield f"| `{call}` | {what} | {limit.why} | `{limit.source}` | {versions} |"
 
 

@@ -3,7 +3,9 @@
 import multiprocessing
 import multiprocessing.connection
 import multiprocessing.pool
+import multiprocessing.resource_tracker
 import os
+import sys
 import unittest
 from contextlib import contextmanager
 
@@ -15,6 +17,12 @@ fork = multiprocessing.get_context("fork")
 stays = ("anon_inode:*event*", "/dev/shm/pym-*")  # the second: memory of a Value, which multiprocessing keeps
 cases = blocking.Cases(__name__)
 case = cases.case
+
+
+def setUpModule():
+    """There a pool of threads starts it, and it stays."""
+    if sys.version_info >= (3, 15):
+        multiprocessing.resource_tracker.ensure_running()
 
 
 # ---- connections and processes ----------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from channels import fill, full_pipe, pipe, running, standard_input
 
 cases = blocking.Cases(__name__)
 case = cases.case
-NOISE = random.Random(0).randbytes(100_000)  # that no compression makes smaller
+NOISE = random.Random(0).randbytes(8 * io.DEFAULT_BUFFER_SIZE + 100_000)  # that no compression makes smaller, and no buffer holds
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------------
