@@ -16,6 +16,7 @@
 /* OFF: nobody asks. ONCE: one look, and no more of it if main is still there. ON: until the end. */
 enum { OFF, ONCE, ON };
 #define PAUSE BO_MS(500)
+#define SOON BO_MS(50)
 
 /* Changes in the upper half, threads in the lower one: two equal looks mean that nothing has changed between them. */
 #define ONE_CHANGE (UINT64_C(1) << 32)
@@ -51,7 +52,7 @@ void bo_own_thread_ends(void)
     if (bo_load_seq(&knows_main))
         return;
     bo_cas_seq(&watching, &off, ONCE);
-    bo_ticker_attend();
+    bo_ticker_attend_by(bo_clock() + SOON); /* not at once: whoever joins the thread needs the processor now */
 }
 
 void bo_own_after_fork(bool main_known)
