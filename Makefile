@@ -16,7 +16,7 @@ help:
 	@echo "make clean     remove what was built"
 
 test:
-	@tools/deps.sh build test python
+	@tools/deps.sh build test python cpython
 	@tools/legs.sh native hooks musl aarch64 generic python cpython-quick
 
 demo: build/build.ninja
@@ -29,11 +29,11 @@ bench:
 	@bench/run build-bench $(ARGS)
 
 check:
-	@tools/deps.sh build test python check
+	@tools/deps.sh build test python cpython check
 	@tools/check.sh
 
 python:
-	@tools/deps.sh build python
+	@tools/deps.sh build python cpython
 	@tools/legs.sh python
 
 newest:
@@ -57,7 +57,7 @@ format:
 	@tools/format.sh
 
 deps:
-	@tools/deps.sh build test python bench check
+	@tools/deps.sh build test python cpython bench check
 
 clean:
 	rm -rf build build-* build*.log

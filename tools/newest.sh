@@ -174,19 +174,26 @@ build_command() {
     ninja -C build cli/bough >/newest-command.log 2>&1 || echo "newest.sh: the command bough is not built, see $folder/root/newest-command.log"
 }
 
-in_root() {
-    cd /bough || exit 1
+# The source distribution has what git knows.
+make_repository() {
+    command -v git >/dev/null || return # before the first installation
     git config --global --replace-all safe.directory '*'
     git init -q . 2>/dev/null
     git add -A >/dev/null 2>&1
+}
+
+in_root() {
+    cd /bough || exit 1
     [ -n "$T_SCALE" ] || unset T_SCALE
     [ -n "$BOUGH_LOSS" ] || unset BOUGH_LOSS
     export PATH="$PATH:$free_threaded/bin"
     if [ "${1:-}" = -- ]; then
         shift
+        make_repository
         exec "$@"
     fi
     install_all
+    make_repository
     [[ $# -gt 0 && "$*" != *t* ]] || build_free_threaded
     build_command
     PYTHONS="$*" tools/legs.sh python
