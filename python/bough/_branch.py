@@ -11,7 +11,7 @@ from _warnings import warn
 from errno import ECANCELED, EIO, ETIMEDOUT
 
 from bough import _bough, _check, _where
-from bough._child import Child, current_child
+from bough._child import current_child
 from bough._errors import MultipleError, consists_of, in_a_line, leaves_of, raise_as_it_is
 from bough._threads import ThreadExit
 
@@ -56,28 +56,6 @@ class Branch(_bough.Branch):
 
     # ---- what is done with it
 
-    def add(self, fn, /, *args, name=None, closing=(), **kwargs):
-        """Run fn(*args, **kwargs) as a child: a Child. By the block's own thread, or one below it.
-
-        closing: what the child is to close at its end, whatever becomes of it, unless it takes it over (Child.take()).
-        Once the branch is interrupted nothing is started: what is to be closed is closed, and ThreadExit raised.
-        """
-        things = closing if isinstance(closing, (tuple, list)) else (closing,)
-        child = Child(self, fn, args, kwargs, name, [thing for thing in things if hasattr(thing, "close")])
-        try:
-            _check.function("add() fn", fn, result_is_kept=True)
-            _check.closing("add() closing", things)
-            self._open()
-            if self._in is None and threading.get_ident() == self._thread:
-                self._in = current_child()
-            if self._places is not None:
-                self._places.acquire()
-        except BaseException:
-            child._never_started()
-            raise
-        self._start(child)
-        return child
-
     def interrupt(self, reason=None):
         """Ask all children and the body to stop. From any thread."""
         reason = _check.reason("Branch.interrupt()", reason)
@@ -95,18 +73,16 @@ class Branch(_bough.Branch):
 
     # ---- children
 
-    def _start(self, child):
-        self._children.add(child)  # from here on _child_ended() is told
-        try:
-            child._starts()
-            _bough.branch_add(self, child, _check.for_library(child.name))
-        finally:
-            if child._handle is None:
-                child._never_started()
-        if child._handle is None:
-            raise _bough.exception_of_reason() or ThreadExit()
-        if not self._is_open:
-            child.interrupt("the branch was given up meanwhile")
+    def _check_child(self, child, fn, closing):
+        """Of add(), where that is not what most programs give."""
+        things = closing if isinstance(closing, (tuple, list)) else (closing,)
+        child._closing = [thing for thing in things if hasattr(thing, "close")]
+        _check.function("add() fn", fn, result_is_kept=True)
+        _check.closing("add() closing", things)
+
+    def _refuse(self):
+        """Nothing was started."""
+        raise _bough.exception_of_reason() or ThreadExit()
 
     def _child_failed(self, error, child):
         if not self._supervisor:
@@ -127,12 +103,6 @@ class Branch(_bough.Branch):
         """Also by a callback of on_interrupt(), of which the library does not know."""
         self._timed_out |= record.kind == "timeout"
         self._stopped |= record.kind not in ("timeout", "sibling")
-
-    def _child_ended(self, child):
-        if child in self._children:
-            self._children.discard(child)
-            if self._places is not None:
-                self._places.release()
 
     # ---- begin
 

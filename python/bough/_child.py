@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""A thread of a branch. How it runs is in child.c, which calls the methods that begin with an underscore."""
-import contextvars
-import itertools
+"""A thread of a branch. How it is added is in child_object.c, how it runs in child.c, which call the methods that begin with an
+underscore."""
 import os
 import sys
 import threading
 import types
-import weakref
 from errno import ECANCELED, EIO
 
 from bough import _bough, _check
@@ -15,19 +13,14 @@ from bough._threads import ThreadExit, _instance
 
 __all__ = ["Child", "current_child"]
 
-RUNNING, OK, ERROR, INTERRUPTED, NOT_STARTED, LOST = "running", "ok", "error", "interrupted", "not started", "lost"
+RUNNING, ERROR, INTERRUPTED, NOT_STARTED, LOST = "running", "error", "interrupted", "not started", "lost"
 
-_counter = itertools.count(1)
-_here = threading.local()
-_taking_part = _bough.taking_part(True)
-
-
-def current_child():
-    """The Child that the calling code runs in, or None."""
-    return getattr(_here, "child", None)
+current_child = _bough.current_child
+_event_lock = threading.Lock()
 
 
-class Child:
+@_bough.child_is
+class Child(_bough.Child):
     """A thread of a branch, made by Branch.add().
 
     name        for messages, the kernel and the tree
@@ -38,29 +31,27 @@ class Child:
     ident       as of threading.get_ident(), once it runs
     """
 
-    def __init__(self, owner, fn, args, kwargs, name, closing):
-        self.name = str(name) if name else f"{getattr(fn, '__name__', 'child')}-{next(_counter)}"
-        self.outcome = RUNNING
-        self.result = self.exception = None
-        self.ident = self._handle = self._context = None
-        self._process = os.getpid()
-        self._owner = weakref.ref(owner)  # it can be dropped while it is open, and says so (rule 31)
-        self._branch, self._above = owner._handle, owner._in
-        self._call, self._closing = (fn, args, kwargs), list(closing)
-        self._posted, self._ended = [], threading.Event()
+    __slots__ = ()
+
+    # Attributes of the C class besides these:
+    #   _handle, _branch     its own handle, once it runs, and its branch's
+    #   _owner, _above       a weak reference to its branch; the child that this was entered in
+    #   _closing, _posted    lists, made when they are asked for
+    #   _process, _native_id in which it was added; of its thread
+    #   _over, _ended        whether it has ended; the Event for those who join it before that
 
     def __repr__(self):
         return f"<bough.Child {self.name!r}: {self.outcome}>"
 
     def is_alive(self):
         """Whether it runs."""
-        if os.getpid() != self._process and not self._ended.is_set():
+        if os.getpid() != self._process and not self._over:
             self._stays_behind()
-        return not self._ended.is_set()
+        return not self._over
 
     def _stays_behind(self):
         """In a forked process, which has only the thread that forked. Another one may have held the lock of the event."""
-        self._ended = threading.Event()
+        self._ended = None
         if self.outcome == RUNNING:
             self.outcome = LOST
         self._forget()
@@ -70,7 +61,16 @@ class Child:
         if current_child() is self:
             raise RuntimeError("a child can't wait for itself")
         timeout = _check.wait("Child.join() timeout", timeout)
-        return not self.is_alive() or self._ended.wait(timeout)
+        return not self.is_alive() or self._event().wait(timeout)
+
+    def _event(self):
+        """Set by who forgets it (child_object.c): it is there before it is looked whether that has happened already."""
+        with _event_lock:
+            if self._ended is None:
+                self._ended = threading.Event()
+        if self._over:
+            self._ended.set()
+        return self._ended
 
     def interrupt(self, reason=None):
         """Ask it, and all that branches off it, to stop. One that has ended is left in peace."""
@@ -106,27 +106,21 @@ class Child:
 
     # ---- in the child, called by child.c
 
-    def _begins(self):
-        self._pid, self._handle = os.getpid(), _bough.self_handle()
-        self.ident = threading.get_ident()
-        self._raise_posted()
-        _ChildThread(self)
-        _here.child = self
-        fn, args, kwargs = self._call
-        self._call = None
-        context, self._context = self._context, None
-        _trace_as_threads_are()
-        _taking_part.__enter__()
-        return context.run, (fn, *args), kwargs
+    def _trace_as_threads_are(self):
+        if threading.gettrace():
+            sys.settrace(threading.gettrace())
+        if threading.getprofile():
+            sys.setprofile(threading.getprofile())
 
     def _ends(self, result, exception):
+        """Not well. Returns an error number."""
         left_open = _end_what_is_open()
         if left_open:
             return self._failed(left_open)
         if isinstance(result, types.CoroutineType):
             exception = _check.result(self.name, result)
         if exception is None:
-            self.outcome, self.result = OK, result
+            self.outcome, self.result = "ok", result
             return 0
         if consists_of(exception, is_a_stop):
             self.outcome = INTERRUPTED
@@ -142,20 +136,6 @@ class Child:
         self._tell("_child_failed", error, self)
         _bough.fail(0, EIO, in_a_line(error))
         return EIO
-
-    def _next_to_close(self):
-        return self._closing.pop(0) if self._closing else None
-
-    def _is_over(self):
-        sys.settrace(None)
-        sys.setprofile(None)
-        if os.getpid() != self._pid:
-            self._end_forked_process()
-        with threading._active_limbo_lock:
-            threading._active.pop(self.ident, None)
-        self._forget()
-        _here.child = None
-        return 0
 
     def _end_forked_process(self):
         """There is no more to this process than the thread that forked."""
@@ -176,12 +156,9 @@ class Child:
 
     # ---- in whoever adds it, or ends the branch
 
-    def _starts(self):
-        self._context = contextvars.copy_context()
-
     def _never_started(self):
         self.outcome = NOT_STARTED
-        self._call = self._context = None
+        self._drop_call()
         while self._closing:
             try:
                 self._closing.pop(0).close()
@@ -193,10 +170,8 @@ class Child:
         self.outcome = LOST
         self._forget()
 
-    def _forget(self):
-        self._tell("_child_ended", self)
-        self._above = None
-        self._ended.set()
+    def _given_up(self):
+        self.interrupt("the branch was given up meanwhile")
 
     def _tell(self, what, *args):
         owner = self._owner()
@@ -230,24 +205,44 @@ def _end_what_is_open():
     return misuse
 
 
-def _trace_as_threads_are():
-    if threading.gettrace():
-        sys.settrace(threading.gettrace())
-    if threading.getprofile():
-        sys.setprofile(threading.getprofile())
-
-
 class _ChildThread(threading._DummyThread):
     """So that current_thread(), logging and debuggers know the child, by its name, for as long as it runs."""
 
+    _initialized = True  # what threading.Thread.__init__() makes is made when somebody asks for it
+
     def __init__(self, child):
-        super().__init__()
         self._child = child
-        self._name = child.name
+
+    def __getattr__(self, name):
+        mine = self.__dict__
+        if "_made" not in mine and "_child" in mine:
+            for made, value in self._attributes().items():
+                mine.setdefault(made, value)  # another thread may be here as well; or the program has set it
+            mine["_made"] = True
+        try:
+            return mine[name]
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self) from None
+
+    def _attributes(self):
+        """As threading._DummyThread has them, for a thread of its own."""
+        child = self._child
+        made = dict(threading.Thread(name=child.name, daemon=True).__dict__)
+        made["_started"].set()
+        made["_ident"], made["_native_id"] = child.ident, child._native_id
+        if hasattr(threading, "_make_thread_handle"):
+            made["_handle"] = threading._make_thread_handle(child.ident)
+        return made
+
+    def _after_fork(self, new_ident=None):
+        """From 3.13 on: it may become a thread of another class, which makes nothing when asked."""
+        self._started
+        super()._after_fork(new_ident=new_ident)
 
     def _reset_internal_locks(self, is_alive):
         """After a fork it is the main thread of the new process, and up to 3.12 lacks what threading's end asks of
         one."""
+        self._started
         super()._reset_internal_locks(is_alive)
         if is_alive and hasattr(self, "_set_tstate_lock"):
             self._set_tstate_lock()

@@ -32,6 +32,11 @@ void bp_branch_here(struct bp_branch *b)
     }
 }
 
+unsigned bp_forks(void)
+{
+    return forks;
+}
+
 static void in_child(void)
 {
     forks++;

@@ -48,6 +48,39 @@ void bp_branch_list(struct bp_branch_object *o, struct bp_thread *t);
 void bp_branch_unlist(struct bp_branch_object *o);
 int bp_branch_init(PyObject *module);
 
+/* Python's object: bough.Child, whose class is Python as a branch's is. */
+struct bp_child_object {
+    PyObject_HEAD
+    PyObject *weak_references, *dictionary;
+    PyObject *name, *outcome, *result, *exception;
+    PyObject *owner;                                /* a weak reference to its branch */
+    PyObject *above;                                /* the child that the branch was entered in */
+    PyObject *function, *args, *keywords, *context; /* until it begins */
+    PyObject *closing, *posted, *ended;             /* lists; an Event for those who join it. NULL until needed */
+    struct bp_branch *runs_in;
+    uintptr_t handle, branch_handle; /* of the library's; 0: it does not run yet */
+    unsigned long ident, native_id;  /* 0 until it runs */
+    unsigned forks;                  /* when it began */
+    int process;                     /* in which it was added */
+    char over;
+};
+
+/* ---- child_object.c ----------------------------------------------------------------------------------- */
+
+/* The branch's method add(). */
+PyObject *bp_branch_add(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names);
+/* The one that the calling code runs in, or None: a new reference. */
+PyObject *bp_current_child(void);
+/* It has ended, or never started: its branch knows it no more. -1 with an exception. */
+int bp_child_forget(struct bp_child_object *c);
+void bp_child_drop_call(struct bp_child_object *c);
+int bp_child_init(PyObject *module);
+
+/* ---- child.c ------------------------------------------------------------------------------------------ */
+
+/* Runs it. 0, also if the branch is marked and nothing was started: then it has no handle. -1 with an exception. */
+int bp_child_start(struct bp_branch *b, struct bp_child_object *c, const char *name);
+
 /* ---- branch.c ----------------------------------------------------------------------------------------- */
 
 /* Opens it: takes part. -1 with an exception; then it may be open. */
@@ -62,10 +95,14 @@ int bp_branch_end(struct bp_branch *b);
 void bp_branch_release(struct bp_branch *b);
 /* In this process: after a fork the parent's children are not here. */
 void bp_branch_here(struct bp_branch *b);
+/* How many lie between the first process that has imported the package and this one. */
+unsigned bp_forks(void);
 
 /* ---- with.c ------------------------------------------------------------------------------------------- */
 
-/* __enter__ and __exit__ */
+/* Text as the library keeps it, good as long as the object that is returned: a new reference. NULL with an exception. */
+PyObject *bp_for_library(PyObject *text, const char **utf8);
+/* __enter__, __exit__ and add() */
 extern PyMethodDef bp_branch_with[];
 
 #endif

@@ -5,11 +5,13 @@
  * The child's function is called from here: no Python frame of ours lies below its frames, which outlive it in
  * tracebacks and would hold the Child, which holds the exception, which holds the traceback. On the way:
  *
- *      _begins() -> the function, arguments, keywords; from here on the child takes part
- *      the function
- *      _ends(result, exception) -> an error number; no more does it
- *      close() of each _next_to_close(), whatever has happened; _failed(exception)
- *      _is_over()
+ *      it becomes threading's current thread; from here on the child takes part
+ *      the function, in its context
+ *      how it ended: well, or _ends(result, exception) -> an error number; no more does it take part
+ *      close() of each that is to be closed, whatever has happened; _failed(exception)
+ *      it is forgotten
+ *
+ * The methods with an underscore are _child.py's, for children that do not go well.
  */
 #include "branch.h"
 
@@ -18,32 +20,136 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-struct child {
-    struct bp_branch *branch;
-    PyObject *child;
-};
+/* Of threading, and _child.py; good once a child has begun. */
+static PyObject *threading, *thread_class, *get_trace, *get_profile, *ok;
 
 static void wake(const _Atomic uint32_t *word)
 {
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
 }
 
-static void child_ends(struct child *c)
+static void child_ends(struct bp_branch *b)
 {
-    struct bp_branch *b = c->branch;
-    PyMem_RawFree(c);
     if (__atomic_sub_fetch((uint32_t *)&b->running, 1, __ATOMIC_SEQ_CST) == 0)
         wake(&b->running);
     bp_branch_release(b);
 }
 
-/* The function's own frames are gone before it is looked at how it ended. */
-static PyObject *call_function(PyObject *child)
+/* ---- it begins --------------------------------------------------------------------------------------------------- */
+
+static int load(void)
 {
-    PyObject *call = PyObject_CallMethod(child, "_begins", NULL), *result = NULL;
-    if (call && PyTuple_Check(call) && PyTuple_GET_SIZE(call) == 3)
-        result = PyObject_Call(PyTuple_GET_ITEM(call, 0), PyTuple_GET_ITEM(call, 1), PyTuple_GET_ITEM(call, 2));
-    Py_XDECREF(call);
+    if (!ok && !(ok = PyUnicode_InternFromString("ok")))
+        return -1;
+    if (!threading && !(threading = PyImport_ImportModule("threading")))
+        return -1;
+    if (!get_trace && !(get_trace = PyObject_GetAttrString(threading, "gettrace")))
+        return -1;
+    if (!get_profile && !(get_profile = PyObject_GetAttrString(threading, "getprofile")))
+        return -1;
+    return thread_class || (thread_class = bp_load("bough._child", "_ChildThread")) ? 0 : -1;
+}
+
+static PyObject *active_threads(void)
+{
+    static PyObject *name;
+    if (!name && !(name = PyUnicode_InternFromString("_active")))
+        return NULL;
+    return PyObject_GetAttr(threading, name);
+}
+
+/* What current_thread() returns, and enumerate() lists. */
+static int be_current_thread(struct bp_child_object *c)
+{
+    PyObject *active = active_threads(), *ident = PyLong_FromUnsignedLong(c->ident);
+    PyObject *thread = active && ident ? PyObject_CallOneArg(thread_class, (PyObject *)c) : NULL;
+    int error = thread ? PyDict_SetItem(active, ident, thread) : -1;
+    Py_XDECREF(thread);
+    Py_XDECREF(ident);
+    Py_XDECREF(active);
+    return error;
+}
+
+static void be_no_thread(const struct bp_child_object *c)
+{
+    PyObject *active = active_threads(), *ident = PyLong_FromUnsignedLong(c->ident);
+    if (!active || !ident || PyDict_DelItem(active, ident) != 0)
+        PyErr_Clear(); /* the program may have taken it out */
+    Py_XDECREF(ident);
+    Py_XDECREF(active);
+}
+
+static int is_set(PyObject *function)
+{
+    PyObject *hook = PyObject_CallNoArgs(function);
+    int some = hook ? hook != Py_None : -1;
+    Py_XDECREF(hook);
+    return some;
+}
+
+/* threading.settrace() and setprofile() are for threads that begin later. */
+static int trace_as_threads_are(PyObject *child)
+{
+    int traces = is_set(get_trace), profiles = traces >= 0 ? is_set(get_profile) : -1;
+    if (profiles < 0)
+        return -1;
+    if (!traces && !profiles)
+        return 0;
+    PyObject *result = PyObject_CallMethod(child, "_trace_as_threads_are", NULL);
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
+/* Who posts an exception looks whether it has an ident; so it has it first, and looks for such posts then. */
+static int raise_posted(struct bp_child_object *c)
+{
+    if (!c->posted || PyList_GET_SIZE(c->posted) == 0)
+        return 0;
+    PyObject *result = PyObject_CallMethod((PyObject *)c, "_raise_posted", NULL);
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
+static int begins(struct bp_child_object *c, struct bp_thread *t)
+{
+    c->handle = (uintptr_t)t->handle;
+    c->native_id = (unsigned long)syscall(SYS_gettid);
+    c->forks = bp_forks();
+    c->ident = PyThread_get_thread_ident();
+    Py_XSETREF(t->child, Py_NewRef((PyObject *)c));
+    if (load() != 0 || raise_posted(c) != 0 || be_current_thread(c) != 0 || trace_as_threads_are((PyObject *)c) != 0)
+        return -1;
+    return bp_taking_part_begin(t);
+}
+
+/* ---- its function ------------------------------------------------------------------------------------------------ */
+
+/* As Context.run() does. */
+static PyObject *call_in_context(PyObject *context, PyObject *function, PyObject *args, PyObject *keywords)
+{
+    if (PyContext_Enter(context) != 0)
+        return NULL;
+    PyObject *result = PyObject_Call(function, args, keywords);
+    if (PyContext_Exit(context) != 0)
+        Py_CLEAR(result);
+    return result;
+}
+
+/* The function's own frames are gone before it is looked at how it ended, and so is what it was called with. */
+static PyObject *call_function(struct bp_child_object *c, struct bp_thread *t)
+{
+    PyObject *result = NULL;
+    if (begins(c, t) == 0) {
+        PyObject *function = Py_NewRef(c->function), *args = Py_NewRef(c->args), *keywords = Py_XNewRef(c->keywords),
+                 *context = Py_NewRef(c->context);
+        bp_child_drop_call(c);
+        result = call_in_context(context, function, args, keywords);
+        Py_DECREF(context);
+        Py_XDECREF(keywords);
+        Py_DECREF(args);
+        Py_DECREF(function);
+    }
+    bp_child_drop_call(c);
     return result;
 }
 
@@ -59,27 +165,53 @@ static int code_of(PyObject *child, PyObject *answer)
     return code;
 }
 
-static int call_and_end(PyObject *child)
+/* It has returned what is no coroutine, and left nothing open but regions. */
+static bool goes_well(const struct bp_thread *t, const PyObject *result)
 {
-    PyObject *result = call_function(child), *exception = result ? NULL : bp_taken_exception();
+    return t && result && !PyCoro_CheckExact(result) && !t->branches;
+}
+
+static int call_and_end(struct bp_child_object *c)
+{
+    PyObject *result = call_function(c, bp_me), *exception = result ? NULL : bp_taken_exception();
     if (bp_me) {
         if (exception)
             Py_SETREF(exception, bp_as_interrupt(bp_me, exception));
         bp_drop_posted(bp_me); /* it comes too late */
     }
+    if (goes_well(bp_me, result)) {
+        bp_leave_open(bp_me, 0);
+        Py_XSETREF(c->outcome, Py_NewRef(ok));
+        Py_XSETREF(c->result, result);
+        return 0;
+    }
     PyObject *answer =
-        PyObject_CallMethod(child, "_ends", "OO", result ? result : Py_None, exception ? exception : Py_None);
+        PyObject_CallMethod((PyObject *)c, "_ends", "OO", result ? result : Py_None, exception ? exception : Py_None);
     Py_XDECREF(result);
     Py_XDECREF(exception);
-    return code_of(child, answer);
+    return code_of((PyObject *)c, answer);
+}
+
+/* ---- it ends ------------------------------------------------------------------------------------------------------ */
+
+/* A new reference; NULL: there is nothing more. */
+static PyObject *next_to_close(struct bp_child_object *c)
+{
+    if (!c->closing || !PyList_Check(c->closing) || PyList_GET_SIZE(c->closing) == 0)
+        return NULL;
+    PyObject *thing = Py_NewRef(PyList_GET_ITEM(c->closing, 0));
+    if (PyList_SetSlice(c->closing, 0, 1, NULL) == 0)
+        return thing;
+    Py_DECREF(thing);
+    return NULL;
 }
 
 /* Each once (rule 21). An error in it is one more failure. */
-static int close_all(PyObject *child)
+static int close_all(struct bp_child_object *c)
 {
-    PyObject *thing;
+    PyObject *thing, *child = (PyObject *)c;
     int code = 0;
-    while ((thing = PyObject_CallMethod(child, "_next_to_close", NULL)) && thing != Py_None) {
+    while ((thing = next_to_close(c))) {
         PyObject *result = PyObject_CallMethod(thing, "close", NULL);
         PyObject *exception = result ? NULL : bp_taken_exception();
         if (exception)
@@ -88,20 +220,44 @@ static int close_all(PyObject *child)
         Py_XDECREF(result);
         Py_DECREF(thing);
     }
-    Py_XDECREF(thing);
     if (PyErr_Occurred())
         PyErr_WriteUnraisable(child);
     return code;
 }
 
-static int run_python(PyObject *child)
+/* Nothing of ours is traced, and no thread state is cleared with a trace function in it. */
+static void trace_no_more(void)
+{
+    const PyThreadState *ts = PyThreadState_Get();
+    if (ts->c_tracefunc)
+        PyEval_SetTrace(NULL, NULL);
+    if (ts->c_profilefunc)
+        PyEval_SetProfile(NULL, NULL);
+}
+
+static int is_over(struct bp_child_object *c)
+{
+    int code = 0;
+    trace_no_more();
+    if (c->forks != bp_forks())
+        code = code_of((PyObject *)c, PyObject_CallMethod((PyObject *)c, "_end_forked_process", NULL));
+    be_no_thread(c);
+    if (bp_child_forget(c) != 0) {
+        PyErr_WriteUnraisable((PyObject *)c);
+        code = EIO;
+    }
+    if (bp_me)
+        Py_CLEAR(bp_me->child);
+    return code;
+}
+
+static int run_python(struct bp_child_object *c)
 {
     if (!bp_self()) {
-        PyErr_WriteUnraisable(child);
+        PyErr_WriteUnraisable((PyObject *)c);
         return EIO;
     }
-    int code = call_and_end(child), closed = close_all(child);
-    int over = code_of(child, PyObject_CallMethod(child, "_is_over", NULL));
+    int code = call_and_end(c), closed = close_all(c), over = is_over(c);
     if (bp_me)
         bp_cause_forget(bp_me);
     return code ? code : closed ? closed : over;
@@ -109,37 +265,22 @@ static int run_python(PyObject *child)
 
 static int child_main(void *value)
 {
-    struct child *c = value;
+    struct bp_child_object *c = value;
+    struct bp_branch *b = c->runs_in;
     PyGILState_STATE state = PyGILState_Ensure();
-    int code = run_python(c->child);
-    Py_CLEAR(c->child);
+    int code = run_python(c);
+    Py_DECREF(c);
     PyGILState_Release(state);
-    child_ends(c);
+    child_ends(b);
     return code;
 }
 
-/* The child has its handle before any bytecode runs: whatever comes out of the next one, it has been started. */
-static PyObject *started(PyObject *object, const bough_thread *child)
-{
-    PyObject *handle = PyLong_FromVoidPtr((void *)(uintptr_t)child);
-    if (handle && PyObject_SetAttrString(object, "_handle", handle) != 0)
-        Py_CLEAR(handle);
-    return handle;
-}
+/* ---- it is started ------------------------------------------------------------------------------------------------ */
 
-/* Returns the child's handle; None: the branch is marked, and nothing has started. */
-static PyObject *branch_add(PyObject *module, PyObject *args)
+int bp_child_start(struct bp_branch *b, struct bp_child_object *c, const char *name)
 {
-    PyObject *capsule, *object;
-    const char *name;
-    (void)module;
-    if (!PyArg_ParseTuple(args, "OOs:branch_add", &capsule, &object, &name))
-        return NULL;
-    struct bp_branch *b = bp_branch_of(capsule);
-    struct child *c = b ? PyMem_RawCalloc(1, sizeof *c) : NULL;
-    if (!c)
-        return b ? PyErr_NoMemory() : NULL;
-    *c = (struct child){b, Py_NewRef(object)};
+    c->runs_in = b;
+    Py_INCREF(c);
     bp_branch_here(b);
     __atomic_add_fetch((int *)&b->users, 1, __ATOMIC_SEQ_CST);
     __atomic_add_fetch((uint32_t *)&b->running, 1, __ATOMIC_SEQ_CST);
@@ -150,20 +291,18 @@ static PyObject *branch_add(PyObject *module, PyObject *args)
     child = bough_add_with(b->handle, child_main, bough_arg(c), &options);
     error = errno;
     Py_END_ALLOW_THREADS
-    if (child)
-        return started(object, child);
-    Py_DECREF(c->child);
-    child_ends(c);
+    if (child) {
+        c->handle =
+            (uintptr_t)child; /* before any bytecode runs: whatever comes out of the next one, it has been started */
+        return 0;
+    }
+    Py_DECREF(c);
+    child_ends(b);
     if (error == ECANCELED)
-        Py_RETURN_NONE;
+        return 0;
     errno = error;
-    return bp_error(error == EPERM   ? "only the branch's owner and threads below it may add to it"
-                    : error == ESRCH ? "the branch has ended"
-                                     : "no child could be started");
+    bp_error(error == EPERM   ? "only the branch's owner and threads below it may add to it"
+             : error == ESRCH ? "the branch has ended"
+                              : "no child could be started");
+    return -1;
 }
-
-PyMethodDef bp_child_methods[] = {
-    {"branch_add", branch_add, METH_VARARGS,
-     PyDoc_STR("branch_add(branch, child, name): runs a Child. Its handle; None: the branch is marked.")},
-    {0},
-};

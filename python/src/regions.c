@@ -297,18 +297,22 @@ static PyObject *handler(PyObject *module, PyObject *args, PyObject *keywords)
 
 /* By a thread whose code is through: what is open inside its `keep` outermost regions, in generators that are suspended
  * somewhere, nobody can leave any more. */
+long bp_leave_open(struct bp_thread *t, long keep)
+{
+    long open = 0, count = 0;
+    for (const struct bp_region *r = t->regions; r; r = r->outer)
+        open++;
+    while (count < open - keep && end(t) == 0)
+        count++;
+    return count;
+}
+
 static PyObject *leave_open(PyObject *module, PyObject *keep)
 {
     (void)module;
     struct bp_thread *t = bp_self();
-    long kept = PyLong_AsLong(keep), open = 0, count = 0;
-    if (!t || PyErr_Occurred())
-        return NULL;
-    for (const struct bp_region *r = t->regions; r; r = r->outer)
-        open++;
-    while (count < open - kept && end(t) == 0)
-        count++;
-    return PyLong_FromLong(count);
+    long kept = PyLong_AsLong(keep);
+    return !t || PyErr_Occurred() ? NULL : PyLong_FromLong(bp_leave_open(t, kept));
 }
 
 static PyMethodDef region_methods[] = {

@@ -84,6 +84,7 @@ struct bp_thread {
     struct bp_region *regions;
     struct bp_region *spare;           /* the next one's memory; NULL */
     struct bp_branch_object *branches; /* that it has open, the innermost first: branch_object.c */
+    PyObject *child;                   /* the Child that runs in it; NULL */
 
     /* Its own, with or without the interpreter lock. */
     bool cut; /* and no exception has come of it yet */
@@ -392,10 +393,13 @@ struct bp_region *bp_region_new(struct bp_thread *t, int kind);
 /* Frees one that was not begun or is ended. */
 void bp_region_free(struct bp_thread *t, struct bp_region *r);
 
+/* All regions of the calling thread but the outermost `keep`: nobody can leave them any more. How many. */
+long bp_leave_open(struct bp_thread *t, long keep);
+
 /* ---- methods, each in the file that has its name ------------------------------------------------------- */
 
 extern PyMethodDef bp_thread_methods[], bp_raise_methods[], bp_cut_methods[], bp_post_methods[], bp_courier_methods[],
-    bp_branch_methods[], bp_child_methods[], bp_branch_object_methods[], bp_item_methods[], bp_ladder_methods[],
+    bp_branch_methods[], bp_child_object_methods[], bp_branch_object_methods[], bp_item_methods[], bp_ladder_methods[],
     bp_signal_methods[], bp_site_methods[], bp_report_methods[], bp_lock_methods[], bp_cause_methods[],
     bp_callback_methods[], bp_loop_methods[], bp_stranger_methods[], bp_interpreter_methods[];
 

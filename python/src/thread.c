@@ -50,6 +50,7 @@ static void forget(struct bp_thread *t)
         Py_DECREF(take_queued(t));
     Py_CLEAR(t->on_due);
     Py_CLEAR(t->left_behind);
+    Py_CLEAR(t->child);
     if (by_itself) {
         PyMem_RawFree(t->spare);
         PyMem_RawFree(t);

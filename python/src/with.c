@@ -158,20 +158,19 @@ static const char *utf8_of(PyObject *text)
     return utf8 && strlen(utf8) == (size_t)size ? utf8 : NULL;
 }
 
-/* A new reference to what holds the label. */
-static PyObject *label_of(struct bp_branch_object *o, const char **label)
+PyObject *bp_for_library(PyObject *text, const char **utf8)
 {
-    *label = o->name && PyUnicode_Check(o->name) ? utf8_of(o->name) : NULL;
-    if (*label)
-        return Py_NewRef(o->name);
-    PyObject *for_library = bp_load("bough._check", "for_library"), *text = NULL;
+    *utf8 = text && PyUnicode_Check(text) ? utf8_of(text) : NULL;
+    if (*utf8)
+        return Py_NewRef(text);
+    PyObject *for_library = bp_load("bough._check", "for_library"), *made = NULL;
     if (for_library)
-        text = PyObject_CallOneArg(for_library, o->name ? o->name : Py_None);
+        made = PyObject_CallOneArg(for_library, text ? text : Py_None);
     Py_XDECREF(for_library);
-    *label = text ? PyUnicode_AsUTF8(text) : NULL;
-    if (!*label)
-        Py_CLEAR(text);
-    return text;
+    *utf8 = made ? PyUnicode_AsUTF8(made) : NULL;
+    if (!*utf8)
+        Py_CLEAR(made);
+    return made;
 }
 
 static int enter(struct bp_branch_object *o)
@@ -182,7 +181,7 @@ static int enter(struct bp_branch_object *o)
     if (opt_in() != 0)
         return -1;
     bough_time deadline = deadline_of(o);
-    PyObject *text = deadline >= 0 ? label_of(o, &label) : NULL;
+    PyObject *text = deadline >= 0 ? bp_for_library(o->name, &label) : NULL;
     if (!text)
         return -1;
     int error = bp_branch_open(o, label, deadline);
@@ -210,6 +209,13 @@ static PyObject *enter_branch(PyObject *self, PyObject *none)
 /* Method descriptors, as any class in C has them. An instancemethod around a function does not do: `with` of Python 3.14 and newer
  * closes the place of a `self` that it did not fill, and a debug build aborts there. */
 PyMethodDef bp_branch_with[] = {
+    {"add", (PyCFunction)(void (*)(void))bp_branch_add, METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR(
+         "add($self, fn, /, *args, name=None, closing=(), **kwargs)\n--\n\n"
+         "Run fn(*args, **kwargs) as a child: a Child. By the block's own thread, or one below it.\n\n"
+         "closing: what the child is to close at its end, whatever becomes of it, unless it takes it over "
+         "(Child.take()).\n"
+         "Once the branch is interrupted nothing is started: what is to be closed is closed, and ThreadExit raised.")},
     {"__enter__", enter_branch, METH_NOARGS, PyDoc_STR("__enter__($self, /)\n--\n\nOpens the block.")},
     {"__exit__", (PyCFunction)(void (*)(void))exit_branch, METH_FASTCALL,
      PyDoc_STR(

@@ -79,6 +79,38 @@ class Surroundings(unittest.TestCase):
         self.assertIs(named.result[4], named.result[4])
         self.assertEqual(threading.enumerate(), [threading.main_thread()])
 
+    def test_its_thread_is_whole(self):
+        """threading's object for a child has what any has, whoever asks first, also when the child has ended"""
+        like = threading.Thread()
+        for asked_late in (False, True):
+            with branch() as b:
+                child = b.add(block, name="a-child")
+                until(lambda: child.ident)
+                thread = next(t for t in threading.enumerate() if getattr(t, "_child", None) is child)
+                thread.name = "another name"
+                native_id = None if asked_late else thread.native_id
+                b.interrupt()
+            for attribute in like.__dict__:
+                self.assertTrue(hasattr(thread, attribute), attribute)
+            self.assertEqual((thread.name, thread.ident, thread.daemon), ("another name", child.ident, True))
+            self.assertEqual(thread.native_id, native_id or child._native_id)
+            self.assertFalse(hasattr(thread, "what_no_thread_has"))
+            self.assertIn("another name", repr(thread))
+            self.assertNotIn(thread, threading.enumerate())
+
+    def test_joined_by_many(self):
+        """before its end, at it and after it"""
+        with branch() as b:
+            child = b.add(block)
+            joined = [b.add(child.join) for _ in range(10)]
+            self.assertFalse(child.join(0))
+            child.interrupt()
+            self.assertTrue(child.join())
+            for other in joined:
+                other.join()
+                self.assertIs(other.result, True)
+            self.assertTrue(child.join(0))
+
     def test_names_from_outside(self):
         """`bough tree PID` shows branches and children by name"""
         command = next((path for path in ROOT.glob("build*/cli/bough") if os.access(path, os.X_OK)), None)
