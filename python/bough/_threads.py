@@ -249,15 +249,35 @@ def terminate(thread):
 
 
 def set_enable_io_interrupt(on=True):
-    """For the calling thread, whoever started it: do interrupts end its blocking calls? Returns a context manager."""
+    """For the calling thread, whoever started it: do interrupts end its blocking calls? From here on; or for a block, as
+    `with set_enable_io_interrupt(on):`. What a branch's body, a child or a work item sets ends with it."""
     _opt_in()
-    return _bough.taking_part(bool(on))
+    return _bough.switch_taking_part(bool(on))
 
 
 def set_enable_async_interrupt(on=True):
-    """For the calling thread, whoever started it: may interrupts come anywhere in its code?"""
+    """For the calling thread, whoever started it: may interrupts come anywhere in its code? From here on; or for a block, as
+    `with set_enable_async_interrupt(on):`."""
     _opt_in()
-    _bough.set_asynchronous(bool(on))
+    return _Async(bool(on))
+
+
+class _Async:
+    """It has been switched already when this is entered, by the thread that made it."""
+
+    def __init__(self, on):
+        self._on, self._open = on, []  # (thread, what was there before), the innermost last
+        self._made = threading.get_ident(), _bough.set_asynchronous(on)
+
+    def __enter__(self):
+        me, made, self._made = threading.get_ident(), self._made, None
+        self._open.append(made if made is not None and made[0] == me else (me, _bough.set_asynchronous(self._on)))
+        return self
+
+    def __exit__(self, *error):
+        me = threading.get_ident()
+        last = max(i for i, (thread, _) in enumerate(self._open) if thread == me)
+        _bough.set_asynchronous(self._open.pop(last)[1])
 
 
 # ---- being told ------------------------------------------------------------------------------------------------------

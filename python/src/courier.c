@@ -481,10 +481,11 @@ static PyObject *set_asynchronous(PyObject *module, PyObject *on)
     int yes = PyObject_IsTrue(on);
     if (!t || yes < 0 || (yes && need_event(t) != 0))
         return NULL;
+    bool before = t->asynchronous;
     t->asynchronous = yes;
     if (!yes && !t->exception)
         bp_disarm(t);
-    Py_RETURN_NONE;
+    return PyBool_FromLong(before);
 }
 
 static PyObject *set_on_due(PyObject *module, PyObject *callable)
@@ -513,7 +514,8 @@ PyMethodDef bp_courier_methods[] = {
      PyDoc_STR("courier_counts(): how often it woke, and at how many threads it looked in all.")},
     {"courier_resume", courier_resume, METH_NOARGS, PyDoc_STR("courier_resume(): after a fork, if it is needed.")},
     {"set_asynchronous", set_asynchronous, METH_O,
-     PyDoc_STR("set_asynchronous(on): interrupts come anywhere in the calling thread's bytecode.")},
+     PyDoc_STR(
+         "set_asynchronous(on): interrupts come anywhere in the calling thread's bytecode. Whether they did before.")},
     {"set_on_due", set_on_due, METH_O,
      PyDoc_STR("set_on_due(callable): called, on another thread, when an interrupt becomes due for the calling one. "
                "Returns the one before, or None.")},

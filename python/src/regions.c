@@ -73,13 +73,21 @@ bool bp_admits(const struct bp_thread *t)
 
 /* ---- the type ------------------------------------------------------------------------------------------------------ */
 
+/* By set_enable_io_interrupt(), before its result is used in a `with`. */
+struct switched {
+    uint64_t thread;
+    unsigned kinds_before;
+    bool began; /* a region that stays */
+};
+
 struct manager {
     PyObject_HEAD
     int kind;
-    int64_t amount; /* ns: budget or grace */
-    bool check;     /* its end is an interruption point */
-    unsigned kinds; /* of one that takes part */
-    unsigned flags; /* of a handler */
+    int64_t amount;            /* ns: budget or grace */
+    bool check;                /* its end is an interruption point */
+    unsigned kinds;            /* of one that takes part */
+    struct switched *switched; /* ...what the call that made it has changed; NULL */
+    unsigned flags;            /* of a handler */
     PyObject *callable;
 };
 
@@ -109,11 +117,15 @@ static int begin(struct bp_thread *t, struct manager *m, struct bp_region *r)
     return -1;
 }
 
+static void switch_back(struct bp_thread *t, struct manager *m);
+
 static PyObject *enter(PyObject *self, PyObject *none)
 {
     struct manager *m = (struct manager *)self;
     (void)none;
     struct bp_thread *t = bp_self();
+    if (t && m->switched)
+        switch_back(t, m);
     if (t && t->armed)
         bp_hold(t); /* what was let in before must not come inside */
     struct bp_region *r = t ? bp_region_new(t, m->kind) : NULL;
@@ -144,13 +156,77 @@ int bp_taking_part_begin(struct bp_thread *t)
     return 0;
 }
 
+/* ---- set_enable_io_interrupt() ----------------------------------------------------------------------------------- */
+
+static int stay(struct bp_thread *t, unsigned kinds)
+{
+    struct manager m = {.kind = BP_TAKES_PART, .kinds = kinds};
+    struct bp_region *r = bp_region_new(t, BP_TAKES_PART);
+    if (!r)
+        return -1;
+    if (begin(t, &m, r) != 0) {
+        bp_region_free(t, r);
+        return PyErr_Occurred() ? -1 : ((void)bp_error("this thread can't take part"), -1);
+    }
+    r->stays = true;
+    t->regions = r;
+    return 0;
+}
+
+/* Ends the innermost region but the one that stays, which is begun again: it was begun inside of the other one. */
+static int end_below(struct bp_thread *t, int kind)
+{
+    const struct bp_region *top = t->regions;
+    if (!top || !top->stays || !top->outer || top->outer->kind != kind)
+        return bp_region_end(t, kind);
+    unsigned kinds = t->kinds;
+    if (end(t) != 0)
+        return bp_region_end(t, kind);
+    int error = bp_region_end(t, kind);
+    if (error == 0 && stay(t, kinds) != 0)
+        return -1;
+    return error;
+}
+
+void bp_regions_forget(struct bp_thread *t)
+{
+    while (t->regions && t->regions->stays && end(t) == 0)
+        ;
+}
+
+/* What a thread that takes part already does is only changed. Off, for one that does not: nothing. */
+static int switch_now(struct bp_thread *t, struct manager *m)
+{
+    bool takes_part = bough_foreign();
+    if (!takes_part && m->kinds != BP_ALL_KINDS)
+        return 0;
+    if (!(m->switched = PyMem_RawMalloc(sizeof *m->switched)))
+        return (void)PyErr_NoMemory(), -1;
+    *m->switched = (struct switched){t->id, t->kinds, !takes_part};
+    return takes_part ? bp_set_kinds(t, m->kinds) : stay(t, m->kinds);
+}
+
+/* It is used in a `with`, which does the same as a region. */
+static void switch_back(struct bp_thread *t, struct manager *m)
+{
+    struct switched was = *m->switched;
+    PyMem_RawFree(m->switched);
+    m->switched = NULL;
+    if (was.thread != t->id)
+        return;
+    if (!was.began && bp_set_kinds(t, was.kinds_before) != 0)
+        PyErr_Clear(); /* it can only fail by its arguments */
+    if (was.began)
+        bp_regions_forget(t);
+}
+
 /* An error that is on its way stays the error (rule 18). */
 static PyObject *leave(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     struct manager *m = (struct manager *)self;
     struct bp_thread *t = bp_self();
     bool in_order = count == 0 || args[0] == Py_None;
-    if (!t || bp_region_end(t, m->kind) != 0)
+    if (!t || end_below(t, m->kind) != 0)
         return NULL;
     if (m->check && in_order && bp_check(t) != 0)
         return NULL;
@@ -161,6 +237,7 @@ static void dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     Py_XDECREF(((struct manager *)self)->callable);
+    PyMem_RawFree(((struct manager *)self)->switched);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -295,6 +372,15 @@ static PyObject *handler(PyObject *module, PyObject *args, PyObject *keywords)
     return (PyObject *)m;
 }
 
+static PyObject *switch_taking_part(PyObject *module, PyObject *all)
+{
+    struct bp_thread *t = bp_self();
+    struct manager *m = t ? (struct manager *)taking_part(module, all) : NULL;
+    if (m && switch_now(t, m) != 0)
+        Py_CLEAR(m);
+    return (PyObject *)m;
+}
+
 /* By a thread whose code is through: what is open inside its `keep` outermost regions, in generators that are suspended
  * somewhere, nobody can leave any more. */
 long bp_leave_open(struct bp_thread *t, long keep)
@@ -330,6 +416,8 @@ static PyMethodDef region_methods[] = {
      PyDoc_STR(
          "handler(callback, *, final=False)\n--\n\nA region with a handler of the ladder's: rung 2, or with final=True "
          "rung 3. It runs on the thread, at its next point.")},
+    {"switch_taking_part", switch_taking_part, METH_O,
+     PyDoc_STR("switch_taking_part(all): the same from here on, and as a region if the result is used in a with.")},
     {"taking_part", taking_part, METH_O, PyDoc_STR("taking_part(all): a region in which blocking calls are cut.")},
     {0},
 };

@@ -39,6 +39,7 @@ struct bp_region {
     bough_time entered; /* of a critical section */
     int64_t budget;
     unsigned kinds_before; /* of a region that takes part */
+    bool stays;            /* ...that lasts until its thread ends, whatever is entered and left meanwhile */
     PyObject *callable;    /* of a handler */
 };
 
@@ -389,6 +390,8 @@ int bp_region_end(struct bp_thread *t, int kind);
 int bp_taking_part_begin(struct bp_thread *t);
 /* ladder.c: the handler's region; the library's return value. */
 int bp_handler_enter(struct bp_region *r, PyObject *callable, unsigned flags, const char *file, int line);
+/* The calling thread ends: so does what stays until then. */
+void bp_regions_forget(struct bp_thread *t);
 struct bp_region *bp_region_new(struct bp_thread *t, int kind);
 /* Frees one that was not begun or is ended. */
 void bp_region_free(struct bp_thread *t, struct bp_region *r);

@@ -64,8 +64,10 @@ static void capsule_dies(PyObject *capsule)
     struct bp_thread *t = PyCapsule_GetPointer(capsule, key);
     if (!t)
         return;
-    if (bp_me == t)
+    if (bp_me == t) {
+        bp_regions_forget(t);
         bough_foreign_set(NULL);
+    }
     if (t->tstate->thread_id == (unsigned long)pthread_self())
         cleared = t->id;
     forget(t);
