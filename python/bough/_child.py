@@ -208,10 +208,9 @@ def _end_what_is_open():
 class _ChildThread(threading._DummyThread):
     """So that current_thread(), logging and debuggers know the child, by its name, for as long as it runs."""
 
-    _initialized = True  # what threading.Thread.__init__() makes is made when somebody asks for it
-
-    def __init__(self, child):
-        self._child = child
+    # It is made by child.c, with the attribute _child and no more: what threading.Thread.__init__() makes is made when somebody
+    # asks for it.
+    _initialized = True
 
     def __getattr__(self, name):
         mine = self.__dict__

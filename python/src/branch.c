@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -88,6 +89,15 @@ int bp_branch_open(struct bp_branch_object *o, const char *label, bough_time dea
 
 /* ms. For signals, in main: one may have come right before the wait. For children that are lost, which tell nobody. */
 enum { LOOK_AGAIN = 500 };
+enum { YIELD_FOR = 50000 }; /* ns, as the library's own end of a branch */
+
+/* What the last child still has to do is often done sooner than a thread falls asleep and is woken. */
+static void yield_on(const _Atomic uint32_t *word, uint32_t seen)
+{
+    bough_time until = bough_now() + YIELD_FOR;
+    while (__atomic_load_n((const uint32_t *)word, __ATOMIC_SEQ_CST) == seen && bough_now() < until)
+        sched_yield();
+}
 
 static void sleep_on(const _Atomic uint32_t *word, uint32_t seen)
 {
@@ -114,11 +124,14 @@ int bp_branch_wait(struct bp_branch *b)
     uint32_t seen = still_running(b);
     if (seen == 0 || (b->owner == bp_me && syscall(SYS_gettid) != getpid()))
         return 0;
-    for (; seen; seen = still_running(b)) {
-        if (PyErr_CheckSignals() != 0)
+    for (bool yields = true; seen; seen = still_running(b), yields = false) {
+        if (PyErr_CheckSignals() != 0) /* also after it has yielded: a sleep that begins then does not end by them */
             return -1;
         Py_BEGIN_ALLOW_THREADS
-        sleep_on(&b->running, seen);
+        if (yields)
+            yield_on(&b->running, seen);
+        else
+            sleep_on(&b->running, seen);
         Py_END_ALLOW_THREADS
     }
     return PyErr_CheckSignals();

@@ -58,11 +58,23 @@ static PyObject *active_threads(void)
     return PyObject_GetAttr(threading, name);
 }
 
+/* Without its __init__(), which makes what few ask for. */
+static PyObject *new_thread_object(struct bp_child_object *c)
+{
+    static PyObject *name;
+    if (!name && !(name = PyUnicode_InternFromString("_child")))
+        return NULL;
+    PyObject *thread = ((PyTypeObject *)thread_class)->tp_alloc((PyTypeObject *)thread_class, 0);
+    if (thread && PyObject_SetAttr(thread, name, (PyObject *)c) != 0)
+        Py_CLEAR(thread);
+    return thread;
+}
+
 /* What current_thread() returns, and enumerate() lists. */
 static int be_current_thread(struct bp_child_object *c)
 {
     PyObject *active = active_threads(), *ident = PyLong_FromUnsignedLong(c->ident);
-    PyObject *thread = active && ident ? PyObject_CallOneArg(thread_class, (PyObject *)c) : NULL;
+    PyObject *thread = active && ident ? new_thread_object(c) : NULL;
     int error = thread ? PyDict_SetItem(active, ident, thread) : -1;
     Py_XDECREF(thread);
     Py_XDECREF(ident);

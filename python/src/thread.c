@@ -75,12 +75,15 @@ static void capsule_dies(PyObject *capsule)
 
 int bp_thread_attach(struct bp_thread *t, PyObject *dict)
 {
-    if (PyDict_GetItemString(dict, key))
+    static PyObject *name;
+    if (!name && !(name = PyUnicode_InternFromString(key)))
+        return -1;
+    if (PyDict_GetItemWithError(dict, name))
         return 0;
     PyObject *capsule = PyCapsule_New(t, key, capsule_dies);
     if (!capsule)
         return -1;
-    int error = PyDict_SetItemString(dict, key, capsule);
+    int error = PyDict_SetItem(dict, name, capsule);
     if (error != 0)
         PyCapsule_SetDestructor(capsule, NULL); /* the caller forgets the entry */
     Py_DECREF(capsule);
