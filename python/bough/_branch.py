@@ -40,6 +40,7 @@ class Branch(_bough.Branch):
     #   _where None          Places of those that were interrupted
     #   _stopped, _timed_out False     what of its own has ended the body, or a child
     #   _from_outside None   the record of an interrupt from further out that a child has ended by
+    #   _is_inherited False  opened by the process that has forked; _ended_with_main False  by end_with_main()
     #   _in None             the child that the block runs in, once it has added one
 
     def _check_options(self):
@@ -126,6 +127,8 @@ class Branch(_bough.Branch):
         """`error`: what the body left by. `new`: the same; or what has come since then, a Ctrl-C, for which this is
         called again."""
         if not self._is_open:
+            if self._ended_with_main:
+                return None
             raise RuntimeError(f"{self!r} has ended already, with one that was opened around it")
         if threading.get_ident() != self._thread:
             self._give_up("was left by another thread than entered it")
@@ -314,9 +317,18 @@ def end_all_of_this_thread():
     return MultipleError("branches were left open", errors) if len(errors) > 1 else errors[0] if errors else None
 
 
+def end_with_main():
+    """By main, when it ends. A block that is suspended in a generator is closed later, and has nothing to say then."""
+    for opened in _bough.branches_in(None):
+        if opened._is_open and not opened._is_inherited:
+            opened._ended_with_main = True
+            warn(str(opened._end_out_of_order("was still open when main ended")), ResourceWarning, source=opened)
+
+
 def _in_new_process():
     """After a fork: the branches that this thread has open go on there, without their children."""
     for opened in _bough.branches_in(None):
+        opened._is_inherited = True
         opened._children = set()
         opened._places = threading.Semaphore(opened._limit) if opened._limit else None
 

@@ -2,6 +2,7 @@
 """Attributes of other modules that are replaced, and put back; and changes to modules that are imported later."""
 import sys
 import warnings
+from functools import update_wrapper
 from types import FunctionType
 
 from bough import _bough
@@ -35,6 +36,11 @@ def _in_its_place(ours, owner, name):
         ours.__module__ = owner.__module__ if in_class else owner.__name__
         ours.__qualname__ = f"{owner.__qualname__}.{name}" if in_class else name
     return ours
+
+
+def around(original, **what):
+    """A function around `original` that adds no frame: a warning's stacklevel counts those."""
+    return update_wrapper(_bough.around(original, **what), original)
 
 
 def replace_code(owner, name, new):
@@ -156,14 +162,12 @@ def _change_after_exec(spec, change):
     if original is None or isinstance(loader, type):
         return
 
-    def exec_module(module):
+    def executed(module):
         if module.__name__ == spec.name:
             vars(loader).pop("exec_module", None)
-        original(module)
-        if module.__name__ == spec.name:
             change(module)
 
-    loader.exec_module = exec_module
+    loader.exec_module = around(original, after=executed)
 
 
 def _change_by(file, name):

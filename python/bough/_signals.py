@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+from functools import wraps
 
 from bough import _bough
 
@@ -32,7 +33,6 @@ def take_part():
     _main_frame = _outermost(sys._current_frames().get(threading.main_thread().ident))
     if not _registered:
         _registered = True
-        threading._register_atexit(_main_ends)
         atexit.register(_threads_have_ended)
     if threading.current_thread() is threading.main_thread():
         _take_signals()
@@ -47,10 +47,23 @@ def leave():
         return
     if _taken:
         _bough.signals(False)
+    _put_back()
+
+
+def _put_back():
     while _taken:
         signo = _taken.pop()
         handler = signal.getsignal(signo)  # ours, or the program's own by now
         signal.signal(signo, signal.SIG_DFL if handler is _on_signal else handler)
+
+
+def interpreter_ends():
+    """A frame holds the variables of its module, whose finalizers would not run. A signal ends the process from here on. If one
+    has come already, its next event takes the ladder's next step, and the handler in C remains."""
+    global _main_frame
+    _main_frame = None
+    if not _bough.unhandled_signal():
+        _put_back()
 
 
 def take_part_in_new_process():
@@ -86,9 +99,9 @@ def _take_signals():
     _bough.die_at_the_end()
 
 
-def _on_signal(signo, frame):
+def _on_signal(signo, frame, check_interrupt=_bough.check_interrupt):
     """In main. All others know already."""
-    _bough.check_interrupt()
+    check_interrupt()
 
 
 def is_ctrl_c(error):
@@ -129,6 +142,27 @@ def _runs(frame):
     while here is not None and here is not frame:
         here = here.f_back
     return frame is not None and here is frame
+
+
+def before_shutdown(original):
+    """threading._shutdown(), which first calls what other modules have registered: concurrent.futures waits for its workers there."""
+
+    @wraps(original)
+    def _shutdown():
+        try:
+            _main_ends()
+            _end_open_branches()
+        finally:
+            original()
+
+    return _shutdown
+
+
+def _end_open_branches():
+    """Those that the program has not left: nothing waits for their children, who get no interpreter lock when it has ended."""
+    module = sys.modules.get("bough._branch")
+    if module is not None and not _runs(_main_frame):
+        module.end_with_main()
 
 
 def _main_ends():

@@ -69,6 +69,13 @@ def _put_back():
         _signals.leave()
 
 
+def interpreter_ends():
+    """The standard library is as it was. Blocking calls of threads that run on are interrupted as before."""
+    with _lock:
+        _replace.undo_all()
+        _signals.interpreter_ends()
+
+
 _INTERPRETERS = "_interpreters _xxsubinterpreters"  # the first from Python 3.13 on
 
 # Modules that are changed when they are imported, or now if the program has imported them already; and by which file.
@@ -92,6 +99,7 @@ def _patch_all():
         _replace.replace(threading.Thread, "_bootstrap_inner", _with_own_lock)
     _replace.replace(signal, "pause", _meeting_cut)
     _replace.replace(threading, "excepthook", _silent_about_thread_exit)
+    _replace.replace(threading, "_shutdown", _signals.before_shutdown)
     _replace.replace(sys, "unraisablehook", _armed_again)
     _replace.be_steadfast(
         threading,
@@ -133,14 +141,7 @@ def _replace_errors_of(module):
 def _exec_module(original):
     """A module that was loaded just now is cut from its first call on, and its errors are replaced as soon as they are there:
     a thread that takes part may be the one that imports it."""
-
-    @wraps(original)
-    def exec_module(self, module):
-        _bough.rescan()
-        original(self, module)
-        _replace_errors_of(module.__name__)
-
-    return exec_module
+    return _replace.around(original, before=_bough.rescan, after=lambda loader, module: _replace_errors_of(module.__name__))
 
 
 def _errors_of_modules():
@@ -174,7 +175,7 @@ def _replace_what_enters_interpreters(module):
 
 
 def _subprocess(module):
-    _replace.replace(module.Popen, "__init__", _shielded)
+    _replace.replace(module.Popen, "__init__", lambda original: _replace.around(original, shielded=True))
     _replace.replace(module.Popen, "__exit__", _popen_exit)
 
 
@@ -213,19 +214,6 @@ def _socket(module):
 
 
 # ---- locks --------------------------------------------------------------------------------------------------------------
-
-
-def _shielded(original):
-    """Not interrupted inside: what it has begun, it ends."""
-
-    @wraps(original)
-    def shielded(self, *args, **kwargs):
-        if not _bough.takes_part():
-            return original(self, *args, **kwargs)
-        with _bough.critical_section():
-            return original(self, *args, **kwargs)
-
-    return shielded
 
 
 def _condition_wait(original):

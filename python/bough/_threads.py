@@ -62,7 +62,17 @@ Interrupted = ThreadExit
 
 _bough.register(ThreadExit)
 _bough.register_names(threading._active)
-atexit.register(_bough.courier_stop)
+
+
+@atexit.register
+def _interpreter_ends():
+    """The last of the functions that are registered after it. From here on the interpreter takes its modules apart: what code does
+    in a finalizer then must not come to a function of this package, whose names are gone."""
+    _bough.courier_stop()
+    standard = sys.modules.get("bough._stdlib")
+    if standard is not None:
+        standard.interpreter_ends()
+
 
 # An exception on its way to the thread that forks must not come in in both processes.
 os.register_at_fork(before=_bough.fork_begins, after_in_parent=_bough.fork_ends, after_in_child=_bough.fork_ends)

@@ -32,6 +32,7 @@ struct bp_branch_object {
     /* Of C's type char, as the interpreter reads them. */
     char strict, supervisor;
     char interrupted, stopped, timed_out;        /* what of its own has ended the body, or a child */
+    char inherited, ended_with_main;             /* opened by the process that has forked; ended when main did */
     PyObject *name, *limit, *timeout, *deadline; /* as they are given */
     PyObject *failures, *errors, *children;      /* [exception], [(exception, its child)], {those that run} */
     PyObject *places, *where;                    /* for a limited number of children; where they were interrupted */

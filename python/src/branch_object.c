@@ -151,6 +151,8 @@ static PyMemberDef members[] = {
     {"_supervisor", T_BOOL, OFFSET(supervisor), 0, NULL},
     {"_stopped", T_BOOL, OFFSET(stopped), 0, NULL},
     {"_timed_out", T_BOOL, OFFSET(timed_out), 0, NULL},
+    {"_is_inherited", T_BOOL, OFFSET(inherited), 0, NULL},
+    {"_ended_with_main", T_BOOL, OFFSET(ended_with_main), 0, NULL},
     {"_is_open", T_BOOL, OFFSET(open), 0, NULL},
     {"_thread", T_ULONG, OFFSET(ident), READONLY, NULL},
     {"_limit", T_OBJECT, OFFSET(limit), 0, NULL},

@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -283,6 +284,7 @@ static int child_main(void *value)
     int code = run_python(c);
     Py_DECREF(c);
     PyGILState_Release(state);
+    prctl(PR_SET_NAME, "bough-worker"); /* before anyone who waits for the child goes on, and counts threads: count.c */
     child_ends(b);
     return code;
 }

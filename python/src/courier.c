@@ -36,7 +36,7 @@ enum { ARMS = PY_VERSION_HEX < 0x030D0000 };
 enum { EVENTS = 64, BELL = 0 }; /* the identity of a thread is never 0 */
 
 static pthread_t thread;
-static bool running, stopping;
+static bool running;
 static int bell = -1, descriptors = -1; /* what is waited for: an epoll */
 static bool rung;                       /* the bell, and the courier has not woken since */
 static struct bp_thread *active;        /* the threads to look at */
@@ -307,7 +307,7 @@ static void *run(void *unused)
     (void)unused;
     pthread_setname_np(pthread_self(), "bough-courier");
     PyGILState_STATE state = PyGILState_Ensure();
-    while (!bp_courier_is_over()) {
+    while (!bp_is_ending()) {
         int timeout = look_at_each();
         PyThreadState *mine = PyEval_SaveThread();
         int count = epoll_wait(descriptors, events, EVENTS, timeout);
@@ -361,13 +361,9 @@ static int start(void)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error)
         return errno = error, (void)bp_error("no thread for asynchronous delivery"), -1;
+    pthread_setname_np(thread, "bough-courier"); /* it may not have run yet: count.c */
     running = true;
     return 0;
-}
-
-bool bp_courier_is_over(void)
-{
-    return __atomic_load_n(&stopping, __ATOMIC_SEQ_CST);
 }
 
 bool bp_courier_is(unsigned long ident)
@@ -377,7 +373,7 @@ bool bp_courier_is(unsigned long ident)
 
 int bp_courier_start(void)
 {
-    return stopping || running ? 0 : start(); /* the interpreter ends: no more */
+    return bp_is_ending() || running ? 0 : start(); /* the interpreter ends: no more */
 }
 
 void bp_courier_need(struct bp_thread *t)
@@ -420,7 +416,7 @@ int bp_courier_init(void)
 static PyObject *courier_stop(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;
-    __atomic_store_n(&stopping, true, __ATOMIC_SEQ_CST);
+    bp_end();
     if (running) {
         ring();
         Py_BEGIN_ALLOW_THREADS
@@ -436,7 +432,7 @@ static int need_event(struct bp_thread *t)
 {
     if (t->event_fd < 0 && (t->event_fd = bough_event_fd()) < 0)
         return (void)bp_error("no descriptor for the interrupts of this thread"), -1;
-    if (bp_courier_start() != 0 || (!stopping && watch_descriptor(t) != 0))
+    if (bp_courier_start() != 0 || (!bp_is_ending() && watch_descriptor(t) != 0))
         return -1;
     if (bough_interrupted())
         bp_courier_need(t);
@@ -457,7 +453,7 @@ static PyObject *courier_resume(PyObject *module, PyObject *none)
         any = needs_courier(t);
     if (any && bp_courier_start() != 0)
         return NULL;
-    for (struct bp_thread *t = bp.threads; !stopping && t; t = t->next) {
+    for (struct bp_thread *t = bp.threads; !bp_is_ending() && t; t = t->next) {
         if (!needs_courier(t))
             continue;
         if (watch_descriptor(t) != 0)

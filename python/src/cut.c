@@ -128,11 +128,12 @@ static int on_cut(void *argument, const struct bough_cut *cut)
     if (!cut->why)
         return lock || cut->error != BP_CUT ? 0 : EINTR;
     t->why = *cut->why;
-    if (!lock) {
+    if (!lock && bp_look_begins()) {
         t->cut_at = bp_place(t);
         t->cut = true;
         if (!t->raises)
             bp_cause_cut(t);
+        bp_look_ends();
     }
     return 0;
 }
@@ -212,7 +213,11 @@ static int (*interruptible_poll)(struct pollfd *, nfds_t, int);
 
 static bool is_cut_here(const struct bp_thread *t)
 {
-    return t && t->cut && bp_is_cut_place(t);
+    if (!t || !t->cut || !bp_look_begins())
+        return false;
+    bool here = bp_is_cut_place(t);
+    bp_look_ends();
+    return here;
 }
 
 /* SSLSocket.unwrap() with a timeout ignores the failure of its poll(), and polls again. For it the time is over then. */
@@ -250,12 +255,21 @@ bool bp_cut_here(void)
     }
     if (!t || (!t->cut && bough_foreign_check(&t->why) == 0))
         return false;
-    if (!t->cut) {
+    if (!t->cut && bp_look_begins()) {
         t->cut_at = bp_place(t);
         t->cut = true;
         bp_cause_cut(t);
+        bp_look_ends();
     }
     return true;
+}
+
+static char interpreters_name[256]; /* of the object that the interpreter lies in: "" is the program */
+
+static void name_interpreter(const char *path)
+{
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    snprintf(interpreters_name, sizeof interpreters_name, "%s", slash ? slash + 1 : path ? path : "");
 }
 
 /* In this order: of two that fit, the later one counts. */
@@ -284,6 +298,8 @@ static struct {
     {NULL, "PyErr_Print", (bough_code *)bp_print_error_as_ever, NULL, NULL},
     {NULL, "PyErr_PrintEx", (bough_code *)bp_print_error, NULL, NULL},
     {NULL, "PyErr_WriteUnraisable", (bough_code *)bp_write_unraisable, NULL, NULL},
+    {interpreters_name, "fopen", (bough_code *)bp_fopen, (bough_code **)&bp_libc_fopen, NULL},
+    {interpreters_name, "fopen64", (bough_code *)bp_fopen, (bough_code **)&bp_libc_fopen, NULL},
     {"_multiprocessing", "sem_wait", (bough_code *)process_sem_wait, NULL, NULL},
     {"_multiprocessing", "sem_timedwait", (bough_code *)process_sem_timedwait, NULL, NULL},
     {"_sqlite3", "sqlite3_busy_timeout", (bough_code *)bp_sqlite_busy_timeout, &bp_sqlite_timeout, NULL},
@@ -322,7 +338,9 @@ static int unhook_own_waits(void)
 int bp_interpose(void)
 {
     struct object object;
-    interpreter = find_object((const void *)(uintptr_t)PyErr_CheckSignals, &object) ? object.place : NULL;
+    bool found = find_object((const void *)(uintptr_t)PyErr_CheckSignals, &object);
+    interpreter = found ? object.place : NULL;
+    name_interpreter(found ? object.path : NULL);
     if (hook_own_waits() != 0)
         return -1;
     if (bough_interpose(NULL, 0) < 0)

@@ -128,7 +128,7 @@ static void call(PyObject *callable)
 static void run_closer(void *argument)
 {
     const struct closer *c = argument;
-    if (bp_courier_is_over())
+    if (bp_is_ending())
         return;
     PyGILState_STATE state = PyGILState_Ensure();
     call(c->callable);
@@ -178,7 +178,7 @@ static PyObject *on_transition;
 static void tell(const struct bough_transition *t, void *unused)
 {
     (void)unused;
-    if (bp_courier_is_over())
+    if (bp_is_ending())
         return;
     PyGILState_STATE state = PyGILState_Ensure();
     PyObject *callable = Py_XNewRef(on_transition);
@@ -222,7 +222,7 @@ static PyObject *dump(PyObject *module, PyObject *args)
 
 static void run_exit_tier(void *argument)
 {
-    if (bp_courier_is_over())
+    if (bp_is_ending())
         return;
     PyGILState_STATE state = PyGILState_Ensure();
     call(argument);

@@ -142,18 +142,29 @@ static PyObject *enter(PyObject *self, PyObject *none)
     return self;
 }
 
-int bp_taking_part_begin(struct bp_thread *t)
+static int begin_as(struct bp_thread *t, struct manager m)
 {
-    struct manager all = {.kind = BP_TAKES_PART, .kinds = BP_ALL_KINDS};
-    struct bp_region *r = bp_region_new(t, BP_TAKES_PART);
+    struct bp_region *r = bp_region_new(t, m.kind);
     if (!r)
         return -1;
-    if (begin(t, &all, r) != 0) {
+    if (begin(t, &m, r) != 0) {
         bp_region_free(t, r);
         return PyErr_Occurred() ? -1 : ((void)bp_error("the region can't be entered"), -1);
     }
     t->regions = r;
     return 0;
+}
+
+int bp_taking_part_begin(struct bp_thread *t)
+{
+    return begin_as(t, (struct manager){.kind = BP_TAKES_PART, .kinds = BP_ALL_KINDS});
+}
+
+int bp_critical_begin(struct bp_thread *t)
+{
+    if (t->armed)
+        bp_hold(t); /* what was let in before must not come inside */
+    return begin_as(t, (struct manager){.kind = BP_CRITICAL});
 }
 
 /* ---- set_enable_io_interrupt() ----------------------------------------------------------------------------------- */

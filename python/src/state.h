@@ -149,6 +149,22 @@ PyObject *bp_load(const char *file, const char *name);
 /* Where the calling Python code stands; the file's name is kept for good. "" and 0: no Python code calls. */
 const char *bp_caller(int *line);
 
+/* ---- count.c ------------------------------------------------------------------------------------------ */
+
+/* For the interpreter's count of threads: fopen(), and what it was. */
+FILE *bp_fopen(const char *path, const char *mode);
+extern FILE *(*bp_libc_fopen)(const char *, const char *);
+
+/* ---- ending.c ----------------------------------------------------------------------------------------- */
+
+/* The interpreter ends: the interpreter lock is not to be asked for any more. */
+bool bp_is_ending(void);
+void bp_end(void);
+/* Without the interpreter lock: whether the thread's state may be looked at, until bp_look_ends(). */
+bool bp_look_begins(void);
+void bp_look_ends(void);
+void bp_looks_after_fork(void);
+
 /* ---- thread.c ----------------------------------------------------------------------------------------- */
 
 /* The calling thread, which becomes known to bough by it. NULL with an exception. */
@@ -341,7 +357,6 @@ void bp_hold(struct bp_thread *t);
 void bp_drop_posted(struct bp_thread *t);
 int bp_courier_init(void);
 /* The interpreter is about to end: no thread of the library's may enter it any more. */
-bool bp_courier_is_over(void);
 bool bp_courier_is(unsigned long ident);
 
 /* Its exception, now and here: it is at a place that admits it. */
@@ -388,6 +403,7 @@ bool bp_admits(const struct bp_thread *t);
 int bp_region_end(struct bp_thread *t, int kind);
 /* A region in which all interrupts cut blocking calls; it ends as any does. */
 int bp_taking_part_begin(struct bp_thread *t);
+int bp_critical_begin(struct bp_thread *t);
 /* ladder.c: the handler's region; the library's return value. */
 int bp_handler_enter(struct bp_region *r, PyObject *callable, unsigned flags, const char *file, int line);
 /* The calling thread ends: so does what stays until then. */
@@ -404,6 +420,6 @@ long bp_leave_open(struct bp_thread *t, long keep);
 extern PyMethodDef bp_thread_methods[], bp_raise_methods[], bp_cut_methods[], bp_post_methods[], bp_courier_methods[],
     bp_branch_methods[], bp_child_object_methods[], bp_branch_object_methods[], bp_item_methods[], bp_ladder_methods[],
     bp_signal_methods[], bp_site_methods[], bp_report_methods[], bp_lock_methods[], bp_cause_methods[],
-    bp_callback_methods[], bp_loop_methods[], bp_stranger_methods[], bp_interpreter_methods[];
+    bp_callback_methods[], bp_loop_methods[], bp_stranger_methods[], bp_interpreter_methods[], bp_around_methods[];
 
 #endif

@@ -317,6 +317,7 @@ static void leave_strangers(void)
 static void in_child(void)
 {
     struct bp_thread *t = bp_me;
+    bp_looks_after_fork();
     leave_strangers();
     if (!t || !t->begun)
         return;

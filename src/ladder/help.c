@@ -51,6 +51,8 @@ static int start_one(void)
     if (error) {
         bo_sub_seq(&alive, 1);
         bo_sub_seq(&idle, 1);
+    } else {
+        pthread_setname_np(thread, "bough-helper"); /* it may not have run yet, and is known by its name from here on */
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     pthread_attr_destroy(&attributes);

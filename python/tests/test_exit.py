@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: MIT
+"""Opting in adds no message to a program: no warning about its threads, none about a line of the package, none at its end.
+
+Each program runs twice, in processes of their own: as it is, and opted in. What is written is the same.
+"""
+import re
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+from process import Process, run
+
+OPT_IN = """
+import bough
+bough.opt_in()
+bough.set_enable_io_interrupt(True).__enter__()
+"""
+
+
+class Programs(unittest.TestCase):
+    def outcome(self, program, *options):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "program.py")
+            path.write_text(program)
+            process = run(*options, "-W", "always", path)
+        told = process.out + process.err
+        for number, name in (r"0x[0-9a-f]+", "ADDRESS"), (r"(?<=pid=)\d+", "PID"), (re.escape(folder), "FOLDER"):
+            told = re.sub(number, name, told)
+        return process.status, told
+
+    def same(self, program, *options, opt_in=OPT_IN):
+        """As it is, the lines of the opt-in are empty ones, so that the lines have the same numbers."""
+        plain = self.outcome("\n" * opt_in.count("\n") + program, *options)
+        self.assertEqual(self.outcome(opt_in + program, *options), plain)
+        return plain
+
+
+FORK = """
+import os, threading
+{first}
+for fork in os.fork, lambda: os.forkpty()[0]:
+    pid = fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+{last}
+"""
+BRANCH = """
+import bough
+with bough.branch() as b:
+    for _ in range(20): b.add(int)
+"""
+ASYNCHRONOUS = """
+import bough
+bough.set_enable_async_interrupt(True)
+
+"""
+
+
+class Forks(Programs):
+    """From 3.12 on a process that forks is warned if it has other threads."""
+
+    def test_a_program_without_threads(self):
+        """is not warned, whichever threads the library has begun for it"""
+        for opt_in in OPT_IN, BRANCH, ASYNCHRONOUS:
+            for _ in range(5):  # each time another of the library's threads may be on its way
+                _, told = self.same(FORK.format(first="", last=""), opt_in=opt_in)
+                self.assertEqual(told, "")
+
+    def test_a_program_with_threads(self):
+        """is warned as ever"""
+        first = "stop = threading.Event(); thread = threading.Thread(target=stop.wait); thread.start()"
+        _, told = self.same(FORK.format(first=first, last="stop.set(); thread.join()"))
+        self.assertEqual(told.count("is multi-threaded, use of"), 2 if sys.version_info >= (3, 12) else 0, told)
+
+    def test_a_child_that_runs(self):
+        """is a thread of the program's"""
+        first = "import bough; b = bough.branch(); b.__enter__(); stop = threading.Event(); b.add(stop.wait)"
+        _, told = self.outcome(FORK.format(first=first, last="stop.set(); b.__exit__(None, None, None)"))
+        self.assertEqual(told.count("is multi-threaded, use of"), 2 if sys.version_info >= (3, 12) else 0, told)
+
+    def test_the_file_that_is_read(self):
+        """is what it is for everyone else"""
+        program = """
+import ctypes, os
+def count(text):
+    return int(text.rpartition(b")")[2].split()[17])
+with open("/proc/self/stat", "rb") as file:
+    assert count(file.read()) == len(os.listdir("/proc/self/task")) > 1
+libc = ctypes.CDLL(None)
+libc.fopen.restype, text = ctypes.c_void_p, ctypes.create_string_buffer(1000)
+file = libc.fopen(b"/proc/self/stat", b"r")
+libc.fread(text, 1, 999, ctypes.c_void_p(file))
+assert count(text.value) > 1
+"""
+        self.assertEqual(self.outcome(OPT_IN + program)[0], 0)
+
+
+class Lines(Programs):
+    """A warning names the line that it names without bough."""
+
+    def test_popen(self):
+        told = self.same(
+            """
+import inspect, pickle, subprocess, sys
+def work():
+    subprocess.Popen(["true"], text=True).wait()
+    subprocess.Popen(["true"], pass_fds=[1], close_fds=False).wait()
+work()
+class Mine(subprocess.Popen):
+    def __init__(self, *args, **keywords):
+        super().__init__(*args, text=True, **keywords)
+Mine(["true"]).wait()
+try:
+    subprocess.Popen(["/is/not/there"])
+except OSError as error:
+    print(error)
+try:
+    subprocess.Popen()
+except TypeError as error:
+    print(error)
+print(pickle.loads(pickle.dumps(subprocess.Popen.__init__)) is subprocess.Popen.__init__)
+print(inspect.signature(subprocess.Popen), subprocess.Popen.__init__.__name__, subprocess.Popen.__init__.__doc__)
+""",
+            "-X",
+            "warn_default_encoding",
+        )[1]
+        self.assertEqual(told.count("EncodingWarning"), 2, told)
+
+    def test_imports(self):
+        """of an extension module, and of one that bough changes"""
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "uvloop.py").write_text("import warnings\nfor n in range(1, 5): warnings.warn(f'level {n}', stacklevel=n)\n")
+            program = f"""
+import sys
+sys.path.insert(0, {folder!r})
+def work():
+    import uvloop
+    import _testcapi
+work()
+"""
+            told = self.same(program)[1]
+        self.assertRegex(told, r"program.py:\d+: UserWarning: level 2")
+
+
+LATE = """
+import threading, queue, subprocess, signal, time, os, sys, concurrent.futures
+class Late:
+    '''Finalized when the interpreter clears the modules.'''
+    def __del__(self, threading=threading, queue=queue, subprocess=subprocess, os=os, time=time, signal=signal, sys=sys):
+        def say(text): os.write(1, text.encode() + b"\\n")
+        {body}
+        say("done")
+late = Late()
+"""
+
+
+class Finalizers(Programs):
+    """Code that runs when the interpreter has taken its modules apart."""
+
+    def late(self, body, *options):
+        program = LATE.format(body=body.replace("\n", "\n        "))
+        told = self.same(program, *options)[1]
+        self.same(program + "sys.modules['last'] = late", *options)
+        return told
+
+    def test_it_runs(self):
+        self.assertEqual(self.late("pass"), "done\n")
+
+    def test_an_exception(self):
+        told = self.late("raise KeyError('from a finalizer')")
+        self.assertIn("KeyError: 'from a finalizer'", told)
+
+    def test_system_exit(self):
+        self.late("raise SystemExit(3)")
+
+    def test_waits(self):
+        told = self.late("""
+condition = threading.Condition()
+with condition:
+    say(str(condition.wait(0.01)))
+say(str(threading.Event().wait(0.01)))
+try:
+    queue.Queue().get(timeout=0.01)
+except queue.Empty:
+    say("empty")
+lock = threading.Lock()
+lock.acquire()
+say(str(lock.acquire(timeout=0.01)))
+""")
+        self.assertEqual(told, "False\nFalse\nempty\nFalse\ndone\n")
+
+    def test_processes(self):
+        self.late("say(str(subprocess.Popen(['/bin/true'], env={}).wait()))\nwith subprocess.Popen(['/bin/true'], env={}): pass")
+
+    def test_imports(self):
+        self.late("import sqlite3")
+
+    def test_signals(self):
+        """end the process, as they do without bough"""
+        for name in "SIGTERM", "SIGHUP":
+            self.late(f"os.kill(os.getpid(), signal.{name}); time.sleep(5)")
+
+
+class Ends(unittest.TestCase):
+    """What a program has left open."""
+
+    def test_branches(self):
+        """end when main ends: their children are interrupted and joined"""
+        for left_open, ended in (
+            ("b = branch(); b.__enter__(); b.add(int)", ""),
+            ("b = branch(); b.__enter__(); b.add(child)", "interrupted\n"),
+            ("def g():\n    with branch() as b: yield b.add(child)\ng = g(); next(g)", "interrupted\n"),
+            ("outer, inner = branch(), branch(); outer.__enter__(); inner.__enter__(); inner.add(child)", "interrupted\n"),
+        ):
+            program = f"""
+import time
+from bough import branch, ThreadExit
+def child():
+    try:
+        begun.append(1)
+        time.sleep(3600)
+    except ThreadExit:
+        print("interrupted")
+begun = []
+{left_open}
+"""
+            with self.subTest(left_open):
+                process = run("-c", program)
+                self.assertEqual((process.status, process.out, process.err), (0, ended, ""), str(process))
+                process = run("-W", "always", "-c", program)
+                self.assertIn("was still open when main ended; its children were interrupted and joined", process.err)
+                self.assertNotIn("Error", process.err)
+
+    def test_branches_of_the_process_that_forked(self):
+        """are left alone: a worker's end is no end of theirs"""
+        process = run("-W", "always", "-c", """
+import multiprocessing, bough
+with bough.branch() as b:
+    process = multiprocessing.get_context("fork").Process(target=bough.check_interrupt)
+    process.start()
+    process.join()
+    print(process.exitcode, b)
+""")
+        self.assertEqual((process.out, process.err), ("0 <bough.Branch 'branch': open>\n", ""))
+
+    def test_an_interrupted_daemon(self):
+        """whose thread state is freed while its call is interrupted"""
+        for _ in range(10):
+            process = run("-X", "dev", "-c", """
+import bough, time
+def stubborn():
+    while True:
+        try:
+            time.sleep(3600)
+        except BaseException:
+            pass
+thread = bough.Thread(target=stubborn, daemon=True)
+thread.enable_io_interrupt = True
+thread.start()
+thread.interrupt()
+""")
+            self.assertEqual((process.status, process.out, process.err), (0, "", ""), str(process))
+
+    def test_items_of_a_pool(self):
+        """an exception of main's ends them, also if the pool's module was loaded after the opt-in: it waits for its workers"""
+        with Process("-c", """
+import bough, time
+bough.opt_in()
+import concurrent.futures
+def item():
+    try:
+        time.sleep(3600)
+    finally:
+        print("item ends", flush=True)
+pool = concurrent.futures.ThreadPoolExecutor(1)
+future = pool.submit(item)
+while not future.running(): time.sleep(0.001)
+raise KeyError
+""") as process:
+            process.end()
+        self.assertEqual((process.status, process.out), (1, "item ends\n"), str(process))
+
+
+if __name__ == "__main__":
+    unittest.main()
