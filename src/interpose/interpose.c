@@ -23,14 +23,24 @@ struct named {
 };
 
 struct bough_hook_entry {
-    struct bough_hook_entry *next;
+    struct bough_hook_entry *next; /* in its bucket */
     char *object, *symbol;
+    uint32_t hash; /* of the symbol */
     uintptr_t function, real;
 };
 
 static struct named *names;
 static bool everything;
-static struct bough_hook_entry *hooks;
+
+/* By the symbol's hash, the last one first. */
+enum { BUCKETS = 64 };
+static struct bough_hook_entry *buckets[BUCKETS];
+static int hooks;
+
+static struct bough_hook_entry **bucket_of(uint32_t hash)
+{
+    return &buckets[hash % BUCKETS];
+}
 
 /* ---- what is wanted ------------------------------------------------------------------------------------ */
 
@@ -44,9 +54,9 @@ static bool is_wanted(const struct bo_object *o)
     return false;
 }
 
-static const struct bough_hook_entry *hook_of(const struct bo_object *o, const char *symbol)
+static const struct bough_hook_entry *hook_of(const struct bo_object *o, const char *symbol, uint32_t hash)
 {
-    for (const struct bough_hook_entry *h = hooks; h; h = h->next)
+    for (const struct bough_hook_entry *h = *bucket_of(hash); h; h = h->next)
         if (strcmp(h->symbol, symbol) == 0 && (!h->object || bo_object_is_named(o, h->object)))
             return h;
     return NULL;
@@ -54,16 +64,17 @@ static const struct bough_hook_entry *hook_of(const struct bo_object *o, const c
 
 static struct bo_wish wish(const struct bo_object *o, const char *symbol)
 {
-    const struct bough_hook_entry *h = hook_of(o, symbol);
+    uint32_t hash = bo_symbol_hash(symbol);
+    const struct bough_hook_entry *h = hook_of(o, symbol, hash);
     if (h)
-        return (struct bo_wish){h->function, h->real, bo_wrapper_taken(symbol), true, NULL};
-    const struct bo_wrapper *w = is_wanted(o) ? bo_wrapper_of(symbol) : NULL;
-    if (!w)
+        return (struct bo_wish){h->function, h->real, bo_wrapper_taken(symbol, hash), true, NULL};
+    const struct bo_wrapper *w = bo_wrapper_of(symbol, hash);
+    if (!w || !is_wanted(o))
         return (struct bo_wish){0};
     if (o->searches && strcmp(symbol, "dlopen") == 0)
         return (struct bo_wish){.refused =
                                     "the object has a search path of its own, which only its own dlopen() follows"};
-    return (struct bo_wish){(uintptr_t)w->function, *w->real, bo_wrapper_taken(symbol), false, NULL};
+    return (struct bo_wish){(uintptr_t)w->function, *w->real, bo_wrapper_taken(symbol, hash), false, NULL};
 }
 
 /* ---- carrying it out ------------------------------------------------------------------------------------ */
@@ -207,6 +218,7 @@ static struct bough_hook_entry *hook_new(const char *object, const char *symbol,
         return errno = ENOMEM, NULL;
     h->object = object ? strdup(object) : NULL;
     h->symbol = strdup(symbol);
+    h->hash = bo_symbol_hash(symbol);
     h->function = (uintptr_t)function;
     if (h->symbol && (h->object || !object))
         return h;
@@ -214,10 +226,11 @@ static struct bough_hook_entry *hook_new(const char *object, const char *symbol,
     return errno = ENOMEM, NULL;
 }
 
-static bool is_taken(const char *object, const char *symbol)
+static bool is_taken(const struct bough_hook_entry *by)
 {
-    for (const struct bough_hook_entry *h = hooks; h; h = h->next)
-        if (strcmp(h->symbol, symbol) == 0 && strcmp(h->object ? h->object : "*", object ? object : "*") == 0)
+    for (const struct bough_hook_entry *h = *bucket_of(by->hash); h; h = h->next)
+        if (strcmp(h->symbol, by->symbol) == 0 &&
+            strcmp(h->object ? h->object : "*", by->object ? by->object : "*") == 0)
             return true;
     return false;
 }
@@ -261,7 +274,7 @@ static uintptr_t find_function(const char *object, const char *symbol)
 /* What a slot must hold to be replaced, and what the hook's function calls instead. */
 static bool find_original(struct bough_hook_entry *h, bough_code **original)
 {
-    const struct bo_wrapper *w = bo_wrapper_of(h->symbol);
+    const struct bo_wrapper *w = bo_wrapper_of(h->symbol, h->hash);
     h->real = w ? *w->real : find_function(h->object, h->symbol);
     if (!h->real)
         return errno = ENOENT, false;
@@ -269,18 +282,44 @@ static bool find_original(struct bough_hook_entry *h, bough_code **original)
     return true;
 }
 
+static void add_hook(struct bough_hook_entry *h)
+{
+    struct bough_hook_entry **bucket = bucket_of(h->hash);
+    h->next = *bucket;
+    *bucket = h;
+    hooks++;
+}
+
+static void remove_hook(struct bough_hook_entry *h)
+{
+    struct bough_hook_entry **link = bucket_of(h->hash);
+    while (*link != h)
+        link = &(*link)->next;
+    *link = h->next;
+    hooks--;
+}
+
+/* By its address only: a hook that was removed before must not be read. */
+static bool is_hook(const struct bough_hook_entry *hook)
+{
+    for (int i = 0; i < BUCKETS; i++)
+        for (const struct bough_hook_entry *h = buckets[i]; h; h = h->next)
+            if (h == hook)
+                return true;
+    return false;
+}
+
 /* Under the lock. The function may be called as soon as the first slot has it: *original is there before. */
 static bool put_hook(struct bough_hook_entry *h, bough_code **original, bough_code *instead)
 {
-    if (is_taken(h->object, h->symbol))
+    if (is_taken(h))
         return errno = EEXIST, false;
     bough_code *before = *original;
     *original = instead;
-    h->next = hooks;
-    hooks = h;
+    add_hook(h);
     if (apply() >= 0)
         return true;
-    hooks = h->next;
+    remove_hook(h);
     *original = before;
     return false;
 }
@@ -308,21 +347,16 @@ bough_hook_t *bough_hook(const char *object, const char *symbol, bough_code *fun
 int bough_unhook(bough_hook_t *hook)
 {
     bo_patch_lock();
-    struct bough_hook_entry **link = &hooks;
-    while (*link && *link != hook)
-        link = &(*link)->next;
     int result = -1;
-    if (!hook || !*link) {
+    if (!is_hook(hook)) {
         errno = EINVAL;
     } else {
-        *link = hook->next;
+        remove_hook(hook);
         result = apply() < 0 ? -1 : 0;
-        if (result == 0) {
+        if (result == 0)
             hook_free(hook);
-        } else {
-            hook->next = hooks;
-            hooks = hook;
-        }
+        else
+            add_hook(hook);
     }
     bo_patch_unlock();
     return result;

@@ -218,9 +218,14 @@ static const struct bo_wrapper *const lists[] = {
     table, bo_children_wrappers, bo_inside_wrappers, bo_other_wrappers, bo_resolver_wrappers, bo_stream_wrappers};
 enum { LISTS = sizeof lists / sizeof lists[0] };
 
-enum { ROWS = 256 };
-static _Atomic uintptr_t taken[ROWS]; /* row by row through all lists */
-static _Atomic uintptr_t libc_at;     /* set when all of them are known */
+/* The rows by their symbols' hashes: each slot of each object is looked up, after every dlopen(). Open addressing; of two rows for
+ * one symbol the first one counts. */
+enum { PLACES = 1024 };
+static struct place {
+    const struct bo_wrapper *_Atomic wrapper;
+    _Atomic uintptr_t taken;
+} places[PLACES];
+static _Atomic uintptr_t libc_at; /* set when all of them are known */
 
 /* By libc's own handle: what has taken the name in front of it (a preloaded library) is not asked. */
 static void *open_libc(void)
@@ -249,13 +254,36 @@ static uintptr_t find_other(const char *symbol, uintptr_t own)
     return found == own || bo_patch_is_jump(symbol, found) ? 0 : found;
 }
 
-static void find_real(void *libc, const struct bo_wrapper *w, _Atomic uintptr_t *by)
+/* The symbol's place, or the empty one that it would get. */
+static struct place *place_of(const char *symbol, uint32_t hash)
+{
+    for (uint32_t i = hash;; i++) {
+        struct place *p = &places[i % PLACES];
+        const struct bo_wrapper *w = bo_load_acquire(&p->wrapper);
+        if (!w || strcmp(w->symbol, symbol) == 0)
+            return p;
+    }
+}
+
+/* Again if another thread has taken the place meanwhile, which may be for the same row. */
+static struct place *place_for(const struct bo_wrapper *w)
+{
+    struct place *p;
+    const struct bo_wrapper *none;
+    do {
+        p = place_of(w->symbol, bo_symbol_hash(w->symbol));
+        none = bo_load_acquire(&p->wrapper);
+    } while (!none && !bo_cas_seq(&p->wrapper, &none, w));
+    return p;
+}
+
+static void find_real(void *libc, const struct bo_wrapper *w)
 {
     uintptr_t own = (uintptr_t)dlsym(libc, w->symbol), other = own ? find_other(w->symbol, own) : 0;
     bool sanitized = other && is_sanitizers(other);
     if (!*w->real)
         *w->real = sanitized ? other : own;
-    bo_store_relaxed(by, sanitized ? 0 : other);
+    bo_store_relaxed(&place_for(w)->taken, sanitized ? 0 : other);
 }
 
 /* Two threads may do this at once: they write the same. Not once for both: who waits for the other could hold the loader's
@@ -268,35 +296,24 @@ int bo_wrappers_init(void)
     if (!libc)
         return errno = ENOTSUP, -1;
     bo_eintr_init();
-    int row = 0;
     for (int i = 0; i < LISTS; i++)
-        for (const struct bo_wrapper *w = lists[i]; w->symbol && row < ROWS; w++)
-            find_real(libc, w, &taken[row++]);
+        for (const struct bo_wrapper *w = lists[i]; w->symbol; w++)
+            find_real(libc, w);
     bo_store_release(&libc_at, (uintptr_t)__errno_location);
     return 0;
 }
 
-/* Its row is *row. */
-static const struct bo_wrapper *find(const char *symbol, int *row)
+const struct bo_wrapper *bo_wrapper_of(const char *symbol, uint32_t hash)
 {
-    *row = 0;
-    for (int i = 0; i < LISTS; i++)
-        for (const struct bo_wrapper *w = lists[i]; w->symbol && *row < ROWS; w++, ++*row)
-            if (strcmp(w->symbol, symbol) == 0)
-                return *w->real ? w : NULL;
-    return NULL;
+    const struct bo_wrapper *w = bo_load_acquire(&place_of(symbol, hash)->wrapper);
+    return w && *w->real ? w : NULL;
 }
 
-const struct bo_wrapper *bo_wrapper_of(const char *symbol)
+uintptr_t bo_wrapper_taken(const char *symbol, uint32_t hash)
 {
-    int row;
-    return find(symbol, &row);
-}
-
-uintptr_t bo_wrapper_taken(const char *symbol)
-{
-    int row;
-    return find(symbol, &row) ? bo_load_relaxed(&taken[row]) : 0;
+    const struct place *p = place_of(symbol, hash);
+    const struct bo_wrapper *w = bo_load_acquire(&p->wrapper);
+    return w && *w->real ? bo_load_relaxed(&p->taken) : 0;
 }
 
 uintptr_t bo_wrapper_libc(void)

@@ -26,10 +26,19 @@ struct bo_wrapper {
 
 /* Finds libc's own functions, once. 0; -1 with ENOTSUP: they can't be found (a static program). */
 int bo_wrappers_init(void);
+/* Of a symbol, for the two below (FNV-1a). */
+static inline uint32_t bo_symbol_hash(const char *symbol)
+{
+    uint32_t hash = 2166136261u;
+    while (*symbol)
+        hash = (hash ^ (unsigned char)*symbol++) * 16777619u;
+    return hash;
+}
+
 /* NULL: not a function that bough stands in for. */
-const struct bo_wrapper *bo_wrapper_of(const char *symbol);
+const struct bo_wrapper *bo_wrapper_of(const char *symbol, uint32_t hash);
 /* Who has taken the symbol in front of libc, by being loaded first: what a slot will hold that is not bound yet. 0: nobody. */
-uintptr_t bo_wrapper_taken(const char *symbol);
+uintptr_t bo_wrapper_taken(const char *symbol, uint32_t hash);
 /* Where libc's own functions are: an address in libc. */
 uintptr_t bo_wrapper_libc(void);
 
