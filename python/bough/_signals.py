@@ -91,17 +91,22 @@ def _take_signals():
     unhandled = [signo for signo in (signal.SIGHUP, signal.SIGTERM) if signal.getsignal(signo) is signal.SIG_DFL]
     if not _bough.opted_in() or _taken or not unhandled:
         return
+    _bough.die_at_the_end()
     _bough.signals(True)
     for signo in unhandled:
+        _taken.append(signo)  # first: from the next step on a signal may come, and end the opt-in by its exception
         signal.signal(signo, _on_signal)
         _bough.stand_before(signo)
-        _taken.append(signo)
-    _bough.die_at_the_end()
+    if _bough.unhandled_signal():  # it came in between, and the library has posted it: nothing tells Python of it
+        _bough.check_interrupt()
 
 
-def _on_signal(signo, frame, check_interrupt=_bough.check_interrupt):
-    """In main. All others know already."""
-    check_interrupt()
+def _on_signal(signo, frame, bough=_bough, kind=SIGNAL, signals=signal.Signals):
+    """In main, also when the module's variables are gone. All others know already, unless the signal came before the handler in C stood
+    in front of this one."""
+    if not bough.was_posted(signo):
+        bough.post_event(0, kind, signals(signo).name, signo)
+    bough.check_interrupt()
 
 
 def is_ctrl_c(error):

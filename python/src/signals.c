@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 static struct sigaction pythons[NSIG];
+static bool posted[NSIG]; /* since Python's handler has asked last */
 
 /* The library takes what has its default action, and gets ready for the handler below: the ladder's threads have to be there
  * before the signal is. */
@@ -25,12 +26,15 @@ static PyObject *signals(PyObject *module, PyObject *on)
     int done = on == Py_True ? bough_signals(0) : bough_signals_undo();
     if (done < 0 && errno != EALREADY && errno != ENOENT)
         return bp_error("signals can't be taken");
+    if (on == Py_True && bp_window("signals: the library has them") != 0)
+        return NULL;
     Py_RETURN_NONE;
 }
 
 static void on_signal(int signo)
 {
     int saved = errno;
+    __atomic_store_n(&posted[signo], true, __ATOMIC_RELEASE);
     bough_signal_event(signo);
     if (pythons[signo].sa_handler != SIG_DFL && pythons[signo].sa_handler != SIG_IGN)
         pythons[signo].sa_handler(signo);
@@ -78,15 +82,27 @@ static PyObject *stand_before(PyObject *module, PyObject *args)
     int signo;
     struct sigaction action;
     (void)module;
-    if (!PyArg_ParseTuple(args, "i:stand_before", &signo) || give_back_in_children() != 0)
+    if (!PyArg_ParseTuple(args, "i:stand_before", &signo) || give_back_in_children() != 0 ||
+        bp_window("signals: Python has one") != 0)
         return NULL;
     if (signo <= 0 || signo >= NSIG || sigaction(signo, NULL, &pythons[signo]) != 0)
         return PyErr_SetFromErrno(PyExc_OSError);
+    __atomic_store_n(&posted[signo], false, __ATOMIC_RELEASE);
     action = pythons[signo]; /* without SA_RESTART, as Python wants it */
     action.sa_handler = on_signal;
     action.sa_flags |= SA_ONSTACK;
     sigaction(signo, &action, NULL);
     Py_RETURN_NONE;
+}
+
+/* False: it came when Python's handler was there, and the one above was not yet. */
+static PyObject *was_posted(PyObject *module, PyObject *args)
+{
+    int signo;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "i:was_posted", &signo))
+        return NULL;
+    return PyBool_FromLong(signo > 0 && signo < NSIG && __atomic_exchange_n(&posted[signo], false, __ATOMIC_ACQUIRE));
 }
 
 int bp_unhandled_signal(void)
@@ -156,6 +172,8 @@ PyMethodDef bp_signal_methods[] = {
     {"signals", signals, METH_O, PyDoc_STR("signals(on): the library takes part in signals, or no longer.")},
     {"stand_before", stand_before, METH_VARARGS,
      PyDoc_STR("stand_before(signo): interrupt everything, then Python's.")},
+    {"was_posted", was_posted, METH_VARARGS,
+     PyDoc_STR("was_posted(signo): has its handler interrupted everything, since the last call?")},
     {"die_at_the_end", die_at_the_end, METH_NOARGS,
      PyDoc_STR("die_at_the_end(): of the signal that is unhandled then.")},
     {"clear_exit", clear_exit, METH_NOARGS, PyDoc_STR("clear_exit(): all threads have ended that were asked to.")},

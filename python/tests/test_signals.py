@@ -175,6 +175,28 @@ class Unhandled(Case):
         self.assertIn("worker: exit 0", process.out)
 
 
+OPTS_IN = """
+def window(name):
+    if name == {name!r}:
+        os.kill(os.getpid(), signal.{signo.name})
+
+bough._bough.set_window(window)
+bough.opt_in()
+time.sleep(3600)
+"""
+
+
+class WhileOptingIn(Case):
+    """A signal that comes during the opt-in ends the program as it would without bough."""
+
+    def test_at_each_step(self):
+        """before the signals are taken, when the library has them, and when Python has a handler that the library does not know of"""
+        for name in "opt in: calls are interposed", "signals: the library has them", "signals: Python has one":
+            for signo in signal.SIGTERM, signal.SIGHUP:
+                with self.subTest(name, signo=signo):
+                    self.told(OPTS_IN.format(name=name, signo=signo), status=-signo)
+
+
 class MainEnds(Case):
     def test_sys_exit(self):
         self.told("work(); sys.exit(3)", status=3, says=["worker: exit 0"])
