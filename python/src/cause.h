@@ -61,6 +61,8 @@ void bp_watch_opcode(PyFrameObject *frame);
 void bp_watch_return(const PyFrameObject *frame);
 /* See each instruction that the site's frame executes from here on. Other threads may run, and drop the site. */
 void bp_watch_begin(struct bp_site *s);
+/* A frame of this code object has ended, with sites: is the code watched still? */
+void bp_watch_code(PyCodeObject *code);
 /* Of a site that is in the list no more. */
 void bp_watch_end(const struct bp_site *s);
 

@@ -22,16 +22,22 @@ static destructor free_frame; /* the interpreter's; NULL while nothing of ours s
 
 static void drop(struct bp_site *s);
 
-/* No other thread runs meanwhile. */
 static void frame_dies(PyObject *frame)
 {
     destructor original = free_frame;
+    PyCodeObject *watched = NULL;
     for (struct bp_site *s = bp_sites, *next; s; s = next) {
         next = s->next;
-        if ((PyObject *)s->frame == frame)
-            drop(s);
+        if ((PyObject *)s->frame != frame)
+            continue;
+        if (s->watched && !watched)
+            watched = (PyCodeObject *)Py_NewRef((PyObject *)s->code);
+        drop(s);
     }
     original(frame);
+    if (watched)
+        bp_watch_code(watched); /* other threads may run here, and not before */
+    Py_XDECREF(watched);
 }
 
 /* Only while there are sites: the interpreter frees long chains of frames without recursion, but not with a function of ours

@@ -62,6 +62,11 @@ void bp_watch_end(const struct bp_site *s)
     bp_instructions(s->code);
 }
 
+void bp_watch_code(PyCodeObject *code)
+{
+    bp_instructions(code);
+}
+
 #else
 
 bool bp_watch_is_on(const struct bp_thread *t)
@@ -78,6 +83,12 @@ bool bp_watch_is_of(const PyFrameObject *frame)
     while (s && !(s->watched && s->frame == frame))
         s = s->next;
     return s != NULL;
+}
+
+/* The trace function sees that itself. */
+void bp_watch_code(PyCodeObject *code)
+{
+    (void)code;
 }
 
 void bp_watch_opcode(PyFrameObject *frame)

@@ -183,6 +183,39 @@ class Interrupts(Forked):
             "status 0",
         )
 
+    def test_what_was_posted(self):
+        """with raise_exc() to the thread that forks, or as its interrupt, is the parent's"""
+        self.says(
+            """
+            class Posted(Exception):
+                pass
+
+            def target():
+                say(f"pending {bough.interruption_requested()}")
+                bough.check_interrupt()
+                end = time.monotonic() + 0.5
+                while time.monotonic() < end:
+                    n = 1
+
+            bough.set_enable_async_interrupt(True)
+            for post in (lambda me: bough.raise_exc(me, Posted), bough.interrupt):
+                with bough.critical_section(budget=60):
+                    post(threading.get_ident())
+                    in_new_process(target)
+                try:
+                    bough.check_interrupt()
+                except (Posted, bough.ThreadExit) as error:
+                    say(type(error).__name__)
+                bough.clear_interrupt()
+            """,
+            "pending False",
+            "status 0",
+            "Posted",
+            "pending False",
+            "status 0",
+            "ThreadExit",
+        )
+
     def test_children_of_the_parent(self):
         """are not there: join() returns, as that of threading.Thread does"""
         self.says(

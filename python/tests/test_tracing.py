@@ -12,8 +12,9 @@ import time
 import unittest
 
 import bough
+import client
 from process import run
-from tools import Gate, ended, open_what_stays, pipe, started, until_blocked
+from tools import Gate, ended, open_what_stays, pipe, started, until, until_blocked
 
 setUpModule = open_what_stays
 
@@ -128,6 +129,76 @@ while thread.is_alive():
     time.sleep(0.001)
 thread.join()
 """)
+
+
+@unittest.skipUnless(hasattr(sys, "monitoring"), "sys.monitoring is new in 3.12")
+class OtherTools(unittest.TestCase):
+    """What another tool has switched off at a place (DISABLE), as test coverage does, stays off there."""
+
+    def events_of(self, function):
+        """Of `function`, each place once."""
+        seen, monitoring = [], sys.monitoring
+        monitoring.use_tool_id(monitoring.COVERAGE_ID, "test")
+        self.addCleanup(monitoring.free_tool_id, monitoring.COVERAGE_ID)
+        kinds = [monitoring.events.PY_START, monitoring.events.LINE, monitoring.events.JUMP]
+        for kind in kinds:
+            note = lambda *event, kind=kind: (seen.append((kind, *event)), monitoring.DISABLE)[1]
+            monitoring.register_callback(monitoring.COVERAGE_ID, kind, note)
+            self.addCleanup(monitoring.register_callback, monitoring.COVERAGE_ID, kind, None)
+        monitoring.set_local_events(monitoring.COVERAGE_ID, function.__code__, sum(kinds))
+        self.addCleanup(monitoring.set_local_events, monitoring.COVERAGE_ID, function.__code__, 0)
+        return seen
+
+    def assert_once(self, function, again):
+        """`again()` has it called: from the second time on there is no place left that reports an event."""
+        seen = self.events_of(function)
+        again()
+        self.assertGreater(len(seen), 3)
+        seen.clear()
+        for _ in range(3):
+            again()
+        until(lambda: not self.is_monitored(), "bough's own number is given back")
+        self.assertEqual(seen, [])
+
+    def is_monitored(self):
+        return any(sys.monitoring.get_tool(number) == "bough" for number in range(6))
+
+    def test_where_an_exception_waits(self):
+        def loops(n=0):
+            inside.open()
+            try:
+                while n >= 0:
+                    n += 1
+            except Posted:
+                n = 1
+
+        def again():
+            inside.clear()
+            thread = started(loops)
+            inside.passed()
+            thread.raise_exc(Posted)
+            self.assertIsNone(ended(thread))
+
+        inside = Gate()
+        self.assert_once(loops, again)
+
+    def test_where_a_call_was_interrupted(self):
+        def asks(fd):
+            try:
+                client.ask(fd)
+            except client.Error:
+                monitored.append(self.is_monitored())
+
+        def again():
+            thread = started(asks, r, enable_io_interrupt=True)
+            until_blocked(thread)
+            thread.interrupt()
+            self.assertIsNone(ended(thread))
+
+        monitored = []
+        with pipe() as (r, _):
+            self.assert_once(asks, again)
+        self.assertEqual(monitored, [True] * 4)
 
 
 @unittest.skipUnless(hasattr(sys, "monitoring"), "sys.monitoring is new in 3.12")
