@@ -11,9 +11,10 @@
 struct around {
     PyObject_HEAD
     PyObject *original;
-    PyObject *before, *after; /* called without arguments; with those of the call, if the original has succeeded; NULL */
-    bool shielded;            /* the original is a critical section in a thread that takes part */
-    PyObject *dict;           /* __name__, __doc__, __wrapped__ and so on */
+    PyObject *before,
+        *after;     /* called without arguments; with those of the call, if the original has succeeded; NULL */
+    bool shielded;  /* the original is a critical section in a thread that takes part */
+    PyObject *dict; /* __name__, __doc__, __wrapped__ and so on */
 };
 
 static PyObject *call_shielded(const struct around *a, PyObject *args, PyObject *keywords)

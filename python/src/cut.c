@@ -395,6 +395,7 @@ static PyObject *opt_in(PyObject *module, PyObject *none)
         Py_RETURN_FALSE;
     if (opt_in_all() != 0)
         return NULL;
+    bp_keep_stacks(true);
     bp.opted_in = true;
     Py_RETURN_TRUE;
 }
@@ -411,6 +412,7 @@ static PyObject *opt_out(PyObject *module, PyObject *none)
         return NULL;
     }
     restore_methods();
+    bp_keep_stacks(false);
     bp.opted_in = false;
     Py_RETURN_TRUE;
 }

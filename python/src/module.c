@@ -23,11 +23,11 @@ PyObject *bp_load(const char *file, const char *name)
 static int add_methods(PyObject *module)
 {
     static PyMethodDef *const lists[] = {
-        bp_thread_methods, bp_raise_methods,        bp_cut_methods,           bp_post_methods,    bp_courier_methods,
-        bp_branch_methods, bp_child_object_methods, bp_branch_object_methods, bp_item_methods,    bp_ladder_methods,
-        bp_signal_methods, bp_report_methods,       bp_lock_methods,          bp_cause_methods,   bp_callback_methods,
-        bp_loop_methods,   bp_site_methods,         bp_interpreter_methods,   bp_stranger_methods,
-        bp_around_methods};
+        bp_thread_methods, bp_raise_methods,        bp_cut_methods,           bp_post_methods,     bp_courier_methods,
+        bp_branch_methods, bp_child_object_methods, bp_branch_object_methods, bp_item_methods,     bp_ladder_methods,
+        bp_signal_methods, bp_report_methods,       bp_lock_methods,          bp_cause_methods,    bp_callback_methods,
+        bp_loop_methods,   bp_site_methods,         bp_interpreter_methods,   bp_stranger_methods, bp_around_methods,
+        bp_stack_methods};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         if (PyModule_AddFunctions(module, lists[i]) != 0)
             return -1;

@@ -322,6 +322,11 @@ int bp_sqlite_backup_step(void *backup, int pages);
 /* Their originals. */
 extern bough_code *bp_sqlite_timeout, *bp_sqlite_slept, *bp_sqlite_step;
 
+/* ---- stacks.c ----------------------------------------------------------------------------------------- */
+
+/* The memory for the frames of threads that have ended is kept for the next ones, or no more. */
+void bp_keep_stacks(bool on);
+
 /* ---- lock_methods.c ----------------------------------------------------------------------------------- */
 
 int bp_wrap_locks(void);
@@ -420,6 +425,7 @@ long bp_leave_open(struct bp_thread *t, long keep);
 extern PyMethodDef bp_thread_methods[], bp_raise_methods[], bp_cut_methods[], bp_post_methods[], bp_courier_methods[],
     bp_branch_methods[], bp_child_object_methods[], bp_branch_object_methods[], bp_item_methods[], bp_ladder_methods[],
     bp_signal_methods[], bp_site_methods[], bp_report_methods[], bp_lock_methods[], bp_cause_methods[],
-    bp_callback_methods[], bp_loop_methods[], bp_stranger_methods[], bp_interpreter_methods[], bp_around_methods[];
+    bp_callback_methods[], bp_loop_methods[], bp_stranger_methods[], bp_interpreter_methods[], bp_around_methods[],
+    bp_stack_methods[];
 
 #endif

@@ -15,6 +15,7 @@ from importlib.machinery import ExtensionFileLoader
 import blocking
 import bough
 from bough import _bough
+from tools import until
 
 WORDS = ctypes.sizeof(ctypes.c_void_p)
 HEAD = object.__basicsize__ // WORDS  # of each object, in words: longer in a free-threaded interpreter
@@ -63,6 +64,12 @@ def attributes():
     return found
 
 
+def arena_allocator():
+    allocator = (ctypes.c_void_p * 3)()
+    ctypes.pythonapi.PyObject_GetArenaAllocator(allocator)
+    return list(allocator)
+
+
 def slots():
     return [(name, symbol) for name, symbol, state, _ in _bough.slots() if state != "skipped"]
 
@@ -89,7 +96,7 @@ class OptingIn(unittest.TestCase):
     tearDownClass = classmethod(lambda cls: bough.opt_out())
 
     def state(self):
-        return methods(), errors(), attributes(), slots()
+        return methods(), errors(), attributes(), slots(), arena_allocator()
 
     def test_functions_keep_their_names_and_signatures(self):
         """what is replaced is pickled by the place it is found at, and has the original's name and signature"""
@@ -127,6 +134,7 @@ class OptingIn(unittest.TestCase):
                 self.assertNotEqual(inside[1][name], alloc, name)
             self.assertNotEqual(inside[2], before[2])
             self.assertTrue(inside[3])
+            self.assertNotEqual(inside[4], before[4])
             self.assertTrue(cut_works())
             self.assertTrue(bough.opt_out())
             self.assertEqual(self.state(), before)
@@ -136,6 +144,41 @@ class OptingIn(unittest.TestCase):
         self.assertFalse(bough.opt_in())
         self.assertTrue(bough.opt_out())
         self.assertFalse(bough.opt_out())
+
+    def test_memory_for_frames(self):
+        """of a thread that has ended is the next one's; opting out gives it back"""
+        bough.opt_in()
+        self.addCleanup(bough.opt_out)
+        for _ in range(2):
+            begun, flag = threading.Event(), threading.Event()
+            thread = threading.Thread(target=lambda begun=begun, flag=flag: (begun.set(), flag.wait()))
+            before = _bough.kept_stacks()
+            thread.start()
+            begun.wait()
+            used = before - _bough.kept_stacks()
+            flag.set()
+            thread.join()
+            until(lambda used=used, before=before: _bough.kept_stacks() == before - used + 1)
+        self.assertEqual(used, 1)
+        bough.opt_out()
+        self.assertIsNone(_bough.kept_stacks())
+
+    def test_another_allocator_in_front(self):
+        """calls bough's after an opt-out, and after the next opt-in: each block goes back to where it came from"""
+        get, put = ctypes.pythonapi.PyObject_GetArenaAllocator, ctypes.pythonapi.PyObject_SetArenaAllocator
+        before = arena_allocator()
+        bough.opt_in()
+        ours, in_front = (ctypes.c_void_p * 3)(), (ctypes.c_void_p * 3)()
+        get(ours)
+        in_front[:] = ours
+        in_front[0] = 1  # a context, which bough's ignores: so this is another allocator that calls bough's
+        put(in_front)
+        self.assertTrue(bough.opt_out())
+        self.assertTrue(bough.opt_in())
+        self.assertTrue(cut_works())
+        put(ours)
+        self.assertTrue(bough.opt_out())
+        self.assertEqual(arena_allocator(), before)
 
     def test_somebody_else_replaced_it_meanwhile(self):
         """what another one has put in front of ours is not thrown away"""
