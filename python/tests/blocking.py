@@ -45,14 +45,15 @@ class Ours(BaseException):
 class Call:
     """`call()` blocks until `release()`, and returns `result` (None: anything). `again`: it can be called a second time, after a
     cut; if not, `state` says for the table what has become of the object. `release()` runs in the main thread, when the call is
-    blocked. `swallows`: in a row of limits.txt, the interrupt ends the call, but no exception of the interrupt's comes out of it."""
+    blocked. `swallows`: in a row of limits.txt, the interrupt ends the call, but no exception of the interrupt's comes out of it; and `way` is the way
+    in which that shows."""
 
-    def __init__(self, call, release, result=None, *, again=True, state=None, swallows=False):
+    def __init__(self, call, release, result=None, *, again=True, state=None, swallows=False, way="interrupt"):
         if not again and state is None:
             raise TypeError("a call that can't be made again needs a state")
         self.call, self.release, self.result, self.again = call, release, result, again
         self.state = state or "usable"
-        self.swallows = swallows
+        self.swallows, self.way = swallows, way
 
     def check(self, result):
         if self.result is not None and result != self.result:
@@ -151,6 +152,8 @@ class Worker:
                 raise AssertionError("the thread does not begin")
             time.sleep(0.0005)
         until_blocked(self, **how)
+        if self.ended:
+            raise AssertionError(f"the call does not block: {self.events.get()[:2]}")
 
     def event(self, what):
         """The next, which has to be of this sort."""
@@ -215,7 +218,7 @@ def as_ever(make, way="as_ever"):
 
 def limit(make):
     """The interrupt does not end the call, or its exception does not come out of it."""
-    with contextlib.contextmanager(make)() as case, Worker(case, "interrupt") as worker:
+    with contextlib.contextmanager(make)() as case, Worker(case, case.way) as worker:
         case.again = False
         worker.until_blocked()
         worker.post()

@@ -8,6 +8,7 @@ import os
 import poplib
 import smtplib
 import ssl
+import subprocess
 import tempfile
 import unittest
 import urllib.request
@@ -19,7 +20,7 @@ from contextlib import closing, suppress
 import blocking
 import talking
 from blocking import Call
-from channels import full_tcp_server
+from channels import fifo, full_tcp_server
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -59,6 +60,21 @@ def get(port, read):
 client("http.client.HTTPConnection.getresponse()", SILENT, lambda port: get(port, lambda r: r.status), 200)
 client("http.client.HTTPResponse.read()", SILENT_BODY, lambda port: get(port, lambda r: r.read()), b"hello\n")
 client("http.client.HTTPResponse.readline()", SILENT_BODY, lambda port: get(port, lambda r: r.readline()), b"hello\n")
+client("http.client.HTTPResponse.readinto()", SILENT_BODY, lambda port: get(port, lambda r: r.readinto(bytearray(9))), 6)
+
+
+def connect_by_proxy(port):
+    with closing(http.client.HTTPConnection(HOST, port)) as connection:
+        connection.set_tunnel("nowhere", 80)
+        connection.connect()
+
+
+client(
+    "http.client.HTTPConnection.connect()",
+    talking.answer(b"", b"HTTP/1.0 200 OK\r\n\r\n"),
+    connect_by_proxy,
+    what="a silent proxy",
+)
 
 
 def post(port):
@@ -141,6 +157,16 @@ client("ftplib.FTP.login()", talking.talk("220 hi", "...230 ok"), lambda port: f
 client("ftplib.FTP.quit()", talking.talk("220 hi", "...221 ok"), lambda port: ftp(port, lambda c: c.quit()), "221 ok")
 
 
+def ftp_tls(port):
+    with closing(ftplib.FTP_TLS()) as connection:
+        connection.connect(HOST, port)
+        with suppress(ftplib.error_perm):
+            connection.auth()
+
+
+client("ftplib.FTP_TLS.auth()", talking.talk("220 hi", "...502 no"), ftp_tls)
+
+
 def transferring(call, handle, function, result):
     """What waits on the connection for the data."""
 
@@ -165,6 +191,15 @@ def retrieve_binary(connection):
 
 
 transferring("ftplib.FTP.retrbinary()", send_hello, retrieve_binary, b"hello")
+
+
+def retrieve_lines(connection):
+    lines = []
+    connection.retrlines("RETR x", lines.append)
+    return lines
+
+
+transferring("ftplib.FTP.retrlines()", send_hello, retrieve_lines, ["hello"])
 transferring(
     "ftplib.FTP.storbinary()",
     talking.nothing,
@@ -209,6 +244,21 @@ client(
 )
 
 
+def by_tls(kind):
+    """The handshake waits; then the other end gives up."""
+
+    def call(port):
+        with suppress(OSError, imaplib.IMAP4.error):
+            kind(HOST, port)
+
+    return call
+
+
+client("smtplib.SMTP_SSL()", talking.close, by_tls(smtplib.SMTP_SSL))
+client("imaplib.IMAP4_SSL()", talking.close, by_tls(imaplib.IMAP4_SSL))
+client("poplib.POP3_SSL()", talking.close, by_tls(poplib.POP3_SSL))
+
+
 CAPABLE = "* CAPABILITY IMAP4REV1\r\n{tag} OK done"
 
 
@@ -233,6 +283,23 @@ client(
     "OK",
 )
 client("imaplib.IMAP4.fetch()", talking.talk("* OK hi", CAPABLE, "...{tag} OK in"), lambda port: imap(port, fetch), "OK")
+
+
+@cases.case("imaplib.IMAP4_stream()", "a silent process")
+def _():
+    with fifo() as (name, write):
+
+        def call():
+            with suppress(imaplib.IMAP4.error):  # no greeting
+                imaplib.IMAP4_stream(f"read line < {name}")
+
+        state = "the process goes on, not waited for"
+        yield Call(call, lambda: write(b"\n"), again=False, state=state)
+        with suppress(ChildProcessError):
+            if os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                write(b"\n")
+            os.wait()
+        subprocess._cleanup()  # which keeps what was not waited for, with its pipes
 
 
 def pop(port, function):

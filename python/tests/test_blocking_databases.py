@@ -22,6 +22,8 @@ def database():
     with path() as name, closing(sqlite3.connect(name, isolation_level=None)) as connection:
         connection.execute("create table t(x)")
         connection.execute("insert into t values (1)")
+        connection.execute("create table blobs(x)")
+        connection.execute("insert into blobs values (x'00')")
         yield name, connection
 
 
@@ -34,16 +36,22 @@ def locked(begin="begin exclusive"):
             yield connection, lambda: owner.in_transaction and owner.rollback()
 
 
-def waiting(call, function, result=None):
+def waiting(call, function, result=None, **settings):
     @case(call, "another's lock")
     def _():
         with locked() as (connection, release):
-            yield Call(lambda: function(connection), release, result)
+            yield Call(lambda: function(connection), release, result, **settings)
 
 
 waiting("sqlite3.Connection.execute()", lambda c: c.execute("select x from t").fetchall(), [(1,)])
 waiting("sqlite3.Connection.executemany()", lambda c: c.executemany("update t set x = ?", [(1,)]).rowcount, 1)
 waiting("sqlite3.Connection.executescript()", lambda c: c.executescript("select x from t"))
+waiting(
+    "sqlite3.Connection.blobopen()",
+    lambda c: c.blobopen("blobs", "x", 1).close(),
+    again=False,
+    state="usable; the next blobopen() fails at once, as after a timeout",
+)
 
 
 @contextmanager
@@ -106,6 +114,13 @@ def _():
             return cursor.fetchone()
 
         yield Call(call, release, (7,))
+
+
+@case("sqlite3.Cursor.fetchall()", "a user function that blocks")
+def _():
+    with blocking_function() as (connection, release):
+        rows = "select 1 union all select wait()"
+        yield Call(lambda: connection.execute(rows).fetchall(), release, [(1,), (7,)])
 
 
 # ---- backups ------------------------------------------------------------------------------------------------------------------

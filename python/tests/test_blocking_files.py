@@ -8,6 +8,7 @@ import sched
 import socket
 import struct
 import tempfile
+import termios
 import time
 import unittest
 from contextlib import ExitStack
@@ -25,6 +26,7 @@ from channels import (
     locked_by_a_process,
     path,
     pipe,
+    running,
     stopped_terminal,
     terminal,
 )
@@ -100,6 +102,17 @@ def _():
         yield Call(lambda: os.write(slave, b"hello"), release, 5)
 
 
+@case("fcntl.ioctl()", "a stopped terminal, by TCSETSW")
+def _():
+    with stopped_terminal() as (slave, release):
+        mode = bytearray(256)
+        fcntl.ioctl(slave, termios.TCGETS, mode)
+        with running(os.write, slave, b"hello") as writer:
+            blocking.until_blocked(writer)
+            yield Call(lambda: fcntl.ioctl(slave, termios.TCSETSW, mode), release, 0)
+            release()
+
+
 @case("os.writev()", "a full pipe")
 def _():
     with full_pipe() as (w, release):
@@ -133,6 +146,13 @@ def _():
 def _():
     with pipe() as (r, w), pipe() as (r2, w2):
         yield Call(lambda: os.splice(r, w2, 10), lambda: os.write(w, b"hello"), 5)
+
+
+@case("os.splice()", "a full pipe")
+def _():
+    with full_pipe() as (w, release), pipe() as (r2, w2):
+        os.write(w2, b"hello" * 3)
+        yield Call(lambda: os.splice(r2, w, 5), release, 5)
 
 
 # ---- opening and closing ------------------------------------------------------------------------------------------------------

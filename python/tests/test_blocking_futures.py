@@ -7,13 +7,15 @@ import logging.handlers
 import multiprocessing
 import os
 import queue
+import socket
 import threading
 import unittest
 from contextlib import contextmanager, suppress
 
 import blocking
+import talking
 from blocking import Call
-from channels import fifo, full_pipe, full_socket, pair
+from channels import fifo, full_pipe, full_socket, pair, path
 
 stays = ("anon_inode:*event*",)
 cases = blocking.Cases(__name__)
@@ -38,6 +40,12 @@ waiting("concurrent.futures.wait()", "one runs", lambda f: len(concurrent.future
 waiting("concurrent.futures.wait()", "one runs, with a timeout", lambda f: len(concurrent.futures.wait([f], 3600).done), 1)
 waiting(
     "concurrent.futures.as_completed()", "one runs", lambda f: [d.result() for d in concurrent.futures.as_completed([f])], ["x"]
+)
+waiting(
+    "concurrent.futures.as_completed()",
+    "one runs, with a timeout",
+    lambda f: [d.result() for d in concurrent.futures.as_completed([f], 3600)],
+    ["x"],
 )
 
 
@@ -122,6 +130,18 @@ def _():
     with process_pool() as (pool, fd, release):
         pool.submit(read_one, fd)
         yield Call(lambda: pool.shutdown(), release)
+
+
+@case("concurrent.futures.ProcessPoolExecutor.__exit__()", "one runs")
+def _():
+    with process_pool() as (pool, fd, release):
+        pool.submit(read_one, fd)
+
+        def call():
+            with pool:
+                pass
+
+        yield Call(call, release)
 
 
 # ---- asyncio ------------------------------------------------------------------------------------------------------------------
@@ -297,6 +317,38 @@ def _():
         with logger_of(handler) as logger:
             yield Call(lambda: logger.info("x"), release)
         handler.sock = None
+        handler.close()
+
+
+@contextmanager
+def full_log():
+    """Yields the name of a socket that takes no more datagrams, and what takes all that have come."""
+    with path() as name, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        log.bind(name)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, suppress(BlockingIOError):
+            sender.setblocking(False)
+            for count in range(1 << 20):
+                sender.sendto(b".", name)
+        yield name, lambda: [log.recv(1) for _ in range(count)]
+
+
+@case("logging.handlers.SysLogHandler.emit()", "a full socket")
+def _():
+    """its record is lost"""
+    with full_log() as (name, release):
+        handler = logging.handlers.SysLogHandler(name)
+        with logger_of(handler) as logger:
+            yield Call(lambda: logger.info("x"), release)
+        handler.close()
+
+
+@case("logging.handlers.HTTPHandler.emit()", "a silent server")
+def _():
+    """its record is lost"""
+    with talking.serving(talking.answer(b"", b"HTTP/1.0 200 OK\r\n\r\n")) as (port, release):
+        handler = logging.handlers.HTTPHandler(f"127.0.0.1:{port}", "/")
+        with logger_of(handler) as logger:
+            yield Call(lambda: logger.info("x"), release)
         handler.close()
 
 

@@ -1,12 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Locks, and what threading, queue and the import system build on them: waits end, and what they wait for stays whole."""
-import _imp
-import functools
-import importlib
-import importlib.machinery
-import importlib.util
-import queue
-import sys
+"""Locks, and what threading builds on them: waits end, and what they wait for stays whole."""
 import threading
 import unittest
 from contextlib import contextmanager
@@ -155,6 +148,34 @@ def _():
         notify(condition)
 
     yield Call(call, release, [1])
+
+
+class GivesNotification:
+    """A lock of a condition, whose wait() is notified while it gives the lock back; and does not get the lock again."""
+
+    def __init__(self):
+        lock = threading.Lock()
+        self.acquire, self.release, self.locked = lock.acquire, lock.release, lock.locked
+        self.__enter__, self.__exit__ = lock.__enter__, lock.__exit__
+        self.condition = threading.Condition(self)
+
+    def _release_save(self):
+        self.condition.notify()
+
+
+@case("threading.Condition.wait()", "its lock, after the notification")
+def _():
+    """leaves with its lock, which is given back after it"""
+    lock = GivesNotification()
+
+    def call():
+        lock.acquire()
+        try:
+            return lock.condition.wait()
+        finally:
+            lock.release()
+
+    yield Call(call, lock.release, True)
 
 
 @case("threading.Event.wait()", "it is not set")
@@ -324,177 +345,6 @@ def _():
             raise
 
     yield Call(call, lambda: mine.wait())
-
-
-# ---- queue ------------------------------------------------------------------------------------------------------------------------
-
-
-@case("queue.Queue.get()", "it is empty")
-def _():
-    mine = queue.Queue()
-    yield Call(lambda: mine.get(), lambda: mine.put("x"), "x")
-
-
-@case("queue.PriorityQueue.get()", "it is empty, with a timeout")
-def _():
-    mine = queue.PriorityQueue()
-    yield Call(lambda: mine.get(timeout=3600), lambda: mine.put("x"), "x")
-
-
-@case("queue.Queue.put()", "it is full")
-def _():
-    mine = queue.Queue(1)
-    mine.put(1)
-    yield Call(lambda: mine.put(2), lambda: mine.get())
-
-
-@case("queue.Queue.join()", "unfinished tasks")
-def _():
-    mine = queue.Queue()
-    mine.put(1)
-    yield Call(lambda: mine.join(), lambda: mine.task_done())
-
-
-@case("queue.SimpleQueue.get()", "it is empty")
-def _():
-    mine = queue.SimpleQueue()
-    yield Call(lambda: mine.get(), lambda: mine.put("x"), "x")
-
-
-@case("queue.SimpleQueue.get()", "it is empty, with a timeout")
-def _():
-    mine = queue.SimpleQueue()
-    yield Call(lambda: mine.get(timeout=3600), lambda: mine.put("x"), "x")
-
-
-@case("queue.SimpleQueue.get()", "it is empty, a timeout by position")
-def _():
-    mine = queue.SimpleQueue()
-    yield Call(lambda: mine.get(True, None), lambda: mine.put("x"), "x")
-
-
-@case("queue.Queue.get()", "it is empty, with a timeout")
-def _():
-    mine = queue.Queue()
-    yield Call(lambda: mine.get(timeout=3600), lambda: mine.put("x"), "x")
-
-
-@case("queue.Queue.put()", "it is full, with a timeout")
-def _():
-    mine = queue.Queue(1)
-    mine.put(1)
-    yield Call(lambda: mine.put(2, timeout=3600), lambda: mine.get())
-
-
-@case("queue.LifoQueue.get()", "it is empty")
-def _():
-    mine = queue.LifoQueue()
-    yield Call(lambda: mine.get(), lambda: mine.put("x"), "x")
-
-
-@case("queue._PySimpleQueue.get()", "it is empty")
-def _():
-    mine = queue._PySimpleQueue()
-    yield Call(lambda: mine.get(), lambda: mine.put("x"), "x")
-
-
-@case("queue.SimpleQueue.get()", "it is empty; of a second _queue module")
-def _():
-    first = sys.modules.pop("_queue")
-    second = importlib.import_module("_queue")
-    sys.modules["_queue"] = first
-    mine = second.SimpleQueue()
-    yield Call(lambda: mine.get(), lambda: mine.put("x"), "x")
-
-
-# ---- what is computed once -----------------------------------------------------------------------------------------------------------
-
-
-@case("functools.cached_property.__get__()", "another thread computes it")
-def _():
-    begun, end = threading.Event(), threading.Event()
-
-    class Computed:
-        @functools.cached_property
-        def value(self):
-            begun.set()
-            end.wait()
-            return 1
-
-    computed = Computed()
-    other = threading.Thread(target=lambda: computed.value)
-    other.start()
-    begun.wait()
-    yield Call(lambda: computed.value, end.set, 1)
-    end.set()
-    other.join()
-
-
-class Slow:
-    """A finder and loader of one module, whose code waits."""
-
-    name = "module_whose_code_waits"
-
-    def __init__(self):
-        self.begun, self.end = threading.Event(), threading.Event()
-
-    def find_spec(self, name, path=None, target=None):
-        return importlib.machinery.ModuleSpec(name, self) if name == self.name else None
-
-    def create_module(self, spec):
-        return None
-
-    def exec_module(self, module):
-        self.begun.set()
-        self.end.wait()
-        module.value = 1
-
-
-@contextmanager
-def slow_module():
-    finder = Slow()
-    sys.meta_path.insert(0, finder)
-    try:
-        yield finder, lambda: importlib.import_module(finder.name).value
-    finally:
-        finder.end.set()
-        sys.meta_path.remove(finder)
-        sys.modules.pop(finder.name, None)
-
-
-@case("importlib.import_module()", "the module's own code")
-def _():
-    with slow_module() as (finder, load):
-        yield Call(load, finder.end.set, 1)
-
-
-@case("importlib.import_module()", "another thread's import of it")
-def _():
-    with slow_module() as (finder, load):
-        other = threading.Thread(target=load)
-        other.start()
-        finder.begun.wait()
-        yield Call(load, finder.end.set, 1)
-        finder.end.set()
-        other.join()
-
-
-@case("_imp.acquire_lock()", "another thread's import lock")
-def _():
-    given = []
-
-    def release():
-        if not given:
-            given.append(1)
-            _imp.release_lock()
-
-    def call():
-        _imp.acquire_lock()
-        _imp.release_lock()
-
-    _imp.acquire_lock()
-    yield Call(call, release)
-    release()
 
 
 Blocking = blocking.generate(cases)

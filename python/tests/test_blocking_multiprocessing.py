@@ -111,6 +111,13 @@ def _():
     yield Call(call, lock.release, True)
 
 
+@case("multiprocessing.Lock.acquire()", "it is held")
+def _():
+    lock = fork.Lock()
+    lock.acquire()
+    yield Call(lambda: (lock.acquire(), lock.release())[0], lock.release, True)
+
+
 @case("multiprocessing.Semaphore.acquire()", "the counter is 0")
 def _():
     semaphore = fork.Semaphore(0)
@@ -121,6 +128,14 @@ def _():
 def _():
     queue = fork.SimpleQueue()
     yield Call(lambda: queue.get(), lambda: queue.put("hello"), "hello")
+    queue.close()
+
+
+@case("multiprocessing.SimpleQueue.put()", "a full pipe")
+def _():
+    queue = fork.SimpleQueue()
+    count = fill(queue._writer.fileno())
+    yield Call(lambda: queue.put("hello"), lambda: drain(queue._reader.fileno(), count))
     queue.close()
 
 
@@ -151,6 +166,29 @@ def _():
     with a, b:
         count = fill(a.fileno())
         yield Call(lambda: a.send_bytes(b"hello"), lambda: drain(b.fileno(), count))
+
+
+@case("multiprocessing.Connection.send()", "a full pipe")
+def _():
+    a, b = fork.Pipe()
+    with a, b:
+        count = fill(a.fileno())
+        yield Call(lambda: a.send("hello"), lambda: drain(b.fileno(), count))
+
+
+@case("multiprocessing.connection.Listener.accept()", "a silent peer")
+def _():
+    """the answer to its challenge"""
+    with path() as name, multiprocessing.connection.Listener(name, authkey=b"key") as listener:
+        with multiprocessing.connection.Client(name) as client:
+
+            def call():
+                try:
+                    listener.accept()
+                except (EOFError, OSError):
+                    pass
+
+            yield Call(call, client.close, again=False, state="the connection is closed")
 
 
 @case("multiprocessing.connection.Listener.accept()", "no connection")
@@ -285,9 +323,18 @@ def _():
 def _():
     queue = fork.Queue()
     reader = os.dup(queue._reader.fileno())
+    left = [200_000]
     queue.put(b"." * 200_000)
     queue.close()
-    yield Call(lambda: queue.join_thread(), lambda: drain(reader, 200_000))
+
+    def release():
+        if left:
+            drain(reader, left.pop())
+
+    # It is a finalizer, which counts as done when it has begun.
+    yield Call(lambda: queue.join_thread(), release, again=False, state="a second join_thread() does not wait")
+    release()
+    queue._thread.join()
     os.close(reader)
 
 
@@ -333,6 +380,8 @@ def in_pool(call, what, function, result, kind=fork.Pool):
 in_pool("multiprocessing.Pool.apply()", "it runs", lambda pool, r: pool.apply(wait_for_line, (r,)), b"x")
 in_pool("multiprocessing.Pool.map()", "it runs", lambda pool, r: pool.map(wait_for_line, [r]), [b"x"])
 in_pool("multiprocessing.Pool.imap()", "it runs", lambda pool, r: next(pool.imap(wait_for_line, [r])), b"x")
+in_pool("multiprocessing.Pool.imap_unordered()", "it runs", lambda pool, r: next(pool.imap_unordered(wait_for_line, [r])), b"x")
+in_pool("multiprocessing.Pool.starmap()", "it runs", lambda pool, r: pool.starmap(wait_for_line, [(r,)]), [b"x"])
 in_pool(
     "multiprocessing.pool.AsyncResult.get()", "it runs", lambda pool, r: pool.apply_async(wait_for_line, (r,)).get(), b"x"
 )

@@ -5,6 +5,7 @@ import subprocess
 import threading
 import time
 import unittest
+import webbrowser
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import bough
 from blocking import Call
 from channels import fifo, fill
 
+GOES_ON = "the process goes on, not waited for"
 cases = blocking.Cases(__name__)
 case = cases.case
 
@@ -171,6 +173,30 @@ def _():
 def _():
     with shell_command("echo hello") as (command, release), os.popen(command) as file:
         yield Call(lambda: file.read(), release, "hello\n")
+
+
+def reap(release):
+    """A process that is still there, as the interrupt came."""
+    with suppress(ChildProcessError):
+        if os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            release()
+        os.wait()
+
+
+@case("os.spawnv()", "its process")
+def _():
+    with shell_command("exit 3") as (command, release):
+        arguments = "/bin/sh", ["sh", "-c", command]
+        yield Call(lambda: os.spawnv(os.P_WAIT, *arguments), release, 3, again=False, state=GOES_ON)
+        reap(release)
+
+
+@case("webbrowser.GenericBrowser.open()", "its process")
+def _():
+    with shell_command("exit 0") as (command, release):
+        browser = webbrowser.GenericBrowser(["sh", "-c", command])
+        yield Call(lambda: browser.open("x"), release, True, again=False, state=GOES_ON)
+        reap(release)
 
 
 @case("os.popen().close()", "its process")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""input() by readline, which is in the way of all other input() of a process."""
+"""readline, which is in the way of all other input() of a process."""
 import os
 import readline
 import unittest
@@ -9,11 +9,12 @@ from blocking import Call
 from channels import console
 
 cases = blocking.Cases(__name__)
+case = cases.case
 os.environ["TERM"] = "dumb"
 readline.set_auto_history(False)
 
 
-@cases.case("input()", "a terminal, by readline")
+@case("input()", "a terminal, by readline")
 def _():
     with console() as user:
         yield Call(lambda: input("ask: "), lambda: os.write(user, b"hello\n"), "hello")

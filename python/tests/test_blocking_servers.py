@@ -61,6 +61,13 @@ def handling(call, make):
             yield Call(server.handle_request, lambda: poke(server))
 
 
+@case("socketserver.TCPServer.handle_request()", "no connection, with a timeout")
+def _():
+    with socketserver.TCPServer(ANY, Silent) as server:
+        server.timeout = 3600
+        yield Call(server.handle_request, lambda: poke(server))
+
+
 class Silent(socketserver.BaseRequestHandler):
     def handle(self):
         pass

@@ -103,6 +103,21 @@ def _():
         yield Call(lambda: marshal.load(file), lambda: os.write(w, marshal.dumps([1])), swallows=True)
 
 
+@case("io.FileIO.readline()", "an empty pipe")
+def _():
+    with pipe() as (r, w), open(r, "rb", 0, closefd=False) as file:
+        yield Call(file.readline, lambda: os.write(w, b"hello\n"), b"hello\n")
+
+
+@case("io.BufferedRWPair.write()", "a full pipe")
+def _():
+    with writer(buffering=0) as (raw, release), pipe() as (r, _), open(r, "rb", 0, closefd=False) as reader:
+        both = io.BufferedRWPair(reader, raw, 10)
+        yield Call(lambda: both.write(b"." * 10_000), release, 10_000)
+        release_all(raw.fileno())
+        both.flush()
+
+
 @case("io.BufferedRWPair.read()", "an empty pipe")
 def _():
     with pipe() as (r, w), open(r, "rb", 0, closefd=False) as reader, open(w, "wb", 0, closefd=False) as writer:
@@ -181,6 +196,12 @@ writing("io.TextIOWrapper.write()", lambda f: f.write("x\n"), 2, mode="w", buffe
 writing("io.TextIOWrapper.flush()", lambda f: flushed(f, "x"), mode="w")
 writing("print()", lambda f: print("x", file=f, flush=True), mode="w")
 writing("shutil.copyfileobj()", lambda f: shutil.copyfileobj(io.BytesIO(b"hello"), f), buffering=0)
+
+
+@case("io.TextIOWrapper.close()", "a full pipe")
+def _():
+    with writer("w") as (file, release):
+        yield Call(lambda: (file.write("x"), file.close()), release, way="raise_exc")
 
 
 def compressing(call, make, write):

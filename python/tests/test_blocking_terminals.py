@@ -3,6 +3,7 @@
 import cmd
 import code
 import curses
+import curses.textpad
 import getpass
 import io
 import os
@@ -10,7 +11,7 @@ import pty
 import termios
 import threading
 import unittest
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import blocking
 from blocking import Call
@@ -104,7 +105,41 @@ typing("curses.window.getkey()", lambda screen: screen.getkey(), b"x", "x")
 typing("curses.window.getstr()", lambda screen: screen.getstr(), b"hello\n", b"hello", True)
 
 
+@case("curses.textpad.Textbox.edit()", "a terminal")
+def _():
+    with window() as (screen, user):
+        yield Call(lambda: curses.textpad.Textbox(screen).edit(), lambda: os.write(user, b"x\x07"))
+        screen.keypad(False)
+
+
+@case("curses.window.refresh()", "a stopped terminal")
+def _():
+    with window() as (screen, user):
+        termios.tcflow(1, termios.TCOOFF)
+
+        def call():
+            screen.erase()
+            screen.addstr(0, 0, "x")
+            screen.redrawwin()
+            screen.refresh()
+
+        try:
+            yield Call(call, lambda: termios.tcflow(1, termios.TCOON), swallows=True)
+        finally:
+            termios.tcflow(1, termios.TCOON)
+
+
 # ---- others -----------------------------------------------------------------------------------------------------------------------
+
+
+def masters():
+    """The descriptors of a terminal's end that a user has."""
+    found = set()
+    for fd in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # the one that lists them
+            if os.readlink(f"/proc/self/fd/{fd}").endswith("/ptmx"):
+                found.add(int(fd))
+    return found
 
 
 @case("pty.spawn()", "its process")
@@ -112,16 +147,10 @@ def _():
     """its process gets a SIGHUP when somebody closes the terminal, which spawn() leaves open"""
     with pipe() as (r, w), path() as name:
         os.mkfifo(name)
-        masters = []
-
-        def read(fd):
-            masters.append(fd)
-            return os.read(fd, 1024)
+        before = masters()
 
         def call():
-            status = pty.spawn(["sh", "-c", f"echo x; read line < {name}; exit 3"], read)
-            masters.clear()
-            return os.waitstatus_to_exitcode(status)
+            return os.waitstatus_to_exitcode(pty.spawn(["sh", "-c", f"echo x; read line < {name}; exit 3"]))
 
         def release():
             with open(name, "wb") as file:
@@ -129,8 +158,8 @@ def _():
 
         with standard_input(r), instead_of(1, w, "stdout", "w"):
             yield Call(call, release, 3, again=False, state="its process goes on, not waited for")
-        if masters:
-            os.close(masters[0])
+        for fd in masters() - before:
+            os.close(fd)
             os.wait()
 
 

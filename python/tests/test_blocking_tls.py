@@ -8,11 +8,12 @@ import sys
 import tempfile
 import threading
 import unittest
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import blocking
 import bough
 from blocking import Call
+from channels import fifo
 
 folder = tempfile.TemporaryDirectory()
 cases = blocking.Cases(__name__)
@@ -137,6 +138,18 @@ def _():
     yield from sending(lambda a: a.write(b"hello"), 5, 3600)
 
 
+@case("ssl.SSLSocket.sendfile()", "a full socket")
+def _():
+    with tempfile.TemporaryFile() as file:
+        file.write(b"hello")
+
+        def send(a):
+            file.seek(0)
+            return a.sendfile(file)
+
+        yield from sending(send, 5)
+
+
 # ---- beginning and end --------------------------------------------------------------------------------------------------------
 
 
@@ -177,6 +190,32 @@ def _():
     with socket.create_server(("127.0.0.1", 0)) as plain, socket.create_connection(plain.getsockname()) as client:
         with server_context().wrap_socket(plain, server_side=True) as server:
             yield Call(lambda: accept_tls(server), client.close, again=False, state="the connection is closed")
+
+
+@case("ssl.SSLSocket.connect()", "a silent peer")
+def _():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def call():
+            with client_context().wrap_socket(socket.socket()) as client, suppress(OSError):
+                client.connect(server.getsockname())
+
+        def release():
+            server.settimeout(5)
+            server.accept()[0].close()
+
+        yield Call(call, release, again=False, state="closed")
+
+
+@case("ssl.SSLContext.load_cert_chain()", "a FIFO")
+def _():
+    with fifo() as (name, write):
+
+        def call():
+            with suppress(ssl.SSLError):  # it is empty
+                client_context().load_cert_chain(name)
+
+        yield Call(call, lambda: write(b""))
 
 
 @case("ssl.get_server_certificate()", "a silent peer")
