@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A client library as there are many: C that knows nothing of bough, blocks without the interpreter lock, and has an
- * exception class for everything that goes wrong. For test_causes.py. */
+ * exception class for everything that goes wrong. For causes.py. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 

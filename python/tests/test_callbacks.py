@@ -11,7 +11,7 @@ import bough
 import client
 from bough import ThreadExit, _bough, branch
 from branching import A, block
-from test_causes import Causes
+from causes import Causes
 from tools import Gate, until
 
 limit = 60

@@ -16,7 +16,7 @@ import bough
 from bough import branch
 from branching import A
 from servers import server
-from test_causes import Causes
+from causes import Causes
 from tools import until
 
 limit = 120

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""A client library's errors, client.c's: what a function in a child ends by, which is interrupted while it blocks in the client's call."""
+import socket
+import threading
+import unittest
+
+import client
+from bough import _bough, branch
+from branching import until_blocked
+from tools import until
+
+limit = 60
+stays = ("anon_inode:*event*",)
+
+
+class Causes(unittest.TestCase):
+    def setUp(self):
+        self.silent, self.beside = socket.socketpair()
+        self.talking, self.other = socket.socketpair()
+        self.other.send(b"x")
+        for one in self.silent, self.beside, self.talking, self.other:
+            self.addCleanup(one.close)
+        self.fd, self.ready, self.tids = self.silent.fileno(), self.talking.fileno(), []
+
+    def noted(self, function, *args):
+        """The function, which says when it begins: for until_blocked()."""
+        def run(*more):
+            self.tids.append(threading.get_native_id())
+            return function(*args, *more)
+
+        return run
+
+    def until_blocked(self, count=1):
+        until(lambda: len(self.tids) >= count, "all have begun")
+        for tid in self.tids:
+            until_blocked(tid)
+
+    def once_blocked(self, function, *args):
+        """Called when the calling thread blocks."""
+        tid = threading.get_native_id()
+        thread = threading.Thread(target=lambda: (until_blocked(tid), function(*args)))
+        self.addCleanup(thread.join)
+        thread.start()
+
+    def child(self, function, *args):
+        """Interrupted once it blocks. The error with which it has failed stays readable."""
+        with branch(supervisor=True) as b:
+            child = b.add(self.noted(function, *args))
+            self.until_blocked()
+            child.interrupt("enough")
+            child.join()
+        self.tids.clear()
+        self.assertEqual(_bough.interrupted_places(), [], "of a child that has ended")
+        self.assertEqual(b.failures, [child.exception] if child.exception is not None else [])
+        return child
+
+    def is_interrupt(self, function, *args):
+        child = self.child(function, *args)
+        self.assertEqual((child.outcome, child.exception), ("interrupted", None))
+
+    def is_failure(self, function, *args, of=None):
+        child = self.child(function, *args)
+        self.assertEqual(child.outcome, "error")
+        self.assertIsInstance(child.exception, of or client.Error)
+        return child.exception
