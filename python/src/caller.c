@@ -66,12 +66,7 @@ static const struct place *look_up(PyCodeObject *code, int instruction)
 const char *bp_caller(int *line)
 {
     int instruction;
-    PyThreadState *tstate = PyThreadState_Get();
-#if PY_VERSION_HEX >= 0x030D0000
-    struct _PyInterpreterFrame *frame = tstate->current_frame;
-#else
-    struct _PyInterpreterFrame *frame = tstate->cframe->current_frame;
-#endif
+    struct _PyInterpreterFrame *frame = bp_innermost(PyThreadState_Get());
     PyCodeObject *code = frame ? code_of(frame, &instruction) : NULL;
     const struct place *p = code ? look_up(code, instruction) : NULL;
     *line = p ? p->line : 0;

@@ -16,6 +16,7 @@
  *      the interpreter makes an instance of Carrier -------> carrier.c gives the instance that is meant (rule 44)
  *
  * From Python 3.13 on the thread looks itself, see monitor.c; in older ones only one that is never seen at such an instruction.
+ * In 3.15 one that stays in C code is armed as well: c_code.c.
  * An exception that a point raises first takes the armed one back, with the lock held: nothing is raised twice. A record that was raised and stays pending is raised again only after
  * the grace period; another record, such as the next deadline, does not wait for that.
  */
@@ -218,7 +219,7 @@ static void deliver(struct bp_thread *t, int64_t waited)
     if (changes != bp.changes)
         return;
     t->awaited = awaited;
-    if (!ARMS || !may_come_in(t))
+    if (!(ARMS || (awaited && bp_stays_in_c(t))) || !may_come_in(t))
         return;
     t->armed = true;
     t->armed_at = bough_now();
@@ -307,6 +308,7 @@ static void *run(void *unused)
     (void)unused;
     pthread_setname_np(pthread_self(), "bough-courier");
     PyGILState_STATE state = PyGILState_Ensure();
+    bp_c_code_probe();
     while (!bp_is_ending()) {
         int timeout = look_at_each();
         PyThreadState *mine = PyEval_SaveThread();
@@ -504,7 +506,15 @@ static PyObject *set_on_due(PyObject *module, PyObject *callable)
     return before;
 }
 
+static PyObject *signals_raise(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    return PyBool_FromLong(bp_signals_raise());
+}
+
 PyMethodDef bp_courier_methods[] = {
+    {"signals_raise", signals_raise, METH_NOARGS,
+     PyDoc_STR("signals_raise(): whether PyErr_CheckSignals() raises what is armed; known when the courier runs.")},
     {"courier_stop", courier_stop, METH_NOARGS, PyDoc_STR("courier_stop(): the interpreter ends.")},
     {"courier_counts", courier_counts, METH_NOARGS,
      PyDoc_STR("courier_counts(): how often it woke, and at how many threads it looked in all.")},

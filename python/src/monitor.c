@@ -110,6 +110,8 @@ void bp_monitor_stop(void)
 int bp_monitor_step(void)
 {
     struct bp_thread *t = bp_thread_known();
+    if (PY_VERSION_HEX >= 0x030D0000 && t && t->armed && bp_self())
+        bp_hold(t);                                                   /* the call was left without it: c_code.c */
     if (!t || !t->awaited || !bp_place_admits_here(t) || !t->awaited) /* to ask takes a while */
         return 0;
     bp_raise_here(t);

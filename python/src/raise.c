@@ -234,11 +234,7 @@ static int replaced_count;
 
 struct bp_place bp_place(const struct bp_thread *t)
 {
-#if PY_VERSION_HEX >= 0x030D0000
-    struct _PyInterpreterFrame *frame = t->tstate->current_frame;
-#else
-    struct _PyInterpreterFrame *frame = t->tstate->cframe->current_frame;
-#endif
+    struct _PyInterpreterFrame *frame = bp_innermost(t->tstate);
     if (!frame)
         return (struct bp_place){0};
 #if PY_VERSION_HEX >= 0x030C0000

@@ -107,6 +107,8 @@ struct bp_thread {
     int event_fd;      /* readable while an interrupt is due; -1 */
     bool armed;        /* PyThreadState_SetAsyncExc() was called and its exception has not come yet */
     bough_time armed_at;
+    struct bp_place stands; /* where the courier saw it last, for c_code.c; and since when */
+    bough_time stands_since;
     bool withdrawing;      /* the armed exception is being raised in a place of no consequence: carrier.c */
     bool awaited;          /* the same for an interpreter that monitors: monitor.c */
     bool due;              /* `event_fd` was readable when it was looked at last */
@@ -137,6 +139,19 @@ struct bp_process {
 
 extern struct bp_process bp;
 extern __thread struct bp_thread *bp_me __attribute__((tls_model("initial-exec")));
+
+/* The innermost frame of a thread state, never looked into; NULL: it executes no Python code. From 3.15 on there is one of its own
+ * below all. */
+static inline struct _PyInterpreterFrame *bp_innermost(const PyThreadState *ts)
+{
+#if PY_VERSION_HEX >= 0x030F0000
+    return ts->current_frame == ts->base_frame ? NULL : ts->current_frame;
+#elif PY_VERSION_HEX >= 0x030D0000
+    return ts->current_frame;
+#else
+    return ts->cframe->current_frame;
+#endif
+}
 
 /* ---- module.c ----------------------------------------------------------------------------------------- */
 
@@ -367,6 +382,15 @@ bool bp_courier_is(unsigned long ident);
 /* Its exception, now and here: it is at a place that admits it. */
 void bp_raise_here(struct bp_thread *t);
 bool bp_place_admits_here(const struct bp_thread *t);
+
+/* ---- c_code.c ----------------------------------------------------------------------------------------- */
+
+/* By the courier: what does this interpreter do? */
+void bp_c_code_probe(void);
+/* Has the thread stood in the same call for a while, which may raise what is armed? */
+bool bp_stays_in_c(struct bp_thread *t);
+/* Whether PyErr_CheckSignals() raises what is armed; known when the courier runs. */
+bool bp_signals_raise(void);
 
 /* ---- monitor.c ---------------------------------------------------------------------------------------- */
 

@@ -252,11 +252,7 @@ static PyThreadState *first_with_ident(unsigned long ident)
 
 bool bp_runs_code(const PyThreadState *ts)
 {
-#if PY_VERSION_HEX >= 0x030D0000
-    return ts->current_frame != NULL;
-#else
-    return ts->cframe->current_frame != NULL;
-#endif
+    return bp_innermost(ts) != NULL;
 }
 
 /* Up to 3.11 the state of a new thread has the ident of the thread that makes it, until the new one runs: it is not meant. It

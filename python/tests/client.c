@@ -45,6 +45,21 @@ static PyObject *ask_with_lock(PyObject *module, PyObject *fd)
     return wait_for((int)PyLong_AsLong(fd)) == 1 ? Py_NewRef(Py_True) : fail(strerror(errno));
 }
 
+/* As code does that works for long: it looks for signals now and then. Until it can be read. */
+static PyObject *ask_and_look(PyObject *module, PyObject *fd)
+{
+    struct pollfd entry = {.fd = (int)PyLong_AsLong(fd), .events = POLLIN};
+    (void)module;
+    for (int result = 0; result == 0;) {
+        Py_BEGIN_ALLOW_THREADS
+        result = poll(&entry, 1, 1);
+        Py_END_ALLOW_THREADS
+        if (PyErr_CheckSignals() != 0)
+            return NULL;
+    }
+    Py_RETURN_TRUE;
+}
+
 /* Whatever the wait said. */
 static PyObject *ask_and_ignore(PyObject *module, PyObject *fd)
 {
@@ -157,6 +172,7 @@ static PyMethodDef methods[] = {
     {"beside_a_new_state", beside_a_new_state, METH_O, NULL},
     {"on_a_thread", on_a_thread, METH_O, NULL},
     {"ask", ask, METH_O, NULL},
+    {"ask_and_look", ask_and_look, METH_O, NULL},
     {"ask_with_lock", ask_with_lock, METH_O, NULL},
     {"ask_and_ignore", ask_and_ignore, METH_O, NULL},
     {"refuse", refuse, METH_O, NULL},

@@ -6,6 +6,7 @@ caught by that. So up to 3.12 the loops below call functions, in which the excep
 """
 import asyncio
 import ctypes
+import os
 import queue
 import socket
 import subprocess
@@ -15,9 +16,10 @@ import time
 import unittest
 
 import bough
-from bough import ThreadExit
+import client
+from bough import ThreadExit, _bough
 from tools import (
-    Gate, bytecode, ended, open_what_stays, pipe, points, poll_for, read, started, until, until_blocked,
+    Gate, bytecode, ended, open_what_stays, pipe, points, poll_for, read, started, still_there, until, until_blocked,
     until_inside,
 )
 
@@ -251,6 +253,80 @@ class Exact(unittest.TestCase):
         thread.raise_exc(KeyError)
         go.open()
         self.assertIsNone(ended(thread))
+
+
+# ---- in C code -----------------------------------------------------------------------------------------------------------------
+
+
+class InCCode(unittest.TestCase):
+    """A plain thread in a C function that looks for signals, PyErr_CheckSignals(), and is not interrupted otherwise."""
+
+    def raised_in(self, function):
+        with pipe() as (r, w):
+            thread = started(function, r, cls=threading.Thread)
+            until_inside(thread, function)
+            error = KeyError("x")
+            bough.raise_exc(thread, error)
+            there = True
+            if _bough.signals_raise():
+                until(lambda: not thread.is_alive(), "the end of the thread")
+            else:
+                there = still_there(thread)
+                os.write(w, b"x")
+            self.assertIs(ended(thread), error)
+            return there
+
+    def test_where_it_is_raised(self):
+        """raise_exc() comes there where the interpreter raises it in PyErr_CheckSignals(), from 3.15 on, else when the call returns"""
+        def run(fd):
+            client.ask_and_look(fd)
+            bytecode()
+
+        self.assertTrue(self.raised_in(run))
+        self.assertEqual(_bough.signals_raise(), sys.version_info >= (3, 15))
+
+    def test_not_in_cleanup(self):
+        """in a `finally` it waits"""
+        def run(fd):
+            try:
+                pass
+            finally:
+                passed.append(client.ask_and_look(fd))
+            bytecode()
+
+        for _ in range(3):
+            passed = []
+            with pipe() as (r, w):
+                thread = started(run, r, cls=threading.Thread)
+                until_inside(thread, run)
+                bough.raise_exc(thread, KeyError)
+                self.assertTrue(still_there(thread))
+                self.assertTrue(still_there(thread))
+                os.write(w, b"x")
+                self.assertIsInstance(ended(thread), KeyError)
+                self.assertEqual(passed, [True])
+
+    def test_left_without_it(self):
+        """code that does not look for signals: the call returns, and the exception comes where it may"""
+        def run(fd):
+            try:
+                client.ask(fd)
+            finally:
+                seen.append("cleanup")
+                seen.append(len(seen))
+            bytecode()
+
+        for _ in range(20):
+            seen = []
+            with pipe() as (r, w):
+                thread = started(run, r, cls=threading.Thread)
+                until_blocked(thread)
+                bough.raise_exc(thread, KeyError)
+                self.assertTrue(still_there(thread))
+                self.assertTrue(still_there(thread))
+                os.write(w, b"x")
+                self.assertIsInstance(ended(thread), KeyError)
+                self.assertEqual(seen, ["cleanup", 1])
 
 
 # ---- swallowed -----------------------------------------------------------------------------------------------------------------
