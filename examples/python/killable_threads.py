@@ -36,7 +36,7 @@ True
 >>> t1.raise_exc(TypeError)
 Traceback (most recent call last):
   ...
-ValueError: <Thread(Thread-2 (g), stopped ...)> has ended
+bough.NotAliveError: raise_exc() thread: <Thread(Thread-2 (g), stopped ...)> has ended
 """
 import doctest
 import sys

@@ -21,7 +21,7 @@ case = cases.case
 
 def setUpModule():
     """There a pool of threads starts it, and it stays."""
-    if sys.version_info >= (3, 15):
+    if sys.version_info >= (3, 14):
         multiprocessing.resource_tracker.ensure_running()
 
 

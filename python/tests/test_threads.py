@@ -2,6 +2,7 @@
 """Threads: their end, flags, idents, and what is left of them."""
 import gc
 import os
+import sysconfig
 import threading
 import time
 import tracemalloc
@@ -363,6 +364,7 @@ class OnInterrupt(unittest.TestCase):
 class WhatIsLeft(unittest.TestCase):
     limit = 120
 
+    @unittest.skipIf(sysconfig.get_config_var("Py_GIL_DISABLED"), "a free-threaded interpreter leaves functions to the collector")
     def test_no_cycles(self):
         """a thread that has ended is gone without the collector's help"""
         def interrupted():
