@@ -54,6 +54,7 @@ def _put_back():
     while _taken:
         signo = _taken.pop()
         handler = signal.getsignal(signo)  # ours, or the program's own by now
+        _bough.signal_taken(signo)
         signal.signal(signo, signal.SIG_DFL if handler is _on_signal else handler)
 
 
@@ -104,6 +105,7 @@ def _take_signals():
 def _on_signal(signo, frame, bough=_bough, kind=SIGNAL, signals=signal.Signals):
     """In main, also when the module's variables are gone. All others know already, unless the signal came before the handler in C stood
     in front of this one."""
+    bough.signal_taken(signo)
     if not bough.was_posted(signo):
         bough.post_event(0, kind, signals(signo).name, signo)
     bough.check_interrupt()

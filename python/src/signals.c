@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct sigaction pythons[NSIG];
@@ -31,13 +32,77 @@ static PyObject *signals(PyObject *module, PyObject *on)
     Py_RETURN_NONE;
 }
 
-static void on_signal(int signo)
+/* ---- main is woken until it has run Python's handler --------------------------------------------------------------- */
+
+/*
+ * Python's handler runs in main, between bytecodes or when a blocking call has failed with EINTR. A signal that comes right before the
+ * call, or to another thread, interrupts nothing: main would wait on, where without bough the process had ended. So the
+ * signal is sent to main again, by a timer, until _on_signal() has run. That one is known by its value, and is no event.
+ */
+enum { FIRST_AGAIN = 10, LAST_AGAIN = 1000 }; /* ms: each time twice as long */
+
+static struct again {
+    timer_t timer;
+    bool made;
+    int after; /* ms; 0: main has run the handler */
+} again[NSIG];
+
+static const char is_again;
+
+static void wake_main(struct again *a, int after)
+{
+    const struct itimerspec time = {.it_value = {after / 1000, after % 1000 * 1000000L}};
+    __atomic_store_n(&a->after, after, __ATOMIC_SEQ_CST);
+    if (a->made)
+        timer_settime(a->timer, 0, &time, NULL);
+}
+
+static void make_timer(int signo)
+{
+    struct sigevent event;
+    memset(&event, 0, sizeof event);
+    event.sigev_notify = SIGEV_THREAD_ID;
+    event.sigev_signo = signo;
+    event.sigev_value.sival_ptr = (void *)(uintptr_t)&is_again;
+#ifdef sigev_notify_thread_id
+    event.sigev_notify_thread_id = getpid();
+#else
+    event._sigev_un._tid = getpid();
+#endif
+    if (!again[signo].made)
+        again[signo].made = timer_create(CLOCK_MONOTONIC, &event, &again[signo].timer) == 0;
+}
+
+/* In main, which also takes each repetition. */
+static PyObject *signal_taken(PyObject *module, PyObject *number)
+{
+    long signo = PyLong_AsLong(number);
+    (void)module;
+    if (signo > 0 && signo < NSIG)
+        wake_main(&again[signo], 0);
+    else if (!PyErr_Occurred())
+        PyErr_SetString(PyExc_ValueError, "signo must be the number of a signal");
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+/* A repetition begins before Python is told of the signal: it ends with the handler's run, which may come at once. */
+static void on_signal(int signo, siginfo_t *info, void *context)
 {
     int saved = errno;
-    __atomic_store_n(&posted[signo], true, __ATOMIC_RELEASE);
-    bough_signal_event(signo);
-    if (pythons[signo].sa_handler != SIG_DFL && pythons[signo].sa_handler != SIG_IGN)
-        pythons[signo].sa_handler(signo);
+    struct again *a = &again[signo];
+    (void)context;
+    if (info->si_code == SI_TIMER && info->si_value.sival_ptr == &is_again) {
+        int after = __atomic_load_n(&a->after, __ATOMIC_SEQ_CST) * 2;
+        if (after)
+            wake_main(a, after < LAST_AGAIN ? after : LAST_AGAIN);
+    } else {
+        __atomic_store_n(&posted[signo], true, __ATOMIC_RELEASE);
+        bough_signal_event(signo);
+        if (pythons[signo].sa_handler != SIG_DFL && pythons[signo].sa_handler != SIG_IGN) {
+            wake_main(a, FIRST_AGAIN);
+            pythons[signo].sa_handler(signo);
+        }
+    }
     errno = saved;
 }
 
@@ -62,8 +127,9 @@ static void after_fork(void)
 static void give_back_in_child(void)
 {
     struct sigaction now, default_action = {.sa_handler = SIG_DFL};
+    memset(again, 0, sizeof again); /* a process that was forked has no timers */
     for (int signo = 1; signo < NSIG; signo++)
-        if (pythons[signo].sa_handler && sigaction(signo, NULL, &now) == 0 && now.sa_handler == on_signal)
+        if (pythons[signo].sa_handler && sigaction(signo, NULL, &now) == 0 && now.sa_sigaction == on_signal)
             sigaction(signo, &default_action, NULL);
     after_fork();
 }
@@ -89,8 +155,9 @@ static PyObject *stand_before(PyObject *module, PyObject *args)
         return PyErr_SetFromErrno(PyExc_OSError);
     __atomic_store_n(&posted[signo], false, __ATOMIC_RELEASE);
     action = pythons[signo]; /* without SA_RESTART, as Python wants it */
-    action.sa_handler = on_signal;
-    action.sa_flags |= SA_ONSTACK;
+    action.sa_sigaction = on_signal;
+    action.sa_flags |= SA_ONSTACK | SA_SIGINFO;
+    make_timer(signo);
     sigaction(signo, &action, NULL);
     Py_RETURN_NONE;
 }
@@ -172,6 +239,8 @@ PyMethodDef bp_signal_methods[] = {
     {"signals", signals, METH_O, PyDoc_STR("signals(on): the library takes part in signals, or no longer.")},
     {"stand_before", stand_before, METH_VARARGS,
      PyDoc_STR("stand_before(signo): interrupt everything, then Python's.")},
+    {"signal_taken", signal_taken, METH_O,
+     PyDoc_STR("signal_taken(signo): main has run Python's handler: it is woken for it no more.")},
     {"was_posted", was_posted, METH_VARARGS,
      PyDoc_STR("was_posted(signo): has its handler interrupted everything, since the last call?")},
     {"die_at_the_end", die_at_the_end, METH_NOARGS,

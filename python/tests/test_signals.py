@@ -106,6 +106,33 @@ class Unhandled(Case):
             main = "worker = work(); ready(); worker.join()"
             self.told(main, signo, at="futex", status=-signo, says=[f"worker: signal {signo:d}"])
 
+    def test_main_is_not_interrupted_by_it(self):
+        """another thread takes the signal, and main waits on in a call that no interrupt ends: it is woken all the same"""
+        main = """
+            import multiprocessing
+            bough.opt_in()
+            lock = LOCK
+            lock.acquire()
+            other = threading.Thread(target=time.sleep, args=(3600,), daemon=True)
+            other.start()
+            say(f"other {other.ident}")
+            def send():
+                sys.stdin.read(1)
+                signal.pthread_kill(other.ident, signal.SIGNAL)
+            threading.Thread(target=send, daemon=True).start()
+            lock.acquire()
+            """
+        for lock in "multiprocessing.get_context('fork').Lock()", "threading.Lock()":
+            for signo in signal.SIGTERM, signal.SIGHUP:
+                arguments = program(main.replace("LOCK", lock).replace("SIGNAL", signo.name))
+                with Process(*arguments, stdin=subprocess.PIPE) as process:
+                    process.until("other")
+                    process.until_in("futex", main=True)
+                    process.process.stdin.write(b"x")
+                    process.process.stdin.flush()
+                    self.assertEqual(process.end(), -signo, str(process))
+                self.assertNotIn("rung", process.err)  # the ladder would end it after 5 s
+
     def test_in_a_branch(self):
         """main is a branch's body: the end joins, and then it goes on its way"""
         self.told(
