@@ -25,7 +25,7 @@ class Programs(unittest.TestCase):
             path.write_text(program)
             process = run(*options, "-W", "always", path)
         told = process.out + process.err
-        for number, name in (r"0x[0-9a-f]+", "ADDRESS"), (r"(?<=pid=)\d+", "PID"), (re.escape(folder), "FOLDER"):
+        for number, name in (re.escape(folder), "FOLDER"), (r"0x[0-9a-f]+", "ADDRESS"), (r"(?<=pid=)\d+", "PID"):
             told = re.sub(number, name, told)
         return process.status, told
 
