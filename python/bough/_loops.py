@@ -12,6 +12,7 @@ An interrupt that has ended the loop does not end it again while the loop cleans
 How each library's loop is given a descriptor and asked to stop is all that differs.
 """
 import threading
+from collections.abc import Coroutine
 from functools import wraps
 
 from bough import _bough, _replace
@@ -222,19 +223,30 @@ def _trio(module):
                 return
             await sleep(LOOK_AGAIN)
 
+    async def in_scope(coroutine):
+        from trio import CancelScope, lowlevel
+
+        scope = CancelScope()
+        with _Run(scope.cancel) as run, scope:
+            lowlevel.spawn_system_task(watch, run)
+            return await coroutine
+
+    def with_scope(async_fn):
+        """What is no async function is for trio to refuse."""
+        if not callable(async_fn):
+            return async_fn
+
+        @wraps(getattr(async_fn, "func", async_fn))  # trio names the task after it
+        def main(*args):
+            coroutine = async_fn(*args)
+            return in_scope(coroutine) if isinstance(coroutine, Coroutine) else coroutine
+
+        return main
+
     def new(original):
         @wraps(original)
         async def init(self, async_fn, args):
-            @wraps(async_fn)
-            async def main(*args):
-                from trio import CancelScope, lowlevel
-
-                scope = CancelScope()
-                with _Run(scope.cancel) as run, scope:
-                    lowlevel.spawn_system_task(watch, run)
-                    return await async_fn(*args)
-
-            return await original(self, main if _bough.takes_part() else async_fn, args)
+            return await original(self, with_scope(async_fn) if _bough.takes_part() else async_fn, args)
 
         return init
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Rule 45: an event loop in an interrupted thread ends by its own means. Each run is a process of its own, see loops.py."""
 import os
+import re
 import threading
 import time
 import unittest
@@ -39,6 +40,29 @@ class Loops(unittest.TestCase):
         process = run("-W", "ignore", LOOPS, library, way)
         self.assertEqual((process.status, process.out.splitlines()), (0, expected), str(process))
         self.assertLess(process.took, 15 * SCALE)  # a loop whose cleanup is interrupted takes 5 s and more
+
+    @needs("trio")
+    def test_what_trio_refuses(self):
+        """is refused with trio's words in a thread that has opted in, too"""
+        import trio
+
+        async def coroutine():
+            pass
+
+        async def generator():
+            yield
+
+        def messages():
+            for wrong in coroutine(), generator, len, "text", None:
+                try:
+                    trio.run(wrong, *((),) * (wrong is len))
+                except TypeError as error:
+                    yield re.sub("0x[0-9a-f]+", "", str(error))
+
+        plain = list(messages())
+        with bough.set_enable_io_interrupt():
+            self.assertEqual(list(messages()), plain)
+        self.assertEqual(len(plain), 5)
 
 
 def add_tests():
