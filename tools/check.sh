@@ -22,7 +22,7 @@ step format tools/format.sh --check
 step layers python3 tests/layers.py .
 step cppcheck tools/static.sh cppcheck
 step clang-tidy tools/static.sh clang-tidy
-step legs tools/legs.sh native hooks generic musl aarch64 python python-loss cpython clang asan tsan valgrind slow loss
+step legs tools/legs.sh native hooks generic musl aarch64 python python-loss cpython peers-python clang asan tsan valgrind slow loss
 
 echo
 printf '%s\n' "${results[@]}"

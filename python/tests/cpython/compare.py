@@ -2,8 +2,8 @@
 """
 compare.py KIND TARGET [PATTERN...]: runs tests of other people with and without bough, and compares which of them pass. TAP.
 
-KIND: unittest, TARGET a module or package below CPython's `test`; or pytest, TARGET a package whose files test_*.py are run. Only the tests
-whose names match a PATTERN, if there is one.
+KIND: unittest, TARGET a module or package below CPython's `test`; or pytest, TARGET a package, or a file or folder of one. Only the tests whose
+names match a PATTERN, if there is one.
 
 Each file runs in three modes, in processes of its own: without bough (plain), with the main thread opted in (main), and with every thread
 opted in (every). A test whose outcome differs runs again, in turns without and with bough, until it has failed either without (then it
@@ -208,7 +208,7 @@ class Known:
 
     def difference(self, name, mode):
         for entry in self.differences:
-            if mode in entry.get("modes", MODES) and fnmatch.fnmatchcase(name, entry["test"]):
+            if mode in entry.get("modes", MODES) and (name == entry["test"] or fnmatch.fnmatchcase(name, entry["test"])):
                 return entry["reason"]
         return None
 
@@ -297,8 +297,9 @@ class Tap:
 def targets(kind, target):
     """The files: a package is one after the other."""
     if kind == "pytest":
-        folder = Path(importlib.util.find_spec(target).origin).parent
-        return sorted(str(path) for path in folder.rglob("test_*.py"))
+        package, _, rest = target.partition("/")
+        path = Path(importlib.util.find_spec(package).origin).parent / rest
+        return [str(path)] if path.exists() else []
     spec = importlib.util.find_spec("test." + target)
     if spec is None:
         return []

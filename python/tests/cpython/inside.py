@@ -2,7 +2,7 @@
 """
 inside.py KIND TARGET CHOICE: runs the tests of TARGET in this process, and writes a line of JSON to descriptor 3 as each begins and ends.
 
-KIND: unittest, TARGET a module of CPython's package `test`; or pytest, TARGET a file of a package. CHOICE: a file of JSON with `only` (null,
+KIND: unittest, TARGET a module of CPython's package `test`; or pytest, TARGET a file or folder of a package. CHOICE: a file of JSON with `only` (null,
 or the tests to run) and `without` (the tests not to run; patterns).
 """
 import faulthandler
@@ -21,6 +21,11 @@ def write(**line):
     os.write(RESULTS, (json.dumps(line) + "\n").encode())
 
 
+def matches(name, patterns):
+    """pytest's names have brackets, which are more than that in a pattern."""
+    return name in patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
 class Choice:
     def __init__(self, path):
         with open(path) as file:
@@ -35,9 +40,9 @@ class Choice:
         return test if count == 1 else f"{test}#{count}"
 
     def has(self, name):
-        if any(fnmatch.fnmatchcase(name, pattern) for pattern in self.without):
+        if matches(name, self.without):
             return False
-        return self.only is None or any(fnmatch.fnmatchcase(name, pattern) for pattern in self.only)
+        return self.only is None or matches(name, self.only)
 
 
 # ---- unittest --------------------------------------------------------------------------------------------------------
@@ -132,6 +137,8 @@ class Plugin:
             self.outcome = report.outcome
         if report.outcome == "failed":
             self.texts.append(report.longreprtext)
+        elif report.skipped:
+            self.texts.append(str(getattr(report, "wasxfail", "") or report.longrepr[2]))
 
     def pytest_runtest_logfinish(self, nodeid):
         seconds = round(time.monotonic() - self.began, 3)
@@ -141,7 +148,17 @@ class Plugin:
 def run_pytest(target, choice):
     import pytest
 
-    pytest.main(["-q", "-p", "no:cacheprovider", "--rootdir", os.path.dirname(target), target], plugins=[Plugin(choice)])
+    # asyncio: trio and distributed run their coroutines themselves
+    options = ["-q", "-p", "no:cacheprovider", "-p", "no:asyncio", "-m", "not slow", "--continue-on-collection-errors"]
+    pytest.main([*options, "--rootdir", root_of(target), target], plugins=[Plugin(choice)])
+
+
+def root_of(path):
+    """The folder that its package lies in, from which pytest names the tests."""
+    path = os.path.dirname(path)
+    while os.path.exists(os.path.join(path, "__init__.py")):
+        path = os.path.dirname(path)
+    return path
 
 
 # ----------------------------------------------------------------------------------------------------------------------
