@@ -147,6 +147,35 @@ class Signals(Forked):
         )
 
 
+class Hooks(Forked):
+    def test_the_interpreter_lock_is_kept(self):
+        """from the first hook before a fork to the last one after it: another thread would see the program in between"""
+        self.says(
+            """
+            import warnings
+            warnings.simplefilter("ignore")  # 3.12's warning of a fork with threads is written in between, without the lock
+            bough.opt_in()
+            turns, seen = 0, []
+            def turn():
+                global turns
+                while True:
+                    turns += 1
+                    time.sleep(0)
+            def note():
+                seen.append(turns)
+            os.register_at_fork(before=note, after_in_parent=note)
+            threading.Thread(target=turn, daemon=True).start()
+            bough.set_enable_async_interrupt()
+            sys.setswitchinterval(1000)  # the other thread runs only if this one waits, or gives the lock away
+            for _ in range(50):
+                time.sleep(0.001)
+                in_new_process(lambda: None)
+            say(f"turns in between: {sum(seen[1::2]) - sum(seen[::2])}, in all: {turns > 50}")
+            """,
+            "turns in between: 0, in all: True",
+        )
+
+
 class Interrupts(Forked):
     def test_on_interrupt(self):
         """of the thread that forks"""

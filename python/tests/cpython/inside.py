@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 import unittest
+from pathlib import Path
 
 RESULTS = 3
 
@@ -154,11 +155,9 @@ def run_pytest(target, choice):
 
 
 def root_of(path):
-    """The folder that its package lies in, from which pytest names the tests."""
-    path = os.path.dirname(path)
-    while os.path.exists(os.path.join(path, "__init__.py")):
-        path = os.path.dirname(path)
-    return path
+    """The folder that its package lies in, from which pytest names the tests. Folders of tests may be no packages."""
+    packages = [folder for folder in Path(path).parents if (folder / "__init__.py").exists()]
+    return str(packages[-1].parent if packages else Path(path).parent)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
