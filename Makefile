@@ -10,6 +10,7 @@ help:
 	@echo "make check     before a release: format, static analysis, sanitizers, full loss tests"
 	@echo "make python    build the Python package, to be imported from build-python-*, and run its tests"
 	@echo "make newest    the same with 3.13, 3.14, 3.15, debug builds and a free-threaded one, in a newer Debian; needs root"
+	@echo "make blocking  interrupt each blocking call of Python's library, and make the tables of docs/blocking.md"
 	@echo "make install   PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
 	@echo "make format    lay out the C files as .clang-format says"
 	@echo "make deps      install the Debian packages for all of this"
@@ -39,6 +40,10 @@ python:
 newest:
 	@tools/newest.sh $(ARGS)
 
+blocking:
+	@tools/deps.sh build python
+	@tools/blocking.sh $(ARGS)
+
 install:
 	@tools/deps.sh build
 	@[ -f build-install/build.ninja ] || meson setup build-install --buildtype=release -Dtests=false -Dexamples=false
@@ -62,4 +67,4 @@ deps:
 clean:
 	rm -rf build build-* build*.log
 
-.PHONY: help test demo bench check python newest install format deps clean
+.PHONY: help test demo bench check python newest blocking install format deps clean

@@ -66,3 +66,9 @@ def limits(rows):
         versions = tuple(version for version in versions if not version.startswith("<"))
         found[call, what] = Limit(why, source, versions, ends[0] if ends else None)
     return found
+
+
+def slow():
+    """{pattern of "call | what it waits for": why its interrupt takes longer} of slow.txt."""
+    lines = (Path(__file__).parent / "slow.txt").read_text().splitlines()
+    return dict(line.split(" ; ") for line in lines if line and not line.startswith("#"))

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""The table of docs/blocking.md.
+"""The tables of docs/blocking.md. `make blocking` does all of this (tools/blocking.sh).
 
-    table.py measure COUNT FILE [FAMILY...]   interrupts each call COUNT times in each of three ways, writes the figures
-    table.py write FILE...                    makes the table of figures of several interpreters, into docs/blocking.md
+    table.py measure COUNT FILE               interrupts each call COUNT times in each of three ways, writes the figures
+    table.py more COUNT FILE [FAMILY...]      the same for calls of which the file has no figures; or for all of some families
+                                              (test_blocking_FAMILY.py)
+    table.py write FILE...                    makes the tables of the figures of several interpreters, into docs/blocking.md
 
 Each row is measured in a process of its own, forked from one that has imported the tests. The package is found as by the tests:
 PYTHONPATH names the build folder and its folder of tests.
 """
 import contextlib
+import hashlib
 import importlib
 import json
 import os
@@ -26,7 +29,7 @@ sys.path.insert(0, str(TESTS))
 import enumeration  # noqa: E402
 
 LIMIT, DAY = 300, 86400  # seconds for a row, and for a module
-BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
+SLOW = 200  # microseconds; a median above that has a reason in slow.txt
 NAMES = {
     "x86_64": "0 read,1 write,7 poll,16 ioctl,19 readv,20 writev,23 select,34 pause,35 nanosleep,40 sendfile,42 connect,43 accept,"
     "44 sendto,45 recvfrom,46 sendmsg,47 recvmsg,61 wait4,72 fcntl,73 flock,76 truncate,128 rt_sigtimedwait,202 futex,230 "
@@ -96,49 +99,85 @@ def in_a_process(function, limit=LIMIT):
         finally:
             os._exit(0)
     os.close(w)
-    data, end = b"", time.monotonic() + limit
+    data, end, late = b"", time.monotonic() + limit, False
     with os.fdopen(r, "rb", 0) as reader:
-        while select.select([reader], [], [], max(0, end - time.monotonic()))[0]:
-            piece = reader.read(65536)
+        while not late:
+            late = not select.select([reader], [], [], max(0, end - time.monotonic()))[0]
+            piece = b"" if late else reader.read(65536)
             if not piece:
                 break
             data += piece
+    status = ended(pid, late)
+    why = f"longer than {limit} s" if late else f"the process ended with {status}"
+    return json.loads(data) if data and not late else {"error": why, "times": [], "in": [], "state": ""}
+
+
+def ended(pid, late):
+    """The exit code. What still runs is killed, with its own processes."""
+    status = None if late else os.waitpid(pid, 0)[1]
     for kill in (os.killpg, os.kill):
         with contextlib.suppress(ProcessLookupError):
             kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return json.loads(data) if data else {"error": f"nothing in {limit} s", "times": [], "in": [], "state": ""}
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1] if late else status)
 
 
-def measure(count, file, *families):
-    """Each module in a process of its own, of which nothing stays: names for instance live in a network of their own."""
-    results, limits = {}, enumeration.limits(enumeration.read())
-    for name in modules():
-        if families and name.removeprefix("test_blocking_") not in families:
-            continue
-        results |= in_a_process(lambda name=name: measured_module(name, int(count), limits), DAY)
-    version = platform.python_version()
-    Path(file).write_text(json.dumps({"version": version, "count": int(count), "rows": results}, indent=1))
+def machine():
+    """The processor, how many there are, and how many threads wanted one just before."""
+    model = re.search(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(), re.M)
+    name = model.group(1) if model else platform.machine()
+    return f"{name}, {os.cpu_count()} of them; load average {os.getloadavg()[0]:.1f}"
 
 
-def measured_module(name, count, limits):
+def become_urgent():
+    """Other work on the machine does not count then. Returns whether that could be done."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    except PermissionError:
+        return False
+    return True
+
+
+def measure(count, file):
+    run = {"version": platform.python_version(), "count": int(count), "machine": [], "rows": {}}
+    measured_modules(run, file, modules(), set())
+
+
+def more(count, file, *families):
+    run = json.loads(Path(file).read_text())
+    done = {name for name, found in run["rows"].items() if not found["error"]}
+    names = [name for name in modules() if not families or name.removeprefix("test_blocking_") in families]
+    measured_modules(run | {"count": int(count)}, file, names, set() if families else done)
+
+
+def measured_modules(run, file, names, done):
+    """Each in a process of its own, of which nothing stays: names for instance live in a network of their own."""
+    where, urgent = machine(), become_urgent()
+    limits = enumeration.limits(enumeration.read())
+    for name in names:
+        run["rows"] |= in_a_process(lambda name=name: measured_module(name, run["count"], limits, done), DAY)
+    where += f" before, {os.getloadavg()[0]:.1f} after" + (", at real-time priority" if urgent else "")
+    run["machine"].append(where)
+    Path(file).write_text(json.dumps(run, indent=1))
+
+
+def measured_module(name, count, limits, done):
     module, results = importlib.import_module(name), {}
     blocking = importlib.import_module("blocking")
-    if hasattr(module, "setUpModule"):
+    wanted = {key: make for key, make in cases_of(module).items() if " | ".join(key) not in done}
+    wanted = {key: make for key, make in wanted.items() if not (key in limits and limits[key].is_here())}
+    if wanted and hasattr(module, "setUpModule"):
         module.setUpModule()
-    for key, make in cases_of(module).items():
-        if key in limits and limits[key].is_here():
-            continue
+    for key, make in wanted.items():
         begin = time.monotonic()
         found = in_a_process(lambda make=make: measured(blocking, make, count))
         results[" | ".join(key)] = found
         print(f"{time.monotonic() - begin:6.1f} s", *key, found["error"] or "", sep="  ", file=sys.stderr, flush=True)
-    if hasattr(module, "tearDownModule"):
+    if wanted and hasattr(module, "tearDownModule"):
         module.tearDownModule()
     return results
 
 
-# ---- the table ----------------------------------------------------------------------------------------------------------------------
+# ---- the tables -----------------------------------------------------------------------------------------------------------------
 
 
 def figures(times):
@@ -148,13 +187,16 @@ def figures(times):
     return f"{at(0.5):.0f}, {at(0.99):.0f}, {ordered[-1]:.0f}"
 
 
-def cell(row, limit, version, run):
+def short(version):
+    return ".".join(version.split(".")[:2])
+
+
+def cell(row, limit, version, found):
     """The figures, or why there are none."""
     if version not in row.versions:
         return "not there"
     if limit and version in limit.versions:
         return "limit"
-    found = run["rows"].get(" | ".join(row.key))
     if found is None:
         return "no test"
     return f"failed after {len(found['times'])}" if found["error"] else figures(found["times"])
@@ -163,16 +205,56 @@ def cell(row, limit, version, run):
 def table(runs):
     rows = enumeration.read()
     limits = enumeration.limits(rows)
-    versions = [".".join(run["version"].split(".")[:2]) for run in runs]
     yield "| call | what it waits for | in | the object afterwards | " + " | ".join(run["version"] for run in runs) + " |"
     yield "|---|---|---|---|" + "---|" * len(runs)
     for row in rows.values():
         found = [run["rows"].get(" | ".join(row.key)) for run in runs]
-        found = [one for one in found if one and one["times"]]
-        calls = list(dict.fromkeys(name for one in found for name in one["in"]))
-        state = found[0]["state"] if found else ""
-        cells = [cell(row, limits.get(row.key), version, run) for version, run in zip(versions, runs, strict=True)]
-        yield "| " + " | ".join([f"`{row.call}`", row.what, ", ".join(calls), state, *cells]) + " |"
+        done = [one for one in found if one and one["times"]]
+        calls = list(dict.fromkeys(name for one in done for name in one["in"]))
+        cells = [cell(row, limits.get(row.key), short(run["version"]), one) for run, one in zip(runs, found, strict=True)]
+        yield f"| `{row.call}` | {row.what} | {', '.join(calls)} | {done[0]['state'] if done else ''} | {' | '.join(cells)} |"
+
+
+def cells_of(lines):
+    """{(call, what it waits for): the other cells} of a table's lines below its head."""
+    split = [line.strip("| ").split(" | ") for line in lines]
+    return {(one[0].strip("`"), one[1]): one[2:] for one in split}
+
+
+def median(cell):
+    """0 if it is none of a call that was interrupted."""
+    return int(cell.split(",")[0]) if cell[0].isdigit() else 0
+
+
+def summary(head, rows, counts):
+    """How many there are of each sort, for each interpreter of the table's head: made of the table's cells."""
+    yield "| CPython | calls | interrupted | limits | interrupts of each | median of the medians | medians above 200 |"
+    yield "|---|---|---|---|---|---|---|"
+    versions = head.strip("| ").split(" | ")[4:]
+    for number, version in enumerate(versions):
+        cells = [one[2 + number] for one in rows.values() if one[2 + number] != "not there"]
+        medians = sorted(filter(None, map(median, cells)))
+        bad = [one for one in cells if not median(one) and one != "limit"]
+        if bad:
+            raise ValueError(f"{version} has rows that were not measured: {bad}")
+        figures = [len(cells), len(medians), cells.count("limit"), counts[number]]
+        figures += [medians[len(medians) // 2], sum(one > SLOW for one in medians)]
+        yield f"| {version} | " + " | ".join(map(str, figures)) + " |"
+
+
+def slow(rows):
+    """The rows whose median is above 200 us with an interpreter, by the reason that slow.txt gives."""
+    reasons, found = enumeration.slow(), {}
+    for (call, what), cells in rows.items():
+        if max(map(median, cells[2:])) > SLOW:
+            why = next((why for pattern, why in reasons.items() if re.fullmatch(pattern, f"{call} | {what}")), None)
+            if why is None:
+                raise ValueError(f"slow.txt has no reason for {call} | {what}: {cells[2:]}")
+            found.setdefault(why, []).append(f"`{call}` ({what})")
+    yield "| calls | why |"
+    yield "|---|---|"
+    for why, calls in found.items():
+        yield f"| {', '.join(calls)} | {why} |"
 
 
 def list_of_limits():
@@ -182,35 +264,46 @@ def list_of_limits():
     for (call, what), limit in enumeration.limits(rows).items():
         versions = "all" if limit.versions == rows[call, what].versions else ", ".join(limit.versions)
         if limit.before:
+            versions += f", before {'.'.join(map(str, limit.before))}"
+        if limit.before:
             versions = f"before {'.'.join(map(str, limit.before))}"
         yield f"| `{call}` | {what} | {limit.why} | `{limit.source}` | {versions} |"
 
 
-def summary(runs):
-    """How many there are of each sort, for each interpreter."""
-    rows = enumeration.read()
-    limits = enumeration.limits(rows)
-    yield "| CPython | calls | interrupted | limits | without a test | failed | interrupts of each | median of medians, us |"
-    yield "|---|---|---|---|---|---|---|---|"
-    for run in runs:
-        version = ".".join(run["version"].split(".")[:2])
-        cells = [cell(row, limits.get(row.key), version, run) for row in rows.values() if version in row.versions]
-        ends = [one for one in cells if one[0].isdigit()]
-        medians = sorted(int(one.split(",")[0]) for one in ends)
-        sorts = [len(cells), len(ends), cells.count("limit"), cells.count("no test"), sum("failed" in one for one in cells)]
-        count = f"{3 * run['count']}"
-        yield "| " + " | ".join([run["version"], *map(str, sorts), count, str(medians[len(medians) // 2])]) + " |"
+# ---- the document ---------------------------------------------------------------------------------------------------------------
+
+
+def part(text, name):
+    """The lines of a generated part of the document."""
+    return re.search(f"<!-- {name}: begin -->\n(.*?)\n?<!-- {name}: end -->", text, re.S).group(1).split("\n")
+
+
+def with_part(text, name, lines):
+    pattern = re.compile(f"(<!-- {name}: begin -->\n).*?(<!-- {name}: end -->)", re.S)
+    return pattern.sub(lambda found: "\n".join([found.group(1).strip(), *lines, found.group(2)]), text)
+
+
+def digest(text):
+    """Of what was measured: nobody edits that by hand."""
+    return hashlib.sha256("\n".join(part(text, "machine") + part(text, "table")).encode()).hexdigest()
+
+
+def follow(text, counts):
+    """The document with what follows from its table and the lists."""
+    head, _, *lines = part(text, "table")
+    rows = cells_of(lines)
+    text = with_part(text, "summary", summary(head, rows, counts))
+    text = with_part(text, "slow", slow(rows))
+    text = with_part(text, "limits", list_of_limits())
+    return with_part(text, "digest", [f"<!-- {digest(text)} -->"])
 
 
 def write(*files):
     runs = [json.loads(Path(file).read_text()) for file in files]
-    text = DOCUMENT.read_text()
-    for name, lines in (("summary", summary(runs)), ("table", table(runs)), ("limits", list_of_limits())):
-        begin, end = BEGIN.replace("table", name), END.replace("table", name)
-        pattern = re.compile(f"{re.escape(begin)}.*{re.escape(end)}", re.S)
-        text = pattern.sub(lambda _, new="\n".join([begin, *lines, end]): new, text)
-    DOCUMENT.write_text(text)
+    text = with_part(DOCUMENT.read_text(), "table", table(runs))
+    text = with_part(text, "machine", [f"- {run['version']}: {'; '.join(run['machine'])}" for run in runs])
+    DOCUMENT.write_text(follow(text, [3 * run["count"] for run in runs]))
 
 
 if __name__ == "__main__":
-    {"measure": measure, "write": write}[sys.argv[1]](*sys.argv[2:])
+    {"measure": measure, "more": more, "write": write}[sys.argv[1]](*sys.argv[2:])
