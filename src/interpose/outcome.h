@@ -101,13 +101,26 @@ enum bo_foreign_step bo_outcome_weigh(struct bo_thread *t, const struct bo_site 
 #define bo_outcome_before(t, site, may_block) \
     (bo_unlikely(bo_outcome_armed) ? bo_outcome_compare((t), (site), (may_block)) : 0)
 
-/* The sort of the call. Where only silent waits are suppressed at the moment, it depends on the caller too. */
-static inline enum bo_foreign_step bo_outcome_step(struct bo_thread *t, const struct bo_site *site)
+/* Are only silent waits suppressed at the moment? */
+static inline bool bo_outcome_depends(const struct bo_thread *t)
 {
     const uint64_t both = BO_FOREIGN_DUE | BO_SILENT_DUE;
-    if (bo_unlikely((bo_load_relaxed(&t->t.word) & both) == BO_FOREIGN_DUE))
-        return bo_outcome_weigh(t, site);
-    return site->manner >= BO_EINTR_ALONE ? BO_FOREIGN_SILENT : BO_FOREIGN_CALL;
+    return bo_unlikely((bo_load_relaxed(&t->t.word) & both) == BO_FOREIGN_DUE);
+}
+
+/* The sort of the call. Where only silent waits are suppressed at the moment, it depends on the caller too: then alone `site` is
+ * evaluated. */
+#define bo_outcome_step_of_row(t, manner, site) \
+    (bo_outcome_depends(t) ? bo_outcome_weigh((t), (site)) : bo_outcome_step_by(manner))
+
+static inline enum bo_foreign_step bo_outcome_step_by(enum bo_manner manner)
+{
+    return manner >= BO_EINTR_ALONE ? BO_FOREIGN_SILENT : BO_FOREIGN_CALL;
+}
+
+static inline enum bo_foreign_step bo_outcome_step(struct bo_thread *t, const struct bo_site *site)
+{
+    return bo_outcome_step_of_row(t, site->manner, site);
 }
 
 /* After a call that was interrupted: delivers the interrupt, or ends a silent wait. Returns the error number that the call

@@ -49,40 +49,42 @@
 #define CUT_EAI(r, error) (errno = (error), EAI_SYSTEM)
 
 /* The call's result: after a poll() whose failure was ignored, its error may become the interrupt's. */
-#define OWN_MINUS_ONE(r) (bo_unlikely(bo_outcome_armed) ? bo_outcome_after(t, &site, r) : (r))
-#define OWN_NUMBER(r) (r)
-#define OWN_THRD(r) (r)
-#define OWN_THRD_SLEEP(r) (r)
-#define OWN_UNSLEPT(r) (r)
-#define OWN_EAI(r) (r)
+#define OWN_MINUS_ONE(r, site) (bo_unlikely(bo_outcome_armed) ? bo_outcome_after(t, site, r) : (r))
+#define OWN_NUMBER(r, site) (r)
+#define OWN_THRD(r, site) (r)
+#define OWN_THRD_SLEEP(r, site) (r)
+#define OWN_UNSLEPT(r, site) (r)
+#define OWN_EAI(r, site) (r)
 
 /* ---- one for each row ---------------------------------------------------------------------------------- */
 
-#define BODY(returns, name, params, args, call, fails, blocks, how, waited)            \
-    struct bo_thread *t = bo_foreign_thread();                                         \
-    if (bo_likely(!t))                                                                 \
-        return REAL(returns, name, params) args;                                       \
-    const struct bo_site site = {#name, __builtin_return_address(0), (how), (waited)}; \
-    int error = bo_outcome_before(t, &site, (blocks));                                 \
-    returns r = (returns)0;                                                            \
-    if (bo_unlikely(error))                                                            \
-        return CUT_##fails(r, error);                                                  \
-    if (site.manner == BO_NEVER) {                                                     \
-        bo_store_relaxed(&t->joining, site.on.tid);                                    \
-        r = REAL(returns, name, params) args;                                          \
-        bo_store_relaxed(&t->joining, 0);                                              \
-        return r;                                                                      \
-    }                                                                                  \
-    bo_foreign_enter(t, bo_outcome_step(t, &site));                                    \
-    r = bough_##name call;                                                             \
-    if (bo_likely(!bo_foreign_leave(t)))                                               \
-        return OWN_##fails(r);                                                         \
-    if (!(blocks)) {                                                                   \
-        bo_foreign_ignore(t);                                                          \
-        r = REAL(returns, name, params) args;                                          \
-        return OWN_##fails(r);                                                         \
-    }                                                                                  \
-    error = bo_outcome_of(t, &site);                                                   \
+/* Made where it is needed: most calls need none, and to fill it in takes as long as the rest. */
+#define SITE(name, how, waited) (&(const struct bo_site){#name, __builtin_return_address(0), (how), (waited)})
+
+#define BODY(returns, name, params, args, call, fails, blocks, how, waited)         \
+    struct bo_thread *t = bo_foreign_thread();                                      \
+    if (bo_likely(!t))                                                              \
+        return REAL(returns, name, params) args;                                    \
+    int error = bo_outcome_before(t, SITE(name, how, waited), (blocks));            \
+    returns r = (returns)0;                                                         \
+    if (bo_unlikely(error))                                                         \
+        return CUT_##fails(r, error);                                               \
+    if ((how) == BO_NEVER) {                                                        \
+        bo_store_relaxed(&t->joining, (waited).tid);                                \
+        r = REAL(returns, name, params) args;                                       \
+        bo_store_relaxed(&t->joining, 0);                                           \
+        return r;                                                                   \
+    }                                                                               \
+    bo_foreign_enter(t, bo_outcome_step_of_row(t, (how), SITE(name, how, waited))); \
+    r = bough_##name call;                                                          \
+    if (bo_likely(!bo_foreign_leave(t)))                                            \
+        return OWN_##fails(r, SITE(name, how, waited));                             \
+    if (!(blocks)) {                                                                \
+        bo_foreign_ignore(t);                                                       \
+        r = REAL(returns, name, params) args;                                       \
+        return OWN_##fails(r, SITE(name, how, waited));                             \
+    }                                                                               \
+    error = bo_outcome_of(t, SITE(name, how, waited));                              \
     return CUT_##fails(r, error);
 
 #define STAND_IN(returns, name, params, args, fails, blocks, how, waited)   \
