@@ -23,6 +23,10 @@ def in_new_process(target):
 def native_threads():
     return len(os.listdir("/proc/self/task"))
 
+def process_id(seconds):
+    time.sleep(seconds)
+    return os.getpid()
+
 here = fork.Event()
 
 """
@@ -75,6 +79,30 @@ class Signals(Forked):
             say(type(future.exception()).__name__)
             """,
             "BrokenProcessPool",
+        )
+
+    def test_an_idle_pool_that_breaks(self):
+        """the pool ends its other workers, which wait for work, as without bough"""
+        self.says(
+            """
+            bough.opt_in()
+            pool = concurrent.futures.ProcessPoolExecutor(3, mp_context=fork)
+            pids = set()
+            while len(pids) < 3:
+                pids |= set(pool.map(process_id, [0.05] * 6))
+            processes = list(pool._processes.values())
+            processes[0].terminate()
+            processes[0].join()
+            try:
+                while True:
+                    pool.submit(abs, 1).result()
+            except concurrent.futures.process.BrokenProcessPool:
+                say("broken")
+            pool.shutdown()
+            say(f"exit codes {[process.exitcode for process in processes]}")
+            """,
+            "broken",
+            "exit codes [-15, -15, -15]",
         )
 
     def test_what_the_new_process_has(self):

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: MIT
+"""
+The code of the guide and of the README files when something goes wrong in it: whatever it calls fails, or is interrupted, once each at
+its first operation, its second, and so on. Then it may raise what it likes, but no NameError (an UnboundLocalError is one) and no
+AssertionError, and it ends.
+"""
+import concurrent.futures
+import contextlib
+import inspect
+import io
+import threading
+import unittest
+
+import bough
+from guide import ROOT, blocks, load
+
+limit = 300
+stays = ("anon_inode:*event*",)
+MOST = 20  # operations at which something happens
+ENOUGH = 100  # operations, after which a loop that would not end is ended
+MISTAKES = (NameError, AssertionError)
+FOR_EVER = {"compute"}  # what only computes: start_computing() runs it
+
+
+class Enough(Exception):
+    """The run has shown what it can show."""
+
+
+class Plan:
+    """All goes well up to operation number `at`, in which `happens()`."""
+
+    def __init__(self, at, happens):
+        self.at, self.happens, self.lock, self.done = at, happens, threading.Lock(), 0
+
+    def step(self):
+        with self.lock:
+            self.done += 1
+            now = self.done
+        if now == self.at:
+            self.happens()
+        if now > ENOUGH:
+            raise Enough
+        bough.check_interrupt()  # an operation is a blocking call
+
+
+class Double:
+    """In the place of a connection, a function, a pool of either: each operation is a step of the plan, and has another one as its
+    result."""
+
+    def __init__(self, plan):
+        self._plan = plan
+
+    def _next(self, *args, **keywords):
+        self._plan.step()
+        return Double(self._plan)
+
+    __call__ = __enter__ = _next
+
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return Double(self._plan)
+
+    def __exit__(self, *error):
+        self._plan.step()
+
+    def __iter__(self):
+        for _ in range(3):
+            yield self._next()
+
+    def __getitem__(self, key):
+        return self._next()
+
+
+def mistakes(error, seen=None):
+    """In the exception, in what it is a group of, in its causes and contexts."""
+    seen = set() if seen is None else seen
+    if error is None or id(error) in seen:
+        return []
+    seen.add(id(error))
+    found = [error] if isinstance(error, MISTAKES) else []
+    for other in (*getattr(error, "exceptions", ()), error.__cause__, error.__context__):
+        found += mistakes(other, seen)
+    return found
+
+
+def arguments(function, plan, pool):
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is not parameter.VAR_KEYWORD:
+            yield pool if parameter.name == "pool" else Double(plan)
+
+
+def run(function, plan):
+    """What it returns is used as its reader would: a thread is stopped, a block is entered."""
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        result = function(*arguments(function, plan, pool))
+        if isinstance(result, threading.Thread):
+            result.terminate() if result.is_alive() else None
+            result.join()
+        elif isinstance(result, contextlib.AbstractContextManager) and not isinstance(result, Double):
+            with result:
+                plan.step()
+
+
+def functions():
+    """(name, function) of everything that the documents define."""
+    guide = load()
+    for name, value in vars(guide).items():
+        if inspect.isfunction(value) and value.__module__ == "guide" and name not in FOR_EVER:
+            yield name, value
+    for name in "README.md", "python/README.md":
+        for block in blocks((ROOT / name).read_text()):
+            yield name, program(compile(block, name, "exec"))
+
+
+def program(code):
+    """A block whose names the reader defines; and then what it defines itself."""
+
+    def block(download, urls, handle_client):
+        names = {"download": download, "urls": urls, "handle_client": handle_client}
+        exec(code, names)
+        for value in list(names.values()):
+            if inspect.isfunction(value) and value.__code__.co_filename == code.co_filename:
+                value(*[download] * value.__code__.co_argcount)
+
+    return block
+
+
+def fails():
+    raise ConnectionError("it fails")
+
+
+def is_interrupted():
+    bough.interrupt(threading.get_ident(), "enough")
+
+
+class Guide(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        bough.opt_in()
+
+    def setUp(self):
+        self.raised, before = [], threading.excepthook
+        threading.excepthook = lambda told: self.raised.append(told.exc_value)
+        self.addCleanup(setattr, threading, "excepthook", before)
+
+    def once(self, function, at, happens):
+        """Returns how many operations there were."""
+        runner = bough.Thread(target=lambda: run(function, plan))
+        runner.enable_io_interrupt = True
+        plan = Plan(at, happens or (lambda: runner.interrupt("enough")))
+        with contextlib.redirect_stdout(io.StringIO()):
+            runner.start()
+            runner.join()
+        wrong = [mistake for error in self.raised for mistake in mistakes(error)]
+        self.raised.clear()
+        self.assertEqual(wrong, [])
+        return plan.done
+
+    def each(self, happens):
+        for name, function in functions():
+            for at in range(1, MOST + 1):
+                with self.subTest(name, at=at):
+                    if self.once(function, at, happens) < at:
+                        break
+
+    def test_failures(self):
+        self.each(fails)
+
+    def test_interrupts_of_what_is_called(self):
+        self.each(is_interrupted)
+
+    def test_interrupts_of_the_caller(self):
+        self.each(None)
+
+    def test_mistakes_are_found(self):
+        """also in a group, and behind another exception"""
+
+        def unbound(connect):
+            try:
+                value = connect()
+            finally:
+                print(value)
+
+        def wrapped(connect):
+            with bough.branch(strict=True) as b:
+                b.add(unbound, connect)
+
+        for function in unbound, wrapped:
+            with self.assertRaises(AssertionError):
+                self.once(function, 1, fails)
+
+        def as_the_guide_had_it(fetch, urls):
+            try:
+                with bough.branch(strict=True) as b:
+                    children = [b.add(fetch, url) for url in urls]
+            except* ConnectionError:
+                pass
+            return [child.result for child in children]
+
+        with self.assertRaises(AssertionError):
+            self.once(as_the_guide_had_it, 1, fails)
+
+
+if __name__ == "__main__":
+    unittest.main()
