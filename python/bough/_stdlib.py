@@ -269,7 +269,7 @@ def _wait_for_tstate_lock(original):
                     self._stop()
         except BaseException:
             # A signal's exception may have come when the lock was taken already. Who ends gives it away with its last act.
-            if lock.locked() and self.ident not in sys._current_frames():
+            if lock.locked() and not _bough.has_state(self.ident):
                 lock.release()
                 self._stop()
             raise

@@ -394,6 +394,14 @@ static PyObject *id_of(PyObject *module, PyObject *args)
     return t ? PyLong_FromUnsignedLongLong(t->id) : NULL;
 }
 
+/* sys._current_frames() would make a frame object of every thread, and may collect garbage while it holds the list's lock. */
+static PyObject *has_state(PyObject *module, PyObject *args)
+{
+    unsigned long ident;
+    (void)module;
+    return PyArg_ParseTuple(args, "k:has_state", &ident) ? PyBool_FromLong(first_with_ident(ident) != NULL) : NULL;
+}
+
 static PyObject *handle_of(PyObject *module, PyObject *args)
 {
     unsigned long ident;
@@ -427,6 +435,8 @@ PyMethodDef bp_thread_methods[] = {
     {"id_of", id_of, METH_VARARGS,
      PyDoc_STR(
          "id_of(ident): the number of any thread, which no other thread of the process has, before or after it.")},
+    {"has_state", has_state, METH_VARARGS,
+     PyDoc_STR("has_state(ident): whether the interpreter has a thread with this ident still.")},
     {"handle_of", handle_of, METH_VARARGS, PyDoc_STR("handle_of(ident): any thread's handle in libbough.")},
     {"fork_begins", fork_begins, METH_NOARGS, PyDoc_STR("fork_begins(): before os.fork(), by the thread that forks.")},
     {"fork_ends", fork_ends, METH_NOARGS, PyDoc_STR("fork_ends(): after it, in both processes.")},

@@ -3,10 +3,12 @@
 import os
 import threading
 import unittest
+from pathlib import Path
 
 import bough
 import client
 from bough import ThreadExit, _bough
+from process import run
 from tools import (
     Gate, assert_kept_out, bytecode, ended, open_what_stays, pipe, points, poll_for, read, started, still_there,
     until, until_blocked,
@@ -327,6 +329,28 @@ class Interrupts(unittest.TestCase):
         go.open()
         ended(thread)
         self.assertEqual(thread.result.reason, "by ident")
+
+    def test_join_asks_for_no_frames(self):
+        """a join that is cut looks whether the thread has ended without a frame object for every thread, in each of which garbage
+        may be collected while the interpreter's list of threads is locked"""
+        process = run("-c", """
+import sys, threading, bough
+from tools import started, ended, until_blocked
+asked = []
+sys.addaudithook(lambda event, _: event == "sys._current_frames" and asked.append(event))
+end = threading.Event()
+other = threading.Thread(target=end.wait)
+other.start()
+joins = started(other.join, enable_io_interrupt=True)
+until_blocked(joins)
+del asked[:]
+joins.interrupt("enough")
+print(type(ended(joins)).__name__, other.is_alive(), len(asked))
+end.set()
+other.join()
+print(other.is_alive())
+""", path=[Path(__file__).parent])
+        self.assertEqual((process.status, process.out), (0, "ThreadExit True 0\nFalse\n"), process)
 
     def test_while_it_makes_a_thread(self):
         """up to 3.11 a new thread has its maker's ident, until it runs: the maker is meant"""
