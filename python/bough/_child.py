@@ -230,7 +230,8 @@ class _ChildThread(threading._DummyThread):
         made["_started"].set()
         made["_ident"], made["_native_id"] = child.ident, child._native_id
         if hasattr(threading, "_make_thread_handle"):
-            made["_handle"] = threading._make_thread_handle(child.ident)
+            handle = "_handle" if "_handle" in made else "_os_thread_handle"  # the second from 3.15 on
+            made[handle] = threading._make_thread_handle(child.ident)
         return made
 
     def _after_fork(self, new_ident=None):

@@ -73,7 +73,7 @@ class First(unittest.TestCase):
 
     def outcome(self, call, cls="bough.Thread", first="bough.check_interrupt()"):
         script = textwrap.dedent(BEGIN).format(cls=cls, first=first) + RAISED.format(call=call) + END
-        process = run("-c", script, env={"PYTHONMALLOC": "debug"})
+        process = run("-c", script, env={"PYTHONMALLOC": "debug", "BOUGH_GRACE": "3600"})
         self.assertEqual((process.status, process.err), (0, ""), str(process))
         return process.out.splitlines()
 
