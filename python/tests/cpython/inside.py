@@ -16,6 +16,7 @@ import unittest
 from pathlib import Path
 
 RESULTS = 3
+FIXTURES = {"distributed": ["distributed.utils_test"]}  # of a package whose source has them in a file that is not installed
 
 
 def write(**line):
@@ -151,7 +152,10 @@ def run_pytest(target, choice):
 
     # asyncio: trio and distributed run their coroutines themselves
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:asyncio", "-m", "not slow", "--continue-on-collection-errors"]
-    pytest.main([*options, "--rootdir", root_of(target), target], plugins=[Plugin(choice)])
+    root = root_of(target)
+    for module in FIXTURES.get(Path(target).relative_to(root).parts[0], ()):
+        options += ["-p", module]
+    pytest.main([*options, "--rootdir", root, target], plugins=[Plugin(choice)])
 
 
 def root_of(path):
