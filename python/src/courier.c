@@ -10,15 +10,16 @@
  *      there is something to raise: an instance posted by raise_exc(), or a pending interrupt of an asynchronous thread
  *        |  50 ms: a point or a blocking call may come first (rule 14)
  *      may it come in here? not in a critical section, nor __enter__, __exit__, finally, a finalizer (rule 43): see
- *        |  _place.py. If not: look again in 5 ms
+ *        |  _place.py. If not: look again in 5 ms, and more and more rarely where the thread stands still
  *      PyThreadState_SetAsyncExc(Carrier) ---> the thread's next look at its eval breaker, in the frame that was looked at:
  *                                              it held the lock for us then, and comes from where it gave it away
  *      the interpreter makes an instance of Carrier -------> carrier.c gives the instance that is meant (rule 44)
  *
  * From Python 3.13 on the thread looks itself, see monitor.c; in older ones only one that is never seen at such an instruction.
  * In 3.15 one that stays in C code is armed as well: c_code.c.
- * An exception that a point raises first takes the armed one back, with the lock held: nothing is raised twice. A record that was raised and stays pending is raised again only after
- * the grace period; another record, such as the next deadline, does not wait for that.
+ * An exception that a point raises first takes the armed one back, with the lock held: nothing is raised twice. A record that
+ * was raised and stays pending is raised again only after the grace period; another record, such as the next deadline, does
+ * not wait for that.
  */
 #include "state.h"
 
@@ -31,7 +32,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { FIRST_A_POINT = 50, LOOK_AGAIN = 5 }; /* ms */
+enum { FIRST_A_POINT = 50, LOOK_AGAIN = 5, LOOK_RARELY = 100 }; /* ms */
 /* From 3.13 on a thread does not look at its eval breaker where it has given the interpreter lock away, but later. */
 enum { ARMS = PY_VERSION_HEX < 0x030D0000 };
 enum { EVENTS = 64, BELL = 0 }; /* the identity of a thread is never 0 */
@@ -205,17 +206,30 @@ static bough_time due_from(struct bp_thread *t, const struct bough_record *why)
     bool sticky = t->asynchronous && t->due;
     if (!t->exception && !sticky)
         return t->due_since = 0;
-    if (!t->due_since)
+    if (!t->due_since) {
         t->due_since = bough_now();
+        t->look_in = 0;
+    }
     bough_time from = t->due_since + BOUGH_MS(FIRST_A_POINT), again = t->exception ? 0 : bp_raised_until(t, why);
     return from < again ? again : from;
+}
+
+/* A thread that stands where it stood is in a call, and is looked at more and more rarely. Its next instruction costs no time: it
+ * is monitored. */
+static int look_again_in(struct bp_thread *t)
+{
+    struct bp_place now = bp_place(t);
+    bool stands = now.frame == t->looked_at.frame && now.instruction == t->looked_at.instruction;
+    int longer = 2 * t->look_in < LOOK_RARELY ? 2 * t->look_in : LOOK_RARELY;
+    t->looked_at = now;
+    return t->look_in = stands && t->look_in ? longer : LOOK_AGAIN;
 }
 
 /* It is due since `waited` ns. */
 static void deliver(struct bp_thread *t, int64_t waited)
 {
     unsigned changes = bp.changes;
-    bool awaited = !bp_monitor_pauses(waited) && bp_monitor(t, waited);
+    bool runs = t->look_in <= LOOK_AGAIN, awaited = !(runs && bp_monitor_pauses(waited)) && bp_monitor(t, waited);
     if (changes != bp.changes)
         return;
     t->awaited = awaited;
@@ -250,8 +264,9 @@ static int look_at(struct bp_thread *t)
     }
     if (now < from)
         return (int)((from - now) / 1000000) + 1;
-    deliver(t, now - from);
-    return LOOK_AGAIN;
+    int again = look_again_in(t);
+    deliver(t, now - from); /* it may have ended after that */
+    return again;
 }
 
 /* ---- all of them ------------------------------------------------------------------------------------------------- */

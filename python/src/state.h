@@ -119,6 +119,8 @@ struct bp_thread {
     unsigned raised_next;              /* the entry that is used next */
     PyObject *on_due;                  /* called each time that an interrupt becomes due; NULL */
     bool active;                       /* in the courier's list of threads to look at */
+    struct bp_place looked_at;         /* where it stood when it was looked at last */
+    int look_in; /* ms, from then on; more than the least: it stands there for long; 0: never yet */
     struct bp_thread *active_before, *active_next;
     bool forking;               /* between the hooks of os.fork(): nothing may be armed */
     PyObject *left_behind;      /* in a forked process: what was posted in the parent, to be dropped */
@@ -399,7 +401,7 @@ bool bp_signals_raise(void);
 bool bp_monitor(struct bp_thread *t, int64_t waited);
 /* No thread is awaited any more. */
 void bp_monitor_stop(void);
-/* It slows these functions down: where a thread is long in coming it is done a tenth of the time. */
+/* It slows these functions down: where a thread that runs is long in coming it is done a tenth of the time. */
 bool bp_monitor_pauses(int64_t waited);
 /* Of one code object, or of any for NULL: are its instructions monitored? */
 bool bp_monitor_wants(const PyCodeObject *code);

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Asynchronous delivery again and again in one thread: every record is delivered (rules 2, 43, 44)."""
+import os
 import threading
 import time
 import unittest
 
 import bough
 from bough import ThreadExit, branch
-from tools import SCALE, A_WHILE, Gate, bytecode, ended, open_what_stays, started, until_inside
+from tools import SCALE, A_WHILE, Gate, bytecode, ended, open_what_stays, pipe, started, until_blocked, until_inside
 
 setUpModule = open_what_stays
 stays = ("anon_inode:*event*",)
@@ -223,6 +224,22 @@ class Looks(unittest.TestCase):
         self.counted(lambda: time.sleep(0.2))  # what their start has brought about is over
         wakes, looks = self.counted(lambda: time.sleep(0.5))
         self.assertEqual((wakes, looks), (0, 0))
+
+    def test_one_that_is_in_c_code_for_long(self):
+        """is looked at rarely, and gets it with its first bytecode"""
+        def run():
+            while True:
+                os.read(r, 1)
+
+        with pipe() as (r, w):
+            thread = started(run, cls=threading.Thread)  # its calls are not interrupted
+            until_blocked(thread)
+            bough.raise_exc(thread, Posted)
+            time.sleep(1.3)  # where a thread runs all the time, it is watched only now and then after a second
+            looks = self.counted(lambda: time.sleep(0.5))[1]
+            os.write(w, b"x")
+            self.assertIsInstance(ended(thread), Posted)
+        self.assertLessEqual(looks, 15)
 
     def test_one_that_may_not_be_interrupted_now(self):
         """is looked at, and no other thread"""

@@ -410,7 +410,7 @@ class NeverLater(unittest.TestCase):
     limit = 120
 
     def until_looked_at(self, times):
-        """The thread that delivers has looked that often: every 5 ms while an exception waits."""
+        """The thread that delivers has looked that often: after 5 ms, and then more and more rarely."""
         before = bough._bough.courier_counts()[1]
         until(lambda: bough._bough.courier_counts()[1] >= before + times, "enough looks")
 
@@ -438,7 +438,7 @@ class NeverLater(unittest.TestCase):
         thread = started(run, cls=threading.Thread)  # its calls are not interrupted
         until_blocked(thread)
         bough.raise_exc(thread, Posted)
-        self.until_looked_at(80)
+        self.until_looked_at(8)
         os.close(w)
         self.assertIsInstance(ended(thread), Posted)
         self.assertEqual(seen, ["finally", "done"])
@@ -450,7 +450,7 @@ class NeverLater(unittest.TestCase):
         thread = started(run, cls=threading.Thread)  # its calls are not interrupted
         until_blocked(thread)
         bough.raise_exc(thread, Posted)
-        self.until_looked_at(80)
+        self.until_looked_at(8)
         while thread.is_alive():
             os.write(w, b"x")
             time.sleep(0.001)
@@ -476,7 +476,7 @@ class NeverLater(unittest.TestCase):
         thread = started(both, cls=threading.Thread)
         until_blocked(thread)
         bough.raise_exc(thread, Posted)
-        self.until_looked_at(80)
+        self.until_looked_at(8)
         os.close(w)
         self.assertIsNone(ended(thread))
         self.assertEqual(seen, ["finally", "done"])
