@@ -16,6 +16,8 @@ from collections.abc import Coroutine
 from functools import wraps
 
 from bough import _bough, _replace
+from bough._child import is_a_stop
+from bough._errors import consists_of
 from bough._threads import ThreadExit
 
 LOOK_AGAIN = 0.05  # seconds: after which a critical section, say, may be over
@@ -56,6 +58,9 @@ class _Run:
 
 class _Here(threading.local):
     runs = 0  # of loops, one inside the other
+
+    def __init__(self):
+        self.calls = set()  # of functions that a loop of this thread has given to other threads
 
 
 _here = _Here()
@@ -227,7 +232,13 @@ def _trio(module):
         from trio import CancelScope, lowlevel
 
         scope = CancelScope()
-        with _Run(scope.cancel) as run, scope:
+
+        def stop():
+            scope.cancel()
+            for call in list(_here.calls):
+                call.interrupt()
+
+        with _Run(stop) as run, scope:
             lowlevel.spawn_system_task(watch, run)
             return await coroutine
 
@@ -251,6 +262,58 @@ def _trio(module):
         return init
 
     _replace_if_there(module.Runner, "init", new)
+
+
+class _TrioCall:
+    """A call of trio.to_thread.run_sync(): trio waits for its end, also when the task is cancelled. It takes part, as an item of a pool
+    does, and ends as a cancelled task if its loop is interrupted. To call_item() this is the future."""
+
+    def __init__(self, function):
+        self.function, self.is_over = function, False
+
+    def interrupt(self):
+        self.is_over = True
+        item = getattr(self, "_bough_item", None)
+        if item is not None:
+            _bough.interrupt_handle(item, "its event loop was interrupted")
+
+    def set_running_or_notify_cancel(self):
+        return not self.is_over
+
+    def __call__(self):
+        from trio import Cancelled
+
+        try:
+            done = _bough.call_item(self, self.function, (), {})
+        except BaseException as error:
+            if not consists_of(error, is_a_stop):
+                raise
+            done = None
+        if done is None:
+            raise Cancelled._create()
+        return done[0]
+
+
+def _trio_threads(module):
+    """trio._threads"""
+
+    def new(original):
+        @wraps(original)
+        def start_thread_soon(function, deliver, *more):
+            if not _here.runs:
+                return original(function, deliver, *more)
+            call, calls = _TrioCall(function), _here.calls
+            calls.add(call)
+
+            def delivered(result):
+                calls.discard(call)
+                deliver(result)
+
+            return original(call, delivered, *more)
+
+        return start_thread_soon
+
+    _replace_if_there(module, "start_thread_soon", new)
 
 
 def _trio_epoll(module):
@@ -352,6 +415,7 @@ CHANGES = {
     "gi.overrides.Gio": _gio,
     "trio._core._run": _trio,
     "trio._core._io_epoll": _trio_epoll,
+    "trio._threads": _trio_threads,
     "twisted.internet.base": _twisted,
     "gevent.hub": _gevent,
 }

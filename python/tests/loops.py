@@ -134,6 +134,41 @@ def run_trio(seconds):
     trio.run(main)
 
 
+def run_trio_with_a_thread(seconds):
+    """Which trio waits for, although the task that waits for it is cancelled."""
+    import trio
+
+    async def main():
+        try:
+            begins()
+            await trio.to_thread.run_sync(time.sleep, seconds)
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(0.01)
+            print("cleaned", flush=True)
+
+    trio.run(main)
+
+
+def run_trio_in_a_thread_of_trio(seconds):
+    import trio
+
+    async def inner():
+        try:
+            await trio.sleep(seconds)
+        finally:
+            print("cleaned", flush=True)
+
+    async def main():
+        try:
+            begins()
+            await trio.to_thread.run_sync(trio.run, inner)
+        finally:
+            print("cleaned", flush=True)
+
+    trio.run(main)
+
+
 def run_tornado(seconds):
     import tornado.ioloop
 

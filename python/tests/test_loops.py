@@ -23,6 +23,8 @@ LIBRARIES = (
     ("anyio", ("anyio",), 2),
     ("anyio_on_trio", ("anyio", "trio"), 2),
     ("trio", ("trio",), 2),
+    ("trio_with_a_thread", ("trio",), 1),
+    ("trio_in_a_thread_of_trio", ("trio",), 2),
     ("tornado", ("tornado",), 1),
     ("twisted", ("twisted",), 1),
     ("glib", ("gi",), 1),
