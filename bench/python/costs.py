@@ -128,6 +128,8 @@ def main():
     print_table(rows)
     print("\nratio: bough's value over the other's, the median over all rounds that ran in turns, and the quartiles.")
     print("NO ~: the target lies within the quartiles. Without a target: for the record.")
+    answers = [answer for answer in map(met, rows) if answer]
+    print(f"targets met: {answers.count('yes')} of {len(answers)}, here: {machine['cpu']}")
     for group, error in failed:
         print(f"group {group} is not complete: {error}")
     if options.json:
