@@ -34,6 +34,13 @@ signal.signal(signal.SIGTERM, signal.SIG_DFL)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+# A debug build warns of more unless it is told not to. The last one counts first.
+AS_RELEASED = ",".join(
+    [f"ignore::{category}Warning" for category in ("Deprecation", "PendingDeprecation", "Import", "Resource")]
+    + ["default::DeprecationWarning:__main__"]
+)
+
+
 class Process:
     """Its lines are awaited, signals sent, its end told: `status` as subprocess has it, `out` and `err`."""
 
@@ -43,6 +50,8 @@ class Process:
         for name in ("BOUGH_GRACE", "BOUGH_DUMP"):
             if name not in (env or {}):
                 environment.pop(name, None)
+        if hasattr(sys, "gettotalrefcount"):
+            environment.setdefault("PYTHONWARNINGS", AS_RELEASED)
         self.out, self.err, self.status = "", "", None
         self.started = time.monotonic()
         self.process = subprocess.Popen(
