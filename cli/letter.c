@@ -45,7 +45,7 @@ static pid_t find_reader(pid_t pid)
 static void ring(const struct arena *a)
 {
     pid_t reader = find_reader(a->pid);
-    int signo = a->head.wake_signal;
+    int signo = a->head.ticker_signal;
     if (reader && signo > 0 && signo < NSIG)
         syscall(SYS_tgkill, a->pid, reader, signo);
 }

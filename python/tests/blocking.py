@@ -212,6 +212,7 @@ def as_ever(make, way="as_ever"):
     with contextlib.contextmanager(make)() as case, Worker(case, way) as worker:
         worker.until_blocked()
         worker.target.interrupt("enough")
+        worker.until_blocked()  # again, if it was woken: a signal to pause() must not come before it
         case.release()
         case.check(worker.event("returned")[0])
 

@@ -311,14 +311,15 @@ int bough_branch_tally(const bough_branch *branch, struct bough_tally *tally)
         return -1;
     if (b->t.index == BO_ROOT)
         return errno = EINVAL, -1; /* its children are nobody's */
+    uint32_t generation = bo_handle_generation((uint64_t)(uintptr_t)branch);
     bo_add_seq(&b->t.pins, 1);
-    bool there = bo_target_is(&b->t, bo_handle_generation((uint64_t)(uintptr_t)branch));
+    bool there = bo_target_is(&b->t, generation);
     if (there) {
         bo_lock(&b->family->lock);
         *tally = b->family->tally;
         bo_unlock(&b->family->lock);
     }
-    bo_sub_seq(&b->t.pins, 1);
+    bo_unpin(&b->t, generation);
     return there ? 0 : (errno = ESRCH, -1);
 }
 

@@ -4,19 +4,30 @@
  *
  * Contract, the same on each machine:
  *
- *     long bo_window(due, nr, a, b, c, d, e, f)
+ *     long bo_window(word, due, frame, nr, a, b, c, d, e, f)
  *     {
+ *             if (atomic or of BO_IN to *word, and it was set) return -BO_EON_TOP;      // a call is below this one
+ *     set:    *frame = the stack pointer;
  *     begin:  if (*due & BO_DUE) goto cancel;                  // a load and a branch, no call
  *             result = system call nr(a .. f);                 // one instruction, the last before `end`
- *     end:    return result;                                   // raw: -errno on failure
+ *     end:    atomic and of ~BO_IN to *word;
+ *     out:    return result;                                   // raw: -errno on failure
  *     cancel: result = -BO_ECUT; goto end;
+ *     cancelled:
  *     }
  *
- * Why this has no race (rule 8). A poster makes the word due first and then sends the wake signal. If the
- * signal's handler finds the program counter in [begin, end), the call has not happened, or the
- * kernel has put the counter back onto the instruction to restart it, which it does only if the call
- * had no effect: the handler moves the counter to `cancel`. If it finds the counter at `end`, the call
- * is over and its result counts (rule 9). A signal that comes before `begin` is seen by the test.
+ *     long bo_window_on_top(mask, before, due, call)     // for a call on top of another: IN stays as it is
+ *     {
+ *     set:    system call rt_sigprocmask(SIG_UNBLOCK, mask, before, 8);
+ *     begin, end, cancel: the same, with the number and arguments of *call; `out` is `end`
+ *     }
+ *
+ * Why this has no race (rule 8). BO_IN is set and cleared inside, so the program counter says all. A poster makes the word due
+ * first and then sends the wake signal. If the signal's handler finds the counter in [set, begin), the test is still to
+ * come. In [begin, end) the call has not happened, or the kernel has put the counter back onto the instruction to restart
+ * it, which it does only if the call had no effect: the handler moves the counter to `cancel`. From `end` to `out` and in
+ * [cancel, cancelled) the call is over and its result counts (rule 9). Anywhere else with BO_IN set, other code runs on top of the call:
+ * a signal handler.
  *
  * A wait that the kernel never begins again after a handler (poll, sleep, pause) fails with EINTR instead: the counter is
  * at `end`, and nothing has happened either. bo_arch_woken() makes its result the same as `cancel` does. So a wake never
@@ -24,11 +35,11 @@
  *
  * The window is inline: a `return` behind a system call is mispredicted on many machines, since the kernel
  * leaves the return stack empty, and costs 3 % of a short call. So there are many windows, one in each drop-in,
- * and each enters its three places in a table, the section `bo_windows`.
+ * and each enters its places in a table, the section `bo_windows`.
  *
- * `due` is the byte of the calling thread's word that tells: the lowest, or in foreign code the one above it (core/word.h).
- *
- * Precondition: the calling thread's word says BO_IN. All memory may be changed by the call.
+ * `due` is the byte of the calling thread's word that says so: the lowest, or in foreign code one above it (core/word.h).
+ * `frame` notes where on the stack the call was made: a call that a jump has left is found by it (core/call.h).
+ * All memory may be changed by the call.
  *
  * A machine without such a routine sets BO_ARCH_WINDOW to 0 (generic/): there the wake signal interrupts
  * without SA_RESTART and is repeated with backoff until the thread has left the call.
@@ -37,18 +48,29 @@
 #define BO_ARCH_WINDOW_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Bit 0 of that byte, the only one the window knows; core/word.h agrees by a static assertion. */
 #define BO_ARCH_DUE 1
+/* The bit that a window sets and clears, by number; core/word.h takes it from here. */
+#define BO_ARCH_IN 4
 
 /* "It was cut": an error number that the kernel does not have, for a call may fail with ECANCELED by itself (a timerfd's
  * read, when the clock was set). Within the range of error numbers, which ends at 4095. */
 #define BO_ECUT 4095
+/* "There is a call below": nothing was done. As good as the other number. */
+#define BO_EON_TOP 4094
+/* EINTR, and a wake has come: whose it is, is found out (core/call.c). */
+#define BO_EWOKEN 4093
 
 /* An entry of the table: where each place lies, counted from the entry's own field. */
 struct bo_window_places {
-    int32_t begin, end, cancel;
+    int32_t set, begin, end, out, cancel, cancelled;
+};
+
+struct bo_window_call {
+    long nr, a, b, c, d, e, f;
 };
 
 #if BO_ARCH_GENERIC
@@ -65,26 +87,28 @@ struct bo_window_places {
 /* What the handler of a signal needs to know about the code it interrupted. */
 enum bo_where {
     BO_ELSEWHERE, /* in no window */
+    BO_ENTERING,  /* in [set, begin): the test comes */
     BO_BEFORE,    /* in [begin, end): nothing has happened */
-    BO_AFTER      /* at end: the call is over, its result is in its register */
+    BO_AFTER      /* from end to out, or cancelled: the call is over; at `end` its result is in its register */
 };
 
 /* `context` is the ucontext_t of a signal handler. */
 enum bo_where bo_arch_where(const void *context);
-/* From BO_BEFORE: makes bo_window() return -BO_ECUT. */
-void bo_arch_cancel(void *context);
-/* The wake has come. From BO_AFTER, and where nothing can be told: a bo_window() that was to return -EINTR returns
- * -BO_ECUT. */
-void bo_arch_woken(void *context);
+/* From BO_BEFORE: makes the window return -BO_ECUT. Returns whether it is bo_window_on_top(). */
+bool bo_arch_cancel(void *context);
+/* The wake has come. From BO_AFTER, and where nothing can be told: a window that was to return -EINTR returns
+ * `-number` instead. */
+void bo_arch_woken(void *context, int number);
 /* The interrupted stack pointer. */
 uintptr_t bo_arch_sp(const void *context);
 /* Whether a signal handler's frame lies on the stack in [low, high): 1 yes, 0 no, -1 can't tell here.
  * `restorer` is libc's signal return routine, which lies in each frame where the machine has one. */
 int bo_arch_handler_between(uintptr_t low, uintptr_t high, uintptr_t restorer);
 
-/* ---- for the machines' own files: which window a program counter lies in, its end included --------- */
+/* ---- for the machines' own files ---------------------------------------------------------------- */
 
-const struct bo_window_places *bo_window_at(uintptr_t pc);
+/* Which window a program counter lies in, and where; NULL: in none. */
+const struct bo_window_places *bo_window_at(uintptr_t pc, enum bo_where *where);
 
 static inline uintptr_t bo_window_place(const int32_t *field)
 {

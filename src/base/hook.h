@@ -18,6 +18,7 @@
     X(child_ended)     /* a child's function has returned, its slot still lives */           \
     X(futex_woken)     /* an own primitive was woken and has not taken anything yet */       \
     X(libc_entered)    /* before libc waits on our behalf */                                 \
+    X(settling)        /* a word was loaded, and the records are not looked at yet */        \
     X(region_left)     /* a region's level is no more in force, a wake for it may come */    \
     X(freeze_claimed)  /* a thread is about to stand still, and does not yet */              \
     X(adopts_itself)   /* a thread found no slot that is its own, and publishes one next */  \

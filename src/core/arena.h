@@ -55,8 +55,9 @@ struct bo_target {
     _Atomic uint32_t spread; /* a signal handler marked it: the ticker wakes what is below */
     _Atomic uint32_t free_next;
     uint32_t index;
-    _Atomic uint32_t senders; /* who is about to send it a wake, bo_send_begin() */
-    _Atomic int64_t tick_at;  /* when the ticker looks; its own */
+    _Atomic uint32_t
+        unsent; /* of a thread: a signal could not be sent, or there was no room to count its sender: the ticker's */
+    _Atomic int64_t tick_at; /* when the ticker looks; its own */
     struct bo_ladder_cells ladder;
     char name[BO_NAME]; /* written by the owner only, always terminated */
 };
@@ -140,7 +141,7 @@ struct bo_thread {
     _Atomic uint32_t blocks_wake; /* it was once seen blocking the wake signal: take the second road at once */
     _Atomic uint32_t freeze;
     _Atomic pid_t joining;
-    _Atomic uint64_t held; /* the mask of code of its own in which we block the wake signal, to come back later; 0 */
+    uintptr_t call_frame; /* where on the stack the outermost call was made; while the word says IN */
 
     _Atomic uint64_t met_seq;
     _Atomic int64_t met_at;
@@ -153,10 +154,12 @@ struct bo_thread {
     _Atomic uint8_t foreign; /* enum bo_foreign_step */
     bool foreign_cut;        /* which was cut */
     _Atomic uint8_t handlers, finals;
-    uint64_t handled_seq; /* handlers have run for this record, up to this rung */
+    _Atomic uint8_t below_handler; /* the wake signal is blocked in a handler's frame, and comes when that returns */
+    uint64_t handled_seq;          /* handlers have run for this record, up to this rung */
     uint8_t handled_rung;
-    bool jumped;       /* the last one has left by a jump */
-    bool last_was_cut; /* the last failing call was interrupted (rule 28) */
+    bool jumped;         /* the last one has left by a jump */
+    bool last_was_cut;   /* the last failing call was interrupted (rule 28) */
+    bool settled_on_top; /* a handler on top of a call has settled the word */
     _Atomic uint32_t joins;
     _Atomic uint32_t closing;      /* handed to a helper, which runs its closers */
     _Atomic uint32_t level_serial; /* odd while the owner changes the level: a seqlock for the ticker */
@@ -266,7 +269,7 @@ struct bo_header {
     _Atomic pid_t ticker;        /* its kernel thread; 0: it does not run */
     _Atomic int64_t stood_still; /* bough_now() is that much behind CLOCK_MONOTONIC (rule 33) */
     char library[16];            /* its version */
-    int wake_signal;
+    int ticker_signal;
     _Atomic uint32_t letters; /* how many were sent: the ticker looks when it changes */
     struct bo_letter letter[BO_LETTERS];
     _Atomic uint32_t thread_high; /* slots ever used: a scan ends here. In a cache line that is seldom written */
@@ -280,7 +283,7 @@ struct bo_header {
 };
 
 #define BO_ARENA_MAGIC "bough arena"
-enum { BO_ARENA_VERSION = 6 };
+enum { BO_ARENA_VERSION = 7 };
 
 /* Where this process has it. */
 struct bo_arena {

@@ -47,14 +47,6 @@ int bough_async_left_(struct bough_async *async)
     return errno = ECANCELED, -1;
 }
 
-/* Was code interrupted that ran on the alternate stack, of which the region knows nothing? It may lie on the thread's
- * own, and then addresses tell nothing. */
-static bool on_alternate_stack(const ucontext_t *uc, uintptr_t sp, uintptr_t region)
-{
-    uintptr_t low = (uintptr_t)uc->uc_stack.ss_sp, size = uc->uc_stack.ss_size;
-    return !(uc->uc_stack.ss_flags & SS_DISABLE) && sp - low < size && region - low >= size;
-}
-
 /* Is it the region's own code that was interrupted, and no handler on top of it? The region may be the last thing in
  * its frame, where the stack pointer is. A handler has signals blocked that the
  * region had not (`mask`), or runs on the alternate stack, or its frame lies between. */
@@ -64,7 +56,8 @@ static bool is_of_region(const struct bo_thread *t, const ucontext_t *uc, const 
     uint64_t blocked;
     memcpy(&blocked, &uc->uc_sigmask, sizeof blocked);
     bool same_stack = sp <= at && (sp >= t->stack_low || at < t->stack_low);
-    return blocked == mask && same_stack && !on_alternate_stack(uc, sp, at) && bo_deliver_between(sp, at) != 1;
+    return blocked == mask && same_stack && !bo_deliver_was_on_alternate_stack(uc, at) &&
+           bo_deliver_between(sp, at) != 1;
 }
 
 /*

@@ -8,26 +8,12 @@
 #include "core/deliver.h"
 #include "core/foreign.h"
 #include "core/level.h"
+#include "core/report.h"
 #include "core/self.h"
 #include "core/ticker.h"
 #include "core/tree.h"
 
-/* ---- system calls ------------------------------------------------------------------------------------ */
-
-/* A nested call leaves: the call below may have to end too, and its wake has been used up here (rule 5). */
-static void leave_nested(struct bo_thread *t)
-{
-    if (bo_load_seq(&t->t.word) & BO_DUE)
-        bo_deliver_again(t);
-}
-
-void bo_call_settle(struct bo_thread *t, bool nested)
-{
-    if (nested)
-        leave_nested(t);
-    else
-        bo_deliver_settle(t);
-}
+/* ---- what the calls of a thread have left ------------------------------------------------------------ */
 
 void bo_call_abandon(struct bo_thread *t)
 {
@@ -38,6 +24,130 @@ void bo_call_abandon(struct bo_thread *t)
     bo_and_seq(&t->t.word, ~(uint64_t)(BO_IN | BO_REPEAT));
     if (bo_load_seq(&t->t.word) & BO_UNDER_WAY)
         bo_deliver_settle(t);
+}
+
+/* Do both lie on one stack? Where it is not known where the thread's lies: is all memory in between mapped? */
+BO_BARE static bool on_one_stack(const struct bo_thread *t, uintptr_t low, uintptr_t high)
+{
+    enum { PAGE = 4096, FAR = 1 << 20 };
+    unsigned char pages[FAR / PAGE + 1];
+    if (t->stack_high)
+        return low >= t->stack_low && high < t->stack_high;
+    uintptr_t from = low & ~(uintptr_t)(PAGE - 1);
+    return high - low < FAR && bo_raw3(SYS_mincore, (long)from, (long)(high - from), (long)pages) == 0;
+}
+
+BO_BARE bool bo_call_was_left(const struct bo_thread *t, uintptr_t sp, bool alternate)
+{
+    uintptr_t frame = t->call_frame;
+    if (alternate || !on_one_stack(t, sp < frame ? sp : frame, sp < frame ? frame : sp))
+        return false;
+    bool window = !(bo_load_relaxed(&t->t.word) & BO_REPEAT); /* libc's own functions run in the other sort */
+    return sp >= frame || (window && bo_deliver_frame_in(sp, frame) == 0);
+}
+
+bool bo_call_was_left_here(const struct bo_thread *t)
+{
+    return bo_call_was_left(t, (uintptr_t)__builtin_frame_address(0), bo_deliver_on_alternate_stack());
+}
+
+/* The word says that the thread is in a call. It is not if a jump has left that call: then the word is put right. */
+static bool find_left(struct bo_thread *t)
+{
+    if (!(bo_load_relaxed(&t->t.word) & BO_IN) || !bo_call_was_left_here(t))
+        return false;
+    bo_call_abandon(t);
+    if (bo_deliver_tells(t, BO_TOLD_LEFT))
+        bo_report("thread %d has left an interruptible call by a jump out of a signal handler: use bough_longjmp()",
+                  (int)bo_load_relaxed(&t->tid));
+    return true;
+}
+
+/* ---- system calls ------------------------------------------------------------------------------------ */
+
+#if !BO_ARCH_WINDOW
+long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f)
+{
+    if (bo_or_seq(&t->t.word, BO_IN) & BO_IN)
+        return -BO_EON_TOP;
+    t->call_frame = (uintptr_t)__builtin_frame_address(0);
+    bo_store_relaxed(&t->asks, 0);
+    bo_or_seq(&t->t.word, BO_REPEAT);
+    BO_HOOK(call_entered);
+    long r = bo_window_plain(t->due_byte, nr, a, b, c, d, e, f);
+    BO_HOOK(call_left);
+    bo_and_seq(&t->t.word, ~(uint64_t)(BO_IN | BO_REPEAT));
+    BO_HOOK(call_out);
+    return r;
+}
+#elif BO_HOOKS
+BO_TLS bool bo_call_at_hook;
+
+static bool set_at_hook(bool is)
+{
+    bool was = bo_call_at_hook;
+    bo_call_at_hook = is;
+    bo_signal_fence();
+    return was;
+}
+
+/* At the hooks the signal's handler does nothing, as in the window: a look at what is due comes, or the call is over. That the
+ * thread is there, and not in a handler on top, is seen by the frames on its stack. */
+long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f)
+{
+    const struct bo_window_call call = {nr, a, b, c, d, e, f};
+    static const uint64_t none;
+    uint64_t before;
+    bool outer = set_at_hook(true);
+    if (bo_or_seq(&t->t.word, BO_IN) & BO_IN) {
+        bo_call_at_hook = outer;
+        return -BO_EON_TOP;
+    }
+    t->call_frame = (uintptr_t)__builtin_frame_address(0);
+    BO_HOOK(call_entered);
+    long r = bo_window_on_top(&none, &before, t->due_byte, &call);
+    BO_HOOK(call_left);
+    bo_and_seq(&t->t.word, ~(uint64_t)BO_IN);
+    bo_call_at_hook = outer;
+    BO_HOOK(call_out);
+    return r;
+}
+#else
+static inline bool set_at_hook(bool is)
+{
+    return is;
+}
+#endif
+
+/*
+ * A handler of the program runs on top of a blocked call, and makes this one. The wake signal may be blocked in that handler
+ * (come_back() in deliver.c): the window lets it in. Then the call below may have to end too, and its wake has been used up here
+ * (rule 5).
+ */
+static long call_on_top(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f)
+{
+    const uint64_t mask = (uint64_t)1 << (bo_wake_signal() - 1);
+    uint64_t before = 0;
+    bool below = bo_load_relaxed(&t->below_handler);
+#if BO_ARCH_WINDOW
+    const struct bo_window_call call = {nr, a, b, c, d, e, f};
+    bool at_hook = set_at_hook(false);
+    long r = bo_window_on_top(&mask, &before, t->due_byte, &call);
+    set_at_hook(at_hook);
+#else
+    before = bo_deliver_open() ? mask : 0;
+    uint64_t outer = bo_or_seq(&t->t.word, BO_REPEAT);
+    long r = bo_window_plain(t->due_byte, nr, a, b, c, d, e, f);
+    bo_and_seq(&t->t.word, ~(BO_REPEAT & ~outer));
+#endif
+    bool found_blocked = before & mask;
+    if (found_blocked)
+        bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, 0, sizeof mask);
+    if (bo_load_seq(&t->t.word) & BO_DUE)
+        bo_deliver_again(t, false);
+    if (found_blocked && !below)
+        bo_store_relaxed(&t->below_handler, 0); /* it is the program that blocks it */
+    return r;
 }
 
 static struct bo_record *pending(const struct bo_thread *t)
@@ -73,15 +183,38 @@ static bool due(struct bo_thread *t)
     return false;
 }
 
-/* A wake for nothing has changed nothing: the call begins again. EINTR from a handler of the program is the program's,
- * unless an interrupt is due as well. */
-BO_COLD long bo_call_cut(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f)
+/*
+ * A wake for nothing has changed nothing: the call begins again. EINTR from a handler of the program is the program's, unless an
+ * interrupt is due as well. Where a wake has come to a call that failed with EINTR, the wake was the reason, unless a handler on top
+ * has had to do with interrupts.
+ */
+static long cut(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f)
 {
     if (bo_foreign_calls(t) && bo_foreign_borrowed())
         return bo_raw6(nr, a, b, c, d, e, f); /* what is due is the parent's */
+    bool on_top = t->settled_on_top;
+    t->settled_on_top = false;
     if (due(t))
         return -BO_ECUT;
-    return result == -EINTR ? result : bo_call(nr, a, b, c, d, e, f);
+    bool by_handler = result == -EINTR || (result == -BO_EWOKEN && on_top);
+    return by_handler ? -EINTR : bo_call(nr, a, b, c, d, e, f);
+}
+
+static bool is_cut(long result)
+{
+    return result == -EINTR || result == -BO_ECUT || result == -BO_EWOKEN;
+}
+
+BO_COLD long bo_call_rest(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f)
+{
+    if (result == -BO_EON_TOP) {
+        if (find_left(t))
+            return bo_call(nr, a, b, c, d, e, f);
+        result = call_on_top(t, nr, a, b, c, d, e, f);
+    } else if (bo_load_seq(&t->t.word) & BO_UNDER_WAY) {
+        bo_deliver_settle(t);
+    }
+    return is_cut(result) ? cut(t, result, nr, a, b, c, d, e, f) : result;
 }
 
 BO_COLD long bo_call_stranger(long nr, long a, long b, long c, long d, long e, long f)
@@ -131,12 +264,23 @@ int bo_point(void)
 
 static const struct timespec far_away = {INT64_C(1) << 33, 0}, past = {0, 0};
 
+/* On top of another call the wake signal may be blocked, as in call_on_top(). What comes finds REPEAT, and the wait. */
+static void announce(struct bo_thread *t, struct bo_libc_wait *wait)
+{
+    wait->below = bo_or_seq(&t->t.word, BO_IN | BO_REPEAT);
+    if (wait->below & BO_IN)
+        bo_deliver_open();
+    else
+        t->call_frame = (uintptr_t)wait;
+}
+
 int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline)
 {
     *wait = (struct bo_libc_wait){.until = deadline ? *deadline : far_away};
     struct bo_thread *t = bo_self_or_adopt();
     if (!t || bo_ticker_need() != 0)
         return 0;
+    find_left(t);
     if (bo_point() != 0)
         return BO_ECUT;
     wait->in = true;
@@ -145,7 +289,7 @@ int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline)
     bo_signal_fence(); /* the wake's handler follows the list from t->libc_wait */
     t->libc_wait = wait;
     bo_signal_fence();
-    wait->below = bo_or_seq(&t->t.word, BO_IN | BO_REPEAT);
+    announce(t, wait);
     /* Posted before we were in: no signal comes for it. */
     if (bo_load_seq(&t->t.word) & bo_foreign_due_bit(t))
         wait->until = past;
@@ -161,9 +305,11 @@ bool bo_libc_end(struct bo_libc_wait *wait)
     t->libc_wait = wait->outer;
     bo_signal_fence();
     bo_and_seq(&t->t.word, ~((BO_IN | BO_REPEAT) & ~wait->below));
-    bool nested = wait->below & BO_IN;
-    if (nested || (bo_load_seq(&t->t.word) & BO_UNDER_WAY))
-        bo_call_settle(t, nested);
+    uint64_t w = bo_load_seq(&t->t.word);
+    if (!(wait->below & BO_IN) && (w & BO_UNDER_WAY))
+        bo_deliver_settle(t);
+    else if ((wait->below & BO_IN) && (w & BO_DUE))
+        bo_deliver_again(t, false);
     return due(t);
 }
 

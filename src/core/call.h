@@ -29,50 +29,49 @@
 #include "base/hook.h"
 #include "core/self.h"
 
-/* What the fast path below leaves to do: the wake that is under way, the reason of a cut, another try. */
-void bo_call_settle(struct bo_thread *t, bool nested);
+/* What the fast path below leaves to do: a call on top of another, what is under way, the reason of a cut, another try. */
+long bo_call_rest(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f);
+long bo_call_stranger(long nr, long a, long b, long c, long d, long e, long f);
 /* A handler on top of the thread's calls leaves them all by a longjmp. */
 void bo_call_abandon(struct bo_thread *t);
-long bo_call_cut(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f);
-long bo_call_stranger(long nr, long a, long b, long c, long d, long e, long f);
+/*
+ * Code runs with its stack pointer at `sp`, or on the alternate signal stack, in no window, and the word says IN. Is that no
+ * handler on top of the call, but was the call left: by siglongjmp(), by pthread_exit() in a handler, by an asynchronous
+ * cancellation? False where this cannot be found out. [signal]
+ */
+bool bo_call_was_left(const struct bo_thread *t, uintptr_t sp, bool alternate);
+bool bo_call_was_left_here(const struct bo_thread *t);
 
-/* Says "in a call", and whether it was so already: then this is a signal handler on top of one. */
-static inline bool bo_call_enter(struct bo_thread *t)
-{
-    bool nested = bo_or_seq(&t->t.word, BO_IN) & BO_IN; /* one bit of the result: a single instruction on x86 */
-    if (!BO_ARCH_WINDOW) {
-        bo_store_relaxed(&t->asks, 0);
-        bo_or_seq(&t->t.word, BO_REPEAT);
-    }
-    return nested;
-}
+#if BO_HOOKS && BO_ARCH_WINDOW
+extern BO_TLS bool bo_call_at_hook;
+#else
+enum { bo_call_at_hook = 0 };
+#endif
 
-/* Nothing is sent after the first step, and what was sent before is waited for: the wake signal never
- * reaches what the thread does next (rule 13). */
-static inline void bo_call_leave(struct bo_thread *t, bool nested)
+#if BO_ARCH_WINDOW && !BO_HOOKS
+static inline long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f)
 {
-    if (bo_likely(!nested))
-        bo_and_seq(&t->t.word, ~(uint64_t)(BO_ARCH_WINDOW ? BO_IN : BO_IN | BO_REPEAT));
-    BO_HOOK(call_out);
-    if (bo_unlikely(nested || (bo_load_seq(&t->t.word) & BO_UNDER_WAY)))
-        bo_call_settle(t, nested);
+    return bo_window(&t->t.word, t->due_byte, &t->call_frame, nr, a, b, c, d, e, f);
 }
+#else
+/* In C: where there is no window, and where a hook stands between its steps. */
+long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f);
+#endif
 
 /*
  * The raw result, or -errno; -BO_ECUT: it was cut and nothing happened; -EINTR: a handler of the program
- * ran, as the kernel says it. A cut counts as delivered when bo_result() or bo_error() is told of it. Inline, because a function more around a short system call can be measured.
+ * ran, as the kernel says it. A cut counts as delivered when bo_result() or bo_error() gets it. Inline, because a function
+ * more around a short system call can be measured.
  */
 static inline long bo_call(long nr, long a, long b, long c, long d, long e, long f)
 {
     struct bo_thread *t = bo_self;
     if (bo_unlikely(!t))
         return bo_call_stranger(nr, a, b, c, d, e, f);
-    bool nested = bo_call_enter(t);
-    BO_HOOK(call_entered);
-    long r = bo_window(t->due_byte, nr, a, b, c, d, e, f);
-    BO_HOOK(call_left);
-    bo_call_leave(t, nested);
-    return bo_unlikely(r == -EINTR || r == -BO_ECUT) ? bo_call_cut(t, r, nr, a, b, c, d, e, f) : r;
+    long r = bo_call_window(t, nr, a, b, c, d, e, f);
+    bool done = r != -EINTR && (unsigned long)r + BO_ECUT > BO_ECUT - BO_EWOKEN;
+    bool quiet = !(bo_load_seq(&t->t.word) & BO_UNDER_WAY);
+    return bo_likely(done && quiet) ? r : bo_call_rest(t, r, nr, a, b, c, d, e, f);
 }
 
 #define BO_CALL_(nr, a, b, c, d, e, f, ...) \

@@ -13,17 +13,21 @@
 #include "base/raw.h"
 #include "core/above.h"
 #include "core/call.h"
+#include "core/foreign.h"
 #include "core/level.h"
+#include "core/look.h"
 #include "core/report.h"
 #include "core/second_road.h"
 #include "core/self.h"
 #include "core/ticker.h"
 
 enum { IN_VAIN = 16, RUNS_FOR_LONG = 4 };
+enum { COOKIE = 0x77616b65 };
 
 static int wake_signal;
 static struct sigaction before; /* who had the wake signal before */
 static uintptr_t restorer;
+static _Atomic uint32_t plain_sends; /* some are sent by tgkill(), without a sign */
 bool (*_Atomic bo_on_ask)(void *context);
 
 int bo_wake_signal(void)
@@ -36,85 +40,124 @@ BO_BARE static uint64_t bit(int signo)
     return (uint64_t)1 << (signo - 1);
 }
 
+/* ---- the signal ------------------------------------------------------------------------------------ */
+
+/* With a sign that it is bough's: SIGURG may be the program's as well. Where a sandbox forbids that, without. */
+BO_BARE long bo_deliver_signal(pid_t tid)
+{
+    siginfo_t info;
+    memset(&info, 0, sizeof info);
+    info.si_signo = wake_signal;
+    info.si_code = SI_QUEUE;
+    info.si_value.sival_int = COOKIE;
+    pid_t pid = bo_load_relaxed(&bo_pid);
+    long r = bo_raw4(SYS_rt_tgsigqueueinfo, pid, tid, wake_signal, (long)&info);
+    if (r == 0 || r == -EAGAIN || r == -ESRCH)
+        return r;
+    bo_store_relaxed(&plain_sends, 1);
+    return bo_raw3(SYS_tgkill, pid, tid, wake_signal);
+}
+
 /* ---- the handler ----------------------------------------------------------------------------------- */
 
-BO_BARE static void answered(struct bo_thread *t)
+/* To the thread itself, which blocks it until a handler returns. It may still be blocked where the call ends: the note has it let
+ * in there. */
+BO_BARE static void send_to_self(struct bo_thread *t)
 {
-    bo_and_seq(&t->t.word, ~(uint64_t)BO_SENT);
+    bo_or_seq(&t->t.word, BO_NOTE);
+    bo_store_relaxed(&t->below_handler, 1);
+    if (bo_deliver_signal(bo_load_relaxed(&t->tid)) != 0)
+        bo_store_seq(&t->t.unsent, 1);
+}
+
+/* Inside libc: end its wait by its own timeout; the ticker asks again if that was too early. */
+BO_BARE static void end_libc_waits(const struct bo_thread *t)
+{
+    for (struct bo_libc_wait *wait = t->libc_wait; wait; wait = wait->outer)
+        wait->until = (struct timespec){0, 0};
+}
+
+/* What the signal is for lies below a handler of the program: block it in that handler's frame and send it again: it comes when the
+ * handler returns (rule 5). */
+BO_BARE static void come_back(struct bo_thread *t, ucontext_t *uc)
+{
+    sigaddset(&uc->uc_sigmask, wake_signal);
+    send_to_self(t);
 }
 
 /*
- * A handler of the program runs on top of a blocked call of ours (or the thread is just entering or leaving
- * it): what the signal is for lies below. Block it in the code that was interrupted and send it again: it
- * comes when that handler returns, or when the call's exit lets it in (rule 5). SENT stays.
+ * A handler of the program runs on top of a blocked call of ours, if the call was not left by a jump. The call below may not be due, where that one
+ * is foreign code's (rule 22), and the one that the handler makes may be: any of the bits counts.
  */
-BO_BARE static void come_back(struct bo_thread *t, ucontext_t *uc)
+BO_BARE static void elsewhere(struct bo_thread *t, uint64_t w, ucontext_t *uc)
 {
-    uint64_t mask; /* as the kernel has it */
-    sigaddset(&uc->uc_sigmask, wake_signal);
-    memcpy(&mask, &uc->uc_sigmask, sizeof mask);
-    bo_store_relaxed(&t->held, mask);
-    bo_raw3(SYS_tgkill, bo_load_relaxed(&bo_pid), bo_load_relaxed(&t->tid), wake_signal);
+    if (bo_call_was_left(t, bo_arch_sp(uc), bo_deliver_was_on_alternate_stack(uc, t->call_frame))) {
+        t->libc_wait = bo_call_at_hook ? t->libc_wait : NULL;
+        bo_and_seq(&t->t.word, bo_call_at_hook ? ~(uint64_t)0 : ~(uint64_t)(BO_IN | BO_REPEAT));
+    } else if (w & BO_REPEAT) {
+        end_libc_waits(t);
+        bo_arch_woken(uc, BO_EWOKEN);
+    } else if (w & BO_ALL_DUE) {
+        come_back(t, uc);
+    }
 }
 
-/* `on_top`: a handler of the program ran on top of the call while this wake was waiting. An EINTR is that one's. */
-BO_BARE static void in_call(struct bo_thread *t, uint64_t w, ucontext_t *uc, bool on_top)
+/* A call that is cut on top of another leaves the wake to the call below at once: a handler may leave it by a jump, before it can.
+ * `foreign`: another's signal, for which no handler of the program has run. `below`: one has run on top of the call since this
+ * signal was sent first. An EINTR where nothing is due, or after that, is the handler's. */
+BO_BARE static void in_call(struct bo_thread *t, uint64_t w, ucontext_t *uc, bool foreign, bool below)
 {
+    bool due = w & bo_foreign_due_bit(t);
     switch (bo_arch_where(uc)) {
+    case BO_ENTERING:
+        return;
     case BO_BEFORE:
-        if (w & BO_DUE)
-            bo_arch_cancel(uc);
-        answered(t);
+        if (due && bo_arch_cancel(uc) && !bo_call_at_hook)
+            come_back(t, uc);
         return;
     case BO_AFTER:
-        if (!on_top)
-            bo_arch_woken(uc);
-        answered(t);
+        if (due ? !below : foreign)
+            bo_arch_woken(uc, due ? BO_EWOKEN : BO_ECUT);
         return;
     case BO_ELSEWHERE:
-        if (!(w & BO_REPEAT)) {
-            come_back(t, uc);
-            return;
-        }
-        /* Inside libc: end its wait by its own timeout; the ticker asks again if that was too early. */
-        for (struct bo_libc_wait *wait = t->libc_wait; wait; wait = wait->outer)
-            wait->until = (struct timespec){0, 0};
-        bo_arch_woken(uc);
-        answered(t);
+        elsewhere(t, w, uc);
         return;
     }
 }
 
-BO_BARE static void wake_arrived(struct bo_thread *t, ucontext_t *uc)
+/* It may have come for several reasons, and for nothing: the word says what there is to do. */
+BO_BARE static void wake_arrived(struct bo_thread *t, ucontext_t *uc, bool foreign)
 {
-    bool held = bo_load_relaxed(&t->held);
-    bo_store_relaxed(&t->held, 0);
     uint64_t w = bo_load_seq(&t->t.word);
+    bool below = bo_load_relaxed(&t->below_handler);
+    bo_store_relaxed(&t->below_handler, 0);
     if (w & BO_IN) {
-        in_call(t, w, uc, held);
+        in_call(t, w, uc, foreign, below);
         return;
     }
-    if (bo_puts_off(wake_signal))
-        return; /* SENT stays */
-    answered(t);
+    if (!(w & (BO_SUMMONED | BO_ASYNC)) || bo_puts_off(wake_signal))
+        return;
     if ((w & BO_SUMMONED) && (w & BO_CLOSABLE))
         bo_ladder_summoned(t, uc);
     if ((w & BO_ASYNC) && (w & BO_DUE))
         bo_async_cut(t, uc); /* does not return if it may leave the region here */
 }
 
-/* Whoever took the signal from us and from whom we took it back may hand on to us: once round is enough. */
-BO_BARE static void hand_on(int signo, siginfo_t *info, void *context)
+/* Whoever took the signal from us and from whom we took it back may hand on to us: once round is enough. Returns whether a
+ * handler has run. */
+BO_BARE static bool hand_on(int signo, siginfo_t *info, void *context)
 {
     static BO_TLS bool handing_on;
-    if (handing_on)
-        return;
+    bool catches = (before.sa_flags & SA_SIGINFO) || (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN);
+    if (handing_on || !catches)
+        return false;
     handing_on = true;
     if (before.sa_flags & SA_SIGINFO)
         before.sa_sigaction(signo, info, context);
-    else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN)
+    else
         before.sa_handler(signo);
     handing_on = false;
+    return true;
 }
 
 /* It may have come for two reasons: the kernel keeps one of a kind. */
@@ -124,22 +167,27 @@ BO_BARE static bool asked(void *context)
     return on_ask && on_ask(context);
 }
 
+/* Sent by bough, for certain; by others; or the kernel had no room to say who has sent it (RLIMIT_SIGPENDING). */
+enum sender { OURS, THEIRS, UNKNOWN };
+
+BO_BARE static enum sender sent_by(const siginfo_t *info)
+{
+    if (info->si_code == SI_QUEUE && info->si_value.sival_int == COOKIE)
+        return OURS;
+    if (info->si_code == SI_TKILL && info->si_pid == bo_load_relaxed(&bo_pid) && bo_load_relaxed(&plain_sends))
+        return UNKNOWN;
+    return info->si_code == SI_USER && info->si_pid == 0 ? UNKNOWN : THEIRS;
+}
+
 BO_BARE static void handle(int signo, siginfo_t *info, void *context)
 {
     int saved = errno;
     struct bo_thread *t = bo_self;
-    /* Without room for queued signals (RLIMIT_SIGPENDING) the kernel sends ours and forgets who sent it. */
-    bool ours = info->si_code == SI_TKILL ? info->si_pid == bo_load_relaxed(&bo_pid)
-                                          : info->si_code == SI_USER && info->si_pid == 0;
-    bool answered_one = ours && asked(context);
-    uint64_t w = t ? bo_load_seq(&t->t.word) : 0;
-    /* Ours was sent once more, after nobody had answered (RESENT): the kernel may have dropped it for this one, which then
-     * stands for it; or it comes right behind, before the thread has done anything else (rule 13). */
-    bool stands_for_ours = (w & BO_SENT) && (w & BO_RESENT) && bo_load_relaxed(&t->unanswered);
-    if (!answered_one && !(ours && (w & BO_SENT)))
-        hand_on(signo, info, context);
-    if ((ours && (w & BO_SENT)) || stands_for_ours)
-        wake_arrived(t, context);
+    enum sender sender = sent_by(info);
+    bool answered = sender != THEIRS && asked(context);
+    bool handled = sender != OURS && !answered && hand_on(signo, info, context);
+    if (t)
+        wake_arrived(t, context, sender != OURS && !handled);
     errno = saved;
 }
 
@@ -178,34 +226,29 @@ static void take_signal_back(void)
 
 /* ---- sending --------------------------------------------------------------------------------------- */
 
-static void send_first(struct bo_thread *t)
-{
-    bo_raw3(SYS_tgkill, bo_load_relaxed(&bo_pid), bo_load_relaxed(&t->tid), wake_signal);
-}
-
-/* The second road first: it is the wake signal that clears SENT, and when that is handled the other one has been,
- * or is before any other code runs. Sent after it, it could find the thread in foreign code (rule 13). */
-void bo_deliver_send(struct bo_thread *t)
+bool bo_deliver_send(struct bo_thread *t)
 {
     /* Without a window a wake ends a call by not restarting it. Whoever has taken the signal since may restart calls, and
      * hand on to us all the same: each wake is answered, and none ends the call. */
     if (!BO_ARCH_WINDOW && bo_load_relaxed(&t->asks) >= IN_VAIN && !ours_still())
         take_signal_back();
-    if (bo_unlikely(bo_load_relaxed(&t->blocks_wake)) && bo_second_road_is_open())
-        bo_second_road_send(t);
-    send_first(t);
+    bool needs_second = bo_unlikely(bo_load_relaxed(&t->blocks_wake)) && bo_second_road_is_open();
+    bool second = needs_second && bo_second_road_send(t), first = bo_deliver_signal(bo_load_relaxed(&t->tid)) == 0;
+    return needs_second ? second : first;
 }
 
-void bo_deliver_again(struct bo_thread *t)
+void bo_deliver_again(struct bo_thread *t, bool anew)
 {
-    uint64_t mask = bit(wake_signal), old = 0;
-    bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, (long)&old, sizeof mask);
-    if (!(old & mask))
-        bo_store_relaxed(&t->held, old | mask);
-    if (bo_or_seq(&t->t.word, BO_SENT) & BO_SENT)
-        return; /* it is watched since then: not anew, or handlers that keep coming would keep it from ever being late */
-    send_first(t);
-    bo_ticker_watch(t); /* the thread may block the signal below the handler, too: then it takes the second road */
+    uint64_t mask = bit(wake_signal);
+    if (bo_call_was_left_here(t))
+        return; /* the next call finds that out */
+    bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, 0, sizeof mask);
+    send_to_self(t);
+    /* The thread may block the signal below the handler, too: then it takes the second road. */
+    if (anew)
+        bo_ticker_watch(t);
+    else
+        bo_ticker_look_by(&t->t, bo_load_relaxed(&t->asked_at) + BO_ANSWER_WITHIN);
 }
 
 int bo_deliver_open(void)
@@ -215,59 +258,22 @@ int bo_deliver_open(void)
     return (old & mask) != 0;
 }
 
-/* Who is one system call away, and may have been preempted there, is given the processor. */
-static void wait_a_moment(int tries)
-{
-    static const struct timespec moment = {0, 50000};
-    if (tries < 64)
-        bo_raw0(SYS_sched_yield);
-    else
-        bo_raw2(SYS_nanosleep, (long)&moment, 0);
-}
-
-/*
- * The signal was blocked by come_back(), in code with the mask `held`. That may be not the caller but code below it: a handler
- * of the program runs where the thread has just left a call, and has taken by a call of its own the wake that waits for that
- * call's exit. So the handler leaves all as it was, blocked and under way, and the exit finds it (rules 5, 13). A handler
- * has more signals blocked than what it runs on.
- */
-static void hand_down(struct bo_thread *t, uint64_t held)
-{
-    uint64_t mask = bit(wake_signal);
-    bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, 0, sizeof mask);
-    bo_store_relaxed(&t->held, held);
-    bo_or_seq(&t->t.word, BO_SENT);
-    send_first(t);
-    bo_ticker_watch(t);
-}
-
-/* The poster may still be between its step on the word and its signal: wait until the handler has answered. If the ticker
- * has sent one as well, that may have been the one which was answered, and the other comes yet. */
+/* The note is taken off in a step that sees no sender. Whatever was sent before that step has come with the end of the system
+ * call after it. */
 void bo_deliver_settle(struct bo_thread *t)
 {
-    uint64_t mask = bit(wake_signal), old = 0;
-    uint64_t held = bo_load_relaxed(&t->held);
-    bo_raw4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&mask, (long)&old, sizeof mask);
-    for (int tries = 0; bo_load_seq(&t->t.word) & (BO_SENT | BO_RESEND); tries++)
-        if (tries >= 64 && bo_raw0(SYS_getpid) != bo_load_relaxed(&bo_pid))
-            return; /* a vfork()'s child: the wake waits for its parent */
-        else
-            wait_a_moment(tries);
-    if (bo_load_seq(&t->t.word) & BO_RESENT) {
-        for (int tries = 0; bo_load_seq(&t->t.senders); tries++)
-            wait_a_moment(tries);
-        bo_raw0(SYS_sched_yield);
-        bo_and_seq(&t->t.word, ~(uint64_t)BO_RESENT);
-    }
-    /* A program that blocks the signal itself finds it blocked again; come_back()'s block ends here. */
-    if (!(old & mask))
+    uint64_t mask = bit(wake_signal), w;
+    if (bo_raw0(SYS_getpid) != bo_load_relaxed(&bo_pid))
+        return; /* a vfork()'s child, on its parent's memory: the wake is its parent's */
+    do {
+        bo_word_await_senders(&t->t.word);
+        w = bo_load_seq(&t->t.word);
+    } while ((w & BO_SENDERS) || !bo_word_step(&t->t.word, &w, w & ~(uint64_t)BO_NOTE));
+    if (!bo_deliver_open())
         return;
-    if (!held) {
-        bo_store_relaxed(&t->blocks_wake, 1);
-        bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, 0, sizeof mask);
-    } else if (old != held && (old | held) == old) {
-        hand_down(t, held);
-    }
+    /* A program that blocks the signal itself finds it blocked again. */
+    bo_store_relaxed(&t->blocks_wake, 1);
+    bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, 0, sizeof mask);
 }
 
 /* ---- installing ------------------------------------------------------------------------------------ */
@@ -331,100 +337,106 @@ static uint64_t blocked_by(pid_t tid, char *state)
     return mask ? strtoull(mask, NULL, 16) : 0;
 }
 
-/*
- * The wake once more. It may be answered at this very moment, and then this one would come for nothing, in foreign
- * code: RESEND keeps the thread from leaving until it has been sent. From then on the kernel delivers it on the
- * thread's way back from its next system call at the latest: RESENT has bo_deliver_settle() make one.
- */
-static bool send_again(struct bo_thread *t, void (*send)(struct bo_thread *))
+bool bo_deliver_tells(struct bo_thread *t, enum bo_told of)
 {
-    uint64_t w = bo_load_seq(&t->t.word);
-    do
-        if (!(w & BO_SENT))
-            return false;
-    while (!bo_cas_seq(&t->t.word, &w, w | BO_RESEND));
-    send(t);
-    w = bo_load_seq(&t->t.word);
-    while (!bo_cas_seq(&t->t.word, &w, (w & ~(uint64_t)BO_RESEND) | BO_RESENT))
-        ;
-    return true;
+    return !(bo_or_seq(&t->told, of) & of);
 }
 
-static void report_silence(struct bo_thread *t)
+static void report_silence(struct bo_thread *t, enum bo_told of, const char *why)
 {
     char name[BO_NAME];
-    if ((bo_load_seq(&t->t.word) & BO_SENT) && !bo_swap_seq(&t->told, 1))
-        bo_report("thread %d (%s) has not answered a wake for 50 ms: it is in an uninterruptible kernel wait, "
-                  "stopped, or a signal handler on top of its call does not return",
-                  (int)bo_load_relaxed(&t->tid), bo_name_of(&t->t, name));
+    if (bo_deliver_tells(t, of))
+        bo_report("thread %d (%s) has not answered a wake for 50 ms: %s", (int)bo_load_relaxed(&t->tid),
+                  bo_name_of(&t->t, name), why);
 }
 
-static void diagnose_blocked(struct bo_thread *t)
+static void report_second_road(struct bo_thread *t)
 {
     char name[BO_NAME];
-    bool for_good = !bo_load_relaxed(&t->held); /* not by us, below a handler that takes its time */
-    bo_second_road_open();
-    if (!send_again(t, bo_second_road_send))
-        return;
-    if (!for_good) {
-        report_silence(t);
-        return;
-    }
-    bo_store_relaxed(&t->blocks_wake, 1);
-    if (!bo_swap_seq(&t->told, 1))
+    if (bo_deliver_tells(t, BO_TOLD_SECOND_ROAD))
         bo_report("thread %d (%s) blocks signal %d: waking it by signal %d from now on", (int)bo_load_relaxed(&t->tid),
                   bo_name_of(&t->t, name), wake_signal, BO_SECOND_ROAD);
 }
 
-/* Why no answer? Not the least reason: somebody else's signal of that number was waiting to be delivered. The kernel
- * keeps one of a kind, and drops ours: from now on any stands for it (handle). Who is runnable waits for a processor only,
- * perhaps in the handler, where all is blocked: one of a thousand that were woken at once. It is looked at again; but who
- * is found so each time may be doing nothing else than take such signals. */
-void bo_deliver_diagnose(struct bo_thread *t)
+static const char *const waits =
+    "it is in an uninterruptible kernel wait, stopped, or a signal handler on top of its call "
+    "does not return";
+static const char *const refused =
+    "its signal could not be sent: there is no room for queued signals (RLIMIT_SIGPENDING), "
+    "or a sandbox forbids tgkill() and rt_tgsigqueueinfo(). bough tries again";
+
+/*
+ * Why no answer? Who is runnable waits for a processor only, perhaps in the handler, where all is blocked: one of a thousand
+ * that were woken at once. It is looked at again; but who is found so each time may be doing nothing else than take such
+ * signals. Who blocks the signal is sent another, unless it is bough that blocks it, in a handler of the program that takes its time.
+ */
+bool bo_deliver_diagnose(struct bo_thread *t)
 {
     char state;
     uint32_t times = bo_add_relaxed(&t->unanswered, 1);
     uint64_t blocked = blocked_by(bo_load_relaxed(&t->tid), &state);
+    bool below = bo_load_relaxed(&t->below_handler);
+    if (bo_load_relaxed(&t->t.unsent))
+        report_silence(t, BO_TOLD_REFUSAL, refused);
     if (!ours_still()) {
         take_signal_back();
-        send_again(t, send_first);
     } else if (state == 'R' && times < RUNS_FOR_LONG) {
-        return;
-    } else if (blocked & bit(wake_signal)) {
-        diagnose_blocked(t);
-    } else if (send_again(t, send_first)) {
-        report_silence(t);
+        return false;
+    } else if ((blocked & bit(wake_signal)) && !below) {
+        bo_second_road_open();
+        bo_store_relaxed(&t->blocks_wake, 1);
+        report_second_road(t);
+    } else if (!bo_load_relaxed(&t->t.unsent)) {
+        report_silence(t, BO_TOLD_SILENCE, waits);
     }
+    return true;
 }
 
 /* ---- handlers on top ------------------------------------------------------------------------------- */
 
-static bool on_alternate_stack(void)
+bool bo_deliver_on_alternate_stack(void)
 {
     stack_t alternate;
     return sigaltstack(NULL, &alternate) == 0 && (alternate.ss_flags & SS_ONSTACK);
 }
 
+BO_BARE bool bo_deliver_was_on_alternate_stack(const void *context, uintptr_t at)
+{
+    const ucontext_t *uc = context;
+    uintptr_t low = (uintptr_t)uc->uc_stack.ss_sp, size = uc->uc_stack.ss_size;
+    return !(uc->uc_stack.ss_flags & SS_DISABLE) && bo_arch_sp(uc) - low < size && at - low >= size;
+}
+
 int bo_deliver_between(uintptr_t low, uintptr_t high)
 {
     const struct bo_thread *t = bo_self;
-    if (!t || !restorer || !t->stack_high || low < t->stack_low || high > t->stack_high)
+    if (!t || !t->stack_high || low < t->stack_low || high > t->stack_high)
         return -1;
-    return bo_arch_handler_between(low, high, restorer);
+    return bo_deliver_frame_in(low, high);
+}
+
+int bo_deliver_frame_in(uintptr_t low, uintptr_t high)
+{
+    return restorer ? bo_arch_handler_between(low, high, restorer) : -1;
 }
 
 int bo_deliver_on_handler(uintptr_t sp)
 {
-    return on_alternate_stack() ? 1 : bo_self ? bo_deliver_between(sp, bo_self->stack_high) : -1;
+    return bo_deliver_on_alternate_stack() ? 1 : bo_self ? bo_deliver_between(sp, bo_self->stack_high) : -1;
 }
 
 /* Is this a signal handler, on top of anything? A handler runs with a signal blocked, which is one call to
  * find out; a thread that blocks signals for good is told from one by the frames on its stack. */
-bool bo_deliver_in_handler(void)
+bool bo_deliver_in_handler(uint64_t blocked)
+{
+    return blocked && bo_deliver_on_handler((uintptr_t)__builtin_frame_address(0)) != 0;
+}
+
+bool bo_deliver_in_handler_now(void)
 {
     uint64_t blocked = 0;
     bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&blocked, sizeof blocked);
-    return blocked && bo_deliver_on_handler((uintptr_t)__builtin_frame_address(0)) != 0;
+    return bo_deliver_in_handler(blocked);
 }
 
 const sigset_t *bo_open_mask(const sigset_t *mask, sigset_t *copy)
@@ -448,7 +460,8 @@ bool bo_handlers_restart(void)
 {
     for (int signo = 1; signo < NSIG; signo++) {
         struct bo_kernel_action action;
-        if (signo == wake_signal || by_fault(signo) || bo_kernel_sigaction(signo, NULL, &action) != 0)
+        if (signo == wake_signal || signo == BO_SECOND_ROAD || by_fault(signo) ||
+            bo_kernel_sigaction(signo, NULL, &action) != 0)
             continue;
         if (bo_action_catches(&action) && !(action.flags & SA_RESTART))
             return false;

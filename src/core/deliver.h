@@ -18,37 +18,35 @@
 /* Install the handler. 0; -1 with EINVAL (BOUGH_SIGNAL makes no sense). */
 int bo_deliver_init(void);
 int bo_wake_signal(void);
-/* Send the wake to a thread whose word says SENT. [signal] */
-void bo_deliver_send(struct bo_thread *t);
-/* Around the step that sets SENT and the signal that it promises. A thread waits for who is in between, if need be, and
- * so never for itself. [signal] */
-static inline void bo_send_begin(struct bo_thread *t)
-{
-    if (t == bo_self)
-        return;
-    bo_busy_begin();
-    bo_add_seq(&t->t.senders, 1);
-}
-static inline void bo_send_end(struct bo_thread *t)
-{
-    if (t == bo_self)
-        return;
-    bo_sub_seq(&t->t.senders, 1);
-    bo_busy_end();
-}
-/* By the ticker, after a wake was not answered: find out why, send it once more, by the second road if the signal
- * is blocked, report. */
-void bo_deliver_diagnose(struct bo_thread *t);
-/* On the thread, when it has left a call with SENT or RESEND: let the signal in, and wait for it. */
+/* Send the wake signal to a thread of this process, with a sign that it is bough's. 0, or -errno. [signal] */
+long bo_deliver_signal(pid_t tid);
+/* Send the wake to a thread whose word counts the caller as a sender. False: it could not be sent. [signal] */
+bool bo_deliver_send(struct bo_thread *t);
+/* What is reported of a thread, once each: true the first time. */
+enum bo_told { BO_TOLD_SILENCE = 1, BO_TOLD_SECOND_ROAD = 2, BO_TOLD_REFUSAL = 4, BO_TOLD_LEFT = 8 };
+bool bo_deliver_tells(struct bo_thread *t, enum bo_told of);
+/* By the ticker, after a wake was not answered: find out why, and report. Returns whether to send it once more. */
+bool bo_deliver_diagnose(struct bo_thread *t);
+/* On the thread, when it has left a call and something was sent, or is being sent: wait for that, and let the signal in. */
 void bo_deliver_settle(struct bo_thread *t);
-/* On the thread, in a handler on top of an own blocked call which has to end when the handler returns. */
-void bo_deliver_again(struct bo_thread *t);
+/* On the thread, in a handler on top of a blocked call of its own which has to end when the handler returns. `anew`: it has not been
+ * due until now. A handler that keeps coming must not make an old wake look young. */
+void bo_deliver_again(struct bo_thread *t, bool anew);
+/* Whether the code that a signal's handler has interrupted ran on the thread's alternate signal stack, on which `at` is not. The
+ * stack may lie inside the thread's own, and then addresses alone say nothing. */
+bool bo_deliver_was_on_alternate_stack(const void *context, uintptr_t at);
+/* Whether the calling thread runs on its alternate signal stack. */
+bool bo_deliver_on_alternate_stack(void);
 /* Whether a signal handler's frame lies above `sp` on the calling thread's stack: 1, 0, -1 unknown. */
 int bo_deliver_on_handler(uintptr_t sp);
 /* Whether this is a signal handler, or may be one. */
-bool bo_deliver_in_handler(void);
+bool bo_deliver_in_handler_now(void);
+/* The same, with the signals that are blocked, or were before bough has blocked more. */
+bool bo_deliver_in_handler(uint64_t blocked);
 /* The same between two places of that stack. */
 int bo_deliver_between(uintptr_t low, uintptr_t high);
+/* The same in memory that is known to be a stack's. */
+int bo_deliver_frame_in(uintptr_t low, uintptr_t high);
 /* The dump's part, NULL before one needs it: the wake signal has come to a thread, perhaps to ask for its stack. On that
  * thread, known or not, with all signals blocked. Returns whether that was so. */
 extern bool (*_Atomic bo_on_ask)(void *context);

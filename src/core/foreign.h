@@ -83,7 +83,7 @@ static inline bool bo_foreign_calls(const struct bo_thread *t)
 }
 
 /* The bit of the word that interrupts the thread's present call. By the thread itself, or by the ticker. */
-static inline uint64_t bo_foreign_due_bit(const struct bo_thread *t)
+BO_BARE static inline uint64_t bo_foreign_due_bit(const struct bo_thread *t)
 {
     uint8_t step = bo_load_relaxed(&t->foreign);
     return step == BO_FOREIGN_CALL ? BO_FOREIGN_DUE : step == BO_FOREIGN_SILENT ? BO_SILENT_DUE : BO_DUE;

@@ -142,7 +142,6 @@ static void put(struct bo_target *to, const void *from, size_t size, bool branch
 {
     copy_words(to, from, size);
     bo_store_relaxed(&to->pins, 0);
-    bo_store_relaxed(&to->senders, 0);
     bo_store_relaxed(&to->work_here, 0);
     bo_store_relaxed(&to->spread, 0);
     put_serials(to, serials);
@@ -183,7 +182,7 @@ static void settle(struct bo_thread *t)
     if (t->closers)
         bo_ladder_forget_closers(t);
     bo_store_relaxed(&t->freeze, 0);
-    bo_and_seq(&t->t.word, ~(uint64_t)(BO_EVENT | BO_EVENT_SENT | BO_UNDER_WAY | BO_SUMMONED));
+    bo_and_seq(&t->t.word, ~(BO_EVENT | BO_UNDER_WAY | BO_SUMMONED));
     bo_level_settle(t);
 }
 

@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "base/hook.h"
+#include "base/mask.h"
 #include "base/raw.h"
 #include "core/above.h"
 #include "core/deliver.h"
@@ -36,12 +37,12 @@ static void ring_event(const struct bo_thread *t)
     bo_raw3(SYS_write, t->event_fd, (long)&one, sizeof one);
 }
 
-/* A poster that is about to ring is waited for, or its ring would come after this and stay. Not for ever: it
- * may be what this very handler runs on top of. */
+/* A sender that is about to ring is waited for, or its ring would come after this and stay. With an end: on another processor
+ * it may wait for this very thread's. */
 static void quiet_event(const struct bo_thread *t)
 {
     uint64_t count;
-    for (int tries = 0; tries < 1000 && (bo_load_seq(&t->t.word) & BO_EVENT_SENT); tries++)
+    for (int tries = 0; tries < 1000 && (bo_load_seq(&t->t.word) & BO_SENDERS); tries++)
         bo_raw0(SYS_sched_yield);
     bo_raw3(SYS_read, t->event_fd, (long)&count, sizeof count);
 }
@@ -51,12 +52,12 @@ static void quiet_event(const struct bo_thread *t)
  * end: ring; if this is a handler on top of a call, have that call end when the handler returns (rule 5); and see to
  * it that an asynchronous region around is left in time (rule 14).
  */
-static void due_by_ourselves(struct bo_thread *t, uint64_t w)
+static void due_by_ourselves(struct bo_thread *t, uint64_t w, bool anew)
 {
     if (w & BO_EVENT)
         ring_event(t);
     if (w & BO_IN)
-        bo_deliver_again(t);
+        bo_deliver_again(t, anew);
     else if (w & BO_ASYNC)
         bo_ticker_watch(t);
 }
@@ -78,55 +79,91 @@ static bool due_in_foreign(const struct bo_thread *t, struct bo_suppressed *s)
     return bo_pending_foreign(t, s) || grace_ran_out(t, s);
 }
 
+/* What the records make of the word. */
+static uint64_t settled(struct bo_thread *t, uint64_t w)
+{
+    uint64_t next = w & ~(BO_ALL_DUE | BO_PENDING);
+    if (!bo_pending_record(t, false))
+        return next;
+    next |= BO_PENDING;
+    if ((w & BO_MASKED) || !bo_pending_record(t, true))
+        return next;
+    return next | BO_DUE | (due_in_foreign(t, &t->reported) ? BO_FOREIGN_DUE : 0) |
+           (due_in_foreign(t, &t->silenced) ? BO_SILENT_DUE : 0);
+}
+
+/* In a forked child nobody watches the deadlines yet: each point looks (core/ticker.h). No record stands. */
+static void be_watchful(struct bo_thread *t, uint64_t w)
+{
+    if (bo_unlikely(bo_ticker_is_awaited()) && !(w & (BO_MASKED | BO_PENDING)))
+        bo_or_seq(&t->t.word, BO_ALL_DUE);
+}
+
 /*
- * Clear first and look then: a poster marks its record before the word, so one that we miss by looking too
- * early sets the word after we have cleared it.
+ * The word does not change before it is known what the records make of it, and then only if nothing was posted since it was
+ * loaded: a call that a handler makes on top of this finds it due as long as it may be, and no post is overlooked that has
+ * found the word due already.
  */
 void bo_level_settle(struct bo_thread *t)
 {
-    const uint64_t shown = BO_ALL_DUE | BO_PENDING;
-    uint64_t w = bo_and_seq(&t->t.word, ~shown);
-    if (w & BO_EVENT)
-        quiet_event(t);
-    if (!bo_pending_record(t, false)) {
-        if (bo_unlikely(bo_ticker_is_awaited()) && !(w & BO_MASKED))
-            bo_or_seq(&t->t.word, BO_ALL_DUE);
-        return;
-    }
-    bool due = !(w & BO_MASKED) && bo_pending_record(t, true);
-    bool foreign = due && due_in_foreign(t, &t->reported), silent = due && due_in_foreign(t, &t->silenced);
-    w = bo_or_seq(&t->t.word,
-                  BO_PENDING | (due ? BO_DUE : 0) | (foreign ? BO_FOREIGN_DUE : 0) | (silent ? BO_SILENT_DUE : 0));
-    if (due)
-        due_by_ourselves(t, w);
+    uint64_t w = bo_load_seq(&t->t.word), next;
+    do {
+        BO_HOOK(settling);
+        if (w & BO_EVENT)
+            quiet_event(t);
+        next = settled(t, w);
+    } while (!bo_word_step(&t->t.word, &w, next));
+    if (next & BO_DUE)
+        due_by_ourselves(t, next, !(w & BO_DUE));
+    else
+        be_watchful(t, next);
+    t->settled_on_top |= (next & BO_IN) != 0;
     /* From here on only time makes it due: a grace or a budget runs out. */
-    if (due && (!foreign || !silent))
+    if ((next & BO_DUE) && (~next & (BO_FOREIGN_DUE | BO_SILENT_DUE)))
         bo_foreign_look_in_time(t);
-    else if (!due && (!(w & BO_MASKED) || (w & BO_TIMED)))
+    else if ((next & BO_PENDING) && !(next & BO_DUE) && (!(next & BO_MASKED) || (next & BO_TIMED)))
         bo_ticker_look(&t->t);
+}
+
+/* What is pending is due again in the step that unmasks it; whether it is for this thread is looked at afterwards. */
+static uint64_t at_level(const struct bo_thread *t, uint64_t w)
+{
+    const uint64_t all = BO_MASKED | BO_TIMED | BO_ASYNC | BO_CLOSABLE;
+    uint64_t next = w & ~(t->crit_depth ? all : all | BO_OVERRUN);
+    next |= level_bits(t, next & BO_OVERRUN);
+    if (next & BO_MASKED)
+        return next & ~BO_ALL_DUE;
+    return (w & BO_MASKED) && (w & BO_PENDING) ? next | BO_ALL_DUE : next;
+}
+
+/* A budget that is to run, for what is pending, is the ticker's from this step on: a call that a handler makes right after it ends
+ * with the budget. The word before and after. */
+static uint64_t set_level(struct bo_thread *t, uint64_t *next)
+{
+    uint64_t w = bo_load_seq(&t->t.word), mask = 0;
+    bool off = false;
+    do {
+        if ((w & BO_PENDING) && !off)
+            mask = bo_signals_off(), off = true;
+        *next = at_level(t, w);
+    } while (!bo_word_step(&t->t.word, &w, *next));
+    if ((w & BO_PENDING) && (*next & BO_TIMED))
+        bo_ticker_look(&t->t);
+    if (off)
+        bo_signals_on(mask);
+    return w;
 }
 
 void bo_level_set(struct bo_thread *t)
 {
-    const uint64_t all = BO_MASKED | BO_TIMED | BO_ASYNC | BO_CLOSABLE;
-    uint64_t w = bo_load_relaxed(&t->t.word), next;
-    do {
-        next = w & ~(t->crit_depth ? all : all | BO_OVERRUN);
-        next |= level_bits(t, next & BO_OVERRUN);
-        if (next & BO_MASKED)
-            next &= ~BO_ALL_DUE;
-    } while (!bo_cas_seq(&t->t.word, &w, next));
+    uint64_t next, w = set_level(t, &next);
     /* A wake for the region that ends here must not reach what comes after it (rule 13). */
     const uint64_t open = BO_ASYNC | BO_CLOSABLE;
     BO_HOOK(region_left);
-    if ((w & open & ~next) && (w & BO_UNDER_WAY) && !(w & BO_IN))
+    if ((w & open & ~next) && !(w & BO_IN) && (bo_load_seq(&t->t.word) & BO_UNDER_WAY))
         bo_deliver_settle(t);
-    if (!(w & BO_PENDING))
-        return;
-    if (!(next & BO_MASKED))
+    if ((w & BO_PENDING) && !(next & BO_MASKED))
         bo_level_settle(t);
-    else if (next & BO_TIMED)
-        bo_ticker_look(&t->t);
 }
 
 /* ---- what a point meets ------------------------------------------------------------------------------ */

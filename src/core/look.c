@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/look.h"
-#include "base/hook.h"
 #include "core/deliver.h"
 #include "core/foreign.h"
 #include "core/level.h"
@@ -15,51 +14,46 @@
 
 /* ---- looking at a thread: each returns when to look again --------------------------------------------- */
 
-/* Sent and not answered for 50 ms, counted again after each diagnosis. */
-static int64_t look_at_wake(struct bo_thread *t, int64_t now)
+/* Due, and in its call still for 50 ms; counted again after each diagnosis. What could not be sent is sent as soon as it can. */
+static int64_t look_at_wake(struct bo_thread *t, uint64_t w, int64_t now)
 {
-    int64_t due = bo_load_relaxed(&t->asked_at) + BO_ANSWER_WITHIN;
-    if (now < due)
-        return bo_load_relaxed(&t->t.word) & BO_REPEAT ? bo_earlier(due, now + BO_MS(1)) : due;
-    bool told = bo_load_relaxed(&t->told);
-    bo_deliver_diagnose(t);
-    bo_store_relaxed(&t->asked_at, told ? now + SELDOM - BO_ANSWER_WITHIN : now);
-    return now + (told ? SELDOM : BO_ANSWER_WITHIN);
+    if (bo_load_relaxed(&t->put_off))
+        return BO_FOREVER; /* it is woken in its turn (core/pace.h) */
+    int64_t late_at = bo_load_relaxed(&t->asked_at) + BO_ANSWER_WITHIN;
+    bool told = bo_load_relaxed(&t->told) & ~BO_TOLD_LEFT, late = now >= late_at;
+    if (!late && !bo_load_seq(&t->t.unsent))
+        return late_at;
+    bool again = !late || bo_deliver_diagnose(t);
+    if (late)
+        bo_store_relaxed(&t->asked_at, told ? now + SELDOM - BO_ANSWER_WITHIN : now);
+    if (again && !bo_signal_again(t, w))
+        return now;
+    return now + (bo_load_seq(&t->t.unsent) ? LAST_REPEAT : told ? SELDOM : BO_ANSWER_WITHIN);
 }
 
-/* Unless the word has changed: then it is looked at anew. */
-static bool send(struct bo_thread *t, uint64_t w, int64_t asked_at, uint32_t asks)
-{
-    bo_send_begin(t);
-    bool sends = bo_cas_seq(&t->t.word, &w, w | BO_SENT);
-    if (sends) {
-        bo_store_relaxed(&t->asked_at, asked_at);
-        bo_store_relaxed(&t->asks, asks);
-        BO_HOOK(post_sent);
-        bo_deliver_send(t);
-    }
-    bo_send_end(t);
-    return sends;
-}
-
-/* A call that repeats: answered, but the thread is in it still. Backoff from 0.2 to 10 ms. */
+/* A call that repeats: the thread is in it still. Backoff from 0.2 to 10 ms; then it is looked at why, and seldom again. */
 static int64_t look_at_repeat(struct bo_thread *t, uint64_t w, int64_t now)
 {
+    enum { FOR_50_MS = 10, FOR_A_SECOND = 100 };
     uint32_t asks = bo_load_relaxed(&t->asks);
     int64_t pause = asks > 6 ? LAST_REPEAT : bo_earlier((int64_t)BO_FIRST_REPEAT << asks, LAST_REPEAT);
     int64_t due = bo_load_relaxed(&t->asked_at) + pause;
     if (now < due)
         return due;
-    return send(t, w, now, asks + 1) ? now + pause : now;
+    bo_store_relaxed(&t->asks, asks + 1);
+    bo_store_relaxed(&t->asked_at, now);
+    if (asks == FOR_50_MS || (asks && asks % FOR_A_SECOND == 0))
+        bo_deliver_diagnose(t);
+    return bo_signal_again(t, w) ? now + pause : now;
 }
 
 /* An asynchronous region has had 50 ms to meet a point (rule 14). */
 static int64_t look_at_async(struct bo_thread *t, uint64_t w, int64_t now)
 {
-    int64_t asked_at = bo_load_relaxed(&t->asked_at), due = asked_at + BO_ANSWER_WITHIN;
+    int64_t due = bo_load_relaxed(&t->asked_at) + BO_ANSWER_WITHIN;
     if (now < due)
         return due;
-    return send(t, w, asked_at, bo_load_relaxed(&t->asks)) ? now + LAST_REPEAT : now;
+    return bo_signal_again(t, w) ? now + LAST_REPEAT : now;
 }
 
 /* The innermost section that is noted: regions of other kinds may be open in it. */
@@ -82,7 +76,7 @@ static int64_t look_at_section(struct bo_thread *t, uint64_t w)
     if (bo_now() < end)
         return bo_to_monotonic(end);
     uint64_t next = (w & ~(uint64_t)(BO_MASKED | BO_TIMED)) | BO_OVERRUN;
-    if (!bo_cas_seq(&t->t.word, &w, next))
+    if (!bo_word_step(&t->t.word, &w, next))
         return bo_clock();
     bo_wake(t, bo_word_generation(w), false); /* due, now that it is not masked: as if posted at this moment */
     report_overrun(t);
@@ -111,12 +105,10 @@ static int64_t look_at_thread(struct bo_thread *t, int64_t now)
     uint64_t w = bo_load_seq(&t->t.word);
     if (!(w & BO_LIVE) || (bo_is_strange(w) && bo_stranger_is_gone(t, w)))
         return BO_FOREVER;
-    if (w & BO_SENT)
-        return look_at_wake(t, now);
+    if ((w & BO_IN) && (w & bo_foreign_due_bit(t)))
+        return w & BO_REPEAT ? look_at_repeat(t, w, now) : look_at_wake(t, w, now);
     if ((w & BO_PENDING) && (w & BO_TIMED))
         return look_at_section(t, w);
-    if ((w & bo_foreign_due_bit(t)) && (w & BO_REPEAT))
-        return look_at_repeat(t, w, now);
     if ((w & BO_DUE) && (w & BO_ASYNC) && !(w & BO_IN))
         return look_at_async(t, w, now);
     if (bo_foreign_suppressed(t, w))

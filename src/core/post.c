@@ -4,11 +4,14 @@
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "base/futex.h"
 #include "base/hook.h"
+#include "base/mask.h"
 #include "base/raw.h"
 #include "core/above.h"
 #include "core/deliver.h"
 #include "core/foreign.h"
+#include "core/look.h"
 #include "core/pace.h"
 #include "core/self.h"
 #include "core/ticker.h"
@@ -19,88 +22,152 @@ enum { MANY = 64 };
 
 /* ---- waking one thread ----------------------------------------------------------------------------- */
 
-void bo_signal(struct bo_thread *t)
-{
-    BO_HOOK(post_sent);
-    /* The thread does not leave its call before this signal was handled (rule 6): the id is its own. */
-    bo_store_relaxed(&t->asks, bo_load_relaxed(&t->asks) + 1);
-    bo_store_relaxed(&t->unanswered, 0);
-    bo_store_relaxed(&t->asked_at, bo_clock()); /* the ticker may look at once, and this is no old wake */
-    bo_deliver_send(t);
-    bo_ticker_watch(t);
-}
-
-/* Level-triggered for event loops: one writer at a time, and the owner waits for it before it closes. */
-static void ring(struct bo_thread *t)
+/* Level-triggered for event loops; for edge-triggered ones each post rings. The owner waits for senders before it closes the descriptor. */
+static void ring(const struct bo_thread *t)
 {
     static const uint64_t one = 1;
     bo_raw3(SYS_write, t->event_fd, (long)&one, sizeof one);
-    bo_and_seq(&t->t.word, ~(uint64_t)BO_EVENT_SENT);
 }
 
-/* The step that rule 13 asks for: due, and if the thread is in a call also sent, at once. Or its wake is put off. Whether one
- * was sent. */
-static bool step(struct bo_thread *t, uint32_t generation, bool repeated, bool may_wake)
+/* Sent later, by the ticker. */
+static void leave_to_ticker(struct bo_thread *t, int64_t when)
+{
+    bo_store_seq(&t->t.unsent, 1);
+    bo_ticker_look_by(&t->t, when);
+}
+
+static void signal_it(struct bo_thread *t)
+{
+    BO_HOOK(post_sent);
+    /* The thread does not end before its senders are through (rule 6): the id is its own. */
+    bo_store_relaxed(&t->unanswered, 0);
+    bo_store_relaxed(&t->asked_at, bo_clock()); /* the ticker may look at once, and this is no old wake */
+    if (bo_deliver_send(t))
+        bo_ticker_watch(t);
+    else
+        leave_to_ticker(t, bo_clock() + BO_FIRST_REPEAT);
+}
+
+/* What a step to the word promises: a signal, if the thread waits for what rises, or is summoned where one may come; a write to the
+ * event descriptor. */
+enum { SIGNAL = 1, RING = 2 };
+
+static unsigned promises(uint64_t w, uint64_t next, uint64_t summons)
+{
+    bool signal = bo_word_rises(w, next) || (summons && (next & BO_CLOSABLE) && (next & BO_DUE));
+    bool rings = (next & BO_DUE) && (next & BO_EVENT);
+    return (signal ? SIGNAL : 0) | (rings ? RING : 0);
+}
+
+static void keep(struct bo_thread *t, unsigned promised)
+{
+    if (promised & RING)
+        ring(t);
+    if (promised & SIGNAL)
+        signal_it(t);
+    bo_word_sent(&t->t.word);
+}
+
+/* The word as a sender leaves it that has promised something. */
+static uint64_t counted(uint64_t next, unsigned promised)
+{
+    return (next + BO_SENDER) | (promised & SIGNAL ? BO_NOTE : 0);
+}
+
+/* As many as the word can count are sending to this thread, each a system call away from its end. None of them is below this
+ * one, because senders block all signals. */
+static uint64_t after_a_moment(const struct bo_thread *t)
+{
+    static const struct timespec moment = {0, 20000};
+    bo_raw2(SYS_nanosleep, (long)&moment, 0);
+    return bo_load_seq(&t->t.word);
+}
+
+static bool alive(uint64_t w, uint32_t generation)
+{
+    return bo_word_generation(w) == generation && (w & BO_LIVE);
+}
+
+/*
+ * The step that rule 13 asks for: due, and if the thread waits for that also counted as a sender, at once; or its wake is put off.
+ * `summons`: 0, or SUMMONED. All signals are blocked: a sender that is frozen, or left by a jump, would be waited for without
+ * end. Returns whether a signal was promised.
+ */
+static bool step(struct bo_thread *t, uint32_t generation, uint64_t summons, bool may_wake)
 {
     uint64_t w = bo_load_seq(&t->t.word), next;
+    unsigned promised, now;
     do {
-        if (bo_word_generation(w) != generation || !(w & BO_LIVE))
+        while (!bo_word_has_room(w))
+            w = after_a_moment(t);
+        if (!alive(w, generation))
             return false;
-        if (repeated && (w & BO_PENDING))
-            return false; /* it has weighed this record already, perhaps to let its cleanup run */
-        next = bo_word_posted(w);
-        if (may_wake)
-            next = bo_word_woken(next);
-        if ((next & BO_EVENT) && (next & BO_DUE))
-            next |= BO_EVENT_SENT;
-    } while (!bo_cas_seq(&t->t.word, &w, next));
-    bo_word_check(next);
-    uint64_t set = next & ~w;
-    if (set & BO_EVENT_SENT)
-        ring(t);
-    if (set & BO_SENT)
-        bo_signal(t);
-    else if (bo_word_woken(next) != next)
+        next = bo_word_posted(w) | summons;
+        promised = promises(w, next, summons);
+        now = may_wake ? promised : promised & RING;
+        next = now ? counted(next, now) : next;
+    } while (!bo_word_step(&t->t.word, &w, next));
+    if (now)
+        keep(t, now);
+    if (promised & ~now)
         bo_pace_put_off(t);
-    else if ((next & BO_ASYNC) && (set & BO_DUE))
+    else if (!promised && (next & BO_ASYNC) && (next & ~w & BO_DUE))
         bo_ticker_watch(t);
     if (next & BO_TIMED)
         bo_ticker_look(&t->t);
-    return set & BO_SENT;
+    return now & SIGNAL;
 }
 
-static void wake(struct bo_thread *t, uint32_t generation, bool repeated)
+static void post(struct bo_thread *t, uint32_t generation)
 {
-    bo_send_begin(t);
     bool may_wake = bo_pace_enter(t);
-    if (!step(t, generation, repeated, may_wake) && may_wake)
+    if (!step(t, generation, 0, may_wake) && may_wake)
         bo_pace_leave(t);
-    bo_send_end(t);
+}
+
+bool bo_signal_again(struct bo_thread *t, uint64_t w)
+{
+    if (!bo_word_has_room(w))
+        return true; /* others send */
+    if (!bo_word_step(&t->t.word, &w, (w + BO_SENDER) | BO_NOTE))
+        return false;
+    BO_HOOK(post_sent);
+    bo_store_seq(&t->t.unsent, 0);
+    bool is_sent = bo_deliver_send(t);
+    if (!is_sent)
+        bo_store_seq(&t->t.unsent, 1);
+    bo_word_sent(&t->t.word);
+    return true;
 }
 
 void bo_wake(struct bo_thread *t, uint32_t generation, bool at_once)
 {
-    if (!at_once) {
-        wake(t, generation, false);
-        return;
-    }
-    bo_send_begin(t);
-    step(t, generation, false, true);
-    bo_send_end(t);
+    uint64_t mask = bo_signals_off();
+    if (at_once)
+        step(t, generation, 0, true);
+    else
+        post(t, generation);
+    bo_signals_on(mask);
 }
 
 bool bo_wake_put_off(struct bo_thread *t)
 {
-    bo_send_begin(t);
-    uint64_t w = bo_load_seq(&t->t.word), next;
+    uint64_t mask = bo_signals_off(), w = bo_load_seq(&t->t.word), next = w;
+    bool waits = true;
     do
-        next = w & bo_foreign_due_bit(t) ? bo_word_woken(w) : w;
-    while (next != w && !bo_cas_seq(&t->t.word, &w, next));
-    bool sent = next & ~w & BO_SENT;
-    if (sent)
-        bo_signal(t);
-    bo_send_end(t);
-    return sent;
+        waits = bo_word_has_room(w) && (w & BO_IN) && (w & bo_foreign_due_bit(t));
+    while (waits && !bo_word_step(&t->t.word, &w, next = counted(w, SIGNAL)));
+    if (waits)
+        keep(t, SIGNAL);
+    bo_signals_on(mask);
+    return waits;
+}
+
+void bo_summon(struct bo_thread *t, uint32_t generation)
+{
+    uint64_t mask = bo_signals_off();
+    step(t, generation, BO_SUMMONED, true);
+    bo_signals_on(mask);
 }
 
 /* ---- waking a subtree ------------------------------------------------------------------------------ */
@@ -111,7 +178,14 @@ static bool below_now(struct bo_thread *t, uint32_t generation, const struct bo_
     return bo_below(t, target, branch) && bo_target_is(&t->t, generation);
 }
 
-static unsigned spread(const struct bo_target *target, bool branch, bool repeated, bool at_once)
+/* A repeat that changes nothing wakes nobody: the thread has weighed this record already, perhaps to let its cleanup run. */
+static void repeat(struct bo_thread *t, uint32_t generation, enum bo_posting how)
+{
+    if (how != BO_REPEATED || !(bo_load_seq(&t->t.word) & BO_PENDING))
+        post(t, generation);
+}
+
+static unsigned spread(const struct bo_target *target, bool branch, enum bo_posting how, bool at_once)
 {
     unsigned marked = 0;
     uint32_t high = bo_load_seq(&bo_arena.head->thread_high);
@@ -121,9 +195,9 @@ static unsigned spread(const struct bo_target *target, bool branch, bool repeate
         if (!(w & BO_LIVE) || !below_now(t, bo_word_generation(w), target, branch))
             continue;
         if (at_once)
-            bo_wake(t, bo_word_generation(w), true);
+            step(t, bo_word_generation(w), 0, true);
         else
-            wake(t, bo_word_generation(w), repeated);
+            repeat(t, bo_word_generation(w), how);
         marked++;
     }
     return marked;
@@ -131,7 +205,10 @@ static unsigned spread(const struct bo_target *target, bool branch, bool repeate
 
 unsigned bo_spread(const struct bo_target *target, bool branch, bool at_once)
 {
-    return spread(target, branch, false, at_once);
+    uint64_t mask = bo_signals_off();
+    unsigned marked = spread(target, branch, BO_POSTED, at_once);
+    bo_signals_on(mask);
+    return marked;
 }
 
 /* Does anything branch off this target, besides the body? Children are counted before they are LIVE, branches
@@ -147,38 +224,64 @@ static bool has_subtree(const struct bo_target *target, bool branch)
 
 /* A thread without branches; or a branch without children, whose body is its owner. The caller's pin keeps
  * the target, and so the owner of an open branch. */
-static void wake_alone(struct bo_target *target, bool branch, bool repeated)
+static void wake_alone(struct bo_target *target, bool branch, enum bo_posting how)
 {
     uint32_t index = branch ? bo_load_seq(&((struct bo_branch *)target)->owner) : target->index;
     struct bo_thread *t = bo_thread_at(index);
-    wake(t, bo_word_generation(bo_load_seq(&t->t.word)), repeated);
+    repeat(t, bo_word_generation(bo_load_seq(&t->t.word)), how);
 }
 
 /* The call below this handler ends by the interrupt, not by EINTR and a wake that comes later (rule 5). */
-static void wake_self(const struct bo_target *target, bool branch, bool repeated)
+static void wake_self(const struct bo_target *target, bool branch, enum bo_posting how)
 {
     if (bo_self && bo_below(bo_self, target, branch))
-        wake(bo_self, bo_word_generation(bo_load_seq(&bo_self->t.word)), repeated);
+        repeat(bo_self, bo_word_generation(bo_load_seq(&bo_self->t.word)), how);
 }
 
-static void spread_from_here(struct bo_target *target, bool branch, bool repeated)
+/* `blocked`: the signals that the poster had blocked. */
+static void spread_from_here(struct bo_target *target, bool branch, enum bo_posting how, uint64_t blocked)
 {
     if (!has_subtree(target, branch)) {
-        wake_alone(target, branch, repeated);
+        wake_alone(target, branch, how);
         return;
     }
     /* In a forked child the ticker does not run before it is needed: there are not many threads, either. */
-    if (bo_load_relaxed(&bo_arena.head->thread_high) > MANY && bo_ticker_runs() && bo_deliver_in_handler()) {
-        wake_self(target, branch, repeated);
+    if (bo_load_relaxed(&bo_arena.head->thread_high) > MANY && bo_ticker_runs() && bo_deliver_in_handler(blocked)) {
+        wake_self(target, branch, how);
         bo_ticker_spread(target);
         return;
     }
-    spread(target, branch, repeated, false);
+    spread(target, branch, how, false);
 }
 
 /* ---- posting ----------------------------------------------------------------------------------------- */
 
 static const struct bough_event plain_stop = {.kind = BOUGH_STOP};
+
+/* The pin keeps the generation from ending while the record is written (rule 6). A pin first and then a look: bo_retire ends
+ * the generation first and then waits for pins. With all signals blocked: nobody freezes or leaves here. */
+static bool post_to(struct bo_target *target, uint32_t generation, uint64_t handle, const struct bough_event *event,
+                    uint32_t *serial, uint64_t blocked)
+{
+    bool branch = bo_handle_is_branch(handle);
+    enum bo_posting how;
+    bo_add_seq(&target->pins, 1);
+    bool is = bo_target_is(target, generation);
+    if (is) {
+        struct bo_record *r = bo_record_of(target, event->kind);
+        *serial = bo_record_post(r, handle, generation, event, &how);
+        bo_or_seq(&target->due, 1u << event->kind);
+        bo_ladder_posted(target, branch, r, how != BO_POSTED);
+        /* The record's flags and not the event's: who posts to the subtree while another writes the record for a thread
+         * alone is answered for by the one or the other. */
+        if (!branch && (bo_record_flags(r) & BOUGH_ALONE))
+            wake_alone(target, false, how);
+        else
+            spread_from_here(target, branch, how, blocked);
+    }
+    bo_unpin(target, generation);
+    return is;
+}
 
 int bo_post(uint64_t handle, const struct bough_event *event, bough_post *post)
 {
@@ -189,27 +292,12 @@ int bo_post(uint64_t handle, const struct bough_event *event, bough_post *post)
     struct bo_target *target = bo_target_of(handle);
     if (!target)
         return -1;
-    uint32_t generation = bo_handle_generation(handle);
-    /* The pin keeps the generation from ending while the record is written (rule 6). A pin first and then
-     * a look: bo_retire ends the generation first and then waits for pins. */
-    bo_add_seq(&target->pins, 1);
-    if (!bo_target_is(target, generation)) {
-        bo_sub_seq(&target->pins, 1);
+    uint32_t generation = bo_handle_generation(handle), serial;
+    uint64_t mask = bo_signals_off();
+    bool done = post_to(target, generation, handle, event, &serial, mask);
+    bo_signals_on(mask);
+    if (!done)
         return errno = ESRCH, -1;
-    }
-    struct bo_record *r = bo_record_of(target, event->kind);
-    bool repeated;
-    uint32_t serial = bo_record_post(r, handle, generation, event, &repeated);
-    bo_or_seq(&target->due, 1u << event->kind);
-    bool branch = bo_handle_is_branch(handle);
-    bo_ladder_posted(target, branch, r, repeated);
-    /* The record's flags and not the event's: who posts to the subtree while another writes the record for a thread
-     * alone is answered for by the one or the other. */
-    if (!branch && (bo_record_flags(r) & BOUGH_ALONE))
-        wake_alone(target, false, repeated);
-    else
-        spread_from_here(target, branch, repeated);
-    bo_sub_seq(&target->pins, 1);
     if (post)
         *post = (bough_post){.record = handle, .serial = serial << 4 | (uint32_t)event->kind};
     return 0;

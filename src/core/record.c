@@ -88,17 +88,18 @@ static uint32_t merged(uint32_t flags, uint32_t more)
 }
 
 /* The first post and a repeat may come here in any order; a repeat may also find that the record was closed after it
- * has looked, and written anew: then it counts for nothing. */
-static void count_post(struct bo_record *r, uint32_t serial, uint32_t flags)
+ * has looked, and written anew: then it counts for nothing. Returns whether it has widened the record. */
+static bool count_post(struct bo_record *r, uint32_t serial, uint32_t flags)
 {
     uint64_t was = bo_load_seq(&r->tally), now;
     do {
         uint32_t age = (serial - (uint32_t)(was >> 36)) & SERIALS;
         if (age > SERIALS / 2)
-            return;
+            return false;
         now = age ? tally_of(serial, merged(flags, flags), 1)
                   : tally_of(serial, merged((uint32_t)(was >> 32), flags), (uint32_t)was + 1);
     } while (!bo_cas_seq(&r->tally, &was, now));
+    return (was & ~now) >> 32 & BOUGH_ALONE && was >> 36 == serial;
 }
 
 /* The next one of an incident that is known already. A record that is closed meanwhile, and written anew, may get the
@@ -112,17 +113,17 @@ static void again(struct bo_record *r, const struct bough_event *event)
 }
 
 uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generation, const struct bough_event *event,
-                        bool *repeated)
+                        enum bo_posting *how)
 {
     uint64_t state = bo_load_seq(&r->state);
     for (;;) {
         /* A record of an earlier generation was closed with it, or its slot never had one. */
         bool mine = state >> 32 == generation;
         if (mine && bo_record_status(state) != BO_EMPTY) {
-            count_post(r, bo_record_serial(state), event->flags);
+            bool widened = count_post(r, bo_record_serial(state), event->flags);
             if (bo_record_status(state) != BO_WRITING)
                 again(r, event);
-            *repeated = true;
+            *how = widened ? BO_WIDENED : BO_REPEATED;
             return bo_record_serial(state);
         }
         uint32_t serial = (bo_record_serial(state) + (mine && bo_record_serial(state) ? 0 : 1)) & SERIALS;
@@ -130,7 +131,7 @@ uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generatio
             fill(r, target, event);
             count_post(r, serial, event->flags);
             BO_HOOK(post_recorded);
-            *repeated = false;
+            *how = BO_POSTED;
             bo_store_seq(&r->state, state_of(generation, serial, BO_PENDED));
             return serial;
         }

@@ -93,9 +93,11 @@ static inline unsigned bo_record_events(const struct bo_record *r)
 {
     return bo_load_seq(&r->events) & 0xff;
 }
+/* What a post has done: written a record; widened one from a thread alone to all below it; only counted. */
+enum bo_posting { BO_POSTED, BO_WIDENED, BO_REPEATED };
 /* Write or count a post; returns its serial. The caller holds a pin on the target of that generation. */
 uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generation, const struct bough_event *event,
-                        bool *repeated);
+                        enum bo_posting *how);
 /* A point has failed because of it. */
 void bo_record_deliver(struct bo_record *r);
 /* It is over; `how` is BOUGH_POST_CLEARED, ENDED or LOST. */

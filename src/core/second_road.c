@@ -8,6 +8,7 @@
 #include "core/above.h"
 #include "core/call.h"
 #include "core/deliver.h"
+#include "core/foreign.h"
 
 enum { COOKIE = 0x626f7567 };
 
@@ -24,10 +25,10 @@ BO_BARE static void handle(int signo, siginfo_t *info, void *context)
     }
     int saved = errno;
     uint64_t w = t ? bo_load_seq(&t->t.word) : 0;
-    if ((w & BO_IN) && (w & BO_DUE) && bo_arch_where(context) == BO_BEFORE)
+    if ((w & BO_IN) && (w & bo_foreign_due_bit(t)) && bo_arch_where(context) == BO_BEFORE)
         bo_arch_cancel(context);
-    else if (w & BO_IN)
-        bo_arch_woken(context);
+    else if ((w & BO_IN) && (w & bo_foreign_due_bit(t)))
+        bo_arch_woken(context, BO_EWOKEN);
     for (struct bo_libc_wait *wait = t ? t->libc_wait : NULL; wait; wait = wait->outer)
         wait->until = (struct timespec){0, 0};
     if ((w & BO_SUMMONED) && (w & BO_CLOSABLE) && !(w & BO_IN) && !bo_puts_off(0))
@@ -64,12 +65,13 @@ bool bo_second_road_is_open(void)
     return bo_load_relaxed(&is_open);
 }
 
-void bo_second_road_send(struct bo_thread *t)
+bool bo_second_road_send(const struct bo_thread *t)
 {
     siginfo_t info;
     memset(&info, 0, sizeof info);
     info.si_signo = BO_SECOND_ROAD;
     info.si_code = SI_QUEUE;
     info.si_value.sival_int = COOKIE;
-    bo_raw4(SYS_rt_tgsigqueueinfo, bo_load_relaxed(&bo_pid), bo_load_relaxed(&t->tid), BO_SECOND_ROAD, (long)&info);
+    pid_t pid = bo_load_relaxed(&bo_pid), tid = bo_load_relaxed(&t->tid);
+    return bo_raw4(SYS_rt_tgsigqueueinfo, pid, tid, BO_SECOND_ROAD, (long)&info) == 0;
 }

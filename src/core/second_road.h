@@ -17,7 +17,7 @@ enum { BO_SECOND_ROAD = 32 };
  * pthread_cancel(). */
 void bo_second_road_open(void);
 bool bo_second_road_is_open(void);
-/* Cuts the call that the thread is in. The answer to the wake is given when that call's exit lets the wake signal in. [signal] */
-void bo_second_road_send(struct bo_thread *t);
+/* Cuts the call that the thread is in. False: it could not be sent. [signal] */
+bool bo_second_road_send(const struct bo_thread *t);
 
 #endif

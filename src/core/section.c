@@ -72,7 +72,7 @@ void bo_level_changed(struct bo_thread *t)
 static void count_section(struct bo_thread *t)
 {
     uint64_t w = bo_load_relaxed(&t->t.word);
-    while (!bo_cas_seq(&t->t.word, &w, (w & ~BO_SECTION_MASK) | ((w + BO_SECTION_ONE) & BO_SECTION_MASK)))
+    while (!bo_word_step(&t->t.word, &w, bo_word_changed(w)))
         ;
 }
 

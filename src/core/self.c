@@ -11,8 +11,10 @@
 #include <unistd.h>
 #include "base/futex.h"
 #include "base/hook.h"
+#include "base/mask.h"
 #include "base/raw.h"
 #include "core/above.h"
+#include "core/call.h"
 #include "core/deliver.h"
 #include "core/fork.h"
 #include "core/level.h"
@@ -82,13 +84,27 @@ void bo_publish(struct bo_thread *t, uint32_t parent, uint32_t bits)
 
 /* ---- the end of a generation (rule 6) ---------------------------------------------------------------- */
 
-void bo_posts_end(struct bo_target *t, uint64_t under_way)
+void bo_unpin(struct bo_target *t, uint32_t generation)
+{
+    if (bo_sub_seq(&t->pins, 1) == 1 && !bo_target_is(t, generation))
+        bo_futex_wake(&t->pins, INT_MAX);
+}
+
+/* Asleep: a poster on the same processor may have a lower priority. */
+static void wait_for_pins(struct bo_target *t)
+{
+    uint32_t pins;
+    while ((pins = bo_load_seq(&t->pins)))
+        bo_futex_sleep(&t->pins, pins, BO_FOREVER);
+}
+
+void bo_posts_end(struct bo_target *t)
 {
     uint64_t w = bo_load_relaxed(&t->word);
-    while (!bo_cas_seq(&t->word, &w, bo_word_make(bo_word_generation(w) + 1, (uint32_t)(w & under_way))))
+    while (!bo_word_step(&t->word, &w, bo_word_make(bo_word_generation(w) + 1, (uint32_t)(w & BO_SENDERS))))
         ;
-    while (bo_load_seq(&t->pins) || (bo_load_seq(&t->word) & under_way))
-        bo_raw0(SYS_sched_yield);
+    wait_for_pins(t);
+    bo_word_await_senders(&t->word);
 }
 
 void bo_records_close(struct bo_target *t, enum bough_post_status how)
@@ -98,10 +114,9 @@ void bo_records_close(struct bo_target *t, enum bough_post_status how)
     bo_store_relaxed(&t->due, 0);
 }
 
-/* `under_way`: what is waited for. */
-static void end_generation(struct bo_target *t, enum bough_post_status how, uint64_t under_way)
+static void end_generation(struct bo_target *t, enum bough_post_status how)
 {
-    bo_posts_end(t, under_way);
+    bo_posts_end(t);
     bo_records_close(t, how);
 }
 
@@ -118,19 +133,23 @@ static void forget_closers(struct bo_thread *t)
         bo_ladder_forget_closers(t);
 }
 
+/* A thread that ends inside a call was ended by a handler on top of it, or by a cancellation. */
 void bo_retire(struct bo_thread *t, enum bough_post_status how)
 {
-    if (t == bo_self && (bo_load_seq(&t->t.word) & BO_UNDER_WAY))
+    uint64_t w = bo_load_seq(&t->t.word);
+    if (t == bo_self && (w & BO_IN))
+        bo_call_abandon(t);
+    else if (t == bo_self && (w & BO_UNDER_WAY))
         bo_deliver_settle(t);
     forget_closers(t);
-    end_generation(&t->t, how, BO_UNDER_WAY | BO_EVENT_SENT);
+    end_generation(&t->t, how);
     close_event(t);
     bo_pace_done(t);
 }
 
 void bo_retire_lost(struct bo_thread *t)
 {
-    end_generation(&t->t, BOUGH_POST_LOST, BO_EVENT_SENT);
+    end_generation(&t->t, BOUGH_POST_LOST);
     close_event(t);
     bo_pace_done(t);
 }
@@ -143,7 +162,7 @@ void bo_wake_joiners(struct bo_thread *t)
 
 void bo_retire_branch(struct bo_branch *b, enum bough_post_status how)
 {
-    end_generation(&b->t, how, BO_UNDER_WAY | BO_EVENT_SENT);
+    end_generation(&b->t, how);
 }
 
 /* ---- adoption ---------------------------------------------------------------------------------------- */
@@ -175,11 +194,9 @@ void bo_self_find_stack(struct bo_thread *t)
  * repeats the wake where there is no window (rule 13). Where signals are blocked this may be a signal handler, which
  * must not start a thread; the next thread that is adopted will. Without a window nothing works without it.
  */
-static void start_ticker(void)
+static void start_ticker(uint64_t blocked)
 {
-    uint64_t blocked = 0;
     int saved = errno;
-    bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&blocked, sizeof blocked);
     if (!blocked || !BO_ARCH_WINDOW)
         bo_ticker_need(); /* it failed: all else works */
     errno = saved;
@@ -197,12 +214,8 @@ void bo_begin_adopted(struct bo_thread *t)
     bo_level_reset(t, false, false);
 }
 
-struct bo_thread *bo_adopt(const char *name)
+static struct bo_thread *adopt(const char *name)
 {
-    if (bo_self)
-        return bo_self;
-    if (bo_init() != 0)
-        return NULL;
     struct bo_thread *made = bo_stranger_take(), *t = made ? made : bo_thread_new();
     if (!t)
         return NULL;
@@ -211,7 +224,6 @@ struct bo_thread *bo_adopt(const char *name)
         bo_set_name(&t->t, name);
     if (!made)
         bo_begin_adopted(t);
-    bo_deliver_open();
     pthread_setspecific(at_thread_end, t);
     if (!made) {
         BO_HOOK(adopts_itself);
@@ -220,7 +232,24 @@ struct bo_thread *bo_adopt(const char *name)
     }
     if (is_main(t))
         bo_own_main_known(true);
-    start_ticker();     /* it can be posted to already, while this waits for the new thread */
+    return t;
+}
+
+/* With all signals blocked: a call that a handler makes in the middle would adopt the thread a second time. */
+struct bo_thread *bo_adopt(const char *name)
+{
+    if (bo_self)
+        return bo_self;
+    if (bo_init() != 0)
+        return NULL;
+    uint64_t mask = bo_signals_off();
+    bool known = bo_self != NULL;
+    struct bo_thread *t = known ? bo_self : adopt(name);
+    bo_signals_on(mask);
+    if (known || !t)
+        return t;
+    bo_deliver_open();
+    start_ticker(mask); /* it can be posted to already, while this waits for the new thread */
     bo_level_settle(t); /* the root may be marked */
     return t;
 }

@@ -40,9 +40,10 @@ void bo_retire(struct bo_thread *t, enum bough_post_status how);
 void bo_retire_lost(struct bo_thread *t);
 /* The same for a branch. */
 void bo_retire_branch(struct bo_branch *b, enum bough_post_status how);
-/* The two steps of these: no poster reaches it any more, none is in the middle, and nothing of `under_way` is; its records are
- * closed. */
-void bo_posts_end(struct bo_target *t, uint64_t under_way);
+/* A pin that was taken before a look at the generation is given back: the owner may wait for that to end the generation. [signal] */
+void bo_unpin(struct bo_target *t, uint32_t generation);
+/* The two steps of these: no poster reaches it any more, and none is in the middle; its records are closed. */
+void bo_posts_end(struct bo_target *t);
 void bo_records_close(struct bo_target *t, enum bough_post_status how);
 /* Who joins a thread waits for its generation to end. A worker wakes them last, when it is ready for the next
  * child: woken sooner they would compete with it for a processor, and find nobody parked. */

@@ -49,7 +49,7 @@ static bool claim(struct bo_thread *t, uint32_t generation)
     do
         if (bo_word_generation(w) != generation || !(w & BO_LIVE) || !bo_is_strange(w))
             return false;
-    while (!bo_cas_seq(&t->t.word, &w, w & ~(uint64_t)BO_SLOW));
+    while (!bo_word_step(&t->t.word, &w, w & ~(uint64_t)BO_SLOW));
     bo_sub_seq(&strangers, 1);
     return true;
 }
@@ -124,7 +124,7 @@ static void move_posts(const struct bo_target *from, uint64_t heir)
 /* What it was asked is asked of the thread's own slot. No poster is in the middle when its records are read. */
 static void move_to(struct bo_thread *t, uint64_t own)
 {
-    bo_posts_end(&t->t, BO_UNDER_WAY | BO_EVENT_SENT);
+    bo_posts_end(&t->t);
     move_posts(&t->t, own);
     bo_records_close(&t->t, BOUGH_POST_ENDED);
     give_back(t);

@@ -11,7 +11,6 @@
 #include <bough/types.h>
 #include "base/clock.h"
 #include "base/futex.h"
-#include "base/hook.h"
 #include "base/raw.h"
 #include "core/above.h"
 #include "core/agenda.h"
@@ -21,10 +20,12 @@
 #include "core/pace.h"
 #include "core/post.h"
 #include "core/report.h"
+#include "core/second_road.h"
 #include "core/self.h"
 
 /*
- * Waking the ticker. It sleeps in sigtimedwait on the wake signal, which a kernel timer of ours sends it.
+ * Waking the ticker. It sleeps in sigwaitinfo on a signal that libc keeps out of all masks and handlers of the program, and that
+ * nobody sends to the process: what waits for the process is not the ticker's to take. A kernel timer of ours sends it.
  * `next_wake` is when that timer goes off: whoever needs it earlier lowers `next_wake` and sets the timer,
  * a system call that needs no descriptor, no lock and, unlike waking a thread at once, no
  * processor: a post that is answered within 50 ms costs the ticker one look, later.
@@ -207,13 +208,19 @@ static int64_t plan(void)
     return next == BO_FOREVER ? next : bo_earlier(next, bo_clock() + BO_MS(HEARTBEAT_MS));
 }
 
+/* pthread_sigmask() opens it; nothing is lost then, because all is looked at before the next sleep. */
+static void block_own_signal(void)
+{
+    static const uint64_t set = (uint64_t)1 << (BO_SECOND_ROAD - 1);
+    bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&set, 0, sizeof set);
+}
+
 /* `next_wake` is put to zero while we look, so that nobody sets the timer for nothing; whoever enlisted
  * meanwhile is found by the last look at the list, or sees the new value. */
 static void sleep_until(int64_t when)
 {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, bo_wake_signal());
+    static const uint64_t set = (uint64_t)1 << (BO_SECOND_ROAD - 1);
+    block_own_signal();
     bo_store_seq(&next_wake, when);
     if (bo_load_seq(&work) != BO_NONE || bo_load_seq(&attended))
         return;
@@ -222,7 +229,7 @@ static void sleep_until(int64_t when)
     int64_t other = bo_load_seq(&next_wake);
     if (other < when)
         set_timer(other);
-    sigwaitinfo(&set, NULL);
+    bo_raw4(SYS_rt_sigtimedwait, (long)&set, 0, 0, sizeof set);
     notice_standstill(bo_earlier(when, bo_load_seq(&next_wake)));
 }
 
@@ -234,14 +241,15 @@ static void *tick(void *unused)
     struct sigevent event;
     memset(&event, 0, sizeof event);
     event.sigev_notify = SIGEV_THREAD_ID;
-    event.sigev_signo = bo_wake_signal();
+    event.sigev_signo = BO_SECOND_ROAD;
 #ifdef sigev_notify_thread_id
     event.sigev_notify_thread_id = (pid_t)bo_raw0(SYS_gettid);
 #else
     event._sigev_un._tid = (pid_t)bo_raw0(SYS_gettid);
 #endif
     int64_t awake = bo_clock();
-    bo_arena.head->wake_signal = bo_wake_signal();
+    bo_second_road_open(); /* where it is open, it must not end the process */
+    bo_arena.head->ticker_signal = BO_SECOND_ROAD;
     bo_store_release(&bo_arena.head->ticker, (pid_t)bo_raw0(SYS_gettid));
     long r = bo_raw3(SYS_timer_create, CLOCK_MONOTONIC, (long)&event, (long)&timer_id);
     bo_store_seq(&running, r < 0 ? FAILED : RUNNING);
@@ -323,7 +331,7 @@ bool bo_ticker_is_awaited(void)
 void bo_ticker_catch_up(void)
 {
     int saved = errno;
-    if (bo_unlikely(bo_ticker_is_awaited()) && !bo_deliver_in_handler())
+    if (bo_unlikely(bo_ticker_is_awaited()) && !bo_deliver_in_handler_now())
         bo_ticker_need();
     errno = saved;
 }

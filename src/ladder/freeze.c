@@ -76,11 +76,11 @@ static uint64_t all_signals(void)
     return ~((uint64_t)1 << (SIGRTMIN - 2));
 }
 
-/* Nobody sends any more what needs an answer, and what is under way already has its answer. */
+/* Nobody sends any more, and what was sent already needs no answer. */
 static void answer_all(struct bo_thread *t)
 {
-    const uint64_t calls = BO_IN | BO_REPEAT | BO_ASYNC | BO_CLOSABLE | BO_SUMMONED;
-    bo_and_seq(&t->t.word, ~(calls | BO_UNDER_WAY));
+    const uint64_t calls = BO_IN | BO_REPEAT | BO_ASYNC | BO_CLOSABLE | BO_SUMMONED | BO_NOTE;
+    bo_and_seq(&t->t.word, ~calls);
 }
 
 __attribute__((noreturn)) static void stand_still(struct bo_thread *t, uint32_t frozen)
@@ -131,27 +131,6 @@ int bough_closable_begin(struct bough_region *region, const char *file, int line
 
 /* ---- the warden's side ----------------------------------------------------------------------------------- */
 
-/* Wake it: due, and where a signal may come, sent at once (rule 13). */
-static void step(struct bo_thread *t, uint32_t generation)
-{
-    uint64_t w = bo_load_seq(&t->t.word), next;
-    do {
-        if (bo_word_generation(w) != generation || !(w & BO_LIVE))
-            return;
-        next = bo_word_woken(bo_word_posted(w) | BO_SUMMONED);
-    } while (!bo_cas_seq(&t->t.word, &w, next));
-    bo_word_check(next);
-    if (next & ~w & BO_SENT)
-        bo_signal(t);
-}
-
-static void summon(struct bo_thread *t, uint32_t generation)
-{
-    bo_send_begin(t);
-    step(t, generation);
-    bo_send_end(t);
-}
-
 static void dismiss(struct bo_thread *t, uint32_t generation)
 {
     uint64_t w = bo_load_seq(&t->t.word);
@@ -198,7 +177,7 @@ enum bo_freezing bo_freeze(struct bo_thread *t, uint32_t generation, const char 
     if (is(t, generation, STOPPING))
         return BO_FREEZE_ASKED;
     ask(t, generation);
-    summon(t, generation);
+    bo_summon(t, generation);
     *why = obstacle(t);
     if (bo_now() - bo_load_relaxed(&t->freeze_at) < BO_FREEZE_PATIENCE)
         return BO_FREEZE_ASKED;

@@ -21,8 +21,10 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 #include "api/branch.h"
 #include "api/interrupt.h"
+#include "arch/window.h"
 #include "base/futex.h"
 #include "base/raw.h"
 #include "core/above.h"
@@ -53,6 +55,14 @@ static struct sigaction before[FAULTS];
 static struct bo_lock installing;
 static bool installed;
 
+/* A fault comes again, and by default ends the process. A signal that was sent does not. */
+static void as_before(int signo, const struct sigaction *old, const siginfo_t *info)
+{
+    sigaction(signo, old, NULL);
+    if (info->si_code <= 0)
+        bo_raw3(SYS_tgkill, getpid(), bo_raw0(SYS_gettid), signo);
+}
+
 static void hand_on(int signo, siginfo_t *info, void *context)
 {
     int i = 0;
@@ -64,13 +74,13 @@ static void hand_on(int signo, siginfo_t *info, void *context)
     else if (old->sa_handler != SIG_DFL && old->sa_handler != SIG_IGN)
         old->sa_handler(signo);
     else
-        sigaction(signo, old, NULL); /* it faults again, and by default ends the process */
+        as_before(signo, old, info);
 }
 
 static void on_fault(int signo, siginfo_t *info, void *context)
 {
     struct bo_handling *h = bo_self ? bo_self->handling : NULL;
-    if (h && (uintptr_t)h > (uintptr_t)__builtin_frame_address(0) && !h->signo && info->si_code > 0) {
+    if (h && (uintptr_t)h > bo_arch_sp(context) && !h->signo && info->si_code > 0) {
         h->signo = signo;
         siglongjmp(h->fault, 1);
     }
@@ -329,12 +339,8 @@ bool bo_ladder_meet(struct bo_thread *t, struct bo_record *r)
 
 void bo_handler_summon(struct bo_thread *t, uint32_t generation)
 {
-    uint64_t w = bo_load_seq(&t->t.word);
-    do
-        if (bo_word_generation(w) != generation || !(w & BO_LIVE) || !(w & BO_CLOSABLE))
-            return;
-    while (!bo_cas_seq(&t->t.word, &w, w | BO_SUMMONED));
-    bo_wake(t, generation, true);
+    if (bo_load_seq(&t->t.word) & BO_CLOSABLE)
+        bo_summon(t, generation);
 }
 
 static const struct bough_region *async_final(const struct bo_thread *t)

@@ -145,7 +145,7 @@ static bool ask(pid_t tid, int64_t until)
     bo_store_seq(&bo_on_ask, on_ask);
     if (!bo_cas_seq(&state, &idle, state_of(tid, ASKED)))
         return false;
-    bo_raw3(SYS_tgkill, bo_load_relaxed(&bo_pid), tid, bo_wake_signal());
+    bo_deliver_signal(tid);
     while (bo_load_seq(&state) != state_of(tid, ANSWERED) && bo_clock() < until)
         bo_raw2(SYS_nanosleep, (long)&moment, 0);
     uint64_t asked = state_of(tid, ASKED);

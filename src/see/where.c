@@ -254,7 +254,8 @@ static void put_outcome(struct bo_out *o, const struct bo_thread *t, uint64_t w)
 BO_BARE static bool in_handler(const struct bo_thread *t, const struct bo_task *task)
 {
     uintptr_t high = t->stack_high;
-    return bo_load_relaxed(&t->held) || (task->blocked && high && (task->sp < t->stack_low || task->sp >= high));
+    return bo_load_relaxed(&t->below_handler) ||
+           (task->blocked && high && (task->sp < t->stack_low || task->sp >= high));
 }
 
 void bo_put_where(struct bo_out *o, const struct bo_thread *t, const struct bo_task *task)

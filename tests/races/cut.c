@@ -97,7 +97,7 @@ static void goes_on(long (*call)(struct caller *), int shielded, long result)
     start(&c);
     for (int i = 0; i < 20; i++) {
         wake_for_nothing(c.slot);
-        t_until(!(bo_load_seq(&c.slot->t.word) & (BO_DUE | BO_SENT)));
+        t_until(!(bo_load_seq(&c.slot->t.word) & (BO_DUE | BO_UNDER_WAY)));
     }
     CHECK_EQ(__atomic_load_n(&c.over, __ATOMIC_ACQUIRE), 0);
     CHECK_EQ(write(c.fds[1], "x", 1), 1);

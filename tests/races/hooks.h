@@ -48,7 +48,7 @@ __attribute__((unused)) static void stop_here(void)
 #define bo_hook_pace_next no_hook
 #define bo_hook_adopts_itself no_hook
 #define bo_hook_stranger_made no_hook
-static void (*no_hook)(void);
+__attribute__((unused)) static void (*no_hook)(void);
 __attribute__((unused)) static pid_t hooked;
 __attribute__((unused)) static uint32_t hook_passed;
 __attribute__((unused)) static struct t_gate hook_reached, hook_go;

@@ -205,7 +205,7 @@ TEST(a_handlers_call_leaves_the_wake_to_the_call_that_is_being_left)
     t_gate_wait(&hook_reached);
     const struct bo_thread *slot = bo_thread_of_handle(c.self);
     CHECK_EQ(bough_interrupt(c.self, "on leaving"), 0);
-    t_until(slot->held);
+    t_until(bo_load_seq(&slot->t.word) & BO_NOTE);
     bo_hook_call_out = interrupt_with_a_call;
     t_gate_open(&hook_go);
     end(&c, 1, 0);

@@ -8,7 +8,7 @@
 static BO_TLS _Atomic bool woken;
 
 /* A call of a handler on top has its own. */
-long bo_window(const void *due, long nr, long a, long b, long c, long d, long e, long f)
+long bo_window_plain(const void *due, long nr, long a, long b, long c, long d, long e, long f)
 {
     if (bo_load_seq((const _Atomic uint8_t *)due) & BO_ARCH_DUE)
         return -BO_ECUT;
@@ -17,7 +17,7 @@ long bo_window(const void *due, long nr, long a, long b, long c, long d, long e,
     long r = bo_raw6(nr, a, b, c, d, e, f);
     bool mine = bo_load_relaxed(&woken);
     bo_store_relaxed(&woken, outer);
-    return r == -EINTR && mine ? -BO_ECUT : r;
+    return r == -EINTR && mine ? -BO_EWOKEN : r;
 }
 
 BO_BARE enum bo_where bo_arch_where(const void *context)
@@ -26,14 +26,15 @@ BO_BARE enum bo_where bo_arch_where(const void *context)
     return BO_ELSEWHERE;
 }
 
-BO_BARE void bo_arch_cancel(void *context)
+BO_BARE bool bo_arch_cancel(void *context)
 {
     (void)context;
+    return false;
 }
 
-BO_BARE void bo_arch_woken(void *context)
+BO_BARE void bo_arch_woken(void *context, int number)
 {
-    (void)context;
+    (void)context, (void)number;
     bo_store_relaxed(&woken, true);
 }
 

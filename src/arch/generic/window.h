@@ -4,6 +4,6 @@
 #ifndef BO_ARCH_GENERIC_WINDOW_H
 #define BO_ARCH_GENERIC_WINDOW_H
 
-long bo_window(const void *due, long nr, long a, long b, long c, long d, long e, long f);
+long bo_window_plain(const void *due, long nr, long a, long b, long c, long d, long e, long f);
 
 #endif

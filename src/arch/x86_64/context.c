@@ -5,28 +5,33 @@
 #include "arch/window.h"
 #include "base/atomic.h"
 
-BO_BARE enum bo_where bo_arch_where(const void *context)
+BO_BARE static uintptr_t counter(const void *context)
 {
     const ucontext_t *uc = context;
-    uintptr_t pc = (uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
-    const struct bo_window_places *w = bo_window_at(pc);
-    if (!w)
-        return BO_ELSEWHERE;
-    return pc == bo_window_place(&w->end) ? BO_AFTER : BO_BEFORE;
+    return (uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
 }
 
-BO_BARE void bo_arch_cancel(void *context)
+BO_BARE enum bo_where bo_arch_where(const void *context)
+{
+    enum bo_where where;
+    bo_window_at(counter(context), &where);
+    return where;
+}
+
+BO_BARE bool bo_arch_cancel(void *context)
 {
     ucontext_t *uc = context;
-    const struct bo_window_places *w = bo_window_at((uintptr_t)uc->uc_mcontext.gregs[REG_RIP]);
+    enum bo_where where;
+    const struct bo_window_places *w = bo_window_at(counter(context), &where);
     uc->uc_mcontext.gregs[REG_RIP] = (greg_t)bo_window_place(&w->cancel);
+    return bo_window_place(&w->out) == bo_window_place(&w->end);
 }
 
-BO_BARE void bo_arch_woken(void *context)
+BO_BARE void bo_arch_woken(void *context, int number)
 {
     greg_t *result = &((ucontext_t *)context)->uc_mcontext.gregs[REG_RAX];
     if (bo_arch_where(context) == BO_AFTER && *result == -EINTR)
-        *result = -BO_ECUT;
+        *result = -number;
 }
 
 uintptr_t bo_arch_sp(const void *context)

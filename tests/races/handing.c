@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* Rule 13: the wake signal is the program's, too, whose handler was there first. */
+#include <signal.h>
+#include "hooks.h"
+
+static volatile sig_atomic_t handled;
+
+static void count_one(int signo)
+{
+    (void)signo;
+    handled++;
+}
+
+/* Before the library's constructor. */
+__attribute__((constructor(101))) static void program_is_first(void)
+{
+    sigaction(SIGURG, &(struct sigaction){.sa_handler = count_one, .sa_flags = SA_RESTART}, NULL);
+}
+
+/* The program sends it itself while a wake is under way. */
+static void *post_it(void *argument)
+{
+    hooked = t_tid();
+    CHECK_EQ(bough_interrupt(((struct target *)argument)->self, "slowly"), 0);
+    return NULL;
+}
+
+TEST(a_signal_of_the_program_reaches_its_handler_while_a_wake_is_under_way)
+{
+    struct target t = {0};
+    struct t_thread poster;
+    NEED_HOOKS();
+    target_start(&t);
+    handled = 0;
+    bo_hook_post_sent = stop_here;
+    t_spawn(&poster, post_it, &t);
+    t_gate_wait(&hook_reached);
+    pthread_kill(t.thread.handle, SIGURG);
+    t_until(handled == 1);
+    t_gate_open(&hook_go);
+    t_join(&poster);
+    target_was_cut(&t);
+    target_end(&t);
+    CHECK_EQ(handled, 1);
+}

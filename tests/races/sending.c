@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: MIT */
+/* Rules 5, 6 and 13: who sends a wake, whose signal it is, and what is left when a call is left by a jump. With hooks where two
+ * steps have to lie apart. */
+#define _GNU_SOURCE
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include "core/arena.h"
+#include "hooks.h"
+
+static uint64_t word_of(bough_thread *thread)
+{
+    return bo_load_seq(&bo_thread_of_handle(thread)->t.word);
+}
+
+static void install(int signo, void (*handler)(int), int flags)
+{
+    sigaction(signo, &(struct sigaction){.sa_handler = handler, .sa_flags = flags}, NULL);
+}
+
+static void block(int how, int signo)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signo);
+    CHECK_EQ(pthread_sigmask(how, &set, NULL), 0);
+}
+
+static int blocks(int signo)
+{
+    sigset_t set;
+    CHECK_EQ(pthread_sigmask(SIG_BLOCK, NULL, &set), 0);
+    return sigismember(&set, signo);
+}
+
+/* ---- a call that is left by a jump ------------------------------------------------------------------------------ */
+
+static sigjmp_buf out;
+static volatile sig_atomic_t may_jump;
+
+static void jump_out(int signo)
+{
+    (void)signo;
+    if (may_jump)
+        siglongjmp(out, 1);
+}
+
+static void leave_a_read_by_a_jump(struct target *t)
+{
+    char byte;
+    if (sigsetjmp(out, 1) == 0) {
+        may_jump = 1;
+        t_gate_open(t->more);
+        bough_read(t->pipe[0], &byte, 1);
+        FAIL("the read has returned");
+    }
+    may_jump = 0;
+}
+
+static void *jumper(void *argument)
+{
+    struct target *t = argument;
+    char byte;
+    t->self = bough_self();
+    t_gate_open(&t->known);
+    leave_a_read_by_a_jump(t);
+    t_gate_open(&t->cut);
+    t_gate_wait(&t->leave);
+    CHECK_ERR(bough_read(t->pipe[0], &byte, 1), ECANCELED);
+    CHECK_EQ(bough_clear(NULL), 1);
+    CHECK_EQ(blocks(SIGURG), 0);
+    CHECK(!(word_of(t->self) & BO_IN));
+    /* and the next call is interrupted as any */
+    t_gate_open(t->more);
+    CHECK_ERR(bough_read(t->pipe[0], &byte, 1), ECANCELED);
+    return NULL;
+}
+
+static char left_line[256];
+
+static void keep_left(const char *line)
+{
+    if (strstr(line, "by a jump"))
+        snprintf(left_line, sizeof left_line, "%s", line);
+}
+
+TEST(a_call_left_by_a_jump_is_found_by_the_next_one)
+{
+    struct t_gate in_call = {0};
+    struct target t = {.more = &in_call};
+    bough_set_report(keep_left);
+    CHECK_EQ(pipe(t.pipe), 0);
+    install(SIGUSR1, jump_out, 0);
+    t_spawn(&t.thread, jumper, &t);
+    t_gate_wait(&in_call);
+    t_until_blocked(t.thread.tid);
+    pthread_kill(t.thread.handle, SIGUSR1);
+    t_gate_wait(&t.cut);
+    in_call = (struct t_gate){0};
+    CHECK_EQ(bough_interrupt(t.self, "first"), 0);
+    t_gate_open(&t.leave);
+    t_gate_wait(&in_call);
+    t_until_blocked(t.thread.tid);
+    CHECK_EQ(bough_interrupt(t.self, "second"), 0);
+    t_join(&t.thread);
+    close(t.pipe[0]);
+    close(t.pipe[1]);
+}
+
+/* pthread_exit() in a handler, and an asynchronous cancellation, end the thread inside its call. A post comes in between. */
+static struct t_gate cleaning, cleaned;
+
+static void clean(void *unused)
+{
+    (void)unused;
+    t_gate_open(&cleaning);
+    t_gate_wait(&cleaned);
+}
+
+static void *ends_in_a_call(void *argument)
+{
+    struct target *t = argument;
+    char byte;
+    t->self = bough_self();
+    pthread_cleanup_push(clean, NULL);
+    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
+    t_gate_open(&t->known);
+    bough_read(t->pipe[0], &byte, 1);
+    pthread_cleanup_pop(0);
+    return NULL;
+}
+
+static void end_thread(int signo)
+{
+    (void)signo;
+    pthread_exit(NULL);
+}
+
+static void ends_inside(int by_handler)
+{
+    struct target t = {0};
+    cleaning = cleaned = (struct t_gate){0};
+    CHECK_EQ(pipe(t.pipe), 0);
+    t_spawn(&t.thread, ends_in_a_call, &t);
+    t_gate_wait(&t.known);
+    t_until_blocked(t.thread.tid);
+    if (by_handler)
+        pthread_kill(t.thread.handle, SIGUSR1);
+    else
+        pthread_cancel(t.thread.handle);
+    t_gate_wait(&cleaning);
+    CHECK_EQ(bough_interrupt(t.self, "while it ends"), 0);
+    t_gate_open(&cleaned);
+    t_join(&t.thread);
+    close(t.pipe[0]);
+    close(t.pipe[1]);
+}
+
+TEST(a_thread_that_ends_inside_its_call_ends)
+{
+    install(SIGUSR1, end_thread, 0);
+    ends_inside(1);
+    ends_inside(0);
+}
+
+/* ---- whose signal it is ----------------------------------------------------------------------------------------- */
+
+/* For a signal that nobody handles, plain poll() is not known to be interrupted: it is bough's handler that runs. */
+static void by_poll(struct target *t)
+{
+    struct pollfd fd = {.fd = t->pipe[0], .events = POLLIN};
+    t_gate_open(&t->known);
+    t->result = bough_poll(&fd, 1, -1);
+}
+
+static void *polls(void *argument)
+{
+    struct target *t = argument;
+    t->self = bough_self();
+    by_poll(t);
+    return NULL;
+}
+
+TEST(a_signal_that_nobody_handles_does_not_end_a_poll)
+{
+    struct target t = {0};
+    CHECK_EQ(pipe(t.pipe), 0);
+    t_spawn(&t.thread, polls, &t);
+    t_gate_wait(&t.known);
+    t_until_blocked(t.thread.tid);
+    for (int i = 0; i < 10; i++) {
+        pthread_kill(t.thread.handle, SIGURG);
+        t_until_blocked(t.thread.tid);
+    }
+    CHECK_EQ(write(t.pipe[1], "x", 1), 1);
+    t_join(&t.thread);
+    CHECK_EQ(t.result, 1);
+    close(t.pipe[0]);
+    close(t.pipe[1]);
+}
+
+/* A signal that waits for the process is its threads', not the ticker's. */
+static volatile sig_atomic_t handled;
+
+static void count_one(int signo)
+{
+    (void)signo;
+    handled++;
+}
+
+TEST(a_signal_that_waits_for_the_process_is_not_taken_by_the_ticker)
+{
+    bough_self();
+    CHECK_EQ(bough_usleep(1), 0); /* the ticker runs */
+    install(SIGURG, count_one, SA_RESTART);
+    for (int i = 0; i < 20; i++) {
+        sigset_t all, before, waiting;
+        sigfillset(&all);
+        pthread_sigmask(SIG_BLOCK, &all, &before);
+        kill(getpid(), SIGURG);
+        struct timespec moment = {0, 2000000};
+        nanosleep(&moment, NULL); /* the ticker has had the time to take it */
+        sigpending(&waiting);
+        CHECK_EQ(sigismember(&waiting, SIGURG), 1);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        CHECK_EQ(handled, i + 1);
+    }
+    install(SIGURG, SIG_DFL, 0);
+}
+
+/* ---- a signal that can't be sent -------------------------------------------------------------------------------- */
+
+static void forbid(int call)
+{
+    struct sock_filter filter[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                                   BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)call, 0, 1),
+                                   BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+                                   BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+    CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) != 0)
+        SKIP("no seccomp here: %s", strerror(errno));
+}
+
+TEST(a_wake_takes_another_call_where_one_is_forbidden)
+{
+    struct target t = {0};
+    target_start(&t);
+    forbid(SYS_rt_tgsigqueueinfo);
+    CHECK_EQ(bough_interrupt(t.self, "by tgkill()"), 0);
+    target_was_cut(&t);
+    target_end(&t);
+}
+
+static char refusal[512];
+
+static void keep_refusal(const char *line)
+{
+    if (strstr(line, "could not be sent"))
+        snprintf(refusal, sizeof refusal, "%s", line);
+}
+
+static int refused(void)
+{
+    return __atomic_load_n(&refusal[0], __ATOMIC_ACQUIRE) != 0;
+}
+
+/* Both are forbidden: what is read is returned, and the record waits for the next point. */
+TEST(a_call_returns_though_its_wake_could_not_be_sent)
+{
+    struct target t = {0};
+    bough_set_report(keep_refusal);
+    target_start(&t);
+    forbid(SYS_rt_tgsigqueueinfo);
+    forbid(SYS_tgkill);
+    CHECK_EQ(bough_interrupt(t.self, "in vain"), 0);
+    t_until(refused());
+    CHECK_EQ(write(t.pipe[1], "x", 1), 1);
+    t_gate_wait(&t.cut);
+    CHECK_EQ(t.result, 1);
+    target_end(&t);
+}
+
+/* The thread blocks all signals, and the user's queue of real-time signals is full: it is woken as soon as there is room. */
+static void block_all(struct target *t)
+{
+    sigset_t all;
+    (void)t;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+}
+
+TEST(a_wake_that_finds_no_room_is_sent_when_there_is_room)
+{
+    struct rlimit full, before;
+    struct target t = {.before = block_all};
+    bough_set_report(keep_refusal);
+    target_start(&t);
+    CHECK_EQ(getrlimit(RLIMIT_SIGPENDING, &before), 0);
+    full = (struct rlimit){0, before.rlim_max};
+    CHECK_EQ(setrlimit(RLIMIT_SIGPENDING, &full), 0);
+    CHECK_EQ(bough_interrupt(t.self, "no room"), 0);
+    t_until(refused());
+    CHECK_EQ(t.cut.open, 0);
+    CHECK_EQ(setrlimit(RLIMIT_SIGPENDING, &before), 0);
+    target_was_cut(&t);
+    target_end(&t);
+}
+
+/* ---- the count of senders ----------------------------------------------------------------------------------------- */
+
+#if BO_HOOKS
+enum { POSTERS = 20, MOST = (int)(BO_SENDERS / BO_SENDER) };
+static uint32_t stopped;
+
+static void stop_each(void)
+{
+    __atomic_add_fetch(&stopped, 1, __ATOMIC_SEQ_CST);
+    t_gate_wait(&hook_go);
+}
+
+/* Clears what each post has made due, so that the next one is a sender, too. */
+static void clear_it(int signo)
+{
+    int saved = errno;
+    (void)signo;
+    bough_clear(NULL);
+    handled++;
+    errno = saved;
+}
+
+static void *post_one(void *argument)
+{
+    CHECK_EQ(bough_interrupt(((struct target *)argument)->self, "one of many"), 0);
+    return NULL;
+}
+
+TEST(more_senders_than_can_be_counted_wait_for_their_turn)
+{
+    struct target t = {0};
+    struct t_thread poster[POSTERS];
+    install(SIGUSR1, clear_it, SA_RESTART);
+    target_start(&t);
+    bo_hook_post_sent = stop_each;
+    for (int i = 0; i < POSTERS; i++) {
+        t_spawn(&poster[i], post_one, &t);
+        if (i < MOST) {
+            t_until(__atomic_load_n(&stopped, __ATOMIC_SEQ_CST) == (uint32_t)i + 1);
+            CHECK_EQ((word_of(t.self) & BO_SENDERS) / BO_SENDER, i + 1);
+            handled = 0;
+            pthread_kill(t.thread.handle, SIGUSR1);
+            t_until(handled);
+        } else {
+            t_until(bo_load_seq(&bo_thread_of_handle(t.self)->t.pins) == (uint32_t)i + 1);
+        }
+    }
+    CHECK_EQ(stopped, MOST);
+    t_gate_open(&hook_go);
+    for (int i = 0; i < POSTERS; i++)
+        t_join(&poster[i]);
+    target_was_cut(&t);
+    CHECK_EQ(word_of(t.self) & BO_UNDER_WAY, 0);
+    target_end(&t);
+}
+#endif
+
+/* ---- posts that change a record ------------------------------------------------------------------------------------ */
+
+/* A record for a thread alone becomes one for all below it: who has something else pending is woken, too. */
+struct family {
+    struct t_gate child_known, in_cleanup, in_call;
+    bough_thread *owner, *child;
+    int fds[2], error;
+};
+
+static int child_in_a_cleanup(void *argument)
+{
+    struct family *f = argument;
+    char byte;
+    f->child = bough_self();
+    t_gate_open(&f->child_known);
+    CHECK_ERR(bough_read(f->fds[0], &byte, 1), ECANCELED);
+    BOUGH_CLEANUP(BOUGH_SEC(60)) {
+        t_gate_open(&f->in_cleanup);
+        f->error = bough_read(f->fds[0], &byte, 1) < 0 ? errno : 0;
+    }
+    return 0;
+}
+
+static void *family_main(void *argument)
+{
+    struct family *f = argument;
+    f->owner = bough_self();
+    BOUGH_BRANCH(b) {
+        CHECK(bough_add(b, child_in_a_cleanup, bough_arg(f)));
+    }
+    return NULL;
+}
+
+TEST(a_repeat_that_widens_a_record_wakes_those_below)
+{
+    struct family f = {0};
+    struct t_thread owner;
+    CHECK_EQ(pipe(f.fds), 0);
+    t_spawn(&owner, family_main, &f);
+    t_gate_wait(&f.child_known);
+    CHECK_EQ(bough_interrupt(f.child, "the child's own"), 0);
+    t_gate_wait(&f.in_cleanup);
+    struct bough_event event = {.kind = BOUGH_OPERATOR, .flags = BOUGH_ALONE, .reason = "alone"};
+    CHECK(bough_post_event(f.owner, &event).record);
+    event.flags = 0;
+    CHECK(bough_post_event(f.owner, &event).record);
+    t_join(&owner);
+    CHECK_EQ(f.error, ECANCELED);
+    close(f.fds[0]);
+    close(f.fds[1]);
+}
+
+/* ---- the word while it is settled ------------------------------------------------------------------------------------ */
+
+#if BO_HOOKS
+static int nested_result, nested_error, nested_fd;
+
+static void read_on_top(int signo)
+{
+    int saved = errno;
+    char byte;
+    (void)signo;
+    nested_result = (int)bough_read(nested_fd, &byte, 1);
+    nested_error = errno;
+    errno = saved;
+}
+
+static void call_while_settling(void)
+{
+    bo_hook_settling = NULL;
+    raise(SIGUSR1);
+}
+
+TEST(a_call_of_a_handler_fails_while_the_word_is_settled)
+{
+    int fds[2];
+    CHECK_EQ(pipe(fds), 0);
+    nested_fd = fds[0];
+    install(SIGUSR1, read_on_top, SA_RESTART);
+    CHECK_EQ(bough_interrupt(bough_self(), "it stands"), 0);
+    bo_hook_settling = call_while_settling;
+    bough_clear_kind(NULL, BOUGH_OPERATOR); /* clears nothing, and settles the word */
+    CHECK_EQ(nested_result, -1);
+    CHECK_EQ(nested_error, ECANCELED);
+    CHECK_ERR(bough_check(), ECANCELED);
+    CHECK_EQ(bough_clear(NULL), 1);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+/* A post that finds the word due changes no bit of it, and is not overlooked by who takes it for settled. */
+static bough_thread *settler;
+
+static void post_while_settling(void)
+{
+    bo_hook_settling = NULL;
+    struct bough_event event = {.kind = BOUGH_OPERATOR};
+    CHECK(bough_post_event(settler, &event).record);
+}
+
+TEST(a_post_to_a_word_that_is_due_is_seen_by_who_settles_it)
+{
+    settler = bough_self();
+    CHECK_EQ(bough_interrupt(settler, "to be cleared"), 0);
+    bo_hook_settling = post_while_settling;
+    CHECK_EQ(bough_clear_kind(NULL, BOUGH_STOP), 1);
+    CHECK_ERR(bough_check(), ECANCELED);
+    CHECK_EQ(bough_clear(NULL), 1);
+}
+#endif
+
+/* ---- adoption ----------------------------------------------------------------------------------------------------------- */
+
+static void call_in_handler(int signo)
+{
+    int saved = errno;
+    (void)signo;
+    bough_usleep(0);
+    handled++;
+    errno = saved;
+}
+
+static volatile sig_atomic_t enough;
+
+static void *adopts_itself_often(void *unused)
+{
+    while (!enough) {
+        block(SIG_BLOCK, SIGUSR1);
+        bough_release();
+        block(SIG_UNBLOCK, SIGUSR1);
+        bough_self();
+    }
+    return unused;
+}
+
+TEST(a_thread_is_adopted_once_though_a_handler_calls_in_between)
+{
+    struct t_thread thread;
+    bough_self();
+    install(SIGUSR1, call_in_handler, SA_RESTART);
+    t_spawn(&thread, adopts_itself_often, NULL);
+    for (int i = 0; i < 300; i++) {
+        int before = handled;
+        pthread_kill(thread.handle, SIGUSR1);
+        t_until(handled != before);
+    }
+    enough = 1;
+    t_join(&thread);
+    CHECK_EQ(bough_interrupt_all("nobody is left"), 0);
+}
