@@ -186,7 +186,8 @@ static bool due(struct bo_thread *t)
 /*
  * A wake for nothing has changed nothing: the call begins again. EINTR from a handler of the program is the program's, unless an
  * interrupt is due as well. Where a wake has come to a call that failed with EINTR, the wake was the reason, unless a handler on top
- * has had to do with interrupts.
+ * has had to do with interrupts. That is not exact: a handler's EINTR may be lost where the handler was not seen, and the wake was
+ * for nothing. The other way round each wake for nothing would show as EINTR in a program that has a handler.
  */
 static long cut(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f)
 {
