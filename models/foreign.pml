@@ -23,7 +23,7 @@
 #define BIT(sort) (1 << (sort))
 
 byte word;
-byte posts, high;               /* how many records were written; the number of the last that stands; 0: none does */
+byte posts, low, high;          /* how many records were written; the numbers of the first and the last that stand; 0: none does */
 byte posted;
 bool wake, work, ticking;
 
@@ -34,11 +34,12 @@ byte delivered[3];              /* ghost: of that sort, within the present grace
 mtype = { CODE, GONE, SET, ASLEEP, LEAVE, CUT, CUT_LOOK, SEQ, FIND, SUPPRESS, SETTLE_LOAD, SETTLE_FOREIGN, SETTLE_FOREIGN_LATE,
           SETTLE_SILENT, SETTLE_SILENT_LATE, SETTLE_STEP };
 mtype pc = CODE;
-byte ops = OPS, sort, w, upto, met;
+byte ops = OPS, sort, w, upto, met, looked;     /* looked: ghost */
 bool foreign_due, silent_due, again, cut;
 
 #define MUFFLED(s) (high <= seq[s] && lasts[s])
 #define PENDS(s) (high > 0 && ((s) == 0 || !MUFFLED(s)))
+#define FIRST(s) (lasts[s] && seq[s] >= low -> seq[s] + 1 : low)     /* the reason: the one that was posted first */
 #define GRACE_RUNS (lasts[1] || lasts[2])
 #define QUIET (posted == NPOST && !work && !ticking && !GRACE_RUNS)
 
@@ -57,7 +58,7 @@ inline post_step() {
   word = word | BO_ALL_DUE }
 
 proctype poster() {
-  atomic { posts++; high = posts }
+  atomic { posts++; if :: high == 0 -> low = posts :: else fi; high = posts }
   atomic { post_step() }
   posted++ }
 
@@ -123,21 +124,21 @@ inline step() {
   /* bo_foreign_deliver(), bo_foreign_silence() */
 #ifndef FAULT_SEQ
   :: pc == SEQ -> upto = high; GO(FIND)
-  :: pc == FIND -> met = (PENDS(sort) -> high : 0); GO(SUPPRESS)
+  :: pc == FIND -> met = (PENDS(sort) -> FIRST(sort) : 0); looked = high; GO(SUPPRESS)
 #else
-  :: pc == SEQ -> met = (PENDS(sort) -> high : 0); GO(FIND)
+  :: pc == SEQ -> met = (PENDS(sort) -> FIRST(sort) : 0); looked = high; GO(FIND)
   :: pc == FIND -> upto = high; GO(SUPPRESS)
 #endif
   :: pc == SUPPRESS ->
      if
      :: met > 0 ->
           assert(met != delivered[sort]);                       /* rule 22: once a grace */
-          assert(upto <= met);                                  /* what was not delivered is not left alone */
+          assert(upto <= looked);                               /* what was not delivered is not left alone */
           seq[2] = upto; lasts[2] = true; delivered[2] = met;
           if :: sort == 1 -> seq[1] = upto; lasts[1] = true; delivered[1] = met :: else fi
      :: else
      fi;
-     upto = 0; met = 0; GO(SETTLE_LOAD)
+     upto = 0; met = 0; looked = 0; GO(SETTLE_LOAD)
 
   /* bo_level_settle(); grace_ran_out() */
   :: pc == SETTLE_LOAD -> w = word; GO(SETTLE_FOREIGN)

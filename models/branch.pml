@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Marking a branch against adding to it and against its end (rules 4 and 6). README.md says what is checked.
+ *
+ * A thread has branch OUTER open, opens INNER in it, adds children, ends INNER, and begins again in the same slots. Another thread adds a child to
+ * a branch of its own, OTHER, in any free slot. Posters post to INNER or OUTER.
+ */
+#ifndef NPOST
+#define NPOST 1
+#endif
+#ifndef ROUNDS
+#define ROUNDS 2        /* generations of INNER */
+#endif
+#ifndef CHILDREN
+#define CHILDREN 1      /* in each of them */
+#endif
+#ifndef SLOTS
+#define SLOTS 1         /* of children */
+#endif
+
+#define INNER 0
+#define OUTER 1
+#define OTHER 2
+#define NONE 3
+#define ENDED 7         /* no generation of a record */
+
+/* Branches: */
+bool is_open[3]; byte branch_generation[3], live[3], pins[3];
+bool sleeps[3];                         /* the owner, on the futex word `pins` */
+bool marked[3]; byte record[3] = ENDED; /* a bit in target->due; the generation whose record stands */
+bool writing[3];                        /* ghost: a poster writes it */
+byte innermost = OUTER;                 /* t->top of their owner */
+
+/* Children's slots: */
+bool taken[SLOTS], LIVE[SLOTS], due[SLOTS], started[SLOTS];
+byte generation[SLOTS], parent[SLOTS] = NONE;
+
+byte posted;
+#define QUIET (posted == NPOST)
+#define IS_BELOW(slot, target) (parent[slot] == (target) || ((target) == OUTER && parent[slot] == INNER))
+
+inline unpin(b) {
+#ifdef FAULT_UNPIN
+  pins[b]--
+#else
+  atomic { pins[b]--; if :: pins[b] == 0 -> sleeps[b] = false :: else fi }
+#endif
+}
+
+/* bo_post() */
+proctype poster() {
+  byte target, g, slot, seen; bool alone, below;
+  atomic { if :: target = INNER :: target = OUTER fi; g = branch_generation[target] }
+#ifdef FAULT_PIN_ORDER
+  if :: is_open[target] && branch_generation[target] == g -> pins[target]++ :: else -> goto done fi;
+#else
+  pins[target]++;
+  if :: is_open[target] && branch_generation[target] == g -> skip :: else -> unpin(target); goto done fi;
+#endif
+  atomic { if :: record[target] == g -> skip :: else -> writing[target] = true; record[target] = g fi }
+  atomic { assert(branch_generation[target] == g || pins[target] > 0);
+           assert(record[target] == g);                                /* rule 6: a record is of one generation */
+           writing[target] = false; marked[target] = true }
+  /* has_subtree() */
+  alone = (live[target] == 0);
+  if :: alone -> alone = (innermost == target) :: else fi;
+  if :: alone -> goto spread_over :: else fi;
+  /* spread() */
+  slot = 0;
+  do
+  :: slot < SLOTS ->
+     atomic { below = LIVE[slot]; seen = generation[slot] }
+     if :: below -> below = IS_BELOW(slot, target) :: else fi;
+     if
+     :: below -> atomic {
+#ifndef FAULT_GENERATION
+          if :: LIVE[slot] && generation[slot] == seen ->
+#else
+          if :: LIVE[slot] ->
+#endif
+               assert(IS_BELOW(slot, target));                         /* nobody else is marked */
+               due[slot] = true
+             :: else
+          fi }
+     :: else
+     fi;
+     slot++
+  :: else -> break
+  od;
+spread_over:
+  unpin(target);
+done:
+  atomic { posted++; target = 0; g = 0; slot = 0; seen = 0; alone = false; below = false } }
+
+/* A worker runs whatever is started in its slot. */
+proctype worker(byte slot) { byte b;
+  end: do
+  :: atomic { started[slot] -> started[slot] = false; b = parent[slot] }
+     /* It sleeps in a call: a mark that is missed is a child that sleeps for good. */
+     if
+     :: true -> skip                                                   /* it ends by itself */
+     :: true ->
+        if
+        :: due[slot]
+        :: atomic { QUIET && record[INNER] == ENDED && record[OUTER] == ENDED }
+        :: atomic { QUIET && b == OTHER }
+        fi
+     fi;
+     atomic { LIVE[slot] = false; generation[slot]++ }                 /* bo_retire() */
+     parent[slot] = NONE;
+     taken[slot] = false;
+     live[b]--;                                                        /* bo_child_gone() */
+     b = 0
+  od }
+
+inline look(b) {
+#ifdef FAULT_OUTER
+  refused = marked[b] && record[b] != ENDED
+#else
+  refused = marked[b] && record[b] != ENDED;
+  if :: !refused && b == INNER -> refused = marked[OUTER] && record[OUTER] != ENDED :: else fi
+#endif
+}
+
+/* bough_add(): core/post.h has the argument. */
+inline add(b) {
+  atomic { if :: !taken[0] -> slot = 0
+#if SLOTS > 1
+              :: !taken[1] -> slot = 1
+#endif
+           fi; taken[slot] = true }
+#ifdef FAULT_LOOK
+  look(b);
+#endif
+#ifndef FAULT_LIVE
+  live[b]++;
+#endif
+  parent[slot] = b;
+  atomic { LIVE[slot] = true; due[slot] = false }                      /* bo_publish() */
+#ifndef FAULT_LOOK
+  look(b);
+#endif
+#ifdef FAULT_LIVE
+  live[b]++;
+#endif
+  if
+  :: refused -> atomic { LIVE[slot] = false; generation[slot]++ }      /* withdraw() */
+     parent[slot] = NONE; taken[slot] = false; live[b]--
+  :: else -> started[slot] = true
+  fi;
+  atomic { refused = false; slot = 0 } }
+
+/* bough_branch_end(): join_children(), end_generation(). */
+inline end_branch(b) {
+  (live[b] == 0);
+  assert(!LIVE[0] || parent[0] != b);
+  if :: b == INNER -> innermost = OUTER :: else fi;
+  atomic { is_open[b] = false; branch_generation[b]++ }
+#ifndef FAULT_PINS
+  do
+  :: atomic { pins[b] == 0 -> break }
+  :: atomic { pins[b] != 0 -> sleeps[b] = true }
+     !sleeps[b]
+  od;
+#endif
+  atomic { assert(!writing[b]);                                        /* nobody is in the middle */
+           record[b] = ENDED; marked[b] = false } }
+
+proctype owner() { byte round, child, slot; bool refused;
+  round = 0;
+  do
+  :: round < ROUNDS ->
+     innermost = INNER; is_open[INNER] = true;
+     child = 0;
+     do
+     :: child < CHILDREN -> add(INNER); child++
+     :: else -> break
+     od;
+     end_branch(INNER);
+     round++
+  :: else -> break
+  od;
+  end_branch(OUTER) }
+
+proctype other() { byte slot; bool refused;
+  add(OTHER) }
+
+init { atomic { byte i;
+  is_open[OUTER] = true; is_open[OTHER] = true;
+  for (i : 0 .. SLOTS - 1) { run worker(i) }
+  for (i : 1 .. NPOST) { run poster() }
+  run owner();
+#ifdef WITH_OTHER
+  run other();
+#endif
+  } }
