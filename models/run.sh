@@ -30,11 +30,13 @@ one() {
     number=$1 model=$2 expected=$3
     shift 3
     folder=$(mktemp -d) && cd "$folder" || exit 1
-    how=-DSAFETY run=
-    [ "$expected" = endless ] && how=-DNP run=-l
-    case " $* " in *" -DLIVE "*) how=-DNP run=-l ;; esac
+    case "$expected $* " in
+    *endless* | *" -DLIVE "*) how='-DNP -DNFAIR=3' run='-l -f' ;; # with fairness: whoever can go on does
+    *) how=-DSAFETY run= ;;
+    esac
+    [ "$expected" = complete ] && how="$how -O1"
     spin -a "$@" "$here/$model.pml" >spin.out 2>&1 &&
-        gcc -O1 -w $how -DCOLLAPSE -DVECTORSZ=1024 -DMEMLIM=4096 -o pan pan.c >gcc.out 2>&1 && ./pan -n -m1000000 $run >out 2>&1
+        gcc -w $how -DCOLLAPSE -DVECTORSZ=1024 -DMEMLIM=4096 -o pan pan.c >gcc.out 2>&1 && ./pan -n -m1000000 $run >out 2>&1
     why=$(result "$*" "$expected")
     states=$(awk '/states, stored/ {printf "%d", $1}' out 2>/dev/null)
     [ -z "$why" ] && echo "ok $number - $model $* ($expected)${STATES:+ # $states states}" ||
