@@ -41,15 +41,16 @@
 #define BO_DUE 1
 #define BO_IN 2
 #define BO_NOTE 4
-#define BO_SENDER 8
-#define BO_SENDERS 24
-#define BO_CHANGE 32
-#define BO_UNDER_WAY 28
-#define WITHOUT(w, bits) ((w) & (255 - (bits)))
+#define BO_WAITS 8
+#define BO_SENDER 16
+#define BO_SENDERS 48
+#define BO_CHANGE 64
+#define BO_UNDER_WAY (BO_NOTE | BO_SENDERS)
+#define WITHOUT(w, bits) ((w) & (511 - (bits)))
 #define SENDERS(w) (((w) & BO_SENDERS) / BO_SENDER)
 #define HAS_ROOM(w) (SENDERS(w) < SMAX)
 
-byte word;
+short word;
 bool record;                    /* a record stands */
 byte posted;
 bool pend, pend_ours, road;     /* pending: the wake signal, and it is bough's; the second road's */
@@ -71,12 +72,12 @@ mtype = { CODE, GONE, BODY,
           SETTLE_LOAD, SETTLE_LOOK, SETTLE_STEP,
           /* bo_post to the own thread: all signals are blocked */
           POST_RECORD, POST_STEP, POST_SEND, POST_SENT,
-          OK, ECUT, EINTR };
+          OK, ECUT, EINTR, EWOKEN };
 
 /* Of each frame: */
 mtype pc[3] = CODE, result[3] = OK;
 bool blocked[3], before[3], own[3];     /* the mask has the wake signal; had it before a call; the program wants it so */
-byte w[3];                              /* a copy of the word */
+short w[3];                             /* a copy of the word */
 bool found[3], again[3];                /* settle has found a record; then the call begins again */
 bool called[3], theirs[3];              /* ghosts: a call is in progress; a handler of the program has interrupted its sleep */
 byte top, acts = ACTS, calls_left = CALLS;
@@ -84,7 +85,8 @@ byte top, acts = ACTS, calls_left = CALLS;
 bool in_handler;                /* the wake's handler runs */
 bool leaves_kernel;             /* what is pending comes first */
 bool jumped;                    /* ghost */
-bool on_top;                    /* of a fault */
+bool settled_on_top;             /* of a fault */
+bool foreign_one;               /* the signal that has come is another's, and the program has no handler for it */
 
 #define IN_CALL (called[0] || called[1] || called[2])
 #define IS_ASLEEP (pc[top] == ASLEEP || pc[top] == T_ASLEEP || pc[top] == SENDERS_ASLEEP)
@@ -93,7 +95,7 @@ bool on_top;                    /* of a fault */
 #define ROAD_COMES (!in_handler && road && !POSTING)
 #define SIGNAL_COMES (!in_handler && hpend > 0 && top < DEPTH && !POSTING)
 #define SOMETHING_COMES (WAKE_COMES || ROAD_COMES || SIGNAL_COMES)
-#define STEPS (!in_handler && !IS_ASLEEP && pc[top] != GONE && !(leaves_kernel && SOMETHING_COMES))
+#define STEPS (!in_handler && (pc[top] != POST_STEP || HAS_ROOM(word)) && !IS_ASLEEP && pc[top] != GONE && !(leaves_kernel && SOMETHING_COMES))
 #define QUIET (posted == NPOST && !unsent && !ticking && signals_over && hpend == 0)
 
 /* ---- senders ------------------------------------------------------------------------------------------ */
@@ -105,42 +107,49 @@ inline kernel_sends(failed) {
   :: fails > 0 -> fails--; failed = true
   fi }
 
+/* bo_word_sent() */
 inline sent() {
 #ifndef FAULT_COUNT
   word = word - BO_SENDER;
 #else
   if :: !failed -> word = word - BO_SENDER :: else fi;
 #endif
-#ifndef FAULT_FUTEX
+#if defined(FAULT_FUTEX)
+  skip
+#elif defined(FAULT_FUTEX_IN)
   if :: SENDERS(word) == 0 && !(word & BO_IN) && pc[top] == SENDERS_ASLEEP -> pc[top] = SENDERS_LOAD :: else fi
+#else
+  if :: SENDERS(word) == 0 && (word & BO_WAITS) && pc[top] == SENDERS_ASLEEP -> pc[top] = SENDERS_LOAD :: else fi
 #endif
 }
 
+#define CHANGED(w) (((w) + BO_CHANGE) & 511)
 #define RISES(w) (((w) & BO_IN) && !((w) & BO_DUE))
 
 /* post(): all signals are blocked. */
 proctype poster() {
-  bool promised, room, failed;
+  bool promised, failed;
   record = true;
 #ifdef FAULT_TWO_STEPS
   promised = RISES(word);
 #endif
   atomic {
+#ifdef FAULT_ROOM
+    true ->
+#else
+    HAS_ROOM(word) ->                                           /* after_a_moment() */
+#endif
 #ifndef FAULT_TWO_STEPS
     promised = RISES(word);
 #endif
-    room = HAS_ROOM(word);
-    word = (word | BO_DUE) + BO_CHANGE;
-    if :: promised && room -> word = (word | BO_NOTE) + BO_SENDER :: else fi }
+    word = CHANGED(word | BO_DUE);
+    if :: promised && HAS_ROOM(word) -> word = (word | BO_NOTE) + BO_SENDER :: else -> promised = false fi }
   if
-  :: promised && room -> atomic { kernel_sends(failed) }
+  :: promised -> atomic { kernel_sends(failed) }
 #ifndef FAULT_FAILED
      atomic { if :: failed -> unsent = true :: else fi }
 #endif
      atomic { sent() }
-#ifndef FAULT_ROOM
-  :: promised && !room -> unsent = true
-#endif
   :: else
   fi;
   posted++ }
@@ -156,8 +165,6 @@ proctype ticker() {
      ticking = false
   :: atomic { resends > 0 && !unsent && (word & BO_IN) && (word & BO_DUE) -> resends--; unsent = true }
   :: atomic { resends > 0 -> resends = 0 }
-  /* What may be lost until then: a call that a jump has left was to send again. */
-  :: atomic { jumped && IS_ASLEEP && !unsent && (word & BO_IN) && (word & BO_DUE) -> unsent = true }
   /* The second road, where the program blocks the signal. */
   :: atomic { own[top] && pc[top] == ASLEEP && pend && !road && (word & BO_IN) && (word & BO_DUE) && HAS_ROOM(word) ->
        word = (word | BO_NOTE) + BO_SENDER; ticking = true; failed = false }
@@ -189,44 +196,52 @@ inline send_to_self() {
   if :: self_failed -> unsent = true :: else fi;
   self_failed = false }
 
-/* The kernel's EINTR does not show whose handler has made it. Where the program has handlers it may be theirs. */
-#if defined(FAULT_EINTR)
-#define MAY_BE_OURS true
-#elif defined(FAULT_EINTR_ON_TOP)
-#define MAY_BE_OURS (!was_on_top)
-#else
-#define MAY_BE_OURS (HRUNS == 0)
-#endif
+/* Block the signal in the frame of the handler that was interrupted, and send it again: it comes when that handler returns. */
+inline come_back() {
+  blocked[top] = true; send_to_self() }
 
 inline elsewhere() {
   if
   :: !IN_CALL -> word = WITHOUT(word, BO_IN)      /* bo_call_was_left() */
 #ifndef FAULT_COME_BACK
-  :: IN_CALL && (word & BO_DUE) -> blocked[top] = true; on_top = true; send_to_self()
+  :: IN_CALL && (word & BO_DUE) -> come_back()
 #endif
   :: else
   fi }
 
+/* The kernel's EINTR does not show whose handler has made it: EWOKEN. If nothing is due, cut() returns it as EINTR where the program has
+ * handlers. */
+#define PROGRAM_HANDLES (HRUNS > 0)
+#ifdef FAULT_EINTR
+#define WOKEN ECUT
+#else
+#define WOKEN EWOKEN
+#endif
+
 inline wake_arrived() {
-  bool was_on_top;
-  was_on_top = on_top; on_top = false;
   if
   :: !(word & BO_IN) -> skip
   :: (word & BO_IN) && (pc[top] == ENTERING || pc[top] == T_SET || pc[top] == T_ENTERING) -> skip
   :: (word & BO_IN) && pc[top] == BEFORE -> if :: word & BO_DUE -> pc[top] = AFTER; result[top] = ECUT :: else fi
-  :: (word & BO_IN) && pc[top] == T_BEFORE -> if :: word & BO_DUE -> pc[top] = T_AFTER; result[top] = ECUT :: else fi
+  :: (word & BO_IN) && pc[top] == T_BEFORE ->
+     if
+     :: word & BO_DUE -> pc[top] = T_AFTER; result[top] = ECUT;
+#ifndef FAULT_BELOW
+        come_back()
+#endif
+     :: else
+     fi
   :: (word & BO_IN) && (pc[top] == AFTER || pc[top] == T_AFTER) ->
-     if :: result[top] == EINTR && (MAY_BE_OURS) -> result[top] = ECUT :: else fi
+     if :: result[top] == EINTR && ((word & BO_DUE) || foreign_one) -> result[top] = WOKEN :: else fi
   :: else -> elsewhere()
   fi;
-  was_on_top = false }
+  foreign_one = false }
 
 inline road_arrived() {
-  bool was_on_top;
   if
   :: (word & BO_IN) && (word & BO_DUE) && pc[top] == BEFORE -> pc[top] = AFTER; result[top] = ECUT
   :: (word & BO_IN) && (word & BO_DUE) && pc[top] == T_BEFORE -> pc[top] = T_AFTER; result[top] = ECUT
-  :: (word & BO_IN) && (pc[top] == AFTER || pc[top] == T_AFTER) && result[top] == EINTR && (MAY_BE_OURS) -> result[top] = ECUT
+  :: (word & BO_IN) && (pc[top] == AFTER || pc[top] == T_AFTER) && result[top] == EINTR -> result[top] = WOKEN
   :: else
   fi }
 
@@ -322,9 +337,10 @@ inline step() {
   :: pc[top] == AFTER -> word = WITHOUT(word, BO_IN); GO(OUT)
   :: pc[top] == OUT -> if :: word & BO_UNDER_WAY -> GO(SENDERS_LOAD) :: else -> GO(CUT) fi
 
-  /* bo_deliver_settle() */
+  /* bo_deliver_settle(), bo_word_await_senders() */
   :: pc[top] == SENDERS_LOAD ->
-     if :: NO_SENDERS -> word = WITHOUT(word, BO_NOTE); GO(OPEN) :: else -> w[top] = word; GO(SENDERS_FUTEX) fi
+     if :: NO_SENDERS -> word = WITHOUT(word, BO_NOTE | BO_WAITS); GO(OPEN)
+        :: else -> word = word | BO_WAITS; w[top] = word; GO(SENDERS_FUTEX) fi
   :: pc[top] == SENDERS_FUTEX -> if :: word == w[top] -> GO(SENDERS_ASLEEP) :: else -> w[top] = 0; GO(SENDERS_LOAD) fi
   :: pc[top] == OPEN -> w[top] = 0; before[top] = blocked[top]; blocked[top] = false; leaves_kernel = true; GO(CLOSE)
   :: pc[top] == CLOSE -> blocked[top] = before[top]; before[top] = false; leaves_kernel = true; GO(CUT)
@@ -341,17 +357,26 @@ inline step() {
   :: pc[top] == T_OUT ->
      if
 #ifndef FAULT_AGAIN
-     :: word & BO_DUE -> blocked[top] = true; on_top = true; send_to_self()
+     :: word & BO_DUE -> come_back()
+     :: else ->
+#else
+     :: true ->
 #endif
-     :: else -> blocked[top] = before[top]
+        blocked[top] = before[top] || blocked[top]
      fi;
      before[top] = false; leaves_kernel = true; GO(CUT)
 
   /* cut(), due() */
   :: pc[top] == CUT -> called[top] = false;
+#ifdef FAULT_SETTLED_ON_TOP
+     if :: result[top] == EWOKEN -> result[top] = (settled_on_top -> EINTR : ECUT) :: else fi;
+     settled_on_top = settled_on_top && result[top] == OK;
+#else
+     if :: result[top] == EWOKEN -> result[top] = (PROGRAM_HANDLES -> EINTR : ECUT) :: else fi;
+#endif
      if :: result[top] == OK -> GO(CALLER)
         :: result[top] != OK && (word & BO_DUE) -> GO(CUT_LOOK)
-        :: result[top] == EINTR && !(word & BO_DUE) -> assert(theirs[top] || HRUNS > 0); GO(CALLER)     /* rule 3 */
+        :: result[top] == EINTR && !(word & BO_DUE) -> assert(theirs[top] || PROGRAM_HANDLES); GO(CALLER)     /* rule 3 */
         :: result[top] == ECUT && !(word & BO_DUE) -> BEGIN_AGAIN
      fi
   :: pc[top] == CUT_LOOK -> if :: record -> GO(CALLER) :: else -> again[top] = (result[top] == ECUT); GO(SETTLE_LOAD) fi
@@ -362,16 +387,18 @@ inline step() {
   :: pc[top] == SETTLE_STEP && !UNCHANGED -> found[top] = false; w[top] = 0; GO(SETTLE_LOAD)
   :: pc[top] == SETTLE_STEP && UNCHANGED ->
      word = (found[top] -> (word | BO_DUE) : WITHOUT(word, BO_DUE));
-     if :: found[top] && (word & BO_IN) -> blocked[top] = true; on_top = true; send_to_self(); leaves_kernel = true :: else fi;
+     if :: found[top] && (word & BO_IN) -> come_back(); leaves_kernel = true :: else fi;
+#ifdef FAULT_SETTLED_ON_TOP
+     settled_on_top = settled_on_top || (word & BO_IN);
+#endif
      found[top] = false; w[top] = 0;
      if :: again[top] -> again[top] = false; BEGIN_AGAIN :: else -> GO(CALLER) fi
 
   /* bo_post() to the own thread */
   :: pc[top] == POST_RECORD -> record = true; GO(POST_STEP)
   :: pc[top] == POST_STEP ->
-     if :: RISES(word) && HAS_ROOM(word) -> word = ((word | BO_DUE | BO_NOTE) + BO_CHANGE) + BO_SENDER; GO(POST_SEND)
-        :: RISES(word) && !HAS_ROOM(word) -> word = (word | BO_DUE) + BO_CHANGE; unsent = true; GO(BODY)
-        :: !RISES(word) -> word = (word | BO_DUE) + BO_CHANGE; GO(BODY)
+     if :: RISES(word) -> word = CHANGED(word | BO_DUE | BO_NOTE) + BO_SENDER; GO(POST_SEND)
+        :: else -> word = CHANGED(word | BO_DUE); GO(BODY)
      fi
   :: pc[top] == POST_SEND -> send_to_self(); GO(POST_SENT)
   :: pc[top] == POST_SENT -> word = word - BO_SENDER; leaves_kernel = true; GO(BODY)
@@ -382,7 +409,7 @@ proctype target() {
   atomic { blocked[0] = BLOCKED; own[0] = BLOCKED }
   do
   :: atomic { WAKE_COMES ->
-       ours = pend_ours; pend = false; pend_ours = false;
+       ours = pend_ours; foreign_one = !pend_ours; pend = false; pend_ours = false;
        assert(!ours || IN_CALL || jumped);                      /* rule 13: no wake of bough's in foreign code */
        ours = false; leaves_kernel = false;
        end_sleep(RESTARTS); in_handler = true }
@@ -405,7 +432,7 @@ proctype target() {
        pc[top] = (pc[top] == ASLEEP -> AFTER : T_AFTER) }
   :: atomic { pc[0] == GONE && top == 0 && !in_handler && QUIET && !SOMETHING_COMES ->
        assert(SENDERS(word) == 0);                              /* the count returns to 0 */
-       assert(jumped || !(word & (BO_IN | BO_NOTE)));
+       assert(jumped || !(word & (BO_IN | BO_NOTE | BO_WAITS)));
        assert(!pend);
        assert(!record || (word & BO_DUE));
        break }
