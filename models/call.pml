@@ -89,6 +89,8 @@ bool settled_on_top;             /* of a fault */
 bool foreign_one;               /* the signal that has come is another's, and the program has no handler for it */
 
 #define IN_CALL (called[0] || called[1] || called[2])
+#define WINDOW(f) (pc[f] == ENTERING || pc[f] == BEFORE || pc[f] == ASLEEP || pc[f] == AFTER)
+#define WAS_LEFT (!(WINDOW(0) || WINDOW(1) || WINDOW(2)))        /* bo_call_was_left(), where the word says IN */
 #define IS_ASLEEP (pc[top] == ASLEEP || pc[top] == T_ASLEEP || pc[top] == SENDERS_ASLEEP)
 #define POSTING (pc[top] == POST_STEP || pc[top] == POST_SEND || pc[top] == POST_SENT)
 #define WAKE_COMES (!in_handler && pend && !blocked[top] && !POSTING)
@@ -165,6 +167,8 @@ proctype ticker() {
      ticking = false
   :: atomic { resends > 0 && !unsent && (word & BO_IN) && (word & BO_DUE) -> resends--; unsent = true }
   :: atomic { resends > 0 -> resends = 0 }
+  /* A jump out of a call on top may have lost the wake of the one below until the thread is late. */
+  :: atomic { jumped && (pc[top] == ASLEEP || pc[top] == T_ASLEEP) && !unsent && (word & BO_IN) && (word & BO_DUE) -> unsent = true }
   /* The second road, where the program blocks the signal. */
   :: atomic { own[top] && pc[top] == ASLEEP && pend && !road && (word & BO_IN) && (word & BO_DUE) && HAS_ROOM(word) ->
        word = (word | BO_NOTE) + BO_SENDER; ticking = true; failed = false }
@@ -202,9 +206,9 @@ inline come_back() {
 
 inline elsewhere() {
   if
-  :: !IN_CALL -> word = WITHOUT(word, BO_IN)      /* bo_call_was_left() */
+  :: WAS_LEFT -> word = WITHOUT(word, BO_IN)
 #ifndef FAULT_COME_BACK
-  :: IN_CALL && (word & BO_DUE) -> come_back()
+  :: !WAS_LEFT && (word & BO_DUE) -> come_back()
 #endif
   :: else
   fi }
@@ -225,10 +229,7 @@ inline wake_arrived() {
   :: (word & BO_IN) && pc[top] == BEFORE -> if :: word & BO_DUE -> pc[top] = AFTER; result[top] = ECUT :: else fi
   :: (word & BO_IN) && pc[top] == T_BEFORE ->
      if
-     :: word & BO_DUE -> pc[top] = T_AFTER; result[top] = ECUT;
-#ifndef FAULT_BELOW
-        come_back()
-#endif
+     :: word & BO_DUE -> pc[top] = T_AFTER; result[top] = ECUT; come_back()
      :: else
      fi
   :: (word & BO_IN) && (pc[top] == AFTER || pc[top] == T_AFTER) ->
@@ -328,7 +329,7 @@ inline step() {
   /* bo_window() */
   :: pc[top] == SET -> result[top] = OK; theirs[top] = false;
 #ifndef FAULT_FIND_LEFT
-     if :: !IN_CALL -> word = WITHOUT(word, BO_IN) :: else fi;                            /* find_left() */
+     if :: WAS_LEFT -> word = WITHOUT(word, BO_IN) :: else fi;                            /* find_left() */
 #endif
      called[top] = true;
      if :: word & BO_IN -> GO(T_SET) :: else -> word = word | BO_IN; GO(ENTERING) fi
@@ -358,11 +359,10 @@ inline step() {
      if
 #ifndef FAULT_AGAIN
      :: word & BO_DUE -> come_back()
-     :: else ->
+     :: else -> blocked[top] = before[top] || blocked[top]
 #else
-     :: true ->
+     :: true -> blocked[top] = before[top] || blocked[top]
 #endif
-        blocked[top] = before[top] || blocked[top]
      fi;
      before[top] = false; leaves_kernel = true; GO(CUT)
 

@@ -13,9 +13,10 @@
 #define BO_IN 2
 #define BO_NOTE 4
 #define BO_LIVE 8
-#define BO_SENDER 16
-#define BO_SENDERS 48
-#define BO_GENERATION 64        /* two bits */
+#define BO_WAITS 16
+#define BO_SENDER 32
+#define BO_SENDERS 96
+#define BO_GENERATION 128       /* one bit */
 #define WITHOUT(w, bits) ((w) & (255 - (bits)))
 #define SENDERS(w) (((w) & BO_SENDERS) / BO_SENDER)
 #define GENERATION(w) ((w) / BO_GENERATION)
@@ -39,7 +40,7 @@ inline send_wake() {
 inline sent() {
   word = word - BO_SENDER;
 #ifndef FAULT_FUTEX
-  if :: SENDERS(word) == 0 && !(word & BO_IN) && sleeps == ON_WORD -> sleeps = AWAKE :: else fi
+  if :: SENDERS(word) == 0 && (word & BO_WAITS) && sleeps == ON_WORD -> sleeps = AWAKE :: else fi
 #endif
 }
 
@@ -108,16 +109,17 @@ inline arrives() { pend = false; assert(!foreign_code) }
 #define MAY if :: atomic { pend -> arrives() } :: true fi
 #define SYSTEM_CALL do :: atomic { pend -> arrives() } :: atomic { !pend -> break } od
 
-inline wait_for_senders() {
+inline await_senders() {                                /* bo_word_await_senders() */
   do
   :: atomic { SENDERS(word) == 0 -> break }
-  :: atomic { SENDERS(word) != 0 -> sleeps = ON_WORD }
+  :: atomic { SENDERS(word) != 0 -> word = word | BO_WAITS; sleeps = ON_WORD }
      do :: atomic { sleeps != AWAKE && pend -> arrives(); sleeps = AWAKE } :: sleeps == AWAKE -> break od
-  od }
+  od;
+  word = WITHOUT(word, BO_WAITS) }
 
 inline settle() {                                       /* bo_deliver_settle() */
 #ifndef FAULT_SENDERS
-  wait_for_senders();
+  await_senders();
 #endif
   word = WITHOUT(word, BO_NOTE);
   SYSTEM_CALL }
@@ -144,7 +146,7 @@ proctype target() { bool inside;
   od;
 #endif
 #ifndef FAULT_SENDERS
-  wait_for_senders();
+  await_senders();
 #endif
   atomic { assert(writing == 0); records = 0 }          /* closed */
   atomic { inside = false;
