@@ -111,7 +111,7 @@ static bool step(struct bo_thread *t, uint32_t generation, uint64_t summons, boo
         keep(t, now);
     if (promised & ~now)
         bo_pace_put_off(t);
-    else if (!promised && (next & BO_ASYNC) && (next & ~w & BO_DUE))
+    else if (!(promised & SIGNAL) && (next & BO_ASYNC) && (next & ~w & BO_DUE))
         bo_ticker_watch(t);
     if (next & BO_TIMED)
         bo_ticker_look(&t->t);

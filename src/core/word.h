@@ -47,13 +47,14 @@
  *       |                              v                                                                        v
  *       +<-- owner: senders 0: clear NOTE, one system call <-- NOTE <-- owner, window: clear IN --------------- IN|NOTE, 0
  *
- *  The signal's handler only reads the word. Leaving the call is the answer. Who posts to a word that is due already sends
+ *  The signal's handler only reads the word, but for the NOTE of a signal that it sends to its own thread. Leaving the call is the
+ *  answer. Who posts to a word that is due already sends
  *  nothing: who has made it due has sent, or sends. A signal that cannot be sent, and one that changes nothing within
  *  50 ms, is the ticker's: it sends again, by the same step. A sender that finds the count full waits for another to end.
  *
  *  Who makes which step:
  *      bo_window(), bo_libc_begin(), bo_libc_end(), bo_call_abandon()      IN, REPEAT
- *      post(), in post.c: posts, summons, what the ticker makes due        PENDING, the due bits, SUMMONED, NOTE, senders
+ *      step(), in post.c: posts, summons, what the ticker makes due        PENDING, the due bits, SUMMONED, NOTE, senders
  *      bo_word_sent()                                                      senders
  *      bo_deliver_settle(), bo_word_await_senders()                        NOTE, WAITS
  *      bo_level_set()                                                      MASKED, TIMED, ASYNC, CLOSABLE, OVERRUN; due on unmasking

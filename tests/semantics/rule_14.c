@@ -211,6 +211,22 @@ TEST(an_asynchronous_region_is_left_after_about_50_ms)
     CHECK(g.cut_after < ms(2000) || t_scale() > 1);
 }
 
+/* A post that also rings the thread's event descriptor promises no signal: the ticker is to send it all the same. */
+static void loop_with_an_event_descriptor(struct grinder *g)
+{
+    CHECK(bough_event_fd() >= 0);
+    loop_for_ever(g);
+}
+
+TEST(an_asynchronous_region_is_left_though_there_is_an_event_descriptor)
+{
+    struct grinder g;
+    grind(&g, loop_with_an_event_descriptor);
+    post_to(&g);
+    t_join(&g.thread);
+    CHECK_EQ(g.left, 1);
+}
+
 TEST(an_asynchronous_region_does_not_begin_when_an_interrupt_is_due)
 {
     struct bough_async region;
