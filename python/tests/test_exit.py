@@ -75,8 +75,15 @@ class Forks(Programs):
         self.assertEqual(told.count("is multi-threaded, use of"), 2 if sys.version_info >= (3, 12) else 0, told)
 
     def test_a_child_that_runs(self):
-        """is a thread of the program's"""
-        first = "import bough; b = bough.branch(); b.__enter__(); stop = threading.Event(); b.add(stop.wait)"
+        """is a thread of the program's; before, it is one that waits for work"""
+        first = """
+import bough
+b = bough.branch()
+b.__enter__()
+runs, stop = threading.Event(), threading.Event()
+b.add(lambda: (runs.set(), stop.wait()))
+runs.wait()
+"""
         _, told = self.outcome(FORK.format(first=first, last="stop.set(); b.__exit__(None, None, None)"))
         self.assertEqual(told.count("is multi-threaded, use of"), 2 if sys.version_info >= (3, 12) else 0, told)
 
