@@ -71,6 +71,7 @@ TEST(a_child_started_disabled_is_interrupted_in_allow_regions)
 
 struct plain {
     struct t_thread thread;
+    struct t_gate used;
     int pipe[2];
     int at_check;
     struct bough_record why;
@@ -86,6 +87,7 @@ static void *blocks_in_a_plain_read(void *argument)
         p->at_check = bough_check();
         (void)bough_reason(&p->why);
         p->self = bough_self();
+        t_gate_open(&p->used);
         CHECK_EQ(read(p->pipe[0], &byte, 1), 1);
     }
     return NULL;
@@ -141,7 +143,7 @@ TEST(it_meets_what_was_posted_at_its_first_use)
     bough_thread *thread = bough_adopt_thread(p.thread.tid, "plain");
     CHECK_EQ(bough_interrupt(thread, "stop it"), 0);
     plain_goes_on(&p, 'u');
-    t_until_blocked(p.thread.tid);
+    t_gate_wait(&p.used);
     CHECK_EQ(p.at_check, -1);
     CHECK_STR(p.why.reason, "stop it");
     CHECK_EQ(p.self, thread);
@@ -217,7 +219,7 @@ TEST(another_thread_with_its_id_is_not_it)
     }
     CHECK_EQ(second.thread.tid, tid);
     plain_goes_on(&second, 'u');
-    t_until_blocked(tid);
+    t_gate_wait(&second.used);
     CHECK_EQ(second.at_check, 0);
     CHECK(second.self != thread);
     plain_end(&second);
