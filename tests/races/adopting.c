@@ -11,7 +11,7 @@ static bough_thread *self;
 static void *adopts_itself(void *unused)
 {
     hooked = t_tid();
-    self = bough_self();
+    __atomic_store_n(&self, bough_self(), __ATOMIC_SEQ_CST);
     t_gate_wait(&go);
     at_check = bough_check();
     return unused;

@@ -3,7 +3,7 @@
 #include <signal.h>
 #include "hooks.h"
 
-static volatile sig_atomic_t handled;
+static _Atomic int handled;
 
 static void count_one(int signo)
 {
