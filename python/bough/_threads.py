@@ -259,14 +259,14 @@ def terminate(thread):
 
 
 def set_enable_io_interrupt(on=True):
-    """For the calling thread, whoever started it: do interrupts end its blocking calls? From here on; or for a block, as
+    """Whether interrupts end the blocking calls of the calling thread, of any kind: from here on, or for a block by
     `with set_enable_io_interrupt(on):`. What a branch's body, a child or a work item sets ends with it."""
     _opt_in()
     return _bough.switch_taking_part(bool(on))
 
 
 def set_enable_async_interrupt(on=True):
-    """For the calling thread, whoever started it: may interrupts come anywhere in its code? From here on; or for a block, as
+    """Whether interrupts may come anywhere in the code of the calling thread, of any kind: from here on, or for a block by
     `with set_enable_async_interrupt(on):`."""
     _opt_in()
     return _Async(bool(on))

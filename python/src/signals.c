@@ -85,7 +85,7 @@ static PyObject *signal_taken(PyObject *module, PyObject *number)
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
-/* A repetition begins before Python is told of the signal: it ends with the handler's run, which may come at once. */
+/* A repetition begins before the interpreter notes the signal: it ends with the handler's run, which may come at once. */
 static void on_signal(int signo, siginfo_t *info, void *context)
 {
     int saved = errno;

@@ -4,7 +4,7 @@
  *
  * Where other threads may run, a place may be dropped by one of them: when its frame ends, its thread, or its interrupt. That
  * is so wherever instructions begin or cease to be watched, for the interpreter may have audit hooks. So a place that is
- * dropped leaves the list first, and whoever walks through the list goes on with what bp_site_drop() returns.
+ * dropped leaves the list first, and a walk through the list goes on with what bp_site_drop() returns.
  */
 #include "cause.h"
 

@@ -111,7 +111,7 @@ struct bp_thread {
     bough_time stands_since;
     bool withdrawing;      /* the armed exception is being raised in a place of no consequence: carrier.c */
     bool awaited;          /* the same for an interpreter that monitors: monitor.c */
-    bool due;              /* `event_fd` was readable when it was looked at last */
+    bool due;              /* `event_fd` was readable at the last look */
     struct bp_raised seen; /* the record that was pending then */
     bough_time due_since;  /* when the courier saw that there is something to raise; 0: nothing */
     struct bp_raised
@@ -119,7 +119,7 @@ struct bp_thread {
     unsigned raised_next;              /* the entry that is used next */
     PyObject *on_due;                  /* called each time that an interrupt becomes due; NULL */
     bool active;                       /* in the courier's list of threads to look at */
-    struct bp_place looked_at;         /* where it stood when it was looked at last */
+    struct bp_place looked_at;         /* where the thread stood at the last look */
     int look_in; /* ms, from then on; more than the least: it stands there for long; 0: never yet */
     struct bp_thread *active_before, *active_next;
     bool forking;               /* between the hooks of os.fork(): nothing may be armed */

@@ -34,7 +34,7 @@ signal.signal(signal.SIGTERM, signal.SIG_DFL)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-# A debug build warns of more unless it is told not to. The last one counts first.
+# A debug build has more warnings on by default. The last filter counts first.
 AS_RELEASED = ",".join(
     [f"ignore::{category}Warning" for category in ("Deprecation", "PendingDeprecation", "Import", "Resource")]
     + ["default::DeprecationWarning:__main__"]

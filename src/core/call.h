@@ -60,7 +60,7 @@ long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d
 
 /*
  * The raw result, or -errno; -BO_ECUT: it was cut and nothing happened; -EINTR: a handler of the program
- * ran, as the kernel says it. A cut counts as delivered when bo_result() or bo_error() gets it. Inline, because a function
+ * ran, as the kernel says it. A cut counts as delivered when bo_result() or bo_error() receives it. Inline, because a function
  * more around a short system call can be measured.
  */
 static inline long bo_call(long nr, long a, long b, long c, long d, long e, long f)

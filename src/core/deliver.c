@@ -86,14 +86,16 @@ BO_BARE static void come_back(struct bo_thread *t, ucontext_t *uc)
 }
 
 /*
- * A handler of the program runs on top of a blocked call of ours, if the call was not left by a jump. The call below may not be due, where that one
- * is foreign code's (rule 22), and the one that the handler makes may be: any of the bits counts.
+ * A handler of the program runs on top of a blocked call of ours, if the call was not left by a jump. Any due bit counts: where the call below is
+ * foreign code's (rule 22), it need not be due, but the call that the handler makes may be. By the owner; the word was loaded before.
  */
 BO_BARE static void elsewhere(struct bo_thread *t, uint64_t w, ucontext_t *uc)
 {
     if (bo_call_was_left(t, bo_arch_sp(uc), bo_deliver_was_on_alternate_stack(uc, t->call_frame))) {
-        t->libc_wait = bo_call_at_hook ? t->libc_wait : NULL;
-        bo_and_seq(&t->t.word, bo_call_at_hook ? ~(uint64_t)0 : ~(uint64_t)(BO_IN | BO_REPEAT));
+        if (bo_call_at_hook)
+            return;
+        t->libc_wait = NULL;
+        bo_and_seq(&t->t.word, ~(uint64_t)(BO_IN | BO_REPEAT));
     } else if (w & BO_REPEAT) {
         end_libc_waits(t);
         bo_arch_woken(uc, BO_EWOKEN);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules 5, 6 and 13: who sends a wake, whose signal it is, and what is left when a call is left by a jump. With hooks where two
- * steps have to lie apart. */
+/* Rules 1, 5, 6 and 13: which post sends a wake, whose signal it is, and what happens if it can't be sent. With hooks where two steps
+ * have to lie apart. */
 #define _GNU_SOURCE
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/prctl.h>
@@ -14,161 +13,9 @@
 #include "core/arena.h"
 #include "hooks.h"
 
-static uint64_t word_of(bough_thread *thread)
-{
-    return bo_load_seq(&bo_thread_of_handle(thread)->t.word);
-}
-
 static void install(int signo, void (*handler)(int), int flags)
 {
     sigaction(signo, &(struct sigaction){.sa_handler = handler, .sa_flags = flags}, NULL);
-}
-
-static void block(int how, int signo)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, signo);
-    CHECK_EQ(pthread_sigmask(how, &set, NULL), 0);
-}
-
-static int blocks(int signo)
-{
-    sigset_t set;
-    CHECK_EQ(pthread_sigmask(SIG_BLOCK, NULL, &set), 0);
-    return sigismember(&set, signo);
-}
-
-/* ---- a call that is left by a jump ------------------------------------------------------------------------------ */
-
-static sigjmp_buf out;
-static volatile sig_atomic_t may_jump;
-
-static void jump_out(int signo)
-{
-    (void)signo;
-    if (may_jump)
-        siglongjmp(out, 1);
-}
-
-static void leave_a_read_by_a_jump(struct target *t)
-{
-    char byte;
-    if (sigsetjmp(out, 1) == 0) {
-        may_jump = 1;
-        t_gate_open(t->more);
-        bough_read(t->pipe[0], &byte, 1);
-        FAIL("the read has returned");
-    }
-    may_jump = 0;
-}
-
-static void *jumper(void *argument)
-{
-    struct target *t = argument;
-    char byte;
-    t->self = bough_self();
-    t_gate_open(&t->known);
-    leave_a_read_by_a_jump(t);
-    t_gate_open(&t->cut);
-    t_gate_wait(&t->leave);
-    CHECK_ERR(bough_read(t->pipe[0], &byte, 1), ECANCELED);
-    CHECK_EQ(bough_clear(NULL), 1);
-    CHECK_EQ(blocks(SIGURG), 0);
-    CHECK(!(word_of(t->self) & BO_IN));
-    /* and the next call is interrupted as any */
-    t_gate_open(t->more);
-    CHECK_ERR(bough_read(t->pipe[0], &byte, 1), ECANCELED);
-    return NULL;
-}
-
-static char left_line[256];
-
-static void keep_left(const char *line)
-{
-    if (strstr(line, "by a jump"))
-        snprintf(left_line, sizeof left_line, "%s", line);
-}
-
-TEST(a_call_left_by_a_jump_is_found_by_the_next_one)
-{
-    struct t_gate in_call = {0};
-    struct target t = {.more = &in_call};
-    bough_set_report(keep_left);
-    CHECK_EQ(pipe(t.pipe), 0);
-    install(SIGUSR1, jump_out, 0);
-    t_spawn(&t.thread, jumper, &t);
-    t_gate_wait(&in_call);
-    t_until_blocked(t.thread.tid);
-    pthread_kill(t.thread.handle, SIGUSR1);
-    t_gate_wait(&t.cut);
-    in_call = (struct t_gate){0};
-    CHECK_EQ(bough_interrupt(t.self, "first"), 0);
-    t_gate_open(&t.leave);
-    t_gate_wait(&in_call);
-    t_until_blocked(t.thread.tid);
-    CHECK_EQ(bough_interrupt(t.self, "second"), 0);
-    t_join(&t.thread);
-    close(t.pipe[0]);
-    close(t.pipe[1]);
-}
-
-/* pthread_exit() in a handler, and an asynchronous cancellation, end the thread inside its call. A post comes in between. */
-static struct t_gate cleaning, cleaned;
-
-static void clean(void *unused)
-{
-    (void)unused;
-    t_gate_open(&cleaning);
-    t_gate_wait(&cleaned);
-}
-
-static void *ends_in_a_call(void *argument)
-{
-    struct target *t = argument;
-    char byte;
-    t->self = bough_self();
-    pthread_cleanup_push(clean, NULL);
-    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
-    t_gate_open(&t->known);
-    bough_read(t->pipe[0], &byte, 1);
-    pthread_cleanup_pop(0);
-    return NULL;
-}
-
-static void end_thread(int signo)
-{
-    (void)signo;
-    pthread_exit(NULL);
-}
-
-static void ends_inside(int by_handler)
-{
-    struct target t = {0};
-    cleaning = cleaned = (struct t_gate){0};
-    CHECK_EQ(pipe(t.pipe), 0);
-    t_spawn(&t.thread, ends_in_a_call, &t);
-    t_gate_wait(&t.known);
-    t_until_blocked(t.thread.tid);
-    if (by_handler)
-        pthread_kill(t.thread.handle, SIGUSR1);
-    else
-        pthread_cancel(t.thread.handle);
-    t_gate_wait(&cleaning);
-    CHECK_EQ(bough_interrupt(t.self, "while it ends"), 0);
-    t_gate_open(&cleaned);
-    t_join(&t.thread);
-    close(t.pipe[0]);
-    close(t.pipe[1]);
-}
-
-TEST(a_thread_that_ends_inside_its_call_ends)
-{
-    if (T_TSAN)
-        SKIP("the thread sanitizer allows no pthread_exit() in a handler");
-    install(SIGUSR1, end_thread, 0);
-    ends_inside(1);
-    ends_inside(0);
 }
 
 /* ---- whose signal it is ----------------------------------------------------------------------------------------- */
@@ -312,6 +159,11 @@ TEST(a_wake_that_finds_no_room_is_sent_when_there_is_room)
 /* ---- the count of senders ----------------------------------------------------------------------------------------- */
 
 #if BO_HOOKS
+static uint64_t word_of(bough_thread *thread)
+{
+    return bo_load_seq(&bo_thread_of_handle(thread)->t.word);
+}
+
 enum { POSTERS = 20, MOST = (int)(BO_SENDERS / BO_SENDER) };
 static uint32_t stopped;
 
@@ -419,143 +271,3 @@ TEST(a_repeat_that_widens_a_record_wakes_those_below)
     close(f.fds[0]);
     close(f.fds[1]);
 }
-
-/* ---- the word while it is settled ------------------------------------------------------------------------------------ */
-
-#if BO_HOOKS
-static int nested_result, nested_error, nested_fd;
-
-static void read_on_top(int signo)
-{
-    int saved = errno;
-    char byte;
-    (void)signo;
-    nested_result = (int)bough_read(nested_fd, &byte, 1);
-    nested_error = errno;
-    errno = saved;
-}
-
-static void call_while_settling(void)
-{
-    bo_hook_settling = NULL;
-    raise(SIGUSR1);
-}
-
-TEST(a_call_of_a_handler_fails_while_the_word_is_settled)
-{
-    int fds[2];
-    CHECK_EQ(pipe(fds), 0);
-    nested_fd = fds[0];
-    install(SIGUSR1, read_on_top, SA_RESTART);
-    CHECK_EQ(bough_interrupt(bough_self(), "it stands"), 0);
-    bo_hook_settling = call_while_settling;
-    bough_clear_kind(NULL, BOUGH_OPERATOR); /* clears nothing, and settles the word */
-    CHECK_EQ(nested_result, -1);
-    CHECK_EQ(nested_error, ECANCELED);
-    CHECK_ERR(bough_check(), ECANCELED);
-    CHECK_EQ(bough_clear(NULL), 1);
-    close(fds[0]);
-    close(fds[1]);
-}
-
-/* A post that finds the word due changes no bit of it, and is not overlooked by who takes it for settled. */
-static bough_thread *settler;
-
-static void post_while_settling(void)
-{
-    bo_hook_settling = NULL;
-    struct bough_event event = {.kind = BOUGH_OPERATOR};
-    CHECK(bough_post_event(settler, &event).record);
-}
-
-TEST(a_post_to_a_word_that_is_due_is_seen_by_who_settles_it)
-{
-    settler = bough_self();
-    CHECK_EQ(bough_interrupt(settler, "to be cleared"), 0);
-    bo_hook_settling = post_while_settling;
-    CHECK_EQ(bough_clear_kind(NULL, BOUGH_STOP), 1);
-    CHECK_ERR(bough_check(), ECANCELED);
-    CHECK_EQ(bough_clear(NULL), 1);
-}
-#endif
-
-/* ---- adoption ----------------------------------------------------------------------------------------------------------- */
-
-static void call_in_handler(int signo)
-{
-    int saved = errno;
-    (void)signo;
-    bough_usleep(0);
-    handled++;
-    errno = saved;
-}
-
-static _Atomic int enough;
-
-static void *adopts_itself_often(void *unused)
-{
-    while (!enough) {
-        block(SIG_BLOCK, SIGUSR1);
-        bough_release();
-        block(SIG_UNBLOCK, SIGUSR1);
-        bough_self();
-    }
-    return unused;
-}
-
-TEST(a_thread_is_adopted_once_though_a_handler_calls_in_between)
-{
-    struct t_thread thread;
-    bough_self();
-    install(SIGUSR1, call_in_handler, SA_RESTART);
-    t_spawn(&thread, adopts_itself_often, NULL);
-    for (int i = 0; i < 300; i++) {
-        int before = handled;
-        pthread_kill(thread.handle, SIGUSR1);
-        t_until(handled != before);
-    }
-    enough = 1;
-    t_join(&thread);
-    CHECK_EQ(bough_interrupt_all("nobody is left"), 0);
-}
-
-/* ---- the end of a thread ------------------------------------------------------------------------------------------------- */
-
-#if BO_HOOKS
-static void *ends_while_it_is_posted_to(void *argument)
-{
-    struct target *t = argument;
-    t->self = bough_self();
-    t_gate_open(&t->known);
-    t_gate_wait(&t->leave);
-    CHECK_EQ(bough_release(), 0);
-    return NULL;
-}
-
-static void *post_it_last(void *argument)
-{
-    hooked = t_tid();
-    (void)bough_interrupt(((struct target *)argument)->self, "it ends");
-    return NULL;
-}
-
-/* Asleep, not in a loop: the poster may have a lower priority. */
-TEST(a_thread_sleeps_until_those_who_post_to_it_are_through)
-{
-    struct target t = {0};
-    struct t_thread poster;
-    bough_self();
-    bo_hook_post_recorded = stop_here;
-    t_spawn(&t.thread, ends_while_it_is_posted_to, &t);
-    t_gate_wait(&t.known);
-    const struct bo_thread *slot = bo_thread_of_handle(t.self);
-    t_spawn(&poster, post_it_last, &t);
-    t_gate_wait(&hook_reached);
-    t_gate_open(&t.leave);
-    t_until(!(bo_load_seq(&slot->t.word) & BO_LIVE));
-    t_until_blocked(t.thread.tid);
-    t_gate_open(&hook_go);
-    t_join(&poster);
-    t_join(&t.thread);
-}
-#endif

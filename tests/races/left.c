@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/* Rules 13 and 19: a call that a jump, or the end of its thread, has left is found out by the next call, the next wake or the end. */
+#include <setjmp.h>
+#include <stdio.h>
+#include <string.h>
+#include <signal.h>
+#include "core/arena.h"
+#include "hooks.h"
+
+static uint64_t word_of(bough_thread *thread)
+{
+    return bo_load_seq(&bo_thread_of_handle(thread)->t.word);
+}
+
+static void install(int signo, void (*handler)(int), int flags)
+{
+    sigaction(signo, &(struct sigaction){.sa_handler = handler, .sa_flags = flags}, NULL);
+}
+
+static int blocks(int signo)
+{
+    sigset_t set;
+    CHECK_EQ(pthread_sigmask(SIG_BLOCK, NULL, &set), 0);
+    return sigismember(&set, signo);
+}
+
+/* ---- a call that is left by a jump ------------------------------------------------------------------------------ */
+
+static sigjmp_buf out;
+static volatile sig_atomic_t may_jump;
+
+static void jump_out(int signo)
+{
+    (void)signo;
+    if (may_jump)
+        siglongjmp(out, 1);
+}
+
+static void leave_a_read_by_a_jump(struct target *t)
+{
+    char byte;
+    if (sigsetjmp(out, 1) == 0) {
+        may_jump = 1;
+        t_gate_open(t->more);
+        bough_read(t->pipe[0], &byte, 1);
+        FAIL("the read has returned");
+    }
+    may_jump = 0;
+}
+
+static void *jumper(void *argument)
+{
+    struct target *t = argument;
+    char byte;
+    t->self = bough_self();
+    t_gate_open(&t->known);
+    leave_a_read_by_a_jump(t);
+    t_gate_open(&t->cut);
+    t_gate_wait(&t->leave);
+    CHECK_ERR(bough_read(t->pipe[0], &byte, 1), ECANCELED);
+    CHECK_EQ(bough_clear(NULL), 1);
+    CHECK_EQ(blocks(SIGURG), 0);
+    CHECK(!(word_of(t->self) & BO_IN));
+    /* and the next call is interrupted as any */
+    t_gate_open(t->more);
+    CHECK_ERR(bough_read(t->pipe[0], &byte, 1), ECANCELED);
+    return NULL;
+}
+
+static char left_line[256];
+
+static void keep_left(const char *line)
+{
+    if (strstr(line, "by a jump"))
+        snprintf(left_line, sizeof left_line, "%s", line);
+}
+
+TEST(a_call_left_by_a_jump_is_found_by_the_next_one)
+{
+    struct t_gate in_call = {0};
+    struct target t = {.more = &in_call};
+    bough_set_report(keep_left);
+    CHECK_EQ(pipe(t.pipe), 0);
+    install(SIGUSR1, jump_out, 0);
+    t_spawn(&t.thread, jumper, &t);
+    t_gate_wait(&in_call);
+    t_until_blocked(t.thread.tid);
+    pthread_kill(t.thread.handle, SIGUSR1);
+    t_gate_wait(&t.cut);
+    in_call = (struct t_gate){0};
+    CHECK_EQ(bough_interrupt(t.self, "first"), 0);
+    t_gate_open(&t.leave);
+    t_gate_wait(&in_call);
+    t_until_blocked(t.thread.tid);
+    CHECK_EQ(bough_interrupt(t.self, "second"), 0);
+    t_join(&t.thread);
+    close(t.pipe[0]);
+    close(t.pipe[1]);
+}
+
+/* pthread_exit() in a handler, and an asynchronous cancellation, end the thread inside its call. A post comes in between. */
+static struct t_gate cleaning, cleaned;
+
+static void clean(void *unused)
+{
+    (void)unused;
+    t_gate_open(&cleaning);
+    t_gate_wait(&cleaned);
+}
+
+static void *ends_in_a_call(void *argument)
+{
+    struct target *t = argument;
+    char byte;
+    t->self = bough_self();
+    pthread_cleanup_push(clean, NULL);
+    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
+    t_gate_open(&t->known);
+    bough_read(t->pipe[0], &byte, 1);
+    pthread_cleanup_pop(0);
+    return NULL;
+}
+
+static void end_thread(int signo)
+{
+    (void)signo;
+    pthread_exit(NULL);
+}
+
+static void ends_inside(int by_handler)
+{
+    struct target t = {0};
+    cleaning = cleaned = (struct t_gate){0};
+    CHECK_EQ(pipe(t.pipe), 0);
+    t_spawn(&t.thread, ends_in_a_call, &t);
+    t_gate_wait(&t.known);
+    t_until_blocked(t.thread.tid);
+    if (by_handler)
+        pthread_kill(t.thread.handle, SIGUSR1);
+    else
+        pthread_cancel(t.thread.handle);
+    t_gate_wait(&cleaning);
+    CHECK_EQ(bough_interrupt(t.self, "while it ends"), 0);
+    t_gate_open(&cleaned);
+    t_join(&t.thread);
+    close(t.pipe[0]);
+    close(t.pipe[1]);
+}
+
+TEST(a_thread_that_ends_inside_its_call_ends)
+{
+    if (T_TSAN)
+        SKIP("the thread sanitizer allows no pthread_exit() in a handler");
+    install(SIGUSR1, end_thread, 0);
+    ends_inside(1);
+    ends_inside(0);
+}

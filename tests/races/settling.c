@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/* Rules 2, 5 and 6: no post is overlooked by a thread that puts its word right, adopts itself or ends. With hooks where two steps
+ * have to lie apart. */
+#include <signal.h>
+#include "core/arena.h"
+#include "hooks.h"
+
+static void install(int signo, void (*handler)(int), int flags)
+{
+    sigaction(signo, &(struct sigaction){.sa_handler = handler, .sa_flags = flags}, NULL);
+}
+
+static void block(int how, int signo)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signo);
+    CHECK_EQ(pthread_sigmask(how, &set, NULL), 0);
+}
+
+static _Atomic int handled;
+
+/* ---- the word while it is settled ------------------------------------------------------------------------------------ */
+
+#if BO_HOOKS
+static int nested_result, nested_error, nested_fd;
+
+static void read_on_top(int signo)
+{
+    int saved = errno;
+    char byte;
+    (void)signo;
+    nested_result = (int)bough_read(nested_fd, &byte, 1);
+    nested_error = errno;
+    errno = saved;
+}
+
+static void call_while_settling(void)
+{
+    bo_hook_settling = NULL;
+    raise(SIGUSR1);
+}
+
+TEST(a_call_of_a_handler_fails_while_the_word_is_settled)
+{
+    int fds[2];
+    CHECK_EQ(pipe(fds), 0);
+    nested_fd = fds[0];
+    install(SIGUSR1, read_on_top, SA_RESTART);
+    CHECK_EQ(bough_interrupt(bough_self(), "it stands"), 0);
+    bo_hook_settling = call_while_settling;
+    bough_clear_kind(NULL, BOUGH_OPERATOR); /* clears nothing, and settles the word */
+    CHECK_EQ(nested_result, -1);
+    CHECK_EQ(nested_error, ECANCELED);
+    CHECK_ERR(bough_check(), ECANCELED);
+    CHECK_EQ(bough_clear(NULL), 1);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+/* A post that finds the word due changes no bit of it, and is not overlooked by who takes it for settled. */
+static bough_thread *settler;
+
+static void post_while_settling(void)
+{
+    bo_hook_settling = NULL;
+    struct bough_event event = {.kind = BOUGH_OPERATOR};
+    CHECK(bough_post_event(settler, &event).record);
+}
+
+TEST(a_post_to_a_word_that_is_due_is_seen_by_who_settles_it)
+{
+    settler = bough_self();
+    CHECK_EQ(bough_interrupt(settler, "to be cleared"), 0);
+    bo_hook_settling = post_while_settling;
+    CHECK_EQ(bough_clear_kind(NULL, BOUGH_STOP), 1);
+    CHECK_ERR(bough_check(), ECANCELED);
+    CHECK_EQ(bough_clear(NULL), 1);
+}
+#endif
+
+/* ---- adoption ----------------------------------------------------------------------------------------------------------- */
+
+static void call_in_handler(int signo)
+{
+    int saved = errno;
+    (void)signo;
+    bough_usleep(0);
+    handled++;
+    errno = saved;
+}
+
+static _Atomic int enough;
+
+static void *adopts_itself_often(void *unused)
+{
+    while (!enough) {
+        block(SIG_BLOCK, SIGUSR1);
+        bough_release();
+        block(SIG_UNBLOCK, SIGUSR1);
+        bough_self();
+    }
+    return unused;
+}
+
+TEST(a_thread_is_adopted_once_though_a_handler_calls_in_between)
+{
+    struct t_thread thread;
+    bough_self();
+    install(SIGUSR1, call_in_handler, SA_RESTART);
+    t_spawn(&thread, adopts_itself_often, NULL);
+    for (int i = 0; i < 300; i++) {
+        int before = handled;
+        pthread_kill(thread.handle, SIGUSR1);
+        t_until(handled != before);
+    }
+    enough = 1;
+    t_join(&thread);
+    CHECK_EQ(bough_interrupt_all("nobody is left"), 0);
+}
+
+/* ---- the end of a thread ------------------------------------------------------------------------------------------------- */
+
+#if BO_HOOKS
+static void *ends_while_it_is_posted_to(void *argument)
+{
+    struct target *t = argument;
+    t->self = bough_self();
+    t_gate_open(&t->known);
+    t_gate_wait(&t->leave);
+    CHECK_EQ(bough_release(), 0);
+    return NULL;
+}
+
+static void *post_it_last(void *argument)
+{
+    hooked = t_tid();
+    (void)bough_interrupt(((struct target *)argument)->self, "it ends");
+    return NULL;
+}
+
+/* Asleep, not in a loop: the poster may have a lower priority. */
+TEST(a_thread_sleeps_until_those_who_post_to_it_are_through)
+{
+    struct target t = {0};
+    struct t_thread poster;
+    bough_self();
+    bo_hook_post_recorded = stop_here;
+    t_spawn(&t.thread, ends_while_it_is_posted_to, &t);
+    t_gate_wait(&t.known);
+    const struct bo_thread *slot = bo_thread_of_handle(t.self);
+    t_spawn(&poster, post_it_last, &t);
+    t_gate_wait(&hook_reached);
+    t_gate_open(&t.leave);
+    t_until(!(bo_load_seq(&slot->t.word) & BO_LIVE));
+    t_until_blocked(t.thread.tid);
+    t_gate_open(&hook_go);
+    t_join(&poster);
+    t_join(&t.thread);
+}
+#endif
