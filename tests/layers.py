@@ -11,16 +11,16 @@ INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
 MACHINE = re.compile(r"^[ \t]*#.*\b__(x86_64|aarch64|i386|arm|riscv)__\b", re.M)
 ENDINGS = {".c", ".h", ".S", ".def"}
 
-# What each folder of src/ may include, besides libc: CONTRIBUTING.md has the table.
+# What each folder of src/ may include, besides libc: CONTRIBUTING.md has the table. In the order of the layers.
 LAYERS = {
     "base": {"base"},
     "arch": {"base", "arch"},
     "core": {"base", "arch", "core", "public"},
     "api": {"base", "arch", "core", "api", "public"},
+    "see": {"base", "arch", "core", "api", "see", "public"},
     "ladder": {"base", "arch", "core", "api", "ladder", "see", "public"},
     "interpose": {"base", "arch", "core", "api", "interpose", "public"},
     "preload": {"public"},
-    "see": {"base", "arch", "core", "api", "see", "public"},
 }
 
 
@@ -118,4 +118,5 @@ def check_lists():
                 yield f"{folder}/{name} is in no list of a meson.build"
 
 
-checks.run([check_sources, check_public, check_users, check_command, check_machines, check_licences, check_lists])
+if __name__ == "__main__":
+    checks.run([check_sources, check_public, check_users, check_command, check_machines, check_licences, check_lists])

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: MIT
+"""symbols.py ROOT OBJECTS [NM]: which file of src/ needs which, by the symbols of the library's objects.
+
+Includes do not show a function that is only declared (tests/layers.py reads those). OBJECTS is the folder in which meson has put
+the library's objects: core/self.c is core_self.c.o there. A call upward is allowed if UPCALLS declares the function."""
+import collections
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import checks
+from layers import LAYERS
+
+root, objects = Path(sys.argv[1]), Path(sys.argv[2])
+nm = sys.argv[3] if len(sys.argv) > 3 else "nm"
+UPCALLS = "core/above.h"
+
+# What is not as it should be, yet: the functions that are called upward without a declaration, and the files in a cycle.
+KNOWN_UPWARD = {"bough_check_slow_"}
+KNOWN_CYCLES = [
+    """core/async.c core/call.c core/deliver.c core/foreign.c core/fork.c core/level.c core/look.c core/own.c core/pace.c
+    core/post.c core/record.c core/region.c core/second_road.c core/section.c core/self.c core/stranger.c core/ticker.c core/tree.c
+    api/interrupt.c""",
+    "api/branch.c api/child.c api/ending.c api/failure.c api/opening.c api/worker.c",
+    "interpose/interpose.c interpose/other.c interpose/patch.c interpose/wrapper.c",
+]
+
+
+def folder(path):
+    return path.split("/")[0]
+
+
+def symbols():
+    """What each object defines, and what it needs: (file of src/) -> (set, set)."""
+    sources = {str(p.relative_to(root / "src")).replace("/", "_"): p for p in (root / "src").rglob("*.[cS]")}
+    found = {}
+    for path in sorted(objects.glob("*.o")):
+        source = sources.get(path.name.removesuffix(".o"))
+        if not source:
+            continue  # of a file that is gone, from before
+        defined, needed = set(), set()
+        for line in subprocess.run([nm, path], capture_output=True, text=True, check=True).stdout.splitlines():
+            kind, name = line.split()[-2:]
+            if kind in "UwvN":
+                needed.add(name)
+            elif kind.isupper():
+                defined.add(name)
+        found[str(source.relative_to(root / "src"))] = defined, needed
+    return found
+
+
+def declared():
+    """The functions that UPCALLS declares -> the comment above it."""
+    text = (root / "src" / UPCALLS).read_text()
+    upcalls, reason = {}, ""
+    for part in re.findall(r"/\*.*?\*/|^\w[^;{}#]*\([^;{}]*;", text, re.S | re.M):
+        if part.startswith("/*"):
+            reason = part
+        else:
+            upcalls[re.search(r"(\w+)\(", part).group(1)] = reason
+    return upcalls
+
+
+def edges():
+    """(file, file) -> names; without the upcalls, which are returned apart: name -> [(file, file)]."""
+    by, upcalls = symbols(), declared()
+    owner = {name: path for path, (defined, _) in by.items() for name in defined}
+    graph, upward = collections.defaultdict(set), collections.defaultdict(list)
+    order = list(LAYERS)
+    for path, (_, needed) in by.items():
+        for name in needed:
+            other = owner.get(name)
+            if not other or other == path:
+                continue
+            if name in upcalls and order.index(folder(other)) >= order.index(folder(path)):
+                upward[name].append((path, other))
+            else:
+                graph[path, other].add(name)
+    return graph, upward
+
+
+def cycles(pairs):
+    """The sets of nodes that reach each other, of more than one (Tarjan)."""
+    after = collections.defaultdict(set)
+    for one, other in pairs:
+        after[one].add(other)
+    index, low, stack, found = {}, {}, [], []
+
+    def visit(node):
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for other in sorted(after[node]):
+            if other not in index:
+                visit(other)
+                low[node] = min(low[node], low[other])
+            elif other in stack:
+                low[node] = min(low[node], index[other])
+        if low[node] == index[node]:
+            at = stack.index(node)
+            if len(stack) - at > 1:
+                found.append(set(stack[at:]))
+            del stack[at:]
+
+    for node in sorted(after):
+        if node not in index:
+            visit(node)
+    return found
+
+
+def describe(cycle, graph):
+    """A cycle, by what its members need of each other."""
+    yield f"{len(cycle)} depend on each other: {' '.join(sorted(cycle))}"
+    for (one, other), names in sorted(graph.items()):
+        if one in cycle and other in cycle:
+            yield f"    {one} -> {other}: {', '.join(sorted(names)[:6])}"
+
+
+graph, upward = edges()
+
+
+def check_complete():
+    """each file of the library has an object, but for other machines'"""
+    built = symbols()
+    for path in sorted((root / "src").glob("*/*.c")):
+        name = str(path.relative_to(root / "src"))
+        if name not in built and folder(name) != "preload":
+            yield f"src/{name} has no object in {objects}"
+
+
+def check_upward():
+    """a file needs symbols of its own layer or a lower one, or declared upcalls"""
+    order, known = list(LAYERS), set(KNOWN_UPWARD)
+    for (one, other), names in sorted(graph.items()):
+        if folder(other) in LAYERS[folder(one)]:
+            continue
+        if not names <= KNOWN_UPWARD or order.index(folder(other)) < order.index(folder(one)):
+            yield f"{one} calls {', '.join(sorted(names - KNOWN_UPWARD))} of {other}, which {UPCALLS} does not declare"
+        known -= names
+    for name in sorted(known):
+        yield f"{name} is called upward no more: take it out of KNOWN_UPWARD"
+
+
+def check_upcalls():
+    """each declared upcall is one, and has its reason"""
+    for name, reason in declared().items():
+        if name not in upward:
+            yield f"{UPCALLS}: {name} is called by no file below the one that defines it"
+        if len(reason) < 20:
+            yield f"{UPCALLS}: {name} has no comment that says why"
+
+
+def check_files():
+    """no files depend on each other, but for those that still do"""
+    left = [set(names.split()) for names in KNOWN_CYCLES]
+    for cycle in cycles(graph):
+        known = next((names for names in left if cycle <= names), None)
+        if known is None:
+            yield from describe(cycle, graph)
+            continue
+        left.remove(known)
+        if cycle != known:
+            yield f"take out of KNOWN_CYCLES: {' '.join(sorted(known - cycle))}"
+    for names in left:
+        yield f"take out of KNOWN_CYCLES: {' '.join(sorted(names))}"
+
+
+def check_folders():
+    """no folders depend on each other, but for those of files that still do"""
+    known = set(" ".join(KNOWN_CYCLES).split())
+    folders = collections.defaultdict(set)
+    for (one, other), names in graph.items():
+        if folder(one) != folder(other) and not {one, other} <= known:
+            folders[folder(one), folder(other)] |= names
+    for cycle in cycles(folders):
+        yield from describe(cycle, folders)
+
+
+if __name__ == "__main__":
+    checks.run([check_complete, check_upward, check_upcalls, check_files, check_folders])
