@@ -264,6 +264,22 @@ TEST(a_process_is_run)
     CHECK_KILLED(t_run_status(kill_oneself, (void *)(intptr_t)SIGTERM), SIGTERM);
 }
 
+/* A race there was: two threads wrote at the same position, and one line was missing. */
+static void write_at_one_position(void *unused)
+{
+    (void)unused;
+    CHECK_EQ(write(1, "one\n", 4), 4);
+    lseek(1, 0, SEEK_SET);
+    CHECK_EQ(write(2, "two\n", 4), 4);
+}
+
+TEST(lines_of_a_process_do_not_overwrite_each_other)
+{
+    char output[64];
+    CHECK_EXITED(t_run_output(write_at_one_position, NULL, output, sizeof output), 0);
+    CHECK_STR(output, "one\ntwo\n");
+}
+
 TEST(expected_descriptors_may_stay)
 {
     CHECK(dup(0) >= 0);

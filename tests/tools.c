@@ -256,11 +256,13 @@ int t_run_status(void (*function)(void *), void *argument)
     return run(function, argument, -1);
 }
 
+/* Each write appends. The kernel does not lock the position of such a file: of two threads that write at the same time one would
+ * overwrite the other's line. */
 int t_run_output(void (*function)(void *), void *argument, char *text, size_t size)
 {
     int output = (int)syscall(SYS_memfd_create, "output", 0);
-    if (output < 0)
-        t_fail(__FILE__, __LINE__, "memfd_create: %s", strerror(errno));
+    if (output < 0 || fcntl(output, F_SETFL, O_APPEND) != 0)
+        t_fail(__FILE__, __LINE__, "memfd_create or fcntl: %s", strerror(errno));
     int status = run(function, argument, output);
     ssize_t length = pread(output, text, size - 1, 0);
     text[length > 0 ? length : 0] = 0;
