@@ -34,19 +34,16 @@ def folder(path):
 def symbols():
     """What each object defines, and what it needs: (file of src/) -> (set, set)."""
     sources = {str(p.relative_to(root / "src")).replace("/", "_"): p for p in (root / "src").rglob("*.[cS]")}
-    found = {}
-    for path in sorted(objects.glob("*.o")):
-        source = sources.get(path.name.removesuffix(".o"))
-        if not source:
-            continue  # of a file that is gone, from before
-        defined, needed = set(), set()
-        for line in subprocess.run([nm, path], capture_output=True, text=True, check=True).stdout.splitlines():
-            kind, name = line.split()[-2:]
-            if kind in "UwvN":
-                needed.add(name)
-            elif kind.isupper():
-                defined.add(name)
-        found[str(source.relative_to(root / "src"))] = defined, needed
+    built = {str(p): sources[p.name.removesuffix(".o")] for p in objects.glob("*.o") if p.name.removesuffix(".o") in sources}
+    found = {str(p.relative_to(root / "src")): (set(), set()) for p in built.values()}
+    for line in subprocess.run([nm, "-A", *built], capture_output=True, text=True, check=True).stdout.splitlines():
+        path, rest = line.split(":", 1)
+        kind, name = rest.split()[-2:]
+        defined, needed = found[str(built[path].relative_to(root / "src"))]
+        if kind in "UwvN":
+            needed.add(name)
+        elif kind.isupper():
+            defined.add(name)
     return found
 
 
@@ -62,9 +59,12 @@ def declared():
     return upcalls
 
 
+SYMBOLS = symbols()
+
+
 def edges():
     """(file, file) -> names; without the upcalls, which are returned apart: name -> [(file, file)]."""
-    by, upcalls = symbols(), declared()
+    by, upcalls = SYMBOLS, declared()
     owner = {name: path for path, (defined, _) in by.items() for name in defined}
     graph, upward = collections.defaultdict(set), collections.defaultdict(list)
     order = list(LAYERS)
@@ -121,10 +121,9 @@ graph, upward = edges()
 
 def check_complete():
     """each file of the library has an object, but for other machines'"""
-    built = symbols()
     for path in sorted((root / "src").glob("*/*.c")):
         name = str(path.relative_to(root / "src"))
-        if name not in built and folder(name) != "preload":
+        if name not in SYMBOLS and folder(name) != "preload":
             yield f"src/{name} has no object in {objects}"
 
 
