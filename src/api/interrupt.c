@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* <bough/interrupt.h> over the core: posts, what became of them, and the target's side. */
 #define _GNU_SOURCE
+#include "api/interrupt.h"
 #include <bough/interrupt.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include "api/interrupt.h"
 #include "base/raw.h"
 #include "core/call.h"
 #include "core/level.h"
 #include "core/post.h"
 #include "core/self.h"
-#include "core/ticker.h"
 #include "core/tree.h"
 
 static uint64_t handle_of(bough_target target)

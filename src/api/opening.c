@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "api/branch.h"
+#include "core/clock.h"
 #include "core/level.h"
 #include "core/post.h"
 #include "core/self.h"

@@ -5,6 +5,7 @@
 #include "base/futex.h"
 #include "base/hook.h"
 #include "base/raw.h"
+#include "core/clock.h"
 #include "core/deliver.h"
 #include "core/foreign.h"
 #include "core/level.h"

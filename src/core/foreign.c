@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include "base/raw.h"
 #include "core/call.h"
+#include "core/clock.h"
 #include "core/deliver.h"
 #include "core/level.h"
 #include "core/look.h"

@@ -7,6 +7,7 @@
 #include "base/mask.h"
 #include "base/raw.h"
 #include "core/above.h"
+#include "core/clock.h"
 #include "core/deliver.h"
 #include "core/foreign.h"
 #include "core/region.h"

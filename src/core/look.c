@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/look.h"
+#include "core/clock.h"
 #include "core/deliver.h"
 #include "core/foreign.h"
 #include "core/level.h"
@@ -7,7 +8,6 @@
 #include "core/report.h"
 #include "core/self.h"
 #include "core/stranger.h"
-#include "core/ticker.h"
 
 #define LAST_REPEAT BO_MS(10)
 #define SELDOM BO_SEC(1)

@@ -7,8 +7,8 @@
 #include "base/raw.h"
 #include "core/above.h"
 #include "core/arena.h"
+#include "core/clock.h"
 #include "core/self.h"
-#include "core/ticker.h"
 
 struct bo_record *bo_record_of(const struct bo_target *target, enum bough_kind kind)
 {

@@ -4,6 +4,7 @@
 #include "core/region.h"
 #include <errno.h>
 #include "core/above.h"
+#include "core/clock.h"
 #include "core/foreign.h"
 #include "core/level.h"
 #include "core/report.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Regions that keep interrupts out for a time: critical sections, by their budget, and cleanup regions, by their grace. */
+#include "core/clock.h"
 #include "core/level.h"
 #include "core/region.h"
 #include "core/self.h"
-#include "core/ticker.h"
 #include "core/tree.h"
 
 /* ---- the clock of critical sections ------------------------------------------------------------------- */

@@ -8,12 +8,11 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-#include <bough/types.h>
-#include "base/clock.h"
 #include "base/futex.h"
 #include "base/raw.h"
 #include "core/above.h"
 #include "core/agenda.h"
+#include "core/clock.h"
 #include "core/deliver.h"
 #include "core/look.h"
 #include "core/own.h"
@@ -35,31 +34,14 @@
  */
 enum { NOT_RUNNING, STARTING, RUNNING, FAILED };
 enum { HEARTBEAT_MS = 500 };
-#define LATE BO_SEC(1)
 #define STACK (256 * 1024)
 
 static _Atomic uint32_t running;
-static _Atomic int64_t next_wake;   /* CLOCK_MONOTONIC */
-static _Atomic int64_t stood_still; /* how long the library's clock did, rule 33 */
-static _Atomic uint32_t attended;   /* somebody wants a tick */
-static _Atomic uint32_t awaited;    /* in a forked child: deadlines are open, and nobody watches them yet */
+static _Atomic int64_t next_wake; /* CLOCK_MONOTONIC */
+static _Atomic uint32_t attended; /* somebody wants a tick */
+static _Atomic uint32_t awaited;  /* in a forked child: deadlines are open, and nobody watches them yet */
 static int timer_id;
 static struct bo_lock starting;
-
-int64_t bo_now(void)
-{
-    return bo_clock() - bo_load_relaxed(&stood_still);
-}
-
-bough_time bough_now(void)
-{
-    return bo_now();
-}
-
-int64_t bo_to_monotonic(int64_t when)
-{
-    return bo_add_time(when, bo_load_relaxed(&stood_still));
-}
 
 static void set_timer(int64_t when)
 {
@@ -155,7 +137,7 @@ void bo_ticker_deadline(struct bo_branch *b)
     enlist(&b->t);
     if (deadline != BO_FOREVER && !bo_ticker_runs())
         bo_store_relaxed(&awaited, 1);
-    /* Not at the deadline: the clock has to be watched until then (notice_standstill). */
+    /* Not at the deadline: the clock has to be watched until then (bo_notice_standstill). */
     wake_by(deadline == BO_FOREVER ? BO_FOREVER : bo_earlier(bo_to_monotonic(deadline), soon));
 }
 
@@ -191,15 +173,6 @@ static void take_due(void)
         look(item);
 }
 
-/* A clock that comes late by more than a second was stopped with the whole process: what is to come is
- * postponed by it (rule 33). Looks at least twice a second while anything is scheduled, to tell. */
-static void notice_standstill(int64_t expected)
-{
-    int64_t late = bo_clock() - expected;
-    if (expected != BO_FOREVER && late > LATE)
-        bo_store_relaxed(&bo_arena.head->stood_still, bo_add_seq(&stood_still, late) + late);
-}
-
 static int64_t plan(void)
 {
     int64_t next = bo_ladder_tick(), when;
@@ -230,7 +203,7 @@ static void sleep_until(int64_t when)
     if (other < when)
         set_timer(other);
     bo_raw4(SYS_rt_sigtimedwait, (long)&set, 0, 0, sizeof set);
-    notice_standstill(bo_earlier(when, bo_load_seq(&next_wake)));
+    bo_notice_standstill(bo_earlier(when, bo_load_seq(&next_wake)));
 }
 
 static void *tick(void *unused)
@@ -255,8 +228,8 @@ static void *tick(void *unused)
     bo_store_seq(&running, r < 0 ? FAILED : RUNNING);
     bo_futex_wake(&running, INT_MAX);
     while (r >= 0) {
-        notice_standstill(awake);   /* it may come while we look, too */
-        bo_store_seq(&attended, 0); /* before the look: what comes after it is seen by the last one */
+        bo_notice_standstill(awake); /* it may come while we look, too */
+        bo_store_seq(&attended, 0);  /* before the look: what comes after it is seen by the last one */
         sleep_until(plan());
         awake = bo_clock();
         bo_store_seq(&next_wake, 0);
@@ -339,7 +312,7 @@ void bo_ticker_catch_up(void)
 void bo_ticker_after_fork(void)
 {
     bo_store_relaxed(&awaited, 0);
-    bo_store_relaxed(&bo_arena.head->stood_still, bo_load_relaxed(&stood_still));
+    bo_clock_after_fork();
     bo_store_relaxed(&running, NOT_RUNNING);
     bo_store_relaxed(&bo_arena.head->ticker, 0);
     bo_store_relaxed(&work, BO_NONE);

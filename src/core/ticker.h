@@ -13,11 +13,6 @@
 
 #include "core/arena.h"
 
-/* Time on the library's clock, which stands still while the process is stopped (rule 33). */
-int64_t bo_now(void);
-/* From the library's clock to CLOCK_MONOTONIC, for the kernel. */
-int64_t bo_to_monotonic(int64_t when);
-
 /* Make sure the ticker runs; from ordinary code, before anything that may need it. 0 or -1 (EAGAIN). */
 int bo_ticker_need(void);
 /* Whether it does. Not in a forked child, until it is needed. [signal] */

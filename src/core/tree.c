@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/tree.h"
-#include "core/ticker.h"
+#include "core/clock.h"
 
 /* What muffles records further out: those numbered up to `seq` do not count (rule 20), unless they stand at a rung
  * above `rung`. */

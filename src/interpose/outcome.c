@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <time.h>
+#include "core/clock.h"
 #include "core/record.h"
-#include "core/ticker.h"
 #include "core/tree.h"
 #include "interpose/eintr.h"
 

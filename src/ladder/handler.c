@@ -28,6 +28,7 @@
 #include "base/futex.h"
 #include "base/raw.h"
 #include "core/above.h"
+#include "core/clock.h"
 #include "core/foreign.h"
 #include "core/level.h"
 #include "core/post.h"

@@ -2,6 +2,7 @@
 #include "ladder/rungs.h"
 #include <bough/ladder.h>
 #include <stdio.h>
+#include "core/clock.h"
 #include "core/post.h"
 #include "core/ticker.h"
 #include "ladder/below.h"

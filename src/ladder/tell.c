@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "ladder/tell.h"
 #include <bough/ladder.h>
+#include "core/clock.h"
 #include "core/report.h"
-#include "core/ticker.h"
 #include "ladder/below.h"
 #include "ladder/news.h"
 

@@ -9,6 +9,7 @@
 #include "api/interrupt.h"
 #include "base/raw.h"
 #include "core/above.h"
+#include "core/clock.h"
 #include "core/level.h"
 #include "core/report.h"
 #include "core/stranger.h"

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include "base/raw.h"
+#include "core/clock.h"
 #include "core/level.h"
 #include "core/self.h"
 #include "core/ticker.h"

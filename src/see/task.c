@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include "base/clock.h"
 #include "base/raw.h"
 #include "see/names.h"
 

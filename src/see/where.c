@@ -3,9 +3,9 @@
 #include "see/where.h"
 #include <errno.h>
 #include <string.h>
+#include "core/clock.h"
 #include "core/level.h"
 #include "core/stranger.h"
-#include "core/ticker.h"
 #include "see/peek.h"
 
 /* ---- regions -------------------------------------------------------------------------------------- */
