@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 root, build, cc = Path(sys.argv[1]).resolve(), Path(sys.argv[2]), sys.argv[3:]
@@ -130,12 +131,16 @@ def references():
 
 
 def lint():
-    """hand-written manual pages have no warnings"""
-    if not shutil.which("mandoc"):
-        return
-    for page in pages:
-        run = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", page], capture_output=True, text=True)
-        yield from run.stdout.splitlines()
+    """neither mandoc nor groff has a warning for a manual page, made ones included"""
+    with tempfile.TemporaryDirectory() as made:
+        calls.man(Path(made))
+        every = [*pages, *sorted(Path(made).iterdir())]
+        if shutil.which("mandoc"):
+            run = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", *every], capture_output=True, text=True)
+            yield from run.stdout.splitlines()
+        for page in every if shutil.which("groff") else ():
+            run = subprocess.run(["groff", "-mdoc", "-ww", "-z", "-Tutf8", page], capture_output=True, text=True)
+            yield from (f"{page.name}: {line}" for line in run.stderr.splitlines())
 
 
 # ---- examples -------------------------------------------------------------------------------------------------------
@@ -193,4 +198,13 @@ def versions():
     yield from (f"README.md says {v}, meson.build {want}" for v in said if v != want)
 
 
-checks.run([each_rule, rules_and_tests, links, each_has_a_page, aliases, references, lint, examples_compile, versions])
+def figures():
+    """docs/decisions.md has the harness's size"""
+    said = re.search(r"The harness has ([\d,]+) lines", (root / "docs/decisions.md").read_text())
+    parts = ["harness.c", "harness.h", "harness_internal.h", "leaks.c", "tools.c"]
+    lines = sum(len((root / "tests" / name).read_text().splitlines()) for name in parts)
+    if not said or abs(int(said.group(1).replace(",", "")) - lines) > lines / 10:
+        yield f"it has {lines}; the document says {said and said.group(1)}"
+
+
+checks.run([each_rule, rules_and_tests, links, each_has_a_page, aliases, references, lint, examples_compile, versions, figures])

@@ -27,10 +27,13 @@ exists() {
     done
 }
 
-echo 1..9
+echo 1..10
 try "meson install" env DESTDIR="$place/root" meson install --no-rebuild -C "$build"
 try "headers, libraries and manual pages are there" exists \
-    include/bough.h include/bough/branch.h libbough.so.0 libbough.a man3/bough_read.3 bin/bough man1/bough.1 completions/bough
+    include/bough.h include/bough/branch.h libbough.so.0 libbough.a man3/bough_read.3 bin/bough man1/bough.1 completions/bough \
+    site-functions/_bough vendor_completions.d/bough.fish
+try "so are the licence, and the documents that manual pages refer to" exists \
+    doc/bough/LICENSE $(sed -n 's,^\.Pa \(\(docs\|examples\)/[^ ]*\).*,doc/bough/\1,p' "$root"/man/*.[137])
 
 pc=$(find "$place/root" -name bough.pc)
 libdir=$(dirname "$(dirname "$pc")")

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: MIT
+# fish completion for bough(1).
+function __bough_pids
+    bough ps 2>/dev/null | awk 'NR > 1 { print $1 "\t" $NF }'
+end
+
+complete -c bough -f
+complete -c bough -n __fish_use_subcommand -a dump -d 'show all there is to see of a process'
+complete -c bough -n __fish_use_subcommand -a interrupt -d 'ask a thread, a branch or everything to stop'
+complete -c bough -n __fish_use_subcommand -a ps -d 'list the processes that use bough'
+complete -c bough -n __fish_use_subcommand -a tree -d 'show the threads and branches of a process'
+complete -c bough -n __fish_use_subcommand -a help -d 'explain a command'
+complete -c bough -n __fish_use_subcommand -l version -d 'print the version'
+complete -c bough -l help -d 'explain a command'
+complete -c bough -n '__fish_seen_subcommand_from dump interrupt tree' -a '(__bough_pids)'
+complete -c bough -n '__fish_seen_subcommand_from interrupt' -a all -d 'every thread'
+complete -c bough -n '__fish_seen_subcommand_from interrupt' -x -l reason -d 'what the target reads'
+complete -c bough -n '__fish_seen_subcommand_from interrupt' -x -l rung -a '1 2 3 4 5 6' -d 'begin at this rung'
+complete -c bough -n '__fish_seen_subcommand_from interrupt' -x -l wait -d 'seconds to wait for the end'
+complete -c bough -n '__fish_seen_subcommand_from ps tree' -l json -d 'output for programs'
+complete -c bough -n '__fish_seen_subcommand_from tree' -r -F -l file -d 'read a copy of an arena'
+complete -c bough -n '__fish_seen_subcommand_from help' -a 'dump interrupt ps tree'
