@@ -8,6 +8,7 @@ the root: the archive has what the build needs of the C library in that place, s
 import gzip
 import io
 import os
+import re
 import subprocess
 import tarfile
 import time
@@ -70,6 +71,20 @@ def contents(project):
     return own | library
 
 
+def for_index(text, repository, version):
+    """The readme as a package index shows it: a link into the repository leads to its public address, or is plain text without one."""
+    def link(match):
+        words, place = match.groups()
+        if re.match(r"[a-z]+:|#", place):
+            return match.group()
+        if not repository:
+            return words
+        path = os.path.normpath(f"python/{place}")
+        return f"[{words}]({repository.rstrip('/')}/blob/v{version}/{path})"
+
+    return re.sub(r"\[([^]]*)\]\(([^)\s]+)\)", link, text)
+
+
 def add(archive, name, data, mode, when):
     info = tarfile.TarInfo(name)
     info.size, info.mode, info.mtime = len(data), mode, when
@@ -80,10 +95,13 @@ def build_sdist(sdist_directory, config_settings=None):
     project = Path.cwd()
     metadata = StandardMetadata.from_pyproject(tomllib.loads((project / "pyproject.toml").read_text()), project)
     base = f"{metadata.name}-{metadata.version}"
+    readme = for_index(metadata.readme.text, metadata.urls.get("Repository"), metadata.version)
+    metadata.readme = metadata.readme._replace(text=readme)
     when = int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
     target = Path(sdist_directory, base + ".tar.gz")
     with gzip.GzipFile(target, "wb", mtime=when) as packed, tarfile.open(fileobj=packed, mode="w") as archive:
         for name, path in contents(project).items():
-            add(archive, f"{base}/{name}", path.read_bytes(), 0o755 if os.access(path, os.X_OK) else 0o644, when)
+            data = readme.encode() if name == Path("README.md") else path.read_bytes()
+            add(archive, f"{base}/{name}", data, 0o755 if os.access(path, os.X_OK) else 0o644, when)
         add(archive, f"{base}/PKG-INFO", bytes(metadata.as_rfc822()), 0o644, when)
     return target.name

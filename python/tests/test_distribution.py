@@ -98,6 +98,26 @@ class SourceDistribution(unittest.TestCase):
         self.assertEqual(sorted(again), sorted(packed(sdist())))
 
 
+    def test_readme(self):
+        """its readme has no link that leads nowhere on a package index"""
+        with tarfile.open(sdist()) as archive:
+            texts = [archive.extractfile(f"{BASE}/{name}").read().decode() for name in ("README.md", "PKG-INFO")]
+        for text in texts:
+            self.assertIn("# bough", text)
+            self.assertNotIn("](../", text)
+
+    def test_readme_with_an_address(self):
+        """where the project names its public address, the links lead there"""
+        sys.path.insert(0, str(SOURCE / "backend"))
+        try:
+            from bough_backend import for_index
+        finally:
+            sys.path.pop(0)
+        made = for_index("[g](../docs/python.md#x), [e](examples) and [w](https://w.org/)", "https://h.org/bough/", "1.2")
+        blob = "https://h.org/bough/blob/v1.2/"
+        self.assertEqual(made, f"[g]({blob}docs/python.md#x), [e]({blob}python/examples) and [w](https://w.org/)")
+
+
 class Wheel(unittest.TestCase):
     limit = 300
 
