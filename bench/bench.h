@@ -45,6 +45,8 @@ enum bench_group {
     BENCH_SPAWN,    /* start a thread that does nothing, and join it */
     BENCH_POST_ONE, /* POST and SPAWN once more, by the same contenders, where all threads share one processor */
     BENCH_SPAWN_ONE,
+    BENCH_POST_BUSY, /* POST while another thread of the process computes; while one computes on each processor */
+    BENCH_POST_FULL,
     BENCH_CROWD, /* stop n blocked threads and join them */
     BENCH_GROUPS
 };

@@ -12,6 +12,27 @@ void bo_futex_sleep(const void *word, uint32_t expected, int64_t deadline)
             FUTEX_BITSET_MATCH_ANY);
 }
 
+/* ---- yielding -------------------------------------------------------------------------------- */
+
+enum { DEAR = 200000, PAUSE = 1000000000 }; /* ns: a yield that took so long; how long none is tried after it */
+
+static _Atomic int64_t no_yield_before;
+
+bool bo_yield(int64_t *now)
+{
+    int64_t before = *now;
+    if (before < bo_load_relaxed(&no_yield_before))
+        return false;
+    bo_raw0(SYS_sched_yield);
+    *now = bo_clock();
+    if (*now - before < DEAR)
+        return true;
+    bo_store_relaxed(&no_yield_before, *now + PAUSE);
+    return false;
+}
+
+/* ---- locks ----------------------------------------------------------------------------------- */
+
 void bo_lock_slow(struct bo_lock *lock)
 {
     while (bo_swap_acq_rel(&lock->state, 2) != 0)

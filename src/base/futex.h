@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -23,14 +24,20 @@ static inline void bo_futex_wake(const void *word, int count)
     bo_raw3(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, count);
 }
 
-/* Before sleeping: give the processor away for a moment, as long as `condition` does not hold. What one waits for
- * has often come by then, at a fifth of what sleeping and being woken take. Not a pause loop: who is waited for
- * may need this very processor. */
-#define BO_YIELD_UNTIL(condition)                     \
-    do {                                              \
-        int64_t bo_until = bo_clock() + 50000;        \
-        while (!(condition) && bo_clock() < bo_until) \
-            bo_raw0(SYS_sched_yield);                 \
+/*
+ * Yields the processor once, and sets *now to the time after that. Returns false if the thread should sleep instead: another
+ * thread computes on this processor. A yield then costs the rest of that thread's time slice, milliseconds, where a
+ * thread that sleeps and is woken runs at once. No thread of the process yields for a second after one that took so long.
+ */
+bool bo_yield(int64_t *now);
+
+/* Before sleeping: yield for 50 us at most, until `condition` holds. The event has often come by then, at a fifth of the
+ * cost of sleeping and being woken. Not a pause loop: the thread that brings the event may need this very processor. */
+#define BO_YIELD_UNTIL(condition)                                      \
+    do {                                                               \
+        int64_t bo_now = bo_clock(), bo_until = bo_now + 50000;        \
+        while (!(condition) && bo_now < bo_until && bo_yield(&bo_now)) \
+            continue;                                                  \
     } while (0)
 
 /* ---- what must be finished ------------------------------------------------------------------- */

@@ -14,8 +14,10 @@ static const uint32_t *low_half(const bo_word *word)
 void bo_word_await_senders(bo_word *word)
 {
     uint64_t w = bo_load_seq(word);
-    if (w & BO_SENDERS)
-        bo_raw0(SYS_sched_yield);
+    if (w & BO_SENDERS) {
+        int64_t now = bo_clock();
+        bo_yield(&now);
+    }
     for (w = bo_load_seq(word); w & BO_SENDERS;) {
         if (bo_word_step(word, &w, w | BO_WAITS))
             bo_futex_sleep(low_half(word), (uint32_t)(w | BO_WAITS), BO_FOREVER);
