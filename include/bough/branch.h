@@ -203,7 +203,7 @@ struct bough_error {
  * Say that the calling child (BOUGH_SELF) or a branch's body has failed: in C failure has to be said.
  * Message, place and backtrace are taken here (rule 30). For a branch the failure takes effect at
  * once: it interrupts the children. For a child it takes effect when the child returns; what it
- * returns then is replaced by `code`. A second one on the same target is attached to the first.
+ * returns then is replaced by `code`. A second one on the same target is attached to the first; the first 64 are kept.
  * ECANCELED says "I leave because I was interrupted": it interrupts, and is no failure.
  * Returns `code`, so that `return bough_fail(BOUGH_SELF, EIO, "...")` reads well.
  * Code 0, a stale handle or a branch of another thread: returns EINVAL, ESRCH or EPERM, and does
@@ -233,7 +233,8 @@ struct bough_ending {
     size_t count;
 };
 
-/* A failure that is not read by one of these two becomes one of the enclosing child (rule 26). */
+/* A failure that is not read by one of these two becomes one of the enclosing child; a thread keeps the last 64
+ * of them (rule 26). */
 BOUGH_API const struct bough_ending *bough_last(void);
 BOUGH_API int bough_last_result(void);
 

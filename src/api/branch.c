@@ -172,12 +172,12 @@ static void await_leaver(const struct bo_family *f)
         join_leaver(f);
 }
 
-static void report_orphan(const char *label, const bough_error *e)
+static void report_orphan(const char *label, const bough_error *tree)
 {
-    bo_report("branch %s, whose thread was lost, ended with a failure that nobody can read: %s: %s%s%s", label, e->who,
-              strerror(e->code), *e->message ? ": " : "", e->message);
-    for (size_t i = 0; i < e->count; i++)
-        report_orphan(label, e->attached[i]);
+    unsigned depth = 0;
+    for (const bough_error *e = tree; e; e = bo_failure_next(tree, e, &depth))
+        bo_report("branch %s, whose thread was lost, ended with a failure that nobody can read: %s: %s%s%s", label,
+                  e->who, strerror(e->code), *e->message ? ": " : "", e->message);
 }
 
 /* What has failed in it is a failure of the branch around it; the root has no family, and nobody to ask it. */
@@ -325,13 +325,14 @@ int bough_branch_tally(const bough_branch *branch, struct bough_tally *tally)
 
 /* ---- threads that end, processes that fork and end ------------------------------------------------------ */
 
-static void report_tree(const struct bo_thread *t, const bough_error *e, const char *what)
+static void report_tree(const struct bo_thread *t, const bough_error *tree)
 {
-    bo_report("thread %d (%s) ended with %s: %s: %s%s%s; ask for bough_last_result() after each branch",
-              (int)bo_load_relaxed(&t->tid), t->t.name, what, e->who, strerror(e->code), *e->message ? ": " : "",
-              e->message);
-    for (size_t i = 0; i < e->count; i++)
-        report_tree(t, e->attached[i], "another, attached to it");
+    unsigned depth = 0;
+    for (const bough_error *e = tree; e; e = bo_failure_next(tree, e, &depth))
+        bo_report("thread %d (%s) ended with %s: %s: %s%s%s; ask for bough_last_result() after each branch",
+                  (int)bo_load_relaxed(&t->tid), t->t.name,
+                  e == tree ? "a failure that nobody read" : "another, attached to it", e->who, strerror(e->code),
+                  *e->message ? ": " : "", e->message);
 }
 
 static void report_unread(const struct bo_thread *t)
@@ -339,7 +340,7 @@ static void report_unread(const struct bo_thread *t)
     struct bo_failure *f = bo_ending_unread();
     if (!f)
         return;
-    report_tree(t, &f->face, "a failure that nobody read");
+    report_tree(t, &f->face);
     bo_failure_free(f);
 }
 

@@ -38,6 +38,7 @@ struct bo_child {
     bool named; /* its branch collects: there is room for the name that it has had */
     enum bough_outcome outcome;
     int result;
+    unsigned said;              /* how often it has failed by bough_fail() */
     int code;                   /* of its first failure; 0 */
     struct bo_failure *failure; /* the evidence of it; NULL if there was no memory */
     uint64_t mask;              /* the adder's signal mask, as pthread_create would hand on */
@@ -62,7 +63,8 @@ struct bo_family {
     struct bough_child_result *results; /* of a branch that collects: room for all */
     size_t room;
     unsigned failure_count;
-    int code; /* of the primary failure: the branch's result. 0: none, or all isolated */
+    unsigned said; /* how often the body has failed by bough_fail(); the owner's */
+    int code;      /* of the primary failure: the branch's result. 0: none, or all isolated */
     struct bough_tally tally;
     bool supervisor, collect;
     bool cut;     /* body or a child left because it was interrupted */
@@ -144,6 +146,8 @@ struct bo_failure {
     struct bo_failure *next; /* in the family's list or the thread's unread ones, in the order they came */
     const bough_error **attached;
     size_t room;
+    const struct bo_failure *above; /* which it is attached to, and where in its list */
+    size_t at;
     bool thrown;     /* a C++ exception that left a block: its catcher learns of it */
     uint64_t ending; /* while unread: which ending of the thread it is from */
     void *trace[32];
@@ -151,7 +155,9 @@ struct bo_failure {
     char message[];
 };
 
-enum { BO_SUPERVISED_FAILURES = 64 }; /* evidence a supervisor keeps; the tally counts all */
+/* Evidence that is kept: the first ones of a supervisor's children (the tally counts all) and of a child or body that fails
+ * again and again; the last ones of a thread's endings that nobody reads. */
+enum { BO_KEPT_FAILURES = 64 };
 
 /* Of the calling child; with `branch` (an index), of that branch's body. NULL with ENOMEM. */
 struct bo_failure *bo_failure_new(int code, const char *message, uint32_t branch);
@@ -160,6 +166,9 @@ struct bo_failure *bo_failure_of(const struct bo_thread *t, int code, const char
 /* A child's second failure is attached to its first. `f` is NULL if there was no memory for it. */
 void bo_child_failed(struct bo_child *c, int code, struct bo_failure *f);
 void bo_failure_attach(struct bo_failure *to, struct bo_failure *other);
+/* The one after `e` in a tree, each before those attached to it, and how deep it hangs below the root, which is 0 deep.
+ * NULL: that was the last one. */
+const bough_error *bo_failure_next(const bough_error *root, const bough_error *e, unsigned *depth);
 /* The body of the caller's branch is left by a C++ exception, at this block. */
 void bo_failure_thrown(bough_branch *branch, const char *file, int line, const char *function);
 void bo_failure_free(struct bo_failure *f);
@@ -180,9 +189,9 @@ void bo_ending_keep(struct bo_family *family, const char *label, int result, boo
 void bo_ending_not_opened(const struct bough_branch_options *options, int error);
 /* The calling thread's failures that nobody has read, in one tree; NULL if there are none. The caller owns it. */
 struct bo_failure *bo_ending_unread(void);
-/* The last branch's failure if its result is this code, read or not, for who passes it on. The caller owns it, and
- * keeps it as long as the ending is the thread's last. */
-struct bo_failure *bo_ending_pass_on(int code);
+/* The last branch's failure if its result is this code and it came after that ending, read or not, for who passes it on. The
+ * caller owns it, and keeps it as long as the ending is the thread's last. */
+struct bo_failure *bo_ending_pass_on(int code, uint64_t after);
 void bo_ending_drop(void);
 /* Where a thread keeps all that; and what it has not read, taken by another when it stands still. [signal: the first] */
 struct bo_endings *bo_endings_mine(void);

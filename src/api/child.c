@@ -276,7 +276,7 @@ static bool judge(struct bo_child *c, int returned, bool left, bool was_cut)
         return false;
     if (returned == ECANCELED || was_cut)
         return true;
-    struct bo_failure *f = bo_ending_pass_on(returned);
+    struct bo_failure *f = bo_ending_pass_on(returned, 0);
     bo_child_failed(c, returned, f ? f : bo_failure_new(returned, "", BO_NONE));
     return false;
 }

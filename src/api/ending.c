@@ -6,7 +6,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include "api/branch.h"
+#include "base/raw.h"
+#include "core/report.h"
 #include "core/self.h"
 
 struct bo_ending {
@@ -20,7 +23,8 @@ struct bo_ending {
 struct bo_endings {
     struct bo_ending *last;
     uint64_t count;
-    struct bo_failure *unread; /* the oldest first */
+    struct bo_failure *unread; /* the oldest first, no more than BO_KEPT_FAILURES */
+    uint64_t dropped;          /* older ones */
 };
 
 static BO_TLS struct bo_endings mine;
@@ -58,6 +62,27 @@ uint64_t bo_ending_count(void)
 
 /* ---- unread failures --------------------------------------------------------------------------------------- */
 
+/* Said the first time and whenever their number has doubled: a loop must not fill the log. */
+static void report_dropped(const struct bo_endings *all, const struct bo_failure *f)
+{
+    if (all->dropped & (all->dropped - 1))
+        return;
+    bo_report(
+        "thread %d has more than %d failures that nobody read: the oldest is dropped, %llu by now, this one of %s: "
+        "%s%s%s; ask for bough_last_result() after each branch",
+        (int)bo_raw0(SYS_gettid), BO_KEPT_FAILURES, (unsigned long long)all->dropped, f->who, strerror(f->face.code),
+        *f->message ? ": " : "", f->message);
+}
+
+static void drop_oldest(struct bo_endings *all)
+{
+    struct bo_failure *oldest = all->unread;
+    all->unread = oldest->next;
+    all->dropped++;
+    report_dropped(all, oldest);
+    bo_failure_free(oldest);
+}
+
 /* Unread until now: nobody can ask for it any more. */
 static void put_aside(struct bo_endings *all)
 {
@@ -65,8 +90,14 @@ static void put_aside(struct bo_endings *all)
     if (!e || e->read || !e->failure)
         return;
     struct bo_failure **end = &all->unread;
-    while (*end)
-        end = &(*end)->next;
+    unsigned count = 0;
+    for (; *end; end = &(*end)->next)
+        count++;
+    if (count == BO_KEPT_FAILURES) {
+        drop_oldest(all);
+        for (end = &all->unread; *end;)
+            end = &(*end)->next;
+    }
     e->failure->next = NULL;
     e->failure->ending = all->count;
     *end = e->failure;
@@ -126,9 +157,9 @@ struct bo_failure *bo_endings_left(struct bo_endings *all)
     return all ? unread_of(all) : NULL;
 }
 
-struct bo_failure *bo_ending_pass_on(int code)
+struct bo_failure *bo_ending_pass_on(int code, uint64_t after)
 {
-    if (!mine.last || mine.last->face.result != code)
+    if (!mine.last || mine.last->face.result != code || mine.count <= after)
         return NULL;
     struct bo_failure *f = mine.last->failure;
     mine.last->failure = NULL;
@@ -163,10 +194,9 @@ static struct bo_failure *collect(struct bo_family *f)
 /* The exceptions go on, and the program learns of them by catching them: nothing else is left to read. */
 static bool only_thrown(const struct bo_failure *f)
 {
-    if (!f->thrown)
-        return false;
-    for (size_t i = 0; i < f->face.count; i++)
-        if (!only_thrown((const struct bo_failure *)f->face.attached[i]))
+    unsigned depth = 0;
+    for (const bough_error *e = &f->face; e; e = bo_failure_next(&f->face, e, &depth))
+        if (!((const struct bo_failure *)(const void *)e)->thrown)
             return false;
     return true;
 }
@@ -228,6 +258,7 @@ void bo_ending_after_fork(void)
     if (mine.last)
         mine.last->read = true;
     mine.unread = NULL;
+    mine.dropped = 0;
 }
 
 /* ---- reading --------------------------------------------------------------------------------------------- */

@@ -14,6 +14,7 @@
 #include "api/branch.h"
 #include "core/call.h"
 #include "core/post.h"
+#include "core/report.h"
 #include "core/self.h"
 
 /* ---- evidence ------------------------------------------------------------------------------------------- */
@@ -105,19 +106,52 @@ void bo_failure_attach(struct bo_failure *to, struct bo_failure *other)
         to->attached = more;
         to->room = room;
     }
+    other->above = to;
+    other->at = to->face.count;
     to->attached[to->face.count++] = &other->face;
     to->face.attached = to->attached;
 }
 
 /* The face is the first member: a tree of faces is a tree of failures. */
+static struct bo_failure *failure_of(const bough_error *face)
+{
+    return (struct bo_failure *)(uintptr_t)face;
+}
+
+/* A tree is as deep as branches were nested, a stack may be small: the failures yet to be freed are a list. */
 void bo_failure_free(struct bo_failure *f)
 {
-    if (!f)
-        return;
-    for (size_t i = 0; i < f->face.count; i++)
-        bo_failure_free((struct bo_failure *)(uintptr_t)f->attached[i]);
-    free(f->attached);
-    free(f);
+    if (f)
+        f->next = NULL;
+    while (f) {
+        struct bo_failure *rest = f->next;
+        for (size_t i = 0; i < f->face.count; i++) {
+            struct bo_failure *attached = failure_of(f->attached[i]);
+            attached->next = rest;
+            rest = attached;
+        }
+        free(f->attached);
+        free(f);
+        f = rest;
+    }
+}
+
+/* The root may be the caller's copy, so that it is reached by the argument, and never from below. */
+const bough_error *bo_failure_next(const bough_error *root, const bough_error *e, unsigned *depth)
+{
+    if (e->count) {
+        ++*depth;
+        return e->attached[0];
+    }
+    while (*depth) {
+        size_t next = failure_of(e)->at + 1;
+        e = --*depth ? &failure_of(e)->above->face : root;
+        if (next < e->count) {
+            ++*depth;
+            return e->attached[next];
+        }
+    }
+    return NULL;
 }
 
 static struct bo_failure *use_spare(struct bo_family *family, int code)
@@ -153,7 +187,7 @@ bool bo_family_failed(struct bo_family *family, int code, struct bo_failure *f, 
         family->code = code;
     if (!f)
         f = use_spare(family, code);
-    if (f && !counts && family->failure_count >= BO_SUPERVISED_FAILURES) {
+    if (f && !counts && family->failure_count >= BO_KEPT_FAILURES) {
         bo_failure_free(f);
         return false;
     }
@@ -211,15 +245,32 @@ static bool is_self(bough_target target)
     return !target || (bo_self && (uint64_t)(uintptr_t)target == bo_thread_handle(bo_self));
 }
 
-/* What the last branch has collected goes with it, if this is that branch's result. */
+/* What the last branch has collected goes with it, if this is that branch's result and it was nested in this one. What
+ * the thread of a child has kept is nested in the child. */
 static void say(struct bo_child *c, struct bo_branch *b, struct bo_failure *f, int code)
 {
     if (f)
-        bo_failure_attach(f, bo_ending_pass_on(code));
+        bo_failure_attach(f, bo_ending_pass_on(code, b ? b->family->ending_before : 0));
     if (c)
         bo_child_failed(c, code, f);
     else
         body_failed(b, code, f);
+}
+
+/* A child or a body that fails again and again keeps the first ones. */
+static bool one_too_many(struct bo_child *c, const struct bo_branch *b)
+{
+    unsigned *said = c ? &c->said : &b->family->said;
+    if (*said < BO_KEPT_FAILURES) {
+        ++*said;
+        return false;
+    }
+    if (*said == BO_KEPT_FAILURES) {
+        ++*said;
+        bo_report("%s has called bough_fail() more than %d times: only the first %d failures are kept",
+                  c ? bo_self->t.name[0] ? bo_self->t.name : "a child" : b->t.name, BO_KEPT_FAILURES, BO_KEPT_FAILURES);
+    }
+    return true;
 }
 
 struct place {
@@ -262,6 +313,8 @@ int bough_fail_at_(bough_target target, const char *file, int line, const char *
             body_failed(b, code, NULL);
         return code;
     }
+    if (one_too_many(c, b))
+        return code;
     struct bo_failure *f =
         evidence(code, message, b, (struct place){file, function, line, __builtin_return_address(0)});
     say(c, b, f, code);
@@ -329,20 +382,26 @@ static bool print_failure(int fd, int indent, const bough_error *e)
                   *e->message ? ": " : "", e->message, place);
 }
 
-static int print(const bough_error *e, int fd, int indent)
+static bool print_one(const bough_error *e, int fd, int indent)
 {
     if (!print_failure(fd, indent, e))
-        return -1;
+        return false;
     for (size_t i = 0; i < e->depth; i++)
         if (!print_place(fd, indent, e->trace[i]))
-            return -1;
-    for (size_t i = 0; i < e->count; i++)
-        if (print(e->attached[i], fd, indent + 4) != 0)
-            return -1;
-    return 0;
+            return false;
+    return true;
 }
+
+/* What is deeper is not moved further in: a line has an end. */
+enum { INDENT = 4, DEEPEST = 24 };
 
 int bough_error_print(const bough_error *error, int fd)
 {
-    return error ? print(error, fd, 0) : (errno = EINVAL, -1);
+    unsigned depth = 0;
+    if (!error)
+        return errno = EINVAL, -1;
+    for (const bough_error *e = error; e; e = bo_failure_next(error, e, &depth))
+        if (!print_one(e, fd, INDENT * (int)(depth < DEEPEST ? depth : DEEPEST)))
+            return -1;
+    return 0;
 }

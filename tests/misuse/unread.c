@@ -55,6 +55,15 @@ TEST(none_of_several_is_lost)
     CHECK(reported("nor this"));
 }
 
+static int ignore_a_thousand(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < 1000; i++)
+        BOUGH_BRANCH(inner)
+            bough_fail(inner, EIO, "message %d", i);
+    return 0;
+}
+
 TEST(a_childs_is_the_branchs_and_not_reported)
 {
     listen_to_reports();
@@ -110,6 +119,22 @@ TEST(a_forked_process_does_not_tell_of_its_parents)
     char text[1024];
     CHECK_EXITED(t_run_output(fork_and_end, NULL, text, sizeof text), 0);
     CHECK(!strstr(text, "bough: "));
+}
+
+/* A bug there was: they were all kept, and looked through at each branch's end. */
+TEST(of_many_the_last_are_kept_and_the_oldest_dropped_with_a_report)
+{
+    listen_to_reports();
+    BOUGH_BRANCH(b)
+        add(b, ignore_a_thousand, bough_arg(NULL));
+    const bough_error *e = bough_last()->error;
+    CHECK_STR(e->message, "message 936");
+    CHECK_EQ(e->count, 63);
+    CHECK_STR(e->attached[62]->message, "message 999");
+    CHECK_EQ(reports_count_, 10); /* at 1, 2, 4 ... 512 */
+    CHECK(reported("the oldest is dropped, 1 by now, this one of the body in inner: Input/output error: message 0;"));
+    CHECK(
+        reported("the oldest is dropped, 512 by now, this one of the body in inner: Input/output error: message 511;"));
 }
 
 static void say_nothing(const char *line)

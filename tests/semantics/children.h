@@ -71,7 +71,7 @@ UNUSED static void add(bough_branch *branch, bough_fn *fn, bough_resource resour
 }
 
 /* What the library reports goes here instead of to standard error. */
-static char reports_[4096];
+static char reports_[1 << 13];
 static _Atomic int reports_count_;
 static pthread_mutex_t reports_lock_ = PTHREAD_MUTEX_INITIALIZER;
 

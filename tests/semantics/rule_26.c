@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Rule 26: errors form a tree: the first failure is primary, the others attached, none dropped. */
+#include <fcntl.h>
+#include <limits.h>
 #include <sys/mman.h>
 #include "semantics/children.h"
 
@@ -199,6 +201,46 @@ TEST(what_is_nested_in_the_body_is_attached_if_the_branch_fails)
     CHECK_EQ(bough_last()->error->count, 1);
 }
 
+/* A bug there was: what had ended before a branch was attached to its failure if the numbers were equal. */
+TEST(what_came_before_a_branch_is_not_attached_to_its_failure)
+{
+    inner_fails();
+    CHECK_EQ(bough_last_result(), EIO);
+    BOUGH_BRANCH(second)
+        bough_fail(second, EIO, "the same number");
+    CHECK_EQ(bough_last()->error->count, 0);
+    inner_fails();
+    BOUGH_BRANCH(third)
+        bough_fail(third, bough_last_result(), "of one before it");
+    CHECK_EQ(bough_last()->error->count, 0);
+}
+
+enum { KEPT = 64 };
+
+static int fail_again_and_again(void *branch)
+{
+    for (int i = 0; i < 10 * KEPT; i++)
+        CHECK_EQ(bough_fail((bough_target)branch, i ? EDOM : EIO, "%d", i), i ? EDOM : EIO);
+    return 0;
+}
+
+TEST(of_one_that_fails_again_and_again_the_first_failures_are_kept)
+{
+    listen_to_reports();
+    BOUGH_BRANCH(of_child)
+        add(of_child, fail_again_and_again, bough_arg(NULL));
+    CHECK_EQ(bough_last_result(), EIO);
+    CHECK_EQ(bough_last()->error->count, KEPT - 1);
+    CHECK_EQ(reports_count_, 1);
+    CHECK(reported("only the first 64 failures are kept"));
+    BOUGH_BRANCH(of_body)
+        fail_again_and_again(of_body);
+    CHECK_EQ(bough_last_result(), EIO);
+    CHECK_EQ(bough_last()->error->count, KEPT - 1);
+    CHECK_STR(bough_last()->error->attached[KEPT - 2]->message, "63");
+    CHECK_EQ(reports_count_, 2);
+}
+
 static int destroyed_branch(void *unused)
 {
     (void)unused;
@@ -277,4 +319,38 @@ TEST(the_interrupts_of_the_branch_itself_are_no_errors)
     }
     CHECK_EQ(bough_last_result(), EIO);
     CHECK_EQ(bough_last()->error->count, 0);
+}
+
+/* As deep as branches can be nested: far more than a small stack holds frames. */
+enum { DEEP = 6000, SMALL_STACK = 128 * 1024 };
+
+static void *nest(void *unused)
+{
+    static bough_branch *branch[DEEP];
+    int null = open("/dev/null", O_WRONLY);
+    for (int i = 0; i < DEEP; i++)
+        CHECK(branch[i] = bough_branch_open(NULL));
+    for (int i = DEEP - 1; i >= 0; i--) {
+        bough_fail(branch[i], EIO, "level %d", i);
+        CHECK_EQ(bough_branch_end(branch[i]), EIO);
+    }
+    CHECK_STR(bough_last()->error->message, "level 0");
+    CHECK_STR(bough_last()->error->attached[0]->attached[0]->message, "level 2");
+    CHECK_EQ(bough_error_print(bough_last()->error, null), 0);
+    close(null);
+    return unused; /* its end frees the tree */
+}
+
+/* A bug there was: a tree was freed and printed by recursion. */
+TEST_LIMIT(a_deep_tree_needs_no_deep_stack, 60)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    if (T_ASAN || T_TSAN)
+        SKIP("a sanitizer's frames are too large for such a stack");
+    CHECK_EQ(pthread_attr_init(&attributes), 0);
+    CHECK_EQ(pthread_attr_setstacksize(&attributes, SMALL_STACK), 0);
+    CHECK_EQ(pthread_create(&thread, &attributes, nest, NULL), 0);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    pthread_attr_destroy(&attributes);
 }
