@@ -12,7 +12,7 @@
 #include <bough/interrupt.h>
 #include <bough/sync.h>
 #include "api/branch.h"
-#include "core/self.h"
+#include "core/current.h"
 
 struct bough_bounded {
     bough_branch *branch;

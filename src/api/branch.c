@@ -6,11 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include "core/above.h"
+#include "core/arena.h"
+#include "core/current.h"
 #include "core/fork.h"
+#include "core/generation.h"
 #include "core/level.h"
 #include "core/post.h"
 #include "core/report.h"
-#include "core/self.h"
 #include "core/ticker.h"
 #include "core/tree.h"
 
@@ -109,7 +111,7 @@ static int end_branch(struct bo_branch *b, struct bo_thread *t)
     note_cut(t, f, result);
     memcpy(label, b->t.name, sizeof label);
     bo_store_relaxed(&b->shield_seq, 0);
-    bo_retire_branch(b, BOUGH_POST_ENDED); /* whoever looks into the family holds a pin */
+    bo_generation_end(&b->t, BOUGH_POST_ENDED); /* whoever looks into the family holds a pin */
     b->family = NULL;
     bo_branch_free(b);
     if (bo_load_seq(&t->t.word) & BO_PENDING)
@@ -208,7 +210,7 @@ void bo_branch_end_orphan(struct bo_branch *b)
     bo_store_seq(&b->deadline, BO_FOREVER);
     memcpy(label, b->t.name, sizeof label);
     bo_store_relaxed(&b->shield_seq, 0);
-    bo_retire_branch(b, BOUGH_POST_LOST);
+    bo_generation_end(&b->t, BOUGH_POST_LOST);
     b->family = NULL;
     bo_branch_free(b);
     hand_over(outer, label, f->code, bo_ending_of_orphan(f));

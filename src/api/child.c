@@ -14,11 +14,15 @@
 #include "api/sync.h"
 #include "base/hook.h"
 #include "base/raw.h"
+#include "core/adopt.h"
+#include "core/arena.h"
 #include "core/call.h"
+#include "core/current.h"
+#include "core/generation.h"
 #include "core/level.h"
 #include "core/post.h"
 #include "core/report.h"
-#include "core/self.h"
+#include "core/retire.h"
 #include "core/tree.h"
 
 void bough_destroy_fd_(void *value)

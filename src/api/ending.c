@@ -9,8 +9,8 @@
 #include <sys/syscall.h>
 #include "api/branch.h"
 #include "base/raw.h"
+#include "core/arena.h"
 #include "core/report.h"
-#include "core/self.h"
 
 struct bo_ending {
     struct bough_ending face;

@@ -12,10 +12,11 @@
 #include <unwind.h>
 #endif
 #include "api/branch.h"
+#include "core/arena.h"
 #include "core/call.h"
+#include "core/current.h"
 #include "core/post.h"
 #include "core/report.h"
-#include "core/self.h"
 
 /* ---- evidence ------------------------------------------------------------------------------------------- */
 

@@ -8,10 +8,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "base/raw.h"
+#include "core/adopt.h"
+#include "core/arena.h"
 #include "core/call.h"
+#include "core/current.h"
 #include "core/level.h"
 #include "core/post.h"
-#include "core/self.h"
 #include "core/tree.h"
 
 static uint64_t handle_of(bough_target target)

@@ -3,11 +3,13 @@
 #include <bough/level.h>
 #include "api/branch.h"
 #include "core/above.h"
+#include "core/adopt.h"
+#include "core/arena.h"
 #include "core/call.h"
+#include "core/current.h"
 #include "core/foreign.h"
 #include "core/level.h"
 #include "core/report.h"
-#include "core/self.h"
 
 /* What a plain longjmp() has left must not be taken for what is open here. */
 static void sweep(struct bo_thread *t, uintptr_t sp)

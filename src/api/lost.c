@@ -5,8 +5,10 @@
 #include <string.h>
 #include "api/branch.h"
 #include "api/sync.h"
+#include "core/arena.h"
+#include "core/current.h"
 #include "core/report.h"
-#include "core/self.h"
+#include "core/retire.h"
 
 void bo_lost_prepare(struct bo_thread *t)
 {

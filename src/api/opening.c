@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include "api/branch.h"
+#include "core/adopt.h"
+#include "core/arena.h"
 #include "core/clock.h"
+#include "core/current.h"
 #include "core/level.h"
 #include "core/post.h"
-#include "core/self.h"
 #include "core/ticker.h"
 #include "core/tree.h"
 

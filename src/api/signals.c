@@ -24,6 +24,7 @@
  * so that no thread runs into what those have taken down, and each of them runs as in any other exit.
  */
 #define _GNU_SOURCE
+#include "api/signals.h"
 #include <bough/signals.h>
 #include <errno.h>
 #include <pthread.h>
@@ -35,15 +36,16 @@
 #include <sys/time.h>
 #include <unistd.h>
 #include <bough/interrupt.h>
-#include "api/signals.h"
 #include "base/clock.h"
 #include "base/futex.h"
 #include "base/raw.h"
 #include "core/above.h"
+#include "core/adopt.h"
+#include "core/arena.h"
+#include "core/current.h"
 #include "core/own.h"
 #include "core/post.h"
 #include "core/report.h"
-#include "core/self.h"
 #include "core/stranger.h"
 #include "core/ticker.h"
 #include "core/tree.h"

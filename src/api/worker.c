@@ -25,10 +25,12 @@
 #include "api/branch.h"
 #include "base/clock.h"
 #include "base/raw.h"
+#include "core/arena.h"
+#include "core/current.h"
 #include "core/deliver.h"
 #include "core/own.h"
 #include "core/report.h"
-#include "core/self.h"
+#include "core/retire.h"
 #include "core/undo.h"
 
 enum { PARKED, WORK, END };

@@ -8,6 +8,11 @@
 
 #include "core/arena.h"
 
+/* ---- threads (core/thread_end.c) ------------------------------------------------------------------ */
+
+/* An adopted thread ends: the destructor of its key, which is made when the library begins, before anything that this needs. */
+void bo_thread_ends(void *slot);
+
 /* ---- branches (api/branch.c) -------------------------------------------------------------------- */
 
 /* An adopted thread ends, on it: what it has left open is ended. */

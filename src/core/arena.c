@@ -206,6 +206,14 @@ void bo_branch_free(struct bo_branch *b)
     push_free(true, b->t.index);
 }
 
+void bo_set_name(struct bo_target *t, const char *name)
+{
+    size_t n = name ? strnlen(name, BO_NAME - 1) : 0;
+    if (n)
+        memcpy(t->name, name, n);
+    t->name[n] = '\0';
+}
+
 __attribute__((no_sanitize("thread"))) const char *bo_name_of(const struct bo_target *t, char name[BO_NAME])
 {
     const volatile char *from = t->name;

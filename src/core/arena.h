@@ -306,6 +306,8 @@ struct bo_thread *bo_thread_new(void);
 struct bo_branch *bo_branch_new(void);
 void bo_thread_free(struct bo_thread *t);
 void bo_branch_free(struct bo_branch *b);
+/* Its name: cut to what there is room for; NULL: none. By its owner. */
+void bo_set_name(struct bo_target *t, const char *name);
 /* A copy of a target's name: the slot may get its next user, and name, at this moment. Returns `name`. */
 const char *bo_name_of(const struct bo_target *t, char name[BO_NAME]);
 

@@ -9,10 +9,11 @@
 #include <unistd.h>
 #include "arch/window.h"
 #include "base/raw.h"
+#include "core/arena.h"
+#include "core/current.h"
 #include "core/deliver.h"
 #include "core/level.h"
 #include "core/region.h"
-#include "core/self.h"
 #include "core/ticker.h"
 #include "core/tree.h"
 

@@ -27,7 +27,9 @@
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "base/hook.h"
-#include "core/self.h"
+#include "core/adopt.h"
+#include "core/arena.h"
+#include "core/current.h"
 
 /* What the fast path below leaves to do: a call on top of another, what is under way, the reason of a cut, another try. */
 long bo_call_rest(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f);

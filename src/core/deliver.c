@@ -12,13 +12,14 @@
 #include "arch/action.h"
 #include "base/raw.h"
 #include "core/above.h"
+#include "core/arena.h"
 #include "core/call.h"
+#include "core/current.h"
 #include "core/foreign.h"
 #include "core/level.h"
 #include "core/look.h"
 #include "core/report.h"
 #include "core/second_road.h"
-#include "core/self.h"
 #include "core/ticker.h"
 
 enum { IN_VAIN = 16, RUNS_FOR_LONG = 4 };

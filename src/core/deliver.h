@@ -13,7 +13,7 @@
 
 #include <signal.h>
 #include "base/futex.h"
-#include "core/self.h"
+#include "core/arena.h"
 
 /* Install the handler. 0; -1 with EINVAL (BOUGH_SIGNAL makes no sense). */
 int bo_deliver_init(void);

@@ -23,8 +23,9 @@
 #define BO_CORE_FOREIGN_H
 
 #include "base/hook.h"
+#include "core/adopt.h"
 #include "core/arena.h"
-#include "core/self.h"
+#include "core/current.h"
 
 /* A plain longjmp() out of a signal handler leaves such a call without notice. Its frame is gone if it lies below `frame`, the
  * frame of a function called since. True: the call counts as left from here on, as if it had been cut and given up. */

@@ -8,10 +8,11 @@
 #include <unistd.h>
 #include "base/raw.h"
 #include "core/above.h"
+#include "core/arena.h"
+#include "core/current.h"
 #include "core/level.h"
 #include "core/own.h"
 #include "core/pace.h"
-#include "core/self.h"
 #include "core/stranger.h"
 #include "core/ticker.h"
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/look.h"
+#include "core/arena.h"
 #include "core/clock.h"
+#include "core/current.h"
 #include "core/deliver.h"
 #include "core/foreign.h"
 #include "core/level.h"
 #include "core/post.h"
 #include "core/report.h"
-#include "core/self.h"
 #include "core/stranger.h"
 
 #define LAST_REPEAT BO_MS(10)

@@ -10,7 +10,9 @@
 #include "base/clock.h"
 #include "base/raw.h"
 #include "core/above.h"
-#include "core/self.h"
+#include "core/adopt.h"
+#include "core/arena.h"
+#include "core/current.h"
 #include "core/ticker.h"
 
 /* OFF: nobody asks. ONCE: one look, and no more of it if main is still there. ON: until the end. */

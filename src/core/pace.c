@@ -3,8 +3,10 @@
 #include <bough/interpose.h>
 #include "base/clock.h"
 #include "base/hook.h"
+#include "core/adopt.h"
+#include "core/arena.h"
+#include "core/current.h"
 #include "core/post.h"
-#include "core/self.h"
 #include "core/ticker.h"
 
 enum { TRIES = 3 };

@@ -8,7 +8,7 @@
 #include "core/above.h"
 #include "core/arena.h"
 #include "core/clock.h"
-#include "core/self.h"
+#include "core/current.h"
 
 struct bo_record *bo_record_of(const struct bo_target *target, enum bough_kind kind)
 {

@@ -4,11 +4,13 @@
 #include "core/region.h"
 #include <errno.h>
 #include "core/above.h"
+#include "core/adopt.h"
+#include "core/arena.h"
 #include "core/clock.h"
+#include "core/current.h"
 #include "core/foreign.h"
 #include "core/level.h"
 #include "core/report.h"
-#include "core/self.h"
 #include "core/ticker.h"
 
 /* enum bough_handler_flags, of a header that is the ladder's. */

@@ -9,7 +9,7 @@
 #ifndef BO_CORE_SECOND_ROAD_H
 #define BO_CORE_SECOND_ROAD_H
 
-#include "core/self.h"
+#include "core/arena.h"
 
 enum { BO_SECOND_ROAD = 32 };
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Regions that keep interrupts out for a time: critical sections, by their budget, and cleanup regions, by their grace. */
+#include "core/arena.h"
 #include "core/clock.h"
+#include "core/current.h"
 #include "core/level.h"
 #include "core/region.h"
-#include "core/self.h"
 #include "core/tree.h"
 
 /* ---- the clock of critical sections ------------------------------------------------------------------- */

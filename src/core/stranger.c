@@ -10,9 +10,13 @@
 #include "base/futex.h"
 #include "base/hook.h"
 #include "base/raw.h"
+#include "core/adopt.h"
+#include "core/arena.h"
+#include "core/current.h"
+#include "core/generation.h"
 #include "core/level.h"
 #include "core/post.h"
-#include "core/self.h"
+#include "core/retire.h"
 #include "core/ticker.h"
 
 static _Atomic uint32_t strangers; /* so many slots are, or are about to be: most programs never have one */

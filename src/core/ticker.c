@@ -11,8 +11,11 @@
 #include "base/futex.h"
 #include "base/raw.h"
 #include "core/above.h"
+#include "core/adopt.h"
 #include "core/agenda.h"
+#include "core/arena.h"
 #include "core/clock.h"
+#include "core/current.h"
 #include "core/deliver.h"
 #include "core/look.h"
 #include "core/own.h"
@@ -20,7 +23,6 @@
 #include "core/post.h"
 #include "core/report.h"
 #include "core/second_road.h"
-#include "core/self.h"
 
 /*
  * Waking the ticker. It sleeps in sigwaitinfo on a signal that libc keeps out of all masks and handlers of the program, and that

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "core/adopt.h"
 #include "core/foreign.h"
-#include "core/self.h"
 #include "interpose/patch.h"
 #include "interpose/report.h"
 #include "interpose/wrapper.h"

@@ -8,7 +8,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include "base/futex.h"
-#include "core/self.h"
+#include "core/arena.h"
+#include "core/current.h"
 #include "interpose/pages.h"
 #include "interpose/wrapper.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "ladder/below.h"
 #include <stdio.h>
-#include "core/self.h"
+#include "core/arena.h"
+#include "core/current.h"
 #include "core/tree.h"
 #include "see/where.h"
 

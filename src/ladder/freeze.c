@@ -9,11 +9,12 @@
 #include "base/futex.h"
 #include "base/hook.h"
 #include "base/raw.h"
+#include "core/arena.h"
 #include "core/clock.h"
+#include "core/current.h"
 #include "core/deliver.h"
 #include "core/level.h"
 #include "core/post.h"
-#include "core/self.h"
 #include "core/tree.h"
 
 /* ---- the state, with the generation that it is of -------------------------------------------------------- */

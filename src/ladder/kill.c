@@ -23,9 +23,10 @@
 #include "base/clock.h"
 #include "base/futex.h"
 #include "base/raw.h"
+#include "core/adopt.h"
+#include "core/arena.h"
 #include "core/own.h"
 #include "core/report.h"
-#include "core/self.h"
 #include "ladder/terminal.h"
 #include "see/dump.h"
 

@@ -4,8 +4,10 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "core/adopt.h"
+#include "core/arena.h"
+#include "core/current.h"
 #include "core/report.h"
-#include "core/self.h"
 
 #define DEFAULT_GRACE BO_SEC(30)
 #define CONTAINER_GRACE BO_SEC(9)

@@ -9,9 +9,10 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include "base/raw.h"
+#include "core/arena.h"
 #include "core/clock.h"
+#include "core/current.h"
 #include "core/level.h"
-#include "core/self.h"
 #include "core/ticker.h"
 #include "see/forest.h"
 #include "see/maps.h"

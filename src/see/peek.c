@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include "base/raw.h"
-#include "core/self.h"
+#include "core/current.h"
 
 enum { PAGE = 4096, PIECES = BO_PEEK / PAGE + 1 };
 

@@ -11,8 +11,8 @@
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "base/raw.h"
+#include "core/arena.h"
 #include "core/deliver.h"
-#include "core/self.h"
 #include "see/peek.h"
 
 static void put_frame(struct bo_out *o, const struct bo_maps *maps, uintptr_t code)

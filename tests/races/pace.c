@@ -10,7 +10,7 @@
 #include <poll.h>
 #include "core/arena.h"
 #include "core/pace.h"
-#include "core/self.h"
+#include "core/current.h"
 
 enum { CROWD = 24 };
 
