@@ -105,6 +105,13 @@ def whole(what, value, least, *, or_none=False, below=1 << 31):
     return value
 
 
+def flag(what, value):
+    """A bool."""
+    if not isinstance(value, bool):
+        raise error(TypeError, what, "True or False", value)
+    return value
+
+
 # ---- text -----------------------------------------------------------------------------------------------------------
 
 
@@ -192,7 +199,7 @@ def ident(what, thread):
         return thread.ident
     if not isinstance(thread, int) or isinstance(thread, bool):
         advice = "Call its method of that name" if hasattr(thread, "raise_exc") else ""
-        raise error(TypeError, what, "a threading.Thread or a thread's ident", thread, advice)
+        raise error(TypeError, what, "a threading.Thread, its name or its ident", thread, advice)
     if not 0 < thread < 1 << 64:
         raise NotAliveError(f"{what}: there is no thread with the ident {thread}, or it has ended")
     return thread
@@ -215,7 +222,17 @@ def alive(what, thread, look_up):
 
 def thread(what, given):
     """The number that no other thread has."""
-    return alive(what, given, _bough.id_of)
+    return alive(what, _with_name(what, given) if isinstance(given, str) else given, _bough.id_of)
+
+
+def _with_name(what, name):
+    """The only thread of this name that is alive."""
+    found = [thread for thread in list(threading._active.values()) if thread.name == name]
+    if not found:
+        raise NotAliveError(f"{what}: there is no thread with the name {shown(name)}, or it has ended")
+    if len(found) > 1:
+        raise error(ValueError, what, "the name of one thread", name, f"{len(found)} threads have it: give the thread or its ident")
+    return found[0]
 
 
 # ---- files ----------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ How each library's loop is given a descriptor and asked to stop is all that diff
 import threading
 from collections.abc import Coroutine
 from functools import wraps
+from weakref import WeakSet
 
 from bough import _bough, _replace
 from bough._child import is_a_stop
@@ -39,6 +40,8 @@ class _Run:
         if error is not None:
             self.error = error
             self.stop()
+            for call in list(_here.calls):
+                call.interrupt()
         return error is None
 
     def __enter__(self):
@@ -60,10 +63,41 @@ class _Here(threading.local):
     runs = 0  # of loops, one inside the other
 
     def __init__(self):
-        self.calls = set()  # of functions that a loop of this thread has given to other threads
+        self.calls = WeakSet()  # _Calls of this thread's loops, until they have returned
 
 
 _here = _Here()
+
+
+class _Call:
+    """A call in another thread that a loop waits for, also when the task that has asked for it is cancelled. It takes part, and ends
+    by `cancelled`, an exception, when its loop is interrupted. To call_item() this is the future."""
+
+    def __init__(self, function, cancelled=None):
+        self.function, self.cancelled, self.is_over = function, cancelled, False
+        _here.calls.add(self)
+
+    def interrupt(self):
+        self.is_over = True
+        item = getattr(self, "_bough_item", None)
+        if item is not None:
+            _bough.interrupt_handle(item, "its event loop was interrupted")
+
+    def set_running_or_notify_cancel(self):
+        return not self.is_over
+
+    def __call__(self, *args):
+        try:
+            done = _bough.call_item(self, self.function, args, {})
+        except BaseException as error:
+            if self.cancelled is None or not consists_of(error, is_a_stop):
+                raise
+            done = None
+        if done is None:
+            raise self.cancelled
+        return done[0]
+
+
 _never = threading.Lock()
 _never.acquire()
 
@@ -127,7 +161,36 @@ def _asyncio(owner):
 
         return run_forever
 
-    return lambda module: _replace_if_there(getattr(module, owner, None), "run_forever", new)
+    def change(module):
+        loops = getattr(module, owner, None)
+        _replace_if_there(loops, "run_forever", new)
+        _replace_if_there(loops, "run_in_executor", _in_executor)
+
+    return change
+
+
+def _in_executor(original):
+    """An executor that keeps to threads, of this interpreter, gets a _Call."""
+
+    @wraps(original)
+    def run_in_executor(self, executor, func, *args):
+        used = executor if executor is not None else getattr(self, "_default_executor", None)
+        if not _here.runs or not callable(func) or not _is_of_threads(used):
+            return original(self, executor, func, *args)
+        from concurrent.futures import CancelledError
+
+        return original(self, executor, _Call(func, CancelledError()), *args)
+
+    return run_in_executor
+
+
+def _is_of_threads(executor):
+    """None stands for the one that a loop makes."""
+    if executor is None:
+        return True
+    from concurrent.futures import ThreadPoolExecutor
+
+    return type(executor) is ThreadPoolExecutor
 
 
 class _Reader:
@@ -224,21 +287,29 @@ def _trio(module):
 
         while not run.over:
             await lowlevel.wait_readable(run.fd)
+            while call := next((call for call in list(_here.calls) if call.cancelled is None), None):
+                call.cancelled = await cancelled()
             if not run.look():
                 return
             await sleep(LOOK_AGAIN)
+
+    async def cancelled():
+        """A Cancelled, which only trio can make."""
+        from trio import Cancelled, CancelScope, lowlevel
+
+        with CancelScope() as scope:
+            scope.cancel()
+            try:
+                await lowlevel.checkpoint()
+            except Cancelled as error:
+                made = error.with_traceback(None)
+        return made
 
     async def in_scope(coroutine):
         from trio import CancelScope, lowlevel
 
         scope = CancelScope()
-
-        def stop():
-            scope.cancel()
-            for call in list(_here.calls):
-                call.interrupt()
-
-        with _Run(stop) as run, scope:
+        with _Run(scope.cancel) as run, scope:
             lowlevel.spawn_system_task(watch, run)
             return await coroutine
 
@@ -264,52 +335,13 @@ def _trio(module):
     _replace_if_there(module.Runner, "init", new)
 
 
-class _TrioCall:
-    """A call of trio.to_thread.run_sync(): trio waits for its end, also when the task is cancelled. It takes part, as an item of a pool
-    does, and ends as a cancelled task if its loop is interrupted. To call_item() this is the future."""
-
-    def __init__(self, function):
-        self.function, self.is_over = function, False
-
-    def interrupt(self):
-        self.is_over = True
-        item = getattr(self, "_bough_item", None)
-        if item is not None:
-            _bough.interrupt_handle(item, "its event loop was interrupted")
-
-    def set_running_or_notify_cancel(self):
-        return not self.is_over
-
-    def __call__(self):
-        from trio import Cancelled
-
-        try:
-            done = _bough.call_item(self, self.function, (), {})
-        except BaseException as error:
-            if not consists_of(error, is_a_stop):
-                raise
-            done = None
-        if done is None:
-            raise Cancelled._create()
-        return done[0]
-
-
 def _trio_threads(module):
     """trio._threads"""
 
     def new(original):
         @wraps(original)
         def start_thread_soon(function, deliver, *more):
-            if not _here.runs:
-                return original(function, deliver, *more)
-            call, calls = _TrioCall(function), _here.calls
-            calls.add(call)
-
-            def delivered(result):
-                calls.discard(call)
-                deliver(result)
-
-            return original(call, delivered, *more)
+            return original(_Call(function) if _here.runs else function, deliver, *more)
 
         return start_thread_soon
 

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Which code is the package's own, and which functions of other modules wait for work."""
 _FILES = (
-    *("_branch", "_check", "_child", "_errors", "_futures", "_green", "_loops", "_own", "_place", "_replace", "_stdlib"),
-    *("_threads", "_where"),
+    *("_branch", "_check", "_child", "_errors", "_futures", "_green", "_loops", "_own", "_place", "_plain", "_pools"),
+    *("_replace", "_stdlib", "_threads", "_where"),
 )
 
 # No exception comes into these files asynchronously: each of their steps is completed.
 OWN = frozenset(__file__.replace("_own", name) for name in _FILES)
-ITEMS = __file__.replace("_own", "_futures")  # calls the work items of other modules' pools
+ITEMS = __file__.replace("_own", "_pools")  # calls the work items of other modules' pools
 
-workers = set()  # code of functions that wait for work, and would end by an exception
+workers = set()  # code of functions that wait for work or report its result, and would end by an exception
+items = set()  # code of functions that call a work item and keep its exception, whatever that is
 
 
 def is_own(frame):

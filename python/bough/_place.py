@@ -29,7 +29,7 @@ import dis
 import math
 import weakref
 
-from bough._own import ITEMS, OWN, workers
+from bough._own import ITEMS, OWN, items, workers
 
 NEVER = frozenset({"__enter__", "__exit__", "__aenter__", "__aexit__", "__del__", "__init_subclass__", "__set_name__"})
 
@@ -63,10 +63,10 @@ def admits(frame, at_check=False):
     """
     if frame.f_code.co_filename in OWN:
         return False
-    wanted = CHECKS if at_check else 0
+    wanted, innermost = CHECKS if at_check else 0, frame
     while frame is not None:
         code = frame.f_code
-        if code.co_filename == ITEMS:
+        if code.co_filename == ITEMS or (code in items and frame is not innermost):
             return True  # whatever becomes of a pool's work item, the worker goes on (rule 45)
         if code in workers or code.co_name in NEVER or code in FINALIZERS or enters(frame):
             return False

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Attributes of other modules that are replaced, and put back; and changes to modules that are imported later."""
 import sys
+import threading
 import warnings
+from contextlib import contextmanager
 from functools import update_wrapper
 from types import FunctionType
 
 from bough import _bough
 
-_undo = []  # functions, each the reverse of a step
-_names = []  # of what is replaced, for the report
+_undo = []  # (function, name): the reverse of each step; what the step has replaced, for the report, or None
 _late = []  # (module's name, change) of modules that another thread was still importing
 _missing = object()
 
@@ -23,9 +24,8 @@ def replace(owner, name, new):
     original = getattr(owner, name) if mine is _missing else mine
     ours = _in_its_place(new(original), owner, name)
     setattr(owner, name, ours)
-    _undo.append(lambda: _put_back(owner, name, ours, mine))
     where = f"{owner.__module__}.{owner.__qualname__}" if isinstance(owner, type) else owner.__name__
-    _names.append(f"{where}.{name}")
+    on_undo(lambda: _put_back(owner, name, ours, mine), f"{where}.{name}")
 
 
 def _in_its_place(ours, owner, name):
@@ -52,8 +52,8 @@ def replace_code(owner, name, new):
     original.__kwdefaults__ = function.__kwdefaults__
     original.__qualname__ = function.__qualname__
     function.__code__ = ours = _code_that_calls(new(original), code)
-    _undo.append(lambda: function.__code__ is ours and setattr(function, "__code__", code))
-    _names.append(f"{owner.__module__}.{owner.__qualname__}.{name}")
+    place = f"{owner.__module__}.{owner.__qualname__}.{name}"
+    on_undo(lambda: function.__code__ is ours and setattr(function, "__code__", code), place)
 
 
 def _code_that_calls(function, code):
@@ -83,27 +83,57 @@ def _put_back(owner, name, ours, mine):
 
 def replaced():
     """The names of all attributes that are replaced now."""
-    return list(_names)
+    return [name for _, name in _undo if name]
 
 
-def on_undo(function):
+class _Here(threading.local):
+    steps = None  # of the thread's all_or_none()
+
+
+_here = _Here()
+
+
+def on_undo(function, name=None):
     """Have undo_all() call `function()`: twice if an exception came out of the first call."""
-    _undo.append(function)
+    step = function, name
+    _undo.append(step)
+    if _here.steps is not None:
+        _here.steps.append(step)
+
+
+@contextmanager
+def all_or_none():
+    """If an exception comes out of the block, the steps that the calling thread has made in it are undone."""
+    _here.steps = steps = []
+    try:
+        yield
+    except BaseException:
+        _here.steps = None
+        _undo_steps(steps, _undo.remove)
+        raise
+    finally:
+        _here.steps = None
 
 
 def undo_all():
     """Undo every step, the last one first. If a Ctrl-C comes out of a step, all is undone before it is raised."""
+    try:
+        _undo_steps(_undo)
+    finally:
+        _late.clear()
+
+
+def _undo_steps(steps, forget=lambda step: None):
     first = None
-    while _undo:
-        step = _undo[-1]
+    while steps:
+        function, _ = step = steps[-1]
         try:
-            step()
+            function()
         except BaseException as error:
             first = first or error
-            step()
-        _undo.pop()
-    _names.clear()
-    _late.clear()
+            function()
+        steps.pop()
+        forget(step)
     if first is not None:
         raise first
 
@@ -140,22 +170,25 @@ class _Follower:
     """The first of the import system's finders. It finds a module by those after it, and changes the module when its code has run:
     an event loop is often imported by the very thread that runs it."""
 
-    def __init__(self, files):
-        self.files = files  # by the module's name
+    def __init__(self):
+        self.changes = {}  # by the module's name: functions of the module
 
     def find_spec(self, name, path=None, target=None):
-        if name not in self.files:
+        changes = tuple(self.changes.get(name, ()))
+        if not changes:
             return None
-        change = _change_by(self.files[name], name)
         for finder in sys.meta_path:
             spec = finder.find_spec(name, path, target) if finder is not self else None
             if spec is not None:
-                _change_after_exec(spec, change)
+                _change_after_exec(spec, changes)
                 return spec
         return None
 
 
-def _change_after_exec(spec, change):
+_follower = _Follower()  # one for all: two would look for a module by each other
+
+
+def _change_after_exec(spec, changes):
     """By an attribute of the loader's instance, which is gone afterwards. The loader of a zip file serves several modules."""
     loader = spec.loader
     original = getattr(loader, "exec_module", None)
@@ -165,7 +198,8 @@ def _change_after_exec(spec, change):
     def executed(module):
         if module.__name__ == spec.name:
             vars(loader).pop("exec_module", None)
-            change(module)
+            for change in changes:
+                change(module)
 
     loader.exec_module = around(original, after=executed)
 
@@ -186,13 +220,24 @@ def _change_by(file, name):
 def follow_imports(files):
     """files: {module's name: the file of bough that changes it}. Such a file is loaded with the first of its modules, and has
     CHANGES, {module's name: function(module)}. Each function is called once: now, if the module is loaded already."""
-    follower = _Follower(files)
-    sys.meta_path.insert(0, follower)
-    on_undo(lambda: follower in sys.meta_path and sys.meta_path.remove(follower))
-    for name, file in files.items():
-        if name in sys.modules:
-            _late.append((name, _change_by(file, name)))
+    if _follower not in sys.meta_path:
+        sys.meta_path.insert(0, _follower)
+        on_undo(lambda: _follower in sys.meta_path and sys.meta_path.remove(_follower))
+    new = [(name, _change_by(file, name)) for name, file in files.items()]
+    for name, change in new:
+        _follower.changes.setdefault(name, []).append(change)
+    on_undo(lambda: _unfollow(new))
+    _late.extend((name, change) for name, change in new if name in sys.modules)
     change_late()
+
+
+def _unfollow(new):
+    """May be called twice."""
+    for name, change in new:
+        changes = _follower.changes.get(name, [])
+        if change in changes:
+            changes.remove(change)
+    _late[:] = [late for late in _late if late not in new]
 
 
 def change_late():

@@ -12,20 +12,27 @@ import threading
 from functools import wraps
 from importlib.machinery import ExtensionFileLoader
 
-from bough import _bough, _green, _replace, _signals
+from bough import _bough, _check, _green, _replace, _signals
 from bough._child import is_a_stop
 from bough._errors import consists_of
 from bough._threads import ThreadExit
 
 _lock = threading.RLock()
 _opted_in = False  # completely
+_more = set()  # of _MORE: what the program has asked for besides
 
 
-def opt_in():
-    """Interpose blocking calls and replace what has to be. The first Thread, branch or post does it. Returns whether it was
-    still to be done. If any step fails, everything is put back and the exception raised."""
+def opt_in(*, pools=False, threads=False):
+    """Interpose blocking calls and replace what bough's own threads need. The first Thread, branch or post does it.
+
+    pools: all pools of threads as well. Future.cancel() interrupts an item that runs.
+    threads: plain threads as well. An interrupt ends the blocking calls of each threading.Thread that is started from then on.
+
+    What is on stays on until opt_out(). Returns whether anything was still to be done. If any step fails, what the call has
+    changed is put back and the exception raised."""
     global _opted_in
-    if _opted_in:
+    wanted = {name for name, on in (("pools", pools), ("threads", threads)) if _check.flag(f"opt_in() {name}", on)}
+    if _opted_in and wanted <= _more:
         _green.refuse_patches()
         if _replace.are_late():
             _replace.change_late()
@@ -33,14 +40,21 @@ def opt_in():
         return False
     with _lock:
         _green.refuse_patches()
-        if not _bough.opt_in():
+        first = _bough.opt_in()
+        if not (first or _opted_in) or not (first or wanted - _more):
             return False  # done by another thread, or being done further out in this one
         try:
-            _patch_all()
-            _signals.take_part()
+            if first:
+                _patch_all()
+                _signals.take_part()
+            with _replace.all_or_none():
+                for name in sorted(wanted - _more):
+                    _MORE[name]()
         except BaseException:
-            _put_back()
+            if first:
+                _put_back()
             raise
+        _more.update(wanted)
         _opted_in = True
     return True
 
@@ -57,6 +71,8 @@ def opt_out():
             _put_back()
         finally:
             _opted_in = _bough.opted_in()
+            if not _opted_in:
+                _more.clear()
     return True
 
 
@@ -79,15 +95,29 @@ def interpreter_ends():
 _INTERPRETERS = "_interpreters _xxsubinterpreters"  # the first from Python 3.13 on
 
 # Modules that are changed when they are imported, or now if the program has imported them already; and by which file.
+_POOLS = "concurrent.futures._base concurrent.futures.thread multiprocessing.pool"
 _CHANGED_BY = {
     "_stdlib": f"queue socket subprocess {_INTERPRETERS}",
-    "_futures": "concurrent.futures._base concurrent.futures.thread multiprocessing.pool",
+    "_futures": _POOLS,
     "_green": "eventlet.patcher gevent.events",
     "_loops": (
         "asyncio.base_events gevent.hub gi.overrides.GLib gi.overrides.Gio trio._core._io_epoll trio._core._run trio._threads "
         "twisted.internet.base uvloop"
     ),
 }
+
+
+def _follow(changed_by):
+    _replace.follow_imports({name: f"bough.{file}" for file, names in changed_by.items() for name in names.split()})
+
+
+def _plain_threads():
+    from bough import _plain  # loaded only where it is asked for
+
+    _plain.take_part()
+
+
+_MORE = {"pools": lambda: _follow({"_pools": _POOLS}), "threads": _plain_threads}
 
 
 def _patch_all():
@@ -110,7 +140,7 @@ def _patch_all():
     for module in _INTERPRETERS.split():
         if module in sys.builtin_module_names:
             importlib.import_module(module)
-    _replace.follow_imports({name: f"bough.{file}" for file, names in _CHANGED_BY.items() for name in names.split()})
+    _follow(_CHANGED_BY)
 
 
 # ---- errors of extension modules ---------------------------------------------------------------------------------------
@@ -377,6 +407,8 @@ def report():
     in_or_out = _bough.lock_methods()
     return Report(
         opted_in=_bough.opted_in(),
+        pools="pools" in _more,
+        threads="threads" in _more,
         interposed=sorted({(name, symbol) for name, symbol, state, _ in slots if state == "interposed"}),
         hooked=sorted({(name, symbol) for name, symbol, state, _ in slots if state == "hooked"}),
         skipped=sorted({(name, symbol, why) for name, symbol, state, why in slots if state == "skipped"}),
@@ -406,6 +438,8 @@ class Report(dict):
         lines += ["errors that become the interrupt's exception: " + ", ".join(self["errors"])]
         lines += ["replaced in the standard library: " + ", ".join(self["replaced"])]
         lines += [f"memory for the frames of threads that have ended: {self['kept_stacks']} blocks of 16 kB are kept for new threads"]
+        lines += ["pools of threads: " + ("their items are interrupted" if self["pools"] else "as without bough, see opt_in(pools=)")]
+        lines += ["plain threads: " + ("their blocking calls are cut" if self["threads"] else "as without bough, see opt_in(threads=)")]
         lines += [f"left alone: {symbol} of {name}: {why}" for name, symbol, why in self["skipped"]]
         lines += ["not covered:"] + [f"  {what}: {why}" for what, why in self["not_covered"]]
         return "\n".join(lines)

@@ -87,22 +87,27 @@ def _opt_in():
 # ---- what a thread takes part in -----------------------------------------------------------------------------------
 
 
-class _Run:
+class Run:
     """A thread's run(), inside of which it takes part. Not before and after: threading's own bookkeeping is no place to
     be interrupted at."""
 
     def __init__(self, thread, run):
         self.thread, self.run = thread, run
 
+    def begin(self, thread):
+        """The thread becomes known. Returns whether its blocking calls are interrupted, and whether all its code is."""
+        _bough.begin(_check.for_library(thread.name), thread._starts_disabled)
+        thread._post_what_came_before()
+        return thread._io or thread._async, thread._async
+
     def __call__(self):
         thread, run = self.thread, self.run
         self.thread = self.run = None
         del thread.__dict__["run"]  # it was put there by start(), and keeps the thread alive
-        _bough.begin(_check.for_library(thread.name), thread._starts_disabled)
-        thread._post_what_came_before()
+        takes_part, asynchronous = self.begin(thread)
         try:
-            with _bough.taking_part(thread._io or thread._async):
-                if thread._async:
+            with _bough.taking_part(takes_part):
+                if asynchronous:
                     _bough.set_asynchronous(True)
                 try:
                     run()
@@ -158,7 +163,7 @@ class Thread(threading.Thread):
         _check.function("Thread.run()", self.run)
         _opt_in()
         if not self._started.is_set():
-            self.__dict__["run"] = _Run(self, self.run)
+            self.__dict__["run"] = Run(self, self.run)
         try:
             super().start()
         except BaseException:
@@ -211,9 +216,9 @@ class ProtectedThread(Thread):
 
 
 def interrupt(thread, reason=None):
-    """Ask a thread to stop: a threading.Thread of any sort, or an ident. One that has nothing to do with bough meets it
-    when it asks (`check_interrupt()`, `interruption_requested()`), and is reported as overdue if it does not. NotAliveError: it
-    has ended, or was not started."""
+    """Ask a thread to stop: a threading.Thread of any sort, its name or its ident. One that has nothing to do with bough meets it
+    when it asks (`check_interrupt()`, `interruption_requested()`), and is reported as overdue if it does not; after
+    `opt_in(threads=True)` its blocking calls meet it as well. NotAliveError: it has ended, or was not started."""
     number = _check.thread("interrupt() thread", thread)
     reason = _check.reason("interrupt()", reason)
     _opt_in()
@@ -244,7 +249,7 @@ def _instance(exc):
 
 
 def raise_exc(thread, exc):
-    """Raise `exc`, a class or an instance, in a thread (or the one with that ident): that very instance, in its blocking
+    """Raise `exc`, a class or an instance, in a thread (or the one with that name or ident): that very instance, in its blocking
     call if it takes part, else in its bytecode. NotAliveError: it has ended, or was not started."""
     exc, number = _instance(exc), _check.thread("raise_exc() thread", thread)
     _opt_in()

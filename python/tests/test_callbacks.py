@@ -267,7 +267,7 @@ class Sqlite(unittest.TestCase):
             raise A
 
     def test_pool(self):
-        bough.opt_in()
+        bough.opt_in(pools=True)
         with concurrent.futures.ThreadPoolExecutor() as pool:
             future = pool.submit(self.query)
             self.begun()

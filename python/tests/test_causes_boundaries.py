@@ -67,7 +67,7 @@ class Boundaries(Causes):
 
     def test_pool(self):
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            bough.opt_in()
+            bough.opt_in(pools=True)
             threads = pool.submit(threading.get_native_id).result()
             future = pool.submit(client.ask, self.fd)
             until(future.running)
@@ -84,7 +84,7 @@ class Boundaries(Causes):
             with self.assertRaises(asyncio.TimeoutError):
                 await asyncio.wait_for(asyncio.to_thread(client.ask, self.fd), 0.3)
 
-        bough.opt_in()
+        bough.opt_in(pools=True)
         asyncio.run(main())
 
     def test_thread(self):

@@ -73,7 +73,7 @@ class OuterInterrupts(Causes):
         self.assertEqual(child.outcome, "interrupted")
 
     def test_pool(self):
-        bough.opt_in()
+        bough.opt_in(pools=True)
         with concurrent.futures.ThreadPoolExecutor() as pool:
             future = pool.submit(self.gather)
             self.until_blocked(2)

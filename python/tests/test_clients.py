@@ -85,7 +85,7 @@ class Client:
             raise A
 
     def test_pool(self):
-        bough.opt_in()
+        bough.opt_in(pools=True)
         with concurrent.futures.ThreadPoolExecutor() as pool:
             future = pool.submit(self.noted(self.work))
             self.until_blocked()

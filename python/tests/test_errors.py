@@ -263,7 +263,7 @@ class Threads(Errors):
         self.refused(bough.NotAliveError, lambda: bough.interrupt(threading.get_ident() + (1 << 64)))
 
     def test_no_thread(self):
-        for wrong in None, "x", 1.5, True, object():
+        for wrong in None, b"x", 1.5, True, object():
             for name, call in (
                 ("interrupt() thread", bough.interrupt),
                 ("raise_exc() thread", lambda t: bough.raise_exc(t, KeyError)),

@@ -275,7 +275,7 @@ thread.interrupt()
         """an exception of main's ends them, also if the pool's module was loaded after the opt-in: it waits for its workers"""
         with Process("-c", """
 import bough, time
-bough.opt_in()
+bough.opt_in(pools=True)
 import concurrent.futures
 def item():
     try:

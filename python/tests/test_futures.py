@@ -22,7 +22,7 @@ ENOUGH = 20 * SCALE
 
 
 def setUpModule():
-    bough.opt_in()
+    bough.opt_in(pools=True)
 
 
 def until(true):
@@ -272,7 +272,7 @@ class Executors(unittest.TestCase):
             gate.set()
             self.assertTrue(future.result())
         finally:
-            bough.opt_in()
+            bough.opt_in(pools=True)
 
 
 class Asyncio(unittest.TestCase):
@@ -429,7 +429,7 @@ class Asyncio(unittest.TestCase):
 class ThreadPools(unittest.TestCase):
     def test_worker_survives(self):
         """of multiprocessing.pool: the call fails with CancelledError, others go on"""
-        bough.opt_in()  # it was imported before this
+        bough.opt_in(pools=True)  # it was imported before this
         self.addCleanup(multiprocessing.resource_tracker._resource_tracker._stop)  # from 3.14 on a pool starts that process
         with multiprocessing.pool.ThreadPool(1) as pool:
             item = Item()

@@ -137,7 +137,7 @@ def is_interrupted():
 class Guide(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        bough.opt_in()
+        bough.opt_in(pools=True)
 
     def setUp(self):
         self.raised, before = [], threading.excepthook

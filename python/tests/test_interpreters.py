@@ -47,7 +47,7 @@ class Interpreters(unittest.TestCase):
     limit = 60
 
     def setUp(self):
-        bough.opt_in()
+        bough.opt_in(pools=True)
         self.number = interpreters.create()
         self.addCleanup(interpreters.destroy, self.number)
 

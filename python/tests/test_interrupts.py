@@ -428,10 +428,10 @@ print(other.is_alive())
         dead = started(lambda: None)
         ended(dead)
         unstarted = bough.Thread()
-        for thread in (dead, unstarted, 12345, dead.ident if dead.ident not in map_idents() else 12345):
+        for thread in (dead, unstarted, "no name of a thread", 12345, dead.ident if dead.ident not in map_idents() else 12345):
             with self.subTest(thread), self.assertRaises(ValueError):
                 bough.interrupt(thread)
-        for thread in (None, "x", 1.5, True, object()):
+        for thread in (None, b"x", 1.5, True, object()):
             with self.subTest(thread), self.assertRaises(TypeError):
                 bough.interrupt(thread)
         with self.assertRaises(TypeError):

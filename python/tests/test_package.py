@@ -21,7 +21,7 @@ LATER = """
 import sys, threading
 import bough
 
-bough.opt_in()
+bough.opt_in(pools=True)
 def names():
     return {name for name in bough.report()["replaced"] if name.startswith(("subprocess", "concurrent", "asyncio"))}
 print(names())

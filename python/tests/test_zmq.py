@@ -21,7 +21,7 @@ class Zmq(unittest.TestCase):
     def setUp(self):
         self.context = zmq.Context()
         self.began, self.error = threading.Event(), None
-        bough.opt_in()
+        bough.opt_in(pools=True)
 
     def tearDown(self):
         self.context.term()

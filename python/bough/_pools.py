@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+"""Pools of threads, after opt_in(pools=True) (rule 45): concurrent.futures, and with it asyncio's; multiprocessing.pool.ThreadPool.
+
+While a work item runs its worker takes part, in a branch of the item's own. Future.cancel() on an item that runs
+interrupts it and returns True: it was asked, as with an asyncio task. If it ends by that, or by any other interrupt, the
+future is cancelled (`cancelled()`, CancelledError); if it catches that and returns, the future has its result. The worker
+goes on either way.
+"""
+from functools import wraps
+
+from bough import _bough, _replace
+from bough._child import is_a_stop
+from bough._errors import consists_of
+
+
+def _base(module):
+    """concurrent.futures._base"""
+    _replace.replace(module.Future, "cancel", _cancel)
+
+
+def _thread(module):
+    """concurrent.futures.thread"""
+    _replace.replace(module._WorkItem, "run", _run)
+
+
+def _pool(module):
+    """multiprocessing.pool"""
+    _replace.replace(module, "worker", _thread_pool_worker)
+
+
+CHANGES = {"concurrent.futures._base": _base, "concurrent.futures.thread": _thread, "multiprocessing.pool": _pool}
+
+
+# ---- concurrent.futures ---------------------------------------------------------------------------------------------
+
+
+def _run(original):
+    @wraps(original)
+    def run(self, *context):
+        future = self.future
+        try:
+            if context:  # from 3.14 on
+                done = _bough.call_item(future, context[0].run, (self.task,), {})
+            else:
+                done = _bough.call_item(future, self.fn, self.args, self.kwargs)
+        except BaseException as error:
+            if consists_of(error, is_a_stop):
+                _become_cancelled(future)
+            else:
+                future.set_exception(error)
+        else:
+            if done is not None:
+                future.set_result(done[0])
+        finally:
+            del self, future, context  # the exception's traceback holds this frame, and the future the exception
+
+    return run
+
+
+def _become_cancelled(future):
+    """From running, which no method of its own leads to."""
+    from concurrent.futures._base import CANCELLED_AND_NOTIFIED
+
+    with future._condition:
+        future._state = CANCELLED_AND_NOTIFIED
+        for waiter in future._waiters:
+            waiter.add_cancelled(future)
+        future._condition.notify_all()
+    future._invoke_callbacks()
+
+
+def _cancel(original):
+    @wraps(original)
+    def cancel(self):
+        if original(self):
+            return True
+        item = getattr(self, "_bough_item", None)
+        return item is not None and _bough.interrupt_handle(item, "its future was cancelled")
+
+    return cancel
+
+
+# ---- multiprocessing.pool.ThreadPool --------------------------------------------------------------------------------
+
+
+class _Task:
+    """What call_item() wants of a future: this one can't be cancelled."""
+
+    def set_running_or_notify_cancel(self):
+        return True
+
+
+def _thread_pool_worker(original):
+    @wraps(original)
+    def worker(inqueue, *args, **kwargs):
+        from queue import SimpleQueue
+
+        if isinstance(inqueue, SimpleQueue):
+            inqueue = _Tasks(inqueue)
+        return original(inqueue, *args, **kwargs)
+
+    return worker
+
+
+class _Tasks:
+    """The queue that a worker of threads gets its tasks from. An interrupted task fails with CancelledError: a ThreadExit would end
+    the worker, and the task's result would never come."""
+
+    def __init__(self, queue):
+        self.queue = queue
+
+    def get(self):
+        task = self.queue.get()
+        if task is None:
+            return None
+        job, i, function, args, kwargs = task
+        return job, i, _call, (function, args, kwargs), {}
+
+
+def _call(function, args, kwargs):
+    try:
+        return _bough.call_item(_Task(), function, tuple(args), dict(kwargs))[0]
+    except BaseException as error:
+        if not consists_of(error, is_a_stop):
+            raise
+        reason = str(error)
+    from concurrent.futures import CancelledError
+
+    raise CancelledError(reason)

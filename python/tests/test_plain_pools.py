@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: MIT
+"""Rules 16, 42 and 45: the first Thread or branch changes no pool; opt_in(pools=True) does, also after it."""
+import asyncio
+import concurrent.futures
+import concurrent.futures.thread  # what is loaded already is replaced at once
+import multiprocessing.pool
+import threading
+import unittest
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+
+import bough
+from bough import _replace
+from tools import LIMIT, Gate, pipe, read, until, until_blocked
+
+limit = 60
+stays = ("anon_inode:*event*",)
+
+
+def of_pools():
+    return [name for name in bough.report()["replaced"] if name.startswith(("concurrent.", "multiprocessing."))]
+
+
+class Item:
+    """A call that blocks until go_on(): on which thread, and what became of it."""
+
+    def __init__(self, test):
+        pair = pipe()
+        self.r, self.w = pair.__enter__()
+        test.addCleanup(pair.__exit__, None, None, None)
+        self.thread = self.error = self.read = None
+
+    def __call__(self):
+        self.thread = threading.current_thread()
+        try:
+            self.read = read(self.r)
+        except BaseException as error:
+            self.error = error
+            raise
+        return self.read
+
+    def until_blocked(self):
+        until(lambda: self.thread is not None, "the item's begin")
+        until_blocked(self.thread)
+
+    def go_on(self):
+        with open(self.w, "wb", closefd=False) as file:
+            file.write(b"x")
+
+
+class Plain(unittest.TestCase):
+    def setUp(self):
+        bough.opt_out()
+        with bough.branch():
+            pass
+
+    def test_nothing_is_replaced(self):
+        self.assertEqual(of_pools(), [])
+        self.assertFalse(bough.report()["pools"])
+        self.assertIn("pools of threads: as without bough", str(bough.report()))
+
+    def test_cancel(self):
+        """of an item that runs returns False, and the item goes on"""
+        item = Item(self)
+        with ThreadPoolExecutor(1) as pool:
+            future = pool.submit(item)
+            item.until_blocked()
+            self.assertFalse(future.cancel())
+            item.go_on()
+            self.assertEqual(future.result(LIMIT), b"x")
+
+    def test_wait_for(self):
+        """in a program of whose libraries one has opened a branch"""
+        item = Item(self)
+
+        async def main():
+            save = asyncio.ensure_future(asyncio.to_thread(item))
+            await asyncio.to_thread(item.until_blocked)
+            with self.assertRaises(asyncio.TimeoutError):
+                await asyncio.wait_for(save, 0)
+            item.go_on()
+
+        asyncio.run(main())
+        self.assertEqual((item.error, item.read), (None, b"x"))
+
+    def test_wait_for_in_a_child(self):
+        """neither: the loop's thread takes part, and was not interrupted"""
+        with bough.branch() as b:
+            b.add(self.test_wait_for)
+
+    def test_a_loop_that_is_interrupted(self):
+        """interrupts what it has given to its threads, and ends"""
+        for pool in None, ThreadPoolExecutor(1):
+            with self.subTest(pool=pool):
+                item = Item(self)
+
+                async def main(item=item, pool=pool):
+                    await asyncio.get_running_loop().run_in_executor(pool, item)
+
+                with bough.branch() as b:
+                    child = b.add(asyncio.run, main())
+                    item.until_blocked()
+                    child.interrupt("enough")
+                if pool is not None:
+                    pool.shutdown()  # the loop waits for its own pool only
+                self.assertEqual((child.outcome, type(item.error)), ("interrupted", bough.ThreadExit))
+
+    def test_an_item_that_a_loop_has_not_begun(self):
+        """when the loop is interrupted never runs"""
+        item, ran = Item(self), []
+
+        async def main(pool):
+            loop = asyncio.get_running_loop()
+            await asyncio.gather(loop.run_in_executor(pool, item), loop.run_in_executor(pool, ran.append, 1))
+
+        with ThreadPoolExecutor(1) as pool, bough.branch() as b:
+            child = b.add(asyncio.run, main(pool))
+            item.until_blocked()
+            child.interrupt("enough")
+        self.assertEqual((child.outcome, type(item.error), ran), ("interrupted", bough.ThreadExit, []))
+
+    def test_results_and_errors_of_a_loop_in_a_child(self):
+        async def main():
+            loop = asyncio.get_running_loop()
+            self.assertEqual(await asyncio.to_thread(divmod, 7, 2), (3, 1))
+            with self.assertRaises(ZeroDivisionError):
+                await asyncio.to_thread(divmod, 1, 0)
+            with self.assertRaises(TypeError):
+                await loop.run_in_executor(None, "no function")
+            with concurrent.futures.ProcessPoolExecutor(1) as pool:
+                self.assertEqual(await loop.run_in_executor(pool, divmod, 7, 2), (3, 1))
+
+        with bough.branch() as b:
+            b.add(asyncio.run, main())
+
+    def test_multiprocessing(self):
+        """an interrupt of a ThreadPool's worker leaves its task alone"""
+        item = Item(self)
+        with multiprocessing.pool.ThreadPool(1) as pool:
+            result = pool.apply_async(item)
+            item.until_blocked()
+            bough.interrupt(item.thread, "stop")
+            item.go_on()
+            self.assertEqual(result.get(LIMIT), b"x")
+
+    def test_raise_exc(self):
+        """reaches an item in its bytecode; the worker survives, and between two items it reaches nobody"""
+        began, seen = Gate(), []
+
+        def compute():
+            seen.append(threading.current_thread())
+            began.open()
+            while True:
+                pass
+
+        with ThreadPoolExecutor(1) as pool:
+            future = pool.submit(compute)
+            began.passed()
+            bough.raise_exc(seen[0], KeyError)
+            with self.assertRaises(KeyError):
+                future.result(LIMIT)
+            self.assertEqual(pool.submit(threading.current_thread).result(LIMIT), seen[0])
+
+    def test_a_child_gives_a_result(self):
+        """Future.set_result() does not fail by an interrupt"""
+        future = concurrent.futures.Future()
+
+        def gives():
+            bough.current_child().interrupt()
+            with future._condition:
+                future._condition.notify_all()
+            future.set_result(7)
+
+        with bough.branch() as b:
+            child = b.add(gives)
+        self.assertEqual((future.result(LIMIT), child.outcome), (7, "ok"))
+
+
+class Widening(unittest.TestCase):
+    def setUp(self):
+        bough.opt_out()
+        self.addCleanup(bough.opt_out)
+
+    def test_once(self):
+        self.assertTrue(bough.opt_in())
+        self.assertTrue(bough.opt_in(pools=True))
+        self.assertFalse(bough.opt_in(pools=True))
+        self.assertFalse(bough.opt_in())
+        self.assertTrue(bough.report()["pools"])
+        self.assertEqual(len(of_pools()), 3)
+        bough.opt_out()
+        self.assertEqual(of_pools(), [])
+        self.assertTrue(bough.opt_in())
+        self.assertEqual((of_pools(), bough.report()["pools"]), ([], False))
+
+    def test_a_pool_that_is_there(self):
+        """its next items can be cancelled, by those who have its futures already; an item that runs can't"""
+        first, second = Item(self), Item(self)
+        bough.opt_in()
+        with ThreadPoolExecutor(1) as pool:
+            running, next = pool.submit(first), pool.submit(second)
+            first.until_blocked()
+            bough.opt_in(pools=True)
+            self.assertFalse(running.cancel())
+            first.go_on()
+            self.assertEqual(running.result(LIMIT), b"x")
+            second.until_blocked()
+            self.assertTrue(next.cancel())
+            with self.assertRaises(CancelledError):
+                next.result(LIMIT)
+
+    def test_an_exception(self):
+        """leaves all as it was, also the imports that come later"""
+        bough.opt_in()
+        before = bough.report()["replaced"]
+        changes = {name: list(of) for name, of in _replace._follower.changes.items()}
+        original, left = _replace.replace, [2]
+
+        def fails(*args):
+            left[0] -= 1
+            if not left[0]:
+                raise KeyError
+            return original(*args)
+
+        _replace.replace = fails
+        try:
+            with self.assertRaises(KeyError):
+                bough.opt_in(pools=True)
+        finally:
+            _replace.replace = original
+        self.assertEqual(bough.report()["replaced"], before)
+        self.assertEqual(_replace._follower.changes, changes)
+        self.assertEqual((bough.report()["opted_in"], bough.report()["pools"]), (True, False))
+        self.assertTrue(bough.opt_in(pools=True))
+        self.assertEqual(len(of_pools()), 3)
+
+    def test_a_branch_first(self):
+        """the program opts its pools in when a library has opened a branch already"""
+        with bough.branch():
+            self.assertTrue(bough.opt_in(pools=True))
+
+    def test_arguments(self):
+        for wrong in 1, None, "yes":
+            with self.assertRaisesRegex(TypeError, r"opt_in\(\) pools must be True or False, got "):
+                bough.opt_in(pools=wrong)
+        with self.assertRaises(TypeError):
+            bough.opt_in(True)
+        self.assertFalse(bough.report()["opted_in"])
+
+
+if __name__ == "__main__":
+    unittest.main()
