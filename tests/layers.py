@@ -91,6 +91,17 @@ def check_machines():
                 yield f"{path.relative_to(root)}: __{match}__ outside src/arch"
 
 
+GETENV = re.compile(r"\bgetenv\(")
+
+
+def check_environment():
+    """the library reads its environment by secure_getenv(): a set-user-ID program's is its caller's"""
+    for folder in ("src", "python/src"):
+        for path in files(folder):
+            if GETENV.search(path.read_text()):
+                yield f"{path.relative_to(root)}: getenv()"
+
+
 def check_licences():
     """each file begins with its licence"""
     for folder in ("src", "include", "cli", "tests", "examples", "bench", "python"):
@@ -119,4 +130,15 @@ def check_lists():
 
 
 if __name__ == "__main__":
-    checks.run([check_sources, check_public, check_users, check_command, check_machines, check_licences, check_lists])
+    checks.run(
+        [
+            check_sources,
+            check_public,
+            check_users,
+            check_command,
+            check_machines,
+            check_environment,
+            check_licences,
+            check_lists,
+        ]
+    )

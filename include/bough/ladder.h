@@ -168,6 +168,8 @@ enum bough_last_words_flags { BOUGH_CORE = 1 /* end by SIGABRT, with a core file
 /*
  * Where rung 6 writes its dump, opened now: `path` (NULL: the descriptor `fd`, which is duplicated; -1: standard
  * error, the default; with `%d` in the path for the process id). BOUGH_DUMP in the environment names a path as well.
+ * A new file has mode 0600. EPERM: it belongs to another user. A program with more rights than its caller reads no
+ * environment and follows no links here (ELOOP, EMLINK).
  * Returns 0; -1 with EINVAL or open's errno, and nothing is changed. [rule 39]
  */
 BOUGH_API int bough_last_words(const char *path, int fd, unsigned flags);

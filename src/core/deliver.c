@@ -301,7 +301,7 @@ static bool can_wake(long signo)
 /* -1: BOUGH_SIGNAL names none. */
 static int choose_signal(void)
 {
-    const char *name = getenv("BOUGH_SIGNAL");
+    const char *name = secure_getenv("BOUGH_SIGNAL");
     if (!name || !*name)
         return SIGURG;
     char *end;
@@ -315,7 +315,8 @@ int bo_deliver_init(void)
     if (wake_signal > 0 && install() == 0) /* libc keeps some to itself, which only it can tell */
         return 0;
     wake_signal = SIGURG;
-    bo_report("BOUGH_SIGNAL=%s is not the number of a signal that can be used: using SIGURG", getenv("BOUGH_SIGNAL"));
+    bo_report("BOUGH_SIGNAL=%s is not the number of a signal that can be used: using SIGURG",
+              secure_getenv("BOUGH_SIGNAL"));
     return install();
 }
 

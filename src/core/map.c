@@ -61,7 +61,7 @@ static bool too_large(size_t size)
 
 static bool asked_to_hide(void)
 {
-    const char *value = getenv("BOUGH_HIDDEN");
+    const char *value = secure_getenv("BOUGH_HIDDEN");
     return value && *value && strcmp(value, "0") != 0;
 }
 

@@ -7,6 +7,7 @@
  * The kernel has no clock that stands still with a process: who stops one (SIGSTOP, a debugger) for longer than the rest
  * of its grace finds it killed. The warden sets the timer anew as soon as it sees that it was stopped.
  */
+#define _GNU_SOURCE
 #include "ladder/kill.h"
 #include <bough/ladder.h>
 #include <errno.h>
@@ -16,7 +17,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "base/atomic.h"
@@ -142,6 +145,25 @@ void bo_kill_after_fork(void)
 
 /* ---- the last words ---------------------------------------------------------------------------------------------- */
 
+/* Set-user-ID, or with capabilities that its caller has not: it does not do what its caller wants done to files. */
+static bool privileged(void)
+{
+    return getauxval(AT_SECURE) != 0;
+}
+
+/* What somebody else has put there, or linked there, is not written to. A terminal or /dev/null is always another's. */
+static bool may_have_words(int fd)
+{
+    struct stat is;
+    if (fstat(fd, &is) != 0)
+        return false;
+    if (!S_ISCHR(is.st_mode) && is.st_uid != geteuid())
+        return errno = EPERM, false;
+    if (S_ISREG(is.st_mode) && is.st_nlink > 1 && privileged())
+        return errno = EMLINK, false;
+    return true;
+}
+
 /* With the process id for %d. */
 static int open_words(const char *path)
 {
@@ -151,7 +173,13 @@ static int open_words(const char *path)
                : snprintf(name, sizeof name, "%s", path);
     if (n < 0 || (size_t)n >= sizeof name)
         return errno = ENAMETOOLONG, -1;
-    return open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
+    int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (privileged() ? O_NOFOLLOW : 0);
+    int fd = open(name, flags, 0600);
+    if (fd < 0 || may_have_words(fd))
+        return fd;
+    int error = errno;
+    close(fd);
+    return errno = error, -1;
 }
 
 /* Out of the way of those who count descriptors, as shells do. */
@@ -183,7 +211,7 @@ int bough_last_words(const char *path, int fd, unsigned flags)
 
 __attribute__((constructor)) static void at_load(void)
 {
-    const char *path = getenv("BOUGH_DUMP"), *core = getenv("BOUGH_CORE");
+    const char *path = secure_getenv("BOUGH_DUMP"), *core = secure_getenv("BOUGH_CORE");
     if (path && strlen(path) < sizeof words_path)
         strcpy(words_path, path);
     bo_store_relaxed(&want_core, core && *core && strcmp(core, "0") != 0);
@@ -203,7 +231,8 @@ static void abort_here(void)
 {
     struct sigaction action = {.sa_handler = SIG_DFL};
     sigset_t set;
-    prctl(PR_SET_DUMPABLE, 1);
+    if (!privileged()) /* a core of one belongs to its caller */
+        prctl(PR_SET_DUMPABLE, 1);
     sigaction(SIGABRT, &action, NULL);
     sigemptyset(&set);
     sigaddset(&set, SIGABRT);

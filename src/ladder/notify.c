@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What sd_notify(3) documents, without its library: it is called on a thread that must not wait nor allocate. */
+#define _GNU_SOURCE
 #include "ladder/notify.h"
 #include <stddef.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@ static socklen_t length; /* 0: nobody listens */
 /* A path, or with '@' a name in the abstract namespace. */
 __attribute__((constructor)) static void at_load(void)
 {
-    const char *name = getenv("NOTIFY_SOCKET");
+    const char *name = secure_getenv("NOTIFY_SOCKET");
     size_t n = name ? strlen(name) : 0;
     if (n < 2 || n >= sizeof address.sun_path || (*name != '/' && *name != '@'))
         return;

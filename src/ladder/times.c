@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
 #include "ladder/times.h"
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +39,7 @@ static int64_t process_grace = DEFAULT_GRACE;
 
 static int64_t grace_of_environment(void)
 {
-    const char *text = getenv("BOUGH_GRACE");
+    const char *text = secure_getenv("BOUGH_GRACE");
     char *end;
     if (!text || !*text)
         return 0;

@@ -18,6 +18,7 @@
  *
  * It uses the public interface only.
  */
+#define _GNU_SOURCE
 #include <bough.h>
 #include <errno.h>
 #include <stdio.h>
@@ -36,7 +37,7 @@ static void complain(const char *what)
 static const char *const *objects_named(void)
 {
     static const char *list[OBJECTS + 1];
-    const char *given = getenv("BOUGH_OBJECTS");
+    const char *given = secure_getenv("BOUGH_OBJECTS");
     char *text = given && *given ? strdup(given) : NULL, *rest = text;
     for (size_t i = 0; text && i < OBJECTS && (list[i] = strsep(&rest, ":")); i++) {
     }
@@ -46,7 +47,7 @@ static const char *const *objects_named(void)
 static struct bough_foreign ways(void)
 {
     struct bough_foreign ways = {0};
-    const char *given = getenv("BOUGH_ERRNO");
+    const char *given = secure_getenv("BOUGH_ERRNO");
     char *end = NULL;
     long error = given && *given ? strtol(given, &end, 10) : 0;
     if (end && (*end || error <= 0 || error > 4094))
@@ -59,7 +60,7 @@ static struct bough_foreign ways(void)
 __attribute__((constructor)) static void begin(void)
 {
     static struct bough_region whole; /* the main thread takes part for good */
-    const char *mode = getenv("BOUGH_PRELOAD");
+    const char *mode = secure_getenv("BOUGH_PRELOAD");
     if (mode && strcmp(mode, "off") == 0)
         return;
     struct bough_foreign how = ways();

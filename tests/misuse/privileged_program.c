@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A program that tests/misuse/privileged.c makes set-user-ID and runs as somebody else.
+ *
+ *   end         climbs the ladder to rung 6: its exit hangs
+ *   settings    prints the grace in ms, the wake signal, and whether the tree can be seen
+ *   words PATH  prints the errno of bough_last_words(PATH), 0 for success
+ */
+#include <bough.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void hang(void)
+{
+    for (;;)
+        pause();
+}
+
+static void end(void)
+{
+    const int64_t soon = BOUGH_MS(50), long_enough = BOUGH_SEC(20); /* for the dump: the end comes when it is written */
+    struct bough_ladder l = {.cap = BOUGH_SEC(600), .time = {0, soon, soon, soon, soon, soon, long_enough}};
+    struct bough_event event = {.kind = BOUGH_OPERATOR, .reason = "the end"};
+    bough_ladder_set(BOUGH_ROOT, &l);
+    atexit(hang);
+    bough_post_event((bough_target)bough_root(), &event);
+    hang();
+}
+
+static int wake_signal(void)
+{
+    struct sigaction action;
+    bough_self();
+    for (int signo = 1; signo < 32; signo++)
+        if (sigaction(signo, NULL, &action) == 0 && (action.sa_flags & SA_SIGINFO) && action.sa_sigaction)
+            return signo;
+    return 0;
+}
+
+static void settings(void)
+{
+    struct bough_ladder l;
+    char line[512];
+    int seen = 0, signo = wake_signal();
+    FILE *maps = fopen("/proc/self/maps", "re");
+    while (maps && fgets(line, sizeof line, maps))
+        seen |= strstr(line, "/memfd:bough") != NULL;
+    bough_ladder_get(NULL, &l);
+    printf("%lld %d %d\n", (long long)(l.grace / BOUGH_MS(1)), signo, seen);
+}
+
+int main(int count, char **arguments)
+{
+    if (count < 2)
+        return 2;
+    if (strcmp(arguments[1], "end") == 0)
+        end();
+    else if (strcmp(arguments[1], "settings") == 0)
+        settings();
+    else if (count > 2)
+        printf("%d\n", bough_last_words(arguments[2], -1, BOUGH_CORE) == 0 ? 0 : errno);
+    return 0;
+}
