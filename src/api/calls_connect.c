@@ -15,7 +15,7 @@
 /* Bound what blocks on the socket by the deadline. 0 or an error. */
 static long bound(int fd, bough_time deadline)
 {
-    int64_t us = (deadline - bough_now() + 999) / 1000;
+    int64_t us = bo_add_time(bo_time_left(deadline, bough_now()), 999) / 1000;
     if (us <= 0)
         return -ETIMEDOUT;
     struct timeval limit = {us / 1000000, us % 1000000};

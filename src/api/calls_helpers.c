@@ -31,7 +31,7 @@ long bo_wait_ready(int fd, short events, bough_time deadline)
     struct pollfd p = {.fd = fd, .events = events};
     long r;
     do {
-        int64_t ns = deadline ? deadline - bough_now() : 1;
+        int64_t ns = deadline ? bo_time_left(deadline, bough_now()) : 1;
         if (ns <= 0)
             return -ETIMEDOUT;
         struct timespec left = bo_timespec(ns);

@@ -66,11 +66,11 @@ static const struct timespec *deadline_by(clockid_t clock, const struct timespec
         return deadline;
     clock_gettime(clock, &there);
     clock_gettime(CLOCK_REALTIME, &here);
-    copy->tv_sec = deadline->tv_sec - there.tv_sec + here.tv_sec;
     copy->tv_nsec = deadline->tv_nsec - there.tv_nsec + here.tv_nsec;
     long carry = copy->tv_nsec < 0 ? -1 : copy->tv_nsec / 1000000000;
-    copy->tv_sec += carry;
     copy->tv_nsec -= carry * 1000000000;
+    if (__builtin_add_overflow(deadline->tv_sec, here.tv_sec - there.tv_sec + carry, &copy->tv_sec))
+        *copy = *deadline; /* far away, by either clock */
     return copy;
 }
 #define sem_until(semaphore, clock, until) ((void)(clock), sem_timedwait(semaphore, until))

@@ -17,15 +17,26 @@ static inline int64_t bo_clock(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* For the kernel, which takes no negative time: one that has passed is 0. */
 static inline struct timespec bo_timespec(int64_t ns)
 {
+    if (ns < 0)
+        ns = 0;
     return (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
 }
 
-/* a + b without overflow, for deadlines; b is not negative. */
+/* a + b without overflow, for deadlines. */
 static inline int64_t bo_add_time(int64_t a, int64_t b)
 {
-    return a > BO_FOREVER - b ? BO_FOREVER : a + b;
+    int64_t sum;
+    return !__builtin_add_overflow(a, b, &sum) ? sum : b > 0 ? BO_FOREVER : INT64_MIN;
+}
+
+/* From `now` to a deadline, without overflow. */
+static inline int64_t bo_time_left(int64_t deadline, int64_t now)
+{
+    int64_t left;
+    return !__builtin_sub_overflow(deadline, now, &left) ? left : now < 0 ? BO_FOREVER : INT64_MIN;
 }
 
 #endif

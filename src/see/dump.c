@@ -238,7 +238,7 @@ BO_BARE static void put_branch_place(struct bo_out *o, const struct bo_branch *b
 
 static void put_branch(struct bo_out *o, const struct bo_branch *b, unsigned depth)
 {
-    int64_t deadline = bo_load_relaxed(&b->deadline), left = deadline - bo_now();
+    int64_t deadline = bo_load_relaxed(&b->deadline), left = bo_time_left(deadline, bo_now());
     indent(o, depth);
     bo_put(o, "branch");
     put_target_name(o, &b->t);
