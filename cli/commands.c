@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/plain.h"
 #include "command.h"
 
 static const struct command {
@@ -49,7 +50,7 @@ static const struct command *find(const char *name)
 
 static int unknown(const char *name)
 {
-    fprintf(stderr, "bough: there is no command '%s': see `bough help`\n", name);
+    fail("there is no command '%s': see `bough help`", name);
     return EXIT_USAGE;
 }
 
@@ -82,9 +83,10 @@ int misused(const char *name)
 
 __attribute__((format(printf, 1, 0))) static void say(const char *format, va_list arguments)
 {
-    fputs("bough: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputs("\n", stderr);
+    char text[1024], plain[sizeof text]; /* with what the process under view says of itself */
+    vsnprintf(text, sizeof text, format, arguments);
+    bo_plain(plain, sizeof plain, text);
+    fprintf(stderr, "bough: %s\n", plain);
 }
 
 int usage_error(const char *name, const char *format, ...)

@@ -63,7 +63,7 @@ static int from_outside(const struct arena *a)
     struct strings *strings = strings_new(a->pid);
     if (!v)
         return fail("there is no memory for the tree");
-    fprintf(stderr, "bough: %s; this is what can be seen from outside\n", a->why);
+    fail("%s; this is what can be seen from outside", a->why);
     choose_style(stdout);
     tree_as_text(stdout, v, strings);
     strings_free(strings);

@@ -2,37 +2,32 @@
 #include "json.h"
 #include <inttypes.h>
 #include <string.h>
+#include "base/plain.h"
 
-/* No longer ones than needed, no surrogates, nothing beyond U+10FFFF, no C1 controls. */
-int printable(const char *text)
+/* A character that is not to be shown is still one: it goes through a program unchanged. */
+static void escaped(FILE *out, uint32_t code)
 {
-    const unsigned char *s = (const unsigned char *)text;
-    if (s[0] < 0x80)
-        return s[0] >= 0x20 && s[0] != 0x7f;
-    int more = s[0] >= 0xc2 && s[0] <= 0xdf ? 1 : (s[0] & 0xf0) == 0xe0 ? 2 : s[0] >= 0xf0 && s[0] <= 0xf4 ? 3 : 0;
-    for (int i = 1; i <= more; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    if ((s[0] == 0xc2 && s[1] < 0xa0) || (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-        (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-        return 0;
-    return more ? more + 1 : 0;
+    if (code > 0xffff)
+        fprintf(out, "\\u%04x\\u%04x", (unsigned)(0xd7c0 + (code >> 10)), (unsigned)(0xdc00 + (code & 0x3ff)));
+    else
+        fprintf(out, "\\u%04x", (unsigned)code);
 }
 
 static void quoted(FILE *out, const char *text)
 {
     putc('"', out);
     while (*text) {
-        int n = printable(text);
+        uint32_t code = 0;
+        int length = bo_character(text, &code), n = bo_printable(text);
         if (n == 1 && (*text == '"' || *text == '\\'))
             putc('\\', out);
         if (n)
             fwrite(text, 1, (size_t)n, out);
-        else if ((unsigned char)*text < 0x80)
-            fprintf(out, "\\u%04x", (unsigned)*text);
+        else if (length)
+            escaped(out, code);
         else
             fputs("\\ufffd", out);
-        text += n ? n : 1;
+        text += length ? length : 1;
     }
     putc('"', out);
 }

@@ -24,7 +24,4 @@ void json_number(struct json *j, const char *key, int64_t number);
 void json_seconds(struct json *j, const char *key, int64_t ns);
 void json_bool(struct json *j, const char *key, bool value);
 
-/* How many bytes the character at `text` has if it is whole, well-formed UTF-8 and no control character; else 0. */
-int printable(const char *text);
-
 #endif

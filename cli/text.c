@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "json.h"
+#include "base/plain.h"
 
 static bool coloured, utf8;
 
@@ -34,7 +34,7 @@ const char *drawing(enum drawing d)
 void put_text(FILE *out, const char *text)
 {
     while (*text) {
-        int n = printable(text);
+        int n = bo_printable(text);
         if (n == 1 || (n && utf8))
             fwrite(text, 1, (size_t)n, out);
         else

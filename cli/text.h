@@ -15,7 +15,7 @@ const char *colour(enum colour c);
 enum drawing { STEM, FORK, CORNER };
 const char *drawing(enum drawing d);
 
-/* Control characters and what is no UTF-8 come as \xNN: a name can't move a cursor. */
+/* What others have written, made harmless (base/plain.h): a name can't move a cursor. */
 void put_text(FILE *out, const char *text);
 /* "1.2 s", "3 min 4 s", "5 h 6 min", "7 d 8 h". */
 void put_time(FILE *out, int64_t ns);

@@ -12,6 +12,7 @@
 #include <unwind.h>
 #endif
 #include "api/branch.h"
+#include "base/plain.h"
 #include "core/arena.h"
 #include "core/call.h"
 #include "core/current.h"
@@ -342,15 +343,16 @@ void bo_failure_thrown(bough_branch *branch, const char *file, int line, const c
 
 /* ---- printing --------------------------------------------------------------------------------------------- */
 
-/* Not dprintf(): it does not free its buffer when writing fails. A longer line is cut. */
+/* One line. Not dprintf(): it does not free its buffer when writing fails. A longer line is cut. */
 BOUGH_FORMAT(2, 3) static bool say_to(int fd, const char *format, ...)
 {
-    char line[2048];
+    char text[2048], line[2048];
     va_list arguments;
     va_start(arguments, format);
-    int n = vsnprintf(line, sizeof line, format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    size_t length = n < 0 ? 0 : (size_t)n < sizeof line ? (size_t)n : sizeof line - 1;
+    size_t length = bo_plain(line, sizeof line - 1, text); /* messages and names are in it */
+    line[length++] = '\n';
     for (size_t done = 0; done < length;) {
         ssize_t r = write(fd, line + done, length - done);
         if (r < 0 && errno != EINTR)
@@ -365,11 +367,11 @@ static bool print_place(int fd, int indent, void *pc)
     Dl_info info;
     /* A return address lies behind its call: one back is inside. */
     if (!dladdr((char *)pc - 1, &info))
-        return say_to(fd, "%*s  at %p\n", indent, "", pc);
+        return say_to(fd, "%*s  at %p", indent, "", pc);
     if (info.dli_sname)
-        return say_to(fd, "%*s  at %s+0x%lx (%s)\n", indent, "", info.dli_sname,
+        return say_to(fd, "%*s  at %s+0x%lx (%s)", indent, "", info.dli_sname,
                       (unsigned long)((char *)pc - (char *)info.dli_saddr), info.dli_fname);
-    return say_to(fd, "%*s  at %s+0x%lx\n", indent, "", info.dli_fname,
+    return say_to(fd, "%*s  at %s+0x%lx", indent, "", info.dli_fname,
                   (unsigned long)((char *)pc - (char *)info.dli_fbase));
 }
 
@@ -379,7 +381,7 @@ static bool print_failure(int fd, int indent, const bough_error *e)
     if (e->file)
         snprintf(place, sizeof place, " (%s%s%s:%d)", e->function ? e->function : "", e->function ? ", " : "", e->file,
                  e->line);
-    return say_to(fd, "%*s%s: %s%s%s%s\n", indent, "", e->who && *e->who ? e->who : "failure", strerror(e->code),
+    return say_to(fd, "%*s%s: %s%s%s%s", indent, "", e->who && *e->who ? e->who : "failure", strerror(e->code),
                   *e->message ? ": " : "", e->message, place);
 }
 

@@ -9,6 +9,7 @@
 #include <bough/branch.h>
 #include "base/atomic.h"
 #include "base/clock.h"
+#include "base/plain.h"
 #include "core/above.h"
 
 static _Atomic(bough_report_fn *) reporter = bo_report_to_stderr;
@@ -39,16 +40,18 @@ static bool admitted(void)
 
 void bo_report(const char *format, ...)
 {
-    char line[1024];
+    char text[1024], line[1024];
     if (!admitted())
         return;
     uint32_t missing = bo_swap_seq(&dropped, 0);
     va_list arguments;
     va_start(arguments, format);
-    int n = vsnprintf(line, sizeof line, format, arguments);
+    int n = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    if (missing && n >= 0 && (size_t)n < sizeof line)
-        snprintf(line + n, sizeof line - (size_t)n, " (%u lines before it were dropped)", missing);
+    if (missing && n >= 0 && (size_t)n < sizeof text)
+        snprintf(text + n, sizeof text - (size_t)n, " (%u lines before it were dropped)", missing);
+    bo_plain(line, sizeof line,
+             text); /* names and reasons are in it: it stays one line, and says nothing to a terminal */
     if (!bo_ladder_report(line))
         bo_report_line(line);
 }

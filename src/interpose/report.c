@@ -6,11 +6,14 @@
 #define _GNU_SOURCE
 #include "interpose/report.h"
 #include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/plain.h"
 #include "interpose/eintr.h"
 
 struct list {
@@ -97,26 +100,35 @@ struct page {
     const char *object; /* the one whose lines come now */
 };
 
+/* One line; names of objects are in it. */
+BOUGH_FORMAT(2, 3) static void line(struct page *p, const char *format, ...)
+{
+    char text[PATH_MAX + 256], plain[sizeof text];
+    va_list arguments;
+    if (p->error)
+        return;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    bo_plain(plain, sizeof plain, text);
+    if (dprintf(p->fd, "%s\n", plain) < 0)
+        p->error = errno;
+}
+
 static void print(void *context, const struct bough_slot *slot)
 {
     static const char *const words[] = {"interposed", "hooked", "skipped"};
     struct page *p = context;
-    if (p->error)
-        return;
-    if (p->object != slot->object && dprintf(p->fd, "%s\n", *slot->object ? slot->object : "(the program)") < 0)
-        p->error = errno;
+    if (p->object != slot->object)
+        line(p, "%s", *slot->object ? slot->object : "(the program)");
     p->object = slot->object;
-    if (!p->error && dprintf(p->fd, "  %-24s %s%s%s\n", slot->symbol ? slot->symbol : "-", words[slot->state],
-                             slot->why ? ": " : "", slot->why ? slot->why : "") < 0)
-        p->error = errno;
+    line(p, "  %-24s %s%s%s", slot->symbol ? slot->symbol : "-", words[slot->state], slot->why ? ": " : "",
+         slot->why ? slot->why : "");
 }
 
 static void print_eintr_only(void *context, const char *name, bool built_in)
 {
-    struct page *p = context;
-    if (!p->error &&
-        dprintf(p->fd, "  %-24s %s\n", *name ? name : "(the program)", built_in ? "built in" : "added") < 0)
-        p->error = errno;
+    line(context, "  %-24s %s", *name ? name : "(the program)", built_in ? "built in" : "added");
 }
 
 static const char eintr_only[] = "calls of these objects fail with no error but EINTR, because they abort on others:\n";

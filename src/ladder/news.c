@@ -4,6 +4,7 @@
 #include <time.h>
 #include "base/atomic.h"
 #include "base/futex.h"
+#include "base/plain.h"
 #include "core/above.h"
 #include "core/report.h"
 #include "core/ticker.h"
@@ -113,7 +114,7 @@ void bo_news_line(const char *line)
         return;
     }
     i->is_line = true;
-    copy(i->line, sizeof i->line, line);
+    bo_plain(i->line, sizeof i->line, line); /* which is plain already: cut at a whole character */
     announce(i);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "ladder/tell.h"
 #include <bough/ladder.h>
+#include "base/plain.h"
 #include "core/clock.h"
 #include "core/report.h"
 #include "ladder/below.h"
@@ -32,9 +33,10 @@ static void log_line(const struct bo_incident *i, const struct bough_transition 
 
 void bo_tell(struct bo_incident *i, int from, int to, const char *why)
 {
-    char place[160] = "";
+    char text[160] = "", place[160];
     if (to)
-        bo_find_place(i->target, i->branch, i->record, place, sizeof place);
+        bo_find_place(i->target, i->branch, i->record, text, sizeof text);
+    bo_plain(place, sizeof place, text);
     struct bough_transition tr = {
         .post = {.record = (uint64_t)(uintptr_t)i->posted.target, .serial = i->serial << 4 | i->posted.kind},
         .kind = i->posted.kind,

@@ -51,7 +51,7 @@ static struct bough_foreign ways(void)
     char *end = NULL;
     long error = given && *given ? strtol(given, &end, 10) : 0;
     if (end && (*end || error <= 0 || error > 4094))
-        fprintf(stderr, "bough: BOUGH_ERRNO=%s is not the number of an error: it is ECANCELED\n", given);
+        fputs("bough: BOUGH_ERRNO is not the number of an error, 1 to 4094: it is ECANCELED\n", stderr);
     else
         ways.error = (int)error;
     return ways;

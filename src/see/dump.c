@@ -84,8 +84,11 @@ static void put_head(struct bo_out *o, const char *why)
     bo_put(o, ", process %d, ", (int)bo_load_relaxed(&bo_pid));
     put_date(o, now.tv_sec);
     bo_put(o, " ====\n");
-    if (why)
-        bo_put(o, "because: %s\n", why);
+    if (!why)
+        return;
+    bo_put(o, "because: ");
+    bo_put_name(o, why);
+    bo_put(o, "\n");
 }
 
 /* ---- records -------------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "base/plain.h"
 #include "base/raw.h"
 
 #define PATIENCE BO_SEC(2)
@@ -163,6 +164,11 @@ void bo_put_span(struct bo_out *o, int64_t ns)
 
 void bo_put_name(struct bo_out *o, const char *name)
 {
-    for (; *name; name++)
-        bo_put(o, "%c", (unsigned char)*name < ' ' || *name == 0x7f ? '?' : *name);
+    for (int n; *name; name += n ? n : 1) {
+        n = bo_printable(name);
+        if (n)
+            bo_put(o, "%.*s", n, name);
+        else
+            bo_put(o, "\\x%02x", (unsigned char)*name);
+    }
 }

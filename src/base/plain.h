@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Text that somebody else has written (a name, a reason, a path, a message), for a line of a log or for a terminal. The one
+ * place where it is made harmless: no line break, no escape sequence, nothing that turns the direction of what follows,
+ * nothing that is no UTF-8. All of it may be called in a signal handler.
+ */
+#ifndef BO_BASE_PLAIN_H
+#define BO_BASE_PLAIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The length of the UTF-8 character that a text begins with, and its code; 0: it begins with none. */
+int bo_character(const char *text, uint32_t *code);
+/* The length of the character that a text begins with if it is one to be shown as it is; 0: it is to be escaped. */
+int bo_printable(const char *text);
+
+enum { BO_ESCAPE = 4 }; /* the length of one byte as \xNN */
+
+/* A copy in which each byte that is not shown as it is comes as \xNN. Always terminated; only whole characters and escapes.
+ * Returns its length. */
+size_t bo_plain(char *to, size_t size, const char *from);
+
+#endif
