@@ -443,10 +443,10 @@ static long wait_for_end(struct bo_thread *t, uint32_t generation)
     const uint32_t *word = bo_generation_of(t);
     long r = 0;
     BO_YIELD_UNTIL(bo_word_generation(bo_load_seq(&t->t.word)) != generation);
-    bo_add_seq(&t->join_waiters, 1);
+    bo_add_seq(&t->t.join_waiters, 1);
     while (r != -BO_ECUT && bo_word_generation(bo_load_seq(&t->t.word)) == generation)
         r = bo_futex_wait(word, generation, BO_FOREVER);
-    bo_sub_seq(&t->join_waiters, 1);
+    bo_sub_seq(&t->t.join_waiters, 1);
     return bo_word_generation(bo_load_seq(&t->t.word)) == generation ? r : 0;
 }
 

@@ -354,9 +354,9 @@ static struct bo_thread *other_thread(uint64_t *word)
 static bool await_one(struct bo_thread *t, uint64_t w, int64_t until)
 {
     int64_t soon = bo_clock() + BO_MS(100);
-    bo_add_seq(&t->join_waiters, 1);
+    bo_add_seq(&t->t.join_waiters, 1);
     bo_futex_sleep(bo_generation_of(t), bo_word_generation(w), soon < until ? soon : until);
-    bo_sub_seq(&t->join_waiters, 1);
+    bo_sub_seq(&t->t.join_waiters, 1);
     return bo_clock() < until && bo_clock() < bo_load_seq(&wait_until);
 }
 

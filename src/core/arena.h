@@ -21,6 +21,7 @@
 #define BO_CORE_ARENA_H
 
 #include <bough/level.h>
+#include <stddef.h>
 #include <sys/types.h>
 #include "base/clock.h"
 #include "core/record.h"
@@ -32,12 +33,13 @@ enum {
     BO_NONE = 0, /* index 0 is nobody: a thread's "no thread" */
     BO_ROOT = 1, /* the branch around everything */
     BO_NAME = 32,
-    BO_REGIONS = 8, /* regions kept for the tree, the outermost ones */
+    BO_LINE = 64,   /* of the processors' caches */
+    BO_REGIONS = 6, /* regions kept for the tree, the outermost ones */
     BO_KIND_COUNT = (int)BOUGH_KINDS,
     BO_RUNGS = 7 /* enum bough_rung */
 };
 
-/* What bough_ladder_set() has set for this target: 0 where it has not. In ms, so that all of it fits. */
+/* What bough_ladder_set() has set for a target: 0 where it has not. In ms, so that all of it fits. */
 struct bo_ladder_cells {
     _Atomic uint32_t set; /* any of them */
     _Atomic uint32_t grace, cap;
@@ -45,22 +47,48 @@ struct bo_ladder_cells {
     _Atomic uint8_t ceiling[BO_KIND_COUNT + 1];
 } __attribute__((aligned(8)));
 
-/* Anything that can be posted to: what thread and branch slots begin with. */
+/*
+ * Anything that can be posted to: what thread and branch slots begin with. The first cache line is the one that others write, posters
+ * and the ticker. Behind it is what the owner writes, so that a post does not take away what the owner works with.
+ *
+ *   due         bit k: a record of kind k stands against this target
+ *   pins        posters that are writing a record here: the slot waits for them
+ *   work_next, work_here   link and membership of the ticker's work list, see ticker.c
+ *   spread      a signal handler marked it: the ticker wakes what is below
+ *   tick_at     when the ticker looks; its own
+ *   ladder      what bough_ladder_set() has set for it
+ *   name        written by the owner only, always terminated
+ *
+ * Of a thread:
+ *   unsent      a signal could not be sent, or there was no room to count its sender: the ticker's
+ *   asked_at    when the last wake was sent, or an asynchronous region became due
+ *   asks        wake signals sent since the thread last left a call
+ *   unanswered  how often the ticker has looked why, for this wake
+ *   told        that it does not answer
+ *   blocks_wake it was once seen blocking the wake signal: take the second road at once
+ *   put_off     it shares a lock with others, and its wake is still to come (core/pace.h)
+ *   wave        ...or it was woken, and has a place of this wave; 0: it has none
+ *   join_waiters   who waits for this generation to end, on its futex word
+ */
 struct bo_target {
-    bo_word word;               /* core/word.h. Of a branch: generation and LIVE only */
-    _Atomic uint32_t due;       /* bit k: a record of kind k stands against this target */
-    _Atomic uint32_t pins;      /* posters that are writing a record here: the slot waits for them */
-    _Atomic uint32_t work_next; /* link and membership of the ticker's work list, see ticker.c */
-    _Atomic uint32_t work_here;
-    _Atomic uint32_t spread; /* a signal handler marked it: the ticker wakes what is below */
+    bo_word word; /* core/word.h. Of a branch: generation and LIVE only */
+    _Atomic uint32_t due;
+    _Atomic uint32_t pins;
+    _Atomic uint32_t work_next;
     _Atomic uint32_t free_next;
     uint32_t index;
-    _Atomic uint32_t
-        unsent; /* of a thread: a signal could not be sent, or there was no room to count its sender: the ticker's */
-    _Atomic int64_t tick_at; /* when the ticker looks; its own */
+    _Atomic uint8_t work_here, spread, unsent, put_off;
+    _Atomic int64_t tick_at;
+    _Atomic int64_t asked_at;
+    _Atomic uint32_t wave, join_waiters;
+    _Atomic uint16_t asks, unanswered;
+    _Atomic uint8_t told, blocks_wake;
+
     struct bo_ladder_cells ladder;
-    char name[BO_NAME]; /* written by the owner only, always terminated */
+    char name[BO_NAME];
 };
+
+_Static_assert(offsetof(struct bo_target, ladder) == BO_LINE, "what others write and what the owner writes lie apart");
 
 /*
  * Is a thread in a call of foreign code? CALL: in one that reports an interrupt to its caller. SILENT: in one that cannot
@@ -124,25 +152,40 @@ struct bo_outcome {
  *   silenced    what has ended a silent wait of foreign code
  *   joining     the thread whose end foreign code waits for, which nothing interrupts; 0
  *   paced       it shares a lock with other threads: few of them are woken at a time (core/pace.h)
- *   put_off     ...and its wake is still to come
- *   wave        ...or it was woken, and has a place of this wave; 0: it has none
  *   crit_*      the outermost critical section: since when, with which budget; see level.c for the clock
  */
 struct bo_thread {
     struct bo_target t;
+
+    uintptr_t call_frame; /* where on the stack the outermost call was made; while the word says IN */
+    const void *due_byte;
+    struct bo_libc_wait *libc_wait;
+    uintptr_t foreign_frame;       /* of the function that such a call was made in */
+    _Atomic uint8_t foreign;       /* enum bo_foreign_step */
+    bool foreign_cut;              /* which was cut */
+    bool last_was_cut;             /* the last failing call was interrupted (rule 28) */
+    bool settled_on_top;           /* a handler on top of a call has settled the word */
+    _Atomic uint8_t below_handler; /* the wake signal is blocked in a handler's frame, and comes when that returns */
+    bool jumped;                   /* the last handler has left by a jump */
+    bool disabled;                 /* started at level disabled */
+    bool foreign_from_start;
+    _Atomic uint32_t level_serial; /* odd while the owner changes the level: a seqlock for the ticker */
+    _Atomic uint32_t depth;
+
     _Atomic pid_t tid;
     _Atomic uint32_t parent;
     _Atomic uint32_t top;
     int event_fd;
-    _Atomic uint32_t asks;        /* wake signals sent since the thread last left a call */
-    _Atomic uint32_t told;        /* that it does not answer */
-    _Atomic int64_t asked_at;     /* when the last one was sent, or an asynchronous region became due */
-    _Atomic uint32_t unanswered;  /* how often the ticker has looked why, for this wake */
-    _Atomic uint32_t blocks_wake; /* it was once seen blocking the wake signal: take the second road at once */
     _Atomic uint32_t freeze;
+    _Atomic int64_t freeze_at;
+    _Atomic uint32_t joins;
     _Atomic pid_t joining;
-    uintptr_t call_frame; /* where on the stack the outermost call was made; while the word says IN */
-
+    _Atomic uint8_t closing; /* handed to a helper, which runs its closers */
+    _Atomic uint8_t paced;
+    _Atomic uint8_t handlers, finals;
+    _Atomic uint8_t met_rung, shield_rung, resumed_rung;
+    uint8_t handled_rung;
+    uint64_t handled_seq; /* handlers have run for this record, up to this rung */
     _Atomic uint64_t met_seq;
     _Atomic int64_t met_at;
     _Atomic uint64_t shield_seq;
@@ -150,45 +193,22 @@ struct bo_thread {
     _Atomic uint64_t resumed_seq;
     _Atomic int64_t resumed_until;
     struct bo_suppressed reported, silenced;
-    _Atomic uint8_t met_rung, shield_rung, resumed_rung;
-    _Atomic uint8_t foreign; /* enum bo_foreign_step */
-    bool foreign_cut;        /* which was cut */
-    _Atomic uint8_t handlers, finals;
-    _Atomic uint8_t below_handler; /* the wake signal is blocked in a handler's frame, and comes when that returns */
-    uint64_t handled_seq;          /* handlers have run for this record, up to this rung */
-    uint8_t handled_rung;
-    bool jumped;         /* the last one has left by a jump */
-    bool last_was_cut;   /* the last failing call was interrupted (rule 28) */
-    bool settled_on_top; /* a handler on top of a call has settled the word */
-    _Atomic uint32_t joins;
-    _Atomic uint32_t closing;      /* handed to a helper, which runs its closers */
-    _Atomic uint32_t level_serial; /* odd while the owner changes the level: a seqlock for the ticker */
-    _Atomic int64_t freeze_at;
 
     _Atomic int64_t crit_entry;
     _Atomic int64_t crit_budget;
     _Atomic int64_t pause_used;
     _Atomic int64_t pause_min;
     _Atomic uint64_t pause_seq;
-    bool disabled; /* started at level disabled */
-    bool foreign_from_start;
-    _Atomic uint8_t paced, put_off;
     uint32_t crit_depth, allow_depth, async_depth, clean_depth, closable_depth;
     uint32_t foreign_depth; /* regions in which foreign code takes part, and one more if it does from the start */
-    _Atomic uint32_t wave;
     struct bough_region *regions;
     uintptr_t stack_low, stack_high; /* of a stranger: when it was started, and 0 (core/stranger.h) */
-    _Atomic uint32_t depth;
-    _Atomic uint32_t join_waiters; /* who waits for this generation to end, on its futex word */
     struct {
         struct bough_region *at; /* its place on the owner's stack: a plain longjmp is found out by it */
         const char *file;
         int line, kind;
         int64_t since;
     } region[BO_REGIONS];
-    const void *due_byte;
-    uintptr_t foreign_frame; /* of the function that such a call was made in */
-    struct bo_libc_wait *libc_wait;
     struct bough_async *async;
     struct bo_handling *handling;
     struct bough_closer *closers;
@@ -198,9 +218,12 @@ struct bo_thread {
     struct bo_child *child;   /* what it runs now */
     struct bo_foreign_ways ways;
     struct bo_outcome outcome;
-} __attribute__((aligned(64)));
+} __attribute__((aligned(BO_LINE)));
 
-_Static_assert(sizeof(struct bo_thread) <= 832, "memory of a blocked child: see make bench");
+_Static_assert(sizeof(struct bo_thread) <= 768, "memory of a blocked child: see make bench");
+/* A call works with the word and with one line more. */
+_Static_assert(offsetof(struct bo_thread, call_frame) / BO_LINE == offsetof(struct bo_thread, depth) / BO_LINE,
+               "what each call uses lies together");
 
 /*
  * A branch's slot. `outer` is the branch around it: the one its owner opened before, or the one its owner
@@ -226,7 +249,7 @@ struct bo_branch {
     const char *file;
     int line;
     struct bo_family *family; /* what only this process needs: children, failures. api/branch.c */
-} __attribute__((aligned(64)));
+} __attribute__((aligned(BO_LINE)));
 
 /*
  * A letter: what somebody outside asks of the process, who has the mapping and so may (see/mail.c). It is read by the
@@ -276,14 +299,14 @@ struct bo_header {
     _Atomic uint32_t branch_high;
 
     /* Who takes a slot writes here, away from what all read. `next` was never used, unless a fork has left it. */
-    __attribute__((aligned(64))) _Atomic uint32_t thread_next;
+    __attribute__((aligned(BO_LINE))) _Atomic uint32_t thread_next;
     _Atomic uint32_t branch_next;
     _Atomic uint64_t thread_free, branch_free; /* stacks: count of changes and index, against ABA */
     _Atomic uint64_t seq;                      /* numbers records; the ticker dates nothing, posters do */
 };
 
 #define BO_ARENA_MAGIC "bough arena"
-enum { BO_ARENA_VERSION = 7 };
+enum { BO_ARENA_VERSION = 8 };
 
 /* Where this process has it. */
 struct bo_arena {

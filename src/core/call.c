@@ -74,7 +74,7 @@ long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d
     if (bo_or_seq(&t->t.word, BO_IN) & BO_IN)
         return -BO_EON_TOP;
     t->call_frame = (uintptr_t)__builtin_frame_address(0);
-    bo_store_relaxed(&t->asks, 0);
+    bo_store_relaxed(&t->t.asks, 0);
     bo_or_seq(&t->t.word, BO_REPEAT);
     BO_HOOK(call_entered);
     long r = bo_window_plain(t->due_byte, nr, a, b, c, d, e, f);
@@ -288,7 +288,7 @@ int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline)
     if (bo_point() != 0)
         return BO_ECUT;
     wait->in = true;
-    bo_store_relaxed(&t->asks, 0);
+    bo_store_relaxed(&t->t.asks, 0);
     wait->outer = t->libc_wait;
     bo_signal_fence(); /* the wake's handler follows the list from t->libc_wait */
     t->libc_wait = wait;

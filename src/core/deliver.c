@@ -233,9 +233,9 @@ bool bo_deliver_send(struct bo_thread *t)
 {
     /* Without a window a wake ends a call by not restarting it. Whoever has taken the signal since may restart calls, and
      * hand on to us all the same: each wake is answered, and none ends the call. */
-    if (!BO_ARCH_WINDOW && bo_load_relaxed(&t->asks) >= IN_VAIN && !ours_still())
+    if (!BO_ARCH_WINDOW && bo_load_relaxed(&t->t.asks) >= IN_VAIN && !ours_still())
         take_signal_back();
-    bool needs_second = bo_unlikely(bo_load_relaxed(&t->blocks_wake)) && bo_second_road_is_open();
+    bool needs_second = bo_unlikely(bo_load_relaxed(&t->t.blocks_wake)) && bo_second_road_is_open();
     bool second = needs_second && bo_second_road_send(t), first = bo_deliver_signal(bo_load_relaxed(&t->tid)) == 0;
     return needs_second ? second : first;
 }
@@ -251,7 +251,7 @@ void bo_deliver_again(struct bo_thread *t, bool anew)
     if (anew)
         bo_ticker_watch(t);
     else
-        bo_ticker_look_by(&t->t, bo_load_relaxed(&t->asked_at) + BO_ANSWER_WITHIN);
+        bo_ticker_look_by(&t->t, bo_load_relaxed(&t->t.asked_at) + BO_ANSWER_WITHIN);
 }
 
 int bo_deliver_open(void)
@@ -275,7 +275,7 @@ void bo_deliver_settle(struct bo_thread *t)
     if (!bo_deliver_open())
         return;
     /* A program that blocks the signal itself finds it blocked again. */
-    bo_store_relaxed(&t->blocks_wake, 1);
+    bo_store_relaxed(&t->t.blocks_wake, 1);
     bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, 0, sizeof mask);
 }
 
@@ -343,7 +343,7 @@ static uint64_t blocked_by(pid_t tid, char *state)
 
 bool bo_deliver_tells(struct bo_thread *t, enum bo_told of)
 {
-    return !(bo_or_seq(&t->told, of) & of);
+    return !(bo_or_seq(&t->t.told, of) & of);
 }
 
 static void report_silence(struct bo_thread *t, enum bo_told of, const char *why)
@@ -377,7 +377,7 @@ static const char *const refused =
 bool bo_deliver_diagnose(struct bo_thread *t)
 {
     char state;
-    uint32_t times = bo_add_relaxed(&t->unanswered, 1);
+    uint32_t times = bo_add_relaxed(&t->t.unanswered, 1);
     uint64_t blocked = blocked_by(bo_load_relaxed(&t->tid), &state);
     bool below = bo_load_relaxed(&t->below_handler);
     if (bo_load_relaxed(&t->t.unsent))
@@ -388,7 +388,7 @@ bool bo_deliver_diagnose(struct bo_thread *t)
         return false;
     } else if ((blocked & bit(wake_signal)) && !below) {
         bo_second_road_open();
-        bo_store_relaxed(&t->blocks_wake, 1);
+        bo_store_relaxed(&t->t.blocks_wake, 1);
         report_second_road(t);
     } else if (!bo_load_relaxed(&t->t.unsent)) {
         report_silence(t, BO_TOLD_SILENCE, waits);

@@ -175,7 +175,7 @@ static void settle(struct bo_thread *t)
 {
     bo_store_relaxed(&t->tid, (pid_t)bo_raw0(SYS_gettid));
     bo_store_relaxed(&t->parent, BO_ROOT);
-    bo_store_relaxed(&t->join_waiters, 0);
+    bo_store_relaxed(&t->t.join_waiters, 0);
     forget_posts(&t->t);
     if (t->event_fd >= 0)
         close(t->event_fd); /* it is the parent's */

@@ -48,14 +48,14 @@ static void free_place(uint32_t wave)
 /* It may have one already, if it was woken a moment ago. */
 static void give_place_to(struct bo_thread *t, uint32_t wave)
 {
-    uint32_t other = bo_swap_seq(&t->wave, wave);
+    uint32_t other = bo_swap_seq(&t->t.wave, wave);
     if (other)
         free_place(other);
 }
 
 static void take_place_from(struct bo_thread *t)
 {
-    uint32_t wave = bo_swap_seq(&t->wave, 0);
+    uint32_t wave = bo_swap_seq(&t->t.wave, 0);
     if (wave)
         free_place(wave);
 }
@@ -67,7 +67,7 @@ static struct bo_thread *next_put_off(void)
     uint32_t high = bo_load_seq(&bo_arena.head->thread_high);
     for (uint32_t looked = 1; looked < high && bo_load_seq(&bo_pace_waiting); looked++) {
         struct bo_thread *t = bo_thread_at(1 + bo_add_relaxed(&cursor, 1) % (high - 1));
-        if (bo_load_relaxed(&t->put_off) && bo_swap_seq(&t->put_off, 0)) {
+        if (bo_load_relaxed(&t->t.put_off) && bo_swap_seq(&t->t.put_off, 0)) {
             bo_sub_seq(&bo_pace_waiting, 1);
             return t;
         }
@@ -137,7 +137,7 @@ static void look_in_time(void)
 void bo_pace_put_off(struct bo_thread *t)
 {
     BO_HOOK(pace_put_off);
-    if (bo_swap_seq(&t->put_off, 1))
+    if (bo_swap_seq(&t->t.put_off, 1))
         return; /* by another poster: who takes the mark off looks at the word after that */
     bo_add_seq(&bo_pace_waiting, 1);
     look_in_time();
@@ -148,8 +148,8 @@ void bo_pace_put_off(struct bo_thread *t)
 
 void bo_pace_done(struct bo_thread *t)
 {
-    uint32_t wave = bo_load_relaxed(&t->wave);
-    if (bo_likely(!wave) || !bo_cas_seq(&t->wave, &wave, 0))
+    uint32_t wave = bo_load_relaxed(&t->t.wave);
+    if (bo_likely(!wave) || !bo_cas_seq(&t->t.wave, &wave, 0))
         return;
     bo_add_seq(&given, 1);
     free_place(wave);
@@ -209,6 +209,6 @@ void bo_pace_after_fork(struct bo_thread *self)
     grown = 0;
     if (!self)
         return;
-    bo_store_seq(&self->put_off, 0);
-    bo_store_seq(&self->wave, 0);
+    bo_store_seq(&self->t.put_off, 0);
+    bo_store_seq(&self->t.wave, 0);
 }

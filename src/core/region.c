@@ -319,9 +319,9 @@ void bo_level_reset(struct bo_thread *t, bool disabled, bool foreign)
     bo_store_relaxed(&t->pause_seq, 0);
     bo_store_relaxed(&t->shield_seq, 0);
     bo_store_relaxed(&t->met_seq, 0);
-    bo_store_relaxed(&t->asks, 0);
-    bo_store_relaxed(&t->told, 0);
-    bo_store_relaxed(&t->blocks_wake, 0);
+    bo_store_relaxed(&t->t.asks, 0);
+    bo_store_relaxed(&t->t.told, 0);
+    bo_store_relaxed(&t->t.blocks_wake, 0);
 }
 
 int bo_level_begin_handler(struct bough_region *region, bo_code *fn, void *argument, unsigned flags, const char *file,

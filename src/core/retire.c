@@ -46,6 +46,6 @@ void bo_retire_lost(struct bo_thread *t)
 
 void bo_wake_joiners(struct bo_thread *t)
 {
-    if (bo_load_seq(&t->join_waiters))
+    if (bo_load_seq(&t->t.join_waiters))
         bo_futex_wake(bo_generation_of(t), INT_MAX);
 }

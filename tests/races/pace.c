@@ -327,7 +327,7 @@ static void post_to_five(bough_branch *b)
         add_and_wait(b, member);
     add_and_wait(b, has_an_effect);
     CHECK_EQ(bough_interrupt(b, "all of them"), 0);
-    CHECK_EQ(bo_load_seq(&slot_of_it->put_off), 1);
+    CHECK_EQ(bo_load_seq(&slot_of_it->t.put_off), 1);
 }
 
 TEST(a_wake_that_comes_late_does_not_meet_the_next_user_of_the_slot)
