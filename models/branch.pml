@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Marking a branch against adding to it and against its end (rules 4 and 6). README.md says what is checked.
+ * Marking a branch against adding to it and against its end (rules 4 and 6): the record, where to look for those below it, and the notes
+ * that walks out of branches leave. README.md says what is checked.
  *
  * A thread has branch OUTER open, opens INNER in it, adds children, ends INNER, and begins again in the same slots. Another thread adds a child to
- * a branch of its own, OTHER, in any free slot. Posters post to INNER or OUTER.
+ * a branch of its own, OTHER, in any free slot; one that is below INNER adds a child to it at the same time. Posters post to INNER or
+ * OUTER. All slots lie in one part of a group: they share a bit of bo_reach.
  */
 #ifndef NPOST
 #define NPOST 1
@@ -30,6 +32,8 @@ bool sleeps[3];                         /* the owner, on the futex word `pins` *
 bool marked[3]; byte record[3] = ENDED; /* a bit in target->due; the generation whose record stands */
 bool writing[3];                        /* ghost: a poster writes it */
 byte innermost = OUTER;                 /* t->top of their owner */
+bool reach[3], sure[3];
+byte marks = 1, ahead[3];               /* INNER's: there is nothing around it, and has not been since this mark; 0: it is not known */
 
 /* Children's slots: */
 bool taken[SLOTS], LIVE[SLOTS], due[SLOTS], started[SLOTS];
@@ -65,8 +69,11 @@ proctype poster() {
   alone = (live[target] == 0);
   if :: alone -> alone = (innermost == target) :: else fi;
   if :: alone -> goto spread_over :: else fi;
-  /* spread() */
-  slot = 0;
+#if !defined(FAULT_MARKS) && !defined(FAULT_MARKS_LATE)
+  marks++;                                                             /* bo_tree_marked() */
+#endif
+  /* spread(), bo_scan_next() */
+  slot = (reach[target] -> 0 : SLOTS);
   do
   :: slot < SLOTS ->
      atomic { below = LIVE[slot]; seen = generation[slot] }
@@ -87,13 +94,30 @@ proctype poster() {
      slot++
   :: else -> break
   od;
+#ifdef FAULT_MARKS_LATE
+  marks++;
+#endif
 spread_over:
   unpin(target);
 done:
   atomic { posted++; target = 0; g = 0; slot = 0; seen = 0; alone = false; below = false } }
 
+/* bo_branch_ahead() from INNER: `is` says whether OUTER has a mark, as far as the walk sees it. */
+inline look_ahead(is) {
+  number = marks;
+  if
+  :: ahead[INNER] == number -> is = false
+  :: else ->
+     is = marked[OUTER];
+#ifdef FAULT_NOTE
+     number = marks;
+#endif
+     if :: !is -> ahead[INNER] = number :: else fi
+  fi;
+  number = 0 }
+
 /* A worker runs whatever is started in its slot. */
-proctype worker(byte slot) { byte b;
+proctype worker(byte slot) { byte b, number; bool found;
   end: do
   :: atomic { started[slot] -> started[slot] = false; b = parent[slot] }
      /* It sleeps in a call: a mark that is missed is a child that sleeps for good. */
@@ -101,7 +125,12 @@ proctype worker(byte slot) { byte b;
      :: true -> skip                                                   /* it ends by itself */
      :: true ->
         if
-        :: due[slot]
+        :: due[slot] ->
+           /* It looks for the record: there is one, or it would sleep again. */
+           found = marked[b];
+           if :: !found && b == INNER -> look_ahead(found) :: else fi;
+           assert(found);
+           found = false
         :: atomic { QUIET && record[INNER] == ENDED && record[OUTER] == ENDED }
         :: atomic { QUIET && b == OTHER }
         fi
@@ -118,9 +147,25 @@ inline look(b) {
   refused = marked[b] && record[b] != ENDED
 #else
   refused = marked[b] && record[b] != ENDED;
-  if :: !refused && b == INNER -> refused = marked[OUTER] && record[OUTER] != ENDED :: else fi
+  if :: !refused && b == INNER -> look_ahead(refused); refused = refused && record[OUTER] != ENDED :: else fi
 #endif
 }
+
+/* bo_reach_add() */
+#ifdef FAULT_SURE
+#define IS_SURE(b) reach[b]
+#else
+#define IS_SURE(b) sure[b]
+#endif
+inline reach_add(b) {
+  if
+  :: IS_SURE(b)
+  :: else ->
+     reach[b] = true;
+     if :: b == INNER -> reach[OUTER] = true :: else fi;
+     sure[b] = true;
+     if :: b == INNER -> sure[OUTER] = true :: else fi
+  fi }
 
 /* bough_add(): core/post.h has the argument. */
 inline add(b) {
@@ -136,12 +181,18 @@ inline add(b) {
   live[b]++;
 #endif
   parent[slot] = b;
+#ifndef FAULT_REACH
+  reach_add(b);
+#endif
   atomic { LIVE[slot] = true; due[slot] = false }                      /* bo_publish() */
 #ifndef FAULT_LOOK
   look(b);
 #endif
 #ifdef FAULT_LIVE
   live[b]++;
+#endif
+#ifdef FAULT_REACH
+  reach_add(b);
 #endif
   if
   :: refused -> atomic { LIVE[slot] = false; generation[slot]++ }      /* withdraw() */
@@ -166,11 +217,24 @@ inline end_branch(b) {
   atomic { assert(!writing[b]);                                        /* nobody is in the middle */
            record[b] = ENDED; marked[b] = false } }
 
-proctype owner() { byte round, child, slot; bool refused;
+/* A child of INNER, which adds another one. */
+proctype second() { byte slot, number; bool refused;
+  add(INNER);
+  live[INNER]-- }
+
+proctype owner() { byte round, child, slot, number; bool refused;
   round = 0;
   do
   :: round < ROUNDS ->
+     atomic {
+#ifndef FAULT_PLACE
+       ahead[INNER] = 0;                                               /* bo_branch_place() */
+#endif
+       reach[INNER] = false; sure[INNER] = false }
      innermost = INNER; is_open[INNER] = true;
+#ifdef WITH_SECOND
+     if :: round == 0 -> live[INNER]++; run second() :: else fi;
+#endif
      child = 0;
      do
      :: child < CHILDREN -> add(INNER); child++
@@ -182,7 +246,7 @@ proctype owner() { byte round, child, slot; bool refused;
   od;
   end_branch(OUTER) }
 
-proctype other() { byte slot; bool refused;
+proctype other() { byte slot, number; bool refused;
   add(OTHER) }
 
 init { atomic { byte i;

@@ -387,16 +387,8 @@ void bo_branches_forked(struct bo_thread *self)
     if (self && self->child)
         bo_child_after_fork(self->child);
     uint32_t index = self ? bo_load_relaxed(&self->top) : BO_NONE;
-    while (index != BO_NONE) {
-        struct bo_branch *b = bo_branch_at(index);
-        forget_branch(b);
-        uint32_t outer = bo_load_relaxed(&b->outer);
-        if (bo_load_relaxed(&bo_branch_at(outer)->owner) != self->t.index) {
-            bo_store_relaxed(&b->outer, BO_ROOT);
-            break;
-        }
-        index = outer;
-    }
+    for (; index != BO_NONE && index != BO_ROOT; index = bo_load_relaxed(&bo_branch_at(index)->outer))
+        forget_branch(bo_branch_at(index));
 }
 
 /* The main thread ends by exit(), without its keys' destructors. */

@@ -21,6 +21,7 @@
 #include "core/generation.h"
 #include "core/level.h"
 #include "core/post.h"
+#include "core/reach.h"
 #include "core/report.h"
 #include "core/retire.h"
 #include "core/tree.h"
@@ -128,6 +129,7 @@ static void prepare(struct bo_worker *w, struct bo_child *c, const char *name)
 static void publish(struct bo_branch *b, struct bo_thread *t, bool disabled)
 {
     bo_add_seq(&b->live, 1);
+    bo_reach_add(b, t->t.index);
     bo_publish(t, b->t.index, disabled ? BO_MASKED : 0);
     BO_HOOK(add_published);
 }

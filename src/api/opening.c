@@ -11,6 +11,7 @@
 #include "core/current.h"
 #include "core/level.h"
 #include "core/post.h"
+#include "core/reach.h"
 #include "core/ticker.h"
 #include "core/tree.h"
 
@@ -84,12 +85,14 @@ static void publish(struct bo_branch *b, struct bo_thread *t)
 {
     uint32_t top = bo_load_relaxed(&t->top);
     bo_store_relaxed(&b->owner, t->t.index);
-    bo_store_relaxed(&b->outer, top != BO_NONE ? top : bo_load_relaxed(&t->parent));
+    bo_branch_place(b, top != BO_NONE ? top : bo_load_relaxed(&t->parent));
     bo_store_relaxed(&b->live, 0);
     bo_store_relaxed(&b->waiters, 0);
     bo_store_relaxed(&b->deadline, BO_FOREVER); /* a new slot's 0 has passed, if the ticker looks before it is set */
     uint32_t generation = bo_word_generation(bo_load_relaxed(&b->t.word));
     bo_store_seq(&b->t.word, bo_word_make(generation, BO_LIVE));
+    if (top == BO_NONE)
+        bo_store_seq(&t->outermost, b->t.index);
     bo_store_seq(&t->top, b->t.index); /* before any child: posters to the thread scan from here on */
 }
 

@@ -45,10 +45,10 @@
 #include "core/current.h"
 #include "core/own.h"
 #include "core/post.h"
+#include "core/reach.h"
 #include "core/report.h"
 #include "core/stranger.h"
 #include "core/ticker.h"
-#include "core/tree.h"
 
 enum { FINAL_EVENT = 3, TAKEN = 3 };
 #define LAST_GRACE BO_SEC(5)

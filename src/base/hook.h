@@ -29,7 +29,9 @@
     X(leave_begins)    /* a helper is about to carry out rung 5 */                           \
     X(call_out)        /* the thread says that it has left, a wake may be under way still */ \
     X(pace_put_off)    /* there was no place for a thread, it is not put off yet */          \
-    X(pace_next)       /* there is a place for it, the thread is not woken yet */
+    X(pace_next)       /* there is a place for it, the thread is not woken yet */            \
+    X(link_followed)   /* counts: a branch is looked at on the way out of it */              \
+    X(slot_looked_at)  /* counts: a thread's slot, for the threads below a target */
 
 #if BO_HOOKS
 #define BO_HOOK_DECLARE(name) extern __attribute__((visibility("default"))) void (*volatile bo_hook_##name)(void);

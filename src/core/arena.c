@@ -43,6 +43,7 @@ static void make_header(struct bo_header *h, uint32_t first_generation)
     strcpy(h->library, BO_VERSION);
     bo_store_relaxed(&h->thread_next, 1);
     bo_store_relaxed(&h->branch_next, BO_ROOT + 1);
+    bo_store_relaxed(&h->marks, 1);
     bo_store_relaxed(&h->thread_high, 1);
     bo_store_relaxed(&h->branch_high, BO_ROOT + 1);
 }
@@ -51,6 +52,7 @@ static void make_root(void)
 {
     struct bo_branch *root = bo_branch_at(BO_ROOT);
     root->t.index = BO_ROOT;
+    bo_store_relaxed(&root->jump, BO_ROOT);
     strcpy(root->t.name, "root");
     bo_store_relaxed(&root->deadline, BO_FOREVER);
     bo_store_release(&root->t.word, bo_word_make(1, BO_LIVE));

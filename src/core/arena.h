@@ -138,6 +138,7 @@ struct bo_outcome {
  *
  *   parent      the branch it is a child of; BO_ROOT for main and adopted threads
  *   top         the innermost branch it has open; BO_NONE
+ *   outermost   the outermost one, or the last that it had; BO_NONE
  *   shield_seq  in a cleanup region: records up to this number do not disturb (rule 20), until shield_until
  *   met_seq     the highest record that a point of this thread has failed for
  *   *_rung      up to which rung that holds: a higher one gets in
@@ -175,6 +176,7 @@ struct bo_thread {
     _Atomic pid_t tid;
     _Atomic uint32_t parent;
     _Atomic uint32_t top;
+    _Atomic uint32_t outermost;
     int event_fd;
     _Atomic uint32_t freeze;
     _Atomic int64_t freeze_at;
@@ -229,17 +231,27 @@ _Static_assert(offsetof(struct bo_thread, call_frame) / BO_LINE == offsetof(stru
  * A branch's slot. `outer` is the branch around it: the one its owner opened before, or the one its owner
  * is a child of. Whoever is inside lives no longer than it: an ancestor of a live thread is live.
  *
+ *   ahead      the next branch further out with anything to look at, and since which mark that has held (core/tree.h)
+ *   reach, sure   where to look for the threads inside it (core/reach.h)
+ *   depth, jump   how many branches are around it; an ancestor, by which the others are found in few steps (core/reach.h)
  *   shield_seq, shield_until   it was opened in a cleanup region: what is around it is muffled (rule 20)
  *   live       children that run; the futex word that the end waits on. With BO_ORPHANED: its owner was lost, and the
  *              last one out ends it; then its owner is BO_NONE, and it counts as one that is live in the branch around it
  */
 #define BO_ORPHANED ((uint32_t)1 << 31)
 
+struct bo_reach {
+    _Atomic uint64_t groups, parts; /* of threads' slots */
+};
+
 struct bo_branch {
     struct bo_target t;
     _Atomic uint32_t owner; /* thread index; BO_NONE for the root, and where it was lost */
     _Atomic uint32_t outer;
-    uint32_t depth;
+    _Atomic uint32_t depth;
+    _Atomic uint32_t jump;
+    struct bo_reach reach, sure;
+    _Atomic uint64_t ahead;
     _Atomic uint32_t live;
     _Atomic uint32_t waiters;
     _Atomic int64_t deadline;
@@ -303,6 +315,7 @@ struct bo_header {
     _Atomic uint32_t branch_next;
     _Atomic uint64_t thread_free, branch_free; /* stacks: count of changes and index, against ABA */
     _Atomic uint64_t seq;                      /* numbers records; the ticker dates nothing, posters do */
+    _Atomic uint64_t marks;                    /* how many targets were marked for those below them: see core/tree.h */
 };
 
 #define BO_ARENA_MAGIC "bough arena"

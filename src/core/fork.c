@@ -13,6 +13,7 @@
 #include "core/level.h"
 #include "core/own.h"
 #include "core/pace.h"
+#include "core/reach.h"
 #include "core/stranger.h"
 #include "core/ticker.h"
 
@@ -157,9 +158,13 @@ static void put_all(const struct copy *c)
     if (!c->has_thread)
         return;
     put(&bo_thread_at(c->thread.t.index)->t, &c->thread, sizeof c->thread, false, &c->serials);
-    for (uint32_t i = 0; i < c->branch_count; i++) {
-        const struct branch_copy *b = &c->branch[i];
-        put(&bo_branch_at(b->branch.t.index)->t, &b->branch, sizeof b->branch, true, &b->serials);
+    uint32_t outer = BO_ROOT; /* what was around the outermost one stays in the parent */
+    for (uint32_t i = c->branch_count; i-- > 0;) {
+        const struct branch_copy *from = &c->branch[i];
+        struct bo_branch *b = bo_branch_at(from->branch.t.index);
+        put(&b->t, &from->branch, sizeof from->branch, true, &from->serials);
+        bo_branch_place(b, outer);
+        outer = b->t.index;
     }
 }
 

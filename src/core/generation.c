@@ -7,6 +7,7 @@ void bo_publish(struct bo_thread *t, uint32_t parent, uint32_t bits)
 {
     bo_store_relaxed(&t->parent, parent);
     bo_store_relaxed(&t->top, BO_NONE);
+    bo_store_relaxed(&t->outermost, BO_NONE);
     uint32_t generation = bo_word_generation(bo_load_relaxed(&t->t.word));
     bo_store_seq(&t->t.word, bo_word_make(generation, BO_LIVE | bits));
 }

@@ -16,6 +16,7 @@
 #include "core/generation.h"
 #include "core/look.h"
 #include "core/pace.h"
+#include "core/reach.h"
 #include "core/ticker.h"
 #include "core/tree.h"
 
@@ -174,12 +175,6 @@ void bo_summon(struct bo_thread *t, uint32_t generation)
 
 /* ---- waking a subtree ------------------------------------------------------------------------------ */
 
-/* A slot that is used anew under our eyes has an adder that sees the mark: skip it. */
-static bool below_now(struct bo_thread *t, uint32_t generation, const struct bo_target *target, bool branch)
-{
-    return bo_below(t, target, branch) && bo_target_is(&t->t, generation);
-}
-
 /* A repeat that changes nothing wakes nobody: the thread has weighed this record already, perhaps to let its cleanup run. */
 static void repeat(struct bo_thread *t, uint32_t generation, enum bo_posting how)
 {
@@ -190,18 +185,15 @@ static void repeat(struct bo_thread *t, uint32_t generation, enum bo_posting how
 static unsigned spread(const struct bo_target *target, bool branch, enum bo_posting how, bool at_once)
 {
     unsigned marked = 0;
-    uint32_t high = bo_load_seq(&bo_arena.head->thread_high);
-    for (uint32_t i = 1; i < high; i++) {
-        struct bo_thread *t = bo_thread_at(i);
-        uint64_t w = bo_load_seq(&t->t.word);
-        if (!(w & BO_LIVE) || !below_now(t, bo_word_generation(w), target, branch))
-            continue;
+    struct bo_scan scan;
+    struct bo_thread *t;
+    uint64_t w;
+    bo_scan_begin(&scan, target, branch);
+    for (; (t = bo_scan_next(&scan, &w)); marked++)
         if (at_once)
             step(t, bo_word_generation(w), 0, true);
         else
             repeat(t, bo_word_generation(w), how);
-        marked++;
-    }
     return marked;
 }
 
@@ -247,6 +239,7 @@ static void spread_from_here(struct bo_target *target, bool branch, enum bo_post
         wake_alone(target, branch, how);
         return;
     }
+    bo_tree_marked();
     /* In a forked child the ticker does not run before it is needed: there are not many threads, either. */
     if (bo_load_relaxed(&bo_arena.head->thread_high) > MANY && bo_ticker_runs() && bo_deliver_in_handler(blocked)) {
         wake_self(target, branch, how);

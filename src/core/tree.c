@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/tree.h"
+#include "base/hook.h"
 #include "core/clock.h"
+#include "core/current.h"
 
 /* What muffles records further out: those numbered up to `seq` do not count (rule 20), unless they stand at a rung
  * above `rung`. */
@@ -24,30 +26,78 @@ static struct shield shield_of_branch(struct shield s, const struct bo_branch *b
     return seq ? shield_or(s, seq, bo_load_relaxed(&b->shield_until), bo_load_relaxed(&b->shield_rung)) : s;
 }
 
+/* ---- the way out -------------------------------------------------------------------------------- */
+
+/* What a note of a walk holds: the number of marks (48), the branch (16). */
+_Static_assert(BO_BRANCHES <= 1 << 16, "a branch's index has 16 bits in a note");
+
+void bo_tree_marked(void)
+{
+    bo_add_seq(&bo_arena.head->marks, 1);
+}
+
+/* A thread's own records are met where the walk leaves its outermost branch. */
+static uint32_t owner_met_at(const struct bo_branch *b)
+{
+    uint32_t owner = bo_load_relaxed(&b->owner), outer = bo_load_relaxed(&b->outer);
+    bool outermost = outer == BO_NONE || bo_load_relaxed(&bo_branch_at(outer)->owner) != owner;
+    return outermost ? owner : BO_NONE;
+}
+
+static bool has_anything(const struct bo_branch *b)
+{
+    uint32_t owner = owner_met_at(b);
+    return bo_load_seq(&b->t.due) || bo_load_relaxed(&b->shield_seq) || bo_load_acquire(&b->t.ladder.set) ||
+           (owner != BO_NONE && bo_load_seq(&bo_thread_at(owner)->t.due));
+}
+
+static void leave_notes(uint32_t from, uint32_t to, uint64_t marks, uint32_t ahead)
+{
+    for (; from != to; from = bo_load_relaxed(&bo_branch_at(from)->outer))
+        bo_store_relaxed(&bo_branch_at(from)->ahead, marks << 16 | ahead);
+}
+
+uint32_t bo_branch_ahead(uint32_t index, bool note)
+{
+    uint64_t marks = bo_load_seq(&bo_arena.head->marks);
+    for (uint32_t i = index;;) {
+        const struct bo_branch *b = bo_branch_at(i);
+        uint64_t noted = bo_load_relaxed(&b->ahead);
+        bool known = noted >> 16 == marks;
+        uint32_t next = known ? (uint32_t)(noted & 0xffff) : bo_load_relaxed(&b->outer);
+        BO_HOOK(link_followed);
+        if (known || next == BO_NONE || has_anything(bo_branch_at(next))) {
+            if (note)
+                leave_notes(index, known ? i : next, marks, next);
+            return next;
+        }
+        i = next;
+    }
+}
+
 /* Called for each target on the way out; stops the walk by returning true. `below` says that the thread the
  * walk began at is not the target itself but branches off it. */
 typedef bool visit_fn(void *context, const struct bo_target *target, struct shield shield, bool below);
 
 /* From a branch outwards to the root. */
-static bool walk_out(uint32_t index, struct shield shield, visit_fn *visit, void *context)
+static bool walk_out(uint32_t index, struct shield shield, visit_fn *visit, void *context, bool note)
 {
-    while (index != BO_NONE) {
+    for (; index != BO_NONE; index = bo_branch_ahead(index, note)) {
         const struct bo_branch *b = bo_branch_at(index);
         if (visit(context, &b->t, shield, true))
             return true;
         shield = shield_of_branch(shield, b);
-        uint32_t owner = bo_load_relaxed(&b->owner), outer = bo_load_relaxed(&b->outer);
-        bool last_of_owner = outer == BO_NONE || bo_load_relaxed(&bo_branch_at(outer)->owner) != owner;
-        if (owner != BO_NONE && last_of_owner && visit(context, &bo_thread_at(owner)->t, shield, true))
+        uint32_t owner = owner_met_at(b);
+        if (owner != BO_NONE && visit(context, &bo_thread_at(owner)->t, shield, true))
             return true;
-        index = outer;
     }
     return false;
 }
 
-/* From a thread's innermost branch outwards. */
+/* From a thread's innermost branch outwards. By the thread itself, whose branches stay as they are, it leaves notes. */
 static bool walk(const struct bo_thread *t, struct shield shield, visit_fn *visit, void *context)
 {
+    bool mine = t == bo_self;
     uint64_t seq = bo_load_relaxed(&t->shield_seq);
     if (seq)
         shield = shield_or(shield, seq, bo_load_relaxed(&t->shield_until), bo_load_relaxed(&t->shield_rung));
@@ -55,7 +105,7 @@ static bool walk(const struct bo_thread *t, struct shield shield, visit_fn *visi
     if (seq)
         shield = shield_or(shield, seq, bo_load_relaxed(&t->resumed_until), bo_load_relaxed(&t->resumed_rung));
     uint32_t index = bo_load_relaxed(&t->top);
-    for (; index != BO_NONE; index = bo_load_relaxed(&bo_branch_at(index)->outer)) {
+    for (; index != BO_NONE; index = bo_branch_ahead(index, mine)) {
         const struct bo_branch *b = bo_branch_at(index);
         if (bo_load_relaxed(&b->owner) != t->t.index)
             break;
@@ -65,24 +115,7 @@ static bool walk(const struct bo_thread *t, struct shield shield, visit_fn *visi
     }
     if (visit(context, &t->t, shield, false))
         return true;
-    return walk_out(bo_load_relaxed(&t->parent), shield, visit, context);
-}
-
-/* ---- who is below whom -------------------------------------------------------------------------- */
-
-bool bo_below(const struct bo_thread *t, const struct bo_target *target, bool branch)
-{
-    if (branch ? bo_load_relaxed(&((const struct bo_branch *)target)->owner) == t->t.index : target == &t->t)
-        return true;
-    uint32_t index = bo_load_relaxed(&t->parent);
-    /* The bound is for a slot that changes under our eyes: its verdict is thrown away, but must end. */
-    for (int steps = 0; index != BO_NONE && index < BO_BRANCHES && steps < BO_BRANCHES; steps++) {
-        const struct bo_branch *b = bo_branch_at(index);
-        if (branch ? &b->t == target : bo_load_relaxed(&b->owner) == target->index)
-            return true;
-        index = bo_load_relaxed(&b->outer);
-    }
-    return false;
+    return walk_out(bo_load_relaxed(&t->parent), shield, visit, context, mine);
 }
 
 /* ---- which record is due ------------------------------------------------------------------------ */
@@ -167,7 +200,7 @@ uint64_t bo_pending_foreign_seq(const struct bo_thread *t)
 struct bo_record *bo_marked(const struct bo_branch *b)
 {
     struct search s = {.admitted = true};
-    return walk_out(b->t.index, no_shield, find_record, &s) ? s.found : NULL;
+    return walk_out(b->t.index, no_shield, find_record, &s, true) ? s.found : NULL;
 }
 
 /* ---- deadlines ---------------------------------------------------------------------------------- */

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include "core/arena.h"
 #include "core/current.h"
-#include "core/tree.h"
 #include "see/where.h"
 
 bool bo_alone(const struct bo_record *r, bool branch)
@@ -11,19 +10,12 @@ bool bo_alone(const struct bo_record *r, bool branch)
     return !branch && (bo_record_flags(r) & BOUGH_ALONE);
 }
 
-struct bo_thread *bo_next_below(const struct bo_target *target, bool branch, const struct bo_record *r, uint32_t *i,
-                                uint64_t *word)
+void bo_scan_concerned(struct bo_scan *s, const struct bo_target *target, bool branch, const struct bo_record *r)
 {
-    uint32_t high = bo_load_seq(&bo_arena.head->thread_high);
-    for (; *i < high; (*i)++) {
-        struct bo_thread *t = bo_thread_at(*i);
-        *word = bo_load_seq(&t->t.word);
-        if (!(*word & BO_LIVE) || (bo_alone(r, branch) && &t->t != target) || !bo_below(t, target, branch))
-            continue;
-        (*i)++;
-        return t;
-    }
-    return NULL;
+    if (bo_alone(r, branch))
+        bo_scan_alone(s, target);
+    else
+        bo_scan_begin(s, target, branch);
 }
 
 bool bo_has_children(const struct bo_thread *t)
@@ -47,13 +39,13 @@ bool bo_is_main(const struct bo_thread *t)
 
 void bo_find_place(const struct bo_target *target, bool branch, const struct bo_record *r, char *text, size_t size)
 {
+    struct bo_scan scan;
+    const struct bo_thread *t;
     uint64_t w;
     char name[BO_NAME];
     *text = '\0';
-    for (uint32_t i = 1;;) {
-        const struct bo_thread *t = bo_next_below(target, branch, r, &i, &w);
-        if (!t)
-            return;
+    bo_scan_concerned(&scan, target, branch, r);
+    while ((t = bo_scan_next(&scan, &w))) {
         if (bo_has_children(t))
             continue;
         int n = snprintf(text, size, "thread %d (%s) is ", (int)bo_load_relaxed(&t->tid),

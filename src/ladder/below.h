@@ -3,13 +3,12 @@
 #ifndef BO_LADDER_BELOW_H
 #define BO_LADDER_BELOW_H
 
-#include "core/arena.h"
+#include "core/reach.h"
 
 /* Was it posted to a thread, and not to what branches off it? */
 bool bo_alone(const struct bo_record *r, bool branch);
-/* The next live thread below the target, from index *i on (1 at first); its word as it was. NULL: no more. */
-struct bo_thread *bo_next_below(const struct bo_target *target, bool branch, const struct bo_record *r, uint32_t *i,
-                                uint64_t *word);
+/* Begin a look at the live threads that it concerns; bo_scan_next() goes on. */
+void bo_scan_concerned(struct bo_scan *s, const struct bo_target *target, bool branch, const struct bo_record *r);
 /* Does a branch that it has open have children that run? */
 bool bo_has_children(const struct bo_thread *t);
 bool bo_is_main(const struct bo_thread *t);

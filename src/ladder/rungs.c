@@ -14,18 +14,22 @@
 #include "ladder/kill.h"
 #include "ladder/tell.h"
 
+static void begin(struct bo_scan *scan, const struct bo_incident *i)
+{
+    bo_scan_concerned(scan, i->target, i->branch, i->record);
+}
+
 /* ---- rungs 2 and 3 ------------------------------------------------------------------------------------------ */
 
 static void summon_below(const struct bo_incident *i)
 {
+    struct bo_scan scan;
+    struct bo_thread *t;
     uint64_t w;
-    for (uint32_t at = 1;;) {
-        struct bo_thread *t = bo_next_below(i->target, i->branch, i->record, &at, &w);
-        if (!t)
-            return;
+    begin(&scan, i);
+    while ((t = bo_scan_next(&scan, &w)))
         if (bo_load_relaxed(&t->finals))
             bo_handler_summon(t, bo_word_generation(w));
-    }
 }
 
 static void wake_below(const struct bo_incident *i)
@@ -45,12 +49,11 @@ static void close_it(void *thread)
 
 const char *bo_close_below(const struct bo_incident *i)
 {
-    const char *why = NULL;
+    struct bo_scan scan;
+    struct bo_thread *t;
     uint64_t w;
-    for (uint32_t at = 1;;) {
-        struct bo_thread *t = bo_next_below(i->target, i->branch, i->record, &at, &w);
-        if (!t)
-            return why;
+    begin(&scan, i);
+    while ((t = bo_scan_next(&scan, &w))) {
         /* Main has waited for those that are closed, and has the rung's time to end. */
         if (bo_has_children(t) || bo_is_main(t) || bo_load_relaxed(&t->closing))
             continue;
@@ -64,17 +67,17 @@ const char *bo_close_below(const struct bo_incident *i)
                 return "there is no thread to run its closers";
         }
     }
+    return NULL;
 }
 
 void bo_withdraw_below(const struct bo_incident *i)
 {
+    struct bo_scan scan;
+    struct bo_thread *t;
     uint64_t w;
-    for (uint32_t at = 1;;) {
-        struct bo_thread *t = bo_next_below(i->target, i->branch, i->record, &at, &w);
-        if (!t)
-            return;
+    begin(&scan, i);
+    while ((t = bo_scan_next(&scan, &w)))
         bo_freeze_withdraw(t, bo_word_generation(w));
-    }
 }
 
 /* ---- rungs 5 and 6 -------------------------------------------------------------------------------------------- */
@@ -91,17 +94,16 @@ static char last_why[320];
 
 static void freeze_below(const struct bo_incident *i)
 {
+    struct bo_scan scan;
+    struct bo_thread *t;
     uint64_t w;
     const char *why;
     if (i->target->index == BO_ROOT && i->branch)
         return;
-    for (uint32_t at = 1;;) {
-        struct bo_thread *t = bo_next_below(i->target, i->branch, i->record, &at, &w);
-        if (!t)
-            return;
+    begin(&scan, i);
+    while ((t = bo_scan_next(&scan, &w)))
         if (can_be_closed(t, w))
             bo_freeze(t, bo_word_generation(w), &why);
-    }
 }
 
 static struct bo_incident leaving_for;

@@ -9,6 +9,7 @@
 #include "core/arena.h"
 #include "core/current.h"
 #include "core/report.h"
+#include "core/tree.h"
 
 #define DEFAULT_GRACE BO_SEC(30)
 #define CONTAINER_GRACE BO_SEC(9)
@@ -111,13 +112,14 @@ static void fill_rest(struct bough_ladder *l)
             l->ceiling[i] = standard.ceiling[i];
 }
 
-void bo_ladder_of(const struct bo_target *target, bool branch, struct bough_ladder *ladder)
+void bo_ladder_of(const struct bo_target *target, bool branch, bool pinned, struct bough_ladder *ladder)
 {
     memset(ladder, 0, sizeof *ladder);
     fill_from(ladder, &target->ladder);
-    struct bo_branch *b = bo_wider(target, branch);
-    for (int steps = 0; b && steps < BO_BRANCHES; b = bo_wider(&b->t, true), steps++)
-        fill_from(ladder, &b->t.ladder);
+    const struct bo_branch *b = bo_wider(target, branch);
+    uint32_t index = b ? b->t.index : BO_NONE;
+    for (int steps = 0; index != BO_NONE && steps < BO_BRANCHES; index = bo_branch_ahead(index, pinned), steps++)
+        fill_from(ladder, &bo_branch_at(index)->t.ladder);
     fill_rest(ladder);
 }
 
@@ -178,6 +180,7 @@ int bough_ladder_set(bough_target target, const struct bough_ladder *ladder)
     if (!may_set(slot, branch))
         return errno = EPERM, -1;
     store(&slot->ladder, ladder);
+    bo_tree_marked();
     return 0;
 }
 
@@ -189,6 +192,6 @@ int bough_ladder_get(bough_target target, struct bough_ladder *ladder)
     const struct bo_target *slot = find(target, &branch);
     if (!slot)
         return -1;
-    bo_ladder_of(slot, branch, ladder);
+    bo_ladder_of(slot, branch, false, ladder);
     return 0;
 }

@@ -70,17 +70,16 @@ static struct bo_means means_of(const struct bo_target *target, bool branch, con
 {
     struct bo_means m = {.traced = bo_load_relaxed(&r->ceiling) >= BOUGH_RUNG_CLOSE && bo_traced()};
     struct bough_ladder l;
+    struct bo_scan scan;
+    const struct bo_thread *t;
     uint64_t w;
     bool no_closing = false;
-    bo_ladder_of(target, branch, &l);
+    bo_ladder_of(target, branch, false, &l);
     set_times(&m, &l);
     m.resume_until = bo_load_seq(&r->hold_until);
-    for (uint32_t i = 1;;) {
-        const struct bo_thread *t = bo_next_below(target, branch, r, &i, &w);
-        if (!t)
-            break;
+    bo_scan_concerned(&scan, target, branch, r);
+    while ((t = bo_scan_next(&scan, &w)))
         add_thread(&m, t, w, &no_closing);
-    }
     m.closable = m.closable && !no_closing;
     return m;
 }
@@ -322,7 +321,7 @@ static void open_incident(const struct bo_target *target, bool branch, struct bo
 {
     struct bough_ladder l;
     struct bo_means m = {0};
-    bo_ladder_of(target, branch, &l);
+    bo_ladder_of(target, branch, true, &l);
     set_times(&m, &l);
     struct bo_standing s = bo_policy_open(bo_load_relaxed(&r->since), l.ceiling[bo_load_relaxed(&r->kind)], l.cap, &m);
     bo_store_relaxed(&r->rung_until, s.until);

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How much there is to do for many threads, counted: links on the way out of branches, and slots of threads. A post to the root of a
+ * chain and the walks of all that are below it were quadratic in its length; each incident looked at all slots.
+ */
+#include "hooks.h"
+#include "base/clock.h"
+#include "core/ticker.h"
+#include "core/tree.h"
+#include "simulated.h"
+
+static _Atomic uint64_t links, slots;
+
+static void count_link(void)
+{
+    bo_add_relaxed(&links, 1);
+}
+
+static void count_slot(void)
+{
+    bo_add_relaxed(&slots, 1);
+}
+
+static void count_from_here(void)
+{
+    links = slots = 0;
+    bo_hook_link_followed = count_link;
+    bo_hook_slot_looked_at = count_slot;
+}
+
+static void count_no_more(void)
+{
+    bo_hook_link_followed = bo_hook_slot_looked_at = NULL;
+}
+
+static bool is_due(const struct bo_thread *t)
+{
+    return bo_load_seq(&t->t.word) & BO_DUE;
+}
+
+static struct bo_record *seen_by(struct bo_thread *t)
+{
+    struct bo_thread *self = bo_self;
+    bo_self = t;
+    struct bo_record *r = bo_pending_record(t, true);
+    bo_self = self;
+    return r;
+}
+
+/* ---- chains --------------------------------------------------------------------------------------------- */
+
+enum { SHORT = 500, LONG = 8000, STEPS = 40 /* of one way out of 32,768 branches */ };
+
+static void check_chain(size_t count)
+{
+    struct sim_chain c;
+    count_from_here();
+    CHECK_EQ(sim_chain_grow(&c, count), count);
+    uint64_t to_grow = links;
+    count_from_here();
+    CHECK_EQ(bough_interrupt(sim_target(c.thread[0]), "all of it"), 0);
+    uint64_t to_post = links;
+    CHECK(slots <= count + 8);
+    count_from_here();
+    for (size_t i = 0, at = 0; i < count; i++, at = (at + 4099) % count) { /* 4099 is prime: all of them, in no order */
+        CHECK(is_due(c.thread[at]));
+        CHECK_EQ(seen_by(c.thread[at]), bo_record_of(&c.thread[0]->t, BOUGH_STOP));
+    }
+    t_note("%zu branches: %.1f links to add one, %.1f to post to it, %.1f to find the record", count,
+           (double)to_grow / (double)count, (double)to_post / (double)count, (double)links / (double)count);
+    CHECK(to_grow <= 260 * count); /* two ways out for each of 128 bits */
+    CHECK(to_post <= (uint64_t)STEPS * count);
+    CHECK(links <= 4 * count);
+    count_no_more();
+    sim_chain_end(&c);
+}
+
+TEST_LIMIT(a_post_to_the_root_of_a_chain_and_the_walks_to_it_are_linear, 60)
+{
+    NEED_HOOKS();
+    check_chain(SHORT);
+    check_chain(LONG);
+}
+
+/* The same where one thread has all branches open, and ends them one by one. */
+TEST_LIMIT(a_thread_that_ends_thousands_of_branches_under_an_interrupt_walks_each_of_them_once, 60)
+{
+    static struct bo_branch *b[LONG];
+    NEED_HOOKS();
+    struct bo_thread *t = sim_thread(NULL);
+    for (size_t i = 0; i < LONG; i++)
+        CHECK((b[i] = sim_open(t)));
+    CHECK_EQ(bough_interrupt(sim_target(t), "all of it"), 0);
+    count_from_here();
+    for (size_t i = LONG; i-- > 0;)
+        sim_end(t, b[i]);
+    t_note("%.1f links for each", (double)links / LONG);
+    CHECK(links <= 16 * LONG);
+    count_no_more();
+    sim_gone(t);
+}
+
+/* ---- what a walk has noted is not true for ever ------------------------------------------------------------ */
+
+TEST(a_post_to_the_middle_of_a_chain_is_found_by_a_thread_that_has_looked_before)
+{
+    struct sim_chain c;
+    CHECK_EQ(sim_chain_grow(&c, 9), 9);
+    for (size_t middle = 1; middle < 8; middle++) {
+        CHECK_EQ(seen_by(c.thread[8]), NULL);
+        CHECK_EQ(bough_interrupt(sim_target(c.thread[middle]), "from here on"), 0);
+        struct bo_record *r = bo_record_of(&c.thread[middle]->t, BOUGH_STOP);
+        CHECK_EQ(seen_by(c.thread[8]), r);
+        bo_and_seq(&c.thread[middle]->t.due, 0);
+        bo_record_close(r, BOUGH_POST_CLEARED);
+        CHECK_EQ(seen_by(c.thread[8]), NULL);
+        bough_target branch = (bough_target)(uintptr_t)bo_branch_handle(c.branch[middle]);
+        CHECK_EQ(bough_interrupt(branch, "from here on"), 0);
+        r = bo_record_of(&c.branch[middle]->t, BOUGH_STOP);
+        CHECK_EQ(seen_by(c.thread[8]), r);
+        bo_and_seq(&c.branch[middle]->t.due, 0);
+        bo_record_close(r, BOUGH_POST_CLEARED);
+    }
+    sim_chain_end(&c);
+}
+
+/* Posts to what has nobody below it do not count; what is added later walks for the first time. */
+TEST(a_post_to_a_leaf_is_found_by_what_is_added_below_it_later)
+{
+    struct sim_chain c;
+    CHECK_EQ(sim_chain_grow(&c, 4), 4);
+    CHECK_EQ(seen_by(c.thread[3]), NULL);
+    CHECK_EQ(bough_interrupt(sim_target(c.thread[3]), "the last one"), 0);
+    struct bo_branch *b = sim_open(c.thread[3]), *inner;
+    struct bo_thread *t = sim_thread(b);
+    struct bo_record *r = bo_record_of(&c.thread[3]->t, BOUGH_STOP);
+    CHECK_EQ(seen_by(t), r);
+    inner = sim_open(t);
+    CHECK_EQ(bo_marked(inner), r);
+    sim_end(t, inner);
+    sim_gone(t);
+    sim_end(c.thread[3], b);
+    sim_chain_end(&c);
+}
+
+/* ---- many incidents ------------------------------------------------------------------------------------------ */
+
+enum { INCIDENTS = 1500 };
+
+/* Each thread is at the root; with `branches` each has a branch open with a child in it. */
+static struct bo_thread *of[INCIDENTS], *child[INCIDENTS];
+static struct bo_branch *branch[INCIDENTS];
+
+static bough_target target_of(size_t i)
+{
+    return branch[i] ? (bough_target)(uintptr_t)bo_branch_handle(branch[i]) : sim_target(of[i]);
+}
+
+static bool is_overdue(size_t i)
+{
+    const struct bo_target *t = branch[i] ? &branch[i]->t : &of[i]->t;
+    return bo_load_seq(&bo_record_of(t, BOUGH_STOP)->overdue);
+}
+
+static void end_incident(size_t i)
+{
+    if (branch[i]) {
+        sim_gone(child[i]);
+        sim_end(of[i], branch[i]);
+        branch[i] = NULL;
+    }
+    sim_gone(of[i]);
+}
+
+static void check_incidents(bool branches)
+{
+    const struct bough_ladder soon = {.time = {[BOUGH_RUNG_FLAG] = BOUGH_MS(1)},
+                                      .ceiling = {[BOUGH_STOP] = BOUGH_RUNG_FLAG}};
+    CHECK_EQ(bough_ladder_set(bough_root(), &soon), 0);
+    CHECK_EQ(bo_ticker_need(), 0);
+    for (size_t i = 0; i < INCIDENTS; i++) {
+        of[i] = sim_thread(NULL);
+        branch[i] = branches ? sim_open(of[i]) : NULL;
+        child[i] = branches ? sim_thread(branch[i]) : NULL;
+    }
+    count_from_here();
+    for (size_t i = 0; i < INCIDENTS; i++)
+        CHECK_EQ(bough_interrupt(target_of(i), "soon"), 0);
+    uint64_t to_post = slots;
+    for (size_t i = 0; i < INCIDENTS; i++)
+        t_until(is_overdue(i));
+    t_note("%.1f slots for a post, %.1f more until it is overdue", (double)to_post / INCIDENTS,
+           (double)(slots - to_post) / INCIDENTS);
+    CHECK(slots <= 100 * INCIDENTS);
+    count_no_more();
+    for (size_t i = 0; i < INCIDENTS; i++)
+        end_incident(i);
+}
+
+TEST_LIMIT(an_incident_at_a_thread_looks_at_that_thread, 60)
+{
+    NEED_HOOKS();
+    check_incidents(false);
+}
+
+TEST_LIMIT(an_incident_at_a_branch_looks_at_the_threads_in_it, 60)
+{
+    NEED_HOOKS();
+    check_incidents(true);
+}
+
+/* ---- two adders ---------------------------------------------------------------------------------------------- */
+
+/* The first one has noted in the inner branch where its child is, and not yet in the one around it. The second one, whose child
+ * is in the next slot, must not go by that note: a post to the outer branch would not look there. */
+static struct bo_branch *inner;
+
+static void stop_at_the_second(void)
+{
+    if (t_tid() == hooked && ++hook_passed == 2) {
+        t_gate_open(&hook_reached);
+        t_gate_wait(&hook_go);
+    }
+}
+
+static void *add_first(void *unused)
+{
+    hooked = t_tid();
+    bo_hook_link_followed = stop_at_the_second;
+    bo_reach_add(inner, 800);
+    return unused;
+}
+
+TEST(an_adder_does_not_rely_on_another_one_that_is_still_on_its_way_out)
+{
+    struct t_thread first;
+    NEED_HOOKS();
+    struct bo_thread *t = sim_thread(NULL);
+    struct bo_branch *outer = sim_open(t);
+    inner = sim_open(t);
+    t_spawn(&first, add_first, NULL);
+    t_gate_wait(&hook_reached);
+    CHECK(inner->reach.groups && !outer->reach.groups);
+    bo_reach_add(inner, 801);
+    CHECK_EQ(outer->reach.groups, inner->reach.groups);
+    CHECK_EQ(outer->reach.parts, inner->reach.parts);
+    t_gate_open(&hook_go);
+    t_join(&first);
+    bo_hook_link_followed = NULL;
+    sim_end(t, inner);
+    sim_end(t, outer);
+    sim_gone(t);
+}
