@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "base/futex.h"
+#include "base/hook.h"
 #include "base/raw.h"
 #include "core/above.h"
 #include "core/adopt.h"
@@ -146,6 +147,7 @@ void bo_ticker_deadline(struct bo_branch *b)
 static void look(uint32_t item)
 {
     struct bo_target *t = bo_item_target(item);
+    BO_HOOK(ticker_looks);
     if (bo_swap_seq(&t->spread, 0))
         bo_spread(t, item & BO_ITEM_BRANCH, false);
     int64_t next = bo_look(t, item & BO_ITEM_BRANCH);
@@ -173,6 +175,14 @@ static void take_due(void)
     int64_t when;
     for (uint32_t item; (item = bo_agenda_next(&when)) != BO_NONE && when <= bo_clock();)
         look(item);
+}
+
+/* On the processor: a stop does not count. */
+static int64_t time_worked(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return BO_SEC(t.tv_sec) + t.tv_nsec;
 }
 
 static int64_t plan(void)
@@ -222,7 +232,7 @@ static void *tick(void *unused)
 #else
     event._sigev_un._tid = (pid_t)bo_raw0(SYS_gettid);
 #endif
-    int64_t awake = bo_clock();
+    int64_t awake = bo_clock(), worked = time_worked();
     bo_second_road_open(); /* where it is open, it must not end the process */
     bo_arena.head->ticker_signal = BO_SECOND_ROAD;
     bo_store_release(&bo_arena.head->ticker, (pid_t)bo_raw0(SYS_gettid));
@@ -230,10 +240,12 @@ static void *tick(void *unused)
     bo_store_seq(&running, r < 0 ? FAILED : RUNNING);
     bo_futex_wake(&running, INT_MAX);
     while (r >= 0) {
-        bo_notice_standstill(awake); /* it may come while we look, too */
-        bo_store_seq(&attended, 0);  /* before the look: what comes after it is seen by the last one */
+        /* It may come while we look, too; but to look at thousands takes long. */
+        bo_notice_standstill(awake + time_worked() - worked);
+        bo_store_seq(&attended, 0); /* before the look: what comes after it is seen by the last one */
         sleep_until(plan());
         awake = bo_clock();
+        worked = time_worked();
         bo_store_seq(&next_wake, 0);
         take_work();
         take_due();

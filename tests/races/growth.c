@@ -209,6 +209,51 @@ TEST_LIMIT(an_incident_at_a_branch_looks_at_the_threads_in_it, 60)
     check_incidents(true);
 }
 
+/* ---- the ticker's own work ---------------------------------------------------------------------------------------- */
+
+/* A second and more of work for thousands of incidents was taken for a stop of the process, and moved all deadlines. */
+enum { WORK_MS = 1300 };
+static _Atomic uint32_t looks;
+static struct t_gate worked;
+
+static int64_t time_of(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return BO_SEC(t.tv_sec) + t.tv_nsec;
+}
+
+static void work_once(void)
+{
+    if (looks++ > 0)
+        return;
+    int64_t end = time_of(CLOCK_THREAD_CPUTIME_ID) + BO_MS(WORK_MS);
+    while (time_of(CLOCK_THREAD_CPUTIME_ID) < end)
+        ;
+    t_gate_open(&worked);
+}
+
+static int64_t behind(void)
+{
+    return bo_load_relaxed(&bo_arena.head->stood_still);
+}
+
+/* The ticker looks at the clock at the end of its work, and then looks at what is due. Where it had no processor meanwhile, that
+ * counts as before. */
+TEST_LIMIT(what_the_ticker_works_is_no_stop_of_the_process, 60)
+{
+    NEED_HOOKS();
+    CHECK_EQ(bo_ticker_need(), 0);
+    int64_t begin = bo_clock();
+    bo_hook_ticker_looks = work_once;
+    bo_ticker_look(&bo_branch_at(BO_ROOT)->t);
+    t_gate_wait(&worked);
+    bo_ticker_look(&bo_branch_at(BO_ROOT)->t);
+    t_until(looks > 1);
+    bo_hook_ticker_looks = NULL;
+    CHECK(behind() <= bo_clock() - begin - BO_MS(WORK_MS));
+}
+
 /* ---- two adders ---------------------------------------------------------------------------------------------- */
 
 /* The first one has noted in the inner branch where its child is, and not yet in the one around it. The second one, whose child
