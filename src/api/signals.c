@@ -38,6 +38,7 @@
 #include <bough/interrupt.h>
 #include "base/clock.h"
 #include "base/futex.h"
+#include "base/hook.h"
 #include "base/raw.h"
 #include "core/above.h"
 #include "core/adopt.h"
@@ -336,12 +337,13 @@ __attribute__((constructor)) static void at_load(void)
 /* ---- the end of the process ---------------------------------------------------------------------------------- */
 
 /* A live thread that an exit has to wait for: neither the caller, nor one that waits for the caller itself, nor one that does
- * not know of bough. */
-static struct bo_thread *other_thread(uint64_t *word)
+ * not know of bough. The search goes on at the slot of the one before, and comes round once. */
+static struct bo_thread *other_thread(uint32_t from, uint64_t *word)
 {
     uint32_t high = bo_load_seq(&bo_arena.head->thread_high);
-    for (uint32_t i = 1; i < high; i++) {
-        struct bo_thread *t = bo_thread_at(i);
+    for (uint32_t n = 1; n < high; n++, from++) {
+        struct bo_thread *t = bo_thread_at(from = from < high ? from : 1);
+        BO_HOOK(slot_looked_at);
         *word = bo_load_seq(&t->t.word);
         if ((*word & BO_LIVE) && !bo_is_strange(*word) && t != bo_self && !(bo_self && bo_below(bo_self, &t->t, false)))
             return t;
@@ -364,8 +366,9 @@ void bo_await_others(int64_t until, bool (*enough)(void))
 {
     struct bo_thread *t;
     uint64_t w;
+    uint32_t at = 1;
     char name[BO_NAME];
-    while ((t = other_thread(&w)))
+    for (; (t = other_thread(at, &w)); at = t->t.index)
         if (!await_one(t, w, until) || (enough && enough()))
             break;
     if (t && !(enough && enough()))

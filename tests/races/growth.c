@@ -4,6 +4,7 @@
  * chain and the walks of all that are below it were quadratic in its length; each incident looked at all slots.
  */
 #include "hooks.h"
+#include "api/signals.h"
 #include "base/clock.h"
 #include "core/ticker.h"
 #include "core/tree.h"
@@ -252,6 +253,35 @@ TEST_LIMIT(what_the_ticker_works_is_no_stop_of_the_process, 60)
     t_until(looks > 1);
     bo_hook_ticker_looks = NULL;
     CHECK(behind() <= bo_clock() - begin - BO_MS(WORK_MS));
+}
+
+/* ---- the end of a process with many threads ---------------------------------------------------------------------- */
+
+/* Ends the one that is waited for, one after the other. */
+static void *end_those_waited_for(void *unused)
+{
+    for (size_t i = 0; i < INCIDENTS; i++) {
+        t_until(bo_load_seq(&of[i]->t.join_waiters));
+        bo_retire(of[i], BOUGH_POST_ENDED);
+        bo_wake_joiners(of[i]);
+    }
+    return unused;
+}
+
+TEST_LIMIT(who_waits_for_all_threads_looks_at_each_of_them_once, 60)
+{
+    struct t_thread other;
+    NEED_HOOKS();
+    CHECK(bough_self());
+    for (size_t i = 0; i < INCIDENTS; i++)
+        of[i] = sim_thread(NULL);
+    t_spawn(&other, end_those_waited_for, NULL);
+    count_from_here();
+    bo_await_others(BO_FOREVER, NULL);
+    t_note("%.1f slots for each", (double)slots / INCIDENTS);
+    CHECK(slots <= 8 * INCIDENTS);
+    count_no_more();
+    t_join(&other);
 }
 
 /* ---- two adders ---------------------------------------------------------------------------------------------- */
