@@ -5,6 +5,7 @@
 #include <aio.h>
 #include <bough/calls.h>
 #include "core/call.h"
+#include "core/deliver.h"
 
 enum { AGAIN = -1 };
 

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <sys/time.h>
 #include "api/calls.h"
+#include "core/deliver.h"
 #include "core/undo.h"
 
 /* Bound what blocks on the socket by the deadline. 0 or an error. */

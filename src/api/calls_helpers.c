@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include "api/calls.h"
+#include "core/deliver.h"
 
 #ifndef RWF_NOWAIT
 #define RWF_NOWAIT 8

@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 #include <sys/time.h>
 #include "api/calls.h"
+#include "core/deliver.h"
 
 static struct timespec *copy_time(const struct timespec *time, struct timespec *copy)
 {

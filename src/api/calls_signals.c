@@ -4,6 +4,7 @@
 #include <string.h>
 #include "api/calls.h"
 #include "core/deliver.h"
+#include "core/wake_send.h"
 
 /* The wake signal is blocked by who waits for it, too; sigsuspend's mask must let it in (rule 13). */
 int bough_sigsuspend(const sigset_t *mask)
@@ -25,7 +26,7 @@ static uint64_t waitable(const sigset_t *set)
     memcpy(&mask, set, sizeof mask);
     for (int signo = 32; signo < SIGRTMIN; signo++)
         mask &= ~bit(signo);
-    return mask & ~bit(bo_wake_signal());
+    return mask & ~bit(bo_wake_signo);
 }
 
 /* raise() and pthread_kill() use tkill(), which libc hides. */

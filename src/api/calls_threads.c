@@ -13,7 +13,8 @@
 #include <semaphore.h>
 #include <threads.h>
 #include "core/call.h"
-#include "core/foreign.h"
+#include "core/deliver.h"
+#include "core/foreign_call.h"
 
 enum { AGAIN = -1 }; /* no error number */
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include "api/sync.h"
-#include "core/own.h"
+#include "core/library_threads.h"
 #include "core/undo.h"
 
 enum { HELPERS = 16, IDLE_SECONDS = 2 };

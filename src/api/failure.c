@@ -14,7 +14,6 @@
 #include "api/branch.h"
 #include "base/plain.h"
 #include "core/arena.h"
-#include "core/call.h"
 #include "core/current.h"
 #include "core/post.h"
 #include "core/report.h"

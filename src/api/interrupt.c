@@ -125,34 +125,6 @@ int bough_post_wait(bough_post post, bough_time deadline)
 
 /* ---- on the target --------------------------------------------------------------------------------------- */
 
-int bough_check_slow_(void)
-{
-    struct bo_thread *t = bo_self_or_adopt();
-    if (!t || !(bo_load_seq(&t->t.word) & BO_DUE))
-        return 0;
-    bo_level_sweep(t, (uintptr_t)__builtin_frame_address(0));
-    if (!bo_level_meet(t))
-        return 0;
-    return errno = ECANCELED, -1;
-}
-
-int bough_interrupted_slow_(void)
-{
-    const struct bo_thread *t = bo_self;
-    return t && bo_pending_record(t, false) != NULL;
-}
-
-int bough_reason(struct bough_record *record)
-{
-    if (!record)
-        return errno = EINVAL, -1;
-    const struct bo_record *r = bo_self ? bo_pending_record(bo_self, false) : NULL;
-    if (!r)
-        return errno = ENOENT, -1;
-    bo_record_describe(r, record);
-    return 0;
-}
-
 /* The walk reads memory of the arena alone, which stays. A result counts only if the thread still lives after it. */
 int bough_reason_of(const bough_thread *thread, struct bough_record *record)
 {

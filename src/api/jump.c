@@ -5,9 +5,8 @@
 #include "core/above.h"
 #include "core/adopt.h"
 #include "core/arena.h"
-#include "core/call.h"
 #include "core/current.h"
-#include "core/foreign.h"
+#include "core/foreign_call.h"
 #include "core/level.h"
 #include "core/report.h"
 

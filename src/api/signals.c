@@ -44,7 +44,7 @@
 #include "core/adopt.h"
 #include "core/arena.h"
 #include "core/current.h"
-#include "core/own.h"
+#include "core/library_threads.h"
 #include "core/post.h"
 #include "core/reach.h"
 #include "core/report.h"

@@ -27,11 +27,11 @@
 #include "base/raw.h"
 #include "core/arena.h"
 #include "core/current.h"
-#include "core/deliver.h"
-#include "core/own.h"
+#include "core/library_threads.h"
 #include "core/report.h"
 #include "core/retire.h"
 #include "core/undo.h"
+#include "core/wake_send.h"
 
 enum { PARKED, WORK, END };
 enum { MOST_IDLE = 64 };
@@ -285,7 +285,7 @@ static bool shed(struct bo_worker *w)
 
 static void take_mask(uint64_t mask)
 {
-    mask &= ~((uint64_t)1 << (bo_wake_signal() - 1));
+    mask &= ~(bo_wake_bit());
     bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof mask);
 }
 

@@ -39,4 +39,9 @@ static inline int64_t bo_time_left(int64_t deadline, int64_t now)
     return !__builtin_sub_overflow(deadline, now, &left) ? left : now < 0 ? BO_FOREVER : INT64_MIN;
 }
 
+static inline int64_t bo_earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 #endif

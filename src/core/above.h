@@ -27,6 +27,17 @@ void bo_last_one_out(void);
 /* In a forked child, with all signals blocked: the program's own handlers are put back. */
 void bo_signals_forked(void);
 
+/* From the wake signal's handler, in an asynchronous region: leave it unless a handler runs on top. It ends the region, and so needs all
+ * that an end of a region does. [signal] */
+void bo_async_cut(struct bo_thread *t, void *context);
+
+/* ---- what the ticker sees to (core/service.c) ---------------------------------------------------------- */
+
+/* The ticker keeps time; what is to be done needs all that can be woken. Both are called on its thread, and return when to come again,
+ * on CLOCK_MONOTONIC: for a slot that somebody wants it to look at, and at each tick. */
+int64_t bo_service(struct bo_target *target, bool branch);
+int64_t bo_service_tick(void);
+
 /* ---- the ladder --------------------------------------------------------------------------------- */
 
 /* A record was posted, for the first time or again. The caller's pin keeps the target. [signal] */

@@ -13,12 +13,14 @@
 #include "core/above.h"
 #include "core/deliver.h"
 #include "core/fork.h"
+#include "core/frames.h"
 #include "core/generation.h"
 #include "core/level.h"
 #include "core/own.h"
 #include "core/region.h"
 #include "core/stranger.h"
 #include "core/ticker.h"
+#include "core/wake_send.h"
 
 pthread_key_t bo_at_thread_end;
 static int init_error;

@@ -384,6 +384,13 @@ static inline bool bo_stands_still(const struct bo_thread *t)
     return bo_load_seq(&t->freeze) == bo_freeze_make(generation, BO_STANDS_STILL);
 }
 
+/* The bit of the word that interrupts the thread's present call. By the thread itself, or by the ticker. */
+BO_BARE static inline uint64_t bo_foreign_due_bit(const struct bo_thread *t)
+{
+    uint8_t step = bo_load_relaxed(&t->foreign);
+    return step == BO_FOREIGN_CALL ? BO_FOREIGN_DUE : step == BO_FOREIGN_SILENT ? BO_SILENT_DUE : BO_DUE;
+}
+
 /* The half of a thread's word that changes when its generation ends: a futex word. */
 static inline const uint32_t *bo_generation_of(const struct bo_thread *t)
 {

@@ -3,15 +3,17 @@
  * be frozen. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 #include "arch/window.h"
 #include "base/raw.h"
+#include "core/above.h"
 #include "core/arena.h"
 #include "core/current.h"
-#include "core/deliver.h"
+#include "core/frames.h"
 #include "core/level.h"
 #include "core/region.h"
 #include "core/ticker.h"

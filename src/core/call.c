@@ -9,50 +9,18 @@
 #include "core/arena.h"
 #include "core/clock.h"
 #include "core/current.h"
-#include "core/deliver.h"
-#include "core/foreign.h"
+#include "core/foreign_call.h"
+#include "core/frames.h"
 #include "core/level.h"
 #include "core/report.h"
+#include "core/suppress.h"
 #include "core/ticker.h"
 #include "core/tree.h"
+#include "core/unanswered.h"
+#include "core/wake.h"
+#include "core/wake_send.h"
 
 /* ---- what the calls of a thread have left ------------------------------------------------------------ */
-
-void bo_call_abandon(struct bo_thread *t)
-{
-    t->libc_wait = NULL;
-    bo_foreign_abandon(t);
-    bo_busy = 0; /* what those calls were in */
-    bo_signal_fence();
-    bo_and_seq(&t->t.word, ~(uint64_t)(BO_IN | BO_REPEAT));
-    if (bo_load_seq(&t->t.word) & BO_UNDER_WAY)
-        bo_deliver_settle(t);
-}
-
-/* Do both lie on one stack? Where it is not known where the thread's lies: is all memory in between mapped? */
-BO_BARE static bool on_one_stack(const struct bo_thread *t, uintptr_t low, uintptr_t high)
-{
-    enum { PAGE = 4096, FAR = 1 << 20 };
-    unsigned char pages[FAR / PAGE + 1];
-    if (t->stack_high)
-        return low >= t->stack_low && high < t->stack_high;
-    uintptr_t from = low & ~(uintptr_t)(PAGE - 1);
-    return high - low < FAR && bo_raw3(SYS_mincore, (long)from, (long)(high - from), (long)pages) == 0;
-}
-
-BO_BARE bool bo_call_was_left(const struct bo_thread *t, uintptr_t sp, bool alternate)
-{
-    uintptr_t frame = t->call_frame;
-    if (alternate || !on_one_stack(t, sp < frame ? sp : frame, sp < frame ? frame : sp))
-        return false;
-    bool window = !(bo_load_relaxed(&t->t.word) & BO_REPEAT); /* libc's own functions run in the other sort */
-    return sp >= frame || (window && bo_deliver_frame_in(sp, frame) == 0);
-}
-
-bool bo_call_was_left_here(const struct bo_thread *t)
-{
-    return bo_call_was_left(t, (uintptr_t)__builtin_frame_address(0), bo_deliver_on_alternate_stack());
-}
 
 /* The word says that the thread is in a call. It is not if a jump has left that call: then the word is put right. */
 static bool find_left(struct bo_thread *t)
@@ -84,8 +52,6 @@ long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d
     return r;
 }
 #elif BO_HOOKS
-BO_TLS bool bo_call_at_hook;
-
 static bool set_at_hook(bool is)
 {
     bool was = bo_call_at_hook;
@@ -129,7 +95,7 @@ static inline bool set_at_hook(bool is)
  */
 static long call_on_top(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f)
 {
-    const uint64_t mask = (uint64_t)1 << (bo_wake_signal() - 1);
+    const uint64_t mask = bo_wake_bit();
     uint64_t before = 0;
     bool below = bo_load_relaxed(&t->below_handler);
 #if BO_ARCH_WINDOW
@@ -181,7 +147,7 @@ static bool due(struct bo_thread *t)
     struct bo_record *r = pending(t);
     if (r && fails_for(t, r))
         return true;
-    bo_ticker_catch_up();
+    bo_level_catch_up();
     bo_level_settle(t);
     return false;
 }

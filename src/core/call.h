@@ -30,25 +30,11 @@
 #include "core/adopt.h"
 #include "core/arena.h"
 #include "core/current.h"
+#include "core/frames.h"
 
 /* What the fast path below leaves to do: a call on top of another, what is under way, the reason of a cut, another try. */
 long bo_call_rest(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f);
 long bo_call_stranger(long nr, long a, long b, long c, long d, long e, long f);
-/* A handler on top of the thread's calls leaves them all by a longjmp. */
-void bo_call_abandon(struct bo_thread *t);
-/*
- * Code runs with its stack pointer at `sp`, or on the alternate signal stack, in no window, and the word says IN. Is that no
- * handler on top of the call, but was the call left: by siglongjmp(), by pthread_exit() in a handler, by an asynchronous
- * cancellation? False where this cannot be found out. [signal]
- */
-bool bo_call_was_left(const struct bo_thread *t, uintptr_t sp, bool alternate);
-bool bo_call_was_left_here(const struct bo_thread *t);
-
-#if BO_HOOKS && BO_ARCH_WINDOW
-extern BO_TLS bool bo_call_at_hook;
-#else
-enum { bo_call_at_hook = 0 };
-#endif
 
 #if BO_ARCH_WINDOW && !BO_HOOKS
 static inline long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f)
@@ -95,13 +81,6 @@ int bo_error(int error);
 /* bough_check(), or in foreign code its own: 0, or BO_ECUT. */
 int bo_point(void);
 
-struct bo_libc_wait {
-    struct timespec until; /* hand this very object to libc, as an absolute time */
-    struct bo_libc_wait *outer;
-    uint64_t below; /* the word before: what a handler of the program runs on top of */
-    bool in;
-};
-
 /* Returns 0, or BO_ECUT if an interrupt is due already (then there is no bo_libc_end).
  * `until` is set to `*deadline`, or far away for NULL. */
 int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline);
@@ -113,13 +92,5 @@ bool bo_libc_end(struct bo_libc_wait *wait);
  * bough_now()'s clock, BO_FOREVER for none. A wake-up that has come is returned, never lost: the caller
  * tries to take what it waits for before it looks at the interrupt again. */
 long bo_futex_wait(const void *word, uint32_t expected, int64_t deadline);
-
-/* Removes the wake signal from a mask that is handed to the kernel for the time of a call (rule 13).
- * Returns `copy`, or NULL for NULL. */
-const sigset_t *bo_open_mask(const sigset_t *mask, sigset_t *copy);
-
-/* Whether every handler of the program restarts calls: then an EINTR that only a timeout brought about is
- * tried again, as the untimed call would have. */
-bool bo_handlers_restart(void);
 
 #endif

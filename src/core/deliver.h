@@ -12,45 +12,24 @@
 #define BO_CORE_DELIVER_H
 
 #include <signal.h>
-#include "base/futex.h"
 #include "core/arena.h"
 
 /* Install the handler. 0; -1 with EINVAL (BOUGH_SIGNAL makes no sense). */
 int bo_deliver_init(void);
-int bo_wake_signal(void);
-/* Send the wake signal to a thread of this process, with a sign that it is bough's. 0, or -errno. [signal] */
-long bo_deliver_signal(pid_t tid);
-/* Send the wake to a thread whose word counts the caller as a sender. False: it could not be sent. [signal] */
-bool bo_deliver_send(struct bo_thread *t);
-/* What is reported of a thread, once each: true the first time. */
-enum bo_told { BO_TOLD_SILENCE = 1, BO_TOLD_SECOND_ROAD = 2, BO_TOLD_REFUSAL = 4, BO_TOLD_LEFT = 8 };
-bool bo_deliver_tells(struct bo_thread *t, enum bo_told of);
-/* By the ticker, after a wake was not answered: find out why, and report. Returns whether to send it once more. */
-bool bo_deliver_diagnose(struct bo_thread *t);
-/* On the thread, when it has left a call and something was sent, or is being sent: wait for that, and let the signal in. */
-void bo_deliver_settle(struct bo_thread *t);
-/* On the thread, in a handler on top of a blocked call of its own which has to end when the handler returns. `anew`: it has not been
- * due until now. A handler that keeps coming must not make an old wake look young. */
-void bo_deliver_again(struct bo_thread *t, bool anew);
-/* Whether the code that a signal's handler has interrupted ran on the thread's alternate signal stack, on which `at` is not. The
- * stack may lie inside the thread's own, and then addresses alone say nothing. */
-bool bo_deliver_was_on_alternate_stack(const void *context, uintptr_t at);
-/* Whether the calling thread runs on its alternate signal stack. */
-bool bo_deliver_on_alternate_stack(void);
-/* Whether a signal handler's frame lies above `sp` on the calling thread's stack: 1, 0, -1 unknown. */
-int bo_deliver_on_handler(uintptr_t sp);
-/* Whether this is a signal handler, or may be one. */
-bool bo_deliver_in_handler_now(void);
-/* The same, with the signals that are blocked, or were before bough has blocked more. */
-bool bo_deliver_in_handler(uint64_t blocked);
-/* The same between two places of that stack. */
-int bo_deliver_between(uintptr_t low, uintptr_t high);
-/* The same in memory that is known to be a stack's. */
-int bo_deliver_frame_in(uintptr_t low, uintptr_t high);
 /* The dump's part, NULL before one needs it: the wake signal has come to a thread, perhaps to ask for its stack. On that
  * thread, known or not, with all signals blocked. Returns whether that was so. */
 extern bool (*_Atomic bo_on_ask)(void *context);
-/* Let the wake signal in on the calling thread. Returns 1 if it was blocked. */
-int bo_deliver_open(void);
+/* Send the wake to a thread whose word counts the caller as a sender. False: it could not be sent. [signal] */
+bool bo_deliver_send(struct bo_thread *t);
+/* Did somebody take the signal from us? Take it back, and report that. */
+bool bo_wake_signal_is_ours(void);
+void bo_wake_signal_take_back(void);
+/* Removes the wake signal from a mask that is handed to the kernel for the time of a call (rule 13).
+ * Returns `copy`, or NULL for NULL. */
+const sigset_t *bo_open_mask(const sigset_t *mask, sigset_t *copy);
+
+/* Whether every handler of the program restarts calls: then an EINTR that only a timeout brought about is
+ * tried again, as the untimed call would have. */
+bool bo_handlers_restart(void);
 
 #endif

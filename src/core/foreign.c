@@ -6,10 +6,9 @@
 #include "base/raw.h"
 #include "core/call.h"
 #include "core/clock.h"
-#include "core/deliver.h"
+#include "core/foreign_call.h"
+#include "core/frames.h"
 #include "core/level.h"
-#include "core/look.h"
-#include "core/post.h"
 #include "core/region.h"
 #include "core/ticker.h"
 #include "core/tree.h"
@@ -17,12 +16,6 @@
 void (*_Atomic bo_foreign_refresh)(void);
 
 /* ---- delivery (rule 22) ------------------------------------------------------------------------------ */
-
-struct bo_record *bo_foreign_pending(const struct bo_thread *t)
-{
-    bool silent = bo_load_relaxed(&t->foreign) == BO_FOREIGN_SILENT;
-    return bo_pending_foreign(t, silent ? &t->silenced : &t->reported);
-}
 
 /* From here on the records up to `seq` do not count for this sort of call, until the time or a higher rung. */
 static void suppress(struct bo_suppressed *s, uint64_t seq, int64_t until, uint8_t rung)
@@ -75,78 +68,6 @@ void bo_foreign_take_back(struct bo_thread *t)
 void bo_foreign_ignore(struct bo_thread *t)
 {
     bo_level_settle(t);
-}
-
-void bo_foreign_abandon(struct bo_thread *t)
-{
-    bo_foreign_step(t, BO_NOT_FOREIGN);
-}
-
-/* On another stack (a handler's own, a coroutine's) nothing can be said. A handler of the ladder's may have left it as well. */
-bool bo_foreign_sweep(struct bo_thread *t, uintptr_t frame)
-{
-    uintptr_t left = t->foreign_frame;
-    if (!bo_load_relaxed(&t->foreign) || left > frame || left < t->stack_low || frame >= t->stack_high)
-        return false;
-    bo_call_abandon(t);
-    return true;
-}
-
-/* In a system call's window (IN) only a signal handler makes calls on top. Before it and after it, and in a wait inside libc,
- * bough's own code and libc's may come to a stand-in as well. */
-static bool in_a_window(const struct bo_thread *t)
-{
-    return bo_foreign_calls(t) && (bo_load_relaxed(&t->t.word) & BO_IN) && !t->libc_wait;
-}
-
-bool bo_foreign_ended(struct bo_thread *t, uintptr_t frame)
-{
-    if (bo_foreign_sweep(t, frame))
-        return true;
-    uintptr_t left = t->foreign_frame;
-    if (frame >= left || !in_a_window(t) || bo_deliver_between(frame, left) != 0)
-        return false;
-    bo_call_abandon(t);
-    return true;
-}
-
-/* When this sort of call is to be interrupted again; BO_FOREVER: it is, or nothing is suppressed. */
-static int64_t suppressed_until(const struct bo_suppressed *s, bool due)
-{
-    return !due && bo_load_seq(&s->seq) ? bo_load_relaxed(&s->until) : BO_FOREVER;
-}
-
-static int64_t earliest(const struct bo_thread *t, uint64_t w)
-{
-    return bo_earlier(suppressed_until(&t->reported, w & BO_FOREIGN_DUE),
-                      suppressed_until(&t->silenced, w & BO_SILENT_DUE));
-}
-
-bool bo_foreign_suppressed(const struct bo_thread *t, uint64_t w)
-{
-    return (w & BO_DUE) && earliest(t, w) != BO_FOREVER;
-}
-
-void bo_foreign_look_in_time(struct bo_thread *t)
-{
-    int64_t until = earliest(t, bo_load_seq(&t->t.word));
-    if (until != BO_FOREVER)
-        bo_ticker_look_by(&t->t, bo_to_monotonic(until));
-}
-
-/* The wake makes both sorts due. The thread puts right the one that is still suppressed, at its next call of that sort. */
-int64_t bo_foreign_look(struct bo_thread *t, uint64_t w)
-{
-    int64_t until = earliest(t, w);
-    if (bo_now() < until)
-        return bo_to_monotonic(until);
-    bo_wake(t, bo_word_generation(w), false);
-    return BO_FOREVER;
-}
-
-bool bo_foreign_borrowed(void)
-{
-    return bo_raw0(SYS_getpid) != bo_load_relaxed(&bo_pid);
 }
 
 /* ---- taking part -------------------------------------------------------------------------------------- */

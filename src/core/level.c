@@ -11,11 +11,14 @@
 #include "core/arena.h"
 #include "core/clock.h"
 #include "core/current.h"
-#include "core/deliver.h"
-#include "core/foreign.h"
+#include "core/foreign_call.h"
+#include "core/frames.h"
 #include "core/region.h"
+#include "core/suppress.h"
 #include "core/ticker.h"
 #include "core/tree.h"
+#include "core/wake.h"
+#include "core/wake_send.h"
 
 /* ---- the word follows the regions ------------------------------------------------------------------ */
 
@@ -169,6 +172,54 @@ void bo_level_set(struct bo_thread *t)
         bo_level_settle(t);
 }
 
+void bo_level_catch_up(void)
+{
+    int saved = errno;
+    if (bo_unlikely(bo_ticker_is_awaited()) && !bo_deliver_in_handler_now())
+        bo_ticker_need();
+    errno = saved;
+}
+
+/* ---- a new child ----------------------------------------------------------------------------------- */
+
+void bo_level_reset(struct bo_thread *t, bool disabled, bool foreign)
+{
+    t->crit_depth = t->allow_depth = t->async_depth = t->clean_depth = t->closable_depth = 0;
+    t->regions = NULL;
+    t->async = NULL;
+    t->handling = NULL;
+    t->handled_seq = 0;
+    t->jumped = false;
+    t->closers = NULL;
+    bo_store_relaxed(&t->handlers, 0);
+    bo_store_relaxed(&t->finals, 0);
+    bo_store_relaxed(&t->resumed_seq, 0);
+    bo_store_relaxed(&t->met_rung, 0);
+    bo_store_relaxed(&t->shield_rung, 0);
+    bo_store_relaxed(&t->freeze, 0);
+    bo_store_relaxed(&t->t.ladder.set, 0);
+    bo_store_relaxed(&t->joins, BO_NONE);
+    bo_store_relaxed(&t->closing, 0);
+    t->libc_wait = NULL;
+    t->disabled = disabled;
+    t->foreign_depth = t->foreign_from_start = foreign;
+    t->ways = (struct bo_foreign_ways){0};
+    bo_store_relaxed(&t->paced, 0);
+    bo_store_relaxed(&t->reported.seq, 0);
+    bo_store_relaxed(&t->silenced.seq, 0);
+    bo_store_relaxed(&t->outcome.at, 0);
+    bo_store_relaxed(&t->joining, 0);
+    bo_store_relaxed(&t->foreign, 0);
+    t->last_was_cut = 0;
+    bo_store_relaxed(&t->depth, 0);
+    bo_store_relaxed(&t->pause_seq, 0);
+    bo_store_relaxed(&t->shield_seq, 0);
+    bo_store_relaxed(&t->met_seq, 0);
+    bo_store_relaxed(&t->t.asks, 0);
+    bo_store_relaxed(&t->t.told, 0);
+    bo_store_relaxed(&t->t.blocks_wake, 0);
+}
+
 /* ---- what a point meets ------------------------------------------------------------------------------ */
 
 void bo_level_note(struct bo_thread *t, struct bo_record *r)
@@ -198,7 +249,7 @@ struct bo_record *bo_level_meet(struct bo_thread *t)
 {
     struct bo_record *r = bo_pending_record(t, true);
     if (!r || (bo_load_seq(&t->t.word) & BO_MASKED)) {
-        bo_ticker_catch_up();
+        bo_level_catch_up();
         bo_level_settle(t);
         return NULL;
     }

@@ -32,6 +32,8 @@ enum bo_region_kind {
 
 /* Recompute PENDING and DUE from the records, on the owner: after something was cleared or has ended. */
 void bo_level_settle(struct bo_thread *t);
+/* In a forked child, at a point: the ticker is awaited (core/ticker.h), and is started if this is no signal handler. Keeps errno. */
+void bo_level_catch_up(void);
 /* A point is about to fail: which record is it for? NULL: none is admitted after all, the word is put right.
  * Marks the record as delivered. */
 struct bo_record *bo_level_meet(struct bo_thread *t);
@@ -50,8 +52,6 @@ void bo_level_unwind(struct bo_thread *t, const struct bough_region *until);
 void bo_level_end(struct bo_thread *t);
 /* A new child begins: nothing is inherited but what it was started with. */
 void bo_level_reset(struct bo_thread *t, bool disabled, bool foreign);
-/* From the wake signal's handler, in an asynchronous region: leave it unless a handler runs on top. */
-void bo_async_cut(struct bo_thread *t, void *context);
 /* In a signal's handler: does the code that it has interrupted run in a closable region, begun outside of any handler,
  * and with none on top? [signal] */
 bool bo_level_in_closable(const struct bo_thread *t, const void *context);

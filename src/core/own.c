@@ -13,6 +13,7 @@
 #include "core/adopt.h"
 #include "core/arena.h"
 #include "core/current.h"
+#include "core/library_threads.h"
 #include "core/ticker.h"
 
 /* OFF: nobody asks. ONCE: one look, and no more of it if main is still there. ON: until the end. */
@@ -20,21 +21,8 @@ enum { OFF, ONCE, ON };
 #define PAUSE BO_MS(500)
 #define SOON BO_MS(50)
 
-/* Changes in the upper half, threads in the lower one: two equal looks mean that nothing has changed between them. */
-#define ONE_CHANGE (UINT64_C(1) << 32)
-static _Atomic uint64_t own;
 static _Atomic uint32_t watching;
 static _Atomic uint32_t knows_main;
-
-void bo_own_begin(void)
-{
-    bo_add_seq(&own, ONE_CHANGE + 1);
-}
-
-void bo_own_end(void)
-{
-    bo_add_seq(&own, ONE_CHANGE - 1);
-}
 
 void bo_own_main_known(bool known)
 {
@@ -59,7 +47,7 @@ void bo_own_thread_ends(void)
 
 void bo_own_after_fork(bool main_known)
 {
-    bo_store_seq(&own, 0);
+    bo_own_clear();
     bo_store_seq(&watching, OFF);
     bo_store_seq(&knows_main, main_known);
 }
@@ -89,8 +77,8 @@ int64_t bo_own_tick(void)
     if (!main_is_gone())
         return bo_cas_seq(&watching, &once, OFF) ? BO_FOREVER : bo_clock() + PAUSE;
     bo_store_seq(&watching, ON);
-    uint64_t before = bo_load_seq(&own);
-    if (threads() == (uint32_t)before + 1 && bo_load_seq(&own) == before)
+    uint64_t before = bo_own_look();
+    if (threads() == (uint32_t)before + 1 && bo_own_look() == before)
         bo_last_one_out();
     return bo_clock() + PAUSE;
 }

@@ -5,18 +5,12 @@
  *
  *   main leaves, or, where bough does not know main, a thread ends --bo_own_main_left(), bo_own_thread_ends()--> the ticker
  *   counts, twice a second: all threads - the library's own - main, a zombie = 0?   --> bo_last_one_out()
- *
- * Who is of the library's own says so himself, while nothing of the program's runs on him: a parked worker, an idle helper.
- * The count is never more than there are, so that nothing that runs is overlooked.
  */
 #ifndef BO_CORE_OWN_H
 #define BO_CORE_OWN_H
 
 #include <stdbool.h>
 #include <stdint.h>
-
-void bo_own_begin(void);
-void bo_own_end(void);
 
 /* bough knows main, or does not, or not any more. */
 void bo_own_main_known(bool known);

@@ -6,8 +6,8 @@
 #include "core/adopt.h"
 #include "core/arena.h"
 #include "core/current.h"
-#include "core/post.h"
 #include "core/ticker.h"
+#include "core/wake.h"
 
 enum { TRIES = 3 };
 

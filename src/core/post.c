@@ -11,165 +11,37 @@
 #include "core/above.h"
 #include "core/arena.h"
 #include "core/current.h"
-#include "core/deliver.h"
-#include "core/foreign.h"
+#include "core/frames.h"
 #include "core/generation.h"
-#include "core/look.h"
 #include "core/pace.h"
 #include "core/reach.h"
 #include "core/ticker.h"
 #include "core/tree.h"
+#include "core/wake.h"
+#include "core/wake_send.h"
 
 /* Waking more threads than this is too long for a signal handler (10,000 took 140 ms). */
 enum { MANY = 64 };
 
 /* ---- waking one thread ----------------------------------------------------------------------------- */
 
-/* Level-triggered for event loops; for edge-triggered ones each post rings. The owner waits for senders before it closes the descriptor. */
-static void ring(const struct bo_thread *t)
-{
-    static const uint64_t one = 1;
-    bo_raw3(SYS_write, t->event_fd, (long)&one, sizeof one);
-}
-
-/* Sent later, by the ticker. */
-static void leave_to_ticker(struct bo_thread *t, int64_t when)
-{
-    bo_store_seq(&t->t.unsent, 1);
-    bo_ticker_look_by(&t->t, when);
-}
-
-static void signal_it(struct bo_thread *t)
-{
-    BO_HOOK(post_sent);
-    /* The thread does not end before its senders are through (rule 6): the id is its own. */
-    bo_store_relaxed(&t->t.unanswered, 0);
-    bo_store_relaxed(&t->t.asked_at, bo_clock()); /* the ticker may look at once, and this is no old wake */
-    if (bo_deliver_send(t))
-        bo_ticker_watch(t);
-    else
-        leave_to_ticker(t, bo_clock() + BO_FIRST_REPEAT);
-}
-
-/* What a step to the word promises: a signal, if the thread waits for what rises, or is summoned where one may come; a write to the
- * event descriptor. */
-enum { SIGNAL = 1, RING = 2 };
-
-static unsigned promises(uint64_t w, uint64_t next, uint64_t summons)
-{
-    bool signal = bo_word_rises(w, next) || (summons && (next & BO_CLOSABLE) && (next & BO_DUE));
-    bool rings = (next & BO_DUE) && (next & BO_EVENT);
-    return (signal ? SIGNAL : 0) | (rings ? RING : 0);
-}
-
-static void keep(struct bo_thread *t, unsigned promised)
-{
-    if (promised & RING)
-        ring(t);
-    if (promised & SIGNAL)
-        signal_it(t);
-    bo_word_sent(&t->t.word);
-}
-
-/* The word as a sender leaves it that has promised something. */
-static uint64_t counted(uint64_t next, unsigned promised)
-{
-    return (next + BO_SENDER) | (promised & SIGNAL ? BO_NOTE : 0);
-}
-
-/* As many as the word can count are sending to this thread, each a system call away from its end. None of them is below this
- * one, because senders block all signals. */
-static uint64_t after_a_moment(const struct bo_thread *t)
-{
-    static const struct timespec moment = {0, 20000};
-    bo_raw2(SYS_nanosleep, (long)&moment, 0);
-    return bo_load_seq(&t->t.word);
-}
-
-static bool alive(uint64_t w, uint32_t generation)
-{
-    return bo_word_generation(w) == generation && (w & BO_LIVE);
-}
-
-/*
- * The step that rule 13 asks for: due, and if the thread waits for that also counted as a sender, at once; or its wake is put off.
- * `summons`: 0, or SUMMONED. All signals are blocked: a sender that is frozen, or left by a jump, would be waited for without
- * end. Returns whether a signal was promised.
- */
-static bool step(struct bo_thread *t, uint32_t generation, uint64_t summons, bool may_wake)
-{
-    uint64_t w = bo_load_seq(&t->t.word), next;
-    unsigned promised, now;
-    do {
-        while (!bo_word_has_room(w))
-            w = after_a_moment(t);
-        if (!alive(w, generation))
-            return false;
-        next = bo_word_posted(w) | summons;
-        promised = promises(w, next, summons);
-        now = may_wake ? promised : promised & RING;
-        next = now ? counted(next, now) : next;
-    } while (!bo_word_step(&t->t.word, &w, next));
-    if (now)
-        keep(t, now);
-    if (promised & ~now)
-        bo_pace_put_off(t);
-    else if (!(promised & SIGNAL) && (next & BO_ASYNC) && (next & ~w & BO_DUE))
-        bo_ticker_watch(t);
-    if (next & BO_TIMED)
-        bo_ticker_look(&t->t);
-    return now & SIGNAL;
-}
-
 static void post(struct bo_thread *t, uint32_t generation)
 {
     bool may_wake = bo_pace_enter(t);
-    if (!step(t, generation, 0, may_wake) && may_wake)
+    enum bo_waking how = bo_wake_step(t, generation, 0, may_wake);
+    if (how == BO_WAKE_PUT_OFF)
+        bo_pace_put_off(t);
+    else if (how == BO_NOT_WOKEN && may_wake)
         bo_pace_leave(t);
-}
-
-bool bo_signal_again(struct bo_thread *t, uint64_t w)
-{
-    if (!bo_word_has_room(w))
-        return true; /* others send */
-    if (!bo_word_step(&t->t.word, &w, (w + BO_SENDER) | BO_NOTE))
-        return false;
-    BO_HOOK(post_sent);
-    bo_store_seq(&t->t.unsent, 0);
-    bool is_sent = bo_deliver_send(t);
-    if (!is_sent)
-        bo_store_seq(&t->t.unsent, 1);
-    bo_word_sent(&t->t.word);
-    return true;
 }
 
 void bo_wake(struct bo_thread *t, uint32_t generation, bool at_once)
 {
     uint64_t mask = bo_signals_off();
     if (at_once)
-        step(t, generation, 0, true);
+        bo_wake_step(t, generation, 0, true);
     else
         post(t, generation);
-    bo_signals_on(mask);
-}
-
-bool bo_wake_put_off(struct bo_thread *t)
-{
-    uint64_t mask = bo_signals_off(), w = bo_load_seq(&t->t.word), next = w;
-    bool waits = true;
-    do
-        waits = bo_word_has_room(w) && (w & BO_IN) && (w & bo_foreign_due_bit(t));
-    while (waits && !bo_word_step(&t->t.word, &w, next = counted(w, SIGNAL)));
-    if (waits)
-        keep(t, SIGNAL);
-    bo_signals_on(mask);
-    return waits;
-}
-
-void bo_summon(struct bo_thread *t, uint32_t generation)
-{
-    uint64_t mask = bo_signals_off();
-    step(t, generation, BO_SUMMONED, true);
     bo_signals_on(mask);
 }
 
@@ -191,7 +63,7 @@ static unsigned spread(const struct bo_target *target, bool branch, enum bo_post
     bo_scan_begin(&scan, target, branch);
     for (; (t = bo_scan_next(&scan, &w)); marked++)
         if (at_once)
-            step(t, bo_word_generation(w), 0, true);
+            bo_wake_step(t, bo_word_generation(w), 0, true);
         else
             repeat(t, bo_word_generation(w), how);
     return marked;

@@ -24,12 +24,5 @@ int bo_post(uint64_t handle, const struct bough_event *event, bough_post *post);
 void bo_wake(struct bo_thread *t, uint32_t generation, bool at_once);
 /* Mark and wake all below a target whose record stands. Returns how many threads were marked. */
 unsigned bo_spread(const struct bo_target *target, bool branch, bool at_once);
-/* Wake a thread that is marked and whose wake was put off, if there is still need. Whether it was woken. [signal] */
-bool bo_wake_put_off(struct bo_thread *t);
-/* Mark it, and wake it by a signal where one may come: a higher rung wants it. */
-void bo_summon(struct bo_thread *t, uint32_t generation);
-/* By the ticker: a wake once more, to a thread whose word is `w` still: one that waits for it, and where a signal may come. Returns
- * whether it was tried; if it was not, the word has changed. */
-bool bo_signal_again(struct bo_thread *t, uint64_t w);
 
 #endif

@@ -8,7 +8,7 @@
 #include "core/arena.h"
 #include "core/clock.h"
 #include "core/current.h"
-#include "core/foreign.h"
+#include "core/foreign_call.h"
 #include "core/level.h"
 #include "core/report.h"
 #include "core/ticker.h"
@@ -231,7 +231,7 @@ int bough_cleanup_begin(struct bough_region *region, int64_t grace, const char *
     return 0;
 }
 
-static int end_region(struct bo_thread *t, struct bough_region *region, uintptr_t sp)
+int bo_region_end(struct bo_thread *t, struct bough_region *region, uintptr_t sp)
 {
     if (!region)
         return errno = EINVAL, -1;
@@ -251,12 +251,7 @@ static int end_region(struct bo_thread *t, struct bough_region *region, uintptr_
 
 int bough_region_end(struct bough_region *region)
 {
-    return end_region(bo_self, region, (uintptr_t)__builtin_frame_address(0));
-}
-
-int bough_region_end_check(struct bough_region *region)
-{
-    return end_region(bo_self, region, (uintptr_t)__builtin_frame_address(0)) != 0 ? -1 : bough_check();
+    return bo_region_end(bo_self, region, (uintptr_t)__builtin_frame_address(0));
 }
 
 /* The block forms' end: leaves errno as the block has set it (rule 18). */
@@ -264,7 +259,7 @@ void bough_region_leave_(struct bough_region *region)
 {
     int saved = errno;
     if (region->kind != 0)
-        end_region(bo_self, region, (uintptr_t)__builtin_frame_address(0));
+        bo_region_end(bo_self, region, (uintptr_t)__builtin_frame_address(0));
     errno = saved;
 }
 
@@ -284,44 +279,6 @@ void bo_level_end(struct bo_thread *t)
     bo_level_changed(t);
     bo_level_set(t);
     bo_level_settle(t);
-}
-
-void bo_level_reset(struct bo_thread *t, bool disabled, bool foreign)
-{
-    t->crit_depth = t->allow_depth = t->async_depth = t->clean_depth = t->closable_depth = 0;
-    t->regions = NULL;
-    t->async = NULL;
-    t->handling = NULL;
-    t->handled_seq = 0;
-    t->jumped = false;
-    t->closers = NULL;
-    bo_store_relaxed(&t->handlers, 0);
-    bo_store_relaxed(&t->finals, 0);
-    bo_store_relaxed(&t->resumed_seq, 0);
-    bo_store_relaxed(&t->met_rung, 0);
-    bo_store_relaxed(&t->shield_rung, 0);
-    bo_store_relaxed(&t->freeze, 0);
-    bo_store_relaxed(&t->t.ladder.set, 0);
-    bo_store_relaxed(&t->joins, BO_NONE);
-    bo_store_relaxed(&t->closing, 0);
-    t->libc_wait = NULL;
-    t->disabled = disabled;
-    t->foreign_depth = t->foreign_from_start = foreign;
-    t->ways = (struct bo_foreign_ways){0};
-    bo_store_relaxed(&t->paced, 0);
-    bo_store_relaxed(&t->reported.seq, 0);
-    bo_store_relaxed(&t->silenced.seq, 0);
-    bo_store_relaxed(&t->outcome.at, 0);
-    bo_store_relaxed(&t->joining, 0);
-    bo_store_relaxed(&t->foreign, 0);
-    t->last_was_cut = 0;
-    bo_store_relaxed(&t->depth, 0);
-    bo_store_relaxed(&t->pause_seq, 0);
-    bo_store_relaxed(&t->shield_seq, 0);
-    bo_store_relaxed(&t->met_seq, 0);
-    bo_store_relaxed(&t->t.asks, 0);
-    bo_store_relaxed(&t->t.told, 0);
-    bo_store_relaxed(&t->t.blocks_wake, 0);
 }
 
 int bo_level_begin_handler(struct bough_region *region, bo_code *fn, void *argument, unsigned flags, const char *file,

@@ -17,6 +17,8 @@ void bo_level_changed(struct bo_thread *t);
 struct bo_thread *bo_region_beginner(const void *region, int64_t allowance, uintptr_t sp);
 void bo_region_push(struct bo_thread *t, struct bough_region *region, enum bo_region_kind kind, const char *file,
                     int line);
+/* A public function that ends one; `sp` is its frame. 0, or -1 with errno. */
+int bo_region_end(struct bo_thread *t, struct bough_region *region, uintptr_t sp);
 
 void bo_section_enter(struct bo_thread *t, struct bough_region *region, int64_t budget);
 void bo_section_leave(struct bo_thread *t, const struct bough_region *region);

@@ -4,11 +4,11 @@
 #include <unistd.h>
 #include "base/futex.h"
 #include "core/above.h"
-#include "core/call.h"
 #include "core/current.h"
-#include "core/deliver.h"
+#include "core/foreign_call.h"
 #include "core/generation.h"
 #include "core/pace.h"
+#include "core/wake_send.h"
 
 static void close_event(struct bo_thread *t)
 {

@@ -6,9 +6,9 @@
 #include <ucontext.h>
 #include "arch/action.h"
 #include "core/above.h"
-#include "core/call.h"
-#include "core/deliver.h"
-#include "core/foreign.h"
+#include "core/current.h"
+#include "core/frames.h"
+#include "core/wake_send.h"
 
 enum { COOKIE = 0x626f7567 };
 
@@ -42,7 +42,7 @@ static void install(void)
     struct bo_kernel_action action, old;
     if (bo_swap_seq(&is_open, 1))
         return;
-    bo_kernel_sigaction(bo_wake_signal(), NULL, &action);
+    bo_kernel_sigaction(bo_wake_signo, NULL, &action);
     action.handler = handle;
     action.mask = ~(uint64_t)0;
     if (bo_kernel_sigaction(BO_SECOND_ROAD, &action, &old) != 0) {

@@ -14,23 +14,21 @@
 #include "core/arena.h"
 #include "core/current.h"
 #include "core/generation.h"
-#include "core/level.h"
 #include "core/post.h"
 #include "core/retire.h"
-#include "core/ticker.h"
 
 static _Atomic uint32_t strangers; /* so many slots are, or are about to be: most programs never have one */
-static struct bo_lock adopting;
+struct bo_lock bo_strangers_lock;
 
 /* ---- which thread it is ------------------------------------------------------------------------------------ */
 
-static bool exists(pid_t tid)
+bool bo_stranger_exists(pid_t tid)
 {
     return tid > 0 && bo_raw3(SYS_tgkill, bo_load_relaxed(&bo_pid), tid, 0) == 0;
 }
 
 /* When the kernel has started it, in its ticks: an id is used again, but not with the same time. 0: there is no /proc. */
-static uintptr_t born(pid_t tid)
+uintptr_t bo_stranger_born(pid_t tid)
 {
     enum { FIELDS_BETWEEN = 20 }; /* the state is field 3, the time 22; a name may hold anything */
     char path[64], text[512];
@@ -47,7 +45,7 @@ static uintptr_t born(pid_t tid)
 
 /* ---- one step on the word ------------------------------------------------------------------------------------ */
 
-static bool claim(struct bo_thread *t, uint32_t generation)
+bool bo_stranger_claim(struct bo_thread *t, uint32_t generation)
 {
     uint64_t w = bo_load_seq(&t->t.word);
     do
@@ -58,6 +56,11 @@ static bool claim(struct bo_thread *t, uint32_t generation)
     return true;
 }
 
+void bo_stranger_begin(void)
+{
+    bo_add_seq(&strangers, 1);
+}
+
 static void give_back(struct bo_thread *t)
 {
     bo_wake_joiners(t);
@@ -66,14 +69,14 @@ static void give_back(struct bo_thread *t)
     bo_thread_free(t);
 }
 
-static void let_go(struct bo_thread *t)
+void bo_stranger_let_go(struct bo_thread *t)
 {
     bo_retire(t, BOUGH_POST_ENDED);
     give_back(t);
 }
 
 /* The next slot of this thread from *i on, the caller's `except` aside. NULL: there is no more. */
-static struct bo_thread *next_of(pid_t tid, const struct bo_thread *except, uint32_t *i, uint64_t *word)
+struct bo_thread *bo_stranger_next_of(pid_t tid, const struct bo_thread *except, uint32_t *i, uint64_t *word)
 {
     uint32_t high = bo_load_seq(&bo_arena.head->thread_high);
     for (; *i < high; (*i)++) {
@@ -92,10 +95,10 @@ static struct bo_thread *next_of(pid_t tid, const struct bo_thread *except, uint
 static struct bo_thread *claim_of(pid_t tid, const struct bo_thread *except)
 {
     struct bo_thread *t;
-    uintptr_t mine = born(tid);
+    uintptr_t mine = bo_stranger_born(tid);
     uint64_t w;
-    for (uint32_t i = 1; (t = next_of(tid, except, &i, &w));)
-        if (t->stack_low == mine && claim(t, bo_word_generation(w)))
+    for (uint32_t i = 1; (t = bo_stranger_next_of(tid, except, &i, &w));)
+        if (t->stack_low == mine && bo_stranger_claim(t, bo_word_generation(w)))
             return t;
     return NULL;
 }
@@ -126,7 +129,7 @@ static void move_posts(const struct bo_target *from, uint64_t heir)
 }
 
 /* What it was asked is asked of the thread's own slot. No poster is in the middle when its records are read. */
-static void move_to(struct bo_thread *t, uint64_t own)
+void bo_stranger_move_to(struct bo_thread *t, uint64_t own)
 {
     bo_posts_end(&t->t);
     move_posts(&t->t, own);
@@ -142,7 +145,7 @@ void bo_stranger_merge(const struct bo_thread *own)
         return;
     struct bo_thread *t = claim_of(bo_load_relaxed(&own->tid), own);
     if (t)
-        move_to(t, bo_thread_handle(own));
+        bo_stranger_move_to(t, bo_thread_handle(own));
 }
 
 /* ---- on another one ---------------------------------------------------------------------------------------------- */
@@ -151,103 +154,15 @@ bool bo_stranger_is_gone(struct bo_thread *t, uint64_t word)
 {
     pid_t tid = bo_load_relaxed(&t->tid);
     uintptr_t of_slot = t->stack_low;
-    if (exists(tid) && born(tid) == of_slot)
+    if (bo_stranger_exists(tid) && bo_stranger_born(tid) == of_slot)
         return false;
-    if (claim(t, bo_word_generation(word)))
-        let_go(t);
+    if (bo_stranger_claim(t, bo_word_generation(word)))
+        bo_stranger_let_go(t);
     return true;
-}
-
-/* The handle of this thread's slot: its own, or one that somebody has made for it before; 0. What is left of a thread that had
- * the id before goes. */
-static uint64_t known(pid_t tid, const struct bo_thread *except)
-{
-    struct bo_thread *t;
-    uint64_t w;
-    for (uint32_t i = 1; (t = next_of(tid, except, &i, &w));)
-        if (!bo_is_strange(w) || !bo_stranger_is_gone(t, w))
-            return bo_handle_make(t->t.index, bo_word_generation(w), false);
-    return 0;
-}
-
-static void take_name(struct bo_thread *t, const char *name)
-{
-    char path[64], kernel[BO_NAME];
-    if (!name || !*name) {
-        snprintf(path, sizeof path, "/proc/self/task/%d/comm", (int)bo_load_relaxed(&t->tid));
-        size_t n = bo_read_file(path, kernel, sizeof kernel);
-        kernel[n ? n - 1 : 0] = '\0'; /* a line */
-        name = kernel;
-    }
-    bo_set_name(&t->t, name);
-}
-
-static struct bo_thread *make(pid_t tid, const char *name, uint64_t *handle)
-{
-    struct bo_thread *t = bo_thread_new();
-    if (!t)
-        return NULL;
-    bo_store_relaxed(&t->tid, tid);
-    t->stack_low = born(tid);
-    t->stack_high = 0;
-    take_name(t, name);
-    bo_begin_adopted(t);
-    *handle = bo_thread_handle(t); /* the thread may end this generation as soon as it is published */
-    bo_add_seq(&strangers, 1);
-    bo_publish(t, BO_ROOT, BO_SLOW);
-    BO_HOOK(stranger_made);
-    return t;
-}
-
-/* Its handle; 0: the table is full. */
-static uint64_t handle_for(pid_t tid, const char *name)
-{
-    uint64_t handle, own = known(tid, NULL);
-    if (own)
-        return own;
-    struct bo_thread *t = make(tid, name, &handle);
-    if (!t)
-        return 0;
-    own = known(tid, t);
-    if (!own)
-        return handle;
-    if (claim(t, bo_handle_generation(handle)))
-        move_to(t, own);
-    return own;
-}
-
-bough_thread *bough_adopt_thread(pid_t tid, const char *name)
-{
-    if (bo_init() != 0)
-        return NULL;
-    if (tid <= 0)
-        return errno = EINVAL, NULL;
-    if (tid == bo_tid())
-        return bo_self ? bough_self() : bough_adopt(name);
-    if (!exists(tid))
-        return errno = ESRCH, NULL;
-    bo_lock(&adopting);
-    uint64_t handle = handle_for(tid, name);
-    bo_unlock(&adopting);
-    if (!handle)
-        return errno = EAGAIN, NULL;
-    bo_ticker_need(); /* it failed: all but its reports work */
-    return (bough_thread *)(uintptr_t)handle;
-}
-
-int bough_release_thread(bough_thread *thread)
-{
-    struct bo_thread *t = bo_thread_of_handle(thread);
-    if (!t)
-        return -1;
-    if (!claim(t, bo_handle_generation((uint64_t)(uintptr_t)thread)))
-        return errno = bo_thread_of_handle(thread) ? EPERM : ESRCH, -1;
-    let_go(t);
-    return 0;
 }
 
 void bo_strangers_after_fork(void)
 {
     bo_store_seq(&strangers, 0);
-    bo_store_relaxed(&adopting.state, 0);
+    bo_store_relaxed(&bo_strangers_lock.state, 0);
 }

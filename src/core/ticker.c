@@ -17,11 +17,8 @@
 #include "core/arena.h"
 #include "core/clock.h"
 #include "core/current.h"
-#include "core/deliver.h"
-#include "core/look.h"
-#include "core/own.h"
-#include "core/pace.h"
-#include "core/post.h"
+#include "core/frames.h"
+#include "core/library_threads.h"
 #include "core/report.h"
 #include "core/second_road.h"
 
@@ -148,12 +145,7 @@ static void look(uint32_t item)
 {
     struct bo_target *t = bo_item_target(item);
     BO_HOOK(ticker_looks);
-    if (bo_swap_seq(&t->spread, 0))
-        bo_spread(t, item & BO_ITEM_BRANCH, false);
-    int64_t next = bo_look(t, item & BO_ITEM_BRANCH);
-    if (bo_load_seq(&t->due) && (bo_load_seq(&t->word) & BO_LIVE))
-        next = bo_earlier(next, bo_ladder_look(t, item & BO_ITEM_BRANCH));
-    bo_agenda_put(t, next);
+    bo_agenda_put(t, bo_service(t, item & BO_ITEM_BRANCH));
 }
 
 /* ---- the thread ---------------------------------------------------------------------------------------- */
@@ -187,9 +179,9 @@ static int64_t time_worked(void)
 
 static int64_t plan(void)
 {
-    int64_t next = bo_ladder_tick(), when;
+    int64_t next = bo_service_tick(), when;
     bo_agenda_next(&when);
-    next = bo_earlier(bo_earlier(next, when), bo_earlier(bo_own_tick(), bo_pace_tick()));
+    next = bo_earlier(next, when);
     return next == BO_FOREVER ? next : bo_earlier(next, bo_clock() + BO_MS(HEARTBEAT_MS));
 }
 
@@ -313,14 +305,6 @@ int bo_ticker_need(void)
 bool bo_ticker_is_awaited(void)
 {
     return bo_load_relaxed(&awaited);
-}
-
-void bo_ticker_catch_up(void)
-{
-    int saved = errno;
-    if (bo_unlikely(bo_ticker_is_awaited()) && !bo_deliver_in_handler_now())
-        bo_ticker_need();
-    errno = saved;
 }
 
 void bo_ticker_after_fork(void)

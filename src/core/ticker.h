@@ -11,7 +11,12 @@
 #ifndef BO_CORE_TICKER_H
 #define BO_CORE_TICKER_H
 
+#include "base/clock.h"
 #include "core/arena.h"
+
+/* How long a wake has to be answered; how soon one is repeated to a thread in a call of libc's. */
+#define BO_ANSWER_WITHIN BO_MS(50)
+#define BO_FIRST_REPEAT 200000
 
 /* Make sure the ticker runs; from ordinary code, before anything that may need it. 0 or -1 (EAGAIN). */
 int bo_ticker_need(void);
@@ -31,7 +36,6 @@ void bo_ticker_after_fork(void);
 /* A forked child has one thread, and keeps that until it needs another: its open deadlines wait for the first point at
  * which it may start one, not in a signal handler. Until then the word of its thread says DUE. */
 bool bo_ticker_is_awaited(void);
-void bo_ticker_catch_up(void);
 /* Have it look at a slot by `when` on CLOCK_MONOTONIC at the latest. [signal] */
 void bo_ticker_look_by(struct bo_target *target, int64_t when);
 /* Have it tick at once, without a slot to look at. [signal] */

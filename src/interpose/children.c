@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include <bough/calls.h>
 #include "base/futex.h"
+#include "core/foreign.h"
 #include "interpose/outcome.h"
 #include "interpose/wrapper.h"
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include "base/raw.h"
 #include "core/call.h"
+#include "core/foreign.h"
 #include "interpose/outcome.h"
 #include "interpose/waits.h"
 #include "interpose/wrapper.h"

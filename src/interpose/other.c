@@ -2,7 +2,6 @@
 /* Stand-ins for what is in no table of interruptible calls: dlopen(). */
 #define _GNU_SOURCE
 #include <dlfcn.h>
-#include "core/foreign.h"
 #include "interpose/patch.h"
 #include "interpose/wrapper.h"
 

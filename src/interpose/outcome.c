@@ -10,6 +10,7 @@
 #include <sys/auxv.h>
 #include <time.h>
 #include "core/clock.h"
+#include "core/foreign.h"
 #include "core/record.h"
 #include "core/tree.h"
 #include "interpose/eintr.h"

@@ -28,7 +28,7 @@
 #include <pthread.h>
 #include <sys/select.h>
 #include <time.h>
-#include "core/foreign.h"
+#include "core/foreign_call.h"
 
 enum bo_manner {
     BO_EINTR_FIRST,

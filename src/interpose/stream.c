@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "core/foreign.h"
 #include "interpose/outcome.h"
 #include "interpose/wrapper.h"
 

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <threads.h>
+#include "core/foreign.h"
 #include "interpose/eintr.h"
 #include "interpose/outcome.h"
 #include "interpose/patch.h"

@@ -12,10 +12,10 @@
 #include "core/arena.h"
 #include "core/clock.h"
 #include "core/current.h"
-#include "core/deliver.h"
+#include "core/frames.h"
 #include "core/level.h"
-#include "core/post.h"
 #include "core/tree.h"
+#include "core/wake.h"
 
 /* ---- the state, with the generation that it is of -------------------------------------------------------- */
 

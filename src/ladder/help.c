@@ -5,7 +5,7 @@
 #include <signal.h>
 #include "base/atomic.h"
 #include "base/futex.h"
-#include "core/own.h"
+#include "core/library_threads.h"
 
 enum { JOBS = 32, MOST = 12, READY_AT_ONCE = 4 };
 enum state { FREE, FILLING, READY, RUNNING };

@@ -28,7 +28,7 @@
 #include "base/raw.h"
 #include "core/adopt.h"
 #include "core/arena.h"
-#include "core/own.h"
+#include "core/library_threads.h"
 #include "core/report.h"
 #include "ladder/terminal.h"
 #include "see/dump.h"

@@ -12,7 +12,6 @@
 #include "core/arena.h"
 #include "core/clock.h"
 #include "core/current.h"
-#include "core/level.h"
 #include "core/ticker.h"
 #include "see/forest.h"
 #include "see/maps.h"

@@ -13,6 +13,7 @@
 #include "base/raw.h"
 #include "core/arena.h"
 #include "core/deliver.h"
+#include "core/wake_send.h"
 #include "see/peek.h"
 
 static void put_frame(struct bo_out *o, const struct bo_maps *maps, uintptr_t code)

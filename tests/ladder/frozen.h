@@ -8,7 +8,6 @@
 #include "../harness.h"
 #include "api/branch.h"
 #include "core/level.h"
-#include "core/post.h"
 #include "core/ticker.h"
 #include "ladder/closer.h"
 #include "ladder/freeze.h"

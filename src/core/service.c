@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-#include "core/look.h"
+/* What the ticker sees to when it looks at a slot. It decides from the slot's state alone: what is no longer true does nothing. */
+#include "core/above.h"
 #include "core/arena.h"
 #include "core/clock.h"
 #include "core/current.h"
-#include "core/deliver.h"
-#include "core/foreign.h"
+#include "core/foreign_call.h"
 #include "core/level.h"
+#include "core/own.h"
+#include "core/pace.h"
 #include "core/post.h"
 #include "core/report.h"
 #include "core/stranger.h"
+#include "core/suppress.h"
+#include "core/ticker.h"
+#include "core/unanswered.h"
+#include "core/wake.h"
 
 #define LAST_REPEAT BO_MS(10)
 #define SELDOM BO_SEC(1)
@@ -141,7 +147,24 @@ static int64_t look_at_branch(struct bo_branch *b)
     return next;
 }
 
-int64_t bo_look(struct bo_target *t, bool branch)
+static int64_t look(struct bo_target *t, bool branch)
 {
     return branch ? look_at_branch((struct bo_branch *)t) : look_at_thread((struct bo_thread *)t, bo_clock());
+}
+
+/* ---- for the ticker ------------------------------------------------------------------------------------- */
+
+int64_t bo_service(struct bo_target *t, bool branch)
+{
+    if (bo_swap_seq(&t->spread, 0))
+        bo_spread(t, branch, false);
+    int64_t next = look(t, branch);
+    if (bo_load_seq(&t->due) && (bo_load_seq(&t->word) & BO_LIVE))
+        next = bo_earlier(next, bo_ladder_look(t, branch));
+    return next;
+}
+
+int64_t bo_service_tick(void)
+{
+    return bo_earlier(bo_ladder_tick(), bo_earlier(bo_own_tick(), bo_pace_tick()));
 }
