@@ -50,7 +50,7 @@ static const struct command *find(const char *name)
 
 static int unknown(const char *name)
 {
-    fail("there is no command '%s': see `bough help`", name);
+    fail("unknown command '%s': see `bough help`", name);
     return EXIT_USAGE;
 }
 

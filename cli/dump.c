@@ -62,7 +62,7 @@ static int from_outside(const struct arena *a)
     struct view *v = view_new(a);
     struct strings *strings = strings_new(a->pid);
     if (!v)
-        return fail("there is no memory for the tree");
+        return fail("out of memory");
     fail("%s; this is what can be seen from outside", a->why);
     choose_style(stdout);
     tree_as_text(stdout, v, strings);
@@ -82,7 +82,7 @@ int dump_main(int argc, char **argv)
         return misused("dump");
     pid_t pid = parse_pid(argv[optind]);
     if (pid < 0)
-        return usage_error("dump", "'%s' is no process id", argv[optind]);
+        return usage_error("dump", "'%s' is not a process id", argv[optind]);
     if (attach_process(&a, pid) != ATTACHED)
         return fail("%s", a.why);
     int status = by_itself(&a) ? EXIT_SUCCESS : from_outside(&a);

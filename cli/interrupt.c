@@ -146,7 +146,7 @@ static int post(struct arena *a, const struct found *target, const struct wish *
         return fail("%s", a->why);
     letter_done(a, box);
     if (l.error == ESRCH)
-        return fail("the target has ended in this moment");
+        return fail("the target has just ended");
     if (l.error)
         return fail("process %d refuses: %s", (int)a->pid, strerror(l.error));
     printf("posted to %s ", target->branch ? "branch" : "thread");
@@ -165,8 +165,8 @@ static int interrupt(struct arena *a, const char *wanted, const struct wish *wis
     if (find_target(a, wanted, &target))
         return post(a, &target, wish);
     if (target.count)
-        return fail("%u of process %d are called '%s': name one by its thread's id, see `bough tree %d`", target.count,
-                    (int)a->pid, wanted, (int)a->pid);
+        return fail("%u of process %d are named '%s': use a thread id, see `bough tree %d`", target.count, (int)a->pid,
+                    wanted, (int)a->pid);
     return fail("process %d has no thread or branch '%s': see `bough tree %d`", (int)a->pid, wanted, (int)a->pid);
 }
 
@@ -190,16 +190,16 @@ int interrupt_main(int argc, char **argv)
         if (o == 'r')
             wish.reason = optarg;
         else if (o == 'n' && ((wish.rung = (int)parse_pid(optarg)) < 1 || wish.rung > 6))
-            return usage_error("interrupt", "'%s' is no rung: 1 to 6", optarg);
+            return usage_error("interrupt", "--rung must be 1 to 6, got '%s'", optarg);
         else if (o == 'w' && !parse_seconds(optarg, &wish.wait))
-            return usage_error("interrupt", "'%s' is no time in seconds", optarg);
+            return usage_error("interrupt", "'%s' is not a time in seconds", optarg);
         else if (o != 'n' && o != 'w')
             return o == 'h' ? help("interrupt") : misused("interrupt");
     if (argc - optind != 2)
         return misused("interrupt");
     pid_t pid = parse_pid(argv[optind]);
     if (pid < 0)
-        return usage_error("interrupt", "'%s' is no process id", argv[optind]);
+        return usage_error("interrupt", "'%s' is not a process id", argv[optind]);
     if (attach_process(&a, pid) != ATTACHED)
         return fail("%s", a.why);
     int status = interrupt(&a, argv[optind + 1], &wish);

@@ -9,6 +9,6 @@ int main(int argc, char **argv)
 {
     int status = run_command(argc, argv);
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == EXIT_SUCCESS)
-        return fail("the output could not be written");
+        return fail("cannot write the output");
     return status;
 }

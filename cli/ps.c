@@ -133,7 +133,7 @@ int ps_main(int argc, char **argv)
         return misused("ps");
     DIR *proc = opendir("/proc");
     if (!proc)
-        return fail("/proc can't be read: is it mounted?");
+        return fail("cannot read /proc: is it mounted?");
     list(proc, json);
     closedir(proc);
     return EXIT_SUCCESS;

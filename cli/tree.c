@@ -257,7 +257,7 @@ int tree_main(int argc, char **argv)
         return misused("tree");
     pid_t pid = file ? 0 : parse_pid(argv[optind]);
     if (pid < 0)
-        return usage_error("tree", "'%s' is no process id", argv[optind]);
+        return usage_error("tree", "'%s' is not a process id", argv[optind]);
     if ((file ? attach_file(&a, file) : attach_process(&a, pid)) != ATTACHED)
         return fail("%s", a.why);
     int status = show(&a, json);

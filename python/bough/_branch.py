@@ -129,7 +129,7 @@ class Branch(_bough.Branch):
         if not self._is_open:
             if self._ended_with_main:
                 return None
-            raise RuntimeError(f"{self!r} has ended already, with one that was opened around it")
+            raise RuntimeError(f"{self!r} has already ended, together with a branch that was opened around it")
         if threading.get_ident() != self._thread:
             self._give_up("was left by another thread than entered it")
         self._take(new)

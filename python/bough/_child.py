@@ -59,7 +59,7 @@ class Child(_bough.Child):
     def join(self, timeout=None):
         """Wait until it has ended. Returns whether it has. A blocking call, which can be interrupted as any other."""
         if current_child() is self:
-            raise RuntimeError("a child can't wait for itself")
+            raise RuntimeError("a child cannot join itself")
         timeout = _check.wait("Child.join() timeout", timeout)
         return not self.is_alive() or self._event().wait(timeout)
 

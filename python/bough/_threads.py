@@ -129,7 +129,7 @@ def _own_flag(attribute, doc):
 
     def set(self, on):
         if self.ident is not None and self is not threading.current_thread() and self.is_alive():
-            raise RuntimeError("how a thread is interrupted is set before start(), or by the thread itself")
+            raise RuntimeError("the interrupt flags of a thread must be set before start() or by the thread itself")
         setattr(self, attribute, bool(on))
         if self is threading.current_thread():
             _apply_flags(self)

@@ -68,7 +68,7 @@ static struct bp_branch *new_branch(struct bp_thread *t, const char *label, boug
     if (b->handle)
         return b;
     PyMem_RawFree(b);
-    return (void)bp_error("the branch can't be opened"), NULL;
+    return (void)bp_error("cannot open the branch"), NULL;
 }
 
 /* No bytecode runs in here: whatever comes out from now on is out of an open branch. */
@@ -181,7 +181,7 @@ int bp_branch_end(struct bp_branch *b)
     b->result = result;
     if (result == -1 || result == EPERM || result == ESRCH) {
         errno = result == -1 ? error : result;
-        return (void)bp_error("the branch has to be left by the thread that entered it, once"), -1;
+        return (void)bp_error("a branch must be exited once, by the thread that entered it"), -1;
     }
     b->interrupted = bough_last()->interrupted;
     return 0;
@@ -231,7 +231,7 @@ static PyObject *set_deadline(PyObject *module, PyObject *args)
     if (!b)
         return NULL;
     if (bough_set_deadline(b->handle, deadline) != 0)
-        return bp_error("a branch's deadline is its owner's to move");
+        return bp_error("only the thread that entered the branch may change its deadline");
     Py_RETURN_NONE;
 }
 
@@ -244,7 +244,8 @@ static PyObject *clear_branch(PyObject *module, PyObject *object)
     int cleared = bough_clear(b->handle);
     if (cleared >= 0)
         bp_cause_forget_target(b->handle);
-    return cleared < 0 ? bp_error("a branch's interrupts are its owner's to clear") : PyLong_FromLong(cleared);
+    return cleared < 0 ? bp_error("only the thread that entered the branch may clear its interrupts")
+                       : PyLong_FromLong(cleared);
 }
 
 static PyObject *now(PyObject *module, PyObject *none)

@@ -18,7 +18,7 @@ static struct bp_branch_object *object_of(PyObject *object)
 {
     if (PyObject_TypeCheck(object, base))
         return (struct bp_branch_object *)object;
-    PyErr_Format(PyExc_TypeError, "a branch must be given, got %R", object);
+    PyErr_Format(PyExc_TypeError, "expected a Branch, got %R", object);
     return NULL;
 }
 

@@ -137,7 +137,7 @@ static PyObject *callback_end(PyObject *module, PyObject *args)
     while (*at && (*at)->id != id)
         at = &(*at)->outer;
     if (!(c = *at))
-        return PyErr_SetString(PyExc_RuntimeError, "the block has to be left by the thread that entered it"), NULL;
+        return PyErr_SetString(PyExc_RuntimeError, "the block must be exited by the thread that entered it"), NULL;
     *at = c->outer;
     PyMem_RawFree(c);
     bool ended_by_it = PyExceptionInstance_Check(error) && bp_is_caused(t, error);

@@ -345,7 +345,7 @@ static PyObject *as_interrupt(PyObject *module, PyObject *exception)
 {
     (void)module;
     if (!PyExceptionInstance_Check(exception))
-        return PyErr_Format(PyExc_TypeError, "an instance of an exception is wanted, not %R", exception), NULL;
+        return PyErr_Format(PyExc_TypeError, "expected an exception instance, got %R", exception), NULL;
     return bp_as_interrupt(bp_self(), exception);
 }
 

@@ -78,7 +78,7 @@ static int watch_descriptor(const struct bp_thread *t)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = t->id};
     if (epoll_ctl(descriptors, EPOLL_CTL_ADD, t->event_fd, &event) != 0 && errno != EEXIST)
-        return (void)bp_error("no memory to wait for interrupts"), -1;
+        return (void)bp_error("out of memory while waiting for interrupts"), -1;
     return 0;
 }
 
@@ -369,7 +369,7 @@ static int start(void)
     if (running)
         return 0; /* by another thread, during the import */
     if (open_descriptors() != 0)
-        return (void)bp_error("no descriptor for asynchronous delivery"), -1;
+        return (void)bp_error("cannot create the event descriptor for asynchronous delivery"), -1;
     if (bp_carrier_init() != 0)
         return -1;
     sigfillset(&all);
@@ -377,7 +377,7 @@ static int start(void)
     int error = pthread_create(&thread, NULL, run, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error)
-        return errno = error, (void)bp_error("no thread for asynchronous delivery"), -1;
+        return errno = error, (void)bp_error("cannot start the thread for asynchronous delivery"), -1;
     pthread_setname_np(thread, "bough-courier"); /* it may not have run yet: count.c */
     running = true;
     return 0;
@@ -448,7 +448,7 @@ static PyObject *courier_stop(PyObject *module, PyObject *none)
 static int need_event(struct bp_thread *t)
 {
     if (t->event_fd < 0 && (t->event_fd = bough_event_fd()) < 0)
-        return (void)bp_error("no descriptor for the interrupts of this thread"), -1;
+        return (void)bp_error("cannot create this thread's event descriptor"), -1;
     if (bp_courier_start() != 0 || (!bp_is_ending() && watch_descriptor(t) != 0))
         return -1;
     if (bough_interrupted())

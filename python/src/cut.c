@@ -144,7 +144,7 @@ int bp_set_kinds(struct bp_thread *t, unsigned kinds)
     struct bough_foreign ways = {
         .kinds = now, .grace = t->grace, .on_cut = on_cut, .argument = t, .choose = choose, .paced = 1};
     if (bough_foreign_set(now ? &ways : NULL) != 0)
-        return (void)bp_error("this thread can't take part"), -1;
+        return (void)bp_error("cannot make this thread interruptible"), -1;
     t->kinds = kinds;
     return 0;
 }
@@ -318,7 +318,7 @@ static int hook_own_waits(void)
             continue;
         own[i].hook = bough_hook(own[i].object, own[i].symbol, own[i].function, own[i].original);
         if (!own[i].hook && errno != ENOENT)
-            return (void)bp_error("the interpreter's own waits can't be kept apart"), -1;
+            return (void)bp_error("cannot recognise the interpreter's internal waits"), -1;
     }
     return 0;
 }
@@ -344,14 +344,14 @@ int bp_interpose(void)
     if (hook_own_waits() != 0)
         return -1;
     if (bough_interpose(NULL, 0) < 0)
-        return (void)bp_error("calls can't be interposed"), -1;
+        return (void)bp_error("cannot interpose libc's calls"), -1;
     return 0;
 }
 
 int bp_interpose_undo(void)
 {
     if (bough_interpose_undo() < 0 || unhook_own_waits() != 0)
-        return (void)bp_error("not every address could be put back"), -1;
+        return (void)bp_error("cannot restore every replaced function"), -1;
     return 0;
 }
 
@@ -424,7 +424,7 @@ static PyObject *rescan(PyObject *module, PyObject *none)
     if (bp.opted_in && hook_own_waits() != 0) /* those of objects that were not loaded yet */
         return NULL;
     if (bough_interpose_rescan() < 0)
-        return bp_error("what was loaded can't be interposed");
+        return bp_error("cannot interpose the objects that were loaded");
     Py_RETURN_NONE;
 }
 

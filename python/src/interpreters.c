@@ -25,7 +25,7 @@ static PyObject *call_away(PyObject *module, PyObject *args)
     int line;
     const char *file = bp_caller(&line);
     if (bough_critical_begin(&region, BOUGH_SEC(NO_LIMIT), file, line) != 0)
-        return bp_error("another interpreter can't be entered");
+        return bp_error("cannot use bough in another interpreter of this process");
     bp_me = NULL;
     PyObject *result = PyObject_Call(function, positional, keywords);
     bp_me = t;

@@ -28,10 +28,10 @@ static PyObject *ladder_set(PyObject *module, PyObject *args)
         return NULL;
     bough_target target = handle == 0 ? BOUGH_ROOT : (bough_target)(uintptr_t)handle;
     if (bough_ladder_set(target == me->handle ? NULL : target, &l) != 0) {
-        PyErr_SetString(PyExc_ValueError, errno == EINVAL ? "a time or a ceiling is out of range"
+        PyErr_SetString(PyExc_ValueError, errno == EINVAL ? "grace or ceiling is out of range"
                                           : errno == EPERM
                                               ? "the ladder is set by the thread itself, and for a branch by its owner"
-                                              : "there is no such thread or branch any more");
+                                              : "the thread or branch has ended");
         return NULL;
     }
     Py_RETURN_NONE;
@@ -45,7 +45,7 @@ static PyObject *ladder_get(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "K:ladder_get", &handle))
         return NULL;
     if (bough_ladder_get(handle ? (bough_target)(uintptr_t)handle : BOUGH_ROOT, &l) != 0)
-        return PyErr_SetString(PyExc_ValueError, "there is no such thread or branch any more"), NULL;
+        return PyErr_SetString(PyExc_ValueError, "the thread or branch has ended"), NULL;
     const int64_t *t = l.time;
     const uint8_t *c = l.ceiling;
     return Py_BuildValue("LL(LLLLLL)(iiiiiii)", (long long)l.grace, (long long)l.cap, (long long)t[1], (long long)t[2],
@@ -154,7 +154,7 @@ static PyObject *closer(PyObject *module, PyObject *callable)
         return PyErr_Occurred() ? NULL : PyErr_NoMemory();
     c->callable = Py_NewRef(callable);
     c->handle = bough_closer_fn(run_closer, c);
-    PyObject *capsule = c->handle ? PyCapsule_New(c, closer_key, closer_dies) : bp_error("no closer can be registered");
+    PyObject *capsule = c->handle ? PyCapsule_New(c, closer_key, closer_dies) : bp_error("cannot register the closer");
     return capsule;
 }
 
@@ -165,7 +165,7 @@ static PyObject *closer_drop(PyObject *module, PyObject *capsule)
     if (!c)
         return NULL;
     if (c->handle && bough_closer_drop(c->handle, 0) != 0)
-        return bp_error("a closer is dropped by the thread that registered it");
+        return bp_error("a closer must be dropped by the thread that registered it");
     c->handle = NULL;
     Py_RETURN_NONE;
 }
@@ -199,7 +199,7 @@ static PyObject *set_on_transition(PyObject *module, PyObject *callable)
     (void)module;
     Py_XSETREF(on_transition, callable == Py_None ? NULL : Py_NewRef(callable));
     if (bough_on_transition(on_transition ? tell : NULL, NULL) != 0)
-        return bp_error("transitions can't be told");
+        return bp_error("cannot register the callback for transitions");
     Py_RETURN_NONE;
 }
 
@@ -237,7 +237,7 @@ static PyObject *exit_tier(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "iO:exit_tier", &tier, &callable))
         return NULL;
     if (bough_exit_tier(tier, run_exit_tier, callable) != 0)
-        return bp_error("no more can be done at the exit");
+        return bp_error("cannot register another exit function");
     Py_INCREF(callable); /* for good */
     Py_RETURN_NONE;
 }

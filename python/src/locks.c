@@ -232,7 +232,7 @@ static PyObject *set_steadfast(PyObject *module, PyObject *codes)
     PyObject **array = count >= 0 ? PyMem_Calloc((size_t)count + 1, sizeof *array) : NULL;
     (void)module;
     if (!array)
-        return count < 0 ? (PyErr_SetString(PyExc_TypeError, "a list of code objects is wanted"), NULL)
+        return count < 0 ? (PyErr_SetString(PyExc_TypeError, "expected a list of code objects"), NULL)
                          : PyErr_NoMemory();
     for (Py_ssize_t i = 0; i < count; i++)
         array[i] = Py_NewRef(PyList_GET_ITEM(codes, i));

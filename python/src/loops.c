@@ -8,7 +8,7 @@ static PyObject *event_fd(PyObject *module, PyObject *none)
     int fd = bp_self() ? bough_event_fd() : -1;
     if (fd >= 0)
         return PyLong_FromLong(fd);
-    return PyErr_Occurred() ? NULL : bp_error("no descriptor for the interrupts of this thread");
+    return PyErr_Occurred() ? NULL : bp_error("cannot create this thread's event descriptor");
 }
 
 static bool was_raised_lately(const struct bp_thread *t, const struct bough_record *why)

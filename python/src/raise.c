@@ -304,7 +304,7 @@ static PyObject *replace_error(PyObject *module, PyObject *type)
 {
     (void)module;
     if (!PyType_Check(type) || !PyType_IsSubtype((PyTypeObject *)type, (PyTypeObject *)PyExc_Exception))
-        return PyErr_Format(PyExc_TypeError, "a class of exceptions is wanted, not %R", type), NULL;
+        return PyErr_Format(PyExc_TypeError, "expected an exception class, got %R", type), NULL;
     return PyBool_FromLong(replace((PyTypeObject *)type));
 }
 
@@ -394,7 +394,7 @@ static PyObject *clear_interrupt(PyObject *module, PyObject *none)
     t->cut = false;
     int cleared = bough_clear(NULL);
     if (cleared < 0)
-        return bp_error("an interrupt that is final can't be cleared");
+        return bp_error("cannot clear an interrupt that is final");
     bp_cause_forget_target(t->handle);
     struct bough_record why;
     if (bough_reason(&why) == 0 && why.target == BOUGH_ROOT && bough_clear(BOUGH_ROOT) > 0) {

@@ -47,7 +47,7 @@ int bp_region_end(struct bp_thread *t, int kind)
 {
     if (t->regions && t->regions->kind == kind && end(t) == 0)
         return 0;
-    PyErr_SetString(PyExc_RuntimeError, "a region has to be left by the thread that entered it, the innermost first");
+    PyErr_SetString(PyExc_RuntimeError, "regions must be exited by the thread that entered them, the innermost first");
     return -1;
 }
 
@@ -133,7 +133,7 @@ static PyObject *enter(PyObject *self, PyObject *none)
         return NULL;
     if (begin(t, m, r) != 0) {
         if (!PyErr_Occurred())
-            bp_error("the region can't be entered");
+            bp_error("cannot enter the region");
         bp_region_free(t, r);
         return NULL;
     }
@@ -149,7 +149,7 @@ static int begin_as(struct bp_thread *t, struct manager m)
         return -1;
     if (begin(t, &m, r) != 0) {
         bp_region_free(t, r);
-        return PyErr_Occurred() ? -1 : ((void)bp_error("the region can't be entered"), -1);
+        return PyErr_Occurred() ? -1 : ((void)bp_error("cannot enter the region"), -1);
     }
     t->regions = r;
     return 0;
@@ -177,7 +177,7 @@ static int stay(struct bp_thread *t, unsigned kinds)
         return -1;
     if (begin(t, &m, r) != 0) {
         bp_region_free(t, r);
-        return PyErr_Occurred() ? -1 : ((void)bp_error("this thread can't take part"), -1);
+        return PyErr_Occurred() ? -1 : ((void)bp_error("cannot make this thread interruptible"), -1);
     }
     r->stays = true;
     t->regions = r;

@@ -26,7 +26,7 @@ static PyObject *signals(PyObject *module, PyObject *on)
     (void)module;
     int done = on == Py_True ? bough_signals(0) : bough_signals_undo();
     if (done < 0 && errno != EALREADY && errno != ENOENT)
-        return bp_error("signals can't be taken");
+        return bp_error("cannot install the signal handlers");
     if (on == Py_True && bp_window("signals: the library has them") != 0)
         return NULL;
     Py_RETURN_NONE;
@@ -199,7 +199,7 @@ static PyObject *die_at_the_end(PyObject *module, PyObject *none)
     static bool registered;
     (void)module, (void)none;
     if (!registered && Py_AtExit(die_of_it) != 0)
-        return PyErr_SetString(PyExc_RuntimeError, "too many functions wait for the interpreter's end"), NULL;
+        return PyErr_SetString(PyExc_RuntimeError, "too many functions are registered for the interpreter's end"), NULL;
     registered = true;
     Py_RETURN_NONE;
 }
@@ -224,7 +224,7 @@ static PyObject *call_in_main(PyObject *module, PyObject *callable)
     (void)module;
     if (Py_AddPendingCall(call_it, Py_NewRef(callable)) != 0) {
         Py_DECREF(callable);
-        return PyErr_SetString(PyExc_RuntimeError, "too many calls wait for the main thread"), NULL;
+        return PyErr_SetString(PyExc_RuntimeError, "too many calls are pending for the main thread"), NULL;
     }
     Py_RETURN_NONE;
 }

@@ -80,7 +80,7 @@ static PyObject *register_names(PyObject *module, PyObject *names)
 {
     (void)module;
     if (!PyDict_Check(names))
-        return PyErr_Format(PyExc_TypeError, "a dictionary is wanted, not %R", names), NULL;
+        return PyErr_Format(PyExc_TypeError, "expected a dict, got %R", names), NULL;
     Py_XSETREF(bp.names, Py_NewRef(names));
     Py_RETURN_NONE;
 }

@@ -177,7 +177,7 @@ static int enter(struct bp_branch_object *o)
 {
     const char *label;
     if (o->branch)
-        return (void)PyErr_Format(PyExc_RuntimeError, "%R can be entered once", o), -1;
+        return (void)PyErr_Format(PyExc_RuntimeError, "%R can be entered only once", o), -1;
     if (opt_in() != 0)
         return -1;
     bough_time deadline = deadline_of(o);

@@ -249,7 +249,7 @@ class Generators(unittest.TestCase):
             with self.assertRaisesRegex(RuntimeError, "still open"):
                 one.__exit__(None, None, None)
         self.assertEqual([child.outcome for child in children], ["interrupted"] * 2)
-        with self.assertRaisesRegex(RuntimeError, "has ended already"):
+        with self.assertRaisesRegex(RuntimeError, "has already ended"):
             two.__exit__(None, None, None)
         with branch() as after:
             self.assertTrue(after.add(int).join())

@@ -178,7 +178,7 @@ static void report_orphan(const char *label, const bough_error *tree)
 {
     unsigned depth = 0;
     for (const bough_error *e = tree; e; e = bo_failure_next(tree, e, &depth))
-        bo_report("branch %s, whose thread was lost, ended with a failure that nobody can read: %s: %s%s%s", label,
+        bo_report("branch %s, whose thread was lost, ended with a failure that no thread can read: %s: %s%s%s", label,
                   e->who, strerror(e->code), *e->message ? ": " : "", e->message);
 }
 

@@ -51,7 +51,7 @@ void bough_longjmp(struct bough_jmp *jmp, int value)
         if (!(jmp->branch & IN_CALL) && !jmp->handler)
             bo_foreign_abandon(t);
     } else {
-        bo_report("bough_longjmp() to a place of another thread: regions and branches stay as they are");
+        bo_report("bough_longjmp() with a bough_jmp of another thread: regions and branches are not unwound");
     }
     siglongjmp(jmp->buffer, value);
 }

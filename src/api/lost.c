@@ -46,8 +46,9 @@ static void account(struct bo_thread *t, struct bo_failure *f)
 void bo_thread_lost(struct bo_thread *t, const char *where)
 {
     uint64_t branch = t->child ? t->child->branch : 0;
-    bo_report("thread %d (%s) was frozen %s and is published as lost: its stack is kept, its branches go on without it",
-              (int)bo_load_relaxed(&t->tid), t->t.name, where);
+    bo_report(
+        "thread %d (%s) was frozen %s and is published as lost: its stack stays allocated, its branches continue without it",
+        (int)bo_load_relaxed(&t->tid), t->t.name, where);
     bo_mutexes_orphan(t->mutexes);
     bo_branch_orphan(t);
     account(t, evidence(t, where));

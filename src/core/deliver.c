@@ -219,7 +219,7 @@ int bo_deliver_init(void)
     if (bo_wake_signo > 0 && install() == 0) /* libc keeps some to itself, which only it can tell */
         return 0;
     bo_wake_signo = SIGURG;
-    bo_report("BOUGH_SIGNAL=%s is not the number of a signal that can be used: using SIGURG",
+    bo_report("ignoring BOUGH_SIGNAL=%s: not a usable signal number; using SIGURG",
               secure_getenv("BOUGH_SIGNAL"));
     return install();
 }

@@ -40,7 +40,7 @@ static void report_silence(struct bo_thread *t, enum bo_told of, const char *why
 {
     char name[BO_NAME];
     if (bo_deliver_tells(t, of))
-        bo_report("thread %d (%s) has not answered a wake for 50 ms: %s", (int)bo_load_relaxed(&t->tid),
+        bo_report("thread %d (%s) has not acknowledged a wake for 50 ms: %s", (int)bo_load_relaxed(&t->tid),
                   bo_name_of(&t->t, name), why);
 }
 

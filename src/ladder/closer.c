@@ -256,7 +256,7 @@ static void run_child(const struct bough_closer *c, const struct bo_thread *owne
         return;
     kill(pid, SIGKILL);
     if (!reaped_in(pid, KILLED_IN))
-        bo_report("child process %d was killed and does not end: it is in an uninterruptible kernel wait", (int)pid);
+        bo_report("child process %d was killed but has not ended: it is in an uninterruptible kernel wait", (int)pid);
 }
 
 bough_closer *bough_closer_child(pid_t pid)

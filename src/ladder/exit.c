@@ -115,7 +115,7 @@ static void run_exit_tiers(int64_t until)
     while (!bo_load_seq(&r.done) && bo_clock() < until)
         bo_futex_sleep(&r.done, 0, until);
     if (!bo_load_seq(&r.done))
-        bo_report("the exit goes on without waiting longer for the exit tiers");
+        bo_report("exit: the time for the exit tiers has run out; continuing without them");
 }
 
 /* Who was asked to exit already is not asked again: that would be a second event, and begin the kill. */

@@ -194,8 +194,8 @@ static void report_fault(const struct bo_thread *t, const struct bough_region *r
 {
     char name[BO_NAME];
     if (signo)
-        bo_report("the handler of %s:%d in thread %d (%s) was ended by signal %d: the incident goes up", region->file,
-                  region->line, (int)bo_load_relaxed(&t->tid), bo_name_of(&t->t, name), signo);
+        bo_report("the handler of %s:%d in thread %d (%s) was ended by signal %d: the incident goes to the next rung",
+                  region->file, region->line, (int)bo_load_relaxed(&t->tid), bo_name_of(&t->t, name), signo);
     else
         bo_report(
             "the final handler of %s:%d in thread %d (%s) has returned: it has to end the thread; the incident goes "
@@ -223,7 +223,7 @@ static enum outcome resume(struct bo_thread *t, struct bo_record *r, const struc
 static enum outcome dismiss(struct bo_thread *t, struct bo_record *r)
 {
     if (bo_record_events(r) >= 3 || (bo_record_flags(r) & BOUGH_FINAL)) {
-        bo_report("a handler wants to dismiss an interrupt that was asked for %u times, or is final: it stands",
+        bo_report("a handler cannot dismiss an interrupt that was posted %u times or is final: it stays pending",
                   bo_record_events(r));
     } else if (bo_clear_record(t, r)) {
         return GOES_ON;

@@ -47,7 +47,7 @@ static int64_t grace_of_environment(void)
     double seconds = strtod(text, &end);
     if (*end == '\0' && seconds > 0 && seconds <= LONGEST_MS / 1000.0) /* false for a NaN */
         return (int64_t)(seconds * 1e9);
-    bo_report("BOUGH_GRACE=%s is not a time in seconds, above 0 and below 25 days: it does not count", text);
+    bo_report("ignoring BOUGH_GRACE=%s: expected seconds, more than 0 and less than 25 days", text);
     return 0;
 }
 

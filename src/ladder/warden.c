@@ -336,7 +336,7 @@ static void open_incident(const struct bo_target *target, bool branch, struct bo
 static void take_over(void *unused)
 {
     (void)unused;
-    bo_report("bough's own thread was ended from outside: another one takes over");
+    bo_report("bough-ticker was ended from outside: starting a new one");
     bo_ticker_need();
 }
 

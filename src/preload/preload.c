@@ -67,7 +67,7 @@ __attribute__((constructor)) static void begin(void)
     if (bough_interpose(objects_named(), 0) < 0)
         complain("nothing could be interposed");
     if (bough_foreign_set(&how) != 0 || bough_foreign_begin(&whole, __FILE__, __LINE__) != 0)
-        complain("the main thread can't take part");
+        complain("cannot make the main thread interruptible");
     if (bough_signals(BOUGH_SIGNALS_STATUS) < 0)
         complain("signals are left as they are");
     if (mode && strcmp(mode, "report") == 0)

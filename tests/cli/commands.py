@@ -97,7 +97,7 @@ def failures():
     """mistakes are told, with the exit status that the manual gives"""
     for status, want, *arguments in ((1, "no process", "tree", "999999999"), (1, "", "tree", str(os.getpid())),
                                      (1, "no arena", "tree", "--file", "/dev/null"), (2, "usage", "tree"),
-                                     (2, "no process id", "tree", "x"), (2, "no command", "nonsense"), (2, "usage")):
+                                     (2, "not a process id", "tree", "x"), (2, "unknown command", "nonsense"), (2, "usage")):
         out = run(*arguments)
         if out.returncode != status or want not in out.stderr or out.stdout:
             yield f"{arguments}: {out}"
@@ -112,8 +112,8 @@ def interrupt():
         for status, want, *arguments in ((0, "handled", "--wait", "10", "--reason", "make way", pid, "reader"),
                                          (1, "no thread or branch", pid, "reader"),
                                          (3, "climbs to the end", "--wait", "0.2", "--rung", "2", pid, "stubborn"),
-                                         (2, "no rung", "--rung", "7", pid, "all"),
-                                         (2, "no time", "--wait", "x", pid, "all"),
+                                         (2, "--rung must be 1 to 6", "--rung", "7", pid, "all"),
+                                         (2, "not a time", "--wait", "x", pid, "all"),
                                          (5, "has ended", "--wait", "20", pid, "all")):
             out = run("interrupt", *arguments)
             if out.returncode != status or want not in out.stdout + out.stderr:

@@ -163,7 +163,7 @@ TEST(a_post_waits_for_a_handler_that_takes_long)
     pthread_kill(b.t.thread.handle, SIGUSR1);
     t_gate_wait(&in_handler);
     CHECK_EQ(bough_interrupt(b.t.self, "while a handler runs"), 0);
-    t_until(reported("has not answered"));
+    t_until(reported("has not acknowledged"));
     CHECK(!reported("blocks signal"));
     t_gate_open(&go_on);
     target_was_cut(&b.t);
