@@ -16,13 +16,6 @@ root, objects = Path(sys.argv[1]), Path(sys.argv[2])
 nm = sys.argv[3] if len(sys.argv) > 3 else "nm"
 UPCALLS = "core/above.h"
 
-# What is not as it should be, yet: the functions that are called upward without a declaration, and the files in a cycle.
-KNOWN_UPWARD = set()
-KNOWN_CYCLES = [
-    "api/branch.c api/child.c api/ending.c api/failure.c api/opening.c api/worker.c",
-    "interpose/interpose.c interpose/other.c interpose/patch.c interpose/wrapper.c",
-]
-
 
 def folder(path):
     return path.split("/")[0]
@@ -126,15 +119,9 @@ def check_complete():
 
 def check_upward():
     """a file needs symbols of its own layer or a lower one, or declared upcalls"""
-    order, known = list(LAYERS), set(KNOWN_UPWARD)
     for (one, other), names in sorted(graph.items()):
-        if folder(other) in LAYERS[folder(one)]:
-            continue
-        if not names <= KNOWN_UPWARD or order.index(folder(other)) < order.index(folder(one)):
-            yield f"{one} calls {', '.join(sorted(names - KNOWN_UPWARD))} of {other}, which {UPCALLS} does not declare"
-        known -= names
-    for name in sorted(known):
-        yield f"{name} is called upward no more: take it out of KNOWN_UPWARD"
+        if folder(other) not in LAYERS[folder(one)]:
+            yield f"{one} calls {', '.join(sorted(names))} of {other}, which {UPCALLS} does not declare"
 
 
 def check_upcalls():
@@ -147,26 +134,16 @@ def check_upcalls():
 
 
 def check_files():
-    """no files depend on each other, but for those that still do"""
-    left = [set(names.split()) for names in KNOWN_CYCLES]
+    """no files depend on each other"""
     for cycle in cycles(graph):
-        known = next((names for names in left if cycle <= names), None)
-        if known is None:
-            yield from describe(cycle, graph)
-            continue
-        left.remove(known)
-        if cycle != known:
-            yield f"take out of KNOWN_CYCLES: {' '.join(sorted(known - cycle))}"
-    for names in left:
-        yield f"take out of KNOWN_CYCLES: {' '.join(sorted(names))}"
+        yield from describe(cycle, graph)
 
 
 def check_folders():
-    """no folders depend on each other, but for those of files that still do"""
-    known = set(" ".join(KNOWN_CYCLES).split())
+    """no folders depend on each other"""
     folders = collections.defaultdict(set)
     for (one, other), names in graph.items():
-        if folder(one) != folder(other) and not {one, other} <= known:
+        if folder(one) != folder(other):
             folders[folder(one), folder(other)] |= names
     for cycle in cycles(folders):
         yield from describe(cycle, folders)

@@ -123,10 +123,6 @@ void bo_workers_after_fork(struct bo_thread *self);
 
 /* ---- children (child.c) ------------------------------------------------------------------------------- */
 
-/* On the worker: run the child's function, and account for it. Cancellation is disabled when it returns. */
-void bo_child_run(struct bo_child *child);
-/* `left` is set when the function was left by pthread_exit() or pthread_cancel() instead of returning. */
-void bo_child_finish(struct bo_child *child, int returned, bool left);
 /* Its thread is lost: account for it, on another. It is freed, or kept as one that ended; the thread still counts as
  * live in its branch. `failure` says what happened; NULL: there was no memory. */
 void bo_child_lost(struct bo_child *child, struct bo_failure *failure);

@@ -14,6 +14,7 @@
 #include "api/sync.h"
 #include "base/hook.h"
 #include "base/raw.h"
+#include "core/above.h"
 #include "core/adopt.h"
 #include "core/arena.h"
 #include "core/call.h"
@@ -22,7 +23,6 @@
 #include "core/level.h"
 #include "core/post.h"
 #include "core/reach.h"
-#include "core/report.h"
 #include "core/retire.h"
 #include "core/tree.h"
 
@@ -82,12 +82,6 @@ static void unlink_child(struct bo_family *f, struct bo_child *c)
         c->next->link = c->link;
     else
         f->last_child = c->link;
-}
-
-void bo_child_free(struct bo_child *child)
-{
-    bo_failure_free(child->failure);
-    free(child);
 }
 
 static struct bo_child *child_new(struct bo_branch *b, bough_fn *fn, bough_resource r,
@@ -387,16 +381,6 @@ void bo_child_after_fork(struct bo_child *child)
     child->family = &orphan;
     child->link = &orphan.children;
     child->next = NULL;
-}
-
-void bo_child_gone(uint64_t branch)
-{
-    struct bo_branch *b = bo_branch_at(bo_handle_index(branch));
-    uint32_t live = bo_sub_seq(&b->live, 1);
-    if (live == (BO_ORPHANED | 1))
-        bo_branch_end_orphan(b);
-    else if (live == 1 && bo_load_seq(&b->waiters))
-        bo_futex_wake(&b->live, 1);
 }
 
 /* ---- asking -------------------------------------------------------------------------------------------- */

@@ -276,3 +276,9 @@ int bough_last_result(void)
 {
     return bough_last()->result;
 }
+
+void bo_family_free(struct bo_family *f)
+{
+    bo_failure_free(f->spare);
+    free(f);
+}

@@ -15,12 +15,6 @@
 #include "core/ticker.h"
 #include "core/tree.h"
 
-void bo_family_free(struct bo_family *f)
-{
-    bo_failure_free(f->spare);
-    free(f);
-}
-
 static struct bo_family *family_new(const struct bough_branch_options *o)
 {
     struct bo_family *f = calloc(1, sizeof *f);

@@ -20,6 +20,15 @@ void bo_branches_end(struct bo_thread *t);
 /* In a forked child. `self`: the thread that has forked; NULL if bough does not know it. */
 void bo_branches_forked(struct bo_thread *self);
 
+/* ---- children (api/child.c) ------------------------------------------------------------------------------ */
+
+/* On a worker, which knows threads and not what they run. */
+struct bo_child;
+/* On the worker: run the child's function, and account for it. Cancellation is disabled when it returns. */
+void bo_child_run(struct bo_child *child);
+/* `left` is set when the function was left by pthread_exit() or pthread_cancel() instead of returning. */
+void bo_child_finish(struct bo_child *child, int returned, bool left);
+
 /* ---- signals and exit (api/signals.c) ------------------------------------------------------------ */
 
 /* No thread of the program's is left: exit(0), by a thread made for it. */

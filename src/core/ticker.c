@@ -19,7 +19,6 @@
 #include "core/current.h"
 #include "core/frames.h"
 #include "core/library_threads.h"
-#include "core/report.h"
 #include "core/second_road.h"
 
 /*

@@ -2,7 +2,7 @@
 /* Stand-ins for what is in no table of interruptible calls: dlopen(). */
 #define _GNU_SOURCE
 #include <dlfcn.h>
-#include "interpose/patch.h"
+#include "core/foreign.h"
 #include "interpose/wrapper.h"
 
 static uintptr_t real_dlopen;
@@ -11,8 +11,9 @@ static uintptr_t real_dlopen;
 static void *stand_in_dlopen(const char *file, int flags)
 {
     void *handle = ((void *(*)(const char *, int))real_dlopen)(file, flags);
-    if (handle && bo_patch_stale())
-        bough_interpose_rescan();
+    void (*refresh)(void) = bo_load_acquire(&bo_foreign_refresh);
+    if (handle && refresh)
+        refresh();
     return handle;
 }
 

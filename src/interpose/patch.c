@@ -10,8 +10,8 @@
 #include "base/futex.h"
 #include "core/arena.h"
 #include "core/current.h"
+#include "interpose/libc.h"
 #include "interpose/pages.h"
-#include "interpose/wrapper.h"
 
 /* ---- what was patched ----------------------------------------------------------------------------------- */
 
@@ -157,7 +157,7 @@ static bool left_open; /* a page could not be protected again */
 static bool is_spared(const struct bo_object *o)
 {
     bool has_bough = bo_object_has(o, (uintptr_t)&lock) && *o->path; /* not the program that it is linked into */
-    return has_bough || bo_object_has(o, bo_wrapper_libc()) || bo_object_is_named(o, "ld-*") ||
+    return has_bough || bo_object_has(o, bo_libc_address()) || bo_object_is_named(o, "ld-*") ||
            bo_object_is_named(o, "linux-vdso.so") || bo_object_is_named(o, "libpthread.so");
 }
 
@@ -363,7 +363,7 @@ static int name_owner(struct dl_phdr_info *info, size_t size, void *context)
     bo_object_open(&o, info);
     if (!bo_object_has(&o, owner->address))
         return 0;
-    if (bo_object_has(&o, bo_wrapper_libc()))
+    if (bo_object_has(&o, bo_libc_address()))
         snprintf(owner->words, sizeof owner->words, "another version of it, whose arguments may be others");
     else
         snprintf(owner->words, sizeof owner->words, "taken by %s", *o.path ? o.path : "the program");

@@ -18,6 +18,7 @@
 #include <threads.h>
 #include "core/foreign.h"
 #include "interpose/eintr.h"
+#include "interpose/libc.h"
 #include "interpose/outcome.h"
 #include "interpose/patch.h"
 #include "interpose/waits.h"
@@ -228,17 +229,6 @@ static struct place {
     const struct bo_wrapper *_Atomic wrapper;
     _Atomic uintptr_t taken;
 } places[PLACES];
-static _Atomic uintptr_t libc_at; /* set when all of them are known */
-
-/* By libc's own handle: what has taken the name in front of it (a preloaded library) is not asked. */
-static void *open_libc(void)
-{
-    Dl_info info;
-    void *here = (void *)(uintptr_t)__errno_location;
-    if (!dladdr(here, &info) || !info.dli_fname)
-        return NULL;
-    return dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
-}
 
 /* A sanitizer looks at the arguments, and calls libc's. That may go on being called in its place. */
 static bool is_sanitizers(uintptr_t function)
@@ -293,16 +283,16 @@ static void find_real(void *libc, const struct bo_wrapper *w)
  * lock, which the other needs. */
 int bo_wrappers_init(void)
 {
-    if (bo_load_acquire(&libc_at))
+    if (bo_libc_address())
         return 0;
-    void *libc = open_libc();
+    void *libc = bo_libc_open();
     if (!libc)
         return errno = ENOTSUP, -1;
     bo_eintr_init();
     for (int i = 0; i < LISTS; i++)
         for (const struct bo_wrapper *w = lists[i]; w->symbol; w++)
             find_real(libc, w);
-    bo_store_release(&libc_at, (uintptr_t)__errno_location);
+    bo_libc_is_known();
     return 0;
 }
 
@@ -317,9 +307,4 @@ uintptr_t bo_wrapper_taken(const char *symbol, uint32_t hash)
     const struct place *p = place_of(symbol, hash);
     const struct bo_wrapper *w = bo_load_acquire(&p->wrapper);
     return w && *w->real ? bo_load_relaxed(&p->taken) : 0;
-}
-
-uintptr_t bo_wrapper_libc(void)
-{
-    return bo_load_relaxed(&libc_at);
 }

@@ -39,8 +39,6 @@ static inline uint32_t bo_symbol_hash(const char *symbol)
 const struct bo_wrapper *bo_wrapper_of(const char *symbol, uint32_t hash);
 /* Who has taken the symbol in front of libc, by being loaded first: what a slot will hold that is not bound yet. 0: nobody. */
 uintptr_t bo_wrapper_taken(const char *symbol, uint32_t hash);
-/* Where libc's own functions are: an address in libc. */
-uintptr_t bo_wrapper_libc(void);
 
 /* The rows that come from elsewhere than calls.def, each list ended by a row without a symbol: children.c, inside.c, other.c,
  * resolver.c, stream.c. */
