@@ -95,7 +95,11 @@ static bool put_wait_for_children(struct printer *p, const struct bo_thread *t)
 {
     struct bo_branch b;
     uint32_t index = bo_load_relaxed(&t->joins);
-    if (index == BO_NONE || index == BO_ROOT || !arena_branch(p->view->arena, index, &b))
+    if (index == BO_ROOT) {
+        fputs(", waits at its exit for the other threads", p->out);
+        return true;
+    }
+    if (index == BO_NONE || !arena_branch(p->view->arena, index, &b))
         return false;
     fputs(", waits for the children of ", p->out);
     put_text(p->out, b.t.name);

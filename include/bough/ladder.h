@@ -180,12 +180,13 @@ BOUGH_API int bough_last_words(const char *path, int fd, unsigned flags);
 struct bough_transition {
     bough_post post;
     enum bough_kind kind;
-    int from, to;         /* rungs; `to` == `from`: overdue at its ceiling. 0: it is over */
-    bough_target target;  /* of the record */
-    bough_target wider;   /* the branch around the target; NULL at the root. Told, not touched */
-    const char *name;     /* the target's */
-    const char *why;      /* "not handled in 5.0 s", "a further event", "it was cleared" */
-    const char *place;    /* where the first thread that has not ended is stuck; "" if none is */
+    int from, to;        /* rungs; `to` == `from`: overdue at its ceiling. 0: it is over */
+    bough_target target; /* of the record */
+    bough_target wider;  /* the branch around the target; NULL at the root. Told, not touched */
+    const char *name;    /* the target's */
+    const char *why;     /* "not handled in 5.0 s", "a further event", "it was cleared" */
+    const char
+        *place; /* the threads that have not ended, the likely cause first and where it is stuck; "" if there is none */
     pid_t source;         /* who posted */
     bough_time at, since; /* now, and when it was posted */
 };
@@ -202,7 +203,7 @@ struct bough_progress {
     unsigned events;
     bough_time deadline; /* of this rung; 0: none */
     bough_time cap;      /* 0: it does not climb to the end of the process */
-    char place[160];     /* where the first thread that has not ended is stuck */
+    char place[160];     /* the threads that have not ended, the likely cause first and where it is stuck */
 };
 /* Returns 0; -1 with EINVAL (NULL), ESRCH: the post is over (bough_post_status() tells how). */
 BOUGH_API int bough_post_progress(bough_post post, struct bough_progress *progress);

@@ -337,7 +337,13 @@ __attribute__((constructor)) static void at_load(void)
 /* ---- the end of the process ---------------------------------------------------------------------------------- */
 
 /* A live thread that an exit has to wait for: neither the caller, nor one that waits for the caller itself, nor one that does
- * not know of bough. The search goes on at the slot of the one before, and comes round once. */
+ * not know of bough. */
+static bool is_other(const struct bo_thread *t, uint64_t w)
+{
+    return !bo_is_strange(w) && t != bo_self && !(bo_self && bo_below(bo_self, &t->t, false));
+}
+
+/* The search goes on at the slot of the one before, and comes round once. */
 static struct bo_thread *other_thread(uint32_t from, uint64_t *word)
 {
     uint32_t high = bo_load_seq(&bo_arena.head->thread_high);
@@ -345,7 +351,7 @@ static struct bo_thread *other_thread(uint32_t from, uint64_t *word)
         struct bo_thread *t = bo_thread_at(from = from < high ? from : 1);
         BO_HOOK(slot_looked_at);
         *word = bo_load_seq(&t->t.word);
-        if ((*word & BO_LIVE) && !bo_is_strange(*word) && t != bo_self && !(bo_self && bo_below(bo_self, &t->t, false)))
+        if ((*word & BO_LIVE) && is_other(t, *word))
             return t;
     }
     return NULL;
@@ -362,18 +368,34 @@ static bool await_one(struct bo_thread *t, uint64_t w, int64_t until)
     return bo_clock() < until && bo_clock() < bo_load_seq(&wait_until);
 }
 
+static void report_left(void)
+{
+    char threads[512];
+    unsigned count = bo_ladder_name(is_other, threads, sizeof threads);
+    if (count)
+        bo_report("the process ends without waiting longer for %u thread%s: %s", count, count == 1 ? "" : "s", threads);
+}
+
+/* A report of the incident, or of another thread's exit, must not name who waits here as the cause. */
+static void says_it_awaits(bool is)
+{
+    if (bo_self)
+        bo_store_relaxed(&bo_self->joins, is ? BO_ROOT : BO_NONE);
+}
+
 void bo_await_others(int64_t until, bool (*enough)(void))
 {
     struct bo_thread *t;
     uint64_t w;
     uint32_t at = 1;
-    char name[BO_NAME];
+    says_it_awaits(true);
+    BO_HOOK(exit_waits);
     for (; (t = other_thread(at, &w)); at = t->t.index)
         if (!await_one(t, w, until) || (enough && enough()))
             break;
     if (t && !(enough && enough()))
-        bo_report("the process ends without waiting longer for thread %d (%s), and perhaps others",
-                  (int)bo_load_relaxed(&t->tid), bo_name_of(&t->t, name));
+        report_left();
+    says_it_awaits(false);
 }
 
 static void await_others(int64_t grace)

@@ -74,6 +74,9 @@ void bo_ladder_sweep(struct bo_thread *t, uintptr_t sp);
 /* A generation ends in order, or is copied by a fork: its closers are forgotten. */
 void bo_ladder_forget_closers(struct bo_thread *t);
 
+/* Names the threads that `is_one` says, the likely cause first: "thread 17 (reader) is in ...; and 2 more: ...". Returns how many
+ * they are. */
+unsigned bo_ladder_name(bool (*is_one)(const struct bo_thread *t, uint64_t word), char *text, size_t size);
 /* Takes a line over that the calling thread must not write itself, and returns true. */
 bool bo_ladder_report(const char *line);
 

@@ -146,7 +146,7 @@ struct bo_outcome {
  *   handling    the handler that runs now, on the thread's stack
  *   resumed_*   a handler's verdict was to work on: records up to this number do not count before then
  *   freeze      rung 4, see ladder/freeze.h; freeze_at: since when it is asked to, the warden's own
- *   joins       the branch whose children it waits for; BO_NONE
+ *   joins       the branch whose children it waits for; BO_NONE; BO_ROOT: it exits, and waits for all other threads
  *   mutexes, unread    where a frozen thread keeps what it held and what it did not read: said by itself, see api/lost.h
  *   due_byte    the byte of its word that a call's window tests: `foreign` tells which (core/foreign.h), but each call would have to ask
  *   reported    what foreign code has been given by a failing call

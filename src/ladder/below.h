@@ -12,7 +12,5 @@ void bo_scan_concerned(struct bo_scan *s, const struct bo_target *target, bool b
 /* Does a branch that it has open have children that run? */
 bool bo_has_children(const struct bo_thread *t);
 bool bo_is_main(const struct bo_thread *t);
-/* Where the first one is stuck that does not only wait for its children: "thread 17 (reader) is in ..."; "" if none is. */
-void bo_find_place(const struct bo_target *target, bool branch, const struct bo_record *r, char *text, size_t size);
 
 #endif

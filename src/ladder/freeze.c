@@ -152,6 +152,8 @@ __attribute__((no_sanitize("thread"))) static const char *obstacle(const struct 
         return "a handler runs";
     if (bo_load_relaxed(&t->foreign))
         return "it is in other people's code";
+    if (bo_load_relaxed(&t->joins) == BO_ROOT)
+        return "it exits";
     if (bo_load_relaxed(&t->joins) != BO_NONE)
         return "a child of its own is still running";
     if (w & (BO_IN | BO_CLOSABLE))

@@ -9,15 +9,16 @@
 #include "core/report.h"
 #include "core/ticker.h"
 #include "ladder/help.h"
+#include "ladder/holders.h"
 
-enum { ROOM = 128, LINE = 512 };
+enum { ROOM = 128, LINE = 1024 };
 
 static struct item {
     _Atomic uint32_t ready; /* its number + 1, when it has been filled in */
     uint32_t number;
     bool is_line;
     struct bough_transition transition;
-    char name[64], why[96], place[160];
+    char name[64], why[96], place[BO_PLACE];
     char line[LINE];
 } ring[ROOM];
 

@@ -11,6 +11,7 @@
 #include "ladder/freeze.h"
 #include "ladder/handler.h"
 #include "ladder/help.h"
+#include "ladder/holders.h"
 #include "ladder/kill.h"
 #include "ladder/tell.h"
 
@@ -90,7 +91,7 @@ static bool can_be_closed(const struct bo_thread *t, uint64_t w)
 
 static struct bo_leaving leaving;
 static _Atomic uint32_t dumped; /* 1: being written, 2: written */
-static char last_why[320];
+static char last_why[512];
 
 static void freeze_below(const struct bo_incident *i)
 {
@@ -141,7 +142,7 @@ static void begin_kill(const struct bo_incident *i)
 {
     if (bo_swap_seq(&dumped, 1))
         return;
-    char place[160];
+    char place[BO_PLACE];
     bo_find_place(i->target, i->branch, i->record, place, sizeof place);
     snprintf(last_why, sizeof last_why, "%s (%s) was not handled; %s", bo_kind_name(i->posted.kind), bo_what_for(i),
              place);

@@ -4,7 +4,7 @@
 #include "base/plain.h"
 #include "core/clock.h"
 #include "core/report.h"
-#include "ladder/below.h"
+#include "ladder/holders.h"
 #include "ladder/news.h"
 
 static const char *const rungs[] = {"over",      "1 (flag)", "2 (handler)", "3 (final handler)",
@@ -33,7 +33,7 @@ static void log_line(const struct bo_incident *i, const struct bough_transition 
 
 void bo_tell(struct bo_incident *i, int from, int to, const char *why)
 {
-    char text[160] = "", place[160];
+    char text[BO_PLACE] = "", place[BO_PLACE];
     if (to)
         bo_find_place(i->target, i->branch, i->record, text, sizeof text);
     bo_plain(place, sizeof place, text);

@@ -17,6 +17,7 @@
 #include "ladder/below.h"
 #include "ladder/exit.h"
 #include "ladder/help.h"
+#include "ladder/holders.h"
 #include "ladder/incident.h"
 #include "ladder/kill.h"
 #include "ladder/news.h"

@@ -191,6 +191,8 @@ static void put_activity(struct bo_out *o, const struct bo_thread *t, uint64_t w
 {
     if (bo_load_relaxed(&t->tid) == 0) {
         bo_put(o, "about to start");
+    } else if (bo_load_relaxed(&t->joins) == BO_ROOT) {
+        bo_put(o, "at its exit, where it waits for the other threads");
     } else if (bo_stands_still(t)) {
         bo_put(o, "frozen by rung 4");
     } else if (task->state == '?' || task->state == 'Z' || task->state == 'X') {

@@ -33,7 +33,7 @@ static inline void c_times_to_the_end(void)
 struct c_told {
     int from, to;
     enum bough_kind kind;
-    char name[32], why[96], place[160];
+    char name[32], why[96], place[320];
     bough_target target, wider;
     pid_t source;
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Rule 40: every transition goes to the poster, to a callback and to the log, with the place where the thread is stuck. */
 #include "climber.h"
+#include <semaphore.h>
 
 static char lines[16][1024];
 static _Atomic int line_count;
@@ -67,6 +68,80 @@ TEST(a_transition_is_told_with_its_place)
     }
     t_until(c_has(2, 0));
     t_until(said("is over"));
+}
+
+/* ---- the cause before its victims ------------------------------------------------------------------------------- */
+
+static sem_t never;
+static int never_written[2];
+static _Atomic pid_t waiter, reader;
+
+/* Plain calls: foreign code, which has not opted in. */
+static int waits_for_a_lock(void *unused)
+{
+    (void)unused;
+    waiter = t_tid();
+    return sem_wait(&never);
+}
+
+static int reads(void *unused)
+{
+    char byte;
+    (void)unused;
+    reader = t_tid();
+    return read(never_written[0], &byte, 1) == 1 ? 0 : errno;
+}
+
+static int computes(void *unused)
+{
+    (void)unused;
+    for (c_works = 1; !c_go;)
+        ;
+    return 0;
+}
+
+static void add_named(bough_branch *branch, int (*fn)(void *), const char *name)
+{
+    CHECK(bough_add_with(branch, fn, bough_arg(NULL), &(struct bough_child_options){.name = name}));
+}
+
+static struct t_gate is_told;
+
+static void note_and_open(const struct bough_transition *t, void *unused)
+{
+    c_note(t, unused);
+    t_gate_open(&is_told);
+}
+
+TEST(a_thread_that_computes_is_named_before_those_that_wait)
+{
+    bough_set_report(c_silent);
+    c_times(BOUGH_ROOT, STEP_NS, BOUGH_SEC(600));
+    bough_on_transition(note_and_open, NULL);
+    CHECK_EQ(sem_init(&never, 0, 0), 0);
+    CHECK_EQ(pipe(never_written), 0);
+    BOUGH_BRANCH(workers) {
+        add_named(workers, waits_for_a_lock, "waiter");
+        add_named(workers, reads, "reader");
+        add_named(workers, computes, "culprit");
+        t_until(waiter && reader && c_works);
+        t_until_blocked(waiter);
+        t_until_blocked(reader);
+        bough_post_event(workers, NULL);
+        t_gate_wait(&is_told); /* asleep, not looking again and again */
+        const char *place = c_told[0].place, *more = strstr(place, "; and 3 more: ");
+        t_note("%s", place);
+        CHECK(strstr(place, "(culprit) is running"));
+        CHECK(more && strstr(more, "(reader)") && strstr(more, "(waiter)"));
+        CHECK(strstr(more, "(reader)") < strstr(more, "(waiter)"));
+        c_go = 1;
+        sem_post(&never);
+        CHECK_EQ(write(never_written[1], "x", 1), 1);
+        bough_clear(workers);
+    }
+    sem_destroy(&never);
+    close(never_written[0]);
+    close(never_written[1]);
 }
 
 TEST(overdue_is_told_once)

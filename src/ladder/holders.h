@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* The threads that hold an incident or an exit up, the likely cause first (rule 40). */
+#ifndef BO_LADDER_HOLDERS_H
+#define BO_LADDER_HOLDERS_H
+
+#include "core/arena.h"
+
+enum { BO_HOLDERS_NAMED = 8, BO_PLACE = 320 };
+
+struct bo_holder {
+    uint32_t index, generation;
+    int rank;
+};
+
+/* Begins as {0}. `count` of all that were added; the first few of them in order. */
+struct bo_holders {
+    unsigned count, looks;
+    struct bo_holder first[BO_HOLDERS_NAMED];
+};
+
+/* A thread that has not ended; its word as it was. */
+void bo_holders_add(struct bo_holders *h, const struct bo_thread *t, uint64_t word);
+/* "thread 17 (reader) is running; and 2 more: 18 (writer), 16 (main)"; "" if none was added. */
+void bo_holders_put(const struct bo_holders *h, char *text, size_t size);
+
+/* The threads that have not ended, the likely cause first, and where that one is stuck: "thread 17 (reader) is in ...; and 2 more:
+ * ..."; "" if there is none. */
+void bo_find_place(const struct bo_target *target, bool branch, const struct bo_record *r, char *text, size_t size);
+
+#endif
