@@ -31,7 +31,8 @@ static void count_from_here(void)
 
 static void count_no_more(void)
 {
-    bo_hook_link_followed = bo_hook_slot_looked_at = NULL;
+    bo_hook_link_followed = NULL;
+    bo_hook_slot_looked_at = NULL;
 }
 
 static bool is_due(const struct bo_thread *t)
