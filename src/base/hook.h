@@ -33,7 +33,9 @@
     X(ticker_looks)    /* on the ticker's thread, before a look at a slot */                 \
     X(link_followed)   /* counts: a branch is looked at on the way out of it */              \
     X(slot_looked_at)  /* counts: a thread's slot, for the threads below a target */         \
-    X(exit_waits)      /* a thread exits, and is about to wait for the others */
+    X(exit_waits)      /* a thread exits, and is about to wait for the others */             \
+    X(caps_scanned)    /* on the ticker's thread: the earliest cap is known, not set yet */  \
+    X(timer_armed)     /* a poster has set the kernel's timer, nobody is to look yet */
 
 #if BO_HOOKS
 #define BO_HOOK_DECLARE(name) extern __attribute__((visibility("default"))) void (*volatile bo_hook_##name)(void);

@@ -38,12 +38,43 @@ enum { UNMADE, BEING_MADE, MADE, BY_THREAD, NOT_POSSIBLE };
 
 static _Atomic uint32_t timer_state;
 static int timer_id;
-static _Atomic int64_t armed;    /* when the end comes; 0: not */
+static _Atomic uint64_t armed;   /* when the end comes, and how many posters have been here */
 static _Atomic uint32_t armings; /* futex word for process 1's thread */
 
 static char words_path[4096]; /* of the environment: opened when there is something to say */
 static _Atomic int words_fd;  /* the descriptor and 1; 0: standard error */
 static _Atomic uint32_t want_core;
+
+/* ---- when ----------------------------------------------------------------------------------------------------------- */
+
+/*
+ * In one word, so that the ticker takes back only what it has looked at: in ms, 0 for never (40 bits), and a count of posters
+ * (24 bits). A poster counts also where it changes no time:
+ *
+ *      poster:  1. the record stands, with its cap        ticker:  1. load the count
+ *               2. the ticker is to look at it                     2. look at those on its list: watched from now on
+ *               3. count; the time, if it is earlier               3. the earliest cap of those watched: set, if the count is the same
+ *
+ * Where the ticker finds the same count, whoever has counted was on its list in time.
+ */
+enum { COUNT_BITS = 24 };
+#define COUNT_MASK (((uint64_t)1 << COUNT_BITS) - 1)
+
+static uint64_t armed_make(int64_t when, uint64_t count)
+{
+    uint64_t ms = ((uint64_t)when + BO_MS(1) - 1) / BO_MS(1);
+    return ms << COUNT_BITS | (count & COUNT_MASK);
+}
+
+static int64_t time_of(uint64_t a)
+{
+    return (int64_t)(a >> COUNT_BITS) * BO_MS(1);
+}
+
+uint64_t bo_kill_seen(void)
+{
+    return bo_load_seq(&armed);
+}
 
 /* ---- the timer ----------------------------------------------------------------------------------------------- */
 
@@ -54,7 +85,7 @@ static void *guard(void *unused)
     bo_own_begin();
     for (;;) {
         uint32_t seen = bo_load_seq(&armings);
-        int64_t when = bo_load_seq(&armed);
+        int64_t when = time_of(bo_load_seq(&armed));
         if (when && bo_clock() >= when)
             bo_raw1(SYS_exit_group, KILLED);
         bo_futex_sleep(&armings, seen, when ? when : BO_FOREVER);
@@ -97,8 +128,8 @@ static void set_again(void)
 {
     int64_t now;
     do
-        set(now = bo_load_seq(&armed));
-    while (now != bo_load_seq(&armed));
+        set(now = time_of(bo_load_seq(&armed)));
+    while (now != time_of(bo_load_seq(&armed)));
 }
 
 /* Of those who are here first at the same time one makes it: of two timers, one would never be set back. */
@@ -109,7 +140,7 @@ void bo_kill_prepare(void)
         return;
     uint32_t made = getpid() == 1 ? (start_guard() ? BY_THREAD : NOT_POSSIBLE) : make_timer() ? MADE : NOT_POSSIBLE;
     bo_store_seq(&timer_state, made);
-    if (bo_load_seq(&armed)) /* who has posted meanwhile has found no timer to set */
+    if (time_of(bo_load_seq(&armed))) /* who has posted meanwhile has found no timer to set */
         set_again();
     if (made == NOT_POSSIBLE)
         bo_report(
@@ -119,21 +150,25 @@ void bo_kill_prepare(void)
 
 void bo_kill_by(int64_t when)
 {
-    int64_t now = bo_load_seq(&armed);
-    do
-        if (now && now <= when)
-            return;
-    while (!bo_cas_seq(&armed, &now, when));
-    set_again();
+    uint64_t now = bo_load_seq(&armed), next;
+    int64_t before;
+    do {
+        before = time_of(now);
+        next = armed_make(before && before <= when ? before : when, now + 1);
+    } while (!bo_cas_seq(&armed, &now, next));
+    if (time_of(next) != before)
+        set_again();
 }
 
-void bo_kill_set(int64_t when)
+bool bo_kill_set(int64_t when, uint64_t seen)
 {
-    int64_t now = when == BO_FOREVER ? 0 : when;
-    if (bo_load_seq(&armed) == now)
-        return;
-    bo_store_seq(&armed, now);
+    uint64_t next = armed_make(when == BO_FOREVER ? 0 : when, seen);
+    if (next == seen)
+        return bo_load_seq(&armed) == seen;
+    if (!bo_cas_seq(&armed, &seen, next))
+        return false;
     set_again();
+    return true;
 }
 
 /* A child has no timer of its parent's. */

@@ -11,8 +11,10 @@
 void bo_kill_prepare(void);
 /* The process ends by `when` (CLOCK_MONOTONIC) at the latest, unless the timer is set anew. Only earlier. [signal] */
 void bo_kill_by(int64_t when);
-/* Another time, or BO_FOREVER for none. By the ticker. */
-void bo_kill_set(int64_t when);
+/* Another time, or BO_FOREVER for none, by the ticker. False: a poster has come since bo_kill_seen() has returned `seen`, and nothing
+ * was changed. The ticker loads it before it looks at the records on its list. */
+bool bo_kill_set(int64_t when, uint64_t seen);
+uint64_t bo_kill_seen(void);
 /* Write the last words, on a helper. */
 void bo_kill_dump(const char *why);
 /* The end, now. [signal] */

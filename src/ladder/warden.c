@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include "api/interrupt.h"
+#include "base/hook.h"
 #include "base/raw.h"
 #include "core/above.h"
 #include "core/clock.h"
@@ -264,11 +265,11 @@ static void drop_those_over(void)
     }
 }
 
-/* Posters set it as well, before they have the ticker look: what is over before that look is watched by nobody, and its
- * timer is taken back here, too. A poster's that comes at this very moment may be taken back with it; it is set again by the
- * look that the poster asks for next, before the ticker sleeps (rule 39). */
-static void set_timer(void)
+/* Posters set it as well: the timer of a record that is over before anybody has looked at it is taken back here, too. Not that
+ * of a poster that has come since the last tick, whose record this look may have missed: then false (rule 39). */
+static bool set_timer(void)
 {
+    static uint64_t seen;
     int64_t earliest = BO_FOREVER;
     for (unsigned i = 0; i < bo_watched_count; i++) {
         int64_t cap = bo_load_seq(&bo_watched[i].record->cap_at);
@@ -277,7 +278,10 @@ static void set_timer(void)
     }
     if (earliest != BO_FOREVER && bo_traced())
         earliest = BO_FOREVER;
-    bo_kill_set(earliest == BO_FOREVER ? BO_FOREVER : bo_to_monotonic(earliest));
+    BO_HOOK(caps_scanned);
+    bool is_set = bo_kill_set(earliest == BO_FOREVER ? BO_FOREVER : bo_to_monotonic(earliest), seen);
+    seen = bo_kill_seen();
+    return is_set;
 }
 
 static bool work_on(struct bo_incident *i)
@@ -306,7 +310,8 @@ static int64_t tend_watched(void)
         if (!bo_incident_over(&bo_watched[i]))
             at_work |= work_on(&bo_watched[i]);
     }
-    set_timer();
+    if (!set_timer())
+        return bo_clock();
     return at_work ? bo_clock() + AT_WORK : climbs ? bo_clock() + HEARTBEAT : BO_FOREVER;
 }
 
@@ -318,7 +323,7 @@ int64_t bo_ladder_tick(void)
 
 /* ---- posts, in any thread and in signal handlers ------------------------------------------------------------------- */
 
-static void open_incident(const struct bo_target *target, bool branch, struct bo_record *r)
+static void open_incident(struct bo_target *target, bool branch, struct bo_record *r)
 {
     struct bough_ladder l;
     struct bo_means m = {0};
@@ -328,8 +333,11 @@ static void open_incident(const struct bo_target *target, bool branch, struct bo
     bo_store_relaxed(&r->rung_until, s.until);
     bo_store_relaxed(&r->cap_at, s.cap);
     bo_store_release(&r->ceiling, s.ceiling);
-    if (s.ceiling >= BOUGH_RUNG_KILL)
-        bo_kill_by(bo_to_monotonic(s.cap));
+    if (s.ceiling < BOUGH_RUNG_KILL)
+        return;
+    bo_ticker_look_by(target, BO_FOREVER); /* on its list first, see kill.c */
+    bo_kill_by(bo_to_monotonic(s.cap));
+    BO_HOOK(timer_armed);
 }
 
 /* ---- another warden ------------------------------------------------------------------------------------------------ */

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "../races/hooks.h"
+#include "core/ticker.h"
 #include "harness.h"
 
 enum { TOGETHER = 4, PROCESSES = 100 };
@@ -91,4 +93,84 @@ TEST(an_incident_that_is_over_before_it_is_looked_at_leaves_no_timer)
             usleep(1000);
         CHECK(!is_set(id));
     }
+}
+
+/* ---- between a look and what it sets ------------------------------------------------------------------------------- */
+
+static int kernel_timer;
+static _Atomic int scans, set_at_the_second;
+
+static void stop_the_first_scan(void)
+{
+    int before = scans;
+    if (before == 0)
+        stop_here();
+    if (before == 1)
+        set_at_the_second = is_set(kernel_timer);
+    scans = before + 1;
+}
+
+static void count_scans(void)
+{
+    scans++;
+}
+
+static void tick(void)
+{
+    int before = scans;
+    bo_ticker_attend();
+    t_until(scans > before);
+}
+
+static void is_taken_back(void)
+{
+    bough_clear_kind(BOUGH_ROOT, BOUGH_EXIT);
+    for (int look = 0; is_set(kernel_timer) && look < LOOKS; look++)
+        usleep(1000);
+    CHECK(!is_set(kernel_timer));
+}
+
+/* A race there was: the ticker took back the timer of a post that had come since it had looked at what is watched. */
+TEST(the_ticker_takes_back_no_timer_that_it_has_not_looked_at)
+{
+    struct bough_event event = {.kind = BOUGH_EXIT, .reason = "it comes during a look"};
+    NEED_HOOKS();
+    bough_self();
+    kernel_timer = timer_id();
+    bo_hook_caps_scanned = stop_the_first_scan;
+    bo_ticker_attend();
+    t_gate_wait(&hook_reached);
+    bough_post_event(BOUGH_ROOT, &event);
+    CHECK(is_set(kernel_timer));
+    t_gate_open(&hook_go);
+    t_until(scans >= 2);
+    CHECK(set_at_the_second);
+    is_taken_back();
+}
+
+static void *posts_an_exit(void *unused)
+{
+    struct bough_event event = {.kind = BOUGH_EXIT, .reason = "its poster is held up"};
+    bough_post_event(BOUGH_ROOT, &event);
+    return unused;
+}
+
+/* The same where the poster is held up before it asks for a look. */
+TEST(the_timer_of_a_poster_that_is_held_up_stays)
+{
+    struct t_thread poster;
+    NEED_HOOKS();
+    bough_self();
+    kernel_timer = timer_id();
+    bo_hook_caps_scanned = count_scans;
+    bo_hook_timer_armed = stop_here;
+    t_spawn(&poster, posts_an_exit, NULL);
+    t_gate_wait(&hook_reached);
+    for (int i = 0; i < 3; i++) {
+        tick();
+        CHECK(is_set(kernel_timer));
+    }
+    t_gate_open(&hook_go);
+    t_join(&poster);
+    is_taken_back();
 }

@@ -52,6 +52,8 @@ __attribute__((unused)) static void stop_here(void)
 #define bo_hook_link_followed no_hook
 #define bo_hook_slot_looked_at no_hook
 #define bo_hook_exit_waits no_hook
+#define bo_hook_caps_scanned no_hook
+#define bo_hook_timer_armed no_hook
 __attribute__((unused)) static void (*no_hook)(void);
 __attribute__((unused)) static pid_t hooked;
 __attribute__((unused)) static uint32_t hook_passed;
