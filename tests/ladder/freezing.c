@@ -2,7 +2,7 @@
 /* Rule 37: where a thread may be frozen, and where not. */
 #include <poll.h>
 #include <signal.h>
-#include "base/hook.h"
+#include "../races/hooks.h"
 #include "frozen.h"
 #include "see/where.h"
 
@@ -368,4 +368,49 @@ TEST_LIMIT(racing_requests_freeze_nobody_elsewhere_and_cut_no_foreign_call, 60)
     subject_end(&r.s);
     CHECK_EQ(cut, 0);
     CHECK(frozen > 0);
+}
+
+/* ---- in the middle of a post -------------------------------------------------------------------------------------- */
+
+struct posting {
+    struct subject s;
+    bough_thread *to;
+};
+
+static void *posts_in_a_region(void *argument)
+{
+    struct posting *p = argument;
+    subject_known(&p->s);
+    BOUGH_CLOSABLE {
+        t_gate_wait(&p->s.leave);
+        CHECK_EQ(bough_interrupt(p->to, "by a thread that is asked to freeze"), 0);
+        compute(&p->s);
+    }
+    return NULL;
+}
+
+/* A race there was: the poster stood still with the pin that keeps its target, and the target never ended. */
+TEST(a_thread_that_posts_is_frozen_behind_its_post)
+{
+    struct target target = {0};
+    struct posting p = {.s = {.known = {0}}};
+    const char *why;
+    NEED_HOOKS();
+    target_start(&target);
+    p.to = target.self;
+    subject_start(&p.s, posts_in_a_region);
+    t_until_blocked(p.s.thread.tid);
+    hooked = p.s.thread.tid;
+    bo_hook_post_recorded = stop_here;
+    t_gate_open(&p.s.leave);
+    t_gate_wait(&hook_reached);
+    CHECK_EQ(bo_load_seq(&slot_of(p.to)->t.pins), 1);
+    post_stop(p.s.self);
+    CHECK_EQ(freeze(p.s.self, &why), BO_NOT_SAFE);
+    t_gate_open(&hook_go);
+    must_freeze(p.s.self);
+    CHECK_EQ(bo_load_seq(&slot_of(p.to)->t.pins), 0);
+    target_was_cut(&target);
+    target_end(&target);
+    subject_closed(&p.s);
 }
