@@ -9,7 +9,7 @@
 #ifndef CLI_ATTACH_H
 #define CLI_ATTACH_H
 
-#include "core/arena.h"
+#include "state/arena.h"
 
 enum attached {
     ATTACHED,

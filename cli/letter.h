@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Asking a process for something: a letter in its arena (core/arena.h), and a signal to the one thread that reads it, which
+ * Asking a process for something: a letter in its arena (state/arena.h), and a signal to the one thread that reads it, which
  * waits for nothing else. Written by pwrite() under a lock that only commands take: the process itself takes none.
  */
 #ifndef CLI_LETTER_H

@@ -12,7 +12,7 @@
 
 /* [number] = "name"; made by tools/syscalls.py. */
 static const char *const calls[] = {
-#include "see/syscalls.inc"
+#include "inspect/syscalls.inc"
 };
 
 static void read_text(const char *path, char *text, size_t size)

@@ -2,7 +2,7 @@
 #include "view.h"
 #include <stdlib.h>
 #include <string.h>
-#include "core/level.h"
+#include "thread/level.h"
 
 /* ---- collecting ------------------------------------------------------------------------------------------ */
 

@@ -167,7 +167,7 @@ inline reach_add(b) {
      if :: b == INNER -> sure[OUTER] = true :: else fi
   fi }
 
-/* bough_add(): core/post.h has the argument. */
+/* bough_add(): wake/post.h has the argument. */
 inline add(b) {
   atomic { if :: !taken[0] -> slot = 0
 #if SLOTS > 1

@@ -11,17 +11,13 @@ INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
 MACHINE = re.compile(r"^[ \t]*#.*\b__(x86_64|aarch64|i386|arm|riscv)__\b", re.M)
 ENDINGS = {".c", ".h", ".S", ".def"}
 
-# What each folder of src/ may include, besides libc: CONTRIBUTING.md has the table. In the order of the layers.
-LAYERS = {
-    "base": {"base"},
-    "arch": {"base", "arch"},
-    "core": {"base", "arch", "core", "public"},
-    "api": {"base", "arch", "core", "api", "public"},
-    "see": {"base", "arch", "core", "api", "see", "public"},
-    "ladder": {"base", "arch", "core", "api", "ladder", "see", "public"},
-    "interpose": {"base", "arch", "core", "api", "interpose", "public"},
-    "preload": {"public"},
-}
+# The folders of src/, from below. Each may include those before it, the upcalls and the public headers: CONTRIBUTING.md has the table.
+ORDER = "base arch state wake thread sync branch calls api inspect interpose ladder preload".split()
+LAYERS = {name: set(ORDER[: at + 1]) | {"upcalls", "public"} for at, name in enumerate(ORDER)}
+LAYERS["base"], LAYERS["arch"], LAYERS["preload"] = {"base"}, {"base", "arch"}, {"public"}
+LAYERS["interpose"] -= {"inspect"}
+LAYERS["ladder"] -= {"interpose"}
+LAYERS["upcalls"] = {"base", "state", "public"}
 
 
 def files(folder):
@@ -32,7 +28,9 @@ def owner(name):
     """The layer that an include belongs to; None for libc's."""
     if name == "bough.h" or name.startswith("bough/"):
         return "public"
-    first = name.split("/")[0]
+    if not (root / "src" / name).exists() and not name.endswith(".inc"):
+        return None
+    first = name.split("/")[0].removesuffix(".h")
     return first if first in LAYERS else None
 
 
@@ -44,7 +42,7 @@ def includes(path):
 def check_sources():
     """a file of src/ includes its own layer or a lower one"""
     for path in files("src"):
-        layer = path.relative_to(root / "src").parts[0]
+        layer = path.relative_to(root / "src").parts[0].removesuffix(".h")
         if layer not in LAYERS:
             yield f"{path.relative_to(root)}: src/{layer} is in no layer"
             continue
@@ -79,13 +77,13 @@ def check_command():
     """the command reads the library's memory: it includes what says how that is laid out, and no more"""
     for path in files("cli"):
         for _, name, belongs in includes(path):
-            if belongs and name not in ("base/plain.h", "core/arena.h", "core/level.h", "see/syscalls.inc"):
+            if belongs and name not in ("base/plain.h", "state/arena.h", "thread/level.h", "inspect/syscalls.inc"):
                 yield f"{path.relative_to(root)}: cli must not include {name}"
 
 
 def check_machines():
     """the logic knows no machine: what differs is in src/arch"""
-    for folder in ("src/core", "src/api", "include"):
+    for folder in [f"src/{name}" for name in ORDER if name != "arch"] + ["include"]:
         for path in files(folder):
             for match in MACHINE.findall(path.read_text()):
                 yield f"{path.relative_to(root)}: __{match}__ outside src/arch"

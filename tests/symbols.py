@@ -2,7 +2,7 @@
 """symbols.py ROOT OBJECTS [NM]: which file of src/ needs which, by the symbols of the library's objects.
 
 Includes do not show a function that is only declared (tests/layers.py reads those). OBJECTS is the folder in which meson has put
-the library's objects: core/call.c is core_call.c.o there. A call upward is allowed if UPCALLS declares the function."""
+the library's objects: thread/call.c is core_call.c.o there. A call upward is allowed if UPCALLS declares the function."""
 import collections
 import re
 import subprocess
@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import checks
-from layers import LAYERS
+from layers import LAYERS, ORDER
 
 root, objects = Path(sys.argv[1]), Path(sys.argv[2])
 nm = sys.argv[3] if len(sys.argv) > 3 else "nm"
-UPCALLS = "core/above.h"
+UPCALLS = "upcalls.h"
 
 
 def folder(path):
@@ -57,13 +57,12 @@ def edges():
     by, upcalls = SYMBOLS, declared()
     owner = {name: path for path, (defined, _) in by.items() for name in defined}
     graph, upward = collections.defaultdict(set), collections.defaultdict(list)
-    order = list(LAYERS)
     for path, (_, needed) in by.items():
         for name in needed:
             other = owner.get(name)
             if not other or other == path:
                 continue
-            if name in upcalls and order.index(folder(other)) >= order.index(folder(path)):
+            if name in upcalls and ORDER.index(folder(other)) >= ORDER.index(folder(path)):
                 upward[name].append((path, other))
             else:
                 graph[path, other].add(name)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""calls.py: what is made from the table of calls, src/core/calls.def.
+"""calls.py: what is made from the table of calls, src/calls/calls.def.
 
     calls.py header OUT    include/bough/calls.h, which is checked in
     calls.py man FOLDER    bough_NAME.3 for each row
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TABLE = ROOT / "src/core/calls.def"
+TABLE = ROOT / "src/calls/calls.def"
 HEADER = ROOT / "include/bough/calls.h"
 RECIPES = ROOT / "tests/calls"
 REVISED = "November 23, 2026"  # of the words below, for the manual pages
@@ -114,7 +114,7 @@ def read_table():
 PREAMBLE = """\
 /* SPDX-License-Identifier: MIT */
 /*
- * The list of interruptible calls. Made from src/core/calls.def by tools/calls.py: change it there.
+ * The list of interruptible calls. Made from src/calls/calls.def by tools/calls.py: change it there.
  *
  * Each has the signature, result and errors of its namesake, and one failure more, ECANCELED (rules 9 to
  * 11). How it is told follows the namesake, too: -1 with errno; an error number where that is returned
@@ -314,7 +314,7 @@ def page(call):
         "SEE ALSO": see_also(call),
         "STANDARDS": f"The\n.Fn {call.name}\nfunction is from {call.standard};\n.Fn {call.ours}\nis bough's.",
     }
-    head = [".\\\" SPDX-License-Identifier: MIT", ".\\\" Made from src/core/calls.def by tools/calls.py.",
+    head = [".\\\" SPDX-License-Identifier: MIT", ".\\\" Made from src/calls/calls.def by tools/calls.py.",
             f".Dd {REVISED}", f".Dt {call.ours.upper()} 3", ".Os bough"]
     return "\n".join(head + [f".Sh {title}\n{text}" for title, text in sections.items()]) + "\n"
 

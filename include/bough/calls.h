@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The list of interruptible calls. Made from src/core/calls.def by tools/calls.py: change it there.
+ * The list of interruptible calls. Made from src/calls/calls.def by tools/calls.py: change it there.
  *
  * Each has the signature, result and errors of its namesake, and one failure more, ECANCELED (rules 9 to
  * 11). How it is told follows the namesake, too: -1 with errno; an error number where that is returned

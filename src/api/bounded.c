@@ -11,8 +11,8 @@
 #include <bough/branch.h>
 #include <bough/interrupt.h>
 #include <bough/sync.h>
-#include "api/branch.h"
-#include "core/current.h"
+#include "branch/branch.h"
+#include "state/current.h"
 
 struct bough_bounded {
     bough_branch *branch;

@@ -8,13 +8,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "base/raw.h"
-#include "core/adopt.h"
-#include "core/arena.h"
-#include "core/call.h"
-#include "core/current.h"
-#include "core/level.h"
-#include "core/post.h"
-#include "core/tree.h"
+#include "state/arena.h"
+#include "state/current.h"
+#include "state/tree.h"
+#include "thread/adopt.h"
+#include "thread/call.h"
+#include "thread/level.h"
+#include "wake/post.h"
 
 static uint64_t handle_of(bough_target target)
 {

@@ -2,7 +2,7 @@
 #ifndef BO_API_INTERRUPT_H
 #define BO_API_INTERRUPT_H
 
-#include "core/arena.h"
+#include "state/arena.h"
 
 /* A post's record, which may serve another one by now; NULL if it is none. [signal] */
 struct bo_record *bo_record_of_post(bough_post post);

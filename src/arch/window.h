@@ -37,8 +37,8 @@
  * leaves the return stack empty, and costs 3 % of a short call. So there are many windows, one in each drop-in,
  * and each enters its places in a table, the section `bo_windows`.
  *
- * `due` is the byte of the calling thread's word that says so: the lowest, or in foreign code one above it (core/word.h).
- * `frame` notes where on the stack the call was made: a call that a jump has left is found by it (core/call.h).
+ * `due` is the byte of the calling thread's word that says so: the lowest, or in foreign code one above it (state/word.h).
+ * `frame` notes where on the stack the call was made: a call that a jump has left is found by it (thread/call.h).
  * All memory may be changed by the call.
  *
  * A machine without such a routine sets BO_ARCH_WINDOW to 0 (generic/): there the wake signal interrupts
@@ -51,9 +51,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Bit 0 of that byte, the only one the window knows; core/word.h agrees by a static assertion. */
+/* Bit 0 of that byte, the only one the window knows; state/word.h agrees by a static assertion. */
 #define BO_ARCH_DUE 1
-/* The bit that a window sets and clears, by number; core/word.h takes it from here. */
+/* The bit that a window sets and clears, by number; state/word.h takes it from here. */
 #define BO_ARCH_IN 4
 
 /* "It was cut": an error number that the kernel does not have, for a call may fail with ECANCELED by itself (a timerfd's
@@ -61,7 +61,7 @@
 #define BO_ECUT 4095
 /* "There is a call below": nothing was done. As good as the other number. */
 #define BO_EON_TOP 4094
-/* EINTR, and a wake has come: whose it is, is found out (core/call.c). */
+/* EINTR, and a wake has come: whose it is, is found out (thread/call.c). */
 #define BO_EWOKEN 4093
 
 /* An entry of the table: where each place lies, counted from the entry's own field. */

@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include "base/whole.h"
+#include "base/tsan_atomic.h"
 
 #define bo_load_relaxed(p) atomic_load_explicit((p), memory_order_relaxed)
 #define bo_load_acquire(p) BO_WHOLE(atomic_load_explicit((p), memory_order_acquire))

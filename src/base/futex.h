@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Futex words of one process, uninterruptibly: for the library's own waits. The interruptible wait is
- * bo_futex_wait() of core/call.h. Waking is async-signal-safe. */
+ * bo_futex_wait() of thread/call.h. Waking is async-signal-safe. */
 #ifndef BO_BASE_FUTEX_H
 #define BO_BASE_FUTEX_H
 

@@ -17,9 +17,9 @@
 #include <unistd.h>
 #include <bough/calls.h>
 #include "base/futex.h"
-#include "core/foreign.h"
 #include "interpose/outcome.h"
 #include "interpose/wrapper.h"
+#include "thread/foreign.h"
 
 /* Can it be reaped? */
 static bool has_ended(pid_t pid)

@@ -10,11 +10,11 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 #include "base/raw.h"
-#include "core/call.h"
-#include "core/foreign.h"
+#include "interpose/may_block.h"
 #include "interpose/outcome.h"
-#include "interpose/waits.h"
 #include "interpose/wrapper.h"
+#include "thread/call.h"
+#include "thread/foreign.h"
 
 /* ---- leases ------------------------------------------------------------------------------------------------ */
 

@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "core/adopt.h"
-#include "core/foreign.h"
 #include "interpose/patch.h"
 #include "interpose/report.h"
 #include "interpose/wrapper.h"
+#include "thread/adopt.h"
+#include "thread/foreign.h"
 
 /* Of an object: by its name, or this very one (BOUGH_LOADED_ONLY). */
 struct named {

@@ -9,11 +9,11 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <time.h>
-#include "core/clock.h"
-#include "core/foreign.h"
-#include "core/record.h"
-#include "core/tree.h"
 #include "interpose/eintr.h"
+#include "state/clock.h"
+#include "state/record.h"
+#include "state/tree.h"
+#include "thread/foreign.h"
 
 /* A retry loop does next to nothing between two calls. Counted in the thread's processor time: how long it waits for a processor
  * says nothing about the code. */

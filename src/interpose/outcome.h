@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * How an interrupted call of foreign code fails (rule 22): only in a way that its standard allows and that its callers
- * survive. Each row of core/calls.def says in which manner:
+ * survive. Each row of calls/calls.def says in which manner:
  *
  *   EINTR_FIRST   EINTR, which every POSIX program has to expect. If the same call comes back at once, with no other blocking
  *                 call in between, it is an EINTR retry loop: now it fails with ECANCELED, or the error that the thread chose.
@@ -28,7 +28,7 @@
 #include <pthread.h>
 #include <sys/select.h>
 #include <time.h>
-#include "core/foreign_call.h"
+#include "thread/foreign_call.h"
 
 enum bo_manner {
     BO_EINTR_FIRST,

@@ -8,10 +8,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include "base/futex.h"
-#include "core/arena.h"
-#include "core/current.h"
 #include "interpose/libc.h"
 #include "interpose/pages.h"
+#include "state/arena.h"
+#include "state/current.h"
 
 /* ---- what was patched ----------------------------------------------------------------------------------- */
 

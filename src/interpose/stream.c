@@ -17,9 +17,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "core/foreign.h"
 #include "interpose/outcome.h"
 #include "interpose/wrapper.h"
+#include "thread/foreign.h"
 
 #ifdef __GLIBC__
 

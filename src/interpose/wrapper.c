@@ -16,12 +16,12 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <threads.h>
-#include "core/foreign.h"
 #include "interpose/eintr.h"
 #include "interpose/libc.h"
+#include "interpose/may_block.h"
 #include "interpose/outcome.h"
 #include "interpose/patch.h"
-#include "interpose/waits.h"
+#include "thread/foreign.h"
 
 /* ---- rows that are points: all but those that are NEVER cut ---------------------------------------------- */
 
@@ -37,7 +37,7 @@
 /* ---- libc's own ---------------------------------------------------------------------------------------- */
 
 #define CUSTOM(returns, name, params, args, fails, ...) IF_POINT(fails, static uintptr_t real_##name;)
-#include "core/calls.def"
+#include "calls/calls.def"
 
 #define REAL(returns, name, params) ((returns(*) params)real_##name)
 
@@ -98,7 +98,7 @@
 #define VARIADIC(...)
 #define CUSTOM(returns, name, params, args, fails, blocks, how, waited, ...) \
     IF_POINT(fails, STAND_IN(returns, name, params, args, fails, blocks, how, waited))
-#include "core/calls.def"
+#include "calls/calls.def"
 
 /* What the last, optional argument is taken as. */
 #define REST(type, last, rest)      \
@@ -202,7 +202,7 @@ CHECKED(int, __openat64_2, openat, (int dirfd, const char *path, int flags), (di
 /* clang-format off */
 static const struct bo_wrapper table[] = {
 #define CUSTOM(returns, name, params, args, fails, ...) IF_POINT(fails, ROW(name))
-#include "core/calls.def"
+#include "calls/calls.def"
     ROW(__read_chk) ROW(__pread_chk) ROW(__pread64_chk) ROW(__recv_chk) ROW(__recvfrom_chk) ROW(__poll_chk)
     ROW(__ppoll_chk) ROW(__open_2) ROW(__open64_2) ROW(__openat_2) ROW(__openat64_2)
     /* the same functions where off_t has 64 bits */

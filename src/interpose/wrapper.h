@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What stands in for libc's functions: one wrapper for each row of core/calls.def, and for the other names by which the
+ * What stands in for libc's functions: one wrapper for each row of calls/calls.def, and for the other names by which the
  * same functions are called. In a thread that does not take part it goes straight on to libc's.
  */
 #ifndef BO_INTERPOSE_WRAPPER_H
@@ -40,8 +40,8 @@ const struct bo_wrapper *bo_wrapper_of(const char *symbol, uint32_t hash);
 /* Who has taken the symbol in front of libc, by being loaded first: what a slot will hold that is not bound yet. 0: nobody. */
 uintptr_t bo_wrapper_taken(const char *symbol, uint32_t hash);
 
-/* The rows that come from elsewhere than calls.def, each list ended by a row without a symbol: children.c, inside.c, other.c,
- * resolver.c, stream.c. */
+/* The rows that come from elsewhere than calls.def, each list ended by a row without a symbol: children.c, inside.c, dlopen.c,
+ * gethostby_wrappers.c, stream.c. */
 extern const struct bo_wrapper bo_children_wrappers[], bo_inside_wrappers[], bo_other_wrappers[],
     bo_resolver_wrappers[], bo_stream_wrappers[];
 

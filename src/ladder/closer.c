@@ -9,17 +9,17 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "api/lost.h"
 #include "base/clock.h"
 #include "base/futex.h"
-#include "core/above.h"
-#include "core/adopt.h"
-#include "core/arena.h"
-#include "core/current.h"
-#include "core/report.h"
+#include "branch/lost.h"
 #include "ladder/freeze.h"
 #include "ladder/robust.h"
 #include "ladder/terminal.h"
+#include "state/arena.h"
+#include "state/current.h"
+#include "state/log.h"
+#include "thread/adopt.h"
+#include "upcalls.h"
 
 /*
  *   run     does it; `owner` is the thread that has registered it

@@ -13,7 +13,7 @@
 #ifndef BO_LADDER_CLOSER_H
 #define BO_LADDER_CLOSER_H
 
-#include "core/arena.h"
+#include "state/arena.h"
 
 /* Of a thread for which bo_freeze() has said BO_FROZEN: run its closers, and publish it as lost. Once, in ordinary code
  * on a helper: closers are the program's, and can block. */

@@ -17,11 +17,11 @@
 #include "base/clock.h"
 #include "base/futex.h"
 #include "base/hook.h"
-#include "core/post.h"
-#include "core/record.h"
-#include "core/report.h"
-#include "ladder/news.h"
+#include "ladder/log_queue.h"
 #include "ladder/terminal.h"
+#include "state/log.h"
+#include "state/record.h"
+#include "wake/post.h"
 
 struct tier {
     struct tier *next;

@@ -5,17 +5,17 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include "api/lost.h"
 #include "base/futex.h"
 #include "base/hook.h"
 #include "base/raw.h"
-#include "core/arena.h"
-#include "core/clock.h"
-#include "core/current.h"
-#include "core/frames.h"
-#include "core/level.h"
-#include "core/tree.h"
-#include "core/wake.h"
+#include "branch/lost.h"
+#include "state/arena.h"
+#include "state/clock.h"
+#include "state/current.h"
+#include "state/tree.h"
+#include "thread/level.h"
+#include "wake/frames.h"
+#include "wake/wake.h"
 
 /* ---- the state, with the generation that it is of -------------------------------------------------------- */
 

@@ -27,7 +27,7 @@
 #ifndef BO_LADDER_FREEZE_H
 #define BO_LADDER_FREEZE_H
 
-#include "core/arena.h"
+#include "state/arena.h"
 
 enum bo_freezing {
     BO_FREEZE_ASKED, /* no answer yet; `*why` says what it seems to wait for */

@@ -22,24 +22,24 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include "api/branch.h"
 #include "api/interrupt.h"
 #include "arch/window.h"
 #include "base/futex.h"
 #include "base/raw.h"
-#include "core/above.h"
-#include "core/arena.h"
-#include "core/clock.h"
-#include "core/current.h"
-#include "core/foreign_call.h"
-#include "core/level.h"
-#include "core/report.h"
-#include "core/ticker.h"
-#include "core/tree.h"
-#include "core/undo.h"
-#include "core/wake.h"
+#include "branch/branch.h"
 #include "ladder/freeze.h"
-#include "ladder/help.h"
+#include "ladder/helper_threads.h"
+#include "state/arena.h"
+#include "state/clock.h"
+#include "state/current.h"
+#include "state/log.h"
+#include "state/tree.h"
+#include "state/undo.h"
+#include "thread/foreign_call.h"
+#include "thread/level.h"
+#include "upcalls.h"
+#include "wake/ticker.h"
+#include "wake/wake.h"
 
 static void tell(struct bo_record *r, enum bo_news news)
 {

@@ -5,7 +5,7 @@
 
 #include <setjmp.h>
 #include <bough/ladder.h>
-#include "core/arena.h"
+#include "state/arena.h"
 
 /* A handler that runs, in the frame that runs it. */
 struct bo_handling {

@@ -8,12 +8,12 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include "base/plain.h"
-#include "core/above.h"
-#include "core/current.h"
-#include "ladder/below.h"
-#include "see/out.h"
-#include "see/task.h"
-#include "see/where.h"
+#include "inspect/blocked_at.h"
+#include "inspect/safe_write.h"
+#include "inspect/task.h"
+#include "ladder/target_threads.h"
+#include "state/current.h"
+#include "upcalls.h"
 
 enum rank {
     COMPUTES,

@@ -3,7 +3,7 @@
 #ifndef BO_LADDER_HOLDERS_H
 #define BO_LADDER_HOLDERS_H
 
-#include "core/arena.h"
+#include "state/arena.h"
 
 enum { BO_HOLDERS_NAMED = 8, BO_PLACE = 320 };
 

@@ -7,7 +7,7 @@
 #ifndef BO_LADDER_INCIDENT_H
 #define BO_LADDER_INCIDENT_H
 
-#include "core/arena.h"
+#include "state/arena.h"
 
 enum { BO_WATCHED = 256 };
 

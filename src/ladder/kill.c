@@ -26,12 +26,12 @@
 #include "base/clock.h"
 #include "base/futex.h"
 #include "base/raw.h"
-#include "core/adopt.h"
-#include "core/arena.h"
-#include "core/library_threads.h"
-#include "core/report.h"
+#include "inspect/dump.h"
 #include "ladder/terminal.h"
-#include "see/dump.h"
+#include "state/arena.h"
+#include "state/library_threads.h"
+#include "state/log.h"
+#include "thread/adopt.h"
 
 enum { KILLED = 128 + SIGKILL };
 enum { UNMADE, BEING_MADE, MADE, BY_THREAD, NOT_POSSIBLE };

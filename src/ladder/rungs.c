@@ -2,18 +2,18 @@
 #include "ladder/rungs.h"
 #include <bough/ladder.h>
 #include <stdio.h>
-#include "core/clock.h"
-#include "core/post.h"
-#include "core/ticker.h"
-#include "ladder/below.h"
 #include "ladder/closer.h"
 #include "ladder/exit.h"
 #include "ladder/freeze.h"
 #include "ladder/handler.h"
-#include "ladder/help.h"
+#include "ladder/helper_threads.h"
 #include "ladder/holders.h"
 #include "ladder/kill.h"
-#include "ladder/tell.h"
+#include "ladder/log.h"
+#include "ladder/target_threads.h"
+#include "state/clock.h"
+#include "wake/post.h"
+#include "wake/ticker.h"
 
 static void begin(struct bo_scan *scan, const struct bo_incident *i)
 {

@@ -5,11 +5,11 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/clock.h"
-#include "core/adopt.h"
-#include "core/arena.h"
-#include "core/current.h"
-#include "core/report.h"
-#include "core/tree.h"
+#include "state/arena.h"
+#include "state/current.h"
+#include "state/log.h"
+#include "state/tree.h"
+#include "thread/adopt.h"
 
 #define DEFAULT_GRACE BO_SEC(30)
 #define CONTAINER_GRACE BO_SEC(9)

@@ -4,7 +4,7 @@
 #define BO_LADDER_TIMES_H
 
 #include <bough/ladder.h>
-#include "core/arena.h"
+#include "state/arena.h"
 
 /* Every field filled in. [signal] */
 void bo_ladder_of(const struct bo_target *target, bool branch, bool pinned, struct bough_ladder *ladder);

@@ -12,7 +12,7 @@
 #ifndef BO_LADDER_WARDEN_H
 #define BO_LADDER_WARDEN_H
 
-#include "core/arena.h"
+#include "state/arena.h"
 
 /* Is a debugger attached? [signal] */
 bool bo_traced(void);

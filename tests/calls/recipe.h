@@ -33,14 +33,14 @@ enum fails { MINUS_ONE, NUMBER, THRD, THRD_SLEEP, UNSLEPT, EAI, NEVER };
 /* fails_of_NAME, for each row of the table. */
 #define CUSTOM(returns, name, params, args, fails, ...) fails_of_##name = fails,
 enum {
-#include "../../src/core/calls.def"
+#include "../../src/calls/calls.def"
 };
 
 static const struct {
     const char *name, *manner;
 } manners[] = {
 #define CUSTOM(returns, name, params, args, fails, blocks, manner, ...) {#name, #manner},
-#include "../../src/core/calls.def"
+#include "../../src/calls/calls.def"
 };
 
 /* What a play works on. */

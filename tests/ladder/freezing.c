@@ -4,7 +4,7 @@
 #include <signal.h>
 #include "../races/hooks.h"
 #include "frozen.h"
-#include "see/where.h"
+#include "inspect/blocked_at.h"
 
 static void *ignores_its_reads(void *argument)
 {

@@ -7,9 +7,9 @@
 #include <time.h>
 #include "../harness.h"
 #include "../semantics/target.h" /* a plain stop, which the warden does not take as far as rung 4: the test alone asks */
-#include "api/branch.h"
-#include "core/level.h"
-#include "core/ticker.h"
+#include "branch/branch.h"
+#include "thread/level.h"
+#include "wake/ticker.h"
 #include "ladder/closer.h"
 #include "ladder/freeze.h"
 

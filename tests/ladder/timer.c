@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "../races/hooks.h"
-#include "core/ticker.h"
+#include "wake/ticker.h"
 #include "harness.h"
 
 enum { TOGETHER = 4, PROCESSES = 100 };

@@ -6,9 +6,9 @@
 #include <semaphore.h>
 #include <time.h>
 #include "../semantics/target.h"
-#include "core/arena.h"
-#include "core/current.h"
-#include "core/post.h"
+#include "state/arena.h"
+#include "state/current.h"
+#include "wake/post.h"
 
 struct caller {
     struct t_thread thread;

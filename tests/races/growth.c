@@ -6,8 +6,8 @@
 #include "hooks.h"
 #include "api/signals.h"
 #include "base/clock.h"
-#include "core/ticker.h"
-#include "core/tree.h"
+#include "wake/ticker.h"
+#include "state/tree.h"
 #include "simulated.h"
 
 static _Atomic uint64_t links, slots;

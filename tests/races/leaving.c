@@ -3,7 +3,7 @@
  * begun. */
 #include <bough.h>
 #include <signal.h>
-#include "core/arena.h"
+#include "state/arena.h"
 #include "hooks.h"
 
 static void stand_at(enum bough_kind kind, int rung)

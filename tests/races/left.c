@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <signal.h>
-#include "core/arena.h"
+#include "state/arena.h"
 #include "hooks.h"
 
 static uint64_t word_of(bough_thread *thread)

@@ -8,9 +8,9 @@
 #include "hooks.h"
 #include <bough/interpose.h>
 #include <poll.h>
-#include "core/arena.h"
-#include "core/pace.h"
-#include "core/current.h"
+#include "state/arena.h"
+#include "wake/pace.h"
+#include "state/current.h"
 
 enum { CROWD = 24 };
 

@@ -10,7 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include "core/arena.h"
+#include "state/arena.h"
 #include "hooks.h"
 
 static void install(int signo, void (*handler)(int), int flags)

@@ -2,7 +2,7 @@
 /* Rules 2, 5 and 6: no post is overlooked by a thread that puts its word right, adopts itself or ends. With hooks where two steps
  * have to lie apart. */
 #include <signal.h>
-#include "core/arena.h"
+#include "state/arena.h"
 #include "hooks.h"
 
 static void install(int signo, void (*handler)(int), int flags)

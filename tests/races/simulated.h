@@ -5,12 +5,12 @@
 #define TEST_SIMULATED_H
 
 #include <bough.h>
-#include "core/adopt.h"
-#include "core/arena.h"
-#include "core/current.h"
-#include "core/generation.h"
-#include "core/reach.h"
-#include "core/retire.h"
+#include "thread/adopt.h"
+#include "state/arena.h"
+#include "state/current.h"
+#include "state/generation.h"
+#include "state/reach.h"
+#include "thread/retire.h"
 
 /* A child that is added to `b` and is never started; at the root if `b` is NULL. */
 static inline struct bo_thread *sim_thread(struct bo_branch *b)

@@ -2,7 +2,7 @@
 /* Rules 8 and 13 with injected delays: between "I am in a call" and the call, between the call and "I have left",
  * between a wake that is promised and the signal. */
 #include <poll.h>
-#include "core/ticker.h"
+#include "wake/ticker.h"
 #include "hooks.h"
 
 struct caller {

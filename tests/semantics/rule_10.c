@@ -50,12 +50,12 @@ ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int f
 #define CUSTOM(returns, name, ...)                                                                                 \
     _Static_assert(__builtin_types_compatible_p(__typeof__(bough_##name), __typeof__(name)), #name ": signature"); \
     static __typeof__(bough_##name) *const ours_##name = bough_##name;
-#include "../../src/core/calls.def"
+#include "../../src/calls/calls.def"
 
 TEST(signatures_are_the_namesakes)
 {
 #define CUSTOM(returns, name, ...) CHECK(ours_##name != NULL);
-#include "../../src/core/calls.def"
+#include "../../src/calls/calls.def"
 }
 
 /* A result wider than int comes through whole, and so does an offset. */

@@ -11,7 +11,7 @@
 
 #define CUSTOM(returns, name, ...) in_table_##name,
 enum {
-#include "../../src/core/calls.def"
+#include "../../src/calls/calls.def"
 };
 
 /* clang-format off */

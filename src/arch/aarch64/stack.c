@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
-#include "arch/stack.h"
 #include <string.h>
 #include <ucontext.h>
+#include "arch/stack.h"
 
 uintptr_t bo_arch_pc(const void *context)
 {

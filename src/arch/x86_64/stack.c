@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
-#include "arch/stack.h"
 #include <ucontext.h>
+#include "arch/stack.h"
 
 uintptr_t bo_arch_pc(const void *context)
 {

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* setjmp and longjmp that end regions and branches on their way (rule 19). */
+#include <bough/level.h>
+#include "branch/branch.h"
+#include "state/arena.h"
+#include "state/current.h"
+#include "state/log.h"
+#include "thread/adopt.h"
+#include "thread/foreign_call.h"
+#include "thread/level.h"
+#include "upcalls.h"
+
+/* What a plain longjmp() has left must not be taken for what is open here. */
+static void sweep(struct bo_thread *t, uintptr_t sp)
+{
+    if (!t)
+        return;
+    bo_level_sweep(t, sp);
+    bo_branch_sweep(t, sp);
+}
+
+/* Marked in a handler on top of a blocked call, which is not left by jumping inside the handler. */
+#define IN_CALL ((uint64_t)1 << 32)
+
+void bough_jmp_mark_(struct bough_jmp *jmp)
+{
+    struct bo_thread *t = bo_self_or_adopt();
+    sweep(t, (uintptr_t)__builtin_frame_address(0));
+    jmp->owner = t ? bo_thread_handle(t) : 0;
+    jmp->region = t ? t->regions : NULL;
+    jmp->handler = t ? t->handling : NULL;
+    jmp->branch = t ? bo_load_relaxed(&t->top) : BO_NONE;
+    if (t && (bo_load_relaxed(&t->t.word) & BO_IN))
+        jmp->branch |= IN_CALL;
+}
+
+/* Regions and branches nest in each other, but undoing one sort does not touch the other. */
+void bough_longjmp(struct bough_jmp *jmp, int value)
+{
+    struct bo_thread *t = bo_self;
+    sweep(t, (uintptr_t)__builtin_frame_address(0));
+    if (t && jmp->owner == bo_thread_handle(t)) {
+        if (!(jmp->branch & IN_CALL))
+            bo_ladder_undo(jmp->handler);
+        bo_branch_unwind(t, (uint32_t)jmp->branch);
+        bo_level_unwind(t, jmp->region);
+        if (t->handling != jmp->handler)
+            bo_ladder_jumped(t, jmp->handler);
+        if (!(jmp->branch & IN_CALL) && (bo_load_relaxed(&t->t.word) & BO_IN))
+            bo_call_abandon(t);
+        if (!(jmp->branch & IN_CALL) && !jmp->handler)
+            bo_foreign_abandon(t);
+    } else {
+        bo_report("bough_longjmp() with a bough_jmp of another thread: regions and branches are not unwound");
+    }
+    siglongjmp(jmp->buffer, value);
+}

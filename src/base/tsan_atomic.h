@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The thread sanitizer makes an atomic operation one of its own, under a lock of its own. The wake signal's handler, which
+ * the sanitizer does not know, may interrupt it there, and would wait for that lock for ever; or have the thread stand still
+ * there for good, and all who look at the same object wait. So under it a thread says that it is in such an operation, and
+ * the wake is put off until it is not. Built otherwise this is nothing.
+ */
+#ifndef BO_BASE_TSAN_ATOMIC_H
+#define BO_BASE_TSAN_ATOMIC_H
+
+#include <stdbool.h>
+
+#ifndef __has_feature
+#define __has_feature(name) 0
+#endif
+
+#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+#include <errno.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Weak, for what is built without the library. */
+__attribute__((weak)) __thread __attribute__((tls_model("initial-exec"))) unsigned bo_in_atomic;
+__attribute__((weak)) __thread __attribute__((tls_model("initial-exec"))) int bo_put_off; /* this signal */
+
+__attribute__((weak, cold, noinline, no_sanitize("thread"))) void bo_come_again(void);
+
+void bo_come_again(void)
+{
+    int saved = errno, signo = bo_put_off;
+    bo_put_off = 0;
+    syscall(SYS_tgkill, (long)getpid(), syscall(SYS_gettid), (long)signo);
+    errno = saved;
+}
+
+__attribute__((no_sanitize("thread"))) static inline void bo_whole_begin(void)
+{
+    bo_in_atomic++;
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+__attribute__((no_sanitize("thread"))) static inline void bo_whole_end(void)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+    if (--bo_in_atomic == 0 && __builtin_expect(bo_put_off, 0))
+        bo_come_again();
+}
+
+/* Handlers of the program that the sanitizer has put off run in the next atomic operation: in one that does not count. In
+ * what it does not know, that is none. */
+__attribute__((weak)) _Atomic char bo_any;
+#define BO_LET_IN() ((void)atomic_load_explicit(&bo_any, memory_order_relaxed))
+
+#define BO_WHOLE(operation)                             \
+    __extension__({                                     \
+        BO_LET_IN();                                    \
+        bo_whole_begin();                               \
+        __typeof__(operation) bo_result_ = (operation); \
+        bo_whole_end();                                 \
+        bo_result_;                                     \
+    })
+#define BO_WHOLE_STORE(operation) (BO_LET_IN(), bo_whole_begin(), (operation), bo_whole_end())
+
+/* In the handler: is it so? Then `signo`, if not 0, is sent again when the operation is through. [signal] */
+__attribute__((no_sanitize("thread"))) static inline bool bo_puts_off(int signo)
+{
+    if (bo_in_atomic && signo)
+        bo_put_off = signo;
+    return bo_in_atomic != 0;
+}
+
+#else
+#define BO_WHOLE(operation) operation
+#define BO_WHOLE_STORE(operation) operation
+
+static inline bool bo_puts_off(int signo)
+{
+    (void)signo;
+    return false;
+}
+#endif
+
+#endif

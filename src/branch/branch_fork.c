@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* In a forked child: the branches that the forking thread has open are its own, their children stay in the parent. */
+#include <string.h>
+#include "base/futex.h"
+#include "branch/branch.h"
+#include "state/arena.h"
+#include "upcalls.h"
+#include "wake/ticker.h"
+
+/* What the parent's threads were in the middle of is unknown, and no affair of this process: nothing of it is
+ * touched, freed or told. */
+static void forget_family(struct bo_family *f)
+{
+    bo_store_relaxed(&f->lock.state, 0);
+    f->has_leaver = f->cut = false;
+    f->children = NULL;
+    f->last_child = &f->children;
+    f->failures = NULL;
+    f->last_failure = &f->failures;
+    f->failure_count = 0;
+    f->code = 0;
+    memset(&f->tally, 0, sizeof f->tally);
+}
+
+/* What was asked of the branch was asked of the parent; its deadline is the code's own. */
+static void forget_branch(struct bo_branch *b)
+{
+    bo_store_relaxed(&b->live, 0);
+    for (int kind = 0; kind < BO_KIND_COUNT; kind++) /* one may be half written, and not due yet */
+        bo_record_close(bo_record_of(&b->t, (enum bough_kind)kind), BOUGH_POST_ENDED);
+    bo_store_relaxed(&b->t.due, 0);
+    forget_family(b->family);
+    bo_ticker_deadline(b);
+}
+
+/* The children of the branches on our stack live in the parent only: there is nobody to join here. */
+void bo_branches_forked(struct bo_thread *self)
+{
+    bo_workers_after_fork(self);
+    bo_ending_after_fork();
+    if (self && self->child)
+        bo_child_after_fork(self->child);
+    uint32_t index = self ? bo_load_relaxed(&self->top) : BO_NONE;
+    for (; index != BO_NONE && index != BO_ROOT; index = bo_load_relaxed(&bo_branch_at(index)->outer))
+        forget_branch(bo_branch_at(index));
+}

@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: MIT */
+/* Children: adding, running, how they end. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <bough/interrupt.h>
+#include "base/hook.h"
+#include "base/raw.h"
+#include "branch/branch.h"
+#include "state/arena.h"
+#include "state/current.h"
+#include "state/generation.h"
+#include "state/reach.h"
+#include "state/tree.h"
+#include "sync/sync.h"
+#include "thread/adopt.h"
+#include "thread/call.h"
+#include "thread/level.h"
+#include "thread/retire.h"
+#include "upcalls.h"
+#include "wake/post.h"
+
+void bough_destroy_fd_(void *value)
+{
+    close(bough_fd_of(value));
+}
+
+void bough_destroy_heap_(void *value)
+{
+    free(value);
+}
+
+static void destroy(bough_resource r)
+{
+    if (r.destroy)
+        r.destroy(r.value);
+}
+
+/* ---- adding ------------------------------------------------------------------------------------------- */
+
+/* Room for the result of one more child, in a branch that collects: its end must not need memory. The caller holds
+ * the family's lock. */
+static bool reserve(struct bo_family *f)
+{
+    if (!f->collect || f->tally.added - f->tally.count[BOUGH_NOT_STARTED] < f->room)
+        return true;
+    size_t room = f->room ? 2 * f->room : 8;
+    struct bough_child_result *more = realloc(f->results, room * sizeof *more);
+    if (!more)
+        return false;
+    f->results = more;
+    f->room = room;
+    return true;
+}
+
+static bool link_child(struct bo_family *f, struct bo_child *c)
+{
+    bo_lock(&f->lock);
+    bool room = reserve(f);
+    if (room) {
+        c->link = f->last_child;
+        *f->last_child = c;
+        f->last_child = &c->next;
+        f->tally.added++;
+        f->tally.count[BOUGH_RUNNING]++;
+    }
+    bo_unlock(&f->lock);
+    return room;
+}
+
+/* The caller holds the family's lock. */
+static void unlink_child(struct bo_family *f, struct bo_child *c)
+{
+    *c->link = c->next;
+    if (c->next)
+        c->next->link = c->link;
+    else
+        f->last_child = c->link;
+}
+
+static struct bo_child *child_new(struct bo_branch *b, bough_fn *fn, bough_resource r,
+                                  const struct bough_child_options *o)
+{
+    bool named = b->family->collect;
+    struct bo_child *c = calloc(1, sizeof *c + (named ? BO_NAME : 0));
+    if (!c)
+        return errno = ENOMEM, NULL;
+    c->named = named;
+    c->family = b->family;
+    c->branch = bo_branch_handle(b);
+    c->fn = fn;
+    c->resource = r;
+    c->own = &c->resource;
+    c->disabled = o->disabled != 0;
+    c->foreign = o->foreign != 0;
+    bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&c->mask, sizeof c->mask);
+    return c;
+}
+
+void bo_child_keep_name(struct bo_child *child, const struct bo_thread *t)
+{
+    if (child->named)
+        memcpy(child->name, t->t.name, BO_NAME);
+}
+
+static void prepare(struct bo_worker *w, struct bo_child *c, const char *name)
+{
+    struct bo_thread *t = w->slot;
+    bo_level_reset(t, c->disabled, c->foreign);
+    strncpy(t->t.name, name ? name : "", BO_NAME - 1);
+    t->child = c;
+    t->worker = w;
+    c->id = bo_thread_handle(t);
+}
+
+/* It can be seen by posters from here on; wake/post.h has the argument. */
+static void publish(struct bo_branch *b, struct bo_thread *t, bool disabled)
+{
+    bo_add_seq(&b->live, 1);
+    bo_reach_add(b, t->t.index);
+    bo_publish(t, b->t.index, disabled ? BO_MASKED : 0);
+    BO_HOOK(add_published);
+}
+
+/* The branch was marked meanwhile: nothing has started. */
+static void withdraw(struct bo_branch *b, struct bo_worker *w, struct bo_child *c)
+{
+    struct bo_family *f = b->family;
+    w->slot->child = NULL;
+    bo_retire(w->slot, BOUGH_POST_ENDED);
+    bo_worker_put(w);
+    bo_lock(&f->lock);
+    unlink_child(f, c);
+    f->tally.count[BOUGH_RUNNING]--;
+    f->tally.count[BOUGH_NOT_STARTED]++;
+    f->cut = true;
+    bo_unlock(&f->lock);
+    bo_child_gone(c->branch);
+}
+
+static void count_not_started(struct bo_family *f, bool cut)
+{
+    bo_lock(&f->lock);
+    f->tally.added++;
+    f->tally.count[BOUGH_NOT_STARTED]++;
+    f->cut |= cut;
+    bo_unlock(&f->lock);
+}
+
+/* Refusing is how the branch's record takes effect here: it counts as delivered (rules 27, 29). */
+static bool refused(struct bo_branch *b)
+{
+    struct bo_record *r = bo_marked(b);
+    if (!r)
+        return false;
+    bo_record_deliver(r);
+    bo_self->last_was_cut = 1;
+    return errno = ECANCELED, true;
+}
+
+/* Its handle, or 0. Once it runs, the child may end, and be freed, at any moment. */
+static uint64_t start(struct bo_branch *b, struct bo_child *c, const struct bough_child_options *o)
+{
+    struct bo_worker *w = bo_worker_get(o);
+    if (w)
+        prepare(w, c, o->name);
+    if (w && !link_child(b->family, c)) {
+        w->slot->child = NULL;
+        bo_worker_put(w);
+        errno = ENOMEM;
+        w = NULL;
+    }
+    if (!w) {
+        count_not_started(b->family, false);
+        return 0;
+    }
+    publish(b, w->slot, c->disabled);
+    if (refused(b)) {
+        withdraw(b, w, c);
+        return errno = ECANCELED, 0;
+    }
+    uint64_t id = c->id;
+    bo_worker_start(w, c);
+    return id;
+}
+
+static struct bo_branch *branch_to_add_to(bough_branch *branch)
+{
+    struct bo_branch *b = bo_branch_of_handle(branch);
+    struct bo_thread *t = b ? bo_self_or_adopt() : NULL;
+    if (!t)
+        return NULL;
+    if (b->t.index == BO_ROOT || !bo_below(t, &b->t, true))
+        return errno = EPERM, NULL;
+    bo_branch_sweep(t, (uintptr_t)__builtin_frame_address(0));
+    return bo_branch_of_handle(branch); /* it may be one that was left by a longjmp() */
+}
+
+/* The new child's handle; 0 if nothing was started. */
+static uint64_t add(struct bo_branch *b, bough_fn *fn, bough_resource resource, const struct bough_child_options *o)
+{
+    if (refused(b)) {
+        count_not_started(b->family, true);
+        return errno = ECANCELED, 0;
+    }
+    struct bo_child *c = child_new(b, fn, resource, o);
+    if (!c) {
+        count_not_started(b->family, false);
+        return errno = ENOMEM, 0;
+    }
+    uint64_t id = start(b, c, o);
+    if (id)
+        return id;
+    int error = errno;
+    free(c);
+    return errno = error, 0;
+}
+
+bough_thread *bough_add_with(bough_branch *branch, bough_fn *fn, bough_resource resource,
+                             const struct bough_child_options *options)
+{
+    static const struct bough_child_options none;
+    const struct bough_child_options *o = options ? options : &none;
+    struct bo_branch *b = fn ? branch_to_add_to(branch) : (errno = EINVAL, NULL);
+    bo_busy_begin();
+    uint64_t id = b ? add(b, fn, resource, o) : 0;
+    bo_busy_end();
+    if (!id) {
+        int error = errno;
+        destroy(resource);
+        errno = error;
+    }
+    return (bough_thread *)(uintptr_t)id;
+}
+
+bough_thread *bough_add(bough_branch *branch, bough_fn *fn, bough_resource resource)
+{
+    return bough_add_with(branch, fn, resource, NULL);
+}
+
+/* ---- on the child's thread ------------------------------------------------------------------------------ */
+
+void *bough_take(void)
+{
+    struct bo_child *c = bo_self ? bo_self->child : NULL;
+    if (!c)
+        return errno = EPERM, NULL;
+    if (!c->own->destroy)
+        return errno = ENOENT, NULL;
+    c->own->destroy = NULL;
+    return c->own->value;
+}
+
+/* Not by a cancellation from here on: the child is through, and must be accounted for once. */
+void bo_child_run(struct bo_child *child)
+{
+    int returned = child->fn(child->resource.value);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    bo_child_finish(child, returned, false);
+}
+
+/* What its function says: failures by bough_fail(); else what its last branch collected, if that is what it
+ * returned; else the bare number. Returns whether it was interrupted instead (rule 28). */
+static bool judge(struct bo_child *c, int returned, bool left, bool was_cut)
+{
+    static const char by_exit[] = "the child was left by pthread_exit() or pthread_cancel(): return from it instead";
+    if (left)
+        bo_child_failed(c, EPROTO, bo_failure_new(EPROTO, by_exit, BO_NONE));
+    if (c->code || !returned)
+        return false;
+    if (returned == ECANCELED || was_cut)
+        return true;
+    struct bo_failure *f = bo_ending_pass_on(returned, 0);
+    bo_child_failed(c, returned, f ? f : bo_failure_new(returned, "", BO_NONE));
+    return false;
+}
+
+/* Exactly once (rule 21), also if the destructor itself is left by pthread_exit(). */
+static void destroy_resource(struct bo_child *c)
+{
+    bough_resource r = c->resource;
+    c->resource.destroy = NULL;
+    c->own = &c->resource;
+    destroy(r);
+}
+
+/* A failure that nobody has read makes even a 0 one (rule 26); to another it is attached. */
+static void add_unread(struct bo_child *c)
+{
+    struct bo_failure *unread = bo_ending_unread();
+    if (unread)
+        bo_child_failed(c, unread->face.code, unread);
+}
+
+/* Store how it ended; free it unless it is to be kept. */
+static void account(struct bo_child *c, enum bough_outcome outcome, int result)
+{
+    struct bo_family *f = c->family;
+    struct bo_failure *failure = c->failure;
+    bool kept = f->collect;
+    bo_lock(&f->lock);
+    c->failure = NULL;
+    c->outcome = outcome;
+    c->result = result;
+    f->tally.count[BOUGH_RUNNING]--;
+    f->tally.count[outcome]++;
+    if (outcome == BOUGH_INTERRUPTED)
+        f->cut = true;
+    if (outcome == BOUGH_ERROR || outcome == BOUGH_LOST)
+        kept |= bo_family_failed(f, result, failure, false) || !f->supervisor;
+    if (!kept)
+        unlink_child(f, c);
+    bo_unlock(&f->lock);
+    if (!kept)
+        bo_child_free(c);
+}
+
+/* The first failure interrupts the siblings and wakes a blocked body (rule 25). It is in the list by then: what
+ * they fail with because of it comes after it. */
+static void account_and_tell(struct bo_child *c, enum bough_outcome outcome, int returned)
+{
+    char reason[BOUGH_REASON_MAX + 1];
+    uint64_t branch = c->branch;
+    int code = c->code;
+    bool tell = code && !c->family->supervisor;
+    const struct bough_error *face = c->failure ? &c->failure->face : NULL;
+    if (tell)
+        snprintf(reason, sizeof reason, "%s failed: %s", face ? face->who : "a child",
+                 face && *face->message ? face->message : strerror(code));
+    account(c, outcome, code ? code : returned);
+    struct bough_event event = {.kind = BOUGH_SIBLING, .reason = reason};
+    if (tell)
+        bo_post(branch, &event, NULL);
+}
+
+void bo_child_finish(struct bo_child *child, int returned, bool left)
+{
+    struct bo_thread *t = bo_self;
+    BO_HOOK(child_ended);
+    bool was_cut = t->last_was_cut;
+    bo_branch_end_forgotten(t, BO_NONE, "the end of its child");
+    bo_level_end(t);
+    bool cut = judge(child, returned, left, was_cut);
+    destroy_resource(child);
+    bo_mutex_owner_ended();
+    add_unread(child);
+    bo_child_keep_name(child, t);
+    t->child = NULL;
+    account_and_tell(child, child->code ? BOUGH_ERROR : cut ? BOUGH_INTERRUPTED : BOUGH_OK, returned);
+    bo_ending_drop();
+    bo_retire(t, BOUGH_POST_ENDED);
+}
+
+/* That it was lost is what its branch fails with; what it has said itself is attached. */
+void bo_child_lost(struct bo_child *child, struct bo_failure *failure)
+{
+    struct bo_failure *said = child->failure;
+    child->failure = failure ? failure : said;
+    if (failure)
+        bo_failure_attach(failure, said);
+    child->code = EOWNERDEAD;
+    destroy_resource(child);
+    account_and_tell(child, BOUGH_LOST, EOWNERDEAD);
+}
+
+/* A child that forks goes on in the new process with nobody to account to: its family's list may be half
+ * changed by a thread that is not here. When its function returns, the process ends, as it does with pthreads
+ * when the last thread returns; only that here the library's own threads may be there as well. */
+void bo_child_after_fork(struct bo_child *child)
+{
+    static struct bo_family orphan;
+    orphan = (struct bo_family){.children = child, .last_child = &child->next, .supervisor = true, .collect = true};
+    orphan.last_failure = &orphan.failures;
+    orphan.tally.added = orphan.tally.count[BOUGH_RUNNING] = 1;
+    child->family = &orphan;
+    child->link = &orphan.children;
+    child->next = NULL;
+}
+
+/* ---- asking -------------------------------------------------------------------------------------------- */
+
+static struct bo_child *find(struct bo_family *f, uint64_t id)
+{
+    struct bo_child *c = f->children;
+    while (c && c->id != id)
+        c = c->next;
+    return c;
+}
+
+static bool look_up(struct bo_family *f, uint64_t id, int *outcome, int *result)
+{
+    bo_lock(&f->lock);
+    const struct bo_child *c = find(f, id);
+    if (c) {
+        *outcome = (int)c->outcome;
+        *result = c->result;
+    }
+    bo_unlock(&f->lock);
+    return c != NULL;
+}
+
+int bough_outcome(const bough_thread *child, int *result)
+{
+    uint64_t id = (uint64_t)(uintptr_t)child;
+    if (!bo_target_of(id) || bo_handle_is_branch(id))
+        return errno = EINVAL, -1;
+    const struct bo_thread *t = bo_self;
+    uint32_t index = !t ? BO_NONE : bo_load_relaxed(&t->top) ? bo_load_relaxed(&t->top) : bo_load_relaxed(&t->parent);
+    for (; index > BO_ROOT; index = bo_load_relaxed(&bo_branch_at(index)->outer)) {
+        int outcome, value;
+        if (!look_up(bo_branch_at(index)->family, id, &outcome, &value))
+            continue;
+        if (result && outcome != BOUGH_RUNNING)
+            *result = value;
+        return outcome;
+    }
+    return errno = ESRCH, -1;
+}
+
+/* A generation ends when all that the child did is over, its destructor included. */
+static long wait_for_end(struct bo_thread *t, uint32_t generation)
+{
+    const uint32_t *word = bo_generation_of(t);
+    long r = 0;
+    BO_YIELD_UNTIL(bo_word_generation(bo_load_seq(&t->t.word)) != generation);
+    bo_add_seq(&t->t.join_waiters, 1);
+    while (r != -BO_ECUT && bo_word_generation(bo_load_seq(&t->t.word)) == generation)
+        r = bo_futex_wait(word, generation, BO_FOREVER);
+    bo_sub_seq(&t->t.join_waiters, 1);
+    return bo_word_generation(bo_load_seq(&t->t.word)) == generation ? r : 0;
+}
+
+int bough_join(const bough_thread *child)
+{
+    uint64_t id = (uint64_t)(uintptr_t)child;
+    struct bo_target *t = bo_target_of(id);
+    if (!t || bo_handle_is_branch(id))
+        return errno = EINVAL, -1;
+    if (!bo_target_is(t, bo_handle_generation(id)))
+        return 0;
+    if (bo_self && t == &bo_self->t)
+        return errno = EDEADLK, -1;
+    if (bough_check() != 0)
+        return -1;
+    return (int)bo_result(wait_for_end((struct bo_thread *)t, bo_handle_generation(id)));
+}

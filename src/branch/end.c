@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT */
+/* Ending a branch: in order, without its thread, with its thread, and in a forked child. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "branch/branch.h"
+#include "state/arena.h"
+#include "state/current.h"
+#include "state/generation.h"
+#include "state/log.h"
+#include "state/tree.h"
+#include "thread/level.h"
+#include "upcalls.h"
+#include "wake/post.h"
+#include "wake/ticker.h"
+
+/* ---- ending ------------------------------------------------------------------------------------------ */
+
+/* It has ended but for its keys. Not a point of pthread_cancel()'s, which would leave the branch half ended. */
+static void join_leaver(const struct bo_family *f)
+{
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    pthread_join(f->leaver, NULL);
+    pthread_setcancelstate(state, NULL);
+}
+
+/* Interrupted while waiting it goes on waiting: the interrupt reaches the children by itself (rule 24). */
+static void join_children(struct bo_branch *b, struct bo_thread *t)
+{
+    uint32_t live;
+    bo_store_relaxed(&t->joins, b->t.index);
+    BO_YIELD_UNTIL(bo_load_seq(&b->live) == 0);
+    bo_store_seq(&b->waiters, 1); /* before the look: the last child sees it, or we see its step */
+    while ((live = bo_load_seq(&b->live)) != 0)
+        bo_futex_sleep(&b->live, live, BO_FOREVER);
+    bo_store_relaxed(&t->joins, BO_NONE);
+    if (!b->family->has_leaver)
+        return;
+    bo_busy_begin(); /* nobody may join it twice */
+    join_leaver(b->family);
+    bo_busy_end();
+}
+
+static void run_at_end(struct bo_family *f)
+{
+    while (f->at_end) {
+        struct bo_at_end *hook = f->at_end;
+        f->at_end = hook->next;
+        hook->fn(hook->argument);
+        free(hook);
+    }
+}
+
+static bool delivered(const struct bo_branch *b, enum bough_kind kind)
+{
+    const struct bo_record *r = bo_record_of(&b->t, kind);
+    return (bo_load_seq(&b->t.due) & 1u << kind) && bo_record_status(bo_load_seq(&r->state)) == BO_DELIVERED;
+}
+
+/* A stop of its own that has cut something, or kept a child from starting. */
+static bool stopped(const struct bo_branch *b)
+{
+    for (int kind = 0; kind < BO_KIND_COUNT; kind++)
+        if (kind != BOUGH_TIMEOUT && kind != BOUGH_SIBLING && delivered(b, (enum bough_kind)kind))
+            return true;
+    return false;
+}
+
+/* Rules 26 and 27: failures first, then the own deadline, the own stop; what comes from further out is not
+ * absorbed. By then the branch is not among the caller's: what is pending is from further out. */
+static int result_of(const struct bo_branch *b, struct bo_thread *t, bool *interrupted)
+{
+    const struct bo_family *f = b->family;
+    *interrupted = stopped(b);
+    if (f->code)
+        return f->code;
+    if (delivered(b, BOUGH_TIMEOUT))
+        return ETIMEDOUT;
+    if (*interrupted)
+        return 0;
+    return (f->cut || t->last_was_cut) && bo_pending_record(t, false) ? ECANCELED : 0;
+}
+
+static void pop(struct bo_branch *b, struct bo_thread *t)
+{
+    uint32_t outer = bo_load_relaxed(&b->outer);
+    bool mine = bo_load_relaxed(&bo_branch_at(outer)->owner) == t->t.index;
+    bo_store_seq(&t->top, mine ? outer : BO_NONE);
+}
+
+/* For rule 28 the branch is a call of its owner: whether that was cut, its result says. */
+static void note_cut(struct bo_thread *t, const struct bo_family *f, int result)
+{
+    t->last_was_cut = result ? result == ECANCELED : f->was_cut;
+}
+
+static int end_branch(struct bo_branch *b, struct bo_thread *t)
+{
+    struct bo_family *f = b->family;
+    char label[BO_NAME];
+    bool interrupted;
+    join_children(b, t);
+    run_at_end(f);
+    bo_busy_begin();
+    bo_store_seq(&b->deadline, BO_FOREVER);
+    pop(b, t);
+    int result = result_of(b, t, &interrupted);
+    note_cut(t, f, result);
+    memcpy(label, b->t.name, sizeof label);
+    bo_store_relaxed(&b->shield_seq, 0);
+    bo_generation_end(&b->t, BOUGH_POST_ENDED); /* whoever looks into the family holds a pin */
+    b->family = NULL;
+    bo_branch_free(b);
+    if (bo_load_seq(&t->t.word) & BO_PENDING)
+        bo_level_settle(t);
+    bo_ending_keep(f, label, result, interrupted);
+    bo_family_free(f);
+    bo_busy_end();
+    return result;
+}
+
+static void abandon(struct bo_branch *b, struct bo_thread *t)
+{
+    struct bough_event event = {.kind = BOUGH_SIBLING, .reason = "the branch is left"};
+    bo_post(bo_branch_handle(b), &event, NULL);
+    end_branch(b, t);
+}
+
+/* Nobody is going to end it any more. */
+static void end_forgotten(struct bo_branch *b, struct bo_thread *t, const char *by, const char *instead)
+{
+    bo_report("branch %s, opened at %s:%d in thread %d (%s), was left open by %s: its children are interrupted and "
+              "joined; %s",
+              b->t.name, b->file ? b->file : "?", b->line, (int)bo_load_relaxed(&t->tid), t->t.name, by, instead);
+    abandon(b, t);
+}
+
+void bo_branch_unwind(struct bo_thread *t, uint32_t until)
+{
+    uint32_t top;
+    while ((top = bo_load_relaxed(&t->top)) != BO_NONE && top != until)
+        abandon(bo_branch_at(top), t);
+}
+
+void bo_branch_end_forgotten(struct bo_thread *t, uint32_t until, const char *by)
+{
+    uint32_t top;
+    while ((top = bo_load_relaxed(&t->top)) != BO_NONE && top != until)
+        end_forgotten(bo_branch_at(top), t, by, "call bough_branch_end() on every way out");
+}
+
+void bo_branch_sweep(struct bo_thread *t, uintptr_t sp)
+{
+    uint32_t top;
+    while ((top = bo_load_relaxed(&t->top)) != BO_NONE && sp >= t->stack_low && sp < t->stack_high) {
+        struct bo_branch *b = bo_branch_at(top);
+        if (!b->family->place || b->family->place >= sp)
+            return;
+        end_forgotten(b, t, "a longjmp()", "use bough_longjmp()");
+    }
+}
+
+/* ---- branches whose thread is lost ------------------------------------------------------------------------ */
+
+/* The leaver may be the very thread that ends the branch. */
+static void await_leaver(const struct bo_family *f)
+{
+    if (f->has_leaver && pthread_equal(f->leaver, pthread_self()))
+        pthread_detach(f->leaver);
+    else if (f->has_leaver)
+        join_leaver(f);
+}
+
+static void report_orphan(const char *label, const bough_error *tree)
+{
+    unsigned depth = 0;
+    for (const bough_error *e = tree; e; e = bo_failure_next(tree, e, &depth))
+        bo_report("branch %s, whose thread was lost, ended with a failure that no thread can read: %s: %s%s%s", label,
+                  e->who, strerror(e->code), *e->message ? ": " : "", e->message);
+}
+
+/* What has failed in it is a failure of the branch around it; the root has no family, and nobody to ask it. */
+static void hand_over(struct bo_branch *outer, const char *label, int code, struct bo_failure *f)
+{
+    struct bo_family *family = outer->family;
+    if (!code || !family) {
+        if (code && f)
+            report_orphan(label, &f->face);
+        bo_failure_free(f);
+        return;
+    }
+    bo_lock(&family->lock);
+    bo_family_failed(family, code, f, false);
+    bo_unlock(&family->lock);
+    struct bough_event event = {.kind = BOUGH_SIBLING, .reason = "a branch whose thread was lost has failed"};
+    if (!family->supervisor)
+        bo_post(bo_branch_handle(outer), &event, NULL);
+}
+
+void bo_branch_end_orphan(struct bo_branch *b)
+{
+    struct bo_family *f = b->family;
+    struct bo_branch *outer = bo_branch_at(bo_load_relaxed(&b->outer));
+    char label[BO_NAME];
+    await_leaver(f);
+    run_at_end(f);
+    bo_store_seq(&b->deadline, BO_FOREVER);
+    memcpy(label, b->t.name, sizeof label);
+    bo_store_relaxed(&b->shield_seq, 0);
+    bo_generation_end(&b->t, BOUGH_POST_LOST);
+    b->family = NULL;
+    bo_branch_free(b);
+    hand_over(outer, label, f->code, bo_ending_of_orphan(f));
+    bo_family_free(f);
+    if (outer->t.index != BO_ROOT)
+        bo_child_gone(bo_branch_handle(outer));
+}
+
+void bo_child_gone(uint64_t branch)
+{
+    struct bo_branch *b = bo_branch_at(bo_handle_index(branch));
+    uint32_t live = bo_sub_seq(&b->live, 1);
+    if (live == (BO_ORPHANED | 1))
+        bo_branch_end_orphan(b);
+    else if (live == 1 && bo_load_seq(&b->waiters))
+        bo_futex_wake(&b->live, 1);
+}
+
+/* From here on it is the last one's who leaves it; we are among them until its children know. */
+static void orphan(struct bo_branch *b, struct bo_branch *outer)
+{
+    static const struct bough_event lost = {.kind = BOUGH_SIBLING, .reason = "the branch's thread was lost"};
+    if (outer->t.index != BO_ROOT)
+        bo_add_seq(&outer->live, 1);
+    bo_store_seq(&b->owner, BO_NONE);
+    bo_add_seq(&b->live, BO_ORPHANED + 1);
+    bo_post(bo_branch_handle(b), &lost, NULL);
+    bo_child_gone(bo_branch_handle(b));
+}
+
+/* The innermost first: each is counted in the one around it before that one can end. */
+void bo_branch_orphan(struct bo_thread *t)
+{
+    uint32_t index = bo_load_relaxed(&t->top);
+    bo_store_seq(&t->top, BO_NONE);
+    while (index != BO_NONE && bo_load_relaxed(&bo_branch_at(index)->owner) == t->t.index) {
+        struct bo_branch *b = bo_branch_at(index);
+        index = bo_load_relaxed(&b->outer);
+        orphan(b, bo_branch_at(index));
+    }
+}
+
+/* ---- the end, as it is asked for ----------------------------------------------------------------------------- */
+
+static bool open_on(const struct bo_thread *t, const struct bo_branch *b)
+{
+    uint32_t index = bo_load_relaxed(&t->top);
+    while (index != BO_NONE && index != b->t.index)
+        index = bo_load_relaxed(&bo_branch_at(index)->outer);
+    return index != BO_NONE;
+}
+
+int bough_branch_end(bough_branch *branch)
+{
+    struct bo_branch *b = bo_branch_of_handle(branch);
+    struct bo_thread *t = bo_self;
+    if (!b)
+        return errno;
+    if (!t || bo_load_relaxed(&b->owner) != t->t.index || !open_on(t, b))
+        return EPERM;
+    bo_level_sweep(t, (uintptr_t)__builtin_frame_address(0));
+    bo_branch_sweep(t, (uintptr_t)__builtin_frame_address(0));
+    if (!bo_target_is(&b->t, bo_handle_generation((uint64_t)(uintptr_t)branch)))
+        return ESRCH; /* its own block was left by a longjmp() */
+    bo_branch_end_forgotten(t, b->t.index, "the end of the branch around it");
+    return end_branch(b, t);
+}
+
+/* The block form's end: errno is the block's (rule 18). */
+void bough_leave_(bough_branch **branch)
+{
+    int saved = errno;
+    if (*branch)
+        bough_branch_end(*branch);
+    errno = saved;
+}
+
+/* The same for a block that a C++ exception leaves. The exception is the body's failure, unless it is how the body leaves
+ * because it was interrupted (rules 23, 28). */
+void bough_leave_by_exception_(bough_branch **branch, const char *file, int line, const char *function)
+{
+    int saved = errno;
+    if (*branch) {
+        bo_failure_thrown(*branch, file, line, function);
+        bough_branch_end(*branch);
+    }
+    errno = saved;
+}
+
+int bo_branch_at_end(bough_branch *branch, void (*fn)(void *), void *argument)
+{
+    struct bo_branch *b = bo_branch_of_handle(branch);
+    if (!b)
+        return -1;
+    if (!bo_self || bo_load_relaxed(&b->owner) != bo_self->t.index)
+        return errno = EPERM, -1;
+    struct bo_at_end *hook = malloc(sizeof *hook);
+    if (!hook)
+        return errno = ENOMEM, -1;
+    *hook = (struct bo_at_end){.next = b->family->at_end, .fn = fn, .argument = argument};
+    b->family->at_end = hook;
+    return 0;
+}
+
+/* Any thread may ask: the pin keeps the branch, and so its family, from going away. */
+int bough_branch_tally(const bough_branch *branch, struct bough_tally *tally)
+{
+    struct bo_branch *b = tally ? bo_branch_of_handle(branch) : (errno = EINVAL, NULL);
+    if (!b)
+        return -1;
+    if (b->t.index == BO_ROOT)
+        return errno = EINVAL, -1; /* its children are nobody's */
+    uint32_t generation = bo_handle_generation((uint64_t)(uintptr_t)branch);
+    bo_add_seq(&b->t.pins, 1);
+    bool there = bo_target_is(&b->t, generation);
+    if (there) {
+        bo_lock(&b->family->lock);
+        *tally = b->family->tally;
+        bo_unlock(&b->family->lock);
+    }
+    bo_unpin(&b->t, generation);
+    return there ? 0 : (errno = ESRCH, -1);
+}
+
+/* ---- threads that end, processes that fork and end ------------------------------------------------------ */
+
+static void report_tree(const struct bo_thread *t, const bough_error *tree)
+{
+    unsigned depth = 0;
+    for (const bough_error *e = tree; e; e = bo_failure_next(tree, e, &depth))
+        bo_report("thread %d (%s) ended with %s: %s: %s%s%s; ask for bough_last_result() after each branch",
+                  (int)bo_load_relaxed(&t->tid), t->t.name,
+                  e == tree ? "a failure that nobody read" : "another, attached to it", e->who, strerror(e->code),
+                  *e->message ? ": " : "", e->message);
+}
+
+static void report_unread(const struct bo_thread *t)
+{
+    struct bo_failure *f = bo_ending_unread();
+    if (!f)
+        return;
+    report_tree(t, &f->face);
+    bo_failure_free(f);
+}
+
+void bo_branches_end(struct bo_thread *t)
+{
+    bo_branch_end_forgotten(t, BO_NONE, "the end of its thread");
+    report_unread(t);
+    bo_ending_drop();
+}
+
+/* The main thread ends by exit(), without its keys' destructors. */
+__attribute__((destructor)) static void at_exit(void)
+{
+    if (bo_self)
+        report_unread(bo_self);
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/* bough_fail(): evidence is taken where a failure happens (rule 30), and goes to the child or the branch. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#if BO_UNWIND
+#include <unwind.h>
+#endif
+#include "branch/branch.h"
+#include "state/arena.h"
+#include "state/current.h"
+#include "state/log.h"
+#include "wake/post.h"
+
+/* ---- evidence ------------------------------------------------------------------------------------------- */
+
+enum { TRACE = (int)(sizeof((struct bo_failure *)0)->trace / sizeof(void *)) };
+
+#if BO_UNWIND
+struct unwinding {
+    struct bo_failure *failure;
+    const void *from; /* NULL: it has been found */
+};
+
+/* How many frames of ours lie above depends on what the compiler inlined: the caller's address tells. */
+static _Unwind_Reason_Code step(struct _Unwind_Context *context, void *argument)
+{
+    struct unwinding *u = argument;
+    struct bo_failure *f = u->failure;
+    void *pc = (void *)_Unwind_GetIP(context);
+    if (pc == u->from)
+        u->from = NULL;
+    if (pc && u->from)
+        return _URC_NO_REASON;
+    if (!pc || f->face.depth == TRACE)
+        return _URC_END_OF_STACK;
+    f->trace[f->face.depth++] = pc;
+    return _URC_NO_REASON;
+}
+
+static void take_trace(struct bo_failure *f, const void *from)
+{
+    struct unwinding u = {.failure = f, .from = from};
+    _Unwind_Backtrace(step, &u);
+    if (u.from) { /* inlined as a whole, by a linker that optimises */
+        u.from = NULL;
+        _Unwind_Backtrace(step, &u);
+    }
+}
+#else
+static void take_trace(struct bo_failure *f, const void *from)
+{
+    (void)f;
+    (void)from;
+}
+#endif
+
+struct place {
+    const char *file, *function;
+    int line;
+    const void *from; /* the return address of the library's function that the program has called */
+};
+
+static struct bo_failure *evidence(int code, const char *message, const struct bo_branch *b, struct place place)
+{
+    struct bo_failure *f = bo_failure_new(code, message, b ? b->t.index : BO_NONE);
+    if (!f)
+        return NULL;
+    f->face.file = place.file;
+    f->face.line = place.line;
+    f->face.function = place.function;
+    take_trace(f, place.from);
+    return f;
+}
+
+/* ---- who fails ------------------------------------------------------------------------------------------ */
+
+/* `f` is NULL if there was no memory, or if the body only leaves because it was interrupted. */
+static void body_failed(struct bo_branch *b, int code, struct bo_failure *f)
+{
+    struct bo_family *family = b->family;
+    char reason[BOUGH_REASON_MAX + 1];
+    snprintf(reason, sizeof reason, "%s failed: %s", b->t.name,
+             f && *f->face.message ? f->face.message : strerror(code));
+    bo_lock(&family->lock);
+    if (code == ECANCELED)
+        family->cut = true;
+    else
+        bo_family_failed(family, code, f, true);
+    bo_unlock(&family->lock);
+    struct bough_event event = {.kind = BOUGH_SIBLING, .reason = reason};
+    bo_post(bo_branch_handle(b), &event, NULL);
+}
+
+static struct bo_branch *own_branch(bough_target target, int *error)
+{
+    struct bo_branch *b = bo_branch_of_handle(target);
+    if (!b)
+        *error = errno;
+    else if (!bo_self || bo_load_relaxed(&b->owner) != bo_self->t.index)
+        *error = EPERM, b = NULL;
+    return b;
+}
+
+static bool is_self(bough_target target)
+{
+    return !target || (bo_self && (uint64_t)(uintptr_t)target == bo_thread_handle(bo_self));
+}
+
+/* What the last branch has collected goes with it, if this is that branch's result and it was nested in this one. What
+ * the thread of a child has kept is nested in the child. */
+static void say(struct bo_child *c, struct bo_branch *b, struct bo_failure *f, int code)
+{
+    if (f)
+        bo_failure_attach(f, bo_ending_pass_on(code, b ? b->family->ending_before : 0));
+    if (c)
+        bo_child_failed(c, code, f);
+    else
+        body_failed(b, code, f);
+}
+
+/* A child or a body that fails again and again keeps the first ones. */
+static bool one_too_many(struct bo_child *c, const struct bo_branch *b)
+{
+    unsigned *said = c ? &c->said : &b->family->said;
+    if (*said < BO_KEPT_FAILURES) {
+        ++*said;
+        return false;
+    }
+    if (*said == BO_KEPT_FAILURES) {
+        ++*said;
+        bo_report("%s has called bough_fail() more than %d times: only the first %d failures are kept",
+                  c ? bo_self->t.name[0] ? bo_self->t.name : "a child" : b->t.name, BO_KEPT_FAILURES, BO_KEPT_FAILURES);
+    }
+    return true;
+}
+
+int bough_fail_at_(bough_target target, const char *file, int line, const char *function, int code, const char *format,
+                   ...)
+{
+    char message[512] = "";
+    int saved = errno, error = EPERM;
+    va_list arguments;
+    va_start(arguments, format);
+    if (format)
+        vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    struct bo_child *c = is_self(target) && bo_self ? bo_self->child : NULL;
+    struct bo_branch *b = is_self(target) ? NULL : own_branch(target, &error);
+    errno = saved;
+    if (code <= 0)
+        return EINVAL;
+    if (!c && !b)
+        return error;
+    if (code == ECANCELED) {
+        if (b)
+            body_failed(b, code, NULL);
+        return code;
+    }
+    if (one_too_many(c, b))
+        return code;
+    struct bo_failure *f =
+        evidence(code, message, b, (struct place){file, function, line, __builtin_return_address(0)});
+    say(c, b, f, code);
+    errno = saved;
+    return code;
+}
+
+void bo_failure_thrown(bough_branch *branch, const char *file, int line, const char *function)
+{
+    int error;
+    struct bo_branch *b = own_branch(branch, &error);
+    if (!b)
+        return;
+    if (bo_self->last_was_cut) {
+        body_failed(b, ECANCELED, NULL);
+        return;
+    }
+    struct bo_failure *f = evidence(EPROTO, "a C++ exception left the block", b,
+                                    (struct place){file, function, line, __builtin_return_address(0)});
+    if (f)
+        f->thrown = true;
+    say(NULL, b, f, EPROTO);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#include "branch/lost.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "branch/branch.h"
+#include "state/arena.h"
+#include "state/current.h"
+#include "state/log.h"
+#include "sync/sync.h"
+#include "thread/retire.h"
+
+void bo_lost_prepare(struct bo_thread *t)
+{
+    t->mutexes = bo_mutexes_mine();
+    t->unread = bo_endings_mine();
+}
+
+/* What happened, with what the thread itself has not read. NULL without memory. */
+static struct bo_failure *evidence(struct bo_thread *t, const char *where)
+{
+    char message[256];
+    struct bo_failure *unread = bo_endings_left(t->unread);
+    snprintf(message, sizeof message, "it was frozen %s and is lost", where);
+    struct bo_failure *f = bo_failure_of(t, EOWNERDEAD, message, BO_NONE);
+    if (!f)
+        return unread;
+    bo_failure_attach(f, unread);
+    return f;
+}
+
+/* Nobody reads it where there is no branch: the report has said it. */
+static void account(struct bo_thread *t, struct bo_failure *f)
+{
+    struct bo_child *c = t->child;
+    if (!c) {
+        bo_failure_free(f);
+        return;
+    }
+    t->child = NULL;
+    t->worker->child = NULL;
+    bo_child_keep_name(c, t);
+    bo_child_lost(c, f);
+}
+
+void bo_thread_lost(struct bo_thread *t, const char *where)
+{
+    uint64_t branch = t->child ? t->child->branch : 0;
+    bo_report(
+        "thread %d (%s) was frozen %s and is published as lost: its stack stays allocated, its branches continue without it",
+        (int)bo_load_relaxed(&t->tid), t->t.name, where);
+    bo_mutexes_orphan(t->mutexes);
+    bo_branch_orphan(t);
+    account(t, evidence(t, where));
+    bo_retire_lost(t);
+    bo_wake_joiners(t);
+    if (branch)
+        bo_child_gone(branch);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Publishing a thread as lost: it stands still for good, and all that others wait for is settled without it.
+ *
+ *      bo_lost_prepare()       on the thread, before it stands still: where it keeps what only it could find
+ *      bo_thread_lost()        on another thread, when it does
+ *
+ * In this order, each step before somebody can learn of the next:
+ *
+ *   1. library mutexes that it held become owner-dead
+ *   2. its branches become orphans (below)
+ *   3. its resource's destructor runs, if it has not been taken out (rule 21)
+ *   4. its outcome is BOUGH_LOST; its branch fails with EOWNERDEAD, unless it isolates failures
+ *   5. its records are closed with BOUGH_POST_LOST, its generation ends, who joins it goes on
+ *   6. its branch no longer waits for it
+ *
+ * An orphaned branch has no owner (nobody is in its body, can add to it or end it), and its children are interrupted, as
+ * those of a body that has failed (rule 23). It counts as one that is live in the branch around it, which therefore
+ * does not end before it, and it is ended by the last one out, who hands its failures to the branch around; around the
+ * outermost of an adopted thread there is only the root, and they are reported.
+ *
+ *      b->live:   n  --orphan-->  BO_ORPHANED + n  --each that leaves-->  BO_ORPHANED + 0: bo_branch_end_orphan()
+ *
+ * Slot, worker and stack of a lost thread are never used again, and never freed: its frames may be referred to.
+ */
+#ifndef BO_BRANCH_LOST_H
+#define BO_BRANCH_LOST_H
+
+#include "state/arena.h"
+
+/* [signal] */
+void bo_lost_prepare(struct bo_thread *t);
+/* `where` it stands, for whoever reads the failure: "at a point". In ordinary code; runs the resource's destructor. */
+void bo_thread_lost(struct bo_thread *t, const char *where);
+
+#endif

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening a branch, and its deadline. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "branch/branch.h"
+#include "state/arena.h"
+#include "state/clock.h"
+#include "state/current.h"
+#include "state/reach.h"
+#include "state/tree.h"
+#include "thread/adopt.h"
+#include "thread/level.h"
+#include "wake/post.h"
+#include "wake/ticker.h"
+
+static struct bo_family *family_new(const struct bough_branch_options *o)
+{
+    struct bo_family *f = calloc(1, sizeof *f);
+    struct bo_failure *spare = bo_failure_new(0, "there was no memory to keep its message and place", BO_NONE);
+    struct bo_ending *ending = bo_ending_new();
+    if (!f || !spare || !ending) {
+        free(f);
+        bo_failure_free(spare);
+        bo_ending_free(ending);
+        return NULL;
+    }
+    f->spare = spare;
+    f->ending = ending;
+    f->last_child = &f->children;
+    f->last_failure = &f->failures;
+    f->supervisor = o->supervisor != 0;
+    f->collect = o->collect != 0;
+    f->ending_before = bo_ending_count();
+    return f;
+}
+
+static int64_t deadline_of(const struct bough_branch_options *o)
+{
+    int64_t deadline = o->deadline ? o->deadline : BO_FOREVER;
+    int64_t timed = o->timeout ? bo_add_time(bo_now(), o->timeout) : BO_FOREVER;
+    return deadline < timed ? deadline : timed;
+}
+
+static void set_label(struct bo_branch *b, const struct bough_branch_options *o)
+{
+    const char *label = o->label ? o->label : o->variable ? o->variable : "branch";
+    size_t n = strnlen(label, BO_NAME - 1);
+    memcpy(b->t.name, label, n);
+    b->t.name[n] = '\0';
+    b->file = o->file;
+    b->line = o->line;
+}
+
+/* What is opened in a cleanup region is protected with it (rule 20). */
+static void inherit_shield(struct bo_branch *b, const struct bo_thread *t)
+{
+    uint64_t seq = bo_load_relaxed(&t->shield_seq);
+    bo_store_relaxed(&b->shield_until, bo_load_relaxed(&t->shield_until));
+    bo_store_relaxed(&b->shield_rung, bo_load_relaxed(&t->shield_rung));
+    bo_store_relaxed(&b->shield_seq, seq);
+    if (seq)
+        bo_ticker_look(&b->t);
+}
+
+/* A block's options lie in the frame that the block is in. */
+static void note_place(struct bo_thread *t, struct bo_family *f, const struct bough_branch_options *o)
+{
+    uintptr_t place = (uintptr_t)o;
+    if (!o->variable)
+        return;
+    bo_self_find_stack(t);
+    if (place >= t->stack_low && place < t->stack_high)
+        f->place = place;
+}
+
+static void publish(struct bo_branch *b, struct bo_thread *t)
+{
+    uint32_t top = bo_load_relaxed(&t->top);
+    bo_store_relaxed(&b->owner, t->t.index);
+    bo_branch_place(b, top != BO_NONE ? top : bo_load_relaxed(&t->parent));
+    bo_store_relaxed(&b->live, 0);
+    bo_store_relaxed(&b->waiters, 0);
+    bo_store_relaxed(&b->deadline, BO_FOREVER); /* a new slot's 0 has passed, if the ticker looks before it is set */
+    uint32_t generation = bo_word_generation(bo_load_relaxed(&b->t.word));
+    bo_store_seq(&b->t.word, bo_word_make(generation, BO_LIVE));
+    if (top == BO_NONE)
+        bo_store_seq(&t->outermost, b->t.index);
+    bo_store_seq(&t->top, b->t.index); /* before any child: posters to the thread scan from here on */
+}
+
+static int set_deadline(struct bo_branch *b, int64_t deadline)
+{
+    bo_store_seq(&b->deadline, deadline);
+    if (deadline == BO_FOREVER)
+        return 0;
+    if (deadline > bo_now()) {
+        bo_ticker_deadline(b);
+        return 0;
+    }
+    struct bough_event passed = {.kind = BOUGH_TIMEOUT, .reason = "the deadline had passed already"};
+    return bo_post(bo_branch_handle(b), &passed, NULL);
+}
+
+static bough_branch *open_branch(const struct bough_branch_options *o, uintptr_t sp)
+{
+    if (o->deadline < 0 || o->timeout < 0)
+        return errno = EINVAL, NULL;
+    struct bo_thread *t = bo_self_or_adopt();
+    if (!t || bo_ticker_need() != 0)
+        return NULL;
+    bo_level_sweep(t, sp);
+    bo_branch_sweep(t, sp);
+    struct bo_branch *b = bo_branch_new();
+    if (!b)
+        return NULL;
+    b->family = family_new(o);
+    if (!b->family) {
+        bo_branch_free(b);
+        return errno = ENOMEM, NULL;
+    }
+    b->family->was_cut = t->last_was_cut;
+    t->last_was_cut = 0;
+    set_label(b, o);
+    note_place(t, b->family, o);
+    publish(b, t);
+    inherit_shield(b, t);
+    set_deadline(b, deadline_of(o));
+    return (bough_branch *)(uintptr_t)bo_branch_handle(b);
+}
+
+bough_branch *bough_branch_open(const struct bough_branch_options *options)
+{
+    static const struct bough_branch_options none;
+    const struct bough_branch_options *o = options ? options : &none;
+    bo_busy_begin();
+    bough_branch *branch = open_branch(o, (uintptr_t)__builtin_frame_address(0));
+    bo_busy_end();
+    if (!branch && o->variable)
+        bo_ending_not_opened(o, errno); /* its block is skipped: nobody looks at NULL */
+    return branch;
+}
+
+int bough_set_deadline(bough_branch *branch, bough_time deadline)
+{
+    struct bo_branch *b = deadline < 0 ? (errno = EINVAL, NULL) : bo_branch_of_handle(branch);
+    if (!b)
+        return -1;
+    if (!bo_self || bo_load_relaxed(&b->owner) != bo_self->t.index)
+        return errno = EPERM, -1;
+    return set_deadline(b, deadline ? deadline : BO_FOREVER);
+}
+
+bough_time bough_deadline(void)
+{
+    int64_t deadline = bo_self ? bo_effective_deadline(bo_self) : BO_FOREVER;
+    return deadline == BO_FOREVER ? 0 : deadline;
+}

@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Workers: OS threads that run one child after another. A parked one takes a child over in a tenth of the
+ * time that pthread_create and pthread_join need.
+ *
+ *      bo_worker_get --> (parked) --bo_worker_start--> runs the child --> sheds --> parked, or ends
+ *
+ * Between two children a worker sheds what the first one may have left (docs/decisions.md has the list).
+ * What can't be put back, or whose destructors only libc can run (pthread keys), ends the thread. A child begins
+ * with what pthread_create() would have handed on from its adder: a parked thread is taken only by an adder with the
+ * same affinity and scheduling, and takes over its signal mask.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <limits.h>
+#include <locale.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/raw.h"
+#include "branch/branch.h"
+#include "state/arena.h"
+#include "state/current.h"
+#include "state/library_threads.h"
+#include "state/undo.h"
+#include "thread/retire.h"
+#include "upcalls.h"
+#include "wake/wake_send.h"
+
+enum { PARKED, WORK, END };
+enum { MOST_IDLE = 64 };
+#define IDLE_FOR BO_SEC(10)
+
+/* What pthread_create() hands on from the adder besides the signal mask. */
+struct traits {
+    uint64_t affinity[16];
+    struct {
+        uint32_t size, policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t runtime, deadline, period;
+    } scheduling;
+};
+
+/* Most workers of a process have the same ones, and share them. */
+struct bo_origin {
+    struct bo_origin *next;
+    size_t workers;
+    struct traits traits;
+};
+
+static struct bo_lock pool_lock;                               /* of all three */
+static struct bo_worker pool = {.next = &pool, .prev = &pool}; /* parked ones, the latest first */
+static unsigned idle;
+static struct bo_origin *origins;
+
+/* ---- the pool ------------------------------------------------------------------------------------------ */
+
+/* The caller holds the lock. */
+static void unlink_worker(struct bo_worker *w)
+{
+    w->next->prev = w->prev;
+    w->prev->next = w->next;
+    w->next = w->prev = NULL;
+    idle--;
+    bo_own_end();
+}
+
+static bool park(struct bo_worker *w)
+{
+    bo_lock(&pool_lock);
+    bool room = idle < MOST_IDLE;
+    if (room) {
+        w->next = pool.next;
+        w->prev = &pool;
+        w->next->prev = w->prev->next = w;
+        idle++;
+        bo_own_begin();
+    }
+    bo_unlock(&pool_lock);
+    return room;
+}
+
+/* One that is as a new thread of the caller's would be. */
+static struct bo_worker *take_parked(const struct traits *traits)
+{
+    bo_lock(&pool_lock);
+    struct bo_worker *w = pool.next;
+    while (w != &pool && memcmp(&w->origin->traits, traits, sizeof *traits) != 0)
+        w = w->next;
+    if (w != &pool)
+        unlink_worker(w);
+    bo_unlock(&pool_lock);
+    return w != &pool ? w : NULL;
+}
+
+/* Nobody has taken it meanwhile? Then it ends. */
+static bool leave_pool(struct bo_worker *w)
+{
+    bo_lock(&pool_lock);
+    bool parked = w->next != NULL;
+    if (parked)
+        unlink_worker(w);
+    bo_unlock(&pool_lock);
+    return parked;
+}
+
+/* ---- origins ------------------------------------------------------------------------------------------- */
+
+static void look_at_traits(struct traits *t)
+{
+    memset(t, 0, sizeof *t);
+    bo_raw3(SYS_sched_getaffinity, 0, sizeof t->affinity, (long)t->affinity);
+    bo_raw4(SYS_sched_getattr, 0, (long)&t->scheduling, sizeof t->scheduling, 0);
+}
+
+/* The caller holds the lock. NULL: there is no memory. */
+static struct bo_origin *find_or_make(const struct traits *traits)
+{
+    struct bo_origin *o = origins;
+    while (o && memcmp(&o->traits, traits, sizeof *traits) != 0)
+        o = o->next;
+    if (o || !(o = malloc(sizeof *o)))
+        return o;
+    *o = (struct bo_origin){.next = origins, .traits = *traits};
+    return origins = o;
+}
+
+static struct bo_origin *use_origin(const struct traits *traits)
+{
+    bo_lock(&pool_lock);
+    struct bo_origin *o = find_or_make(traits);
+    if (o)
+        o->workers++;
+    bo_unlock(&pool_lock);
+    return o;
+}
+
+static void drop_origin(struct bo_origin *o)
+{
+    struct bo_origin **link = &origins;
+    bo_lock(&pool_lock);
+    bool last = --o->workers == 0;
+    while (last && *link && *link != o) /* one from before a fork is not in the list */
+        link = &(*link)->next;
+    if (last && *link)
+        *link = o->next;
+    bo_unlock(&pool_lock);
+    if (last)
+        free(o);
+}
+
+void bo_workers_after_fork(struct bo_thread *self)
+{
+    bo_store_relaxed(&pool_lock.state, 0);
+    pool.next = pool.prev = &pool;
+    idle = 0;
+    origins = NULL;
+    if (self && self->child)
+        self->worker->orphan = true;
+}
+
+/* ---- shedding ------------------------------------------------------------------------------------------ */
+
+static const char pool_name[16] = "bough-worker";
+
+static bool origin_changed(const struct bo_worker *w)
+{
+    struct traits now;
+    look_at_traits(&now);
+    return memcmp(&now, &w->origin->traits, sizeof now) != 0;
+}
+
+/* The rounding mode, without libm: it has to be put back by those who change it, or the thread ends. */
+static bool rounds_oddly(void)
+{
+    volatile float one = 1, little = 1e-30f;
+    return one + little != one || one - little != one;
+}
+
+/*
+ * How far to look for keys. A new key is the lowest free one, in glibc; so the one that we get now tells how many
+ * there are, but for those above a hole: the margin is for these. Looking at all 1,024 takes as long as handing a
+ * child over.
+ */
+static pthread_key_t keys_end(void)
+{
+    enum { MARGIN = 64 };
+    static _Atomic pthread_key_t highest;
+    pthread_key_t key;
+    if (pthread_key_create(&key, NULL) != 0)
+        return PTHREAD_KEYS_MAX;
+    pthread_key_delete(key);
+    pthread_key_t known = bo_load_relaxed(&highest);
+    while (key > known && !bo_cas_seq(&highest, &known, key))
+        ;
+    known = (key > known ? key : known) + MARGIN;
+    return known < PTHREAD_KEYS_MAX ? known : PTHREAD_KEYS_MAX;
+}
+
+/* A key's destructor can only be run by libc, at the thread's end. */
+static bool holds_keys(void)
+{
+    pthread_key_t end = keys_end();
+    for (pthread_key_t key = 0; key < end; key++)
+        if (pthread_getspecific(key))
+            return true;
+    return false;
+}
+
+/* All but those from 32 to SIGRTMIN, which libc needs for itself: to cancel, and to change a process's ids, for which
+ * it waits for each thread. Two in glibc, three in musl. */
+static uint64_t all_signals(void)
+{
+    uint64_t libcs = ((uint64_t)1 << (SIGRTMIN - 32)) - 1;
+    return ~(libcs << 31);
+}
+
+/* A parked thread runs no handler of the program's, and takes no signal away from those who wait for one. */
+static void shed_mask(void)
+{
+    uint64_t all = all_signals();
+    bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, 0, sizeof all);
+}
+
+/* A signal to this thread that the child had blocked would come to the next child. */
+static bool signals_wait(void)
+{
+    uint64_t pending = 0;
+    bo_raw2(SYS_rt_sigpending, (long)&pending, sizeof pending);
+    return pending != 0;
+}
+
+/* Cancelled, and at no point since: the thread ends here (unwound). */
+static void shed_cancellation(void)
+{
+    pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, NULL);
+    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+    pthread_testcancel();
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+}
+
+static void shed_stack(void)
+{
+    stack_t now, none = {.ss_flags = SS_DISABLE};
+    if (sigaltstack(NULL, &now) == 0 && !(now.ss_flags & SS_DISABLE))
+        sigaltstack(&none, NULL);
+}
+
+static void shed_name(void)
+{
+    char name[16] = "";
+    prctl(PR_GET_NAME, name);
+    if (strcmp(name, pool_name) != 0)
+        prctl(PR_SET_NAME, pool_name);
+}
+
+static void shed_locale(void)
+{
+    if (uselocale((locale_t)0) != LC_GLOBAL_LOCALE)
+        uselocale(LC_GLOBAL_LOCALE);
+}
+
+/* False: this thread can't be used again. */
+static bool shed(struct bo_worker *w)
+{
+    shed_mask();
+    if (w->fresh || origin_changed(w) || signals_wait() || rounds_oddly() || holds_keys())
+        return false;
+    shed_stack();
+    shed_name();
+    shed_locale();
+    errno = 0;
+    return true;
+}
+
+/* ---- a worker's thread --------------------------------------------------------------------------------- */
+
+static void take_mask(uint64_t mask)
+{
+    mask &= ~(bo_wake_bit());
+    bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof mask);
+}
+
+static void take_name(const struct bo_thread *t)
+{
+    char kernel[16];
+    if (!t->t.name[0])
+        return;
+    snprintf(kernel, sizeof kernel, "%.15s", t->t.name);
+    prctl(PR_SET_NAME, kernel);
+}
+
+/* This thread ends for good: whoever ends the branch waits for it, so that the destructors of its keys have
+ * run by then. There is at most one such thread in a branch; the next one waits for the one before. */
+static void become_leaver(struct bo_worker *w)
+{
+    struct bo_family *f = w->family;
+    bo_lock(&f->lock);
+    bool had = f->has_leaver;
+    pthread_t before = f->leaver;
+    f->leaver = w->thread;
+    f->has_leaver = true;
+    bo_unlock(&f->lock);
+    if (had)
+        pthread_join(before, NULL);
+}
+
+static void dispose(struct bo_worker *w)
+{
+    bo_unbind(w->slot);
+    drop_origin(w->origin);
+    free(w);
+}
+
+static void begin(struct bo_worker *w)
+{
+    w->family = w->child->family;
+    w->branch = w->child->branch;
+    w->begun = w->finished = false;
+    bo_busy = 0;
+    bo_undo = NULL;
+    take_name(w->slot);
+    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+    pthread_testcancel(); /* it came when this thread was parked: see unwound() */
+    w->begun = true;
+    take_mask(w->child->mask);
+}
+
+/* One child. False if the thread has to end; then it has told the branch already. */
+static bool serve(struct bo_worker *w)
+{
+    begin(w);
+    bo_child_run(w->child);
+    w->finished = true;
+    if (bo_unlikely(w->orphan))
+        exit(EXIT_SUCCESS);
+    shed_cancellation();
+    uint64_t branch = w->branch;
+    struct bo_thread *slot = w->slot;
+    bool clean = shed(w);
+    if (!clean)
+        become_leaver(w);
+    w->child = NULL;
+    bo_store_relaxed(&w->go, PARKED);
+    bool parked = clean && park(w);
+    if (clean && !parked)
+        pthread_detach(w->thread);
+    bo_wake_joiners(slot); /* after parking: whoever adds next finds this worker */
+    bo_child_gone(branch);
+    return parked;
+}
+
+static uint32_t wait_for_work(struct bo_worker *w)
+{
+    uint32_t go;
+    BO_YIELD_UNTIL(bo_load_acquire(&w->go) != PARKED);
+    while ((go = bo_load_acquire(&w->go)) == PARKED) {
+        int64_t until = bo_clock() + IDLE_FOR;
+        bo_futex_sleep(&w->go, PARKED, until);
+        if (bo_clock() >= until && leave_pool(w)) {
+            pthread_detach(w->thread);
+            return END;
+        }
+    }
+    return go;
+}
+
+static void *work(void *argument);
+
+static int create(struct bo_worker *w, pthread_t *thread, size_t stack)
+{
+    pthread_attr_t attributes;
+    sigset_t all, old;
+    int error = pthread_attr_init(&attributes);
+    if (error)
+        return error;
+    if (stack)
+        error = pthread_attr_setstacksize(&attributes,
+                                          stack < (size_t)PTHREAD_STACK_MIN ? (size_t)PTHREAD_STACK_MIN : stack);
+    pthread_attr_getstacksize(&attributes, &w->stack);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old); /* no handler of the program before it has its child's mask */
+    if (!error)
+        error = pthread_create(thread, &attributes, work, w);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_attr_destroy(&attributes);
+    return error;
+}
+
+/* Cancelled before its child has begun: whoever did that meant the one before, by a pthread_t that was good no longer. The
+ * thread ends; another one has the worker and the child. */
+static bool replaced(struct bo_worker *w)
+{
+    pthread_t other; /* the worker may be through and gone before pthread_create() returns */
+    bo_turn_away();
+    w->moved = true;
+    if (create(w, &other, w->fresh ? w->stack : 0) != 0) {
+        w->moved = false;
+        bo_bind(w->slot);
+        return false;
+    }
+    pthread_detach(pthread_self());
+    return true;
+}
+
+/* Left by pthread_exit() or pthread_cancel(): the child is accounted for, the thread is libc's to end. */
+static void unwound(void *argument)
+{
+    struct bo_worker *w = argument;
+    if (w->child && !w->begun && replaced(w))
+        return;
+    uint64_t branch = w->branch;
+    bool tell = w->child;
+    if (w->child && !w->finished)
+        bo_child_finish(w->child, 0, true);
+    if (w->child && w->orphan)
+        exit(EXIT_SUCCESS);
+    if (tell) {
+        become_leaver(w);
+        bo_wake_joiners(w->slot);
+    }
+    dispose(w);
+    if (tell)
+        bo_child_gone(branch);
+}
+
+/* Near enough, and without pthread_getattr_np(), whose malloc would cost each thread a cache of its own. */
+static void note_stack(const struct bo_worker *w)
+{
+    w->slot->stack_high = (uintptr_t)__builtin_frame_address(0);
+    w->slot->stack_low = w->slot->stack_high - w->stack;
+}
+
+static void *work(void *argument)
+{
+    struct bo_worker *w = argument;
+    prctl(PR_SET_NAME, pool_name);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    bo_bind(w->slot);
+    note_stack(w);
+    if (w->moved)
+        w->thread = pthread_self();
+    w->moved = false;
+    pthread_cleanup_push(unwound, w);
+    while (wait_for_work(w) == WORK && serve(w)) {
+    }
+    pthread_cleanup_pop(0);
+    dispose(w);
+    return NULL;
+}
+
+/* ---- getting one ---------------------------------------------------------------------------------------- */
+
+static struct bo_worker *worker_new(const struct bough_child_options *o, const struct traits *traits)
+{
+    struct bo_worker *w = calloc(1, sizeof *w);
+    if (!w || !(w->origin = use_origin(traits)))
+        return free(w), errno = ENOMEM, NULL;
+    w->fresh = o->fresh || o->stack;
+    w->slot = bo_thread_new();
+    int error = w->slot ? create(w, &w->thread, o->stack) : errno;
+    if (!error)
+        return w;
+    if (w->slot)
+        bo_thread_free(w->slot);
+    drop_origin(w->origin);
+    free(w);
+    return errno = error, NULL;
+}
+
+struct bo_worker *bo_worker_get(const struct bough_child_options *options)
+{
+    struct traits mine;
+    look_at_traits(&mine);
+    struct bo_worker *w = options->fresh || options->stack ? NULL : take_parked(&mine);
+    return w ? w : worker_new(options, &mine);
+}
+
+void bo_worker_put(struct bo_worker *w)
+{
+    if (!w->fresh && park(w))
+        return;
+    pthread_detach(w->thread);
+    bo_store_release(&w->go, END);
+    bo_futex_wake(&w->go, 1);
+}
+
+void bo_worker_start(struct bo_worker *w, struct bo_child *child)
+{
+    w->child = child;
+    bo_store_release(&w->go, WORK);
+    bo_futex_wake(&w->go, 1);
+}

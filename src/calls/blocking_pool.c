@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+#include "calls/blocking_pool.h"
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include "state/library_threads.h"
+#include "state/undo.h"
+#include "sync/sync.h"
+
+enum { HELPERS = 16, IDLE_SECONDS = 2 };
+
+enum state { QUEUED, RUNNING, DONE, ORPHANED };
+
+static struct pool {
+    struct bo_lock lock;
+    struct bo_errand *first, *last;
+    unsigned queued, helpers, idle;
+    _Atomic uint32_t bell; /* idle helpers sleep on it */
+} pool;
+
+/* ---- the queue, under the lock ------------------------------------------------------------------------ */
+
+static void append(struct bo_errand *e)
+{
+    e->before = pool.last;
+    *(pool.last ? &pool.last->next : &pool.first) = e;
+    pool.last = e;
+    pool.queued++;
+}
+
+static void take_out(struct bo_errand *e)
+{
+    *(e->before ? &e->before->next : &pool.first) = e->next;
+    *(e->next ? &e->next->before : &pool.last) = e->before;
+    pool.queued--;
+}
+
+/* ---- the helper ------------------------------------------------------------------------------------ */
+
+/* These two with the lock, which is given up meanwhile. */
+static void run_errand(struct bo_errand *e)
+{
+    take_out(e);
+    bo_store_relaxed(&e->state, RUNNING);
+    bo_unlock(&pool.lock);
+    e->run(e);
+    e->error = errno;
+    bo_lock(&pool.lock);
+    if (bo_load_relaxed(&e->state) == ORPHANED) {
+        e->free(e);
+    } else {
+        bo_store_release(&e->state, DONE); /* from here on it is the caller's, who may have freed it */
+        bo_futex_wake(&e->state, 1);
+    }
+}
+
+/* Returns the first errand, or NULL if there was none for long. */
+static struct bo_errand *await_errand(void)
+{
+    int64_t until = bo_clock() + BO_SEC(IDLE_SECONDS);
+    pool.idle++;
+    while (!pool.first && bo_clock() < until) {
+        uint32_t bell = bo_load_relaxed(&pool.bell);
+        bo_unlock(&pool.lock);
+        bo_futex_sleep(&pool.bell, bell, until);
+        bo_lock(&pool.lock);
+    }
+    pool.idle--;
+    return pool.first;
+}
+
+static void *helper_main(void *unused)
+{
+    prctl(PR_SET_NAME, "bough-errand");
+    bo_own_begin();
+    bo_lock(&pool.lock);
+    for (struct bo_errand *e; (e = await_errand()) != NULL;)
+        run_errand(e);
+    pool.helpers--;
+    bo_unlock(&pool.lock);
+    bo_own_end();
+    return unused;
+}
+
+static bool start_helper(void)
+{
+    pthread_t thread;
+    sigset_t all, mask;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &mask);
+    bool started = pthread_create(&thread, NULL, helper_main, NULL) == 0;
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
+    if (started)
+        pthread_detach(thread);
+    return started;
+}
+
+static void forget_helpers(void)
+{
+    memset(&pool, 0, sizeof pool);
+}
+
+__attribute__((constructor)) static void prepare_fork(void)
+{
+    pthread_atfork(NULL, NULL, forget_helpers);
+}
+
+/* ---- the caller ------------------------------------------------------------------------------------- */
+
+/* Under the lock. A queued one beyond the idle helpers gets a new one, as long as there may be more; false if
+ * nobody would ever run it. */
+static bool call_helper(void)
+{
+    if (pool.queued > pool.idle && pool.helpers < HELPERS && start_helper())
+        pool.helpers++;
+    bo_add_relaxed(&pool.bell, 1);
+    bo_futex_wake(&pool.bell, 1);
+    return pool.helpers > 0;
+}
+
+static bool submit(struct bo_errand *e)
+{
+    bo_lock(&pool.lock);
+    append(e);
+    bool provided = call_helper();
+    if (!provided)
+        take_out(e);
+    bo_unlock(&pool.lock);
+    return provided;
+}
+
+/* The caller is cut. Returns 0 if the result is there all the same; if not, the errand is not the caller's any more. */
+static long abandon(struct bo_errand *e, long reason)
+{
+    bo_lock(&pool.lock);
+    uint32_t state = bo_load_relaxed(&e->state);
+    if (state == QUEUED)
+        take_out(e);
+    if (state == RUNNING)
+        bo_store_relaxed(&e->state, ORPHANED);
+    bo_unlock(&pool.lock);
+    if (state == QUEUED)
+        e->free(e);
+    return state == DONE ? 0 : reason;
+}
+
+struct waiting {
+    struct bo_undo undo;
+    struct bo_errand *errand;
+};
+
+static void left(struct bo_undo *undo)
+{
+    struct bo_errand *e = ((struct waiting *)undo)->errand;
+    if (abandon(e, -BO_ECUT) == 0)
+        e->free(e);
+}
+
+static long await_result(struct bo_errand *e)
+{
+    struct waiting w = {.undo = {.run = left}, .errand = e};
+    long r = 0;
+    for (uint32_t state; (state = bo_load_acquire(&e->state)) != DONE;) {
+        if (r != 0)
+            return abandon(e, r);
+        bo_undo_push(&w.undo);
+        r = bo_sync_wait(&e->state, state, 0);
+        bo_undo_pop(&w.undo);
+    }
+    return 0;
+}
+
+long bo_errand_run(struct bo_errand *e)
+{
+    if (submit(e))
+        return await_result(e);
+    e->free(e);
+    return -EAGAIN;
+}

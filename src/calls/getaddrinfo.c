@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Name resolution that can be interrupted. libc resolves names inside itself, through modules (NSS) that
+ * block where no window of ours is. So a helper thread makes the call (blocking_pool.h). What libc answers without asking
+ * anybody is left to it, at once.
+ *
+ * What a drop-in can't be: a helper has its own `_res` (res_init), locale and, for a caller that left its
+ * network or mount namespace, the namespaces of the thread that first asked.
+ */
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <bough/call.h>
+#include "calls/blocking_pool.h"
+#include "thread/call.h"
+
+enum { NAME_SIZE_MAX = 4096 };
+
+struct job {
+    struct bo_errand errand;
+    int code;              /* what the call returned */
+    struct addrinfo *list; /* the rest: arguments and results of both calls */
+    struct addrinfo hints, *hints_given;
+    struct sockaddr_storage address;
+    socklen_t length, host_size, service_size;
+    int flags;
+    char *host, *service; /* NULL, or in `text` */
+    char text[];
+};
+
+/* ---- jobs ------------------------------------------------------------------------------------------ */
+
+static void free_job(struct bo_errand *errand)
+{
+    struct job *job = (struct job *)errand;
+    if (job->list)
+        freeaddrinfo(job->list);
+    free(job);
+}
+
+/* A size of 0 stands for a NULL pointer. */
+static struct job *new_job(void (*run)(struct bo_errand *), size_t host_size, size_t service_size)
+{
+    struct job *job = calloc(1, sizeof *job + host_size + service_size);
+    if (!job)
+        return NULL;
+    job->errand.run = run;
+    job->errand.free = free_job;
+    job->host_size = (socklen_t)host_size;
+    job->service_size = (socklen_t)service_size;
+    job->host = host_size ? job->text : NULL;
+    job->service = service_size ? job->text + host_size : NULL;
+    return job;
+}
+
+static int fail(int code)
+{
+    bo_error(code); /* which returns it: but here whoever reads, the analyser too, sees that it is not 0 */
+    return code;
+}
+
+/* 0: the job has run, and is the caller's. Else the code to fail with, and the job, if there was one, is gone. */
+static int resolve(struct job *job)
+{
+    if (!job)
+        return fail(EAI_MEMORY);
+    long r = bo_errand_run(&job->errand);
+    if (r == 0)
+        return 0;
+    if (r == -EAGAIN)
+        return fail(EAI_AGAIN);
+    bo_failed(r);
+    return EAI_SYSTEM;
+}
+
+/* The end of both calls: errno and the result of the job's, which is freed. */
+static int finish(struct job *job)
+{
+    int code = job->code, error = job->errand.error;
+    free_job(&job->errand);
+    if (code == EAI_SYSTEM)
+        errno = error;
+    return bo_error(code);
+}
+
+/* ---- getaddrinfo ------------------------------------------------------------------------------------- */
+
+static bool is_address(const char *node)
+{
+    struct in6_addr unused;
+    return inet_pton(AF_INET, node, &unused) == 1 || inet_pton(AF_INET6, node, &unused) == 1;
+}
+
+static bool is_port(const char *service)
+{
+    return service[0] && service[strspn(service, "0123456789")] == 0;
+}
+
+/* Whether libc answers without asking anybody. */
+static bool asks_nobody(const char *node, const char *service, int flags)
+{
+    return (!node || flags & AI_NUMERICHOST || is_address(node)) &&
+           (!service || flags & AI_NUMERICSERV || is_port(service));
+}
+
+static size_t size_of(const char *text)
+{
+    return text ? strlen(text) + 1 : 0;
+}
+
+static void run_getaddrinfo(struct bo_errand *errand)
+{
+    struct job *job = (struct job *)errand;
+    job->code = getaddrinfo(job->host, job->service, job->hints_given, &job->list);
+    if (job->code != 0)
+        job->list = NULL;
+}
+
+static bool cut_before(void)
+{
+    return bo_point() != 0 && bo_failed(-BO_ECUT) < 0;
+}
+
+static struct job *new_query(const char *node, const char *service, const struct addrinfo *hints)
+{
+    struct job *job = new_job(run_getaddrinfo, size_of(node), size_of(service));
+    if (!job)
+        return NULL;
+    if (node)
+        memcpy(job->host, node, job->host_size);
+    if (service)
+        memcpy(job->service, service, job->service_size);
+    if (hints) {
+        job->hints = *hints;
+        job->hints_given = &job->hints;
+    }
+    return job;
+}
+
+int bough_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result)
+{
+    if (cut_before())
+        return EAI_SYSTEM;
+    if (asks_nobody(node, service, hints ? hints->ai_flags : 0))
+        return bo_error(getaddrinfo(node, service, hints, result));
+    struct job *job = new_query(node, service, hints);
+    int code = resolve(job);
+    if (code != 0)
+        return code;
+    if (job->code == 0) {
+        *result = job->list;
+        job->list = NULL;
+    }
+    return finish(job);
+}
+
+/* ---- getnameinfo ------------------------------------------------------------------------------------- */
+
+static void run_getnameinfo(struct bo_errand *errand)
+{
+    struct job *job = (struct job *)errand;
+    job->code = getnameinfo((struct sockaddr *)&job->address, job->length, job->host, job->host_size, job->service,
+                            job->service_size, job->flags);
+}
+
+/* No name is longer than this, whatever the caller has room for. */
+static socklen_t size_in(const char *buffer, socklen_t size)
+{
+    return !buffer ? 0 : size < NAME_SIZE_MAX ? size : NAME_SIZE_MAX;
+}
+
+static struct job *new_question(const struct sockaddr *address, socklen_t length, socklen_t host_size,
+                                socklen_t service_size, int flags)
+{
+    struct job *job = new_job(run_getnameinfo, host_size, service_size);
+    if (!job)
+        return NULL;
+    job->length = length < sizeof job->address ? length : sizeof job->address;
+    memcpy(&job->address, address, job->length);
+    job->flags = flags;
+    return job;
+}
+
+int bough_getnameinfo(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size, char *service,
+                      socklen_t service_size, int flags)
+{
+    if (cut_before())
+        return EAI_SYSTEM;
+    host_size = size_in(host, host_size);
+    service_size = size_in(service, service_size);
+    if ((!host_size || flags & NI_NUMERICHOST) && (!service_size || flags & NI_NUMERICSERV))
+        return bo_error(getnameinfo(address, length, host, host_size, service, service_size, flags));
+    struct job *job = new_question(address, length, host_size, service_size, flags);
+    int code = resolve(job);
+    if (code != 0)
+        return code;
+    if (job->code == 0 && host_size)
+        strcpy(host, job->host);
+    if (job->code == 0 && service_size)
+        strcpy(service, job->service);
+    return finish(job);
+}

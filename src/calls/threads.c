@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Waits inside libc: joins, conditions, semaphores. thread/call.h says how they are ended: by their own
+ * deadline. So each is given one, in `wait.until`, and what libc calls a timeout is then told apart:
+ *
+ *     libc says        due     it was
+ *     0, EOWNERDEAD    -       a completed effect, which wins (rule 9)
+ *     ETIMEDOUT        yes     the interrupt: BO_ECUT, which is ECANCELED when it is returned
+ *     ETIMEDOUT        no      the deadline, if `until` still is the deadline; else a wake for an interrupt
+ *                              that was withdrawn meanwhile: wait again
+ */
+#include <bough/calls.h>
+#include <semaphore.h>
+#include <threads.h>
+#include "thread/call.h"
+#include "thread/foreign_call.h"
+#include "wake/wake_signal.h"
+
+enum { AGAIN = -1 }; /* no error number */
+
+/* Whether libc's ETIMEDOUT can be the caller's own deadline's. */
+static bool was_deadline(const struct bo_libc_wait *wait, const struct timespec *deadline)
+{
+    return deadline && wait->until.tv_sec == deadline->tv_sec && wait->until.tv_nsec == deadline->tv_nsec;
+}
+
+static int verdict(const struct bo_libc_wait *wait, const struct timespec *deadline, int error, bool due)
+{
+    if (error != ETIMEDOUT)
+        return error;
+    if (due)
+        return BO_ECUT;
+    return was_deadline(wait, deadline) ? ETIMEDOUT : AGAIN;
+}
+
+static int thrd_result(int error)
+{
+    if (bo_error(error) == ECANCELED)
+        errno = ECANCELED; /* else it is left alone, as by libc */
+    return error == 0 ? thrd_success : error == ETIMEDOUT ? thrd_timedout : thrd_error;
+}
+
+/* ---- clocks ------------------------------------------------------------------------------------------ */
+
+#ifdef __GLIBC__
+
+static const struct timespec *deadline_by(clockid_t clock, const struct timespec *deadline, struct timespec *copy)
+{
+    (void)clock;
+    (void)copy;
+    return deadline;
+}
+#define sem_until(semaphore, clock, until) sem_clockwait(semaphore, clock, until)
+#define cond_until(cond, mutex, clock, until) pthread_cond_clockwait(cond, mutex, clock, until)
+enum { TIMEOUT_EATS_SIGNAL = 0 }; /* it sends a replacement */
+
+#else
+
+/* musl has no waits by a clock: a deadline is brought to CLOCK_REALTIME, once. That is right as long as nobody
+ * sets the clock, and for conditions with the default clock. NULL: no such clock. */
+static const struct timespec *deadline_by(clockid_t clock, const struct timespec *deadline, struct timespec *copy)
+{
+    struct timespec there, here;
+    if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC)
+        return NULL;
+    if (clock == CLOCK_REALTIME || deadline->tv_nsec < 0 || deadline->tv_nsec >= 1000000000)
+        return deadline;
+    clock_gettime(clock, &there);
+    clock_gettime(CLOCK_REALTIME, &here);
+    copy->tv_nsec = deadline->tv_nsec - there.tv_nsec + here.tv_nsec;
+    long carry = copy->tv_nsec < 0 ? -1 : copy->tv_nsec / 1000000000;
+    copy->tv_nsec -= carry * 1000000000;
+    if (__builtin_add_overflow(deadline->tv_sec, here.tv_sec - there.tv_sec + carry, &copy->tv_sec))
+        *copy = *deadline; /* far away, by either clock */
+    return copy;
+}
+#define sem_until(semaphore, clock, until) ((void)(clock), sem_timedwait(semaphore, until))
+#define cond_until(cond, mutex, clock, until) ((void)(clock), pthread_cond_timedwait(cond, mutex, until))
+/* A waiter that was signalled and times out at once says ETIMEDOUT. */
+enum { TIMEOUT_EATS_SIGNAL = 1 };
+
+#endif
+
+/* ---- joins ------------------------------------------------------------------------------------------- */
+
+static int join(pthread_t thread, void **result)
+{
+    struct bo_libc_wait wait;
+    int error = bo_libc_begin(&wait, NULL);
+    if (error)
+        return error;
+    error = pthread_timedjoin_np(thread, result, &wait.until);
+    return verdict(&wait, NULL, error, bo_libc_end(&wait));
+}
+
+static int join_for_good(pthread_t thread, void **result)
+{
+    int error;
+    do
+        error = join(thread, result);
+    while (error == AGAIN);
+    return error;
+}
+
+int bough_pthread_join(pthread_t thread, void **result)
+{
+    return bo_error(join_for_good(thread, result));
+}
+
+int bough_thrd_join(thrd_t thread, int *result)
+{
+    void *value;
+    int error = join_for_good((pthread_t)thread, &value);
+    if (!error && result)
+        *result = (int)(intptr_t)value;
+    return thrd_result(error);
+}
+
+/* ---- conditions -------------------------------------------------------------------------------------- */
+
+/* Waking for nothing is what a condition may do: nothing has to be tried again here. */
+static int woken(const struct bo_libc_wait *wait, const struct timespec *deadline, int error, bool due)
+{
+    error = verdict(wait, deadline, error, due);
+    return error == AGAIN ? 0 : error;
+}
+
+/* A wake-up that the cut wait may have consumed goes to another waiter; one too many does no harm. */
+static int hand_on(pthread_cond_t *cond, int error)
+{
+    if (TIMEOUT_EATS_SIGNAL && error == BO_ECUT)
+        pthread_cond_signal(cond);
+    return error;
+}
+
+/* By the condition's own clock: a deadline that is far away, or past, is so on each. */
+static int await(pthread_cond_t *cond, pthread_mutex_t *mutex, const struct timespec *deadline)
+{
+    struct bo_libc_wait wait;
+    int error = bo_libc_begin(&wait, deadline);
+    if (error)
+        return error;
+    error = pthread_cond_timedwait(cond, mutex, &wait.until);
+    return hand_on(cond, woken(&wait, deadline, error, bo_libc_end(&wait)));
+}
+
+int bough_pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
+{
+    return bo_error(await(cond, mutex, NULL));
+}
+
+int bough_pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex, const struct timespec *deadline)
+{
+    return bo_error(await(cond, mutex, deadline));
+}
+
+int bough_pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *mutex, clockid_t clock,
+                                 const struct timespec *deadline)
+{
+    struct bo_libc_wait wait;
+    struct timespec copy;
+    deadline = deadline_by(clock, deadline, &copy);
+    if (!deadline)
+        return bo_error(EINVAL);
+    int error = bo_libc_begin(&wait, deadline);
+    if (error)
+        return bo_error(error);
+    error = cond_until(cond, mutex, clock, &wait.until);
+    return bo_error(hand_on(cond, woken(&wait, deadline, error, bo_libc_end(&wait))));
+}
+
+/* C11's conditions are POSIX's in both libcs, but only their own functions may say so. */
+static int await_c11(cnd_t *cond, mtx_t *mutex, const struct timespec *deadline)
+{
+    struct bo_libc_wait wait;
+    int error = bo_libc_begin(&wait, deadline);
+    if (error)
+        return thrd_result(error);
+    int r = cnd_timedwait(cond, mutex, &wait.until);
+    error = woken(&wait, deadline, ETIMEDOUT, bo_libc_end(&wait));
+    if (r != thrd_timedout)
+        return r;
+    if (TIMEOUT_EATS_SIGNAL && error == BO_ECUT)
+        cnd_signal(cond);
+    return thrd_result(error);
+}
+
+int bough_cnd_wait(cnd_t *cond, mtx_t *mutex)
+{
+    return await_c11(cond, mutex, NULL);
+}
+
+int bough_cnd_timedwait(cnd_t *cond, mtx_t *mutex, const struct timespec *deadline)
+{
+    return await_c11(cond, mutex, deadline);
+}
+
+/* ---- semaphores -------------------------------------------------------------------------------------- */
+
+/* A wake for an interrupt that is not due after all has ended it. */
+static bool was_woken(const struct bo_libc_wait *wait)
+{
+    return wait->until.tv_sec == 0 && wait->until.tv_nsec == 0;
+}
+
+/* A wait with a deadline fails with EINTR after any handler, one without only after those that do not restart
+ * calls: what our own far deadline has brought about is tried again, and so is what our wake has. */
+static bool restarts(const struct bo_libc_wait *wait, const struct timespec *deadline, int error)
+{
+    return error == EINTR && (was_woken(wait) || (!deadline && bo_handlers_restart()));
+}
+
+/* In foreign code what need not wait is no point. It must be taken to tell: seen only, it could be gone the next moment. */
+static bool foreign_takes(sem_t *semaphore)
+{
+    return bo_self && bo_foreign_calls(bo_self) && sem_trywait(semaphore) == 0;
+}
+
+static int take(sem_t *semaphore, clockid_t clock, const struct timespec *deadline)
+{
+    struct bo_libc_wait wait;
+    int error = bo_libc_begin(&wait, deadline);
+    if (error)
+        return foreign_takes(semaphore) ? 0 : error;
+    error = sem_until(semaphore, clock, &wait.until) == 0 ? 0 : errno;
+    bool due = bo_libc_end(&wait);
+    /* A token that was posted while we left would be lost on us: it wins (rule 9). */
+    if (due && (error == ETIMEDOUT || error == EINTR))
+        return sem_trywait(semaphore) == 0 ? 0 : BO_ECUT;
+    return restarts(&wait, deadline, error) ? AGAIN : verdict(&wait, deadline, error, due);
+}
+
+static int take_for_good(sem_t *semaphore, clockid_t clock, const struct timespec *deadline)
+{
+    int error;
+    do
+        error = take(semaphore, clock, deadline);
+    while (error == AGAIN);
+    return (int)bo_result(-error);
+}
+
+int bough_sem_wait(sem_t *semaphore)
+{
+    return take_for_good(semaphore, CLOCK_REALTIME, NULL);
+}
+
+int bough_sem_timedwait(sem_t *semaphore, const struct timespec *deadline)
+{
+    return take_for_good(semaphore, CLOCK_REALTIME, deadline);
+}
+
+int bough_sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *deadline)
+{
+    struct timespec copy;
+    deadline = deadline_by(clock, deadline, &copy);
+    return deadline ? take_for_good(semaphore, clock, deadline) : (int)bo_result(-EINVAL);
+}

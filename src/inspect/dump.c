@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "inspect/dump.h"
+#include <bough.h>
+#include <bough/ladder.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include "base/raw.h"
+#include "inspect/blocked_at.h"
+#include "inspect/maps.h"
+#include "inspect/stack.h"
+#include "inspect/tree_index.h"
+#include "state/arena.h"
+#include "state/clock.h"
+#include "state/current.h"
+#include "wake/ticker.h"
+
+/* How long a dump goes into details: each thread's stack, and asking those that run. */
+#define STACKS_FOR BO_SEC(2)
+#define ASK_FOR BO_MS(100)
+#define ASK_ALL_FOR BO_SEC(2)
+
+enum { SMALL = 640, DEEPEST = 24 };
+
+/* Only touched by whoever holds `dumping`. Address space until then. */
+static struct {
+    struct bo_forest forest;
+    struct bo_maps maps;
+    char text[4096], entries[4096] __attribute__((aligned(8)));
+} room;
+static _Atomic pid_t dumping; /* the process that does: a forked child finds its parent's, who is not here */
+
+/* `whole`: it has the room. */
+struct dump {
+    struct bo_out out;
+    unsigned flags;
+    bool whole;
+    int64_t stacks_until, ask_until;
+    unsigned left_out;
+};
+
+static bool take_room(void)
+{
+    pid_t me = bo_load_relaxed(&bo_pid), holder = 0;
+    if (bo_cas_seq(&dumping, &holder, me))
+        return true;
+    return holder != me && bo_cas_seq(&dumping, &holder, me);
+}
+
+static void give_room(void)
+{
+    bo_store_seq(&dumping, 0);
+}
+
+/* ---- the head ------------------------------------------------------------------------------------- */
+
+/* Days since 1970 to a date, without libc, which reads time zones under a lock. Years begin in March here. */
+static void put_date(struct bo_out *o, int64_t seconds)
+{
+    int64_t days = seconds / 86400 + 719468, era = days / 146097, day_of_era = days % 146097;
+    int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    int64_t month = (5 * day_of_year + 2) / 153, day = day_of_year - (153 * month + 2) / 5 + 1;
+    int64_t second = seconds % 86400;
+    month = month < 10 ? month + 3 : month - 9;
+    bo_put(o, "%d-%02d-%02d %02d:%02d:%02d UTC", (int)(year_of_era + era * 400 + (month <= 2)), (int)month, (int)day,
+           (int)(second / 3600), (int)(second / 60 % 60), (int)(second % 60));
+}
+
+static void put_head(struct bo_out *o, const char *why)
+{
+    char name[20];
+    struct timespec now = {0, 0};
+    size_t n = bo_read_file("/proc/self/comm", name, sizeof name);
+    if (n)
+        name[n - 1] = '\0';
+    clock_gettime(CLOCK_REALTIME, &now);
+    bo_put(o, "==== bough %s: ", bough_version());
+    bo_put_name(o, name);
+    bo_put(o, ", process %d, ", (int)bo_load_relaxed(&bo_pid));
+    put_date(o, now.tv_sec);
+    bo_put(o, " ====\n");
+    if (!why)
+        return;
+    bo_put(o, "because: ");
+    bo_put_name(o, why);
+    bo_put(o, "\n");
+}
+
+/* ---- records -------------------------------------------------------------------------------------- */
+
+static void indent(struct bo_out *o, unsigned depth)
+{
+    bo_put(o, "%*s", 2 * (int)(depth < DEEPEST ? depth : DEEPEST), "");
+}
+
+/* What is not atomic in a record: it may be written anew meanwhile, which its state tells. */
+BO_BARE static bool copy_reason(const struct bo_record *r, char reason[BOUGH_REASON_MAX + 1], pid_t *source)
+{
+    uint64_t state = bo_load_seq(&r->state);
+    const volatile char *from = r->reason;
+    for (size_t i = 0; i < BOUGH_REASON_MAX; i++)
+        reason[i] = from[i];
+    reason[BOUGH_REASON_MAX] = '\0';
+    *source = r->source;
+    return bo_record_stands(r) && bo_load_seq(&r->state) == state;
+}
+
+static void put_incident(struct bo_out *o, const struct bo_record *r)
+{
+    unsigned ceiling = bo_load_relaxed(&r->ceiling), reached = bo_load_relaxed(&r->delivered_rung);
+    int64_t until = bo_load_relaxed(&r->rung_until), cap = bo_load_relaxed(&r->cap_at);
+    bo_put(o, ", rung %u", bo_load_relaxed(&r->rung));
+    if (ceiling)
+        bo_put(o, " of %u", ceiling);
+    if (until && until != BO_FOREVER) {
+        bo_put(o, " for ");
+        bo_put_span(o, until - bo_now());
+        bo_put(o, " more");
+    }
+    if (reached > 1)
+        bo_put(o, ", rung %u delivered", reached);
+    if (cap && cap != BO_FOREVER) {
+        bo_put(o, ", the end in ");
+        bo_put_span(o, cap - bo_now());
+    }
+    if (bo_load_relaxed(&r->overdue))
+        bo_put(o, ", overdue");
+}
+
+static void put_record(struct bo_out *o, const struct bo_record *r, unsigned kind, unsigned depth)
+{
+    char reason[BOUGH_REASON_MAX + 1];
+    pid_t source;
+    if (!copy_reason(r, reason, &source))
+        return;
+    bool met = bo_record_status(bo_load_seq(&r->state)) == BO_DELIVERED;
+    indent(o, depth);
+    bo_put(o, "%s %s", met ? "met" : "pending", bo_kind_name(kind));
+    if (reason[0]) {
+        bo_put(o, " \"");
+        bo_put_name(o, reason);
+        bo_put(o, "\"");
+    }
+    put_incident(o, r);
+    bo_put(o, ", posted ");
+    bo_put_span(o, bo_now() - bo_load_relaxed(&r->since));
+    bo_put(o, " ago by thread %d", (int)source);
+    if (bo_record_count(r) > 1)
+        bo_put(o, ", %u times", bo_record_count(r));
+    bo_put(o, "\n");
+}
+
+static void put_records(struct bo_out *o, const struct bo_target *target, unsigned depth)
+{
+    for (unsigned kind = 0; kind < BOUGH_KINDS; kind++)
+        if (bo_load_seq(&target->due) >> kind & 1)
+            put_record(o, bo_record_of(target, (enum bough_kind)kind), kind, depth);
+}
+
+/* ---- the tree ------------------------------------------------------------------------------------- */
+
+static const char *level_name(uint64_t w)
+{
+    if (w & BO_MASKED)
+        return w & BO_TIMED ? "masked" : "disabled";
+    return w & BO_ASYNC ? "asynchronous" : "deferred";
+}
+
+static void put_target_name(struct bo_out *o, const struct bo_target *target)
+{
+    char name[BO_NAME];
+    if (!*bo_name_of(target, name))
+        return;
+    bo_put(o, " ");
+    bo_put_name(o, name);
+}
+
+static void put_regions(struct bo_out *o, const struct bo_thread *t, unsigned depth)
+{
+    struct bo_region_note note;
+    uint32_t open = bo_load_acquire(&t->depth);
+    for (uint32_t i = 0; i < open && i < BO_REGIONS; i++) {
+        if (!bo_region_note(t, i, &note))
+            continue;
+        indent(o, depth);
+        bo_put(o, "%s at ", bo_region_name(note.kind));
+        bo_put_place(o, note.file, note.line);
+        bo_put(o, " for ");
+        bo_put_span(o, bo_now() - note.since);
+        bo_put(o, "\n");
+    }
+    if (open <= BO_REGIONS)
+        return;
+    indent(o, depth);
+    bo_put(o, "and %u more inside\n", open - BO_REGIONS);
+}
+
+BO_BARE static bool is_handling(const struct bo_thread *t)
+{
+    return t->handling != NULL;
+}
+
+static void put_handlers(struct bo_out *o, const struct bo_thread *t, unsigned depth)
+{
+    unsigned handlers = bo_load_relaxed(&t->handlers), finals = bo_load_relaxed(&t->finals);
+    if (!handlers && !finals)
+        return;
+    indent(o, depth);
+    bo_put(o, "handlers: %u, final ones: %u%s\n", handlers, finals, is_handling(t) ? ", one runs now" : "");
+}
+
+static void put_thread(struct bo_out *o, const struct bo_thread *t, unsigned depth)
+{
+    struct bo_task task;
+    pid_t tid = bo_load_relaxed(&t->tid);
+    bo_task_look(&task, tid);
+    indent(o, depth);
+    bo_put(o, "thread");
+    put_target_name(o, &t->t);
+    bo_put(o, " (%d), %s: ", (int)tid, level_name(bo_load_seq(&t->t.word)));
+    bo_put_where(o, t, &task);
+    bo_put(o, "%s\n", t == bo_self ? ", it writes this" : "");
+    put_records(o, &t->t, depth + 2);
+    put_regions(o, t, depth + 2);
+    put_handlers(o, t, depth + 2);
+}
+
+BO_BARE static void put_branch_place(struct bo_out *o, const struct bo_branch *b)
+{
+    const char *file = b->file;
+    if (!file)
+        return;
+    bo_put(o, " at ");
+    bo_put_place(o, file, b->line);
+}
+
+static void put_branch(struct bo_out *o, const struct bo_branch *b, unsigned depth)
+{
+    int64_t deadline = bo_load_relaxed(&b->deadline), left = bo_time_left(deadline, bo_now());
+    indent(o, depth);
+    bo_put(o, "branch");
+    put_target_name(o, &b->t);
+    put_branch_place(o, b);
+    bo_put(o, ", %u running", bo_load_relaxed(&b->live));
+    if (deadline != BO_FOREVER && deadline) {
+        bo_put(o, left > 0 ? ", deadline in " : ", deadline passed since ");
+        bo_put_span(o, left > 0 ? left : -left);
+    }
+    bo_put(o, "\n");
+    put_records(o, &b->t, depth + 2);
+}
+
+static void put_tree(struct dump *d)
+{
+    struct bo_forest *f = &room.forest;
+    unsigned depth = 0;
+    bo_forest_grow(f);
+    bo_put(&d->out, "\nthe tree: %u threads, %u branches\n", f->threads, f->branches);
+    bo_put(&d->out, "root\n");
+    put_records(&d->out, &bo_branch_at(BO_ROOT)->t, 2);
+    for (uint32_t node = BO_ROOT_NODE; !d->out.error && (node = bo_forest_next(f, node, &depth)) != 0;)
+        if (bo_node_is_branch(node))
+            put_branch(&d->out, bo_node_branch(node), depth);
+        else
+            put_thread(&d->out, bo_thread_at(node), depth);
+}
+
+/* Without the room: who is there, in no order. */
+static void put_list(struct dump *d)
+{
+    uint32_t high = bo_load_acquire(&bo_arena.head->thread_high);
+    bo_put(&d->out, "\nanother dump is being written: no tree and no stacks in this one\nroot\n");
+    put_records(&d->out, &bo_branch_at(BO_ROOT)->t, 2);
+    for (uint32_t i = 1; i < high && i < BO_THREADS && !d->out.error; i++)
+        if (bo_load_acquire(&bo_thread_at(i)->t.word) & BO_LIVE)
+            put_thread(&d->out, bo_thread_at(i), 1);
+}
+
+/* ---- the kernel's threads ----------------------------------------------------------------------------- */
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void put_stack(struct dump *d, pid_t tid, const struct bo_task *task)
+{
+    int64_t now = bo_clock();
+    if (!d->whole)
+        return;
+    if (tid == bo_tid())
+        bo_put_own_stack(&d->out, &room.maps);
+    else if (now > d->stacks_until)
+        d->left_out++;
+    else if (task->blocked)
+        bo_put_stack_of(&d->out, &room.maps, task);
+    else if ((d->flags & BO_DUMP_FATAL) && now < d->ask_until)
+        bo_put_asked_stack(&d->out, &room.maps, tid, sooner(now + ASK_FOR, d->ask_until));
+    else
+        bo_put(&d->out, "    stack: it runs, and is not disturbed\n");
+}
+
+static void put_task(struct dump *d, pid_t tid)
+{
+    struct bo_out *o = &d->out;
+    struct bo_task task;
+    bo_task_look(&task, tid);
+    if (task.state == '?')
+        return;
+    bo_put(o, "  %d ", (int)tid);
+    bo_put_name(o, task.name);
+    bo_put(o, ": %c", task.state);
+    if (task.nr >= 0) {
+        bo_put(o, ", ");
+        bo_put_call(o, &task);
+    }
+    if (task.wchan[0])
+        bo_put(o, ", in %s", task.wchan);
+    bo_put(o, "%s\n", tid == bo_ticker_tid() ? ", bough's clock" : tid == bo_tid() ? ", it writes this" : "");
+    put_stack(d, tid, &task);
+}
+
+/* As the kernel lays an entry out. */
+struct entry {
+    uint64_t inode;
+    int64_t next;
+    unsigned short size;
+    unsigned char type;
+    char name[];
+};
+
+static pid_t tid_of(const char *name)
+{
+    pid_t tid = 0;
+    for (; *name >= '0' && *name <= '9'; name++)
+        tid = tid * 10 + (*name - '0');
+    return tid;
+}
+
+static void put_entries(struct dump *d, const char *entries, size_t size)
+{
+    for (size_t at = 0; at < size && !d->out.error;) {
+        const struct entry *e = (const void *)(entries + at);
+        pid_t tid = tid_of(e->name);
+        if (tid)
+            put_task(d, tid);
+        if (!e->size)
+            return;
+        at += e->size;
+    }
+}
+
+static void put_tasks(struct dump *d)
+{
+    char small[512] __attribute__((aligned(8)));
+    char *entries = d->whole ? room.entries : small;
+    size_t size = d->whole ? sizeof room.entries : sizeof small;
+    long n, fd = bo_raw4(SYS_openat, AT_FDCWD, (long)"/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    bo_put(&d->out, "\nthe process's threads, as the kernel has them\n");
+    if (fd < 0) {
+        bo_put(&d->out, "  no /proc here\n");
+        return;
+    }
+    while (!d->out.error && (n = bo_raw3(SYS_getdents64, fd, (long)entries, (long)size)) > 0)
+        put_entries(d, entries, (size_t)n);
+    bo_raw1(SYS_close, fd);
+    if (d->left_out)
+        bo_put(&d->out, "  the stacks of %u more threads are left out: it took too long\n", d->left_out);
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------ */
+
+static void put_all(struct dump *d, const char *why)
+{
+    put_head(&d->out, why);
+    if (!bo_arena.thread)
+        bo_put(&d->out, "the library could not be set up here: there is no tree\n");
+    else if (d->whole)
+        put_tree(d);
+    else
+        put_list(d);
+    if (d->whole)
+        bo_maps_read(&room.maps);
+    d->stacks_until = bo_clock() + STACKS_FOR;
+    d->ask_until = bo_clock() + ASK_ALL_FOR;
+    put_tasks(d);
+    if (d->whole) {
+        bo_put(&d->out, "\ncode, for addr2line: where it lies\n");
+        bo_put_modules(&d->out, &room.maps);
+    }
+    bo_put(&d->out, "==== end ====\n");
+}
+
+int bo_dump_because(int fd, unsigned flags, const char *why)
+{
+    char small[SMALL];
+    int saved = errno;
+    struct dump d = {.flags = flags, .whole = take_room()};
+    bo_out_open(&d.out, fd, d.whole ? room.text : small, d.whole ? sizeof room.text : sizeof small);
+    put_all(&d, why);
+    int result = bo_out_close(&d.out);
+    if (d.whole)
+        give_room();
+    if (result == 0)
+        errno = saved;
+    return result;
+}
+
+int bo_dump(int fd, unsigned flags)
+{
+    return bo_dump_because(fd, flags, NULL);
+}
+
+int bough_dump(int fd)
+{
+    return bo_dump(fd, 0);
+}

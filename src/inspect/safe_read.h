@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory of this process that may not be there: a stack that ends, a name in a library that was unloaded. */
+#ifndef BO_INSPECT_SAFE_READ_H
+#define BO_INSPECT_SAFE_READ_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Copies up to `size` bytes, at most BO_PEEK; returns how many are there. */
+enum { BO_PEEK = 32 * 1024 };
+size_t bo_peek(void *to, uintptr_t from, size_t size);
+/* A string, cut at size - 1; "?" if it can't be read. Returns `to`. */
+const char *bo_peek_text(char *to, size_t size, const char *from);
+
+#endif

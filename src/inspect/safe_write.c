@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "inspect/safe_write.h"
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/plain.h"
+#include "base/raw.h"
+
+#define PATIENCE BO_SEC(2)
+#define LONGEST BO_SEC(10)
+
+#ifndef RWF_NOWAIT /* older libcs, musl's among them */
+#define RWF_NOWAIT 8
+#endif
+
+void bo_out_memory(struct bo_out *o, char *buffer, size_t size)
+{
+    *o = (struct bo_out){.buffer = buffer, .size = size, .fd = -1};
+    if (size)
+        buffer[0] = '\0';
+}
+
+/* ---- the descriptor ------------------------------------------------------------------------------- */
+
+static uint64_t bit(int signo)
+{
+    return (uint64_t)1 << (signo - 1);
+}
+
+static bool pipe_waits(void)
+{
+    uint64_t pending = 0;
+    bo_raw2(SYS_rt_sigpending, (long)&pending, sizeof pending);
+    return pending & bit(SIGPIPE);
+}
+
+void bo_out_open(struct bo_out *o, int fd, char *buffer, size_t size)
+{
+    uint64_t mask = bit(SIGPIPE) | bit(SIGTTOU);
+    int64_t now = bo_clock();
+    *o = (struct bo_out){.buffer = buffer, .size = size, .fd = fd};
+    o->patience = now + PATIENCE;
+    o->longest = now + LONGEST;
+    bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, (long)&o->mask, sizeof mask);
+    o->had_pipe = pipe_waits();
+}
+
+/* The one that our own write has raised is for this thread, and taken away. */
+static void close_signals(const struct bo_out *o)
+{
+    static const struct timespec at_once;
+    uint64_t mask = bit(SIGPIPE);
+    if (o->error == EPIPE && !o->had_pipe)
+        bo_raw4(SYS_rt_sigtimedwait, (long)&mask, 0, (long)&at_once, sizeof mask);
+    bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&o->mask, 0, sizeof mask);
+}
+
+/* Until it takes something; false: not in time. */
+static bool wait_ready(const struct bo_out *o)
+{
+    struct pollfd ready = {.fd = o->fd, .events = POLLOUT};
+    for (;;) {
+        int64_t end = o->patience < o->longest ? o->patience : o->longest, left = end - bo_clock();
+        struct timespec timeout = bo_timespec(left > 0 ? left : 0);
+        /* The kernel writes the rest of the time back. */
+        long n = bo_raw6(SYS_ppoll, (long)&ready, 1, (long)&timeout, 0, 0, 0);
+        if (n != -EINTR)
+            return n > 0;
+        if (left <= 0)
+            return false;
+    }
+}
+
+/*
+ * Without waiting where the kernel offers that. Elsewhere what poll has found ready takes a PIPE_BUF at once, unless
+ * somebody else fills it at this very moment.
+ */
+static long write_some(const struct bo_out *o, const char *from, size_t size)
+{
+    struct iovec part = {(void *)(uintptr_t)from, size < PIPE_BUF ? size : PIPE_BUF};
+    long n = bo_raw6(SYS_pwritev2, o->fd, (long)&part, 1, -1, -1, RWF_NOWAIT);
+    if (n != -EOPNOTSUPP && n != -ENOSYS && n != -EINVAL)
+        return n;
+    return wait_ready(o) ? bo_raw3(SYS_write, o->fd, (long)part.iov_base, (long)part.iov_len) : -EAGAIN;
+}
+
+static void flush(struct bo_out *o)
+{
+    size_t done = 0;
+    while (!o->error && done < o->used) {
+        long n = write_some(o, o->buffer + done, o->used - done);
+        if (n > 0) {
+            done += (size_t)n;
+            o->patience = bo_clock() + PATIENCE;
+        } else if (n == -EAGAIN || n == 0) {
+            if (!wait_ready(o))
+                o->error = EAGAIN;
+        } else if (n != -EINTR) {
+            o->error = (int)-n;
+        }
+        if (bo_clock() > o->longest && !o->error)
+            o->error = EAGAIN;
+    }
+    o->used = 0;
+}
+
+int bo_out_close(struct bo_out *o)
+{
+    flush(o);
+    close_signals(o);
+    return o->error ? (errno = o->error, -1) : 0;
+}
+
+/* ---- text ----------------------------------------------------------------------------------------- */
+
+/* Formatted in place: there may be little stack. False: there was no room, and nothing is kept. */
+__attribute__((format(printf, 2, 0))) static bool place(struct bo_out *o, const char *format, va_list arguments)
+{
+    size_t room = o->size - o->used;
+    int n = vsnprintf(o->buffer + o->used, room, format, arguments);
+    if (n >= 0 && (size_t)n < room) {
+        o->used += (size_t)n;
+        return true;
+    }
+    return false;
+}
+
+void bo_put(struct bo_out *o, const char *format, ...)
+{
+    if (o->error || o->used >= o->size)
+        return;
+    va_list arguments, again;
+    va_start(arguments, format);
+    va_copy(again, arguments);
+    bool placed = place(o, format, arguments);
+    if (!placed && o->fd >= 0 && o->used) {
+        flush(o);
+        placed = place(o, format, again);
+    }
+    if (!placed)
+        o->used = o->size - 1; /* as much as fits was written, and terminated */
+    va_end(again);
+    va_end(arguments);
+}
+
+void bo_put_span(struct bo_out *o, int64_t ns)
+{
+    long long ms = ns > 0 ? ns / BO_MS(1) : 0;
+    if (ms < 1000)
+        bo_put(o, "%lld ms", ms);
+    else if (ms < 100000)
+        bo_put(o, "%lld.%lld s", ms / 1000, ms % 1000 / 100);
+    else
+        bo_put(o, "%lld s", ms / 1000);
+}
+
+void bo_put_name(struct bo_out *o, const char *name)
+{
+    for (int n; *name; name += n ? n : 1) {
+        n = bo_printable(name);
+        if (n)
+            bo_put(o, "%.*s", n, name);
+        else
+            bo_put(o, "\\x%02x", (unsigned char)*name);
+    }
+}

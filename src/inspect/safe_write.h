@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Text that is made where nothing may be locked, allocated or waited for: in a signal handler, on the ticker's
+ * thread, while malloc or stdio is stuck. Into memory, or through a buffer to a descriptor.
+ *
+ * A descriptor that takes nothing is given up after PATIENCE, and one that takes little after LONGEST: a full pipe
+ * never holds up who writes to it. Neither SIGPIPE nor SIGTTOU comes of it.
+ */
+#ifndef BO_INSPECT_SAFE_WRITE_H
+#define BO_INSPECT_SAFE_WRITE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ *   fd         -1: into memory, always terminated; what does not fit is cut
+ *   error      the first that write has met; nothing is written after it
+ *   patience   when to give up unless something is taken; `longest`: in any case. On CLOCK_MONOTONIC
+ *   mask       the caller's signals, `had_pipe` whether a SIGPIPE waited for it before
+ */
+struct bo_out {
+    char *buffer;
+    size_t size, used;
+    int fd, error;
+    int64_t patience, longest;
+    uint64_t mask;
+    bool had_pipe;
+};
+
+void bo_out_memory(struct bo_out *o, char *buffer, size_t size);
+void bo_out_open(struct bo_out *o, int fd, char *buffer, size_t size);
+/* Write the rest, put the signals back. 0, or -1 with errno. */
+int bo_out_close(struct bo_out *o);
+
+/* Of the formats only integers and strings: the others may allocate. */
+void bo_put(struct bo_out *o, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* "7.1 s", "130 ms" */
+void bo_put_span(struct bo_out *o, int64_t ns);
+/* Somebody else's text, made harmless (base/plain.h). */
+void bo_put_name(struct bo_out *o, const char *name);
+
+#endif

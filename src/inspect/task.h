@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* What the kernel says of a thread of this process, read from /proc/self/task without libc's help. */
+#ifndef BO_INSPECT_TASK_H
+#define BO_INSPECT_TASK_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include "inspect/safe_write.h"
+
+/*
+ *   state     as in ps: R runs, S sleeps, D can't be woken, T stopped, t traced, Z ended; '?': it is not there
+ *   blocked   it was in the kernel when we looked, and so `sp` and `pc` are known
+ *   nr        the call it is in, with its first argument; -1: none (a page fault), or not known
+ *   wchan     where in the kernel it waits; "" if that is a secret
+ *
+ * Since when it has been blocked is not here: what the scheduler's files hold is promised by nobody.
+ */
+struct bo_task {
+    char name[20], wchan[48], state;
+    bool blocked;
+    long nr;
+    unsigned long first;
+    uintptr_t sp, pc;
+};
+
+void bo_task_look(struct bo_task *task, pid_t tid);
+/* "read(5, ...)" */
+void bo_put_call(struct bo_out *o, const struct bo_task *task);
+
+#endif

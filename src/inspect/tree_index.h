@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* The tree as it is now, from the root downwards. The slots know only their way up: this is the index the other way. */
+#ifndef BO_INSPECT_TREE_INDEX_H
+#define BO_INSPECT_TREE_INDEX_H
+
+#include "state/arena.h"
+
+/* A node: a thread's index, or BO_THREADS and a branch's. 0: none. */
+enum { BO_NODES = BO_THREADS + BO_BRANCHES, BO_ROOT_NODE = BO_THREADS + BO_ROOT };
+
+struct bo_forest {
+    uint32_t parent[BO_NODES], first[BO_NODES], next[BO_NODES];
+    unsigned threads, branches; /* how many live */
+};
+
+void bo_forest_grow(struct bo_forest *f);
+/* The node after this one, depth first; 0 at the end. *depth follows. Each node has one parent, and the root none: the walk
+ * from there meets no node twice, whatever the slots held. */
+uint32_t bo_forest_next(const struct bo_forest *f, uint32_t node, unsigned *depth);
+
+static inline bool bo_node_is_branch(uint32_t node)
+{
+    return node >= BO_THREADS;
+}
+static inline struct bo_branch *bo_node_branch(uint32_t node)
+{
+    return bo_branch_at(node - BO_THREADS);
+}
+
+#endif

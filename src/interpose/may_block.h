@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* Whether a call may block: what calls/calls.def asks of who includes it. Asked after a cut only. */
+#ifndef BO_INTERPOSE_MAY_BLOCK_H
+#define BO_INTERPOSE_MAY_BLOCK_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <sys/stat.h>
+#include <time.h>
+
+/* Does another process or descriptor hold a lease on the file, which an open() for reading, or for `writing`, waits for? */
+bool bo_is_leased(const struct stat *file, bool writing);
+
+/* Neither a regular file nor O_NONBLOCK. What is no descriptor fails in libc's words. */
+static inline bool fd_waits(int fd)
+{
+    struct stat status;
+    int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && !(flags & O_NONBLOCK) && fstat(fd, &status) == 0 && !S_ISREG(status.st_mode) &&
+           !S_ISDIR(status.st_mode);
+}
+
+/* To the kernel a message queue is a regular file. */
+static inline bool queue_waits(int queue)
+{
+    int flags = fcntl(queue, F_GETFL);
+    return flags >= 0 && !(flags & O_NONBLOCK);
+}
+
+/* A FIFO waits for its other end, a device for whatever it likes, a regular file for the holder of a lease. */
+static inline bool open_waits(int dirfd, const char *path, int flags)
+{
+    struct stat status;
+    if ((flags & O_NONBLOCK) || fstatat(dirfd, path, &status, 0) != 0)
+        return false;
+    if (S_ISREG(status.st_mode))
+        return bo_is_leased(&status, (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC));
+    return S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode);
+}
+
+static inline bool truncate_waits(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && bo_is_leased(&status, true);
+}
+
+static inline bool time_waits(const struct timespec *time)
+{
+    return !time || time->tv_sec != 0 || time->tv_nsec != 0;
+}
+
+#endif

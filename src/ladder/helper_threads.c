@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+#include "ladder/helper_threads.h"
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include "base/atomic.h"
+#include "base/futex.h"
+#include "state/library_threads.h"
+
+enum { JOBS = 32, MOST = 12, READY_AT_ONCE = 4 };
+enum state { FREE, FILLING, READY, RUNNING };
+
+static struct job {
+    _Atomic uint32_t state;
+    void (*fn)(void *);
+    void *argument;
+} jobs[JOBS];
+
+static _Atomic uint32_t posted;      /* a futex word: counts jobs */
+static _Atomic uint32_t alive, idle; /* helpers */
+static struct bo_lock starting;
+
+static bool run_one(void);
+
+static void *help(void *unused)
+{
+    (void)unused;
+    pthread_setname_np(pthread_self(), "bough-helper");
+    bo_own_begin();
+    for (;;) {
+        uint32_t seen = bo_load_seq(&posted);
+        if (!run_one())
+            bo_futex_sleep(&posted, seen, BO_FOREVER);
+    }
+    return NULL;
+}
+
+/* Signals are the program's affair, and all blocked here. */
+static int start_one(void)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    sigset_t all, old;
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    bo_add_seq(&alive, 1);
+    bo_add_seq(&idle, 1);
+    int error = pthread_create(&thread, &attributes, help, NULL);
+    if (error) {
+        bo_sub_seq(&alive, 1);
+        bo_sub_seq(&idle, 1);
+    } else {
+        pthread_setname_np(thread, "bough-helper"); /* it may not have run yet, and is known by its name from here on */
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_attr_destroy(&attributes);
+    return error;
+}
+
+static bool take(struct job *job)
+{
+    uint32_t state = READY;
+    return bo_cas_seq(&job->state, &state, RUNNING);
+}
+
+/* Whoever takes the last idle one's place starts the next, before the job can hang. That needs memory, which a frozen thread
+ * may keep from everybody: so there are some to spare. */
+static bool run_one(void)
+{
+    for (int i = 0; i < JOBS; i++) {
+        struct job *job = &jobs[i];
+        if (!take(job))
+            continue;
+        if (bo_sub_seq(&idle, 1) == 1 && bo_load_seq(&alive) < MOST)
+            start_one();
+        bo_own_end(); /* what it runs may be the program's */
+        job->fn(job->argument);
+        bo_own_begin();
+        bo_add_seq(&idle, 1);
+        bo_store_seq(&job->state, FREE);
+        return true;
+    }
+    return false;
+}
+
+bool bo_help(void (*fn)(void *), void *argument)
+{
+    if (!bo_load_seq(&alive) && start_one() != 0)
+        return false;
+    for (int i = 0; i < JOBS; i++) {
+        uint32_t state = FREE;
+        if (!bo_cas_seq(&jobs[i].state, &state, FILLING))
+            continue;
+        jobs[i].fn = fn;
+        jobs[i].argument = argument;
+        bo_store_seq(&jobs[i].state, READY);
+        bo_add_seq(&posted, 1);
+        bo_futex_wake(&posted, 1);
+        return true;
+    }
+    return false;
+}
+
+bool bo_help_is_there(void)
+{
+    return bo_load_seq(&idle) > 0;
+}
+
+int bo_help_need(void)
+{
+    int error = 0;
+    if (bo_likely(bo_load_acquire(&alive) >= READY_AT_ONCE))
+        return 0;
+    bo_lock(&starting);
+    while (!error && bo_load_seq(&alive) < READY_AT_ONCE)
+        error = start_one();
+    bo_unlock(&starting);
+    return error ? (errno = error, -1) : 0;
+}
+
+void bo_help_after_fork(void)
+{
+    bo_store_relaxed(&starting.state, 0);
+    bo_store_relaxed(&alive, 0);
+    bo_store_relaxed(&idle, 0);
+    for (int i = 0; i < JOBS; i++)
+        bo_store_relaxed(&jobs[i].state, FREE);
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+#include "ladder/log_queue.h"
+#include <string.h>
+#include <time.h>
+#include "base/atomic.h"
+#include "base/futex.h"
+#include "base/plain.h"
+#include "ladder/helper_threads.h"
+#include "ladder/holders.h"
+#include "state/log.h"
+#include "upcalls.h"
+#include "wake/ticker.h"
+
+enum { ROOM = 128, LINE = 1024 };
+
+static struct item {
+    _Atomic uint32_t ready; /* its number + 1, when it has been filled in */
+    uint32_t number;
+    bool is_line;
+    struct bough_transition transition;
+    char name[64], why[96], place[BO_PLACE];
+    char line[LINE];
+} ring[ROOM];
+
+static _Atomic uint32_t written, read_; /* counts; their difference is what waits */
+static _Atomic uint32_t handing_out;
+static struct bo_lock lock; /* the callback and its argument change together */
+static bough_transition_fn *callback;
+static void *callback_argument;
+static _Atomic bool wanted; /* is there a callback? The ticker's thread, which asks, waits for no lock */
+
+int bough_on_transition(bough_transition_fn *fn, void *argument)
+{
+    bo_help_need();
+    bo_lock(&lock);
+    callback = fn;
+    callback_argument = argument;
+    bo_store_relaxed(&wanted, fn != NULL);
+    bo_unlock(&lock);
+    return 0;
+}
+
+static void hand_out(struct item *i)
+{
+    if (i->is_line) {
+        bo_report_line(i->line);
+        return;
+    }
+    bo_lock(&lock);
+    bough_transition_fn *fn = callback;
+    void *argument = callback_argument;
+    bo_unlock(&lock);
+    if (!fn)
+        return;
+    i->transition.name = i->name;
+    i->transition.why = i->why;
+    i->transition.place = i->place;
+    fn(&i->transition, argument);
+}
+
+static struct item *next_one(void)
+{
+    uint32_t next = bo_load_seq(&read_);
+    struct item *i = &ring[next % ROOM];
+    return next != bo_load_seq(&written) && bo_load_seq(&i->ready) == next + 1 ? i : NULL;
+}
+
+/* One at a time. Who finds another at it leaves his item to that one, which looks once more when it is through: no item
+ * stays behind. */
+static void hand_all_out(void *unused)
+{
+    (void)unused;
+    while (next_one() && !bo_swap_seq(&handing_out, 1)) {
+        struct item *i = next_one();
+        if (i) {
+            struct item copy = *i;
+            bo_add_seq(&read_, 1);
+            hand_out(&copy);
+        }
+        bo_store_seq(&handing_out, 0);
+    }
+}
+
+static struct item *room(void)
+{
+    uint32_t next = bo_load_seq(&written);
+    do
+        if (next - bo_load_seq(&read_) >= ROOM)
+            return NULL;
+    while (!bo_cas_seq(&written, &next, next + 1));
+    struct item *i = &ring[next % ROOM];
+    i->number = next + 1;
+    return i;
+}
+
+static void announce(struct item *i)
+{
+    bo_store_seq(&i->ready, i->number);
+    bo_help(hand_all_out, NULL);
+}
+
+static void copy(char *to, size_t size, const char *from)
+{
+    size_t n = from ? strnlen(from, size - 1) : 0;
+    if (n)
+        memcpy(to, from, n);
+    to[n] = '\0';
+}
+
+void bo_news_line(const char *line)
+{
+    struct item *i = bo_help_is_there() ? room() : NULL;
+    if (!i) { /* then to standard error, if that takes it at once */
+        bo_report_to_stderr(line);
+        return;
+    }
+    i->is_line = true;
+    bo_plain(i->line, sizeof i->line, line); /* which is plain already: cut at a whole character */
+    announce(i);
+}
+
+void bo_news_transition(const struct bough_transition *transition)
+{
+    struct item *i = bo_load_relaxed(&wanted) && bo_help_is_there() ? room() : NULL;
+    if (!i)
+        return;
+    i->is_line = false;
+    i->transition = *transition;
+    copy(i->name, sizeof i->name, transition->name);
+    copy(i->why, sizeof i->why, transition->why);
+    copy(i->place, sizeof i->place, transition->place);
+    announce(i);
+}
+
+void bo_news_settle(int64_t until)
+{
+    const struct timespec moment = {0, 2000000};
+    while (bo_clock() < until && bo_load_seq(&written) != bo_load_seq(&read_))
+        nanosleep(&moment, NULL);
+}
+
+void bo_news_after_fork(void)
+{
+    bo_store_relaxed(&read_, bo_load_relaxed(&written));
+    bo_store_relaxed(&handing_out, 0);
+    bo_store_relaxed(&lock.state, 0);
+}
+
+static BO_TLS bool not_here;
+
+void bo_news_not_here(void)
+{
+    not_here = true;
+}
+
+bool bo_ladder_report(const char *line)
+{
+    if (!not_here && !bo_ticker_is_me())
+        return false;
+    bo_news_line(line);
+    return true;
+}

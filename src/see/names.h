@@ -1,8 +1,0 @@
-/* SPDX-License-Identifier: MIT */
-#ifndef BO_SEE_NAMES_H
-#define BO_SEE_NAMES_H
-
-/* A system call's name on this machine; NULL for a number that was none when this was built. */
-const char *bo_syscall_name(long nr);
-
-#endif

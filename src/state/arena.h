@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The arena: every thread, branch and record bough knows, in one mapping.
+ *
+ * Slots are type-stable: once a thread's slot, always a thread's slot, so that a poster with a stale handle
+ * reads valid memory and finds another generation. They refer to each other by index, not by pointer, so
+ * that the same mapping can be read from outside the process (arena_map.h). A slot's life:
+ *
+ *     FREE --bo_thread_new/bo_branch_new--> its owner's --publish: LIVE--> seen by posters
+ *       ^                                                                     |
+ *       +---- owner: not LIVE, generation + 1; waits for pins and wakes ------+
+ *
+ * A handle is index and generation in one value: bit 63 tells a branch from a thread.
+ *
+ * How to read it from outside, while it changes: take the word of a slot that is LIVE, then the slot, then the word
+ * again. If the generation is the same, what its user wrote before publishing it (parent, owner, file and line) is
+ * whole. What a live user changes (name, regions) is whole if two copies are equal. The fields of a record are whole
+ * if its state is the same before and after, and PENDED or DELIVERED.
+ */
+#ifndef BO_STATE_ARENA_H
+#define BO_STATE_ARENA_H
+
+#include <bough/level.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include "base/clock.h"
+#include "state/record.h"
+#include "state/word.h"
+
+enum {
+    BO_THREADS = 1 << 15,
+    BO_BRANCHES = 1 << 15,
+    BO_NONE = 0, /* index 0 is nobody: a thread's "no thread" */
+    BO_ROOT = 1, /* the branch around everything */
+    BO_NAME = 32,
+    BO_LINE = 64,   /* of the processors' caches */
+    BO_REGIONS = 6, /* regions kept for the tree, the outermost ones */
+    BO_KIND_COUNT = (int)BOUGH_KINDS,
+    BO_RUNGS = 7 /* enum bough_rung */
+};
+
+/* What bough_ladder_set() has set for a target: 0 where it has not. In ms, so that all of it fits. */
+struct bo_ladder_cells {
+    _Atomic uint32_t set; /* any of them */
+    _Atomic uint32_t grace, cap;
+    _Atomic uint32_t time[BO_RUNGS];
+    _Atomic uint8_t ceiling[BO_KIND_COUNT + 1];
+} __attribute__((aligned(8)));
+
+/*
+ * Anything that can be posted to: what thread and branch slots begin with. The first cache line is the one that others write, posters
+ * and the ticker. Behind it is what the owner writes, so that a post does not take away what the owner works with.
+ *
+ *   due         bit k: a record of kind k stands against this target
+ *   pins        posters that are writing a record here: the slot waits for them
+ *   work_next, work_here   link and membership of the ticker's work list, see ticker.c
+ *   spread      a signal handler marked it: the ticker wakes what is below
+ *   tick_at     when the ticker looks; its own
+ *   ladder      what bough_ladder_set() has set for it
+ *   name        written by the owner only, always terminated
+ *
+ * Of a thread:
+ *   unsent      a signal could not be sent, or there was no room to count its sender: the ticker's
+ *   asked_at    when the last wake was sent, or an asynchronous region became due
+ *   asks        wake signals sent since the thread last left a call
+ *   unanswered  how often the ticker has looked why, for this wake
+ *   told        that it does not answer
+ *   blocks_wake it was once seen blocking the wake signal: take the second road at once
+ *   put_off     it shares a lock with others, and its wake is still to come (wake/pace.h)
+ *   wave        ...or it was woken, and has a place of this wave; 0: it has none
+ *   join_waiters   who waits for this generation to end, on its futex word
+ */
+struct bo_target {
+    bo_word word; /* state/word.h. Of a branch: generation and LIVE only */
+    _Atomic uint32_t due;
+    _Atomic uint32_t pins;
+    _Atomic uint32_t work_next;
+    _Atomic uint32_t free_next;
+    uint32_t index;
+    _Atomic uint8_t work_here, spread, unsent, put_off;
+    _Atomic int64_t tick_at;
+    _Atomic int64_t asked_at;
+    _Atomic uint32_t wave, join_waiters;
+    _Atomic uint16_t asks, unanswered;
+    _Atomic uint8_t told, blocks_wake;
+
+    struct bo_ladder_cells ladder;
+    char name[BO_NAME];
+};
+
+_Static_assert(offsetof(struct bo_target, ladder) == BO_LINE, "what others write and what the owner writes lie apart");
+
+/*
+ * Is a thread in a call of foreign code? CALL: in one that reports an interrupt to its caller. SILENT: in one that cannot
+ * (a pause, a condition wait; thread/foreign.h). ASIDE: in either, but a handler of the ladder runs nested inside it. CALL and
+ * SILENT are also the distance, in bytes, from DUE to the bit that ends such a call.
+ */
+enum bo_foreign_step { BO_NOT_FOREIGN, BO_FOREIGN_CALL, BO_FOREIGN_SILENT, BO_FOREIGN_ASIDE };
+
+/* Records suppressed in foreign code until a time (rule 22): those numbered up to `seq`, unless their rung is above `rung`.
+ * seq 0: none. Written by the owner, read by the ticker. */
+struct bo_suppressed {
+    _Atomic uint64_t seq;
+    _Atomic int64_t until;
+    _Atomic uint8_t rung;
+};
+
+/* How a thread wants foreign code to be interrupted: bough_foreign_set(). All 0: the defaults. */
+struct bo_foreign_ways {
+    int error;
+    unsigned kinds; /* the kinds of records that interrupt it, a bit for each enum bough_kind; 0: all */
+    int64_t grace;
+    void (*on_cut)(void), (*choose)(void);
+    void *argument;
+};
+
+enum bo_outcome_note {
+    BO_REPORTED,       /* it failed */
+    BO_RETRIED,        /* it failed with EINTR, was made again at once, and failed with the other error */
+    BO_TOOK_NO_OTHER,  /* it failed with EINTR and was made again; the caller survives no other error */
+    BO_ENDED_SILENTLY, /* a silent wait ended early */
+    BO_IGNORED_POLL    /* the failure of a poll() was ignored; this call failed with its error */
+};
+
+/* How the thread's last interrupted call of foreign code failed, for reports. `at` 0: there was none. Written by the owner,
+ * field by field: a report may mix two of them. */
+struct bo_outcome {
+    const char *_Atomic call;   /* a name in the library's constant data */
+    const char *_Atomic object; /* the path of the object that called; may be gone */
+    _Atomic int64_t at;
+    _Atomic int error;    /* the error number; 0: it reported success */
+    _Atomic uint8_t last; /* enum bo_outcome_note */
+};
+
+/*
+ * A thread's slot. It belongs to an OS thread from its adoption or start to its end; each child that a
+ * worker runs is another generation. A blocked child costs all of it: the fields stand so that there are no holes.
+ *
+ *   parent      the branch it is a child of; BO_ROOT for main and adopted threads
+ *   top         the innermost branch it has open; BO_NONE
+ *   outermost   the outermost one, or the last that it had; BO_NONE
+ *   shield_seq  in a cleanup region: records up to this number do not disturb (rule 20), until shield_until
+ *   met_seq     the highest record that a point of this thread has failed for
+ *   *_rung      up to which rung that holds: a higher one gets in
+ *   handlers, finals   regions with a handler of rung 2, of rung 3; seen by the ladder
+ *   handling    the handler that runs now, on the thread's stack
+ *   resumed_*   a handler's verdict was to work on: records up to this number do not count before then
+ *   freeze      rung 4, see ladder/freeze.h; freeze_at: since when it is asked to, the warden's own
+ *   joins       the branch whose children it waits for; BO_NONE; BO_ROOT: it exits, and waits for all other threads
+ *   mutexes, unread    where a frozen thread keeps what it held and what it did not read: said by itself, see branch/lost.h
+ *   due_byte    the byte of its word that a call's window tests: `foreign` tells which (thread/foreign.h), but each call would have to ask
+ *   reported    what foreign code has been given by a failing call
+ *   silenced    what has ended a silent wait of foreign code
+ *   joining     the thread whose end foreign code waits for, which nothing interrupts; 0
+ *   paced       it shares a lock with other threads: few of them are woken at a time (wake/pace.h)
+ *   crit_*      the outermost critical section: since when, with which budget; see level.c for the clock
+ */
+struct bo_thread {
+    struct bo_target t;
+
+    uintptr_t call_frame; /* where on the stack the outermost call was made; while the word says IN */
+    const void *due_byte;
+    struct bo_libc_wait *libc_wait;
+    uintptr_t foreign_frame;       /* of the function that such a call was made in */
+    _Atomic uint8_t foreign;       /* enum bo_foreign_step */
+    bool foreign_cut;              /* which was cut */
+    bool last_was_cut;             /* the last failing call was interrupted (rule 28) */
+    bool settled_on_top;           /* a handler on top of a call has settled the word */
+    _Atomic uint8_t below_handler; /* the wake signal is blocked in a handler's frame, and comes when that returns */
+    bool jumped;                   /* the last handler has left by a jump */
+    bool disabled;                 /* started at level disabled */
+    bool foreign_from_start;
+    _Atomic uint32_t level_serial; /* odd while the owner changes the level: a seqlock for the ticker */
+    _Atomic uint32_t depth;
+
+    _Atomic pid_t tid;
+    _Atomic uint32_t parent;
+    _Atomic uint32_t top;
+    _Atomic uint32_t outermost;
+    int event_fd;
+    _Atomic uint32_t freeze;
+    _Atomic int64_t freeze_at;
+    _Atomic uint32_t joins;
+    _Atomic pid_t joining;
+    _Atomic uint8_t closing; /* handed to a helper, which runs its closers */
+    _Atomic uint8_t paced;
+    _Atomic uint8_t handlers, finals;
+    _Atomic uint8_t met_rung, shield_rung, resumed_rung;
+    uint8_t handled_rung;
+    uint64_t handled_seq; /* handlers have run for this record, up to this rung */
+    _Atomic uint64_t met_seq;
+    _Atomic int64_t met_at;
+    _Atomic uint64_t shield_seq;
+    _Atomic int64_t shield_until;
+    _Atomic uint64_t resumed_seq;
+    _Atomic int64_t resumed_until;
+    struct bo_suppressed reported, silenced;
+
+    _Atomic int64_t crit_entry;
+    _Atomic int64_t crit_budget;
+    _Atomic int64_t pause_used;
+    _Atomic int64_t pause_min;
+    _Atomic uint64_t pause_seq;
+    uint32_t crit_depth, allow_depth, async_depth, clean_depth, closable_depth;
+    uint32_t foreign_depth; /* regions in which foreign code takes part, and one more if it does from the start */
+    struct bough_region *regions;
+    uintptr_t stack_low, stack_high; /* of a stranger: when it was started, and 0 (thread/stranger.h) */
+    struct {
+        struct bough_region *at; /* its place on the owner's stack: a plain longjmp is found out by it */
+        const char *file;
+        int line, kind;
+        int64_t since;
+    } region[BO_REGIONS];
+    struct bough_async *async;
+    struct bo_handling *handling;
+    struct bough_closer *closers;
+    struct bough_mutex **mutexes;
+    struct bo_endings *unread;
+    struct bo_worker *worker; /* of a child; NULL for main and adopted threads */
+    struct bo_child *child;   /* what it runs now */
+    struct bo_foreign_ways ways;
+    struct bo_outcome outcome;
+} __attribute__((aligned(BO_LINE)));
+
+_Static_assert(sizeof(struct bo_thread) <= 768, "memory of a blocked child: see make bench");
+/* A call works with the word and with one line more. */
+_Static_assert(offsetof(struct bo_thread, call_frame) / BO_LINE == offsetof(struct bo_thread, depth) / BO_LINE,
+               "what each call uses lies together");
+
+/*
+ * A branch's slot. `outer` is the branch around it: the one its owner opened before, or the one its owner
+ * is a child of. Whoever is inside lives no longer than it: an ancestor of a live thread is live.
+ *
+ *   ahead      the next branch further out with anything to look at, and since which mark that has held (state/tree.h)
+ *   reach, sure   where to look for the threads inside it (state/reach.h)
+ *   depth, jump   how many branches are around it; an ancestor, by which the others are found in few steps (state/reach.h)
+ *   shield_seq, shield_until   it was opened in a cleanup region: what is around it is muffled (rule 20)
+ *   live       children that run; the futex word that the end waits on. With BO_ORPHANED: its owner was lost, and the
+ *              last one out ends it; then its owner is BO_NONE, and it counts as one that is live in the branch around it
+ */
+#define BO_ORPHANED ((uint32_t)1 << 31)
+
+struct bo_reach {
+    _Atomic uint64_t groups, parts; /* of threads' slots */
+};
+
+struct bo_branch {
+    struct bo_target t;
+    _Atomic uint32_t owner; /* thread index; BO_NONE for the root, and where it was lost */
+    _Atomic uint32_t outer;
+    _Atomic uint32_t depth;
+    _Atomic uint32_t jump;
+    struct bo_reach reach, sure;
+    _Atomic uint64_t ahead;
+    _Atomic uint32_t live;
+    _Atomic uint32_t waiters;
+    _Atomic int64_t deadline;
+    _Atomic uint64_t shield_seq;
+    _Atomic int64_t shield_until;
+    _Atomic uint8_t shield_rung;
+    const char *file;
+    int line;
+    struct bo_family *family; /* what only this process needs: children, failures. branch/end.c */
+} __attribute__((aligned(BO_LINE)));
+
+/*
+ * A letter: what somebody outside asks of the process, who has the mapping and so may (inspect/mailbox.c). It is read by the
+ * ticker, to whose thread the writer sends the wake signal.
+ *
+ *      FREE --writer--> WRITING --writer--> SENT --ticker--> ANSWERED --writer, or the ticker when it is old--> FREE
+ */
+enum bo_letter_state { BO_LETTER_FREE, BO_LETTER_WRITING, BO_LETTER_SENT, BO_LETTER_READ, BO_LETTER_ANSWERED };
+enum bo_letter_kind { BO_ASK_INTERRUPT = 1, BO_ASK_DUMP };
+
+struct bo_letter {
+    _Atomic uint32_t state;
+    uint32_t kind, rung;
+    pid_t from;
+    uint64_t target; /* a handle */
+    char reason[BOUGH_REASON_MAX + 1];
+    /* The answer. */
+    int32_t error; /* an error number; 0: done */
+    int32_t fd;    /* of this process: a file with the dump */
+    uint64_t post; /* the post's two parts */
+    uint32_t serial;
+    _Atomic int64_t answered_at;
+};
+
+enum { BO_LETTERS = 8 };
+
+/*
+ * What the mapping begins with; tables of threads, branches and records follow, at the offsets that it gives. For a
+ * reader from outside there is no second layout: it was built from the same files, or refuses (version, layout).
+ */
+struct bo_header {
+    char magic[16]; /* BO_ARENA_MAGIC; written last */
+    uint32_t version, layout;
+    uint32_t header_size, thread_size, branch_size, record_size;
+    uint32_t threads, branches, kinds;
+    uint32_t first_generation; /* of a slot that was never used in this process */
+    uint64_t thread_at, branch_at, record_at, size;
+    int64_t started; /* CLOCK_MONOTONIC */
+    pid_t pid;
+    _Atomic pid_t ticker;        /* its kernel thread; 0: it does not run */
+    _Atomic int64_t stood_still; /* bough_now() is that much behind CLOCK_MONOTONIC (rule 33) */
+    char library[16];            /* its version */
+    int ticker_signal;
+    _Atomic uint32_t letters; /* how many were sent: the ticker looks when it changes */
+    struct bo_letter letter[BO_LETTERS];
+    _Atomic uint32_t thread_high; /* slots ever used: a scan ends here. In a cache line that is seldom written */
+    _Atomic uint32_t branch_high;
+
+    /* Who takes a slot writes here, away from what all read. `next` was never used, unless a fork has left it. */
+    __attribute__((aligned(BO_LINE))) _Atomic uint32_t thread_next;
+    _Atomic uint32_t branch_next;
+    _Atomic uint64_t thread_free, branch_free; /* stacks: count of changes and index, against ABA */
+    _Atomic uint64_t seq;                      /* numbers records; the ticker dates nothing, posters do */
+    _Atomic uint64_t marks;                    /* how many targets were marked for those below them: see state/tree.h */
+};
+
+#define BO_ARENA_MAGIC "bough arena"
+enum { BO_ARENA_VERSION = 8 };
+
+/* Where this process has it. */
+struct bo_arena {
+    struct bo_header *head;
+    struct bo_thread *thread;
+    struct bo_branch *branch;
+    struct bo_record *record;
+};
+
+extern struct bo_arena bo_arena;
+
+/* A sum over the places of what a reader looks at: another build of the same version may have moved them. */
+uint32_t bo_arena_layout(void);
+
+/* Maps the arena and makes the root; once, before anything else. 0 or -1 with ENOMEM. */
+int bo_arena_init(void);
+/* A free slot, its generation not LIVE yet; NULL with EAGAIN if the table is full. Lock-free, so that a
+ * call in a signal handler can adopt. */
+struct bo_thread *bo_thread_new(void);
+struct bo_branch *bo_branch_new(void);
+void bo_thread_free(struct bo_thread *t);
+void bo_branch_free(struct bo_branch *b);
+/* Its name: cut to what there is room for; NULL: none. By its owner. */
+void bo_set_name(struct bo_target *t, const char *name);
+/* A copy of a target's name: the slot may get its next user, and name, at this moment. Returns `name`. */
+const char *bo_name_of(const struct bo_target *t, char name[BO_NAME]);
+
+/* ---- a fork: the child has an arena of its own, in the same place (fork.c) --------------------- */
+
+/* In the parent, before and after: meanwhile the child keeps the place (arena_map.h). */
+void bo_arena_lend(bool begin);
+/* In the child: an empty one, with the root. Its slots begin with generations that no handle of the parent's has, who
+ * had used `threads` and `branches`. -1: there is no memory, and nothing in the place. */
+int bo_arena_renew(uint32_t threads, uint32_t branches);
+/* No arena at all: what is not the parent's must not look like it. */
+void bo_arena_drop(void);
+/* A slot that was copied into it is in use. */
+void bo_arena_occupy(const struct bo_target *t, bool branch);
+
+static inline struct bo_thread *bo_thread_at(uint32_t index)
+{
+    return &bo_arena.thread[index];
+}
+
+static inline struct bo_branch *bo_branch_at(uint32_t index)
+{
+    return &bo_arena.branch[index];
+}
+
+/* What `freeze` holds: a step of ladder/freeze.h, and the generation that it is of. In the last one the thread stands
+ * still for good. */
+enum { BO_STANDS_STILL = 3 };
+
+static inline uint32_t bo_freeze_make(uint32_t generation, uint32_t step)
+{
+    return generation << 2 | step;
+}
+
+static inline bool bo_stands_still(const struct bo_thread *t)
+{
+    uint32_t generation = bo_word_generation(bo_load_seq(&t->t.word));
+    return bo_load_seq(&t->freeze) == bo_freeze_make(generation, BO_STANDS_STILL);
+}
+
+/* The bit of the word that interrupts the thread's present call. By the thread itself, or by the ticker. */
+BO_BARE static inline uint64_t bo_foreign_due_bit(const struct bo_thread *t)
+{
+    uint8_t step = bo_load_relaxed(&t->foreign);
+    return step == BO_FOREIGN_CALL ? BO_FOREIGN_DUE : step == BO_FOREIGN_SILENT ? BO_SILENT_DUE : BO_DUE;
+}
+
+/* The half of a thread's word that changes when its generation ends: a futex word. */
+static inline const uint32_t *bo_generation_of(const struct bo_thread *t)
+{
+    const uint32_t *half = (const uint32_t *)(const void *)&t->t.word;
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? half + 1 : half;
+}
+
+/* ---- handles ---------------------------------------------------------------------------------- */
+
+#define BO_HANDLE_BRANCH ((uint64_t)1 << 63)
+#define BO_HANDLE_TAG ((uint64_t)0x2b << 56) /* tells a handle from a stray pointer */
+#define BO_HANDLE_TAG_MASK ((uint64_t)0x7f << 56)
+#define BO_GENERATION_MASK 0xffffffffu
+
+static inline uint64_t bo_handle_make(uint32_t index, uint32_t generation, bool branch)
+{
+    return (branch ? BO_HANDLE_BRANCH : 0) | BO_HANDLE_TAG | (uint64_t)index << 32 | generation;
+}
+
+static inline uint32_t bo_handle_index(uint64_t h)
+{
+    return (uint32_t)(h >> 32) & 0xffffff;
+}
+static inline uint32_t bo_handle_generation(uint64_t h)
+{
+    return (uint32_t)h;
+}
+static inline bool bo_handle_is_branch(uint64_t h)
+{
+    return (h & BO_HANDLE_BRANCH) != 0;
+}
+
+uint64_t bo_thread_handle(const struct bo_thread *t);
+uint64_t bo_branch_handle(const struct bo_branch *b);
+
+/* The slot of a handle, alive or not, or NULL with errno EINVAL if it is none (any NULL included). */
+struct bo_target *bo_target_of(uint64_t handle);
+/* The same, of one sort, alive: NULL with EINVAL or ESRCH. */
+struct bo_thread *bo_thread_of_handle(const void *handle);
+struct bo_branch *bo_branch_of_handle(const void *handle);
+
+static inline bool bo_target_is(const struct bo_target *t, uint32_t generation)
+{
+    uint64_t w = bo_load_seq(&t->word);
+    return bo_word_generation(w) == generation && (w & BO_LIVE);
+}
+
+#endif

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "state/arena_map.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "base/atomic.h"
+#include "base/raw.h"
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8u
+#endif
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41
+#define PR_SET_VMA_ANON_NAME 0
+#endif
+
+/* Descriptors are handed out from below, and programs count on the number that comes next. */
+enum { HIGH = 512 };
+
+static int descriptor = -1; /* the program may have closed it: `file` tells */
+static struct stat file;
+static char hidden[80];
+
+const char *bo_map_hidden(void)
+{
+    return hidden[0] ? hidden : NULL;
+}
+
+/* The kernel takes no more than 80 bytes, and none of \ ` $ [ ]. */
+static int hide(const char *why, long error)
+{
+    snprintf(hidden, sizeof hidden, error ? "bough hidden: %s (errno %ld)" : "bough hidden: %s", why, error);
+    return -1;
+}
+
+/* ---- the file ------------------------------------------------------------------------------------------- */
+
+static long create(void)
+{
+    long fd = bo_raw2(SYS_memfd_create, (long)"bough", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+    return fd == -EINVAL ? bo_raw2(SYS_memfd_create, (long)"bough", MFD_CLOEXEC) : fd; /* before Linux 6.3 */
+}
+
+/* Beyond the limit the kernel would not only refuse but send SIGXFSZ. */
+static bool too_large(size_t size)
+{
+    struct rlimit most;
+    return getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur != RLIM_INFINITY && most.rlim_cur < size;
+}
+
+static bool asked_to_hide(void)
+{
+    const char *value = secure_getenv("BOUGH_HIDDEN");
+    return value && *value && strcmp(value, "0") != 0;
+}
+
+static int file_of(size_t size)
+{
+    if (asked_to_hide())
+        return hide("BOUGH_HIDDEN is set", 0);
+    if (too_large(size))
+        return hide("the limit of file sizes (RLIMIT_FSIZE) is too low", 0);
+    long fd = create();
+    if (fd < 0)
+        return hide("memfd_create() failed", -fd);
+    if (ftruncate((int)fd, (off_t)size) == 0)
+        return (int)fd;
+    hide("ftruncate() failed", errno);
+    bo_raw1(SYS_close, fd);
+    return -1;
+}
+
+/* ---- its descriptor, which stays open for those who look --------------------------------------------------- */
+
+static bool still_ours(void)
+{
+    struct stat now;
+    return descriptor >= 0 && fstat(descriptor, &now) == 0 && now.st_dev == file.st_dev && now.st_ino == file.st_ino;
+}
+
+static int moved_up(int fd)
+{
+    for (int least = HIGH; least > 2; least /= 2) {
+        int high = fcntl(fd, F_DUPFD_CLOEXEC, least);
+        if (high >= 0)
+            return bo_raw1(SYS_close, fd), high;
+    }
+    return fd;
+}
+
+/* In the child of a fork the number is the parent's, if that is in use for its file still. */
+static void keep(int fd)
+{
+    if (!still_ours()) {
+        descriptor = moved_up(fd);
+    } else {
+        bo_raw3(SYS_dup3, fd, descriptor, O_CLOEXEC);
+        bo_raw1(SYS_close, fd);
+    }
+    fstat(descriptor, &file);
+}
+
+static void forget(void)
+{
+    if (still_ours())
+        bo_raw1(SYS_close, descriptor);
+    descriptor = -1;
+}
+
+/* ---- the mapping ------------------------------------------------------------------------------------------- */
+
+static void *map_shared(void *at, size_t size)
+{
+    int fd = file_of(size);
+    if (fd < 0)
+        return MAP_FAILED;
+    void *p = mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | (at ? MAP_FIXED : 0), fd, 0);
+    if (p == MAP_FAILED) {
+        hide("mmap() failed", errno);
+        bo_raw1(SYS_close, fd);
+        return p;
+    }
+    keep(fd);
+    /* A child that has it writes into its parent's tree. One that was made without fork()'s handlers, and so has none
+     * of its own, shall rather crash. */
+    madvise(p, size, MADV_DONTFORK);
+    return p;
+}
+
+/* Who forks, and a lock for the change from none to one and back: another thread's DONTFORK must not come between
+ * this one's DOFORK and its fork. Held for one system call, and never across a fork. */
+static _Atomic uint32_t changing;
+static uint32_t forking;
+
+static void lend(void *p, size_t size, bool begin)
+{
+    int saved = errno;
+    if (hidden[0])
+        return; /* private: the child has a copy in any case */
+    while (bo_swap_acq_rel(&changing, 1))
+        sched_yield();
+    if (begin ? forking++ == 0 : --forking == 0)
+        madvise(p, size, begin ? MADV_DOFORK : MADV_DONTFORK);
+    bo_store_release(&changing, 0); /* pairs with the exchange above */
+    errno = saved;
+}
+
+void bo_map_lend(void *p, size_t size)
+{
+    lend(p, size, true);
+}
+
+void bo_map_take_back(void *p, size_t size)
+{
+    lend(p, size, false);
+}
+
+void bo_map_lent(void)
+{
+    bo_store_relaxed(&changing, 0);
+    forking = 0;
+}
+
+static void *map_private(void *at, size_t size)
+{
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (at ? MAP_FIXED : 0);
+    void *p = mmap(at, size, PROT_READ | PROT_WRITE, flags, -1, 0);
+    if (p != MAP_FAILED)
+        prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, p, size, hidden);
+    forget();
+    return p;
+}
+
+void *bo_map_new(void *at, size_t size)
+{
+    int saved = errno;
+    hidden[0] = '\0';
+    void *p = map_shared(at, size);
+    if (p == MAP_FAILED)
+        p = map_private(at, size);
+    errno = saved;
+    return p == MAP_FAILED ? NULL : p;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The memory of the arena: a file without a name, mapped shared, so that another process of the same user finds it
+ * as /proc/PID/fd/N, a link to "/memfd:bough (deleted)". Who may open that is the kernel's to say: whoever may read
+ * the process (ptrace(2), PTRACE_MODE_READ).
+ *
+ * Where there can't be one (seccomp, an old kernel, a limit), or where BOUGH_HIDDEN asks for it, the memory is
+ * private: all works, nobody sees. Why is kept, and is the mapping's name in /proc/PID/maps.
+ */
+#ifndef BO_STATE_ARENA_MAP_H
+#define BO_STATE_ARENA_MAP_H
+
+#include <stddef.h>
+
+/* Memory that reads as zero, shared or hidden, and not handed on to the child of a fork; in that child, with the
+ * parent's address as `at`, memory of its own in the same place. Address space only: pages are taken as they are
+ * written. NULL: there is none at all. [signal] */
+void *bo_map_new(void *at, size_t size);
+/*
+ * Around a fork() the child is lent the parent's memory, or others would find room there: what is mapped in the child
+ * before its own is put in this place, by a handler of pthread_atfork() that runs earlier, would be overwritten.
+ * For any number of threads that fork at once; with all signals blocked. bo_map_lent() is for the child, whose
+ * parent's locks are nobody's. [signal]
+ */
+void bo_map_lend(void *p, size_t size);
+void bo_map_take_back(void *p, size_t size);
+void bo_map_lent(void);
+/* Why it can't be seen from outside; NULL: it can. */
+const char *bo_map_hidden(void);
+
+#endif

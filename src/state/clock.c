@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#include "state/clock.h"
+#include <bough/types.h>
+#include "state/arena.h"
+
+#define LATE BO_SEC(1)
+
+static _Atomic int64_t stood_still;
+
+int64_t bo_now(void)
+{
+    return bo_clock() - bo_load_relaxed(&stood_still);
+}
+
+bough_time bough_now(void)
+{
+    return bo_now();
+}
+
+int64_t bo_to_monotonic(int64_t when)
+{
+    return bo_add_time(when, bo_load_relaxed(&stood_still));
+}
+
+void bo_notice_standstill(int64_t expected)
+{
+    int64_t late = bo_clock() - expected;
+    if (expected != BO_FOREVER && late > LATE)
+        bo_store_relaxed(&bo_arena.head->stood_still, bo_add_seq(&stood_still, late) + late);
+}
+
+void bo_clock_after_fork(void)
+{
+    bo_store_relaxed(&bo_arena.head->stood_still, bo_load_relaxed(&stood_still));
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "state/current.h"
+#include <bough/interrupt.h>
+#include <sys/syscall.h>
+#include "base/raw.h"
+
+/* A stranger's word: whoever tests it takes the slow path and is adopted there. */
+static const uint32_t stranger = BO_SLOW;
+__thread const volatile uint32_t *bough_word_ = &stranger;
+BO_TLS struct bo_thread *bo_self;
+_Atomic pid_t bo_pid;
+
+_Static_assert(BO_DUE == BOUGH_WORD_DUE_ && BO_PENDING == BOUGH_WORD_PENDING_ && BO_SLOW == BOUGH_WORD_SLOW_,
+               "the public header's inline functions test these");
+
+pid_t bo_tid(void)
+{
+    return bo_self ? bo_load_relaxed(&bo_self->tid) : (pid_t)bo_raw0(SYS_gettid);
+}
+
+static const volatile uint32_t *low_half(const bo_word *word)
+{
+    const volatile uint32_t *half = (const volatile uint32_t *)(const volatile void *)word;
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? half : half + 1;
+}
+
+void bo_bind(struct bo_thread *t)
+{
+    bo_store_relaxed(&t->tid, (pid_t)bo_raw0(SYS_gettid));
+    t->due_byte = bo_word_byte(&t->t.word, 0);
+    bo_self = t;
+    bo_signal_fence(); /* a handler that comes now finds the slot, and then the word */
+    bough_word_ = low_half(&t->t.word);
+}
+
+void bo_turn_away(void)
+{
+    bough_word_ = &stranger;
+    bo_signal_fence();
+    bo_self = NULL;
+}
+
+void bo_unbind(struct bo_thread *t)
+{
+    bo_turn_away();
+    bo_store_relaxed(&t->tid, 0);
+    t->stack_low = t->stack_high = 0;
+    bo_thread_free(t);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* The calling thread: its slot, and its process. */
+#ifndef BO_STATE_CURRENT_H
+#define BO_STATE_CURRENT_H
+
+#include "state/arena.h"
+
+/* NULL in a thread that bough does not know. */
+extern BO_TLS struct bo_thread *bo_self;
+extern _Atomic pid_t bo_pid;
+
+/* The byte of a word that is `distance` above the lowest: DUE, FOREIGN_DUE, SILENT_DUE are the lowest bits of the first three. */
+static inline const void *bo_word_byte(const bo_word *word, int distance)
+{
+    return (const char *)word + (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? distance : 7 - distance);
+}
+
+static inline bool bo_is_main_thread(const struct bo_thread *t)
+{
+    return bo_load_relaxed(&t->tid) == bo_load_relaxed(&bo_pid);
+}
+
+/* Bind a slot to the calling thread; a new slot becomes known to posters by bo_publish() (state/generation.h). */
+void bo_bind(struct bo_thread *t);
+void bo_unbind(struct bo_thread *t);
+/* From here on a stranger; the slot is another thread's to bind. */
+void bo_turn_away(void);
+
+/* The kernel's id of the calling thread. [signal] */
+pid_t bo_tid(void);
+
+#endif

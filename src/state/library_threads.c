@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#include "state/library_threads.h"
+#include "base/atomic.h"
+
+/* Changes in the upper half, threads in the lower one: two equal looks mean that nothing has changed between them. */
+#define ONE_CHANGE (UINT64_C(1) << 32)
+static _Atomic uint64_t own;
+
+void bo_own_begin(void)
+{
+    bo_add_seq(&own, ONE_CHANGE + 1);
+}
+
+void bo_own_end(void)
+{
+    bo_add_seq(&own, ONE_CHANGE - 1);
+}
+
+uint64_t bo_own_look(void)
+{
+    return bo_load_seq(&own);
+}
+
+void bo_own_clear(void)
+{
+    bo_store_seq(&own, 0);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "state/log.h"
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <bough/branch.h>
+#include "base/atomic.h"
+#include "base/clock.h"
+#include "base/plain.h"
+#include "upcalls.h"
+
+static _Atomic(bough_report_fn *) reporter = bo_report_to_stderr;
+
+/* At most this many lines in a second; what was dropped is said in the next one. */
+enum { PER_SECOND = 20 };
+static _Atomic int64_t second;
+static _Atomic uint32_t in_second, dropped;
+
+void bo_report_to_stderr(const char *line)
+{
+    char text[1100];
+    struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
+    int length = snprintf(text, sizeof text, "bough: %s\n", line);
+    if (poll(&ready, 1, 0) == 1 && (ready.revents & POLLOUT) && write(STDERR_FILENO, text, (size_t)length) < 0)
+        bo_add_relaxed(&dropped, 1);
+}
+
+static bool admitted(void)
+{
+    int64_t now = bo_clock() / BO_SEC(1);
+    if (bo_load_relaxed(&second) != now) {
+        bo_store_relaxed(&second, now);
+        bo_store_relaxed(&in_second, 0);
+    }
+    return bo_add_relaxed(&in_second, 1) < PER_SECOND || (bo_add_relaxed(&dropped, 1), false);
+}
+
+void bo_report(const char *format, ...)
+{
+    char text[1024], line[1024];
+    if (!admitted())
+        return;
+    uint32_t missing = bo_swap_seq(&dropped, 0);
+    va_list arguments;
+    va_start(arguments, format);
+    int n = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (missing && n >= 0 && (size_t)n < sizeof text)
+        snprintf(text + n, sizeof text - (size_t)n, " (%u lines before it were dropped)", missing);
+    bo_plain(line, sizeof line,
+             text); /* names and reasons are in it: it stays one line, and says nothing to a terminal */
+    if (!bo_ladder_report(line))
+        bo_report_line(line);
+}
+
+void bo_report_line(const char *line)
+{
+    bo_load_acquire (&reporter)(line);
+}
+
+bough_report_fn *bough_set_report(bough_report_fn *report)
+{
+    if (report)
+        bo_ladder_need_help(); /* to run it, where the library must not */
+    bough_report_fn *old = bo_swap_seq(&reporter, report ? report : bo_report_to_stderr);
+    return old == bo_report_to_stderr ? NULL : old;
+}

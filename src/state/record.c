@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+#include "state/record.h"
+#include <string.h>
+#include <sys/syscall.h>
+#include "base/futex.h"
+#include "base/hook.h"
+#include "base/raw.h"
+#include "state/arena.h"
+#include "state/clock.h"
+#include "state/current.h"
+#include "upcalls.h"
+
+struct bo_record *bo_record_of(const struct bo_target *target, enum bough_kind kind)
+{
+    const char *p = (const char *)target;
+    bool branch = p >= (const char *)bo_arena.branch && p < (const char *)bo_arena.record;
+    size_t slot = (branch ? BO_THREADS : 0) + target->index;
+    return &bo_arena.record[slot * BO_KIND_COUNT + (size_t)kind];
+}
+
+static uint64_t state_of(uint64_t generation, uint32_t serial, enum bo_record_status status)
+{
+    return generation << 32 | (uint32_t)(serial << 4 | (uint32_t)status);
+}
+
+static uint64_t event_now(uint64_t count)
+{
+    return (uint64_t)(bo_now() / BO_MS(1)) << 8 | count;
+}
+
+bool bo_record_is_event(const struct bo_record *r)
+{
+    return (int64_t)((event_now(0) >> 8) - (bo_load_seq(&r->events) >> 8)) >= BO_ONE_EVENT;
+}
+
+bool bo_record_event(struct bo_record *r)
+{
+    uint64_t was = bo_load_seq(&r->events), next;
+    do {
+        unsigned count = was & 0xff;
+        next = event_now(count < 0xff ? count + 1 : count);
+        if ((int64_t)((next >> 8) - (was >> 8)) < BO_ONE_EVENT)
+            return false;
+    } while (!bo_cas_seq(&r->events, &was, next));
+    return true;
+}
+
+static void fill(struct bo_record *r, uint64_t target, const struct bough_event *event)
+{
+    r->target = target;
+    bo_store_relaxed(&r->seq, bo_add_seq(&bo_arena.head->seq, 1) + 1);
+    bo_store_relaxed(&r->since, bo_now());
+    r->value = event->value;
+    r->signo = event->signo;
+    r->source = bo_tid();
+    bo_store_relaxed(&r->rung, 1);
+    bo_store_relaxed(&r->asked, (uint8_t)event->rung);
+    bo_store_relaxed(&r->delivered_rung, 0);
+    bo_store_relaxed(&r->grace_until, 0);
+    bo_store_relaxed(&r->ceiling, 0);
+    bo_store_relaxed(&r->overdue, 0);
+    bo_store_relaxed(&r->news, 0);
+    bo_store_relaxed(&r->watched, 0);
+    bo_store_relaxed(&r->hold_until, 0);
+    bo_store_relaxed(&r->climbed, 1);
+    bo_store_relaxed(&r->rung_at, bo_load_relaxed(&r->since));
+    bo_store_relaxed(&r->rung_until, 0);
+    bo_store_relaxed(&r->cap_at, 0);
+    bo_store_seq(&r->events, event_now(1));
+    bo_store_relaxed(&r->kind, (uint8_t)event->kind);
+    size_t length = event->reason ? strnlen(event->reason, BOUGH_REASON_MAX) : 0;
+    if (length)
+        memcpy(r->reason, event->reason, length);
+    r->reason[length] = '\0';
+}
+
+enum { SERIALS = 0xfffffff };
+
+static uint64_t tally_of(uint32_t serial, uint32_t flags, uint32_t count)
+{
+    return (uint64_t)serial << 36 | (uint64_t)flags << 32 | count;
+}
+
+/* A repeat can make a record final, and widen it to the subtree; never the other way. */
+static uint32_t merged(uint32_t flags, uint32_t more)
+{
+    return ((flags | more) & BOUGH_FINAL) | (flags & more & BOUGH_ALONE);
+}
+
+/* The first post and a repeat may come here in any order; a repeat may also find that the record was closed after it
+ * has looked, and written anew: then it counts for nothing. Returns whether it has widened the record. */
+static bool count_post(struct bo_record *r, uint32_t serial, uint32_t flags)
+{
+    uint64_t was = bo_load_seq(&r->tally), now;
+    do {
+        uint32_t age = (serial - (uint32_t)(was >> 36)) & SERIALS;
+        if (age > SERIALS / 2)
+            return false;
+        now = age ? tally_of(serial, merged(flags, flags), 1)
+                  : tally_of(serial, merged((uint32_t)(was >> 32), flags), (uint32_t)was + 1);
+    } while (!bo_cas_seq(&r->tally, &was, now));
+    return (was & ~now) >> 32 & BOUGH_ALONE && was >> 36 == serial;
+}
+
+/* The next one of an incident that is known already. A record that is closed meanwhile, and written anew, may get the
+ * event as its second: it was posted to the same target at the same moment. */
+static void again(struct bo_record *r, const struct bough_event *event)
+{
+    uint8_t asked = bo_load_relaxed(&r->asked);
+    while (event->rung > asked && !bo_cas_seq(&r->asked, &asked, (uint8_t)event->rung))
+        ;
+    bo_record_event(r);
+}
+
+uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generation, const struct bough_event *event,
+                        enum bo_posting *how)
+{
+    uint64_t state = bo_load_seq(&r->state);
+    for (;;) {
+        /* A record of an earlier generation was closed with it, or its slot never had one. */
+        bool mine = state >> 32 == generation;
+        if (mine && bo_record_status(state) != BO_EMPTY) {
+            bool widened = count_post(r, bo_record_serial(state), event->flags);
+            if (bo_record_status(state) != BO_WRITING)
+                again(r, event);
+            *how = widened ? BO_WIDENED : BO_REPEATED;
+            return bo_record_serial(state);
+        }
+        uint32_t serial = (bo_record_serial(state) + (mine && bo_record_serial(state) ? 0 : 1)) & SERIALS;
+        if (bo_cas_seq(&r->state, &state, state_of(generation, serial, BO_WRITING))) {
+            fill(r, target, event);
+            count_post(r, serial, event->flags);
+            BO_HOOK(post_recorded);
+            *how = BO_POSTED;
+            bo_store_seq(&r->state, state_of(generation, serial, BO_PENDED));
+            return serial;
+        }
+    }
+}
+
+void bo_record_make_final(struct bo_record *r)
+{
+    uint32_t serial = bo_record_serial(bo_load_seq(&r->state));
+    uint64_t was = bo_load_seq(&r->tally);
+    while (was >> 36 == serial && !bo_cas_seq(&r->tally, &was, was | (uint64_t)BOUGH_FINAL << 32))
+        ;
+}
+
+/* Of a record that its reader does not own it may be closed and written anew meanwhile: who reads it compares the state before
+ * and after. */
+__attribute__((no_sanitize("thread"))) void bo_record_describe(const struct bo_record *r, struct bough_record *record)
+{
+    *record = (struct bough_record){
+        .kind = (enum bough_kind)bo_load_relaxed(&r->kind),
+        .flags = bo_record_flags(r),
+        .count = bo_record_count(r),
+        .signo = r->signo,
+        .rung = bo_load_relaxed(&r->rung),
+        .value = r->value,
+        .since = bo_load_relaxed(&r->since),
+        .source = r->source,
+        .target = (bough_target)(uintptr_t)r->target,
+    };
+    for (size_t i = 0; i < sizeof record->reason; i++)
+        record->reason[i] = ((const volatile char *)r->reason)[i];
+}
+
+bool bo_record_stands(const struct bo_record *r)
+{
+    enum bo_record_status s = bo_record_status(bo_load_seq(&r->state));
+    return s == BO_PENDED || s == BO_DELIVERED;
+}
+
+void bo_record_deliver(struct bo_record *r)
+{
+    uint64_t state = bo_load_seq(&r->state);
+    while (bo_record_status(state) == BO_PENDED)
+        if (bo_cas_seq(&r->state, &state, state + (BO_DELIVERED - BO_PENDED)))
+            return;
+}
+
+void bo_record_close(struct bo_record *r, enum bough_post_status how)
+{
+    uint64_t state = bo_load_seq(&r->state);
+    uint32_t serial = bo_record_serial(state);
+    if (bo_record_status(state) == BO_EMPTY)
+        return;
+    bo_store_seq(&r->last, serial << 4 | (uint32_t)how);
+    bo_store_seq(&r->state, state_of(state >> 32, (serial + 1) & SERIALS, BO_EMPTY));
+    if (bo_load_seq(&r->waiters))
+        bo_futex_wake(&r->state, INT_MAX);
+    if (bo_load_seq(&r->watched))
+        bo_ladder_closed(r);
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Records: who asked a target to stop, why, since when. One for each target and kind, in the arena.
+ *
+ *   state: generation of the target (32) | serial (28) | status (4); its low half is a futex word
+ *
+ *      EMPTY --poster--> WRITING --same poster--> PENDING --a point of the target fails--> DELIVERED
+ *        ^                                           |                                       |
+ *        +------- cleared, ended, lost: serial + 1, `last` says how the serial before ended --+
+ *
+ * Writers hold a pin on the target, so a record belongs to one generation from WRITING to EMPTY (rule 6).
+ * A second post finds it not EMPTY and only counts (rule 1), be it WRITING still or closed meanwhile: `tally` names
+ * the serial that it counts for. The fields below it are written in WRITING only, and read when the status is PENDING
+ * or later.
+ *
+ * Below the line is the ladder's: where the incident stands. `rung` is raised by whoever posts (its origin) and by
+ * the ladder on the ticker's thread; the counts of events by posters, `news` by the target's thread.
+ */
+#ifndef BO_STATE_RECORD_H
+#define BO_STATE_RECORD_H
+
+#include <sys/types.h>
+#include <bough/interrupt.h>
+#include "base/atomic.h"
+
+enum bo_record_status { BO_EMPTY, BO_WRITING, BO_PENDED, BO_DELIVERED };
+
+struct bo_record {
+    _Atomic uint64_t state;
+    _Atomic uint32_t last; /* serial (28) and enum bough_post_status (4) of the serial before */
+    _Atomic uint32_t waiters;
+    _Atomic uint64_t tally; /* serial (28), enum bough_post_flags (4), count (32) */
+    _Atomic uint64_t seq;   /* these two also by the ticker, which may look at one that is closed and written anew */
+    _Atomic int64_t since;
+    int64_t value;
+    uint64_t target; /* handle */
+    pid_t source;
+    int signo;
+    _Atomic uint8_t delivered_rung; /* the highest rung that has reached the target (rule 22) */
+    _Atomic uint8_t kind;
+    _Atomic int64_t grace_until; /* absolute, of the delivered rung */
+    /* ---- the ladder's ---- */
+    _Atomic uint8_t rung;       /* where the incident stands; 1: the flag */
+    _Atomic uint8_t asked;      /* a post has asked for this rung at its origin */
+    _Atomic uint8_t ceiling;    /* how far it may climb (rule 38); 0: the ladder has not looked yet */
+    _Atomic uint8_t overdue;    /* out of time at its ceiling */
+    _Atomic uint8_t news;       /* bits of enum bo_news: what handlers have said and the ladder has not read */
+    _Atomic uint64_t events;    /* how many (8), and when the last one began, in ms (56) */
+    _Atomic uint32_t climbed;   /* events that the ladder has dealt with */
+    _Atomic uint8_t watched;    /* the ladder wants to know when it is over */
+    _Atomic int64_t hold_until; /* a handler's verdict was to work on until then */
+    _Atomic int64_t rung_at, rung_until, cap_at; /* when this rung began, its deadline, the end. bo_now()'s clock */
+    /* ---- */
+    char reason[BOUGH_REASON_MAX + 1];
+} __attribute__((aligned(64)));
+
+/* What becomes known about an incident at its target. */
+enum bo_news {
+    BO_CAME_BACK = 1, /* a handler has returned in order */
+    BO_RESUMED = 2,   /* with the verdict to work on */
+    BO_PROMOTED = 4,  /* with the verdict to go up */
+    BO_FAULTED = 8    /* it crashed, returned from rung 3, jumped out */
+};
+
+enum { BO_ONE_EVENT = 250 /* ms: what comes within them is one event (rule 34) */ };
+
+struct bo_target;
+
+static inline uint32_t bo_record_serial(uint64_t state)
+{
+    return (uint32_t)state >> 4;
+}
+static inline enum bo_record_status bo_record_status(uint64_t state)
+{
+    return state & 15;
+}
+static inline uint32_t bo_record_count(const struct bo_record *r)
+{
+    return (uint32_t)bo_load_seq(&r->tally);
+}
+static inline uint32_t bo_record_flags(const struct bo_record *r)
+{
+    return bo_load_seq(&r->tally) >> 32 & 15;
+}
+
+/* The record of a target and kind. */
+struct bo_record *bo_record_of(const struct bo_target *target, enum bough_kind kind);
+/* Would a post now be an event of its own? [signal] */
+bool bo_record_is_event(const struct bo_record *r);
+/* Count an event; false: it belongs to the one before. [signal] */
+bool bo_record_event(struct bo_record *r);
+static inline unsigned bo_record_events(const struct bo_record *r)
+{
+    return bo_load_seq(&r->events) & 0xff;
+}
+/* What a post has done: written a record; widened one from a thread alone to all below it; only counted. */
+enum bo_posting { BO_POSTED, BO_WIDENED, BO_REPEATED };
+/* Write or count a post; returns its serial. The caller holds a pin on the target of that generation. */
+uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generation, const struct bough_event *event,
+                        enum bo_posting *how);
+/* A point has failed because of it. */
+void bo_record_deliver(struct bo_record *r);
+/* It is over; `how` is BOUGH_POST_CLEARED, ENDED or LOST. */
+void bo_record_close(struct bo_record *r, enum bough_post_status how);
+/* "stop", "timeout"...; "?" for what is no kind. */
+const char *bo_kind_name(unsigned kind);
+/* What its target is told of it. */
+void bo_record_describe(const struct bo_record *r, struct bough_record *record);
+/* Nobody clears it any more. [signal] */
+void bo_record_make_final(struct bo_record *r);
+/* Whether a record stands: PENDING or DELIVERED. */
+bool bo_record_stands(const struct bo_record *r);
+
+#endif

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+#include "state/tree.h"
+#include "base/hook.h"
+#include "state/clock.h"
+#include "state/current.h"
+
+/* What muffles records further out: those numbered up to `seq` do not count (rule 20), unless they stand at a rung
+ * above `rung`. */
+struct shield {
+    uint64_t seq;
+    uint8_t rung;
+};
+
+static const struct shield no_shield = {0, 0};
+
+static struct shield shield_or(struct shield s, uint64_t seq, int64_t until, uint8_t rung)
+{
+    if (seq <= s.seq || bo_now() >= until)
+        return s;
+    return (struct shield){seq, rung > s.rung ? rung : s.rung};
+}
+
+static struct shield shield_of_branch(struct shield s, const struct bo_branch *b)
+{
+    uint64_t seq = bo_load_relaxed(&b->shield_seq);
+    return seq ? shield_or(s, seq, bo_load_relaxed(&b->shield_until), bo_load_relaxed(&b->shield_rung)) : s;
+}
+
+/* ---- the way out -------------------------------------------------------------------------------- */
+
+/* What a note of a walk holds: the number of marks (48), the branch (16). */
+_Static_assert(BO_BRANCHES <= 1 << 16, "a branch's index has 16 bits in a note");
+
+void bo_tree_marked(void)
+{
+    bo_add_seq(&bo_arena.head->marks, 1);
+}
+
+/* A thread's own records are met where the walk leaves its outermost branch. */
+static uint32_t owner_met_at(const struct bo_branch *b)
+{
+    uint32_t owner = bo_load_relaxed(&b->owner), outer = bo_load_relaxed(&b->outer);
+    bool outermost = outer == BO_NONE || bo_load_relaxed(&bo_branch_at(outer)->owner) != owner;
+    return outermost ? owner : BO_NONE;
+}
+
+static bool has_anything(const struct bo_branch *b)
+{
+    uint32_t owner = owner_met_at(b);
+    return bo_load_seq(&b->t.due) || bo_load_relaxed(&b->shield_seq) || bo_load_acquire(&b->t.ladder.set) ||
+           (owner != BO_NONE && bo_load_seq(&bo_thread_at(owner)->t.due));
+}
+
+static void leave_notes(uint32_t from, uint32_t to, uint64_t marks, uint32_t ahead)
+{
+    for (; from != to; from = bo_load_relaxed(&bo_branch_at(from)->outer))
+        bo_store_relaxed(&bo_branch_at(from)->ahead, marks << 16 | ahead);
+}
+
+uint32_t bo_branch_ahead(uint32_t index, bool note)
+{
+    uint64_t marks = bo_load_seq(&bo_arena.head->marks);
+    for (uint32_t i = index;;) {
+        const struct bo_branch *b = bo_branch_at(i);
+        uint64_t noted = bo_load_relaxed(&b->ahead);
+        bool known = noted >> 16 == marks;
+        uint32_t next = known ? (uint32_t)(noted & 0xffff) : bo_load_relaxed(&b->outer);
+        BO_HOOK(link_followed);
+        if (known || next == BO_NONE || has_anything(bo_branch_at(next))) {
+            if (note)
+                leave_notes(index, known ? i : next, marks, next);
+            return next;
+        }
+        i = next;
+    }
+}
+
+/* Called for each target on the way out; stops the walk by returning true. `below` says that the thread the
+ * walk began at is not the target itself but branches off it. */
+typedef bool visit_fn(void *context, const struct bo_target *target, struct shield shield, bool below);
+
+/* From a branch outwards to the root. */
+static bool walk_out(uint32_t index, struct shield shield, visit_fn *visit, void *context, bool note)
+{
+    for (; index != BO_NONE; index = bo_branch_ahead(index, note)) {
+        const struct bo_branch *b = bo_branch_at(index);
+        if (visit(context, &b->t, shield, true))
+            return true;
+        shield = shield_of_branch(shield, b);
+        uint32_t owner = owner_met_at(b);
+        if (owner != BO_NONE && visit(context, &bo_thread_at(owner)->t, shield, true))
+            return true;
+    }
+    return false;
+}
+
+/* From a thread's innermost branch outwards. By the thread itself, whose branches stay as they are, it leaves notes. */
+static bool walk(const struct bo_thread *t, struct shield shield, visit_fn *visit, void *context)
+{
+    bool mine = t == bo_self;
+    uint64_t seq = bo_load_relaxed(&t->shield_seq);
+    if (seq)
+        shield = shield_or(shield, seq, bo_load_relaxed(&t->shield_until), bo_load_relaxed(&t->shield_rung));
+    seq = bo_load_relaxed(&t->resumed_seq);
+    if (seq)
+        shield = shield_or(shield, seq, bo_load_relaxed(&t->resumed_until), bo_load_relaxed(&t->resumed_rung));
+    uint32_t index = bo_load_relaxed(&t->top);
+    for (; index != BO_NONE; index = bo_branch_ahead(index, mine)) {
+        const struct bo_branch *b = bo_branch_at(index);
+        if (bo_load_relaxed(&b->owner) != t->t.index)
+            break;
+        if (visit(context, &b->t, shield, true))
+            return true;
+        shield = shield_of_branch(shield, b);
+    }
+    if (visit(context, &t->t, shield, false))
+        return true;
+    return walk_out(bo_load_relaxed(&t->parent), shield, visit, context, mine);
+}
+
+/* ---- which record is due ------------------------------------------------------------------------ */
+
+struct search {
+    bool admitted;
+    uint32_t kinds; /* a bit for each that counts; 0: all */
+    uint64_t highest;
+    struct bo_record *found;
+};
+
+/* Only a thread can be posted to alone: a branch is nothing without what is in it. */
+static bool is_thread(const struct bo_target *target)
+{
+    return (const char *)target < (const char *)bo_arena.branch;
+}
+
+/* Of several kinds at one target the one that was posted first: it is the reason. */
+static bool find_record(void *context, const struct bo_target *target, struct shield shield, bool below)
+{
+    struct search *s = context;
+    uint64_t first = UINT64_MAX;
+    uint32_t counts = s->kinds ? s->kinds : UINT32_MAX;
+    for (uint32_t due = bo_load_seq(&target->due) & counts; due; due &= due - 1) {
+        struct bo_record *r = bo_record_of(target, (enum bough_kind)__builtin_ctz(due));
+        if (!bo_record_stands(r))
+            continue;
+        if (below && is_thread(target) && (bo_record_flags(r) & BOUGH_ALONE))
+            continue;
+        uint64_t seq = bo_load_relaxed(&r->seq);
+        if (s->admitted && seq <= shield.seq && bo_load_relaxed(&r->rung) <= shield.rung)
+            continue;
+        if (seq > s->highest)
+            s->highest = seq;
+        if (seq < first) {
+            first = seq;
+            s->found = r;
+        }
+    }
+    return first != UINT64_MAX;
+}
+
+static bool find_highest(void *context, const struct bo_target *target, struct shield shield, bool below)
+{
+    find_record(context, target, shield, below);
+    return false;
+}
+
+struct bo_record *bo_pending_record(const struct bo_thread *t, bool admitted)
+{
+    struct search s = {.admitted = admitted};
+    return walk(t, no_shield, find_record, &s) ? s.found : NULL;
+}
+
+struct bo_record *bo_pending_foreign(const struct bo_thread *t, const struct bo_suppressed *suppressed)
+{
+    struct search s = {.admitted = true, .kinds = t->ways.kinds};
+    struct shield shield = no_shield;
+    uint64_t seq = bo_load_seq(&suppressed->seq);
+    if (seq)
+        shield = shield_or(shield, seq, bo_load_relaxed(&suppressed->until), bo_load_relaxed(&suppressed->rung));
+    return walk(t, shield, find_record, &s) ? s.found : NULL;
+}
+
+static uint64_t highest_of(const struct bo_thread *t, uint32_t kinds)
+{
+    struct search s = {.kinds = kinds};
+    walk(t, no_shield, find_highest, &s);
+    return s.highest;
+}
+
+uint64_t bo_pending_seq(const struct bo_thread *t)
+{
+    return highest_of(t, 0);
+}
+
+uint64_t bo_pending_foreign_seq(const struct bo_thread *t)
+{
+    return highest_of(t, t->ways.kinds);
+}
+
+struct bo_record *bo_marked(const struct bo_branch *b)
+{
+    struct search s = {.admitted = true};
+    return walk_out(b->t.index, no_shield, find_record, &s, true) ? s.found : NULL;
+}
+
+/* ---- deadlines ---------------------------------------------------------------------------------- */
+
+int64_t bo_effective_deadline(const struct bo_thread *t)
+{
+    int64_t earliest = BO_FOREVER;
+    uint32_t index = bo_load_relaxed(&t->top);
+    if (index == BO_NONE)
+        index = bo_load_relaxed(&t->parent);
+    for (; index != BO_NONE; index = bo_load_relaxed(&bo_branch_at(index)->outer)) {
+        int64_t deadline = bo_load_relaxed(&bo_branch_at(index)->deadline);
+        if (deadline < earliest)
+            earliest = deadline;
+    }
+    return earliest;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Walks out of the tree: which record is due.
+ *
+ * A branch's `outer` is the one around it, so one chain leads from any thread to the root:
+ *
+ *      main ── accept_loop ── server body             thread main: top = clients
+ *                    │                                branch clients: owner main, outer root
+ *                    ├─ handle_client                 thread child: parent = clients
+ *                    └─ handle_client
+ *
+ * From the inside out a thread meets: the branches it has open, its own records, its parent branch, and then,
+ * each time the owner changes on the way out, that owner's own records (rule 7).
+ *
+ * Each thread below a target walks out to it. So that their walks together are no longer than the tree is large, a walk notes in each
+ * branch, as `ahead`, where the next one further out is that has a record, a shield or times of the ladder, itself or its
+ * owner. A note holds as long as nothing more is marked: it has the number that `marks` had before the walk.
+ *
+ *      poster:  1. set the kind's bit in target->due   (seq_cst)      walker:  1. load `marks`                     (seq_cst)
+ *               2. marks + 1                           (seq_cst)               2. find nothing in these branches   (seq_cst)
+ *               3. make the words below due                                    3. note that, with the number
+ *
+ * A walker that this poster has made due loads a higher number than the notes have that overlook the bit. A note is about what is
+ * around a branch, not about the branch itself: who marks a target that has nobody below it need not count.
+ */
+#ifndef BO_STATE_TREE_H
+#define BO_STATE_TREE_H
+
+#include "state/arena.h"
+
+/* The innermost record that is pending for a thread, admitted (its cleanup regions looked at) or
+ * not; NULL if there is none. By another thread the result is a hint: the tree may change meanwhile. */
+struct bo_record *bo_pending_record(const struct bo_thread *t, bool admitted);
+/* The record that a call of foreign code is to be interrupted by, if those suppressed by `s` do not count (rule 22). */
+struct bo_record *bo_pending_foreign(const struct bo_thread *t, const struct bo_suppressed *s);
+/* The highest number among the records pending for a thread; 0 if none. */
+uint64_t bo_pending_seq(const struct bo_thread *t);
+/* The same among the kinds that interrupt foreign code. */
+uint64_t bo_pending_foreign_seq(const struct bo_thread *t);
+/* Is there a record on the branch, which the caller is below, or around it? Shields as they stand at the branch. */
+struct bo_record *bo_marked(const struct bo_branch *b);
+/* Something is marked for those below it, from now on. [signal] */
+void bo_tree_marked(void);
+/* The next branch around this one that has anything to look at; BO_NONE: there is none. `note`: the branch does not end meanwhile. */
+uint32_t bo_branch_ahead(uint32_t index, bool note);
+/* The earliest deadline over a thread's chain; BO_FOREVER if there is none (rule 33). */
+int64_t bo_effective_deadline(const struct bo_thread *t);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Condition: a line of tickets (wait_queue.h) and a lock for it.
+ *
+ * A waiter joins the line before it unlocks the mutex, so that a notification made under the mutex after
+ * that finds it. notify() calls the first in line and nobody else: the call reaches a waiter that returns 0
+ * by it, or there was nobody in line. A waiter that is cut has left the line, under its lock, before it
+ * returns, so a notification it could have consumed has gone, or goes, to the next.
+ *
+ * A sequence number in place of the tickets would be smaller and is what it began as; but there a waiter that is
+ * cut after a notification can't tell whether the kernel's wake-up was spent on it, and those that come later
+ * can consume what was meant for those before.
+ */
+#include "sync/wait_queue.h"
+
+static struct bo_lock *lock_of(bough_cond *cond)
+{
+    return (struct bo_lock *)(void *)&cond->lock;
+}
+
+struct awaiting {
+    struct bo_undo undo;
+    struct bough_waiter_ me;
+    bough_cond *cond;
+    bough_mutex *mutex;
+};
+
+/* The wait is left by a jump or an exception: a notification goes on to the next, and the mutex is held as always. */
+static void abandon(struct bo_undo *undo)
+{
+    struct awaiting *a = (struct awaiting *)undo;
+    if (bo_line_leave(&a->cond->line, &a->me, lock_of(a->cond)))
+        bough_cond_notify(a->cond);
+    bo_mutex_relock(a->mutex);
+}
+
+int bough_cond_await(bough_cond *cond, bough_mutex *mutex, bough_time deadline)
+{
+    if (!bo_mutex_is_mine(mutex))
+        return (int)bo_result(-EPERM);
+    if (bough_check() != 0)
+        return -1;
+    struct awaiting a = {.undo = {.run = abandon}, .cond = cond, .mutex = mutex};
+    bo_lock(lock_of(cond));
+    bo_line_join(&cond->line, &a.me);
+    bo_unlock(lock_of(cond));
+    bough_mutex_unlock(mutex);
+    long r = bo_line_wait(&cond->line, &a.me, lock_of(cond), deadline, &a.undo);
+    int error = bo_mutex_relock(mutex);
+    return (int)bo_result(error ? -error : r);
+}
+
+int bough_cond_notify(bough_cond *cond)
+{
+    bo_lock(lock_of(cond));
+    const void *word = bo_line_first(&cond->line) ? bo_line_call(&cond->line, 0) : NULL;
+    bo_unlock(lock_of(cond));
+    bo_line_wake(word);
+    return 0;
+}
+
+int bough_cond_notify_all(bough_cond *cond)
+{
+    bo_lock(lock_of(cond));
+    while (bo_line_first(&cond->line))
+        bo_line_wake(bo_line_call(&cond->line, 0));
+    bo_unlock(lock_of(cond));
+    return 0;
+}

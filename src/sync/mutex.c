@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Mutex. A futex word, the owner, and a list for each thread of what it holds.
+ *
+ *                          lock                     lock by one who has waited, or waits
+ *             FREE ------------------> HELD ------------------------------------> CONTENDED
+ *              ^                        |                                            |
+ *              +-------- unlock --------+------------- unlock, wakes one ------------+
+ *                                       |                                            |
+ *           ORPHANED <-- owner ends ----+------------- owner ends, wakes one --------+
+ *              |
+ *              +-- lock, with EOWNERDEAD --> HELD or CONTENDED
+ *
+ * Nobody sleeps for ever. A thread sleeps only while the word says CONTENDED, and each step that leaves
+ * CONTENDED wakes one sleeper. The others are accounted for by the one that was woken: it takes the mutex
+ * as CONTENDED, or, where another came first, makes it CONTENDED and sleeps again. If it is cut in that
+ * second sleep the word still says CONTENDED; if the word changed meanwhile, whoever changed it has woken
+ * the next. The extra look in give_up() is for kernels that would report a wake-up as a cut.
+ *
+ * The owner is named by the address of its thread-local list: unique among living threads, free to
+ * get, and still right in the child of a fork(), whose thread keeps what it held. Only a thread itself writes
+ * its own name or takes it away, so `is it mine?` has no race.
+ *
+ * A thread's end is learnt by a key of pthread's, which a thread has from its first lock on: so it need not be
+ * known to bough. A child's end comes before its thread's, and takes the key back.
+ */
+#include <pthread.h>
+#include "sync/sync.h"
+
+enum state { FREE, HELD, CONTENDED, ORPHANED };
+
+static BO_TLS struct bough_mutex *held;
+static BO_TLS bool watched; /* the key is set */
+static pthread_key_t at_thread_end;
+static bool have_key;
+
+static void thread_ends(void *unused)
+{
+    (void)unused;
+    bo_mutex_owner_ended();
+}
+
+__attribute__((constructor)) static void at_load(void)
+{
+    have_key = pthread_key_create(&at_thread_end, thread_ends) == 0;
+}
+
+/* Without a key, or memory for it, a thread can hold mutexes all the same; only its end goes unnoticed. */
+static void watch(bool yes)
+{
+    watched = yes;
+    if (have_key)
+        pthread_setspecific(at_thread_end, yes ? &held : NULL);
+}
+
+static _Atomic uintptr_t *owner_of(const bough_mutex *mutex)
+{
+    return (_Atomic uintptr_t *)(uintptr_t)&mutex->owner;
+}
+
+bool bo_mutex_is_mine(const bough_mutex *mutex)
+{
+    return bo_load_relaxed(owner_of(mutex)) == (uintptr_t)&held;
+}
+
+/* ---- held or not -------------------------------------------------------------------------------- */
+
+static void hold(bough_mutex *mutex)
+{
+    if (bo_unlikely(!watched))
+        watch(true);
+    bo_store_relaxed(owner_of(mutex), (uintptr_t)&held);
+    mutex->next = held;
+    mutex->link = &held;
+    if (held)
+        held->link = &mutex->next;
+    held = mutex;
+}
+
+static void let_go(bough_mutex *mutex, enum state state)
+{
+    bo_busy_begin();
+    *mutex->link = mutex->next;
+    if (mutex->next)
+        mutex->next->link = mutex->link;
+    bo_store_relaxed(owner_of(mutex), 0);
+    /* From here on it is somebody else's, and may be freed: a wake-up needs its address only. */
+    if (bo_swap_acq_rel(bo_word32(&mutex->state), state) == CONTENDED)
+        bo_futex_wake(&mutex->state, 1);
+    bo_busy_end();
+}
+
+static bool swap(bough_mutex *mutex, enum state from, enum state to)
+{
+    uint32_t seen = from;
+    return bo_cas_acquire(bo_word32(&mutex->state), &seen, to);
+}
+
+/* 0 or EOWNERDEAD: it is held, as `state`. EBUSY: it is not. */
+static int take(bough_mutex *mutex, enum state state)
+{
+    bo_busy_begin(); /* who stands still between the two would hold what nobody can find */
+    bool free = swap(mutex, FREE, state), orphaned = !free && swap(mutex, ORPHANED, state);
+    if (free || orphaned)
+        hold(mutex);
+    bo_busy_end();
+    return free ? 0 : orphaned ? EOWNERDEAD : EBUSY;
+}
+
+/* ---- waiting ------------------------------------------------------------------------------------- */
+
+static int give_up(bough_mutex *mutex, long reason)
+{
+    uint32_t state = bo_load_relaxed(bo_word32(&mutex->state));
+    if (state == FREE || state == ORPHANED)
+        bo_futex_wake(&mutex->state, 1);
+    return (int)-reason;
+}
+
+typedef long wait_fn(const void *word, uint32_t expected, bough_time deadline);
+
+static long sleep_on(const void *word, uint32_t expected, bough_time unused)
+{
+    (void)unused;
+    bo_futex_sleep(word, expected, BO_FOREVER);
+    return 0;
+}
+
+static int lock_slow(bough_mutex *mutex, wait_fn *wait, bough_time deadline)
+{
+    for (long r = 0;; r = wait(&mutex->state, CONTENDED, deadline)) {
+        int error = take(mutex, CONTENDED);
+        if (error != EBUSY)
+            return error;
+        if (r != 0)
+            return give_up(mutex, r);
+        /* If this fails, the word is another one already, and the wait returns at once. */
+        uint32_t seen = HELD;
+        bo_cas_acquire(bo_word32(&mutex->state), &seen, CONTENDED);
+    }
+}
+
+/* ---- the interface --------------------------------------------------------------------------------- */
+
+int bough_mutex_lock(bough_mutex *mutex, bough_time deadline)
+{
+    if (bough_check() != 0)
+        return -1;
+    int error = take(mutex, HELD);
+    if (error == EBUSY)
+        error = bo_mutex_is_mine(mutex) ? EDEADLK : lock_slow(mutex, bo_sync_wait, deadline);
+    return (int)bo_result(-error);
+}
+
+int bough_mutex_trylock(bough_mutex *mutex)
+{
+    return (int)bo_result(-take(mutex, HELD));
+}
+
+int bough_mutex_unlock(bough_mutex *mutex)
+{
+    if (!bo_mutex_is_mine(mutex))
+        return (int)bo_result(-EPERM);
+    let_go(mutex, FREE);
+    return 0;
+}
+
+int bo_mutex_relock(bough_mutex *mutex)
+{
+    return lock_slow(mutex, sleep_on, 0);
+}
+
+struct bough_mutex **bo_mutexes_mine(void)
+{
+    return &held;
+}
+
+void bo_mutexes_orphan(struct bough_mutex **list)
+{
+    while (*list)
+        let_go(*list, ORPHANED);
+}
+
+void bo_mutex_owner_ended(void)
+{
+    bo_mutexes_orphan(&held);
+    if (watched)
+        watch(false);
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Semaphore. One word holds both the count and how many wait, so that a release sees in one step
+ * whether anybody has to be woken, and never touches a semaphore that its acquirer has freed:
+ *
+ *      63          32 31           0
+ *     [ waiters      ] [ count      ]     the kernel's futex is the count
+ *
+ * No token is lost, none doubled: the count changes by one compare-and-swap a token. Nobody sleeps beside a
+ * token: a waiter counts itself before it looks at the count. A release that comes after this sees it and
+ * wakes a sleeper; one that came before is seen by the look, or by the kernel, which compares the
+ * count with 0 before it lets a thread sleep. Who was woken looks before it leaves (sync.h), and who leaves
+ * with tokens in sight hands the wake-up on.
+ */
+#include "state/undo.h"
+#include "sync/sync.h"
+
+#define WAITER (UINT64_C(1) << 32)
+
+static _Atomic uint64_t *word_of(bough_sem *sem)
+{
+    return (_Atomic uint64_t *)(uintptr_t)&sem->state;
+}
+
+static uint32_t count_of(uint64_t state)
+{
+    return (uint32_t)state;
+}
+
+static const void *futex_of(const bough_sem *sem)
+{
+    return (const uint32_t *)(const void *)sem + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
+}
+
+/* Takes a token, and a waiter with the same step leaves the count of waiters. */
+static bool take(bough_sem *sem, uint64_t waiter)
+{
+    uint64_t state = bo_load_relaxed(word_of(sem));
+    while (count_of(state) > 0)
+        if (bo_cas_acquire(word_of(sem), &state, state - 1 - waiter))
+            return true;
+    return false;
+}
+
+static long leave(bough_sem *sem, long reason)
+{
+    uint64_t state = bo_sub_seq(word_of(sem), WAITER) - WAITER;
+    if (count_of(state) > 0 && state >= WAITER)
+        bo_futex_wake(futex_of(sem), 1);
+    return reason;
+}
+
+struct waiting {
+    struct bo_undo undo;
+    bough_sem *sem;
+};
+
+static void abandon(struct bo_undo *undo)
+{
+    leave(((struct waiting *)undo)->sem, 0);
+}
+
+static long acquire_slow(bough_sem *sem, bough_time deadline)
+{
+    struct waiting w = {.undo = {.run = abandon}, .sem = sem};
+    bo_add_seq(word_of(sem), WAITER);
+    for (long r = 0;;) {
+        if (take(sem, WAITER))
+            return 0;
+        if (r != 0)
+            return leave(sem, r);
+        bo_undo_push(&w.undo);
+        r = bo_sync_wait(futex_of(sem), 0, deadline);
+        bo_undo_pop(&w.undo);
+    }
+}
+
+int bough_sem_acquire(bough_sem *sem, bough_time deadline)
+{
+    if (bough_check() != 0)
+        return -1;
+    return take(sem, 0) ? 0 : (int)bo_result(acquire_slow(sem, deadline));
+}
+
+int bough_sem_try(bough_sem *sem)
+{
+    return take(sem, 0) ? 0 : (int)bo_result(-EAGAIN);
+}
+
+int bough_sem_release(bough_sem *sem)
+{
+    uint64_t state = bo_load_relaxed(word_of(sem));
+    do {
+        if (count_of(state) == UINT32_MAX)
+            return (int)bo_result(-EOVERFLOW);
+    } while (!bo_cas_seq(word_of(sem), &state, state + 1));
+    if (state >= WAITER)
+        bo_futex_wake(futex_of(sem), 1);
+    return 0;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the synchronisation objects share.
+ *
+ * The rule that all of them keep (rules 9 and 11): a wake-up that a waiter has consumed is never lost to an
+ * interrupt. They keep it by one order of steps. A wake-up only ever reaches a thread inside
+ * bo_sync_wait(). Whatever that returns, the waiter first looks whether it can have what it waits for, and
+ * only if it can't does it leave with ECANCELED or ETIMEDOUT. So one who leaves has just seen that
+ * there is nothing to be had: what the wake-up announced is with somebody else. What is announced after
+ * that look wakes a thread that still sleeps, since this one does not any more.
+ *
+ * So nobody is frozen in the middle of such a wait (rule 37): a line would keep a place for it. It is cut, leaves in
+ * order, and is frozen at its next point.
+ */
+#ifndef BO_SYNC_SYNC_H
+#define BO_SYNC_SYNC_H
+
+#include <errno.h>
+#include <bough/interrupt.h>
+#include <bough/sync.h>
+#include "base/atomic.h"
+#include "base/futex.h"
+#include "base/hook.h"
+#include "thread/call.h"
+
+/* The public structs are plain, for C++'s sake. */
+static inline _Atomic uint32_t *bo_word32(const uint32_t *word)
+{
+    return (_Atomic uint32_t *)(uintptr_t)word;
+}
+
+/* One interruptible wait on a word. Returns 0 if the caller is to look again, or what it has to fail with
+ * if it finds nothing then: -BO_ECUT, -ETIMEDOUT. `deadline` as in the interface. */
+static inline long bo_sync_wait(const void *word, uint32_t expected, bough_time deadline)
+{
+    int64_t until = deadline == 0 ? BO_FOREVER : deadline > 0 ? deadline : 1;
+    bo_busy_begin();
+    long r = bo_futex_wait(word, expected, until);
+    bo_busy_end();
+    if (r == 0)
+        BO_HOOK(futex_woken);
+    return r == -EAGAIN || r == -EINTR ? 0 : r;
+}
+
+/* At a child's end, and by itself at any other thread's: what it still holds becomes owner-dead, and one who
+ * waits gets it (EOWNERDEAD). */
+void bo_mutex_owner_ended(void);
+/* Where the calling thread keeps what it holds [signal]; and the same as above for one that stands still, by another. */
+struct bough_mutex **bo_mutexes_mine(void);
+void bo_mutexes_orphan(struct bough_mutex **list);
+
+/* Lock again, uninterruptibly: 0 or EOWNERDEAD. */
+int bo_mutex_relock(bough_mutex *mutex);
+bool bo_mutex_is_mine(const bough_mutex *mutex);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A line of waiting threads, first come first served, under a lock of its user (a condition, a queue's
+ * getters, its putters).
+ *
+ *      join, under the lock            call, under the lock
+ *   (new) ---------------> IN LINE ---------------------------> CALLED, bo_line_wait() returns 0
+ *                             |
+ *                             +-- cut or late, under the lock --> (gone), it returns the reason
+ *
+ * Each waiter is a ticket on its thread's stack with a futex word of its own. Both ways out of the line are
+ * taken under the lock, so exactly one of them is: who was called returns 0 even if it is cut at
+ * that moment, and who leaves was not called and can't be any more. No call is lost, and none wakes two.
+ *
+ * A ticket is gone as soon as it is called. What is left to do then is to wake its address, which
+ * may be another thing's by now: that thing sees a wake-up for nothing, as each futex has to expect.
+ */
+#ifndef BO_SYNC_WAIT_QUEUE_H
+#define BO_SYNC_WAIT_QUEUE_H
+
+#include "state/undo.h"
+#include "sync/sync.h"
+
+struct bough_waiter_ {
+    struct bough_waiter_ *next, *before;
+    _Atomic uint32_t called;
+    int error;  /* what the caller has to say: 0, or why the waiter's call fails */
+    void *item; /* what is handed over, either way */
+};
+
+/* All three under the lock. */
+static inline struct bough_waiter_ *bo_line_first(const struct bough_line_ *line)
+{
+    return line->first;
+}
+void bo_line_join(struct bough_line_ *line, struct bough_waiter_ *waiter);
+/* Takes the first, which there must be, out of the line. Returns the word to be woken, best after unlocking. */
+const void *bo_line_call(struct bough_line_ *line, int error);
+
+/* After unlocking; `word` may be NULL. */
+static inline void bo_line_wake(const void *word)
+{
+    if (word)
+        bo_futex_wake(word, 1);
+}
+
+/* Without the lock, after joining: 0 if called; -BO_ECUT or -ETIMEDOUT, and then it has left the line. */
+long bo_line_wait(struct bough_line_ *line, struct bough_waiter_ *waiter, struct bo_lock *lock, bough_time deadline,
+                  struct bo_undo *undo);
+/* Without the lock: leave the line, if not called. Returns whether it was called. */
+bool bo_line_leave(struct bough_line_ *line, struct bough_waiter_ *waiter, struct bo_lock *lock);
+
+#endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "thread/adopt.h"
+#include <bough/branch.h>
+#include <bough/interrupt.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/hook.h"
+#include "base/mask.h"
+#include "state/generation.h"
+#include "thread/fork.h"
+#include "thread/level.h"
+#include "thread/region.h"
+#include "thread/stranger.h"
+#include "upcalls.h"
+#include "wake/frames.h"
+#include "wake/last_thread.h"
+#include "wake/ticker.h"
+#include "wake/wake_send.h"
+#include "wake/wake_signal.h"
+
+pthread_key_t bo_at_thread_end;
+static int init_error;
+
+/* ---- adoption ---------------------------------------------------------------------------------------- */
+
+void bo_self_find_stack(struct bo_thread *t)
+{
+    pthread_attr_t attributes;
+    void *low;
+    size_t size;
+    if (t->stack_high || pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return;
+    if (pthread_attr_getstack(&attributes, &low, &size) == 0) {
+        t->stack_low = (uintptr_t)low;
+        t->stack_high = (uintptr_t)low + size;
+    }
+    pthread_attr_destroy(&attributes);
+}
+
+/*
+ * Who can be woken needs the ticker: it finds another road to a thread that blocks the wake signal later on, and
+ * repeats the wake where there is no window (rule 13). Where signals are blocked this may be a signal handler, which
+ * must not start a thread; the next thread that is adopted will. Without a window nothing works without it.
+ */
+static void start_ticker(uint64_t blocked)
+{
+    int saved = errno;
+    if (!blocked || !BO_ARCH_WINDOW)
+        bo_ticker_need(); /* it failed: all else works */
+    errno = saved;
+}
+
+void bo_begin_adopted(struct bo_thread *t)
+{
+    t->worker = NULL;
+    t->child = NULL;
+    bo_level_reset(t, false, false);
+}
+
+static struct bo_thread *adopt(const char *name)
+{
+    struct bo_thread *made = bo_stranger_take(), *t = made ? made : bo_thread_new();
+    if (!t)
+        return NULL;
+    bo_bind(t);
+    if (!made || name)
+        bo_set_name(&t->t, name);
+    if (!made)
+        bo_begin_adopted(t);
+    pthread_setspecific(bo_at_thread_end, t);
+    if (!made) {
+        BO_HOOK(adopts_itself);
+        bo_publish(t, BO_ROOT, 0);
+        bo_stranger_merge(t);
+    }
+    if (bo_is_main_thread(t))
+        bo_own_main_known(true);
+    return t;
+}
+
+/* With all signals blocked: a call that a handler makes in the middle would adopt the thread a second time. */
+struct bo_thread *bo_adopt(const char *name)
+{
+    if (bo_self)
+        return bo_self;
+    if (bo_init() != 0)
+        return NULL;
+    uint64_t mask = bo_signals_off();
+    bool known = bo_self != NULL;
+    struct bo_thread *t = known ? bo_self : adopt(name);
+    bo_signals_on(mask);
+    if (known || !t)
+        return t;
+    bo_deliver_open();
+    start_ticker(mask); /* it can be posted to already, while this waits for the new thread */
+    bo_level_settle(t); /* the root may be marked */
+    return t;
+}
+
+bough_thread *bough_adopt(const char *name)
+{
+    struct bo_thread *t = bo_self;
+    if (t)
+        bo_set_name(&t->t, name);
+    else
+        t = bo_adopt(name);
+    if (!t)
+        return NULL;
+    bo_self_find_stack(t);
+    return (bough_thread *)(uintptr_t)bo_thread_handle(t);
+}
+
+bough_thread *bough_adopt_with(const struct bough_child_options *options)
+{
+    static const struct bough_child_options plain;
+    const struct bough_child_options *o = options ? options : &plain;
+    if (bo_self)
+        return errno = EEXIST, NULL;
+    if (o->stack || o->fresh)
+        return errno = EINVAL, NULL;
+    struct bo_thread *t = bo_adopt(o->name);
+    if (!t)
+        return NULL;
+    bo_self_find_stack(t);
+    t->disabled = o->disabled != 0;
+    t->foreign_depth = t->foreign_from_start = o->foreign != 0;
+    bo_level_set(t);
+    return (bough_thread *)(uintptr_t)bo_thread_handle(t);
+}
+
+bough_thread *bough_self(void)
+{
+    struct bo_thread *t = bo_self_or_adopt();
+    return t ? (bough_thread *)(uintptr_t)bo_thread_handle(t) : NULL;
+}
+
+int bough_set_name(const char *name)
+{
+    struct bo_thread *t = bo_self_or_adopt();
+    if (!t)
+        return -1;
+    char kernel[16];
+    bo_set_name(&t->t, name);
+    snprintf(kernel, sizeof kernel, "%.15s", t->t.name);
+    pthread_setname_np(pthread_self(), kernel);
+    return 0;
+}
+
+/* ---- init -------------------------------------------------------------------------------------------- */
+
+static int init(void)
+{
+    bo_store_relaxed(&bo_pid, getpid());
+    if (bo_arena_init() != 0 || bo_deliver_init() != 0)
+        return errno;
+    int error = pthread_key_create(&bo_at_thread_end, bo_thread_ends);
+    return error ? error : bo_fork_init();
+}
+
+/* At load: later may be in a signal handler. */
+__attribute__((constructor)) static void at_load(void)
+{
+    if (!bo_arena.thread)
+        init_error = init();
+}
+
+int bo_init(void)
+{
+    at_load();
+    return init_error ? (errno = init_error, -1) : 0;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* Adoption: a thread that bough does not know gets a slot at its first use. */
+#ifndef BO_THREAD_ADOPT_H
+#define BO_THREAD_ADOPT_H
+
+#include <pthread.h>
+#include "state/current.h"
+
+/* Called once at load; idempotent. 0, or -1 with errno: the library can't work here. */
+int bo_init(void);
+/* The calling thread's slot, adopting it. NULL with EAGAIN (table full) or ENOMEM. */
+struct bo_thread *bo_adopt(const char *name);
+
+static inline struct bo_thread *bo_self_or_adopt(void)
+{
+    return bo_likely(bo_self != NULL) ? bo_self : bo_adopt(NULL);
+}
+
+/* What is the same in all slots of adopted threads, before one is published. */
+void bo_begin_adopted(struct bo_thread *t);
+/* Its destructor is bo_thread_ends(). */
+extern pthread_key_t bo_at_thread_end;
+/* Find out where the calling thread's stack lies, once; in ordinary code. */
+void bo_self_find_stack(struct bo_thread *t);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+#include <bough/interrupt.h>
+#include <errno.h>
+#include <stdio.h>
+#include "base/futex.h"
+#include "base/hook.h"
+#include "base/raw.h"
+#include "state/generation.h"
+#include "thread/adopt.h"
+#include "thread/stranger.h"
+#include "wake/ticker.h"
+
+/* The handle of this thread's slot: its own, or one that somebody has made for it before; 0. What is left of a thread that had
+ * the id before goes. */
+static uint64_t known(pid_t tid, const struct bo_thread *except)
+{
+    struct bo_thread *t;
+    uint64_t w;
+    for (uint32_t i = 1; (t = bo_stranger_next_of(tid, except, &i, &w));)
+        if (!bo_is_strange(w) || !bo_stranger_is_gone(t, w))
+            return bo_handle_make(t->t.index, bo_word_generation(w), false);
+    return 0;
+}
+
+static void take_name(struct bo_thread *t, const char *name)
+{
+    char path[64], kernel[BO_NAME];
+    if (!name || !*name) {
+        snprintf(path, sizeof path, "/proc/self/task/%d/comm", (int)bo_load_relaxed(&t->tid));
+        size_t n = bo_read_file(path, kernel, sizeof kernel);
+        kernel[n ? n - 1 : 0] = '\0'; /* a line */
+        name = kernel;
+    }
+    bo_set_name(&t->t, name);
+}
+
+static struct bo_thread *make(pid_t tid, const char *name, uint64_t *handle)
+{
+    struct bo_thread *t = bo_thread_new();
+    if (!t)
+        return NULL;
+    bo_store_relaxed(&t->tid, tid);
+    t->stack_low = bo_stranger_born(tid);
+    t->stack_high = 0;
+    take_name(t, name);
+    bo_begin_adopted(t);
+    *handle = bo_thread_handle(t); /* the thread may end this generation as soon as it is published */
+    bo_stranger_begin();
+    bo_publish(t, BO_ROOT, BO_SLOW);
+    BO_HOOK(stranger_made);
+    return t;
+}
+
+/* Its handle; 0: the table is full. */
+static uint64_t handle_for(pid_t tid, const char *name)
+{
+    uint64_t handle, own = known(tid, NULL);
+    if (own)
+        return own;
+    struct bo_thread *t = make(tid, name, &handle);
+    if (!t)
+        return 0;
+    own = known(tid, t);
+    if (!own)
+        return handle;
+    if (bo_stranger_claim(t, bo_handle_generation(handle)))
+        bo_stranger_move_to(t, own);
+    return own;
+}
+
+bough_thread *bough_adopt_thread(pid_t tid, const char *name)
+{
+    if (bo_init() != 0)
+        return NULL;
+    if (tid <= 0)
+        return errno = EINVAL, NULL;
+    if (tid == bo_tid())
+        return bo_self ? bough_self() : bough_adopt(name);
+    if (!bo_stranger_exists(tid))
+        return errno = ESRCH, NULL;
+    bo_lock(&bo_strangers_lock);
+    uint64_t handle = handle_for(tid, name);
+    bo_unlock(&bo_strangers_lock);
+    if (!handle)
+        return errno = EAGAIN, NULL;
+    bo_ticker_need(); /* it failed: all but its reports work */
+    return (bough_thread *)(uintptr_t)handle;
+}
+
+int bough_release_thread(bough_thread *thread)
+{
+    struct bo_thread *t = bo_thread_of_handle(thread);
+    if (!t)
+        return -1;
+    if (!bo_stranger_claim(t, bo_handle_generation((uint64_t)(uintptr_t)thread)))
+        return errno = bo_thread_of_handle(thread) ? EPERM : ESRCH, -1;
+    bo_stranger_let_go(t);
+    return 0;
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* Regions in which a signal may act on the code that runs: asynchronous ones are left by it, in closable ones a thread can
+ * be frozen. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+#include "arch/window.h"
+#include "base/raw.h"
+#include "state/arena.h"
+#include "state/current.h"
+#include "state/tree.h"
+#include "thread/level.h"
+#include "thread/region.h"
+#include "upcalls.h"
+#include "wake/frames.h"
+#include "wake/ticker.h"
+
+/* ---- asynchronous regions ------------------------------------------------------------------------------- */
+
+int bough_async_begin_(struct bough_async *async, const char *file, int line)
+{
+    if (async)
+        async->region.kind = 0;
+    struct bo_thread *t = bo_region_beginner(async, 0, (uintptr_t)__builtin_frame_address(0));
+    if (!t || bo_ticker_need() != 0 || bough_check() != 0)
+        return -1;
+    bo_region_push(t, &async->region, BO_ASYNC_REGION, file, line);
+    bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&async->region.saved[0], sizeof(uint64_t));
+    t->async_depth++;
+    t->async = async;
+    bo_level_set(t);
+    return 0;
+}
+
+int bough_async_end(struct bough_async *async)
+{
+    return async ? bough_region_end(&async->region) : (errno = EINVAL, -1);
+}
+
+/* Arrived by siglongjmp out of bo_async_cut(). */
+int bough_async_left_(struct bough_async *async)
+{
+    struct bo_thread *t = bo_self;
+    bo_level_unwind(t, async->region.outer);
+    bo_level_meet(t);
+    return errno = ECANCELED, -1;
+}
+
+/* Is it the region's own code that was interrupted, and no handler on top of it? The region may be the last thing in
+ * its frame, where the stack pointer is. A handler has signals blocked that the
+ * region had not (`mask`), or runs on the alternate stack, or its frame lies between. */
+static bool is_of_region(const struct bo_thread *t, const ucontext_t *uc, const void *region, uint64_t mask)
+{
+    uintptr_t sp = bo_arch_sp(uc), at = (uintptr_t)region;
+    uint64_t blocked;
+    memcpy(&blocked, &uc->uc_sigmask, sizeof blocked);
+    bool same_stack = sp <= at && (sp >= t->stack_low || at < t->stack_low);
+    return blocked == mask && same_stack && !bo_deliver_was_on_alternate_stack(uc, at) &&
+           bo_deliver_between(sp, at) != 1;
+}
+
+/*
+ * In the wake signal's handler, the region open and an interrupt due. If another handler runs on top of the
+ * region, it is not abandoned: the ticker asks again later (rule 14).
+ */
+void bo_async_cut(struct bo_thread *t, void *context)
+{
+    struct bough_async *async = t->async;
+    if (!bo_pending_record(t, true)) {
+        bo_level_settle(t); /* it was cleared meanwhile, or does not concern this thread */
+        return;
+    }
+    if (!async || t->regions != &async->region || !is_of_region(t, context, async, async->region.saved[0])) {
+        bo_ticker_watch(t);
+        return;
+    }
+    bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&async->region.saved[0], 0, sizeof(uint64_t));
+    siglongjmp(async->leave, 1);
+}
+
+/* ---- closable regions ------------------------------------------------------------------------------------ */
+
+int bo_level_begin_closable(struct bough_region *region, const char *file, int line, uintptr_t sp)
+{
+    if (region)
+        region->kind = 0;
+    struct bo_thread *t = bo_region_beginner(region, 0, sp);
+    if (!t || bo_ticker_need() != 0)
+        return -1;
+    bo_region_push(t, region, BO_CLOSABLE_REGION, file, line);
+    bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&region->saved[0], sizeof(uint64_t));
+    t->closable_depth++;
+    bo_level_set(t);
+    return 0;
+}
+
+/* The innermost one that is noted. */
+static const struct bough_region *closable(const struct bo_thread *t)
+{
+    uint32_t depth = bo_load_relaxed(&t->depth), i = depth < BO_REGIONS ? depth : BO_REGIONS;
+    while (i && t->region[i - 1].kind != BO_CLOSABLE_REGION)
+        i--;
+    return i ? t->region[i - 1].at : NULL;
+}
+
+/* One that was begun in a handler says nothing of the code below that. On another stack nothing can be told. */
+bool bo_level_in_closable(const struct bo_thread *t, const void *context)
+{
+    const struct bough_region *region = closable(t);
+    uintptr_t sp = bo_arch_sp(context);
+    return region && sp >= t->stack_low && sp < t->stack_high && is_of_region(t, context, region, region->saved[0]) &&
+           bo_deliver_between(sp, t->stack_high) != 1;
+}

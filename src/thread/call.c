@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+#include "thread/call.h"
+#include <bough/call.h>
+#include <linux/futex.h>
+#include "base/futex.h"
+#include "base/hook.h"
+#include "base/raw.h"
+#include "state/arena.h"
+#include "state/clock.h"
+#include "state/current.h"
+#include "state/log.h"
+#include "state/tree.h"
+#include "thread/adopt.h"
+#include "thread/foreign_call.h"
+#include "thread/level.h"
+#include "thread/suppress.h"
+#include "wake/frames.h"
+#include "wake/ticker.h"
+#include "wake/unanswered.h"
+#include "wake/wake.h"
+#include "wake/wake_send.h"
+
+/* ---- what the calls of a thread have left ------------------------------------------------------------ */
+
+/* The word says that the thread is in a call. It is not if a jump has left that call: then the word is put right. */
+static bool find_left(struct bo_thread *t)
+{
+    if (!(bo_load_relaxed(&t->t.word) & BO_IN) || !bo_call_was_left_here(t))
+        return false;
+    bo_call_abandon(t);
+    if (bo_deliver_tells(t, BO_TOLD_LEFT))
+        bo_report("thread %d has left an interruptible call by a jump out of a signal handler: use bough_longjmp()",
+                  (int)bo_load_relaxed(&t->tid));
+    return true;
+}
+
+/* ---- system calls ------------------------------------------------------------------------------------ */
+
+#if !BO_ARCH_WINDOW
+long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f)
+{
+    if (bo_or_seq(&t->t.word, BO_IN) & BO_IN)
+        return -BO_EON_TOP;
+    t->call_frame = (uintptr_t)__builtin_frame_address(0);
+    bo_store_relaxed(&t->t.asks, 0);
+    bo_or_seq(&t->t.word, BO_REPEAT);
+    BO_HOOK(call_entered);
+    long r = bo_window_plain(t->due_byte, nr, a, b, c, d, e, f);
+    BO_HOOK(call_left);
+    bo_and_seq(&t->t.word, ~(uint64_t)(BO_IN | BO_REPEAT));
+    BO_HOOK(call_out);
+    return r;
+}
+#elif BO_HOOKS
+static bool set_at_hook(bool is)
+{
+    bool was = bo_call_at_hook;
+    bo_call_at_hook = is;
+    bo_signal_fence();
+    return was;
+}
+
+/* At the hooks the signal's handler does nothing, as in the window: a look at what is due comes, or the call is over. That the
+ * thread is there, and not in a handler on top, is seen by the frames on its stack. */
+long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f)
+{
+    const struct bo_window_call call = {nr, a, b, c, d, e, f};
+    static const uint64_t none;
+    uint64_t before;
+    bool outer = set_at_hook(true);
+    if (bo_or_seq(&t->t.word, BO_IN) & BO_IN) {
+        bo_call_at_hook = outer;
+        return -BO_EON_TOP;
+    }
+    t->call_frame = (uintptr_t)__builtin_frame_address(0);
+    BO_HOOK(call_entered);
+    long r = bo_window_on_top(&none, &before, t->due_byte, &call);
+    BO_HOOK(call_left);
+    bo_and_seq(&t->t.word, ~(uint64_t)BO_IN);
+    bo_call_at_hook = outer;
+    BO_HOOK(call_out);
+    return r;
+}
+#else
+static inline bool set_at_hook(bool is)
+{
+    return is;
+}
+#endif
+
+/*
+ * A handler of the program runs on top of a blocked call, and makes this one. The wake signal may be blocked in that handler
+ * (come_back() in wake_signal.c): the window lets it in. Then the call below may have to end too, and its wake has been used up here
+ * (rule 5).
+ */
+static long call_on_top(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f)
+{
+    const uint64_t mask = bo_wake_bit();
+    uint64_t before = 0;
+    bool below = bo_load_relaxed(&t->below_handler);
+#if BO_ARCH_WINDOW
+    const struct bo_window_call call = {nr, a, b, c, d, e, f};
+    bool at_hook = set_at_hook(false);
+    long r = bo_window_on_top(&mask, &before, t->due_byte, &call);
+    set_at_hook(at_hook);
+#else
+    before = bo_deliver_open() ? mask : 0;
+    uint64_t outer = bo_or_seq(&t->t.word, BO_REPEAT);
+    long r = bo_window_plain(t->due_byte, nr, a, b, c, d, e, f);
+    bo_and_seq(&t->t.word, ~(BO_REPEAT & ~outer));
+#endif
+    bool found_blocked = before & mask;
+    if (found_blocked)
+        bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, 0, sizeof mask);
+    if (bo_load_seq(&t->t.word) & BO_DUE)
+        bo_deliver_again(t, false);
+    if (found_blocked && !below)
+        bo_store_relaxed(&t->below_handler, 0); /* it is the program that blocks it */
+    return r;
+}
+
+static struct bo_record *pending(const struct bo_thread *t)
+{
+    if (bo_load_seq(&t->t.word) & BO_MASKED)
+        return NULL;
+    return bo_foreign_calls(t) ? bo_foreign_pending(t) : bo_pending_record(t, true);
+}
+
+/* Handlers of the ladder run here, as bough's code. */
+static bool fails_for(struct bo_thread *t, struct bo_record *r)
+{
+    if (!bo_foreign_calls(t))
+        return !bo_level_let_go(t, r);
+    enum bo_foreign_step step = bo_foreign_aside(t);
+    bool let_go = bo_level_let_go(t, r);
+    bo_foreign_step(t, step);
+    return !let_go;
+}
+
+/* Is there an interrupt to fail for? If not, the word is put right: it was cleared meanwhile, or a cleanup runs. That
+ * it was delivered is noted where the call fails, for a completed effect may still win (rule 9). */
+static bool due(struct bo_thread *t)
+{
+    if (!(bo_load_seq(&t->t.word) & bo_foreign_due_bit(t)))
+        return false;
+    bo_level_sweep(t, (uintptr_t)__builtin_frame_address(0));
+    struct bo_record *r = pending(t);
+    if (r && fails_for(t, r))
+        return true;
+    bo_level_catch_up();
+    bo_level_settle(t);
+    return false;
+}
+
+/*
+ * A wake for nothing has changed nothing: the call begins again. EINTR from a handler of the program is the program's, unless an
+ * interrupt is due as well. Where a wake has come to a call that failed with EINTR, the wake was the reason, unless a handler on top
+ * has had to do with interrupts. That is not exact: a handler's EINTR may be lost where the handler was not seen, and the wake was
+ * for nothing. The other way round each wake for nothing would show as EINTR in a program that has a handler.
+ */
+static long cut(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f)
+{
+    if (bo_foreign_calls(t) && bo_foreign_borrowed())
+        return bo_raw6(nr, a, b, c, d, e, f); /* what is due is the parent's */
+    bool on_top = t->settled_on_top;
+    t->settled_on_top = false;
+    if (due(t))
+        return -BO_ECUT;
+    bool by_handler = result == -EINTR || (result == -BO_EWOKEN && on_top);
+    return by_handler ? -EINTR : bo_call(nr, a, b, c, d, e, f);
+}
+
+static bool is_cut(long result)
+{
+    return result == -EINTR || result == -BO_ECUT || result == -BO_EWOKEN;
+}
+
+BO_COLD long bo_call_rest(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f)
+{
+    if (result == -BO_EON_TOP) {
+        if (find_left(t))
+            return bo_call(nr, a, b, c, d, e, f);
+        result = call_on_top(t, nr, a, b, c, d, e, f);
+    } else if (bo_load_seq(&t->t.word) & BO_UNDER_WAY) {
+        bo_deliver_settle(t);
+    }
+    return is_cut(result) ? cut(t, result, nr, a, b, c, d, e, f) : result;
+}
+
+BO_COLD long bo_call_stranger(long nr, long a, long b, long c, long d, long e, long f)
+{
+    if (!bo_adopt(NULL))
+        return bo_raw6(nr, a, b, c, d, e, f); /* the table is full: it works, it can't be interrupted */
+    return bo_call(nr, a, b, c, d, e, f);
+}
+
+/* ---- results ----------------------------------------------------------------------------------------- */
+
+/* The one place where an interrupted call fails: now the record is delivered. If it was cleared in the very last
+ * moment, the call has been given up all the same. */
+BO_COLD static int noted(int error)
+{
+    struct bo_thread *t = bo_self;
+    if (t && bo_foreign_calls(t)) {
+        t->foreign_cut |= error == BO_ECUT; /* delivered by who has made the call, thread/foreign.h */
+    } else if (t) {
+        if (error == BO_ECUT)
+            bo_level_meet(t);
+        t->last_was_cut = error == BO_ECUT;
+    }
+    return error == BO_ECUT ? ECANCELED : error;
+}
+
+BO_COLD long bo_failed(long raw)
+{
+    errno = noted((int)-raw);
+    return -1;
+}
+
+int bo_error(int error)
+{
+    return error ? noted(error) : 0;
+}
+
+int bo_point(void)
+{
+    struct bo_thread *t = bo_self_or_adopt();
+    if (t && bo_foreign_calls(t))
+        return due(t) ? BO_ECUT : 0;
+    return bough_check() != 0 ? BO_ECUT : 0;
+}
+
+/* ---- waits inside libc ------------------------------------------------------------------------------- */
+
+static const struct timespec far_away = {INT64_C(1) << 33, 0}, past = {0, 0};
+
+/* On top of another call the wake signal may be blocked, as in call_on_top(). What comes finds REPEAT, and the wait. */
+static void announce(struct bo_thread *t, struct bo_libc_wait *wait)
+{
+    wait->below = bo_or_seq(&t->t.word, BO_IN | BO_REPEAT);
+    if (wait->below & BO_IN)
+        bo_deliver_open();
+    else
+        t->call_frame = (uintptr_t)wait;
+}
+
+int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline)
+{
+    *wait = (struct bo_libc_wait){.until = deadline ? *deadline : far_away};
+    struct bo_thread *t = bo_self_or_adopt();
+    if (!t || bo_ticker_need() != 0)
+        return 0;
+    find_left(t);
+    if (bo_point() != 0)
+        return BO_ECUT;
+    wait->in = true;
+    bo_store_relaxed(&t->t.asks, 0);
+    wait->outer = t->libc_wait;
+    bo_signal_fence(); /* the wake's handler follows the list from t->libc_wait */
+    t->libc_wait = wait;
+    bo_signal_fence();
+    announce(t, wait);
+    /* Posted before we were in: no signal comes for it. */
+    if (bo_load_seq(&t->t.word) & bo_foreign_due_bit(t))
+        wait->until = past;
+    BO_HOOK(libc_entered);
+    return 0;
+}
+
+bool bo_libc_end(struct bo_libc_wait *wait)
+{
+    struct bo_thread *t = bo_self;
+    if (!wait->in)
+        return false;
+    t->libc_wait = wait->outer;
+    bo_signal_fence();
+    bo_and_seq(&t->t.word, ~((BO_IN | BO_REPEAT) & ~wait->below));
+    uint64_t w = bo_load_seq(&t->t.word);
+    if (!(wait->below & BO_IN) && (w & BO_UNDER_WAY))
+        bo_deliver_settle(t);
+    else if ((wait->below & BO_IN) && (w & BO_DUE))
+        bo_deliver_again(t, false);
+    return due(t);
+}
+
+/* ---- futex ------------------------------------------------------------------------------------------- */
+
+long bo_futex_wait(const void *word, uint32_t expected, int64_t deadline)
+{
+    for (;;) {
+        struct timespec at = bo_timespec(bo_to_monotonic(deadline));
+        long r = BO_CALL(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected, deadline == BO_FOREVER ? NULL : &at, 0,
+                         FUTEX_BITSET_MATCH_ANY);
+        /* The library's clock stood still meanwhile: there is time left (rule 33). */
+        if (r != -ETIMEDOUT || bo_now() >= deadline)
+            return r;
+    }
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One blocking call, interruptibly. Everything that blocks on behalf of a user goes through one of the
+ * two forms below.
+ *
+ * 1. bo_call(): one system call through the window (arch/window.h). Check and block are one step.
+ *
+ * 2. bo_libc_begin() .. bo_libc_end(): around a call into libc that waits inside (sem_wait,
+ *    pthread_cond_wait, pthread_join). The program counter says nothing there, so the wake is a signal
+ *    that is repeated with backoff until the thread has left, and the call must end by a timeout: it is
+ *    given `wait->until`, far in the future, which the signal's handler sets to the past. A kernel
+ *    that reads that memory after the signal sees an expired time; one that waits already returns EINTR.
+ *    The caller then looks whether it got what it waited for (a completed effect wins, rule 9).
+ *
+ * Both are [point]s, adopt an unknown thread, and are reentrant: a signal handler on top of a blocked
+ * call may make calls of its own.
+ */
+#ifndef BO_THREAD_CALL_H
+#define BO_THREAD_CALL_H
+
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include "arch/window.h"
+#include "base/atomic.h"
+#include "base/clock.h"
+#include "base/hook.h"
+#include "state/arena.h"
+#include "state/current.h"
+#include "thread/adopt.h"
+#include "wake/frames.h"
+
+/* What the fast path below leaves to do: a call on top of another, what is under way, the reason of a cut, another try. */
+long bo_call_rest(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f);
+long bo_call_stranger(long nr, long a, long b, long c, long d, long e, long f);
+
+#if BO_ARCH_WINDOW && !BO_HOOKS
+static inline long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f)
+{
+    return bo_window(&t->t.word, t->due_byte, &t->call_frame, nr, a, b, c, d, e, f);
+}
+#else
+/* In C: where there is no window, and where a hook stands between its steps. */
+long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f);
+#endif
+
+/*
+ * The raw result, or -errno; -BO_ECUT: it was cut and nothing happened; -EINTR: a handler of the program
+ * ran, as the kernel says it. A cut counts as delivered when bo_result() or bo_error() receives it. Inline, because a function
+ * more around a short system call can be measured.
+ */
+static inline long bo_call(long nr, long a, long b, long c, long d, long e, long f)
+{
+    struct bo_thread *t = bo_self;
+    if (bo_unlikely(!t))
+        return bo_call_stranger(nr, a, b, c, d, e, f);
+    long r = bo_call_window(t, nr, a, b, c, d, e, f);
+    bool done = r != -EINTR && (unsigned long)r + BO_ECUT > BO_ECUT - BO_EWOKEN;
+    bool quiet = !(bo_load_seq(&t->t.word) & BO_UNDER_WAY);
+    return bo_likely(done && quiet) ? r : bo_call_rest(t, r, nr, a, b, c, d, e, f);
+}
+
+#define BO_CALL_(nr, a, b, c, d, e, f, ...) \
+    bo_call((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+/* bo_call with as many arguments as the call has. */
+#define BO_CALL(...) BO_CALL_(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
+
+/* errno's convention from the raw one; a cut is ECANCELED. Also notes for rule 28 whether the last failure was one. */
+long bo_failed(long raw);
+
+static inline long bo_result(long raw)
+{
+    return bo_unlikely((unsigned long)raw > -4096UL) ? bo_failed(raw) : raw;
+}
+
+/* The same for calls that return an error number (pthread_*), or 0. */
+int bo_error(int error);
+
+/* bough_check(), or in foreign code its own: 0, or BO_ECUT. */
+int bo_point(void);
+
+/* Returns 0, or BO_ECUT if an interrupt is due already (then there is no bo_libc_end).
+ * `until` is set to `*deadline`, or far away for NULL. */
+int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline);
+/* Whether an interrupt is due, and so the timeout that libc tells of may be ours. It is delivered only if the caller then
+ * fails, by BO_ECUT: what has succeeded leaves it pending. */
+bool bo_libc_end(struct bo_libc_wait *wait);
+
+/* The interruptible futex wait, raw: 0, -EAGAIN, -ETIMEDOUT, -EINTR, -BO_ECUT. `deadline` is on
+ * bough_now()'s clock, BO_FOREVER for none. A wake-up that has come is returned, never lost: the caller
+ * tries to take what it waits for before it looks at the interrupt again. */
+long bo_futex_wait(const void *word, uint32_t expected, int64_t deadline);
+
+#endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+#include "thread/foreign.h"
+#include <bough/interpose.h>
+#include <errno.h>
+#include <sys/syscall.h>
+#include "base/raw.h"
+#include "state/clock.h"
+#include "state/tree.h"
+#include "thread/call.h"
+#include "thread/foreign_call.h"
+#include "thread/level.h"
+#include "thread/region.h"
+#include "wake/frames.h"
+#include "wake/ticker.h"
+
+void (*_Atomic bo_foreign_refresh)(void);
+
+/* ---- delivery (rule 22) ------------------------------------------------------------------------------ */
+
+/* From here on the records up to `seq` do not count for this sort of call, until the time or a higher rung. */
+static void suppress(struct bo_suppressed *s, uint64_t seq, int64_t until, uint8_t rung)
+{
+    bo_store_relaxed(&s->until, until);
+    bo_store_relaxed(&s->rung, rung);
+    bo_store_seq(&s->seq, seq);
+}
+
+static int64_t grace_end(const struct bo_thread *t)
+{
+    return bo_add_time(bo_now(), t->ways.grace ? t->ways.grace : BOUGH_DEFAULT_GRACE);
+}
+
+void bo_foreign_deliver(struct bo_thread *t, struct bough_record *why)
+{
+    *why = (struct bough_record){.kind = BOUGH_KINDS};
+    /* The number is taken before the record is looked for: a record that is posted in between still interrupts. */
+    uint64_t seq = bo_pending_foreign_seq(t);
+    struct bo_record *r = bo_pending_foreign(t, &t->reported);
+    if (r) {
+        bo_record_describe(r, why);
+        int64_t until = grace_end(t);
+        uint8_t rung = bo_load_relaxed(&r->rung);
+        suppress(&t->reported, seq, until, rung);
+        suppress(&t->silenced, seq, until, rung);
+        bo_store_relaxed(&r->grace_until, until);
+        bo_record_deliver(r);
+        bo_level_note(t, r);
+    } /* else it was cleared in the last moment: the call has been given up all the same */
+    t->last_was_cut = 1;
+    bo_level_settle(t);
+}
+
+void bo_foreign_silence(struct bo_thread *t)
+{
+    uint64_t seq = bo_pending_foreign_seq(t);
+    const struct bo_record *r = bo_pending_foreign(t, &t->silenced);
+    if (r)
+        suppress(&t->silenced, seq, grace_end(t), bo_load_relaxed(&r->rung));
+    bo_level_settle(t);
+}
+
+void bo_foreign_take_back(struct bo_thread *t)
+{
+    bo_store_seq(&t->reported.seq, 0);
+    bo_level_settle(t);
+}
+
+void bo_foreign_ignore(struct bo_thread *t)
+{
+    bo_level_settle(t);
+}
+
+/* ---- taking part -------------------------------------------------------------------------------------- */
+
+int bough_foreign_begin(struct bough_region *region, const char *file, int line)
+{
+    if (region)
+        region->kind = 0;
+    struct bo_thread *t = bo_region_beginner(region, 0, (uintptr_t)__builtin_frame_address(0));
+    if (!t || bo_ticker_need() != 0)
+        return -1;
+    bo_region_push(t, region, BO_FOREIGN_REGION, file, line);
+    t->foreign_depth++;
+    void (*refresh)(void) = bo_load_acquire(&bo_foreign_refresh);
+    if (refresh)
+        refresh();
+    return 0;
+}
+
+int bough_foreign_set(const struct bough_foreign *ways)
+{
+    if (ways && (ways->error < 0 || ways->error > 4094 || ways->grace < 0 || ways->kinds >= 1u << BOUGH_KINDS))
+        return errno = EINVAL, -1;
+    struct bo_thread *t = bo_self_or_adopt();
+    if (!t)
+        return -1;
+    if ((ways ? ways->kinds : 0) != t->ways.kinds) { /* the numbers say nothing about kinds that were left out */
+        bo_store_seq(&t->reported.seq, 0);
+        bo_store_seq(&t->silenced.seq, 0);
+    }
+    t->ways = ways ? (struct bo_foreign_ways){.error = ways->error,
+                                              .kinds = ways->kinds,
+                                              .grace = ways->grace,
+                                              .on_cut = (void (*)(void))ways->on_cut,
+                                              .choose = (void (*)(void))ways->choose,
+                                              .argument = ways->argument}
+                   : (struct bo_foreign_ways){0};
+    bo_store_relaxed(&t->paced, ways && ways->paced);
+    bo_level_settle(t); /* what is pending may be of a kind that counts from now on */
+    return 0;
+}
+
+int bough_foreign_again(void)
+{
+    struct bo_thread *t = bo_self;
+    if (!t)
+        return 0;
+    bool delivered = bo_load_relaxed(&t->reported.seq) != 0;
+    bo_store_seq(&t->silenced.seq, 0);
+    bo_foreign_take_back(t);
+    return delivered && (bo_load_seq(&t->t.word) & BO_FOREIGN_DUE);
+}
+
+int bough_foreign_check(struct bough_record *why)
+{
+    struct bough_record unused;
+    struct bo_thread *t = bo_foreign_thread();
+    if (bo_likely(!t || !(bo_load_relaxed(&t->t.word) & BO_FOREIGN_DUE)))
+        return 0;
+    bo_foreign_enter(t, BO_FOREIGN_CALL);
+    bool due = bo_point() != 0;
+    bo_foreign_leave(t);
+    if (!due)
+        return 0;
+    bo_foreign_deliver(t, why ? why : &unused);
+    return errno = ECANCELED, -1;
+}
+
+int bough_foreign(void)
+{
+    return bo_self && bo_self->foreign_depth != 0;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#include "thread/foreign_call.h"
+#include <sys/syscall.h>
+#include "base/futex.h"
+#include "base/raw.h"
+#include "wake/frames.h"
+#include "wake/wake_send.h"
+
+void bo_foreign_abandon(struct bo_thread *t)
+{
+    bo_foreign_step(t, BO_NOT_FOREIGN);
+}
+
+void bo_call_abandon(struct bo_thread *t)
+{
+    t->libc_wait = NULL;
+    bo_foreign_abandon(t);
+    bo_busy = 0; /* what those calls were in */
+    bo_signal_fence();
+    bo_and_seq(&t->t.word, ~(uint64_t)(BO_IN | BO_REPEAT));
+    if (bo_load_seq(&t->t.word) & BO_UNDER_WAY)
+        bo_deliver_settle(t);
+}
+
+/* On another stack (a handler's own, a coroutine's) nothing can be said. A handler of the ladder's may have left it as well. */
+bool bo_foreign_sweep(struct bo_thread *t, uintptr_t frame)
+{
+    uintptr_t left = t->foreign_frame;
+    if (!bo_load_relaxed(&t->foreign) || left > frame || left < t->stack_low || frame >= t->stack_high)
+        return false;
+    bo_call_abandon(t);
+    return true;
+}
+
+/* In a system call's window (IN) only a signal handler makes calls on top. Before it and after it, and in a wait inside libc,
+ * bough's own code and libc's may come to a stand-in as well. */
+static bool in_a_window(const struct bo_thread *t)
+{
+    return bo_foreign_calls(t) && (bo_load_relaxed(&t->t.word) & BO_IN) && !t->libc_wait;
+}
+
+bool bo_foreign_ended(struct bo_thread *t, uintptr_t frame)
+{
+    if (bo_foreign_sweep(t, frame))
+        return true;
+    uintptr_t left = t->foreign_frame;
+    if (frame >= left || !in_a_window(t) || bo_deliver_between(frame, left) != 0)
+        return false;
+    bo_call_abandon(t);
+    return true;
+}
+
+bool bo_foreign_borrowed(void)
+{
+    return bo_raw0(SYS_getpid) != bo_load_relaxed(&bo_pid);
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "thread/fork.h"
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "base/raw.h"
+#include "state/arena.h"
+#include "state/current.h"
+#include "state/reach.h"
+#include "thread/level.h"
+#include "thread/stranger.h"
+#include "upcalls.h"
+#include "wake/last_thread.h"
+#include "wake/pace.h"
+#include "wake/ticker.h"
+
+/* ---- the copy ------------------------------------------------------------------------------------------ */
+
+/* A record stays behind, but for its serial: a handle on a post from before must not match one from after. */
+struct serials {
+    struct {
+        uint64_t state;
+        uint32_t last;
+    } of[BO_KIND_COUNT];
+};
+
+struct branch_copy {
+    struct bo_branch branch;
+    struct serials serials;
+};
+
+/*
+ *   seq              numbers go on: what the thread has met, and what it is shielded from, is known by them
+ *   threads, branches  how many slots the parent has used: the reach of stale handles
+ *   has_thread       the forking thread is known to bough
+ */
+struct copy {
+    size_t size;
+    uint64_t seq;
+    uint32_t threads, branches;
+    bool has_thread;
+    struct serials root;
+    struct bo_ladder_cells ladder; /* the root's */
+    struct bo_thread thread;
+    struct serials serials;
+    uint32_t branch_count;
+    struct branch_copy branch[];
+};
+
+/* Each thread forks for itself; a handler on top of its fork() finds signals blocked, or is through before. */
+static BO_TLS struct copy *copy;
+static BO_TLS uint64_t mask;
+
+/* Posters write into it at this moment, in whole words. Whatever they post is forgotten in the child. */
+__attribute__((no_sanitize("thread"))) static void copy_words(void *to, const void *from, size_t size)
+{
+    const volatile uint64_t *word = from;
+    for (size_t i = 0; i < size / sizeof *word; i++)
+        ((uint64_t *)to)[i] = word[i];
+}
+
+_Static_assert(sizeof(struct bo_thread) % 8 == 0 && sizeof(struct bo_branch) % 8 == 0, "copied in words");
+
+static void copy_serials(struct serials *to, const struct bo_target *target)
+{
+    for (int kind = 0; kind < BO_KIND_COUNT; kind++) {
+        const struct bo_record *r = bo_record_of(target, (enum bough_kind)kind);
+        to->of[kind].state = bo_load_seq(&r->state);
+        to->of[kind].last = bo_load_seq(&r->last);
+    }
+}
+
+/* The next branch outwards of those that the thread has open, from `index`, which is the first one. */
+static struct bo_branch *own_branch(const struct bo_thread *t, uint32_t index)
+{
+    struct bo_branch *b = bo_branch_at(index);
+    return index != BO_NONE && bo_load_relaxed(&b->owner) == t->t.index ? b : NULL;
+}
+
+static uint32_t count_branches(const struct bo_thread *t)
+{
+    uint32_t count = 0;
+    const struct bo_branch *b = t ? own_branch(t, bo_load_relaxed(&t->top)) : NULL;
+    for (; b; b = own_branch(t, bo_load_relaxed(&b->outer)))
+        count++;
+    return count;
+}
+
+static void copy_thread(struct copy *c, const struct bo_thread *t)
+{
+    copy_words(&c->thread, t, sizeof *t);
+    copy_serials(&c->serials, &t->t);
+    const struct bo_branch *b = own_branch(t, bo_load_relaxed(&t->top));
+    for (struct branch_copy *to = c->branch; b; b = own_branch(t, bo_load_relaxed(&b->outer)), to++) {
+        copy_words(&to->branch, b, sizeof *b);
+        copy_serials(&to->serials, &b->t);
+    }
+}
+
+/* Not by malloc(), whose lock this thread may hold: fork() is allowed in a signal handler. */
+static struct copy *copy_new(const struct bo_thread *t)
+{
+    uint32_t count = count_branches(t);
+    size_t size = sizeof(struct copy) + count * sizeof(struct branch_copy);
+    struct copy *c = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (c == MAP_FAILED)
+        return NULL;
+    c->size = size;
+    c->seq = bo_load_seq(&bo_arena.head->seq);
+    c->threads = bo_load_seq(&bo_arena.head->thread_high);
+    c->branches = bo_load_seq(&bo_arena.head->branch_high);
+    c->has_thread = t != NULL;
+    c->branch_count = count;
+    copy_serials(&c->root, &bo_branch_at(BO_ROOT)->t);
+    copy_words(&c->ladder, &bo_branch_at(BO_ROOT)->t.ladder, sizeof c->ladder);
+    if (t)
+        copy_thread(c, t);
+    return c;
+}
+
+static void copy_free(void)
+{
+    if (copy)
+        munmap(copy, copy->size);
+    copy = NULL;
+}
+
+/* ---- in the child -------------------------------------------------------------------------------------- */
+
+static void put_serials(const struct bo_target *target, const struct serials *from)
+{
+    for (int kind = 0; kind < BO_KIND_COUNT; kind++) {
+        struct bo_record *r = bo_record_of(target, (enum bough_kind)kind);
+        bo_store_relaxed(&r->state, from->of[kind].state);
+        bo_store_relaxed(&r->last, from->of[kind].last);
+    }
+}
+
+/* Who was posting to it, or had put it on a list, is not here. */
+static void put(struct bo_target *to, const void *from, size_t size, bool branch, const struct serials *serials)
+{
+    copy_words(to, from, size);
+    bo_store_relaxed(&to->pins, 0);
+    bo_store_relaxed(&to->work_here, 0);
+    bo_store_relaxed(&to->spread, 0);
+    put_serials(to, serials);
+    bo_arena_occupy(to, branch);
+}
+
+static void put_all(const struct copy *c)
+{
+    bo_store_relaxed(&bo_arena.head->seq, c->seq);
+    put_serials(&bo_branch_at(BO_ROOT)->t, &c->root);
+    copy_words(&bo_branch_at(BO_ROOT)->t.ladder, &c->ladder, sizeof c->ladder);
+    if (!c->has_thread)
+        return;
+    put(&bo_thread_at(c->thread.t.index)->t, &c->thread, sizeof c->thread, false, &c->serials);
+    uint32_t outer = BO_ROOT; /* what was around the outermost one stays in the parent */
+    for (uint32_t i = c->branch_count; i-- > 0;) {
+        const struct branch_copy *from = &c->branch[i];
+        struct bo_branch *b = bo_branch_at(from->branch.t.index);
+        put(&b->t, &from->branch, sizeof from->branch, true, &from->serials);
+        bo_branch_place(b, outer);
+        outer = b->t.index;
+    }
+}
+
+/* What was asked of the parent's threads was not asked of this process. */
+static void forget_posts(struct bo_target *t)
+{
+    for (int kind = 0; kind < BO_KIND_COUNT; kind++) /* one may be half written, and not due yet */
+        bo_record_close(bo_record_of(t, (enum bough_kind)kind), BOUGH_POST_ENDED);
+    bo_store_relaxed(&t->due, 0);
+}
+
+static void settle(struct bo_thread *t)
+{
+    bo_store_relaxed(&t->tid, (pid_t)bo_raw0(SYS_gettid));
+    bo_store_relaxed(&t->parent, BO_ROOT);
+    bo_store_relaxed(&t->t.join_waiters, 0);
+    forget_posts(&t->t);
+    if (t->event_fd >= 0)
+        close(t->event_fd); /* it is the parent's */
+    t->event_fd = -1;
+    if (t->closers)
+        bo_ladder_forget_closers(t);
+    bo_store_relaxed(&t->freeze, 0);
+    bo_and_seq(&t->t.word, ~(BO_EVENT | BO_UNDER_WAY | BO_SUMMONED));
+    bo_level_settle(t);
+}
+
+/* Without memory for it this process has no arena, like one that was made without these handlers. */
+static bool renewed(const struct copy *c)
+{
+    if (c)
+        return bo_arena_renew(c->threads, c->branches) == 0;
+    bo_arena_drop();
+    return false;
+}
+
+static void begin_anew(const struct copy *c)
+{
+    if (!renewed(c))
+        return;
+    put_all(c);
+    bo_ticker_after_fork();
+    bo_strangers_after_fork();
+    bo_own_after_fork(bo_self != NULL);
+    bo_pace_after_fork(bo_self);
+    forget_posts(&bo_branch_at(BO_ROOT)->t);
+    bo_branches_forked(bo_self);
+    if (bo_self)
+        settle(bo_self);
+}
+
+/* ---- the handlers -------------------------------------------------------------------------------------- */
+
+static void prepare(void)
+{
+    static const uint64_t all = ~(uint64_t)0;
+    uint64_t before = 0;
+    bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, sizeof before);
+    mask = before; /* only now: a handler may have forked before */
+    copy = copy_new(bo_self);
+    bo_arena_lend(true);
+}
+
+static void back(void)
+{
+    uint64_t before = mask;
+    copy_free();
+    bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, sizeof before);
+}
+
+static void in_parent(void)
+{
+    bo_arena_lend(false);
+    back();
+}
+
+static void in_child(void)
+{
+    bo_store_relaxed(&bo_pid, getpid());
+    bo_ladder_forked();
+    begin_anew(copy);
+    bo_signals_forked();
+    back();
+}
+
+int bo_fork_init(void)
+{
+    return pthread_atfork(prepare, in_parent, in_child);
+}

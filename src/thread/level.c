@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+#include "thread/level.h"
+#include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "base/hook.h"
+#include "base/mask.h"
+#include "base/raw.h"
+#include "state/arena.h"
+#include "state/clock.h"
+#include "state/current.h"
+#include "state/tree.h"
+#include "thread/adopt.h"
+#include "thread/foreign_call.h"
+#include "thread/region.h"
+#include "thread/suppress.h"
+#include "upcalls.h"
+#include "wake/frames.h"
+#include "wake/ticker.h"
+#include "wake/wake.h"
+#include "wake/wake_send.h"
+
+/* ---- the word follows the regions ------------------------------------------------------------------ */
+
+static bool masked_by_start(const struct bo_thread *t)
+{
+    return t->disabled && t->allow_depth == 0;
+}
+
+static uint64_t level_bits(const struct bo_thread *t, bool overrun)
+{
+    if (masked_by_start(t))
+        return BO_MASKED;
+    if (t->crit_depth && !overrun)
+        return BO_MASKED | BO_TIMED;
+    return (t->async_depth ? BO_ASYNC : 0) | (t->closable_depth ? BO_CLOSABLE : 0);
+}
+
+/* The event descriptor, rung by ourselves when an interrupt becomes due by a region's end. */
+static void ring_event(const struct bo_thread *t)
+{
+    static const uint64_t one = 1;
+    bo_raw3(SYS_write, t->event_fd, (long)&one, sizeof one);
+}
+
+/* A sender that is about to ring is waited for, or its ring would come after this and stay. With an end: on another processor
+ * it may wait for this very thread's. */
+static void quiet_event(const struct bo_thread *t)
+{
+    uint64_t count;
+    for (int tries = 0; tries < 1000 && (bo_load_seq(&t->t.word) & BO_SENDERS); tries++)
+        bo_raw0(SYS_sched_yield);
+    bo_raw3(SYS_read, t->event_fd, (long)&count, sizeof count);
+}
+
+/*
+ * What a poster does for an interrupt that is due at once, the owner does for one that becomes due by a region's
+ * end: ring; if this is a handler on top of a call, have that call end when the handler returns (rule 5); and see to
+ * it that an asynchronous region around is left in time (rule 14).
+ */
+static void due_by_ourselves(struct bo_thread *t, uint64_t w, bool anew)
+{
+    if (w & BO_EVENT)
+        ring_event(t);
+    if (w & BO_IN)
+        bo_deliver_again(t, anew);
+    else if (w & BO_ASYNC)
+        bo_ticker_watch(t);
+}
+
+/* Is the record due again for this sort of foreign call? Either it was suppressed and the time has run out since we looked
+ * for it, so that nobody looks once the suppression is gone: look again without. Or it is of a kind that does not interrupt
+ * foreign code. */
+static bool grace_ran_out(const struct bo_thread *t, struct bo_suppressed *s)
+{
+    BO_HOOK(foreign_weighed);
+    if (bo_now() < bo_load_relaxed(&s->until))
+        return false;
+    bo_store_seq(&s->seq, 0);
+    return bo_pending_foreign(t, s);
+}
+
+static bool due_in_foreign(const struct bo_thread *t, struct bo_suppressed *s)
+{
+    return bo_pending_foreign(t, s) || grace_ran_out(t, s);
+}
+
+/* What the records make of the word. */
+static uint64_t settled(struct bo_thread *t, uint64_t w)
+{
+    uint64_t next = w & ~(BO_ALL_DUE | BO_PENDING);
+    if (!bo_pending_record(t, false))
+        return next;
+    next |= BO_PENDING;
+    if ((w & BO_MASKED) || !bo_pending_record(t, true))
+        return next;
+    return next | BO_DUE | (due_in_foreign(t, &t->reported) ? BO_FOREIGN_DUE : 0) |
+           (due_in_foreign(t, &t->silenced) ? BO_SILENT_DUE : 0);
+}
+
+/* In a forked child nobody watches the deadlines yet: each point looks (wake/ticker.h). No record stands. */
+static void be_watchful(struct bo_thread *t, uint64_t w)
+{
+    if (bo_unlikely(bo_ticker_is_awaited()) && !(w & (BO_MASKED | BO_PENDING)))
+        bo_or_seq(&t->t.word, BO_ALL_DUE);
+}
+
+/*
+ * The word does not change before it is known what the records make of it, and then only if nothing was posted since it was
+ * loaded: a call that a handler makes on top of this finds it due as long as it may be, and no post is overlooked that has
+ * found the word due already.
+ */
+void bo_level_settle(struct bo_thread *t)
+{
+    uint64_t w = bo_load_seq(&t->t.word), next;
+    do {
+        BO_HOOK(settling);
+        if (w & BO_EVENT)
+            quiet_event(t);
+        next = settled(t, w);
+    } while (!bo_word_step(&t->t.word, &w, next));
+    if (next & BO_DUE)
+        due_by_ourselves(t, next, !(w & BO_DUE));
+    else
+        be_watchful(t, next);
+    t->settled_on_top |= (next & BO_IN) != 0;
+    /* From here on only time makes it due: a grace or a budget runs out. */
+    if ((next & BO_DUE) && (~next & (BO_FOREIGN_DUE | BO_SILENT_DUE)))
+        bo_foreign_look_in_time(t);
+    else if ((next & BO_PENDING) && !(next & BO_DUE) && (!(next & BO_MASKED) || (next & BO_TIMED)))
+        bo_ticker_look(&t->t);
+}
+
+/* What is pending is due again in the step that unmasks it; whether it is for this thread is looked at afterwards. */
+static uint64_t at_level(const struct bo_thread *t, uint64_t w)
+{
+    const uint64_t all = BO_MASKED | BO_TIMED | BO_ASYNC | BO_CLOSABLE;
+    uint64_t next = w & ~(t->crit_depth ? all : all | BO_OVERRUN);
+    next |= level_bits(t, next & BO_OVERRUN);
+    if (next & BO_MASKED)
+        return next & ~BO_ALL_DUE;
+    return (w & BO_MASKED) && (w & BO_PENDING) ? next | BO_ALL_DUE : next;
+}
+
+/* A budget that is to run, for what is pending, is the ticker's from this step on: a call that a handler makes right after it ends
+ * with the budget. The word before and after. */
+static uint64_t set_level(struct bo_thread *t, uint64_t *next)
+{
+    uint64_t w = bo_load_seq(&t->t.word), mask = 0;
+    bool off = false;
+    do {
+        if ((w & BO_PENDING) && !off)
+            mask = bo_signals_off(), off = true;
+        *next = at_level(t, w);
+    } while (!bo_word_step(&t->t.word, &w, *next));
+    if ((w & BO_PENDING) && (*next & BO_TIMED))
+        bo_ticker_look(&t->t);
+    if (off)
+        bo_signals_on(mask);
+    return w;
+}
+
+void bo_level_set(struct bo_thread *t)
+{
+    uint64_t next, w = set_level(t, &next);
+    /* A wake for the region that ends here must not reach what comes after it (rule 13). */
+    const uint64_t open = BO_ASYNC | BO_CLOSABLE;
+    BO_HOOK(region_left);
+    if ((w & open & ~next) && !(w & BO_IN) && (bo_load_seq(&t->t.word) & BO_UNDER_WAY))
+        bo_deliver_settle(t);
+    if ((w & BO_PENDING) && !(next & BO_MASKED))
+        bo_level_settle(t);
+}
+
+void bo_level_catch_up(void)
+{
+    int saved = errno;
+    if (bo_unlikely(bo_ticker_is_awaited()) && !bo_deliver_in_handler_now())
+        bo_ticker_need();
+    errno = saved;
+}
+
+/* ---- a new child ----------------------------------------------------------------------------------- */
+
+void bo_level_reset(struct bo_thread *t, bool disabled, bool foreign)
+{
+    t->crit_depth = t->allow_depth = t->async_depth = t->clean_depth = t->closable_depth = 0;
+    t->regions = NULL;
+    t->async = NULL;
+    t->handling = NULL;
+    t->handled_seq = 0;
+    t->jumped = false;
+    t->closers = NULL;
+    bo_store_relaxed(&t->handlers, 0);
+    bo_store_relaxed(&t->finals, 0);
+    bo_store_relaxed(&t->resumed_seq, 0);
+    bo_store_relaxed(&t->met_rung, 0);
+    bo_store_relaxed(&t->shield_rung, 0);
+    bo_store_relaxed(&t->freeze, 0);
+    bo_store_relaxed(&t->t.ladder.set, 0);
+    bo_store_relaxed(&t->joins, BO_NONE);
+    bo_store_relaxed(&t->closing, 0);
+    t->libc_wait = NULL;
+    t->disabled = disabled;
+    t->foreign_depth = t->foreign_from_start = foreign;
+    t->ways = (struct bo_foreign_ways){0};
+    bo_store_relaxed(&t->paced, 0);
+    bo_store_relaxed(&t->reported.seq, 0);
+    bo_store_relaxed(&t->silenced.seq, 0);
+    bo_store_relaxed(&t->outcome.at, 0);
+    bo_store_relaxed(&t->joining, 0);
+    bo_store_relaxed(&t->foreign, 0);
+    t->last_was_cut = 0;
+    bo_store_relaxed(&t->depth, 0);
+    bo_store_relaxed(&t->pause_seq, 0);
+    bo_store_relaxed(&t->shield_seq, 0);
+    bo_store_relaxed(&t->met_seq, 0);
+    bo_store_relaxed(&t->t.asks, 0);
+    bo_store_relaxed(&t->t.told, 0);
+    bo_store_relaxed(&t->t.blocks_wake, 0);
+}
+
+/* ---- what a point meets ------------------------------------------------------------------------------ */
+
+void bo_level_note(struct bo_thread *t, struct bo_record *r)
+{
+    uint64_t seq = bo_pending_seq(t);
+    uint8_t rung = bo_load_relaxed(&r->rung);
+    if (seq <= bo_load_relaxed(&t->met_seq) && rung <= bo_load_relaxed(&t->met_rung))
+        return;
+    bo_store_relaxed(&t->met_seq, seq);
+    bo_store_relaxed(&t->met_rung, rung);
+    bo_store_relaxed(&t->met_at, bo_now());
+    if (rung > bo_load_relaxed(&r->delivered_rung))
+        bo_store_relaxed(&r->delivered_rung, rung);
+}
+
+bool bo_level_let_go(struct bo_thread *t, struct bo_record *r)
+{
+    bool climbs = bo_load_relaxed(&r->rung) > 1 || bo_load_relaxed(&t->freeze);
+    if (bo_likely(!climbs))
+        return false;
+    bo_record_deliver(r);
+    bo_level_note(t, r);
+    return !bo_ladder_meet(t, r);
+}
+
+struct bo_record *bo_level_meet(struct bo_thread *t)
+{
+    struct bo_record *r = bo_pending_record(t, true);
+    if (!r || (bo_load_seq(&t->t.word) & BO_MASKED)) {
+        bo_level_catch_up();
+        bo_level_settle(t);
+        return NULL;
+    }
+    bo_record_deliver(r);
+    bo_level_note(t, r);
+    if (bo_level_let_go(t, r)) {
+        bo_level_settle(t);
+        return NULL;
+    }
+    t->last_was_cut = 1;
+    return r;
+}
+
+/* ---- asking -------------------------------------------------------------------------------------------------------- */
+
+enum bough_level bough_level(void)
+{
+    const struct bo_thread *t = bo_self;
+    uint64_t w = t ? bo_load_seq(&t->t.word) : 0;
+    if (w & BO_MASKED)
+        return BOUGH_DISABLED;
+    return w & BO_ASYNC ? BOUGH_ASYNCHRONOUS : BOUGH_DEFERRED;
+}

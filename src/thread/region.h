@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* What level.c, section.c, region.c and async.c know of each other: one thread's regions, by that thread. */
+#ifndef BO_THREAD_REGION_H
+#define BO_THREAD_REGION_H
+
+#include <bough/level.h>
+#include "thread/level.h"
+
+/* The word follows from the regions that are open. */
+void bo_level_set(struct bo_thread *t);
+/* Around a change that the ticker must not see in parts: it looks again later. What is stored between them is stored with
+ * release, and so after the serial. */
+void bo_level_changing(struct bo_thread *t);
+void bo_level_changed(struct bo_thread *t);
+
+/* Whoever begins a region: known, what was left behind is swept. `sp` is the public function's frame. NULL with errno. */
+struct bo_thread *bo_region_beginner(const void *region, int64_t allowance, uintptr_t sp);
+void bo_region_push(struct bo_thread *t, struct bough_region *region, enum bo_region_kind kind, const char *file,
+                    int line);
+/* A public function that ends one; `sp` is its frame. 0, or -1 with errno. */
+int bo_region_end(struct bo_thread *t, struct bough_region *region, uintptr_t sp);
+
+void bo_section_enter(struct bo_thread *t, struct bough_region *region, int64_t budget);
+void bo_section_leave(struct bo_thread *t, const struct bough_region *region);
+void bo_cleanup_enter(struct bo_thread *t, struct bough_region *region, int64_t grace);
+void bo_cleanup_leave(struct bo_thread *t, const struct bough_region *region);
+
+#endif

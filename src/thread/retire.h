@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* The end of a thread's generation: what it leaves. */
+#ifndef BO_THREAD_RETIRE_H
+#define BO_THREAD_RETIRE_H
+
+#include "state/arena.h"
+
+/* On the thread itself, or for a child that never ran. `how` is BOUGH_POST_ENDED or BOUGH_POST_LOST. */
+void bo_retire(struct bo_thread *t, enum bough_post_status how);
+/* The same for a thread that stands still for good, by another: what is under way to it waits for ever, and harms
+ * nobody. */
+void bo_retire_lost(struct bo_thread *t);
+/* Who joins a thread waits for its generation to end. A worker wakes them last, when it is ready for the next
+ * child: woken sooner they would compete with it for a processor, and find nobody parked. */
+void bo_wake_joiners(struct bo_thread *t);
+
+#endif

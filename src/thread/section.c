@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* Regions that keep interrupts out for a time: critical sections, by their budget, and cleanup regions, by their grace. */
+#include "state/arena.h"
+#include "state/clock.h"
+#include "state/current.h"
+#include "state/tree.h"
+#include "thread/level.h"
+#include "thread/region.h"
+
+/* ---- the clock of critical sections ------------------------------------------------------------------- */
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The present incident's account; a new incident opens a new one. */
+static void account(struct bo_thread *t, uint64_t seq)
+{
+    if (bo_load_relaxed(&t->pause_seq) == seq)
+        return;
+    bo_store_relaxed(&t->pause_seq, seq);
+    bo_store_relaxed(&t->pause_used, 0);
+    bo_store_relaxed(&t->pause_min, BO_FOREVER);
+}
+
+static void charge(struct bo_thread *t)
+{
+    struct bo_record *r = bo_pending_record(t, false);
+    if (!r)
+        return;
+    account(t, bo_pending_seq(t));
+    int64_t since = bo_load_relaxed(&r->since), entry = bo_load_relaxed(&t->crit_entry);
+    int64_t used = bo_now() - (since > entry ? since : entry);
+    bo_store_relaxed(&t->pause_used, bo_load_relaxed(&t->pause_used) + (used > 0 ? used : 0));
+    bo_store_relaxed(&t->pause_min, smaller(bo_load_relaxed(&t->pause_min), bo_load_relaxed(&t->crit_budget)));
+}
+
+/* How long a section with this budget may pause what is pending. */
+static int64_t allowance(const struct bo_thread *t, uint64_t seq, int64_t budget)
+{
+    if (bo_load_relaxed(&t->pause_seq) != seq)
+        return budget;
+    return smaller(budget, bo_load_relaxed(&t->pause_min)) - bo_load_relaxed(&t->pause_used);
+}
+
+int64_t bo_level_budget_end(const struct bo_thread *t)
+{
+    uint32_t serial = bo_load_acquire(&t->level_serial);
+    /* Acquire: who sees what was stored below bo_level_changing() sees its serial, too. */
+    int64_t entry = bo_load_acquire(&t->crit_entry), budget = bo_load_acquire(&t->crit_budget);
+    struct bo_record *r = bo_pending_record(t, false);
+    if (!r)
+        return BO_FOREVER;
+    int64_t since = bo_load_relaxed(&r->since);
+    int64_t end = bo_add_time(since > entry ? since : entry, allowance(t, bo_pending_seq(t), budget));
+    bool torn = (serial & 1) || bo_load_relaxed(&t->level_serial) != serial;
+    return torn ? bo_now() + BO_MS(1) : end;
+}
+
+/* The owner is between level_changing and level_changed: the ticker looks again later. What it must not see in parts
+ * is stored with release, and so after the serial. */
+void bo_level_changing(struct bo_thread *t)
+{
+    bo_store_relaxed(&t->level_serial, bo_load_relaxed(&t->level_serial) + 1);
+}
+
+void bo_level_changed(struct bo_thread *t)
+{
+    bo_store_release(&t->level_serial, bo_load_relaxed(&t->level_serial) + 1);
+}
+
+static void count_section(struct bo_thread *t)
+{
+    uint64_t w = bo_load_relaxed(&t->t.word);
+    while (!bo_word_step(&t->t.word, &w, bo_word_changed(w)))
+        ;
+}
+
+void bo_section_enter(struct bo_thread *t, struct bough_region *region, int64_t budget)
+{
+    bo_level_changing(t);
+    region->saved[0] = (uint64_t)bo_load_relaxed(&t->crit_budget);
+    if (t->crit_depth++ == 0) {
+        bo_store_release(&t->crit_entry, bo_now());
+        bo_store_release(&t->crit_budget, budget);
+        count_section(t);
+        if ((bo_load_seq(&t->t.word) & BO_PENDING) && allowance(t, bo_pending_seq(t), budget) <= 0)
+            bo_or_seq(&t->t.word, BO_OVERRUN); /* this incident has been paused for long enough */
+    } else {
+        bo_store_release(&t->crit_budget, smaller(budget, bo_load_relaxed(&t->crit_budget)));
+    }
+    bo_level_changed(t);
+}
+
+/* A section in a thread that is disabled anyway has paused nothing. An inner one that nobody waited in has not been
+ * met: its budget goes with it. */
+void bo_section_leave(struct bo_thread *t, const struct bough_region *region)
+{
+    uint64_t w = bo_load_seq(&t->t.word);
+    if (t->crit_depth == 1 && (w & BO_PENDING) && (w & (BO_TIMED | BO_OVERRUN)))
+        charge(t);
+    bo_level_changing(t);
+    if (--t->crit_depth && !(w & BO_PENDING))
+        bo_store_release(&t->crit_budget, (int64_t)region->saved[0]);
+    bo_level_changed(t);
+}
+
+/* ---- cleanup regions ----------------------------------------------------------------------------------- */
+
+void bo_cleanup_enter(struct bo_thread *t, struct bough_region *region, int64_t grace)
+{
+    region->saved[0] = bo_load_relaxed(&t->shield_seq);
+    region->saved[1] = (uint64_t)bo_load_relaxed(&t->shield_until);
+    region->allowance = bo_load_relaxed(&t->shield_rung);
+    t->clean_depth++;
+    uint64_t met = bo_load_relaxed(&t->met_seq);
+    if (!met || !(bo_load_seq(&t->t.word) & BO_PENDING))
+        return;
+    bo_store_relaxed(&t->shield_until, bo_add_time(bo_load_relaxed(&t->met_at), grace));
+    bo_store_relaxed(&t->shield_rung, bo_load_relaxed(&t->met_rung));
+    bo_store_seq(&t->shield_seq, met);
+}
+
+void bo_cleanup_leave(struct bo_thread *t, const struct bough_region *region)
+{
+    t->clean_depth--;
+    bo_store_relaxed(&t->shield_until, (int64_t)region->saved[1]);
+    bo_store_relaxed(&t->shield_rung, (uint8_t)region->allowance);
+    bo_store_seq(&t->shield_seq, region->saved[0]);
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/* What the ticker sees to when it looks at a slot. It decides from the slot's state alone: what is no longer true does nothing. */
+#include "state/arena.h"
+#include "state/clock.h"
+#include "state/current.h"
+#include "state/log.h"
+#include "thread/foreign_call.h"
+#include "thread/level.h"
+#include "thread/stranger.h"
+#include "thread/suppress.h"
+#include "upcalls.h"
+#include "wake/last_thread.h"
+#include "wake/pace.h"
+#include "wake/post.h"
+#include "wake/ticker.h"
+#include "wake/unanswered.h"
+#include "wake/wake.h"
+
+#define LAST_REPEAT BO_MS(10)
+#define SELDOM BO_SEC(1)
+
+/* ---- looking at a thread: each returns when to look again --------------------------------------------- */
+
+/* Due, and in its call still for 50 ms; counted again after each diagnosis. What could not be sent is sent as soon as it can. */
+static int64_t look_at_wake(struct bo_thread *t, uint64_t w, int64_t now)
+{
+    if (bo_load_relaxed(&t->t.put_off))
+        return BO_FOREVER; /* it is woken in its turn (wake/pace.h) */
+    int64_t late_at = bo_load_relaxed(&t->t.asked_at) + BO_ANSWER_WITHIN;
+    bool told = bo_load_relaxed(&t->t.told) & ~BO_TOLD_LEFT, late = now >= late_at;
+    if (!late && !bo_load_seq(&t->t.unsent))
+        return late_at;
+    bool again = !late || bo_deliver_diagnose(t);
+    if (late)
+        bo_store_relaxed(&t->t.asked_at, told ? now + SELDOM - BO_ANSWER_WITHIN : now);
+    if (again && !bo_signal_again(t, w))
+        return now;
+    return now + (bo_load_seq(&t->t.unsent) ? LAST_REPEAT : told ? SELDOM : BO_ANSWER_WITHIN);
+}
+
+/* A call that repeats: the thread is in it still. Backoff from 0.2 to 10 ms; then it is looked at why, and seldom again. */
+static int64_t look_at_repeat(struct bo_thread *t, uint64_t w, int64_t now)
+{
+    enum { FOR_50_MS = 10, FOR_A_SECOND = 100 };
+    uint32_t asks = bo_load_relaxed(&t->t.asks);
+    int64_t pause = asks > 6 ? LAST_REPEAT : bo_earlier((int64_t)BO_FIRST_REPEAT << asks, LAST_REPEAT);
+    int64_t due = bo_load_relaxed(&t->t.asked_at) + pause;
+    if (now < due)
+        return due;
+    bo_store_relaxed(&t->t.asks, asks + 1);
+    bo_store_relaxed(&t->t.asked_at, now);
+    if (asks == FOR_50_MS || (asks && asks % FOR_A_SECOND == 0))
+        bo_deliver_diagnose(t);
+    return bo_signal_again(t, w) ? now + pause : now;
+}
+
+/* An asynchronous region has had 50 ms to meet a point (rule 14). */
+static int64_t look_at_async(struct bo_thread *t, uint64_t w, int64_t now)
+{
+    int64_t due = bo_load_relaxed(&t->t.asked_at) + BO_ANSWER_WITHIN;
+    if (now < due)
+        return due;
+    return bo_signal_again(t, w) ? now + LAST_REPEAT : now;
+}
+
+/* The innermost section that is noted: regions of other kinds may be open in it. */
+__attribute__((no_sanitize("thread"))) static void report_overrun(const struct bo_thread *t)
+{
+    char name[BO_NAME];
+    uint32_t depth = bo_load_acquire(&t->depth);
+    uint32_t i = depth < BO_REGIONS ? depth : BO_REGIONS;
+    while (i && t->region[i - 1].kind != BO_CRITICAL)
+        i--;
+    if (i)
+        bo_report("the critical section at %s:%d in thread %d (%s) has used up its budget and no longer protects",
+                  t->region[i - 1].file, t->region[i - 1].line, (int)bo_load_relaxed(&t->tid), bo_name_of(&t->t, name));
+}
+
+/* A critical section's budget is used up: it protects no longer (rule 17). */
+static int64_t look_at_section(struct bo_thread *t, uint64_t w)
+{
+    int64_t end = bo_level_budget_end(t);
+    if (bo_now() < end)
+        return bo_to_monotonic(end);
+    uint64_t next = (w & ~(uint64_t)(BO_MASKED | BO_TIMED)) | BO_OVERRUN;
+    if (!bo_word_step(&t->t.word, &w, next))
+        return bo_clock();
+    bo_wake(t, bo_word_generation(w), false); /* due, now that it is not masked: as if posted at this moment */
+    report_overrun(t);
+    return bo_clock() + BO_ANSWER_WITHIN;
+}
+
+/* A cleanup's grace is over, or the time that a handler's verdict has named: what it was shielded from is due again
+ * (rules 20, 35). */
+static int64_t look_at_shield(struct bo_thread *t, uint64_t w)
+{
+    int64_t until = BO_FOREVER, now = bo_now();
+    if (bo_load_seq(&t->shield_seq) && bo_load_relaxed(&t->shield_until) > now)
+        until = bo_load_relaxed(&t->shield_until);
+    if (bo_load_seq(&t->resumed_seq) && bo_load_relaxed(&t->resumed_until) > now)
+        until = bo_earlier(until, bo_load_relaxed(&t->resumed_until));
+    if (until != BO_FOREVER)
+        return bo_to_monotonic(until);
+    if (bo_load_seq(&t->resumed_seq) && bo_load_relaxed(&t->resumed_until) == BO_FOREVER)
+        return BO_FOREVER; /* a handler runs */
+    bo_wake(t, bo_word_generation(w), false);
+    return BO_FOREVER;
+}
+
+static int64_t look_at_thread(struct bo_thread *t, int64_t now)
+{
+    uint64_t w = bo_load_seq(&t->t.word);
+    if (!(w & BO_LIVE) || (bo_is_strange(w) && bo_stranger_is_gone(t, w)))
+        return BO_FOREVER;
+    if ((w & BO_IN) && (w & bo_foreign_due_bit(t)))
+        return w & BO_REPEAT ? look_at_repeat(t, w, now) : look_at_wake(t, w, now);
+    if ((w & BO_PENDING) && (w & BO_TIMED))
+        return look_at_section(t, w);
+    if ((w & BO_DUE) && (w & BO_ASYNC) && !(w & BO_IN))
+        return look_at_async(t, w, now);
+    if (bo_foreign_suppressed(t, w))
+        return bo_foreign_look(t, w);
+    bool shielded = (w & BO_PENDING) && !(w & (BO_DUE | BO_MASKED)) &&
+                    (bo_load_seq(&t->shield_seq) || bo_load_seq(&t->resumed_seq));
+    return shielded ? look_at_shield(t, w) : BO_FOREVER;
+}
+
+/* ---- looking at a branch ------------------------------------------------------------------------------ */
+
+static int64_t look_at_branch(struct bo_branch *b)
+{
+    static const struct bough_event passed = {.kind = BOUGH_TIMEOUT, .reason = "the deadline has passed"};
+    uint64_t w = bo_load_seq(&b->t.word);
+    if (!(w & BO_LIVE))
+        return BO_FOREVER;
+    int64_t next = BO_FOREVER, now = bo_now(), deadline = bo_load_seq(&b->deadline);
+    if (deadline <= now)
+        bo_post(bo_handle_make(b->t.index, bo_word_generation(w), true), &passed, NULL);
+    else if (deadline != BO_FOREVER)
+        next = bo_to_monotonic(deadline);
+    bool shielded = bo_load_relaxed(&b->shield_seq) != 0;
+    int64_t until = bo_load_relaxed(&b->shield_until);
+    if (shielded && now < until)
+        next = bo_earlier(next, bo_to_monotonic(until));
+    else if (shielded)
+        bo_spread(&b->t, true, false);
+    return next;
+}
+
+static int64_t look(struct bo_target *t, bool branch)
+{
+    return branch ? look_at_branch((struct bo_branch *)t) : look_at_thread((struct bo_thread *)t, bo_clock());
+}
+
+/* ---- for the ticker ------------------------------------------------------------------------------------- */
+
+int64_t bo_service(struct bo_target *t, bool branch)
+{
+    if (bo_swap_seq(&t->spread, 0))
+        bo_spread(t, branch, false);
+    int64_t next = look(t, branch);
+    if (bo_load_seq(&t->due) && (bo_load_seq(&t->word) & BO_LIVE))
+        next = bo_earlier(next, bo_ladder_look(t, branch));
+    return next;
+}
+
+int64_t bo_service_tick(void)
+{
+    return bo_earlier(bo_ladder_tick(), bo_earlier(bo_own_tick(), bo_pace_tick()));
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+#include <bough/branch.h>
+#include <errno.h>
+#include "state/current.h"
+#include "thread/adopt.h"
+#include "thread/level.h"
+#include "thread/retire.h"
+#include "upcalls.h"
+#include "wake/last_thread.h"
+
+static void release(struct bo_thread *t)
+{
+    bo_branches_end(t);
+    bo_level_end(t);
+    bo_retire(t, BOUGH_POST_ENDED);
+    bo_wake_joiners(t);
+    bo_unbind(t);
+}
+
+void bo_thread_ends(void *slot)
+{
+    if (slot != bo_self)
+        return;
+    bool left = bo_is_main_thread(slot);
+    release(slot);
+    if (left)
+        bo_own_main_left();
+    else
+        bo_own_thread_ends();
+}
+
+int bough_release(void)
+{
+    struct bo_thread *t = bo_self;
+    if (!t)
+        return errno = ENOENT, -1;
+    if (t->child)
+        return errno = EPERM, -1;
+    if (bo_load_relaxed(&t->top) != BO_NONE || t->regions)
+        return errno = EBUSY, -1;
+    pthread_setspecific(bo_at_thread_end, NULL);
+    if (bo_is_main_thread(t))
+        bo_own_main_known(false);
+    release(t);
+    return 0;
+}

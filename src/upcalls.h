@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the core asks of the layers above it. It is declared here, where it is needed, and defined there, where it is known
+ * what to do: the core includes nothing from above, and who links to any of it has all of it.
+ */
+#ifndef BO_UPCALLS_H
+#define BO_UPCALLS_H
+
+#include "state/arena.h"
+
+/* ---- threads (thread/thread_end.c) ------------------------------------------------------------------ */
+
+/* An adopted thread ends: the destructor of its key, which is made when the library begins, before anything that this needs. */
+void bo_thread_ends(void *slot);
+
+/* ---- branches (branch/end.c) -------------------------------------------------------------------- */
+
+/* An adopted thread ends, on it: what it has left open is ended. */
+void bo_branches_end(struct bo_thread *t);
+/* In a forked child. `self`: the thread that has forked; NULL if bough does not know it. */
+void bo_branches_forked(struct bo_thread *self);
+
+/* ---- children (branch/child.c) ------------------------------------------------------------------------------ */
+
+/* On a worker, which knows threads and not what they run. */
+struct bo_child;
+/* On the worker: run the child's function, and account for it. Cancellation is disabled when it returns. */
+void bo_child_run(struct bo_child *child);
+/* `left` is set when the function was left by pthread_exit() or pthread_cancel() instead of returning. */
+void bo_child_finish(struct bo_child *child, int returned, bool left);
+
+/* ---- signals and exit (api/signals.c) ------------------------------------------------------------ */
+
+/* No thread of the program's is left: exit(0), by a thread made for it. */
+void bo_last_one_out(void);
+/* In a forked child, with all signals blocked: the program's own handlers are put back. */
+void bo_signals_forked(void);
+
+/* From the wake signal's handler, in an asynchronous region: leave it unless a handler runs on top. It ends the region, and so needs all
+ * that an end of a region does. [signal] */
+void bo_async_cut(struct bo_thread *t, void *context);
+
+/* ---- what the ticker sees to (thread/service.c) ---------------------------------------------------------- */
+
+/* The ticker keeps time; what is to be done needs all that can be woken. Both are called on its thread, and return when to come again,
+ * on CLOCK_MONOTONIC: for a slot that somebody wants it to look at, and at each tick. */
+int64_t bo_service(struct bo_target *target, bool branch);
+int64_t bo_service_tick(void);
+
+/* ---- the ladder --------------------------------------------------------------------------------- */
+
+/* A record was posted, for the first time or again. The caller's pin keeps the target. [signal] */
+void bo_ladder_posted(struct bo_target *target, bool branch, struct bo_record *r, bool repeated);
+/* An incident is over that the ladder watches. [signal] */
+void bo_ladder_closed(struct bo_record *r);
+
+/* On the ticker's thread: at each look at a live slot with a record, and at each tick. Both return when to come again, on
+ * CLOCK_MONOTONIC. */
+int64_t bo_ladder_look(struct bo_target *target, bool branch);
+int64_t bo_ladder_tick(void);
+
+/* On the target, at a point: the record stands above rung 1, or the thread is asked to freeze. Runs handlers. True: the
+ * point fails, false: it does not. */
+bool bo_ladder_meet(struct bo_thread *t, struct bo_record *r);
+/* A summons has arrived by signal, with all signals blocked, in a closable region or one with an asynchronous final
+ * handler. [signal] */
+void bo_ladder_summoned(struct bo_thread *t, void *context);
+/* A jump has left handlers that run, all inside `until` (NULL: all). */
+void bo_ladder_jumped(struct bo_thread *t, struct bo_handling *until);
+/* A jump leaves all calls that were made inside the handler `until` (NULL: all): what they have to put right is done. */
+void bo_ladder_undo(const struct bo_handling *until);
+/* Find the handlers that a plain longjmp() has left: they ran below `sp`, a frame of the thread that is in use. */
+void bo_ladder_sweep(struct bo_thread *t, uintptr_t sp);
+/* A generation ends in order, or is copied by a fork: its closers are forgotten. */
+void bo_ladder_forget_closers(struct bo_thread *t);
+
+/* Names the threads that `is_one` says, the likely cause first: "thread 17 (reader) is in ...; and 2 more: ...". Returns how many
+ * they are. */
+unsigned bo_ladder_name(bool (*is_one)(const struct bo_thread *t, uint64_t word), char *text, size_t size);
+/* Takes a line over that the calling thread must not write itself, and returns true. */
+bool bo_ladder_report(const char *line);
+
+/* In ordinary code: before the ticker is started; and before threads are needed that run what is the program's. */
+void bo_ladder_prepare(void);
+void bo_ladder_need_help(void);
+/* In a forked child, before anything else. */
+void bo_ladder_forked(void);
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The second road (rule 13). A thread that blocks all signals blocks the wake signal too, and the kernel offers no way to
+ * unblock it from outside. But libc keeps its own signals out of every mask a program can set;
+ * the first of them (32: helper threads of timer_create and, in glibc, pthread_cancel) is sent as a queued
+ * signal, which libc ignores by its si_code, when the ticker sees that a thread blocks the wake signal.
+ * Whoever else's arrives there goes on to the handler before ours.
+ */
+#ifndef BO_WAKE_FALLBACK_SIGNAL_H
+#define BO_WAKE_FALLBACK_SIGNAL_H
+
+#include "state/arena.h"
+
+enum { BO_SECOND_ROAD = 32 };
+
+/* By the ticker: from here on it can be sent. Again as often as it is needed: glibc installs its own handler at the first
+ * pthread_cancel(). */
+void bo_second_road_open(void);
+bool bo_second_road_is_open(void);
+/* Cuts the call that the thread is in. False: it could not be sent. [signal] */
+bool bo_second_road_send(const struct bo_thread *t);
+
+#endif

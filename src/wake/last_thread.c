@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "wake/last_thread.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include "base/atomic.h"
+#include "base/clock.h"
+#include "base/raw.h"
+#include "state/arena.h"
+#include "state/current.h"
+#include "state/library_threads.h"
+#include "upcalls.h"
+#include "wake/ticker.h"
+
+/* OFF: nobody asks. ONCE: one look, and no more of it if main is still there. ON: until the end. */
+enum { OFF, ONCE, ON };
+#define PAUSE BO_MS(500)
+#define SOON BO_MS(50)
+
+static _Atomic uint32_t watching;
+static _Atomic uint32_t knows_main;
+
+void bo_own_main_known(bool known)
+{
+    bo_store_seq(&knows_main, known);
+}
+
+void bo_own_main_left(void)
+{
+    bo_store_seq(&knows_main, 0);
+    bo_store_seq(&watching, ON);
+    bo_ticker_attend();
+}
+
+void bo_own_thread_ends(void)
+{
+    uint32_t off = OFF;
+    if (bo_load_seq(&knows_main))
+        return;
+    bo_cas_seq(&watching, &off, ONCE);
+    bo_ticker_attend_by(bo_clock() + SOON); /* not at once: whoever joins the thread needs the processor now */
+}
+
+void bo_own_after_fork(bool main_known)
+{
+    bo_own_clear();
+    bo_store_seq(&watching, OFF);
+    bo_store_seq(&knows_main, main_known);
+}
+
+/* A thread that has ended, and is only there for its number, has no memory. Asked without a descriptor: in a process whose
+ * main is alive none is opened that the program could be surprised by. */
+static bool main_is_gone(void)
+{
+    char here = 0, there = 0;
+    struct iovec to = {&here, 1}, from = {&there, 1};
+    return bo_raw6(SYS_process_vm_readv, bo_load_relaxed(&bo_pid), (long)&to, 1, (long)&from, 1, 0) == -ESRCH;
+}
+
+static uint32_t threads(void)
+{
+    char status[4096];
+    bo_read_file("/proc/self/status", status, sizeof status);
+    const char *count = strstr(status, "Threads:\t");
+    return count ? (uint32_t)strtoul(count + 9, NULL, 10) : 0;
+}
+
+int64_t bo_own_tick(void)
+{
+    uint32_t once = ONCE;
+    if (bo_likely(bo_load_seq(&watching) == OFF))
+        return BO_FOREVER;
+    if (!main_is_gone())
+        return bo_cas_seq(&watching, &once, OFF) ? BO_FOREVER : bo_clock() + PAUSE;
+    bo_store_seq(&watching, ON);
+    uint64_t before = bo_own_look();
+    if (threads() == (uint32_t)before + 1 && bo_own_look() == before)
+        bo_last_one_out();
+    return bo_clock() + PAUSE;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Posting: mark a target and wake all that branches off it. Async-signal-safe, lock-free.
+ *
+ * Marking and adding meet without a lock (rule 4):
+ *
+ *      poster:  1. write the record, set the kind's bit in target->due   (seq_cst)
+ *               2. scan the threads, mark and wake those below the target
+ *      adder:   1. make the child's slot LIVE below the branch           (seq_cst)
+ *               2. look for a mark on the branch and all around it
+ *
+ * In the total order of these, either the scan meets the child or the adder meets the mark.
+ *
+ * Of threads that share a lock only a few are woken at a time, the others are marked: wake/pace.h.
+ */
+#ifndef BO_WAKE_POST_H
+#define BO_WAKE_POST_H
+
+#include "state/arena.h"
+
+/* Post to a live target. 0 with *post (may be NULL) filled in; -1 with ESRCH or EINVAL. */
+int bo_post(uint64_t handle, const struct bough_event *event, bough_post *post);
+/* Mark and wake one thread, if it is this generation. `at_once`: also one that shares a lock with others (wake/pace.h). */
+void bo_wake(struct bo_thread *t, uint32_t generation, bool at_once);
+/* Mark and wake all below a target whose record stands. Returns how many threads were marked. */
+unsigned bo_spread(const struct bo_target *target, bool branch, bool at_once);
+
+#endif

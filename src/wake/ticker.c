@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "wake/ticker.h"
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+#include "base/futex.h"
+#include "base/hook.h"
+#include "base/raw.h"
+#include "state/arena.h"
+#include "state/clock.h"
+#include "state/current.h"
+#include "state/library_threads.h"
+#include "upcalls.h"
+#include "wake/fallback_signal.h"
+#include "wake/frames.h"
+#include "wake/timer_heap.h"
+
+/*
+ * Waking the ticker. It sleeps in sigwaitinfo on a signal that libc keeps out of all masks and handlers of the program, and that
+ * nobody sends to the process: what waits for the process is not the ticker's to take. A kernel timer of ours sends it.
+ * `next_wake` is when that timer goes off: whoever needs it earlier lowers `next_wake` and sets the timer,
+ * a system call that needs no descriptor, no lock and, unlike waking a thread at once, no
+ * processor: a post that is answered within 50 ms costs the ticker one look, later.
+ *
+ * Two who set the timer at the same time may do so in the wrong order. Each looks at `next_wake` again
+ * afterwards, and sets the timer again if it is earlier than what it has set.
+ */
+enum { NOT_RUNNING, STARTING, RUNNING, FAILED };
+enum { HEARTBEAT_MS = 500 };
+#define STACK (256 * 1024)
+
+static _Atomic uint32_t running;
+static _Atomic int64_t next_wake; /* CLOCK_MONOTONIC */
+static _Atomic uint32_t attended; /* somebody wants a tick */
+static _Atomic uint32_t awaited;  /* in a forked child: deadlines are open, and nobody watches them yet */
+static int timer_id;
+static struct bo_lock starting;
+
+static void set_timer(int64_t when)
+{
+    struct itimerspec at = {.it_value = bo_timespec(when > 0 ? when : 1)};
+    bo_raw4(SYS_timer_settime, timer_id, TIMER_ABSTIME, (long)&at, 0);
+}
+
+/* By `when` on CLOCK_MONOTONIC at the latest. */
+static void wake_by(int64_t when)
+{
+    int64_t next = bo_load_seq(&next_wake);
+    if (bo_load_acquire(&running) != RUNNING)
+        return;
+    do
+        if (when >= next)
+            return;
+    while (!bo_cas_seq(&next_wake, &next, when));
+    for (;;) {
+        set_timer(when);
+        next = bo_load_seq(&next_wake);
+        if (next >= when)
+            return;
+        when = next;
+    }
+}
+
+/* ---- the work list: a stack of slots ----------------------------------------------------------------- */
+
+static _Atomic uint32_t work; /* item on top; BO_NONE: empty */
+
+static void enlist(struct bo_target *t)
+{
+    if (bo_swap_seq(&t->work_here, 1))
+        return; /* is there already; the ticker takes the mark off before it looks */
+    uint32_t top = bo_load_relaxed(&work);
+    do
+        bo_store_relaxed(&t->work_next, top);
+    while (!bo_cas_seq(&work, &top, bo_item_of(t)));
+}
+
+void bo_ticker_look(struct bo_target *t)
+{
+    enlist(t);
+    wake_by(bo_clock());
+}
+
+void bo_ticker_look_by(struct bo_target *t, int64_t when)
+{
+    enlist(t);
+    wake_by(when);
+}
+
+void bo_ticker_attend(void)
+{
+    bo_store_seq(&attended, 1); /* it may be about to sleep, and look at the list only */
+    wake_by(bo_clock());
+}
+
+void bo_ticker_attend_by(int64_t when)
+{
+    bo_store_seq(&attended, 1); /* as above: then it plans anew */
+    wake_by(when);
+}
+
+bool bo_ticker_is_me(void)
+{
+    return bo_raw0(SYS_gettid) == bo_load_relaxed(&bo_arena.head->ticker);
+}
+
+pid_t bo_ticker_tid(void)
+{
+    return bo_load_relaxed(&bo_arena.head->ticker);
+}
+
+void bo_ticker_watch(struct bo_thread *t)
+{
+    int64_t now = bo_clock();
+    bool repeats = bo_load_relaxed(&t->t.word) & BO_REPEAT;
+    bo_store_relaxed(&t->t.asked_at, now);
+    enlist(&t->t);
+    wake_by(now + (repeats ? BO_FIRST_REPEAT : BO_ANSWER_WITHIN));
+}
+
+void bo_ticker_spread(struct bo_target *t)
+{
+    bo_store_seq(&t->spread, 1);
+    bo_ticker_look(t);
+}
+
+void bo_ticker_deadline(struct bo_branch *b)
+{
+    int64_t deadline = bo_load_relaxed(&b->deadline), soon = bo_clock() + BO_MS(HEARTBEAT_MS);
+    enlist(&b->t);
+    if (deadline != BO_FOREVER && !bo_ticker_runs())
+        bo_store_relaxed(&awaited, 1);
+    /* Not at the deadline: the clock has to be watched until then (bo_notice_standstill). */
+    wake_by(deadline == BO_FOREVER ? BO_FOREVER : bo_earlier(bo_to_monotonic(deadline), soon));
+}
+
+static void look(uint32_t item)
+{
+    struct bo_target *t = bo_item_target(item);
+    BO_HOOK(ticker_looks);
+    bo_agenda_put(t, bo_service(t, item & BO_ITEM_BRANCH));
+}
+
+/* ---- the thread ---------------------------------------------------------------------------------------- */
+
+static void take_work(void)
+{
+    uint32_t item = bo_swap_seq(&work, BO_NONE);
+    while (item != BO_NONE) {
+        struct bo_target *t = bo_item_target(item);
+        uint32_t next = bo_load_relaxed(&t->work_next);
+        bo_store_seq(&t->work_here, 0); /* before the look: what comes after it enlists again */
+        look(item);
+        item = next;
+    }
+}
+
+static void take_due(void)
+{
+    int64_t when;
+    for (uint32_t item; (item = bo_agenda_next(&when)) != BO_NONE && when <= bo_clock();)
+        look(item);
+}
+
+/* On the processor: a stop does not count. */
+static int64_t time_worked(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return BO_SEC(t.tv_sec) + t.tv_nsec;
+}
+
+static int64_t plan(void)
+{
+    int64_t next = bo_service_tick(), when;
+    bo_agenda_next(&when);
+    next = bo_earlier(next, when);
+    return next == BO_FOREVER ? next : bo_earlier(next, bo_clock() + BO_MS(HEARTBEAT_MS));
+}
+
+/* pthread_sigmask() opens it; nothing is lost then, because all is looked at before the next sleep. */
+static void block_own_signal(void)
+{
+    static const uint64_t set = (uint64_t)1 << (BO_SECOND_ROAD - 1);
+    bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&set, 0, sizeof set);
+}
+
+/* `next_wake` is put to zero while we look, so that nobody sets the timer for nothing; whoever enlisted
+ * meanwhile is found by the last look at the list, or sees the new value. */
+static void sleep_until(int64_t when)
+{
+    static const uint64_t set = (uint64_t)1 << (BO_SECOND_ROAD - 1);
+    block_own_signal();
+    bo_store_seq(&next_wake, when);
+    if (bo_load_seq(&work) != BO_NONE || bo_load_seq(&attended))
+        return;
+    if (when != BO_FOREVER)
+        set_timer(when);
+    int64_t other = bo_load_seq(&next_wake);
+    if (other < when)
+        set_timer(other);
+    bo_raw4(SYS_rt_sigtimedwait, (long)&set, 0, 0, sizeof set);
+    bo_notice_standstill(bo_earlier(when, bo_load_seq(&next_wake)));
+}
+
+static void *tick(void *unused)
+{
+    (void)unused;
+    pthread_setname_np(pthread_self(), "bough-ticker");
+    bo_own_begin();
+    struct sigevent event;
+    memset(&event, 0, sizeof event);
+    event.sigev_notify = SIGEV_THREAD_ID;
+    event.sigev_signo = BO_SECOND_ROAD;
+#ifdef sigev_notify_thread_id
+    event.sigev_notify_thread_id = (pid_t)bo_raw0(SYS_gettid);
+#else
+    event._sigev_un._tid = (pid_t)bo_raw0(SYS_gettid);
+#endif
+    int64_t awake = bo_clock(), worked = time_worked();
+    bo_second_road_open(); /* where it is open, it must not end the process */
+    bo_arena.head->ticker_signal = BO_SECOND_ROAD;
+    bo_store_release(&bo_arena.head->ticker, (pid_t)bo_raw0(SYS_gettid));
+    long r = bo_raw3(SYS_timer_create, CLOCK_MONOTONIC, (long)&event, (long)&timer_id);
+    bo_store_seq(&running, r < 0 ? FAILED : RUNNING);
+    bo_futex_wake(&running, INT_MAX);
+    while (r >= 0) {
+        /* It may come while we look, too; but to look at thousands takes long. */
+        bo_notice_standstill(awake + time_worked() - worked);
+        bo_store_seq(&attended, 0); /* before the look: what comes after it is seen by the last one */
+        sleep_until(plan());
+        awake = bo_clock();
+        worked = time_worked();
+        bo_store_seq(&next_wake, 0);
+        take_work();
+        take_due();
+    }
+    bo_own_end();
+    return NULL;
+}
+
+/* ---- starting ------------------------------------------------------------------------------------------- */
+
+static int start(void)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    sigset_t all, old;
+    bo_store_seq(&next_wake, 0);
+    bo_store_seq(&running, STARTING);
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attributes, (size_t)STACK);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int error = pthread_create(&thread, &attributes, tick, NULL);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_attr_destroy(&attributes);
+    if (error)
+        bo_store_seq(&running, NOT_RUNNING);
+    while (!error && bo_load_seq(&running) == STARTING)
+        bo_futex_sleep(&running, STARTING, BO_FOREVER);
+    bo_store_relaxed(&awaited, 0); /* if it has failed, too: all else works */
+    if (bo_load_seq(&running) == RUNNING)
+        return 0;
+    bo_store_seq(&running, NOT_RUNNING);
+    return errno = EAGAIN, -1;
+}
+
+bool bo_ticker_runs(void)
+{
+    return bo_load_acquire(&running) == RUNNING;
+}
+
+/* It never ends by itself, and dies asleep: what it has planned is whole, and the next one goes on with it. */
+bool bo_ticker_is_gone(void)
+{
+    uint32_t runs = RUNNING;
+    if (!bo_ticker_runs() || bo_raw3(SYS_tgkill, bo_load_relaxed(&bo_pid), bo_ticker_tid(), 0) != -ESRCH)
+        return false;
+    if (!bo_cas_seq(&running, &runs, NOT_RUNNING))
+        return false;
+    bo_own_end();
+    return true;
+}
+
+int bo_ticker_need(void)
+{
+    if (bo_likely(bo_load_acquire(&running) == RUNNING))
+        return 0;
+    bo_ladder_prepare();
+    bo_lock(&starting);
+    int r = bo_load_acquire(&running) == RUNNING ? 0 : start();
+    bo_unlock(&starting);
+    return r;
+}
+
+bool bo_ticker_is_awaited(void)
+{
+    return bo_load_relaxed(&awaited);
+}
+
+void bo_ticker_after_fork(void)
+{
+    bo_store_relaxed(&awaited, 0);
+    bo_clock_after_fork();
+    bo_store_relaxed(&running, NOT_RUNNING);
+    bo_store_relaxed(&bo_arena.head->ticker, 0);
+    bo_store_relaxed(&work, BO_NONE);
+    bo_store_relaxed(&starting.state, 0);
+    bo_agenda_clear();
+}

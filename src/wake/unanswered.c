@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "wake/unanswered.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/raw.h"
+#include "state/log.h"
+#include "wake/fallback_signal.h"
+#include "wake/wake_send.h"
+#include "wake/wake_signal.h"
+
+enum { RUNS_FOR_LONG = 4 };
+
+static const char *field(const char *status, const char *name)
+{
+    const char *at = strstr(status, name);
+    return at ? at + strlen(name) : NULL;
+}
+
+/* The signals it blocks, and its state as the kernel calls it. */
+static uint64_t blocked_by(pid_t tid, char *state)
+{
+    char path[48], status[4096];
+    *state = '?';
+    snprintf(path, sizeof path, "/proc/self/task/%d/status", (int)tid);
+    bo_read_file(path, status, sizeof status);
+    const char *how = field(status, "State:\t"), *mask = field(status, "SigBlk:\t");
+    if (how)
+        *state = *how;
+    return mask ? strtoull(mask, NULL, 16) : 0;
+}
+
+bool bo_deliver_tells(struct bo_thread *t, enum bo_told of)
+{
+    return !(bo_or_seq(&t->t.told, of) & of);
+}
+
+static void report_silence(struct bo_thread *t, enum bo_told of, const char *why)
+{
+    char name[BO_NAME];
+    if (bo_deliver_tells(t, of))
+        bo_report("thread %d (%s) has not acknowledged a wake for 50 ms: %s", (int)bo_load_relaxed(&t->tid),
+                  bo_name_of(&t->t, name), why);
+}
+
+static void report_second_road(struct bo_thread *t)
+{
+    char name[BO_NAME];
+    if (bo_deliver_tells(t, BO_TOLD_SECOND_ROAD))
+        bo_report("thread %d (%s) blocks signal %d: waking it by signal %d from now on", (int)bo_load_relaxed(&t->tid),
+                  bo_name_of(&t->t, name), bo_wake_signo, BO_SECOND_ROAD);
+}
+
+static const char *const waits =
+    "it is in an uninterruptible kernel wait, stopped, or a signal handler on top of its call "
+    "does not return";
+static const char *const refused =
+    "its signal could not be sent: there is no room for queued signals (RLIMIT_SIGPENDING), "
+    "or a sandbox forbids tgkill() and rt_tgsigqueueinfo(). bough tries again";
+
+/*
+ * Why no answer? Who is runnable waits for a processor only, perhaps in the handler, where all is blocked: one of a thousand
+ * that were woken at once. It is looked at again; but who is found so each time may be doing nothing else than take such
+ * signals. Who blocks the signal is sent another, unless it is bough that blocks it, in a handler of the program that takes its time.
+ */
+bool bo_deliver_diagnose(struct bo_thread *t)
+{
+    char state;
+    uint32_t times = bo_add_relaxed(&t->t.unanswered, 1);
+    uint64_t blocked = blocked_by(bo_load_relaxed(&t->tid), &state);
+    bool below = bo_load_relaxed(&t->below_handler);
+    if (bo_load_relaxed(&t->t.unsent))
+        report_silence(t, BO_TOLD_REFUSAL, refused);
+    if (!bo_wake_signal_is_ours()) {
+        bo_wake_signal_take_back();
+    } else if (state == 'R' && times < RUNS_FOR_LONG) {
+        return false;
+    } else if ((blocked & bo_wake_bit()) && !below) {
+        bo_second_road_open();
+        bo_store_relaxed(&t->t.blocks_wake, 1);
+        report_second_road(t);
+    } else if (!bo_load_relaxed(&t->t.unsent)) {
+        report_silence(t, BO_TOLD_SILENCE, waits);
+    }
+    return true;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* A wake that is not answered: why, and what is reported (rule 13). */
+#ifndef BO_WAKE_UNANSWERED_H
+#define BO_WAKE_UNANSWERED_H
+
+#include "state/arena.h"
+
+/* What is reported of a thread, once each: true the first time. */
+enum bo_told { BO_TOLD_SILENCE = 1, BO_TOLD_SECOND_ROAD = 2, BO_TOLD_REFUSAL = 4, BO_TOLD_LEFT = 8 };
+bool bo_deliver_tells(struct bo_thread *t, enum bo_told of);
+/* By the ticker, after a wake was not answered: find out why, and report. Returns whether to send it once more. */
+bool bo_deliver_diagnose(struct bo_thread *t);
+
+#endif

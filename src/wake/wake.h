@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* Waking one thread: the step on its word, and the signal that this step promises (rule 13). */
+#ifndef BO_WAKE_WAKE_H
+#define BO_WAKE_WAKE_H
+
+#include "state/arena.h"
+
+enum bo_waking { BO_NOT_WOKEN, BO_WOKEN, BO_WAKE_PUT_OFF };
+
+/*
+ * The step that rule 13 asks for: due, and if the thread waits for that also counted as a sender, at once. `summons`: 0, or SUMMONED.
+ * BO_WOKEN: it waits, and is sent a signal. BO_WAKE_PUT_OFF: it waits, and may not be woken now (`may_wake` is false): the caller sees
+ * to that. With all signals blocked.
+ */
+enum bo_waking bo_wake_step(struct bo_thread *t, uint32_t generation, uint64_t summons, bool may_wake);
+/* Wake a thread that is marked and whose wake was put off, if there is still need. Whether it was woken. [signal] */
+bool bo_wake_put_off(struct bo_thread *t);
+/* Mark it, and wake it by a signal where one may come: a higher rung wants it. */
+void bo_summon(struct bo_thread *t, uint32_t generation);
+/* By the ticker: a wake once more, to a thread whose word is `w` still: one that waits for it, and where a signal may come. Returns
+ * whether it was tried; if it was not, the word has changed. */
+bool bo_signal_again(struct bo_thread *t, uint64_t w);
+/* On the thread, in a handler on top of a blocked call of its own which has to end when the handler returns. `anew`: it has not been
+ * due until now. A handler that keeps coming must not make an old wake look young. */
+void bo_deliver_again(struct bo_thread *t, bool anew);
+
+#endif

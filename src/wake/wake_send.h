@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* Sending the wake signal, and knowing it again. */
+#ifndef BO_WAKE_WAKE_SEND_H
+#define BO_WAKE_WAKE_SEND_H
+
+#include <signal.h>
+#include "state/arena.h"
+
+/* The wake signal's number; chosen at load. */
+extern int bo_wake_signo;
+
+/* The same as a mask. */
+BO_BARE static inline uint64_t bo_wake_bit(void)
+{
+    return (uint64_t)1 << (bo_wake_signo - 1);
+}
+
+/* Send the wake signal to a thread of this process, with a sign that it is bough's. 0, or -errno. [signal] */
+long bo_deliver_signal(pid_t tid);
+/* To the calling thread itself, which blocks it until a handler returns. It may still be blocked where the call ends: the note has
+ * it let in there. [signal] */
+void bo_wake_send_to_self(struct bo_thread *t);
+
+/* Sent by bough, for certain; by others; or the kernel had no room to say who has sent it (RLIMIT_SIGPENDING). */
+enum bo_sender { BO_SENT_BY_US, BO_SENT_BY_OTHERS, BO_SENT_BY_SOMEBODY };
+enum bo_sender bo_wake_sent_by(const siginfo_t *info);
+
+/* Let the wake signal in on the calling thread. Returns 1 if it was blocked. */
+int bo_deliver_open(void);
+
+/* On the thread, when it has left a call and something was sent, or is being sent: wait for that, and let the signal in. */
+void bo_deliver_settle(struct bo_thread *t);
+
+#endif

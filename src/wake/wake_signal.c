@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "wake/wake_signal.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include "arch/action.h"
+#include "base/raw.h"
+#include "state/arena.h"
+#include "state/current.h"
+#include "state/log.h"
+#include "upcalls.h"
+#include "wake/fallback_signal.h"
+#include "wake/frames.h"
+#include "wake/wake_send.h"
+
+enum { IN_VAIN = 16 };
+
+static struct sigaction before; /* who had the wake signal before */
+bool (*_Atomic bo_on_ask)(void *context);
+
+/* ---- the handler ----------------------------------------------------------------------------------- */
+
+/* Inside libc: end its wait by its own timeout; the ticker asks again if that was too early. */
+BO_BARE static void end_libc_waits(const struct bo_thread *t)
+{
+    for (struct bo_libc_wait *wait = t->libc_wait; wait; wait = wait->outer)
+        wait->until = (struct timespec){0, 0};
+}
+
+/* What the signal is for lies below a handler of the program: block it in that handler's frame and send it again: it comes when the
+ * handler returns (rule 5). */
+BO_BARE static void come_back(struct bo_thread *t, ucontext_t *uc)
+{
+    sigaddset(&uc->uc_sigmask, bo_wake_signo);
+    bo_wake_send_to_self(t);
+}
+
+/*
+ * A handler of the program runs on top of a blocked call of ours, if the call was not left by a jump. Any due bit counts: where the call below is
+ * foreign code's (rule 22), it need not be due, but the call that the handler makes may be. By the owner; the word was loaded before.
+ */
+BO_BARE static void elsewhere(struct bo_thread *t, uint64_t w, ucontext_t *uc)
+{
+    if (bo_call_was_left(t, bo_arch_sp(uc), bo_deliver_was_on_alternate_stack(uc, t->call_frame))) {
+        if (bo_call_at_hook)
+            return;
+        t->libc_wait = NULL;
+        bo_and_seq(&t->t.word, ~(uint64_t)(BO_IN | BO_REPEAT));
+    } else if (w & BO_REPEAT) {
+        end_libc_waits(t);
+        bo_arch_woken(uc, BO_EWOKEN);
+    } else if (w & BO_ALL_DUE) {
+        come_back(t, uc);
+    }
+}
+
+/* A call that is cut on top of another leaves the wake to the call below at once: a handler may leave it by a jump, before it can.
+ * `foreign`: another's signal, for which no handler of the program has run. `below`: one has run on top of the call since this
+ * signal was sent first. An EINTR where nothing is due, or after that, is the handler's. */
+BO_BARE static void in_call(struct bo_thread *t, uint64_t w, ucontext_t *uc, bool foreign, bool below)
+{
+    bool due = w & bo_foreign_due_bit(t);
+    switch (bo_arch_where(uc)) {
+    case BO_ENTERING:
+        return;
+    case BO_BEFORE:
+        if (due && bo_arch_cancel(uc) && !bo_call_at_hook)
+            come_back(t, uc);
+        return;
+    case BO_AFTER:
+        if (due ? !below : foreign)
+            bo_arch_woken(uc, due ? BO_EWOKEN : BO_ECUT);
+        return;
+    case BO_ELSEWHERE:
+        elsewhere(t, w, uc);
+        return;
+    }
+}
+
+/* It may have come for several reasons, and for nothing: the word says what there is to do. */
+BO_BARE static void wake_arrived(struct bo_thread *t, ucontext_t *uc, bool foreign)
+{
+    uint64_t w = bo_load_seq(&t->t.word);
+    bool below = bo_load_relaxed(&t->below_handler);
+    bo_store_relaxed(&t->below_handler, 0);
+    if (w & BO_IN) {
+        in_call(t, w, uc, foreign, below);
+        return;
+    }
+    if (!(w & (BO_SUMMONED | BO_ASYNC)) || bo_puts_off(bo_wake_signo))
+        return;
+    if ((w & BO_SUMMONED) && (w & BO_CLOSABLE))
+        bo_ladder_summoned(t, uc);
+    if ((w & BO_ASYNC) && (w & BO_DUE))
+        bo_async_cut(t, uc); /* does not return if it may leave the region here */
+}
+
+/* Whoever took the signal from us and from whom we took it back may hand on to us: once round is enough. Returns whether a
+ * handler has run. */
+BO_BARE static bool hand_on(int signo, siginfo_t *info, void *context)
+{
+    static BO_TLS bool handing_on;
+    bool catches = (before.sa_flags & SA_SIGINFO) || (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN);
+    if (handing_on || !catches)
+        return false;
+    handing_on = true;
+    if (before.sa_flags & SA_SIGINFO)
+        before.sa_sigaction(signo, info, context);
+    else
+        before.sa_handler(signo);
+    handing_on = false;
+    return true;
+}
+
+/* It may have come for two reasons: the kernel keeps one of a kind. */
+BO_BARE static bool asked(void *context)
+{
+    bool (*on_ask)(void *) = bo_load_acquire(&bo_on_ask);
+    return on_ask && on_ask(context);
+}
+
+BO_BARE static void handle(int signo, siginfo_t *info, void *context)
+{
+    int saved = errno;
+    struct bo_thread *t = bo_self;
+    enum bo_sender sender = bo_wake_sent_by(info);
+    bool answered = sender != BO_SENT_BY_OTHERS && asked(context);
+    bool handled = sender != BO_SENT_BY_US && !answered && hand_on(signo, info, context);
+    if (t)
+        wake_arrived(t, context, sender != BO_SENT_BY_US && !handled);
+    errno = saved;
+}
+
+/* ---- whose signal it is ------------------------------------------------------------------------------ */
+
+/* First by libc, whose restorer the kernel then tells us; then as we want it. */
+static int install(void)
+{
+    struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    sigfillset(&action.sa_mask);
+    if (sigaction(bo_wake_signo, &action, &before) != 0)
+        return -1;
+    struct bo_kernel_action ours;
+    bo_kernel_sigaction(bo_wake_signo, NULL, &ours);
+    bo_frames_set_restorer(bo_action_restorer(&ours));
+    ours.handler = handle;
+    ours.flags |= SA_SIGINFO | SA_ONSTACK | (BO_ARCH_WINDOW ? SA_RESTART : 0);
+    ours.mask = ~(uint64_t)0;
+    bo_kernel_sigaction(bo_wake_signo, &ours, NULL);
+    return 0;
+}
+
+bool bo_wake_signal_is_ours(void)
+{
+    struct bo_kernel_action now;
+    return bo_kernel_sigaction(bo_wake_signo, NULL, &now) != 0 || now.handler == handle;
+}
+
+void bo_wake_signal_take_back(void)
+{
+    bo_report("signal %d was taken by other code: bough takes it back and hands on what is not its own; "
+              "set BOUGH_SIGNAL to one that is free",
+              bo_wake_signo);
+    install();
+}
+
+/* ---- sending --------------------------------------------------------------------------------------- */
+
+bool bo_deliver_send(struct bo_thread *t)
+{
+    /* Without a window a wake ends a call by not restarting it. Whoever has taken the signal since may restart calls, and
+     * hand on to us all the same: each wake is answered, and none ends the call. */
+    if (!BO_ARCH_WINDOW && bo_load_relaxed(&t->t.asks) >= IN_VAIN && !bo_wake_signal_is_ours())
+        bo_wake_signal_take_back();
+    bool needs_second = bo_unlikely(bo_load_relaxed(&t->t.blocks_wake)) && bo_second_road_is_open();
+    bool second = needs_second && bo_second_road_send(t), first = bo_deliver_signal(bo_load_relaxed(&t->tid)) == 0;
+    return needs_second ? second : first;
+}
+
+/* ---- installing ------------------------------------------------------------------------------------ */
+
+/* Not those that tell of a fault of the thread's own, that can't be caught, or that libc keeps to itself. */
+static bool can_wake(long signo)
+{
+    switch (signo) {
+    case SIGKILL:
+    case SIGSTOP:
+    case SIGSEGV:
+    case SIGBUS:
+    case SIGFPE:
+    case SIGILL:
+    case SIGTRAP:
+        return false;
+    default:
+        return (signo > 0 && signo < BO_SECOND_ROAD) || (signo >= SIGRTMIN && signo <= SIGRTMAX);
+    }
+}
+
+/* -1: BOUGH_SIGNAL names none. */
+static int choose_signal(void)
+{
+    const char *name = secure_getenv("BOUGH_SIGNAL");
+    if (!name || !*name)
+        return SIGURG;
+    char *end;
+    long n = strtol(name, &end, 10);
+    return *end == '\0' && can_wake(n) ? (int)n : -1;
+}
+
+int bo_deliver_init(void)
+{
+    bo_wake_signo = choose_signal();
+    if (bo_wake_signo > 0 && install() == 0) /* libc keeps some to itself, which only it can tell */
+        return 0;
+    bo_wake_signo = SIGURG;
+    bo_report("ignoring BOUGH_SIGNAL=%s: not a usable signal number; using SIGURG", secure_getenv("BOUGH_SIGNAL"));
+    return install();
+}
+
+/* ---- handlers on top ------------------------------------------------------------------------------- */
+
+const sigset_t *bo_open_mask(const sigset_t *mask, sigset_t *copy)
+{
+    if (!mask)
+        return NULL;
+    *copy = *mask;
+    sigdelset(copy, bo_wake_signo);
+    return copy;
+}
+
+/* What a fault raises, in the middle of computing: its handler, which few install with SA_RESTART, has not ended the
+ * call. */
+static bool by_fault(int signo)
+{
+    return signo == SIGILL || signo == SIGTRAP || signo == SIGABRT || signo == SIGBUS || signo == SIGFPE ||
+           signo == SIGSEGV || signo == SIGSYS;
+}
+
+bool bo_handlers_restart(void)
+{
+    for (int signo = 1; signo < NSIG; signo++) {
+        struct bo_kernel_action action;
+        if (signo == bo_wake_signo || signo == BO_SECOND_ROAD || by_fault(signo) ||
+            bo_kernel_sigaction(signo, NULL, &action) != 0)
+            continue;
+        if (bo_action_catches(&action) && !(action.flags & SA_RESTART))
+            return false;
+    }
+    return true;
+}
