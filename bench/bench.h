@@ -102,6 +102,7 @@ void bench_await_blocked(void);
 /* For a crowd: take the memory before the first thread; wait until n threads block and take it again. */
 void bench_crowd_begin(void);
 void bench_crowd_arrive(void);
+void bench_crowd_await(size_t n);
 void bench_crowd_blocked(struct batch *batch);
 /* The machine can't do this size. Ends the crowd's process. */
 void bench_crowd_skip(const char *reason) __attribute__((noreturn));

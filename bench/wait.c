@@ -176,10 +176,15 @@ static int all_others_sleep(void)
     return asleep;
 }
 
+void bench_crowd_await(size_t n)
+{
+    while (__atomic_load_n(&arrived, __ATOMIC_ACQUIRE) < n)
+        usleep(100);
+}
+
 void bench_crowd_blocked(struct batch *batch)
 {
-    while (__atomic_load_n(&arrived, __ATOMIC_ACQUIRE) < batch->n)
-        usleep(1000);
+    bench_crowd_await(batch->n);
     while (!all_others_sleep())
         usleep(1000);
     struct memory after = memory_now();

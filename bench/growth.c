@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How what bough does grows with the number of threads, from 1 to 30,000, or to as many as the machine can have: then it says what the
+ * limit is. Each number is from processes of its own.
+ *
+ *     start        one child after the other, until it runs
+ *     interrupt    of a branch with n blocked children, until the last one is joined
+ *     nested       the same, of the first of n branches that lie in each other, with a thread in each
+ *     incidents    each of n threads is interrupted and does not heed it: what the ticker works until all are overdue
+ *
+ * Times are for each thread. Growth is the power of n by which the time of all grows: 1 is linear. From 1 thread on it has what is
+ * the same for any number, so that it is below 1; the other column shows what remains.
+ */
+#include "bench.h"
+
+#include <bough.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- how many threads there can be -------------------------------------------------------------- */
+
+enum { MOST = 30000, SPARE = 500 };
+
+struct cap {
+    long threads;
+    char why[96];
+};
+
+/* -1: there is no such file, or no number in it. */
+static long number_in(const char *path, const char *key)
+{
+    char line[256];
+    long n = -1;
+    FILE *file = fopen(path, "re");
+    while (file && n < 0 && fgets(line, sizeof line, file))
+        if (strncmp(line, key, strlen(key)) == 0 && sscanf(line + strlen(key), " %ld", &n) != 1)
+            break;
+    if (file)
+        fclose(file);
+    return n;
+}
+
+/* All threads of the machine: "0.10 0.20 0.30 2/345 6789". */
+static long threads_now(void)
+{
+    long n = 0;
+    FILE *file = fopen("/proc/loadavg", "re");
+    if (file && fscanf(file, "%*f %*f %*f %*d/%ld", &n) != 1)
+        n = 0;
+    if (file)
+        fclose(file);
+    return n;
+}
+
+static void lower(struct cap *cap, long room, const char *what, long limit)
+{
+    if (limit < 0 || room >= cap->threads)
+        return;
+    cap->threads = room > 1 ? room : 1;
+    snprintf(cap->why, sizeof cap->why, "%s is %ld", what, limit);
+}
+
+static struct cap find_cap(void)
+{
+    enum { KIB_A_THREAD = 64, MAPS_A_THREAD = 2 };
+    static const char *const of_group[] = {"/sys/fs/cgroup/pids.max", "/sys/fs/cgroup/pids/pids.max"};
+    struct cap cap = {.threads = MOST};
+    struct rlimit processes;
+    long n, others = threads_now() + SPARE;
+    n = number_in("/proc/sys/kernel/pid_max", "");
+    lower(&cap, n - others, "kernel.pid_max", n);
+    n = number_in("/proc/sys/kernel/threads-max", "");
+    lower(&cap, n - others, "kernel.threads-max", n);
+    n = number_in("/proc/sys/vm/max_map_count", "");
+    lower(&cap, n / MAPS_A_THREAD - SPARE, "vm.max_map_count", n);
+    n = number_in("/proc/meminfo", "MemAvailable:");
+    lower(&cap, n / KIB_A_THREAD, "MemAvailable in KiB", n);
+    for (size_t i = 0; i < sizeof of_group / sizeof *of_group; i++) {
+        n = number_in(of_group[i], "");
+        lower(&cap, n - SPARE, of_group[i], n);
+    }
+    if (geteuid() != 0 && getrlimit(RLIMIT_NPROC, &processes) == 0 && processes.rlim_cur != RLIM_INFINITY)
+        lower(&cap, (long)processes.rlim_cur - SPARE, "RLIMIT_NPROC", (long)processes.rlim_cur);
+    return cap;
+}
+
+/* ---- what is measured, in a process of its own: prints ns --------------------------------------- */
+
+static size_t count;
+
+static void say(int64_t ns)
+{
+    printf("%.17g\n", (double)ns / (double)count);
+    fflush(stdout);
+    _exit(0);
+}
+
+/* ECANCELED, or 0 where the end of the pipe has woken it. */
+static int blocks(void *unused)
+{
+    struct pollfd wait = {.fd = bench_empty(), .events = POLLIN};
+    (void)unused;
+    bench_crowd_arrive();
+    return bough_poll(&wait, 1, -1) < 0 ? errno : 0;
+}
+
+static bough_branch *opened(void)
+{
+    bough_branch *b = bough_branch_open(NULL);
+    if (!b)
+        bench_crowd_skip(strerror(errno));
+    return b;
+}
+
+static bough_thread *added(bough_branch *b, bough_fn *fn, const struct bough_child_options *options)
+{
+    bough_thread *t = bough_add_with(b, fn, bough_arg(NULL), options);
+    if (!t)
+        bench_crowd_skip(strerror(errno));
+    return t;
+}
+
+static void all_blocked(void)
+{
+    struct batch batch = {.n = count};
+    bench_crowd_blocked(&batch);
+}
+
+static void start(void)
+{
+    int64_t begin = bench_now();
+    bough_branch *b = opened();
+    for (size_t i = 0; i < count; i++)
+        added(b, blocks, NULL);
+    bench_crowd_await(count);
+    say(bench_now() - begin);
+}
+
+static void stop(bough_branch *b)
+{
+    all_blocked();
+    int64_t begin = bench_now();
+    if (bough_interrupt(b, "bench") != 0 || bough_branch_end(b) != 0)
+        bench_die("bough_interrupt(), bough_branch_end(): %s", strerror(errno));
+    say(bench_now() - begin);
+}
+
+static void interrupt(void)
+{
+    bough_branch *b = opened();
+    for (size_t i = 0; i < count; i++)
+        added(b, blocks, NULL);
+    stop(b);
+}
+
+static _Atomic size_t depth;
+
+static int nests(void *unused)
+{
+    if (++depth == count)
+        return blocks(unused);
+    bough_branch *b = opened();
+    added(b, nests, NULL);
+    blocks(unused);
+    return bough_branch_end(b) == 0 ? ECANCELED : EINVAL;
+}
+
+static void nested(void)
+{
+    bough_branch *b = opened();
+    added(b, nests, NULL);
+    stop(b);
+}
+
+static clockid_t clock_of(pid_t tid)
+{
+    enum { OF_A_THREAD = 4, SCHEDULED = 2 };
+    return (clockid_t)(~(unsigned)tid << 3 | OF_A_THREAD | SCHEDULED);
+}
+
+static int64_t time_on(clockid_t clock)
+{
+    struct timespec t;
+    if (clock_gettime(clock, &t) != 0)
+        bench_die("the ticker's clock: %s", strerror(errno));
+    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+static pid_t find_ticker(void)
+{
+    char path[64], name[32] = "";
+    for (pid_t tid = getpid(); tid < getpid() + 1000; tid++) {
+        snprintf(path, sizeof path, "/proc/self/task/%d/comm", (int)tid);
+        FILE *file = fopen(path, "re");
+        int is = file && fgets(name, sizeof name, file) && strcmp(name, "bough-ticker\n") == 0;
+        if (file)
+            fclose(file);
+        if (is)
+            return tid;
+    }
+    bench_die("there is no ticker");
+}
+
+static void await_overdue(bough_post post)
+{
+    struct bough_progress p;
+    while (bough_post_progress(post, &p) == 0 && !p.overdue)
+        usleep(1000);
+}
+
+static void incidents(void)
+{
+    static bough_thread *thread[MOST];
+    static bough_post post[MOST];
+    const struct bough_ladder soon = {.time = {[BOUGH_RUNG_FLAG] = BOUGH_MS(1)},
+                                      .ceiling = {[BOUGH_STOP] = BOUGH_RUNG_FLAG}};
+    const struct bough_child_options deaf = {.disabled = 1};
+    bough_branch *b = opened();
+    clockid_t ticker = clock_of(find_ticker());
+    if (bough_ladder_set(BOUGH_ROOT, &soon) != 0)
+        bench_die("bough_ladder_set(): %s", strerror(errno));
+    for (size_t i = 0; i < count; i++)
+        thread[i] = added(b, blocks, &deaf);
+    all_blocked();
+    int64_t begin = time_on(ticker);
+    for (size_t i = 0; i < count; i++)
+        post[i] = bough_post_event(thread[i], NULL);
+    for (size_t i = 0; i < count; i++)
+        await_overdue(post[i]);
+    say(time_on(ticker) - begin);
+}
+
+static const struct work {
+    const char *name, *what;
+    void (*run)(void);
+} works[] = {
+    {"start", "start, side by side", start},
+    {"interrupt", "interrupt and join, side by side", interrupt},
+    {"nested", "interrupt and join, in each other", nested},
+    {"incidents", "overdue, the ticker's work", incidents},
+};
+enum { WORKS = sizeof works / sizeof *works };
+
+static void run_here(const char *name, const char *number)
+{
+    count = strtoul(number, NULL, 10);
+    bench_crowd_begin();
+    for (size_t i = 0; i < WORKS; i++)
+        if (strcmp(works[i].name, name) == 0)
+            works[i].run();
+    bench_die("nothing is named %s", name);
+}
+
+/* ---- all of it ----------------------------------------------------------------------------------- */
+
+/* NAN, with what it has said instead of a number. */
+static double measure_once(const struct work *work, size_t n, char *line, int size)
+{
+    char number[32];
+    int out[2];
+    double ns = NAN;
+    snprintf(number, sizeof number, "%zu", n);
+    if (pipe2(out, O_CLOEXEC) != 0)
+        bench_die("pipe: %s", strerror(errno));
+    pid_t child = fork();
+    if (child == 0) {
+        int silence = open("/dev/null", O_WRONLY | O_CLOEXEC); /* each overdue incident is reported */
+        dup2(out[1], STDOUT_FILENO);
+        dup2(silence, STDERR_FILENO);
+        alarm(120);
+        execl("/proc/self/exe", "bough-bench-growth", "--one", work->name, number, (char *)NULL);
+        _exit(127);
+    }
+    close(out[1]);
+    FILE *said = fdopen(out[0], "r");
+    if (!said || !fgets(line, size, said))
+        snprintf(line, (size_t)size, "its process failed");
+    else if (sscanf(line, "%lf", &ns) != 1)
+        ns = NAN;
+    line[strcspn(line, "\n")] = 0;
+    if (said)
+        fclose(said);
+    while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        continue;
+    return ns;
+}
+
+static double measure(const struct work *work, size_t n, size_t times)
+{
+    struct series ns = {0};
+    char line[128];
+    for (size_t i = 0; i < times; i++) {
+        double once = measure_once(work, n, line, sizeof line);
+        if (isnan(once)) {
+            fprintf(stderr, "skipped: %s, %zu threads: %s\n", work->what, n, line);
+            break;
+        }
+        series_add(&ns, once);
+    }
+    double median = series_quantile(&ns, 0.5);
+    series_free(&ns);
+    return median;
+}
+
+/* The power by which the time of all grows, from size a to size b. */
+static void growth_cell(struct table *table, const size_t *sizes, const double *ns, size_t a, size_t b)
+{
+    if (a >= b || isnan(ns[a]) || isnan(ns[b]))
+        table_cell(table, "-");
+    else
+        table_cell(table, "n^%.2f", 1 + log(ns[b] / ns[a]) / log((double)sizes[b] / (double)sizes[a]));
+}
+
+static void table_of(const size_t *sizes, size_t size_count, int quick)
+{
+    enum { MOST_SIZES = 8, FROM = 3 /* 1,000 */ };
+    static char title[MOST_SIZES][32];
+    const char *titles[MOST_SIZES + 3] = {"a thread's time, of"};
+    struct table table;
+    for (size_t s = 0; s < size_count; s++) {
+        snprintf(title[s], sizeof title[s], "%zu", sizes[s]);
+        titles[s + 1] = title[s];
+    }
+    titles[size_count + 1] = "growth from 1";
+    titles[size_count + 2] = "from 1000";
+    char align[MOST_SIZES + 4] = "<";
+    memset(align + 1, '>', size_count + 2);
+    table_begin(&table, titles, align);
+    for (size_t i = 0; i < WORKS; i++) {
+        double ns[MOST_SIZES];
+        table_cell(&table, "%s", works[i].what);
+        for (size_t s = 0; s < size_count; s++) {
+            ns[s] = measure(&works[i], sizes[s], quick ? 3 : sizes[s] <= 1000 ? 15 : sizes[s] <= 10000 ? 5 : 3);
+            table_cell(&table, "%s", isnan(ns[s]) ? "-" : text_ns(ns[s]));
+        }
+        growth_cell(&table, sizes, ns, 0, size_count - 1);
+        growth_cell(&table, sizes, ns, FROM, size_count - 1);
+    }
+    table_print(&table, stdout);
+    table_free(&table);
+}
+
+int main(int argc, char **argv)
+{
+    size_t sizes[] = {1, 10, 100, 1000, 3000, 10000, MOST}, size_count = sizeof sizes / sizeof *sizes;
+    if (argc == 4 && strcmp(argv[1], "--one") == 0)
+        run_here(argv[2], argv[3]);
+    int quick = argc > 1 && strcmp(argv[1], "--quick") == 0;
+    struct cap cap = find_cap();
+    struct facts facts;
+    facts_take(&facts);
+    facts_print(&facts, stdout);
+    putchar('\n');
+    if (quick)
+        size_count = 5;
+    while (size_count > 1 && sizes[size_count - 2] >= (size_t)cap.threads)
+        size_count--;
+    if (sizes[size_count - 1] > (size_t)cap.threads) {
+        printf("capped at %ld of %zu threads: %s\n", cap.threads, sizes[size_count - 1], cap.why);
+        sizes[size_count - 1] = (size_t)cap.threads;
+    }
+    fflush(stdout);
+    table_of(sizes, size_count, quick);
+    return 0;
+}
