@@ -1,53 +1,58 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the core asks of the layers above it. It is declared here, where it is needed, and defined there, where it is known
- * what to do: the core includes nothing from above, and who links to any of it has all of it.
+ * The upcalls: what a lower layer asks of a higher one. Each is declared here and defined there, where it is known what to do; the
+ * lower layer includes nothing from above, and a program that links to any of it has all of it. tests/symbols.py knows them by this
+ * header: any other call upward is a mistake. Each has its reason.
  */
 #ifndef BO_UPCALLS_H
 #define BO_UPCALLS_H
 
 #include "state/arena.h"
 
-/* ---- threads (thread/thread_end.c) ------------------------------------------------------------------ */
+/* ---- from thread/ to its own end (thread/thread_end.c) ----------------------------------------------- */
 
-/* An adopted thread ends: the destructor of its key, which is made when the library begins, before anything that this needs. */
+/* An adopted thread ends: the destructor of its key. The key is made when the library begins, before anything that an end needs, and
+ * adoption sets it. */
 void bo_thread_ends(void *slot);
 
-/* ---- branches (branch/end.c) -------------------------------------------------------------------- */
+/* ---- from wake/ to thread/ ---------------------------------------------------------------------------- */
 
-/* An adopted thread ends, on it: what it has left open is ended. */
+/* From the wake signal's handler, in an asynchronous region: leave it unless a handler runs on top. That ends regions, which is more than
+ * who wakes a thread knows. [signal] (thread/async.c) */
+void bo_async_cut(struct bo_thread *t, void *context);
+
+/* The ticker keeps time; what is to be done needs all that can be woken, and regions, budgets and graces. Both are called on its thread,
+ * and return when to come again, on CLOCK_MONOTONIC: for a slot that somebody wants it to look at, and at each tick.
+ * (thread/service.c) */
+int64_t bo_service(struct bo_target *target, bool branch);
+int64_t bo_service_tick(void);
+
+/* ---- from thread/ to branch/ --------------------------------------------------------------------------- */
+
+/* An adopted thread ends, on it: the branches that it has left open are ended. (branch/end.c) */
 void bo_branches_end(struct bo_thread *t);
-/* In a forked child. `self`: the thread that has forked; NULL if bough does not know it. */
+/* In a forked child, whose arena is new: its open branches forget the parent's children. `self`: the thread that has forked; NULL if
+ * bough does not know it. (branch/branch_fork.c) */
 void bo_branches_forked(struct bo_thread *self);
 
-/* ---- children (branch/child.c) ------------------------------------------------------------------------------ */
+/* ---- from a worker to what it runs (branch/child.c) ------------------------------------------------------ */
 
-/* On a worker, which knows threads and not what they run. */
+/* A child is started by way of a worker, and the worker then runs it: the way back is these two. */
 struct bo_child;
 /* On the worker: run the child's function, and account for it. Cancellation is disabled when it returns. */
 void bo_child_run(struct bo_child *child);
 /* `left` is set when the function was left by pthread_exit() or pthread_cancel() instead of returning. */
 void bo_child_finish(struct bo_child *child, int returned, bool left);
 
-/* ---- signals and exit (api/signals.c) ------------------------------------------------------------ */
+/* ---- from wake/ and thread/ to api/ (api/signals.c) ------------------------------------------------------- */
 
-/* No thread of the program's is left: exit(0), by a thread made for it. */
+/* The ticker finds that no thread of the program's is left: exit(0), by a thread made for it. Exit is the API's, where it is also asked
+ * for. */
 void bo_last_one_out(void);
-/* In a forked child, with all signals blocked: the program's own handlers are put back. */
+/* In a forked child, with all signals blocked: the program's own handlers, which the API has replaced, are put back. */
 void bo_signals_forked(void);
 
-/* From the wake signal's handler, in an asynchronous region: leave it unless a handler runs on top. It ends the region, and so needs all
- * that an end of a region does. [signal] */
-void bo_async_cut(struct bo_thread *t, void *context);
-
-/* ---- what the ticker sees to (thread/service.c) ---------------------------------------------------------- */
-
-/* The ticker keeps time; what is to be done needs all that can be woken. Both are called on its thread, and return when to come again,
- * on CLOCK_MONOTONIC: for a slot that somebody wants it to look at, and at each tick. */
-int64_t bo_service(struct bo_target *target, bool branch);
-int64_t bo_service_tick(void);
-
-/* ---- the ladder --------------------------------------------------------------------------------- */
+/* ---- from all of these to ladder/: policy is not known below it --------------------------------------------------------------------------------- */
 
 /* A record was posted, for the first time or again. The caller's pin keeps the target. [signal] */
 void bo_ladder_posted(struct bo_target *target, bool branch, struct bo_record *r, bool repeated);
