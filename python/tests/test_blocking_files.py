@@ -30,6 +30,7 @@ from channels import (
     stopped_terminal,
     terminal,
 )
+from seccomp import RECEIVE, REPORT, can_listen, seccomp_listener
 
 LONG = 1.0  # for calls that nobody releases: nothing here waits for their end but who does on purpose
 cases = blocking.Cases(__name__)
@@ -100,6 +101,13 @@ def _():
 def _():
     with stopped_terminal() as (slave, release):
         yield Call(lambda: os.write(slave, b"hello"), release, 5)
+
+
+@blocking.skip_unless(can_listen(), "no seccomp listener here")
+@case("fcntl.ioctl()", "a seccomp listener, nothing is reported")
+def _():
+    with seccomp_listener() as (listener, release):
+        yield Call(lambda: fcntl.ioctl(listener, RECEIVE, bytearray(REPORT), True), release, 0)
 
 
 @case("fcntl.ioctl()", "a stopped terminal, by TCSETSW")

@@ -70,9 +70,9 @@ def _():
 
 @case("concurrent.futures.ThreadPoolExecutor.map()", "one runs")
 def _():
-    """the results that are still to come are cancelled"""
+    """items that have not begun are cancelled"""
     with thread_pool() as (pool, wait, release):
-        yield Call(lambda: list(pool.map(lambda _: wait(), [1])), release, [True], again=False, state="what runs is interrupted")
+        yield Call(lambda: list(pool.map(lambda _: wait(), [1])), release, [True])
 
 
 @case("concurrent.futures.ThreadPoolExecutor.shutdown()", "one runs")

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -19,6 +20,15 @@ static inline bool fd_waits(int fd)
     int flags = fcntl(fd, F_GETFL);
     return flags >= 0 && !(flags & O_NONBLOCK) && fstat(fd, &status) == 0 && !S_ISREG(status.st_mode) &&
            !S_ISDIR(status.st_mode);
+}
+
+/* Requests that first wait until a terminal has sent its output. Linux starts that wait again when a signal comes while another thread's
+ * write() to the terminal waits (set_termios() in drivers/tty/tty_ioctl.c): the thread spins in the kernel until that write has ended. */
+static inline bool spins_at_signals(unsigned long request)
+{
+    enum { SET_AND_WAIT = 0x402C542B, SET_AND_FLUSH = 0x402C542C }; /* TCSETSW2, TCSETSF2: not in libc's headers */
+    return request == TCSETSW || request == TCSETSF || request == TCSETAW || request == TCSETAF ||
+           request == SET_AND_WAIT || request == SET_AND_FLUSH;
 }
 
 /* To the kernel a message queue is a regular file. */

@@ -143,6 +143,8 @@ static int stand_in_fcntl(int fd, int command, ...)
 static int stand_in_ioctl(int fd, bough_ioctl_request request, ...)
 {
     REST(void *, request, argument);
+    if (spins_at_signals(request))
+        return REAL(int, ioctl, (int, bough_ioctl_request, ...))(fd, request, argument);
     BODY(int, ioctl, (int, bough_ioctl_request, ...), (fd, request, argument), (fd, request, argument), MINUS_ONE,
          fd_waits(fd), BO_EINTR_FIRST, bo_on_fd(fd))
 }

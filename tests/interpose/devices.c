@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* An ioctl() of foreign code at which the kernel would spin is left alone. Rule 46. (tests/calls has one that is interrupted.) */
+#include <bough.h>
+#include <pty.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+#include "harness.h"
+
+static _Atomic pid_t tid;
+
+static int stopped_terminal(int *user)
+{
+    struct termios settings;
+    int terminal;
+    if (openpty(user, &terminal, NULL, NULL, NULL) != 0)
+        SKIP("no pseudo-terminal here: %s", strerror(errno));
+    CHECK_EQ(tcgetattr(terminal, &settings), 0);
+    cfmakeraw(&settings);
+    CHECK_EQ(tcsetattr(terminal, TCSANOW, &settings), 0);
+    CHECK_EQ(tcflow(terminal, TCOOFF), 0);
+    return terminal;
+}
+
+static _Atomic pid_t writer;
+
+static void *writes(void *terminal)
+{
+    writer = gettid();
+    CHECK_EQ(write(*(int *)terminal, "hello", 5), 5);
+    return NULL;
+}
+
+static int sets(void *argument)
+{
+    char settings[256];
+    CHECK_EQ(ioctl(bough_fd_of(argument), TCGETS, settings), 0);
+    tid = gettid();
+    BOUGH_FOREIGN
+    {
+        CHECK_EQ(ioctl(bough_fd_of(argument), TCSETSW, settings), 0);
+    }
+    CHECK_ERR(bough_check(), ECANCELED); /* it stays */
+    return ECANCELED;
+}
+
+TEST(a_request_that_spins_at_signals_is_left_alone)
+{
+    int user, terminal = stopped_terminal(&user);
+    struct t_thread thread;
+    CHECK(bough_interpose((const char *const[]){"", NULL}, 0) > 0);
+    t_spawn(&thread, writes, &terminal);
+    t_until(writer != 0);
+    t_until_blocked(writer);
+    BOUGH_BRANCH(b, .collect = 1) {
+        bough_thread *child = bough_add(b, sets, bough_fd(terminal));
+        CHECK(child != NULL);
+        t_until(tid != 0);
+        t_until_blocked(tid);
+        CHECK_EQ(bough_interrupt(child, "stop"), 0);
+        t_until_blocked(tid); /* still */
+        CHECK_EQ(tcflow(terminal, TCOON), 0);
+        CHECK_EQ(bough_join(child), 0);
+    }
+    t_join(&thread);
+    close(terminal);
+    close(user);
+}
