@@ -112,7 +112,7 @@ static PyObject *carrier_call(PyObject *type, PyObject *args, PyObject *keywords
     if (t->withdrawing)
         return PyObject_CallNoArgs(PyExc_BaseException);
     t->armed = false;
-    bp_carrier_withdraw(t); /* it was armed twice, see was_swallowed() in courier.c */
+    bp_carrier_withdraw(t); /* it was armed twice, see was_swallowed() in delivery.c */
     return what_is_due(t, &why);
 }
 

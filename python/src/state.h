@@ -12,7 +12,7 @@
  *                                                       the call fails with BP_CUT, an errno of nobody's
  *                                                     the interpreter makes an OSError of it, with the lock:
  *                                                       alloc_or_raise() finds `cut`, raises E or a ThreadExit instead
- *                                                     in bytecode: check_interrupt(), or courier.c, asynchronously
+ *                                                     in bytecode: check_interrupt(), or delivery.c, asynchronously
  *
  * Who may touch what: everything below is protected by the interpreter lock (the module declares that it needs it), but
  * `cut`, `why`, `in_lock` and `lock_cut`, which belong to the thread itself, with or without the lock.
@@ -359,6 +359,8 @@ PyObject *bp_locks_report(void);
 extern PyObject *bp_carrier;
 /* Once. -1 with an exception. */
 int bp_carrier_init(void);
+/* Its exception, now and here: it is at a place that admits it. */
+void bp_raise_here(struct bp_thread *t);
 /* The calling thread's armed exception does not come any more. Whatever exception is set stays. */
 void bp_carrier_withdraw(struct bp_thread *t);
 
@@ -371,19 +373,23 @@ int bp_courier_start(void);
 void bp_courier_need(struct bp_thread *t);
 /* The thread's entry is about to be freed. */
 void bp_courier_forget(struct bp_thread *t);
-/* The exception that was armed is not wanted any more. */
-void bp_disarm(struct bp_thread *t);
-/* It is, but not now: the courier looks for another moment. */
-void bp_hold(struct bp_thread *t);
-/* What raise_exc() has posted to the calling thread and was not raised yet, neither. */
-void bp_drop_posted(struct bp_thread *t);
 int bp_courier_init(void);
 /* The interpreter is about to end: no thread of the library's may enter it any more. */
 bool bp_courier_is(unsigned long ident);
 
-/* Its exception, now and here: it is at a place that admits it. */
-void bp_raise_here(struct bp_thread *t);
+/* ---- delivery.c --------------------------------------------------------------------------------------- */
+
+/* By the courier. In how many ms the thread is to be looked at again; -1: it lives, and there is nothing to raise. It may have ended
+ * otherwise. */
+int bp_delivery_look(struct bp_thread *t);
+/* By the thread itself. */
 bool bp_place_admits_here(const struct bp_thread *t);
+/* The exception that was armed is not wanted any more. */
+void bp_disarm(struct bp_thread *t);
+/* It is wanted, but not now: the courier looks for another moment. */
+void bp_hold(struct bp_thread *t);
+/* What raise_exc() has posted to the calling thread and was not raised yet is not wanted any more. */
+void bp_drop_posted(struct bp_thread *t);
 
 /* ---- c_code.c ----------------------------------------------------------------------------------------- */
 
