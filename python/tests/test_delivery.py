@@ -231,7 +231,7 @@ class Exact(unittest.TestCase):
         for what in ("x", 1, None, object, int, object()):
             with self.subTest(what), self.assertRaises(TypeError):
                 thread.raise_exc(what)
-        for target in (None, "x", 1.5):
+        for target in (None, b"x", 1.5):
             with self.subTest(target), self.assertRaises(TypeError):
                 bough.raise_exc(target, KeyError)
         thread.interrupt()
