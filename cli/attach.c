@@ -11,8 +11,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "memfd.h"
 
-static const char file_name[] = "/memfd:bough (deleted)";
+static const char file_name[] = MEMFD("bough");
 static const char hidden_name[] = "[anon:bough hidden: ";
 
 __attribute__((format(printf, 3, 4))) static enum attached say(struct arena *a, enum attached result,
@@ -98,22 +99,6 @@ static enum attached check_or_detach(struct arena *a, const char *who)
 
 /* ---- finding it ---------------------------------------------------------------------------------------- */
 
-/* By its descriptor, for which it is enough to be allowed to read the process. -1: there is none. */
-static int open_descriptor(pid_t pid, DIR *folder)
-{
-    struct dirent *entry;
-    char path[64], target[64];
-    while ((entry = readdir(folder))) {
-        snprintf(path, sizeof path, "/proc/%d/fd/%.20s", (int)pid, entry->d_name);
-        ssize_t n = readlink(path, target, sizeof target - 1);
-        target[n > 0 ? n : 0] = '\0';
-        int fd = strcmp(target, file_name) == 0 ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
-        if (fd >= 0)
-            return fd;
-    }
-    return -1;
-}
-
 /* What /proc/PID/maps knows of it. */
 struct traces {
     int64_t address;  /* of the shared mapping; 0: there is none */
@@ -121,17 +106,24 @@ struct traces {
     char hidden[100]; /* why the arena is private */
 };
 
+/* The sixth field: what is mapped, which may have any other field's look in it. */
+static const char *mapped(const char *line)
+{
+    int at = 0;
+    return sscanf(line, "%*s %*s %*s %*s %*s %n", &at) >= 0 && at ? line + at : "";
+}
+
 static void look_at_line(struct traces *found, char *line)
 {
     line[strcspn(line, "\n")] = '\0';
-    const char *hidden = strstr(line, hidden_name);
-    if (strstr(line, file_name) && !found->address)
+    const char *name = mapped(line);
+    if (strcmp(name, file_name) == 0 && !found->address)
         found->address = (int64_t)strtoull(line, NULL, 16);
-    if (strstr(line, "/libbough.so"))
+    if (strstr(name, "/libbough.so"))
         found->library = true;
-    if (hidden)
-        snprintf(found->hidden, sizeof found->hidden, "%.*s", (int)strcspn(hidden + sizeof hidden_name - 1, "]"),
-                 hidden + sizeof hidden_name - 1);
+    if (strncmp(name, hidden_name, sizeof hidden_name - 1) == 0)
+        snprintf(found->hidden, sizeof found->hidden, "%.*s", (int)strcspn(name + sizeof hidden_name - 1, "]"),
+                 name + sizeof hidden_name - 1);
 }
 
 static bool look_at_maps(struct traces *found, pid_t pid)
@@ -196,8 +188,9 @@ enum attached attach_process(struct arena *a, pid_t pid)
     DIR *folder = opendir(path);
     if (!folder)
         return denied(a, pid);
-    a->fd = open_descriptor(pid, folder);
     closedir(folder);
+    a->fd =
+        memfd_find(pid, file_name, MEMFD_LENGTH | MEMFD_WRITTEN, O_RDONLY); /* which needs the right to read it only */
     enum attached result = a->fd >= 0 ? ATTACHED : attach_by_maps(a, pid);
     return result == ATTACHED ? check_or_detach(a, who) : result;
 }

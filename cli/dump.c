@@ -5,21 +5,28 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "command.h"
 #include "letter.h"
+#include "memfd.h"
 #include "proc.h"
 #include "text.h"
 #include "view.h"
 
-/* What the process says is its dump: a file without a name, nothing else that could be read through it. */
-static int open_dump(pid_t pid, int fd)
+enum { MOST = 64 << 20 }; /* bytes of a dump: what is longer is none */
+
+/* What the process says is its dump: a file without a name, sealed because it is whole, and nothing else. */
+static int open_dump(pid_t pid, int number)
 {
-    char path[64], target[64];
-    snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)pid, fd);
-    ssize_t n = readlink(path, target, sizeof target - 1);
-    target[n > 0 ? n : 0] = '\0';
-    return strcmp(target, "/memfd:bough-dump (deleted)") == 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    char text[16];
+    struct stat is;
+    snprintf(text, sizeof text, "%d", number);
+    int fd = memfd_open(pid, text, MEMFD("bough-dump"), MEMFD_LENGTH | MEMFD_WRITTEN, O_RDONLY);
+    if (fd < 0 || (fstat(fd, &is) == 0 && is.st_size <= MOST))
+        return fd;
+    close(fd);
+    return -1;
 }
 
 static bool copy_out(int fd)

@@ -8,9 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#include "memfd.h"
 
 /* ---- the reader's thread ------------------------------------------------------------------------------------- */
 
@@ -52,81 +55,61 @@ static void ring(const struct arena *a)
 
 /* ---- the box ---------------------------------------------------------------------------------------------------- */
 
-static off_t box_at(int box)
+/* Mapped: its length is sealed, so that no access fails. What is in it may change at any moment, and is not believed. */
+static struct bo_mailbox *open_box(pid_t pid)
 {
-    return (off_t)(offsetof(struct bo_header, letter) + (size_t)box * sizeof(struct bo_letter));
+    struct stat is;
+    int fd = memfd_find(pid, MEMFD("bough-mail"), MEMFD_LENGTH, O_RDWR);
+    if (fd < 0)
+        return NULL;
+    struct bo_mailbox *m = MAP_FAILED;
+    if (fstat(fd, &is) == 0 && is.st_size >= (off_t)sizeof *m)
+        m = mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    if (m == MAP_FAILED)
+        return NULL;
+    if (m->size == sizeof *m && memcmp(m->magic, BO_MAIL_MAGIC, sizeof BO_MAIL_MAGIC) == 0)
+        return m;
+    munmap(m, sizeof *m);
+    return NULL;
 }
 
-static uint32_t state_of(int fd, int box)
+static void copy(struct bo_letter *to, const struct bo_letter *from)
 {
-    uint32_t state = UINT32_MAX;
-    if (pread(fd, &state, sizeof state, box_at(box) + (off_t)offsetof(struct bo_letter, state)) != sizeof state)
-        return UINT32_MAX;
-    return state;
+    const volatile unsigned char *byte = (const volatile unsigned char *)from;
+    for (size_t i = 0; i < sizeof *to; i++)
+        ((unsigned char *)to)[i] = byte[i];
 }
 
-static bool set_state(int fd, int box, uint32_t state)
+/* Without a lock, which anybody could hold: the box is ours by one exchange. -1: none is free. */
+static int put(struct bo_mailbox *m, const struct bo_letter *letter)
 {
-    return pwrite(fd, &state, sizeof state, box_at(box) + (off_t)offsetof(struct bo_letter, state)) == sizeof state;
-}
-
-/* A second descriptor, to write with: that of the arena can only read. */
-static int open_to_write(const struct arena *a)
-{
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", a->fd);
-    return open(path, O_RDWR | O_CLOEXEC);
-}
-
-static bool lock(int fd)
-{
-    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    return fcntl(fd, F_OFD_SETLKW, &whole) == 0;
-}
-
-static void unlock(int fd)
-{
-    struct flock whole = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
-    fcntl(fd, F_OFD_SETLK, &whole);
-}
-
-static int find_free(int fd)
-{
-    for (int box = 0; box < BO_LETTERS; box++)
-        if (state_of(fd, box) == BO_LETTER_FREE)
-            return box;
+    for (int i = 0; i < BO_LETTERS; i++) {
+        struct bo_letter *box = &m->letter[i];
+        uint32_t state = BO_LETTER_FREE;
+        if (!bo_cas_seq(&box->state, &state, BO_LETTER_WRITING))
+            continue;
+        struct bo_letter with_state = *letter;
+        bo_store_relaxed(&with_state.state, BO_LETTER_WRITING);
+        memcpy((void *)box, &with_state, sizeof *box);
+        bo_store_seq(&box->state, BO_LETTER_SENT);
+        bo_add_seq(&m->letters, 1);
+        return i;
+    }
     return -1;
-}
-
-static bool count_one(int fd)
-{
-    uint32_t letters;
-    off_t at = (off_t)offsetof(struct bo_header, letters);
-    return pread(fd, &letters, sizeof letters, at) == sizeof letters && ++letters &&
-           pwrite(fd, &letters, sizeof letters, at) == sizeof letters;
-}
-
-static int put(int fd, const struct bo_letter *letter)
-{
-    int box = find_free(fd);
-    struct bo_letter copy = *letter;
-    bo_store_relaxed(&copy.state, BO_LETTER_WRITING);
-    if (box < 0 || pwrite(fd, &copy, sizeof copy, box_at(box)) != (ssize_t)sizeof copy)
-        return -1;
-    return set_state(fd, box, BO_LETTER_SENT) && count_one(fd) ? box : -1;
 }
 
 /* ---- sending ------------------------------------------------------------------------------------------------------ */
 
-static bool answered(int fd, int box)
+static bool answered(const struct bo_letter *box)
 {
     const struct timespec moment = {0, 2000000};
     for (int ms = 0; ms < LETTER_PATIENCE_MS; ms += 2) {
-        if (state_of(fd, box) == BO_LETTER_ANSWERED)
+        if (bo_load_seq(&box->state) == BO_LETTER_ANSWERED)
             return true;
         nanosleep(&moment, NULL);
     }
-    return state_of(fd, box) == BO_LETTER_ANSWERED;
+    return bo_load_seq(&box->state) == BO_LETTER_ANSWERED;
 }
 
 static int refuse(struct arena *a, const char *why)
@@ -135,21 +118,19 @@ static int refuse(struct arena *a, const char *why)
     return -1;
 }
 
-static int send_by(struct arena *a, int fd, struct bo_letter *letter)
+static int send_by(struct arena *a, struct bo_mailbox *m, struct bo_letter *letter)
 {
-    if (!lock(fd))
-        return refuse(a, "has a letter box that can't be locked");
-    int box = put(fd, letter);
-    unlock(fd);
+    int box = put(m, letter);
     if (box < 0)
         return refuse(a, "has a full letter box: it does not read what it is asked");
     ring(a);
-    if (!answered(fd, box)) {
-        set_state(fd, box, BO_LETTER_FREE);
+    if (!answered(&m->letter[box])) {
+        bo_store_seq(&m->letter[box].state, BO_LETTER_FREE);
         return refuse(a, "does not answer: it is stopped, or the library's thread in it hangs. `bough tree` shows it "
                          "all the same");
     }
-    return pread(fd, letter, sizeof *letter, box_at(box)) == (ssize_t)sizeof *letter ? box : refuse(a, "has ended");
+    copy(letter, &m->letter[box]);
+    return box;
 }
 
 int letter_send(struct arena *a, struct bo_letter *letter)
@@ -158,20 +139,20 @@ int letter_send(struct arena *a, struct bo_letter *letter)
         return refuse(a, "has closed the file of its tree: it can't be asked");
     if (!find_reader(a->pid))
         return refuse(a, "has no thread of the library's that could answer: nothing in it has been interruptible yet");
-    int fd = open_to_write(a);
-    if (fd < 0)
-        return refuse(a, "can't be asked: its arena is not ours to write");
-    int box = send_by(a, fd, letter);
-    close(fd);
+    struct bo_mailbox *m = open_box(a->pid);
+    if (!m)
+        return refuse(a, "can't be asked: it has no letter box, or not one for this user: be its user, or root");
+    int box = send_by(a, m, letter);
+    munmap(m, sizeof *m);
     return box;
 }
 
 void letter_done(const struct arena *a, int box)
 {
-    int fd = open_to_write(a);
-    if (fd >= 0)
-        set_state(fd, box, BO_LETTER_FREE);
-    if (fd >= 0)
-        close(fd);
+    struct bo_mailbox *m = open_box(a->pid);
+    if (m) {
+        bo_store_seq(&m->letter[box].state, BO_LETTER_FREE);
+        munmap(m, sizeof *m);
+    }
     ring(a);
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Asking a process for something: a letter in its arena (state/arena.h), and a signal to the one thread that reads it, which
- * waits for nothing else. Written by pwrite() under a lock that only commands take: the process itself takes none.
+ * Asking a process for something: a letter in its mailbox (state/mailbox_layout.h), and a signal to the one thread that reads it, which
+ * waits for nothing else. Nobody takes a lock, and what the process answers is as little believed as what is in its arena.
  */
 #ifndef CLI_LETTER_H
 #define CLI_LETTER_H
 
 #include "attach.h"
+#include "state/mailbox_layout.h"
 
 enum { LETTER_PATIENCE_MS = 3000 };
 

@@ -156,17 +156,21 @@ void strings_free(struct strings *s)
     free(s);
 }
 
-/* The very file that is mapped: one of that name may have come in its place. */
+/* The very file that is mapped: one of that name may have come in its place, or a device, which must not be opened. */
 static int open_part(const struct part *p, pid_t pid)
 {
     char path[4400];
-    struct stat file;
+    struct statx is;
     snprintf(path, sizeof path, "/proc/%d/root%s", (int)pid, p->path);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0 || (fstat(fd, &file) == 0 && S_ISREG(file.st_mode) && file.st_ino == p->inode))
-        return fd;
-    close(fd);
-    return -1;
+    int file = open(path, O_PATH | O_CLOEXEC), fd = -1;
+    if (file >= 0 && statx(file, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, &is) == 0 &&
+        S_ISREG(is.stx_mode) && is.stx_ino == p->inode) {
+        snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    }
+    if (file >= 0)
+        close(file);
+    return fd;
 }
 
 static ssize_t read_part(struct strings *s, const struct part *p, uint64_t address, char *text, size_t size)

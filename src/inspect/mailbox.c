@@ -1,94 +1,160 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include "inspect/mailbox.h"
+#include <bough/ladder.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "inspect/dump.h"
+#include "state/arena.h"
+#include "state/arena_map.h"
+#include "state/mailbox_layout.h"
 #include "wake/post.h"
 #include "wake/ticker.h"
 
-#define FETCHED_WITHIN BO_SEC(30)
+/* How long an answer waits to be fetched, and a box for a writer that does not come to an end. */
+#define PATIENCE BO_SEC(30)
 
-static uint32_t seen;     /* the ticker's own */
-static unsigned answered; /* letters that wait to be fetched */
+/*
+ * What this process knows of each box, in memory of its own: the box itself can say anything at any time.
+ *
+ *      IDLE --a letter was sent--> AT_WORK --answered--> ANSWERED --fetched, or too old--> IDLE
+ *
+ * A box is read when it is IDLE only. `fd` is the dump's, -1 if there is none: what is closed is never what the box says.
+ */
+enum step { IDLE, AT_WORK, ANSWERED };
+static struct box {
+    _Atomic uint32_t step;
+    int fd;
+    int64_t since; /* it has been as it is; 0: not known */
+} boxes[BO_LETTERS];
 
-static void answer(struct bo_letter *l, int error)
+static uint32_t seen;    /* the ticker's own */
+static unsigned waiting; /* boxes that are to be looked at again */
+
+static struct bo_letter *letter_of(const struct box *box)
 {
+    return &bo_arena.mail->letter[box - boxes];
+}
+
+static void answer(struct box *box, int error)
+{
+    struct bo_letter *l = letter_of(box);
     l->error = error;
-    bo_store_seq(&l->answered_at, bo_clock());
+    l->fd = box->fd;
+    box->since = bo_clock();
     bo_store_seq(&l->state, BO_LETTER_ANSWERED);
+    /* Pairs with the ticker's look: fd and since are there. After the state, which else would look as if the answer had been
+     * fetched. */
+    bo_store_release(&box->step, ANSWERED);
 }
 
-/* The writer's process is no friend: what it wrote is copied before it is looked at. */
-static void interrupt(struct bo_letter *l)
+/* In one go: it may change under our eyes. */
+BO_BARE static void copy(struct bo_letter *to, const struct bo_letter *from)
 {
-    char reason[BOUGH_REASON_MAX + 1];
-    memcpy(reason, l->reason, sizeof reason);
-    reason[BOUGH_REASON_MAX] = '\0';
-    struct bough_event event = {.kind = BOUGH_OPERATOR, .reason = reason, .rung = (int)l->rung, .value = l->from};
+    const volatile unsigned char *byte = (const volatile unsigned char *)from;
+    for (size_t i = 0; i < sizeof *to; i++)
+        ((unsigned char *)to)[i] = byte[i];
+    to->reason[BOUGH_REASON_MAX] = '\0';
+}
+
+static void interrupt(struct box *box, const struct bo_letter *l)
+{
+    struct bough_event event = {.kind = BOUGH_OPERATOR, .reason = l->reason, .rung = (int)l->rung, .value = l->from};
     bough_post post = {0, 0};
+    if (l->rung > BOUGH_RUNG_KILL) {
+        answer(box, EINVAL);
+        return;
+    }
     int error = bo_post(l->target, &event, &post) == 0 ? 0 : errno;
-    l->post = post.record;
-    l->serial = post.serial;
-    answer(l, error);
+    letter_of(box)->post = post.record;
+    letter_of(box)->serial = post.serial;
+    answer(box, error);
 }
 
-/* In a file without a name, which the writer opens under /proc/PID/fd. On a helper. */
-static void dump(void *letter)
+/* In a file without a name, which the writer opens under /proc/PID/fd, and which is sealed when it is whole. On a helper. */
+static void dump(void *argument)
 {
-    struct bo_letter *l = letter;
-    int fd = memfd_create("bough-dump", MFD_CLOEXEC);
-    int error = fd < 0 || bo_dump_because(fd, 0, "asked for from outside") != 0 ? errno : 0;
-    l->fd = fd;
-    answer(l, error);
+    struct box *box = argument;
+    long fd = bo_map_file("bough-dump");
+    int error = fd < 0 ? (int)-fd : bo_dump_because((int)fd, 0, "asked for from outside") != 0 ? errno : 0;
+    if (fd >= 0)
+        fcntl((int)fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+    box->fd = (int)fd;
+    answer(box, error);
     bo_ticker_attend();
 }
 
-static void read_one(struct bo_letter *l, bool (*run)(void (*fn)(void *), void *argument))
+static void read_one(struct box *box, bool (*run)(void (*fn)(void *), void *argument))
 {
+    struct bo_letter mine;
     uint32_t sent = BO_LETTER_SENT;
-    if (!bo_cas_seq(&l->state, &sent, BO_LETTER_READ))
+    if (bo_load_acquire(&box->step) != IDLE || !bo_cas_seq(&letter_of(box)->state, &sent, BO_LETTER_READ))
         return;
-    l->fd = -1;
-    if (l->kind == BO_ASK_INTERRUPT)
-        interrupt(l);
-    else if (l->kind != BO_ASK_DUMP)
-        answer(l, EINVAL);
-    else if (!run(dump, l))
-        answer(l, EAGAIN);
+    copy(&mine, letter_of(box));
+    box->fd = -1;
+    bo_store_relaxed(&box->step, AT_WORK);
+    if (mine.kind == BO_ASK_INTERRUPT)
+        interrupt(box, &mine);
+    else if (mine.kind != BO_ASK_DUMP)
+        answer(box, EINVAL);
+    else if (!run(dump, box))
+        answer(box, EAGAIN);
 }
 
-/* The file of a dump lives as long as its letter. */
-static void put_away(struct bo_letter *l)
+static bool too_old(struct box *box)
 {
-    static int files[BO_LETTERS]; /* the descriptor and 1: not what the mapping says, which others can write */
-    int *file = &files[l - bo_arena.head->letter];
-    uint32_t state = bo_load_seq(&l->state);
-    if (state == BO_LETTER_ANSWERED && bo_clock() - bo_load_seq(&l->answered_at) > FETCHED_WITHIN)
-        bo_store_seq(&l->state, state = BO_LETTER_FREE);
-    if (state == BO_LETTER_ANSWERED) {
-        answered++;
-        if (l->kind == BO_ASK_DUMP && !*file)
-            *file = l->fd + 1;
-    } else if (state == BO_LETTER_FREE && *file > 0) {
-        close(*file - 1);
-        *file = 0;
+    if (!box->since)
+        box->since = bo_clock();
+    return bo_clock() - box->since > PATIENCE;
+}
+
+/* The file of a dump lives as long as its answer, which is over when the writer has freed the box; it may be the next one's
+ * already. A writer that was ended in the middle leaves a box that is not free. */
+static void put_away(struct box *box)
+{
+    uint32_t step = bo_load_acquire(&box->step), state = bo_load_seq(&letter_of(box)->state);
+    bool stays = step == ANSWERED ? state == BO_LETTER_ANSWERED : state != BO_LETTER_FREE && state != BO_LETTER_SENT;
+    if (step == AT_WORK)
+        return;
+    if (stays && !too_old(box)) {
+        waiting++;
+        return;
     }
+    if (step == ANSWERED && box->fd >= 0)
+        close(box->fd);
+    box->since = 0;
+    bo_store_relaxed(&box->step, IDLE);
+    if (stays)
+        bo_store_seq(&letter_of(box)->state, BO_LETTER_FREE);
 }
 
 int64_t bo_mail_read(bool (*run)(void (*fn)(void *), void *argument))
 {
-    uint32_t letters = bo_load_seq(&bo_arena.head->letters);
-    if (bo_likely(letters == seen && !answered))
+    uint32_t letters = bo_arena.mail ? bo_load_seq(&bo_arena.mail->letters) : seen;
+    if (bo_likely(letters == seen && !waiting))
         return BO_FOREVER;
     seen = letters;
-    answered = 0;
+    waiting = 0;
     for (int i = 0; i < BO_LETTERS; i++) {
-        read_one(&bo_arena.head->letter[i], run);
-        put_away(&bo_arena.head->letter[i]);
+        put_away(&boxes[i]);
+        read_one(&boxes[i], run);
+        waiting += bo_load_relaxed(&boxes[i].step) != IDLE;
     }
-    return answered ? bo_clock() + BO_SEC(1) : BO_FOREVER;
+    return waiting ? bo_clock() + BO_SEC(1) : BO_FOREVER;
+}
+
+/* The child's mailbox is another one, and the parent's dumps are the parent's. */
+void bo_mail_after_fork(void)
+{
+    for (int i = 0; i < BO_LETTERS; i++) {
+        if (bo_load_relaxed(&boxes[i].step) == ANSWERED && boxes[i].fd >= 0)
+            close(boxes[i].fd);
+        boxes[i].since = 0;
+        bo_store_relaxed(&boxes[i].step, IDLE);
+    }
+    seen = waiting = 0;
 }

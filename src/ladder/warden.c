@@ -423,4 +423,5 @@ void bo_ladder_forked(void)
     bo_help_after_fork();
     bo_news_after_fork();
     bo_kill_after_fork();
+    bo_mail_after_fork();
 }

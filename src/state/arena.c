@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "state/arena_map.h"
+#include "state/mailbox_layout.h"
 
 struct bo_arena bo_arena;
 
@@ -92,12 +93,23 @@ static void make(char *p, uint32_t first_generation)
     memcpy(a->head->magic, BO_ARENA_MAGIC, sizeof BO_ARENA_MAGIC);
 }
 
+static void make_mailbox(void)
+{
+    struct bo_mailbox *m = bo_map_mail(sizeof *m);
+    bo_arena.mail = m;
+    if (!m)
+        return;
+    m->size = sizeof *m;
+    memcpy(m->magic, BO_MAIL_MAGIC, sizeof BO_MAIL_MAGIC);
+}
+
 int bo_arena_init(void)
 {
     void *p = bo_map_new(NULL, SIZE);
     if (!p)
         return errno = ENOMEM, -1;
     make(p, 1);
+    make_mailbox();
     return 0;
 }
 
@@ -256,6 +268,8 @@ void bo_arena_drop(void)
 {
     bo_map_lent();
     munmap(bo_arena.head, SIZE);
+    bo_map_forget();
+    bo_arena.mail = NULL;
 }
 
 int bo_arena_renew(uint32_t threads, uint32_t branches)
@@ -266,6 +280,7 @@ int bo_arena_renew(uint32_t threads, uint32_t branches)
     if (!p)
         return bo_arena_drop(), -1;
     make(p, another_generation());
+    make_mailbox();
     return 0;
 }
 

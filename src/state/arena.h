@@ -264,31 +264,6 @@ struct bo_branch {
 } __attribute__((aligned(BO_LINE)));
 
 /*
- * A letter: what somebody outside asks of the process, who has the mapping and so may (inspect/mailbox.c). It is read by the
- * ticker, to whose thread the writer sends the wake signal.
- *
- *      FREE --writer--> WRITING --writer--> SENT --ticker--> ANSWERED --writer, or the ticker when it is old--> FREE
- */
-enum bo_letter_state { BO_LETTER_FREE, BO_LETTER_WRITING, BO_LETTER_SENT, BO_LETTER_READ, BO_LETTER_ANSWERED };
-enum bo_letter_kind { BO_ASK_INTERRUPT = 1, BO_ASK_DUMP };
-
-struct bo_letter {
-    _Atomic uint32_t state;
-    uint32_t kind, rung;
-    pid_t from;
-    uint64_t target; /* a handle */
-    char reason[BOUGH_REASON_MAX + 1];
-    /* The answer. */
-    int32_t error; /* an error number; 0: done */
-    int32_t fd;    /* of this process: a file with the dump */
-    uint64_t post; /* the post's two parts */
-    uint32_t serial;
-    _Atomic int64_t answered_at;
-};
-
-enum { BO_LETTERS = 8 };
-
-/*
  * What the mapping begins with; tables of threads, branches and records follow, at the offsets that it gives. For a
  * reader from outside there is no second layout: it was built from the same files, or refuses (version, layout).
  */
@@ -305,8 +280,6 @@ struct bo_header {
     _Atomic int64_t stood_still; /* bough_now() is that much behind CLOCK_MONOTONIC (rule 33) */
     char library[16];            /* its version */
     int ticker_signal;
-    _Atomic uint32_t letters; /* how many were sent: the ticker looks when it changes */
-    struct bo_letter letter[BO_LETTERS];
     _Atomic uint32_t thread_high; /* slots ever used: a scan ends here. In a cache line that is seldom written */
     _Atomic uint32_t branch_high;
 
@@ -319,14 +292,15 @@ struct bo_header {
 };
 
 #define BO_ARENA_MAGIC "bough arena"
-enum { BO_ARENA_VERSION = 8 };
+enum { BO_ARENA_VERSION = 9 };
 
-/* Where this process has it. */
+/* Where this process has it, and its mailbox. NULL: it has none, because the arena is hidden. */
 struct bo_arena {
     struct bo_header *head;
     struct bo_thread *thread;
     struct bo_branch *branch;
     struct bo_record *record;
+    struct bo_mailbox *mail;
 };
 
 extern struct bo_arena bo_arena;

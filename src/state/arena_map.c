@@ -20,6 +20,9 @@
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8u
 #endif
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d41
 #define PR_SET_VMA_ANON_NAME 0
@@ -28,8 +31,12 @@
 /* Descriptors are handed out from below, and programs count on the number that comes next. */
 enum { HIGH = 512 };
 
-static int descriptor = -1; /* the program may have closed it: `file` tells */
-static struct stat file;
+/* A file's descriptor, which stays open for those who look. The program may have closed it: `is` tells. */
+struct held {
+    int fd;
+    struct stat is;
+};
+static struct held arena = {.fd = -1}, mailbox = {.fd = -1};
 static char hidden[80];
 
 const char *bo_map_hidden(void)
@@ -46,10 +53,11 @@ static int hide(const char *why, long error)
 
 /* ---- the file ------------------------------------------------------------------------------------------- */
 
-static long create(void)
+long bo_map_file(const char *name)
 {
-    long fd = bo_raw2(SYS_memfd_create, (long)"bough", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
-    return fd == -EINVAL ? bo_raw2(SYS_memfd_create, (long)"bough", MFD_CLOEXEC) : fd; /* before Linux 6.3 */
+    const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+    long fd = bo_raw2(SYS_memfd_create, (long)name, flags | MFD_NOEXEC_SEAL);
+    return fd == -EINVAL ? bo_raw2(SYS_memfd_create, (long)name, flags) : fd; /* before Linux 6.3 */
 }
 
 /* Beyond the limit the kernel would not only refuse but send SIGXFSZ. */
@@ -71,7 +79,7 @@ static int file_of(size_t size)
         return hide("BOUGH_HIDDEN is set", 0);
     if (too_large(size))
         return hide("the limit of file sizes (RLIMIT_FSIZE) is too low", 0);
-    long fd = create();
+    long fd = bo_map_file("bough");
     if (fd < 0)
         return hide("memfd_create() failed", -fd);
     if (ftruncate((int)fd, (off_t)size) == 0)
@@ -81,12 +89,12 @@ static int file_of(size_t size)
     return -1;
 }
 
-/* ---- its descriptor, which stays open for those who look --------------------------------------------------- */
+/* ---- descriptors ------------------------------------------------------------------------------------------- */
 
-static bool still_ours(void)
+static bool still_ours(const struct held *h)
 {
     struct stat now;
-    return descriptor >= 0 && fstat(descriptor, &now) == 0 && now.st_dev == file.st_dev && now.st_ino == file.st_ino;
+    return h->fd >= 0 && fstat(h->fd, &now) == 0 && now.st_dev == h->is.st_dev && now.st_ino == h->is.st_ino;
 }
 
 static int moved_up(int fd)
@@ -100,25 +108,40 @@ static int moved_up(int fd)
 }
 
 /* In the child of a fork the number is the parent's, if that is in use for its file still. */
-static void keep(int fd)
+static void keep(struct held *h, int fd)
 {
-    if (!still_ours()) {
-        descriptor = moved_up(fd);
+    if (!still_ours(h)) {
+        h->fd = moved_up(fd);
     } else {
-        bo_raw3(SYS_dup3, fd, descriptor, O_CLOEXEC);
+        bo_raw3(SYS_dup3, fd, h->fd, O_CLOEXEC);
         bo_raw1(SYS_close, fd);
     }
-    fstat(descriptor, &file);
+    fstat(h->fd, &h->is);
 }
 
-static void forget(void)
+static void forget(struct held *h)
 {
-    if (still_ours())
-        bo_raw1(SYS_close, descriptor);
-    descriptor = -1;
+    if (still_ours(h))
+        bo_raw1(SYS_close, h->fd);
+    h->fd = -1;
+}
+
+void bo_map_forget(void)
+{
+    forget(&arena);
+    forget(&mailbox);
 }
 
 /* ---- the mapping ------------------------------------------------------------------------------------------- */
+
+/*
+ * Who may look may open the file to write as well. Sealed, its length stays as it is (or an access of ours could fail), and no
+ * one but this mapping writes to it: there are pointers in it. That is asked for when the mapping is there.
+ */
+static bool seal(int fd)
+{
+    return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) == 0;
+}
 
 static void *map_shared(void *at, size_t size)
 {
@@ -131,7 +154,13 @@ static void *map_shared(void *at, size_t size)
         bo_raw1(SYS_close, fd);
         return p;
     }
-    keep(fd);
+    if (!seal(fd)) {
+        hide("its file can't be sealed, which needs Linux 5.1", errno);
+        bo_raw1(SYS_close, fd);
+        munmap(p, size);
+        return MAP_FAILED;
+    }
+    keep(&arena, fd);
     /* A child that has it writes into its parent's tree. One that was made without fork()'s handlers, and so has none
      * of its own, shall rather crash. */
     madvise(p, size, MADV_DONTFORK);
@@ -178,7 +207,7 @@ static void *map_private(void *at, size_t size)
     void *p = mmap(at, size, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (p != MAP_FAILED)
         prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, p, size, hidden);
-    forget();
+    bo_map_forget();
     return p;
 }
 
@@ -189,6 +218,29 @@ void *bo_map_new(void *at, size_t size)
     void *p = map_shared(at, size);
     if (p == MAP_FAILED)
         p = map_private(at, size);
+    errno = saved;
+    return p == MAP_FAILED ? NULL : p;
+}
+
+/* Others write to this one, so all that is sealed is its length. No one but its owner and root opens it. */
+void *bo_map_mail(size_t size)
+{
+    if (hidden[0])
+        return NULL;
+    int saved = errno;
+    long fd = bo_map_file("bough-mail");
+    void *p = MAP_FAILED;
+    if (fd >= 0 && fchmod((int)fd, 0600) == 0 && ftruncate((int)fd, (off_t)size) == 0 &&
+        fcntl((int)fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+        p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, (int)fd, 0);
+    if (p == MAP_FAILED) {
+        if (fd >= 0)
+            bo_raw1(SYS_close, fd);
+        forget(&mailbox);
+    } else {
+        madvise(p, size, MADV_DONTFORK);
+        keep(&mailbox, (int)fd);
+    }
     errno = saved;
     return p == MAP_FAILED ? NULL : p;
 }

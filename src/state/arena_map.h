@@ -2,10 +2,12 @@
 /*
  * The memory of the arena: a file without a name, mapped shared, so that another process of the same user finds it
  * as /proc/PID/fd/N, a link to "/memfd:bough (deleted)". Who may open that is the kernel's to say: whoever may read
- * the process (ptrace(2), PTRACE_MODE_READ).
+ * the process (ptrace(2), PTRACE_MODE_READ). It is sealed: nobody else writes to it or changes its length.
  *
  * Where there can't be one (seccomp, an old kernel, a limit), or where BOUGH_HIDDEN asks for it, the memory is
  * private: all works, nobody sees. Why is kept, and is the mapping's name in /proc/PID/maps.
+ *
+ * The mailbox (state/mailbox_layout.h) is a second such file, "/memfd:bough-mail (deleted)", for what those who look write.
  */
 #ifndef BO_STATE_ARENA_MAP_H
 #define BO_STATE_ARENA_MAP_H
@@ -25,6 +27,13 @@ void *bo_map_new(void *at, size_t size);
 void bo_map_lend(void *p, size_t size);
 void bo_map_take_back(void *p, size_t size);
 void bo_map_lent(void);
+/* A file without a name that can be sealed, of no length yet: its descriptor, or a negative error number. [signal] */
+long bo_map_file(const char *name);
+/* Shared memory for the mailbox, which others may write to; not handed on to the child of a fork, which makes its own. NULL:
+ * there is none, as where the arena is hidden. After bo_map_new(). [signal] */
+void *bo_map_mail(size_t size);
+/* In a child that gets neither: the parent's are not to be found through it. */
+void bo_map_forget(void);
 /* Why it can't be seen from outside; NULL: it can. */
 const char *bo_map_hidden(void);
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """commands.py BOUGH HUNG: what the command says of a program that hangs, and of what is no such program."""
+import fcntl
 import json
 import os
 import signal
@@ -154,4 +155,126 @@ def dump():
             yield f"{out}"
 
 
-checks.run([text, waiting, as_json, ps, failures, interrupt, interrupt_by_id, interrupt_hung, dump])
+# ---- processes that mean harm ---------------------------------------------------------------------------------------
+
+# What each of these does before it says "ready".
+UNSEALED = """
+import os
+fd = os.memfd_create("bough")
+os.ftruncate(fd, 1 << 20)
+os.pwrite(fd, b"bough arena", 0)
+"""
+NAMED = """
+import mmap, os, tempfile
+folder = tempfile.mkdtemp()
+path = folder + "/x[anon:bough hidden: \\x1b[31mred"
+with open(path, "w+b") as f:
+    f.truncate(4096)
+    kept = mmap.mmap(f.fileno(), 4096)
+os.unlink(path), os.rmdir(folder)
+"""
+# A pipe with the arena's name: its file system is mounted nowhere any more.
+BOUND = """
+import ctypes, os, sys, tempfile
+libc = ctypes.CDLL(None, use_errno=True)
+folder = tempfile.mkdtemp()
+if libc.unshare(0x20000) or libc.mount(b"none", b"/", None, 1 << 14 | 1 << 18, None) or \\
+        libc.mount(b"tmpfs", folder.encode(), b"tmpfs", 0, None):
+    print("skip", flush=True)
+    sys.exit()
+path = folder + "/memfd:bough (deleted)"
+os.mkfifo(path)
+fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+libc.inotify_add_watch(watch := libc.inotify_init(), path.encode(), 0x20)
+libc.umount2(folder.encode(), 2)
+os.rmdir(folder)
+"""
+TELL = """
+import select
+print("ready", flush=True)
+sys.stdin.read()
+print("opened" if select.select([watch], [], [], 0)[0] else "left alone", flush=True)
+"""
+WAIT = """
+import sys
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+class Foe:
+    def __init__(self, code):
+        self.code = code
+
+    def __enter__(self):
+        self.process = subprocess.Popen([sys.executable, "-c", self.code], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True)
+        self.said = self.process.stdout.readline().strip()
+        return self
+
+    def __exit__(self, *unused):
+        self.process.communicate()
+
+    def end(self):
+        return self.process.communicate()[0]
+
+
+def files_of(pid, name):
+    """The process's files of that name."""
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        if os.readlink(link) == f"/memfd:{name} (deleted)":
+            yield link
+
+
+def locked():
+    """a lock on the files of a process keeps nobody from asking it"""
+    with Program(stopped=False) as pid:
+        held = [open(link, "r+b", buffering=0) for name in ("bough", "bough-mail") for link in files_of(pid, name)]
+        if len(held) != 2:
+            yield f"{len(held)} files"
+        for file in held:
+            fcntl.lockf(file, fcntl.LOCK_EX)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        for arguments in (("interrupt", "--wait", "10", pid, "reader"), ("dump", pid), ("tree", pid)):
+            out = run(*arguments)
+            if out.returncode != 0 or out.stderr:
+                yield f"{arguments}: {out}"
+        for file in held:
+            file.close()
+
+
+def unsealed():
+    """a file that only has the arena's name is no arena, and is not opened if it is a device or a pipe"""
+    with Foe(UNSEALED + WAIT) as foe:
+        out = run("tree", str(foe.process.pid))
+        if out.returncode != 1 or "does not use bough" not in out.stderr:
+            yield f"{out}"
+    with Foe(BOUND + TELL) as foe:
+        if foe.said == "skip":
+            return
+        names = [os.readlink(link) for link in Path(f"/proc/{foe.process.pid}/fd").iterdir()]
+        if "/memfd:bough (deleted)" not in names:
+            yield f"{names}"
+        for arguments in (("tree", str(foe.process.pid)), ("ps",)):
+            run(*arguments)
+        if (said := foe.end()) != "left alone\n":
+            yield f"{said}"
+
+
+def escapes():
+    """a mapped file's name says nothing to the terminal, and does not make its process one that hides"""
+    with Foe(NAMED + WAIT) as foe:
+        for out in (run("tree", str(foe.process.pid)), run("ps"), run("ps", "--json")):
+            if "\033" in out.stdout + out.stderr or "hidden" in out.stderr or "red" in out.stdout + out.stderr:
+                yield f"{out}"
+    with Program(stopped=False, BOUGH_HIDDEN="1") as pid:
+        out = run("tree", pid)
+        if out.returncode != 1 or "hides its tree" not in out.stderr or "BOUGH_HIDDEN" not in out.stderr:
+            yield f"{out}"
+    out = run("tree", "1\n\033[31m\u202e")
+    if out.returncode != 2 or "'1\\x0a\\x1b[31m\\xe2\\x80\\xae' is " not in out.stderr:
+        yield f"{out}"
+
+
+checks.run([text, waiting, as_json, ps, failures, interrupt, interrupt_by_id, interrupt_hung, dump,
+            locked, unsealed, escapes])

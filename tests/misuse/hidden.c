@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The arena's file: where there can be none all works the same, and nobody's descriptors are touched. */
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include "semantics/children.h"
 #include "sync/not_under.h"
 
@@ -19,7 +24,7 @@ static int arena_descriptor(void)
     for (int fd = 3; fd < 1024; fd++) {
         char path[64], target[64] = "";
         snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-        if (readlink(path, target, sizeof target - 1) > 0 && strstr(target, "/memfd:bough"))
+        if (readlink(path, target, sizeof target - 1) > 0 && strcmp(target, "/memfd:bough (deleted)") == 0)
             return fd;
     }
     return -1;
@@ -31,7 +36,7 @@ static int named_hidden(void)
     int found = 0;
     FILE *maps = fopen("/proc/self/maps", "re");
     while (maps && fgets(line, sizeof line, maps))
-        found |= strstr(line, "memfd:bough") != NULL;
+        found |= strstr(line, "memfd:bough") != NULL; /* the mailbox as well */
     if (maps)
         fclose(maps);
     return !found;
@@ -103,6 +108,89 @@ TEST(no_large_files)
         return;
     }
     CHECK(named_hidden());
+    all_works();
+}
+
+/* ---- older kernels: what they do not know they refuse with EINVAL ---------------------------------------------- */
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8u
+#endif
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+
+/* The call fails if that bit is set in its argument; of fcntl only F_ADD_SEALS. */
+static void refuse(int call, unsigned argument, unsigned bit)
+{
+    const unsigned low = 4 * (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
+    struct sock_filter steps[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)call, 0, 5),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (unsigned)offsetof(struct seccomp_data, args[1]) + low),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, F_ADD_SEALS, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (unsigned)(offsetof(struct seccomp_data, args) + 8 * argument) + low),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, bit, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    if (call != SYS_fcntl)
+        steps[3] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JA, 0, 0, 0);
+    struct sock_fprog filter = {sizeof steps / sizeof steps[0], steps};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
+        _exit(77);
+}
+
+static void again_on_linux_6_2(void *test)
+{
+    refuse(SYS_memfd_create, 1, MFD_NOEXEC_SEAL);
+    again(test);
+}
+
+static void again_on_linux_5_0(void *test)
+{
+    refuse(SYS_fcntl, 2, F_SEAL_FUTURE_WRITE);
+    again(test);
+}
+
+static void run_again(void (*how)(void *), const char *test)
+{
+    int status = t_run_status(how, (void *)(uintptr_t)test);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        SKIP("no filter for system calls here");
+    CHECK_EXITED(status, 0);
+}
+
+static int seals(void)
+{
+    int fd = arena_descriptor();
+    return fd < 0 ? -1 : fcntl(fd, F_GET_SEALS);
+}
+
+/* A bug there was: there it was not sealed at all. */
+TEST(linux_before_6_3_seals_as_well)
+{
+    needs_threads_after_fork();
+    if (!is_second("linux_before_6_3_seals_as_well")) {
+        run_again(again_on_linux_6_2, "linux_before_6_3_seals_as_well");
+        return;
+    }
+    CHECK_ERR((int)syscall(SYS_memfd_create, "test", MFD_NOEXEC_SEAL), EINVAL);
+    CHECK((seals() & (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE)) ==
+          (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE));
+    all_works();
+}
+
+/* What can't be kept from being written to is not shown. */
+TEST(linux_before_5_1_hides_the_arena)
+{
+    needs_threads_after_fork();
+    if (!is_second("linux_before_5_1_hides_the_arena")) {
+        run_again(again_on_linux_5_0, "linux_before_5_1_hides_the_arena");
+        return;
+    }
+    CHECK(named_hidden());
+    CHECK_EQ(arena_descriptor(), -1);
     all_works();
 }
 

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The mailbox: what somebody outside asks of the process (the command `bough`), and the answer. It has a file of its own,
+ * "/memfd:bough-mail (deleted)", which its readers may write to as well; so nothing in it is believed, and no pointer is in it.
+ * Its length is sealed: nobody's access to it can fail. The process reads it on the ticker's thread (inspect/mailbox.c), to which the
+ * writer sends the ticker's signal.
+ *
+ *      FREE --writer--> WRITING --writer--> SENT --ticker--> READ --ticker or helper--> ANSWERED
+ *        ^                  (by an exchange: there is no lock)                             |
+ *        +------------------ the writer, or the ticker if it has not moved for long -------+
+ */
+#ifndef BO_STATE_MAILBOX_LAYOUT_H
+#define BO_STATE_MAILBOX_LAYOUT_H
+
+#include <bough/interrupt.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "base/atomic.h"
+
+enum bo_letter_state { BO_LETTER_FREE, BO_LETTER_WRITING, BO_LETTER_SENT, BO_LETTER_READ, BO_LETTER_ANSWERED };
+enum bo_letter_kind { BO_ASK_INTERRUPT = 1, BO_ASK_DUMP };
+
+struct bo_letter {
+    _Atomic uint32_t state;
+    uint32_t kind, rung;
+    pid_t from;      /* as it says */
+    uint64_t target; /* a handle */
+    char reason[BOUGH_REASON_MAX + 1];
+    /* The answer. */
+    int32_t error; /* an error number; 0: done */
+    int32_t fd;    /* of this process: a file with the dump */
+    uint64_t post; /* the post's two parts */
+    uint32_t serial;
+};
+
+#define BO_MAIL_MAGIC "bough mail 1"
+enum { BO_LETTERS = 8 };
+
+struct bo_mailbox {
+    char magic[16];
+    uint32_t size;            /* of all of this */
+    _Atomic uint32_t letters; /* how many were sent: the ticker looks when it changes */
+    struct bo_letter letter[BO_LETTERS];
+};
+
+#endif

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Files that others can open: the arena, which they can read, and the mailbox, which they can write to. Whatever they do there,
+ * this process loses no descriptor, no memory and no control. Bugs there were: who had the mapping could write pointers, and say
+ * which descriptor the process was to close; who cut the file off ended it by SIGBUS.
+ */
+#include <bough.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include "state/arena.h"
+#include "state/mailbox_layout.h"
+#include "harness.h"
+
+/* Opened anew, by the link in /proc, as another process does it. -1: there is none, or it may not be opened so. */
+static int open_file(const char *name, int mode)
+{
+    char path[64], target[64], wanted[64];
+    snprintf(wanted, sizeof wanted, "/memfd:%s (deleted)", name);
+    for (int fd = 0; fd < 4096; fd++) {
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        ssize_t n = readlink(path, target, sizeof target - 1);
+        target[n > 0 ? n : 0] = '\0';
+        if (strcmp(target, wanted) == 0)
+            return open(path, mode | O_CLOEXEC);
+    }
+    return -1;
+}
+
+static void need_files(void)
+{
+    CHECK(bough_self());
+    int fd = open_file("bough", O_RDONLY);
+    if (fd < 0)
+        SKIP("the arena is hidden");
+    close(fd);
+}
+
+/* ---- what is sealed ------------------------------------------------------------------------------------------- */
+
+static void arena_is_sealed(void)
+{
+    int fd = open_file("bough", O_RDWR);
+    CHECK(fd >= 0);
+    CHECK_ERR(pwrite(fd, "x", 1, 0), EPERM);
+    CHECK_ERR(ftruncate(fd, 0), EPERM);
+    CHECK_ERR(ftruncate(fd, 1 << 30), EPERM);
+    CHECK_ERR(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096), EPERM);
+    CHECK(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED);
+    void *p = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+    CHECK(p != MAP_FAILED);
+    CHECK_EQ(mprotect(p, 4096, PROT_READ | PROT_WRITE), -1);
+    CHECK_EQ(munmap(p, 4096), 0);
+    close(fd);
+}
+
+static void mailbox_keeps_its_length(void)
+{
+    struct stat is;
+    int fd = open_file("bough-mail", O_RDWR);
+    CHECK(fd >= 0);
+    CHECK_ERR(ftruncate(fd, 0), EPERM);
+    CHECK_ERR(ftruncate(fd, 1 << 20), EPERM);
+    CHECK_EQ(fstat(fd, &is), 0);
+    CHECK_EQ(is.st_mode & 07777, 0600);
+    close(fd);
+}
+
+TEST(who_can_read_the_arena_can_not_write_to_it)
+{
+    need_files();
+    arena_is_sealed();
+    mailbox_keeps_its_length();
+}
+
+static ino_t inode_of(const char *name)
+{
+    struct stat is;
+    int fd = open_file(name, O_RDONLY);
+    CHECK_EQ(fstat(fd, &is), 0);
+    close(fd);
+    return is.st_ino;
+}
+
+TEST(nor_to_a_forked_childs)
+{
+    int status;
+    need_files();
+    ino_t arena = inode_of("bough"), mailbox = inode_of("bough-mail");
+    pid_t pid = fork();
+    if (pid == 0) {
+        arena_is_sealed();
+        mailbox_keeps_its_length();
+        _exit(inode_of("bough") != arena && inode_of("bough-mail") != mailbox ? 0 : 9);
+    }
+    CHECK_EQ(waitpid(pid, &status, 0), pid);
+    CHECK_EXITED(status, 0);
+}
+
+/* ---- letters of an enemy's ------------------------------------------------------------------------------------- */
+
+static struct bo_mailbox *box;
+
+static void map_box(void)
+{
+    need_files();
+    int fd = open_file("bough-mail", O_RDWR);
+    box = mmap(NULL, sizeof *box, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    CHECK(box != MAP_FAILED);
+    close(fd);
+}
+
+/* As the command does it. */
+static void ring(void)
+{
+    bo_add_seq(&box->letters, 1);
+    CHECK_EQ(syscall(SYS_tgkill, getpid(), bo_load_seq(&bo_arena.head->ticker), bo_arena.head->ticker_signal), 0);
+}
+
+static bool answers(struct bo_letter *l)
+{
+    ring();
+    t_until(bo_load_seq(&l->state) == BO_LETTER_ANSWERED);
+    return l->error == 0;
+}
+
+static void deliver(struct bo_letter *l, const struct bo_letter *what)
+{
+    memcpy((void *)l, what, sizeof *l);
+    bo_store_seq(&l->state, BO_LETTER_SENT);
+}
+
+/* A branch, so that the ticker runs. */
+TEST(a_descriptor_is_closed_only_if_it_is_a_dumps)
+{
+    map_box();
+    BOUGH_BRANCH(b, .timeout = BOUGH_SEC(1000)) {
+        int mine = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        struct bo_letter *l = &box->letter[0], *probe = &box->letter[1];
+        const struct bo_letter ask = {.kind = BO_ASK_DUMP};
+        l->kind = BO_ASK_DUMP;
+        l->fd = mine;
+        bo_store_seq(&l->state, BO_LETTER_ANSWERED); /* it was not */
+        deliver(probe, &ask);
+        CHECK(answers(probe));
+        bo_store_seq(&l->state, BO_LETTER_FREE);
+        int dump = probe->fd;
+        CHECK(fcntl(dump, F_GETFD) >= 0);
+        probe->fd = mine;
+        bo_store_seq(&probe->state, BO_LETTER_FREE);
+        ring();
+        t_until(fcntl(dump, F_GETFD) < 0);
+        CHECK(fcntl(mine, F_GETFD) >= 0);
+        close(mine);
+    }
+}
+
+TEST(what_a_letter_says_is_checked)
+{
+    map_box();
+    BOUGH_BRANCH(b, .timeout = BOUGH_SEC(1000)) {
+        const uint64_t handle = (uint64_t)(uintptr_t)b;
+        const struct bo_letter bad[] = {
+            {.kind = 0, .target = handle},
+            {.kind = 77, .target = handle},
+            {.kind = BO_ASK_INTERRUPT, .target = 0x1234},
+            {.kind = BO_ASK_INTERRUPT, .target = handle + 1},
+            {.kind = BO_ASK_INTERRUPT, .target = handle | UINT64_C(0xffff) << 32},
+            {.kind = BO_ASK_INTERRUPT, .target = handle, .rung = 7},
+            {.kind = BO_ASK_INTERRUPT, .target = handle, .rung = UINT32_MAX},
+        };
+        struct bo_letter *l = &box->letter[3];
+        for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+            deliver(l, &bad[i]);
+            CHECK(!answers(l));
+            CHECK_EQ(bough_check(), 0);
+            bo_store_seq(&l->state, BO_LETTER_FREE);
+        }
+        struct bo_letter good = {.kind = BO_ASK_INTERRUPT, .target = handle};
+        memset(good.reason, 'x', sizeof good.reason); /* not terminated */
+        deliver(l, &good);
+        CHECK(answers(l));
+        CHECK_ERR(bough_check(), ECANCELED);
+        bo_store_seq(&l->state, BO_LETTER_FREE);
+    }
+}
+
+static unsigned open_descriptors(void)
+{
+    unsigned count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    while (folder && readdir(folder))
+        count++;
+    closedir(folder);
+    return count;
+}
+
+/* A box that answers is through with what came before. */
+static void settle(void)
+{
+    const struct bo_letter nonsense = {.kind = 77};
+    for (int i = 0; i < BO_LETTERS; i++)
+        deliver(&box->letter[i], &nonsense);
+    for (int i = 0; i < BO_LETTERS; i++)
+        while (!answers(&box->letter[i]) && box->letter[i].error != EINVAL)
+            deliver(&box->letter[i], &nonsense); /* that was the answer to the one before */
+    for (int i = 0; i < BO_LETTERS; i++)
+        bo_store_seq(&box->letter[i].state, BO_LETTER_FREE);
+    ring();
+}
+
+/* Anything, at any moment, and dumps asked for in each box: what is left of it when it is over is an ordinary mailbox. */
+TEST_LIMIT(noise, 60)
+{
+    enum { ROUNDS = 3000 };
+    uint64_t dice = t_seed();
+    map_box();
+    BOUGH_BRANCH(b, .timeout = BOUGH_SEC(1000)) {
+        unsigned before = open_descriptors();
+        for (int i = 0; i < ROUNDS; i++) {
+            struct bo_letter *l = &box->letter[t_random(&dice) % BO_LETTERS];
+            uint32_t *word = (uint32_t *)(void *)l;
+            switch (t_random(&dice) % 4) {
+            case 0:
+                word[t_random(&dice) % (sizeof *l / 4)] = (uint32_t)t_random(&dice);
+                break;
+            case 1:
+                l->kind = i % 64 ? BO_ASK_INTERRUPT : BO_ASK_DUMP;
+                bo_store_seq(&l->state, BO_LETTER_SENT);
+                break;
+            case 2:
+                bo_store_seq(&l->state, (uint32_t)(t_random(&dice) % 6));
+                break;
+            default:
+                ring();
+            }
+        }
+        settle();
+        t_until(open_descriptors() == before);
+        const struct bo_letter ask = {.kind = BO_ASK_INTERRUPT, .target = (uint64_t)(uintptr_t)b};
+        deliver(&box->letter[0], &ask);
+        CHECK(answers(&box->letter[0]));
+        CHECK_ERR(bough_check(), ECANCELED);
+        bo_store_seq(&box->letter[0].state, BO_LETTER_FREE);
+    }
+}
