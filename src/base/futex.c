@@ -12,6 +12,31 @@ void bo_futex_sleep(const void *word, uint32_t expected, int64_t deadline)
             FUTEX_BITSET_MATCH_ANY);
 }
 
+/* ---- the kernel's lists of waiting threads ---------------------------------------------------- */
+
+enum { FUTEX_HASH = 78, SET_SLOTS = 1, GET_SLOTS = 2 }; /* PR_FUTEX_HASH of newer headers */
+enum { ENOUGH = 256, A_LIST = 4 /* threads */ };
+
+static _Atomic uint32_t room = ENOUGH;
+
+/* The program may have asked for more itself. An older kernel refuses, and is not asked again before there are twice as many. */
+void bo_futex_room(uint32_t threads)
+{
+    uint32_t known = bo_load_relaxed(&room), next = known;
+    while (next < threads)
+        next *= 2;
+    if (bo_likely(next == known) || !bo_cas_seq(&room, &known, next))
+        return;
+    long lists = next / A_LIST;
+    if (bo_raw6(SYS_prctl, FUTEX_HASH, GET_SLOTS, 0, 0, 0, 0) < lists)
+        bo_raw6(SYS_prctl, FUTEX_HASH, SET_SLOTS, lists, 0, 0, 0);
+}
+
+void bo_futex_after_fork(void)
+{
+    bo_store_relaxed(&room, ENOUGH);
+}
+
 /* ---- yielding -------------------------------------------------------------------------------- */
 
 enum { DEAR = 200000, PAUSE = 1000000000 }; /* ns: a yield that took so long; how long none is tried after it */

@@ -40,6 +40,14 @@ bool bo_yield(int64_t *now);
             continue;                                                  \
     } while (0)
 
+/*
+ * So many threads may wait in this process. The kernel keeps them in lists, sixteen on a machine with two processors, and each thread
+ * that wakes another, or ends, goes through one: with thousands of waiting threads that is most of its time. From Linux 6.17 on a
+ * process can have more of them. Called before a thread is started.
+ */
+void bo_futex_room(uint32_t threads);
+void bo_futex_after_fork(void);
+
 /* ---- what must be finished ------------------------------------------------------------------- */
 
 /*

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include "base/futex.h"
 #include "state/arena_map.h"
 #include "state/mailbox_layout.h"
 
@@ -200,8 +201,10 @@ static struct bo_target *take(bool branch)
 struct bo_thread *bo_thread_new(void)
 {
     struct bo_thread *t = (struct bo_thread *)take(false);
-    if (t)
-        t->event_fd = -1; /* not when it is bound: a child that is withdrawn ends before that, and 0 is a descriptor */
+    if (!t)
+        return NULL;
+    t->event_fd = -1; /* not when it is bound: a child that is withdrawn ends before that, and 0 is a descriptor */
+    bo_futex_room(t->t.index);
     return t;
 }
 
@@ -275,6 +278,7 @@ void bo_arena_drop(void)
 int bo_arena_renew(uint32_t threads, uint32_t branches)
 {
     know(threads, branches);
+    bo_futex_after_fork();
     bo_map_lent();
     void *p = bo_map_new(bo_arena.head, SIZE);
     if (!p)

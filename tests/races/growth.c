@@ -4,6 +4,7 @@
  * chain and the walks of all that are below it were quadratic in its length; each incident looked at all slots.
  */
 #include "hooks.h"
+#include <sys/prctl.h>
 #include "api/signals.h"
 #include "base/clock.h"
 #include "wake/ticker.h"
@@ -326,4 +327,24 @@ TEST(an_adder_does_not_rely_on_another_one_that_is_still_on_its_way_out)
     sim_end(t, inner);
     sim_end(t, outer);
     sim_gone(t);
+}
+
+/* ---- the kernel's lists of waiting threads ---------------------------------------------------------------------- */
+
+enum { FUTEX_HASH = 78, SET_SLOTS = 1, GET_SLOTS = 2, THREADS = 600 };
+
+/* As many as the machine has processors are too few for thousands of threads that wait for each other. */
+TEST(a_process_with_many_threads_has_more_lists_of_waiting_threads_than_one_with_few)
+{
+    if (prctl(FUTEX_HASH, GET_SLOTS, 0, 0, 0) < 0)
+        SKIP("the kernel is older than Linux 6.17");
+    for (size_t i = 0; i < THREADS; i++)
+        of[i] = sim_thread(NULL);
+    CHECK(prctl(FUTEX_HASH, GET_SLOTS, 0, 0, 0) >= THREADS / 4);
+    CHECK_EQ(prctl(FUTEX_HASH, SET_SLOTS, 2048, 0, 0), 0);
+    for (size_t i = THREADS; i < INCIDENTS; i++)
+        of[i] = sim_thread(NULL);
+    CHECK_EQ(prctl(FUTEX_HASH, GET_SLOTS, 0, 0, 0), 2048); /* what the program has asked for is not made less */
+    for (size_t i = 0; i < INCIDENTS; i++)
+        sim_gone(of[i]);
 }
