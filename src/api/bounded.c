@@ -11,7 +11,8 @@
 #include <bough/branch.h>
 #include <bough/interrupt.h>
 #include <bough/sync.h>
-#include "branch/branch.h"
+#include "branch/end.h"
+#include "branch/family.h"
 #include "state/current.h"
 
 struct bough_bounded {

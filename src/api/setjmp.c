@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* setjmp and longjmp that end regions and branches on their way (rule 19). */
 #include <bough/level.h>
-#include "branch/branch.h"
+#include "branch/end.h"
 #include "state/arena.h"
 #include "state/current.h"
 #include "state/log.h"

@@ -2,7 +2,10 @@
 /* In a forked child: the branches that the forking thread has open are its own, their children stay in the parent. */
 #include <string.h>
 #include "base/futex.h"
-#include "branch/branch.h"
+#include "branch/child.h"
+#include "branch/family.h"
+#include "branch/result.h"
+#include "branch/worker.h"
 #include "state/arena.h"
 #include "upcalls.h"
 #include "wake/ticker.h"

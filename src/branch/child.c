@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Children: adding, running, how they end. */
 #define _GNU_SOURCE
+#include "branch/child.h"
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -12,12 +13,17 @@
 #include <bough/interrupt.h>
 #include "base/hook.h"
 #include "base/raw.h"
-#include "branch/branch.h"
+#include "branch/end.h"
+#include "branch/failure.h"
+#include "branch/family.h"
+#include "branch/result.h"
+#include "branch/worker.h"
 #include "state/arena.h"
 #include "state/current.h"
 #include "state/generation.h"
 #include "state/reach.h"
 #include "state/tree.h"
+#include "sync/mutex.h"
 #include "sync/sync.h"
 #include "thread/adopt.h"
 #include "thread/call.h"

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Ending a branch: in order, without its thread, with its thread, and in a forked child. */
 #define _GNU_SOURCE
+#include "branch/end.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include "branch/branch.h"
+#include "branch/fail.h"
+#include "branch/failure.h"
+#include "branch/family.h"
+#include "branch/result.h"
 #include "state/arena.h"
 #include "state/current.h"
 #include "state/generation.h"

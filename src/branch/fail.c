@@ -8,7 +8,10 @@
 #if BO_UNWIND
 #include <unwind.h>
 #endif
-#include "branch/branch.h"
+#include "branch/fail.h"
+#include "branch/failure.h"
+#include "branch/family.h"
+#include "branch/result.h"
 #include "state/arena.h"
 #include "state/current.h"
 #include "state/log.h"

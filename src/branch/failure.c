@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Failures: one with its evidence, trees of them, and printing. */
 #define _GNU_SOURCE
+#include "branch/failure.h"
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -9,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/plain.h"
-#include "branch/branch.h"
+#include "branch/family.h"
 #include "state/arena.h"
 #include "state/current.h"
 

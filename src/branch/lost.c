@@ -3,11 +3,16 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include "branch/branch.h"
+#include "branch/child.h"
+#include "branch/end.h"
+#include "branch/failure.h"
+#include "branch/family.h"
+#include "branch/result.h"
+#include "branch/worker.h"
 #include "state/arena.h"
 #include "state/current.h"
 #include "state/log.h"
-#include "sync/sync.h"
+#include "sync/mutex.h"
 #include "thread/retire.h"
 
 void bo_lost_prepare(struct bo_thread *t)

@@ -4,7 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include "branch/branch.h"
+#include "branch/end.h"
+#include "branch/failure.h"
+#include "branch/family.h"
+#include "branch/result.h"
 #include "state/arena.h"
 #include "state/clock.h"
 #include "state/current.h"

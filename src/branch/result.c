@@ -3,12 +3,14 @@
  * How the calling thread's last branch ended, kept until the next one ends; and the failures of those before it
  * that nobody has read. They become the enclosing branch's, if it fails, else the enclosing child's (rule 26).
  */
+#include "branch/result.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include "base/raw.h"
-#include "branch/branch.h"
+#include "branch/failure.h"
+#include "branch/family.h"
 #include "state/arena.h"
 #include "state/log.h"
 

@@ -11,6 +11,7 @@
  * same affinity and scheduling, and takes over its signal mask.
  */
 #define _GNU_SOURCE
+#include "branch/worker.h"
 #include <errno.h>
 #include <limits.h>
 #include <locale.h>
@@ -24,7 +25,8 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/raw.h"
-#include "branch/branch.h"
+#include "branch/end.h"
+#include "branch/family.h"
 #include "state/arena.h"
 #include "state/current.h"
 #include "state/library_threads.h"

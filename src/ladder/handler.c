@@ -26,7 +26,7 @@
 #include "arch/window.h"
 #include "base/futex.h"
 #include "base/raw.h"
-#include "branch/branch.h"
+#include "branch/end.h"
 #include "ladder/freeze.h"
 #include "ladder/helper_threads.h"
 #include "state/arena.h"

@@ -11,7 +11,9 @@
  * cut after a notification can't tell whether the kernel's wake-up was spent on it, and those that come later
  * can consume what was meant for those before.
  */
+#include "sync/mutex.h"
 #include "sync/wait_queue.h"
+#include "thread/call.h"
 
 static struct bo_lock *lock_of(bough_cond *cond)
 {

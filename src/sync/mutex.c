@@ -24,6 +24,7 @@
  * A thread's end is learnt by a key of pthread's, which a thread has from its first lock on: so it need not be
  * known to bough. A child's end comes before its thread's, and takes the key back.
  */
+#include "sync/mutex.h"
 #include <pthread.h>
 #include "sync/sync.h"
 

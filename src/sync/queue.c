@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include "state/log.h"
 #include "sync/wait_queue.h"
+#include "thread/call.h"
 
 struct bough_queue {
     struct bo_lock lock;

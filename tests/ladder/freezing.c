@@ -5,6 +5,7 @@
 #include "../races/hooks.h"
 #include "frozen.h"
 #include "inspect/blocked_at.h"
+#include "base/futex.h"
 
 static void *ignores_its_reads(void *argument)
 {

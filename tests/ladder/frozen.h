@@ -7,11 +7,10 @@
 #include <time.h>
 #include "../harness.h"
 #include "../semantics/target.h" /* a plain stop, which the warden does not take as far as rung 4: the test alone asks */
-#include "branch/branch.h"
-#include "thread/level.h"
-#include "wake/ticker.h"
 #include "ladder/closer.h"
 #include "ladder/freeze.h"
+#include "thread/level.h"
+#include "wake/ticker.h"
 
 static inline struct bo_thread *slot_of(const bough_thread *thread)
 {

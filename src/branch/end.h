@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* How a branch ends: in order, forgotten, left by a jump, or as an orphan. */
+#ifndef BO_BRANCH_END_H
+#define BO_BRANCH_END_H
+
+#include <bough/branch.h>
+#include "state/arena.h"
+
+/* Run fn(argument) when the branch has joined its children. 0; -1 with ENOMEM, ESRCH. [owner] */
+int bo_branch_at_end(bough_branch *branch, void (*fn)(void *), void *argument);
+
+/* Leave all branches that a thread has open, interrupted and joined, down to (not including) `until`; BO_NONE for all. */
+void bo_branch_unwind(struct bo_thread *t, uint32_t until);
+/* The same where that is a mistake of the program's, which is reported. */
+void bo_branch_end_forgotten(struct bo_thread *t, uint32_t until, const char *by);
+/* End the blocks whose frames a plain longjmp() has left; `sp` is the present one (rule 19). */
+void bo_branch_sweep(struct bo_thread *t, uintptr_t sp);
+/* A thread is lost: the branches it has open become nobody's, see lost.h. */
+void bo_branch_orphan(struct bo_thread *t);
+/* By the last one out of such a branch. */
+void bo_branch_end_orphan(struct bo_branch *b);
+/* After the worker has shed what the child left: tell the branch, and end it if it is an orphan. */
+void bo_child_gone(uint64_t branch);
+
+#endif

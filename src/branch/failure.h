@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* Failures: one with its evidence, trees of them, and how a family keeps them. */
+#ifndef BO_BRANCH_FAILURE_H
+#define BO_BRANCH_FAILURE_H
+
+#include "branch/family.h"
+
+/* One failure with its evidence: the public face first, then what it owns. */
+struct bo_failure {
+    struct bough_error face;
+    struct bo_failure *next; /* in the family's list or the thread's unread ones, in the order they came */
+    const bough_error **attached;
+    size_t room;
+    const struct bo_failure *above; /* which it is attached to, and where in its list */
+    size_t at;
+    bool thrown;     /* a C++ exception that left a block: its catcher learns of it */
+    uint64_t ending; /* while unread: which ending of the thread it is from */
+    void *trace[32];
+    char who[2 * BO_NAME + 8];
+    char message[];
+};
+
+/* Evidence that is kept: the first ones of a supervisor's children (the tally counts all) and of a child or body that fails
+ * again and again; the last ones of a thread's endings that nobody reads. */
+enum { BO_KEPT_FAILURES = 64 };
+
+/* Of the calling child; with `branch` (an index), of that branch's body. NULL with ENOMEM. */
+struct bo_failure *bo_failure_new(int code, const char *message, uint32_t branch);
+/* Of another thread, which stands still. */
+struct bo_failure *bo_failure_of(const struct bo_thread *t, int code, const char *message, uint32_t branch);
+/* A child's second failure is attached to its first. `f` is NULL if there was no memory for it. */
+void bo_child_failed(struct bo_child *c, int code, struct bo_failure *f);
+void bo_failure_attach(struct bo_failure *to, struct bo_failure *other);
+/* The one after `e` in a tree, each before those attached to it, and how deep it hangs below the root, which is 0 deep.
+ * NULL: that was the last one. */
+const bough_error *bo_failure_next(const bough_error *root, const bough_error *e, unsigned *depth);
+void bo_failure_free(struct bo_failure *f);
+/* Hand it to the family, which owns it then; NULL: there was no memory for it. The caller holds the family's lock.
+ * Returns whether it is kept. */
+bool bo_family_failed(struct bo_family *family, int code, struct bo_failure *f, bool body);
+/* A child that has ended, with its failure. */
+void bo_child_free(struct bo_child *child);
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The half of a branch that only this process needs: its children, and what became of them.
+ *
+ *      struct bo_branch  (arena, seen by posters)         struct bo_family  (this process only)
+ *        live, deadline, records                  ----->    children, failures, tally
+ *
+ *      struct bo_child   one bough_add(): function, resource, outcome
+ *      struct bo_worker  one OS thread, which runs one child after another
+ */
+#ifndef BO_BRANCH_FAMILY_H
+#define BO_BRANCH_FAMILY_H
+
+#include <bough/branch.h>
+#include <pthread.h>
+#include "base/futex.h"
+#include "state/arena.h"
+
+/*
+ * A child's life:
+ *
+ *      bough_add --> RUNNING --its function returns--> OK | ERROR | INTERRUPTED --> kept or freed
+ *           |       \--its thread is frozen for good--> LOST --------------------> kept or freed
+ *           \--> NOT_STARTED (the branch is marked, no thread, no memory): freed at once
+ *
+ * Written by the adder before the worker starts, by the worker after; `outcome` and the list links under
+ * the family's lock.
+ */
+struct bo_child {
+    struct bo_child *next, **link;
+    struct bo_family *family;
+    uint64_t branch; /* handles */
+    uint64_t id;
+    bough_fn *fn;
+    bough_resource resource; /* its destructor is taken out by who runs it, or takes the resource over */
+    bough_resource *own;     /* what bough_take() takes: the same, or what a wrapper has around it */
+    bool disabled, foreign;
+    bool named; /* its branch collects: there is room for the name that it has had */
+    enum bough_outcome outcome;
+    int result;
+    unsigned said;              /* how often it has failed by bough_fail() */
+    int code;                   /* of its first failure; 0 */
+    struct bo_failure *failure; /* the evidence of it; NULL if there was no memory */
+    uint64_t mask;              /* the adder's signal mask, as pthread_create would hand on */
+    char name[];                /* when it has ended */
+};
+
+/* What is to be run when a branch ends, after its children. */
+struct bo_at_end {
+    struct bo_at_end *next;
+    void (*fn)(void *);
+    void *argument;
+};
+
+/* What the end of a branch needs is allocated at its opening (ending, spare) or when a child is added (room for
+ * its result): running out of memory later loses no outcome and no failure. */
+struct bo_family {
+    struct bo_lock lock; /* children, failures, tally, cut, leaver */
+    struct bo_child *children, **last_child;
+    struct bo_failure *failures, **last_failure; /* the primary one first */
+    struct bo_failure *spare;                    /* for a failure that finds no memory */
+    struct bo_ending *ending;
+    struct bough_child_result *results; /* of a branch that collects: room for all */
+    size_t room;
+    unsigned failure_count;
+    unsigned said; /* how often the body has failed by bough_fail(); the owner's */
+    int code;      /* of the primary failure: the branch's result. 0: none, or all isolated */
+    struct bough_tally tally;
+    bool supervisor, collect;
+    bool cut;     /* body or a child left because it was interrupted */
+    bool was_cut; /* what the opener's last_was_cut was outside */
+    bool has_leaver;
+    pthread_t leaver;       /* the last thread that ends for good: whose key destructors we wait for */
+    uint64_t ending_before; /* the number of the opener's last ending: those after it are nested in this one */
+    uintptr_t place;        /* of a block: on its owner's stack, to notice a plain longjmp(). 0: not known */
+    struct bo_at_end *at_end;
+};
+
+#endif

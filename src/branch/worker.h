@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* Workers: threads that run children, one after another. */
+#ifndef BO_BRANCH_WORKER_H
+#define BO_BRANCH_WORKER_H
+
+#include <bough/branch.h>
+#include <pthread.h>
+#include "state/arena.h"
+
+/*
+ *   begun      the child runs, or has: who is cancelled before was meant when it ran another one
+ *   moved      it comes from another thread, which was cancelled
+ *   finished   the child's function has returned and is accounted for: who is cancelled now has only to end
+ *   orphan     the child has forked, and this is another process: there is no branch to come back to
+ */
+struct bo_worker {
+    struct bo_worker *next, *prev; /* in the pool */
+    struct bo_thread *slot;
+    struct bo_child *child;   /* what it runs, or is to run */
+    struct bo_family *family; /* the child's, also when that is freed */
+    uint64_t branch;
+    _Atomic uint32_t go; /* futex: 0 parked, 1 work, 2 end */
+    pthread_t thread;
+    size_t stack; /* its size, in bytes */
+    bool fresh;   /* ends after its child */
+    bool begun, moved, finished, orphan;
+    struct bo_origin *origin; /* its first adder's */
+};
+
+/* A parked worker, or a new one that waits to be started. NULL with EAGAIN or ENOMEM. */
+struct bo_worker *bo_worker_get(const struct bough_child_options *options);
+/* Back to the pool unused. */
+void bo_worker_put(struct bo_worker *w);
+void bo_worker_start(struct bo_worker *w, struct bo_child *child);
+void bo_workers_after_fork(struct bo_thread *self);
+
+#endif

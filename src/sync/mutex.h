@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* Mutexes, as conditions and ends of threads use them. */
+#ifndef BO_SYNC_MUTEX_H
+#define BO_SYNC_MUTEX_H
+
+#include <bough/sync.h>
+#include <stdbool.h>
+
+/* At a child's end, and by itself at any other thread's: what it still holds becomes owner-dead, and one who
+ * waits gets it (EOWNERDEAD). */
+void bo_mutex_owner_ended(void);
+/* Where the calling thread keeps what it holds [signal]; and the same as above for one that stands still, by another. */
+struct bough_mutex **bo_mutexes_mine(void);
+void bo_mutexes_orphan(struct bough_mutex **list);
+
+/* Lock again, uninterruptibly: 0 or EOWNERDEAD. */
+int bo_mutex_relock(bough_mutex *mutex);
+bool bo_mutex_is_mine(const bough_mutex *mutex);
+
+#endif
