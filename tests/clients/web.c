@@ -2,10 +2,16 @@
 /* libcurl with a real nginx over TLS: a slow body, a server that says nothing, an upload that is not taken. */
 #include "client.h"
 #include <curl/curl.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <sys/ioctl.h>
 
 static const char *path;
 static bool uploads;
 static _Atomic size_t moved;
+static _Atomic int connected; /* the descriptor of the request's connection */
 
 static size_t drop(char *data, size_t size, size_t count, void *unused)
 {
@@ -21,6 +27,19 @@ static size_t give(char *data, size_t size, size_t count, void *unused)
     memset(data, 'x', size * count);
     moved += size * count;
     return size * count;
+}
+
+static int note_socket(void *unused, curl_socket_t fd, curlsocktype type)
+{
+    (void)unused;
+    (void)type;
+    connected = fd;
+    return CURL_SOCKOPT_OK;
+}
+
+static void tell_server(int signo)
+{
+    CHECK_EQ(kill(atoi(getenv("CLIENTS_WEB_PID")), signo), 0);
 }
 
 static CURL *handle(const char *where)
@@ -39,14 +58,16 @@ static CURL *handle(const char *where)
 static int transfer(void)
 {
     CURL *c = handle(path);
-    moved = 0;
     if (uploads) {
         curl_easy_setopt(c, CURLOPT_UPLOAD, 1L);
         curl_easy_setopt(c, CURLOPT_READFUNCTION, give);
+        curl_easy_setopt(c, CURLOPT_SOCKOPTFUNCTION, note_socket);
     }
     CURLcode code = curl_easy_perform(c);
     client_back();
+    tell_server(SIGCONT);
     curl_easy_cleanup(c);
+    moved = 0; /* already here: nobody must take it for the next request's */
     return code == CURLE_OK;
 }
 
@@ -80,15 +101,32 @@ static void check_new_connection(void)
     CHECK_EQ(curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status), CURLE_OK);
     CHECK_EQ(status, 200);
     curl_easy_cleanup(c);
+    moved = 0;
     t_until(connections() == 1);
 }
 
-/* In its wait for more: some has come, or gone, and none does any more. */
+/* In its wait for more: some has come, and none does any more. */
 static bool stands(void)
 {
     size_t before = moved;
     usleep(20000);
     return moved == before && before > 0;
+}
+
+/* In its wait for room, which there will not be: the server is stopped, and its kernel has said that there is no more (all that was
+ * sent is acknowledged) or has been silent for so long that something was sent again. Who merely waits for a slow server would go on
+ * after an EINTR: that is no retry (rule 46). */
+static bool is_full(void)
+{
+    struct tcp_info info;
+    int unsent = 0;
+    if (moved == 0)
+        return false;
+    tell_server(SIGSTOP);
+    t_until_blocked(client.tid);
+    CHECK_EQ(getsockopt(connected, IPPROTO_TCP, TCP_INFO, &info, &(socklen_t){sizeof info}), 0);
+    CHECK_EQ(ioctl(connected, SIOCOUTQNSD, &unsent), 0);
+    return unsent > 0 && (info.tcpi_unacked == 0 || info.tcpi_retransmits > 0);
 }
 
 static bool asked(void)
@@ -121,5 +159,5 @@ TEST_LIMIT(a_server_that_says_nothing, 300)
 
 TEST_LIMIT(an_upload_that_is_not_taken, 300)
 {
-    run("libcurl|curl_easy_perform(), an upload", "/upload", true, stands, 100);
+    run("libcurl|curl_easy_perform(), an upload", "/upload", true, is_full, 100);
 }

@@ -2,9 +2,8 @@
 """with_servers.py SERVER[,SERVER...] PROGRAM...: runs a program beside real servers on the loopback, each in a folder of its own.
 
 postgres   PGHOST, PGPORT, PGUSER, PGDATABASE say where
-nginx      CLIENTS_WEB is its https address, CLIENTS_CA the certificate to trust: /slow drips a byte a second, /silent never
-           answers, /upload takes what never ends, /quick answers, /status
-           counts connections
+nginx      CLIENTS_WEB is its https address, CLIENTS_WEB_PID its process, CLIENTS_CA the certificate to trust: /slow drips a byte
+           a second, /silent never answers, /upload takes what never ends, /quick answers, /status counts connections
 mosquitto  CLIENTS_BROKER is its port
 mariadb    CLIENTS_MARIADB is its port; root has no password
 redis      CLIENTS_REDIS is its port
@@ -89,6 +88,7 @@ def postgres(folder):
 
 NGINX = """
 daemon off;
+master_process off;
 pid {folder}/pid;
 error_log /dev/null;
 {user}
@@ -158,9 +158,10 @@ def nginx(folder):
     text = NGINX.format(folder=folder, port=port, behind=behind.server_address[1], user=user)
     (folder / "conf").write_text(text)
     server = subprocess.Popen([program, "-p", folder, "-c", folder / "conf"], stdin=subprocess.DEVNULL)
-    os.environ.update(CLIENTS_WEB=f"https://127.0.0.1:{port}", CLIENTS_CA=str(folder / "cert.pem"))
+    os.environ.update(CLIENTS_WEB=f"https://127.0.0.1:{port}", CLIENTS_WEB_PID=str(server.pid),
+                      CLIENTS_CA=str(folder / "cert.pem"))
     wait_for("nginx", lambda: connects(port))
-    return lambda: (server.terminate(), server.wait())
+    return lambda: (server.terminate(), server.send_signal(signal.SIGCONT), server.wait())  # a test may have stopped it
 
 
 # ---- mosquitto -----------------------------------------------------------------------------------------------------
@@ -313,6 +314,8 @@ def main():
                 folder = Path(top) / name
                 folder.mkdir()
                 ends.append(SERVERS[name](folder))
+            # client.h counts memory in use, which what libc keeps for a thread's next malloc() would belong to.
+            os.environ["GLIBC_TUNABLES"] = "glibc.malloc.tcache_count=0"
             return subprocess.run([*os.environ.get("CLIENTS_UNDER", "").split(), *sys.argv[2:]]).returncode
         finally:
             for end in ends:
