@@ -185,8 +185,16 @@ def load(path, names):
     return loader.loadTestsFromNames(names, module) if names else loader.loadTestsFromModule(module)
 
 
+def take_signals():
+    """In the background of a shell, or under nohup, some are ignored, and would stay so in every process that a test starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for signo in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(signo, signal.SIG_DFL)
+
+
 def main(path, *names):
     faulthandler.enable()
+    take_signals()
     suite = load(Path(path).resolve(), names)
     print(f"1..{suite.countTestCases()}", flush=True)
     result = Tap()

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """The tests' runner notices what it is there to notice."""
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import unittest
 from pathlib import Path
+
+from process import AS_RELEASED, run
 
 RUNNER = Path(__file__).with_name("run.py")
 ENVIRONMENT = {**os.environ, "T_SCALE": str(0.2 * float(os.environ.get("T_SCALE", 1)))}  # leaks are waited for less long
@@ -75,6 +78,17 @@ class Harness(unittest.TestCase):
     def test_signal_mask(self):
         self.fails("signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])", "blocked signal")
 
+    def test_ignored_signals(self):
+        """under nohup, and in the background of a shell, a test and what it starts have the usual ones"""
+        ignored = [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM]
+        statement = "self.assertNotIn(signal.SIG_IGN, map(signal.getsignal, (1, 2, 3, 15)))"
+        before = [signal.signal(signo, signal.SIG_IGN) for signo in ignored]
+        try:
+            self.passes(f"def test_it(self): {statement}")
+        finally:
+            for signo, handler in zip(ignored, before):
+                signal.signal(signo, handler)
+
     def test_time_limit(self):
         status, output, errors = self.sample(["limit = 1", "def test_it(self): threading.Event().wait()"])
         self.assertEqual((status, output), (1, "1..1\n"))
@@ -94,3 +108,16 @@ class Harness(unittest.TestCase):
 
     def test_no_tests(self):
         self.assertEqual(self.sample(["pass"])[:2], (1, "1..0\n"))
+
+
+class Processes(unittest.TestCase):
+    """What process.py starts."""
+
+    def test_warnings(self):
+        """that a -W turns off are off, also where the environment makes a debug build warn as others do"""
+        process = run(
+            *("-W", "ignore::DeprecationWarning"),
+            *("-c", "import warnings; warnings.warn('told', DeprecationWarning)"),
+            env={"PYTHONWARNINGS": AS_RELEASED},
+        )
+        self.assertEqual((process.status, process.err), (0, ""))
