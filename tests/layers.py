@@ -9,6 +9,7 @@ import checks
 root = Path(sys.argv[1])
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
 MACHINE = re.compile(r"^[ \t]*#.*\b__(x86_64|aarch64|i386|arm|riscv)__\b", re.M)
+STATIC = re.compile(r"^(?:BO_\w+ |__attribute__\(\(.*?\)\) )*static (?!inline)[^\n=;{(]*?\b(\w+)\([^;{]*\)\s*\n\{", re.M)
 ENDINGS = {".c", ".h", ".S", ".def"}
 
 # The folders of src/, from below. Each may include those before it, the upcalls and the public headers: CONTRIBUTING.md has the table.
@@ -103,6 +104,17 @@ def check_environment():
                 yield f"{path.relative_to(root)}: getenv()"
 
 
+def check_statics():
+    """no two files of src/ have a static function of the same name: grep, gdb and backtraces tell them apart"""
+    found = {}
+    for path in sorted((root / "src").glob("*/*.c")):  # not the twins of src/arch
+        for name in set(STATIC.findall(path.read_text())):
+            found.setdefault(name, []).append(str(path.relative_to(root)))
+    for name, places in sorted(found.items()):
+        if len(places) > 1:
+            yield f"{name}() is in {', '.join(places)}"
+
+
 def check_licences():
     """each file begins with its licence"""
     for folder in ("src", "include", "cli", "tests", "examples", "bench", "python"):
@@ -138,6 +150,7 @@ if __name__ == "__main__":
             check_users,
             check_command,
             check_machines,
+            check_statics,
             check_environment,
             check_licences,
             check_lists,

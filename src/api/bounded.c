@@ -26,7 +26,7 @@ struct job {
     bough_resource own; /* what the adder handed over */
 };
 
-static void destroy(bough_resource r)
+static void destroy_own(bough_resource r)
 {
     if (r.destroy)
         r.destroy(r.value);
@@ -43,7 +43,7 @@ static int run_job(void *value)
 static void end_job(void *value)
 {
     struct job *job = value;
-    destroy(job->own);
+    destroy_own(job->own);
     bough_sem_release(&job->bounded->places);
     free(job);
 }
@@ -69,7 +69,7 @@ bough_thread *bough_bounded_add(bough_bounded *bounded, bough_fn *fn, bough_reso
     if (job)
         return bough_add(bounded->branch, run_job, bough_resource_of(job, end_job));
     int error = errno;
-    destroy(resource);
+    destroy_own(resource);
     errno = error;
     return NULL;
 }

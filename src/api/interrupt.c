@@ -98,7 +98,7 @@ static bool over(const struct bo_record *r, bough_post post)
 }
 
 /* The futex word is the record's state: it moves on when the serial ends. */
-static long wait_for(struct bo_record *r, bough_post post, int64_t deadline)
+static long wait_for_post_end(struct bo_record *r, bough_post post, int64_t deadline)
 {
     const uint32_t *word = (const uint32_t *)(const void *)&r->state;
     long result = 0;
@@ -120,7 +120,7 @@ int bough_post_wait(bough_post post, bough_time deadline)
         return errno = EDEADLK, -1;
     if (bough_check() != 0)
         return -1;
-    return (int)bo_result(wait_for(r, post, deadline ? deadline : BO_FOREVER));
+    return (int)bo_result(wait_for_post_end(r, post, deadline ? deadline : BO_FOREVER));
 }
 
 /* ---- on the target --------------------------------------------------------------------------------------- */
@@ -190,7 +190,7 @@ bool bo_clear_record(struct bo_thread *t, struct bo_record *r)
     return true;
 }
 
-static int clear(bough_target target, uint32_t kinds)
+static int clear_target(bough_target target, uint32_t kinds)
 {
     struct bo_thread *t = bo_self_or_adopt();
     if (!t)
@@ -214,14 +214,14 @@ static int clear(bough_target target, uint32_t kinds)
 
 int bough_clear(bough_target target)
 {
-    return clear(target, UINT32_MAX);
+    return clear_target(target, UINT32_MAX);
 }
 
 int bough_clear_kind(bough_target target, enum bough_kind kind)
 {
     if ((unsigned)kind >= BOUGH_KINDS)
         return errno = EINVAL, -1;
-    return clear(target, 1u << kind);
+    return clear_target(target, 1u << kind);
 }
 
 /* ---- threads ------------------------------------------------------------------------------------------------ */

@@ -153,12 +153,12 @@ int bough_signal_event(int signo)
 
 /* ---- taking part ------------------------------------------------------------------------------------------- */
 
-static void handle(int signo)
+static void take_part_in_signal(int signo)
 {
     bough_signal_event(signo);
 }
 
-static bool wanted(int signo, unsigned flags)
+static bool is_wanted_signal(int signo, unsigned flags)
 {
     struct sigaction now;
     return (flags & BOUGH_SIGNALS_TAKE) || (sigaction(signo, NULL, &now) == 0 && now.sa_handler == SIG_DFL);
@@ -169,7 +169,7 @@ static int choose(unsigned flags)
     int count = 0;
     sigemptyset(&taken);
     for (int i = 0; i < TAKEN; i++)
-        if (wanted(taken_signals[i], flags)) {
+        if (is_wanted_signal(taken_signals[i], flags)) {
             sigaddset(&taken, one_taken = taken_signals[i]);
             count++;
         }
@@ -178,7 +178,7 @@ static int choose(unsigned flags)
 
 static void install_handlers(void)
 {
-    struct sigaction action = {.sa_handler = handle, .sa_flags = SA_RESTART | SA_ONSTACK};
+    struct sigaction action = {.sa_handler = take_part_in_signal, .sa_flags = SA_RESTART | SA_ONSTACK};
     sigfillset(&action.sa_mask);
     for (int i = 0; i < TAKEN; i++)
         if (sigismember(&taken, taken_signals[i]))
@@ -191,7 +191,7 @@ static void restore_handlers(void)
     struct sigaction now;
     for (int i = 0; i < TAKEN; i++)
         if (sigismember(&taken, taken_signals[i]) && sigaction(taken_signals[i], NULL, &now) == 0 &&
-            now.sa_handler == handle)
+            now.sa_handler == take_part_in_signal)
             sigaction(taken_signals[i], &before[i], NULL);
 }
 
@@ -322,16 +322,16 @@ void bo_signals_forked(void)
 }
 
 /* In a forked child: what was asked of the parent is not asked of it. */
-static void in_child(void)
+static void restore_in_child(void)
 {
     bo_store_seq(&exiter, 0);
     bo_store_seq(&wait_until, BO_FOREVER);
     dying_of_signal = 0;
 }
 
-__attribute__((constructor)) static void at_load(void)
+__attribute__((constructor)) static void take_signals_at_load(void)
 {
-    pthread_atfork(NULL, NULL, in_child);
+    pthread_atfork(NULL, NULL, restore_in_child);
 }
 
 /* ---- the end of the process ---------------------------------------------------------------------------------- */
@@ -497,7 +497,7 @@ static void flush_is_late(int unused)
 
 /* A stream can be locked for ever, by a thread that reads from a terminal say, and a pipe be full for ever: the end
  * does not wait for that. SIGALRM is free, the program is through. */
-static void flush(int signo)
+static void flush_streams(int signo)
 {
     struct sigaction late = {.sa_handler = flush_is_late};
     struct itimerval time = {.it_value = {flush_time / BO_SEC(1), flush_time % BO_SEC(1) / 1000 + 1}};
@@ -525,7 +525,7 @@ __attribute__((destructor(101))) static void die_at_exit(void)
     int signo = asked_to_die_of(bo_load_seq(&keeps_status));
     if (signo <= 0)
         return;
-    flush(signo);
+    flush_streams(signo);
     die_of(signo);
 }
 

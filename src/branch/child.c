@@ -42,7 +42,7 @@ void bough_destroy_heap_(void *value)
     free(value);
 }
 
-static void destroy(bough_resource r)
+static void destroy_value(bough_resource r)
 {
     if (r.destroy)
         r.destroy(r.value);
@@ -115,7 +115,7 @@ void bo_child_keep_name(struct bo_child *child, const struct bo_thread *t)
         memcpy(child->name, t->t.name, BO_NAME);
 }
 
-static void prepare(struct bo_worker *w, struct bo_child *c, const char *name)
+static void prepare_child(struct bo_worker *w, struct bo_child *c, const char *name)
 {
     struct bo_thread *t = w->slot;
     bo_level_reset(t, c->disabled, c->foreign);
@@ -126,7 +126,7 @@ static void prepare(struct bo_worker *w, struct bo_child *c, const char *name)
 }
 
 /* It can be seen by posters from here on; wake/post.h has the argument. */
-static void publish(struct bo_branch *b, struct bo_thread *t, bool disabled)
+static void publish_child(struct bo_branch *b, struct bo_thread *t, bool disabled)
 {
     bo_add_seq(&b->live, 1);
     bo_reach_add(b, t->t.index);
@@ -171,11 +171,11 @@ static bool refused(struct bo_branch *b)
 }
 
 /* Its handle, or 0. Once it runs, the child may end, and be freed, at any moment. */
-static uint64_t start(struct bo_branch *b, struct bo_child *c, const struct bough_child_options *o)
+static uint64_t start_child(struct bo_branch *b, struct bo_child *c, const struct bough_child_options *o)
 {
     struct bo_worker *w = bo_worker_get(o);
     if (w)
-        prepare(w, c, o->name);
+        prepare_child(w, c, o->name);
     if (w && !link_child(b->family, c)) {
         w->slot->child = NULL;
         bo_worker_put(w);
@@ -186,7 +186,7 @@ static uint64_t start(struct bo_branch *b, struct bo_child *c, const struct boug
         count_not_started(b->family, false);
         return 0;
     }
-    publish(b, w->slot, c->disabled);
+    publish_child(b, w->slot, c->disabled);
     if (refused(b)) {
         withdraw(b, w, c);
         return errno = ECANCELED, 0;
@@ -209,7 +209,8 @@ static struct bo_branch *branch_to_add_to(bough_branch *branch)
 }
 
 /* The new child's handle; 0 if nothing was started. */
-static uint64_t add(struct bo_branch *b, bough_fn *fn, bough_resource resource, const struct bough_child_options *o)
+static uint64_t add_child(struct bo_branch *b, bough_fn *fn, bough_resource resource,
+                          const struct bough_child_options *o)
 {
     if (refused(b)) {
         count_not_started(b->family, true);
@@ -220,7 +221,7 @@ static uint64_t add(struct bo_branch *b, bough_fn *fn, bough_resource resource, 
         count_not_started(b->family, false);
         return errno = ENOMEM, 0;
     }
-    uint64_t id = start(b, c, o);
+    uint64_t id = start_child(b, c, o);
     if (id)
         return id;
     int error = errno;
@@ -235,11 +236,11 @@ bough_thread *bough_add_with(bough_branch *branch, bough_fn *fn, bough_resource 
     const struct bough_child_options *o = options ? options : &none;
     struct bo_branch *b = fn ? branch_to_add_to(branch) : (errno = EINVAL, NULL);
     bo_busy_begin();
-    uint64_t id = b ? add(b, fn, resource, o) : 0;
+    uint64_t id = b ? add_child(b, fn, resource, o) : 0;
     bo_busy_end();
     if (!id) {
         int error = errno;
-        destroy(resource);
+        destroy_value(resource);
         errno = error;
     }
     return (bough_thread *)(uintptr_t)id;
@@ -273,7 +274,7 @@ void bo_child_run(struct bo_child *child)
 
 /* What its function says: failures by bough_fail(); else what its last branch collected, if that is what it
  * returned; else the bare number. Returns whether it was interrupted instead (rule 28). */
-static bool judge(struct bo_child *c, int returned, bool left, bool was_cut)
+static bool judge_outcome(struct bo_child *c, int returned, bool left, bool was_cut)
 {
     static const char by_exit[] = "the child was left by pthread_exit() or pthread_cancel(): return from it instead";
     if (left)
@@ -293,7 +294,7 @@ static void destroy_resource(struct bo_child *c)
     bough_resource r = c->resource;
     c->resource.destroy = NULL;
     c->own = &c->resource;
-    destroy(r);
+    destroy_value(r);
 }
 
 /* A failure that nobody has read makes even a 0 one (rule 26); to another it is attached. */
@@ -305,7 +306,7 @@ static void add_unread(struct bo_child *c)
 }
 
 /* Store how it ended; free it unless it is to be kept. */
-static void account(struct bo_child *c, enum bough_outcome outcome, int result)
+static void account_for_child(struct bo_child *c, enum bough_outcome outcome, int result)
 {
     struct bo_family *f = c->family;
     struct bo_failure *failure = c->failure;
@@ -339,7 +340,7 @@ static void account_and_tell(struct bo_child *c, enum bough_outcome outcome, int
     if (tell)
         snprintf(reason, sizeof reason, "%s failed: %s", face ? face->who : "a child",
                  face && *face->message ? face->message : strerror(code));
-    account(c, outcome, code ? code : returned);
+    account_for_child(c, outcome, code ? code : returned);
     struct bough_event event = {.kind = BOUGH_SIBLING, .reason = reason};
     if (tell)
         bo_post(branch, &event, NULL);
@@ -352,7 +353,7 @@ void bo_child_finish(struct bo_child *child, int returned, bool left)
     bool was_cut = t->last_was_cut;
     bo_branch_end_forgotten(t, BO_NONE, "the end of its child");
     bo_level_end(t);
-    bool cut = judge(child, returned, left, was_cut);
+    bool cut = judge_outcome(child, returned, left, was_cut);
     destroy_resource(child);
     bo_mutex_owner_ended();
     add_unread(child);
@@ -391,7 +392,7 @@ void bo_child_after_fork(struct bo_child *child)
 
 /* ---- asking -------------------------------------------------------------------------------------------- */
 
-static struct bo_child *find(struct bo_family *f, uint64_t id)
+static struct bo_child *find_child(struct bo_family *f, uint64_t id)
 {
     struct bo_child *c = f->children;
     while (c && c->id != id)
@@ -399,10 +400,10 @@ static struct bo_child *find(struct bo_family *f, uint64_t id)
     return c;
 }
 
-static bool look_up(struct bo_family *f, uint64_t id, int *outcome, int *result)
+static bool look_child_up(struct bo_family *f, uint64_t id, int *outcome, int *result)
 {
     bo_lock(&f->lock);
-    const struct bo_child *c = find(f, id);
+    const struct bo_child *c = find_child(f, id);
     if (c) {
         *outcome = (int)c->outcome;
         *result = c->result;
@@ -420,7 +421,7 @@ int bough_outcome(const bough_thread *child, int *result)
     uint32_t index = !t ? BO_NONE : bo_load_relaxed(&t->top) ? bo_load_relaxed(&t->top) : bo_load_relaxed(&t->parent);
     for (; index > BO_ROOT; index = bo_load_relaxed(&bo_branch_at(index)->outer)) {
         int outcome, value;
-        if (!look_up(bo_branch_at(index)->family, id, &outcome, &value))
+        if (!look_child_up(bo_branch_at(index)->family, id, &outcome, &value))
             continue;
         if (result && outcome != BOUGH_RUNNING)
             *result = value;

@@ -87,7 +87,7 @@ static int result_of(const struct bo_branch *b, struct bo_thread *t, bool *inter
     return (f->cut || t->last_was_cut) && bo_pending_record(t, false) ? ECANCELED : 0;
 }
 
-static void pop(struct bo_branch *b, struct bo_thread *t)
+static void pop_branch(struct bo_branch *b, struct bo_thread *t)
 {
     uint32_t outer = bo_load_relaxed(&b->outer);
     bool mine = bo_load_relaxed(&bo_branch_at(outer)->owner) == t->t.index;
@@ -109,7 +109,7 @@ static int end_branch(struct bo_branch *b, struct bo_thread *t)
     run_at_end(f);
     bo_busy_begin();
     bo_store_seq(&b->deadline, BO_FOREVER);
-    pop(b, t);
+    pop_branch(b, t);
     int result = result_of(b, t, &interrupted);
     note_cut(t, f, result);
     memcpy(label, b->t.name, sizeof label);
@@ -125,7 +125,7 @@ static int end_branch(struct bo_branch *b, struct bo_thread *t)
     return result;
 }
 
-static void abandon(struct bo_branch *b, struct bo_thread *t)
+static void abandon_branch(struct bo_branch *b, struct bo_thread *t)
 {
     struct bough_event event = {.kind = BOUGH_SIBLING, .reason = "the branch is left"};
     bo_post(bo_branch_handle(b), &event, NULL);
@@ -138,14 +138,14 @@ static void end_forgotten(struct bo_branch *b, struct bo_thread *t, const char *
     bo_report("branch %s, opened at %s:%d in thread %d (%s), was left open by %s: its children are interrupted and "
               "joined; %s",
               b->t.name, b->file ? b->file : "?", b->line, (int)bo_load_relaxed(&t->tid), t->t.name, by, instead);
-    abandon(b, t);
+    abandon_branch(b, t);
 }
 
 void bo_branch_unwind(struct bo_thread *t, uint32_t until)
 {
     uint32_t top;
     while ((top = bo_load_relaxed(&t->top)) != BO_NONE && top != until)
-        abandon(bo_branch_at(top), t);
+        abandon_branch(bo_branch_at(top), t);
 }
 
 void bo_branch_end_forgotten(struct bo_thread *t, uint32_t until, const char *by)

@@ -28,7 +28,7 @@ struct unwinding {
 };
 
 /* How many frames of ours lie above depends on what the compiler inlined: the caller's address tells. */
-static _Unwind_Reason_Code step(struct _Unwind_Context *context, void *argument)
+static _Unwind_Reason_Code trace_step(struct _Unwind_Context *context, void *argument)
 {
     struct unwinding *u = argument;
     struct bo_failure *f = u->failure;
@@ -46,10 +46,10 @@ static _Unwind_Reason_Code step(struct _Unwind_Context *context, void *argument)
 static void take_trace(struct bo_failure *f, const void *from)
 {
     struct unwinding u = {.failure = f, .from = from};
-    _Unwind_Backtrace(step, &u);
+    _Unwind_Backtrace(trace_step, &u);
     if (u.from) { /* inlined as a whole, by a linker that optimises */
         u.from = NULL;
-        _Unwind_Backtrace(step, &u);
+        _Unwind_Backtrace(trace_step, &u);
     }
 }
 #else
@@ -66,7 +66,8 @@ struct place {
     const void *from; /* the return address of the library's function that the program has called */
 };
 
-static struct bo_failure *evidence(int code, const char *message, const struct bo_branch *b, struct place place)
+static struct bo_failure *evidence_of_failure(int code, const char *message, const struct bo_branch *b,
+                                              struct place place)
 {
     struct bo_failure *f = bo_failure_new(code, message, b ? b->t.index : BO_NONE);
     if (!f)
@@ -97,7 +98,7 @@ static void body_failed(struct bo_branch *b, int code, struct bo_failure *f)
     bo_post(bo_branch_handle(b), &event, NULL);
 }
 
-static struct bo_branch *own_branch(bough_target target, int *error)
+static struct bo_branch *branch_of_owner(bough_target target, int *error)
 {
     struct bo_branch *b = bo_branch_of_handle(target);
     if (!b)
@@ -151,7 +152,7 @@ int bough_fail_at_(bough_target target, const char *file, int line, const char *
         vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
     struct bo_child *c = is_self(target) && bo_self ? bo_self->child : NULL;
-    struct bo_branch *b = is_self(target) ? NULL : own_branch(target, &error);
+    struct bo_branch *b = is_self(target) ? NULL : branch_of_owner(target, &error);
     errno = saved;
     if (code <= 0)
         return EINVAL;
@@ -165,7 +166,7 @@ int bough_fail_at_(bough_target target, const char *file, int line, const char *
     if (one_too_many(c, b))
         return code;
     struct bo_failure *f =
-        evidence(code, message, b, (struct place){file, function, line, __builtin_return_address(0)});
+        evidence_of_failure(code, message, b, (struct place){file, function, line, __builtin_return_address(0)});
     say(c, b, f, code);
     errno = saved;
     return code;
@@ -174,15 +175,15 @@ int bough_fail_at_(bough_target target, const char *file, int line, const char *
 void bo_failure_thrown(bough_branch *branch, const char *file, int line, const char *function)
 {
     int error;
-    struct bo_branch *b = own_branch(branch, &error);
+    struct bo_branch *b = branch_of_owner(branch, &error);
     if (!b)
         return;
     if (bo_self->last_was_cut) {
         body_failed(b, ECANCELED, NULL);
         return;
     }
-    struct bo_failure *f = evidence(EPROTO, "a C++ exception left the block", b,
-                                    (struct place){file, function, line, __builtin_return_address(0)});
+    struct bo_failure *f = evidence_of_failure(EPROTO, "a C++ exception left the block", b,
+                                               (struct place){file, function, line, __builtin_return_address(0)});
     if (f)
         f->thrown = true;
     say(NULL, b, f, EPROTO);

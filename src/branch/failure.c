@@ -119,7 +119,7 @@ static struct bo_failure *use_spare(struct bo_family *family, int code)
     return f;
 }
 
-static void append(struct bo_family *family, struct bo_failure *f)
+static void append_failure(struct bo_family *family, struct bo_failure *f)
 {
     f->next = NULL;
     *family->last_failure = f;
@@ -153,7 +153,7 @@ bool bo_family_failed(struct bo_family *family, int code, struct bo_failure *f, 
     if (primary)
         prepend(family, f);
     else
-        append(family, f);
+        append_failure(family, f);
     return true;
 }
 

@@ -22,7 +22,7 @@ void bo_lost_prepare(struct bo_thread *t)
 }
 
 /* What happened, with what the thread itself has not read. NULL without memory. */
-static struct bo_failure *evidence(struct bo_thread *t, const char *where)
+static struct bo_failure *evidence_of_loss(struct bo_thread *t, const char *where)
 {
     char message[256];
     struct bo_failure *unread = bo_endings_left(t->unread);
@@ -35,7 +35,7 @@ static struct bo_failure *evidence(struct bo_thread *t, const char *where)
 }
 
 /* Nobody reads it where there is no branch: the report has said it. */
-static void account(struct bo_thread *t, struct bo_failure *f)
+static void account_for_lost(struct bo_thread *t, struct bo_failure *f)
 {
     struct bo_child *c = t->child;
     if (!c) {
@@ -56,7 +56,7 @@ void bo_thread_lost(struct bo_thread *t, const char *where)
         (int)bo_load_relaxed(&t->tid), t->t.name, where);
     bo_mutexes_orphan(t->mutexes);
     bo_branch_orphan(t);
-    account(t, evidence(t, where));
+    account_for_lost(t, evidence_of_loss(t, where));
     bo_retire_lost(t);
     bo_wake_joiners(t);
     if (branch)

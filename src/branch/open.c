@@ -78,7 +78,7 @@ static void note_place(struct bo_thread *t, struct bo_family *f, const struct bo
         f->place = place;
 }
 
-static void publish(struct bo_branch *b, struct bo_thread *t)
+static void publish_branch(struct bo_branch *b, struct bo_thread *t)
 {
     uint32_t top = bo_load_relaxed(&t->top);
     bo_store_relaxed(&b->owner, t->t.index);
@@ -93,7 +93,7 @@ static void publish(struct bo_branch *b, struct bo_thread *t)
     bo_store_seq(&t->top, b->t.index); /* before any child: posters to the thread scan from here on */
 }
 
-static int set_deadline(struct bo_branch *b, int64_t deadline)
+static int set_branch_deadline(struct bo_branch *b, int64_t deadline)
 {
     bo_store_seq(&b->deadline, deadline);
     if (deadline == BO_FOREVER)
@@ -127,9 +127,9 @@ static bough_branch *open_branch(const struct bough_branch_options *o, uintptr_t
     t->last_was_cut = 0;
     set_label(b, o);
     note_place(t, b->family, o);
-    publish(b, t);
+    publish_branch(b, t);
     inherit_shield(b, t);
-    set_deadline(b, deadline_of(o));
+    set_branch_deadline(b, deadline_of(o));
     return (bough_branch *)(uintptr_t)bo_branch_handle(b);
 }
 
@@ -152,7 +152,7 @@ int bough_set_deadline(bough_branch *branch, bough_time deadline)
         return -1;
     if (!bo_self || bo_load_relaxed(&b->owner) != bo_self->t.index)
         return errno = EPERM, -1;
-    return set_deadline(b, deadline ? deadline : BO_FOREVER);
+    return set_branch_deadline(b, deadline ? deadline : BO_FOREVER);
 }
 
 bough_time bough_deadline(void)

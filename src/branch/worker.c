@@ -291,7 +291,7 @@ static void take_mask(uint64_t mask)
     bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof mask);
 }
 
-static void take_name(const struct bo_thread *t)
+static void take_thread_name(const struct bo_thread *t)
 {
     char kernel[16];
     if (!t->t.name[0])
@@ -322,14 +322,14 @@ static void dispose(struct bo_worker *w)
     free(w);
 }
 
-static void begin(struct bo_worker *w)
+static void begin_child(struct bo_worker *w)
 {
     w->family = w->child->family;
     w->branch = w->child->branch;
     w->begun = w->finished = false;
     bo_busy = 0;
     bo_undo = NULL;
-    take_name(w->slot);
+    take_thread_name(w->slot);
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
     pthread_testcancel(); /* it came when this thread was parked: see unwound() */
     w->begun = true;
@@ -339,7 +339,7 @@ static void begin(struct bo_worker *w)
 /* One child. False if the thread has to end; then it has told the branch already. */
 static bool serve(struct bo_worker *w)
 {
-    begin(w);
+    begin_child(w);
     bo_child_run(w->child);
     w->finished = true;
     if (bo_unlikely(w->orphan))
@@ -375,7 +375,7 @@ static uint32_t wait_for_work(struct bo_worker *w)
     return go;
 }
 
-static void *work(void *argument);
+static void *work_on_children(void *argument);
 
 static int create(struct bo_worker *w, pthread_t *thread, size_t stack)
 {
@@ -391,7 +391,7 @@ static int create(struct bo_worker *w, pthread_t *thread, size_t stack)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old); /* no handler of the program before it has its child's mask */
     if (!error)
-        error = pthread_create(thread, &attributes, work, w);
+        error = pthread_create(thread, &attributes, work_on_children, w);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     pthread_attr_destroy(&attributes);
     return error;
@@ -441,7 +441,7 @@ static void note_stack(const struct bo_worker *w)
     w->slot->stack_low = w->slot->stack_high - w->stack;
 }
 
-static void *work(void *argument)
+static void *work_on_children(void *argument)
 {
     struct bo_worker *w = argument;
     prctl(PR_SET_NAME, pool_name);

@@ -22,7 +22,7 @@ static struct pool {
 
 /* ---- the queue, under the lock ------------------------------------------------------------------------ */
 
-static void append(struct bo_errand *e)
+static void append_errand(struct bo_errand *e)
 {
     e->before = pool.last;
     *(pool.last ? &pool.last->next : &pool.first) = e;
@@ -30,7 +30,7 @@ static void append(struct bo_errand *e)
     pool.queued++;
 }
 
-static void take_out(struct bo_errand *e)
+static void take_errand_out(struct bo_errand *e)
 {
     *(e->before ? &e->before->next : &pool.first) = e->next;
     *(e->next ? &e->next->before : &pool.last) = e->before;
@@ -42,7 +42,7 @@ static void take_out(struct bo_errand *e)
 /* These two with the lock, which is given up meanwhile. */
 static void run_errand(struct bo_errand *e)
 {
-    take_out(e);
+    take_errand_out(e);
     bo_store_relaxed(&e->state, RUNNING);
     bo_unlock(&pool.lock);
     e->run(e);
@@ -123,21 +123,21 @@ static bool call_helper(void)
 static bool submit(struct bo_errand *e)
 {
     bo_lock(&pool.lock);
-    append(e);
+    append_errand(e);
     bool provided = call_helper();
     if (!provided)
-        take_out(e);
+        take_errand_out(e);
     bo_unlock(&pool.lock);
     return provided;
 }
 
 /* The caller is cut. Returns 0 if the result is there all the same; if not, the errand is not the caller's any more. */
-static long abandon(struct bo_errand *e, long reason)
+static long abandon_errand(struct bo_errand *e, long reason)
 {
     bo_lock(&pool.lock);
     uint32_t state = bo_load_relaxed(&e->state);
     if (state == QUEUED)
-        take_out(e);
+        take_errand_out(e);
     if (state == RUNNING)
         bo_store_relaxed(&e->state, ORPHANED);
     bo_unlock(&pool.lock);
@@ -154,7 +154,7 @@ struct waiting {
 static void left(struct bo_undo *undo)
 {
     struct bo_errand *e = ((struct waiting *)undo)->errand;
-    if (abandon(e, -BO_ECUT) == 0)
+    if (abandon_errand(e, -BO_ECUT) == 0)
         e->free(e);
 }
 
@@ -164,7 +164,7 @@ static long await_result(struct bo_errand *e)
     long r = 0;
     for (uint32_t state; (state = bo_load_acquire(&e->state)) != DONE;) {
         if (r != 0)
-            return abandon(e, r);
+            return abandon_errand(e, r);
         bo_undo_push(&w.undo);
         r = bo_sync_wait(&e->state, state, 0);
         bo_undo_pop(&w.undo);

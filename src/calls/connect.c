@@ -24,7 +24,7 @@ static long bound(int fd, bough_time deadline)
 }
 
 /* An attempt is under way in the kernel: wait for its end. */
-static long finish(int fd, bough_time deadline)
+static long finish_connecting(int fd, bough_time deadline)
 {
     int error = 0;
     socklen_t size = sizeof error;
@@ -43,7 +43,7 @@ static long attempt(int fd, const struct sockaddr *address, socklen_t length, bo
             r = BO_CALL(SYS_connect, fd, address, length);
     } while (r == -EINTR && bo_handlers_restart());
     if (r == -EINPROGRESS || r == -EALREADY)
-        return finish(fd, deadline);
+        return finish_connecting(fd, deadline);
     /* AF_UNIX: the backlog has stayed full. */
     return r == -EAGAIN && deadline && bough_now() >= deadline ? -ETIMEDOUT : r;
 }

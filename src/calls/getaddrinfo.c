@@ -76,7 +76,7 @@ static int resolve(struct job *job)
 }
 
 /* The end of both calls: errno and the result of the job's, which is freed. */
-static int finish(struct job *job)
+static int finish_job(struct job *job)
 {
     int code = job->code, error = job->errand.error;
     free_job(&job->errand);
@@ -153,7 +153,7 @@ int bough_getaddrinfo(const char *node, const char *service, const struct addrin
         *result = job->list;
         job->list = NULL;
     }
-    return finish(job);
+    return finish_job(job);
 }
 
 /* ---- getnameinfo ------------------------------------------------------------------------------------- */
@@ -200,5 +200,5 @@ int bough_getnameinfo(const struct sockaddr *address, socklen_t length, char *ho
         strcpy(host, job->host);
     if (job->code == 0 && service_size)
         strcpy(service, job->service);
-    return finish(job);
+    return finish_job(job);
 }

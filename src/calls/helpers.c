@@ -97,15 +97,15 @@ static long move(struct transfer *t)
     return BO_CALL(t->writes ? SYS_write : SYS_read, t->fd, t->at, little);
 }
 
-static long await(struct transfer *t)
+static long await_transfer(struct transfer *t)
 {
     return bo_wait_ready(t->fd, t->writes ? POLLOUT : POLLIN, t->deadline);
 }
 
 /* 1: go on; 0: done, or end of file; or an error. */
-static long step(struct transfer *t)
+static long transfer_step(struct transfer *t)
 {
-    long r = t->way == READY ? await(t) : 0;
+    long r = t->way == READY ? await_transfer(t) : 0;
     if (r == 0)
         r = move(t);
     if (r > 0) {
@@ -114,7 +114,7 @@ static long step(struct transfer *t)
         return t->left > 0;
     }
     if (r == -EAGAIN)
-        return (r = await(t)) < 0 ? r : 1;
+        return (r = await_transfer(t)) < 0 ? r : 1;
     if ((r == -EOPNOTSUPP || r == -ENOSYS) && t->way == NOWAIT)
         return t->way = READY, 1;
     if (r == -EINTR && bo_handlers_restart())
@@ -130,7 +130,7 @@ static int transfer(struct transfer *t, size_t *done)
         r = bough_check() == 0 ? 0 : -BO_ECUT; /* a point in any case */
     else if (r == 0)
         do
-            r = step(t);
+            r = transfer_step(t);
         while (r > 0);
     if (done)
         *done = size - t->left;

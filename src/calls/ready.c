@@ -47,7 +47,7 @@ static long select_raw(int count, fd_set *readable, fd_set *writable, fd_set *ex
 }
 
 /* More microseconds than a second has are fine on Linux. */
-static bool time_of(const struct timeval *given, struct timespec *time)
+static bool time_of_timeout(const struct timeval *given, struct timespec *time)
 {
     time->tv_nsec = given->tv_usec % 1000000 * 1000;
     return given->tv_sec >= 0 && given->tv_usec >= 0 &&
@@ -57,7 +57,7 @@ static bool time_of(const struct timeval *given, struct timespec *time)
 int bough_select(int count, fd_set *readable, fd_set *writable, fd_set *exceptional, struct timeval *timeout)
 {
     struct timespec time;
-    if (timeout && !time_of(timeout, &time))
+    if (timeout && !time_of_timeout(timeout, &time))
         return (int)bo_result(-EINVAL);
     long r = select_raw(count, readable, writable, exceptional, timeout ? &time : NULL, NULL);
     if (timeout && r != -BO_ECUT)

@@ -13,7 +13,7 @@ int bough_sigsuspend(const sigset_t *mask)
     return (int)bo_result(BO_CALL(SYS_rt_sigsuspend, bo_open_mask(mask, &open), BO_MASK_SIZE));
 }
 
-static uint64_t bit(int signo)
+static uint64_t signal_bit(int signo)
 {
     return (uint64_t)1 << (signo - 1);
 }
@@ -25,12 +25,12 @@ static uint64_t waitable(const sigset_t *set)
     uint64_t mask;
     memcpy(&mask, set, sizeof mask);
     for (int signo = 32; signo < SIGRTMIN; signo++)
-        mask &= ~bit(signo);
-    return mask & ~bit(bo_wake_signo);
+        mask &= ~signal_bit(signo);
+    return mask & ~signal_bit(bo_wake_signo);
 }
 
 /* raise() and pthread_kill() use tkill(), which libc hides. */
-static long take(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
+static long take_signal(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
 {
     uint64_t mask = waitable(set);
     long r = BO_CALL(SYS_rt_sigtimedwait, &mask, info, timeout, sizeof mask);
@@ -41,12 +41,12 @@ static long take(const sigset_t *set, siginfo_t *info, const struct timespec *ti
 
 int bough_sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
 {
-    return (int)bo_result(take(set, info, timeout));
+    return (int)bo_result(take_signal(set, info, timeout));
 }
 
 int bough_sigwaitinfo(const sigset_t *set, siginfo_t *info)
 {
-    return (int)bo_result(take(set, info, NULL));
+    return (int)bo_result(take_signal(set, info, NULL));
 }
 
 /* It has no EINTR: a handler that runs meanwhile is no reason to return. */
@@ -54,7 +54,7 @@ int bough_sigwait(const sigset_t *set, int *signo)
 {
     long r;
     do
-        r = take(set, NULL, NULL);
+        r = take_signal(set, NULL, NULL);
     while (r == -EINTR);
     if (r < 0)
         return bo_error((int)-r);

@@ -119,14 +119,14 @@ int bough_thrd_join(thrd_t thread, int *result)
 /* ---- conditions -------------------------------------------------------------------------------------- */
 
 /* Waking for nothing is what a condition may do: nothing has to be tried again here. */
-static int woken(const struct bo_libc_wait *wait, const struct timespec *deadline, int error, bool due)
+static int await_was_woken(const struct bo_libc_wait *wait, const struct timespec *deadline, int error, bool due)
 {
     error = verdict(wait, deadline, error, due);
     return error == AGAIN ? 0 : error;
 }
 
 /* A wake-up that the cut wait may have consumed goes to another waiter; one too many does no harm. */
-static int hand_on(pthread_cond_t *cond, int error)
+static int hand_signal_on(pthread_cond_t *cond, int error)
 {
     if (TIMEOUT_EATS_SIGNAL && error == BO_ECUT)
         pthread_cond_signal(cond);
@@ -134,24 +134,24 @@ static int hand_on(pthread_cond_t *cond, int error)
 }
 
 /* By the condition's own clock: a deadline that is far away, or past, is so on each. */
-static int await(pthread_cond_t *cond, pthread_mutex_t *mutex, const struct timespec *deadline)
+static int await_condition(pthread_cond_t *cond, pthread_mutex_t *mutex, const struct timespec *deadline)
 {
     struct bo_libc_wait wait;
     int error = bo_libc_begin(&wait, deadline);
     if (error)
         return error;
     error = pthread_cond_timedwait(cond, mutex, &wait.until);
-    return hand_on(cond, woken(&wait, deadline, error, bo_libc_end(&wait)));
+    return hand_signal_on(cond, await_was_woken(&wait, deadline, error, bo_libc_end(&wait)));
 }
 
 int bough_pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
 {
-    return bo_error(await(cond, mutex, NULL));
+    return bo_error(await_condition(cond, mutex, NULL));
 }
 
 int bough_pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex, const struct timespec *deadline)
 {
-    return bo_error(await(cond, mutex, deadline));
+    return bo_error(await_condition(cond, mutex, deadline));
 }
 
 int bough_pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *mutex, clockid_t clock,
@@ -166,7 +166,7 @@ int bough_pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *mutex, c
     if (error)
         return bo_error(error);
     error = cond_until(cond, mutex, clock, &wait.until);
-    return bo_error(hand_on(cond, woken(&wait, deadline, error, bo_libc_end(&wait))));
+    return bo_error(hand_signal_on(cond, await_was_woken(&wait, deadline, error, bo_libc_end(&wait))));
 }
 
 /* C11's conditions are POSIX's in both libcs, but only their own functions may say so. */
@@ -177,7 +177,7 @@ static int await_c11(cnd_t *cond, mtx_t *mutex, const struct timespec *deadline)
     if (error)
         return thrd_result(error);
     int r = cnd_timedwait(cond, mutex, &wait.until);
-    error = woken(&wait, deadline, ETIMEDOUT, bo_libc_end(&wait));
+    error = await_was_woken(&wait, deadline, ETIMEDOUT, bo_libc_end(&wait));
     if (r != thrd_timedout)
         return r;
     if (TIMEOUT_EATS_SIGNAL && error == BO_ECUT)
@@ -216,7 +216,7 @@ static bool foreign_takes(sem_t *semaphore)
     return bo_self && bo_foreign_calls(bo_self) && sem_trywait(semaphore) == 0;
 }
 
-static int take(sem_t *semaphore, clockid_t clock, const struct timespec *deadline)
+static int take_semaphore(sem_t *semaphore, clockid_t clock, const struct timespec *deadline)
 {
     struct bo_libc_wait wait;
     int error = bo_libc_begin(&wait, deadline);
@@ -234,7 +234,7 @@ static int take_for_good(sem_t *semaphore, clockid_t clock, const struct timespe
 {
     int error;
     do
-        error = take(semaphore, clock, deadline);
+        error = take_semaphore(semaphore, clock, deadline);
     while (error == AGAIN);
     return (int)bo_result(-error);
 }

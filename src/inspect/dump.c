@@ -213,7 +213,7 @@ static void put_handlers(struct bo_out *o, const struct bo_thread *t, unsigned d
     bo_put(o, "handlers: %u, final ones: %u%s\n", handlers, finals, is_handling(t) ? ", one runs now" : "");
 }
 
-static void put_thread(struct bo_out *o, const struct bo_thread *t, unsigned depth)
+static void put_thread_line(struct bo_out *o, const struct bo_thread *t, unsigned depth)
 {
     struct bo_task task;
     pid_t tid = bo_load_relaxed(&t->tid);
@@ -266,7 +266,7 @@ static void put_tree(struct dump *d)
         if (bo_node_is_branch(node))
             put_branch(&d->out, bo_node_branch(node), depth);
         else
-            put_thread(&d->out, bo_thread_at(node), depth);
+            put_thread_line(&d->out, bo_thread_at(node), depth);
 }
 
 /* Without the room: who is there, in no order. */
@@ -277,7 +277,7 @@ static void put_list(struct dump *d)
     put_records(&d->out, &bo_branch_at(BO_ROOT)->t, 2);
     for (uint32_t i = 1; i < high && i < BO_THREADS && !d->out.error; i++)
         if (bo_load_acquire(&bo_thread_at(i)->t.word) & BO_LIVE)
-            put_thread(&d->out, bo_thread_at(i), 1);
+            put_thread_line(&d->out, bo_thread_at(i), 1);
 }
 
 /* ---- the kernel's threads ----------------------------------------------------------------------------- */
@@ -374,7 +374,7 @@ static void put_tasks(struct dump *d)
 
 /* ---- the whole ------------------------------------------------------------------------------------ */
 
-static void put_all(struct dump *d, const char *why)
+static void put_whole_dump(struct dump *d, const char *why)
 {
     put_head(&d->out, why);
     if (!bo_arena.thread)
@@ -401,7 +401,7 @@ int bo_dump_because(int fd, unsigned flags, const char *why)
     int saved = errno;
     struct dump d = {.flags = flags, .whole = take_room()};
     bo_out_open(&d.out, fd, d.whole ? room.text : small, d.whole ? sizeof room.text : sizeof small);
-    put_all(&d, why);
+    put_whole_dump(&d, why);
     int result = bo_out_close(&d.out);
     if (d.whole)
         give_room();

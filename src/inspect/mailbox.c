@@ -40,7 +40,7 @@ static struct bo_letter *letter_of(const struct box *box)
     return &bo_arena.mail->letter[box - boxes];
 }
 
-static void answer(struct box *box, int error)
+static void answer_request(struct box *box, int error)
 {
     struct bo_letter *l = letter_of(box);
     l->error = error;
@@ -53,7 +53,7 @@ static void answer(struct box *box, int error)
 }
 
 /* In one go: it may change under our eyes. */
-BO_BARE static void copy(struct bo_letter *to, const struct bo_letter *from)
+BO_BARE static void copy_request(struct bo_letter *to, const struct bo_letter *from)
 {
     const volatile unsigned char *byte = (const volatile unsigned char *)from;
     for (size_t i = 0; i < sizeof *to; i++)
@@ -66,13 +66,13 @@ static void interrupt(struct box *box, const struct bo_letter *l)
     struct bough_event event = {.kind = BOUGH_OPERATOR, .reason = l->reason, .rung = (int)l->rung, .value = l->from};
     bough_post post = {0, 0};
     if (l->rung > BOUGH_RUNG_KILL) {
-        answer(box, EINVAL);
+        answer_request(box, EINVAL);
         return;
     }
     int error = bo_post(l->target, &event, &post) == 0 ? 0 : errno;
     letter_of(box)->post = post.record;
     letter_of(box)->serial = post.serial;
-    answer(box, error);
+    answer_request(box, error);
 }
 
 /* In a file without a name, which the writer opens under /proc/PID/fd, and which is sealed when it is whole. On a helper. */
@@ -84,7 +84,7 @@ static void dump(void *argument)
     if (fd >= 0)
         fcntl((int)fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
     box->fd = (int)fd;
-    answer(box, error);
+    answer_request(box, error);
     bo_ticker_attend();
 }
 
@@ -94,15 +94,15 @@ static void read_one(struct box *box, bool (*run)(void (*fn)(void *), void *argu
     uint32_t sent = BO_LETTER_SENT;
     if (bo_load_acquire(&box->step) != IDLE || !bo_cas_seq(&letter_of(box)->state, &sent, BO_LETTER_READ))
         return;
-    copy(&mine, letter_of(box));
+    copy_request(&mine, letter_of(box));
     box->fd = -1;
     bo_store_relaxed(&box->step, AT_WORK);
     if (mine.kind == BO_ASK_INTERRUPT)
         interrupt(box, &mine);
     else if (mine.kind != BO_ASK_DUMP)
-        answer(box, EINVAL);
+        answer_request(box, EINVAL);
     else if (!run(dump, box))
-        answer(box, EAGAIN);
+        answer_request(box, EAGAIN);
 }
 
 static bool too_old(struct box *box)

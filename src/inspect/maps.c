@@ -10,7 +10,7 @@
 
 /* ---- reading -------------------------------------------------------------------------------------- */
 
-static uintptr_t hex(const char **at)
+static uintptr_t hex_value(const char **at)
 {
     uintptr_t n = 0;
     for (;; (*at)++) {
@@ -54,9 +54,9 @@ struct reading {
 static void take_line(struct bo_maps *m, struct reading *r, const char *line)
 {
     const char *at = line;
-    uintptr_t low = hex(&at);
+    uintptr_t low = hex_value(&at);
     at++;
-    uintptr_t high = hex(&at);
+    uintptr_t high = hex_value(&at);
     const char *rights = at + 1, *name = skip_fields(rights, 4);
     if (strlen(rights) < 4)
         return;

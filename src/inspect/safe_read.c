@@ -36,7 +36,7 @@ static bool readable(uintptr_t at)
     return bo_raw4(SYS_rt_sigprocmask, -1, (long)(at & ~(uintptr_t)7), 0, 8) == -EINVAL;
 }
 
-__attribute__((no_sanitize("address", "thread"))) static void copy(char *to, uintptr_t from, size_t size)
+__attribute__((no_sanitize("address", "thread"))) static void copy_bytes(char *to, uintptr_t from, size_t size)
 {
     const volatile char *source = (const volatile char *)from;
     for (size_t i = 0; i < size; i++)
@@ -49,7 +49,7 @@ static size_t by_ourselves(char *to, uintptr_t from, size_t size)
     size_t done = 0;
     while (done < size && readable(from + done)) {
         size_t piece = to_page_end(from + done, size - done);
-        copy(to + done, from + done, piece);
+        copy_bytes(to + done, from + done, piece);
         done += piece;
     }
     return done;

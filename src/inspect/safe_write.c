@@ -30,7 +30,7 @@ void bo_out_memory(struct bo_out *o, char *buffer, size_t size)
 
 /* ---- the descriptor ------------------------------------------------------------------------------- */
 
-static uint64_t bit(int signo)
+static uint64_t bit_of(int signo)
 {
     return (uint64_t)1 << (signo - 1);
 }
@@ -39,12 +39,12 @@ static bool pipe_waits(void)
 {
     uint64_t pending = 0;
     bo_raw2(SYS_rt_sigpending, (long)&pending, sizeof pending);
-    return pending & bit(SIGPIPE);
+    return pending & bit_of(SIGPIPE);
 }
 
 void bo_out_open(struct bo_out *o, int fd, char *buffer, size_t size)
 {
-    uint64_t mask = bit(SIGPIPE) | bit(SIGTTOU);
+    uint64_t mask = bit_of(SIGPIPE) | bit_of(SIGTTOU);
     int64_t now = bo_clock();
     *o = (struct bo_out){.buffer = buffer, .size = size, .fd = fd};
     o->patience = now + PATIENCE;
@@ -57,7 +57,7 @@ void bo_out_open(struct bo_out *o, int fd, char *buffer, size_t size)
 static void close_signals(const struct bo_out *o)
 {
     static const struct timespec at_once;
-    uint64_t mask = bit(SIGPIPE);
+    uint64_t mask = bit_of(SIGPIPE);
     if (o->error == EPIPE && !o->had_pipe)
         bo_raw4(SYS_rt_sigtimedwait, (long)&mask, 0, (long)&at_once, sizeof mask);
     bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&o->mask, 0, sizeof mask);
@@ -92,7 +92,7 @@ static long write_some(const struct bo_out *o, const char *from, size_t size)
     return wait_ready(o) ? bo_raw3(SYS_write, o->fd, (long)part.iov_base, (long)part.iov_len) : -EAGAIN;
 }
 
-static void flush(struct bo_out *o)
+static void flush_out(struct bo_out *o)
 {
     size_t done = 0;
     while (!o->error && done < o->used) {
@@ -114,7 +114,7 @@ static void flush(struct bo_out *o)
 
 int bo_out_close(struct bo_out *o)
 {
-    flush(o);
+    flush_out(o);
     close_signals(o);
     return o->error ? (errno = o->error, -1) : 0;
 }
@@ -142,7 +142,7 @@ void bo_put(struct bo_out *o, const char *format, ...)
     va_copy(again, arguments);
     bool placed = place(o, format, arguments);
     if (!placed && o->fd >= 0 && o->used) {
-        flush(o);
+        flush_out(o);
         placed = place(o, format, again);
     }
     if (!placed)

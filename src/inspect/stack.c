@@ -35,7 +35,7 @@ struct frames {
  * (2.35) that know a way without. Only there it is used: the lock's holder may be what does not come on.
  */
 #if BO_UNWIND_LOCKLESS
-BO_BARE static _Unwind_Reason_Code step(struct _Unwind_Context *context, void *argument)
+BO_BARE static _Unwind_Reason_Code stack_step(struct _Unwind_Context *context, void *argument)
 {
     struct frames *f = argument;
     uintptr_t code = (uintptr_t)_Unwind_GetIP(context);
@@ -48,7 +48,7 @@ BO_BARE static _Unwind_Reason_Code step(struct _Unwind_Context *context, void *a
 BO_BARE static void unwind(struct frames *f)
 {
     f->depth = 0;
-    _Unwind_Backtrace(step, f);
+    _Unwind_Backtrace(stack_step, f);
 }
 #else
 BO_BARE static void unwind(struct frames *f)
@@ -79,7 +79,7 @@ static bool returns_here(const struct bo_maps *maps, uintptr_t code)
 }
 
 /* In pieces: this may run on a small stack. */
-static void scan(struct bo_out *o, const struct bo_maps *maps, uintptr_t sp)
+static void scan_stack(struct bo_out *o, const struct bo_maps *maps, uintptr_t sp)
 {
     uintptr_t word[PIECE / sizeof(uintptr_t)];
     unsigned found = 0;
@@ -103,7 +103,7 @@ void bo_put_stack_of(struct bo_out *o, const struct bo_maps *maps, const struct 
     bo_put(o, "    stack, found by scanning:\n");
     put_frame(o, maps, task->pc);
     if (bo_maps_find(maps, task->pc))
-        scan(o, maps, task->sp);
+        scan_stack(o, maps, task->sp);
 }
 
 /* ---- a running thread's ------------------------------------------------------------------------------- */
@@ -121,7 +121,7 @@ static _Atomic uint64_t state;
 static struct frames answer;
 static uintptr_t answer_pc, answer_sp;
 
-static uint64_t state_of(pid_t tid, unsigned phase)
+static uint64_t phase_of(pid_t tid, unsigned phase)
 {
     return (uint64_t)(uint32_t)tid << 32 | phase;
 }
@@ -129,28 +129,28 @@ static uint64_t state_of(pid_t tid, unsigned phase)
 BO_BARE static bool on_ask(void *context)
 {
     pid_t tid = (pid_t)bo_raw0(SYS_gettid);
-    uint64_t asked = state_of(tid, ASKED);
-    if (!bo_cas_seq(&state, &asked, state_of(tid, ANSWERING)))
+    uint64_t asked = phase_of(tid, ASKED);
+    if (!bo_cas_seq(&state, &asked, phase_of(tid, ANSWERING)))
         return false;
     answer_pc = bo_arch_pc(context);
     answer_sp = bo_arch_sp(context);
     unwind(&answer);
-    bo_store_seq(&state, state_of(tid, ANSWERED));
+    bo_store_seq(&state, phase_of(tid, ANSWERED));
     return true;
 }
 
-static bool ask(pid_t tid, int64_t until)
+static bool ask_for_stack(pid_t tid, int64_t until)
 {
     static const struct timespec moment = {0, 200000};
     uint64_t idle = 0;
     bo_store_seq(&bo_on_ask, on_ask);
-    if (!bo_cas_seq(&state, &idle, state_of(tid, ASKED)))
+    if (!bo_cas_seq(&state, &idle, phase_of(tid, ASKED)))
         return false;
     bo_deliver_signal(tid);
-    while (bo_load_seq(&state) != state_of(tid, ANSWERED) && bo_clock() < until)
+    while (bo_load_seq(&state) != phase_of(tid, ANSWERED) && bo_clock() < until)
         bo_raw2(SYS_nanosleep, (long)&moment, 0);
-    uint64_t asked = state_of(tid, ASKED);
-    return !bo_cas_seq(&state, &asked, 0) && bo_load_seq(&state) == state_of(tid, ANSWERED);
+    uint64_t asked = phase_of(tid, ASKED);
+    return !bo_cas_seq(&state, &asked, 0) && bo_load_seq(&state) == phase_of(tid, ANSWERED);
 }
 
 /* Above the frame that was interrupted lie the handler's. */
@@ -164,7 +164,7 @@ static unsigned first_frame(void)
 
 void bo_put_asked_stack(struct bo_out *o, const struct bo_maps *maps, pid_t tid, int64_t until)
 {
-    if (!ask(tid, until)) {
+    if (!ask_for_stack(tid, until)) {
         bo_put(o, "    stack: it runs, and did not answer when it was asked\n");
         return;
     }
@@ -173,7 +173,7 @@ void bo_put_asked_stack(struct bo_out *o, const struct bo_maps *maps, pid_t tid,
         put_frame(o, maps, answer.code[i]);
     if (!answer.depth) {
         put_frame(o, maps, answer_pc);
-        scan(o, maps, answer_sp);
+        scan_stack(o, maps, answer_sp);
     }
     bo_store_seq(&state, 0);
 }

@@ -29,7 +29,7 @@ static bool has_ended(pid_t pid)
 }
 
 /* Until it can be reaped, or there is none. False: cut, and it is as good as dead. */
-static bool wait_for(struct bo_thread *t, pid_t pid)
+static bool wait_for_child(struct bo_thread *t, pid_t pid)
 {
     siginfo_t info;
     bool again = t != NULL;
@@ -101,7 +101,7 @@ static void end_fork(void)
     bo_fork_unlock(&lock);
 }
 
-__attribute__((constructor)) static void keep_over_forks(void)
+__attribute__((constructor)) static void keep_children_over_forks(void)
 {
     pthread_atfork(begin_fork, end_fork, end_fork);
 }
@@ -140,7 +140,7 @@ static int stand_in_system(const char *command)
     pthread_sigmask(SIG_BLOCK, &child, &mask);
     int error = spawn_shell(command, &mask, &restored, &pid);
     if (error == 0) {
-        cut = !wait_for(t, pid);
+        cut = !wait_for_child(t, pid);
         status = reap(pid);
         error = status < 0 ? errno : 0;
     }
@@ -195,7 +195,7 @@ static int stand_in_pclose(FILE *stream)
     struct bo_thread *t = bo_foreign_thread();
     const struct bo_site site = {"pclose", __builtin_return_address(0), BO_AT_ONCE, bo_on_nothing()};
     pid_t pid = t ? child_of(stream) : 0;
-    bool cut = pid > 0 && close_pipe(stream) && !wait_for(t, pid);
+    bool cut = pid > 0 && close_pipe(stream) && !wait_for_child(t, pid);
     int status = ((int (*)(FILE *))real_pclose)(stream); /* which reaps it */
     return cut ? (errno = bo_outcome_of(t, &site), -1) : status;
 }

@@ -32,7 +32,7 @@ struct added {
 
 static struct added *_Atomic list;
 
-static int add(const char *name, size_t length)
+static int add_eintr_name(const char *name, size_t length)
 {
     struct added *a = malloc(sizeof *a + length + 1);
     if (!a)
@@ -49,7 +49,7 @@ int bough_interpose_eintr_only(const char *object)
 {
     if (!object)
         return errno = EINVAL, -1;
-    return bo_eintr_only(object) ? 0 : add(object, strlen(object));
+    return bo_eintr_only(object) ? 0 : add_eintr_name(object, strlen(object));
 }
 
 void bo_eintr_init(void)
@@ -59,7 +59,7 @@ void bo_eintr_init(void)
     while (names && *names) {
         size_t length = strcspn(names, ":");
         if (length)
-            add(names, length);
+            add_eintr_name(names, length);
         names += length + (names[length] == ':');
     }
 }

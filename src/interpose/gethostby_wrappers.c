@@ -32,7 +32,7 @@ struct look_up {
     char buffer[]; /* what `host` points into; the name behind it */
 };
 
-static void run(struct bo_errand *errand)
+static void run_look_up(struct bo_errand *errand)
 {
     struct look_up *l = (struct look_up *)errand;
     struct hostent *result = NULL;
@@ -57,7 +57,7 @@ static struct look_up *look_up_new(const char *name, const void *address, sockle
     struct look_up *l = calloc(1, sizeof *l + room + name_size);
     if (!l)
         return NULL;
-    l->errand.run = run;
+    l->errand.run = run_look_up;
     l->errand.free = free_look_up;
     l->family = family;
     l->room = room;
@@ -104,7 +104,7 @@ struct place {
     int *host_error;
 };
 
-static int finish(struct look_up *l, const struct place *place)
+static int finish_look_up(struct look_up *l, const struct place *place)
 {
     int code = l->code;
     *place->host_error = l->host_error;
@@ -117,7 +117,7 @@ static int finish(struct look_up *l, const struct place *place)
     return code;
 }
 
-static int give_up(const struct place *place, int error)
+static int give_look_up_up(const struct place *place, int error)
 {
     *place->host_error = NETDB_INTERNAL;
     return errno = error;
@@ -131,14 +131,14 @@ static int look_up(struct bo_thread *t, const struct bo_site *site, struct look_
 {
     *place->result = NULL;
     if (!l)
-        return give_up(place, ENOMEM);
+        return give_look_up_up(place, ENOMEM);
     bo_foreign_enter(t, BO_FOREIGN_CALL);
     long r = bo_errand_run(&l->errand);
     if (r == -BO_ECUT)
         bo_failed(r);
     if (bo_foreign_leave(t))
-        return give_up(place, bo_outcome_of(t, site));
-    return r == 0 ? finish(l, place) : give_up(place, EAGAIN);
+        return give_look_up_up(place, bo_outcome_of(t, site));
+    return r == 0 ? finish_look_up(l, place) : give_look_up_up(place, EAGAIN);
 }
 
 static uintptr_t real_gethostbyname_r, real_gethostbyname2_r, real_gethostbyaddr_r;
@@ -213,7 +213,7 @@ static struct own *own_of_thread(void)
     return own;
 }
 
-static bool make_room(struct own *own, size_t room)
+static bool grow_own(struct own *own, size_t room)
 {
     char *larger = room > own->room ? realloc(own->buffer, room) : own->buffer;
     if (!larger)
@@ -228,7 +228,7 @@ static struct hostent *look_up_own(struct bo_thread *t, const struct bo_site *si
                                    const void *address, socklen_t length, int family)
 {
     struct own *own = own_of_thread();
-    for (size_t room = FIRST_ROOM; own && room <= MOST_ROOM && make_room(own, room); room *= 2) {
+    for (size_t room = FIRST_ROOM; own && room <= MOST_ROOM && grow_own(own, room); room *= 2) {
         struct hostent *result = NULL;
         int code = look_up(t, site, look_up_new(name, address, length, family, own->room),
                            &(struct place){&own->host, own->buffer, own->room, &result, &h_errno});

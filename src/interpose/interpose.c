@@ -166,7 +166,7 @@ static bool add_names(const char *const objects[], unsigned flags)
 
 /* Before the patcher's lock is taken: it asks the loader, whose own lock may be held by a constructor that begins to take
  * part, and so waits for ours. */
-static int prepare(void)
+static int prepare_interposing(void)
 {
     return bo_init() == 0 && bo_wrappers_init() == 0 ? 0 : -1;
 }
@@ -175,7 +175,7 @@ int bough_interpose(const char *const objects[], unsigned flags)
 {
     if (flags & ~(unsigned)BOUGH_LOADED_ONLY)
         return errno = EINVAL, -1;
-    if (prepare() != 0)
+    if (prepare_interposing() != 0)
         return -1;
     bo_patch_lock();
     const struct named *before = names;
@@ -328,7 +328,7 @@ bough_hook_t *bough_hook(const char *object, const char *symbol, bough_code *fun
 {
     if (!symbol || !*symbol || !function)
         return errno = EINVAL, NULL;
-    struct bough_hook_entry *h = prepare() == 0 ? hook_new(object, symbol, function) : NULL;
+    struct bough_hook_entry *h = prepare_interposing() == 0 ? hook_new(object, symbol, function) : NULL;
     if (!h)
         return NULL;
     bough_code *instead, *unwanted = NULL;
@@ -366,7 +366,7 @@ int bough_unhook(bough_hook_t *hook)
 
 int bo_interpose_visit(void (*visit)(void *context, const struct bough_slot *slot), void *context)
 {
-    if (prepare() != 0)
+    if (prepare_interposing() != 0)
         return -1;
     bo_patch_lock();
     int count = bo_patch_visit(wish, visit, context);

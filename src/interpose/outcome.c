@@ -107,8 +107,8 @@ enum bo_foreign_step bo_outcome_weigh(struct bo_thread *t, const struct bo_site 
 
 /* ---- reporting ------------------------------------------------------------------------------------------ */
 
-static void note(struct bo_thread *t, const struct bo_site *site, const char *object, int error,
-                 enum bo_outcome_note what)
+static void note_outcome(struct bo_thread *t, const struct bo_site *site, const char *object, int error,
+                         enum bo_outcome_note what)
 {
     struct bo_outcome *o = &t->outcome;
     bo_store_relaxed(&o->call, site->name);
@@ -119,8 +119,8 @@ static void note(struct bo_thread *t, const struct bo_site *site, const char *ob
 }
 
 /* Runs outside of the call: what it calls of bough fails as ever. Returns the error number to fail with. */
-static int announce(struct bo_thread *t, const struct bo_site *site, const char *object, int error, bool again,
-                    const struct bough_record *why)
+static int announce_outcome(struct bo_thread *t, const struct bo_site *site, const char *object, int error, bool again,
+                            const struct bough_record *why)
 {
     bough_cut_fn *fn = (bough_cut_fn *)t->ways.on_cut;
     const struct bough_cut cut = {.call = site->name,
@@ -134,7 +134,7 @@ static int announce(struct bo_thread *t, const struct bo_site *site, const char 
     return instead > 0 ? instead : error;
 }
 
-static int wanted(const struct bo_thread *t)
+static int wanted_error(const struct bo_thread *t)
 {
     return t->ways.error ? t->ways.error : ECANCELED;
 }
@@ -234,18 +234,18 @@ static int fail_again(struct bo_thread *t, const struct bo_site *site)
     const char *object = object_of(site->caller);
     if (r)
         bo_record_describe(r, &why);
-    int error = announce(t, site, object, wanted(t), true, &why);
+    int error = announce_outcome(t, site, object, wanted_error(t), true, &why);
     if (polls(site))
         remember_polled(t, site, error);
     t->last_was_cut = 1;
-    note(t, site, object, error, BO_RETRIED);
+    note_outcome(t, site, object, error, BO_RETRIED);
     return error;
 }
 
 /* The caller is known to take no other error, so the interrupt stays due for other callers' calls. */
 static int go_on_waiting(struct bo_thread *t, const struct bo_site *site)
 {
-    note(t, site, object_of(site->caller), EINTR, BO_TOOK_NO_OTHER);
+    note_outcome(t, site, object_of(site->caller), EINTR, BO_TOOK_NO_OTHER);
     bo_foreign_take_back(t);
     return 0;
 }
@@ -307,7 +307,7 @@ ssize_t bo_outcome_after(struct bo_thread *t, const struct bo_site *site, ssize_
     if (!takes_only_eintr(t, object)) {
         error = memory.polled_error;
         t->last_was_cut = 1;
-        note(t, site, object, error, BO_IGNORED_POLL);
+        note_outcome(t, site, object, error, BO_IGNORED_POLL);
     }
     errno = error;
     return -1;
@@ -319,7 +319,7 @@ static int end_silently(struct bo_thread *t, const struct bo_site *site)
 {
     int error = site->manner == BO_SPURIOUS ? 0 : EINTR;
     bo_foreign_silence(t);
-    note(t, site, object_of(site->caller), error, BO_ENDED_SILENTLY);
+    note_outcome(t, site, object_of(site->caller), error, BO_ENDED_SILENTLY);
     if (site->manner == BO_PAUSE)
         remember_call(t, site, NO_ERROR); /* last: from here on the caller's time counts */
     return error;
@@ -342,7 +342,7 @@ static int error_of(const struct bo_thread *t, const struct bo_site *site, const
     bool again = was_delivered(t, why);
     if (alone)
         return EINTR;
-    return again || site->manner != BO_EINTR_FIRST ? wanted(t) : EINTR;
+    return again || site->manner != BO_EINTR_FIRST ? wanted_error(t) : EINTR;
 }
 
 int bo_outcome_of(struct bo_thread *t, const struct bo_site *site)
@@ -355,10 +355,10 @@ int bo_outcome_of(struct bo_thread *t, const struct bo_site *site)
     bool alone = site->manner == BO_EINTR_ALONE || takes_only_eintr(t, object);
     bo_foreign_deliver(t, &why);
     int error = chosen ? chosen : error_of(t, site, &why, alone);
-    int announced = announce(t, site, object, error, false, &why);
-    note(t, site, object, announced, BO_REPORTED);
+    int announced = announce_outcome(t, site, object, error, false, &why);
+    note_outcome(t, site, object, announced, BO_REPORTED);
     if (polls(site) && !alone && !chosen)
-        remember_polled(t, site, wanted(t));
+        remember_polled(t, site, wanted_error(t));
     if (announced == EINTR && error == EINTR)
         remember_call(t, site, alone ? NO_OTHER_ERROR : OTHER_ERROR); /* last: from here on the caller's time counts */
     return announced;

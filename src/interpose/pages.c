@@ -22,13 +22,13 @@ struct scan {
     int field, rights; /* 0: low, 1: high, 2: rights, 3: the rest */
 };
 
-static int hex(char c)
+static int hex_digit(char c)
 {
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* True at the end of the line that has the address. */
-static bool scan(struct scan *s, char c)
+static bool scan_line(struct scan *s, char c)
 {
     if (c == '\n') {
         bool found = s->wanted >= s->low && s->wanted < s->high;
@@ -36,8 +36,8 @@ static bool scan(struct scan *s, char c)
             *s = (struct scan){.wanted = s->wanted};
         return found;
     }
-    if (s->field < 2 && hex(c) >= 0) {
-        s->number = s->number << 4 | (uintptr_t)hex(c);
+    if (s->field < 2 && hex_digit(c) >= 0) {
+        s->number = s->number << 4 | (uintptr_t)hex_digit(c);
     } else if (s->field < 2) {
         *(s->field == 0 ? &s->low : &s->high) = s->number;
         s->number = 0;
@@ -59,7 +59,7 @@ int bo_page_rights(uintptr_t address)
     bool found = false;
     while (!found && ((n = bo_raw3(SYS_read, fd, (long)chunk, sizeof chunk)) > 0 || n == -EINTR))
         for (long i = 0; i < n && !found; i++)
-            found = scan(&s, chunk[i]);
+            found = scan_line(&s, chunk[i]);
     bo_raw1(SYS_close, fd);
     return found ? s.rights : -1;
 }

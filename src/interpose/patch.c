@@ -41,13 +41,13 @@ static int by_address(const void *a, const void *b)
     return (p->at > q->at) - (p->at < q->at);
 }
 
-static struct patch *find(_Atomic uintptr_t *at)
+static struct patch *find_patch(_Atomic uintptr_t *at)
 {
     struct patch key = {.at = at};
     return ledger.sorted ? bsearch(&key, ledger.patch, ledger.sorted, sizeof key, by_address) : NULL;
 }
 
-static bool make_room(size_t more)
+static bool grow_ledger(size_t more)
 {
     size_t room = ledger.used + more + 64;
     if (room <= ledger.room)
@@ -85,7 +85,7 @@ void bo_patch_unlock(void)
     bo_fork_unlock(&lock);
 }
 
-__attribute__((constructor)) static void keep_over_forks(void)
+__attribute__((constructor)) static void keep_patches_over_forks(void)
 {
     pthread_atfork(bo_patch_lock, bo_patch_unlock, bo_patch_unlock);
 }
@@ -172,7 +172,7 @@ static bool count_slot(void *context, const struct bo_slot *slot)
 static bool protect(void *context, const struct bo_slot *slot)
 {
     struct pass *pass = context;
-    struct patch *p = find(slot->at);
+    struct patch *p = find_patch(slot->at);
     if (p && bo_load_seq(slot->at) == p->ours && unprotected(pass->object, slot))
         left_open |= bo_page_protect((uintptr_t)slot->at) != 0;
     return true;
@@ -181,7 +181,7 @@ static bool protect(void *context, const struct bo_slot *slot)
 static bool note_page(void *context, const struct bo_slot *slot)
 {
     struct pass *pass = context;
-    struct patch *p = find(slot->at);
+    struct patch *p = find_patch(slot->at);
     struct plan plan = plan_for(pass->object, slot, pass->wish(pass->object, slot->symbol), p);
     if (p)
         p->seen = plan.now == p->ours || plan.verdict != LEAVE;
@@ -195,7 +195,7 @@ static bool note_page(void *context, const struct bo_slot *slot)
     return !pass->pages_full;
 }
 
-static void note(struct pass *pass, const struct bo_slot *slot, struct patch *p, struct plan plan)
+static void note_slot(struct pass *pass, const struct bo_slot *slot, struct patch *p, struct plan plan)
 {
     if (p && plan.verdict == RESTORE) {
         p->ours = 0;
@@ -218,7 +218,7 @@ static void note(struct pass *pass, const struct bo_slot *slot, struct patch *p,
 static bool change_slot(void *context, const struct bo_slot *slot)
 {
     struct pass *pass = context;
-    struct patch *p = find(slot->at);
+    struct patch *p = find_patch(slot->at);
     struct plan plan = plan_for(pass->object, slot, pass->wish(pass->object, slot->symbol), p);
     if ((plan.verdict != SET && plan.verdict != RESTORE) || !bo_pages_has(&pass->pages, (uintptr_t)slot->at))
         return true;
@@ -226,7 +226,7 @@ static bool change_slot(void *context, const struct bo_slot *slot)
         return pass->full = true, false;
     pass->unsettled |= bo_object_has_code(pass->object, plan.now);
     if (bo_cas_seq(slot->at, &plan.now, plan.next))
-        note(pass, slot, p, plan);
+        note_slot(pass, slot, p, plan);
     else
         pass->unsettled = true;
     return true;
@@ -315,7 +315,7 @@ int bo_patch_apply(bo_wish_fn *wish)
         pass = (struct pass){.wish = wish, .protects = left_open};
         dl_iterate_phdr(open_program, NULL);
         dl_iterate_phdr(count_object, &pass);
-        if (!make_room(pass.slots))
+        if (!grow_ledger(pass.slots))
             return -1;
         left_open = false;
         dl_iterate_phdr(patch_object, &pass);
@@ -393,7 +393,7 @@ static bool show_slot(void *context, const struct bo_slot *slot)
 {
     struct tour *tour = context;
     struct bo_wish wish = tour->wish(tour->object, slot->symbol);
-    struct patch *p = find(slot->at);
+    struct patch *p = find_patch(slot->at);
     struct plan plan = plan_for(tour->object, slot, wish, p);
     if (p && plan.now == p->ours)
         show(tour, slot->symbol, (const void *)slot->at, wish.hooked ? BOUGH_SLOT_HOOKED : BOUGH_SLOT_INTERPOSED,

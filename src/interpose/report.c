@@ -25,7 +25,7 @@ struct list {
     bool full;                 /* no more memory */
 };
 
-static const char *copy(struct list *list, const char *text)
+static const char *copy_name(struct list *list, const char *text)
 {
     char *own = text ? strdup(text) : NULL;
     list->full |= text && !own;
@@ -36,12 +36,12 @@ static const char *copy(struct list *list, const char *text)
 static const char *copy_object(struct list *list, const char *path)
 {
     if (!list->object || path != list->path)
-        list->object = copy(list, path);
+        list->object = copy_name(list, path);
     list->path = path;
     return list->object;
 }
 
-static bool make_room(struct list *list)
+static bool grow_list(struct list *list)
 {
     if (list->count < list->room)
         return true;
@@ -54,19 +54,19 @@ static bool make_room(struct list *list)
     return true;
 }
 
-static void keep(void *context, const struct bough_slot *slot)
+static void keep_slot(void *context, const struct bough_slot *slot)
 {
     struct list *list = context;
-    if (list->full || !make_room(list)) {
+    if (list->full || !grow_list(list)) {
         list->full = true;
         return;
     }
     const char *object = copy_object(list, slot->object);
     list->entry[list->count++].slot =
-        (struct bough_slot){object, copy(list, slot->symbol), slot->at, slot->state, copy(list, slot->why)};
+        (struct bough_slot){object, copy_name(list, slot->symbol), slot->at, slot->state, copy_name(list, slot->why)};
 }
 
-static void forget(struct list *list)
+static void forget_list(struct list *list)
 {
     const char *object = NULL;
     for (size_t i = 0; i < list->count; i++) {
@@ -86,10 +86,10 @@ int bough_interposed(void (*visit)(void *context, const struct bough_slot *slot)
     struct list list = {.count = 0};
     if (!visit)
         return errno = EINVAL, -1;
-    int count = bo_interpose_visit(keep, &list);
+    int count = bo_interpose_visit(keep_slot, &list);
     for (size_t i = 0; count >= 0 && !list.full && i < list.count; i++)
         visit(context, &list.entry[i].slot);
-    forget(&list);
+    forget_list(&list);
     return list.full ? (errno = ENOMEM, -1) : count;
 }
 

@@ -45,7 +45,7 @@ static bool is_readable(FILE *stream)
 static uintptr_t real___uflow;
 
 /* What getc_unlocked() does. By libc's own: where bough is linked into the program, that is patched too. */
-static int take(FILE *stream)
+static int take_character(FILE *stream)
 {
     return is_empty(stream) ? ((int (*)(FILE *))real___uflow)(stream) : (unsigned char)*stream->_IO_read_ptr++;
 }
@@ -63,7 +63,7 @@ enum { INTERRUPTED = -1 };
 
 /* The next character, as getc_unlocked(), or EOF: the end, an error of the stream, or an interrupt, by which the call is to
  * fail with *error. The stream is locked. */
-static int next(struct bo_thread *t, const struct bo_site *site, FILE *stream, int *error)
+static int next_character(struct bo_thread *t, const struct bo_site *site, FILE *stream, int *error)
 {
     while (is_empty(stream) && may_block(stream)) {
         struct pollfd wanted = {.fd = fileno(stream), .events = POLLIN};
@@ -81,7 +81,7 @@ static int next(struct bo_thread *t, const struct bo_site *site, FILE *stream, i
             return failed(stream, EINTR, error);
         break;
     }
-    return take(stream);
+    return take_character(stream);
 }
 
 /* A partial result says by the stream's error that it is one, as read() that failed in the middle. */
@@ -94,7 +94,7 @@ static void end(struct bo_thread *t, const struct bo_site *site, int error)
 static int get_unlocked(struct bo_thread *t, const struct bo_site *site, FILE *stream)
 {
     int error = 0;
-    int c = next(t, site, stream, &error);
+    int c = next_character(t, site, stream, &error);
     end(t, site, error);
     return c;
 }
@@ -103,7 +103,7 @@ static int get_character(struct bo_thread *t, const struct bo_site *site, FILE *
 {
     int error = 0;
     flockfile(stream);
-    int c = next(t, site, stream, &error);
+    int c = next_character(t, site, stream, &error);
     funlockfile(stream);
     end(t, site, error);
     return c;
@@ -116,7 +116,7 @@ static size_t get_bytes(struct bo_thread *t, const struct bo_site *site, FILE *s
     size_t got = 0;
     flockfile(stream);
     while (got < size) {
-        int c = next(t, site, stream, error);
+        int c = next_character(t, site, stream, error);
         if (c == EOF)
             break;
         to[got++] = (char)c;
@@ -198,7 +198,7 @@ static size_t stand_in___fread_chk(void *to, size_t room, size_t size, size_t co
 }
 
 /* Room for one more byte and the 0 behind it. */
-static bool make_room(char **line, size_t *room, size_t used)
+static bool grow_line(char **line, size_t *room, size_t used)
 {
     enum { FIRST = 120 };
     if (*line && used + 2 <= *room)
@@ -219,8 +219,8 @@ static ssize_t get_line(struct bo_thread *t, const struct bo_site *site, char **
     int error = 0;
     bool last = false, full = false;
     flockfile(stream);
-    while (!last && !(full = !make_room(line, room, got))) {
-        int c = next(t, site, stream, &error);
+    while (!last && !(full = !grow_line(line, room, got))) {
+        int c = next_character(t, site, stream, &error);
         if (c == EOF)
             break;
         (*line)[got++] = (char)c;

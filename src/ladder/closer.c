@@ -39,14 +39,14 @@ struct bough_closer {
 
 /* ---- the list ---------------------------------------------------------------------------------------------- */
 
-static void push(struct bo_thread *t, struct bough_closer *c)
+static void push_closer(struct bo_thread *t, struct bough_closer *c)
 {
     c->next = t->closers;
     t->closers = c;
 }
 
 /* A copy of `c` with a name, first in the calling thread's list. NULL with ENOMEM, EAGAIN. */
-static bough_closer *add(const struct bough_closer *c, const char *name)
+static bough_closer *add_closer(const struct bough_closer *c, const char *name)
 {
     struct bo_thread *t = bo_self_or_adopt();
     if (!t)
@@ -57,13 +57,13 @@ static bough_closer *add(const struct bough_closer *c, const char *name)
     if (copy) {
         *copy = *c;
         memcpy(copy->name, name, length);
-        push(t, copy);
+        push_closer(t, copy);
     }
     bo_busy_end();
     return copy ? copy : (errno = ENOMEM, NULL);
 }
 
-static bool take_out(struct bo_thread *t, const struct bough_closer *c)
+static bool take_closer_out(struct bo_thread *t, const struct bough_closer *c)
 {
     struct bough_closer **link = &t->closers;
     while (*link && *link != c)
@@ -99,7 +99,7 @@ int bough_closer_drop(bough_closer *closer, int run)
     if (!closer)
         return errno = EINVAL, -1;
     bo_busy_begin();
-    bool mine = t && take_out(t, closer);
+    bool mine = t && take_closer_out(t, closer);
     bo_busy_end();
     if (!mine)
         return errno = EPERM, -1;
@@ -119,7 +119,8 @@ static void run_fn(const struct bough_closer *c, const struct bo_thread *owner)
 
 bough_closer *bough_closer_fn(void (*fn)(void *), void *argument)
 {
-    return fn ? add(&(struct bough_closer){.run = run_fn, .fn = fn, .at = argument}, "") : (errno = EINVAL, NULL);
+    return fn ? add_closer(&(struct bough_closer){.run = run_fn, .fn = fn, .at = argument}, "")
+              : (errno = EINVAL, NULL);
 }
 
 static void run_fd(const struct bough_closer *c, const struct bo_thread *owner)
@@ -130,7 +131,7 @@ static void run_fd(const struct bough_closer *c, const struct bo_thread *owner)
 
 bough_closer *bough_closer_fd(int fd)
 {
-    return fd >= 0 ? add(&(struct bough_closer){.run = run_fd, .number = fd}, "") : (errno = EINVAL, NULL);
+    return fd >= 0 ? add_closer(&(struct bough_closer){.run = run_fd, .number = fd}, "") : (errno = EINVAL, NULL);
 }
 
 /* If the stream's lock is held by whoever stands still, what it has buffered is lost, the descriptor is not. Its number
@@ -147,7 +148,7 @@ static void run_file(const struct bough_closer *c, const struct bo_thread *owner
 bough_closer *bough_closer_file(FILE *file)
 {
     int fd = file ? fileno(file) : -1;
-    return fd >= 0 ? add(&(struct bough_closer){.run = run_file, .at = file, .number = fd}, "")
+    return fd >= 0 ? add_closer(&(struct bough_closer){.run = run_file, .at = file, .number = fd}, "")
                    : (errno = EINVAL, NULL);
 }
 
@@ -159,7 +160,7 @@ static void run_heap(const struct bough_closer *c, const struct bo_thread *owner
 
 bough_closer *bough_closer_heap(void *memory)
 {
-    return memory ? add(&(struct bough_closer){.run = run_heap, .at = memory}, "") : (errno = EINVAL, NULL);
+    return memory ? add_closer(&(struct bough_closer){.run = run_heap, .at = memory}, "") : (errno = EINVAL, NULL);
 }
 
 static void run_mapping(const struct bough_closer *c, const struct bo_thread *owner)
@@ -170,7 +171,7 @@ static void run_mapping(const struct bough_closer *c, const struct bo_thread *ow
 
 bough_closer *bough_closer_mapping(void *at, size_t size)
 {
-    return at && size ? add(&(struct bough_closer){.run = run_mapping, .at = at, .size = size}, "")
+    return at && size ? add_closer(&(struct bough_closer){.run = run_mapping, .at = at, .size = size}, "")
                       : (errno = EINVAL, NULL);
 }
 
@@ -182,7 +183,7 @@ static void run_shm(const struct bough_closer *c, const struct bo_thread *owner)
 
 bough_closer *bough_closer_shm(const char *name)
 {
-    return name && *name ? add(&(struct bough_closer){.run = run_shm}, name) : (errno = EINVAL, NULL);
+    return name && *name ? add_closer(&(struct bough_closer){.run = run_shm}, name) : (errno = EINVAL, NULL);
 }
 
 static void run_mutex(const struct bough_closer *c, const struct bo_thread *owner)
@@ -193,7 +194,7 @@ static void run_mutex(const struct bough_closer *c, const struct bo_thread *owne
 bough_closer *bough_closer_mutex(pthread_mutex_t *mutex)
 {
     int error = mutex ? bo_robust_check(mutex) : EINVAL;
-    return error ? (errno = error, NULL) : add(&(struct bough_closer){.run = run_mutex, .at = mutex}, "");
+    return error ? (errno = error, NULL) : add_closer(&(struct bough_closer){.run = run_mutex, .at = mutex}, "");
 }
 
 static void run_terminal(const struct bough_closer *c, const struct bo_thread *owner)
@@ -212,7 +213,8 @@ bough_closer *bough_closer_terminal(int fd)
     int id = bo_terminal_keep(fd);
     if (id < 0)
         return NULL;
-    bough_closer *c = add(&(struct bough_closer){.run = run_terminal, .forget = forget_terminal, .number = id}, "");
+    bough_closer *c =
+        add_closer(&(struct bough_closer){.run = run_terminal, .forget = forget_terminal, .number = id}, "");
     if (!c)
         bo_terminal_drop(id);
     return c;
@@ -261,12 +263,12 @@ static void run_child(const struct bough_closer *c, const struct bo_thread *owne
 
 bough_closer *bough_closer_child(pid_t pid)
 {
-    return pid > 0 ? add(&(struct bough_closer){.run = run_child, .number = pid}, "") : (errno = EINVAL, NULL);
+    return pid > 0 ? add_closer(&(struct bough_closer){.run = run_child, .number = pid}, "") : (errno = EINVAL, NULL);
 }
 
 /* ---- closing a frozen thread ---------------------------------------------------------------------------------- */
 
-static void run_all(struct bo_thread *t)
+static void run_closers(struct bo_thread *t)
 {
     while (t->closers) {
         struct bough_closer *c = t->closers;
@@ -291,6 +293,6 @@ void bo_close_thread(struct bo_thread *t)
     char where[160];
     bo_freeze_await(t);
     name_place(t, where, sizeof where);
-    run_all(t);
+    run_closers(t);
     bo_thread_lost(t, where);
 }

@@ -21,7 +21,7 @@
 
 enum state { RUNS, ASKED, STOPPING, FROZEN = BO_STANDS_STILL };
 
-static uint32_t make(uint32_t generation, enum state state)
+static uint32_t make_freeze(uint32_t generation, enum state state)
 {
     return bo_freeze_make(generation, (uint32_t)state);
 }
@@ -33,7 +33,7 @@ static uint32_t generation_of(const struct bo_thread *t)
 
 static bool is(const struct bo_thread *t, uint32_t generation, enum state state)
 {
-    return bo_load_seq(&t->freeze) == make(generation, state);
+    return bo_load_seq(&t->freeze) == make_freeze(generation, state);
 }
 
 /* ---- on the thread --------------------------------------------------------------------------------------- */
@@ -48,7 +48,7 @@ static bool on_handler(void)
     return on < 0 ? blocked != 0 : on;
 }
 
-static bool asked(const struct bo_thread *t)
+static bool freeze_is_asked(const struct bo_thread *t)
 {
     return is(t, generation_of(t), ASKED);
 }
@@ -67,12 +67,13 @@ static bool in_foreign_code(const struct bo_thread *t)
 
 bool bo_freeze_wanted(const struct bo_thread *t)
 {
-    return asked(t) && in_nothing(t) && !in_foreign_code(t) && !(bo_load_seq(&t->t.word) & BO_IN) && !on_handler();
+    return freeze_is_asked(t) && in_nothing(t) && !in_foreign_code(t) && !(bo_load_seq(&t->t.word) & BO_IN) &&
+           !on_handler();
 }
 
 /* All but the one by which libc has every thread change the process's ids, and waits for each: the last of those that it
  * keeps to itself, in glibc and in musl. */
-static uint64_t all_signals(void)
+static uint64_t all_but_faults(void)
 {
     return ~((uint64_t)1 << (SIGRTMIN - 2));
 }
@@ -97,13 +98,13 @@ __attribute__((noreturn)) static void stand_still(struct bo_thread *t, uint32_t 
 /* Signals first: the program's handler would run on a thread that is said to stand still, or jump away with it. */
 static void stop(struct bo_thread *t)
 {
-    uint64_t all = all_signals(), old = 0;
-    uint32_t generation = generation_of(t), request = make(generation, ASKED);
+    uint64_t all = all_but_faults(), old = 0;
+    uint32_t generation = generation_of(t), request = make_freeze(generation, ASKED);
     bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&old, sizeof all);
-    if (bo_cas_seq(&t->freeze, &request, make(generation, STOPPING))) {
+    if (bo_cas_seq(&t->freeze, &request, make_freeze(generation, STOPPING))) {
         BO_HOOK(freeze_claimed);
         bo_lost_prepare(t);
-        stand_still(t, make(generation, FROZEN));
+        stand_still(t, make_freeze(generation, FROZEN));
     }
     bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&old, 0, sizeof old);
 }
@@ -116,7 +117,7 @@ void bo_freeze_here(struct bo_thread *t)
 /* The record is looked for last: it may have been cleared since it was asked. */
 void bo_freeze_summoned(struct bo_thread *t, void *context)
 {
-    if (asked(t) && in_nothing(t) && bo_level_in_closable(t, context) && bo_pending_record(t, true))
+    if (freeze_is_asked(t) && in_nothing(t) && bo_level_in_closable(t, context) && bo_pending_record(t, true))
         stop(t);
 }
 
@@ -125,14 +126,14 @@ int bough_closable_begin(struct bough_region *region, const char *file, int line
     if (bo_level_begin_closable(region, file, line, (uintptr_t)__builtin_frame_address(0)) != 0)
         return -1;
     struct bo_thread *t = bo_self;
-    if (bo_unlikely(asked(t)) && bo_freeze_wanted(t) && bo_pending_record(t, true))
+    if (bo_unlikely(freeze_is_asked(t)) && bo_freeze_wanted(t) && bo_pending_record(t, true))
         bo_freeze_here(t);
     return 0;
 }
 
 /* ---- the warden's side ----------------------------------------------------------------------------------- */
 
-static void dismiss(struct bo_thread *t, uint32_t generation)
+static void dismiss_freeze(struct bo_thread *t, uint32_t generation)
 {
     uint64_t w = bo_load_seq(&t->t.word);
     while (bo_word_generation(w) == generation && (w & BO_SUMMONED) &&
@@ -161,13 +162,13 @@ __attribute__((no_sanitize("thread"))) static const char *obstacle(const struct 
     return "it is not in a bough call nor in a closable region";
 }
 
-static void ask(struct bo_thread *t, uint32_t generation)
+static void ask_to_freeze(struct bo_thread *t, uint32_t generation)
 {
     uint32_t seen = bo_load_seq(&t->freeze);
-    if (seen == make(generation, ASKED))
+    if (seen == make_freeze(generation, ASKED))
         return;
     bo_store_relaxed(&t->freeze_at, bo_now());
-    bo_cas_seq(&t->freeze, &seen, make(generation, ASKED));
+    bo_cas_seq(&t->freeze, &seen, make_freeze(generation, ASKED));
 }
 
 enum bo_freezing bo_freeze(struct bo_thread *t, uint32_t generation, const char **why)
@@ -179,7 +180,7 @@ enum bo_freezing bo_freeze(struct bo_thread *t, uint32_t generation, const char 
         return BO_FROZEN;
     if (is(t, generation, STOPPING))
         return BO_FREEZE_ASKED;
-    ask(t, generation);
+    ask_to_freeze(t, generation);
     bo_summon(t, generation);
     *why = obstacle(t);
     if (bo_now() - bo_load_relaxed(&t->freeze_at) < BO_FREEZE_PATIENCE)
@@ -189,11 +190,11 @@ enum bo_freezing bo_freeze(struct bo_thread *t, uint32_t generation, const char 
 
 bool bo_freeze_withdraw(struct bo_thread *t, uint32_t generation)
 {
-    uint32_t request = make(generation, ASKED);
-    if (!bo_cas_seq(&t->freeze, &request, make(generation, RUNS)) &&
-        (request == make(generation, STOPPING) || request == make(generation, FROZEN)))
+    uint32_t request = make_freeze(generation, ASKED);
+    if (!bo_cas_seq(&t->freeze, &request, make_freeze(generation, RUNS)) &&
+        (request == make_freeze(generation, STOPPING) || request == make_freeze(generation, FROZEN)))
         return false;
-    dismiss(t, generation);
+    dismiss_freeze(t, generation);
     return true;
 }
 

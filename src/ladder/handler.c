@@ -65,7 +65,7 @@ static void as_before(int signo, const struct sigaction *old, const siginfo_t *i
         bo_raw3(SYS_tgkill, getpid(), bo_raw0(SYS_gettid), signo);
 }
 
-static void hand_on(int signo, siginfo_t *info, void *context)
+static void hand_fault_on(int signo, siginfo_t *info, void *context)
 {
     int i = 0;
     while (faults[i] != signo)
@@ -86,7 +86,7 @@ static void on_fault(int signo, siginfo_t *info, void *context)
         h->signo = signo;
         siglongjmp(h->fault, 1);
     }
-    hand_on(signo, info, context);
+    hand_fault_on(signo, info, context);
 }
 
 static void catch_faults(void)
@@ -220,7 +220,7 @@ static enum outcome resume(struct bo_thread *t, struct bo_record *r, const struc
     return until > bo_now() ? GOES_ON : FAILS;
 }
 
-static enum outcome dismiss(struct bo_thread *t, struct bo_record *r)
+static enum outcome dismiss_record(struct bo_thread *t, struct bo_record *r)
 {
     if (bo_record_events(r) >= 3 || (bo_record_flags(r) & BOUGH_FINAL)) {
         bo_report("a handler cannot dismiss an interrupt that was posted %u times or is final: it stays pending",
@@ -236,8 +236,8 @@ static enum outcome dismiss(struct bo_thread *t, struct bo_record *r)
     return FAILS;
 }
 
-static enum outcome judge(struct bo_thread *t, struct bo_record *r, const struct bo_handling *h, int verdict,
-                          const struct bough_incident *incident)
+static enum outcome judge_verdict(struct bo_thread *t, struct bo_record *r, const struct bo_handling *h, int verdict,
+                                  const struct bough_incident *incident)
 {
     switch (verdict) {
     case BOUGH_UNWIND:
@@ -246,7 +246,7 @@ static enum outcome judge(struct bo_thread *t, struct bo_record *r, const struct
     case BOUGH_RESUME:
         return resume(t, r, h, incident);
     case BOUGH_DISMISS:
-        return dismiss(t, r);
+        return dismiss_record(t, r);
     default:
         return OUTWARDS;
     }
@@ -261,8 +261,8 @@ static bool of_rung(const struct bough_region *region, int rung)
     return ((bo_region_flags(region) & BOUGH_HANDLER_FINAL) != 0) == (rung == BOUGH_RUNG_FINAL);
 }
 
-static enum outcome run(struct bo_thread *t, struct bo_record *r, const struct bough_region *region, int rung,
-                        uint64_t seq)
+static enum outcome run_handler(struct bo_thread *t, struct bo_record *r, const struct bough_region *region, int rung,
+                                uint64_t seq)
 {
     struct bo_handling h = {.record = r, .seq = seq, .rung = rung};
     struct bough_incident incident;
@@ -277,11 +277,11 @@ static enum outcome run(struct bo_thread *t, struct bo_record *r, const struct b
         tell(r, BO_FAULTED);
         return FAILS;
     }
-    return judge(t, r, &h, verdict, &incident);
+    return judge_verdict(t, r, &h, verdict, &incident);
 }
 
 /* From the inside out, until one does not promote. A thread without any has nothing to say. */
-static bool run_all(struct bo_thread *t, struct bo_record *r, int rung)
+static bool run_handlers(struct bo_thread *t, struct bo_record *r, int rung)
 {
     uint64_t seq = bo_load_relaxed(&r->seq);
     enum outcome outcome = OUTWARDS;
@@ -291,7 +291,7 @@ static bool run_all(struct bo_thread *t, struct bo_record *r, int rung)
     for (struct bough_region *region = t->regions; region && outcome == OUTWARDS; region = region->outer)
         if (of_rung(region, rung)) {
             any = true;
-            outcome = run(t, r, region, rung, seq);
+            outcome = run_handler(t, r, region, rung, seq);
         }
     if (any && outcome == OUTWARDS)
         tell(r, BO_PROMOTED);
@@ -334,7 +334,7 @@ bool bo_ladder_meet(struct bo_thread *t, struct bo_record *r)
         return true;
     if (t->handled_seq == bo_load_relaxed(&r->seq) && t->handled_rung >= rung)
         return true;
-    return run_all(t, r, rung);
+    return run_handlers(t, r, rung);
 }
 
 /* ---- asynchronously ----------------------------------------------------------------------------------------------------- */
@@ -362,7 +362,7 @@ static void run_on_top(struct bo_thread *t, struct bo_record *r, const struct bo
     t->handled_seq = bo_load_relaxed(&r->seq);
     t->handled_rung = BOUGH_RUNG_FINAL;
     bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&blocked, 0, sizeof blocked);
-    run(t, r, region, BOUGH_RUNG_FINAL, t->handled_seq);
+    run_handler(t, r, region, BOUGH_RUNG_FINAL, t->handled_seq);
     bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, 0, sizeof all);
 }
 

@@ -59,7 +59,7 @@ static int start_one(void)
     return error;
 }
 
-static bool take(struct job *job)
+static bool take_job(struct job *job)
 {
     uint32_t state = READY;
     return bo_cas_seq(&job->state, &state, RUNNING);
@@ -71,7 +71,7 @@ static bool run_one(void)
 {
     for (int i = 0; i < JOBS; i++) {
         struct job *job = &jobs[i];
-        if (!take(job))
+        if (!take_job(job))
             continue;
         if (bo_sub_seq(&idle, 1) == 1 && bo_load_seq(&alive) < MOST)
             start_one();

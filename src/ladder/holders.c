@@ -83,7 +83,7 @@ void bo_holders_add(struct bo_holders *h, const struct bo_thread *t, uint64_t w)
         h->first[at] = one;
 }
 
-static void put_thread(struct bo_out *o, const struct bo_thread *t)
+static void put_holder(struct bo_out *o, const struct bo_thread *t)
 {
     char name[BO_NAME];
     bo_put(o, "%d (", (int)bo_load_relaxed(&t->tid));
@@ -106,7 +106,7 @@ static void put_others(const struct bo_holders *h, char *text, size_t size)
         struct bo_out name;
         bo_out_memory(&name, one, sizeof one);
         if (i < BO_HOLDERS_NAMED)
-            put_thread(&name, bo_thread_at(h->first[i].index));
+            put_holder(&name, bo_thread_at(h->first[i].index));
         if (!name.used || o.used + name.used + ENDING + 2 >= size) {
             bo_put(&o, "%s", i == 1 ? "" : ", ...");
             return;
@@ -125,7 +125,7 @@ void bo_holders_put(const struct bo_holders *h, char *text, size_t size)
     size_t room = h->count > 1 && size > 2 * TAIL ? size - TAIL : size;
     bo_out_memory(&o, text, room);
     bo_put(&o, "thread ");
-    put_thread(&o, t);
+    put_holder(&o, t);
     bo_put(&o, " is ");
     bo_where(t, h->first[0].generation, text + o.used, room - o.used);
     if (room < size)

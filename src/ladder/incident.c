@@ -16,7 +16,7 @@ bool bo_incident_over(const struct bo_incident *i)
     return identity(bo_load_seq(&i->record->state)) != i->state || !bo_record_stands(i->record);
 }
 
-static struct bo_incident *find(const struct bo_record *r)
+static struct bo_incident *find_incident(const struct bo_record *r)
 {
     for (unsigned i = 0; i < bo_watched_count; i++)
         if (bo_watched[i].record == r && !bo_incident_over(&bo_watched[i]))
@@ -30,7 +30,7 @@ enum { TRIES = 8 }; /* the warden waits for nobody */
 struct bo_incident *bo_incident_watch(struct bo_target *target, bool branch, struct bo_record *r)
 {
     static struct bo_incident spare;
-    struct bo_incident *i = find(r);
+    struct bo_incident *i = find_incident(r);
     if (i)
         return i;
     i = bo_watched_count < BO_WATCHED ? &bo_watched[bo_watched_count++] : &spare;

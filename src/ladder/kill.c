@@ -66,7 +66,7 @@ static uint64_t armed_make(int64_t when, uint64_t count)
     return ms << COUNT_BITS | (count & COUNT_MASK);
 }
 
-static int64_t time_of(uint64_t a)
+static int64_t time_of_kill(uint64_t a)
 {
     return (int64_t)(a >> COUNT_BITS) * BO_MS(1);
 }
@@ -85,7 +85,7 @@ static void *guard(void *unused)
     bo_own_begin();
     for (;;) {
         uint32_t seen = bo_load_seq(&armings);
-        int64_t when = time_of(bo_load_seq(&armed));
+        int64_t when = time_of_kill(bo_load_seq(&armed));
         if (when && bo_clock() >= when)
             bo_raw1(SYS_exit_group, KILLED);
         bo_futex_sleep(&armings, seen, when ? when : BO_FOREVER);
@@ -113,7 +113,7 @@ static bool make_timer(void)
     return bo_raw3(SYS_timer_create, CLOCK_MONOTONIC, (long)&event, (long)&timer_id) == 0;
 }
 
-static void set(int64_t when)
+static void set_kernel_timer(int64_t when)
 {
     struct itimerspec at = {.it_value = bo_timespec(when)};
     bo_add_seq(&armings, 1);
@@ -128,8 +128,8 @@ static void set_again(void)
 {
     int64_t now;
     do
-        set(now = time_of(bo_load_seq(&armed)));
-    while (now != time_of(bo_load_seq(&armed)));
+        set_kernel_timer(now = time_of_kill(bo_load_seq(&armed)));
+    while (now != time_of_kill(bo_load_seq(&armed)));
 }
 
 /* Of those who are here first at the same time one makes it: of two timers, one would never be set back. */
@@ -140,7 +140,7 @@ void bo_kill_prepare(void)
         return;
     uint32_t made = getpid() == 1 ? (start_guard() ? BY_THREAD : NOT_POSSIBLE) : make_timer() ? MADE : NOT_POSSIBLE;
     bo_store_seq(&timer_state, made);
-    if (time_of(bo_load_seq(&armed))) /* who has posted meanwhile has found no timer to set */
+    if (time_of_kill(bo_load_seq(&armed))) /* who has posted meanwhile has found no timer to set */
         set_again();
     if (made == NOT_POSSIBLE)
         bo_report(
@@ -153,10 +153,10 @@ void bo_kill_by(int64_t when)
     uint64_t now = bo_load_seq(&armed), next;
     int64_t before;
     do {
-        before = time_of(now);
+        before = time_of_kill(now);
         next = armed_make(before && before <= when ? before : when, now + 1);
     } while (!bo_cas_seq(&armed, &now, next));
-    if (time_of(next) != before)
+    if (time_of_kill(next) != before)
         set_again();
 }
 
@@ -244,7 +244,7 @@ int bough_last_words(const char *path, int fd, unsigned flags)
     return 0;
 }
 
-__attribute__((constructor)) static void at_load(void)
+__attribute__((constructor)) static void read_environment_kill(void)
 {
     const char *path = secure_getenv("BOUGH_DUMP"), *core = secure_getenv("BOUGH_CORE");
     if (path && strlen(path) < sizeof words_path)

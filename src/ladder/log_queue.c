@@ -81,7 +81,7 @@ static void hand_all_out(void *unused)
     }
 }
 
-static struct item *room(void)
+static struct item *room_in_queue(void)
 {
     uint32_t next = bo_load_seq(&written);
     do
@@ -93,13 +93,13 @@ static struct item *room(void)
     return i;
 }
 
-static void announce(struct item *i)
+static void announce_item(struct item *i)
 {
     bo_store_seq(&i->ready, i->number);
     bo_help(hand_all_out, NULL);
 }
 
-static void copy(char *to, size_t size, const char *from)
+static void copy_text(char *to, size_t size, const char *from)
 {
     size_t n = from ? strnlen(from, size - 1) : 0;
     if (n)
@@ -109,27 +109,27 @@ static void copy(char *to, size_t size, const char *from)
 
 void bo_news_line(const char *line)
 {
-    struct item *i = bo_help_is_there() ? room() : NULL;
+    struct item *i = bo_help_is_there() ? room_in_queue() : NULL;
     if (!i) { /* then to standard error, if that takes it at once */
         bo_report_to_stderr(line);
         return;
     }
     i->is_line = true;
     bo_plain(i->line, sizeof i->line, line); /* which is plain already: cut at a whole character */
-    announce(i);
+    announce_item(i);
 }
 
 void bo_news_transition(const struct bough_transition *transition)
 {
-    struct item *i = bo_load_relaxed(&wanted) && bo_help_is_there() ? room() : NULL;
+    struct item *i = bo_load_relaxed(&wanted) && bo_help_is_there() ? room_in_queue() : NULL;
     if (!i)
         return;
     i->is_line = false;
     i->transition = *transition;
-    copy(i->name, sizeof i->name, transition->name);
-    copy(i->why, sizeof i->why, transition->why);
-    copy(i->place, sizeof i->place, transition->place);
-    announce(i);
+    copy_text(i->name, sizeof i->name, transition->name);
+    copy_text(i->why, sizeof i->why, transition->why);
+    copy_text(i->place, sizeof i->place, transition->place);
+    announce_item(i);
 }
 
 void bo_news_settle(int64_t until)

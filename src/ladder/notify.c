@@ -15,7 +15,7 @@ static struct sockaddr_un address;
 static socklen_t length; /* 0: nobody listens */
 
 /* A path, or with '@' a name in the abstract namespace. */
-__attribute__((constructor)) static void at_load(void)
+__attribute__((constructor)) static void find_supervisor(void)
 {
     const char *name = secure_getenv("NOTIFY_SOCKET");
     size_t n = name ? strlen(name) : 0;

@@ -70,7 +70,8 @@ static int64_t latest(const struct bo_standing *s, const struct bo_means *means)
 }
 
 /* Where even that has passed, the rung gets a quarter of what is left. */
-static void set_deadline(struct bo_standing *s, int64_t from, int64_t time, const struct bo_means *means, int64_t now)
+static void set_step_deadline(struct bo_standing *s, int64_t from, int64_t time, const struct bo_means *means,
+                              int64_t now)
 {
     int64_t last = latest(s, means), left = s->cap > now ? s->cap - now : 0;
     s->until = earlier(bo_add_time(from, time), last > now ? last : now + left / 4);
@@ -83,7 +84,7 @@ static struct bo_step up(struct bo_standing s, enum bo_happening what, const str
     if (rung) {
         s.rung = (uint8_t)rung;
         s.overdue = false;
-        set_deadline(&s, now, means->time[rung], means, now);
+        set_step_deadline(&s, now, means->time[rung], means, now);
         return (struct bo_step){s, BO_CLIMB};
     }
     /* A second event, or a fault, at the ceiling is not the end of its time; that nothing can be done is. */
@@ -100,7 +101,7 @@ static struct bo_step up(struct bo_standing s, enum bo_happening what, const str
 static struct bo_step more(struct bo_standing s, int64_t from, const struct bo_means *means, int64_t now)
 {
     s.overdue = false;
-    set_deadline(&s, from, means->time[BOUGH_RUNG_FLAG], means, now);
+    set_step_deadline(&s, from, means->time[BOUGH_RUNG_FLAG], means, now);
     return (struct bo_step){s, BO_WAIT};
 }
 
@@ -120,7 +121,7 @@ struct bo_standing bo_policy_open(int64_t since, uint8_t ceiling, int64_t cap, c
 {
     struct bo_standing s = {.rung = BOUGH_RUNG_FLAG, .ceiling = ceiling};
     s.cap = ceiling >= BOUGH_RUNG_EXIT ? bo_add_time(since, cap) : BO_FOREVER;
-    set_deadline(&s, since, means->time[BOUGH_RUNG_FLAG], means, since);
+    set_step_deadline(&s, since, means->time[BOUGH_RUNG_FLAG], means, since);
     return s;
 }
 

@@ -19,7 +19,7 @@ static int type_of(const pthread_mutex_t *mutex)
     return mutex->__data.__kind;
 }
 
-static _Atomic uint32_t *word_of(pthread_mutex_t *mutex)
+static _Atomic uint32_t *word_of_robust(pthread_mutex_t *mutex)
 {
     return (_Atomic uint32_t *)(uintptr_t)&mutex->__data.__lock;
 }
@@ -60,7 +60,7 @@ static int type_of(const pthread_mutex_t *mutex)
     return type;
 }
 
-static _Atomic uint32_t *word_of(pthread_mutex_t *mutex)
+static _Atomic uint32_t *word_of_robust(pthread_mutex_t *mutex)
 {
     return (_Atomic uint32_t *)(void *)mutex + 1;
 }
@@ -89,7 +89,7 @@ static void wake_one(_Atomic uint32_t *word)
 
 void bo_robust_abandon(pthread_mutex_t *mutex, pid_t holder)
 {
-    _Atomic uint32_t *word = word_of(mutex);
+    _Atomic uint32_t *word = word_of_robust(mutex);
     uint32_t seen = bo_load_seq(word);
     if ((seen & FUTEX_TID_MASK) != (uint32_t)holder)
         return;

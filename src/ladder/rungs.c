@@ -15,7 +15,7 @@
 #include "wake/post.h"
 #include "wake/ticker.h"
 
-static void begin(struct bo_scan *scan, const struct bo_incident *i)
+static void begin_scan(struct bo_scan *scan, const struct bo_incident *i)
 {
     bo_scan_concerned(scan, i->target, i->branch, i->record);
 }
@@ -27,7 +27,7 @@ static void summon_below(const struct bo_incident *i)
     struct bo_scan scan;
     struct bo_thread *t;
     uint64_t w;
-    begin(&scan, i);
+    begin_scan(&scan, i);
     while ((t = bo_scan_next(&scan, &w)))
         if (bo_load_relaxed(&t->finals))
             bo_handler_summon(t, bo_word_generation(w));
@@ -53,7 +53,7 @@ const char *bo_close_below(const struct bo_incident *i)
     struct bo_scan scan;
     struct bo_thread *t;
     uint64_t w;
-    begin(&scan, i);
+    begin_scan(&scan, i);
     while ((t = bo_scan_next(&scan, &w))) {
         /* Main has waited for those that are closed, and has the rung's time to end. */
         if (bo_has_children(t) || bo_is_main(t) || bo_load_relaxed(&t->closing))
@@ -76,7 +76,7 @@ void bo_withdraw_below(const struct bo_incident *i)
     struct bo_scan scan;
     struct bo_thread *t;
     uint64_t w;
-    begin(&scan, i);
+    begin_scan(&scan, i);
     while ((t = bo_scan_next(&scan, &w)))
         bo_freeze_withdraw(t, bo_word_generation(w));
 }
@@ -101,7 +101,7 @@ static void freeze_below(const struct bo_incident *i)
     const char *why;
     if (i->target->index == BO_ROOT && i->branch)
         return;
-    begin(&scan, i);
+    begin_scan(&scan, i);
     while ((t = bo_scan_next(&scan, &w)))
         if (can_be_closed(t, w))
             bo_freeze(t, bo_word_generation(w), &why);
@@ -114,7 +114,7 @@ static bool leaving_is_over(void)
     return bo_incident_over(&leaving_for);
 }
 
-static bool leave(const struct bo_incident *i, int64_t until)
+static bool leave_process(const struct bo_incident *i, int64_t until)
 {
     if (!bo_leave_first())
         return true;
@@ -177,7 +177,7 @@ const char *bo_carry_out(struct bo_incident *i, int64_t until)
     case BOUGH_RUNG_CLOSE:
         return bo_close_below(i);
     case BOUGH_RUNG_EXIT:
-        return leave(i, until) ? NULL : "there is no thread to carry it out";
+        return leave_process(i, until) ? NULL : "there is no thread to carry it out";
     case BOUGH_RUNG_KILL:
         begin_kill(i);
         return NULL;

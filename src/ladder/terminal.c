@@ -34,7 +34,7 @@ static bool is_terminal(int fd, dev_t *which)
     return true;
 }
 
-static int free_place(void)
+static int free_terminal_place(void)
 {
     for (int id = 0; id < TERMINALS; id++) {
         uint32_t state = FREE;
@@ -46,7 +46,7 @@ static int free_place(void)
 
 int bo_terminal_keep(int fd)
 {
-    int id = free_place();
+    int id = free_terminal_place();
     if (id < 0)
         return -1;
     long error = -bo_raw3(SYS_ioctl, fd, TCGETS, (long)kept[id].settings);
@@ -68,7 +68,7 @@ void bo_terminal_drop(int id)
 
 /* To a process in the background a change of its terminal's settings is a SIGTTOU, which stops it, unless the signal is
  * blocked. TCSETS waits for no output, as TCSETSW does. */
-static void set(int fd, const char *settings)
+static void set_terminal(int fd, const char *settings)
 {
     uint64_t mask = (uint64_t)1 << (SIGTTOU - 1), old = 0;
     bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, (long)&old, sizeof mask);
@@ -81,7 +81,7 @@ void bo_terminal_put_back(int id)
     int saved = errno;
     dev_t now;
     if (bo_load_seq(&kept[id].state) == KEPT && is_terminal(kept[id].fd, &now) && now == kept[id].terminal)
-        set(kept[id].fd, kept[id].settings);
+        set_terminal(kept[id].fd, kept[id].settings);
     errno = saved;
 }
 

@@ -52,7 +52,7 @@ static int64_t grace_of_environment(void)
 }
 
 /* Whoever stops a container gives it 10 s, and then kills. */
-__attribute__((constructor)) static void at_load(void)
+__attribute__((constructor)) static void read_environment_times(void)
 {
     int64_t grace = grace_of_environment();
     process_grace = grace ? grace : getpid() == 1 ? CONTAINER_GRACE : DEFAULT_GRACE;
@@ -148,7 +148,7 @@ static void store(struct bo_ladder_cells *cells, const struct bough_ladder *l)
 }
 
 /* NULL: the caller. The slot, alive; `branch` says of which sort. */
-static struct bo_target *find(bough_target target, bool *branch)
+static struct bo_target *target_to_set(bough_target target, bool *branch)
 {
     struct bo_thread *t = bo_self_or_adopt();
     if (!t)
@@ -174,7 +174,7 @@ int bough_ladder_set(bough_target target, const struct bough_ladder *ladder)
     bool branch;
     if (!ladder || !sensible(ladder))
         return errno = EINVAL, -1;
-    struct bo_target *slot = find(target, &branch);
+    struct bo_target *slot = target_to_set(target, &branch);
     if (!slot)
         return -1;
     if (!may_set(slot, branch))
@@ -189,7 +189,7 @@ int bough_ladder_get(bough_target target, struct bough_ladder *ladder)
     bool branch;
     if (!ladder)
         return errno = EINVAL, -1;
-    const struct bo_target *slot = find(target, &branch);
+    const struct bo_target *slot = target_to_set(target, &branch);
     if (!slot)
         return -1;
     bo_ladder_of(slot, branch, false, ladder);

@@ -99,7 +99,7 @@ static struct bo_standing standing_of(const struct bo_record *r)
     };
 }
 
-static void keep(struct bo_record *r, const struct bo_standing *s)
+static void keep_standing(struct bo_record *r, const struct bo_standing *s)
 {
     if (s->rung != bo_load_relaxed(&r->rung))
         bo_store_seq(&r->rung_at, bo_now());
@@ -131,7 +131,7 @@ static void take_step(struct bo_incident *i, const struct bo_step *step, const c
 {
     struct bo_record *r = i->record;
     int from = i->rung;
-    keep(r, &step->standing);
+    keep_standing(r, &step->standing);
     i->rung = step->standing.rung;
     if (step->action == BO_OVERDUE)
         bo_tell(i, from, from, why);
@@ -171,7 +171,7 @@ static bool happen(struct bo_target *target, bool branch, struct bo_record *r, e
     if (step.action == BO_NOTHING || step.action == BO_FINISH)
         return true;
     if (step.action == BO_WAIT) {
-        keep(r, &step.standing);
+        keep_standing(r, &step.standing);
         return true;
     }
     struct bo_incident *i = bo_incident_watch(target, branch, r);
@@ -267,7 +267,7 @@ static void drop_those_over(void)
 
 /* Posters set it as well: the timer of a record that is over before anybody has looked at it is taken back here, too. Not that
  * of a poster that has come since the last tick, whose record this look may have missed: then false (rule 39). */
-static bool set_timer(void)
+static bool set_warden_timer(void)
 {
     static uint64_t seen;
     int64_t earliest = BO_FOREVER;
@@ -310,7 +310,7 @@ static int64_t tend_watched(void)
         if (!bo_incident_over(&bo_watched[i]))
             at_work |= work_on(&bo_watched[i]);
     }
-    if (!set_timer())
+    if (!set_warden_timer())
         return bo_clock();
     return at_work ? bo_clock() + AT_WORK : climbs ? bo_clock() + HEARTBEAT : BO_FOREVER;
 }

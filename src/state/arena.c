@@ -80,7 +80,7 @@ static void trim_cores(const struct bo_arena *a)
 }
 
 /* The magic comes last: who finds it finds the rest. */
-static void make(char *p, uint32_t first_generation)
+static void make_tables(char *p, uint32_t first_generation)
 {
     struct bo_arena *a = &bo_arena;
     a->head = (void *)p;
@@ -109,7 +109,7 @@ int bo_arena_init(void)
     void *p = bo_map_new(NULL, SIZE);
     if (!p)
         return errno = ENOMEM, -1;
-    make(p, 1);
+    make_tables(p, 1);
     make_mailbox();
     return 0;
 }
@@ -158,7 +158,7 @@ static bool never_used(bool branch, uint32_t index)
     return bo_load_relaxed(&slot(branch, index)->word) == 0;
 }
 
-static uint32_t next(bool branch)
+static uint32_t take_next_slot(bool branch)
 {
     _Atomic uint32_t *counter = branch ? &bo_arena.head->branch_next : &bo_arena.head->thread_next;
     uint32_t index = bo_load_relaxed(counter), limit = branch ? BO_BRANCHES : BO_THREADS;
@@ -174,14 +174,14 @@ static uint32_t grow(bool branch)
 {
     uint32_t index;
     do
-        index = next(branch);
+        index = take_next_slot(branch);
     while (index != BO_NONE && !never_used(branch, index));
     if (index != BO_NONE)
         raise_to(branch ? &bo_arena.head->branch_high : &bo_arena.head->thread_high, index + 1);
     return index;
 }
 
-static struct bo_target *take(bool branch)
+static struct bo_target *take_slot(bool branch)
 {
     uint32_t index = pop_free(branch);
     if (index == BO_NONE)
@@ -200,7 +200,7 @@ static struct bo_target *take(bool branch)
 
 struct bo_thread *bo_thread_new(void)
 {
-    struct bo_thread *t = (struct bo_thread *)take(false);
+    struct bo_thread *t = (struct bo_thread *)take_slot(false);
     if (!t)
         return NULL;
     t->event_fd = -1; /* not when it is bound: a child that is withdrawn ends before that, and 0 is a descriptor */
@@ -210,7 +210,7 @@ struct bo_thread *bo_thread_new(void)
 
 struct bo_branch *bo_branch_new(void)
 {
-    return (struct bo_branch *)take(true);
+    return (struct bo_branch *)take_slot(true);
 }
 
 void bo_thread_free(struct bo_thread *t)
@@ -283,7 +283,7 @@ int bo_arena_renew(uint32_t threads, uint32_t branches)
     void *p = bo_map_new(bo_arena.head, SIZE);
     if (!p)
         return bo_arena_drop(), -1;
-    make(p, another_generation());
+    make_tables(p, another_generation());
     make_mailbox();
     return 0;
 }
@@ -306,7 +306,7 @@ uint64_t bo_branch_handle(const struct bo_branch *b)
     return bo_handle_make(b->t.index, bo_word_generation(bo_load_relaxed(&b->t.word)), true);
 }
 
-static bool known(bool branch, uint32_t index)
+static bool is_known_slot(bool branch, uint32_t index)
 {
     const struct bo_header *h = bo_arena.head;
     return index < bo_load_acquire(branch ? &h->branch_high : &h->thread_high) ||
@@ -317,12 +317,13 @@ struct bo_target *bo_target_of(uint64_t handle)
 {
     uint32_t index = bo_handle_index(handle);
     bool branch = bo_handle_is_branch(handle);
-    if ((handle & BO_HANDLE_TAG_MASK) != BO_HANDLE_TAG || index == BO_NONE || !bo_arena.thread || !known(branch, index))
+    if ((handle & BO_HANDLE_TAG_MASK) != BO_HANDLE_TAG || index == BO_NONE || !bo_arena.thread ||
+        !is_known_slot(branch, index))
         return errno = EINVAL, NULL;
     return slot(branch, index);
 }
 
-static struct bo_target *alive(const void *handle, bool branch)
+static struct bo_target *target_alive(const void *handle, bool branch)
 {
     uint64_t h = (uint64_t)(uintptr_t)handle;
     struct bo_target *t = bo_target_of(h);
@@ -335,10 +336,10 @@ static struct bo_target *alive(const void *handle, bool branch)
 
 struct bo_thread *bo_thread_of_handle(const void *handle)
 {
-    return (struct bo_thread *)alive(handle, false);
+    return (struct bo_thread *)target_alive(handle, false);
 }
 
 struct bo_branch *bo_branch_of_handle(const void *handle)
 {
-    return (struct bo_branch *)alive(handle, true);
+    return (struct bo_branch *)target_alive(handle, true);
 }

@@ -108,7 +108,7 @@ static int moved_up(int fd)
 }
 
 /* In the child of a fork the number is the parent's, if that is in use for its file still. */
-static void keep(struct held *h, int fd)
+static void keep_descriptor(struct held *h, int fd)
 {
     if (!still_ours(h)) {
         h->fd = moved_up(fd);
@@ -119,7 +119,7 @@ static void keep(struct held *h, int fd)
     fstat(h->fd, &h->is);
 }
 
-static void forget(struct held *h)
+static void forget_descriptor(struct held *h)
 {
     if (still_ours(h))
         bo_raw1(SYS_close, h->fd);
@@ -128,8 +128,8 @@ static void forget(struct held *h)
 
 void bo_map_forget(void)
 {
-    forget(&arena);
-    forget(&mailbox);
+    forget_descriptor(&arena);
+    forget_descriptor(&mailbox);
 }
 
 /* ---- the mapping ------------------------------------------------------------------------------------------- */
@@ -160,7 +160,7 @@ static void *map_shared(void *at, size_t size)
         munmap(p, size);
         return MAP_FAILED;
     }
-    keep(&arena, fd);
+    keep_descriptor(&arena, fd);
     /* A child that has it writes into its parent's tree. One that was made without fork()'s handlers, and so has none
      * of its own, shall rather crash. */
     madvise(p, size, MADV_DONTFORK);
@@ -236,10 +236,10 @@ void *bo_map_mail(size_t size)
     if (p == MAP_FAILED) {
         if (fd >= 0)
             bo_raw1(SYS_close, fd);
-        forget(&mailbox);
+        forget_descriptor(&mailbox);
     } else {
         madvise(p, size, MADV_DONTFORK);
-        keep(&mailbox, (int)fd);
+        keep_descriptor(&mailbox, (int)fd);
     }
     errno = saved;
     return p == MAP_FAILED ? NULL : p;

@@ -31,7 +31,7 @@ static uint32_t jump_of(uint32_t index)
     return bo_load_relaxed(&bo_branch_at(index)->jump);
 }
 
-static void clear(struct bo_reach *r)
+static void clear_reach(struct bo_reach *r)
 {
     bo_store_relaxed(&r->groups, 0);
     bo_store_relaxed(&r->parts, 0);
@@ -46,8 +46,8 @@ void bo_branch_place(struct bo_branch *b, uint32_t outer)
     bo_store_relaxed(&b->outer, outer);
     bo_store_relaxed(&b->depth, depth_of(outer) + 1);
     bo_store_relaxed(&b->jump, alike ? end : outer);
-    clear(&b->reach);
-    clear(&b->sure);
+    clear_reach(&b->reach);
+    clear_reach(&b->sure);
     bo_store_relaxed(&b->ahead, 0);
 }
 
@@ -90,7 +90,7 @@ static bool has(struct bo_reach *r, uint32_t thread)
     return (bo_load_seq(&r->groups) & group_bit(thread)) && (bo_load_seq(&r->parts) & part_bit(thread));
 }
 
-static void set(struct bo_reach *r, uint32_t thread)
+static void set_reach(struct bo_reach *r, uint32_t thread)
 {
     if (has(r, thread))
         return;
@@ -108,17 +108,17 @@ void bo_reach_add(struct bo_branch *b, uint32_t thread)
 {
     for (struct bo_branch *i = b; i->t.index != BO_ROOT && !has(&i->sure, thread); i = around(i)) {
         BO_HOOK(link_followed);
-        set(&i->reach, thread);
+        set_reach(&i->reach, thread);
     }
     for (struct bo_branch *i = b; i->t.index != BO_ROOT && !has(&i->sure, thread); i = around(i)) {
         BO_HOOK(link_followed);
-        set(&i->sure, thread);
+        set_reach(&i->sure, thread);
     }
 }
 
 /* ---- looking ------------------------------------------------------------------------------------------ */
 
-static void look_at(struct bo_scan *s, const struct bo_branch *b)
+static void scan_branch(struct bo_scan *s, const struct bo_branch *b)
 {
     bool all = b->t.index == BO_ROOT;
     s->groups = all ? ~(uint64_t)0 : bo_load_seq(&b->reach.groups);
@@ -138,12 +138,12 @@ void bo_scan_begin(struct bo_scan *s, const struct bo_target *target, bool branc
     const struct bo_branch *b = (const struct bo_branch *)target;
     if (branch) {
         s->first = bo_load_seq(&b->owner);
-        look_at(s, b);
+        scan_branch(s, b);
     } else {
         uint32_t outermost = bo_load_seq(&((const struct bo_thread *)target)->outermost);
         s->first = target->index;
         if (outermost != BO_NONE)
-            look_at(s, bo_branch_at(outermost));
+            scan_branch(s, bo_branch_at(outermost));
     }
     s->high = bo_load_seq(&bo_arena.head->thread_high);
 }

@@ -18,7 +18,7 @@ struct bo_record *bo_record_of(const struct bo_target *target, enum bough_kind k
     return &bo_arena.record[slot * BO_KIND_COUNT + (size_t)kind];
 }
 
-static uint64_t state_of(uint64_t generation, uint32_t serial, enum bo_record_status status)
+static uint64_t state_make(uint64_t generation, uint32_t serial, enum bo_record_status status)
 {
     return generation << 32 | (uint32_t)(serial << 4 | (uint32_t)status);
 }
@@ -104,7 +104,7 @@ static bool count_post(struct bo_record *r, uint32_t serial, uint32_t flags)
 
 /* The next one of an incident that is known already. A record that is closed meanwhile, and written anew, may get the
  * event as its second: it was posted to the same target at the same moment. */
-static void again(struct bo_record *r, const struct bough_event *event)
+static void post_again(struct bo_record *r, const struct bough_event *event)
 {
     uint8_t asked = bo_load_relaxed(&r->asked);
     while (event->rung > asked && !bo_cas_seq(&r->asked, &asked, (uint8_t)event->rung))
@@ -122,17 +122,17 @@ uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generatio
         if (mine && bo_record_status(state) != BO_EMPTY) {
             bool widened = count_post(r, bo_record_serial(state), event->flags);
             if (bo_record_status(state) != BO_WRITING)
-                again(r, event);
+                post_again(r, event);
             *how = widened ? BO_WIDENED : BO_REPEATED;
             return bo_record_serial(state);
         }
         uint32_t serial = (bo_record_serial(state) + (mine && bo_record_serial(state) ? 0 : 1)) & SERIALS;
-        if (bo_cas_seq(&r->state, &state, state_of(generation, serial, BO_WRITING))) {
+        if (bo_cas_seq(&r->state, &state, state_make(generation, serial, BO_WRITING))) {
             fill(r, target, event);
             count_post(r, serial, event->flags);
             BO_HOOK(post_recorded);
             *how = BO_POSTED;
-            bo_store_seq(&r->state, state_of(generation, serial, BO_PENDED));
+            bo_store_seq(&r->state, state_make(generation, serial, BO_PENDED));
             return serial;
         }
     }
@@ -186,7 +186,7 @@ void bo_record_close(struct bo_record *r, enum bough_post_status how)
     if (bo_record_status(state) == BO_EMPTY)
         return;
     bo_store_seq(&r->last, serial << 4 | (uint32_t)how);
-    bo_store_seq(&r->state, state_of(state >> 32, (serial + 1) & SERIALS, BO_EMPTY));
+    bo_store_seq(&r->state, state_make(state >> 32, (serial + 1) & SERIALS, BO_EMPTY));
     if (bo_load_seq(&r->waiters))
         bo_futex_wake(&r->state, INT_MAX);
     if (bo_load_seq(&r->watched))

@@ -28,7 +28,7 @@ struct awaiting {
 };
 
 /* The wait is left by a jump or an exception: a notification goes on to the next, and the mutex is held as always. */
-static void abandon(struct bo_undo *undo)
+static void abandon_cond(struct bo_undo *undo)
 {
     struct awaiting *a = (struct awaiting *)undo;
     if (bo_line_leave(&a->cond->line, &a->me, lock_of(a->cond)))
@@ -42,7 +42,7 @@ int bough_cond_await(bough_cond *cond, bough_mutex *mutex, bough_time deadline)
         return (int)bo_result(-EPERM);
     if (bough_check() != 0)
         return -1;
-    struct awaiting a = {.undo = {.run = abandon}, .cond = cond, .mutex = mutex};
+    struct awaiting a = {.undo = {.run = abandon_cond}, .cond = cond, .mutex = mutex};
     bo_lock(lock_of(cond));
     bo_line_join(&cond->line, &a.me);
     bo_unlock(lock_of(cond));

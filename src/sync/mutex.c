@@ -15,7 +15,7 @@
  * CONTENDED wakes one sleeper. The others are accounted for by the one that was woken: it takes the mutex
  * as CONTENDED, or, where another came first, makes it CONTENDED and sleeps again. If it is cut in that
  * second sleep the word still says CONTENDED; if the word changed meanwhile, whoever changed it has woken
- * the next. The extra look in give_up() is for kernels that would report a wake-up as a cut.
+ * the next. The extra look in give_mutex_up() is for kernels that would report a wake-up as a cut.
  *
  * The owner is named by the address of its thread-local list: unique among living threads, free to
  * get, and still right in the child of a fork(), whose thread keeps what it held. Only a thread itself writes
@@ -41,7 +41,7 @@ static void thread_ends(void *unused)
     bo_mutex_owner_ended();
 }
 
-__attribute__((constructor)) static void at_load(void)
+__attribute__((constructor)) static void prepare_mutexes(void)
 {
     have_key = pthread_key_create(&at_thread_end, thread_ends) == 0;
 }
@@ -98,7 +98,7 @@ static bool swap(bough_mutex *mutex, enum state from, enum state to)
 }
 
 /* 0 or EOWNERDEAD: it is held, as `state`. EBUSY: it is not. */
-static int take(bough_mutex *mutex, enum state state)
+static int take_mutex(bough_mutex *mutex, enum state state)
 {
     bo_busy_begin(); /* who stands still between the two would hold what nobody can find */
     bool free = swap(mutex, FREE, state), orphaned = !free && swap(mutex, ORPHANED, state);
@@ -110,7 +110,7 @@ static int take(bough_mutex *mutex, enum state state)
 
 /* ---- waiting ------------------------------------------------------------------------------------- */
 
-static int give_up(bough_mutex *mutex, long reason)
+static int give_mutex_up(bough_mutex *mutex, long reason)
 {
     uint32_t state = bo_load_relaxed(bo_word32(&mutex->state));
     if (state == FREE || state == ORPHANED)
@@ -130,11 +130,11 @@ static long sleep_on(const void *word, uint32_t expected, bough_time unused)
 static int lock_slow(bough_mutex *mutex, wait_fn *wait, bough_time deadline)
 {
     for (long r = 0;; r = wait(&mutex->state, CONTENDED, deadline)) {
-        int error = take(mutex, CONTENDED);
+        int error = take_mutex(mutex, CONTENDED);
         if (error != EBUSY)
             return error;
         if (r != 0)
-            return give_up(mutex, r);
+            return give_mutex_up(mutex, r);
         /* If this fails, the word is another one already, and the wait returns at once. */
         uint32_t seen = HELD;
         bo_cas_acquire(bo_word32(&mutex->state), &seen, CONTENDED);
@@ -147,7 +147,7 @@ int bough_mutex_lock(bough_mutex *mutex, bough_time deadline)
 {
     if (bough_check() != 0)
         return -1;
-    int error = take(mutex, HELD);
+    int error = take_mutex(mutex, HELD);
     if (error == EBUSY)
         error = bo_mutex_is_mine(mutex) ? EDEADLK : lock_slow(mutex, bo_sync_wait, deadline);
     return (int)bo_result(-error);
@@ -155,7 +155,7 @@ int bough_mutex_lock(bough_mutex *mutex, bough_time deadline)
 
 int bough_mutex_trylock(bough_mutex *mutex)
 {
-    return (int)bo_result(-take(mutex, HELD));
+    return (int)bo_result(-take_mutex(mutex, HELD));
 }
 
 int bough_mutex_unlock(bough_mutex *mutex)

@@ -41,12 +41,12 @@ bough_queue *bough_queue_new(size_t capacity)
 
 /* ---- under the lock ------------------------------------------------------------------------------ */
 
-static void push(bough_queue *q, void *item)
+static void push_item(bough_queue *q, void *item)
 {
     q->ring[(q->first + q->length++) % q->room] = item;
 }
 
-static void *pop(bough_queue *q)
+static void *pop_item(bough_queue *q)
 {
     void *item = q->ring[q->first];
     q->first = (q->first + 1) % q->room;
@@ -66,7 +66,7 @@ static long try_put(bough_queue *q, void *item, const void **wake)
         getter->item = item;
         *wake = bo_line_call(&q->getters, 0);
     } else if (q->length < q->capacity) {
-        push(q, item);
+        push_item(q, item);
     } else {
         return MUST_WAIT;
     }
@@ -77,10 +77,10 @@ static long try_get(bough_queue *q, void **item, const void **wake)
 {
     if (q->length == 0)
         return q->closed ? -EPIPE : MUST_WAIT;
-    *item = pop(q);
+    *item = pop_item(q);
     struct bough_waiter_ *putter = q->length < q->capacity ? bo_line_first(&q->putters) : NULL;
     if (putter) {
-        push(q, putter->item);
+        push_item(q, putter->item);
         *wake = bo_line_call(&q->putters, 0);
     }
     return 0;
@@ -96,7 +96,7 @@ struct waiting {
 };
 
 /* An item that a getter was given as it left: it comes before those in the ring. */
-static void give_back(bough_queue *q, void *item)
+static void give_item_back(bough_queue *q, void *item)
 {
     const void *wake = NULL;
     bo_lock(&q->lock);
@@ -118,12 +118,12 @@ static void give_back(bough_queue *q, void *item)
 }
 
 /* The wait is left by a jump or an exception. What a putter was called for is in the queue. */
-static void abandon(struct bo_undo *undo)
+static void abandon_queue(struct bo_undo *undo)
 {
     struct waiting *w = (struct waiting *)undo;
     bool called = bo_line_leave(w->line, &w->me, &w->queue->lock);
     if (called && !w->me.error && w->line == &w->queue->getters)
-        give_back(w->queue, w->me.item);
+        give_item_back(w->queue, w->me.item);
 }
 
 static long wait_in(struct waiting *w, bough_time deadline)
@@ -136,7 +136,7 @@ int bough_queue_put(bough_queue *q, void *item, bough_time deadline)
 {
     if (bough_check() != 0)
         return -1;
-    struct waiting w = {.undo = {.run = abandon}, .me = {.item = item}, .queue = q, .line = &q->putters};
+    struct waiting w = {.undo = {.run = abandon_queue}, .me = {.item = item}, .queue = q, .line = &q->putters};
     const void *wake = NULL;
     bo_lock(&q->lock);
     long r = try_put(q, item, &wake);
@@ -151,7 +151,7 @@ int bough_queue_get(bough_queue *q, void **item, bough_time deadline)
 {
     if (bough_check() != 0)
         return -1;
-    struct waiting w = {.undo = {.run = abandon}, .queue = q, .line = &q->getters};
+    struct waiting w = {.undo = {.run = abandon_queue}, .queue = q, .line = &q->getters};
     const void *wake = NULL;
     bo_lock(&q->lock);
     long r = try_get(q, &w.me.item, &wake);
@@ -191,6 +191,6 @@ void bough_queue_free(bough_queue *q, void (*drop)(void *item))
     if (!q)
         return;
     while (drop && q->length > 0)
-        drop(pop(q));
+        drop(pop_item(q));
     free(q);
 }

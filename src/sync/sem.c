@@ -17,7 +17,7 @@
 
 #define WAITER (UINT64_C(1) << 32)
 
-static _Atomic uint64_t *word_of(bough_sem *sem)
+static _Atomic uint64_t *word_of_sem(bough_sem *sem)
 {
     return (_Atomic uint64_t *)(uintptr_t)&sem->state;
 }
@@ -33,18 +33,18 @@ static const void *futex_of(const bough_sem *sem)
 }
 
 /* Takes a token, and a waiter with the same step leaves the count of waiters. */
-static bool take(bough_sem *sem, uint64_t waiter)
+static bool take_token(bough_sem *sem, uint64_t waiter)
 {
-    uint64_t state = bo_load_relaxed(word_of(sem));
+    uint64_t state = bo_load_relaxed(word_of_sem(sem));
     while (count_of(state) > 0)
-        if (bo_cas_acquire(word_of(sem), &state, state - 1 - waiter))
+        if (bo_cas_acquire(word_of_sem(sem), &state, state - 1 - waiter))
             return true;
     return false;
 }
 
-static long leave(bough_sem *sem, long reason)
+static long leave_sem(bough_sem *sem, long reason)
 {
-    uint64_t state = bo_sub_seq(word_of(sem), WAITER) - WAITER;
+    uint64_t state = bo_sub_seq(word_of_sem(sem), WAITER) - WAITER;
     if (count_of(state) > 0 && state >= WAITER)
         bo_futex_wake(futex_of(sem), 1);
     return reason;
@@ -55,20 +55,20 @@ struct waiting {
     bough_sem *sem;
 };
 
-static void abandon(struct bo_undo *undo)
+static void abandon_sem(struct bo_undo *undo)
 {
-    leave(((struct waiting *)undo)->sem, 0);
+    leave_sem(((struct waiting *)undo)->sem, 0);
 }
 
 static long acquire_slow(bough_sem *sem, bough_time deadline)
 {
-    struct waiting w = {.undo = {.run = abandon}, .sem = sem};
-    bo_add_seq(word_of(sem), WAITER);
+    struct waiting w = {.undo = {.run = abandon_sem}, .sem = sem};
+    bo_add_seq(word_of_sem(sem), WAITER);
     for (long r = 0;;) {
-        if (take(sem, WAITER))
+        if (take_token(sem, WAITER))
             return 0;
         if (r != 0)
-            return leave(sem, r);
+            return leave_sem(sem, r);
         bo_undo_push(&w.undo);
         r = bo_sync_wait(futex_of(sem), 0, deadline);
         bo_undo_pop(&w.undo);
@@ -79,21 +79,21 @@ int bough_sem_acquire(bough_sem *sem, bough_time deadline)
 {
     if (bough_check() != 0)
         return -1;
-    return take(sem, 0) ? 0 : (int)bo_result(acquire_slow(sem, deadline));
+    return take_token(sem, 0) ? 0 : (int)bo_result(acquire_slow(sem, deadline));
 }
 
 int bough_sem_try(bough_sem *sem)
 {
-    return take(sem, 0) ? 0 : (int)bo_result(-EAGAIN);
+    return take_token(sem, 0) ? 0 : (int)bo_result(-EAGAIN);
 }
 
 int bough_sem_release(bough_sem *sem)
 {
-    uint64_t state = bo_load_relaxed(word_of(sem));
+    uint64_t state = bo_load_relaxed(word_of_sem(sem));
     do {
         if (count_of(state) == UINT32_MAX)
             return (int)bo_result(-EOVERFLOW);
-    } while (!bo_cas_seq(word_of(sem), &state, state + 1));
+    } while (!bo_cas_seq(word_of_sem(sem), &state, state + 1));
     if (state >= WAITER)
         bo_futex_wake(futex_of(sem), 1);
     return 0;

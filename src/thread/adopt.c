@@ -162,7 +162,7 @@ static int init(void)
 }
 
 /* At load: later may be in a signal handler. */
-__attribute__((constructor)) static void at_load(void)
+__attribute__((constructor)) static void init_at_load(void)
 {
     if (!bo_arena.thread)
         init_error = init();
@@ -170,6 +170,6 @@ __attribute__((constructor)) static void at_load(void)
 
 int bo_init(void)
 {
-    at_load();
+    init_at_load();
     return init_error ? (errno = init_error, -1) : 0;
 }

@@ -12,7 +12,7 @@
 
 /* The handle of this thread's slot: its own, or one that somebody has made for it before; 0. What is left of a thread that had
  * the id before goes. */
-static uint64_t known(pid_t tid, const struct bo_thread *except)
+static uint64_t known_slot(pid_t tid, const struct bo_thread *except)
 {
     struct bo_thread *t;
     uint64_t w;
@@ -22,7 +22,7 @@ static uint64_t known(pid_t tid, const struct bo_thread *except)
     return 0;
 }
 
-static void take_name(struct bo_thread *t, const char *name)
+static void take_kernel_name(struct bo_thread *t, const char *name)
 {
     char path[64], kernel[BO_NAME];
     if (!name || !*name) {
@@ -34,7 +34,7 @@ static void take_name(struct bo_thread *t, const char *name)
     bo_set_name(&t->t, name);
 }
 
-static struct bo_thread *make(pid_t tid, const char *name, uint64_t *handle)
+static struct bo_thread *make_stranger(pid_t tid, const char *name, uint64_t *handle)
 {
     struct bo_thread *t = bo_thread_new();
     if (!t)
@@ -42,7 +42,7 @@ static struct bo_thread *make(pid_t tid, const char *name, uint64_t *handle)
     bo_store_relaxed(&t->tid, tid);
     t->stack_low = bo_stranger_born(tid);
     t->stack_high = 0;
-    take_name(t, name);
+    take_kernel_name(t, name);
     bo_begin_adopted(t);
     *handle = bo_thread_handle(t); /* the thread may end this generation as soon as it is published */
     bo_stranger_begin();
@@ -54,13 +54,13 @@ static struct bo_thread *make(pid_t tid, const char *name, uint64_t *handle)
 /* Its handle; 0: the table is full. */
 static uint64_t handle_for(pid_t tid, const char *name)
 {
-    uint64_t handle, own = known(tid, NULL);
+    uint64_t handle, own = known_slot(tid, NULL);
     if (own)
         return own;
-    struct bo_thread *t = make(tid, name, &handle);
+    struct bo_thread *t = make_stranger(tid, name, &handle);
     if (!t)
         return 0;
-    own = known(tid, t);
+    own = known_slot(tid, t);
     if (!own)
         return handle;
     if (bo_stranger_claim(t, bo_handle_generation(handle)))

@@ -235,7 +235,7 @@ int bo_point(void)
 static const struct timespec far_away = {INT64_C(1) << 33, 0}, past = {0, 0};
 
 /* On top of another call the wake signal may be blocked, as in call_on_top(). What comes finds REPEAT, and the wait. */
-static void announce(struct bo_thread *t, struct bo_libc_wait *wait)
+static void announce_libc_wait(struct bo_thread *t, struct bo_libc_wait *wait)
 {
     wait->below = bo_or_seq(&t->t.word, BO_IN | BO_REPEAT);
     if (wait->below & BO_IN)
@@ -259,7 +259,7 @@ int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline)
     bo_signal_fence(); /* the wake's handler follows the list from t->libc_wait */
     t->libc_wait = wait;
     bo_signal_fence();
-    announce(t, wait);
+    announce_libc_wait(t, wait);
     /* Posted before we were in: no signal comes for it. */
     if (bo_load_seq(&t->t.word) & bo_foreign_due_bit(t))
         wait->until = past;

@@ -74,7 +74,7 @@ static void copy_serials(struct serials *to, const struct bo_target *target)
 }
 
 /* The next branch outwards of those that the thread has open, from `index`, which is the first one. */
-static struct bo_branch *own_branch(const struct bo_thread *t, uint32_t index)
+static struct bo_branch *own_open_branch(const struct bo_thread *t, uint32_t index)
 {
     struct bo_branch *b = bo_branch_at(index);
     return index != BO_NONE && bo_load_relaxed(&b->owner) == t->t.index ? b : NULL;
@@ -83,8 +83,8 @@ static struct bo_branch *own_branch(const struct bo_thread *t, uint32_t index)
 static uint32_t count_branches(const struct bo_thread *t)
 {
     uint32_t count = 0;
-    const struct bo_branch *b = t ? own_branch(t, bo_load_relaxed(&t->top)) : NULL;
-    for (; b; b = own_branch(t, bo_load_relaxed(&b->outer)))
+    const struct bo_branch *b = t ? own_open_branch(t, bo_load_relaxed(&t->top)) : NULL;
+    for (; b; b = own_open_branch(t, bo_load_relaxed(&b->outer)))
         count++;
     return count;
 }
@@ -93,8 +93,8 @@ static void copy_thread(struct copy *c, const struct bo_thread *t)
 {
     copy_words(&c->thread, t, sizeof *t);
     copy_serials(&c->serials, &t->t);
-    const struct bo_branch *b = own_branch(t, bo_load_relaxed(&t->top));
-    for (struct branch_copy *to = c->branch; b; b = own_branch(t, bo_load_relaxed(&b->outer)), to++) {
+    const struct bo_branch *b = own_open_branch(t, bo_load_relaxed(&t->top));
+    for (struct branch_copy *to = c->branch; b; b = own_open_branch(t, bo_load_relaxed(&b->outer)), to++) {
         copy_words(&to->branch, b, sizeof *b);
         copy_serials(&to->serials, &b->t);
     }
@@ -140,7 +140,7 @@ static void put_serials(const struct bo_target *target, const struct serials *fr
 }
 
 /* Who was posting to it, or had put it on a list, is not here. */
-static void put(struct bo_target *to, const void *from, size_t size, bool branch, const struct serials *serials)
+static void put_target(struct bo_target *to, const void *from, size_t size, bool branch, const struct serials *serials)
 {
     copy_words(to, from, size);
     bo_store_relaxed(&to->pins, 0);
@@ -150,19 +150,19 @@ static void put(struct bo_target *to, const void *from, size_t size, bool branch
     bo_arena_occupy(to, branch);
 }
 
-static void put_all(const struct copy *c)
+static void put_copy(const struct copy *c)
 {
     bo_store_relaxed(&bo_arena.head->seq, c->seq);
     put_serials(&bo_branch_at(BO_ROOT)->t, &c->root);
     copy_words(&bo_branch_at(BO_ROOT)->t.ladder, &c->ladder, sizeof c->ladder);
     if (!c->has_thread)
         return;
-    put(&bo_thread_at(c->thread.t.index)->t, &c->thread, sizeof c->thread, false, &c->serials);
+    put_target(&bo_thread_at(c->thread.t.index)->t, &c->thread, sizeof c->thread, false, &c->serials);
     uint32_t outer = BO_ROOT; /* what was around the outermost one stays in the parent */
     for (uint32_t i = c->branch_count; i-- > 0;) {
         const struct branch_copy *from = &c->branch[i];
         struct bo_branch *b = bo_branch_at(from->branch.t.index);
-        put(&b->t, &from->branch, sizeof from->branch, true, &from->serials);
+        put_target(&b->t, &from->branch, sizeof from->branch, true, &from->serials);
         bo_branch_place(b, outer);
         outer = b->t.index;
     }
@@ -205,7 +205,7 @@ static void begin_anew(const struct copy *c)
 {
     if (!renewed(c))
         return;
-    put_all(c);
+    put_copy(c);
     bo_ticker_after_fork();
     bo_strangers_after_fork();
     bo_own_after_fork(bo_self != NULL);
@@ -218,7 +218,7 @@ static void begin_anew(const struct copy *c)
 
 /* ---- the handlers -------------------------------------------------------------------------------------- */
 
-static void prepare(void)
+static void copy_before_fork(void)
 {
     static const uint64_t all = ~(uint64_t)0;
     uint64_t before = 0;
@@ -241,7 +241,7 @@ static void in_parent(void)
     back();
 }
 
-static void in_child(void)
+static void renew_in_child(void)
 {
     bo_store_relaxed(&bo_pid, getpid());
     bo_ladder_forked();
@@ -252,5 +252,5 @@ static void in_child(void)
 
 int bo_fork_init(void)
 {
-    return pthread_atfork(prepare, in_parent, in_child);
+    return pthread_atfork(copy_before_fork, in_parent, renew_in_child);
 }

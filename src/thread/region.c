@@ -59,7 +59,7 @@ static struct bough_async *async_around(const struct bough_region *region)
     return (struct bough_async *)r; /* which is its first member */
 }
 
-static void pop(struct bo_thread *t, struct bough_region *region)
+static void pop_region(struct bo_thread *t, struct bough_region *region)
 {
     switch ((enum bo_region_kind)region->kind) {
     case BO_CRITICAL:
@@ -157,7 +157,7 @@ static void report_lost(const struct bo_thread *t, uint32_t left)
             t->region[i].file, t->region[i].line);
 }
 
-static void sweep(struct bo_thread *t, uintptr_t sp, const void *begun)
+static void sweep_regions(struct bo_thread *t, uintptr_t sp, const void *begun)
 {
     bo_foreign_sweep(t, sp);
     if (bo_unlikely(t->handling != NULL) && left_behind(t, t->handling, sp))
@@ -176,7 +176,7 @@ static void sweep(struct bo_thread *t, uintptr_t sp, const void *begun)
 
 void bo_level_sweep(struct bo_thread *t, uintptr_t sp)
 {
-    sweep(t, sp, NULL);
+    sweep_regions(t, sp, NULL);
 }
 
 /* `sp` is the public function's frame: what lies below it was left, ours included. */
@@ -188,7 +188,7 @@ struct bo_thread *bo_region_beginner(const void *region, int64_t allowance_given
     if (!t)
         return NULL;
     bo_self_find_stack(t);
-    sweep(t, sp, region);
+    sweep_regions(t, sp, region);
     return t;
 }
 
@@ -241,7 +241,7 @@ int bo_region_end(struct bo_thread *t, struct bough_region *region, uintptr_t sp
     if (t->regions != region)
         return errno = EPERM, -1;
     bool cleanup = region->kind == BO_CLEANUP;
-    pop(t, region);
+    pop_region(t, region);
     if (cleanup)
         bo_level_settle(t);
     else
@@ -266,7 +266,7 @@ void bough_region_leave_(struct bough_region *region)
 void bo_level_unwind(struct bo_thread *t, const struct bough_region *until)
 {
     while (t->regions && t->regions != until)
-        pop(t, t->regions);
+        pop_region(t, t->regions);
     bo_level_set(t);
     bo_level_settle(t);
 }

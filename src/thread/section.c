@@ -15,7 +15,7 @@ static int64_t smaller(int64_t a, int64_t b)
 }
 
 /* The present incident's account; a new incident opens a new one. */
-static void account(struct bo_thread *t, uint64_t seq)
+static void open_account(struct bo_thread *t, uint64_t seq)
 {
     if (bo_load_relaxed(&t->pause_seq) == seq)
         return;
@@ -29,7 +29,7 @@ static void charge(struct bo_thread *t)
     struct bo_record *r = bo_pending_record(t, false);
     if (!r)
         return;
-    account(t, bo_pending_seq(t));
+    open_account(t, bo_pending_seq(t));
     int64_t since = bo_load_relaxed(&r->since), entry = bo_load_relaxed(&t->crit_entry);
     int64_t used = bo_now() - (since > entry ? since : entry);
     bo_store_relaxed(&t->pause_used, bo_load_relaxed(&t->pause_used) + (used > 0 ? used : 0));

@@ -147,7 +147,7 @@ static int64_t look_at_branch(struct bo_branch *b)
     return next;
 }
 
-static int64_t look(struct bo_target *t, bool branch)
+static int64_t look_at_target(struct bo_target *t, bool branch)
 {
     return branch ? look_at_branch((struct bo_branch *)t) : look_at_thread((struct bo_thread *)t, bo_clock());
 }
@@ -158,7 +158,7 @@ int64_t bo_service(struct bo_target *t, bool branch)
 {
     if (bo_swap_seq(&t->spread, 0))
         bo_spread(t, branch, false);
-    int64_t next = look(t, branch);
+    int64_t next = look_at_target(t, branch);
     if (bo_load_seq(&t->due) && (bo_load_seq(&t->word) & BO_LIVE))
         next = bo_earlier(next, bo_ladder_look(t, branch));
     return next;

@@ -61,7 +61,7 @@ void bo_stranger_begin(void)
     bo_add_seq(&strangers, 1);
 }
 
-static void give_back(struct bo_thread *t)
+static void give_slot_back(struct bo_thread *t)
 {
     bo_wake_joiners(t);
     bo_store_relaxed(&t->tid, 0);
@@ -72,7 +72,7 @@ static void give_back(struct bo_thread *t)
 void bo_stranger_let_go(struct bo_thread *t)
 {
     bo_retire(t, BOUGH_POST_ENDED);
-    give_back(t);
+    give_slot_back(t);
 }
 
 /* The next slot of this thread from *i on, the caller's `except` aside. NULL: there is no more. */
@@ -134,7 +134,7 @@ void bo_stranger_move_to(struct bo_thread *t, uint64_t own)
     bo_posts_end(&t->t);
     move_posts(&t->t, own);
     bo_records_close(&t->t, BOUGH_POST_ENDED);
-    give_back(t);
+    give_slot_back(t);
 }
 
 /* It has published its slot, and looks for a stranger's; who makes one publishes that, and looks for the thread's own. So one of

@@ -15,7 +15,7 @@ enum { COOKIE = 0x626f7567 };
 static struct bo_kernel_action before; /* who had the signal before */
 static _Atomic uint32_t is_open;
 
-BO_BARE static void handle(int signo, siginfo_t *info, void *context)
+BO_BARE static void handle_fallback(int signo, siginfo_t *info, void *context)
 {
     struct bo_thread *t = bo_self;
     if (info->si_code != SI_QUEUE || info->si_value.sival_int != COOKIE) {
@@ -37,13 +37,13 @@ BO_BARE static void handle(int signo, siginfo_t *info, void *context)
 }
 
 /* With the flags and the restorer of the wake signal's. */
-static void install(void)
+static void install_fallback(void)
 {
     struct bo_kernel_action action, old;
     if (bo_swap_seq(&is_open, 1))
         return;
     bo_kernel_sigaction(bo_wake_signo, NULL, &action);
-    action.handler = handle;
+    action.handler = handle_fallback;
     action.mask = ~(uint64_t)0;
     if (bo_kernel_sigaction(BO_SECOND_ROAD, &action, &old) != 0) {
         bo_store_seq(&is_open, 0);
@@ -55,9 +55,9 @@ static void install(void)
 void bo_second_road_open(void)
 {
     struct bo_kernel_action now;
-    if (bo_kernel_sigaction(BO_SECOND_ROAD, NULL, &now) == 0 && now.handler != handle)
+    if (bo_kernel_sigaction(BO_SECOND_ROAD, NULL, &now) == 0 && now.handler != handle_fallback)
         bo_store_seq(&is_open, 0);
-    install();
+    install_fallback();
 }
 
 bool bo_second_road_is_open(void)

@@ -35,7 +35,7 @@ static uint32_t take_place(void)
     return wave_of(p);
 }
 
-static void free_place(uint32_t wave)
+static void free_pace_place(uint32_t wave)
 {
     uint64_t p = bo_load_seq(&places);
     do
@@ -49,14 +49,14 @@ static void give_place_to(struct bo_thread *t, uint32_t wave)
 {
     uint32_t other = bo_swap_seq(&t->t.wave, wave);
     if (other)
-        free_place(other);
+        free_pace_place(other);
 }
 
 static void take_place_from(struct bo_thread *t)
 {
     uint32_t wave = bo_swap_seq(&t->t.wave, 0);
     if (wave)
-        free_place(wave);
+        free_pace_place(wave);
 }
 
 /* ---- those who wait ------------------------------------------------------------------------------------- */
@@ -95,7 +95,7 @@ static void go_on(void)
         if (t) {
             wake(t, wave);
         } else {
-            free_place(wave);
+            free_pace_place(wave);
             tries++;
         }
     }
@@ -151,7 +151,7 @@ void bo_pace_done(struct bo_thread *t)
     if (bo_likely(!wave) || !bo_cas_seq(&t->t.wave, &wave, 0))
         return;
     bo_add_seq(&given, 1);
-    free_place(wave);
+    free_pace_place(wave);
     go_on();
 }
 

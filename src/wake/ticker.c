@@ -41,7 +41,7 @@ static _Atomic uint32_t awaited;  /* in a forked child: deadlines are open, and 
 static int timer_id;
 static struct bo_lock starting;
 
-static void set_timer(int64_t when)
+static void set_ticker_timer(int64_t when)
 {
     struct itimerspec at = {.it_value = bo_timespec(when > 0 ? when : 1)};
     bo_raw4(SYS_timer_settime, timer_id, TIMER_ABSTIME, (long)&at, 0);
@@ -58,7 +58,7 @@ static void wake_by(int64_t when)
             return;
     while (!bo_cas_seq(&next_wake, &next, when));
     for (;;) {
-        set_timer(when);
+        set_ticker_timer(when);
         next = bo_load_seq(&next_wake);
         if (next >= when)
             return;
@@ -139,7 +139,7 @@ void bo_ticker_deadline(struct bo_branch *b)
     wake_by(deadline == BO_FOREVER ? BO_FOREVER : bo_earlier(bo_to_monotonic(deadline), soon));
 }
 
-static void look(uint32_t item)
+static void look_at_item(uint32_t item)
 {
     struct bo_target *t = bo_item_target(item);
     BO_HOOK(ticker_looks);
@@ -155,7 +155,7 @@ static void take_work(void)
         struct bo_target *t = bo_item_target(item);
         uint32_t next = bo_load_relaxed(&t->work_next);
         bo_store_seq(&t->work_here, 0); /* before the look: what comes after it enlists again */
-        look(item);
+        look_at_item(item);
         item = next;
     }
 }
@@ -164,7 +164,7 @@ static void take_due(void)
 {
     int64_t when;
     for (uint32_t item; (item = bo_agenda_next(&when)) != BO_NONE && when <= bo_clock();)
-        look(item);
+        look_at_item(item);
 }
 
 /* On the processor: a stop does not count. */
@@ -200,10 +200,10 @@ static void sleep_until(int64_t when)
     if (bo_load_seq(&work) != BO_NONE || bo_load_seq(&attended))
         return;
     if (when != BO_FOREVER)
-        set_timer(when);
+        set_ticker_timer(when);
     int64_t other = bo_load_seq(&next_wake);
     if (other < when)
-        set_timer(other);
+        set_ticker_timer(other);
     bo_raw4(SYS_rt_sigtimedwait, (long)&set, 0, 0, sizeof set);
     bo_notice_standstill(bo_earlier(when, bo_load_seq(&next_wake)));
 }
@@ -246,7 +246,7 @@ static void *tick(void *unused)
 
 /* ---- starting ------------------------------------------------------------------------------------------- */
 
-static int start(void)
+static int start_ticker_thread(void)
 {
     pthread_attr_t attributes;
     pthread_t thread;
@@ -295,7 +295,7 @@ int bo_ticker_need(void)
         return 0;
     bo_ladder_prepare();
     bo_lock(&starting);
-    int r = bo_load_acquire(&running) == RUNNING ? 0 : start();
+    int r = bo_load_acquire(&running) == RUNNING ? 0 : start_ticker_thread();
     bo_unlock(&starting);
     return r;
 }

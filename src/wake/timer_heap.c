@@ -6,7 +6,7 @@
 static uint32_t heap[BO_THREADS + BO_BRANCHES], heap_size;
 static uint32_t place_of_thread[BO_THREADS], place_of_branch[BO_BRANCHES]; /* 0: not in the heap, else place + 1 */
 
-static uint32_t *place(uint32_t item)
+static uint32_t *place_of_item(uint32_t item)
 {
     return item & BO_ITEM_BRANCH ? &place_of_branch[item & ~BO_ITEM_BRANCH] : &place_of_thread[item];
 }
@@ -16,17 +16,17 @@ static int64_t when_of(uint32_t item)
     return bo_load_relaxed(&bo_item_target(item)->tick_at);
 }
 
-static void put(uint32_t at, uint32_t item)
+static void put_at(uint32_t at, uint32_t item)
 {
     heap[at] = item;
-    *place(item) = at + 1;
+    *place_of_item(item) = at + 1;
 }
 
 static void sift_up(uint32_t at, uint32_t item)
 {
     for (; at && when_of(heap[(at - 1) / 2]) > when_of(item); at = (at - 1) / 2)
-        put(at, heap[(at - 1) / 2]);
-    put(at, item);
+        put_at(at, heap[(at - 1) / 2]);
+    put_at(at, item);
 }
 
 static void sift_down(uint32_t at, uint32_t item)
@@ -36,22 +36,22 @@ static void sift_down(uint32_t at, uint32_t item)
             child++;
         if (when_of(heap[child]) >= when_of(item))
             break;
-        put(at, heap[child]);
+        put_at(at, heap[child]);
     }
-    put(at, item);
+    put_at(at, item);
 }
 
 static void drop(uint32_t item)
 {
-    uint32_t at = *place(item);
+    uint32_t at = *place_of_item(item);
     if (!at--)
         return;
-    *place(item) = 0;
+    *place_of_item(item) = 0;
     uint32_t last = heap[--heap_size];
     if (last == item)
         return;
     sift_down(at, last);
-    sift_up(*place(last) - 1, last);
+    sift_up(*place_of_item(last) - 1, last);
 }
 
 void bo_agenda_put(struct bo_target *t, int64_t when)

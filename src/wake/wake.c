@@ -48,7 +48,7 @@ static unsigned promises(uint64_t w, uint64_t next, uint64_t summons)
     return (signal ? SIGNAL : 0) | (rings ? RING : 0);
 }
 
-static void keep(struct bo_thread *t, unsigned promised)
+static void keep_promise(struct bo_thread *t, unsigned promised)
 {
     if (promised & RING)
         ring(t);
@@ -72,7 +72,7 @@ static uint64_t after_a_moment(const struct bo_thread *t)
     return bo_load_seq(&t->t.word);
 }
 
-static bool alive(uint64_t w, uint32_t generation)
+static bool is_generation_alive(uint64_t w, uint32_t generation)
 {
     return bo_word_generation(w) == generation && (w & BO_LIVE);
 }
@@ -85,7 +85,7 @@ enum bo_waking bo_wake_step(struct bo_thread *t, uint32_t generation, uint64_t s
     do {
         while (!bo_word_has_room(w))
             w = after_a_moment(t);
-        if (!alive(w, generation))
+        if (!is_generation_alive(w, generation))
             return BO_NOT_WOKEN;
         next = bo_word_posted(w) | summons;
         promised = promises(w, next, summons);
@@ -93,7 +93,7 @@ enum bo_waking bo_wake_step(struct bo_thread *t, uint32_t generation, uint64_t s
         next = now ? counted(next, now) : next;
     } while (!bo_word_step(&t->t.word, &w, next));
     if (now)
-        keep(t, now);
+        keep_promise(t, now);
     if (!(promised & SIGNAL) && (next & BO_ASYNC) && (next & ~w & BO_DUE))
         bo_ticker_watch(t);
     if (next & BO_TIMED)
@@ -111,7 +111,7 @@ bool bo_wake_put_off(struct bo_thread *t)
         waits = bo_word_has_room(w) && (w & BO_IN) && (w & bo_foreign_due_bit(t));
     while (waits && !bo_word_step(&t->t.word, &w, next = counted(w, SIGNAL)));
     if (waits)
-        keep(t, SIGNAL);
+        keep_promise(t, SIGNAL);
     bo_signals_on(mask);
     return waits;
 }

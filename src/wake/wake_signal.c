@@ -100,7 +100,7 @@ BO_BARE static void wake_arrived(struct bo_thread *t, ucontext_t *uc, bool forei
 
 /* Whoever took the signal from us and from whom we took it back may hand on to us: once round is enough. Returns whether a
  * handler has run. */
-BO_BARE static bool hand_on(int signo, siginfo_t *info, void *context)
+BO_BARE static bool hand_wake_on(int signo, siginfo_t *info, void *context)
 {
     static BO_TLS bool handing_on;
     bool catches = (before.sa_flags & SA_SIGINFO) || (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN);
@@ -116,19 +116,19 @@ BO_BARE static bool hand_on(int signo, siginfo_t *info, void *context)
 }
 
 /* It may have come for two reasons: the kernel keeps one of a kind. */
-BO_BARE static bool asked(void *context)
+BO_BARE static bool is_asked(void *context)
 {
     bool (*on_ask)(void *) = bo_load_acquire(&bo_on_ask);
     return on_ask && on_ask(context);
 }
 
-BO_BARE static void handle(int signo, siginfo_t *info, void *context)
+BO_BARE static void handle_wake(int signo, siginfo_t *info, void *context)
 {
     int saved = errno;
     struct bo_thread *t = bo_self;
     enum bo_sender sender = bo_wake_sent_by(info);
-    bool answered = sender != BO_SENT_BY_OTHERS && asked(context);
-    bool handled = sender != BO_SENT_BY_US && !answered && hand_on(signo, info, context);
+    bool answered = sender != BO_SENT_BY_OTHERS && is_asked(context);
+    bool handled = sender != BO_SENT_BY_US && !answered && hand_wake_on(signo, info, context);
     if (t)
         wake_arrived(t, context, sender != BO_SENT_BY_US && !handled);
     errno = saved;
@@ -137,16 +137,16 @@ BO_BARE static void handle(int signo, siginfo_t *info, void *context)
 /* ---- whose signal it is ------------------------------------------------------------------------------ */
 
 /* First by libc, whose restorer the kernel then tells us; then as we want it. */
-static int install(void)
+static int install_wake(void)
 {
-    struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    struct sigaction action = {.sa_sigaction = handle_wake, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     sigfillset(&action.sa_mask);
     if (sigaction(bo_wake_signo, &action, &before) != 0)
         return -1;
     struct bo_kernel_action ours;
     bo_kernel_sigaction(bo_wake_signo, NULL, &ours);
     bo_frames_set_restorer(bo_action_restorer(&ours));
-    ours.handler = handle;
+    ours.handler = handle_wake;
     ours.flags |= SA_SIGINFO | SA_ONSTACK | (BO_ARCH_WINDOW ? SA_RESTART : 0);
     ours.mask = ~(uint64_t)0;
     bo_kernel_sigaction(bo_wake_signo, &ours, NULL);
@@ -156,7 +156,7 @@ static int install(void)
 bool bo_wake_signal_is_ours(void)
 {
     struct bo_kernel_action now;
-    return bo_kernel_sigaction(bo_wake_signo, NULL, &now) != 0 || now.handler == handle;
+    return bo_kernel_sigaction(bo_wake_signo, NULL, &now) != 0 || now.handler == handle_wake;
 }
 
 void bo_wake_signal_take_back(void)
@@ -164,7 +164,7 @@ void bo_wake_signal_take_back(void)
     bo_report("signal %d was taken by other code: bough takes it back and hands on what is not its own; "
               "set BOUGH_SIGNAL to one that is free",
               bo_wake_signo);
-    install();
+    install_wake();
 }
 
 /* ---- sending --------------------------------------------------------------------------------------- */
@@ -213,11 +213,11 @@ static int choose_signal(void)
 int bo_deliver_init(void)
 {
     bo_wake_signo = choose_signal();
-    if (bo_wake_signo > 0 && install() == 0) /* libc keeps some to itself, which only it can tell */
+    if (bo_wake_signo > 0 && install_wake() == 0) /* libc keeps some to itself, which only it can tell */
         return 0;
     bo_wake_signo = SIGURG;
     bo_report("ignoring BOUGH_SIGNAL=%s: not a usable signal number; using SIGURG", secure_getenv("BOUGH_SIGNAL"));
-    return install();
+    return install_wake();
 }
 
 /* ---- handlers on top ------------------------------------------------------------------------------- */
