@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # newest.sh [NAME...]: runs the tests of the Python package with the interpreters of a newer Debian, all or those with these
-# names: 3.13 3.14 3.15, 3.13d ... (a debug build), 3.13t (a free-threaded one, of whatever version could be built).
+# names: 3.13 3.14 3.15, 3.13d ... (a debug build), t (a free-threaded one, of whatever version can be built).
 # newest.sh -- COMMAND...: runs a command there instead, in the copy of the source.
 #
 # The newer Debian lies in build-newest/root, made by debootstrap. It is mounted in a mount namespace only, which the kernel removes with
@@ -17,18 +17,57 @@ suite=${NEWEST_SUITE:-forky}
 mirror=${NEWEST_MIRROR:-http://deb.debian.org/debian}
 folder=build-newest
 root=$folder/root
+needed=5 # GB
+versions="3.13 3.14 3.15"
+within= # what is to be written before a path in the newer Debian, so that it can be found from outside
 
 die() {
     echo "newest.sh: $*" >&2
     exit 1
 }
 
+# long WHAT LOG COMMAND...: runs what takes minutes, and says each half a minute how far it is.
+long() {
+    local what=$1 log=$2 begin=$SECONDS said=$SECONDS
+    shift 2
+    echo "newest.sh: $what"
+    "$@" >"$log" 2>&1 &
+    while kill -0 $! 2>/dev/null; do
+        sleep 0.2
+        [ $((SECONDS - said)) -lt 30 ] || {
+            said=$SECONDS
+            echo "newest.sh: $what, $((said - begin)) s: $(tail -n 1 "$log" | cut -c 1-100)"
+        }
+    done
+    wait $! && return
+    tail -n 20 "$log"
+    echo "newest.sh: $what: this failed, see $within$log" >&2
+    return 1
+}
+
 # ---- outside -------------------------------------------------------------------------------------------------------
 
+# The names, up to a COMMAND.
+check_names() {
+    local name
+    for name in "$@"; do
+        [ "$name" != -- ] || return
+        [[ $name = t || " $versions ${versions// /d }d " = *" $name "* ]] ||
+            die "there is no interpreter '$name': give some of $versions, these with a d, and t, or nothing for all; or -- COMMAND"
+    done
+}
+
 outside() {
+    local free
+    check_names "$@"
     [ "$(id -u)" = 0 ] || die "this needs root, for debootstrap and mounts: run it as root, or 'sudo make newest'"
-    command -v debootstrap >/dev/null || tools/deps.sh newest || exit 1
+    command -v debootstrap >/dev/null || tools/deps.sh newest
+    command -v debootstrap >/dev/null || die "there is no debootstrap: install the package of that name"
+    unshare --mount --pid --fork true 2>/dev/null ||
+        die "this system allows no mount namespace, as a container often does not: run it where root may mount"
     mkdir -p $folder
+    free=$(df --output=avail --block-size=1G $folder | tail -n 1)
+    [ -d $root ] || [ "$free" -ge $needed ] || die "there are $free GB free in $PWD/$folder: it takes $needed"
     exec 9>$folder/lock
     flock -n 9 || die "another one runs in $PWD/$folder"
     # The kernel kills unshare if this shell is killed, the first process of the namespace if unshare is, and all others with that one.
@@ -48,12 +87,10 @@ outside() {
 bootstrap() {
     local script=/usr/share/debootstrap/scripts/$suite
     [ -f "$script" ] || script=${script%/*}/sid # one for all newer ones
-    echo "debootstrap $suite"
     rm -rf $root $folder/new
-    debootstrap --variant=minbase --include=ca-certificates "$suite" $folder/new "$mirror" "$script" >$folder/debootstrap.log 2>&1 || {
-        tail -n 20 $folder/debootstrap.log
-        die "debootstrap $suite failed, see $folder/debootstrap.log"
-    }
+    long "debootstrap $suite from $mirror" $folder/debootstrap.log \
+        debootstrap --variant=minbase --include=ca-certificates "$suite" $folder/new "$mirror" "$script" ||
+        die "no Debian $suite: is there a network, and is $mirror a mirror that has it? NEWEST_MIRROR names another one"
     printf '#!/bin/sh\nexit 101\n' >$folder/new/usr/sbin/policy-rc.d # no service is started by an installation
     chmod +x $folder/new/usr/sbin/policy-rc.d
     echo force-unsafe-io >$folder/new/etc/dpkg/dpkg.cfg.d/unsafe
@@ -97,7 +134,6 @@ in_namespace() {
 
 # ---- in the newer Debian ---------------------------------------------------------------------------------------------
 
-versions="3.13 3.14 3.15"
 free_threaded=/opt/python-free-threaded
 skips=()
 
@@ -109,17 +145,21 @@ is_available() {
     apt-cache show "$1" >/dev/null 2>&1
 }
 
+update() {
+    long "updating the package lists" /newest-update.log apt-get -q update ||
+        long "updating the package lists once more" /newest-update.log apt-get -q update ||
+        die "could not update the package lists: is there a network?"
+}
+
 install() {
-    apt-get -qq -o Acquire::Retries=3 install -y --no-install-recommends "$@" >/newest-apt.log 2>&1 || {
-        tail -n 20 /newest-apt.log
-        die "could not install $*"
-    }
+    long "installing $1" /newest-apt.log apt-get -q -o Acquire::Retries=3 install -y --no-install-recommends "${@:2}" ||
+        die "could not install $1"
 }
 
 # The interpreters that there are, and what the tests need.
 install_all() {
     local version wanted=(git)
-    apt-get -qq update || apt-get -qq update || die "could not update the package lists"
+    update
     for version in $versions; do
         if is_available "python$version-dev"; then
             wanted+=("python$version-dev" "python$version-venv")
@@ -132,18 +172,26 @@ install_all() {
             skip "${version}d" "Debian $suite has no package python$version-dbg"
         fi
     done
-    install "${wanted[@]}"
-    tools/deps.sh build python >/newest-apt.log 2>&1 || {
-        tail -n 20 /newest-apt.log
+    install "the interpreters" "${wanted[@]}"
+    long "installing what tools/packages names" /newest-apt.log tools/deps.sh build python ||
         die "could not install what tools/packages names"
-    }
+    touch /newest-installed
 }
+
+configured() (
+    set -e
+    cd /opt/source/python3.*/
+    ./configure --quiet --prefix=$free_threaded --disable-gil --disable-test-modules --without-ensurepip
+    make -j"$(nproc)"
+    make -s install DESTDIR=/opt/source/installed
+    mv /opt/source/installed$free_threaded $free_threaded
+)
 
 # Debian builds none, so one is built of Debian's source: of the newest version whose source can be had.
 build_free_threaded() {
     local version
     [ -d $free_threaded/bin ] && return
-    install dpkg-dev zlib1g-dev libffi-dev libssl-dev libsqlite3-dev libreadline-dev libncurses-dev liblzma-dev libbz2-dev
+    install "what a free-threaded interpreter is built with" dpkg-dev zlib1g-dev libffi-dev libssl-dev libsqlite3-dev libreadline-dev libncurses-dev liblzma-dev libbz2-dev
     rm -rf /opt/source
     mkdir -p /opt/source
     for version in $(printf '%s\n' $versions | sort -rV); do
@@ -155,23 +203,15 @@ build_free_threaded() {
         skip free-threaded "Debian $suite has no package of such an interpreter, and its source can't be had"
         return
     }
-    echo "free-threaded: building python$version, for Debian $suite has no package of such an interpreter"
-    (
-        set -e
-        cd /opt/source/python"$version"-*/
-        ./configure --quiet --prefix=$free_threaded --disable-gil --disable-test-modules --without-ensurepip
-        make -s -j"$(nproc)"
-        make -s install DESTDIR=/opt/source/installed
-        mv /opt/source/installed$free_threaded $free_threaded
-    ) >/newest-free-threaded.log 2>&1 ||
-        skip free-threaded "it could not be built, see $folder/root/newest-free-threaded.log"
+    long "building a free-threaded python$version, for Debian $suite has no package of one" /newest-free-threaded.log configured ||
+        skip free-threaded "it could not be built"
     rm -rf /opt/source
 }
 
 # `bough tree`, which a test runs.
 build_command() {
     [ -f build/build.ninja ] || meson setup build -Dtests=false -Dexamples=false >/newest-command.log 2>&1
-    ninja -C build cli/bough >/newest-command.log 2>&1 || echo "newest.sh: the command bough is not built, see $folder/root/newest-command.log"
+    long "building the command bough" /newest-command.log ninja -C build cli/bough
 }
 
 # The source distribution has what git knows.
@@ -182,21 +222,34 @@ make_repository() {
     git add -A >/dev/null 2>&1
 }
 
+# The free-threaded one by its version's name.
+named() {
+    local name
+    for name in "$@"; do
+        [ "$name" != t ] || name=$(find $free_threaded/bin -name 'python3*t' -printf '%f' 2>/dev/null)
+        name=${name#python}
+        echo "${name:-t}"
+    done
+}
+
 in_root() {
     cd /bough || exit 1
     [ -n "$T_SCALE" ] || unset T_SCALE
     [ -n "$BOUGH_LOSS" ] || unset BOUGH_LOSS
     export PATH="$PATH:$free_threaded/bin"
+    within=$folder/root
     if [ "${1:-}" = -- ]; then
         shift
+        [ -f /newest-installed ] || install_all
         make_repository
         exec "$@"
     fi
     install_all
     make_repository
-    [[ $# -gt 0 && "$*" != *t* ]] || build_free_threaded
+    [[ $# -gt 0 && " $* " != *" t "* ]] || build_free_threaded
     build_command
-    PYTHONS="$*" tools/legs.sh python
+    echo "newest.sh: building and testing the package, with one interpreter after another"
+    PYTHONS="$(named "$@")" tools/legs.sh python
     local status=$?
     [ ${#skips[@]} = 0 ] || printf '%s\n' "${skips[@]}"
     exit $status

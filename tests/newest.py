@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""newest.py ROOT: tools/newest.sh says what is wrong, before it begins and where it fails."""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import checks
+
+tools = Path(sys.argv[1]) / "tools"
+top = tempfile.TemporaryDirectory()
+os.chmod(top.name, 0o755)
+shutil.copytree(tools, Path(top.name, "tools"))
+
+FEW = ["env", "bash", "id", "dirname", "sed", "tr", "cut"]  # and no dpkg, as elsewhere than in Debian
+IS_ROOT = os.geteuid() == 0
+
+
+def newest(*arguments, before=(), environment=None):
+    run = subprocess.run(
+        [*before, Path(top.name, "tools/newest.sh"), *arguments],
+        env={**os.environ, **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    return run.returncode, run.stdout + run.stderr
+
+
+def fails(says, *arguments, **how):
+    status, output = newest(*arguments, **how)
+    if status != 1 or says not in output:
+        yield f"status {status}, and no {says!r} in:\n{output}"
+
+
+def names():
+    """a name that is none, and what there is instead"""
+    for name in ["3.9", "3.13dd", "3.1*", "-h", ""]:
+        yield from fails(f"there is no interpreter '{name}': give some of 3.13 3.14 3.15,", "3.14", name)
+
+
+def not_root():
+    """that it needs root"""
+    before = ["setpriv", "--reuid=65534", "--clear-groups"] if IS_ROOT else []
+    yield from fails("this needs root", "3.14", before=before)
+
+
+def no_debootstrap():
+    """that it needs debootstrap, which is not installed"""
+    folder = Path(top.name, "bin")
+    folder.mkdir()
+    for name in FEW:
+        (folder / name).symlink_to(shutil.which(name))
+    yield from fails("there is no debootstrap", environment={"PATH": str(folder)})
+
+
+def no_network():
+    """that it can't reach the mirror, and where the log is"""
+    if not shutil.which("debootstrap") or subprocess.run(["unshare", "--net", "--mount", "true"], capture_output=True).returncode:
+        return
+    how = {"before": ["unshare", "--net"], "environment": {"NEWEST_MIRROR": "http://deb.debian.org/debian"}}
+    yield from fails("is there a network, and is http://deb.debian.org/debian a mirror", "3.14", **how)
+    yield from fails("this failed, see build-newest/debootstrap.log", "3.14", **how)
+
+
+checks.run([names, not_root, *([no_debootstrap, no_network] if IS_ROOT else [])])
