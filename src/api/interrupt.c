@@ -270,7 +270,7 @@ int bough_event_fd(void)
         return -1;
     t->event_fd = fd;
     /* From this step on posters ring; what was due before, we ring for. */
-    if (bo_or_seq(&t->t.word, BO_EVENT) & BO_DUE)
+    if (bo_word_set(&t->t.word, BO_EVENT, BO_BY_EVENT) & BO_DUE)
         bo_raw3(SYS_write, fd, (long)&one, sizeof one);
     return fd;
 }

@@ -87,7 +87,7 @@ static void publish_branch(struct bo_branch *b, struct bo_thread *t)
     bo_store_relaxed(&b->waiters, 0);
     bo_store_relaxed(&b->deadline, BO_FOREVER); /* a new slot's 0 has passed, if the ticker looks before it is set */
     uint32_t generation = bo_word_generation(bo_load_relaxed(&b->t.word));
-    bo_store_seq(&b->t.word, bo_word_make(generation, BO_LIVE));
+    bo_word_put(&b->t.word, bo_word_make(generation, BO_LIVE), BO_BY_BRANCH);
     if (top == BO_NONE)
         bo_store_seq(&t->outermost, b->t.index);
     bo_store_seq(&t->top, b->t.index); /* before any child: posters to the thread scan from here on */

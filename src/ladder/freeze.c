@@ -82,7 +82,7 @@ static uint64_t all_but_faults(void)
 static void answer_all(struct bo_thread *t)
 {
     const uint64_t calls = BO_IN | BO_REPEAT | BO_ASYNC | BO_CLOSABLE | BO_SUMMONED | BO_NOTE;
-    bo_and_seq(&t->t.word, ~calls);
+    bo_word_clear(&t->t.word, calls, BO_BY_FREEZE);
 }
 
 __attribute__((noreturn)) static void stand_still(struct bo_thread *t, uint32_t frozen)
@@ -137,7 +137,7 @@ static void dismiss_freeze(struct bo_thread *t, uint32_t generation)
 {
     uint64_t w = bo_load_seq(&t->t.word);
     while (bo_word_generation(w) == generation && (w & BO_SUMMONED) &&
-           !bo_cas_seq(&t->t.word, &w, w & ~(uint64_t)BO_SUMMONED))
+           !bo_word_step(&t->t.word, &w, w & ~(uint64_t)BO_SUMMONED, BO_BY_DISMISS))
         ;
 }
 

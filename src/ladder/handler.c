@@ -369,7 +369,7 @@ static void run_on_top(struct bo_thread *t, struct bo_record *r, const struct bo
 void bo_ladder_summoned(struct bo_thread *t, void *context)
 {
     bo_freeze_summoned(t, context); /* comes back if that is not what it is for, or not safe */
-    bo_and_seq(&t->t.word, ~(uint64_t)BO_SUMMONED);
+    bo_word_clear(&t->t.word, BO_SUMMONED, BO_BY_ANSWER);
     struct bo_record *r = bo_pending_record(t, true);
     const struct bough_region *region = async_final(t);
     bool wanted = r && region && bo_load_seq(&r->rung) == BOUGH_RUNG_FINAL && !t->crit_depth &&

@@ -57,7 +57,7 @@ static void make_root(void)
     bo_store_relaxed(&root->jump, BO_ROOT);
     strcpy(root->t.name, "root");
     bo_store_relaxed(&root->deadline, BO_FOREVER);
-    bo_store_release(&root->t.word, bo_word_make(1, BO_LIVE));
+    bo_word_put(&root->t.word, bo_word_make(1, BO_LIVE), BO_BY_ROOT);
 }
 
 /* The kernel writes all of a shared mapping into a core, 100 MB of zeros. This much of each table goes in. */
@@ -192,7 +192,7 @@ static struct bo_target *take_slot(bool branch)
     if (t->index != index)
         t->index = index; /* once and for all: the ticker may still look at the slot for its last user */
     if (bo_word_generation(bo_load_relaxed(&t->word)) == 0)
-        bo_store_relaxed(&t->word, bo_word_make(bo_arena.head->first_generation, 0));
+        bo_word_put(&t->word, bo_word_make(bo_arena.head->first_generation, 0), BO_BY_SLOT);
     t->name[0] = '\0';
     bo_store_relaxed(&t->ladder.set, 0);
     return t;

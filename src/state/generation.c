@@ -9,7 +9,7 @@ void bo_publish(struct bo_thread *t, uint32_t parent, uint32_t bits)
     bo_store_relaxed(&t->top, BO_NONE);
     bo_store_relaxed(&t->outermost, BO_NONE);
     uint32_t generation = bo_word_generation(bo_load_relaxed(&t->t.word));
-    bo_store_seq(&t->t.word, bo_word_make(generation, BO_LIVE | bits));
+    bo_word_put(&t->t.word, bo_word_make(generation, BO_LIVE | bits), BO_BY_PUBLISH);
 }
 
 void bo_unpin(struct bo_target *t, uint32_t generation)
@@ -29,7 +29,7 @@ static void wait_for_pins(struct bo_target *t)
 void bo_posts_end(struct bo_target *t)
 {
     uint64_t w = bo_load_relaxed(&t->word);
-    while (!bo_word_step(&t->word, &w, bo_word_make(bo_word_generation(w) + 1, (uint32_t)(w & BO_SENDERS))))
+    while (!bo_word_step(&t->word, &w, bo_word_make(bo_word_generation(w) + 1, (uint32_t)(w & BO_SENDERS)), BO_BY_END))
         ;
     wait_for_pins(t);
     bo_word_await_senders(&t->word);

@@ -52,21 +52,13 @@
  *  nothing: who has made it due has sent, or sends. A signal that cannot be sent, and one that changes nothing within
  *  50 ms, is the ticker's: it sends again, by the same step. A sender that finds the count full waits for another to end.
  *
- *  Who makes which step:
- *      bo_window(), bo_libc_begin(), bo_libc_end(), bo_call_abandon()      IN, REPEAT
- *      step(), in post.c: posts, summons, what the ticker makes due        PENDING, the due bits, SUMMONED, NOTE, senders
- *      bo_word_sent()                                                      senders
- *      bo_deliver_settle(), bo_word_await_senders()                        NOTE, WAITS
- *      bo_level_set()                                                      MASKED, TIMED, ASYNC, CLOSABLE, OVERRUN; due on unmasking
- *      bo_level_settle()                                                   PENDING and the due bits, as the records are
- *      count_section() and bo_section_enter()                              changes, OVERRUN
- *      look_at_section()                                                   a budget is used up: MASKED and TIMED go, OVERRUN
- *      bo_publish(), end_generation()                                      LIVE, generation
+ *  Which function makes which step: BO_WORD_STEPS, below.
  *
- *  Invariants, checked by bo_word_check() in debug builds, after each step made by bo_word_step():
+ *  Invariants, checked by bo_word_check() in debug builds, after each step; the window's, which is assembly, before and after it:
+ *      A step changes only the bits that its function may set or clear, and counts one sender at most.
  *      NOTE is set only in a step that saw IN or ASYNC, or CLOSABLE with SUMMONED: a signal never reaches
  *      foreign code.
- *      DUE implies PENDING, FOREIGN_DUE and SILENT_DUE imply DUE. TIMED implies MASKED.
+ *      DUE implies PENDING (but for WATCHFUL), FOREIGN_DUE and SILENT_DUE imply DUE. TIMED implies MASKED.
  *      SLOW implies that neither IN nor ASYNC nor CLOSABLE nor MASKED is set.
  *      REPEAT implies IN. Nothing else is set when LIVE is not, but senders, and WAITS for them.
  *
@@ -107,6 +99,7 @@ enum bo_word_bits {
 #define BO_SENDERS ((uint64_t)0xf << 17)
 #define BO_CHANGE ((uint64_t)1 << 21)
 #define BO_CHANGES ((uint64_t)0x7ff << 21)
+#define BO_LOW_HALF ((uint64_t)0xffffffff)
 
 /* What a thread that has left a call must let in, or wait for, before it does anything else. */
 #define BO_UNDER_WAY ((uint64_t)BO_NOTE | BO_SENDERS)
@@ -160,22 +153,90 @@ static inline bool bo_word_has_room(uint64_t w)
     return (w & BO_SENDERS) != BO_SENDERS;
 }
 
+/* ---- steps -------------------------------------------------------------------------------------------------------- */
+
+/*
+ * All steps there are: a name; the one function that makes it; the bits that it may set, and those that it may clear. SENDERS: one
+ * more, one less. CHANGES: counted. The window's assembly sets and clears IN; in C that is CALL. SLOT, ROOT and END change the generation.
+ * tests/word.py compares this list with the code.
+ */
+#define BO_WORD_STEPS(X)                                                                                \
+    X(CALL, bo_call_window, BO_IN | BO_REPEAT, BO_IN | BO_REPEAT)                                       \
+    X(ON_TOP, call_on_top, BO_REPEAT, BO_REPEAT)                                                        \
+    X(LIBC_BEGIN, announce, BO_IN | BO_REPEAT, 0)                                                       \
+    X(LIBC_END, bo_libc_end, 0, BO_IN | BO_REPEAT)                                                      \
+    X(ABANDON, bo_call_abandon, 0, BO_IN | BO_REPEAT)                                                   \
+    X(LEFT, elsewhere, 0, BO_IN | BO_REPEAT)                                                            \
+    X(POST, bo_wake_step, BO_PENDING | BO_ALL_DUE | BO_SUMMONED | BO_NOTE | BO_SENDERS | BO_CHANGES, 0) \
+    X(PUT_OFF, bo_wake_put_off, BO_NOTE | BO_SENDERS, 0)                                                \
+    X(AGAIN, bo_signal_again, BO_NOTE | BO_SENDERS, 0)                                                  \
+    X(TO_SELF, bo_wake_send_to_self, BO_NOTE, 0)                                                        \
+    X(SENT, bo_word_sent, 0, BO_SENDERS)                                                                \
+    X(AWAIT, bo_word_await_senders, BO_WAITS, BO_WAITS)                                                 \
+    X(LET_IN, bo_deliver_settle, 0, BO_NOTE)                                                            \
+    X(LEVEL, set_level, BO_MASKED | BO_TIMED | BO_ASYNC | BO_CLOSABLE | BO_ALL_DUE,                     \
+      BO_MASKED | BO_TIMED | BO_ASYNC | BO_CLOSABLE | BO_OVERRUN | BO_ALL_DUE)                          \
+    X(RECORDS, bo_level_settle, BO_PENDING | BO_ALL_DUE, BO_PENDING | BO_ALL_DUE)                       \
+    X(WATCHFUL, be_watchful, BO_ALL_DUE, 0)                                                             \
+    X(SECTION, count_section, BO_CHANGES, 0)                                                            \
+    X(NO_BUDGET, bo_section_enter, BO_OVERRUN, 0)                                                       \
+    X(BUDGET, look_at_section, BO_OVERRUN, BO_MASKED | BO_TIMED)                                        \
+    X(EVENT, bough_event_fd, BO_EVENT, 0)                                                               \
+    X(CLAIM, bo_stranger_claim, 0, BO_SLOW)                                                             \
+    X(DISMISS, dismiss, 0, BO_SUMMONED)                                                                 \
+    X(ANSWER, bo_ladder_summoned, 0, BO_SUMMONED)                                                       \
+    X(FREEZE, answer_all, 0, BO_IN | BO_REPEAT | BO_ASYNC | BO_CLOSABLE | BO_SUMMONED | BO_NOTE)        \
+    X(FORK, settle, 0, BO_EVENT | BO_NOTE | BO_SENDERS | BO_SUMMONED)                                   \
+    X(ROOT, make_root, BO_LIVE, 0)                                                                      \
+    X(SLOT, take, 0, 0)                                                                                 \
+    X(BRANCH, publish, BO_LIVE, BO_CHANGES)                                                             \
+    X(PUBLISH, bo_publish, BO_LIVE | BO_SLOW | BO_MASKED, BO_CHANGES)                                   \
+    X(END, bo_posts_end, 0, BO_LOW_HALF & ~BO_SENDERS)
+
+enum bo_word_step {
+#define BO_WORD_NAME(name, function, sets, clears) BO_BY_##name,
+    BO_WORD_STEPS(BO_WORD_NAME)
+#undef BO_WORD_NAME
+};
+
 #ifdef NDEBUG
-static inline void bo_word_check(uint64_t from, uint64_t to)
-{
-    (void)from, (void)to;
-}
+#define bo_word_check(from, to, by) ((void)(from), (void)(to), (void)(by))
+#define bo_word_look(w, in) ((void)0)
 #else
-void bo_word_check(uint64_t from, uint64_t to);
+/* [signal] */
+void bo_word_check(uint64_t from, uint64_t to, enum bo_word_step by);
+/* A word that the window's assembly is about to change, or has changed. `in`: IN is set; -1: set or not. */
+void bo_word_look(uint64_t w, int in);
 #endif
 
+/* Set or clear bits; the word before. Macros: what runs in a handler must not call what the thread sanitizer knows. */
+#define bo_word_set(word, bits, by)                                       \
+    __extension__({                                                       \
+        uint64_t bo_bits_ = (bits), bo_from_ = bo_or_seq(word, bo_bits_); \
+        bo_word_check(bo_from_, bo_from_ | bo_bits_, by);                 \
+        bo_from_;                                                         \
+    })
+#define bo_word_clear(word, bits, by)                                       \
+    __extension__({                                                         \
+        uint64_t bo_bits_ = (bits), bo_from_ = bo_and_seq(word, ~bo_bits_); \
+        bo_word_check(bo_from_, bo_from_ & ~bo_bits_, by);                  \
+        bo_from_;                                                           \
+    })
+
 /* One step: false, with the present word in *w, if the word has changed since it was loaded. */
-static inline bool bo_word_step(bo_word *word, uint64_t *w, uint64_t next)
+static inline bool bo_word_step(bo_word *word, uint64_t *w, uint64_t next, enum bo_word_step by)
 {
     if (!bo_cas_seq(word, w, next))
         return false;
-    bo_word_check(*w, next);
+    bo_word_check(*w, next, by);
     return true;
+}
+
+/* Of a slot that nobody posts to: any word. */
+static inline void bo_word_put(bo_word *word, uint64_t next, enum bo_word_step by)
+{
+    bo_word_check(bo_load_relaxed(word), next, by);
+    bo_store_seq(word, next);
 }
 
 #endif

@@ -39,15 +39,15 @@ static bool find_left(struct bo_thread *t)
 #if !BO_ARCH_WINDOW
 long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f)
 {
-    if (bo_or_seq(&t->t.word, BO_IN) & BO_IN)
+    if (bo_word_set(&t->t.word, BO_IN, BO_BY_CALL) & BO_IN)
         return -BO_EON_TOP;
     t->call_frame = (uintptr_t)__builtin_frame_address(0);
     bo_store_relaxed(&t->t.asks, 0);
-    bo_or_seq(&t->t.word, BO_REPEAT);
+    bo_word_set(&t->t.word, BO_REPEAT, BO_BY_CALL);
     BO_HOOK(call_entered);
     long r = bo_window_plain(t->due_byte, nr, a, b, c, d, e, f);
     BO_HOOK(call_left);
-    bo_and_seq(&t->t.word, ~(uint64_t)(BO_IN | BO_REPEAT));
+    bo_word_clear(&t->t.word, BO_IN | BO_REPEAT, BO_BY_CALL);
     BO_HOOK(call_out);
     return r;
 }
@@ -68,7 +68,7 @@ long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d
     static const uint64_t none;
     uint64_t before;
     bool outer = set_at_hook(true);
-    if (bo_or_seq(&t->t.word, BO_IN) & BO_IN) {
+    if (bo_word_set(&t->t.word, BO_IN, BO_BY_CALL) & BO_IN) {
         bo_call_at_hook = outer;
         return -BO_EON_TOP;
     }
@@ -76,7 +76,7 @@ long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d
     BO_HOOK(call_entered);
     long r = bo_window_on_top(&none, &before, t->due_byte, &call);
     BO_HOOK(call_left);
-    bo_and_seq(&t->t.word, ~(uint64_t)BO_IN);
+    bo_word_clear(&t->t.word, BO_IN, BO_BY_CALL);
     bo_call_at_hook = outer;
     BO_HOOK(call_out);
     return r;
@@ -105,9 +105,9 @@ static long call_on_top(struct bo_thread *t, long nr, long a, long b, long c, lo
     set_at_hook(at_hook);
 #else
     before = bo_deliver_open() ? mask : 0;
-    uint64_t outer = bo_or_seq(&t->t.word, BO_REPEAT);
+    uint64_t outer = bo_word_set(&t->t.word, BO_REPEAT, BO_BY_ON_TOP);
     long r = bo_window_plain(t->due_byte, nr, a, b, c, d, e, f);
-    bo_and_seq(&t->t.word, ~(BO_REPEAT & ~outer));
+    bo_word_clear(&t->t.word, BO_REPEAT & ~outer, BO_BY_ON_TOP);
 #endif
     bool found_blocked = before & mask;
     if (found_blocked)
@@ -237,7 +237,7 @@ static const struct timespec far_away = {INT64_C(1) << 33, 0}, past = {0, 0};
 /* On top of another call the wake signal may be blocked, as in call_on_top(). What comes finds REPEAT, and the wait. */
 static void announce_libc_wait(struct bo_thread *t, struct bo_libc_wait *wait)
 {
-    wait->below = bo_or_seq(&t->t.word, BO_IN | BO_REPEAT);
+    wait->below = bo_word_set(&t->t.word, BO_IN | BO_REPEAT, BO_BY_LIBC_BEGIN);
     if (wait->below & BO_IN)
         bo_deliver_open();
     else
@@ -274,7 +274,7 @@ bool bo_libc_end(struct bo_libc_wait *wait)
         return false;
     t->libc_wait = wait->outer;
     bo_signal_fence();
-    bo_and_seq(&t->t.word, ~((BO_IN | BO_REPEAT) & ~wait->below));
+    bo_word_clear(&t->t.word, (BO_IN | BO_REPEAT) & ~wait->below, BO_BY_LIBC_END);
     uint64_t w = bo_load_seq(&t->t.word);
     if (!(wait->below & BO_IN) && (w & BO_UNDER_WAY))
         bo_deliver_settle(t);

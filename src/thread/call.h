@@ -56,7 +56,9 @@ static inline long bo_call(long nr, long a, long b, long c, long d, long e, long
     struct bo_thread *t = bo_self;
     if (bo_unlikely(!t))
         return bo_call_stranger(nr, a, b, c, d, e, f);
+    bo_word_look(bo_load_seq(&t->t.word), -1);
     long r = bo_call_window(t, nr, a, b, c, d, e, f);
+    bo_word_look(bo_load_seq(&t->t.word), r == -BO_EON_TOP);
     bool done = r != -EINTR && (unsigned long)r + BO_ECUT > BO_ECUT - BO_EWOKEN;
     bool quiet = !(bo_load_seq(&t->t.word) & BO_UNDER_WAY);
     return bo_likely(done && quiet) ? r : bo_call_rest(t, r, nr, a, b, c, d, e, f);

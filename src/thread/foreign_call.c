@@ -17,7 +17,7 @@ void bo_call_abandon(struct bo_thread *t)
     bo_foreign_abandon(t);
     bo_busy = 0; /* what those calls were in */
     bo_signal_fence();
-    bo_and_seq(&t->t.word, ~(uint64_t)(BO_IN | BO_REPEAT));
+    bo_word_clear(&t->t.word, BO_IN | BO_REPEAT, BO_BY_ABANDON);
     if (bo_load_seq(&t->t.word) & BO_UNDER_WAY)
         bo_deliver_settle(t);
 }

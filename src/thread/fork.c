@@ -188,7 +188,7 @@ static void settle(struct bo_thread *t)
     if (t->closers)
         bo_ladder_forget_closers(t);
     bo_store_relaxed(&t->freeze, 0);
-    bo_and_seq(&t->t.word, ~(BO_EVENT | BO_UNDER_WAY | BO_SUMMONED));
+    bo_word_clear(&t->t.word, BO_EVENT | BO_UNDER_WAY | BO_SUMMONED, BO_BY_FORK);
     bo_level_settle(t);
 }
 

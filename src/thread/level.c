@@ -102,7 +102,7 @@ static uint64_t settled(struct bo_thread *t, uint64_t w)
 static void be_watchful(struct bo_thread *t, uint64_t w)
 {
     if (bo_unlikely(bo_ticker_is_awaited()) && !(w & (BO_MASKED | BO_PENDING)))
-        bo_or_seq(&t->t.word, BO_ALL_DUE);
+        bo_word_set(&t->t.word, BO_ALL_DUE, BO_BY_WATCHFUL);
 }
 
 /*
@@ -118,7 +118,7 @@ void bo_level_settle(struct bo_thread *t)
         if (w & BO_EVENT)
             quiet_event(t);
         next = settled(t, w);
-    } while (!bo_word_step(&t->t.word, &w, next));
+    } while (!bo_word_step(&t->t.word, &w, next, BO_BY_RECORDS));
     if (next & BO_DUE)
         due_by_ourselves(t, next, !(w & BO_DUE));
     else
@@ -152,7 +152,7 @@ static uint64_t set_level(struct bo_thread *t, uint64_t *next)
         if ((w & BO_PENDING) && !off)
             mask = bo_signals_off(), off = true;
         *next = at_level(t, w);
-    } while (!bo_word_step(&t->t.word, &w, *next));
+    } while (!bo_word_step(&t->t.word, &w, *next, BO_BY_LEVEL));
     if ((w & BO_PENDING) && (*next & BO_TIMED))
         bo_ticker_look(&t->t);
     if (off)

@@ -73,7 +73,7 @@ void bo_level_changed(struct bo_thread *t)
 static void count_section(struct bo_thread *t)
 {
     uint64_t w = bo_load_relaxed(&t->t.word);
-    while (!bo_word_step(&t->t.word, &w, bo_word_changed(w)))
+    while (!bo_word_step(&t->t.word, &w, bo_word_changed(w), BO_BY_SECTION))
         ;
 }
 
@@ -86,7 +86,7 @@ void bo_section_enter(struct bo_thread *t, struct bough_region *region, int64_t 
         bo_store_release(&t->crit_budget, budget);
         count_section(t);
         if ((bo_load_seq(&t->t.word) & BO_PENDING) && allowance(t, bo_pending_seq(t), budget) <= 0)
-            bo_or_seq(&t->t.word, BO_OVERRUN); /* this incident has been paused for long enough */
+            bo_word_set(&t->t.word, BO_OVERRUN, BO_BY_NO_BUDGET); /* this incident has been paused for long enough */
     } else {
         bo_store_release(&t->crit_budget, smaller(budget, bo_load_relaxed(&t->crit_budget)));
     }

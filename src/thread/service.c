@@ -83,7 +83,7 @@ static int64_t look_at_section(struct bo_thread *t, uint64_t w)
     if (bo_now() < end)
         return bo_to_monotonic(end);
     uint64_t next = (w & ~(uint64_t)(BO_MASKED | BO_TIMED)) | BO_OVERRUN;
-    if (!bo_word_step(&t->t.word, &w, next))
+    if (!bo_word_step(&t->t.word, &w, next, BO_BY_BUDGET))
         return bo_clock();
     bo_wake(t, bo_word_generation(w), false); /* due, now that it is not masked: as if posted at this moment */
     report_overrun(t);

@@ -91,7 +91,7 @@ enum bo_waking bo_wake_step(struct bo_thread *t, uint32_t generation, uint64_t s
         promised = promises(w, next, summons);
         now = may_wake ? promised : promised & RING;
         next = now ? counted(next, now) : next;
-    } while (!bo_word_step(&t->t.word, &w, next));
+    } while (!bo_word_step(&t->t.word, &w, next, BO_BY_POST));
     if (now)
         keep_promise(t, now);
     if (!(promised & SIGNAL) && (next & BO_ASYNC) && (next & ~w & BO_DUE))
@@ -109,7 +109,7 @@ bool bo_wake_put_off(struct bo_thread *t)
     bool waits = true;
     do
         waits = bo_word_has_room(w) && (w & BO_IN) && (w & bo_foreign_due_bit(t));
-    while (waits && !bo_word_step(&t->t.word, &w, next = counted(w, SIGNAL)));
+    while (waits && !bo_word_step(&t->t.word, &w, next = counted(w, SIGNAL), BO_BY_PUT_OFF));
     if (waits)
         keep_promise(t, SIGNAL);
     bo_signals_on(mask);
@@ -120,7 +120,7 @@ bool bo_signal_again(struct bo_thread *t, uint64_t w)
 {
     if (!bo_word_has_room(w))
         return true; /* others send */
-    if (!bo_word_step(&t->t.word, &w, (w + BO_SENDER) | BO_NOTE))
+    if (!bo_word_step(&t->t.word, &w, (w + BO_SENDER) | BO_NOTE, BO_BY_AGAIN))
         return false;
     BO_HOOK(post_sent);
     bo_store_seq(&t->t.unsent, 0);

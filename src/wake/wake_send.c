@@ -40,7 +40,7 @@ BO_BARE enum bo_sender bo_wake_sent_by(const siginfo_t *info)
 
 BO_BARE void bo_wake_send_to_self(struct bo_thread *t)
 {
-    bo_or_seq(&t->t.word, BO_NOTE);
+    bo_word_set(&t->t.word, BO_NOTE, BO_BY_TO_SELF);
     bo_store_relaxed(&t->below_handler, 1);
     if (bo_deliver_signal(bo_load_relaxed(&t->tid)) != 0)
         bo_store_seq(&t->t.unsent, 1);
@@ -63,7 +63,7 @@ void bo_deliver_settle(struct bo_thread *t)
     do {
         bo_word_await_senders(&t->t.word);
         w = bo_load_seq(&t->t.word);
-    } while ((w & BO_SENDERS) || !bo_word_step(&t->t.word, &w, w & ~(uint64_t)BO_NOTE));
+    } while ((w & BO_SENDERS) || !bo_word_step(&t->t.word, &w, w & ~(uint64_t)BO_NOTE, BO_BY_LET_IN));
     if (!bo_deliver_open())
         return;
     /* A program that blocks the signal itself finds it blocked again. */

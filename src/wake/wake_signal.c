@@ -48,7 +48,7 @@ BO_BARE static void elsewhere(struct bo_thread *t, uint64_t w, ucontext_t *uc)
         if (bo_call_at_hook)
             return;
         t->libc_wait = NULL;
-        bo_and_seq(&t->t.word, ~(uint64_t)(BO_IN | BO_REPEAT));
+        bo_word_clear(&t->t.word, BO_IN | BO_REPEAT, BO_BY_LEFT);
     } else if (w & BO_REPEAT) {
         end_libc_waits(t);
         bo_arch_woken(uc, BO_EWOKEN);
