@@ -163,7 +163,7 @@ static inline bool bo_word_has_room(uint64_t w)
 #define BO_WORD_STEPS(X)                                                                                \
     X(CALL, bo_call_window, BO_IN | BO_REPEAT, BO_IN | BO_REPEAT)                                       \
     X(ON_TOP, call_on_top, BO_REPEAT, BO_REPEAT)                                                        \
-    X(LIBC_BEGIN, announce, BO_IN | BO_REPEAT, 0)                                                       \
+    X(LIBC_BEGIN, announce_libc_wait, BO_IN | BO_REPEAT, 0)                                             \
     X(LIBC_END, bo_libc_end, 0, BO_IN | BO_REPEAT)                                                      \
     X(ABANDON, bo_call_abandon, 0, BO_IN | BO_REPEAT)                                                   \
     X(LEFT, elsewhere, 0, BO_IN | BO_REPEAT)                                                            \
@@ -183,13 +183,13 @@ static inline bool bo_word_has_room(uint64_t w)
     X(BUDGET, look_at_section, BO_OVERRUN, BO_MASKED | BO_TIMED)                                        \
     X(EVENT, bough_event_fd, BO_EVENT, 0)                                                               \
     X(CLAIM, bo_stranger_claim, 0, BO_SLOW)                                                             \
-    X(DISMISS, dismiss, 0, BO_SUMMONED)                                                                 \
+    X(DISMISS, dismiss_freeze, 0, BO_SUMMONED)                                                          \
     X(ANSWER, bo_ladder_summoned, 0, BO_SUMMONED)                                                       \
     X(FREEZE, answer_all, 0, BO_IN | BO_REPEAT | BO_ASYNC | BO_CLOSABLE | BO_SUMMONED | BO_NOTE)        \
     X(FORK, settle, 0, BO_EVENT | BO_NOTE | BO_SENDERS | BO_SUMMONED)                                   \
     X(ROOT, make_root, BO_LIVE, 0)                                                                      \
-    X(SLOT, take, 0, 0)                                                                                 \
-    X(BRANCH, publish, BO_LIVE, BO_CHANGES)                                                             \
+    X(SLOT, take_slot, 0, 0)                                                                            \
+    X(BRANCH, publish_branch, BO_LIVE, BO_CHANGES)                                                      \
     X(PUBLISH, bo_publish, BO_LIVE | BO_SLOW | BO_MASKED, BO_CHANGES)                                   \
     X(END, bo_posts_end, 0, BO_LOW_HALF & ~BO_SENDERS)
 
