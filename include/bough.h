@@ -59,6 +59,7 @@
 #ifndef BOUGH_H
 #define BOUGH_H
 
+/* The version of these headers. */
 #define BOUGH_VERSION_MAJOR 0
 #define BOUGH_VERSION_MINOR 1
 #define BOUGH_VERSION_PATCH 0

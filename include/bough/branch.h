@@ -82,6 +82,7 @@ typedef struct bough_resource {
     void (*destroy)(void *value);
 } bough_resource;
 
+/* Any value, with what disposes of it. */
 static inline bough_resource bough_resource_of(void *value, void (*destroy)(void *value))
 {
     bough_resource r;
@@ -321,6 +322,8 @@ static inline struct bough_branch_options bough_deadline_options_(int64_t timeou
         for (bough_branch *name = bough_block_##name.branch; name && bough_once_##name; bough_once_##name = NULL)
 #define BOUGH_DEADLINE_(name, ns) BOUGH_BRANCH_(name, bough_deadline_options_(ns), )
 #else
+/* BOUGH_BRANCH(name, options...) { ... }: a block that owns threads. `name` is the branch's handle in it; the options
+ * are fields of struct bough_branch_options. */
 #define BOUGH_BRANCH(...) BOUGH_BRANCH_(__VA_ARGS__, .line = __LINE__)
 #define BOUGH_BRANCH_(name, ...)                                                                      \
     for (bough_branch * name __attribute__((cleanup(bough_leave_))) = bough_branch_open(              \

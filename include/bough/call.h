@@ -27,7 +27,7 @@ extern "C" {
 #define bough_syscall(...) BOUGH_SYSCALL_(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 #define BOUGH_SYSCALL_(nr, a, b, c, d, e, f, ...) \
     bough_syscall6((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
-BOUGH_API long bough_syscall6(long nr, long a, long b, long c, long d, long e, long f);
+BOUGH_API long bough_syscall6(long number, long a, long b, long c, long d, long e, long f);
 
 /* ---- what people write by hand each time ---------------------------------------------------- */
 

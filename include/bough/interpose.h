@@ -144,6 +144,7 @@ BOUGH_API int bough_interpose_eintr_only(const char *object);
 /* ---- for bindings --------------------------------------------------------------------------- */
 
 typedef void bough_code(void); /* any function */
+/* A hook that is in place. */
 typedef struct bough_hook_entry bough_hook_t;
 
 /*

@@ -65,6 +65,7 @@ struct bough_event {
     int64_t value;      /* yours: comes back in struct bough_record */
 };
 
+/* How many bytes of a reason are kept. */
 #define BOUGH_REASON_MAX 95
 
 /* A record as its target sees it: who stopped me, why, since when. */

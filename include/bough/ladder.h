@@ -44,6 +44,7 @@
 extern "C" {
 #endif
 
+/* The rungs, as in the table above. */
 enum bough_rung {
     BOUGH_RUNG_FLAG = 1,
     BOUGH_RUNG_HANDLER,
@@ -97,6 +98,7 @@ struct bough_incident {
     bough_time resume_until; /* out: for BOUGH_RESUME; later than the cap is cut */
 };
 
+/* A handler: runs on the thread that is interrupted. Returns an enum bough_verdict. */
 typedef int bough_handler_fn(struct bough_incident *incident, void *argument);
 
 enum bough_handler_flags {

@@ -25,8 +25,10 @@
 extern "C" {
 #endif
 
+/* What a thread admits, as in the table above. */
 enum bough_level { BOUGH_DISABLED, BOUGH_DEFERRED, BOUGH_ASYNCHRONOUS };
 
+/* What 0 stands for as the budget of a critical section, and as the grace of a cleanup region. */
 #define BOUGH_DEFAULT_BUDGET BOUGH_SEC(5)
 #define BOUGH_DEFAULT_GRACE BOUGH_SEC(5)
 

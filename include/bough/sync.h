@@ -33,6 +33,7 @@ extern "C" {
 #endif
 
 /* clang-format off */
+/* Initialisers, for variables in static memory and elsewhere. */
 #define BOUGH_MUTEX_INIT      {0, 0, 0, 0}
 #define BOUGH_COND_INIT       {0, {0, 0}}
 #define BOUGH_SEM_INIT(count) {(uint32_t)(count)}
@@ -40,18 +41,19 @@ extern "C" {
 /* clang-format on */
 
 /* ---- mutex: not recursive, knows its owner ---------------------------------------------------- */
+/* One holder at a time. */
 typedef struct bough_mutex {
     uint32_t state;
     uintptr_t owner;
     struct bough_mutex *next, **link; /* in the list of those its owner holds */
 } bough_mutex;
-/* Also EDEADLK: the caller holds it. EOWNERDEAD: its holder ended without unlocking it; the caller holds it
+/* Take it; waits while another thread has it. Also EDEADLK: the caller holds it. EOWNERDEAD: its holder ended without unlocking it; the caller holds it
  * now and must mend what it protects. Unlocking it says that this is done: from then on the mutex is as
  * good as new. It must not be freed while it is held. [point] */
 BOUGH_API int bough_mutex_lock(bough_mutex *mutex, bough_time deadline);
-/* 0, or -1 with EBUSY (held by anybody), EOWNERDEAD (held now, as above). Not a point. */
+/* Take it if it is free. 0, or -1 with EBUSY (held by anybody), EOWNERDEAD (held now, as above). Not a point. */
 BOUGH_API int bough_mutex_trylock(bough_mutex *mutex);
-/* 0, or -1 with EPERM: the caller does not hold it. Not a point. */
+/* Give it back. 0, or -1 with EPERM: the caller does not hold it. Not a point. */
 BOUGH_API int bough_mutex_unlock(bough_mutex *mutex);
 
 /* ---- condition --------------------------------------------------------------------------------- */
@@ -59,6 +61,7 @@ struct bough_waiter_;
 struct bough_line_ {
     struct bough_waiter_ *first, *last;
 };
+/* Waiters in line, for one mutex at a time. */
 typedef struct bough_cond {
     uint32_t lock;
     struct bough_line_ line;
@@ -76,24 +79,33 @@ BOUGH_API int bough_cond_notify(bough_cond *cond);
 BOUGH_API int bough_cond_notify_all(bough_cond *cond);
 
 /* ---- semaphore --------------------------------------------------------------------------------- */
+/* A number of tokens, to be taken and given back. */
 typedef struct bough_sem {
     uint64_t state __attribute__((aligned(8)));
 } bough_sem;
-BOUGH_API int bough_sem_acquire(bough_sem *sem, bough_time deadline); /* [point] */
-BOUGH_API int bough_sem_try(bough_sem *sem);                          /* -1 with EAGAIN. Not a point. */
-BOUGH_API int bough_sem_release(bough_sem *sem);                      /* -1 with EOVERFLOW. [signal] */
+/* Take a token; waits while there is none. [point] */
+BOUGH_API int bough_sem_acquire(bough_sem *sem, bough_time deadline);
+/* Take a token if there is one. 0, or -1 with EAGAIN. Not a point. */
+BOUGH_API int bough_sem_try(bough_sem *sem);
+/* Give a token back. 0, or -1 with EOVERFLOW. [signal] */
+BOUGH_API int bough_sem_release(bough_sem *sem);
 
 /* ---- event: set once, or set and reset -------------------------------------------------------- */
+/* Is set or not. */
 typedef struct bough_event_flag {
     uint32_t state;
 } bough_event_flag;
 /* Wakes all who wait; they return 0 even if the event is reset before they run. [signal] */
 BOUGH_API int bough_event_set(bough_event_flag *event);
-BOUGH_API int bough_event_reset(bough_event_flag *event);                     /* [signal] */
-BOUGH_API int bough_event_is_set(const bough_event_flag *event);              /* 1 or 0. [signal] */
-BOUGH_API int bough_event_wait(bough_event_flag *event, bough_time deadline); /* [point] */
+/* Not set any more. [signal] */
+BOUGH_API int bough_event_reset(bough_event_flag *event);
+/* 1 or 0. [signal] */
+BOUGH_API int bough_event_is_set(const bough_event_flag *event);
+/* Wait until it is set. [point] */
+BOUGH_API int bough_event_wait(bough_event_flag *event, bough_time deadline);
 
 /* ---- bounded queue of pointers ----------------------------------------------------------------- */
+/* Holds up to its capacity of items. */
 typedef struct bough_queue bough_queue;
 /* NULL with EINVAL (capacity 0) or ENOMEM. To be freed by bough_queue_free(). */
 BOUGH_API bough_queue *bough_queue_new(size_t capacity);
@@ -106,8 +118,8 @@ BOUGH_API void bough_queue_free(bough_queue *queue, void (*drop)(void *item));
  */
 BOUGH_API int bough_queue_put(bough_queue *queue, void *item, bough_time deadline);
 BOUGH_API int bough_queue_get(bough_queue *queue, void **item, bough_time deadline);
-BOUGH_API int bough_queue_close(bough_queue *queue); /* Returns 0, the second time too. */
-BOUGH_API size_t bough_queue_length(bough_queue *queue);
+BOUGH_API int bough_queue_close(bough_queue *queue);     /* No item goes in any more. Returns 0, the second time too. */
+BOUGH_API size_t bough_queue_length(bough_queue *queue); /* how many items it has now */
 
 #ifdef __cplusplus
 }

@@ -10,6 +10,7 @@
 #error "bough needs a compiler with GNU attributes: gcc or clang"
 #endif
 
+/* For declarations: a function that the library exports, one that formats as printf() does, and one that is seldom called. */
 #define BOUGH_API __attribute__((visibility("default")))
 #define BOUGH_FORMAT(fmt, args) __attribute__((format(printf, fmt, args)))
 #define BOUGH_COLD __attribute__((cold))
@@ -47,6 +48,7 @@ typedef const void *bough_target;
  * process is stopped (SIGSTOP, a debugger, a paused machine; rule 33). 0 stands for "no deadline". */
 typedef int64_t bough_time;
 
+/* Nanoseconds, microseconds, milliseconds and seconds as nanoseconds. */
 #define BOUGH_NS(n) ((int64_t)(n))
 #define BOUGH_US(n) ((int64_t)(n)*1000)
 #define BOUGH_MS(n) ((int64_t)(n)*1000000)

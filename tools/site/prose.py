@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""Plain text as it stands in a header's comment or a docstring, made into Markdown."""
+import re
+
+# What looks like code in a sentence: calls, macros, error numbers, dotted and keyword names.
+CODE = re.compile(
+    r"`[^`]+`"
+    r"|\b(?:struct|enum|union) bough_\w+"
+    r"|\bdocs/[\w/.-]+\.md\b"
+    r"|\brules? \d+(?:(?:, | to | and )\d+)*"
+    r"|<bough/\w+\.h>"
+    r"|\b[A-Za-z_][\w.]*\((?:[^()\s]*)\)(?!\w)"
+    r"|\b(?:BOUGH|SIG|RLIMIT|AT|F|MSG)_?[A-Z][A-Z0-9_]+\b"
+    r"|(?<![\w-])E[A-Z0-9]{3,}\b"
+    r"|\bbough_\w+"
+    r"|[\w.]*\b_\w+|\b\w+_\w+\b"
+    r"|\*\w+"
+)
+
+
+def escape(text):
+    return re.sub(r"([*_`\[\]<|$#\\])", r"\\\1", text)
+
+
+def inline(text, refer):
+    """One paragraph. `refer` makes a link of what has a place on the site, or returns None."""
+    out, at = [], 0
+    for match in CODE.finditer(text):
+        word = match.group()
+        out.append(escape(text[at : match.start()]))
+        plain = word.strip("`")
+        out.append(refer(plain) or f"`{plain}`")
+        at = match.end()
+    return "".join(out) + escape(text[at:])
+
+
+def indent_of(line):
+    return len(line) - len(line.lstrip())
+
+
+def blocks(text):
+    """Runs of lines between empty ones."""
+    lines = []
+    for line in [*text.splitlines(), ""]:
+        if line.strip():
+            lines.append(line.rstrip())
+        elif lines:
+            yield lines
+            lines = []
+
+
+def rows_of(lines):
+    """The rows of an aligned list of names, or None: `name   text`, its further lines below the text."""
+    rows, column = [], None
+    for line in lines:
+        match = re.match(r"(\S+(?: \S+)*?) {2,}(\S.*)$", line)
+        if match and (column is None or match.start(2) == column):
+            column = match.start(2)
+            rows.append([match.group(1), match.group(2)])
+        elif column is not None and indent_of(line) == column:
+            rows[-1][1] += " " + line.strip()
+        else:
+            return None
+    wide = any(re.search(r"\S {2,}\S", words) for _, words in rows)
+    return None if wide or len(rows) < 2 else rows
+
+
+def as_list(lines, refer):
+    """A list of errors and the like, or of names; None if it is neither."""
+    base = min(map(indent_of, lines))
+    rows = rows_of([line[base:] for line in lines])
+    if not rows:
+        return None
+    return "\n".join(f"- {inline(f'`{name}`' if ' ' not in name else name, refer)}: {inline(words, refer)}" for name, words in rows)
+
+
+def literal(lines, language):
+    base = min(map(indent_of, lines))
+    return "\n".join([f"```{language}", *(line[base:] for line in lines), "```"])
+
+
+def looks_like_code(lines):
+    return any(re.search(r"[;{}]\s*(//.*)?$|^\s*\w.*\(.*\).*//|\)\s*//", line) for line in lines)
+
+
+def markdown(text, refer, language="c"):
+    out, pending = [], []
+    for lines in blocks(text):
+        while lines:
+            if re.match(r"\S.*\n-+$", "\n".join(lines[:2])):  # a heading, underlined
+                out.append(f"**{escape(lines[0])}**")
+                lines = lines[2:]
+                continue
+            if indent_of(lines[0]) >= 2:
+                stop = next((i for i, line in enumerate(lines) if indent_of(line) < 2), len(lines))
+                part, lines = lines[:stop], lines[stop:]
+                if looks_like_code(part) and out and out[-1].startswith(f"```{language}") and out[-1] is pending:
+                    out[-1] = pending = out[-1][:-3] + "\n" + literal(part, language).split("\n", 1)[1]
+                    continue
+                made = None if looks_like_code(part) else as_list(part, refer)
+                pending = made or literal(part, language if looks_like_code(part) else "text")
+                out.append(pending)
+                continue
+            stop = next((i for i, line in enumerate(lines) if indent_of(line) >= 2), len(lines))
+            part, lines = lines[:stop], lines[stop:]
+            whole = as_list([*part, *lines], refer)
+            if whole:
+                out.append(whole)
+                break
+            if part[0].startswith("- "):
+                items = re.split(r"(?:^|\n)- ", "\n".join(part))[1:]
+                out.append("\n".join("- " + inline(" ".join(item.split()), refer) for item in items))
+                continue
+            out.append(inline(" ".join(line.strip() for line in part), refer))
+    return "\n\n".join(out)
