@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""The Python code of the documents runs, and prints what they say. docs/python.md has tests of its own: test_guide.py."""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+from guide import ROOT
+from installed import lack_of
+
+# Imported by a page for comparison: where one is not installed, its block is left out.
+OTHERS = {"stopit", "trio", "anyio"}
+# What stands before a page's code.
+BEFORE = {
+    "index": """
+import socket
+
+pairs = [socket.socketpair() for _ in range(3)]
+connections = [one for one, other in pairs]
+
+def serve(conn):
+    conn.recv(1)
+""",
+}
+MARK = "\x01"
+
+
+def blocks(text):
+    """(line, code, what it prints or None) of each block of Python."""
+    found = list(re.finditer(r"^```(\w*)\n(.*?)^```$", text, flags=re.S | re.M))
+    for fence, after in zip(found, [*found[1:], None]):
+        if fence.group(1) == "python":
+            printed = after.group(2) if after and after.group(1) == "text" else None
+            yield text[: fence.start(2)].count("\n"), fence.group(2), printed
+
+
+def pages():
+    every = [*(ROOT / "docs").glob("*.md"), ROOT / "docs/site/index.md"]
+    return {p.stem: p for p in sorted(every) if p.name != "python.md" and "```python\n" in p.read_text()}
+
+
+class Pages(unittest.TestCase):
+    limit = 120
+
+    def run_page(self, page, path):
+        """All blocks in their order, in one process; each output behind a mark."""
+        chosen = []
+        for line, code, printed in blocks(path.read_text()):
+            needed = OTHERS & set(re.findall(r"^\s*(?:import|from) (\w+)", code, flags=re.M))
+            if not any(lack_of(name) for name in needed):
+                chosen.append((line, code, printed))
+        parts = [BEFORE.get(page, ""), fresh := "names = {**globals(), '__name__': '__main__'}"]
+        for line, code, _ in chosen:
+            parts += [fresh] if page.startswith("tutorial") else []  # whose blocks are complete programs
+            parts.append(f"exec(compile({chr(10) * line + code!r}, {str(path)!r}, 'exec'), names)")
+            parts.append(f"print({MARK!r}, end='', flush=True)")
+        with tempfile.TemporaryDirectory() as place:
+            program = Path(place, f"{page}.py")
+            program.write_text("\n".join(parts))
+            where = os.pathsep.join(os.path.abspath(folder) for folder in os.environ["PYTHONPATH"].split(os.pathsep))
+            run = subprocess.run([sys.executable, program], capture_output=True, text=True, cwd=place,
+                                 env={**os.environ, "PYTHONPATH": where})
+        self.assertEqual(run.returncode, 0, run.stderr)
+        for (line, _, printed), out in zip(chosen, run.stdout.split(MARK)):
+            if printed is not None:
+                self.assertEqual(out, printed, f"{path.name}:{line}")
+
+
+def test_of(page, path):
+    def test(self):
+        self.run_page(page, path)
+
+    test.__doc__ = f"{path.relative_to(ROOT)}"
+    return test
+
+
+for name, file in pages().items():
+    setattr(Pages, "test_" + name.replace("-", "_"), test_of(name, file))
+
+if __name__ == "__main__":
+    unittest.main()
