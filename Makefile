@@ -8,6 +8,7 @@ help:
 	@echo "make demo      build and run the demonstration"
 	@echo "make bench     measure, beside pthreads and others; ARGS=--quick for a first look"
 	@echo "make check     before a release: format, static analysis, sanitizers, full loss tests"
+	@echo "make docs      build the documentation site, build-docs/html; its links are checked"
 	@echo "make python    build the Python package, to be imported from build-python-*, and run its tests"
 	@echo "make newest    the same with 3.13, 3.14, 3.15, debug builds and a free-threaded one, in a newer Debian; needs root"
 	@echo "make blocking  interrupt each blocking call of Python's library, and make the tables of docs/blocking.md"
@@ -30,12 +31,16 @@ bench:
 	@bench/run build-bench $(ARGS)
 
 check:
-	@tools/deps.sh build test python cpython check
+	@tools/deps.sh build test python cpython check docs
 	@tools/check.sh
 
 python:
 	@tools/deps.sh build python cpython
 	@tools/legs.sh python
+
+docs:
+	@tools/deps.sh build docs
+	@tools/site/make.sh
 
 newest:
 	@tools/newest.sh $(ARGS)
@@ -62,9 +67,9 @@ format:
 	@tools/format.sh
 
 deps:
-	@tools/deps.sh build test python cpython bench check
+	@tools/deps.sh build test python cpython bench check docs
 
 clean:
 	rm -rf build build-* build*.log
 
-.PHONY: help test demo bench check python newest blocking install format deps clean
+.PHONY: help test demo bench check python docs newest blocking install format deps clean

@@ -20,9 +20,9 @@ headers = [root / "include/bough.h", *sorted((root / "include/bough").glob("*.h"
 
 
 def documents():
-    """The project's own: not those in build folders, or fetched."""
+    """The project's own: not those in build folders, or fetched, nor those whose links are the site's."""
     own = {"bench", "cli", "docs", "examples", "include", "man", "python", "src", "tests", "tools"}
-    return [*sorted(root.glob("*.md")), *sorted(p for d in own for p in (root / d).rglob("*.md"))]
+    return [*sorted(root.glob("*.md")), *sorted(p for d in own for p in (root / d).rglob("*.md") if root / "docs/site" not in p.parents)]
 
 
 def without_code(text):

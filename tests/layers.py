@@ -137,6 +137,8 @@ def check_lists():
         listed = (root / ("meson.build" if folder == "include" else f"{folder}/meson.build")).read_text()
         for path in sorted((root / folder).glob(pattern)):
             name = str(path.relative_to(root / folder))
+            if name.startswith("snippets/"):
+                continue  # tests/snippets.py takes each that has its page
             wanted = f"'{path.stem.removeprefix('test_')}'" if folder.endswith("tests") else f"{name}'"
             if wanted not in listed and f"'{name}'" not in listed:
                 yield f"{folder}/{name} is in no list of a meson.build"

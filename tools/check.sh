@@ -22,6 +22,7 @@ step format tools/format.sh --check
 step layers python3 tests/layers.py .
 step cppcheck tools/static.sh cppcheck
 step clang-tidy tools/static.sh clang-tidy
+step docs tools/site/make.sh
 step legs tools/legs.sh native hooks generic musl aarch64 python python-loss cpython peers-python clang asan tsan valgrind slow loss
 
 echo

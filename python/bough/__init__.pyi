@@ -9,7 +9,7 @@ from typing import IO, Any, Final, Generic, NamedTuple, Protocol, TypeVar, final
 from _typeshed import structseq
 from typing_extensions import Self, TypeAlias
 
-__version__: str
+__version__: str  # The package's version. library_version() has the library's.
 
 _T = TypeVar("_T")
 _E_co = TypeVar("_E_co", bound=BaseException, covariant=True)
@@ -49,7 +49,7 @@ class Record(structseq[Any], tuple[str, str, int, float, int, int, int, int, int
     @property
     def since(self) -> int: ...
 
-allow_interruption: _Region
+allow_interruption: _Region  # A block in which a ProtectedThread is interrupted, as its flags say.
 
 def check_interrupt() -> None: ...
 def cleanup(grace: float | None = 5.0) -> _Region: ...
@@ -65,7 +65,7 @@ def report() -> dict[str, Any]: ...
 # ---- threads
 
 class ThreadExit(SystemExit):
-    record: Record | None
+    record: Record | None  # Who asked, why and since when.
     @staticmethod
     def clear() -> bool: ...
 
@@ -99,8 +99,8 @@ def raise_exc(thread: _Thread, exc: _Exception) -> None: ...
 def terminate(thread: _Thread) -> None: ...
 
 class on_interrupt:
-    callback: Callable[[], object]
-    deadline: float
+    callback: Callable[[], object]  # What is called.
+    deadline: float  # How many seconds it has, counted from the interrupt.
     def __init__(self, callback: Callable[[], object], *, deadline: float = 5.0) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(self, *error: object) -> None: ...
@@ -176,35 +176,35 @@ def current_child() -> Child[Any] | None: ...
 # ---- the ladder
 
 class Rung(enum.IntEnum):
-    FLAG = 1
-    HANDLER = 2
-    FINAL = 3
-    CLOSE = 4
-    EXIT = 5
-    KILL = 6
+    FLAG = 1  # The interrupt is pending, a blocked call is woken.
+    HANDLER = 2  # Handlers run on the thread.
+    FINAL = 3  # Final handlers run, which end the thread.
+    CLOSE = 4  # The thread is stopped for good, and its closers run.
+    EXIT = 5  # The process exits.
+    KILL = 6  # A dump is written, and the process kills itself.
 
 class Incident(NamedTuple):
-    record: Record
-    rung: Rung
-    deadline: float | None
-    cap: float | None
+    record: Record  # The interrupt.
+    rung: Rung  # Where the handler runs: HANDLER or FINAL.
+    deadline: float | None  # In how many seconds it must be back.
+    cap: float | None  # In how many seconds the process ends; None: this interrupt does not climb that far.
 
 class Ladder(NamedTuple):
-    grace: float
-    cap: float
-    times: dict[Rung, float]
-    ceilings: dict[str, Rung]
+    grace: float  # Seconds for everything.
+    cap: float  # Seconds after which the process ends.
+    times: dict[Rung, float]  # Seconds for each rung.
+    ceilings: dict[str, Rung]  # The highest rung for each kind.
 
 class Transition(NamedTuple):
-    kind: str
-    before: int
-    after: int
-    name: str
-    why: str
-    place: str
-    source: int
-    age: float
-    target: int
+    kind: str  # Of the interrupt: "stop", "signal" and so on.
+    before: int  # The rung that it comes from.
+    after: int  # The rung that it goes to; 0: it is over.
+    name: str  # The target's.
+    why: str  # What made it climb, such as "not handled in 5.0 s".
+    place: str  # Where the first thread that has not ended is stuck; "" if none is.
+    source: int  # The native id of the thread that asked; 0: bough itself.
+    age: float  # Seconds since it was posted.
+    target: int  # The handle of the thread or branch.
 
 class _Verdict(NamedTuple):
     number: int
@@ -214,9 +214,9 @@ class _Verdict(NamedTuple):
 _Target: TypeAlias = Branch | Child[Any] | threading.Thread | int | None
 _File: TypeAlias = IO[Any] | int
 
-UNWIND: _Verdict
-PROMOTE: _Verdict
-DISMISS: _Verdict
+UNWIND: _Verdict  # The interruption point raises, as without a handler.
+PROMOTE: _Verdict  # The next handler outwards, then the next rung.
+DISMISS: _Verdict  # Forget the interrupt. Its third event can't be dismissed.
 
 def resume(seconds: float) -> _Verdict: ...
 def handler(callback: Callable[[Incident], _Verdict | None], *, final: bool = False) -> _Region: ...

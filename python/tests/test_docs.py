@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: MIT
 """The code in docs/python.md and in the README files is code."""
+import ast
 import contextlib
 import io
+import os
 import re
 import socket
+import sys
 import time
 import unittest
 
 import bough
 from guide import ROOT, TEXT, blocks, load
+
+sys.path.append(str(ROOT / "tools/site"))
+import py_reference  # noqa: E402: the generator of the site's page
 
 
 class Guide(unittest.TestCase):
@@ -91,6 +97,33 @@ class Guide(unittest.TestCase):
                 b.interrupt("x")
                 self.guide.session(one)
             self.assertEqual(other.recv(10), b"bye")
+
+
+class Reference(unittest.TestCase):
+    """The site's page about the package: it has each public name, with words."""
+
+    @classmethod
+    def setUpClass(cls):
+        docs = py_reference.docstrings(":".join(map(os.path.abspath, os.environ["PYTHONPATH"].split(":"))))
+        cls.page = py_reference.Reference(docs, lambda number: f"rule-{number}").page()
+        entry = r"^(`{3,})\{py:\w+\} (\w+)[^\n]*\n(?::\w+:[^\n]*\n)*\n(.*?)^\1$"
+        cls.entries = {name: body for _, name, body in re.findall(entry, cls.page, flags=re.S | re.M)}
+
+    def test_each_name(self):
+        """each name of __all__ has an entry, and each entry says something"""
+        self.assertEqual(sorted(set(bough.__all__) - self.entries.keys()), [])
+        self.assertEqual([name for name, body in self.entries.items() if not body.strip()], [])
+
+    def test_each_member(self):
+        """so has each public method and attribute that the stub has"""
+        for node in ast.parse(py_reference.STUB.read_text()).body:
+            if not isinstance(node, ast.ClassDef) or node.name.startswith("_"):
+                continue
+            wanted = {name for part in node.body for name in py_reference.names_of(part) if not name.startswith("_")}
+            entry = r"^(`{3,})\{py:\w+\} (\w+)[^\n]*\n(?::\w+:[^\n]*\n)*\n(.*?)^\1$"
+            have = {name: body for _, name, body in re.findall(entry, self.entries[node.name], flags=re.S | re.M)}
+            self.assertEqual(wanted, have.keys(), node.name)
+            self.assertEqual([name for name, body in have.items() if not body.strip()], [], node.name)
 
 
 if __name__ == "__main__":
