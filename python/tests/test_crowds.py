@@ -10,6 +10,7 @@ import time
 import unittest
 
 import bough
+from bough import ThreadExit
 from tools import SCALE, pipe, until
 
 limit = 300
@@ -50,7 +51,7 @@ class FewAtATime(unittest.TestCase):
             tids.append(threading.get_native_id())
             try:
                 os.read(fd, 1)
-            except bough.ThreadExit:
+            except ThreadExit:  # with bough's name before it, the first use would load it, and let go of the lock
                 if not first:
                     first.append(True)
                     HoldingTheLock.libc.usleep(10000)
@@ -72,10 +73,9 @@ class FewAtATime(unittest.TestCase):
     def test_few_wait_for_the_interpreter_lock_at_a_time(self):
         end = time.monotonic() + 20 * SCALE
         awake = waited = CROWD
-        while waited > ALONE:  # on a busy machine once more
-            self.assertLess(time.monotonic(), end)
-            awake, waited = self.round_of(bough.Branch.interrupt)
-        self.assertLessEqual(awake, 5)  # four, and the one that this one has let go
+        while waited > ALONE or awake > 5:  # four, and the one that this one has let go
+            self.assertLess(time.monotonic(), end, f"{awake} after {waited} s")
+            awake, waited = self.round_of(bough.Branch.interrupt)  # once more on a busy machine: the ticker may look at the last crowd
 
 
 def reads(fd):
@@ -104,7 +104,7 @@ def blocks_again(fd):
     """It swallows the interrupt, which does not come again at once, and is asked for then."""
     try:
         os.read(fd, 1)
-    except bough.ThreadExit:
+    except ThreadExit:
         asks(fd)
 
 
