@@ -24,6 +24,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "base/hook.h"
 #include "base/raw.h"
 #include "branch/end.h"
 #include "branch/family.h"
@@ -60,7 +61,7 @@ struct bo_origin {
 
 static struct bo_lock pool_lock;                               /* of all three */
 static struct bo_worker pool = {.next = &pool, .prev = &pool}; /* parked ones, the latest first */
-static unsigned idle;
+static _Atomic unsigned idle;
 static struct bo_origin *origins;
 
 /* ---- the pool ------------------------------------------------------------------------------------------ */
@@ -75,10 +76,16 @@ static void unlink_worker(struct bo_worker *w)
     bo_own_end();
 }
 
+/* Now. park() looks again. */
+static bool pool_has_room(void)
+{
+    return bo_load_relaxed(&idle) < MOST_IDLE;
+}
+
 static bool park(struct bo_worker *w)
 {
     bo_lock(&pool_lock);
-    bool room = idle < MOST_IDLE;
+    bool room = pool_has_room();
     if (room) {
         w->next = pool.next;
         w->prev = &pool;
@@ -270,11 +277,17 @@ static void shed_locale(void)
         uselocale(LC_GLOBAL_LOCALE);
 }
 
-/* False: this thread can't be used again. */
-static bool shed(struct bo_worker *w)
+/* False: this thread can't be used again, or its keys' destructors are to run before its branch ends. With `again`, it is to serve
+ * another child. */
+static bool shed(struct bo_worker *w, bool again)
 {
     shed_mask();
-    if (w->fresh || origin_changed(w) || signals_wait() || rounds_oddly() || holds_keys())
+    if (w->fresh || holds_keys())
+        return false;
+    if (!again)
+        return true;
+    BO_HOOK(worker_kept);
+    if (origin_changed(w) || signals_wait() || rounds_oddly())
         return false;
     shed_stack();
     shed_name();
@@ -347,12 +360,12 @@ static bool serve(struct bo_worker *w)
     shed_cancellation();
     uint64_t branch = w->branch;
     struct bo_thread *slot = w->slot;
-    bool clean = shed(w);
+    bool again = pool_has_room(), clean = shed(w, again);
     if (!clean)
         become_leaver(w);
     w->child = NULL;
     bo_store_relaxed(&w->go, PARKED);
-    bool parked = clean && park(w);
+    bool parked = clean && again && park(w);
     if (clean && !parked)
         pthread_detach(w->thread);
     bo_wake_joiners(slot); /* after parking: whoever adds next finds this worker */

@@ -348,3 +348,38 @@ TEST(a_process_with_many_threads_has_more_lists_of_waiting_threads_than_one_with
     for (size_t i = 0; i < INCIDENTS; i++)
         sim_gone(of[i]);
 }
+
+/* ---- workers that nobody is going to need ------------------------------------------------------------------------- */
+
+enum { CHILDREN = 200, POOL = 64 };
+static struct t_gate ends[CHILDREN];
+static _Atomic uint32_t kept;
+
+static int waits_for_its_end(void *gate)
+{
+    t_gate_wait(gate);
+    return 0;
+}
+
+static void count_kept(void)
+{
+    kept++;
+}
+
+/* Five system calls tell whether another child can run on a thread. With a full pool it ends in any case. */
+TEST(a_worker_for_which_the_pool_has_no_room_is_not_looked_at)
+{
+    static bough_thread *t[CHILDREN];
+    NEED_HOOKS();
+    bo_hook_worker_kept = count_kept;
+    BOUGH_BRANCH(b) {
+        for (size_t i = 0; i < CHILDREN; i++)
+            CHECK((t[i] = bough_add(b, waits_for_its_end, bough_arg(&ends[i]))));
+        for (size_t i = 0; i < CHILDREN; i++) {
+            t_gate_open(&ends[i]);
+            CHECK_EQ(bough_join(t[i]), 0);
+        }
+    }
+    CHECK(kept >= POOL && kept < CHILDREN); /* those in the pool end after 10 s */
+    bo_hook_worker_kept = NULL;
+}
