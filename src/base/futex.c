@@ -4,12 +4,12 @@
 
 BO_TLS uint32_t bo_busy;
 
-void bo_futex_sleep(const void *word, uint32_t expected, int64_t deadline)
+long bo_futex_sleep(const void *word, uint32_t expected, int64_t deadline)
 {
     /* FUTEX_WAIT_BITSET takes an absolute time, so that a signal in between stretches nothing. */
     struct timespec at = bo_timespec(deadline);
-    bo_raw6(SYS_futex, (long)word, FUTEX_WAIT_BITSET_PRIVATE, expected, (long)(deadline == BO_FOREVER ? NULL : &at), 0,
-            FUTEX_BITSET_MATCH_ANY);
+    return bo_raw6(SYS_futex, (long)word, FUTEX_WAIT_BITSET_PRIVATE, expected,
+                   (long)(deadline == BO_FOREVER ? NULL : &at), 0, FUTEX_BITSET_MATCH_ANY);
 }
 
 /* ---- the kernel's lists of waiting threads ---------------------------------------------------- */

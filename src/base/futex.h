@@ -16,8 +16,8 @@
 #include "base/raw.h"
 
 /* Sleep while *word == expected, at most until `deadline` (CLOCK_MONOTONIC; BO_FOREVER for none).
- * Comes back for any reason: the caller looks again. */
-void bo_futex_sleep(const void *word, uint32_t expected, int64_t deadline);
+ * Comes back for any reason: the caller looks again. -ETIMEDOUT: that time is over. */
+long bo_futex_sleep(const void *word, uint32_t expected, int64_t deadline);
 
 static inline void bo_futex_wake(const void *word, int count)
 {

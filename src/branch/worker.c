@@ -378,9 +378,7 @@ static uint32_t wait_for_work(struct bo_worker *w)
     uint32_t go;
     BO_YIELD_UNTIL(bo_load_acquire(&w->go) != PARKED);
     while ((go = bo_load_acquire(&w->go)) == PARKED) {
-        int64_t until = bo_clock() + IDLE_FOR;
-        bo_futex_sleep(&w->go, PARKED, until);
-        if (bo_clock() >= until && leave_pool(w)) {
+        if (bo_futex_sleep(&w->go, PARKED, bo_clock() + IDLE_FOR) == -ETIMEDOUT && leave_pool(w)) {
             pthread_detach(w->thread);
             return END;
         }

@@ -149,7 +149,7 @@ static uint64_t set_level(struct bo_thread *t, uint64_t *next)
     uint64_t w = bo_load_seq(&t->t.word), mask = 0;
     bool off = false;
     do {
-        if ((w & BO_PENDING) && !off)
+        if ((w & BO_PENDING) && t->crit_depth && !off)
             mask = bo_signals_off(), off = true;
         *next = at_level(t, w);
     } while (!bo_word_step(&t->t.word, &w, *next, BO_BY_LEVEL));

@@ -274,6 +274,8 @@ void bo_level_unwind(struct bo_thread *t, const struct bough_region *until)
 /* The frames in which regions were left open are gone, and their memory is in use for something else. */
 void bo_level_end(struct bo_thread *t)
 {
+    if (!t->regions && !(bo_load_seq(&t->t.word) & BO_PENDING))
+        return;
     bo_level_changing(t);
     recount(t, 0);
     bo_level_changed(t);
