@@ -3,7 +3,6 @@
 #include "inspect/safe_write.h"
 #include <errno.h>
 #include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include "base/clock.h"
 #include "base/plain.h"
 #include "base/raw.h"
+#include "base/writable.h"
 
 #define PATIENCE BO_SEC(2)
 #define LONGEST BO_SEC(10)
@@ -66,12 +66,9 @@ static void close_signals(const struct bo_out *o)
 /* Until it takes something; false: not in time. */
 static bool wait_ready(const struct bo_out *o)
 {
-    struct pollfd ready = {.fd = o->fd, .events = POLLOUT};
     for (;;) {
         int64_t end = o->patience < o->longest ? o->patience : o->longest, left = end - bo_clock();
-        struct timespec timeout = bo_timespec(left > 0 ? left : 0);
-        /* The kernel writes the rest of the time back. */
-        long n = bo_raw6(SYS_ppoll, (long)&ready, 1, (long)&timeout, 0, 0, 0);
+        long n = bo_writable(o->fd, left > 0 ? left : 0);
         if (n != -EINTR)
             return n > 0;
         if (left <= 0)

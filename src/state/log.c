@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include "state/log.h"
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "base/plain.h"
+#include "base/writable.h"
 #include "upcalls.h"
 
 static _Atomic(bough_report_fn *) reporter = bo_report_to_stderr;
@@ -22,9 +22,8 @@ static _Atomic uint32_t in_second, dropped;
 void bo_report_to_stderr(const char *line)
 {
     char text[1100];
-    struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
     int length = snprintf(text, sizeof text, "bough: %s\n", line);
-    if (poll(&ready, 1, 0) == 1 && (ready.revents & POLLOUT) && write(STDERR_FILENO, text, (size_t)length) < 0)
+    if (bo_writable(STDERR_FILENO, 0) == 1 && write(STDERR_FILENO, text, (size_t)length) < 0)
         bo_add_relaxed(&dropped, 1);
 }
 

@@ -30,7 +30,7 @@
  * Two who set the timer at the same time may do so in the wrong order. Each looks at `next_wake` again
  * afterwards, and sets the timer again if it is earlier than what it has set.
  */
-enum { NOT_RUNNING, STARTING, RUNNING, FAILED };
+enum { NOT_RUNNING, STARTING, RUNNING };
 enum { HEARTBEAT_MS = 500 };
 #define STACK (256 * 1024)
 
@@ -39,11 +39,18 @@ static _Atomic int64_t next_wake; /* CLOCK_MONOTONIC */
 static _Atomic uint32_t attended; /* somebody wants a tick */
 static _Atomic uint32_t awaited;  /* in a forked child: deadlines are open, and nobody watches them yet */
 static int timer_id;
+static _Atomic bool has_timer;  /* false: RLIMIT_SIGPENDING left no room for one */
+static _Atomic uint32_t alarms; /* a futex word: what the ticker sleeps on then */
 static struct bo_lock starting;
 
 static void set_ticker_timer(int64_t when)
 {
     struct itimerspec at = {.it_value = bo_timespec(when > 0 ? when : 1)};
+    if (bo_unlikely(!bo_load_seq(&has_timer))) {
+        bo_add_seq(&alarms, 1);
+        bo_futex_wake(&alarms, 1);
+        return;
+    }
     bo_raw4(SYS_timer_settime, timer_id, TIMER_ABSTIME, (long)&at, 0);
 }
 
@@ -190,15 +197,29 @@ static void block_own_signal(void)
     bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&set, 0, sizeof set);
 }
 
+/* Whoever lowers `next_wake` wakes us by a futex. Nobody outside can, so we look twice a second as it is. */
+static void sleep_without_timer(uint32_t seen, int64_t when)
+{
+    int64_t soon = bo_clock() + BO_MS(HEARTBEAT_MS);
+    bo_futex_sleep(&alarms, seen, bo_earlier(bo_earlier(when, bo_load_seq(&next_wake)), soon));
+    bo_notice_standstill(bo_earlier(when, bo_load_seq(&next_wake)));
+}
+
 /* `next_wake` is put to zero while we look, so that nobody sets the timer for nothing; whoever enlisted
  * meanwhile is found by the last look at the list, or sees the new value. */
 static void sleep_until(int64_t when)
 {
     static const uint64_t set = (uint64_t)1 << (BO_SECOND_ROAD - 1);
     block_own_signal();
+    bool timed = bo_load_relaxed(&has_timer);
+    uint32_t seen = bo_load_seq(&alarms);
     bo_store_seq(&next_wake, when);
     if (bo_load_seq(&work) != BO_NONE || bo_load_seq(&attended))
         return;
+    if (bo_unlikely(!timed)) {
+        sleep_without_timer(seen, when);
+        return;
+    }
     if (when != BO_FOREVER)
         set_ticker_timer(when);
     int64_t other = bo_load_seq(&next_wake);
@@ -208,11 +229,9 @@ static void sleep_until(int64_t when)
     bo_notice_standstill(bo_earlier(when, bo_load_seq(&next_wake)));
 }
 
-static void *tick(void *unused)
+/* Tried again at each look until there is one. */
+static void make_ticker_timer(void)
 {
-    (void)unused;
-    pthread_setname_np(pthread_self(), "bough-ticker");
-    bo_own_begin();
     struct sigevent event;
     memset(&event, 0, sizeof event);
     event.sigev_notify = SIGEV_THREAD_ID;
@@ -222,14 +241,24 @@ static void *tick(void *unused)
 #else
     event._sigev_un._tid = (pid_t)bo_raw0(SYS_gettid);
 #endif
+    if (bo_raw3(SYS_timer_create, CLOCK_MONOTONIC, (long)&event, (long)&timer_id) == 0)
+        bo_store_seq(&has_timer, true); /* before next_wake is stored: who lowers that afterwards sets the timer */
+}
+
+static void *tick(void *unused)
+{
+    (void)unused;
+    pthread_setname_np(pthread_self(), "bough-ticker");
+    bo_own_begin();
     int64_t awake = bo_clock(), worked = time_worked();
     bo_second_road_open(); /* where it is open, it must not end the process */
     bo_arena.head->ticker_signal = BO_SECOND_ROAD;
     bo_store_release(&bo_arena.head->ticker, (pid_t)bo_raw0(SYS_gettid));
-    long r = bo_raw3(SYS_timer_create, CLOCK_MONOTONIC, (long)&event, (long)&timer_id);
-    bo_store_seq(&running, r < 0 ? FAILED : RUNNING);
+    bo_store_seq(&has_timer, false); /* a ticker that was ended, or the parent's, has taken its timer along */
+    make_ticker_timer();
+    bo_store_seq(&running, RUNNING);
     bo_futex_wake(&running, INT_MAX);
-    while (r >= 0) {
+    for (;;) {
         /* It may come while we look, too; but to look at thousands takes long. */
         bo_notice_standstill(awake + time_worked() - worked);
         bo_store_seq(&attended, 0); /* before the look: what comes after it is seen by the last one */
@@ -237,10 +266,11 @@ static void *tick(void *unused)
         awake = bo_clock();
         worked = time_worked();
         bo_store_seq(&next_wake, 0);
+        if (bo_unlikely(!bo_load_relaxed(&has_timer)))
+            make_ticker_timer();
         take_work();
         take_due();
     }
-    bo_own_end();
     return NULL;
 }
 

@@ -255,3 +255,86 @@ TEST(out_of_threads_from_the_beginning)
 {
     CHECK_EXITED(t_run_status(begin_without_threads, NULL), 0);
 }
+
+/* ---- no descriptor more, no queued signal ------------------------------------------------------------------------- */
+
+static void never_returns(void)
+{
+    for (;;)
+        pause();
+}
+
+/* Rung 6, with time for the dump: the end comes when it is written. */
+static void climb_to_the_end(void)
+{
+    const int64_t soon = BOUGH_MS(50);
+    struct bough_ladder l = {.cap = BOUGH_SEC(600), .time = {0, soon, soon, soon, soon, soon, BOUGH_SEC(20)}};
+    struct bough_event event = {.kind = BOUGH_OPERATOR, .reason = "the end"};
+    CHECK_EQ(bough_ladder_set(BOUGH_ROOT, &l), 0);
+    atexit(never_returns);
+    CHECK(bough_post_event(BOUGH_ROOT, &event).record);
+    never_returns();
+}
+
+static void limit_to(int what, rlim_t most)
+{
+    struct rlimit limit;
+    CHECK_EQ(getrlimit(what, &limit), 0);
+    limit.rlim_cur = most;
+    CHECK_EQ(setrlimit(what, &limit), 0);
+}
+
+static void end_without_descriptors(void *unused)
+{
+    (void)unused;
+    bough_self();
+    limit_to(RLIMIT_NOFILE, 0);
+    climb_to_the_end();
+}
+
+/* A bug there was: log and dump asked poll() whether standard error takes anything, which fails under that limit. */
+TEST_LIMIT(log_and_dump_without_another_descriptor, 60)
+{
+    static char text[1 << 16];
+    CHECK_KILLED(t_run_output(end_without_descriptors, NULL, text, sizeof text), SIGKILL);
+    CHECK(strstr(text, "bough: root: operator (the end)"));
+    CHECK(strstr(text, "==== end ===="));
+}
+
+static void all_works_without_signals(void *unused)
+{
+    (void)unused;
+    limit_to(RLIMIT_SIGPENDING, 0);
+    bough_set_report(NULL);
+    CHECK(bough_signals(0) >= 0);
+    BOUGH_BRANCH(b, .timeout = BOUGH_MS(20))
+        add(b, until_stopped, bough_arg(NULL));
+    CHECK_EQ(bough_last_result(), ETIMEDOUT);
+    BOUGH_BRANCH(b, .timeout = BOUGH_SEC(1000)) {
+        bough_thread *child = bough_add(b, until_stopped, bough_arg(NULL));
+        bough_interrupt(child, "test");
+    }
+    CHECK_EQ(bough_last_result(), 0);
+    check_all_works();
+    CHECK_EQ(bough_signals_undo(), 0);
+}
+
+/* A bug there was: nothing could be begun, because the ticker had no timer. */
+TEST_LIMIT(without_room_for_a_queued_signal_all_works, 60)
+{
+    CHECK_EXITED(t_run_status(all_works_without_signals, NULL), 0);
+}
+
+static void end_without_signals(void *unused)
+{
+    (void)unused;
+    limit_to(RLIMIT_SIGPENDING, 0);
+    climb_to_the_end();
+}
+
+TEST_LIMIT(and_the_warden_alone_keeps_the_cap, 60)
+{
+    static char text[1 << 16];
+    CHECK_KILLED(t_run_output(end_without_signals, NULL, text, sizeof text), SIGKILL);
+    CHECK(strstr(text, "no timer could be made"));
+}
