@@ -281,10 +281,10 @@ static int take_part(unsigned flags)
         atexit(await_at_exit);
     bo_ladder_need_help();
     int count = choose(flags);
-    if (!(flags & BOUGH_SIGNALS_WAIT))
-        install_handlers();
-    else if (count && start_waiter() != 0)
-        return -1;
+    if (flags & BOUGH_SIGNALS_WAIT)
+        return count && start_waiter() != 0 ? -1 : count;
+    install_handlers();
+    bo_signals_warn(taken_signals, TAKEN, &taken, name_of);
     return count;
 }
 

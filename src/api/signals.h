@@ -2,6 +2,7 @@
 #ifndef BO_API_SIGNALS_H
 #define BO_API_SIGNALS_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -11,5 +12,8 @@ void bo_await_others(int64_t until, bool (*enough)(void));
 /* exit(), from a thread that need not be main's: with the default action of `signo` in the end, or with `status`. Streams
  * are waited for no longer than `flush` ns. Returns if another thread exits already. */
 void bo_exit_from_here(int signo, int status, int64_t flush);
+
+/* Report which of the signals that were taken by a handler every thread blocks. In ordinary code. (signals_blocked.c) */
+void bo_signals_warn(const int *signals, int count, const sigset_t *taken, const char *(*name_of)(int signo));
 
 #endif

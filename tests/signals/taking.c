@@ -34,6 +34,59 @@ TEST(arguments_and_errors)
     CHECK_ERR(bough_signals_undo(), ENOENT);
 }
 
+static char said[1024];
+static int lines;
+
+static void keep(const char *line)
+{
+    lines++;
+    snprintf(said, sizeof said, "%s", line);
+}
+
+static void block(int how, int signo)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signo);
+    CHECK_EQ(pthread_sigmask(how, &set, NULL), 0);
+}
+
+static struct t_gate unblocked, enough;
+
+static void *unblocks(void *unused)
+{
+    block(SIG_UNBLOCK, SIGTERM);
+    t_gate_open(&unblocked);
+    t_gate_wait(&enough);
+    return unused;
+}
+
+/* A bug there was: such a process did not end by SIGTERM, and nobody said why. */
+TEST(a_signal_that_every_thread_blocks_is_reported)
+{
+    struct t_thread other;
+    bough_set_report(keep);
+    CHECK_EQ(bough_signals(0), 3);
+    CHECK_EQ(bough_signals_undo(), 0);
+    block(SIG_BLOCK, SIGTERM);
+    CHECK_EQ(bough_signals(BOUGH_SIGNALS_WAIT), 3);
+    CHECK_EQ(bough_signals_undo(), 0);
+    CHECK_EQ(lines, 0);
+    CHECK_EQ(bough_signals(0), 3);
+    CHECK_EQ(bough_signals_undo(), 0);
+    CHECK_EQ(lines, 1);
+    CHECK(strstr(said, "SIGTERM is blocked in every thread"));
+    CHECK(strstr(said, "BOUGH_SIGNALS_WAIT"));
+    t_spawn(&other, unblocks, NULL);
+    t_gate_wait(&unblocked);
+    CHECK_EQ(bough_signals(0), 3);
+    CHECK_EQ(bough_signals_undo(), 0);
+    CHECK_EQ(lines, 1);
+    t_gate_open(&enough);
+    t_join(&other);
+    block(SIG_UNBLOCK, SIGTERM);
+}
+
 TEST(undo_restores_handlers)
 {
     signal(SIGINT, own_handler);

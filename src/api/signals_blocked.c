@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* A signal that each thread blocks reaches no handler, however it was installed: that is said when it is asked for. */
+#include <dirent.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "api/signals.h"
+#include "state/log.h"
+
+/* The mask of one thread, as the kernel has it. False: it is gone, or there is no /proc. */
+static bool read_mask_of(const char *tid, uint64_t *mask)
+{
+    char path[64], line[256];
+    bool found = false;
+    snprintf(path, sizeof path, "/proc/self/task/%.20s/status", tid);
+    FILE *f = fopen(path, "re");
+    while (f && !found && fgets(line, sizeof line, f))
+        if ((found = strncmp(line, "SigBlk:", 7) == 0))
+            *mask = strtoull(line + 7, NULL, 16);
+    if (f)
+        fclose(f);
+    return found;
+}
+
+/* The library's own threads block all, and so change nothing. */
+static uint64_t blocked_by_all(void)
+{
+    DIR *folder = opendir("/proc/self/task");
+    struct dirent *entry;
+    uint64_t all = folder ? ~(uint64_t)0 : 0, one;
+    while (folder && (entry = readdir(folder)))
+        if (entry->d_name[0] != '.' && read_mask_of(entry->d_name, &one))
+            all &= one;
+    if (folder)
+        closedir(folder);
+    return all;
+}
+
+void bo_signals_warn(const int *signals, int count, const sigset_t *taken, const char *(*name_of)(int signo))
+{
+    uint64_t blocked = blocked_by_all();
+    for (int i = 0; i < count; i++)
+        if (sigismember(taken, signals[i]) == 1 && (blocked >> (signals[i] - 1) & 1))
+            bo_report("%s is blocked in every thread, so that bough_signals() does not get it: unblock it in one "
+                      "(pthread_sigmask()), or call bough_signals(BOUGH_SIGNALS_WAIT)",
+                      name_of(signals[i]));
+}
