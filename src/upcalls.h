@@ -82,6 +82,9 @@ void bo_ladder_forget_closers(struct bo_thread *t);
 /* Names the threads that `is_one` says, the likely cause first: "thread 17 (reader) is in ...; and 2 more: ...". Returns how many
  * they are. */
 unsigned bo_ladder_name(bool (*is_one)(const struct bo_thread *t, uint64_t word), char *text, size_t size);
+/* Run fn(argument), which is the program's, on one of the library's threads: a fault in it is reported, as that of `what`, and ends no more
+ * than it. (ladder/fault.c) */
+void bo_ladder_guard(void (*fn)(void *), void *argument, const char *what);
 /* Takes a line over that the calling thread must not write itself, and returns true. */
 bool bo_ladder_report(const char *line);
 

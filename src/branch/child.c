@@ -289,12 +289,25 @@ static bool judge_outcome(struct bo_child *c, int returned, bool left, bool was_
 }
 
 /* Exactly once (rule 21), also if the destructor itself is left by pthread_exit(). */
-static void destroy_resource(struct bo_child *c)
+static bough_resource take_resource(struct bo_child *c)
 {
     bough_resource r = c->resource;
     c->resource.destroy = NULL;
     c->own = &c->resource;
-    destroy_value(r);
+    return r;
+}
+
+static void destroy_resource(struct bo_child *c)
+{
+    destroy_value(take_resource(c));
+}
+
+/* Of a lost thread: it may be half changed, and its destructor runs on a thread of the library's. */
+static void destroy_lost_resource(struct bo_child *c)
+{
+    bough_resource r = take_resource(c);
+    if (r.destroy)
+        bo_ladder_guard(r.destroy, r.value, "the destructor of a lost child's resource");
 }
 
 /* A failure that nobody has read makes even a 0 one (rule 26); to another it is attached. */
@@ -372,7 +385,7 @@ void bo_child_lost(struct bo_child *child, struct bo_failure *failure)
     if (failure)
         bo_failure_attach(failure, said);
     child->code = EOWNERDEAD;
-    destroy_resource(child);
+    destroy_lost_resource(child);
     account_and_tell(child, BOUGH_LOST, EOWNERDEAD);
 }
 

@@ -268,12 +268,26 @@ bough_closer *bough_closer_child(pid_t pid)
 
 /* ---- closing a frozen thread ---------------------------------------------------------------------------------- */
 
+struct running_closer {
+    const struct bough_closer *closer;
+    const struct bo_thread *owner;
+};
+
+static void run_closer(void *argument)
+{
+    const struct running_closer *r = argument;
+    r->closer->run(r->closer, r->owner);
+}
+
+/* What a closer works on may be half changed: the thread stood still at any place. */
 static void run_closers(struct bo_thread *t)
 {
+    char name[BO_NAME], what[96];
+    snprintf(what, sizeof what, "a closer of thread %d (%s)", (int)bo_load_relaxed(&t->tid), bo_name_of(&t->t, name));
     while (t->closers) {
         struct bough_closer *c = t->closers;
         t->closers = c->next;
-        c->run(c, t);
+        bo_ladder_guard(run_closer, &(struct running_closer){c, t}, what);
         discard(c);
     }
 }

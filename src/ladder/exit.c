@@ -21,6 +21,7 @@
 #include "ladder/terminal.h"
 #include "state/log.h"
 #include "state/record.h"
+#include "upcalls.h"
 #include "wake/post.h"
 
 struct tier {
@@ -94,7 +95,7 @@ static void *run_tiers(void *argument)
     struct running *r = argument;
     pthread_setname_np(pthread_self(), "bough-exit");
     for (struct tier *t = r->tiers; t; t = t->next)
-        t->fn(t->argument);
+        bo_ladder_guard(t->fn, t->argument, "an exit tier");
     bo_store_seq(&r->done, 1);
     bo_futex_wake(&r->done, 1);
     return NULL;

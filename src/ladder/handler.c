@@ -7,7 +7,7 @@
  * How it can go wrong, and how that is noticed:
  *
  *      hangs                      the rung's time is over
- *      faults                     on_fault() jumps out of it
+ *      faults                     ladder/fault.c jumps out of it
  *      returns from rung 3        here
  *      throws                     a cleanup in the frame that runs it: rule 36
  *      jumps out of rung 2        bough_longjmp() says so; after another jump `handling` lies below the stack pointer when
@@ -27,6 +27,7 @@
 #include "base/futex.h"
 #include "base/raw.h"
 #include "branch/end.h"
+#include "ladder/fault.h"
 #include "ladder/freeze.h"
 #include "ladder/helper_threads.h"
 #include "state/arena.h"
@@ -47,56 +48,6 @@ static void tell(struct bo_record *r, enum bo_news news)
     struct bo_target *target = bo_target_of(r->target);
     if (target)
         bo_ticker_look(target);
-}
-
-/* ---- faults ------------------------------------------------------------------------------------------------------ */
-
-static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
-enum { FAULTS = sizeof faults / sizeof *faults };
-static struct sigaction before[FAULTS];
-static struct bo_lock installing;
-static bool installed;
-
-/* A fault comes again, and by default ends the process. A signal that was sent does not. */
-static void as_before(int signo, const struct sigaction *old, const siginfo_t *info)
-{
-    sigaction(signo, old, NULL);
-    if (info->si_code <= 0)
-        bo_raw3(SYS_tgkill, getpid(), bo_raw0(SYS_gettid), signo);
-}
-
-static void hand_fault_on(int signo, siginfo_t *info, void *context)
-{
-    int i = 0;
-    while (faults[i] != signo)
-        i++;
-    const struct sigaction *old = &before[i];
-    if (old->sa_flags & SA_SIGINFO)
-        old->sa_sigaction(signo, info, context);
-    else if (old->sa_handler != SIG_DFL && old->sa_handler != SIG_IGN)
-        old->sa_handler(signo);
-    else
-        as_before(signo, old, info);
-}
-
-static void on_fault(int signo, siginfo_t *info, void *context)
-{
-    struct bo_handling *h = bo_self ? bo_self->handling : NULL;
-    if (h && (uintptr_t)h > bo_arch_sp(context) && !h->signo && info->si_code > 0) {
-        h->signo = signo;
-        siglongjmp(h->fault, 1);
-    }
-    hand_fault_on(signo, info, context);
-}
-
-static void catch_faults(void)
-{
-    struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
-    bo_lock(&installing);
-    for (int i = 0; i < FAULTS && !installed; i++)
-        sigaction(faults[i], &action, &before[i]);
-    installed = true;
-    bo_unlock(&installing);
 }
 
 /* ---- running one -------------------------------------------------------------------------------------------------- */
@@ -389,7 +340,7 @@ int bough_handler_begin(struct bough_region *region, bough_handler_fn *fn, void 
     if (!fn || (flags & ~known) || (flags & known) == BOUGH_HANDLER_ASYNC)
         return errno = EINVAL, -1;
     bo_help_need(); /* without helpers only reports are missing */
-    catch_faults();
+    bo_fault_catch();
     return bo_level_begin_handler(region, (bo_code *)fn, argument, flags, file, line,
                                   (uintptr_t)__builtin_frame_address(0));
 }

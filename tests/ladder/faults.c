@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include "../sync/not_under.h"
+#include "frozen.h"
 #include "harness.h"
 
 enum { SIZE = 1 << 20, ALTERNATE = 1 << 16 };
@@ -104,4 +105,113 @@ TEST(a_signal_of_a_fault_that_was_sent_ends_the_process)
     if (T_TSAN || T_ASAN || under_qemu())
         SKIP("faults are somebody else's here");
     CHECK_KILLED(t_run_status(send_to_itself, NULL), SIGSEGV);
+}
+
+/* ---- what the ladder runs on threads of its own -------------------------------------------------------------------- */
+
+static int ran;
+
+static void faults_in_closer(void *unused)
+{
+    (void)unused;
+    *nowhere = 1;
+}
+
+/* 400 MB, far more than a stack has. */
+static __attribute__((noinline)) int recurse(int depth)
+{
+    volatile char page[4096];
+    page[0] = (char)depth;
+    return depth < 100000 ? recurse(depth + 1) + page[0] : 0;
+}
+
+static void uses_up_its_stack(void *unused)
+{
+    (void)unused;
+    CHECK_EQ(recurse(0), 0);
+}
+
+static void runs(void *unused)
+{
+    (void)unused;
+    ran++;
+}
+
+static void *with_faulty_closers(void *argument)
+{
+    struct subject *s = argument;
+    CHECK(bough_closer_fn(runs, NULL));
+    CHECK(bough_closer_fn(uses_up_its_stack, NULL));
+    CHECK(bough_closer_fn(runs, NULL));
+    CHECK(bough_closer_fn(faults_in_closer, NULL));
+    subject_known(s);
+    for (char byte; bough_read(s->pipe[0], &byte, 1) < 0;)
+        s->rounds++;
+    return NULL;
+}
+
+/* A bug there was: the process was gone, without its dump. */
+TEST(a_closer_that_faults_is_ended_and_the_others_run)
+{
+    struct subject s = {0};
+    stack_t other;
+    if (T_TSAN || T_ASAN || under_qemu())
+        SKIP("faults are somebody else's here");
+    bough_set_report(keep);
+    subject_start(&s, with_faulty_closers);
+    post_stop(s.self);
+    must_freeze(s.self);
+    subject_closed(&s);
+    CHECK_EQ(ran, 2);
+    CHECK(strstr(line, "a closer of thread"));
+    CHECK(strstr(line, "was ended by signal 11"));
+    CHECK_EQ(sigaltstack(NULL, &other), 0);
+    CHECK(other.ss_flags & SS_DISABLE);
+}
+
+static int never_stops(void *argument)
+{
+    struct subject *s = argument;
+    subject_known(s);
+    for (char byte; bough_read(s->pipe[0], &byte, 1) < 0;)
+        s->rounds++;
+    return 0;
+}
+
+TEST(a_lost_childs_destructor_that_faults_keeps_nobody_waiting)
+{
+    struct subject s = {0};
+    if (T_TSAN || T_ASAN || under_qemu())
+        SKIP("faults are somebody else's here");
+    bough_set_report(keep);
+    CHECK_EQ(pipe(s.pipe), 0);
+    BOUGH_BRANCH(b) {
+        bough_thread *child = bough_add(b, never_stops, bough_resource_of(&s, faults_in_closer));
+        t_gate_wait(&s.known);
+        post_stop(child);
+        must_freeze(child);
+        subject_closed(&s);
+    }
+    CHECK_EQ(bough_last_result(), EOWNERDEAD);
+    CHECK(strstr(line, "the destructor of a lost child's resource was ended by signal 11"));
+}
+
+static void exits_with_faulty_tier(void *unused)
+{
+    const int64_t soon = BOUGH_MS(20);
+    struct bough_ladder l = {.cap = BOUGH_SEC(600), .time = {0, soon, soon, soon, soon, BOUGH_SEC(20), BOUGH_SEC(20)}};
+    struct bough_event event = {.kind = BOUGH_OPERATOR, .reason = "the end"};
+    (void)unused;
+    CHECK_EQ(bough_ladder_set(BOUGH_ROOT, &l), 0);
+    CHECK_EQ(bough_exit_tier(0, faults_in_closer, NULL), 0);
+    CHECK(bough_post_event(BOUGH_ROOT, &event).record);
+    for (;;)
+        pause();
+}
+
+TEST(an_exit_tier_that_faults_does_not_keep_the_exit_from_its_end)
+{
+    if (T_TSAN || T_ASAN || under_qemu())
+        SKIP("faults are somebody else's here");
+    CHECK_EXITED(t_run_status(exits_with_faulty_tier, NULL), BOUGH_EXIT_STATUS);
 }
