@@ -1,72 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Signals and the end of main (rule 32): real processes, and the statuses that a shell sees."""
+"""Signals (rule 32): real processes, and the statuses that a shell sees."""
 import contextlib
-import os
 import signal
 import subprocess
 import tempfile
-import textwrap
 import time
 import unittest
 from pathlib import Path
 
 from process import SCALE, Process
-
-# A worker that ends when it is interrupted, and says by what; main does what a test says.
-PROGRAM = """
-import ctypes, os, signal, sys, threading, time
-import bough
-
-def say(text):
-    os.write(1, (text + "\\n").encode())  # in one piece, whoever else writes
-
-def body():
-    try:
-        time.sleep(3600)
-    except bough.ThreadExit as exit:
-        with bough.critical_section():  # there may be another reason by now, which would cut the write
-            say(f"worker: {exit.record.kind} {exit.record.signo}")
-
-def work(target=body, cls=bough.Thread):
-    worker = cls(target=target)
-    worker.enable_io_interrupt = True
-    worker.start()
-    return worker
-
-def ready():
-    say("ready")
-"""
-
-
-AFTER_ONE_EVENT = 0.4  # seconds: what comes within 250 ms is one event
-
-
-def program(main, before=""):
-    return "-c", PROGRAM + before + textwrap.dedent(main)
-
-
-def until_it_computes(pid):
-    """Its main thread has used a third of a second: it is in the long computation, not on its way to it."""
-    used, first = 0, None
-    while first is None or used - first < os.sysconf("SC_CLK_TCK") // 3:
-        used = int(Path(f"/proc/{pid}/task/{pid}/stat").read_text().rpartition(")")[2].split()[11])
-        first = used if first is None else first
-        time.sleep(0.01)
-
-
-class Case(unittest.TestCase):
-    def told(self, main, signo=None, *, at="clock_nanosleep", status, says=(), before="", **keywords):
-        """Sends it when main is in this call; None: in none."""
-        with Process(*program(main, before), **keywords) as process:
-            if signo:
-                process.until("ready")
-                if at:
-                    process.until_in(at, main=True)
-                process.send(signo)
-            self.assertEqual(process.end(), status, str(process))
-        for line in says:
-            self.assertIn(line, process.out + process.err)
-        return process
+from signalled import AFTER_ONE_EVENT, PROGRAM, Case, program, until_it_computes
 
 
 class Unhandled(Case):
@@ -224,102 +167,6 @@ class WhileOptingIn(Case):
                 with self.subTest(name, signo=signo):
                     process = self.told(OPTS_IN.format(name=name, signo=signo), status=-signo)
                     self.assertNotIn("rung", process.err)  # at once, not by the ladder
-
-
-class MainEnds(Case):
-    def test_sys_exit(self):
-        self.told("work(); sys.exit(3)", status=3, says=["worker: exit 0"])
-
-    def test_sys_exit_in_a_function(self):
-        self.told("work()\ndef leave():\n    sys.exit(4)\nleave()", status=4, says=["worker: exit 0"])
-
-    def test_sys_exit_that_is_caught(self):
-        """it was none: main ends as it does, and nobody is interrupted"""
-        self.told(
-            """
-            done = threading.Event()
-            def body():
-                done.wait(10)
-                say(f"worker: interrupted {bough.interruption_requested()}")
-            work(body)
-            try:
-                sys.exit(3)
-            except SystemExit:
-                pass
-            threading.Timer(0.2, done.set).start()
-            """,
-            status=0,
-            says=["worker: interrupted False"],
-        )
-
-    def test_an_uncaught_exception(self):
-        self.told("work(); 1 / 0", status=1, says=["worker: exit 0", "ZeroDivisionError"])
-
-    def test_an_ordinary_end(self):
-        """interrupts nobody: threads that are no daemons are waited for, as ever"""
-        self.told(
-            """
-            done = threading.Event()
-            def body():
-                done.wait(10)
-                say(f"worker: interrupted {bough.interruption_requested()}")
-            work(body)
-            threading.Timer(0.2, done.set).start()
-            """,
-            status=0,
-            says=["worker: interrupted False"],
-        )
-
-    def test_the_grace_is_not_for_exit_handlers(self):
-        """when all threads have ended the exit's interrupt is over, and with it the timer behind it"""
-        self.told(
-            """
-            import atexit
-            atexit.register(lambda: (time.sleep(2.5), say("late")))
-            work()
-            sys.exit(5)
-            """,
-            status=5,
-            says=["worker: exit 0", "late"],
-            env={"BOUGH_GRACE": "1.5"},
-        )
-
-
-class MainIsInterrupted(Case):
-    def test_uncaught(self):
-        """it is no success, and one line has the reason"""
-        process = self.told(
-            """
-            threading.Timer(0.1, bough.interrupt, [threading.main_thread(), "operator"]).start()
-            with bough.set_enable_io_interrupt():
-                time.sleep(3600)
-            """,
-            status=1,
-        )
-        self.assertEqual(process.err, "bough: the main thread was interrupted (stop): operator\n")
-
-    def test_a_code_that_is_given(self):
-        """counts"""
-        self.told("raise bough.ThreadExit(7)", status=7)
-        self.told("raise bough.ThreadExit()", status=0)
-
-    def test_a_process_of_multiprocessing(self):
-        """ends as a shell has it for the signal that has interrupted it"""
-        self.told(
-            """
-            import multiprocessing
-            def target():
-                work()
-                os.kill(os.getpid(), signal.SIGTERM)
-                time.sleep(60)
-            process = multiprocessing.get_context("fork").Process(target=target)
-            process.start()
-            process.join()
-            say(f"exit code {process.exitcode}")
-            """,
-            status=0,
-            says=["exit code 143"],
-        )
 
 
 class Handled(Case):

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""What is raised asynchronously comes in where the thread was looked at (rule 43)."""
+import functools
+import os
+import sys
+import threading
+import time
+import unittest
+
+import bough
+from tools import bytecode, ended, open_what_stays, started, until, until_blocked
+
+setUpModule = open_what_stays
+
+
+class Posted(BaseException):
+    pass
+
+
+class NeverLater(unittest.TestCase):
+    """However long it waits: it comes in where the thread was looked at, and not later on."""
+
+    limit = 120
+
+    def looked_at(self, function):
+        """A thread that runs function(run), where run() is blocked in an iterator and has a `finally` after that; what it has
+        been posted came when it had been looked at often: after 5 ms, and then more and more rarely. The thread, what lets it go on, and
+        what its `finally` has done."""
+        r, w = os.pipe()
+        self.addCleanup(os.close, r)
+        seen = []
+
+        def run():
+            try:
+                for _ in iter(functools.partial(os.read, r, 1), b""):  # gives the interpreter lock away, and looks at no eval breaker then
+                    pass
+            finally:
+                seen.append("finally")
+                for _ in range(300):
+                    pass
+                seen.append("done")
+            bytecode()
+
+        thread = started(function, run, cls=threading.Thread)  # its calls are not interrupted
+        until_blocked(thread)
+        bough.raise_exc(thread, Posted)
+        before = bough._bough.courier_counts()[1]
+        until(lambda: bough._bough.courier_counts()[1] >= before + 8, "enough looks")
+        return thread, w, seen
+
+    def test_blocked_in_an_iterator(self):
+        """where the loop ends by that, and a `finally` begins, the exception comes after the `finally`"""
+        thread, w, seen = self.looked_at(lambda run: run())
+        os.close(w)
+        self.assertIsInstance(ended(thread), Posted)
+        self.assertEqual(seen, ["finally", "done"])
+
+    def test_in_the_loop(self):
+        """where it goes on, the exception comes in there"""
+        thread, w, seen = self.looked_at(lambda run: run())
+        while thread.is_alive():
+            os.write(w, b"x")
+            time.sleep(0.001)
+        os.close(w)
+        self.assertIsInstance(ended(thread), Posted)
+        self.assertEqual(seen, ["finally", "done"])
+
+    def test_nothing_is_left(self):
+        """a debugger that comes later gets no event that it does not know"""
+        events = []
+
+        def both(run):
+            try:
+                run()
+            except Posted:
+                pass
+            sys.settrace(lambda frame, event, arg: events.append(event))
+            sys._getframe().f_trace = lambda frame, event, arg: events.append(event)
+            for _ in range(300):
+                pass
+            sys.settrace(None)
+
+        thread, w, seen = self.looked_at(both)
+        os.close(w)
+        self.assertIsNone(ended(thread))
+        self.assertEqual(seen, ["finally", "done"])
+        self.assertIn("line", events)
+        self.assertNotIn("opcode", events)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""The end of main, and an interrupted main (rule 32): real processes, and the statuses that a shell sees."""
+import unittest
+
+from signalled import Case
+
+
+class MainEnds(Case):
+    def test_sys_exit(self):
+        self.told("work(); sys.exit(3)", status=3, says=["worker: exit 0"])
+
+    def test_sys_exit_in_a_function(self):
+        self.told("work()\ndef leave():\n    sys.exit(4)\nleave()", status=4, says=["worker: exit 0"])
+
+    def test_sys_exit_that_is_caught(self):
+        """it was none: main ends as it does, and nobody is interrupted"""
+        self.told(
+            """
+            done = threading.Event()
+            def body():
+                done.wait(10)
+                say(f"worker: interrupted {bough.interruption_requested()}")
+            work(body)
+            try:
+                sys.exit(3)
+            except SystemExit:
+                pass
+            threading.Timer(0.2, done.set).start()
+            """,
+            status=0,
+            says=["worker: interrupted False"],
+        )
+
+    def test_an_uncaught_exception(self):
+        self.told("work(); 1 / 0", status=1, says=["worker: exit 0", "ZeroDivisionError"])
+
+    def test_an_ordinary_end(self):
+        """interrupts nobody: threads that are no daemons are waited for, as ever"""
+        self.told(
+            """
+            done = threading.Event()
+            def body():
+                done.wait(10)
+                say(f"worker: interrupted {bough.interruption_requested()}")
+            work(body)
+            threading.Timer(0.2, done.set).start()
+            """,
+            status=0,
+            says=["worker: interrupted False"],
+        )
+
+    def test_the_grace_is_not_for_exit_handlers(self):
+        """when all threads have ended the exit's interrupt is over, and with it the timer behind it"""
+        self.told(
+            """
+            import atexit
+            atexit.register(lambda: (time.sleep(2.5), say("late")))
+            work()
+            sys.exit(5)
+            """,
+            status=5,
+            says=["worker: exit 0", "late"],
+            env={"BOUGH_GRACE": "1.5"},
+        )
+
+
+class MainIsInterrupted(Case):
+    def test_uncaught(self):
+        """it is no success, and one line has the reason"""
+        process = self.told(
+            """
+            threading.Timer(0.1, bough.interrupt, [threading.main_thread(), "operator"]).start()
+            with bough.set_enable_io_interrupt():
+                time.sleep(3600)
+            """,
+            status=1,
+        )
+        self.assertEqual(process.err, "bough: the main thread was interrupted (stop): operator\n")
+
+    def test_a_code_that_is_given(self):
+        """counts"""
+        self.told("raise bough.ThreadExit(7)", status=7)
+        self.told("raise bough.ThreadExit()", status=0)
+
+    def test_a_process_of_multiprocessing(self):
+        """ends as a shell has it for the signal that has interrupted it"""
+        self.told(
+            """
+            import multiprocessing
+            def target():
+                work()
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(60)
+            process = multiprocessing.get_context("fork").Process(target=target)
+            process.start()
+            process.join()
+            say(f"exit code {process.exitcode}")
+            """,
+            status=0,
+            says=["exit code 143"],
+        )
+
+
+if __name__ == "__main__":
+    unittest.main()
