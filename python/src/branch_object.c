@@ -6,6 +6,7 @@
  * _branch.py, whose class derives from this one and finds its attributes here. A list or set is made when it is first asked for.
  */
 #include "branch.h"
+#include "object.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -91,53 +92,15 @@ static PyObject *get_handle(PyObject *self, void *closure)
     return o->branch ? PyLong_FromVoidPtr(o->branch->handle) : Py_NewRef(Py_None);
 }
 
-static PyObject *new_list(void)
-{
-    return PyList_New(0);
-}
-
-static PyObject *new_set(void)
-{
-    return PySet_New(NULL);
-}
-
-/* What is made when it is first asked for. */
-static const struct lazy {
-    size_t offset;
-    PyObject *(*make)(void);
-} failures = {offsetof(struct bp_branch_object, failures), new_list},
-  errors = {offsetof(struct bp_branch_object, errors), new_list},
-  children = {offsetof(struct bp_branch_object, children), new_set};
-
-static PyObject **place_of(PyObject *self, const struct lazy *lazy)
-{
-    return (PyObject **)((char *)self + lazy->offset);
-}
-
-static PyObject *get_lazy(PyObject *self, void *closure)
-{
-    const struct lazy *lazy = closure;
-    if (!*place_of(self, lazy)) {
-        PyObject *made = lazy->make(); /* may run finalizers, and they this */
-        if (!*place_of(self, lazy))
-            *place_of(self, lazy) = made;
-        else
-            Py_XDECREF(made);
-    }
-    return Py_XNewRef(*place_of(self, lazy));
-}
-
-static int set_lazy(PyObject *self, PyObject *value, void *closure)
-{
-    Py_XSETREF(*place_of(self, closure), Py_XNewRef(value));
-    return 0;
-}
+static const struct bp_lazy failures = {offsetof(struct bp_branch_object, failures), bp_new_list},
+                            errors = {offsetof(struct bp_branch_object, errors), bp_new_list},
+                            children = {offsetof(struct bp_branch_object, children), bp_new_set};
 
 static PyGetSetDef attributes[] = {
-    {"failures", get_lazy, set_lazy, PyDoc_STR("Of a supervisor: what its children raised, the first 64."),
+    {"failures", bp_lazy_get, bp_lazy_set, PyDoc_STR("Of a supervisor: what its children raised, the first 64."),
      (void *)(uintptr_t)&failures},
-    {"_errors", get_lazy, set_lazy, NULL, (void *)(uintptr_t)&errors},
-    {"_children", get_lazy, set_lazy, NULL, (void *)(uintptr_t)&children},
+    {"_errors", bp_lazy_get, bp_lazy_set, NULL, (void *)(uintptr_t)&errors},
+    {"_children", bp_lazy_get, bp_lazy_set, NULL, (void *)(uintptr_t)&children},
     {"_handle", get_handle, NULL, NULL, NULL},
     {0},
 };
@@ -170,42 +133,24 @@ static PyMemberDef members[] = {
 
 /* ---- its life ---------------------------------------------------------------------------------------------------- */
 
+static const size_t references[] = {
+    offsetof(struct bp_branch_object, dictionary),   offsetof(struct bp_branch_object, name),
+    offsetof(struct bp_branch_object, limit),        offsetof(struct bp_branch_object, timeout),
+    offsetof(struct bp_branch_object, deadline),     offsetof(struct bp_branch_object, failures),
+    offsetof(struct bp_branch_object, errors),       offsetof(struct bp_branch_object, children),
+    offsetof(struct bp_branch_object, places),       offsetof(struct bp_branch_object, where),
+    offsetof(struct bp_branch_object, in),           offsetof(struct bp_branch_object, left_by),
+    offsetof(struct bp_branch_object, from_outside), 0,
+};
+
 static int traverse(PyObject *self, visitproc visit, void *arg)
 {
-    const struct bp_branch_object *o = (struct bp_branch_object *)self;
-    Py_VISIT(Py_TYPE(self));
-    Py_VISIT(o->dictionary);
-    Py_VISIT(o->name);
-    Py_VISIT(o->limit);
-    Py_VISIT(o->timeout);
-    Py_VISIT(o->deadline);
-    Py_VISIT(o->failures);
-    Py_VISIT(o->errors);
-    Py_VISIT(o->children);
-    Py_VISIT(o->places);
-    Py_VISIT(o->where);
-    Py_VISIT(o->in);
-    Py_VISIT(o->left_by);
-    Py_VISIT(o->from_outside);
-    return 0;
+    return bp_references_visit(self, references, visit, arg);
 }
 
 static int clear(PyObject *self)
 {
-    struct bp_branch_object *o = (struct bp_branch_object *)self;
-    Py_CLEAR(o->dictionary);
-    Py_CLEAR(o->name);
-    Py_CLEAR(o->limit);
-    Py_CLEAR(o->timeout);
-    Py_CLEAR(o->deadline);
-    Py_CLEAR(o->failures);
-    Py_CLEAR(o->errors);
-    Py_CLEAR(o->children);
-    Py_CLEAR(o->places);
-    Py_CLEAR(o->where);
-    Py_CLEAR(o->in);
-    Py_CLEAR(o->left_by);
-    Py_CLEAR(o->from_outside);
+    bp_references_clear(self, references);
     return 0;
 }
 
@@ -330,12 +275,7 @@ static PyObject *branch(PyObject *module, PyObject *args, PyObject *keywords)
 static PyObject *branch_is(PyObject *module, PyObject *class)
 {
     (void)module;
-    if (!PyType_Check(class) || !PyType_IsSubtype((PyTypeObject *)class, base))
-        return PyErr_Format(PyExc_TypeError, "branch_is() must be given a class that derives from Branch, not %R",
-                            class),
-               NULL;
-    Py_XSETREF(branch_class, Py_NewRef(class));
-    return Py_NewRef(class);
+    return bp_keep_class(&branch_class, base, class, "branch_is");
 }
 
 PyMethodDef bp_branch_object_methods[] = {
@@ -357,7 +297,5 @@ PyMethodDef bp_branch_object_methods[] = {
 
 int bp_branch_init(PyObject *module)
 {
-    if (!base && !(base = (PyTypeObject *)PyType_FromSpec(&spec)))
-        return -1;
-    return PyModule_AddObjectRef(module, "Branch", (PyObject *)base);
+    return bp_add_type(module, &base, &spec, "Branch");
 }

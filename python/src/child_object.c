@@ -6,6 +6,7 @@
  * wait cost their memory.
  */
 #include "branch.h"
+#include "object.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -41,34 +42,15 @@ static PyObject *get_ident(PyObject *self, void *closure)
     return of(self)->ident ? PyLong_FromUnsignedLong(of(self)->ident) : Py_NewRef(Py_None);
 }
 
-static PyObject *get_list(PyObject *self, void *closure)
-{
-    PyObject **list = (PyObject **)((char *)self + *(const size_t *)closure);
-    if (!*list) {
-        PyObject *made = PyList_New(0); /* may run finalizers, and they this */
-        if (*list)
-            Py_XDECREF(made);
-        else
-            *list = made;
-    }
-    return Py_XNewRef(*list);
-}
-
-static int set_list(PyObject *self, PyObject *value, void *closure)
-{
-    Py_XSETREF(*(PyObject **)((char *)self + *(const size_t *)closure), Py_XNewRef(value));
-    return 0;
-}
-
-static const size_t closing = offsetof(struct bp_child_object, closing),
-                    posted = offsetof(struct bp_child_object, posted);
+static const struct bp_lazy closing = {offsetof(struct bp_child_object, closing), bp_new_list},
+                            posted = {offsetof(struct bp_child_object, posted), bp_new_list};
 
 static PyGetSetDef attributes[] = {
     {"ident", get_ident, NULL, PyDoc_STR("As of threading.get_ident(), once it runs."), NULL},
     {"_handle", get_handle, NULL, NULL, NULL},
     {"_branch", get_branch, NULL, NULL, NULL},
-    {"_closing", get_list, set_list, NULL, (void *)(uintptr_t)&closing},
-    {"_posted", get_list, set_list, NULL, (void *)(uintptr_t)&posted},
+    {"_closing", bp_lazy_get, bp_lazy_set, NULL, (void *)(uintptr_t)&closing},
+    {"_posted", bp_lazy_get, bp_lazy_set, NULL, (void *)(uintptr_t)&posted},
     {0},
 };
 
@@ -157,41 +139,32 @@ static PyMethodDef methods[] = {
 
 /* ---- its life ---------------------------------------------------------------------------------------------------- */
 
+static const size_t references[] = {
+    offsetof(struct bp_child_object, dictionary),
+    offsetof(struct bp_child_object, name),
+    offsetof(struct bp_child_object, outcome),
+    offsetof(struct bp_child_object, result),
+    offsetof(struct bp_child_object, exception),
+    offsetof(struct bp_child_object, owner),
+    offsetof(struct bp_child_object, above),
+    offsetof(struct bp_child_object, function),
+    offsetof(struct bp_child_object, args),
+    offsetof(struct bp_child_object, keywords),
+    offsetof(struct bp_child_object, context),
+    offsetof(struct bp_child_object, closing),
+    offsetof(struct bp_child_object, posted),
+    offsetof(struct bp_child_object, ended),
+    0,
+};
+
 static int traverse(PyObject *self, visitproc visit, void *arg)
 {
-    const struct bp_child_object *c = of(self);
-    Py_VISIT(Py_TYPE(self));
-    Py_VISIT(c->dictionary);
-    Py_VISIT(c->name);
-    Py_VISIT(c->outcome);
-    Py_VISIT(c->result);
-    Py_VISIT(c->exception);
-    Py_VISIT(c->owner);
-    Py_VISIT(c->above);
-    Py_VISIT(c->function);
-    Py_VISIT(c->args);
-    Py_VISIT(c->keywords);
-    Py_VISIT(c->context);
-    Py_VISIT(c->closing);
-    Py_VISIT(c->posted);
-    Py_VISIT(c->ended);
-    return 0;
+    return bp_references_visit(self, references, visit, arg);
 }
 
 static int clear(PyObject *self)
 {
-    struct bp_child_object *c = of(self);
-    bp_child_drop_call(c);
-    Py_CLEAR(c->dictionary);
-    Py_CLEAR(c->name);
-    Py_CLEAR(c->outcome);
-    Py_CLEAR(c->result);
-    Py_CLEAR(c->exception);
-    Py_CLEAR(c->owner);
-    Py_CLEAR(c->above);
-    Py_CLEAR(c->closing);
-    Py_CLEAR(c->posted);
-    Py_CLEAR(c->ended);
+    bp_references_clear(self, references);
     return 0;
 }
 
@@ -404,11 +377,7 @@ static PyObject *current_child(PyObject *module, PyObject *none)
 static PyObject *child_is(PyObject *module, PyObject *class)
 {
     (void)module;
-    if (!PyType_Check(class) || !PyType_IsSubtype((PyTypeObject *)class, base))
-        return PyErr_Format(PyExc_TypeError, "child_is() must be given a class that derives from Child, not %R", class),
-               NULL;
-    Py_XSETREF(child_class, Py_NewRef(class));
-    return Py_NewRef(class);
+    return bp_keep_class(&child_class, base, class, "child_is");
 }
 
 PyMethodDef bp_child_object_methods[] = {
@@ -420,7 +389,5 @@ PyMethodDef bp_child_object_methods[] = {
 
 int bp_child_init(PyObject *module)
 {
-    if (!base && !(base = (PyTypeObject *)PyType_FromSpec(&spec)))
-        return -1;
-    return PyModule_AddObjectRef(module, "Child", (PyObject *)base);
+    return bp_add_type(module, &base, &spec, "Child");
 }
