@@ -6,10 +6,11 @@ of it raises where it never did: a thread is not taken for ended, a notification
 that does not take part gets the original, after one look.
 """
 import importlib
+import os
 import signal
 import sys
 import threading
-from functools import wraps
+from functools import partial, wraps
 from importlib.machinery import ExtensionFileLoader
 
 from bough import _bough, _check, _green, _replace, _signals
@@ -218,9 +219,30 @@ def _popen_exit(original):
         if value is None or not _bough.takes_part() or not consists_of(value, is_a_stop):
             return original(self, kind, value, trace)
         with _bough.cleanup():
-            return original(self, KeyboardInterrupt, value, trace)
+            self._wait = partial(_wait_for_event, self, self._wait)
+            try:
+                return original(self, KeyboardInterrupt, value, trace)
+            finally:
+                del self._wait
 
     return __exit__
+
+
+def _wait_for_event(process, original, timeout):
+    """The original looks, sleeps for 1 ms, looks again, and so on."""
+    import select
+
+    try:
+        fd = os.pidfd_open(process.pid)
+    except (AttributeError, OSError):
+        return original(timeout=timeout)  # an older system, or another thread has waited for the process
+    try:
+        event = select.poll()
+        event.register(fd, select.POLLIN)
+        event.poll(None if timeout is None else timeout * 1000)
+    finally:
+        os.close(fd)
+    return original(timeout=timeout if timeout is None else 0)
 
 
 # ---- calls that return what libc returned ------------------------------------------------------------------------------

@@ -102,6 +102,35 @@ class Once(unittest.TestCase):
         self.interrupted(body)
         self.assertEqual(seen, ["enough"])
 
+    def leave_with(self, *command, **options):
+        """Interrupts a `with Popen(...)` block. The process, and what the looks for its end found."""
+        process, looks = subprocess.Popen(command, **options), []
+        original = process._try_wait
+        process._try_wait = lambda flags: looks.append(original(flags)) or looks[-1]
+
+        def body():
+            with process:
+                time.sleep(3600)
+
+        self.interrupted(body)
+        self.assertNotIn("_wait", vars(process))
+        return process, looks
+
+    def test_with_popen_waits_for_the_end(self):
+        """when its pipes are closed; by an event, not by look after look"""
+        end = "cat; for _ in 1 2 3 4 5 6 7 8 9 10; do /bin/true; done"
+        process, looks = self.leave_with("sh", "-c", end, stdin=subprocess.PIPE)
+        self.assertEqual((process.returncode, [pid for pid, _ in looks]), (0, [process.pid]))
+
+    def test_with_popen_waits_a_while(self):
+        """as after a Ctrl-C: not without end"""
+        process, looks = self.leave_with("sleep", "3600")
+        try:
+            self.assertEqual((process.returncode, [pid for pid, _ in looks], process._sigint_wait_secs), (None, [0], 0))
+        finally:
+            process.kill()
+            process.wait()
+
     def test_with_statements_close(self):
         seen = []
 
