@@ -114,29 +114,34 @@ bool bp_same_record(const struct bp_raised *seen, const struct bough_record *why
 
 bough_time bp_raised_until(const struct bp_thread *t, const struct bough_record *why)
 {
-    for (int i = 0; i < BP_RAISED_KEPT; i++) {
-        const struct bp_raised *r = &t->raised_lately[i];
+    for (int i = 0; t->raised_lately && i < BP_RAISED_KEPT; i++) {
+        const struct bp_raised *r = &t->raised_lately->records[i];
         if (bp_same_record(r, why) && r->rung == why->rung)
             return r->until;
     }
     return 0;
 }
 
+/* Without memory it is not noted, and may be raised again sooner. */
 static void note_raised(struct bp_thread *t, const struct bough_record *why)
 {
+    if (!t->raised_lately && !(t->raised_lately = PyMem_RawCalloc(1, sizeof *t->raised_lately)))
+        return;
+    struct bp_raised_lately *lately = t->raised_lately;
     bough_time until = bough_after(t->grace ? t->grace : BOUGH_DEFAULT_GRACE);
     unsigned i = 0;
-    while (i < BP_RAISED_KEPT && !bp_same_record(&t->raised_lately[i], why))
+    while (i < BP_RAISED_KEPT && !bp_same_record(&lately->records[i], why))
         i++;
     if (i == BP_RAISED_KEPT)
-        i = t->raised_next++ % BP_RAISED_KEPT;
-    t->raised_lately[i] = (struct bp_raised){why->target, why->since, why->kind, why->rung, until};
+        i = lately->next++ % BP_RAISED_KEPT;
+    lately->records[i] = (struct bp_raised){why->target, why->since, why->kind, why->rung, until};
 }
 
 /* What is pending may be raised again at once. */
 static void forget_raised(struct bp_thread *t)
 {
-    memset(t->raised_lately, 0, sizeof t->raised_lately);
+    if (t->raised_lately)
+        memset(t->raised_lately->records, 0, sizeof t->raised_lately->records);
 }
 
 /* ---- the exception of a record --------------------------------------------------------------------------------- */

@@ -60,7 +60,12 @@ struct bp_raised {
     bough_time until;
 };
 
+/* Records that stay pending: each waits before it is raised again. */
 enum { BP_RAISED_KEPT = 4 };
+struct bp_raised_lately {
+    struct bp_raised records[BP_RAISED_KEPT];
+    unsigned next; /* the entry that is used next */
+};
 
 /* A reason: a string, or None. */
 struct bp_queued {
@@ -114,9 +119,7 @@ struct bp_thread {
     bool due;              /* `event_fd` was readable at the last look */
     struct bp_raised seen; /* the record that was pending then */
     bough_time due_since;  /* when the courier saw that there is something to raise; 0: nothing */
-    struct bp_raised
-        raised_lately[BP_RAISED_KEPT]; /* records that stay pending: each waits before it is raised again */
-    unsigned raised_next;              /* the entry that is used next */
+    struct bp_raised_lately *raised_lately; /* NULL: nothing was, as in most threads */
     PyObject *on_due;                  /* called each time that an interrupt becomes due; NULL */
     bool active;                       /* in the courier's list of threads to look at */
     struct bp_place looked_at;         /* where the thread stood at the last look */

@@ -52,6 +52,7 @@ static void forget(struct bp_thread *t)
     Py_CLEAR(t->left_behind);
     Py_CLEAR(t->child);
     if (by_itself) {
+        PyMem_RawFree(t->raised_lately);
         PyMem_RawFree(t->spare);
         PyMem_RawFree(t);
     }
