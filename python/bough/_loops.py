@@ -40,7 +40,10 @@ class _Run:
         if error is not None:
             self.error = error
             self.stop()
-            for call in list(_here.calls):
+            calls = list(_here.calls)
+            for call in calls:
+                call.is_over = True  # before a worker that is interrupted takes it
+            for call in calls:
                 call.interrupt()
         return error is None
 
@@ -78,7 +81,6 @@ class _Call:
         _here.calls.add(self)
 
     def interrupt(self):
-        self.is_over = True
         item = getattr(self, "_bough_item", None)
         if item is not None:
             _bough.interrupt_handle(item, "its event loop was interrupted")
