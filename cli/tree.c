@@ -63,7 +63,7 @@ static void put_region(struct printer *p, const struct bo_thread *t, uint32_t i)
     }
     if ((int)i == clocked_region(t) && age >= 0) {
         fputs(", budget ", p->out);
-        put_time(p->out, bo_load_relaxed(&t->crit_budget));
+        put_time(p->out, bo_load_relaxed(&t->section.budget));
         if (bo_load_relaxed(&t->t.word) & BO_OVERRUN)
             fprintf(p->out, ", %sused up%s", colour(RED), colour(PLAIN));
     }

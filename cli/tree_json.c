@@ -57,7 +57,7 @@ static void write_regions(struct writer *w, const struct bo_thread *t)
         json_string(j, "kind", region_name(t->region[i].kind));
         write_place(w, t->region[i].file, t->region[i].line);
         json_seconds(j, "age", view_age(w->view, t->region[i].since));
-        json_seconds(j, "budget", runs ? bo_load_relaxed(&t->crit_budget) : -1);
+        json_seconds(j, "budget", runs ? bo_load_relaxed(&t->section.budget) : -1);
         json_end(j, '}');
     }
     json_end(j, ']');

@@ -207,7 +207,7 @@ static int clear_target(bough_target target, uint32_t kinds)
     int saved = errno;
     bo_level_settle(t);
     if (cleared > 0 && !(bo_load_seq(&t->t.word) & BO_PENDING))
-        t->last_was_cut = 0; /* it was handled: an error that comes later is the caller's (rule 47) */
+        t->call.last_was_cut = 0; /* it was handled: an error that comes later is the caller's (rule 47) */
     errno = saved;
     return cleared;
 }

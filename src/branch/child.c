@@ -166,7 +166,7 @@ static bool refused(struct bo_branch *b)
     if (!r)
         return false;
     bo_record_deliver(r);
-    bo_self->last_was_cut = 1;
+    bo_self->call.last_was_cut = 1;
     return errno = ECANCELED, true;
 }
 
@@ -363,7 +363,7 @@ void bo_child_finish(struct bo_child *child, int returned, bool left)
 {
     struct bo_thread *t = bo_self;
     BO_HOOK(child_ended);
-    bool was_cut = t->last_was_cut;
+    bool was_cut = t->call.last_was_cut;
     bo_branch_end_forgotten(t, BO_NONE, "the end of its child");
     bo_level_end(t);
     bool cut = judge_outcome(child, returned, left, was_cut);

@@ -84,7 +84,7 @@ static int result_of(const struct bo_branch *b, struct bo_thread *t, bool *inter
         return ETIMEDOUT;
     if (*interrupted)
         return 0;
-    return (f->cut || t->last_was_cut) && bo_pending_record(t, false) ? ECANCELED : 0;
+    return (f->cut || t->call.last_was_cut) && bo_pending_record(t, false) ? ECANCELED : 0;
 }
 
 static void pop_branch(struct bo_branch *b, struct bo_thread *t)
@@ -97,7 +97,7 @@ static void pop_branch(struct bo_branch *b, struct bo_thread *t)
 /* For rule 28 the branch is a call of its owner: whether that was cut, its result says. */
 static void note_cut(struct bo_thread *t, const struct bo_family *f, int result)
 {
-    t->last_was_cut = result ? result == ECANCELED : f->was_cut;
+    t->call.last_was_cut = result ? result == ECANCELED : f->was_cut;
 }
 
 static int end_branch(struct bo_branch *b, struct bo_thread *t)
@@ -113,7 +113,7 @@ static int end_branch(struct bo_branch *b, struct bo_thread *t)
     int result = result_of(b, t, &interrupted);
     note_cut(t, f, result);
     memcpy(label, b->t.name, sizeof label);
-    bo_store_relaxed(&b->shield_seq, 0);
+    bo_store_relaxed(&b->shield.seq, 0);
     bo_generation_end(&b->t, BOUGH_POST_ENDED); /* whoever looks into the family holds a pin */
     b->family = NULL;
     bo_branch_free(b);
@@ -212,7 +212,7 @@ void bo_branch_end_orphan(struct bo_branch *b)
     run_at_end(f);
     bo_store_seq(&b->deadline, BO_FOREVER);
     memcpy(label, b->t.name, sizeof label);
-    bo_store_relaxed(&b->shield_seq, 0);
+    bo_store_relaxed(&b->shield.seq, 0);
     bo_generation_end(&b->t, BOUGH_POST_LOST);
     b->family = NULL;
     bo_branch_free(b);

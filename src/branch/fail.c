@@ -178,7 +178,7 @@ void bo_failure_thrown(bough_branch *branch, const char *file, int line, const c
     struct bo_branch *b = branch_of_owner(branch, &error);
     if (!b)
         return;
-    if (bo_self->last_was_cut) {
+    if (bo_self->call.last_was_cut) {
         body_failed(b, ECANCELED, NULL);
         return;
     }

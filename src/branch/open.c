@@ -59,10 +59,8 @@ static void set_label(struct bo_branch *b, const struct bough_branch_options *o)
 /* What is opened in a cleanup region is protected with it (rule 20). */
 static void inherit_shield(struct bo_branch *b, const struct bo_thread *t)
 {
-    uint64_t seq = bo_load_relaxed(&t->shield_seq);
-    bo_store_relaxed(&b->shield_until, bo_load_relaxed(&t->shield_until));
-    bo_store_relaxed(&b->shield_rung, bo_load_relaxed(&t->shield_rung));
-    bo_store_relaxed(&b->shield_seq, seq);
+    uint64_t seq = bo_load_relaxed(&t->shield.seq);
+    bo_suppress(&b->shield, seq, bo_load_relaxed(&t->shield.until), bo_load_relaxed(&t->shield.rung));
     if (seq)
         bo_ticker_look(&b->t);
 }
@@ -123,8 +121,8 @@ static bough_branch *open_branch(const struct bough_branch_options *o, uintptr_t
         bo_branch_free(b);
         return errno = ENOMEM, NULL;
     }
-    b->family->was_cut = t->last_was_cut;
-    t->last_was_cut = 0;
+    b->family->was_cut = t->call.last_was_cut;
+    t->call.last_was_cut = 0;
     set_label(b, o);
     note_place(t, b->family, o);
     publish_branch(b, t);

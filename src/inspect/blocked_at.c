@@ -256,7 +256,7 @@ static void put_outcome(struct bo_out *o, const struct bo_thread *t, uint64_t w)
 BO_BARE static bool in_handler(const struct bo_thread *t, const struct bo_task *task)
 {
     uintptr_t high = t->stack_high;
-    return bo_load_relaxed(&t->below_handler) ||
+    return bo_load_relaxed(&t->call.below_handler) ||
            (task->blocked && high && (task->sp < t->stack_low || task->sp >= high));
 }
 

@@ -237,7 +237,7 @@ static int fail_again(struct bo_thread *t, const struct bo_site *site)
     int error = announce_outcome(t, site, object, wanted_error(t), true, &why);
     if (polls(site))
         remember_polled(t, site, error);
-    t->last_was_cut = 1;
+    t->call.last_was_cut = 1;
     note_outcome(t, site, object, error, BO_RETRIED);
     return error;
 }
@@ -306,7 +306,7 @@ ssize_t bo_outcome_after(struct bo_thread *t, const struct bo_site *site, ssize_
     const char *object = object_of(site->caller);
     if (!takes_only_eintr(t, object)) {
         error = memory.polled_error;
-        t->last_was_cut = 1;
+        t->call.last_was_cut = 1;
         note_outcome(t, site, object, error, BO_IGNORED_POLL);
     }
     errno = error;

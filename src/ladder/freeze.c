@@ -62,7 +62,8 @@ static bool in_nothing(const struct bo_thread *t)
  * safe. */
 static bool in_foreign_code(const struct bo_thread *t)
 {
-    return (bo_load_relaxed(&t->foreign) || t->foreign_depth > t->foreign_from_start) && t->closable_depth == 0;
+    return (bo_load_relaxed(&t->call.foreign) || t->foreign_depth > t->call.foreign_from_start) &&
+           t->closable_depth == 0;
 }
 
 bool bo_freeze_wanted(const struct bo_thread *t)
@@ -151,7 +152,7 @@ __attribute__((no_sanitize("thread"))) static const char *obstacle(const struct 
         return "its level is disabled";
     if (*(struct bo_handling *const volatile *)&t->handling)
         return "a handler runs";
-    if (bo_load_relaxed(&t->foreign))
+    if (bo_load_relaxed(&t->call.foreign))
         return "it is in other people's code";
     if (bo_load_relaxed(&t->joins) == BO_ROOT)
         return "it exits";

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A handler runs at a point, in ordinary code: the point fails or not by its verdict. While it runs its own incident does
- * not count for the thread up to its rung (resumed_seq, resumed_rung): calls in it are cut by other incidents, or when this
+ * not count for the thread up to its rung (`resumed`): calls in it are cut by other incidents, or when this
  * one goes up. Each thread runs handlers once for a record and rung.
  *
  * How it can go wrong, and how that is noticed:
@@ -64,9 +64,7 @@ static void describe(struct bough_incident *incident, const struct bo_record *r,
 
 static void not_for_this_incident(struct bo_thread *t, uint64_t seq, int rung, int64_t until)
 {
-    bo_store_relaxed(&t->resumed_until, until);
-    bo_store_relaxed(&t->resumed_rung, (uint8_t)rung);
-    bo_store_seq(&t->resumed_seq, seq);
+    bo_suppress(&t->resumed, seq, until, (uint8_t)rung);
 }
 
 /* ---- one that does not return ------------------------------------------------------------------------------------- */
@@ -75,7 +73,7 @@ static void not_for_this_incident(struct bo_thread *t, uint64_t seq, int rung, i
 void bo_ladder_jumped(struct bo_thread *t, struct bo_handling *until)
 {
     t->handling = until;
-    bo_store_seq(&t->resumed_seq, 0);
+    bo_store_seq(&t->resumed.seq, 0);
     t->jumped = t->handled_rung == BOUGH_RUNG_HANDLER;
     bo_level_settle(t); /* it counts again */
 }
@@ -102,7 +100,7 @@ static void left_by_exception(const struct running *call)
         bo_foreign_abandon(t);
     bo_undo_until(outer ? outer->undo : NULL);
     bo_busy = outer ? outer->busy : 0;
-    t->last_was_cut = 1; /* what the exception leaves now, it leaves because of the interrupt */
+    t->call.last_was_cut = 1; /* what the exception leaves now, it leaves because of the interrupt */
     bo_ladder_jumped(t, outer);
 }
 
@@ -220,7 +218,7 @@ static enum outcome run_handler(struct bo_thread *t, struct bo_record *r, const 
     describe(&incident, r, rung);
     not_for_this_incident(t, seq, rung, BO_FOREVER);
     int verdict = call(t, &h, region, &incident);
-    bo_store_seq(&t->resumed_seq, 0);
+    bo_store_seq(&t->resumed.seq, 0);
     if (!h.signo && rung == BOUGH_RUNG_FINAL && verdict == BOUGH_LEAVE)
         return FAILS;
     if (h.signo || rung == BOUGH_RUNG_FINAL) {

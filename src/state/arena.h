@@ -91,19 +91,35 @@ struct bo_target {
 _Static_assert(offsetof(struct bo_target, ladder) == BO_LINE, "what others write and what the owner writes lie apart");
 
 /*
+ * Records that do not count until a time (bough_now()): those numbered up to `seq`, unless their rung is above `rung`. seq 0: none. The
+ * owner writes it by bo_suppress(), the ticker and walks read it.
+ */
+struct bo_suppression {
+    _Atomic uint64_t seq;
+    _Atomic int64_t until;
+    _Atomic uint8_t rung;
+};
+
+static inline void bo_suppress(struct bo_suppression *s, uint64_t seq, int64_t until, uint8_t rung)
+{
+    bo_store_relaxed(&s->until, until);
+    bo_store_relaxed(&s->rung, rung);
+    bo_store_seq(&s->seq, seq);
+}
+
+/* When it ends, if it holds at `now`; BO_FOREVER: it does not, or has no end. */
+static inline int64_t bo_suppression_end(const struct bo_suppression *s, int64_t now)
+{
+    int64_t until = bo_load_seq(&s->seq) ? bo_load_relaxed(&s->until) : BO_FOREVER;
+    return until > now ? until : BO_FOREVER;
+}
+
+/*
  * Is a thread in a call of foreign code? CALL: in one that reports an interrupt to its caller. SILENT: in one that cannot
  * (a pause, a condition wait; thread/foreign.h). ASIDE: in either, but a handler of the ladder runs nested inside it. CALL and
  * SILENT are also the distance, in bytes, from DUE to the bit that ends such a call.
  */
 enum bo_foreign_step { BO_NOT_FOREIGN, BO_FOREIGN_CALL, BO_FOREIGN_SILENT, BO_FOREIGN_ASIDE };
-
-/* Records suppressed in foreign code until a time (rule 22): those numbered up to `seq`, unless their rung is above `rung`.
- * seq 0: none. Written by the owner, read by the ticker. */
-struct bo_suppressed {
-    _Atomic uint64_t seq;
-    _Atomic int64_t until;
-    _Atomic uint8_t rung;
-};
 
 /* How a thread wants foreign code to be interrupted: bough_foreign_set(). All 0: the defaults. */
 struct bo_foreign_ways {
@@ -132,6 +148,28 @@ struct bo_outcome {
     _Atomic uint8_t last; /* enum bo_outcome_note */
 };
 
+/* The outermost critical section: since when, with which budget; and the account of the incident that it pauses: thread/section.c has the
+ * clock. */
+struct bo_section {
+    _Atomic int64_t entry, budget;
+    _Atomic int64_t pause_used, pause_min;
+    _Atomic uint64_t pause_seq;
+};
+
+/* The call that the thread is in. Each call uses all of it. */
+struct bo_call_state {
+    uintptr_t frame; /* where on the stack the outermost call was made; while the word says IN */
+    const void *due_byte;
+    struct bo_libc_wait *libc_wait;
+    uintptr_t foreign_frame;       /* of the function that a call of foreign code was made in */
+    _Atomic uint8_t foreign;       /* enum bo_foreign_step */
+    bool foreign_cut;              /* which was cut */
+    bool last_was_cut;             /* the last failing call was interrupted (rule 28) */
+    bool settled_on_top;           /* a handler on top of a call has settled the word */
+    _Atomic uint8_t below_handler; /* the wake signal is blocked in a handler's frame, and comes when that returns */
+    bool foreign_from_start;       /* foreign code of the thread takes part from its start on */
+};
+
 /*
  * A thread's slot. It belongs to an OS thread from its adoption or start to its end; each child that a
  * worker runs is another generation. A blocked child costs all of it: the fields stand so that there are no holes.
@@ -139,12 +177,11 @@ struct bo_outcome {
  *   parent      the branch it is a child of; BO_ROOT for main and adopted threads
  *   top         the innermost branch it has open; BO_NONE
  *   outermost   the outermost one, or the last that it had; BO_NONE
- *   shield_seq  in a cleanup region: records up to this number do not disturb (rule 20), until shield_until
+ *   shield      in a cleanup region: what does not disturb meanwhile (rule 20)
  *   met_seq     the highest record that a point of this thread has failed for
- *   *_rung      up to which rung that holds: a higher one gets in
  *   handlers, finals   regions with a handler of rung 2, of rung 3; seen by the ladder
  *   handling    the handler that runs now, on the thread's stack
- *   resumed_*   a handler's verdict was to work on: records up to this number do not count before then
+ *   resumed     what does not count since a handler's verdict, which was to work on
  *   freeze      rung 4, see ladder/freeze.h; freeze_at: since when it is asked to, the warden's own
  *   joins       the branch whose children it waits for; BO_NONE; BO_ROOT: it exits, and waits for all other threads
  *   mutexes, unread    where a frozen thread keeps what it held and what it did not read: said by itself, see branch/lost.h
@@ -153,23 +190,11 @@ struct bo_outcome {
  *   silenced    what has ended a silent wait of foreign code
  *   joining     the thread whose end foreign code waits for, which nothing interrupts; 0
  *   paced       it shares a lock with other threads: few of them are woken at a time (wake/pace.h)
- *   crit_*      the outermost critical section: since when, with which budget; see level.c for the clock
  */
 struct bo_thread {
     struct bo_target t;
 
-    uintptr_t call_frame; /* where on the stack the outermost call was made; while the word says IN */
-    const void *due_byte;
-    struct bo_libc_wait *libc_wait;
-    uintptr_t foreign_frame;       /* of the function that such a call was made in */
-    _Atomic uint8_t foreign;       /* enum bo_foreign_step */
-    bool foreign_cut;              /* which was cut */
-    bool last_was_cut;             /* the last failing call was interrupted (rule 28) */
-    bool settled_on_top;           /* a handler on top of a call has settled the word */
-    _Atomic uint8_t below_handler; /* the wake signal is blocked in a handler's frame, and comes when that returns */
-    bool jumped;                   /* the last handler has left by a jump */
-    bool disabled;                 /* started at level disabled */
-    bool foreign_from_start;
+    struct bo_call_state call;
     _Atomic uint32_t level_serial; /* odd while the owner changes the level: a seqlock for the ticker */
     _Atomic uint32_t depth;
 
@@ -185,22 +210,16 @@ struct bo_thread {
     _Atomic uint8_t closing; /* handed to a helper, which runs its closers */
     _Atomic uint8_t paced;
     _Atomic uint8_t handlers, finals;
-    _Atomic uint8_t met_rung, shield_rung, resumed_rung;
+    _Atomic uint8_t met_rung;
     uint8_t handled_rung;
+    bool jumped;          /* the last handler has left by a jump */
+    bool disabled;        /* started at level disabled */
     uint64_t handled_seq; /* handlers have run for this record, up to this rung */
     _Atomic uint64_t met_seq;
     _Atomic int64_t met_at;
-    _Atomic uint64_t shield_seq;
-    _Atomic int64_t shield_until;
-    _Atomic uint64_t resumed_seq;
-    _Atomic int64_t resumed_until;
-    struct bo_suppressed reported, silenced;
+    struct bo_suppression shield, resumed, reported, silenced;
 
-    _Atomic int64_t crit_entry;
-    _Atomic int64_t crit_budget;
-    _Atomic int64_t pause_used;
-    _Atomic int64_t pause_min;
-    _Atomic uint64_t pause_seq;
+    struct bo_section section;
     uint32_t crit_depth, allow_depth, async_depth, clean_depth, closable_depth;
     uint32_t foreign_depth; /* regions in which foreign code takes part, and one more if it does from the start */
     struct bough_region *regions;
@@ -224,7 +243,7 @@ struct bo_thread {
 
 _Static_assert(sizeof(struct bo_thread) <= 768, "memory of a blocked child: see make bench");
 /* A call works with the word and with one line more. */
-_Static_assert(offsetof(struct bo_thread, call_frame) / BO_LINE == offsetof(struct bo_thread, depth) / BO_LINE,
+_Static_assert(offsetof(struct bo_thread, call) / BO_LINE == offsetof(struct bo_thread, depth) / BO_LINE,
                "what each call uses lies together");
 
 /*
@@ -234,7 +253,7 @@ _Static_assert(offsetof(struct bo_thread, call_frame) / BO_LINE == offsetof(stru
  *   ahead      the next branch further out with anything to look at, and since which mark that has held (state/tree.h)
  *   reach, sure   where to look for the threads inside it (state/reach.h)
  *   depth, jump   how many branches are around it; an ancestor, by which the others are found in few steps (state/reach.h)
- *   shield_seq, shield_until   it was opened in a cleanup region: what is around it is muffled (rule 20)
+ *   shield     it was opened in a cleanup region: what is around it is muffled (rule 20)
  *   live       children that run; the futex word that the end waits on. With BO_ORPHANED: its owner was lost, and the
  *              last one out ends it; then its owner is BO_NONE, and it counts as one that is live in the branch around it
  */
@@ -255,9 +274,7 @@ struct bo_branch {
     _Atomic uint32_t live;
     _Atomic uint32_t waiters;
     _Atomic int64_t deadline;
-    _Atomic uint64_t shield_seq;
-    _Atomic int64_t shield_until;
-    _Atomic uint8_t shield_rung;
+    struct bo_suppression shield;
     const char *file;
     int line;
     struct bo_family *family; /* what only this process needs: children, failures. branch/end.c */
@@ -292,7 +309,7 @@ struct bo_header {
 };
 
 #define BO_ARENA_MAGIC "bough arena"
-enum { BO_ARENA_VERSION = 9 };
+enum { BO_ARENA_VERSION = 10 };
 
 /* Where this process has it, and its mailbox. NULL: it has none, because the arena is hidden. */
 struct bo_arena {
@@ -361,7 +378,7 @@ static inline bool bo_stands_still(const struct bo_thread *t)
 /* The bit of the word that interrupts the thread's present call. By the thread itself, or by the ticker. */
 BO_BARE static inline uint64_t bo_foreign_due_bit(const struct bo_thread *t)
 {
-    uint8_t step = bo_load_relaxed(&t->foreign);
+    uint8_t step = bo_load_relaxed(&t->call.foreign);
     return step == BO_FOREIGN_CALL ? BO_FOREIGN_DUE : step == BO_FOREIGN_SILENT ? BO_SILENT_DUE : BO_DUE;
 }
 

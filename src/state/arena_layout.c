@@ -16,7 +16,7 @@ uint32_t bo_arena_layout(void)
         offsetof(struct bo_target, due),           offsetof(struct bo_target, index),
         offsetof(struct bo_target, name),          offsetof(struct bo_thread, tid),
         offsetof(struct bo_thread, parent),        offsetof(struct bo_thread, top),
-        offsetof(struct bo_thread, crit_entry),    offsetof(struct bo_thread, crit_budget),
+        offsetof(struct bo_thread, section.entry), offsetof(struct bo_thread, section.budget),
         offsetof(struct bo_thread, depth),         offsetof(struct bo_thread, region),
         offsetof(struct bo_branch, owner),         offsetof(struct bo_branch, outer),
         offsetof(struct bo_branch, live),          offsetof(struct bo_branch, deadline),

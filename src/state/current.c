@@ -28,7 +28,7 @@ static const volatile uint32_t *low_half_of_word(const bo_word *word)
 void bo_bind(struct bo_thread *t)
 {
     bo_store_relaxed(&t->tid, (pid_t)bo_raw0(SYS_gettid));
-    t->due_byte = bo_word_byte(&t->t.word, 0);
+    t->call.due_byte = bo_word_byte(&t->t.word, 0);
     bo_self = t;
     bo_signal_fence(); /* a handler that comes now finds the slot, and then the word */
     bough_word_ = low_half_of_word(&t->t.word);

@@ -13,17 +13,20 @@ struct shield {
 
 static const struct shield no_shield = {0, 0};
 
-static struct shield shield_or(struct shield s, uint64_t seq, int64_t until, uint8_t rung)
+/* The same with one suppression more. */
+static struct shield shield_or(struct shield s, const struct bo_suppression *also)
 {
-    if (seq <= s.seq || bo_now() >= until)
+    uint64_t seq = bo_load_seq(&also->seq);
+    if (seq <= s.seq || bo_now() >= bo_load_relaxed(&also->until))
         return s;
+    uint8_t rung = bo_load_relaxed(&also->rung);
     return (struct shield){seq, rung > s.rung ? rung : s.rung};
 }
 
-static struct shield shield_of_branch(struct shield s, const struct bo_branch *b)
+/* The one predicate: does this record not count here? */
+static bool is_shielded(struct shield s, uint64_t seq, const struct bo_record *r)
 {
-    uint64_t seq = bo_load_relaxed(&b->shield_seq);
-    return seq ? shield_or(s, seq, bo_load_relaxed(&b->shield_until), bo_load_relaxed(&b->shield_rung)) : s;
+    return seq <= s.seq && bo_load_relaxed(&r->rung) <= s.rung;
 }
 
 /* ---- the way out -------------------------------------------------------------------------------- */
@@ -47,7 +50,7 @@ static uint32_t owner_met_at(const struct bo_branch *b)
 static bool has_anything(const struct bo_branch *b)
 {
     uint32_t owner = owner_met_at(b);
-    return bo_load_seq(&b->t.due) || bo_load_relaxed(&b->shield_seq) || bo_load_acquire(&b->t.ladder.set) ||
+    return bo_load_seq(&b->t.due) || bo_load_relaxed(&b->shield.seq) || bo_load_acquire(&b->t.ladder.set) ||
            (owner != BO_NONE && bo_load_seq(&bo_thread_at(owner)->t.due));
 }
 
@@ -86,7 +89,7 @@ static bool walk_out(uint32_t index, struct shield shield, visit_fn *visit, void
         const struct bo_branch *b = bo_branch_at(index);
         if (visit(context, &b->t, shield, true))
             return true;
-        shield = shield_of_branch(shield, b);
+        shield = shield_or(shield, &b->shield);
         uint32_t owner = owner_met_at(b);
         if (owner != BO_NONE && visit(context, &bo_thread_at(owner)->t, shield, true))
             return true;
@@ -98,12 +101,7 @@ static bool walk_out(uint32_t index, struct shield shield, visit_fn *visit, void
 static bool walk(const struct bo_thread *t, struct shield shield, visit_fn *visit, void *context)
 {
     bool mine = t == bo_self;
-    uint64_t seq = bo_load_relaxed(&t->shield_seq);
-    if (seq)
-        shield = shield_or(shield, seq, bo_load_relaxed(&t->shield_until), bo_load_relaxed(&t->shield_rung));
-    seq = bo_load_relaxed(&t->resumed_seq);
-    if (seq)
-        shield = shield_or(shield, seq, bo_load_relaxed(&t->resumed_until), bo_load_relaxed(&t->resumed_rung));
+    shield = shield_or(shield_or(shield, &t->shield), &t->resumed);
     uint32_t index = bo_load_relaxed(&t->top);
     for (; index != BO_NONE; index = bo_branch_ahead(index, mine)) {
         const struct bo_branch *b = bo_branch_at(index);
@@ -111,7 +109,7 @@ static bool walk(const struct bo_thread *t, struct shield shield, visit_fn *visi
             break;
         if (visit(context, &b->t, shield, true))
             return true;
-        shield = shield_of_branch(shield, b);
+        shield = shield_or(shield, &b->shield);
     }
     if (visit(context, &t->t, shield, false))
         return true;
@@ -146,7 +144,7 @@ static bool find_record(void *context, const struct bo_target *target, struct sh
         if (below && is_thread(target) && (bo_record_flags(r) & BOUGH_ALONE))
             continue;
         uint64_t seq = bo_load_relaxed(&r->seq);
-        if (s->admitted && seq <= shield.seq && bo_load_relaxed(&r->rung) <= shield.rung)
+        if (s->admitted && is_shielded(shield, seq, r))
             continue;
         if (seq > s->highest)
             s->highest = seq;
@@ -170,14 +168,10 @@ struct bo_record *bo_pending_record(const struct bo_thread *t, bool admitted)
     return walk(t, no_shield, find_record, &s) ? s.found : NULL;
 }
 
-struct bo_record *bo_pending_foreign(const struct bo_thread *t, const struct bo_suppressed *suppressed)
+struct bo_record *bo_pending_foreign(const struct bo_thread *t, const struct bo_suppression *suppressed)
 {
     struct search s = {.admitted = true, .kinds = t->ways.kinds};
-    struct shield shield = no_shield;
-    uint64_t seq = bo_load_seq(&suppressed->seq);
-    if (seq)
-        shield = shield_or(shield, seq, bo_load_relaxed(&suppressed->until), bo_load_relaxed(&suppressed->rung));
-    return walk(t, shield, find_record, &s) ? s.found : NULL;
+    return walk(t, shield_or(no_shield, suppressed), find_record, &s) ? s.found : NULL;
 }
 
 static uint64_t highest_of(const struct bo_thread *t, uint32_t kinds)

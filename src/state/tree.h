@@ -32,7 +32,7 @@
  * not; NULL if there is none. By another thread the result is a hint: the tree may change meanwhile. */
 struct bo_record *bo_pending_record(const struct bo_thread *t, bool admitted);
 /* The record that a call of foreign code is to be interrupted by, if those suppressed by `s` do not count (rule 22). */
-struct bo_record *bo_pending_foreign(const struct bo_thread *t, const struct bo_suppressed *s);
+struct bo_record *bo_pending_foreign(const struct bo_thread *t, const struct bo_suppression *s);
 /* The highest number among the records pending for a thread; 0 if none. */
 uint64_t bo_pending_seq(const struct bo_thread *t);
 /* The same among the kinds that interrupt foreign code. */

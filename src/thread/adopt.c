@@ -127,7 +127,7 @@ bough_thread *bough_adopt_with(const struct bough_child_options *options)
         return NULL;
     bo_self_find_stack(t);
     t->disabled = o->disabled != 0;
-    t->foreign_depth = t->foreign_from_start = o->foreign != 0;
+    t->foreign_depth = t->call.foreign_from_start = o->foreign != 0;
     bo_level_set(t);
     return (bough_thread *)(uintptr_t)bo_thread_handle(t);
 }

@@ -41,11 +41,11 @@ long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d
 {
     if (bo_word_set(&t->t.word, BO_IN, BO_BY_CALL) & BO_IN)
         return -BO_EON_TOP;
-    t->call_frame = (uintptr_t)__builtin_frame_address(0);
+    t->call.frame = (uintptr_t)__builtin_frame_address(0);
     bo_store_relaxed(&t->t.asks, 0);
     bo_word_set(&t->t.word, BO_REPEAT, BO_BY_CALL);
     BO_HOOK(call_entered);
-    long r = bo_window_plain(t->due_byte, nr, a, b, c, d, e, f);
+    long r = bo_window_plain(t->call.due_byte, nr, a, b, c, d, e, f);
     BO_HOOK(call_left);
     bo_word_clear(&t->t.word, BO_IN | BO_REPEAT, BO_BY_CALL);
     BO_HOOK(call_out);
@@ -72,9 +72,9 @@ long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d
         bo_call_at_hook = outer;
         return -BO_EON_TOP;
     }
-    t->call_frame = (uintptr_t)__builtin_frame_address(0);
+    t->call.frame = (uintptr_t)__builtin_frame_address(0);
     BO_HOOK(call_entered);
-    long r = bo_window_on_top(&none, &before, t->due_byte, &call);
+    long r = bo_window_on_top(&none, &before, t->call.due_byte, &call);
     BO_HOOK(call_left);
     bo_word_clear(&t->t.word, BO_IN, BO_BY_CALL);
     bo_call_at_hook = outer;
@@ -97,16 +97,16 @@ static long call_on_top(struct bo_thread *t, long nr, long a, long b, long c, lo
 {
     const uint64_t mask = bo_wake_bit();
     uint64_t before = 0;
-    bool below = bo_load_relaxed(&t->below_handler);
+    bool below = bo_load_relaxed(&t->call.below_handler);
 #if BO_ARCH_WINDOW
     const struct bo_window_call call = {nr, a, b, c, d, e, f};
     bool at_hook = set_at_hook(false);
-    long r = bo_window_on_top(&mask, &before, t->due_byte, &call);
+    long r = bo_window_on_top(&mask, &before, t->call.due_byte, &call);
     set_at_hook(at_hook);
 #else
     before = bo_deliver_open() ? mask : 0;
     uint64_t outer = bo_word_set(&t->t.word, BO_REPEAT, BO_BY_ON_TOP);
-    long r = bo_window_plain(t->due_byte, nr, a, b, c, d, e, f);
+    long r = bo_window_plain(t->call.due_byte, nr, a, b, c, d, e, f);
     bo_word_clear(&t->t.word, BO_REPEAT & ~outer, BO_BY_ON_TOP);
 #endif
     bool found_blocked = before & mask;
@@ -115,7 +115,7 @@ static long call_on_top(struct bo_thread *t, long nr, long a, long b, long c, lo
     if (bo_load_seq(&t->t.word) & BO_DUE)
         bo_deliver_again(t, false);
     if (found_blocked && !below)
-        bo_store_relaxed(&t->below_handler, 0); /* it is the program that blocks it */
+        bo_store_relaxed(&t->call.below_handler, 0); /* it is the program that blocks it */
     return r;
 }
 
@@ -162,8 +162,8 @@ static long cut(struct bo_thread *t, long result, long nr, long a, long b, long 
 {
     if (bo_foreign_calls(t) && bo_foreign_borrowed())
         return bo_raw6(nr, a, b, c, d, e, f); /* what is due is the parent's */
-    bool on_top = t->settled_on_top;
-    t->settled_on_top = false;
+    bool on_top = t->call.settled_on_top;
+    t->call.settled_on_top = false;
     if (due(t))
         return -BO_ECUT;
     bool by_handler = result == -EINTR || (result == -BO_EWOKEN && on_top);
@@ -202,11 +202,11 @@ BO_COLD static int noted(int error)
 {
     struct bo_thread *t = bo_self;
     if (t && bo_foreign_calls(t)) {
-        t->foreign_cut |= error == BO_ECUT; /* delivered by who has made the call, thread/foreign.h */
+        t->call.foreign_cut |= error == BO_ECUT; /* delivered by who has made the call, thread/foreign.h */
     } else if (t) {
         if (error == BO_ECUT)
             bo_level_meet(t);
-        t->last_was_cut = error == BO_ECUT;
+        t->call.last_was_cut = error == BO_ECUT;
     }
     return error == BO_ECUT ? ECANCELED : error;
 }
@@ -241,7 +241,7 @@ static void announce_libc_wait(struct bo_thread *t, struct bo_libc_wait *wait)
     if (wait->below & BO_IN)
         bo_deliver_open();
     else
-        t->call_frame = (uintptr_t)wait;
+        t->call.frame = (uintptr_t)wait;
 }
 
 int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline)
@@ -255,9 +255,9 @@ int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline)
         return BO_ECUT;
     wait->in = true;
     bo_store_relaxed(&t->t.asks, 0);
-    wait->outer = t->libc_wait;
-    bo_signal_fence(); /* the wake's handler follows the list from t->libc_wait */
-    t->libc_wait = wait;
+    wait->outer = t->call.libc_wait;
+    bo_signal_fence(); /* the wake's handler follows the list from t->call.libc_wait */
+    t->call.libc_wait = wait;
     bo_signal_fence();
     announce_libc_wait(t, wait);
     /* Posted before we were in: no signal comes for it. */
@@ -272,7 +272,7 @@ bool bo_libc_end(struct bo_libc_wait *wait)
     struct bo_thread *t = bo_self;
     if (!wait->in)
         return false;
-    t->libc_wait = wait->outer;
+    t->call.libc_wait = wait->outer;
     bo_signal_fence();
     bo_word_clear(&t->t.word, (BO_IN | BO_REPEAT) & ~wait->below, BO_BY_LIBC_END);
     uint64_t w = bo_load_seq(&t->t.word);

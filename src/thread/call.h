@@ -39,7 +39,7 @@ long bo_call_stranger(long nr, long a, long b, long c, long d, long e, long f);
 #if BO_ARCH_WINDOW && !BO_HOOKS
 static inline long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f)
 {
-    return bo_window(&t->t.word, t->due_byte, &t->call_frame, nr, a, b, c, d, e, f);
+    return bo_window(&t->t.word, t->call.due_byte, &t->call.frame, nr, a, b, c, d, e, f);
 }
 #else
 /* In C: where there is no window, and where a hook stands between its steps. */

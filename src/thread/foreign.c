@@ -17,14 +17,6 @@ void (*_Atomic bo_foreign_refresh)(void);
 
 /* ---- delivery (rule 22) ------------------------------------------------------------------------------ */
 
-/* From here on the records up to `seq` do not count for this sort of call, until the time or a higher rung. */
-static void suppress(struct bo_suppressed *s, uint64_t seq, int64_t until, uint8_t rung)
-{
-    bo_store_relaxed(&s->until, until);
-    bo_store_relaxed(&s->rung, rung);
-    bo_store_seq(&s->seq, seq);
-}
-
 static int64_t grace_end(const struct bo_thread *t)
 {
     return bo_add_time(bo_now(), t->ways.grace ? t->ways.grace : BOUGH_DEFAULT_GRACE);
@@ -40,13 +32,13 @@ void bo_foreign_deliver(struct bo_thread *t, struct bough_record *why)
         bo_record_describe(r, why);
         int64_t until = grace_end(t);
         uint8_t rung = bo_load_relaxed(&r->rung);
-        suppress(&t->reported, seq, until, rung);
-        suppress(&t->silenced, seq, until, rung);
+        bo_suppress(&t->reported, seq, until, rung);
+        bo_suppress(&t->silenced, seq, until, rung);
         bo_store_relaxed(&r->grace_until, until);
         bo_record_deliver(r);
         bo_level_note(t, r);
     } /* else it was cleared in the last moment: the call has been given up all the same */
-    t->last_was_cut = 1;
+    t->call.last_was_cut = 1;
     bo_level_settle(t);
 }
 
@@ -55,7 +47,7 @@ void bo_foreign_silence(struct bo_thread *t)
     uint64_t seq = bo_pending_foreign_seq(t);
     const struct bo_record *r = bo_pending_foreign(t, &t->silenced);
     if (r)
-        suppress(&t->silenced, seq, grace_end(t), bo_load_relaxed(&r->rung));
+        bo_suppress(&t->silenced, seq, grace_end(t), bo_load_relaxed(&r->rung));
     bo_level_settle(t);
 }
 

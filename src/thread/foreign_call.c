@@ -13,7 +13,7 @@ void bo_foreign_abandon(struct bo_thread *t)
 
 void bo_call_abandon(struct bo_thread *t)
 {
-    t->libc_wait = NULL;
+    t->call.libc_wait = NULL;
     bo_foreign_abandon(t);
     bo_busy = 0; /* what those calls were in */
     bo_signal_fence();
@@ -25,8 +25,8 @@ void bo_call_abandon(struct bo_thread *t)
 /* On another stack (a handler's own, a coroutine's) nothing can be said. A handler of the ladder's may have left it as well. */
 bool bo_foreign_sweep(struct bo_thread *t, uintptr_t frame)
 {
-    uintptr_t left = t->foreign_frame;
-    if (!bo_load_relaxed(&t->foreign) || left > frame || left < t->stack_low || frame >= t->stack_high)
+    uintptr_t left = t->call.foreign_frame;
+    if (!bo_load_relaxed(&t->call.foreign) || left > frame || left < t->stack_low || frame >= t->stack_high)
         return false;
     bo_call_abandon(t);
     return true;
@@ -36,14 +36,14 @@ bool bo_foreign_sweep(struct bo_thread *t, uintptr_t frame)
  * bough's own code and libc's may come to a stand-in as well. */
 static bool in_a_window(const struct bo_thread *t)
 {
-    return bo_foreign_calls(t) && (bo_load_relaxed(&t->t.word) & BO_IN) && !t->libc_wait;
+    return bo_foreign_calls(t) && (bo_load_relaxed(&t->t.word) & BO_IN) && !t->call.libc_wait;
 }
 
 bool bo_foreign_ended(struct bo_thread *t, uintptr_t frame)
 {
     if (bo_foreign_sweep(t, frame))
         return true;
-    uintptr_t left = t->foreign_frame;
+    uintptr_t left = t->call.foreign_frame;
     if (frame >= left || !in_a_window(t) || bo_deliver_between(frame, left) != 0)
         return false;
     bo_call_abandon(t);

@@ -39,7 +39,7 @@ static inline struct bo_thread *bo_foreign_thread(void)
     struct bo_thread *t = bo_self;
     if (bo_likely(t == NULL || t->foreign_depth == 0))
         return NULL;
-    if (bo_unlikely(bo_load_relaxed(&t->foreign)) && !bo_foreign_ended(t, (uintptr_t)__builtin_frame_address(0)))
+    if (bo_unlikely(bo_load_relaxed(&t->call.foreign)) && !bo_foreign_ended(t, (uintptr_t)__builtin_frame_address(0)))
         return NULL;
     return t;
 }
@@ -50,20 +50,20 @@ static inline void bo_foreign_step(struct bo_thread *t, enum bo_foreign_step ste
 {
     bool calls = step == BO_FOREIGN_CALL || step == BO_FOREIGN_SILENT;
     if (calls)
-        bo_store_relaxed(&t->foreign, step);
+        bo_store_relaxed(&t->call.foreign, step);
     bo_signal_fence();
     BO_HOOK(foreign_begins);
-    t->due_byte = bo_word_byte(&t->t.word, calls ? (int)step : 0);
+    t->call.due_byte = bo_word_byte(&t->t.word, calls ? (int)step : 0);
     BO_HOOK(foreign_ends);
     bo_signal_fence();
-    bo_store_relaxed(&t->foreign, step);
+    bo_store_relaxed(&t->call.foreign, step);
 }
 
 static inline void bo_foreign_enter(struct bo_thread *t, enum bo_foreign_step step)
 {
-    t->foreign_cut = false;
+    t->call.foreign_cut = false;
     bo_store_relaxed(&t->joining, 0); /* a jump may have left a join */
-    t->foreign_frame = (uintptr_t)__builtin_frame_address(0);
+    t->call.foreign_frame = (uintptr_t)__builtin_frame_address(0);
     bo_signal_fence();
     bo_foreign_step(t, step);
 }
@@ -72,19 +72,19 @@ static inline void bo_foreign_enter(struct bo_thread *t, enum bo_foreign_step st
 static inline bool bo_foreign_leave(struct bo_thread *t)
 {
     bo_foreign_step(t, BO_NOT_FOREIGN);
-    return bo_unlikely(t->foreign_cut);
+    return bo_unlikely(t->call.foreign_cut);
 }
 
 static inline bool bo_foreign_calls(const struct bo_thread *t)
 {
-    uint8_t step = bo_load_relaxed(&t->foreign);
+    uint8_t step = bo_load_relaxed(&t->call.foreign);
     return bo_unlikely(step == BO_FOREIGN_CALL || step == BO_FOREIGN_SILENT);
 }
 
 /* A handler of the ladder is about to run nested inside the call: bough's code. Returns the step to go back to. */
 static inline enum bo_foreign_step bo_foreign_aside(struct bo_thread *t)
 {
-    enum bo_foreign_step step = (enum bo_foreign_step)bo_load_relaxed(&t->foreign);
+    enum bo_foreign_step step = (enum bo_foreign_step)bo_load_relaxed(&t->call.foreign);
     bo_foreign_step(t, BO_FOREIGN_ASIDE);
     return step;
 }

@@ -71,7 +71,7 @@ static void due_by_ourselves(struct bo_thread *t, uint64_t w, bool anew)
 /* Is the record due again for this sort of foreign call? Either it was suppressed and the time has run out since we looked
  * for it, so that nobody looks once the suppression is gone: look again without. Or it is of a kind that does not interrupt
  * foreign code. */
-static bool grace_ran_out(const struct bo_thread *t, struct bo_suppressed *s)
+static bool grace_ran_out(const struct bo_thread *t, struct bo_suppression *s)
 {
     BO_HOOK(foreign_weighed);
     if (bo_now() < bo_load_relaxed(&s->until))
@@ -80,7 +80,7 @@ static bool grace_ran_out(const struct bo_thread *t, struct bo_suppressed *s)
     return bo_pending_foreign(t, s);
 }
 
-static bool due_in_foreign(const struct bo_thread *t, struct bo_suppressed *s)
+static bool due_in_foreign(const struct bo_thread *t, struct bo_suppression *s)
 {
     return bo_pending_foreign(t, s) || grace_ran_out(t, s);
 }
@@ -123,7 +123,7 @@ void bo_level_settle(struct bo_thread *t)
         due_by_ourselves(t, next, !(w & BO_DUE));
     else
         be_watchful(t, next);
-    t->settled_on_top |= (next & BO_IN) != 0;
+    t->call.settled_on_top |= (next & BO_IN) != 0;
     /* From here on only time makes it due: a grace or a budget runs out. */
     if ((next & BO_DUE) && (~next & (BO_FOREIGN_DUE | BO_SILENT_DUE)))
         bo_foreign_look_in_time(t);
@@ -193,27 +193,27 @@ void bo_level_reset(struct bo_thread *t, bool disabled, bool foreign)
     t->closers = NULL;
     bo_store_relaxed(&t->handlers, 0);
     bo_store_relaxed(&t->finals, 0);
-    bo_store_relaxed(&t->resumed_seq, 0);
+    bo_store_relaxed(&t->resumed.seq, 0);
     bo_store_relaxed(&t->met_rung, 0);
-    bo_store_relaxed(&t->shield_rung, 0);
+    bo_store_relaxed(&t->shield.rung, 0);
     bo_store_relaxed(&t->freeze, 0);
     bo_store_relaxed(&t->t.ladder.set, 0);
     bo_store_relaxed(&t->joins, BO_NONE);
     bo_store_relaxed(&t->closing, 0);
-    t->libc_wait = NULL;
+    t->call.libc_wait = NULL;
     t->disabled = disabled;
-    t->foreign_depth = t->foreign_from_start = foreign;
+    t->foreign_depth = t->call.foreign_from_start = foreign;
     t->ways = (struct bo_foreign_ways){0};
     bo_store_relaxed(&t->paced, 0);
     bo_store_relaxed(&t->reported.seq, 0);
     bo_store_relaxed(&t->silenced.seq, 0);
     bo_store_relaxed(&t->outcome.at, 0);
     bo_store_relaxed(&t->joining, 0);
-    bo_store_relaxed(&t->foreign, 0);
-    t->last_was_cut = 0;
+    bo_store_relaxed(&t->call.foreign, 0);
+    t->call.last_was_cut = 0;
     bo_store_relaxed(&t->depth, 0);
-    bo_store_relaxed(&t->pause_seq, 0);
-    bo_store_relaxed(&t->shield_seq, 0);
+    bo_store_relaxed(&t->section.pause_seq, 0);
+    bo_store_relaxed(&t->shield.seq, 0);
     bo_store_relaxed(&t->met_seq, 0);
     bo_store_relaxed(&t->t.asks, 0);
     bo_store_relaxed(&t->t.told, 0);
@@ -259,7 +259,7 @@ struct bo_record *bo_level_meet(struct bo_thread *t)
         bo_level_settle(t);
         return NULL;
     }
-    t->last_was_cut = 1;
+    t->call.last_was_cut = 1;
     return r;
 }
 

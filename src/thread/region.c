@@ -127,13 +127,13 @@ static void recount(struct bo_thread *t, uint32_t depth)
             t->async = (struct bough_async *)t->region[i].at;
     }
     if (of[BO_CLEANUP] < t->clean_depth)
-        bo_store_seq(&t->shield_seq, 0);
+        bo_store_seq(&t->shield.seq, 0);
     t->crit_depth = of[BO_CRITICAL];
     t->allow_depth = of[BO_ALLOWED];
     t->clean_depth = of[BO_CLEANUP];
     t->async_depth = of[BO_ASYNC_REGION];
     t->closable_depth = of[BO_CLOSABLE_REGION];
-    t->foreign_depth = of[BO_FOREIGN_REGION] + t->foreign_from_start;
+    t->foreign_depth = of[BO_FOREIGN_REGION] + t->call.foreign_from_start;
     bo_store_relaxed(&t->handlers, 0);
     bo_store_relaxed(&t->finals, 0);
     for (uint32_t i = 0; i < depth; i++)

@@ -17,11 +17,11 @@ static int64_t smaller(int64_t a, int64_t b)
 /* The present incident's account; a new incident opens a new one. */
 static void open_account(struct bo_thread *t, uint64_t seq)
 {
-    if (bo_load_relaxed(&t->pause_seq) == seq)
+    if (bo_load_relaxed(&t->section.pause_seq) == seq)
         return;
-    bo_store_relaxed(&t->pause_seq, seq);
-    bo_store_relaxed(&t->pause_used, 0);
-    bo_store_relaxed(&t->pause_min, BO_FOREVER);
+    bo_store_relaxed(&t->section.pause_seq, seq);
+    bo_store_relaxed(&t->section.pause_used, 0);
+    bo_store_relaxed(&t->section.pause_min, BO_FOREVER);
 }
 
 static void charge(struct bo_thread *t)
@@ -30,25 +30,26 @@ static void charge(struct bo_thread *t)
     if (!r)
         return;
     open_account(t, bo_pending_seq(t));
-    int64_t since = bo_load_relaxed(&r->since), entry = bo_load_relaxed(&t->crit_entry);
+    int64_t since = bo_load_relaxed(&r->since), entry = bo_load_relaxed(&t->section.entry);
     int64_t used = bo_now() - (since > entry ? since : entry);
-    bo_store_relaxed(&t->pause_used, bo_load_relaxed(&t->pause_used) + (used > 0 ? used : 0));
-    bo_store_relaxed(&t->pause_min, smaller(bo_load_relaxed(&t->pause_min), bo_load_relaxed(&t->crit_budget)));
+    bo_store_relaxed(&t->section.pause_used, bo_load_relaxed(&t->section.pause_used) + (used > 0 ? used : 0));
+    bo_store_relaxed(&t->section.pause_min,
+                     smaller(bo_load_relaxed(&t->section.pause_min), bo_load_relaxed(&t->section.budget)));
 }
 
 /* How long a section with this budget may pause what is pending. */
 static int64_t allowance(const struct bo_thread *t, uint64_t seq, int64_t budget)
 {
-    if (bo_load_relaxed(&t->pause_seq) != seq)
+    if (bo_load_relaxed(&t->section.pause_seq) != seq)
         return budget;
-    return smaller(budget, bo_load_relaxed(&t->pause_min)) - bo_load_relaxed(&t->pause_used);
+    return smaller(budget, bo_load_relaxed(&t->section.pause_min)) - bo_load_relaxed(&t->section.pause_used);
 }
 
 int64_t bo_level_budget_end(const struct bo_thread *t)
 {
     uint32_t serial = bo_load_acquire(&t->level_serial);
     /* Acquire: who sees what was stored below bo_level_changing() sees its serial, too. */
-    int64_t entry = bo_load_acquire(&t->crit_entry), budget = bo_load_acquire(&t->crit_budget);
+    int64_t entry = bo_load_acquire(&t->section.entry), budget = bo_load_acquire(&t->section.budget);
     struct bo_record *r = bo_pending_record(t, false);
     if (!r)
         return BO_FOREVER;
@@ -80,15 +81,15 @@ static void count_section(struct bo_thread *t)
 void bo_section_enter(struct bo_thread *t, struct bough_region *region, int64_t budget)
 {
     bo_level_changing(t);
-    region->saved[0] = (uint64_t)bo_load_relaxed(&t->crit_budget);
+    region->saved[0] = (uint64_t)bo_load_relaxed(&t->section.budget);
     if (t->crit_depth++ == 0) {
-        bo_store_release(&t->crit_entry, bo_now());
-        bo_store_release(&t->crit_budget, budget);
+        bo_store_release(&t->section.entry, bo_now());
+        bo_store_release(&t->section.budget, budget);
         count_section(t);
         if ((bo_load_seq(&t->t.word) & BO_PENDING) && allowance(t, bo_pending_seq(t), budget) <= 0)
             bo_word_set(&t->t.word, BO_OVERRUN, BO_BY_NO_BUDGET); /* this incident has been paused for long enough */
     } else {
-        bo_store_release(&t->crit_budget, smaller(budget, bo_load_relaxed(&t->crit_budget)));
+        bo_store_release(&t->section.budget, smaller(budget, bo_load_relaxed(&t->section.budget)));
     }
     bo_level_changed(t);
 }
@@ -102,7 +103,7 @@ void bo_section_leave(struct bo_thread *t, const struct bough_region *region)
         charge(t);
     bo_level_changing(t);
     if (--t->crit_depth && !(w & BO_PENDING))
-        bo_store_release(&t->crit_budget, (int64_t)region->saved[0]);
+        bo_store_release(&t->section.budget, (int64_t)region->saved[0]);
     bo_level_changed(t);
 }
 
@@ -110,22 +111,18 @@ void bo_section_leave(struct bo_thread *t, const struct bough_region *region)
 
 void bo_cleanup_enter(struct bo_thread *t, struct bough_region *region, int64_t grace)
 {
-    region->saved[0] = bo_load_relaxed(&t->shield_seq);
-    region->saved[1] = (uint64_t)bo_load_relaxed(&t->shield_until);
-    region->allowance = bo_load_relaxed(&t->shield_rung);
+    region->saved[0] = bo_load_relaxed(&t->shield.seq);
+    region->saved[1] = (uint64_t)bo_load_relaxed(&t->shield.until);
+    region->allowance = bo_load_relaxed(&t->shield.rung);
     t->clean_depth++;
     uint64_t met = bo_load_relaxed(&t->met_seq);
     if (!met || !(bo_load_seq(&t->t.word) & BO_PENDING))
         return;
-    bo_store_relaxed(&t->shield_until, bo_add_time(bo_load_relaxed(&t->met_at), grace));
-    bo_store_relaxed(&t->shield_rung, bo_load_relaxed(&t->met_rung));
-    bo_store_seq(&t->shield_seq, met);
+    bo_suppress(&t->shield, met, bo_add_time(bo_load_relaxed(&t->met_at), grace), bo_load_relaxed(&t->met_rung));
 }
 
 void bo_cleanup_leave(struct bo_thread *t, const struct bough_region *region)
 {
     t->clean_depth--;
-    bo_store_relaxed(&t->shield_until, (int64_t)region->saved[1]);
-    bo_store_relaxed(&t->shield_rung, (uint8_t)region->allowance);
-    bo_store_seq(&t->shield_seq, region->saved[0]);
+    bo_suppress(&t->shield, region->saved[0], (int64_t)region->saved[1], (uint8_t)region->allowance);
 }

@@ -94,14 +94,11 @@ static int64_t look_at_section(struct bo_thread *t, uint64_t w)
  * (rules 20, 35). */
 static int64_t look_at_shield(struct bo_thread *t, uint64_t w)
 {
-    int64_t until = BO_FOREVER, now = bo_now();
-    if (bo_load_seq(&t->shield_seq) && bo_load_relaxed(&t->shield_until) > now)
-        until = bo_load_relaxed(&t->shield_until);
-    if (bo_load_seq(&t->resumed_seq) && bo_load_relaxed(&t->resumed_until) > now)
-        until = bo_earlier(until, bo_load_relaxed(&t->resumed_until));
+    int64_t now = bo_now();
+    int64_t until = bo_earlier(bo_suppression_end(&t->shield, now), bo_suppression_end(&t->resumed, now));
     if (until != BO_FOREVER)
         return bo_to_monotonic(until);
-    if (bo_load_seq(&t->resumed_seq) && bo_load_relaxed(&t->resumed_until) == BO_FOREVER)
+    if (bo_load_seq(&t->resumed.seq) && bo_load_relaxed(&t->resumed.until) == BO_FOREVER)
         return BO_FOREVER; /* a handler runs */
     bo_wake(t, bo_word_generation(w), false);
     return BO_FOREVER;
@@ -121,7 +118,7 @@ static int64_t look_at_thread(struct bo_thread *t, int64_t now)
     if (bo_foreign_suppressed(t, w))
         return bo_foreign_look(t, w);
     bool shielded = (w & BO_PENDING) && !(w & (BO_DUE | BO_MASKED)) &&
-                    (bo_load_seq(&t->shield_seq) || bo_load_seq(&t->resumed_seq));
+                    (bo_load_seq(&t->shield.seq) || bo_load_seq(&t->resumed.seq));
     return shielded ? look_at_shield(t, w) : BO_FOREVER;
 }
 
@@ -138,8 +135,8 @@ static int64_t look_at_branch(struct bo_branch *b)
         bo_post(bo_handle_make(b->t.index, bo_word_generation(w), true), &passed, NULL);
     else if (deadline != BO_FOREVER)
         next = bo_to_monotonic(deadline);
-    bool shielded = bo_load_relaxed(&b->shield_seq) != 0;
-    int64_t until = bo_load_relaxed(&b->shield_until);
+    bool shielded = bo_load_relaxed(&b->shield.seq) != 0;
+    int64_t until = bo_load_relaxed(&b->shield.until);
     if (shielded && now < until)
         next = bo_earlier(next, bo_to_monotonic(until));
     else if (shielded)

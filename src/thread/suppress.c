@@ -7,12 +7,12 @@
 
 struct bo_record *bo_foreign_pending(const struct bo_thread *t)
 {
-    bool silent = bo_load_relaxed(&t->foreign) == BO_FOREIGN_SILENT;
+    bool silent = bo_load_relaxed(&t->call.foreign) == BO_FOREIGN_SILENT;
     return bo_pending_foreign(t, silent ? &t->silenced : &t->reported);
 }
 
 /* When this sort of call is to be interrupted again; BO_FOREVER: it is, or nothing is suppressed. */
-static int64_t suppressed_until(const struct bo_suppressed *s, bool due)
+static int64_t suppressed_until(const struct bo_suppression *s, bool due)
 {
     return !due && bo_load_seq(&s->seq) ? bo_load_relaxed(&s->until) : BO_FOREVER;
 }

@@ -29,7 +29,7 @@ BO_BARE static void handle_fallback(int signo, siginfo_t *info, void *context)
         bo_arch_cancel(context);
     else if ((w & BO_IN) && (w & bo_foreign_due_bit(t)))
         bo_arch_woken(context, BO_EWOKEN);
-    for (struct bo_libc_wait *wait = t ? t->libc_wait : NULL; wait; wait = wait->outer)
+    for (struct bo_libc_wait *wait = t ? t->call.libc_wait : NULL; wait; wait = wait->outer)
         wait->until = (struct timespec){0, 0};
     if ((w & BO_SUMMONED) && (w & BO_CLOSABLE) && !(w & BO_IN) && !bo_puts_off(0))
         bo_ladder_summoned(t, context);

@@ -82,7 +82,7 @@ BO_BARE static bool on_one_stack(const struct bo_thread *t, uintptr_t low, uintp
 
 BO_BARE bool bo_call_was_left(const struct bo_thread *t, uintptr_t sp, bool alternate)
 {
-    uintptr_t frame = t->call_frame;
+    uintptr_t frame = t->call.frame;
     if (alternate || !on_one_stack(t, sp < frame ? sp : frame, sp < frame ? frame : sp))
         return false;
     bool window = !(bo_load_relaxed(&t->t.word) & BO_REPEAT); /* libc's own functions run in the other sort */

@@ -69,7 +69,7 @@ bool bo_deliver_diagnose(struct bo_thread *t)
     char state;
     uint32_t times = bo_add_relaxed(&t->t.unanswered, 1);
     uint64_t blocked = blocked_by(bo_load_relaxed(&t->tid), &state);
-    bool below = bo_load_relaxed(&t->below_handler);
+    bool below = bo_load_relaxed(&t->call.below_handler);
     if (bo_load_relaxed(&t->t.unsent))
         report_silence(t, BO_TOLD_REFUSAL, refused);
     if (!bo_wake_signal_is_ours()) {

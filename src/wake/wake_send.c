@@ -41,7 +41,7 @@ BO_BARE enum bo_sender bo_wake_sent_by(const siginfo_t *info)
 BO_BARE void bo_wake_send_to_self(struct bo_thread *t)
 {
     bo_word_set(&t->t.word, BO_NOTE, BO_BY_TO_SELF);
-    bo_store_relaxed(&t->below_handler, 1);
+    bo_store_relaxed(&t->call.below_handler, 1);
     if (bo_deliver_signal(bo_load_relaxed(&t->tid)) != 0)
         bo_store_seq(&t->t.unsent, 1);
 }

@@ -26,7 +26,7 @@ bool (*_Atomic bo_on_ask)(void *context);
 /* Inside libc: end its wait by its own timeout; the ticker asks again if that was too early. */
 BO_BARE static void end_libc_waits(const struct bo_thread *t)
 {
-    for (struct bo_libc_wait *wait = t->libc_wait; wait; wait = wait->outer)
+    for (struct bo_libc_wait *wait = t->call.libc_wait; wait; wait = wait->outer)
         wait->until = (struct timespec){0, 0};
 }
 
@@ -44,10 +44,10 @@ BO_BARE static void come_back(struct bo_thread *t, ucontext_t *uc)
  */
 BO_BARE static void elsewhere(struct bo_thread *t, uint64_t w, ucontext_t *uc)
 {
-    if (bo_call_was_left(t, bo_arch_sp(uc), bo_deliver_was_on_alternate_stack(uc, t->call_frame))) {
+    if (bo_call_was_left(t, bo_arch_sp(uc), bo_deliver_was_on_alternate_stack(uc, t->call.frame))) {
         if (bo_call_at_hook)
             return;
-        t->libc_wait = NULL;
+        t->call.libc_wait = NULL;
         bo_word_clear(&t->t.word, BO_IN | BO_REPEAT, BO_BY_LEFT);
     } else if (w & BO_REPEAT) {
         end_libc_waits(t);
@@ -84,8 +84,8 @@ BO_BARE static void in_call(struct bo_thread *t, uint64_t w, ucontext_t *uc, boo
 BO_BARE static void wake_arrived(struct bo_thread *t, ucontext_t *uc, bool foreign)
 {
     uint64_t w = bo_load_seq(&t->t.word);
-    bool below = bo_load_relaxed(&t->below_handler);
-    bo_store_relaxed(&t->below_handler, 0);
+    bool below = bo_load_relaxed(&t->call.below_handler);
+    bo_store_relaxed(&t->call.below_handler, 0);
     if (w & BO_IN) {
         in_call(t, w, uc, foreign, below);
         return;
