@@ -2,14 +2,20 @@
 #define _GNU_SOURCE
 #include "memfd.h"
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/stat.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#ifndef AT_STATX_DONT_SYNC /* older libcs, musl's among them */
+#define AT_STATX_DONT_SYNC 0x4000
+#endif
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010
 #endif
@@ -27,13 +33,22 @@ static dev_t device_of_such_files(void)
     return device;
 }
 
-/* Asks no server of a file system, as fstat() would: it may not answer. */
+bool look_at_path(int path, struct stat *is)
+{
+    struct statx found;
+    memset(is, 0, sizeof *is);
+    if (syscall(SYS_statx, path, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, &found) != 0)
+        return errno == ENOSYS && fstat(path, is) == 0; /* before Linux 4.11 */
+    is->st_mode = found.stx_mode;
+    is->st_ino = (ino_t)found.stx_ino;
+    is->st_dev = makedev(found.stx_dev_major, found.stx_dev_minor);
+    return true;
+}
+
 static bool is_such_a_file(int path)
 {
-    struct statx is;
-    if (statx(path, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &is) != 0)
-        return false;
-    return S_ISREG(is.stx_mode) && makedev(is.stx_dev_major, is.stx_dev_minor) == device_of_such_files();
+    struct stat is;
+    return look_at_path(path, &is) && S_ISREG(is.st_mode) && is.st_dev == device_of_such_files();
 }
 
 static bool is_sealed(int fd, unsigned wanted)

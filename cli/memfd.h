@@ -8,6 +8,7 @@
 #define CLI_MEMFD_H
 
 #include <stdbool.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #define MEMFD(name) "/memfd:" name " (deleted)"
@@ -22,5 +23,8 @@ enum memfd_seals {
 int memfd_open(pid_t pid, const char *number, const char *name, unsigned seals, int mode);
 /* The first of the process's descriptors that is one. */
 int memfd_find(pid_t pid, const char *name, unsigned seals, int mode);
+/* Type, number and device of what an O_PATH descriptor stands for. Asks no server of a file system, as fstat() would: it may not
+ * answer. */
+bool look_at_path(int path, struct stat *is);
 
 #endif

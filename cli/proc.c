@@ -9,6 +9,7 @@
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <unistd.h>
+#include "memfd.h"
 
 /* [number] = "name"; made by tools/syscalls.py. */
 static const char *const calls[] = {
@@ -160,11 +161,10 @@ void strings_free(struct strings *s)
 static int open_part(const struct part *p, pid_t pid)
 {
     char path[4400];
-    struct statx is;
+    struct stat is;
     snprintf(path, sizeof path, "/proc/%d/root%s", (int)pid, p->path);
     int file = open(path, O_PATH | O_CLOEXEC), fd = -1;
-    if (file >= 0 && statx(file, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, &is) == 0 &&
-        S_ISREG(is.stx_mode) && is.stx_ino == p->inode) {
+    if (file >= 0 && look_at_path(file, &is) && S_ISREG(is.st_mode) && is.st_ino == p->inode) {
         snprintf(path, sizeof path, "/proc/self/fd/%d", file);
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     }
