@@ -175,15 +175,30 @@ static bool is_cut(long result)
     return result == -EINTR || result == -BO_ECUT || result == -BO_EWOKEN;
 }
 
+/* A handler's own call on top of one of foreign code's is bough's: DUE interrupts it, whatever foreign code has been told (rule 22). */
+static bool on_foreign_call(const struct bo_thread *t)
+{
+    return bo_foreign_calls(t) && (bo_load_relaxed(&t->t.word) & BO_IN);
+}
+
+static long call_in_handler(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f)
+{
+    bool aside = on_foreign_call(t);
+    enum bo_foreign_step step = aside ? bo_foreign_aside(t) : BO_NOT_FOREIGN;
+    long result = call_on_top(t, nr, a, b, c, d, e, f);
+    if (is_cut(result))
+        result = cut(t, result, nr, a, b, c, d, e, f);
+    if (aside)
+        bo_foreign_step(t, step);
+    return result;
+}
+
 BO_COLD long bo_call_rest(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f)
 {
-    if (result == -BO_EON_TOP) {
-        if (find_left(t))
-            return bo_call(nr, a, b, c, d, e, f);
-        result = call_on_top(t, nr, a, b, c, d, e, f);
-    } else if (bo_load_seq(&t->t.word) & BO_UNDER_WAY) {
+    if (result == -BO_EON_TOP)
+        return find_left(t) ? bo_call(nr, a, b, c, d, e, f) : call_in_handler(t, nr, a, b, c, d, e, f);
+    if (bo_load_seq(&t->t.word) & BO_UNDER_WAY)
         bo_deliver_settle(t);
-    }
     return is_cut(result) ? cut(t, result, nr, a, b, c, d, e, f) : result;
 }
 
@@ -201,7 +216,7 @@ BO_COLD long bo_call_stranger(long nr, long a, long b, long c, long d, long e, l
 BO_COLD static int noted(int error)
 {
     struct bo_thread *t = bo_self;
-    if (t && bo_foreign_calls(t)) {
+    if (t && bo_foreign_calls(t) && !on_foreign_call(t)) {
         t->call.foreign_cut |= error == BO_ECUT; /* delivered by who has made the call, thread/foreign.h */
     } else if (t) {
         if (error == BO_ECUT)
@@ -225,7 +240,7 @@ int bo_error(int error)
 int bo_point(void)
 {
     struct bo_thread *t = bo_self_or_adopt();
-    if (t && bo_foreign_calls(t))
+    if (t && bo_foreign_calls(t) && !on_foreign_call(t))
         return due(t) ? BO_ECUT : 0;
     return bough_check() != 0 ? BO_ECUT : 0;
 }
@@ -254,6 +269,9 @@ int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline)
     if (bo_point() != 0)
         return BO_ECUT;
     wait->in = true;
+    wait->aside = on_foreign_call(t);
+    if (wait->aside)
+        wait->step = bo_foreign_aside(t);
     bo_store_relaxed(&t->t.asks, 0);
     wait->outer = t->call.libc_wait;
     bo_signal_fence(); /* the wake's handler follows the list from t->call.libc_wait */
@@ -280,7 +298,10 @@ bool bo_libc_end(struct bo_libc_wait *wait)
         bo_deliver_settle(t);
     else if ((wait->below & BO_IN) && (w & BO_DUE))
         bo_deliver_again(t, false);
-    return due(t);
+    bool is_due = due(t);
+    if (wait->aside)
+        bo_foreign_step(t, wait->step);
+    return is_due;
 }
 
 /* ---- futex ------------------------------------------------------------------------------------------- */

@@ -48,6 +48,8 @@ struct bo_libc_wait {
     struct bo_libc_wait *outer;
     uint64_t below; /* the word before: what a handler of the program runs on top of */
     bool in;
+    bool aside; /* a handler's, on top of a call of foreign code: what that was in */
+    enum bo_foreign_step step;
 };
 
 #endif

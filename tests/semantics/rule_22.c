@@ -3,6 +3,9 @@
  * program's own calls of libc play its part. */
 #include <bough.h>
 #include <poll.h>
+#include <semaphore.h>
+#include <signal.h>
+#include "../sync/not_under.h"
 #include "harness.h"
 
 /* Short, but longer than a few calls take on a busy machine. */
@@ -303,4 +306,63 @@ TEST(what_was_swallowed_can_be_told_again_at_once)
         CHECK_EQ(bough_foreign_again(), 0);
         CHECK_EQ(wait_for(1), 0);
     }
+}
+
+/* ---- a handler inside of foreign code ------------------------------------------------------------------------- */
+
+static struct {
+    struct t_thread thread;
+    struct t_gate known, suppressed;
+    bough_thread *self;
+    sem_t never;
+    int fds[2], read_error, wait_error, result, error;
+} inside;
+
+static void calls_of_its_own(int signo)
+{
+    char byte;
+    int saved = errno;
+    (void)signo;
+    inside.read_error = bough_read(inside.fds[0], &byte, 1) < 0 ? errno : 0;
+    inside.wait_error = bough_sem_wait(&inside.never) < 0 ? errno : 0;
+    errno = saved;
+}
+
+static void *waits_as_foreign_code(void *unused)
+{
+    inside.self = bough_self();
+    set_grace(BOUGH_SEC(3600));
+    t_gate_open(&inside.known);
+    BOUGH_FOREIGN
+    {
+        CHECK_ERR(wait_for(60000), EINTR);
+        t_gate_open(&inside.suppressed);
+        inside.result = wait_for(60000);
+        inside.error = errno;
+    }
+    return unused;
+}
+
+/* What foreign code has been told is suppressed for foreign code: the handler was written for bough. */
+TEST(a_handlers_own_call_inside_foreign_code_fails)
+{
+    needs_handlers_in_calls();
+    interpose();
+    sigaction(SIGUSR1, &(struct sigaction){.sa_handler = calls_of_its_own}, NULL);
+    CHECK_EQ(pipe(inside.fds), 0);
+    CHECK_EQ(sem_init(&inside.never, 0, 0), 0);
+    t_spawn(&inside.thread, waits_as_foreign_code, NULL);
+    t_gate_wait(&inside.known);
+    CHECK_EQ(bough_interrupt(inside.self, "stop"), 0);
+    t_gate_wait(&inside.suppressed);
+    t_until_blocked(inside.thread.tid);
+    pthread_kill(inside.thread.handle, SIGUSR1);
+    t_join(&inside.thread);
+    CHECK_EQ(inside.read_error, ECANCELED);
+    CHECK_EQ(inside.wait_error, ECANCELED);
+    CHECK_EQ(inside.result, -1); /* the handler's: foreign code was not interrupted again */
+    CHECK_EQ(inside.error, EINTR);
+    sem_destroy(&inside.never);
+    close(inside.fds[0]);
+    close(inside.fds[1]);
 }
