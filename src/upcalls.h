@@ -24,7 +24,7 @@ void bo_async_cut(struct bo_thread *t, void *context);
 /* The ticker keeps time; what is to be done needs all that can be woken, and regions, budgets and graces. Both are called on its thread,
  * and return when to come again, on CLOCK_MONOTONIC: for a slot that somebody wants it to look at, and at each tick.
  * (thread/service.c) */
-int64_t bo_service(struct bo_target *target, bool branch);
+int64_t bo_service(struct bo_target *target);
 int64_t bo_service_tick(void);
 
 /* ---- from thread/ to branch/ --------------------------------------------------------------------------- */
@@ -55,13 +55,13 @@ void bo_signals_forked(void);
 /* ---- from all of these to ladder/: policy is not known below it --------------------------------------------------------------------------------- */
 
 /* A record was posted, for the first time or again. The caller's pin keeps the target. [signal] */
-void bo_ladder_posted(struct bo_target *target, bool branch, struct bo_record *r, bool repeated);
+void bo_ladder_posted(struct bo_target *target, struct bo_record *r, bool repeated);
 /* An incident is over that the ladder watches. [signal] */
 void bo_ladder_closed(struct bo_record *r);
 
 /* On the ticker's thread: at each look at a live slot with a record, and at each tick. Both return when to come again, on
  * CLOCK_MONOTONIC. */
-int64_t bo_ladder_look(struct bo_target *target, bool branch);
+int64_t bo_ladder_look(struct bo_target *target);
 int64_t bo_ladder_tick(void);
 
 /* On the target, at a point: the record stands above rung 1, or the thread is asked to freeze. Runs handlers. True: the

@@ -120,9 +120,9 @@ struct bp_thread {
     struct bp_raised seen; /* the record that was pending then */
     bough_time due_since;  /* when the courier saw that there is something to raise; 0: nothing */
     struct bp_raised_lately *raised_lately; /* NULL: nothing was, as in most threads */
-    PyObject *on_due;                  /* called each time that an interrupt becomes due; NULL */
-    bool active;                       /* in the courier's list of threads to look at */
-    struct bp_place looked_at;         /* where the thread stood at the last look */
+    PyObject *on_due;                       /* called each time that an interrupt becomes due; NULL */
+    bool active;                            /* in the courier's list of threads to look at */
+    struct bp_place looked_at;              /* where the thread stood at the last look */
     int look_in; /* ms, from then on; more than the least: it stands there for long; 0: never yet */
     struct bp_thread *active_before, *active_next;
     bool forking;               /* between the hooks of os.fork(): nothing may be armed */

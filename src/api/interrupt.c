@@ -168,9 +168,9 @@ static int clear_records(struct bo_target *t, uint32_t kinds)
 }
 
 /* A thread its own, an owner its branch's, and who stands at the root everything's. */
-static bool may_clear(const struct bo_thread *t, const struct bo_target *target, bool branch)
+static bool may_clear(const struct bo_thread *t, const struct bo_target *target)
 {
-    if (!branch)
+    if (!bo_is_branch(target))
         return target == &t->t;
     uint32_t owner = bo_load_relaxed(&((const struct bo_branch *)target)->owner);
     if (target->index == BO_ROOT)
@@ -180,9 +180,8 @@ static bool may_clear(const struct bo_thread *t, const struct bo_target *target,
 
 bool bo_clear_record(struct bo_thread *t, struct bo_record *r)
 {
-    bool branch = bo_handle_is_branch(r->target);
     struct bo_target *slot = bo_target_of(r->target);
-    if (!slot || !bo_target_is(slot, bo_handle_generation(r->target)) || !may_clear(t, slot, branch))
+    if (!slot || !bo_target_is(slot, bo_handle_generation(r->target)) || !may_clear(t, slot))
         return false;
     bo_and_seq(&slot->due, ~(1u << bo_load_relaxed(&r->kind)));
     bo_record_close(r, BOUGH_POST_CLEARED);
@@ -201,7 +200,7 @@ static int clear_target(bough_target target, uint32_t kinds)
         return -1;
     if (!bo_target_is(slot, bo_handle_generation(handle)))
         return errno = ESRCH, -1;
-    if (!may_clear(t, slot, bo_handle_is_branch(handle)))
+    if (!may_clear(t, slot))
         return errno = EPERM, -1;
     int cleared = clear_records(slot, kinds);
     int saved = errno;

@@ -340,7 +340,7 @@ __attribute__((constructor)) static void take_signals_at_load(void)
  * not know of bough. */
 static bool is_other(const struct bo_thread *t, uint64_t w)
 {
-    return !bo_is_strange(w) && t != bo_self && !(bo_self && bo_below(bo_self, &t->t, false));
+    return !bo_is_strange(w) && t != bo_self && !(bo_self && bo_below(bo_self, &t->t));
 }
 
 /* The search goes on at the slot of the one before, and comes round once. */

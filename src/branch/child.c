@@ -202,7 +202,7 @@ static struct bo_branch *branch_to_add_to(bough_branch *branch)
     struct bo_thread *t = b ? bo_self_or_adopt() : NULL;
     if (!t)
         return NULL;
-    if (b->t.index == BO_ROOT || !bo_below(t, &b->t, true))
+    if (b->t.index == BO_ROOT || !bo_below(t, &b->t))
         return errno = EPERM, NULL;
     bo_branch_sweep(t, (uintptr_t)__builtin_frame_address(0));
     return bo_branch_of_handle(branch); /* it may be one that was left by a longjmp() */

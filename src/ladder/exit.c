@@ -134,7 +134,7 @@ static void call_off(void)
     struct bo_target *root = &bo_branch_at(BO_ROOT)->t;
     bo_and_seq(&root->due, ~(1u << BOUGH_EXIT));
     bo_record_close(bo_record_of(root, BOUGH_EXIT), BOUGH_POST_CLEARED);
-    bo_spread(root, true, true); /* they look again, and find nothing */
+    bo_spread(root, true); /* they look again, and find nothing */
     bo_leave_not();
 }
 

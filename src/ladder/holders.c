@@ -132,13 +132,13 @@ void bo_holders_put(const struct bo_holders *h, char *text, size_t size)
         put_others(h, text + strlen(text), size - strlen(text));
 }
 
-void bo_find_place(const struct bo_target *target, bool branch, const struct bo_record *r, char *text, size_t size)
+void bo_find_place(const struct bo_target *target, const struct bo_record *r, char *text, size_t size)
 {
     struct bo_holders holders = {0};
     struct bo_scan scan;
     const struct bo_thread *t;
     uint64_t w;
-    bo_scan_concerned(&scan, target, branch, r);
+    bo_scan_concerned(&scan, target, r);
     while ((t = bo_scan_next(&scan, &w)))
         bo_holders_add(&holders, t, w);
     bo_holders_put(&holders, text, size);

@@ -25,6 +25,6 @@ void bo_holders_put(const struct bo_holders *h, char *text, size_t size);
 
 /* The threads that have not ended, the likely cause first, and where that one is stuck: "thread 17 (reader) is in ...; and 2 more:
  * ..."; "" if there is none. */
-void bo_find_place(const struct bo_target *target, bool branch, const struct bo_record *r, char *text, size_t size);
+void bo_find_place(const struct bo_target *target, const struct bo_record *r, char *text, size_t size);
 
 #endif

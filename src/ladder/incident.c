@@ -27,7 +27,7 @@ static struct bo_incident *find_incident(const struct bo_record *r)
 enum { TRIES = 8 }; /* the warden waits for nobody */
 
 /* A full table: the incident climbs all the same, only its end goes untold and its timer is not taken back. */
-struct bo_incident *bo_incident_watch(struct bo_target *target, bool branch, struct bo_record *r)
+struct bo_incident *bo_incident_watch(struct bo_target *target, struct bo_record *r)
 {
     static struct bo_incident spare;
     struct bo_incident *i = find_incident(r);
@@ -44,13 +44,13 @@ struct bo_incident *bo_incident_watch(struct bo_target *target, bool branch, str
     *i = (struct bo_incident){.record = r,
                               .state = identity(state),
                               .target = target,
-                              .branch = branch,
+                              .branch = bo_is_branch(target),
                               .climbs = bo_load_seq(&r->ceiling) >= BOUGH_RUNG_KILL,
                               .rung = bo_load_relaxed(&r->rung),
                               .serial = bo_record_serial(state),
                               .posted = posted};
     bo_name_of(target, i->name);
-    const struct bo_branch *wider = bo_wider(target, branch);
+    const struct bo_branch *wider = bo_wider(target);
     if (wider) {
         i->wider = bo_branch_handle(wider);
         bo_name_of(&wider->t, i->wider_name);

@@ -31,6 +31,6 @@ extern unsigned bo_watched_count;
 /* The record serves another one by now, or none. */
 bool bo_incident_over(const struct bo_incident *i);
 /* The entry of a record that stands; made, if it has none. */
-struct bo_incident *bo_incident_watch(struct bo_target *target, bool branch, struct bo_record *r);
+struct bo_incident *bo_incident_watch(struct bo_target *target, struct bo_record *r);
 
 #endif

@@ -35,7 +35,7 @@ void bo_tell(struct bo_incident *i, int from, int to, const char *why)
 {
     char text[BO_PLACE] = "", place[BO_PLACE];
     if (to)
-        bo_find_place(i->target, i->branch, i->record, text, sizeof text);
+        bo_find_place(i->target, i->record, text, sizeof text);
     bo_plain(place, sizeof place, text);
     struct bough_transition tr = {
         .post = {.record = (uint64_t)(uintptr_t)i->posted.target, .serial = i->serial << 4 | i->posted.kind},

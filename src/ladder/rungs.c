@@ -17,7 +17,7 @@
 
 static void begin_scan(struct bo_scan *scan, const struct bo_incident *i)
 {
-    bo_scan_concerned(scan, i->target, i->branch, i->record);
+    bo_scan_concerned(scan, i->target, i->record);
 }
 
 /* ---- rungs 2 and 3 ------------------------------------------------------------------------------------------ */
@@ -38,7 +38,7 @@ static void wake_below(const struct bo_incident *i)
     if (bo_alone(i->record, i->branch))
         bo_wake((struct bo_thread *)i->target, bo_word_generation(bo_load_seq(&i->target->word)), true);
     else
-        bo_spread(i->target, i->branch, true);
+        bo_spread(i->target, true);
 }
 
 /* ---- rung 4 --------------------------------------------------------------------------------------------------- */
@@ -143,7 +143,7 @@ static void begin_kill(const struct bo_incident *i)
     if (bo_swap_seq(&dumped, 1))
         return;
     char place[BO_PLACE];
-    bo_find_place(i->target, i->branch, i->record, place, sizeof place);
+    bo_find_place(i->target, i->record, place, sizeof place);
     snprintf(last_why, sizeof last_why, "%s (%s) was not handled; %s", bo_kind_name(i->posted.kind), bo_what_for(i),
              place);
     if (!bo_help(write_dump, NULL))

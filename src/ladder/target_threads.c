@@ -8,12 +8,12 @@ bool bo_alone(const struct bo_record *r, bool branch)
     return !branch && (bo_record_flags(r) & BOUGH_ALONE);
 }
 
-void bo_scan_concerned(struct bo_scan *s, const struct bo_target *target, bool branch, const struct bo_record *r)
+void bo_scan_concerned(struct bo_scan *s, const struct bo_target *target, const struct bo_record *r)
 {
-    if (bo_alone(r, branch))
+    if (bo_alone(r, bo_is_branch(target)))
         bo_scan_alone(s, target);
     else
-        bo_scan_begin(s, target, branch);
+        bo_scan_begin(s, target);
 }
 
 bool bo_has_children(const struct bo_thread *t)

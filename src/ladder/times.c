@@ -60,9 +60,9 @@ __attribute__((constructor)) static void read_environment_times(void)
 
 /* ---- what counts --------------------------------------------------------------------------------------------- */
 
-struct bo_branch *bo_wider(const struct bo_target *target, bool branch)
+struct bo_branch *bo_wider(const struct bo_target *target)
 {
-    if (!branch) {
+    if (!bo_is_branch(target)) {
         const struct bo_thread *t = (const struct bo_thread *)target;
         return bo_branch_at(bo_load_relaxed(&t->parent));
     }
@@ -112,11 +112,11 @@ static void fill_rest(struct bough_ladder *l)
             l->ceiling[i] = standard.ceiling[i];
 }
 
-void bo_ladder_of(const struct bo_target *target, bool branch, bool pinned, struct bough_ladder *ladder)
+void bo_ladder_of(const struct bo_target *target, bool pinned, struct bough_ladder *ladder)
 {
     memset(ladder, 0, sizeof *ladder);
     fill_from(ladder, &target->ladder);
-    const struct bo_branch *b = bo_wider(target, branch);
+    const struct bo_branch *b = bo_wider(target);
     uint32_t index = b ? b->t.index : BO_NONE;
     for (int steps = 0; index != BO_NONE && steps < BO_BRANCHES; index = bo_branch_ahead(index, pinned), steps++)
         fill_from(ladder, &bo_branch_at(index)->t.ladder);
@@ -162,9 +162,9 @@ static struct bo_target *target_to_set(bough_target target, bool *branch)
     return slot;
 }
 
-static bool may_set(const struct bo_target *slot, bool branch)
+static bool may_set(const struct bo_target *slot)
 {
-    if (!branch)
+    if (!bo_is_branch(slot))
         return slot == &bo_self->t;
     return slot->index == BO_ROOT || bo_load_relaxed(&((const struct bo_branch *)slot)->owner) == bo_self->t.index;
 }
@@ -177,7 +177,7 @@ int bough_ladder_set(bough_target target, const struct bough_ladder *ladder)
     struct bo_target *slot = target_to_set(target, &branch);
     if (!slot)
         return -1;
-    if (!may_set(slot, branch))
+    if (!may_set(slot))
         return errno = EPERM, -1;
     store(&slot->ladder, ladder);
     bo_tree_marked();
@@ -192,6 +192,6 @@ int bough_ladder_get(bough_target target, struct bough_ladder *ladder)
     const struct bo_target *slot = target_to_set(target, &branch);
     if (!slot)
         return -1;
-    bo_ladder_of(slot, branch, false, ladder);
+    bo_ladder_of(slot, false, ladder);
     return 0;
 }

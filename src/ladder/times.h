@@ -7,8 +7,8 @@
 #include "state/arena.h"
 
 /* Every field filled in. [signal] */
-void bo_ladder_of(const struct bo_target *target, bool branch, bool pinned, struct bough_ladder *ladder);
+void bo_ladder_of(const struct bo_target *target, bool pinned, struct bough_ladder *ladder);
 /* The branch around a target, whose owner the next one out may be; NULL for the root. */
-struct bo_branch *bo_wider(const struct bo_target *target, bool branch);
+struct bo_branch *bo_wider(const struct bo_target *target);
 
 #endif

@@ -68,7 +68,7 @@ static void set_times(struct bo_means *m, const struct bough_ladder *l)
     memcpy(m->time, l->time, sizeof m->time);
 }
 
-static struct bo_means means_of(const struct bo_target *target, bool branch, const struct bo_record *r)
+static struct bo_means means_of(const struct bo_target *target, const struct bo_record *r)
 {
     struct bo_means m = {.traced = bo_load_relaxed(&r->ceiling) >= BOUGH_RUNG_CLOSE && bo_traced()};
     struct bough_ladder l;
@@ -76,10 +76,10 @@ static struct bo_means means_of(const struct bo_target *target, bool branch, con
     const struct bo_thread *t;
     uint64_t w;
     bool no_closing = false;
-    bo_ladder_of(target, branch, false, &l);
+    bo_ladder_of(target, false, &l);
     set_times(&m, &l);
     m.resume_until = bo_load_seq(&r->hold_until);
-    bo_scan_concerned(&scan, target, branch, r);
+    bo_scan_concerned(&scan, target, r);
     while ((t = bo_scan_next(&scan, &w)))
         add_thread(&m, t, w, &no_closing);
     m.closable = m.closable && !no_closing;
@@ -142,7 +142,7 @@ static void take_step(struct bo_incident *i, const struct bo_step *step, const c
     bo_tell(i, from, i->rung, why);
     const char *not_safe = bo_carry_out(i, step->standing.until);
     if (not_safe) {
-        struct bo_means m = means_of(i->target, i->branch, r);
+        struct bo_means m = means_of(i->target, r);
         struct bo_step next = bo_policy(step->standing, BO_UNSAFE, &m, bo_now());
         char text[128];
         snprintf(text, sizeof text, "rung %d is not safe here: %s", i->rung, not_safe);
@@ -158,12 +158,12 @@ static bool is_same_post(const struct bo_record *r, uint64_t state)
 
 /* False: the record was closed since tend() began, and may have been posted again. What was seen before says nothing about
  * the new post, which has no ceiling at first, and whose poster asks for a look at it. */
-static bool happen(struct bo_target *target, bool branch, struct bo_record *r, enum bo_happening what)
+static bool happen(struct bo_target *target, struct bo_record *r, enum bo_happening what)
 {
     uint64_t state = bo_load_seq(&r->state);
     if (!bo_record_stands(r) || !bo_load_acquire(&r->ceiling))
         return false;
-    struct bo_means m = means_of(target, branch, r);
+    struct bo_means m = means_of(target, r);
     struct bo_step step = bo_policy(standing_of(r), what, &m, bo_now());
     char text[96];
     if (!is_same_post(r, state))
@@ -174,40 +174,40 @@ static bool happen(struct bo_target *target, bool branch, struct bo_record *r, e
         keep_standing(r, &step.standing);
         return true;
     }
-    struct bo_incident *i = bo_incident_watch(target, branch, r);
+    struct bo_incident *i = bo_incident_watch(target, r);
     take_step(i, &step, reason_for(what, text, sizeof text, i));
     return is_same_post(r, state); /* a handler that it woke may have ended it by now */
 }
 
 /* ---- looking at a record ------------------------------------------------------------------------------------------- */
 
-static void read_news(struct bo_target *target, bool branch, struct bo_record *r)
+static void read_news(struct bo_target *target, struct bo_record *r)
 {
     uint8_t news = atomic_exchange(&r->news, 0);
     if (news & BO_FAULTED)
-        happen(target, branch, r, BO_FAULT);
+        happen(target, r, BO_FAULT);
     else if (news & BO_PROMOTED)
-        happen(target, branch, r, BO_TO_PROMOTE);
+        happen(target, r, BO_TO_PROMOTE);
     else if (news & BO_RESUMED)
-        happen(target, branch, r, BO_TO_RESUME);
+        happen(target, r, BO_TO_RESUME);
     else if (news & BO_CAME_BACK)
-        happen(target, branch, r, BO_RETURNED);
+        happen(target, r, BO_RETURNED);
 }
 
 /* A rung that was asked for at the origin, and events after the first. */
-static void read_events(struct bo_target *target, bool branch, struct bo_record *r)
+static void read_events(struct bo_target *target, struct bo_record *r)
 {
     uint32_t dealt_with = bo_load_relaxed(&r->climbed), events = bo_record_events(r);
     while (bo_load_relaxed(&r->asked) > bo_load_relaxed(&r->rung)) {
         uint8_t before = bo_load_relaxed(&r->rung);
-        if (!happen(target, branch, r, BO_AGAIN))
+        if (!happen(target, r, BO_AGAIN))
             return;
         if (bo_load_relaxed(&r->rung) == before)
             bo_store_relaxed(&r->asked, before);
         dealt_with = events;
     }
     for (; dealt_with < events; dealt_with++)
-        happen(target, branch, r, BO_AGAIN);
+        happen(target, r, BO_AGAIN);
     bo_store_relaxed(&r->climbed, dealt_with);
 }
 
@@ -218,31 +218,32 @@ static int64_t soon_at_least(int64_t when)
 }
 
 /* Each of these looks at the record anew: it may be over by now. Returns when to come again, on bo_now()'s clock. */
-static int64_t tend(struct bo_target *target, bool branch, struct bo_record *r)
+static int64_t tend(struct bo_target *target, struct bo_record *r)
 {
     if (!bo_record_stands(r) || (bo_load_relaxed(&r->kind) == BOUGH_EXIT && bo_is_leaving()))
         return BO_FOREVER; /* rung 5's own way to tell the others climbs no ladder */
     if (!bo_load_acquire(&r->ceiling))
         return bo_now() + BO_MS(1); /* its poster is about to */
     if (bo_load_seq(&r->cap_at) != BO_FOREVER && !bo_load_seq(&r->watched)) {
-        const struct bough_record *posted = &bo_incident_watch(target, branch, r)->posted;
+        const struct bough_record *posted = &bo_incident_watch(target, r)->posted;
         /* A Ctrl-C may be handled, and the process go on. */
-        if (branch && target->index == BO_ROOT && (posted->kind != BOUGH_SIGNAL || posted->signo == SIGTERM))
+        if (bo_is_branch(target) && target->index == BO_ROOT &&
+            (posted->kind != BOUGH_SIGNAL || posted->signo == SIGTERM))
             bo_notify_stopping(bo_load_seq(&r->cap_at) - bo_now());
     }
-    read_events(target, branch, r);
-    read_news(target, branch, r);
+    read_events(target, r);
+    read_news(target, r);
     if (bo_load_seq(&r->rung_until) <= bo_now())
-        happen(target, branch, r, BO_TIME_IS_OVER);
+        happen(target, r, BO_TIME_IS_OVER);
     /* What is carried out now is the ticks' affair. */
     return bo_load_seq(&r->rung) >= BOUGH_RUNG_KILL ? BO_FOREVER : soon_at_least(bo_load_seq(&r->rung_until));
 }
 
-int64_t bo_ladder_look(struct bo_target *target, bool branch)
+int64_t bo_ladder_look(struct bo_target *target)
 {
     int64_t next = BO_FOREVER;
     for (uint32_t due = bo_load_seq(&target->due); due; due &= due - 1) {
-        int64_t then = tend(target, branch, bo_record_of(target, (enum bough_kind)__builtin_ctz(due)));
+        int64_t then = tend(target, bo_record_of(target, (enum bough_kind)__builtin_ctz(due)));
         if (then < next)
             next = then;
     }
@@ -295,7 +296,7 @@ static bool work_on(struct bo_incident *i)
     const char *why = bo_close_below(i);
     if (!why)
         return true;
-    struct bo_means m = means_of(i->target, i->branch, i->record);
+    struct bo_means m = means_of(i->target, i->record);
     struct bo_step step = bo_policy(standing_of(i->record), BO_UNSAFE, &m, bo_now());
     take_step(i, &step, why);
     return true;
@@ -323,11 +324,11 @@ int64_t bo_ladder_tick(void)
 
 /* ---- posts, in any thread and in signal handlers ------------------------------------------------------------------- */
 
-static void open_incident(struct bo_target *target, bool branch, struct bo_record *r)
+static void open_incident(struct bo_target *target, struct bo_record *r)
 {
     struct bough_ladder l;
     struct bo_means m = {0};
-    bo_ladder_of(target, branch, true, &l);
+    bo_ladder_of(target, true, &l);
     set_times(&m, &l);
     struct bo_standing s = bo_policy_open(bo_load_relaxed(&r->since), l.ceiling[bo_load_relaxed(&r->kind)], l.cap, &m);
     bo_store_relaxed(&r->rung_until, s.until);
@@ -357,10 +358,10 @@ static void look_after_warden(void)
         bo_help(take_over, NULL);
 }
 
-void bo_ladder_posted(struct bo_target *target, bool branch, struct bo_record *r, bool repeated)
+void bo_ladder_posted(struct bo_target *target, struct bo_record *r, bool repeated)
 {
     if (!repeated)
-        open_incident(target, branch, r);
+        open_incident(target, r);
     if (bo_record_events(r) >= FINAL_EVENT && bo_load_acquire(&r->ceiling) >= BOUGH_RUNG_CLOSE)
         bo_record_make_final(r);
     bool climbs = bo_load_seq(&r->cap_at) != BO_FOREVER;
@@ -397,7 +398,7 @@ int bough_post_progress(bough_post post, struct bough_progress *progress)
         .deadline = until == BO_FOREVER ? 0 : until,
         .cap = cap == BO_FOREVER ? 0 : cap,
     };
-    bo_find_place(target, bo_handle_is_branch(post.record), r, p.place, sizeof p.place);
+    bo_find_place(target, r, p.place, sizeof p.place);
     if (bough_post_status(post) > BOUGH_POST_DELIVERED)
         return errno = ESRCH, -1;
     *progress = p;

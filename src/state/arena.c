@@ -288,10 +288,10 @@ int bo_arena_renew(uint32_t threads, uint32_t branches)
     return 0;
 }
 
-void bo_arena_occupy(const struct bo_target *t, bool branch)
+void bo_arena_occupy(const struct bo_target *t)
 {
     struct bo_header *h = bo_arena.head;
-    raise_to(branch ? &h->branch_high : &h->thread_high, t->index + 1);
+    raise_to(bo_is_branch(t) ? &h->branch_high : &h->thread_high, t->index + 1);
 }
 
 /* ---- handles ------------------------------------------------------------------------------------ */

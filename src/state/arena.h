@@ -348,7 +348,7 @@ int bo_arena_renew(uint32_t threads, uint32_t branches);
 /* No arena at all: what is not the parent's must not look like it. */
 void bo_arena_drop(void);
 /* A slot that was copied into it is in use. */
-void bo_arena_occupy(const struct bo_target *t, bool branch);
+void bo_arena_occupy(const struct bo_target *t);
 
 static inline struct bo_thread *bo_thread_at(uint32_t index)
 {
@@ -387,6 +387,11 @@ static inline const uint32_t *bo_generation_of(const struct bo_thread *t)
 {
     const uint32_t *half = (const uint32_t *)(const void *)&t->t.word;
     return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? half + 1 : half;
+}
+
+static inline bool bo_is_branch(const struct bo_target *t)
+{
+    return (const char *)t >= (const char *)bo_arena.branch;
 }
 
 /* ---- handles ---------------------------------------------------------------------------------- */

@@ -73,9 +73,9 @@ static bool below_thread(const struct bo_thread *t, const struct bo_thread *targ
     return b && bo_load_relaxed(&b->owner) == target->t.index;
 }
 
-bool bo_below(const struct bo_thread *t, const struct bo_target *target, bool branch)
+bool bo_below(const struct bo_thread *t, const struct bo_target *target)
 {
-    if (!branch)
+    if (!bo_is_branch(target))
         return target == &t->t || below_thread(t, (const struct bo_thread *)target);
     const struct bo_branch *b = (const struct bo_branch *)target;
     if (bo_load_relaxed(&b->owner) == t->t.index)
@@ -132,11 +132,11 @@ void bo_scan_alone(struct bo_scan *s, const struct bo_target *thread)
 
 /* Below a thread is what is in the outermost branch that it has open. If that has ended meanwhile, nothing is; and if there is
  * another one, it was opened after the mark was made. */
-void bo_scan_begin(struct bo_scan *s, const struct bo_target *target, bool branch)
+void bo_scan_begin(struct bo_scan *s, const struct bo_target *target)
 {
-    *s = (struct bo_scan){.target = target, .branch = branch, .next = 1};
+    *s = (struct bo_scan){.target = target, .next = 1};
     const struct bo_branch *b = (const struct bo_branch *)target;
-    if (branch) {
+    if (bo_is_branch(target)) {
         s->first = bo_load_seq(&b->owner);
         scan_branch(s, b);
     } else {
@@ -172,7 +172,7 @@ struct bo_thread *bo_scan_next(struct bo_scan *s, uint64_t *word)
         struct bo_thread *t = bo_thread_at(i);
         BO_HOOK(slot_looked_at);
         *word = bo_load_seq(&t->t.word);
-        if ((*word & BO_LIVE) && bo_below(t, s->target, s->branch) && bo_target_is(&t->t, bo_word_generation(*word)))
+        if ((*word & BO_LIVE) && bo_below(t, s->target) && bo_target_is(&t->t, bo_word_generation(*word)))
             return t;
     }
     return NULL;

@@ -28,19 +28,19 @@
 /* Puts a branch that is not LIVE yet into the branch `outer`. */
 void bo_branch_place(struct bo_branch *b, uint32_t outer);
 /* Is the thread, whose generation the caller checks before and after, below the target, or it? */
-bool bo_below(const struct bo_thread *t, const struct bo_target *target, bool branch);
+bool bo_below(const struct bo_thread *t, const struct bo_target *target);
 /* A child is about to be LIVE in a branch. */
 void bo_reach_add(struct bo_branch *b, uint32_t thread);
 
 /* A look at all live threads below a target, the target's own thread first. */
 struct bo_scan {
     const struct bo_target *target;
-    bool branch, begun;
+    bool begun;
     uint32_t first, next, high;
     uint64_t groups, parts;
 };
 
-void bo_scan_begin(struct bo_scan *s, const struct bo_target *target, bool branch);
+void bo_scan_begin(struct bo_scan *s, const struct bo_target *target);
 /* Of a thread alone, without those that branch off it. */
 void bo_scan_alone(struct bo_scan *s, const struct bo_target *thread);
 /* The next one, and its word as it was; NULL: there is no more. */

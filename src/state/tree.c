@@ -125,12 +125,6 @@ struct search {
     struct bo_record *found;
 };
 
-/* Only a thread can be posted to alone: a branch is nothing without what is in it. */
-static bool is_thread(const struct bo_target *target)
-{
-    return (const char *)target < (const char *)bo_arena.branch;
-}
-
 /* Of several kinds at one target the one that was posted first: it is the reason. */
 static bool find_record(void *context, const struct bo_target *target, struct shield shield, bool below)
 {
@@ -141,7 +135,8 @@ static bool find_record(void *context, const struct bo_target *target, struct sh
         struct bo_record *r = bo_record_of(target, (enum bough_kind)__builtin_ctz(due));
         if (!bo_record_stands(r))
             continue;
-        if (below && is_thread(target) && (bo_record_flags(r) & BOUGH_ALONE))
+        /* Only a thread can be posted to alone: a branch is nothing without what is in it. */
+        if (below && !bo_is_branch(target) && (bo_record_flags(r) & BOUGH_ALONE))
             continue;
         uint64_t seq = bo_load_relaxed(&r->seq);
         if (s->admitted && is_shielded(shield, seq, r))

@@ -140,14 +140,14 @@ static void put_serials(const struct bo_target *target, const struct serials *fr
 }
 
 /* Who was posting to it, or had put it on a list, is not here. */
-static void put_target(struct bo_target *to, const void *from, size_t size, bool branch, const struct serials *serials)
+static void put_target(struct bo_target *to, const void *from, size_t size, const struct serials *serials)
 {
     copy_words(to, from, size);
     bo_store_relaxed(&to->pins, 0);
     bo_store_relaxed(&to->work_here, 0);
     bo_store_relaxed(&to->spread, 0);
     put_serials(to, serials);
-    bo_arena_occupy(to, branch);
+    bo_arena_occupy(to);
 }
 
 static void put_copy(const struct copy *c)
@@ -157,12 +157,12 @@ static void put_copy(const struct copy *c)
     copy_words(&bo_branch_at(BO_ROOT)->t.ladder, &c->ladder, sizeof c->ladder);
     if (!c->has_thread)
         return;
-    put_target(&bo_thread_at(c->thread.t.index)->t, &c->thread, sizeof c->thread, false, &c->serials);
+    put_target(&bo_thread_at(c->thread.t.index)->t, &c->thread, sizeof c->thread, &c->serials);
     uint32_t outer = BO_ROOT; /* what was around the outermost one stays in the parent */
     for (uint32_t i = c->branch_count; i-- > 0;) {
         const struct branch_copy *from = &c->branch[i];
         struct bo_branch *b = bo_branch_at(from->branch.t.index);
-        put_target(&b->t, &from->branch, sizeof from->branch, true, &from->serials);
+        put_target(&b->t, &from->branch, sizeof from->branch, &from->serials);
         bo_branch_place(b, outer);
         outer = b->t.index;
     }

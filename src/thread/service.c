@@ -140,24 +140,24 @@ static int64_t look_at_branch(struct bo_branch *b)
     if (shielded && now < until)
         next = bo_earlier(next, bo_to_monotonic(until));
     else if (shielded)
-        bo_spread(&b->t, true, false);
+        bo_spread(&b->t, false);
     return next;
 }
 
-static int64_t look_at_target(struct bo_target *t, bool branch)
+static int64_t look_at_target(struct bo_target *t)
 {
-    return branch ? look_at_branch((struct bo_branch *)t) : look_at_thread((struct bo_thread *)t, bo_clock());
+    return bo_is_branch(t) ? look_at_branch((struct bo_branch *)t) : look_at_thread((struct bo_thread *)t, bo_clock());
 }
 
 /* ---- for the ticker ------------------------------------------------------------------------------------- */
 
-int64_t bo_service(struct bo_target *t, bool branch)
+int64_t bo_service(struct bo_target *t)
 {
     if (bo_swap_seq(&t->spread, 0))
-        bo_spread(t, branch, false);
-    int64_t next = look_at_target(t, branch);
+        bo_spread(t, false);
+    int64_t next = look_at_target(t);
     if (bo_load_seq(&t->due) && (bo_load_seq(&t->word) & BO_LIVE))
-        next = bo_earlier(next, bo_ladder_look(t, branch));
+        next = bo_earlier(next, bo_ladder_look(t));
     return next;
 }
 

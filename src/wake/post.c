@@ -54,13 +54,13 @@ static void repeat(struct bo_thread *t, uint32_t generation, enum bo_posting how
         post(t, generation);
 }
 
-static unsigned spread(const struct bo_target *target, bool branch, enum bo_posting how, bool at_once)
+static unsigned spread(const struct bo_target *target, enum bo_posting how, bool at_once)
 {
     unsigned marked = 0;
     struct bo_scan scan;
     struct bo_thread *t;
     uint64_t w;
-    bo_scan_begin(&scan, target, branch);
+    bo_scan_begin(&scan, target);
     for (; (t = bo_scan_next(&scan, &w)); marked++)
         if (at_once)
             bo_wake_step(t, bo_word_generation(w), 0, true);
@@ -69,19 +69,19 @@ static unsigned spread(const struct bo_target *target, bool branch, enum bo_post
     return marked;
 }
 
-unsigned bo_spread(const struct bo_target *target, bool branch, bool at_once)
+unsigned bo_spread(const struct bo_target *target, bool at_once)
 {
     uint64_t mask = bo_signals_off();
-    unsigned marked = spread(target, branch, BO_POSTED, at_once);
+    unsigned marked = spread(target, BO_POSTED, at_once);
     bo_signals_on(mask);
     return marked;
 }
 
 /* Does anything branch off this target, besides the body? Children are counted before they are LIVE, branches
  * before they are open: who is missed here sees the mark when it looks. */
-static bool has_subtree(const struct bo_target *target, bool branch)
+static bool has_subtree(const struct bo_target *target)
 {
-    if (!branch)
+    if (!bo_is_branch(target))
         return bo_load_seq(&((const struct bo_thread *)target)->top) != BO_NONE;
     const struct bo_branch *b = (const struct bo_branch *)target;
     uint32_t owner = bo_load_seq(&b->owner);
@@ -90,35 +90,35 @@ static bool has_subtree(const struct bo_target *target, bool branch)
 
 /* A thread without branches; or a branch without children, whose body is its owner. The caller's pin keeps
  * the target, and so the owner of an open branch. */
-static void wake_alone(struct bo_target *target, bool branch, enum bo_posting how)
+static void wake_alone(struct bo_target *target, enum bo_posting how)
 {
-    uint32_t index = branch ? bo_load_seq(&((struct bo_branch *)target)->owner) : target->index;
+    uint32_t index = bo_is_branch(target) ? bo_load_seq(&((struct bo_branch *)target)->owner) : target->index;
     struct bo_thread *t = bo_thread_at(index);
     repeat(t, bo_word_generation(bo_load_seq(&t->t.word)), how);
 }
 
 /* The call below this handler ends by the interrupt, not by EINTR and a wake that comes later (rule 5). */
-static void wake_self(const struct bo_target *target, bool branch, enum bo_posting how)
+static void wake_self(const struct bo_target *target, enum bo_posting how)
 {
-    if (bo_self && bo_below(bo_self, target, branch))
+    if (bo_self && bo_below(bo_self, target))
         repeat(bo_self, bo_word_generation(bo_load_seq(&bo_self->t.word)), how);
 }
 
 /* `blocked`: the signals that the poster had blocked. */
-static void spread_from_here(struct bo_target *target, bool branch, enum bo_posting how, uint64_t blocked)
+static void spread_from_here(struct bo_target *target, enum bo_posting how, uint64_t blocked)
 {
-    if (!has_subtree(target, branch)) {
-        wake_alone(target, branch, how);
+    if (!has_subtree(target)) {
+        wake_alone(target, how);
         return;
     }
     bo_tree_marked();
     /* In a forked child the ticker does not run before it is needed: there are not many threads, either. */
     if (bo_load_relaxed(&bo_arena.head->thread_high) > MANY && bo_ticker_runs() && bo_deliver_in_handler(blocked)) {
-        wake_self(target, branch, how);
+        wake_self(target, how);
         bo_ticker_spread(target);
         return;
     }
-    spread(target, branch, how, false);
+    spread(target, how, false);
 }
 
 /* ---- posting ----------------------------------------------------------------------------------------- */
@@ -138,13 +138,13 @@ static bool post_to(struct bo_target *target, uint32_t generation, uint64_t hand
         struct bo_record *r = bo_record_of(target, event->kind);
         *serial = bo_record_post(r, handle, generation, event, &how);
         bo_or_seq(&target->due, 1u << event->kind);
-        bo_ladder_posted(target, branch, r, how != BO_POSTED);
+        bo_ladder_posted(target, r, how != BO_POSTED);
         /* The record's flags and not the event's: who posts to the subtree while another writes the record for a thread
          * alone is answered for by the one or the other. */
         if (!branch && (bo_record_flags(r) & BOUGH_ALONE))
-            wake_alone(target, false, how);
+            wake_alone(target, how);
         else
-            spread_from_here(target, branch, how, blocked);
+            spread_from_here(target, how, blocked);
     }
     bo_unpin(target, generation);
     return is;

@@ -150,7 +150,7 @@ static void look_at_item(uint32_t item)
 {
     struct bo_target *t = bo_item_target(item);
     BO_HOOK(ticker_looks);
-    bo_agenda_put(t, bo_service(t, item & BO_ITEM_BRANCH));
+    bo_agenda_put(t, bo_service(t));
 }
 
 /* ---- the thread ---------------------------------------------------------------------------------------- */

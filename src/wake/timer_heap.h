@@ -10,7 +10,7 @@
 
 static inline uint32_t bo_item_of(const struct bo_target *t)
 {
-    return t->index | ((const char *)t >= (const char *)bo_arena.branch ? BO_ITEM_BRANCH : 0);
+    return t->index | (bo_is_branch(t) ? BO_ITEM_BRANCH : 0);
 }
 
 static inline struct bo_target *bo_item_target(uint32_t item)
