@@ -83,8 +83,8 @@ class Site:
         self.files.append(path)
         return page
 
-    def links(self, text, origin, page):
-        up = "../" * page.count("/")
+    def links(self, text, origin, here):
+        up = "../" * here.count("/")
 
         def image(match):
             words, place = match.groups()
@@ -103,7 +103,8 @@ class Site:
             if target.suffix == ".svg":
                 self.copy_drawing(target)
                 return f"[{words}]({up}_drawings/{target.name})"
-            return f"[{words}]({up}{self.page_of(target)}.md{'#' + anchor if anchor else ''})"
+            page = "measurements" if target == ROOT / "README.md" and anchor else self.page_of(target)
+            return f"[{words}]({up}{page}.md{'#' + anchor if anchor else ''})"
 
         text = re.sub(r"!\[([^]]*)\]\(([^)\s]+)\)", image, text)
         return re.sub(r"(?<!!)\[((?:[^][]|\[[^]]*\])*)\]\(([^)\s]+)\)", link, text)

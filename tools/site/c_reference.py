@@ -111,7 +111,8 @@ class Reference:
     def page(self, header):
         out = [f"# {TITLES[header.name]}", f"`#include <{header.name if header.name == 'bough.h' else 'bough.h'}>`"
                + ("" if header.name == "bough.h" else f", from `<{header.name}>`")]
-        out.append(self.words(header.intro))
+        words, tags = headers.tags_of(header.intro)
+        out += [self.words(words), *filter(None, [self.tags(tags)])]
         section, seen = "", set()
         for entry in header.entries:
             if entry.section != section:

@@ -19,7 +19,8 @@ CODE = re.compile(
 
 
 def escape(text):
-    return re.sub(r"([*_`\[\]<|$#\\])", r"\\\1", text)
+    text = text.replace("[point]", "\0interruption point\0")  # as the reference spells that tag
+    return re.sub(r"([*_`\[\]<|$#\\])", r"\\\1", text).replace("\0", "*")
 
 
 def inline(text, refer):
@@ -53,11 +54,12 @@ def rows_of(lines):
     """The rows of an aligned list of names, or None: `name   text`, its further lines below the text."""
     rows, column = [], None
     for line in lines:
+        line = re.sub(r"(?<=\S) {2,}(<bough/\w+\.h>)$", r" (\1)", line)
         match = re.match(r"(\S+(?: \S+)*?) {2,}(\S.*)$", line)
         if match and (column is None or match.start(2) == column):
             column = match.start(2)
             rows.append([match.group(1), match.group(2)])
-        elif column is not None and indent_of(line) == column:
+        elif column is not None and indent_of(line) >= column:
             rows[-1][1] += " " + line.strip()
         else:
             return None
@@ -72,6 +74,20 @@ def as_list(lines, refer):
     if not rows:
         return None
     return "\n".join(f"- {inline(f'`{name}`' if ' ' not in name else name, refer)}: {inline(words, refer)}" for name, words in rows)
+
+
+def as_table(lines, refer):
+    """A table of three columns and more, whose first line has their titles; None if it is none."""
+    base = min(map(indent_of, lines))
+    lines = [line[base:] for line in lines]
+    starts = [m.start() for m in re.finditer(r"(?:(?<= {2})|^)\S", lines[0])]
+    if len(starts) < 3 or len(lines) < 3:
+        return None
+    if any(len(line) > at and line[at - 2 : at] != "  " for line in lines for at in starts[1:]):
+        return None
+    rows = [[line[at:end].strip() for at, end in zip(starts, [*starts[1:], None])] for line in lines]
+    rows = [f"| {' | '.join(inline(cell, refer) for cell in row)} |" for row in rows]
+    return "\n".join([rows[0], "|" + "---|" * len(starts), *rows[1:]])
 
 
 def literal(lines, language):
@@ -97,7 +113,7 @@ def markdown(text, refer, language="c"):
                 if looks_like_code(part) and out and out[-1].startswith(f"```{language}") and out[-1] is pending:
                     out[-1] = pending = out[-1][:-3] + "\n" + literal(part, language).split("\n", 1)[1]
                     continue
-                made = None if looks_like_code(part) else as_list(part, refer)
+                made = None if looks_like_code(part) else as_list(part, refer) or as_table(part, refer)
                 pending = made or literal(part, language if looks_like_code(part) else "text")
                 out.append(pending)
                 continue
