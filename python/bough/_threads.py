@@ -32,20 +32,8 @@ class ThreadExit(SystemExit):
 
     record = None
 
-    @property
-    def code(self):
-        """The exit status of a main thread that does not catch it: an interrupt is no success. Text is written to standard
-        error, with status 1."""
-        given = SystemExit.code.__get__(self)
-        if given is not None or self.args or self.record is None:
-            return given
-        if self.record.kind == "signal":
-            return 128 + self.record.signo
-        return f"bough: the main thread was interrupted ({self.record.kind}): {self}"
-
-    @code.setter
-    def code(self, code):
-        SystemExit.code.__set__(self, code)
+    # The exit status of a main thread that does not catch it.
+    code = property(_bough.exit_status, SystemExit.code.__set__)
 
     def __str__(self):
         if self.args or self.record is None:

@@ -27,7 +27,7 @@ static int add_methods(PyObject *module)
         bp_branch_methods, bp_child_object_methods, bp_branch_object_methods, bp_item_methods,     bp_ladder_methods,
         bp_signal_methods, bp_report_methods,       bp_lock_methods,          bp_cause_methods,    bp_callback_methods,
         bp_loop_methods,   bp_site_methods,         bp_interpreter_methods,   bp_stranger_methods, bp_around_methods,
-        bp_stack_methods};
+        bp_stack_methods,  bp_status_methods};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         if (PyModule_AddFunctions(module, lists[i]) != 0)
             return -1;

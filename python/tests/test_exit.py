@@ -4,6 +4,7 @@
 Each program runs twice, in processes of their own: as it is, and opted in. What is written is the same.
 """
 import re
+import signal
 import sys
 import tempfile
 import unittest
@@ -252,6 +253,21 @@ with bough.branch() as b:
     print(process.exitcode, b)
 """)
         self.assertEqual((process.out, process.err), ("0 <bough.Branch 'branch': open>\n", ""))
+
+    def test_a_second_signal(self):
+        """while the interpreter asks the exception of the first one for the status: that exception's text is not told"""
+        process = run("-c", """
+import bough, os, signal, sys, time
+def again(frame, event, argument):  # of a function in Python; there is none
+    if event == "call" and frame.f_code.co_name in ("code", "__str__"):
+        sys.setprofile(None)
+        os.kill(os.getpid(), signal.SIGTERM)
+with bough.branch(): pass
+sys.setprofile(again)
+os.kill(os.getpid(), signal.SIGTERM)
+time.sleep(3600)
+""")
+        self.assertEqual((process.status, process.out, process.err), (-signal.SIGTERM, "", ""), str(process))
 
     def test_an_interrupted_daemon(self):
         """whose thread state is freed while its call is interrupted"""
