@@ -107,6 +107,11 @@ static inline void bo_suppress(struct bo_suppression *s, uint64_t seq, int64_t u
     bo_store_seq(&s->seq, seq);
 }
 
+static inline bool bo_suppression_is_endless(const struct bo_suppression *s)
+{
+    return bo_load_seq(&s->seq) && bo_load_relaxed(&s->until) == BO_FOREVER;
+}
+
 /* When it ends, if it holds at `now`; BO_FOREVER: it does not, or has no end. */
 static inline int64_t bo_suppression_end(const struct bo_suppression *s, int64_t now)
 {

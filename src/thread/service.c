@@ -98,8 +98,8 @@ static int64_t look_at_shield(struct bo_thread *t, uint64_t w)
     int64_t until = bo_earlier(bo_suppression_end(&t->shield, now), bo_suppression_end(&t->resumed, now));
     if (until != BO_FOREVER)
         return bo_to_monotonic(until);
-    if (bo_load_seq(&t->resumed.seq) && bo_load_relaxed(&t->resumed.until) == BO_FOREVER)
-        return BO_FOREVER; /* a handler runs */
+    if (bo_suppression_is_endless(&t->shield) || bo_suppression_is_endless(&t->resumed))
+        return BO_FOREVER; /* the grace is without end, or a handler runs */
     bo_wake(t, bo_word_generation(w), false);
     return BO_FOREVER;
 }
