@@ -116,8 +116,8 @@ def functions():
 def program(code):
     """A block whose names the reader defines; and then what it defines itself."""
 
-    def block(download, urls, handle_client):
-        names = {"download": download, "urls": urls, "handle_client": handle_client}
+    def block(conn, download, fetch, urls, handle_client):
+        names = {"conn": conn, "download": download, "fetch": fetch, "urls": urls, "handle_client": handle_client}
         exec(code, names)
         for value in list(names.values()):
             if inspect.isfunction(value) and value.__code__.co_filename == code.co_filename:
