@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The kernel's own form of struct sigaction. libc's does not do for signals that libc keeps to itself, and under
- * a sanitizer it would put another handler before ours. */
+/*
+ * The kernel's own form of struct sigaction. libc's does not do for signals that libc keeps to itself, and under
+ * a sanitizer it would put another handler before ours.
+ *
+ * A machine's kernel has the restorer if its <asm/signal.h> defines SA_RESTORER, which src/meson.build looks up: that header
+ * and libc's <signal.h> exclude each other. The kernel writes as much as it has, so a field too few here is memory overwritten.
+ */
 #ifndef BO_ARCH_ACTION_H
 #define BO_ARCH_ACTION_H
 
@@ -9,13 +14,18 @@
 #include <sys/syscall.h>
 #include "base/raw.h"
 
+#if defined(__mips__) || defined(__alpha__) || defined(__sparc__)
+#error "the kernel's sigaction has other fields, or its call other arguments, on this machine: describe it here"
+#endif
+
 struct bo_kernel_action {
     void (*handler)(int, siginfo_t *, void *);
     unsigned long flags;
-#if defined(__x86_64__) || defined(__aarch64__)
+#if BO_KERNEL_RESTORER
     void (*restorer)(void); /* libc's way back from a handler */
 #endif
     uint64_t mask;
+    uint64_t spare; /* qemu-user 7.2 writes a word more on riscv64 */
 };
 
 static inline long bo_kernel_sigaction(int signo, const struct bo_kernel_action *new, struct bo_kernel_action *old)
@@ -32,7 +42,7 @@ static inline int bo_action_catches(const struct bo_kernel_action *action)
 
 static inline uintptr_t bo_action_restorer(const struct bo_kernel_action *action)
 {
-#if defined(__x86_64__) || defined(__aarch64__)
+#if BO_KERNEL_RESTORER
     return (uintptr_t)action->restorer;
 #else
     (void)action;
