@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "ladder/terminal.h"
+#include <asm/termbits.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -13,9 +14,12 @@ enum { TERMINALS = 16, SETTINGS = 128 };
  * FREE --keep--> TAKEN --settings are there--> KEPT --drop--> FREE
  *
  * The settings are what the kernel reads and writes for TCGETS and TCSETS: nothing looks into them, and so its layout,
- * which is not libc's, need not be known; only that SETTINGS are more than it has.
+ * which is not libc's, need not be known; only that SETTINGS are more than it has. On some machines its size is a part of
+ * TCGETS: so <asm/termbits.h>, and not libc's <termios.h>, which has a larger struct of the same name.
  */
 enum { FREE, TAKEN, KEPT };
+
+_Static_assert(sizeof(struct termios) <= SETTINGS, "the kernel writes that much");
 
 static struct {
     _Atomic uint32_t state;
