@@ -8,7 +8,7 @@ import checks
 
 root = Path(sys.argv[1])
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
-MACHINE = re.compile(r"^[ \t]*#.*\b__(x86_64|aarch64|i386|arm|riscv)__\b", re.M)
+MACHINE = re.compile(r"^[ \t]*#.*\b__(x86_64|aarch64|i386|arm|riscv|powerpc|powerpc64|s390|s390x|mips|loongarch)(?:__)?\b", re.M)
 STATIC = re.compile(r"^(?:BO_\w+ |__attribute__\(\(.*?\)\) )*static (?!inline)[^\n=;{(]*?\b(\w+)\([^;{]*\)\s*\n\{", re.M)
 ENDINGS = {".c", ".h", ".S", ".def"}
 

@@ -82,6 +82,9 @@ struct bo_window_call {
 #elif defined(__aarch64__)
 #include "arch/aarch64/window.h"
 #define BO_ARCH_WINDOW 1
+#elif defined(__riscv) && __riscv_xlen == 64
+#include "arch/riscv64/window.h"
+#define BO_ARCH_WINDOW 1
 #endif
 
 /* What the handler of a signal needs to know about the code it interrupted. */

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <ucontext.h>
+#include "arch/window.h"
+#include "base/atomic.h"
+
+/* The first register that the kernel saves is the program counter; then come x1 and so on, by number. */
+enum { PC, SP = 2, A0 = 10 };
+
+BO_BARE static uintptr_t counter(const void *context)
+{
+    const ucontext_t *uc = context;
+    return (uintptr_t)uc->uc_mcontext.__gregs[PC];
+}
+
+BO_BARE enum bo_where bo_arch_where(const void *context)
+{
+    enum bo_where where;
+    bo_window_at(counter(context), &where);
+    return where;
+}
+
+BO_BARE bool bo_arch_cancel(void *context)
+{
+    ucontext_t *uc = context;
+    enum bo_where where;
+    const struct bo_window_places *w = bo_window_at(counter(context), &where);
+    uc->uc_mcontext.__gregs[PC] = bo_window_place(&w->cancel);
+    return bo_window_place(&w->out) == bo_window_place(&w->end);
+}
+
+BO_BARE void bo_arch_woken(void *context, int number)
+{
+    ucontext_t *uc = context;
+    if (bo_arch_where(uc) == BO_AFTER && (long)uc->uc_mcontext.__gregs[A0] == -EINTR)
+        uc->uc_mcontext.__gregs[A0] = (unsigned long)-(long)number;
+}
+
+uintptr_t bo_arch_sp(const void *context)
+{
+    const ucontext_t *uc = context;
+    return (uintptr_t)uc->uc_mcontext.__gregs[SP];
+}
+
+/* The kernel returns from a handler through its own page here: no restorer lies in the frame. */
+int bo_arch_handler_between(uintptr_t low, uintptr_t high, uintptr_t restorer)
+{
+    (void)low;
+    (void)high;
+    (void)restorer;
+    return -1;
+}
