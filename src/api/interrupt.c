@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "base/futex.h"
 #include "base/raw.h"
 #include "state/arena.h"
 #include "state/current.h"
@@ -97,10 +98,10 @@ static bool over(const struct bo_record *r, bough_post post)
     return status_of(r, post) > BOUGH_POST_DELIVERED;
 }
 
-/* The futex word is the record's state: it moves on when the serial ends. */
+/* The futex word is the half of the record's state that has its serial: it moves on when the serial ends. */
 static long wait_for_post_end(struct bo_record *r, bough_post post, int64_t deadline)
 {
-    const uint32_t *word = (const uint32_t *)(const void *)&r->state;
+    const _Atomic uint32_t *word = bo_low_half(&r->state);
     long result = 0;
     bo_add_seq(&r->waiters, 1);
     while ((result == 0 || result == -EAGAIN || result == -EINTR) && !over(r, post)) {

@@ -42,6 +42,7 @@
 #include "base/raw.h"
 #include "state/arena.h"
 #include "state/current.h"
+#include "state/generation.h"
 #include "state/library_threads.h"
 #include "state/log.h"
 #include "state/reach.h"
@@ -58,7 +59,7 @@ static const int taken_signals[TAKEN] = {SIGHUP, SIGINT, SIGTERM};
 static struct sigaction before[TAKEN];
 static sigset_t taken, mask_before;
 static int one_taken;                           /* any of them */
-static _Atomic pid_t exiter;                    /* the thread that exits; 0: none yet */
+static _Atomic uint32_t exiter;                 /* the thread that exits; 0: none yet */
 static _Atomic int64_t wait_until = BO_FOREVER; /* whoever waits for threads at the exit, at most till then */
 static _Atomic uint32_t active, waiting;
 static _Atomic uint32_t keeps_status; /* BOUGH_SIGNALS_STATUS */
@@ -434,14 +435,14 @@ static bool in_main(void)
 /* One thread exits: C libraries have no exit() for two. The other one waits for the end. */
 static bool may_exit(void)
 {
-    pid_t none = 0, me = (pid_t)bo_raw0(SYS_gettid);
+    uint32_t none = 0, me = (uint32_t)bo_raw0(SYS_gettid);
     return bo_cas_seq(&exiter, &none, me) || none == me;
 }
 
 static void claim_exit(void)
 {
     while (!may_exit())
-        bo_futex_sleep(&exiter, (uint32_t)bo_load_seq(&exiter), BO_FOREVER);
+        bo_futex_sleep(&exiter, bo_load_seq(&exiter), BO_FOREVER);
 }
 
 static bool awaited; /* once is enough, also if it was in vain */

@@ -4,7 +4,7 @@
 
 BO_TLS uint32_t bo_busy;
 
-long bo_futex_sleep(const void *word, uint32_t expected, int64_t deadline)
+long bo_futex_sleep(const _Atomic uint32_t *word, uint32_t expected, int64_t deadline)
 {
     /* FUTEX_WAIT_BITSET takes an absolute time, so that a signal in between stretches nothing. */
     struct timespec at = bo_timespec(deadline);

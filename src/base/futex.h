@@ -15,11 +15,25 @@
 #include "base/clock.h"
 #include "base/raw.h"
 
+/* A futex word is 32 bits. The half of a 64-bit word that has its lower or upper bits, wherever the machine puts them. The
+ * type keeps a 64-bit word itself from being passed: its address is that of the upper half on a big-endian machine. */
+static inline const _Atomic uint32_t *bo_low_half(const volatile void *word)
+{
+    const _Atomic uint32_t *half = (const _Atomic uint32_t *)(uintptr_t)word;
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? half : half + 1;
+}
+
+static inline const _Atomic uint32_t *bo_high_half(const volatile void *word)
+{
+    const _Atomic uint32_t *half = (const _Atomic uint32_t *)(uintptr_t)word;
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? half + 1 : half;
+}
+
 /* Sleep while *word == expected, at most until `deadline` (CLOCK_MONOTONIC; BO_FOREVER for none).
  * Comes back for any reason: the caller looks again. -ETIMEDOUT: that time is over. */
-long bo_futex_sleep(const void *word, uint32_t expected, int64_t deadline);
+long bo_futex_sleep(const _Atomic uint32_t *word, uint32_t expected, int64_t deadline);
 
-static inline void bo_futex_wake(const void *word, int count)
+static inline void bo_futex_wake(const _Atomic uint32_t *word, int count)
 {
     bo_raw3(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, count);
 }

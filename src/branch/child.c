@@ -446,7 +446,7 @@ int bough_outcome(const bough_thread *child, int *result)
 /* A generation ends when all that the child did is over, its destructor included. */
 static long wait_for_end(struct bo_thread *t, uint32_t generation)
 {
-    const uint32_t *word = bo_generation_of(t);
+    const _Atomic uint32_t *word = bo_generation_of(t);
     long r = 0;
     BO_YIELD_UNTIL(bo_word_generation(bo_load_seq(&t->t.word)) != generation);
     bo_add_seq(&t->t.join_waiters, 1);

@@ -20,7 +20,7 @@ long bough_syscall6(long nr, long a, long b, long c, long d, long e, long f)
 
 int bough_futex_wait(const uint32_t *word, uint32_t expected, bough_time deadline)
 {
-    return (int)bo_result(bo_futex_wait(word, expected, deadline ? deadline : BO_FOREVER));
+    return (int)bo_result(bo_futex_wait((const _Atomic uint32_t *)word, expected, deadline ? deadline : BO_FOREVER));
 }
 
 /* ---- readiness --------------------------------------------------------------------------------------- */

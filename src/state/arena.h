@@ -387,13 +387,6 @@ BO_BARE static inline uint64_t bo_foreign_due_bit(const struct bo_thread *t)
     return step == BO_FOREIGN_CALL ? BO_FOREIGN_DUE : step == BO_FOREIGN_SILENT ? BO_SILENT_DUE : BO_DUE;
 }
 
-/* The half of a thread's word that changes when its generation ends: a futex word. */
-static inline const uint32_t *bo_generation_of(const struct bo_thread *t)
-{
-    const uint32_t *half = (const uint32_t *)(const void *)&t->t.word;
-    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? half + 1 : half;
-}
-
 static inline bool bo_is_branch(const struct bo_target *t)
 {
     return (const char *)t >= (const char *)bo_arena.branch;

@@ -3,6 +3,7 @@
 #include "state/current.h"
 #include <bough/interrupt.h>
 #include <sys/syscall.h>
+#include "base/futex.h"
 #include "base/raw.h"
 
 /* A stranger's word: whoever tests it takes the slow path and is adopted there. */
@@ -19,19 +20,13 @@ pid_t bo_tid(void)
     return bo_self ? bo_load_relaxed(&bo_self->tid) : (pid_t)bo_raw0(SYS_gettid);
 }
 
-static const volatile uint32_t *low_half_of_word(const bo_word *word)
-{
-    const volatile uint32_t *half = (const volatile uint32_t *)(const volatile void *)word;
-    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? half : half + 1;
-}
-
 void bo_bind(struct bo_thread *t)
 {
     bo_store_relaxed(&t->tid, (pid_t)bo_raw0(SYS_gettid));
     t->call.due_byte = bo_word_byte(&t->t.word, 0);
     bo_self = t;
     bo_signal_fence(); /* a handler that comes now finds the slot, and then the word */
-    bough_word_ = low_half_of_word(&t->t.word);
+    bough_word_ = (const volatile uint32_t *)(const volatile void *)bo_low_half(&t->t.word);
 }
 
 void bo_turn_away(void)

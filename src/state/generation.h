@@ -10,6 +10,7 @@
 #ifndef BO_STATE_GENERATION_H
 #define BO_STATE_GENERATION_H
 
+#include "base/futex.h"
 #include "state/arena.h"
 
 /* LIVE from here on, as a member of `parent`. */
@@ -22,5 +23,11 @@ void bo_generation_end(struct bo_target *t, enum bough_post_status how);
 /* The two steps of that. */
 void bo_posts_end(struct bo_target *t);
 void bo_records_close(struct bo_target *t, enum bough_post_status how);
+
+/* The half of a thread's word that changes when its generation ends: a futex word. */
+static inline const _Atomic uint32_t *bo_generation_of(const struct bo_thread *t)
+{
+    return bo_high_half(&t->t.word);
+}
 
 #endif

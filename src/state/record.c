@@ -188,7 +188,7 @@ void bo_record_close(struct bo_record *r, enum bough_post_status how)
     bo_store_seq(&r->last, serial << 4 | (uint32_t)how);
     bo_store_seq(&r->state, state_make(state >> 32, (serial + 1) & SERIALS, BO_EMPTY));
     if (bo_load_seq(&r->waiters))
-        bo_futex_wake(&r->state, INT_MAX);
+        bo_futex_wake(bo_low_half(&r->state), INT_MAX);
     if (bo_load_seq(&r->watched))
         bo_ladder_closed(r);
 }

@@ -3,13 +3,6 @@
 #include <limits.h>
 #include "base/futex.h"
 
-/* The lower half, as a futex word. */
-static const uint32_t *low_half(const bo_word *word)
-{
-    const uint32_t *half = (const uint32_t *)(const void *)word;
-    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? half : half + 1;
-}
-
 /* A sender is one system call away, and may have been preempted: a moment is mostly enough. */
 void bo_word_await_senders(bo_word *word)
 {
@@ -20,7 +13,7 @@ void bo_word_await_senders(bo_word *word)
     }
     for (w = bo_load_seq(word); w & BO_SENDERS;) {
         if (bo_word_step(word, &w, w | BO_WAITS, BO_BY_AWAIT))
-            bo_futex_sleep(low_half(word), (uint32_t)(w | BO_WAITS), BO_FOREVER);
+            bo_futex_sleep(bo_low_half(word), (uint32_t)(w | BO_WAITS), BO_FOREVER);
         w = bo_load_seq(word);
     }
     bo_word_clear(word, BO_WAITS, BO_BY_AWAIT);
@@ -32,7 +25,7 @@ void bo_word_sent(bo_word *word)
     while (!bo_word_step(word, &w, w - BO_SENDER, BO_BY_SENT))
         ;
     if ((w & BO_WAITS) && (w & BO_SENDERS) == BO_SENDER)
-        bo_futex_wake(low_half(word), INT_MAX);
+        bo_futex_wake(bo_low_half(word), INT_MAX);
 }
 
 #ifndef NDEBUG

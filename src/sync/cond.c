@@ -55,7 +55,7 @@ int bough_cond_await(bough_cond *cond, bough_mutex *mutex, bough_time deadline)
 int bough_cond_notify(bough_cond *cond)
 {
     bo_lock(lock_of(cond));
-    const void *word = bo_line_first(&cond->line) ? bo_line_call(&cond->line, 0) : NULL;
+    const _Atomic uint32_t *word = bo_line_first(&cond->line) ? bo_line_call(&cond->line, 0) : NULL;
     bo_unlock(lock_of(cond));
     bo_line_wake(word);
     return 0;

@@ -29,7 +29,7 @@ int bough_event_set(bough_event_flag *event)
     while (!bo_cas_seq(bo_word32(&event->state), &seen, after_set(seen)))
         ;
     if (seen & SLEEP)
-        bo_futex_wake(&event->state, INT_MAX);
+        bo_futex_wake(bo_word32(&event->state), INT_MAX);
     return 0;
 }
 
@@ -59,7 +59,7 @@ static long wait_slow(bough_event_flag *event, uint32_t since, bough_time deadli
         if (r != 0)
             return r;
         if (now & SLEEP || bo_cas_seq(bo_word32(&event->state), &now, now | SLEEP))
-            r = bo_sync_wait(&event->state, now | SLEEP, deadline);
+            r = bo_sync_wait(bo_word32(&event->state), now | SLEEP, deadline);
     }
 }
 

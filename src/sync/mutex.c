@@ -87,7 +87,7 @@ static void let_go(bough_mutex *mutex, enum state state)
     bo_store_relaxed(owner_of(mutex), 0);
     /* From here on it is somebody else's, and may be freed: a wake-up needs its address only. */
     if (bo_swap_acq_rel(bo_word32(&mutex->state), state) == CONTENDED)
-        bo_futex_wake(&mutex->state, 1);
+        bo_futex_wake(bo_word32(&mutex->state), 1);
     bo_busy_end();
 }
 
@@ -114,13 +114,13 @@ static int give_mutex_up(bough_mutex *mutex, long reason)
 {
     uint32_t state = bo_load_relaxed(bo_word32(&mutex->state));
     if (state == FREE || state == ORPHANED)
-        bo_futex_wake(&mutex->state, 1);
+        bo_futex_wake(bo_word32(&mutex->state), 1);
     return (int)-reason;
 }
 
-typedef long wait_fn(const void *word, uint32_t expected, bough_time deadline);
+typedef long wait_fn(const _Atomic uint32_t *word, uint32_t expected, bough_time deadline);
 
-static long sleep_on(const void *word, uint32_t expected, bough_time unused)
+static long sleep_on(const _Atomic uint32_t *word, uint32_t expected, bough_time unused)
 {
     (void)unused;
     bo_futex_sleep(word, expected, BO_FOREVER);
@@ -129,7 +129,7 @@ static long sleep_on(const void *word, uint32_t expected, bough_time unused)
 
 static int lock_slow(bough_mutex *mutex, wait_fn *wait, bough_time deadline)
 {
-    for (long r = 0;; r = wait(&mutex->state, CONTENDED, deadline)) {
+    for (long r = 0;; r = wait(bo_word32(&mutex->state), CONTENDED, deadline)) {
         int error = take_mutex(mutex, CONTENDED);
         if (error != EBUSY)
             return error;

@@ -57,7 +57,7 @@ static void *pop_item(bough_queue *q)
 /* A result that says: join the line. */
 #define MUST_WAIT 1
 
-static long try_put(bough_queue *q, void *item, const void **wake)
+static long try_put(bough_queue *q, void *item, const _Atomic uint32_t **wake)
 {
     if (q->closed)
         return -EPIPE;
@@ -73,7 +73,7 @@ static long try_put(bough_queue *q, void *item, const void **wake)
     return 0;
 }
 
-static long try_get(bough_queue *q, void **item, const void **wake)
+static long try_get(bough_queue *q, void **item, const _Atomic uint32_t **wake)
 {
     if (q->length == 0)
         return q->closed ? -EPIPE : MUST_WAIT;
@@ -98,7 +98,7 @@ struct waiting {
 /* An item that a getter was given as it left: it comes before those in the ring. */
 static void give_item_back(bough_queue *q, void *item)
 {
-    const void *wake = NULL;
+    const _Atomic uint32_t *wake = NULL;
     bo_lock(&q->lock);
     struct bough_waiter_ *getter = bo_line_first(&q->getters);
     bool room = getter || q->length < q->room;
@@ -137,7 +137,7 @@ int bough_queue_put(bough_queue *q, void *item, bough_time deadline)
     if (bough_check() != 0)
         return -1;
     struct waiting w = {.undo = {.run = abandon_queue}, .me = {.item = item}, .queue = q, .line = &q->putters};
-    const void *wake = NULL;
+    const _Atomic uint32_t *wake = NULL;
     bo_lock(&q->lock);
     long r = try_put(q, item, &wake);
     if (r == MUST_WAIT)
@@ -152,7 +152,7 @@ int bough_queue_get(bough_queue *q, void **item, bough_time deadline)
     if (bough_check() != 0)
         return -1;
     struct waiting w = {.undo = {.run = abandon_queue}, .queue = q, .line = &q->getters};
-    const void *wake = NULL;
+    const _Atomic uint32_t *wake = NULL;
     bo_lock(&q->lock);
     long r = try_get(q, &w.me.item, &wake);
     if (r == MUST_WAIT)

@@ -27,9 +27,9 @@ static uint32_t count_of(uint64_t state)
     return (uint32_t)state;
 }
 
-static const void *futex_of(const bough_sem *sem)
+static const _Atomic uint32_t *futex_of(const bough_sem *sem)
 {
-    return (const uint32_t *)(const void *)sem + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
+    return bo_low_half(&sem->state);
 }
 
 /* Takes a token, and a waiter with the same step leaves the count of waiters. */

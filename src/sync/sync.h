@@ -31,7 +31,7 @@ static inline _Atomic uint32_t *bo_word32(const uint32_t *word)
 
 /* One interruptible wait on a word. Returns 0 if the caller is to look again, or what it has to fail with
  * if it finds nothing then: -BO_ECUT, -ETIMEDOUT. `deadline` as in the interface. */
-static inline long bo_sync_wait(const void *word, uint32_t expected, bough_time deadline)
+static inline long bo_sync_wait(const _Atomic uint32_t *word, uint32_t expected, bough_time deadline)
 {
     int64_t until = deadline == 0 ? BO_FOREVER : deadline > 0 ? deadline : 1;
     bo_busy_begin();

@@ -15,7 +15,7 @@ static void unlink_waiter(struct bough_line_ *line, struct bough_waiter_ *waiter
     *(waiter->next ? &waiter->next->before : &line->last) = waiter->before;
 }
 
-const void *bo_line_call(struct bough_line_ *line, int error)
+const _Atomic uint32_t *bo_line_call(struct bough_line_ *line, int error)
 {
     struct bough_waiter_ *waiter = line->first;
     unlink_waiter(line, waiter);

@@ -35,10 +35,10 @@ static inline struct bough_waiter_ *bo_line_first(const struct bough_line_ *line
 }
 void bo_line_join(struct bough_line_ *line, struct bough_waiter_ *waiter);
 /* Takes the first, which there must be, out of the line. Returns the word to be woken, best after unlocking. */
-const void *bo_line_call(struct bough_line_ *line, int error);
+const _Atomic uint32_t *bo_line_call(struct bough_line_ *line, int error);
 
 /* After unlocking; `word` may be NULL. */
-static inline void bo_line_wake(const void *word)
+static inline void bo_line_wake(const _Atomic uint32_t *word)
 {
     if (word)
         bo_futex_wake(word, 1);

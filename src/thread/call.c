@@ -306,7 +306,7 @@ bool bo_libc_end(struct bo_libc_wait *wait)
 
 /* ---- futex ------------------------------------------------------------------------------------------- */
 
-long bo_futex_wait(const void *word, uint32_t expected, int64_t deadline)
+long bo_futex_wait(const _Atomic uint32_t *word, uint32_t expected, int64_t deadline)
 {
     for (;;) {
         struct timespec at = bo_timespec(bo_to_monotonic(deadline));

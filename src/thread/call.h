@@ -93,6 +93,6 @@ bool bo_libc_end(struct bo_libc_wait *wait);
 /* The interruptible futex wait, raw: 0, -EAGAIN, -ETIMEDOUT, -EINTR, -BO_ECUT. `deadline` is on
  * bough_now()'s clock, BO_FOREVER for none. A wake-up that has come is returned, never lost: the caller
  * tries to take what it waits for before it looks at the interrupt again. */
-long bo_futex_wait(const void *word, uint32_t expected, int64_t deadline);
+long bo_futex_wait(const _Atomic uint32_t *word, uint32_t expected, int64_t deadline);
 
 #endif
