@@ -4,7 +4,7 @@ import sys
 import threading
 import warnings
 from contextlib import contextmanager
-from functools import update_wrapper
+from functools import WRAPPER_ASSIGNMENTS, update_wrapper
 from types import FunctionType
 
 from bough import _bough
@@ -39,8 +39,10 @@ def _in_its_place(ours, owner, name):
 
 
 def around(original, **what):
-    """A function around `original` that adds no frame: a warning's stacklevel counts those."""
-    return update_wrapper(_bough.around(original, **what), original)
+    """A function around `original` that adds no frame: a warning's stacklevel counts those. It shows the original's code, which is
+    what a call of it executes."""
+    shown = (*WRAPPER_ASSIGNMENTS, "__code__", "__defaults__", "__kwdefaults__", "__globals__", "__closure__")
+    return update_wrapper(_bough.around(original, **what), original, shown)
 
 
 def replace_code(owner, name, new):

@@ -115,6 +115,15 @@ class OptingIn(unittest.TestCase):
                 self.assertEqual(signature(ours), signature(original))
                 self.assertEqual(ours.__module__, owner.__module__ if isinstance(owner, type) else owner.__name__)
 
+    def test_functions_show_the_original_code(self):
+        """also one that is no Python function"""
+        original = subprocess.Popen.__init__.__code__
+        bough.opt_in()
+        self.addCleanup(bough.opt_out)
+        self.assertIn("subprocess.Popen.__init__", bough.report()["replaced"])
+        self.assertIs(subprocess.Popen.__init__.__code__, original)
+        self.assertEqual(signature(subprocess.Popen.__init__), signature(subprocess.Popen.__init__.__wrapped__))
+
     def test_layout(self):
         """this test looks where it believes to look: all plain classes have one tp_alloc, and a method its function"""
         self.assertEqual(tp_alloc(ValueError), tp_alloc(KeyError))
