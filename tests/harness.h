@@ -23,10 +23,10 @@
  * under each sanitizer. Frameworks at hand are built for one libc, keep their threads or descriptors in the
  * tested process, or limit times by SIGALRM there.
  *
- *   ./rule_08                 all tests of this file, as TAP
- *   ./rule_08 read_is_cut     only this one
- *   ./rule_08 --here NAME     in this process, without fork, limit and checks: for a debugger
- *   ./rule_08 --list
+ *   ./rule_08_check_and_block                 all tests of this file, as TAP
+ *   ./rule_08_check_and_block read_is_cut     only this one
+ *   ./rule_08_check_and_block --here NAME     in this process, without fork, limit and checks: for a debugger
+ *   ./rule_08_check_and_block --list
  *
  * T_SCALE=n    all time limits times n (sanitizers, valgrind, qemu)
  * T_SEED=n     what t_seed() returns: a failure that depends on chance prints its seed

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Is a descriptor lost? ECANCELED says that none was opened, and none accepted (rules 9, 12). */
-#include "rain.h"
+#include "one_thread.h"
 #include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>

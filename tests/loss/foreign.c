@@ -4,7 +4,7 @@
  * any signal would end with EINTR: poll(), epoll_wait(), nanosleep(), and a blocking read() beside. No handler of the
  * program runs here: each EINTR is one of ours.
  */
-#include "rain.h"
+#include "one_thread.h"
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/epoll.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Nothing is lost in a process that is short of what others take for granted. */
-#include "rain.h"
+#include "one_thread.h"
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Handlers of the program on top of a blocked call, which make calls and open regions of their own: the call below
  * still ends (rules 5, 8). */
-#include "rain.h"
+#include "one_thread.h"
 #include <fcntl.h>
 #include <poll.h>
 #include <semaphore.h>

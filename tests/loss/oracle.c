@@ -4,7 +4,7 @@
  * beside them with bough's, ended by bough_interrupt(). A new thread each time. What libc loses is counted and
  * shown, and fails nothing; what bough loses does.
  */
-#include "rain.h"
+#include "one_thread.h"
 #include <dirent.h>
 #include <fcntl.h>
 #include <semaphore.h>

@@ -7,7 +7,7 @@
 #include <bough.h>
 #include <bough/interpose.h>
 #include <stdbool.h>
-#include "pause.h"
+#include "random_delay.h"
 
 enum { MEMBERS = 24 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "duel.h"
-#include "storm.h"
+#include "two_waiters.h"
+#include "many_threads.h"
 
 /* ---- no wake-up is lost ------------------------------------------------------------------------------ */
 

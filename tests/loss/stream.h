@@ -5,7 +5,7 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
-#include "rain.h"
+#include "one_thread.h"
 
 enum stream_kind { PIPE, SOCKET };
 typedef ssize_t mover(int fd, char *buffer, size_t size);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Children reaped, and tokens of POSIX semaphores and of eventfds: each exactly once (rules 9, 12). */
-#include "rain.h"
+#include "one_thread.h"
 #include <fcntl.h>
 #include <semaphore.h>
 #include <sys/eventfd.h>

@@ -49,7 +49,7 @@ TEST(a_transition_is_told_with_its_place)
         t_until(c_works);
         bough_post post = bough_post_event(t, &(struct bough_event){.reason = "closing time"});
         t_until(c_has(1, 2));
-        snprintf(place, sizeof place, "rule_40.c:%d", section_line);
+        snprintf(place, sizeof place, "rule_40_told.c:%d", section_line);
         CHECK_STR(c_told[0].name, "deaf");
         CHECK(strstr(c_told[0].why, "not handled"));
         if (!strstr(c_told[0].place, place))

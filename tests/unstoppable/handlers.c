@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Handlers, and what can go wrong with them. */
-#include "way.h"
+#include "program.h"
 
 static jmp_buf outside;
 static sigjmp_buf cut;

@@ -47,7 +47,7 @@ TEST(message_and_place)
     CHECK_STR(e->message, "connection 7");
     CHECK_STR(e->function, "deep_inside");
     CHECK_EQ(e->line, line_of_failure);
-    CHECK(strstr(e->file, "rule_30.c"));
+    CHECK(strstr(e->file, "rule_30_evidence.c"));
     CHECK_STR(e->who, "reader in clients");
 }
 

@@ -51,7 +51,7 @@ TEST(from_a_signal_handler_on_top_of_a_call)
         c_go = 1;
     }
     CHECK_EQ(dumped, 1);
-    snprintf(place, sizeof place, "rule_41.c:%d", section_line);
+    snprintf(place, sizeof place, "rule_41_tree.c:%d", section_line);
     CHECK(strstr(what_was_dumped(), "the writer"));
     CHECK(strstr(text, "nest"));
     CHECK(strstr(text, place));

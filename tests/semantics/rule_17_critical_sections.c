@@ -59,7 +59,7 @@ TEST(an_overrun_is_reported_with_its_place)
     bough_set_report(keep_report);
     post_stop(bough_self());
     char place[40];
-    snprintf(place, sizeof place, "rule_17.c:%d in", __LINE__ + 1);
+    snprintf(place, sizeof place, "rule_17_critical_sections.c:%d in", __LINE__ + 1);
     BOUGH_CRITICAL(BOUGH_MS(20)) {
         BOUGH_ALLOW
         {

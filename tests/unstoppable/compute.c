@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Threads that never come to a point, or come to it and go on. */
-#include "way.h"
+#include "program.h"
 #include <poll.h>
 
 static volatile unsigned long sum;

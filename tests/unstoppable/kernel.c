@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the machine, the kernel and those outside do to a process while it is asked to stop. */
-#include "way.h"
+#include "program.h"
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>

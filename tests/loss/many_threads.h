@@ -8,7 +8,7 @@
 
 #include <bough.h>
 #include <stdbool.h>
-#include "pause.h"
+#include "random_delay.h"
 
 struct storm_thread {
     struct t_thread thread;

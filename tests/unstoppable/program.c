@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "way.h"
+#include "program.h"
 #include <stdarg.h>
 #include <time.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Threads that hold what the rest of the process needs: a lock of the program's, of the allocator, the loader, stdio. */
-#include "way.h"
+#include "program.h"
 #include <dlfcn.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Rung 4: closed without the thread. */
-#include "way.h"
+#include "program.h"
 #include <sys/socket.h>
 
 static int peers[2];

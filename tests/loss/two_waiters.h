@@ -11,7 +11,7 @@
 #include <bough.h>
 #include <semaphore.h>
 #include <stdbool.h>
-#include "pause.h"
+#include "random_delay.h"
 
 struct duel {
     int (*wait)(void *object);     /* by both: 0, or -1 with ECANCELED */

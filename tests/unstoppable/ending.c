@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Exits, logs and dumps that hang. */
-#include "way.h"
+#include "program.h"
 
 static int full;
 
