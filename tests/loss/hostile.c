@@ -121,7 +121,7 @@ static void *is_cut_again_and_again(void *argument)
     return NULL;
 }
 
-/* Without the answer by any signal that comes after the second sending, three runs of four lost one within 200 cuts. */
+/* A signal of another's ends a call that is due: sending.c in tests/races shows that one by one. */
 TEST_LIMIT(a_flood_of_the_signal_keeps_no_wake_away, 600)
 {
     if (T_TSAN)

@@ -164,6 +164,35 @@ static uint64_t word_of(bough_thread *thread)
     return bo_load_seq(&bo_thread_of_handle(thread)->t.word);
 }
 
+static void *post_slowly(void *argument)
+{
+    hooked = t_tid();
+    CHECK_EQ(bough_interrupt(((struct target *)argument)->self, "its signal comes late"), 0);
+    return NULL;
+}
+
+/* A flood of foreign signals once delayed a wake for seconds. The handler asks the word, not whose signal it is: any one ends a
+ * call that is due. With long times of the ladder's nothing has the ticker look, and send, meanwhile. */
+TEST(a_foreign_signal_ends_a_call_that_is_due)
+{
+    struct bough_ladder slow = {.time = {[BOUGH_RUNG_FLAG] = BOUGH_SEC(3600)}, .cap = BOUGH_SEC(7200)};
+    struct target t = {0};
+    struct t_thread poster;
+    CHECK_EQ(bough_ladder_set(BOUGH_ROOT, &slow), 0);
+    target_start(&t);
+    bo_hook_post_sent = stop_here;
+    t_spawn(&poster, post_slowly, &t);
+    t_gate_wait(&hook_reached);
+    CHECK(word_of(t.self) & BO_IN);
+    pthread_kill(t.thread.handle, SIGURG);
+    t_until(word_of(t.self) & BO_WAITS); /* it has left, and waits for the poster */
+    CHECK_EQ(word_of(t.self) & BO_IN, 0);
+    t_gate_open(&hook_go);
+    t_join(&poster);
+    target_was_cut(&t);
+    target_end(&t);
+}
+
 enum { POSTERS = 20, MOST = (int)(BO_SENDERS / BO_SENDER) };
 static uint32_t stopped;
 
