@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 
 help:
-	@echo "make test      build and run the tests: this machine, musl, aarch64 under qemu, the fallback, Python"
+	@echo "make test      build and run the tests: this machine, musl, aarch64 and riscv64 under qemu, the fallback, Python"
 	@echo "make demo      build and run the demonstration"
 	@echo "make bench     measure, beside pthreads and others; ARGS=--quick for a first look"
 	@echo "make check     before a release: format, static analysis, sanitizers, full loss tests"
@@ -19,7 +19,7 @@ help:
 
 test:
 	@tools/deps.sh build test python cpython
-	@tools/legs.sh native hooks musl aarch64 generic python cpython-quick
+	@tools/legs.sh native hooks musl aarch64 riscv64-quick generic python cpython-quick
 
 demo: build/build.ninja
 	@ninja -C build examples/demo >build/ninja.log 2>&1 || { cat build/ninja.log; exit 1; }

@@ -72,7 +72,11 @@ for name in "$@"; do
         MESON_TESTTHREADS=4 python_legs cpython-quick 1 1000 cpython-quick
         ;;
     aarch64) leg aarch64 build-aarch64 5 300 "semantics sync interpose loss harness" -- --cross-file tools/cross/aarch64.ini ;;
+    riscv64-quick) leg riscv64-quick build-riscv64 5 300 "semantics races" -- --cross-file tools/cross/riscv64.ini ;;
     # The rest is for `make check`.
+    riscv64 | ppc64le | s390x)
+        leg "$name" "build-$name" 5 300 "semantics sync races interpose loss harness" -- --cross-file "tools/cross/$name.ini"
+        ;;
     asan)
         # Off: a frame on a fake stack has an address that says nothing, and a plain longjmp() is found out by those.
         # SIGSEGV is some tests' own, and so is the stack that its handler runs on.

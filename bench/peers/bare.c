@@ -75,6 +75,13 @@ static inline __attribute__((always_inline)) long bare_read(int fd, void *buffer
     register long x2 __asm__("x2") = (long)size;
     __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2) : "memory");
     return x0;
+#elif defined(__riscv) && __riscv_xlen == 64
+    register long a7 __asm__("a7") = SYS_read;
+    register long a0 __asm__("a0") = fd;
+    register long a1 __asm__("a1") = (long)buffer;
+    register long a2 __asm__("a2") = (long)size;
+    __asm__ volatile("ecall" : "+r"(a0) : "r"(a7), "r"(a1), "r"(a2) : "memory");
+    return a0;
 #else
     return syscall(SYS_read, fd, buffer, size);
 #endif
