@@ -58,6 +58,8 @@ static void soak(void (*branch)(long round), long count)
 {
     enum { FULL = 1000, ONE = 100 };
     long kept = 0, each = 0, before = 0;
+    if (count < ONE)
+        count = ONE;
     bough_set_report(say_nothing);
     for (long i = 0; i < count + FULL + ONE; i++) {
         if (i == FULL || i == count + FULL)
