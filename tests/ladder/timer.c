@@ -98,11 +98,13 @@ TEST(an_incident_that_is_over_before_it_is_looked_at_leaves_no_timer)
 /* ---- between a look and what it sets ------------------------------------------------------------------------------- */
 
 static int kernel_timer;
-static _Atomic int scans, set_at_the_second;
+static _Atomic int scans, set_at_the_second, begun;
 
 static void stop_the_first_scan(void)
 {
     int before = scans;
+    if (!begun)
+        return;
     if (before == 0)
         stop_here();
     if (before == 1)
@@ -135,9 +137,10 @@ TEST(the_ticker_takes_back_no_timer_that_it_has_not_looked_at)
 {
     struct bough_event event = {.kind = BOUGH_EXIT, .reason = "it comes during a look"};
     NEED_HOOKS();
+    bo_hook_caps_scanned = stop_the_first_scan; /* before the ticker runs */
     bough_self();
     kernel_timer = timer_id();
-    bo_hook_caps_scanned = stop_the_first_scan;
+    begun = 1;
     bo_ticker_attend();
     t_gate_wait(&hook_reached);
     bough_post_event(BOUGH_ROOT, &event);
@@ -160,9 +163,9 @@ TEST(the_timer_of_a_poster_that_is_held_up_stays)
 {
     struct t_thread poster;
     NEED_HOOKS();
+    bo_hook_caps_scanned = count_scans;
     bough_self();
     kernel_timer = timer_id();
-    bo_hook_caps_scanned = count_scans;
     bo_hook_timer_armed = stop_here;
     t_spawn(&poster, posts_an_exit, NULL);
     t_gate_wait(&hook_reached);
