@@ -3,6 +3,7 @@
 #ifndef BO_INTERPOSE_MAY_BLOCK_H
 #define BO_INTERPOSE_MAY_BLOCK_H
 
+#include <asm/termbits.h> /* the kernel's struct termios, whose size is a part of TCSETSW on some machines */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
