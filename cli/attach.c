@@ -294,7 +294,7 @@ bool arena_branch(const struct arena *a, uint32_t index, struct bo_branch *b)
 
 static bool stands(uint64_t state)
 {
-    return bo_record_status(state) == BO_PENDED || bo_record_status(state) == BO_DELIVERED;
+    return bo_record_status(state) == BO_RECORD_PENDING || bo_record_status(state) == BO_DELIVERED;
 }
 
 /* Pending may become delivered under our eyes: that changes nothing else. */

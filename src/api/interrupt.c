@@ -79,7 +79,7 @@ static enum bough_post_status status_of(const struct bo_record *r, bough_post po
         case BO_EMPTY:
             return BOUGH_POST_GONE;
         case BO_WRITING:
-        case BO_PENDED:
+        case BO_RECORD_PENDING:
             return BOUGH_POST_PENDING;
         case BO_DELIVERED:
             return BOUGH_POST_DELIVERED;

@@ -30,7 +30,7 @@
 #include "wake/ticker.h"
 
 enum { FINAL_EVENT = 3 };
-#define AT_WORK BO_MS(10)
+#define BUSY_POLL BO_MS(10)
 #define HEARTBEAT BO_MS(500)
 #define PAUSE_AGAIN BO_MS(250)
 
@@ -313,7 +313,7 @@ static int64_t tend_watched(void)
     }
     if (!set_warden_timer())
         return bo_clock();
-    return at_work ? bo_clock() + AT_WORK : climbs ? bo_clock() + HEARTBEAT : BO_FOREVER;
+    return at_work ? bo_clock() + BUSY_POLL : climbs ? bo_clock() + HEARTBEAT : BO_FOREVER;
 }
 
 int64_t bo_ladder_tick(void)

@@ -15,7 +15,7 @@
  * How to read it from outside, while it changes: take the word of a slot that is LIVE, then the slot, then the word
  * again. If the generation is the same, what its user wrote before publishing it (parent, owner, file and line) is
  * whole. What a live user changes (name, regions) is whole if two copies are equal. The fields of a record are whole
- * if its state is the same before and after, and PENDED or DELIVERED.
+ * if its state is the same before and after, and PENDING or DELIVERED.
  */
 #ifndef BO_STATE_ARENA_H
 #define BO_STATE_ARENA_H
@@ -61,10 +61,10 @@ struct bo_ladder_cells {
  *
  * Of a thread:
  *   unsent      a signal could not be sent, or there was no room to count its sender: the ticker's
- *   asked_at    when the last wake was sent, or an asynchronous region became due
- *   asks        wake signals sent since the thread last left a call
- *   unanswered  how often the ticker has looked why, for this wake
- *   told        that it does not answer
+ *   last_wake_at    when the last wake was sent, or an asynchronous region became due
+ *   wakes_sent  wake signals sent since the thread last left a call
+ *   diagnoses   how often the ticker has looked why, for this wake
+ *   silence_reported   that it does not answer
  *   blocks_wake it was once seen blocking the wake signal: take the second road at once
  *   put_off     it shares a lock with others, and its wake is still to come (wake/pace.h)
  *   wave        ...or it was woken, and has a place of this wave; 0: it has none
@@ -79,10 +79,10 @@ struct bo_target {
     uint32_t index;
     _Atomic uint8_t work_here, spread, unsent, put_off;
     _Atomic int64_t tick_at;
-    _Atomic int64_t asked_at;
+    _Atomic int64_t last_wake_at;
     _Atomic uint32_t wave, join_waiters;
-    _Atomic uint16_t asks, unanswered;
-    _Atomic uint8_t told, blocks_wake;
+    _Atomic uint16_t wakes_sent, diagnoses;
+    _Atomic uint8_t silence_reported, blocks_wake;
 
     struct bo_ladder_cells ladder;
     char name[BO_NAME];

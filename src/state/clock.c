@@ -3,7 +3,7 @@
 #include <bough/types.h>
 #include "state/arena.h"
 
-#define LATE BO_SEC(1)
+#define STANDSTILL_MIN BO_SEC(1)
 
 static _Atomic int64_t stood_still;
 
@@ -25,7 +25,7 @@ int64_t bo_to_monotonic(int64_t when)
 void bo_notice_standstill(int64_t expected)
 {
     int64_t late = bo_clock() - expected;
-    if (expected != BO_FOREVER && late > LATE)
+    if (expected != BO_FOREVER && late > STANDSTILL_MIN)
         bo_store_relaxed(&bo_arena.head->stood_still, bo_add_seq(&stood_still, late) + late);
 }
 

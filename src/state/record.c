@@ -132,7 +132,7 @@ uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generatio
             count_post(r, serial, event->flags);
             BO_HOOK(post_recorded);
             *how = BO_POSTED;
-            bo_store_seq(&r->state, state_make(generation, serial, BO_PENDED));
+            bo_store_seq(&r->state, state_make(generation, serial, BO_RECORD_PENDING));
             return serial;
         }
     }
@@ -168,14 +168,14 @@ __attribute__((no_sanitize("thread"))) void bo_record_describe(const struct bo_r
 bool bo_record_stands(const struct bo_record *r)
 {
     enum bo_record_status s = bo_record_status(bo_load_seq(&r->state));
-    return s == BO_PENDED || s == BO_DELIVERED;
+    return s == BO_RECORD_PENDING || s == BO_DELIVERED;
 }
 
 void bo_record_deliver(struct bo_record *r)
 {
     uint64_t state = bo_load_seq(&r->state);
-    while (bo_record_status(state) == BO_PENDED)
-        if (bo_cas_seq(&r->state, &state, state + (BO_DELIVERED - BO_PENDED)))
+    while (bo_record_status(state) == BO_RECORD_PENDING)
+        if (bo_cas_seq(&r->state, &state, state + (BO_DELIVERED - BO_RECORD_PENDING)))
             return;
 }
 

@@ -23,7 +23,7 @@
 #include <bough/interrupt.h>
 #include "base/atomic.h"
 
-enum bo_record_status { BO_EMPTY, BO_WRITING, BO_PENDED, BO_DELIVERED };
+enum bo_record_status { BO_EMPTY, BO_WRITING, BO_RECORD_PENDING, BO_DELIVERED };
 
 struct bo_record {
     _Atomic uint64_t state;

@@ -42,7 +42,7 @@ long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d
     if (bo_word_set(&t->t.word, BO_IN, BO_BY_CALL) & BO_IN)
         return -BO_EON_TOP;
     t->call.frame = (uintptr_t)__builtin_frame_address(0);
-    bo_store_relaxed(&t->t.asks, 0);
+    bo_store_relaxed(&t->t.wakes_sent, 0);
     bo_word_set(&t->t.word, BO_REPEAT, BO_BY_CALL);
     BO_HOOK(call_entered);
     long r = bo_window_plain(t->call.due_byte, nr, a, b, c, d, e, f);
@@ -272,7 +272,7 @@ int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline)
     wait->aside = on_foreign_call(t);
     if (wait->aside)
         wait->step = bo_foreign_aside(t);
-    bo_store_relaxed(&t->t.asks, 0);
+    bo_store_relaxed(&t->t.wakes_sent, 0);
     wait->outer = t->call.libc_wait;
     bo_signal_fence(); /* the wake's handler follows the list from t->call.libc_wait */
     t->call.libc_wait = wait;

@@ -215,8 +215,8 @@ void bo_level_reset(struct bo_thread *t, bool disabled, bool foreign)
     bo_store_relaxed(&t->section.pause_seq, 0);
     bo_store_relaxed(&t->shield.seq, 0);
     bo_store_relaxed(&t->met_seq, 0);
-    bo_store_relaxed(&t->t.asks, 0);
-    bo_store_relaxed(&t->t.told, 0);
+    bo_store_relaxed(&t->t.wakes_sent, 0);
+    bo_store_relaxed(&t->t.silence_reported, 0);
     bo_store_relaxed(&t->t.blocks_wake, 0);
 }
 

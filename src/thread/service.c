@@ -17,7 +17,7 @@
 #include "wake/wake.h"
 
 #define LAST_REPEAT BO_MS(10)
-#define SELDOM BO_SEC(1)
+#define SILENT_RECHECK BO_SEC(1)
 
 /* ---- looking at a thread: each returns when to look again --------------------------------------------- */
 
@@ -26,29 +26,29 @@ static int64_t look_at_wake(struct bo_thread *t, uint64_t w, int64_t now)
 {
     if (bo_load_relaxed(&t->t.put_off))
         return BO_FOREVER; /* it is woken in its turn (wake/pace.h) */
-    int64_t late_at = bo_load_relaxed(&t->t.asked_at) + BO_ANSWER_WITHIN;
-    bool told = bo_load_relaxed(&t->t.told) & ~BO_TOLD_LEFT, late = now >= late_at;
+    int64_t late_at = bo_load_relaxed(&t->t.last_wake_at) + BO_ANSWER_WITHIN;
+    bool told = bo_load_relaxed(&t->t.silence_reported) & ~BO_TOLD_LEFT, late = now >= late_at;
     if (!late && !bo_load_seq(&t->t.unsent))
         return late_at;
     bool again = !late || bo_deliver_diagnose(t);
     if (late)
-        bo_store_relaxed(&t->t.asked_at, told ? now + SELDOM - BO_ANSWER_WITHIN : now);
+        bo_store_relaxed(&t->t.last_wake_at, told ? now + SILENT_RECHECK - BO_ANSWER_WITHIN : now);
     if (again && !bo_signal_again(t, w))
         return now;
-    return now + (bo_load_seq(&t->t.unsent) ? LAST_REPEAT : told ? SELDOM : BO_ANSWER_WITHIN);
+    return now + (bo_load_seq(&t->t.unsent) ? LAST_REPEAT : told ? SILENT_RECHECK : BO_ANSWER_WITHIN);
 }
 
 /* A call that repeats: the thread is in it still. Backoff from 0.2 to 10 ms; then it is looked at why, and seldom again. */
 static int64_t look_at_repeat(struct bo_thread *t, uint64_t w, int64_t now)
 {
     enum { FOR_50_MS = 10, FOR_A_SECOND = 100 };
-    uint32_t asks = bo_load_relaxed(&t->t.asks);
+    uint32_t asks = bo_load_relaxed(&t->t.wakes_sent);
     int64_t pause = asks > 6 ? LAST_REPEAT : bo_earlier((int64_t)BO_FIRST_REPEAT << asks, LAST_REPEAT);
-    int64_t due = bo_load_relaxed(&t->t.asked_at) + pause;
+    int64_t due = bo_load_relaxed(&t->t.last_wake_at) + pause;
     if (now < due)
         return due;
-    bo_store_relaxed(&t->t.asks, asks + 1);
-    bo_store_relaxed(&t->t.asked_at, now);
+    bo_store_relaxed(&t->t.wakes_sent, asks + 1);
+    bo_store_relaxed(&t->t.last_wake_at, now);
     if (asks == FOR_50_MS || (asks && asks % FOR_A_SECOND == 0))
         bo_deliver_diagnose(t);
     return bo_signal_again(t, w) ? now + pause : now;
@@ -57,7 +57,7 @@ static int64_t look_at_repeat(struct bo_thread *t, uint64_t w, int64_t now)
 /* An asynchronous region has had 50 ms to meet a point (rule 14). */
 static int64_t look_at_async(struct bo_thread *t, uint64_t w, int64_t now)
 {
-    int64_t due = bo_load_relaxed(&t->t.asked_at) + BO_ANSWER_WITHIN;
+    int64_t due = bo_load_relaxed(&t->t.last_wake_at) + BO_ANSWER_WITHIN;
     if (now < due)
         return due;
     return bo_signal_again(t, w) ? now + LAST_REPEAT : now;

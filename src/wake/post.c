@@ -21,7 +21,7 @@
 #include "wake/wake_send.h"
 
 /* Waking more threads than this is too long for a signal handler (10,000 took 140 ms). */
-enum { MANY = 64 };
+enum { MAX_WAKES_IN_HANDLER = 64 };
 
 /* ---- waking one thread ----------------------------------------------------------------------------- */
 
@@ -113,7 +113,8 @@ static void spread_from_here(struct bo_target *target, enum bo_posting how, uint
     }
     bo_tree_marked();
     /* In a forked child the ticker does not run before it is needed: there are not many threads, either. */
-    if (bo_load_relaxed(&bo_arena.head->thread_high) > MANY && bo_ticker_runs() && bo_deliver_in_handler(blocked)) {
+    if (bo_load_relaxed(&bo_arena.head->thread_high) > MAX_WAKES_IN_HANDLER && bo_ticker_runs() &&
+        bo_deliver_in_handler(blocked)) {
         wake_self(target, how);
         bo_ticker_spread(target);
         return;

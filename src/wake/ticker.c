@@ -125,7 +125,7 @@ void bo_ticker_watch(struct bo_thread *t)
 {
     int64_t now = bo_clock();
     bool repeats = bo_load_relaxed(&t->t.word) & BO_REPEAT;
-    bo_store_relaxed(&t->t.asked_at, now);
+    bo_store_relaxed(&t->t.last_wake_at, now);
     enlist(&t->t);
     wake_by(now + (repeats ? BO_FIRST_REPEAT : BO_ANSWER_WITHIN));
 }

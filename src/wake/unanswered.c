@@ -33,7 +33,7 @@ static uint64_t blocked_by(pid_t tid, char *state)
 
 bool bo_deliver_tells(struct bo_thread *t, enum bo_told of)
 {
-    return !(bo_or_seq(&t->t.told, of) & of);
+    return !(bo_or_seq(&t->t.silence_reported, of) & of);
 }
 
 static void report_silence(struct bo_thread *t, enum bo_told of, const char *why)
@@ -67,7 +67,7 @@ static const char *const refused =
 bool bo_deliver_diagnose(struct bo_thread *t)
 {
     char state;
-    uint32_t times = bo_add_relaxed(&t->t.unanswered, 1);
+    uint32_t times = bo_add_relaxed(&t->t.diagnoses, 1);
     uint64_t blocked = blocked_by(bo_load_relaxed(&t->tid), &state);
     bool below = bo_load_relaxed(&t->call.below_handler);
     if (bo_load_relaxed(&t->t.unsent))

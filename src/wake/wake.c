@@ -29,8 +29,8 @@ static void signal_it(struct bo_thread *t)
 {
     BO_HOOK(post_sent);
     /* The thread does not end before its senders are through (rule 6): the id is its own. */
-    bo_store_relaxed(&t->t.unanswered, 0);
-    bo_store_relaxed(&t->t.asked_at, bo_clock()); /* the ticker may look at once, and this is no old wake */
+    bo_store_relaxed(&t->t.diagnoses, 0);
+    bo_store_relaxed(&t->t.last_wake_at, bo_clock()); /* the ticker may look at once, and this is no old wake */
     if (bo_deliver_send(t))
         bo_ticker_watch(t);
     else
@@ -149,5 +149,5 @@ void bo_deliver_again(struct bo_thread *t, bool anew)
     if (anew)
         bo_ticker_watch(t);
     else
-        bo_ticker_look_by(&t->t, bo_load_relaxed(&t->t.asked_at) + BO_ANSWER_WITHIN);
+        bo_ticker_look_by(&t->t, bo_load_relaxed(&t->t.last_wake_at) + BO_ANSWER_WITHIN);
 }

@@ -16,7 +16,7 @@
 #include "wake/frames.h"
 #include "wake/wake_send.h"
 
-enum { IN_VAIN = 16 };
+enum { MAX_UNHEEDED_WAKES = 16 };
 
 static struct sigaction before; /* who had the wake signal before */
 bool (*_Atomic bo_on_ask)(void *context);
@@ -173,7 +173,7 @@ bool bo_deliver_send(struct bo_thread *t)
 {
     /* Without a window a wake ends a call by not restarting it. Whoever has taken the signal since may restart calls, and
      * hand on to us all the same: each wake is answered, and none ends the call. */
-    if (!BO_ARCH_WINDOW && bo_load_relaxed(&t->t.asks) >= IN_VAIN && !bo_wake_signal_is_ours())
+    if (!BO_ARCH_WINDOW && bo_load_relaxed(&t->t.wakes_sent) >= MAX_UNHEEDED_WAKES && !bo_wake_signal_is_ours())
         bo_wake_signal_take_back();
     bool needs_second = bo_unlikely(bo_load_relaxed(&t->t.blocks_wake)) && bo_second_road_is_open();
     bool second = needs_second && bo_second_road_send(t), first = bo_deliver_signal(bo_load_relaxed(&t->tid)) == 0;
