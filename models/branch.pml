@@ -201,7 +201,7 @@ inline add(b) {
   fi;
   atomic { refused = false; slot = 0 } }
 
-/* bough_branch_end(): join_children(), end_generation(). */
+/* bough_branch_end(): join_children(), bo_generation_end(). */
 inline end_branch(b) {
   (live[b] == 0);
   assert(!LIVE[0] || parent[0] != b);

@@ -137,7 +137,7 @@ proctype target() { bool inside;
 #ifndef FAULT_ABANDON
   if :: inside -> word = WITHOUT(word, BO_IN); settle() :: else fi;
 #endif
-  word = (word & BO_SENDERS) + BO_GENERATION;           /* end_generation() */
+  word = (word & BO_SENDERS) + BO_GENERATION;           /* bo_generation_end() */
 #ifndef FAULT_PINS
   do
   :: atomic { pins == 0 -> break }
