@@ -13,27 +13,36 @@
 
 static _Atomic uint64_t links, slots;
 
+static _Atomic bool counting;
+
 static void count_link(void)
 {
-    bo_add_relaxed(&links, 1);
+    if (counting)
+        bo_add_relaxed(&links, 1);
 }
 
 static void count_slot(void)
 {
-    bo_add_relaxed(&slots, 1);
+    if (counting)
+        bo_add_relaxed(&slots, 1);
+}
+
+/* Once, before the ticker runs. */
+static void set_hooks(void)
+{
+    bo_hook_link_followed = count_link;
+    bo_hook_slot_looked_at = count_slot;
 }
 
 static void count_from_here(void)
 {
     links = slots = 0;
-    bo_hook_link_followed = count_link;
-    bo_hook_slot_looked_at = count_slot;
+    counting = true;
 }
 
 static void count_no_more(void)
 {
-    bo_hook_link_followed = NULL;
-    bo_hook_slot_looked_at = NULL;
+    counting = false;
 }
 
 static bool is_due(const struct bo_thread *t)
@@ -81,6 +90,7 @@ static void check_chain(size_t count)
 TEST_LIMIT(a_post_to_the_root_of_a_chain_and_the_walks_to_it_are_linear, 60)
 {
     NEED_HOOKS();
+    set_hooks();
     check_chain(SHORT);
     check_chain(LONG);
 }
@@ -90,6 +100,7 @@ TEST_LIMIT(a_thread_that_ends_thousands_of_branches_under_an_interrupt_walks_eac
 {
     static struct bo_branch *b[LONG];
     NEED_HOOKS();
+    set_hooks();
     struct bo_thread *t = sim_thread(NULL);
     for (size_t i = 0; i < LONG; i++)
         CHECK((b[i] = sim_open(t)));
@@ -203,12 +214,14 @@ static void check_incidents(bool branches)
 TEST_LIMIT(an_incident_at_a_thread_looks_at_that_thread, 60)
 {
     NEED_HOOKS();
+    set_hooks();
     check_incidents(false);
 }
 
 TEST_LIMIT(an_incident_at_a_branch_looks_at_the_threads_in_it, 60)
 {
     NEED_HOOKS();
+    set_hooks();
     check_incidents(true);
 }
 
@@ -246,14 +259,13 @@ static int64_t behind(void)
 TEST_LIMIT(what_the_ticker_works_is_no_stop_of_the_process, 60)
 {
     NEED_HOOKS();
-    CHECK_EQ(bo_ticker_need(), 0);
     int64_t begin = bo_clock();
-    bo_hook_ticker_looks = work_once;
+    bo_hook_ticker_looks = work_once; /* before the ticker runs */
+    CHECK_EQ(bo_ticker_need(), 0);
     bo_ticker_look(&bo_branch_at(BO_ROOT)->t);
     t_gate_wait(&worked);
     bo_ticker_look(&bo_branch_at(BO_ROOT)->t);
     t_until(looks > 1);
-    bo_hook_ticker_looks = NULL;
     CHECK(behind() <= bo_clock() - begin - BO_MS(WORK_MS));
 }
 
@@ -274,6 +286,7 @@ TEST_LIMIT(who_waits_for_all_threads_looks_at_each_of_them_once, 60)
 {
     struct t_thread other;
     NEED_HOOKS();
+    set_hooks();
     CHECK(bough_self());
     for (size_t i = 0; i < INCIDENTS; i++)
         of[i] = sim_thread(NULL);
