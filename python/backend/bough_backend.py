@@ -96,7 +96,8 @@ def build_sdist(sdist_directory, config_settings=None):
     metadata = StandardMetadata.from_pyproject(tomllib.loads((project / "pyproject.toml").read_text()), project)
     base = f"{metadata.name}-{metadata.version}"
     readme = for_index(metadata.readme.text, metadata.urls.get("Repository"), metadata.version)
-    metadata.readme = metadata.readme._replace(text=readme)
+    given = metadata.readme  # a named tuple, or a dataclass in newer versions
+    metadata.readme = type(given)(text=readme, file=given.file, content_type=given.content_type)
     when = int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
     target = Path(sdist_directory, base + ".tar.gz")
     with gzip.GzipFile(target, "wb", mtime=when) as packed, tarfile.open(fileobj=packed, mode="w") as archive:
