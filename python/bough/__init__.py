@@ -9,7 +9,7 @@
                 while True:
                     clients.add(handle_client, *server_conn.accept())
 
-Importing this changes nothing. The first Thread, branch or interrupt opts in (`report()` says to what).
+Importing bough changes nothing. The first Thread, branch or interrupt opts in; `report()` lists what that replaces.
 """
 from bough._bough import (
     Record,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Branches: a with block that owns threads.
 
-The block's end joins every child, and on the first failure, of a child or of the body, interrupts the others. Errors
-are collected: one is raised as it is, several as a MultipleError.
+The block's end joins every child. The first failure, of a child or of the body, interrupts the others. Errors are
+collected: a single error is raised as it is, several are raised as a MultipleError.
 """
 import os
 import threading
@@ -28,8 +28,8 @@ class Branch(_bough.Branch):
     """Made by branch(). What happens where all goes well is in branch_object.c and with.c, which call the methods
     _check_options(), _deadline_on_bough_clock(), _has_ended(), _leave() and _dropped().
 
-    interrupted  after the block: a stop of its own ended it
-    failures     of a supervisor: what its children raised, the first 64
+    interrupted  True after the block if an interrupt that was posted to this branch ended it
+    failures     of a supervisor: the first 64 exceptions that its children raised
     """
 
     __slots__ = ()
@@ -58,17 +58,18 @@ class Branch(_bough.Branch):
     # ---- what is done with it
 
     def interrupt(self, reason=None):
-        """Ask all children and the body to stop. From any thread."""
+        """Ask all children and the body to stop. Any thread may call this."""
         reason = _check.reason("Branch.interrupt()", reason)
         if self._is_open:
             _bough.interrupt_handle(self._handle, reason)
 
     def clear_interrupt(self):
-        """Forget the branch's own interrupts. By the block's thread. Returns whether there were any."""
+        """Clear the interrupts that were posted to this branch. Only the block's thread may call this. Returns whether there were
+        any."""
         return _bough.clear_branch(self._open()) > 0
 
     def set_deadline(self, deadline):
-        """Move its deadline: a time of time.monotonic(), or None. By the block's thread."""
+        """Set the branch's deadline: a time of time.monotonic(), or None. Only the block's thread may call this."""
         deadline = _check.deadline("set_deadline() deadline", deadline)
         _bough.set_deadline(self._open(), 0 if deadline is None else _on_bough_clock(deadline))
 

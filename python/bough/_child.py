@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A thread of a branch. How it is added is in child_object.c, how it runs in child.c, which call the methods that begin with an
-underscore."""
+"""A thread of a branch. child_object.c adds it and child.c runs it. Both call the methods that begin with an underscore."""
 import os
 import sys
 import threading
@@ -25,10 +24,10 @@ class Child(_bough.Child):
 
     name        for messages, the kernel and the tree
     outcome     "running", "ok", "error", "interrupted", "not started" or "lost"
-    result      what its function returned, if it did
-    exception   what its function raised, if it failed; None again once the block has raised that same exception, which
-                then is with whoever caught it
-    ident       as of threading.get_ident(), once it runs
+    result      what the function returned, if it returned
+    exception   what the function raised, if it failed; reset to None when the block raises that exception, to avoid a
+                reference cycle: use the caught exception instead
+    ident       the thread's ident, as threading.get_ident() returns it; None before the child runs
     """
 
     __slots__ = ()
@@ -44,7 +43,7 @@ class Child(_bough.Child):
         return f"<bough.Child {self.name!r}: {self.outcome}>"
 
     def is_alive(self):
-        """Whether it runs."""
+        """Whether the child still runs."""
         if os.getpid() != self._process and not self._over:
             self._stays_behind()
         return not self._over
@@ -57,7 +56,7 @@ class Child(_bough.Child):
         self._forget()
 
     def join(self, timeout=None):
-        """Wait until it has ended. Returns whether it has. A blocking call, which can be interrupted as any other."""
+        """Wait until the child has ended. Returns whether it has. This is a blocking call and can be interrupted."""
         if current_child() is self:
             raise RuntimeError("a child cannot join itself")
         timeout = _check.wait("Child.join() timeout", timeout)
@@ -73,13 +72,13 @@ class Child(_bough.Child):
         return self._ended
 
     def interrupt(self, reason=None):
-        """Ask it, and all that branches off it, to stop. One that has ended is left in peace."""
+        """Ask the child, and the threads of its branches, to stop. Does nothing if the child has ended."""
         reason = _check.reason("Child.interrupt()", reason)
         if self._handle is not None and self.is_alive():
             _bough.interrupt_handle(self._handle, reason)
 
     def raise_exc(self, exc):
-        """Raise `exc`, a class or an instance, in it: that very instance. NotAliveError: it has ended."""
+        """Raise `exc`, a class or that very instance, in the child. Raises NotAliveError if the child has ended."""
         self._posted.append(_instance(exc))
         if self.ident is not None:
             self._raise_posted()
@@ -87,7 +86,7 @@ class Child(_bough.Child):
             raise NotAliveError(f"{self!r} is not alive")
 
     def terminate(self):
-        """raise_exc(SystemExit). Unless it catches that it ends, as interrupted: no failure."""
+        """raise_exc(SystemExit). Unless the child catches that exception, it ends as interrupted, which is no failure."""
         self.raise_exc(SystemExit)
 
     def _raise_posted(self):
@@ -97,7 +96,7 @@ class Child(_bough.Child):
                 raise NotAliveError(f"{self!r} is not alive")
 
     def take(self):
-        """Take over what it was to close (`closing=`): returns that, a tuple, and it is not closed any more."""
+        """Take over the objects that were given as `closing=`. Returns them as a tuple; the child does not close them any more."""
         taken = tuple(self._closing)
         self._closing.clear()
         return taken

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""What a branch raises, and what a post to a thread that is not there."""
+"""The exceptions that a branch raises, and that a post to a thread raises if that thread is not alive."""
 from threading import ThreadError  # which is RuntimeError
 
 __all__ = ["MultipleError", "NotAliveError"]
 
 
 class NotAliveError(ThreadError, ValueError):
-    """A post to a thread that has ended, or that has not been started. A threading.ThreadError and a ValueError."""
+    """The target of a post has ended, or has not been started. A threading.ThreadError and a ValueError."""
 
 
 NotAliveError.__module__ = "bough"
 
 
 class MultipleError(BaseExceptionGroup):
-    """Several failures of one branch: `exceptions`, the first one first. For except*. Where all of them are Exceptions
-    it is an ExceptionGroup as well."""
+    """Several failures of one branch, for except*. `exceptions` has them, the earliest first. If all of them are Exceptions,
+    this is an ExceptionGroup as well."""
 
     def __new__(cls, message, errors):
         if cls is MultipleError and all(isinstance(error, Exception) for error in errors):

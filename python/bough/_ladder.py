@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The ladder: what becomes of an interrupt that is not heeded (rules 34 to 41).
 
-Rung 1 is the flag: what all the rest of the package is about. This is about the rungs above: a handler that must return, one
-that must not, closing without the thread, the exit, the dump and the kill. None of them waits for the interpreter lock but
-those that run Python code, and these have deadlines that the library's own thread watches.
+Rung 1 is the flag, which the rest of the package is about. This file has the rungs above it: a handler that must return, a
+handler that must not, closing without the thread, the exit, the dump and the kill. Only the rungs that run Python code wait
+for the GIL, and the library's thread enforces their deadlines.
 """
 import enum
 import sys
@@ -35,7 +35,7 @@ KINDS = ("stop", "timeout", "sibling", "signal", "exit", "operator", "exception"
 
 
 class Rung(enum.IntEnum):
-    """The steps of the ladder."""
+    """The rungs of the ladder."""
 
     FLAG = 1
     HANDLER = 2
@@ -49,8 +49,8 @@ class Rung(enum.IntEnum):
 
 
 class Incident(NamedTuple):
-    """What a handler is told: the interrupt's record, the rung it runs at, in how many seconds it must be back, and in how
-    many the process ends (None: this one does not climb that far)."""
+    """The argument of a handler: the interrupt's record, the rung at which the handler runs, the seconds in which it must return
+    (`deadline`), and the seconds until the process ends (`cap`; None: this incident does not climb that far)."""
 
     record: object
     rung: Rung
@@ -59,7 +59,7 @@ class Incident(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What a rung 2 handler returns: UNWIND, PROMOTE, DISMISS or resume(seconds)."""
+    """The return value of a rung 2 handler: UNWIND, PROMOTE, DISMISS or resume(seconds)."""
 
     number: int
     name: str
@@ -75,7 +75,7 @@ DISMISS = Verdict(3, "DISMISS")
 
 
 def resume(seconds):
-    """A verdict: work on for so long, and then be asked again. Never longer than the cap."""
+    """A verdict: the thread may work on for `seconds`, but not beyond the cap. Then it is asked again to stop."""
     return Verdict(1, "resume", _check.seconds("resume() seconds", seconds, below=1e9))
 
 
@@ -87,12 +87,12 @@ def _incident(told):
 def handler(callback, *, final=False):
     """with handler(callback): a handler of rung 2 for this block; with final=True one of rung 3.
 
-    It runs on the thread itself, at its next interruption point (check_interrupt(), or a blocking call that may be cut), when
-    the interrupt was not heeded in time; never in a critical section. It is called with an Incident.
+    If the interrupt is not heeded in time, callback(Incident) runs on the interrupted thread, at its next interruption point
+    (check_interrupt(), or an interruptible blocking call), but never in a critical section.
 
-    At rung 2 it must return, with a verdict: UNWIND (or None: the point raises, as without a handler), resume(seconds), PROMOTE
-    (the next handler outwards, then the next rung), DISMISS (forget the interrupt, which its third event does not allow). What it
-    raises goes to sys.unraisablehook and counts as PROMOTE.
+    A rung 2 handler must return a verdict: UNWIND (or None: the point raises, as without a handler), resume(seconds), PROMOTE
+    (the next handler outwards runs, then the next rung) or DISMISS (clear the interrupt; not allowed from its third event on).
+    An exception that the handler raises goes to sys.unraisablehook and counts as PROMOTE.
 
     At rung 3 it must not return: what it raises ends the thread. If it returns, the interrupt goes on to the next rung.
     """
@@ -118,12 +118,12 @@ def handler(callback, *, final=False):
 
 
 class closer:
-    """with closer(callback): should the thread be closed without itself (rung 4) while the block runs, callback() is called.
+    """with closer(callback): if rung 4 closes the thread while the block runs, callback() is called.
 
-    On a thread of bough's, the innermost first, when the thread has been stopped for good. That is possible only where it
-    holds no lock that others need, the interpreter's above all: while it waits in one of bough's own waits (the end of a
-    branch). Anywhere else in Python code rung 4 is skipped, and the ladder goes on to rung 5: what must be done at any rate
-    belongs into an exit_tier(). The end of the block runs nothing.
+    Closers run on a thread of bough, the innermost first, after the closed thread has been frozen. A thread can be frozen
+    only where it holds no lock that other threads need, such as the GIL: in one of bough's waits (the end of a branch).
+    Elsewhere in Python code the ladder skips rung 4 and goes on to rung 5, so put work that must be done in any case into an
+    exit_tier(). The callback does not run at the normal end of the block.
     """
 
     def __init__(self, callback):
@@ -142,7 +142,8 @@ class closer:
 
 
 class Ladder(NamedTuple):
-    """Times in seconds: the grace as a whole, the cap at which the process ends, each rung's. And how far each kind climbs."""
+    """The whole grace period, the cap at which the process ends and the time of each rung, in seconds; and the highest rung of each
+    kind."""
 
     grace: float
     cap: float
@@ -202,13 +203,15 @@ def _items(what, mapping, expected):
 def set_ladder(target=None, *, grace=None, cap=None, times=None, ceilings=None):
     """Set times and ceilings, for the process, a branch (by its owner) or the calling thread (its Thread, or ident).
 
-    grace     seconds for everything: the default times are scaled to it. The environment's BOUGH_GRACE, else 30 (9 as process 1)
-    cap       seconds after which the process ends, for an interrupt that climbs so far
+    grace     seconds for all rungs together, to which the default times are scaled. By default BOUGH_GRACE of the environment,
+              else 30 (9 as process 1)
+    cap       seconds after which the process ends, for an interrupt that climbs that far
     times     {rung: seconds}
     ceilings  {kind: the highest rung}, such as {"stop": Rung.KILL}. Kinds: stop, timeout, sibling, signal, exit, operator,
               exception
 
-    What is not given counts as it is further out. It replaces what was set for this target before.
+    An argument that is not given is inherited from the enclosing branch or the process. The call replaces earlier settings of
+    the same target.
     """
     key, value = "a key of set_ladder() times", "set_ladder() times[{}]"
     times = {
@@ -232,7 +235,7 @@ def set_ladder(target=None, *, grace=None, cap=None, times=None, ceilings=None):
 
 
 def get_ladder(target=None):
-    """What counts for the process, a branch or a thread: a Ladder, with everything in it."""
+    """The times and ceilings that apply to the process, a branch or a thread: a Ladder, with all values filled in."""
     grace, cap, times, ceilings = _bough.ladder_get(_handle("get_ladder()", target))
     return Ladder(
         grace / 1e9,
@@ -246,7 +249,8 @@ def get_ladder(target=None):
 
 
 class Transition(NamedTuple):
-    """One step of one interrupt's way up. `after` is 0 when it is over, and equals `before` when it is overdue at its ceiling."""
+    """One step of an interrupt on the ladder. `after` is 0 when the incident is over, and equals `before` when it is overdue at its
+    ceiling."""
 
     kind: str
     before: int
@@ -263,10 +267,11 @@ _transition_callback = None
 
 
 def on_transition(callback):
-    """Call callback(Transition) at each step of any interrupt on the ladder; None ends it. Returns the one before.
+    """Call callback(Transition) at each step of any interrupt on the ladder; None ends that. Returns the previous callback.
 
-    It runs on a thread of bough's, one call at a time, and nobody waits for it: while another thread keeps the interpreter lock it
-    comes late, and not at all where the process ends first. What it raises goes to sys.unraisablehook.
+    The callback runs on a thread of bough, one call at a time, and the ladder does not wait for it: while another thread holds
+    the GIL the call is delayed, and if the process ends first there is no call. An exception that it raises goes to
+    sys.unraisablehook.
     """
     global _transition_callback
     if callback is not None:
@@ -285,8 +290,9 @@ def on_transition(callback):
 
 
 def exit_tier(tier, callback):
-    """Call callback() at rung 5, when the ladder ends the process: lower tiers first, the last registered of a tier first, all
-    together within half of that rung's time. On a thread of bough's. Not at an ordinary end, which has atexit."""
+    """Call callback() at rung 5, when the ladder ends the process, on a thread of bough. Lower tiers run first, and in a tier the
+    callback that was registered last. Together they have half of that rung's time. At an ordinary exit they do not run: use
+    atexit for that."""
     _check.function("exit_tier() callback", callback)
     _check.whole("exit_tier() tier", tier, -(1 << 31), below=1 << 31)
     _opt_in()
@@ -294,13 +300,13 @@ def exit_tier(tier, callback):
 
 
 def last_words(file=None, *, core=False):
-    """Where rung 6 writes its dump: a path (with %d for the process id), a file or a descriptor; None: standard error. With
-    core=True the process ends by SIGABRT, and leaves a core where limits allow one."""
+    """Set where rung 6 writes its dump: a path (with %d for the process id), a file or a descriptor; None is standard error. With
+    core=True the process ends by SIGABRT, and leaves a core file where limits allow one."""
     path, fd = _check.path_or_descriptor("last_words() file", file)
     _bough.last_words(path, fd, core)
 
 
 def dump(file=None):
-    """Write to a file or descriptor (None: standard error) what goes on in this process: the tree, each thread's level, regions
-    and records, where it is stuck, all C stacks. Of Python's own stacks faulthandler.dump_traceback() tells."""
+    """Write the state of this process to a file or descriptor (None: standard error): the tree, each thread's level, regions and
+    records, where it is stuck, and all C stacks. For Python stacks use faulthandler.dump_traceback()."""
     _bough.dump(_check.descriptor("dump() file", sys.stderr if file is None else file))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Opting in: what of the standard library is replaced, and put back.
+"""Opting in: which parts of the standard library bough replaces and restores.
 
 Blocking calls need nothing here, the C side cuts them. What is here keeps the standard library's own promises when a call
 of it raises where it never did: a thread is not taken for ended, a notification not eaten, a child process not lost. A thread
@@ -24,13 +24,15 @@ _more = set()  # of _MORE: what the program has asked for besides
 
 
 def opt_in(*, pools=False, threads=False):
-    """Interpose blocking calls and replace what bough's own threads need. The first Thread, branch or post does it.
+    """Interpose blocking calls and replace the parts of the standard library that bough's threads need. The first Thread, branch
+    or post does this automatically.
 
-    pools: all pools of threads as well. Future.cancel() interrupts an item that runs.
-    threads: plain threads as well. An interrupt ends the blocking calls of each threading.Thread that is started from then on.
+    pools: opt in all thread pools as well. Future.cancel() then interrupts a running item.
+    threads: opt in plain threads as well. An interrupt then ends the blocking calls of each threading.Thread that is started
+    later.
 
-    What is on stays on until opt_out(). Returns whether anything was still to be done. If any step fails, what the call has
-    changed is put back and the exception raised."""
+    All of this stays in effect until opt_out(). Returns whether the call has changed anything. If a step fails, the call undoes
+    its changes and raises the exception."""
     global _opted_in
     wanted = {name for name, on in (("pools", pools), ("threads", threads)) if _check.flag(f"opt_in() {name}", on)}
     if _opted_in and wanted <= _more:
@@ -61,8 +63,8 @@ def opt_in(*, pools=False, threads=False):
 
 
 def opt_out():
-    """Everything as it was. Threads and branches that are at work go on, and their blocking calls are no longer cut. If an
-    address can't be put back, nothing is, and RuntimeError is raised."""
+    """Restore everything that opt_in() has replaced. Running threads and branches go on, and interrupts no longer end their
+    blocking calls. If an address can't be restored, nothing is changed, and RuntimeError is raised."""
     global _opted_in
     with _lock:
         if not _bough.opted_in():
@@ -424,7 +426,7 @@ NOT_COVERED = (
 
 
 def report():
-    """What is covered in this interpreter, what is not, and why: a dict. `str()` of it is for people."""
+    """A dict of what bough covers in this interpreter, what it does not cover, and why. `str()` makes readable text of it."""
     slots = [(name or "the program", symbol or "", state, why or "") for name, symbol, state, why in _bough.slots()]
     in_or_out = _bough.lock_methods()
     return Report(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Threads that can be interrupted, and what interrupts them."""
+"""Threads that can be interrupted, and the functions that interrupt them."""
 import atexit
 import os
 import sys
@@ -24,10 +24,10 @@ __all__ = [
 
 
 class ThreadExit(SystemExit):
-    """Raised in a thread that was interrupted. `record` says who asked, why and since when.
+    """Raised in a thread that was interrupted. `record` holds the thread that asked, the reason and the time.
 
-    Uncaught, it ends the thread silently. Caught, it has to be cleared (`ThreadExit.clear()`, `clear_interrupt()`):
-    until then every interruption point raises it again.
+    If it is not caught, it ends the thread silently. After catching it, clear the interrupt (`ThreadExit.clear()` or
+    `clear_interrupt()`): until then every interruption point raises it again.
     """
 
     record = None
@@ -42,7 +42,7 @@ class ThreadExit(SystemExit):
 
     @staticmethod
     def clear():
-        """Forget the calling thread's interrupts. Returns whether there were any."""
+        """Clear the calling thread's interrupts. Returns whether there were any."""
         return _bough.clear_interrupt()
 
 
@@ -132,8 +132,8 @@ def _apply_flags(thread):
 
 class Thread(threading.Thread):
     """A threading.Thread that can be interrupted: at `check_interrupt()`; in blocking calls with `enable_io_interrupt`;
-    anywhere with `enable_async_interrupt`. `raise_exc()` and `terminate()` reach it anywhere, without any of these, but not
-    in critical sections."""
+    anywhere with `enable_async_interrupt`. `raise_exc()` and `terminate()` need none of these flags and reach the thread
+    anywhere but in critical sections."""
 
     _starts_disabled = False
     _io = False
@@ -141,9 +141,9 @@ class Thread(threading.Thread):
 
     _before_start = None  # a list of reasons
 
-    enable_io_interrupt = _own_flag("_io", "Interrupts end its blocking calls.")
+    enable_io_interrupt = _own_flag("_io", "Whether interrupts end the thread's blocking calls.")
     enable_interrupt_io = _own_flag("_io", "The same as enable_io_interrupt.")
-    enable_async_interrupt = _own_flag("_async", "Interrupts come anywhere in its code, also where it meets no point.")
+    enable_async_interrupt = _own_flag("_async", "Whether interrupts may come anywhere in the thread's code, not only at interruption points.")
 
     def start(self):
         if getattr(self, "_target", None) is not None:
@@ -159,8 +159,8 @@ class Thread(threading.Thread):
             raise
 
     def interrupt(self, reason=None):
-        """Ask it to stop. Sticky, until it has ended or clears it. Before start() it takes effect at the start; a thread
-        that has ended is left in peace."""
+        """Ask the thread to stop. The interrupt stays pending until the thread has ended or clears it. Before start() it takes
+        effect at the start; if the thread has ended, it does nothing."""
         reason = _check.reason("Thread.interrupt()", reason)
         if self._before_start is None:
             self._before_start = []
@@ -182,20 +182,20 @@ class Thread(threading.Thread):
             _bough.interrupt_thread(_bough.id_of(threading.get_ident()), self._before_start.pop(0))
 
     def raise_exc(self, exc):
-        """Raise `exc`, a class or an instance, in this thread: that very instance, wherever the thread is."""
+        """Raise `exc`, a class or that very instance, in this thread, wherever the thread is."""
         raise_exc(self, exc)
 
     def terminate(self):
-        """raise_exc(SystemExit): the thread ends silently, unless it catches that."""
+        """raise_exc(SystemExit): the thread ends silently, unless it catches that exception."""
         self.raise_exc(SystemExit)
 
     def isAlive(self):
-        """As in Python 2: is_alive()."""
+        """The name of is_alive() in Python 2."""
         return self.is_alive()
 
 
 class ProtectedThread(Thread):
-    """A Thread that is interrupted nowhere but in `with allow_interruption:`, there as its flags say."""
+    """A Thread that can be interrupted only in `with allow_interruption:` blocks, and there as its flags say."""
 
     _starts_disabled = True
 
@@ -204,9 +204,9 @@ class ProtectedThread(Thread):
 
 
 def interrupt(thread, reason=None):
-    """Ask a thread to stop: a threading.Thread of any sort, its name or its ident. One that has nothing to do with bough meets it
-    when it asks (`check_interrupt()`, `interruption_requested()`), and is reported as overdue if it does not; after
-    `opt_in(threads=True)` its blocking calls meet it as well. NotAliveError: it has ended, or was not started."""
+    """Ask a thread to stop: any threading.Thread, its name or its ident. A plain thread is interrupted at `check_interrupt()`,
+    and is reported as overdue if it does not call that; after `opt_in(threads=True)` its blocking calls are interrupted as well.
+    Raises NotAliveError if the thread has ended, or was not started."""
     number = _check.thread("interrupt() thread", thread)
     reason = _check.reason("interrupt()", reason)
     _opt_in()
@@ -214,7 +214,7 @@ def interrupt(thread, reason=None):
 
 
 def interrupt_all_threads(reason=None):
-    """Interrupt every thread that bough knows but the caller. Returns how many."""
+    """Interrupt every thread that bough knows, except the caller. Returns their number."""
     reason = _check.reason("interrupt_all_threads()", reason)
     _opt_in()
     return _bough.interrupt_all(reason)
@@ -237,8 +237,8 @@ def _instance(exc):
 
 
 def raise_exc(thread, exc):
-    """Raise `exc`, a class or an instance, in a thread (or the one with that name or ident): that very instance, in its blocking
-    call if it takes part, else in its bytecode. NotAliveError: it has ended, or was not started."""
+    """Raise `exc`, a class or that very instance, in a thread, which is given as an object, a name or an ident: in its blocking
+    call if it has opted in, else between its bytecodes. Raises NotAliveError if the thread has ended, or was not started."""
     exc, number = _instance(exc), _check.thread("raise_exc() thread", thread)
     _opt_in()
     _bough.raise_in(number, exc)
@@ -252,15 +252,15 @@ def terminate(thread):
 
 
 def set_enable_io_interrupt(on=True):
-    """Whether interrupts end the blocking calls of the calling thread, of any kind: from here on, or for a block by
-    `with set_enable_io_interrupt(on):`. What a branch's body, a child or a work item sets ends with it."""
+    """Set whether interrupts end the calling thread's blocking calls; any thread may call this. The setting holds from here on, or
+    for a block by `with set_enable_io_interrupt(on):`. A setting of a branch's body, a child or a work item ends with it."""
     _opt_in()
     return _bough.switch_taking_part(bool(on))
 
 
 def set_enable_async_interrupt(on=True):
-    """Whether interrupts may come anywhere in the code of the calling thread, of any kind: from here on, or for a block by
-    `with set_enable_async_interrupt(on):`."""
+    """Set whether interrupts may come anywhere in the calling thread's code; any thread may call this. The setting holds from here
+    on, or for a block by `with set_enable_async_interrupt(on):`."""
     _opt_in()
     return _Async(bool(on))
 
@@ -289,12 +289,12 @@ class _Async:
 class on_interrupt:
     """with on_interrupt(callback): while the block runs, `callback()` is called when the thread is interrupted.
 
-    It runs on a thread of its own, so that it may do what ends the block's work from outside: cancel a query, close a
-    connection, notify a device. It has `deadline` seconds (5 unless given), counted from the interrupt. Until then it is the
-    way to end the block's calls, and bough does not interrupt them. Then, or as soon as the callback raises an
-    exception, they are interrupted as anywhere. Both are reported (logger "bough").
+    The callback runs on a separate thread, so it may end the block's work from outside: cancel a query, close a connection,
+    notify a device. It has `deadline` seconds (5 unless given), counted from the interrupt. Until then bough does not interrupt
+    the block's calls. At the deadline, or as soon as the callback raises an exception, they are interrupted as usual. Either is
+    reported to the logger "bough".
 
-    The error that the callback makes a call raise counts as the interrupt, as that of an interrupted call does.
+    If the callback makes a call of the block fail, the error counts as the interrupt, as the error of an interrupted call does.
     """
 
     def __init__(self, callback, *, deadline=5.0):
