@@ -39,7 +39,7 @@ void bo_futex_after_fork(void)
 
 /* ---- yielding -------------------------------------------------------------------------------- */
 
-enum { DEAR = 200000, PAUSE = 1000000000 }; /* ns: a yield that took so long; how long none is tried after it */
+enum { DEAR = 1000000, PAUSE = 1000000000 }; /* ns: a yield that took so long; how long none is tried after it */
 
 static _Atomic int64_t no_yield_before;
 
