@@ -29,7 +29,7 @@ __version__ = "0.1.0"
 _names_of = {
     "_branch": ("branch", "Branch"),
     "_child": ("Child", "current_child"),
-    "_errors": ("MultipleError", "NotAliveError"),
+    "_exceptions": ("ThreadExit", "Interrupted", "MultipleError", "NotAliveError"),
     "_ladder": (
         "Rung",
         "Incident",
@@ -50,8 +50,6 @@ _names_of = {
     ),
     "_stdlib": ("opt_in", "opt_out", "report"),
     "_threads": (
-        "ThreadExit",
-        "Interrupted",
         "Thread",
         "ProtectedThread",
         "interrupt",

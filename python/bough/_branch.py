@@ -12,8 +12,7 @@ from errno import ECANCELED, EIO, ETIMEDOUT
 
 from bough import _bough, _check, _where
 from bough._child import current_child
-from bough._errors import MultipleError, consists_of, in_a_line, leaves_of, raise_as_it_is
-from bough._threads import ThreadExit
+from bough._exceptions import MultipleError, ThreadExit, consists_of, in_a_line, leaves_of, raise_as_it_is
 
 __all__ = ["branch", "Branch"]
 
@@ -306,24 +305,7 @@ class Branch(_bough.Branch):
                 child._owner = lambda: None
 
 
-# ---- which branches the calling thread has open ---------------------------------------------------------------------
-
-
-def end_all_of_this_thread():
-    """At a child's end, of those that it has left open in generators. An exception to fail with, or None."""
-    opened = _bough.branches_in(None)
-    if not opened:
-        return None
-    errors = [b._end_out_of_order("was still open when its thread ended") for b in opened if b._is_open]
-    return MultipleError("branches were left open", errors) if len(errors) > 1 else errors[0] if errors else None
-
-
-def end_with_main():
-    """By main, when it ends. A block that is suspended in a generator is closed later, and has nothing to say then."""
-    for opened in _bough.branches_in(None):
-        if opened._is_open and not opened._is_inherited:
-            opened._ended_with_main = True
-            warn(str(opened._end_out_of_order("was still open when main ended")), ResourceWarning, source=opened)
+# ---- forks -----------------------------------------------------------------------------------------------------------
 
 
 def _in_new_process():

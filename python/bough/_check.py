@@ -8,7 +8,7 @@ from functools import partial
 from types import CoroutineType, FunctionType, MethodType
 
 from bough import _bough
-from bough._errors import NotAliveError
+from bough._exceptions import NotAliveError
 
 FAR = 1e9  # seconds, 31 years: a deadline that is further away is not a time of time.monotonic()
 _NEAR_NOW = 1e8  # a number of seconds that is as near to time.time() is a time of that clock

@@ -6,9 +6,9 @@ import threading
 import types
 from errno import ECANCELED, EIO
 
-from bough import _bough, _check
-from bough._errors import NotAliveError, consists_of, in_a_line
-from bough._threads import ThreadExit, _instance
+from bough import _bough, _check, _open_branches
+from bough._exceptions import NotAliveError, consists_of, in_a_line, is_a_stop
+from bough._threads import _instance
 
 __all__ = ["Child", "current_child"]
 
@@ -187,19 +187,10 @@ def _in_new_process():
 os.register_at_fork(after_in_child=_in_new_process)
 
 
-def is_a_stop(error):
-    """An interrupt, or terminate(): the child was stopped, it has not failed."""
-    if isinstance(error, ThreadExit):
-        return True
-    return isinstance(error, SystemExit) and getattr(error, "_bough_terminates", False)
-
-
 def _end_what_is_open():
     """Branches and regions in generators that are suspended somewhere: they end with their thread. A RuntimeError if
     there were any branches."""
-    from bough import _branch
-
-    misuse = _branch.end_all_of_this_thread()
+    misuse = _open_branches.end_all_of_this_thread()
     _bough.leave_open(0)
     return misuse
 

@@ -152,7 +152,7 @@ class Ladder(NamedTuple):
 
 
 def _opt_in():
-    from bough import _stdlib  # which imports ours
+    from bough import _stdlib  # loaded when the first setting needs it
 
     _stdlib.opt_in()
 

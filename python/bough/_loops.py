@@ -17,9 +17,7 @@ from functools import wraps
 from weakref import WeakSet
 
 from bough import _bough, _replace
-from bough._child import is_a_stop
-from bough._errors import consists_of
-from bough._threads import ThreadExit
+from bough._exceptions import ThreadExit, consists_of, is_a_stop
 
 LOOK_AGAIN = 0.05  # seconds: after which a critical section, say, may be over
 

@@ -9,7 +9,7 @@ import threading
 from functools import wraps
 
 from bough import _bough, _check, _replace
-from bough._threads import Run, Thread
+from bough._run import Run
 
 # Whose functions such threads run.
 _SERVICES = ("asyncio.", "bough.", "concurrent.futures.", "logging.", "multiprocessing.")
@@ -28,7 +28,7 @@ class _PlainRun(Run):
 def _taking_part(original):
     @wraps(original)
     def _bootstrap_inner(self):
-        if not isinstance(self, Thread) and not _is_service(self):
+        if not hasattr(self, "_starts_disabled") and not _is_service(self):  # a bough.Thread has that
             self.__dict__["run"] = _PlainRun(self, self.run)
         original(self)
 

@@ -9,8 +9,7 @@ goes on either way.
 from functools import wraps
 
 from bough import _bough, _replace
-from bough._child import is_a_stop
-from bough._errors import consists_of
+from bough._exceptions import consists_of, is_a_stop
 
 
 def _base(module):

@@ -16,7 +16,7 @@ import sys
 import threading
 from functools import wraps
 
-from bough import _bough
+from bough import _bough, _open_branches
 
 SIGNAL, EXIT = 3, 4  # enum bough_kind
 
@@ -167,9 +167,8 @@ def before_shutdown(original):
 
 def _end_open_branches():
     """Those that the program has not left: nothing waits for their children, who get no interpreter lock when it has ended."""
-    module = sys.modules.get("bough._branch")
-    if module is not None and not _runs(_main_frame):
-        module.end_with_main()
+    if not _runs(_main_frame):
+        _open_branches.end_with_main()
 
 
 def _main_ends():

@@ -13,10 +13,8 @@ import threading
 from functools import partial, wraps
 from importlib.machinery import ExtensionFileLoader
 
-from bough import _bough, _check, _green, _replace, _signals
-from bough._child import is_a_stop
-from bough._errors import consists_of
-from bough._threads import ThreadExit
+from bough import _bough, _check, _green, _process, _replace, _signals
+from bough._exceptions import ThreadExit, consists_of, is_a_stop
 
 _lock = threading.RLock()
 _opted_in = False  # completely
@@ -88,11 +86,14 @@ def _put_back():
         _signals.leave()
 
 
-def interpreter_ends():
+def _interpreter_ends():
     """The standard library is as it was. Blocking calls of threads that run on are interrupted as before."""
     with _lock:
         _replace.undo_all()
         _signals.interpreter_ends()
+
+
+_process.at_interpreter_end(_interpreter_ends)
 
 
 _INTERPRETERS = "_interpreters _xxsubinterpreters"  # the first from Python 3.13 on

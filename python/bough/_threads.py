@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Threads that can be interrupted, and the functions that interrupt them."""
-import atexit
-import os
 import sys
 import threading
 
-from bough import _bough, _check
-from bough._errors import NotAliveError
+from bough import _bough, _check, _process  # noqa: F401, _process is there before the first thread
+from bough._exceptions import NotAliveError, ThreadExit  # noqa: F401, pickles may name it as it was: bough._threads.ThreadExit
+from bough._run import Run
 
 __all__ = [
-    "ThreadExit",
-    "Interrupted",
     "Thread",
     "ProtectedThread",
     "interrupt",
@@ -23,92 +20,10 @@ __all__ = [
 ]
 
 
-class ThreadExit(SystemExit):
-    """Raised in a thread that was interrupted. `record` holds the thread that asked, the reason and the time.
-
-    If it is not caught, it ends the thread silently. After catching it, clear the interrupt (`ThreadExit.clear()` or
-    `clear_interrupt()`): until then every interruption point raises it again.
-    """
-
-    record = None
-
-    # The exit status of a main thread that does not catch it.
-    code = property(_bough.exit_status, SystemExit.code.__set__)
-
-    def __str__(self):
-        if self.args or self.record is None:
-            return super().__str__()
-        return self.record.reason or self.record.kind
-
-    @staticmethod
-    def clear():
-        """Clear the calling thread's interrupts. Returns whether there were any."""
-        return _bough.clear_interrupt()
-
-
-Interrupted = ThreadExit
-
-_bough.register(ThreadExit)
-_bough.register_names(threading._active)
-
-
-@atexit.register
-def _interpreter_ends():
-    """The last of the functions that are registered after it. From here on the interpreter takes its modules apart: what code does
-    in a finalizer then must not come to a function of this package, whose names are gone."""
-    _bough.courier_stop()
-    standard = sys.modules.get("bough._stdlib")
-    if standard is not None:
-        standard.interpreter_ends()
-
-
-# An exception on its way to the thread that forks must not come in in both processes.
-os.register_at_fork(before=_bough.fork_begins, after_in_parent=_bough.fork_ends, after_in_child=_bough.fork_ends)
-
-
 def _opt_in():
-    from bough import _stdlib  # which imports this module
+    from bough import _stdlib  # loaded when the first thread needs it
 
     _stdlib.opt_in()
-
-
-# ---- what a thread takes part in -----------------------------------------------------------------------------------
-
-
-class Run:
-    """A thread's run(), inside of which it takes part. Not before and after: threading's own bookkeeping is no place to
-    be interrupted at."""
-
-    def __init__(self, thread, run):
-        self.thread, self.run = thread, run
-
-    def begin(self, thread):
-        """The thread becomes known. Returns whether its blocking calls are interrupted, and whether all its code is."""
-        _bough.begin(_check.for_library(thread.name), thread._starts_disabled)
-        thread._post_what_came_before()
-        return thread._io or thread._async, thread._async
-
-    def __call__(self):
-        thread, run = self.thread, self.run
-        self.thread = self.run = None
-        del thread.__dict__["run"]  # it was put there by start(), and keeps the thread alive
-        takes_part, asynchronous = self.begin(thread)
-        try:
-            with _bough.taking_part(takes_part):
-                if asynchronous:
-                    _bough.set_asynchronous(True)
-                try:
-                    run()
-                except BaseException as error:
-                    interrupt = _bough.as_interrupt(error)
-                    if interrupt is error:
-                        raise
-                    raise interrupt from error
-                finally:
-                    _bough.set_asynchronous(False)
-                    _bough.leave_open(1)  # a generator that was not run to its end may hold a region
-        except ThreadExit:
-            pass  # threading is silent about a plain SystemExit only
 
 
 def _own_flag(attribute, doc):

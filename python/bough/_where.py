@@ -3,7 +3,7 @@
 
 Kept as text: a traceback would keep the frames, and all that their variables hold.
 """
-from bough._errors import leaves_of
+from bough._exceptions import leaves_of
 from bough._own import is_own
 
 MOST_PLACES, MOST_FRAMES = 8, 8

@@ -70,7 +70,7 @@ PyObject *bp_record_object(const struct bough_record *r)
 
 static PyObject *thread_exit(const struct bough_record *why)
 {
-    PyObject *class = bp.thread_exit ? Py_NewRef(bp.thread_exit) : bp_load("bough._threads", "ThreadExit");
+    PyObject *class = bp.thread_exit ? Py_NewRef(bp.thread_exit) : bp_load("bough._exceptions", "ThreadExit");
     if (!class)
         return NULL;
     PyObject *record = bp_record_object(why), *exit = record ? PyObject_CallNoArgs(class) : NULL;
@@ -485,7 +485,7 @@ PyMethodDef bp_raise_methods[] = {
     {"replace_error", replace_error, METH_O,
      PyDoc_STR("replace_error(class): where such an object would be made of a call that was cut, the interrupt's is.")},
     {"replaced_errors", replaced_errors, METH_NOARGS, PyDoc_STR("replaced_errors(): the names of such classes.")},
-    {"register", register_class, METH_O, PyDoc_STR("register(ThreadExit): the class that _threads.py defines.")},
+    {"register", register_class, METH_O, PyDoc_STR("register(ThreadExit): the class that _exceptions.py defines.")},
     {0},
 };
 

@@ -135,8 +135,8 @@ struct bp_process {
     PyInterpreterState *interpreter; /* the one that all this belongs to */
     struct bp_thread *threads;
     unsigned changes;      /* of that list */
-    PyObject *names;       /* threading's dictionary of its threads, by ident; NULL: _threads.py is not loaded yet */
-    PyObject *thread_exit; /* the class; NULL: _threads.py is not loaded yet */
+    PyObject *names;       /* threading's dictionary of its threads, by ident; NULL: _process.py is not loaded yet */
+    PyObject *thread_exit; /* the class; NULL: _exceptions.py is not loaded yet */
     PyObject *place;       /* function of _place.py: may an exception come into this frame?; NULL: not loaded yet */
     PyObject *record_type;
     bool opted_in; /* calls are interposed, methods replaced */

@@ -229,7 +229,7 @@ struct bp_thread *bp_thread_of_state(PyThreadState *ts)
 
 void bp_not_alive(const char *format, ...)
 {
-    PyObject *class = bp_load("bough._errors", "NotAliveError");
+    PyObject *class = bp_load("bough._exceptions", "NotAliveError");
     va_list arguments;
     va_start(arguments, format);
     if (class)

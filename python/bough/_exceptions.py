@@ -1,8 +1,39 @@
 # SPDX-License-Identifier: MIT
-"""The exceptions that a branch raises, and that a post to a thread raises if that thread is not alive."""
+"""The exceptions that users see, and what is asked of an exception. This file imports no other of the package."""
 from threading import ThreadError  # which is RuntimeError
 
-__all__ = ["MultipleError", "NotAliveError"]
+from bough import _bough
+
+__all__ = ["ThreadExit", "Interrupted", "MultipleError", "NotAliveError"]
+
+
+class ThreadExit(SystemExit):
+    """Raised in a thread that was interrupted. `record` holds the thread that asked, the reason and the time.
+
+    If it is not caught, it ends the thread silently. After catching it, clear the interrupt (`ThreadExit.clear()` or
+    `clear_interrupt()`): until then every interruption point raises it again.
+    """
+
+    record = None
+
+    # The exit status of a main thread that does not catch it.
+    code = property(_bough.exit_status, SystemExit.code.__set__)
+
+    def __str__(self):
+        if self.args or self.record is None:
+            return super().__str__()
+        return self.record.reason or self.record.kind
+
+    @staticmethod
+    def clear():
+        """Clear the calling thread's interrupts. Returns whether there were any."""
+        return _bough.clear_interrupt()
+
+
+ThreadExit.__module__ = "bough"
+Interrupted = ThreadExit
+
+_bough.register(ThreadExit)
 
 
 class NotAliveError(ThreadError, ValueError):
@@ -40,6 +71,13 @@ class _MultipleExceptions(MultipleError, ExceptionGroup):
 
 for _class in (MultipleError, _MultipleExceptions):
     _class.__module__, _class.__qualname__, _class.__name__ = "bough", "MultipleError", "MultipleError"
+
+
+def is_a_stop(error):
+    """An interrupt, or terminate(): the child was stopped, it has not failed."""
+    if isinstance(error, ThreadExit):
+        return True
+    return isinstance(error, SystemExit) and getattr(error, "_bough_terminates", False)
 
 
 def consists_of(error, test):
