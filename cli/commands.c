@@ -15,12 +15,16 @@ static const struct command {
     {"dump", dump_main, "dump PID", "show all there is to see of a process, its threads' stacks included",
      "The process writes it, on a thread of the library's, without a lock and without stopping\n"
      "anybody. If it does not answer, what can be seen from outside is shown instead.\n"},
-    {"interrupt", interrupt_main, "interrupt [--reason TEXT] [--rung N] [--wait SECONDS] PID TARGET",
+    {"interrupt", interrupt_main,
+     "interrupt [--reason TEXT] [--rung N] [--ceiling N] [--yes] [--wait SECONDS] PID TARGET",
      "ask a thread, a branch or everything to stop",
-     "TARGET is a thread's id or name, a branch's name, or `all`. It climbs the ladder, up to\n"
-     "the end of the process, if it is not heeded: see bough-ladder(7).\n\n"
+     "TARGET is a thread's id or name, a branch's name, or `all`. If the request is not heeded,\n"
+     "it climbs the ladder up to the ceiling: see bough-ladder(7). Up to rung 3 the process goes\n"
+     "on; rung 4 closes threads for good; 5 and 6 end the process.\n\n"
      "  --reason TEXT     what the target is told; by default \"asked by an operator\"\n"
-     "  --rung N          begin at this rung, 1 to 6\n"
+     "  --rung N          begin at this rung, 1 to 6, no higher than the ceiling\n"
+     "  --ceiling N       climb no higher; by default 3, and 6 for `all`\n"
+     "  --yes             don't ask, if it may climb above rung 3; needed without a terminal\n"
      "  --wait SECONDS    wait for its end\n\n"
      "Exit status: 0 posted, or with --wait handled; 3 it still stands when the wait is over;\n"
      "4 the target was published as lost; 5 the process has ended; 1, 2 as usual.\n"},

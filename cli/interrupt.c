@@ -14,6 +14,8 @@
 #include "text.h"
 #include "view.h"
 
+enum rung { RUNG_FLAG = 1, RUNG_FINAL = 3, RUNG_CLOSE, RUNG_EXIT, RUNG_KILL }; /* as in <bough/ladder.h> */
+
 /* ---- the target ------------------------------------------------------------------------------------------------- */
 
 struct found {
@@ -51,13 +53,23 @@ static void look_among_branches(const struct arena *a, const char *wanted, struc
             note(f, &b.t, true, 0);
 }
 
+static bool is_all(const char *wanted)
+{
+    return strcmp(wanted, "all") == 0;
+}
+
 static bool find_target(const struct arena *a, const char *wanted, struct found *f)
 {
-    const char *name = strcmp(wanted, "all") == 0 ? "root" : wanted;
+    struct bo_branch root;
     *f = (struct found){0};
-    look_among_threads(a, name, parse_pid(wanted), f);
+    if (is_all(wanted)) {
+        if (arena_branch(a, BO_ROOT, &root))
+            note(f, &root.t, true, 0);
+        return f->count == 1;
+    }
+    look_among_threads(a, wanted, parse_pid(wanted), f);
     if (!f->count)
-        look_among_branches(a, name, f);
+        look_among_branches(a, wanted, f);
     return f->count == 1;
 }
 
@@ -79,18 +91,6 @@ static enum became look(const struct arena *a, const struct bo_letter *l)
         return STANDS;
     uint32_t last = bo_load_relaxed(&r.last);
     return last >> 4 == l->serial >> 4 && (last & 15) == BOUGH_POST_LOST ? LOST : HANDLED;
-}
-
-enum { ENDS_THE_PROCESS = 5 }; /* the rung */
-
-/* What it may come to is told when it can still be thought about. */
-static void warn_of_ceiling(const struct arena *a, const struct bo_letter *l)
-{
-    struct bo_record r;
-    if (look(a, l) == STANDS &&
-        arena_any_record(a, bo_handle_is_branch(l->post), bo_handle_index(l->post), (int)(l->serial & 15), &r) &&
-        bo_load_relaxed(&r.ceiling) >= ENDS_THE_PROCESS)
-        puts("if it is not heeded, it climbs to the end of the process");
 }
 
 static int64_t clock_ns(void)
@@ -132,14 +132,69 @@ static int tell(const struct arena *a, enum became how, double seconds)
 
 struct wish {
     const char *reason;
-    int rung;
-    double wait; /* negative: not at all */
+    int rung, ceiling; /* 0: not said */
+    bool yes;          /* nobody is to be asked */
+    double wait;       /* negative: not at all */
 };
 
-static int post(struct arena *a, const struct found *target, const struct wish *wish)
+/* One thread or branch is not worth the process. */
+static int ceiling_of(const struct wish *wish, const char *wanted)
 {
-    struct bo_letter l = {
-        .kind = BO_ASK_INTERRUPT, .rung = (uint32_t)wish->rung, .from = getpid(), .target = target->handle};
+    return wish->ceiling ? wish->ceiling : is_all(wanted) ? RUNG_KILL : RUNG_FINAL;
+}
+
+static void put_target(const struct found *target)
+{
+    fputs(target->branch ? "branch " : "thread ", stdout);
+    put_text(stdout, *target->name ? target->name : "(unnamed)");
+    if (target->tid)
+        printf(" (%d)", (int)target->tid);
+}
+
+/* The rung that it can come to. A request that stands already climbs as far as it was allowed to, and this one makes it. */
+static int put_reach(const struct arena *a, const struct found *target, int ceiling)
+{
+    struct bo_record r;
+    int stands = arena_record(a, target->branch, bo_handle_index(target->handle), BOUGH_OPERATOR, &r)
+                     ? bo_load_relaxed(&r.ceiling)
+                     : 0;
+    if (stands > ceiling)
+        printf("an earlier request stands at rung %d and can climb to rung %d: this one makes it climb\n",
+               bo_load_relaxed(&r.rung), stands);
+    return stands > ceiling ? stands : ceiling;
+}
+
+/* Before it is posted, when it can still be thought about. */
+static void put_prospect(const struct arena *a, const struct found *target, int reach)
+{
+    put_target(target);
+    fputs(" is to stop. If it does not, ", stdout);
+    if (reach >= RUNG_EXIT)
+        printf("process %d can be ended, with all its threads, when its grace period is over", (int)a->pid);
+    else if (reach == RUNG_CLOSE)
+        fputs("its threads can be frozen for good and their resources closed", stdout);
+    else
+        fputs("that is reported, and the process goes on", stdout);
+    printf(" (up to rung %d).\n", reach);
+    fflush(stdout);
+}
+
+/* On a terminal. */
+static bool is_agreed(void)
+{
+    char answer[16] = "";
+    fputs("Go on? [y/N] ", stdout);
+    fflush(stdout);
+    return fgets(answer, sizeof answer, stdin) && (*answer == 'y' || *answer == 'Y');
+}
+
+static int post(struct arena *a, const struct found *target, const struct wish *wish, int ceiling)
+{
+    struct bo_letter l = {.kind = BO_ASK_INTERRUPT,
+                          .rung = (uint32_t)wish->rung,
+                          .ceiling = (uint32_t)ceiling,
+                          .from = getpid(),
+                          .target = target->handle};
     strncpy(l.reason, wish->reason, sizeof l.reason - 1);
     int box = letter_send(a, &l);
     if (box < 0)
@@ -149,21 +204,31 @@ static int post(struct arena *a, const struct found *target, const struct wish *
         return fail("the target has just ended");
     if (l.error)
         return fail("process %d refuses: %s", (int)a->pid, strerror(l.error));
-    printf("posted to %s ", target->branch ? "branch" : "thread");
-    put_text(stdout, *target->name ? target->name : "(unnamed)");
-    if (target->tid)
-        printf(" (%d)", (int)target->tid);
-    puts("");
-    warn_of_ceiling(a, &l);
+    puts("posted");
     fflush(stdout);
     return wish->wait < 0 ? EXIT_SUCCESS : tell(a, wait_for_end(a, &l, wish->wait), wish->wait);
+}
+
+static int ask_and_post(struct arena *a, const struct found *target, const struct wish *wish, int ceiling)
+{
+    int reach = put_reach(a, target, ceiling);
+    put_prospect(a, target, reach);
+    if (reach > RUNG_FINAL && !wish->yes) {
+        if (!isatty(STDIN_FILENO))
+            return usage_error("interrupt", "nothing was posted, as there is no terminal to ask on: add --yes, or "
+                                            "`--ceiling 3` for what the process survives");
+        if (!is_agreed())
+            return fail("nothing was posted");
+    }
+    return post(a, target, wish, ceiling);
 }
 
 static int interrupt(struct arena *a, const char *wanted, const struct wish *wish)
 {
     struct found target;
+    choose_style(stdout);
     if (find_target(a, wanted, &target))
-        return post(a, &target, wish);
+        return ask_and_post(a, &target, wish, ceiling_of(wish, wanted));
     if (target.count)
         return fail("%u of process %d are named '%s': use a thread id, see `bough tree %d`", target.count, (int)a->pid,
                     wanted, (int)a->pid);
@@ -177,10 +242,18 @@ static bool parse_seconds(const char *text, double *seconds)
     return end != text && *end == '\0' && *seconds >= 0 && *seconds <= 1e6; /* false for a NaN */
 }
 
+static bool parse_rung(const char *text, int *rung)
+{
+    *rung = (int)parse_pid(text);
+    return *rung >= RUNG_FLAG && *rung <= RUNG_KILL;
+}
+
 int interrupt_main(int argc, char **argv)
 {
     static const struct option options[] = {{"reason", required_argument, NULL, 'r'},
                                             {"rung", required_argument, NULL, 'n'},
+                                            {"ceiling", required_argument, NULL, 'c'},
+                                            {"yes", no_argument, NULL, 'y'},
                                             {"wait", required_argument, NULL, 'w'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
@@ -189,14 +262,22 @@ int interrupt_main(int argc, char **argv)
     for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;)
         if (o == 'r')
             wish.reason = optarg;
-        else if (o == 'n' && ((wish.rung = (int)parse_pid(optarg)) < 1 || wish.rung > 6))
+        else if (o == 'y')
+            wish.yes = true;
+        else if (o == 'c' && !parse_rung(optarg, &wish.ceiling))
+            return usage_error("interrupt", "--ceiling must be 1 to 6, got '%s'", optarg);
+        else if (o == 'n' && !parse_rung(optarg, &wish.rung))
             return usage_error("interrupt", "--rung must be 1 to 6, got '%s'", optarg);
         else if (o == 'w' && !parse_seconds(optarg, &wish.wait))
             return usage_error("interrupt", "'%s' is not a time in seconds", optarg);
-        else if (o != 'n' && o != 'w')
+        else if (o != 'n' && o != 'w' && o != 'c')
             return o == 'h' ? help("interrupt") : misused("interrupt");
     if (argc - optind != 2)
         return misused("interrupt");
+    int ceiling = ceiling_of(&wish, argv[optind + 1]);
+    if (wish.rung > ceiling)
+        return usage_error("interrupt", "--rung %d is above the ceiling, which is %d: add `--ceiling %d`", wish.rung,
+                           ceiling, wish.rung);
     pid_t pid = parse_pid(argv[optind]);
     if (pid < 0)
         return usage_error("interrupt", "'%s' is not a process id", argv[optind]);

@@ -18,7 +18,8 @@
  * How far it climbs is its ceiling. An interrupt that the program posts to itself (BOUGH_STOP, BOUGH_TIMEOUT,
  * BOUGH_SIBLING, BOUGH_EXCEPTION) stays at rung 1, or 3 where handlers are installed, and is then reported as
  * overdue; one from outside (BOUGH_SIGNAL, BOUGH_EXIT, BOUGH_OPERATOR) goes to rung 6. Both can be set: for the
- * process, a branch, a thread. Nothing kills a process by surprise.
+ * process, a branch, a thread. Nothing kills a process by surprise: `bough interrupt` asks for a ceiling of its own, 3
+ * for one thread or branch.
  *
  *   static int save(struct bough_incident *incident, void *document)     // rung 2, on the thread itself
  *   {

@@ -65,11 +65,12 @@ static void interrupt(struct box *box, const struct bo_letter *l)
 {
     struct bough_event event = {.kind = BOUGH_OPERATOR, .reason = l->reason, .rung = (int)l->rung, .value = l->from};
     bough_post post = {0, 0};
-    if (l->rung > BOUGH_RUNG_KILL) {
+    uint32_t ceiling = l->ceiling ? l->ceiling : BOUGH_RUNG_KILL;
+    if (ceiling > BOUGH_RUNG_KILL || l->rung > ceiling) {
         answer_request(box, EINVAL);
         return;
     }
-    int error = bo_post(l->target, &event, &post) == 0 ? 0 : errno;
+    int error = bo_post_up_to(l->target, &event, (int)ceiling, &post) == 0 ? 0 : errno;
     letter_of(box)->post = post.record;
     letter_of(box)->serial = post.serial;
     answer_request(box, error);

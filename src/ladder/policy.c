@@ -125,6 +125,19 @@ struct bo_standing bo_policy_open(int64_t since, uint8_t ceiling, int64_t cap, c
     return s;
 }
 
+struct bo_standing bo_policy_raise(struct bo_standing s, uint8_t ceiling, int64_t cap, const struct bo_means *means,
+                                   int64_t now)
+{
+    if (ceiling <= s.ceiling)
+        return s;
+    s.ceiling = ceiling;
+    if (ceiling >= BOUGH_RUNG_EXIT && s.cap == BO_FOREVER)
+        s.cap = bo_add_time(now, cap);
+    s.until = s.overdue ? now : earlier(s.until, latest(&s, means));
+    s.overdue = false;
+    return s;
+}
+
 struct bo_step bo_policy(struct bo_standing s, enum bo_happening what, const struct bo_means *means, int64_t now)
 {
     switch ((enum verb)table[s.rung][what]) {

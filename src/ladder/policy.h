@@ -76,6 +76,9 @@ struct bo_step {
 
 /* The first standing of an incident posted at `since` with this ceiling, to be looked at for the first time then. */
 struct bo_standing bo_policy_open(int64_t since, uint8_t ceiling, int64_t cap, const struct bo_means *means);
+/* The standing afterwards, if a later post lets it climb to `ceiling`, and to the end within `cap` from now. None lowers it. */
+struct bo_standing bo_policy_raise(struct bo_standing standing, uint8_t ceiling, int64_t cap,
+                                   const struct bo_means *means, int64_t now);
 /* What follows. BO_TIME_IS_OVER may be said at any time: it counts from the deadline on. */
 struct bo_step bo_policy(struct bo_standing standing, enum bo_happening what, const struct bo_means *means,
                          int64_t now);

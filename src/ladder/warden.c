@@ -217,6 +217,57 @@ static int64_t soon_at_least(int64_t when)
     return when > soon ? when : soon;
 }
 
+/* What may end the process. */
+static void watch_to_the_end(struct bo_target *target, struct bo_record *r)
+{
+    struct bo_incident *i = bo_incident_watch(target, r);
+    i->climbs = bo_load_seq(&r->ceiling) >= BOUGH_RUNG_KILL;
+    /* A Ctrl-C may be handled, and the process go on. */
+    if (bo_is_branch(target) && target->index == BO_ROOT &&
+        (i->posted.kind != BOUGH_SIGNAL || i->posted.signo == SIGTERM))
+        bo_notify_stopping(bo_load_seq(&r->cap_at) - bo_now());
+}
+
+static uint8_t ceiling_of(const struct bough_ladder *l, const struct bo_record *r, uint8_t limit)
+{
+    uint8_t set = l->ceiling[bo_load_relaxed(&r->kind)];
+    return set < limit ? set : limit;
+}
+
+/* Beyond it there is somebody to protect from a program that dismisses everything. */
+static void make_final_in_time(struct bo_record *r)
+{
+    if (bo_record_events(r) >= FINAL_EVENT && bo_load_acquire(&r->ceiling) >= BOUGH_RUNG_CLOSE)
+        bo_record_make_final(r);
+}
+
+/* A later post may lead further than those before it. Posts with a limit come from the mailbox, which is read on this
+ * thread: so no record is lent another's limit here. */
+static void read_limit(struct bo_target *target, struct bo_record *r)
+{
+    uint64_t state = bo_load_seq(&r->state);
+    uint8_t limit = bo_load_seq(&r->limit), was = bo_load_relaxed(&r->ceiling);
+    if (limit <= bo_load_relaxed(&r->limit_met))
+        return;
+    struct bo_means m = means_of(target, r);
+    struct bough_ladder l;
+    bo_ladder_of(target, false, &l);
+    struct bo_standing s = bo_policy_raise(standing_of(r), ceiling_of(&l, r, limit), l.cap, &m, bo_now());
+    if (!is_same_post(r, state))
+        return;
+    bo_store_relaxed(&r->limit_met, limit);
+    if (s.ceiling == was)
+        return;
+    keep_standing(r, &s);
+    bo_store_seq(&r->cap_at, s.cap);
+    bo_store_release(&r->ceiling, s.ceiling);
+    make_final_in_time(r);
+    if (s.cap != BO_FOREVER)
+        watch_to_the_end(target, r);
+    if (s.ceiling >= BOUGH_RUNG_KILL)
+        bo_kill_by(bo_to_monotonic(s.cap));
+}
+
 /* Each of these looks at the record anew: it may be over by now. Returns when to come again, on bo_now()'s clock. */
 static int64_t tend(struct bo_target *target, struct bo_record *r)
 {
@@ -224,13 +275,9 @@ static int64_t tend(struct bo_target *target, struct bo_record *r)
         return BO_FOREVER; /* rung 5's own way to tell the others climbs no ladder */
     if (!bo_load_acquire(&r->ceiling))
         return bo_now() + BO_MS(1); /* its poster is about to */
-    if (bo_load_seq(&r->cap_at) != BO_FOREVER && !bo_load_seq(&r->watched)) {
-        const struct bough_record *posted = &bo_incident_watch(target, r)->posted;
-        /* A Ctrl-C may be handled, and the process go on. */
-        if (bo_is_branch(target) && target->index == BO_ROOT &&
-            (posted->kind != BOUGH_SIGNAL || posted->signo == SIGTERM))
-            bo_notify_stopping(bo_load_seq(&r->cap_at) - bo_now());
-    }
+    read_limit(target, r);
+    if (bo_load_seq(&r->cap_at) != BO_FOREVER && !bo_load_seq(&r->watched))
+        watch_to_the_end(target, r);
     read_events(target, r);
     read_news(target, r);
     if (bo_load_seq(&r->rung_until) <= bo_now())
@@ -330,7 +377,8 @@ static void open_incident(struct bo_target *target, struct bo_record *r)
     struct bo_means m = {0};
     bo_ladder_of(target, true, &l);
     set_times(&m, &l);
-    struct bo_standing s = bo_policy_open(bo_load_relaxed(&r->since), l.ceiling[bo_load_relaxed(&r->kind)], l.cap, &m);
+    struct bo_standing s =
+        bo_policy_open(bo_load_relaxed(&r->since), ceiling_of(&l, r, bo_load_relaxed(&r->limit_met)), l.cap, &m);
     bo_store_relaxed(&r->rung_until, s.until);
     bo_store_relaxed(&r->cap_at, s.cap);
     bo_store_release(&r->ceiling, s.ceiling);
@@ -362,11 +410,11 @@ void bo_ladder_posted(struct bo_target *target, struct bo_record *r, bool repeat
 {
     if (!repeated)
         open_incident(target, r);
-    if (bo_record_events(r) >= FINAL_EVENT && bo_load_acquire(&r->ceiling) >= BOUGH_RUNG_CLOSE)
-        bo_record_make_final(r);
+    make_final_in_time(r);
     bool climbs = bo_load_seq(&r->cap_at) != BO_FOREVER;
-    bool more =
-        bo_record_events(r) > bo_load_relaxed(&r->climbed) || bo_load_relaxed(&r->asked) > bo_load_relaxed(&r->rung);
+    bool more = bo_record_events(r) > bo_load_relaxed(&r->climbed) ||
+                bo_load_relaxed(&r->asked) > bo_load_relaxed(&r->rung) ||
+                bo_load_seq(&r->limit) > bo_load_relaxed(&r->limit_met);
     if (climbs)
         look_after_warden();
     if (climbs || more)

@@ -314,7 +314,7 @@ struct bo_header {
 };
 
 #define BO_ARENA_MAGIC "bough arena"
-enum { BO_ARENA_VERSION = 10 };
+enum { BO_ARENA_VERSION = 11 };
 
 /* Where this process has it, and its mailbox. NULL: it has none, because the arena is hidden. */
 struct bo_arena {

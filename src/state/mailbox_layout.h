@@ -23,8 +23,9 @@ enum bo_letter_kind { BO_ASK_INTERRUPT = 1, BO_ASK_DUMP };
 struct bo_letter {
     _Atomic uint32_t state;
     uint32_t kind, rung;
-    pid_t from;      /* as it says */
-    uint64_t target; /* a handle */
+    uint32_t ceiling; /* it climbs no higher (rule 38); 0: as far as is set for the target */
+    pid_t from;       /* as it says */
+    uint64_t target;  /* a handle */
     char reason[BOUGH_REASON_MAX + 1];
     /* The answer. */
     int32_t error; /* an error number; 0: done */
@@ -33,7 +34,7 @@ struct bo_letter {
     uint32_t serial;
 };
 
-#define BO_MAIL_MAGIC "bough mail 1"
+#define BO_MAIL_MAGIC "bough mail 2"
 enum { BO_LETTERS = 8 };
 
 struct bo_mailbox {

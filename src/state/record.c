@@ -45,7 +45,7 @@ bool bo_record_event(struct bo_record *r)
     return true;
 }
 
-static void fill(struct bo_record *r, uint64_t target, const struct bough_event *event)
+static void fill(struct bo_record *r, uint64_t target, const struct bough_event *event, int limit)
 {
     r->target = target;
     bo_store_relaxed(&r->seq, bo_add_seq(&bo_arena.head->seq, 1) + 1);
@@ -58,6 +58,8 @@ static void fill(struct bo_record *r, uint64_t target, const struct bough_event 
     bo_store_relaxed(&r->delivered_rung, 0);
     bo_store_relaxed(&r->grace_until, 0);
     bo_store_relaxed(&r->ceiling, 0);
+    bo_store_relaxed(&r->limit, (uint8_t)limit);
+    bo_store_relaxed(&r->limit_met, (uint8_t)limit);
     bo_store_relaxed(&r->overdue, 0);
     bo_store_relaxed(&r->news, 0);
     bo_store_relaxed(&r->watched, 0);
@@ -102,18 +104,24 @@ static bool count_post(struct bo_record *r, uint32_t serial, uint32_t flags)
     return (was & ~now) >> 32 & BOUGH_ALONE && was >> 36 == serial;
 }
 
+static void raise_rung(_Atomic uint8_t *highest, int rung)
+{
+    uint8_t was = bo_load_relaxed(highest);
+    while (rung > was && !bo_cas_seq(highest, &was, (uint8_t)rung))
+        ;
+}
+
 /* The next one of an incident that is known already. A record that is closed meanwhile, and written anew, may get the
  * event as its second: it was posted to the same target at the same moment. */
-static void post_again(struct bo_record *r, const struct bough_event *event)
+static void post_again(struct bo_record *r, const struct bough_event *event, int limit)
 {
-    uint8_t asked = bo_load_relaxed(&r->asked);
-    while (event->rung > asked && !bo_cas_seq(&r->asked, &asked, (uint8_t)event->rung))
-        ;
+    raise_rung(&r->asked, event->rung);
+    raise_rung(&r->limit, limit);
     bo_record_event(r);
 }
 
 uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generation, const struct bough_event *event,
-                        enum bo_posting *how)
+                        int limit, enum bo_posting *how)
 {
     uint64_t state = bo_load_seq(&r->state);
     for (;;) {
@@ -122,13 +130,13 @@ uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generatio
         if (mine && bo_record_status(state) != BO_EMPTY) {
             bool widened = count_post(r, bo_record_serial(state), event->flags);
             if (bo_record_status(state) != BO_WRITING)
-                post_again(r, event);
+                post_again(r, event, limit);
             *how = widened ? BO_WIDENED : BO_REPEATED;
             return bo_record_serial(state);
         }
         uint32_t serial = (bo_record_serial(state) + (mine && bo_record_serial(state) ? 0 : 1)) & SERIALS;
         if (bo_cas_seq(&r->state, &state, state_make(generation, serial, BO_WRITING))) {
-            fill(r, target, event);
+            fill(r, target, event, limit);
             count_post(r, serial, event->flags);
             BO_HOOK(post_recorded);
             *how = BO_POSTED;

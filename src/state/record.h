@@ -40,9 +40,11 @@ struct bo_record {
     _Atomic uint8_t kind;
     _Atomic int64_t grace_until; /* absolute, of the delivered rung */
     /* ---- the ladder's ---- */
-    _Atomic uint8_t rung;       /* where the incident stands; 1: the flag */
-    _Atomic uint8_t asked;      /* a post has asked for this rung at its origin */
-    _Atomic uint8_t ceiling;    /* how far it may climb (rule 38); 0: the ladder has not looked yet */
+    _Atomic uint8_t rung;    /* where the incident stands; 1: the flag */
+    _Atomic uint8_t asked;   /* a post has asked for this rung at its origin */
+    _Atomic uint8_t ceiling; /* how far it may climb (rule 38); 0: the ladder has not looked yet */
+    _Atomic uint8_t limit;   /* how far its posts let it climb, whatever is set for the target: the highest of theirs */
+    _Atomic uint8_t limit_met;  /* the limit that `ceiling` was made of */
     _Atomic uint8_t overdue;    /* out of time at its ceiling */
     _Atomic uint8_t news;       /* bits of enum bo_news: what handlers have said and the ladder has not read */
     _Atomic uint64_t events;    /* how many (8), and when the last one began, in ms (56) */
@@ -95,9 +97,10 @@ static inline unsigned bo_record_events(const struct bo_record *r)
 }
 /* What a post has done: written a record; widened one from a thread alone to all below it; only counted. */
 enum bo_posting { BO_POSTED, BO_WIDENED, BO_REPEATED };
-/* Write or count a post; returns its serial. The caller holds a pin on the target of that generation. */
+/* Write or count a post that may climb to rung `limit`; returns its serial. The caller holds a pin on the target of that
+ * generation. */
 uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generation, const struct bough_event *event,
-                        enum bo_posting *how);
+                        int limit, enum bo_posting *how);
 /* A point has failed because of it. */
 void bo_record_deliver(struct bo_record *r);
 /* It is over; `how` is BOUGH_POST_CLEARED, ENDED or LOST. */

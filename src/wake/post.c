@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "wake/post.h"
+#include <bough/ladder.h>
 #include <errno.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -129,7 +130,7 @@ static const struct bough_event plain_stop = {.kind = BOUGH_STOP};
 /* The pin keeps the generation from ending while the record is written (rule 6). A pin first and then a look: bo_retire ends
  * the generation first and then waits for pins. With all signals blocked: nobody freezes or leaves here. */
 static bool post_to(struct bo_target *target, uint32_t generation, uint64_t handle, const struct bough_event *event,
-                    uint32_t *serial, uint64_t blocked)
+                    int limit, uint32_t *serial, uint64_t blocked)
 {
     bool branch = bo_handle_is_branch(handle);
     enum bo_posting how;
@@ -137,7 +138,7 @@ static bool post_to(struct bo_target *target, uint32_t generation, uint64_t hand
     bool is = bo_target_is(target, generation);
     if (is) {
         struct bo_record *r = bo_record_of(target, event->kind);
-        *serial = bo_record_post(r, handle, generation, event, &how);
+        *serial = bo_record_post(r, handle, generation, event, limit, &how);
         bo_or_seq(&target->due, 1u << event->kind);
         bo_ladder_posted(target, r, how != BO_POSTED);
         /* The record's flags and not the event's: who posts to the subtree while another writes the record for a thread
@@ -151,7 +152,7 @@ static bool post_to(struct bo_target *target, uint32_t generation, uint64_t hand
     return is;
 }
 
-int bo_post(uint64_t handle, const struct bough_event *event, bough_post *post)
+int bo_post_up_to(uint64_t handle, const struct bough_event *event, int limit, bough_post *post)
 {
     if (!event)
         event = &plain_stop;
@@ -162,11 +163,16 @@ int bo_post(uint64_t handle, const struct bough_event *event, bough_post *post)
         return -1;
     uint32_t generation = bo_handle_generation(handle), serial;
     uint64_t mask = bo_signals_off();
-    bool done = post_to(target, generation, handle, event, &serial, mask);
+    bool done = post_to(target, generation, handle, event, limit, &serial, mask);
     bo_signals_on(mask);
     if (!done)
         return errno = ESRCH, -1;
     if (post)
         *post = (bough_post){.record = handle, .serial = serial << 4 | (uint32_t)event->kind};
     return 0;
+}
+
+int bo_post(uint64_t handle, const struct bough_event *event, bough_post *post)
+{
+    return bo_post_up_to(handle, event, BOUGH_RUNG_KILL, post);
 }

@@ -16,7 +16,8 @@ bough, hung = sys.argv[1:]
 
 
 def run(*arguments):
-    return subprocess.run([bough, *arguments], capture_output=True, text=True, timeout=30)
+    return subprocess.run([bough, *arguments], capture_output=True, text=True, timeout=30,
+                          stdin=subprocess.DEVNULL)
 
 
 class Program:
@@ -112,13 +113,57 @@ def interrupt():
     with Program(stopped=False, BOUGH_GRACE="3") as pid:
         for status, want, *arguments in ((0, "handled", "--wait", "10", "--reason", "make way", pid, "reader"),
                                          (1, "no thread or branch", pid, "reader"),
-                                         (3, "climbs to the end", "--wait", "0.2", "--rung", "2", pid, "stubborn"),
+                                         (3, "the process goes on", "--wait", "0.2", "--rung", "2", pid, "stubborn"),
                                          (2, "--rung must be 1 to 6", "--rung", "7", pid, "all"),
+                                         (2, "--ceiling must be 1 to 6", "--ceiling", "0", pid, "all"),
+                                         (2, "above the ceiling, which is 3", "--rung", "4", pid, "stubborn"),
+                                         (2, "above the ceiling, which is 2", "--rung", "3", "--ceiling", "2", pid, "all"),
+                                         (2, "add --yes", pid, "all"),
+                                         (2, "add --yes", "--ceiling", "4", pid, "stubborn"),
                                          (2, "not a time", "--wait", "x", pid, "all"),
-                                         (5, "has ended", "--wait", "20", pid, "all")):
+                                         (5, "can be ended", "--yes", "--wait", "20", pid, "all")):
             out = run("interrupt", *arguments)
             if out.returncode != status or want not in out.stdout + out.stderr:
                 yield f"{arguments}: {out}"
+
+
+def stubborn_record(pid):
+    tree = json.loads(run("tree", "--json", pid).stdout)
+    return [r for n in nodes(tree["tree"]) if n["name"] == "stubborn" for r in n["records"] if r["kind"] == "operator"]
+
+
+def interrupt_one():
+    """interrupt of one thread does not end the process, unless it is asked for"""
+    with Program(stopped=False, BOUGH_GRACE="3") as pid:
+        run("interrupt", pid, "stubborn")
+        if [r["ceiling"] for r in stubborn_record(pid)] != [3]:
+            yield f"{stubborn_record(pid)}"
+        out = run("interrupt", "--yes", "--ceiling", "6", "--wait", "60", pid, "stubborn")
+        if out.returncode != 5 or "can be ended" not in out.stdout:
+            yield f"{out}"
+
+
+def interrupt_again():
+    """interrupt says that an earlier request goes further, and asks for that"""
+    with Program(stopped=False, BOUGH_GRACE="1000") as pid:
+        run("interrupt", "--yes", "--ceiling", "6", pid, "stubborn")
+        out = run("interrupt", pid, "stubborn")
+        if out.returncode != 2 or "an earlier request stands" not in out.stdout or "--yes" not in out.stderr:
+            yield f"{out}"
+
+
+def interrupt_asks():
+    """interrupt asks on a terminal before rung 4 and above"""
+    for answer, status, count in ((b"n\n", 1, 0), (b"\n", 1, 0), (b"y\n", 0, 1)):
+        with Program(stopped=False, BOUGH_GRACE="1000") as pid:
+            ours, theirs = os.openpty()
+            with subprocess.Popen([bough, "interrupt", "--ceiling", "5", pid, "stubborn"], stdin=theirs,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE) as asker:
+                os.write(ours, answer)
+                out, error = asker.communicate(timeout=30)
+            os.close(ours), os.close(theirs)
+            if asker.returncode != status or b"Go on? [y/N]" not in out or len(stubborn_record(pid)) != count:
+                yield f"{answer}: {asker.returncode} {out} {error} {stubborn_record(pid)}"
 
 
 def interrupt_by_id():
@@ -276,5 +321,5 @@ def escapes():
         yield f"{out}"
 
 
-checks.run([text, waiting, as_json, ps, failures, interrupt, interrupt_by_id, interrupt_hung, dump,
+checks.run([text, waiting, as_json, ps, failures, interrupt, interrupt_one, interrupt_again, interrupt_asks, interrupt_by_id, interrupt_hung, dump,
             locked, unsealed, escapes])

@@ -171,6 +171,9 @@ TEST(what_a_letter_says_is_checked)
             {.kind = BO_ASK_INTERRUPT, .target = handle | UINT64_C(0xffff) << 32},
             {.kind = BO_ASK_INTERRUPT, .target = handle, .rung = 7},
             {.kind = BO_ASK_INTERRUPT, .target = handle, .rung = UINT32_MAX},
+            {.kind = BO_ASK_INTERRUPT, .target = handle, .ceiling = 7},
+            {.kind = BO_ASK_INTERRUPT, .target = handle, .ceiling = UINT32_MAX},
+            {.kind = BO_ASK_INTERRUPT, .target = handle, .rung = 4, .ceiling = 3},
         };
         struct bo_letter *l = &box->letter[3];
         for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -185,6 +188,40 @@ TEST(what_a_letter_says_is_checked)
         CHECK(answers(l));
         CHECK_ERR(bough_check(), ECANCELED);
         bo_store_seq(&l->state, BO_LETTER_FREE);
+    }
+}
+
+static struct bough_progress asked(uint64_t handle, uint32_t ceiling)
+{
+    struct bo_letter *l = &box->letter[0], ask = {.kind = BO_ASK_INTERRUPT, .target = handle, .ceiling = ceiling};
+    struct bough_progress progress;
+    deliver(l, &ask);
+    CHECK(answers(l));
+    bough_post post = {.record = l->post, .serial = l->serial};
+    bo_store_seq(&l->state, BO_LETTER_FREE);
+    t_until(bough_post_progress(post, &progress) == 0 && progress.ceiling == (ceiling ? (int)ceiling : 6));
+    return progress;
+}
+
+/* Who asks one thread to stop does not end the process, unless they ask for that as well (rule 38). */
+TEST(a_letter_climbs_to_its_ceiling_and_a_later_one_raises_it)
+{
+    map_box();
+    CHECK_EQ(bough_ladder_set(BOUGH_ROOT, &(struct bough_ladder){.cap = BOUGH_SEC(1000)}), 0);
+    BOUGH_BRANCH(b) {
+        const uint64_t handle = (uint64_t)(uintptr_t)b;
+        CHECK_EQ(asked(handle, 2).cap, 0);
+        CHECK_EQ(asked(handle, 3).cap, 0);
+        bough_time before = bough_now();
+        struct bough_progress raised = asked(handle, 0);
+        CHECK(raised.cap >= before + BOUGH_SEC(1000));
+        struct bo_letter ask = {.kind = BO_ASK_INTERRUPT, .target = handle, .ceiling = 1};
+        deliver(&box->letter[0], &ask); /* lowers nothing */
+        CHECK(answers(&box->letter[0]));
+        bough_post post = {.record = box->letter[0].post, .serial = box->letter[0].serial};
+        CHECK_EQ(bough_post_progress(post, &raised), 0);
+        CHECK_EQ(raised.ceiling, 6);
+        bough_clear(b);
     }
 }
 

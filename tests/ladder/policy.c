@@ -192,3 +192,17 @@ TEST(a_low_ceiling_ends_overdue)
         CHECK(s.overdue);
     }
 }
+
+TEST(a_ceiling_is_raised_and_never_lowered)
+{
+    struct bo_means m = standard;
+    struct bo_standing s = bo_policy_open(0, BOUGH_RUNG_FINAL, CAP, &m);
+    CHECK_EQ(bo_policy_raise(s, BOUGH_RUNG_FLAG, CAP, &m, UNIT).ceiling, BOUGH_RUNG_FINAL);
+    s = bo_policy(s, BO_TIME_IS_OVER, &m, s.until).standing;
+    CHECK(s.overdue);
+    s = bo_policy_raise(s, BOUGH_RUNG_KILL, CAP, &m, 7 * UNIT);
+    CHECK_EQ(s.cap, 7 * UNIT + CAP);
+    CHECK(!s.overdue);
+    CHECK_EQ(bo_policy(s, BO_TIME_IS_OVER, &m, 7 * UNIT).standing.rung, BOUGH_RUNG_EXIT);
+    CHECK_EQ(bo_policy_raise(s, BOUGH_RUNG_EXIT, CAP, &m, 9 * UNIT).cap, 7 * UNIT + CAP);
+}
