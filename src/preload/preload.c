@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/plain.h"
 
 enum { OBJECTS = 64 };
 
@@ -50,9 +51,12 @@ static struct bough_foreign ways(void)
     const char *given = secure_getenv("BOUGH_ERRNO");
     char *end = NULL;
     long error = given && *given ? strtol(given, &end, 10) : 0;
-    if (end && (*end || error <= 0 || error > 4094))
-        fputs("bough: BOUGH_ERRNO is not the number of an error, 1 to 4094: it is ECANCELED\n", stderr);
-    else
+    char shown[64];
+    if (end && (*end || error <= 0 || error > 4094)) {
+        bo_plain(shown, sizeof shown, given);
+        fprintf(stderr, "bough: ignoring BOUGH_ERRNO=%s: expected an error number, 1 to 4094; using ECANCELED\n",
+                shown);
+    } else
         ways.error = (int)error;
     return ways;
 }
