@@ -6,22 +6,22 @@
  *   BOUGH_BRANCH(name, .timeout = BOUGH_SEC(5)) { ... }        // with a deadline
  *   BOUGH_BRANCH(name, .supervisor = 1, .label = "workers") { ... }
  *
- * Leaving the block by any way (its end, break, continue, return, goto) joins every child. Leaving it after
- * bough_fail(), or after a child has failed, interrupts the children first. If the branch can't be
- * opened, the block is skipped and bough_last_result() says why.
+ * Leaving the block in any way (its end, break, continue, return, goto) joins every child. Leaving it after
+ * bough_fail(), or after a child has failed, interrupts the children first. If the branch can't be opened, the block
+ * is skipped and bough_last_result() has the error number.
  *
  * In C++ an exception that leaves the block counts as a failure of the body: the children are interrupted and joined,
- * then the exception goes on (rule 23). In C++ before C++20 the options are given as a variable:
+ * then the exception propagates (rule 23). In C++ before C++20 pass the options as a variable:
  *
  *   bough_branch_options slow = {};
  *   slow.timeout = BOUGH_SEC(5);
  *   BOUGH_BRANCH(name, slow) { ... }
  *
- * Body and children are equals: the first failure marks the branch, which interrupts the other
- * children and wakes a body that blocks (rule 25).
+ * The body counts like a child: the first failure marks the branch, which interrupts the other children and wakes a
+ * blocked body (rule 25).
  *
- * One trap: in `return f();` inside the block, f() is evaluated before the children are joined. Ask
- * for bough_last_result() after the block.
+ * A pitfall: in `return f();` inside the block, f() is evaluated before the children are joined. Call
+ * bough_last_result() after the block.
  */
 #ifndef BOUGH_BRANCH_H
 #define BOUGH_BRANCH_H
@@ -41,11 +41,11 @@ extern "C" {
 /* All fields may be 0. */
 struct bough_branch_options {
     const char *label BOUGH_ZERO_;    /* the branch's name; by default its variable's */
-    bough_time deadline BOUGH_ZERO_;  /* absolute; 0: none */
-    int64_t timeout BOUGH_ZERO_;      /* ns from now; 0: none. With both, the earlier counts */
+    bough_time deadline BOUGH_ZERO_;  /* a point in time; 0: none */
+    int64_t timeout BOUGH_ZERO_;      /* ns from now; 0: none. If both are set, the earlier applies */
     unsigned supervisor BOUGH_ZERO_;  /* 1: a child's failure does not touch the others, nor the result */
     unsigned collect BOUGH_ZERO_;     /* 1: keep every child's outcome and result, not only the failures */
-    const char *variable BOUGH_ZERO_; /* the rest is filled in by the block form */
+    const char *variable BOUGH_ZERO_; /* this and the rest are set by the block form */
     const char *file BOUGH_ZERO_;
     int line BOUGH_ZERO_;
 };
@@ -58,8 +58,9 @@ struct bough_branch_options {
 BOUGH_API bough_branch *bough_branch_open(const struct bough_branch_options *options);
 
 /*
- * End a branch: join every child, collect, close. Interrupted while waiting it goes on waiting; the
- * interrupt reaches the children and is met again at the caller's next point. Returns the result:
+ * End a branch: join every child, collect their results, close it. If the caller is interrupted while it waits, it
+ * goes on waiting; the interrupt reaches the children, and the caller gets it at its next interruption point. Returns
+ * the result:
  *   0           all is well, or the branch was ended by a stop of its own (bough_last()->interrupted)
  *   ETIMEDOUT   it was ended by its own deadline (rule 27)
  *   ECANCELED   it was ended by an interrupt from further out, which is still pending
@@ -71,18 +72,17 @@ BOUGH_API int bough_branch_end(bough_branch *branch);
 
 /* ---- children ------------------------------------------------------------------------------ */
 
-/* A child's function: returns 0, or an error number. The argument is its resource's value. */
+/* A child's function. It returns 0, or an error number. The argument is its resource's value. */
 typedef int bough_fn(void *value);
 
-/* What is handed to a child, with what becomes of it: `destroy` (may be NULL) runs exactly once, on
- * the child's thread at its end, or on the adder's if the child never started, unless the child took the
- * resource over (rule 21). */
+/* A value for a child, with its destructor: `destroy` (may be NULL) runs exactly once, on the child's thread at its
+ * end, or on the caller's thread if the child never started, unless the child took the resource over (rule 21). */
 typedef struct bough_resource {
     void *value;
     void (*destroy)(void *value);
 } bough_resource;
 
-/* Any value, with what disposes of it. */
+/* Any value, with its destructor. */
 static inline bough_resource bough_resource_of(void *value, void (*destroy)(void *value))
 {
     bough_resource r;
@@ -94,7 +94,7 @@ static inline bough_resource bough_resource_of(void *value, void (*destroy)(void
 BOUGH_API void bough_destroy_fd_(void *value);
 BOUGH_API void bough_destroy_heap_(void *value);
 
-/* A plain argument: nothing is done with it. */
+/* A plain argument, without a destructor. */
 static inline bough_resource bough_arg(void *value)
 {
     return bough_resource_of(value, NULL);
@@ -115,22 +115,22 @@ static inline int bough_fd_of(const void *value)
     return (int)(intptr_t)value;
 }
 
-/* Take the calling child's resource over: its destructor will not run. Returns the value, NULL with
- * ENOENT if there is nothing (left) to take, EPERM outside a child. */
+/* Take the calling child's resource over: its destructor will not run. Returns the value; NULL with ENOENT if there
+ * is no resource or it was taken already, EPERM outside a child. */
 BOUGH_API void *bough_take(void);
 
 /* All fields may be 0. */
 struct bough_child_options {
     const char *name;  /* for messages, the kernel and the tree */
-    size_t stack;      /* bytes; 0: the default. Another size means a thread of its own */
+    size_t stack;      /* bytes; 0: the default. With a given size the child gets a separate OS thread */
     unsigned disabled; /* 1: starts at level disabled; allow regions lift it (rule 15) */
-    unsigned foreign;  /* 1: its calls in other people's code are interruptible (bough/interpose.h) */
+    unsigned foreign;  /* 1: its calls in foreign code are interruptible (bough/interpose.h) */
     unsigned fresh;    /* 1: a new OS thread, which is not used again afterwards */
 };
 
 /*
- * Run fn(resource.value) as a child of `branch`. By its owner, or by a thread inside its subtree.
- * Returns the child's handle; NULL if nothing was started, in which case the destructor has run:
+ * Run fn(resource.value) as a child of `branch`. The branch's owner and the threads in its subtree may call this.
+ * Returns the child's handle; NULL if no child was started, in which case the destructor has run:
  *   ECANCELED (the branch, or one around it, is marked: rule 29), EAGAIN (no threads), ENOMEM,
  *   EPERM (not the owner's nor a descendant's), ESRCH (the branch has ended), EINVAL (NULL).
  * [rules 21, 29]
@@ -140,9 +140,9 @@ BOUGH_API bough_thread *bough_add_with(bough_branch *branch, bough_fn *fn, bough
                                        const struct bough_child_options *options);
 
 /*
- * bough_adopt() for a thread that begins as a child of a branch would: disabled, taking part in other people's code. It
- * must not be known yet. Returns its handle; NULL with EEXIST (it is known), EINVAL (a stack, a fresh thread: it has its
- * own), EAGAIN (the table is full). bough_release() lets it go. [rule 15]
+ * bough_adopt() with options of a branch's child: level disabled, opted in to the interruption of foreign code. The
+ * thread must not be known yet. Returns its handle; NULL with EEXIST (the thread is known), EINVAL (the options ask
+ * for a stack or a fresh thread), EAGAIN (the table is full). bough_release() ends the adoption. [rule 15]
  */
 BOUGH_API bough_thread *bough_adopt_with(const struct bough_child_options *options);
 
@@ -151,24 +151,24 @@ enum bough_outcome {
     BOUGH_RUNNING,
     BOUGH_OK,
     BOUGH_ERROR,
-    BOUGH_INTERRUPTED, /* it returned ECANCELED, or nonzero after its last failing call was cut */
+    BOUGH_INTERRUPTED, /* it returned ECANCELED, or nonzero after its last failing call was interrupted */
     BOUGH_NOT_STARTED, /* never run */
     BOUGH_LOST,        /* published as lost: it could not be joined */
     BOUGH_OUTCOMES
 };
 
-/* Wait for one child to end. Returns 0; -1 with ECANCELED, EDEADLK (oneself), EINVAL. A child that
- * has ended already is fine. [point] */
+/* Wait until one child has ended; it may have ended already. Returns 0; -1 with ECANCELED, EDEADLK (the child is the
+ * caller), EINVAL. [point] */
 BOUGH_API int bough_join(const bough_thread *child);
 
 /*
- * A child's outcome, and its result in *result (may be NULL): while it runs, and after it ended as
- * long as its branch is open, if the branch collects (`.collect = 1`) or the child failed.
- * Returns an enum bough_outcome; -1 with ESRCH when it is not kept.
+ * A child's outcome, and its result in *result (may be NULL). It is known while the child runs, and after its end as
+ * long as its branch is open, if the branch collects (`.collect = 1`) or the child failed. Returns an enum
+ * bough_outcome; -1 with ESRCH when the outcome is not kept.
  */
 BOUGH_API int bough_outcome(const bough_thread *child, int *result);
 
-/* How many children a branch has and had, by outcome. */
+/* The number of a branch's children, running and ended, by outcome. */
 struct bough_tally {
     size_t added;
     size_t count[BOUGH_OUTCOMES]; /* by enum bough_outcome */
@@ -177,11 +177,11 @@ struct bough_tally {
 /* Returns 0; -1 with ESRCH or EINVAL. */
 BOUGH_API int bough_branch_tally(const bough_branch *branch, struct bough_tally *tally);
 
-/* How long the calling thread has: the earliest deadline over its branches and all around them;
- * 0 if there is none. [signal] [rule 33] */
+/* The deadline that applies to the calling thread: the earliest of its branches' and of all branches around them; 0
+ * if there is none. [signal] [rule 33] */
 BOUGH_API bough_time bough_deadline(void);
 
-/* Move a branch's own deadline (0: none). Returns 0; -1 with EPERM, ESRCH, EINVAL. [owner] */
+/* Set a branch's deadline (0: none). Returns 0; -1 with EPERM, ESRCH, EINVAL. [owner] */
 BOUGH_API int bough_set_deadline(bough_branch *branch, bough_time deadline);
 
 /* ---- failures ------------------------------------------------------------------------------ */
@@ -191,24 +191,23 @@ typedef struct bough_error bough_error;
 struct bough_error {
     int code;                    /* an error number */
     const char *message;         /* "" if none was given */
-    const char *file, *function; /* where bough_fail() was called; NULL if it was not */
+    const char *file, *function; /* the place of the bough_fail() call; NULL if there was none */
     int line;
     const char *who;                    /* the thread's name, and its branch's */
     void *const *trace;                 /* return addresses, the innermost first */
     size_t depth;                       /* how many */
-    const bough_error *const *attached; /* the others, and what a nested branch collected (rule 26) */
+    const bough_error *const *attached; /* the other failures, and those of a nested branch (rule 26) */
     size_t count;
 };
 
 /*
- * Say that the calling child (BOUGH_SELF) or a branch's body has failed: in C failure has to be said.
- * Message, place and backtrace are taken here (rule 30). For a branch the failure takes effect at
- * once: it interrupts the children. For a child it takes effect when the child returns; what it
- * returns then is replaced by `code`. A second one on the same target is attached to the first; the first 64 are kept.
- * ECANCELED says "I leave because I was interrupted": it interrupts, and is no failure.
- * Returns `code`, so that `return bough_fail(BOUGH_SELF, EIO, "...")` reads well.
- * Code 0, a stale handle or a branch of another thread: returns EINVAL, ESRCH or EPERM, and does
- * nothing. [rules 23, 26, 30]
+ * Report that the calling child (BOUGH_SELF) or a branch's body has failed: C needs an explicit call for that. The
+ * call records message, place and backtrace (rule 30). For a branch the failure takes effect at once: it interrupts
+ * the children. For a child it takes effect when the child returns; `code` then replaces the child's result. A second
+ * failure of the same target is attached to the first; the first 64 are kept. ECANCELED says "I leave because I was
+ * interrupted": it interrupts the children, and is no failure. Returns `code`, so that `return bough_fail(BOUGH_SELF,
+ * EIO, "...")` reads well. For code 0, a stale handle or a branch of another thread it returns EINVAL, ESRCH or
+ * EPERM, and does nothing. [rules 23, 26, 30]
  */
 #define bough_fail(target, ...) bough_fail_at_((target), __FILE__, __LINE__, __func__, __VA_ARGS__)
 #define BOUGH_SELF ((bough_target)0)
@@ -223,19 +222,19 @@ struct bough_child_result {
     int result;
 };
 
-/* How the calling thread's last branch ended. Valid until the next one ends on this thread. */
+/* How the calling thread's last branch ended. Valid until the next branch ends on this thread. */
 struct bough_ending {
-    int result;      /* what bough_branch_end() returned */
-    int interrupted; /* 1: a stop of its own ended it */
+    int result;      /* the result of bough_branch_end() */
+    int interrupted; /* 1: an interrupt that was posted to the branch ended it */
     const char *label;
-    const bough_error *error; /* the primary failure, or NULL */
+    const bough_error *error; /* the first failure, or NULL */
     struct bough_tally tally;
     const struct bough_child_result *children; /* in the order they were added; NULL unless .collect */
     size_t count;
 };
 
-/* A failure that is not read by one of these two becomes one of the enclosing child; a thread keeps the last 64
- * of them (rule 26). */
+/* The ending, or the result, of the calling thread's last branch. If neither function reads a failure, it becomes a
+ * failure of the enclosing child; a thread keeps the last 64 unread failures (rule 26). */
 BOUGH_API const struct bough_ending *bough_last(void);
 BOUGH_API int bough_last_result(void);
 
@@ -243,9 +242,9 @@ BOUGH_API int bough_last_result(void);
  * write's errno. */
 BOUGH_API int bough_error_print(const bough_error *error, int fd);
 
-/* Called with every failure that reached the end of a thread unread (main's, an adopted one's), and
- * with each report of the library (misuse, a thread that does not answer). NULL restores the default,
- * a line on standard error. It must not block. Returns the one before. */
+/* Have `report` called with each line that the library reports: misuse, threads that do not acknowledge a wake-up,
+ * failures that were still unread at the end of the main thread or an adopted thread. NULL restores the default, a
+ * line on standard error. The function must not block. Returns the previous function. */
 typedef void bough_report_fn(const char *line);
 BOUGH_API bough_report_fn *bough_set_report(bough_report_fn *report);
 
@@ -333,27 +332,27 @@ static inline struct bough_branch_options bough_deadline_options_(int64_t timeou
 #define BOUGH_DEADLINE_(name, ns) BOUGH_BRANCH_(name, .timeout = (ns), .label = "deadline", .line = __LINE__)
 #endif
 
-/* A block with a deadline and no children: BOUGH_DEADLINE(BOUGH_MS(200)) { ... } (rule 27). After it
- * bough_last_result() is ETIMEDOUT if the deadline cut something. */
+/* A block with a deadline and no children: BOUGH_DEADLINE(BOUGH_MS(200)) { ... } (rule 27). After the block,
+ * bough_last_result() is ETIMEDOUT if the deadline interrupted something. */
 #define BOUGH_DEADLINE(ns) BOUGH_DEADLINE_(BOUGH_PASTE_(bough_deadline_, __LINE__), ns)
 
 /* ---- a bounded branch ---------------------------------------------------------------------- */
 
 /*
- * At most `limit` children at a time: adding waits for a place, interruptibly. A wrapper around any
- * branch, made of a semaphore and this header; not a policy of its own.
+ * At most `limit` children at a time: adding waits for a place, interruptibly. It is a wrapper around any branch,
+ * made of a semaphore.
  *
  *   BOUGH_BRANCH(jobs) {
  *       bough_bounded *two = bough_bounded_new(jobs, 2);
  *       while (next(&job) == 0 && bough_bounded_add(two, work, bough_heap(job))) {}
  *   }
  *
- * It belongs to the branch and is freed with its last child and the branch's end.
+ * The bound belongs to the branch, and is freed with the last child and the branch's end.
  */
 typedef struct bough_bounded bough_bounded;
 /* NULL with EINVAL (no branch, limit 0), ENOMEM, ESRCH. [owner] */
 BOUGH_API bough_bounded *bough_bounded_new(bough_branch *branch, unsigned limit);
-/* As bough_add(), and waits for a place; ECANCELED if that wait was cut. [point] */
+/* As bough_add(), but waits for a place; ECANCELED if that wait was interrupted. [point] */
 BOUGH_API bough_thread *bough_bounded_add(bough_bounded *bounded, bough_fn *fn, bough_resource resource);
 
 #ifdef __cplusplus

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Levels: what a thread admits now, and the regions that change it.
+ * Levels: where a thread can be interrupted now, and the regions that change it.
  *
  *   level          interrupts are delivered
  *   disabled       nowhere
  *   deferred       at interruption points (the default)
  *   asynchronous   anywhere in an asynchronous region
  *
- * Regions nest, and only ever lower the level. Every way out of one restores it: the end of the block,
- * break, return, goto, bough_longjmp(). A plain longjmp() across a region is found out at the next
- * region's begin or end, at the next cut or blocked call, and reported (rule 19).
+ * Regions nest, and only ever lower the level. Every way out of one restores it: the end of the block, break, return,
+ * goto, bough_longjmp(). A plain longjmp() across a region is detected at the start or end of the next region, or at
+ * the next interrupted or blocked call, and reported (rule 19).
  *
  *   BOUGH_CRITICAL(BOUGH_SEC(1)) { ... }   // no interrupt in here, for at most a second
  *   BOUGH_ALLOW { ... }                    // in a thread that was started disabled: interrupts in here
- *   BOUGH_CLEANUP(0) { ... }               // what was delivered before does not disturb this, for 5 s
+ *   BOUGH_CLEANUP(0) { ... }               // interrupts delivered before are suppressed in here, for 5 s
  */
 #ifndef BOUGH_LEVEL_H
 #define BOUGH_LEVEL_H
@@ -25,10 +25,10 @@
 extern "C" {
 #endif
 
-/* What a thread admits, as in the table above. */
+/* Where a thread can be interrupted, as in the table above. */
 enum bough_level { BOUGH_DISABLED, BOUGH_DEFERRED, BOUGH_ASYNCHRONOUS };
 
-/* What 0 stands for as the budget of a critical section, and as the grace of a cleanup region. */
+/* The values for which 0 stands as the budget of a critical section, and as the grace of a cleanup region. */
 #define BOUGH_DEFAULT_BUDGET BOUGH_SEC(5)
 #define BOUGH_DEFAULT_GRACE BOUGH_SEC(5)
 
@@ -48,32 +48,33 @@ struct bough_region {
 };
 
 /*
- * The block forms. A critical section's budget counts from its entry or from the post, whichever is
- * later; all pauses of one incident together last at most the smallest budget met. When it is used up the
- * section no longer protects (rule 17). 0 stands for the default budget or grace. The end of a region
- * is not an interruption point (rule 18).
+ * The block forms. A critical section's budget counts from its entry or from the post, whichever is later; all pauses
+ * of one incident together last at most the smallest budget among its sections. When the budget has run out, the
+ * section no longer protects (rule 17). 0 stands for the default budget or grace. The end of a region is not an
+ * interruption point (rule 18).
  */
 #define BOUGH_CRITICAL(budget) BOUGH_REGION_(bough_critical_begin, (budget))
-/* Lifts the level `disabled` that the thread was started with; never a critical section around it
- * (rules 14, 15). Elsewhere it changes nothing. */
+/* Lifts the level `disabled` with which the thread was started, but never a critical section around it (rules 14,
+ * 15). In other threads it changes nothing. */
 #define BOUGH_ALLOW BOUGH_REGION_(bough_allow_begin_, 0)
-/* Records that were delivered before it do not disturb it, for a grace counted from their delivery.
- * What is posted later does. Branches opened in it are protected with it (rule 20). */
+/* Interrupts that were delivered before the region are suppressed in it, for a grace counted from their delivery.
+ * Interrupts that are posted later are delivered. Branches opened in the region are protected as well (rule 20). */
 #define BOUGH_CLEANUP(grace) BOUGH_REGION_(bough_cleanup_begin, (grace))
 
-/* The same as calls, for bindings and for regions that are no block. Begin and end on one thread, the
- * innermost first. They return 0; -1 with EPERM (another thread's, or not the innermost: nothing is
- * changed), EINVAL (NULL, negative budget), EAGAIN (unknown thread and the table is full). [owner] */
+/* The same regions by calls, for bindings and for regions that are not blocks. Begin and end a region on the same
+ * thread; the innermost ends first. The functions return 0; -1 with EPERM (another thread's region, or not the
+ * innermost: nothing is changed), EINVAL (NULL, negative budget), EAGAIN (unknown thread and the table is full).
+ * [owner] */
 BOUGH_API int bough_critical_begin(struct bough_region *region, int64_t budget, const char *file, int line);
 BOUGH_API int bough_allow_begin(struct bough_region *region, const char *file, int line);
 BOUGH_API int bough_cleanup_begin(struct bough_region *region, int64_t grace, const char *file, int line);
 BOUGH_API int bough_region_end(struct bough_region *region);
-/* Ends the region and is an interruption point: -1 with ECANCELED if one is due. [point] [rule 18] */
+/* Ends the region and is an interruption point: returns -1 with ECANCELED if an interrupt is due. [point] [rule 18] */
 BOUGH_API int bough_region_end_check(struct bough_region *region);
 
 /*
- * An asynchronous region: a loop without a point of its own, made only of code that may be left
- * anywhere (no malloc, no lock, no stdio: what POSIX calls async-cancel-safe).
+ * An asynchronous region: for a loop without interruption points, made only of code that may be left anywhere (no
+ * malloc, no lock, no stdio: POSIX calls it async-cancel-safe).
  *
  *   struct bough_async compute;
  *   if (bough_async_begin(&compute) == 0) {
@@ -83,9 +84,10 @@ BOUGH_API int bough_region_end_check(struct bough_region *region);
  *       ...                               // errno is ECANCELED: it was left by siglongjmp
  *   }
  *
- * An interrupt waits up to 50 ms for a point first. A signal handler that runs on top is never
- * abandoned. Inside a critical section around it nothing is delivered. bough_async_begin() is a macro around setjmp(),
- * which saves no signal mask on Linux. Automatic variables that you change inside must be volatile. [rule 14]
+ * An interrupt first waits up to 50 ms for an interruption point. A signal handler that interrupts the region is
+ * never abandoned. In a critical section around the region nothing is delivered. bough_async_begin() is a macro
+ * around setjmp(), which saves no signal mask on Linux. Automatic variables that you change inside must be volatile.
+ * [rule 14]
  */
 struct bough_async {
     struct bough_region region;
@@ -98,8 +100,8 @@ BOUGH_API int bough_async_left_(struct bough_async *async) BOUGH_COLD;
 BOUGH_API int bough_async_end(struct bough_async *async);
 
 /*
- * setjmp and longjmp that know regions and branches: what was begun after bough_setjmp() is ended by
- * bough_longjmp() on its way, the innermost first (branches: interrupted and joined).
+ * setjmp and longjmp that know regions and branches: bough_longjmp() ends those that were begun after bough_setjmp(),
+ * the innermost first (branches are interrupted and joined).
  */
 struct bough_jmp {
     jmp_buf buffer;

@@ -10,12 +10,13 @@
 #error "bough needs a compiler with GNU attributes: gcc or clang"
 #endif
 
-/* For declarations: a function that the library exports, one that formats as printf() does, and one that is seldom called. */
+/* Attributes of declarations: a function that the library exports, one that formats as printf() does, and one that is
+ * seldom called. */
 #define BOUGH_API __attribute__((visibility("default")))
 #define BOUGH_FORMAT(fmt, args) __attribute__((format(printf, fmt, args)))
 #define BOUGH_COLD __attribute__((cold))
 
-/* A name of its own for each line's block. */
+/* A distinct name for each line's block. */
 #define BOUGH_PASTE2_(a, b) a##b
 #define BOUGH_PASTE_(a, b) BOUGH_PASTE2_(a, b)
 
@@ -31,17 +32,17 @@ extern "C" {
 #endif
 
 /*
- * Handles name one incarnation of a thread or a branch: the value is kept with a generation, so a
- * handle whose thread has ended never reaches the next user of its slot (rule 6). They compare with
- * ==, may be copied and forgotten freely, and own nothing.
+ * A handle names one incarnation of a thread or a branch: it contains a generation, so a handle whose thread has
+ * ended never reaches the next thread in its slot (rule 6). Handles compare with ==, may be copied and dropped
+ * freely, and own nothing.
  */
 typedef struct bough_thread bough_thread;
 typedef struct bough_branch bough_branch;
 
-/* Where a call takes a thread or a branch alike, it takes a `const void *`: either handle. */
+/* The type of an argument that is either a thread's or a branch's handle. */
 typedef const void *bough_target;
 
-/* Everything: the root of the tree, whose subtree is every thread bough knows. */
+/* The root of the tree, whose subtree is every thread that bough knows. */
 #define BOUGH_ROOT ((bough_target)bough_root())
 
 /* A point in time: nanoseconds on the library's monotonic clock, which stands still while the whole
