@@ -280,14 +280,15 @@ static PyObject *branch_is(PyObject *module, PyObject *class)
 
 PyMethodDef bp_branch_object_methods[] = {
     {"branch", (PyCFunction)(void (*)(void))branch, METH_VARARGS | METH_KEYWORDS,
-     PyDoc_STR("branch(name='branch', *, strict=False, supervisor=False, limit=None, timeout=None, deadline=None)\n"
-               "--\n\n"
-               "A block that owns threads: `with branch() as b: b.add(fn, *args)`.\n\n"
-               "strict      always raise a MultipleError, also for one failure\n"
-               "supervisor  a child's failure does not touch the others, nor the block\n"
-               "limit       at most so many children at a time: add() waits for a place\n"
-               "timeout     seconds for the whole block, or deadline: a time of time.monotonic(). TimeoutError if it "
-               "cut something")},
+     PyDoc_STR(
+         "branch(name='branch', *, strict=False, supervisor=False, limit=None, timeout=None, deadline=None)\n"
+         "--\n\n"
+         "A block that owns threads: `with branch() as b: b.add(fn, *args)`.\n\n"
+         "strict      always raise a MultipleError, also for a single failure\n"
+         "supervisor  a child's failure affects neither the other children nor the block\n"
+         "limit       the largest number of children at a time: add() waits for a place\n"
+         "timeout     seconds for the whole block; or deadline, a time of time.monotonic(). Raises TimeoutError if "
+         "it interrupted something")},
     {"branch_is", branch_is, METH_O, PyDoc_STR("branch_is(class): what branch() makes; a decorator.")},
     {"branches_in", branches_in, METH_O,
      PyDoc_STR("branches_in(outer): what the caller has opened in it, or in any for None, the innermost first.")},

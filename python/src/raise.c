@@ -467,12 +467,15 @@ static PyObject *register_class(PyObject *module, PyObject *thread_exit_class)
 
 PyMethodDef bp_raise_methods[] = {
     {"check_interrupt", (PyCFunction)(void (*)(void))check_interrupt, METH_FASTCALL,
-     PyDoc_STR("check_interrupt()\n--\n\nAn interruption point: raises what the calling thread was interrupted with.")},
+     PyDoc_STR(
+         "check_interrupt()\n--\n\nAn interruption point: raises ThreadExit, or the exception posted by raise_exc(), if "
+         "an interrupt is due for the calling thread.")},
     {"interruption_requested", (PyCFunction)(void (*)(void))interruption_requested, METH_FASTCALL,
      PyDoc_STR("interruption_requested()\n--\n\nWhether an interrupt is pending for the calling thread, at any level. "
                "Raises nothing.")},
     {"reason", reason, METH_NOARGS,
-     PyDoc_STR("reason()\n--\n\nWho interrupted the calling thread, why and since when: a Record, or None.")},
+     PyDoc_STR("reason()\n--\n\nThe Record of the calling thread's interrupt (the thread that asked, the reason, the "
+               "age), or None.")},
     {"exception_of_reason", exception_of_reason, METH_NOARGS,
      PyDoc_STR("exception_of_reason(): a ThreadExit with the record that reason() tells, or None.")},
     {"clear_interrupt", clear_interrupt, METH_NOARGS,

@@ -416,13 +416,13 @@ static PyMethodDef region_methods[] = {
     {"leave_open", leave_open, METH_O, PyDoc_STR("leave_open(keep): all regions but so many outermost. How many.")},
     {"critical_section", (PyCFunction)(void (*)(void))critical_section, METH_VARARGS | METH_KEYWORDS,
      PyDoc_STR(
-         "critical_section(budget=5.0, *, check=False)\n--\n\nA region that no interrupt enters, for at most `budget` "
-         "seconds, counted from its entry or the interrupt, whichever is later. With check=True its end is an "
+         "critical_section(budget=5.0, *, check=False)\n--\n\nA region in which no interrupt is delivered, for at most "
+         "`budget` seconds, counted from its entry or the interrupt, whichever is later. With check=True its end is an "
          "interruption point.")},
     {"cleanup", (PyCFunction)(void (*)(void))cleanup, METH_VARARGS | METH_KEYWORDS,
      PyDoc_STR(
-         "cleanup(grace=5.0)\n--\n\nA region that interrupts which were delivered before it do not disturb, for `grace` "
-         "seconds counted from their delivery. What is posted later does.")},
+         "cleanup(grace=5.0)\n--\n\nA region in which earlier interrupts are not delivered again, for `grace` seconds "
+         "counted from their delivery. Interrupts that are posted later are delivered.")},
     {"handler", (PyCFunction)(void (*)(void))handler, METH_VARARGS | METH_KEYWORDS,
      PyDoc_STR(
          "handler(callback, *, final=False)\n--\n\nA region with a handler of the ladder's: rung 2, or with final=True "

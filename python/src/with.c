@@ -212,10 +212,11 @@ PyMethodDef bp_branch_with[] = {
     {"add", (PyCFunction)(void (*)(void))bp_branch_add, METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR(
          "add($self, fn, /, *args, name=None, closing=(), **kwargs)\n--\n\n"
-         "Run fn(*args, **kwargs) as a child: a Child. By the block's own thread, or one below it.\n\n"
-         "closing: what the child is to close at its end, whatever becomes of it, unless it takes it over "
+         "Start fn(*args, **kwargs) in a child thread and return a Child. Only the thread that entered the branch, or "
+         "one of its descendants, may call this.\n\n"
+         "closing: objects to close at the child's end, however it ends, unless the child takes them over "
          "(Child.take()).\n"
-         "Once the branch is interrupted nothing is started: what is to be closed is closed, and ThreadExit raised.")},
+         "If the branch is interrupted, no child is started: the objects are closed, and ThreadExit is raised.")},
     {"__enter__", enter_branch, METH_NOARGS, PyDoc_STR("__enter__($self, /)\n--\n\nOpens the block.")},
     {"__exit__", (PyCFunction)(void (*)(void))exit_branch, METH_FASTCALL,
      PyDoc_STR(
