@@ -2,6 +2,7 @@
 """The Python code of the documents runs, and prints what they say. docs/python.md has tests of its own: test_guide.py."""
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ def serve(conn):
 """,
 }
 MARK = "\x01"
+LIMIT = 100 * float(os.environ.get("T_SCALE", 1))
 
 
 def blocks(text):
@@ -42,10 +44,26 @@ def pages():
     return {p.stem: p for p in sorted(every) if p.name != "python.md" and "```python\n" in p.read_text()}
 
 
+def run(program, limit):
+    """Its status, its output and its errors: past the limit, the stacks of all its threads are among these."""
+    place = os.path.dirname(program)
+    paths = os.pathsep.join(os.path.abspath(folder) for folder in os.environ["PYTHONPATH"].split(os.pathsep))
+    env = {**os.environ, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, program], cwd=place, env=env, **streams) as child:
+        try:
+            out, err = child.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            child.send_signal(signal.SIGABRT)
+            out, err = child.communicate()
+            err += f"(it had not ended after {limit:g} s)"
+    return child.returncode, out, err
+
+
 class Pages(unittest.TestCase):
     limit = 120
 
-    def run_page(self, page, path):
+    def run_page(self, page, path, limit=LIMIT):
         """All blocks in their order, in one process; each output behind a mark."""
         chosen = []
         for line, code, printed in blocks(path.read_text()):
@@ -60,13 +78,24 @@ class Pages(unittest.TestCase):
         with tempfile.TemporaryDirectory() as place:
             program = Path(place, f"{page}.py")
             program.write_text("\n".join(parts))
-            where = os.pathsep.join(os.path.abspath(folder) for folder in os.environ["PYTHONPATH"].split(os.pathsep))
-            run = subprocess.run([sys.executable, program], capture_output=True, text=True, cwd=place,
-                                 env={**os.environ, "PYTHONPATH": where})
-        self.assertEqual(run.returncode, 0, run.stderr)
-        for (line, _, printed), out in zip(chosen, run.stdout.split(MARK)):
+            status, printed_all, err = run(program, limit)
+        self.assertEqual(status, 0, f"{path.name} has printed {printed_all!r}\n{err}")
+        for (line, _, printed), out in zip(chosen, printed_all.split(MARK)):
             if printed is not None:
                 self.assertEqual(out, printed, f"{path.name}:{line}")
+
+    def test_hangs(self):
+        """a page that does not end is told with what it has printed, and where each of its threads is"""
+        with tempfile.TemporaryDirectory() as place:
+            page = Path(place, "hangs.md")
+            page.write_text("```python\nimport threading\nprint(False)\nthreading.Event().wait()\n```\n")
+            told = re.compile(r"hangs.md has printed 'False.*hangs.md\", line 4", re.S)
+            for longer in 1, 3, 9, 27:  # it may not have begun by then
+                with self.assertRaises(AssertionError) as failed:
+                    self.run_page("hangs", page, longer)
+                if told.search(str(failed.exception)):
+                    break
+            self.assertRegex(str(failed.exception), told)
 
 
 def test_of(page, path):
