@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "memfd.h"
+#include "proc.h"
 
 static const char file_name[] = MEMFD("bough");
 static const char hidden_name[] = "[anon:bough hidden: ";
@@ -153,12 +154,12 @@ static enum attached denied(struct arena *a, pid_t pid)
                (int)pid);
 }
 
-/* Without the descriptor: the program has closed it, its arena is hidden, or it has none. */
-static enum attached attach_by_maps(struct arena *a, pid_t pid)
+/* Without the descriptor: the program has closed it, its arena is hidden, or it has none. `alive`: proc_alive(). */
+static enum attached attach_by_maps(struct arena *a, pid_t pid, pid_t alive)
 {
     struct traces found;
     char path[64];
-    if (!look_at_maps(&found, pid))
+    if (!look_at_maps(&found, alive))
         return denied(a, pid);
     if (*found.hidden)
         return say(a, HIDDEN, "process %d hides its tree: %s", (int)pid, found.hidden);
@@ -171,7 +172,7 @@ static enum attached attach_by_maps(struct arena *a, pid_t pid)
         return say(a, NOT_BOUGH,
                    "process %d does not use bough, or hides it (BOUGH_HIDDEN): `bough ps` lists those to be seen",
                    (int)pid);
-    snprintf(path, sizeof path, "/proc/%d/mem", (int)pid);
+    snprintf(path, sizeof path, "/proc/%d/mem", (int)alive);
     a->fd = open(path, O_RDONLY | O_CLOEXEC);
     a->base = found.address;
     if (a->fd < 0)
@@ -184,14 +185,17 @@ enum attached attach_process(struct arena *a, pid_t pid)
     char who[32], path[64];
     *a = (struct arena){.pid = pid, .fd = -1};
     snprintf(who, sizeof who, "process %d", (int)pid);
-    snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    pid_t alive = proc_alive(pid);
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)(alive ? alive : pid));
     DIR *folder = opendir(path);
     if (!folder)
         return denied(a, pid);
     closedir(folder);
-    a->fd =
-        memfd_find(pid, file_name, MEMFD_LENGTH | MEMFD_WRITTEN, O_RDONLY); /* which needs the right to read it only */
-    enum attached result = a->fd >= 0 ? ATTACHED : attach_by_maps(a, pid);
+    if (!alive)
+        return say(a, NO_PROCESS, "process %d has ended: it is a zombie until its parent waits for it", (int)pid);
+    a->fd = memfd_find(alive, file_name, MEMFD_LENGTH | MEMFD_WRITTEN,
+                       O_RDONLY); /* which needs the right to read it only */
+    enum attached result = a->fd >= 0 ? ATTACHED : attach_by_maps(a, pid, alive);
     return result == ATTACHED ? check_or_detach(a, who) : result;
 }
 

@@ -22,7 +22,7 @@ static int open_dump(pid_t pid, int number)
     char text[16];
     struct stat is;
     snprintf(text, sizeof text, "%d", number);
-    int fd = memfd_open(pid, text, MEMFD("bough-dump"), MEMFD_LENGTH | MEMFD_WRITTEN, O_RDONLY);
+    int fd = memfd_open(proc_alive(pid), text, MEMFD("bough-dump"), MEMFD_LENGTH | MEMFD_WRITTEN, O_RDONLY);
     if (fd < 0 || (fstat(fd, &is) == 0 && is.st_size <= MOST))
         return fd;
     close(fd);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/plain.h"
 #include "command.h"
 #include "letter.h"
 #include "proc.h"
@@ -80,9 +81,7 @@ enum became { STANDS, HANDLED, LOST, PROCESS_GONE };
 static enum became look(const struct arena *a, const struct bo_letter *l)
 {
     struct bo_record r;
-    struct activity now;
-    proc_activity(a->pid, a->pid, &now);
-    if (!now.state || strchr("ZX", now.state)) /* what its parent has not noticed yet */
+    if (!proc_alive(a->pid))
         return PROCESS_GONE;
     if (!arena_any_record(a, bo_handle_is_branch(l->post), bo_handle_index(l->post), (int)(l->serial & 15), &r))
         return PROCESS_GONE;
@@ -195,7 +194,7 @@ static int post(struct arena *a, const struct found *target, const struct wish *
                           .ceiling = (uint32_t)ceiling,
                           .from = getpid(),
                           .target = target->handle};
-    strncpy(l.reason, wish->reason, sizeof l.reason - 1);
+    memcpy(l.reason, wish->reason, bo_cut(wish->reason, sizeof l.reason - 1));
     int box = letter_send(a, &l);
     if (box < 0)
         return fail("%s", a->why);

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "memfd.h"
+#include "proc.h"
 
 /* ---- the reader's thread ------------------------------------------------------------------------------------- */
 
@@ -24,7 +25,8 @@ static bool is_reader(pid_t pid, const char *tid)
     FILE *f = fopen(path, "re");
     if (!f)
         return false;
-    bool found = fgets(name, sizeof name, f) && strcmp(name, "bough-ticker\n") == 0;
+    size_t n = fread(name, 1, sizeof name - 1, f);
+    bool found = n && strcmp(name, "bough-ticker\n") == 0;
     fclose(f);
     return found;
 }
@@ -59,7 +61,7 @@ static void ring(const struct arena *a)
 static struct bo_mailbox *open_box(pid_t pid)
 {
     struct stat is;
-    int fd = memfd_find(pid, MEMFD("bough-mail"), MEMFD_LENGTH, O_RDWR);
+    int fd = memfd_find(proc_alive(pid), MEMFD("bough-mail"), MEMFD_LENGTH, O_RDWR);
     if (fd < 0)
         return NULL;
     struct bo_mailbox *m = MAP_FAILED;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include "proc.h"
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <unistd.h>
+#include "base/plain.h"
 #include "memfd.h"
 
 /* [number] = "name"; made by tools/syscalls.py. */
@@ -24,7 +26,8 @@ static void read_text(const char *path, char *text, size_t size)
         return;
     ssize_t n = read(fd, text, size - 1);
     text[n > 0 ? n : 0] = '\0';
-    text[strcspn(text, "\n")] = '\0';
+    if (n > 0 && text[n - 1] == '\n') /* a name may have others in it */
+        text[n - 1] = '\0';
     close(fd);
 }
 
@@ -84,6 +87,30 @@ void proc_activity(pid_t pid, pid_t tid, struct activity *now)
         snprintf(now->call, sizeof now->call, "%.90s", line);
 }
 
+static bool is_alive(pid_t pid, pid_t tid)
+{
+    struct activity now;
+    proc_activity(pid, tid, &now);
+    return now.state && now.state != 'Z' && now.state != 'X';
+}
+
+pid_t proc_alive(pid_t pid)
+{
+    char path[64];
+    struct dirent *entry;
+    pid_t alive = is_alive(pid, pid) ? pid : 0;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    DIR *folder = alive ? NULL : opendir(path);
+    while (folder && !alive && (entry = readdir(folder))) {
+        pid_t tid = (pid_t)atoi(entry->d_name);
+        if (tid > 0 && is_alive(pid, tid))
+            alive = tid;
+    }
+    if (folder)
+        closedir(folder);
+    return alive;
+}
+
 /* ---- strings ------------------------------------------------------------------------------------------- */
 
 /* A part of a file in the process's memory that it can't change. */
@@ -133,7 +160,7 @@ struct strings *strings_new(pid_t pid)
     struct strings *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
-    s->pid = pid;
+    s->pid = pid = proc_alive(pid);
     s->fd = -1;
     snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
     FILE *maps = fopen(path, "re");
@@ -201,11 +228,25 @@ static ssize_t read_memory(const struct strings *s, uint64_t address, char *text
     return process_vm_readv(s->pid, &to, 1, &from, 1, 0);
 }
 
+static ssize_t read_piece(struct strings *s, uint64_t address, char *text, size_t size)
+{
+    ssize_t n = read_file(s, address, text, size);
+    return n > 0 ? n : read_memory(s, address, text, size);
+}
+
 void strings_get(struct strings *s, uint64_t address, char *text, size_t size)
 {
-    ssize_t n = s && address ? read_file(s, address, text, size) : -1;
-    if (s && address && n <= 0)
-        n = read_memory(s, address, text, size);
-    if (n <= 0 || !memchr(text, '\0', (size_t)n) || !text[0])
+    size_t have = 0;
+    bool whole = false;
+    while (s && address && !whole && have < size) {
+        ssize_t n = read_piece(s, address + have, text + have, size - have);
+        if (n <= 0)
+            break;
+        whole = memchr(text + have, '\0', (size_t)n);
+        have += (size_t)n;
+    }
+    if (have == size)
+        text[bo_cut(text, size - 1)] = '\0';
+    if ((!whole && have < size) || !text[0])
         snprintf(text, size, "?");
 }

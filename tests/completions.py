@@ -40,14 +40,14 @@ def syntax():
                 yield f"{shell}: {run.stderr}"
 
 
-def asked(shell, words):
+def asked(shell, words, before=""):
     """What the shell offers for the last of these words."""
     if shell == "fish":
-        script = f'source "$argv[1]"; complete -C "{" ".join(words)}"'
+        script = f'{before}source "$argv[1]"; complete -C "{" ".join(words)}"'
         run = [shell, "--no-config", "-c", script, files[shell]]
     else:
         line = " ".join(f"'{w}'" for w in words)
-        script = f'. "$1"; COMP_WORDS=({line}) COMP_CWORD={len(words) - 1}; _bough; printf "%s\\n" "${{COMPREPLY[@]}}"'
+        script = f'{before}. "$1"; COMP_WORDS=({line}) COMP_CWORD={len(words) - 1}; _bough; printf "%s\\n" "${{COMPREPLY[@]}}"'
         run = [shell, "-c", script, shell, files[shell]]
     out = subprocess.run(run, capture_output=True, text=True).stdout
     return {line.split("\t")[0] for line in out.splitlines()}
@@ -65,4 +65,22 @@ def offered():
             yield from (f"{shell} does not offer {name} {option}" for option in sorted(missing))
 
 
-checks.run([named, syntax, offered])
+def values():
+    """bash and fish offer what an option takes after it, and a process's id where one is missing"""
+    fake = "bough() { printf 'PID\\n4711 hung\\n'; }; "  # instead of the command
+    for shell in "bash", "fish":
+        if not shutil.which(shell):
+            continue
+        function = fake if shell == "bash" else "function bough; printf 'PID\\n4711 hung\\n'; end; "
+        for words, wanted in (("--rung", "123456"), ("--ceiling", "123456"), ("--reason", ""), ("--wait", "")):
+            offers = asked(shell, ["bough", "interrupt", words, ""], function)
+            if offers - {""} != set(wanted):
+                yield f"{shell} offers {offers} after {words}"
+        for words in (["interrupt"], ["interrupt", "--rung", "3"], ["interrupt", "--yes"], ["tree"], ["dump"]):
+            if "4711" not in (offers := asked(shell, ["bough", *words, ""], function)):
+                yield f"{shell} offers {offers} after {words}"
+        if "all" not in (offers := asked(shell, ["bough", "interrupt", "--rung", "3", "4711", ""], function)):
+            yield f"{shell} offers {offers} after a process's id"
+
+
+checks.run([named, syntax, offered, values])

@@ -34,6 +34,17 @@ int bo_character(const char *text, uint32_t *code)
     return length && well_formed(*code, length) ? length : 0;
 }
 
+size_t bo_cut(const char *text, size_t most)
+{
+    size_t length = strnlen(text, most), first = length;
+    if (!text[length]) /* nothing is cut */
+        return length;
+    while (first && length - first < 3 && (text[first - 1] & 0xc0) == 0x80)
+        first--;
+    bool is_part = first && length_of((unsigned char)text[first - 1]) > (int)(length - first + 1);
+    return is_part ? first - 1 : length;
+}
+
 /* ---- what is shown as it is ---------------------------------------------------------------------- */
 
 /* Controls (C0, DEL, C1), line and paragraph separators, what sets or overrides a direction, what is invisible by purpose. */

@@ -15,6 +15,9 @@ int bo_character(const char *text, uint32_t *code);
 /* The length of the character that a text begins with if it is one to be shown as it is; 0: it is to be escaped. */
 int bo_printable(const char *text);
 
+/* How many bytes of a text are kept where only `most` have room. What is cut is cut between characters. */
+size_t bo_cut(const char *text, size_t most);
+
 enum { BO_ESCAPE = 4 }; /* the length of one byte as \xNN */
 
 /* A copy in which each byte that is not shown as it is comes as \xNN. Always terminated; only whole characters and escapes.

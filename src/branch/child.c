@@ -119,7 +119,7 @@ static void prepare_child(struct bo_worker *w, struct bo_child *c, const char *n
 {
     struct bo_thread *t = w->slot;
     bo_level_reset(t, c->disabled, c->foreign);
-    strncpy(t->t.name, name ? name : "", BO_NAME - 1);
+    bo_set_name(&t->t, name);
     t->child = c;
     t->worker = w;
     c->id = bo_thread_handle(t);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "branch/end.h"
+#include "base/plain.h"
 #include "branch/failure.h"
 #include "branch/family.h"
 #include "branch/result.h"
@@ -49,7 +50,7 @@ static int64_t deadline_of(const struct bough_branch_options *o)
 static void set_label(struct bo_branch *b, const struct bough_branch_options *o)
 {
     const char *label = o->label ? o->label : o->variable ? o->variable : "branch";
-    size_t n = strnlen(label, BO_NAME - 1);
+    size_t n = bo_cut(label, BO_NAME - 1);
     memcpy(b->t.name, label, n);
     b->t.name[n] = '\0';
     b->file = o->file;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include "base/plain.h"
 #include "base/raw.h"
 #include "branch/failure.h"
 #include "branch/family.h"
@@ -244,7 +245,7 @@ void bo_ending_not_opened(const struct bough_branch_options *options, int error)
     mine.count++;
     mine.last = e;
     *e = (struct bo_ending){.failure = bo_failure_new(error, "the branch could not be opened", BO_NONE)};
-    strncpy(e->label, options->variable, BO_NAME - 1);
+    memcpy(e->label, options->variable, bo_cut(options->variable, BO_NAME - 1));
     e->face.result = error;
     e->face.label = e->label;
     if (e->failure) {

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "base/futex.h"
+#include "base/plain.h"
 #include "state/arena_map.h"
 #include "state/mailbox_layout.h"
 
@@ -225,7 +226,7 @@ void bo_branch_free(struct bo_branch *b)
 
 void bo_set_name(struct bo_target *t, const char *name)
 {
-    size_t n = name ? strnlen(name, BO_NAME - 1) : 0;
+    size_t n = name ? bo_cut(name, BO_NAME - 1) : 0;
     if (n)
         memcpy(t->name, name, n);
     t->name[n] = '\0';

@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include "base/futex.h"
 #include "base/hook.h"
+#include "base/plain.h"
 #include "base/raw.h"
 #include "state/arena.h"
 #include "state/clock.h"
@@ -70,7 +71,7 @@ static void fill(struct bo_record *r, uint64_t target, const struct bough_event 
     bo_store_relaxed(&r->cap_at, 0);
     bo_store_seq(&r->events, event_now(1));
     bo_store_relaxed(&r->kind, (uint8_t)event->kind);
-    size_t length = event->reason ? strnlen(event->reason, BOUGH_REASON_MAX) : 0;
+    size_t length = event->reason ? bo_cut(event->reason, BOUGH_REASON_MAX) : 0;
     if (length)
         memcpy(r->reason, event->reason, length);
     r->reason[length] = '\0';

@@ -23,11 +23,11 @@ def run(*arguments):
 class Program:
     """It hangs, and is stopped as well, unless it is to answer."""
 
-    def __init__(self, stopped=True, **environment):
-        self.stopped, self.environment = stopped, environment
+    def __init__(self, *arguments, stopped=True, **environment):
+        self.arguments, self.stopped, self.environment = arguments, stopped, environment
 
     def __enter__(self):
-        self.process = subprocess.Popen([hung], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        self.process = subprocess.Popen([hung, *self.arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                         env={**os.environ, **self.environment})
         assert self.process.stdout.readline() == b"ready\n"
         if self.stopped:
@@ -83,6 +83,48 @@ def as_json():
             yield f"{all_nodes['outer']}"
         if all_nodes["stubborn"]["regions"][0]["kind"] != "critical":
             yield f"{all_nodes['stubborn']}"
+
+
+def odd():
+    """tree shows a place that lies on two pages, a thread whose name has a line break, names cut between characters"""
+    with Program("odd", stopped=False, BOUGH_GRACE="1000") as pid:
+        run("interrupt", "--reason", "x" + "ä" * 60, pid, "stubborn")
+        tree = json.loads(run("tree", "--json", pid).stdout)
+        odd = next((n for n in nodes(tree["tree"]) if n["name"] == "ä" * 15), None)
+        if not odd or (odd["file"], odd["line"]) != ("on two pages.c", 73):
+            yield f"{odd or tree}"
+        if not all(n["state"] for n in nodes(tree["tree"]) if n["type"] == "thread"):
+            yield f"{tree}"
+        if [r["reason"] for r in stubborn_record(pid)] != ["x" + "ä" * 47]:
+            yield f"{stubborn_record(pid)}"
+        out = run("tree", pid).stdout
+        if "on two pages.c:73" not in out or "gone" in out:
+            yield out
+
+
+def wait_for_zombie(pid):
+    end = time.monotonic() + 30
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def zombies():
+    """tree calls a zombie one; a process without its main thread is seen like any other"""
+    with subprocess.Popen(["true"]) as process:
+        wait_for_zombie(process.pid)
+        out = run("tree", str(process.pid))
+        if out.returncode != 1 or "it is a zombie" not in out.stderr:
+            yield f"{out}"
+    with Program("headless", stopped=False) as pid:
+        wait_for_zombie(pid)
+        for status, want, arguments in ((0, "hung.c:", ["tree", pid]), (0, "stubborn", ["dump", pid]),
+                                        (0, "handled", ["interrupt", "--wait", "10", pid, "reader"])):
+            out = run(*arguments)
+            if out.returncode != status or want not in out.stdout or out.stderr:
+                yield f"{out}"
+        if pid not in run("ps").stdout:
+            yield "ps does not list it"
 
 
 def ps():
@@ -321,5 +363,5 @@ def escapes():
         yield f"{out}"
 
 
-checks.run([text, waiting, as_json, ps, failures, interrupt, interrupt_one, interrupt_again, interrupt_asks, interrupt_by_id, interrupt_hung, dump,
+checks.run([text, waiting, as_json, odd, zombies, ps, failures, interrupt, interrupt_one, interrupt_again, interrupt_asks, interrupt_by_id, interrupt_hung, dump,
             locked, unsealed, escapes])

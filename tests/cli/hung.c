@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* A program with a tree that hangs, for commands.py to look at. It says "ready", and hangs until it is killed. */
+/* A program with a tree that hangs, for commands.py to look at. It says "ready", and hangs until it is killed.
+ * hung odd: with names that are hard to show. hung headless: without its main thread. */
 #include <bough.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -35,12 +39,38 @@ static int is_critical(void *unused)
     return 0;
 }
 
-int main(void)
+/* On two pages, and a name that is cut in the middle of a character; the kernel's has a line break. */
+static void be_odd(void)
+{
+    const long page = sysconf(_SC_PAGESIZE);
+    char *file = mmap(NULL, (size_t)(2 * page), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    file += page - 6;
+    strcpy(file, "on two pages.c");
+    struct bough_branch_options options = {.label = "ääääääääääääääääääää", .file = file, .line = 73};
+    bough_branch_open(&options);
+    prctl(PR_SET_NAME, "a\nb) c");
+}
+
+static void *hang(void *unused);
+
+int main(int argc, char **argv)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (argc > 1 && strcmp(argv[1], "odd") == 0)
+        be_odd();
+    if (argc < 2 || strcmp(argv[1], "headless") != 0)
+        hang(NULL);
+    pthread_t other;
+    if (pthread_create(&other, NULL, hang, NULL) == 0)
+        pthread_exit(NULL);
+    return 1;
+}
+
+static void *hang(void *unused)
+{
     struct bough_child_options reader = {.name = "reader"}, stubborn = {.name = "stubborn"};
     if (pipe(pipe_ends) != 0 || pipe(begun) != 0)
-        return 1;
+        return unused;
     bough_adopt("main");
     BOUGH_BRANCH(outer, .timeout = BOUGH_SEC(1000))
         BOUGH_BRANCH(inner, .label = "in\033[1m") {
@@ -54,5 +84,5 @@ int main(void)
             for (;;)
                 pause();
         }
-    return 0;
+    return unused;
 }
