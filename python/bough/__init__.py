@@ -48,7 +48,7 @@ _names_of = {
         "last_words",
         "dump",
     ),
-    "_stdlib": ("opt_in", "opt_out", "report"),
+    "_patch_stdlib": ("opt_in", "opt_out", "report"),
     "_threads": (
         "Thread",
         "ProtectedThread",

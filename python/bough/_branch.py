@@ -48,7 +48,7 @@ class Branch(_bough.Branch):
         self._limit = _check.whole("branch() limit", self._limit, 1, or_none=True)
         self._timeout = _check.seconds("branch() timeout", self._timeout, or_none=True)
         self._deadline = _check.deadline("branch() deadline", self._deadline)
-        self._places = threading.Semaphore(self._limit) if self._limit else None
+        self._slots = threading.Semaphore(self._limit) if self._limit else None
 
     def __repr__(self):
         state = "not entered" if self._handle is None else "open" if self._is_open else "ended"
@@ -313,7 +313,7 @@ def _in_new_process():
     for opened in _bough.branches_in(None):
         opened._is_inherited = True
         opened._children = set()
-        opened._places = threading.Semaphore(opened._limit) if opened._limit else None
+        opened._slots = threading.Semaphore(opened._limit) if opened._limit else None
 
 
 os.register_at_fork(after_in_child=_in_new_process)

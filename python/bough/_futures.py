@@ -9,7 +9,7 @@ from bough import _own, _replace
 
 def _base(module):
     """concurrent.futures._base"""
-    _replace.be_steadfast(
+    _replace.never_interrupt(
         module,
         "Future.add_done_callback Future.cancel Future.set_exception Future.set_result Future.set_running_or_notify_cancel",
     )
@@ -20,7 +20,7 @@ def _base(module):
 
 def _thread(module):
     """concurrent.futures.thread"""
-    _replace.be_steadfast(module, "ThreadPoolExecutor.submit")
+    _replace.never_interrupt(module, "ThreadPoolExecutor.submit")
     _own.workers.add(module._worker.__code__)
     _own.items.add(module._WorkItem.run.__code__)
 

@@ -79,8 +79,8 @@ def resume(seconds):
     return Verdict(1, "resume", _check.seconds("resume() seconds", seconds, below=1e9))
 
 
-def _incident(told):
-    record, rung, deadline, cap = told
+def _incident(incident_fields):
+    record, rung, deadline, cap = incident_fields
     return Incident(record, Rung(rung), deadline, cap)
 
 
@@ -98,16 +98,16 @@ def handler(callback, *, final=False):
     """
     _check.function("handler() callback", callback)
 
-    def must_return(told):
-        verdict = callback(_incident(told))
+    def must_return(incident_fields):
+        verdict = callback(_incident(incident_fields))
         if verdict is None:
             verdict = UNWIND
         if not isinstance(verdict, Verdict):
             raise _check.error(TypeError, "what a handler returns", "UNWIND, PROMOTE, DISMISS, resume(seconds) or None", verdict)
         return verdict.number, verdict.seconds
 
-    def must_not_return(told):
-        callback(_incident(told))
+    def must_not_return(incident_fields):
+        callback(_incident(incident_fields))
         return PROMOTE.number, 0.0
 
     _opt_in()
@@ -152,9 +152,9 @@ class Ladder(NamedTuple):
 
 
 def _opt_in():
-    from bough import _stdlib  # loaded when the first setting needs it
+    from bough import _patch_stdlib  # loaded when the first setting needs it
 
-    _stdlib.opt_in()
+    _patch_stdlib.opt_in()
 
 
 def _handle_of(ident):

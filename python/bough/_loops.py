@@ -38,7 +38,7 @@ class _Run:
         if error is not None:
             self.error = error
             self.stop()
-            calls = list(_here.calls)
+            calls = list(_tls.calls)
             for call in calls:
                 call.is_over = True  # before a worker that is interrupted takes it
             for call in calls:
@@ -46,12 +46,12 @@ class _Run:
         return error is None
 
     def __enter__(self):
-        _here.runs += 1
+        _tls.runs += 1
         return self
 
     def __exit__(self, kind, value, trace):
         self.over = True
-        _here.runs -= 1
+        _tls.runs -= 1
         error, self.error = self.error, None
         if error is None:
             return
@@ -60,14 +60,14 @@ class _Run:
         _bough.rearm(error)  # the loop has ended by another exception
 
 
-class _Here(threading.local):
+class _Tls(threading.local):
     runs = 0  # of loops, one inside the other
 
     def __init__(self):
         self.calls = WeakSet()  # _Calls of this thread's loops, until they have returned
 
 
-_here = _Here()
+_tls = _Tls()
 
 
 class _Call:
@@ -76,7 +76,7 @@ class _Call:
 
     def __init__(self, function, cancelled=None):
         self.function, self.cancelled, self.is_over = function, cancelled, False
-        _here.calls.add(self)
+        _tls.calls.add(self)
 
     def interrupt(self):
         item = getattr(self, "_bough_item", None)
@@ -122,7 +122,7 @@ def _polls(original):
         try:
             return original(*args, **kwargs)
         except BaseException as error:
-            if not _here.runs or not _will_come_again(error):
+            if not _tls.runs or not _will_come_again(error):
                 raise
         return ()
 
@@ -175,7 +175,7 @@ def _in_executor(original):
     @wraps(original)
     def run_in_executor(self, executor, func, *args):
         used = executor if executor is not None else getattr(self, "_default_executor", None)
-        if not _here.runs or not callable(func) or not _is_of_threads(used):
+        if not _tls.runs or not callable(func) or not _is_of_threads(used):
             return original(self, executor, func, *args)
         from concurrent.futures import CancelledError
 
@@ -287,7 +287,7 @@ def _trio(module):
 
         while not run.over:
             await lowlevel.wait_readable(run.fd)
-            while call := next((call for call in list(_here.calls) if call.cancelled is None), None):
+            while call := next((call for call in list(_tls.calls) if call.cancelled is None), None):
                 call.cancelled = await cancelled()
             if not run.look():
                 return
@@ -341,7 +341,7 @@ def _trio_threads(module):
     def new(original):
         @wraps(original)
         def start_thread_soon(function, deliver, *more):
-            return original(_Call(function) if _here.runs else function, deliver, *more)
+            return original(_Call(function) if _tls.runs else function, deliver, *more)
 
         return start_thread_soon
 

@@ -88,33 +88,33 @@ def replaced():
     return [name for _, name in _undo if name]
 
 
-class _Here(threading.local):
+class _Tls(threading.local):
     steps = None  # of the thread's all_or_none()
 
 
-_here = _Here()
+_tls = _Tls()
 
 
 def on_undo(function, name=None):
     """Have undo_all() call `function()`: twice if an exception came out of the first call."""
     step = function, name
     _undo.append(step)
-    if _here.steps is not None:
-        _here.steps.append(step)
+    if _tls.steps is not None:
+        _tls.steps.append(step)
 
 
 @contextmanager
 def all_or_none():
     """If an exception comes out of the block, the steps that the calling thread has made in it are undone."""
-    _here.steps = steps = []
+    _tls.steps = steps = []
     try:
         yield
     except BaseException:
-        _here.steps = None
+        _tls.steps = None
         _undo_steps(steps, _undo.remove)
         raise
     finally:
-        _here.steps = None
+        _tls.steps = None
 
 
 def undo_all():
@@ -142,10 +142,10 @@ def _undo_steps(steps, forget=lambda step: None):
 
 # ---- functions whose waits are not interrupted -----------------------------------------------------------------------------
 
-_steadfast = []  # code objects
+_never_interrupted = []  # code objects
 
 
-def be_steadfast(module, names):
+def never_interrupt(module, names):
     """Functions that give back, notify or start something: each takes a lock for a moment, and could not report that it has failed
     to. `names` are separated by spaces; a version of the module may lack some of them."""
     codes = []
@@ -154,15 +154,15 @@ def be_steadfast(module, names):
         function = getattr(getattr(module, cls), method, None)
         if hasattr(function, "__code__"):
             codes.append(function.__code__)
-    _bough.set_steadfast(_steadfast + codes)
-    if not _steadfast:
-        on_undo(_steadfast_no_more)
-    _steadfast.extend(codes)
+    _bough.set_never_interrupted(_never_interrupted + codes)
+    if not _never_interrupted:
+        on_undo(_interrupt_all_again)
+    _never_interrupted.extend(codes)
 
 
-def _steadfast_no_more():
-    _bough.set_steadfast([])
-    _steadfast.clear()
+def _interrupt_all_again():
+    _bough.set_never_interrupted([])
+    _never_interrupted.clear()
 
 
 # ---- modules that are imported later --------------------------------------------------------------------------------------

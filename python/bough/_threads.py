@@ -21,9 +21,9 @@ __all__ = [
 
 
 def _opt_in():
-    from bough import _stdlib  # loaded when the first thread needs it
+    from bough import _patch_stdlib  # loaded when the first thread needs it
 
-    _stdlib.opt_in()
+    _patch_stdlib.opt_in()
 
 
 def _own_flag(attribute, doc):

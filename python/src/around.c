@@ -12,12 +12,12 @@ struct around {
     PyObject_HEAD
     PyObject *original;
     PyObject *before,
-        *after;     /* called without arguments; with those of the call, if the original has succeeded; NULL */
-    bool shielded;  /* the original is a critical section in a thread that takes part */
-    PyObject *dict; /* __name__, __doc__, __wrapped__ and so on */
+        *after;           /* called without arguments; with those of the call, if the original has succeeded; NULL */
+    bool uninterruptible; /* the original is a critical section in a thread that takes part */
+    PyObject *dict;       /* __name__, __doc__, __wrapped__ and so on */
 };
 
-static PyObject *call_shielded(const struct around *a, PyObject *args, PyObject *keywords)
+static PyObject *call_uninterruptible(const struct around *a, PyObject *args, PyObject *keywords)
 {
     struct bp_thread *t = bough_foreign() ? bp_me : NULL;
     if (!t || !t->kinds)
@@ -40,7 +40,8 @@ static PyObject *call(PyObject *self, PyObject *args, PyObject *keywords)
     if (!begun)
         return NULL;
     Py_DECREF(begun);
-    PyObject *result = a->shielded ? call_shielded(a, args, keywords) : PyObject_Call(a->original, args, keywords);
+    PyObject *result =
+        a->uninterruptible ? call_uninterruptible(a, args, keywords) : PyObject_Call(a->original, args, keywords);
     PyObject *ended = result && a->after ? PyObject_Call(a->after, args, keywords) : Py_XNewRef(result);
     if (!ended)
         Py_CLEAR(result);
@@ -108,12 +109,13 @@ static PyType_Spec spec = {
 
 static PyObject *around(PyObject *module, PyObject *args, PyObject *keywords)
 {
-    static char *names[] = {(char *)"original", (char *)"before", (char *)"after", (char *)"shielded", NULL};
+    static char *names[] = {(char *)"original", (char *)"before", (char *)"after", (char *)"uninterruptible", NULL};
     static PyTypeObject *type;
     PyObject *original, *before = NULL, *after = NULL;
-    int shielded = 0;
+    int uninterruptible = 0;
     (void)module;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|$OOp:around", names, &original, &before, &after, &shielded))
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|$OOp:around", names, &original, &before, &after,
+                                     &uninterruptible))
         return NULL;
     if (!type && !(type = (PyTypeObject *)PyType_FromSpec(&spec)))
         return NULL;
@@ -123,12 +125,12 @@ static PyObject *around(PyObject *module, PyObject *args, PyObject *keywords)
     a->original = Py_NewRef(original);
     a->before = Py_XNewRef(before);
     a->after = Py_XNewRef(after);
-    a->shielded = shielded;
+    a->uninterruptible = uninterruptible;
     return (PyObject *)a;
 }
 
 PyMethodDef bp_around_methods[] = {
     {"around", (PyCFunction)(void (*)(void))around, METH_VARARGS | METH_KEYWORDS,
-     PyDoc_STR("around(original, *, before=None, after=None, shielded=False): a function that has no frame.")},
+     PyDoc_STR("around(original, *, before=None, after=None, uninterruptible=False): a function that has no frame.")},
     {0},
 };

@@ -35,7 +35,7 @@ struct bp_branch_object {
     char inherited, ended_with_main;             /* opened by the process that has forked; ended when main did */
     PyObject *name, *limit, *timeout, *deadline; /* as they are given */
     PyObject *failures, *errors, *children;      /* [exception], [(exception, its child)], {those that run} */
-    PyObject *places, *where;                    /* for a limited number of children; where they were interrupted */
+    PyObject *slots, *where;                     /* for a limited number of children; where they were interrupted */
     PyObject *in, *left_by, *from_outside;       /* the child that has entered it; interrupts from further out */
 };
 

@@ -121,7 +121,7 @@ static PyMemberDef members[] = {
     {"_limit", T_OBJECT, OFFSET(limit), 0, NULL},
     {"_timeout", T_OBJECT, OFFSET(timeout), 0, NULL},
     {"_deadline", T_OBJECT, OFFSET(deadline), 0, NULL},
-    {"_places", T_OBJECT, OFFSET(places), 0, NULL},
+    {"_slots", T_OBJECT, OFFSET(slots), 0, NULL},
     {"_where", T_OBJECT, OFFSET(where), 0, NULL},
     {"_in", T_OBJECT, OFFSET(in), 0, NULL},
     {"_left_by", T_OBJECT, OFFSET(left_by), 0, NULL},
@@ -138,7 +138,7 @@ static const size_t references[] = {
     offsetof(struct bp_branch_object, limit),        offsetof(struct bp_branch_object, timeout),
     offsetof(struct bp_branch_object, deadline),     offsetof(struct bp_branch_object, failures),
     offsetof(struct bp_branch_object, errors),       offsetof(struct bp_branch_object, children),
-    offsetof(struct bp_branch_object, places),       offsetof(struct bp_branch_object, where),
+    offsetof(struct bp_branch_object, slots),        offsetof(struct bp_branch_object, where),
     offsetof(struct bp_branch_object, in),           offsetof(struct bp_branch_object, left_by),
     offsetof(struct bp_branch_object, from_outside), 0,
 };

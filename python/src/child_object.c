@@ -83,9 +83,9 @@ static PyObject *owner_of(const struct bp_child_object *c)
 static int give_place_back(struct bp_branch_object *o, PyObject *child)
 {
     int was_there = o->children ? PySet_Discard(o->children, child) : 0;
-    if (was_there <= 0 || !o->places || o->places == Py_None)
+    if (was_there <= 0 || !o->slots || o->slots == Py_None)
         return was_there < 0 ? -1 : 0;
-    PyObject *result = PyObject_CallMethod(o->places, "release", NULL);
+    PyObject *result = PyObject_CallMethod(o->slots, "release", NULL);
     Py_XDECREF(result);
     return result ? 0 : -1;
 }
@@ -306,7 +306,7 @@ static int prepare(struct bp_branch_object *o, struct bp_child_object *c, const 
     if ((!o->in || o->in == Py_None) && PyThread_get_thread_ident() == o->ident)
         Py_XSETREF(o->in, bp_current_child());
     c->above = Py_XNewRef(o->in);
-    return o->places && o->places != Py_None ? call(o->places, "acquire", NULL, NULL) : 0;
+    return o->slots && o->slots != Py_None ? call(o->slots, "acquire", NULL, NULL) : 0;
 }
 
 /* 0, also if the branch is marked and nothing was started; then it has no handle. -1 with an exception. */

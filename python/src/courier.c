@@ -168,10 +168,10 @@ static int start(void)
 {
     sigset_t all, before;
     /* Here: the courier, and the thread that it looks at, must not wait for an import. */
-    PyObject *place = bp_load("bough._place", "admits");
-    if (!place)
+    PyObject *may_raise_in = bp_load("bough._async_safe", "may_raise_in");
+    if (!may_raise_in)
         return -1;
-    Py_XSETREF(bp.place, place);
+    Py_XSETREF(bp.may_raise_in, may_raise_in);
     if (running)
         return 0; /* by another thread, during the import */
     if (open_descriptors() != 0)

@@ -22,8 +22,8 @@
  *   LOOKED AT  active, due_since 50 ms ago or more, !armed, !awaited
  *
  *      The thread stands where nothing may come in: in a critical section, in __enter__, __exit__, a finally, a finalizer
- *      (rule 43, _place.py), or in a trace function. The courier looks again in 5 ms, and more and more rarely, down to once in 100 ms,
- *      while the thread stands still (`looked_at`, `look_in`).
+ *      (rule 43, _async_safe.py), or in a trace function. The courier looks again in 5 ms, and more and more rarely, down to once
+ *      in 100 ms, while the thread stands still (`looked_at`, `look_in`).
  *
  *   AWAITED    the same, but awaited
  *
@@ -89,10 +89,10 @@ void bp_hold(struct bp_thread *t)
 /* `armed`: the exception comes with the next look at the eval breaker, not right here. */
 static bool place_admits(PyFrameObject *frame, bool armed)
 {
-    PyObject *answer = PyObject_CallFunctionObjArgs(bp.place, frame, armed ? Py_True : Py_False, NULL);
+    PyObject *answer = PyObject_CallFunctionObjArgs(bp.may_raise_in, frame, armed ? Py_True : Py_False, NULL);
     bool yes = answer == Py_True;
     if (!answer)
-        PyErr_WriteUnraisable(bp.place);
+        PyErr_WriteUnraisable(bp.may_raise_in);
     Py_XDECREF(answer);
     return yes;
 }
@@ -101,7 +101,7 @@ static bool place_admits(PyFrameObject *frame, bool armed)
 bool bp_place_admits_here(const struct bp_thread *t)
 {
     PyFrameObject *frame = (PyFrameObject *)Py_XNewRef((PyObject *)PyEval_GetFrame());
-    bool yes = frame && bp.place && bp_admits(t) && place_admits(frame, false);
+    bool yes = frame && bp.may_raise_in && bp_admits(t) && place_admits(frame, false);
     Py_XDECREF(frame);
     return yes;
 }
@@ -122,7 +122,7 @@ static bool still_there(struct bp_thread *t, PyFrameObject *frame, int instructi
  * takes away when it fails. What can't be asked lets nothing in. `t` may be gone when this comes back false. */
 static bool may_come_in(struct bp_thread *t)
 {
-    if (!bp_admits(t) || !bp.place || !bp_thread_lives(t) || !bp_ident_names(t) || t->tstate->tracing)
+    if (!bp_admits(t) || !bp.may_raise_in || !bp_thread_lives(t) || !bp_ident_names(t) || t->tstate->tracing)
         return false;
     PyFrameObject *frame = bp_thread_frame(t);
     if (!frame)

@@ -5,7 +5,7 @@
  * there it is nobody that bough knows, and its blocking calls are not interrupted. An interrupt that is posted meanwhile
  * stays pending, and comes when the call has returned.
  *
- * The functions that enter another interpreter are replaced by _stdlib.py. C code that swaps thread states by itself is not
+ * The functions that enter another interpreter are replaced by _patch_stdlib.py. C code that swaps thread states by itself is not
  * recognised.
  */
 #include "state.h"

@@ -92,11 +92,11 @@ static int run_handler(struct bough_incident *incident, void *argument)
 {
     PyObject *callable = argument;
     PyGILState_STATE state = PyGILState_Ensure();
-    PyObject *told = bp_me ? incident_object(incident) : NULL;
-    PyObject *answer = told ? PyObject_CallOneArg(callable, told) : NULL;
+    PyObject *fields = bp_me ? incident_object(incident) : NULL;
+    PyObject *answer = fields ? PyObject_CallOneArg(callable, fields) : NULL;
     int verdict = bp_me ? judge(incident, callable, answer) : BOUGH_PROMOTE;
     Py_XDECREF(answer);
-    Py_XDECREF(told);
+    Py_XDECREF(fields);
     PyGILState_Release(state);
     return verdict;
 }

@@ -196,14 +196,14 @@ static bool read_wanted(PyObject *const *args, Py_ssize_t count, PyObject *names
 
 /* Python functions whose waits for a lock are no waits for something to happen: who gives back, tells or starts takes a
  * lock for a moment to do so, and can't say that it has not done it (rule 9). */
-static PyObject **steadfast;
-static Py_ssize_t steadfast_count;
+static PyObject **never_interrupted;
+static Py_ssize_t never_interrupted_count;
 enum { FRAMES_ABOVE = 4 }; /* Thread.start(), Event.wait(), Condition.wait() */
 
-static bool is_steadfast(const PyCodeObject *code)
+static bool is_never_interrupted(const PyCodeObject *code)
 {
-    for (Py_ssize_t i = 0; i < steadfast_count; i++)
-        if (steadfast[i] == (const PyObject *)code)
+    for (Py_ssize_t i = 0; i < never_interrupted_count; i++)
+        if (never_interrupted[i] == (const PyObject *)code)
             return true;
     return false;
 }
@@ -217,7 +217,7 @@ static bool must_not_fail(void)
     for (int i = 0; frame && !found && i < FRAMES_ABOVE; i++) {
         PyFrameObject *outer = PyFrame_GetBack(frame);
         PyCodeObject *code = PyFrame_GetCode(frame);
-        found = is_steadfast(code);
+        found = is_never_interrupted(code);
         Py_DECREF(code);
         Py_DECREF(frame);
         frame = outer;
@@ -226,7 +226,7 @@ static bool must_not_fail(void)
     return found;
 }
 
-static PyObject *set_steadfast(PyObject *module, PyObject *codes)
+static PyObject *set_never_interrupted(PyObject *module, PyObject *codes)
 {
     Py_ssize_t count = PyList_Check(codes) ? PyList_GET_SIZE(codes) : -1;
     PyObject **array = count >= 0 ? PyMem_Calloc((size_t)count + 1, sizeof *array) : NULL;
@@ -236,10 +236,10 @@ static PyObject *set_steadfast(PyObject *module, PyObject *codes)
                          : PyErr_NoMemory();
     for (Py_ssize_t i = 0; i < count; i++)
         array[i] = Py_NewRef(PyList_GET_ITEM(codes, i));
-    PyObject **before = steadfast;
-    Py_ssize_t before_count = steadfast_count;
-    steadfast = array;
-    steadfast_count = count;
+    PyObject **before = never_interrupted;
+    Py_ssize_t before_count = never_interrupted_count;
+    never_interrupted = array;
+    never_interrupted_count = count;
     for (Py_ssize_t i = 0; i < before_count; i++)
         Py_DECREF(before[i]);
     PyMem_Free(before);
@@ -256,8 +256,9 @@ static PyObject *set_window(PyObject *module, PyObject *callable)
 PyMethodDef bp_lock_methods[] = {
     {"set_window", set_window, METH_O,
      PyDoc_STR("set_window(callable): for tests, called where a race would be lost.")},
-    {"set_steadfast", set_steadfast, METH_O,
-     PyDoc_STR("set_steadfast(codes): Python functions in which, and right below which, no wait for a lock is cut.")},
+    {"set_never_interrupted", set_never_interrupted, METH_O,
+     PyDoc_STR(
+         "set_never_interrupted(codes): Python functions in which, and right below which, no wait for a lock is cut.")},
     {0},
 };
 

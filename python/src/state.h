@@ -137,7 +137,8 @@ struct bp_process {
     unsigned changes;      /* of that list */
     PyObject *names;       /* threading's dictionary of its threads, by ident; NULL: _process.py is not loaded yet */
     PyObject *thread_exit; /* the class; NULL: _exceptions.py is not loaded yet */
-    PyObject *place;       /* function of _place.py: may an exception come into this frame?; NULL: not loaded yet */
+    PyObject
+        *may_raise_in; /* function of _async_safe.py: may an exception come into this frame?; NULL: not loaded yet */
     PyObject *record_type;
     bool opted_in; /* calls are interposed, methods replaced */
 };

@@ -119,7 +119,7 @@ static PyObject *exit_branch(PyObject *self, PyObject *const *args, Py_ssize_t c
 static int opt_in(void)
 {
     static PyObject *function;
-    if (!function && !(function = bp_load("bough._stdlib", "opt_in")))
+    if (!function && !(function = bp_load("bough._patch_stdlib", "opt_in")))
         return -1;
     PyObject *result = PyObject_CallNoArgs(function);
     Py_XDECREF(result);

@@ -484,7 +484,7 @@ class Limits(unittest.TestCase):
             with contextlib.suppress(ThreadExit):
                 b.add(block)
             b.clear_interrupt()
-            self.assertEqual(b._places._value, 1)
+            self.assertEqual(b._slots._value, 1)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import sys, threading, bough
 class Hook:
     '''Lets the target end, and new entries be made where its own one was, while the courier starts.'''
     def find_spec(self, name, path, target=None):
-        if name == "bough._place":
+        if name == "bough._async_safe":
             go.set()
             thread.join()
             for _ in range(20):

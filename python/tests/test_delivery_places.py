@@ -9,7 +9,7 @@ import warnings
 import weakref
 
 import bough
-from bough import ThreadExit, _place
+from bough import ThreadExit, _async_safe
 from tools import assert_kept_out, bytecode, ended, open_what_stays, started, until
 
 setUpModule = open_what_stays
@@ -316,10 +316,10 @@ class Entering(unittest.TestCase):
 
         def trace(frame, event, arg):
             nonlocal seen
-            if frame.f_code.co_filename == _place.__file__:
+            if frame.f_code.co_filename == _async_safe.__file__:
                 return None
             frame.f_trace_opcodes = True
-            if event == "opcode" and frame is not top and _place.admits(frame):
+            if event == "opcode" and frame is not top and _async_safe.may_raise_in(frame):
                 seen += 1
                 if seen > number:
                     raise Posted

@@ -9,7 +9,7 @@ import threading
 import unittest
 import warnings
 
-from bough import _place
+from bough import _async_safe
 from sources import Program
 from tools import ended, open_what_stays, started, until
 
@@ -101,7 +101,7 @@ class EachPlace(Case):
             if frame.f_globals is not run.names:
                 return None
             frame.f_trace_opcodes = True
-            if event == "opcode" and _place.admits(frame):
+            if event == "opcode" and _async_safe.may_raise_in(frame):
                 if seen == number:
                     raise Posted
                 seen += 1

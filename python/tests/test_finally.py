@@ -5,7 +5,7 @@ import os
 import types
 import unittest
 
-from bough import _place
+from bough import _async_safe
 
 
 class FinallyIsFound(unittest.TestCase):
@@ -38,7 +38,7 @@ class FinallyIsFound(unittest.TestCase):
                 lines = {line for _, _, line in code.co_lines() if line and line != code.co_firstlineno}
                 if lines and lines <= wanted:
                     continue  # a function that is made in a finally
-                have = _place.finally_lines(code)
+                have = _async_safe.finally_lines(code)
                 self.assertEqual(have & lines, wanted & lines, f"{name}: {code.co_name}")
                 found += len(have)
         self.assertGreater(found, 200)

@@ -13,12 +13,12 @@ FILES = {path.stem: path for path in Path(bough.__file__).parent.glob("*.py")}
 # Imports inside functions, and files that are loaded by their name: (file, what it loads) -> why not at the top.
 LAZY = {
     ("_branch", "_signals"): "only a failure needs it; entering a branch has loaded it",
-    ("_ladder", "_stdlib"): "the first setting opts in",
-    ("_stdlib", "_futures"): "when a program imports what it changes",
-    ("_stdlib", "_loops"): "when a program imports what it changes",
-    ("_stdlib", "_plain"): "opt_in(threads=True) only",
-    ("_stdlib", "_pools"): "opt_in(pools=True) only",
-    ("_threads", "_stdlib"): "the first thread opts in",
+    ("_ladder", "_patch_stdlib"): "the first setting opts in",
+    ("_patch_stdlib", "_futures"): "when a program imports what it changes",
+    ("_patch_stdlib", "_loops"): "when a program imports what it changes",
+    ("_patch_stdlib", "_plain"): "opt_in(threads=True) only",
+    ("_patch_stdlib", "_pools"): "opt_in(pools=True) only",
+    ("_threads", "_patch_stdlib"): "the first thread opts in",
     **{("__init__", file): "when a program uses one of its names" for file in bough._names_of},
 }
 # Names of files that are no imports: code objects are looked up by them.

@@ -93,7 +93,7 @@ class Failures(unittest.TestCase):
         self.fail_each(_bough, "replace_error")
 
     def test_the_functions_that_must_not_fail(self):
-        self.fail_each(_bough, "set_steadfast")
+        self.fail_each(_bough, "set_never_interrupted")
 
     def test_the_modules_that_are_followed(self):
         self.fail_each(_replace, "follow_imports")

@@ -101,7 +101,7 @@ _INTERPRETERS = "_interpreters _xxsubinterpreters"  # the first from Python 3.13
 # Modules that are changed when they are imported, or now if the program has imported them already; and by which file.
 _POOLS = "concurrent.futures._base concurrent.futures.thread multiprocessing.pool"
 _CHANGED_BY = {
-    "_stdlib": f"queue socket subprocess {_INTERPRETERS}",
+    "_patch_stdlib": f"queue socket subprocess {_INTERPRETERS}",
     "_futures": _POOLS,
     "_green": "eventlet.patcher gevent.events",
     "_loops": (
@@ -134,8 +134,8 @@ def _patch_all():
     _replace.replace(signal, "pause", _meeting_cut)
     _replace.replace(threading, "excepthook", _silent_about_thread_exit)
     _replace.replace(threading, "_shutdown", _signals.before_shutdown)
-    _replace.replace(sys, "unraisablehook", _armed_again)
-    _replace.be_steadfast(
+    _replace.replace(sys, "unraisablehook", _rearm_swallowed)
+    _replace.never_interrupt(
         threading,
         "Barrier.abort Barrier.reset BoundedSemaphore.release Condition._acquire_restore Event.clear Event.set "
         "Semaphore.release Thread.start",
@@ -209,7 +209,7 @@ def _replace_what_enters_interpreters(module):
 
 
 def _subprocess(module):
-    _replace.replace(module.Popen, "__init__", lambda original: _replace.around(original, shielded=True))
+    _replace.replace(module.Popen, "__init__", lambda original: _replace.around(original, uninterruptible=True))
     _replace.replace(module.Popen, "__exit__", _popen_exit)
 
 
@@ -379,7 +379,7 @@ def _join_by_own_lock(original):
 
 
 def _queue(module):
-    _replace.be_steadfast(module, "Queue.shutdown Queue.task_done")
+    _replace.never_interrupt(module, "Queue.shutdown Queue.task_done")
 
 
 CHANGES = {"queue": _queue, "socket": _socket, "subprocess": _subprocess} | dict.fromkeys(
@@ -399,7 +399,7 @@ def _silent_about_thread_exit(original):
     return excepthook
 
 
-def _armed_again(original):
+def _rearm_swallowed(original):
     """Swallowed in a finalizer or by C code, it comes again (rule 44)."""
 
     @wraps(original)

@@ -56,7 +56,7 @@ _lines = weakref.WeakKeyDictionary()
 _units = weakref.WeakKeyDictionary()
 
 
-def admits(frame, at_check=False):
+def may_raise_in(frame, at_check=False):
     """Whether an exception may come in now, into `frame` and all around it.
 
     at_check: it comes in when the thread looks at its eval breaker, so the instruction has to be one that does.
