@@ -12,9 +12,10 @@ static const struct command {
     int (*run)(int argc, char **argv);
     const char *usage, *summary, *details;
 } commands[] = {
-    {"dump", dump_main, "dump PID", "show all there is to see of a process, its threads' stacks included",
+    {"dump", dump_main, "dump [--json] PID", "show all there is to see of a process, its threads' stacks included",
      "The process writes it, on a thread of the library's, without a lock and without stopping\n"
-     "anybody. If it does not answer, what can be seen from outside is shown instead.\n"},
+     "anybody. If it does not answer, what can be seen from outside is shown instead.\n\n"
+     "  --json    for programs\n"},
     {"interrupt", interrupt_main,
      "interrupt [--reason TEXT] [--rung N] [--ceiling N] [--yes] [--wait SECONDS] PID TARGET",
      "ask a thread, a branch or everything to stop",

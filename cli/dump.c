@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "command.h"
+#include "json.h"
 #include "letter.h"
 #include "memfd.h"
 #include "proc.h"
@@ -29,14 +30,9 @@ static int open_dump(pid_t pid, int number)
     return -1;
 }
 
-static bool copy_out(int fd)
+static void copy_out(FILE *in)
 {
-    FILE *in = fdopen(fd, "r");
     char line[4096];
-    if (!in) {
-        close(fd);
-        return false;
-    }
     while (fgets(line, sizeof line, in)) {
         size_t n = strcspn(line, "\n");
         bool whole = line[n] == '\n';
@@ -45,23 +41,24 @@ static bool copy_out(int fd)
         if (whole)
             putchar('\n');
     }
-    fclose(in);
-    return true;
 }
 
-static bool by_itself(struct arena *a)
+/* What it writes about itself; NULL with `a->why` filled in. */
+static FILE *by_itself(struct arena *a)
 {
     struct bo_letter l = {.kind = BO_ASK_DUMP, .from = getpid()};
     int box = letter_send(a, &l);
     if (box < 0)
-        return false;
+        return NULL;
     int fd = l.fd >= 0 ? open_dump(a->pid, l.fd) : -1;
-    bool shown = fd >= 0 && copy_out(fd);
+    FILE *in = fd >= 0 ? fdopen(fd, "r") : NULL;
     letter_done(a, box);
-    if (!shown)
+    if (fd >= 0 && !in)
+        close(fd);
+    if (!in)
         snprintf(a->why, sizeof a->why, "process %d could not write its dump: %s", (int)a->pid,
                  l.error ? strerror(l.error) : "its file can't be read");
-    return shown;
+    return in;
 }
 
 static int from_outside(const struct arena *a)
@@ -78,13 +75,113 @@ static int from_outside(const struct arena *a)
     return EXIT_SUCCESS;
 }
 
+/* ---- for programs ------------------------------------------------------------------------------------------------- */
+
+/* The dump's lines, whatever is in them: names were made harmless, and can't look like other lines. */
+static bool next_line(FILE *in, char *line, size_t size)
+{
+    if (!fgets(line, (int)size, in))
+        return false;
+    size_t n = strcspn(line, "\n");
+    bool whole = line[n] == '\n';
+    line[n] = '\0';
+    for (int c = 0; !whole && c != '\n' && c != EOF;)
+        c = getc(in); /* the rest of a long one */
+    return true;
+}
+
+static unsigned depth_of(const char *line)
+{
+    return (unsigned)strspn(line, " ");
+}
+
+/* Two spaces, the thread's id, what it is at; deeper: how its stack was found, and its frames. */
+static void write_threads(struct json *j, FILE *in)
+{
+    char line[4096];
+    bool open = false;
+    rewind(in);
+    while (next_line(in, line, sizeof line) && strncmp(line, "the process's threads", 21) != 0)
+        ;
+    json_begin(j, "threads", '[');
+    while (next_line(in, line, sizeof line) && *line) {
+        char *at = line + depth_of(line);
+        if (depth_of(line) == 2) {
+            if (open)
+                json_end(j, ']'), json_end(j, '}');
+            open = true;
+            json_begin(j, NULL, '{');
+            json_number(j, "tid", strtol(at, &at, 10));
+            json_string(j, "at", at + strspn(at, " "));
+            json_begin(j, "stack", '[');
+        } else if (depth_of(line) > 4 && open) {
+            json_string(j, NULL, at);
+        }
+    }
+    if (open)
+        json_end(j, ']'), json_end(j, '}');
+    json_end(j, ']');
+}
+
+static void write_text(struct json *j, FILE *in)
+{
+    char line[4096];
+    rewind(in);
+    json_begin(j, "text", '[');
+    while (next_line(in, line, sizeof line))
+        json_string(j, NULL, line);
+    json_end(j, ']');
+}
+
+/* `in` is NULL where the process has not answered. */
+static int as_json(const struct arena *a, FILE *in)
+{
+    static struct json j;
+    struct view *v = view_new(a);
+    struct strings *strings = strings_new(a->pid);
+    if (!v)
+        return strings_free(strings), fail("out of memory");
+    j = (struct json){.out = stdout};
+    json_begin(&j, NULL, '{');
+    json_string(&j, "problem", in ? NULL : a->why);
+    tree_as_json(&j, "process", v, strings);
+    if (in) {
+        write_threads(&j, in);
+        write_text(&j, in);
+    }
+    json_end(&j, '}');
+    strings_free(strings);
+    view_free(v);
+    return EXIT_SUCCESS;
+}
+
+/* ---- the command -------------------------------------------------------------------------------------------------- */
+
+static int show(struct arena *a, bool json)
+{
+    FILE *in = by_itself(a);
+    int status = EXIT_SUCCESS;
+    if (json)
+        status = as_json(a, in);
+    else if (in)
+        copy_out(in);
+    else
+        status = from_outside(a);
+    if (in)
+        fclose(in);
+    return status;
+}
+
 int dump_main(int argc, char **argv)
 {
-    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {0}};
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
+    bool json = false;
     struct arena a;
-    int o = getopt_long(argc, argv, "h", options, NULL);
-    if (o != -1)
-        return o == 'h' ? help("dump") : misused("dump");
+    for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;)
+        if (o == 'j')
+            json = true;
+        else
+            return o == 'h' ? help("dump") : misused("dump");
     if (argc - optind != 1)
         return misused("dump");
     pid_t pid = parse_pid(argv[optind]);
@@ -92,7 +189,7 @@ int dump_main(int argc, char **argv)
         return usage_error("dump", "'%s' is not a process id", argv[optind]);
     if (attach_process(&a, pid) != ATTACHED)
         return fail("%s", a.why);
-    int status = by_itself(&a) ? EXIT_SUCCESS : from_outside(&a);
+    int status = show(&a, json);
     detach(&a);
     return status;
 }

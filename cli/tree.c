@@ -231,9 +231,11 @@ static int show(const struct arena *a, bool json)
     struct strings *strings = a->pid ? strings_new(a->pid) : NULL;
     if (!v)
         return strings_free(strings), fail("out of memory");
+    static struct json j;
+    j = (struct json){.out = stdout};
     choose_style(stdout);
     if (json)
-        tree_as_json(stdout, v, strings);
+        tree_as_json(&j, NULL, v, strings);
     else
         tree_as_text(stdout, v, strings);
     strings_free(strings);

@@ -5,7 +5,7 @@
 #include "view.h"
 
 struct writer {
-    struct json json;
+    struct json *json;
     const struct view *view;
     struct strings *strings;
 };
@@ -14,13 +14,13 @@ static void write_place(struct writer *w, const char *file, int line)
 {
     char name[512];
     strings_get(w->strings, (uint64_t)(uintptr_t)file, name, sizeof name);
-    json_string(&w->json, "file", file ? name : NULL);
-    json_number(&w->json, "line", line);
+    json_string(w->json, "file", file ? name : NULL);
+    json_number(w->json, "line", line);
 }
 
 static void write_record(struct writer *w, const struct bo_record *r)
 {
-    struct json *j = &w->json;
+    struct json *j = w->json;
     bool delivered = bo_record_status(bo_load_relaxed(&r->state)) == BO_DELIVERED;
     json_begin(j, NULL, '{');
     json_string(j, "kind", bo_kind_name(r->kind));
@@ -40,15 +40,15 @@ static void write_record(struct writer *w, const struct bo_record *r)
 
 static void write_records(struct writer *w, const struct node *n)
 {
-    json_begin(&w->json, "records", '[');
+    json_begin(w->json, "records", '[');
     for (unsigned i = 0; i < n->record_count; i++)
         write_record(w, n->records[i]);
-    json_end(&w->json, ']');
+    json_end(w->json, ']');
 }
 
 static void write_regions(struct writer *w, const struct bo_thread *t)
 {
-    struct json *j = &w->json;
+    struct json *j = w->json;
     int clocked = clocked_region(t);
     json_begin(j, "regions", '[');
     for (uint32_t i = 0; i < regions_of(t); i++) {
@@ -69,19 +69,19 @@ static void write_activity(struct writer *w, const struct bo_thread *t)
     struct activity now = {0};
     if (view_knows_threads(w->view))
         proc_activity(w->view->arena->pid, bo_load_relaxed(&t->tid), &now);
-    json_string(&w->json, "state", now.state ? (char[]){now.state, '\0'} : NULL);
-    json_string(&w->json, "call", *now.call ? now.call : NULL);
+    json_string(w->json, "state", now.state ? (char[]){now.state, '\0'} : NULL);
+    json_string(w->json, "call", *now.call ? now.call : NULL);
 }
 
 static void write_thread(struct writer *w, const struct node *n)
 {
     const struct bo_thread *t = &n->slot.thread;
     uint64_t word = bo_load_relaxed(&t->t.word);
-    json_number(&w->json, "tid", bo_load_relaxed(&t->tid));
-    json_string(&w->json, "level", level_name(t));
-    json_bool(&w->json, "overrun", word & BO_OVERRUN);
-    json_bool(&w->json, "interrupted", word & BO_PENDING);
-    json_bool(&w->json, "interruptible_call", word & BO_IN);
+    json_number(w->json, "tid", bo_load_relaxed(&t->tid));
+    json_string(w->json, "level", level_name(t));
+    json_bool(w->json, "overrun", word & BO_OVERRUN);
+    json_bool(w->json, "interrupted", word & BO_PENDING);
+    json_bool(w->json, "interruptible_call", word & BO_IN);
     write_activity(w, t);
     write_regions(w, t);
 }
@@ -91,30 +91,30 @@ static void write_branch(struct writer *w, const struct node *n)
     const struct bo_branch *b = &n->slot.of_branch;
     int64_t left = view_left(w->view, bo_load_relaxed(&b->deadline));
     write_place(w, b->file, b->line);
-    json_number(&w->json, "children", n->children);
-    json_seconds(&w->json, "deadline_left", left == BO_FOREVER ? -1 : left > 0 ? left : 0);
-    json_bool(&w->json, "deadline_passed", left <= 0);
+    json_number(w->json, "children", n->children);
+    json_seconds(w->json, "deadline_left", left == BO_FOREVER ? -1 : left > 0 ? left : 0);
+    json_bool(w->json, "deadline_passed", left <= 0);
 }
 
 static void write_begin(struct writer *w, const char *key, const struct node *n)
 {
-    json_begin(&w->json, key, '{');
-    json_string(&w->json, "type", n->branch ? "branch" : "thread");
-    json_string(&w->json, "name", n->slot.target.name);
-    json_number(&w->json, "slot", n->index);
-    json_bool(&w->json, "stray", n->stray);
+    json_begin(w->json, key, '{');
+    json_string(w->json, "type", n->branch ? "branch" : "thread");
+    json_string(w->json, "name", n->slot.target.name);
+    json_number(w->json, "slot", n->index);
+    json_bool(w->json, "stray", n->stray);
     if (n->branch)
         write_branch(w, n);
     else
         write_thread(w, n);
     write_records(w, n);
-    json_begin(&w->json, "below", '[');
+    json_begin(w->json, "below", '[');
 }
 
 static void write_end(struct writer *w)
 {
-    json_end(&w->json, ']');
-    json_end(&w->json, '}');
+    json_end(w->json, ']');
+    json_end(w->json, '}');
 }
 
 static void write_node(struct writer *w, const char *key, const struct node *n)
@@ -125,20 +125,19 @@ static void write_node(struct writer *w, const char *key, const struct node *n)
     write_end(w);
 }
 
-void tree_as_json(FILE *out, const struct view *v, struct strings *strings)
+void tree_as_json(struct json *j, const char *key, const struct view *v, struct strings *strings)
 {
-    static struct writer w;
+    struct writer w = {.json = j, .view = v, .strings = strings};
     char command[64];
-    w = (struct writer){.json = {.out = out}, .view = v, .strings = strings};
-    json_begin(&w.json, NULL, '{');
-    json_number(&w.json, "pid", v->arena->pid ? v->arena->pid : v->arena->head.pid);
+    json_begin(j, key, '{');
+    json_number(j, "pid", v->arena->pid ? v->arena->pid : v->arena->head.pid);
     proc_command(v->arena->pid, command, sizeof command);
-    json_string(&w.json, "command", v->arena->pid ? command : NULL);
-    json_string(&w.json, "version", v->arena->head.library);
-    json_number(&w.json, "threads", v->threads);
-    json_number(&w.json, "branches", v->branches ? v->branches - 1 : 0);
-    json_number(&w.json, "incidents", v->records);
-    json_seconds(&w.json, "uptime", view_uptime(v));
+    json_string(j, "command", v->arena->pid ? command : NULL);
+    json_string(j, "version", v->arena->head.library);
+    json_number(j, "threads", v->threads);
+    json_number(j, "branches", v->branches ? v->branches - 1 : 0);
+    json_number(j, "incidents", v->records);
+    json_seconds(j, "uptime", view_uptime(v));
     write_node(&w, "tree", v->root);
-    json_end(&w.json, '}');
+    json_end(j, '}');
 }

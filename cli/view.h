@@ -64,6 +64,7 @@ bool view_knows_threads(const struct view *v);
 /* How the two forms of the tree are written. */
 struct strings;
 void tree_as_text(FILE *out, const struct view *v, struct strings *strings);
-void tree_as_json(FILE *out, const struct view *v, struct strings *strings);
+struct json;
+void tree_as_json(struct json *j, const char *key, const struct view *v, struct strings *strings);
 
 #endif

@@ -19,6 +19,6 @@ complete -c bough -n '__fish_seen_subcommand_from interrupt' -x -l rung -a '1 2 
 complete -c bough -n '__fish_seen_subcommand_from interrupt' -x -l ceiling -a '1 2 3 4 5 6' -d 'climb no higher'
 complete -c bough -n '__fish_seen_subcommand_from interrupt' -l yes -d 'do not ask'
 complete -c bough -n '__fish_seen_subcommand_from interrupt' -x -l wait -d 'seconds to wait for the end'
-complete -c bough -n '__fish_seen_subcommand_from ps tree' -l json -d 'output for programs'
+complete -c bough -n '__fish_seen_subcommand_from dump ps tree' -l json -d 'output for programs'
 complete -c bough -n '__fish_seen_subcommand_from tree' -r -F -l file -d 'read a copy of an arena'
 complete -c bough -n '__fish_seen_subcommand_from help' -a 'dump interrupt ps tree'

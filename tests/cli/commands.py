@@ -242,6 +242,25 @@ def dump():
             yield f"{out}"
 
 
+def dump_json():
+    """dump --json has the tree, and each thread's stack; of a stopped process the tree, and what is the matter"""
+    with Program(stopped=False) as pid:
+        out = json.loads(run("dump", "--json", pid).stdout)
+        tree = {n["name"]: n for n in nodes(out["process"]["tree"])}
+        threads = {t["tid"]: t for t in out["threads"]}
+        if out["problem"] or "pause()" not in threads[tree["stubborn"]["tid"]]["at"]:
+            yield f"{out}"
+        if len(threads) < 5 or not all(len(threads[tree[name]["tid"]]["stack"]) > 1 for name in ("stubborn", "reader", "main")):
+            yield f"{threads}"
+        if len(out["text"]) < 20 or not out["text"][0].startswith("==== bough"):
+            yield f"{out['text']}"
+    with Program() as pid:
+        run_out = run("dump", "--json", pid)
+        out = json.loads(run_out.stdout)
+        if "does not answer" not in out["problem"] or "text" in out or out["process"]["threads"] != 4 or run_out.stderr:
+            yield f"{run_out}"
+
+
 # ---- processes that mean harm ---------------------------------------------------------------------------------------
 
 # What each of these does before it says "ready".
@@ -363,5 +382,5 @@ def escapes():
         yield f"{out}"
 
 
-checks.run([text, waiting, as_json, odd, zombies, ps, failures, interrupt, interrupt_one, interrupt_again, interrupt_asks, interrupt_by_id, interrupt_hung, dump,
+checks.run([text, waiting, as_json, odd, zombies, ps, failures, interrupt, interrupt_one, interrupt_again, interrupt_asks, interrupt_by_id, interrupt_hung, dump, dump_json,
             locked, unsealed, escapes])

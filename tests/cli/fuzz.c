@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include "harness.h"
+#include "json.h"
 #include "view.h"
 
 enum { SECONDS = 8, SLOTS = 12 };
@@ -88,13 +89,15 @@ static void damage(int fd, uint64_t size, const struct extent e[5])
 
 static bool show(const char *path, FILE *out)
 {
+    static struct json json;
     struct arena a;
+    json = (struct json){.out = out};
     if (attach_file(&a, path) != ATTACHED)
         return false;
     struct view *v = view_new(&a);
     CHECK(v);
     tree_as_text(out, v, NULL);
-    tree_as_json(out, v, NULL);
+    tree_as_json(&json, NULL, v, NULL);
     v->now = bo_clock(); /* as if it were a process */
     tree_as_text(out, v, NULL);
     view_free(v);
