@@ -24,7 +24,7 @@ branch = _bough.branch
 
 @_bough.branch_is
 class Branch(_bough.Branch):
-    """Made by branch(). What happens where all goes well is in branch_object.c and with.c, which call the methods
+    """Made by branch(). What happens where all goes well is in branch_object.c and branch_context.c, which call the methods
     _check_options(), _deadline_on_bough_clock(), _has_ended(), _leave() and _dropped().
 
     interrupted  True after the block if an interrupt that was posted to this branch ended it

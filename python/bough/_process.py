@@ -20,7 +20,7 @@ def at_interpreter_end(function):
 def _interpreter_ends():
     """The last of the functions that are registered after it. From here on the interpreter takes its modules apart: what code does
     in a finalizer then must not come to a function of this package, whose names are gone."""
-    _bough.courier_stop()
+    _bough.async_exc_stop()
     for function in _at_end:
         function()
 

@@ -71,7 +71,7 @@ def take_part_in_new_process():
     """A forked process has the signals that the program had. It takes part with its first Thread, branch or post."""
     if _given_back:
         take_part()
-        _bough.courier_resume()
+        _bough.async_exc_resume()
 
 
 def _in_new_process():

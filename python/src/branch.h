@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A branch, between the files that hold its Python object (branch_object.c), open and end it (branch.c), run its children (child.c) and
- * make `with` of it (with.c). */
+ * make `with` of it (branch_context.c). */
 #ifndef BP_BRANCH_H
 #define BP_BRANCH_H
 
@@ -99,7 +99,7 @@ void bp_branch_here(struct bp_branch *b);
 /* How many lie between the first process that has imported the package and this one. */
 unsigned bp_forks(void);
 
-/* ---- with.c ------------------------------------------------------------------------------------------- */
+/* ---- branch_context.c --------------------------------------------------------------------------------- */
 
 /* Text as the library keeps it, good as long as the object that is returned: a new reference. NULL with an exception. */
 PyObject *bp_for_library(PyObject *text, const char **utf8);

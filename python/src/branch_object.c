@@ -2,7 +2,7 @@
 /*
  * The object behind bough.Branch: what it was given, what has become of it, and which branches a thread has open.
  *
- * A branch that goes well needs no Python code but the caller's: it is made here, entered and left in with.c. All else is in
+ * A branch that goes well needs no Python code but the caller's: it is made here, entered and left in branch_context.c. All else is in
  * _branch.py, whose class derives from this one and finds its attributes here. A list or set is made when it is first asked for.
  */
 #include "branch.h"

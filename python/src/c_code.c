@@ -13,7 +13,7 @@ enum { STAYS = 200 }; /* ms: a loop comes by, and is monitored then */
 
 static bool looks;
 
-/* By the courier, in no Python code. What the interpreter does is asked, not its version. */
+/* By the async thread, in no Python code. What the interpreter does is asked, not its version. */
 void bp_c_code_probe(void)
 {
     if (PY_VERSION_HEX < 0x030D0000)

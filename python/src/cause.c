@@ -6,10 +6,10 @@
  * leaves a child, a work item, a thread's run() or a branch block it is to count as the interrupt, and a real error is to
  * stay one. What tells them apart is the place:
  *
- *      on_cut()                    the call is interrupted, without the interpreter lock: unplaced = true
+ *      on_interrupted()            the call is interrupted, without the interpreter lock: unplaced = true
  *      PyEval_RestoreThread()      ...called by the extension module, which has the lock again: the frame and its
- *        |                         instruction are noted, a `bp_site` (site.c). If the module never gave the lock away, on_cut() does
- *        |                         that itself
+ *        |                         instruction are noted, a `bp_site` (site.c). If the module never gave the lock away,
+ *        |                         on_interrupted() does that itself
  *      the error                   passes this frame at this instruction: its traceback says so
  *      the instruction succeeds    the site is dropped (watch.c)
  *      the frame is freed          the same, so no later frame at the same address is taken for it

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Asynchronous delivery into one thread: what the courier does when it looks at the thread, with the interpreter lock.
+ * Asynchronous delivery into one thread: what the async thread does when it looks at the thread, with the interpreter lock.
  *
  * STATES
  *
@@ -10,7 +10,7 @@
  *
  *   QUIET      active = false
  *
- *      There is nothing to raise. The courier does not look at the thread.
+ *      There is nothing to raise. The async thread does not look at the thread.
  *
  *   DUE        active, due_since = 0 until the first look, or less than 50 ms ago
  *
@@ -22,24 +22,24 @@
  *   LOOKED AT  active, due_since 50 ms ago or more, !armed, !awaited
  *
  *      The thread stands where nothing may come in: in a critical section, in __enter__, __exit__, a finally, a finalizer
- *      (rule 43, _async_safe.py), or in a trace function. The courier looks again in 5 ms, and more and more rarely, down to once
+ *      (rule 43, _async_safe.py), or in a trace function. The async thread looks again in 5 ms, and more and more rarely, down to once
  *      in 100 ms, while the thread stands still (`looked_at`, `look_in`).
  *
  *   AWAITED    the same, but awaited
  *
  *      The thread itself looks, at each instruction of the functions that it is in: monitor.c, from Python 3.13 on; in older ones
- *      for a thread that is never seen where it could be armed. The courier goes on to look as before.
+ *      for a thread that is never seen where it could be armed. The async thread goes on to look as before.
  *
  *   ARMED      the same, but armed; it may be awaited as well
  *
  *      PyThreadState_SetAsyncExc(Carrier) was called. The exception comes with the thread's next look at its eval breaker, in the frame
- *      that was looked at: it held the lock for the courier then, and comes from where it gave it away. The interpreter makes an
+ *      that was looked at: it held the lock for the async thread then, and comes from where it gave it away. The interpreter makes an
  *      instance of Carrier, and carrier.c gives the instance that is meant (rule 44). In 3.15 a thread that stays in C code is
  *      armed as well: c_code.c.
  *
  * TRANSITIONS
  *
- *   QUIET -> DUE           bp_courier_need(), of a post; the event descriptor of the thread is readable
+ *   QUIET -> DUE           bp_async_exc_need(), of a post; the event descriptor of the thread is readable
  *   DUE -> LOOKED AT       50 ms have passed, and nothing may come in
  *   any -> AWAITED         deliver(): bp_monitor() has marked the functions
  *   any -> ARMED           deliver(): may_come_in()

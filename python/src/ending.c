@@ -2,7 +2,7 @@
 /*
  * The interpreter ends, and other threads run on: daemons, and the library's own. They get no interpreter lock any more, and
  * the thread states of the daemons are freed while these are in their blocking calls. An interrupted call looks at the thread state
- * of its thread without the lock (cut.c), so the end waits for the looks that have begun, and there are no others from then on.
+ * of its thread without the lock (interpose.c), so the end waits for the looks that have begun, and there are no others from then on.
  */
 #include "state.h"
 

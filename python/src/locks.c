@@ -8,7 +8,7 @@
  *      try it without waiting ---------------------------------------> got it
  *        |
  *      wait, with a timeout always: the caller's, or three years
- *        |   the semaphore below may end early by a cut, as by a timeout (cut.c): lock_cut
+ *        |   the semaphore below may end early by a cut, as by a timeout (interpose.c): lock_cut
  *        |
  *      got it, or the caller's time is over -------------------------> so it is; an interrupt stays pending (rule 9)
  *      cut: try once more without waiting --------------------------> got it: whoever released it did so for us, and

@@ -40,7 +40,7 @@ static PyObject *interrupt_thread(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "KO:interrupt_thread", &id, &reason) || read_reason(reason, &text) != 0)
         return NULL;
     struct bp_thread *t = bp_thread_of_id(id);
-    if (t && t->asynchronous && bp_courier_start() != 0)
+    if (t && t->asynchronous && bp_async_exc_start() != 0)
         return NULL;
     if (t && t->asynchronous)
         t = bp_thread_of_id(id);
@@ -52,7 +52,7 @@ static PyObject *interrupt_thread(PyObject *module, PyObject *args)
     if (t->handle && bough_interrupt(t->handle, text) != 0)
         return bp_not_alive("the thread has ended"), NULL;
     if (t->asynchronous)
-        bp_courier_need(t);
+        bp_async_exc_need(t);
     Py_RETURN_NONE;
 }
 
@@ -82,12 +82,12 @@ static bool is_any_asynchronous(void)
     return t != NULL;
 }
 
-/* Those that have not used bough yet as well. The courier is none. */
+/* Those that have not used bough yet as well. The async thread is none. */
 static int know_all(void)
 {
     PyThreadState *ts = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
     for (; ts; ts = PyThreadState_Next(ts)) {
-        struct bp_thread *t = bp_courier_is(ts->thread_id) ? NULL : bp_thread_of_state(ts);
+        struct bp_thread *t = bp_async_exc_is(ts->thread_id) ? NULL : bp_thread_of_state(ts);
         if (t)
             bp_thread_show(t);
         else if (PyErr_Occurred())
@@ -102,14 +102,15 @@ static PyObject *interrupt_all(PyObject *module, PyObject *reason)
     const char *text;
     (void)module;
     struct bp_thread *me = bp_self();
-    if (!me || read_reason(reason, &text) != 0 || (is_any_asynchronous() && bp_courier_start() != 0) || know_all() != 0)
+    if (!me || read_reason(reason, &text) != 0 || (is_any_asynchronous() && bp_async_exc_start() != 0) ||
+        know_all() != 0)
         return NULL;
     long count = 0;
     for (struct bp_thread *t = bp.threads; t; t = t->next) {
         if (t == me || (!t->handle && queue(t, reason) != 0))
             continue;
         if (t->asynchronous)
-            bp_courier_need(t);
+            bp_async_exc_need(t);
         count += t->handle == NULL;
     }
     int known;
@@ -126,7 +127,7 @@ int bp_post_exception(struct bp_thread *t)
     return bough_post_event(t->handle, &event).record ? 0 : -1;
 }
 
-/* Its exception, exactly; the first of several that were not raised yet counts, as with any record (rule 1). The courier was
+/* Its exception, exactly; the first of several that were not raised yet counts, as with any record (rule 1). The async thread was
  * started before `t` was looked up. */
 static PyObject *post_exception(struct bp_thread *t, PyObject *exception)
 {
@@ -137,7 +138,7 @@ static PyObject *post_exception(struct bp_thread *t, PyObject *exception)
         Py_CLEAR(t->exception);
         return bp_not_alive("the thread has ended"), NULL;
     }
-    bp_courier_need(t);
+    bp_async_exc_need(t);
     Py_RETURN_TRUE;
 }
 
@@ -150,7 +151,7 @@ static PyObject *raise_in(PyObject *module, PyObject *args)
         return NULL;
     if (!PyExceptionInstance_Check(exception))
         return PyErr_Format(PyExc_TypeError, "exc must be an instance of an exception, got %R", exception), NULL;
-    if (bp_courier_start() != 0)
+    if (bp_async_exc_start() != 0)
         return NULL;
     struct bp_thread *t = bp_thread_of_id(id);
     return t ? post_exception(t, exception) : NULL;
@@ -164,7 +165,7 @@ static PyObject *raise_in_handle(PyObject *module, PyObject *args)
     (void)module;
     if (!PyArg_ParseTuple(args, "KO!:raise_in_handle", &handle, PyExc_BaseException, &exception))
         return NULL;
-    if (bp_courier_start() != 0)
+    if (bp_async_exc_start() != 0)
         return NULL;
     struct bp_thread *t = bp.threads;
     while (t && (uintptr_t)t->handle != (uintptr_t)handle)

@@ -51,7 +51,7 @@ int bp_region_end(struct bp_thread *t, int kind)
     return -1;
 }
 
-/* The budget counts from the entry or the post, whichever is later; of the post the courier knows when it saw it. */
+/* The budget counts from the entry or the post, whichever is later; of the post the async thread knows when it saw it. */
 static bool protects(const struct bp_thread *t, const struct bp_region *r)
 {
     bough_time from = t->due_since > r->entered ? t->due_since : r->entered;

@@ -8,7 +8,7 @@
  *      poster, with the interpreter lock              target
  *      --------------------------------              ------
  *      exception = E   (raise_exc)                    in a blocking call, without the lock:
- *      bough_post_event(target) -------------------->   the library cuts it; bp_on_cut(): cut = true, why = record
+ *      bough_post_event(target) -------------------->   the library cuts it; on_interrupted(): cut = true, why = record
  *                                                       the call fails with BP_CUT, an errno of nobody's
  *                                                     the interpreter makes an OSError of it, with the lock:
  *                                                       alloc_or_raise() finds `cut`, raises E or a ThreadExit instead
@@ -96,7 +96,7 @@ struct bp_thread {
     bool cut; /* and no exception has come of it yet */
     struct bp_place cut_at;
     struct bough_record why;
-    bool raises;   /* ...in a function that raises an OSError right after it: cut.c */
+    bool raises;   /* ...in a function that raises an OSError right after it: interpose.c */
     bool unplaced; /* ...and its place has not been noted yet: cause.c */
     bool in_lock;  /* in a lock's method whose wait may be cut */
     bool lock_cut;
@@ -107,21 +107,21 @@ struct bp_thread {
     PyObject *final;                        /* what a final handler raised: the thread ends by it; NULL */
     struct bp_queued *queued, *queued_last; /* what was posted before `handle` was there; NULL */
 
-    /* For the courier. */
+    /* For the async thread. */
     bool asynchronous; /* interrupts come anywhere in its bytecode */
     int event_fd;      /* readable while an interrupt is due; -1 */
     bool armed;        /* PyThreadState_SetAsyncExc() was called and its exception has not come yet */
     bough_time armed_at;
-    struct bp_place stands; /* where the courier saw it last, for c_code.c; and since when */
+    struct bp_place stands; /* where the async thread saw it last, for c_code.c; and since when */
     bough_time stands_since;
     bool withdrawing;      /* the armed exception is being raised in a place of no consequence: carrier.c */
     bool awaited;          /* the same for an interpreter that monitors: monitor.c */
     bool due;              /* `event_fd` was readable at the last look */
     struct bp_raised seen; /* the record that was pending then */
-    bough_time due_since;  /* when the courier saw that there is something to raise; 0: nothing */
+    bough_time due_since;  /* when the async thread saw that there is something to raise; 0: nothing */
     struct bp_raised_lately *raised_lately; /* NULL: nothing was, as in most threads */
     PyObject *on_due;                       /* called each time that an interrupt becomes due; NULL */
-    bool active;                            /* in the courier's list of threads to look at */
+    bool active;                            /* in the async thread's list of threads to look at */
     struct bp_place looked_at;              /* where the thread stood at the last look */
     int look_in; /* ms, from then on; more than the least: it stands there for long; 0: never yet */
     struct bp_thread *active_before, *active_next;
@@ -235,7 +235,7 @@ void bp_entry_remove(struct bp_thread *t);
 /* Its exception is there; this is the interrupt that goes with it. -1: the thread has ended. */
 int bp_post_exception(struct bp_thread *t);
 
-/* ---- raise.c ------------------------------------------------------------------------------------------ */
+/* ---- exceptions.c ------------------------------------------------------------------------------------- */
 
 /* Sets the exception for a record; the caller is its target. A posted one is consumed. */
 void bp_raise(struct bp_thread *t, const struct bough_record *why);
@@ -258,7 +258,7 @@ PyObject *bp_record_object(const struct bough_record *record);
 PyObject *bp_error(const char *what);
 /* The exception that is set, which is no more: a new reference. NULL: none is. */
 PyObject *bp_taken_exception(void);
-int bp_raise_init(PyObject *module);
+int bp_exceptions_init(PyObject *module);
 /* Let errors that a cut has brought about become the interrupt's exception. */
 int bp_replace_errors(bool on);
 
@@ -315,7 +315,7 @@ bool bp_is_nudge(const struct bp_thread *t, const struct bough_record *why);
 void bp_nudge_arrives(struct bp_thread *t);
 void bp_nudge_for(struct bp_thread *t, struct bough_record *why);
 
-/* ---- cut.c -------------------------------------------------------------------------------------------- */
+/* ---- interpose.c -------------------------------------------------------------------------------------- */
 
 int bp_interpose(void);
 int bp_interpose_undo(void);
@@ -368,40 +368,40 @@ void bp_raise_here(struct bp_thread *t);
 /* The calling thread's armed exception does not come any more. Whatever exception is set stays. */
 void bp_carrier_withdraw(struct bp_thread *t);
 
-/* ---- courier.c ---------------------------------------------------------------------------------------- */
+/* ---- async_exc.c -------------------------------------------------------------------------------------- */
 
 /* Before what needs it. It loads Python code, so other threads run, and may end: look a thread up afterwards, or keep to the
  * calling one. -1 with an exception: it could not be started. */
-int bp_courier_start(void);
-/* The courier, which was started, is to look at the thread. No other thread runs meanwhile. */
-void bp_courier_need(struct bp_thread *t);
+int bp_async_exc_start(void);
+/* The async thread, which was started, is to look at the thread. No other thread runs meanwhile. */
+void bp_async_exc_need(struct bp_thread *t);
 /* The thread's entry is about to be freed. */
-void bp_courier_forget(struct bp_thread *t);
-int bp_courier_init(void);
+void bp_async_exc_forget(struct bp_thread *t);
+int bp_async_exc_init(void);
 /* The interpreter is about to end: no thread of the library's may enter it any more. */
-bool bp_courier_is(unsigned long ident);
+bool bp_async_exc_is(unsigned long ident);
 
 /* ---- delivery.c --------------------------------------------------------------------------------------- */
 
-/* By the courier. In how many ms the thread is to be looked at again; -1: it lives, and there is nothing to raise. It may have ended
- * otherwise. */
+/* By the async thread. In how many ms the thread is to be looked at again; -1: it lives, and there is nothing to raise. It may have
+ * ended otherwise. */
 int bp_delivery_look(struct bp_thread *t);
 /* By the thread itself. */
 bool bp_place_admits_here(const struct bp_thread *t);
 /* The exception that was armed is not wanted any more. */
 void bp_disarm(struct bp_thread *t);
-/* It is wanted, but not now: the courier looks for another moment. */
+/* It is wanted, but not now: the async thread looks for another moment. */
 void bp_hold(struct bp_thread *t);
 /* What raise_exc() has posted to the calling thread and was not raised yet is not wanted any more. */
 void bp_drop_posted(struct bp_thread *t);
 
 /* ---- c_code.c ----------------------------------------------------------------------------------------- */
 
-/* By the courier: what does this interpreter do? */
+/* By the async thread: what does this interpreter do? */
 void bp_c_code_probe(void);
 /* Has the thread stood in the same call for a while, which may raise what is armed? */
 bool bp_stays_in_c(struct bp_thread *t);
-/* Whether PyErr_CheckSignals() raises what is armed; known when the courier runs. */
+/* Whether PyErr_CheckSignals() raises what is armed; known when the async thread runs. */
 bool bp_signals_raise(void);
 
 /* ---- monitor.c ---------------------------------------------------------------------------------------- */
@@ -458,10 +458,10 @@ long bp_leave_open(struct bp_thread *t, long keep);
 
 /* ---- methods, each in the file that has its name ------------------------------------------------------- */
 
-extern PyMethodDef bp_thread_methods[], bp_raise_methods[], bp_cut_methods[], bp_post_methods[], bp_courier_methods[],
-    bp_branch_methods[], bp_child_object_methods[], bp_branch_object_methods[], bp_item_methods[], bp_ladder_methods[],
-    bp_signal_methods[], bp_site_methods[], bp_report_methods[], bp_lock_methods[], bp_cause_methods[],
-    bp_callback_methods[], bp_loop_methods[], bp_stranger_methods[], bp_interpreter_methods[], bp_around_methods[],
-    bp_stack_methods[], bp_status_methods[];
+extern PyMethodDef bp_thread_methods[], bp_exception_methods[], bp_interpose_methods[], bp_post_methods[],
+    bp_async_exc_methods[], bp_branch_methods[], bp_child_object_methods[], bp_branch_object_methods[],
+    bp_pool_item_methods[], bp_ladder_methods[], bp_signal_methods[], bp_site_methods[], bp_report_methods[],
+    bp_lock_methods[], bp_cause_methods[], bp_callback_methods[], bp_loop_methods[], bp_stranger_methods[],
+    bp_interpreter_methods[], bp_around_methods[], bp_stack_methods[], bp_status_methods[];
 
 #endif

@@ -36,7 +36,7 @@ static void forget(struct bp_thread *t)
     bool by_itself = bp_me == t || !t->begun || t->late;
     bp_entry_remove(t);
     bp.changes++;
-    bp_courier_forget(t);
+    bp_async_exc_forget(t);
     bp_cause_forget(t);
     bp_callbacks_forget(t);
     bp_branches_forget(t);

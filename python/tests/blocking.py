@@ -234,7 +234,7 @@ def limit(make):
 
 
 def begin():
-    """What stays for good is there before a test counts: the courier's descriptor, opened for the first raise_exc()."""
+    """What stays for good is there before a test counts: the async thread's descriptor, opened for the first raise_exc()."""
     worker = bough.Thread(target=time.sleep, args=(3600,))
     worker.start()
     worker.terminate()

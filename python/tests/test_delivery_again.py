@@ -206,9 +206,9 @@ class Looks(unittest.TestCase):
 
     def counted(self, function):
         """How often it woke meanwhile, and at how many threads it looked."""
-        wakes, looks = bough._bough.courier_counts()
+        wakes, looks = bough._bough.async_exc_counts()
         function()
-        now = bough._bough.courier_counts()
+        now = bough._bough.async_exc_counts()
         return now[0] - wakes, now[1] - looks
 
     def setUp(self):

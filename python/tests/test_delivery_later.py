@@ -44,8 +44,8 @@ class NeverLater(unittest.TestCase):
         thread = started(function, run, cls=threading.Thread)  # its calls are not interrupted
         until_blocked(thread)
         bough.raise_exc(thread, Posted)
-        before = bough._bough.courier_counts()[1]
-        until(lambda: bough._bough.courier_counts()[1] >= before + 8, "enough looks")
+        before = bough._bough.async_exc_counts()[1]
+        until(lambda: bough._bough.async_exc_counts()[1] >= before + 8, "enough looks")
         return thread, w, seen
 
     def test_blocked_in_an_iterator(self):

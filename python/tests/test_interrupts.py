@@ -384,8 +384,8 @@ print(other.is_alive())
         thread = started(run)
         inside.passed()
         thread.raise_exc(KeyError("the maker"))
-        looks = _bough.courier_counts()[1]
-        until(lambda: meant or not thread.is_alive() or _bough.courier_counts()[1] > looks + 5)
+        looks = _bough.async_exc_counts()[1]
+        until(lambda: meant or not thread.is_alive() or _bough.async_exc_counts()[1] > looks + 5)
         over.append(True)
         self.assertIsInstance(ended(thread), KeyError)
         self.assertNotIn(True, meant)

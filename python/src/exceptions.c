@@ -15,7 +15,7 @@
  * before it was told of the first one's error.
  *
  * And C code may try again for ever, looking for signals in between as PEP 475 has it: so PyErr_CheckSignals(), called by
- * extension modules, raises as well (cut.c).
+ * extension modules, raises as well (interpose.c).
  */
 #include "state.h"
 
@@ -163,7 +163,7 @@ PyObject *bp_exception_for(struct bp_thread *t, const struct bough_record *why)
         return final;
     if (why->kind == BOUGH_EXCEPTION && t->exception)
         return take_posted(t);
-    /* It is raised here: the courier must not raise it a second time where it is caught, but only after the grace period. */
+    /* It is raised here: the async thread must not raise it a second time where it is caught, but only after the grace period. */
     if (t->armed && !t->exception)
         bp_hold(t);
     t->awaited &= t->exception != NULL;
@@ -439,8 +439,8 @@ bool bp_arm_again(struct bp_thread *t, PyObject *exception)
         t->exception = Py_NewRef(exception);
         bp_post_exception(t);
     }
-    if (bp_courier_start() == 0)
-        bp_courier_need(t);
+    if (bp_async_exc_start() == 0)
+        bp_async_exc_need(t);
     else
         PyErr_Clear(); /* no more threads: points raise it still */
     return true;
@@ -465,7 +465,7 @@ static PyObject *register_class(PyObject *module, PyObject *thread_exit_class)
     Py_RETURN_NONE;
 }
 
-PyMethodDef bp_raise_methods[] = {
+PyMethodDef bp_exception_methods[] = {
     {"check_interrupt", (PyCFunction)(void (*)(void))check_interrupt, METH_FASTCALL,
      PyDoc_STR(
          "check_interrupt()\n--\n\nAn interruption point: raises ThreadExit, or the exception posted by raise_exc(), if "
@@ -492,7 +492,7 @@ PyMethodDef bp_raise_methods[] = {
     {0},
 };
 
-int bp_raise_init(PyObject *module)
+int bp_exceptions_init(PyObject *module)
 {
     if (!bp.record_type)
         bp.record_type = (PyObject *)PyStructSequence_NewType(&record_desc);

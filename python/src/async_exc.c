@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The courier: the thread by which exceptions come into threads that run bytecode and come to no point.
+ * The async thread, bough-async: by it exceptions come into threads that run bytecode and come to no point. It arms the interpreter's
+ * own asynchronous exception (PyThreadState_SetAsyncExc()).
  *
  * It is started on first need. It takes the interpreter lock for each look, so neither posters nor the ladder depend on it. It
  * sleeps in epoll_wait(): on its bell, which posters ring, and on the event descriptors of the threads that asked for all their
@@ -22,7 +23,7 @@ enum { EVENTS = 64, BELL = 0 }; /* the identity of a thread is never 0 */
 static pthread_t thread;
 static bool running;
 static int bell = -1, descriptors = -1; /* what is waited for: an epoll */
-static bool rung;                       /* the bell, and the courier has not woken since */
+static bool rung;                       /* the bell, and the async thread has not woken since */
 static struct bp_thread *active;        /* the threads to look at */
 static struct bp_thread *next_look;     /* of those, in this round */
 static unsigned long wakes, looks;      /* for tests */
@@ -64,7 +65,7 @@ static int watch_descriptor(const struct bp_thread *t)
     return 0;
 }
 
-void bp_courier_forget(struct bp_thread *t)
+void bp_async_exc_forget(struct bp_thread *t)
 {
     deactivate(t);
     if (t->event_fd >= 0 && descriptors >= 0)
@@ -127,7 +128,7 @@ static void *run(void *unused)
     struct epoll_event events[EVENTS];
     uint64_t rings;
     (void)unused;
-    pthread_setname_np(pthread_self(), "bough-courier");
+    pthread_setname_np(pthread_self(), "bough-async");
     PyGILState_STATE state = PyGILState_Ensure();
     bp_c_code_probe();
     while (!bp_is_ending()) {
@@ -167,7 +168,7 @@ static int open_descriptors(void)
 static int start(void)
 {
     sigset_t all, before;
-    /* Here: the courier, and the thread that it looks at, must not wait for an import. */
+    /* Here: the async thread, and the thread that it looks at, must not wait for an import. */
     PyObject *may_raise_in = bp_load("bough._async_safe", "may_raise_in");
     if (!may_raise_in)
         return -1;
@@ -184,22 +185,22 @@ static int start(void)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error)
         return errno = error, (void)bp_error("cannot start the thread for asynchronous delivery"), -1;
-    pthread_setname_np(thread, "bough-courier"); /* it may not have run yet: count.c */
+    pthread_setname_np(thread, "bough-async"); /* it may not have run yet: count.c */
     running = true;
     return 0;
 }
 
-bool bp_courier_is(unsigned long ident)
+bool bp_async_exc_is(unsigned long ident)
 {
     return running && ident == (unsigned long)thread;
 }
 
-int bp_courier_start(void)
+int bp_async_exc_start(void)
 {
     return bp_is_ending() || running ? 0 : start(); /* the interpreter ends: no more */
 }
 
-void bp_courier_need(struct bp_thread *t)
+void bp_async_exc_need(struct bp_thread *t)
 {
     activate(t);
     if (running && !rung)
@@ -214,7 +215,7 @@ static void close_descriptor(int *fd)
     *fd = -1;
 }
 
-/* A forked child has no courier, and a bell that it shares with its parent. */
+/* A forked child has no async thread, and a bell that it shares with its parent. */
 static void in_child(void)
 {
     running = rung = false;
@@ -225,7 +226,7 @@ static void in_child(void)
     active = next_look = NULL;
 }
 
-int bp_courier_init(void)
+int bp_async_exc_init(void)
 {
     static bool registered;
     if (!registered && pthread_atfork(NULL, NULL, in_child) != 0)
@@ -236,7 +237,7 @@ int bp_courier_init(void)
 
 /* ---- methods -------------------------------------------------------------------------------------------------------- */
 
-static PyObject *courier_stop(PyObject *module, PyObject *none)
+static PyObject *async_exc_stop(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;
     bp_end();
@@ -250,43 +251,43 @@ static PyObject *courier_stop(PyObject *module, PyObject *none)
     Py_RETURN_NONE;
 }
 
-/* From here on interrupts of the calling thread wake the courier. What is pending already is due, or will be. */
+/* From here on interrupts of the calling thread wake the async thread. What is pending already is due, or will be. */
 static int need_event(struct bp_thread *t)
 {
     if (t->event_fd < 0 && (t->event_fd = bough_event_fd()) < 0)
         return (void)bp_error("cannot create this thread's event descriptor"), -1;
-    if (bp_courier_start() != 0 || (!bp_is_ending() && watch_descriptor(t) != 0))
+    if (bp_async_exc_start() != 0 || (!bp_is_ending() && watch_descriptor(t) != 0))
         return -1;
     if (bough_interrupted())
-        bp_courier_need(t);
+        bp_async_exc_need(t);
     return 0;
 }
 
-static bool needs_courier(const struct bp_thread *t)
+static bool needs_async_exc(const struct bp_thread *t)
 {
     return t->event_fd >= 0 && (t->asynchronous || t->on_due);
 }
 
 /* In a forked process that uses bough: the thread that forked may have asked for it in the parent. */
-static PyObject *courier_resume(PyObject *module, PyObject *none)
+static PyObject *async_exc_resume(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;
     bool any = false;
     for (const struct bp_thread *t = bp.threads; t && !any; t = t->next)
-        any = needs_courier(t);
-    if (any && bp_courier_start() != 0)
+        any = needs_async_exc(t);
+    if (any && bp_async_exc_start() != 0)
         return NULL;
     for (struct bp_thread *t = bp.threads; !bp_is_ending() && t; t = t->next) {
-        if (!needs_courier(t))
+        if (!needs_async_exc(t))
             continue;
         if (watch_descriptor(t) != 0)
             return NULL;
-        bp_courier_need(t);
+        bp_async_exc_need(t);
     }
     Py_RETURN_NONE;
 }
 
-static PyObject *courier_counts(PyObject *module, PyObject *none)
+static PyObject *async_exc_counts(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;
     return Py_BuildValue("(kk)", wakes, looks);
@@ -333,13 +334,15 @@ static PyObject *signals_raise(PyObject *module, PyObject *none)
     return PyBool_FromLong(bp_signals_raise());
 }
 
-PyMethodDef bp_courier_methods[] = {
+PyMethodDef bp_async_exc_methods[] = {
     {"signals_raise", signals_raise, METH_NOARGS,
-     PyDoc_STR("signals_raise(): whether PyErr_CheckSignals() raises what is armed; known when the courier runs.")},
-    {"courier_stop", courier_stop, METH_NOARGS, PyDoc_STR("courier_stop(): the interpreter ends.")},
-    {"courier_counts", courier_counts, METH_NOARGS,
-     PyDoc_STR("courier_counts(): how often it woke, and at how many threads it looked in all.")},
-    {"courier_resume", courier_resume, METH_NOARGS, PyDoc_STR("courier_resume(): after a fork, if it is needed.")},
+     PyDoc_STR(
+         "signals_raise(): whether PyErr_CheckSignals() raises what is armed; known when the async thread runs.")},
+    {"async_exc_stop", async_exc_stop, METH_NOARGS, PyDoc_STR("async_exc_stop(): the interpreter ends.")},
+    {"async_exc_counts", async_exc_counts, METH_NOARGS,
+     PyDoc_STR("async_exc_counts(): how often it woke, and at how many threads it looked in all.")},
+    {"async_exc_resume", async_exc_resume, METH_NOARGS,
+     PyDoc_STR("async_exc_resume(): after a fork, if it is needed.")},
     {"set_asynchronous", set_asynchronous, METH_O,
      PyDoc_STR(
          "set_asynchronous(on): interrupts come anywhere in the calling thread's bytecode. Whether they did before.")},

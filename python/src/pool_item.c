@@ -106,7 +106,7 @@ static PyObject *call_item(PyObject *module, PyObject *args)
     return tuple;
 }
 
-PyMethodDef bp_item_methods[] = {
+PyMethodDef bp_pool_item_methods[] = {
     {"call_item", call_item, METH_VARARGS,
      PyDoc_STR(
          "call_item(future, function, args, kwargs): in a branch of its own, if the future is to run. (result,) or "

@@ -120,7 +120,7 @@ static int choose(void *argument, const char *call, const void *site)
 
 /* Runs on the thread, mostly without the GIL. If the record was cleared meanwhile, the interpreter and the lock's method try
  * again. */
-static int on_cut(void *argument, const struct bough_cut *cut)
+static int on_interrupted(void *argument, const struct bough_cut *cut)
 {
     struct bp_thread *t = argument;
     bool lock = t->in_lock && strncmp(cut->call, "sem_", 4) == 0;
@@ -142,7 +142,7 @@ int bp_set_kinds(struct bp_thread *t, unsigned kinds)
 {
     unsigned now = bp_callbacks_end_calls(t) ? kinds & BP_EXCEPTION_ONLY : kinds;
     struct bough_foreign ways = {
-        .kinds = now, .grace = t->grace, .on_cut = on_cut, .argument = t, .choose = choose, .paced = 1};
+        .kinds = now, .grace = t->grace, .on_cut = on_interrupted, .argument = t, .choose = choose, .paced = 1};
     if (bough_foreign_set(now ? &ways : NULL) != 0)
         return (void)bp_error("cannot make this thread interruptible"), -1;
     t->kinds = kinds;
@@ -482,7 +482,7 @@ static PyObject *pretend_cut(PyObject *module, PyObject *none)
     Py_RETURN_NONE;
 }
 
-PyMethodDef bp_cut_methods[] = {
+PyMethodDef bp_interpose_methods[] = {
     {"set_grace", set_grace, METH_O, PyDoc_STR("set_grace(seconds): for how long it is left alone; 0: 5 s.")},
     {"meet_cut", meet_cut, METH_NOARGS,
      PyDoc_STR("meet_cut(): raise the interrupt by which a call has ended, if one has.")},

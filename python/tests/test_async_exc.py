@@ -9,7 +9,7 @@ BEGIN = """
 import sys, threading, bough
 
 class Hook:
-    '''Lets the target end, and new entries be made where its own one was, while the courier starts.'''
+    '''Lets the target end, and new entries be made where its own one was, while the async thread starts.'''
     def find_spec(self, name, path, target=None):
         if name == "bough._async_safe":
             go.set()
@@ -67,7 +67,7 @@ except ValueError as error:
 
 
 class First(unittest.TestCase):
-    """The target ends while the poster starts the courier."""
+    """The target ends while the poster starts the async thread."""
 
     limit = 120
 
