@@ -23,13 +23,21 @@ static inline bool fd_waits(int fd)
            !S_ISDIR(status.st_mode);
 }
 
+/* A request without the size of its argument: libc's struct termios is larger than the kernel's, and on some machines, PowerPC for one,
+ * libc's TCSETSW has libc's size. libc's ioctl() translates it. */
+static inline unsigned long without_size(unsigned long request)
+{
+    return request & ~((unsigned long)_IOC_SIZEMASK << _IOC_SIZESHIFT);
+}
+
 /* Requests that first wait until a terminal has sent its output. Linux starts that wait again when a signal comes while another thread's
  * write() to the terminal waits (set_termios() in drivers/tty/tty_ioctl.c): the thread spins in the kernel until that write has ended. */
 static inline bool spins_at_signals(unsigned long request)
 {
-    enum { SET_AND_WAIT = 0x402C542B, SET_AND_FLUSH = 0x402C542C }; /* TCSETSW2, TCSETSF2: not in libc's headers */
-    return request == TCSETSW || request == TCSETSF || request == TCSETAW || request == TCSETAF ||
-           request == SET_AND_WAIT || request == SET_AND_FLUSH;
+    enum { SET_AND_WAIT = 0x4000542C, SET_AND_FLUSH = 0x4000542D }; /* TCSETSW2, TCSETSF2: not in each libc's headers */
+    unsigned long bare = without_size((unsigned)request);
+    return bare == without_size(TCSETSW) || bare == without_size(TCSETSF) || bare == without_size(TCSETAW) ||
+           bare == without_size(TCSETAF) || bare == SET_AND_WAIT || bare == SET_AND_FLUSH;
 }
 
 /* To the kernel a message queue is a regular file. */

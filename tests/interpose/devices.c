@@ -32,29 +32,34 @@ static void *writes(void *terminal)
     return NULL;
 }
 
+/* libc's numbers, and those that no libc's header has everywhere: TCGETS2, TCSETSW2, TCSETSF2. */
+#define GET2 ((bough_ioctl_request)0x802C542A)
+#define SET_AND_WAIT2 ((bough_ioctl_request)0x402C542C)
+#define SET_AND_FLUSH2 ((bough_ioctl_request)0x402C542D)
+
+static struct {
+    bough_ioctl_request get, set;
+} requests;
+
 static int sets(void *argument)
 {
+    int terminal = *(int *)argument;
     char settings[256];
-    CHECK_EQ(ioctl(bough_fd_of(argument), TCGETS, settings), 0);
+    CHECK_EQ(ioctl(terminal, requests.get, settings), 0);
     tid = gettid();
     BOUGH_FOREIGN
     {
-        CHECK_EQ(ioctl(bough_fd_of(argument), TCSETSW, settings), 0);
+        CHECK_EQ(ioctl(terminal, requests.set, settings), 0);
     }
     CHECK_ERR(bough_check(), ECANCELED); /* it stays */
     return ECANCELED;
 }
 
-TEST(a_request_that_spins_at_signals_is_left_alone)
+static void interrupt_it(int terminal)
 {
-    int user, terminal = stopped_terminal(&user);
-    struct t_thread thread;
-    CHECK(bough_interpose((const char *const[]){"", NULL}, 0) > 0);
-    t_spawn(&thread, writes, &terminal);
-    t_until(writer != 0);
-    t_until_blocked(writer);
     BOUGH_BRANCH(b, .collect = 1) {
-        bough_thread *child = bough_add(b, sets, bough_fd(terminal));
+        bough_thread *child =
+            bough_add(b, sets, (bough_resource){.value = &terminal}); /* closed by the test, after all */
         CHECK(child != NULL);
         t_until(tid != 0);
         t_until_blocked(tid);
@@ -63,7 +68,38 @@ TEST(a_request_that_spins_at_signals_is_left_alone)
         CHECK_EQ(tcflow(terminal, TCOON), 0);
         CHECK_EQ(bough_join(child), 0);
     }
+}
+
+static void is_left_alone(bough_ioctl_request get, bough_ioctl_request set)
+{
+    char settings[256];
+    int user, terminal = stopped_terminal(&user);
+    struct t_thread thread;
+    requests.get = get;
+    requests.set = set;
+    if (ioctl(terminal, get, settings) != 0)
+        SKIP("no such request here: %s", strerror(errno));
+    CHECK(bough_interpose((const char *const[]){"", NULL}, 0) > 0);
+    t_spawn(&thread, writes, &terminal);
+    t_until(writer != 0);
+    t_until_blocked(writer);
+    interrupt_it(terminal);
     t_join(&thread);
     close(terminal);
     close(user);
+}
+
+TEST(a_request_that_spins_at_signals_is_left_alone)
+{
+    is_left_alone(TCGETS, TCSETSW);
+}
+
+TEST(also_one_with_the_speeds)
+{
+    is_left_alone(GET2, SET_AND_WAIT2);
+}
+
+TEST(also_one_that_flushes_the_input)
+{
+    is_left_alone(GET2, SET_AND_FLUSH2);
 }
