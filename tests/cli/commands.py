@@ -375,7 +375,11 @@ def escapes():
                 yield f"{out}"
     with Program(stopped=False, BOUGH_HIDDEN="1") as pid:
         out = run("tree", pid)
-        if out.returncode != 1 or "hides its tree" not in out.stderr or "BOUGH_HIDDEN" not in out.stderr:
+        maps = Path(f"/proc/{pid}/maps").read_text()
+        # Linked statically, on a kernel that keeps no names for anonymous memory, it shows no sign of bough.
+        sign = "[anon:bough hidden: " in maps or "/libbough.so" in maps
+        if out.returncode != 1 or ("hides its tree" if sign else "or hides it") not in out.stderr or \
+                "BOUGH_HIDDEN" not in out.stderr:
             yield f"{out}"
     out = run("tree", "1\n\033[31m\u202e")
     if out.returncode != 2 or "'1\\x0a\\x1b[31m\\xe2\\x80\\xae' is " not in out.stderr:

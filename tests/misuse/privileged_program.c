@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static void hang(void)
@@ -31,13 +32,18 @@ static void end(void)
     hang();
 }
 
+/* One of the two that the test asks for, as the kernel has it: a sanitizer catches others, and its sigaction() knows only what was set
+ * by it. */
 static int wake_signal(void)
 {
-    struct sigaction action;
+    static const int could_be[] = {SIGUSR2, SIGURG};
+    static const char by_default[64];
+    char action[64] = "";
     bough_self();
-    for (int signo = 1; signo < 32; signo++)
-        if (sigaction(signo, NULL, &action) == 0 && (action.sa_flags & SA_SIGINFO) && action.sa_sigaction)
-            return signo;
+    for (int i = 0; i < 2; i++)
+        if (syscall(SYS_rt_sigaction, could_be[i], NULL, action, sizeof(uint64_t)) == 0 &&
+            memcmp(action, by_default, sizeof action) != 0)
+            return could_be[i];
     return 0;
 }
 
