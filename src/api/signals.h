@@ -13,6 +13,14 @@ void bo_await_others(int64_t until, bool (*enough)(void));
  * are waited for no longer than `flush` ns. Returns if another thread exits already. */
 void bo_exit_from_here(int signo, int status, int64_t flush);
 
+/* End the process by the default action of `signo`, or with the status 128 + n where that would not end it. In api/exit.c, as all above. */
+void bo_exit_by_signal(int signo);
+/* Whether an exit of any thread, and a quick_exit(), ends by the signal that asked everything to stop (BOUGH_SIGNALS_STATUS). 0; -1 with
+ * ENOMEM. */
+int bo_exit_keep_status(bool keep);
+/* From now on main's exit waits for the threads, if such a signal was posted. */
+void bo_exit_await_threads(void);
+
 /* Report which of the signals that were taken by a handler every thread blocks. In ordinary code. (signals_blocked.c) */
 void bo_signals_warn(const int *signals, int count, const sigset_t *taken, const char *(*name_of)(int signo));
 

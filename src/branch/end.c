@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Ending a branch: in order, without its thread, with its thread, and in a forked child. */
+/* Ending a branch: by its owner, at a jump, and at the end of its thread. branch/orphan.c has branches whose thread is lost. */
 #define _GNU_SOURCE
 #include "branch/end.h"
 #include <errno.h>
@@ -21,8 +21,8 @@
 
 /* ---- ending ------------------------------------------------------------------------------------------ */
 
-/* It has ended but for its keys. Not a point of pthread_cancel()'s, which would leave the branch half ended. */
-static void join_leaver(const struct bo_family *f)
+/* Not a cancellation point of pthread_cancel(), which would leave the branch half ended. */
+void bo_family_join_leaver(const struct bo_family *f)
 {
     int state;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
@@ -43,11 +43,11 @@ static void join_children(struct bo_branch *b, struct bo_thread *t)
     if (!b->family->has_leaver)
         return;
     bo_busy_begin(); /* nobody may join it twice */
-    join_leaver(b->family);
+    bo_family_join_leaver(b->family);
     bo_busy_end();
 }
 
-static void run_at_end(struct bo_family *f)
+void bo_family_run_at_end(struct bo_family *f)
 {
     while (f->at_end) {
         struct bo_at_end *hook = f->at_end;
@@ -106,7 +106,7 @@ static int end_branch(struct bo_branch *b, struct bo_thread *t)
     char label[BO_NAME];
     bool interrupted;
     join_children(b, t);
-    run_at_end(f);
+    bo_family_run_at_end(f);
     bo_busy_begin();
     bo_store_seq(&b->deadline, BO_FOREVER);
     pop_branch(b, t);
@@ -163,96 +163,6 @@ void bo_branch_sweep(struct bo_thread *t, uintptr_t sp)
         if (!b->family->place || b->family->place >= sp)
             return;
         end_forgotten(b, t, "a longjmp()", "use bough_longjmp()");
-    }
-}
-
-/* ---- branches whose thread is lost ------------------------------------------------------------------------ */
-
-/* The leaver may be the very thread that ends the branch. */
-static void await_leaver(const struct bo_family *f)
-{
-    if (f->has_leaver && pthread_equal(f->leaver, pthread_self()))
-        pthread_detach(f->leaver);
-    else if (f->has_leaver)
-        join_leaver(f);
-}
-
-static void report_orphan(const char *label, const bough_error *tree)
-{
-    unsigned depth = 0;
-    for (const bough_error *e = tree; e; e = bo_failure_next(tree, e, &depth))
-        bo_report("branch %s, whose thread was lost, ended with a failure that no thread can read: %s: %s%s%s", label,
-                  e->who, strerror(e->code), *e->message ? ": " : "", e->message);
-}
-
-/* What has failed in it is a failure of the branch around it; the root has no family, and nobody to ask it. */
-static void hand_over(struct bo_branch *outer, const char *label, int code, struct bo_failure *f)
-{
-    struct bo_family *family = outer->family;
-    if (!code || !family) {
-        if (code && f)
-            report_orphan(label, &f->face);
-        bo_failure_free(f);
-        return;
-    }
-    bo_lock(&family->lock);
-    bo_family_failed(family, code, f, false);
-    bo_unlock(&family->lock);
-    struct bough_event event = {.kind = BOUGH_SIBLING, .reason = "a branch whose thread was lost has failed"};
-    if (!family->supervisor)
-        bo_post(bo_branch_handle(outer), &event, NULL);
-}
-
-void bo_branch_end_orphan(struct bo_branch *b)
-{
-    struct bo_family *f = b->family;
-    struct bo_branch *outer = bo_branch_at(bo_load_relaxed(&b->outer));
-    char label[BO_NAME];
-    await_leaver(f);
-    run_at_end(f);
-    bo_store_seq(&b->deadline, BO_FOREVER);
-    memcpy(label, b->t.name, sizeof label);
-    bo_store_relaxed(&b->shield.seq, 0);
-    bo_generation_end(&b->t, BOUGH_POST_LOST);
-    b->family = NULL;
-    bo_branch_free(b);
-    hand_over(outer, label, f->code, bo_ending_of_orphan(f));
-    bo_family_free(f);
-    if (outer->t.index != BO_ROOT)
-        bo_child_gone(bo_branch_handle(outer));
-}
-
-void bo_child_gone(uint64_t branch)
-{
-    struct bo_branch *b = bo_branch_at(bo_handle_index(branch));
-    uint32_t live = bo_sub_seq(&b->live, 1);
-    if (live == (BO_ORPHANED | 1))
-        bo_branch_end_orphan(b);
-    else if (live == 1 && bo_load_seq(&b->waiters))
-        bo_futex_wake(&b->live, 1);
-}
-
-/* From here on it is the last one's who leaves it; we are among them until its children know. */
-static void orphan(struct bo_branch *b, struct bo_branch *outer)
-{
-    static const struct bough_event lost = {.kind = BOUGH_SIBLING, .reason = "the branch's thread was lost"};
-    if (outer->t.index != BO_ROOT)
-        bo_add_seq(&outer->live, 1);
-    bo_store_seq(&b->owner, BO_NONE);
-    bo_add_seq(&b->live, BO_ORPHANED + 1);
-    bo_post(bo_branch_handle(b), &lost, NULL);
-    bo_child_gone(bo_branch_handle(b));
-}
-
-/* The innermost first: each is counted in the one around it before that one can end. */
-void bo_branch_orphan(struct bo_thread *t)
-{
-    uint32_t index = bo_load_relaxed(&t->top);
-    bo_store_seq(&t->top, BO_NONE);
-    while (index != BO_NONE && bo_load_relaxed(&bo_branch_at(index)->owner) == t->t.index) {
-        struct bo_branch *b = bo_branch_at(index);
-        index = bo_load_relaxed(&b->outer);
-        orphan(b, bo_branch_at(index));
     }
 }
 

@@ -22,4 +22,8 @@ void bo_branch_end_orphan(struct bo_branch *b);
 /* After the worker has shed what the child left: tell the branch, and end it if it is an orphan. */
 void bo_child_gone(uint64_t branch);
 
+/* Join the last thread of the branch that has ended for good. */
+void bo_family_join_leaver(const struct bo_family *f);
+void bo_family_run_at_end(struct bo_family *f);
+
 #endif

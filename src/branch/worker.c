@@ -14,7 +14,6 @@
 #include "branch/worker.h"
 #include <errno.h>
 #include <limits.h>
-#include <locale.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,7 +23,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "base/clock.h"
-#include "base/hook.h"
 #include "base/raw.h"
 #include "branch/end.h"
 #include "branch/family.h"
@@ -166,6 +164,13 @@ static void drop_origin(struct bo_origin *o)
         free(o);
 }
 
+bool bo_worker_origin_changed(const struct bo_worker *w)
+{
+    struct traits now;
+    look_at_traits(&now);
+    return memcmp(&now, &w->origin->traits, sizeof now) != 0;
+}
+
 void bo_workers_after_fork(struct bo_thread *self)
 {
     bo_store_relaxed(&pool_lock.state, 0);
@@ -174,126 +179,6 @@ void bo_workers_after_fork(struct bo_thread *self)
     origins = NULL;
     if (self && self->child)
         self->worker->orphan = true;
-}
-
-/* ---- shedding ------------------------------------------------------------------------------------------ */
-
-static const char pool_name[16] = "bough-worker";
-
-static bool origin_changed(const struct bo_worker *w)
-{
-    struct traits now;
-    look_at_traits(&now);
-    return memcmp(&now, &w->origin->traits, sizeof now) != 0;
-}
-
-/* The rounding mode, without libm: it has to be put back by those who change it, or the thread ends. */
-static bool rounds_oddly(void)
-{
-    volatile float one = 1, little = 1e-30f;
-    return one + little != one || one - little != one;
-}
-
-/*
- * How far to look for keys. A new key is the lowest free one, in glibc; so the one that we get now tells how many
- * there are, but for those above a hole: the margin is for these. Looking at all 1,024 takes as long as handing a
- * child over.
- */
-static pthread_key_t keys_end(void)
-{
-    enum { MARGIN = 64 };
-    static _Atomic pthread_key_t highest;
-    pthread_key_t key;
-    if (pthread_key_create(&key, NULL) != 0)
-        return PTHREAD_KEYS_MAX;
-    pthread_key_delete(key);
-    pthread_key_t known = bo_load_relaxed(&highest);
-    while (key > known && !bo_cas_seq(&highest, &known, key))
-        ;
-    known = (key > known ? key : known) + MARGIN;
-    return known < PTHREAD_KEYS_MAX ? known : PTHREAD_KEYS_MAX;
-}
-
-/* A key's destructor can only be run by libc, at the thread's end. */
-static bool holds_keys(void)
-{
-    pthread_key_t end = keys_end();
-    for (pthread_key_t key = 0; key < end; key++)
-        if (pthread_getspecific(key))
-            return true;
-    return false;
-}
-
-/* All but those from 32 to SIGRTMIN, which libc needs for itself: to cancel, and to change a process's ids, for which
- * it waits for each thread. Two in glibc, three in musl. */
-static uint64_t all_signals(void)
-{
-    uint64_t libcs = ((uint64_t)1 << (SIGRTMIN - 32)) - 1;
-    return ~(libcs << 31);
-}
-
-/* A parked thread runs no handler of the program's, and takes no signal away from those who wait for one. */
-static void shed_mask(void)
-{
-    uint64_t all = all_signals();
-    bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, 0, sizeof all);
-}
-
-/* A signal to this thread that the child had blocked would come to the next child. */
-static bool signals_wait(void)
-{
-    uint64_t pending = 0;
-    bo_raw2(SYS_rt_sigpending, (long)&pending, sizeof pending);
-    return pending != 0;
-}
-
-/* Cancelled, and at no point since: the thread ends here (unwound). */
-static void shed_cancellation(void)
-{
-    pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, NULL);
-    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
-    pthread_testcancel();
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
-}
-
-static void shed_stack(void)
-{
-    stack_t now, none = {.ss_flags = SS_DISABLE};
-    if (sigaltstack(NULL, &now) == 0 && !(now.ss_flags & SS_DISABLE))
-        sigaltstack(&none, NULL);
-}
-
-static void shed_name(void)
-{
-    char name[16] = "";
-    prctl(PR_GET_NAME, name);
-    if (strcmp(name, pool_name) != 0)
-        prctl(PR_SET_NAME, pool_name);
-}
-
-static void shed_locale(void)
-{
-    if (uselocale((locale_t)0) != LC_GLOBAL_LOCALE)
-        uselocale(LC_GLOBAL_LOCALE);
-}
-
-/* False: this thread can't be used again, or its keys' destructors are to run before its branch ends. With `again`, it is to serve
- * another child. */
-static bool shed(struct bo_worker *w, bool again)
-{
-    shed_mask();
-    if (w->fresh || holds_keys())
-        return false;
-    if (!again)
-        return true;
-    BO_HOOK(worker_kept);
-    if (origin_changed(w) || signals_wait() || rounds_oddly())
-        return false;
-    shed_stack();
-    shed_name();
-    shed_locale();
-    errno = 0;
-    return true;
 }
 
 /* ---- a worker's thread --------------------------------------------------------------------------------- */
@@ -357,10 +242,10 @@ static bool serve(struct bo_worker *w)
     w->finished = true;
     if (bo_unlikely(w->orphan))
         exit(EXIT_SUCCESS);
-    shed_cancellation();
+    bo_worker_shed_cancellation();
     uint64_t branch = w->branch;
     struct bo_thread *slot = w->slot;
-    bool again = pool_has_room(), clean = shed(w, again);
+    bool again = pool_has_room(), clean = bo_worker_shed(w, again);
     if (!clean)
         become_leaver(w);
     w->child = NULL;
@@ -455,7 +340,7 @@ static void note_stack(const struct bo_worker *w)
 static void *work_on_children(void *argument)
 {
     struct bo_worker *w = argument;
-    prctl(PR_SET_NAME, pool_name);
+    prctl(PR_SET_NAME, BO_WORKER_NAME);
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
     bo_bind(w->slot);
     note_stack(w);

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The end of the process. Threads are awaited early, the signal is raised late:
+ *
+ *      main returns --> atexit handlers registered after bough_signals() --> the threads are awaited
+ *        --> older atexit handlers, C++ destructors, other destructors --> streams are flushed, the signal raised
+ *
+ * so that no thread runs into what those have taken down, and each of them runs as in any other exit.
+ */
+#define _GNU_SOURCE
+#include <bough/signals.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+#include <bough/interrupt.h>
+#include "api/signals.h"
+#include "base/clock.h"
+#include "base/futex.h"
+#include "base/hook.h"
+#include "base/raw.h"
+#include "state/arena.h"
+#include "state/current.h"
+#include "state/generation.h"
+#include "state/log.h"
+#include "state/reach.h"
+#include "thread/adopt.h"
+#include "thread/stranger.h"
+#include "upcalls.h"
+#include "wake/post.h"
+
+#define LAST_GRACE BO_SEC(5)
+
+static _Atomic uint32_t exiter;                 /* the thread that exits; 0: none yet */
+static _Atomic int64_t wait_until = BO_FOREVER; /* whoever waits for threads at the exit, at most till then */
+static _Atomic uint32_t keeps_status;           /* BOUGH_SIGNALS_STATUS */
+static int dying_of_signal;                     /* the ladder's exit: also if it is not main's */
+
+/* ---- dying of a signal ----------------------------------------------------------------------------------- */
+
+/* What is no signal, or one that by default would not end the process, still gives the shell its 128 + n. That is
+ * also how it ends as pid 1, to which default actions do not apply. */
+static bool deadly(int signo)
+{
+    switch (signo) {
+    case SIGCHLD:
+    case SIGCONT:
+    case SIGURG:
+    case SIGWINCH:
+    case SIGSTOP:
+    case SIGTSTP:
+    case SIGTTIN:
+    case SIGTTOU:
+        return false;
+    default:
+        return signo > 0 && signo < NSIG;
+    }
+}
+
+/* The process's _exit() may be a replacement, which comes here. */
+__attribute__((noreturn)) static void end_at_once(int status)
+{
+    for (;;)
+        bo_raw1(SYS_exit_group, status);
+}
+
+void bo_exit_by_signal(int signo)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigset_t set;
+    if (deadly(signo) && sigemptyset(&set) == 0 && sigaddset(&set, signo) == 0) {
+        prctl(PR_SET_DUMPABLE, 0); /* some leave a core, and there is nothing to find in it */
+        sigaction(signo, &action, NULL);
+        bo_raw3(SYS_tgkill, getpid(), bo_raw0(SYS_gettid), signo);
+        pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    }
+    end_at_once(128 + (signo & 127));
+}
+
+/* ---- waiting for threads ----------------------------------------------------------------------------------- */
+
+/* A live thread that an exit has to wait for: neither the caller, nor one that waits for the caller itself, nor one that does
+ * not know of bough. */
+static bool is_other(const struct bo_thread *t, uint64_t w)
+{
+    return !bo_is_strange(w) && t != bo_self && !(bo_self && bo_below(bo_self, &t->t));
+}
+
+/* The search goes on at the slot of the one before, and comes round once. */
+static struct bo_thread *other_thread(uint32_t from, uint64_t *word)
+{
+    uint32_t high = bo_load_seq(&bo_arena.head->thread_high);
+    for (uint32_t n = 1; n < high; n++, from++) {
+        struct bo_thread *t = bo_thread_at(from = from < high ? from : 1);
+        BO_HOOK(slot_looked_at);
+        *word = bo_load_seq(&t->t.word);
+        if ((*word & BO_LIVE) && is_other(t, *word))
+            return t;
+    }
+    return NULL;
+}
+
+/* One after the other; the end of each is the end of its generation. Looks up now and then: the ladder may say that it is
+ * enough. */
+static bool await_one(struct bo_thread *t, uint64_t w, int64_t until)
+{
+    int64_t soon = bo_clock() + BO_MS(100);
+    bo_add_seq(&t->t.join_waiters, 1);
+    bo_futex_sleep(bo_generation_of(t), bo_word_generation(w), soon < until ? soon : until);
+    bo_sub_seq(&t->t.join_waiters, 1);
+    return bo_clock() < until && bo_clock() < bo_load_seq(&wait_until);
+}
+
+static void report_left(void)
+{
+    char threads[512];
+    unsigned count = bo_ladder_name(is_other, threads, sizeof threads);
+    if (count)
+        bo_report("the process ends without waiting longer for %u thread%s: %s", count, count == 1 ? "" : "s", threads);
+}
+
+/* A report of the incident, or of another thread's exit, must not name who waits here as the cause. */
+static void says_it_awaits(bool is)
+{
+    if (bo_self)
+        bo_store_relaxed(&bo_self->joins, is ? BO_ROOT : BO_NONE);
+}
+
+void bo_await_others(int64_t until, bool (*enough)(void))
+{
+    struct bo_thread *t;
+    uint64_t w;
+    uint32_t at = 1;
+    says_it_awaits(true);
+    BO_HOOK(exit_waits);
+    for (; (t = other_thread(at, &w)); at = t->t.index)
+        if (!await_one(t, w, until) || (enough && enough()))
+            break;
+    if (t && !(enough && enough()))
+        report_left();
+    says_it_awaits(false);
+}
+
+static void await_others(int64_t grace)
+{
+    bo_await_others(bo_add_time(bo_clock(), grace), NULL);
+}
+
+/* What was asked of this process was not asked of a child that runs on its memory (vfork()), or on a copy that was made without
+ * the fork handlers' knowledge (_Fork(), clone()). */
+static bool same_process(void)
+{
+    return bo_raw0(SYS_getpid) == bo_load_relaxed(&bo_pid);
+}
+
+/* The signal that has asked everything to stop, if the program has not said that it is handled; else 0. */
+static int unhandled(void)
+{
+    if (!bo_arena.branch || !same_process())
+        return 0;
+    const struct bo_target *root = &bo_branch_at(BO_ROOT)->t;
+    const struct bo_record *r = bo_record_of(root, BOUGH_SIGNAL);
+    uint64_t state = bo_load_seq(&r->state);
+    if (!(bo_load_seq(&root->due) & 1u << BOUGH_SIGNAL) || !bo_record_stands(r))
+        return 0;
+    struct bough_record posted;
+    bo_record_describe(r, &posted);
+    return bo_record_serial(bo_load_seq(&r->state)) == bo_record_serial(state) ? posted.signo : 0;
+}
+
+/* An exit by another thread is its own affair: main may be waiting for it. */
+static bool in_main(void)
+{
+    return bo_raw0(SYS_gettid) == getpid();
+}
+
+/* One thread exits: C libraries have no exit() for two. The other one waits for the end. */
+static bool may_exit(void)
+{
+    uint32_t none = 0, me = (uint32_t)bo_raw0(SYS_gettid);
+    return bo_cas_seq(&exiter, &none, me) || none == me;
+}
+
+static void claim_exit(void)
+{
+    while (!may_exit())
+        bo_futex_sleep(&exiter, bo_load_seq(&exiter), BO_FOREVER);
+}
+
+static bool awaited; /* once is enough, also if it was in vain */
+
+static void await_at_exit(void)
+{
+    claim_exit();
+    if (awaited || !unhandled() || !in_main())
+        return;
+    awaited = true;
+    await_others(LAST_GRACE);
+}
+
+static _Atomic int dying_of;
+
+#define FLUSH_TIME BO_SEC(1)
+static int64_t flush_time = FLUSH_TIME;
+
+void bo_exit_from_here(int signo, int status, int64_t flush)
+{
+    bo_store_seq(&wait_until, bo_clock()); /* main may be waiting at its exit: then that one goes on */
+    if (!may_exit())
+        return;
+    awaited = true;
+    dying_of_signal = signo;
+    flush_time = flush < FLUSH_TIME ? flush : FLUSH_TIME;
+    exit(signo ? 128 + (signo & 127) : status);
+}
+
+/* Of the program's threads none is left whose mask this could have. */
+static void *exit_for_all(void *unused)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    pthread_setname_np(pthread_self(), "bough-exit");
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
+    bo_exit_from_here(unhandled(), EXIT_SUCCESS, FLUSH_TIME);
+    return unused;
+}
+
+void bo_last_one_out(void)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, exit_for_all, NULL) == 0) /* not now: asked again in a moment */
+        pthread_detach(thread);
+}
+
+static void flush_is_late(int unused)
+{
+    (void)unused;
+    bo_exit_by_signal(bo_load_relaxed(&dying_of));
+}
+
+/* A stream can be locked for ever, by a thread that reads from a terminal say, and a pipe be full for ever: the end
+ * does not wait for that. SIGALRM is free, the program is through. */
+static void flush_streams(int signo)
+{
+    struct sigaction late = {.sa_handler = flush_is_late};
+    struct itimerval time = {.it_value = {flush_time / BO_SEC(1), flush_time % BO_SEC(1) / 1000 + 1}};
+    sigset_t set;
+    bo_store_relaxed(&dying_of, signo);
+    sigaction(SIGALRM, &late, NULL);
+    sigemptyset(&set);
+    sigaddset(&set, SIGALRM);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    setitimer(ITIMER_REAL, &time, NULL);
+    fflush(NULL);
+}
+
+static int asked_to_bo_exit_by_signal(bool in_any_thread)
+{
+    if (dying_of_signal && same_process())
+        return dying_of_signal;
+    return in_any_thread || in_main() ? unhandled() : 0;
+}
+
+/* The last of this library's, and of a program's it is linked to, to run in an exit. */
+__attribute__((destructor(101))) static void die_at_exit(void)
+{
+    await_at_exit();
+    int signo = asked_to_bo_exit_by_signal(bo_load_seq(&keeps_status));
+    if (signo <= 0)
+        return;
+    flush_streams(signo);
+    bo_exit_by_signal(signo);
+}
+
+static void die_if_asked(void)
+{
+    int signo = asked_to_bo_exit_by_signal(true);
+    if (signo > 0)
+        bo_exit_by_signal(signo);
+}
+
+static void die_at_quick_exit(void)
+{
+    if (bo_load_seq(&keeps_status))
+        die_if_asked();
+}
+
+/* Handlers of at_quick_exit() run in reverse: those that the program registers later come before this one. */
+int bo_exit_keep_status(bool keep)
+{
+    static _Atomic uint32_t registered;
+    bo_store_seq(&keeps_status, keep);
+    if (!keep || bo_swap_seq(&registered, 1) || at_quick_exit(die_at_quick_exit) == 0)
+        return 0;
+    bo_store_seq(&registered, 0);
+    return errno = ENOMEM, -1;
+}
+
+/* An atexit() handler, so that the exit waits for the threads before older handlers run. */
+void bo_exit_await_threads(void)
+{
+    static _Atomic uint32_t at_exit_is_registered;
+    if (!bo_swap_seq(&at_exit_is_registered, 1))
+        atexit(await_at_exit);
+}
+
+void bough_exit_now(int status)
+{
+    die_if_asked();
+    end_at_once(status);
+}
+
+void bough_exit(int status, int64_t grace)
+{
+    struct bough_event event = {.kind = BOUGH_EXIT, .reason = "the process exits"};
+    if (bo_self_or_adopt() && bo_post((uint64_t)(uintptr_t)bough_root(), &event, NULL) == 0)
+        await_others(grace > 0 ? grace : LAST_GRACE);
+    awaited = true;
+    exit(status);
+}
+
+/* In a forked child: what was asked of the parent is not asked of it. */
+static void restore_in_child(void)
+{
+    bo_store_seq(&exiter, 0);
+    bo_store_seq(&wait_until, BO_FOREVER);
+    dying_of_signal = 0;
+}
+
+__attribute__((constructor)) static void take_signals_at_load(void)
+{
+    pthread_atfork(NULL, NULL, restore_in_child);
+}
