@@ -35,8 +35,8 @@ static const struct command {
      "  --json    for programs\n"},
     {"tree", tree_main, "tree [--json] PID | tree [--json] --file FILE", "show the threads and branches of a process",
      "Where each branch was opened and how long it has, what each thread is at, which\n"
-     "regions it is in, and who asked it to stop. The process takes no part in it: it may be\n"
-     "hung or stopped.\n\n"
+     "regions it is in, and who asked it to stop. Threads that bough does not know come last.\n"
+     "The process takes no part in it: it may be hung or stopped.\n\n"
      "  --json         for programs\n"
      "  --file FILE    read a copy of an arena, not a process\n"},
 };

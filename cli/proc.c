@@ -111,6 +111,34 @@ pid_t proc_alive(pid_t pid)
     return alive;
 }
 
+size_t proc_threads(pid_t pid, pid_t **tids)
+{
+    char path[64];
+    struct dirent *entry;
+    size_t count = 0, room = 0;
+    *tids = NULL;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    DIR *folder = opendir(path);
+    while (folder && (entry = readdir(folder))) {
+        pid_t tid = (pid_t)atoi(entry->d_name);
+        if (tid <= 0)
+            continue;
+        pid_t *more = count == room ? realloc(*tids, (room = 2 * room + 64) * sizeof *more) : *tids;
+        if (!more)
+            break;
+        *tids = more;
+        more[count++] = tid;
+    }
+    if (folder)
+        closedir(folder);
+    return count;
+}
+
+void proc_thread_name(pid_t pid, pid_t tid, char *name, size_t size)
+{
+    read_of(pid, tid, "comm", name, size);
+}
+
 /* ---- strings ------------------------------------------------------------------------------------------- */
 
 /* A part of a file in the process's memory that it can't change. */

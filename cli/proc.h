@@ -14,6 +14,11 @@ pid_t proc_alive(pid_t pid);
 /* The name of its program; "?" if it is gone. */
 void proc_command(pid_t pid, char *text, size_t size);
 
+/* The ids of its threads, to be freed; how many there are. */
+size_t proc_threads(pid_t pid, pid_t **tids);
+/* The kernel's name of one; "" if it is gone. */
+void proc_thread_name(pid_t pid, pid_t tid, char *name, size_t size);
+
 struct activity {
     char state;    /* as in proc(5): R, S, D, T, t, Z; 0: there is no such thread */
     char call[96]; /* the system call that it is in, or where the kernel says that it waits; "" */

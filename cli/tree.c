@@ -106,27 +106,44 @@ static bool put_wait_for_children(struct printer *p, const struct bo_thread *t)
     return true;
 }
 
-static void put_activity(struct printer *p, const struct bo_thread *t)
+/* `t` is NULL for a thread that bough does not know. */
+static void put_state(struct printer *p, pid_t tid, const struct bo_thread *t)
 {
     struct activity now;
     if (!view_knows_threads(p->view))
         return;
-    proc_activity(p->view->arena->pid, bo_load_relaxed(&t->tid), &now);
+    proc_activity(p->view->arena->pid, tid, &now);
     const char *state = state_name(now.state);
     fprintf(p->out, "%s%s", *state ? ", " : "", state);
-    if (!put_wait_for_children(p, t) && *now.call)
+    if (!(t && put_wait_for_children(p, t)) && *now.call)
         fprintf(p->out, ", in %s%s%s", colour(CYAN), now.call, colour(PLAIN));
+}
+
+/* The library's own have these names as well. */
+static void put_unknown(struct printer *p, const struct node *n)
+{
+    const char *name = n->slot.target.name;
+    fputs(colour(BOLD), p->out);
+    put_text(p->out, *name ? name : "thread");
+    fprintf(p->out, "%s  %d, %s", colour(PLAIN), (int)bo_load_relaxed(&n->slot.thread.tid),
+            strncmp(name, "bough-", 6) == 0 ? "the library's" : "not known to bough");
+    put_state(p, bo_load_relaxed(&n->slot.thread.tid), NULL);
+    fputs("\n", p->out);
 }
 
 static void put_thread(struct printer *p, const struct node *n)
 {
+    if (n->unknown) {
+        put_unknown(p, n);
+        return;
+    }
     const struct bo_thread *t = &n->slot.thread;
     fputs(colour(BOLD), p->out);
     put_text(p->out, *t->t.name ? t->t.name : "thread");
     fprintf(p->out, "%s  %d, %s", colour(PLAIN), (int)bo_load_relaxed(&t->tid), level_name(t));
     if (bo_load_relaxed(&t->t.word) & BO_PENDING)
         fprintf(p->out, ", %sinterrupted%s", colour(RED), colour(PLAIN));
-    put_activity(p, t);
+    put_state(p, bo_load_relaxed(&t->tid), t);
     fprintf(p->out, "%s\n", n->stray ? ", (not connected)" : "");
 }
 
@@ -173,7 +190,7 @@ static void put_notes(struct printer *p, const struct node *n, int depth)
         put_note_stem(p, depth, n->first);
         put_record(p, n->records[i]);
     }
-    for (uint32_t i = 0; !n->branch && i < regions_of(&n->slot.thread); i++) {
+    for (uint32_t i = 0; !n->branch && !n->unknown && i < regions_of(&n->slot.thread); i++) {
         put_note_stem(p, depth, n->first);
         put_region(p, &n->slot.thread, i);
     }

@@ -64,25 +64,32 @@ static void write_regions(struct writer *w, const struct bo_thread *t)
     json_number(j, "regions_not_shown", bo_load_relaxed(&t->depth) - regions_of(t));
 }
 
-static void write_activity(struct writer *w, const struct bo_thread *t)
+static void write_activity(struct writer *w, pid_t tid)
 {
     struct activity now = {0};
     if (view_knows_threads(w->view))
-        proc_activity(w->view->arena->pid, bo_load_relaxed(&t->tid), &now);
+        proc_activity(w->view->arena->pid, tid, &now);
     json_string(w->json, "state", now.state ? (char[]){now.state, '\0'} : NULL);
     json_string(w->json, "call", *now.call ? now.call : NULL);
 }
 
+/* Of one that only the kernel knows there is not much. */
 static void write_thread(struct writer *w, const struct node *n)
 {
     const struct bo_thread *t = &n->slot.thread;
+    json_bool(w->json, "known", !n->unknown);
+    if (n->unknown) {
+        json_number(w->json, "tid", bo_load_relaxed(&t->tid));
+        write_activity(w, bo_load_relaxed(&t->tid));
+        return;
+    }
     uint64_t word = bo_load_relaxed(&t->t.word);
     json_number(w->json, "tid", bo_load_relaxed(&t->tid));
     json_string(w->json, "level", level_name(t));
     json_bool(w->json, "overrun", word & BO_OVERRUN);
     json_bool(w->json, "interrupted", word & BO_PENDING);
     json_bool(w->json, "interruptible_call", word & BO_IN);
-    write_activity(w, t);
+    write_activity(w, bo_load_relaxed(&t->tid));
     write_regions(w, t);
 }
 

@@ -2,6 +2,7 @@
 #include "view.h"
 #include <stdlib.h>
 #include <string.h>
+#include "proc.h"
 #include "thread/level.h"
 
 /* ---- collecting ------------------------------------------------------------------------------------------ */
@@ -171,6 +172,45 @@ static void link_all(struct view *v)
     cut_loose(v, v->thread, BO_THREADS);
 }
 
+/* ---- threads that bough does not know ---------------------------------------------------------------------- */
+
+static int compare(const void *a, const void *b)
+{
+    pid_t first = *(const pid_t *)a, second = *(const pid_t *)b;
+    return (first > second) - (first < second);
+}
+
+/* Of those that were there before the tree was read: one that has come since may be in a slot that was not. */
+static bool add_unknown(struct view *v, pid_t *tids, size_t count)
+{
+    if (count)
+        qsort(tids, count, sizeof *tids, compare);
+    for (uint32_t i = 0; i < BO_THREADS; i++) {
+        pid_t tid = v->thread[i] ? bo_load_relaxed(&v->thread[i]->slot.thread.tid) : 0;
+        pid_t *known = tid && count ? bsearch(&tid, tids, count, sizeof *tids, compare) : NULL;
+        if (known) {
+            memmove(known, known + 1, (size_t)(tids + count - known - 1) * sizeof *tids);
+            count--;
+        }
+    }
+    v->unknown = count ? calloc(count, sizeof(struct node *)) : NULL;
+    for (size_t i = 0; i < count; i++) {
+        struct activity now;
+        proc_activity(v->arena->pid, tids[i], &now);
+        if (!now.state) /* it has ended meanwhile */
+            continue;
+        struct node *n = v->unknown ? aligned_new(sizeof *n) : NULL;
+        if (!n)
+            return false;
+        v->unknown[v->unknowns++] = n;
+        n->unknown = n->reached = true;
+        bo_store_relaxed(&n->slot.thread.tid, tids[i]);
+        proc_thread_name(v->arena->pid, tids[i], n->slot.target.name, BO_NAME);
+        hang(n, v->root);
+    }
+    return true;
+}
+
 struct view *view_new(const struct arena *a)
 {
     struct view *v = aligned_new(sizeof *v);
@@ -178,12 +218,17 @@ struct view *view_new(const struct arena *a)
         return NULL;
     v->arena = a;
     v->now = arena_now(a);
-    if (!collect_all(v)) {
-        view_free(v);
-        return NULL;
-    }
-    link_all(v);
-    return v;
+    pid_t *tids = NULL;
+    size_t count = view_knows_threads(v) ? proc_threads(a->pid, &tids) : 0;
+    bool collected = collect_all(v);
+    if (collected)
+        link_all(v);
+    collected = collected && add_unknown(v, tids, count);
+    free(tids);
+    if (collected)
+        return v;
+    view_free(v);
+    return NULL;
 }
 
 void view_free(struct view *v)
@@ -192,6 +237,9 @@ void view_free(struct view *v)
         node_free(v->thread[i]);
     for (uint32_t i = 0; v && i < BO_BRANCHES; i++)
         node_free(v->branch[i]);
+    for (unsigned i = 0; v && i < v->unknowns; i++)
+        node_free(v->unknown[i]);
+    free(v ? v->unknown : NULL);
     free(v);
 }
 

@@ -7,7 +7,8 @@
  *                                branch -- its children, which are threads
  *
  * Each node hangs below exactly one other, whatever the arena says: what is not connected, or would be its own
- * ancestor, hangs below the root and is marked as stray. That happens for a moment in a tree that changes.
+ * ancestor, hangs below the root and is marked as stray. That happens for a moment in a tree that changes. Threads that
+ * only the kernel knows come last below the root.
  */
 #ifndef CLI_VIEW_H
 #define CLI_VIEW_H
@@ -18,6 +19,7 @@
 struct node {
     struct node *parent, *first, *last, *next;
     bool branch, stray, reached;
+    bool unknown; /* a thread that only the kernel knows: in `slot` are its id and the kernel's name */
     uint32_t index;
     unsigned children; /* of a branch: threads */
     unsigned record_count;
@@ -36,6 +38,8 @@ struct view {
     int64_t now; /* bough_now() of the process; -1: not known */
     struct node *thread[BO_THREADS], *branch[BO_BRANCHES];
     struct node root_instead; /* if there is no root */
+    struct node **unknown;    /* threads, `unknowns` of them */
+    unsigned unknowns;
     struct node *root;
     unsigned threads, branches, records;
 };

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -73,7 +74,7 @@ def as_json():
     """tree --json is JSON, and says the same"""
     with Program() as pid:
         tree = json.loads(run("tree", "--json", pid).stdout)
-        all_nodes = {n["name"]: n for n in nodes(tree["tree"])}
+        all_nodes = {n["name"]: n for n in nodes(tree["tree"]) if n.get("known", True)}
         if sorted(all_nodes) != ["", "further", "in\033[1m", "main", "outer", "reader", "root", "stubborn"]:
             yield f"{sorted(all_nodes)}"
         record = all_nodes["stubborn"]["records"][0]
@@ -100,6 +101,24 @@ def odd():
         out = run("tree", pid).stdout
         if "on two pages.c:73" not in out or "gone" in out:
             yield out
+
+
+def strangers():
+    """tree shows threads that bough does not know, with the kernel's name and state, and counts them apart"""
+    with Program("stranger", stopped=False) as pid:
+        end = time.monotonic() + 30  # until it has its name
+        while not (found := [n for n in nodes(json.loads(run("tree", "--json", pid).stdout)["tree"]) if n["name"] == "stranger"]):
+            assert time.monotonic() < end
+        if found[0]["known"] or found[0]["state"] != "S" or "pause" not in (found[0]["call"] or ""):
+            yield f"{found}"
+        out = run("tree", pid).stdout
+        if f"stranger  {found[0]['tid']}, not known to bough" not in out or "4 threads" not in out:
+            yield out
+        if not re.search(r"bough-ticker  \d+, the library's", out):
+            yield out
+        known = [n for n in nodes(json.loads(run("tree", "--json", pid).stdout)["tree"]) if n.get("known")]
+        if len(known) != 4:
+            yield f"{known}"
 
 
 def wait_for_zombie(pid):
@@ -386,5 +405,5 @@ def escapes():
         yield f"{out}"
 
 
-checks.run([text, waiting, as_json, odd, zombies, ps, failures, interrupt, interrupt_one, interrupt_again, interrupt_asks, interrupt_by_id, interrupt_hung, dump, dump_json,
+checks.run([text, waiting, as_json, odd, strangers, zombies, ps, failures, interrupt, interrupt_one, interrupt_again, interrupt_asks, interrupt_by_id, interrupt_hung, dump, dump_json,
             locked, unsealed, escapes])

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A program with a tree that hangs, for commands.py to look at. It says "ready", and hangs until it is killed.
- * hung odd: with names that are hard to show. hung headless: without its main thread. */
+ * hung odd: with names that are hard to show. hung headless: without its main thread. hung
+ * stranger: with a thread that bough does not know. */
 #include <bough.h>
 #include <pthread.h>
 #include <signal.h>
@@ -53,14 +54,24 @@ static void be_odd(void)
 
 static void *hang(void *unused);
 
+static void *be_a_stranger(void *unused)
+{
+    prctl(PR_SET_NAME, "stranger");
+    for (;;)
+        pause();
+    return unused;
+}
+
 int main(int argc, char **argv)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    pthread_t other;
+    if (argc > 1 && strcmp(argv[1], "stranger") == 0)
+        pthread_create(&other, NULL, be_a_stranger, NULL);
     if (argc > 1 && strcmp(argv[1], "odd") == 0)
         be_odd();
     if (argc < 2 || strcmp(argv[1], "headless") != 0)
         hang(NULL);
-    pthread_t other;
     if (pthread_create(&other, NULL, hang, NULL) == 0)
         pthread_exit(NULL);
     return 1;
