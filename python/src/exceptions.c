@@ -19,52 +19,7 @@
  */
 #include "state.h"
 
-#if PY_VERSION_HEX < 0x030C0000 /* there is no other way to a frame's instruction without the interpreter lock */
-#define Py_BUILD_CORE_MODULE 1
-#include <internal/pycore_frame.h>
-#endif
-#include <errno.h>
 #include <string.h>
-
-/* ---- records ---------------------------------------------------------------------------------------------- */
-
-static const char *const kind_names[BOUGH_KINDS] = {"stop", "timeout",  "sibling",  "signal",
-                                                    "exit", "operator", "exception"};
-
-static PyStructSequence_Field record_fields[] = {
-    {"kind", "'stop', 'timeout', 'sibling', 'signal', 'exit', 'operator' or 'exception'"},
-    {"reason", "what the first poster said, or ''"},
-    {"source", "the native id of the thread that posted it; 0: bough itself"},
-    {"age", "seconds since it was first posted, when this was asked"},
-    {"count", "how many posts it stands for"},
-    {"signo", "of a signal, else 0"},
-    {"rung", "where it stands on the ladder; 1 is the flag"},
-    {"target", "the handle of the thread or branch it was posted to"},
-    {"since", "when it was first posted, in nanoseconds on bough's clock"},
-    {NULL, NULL},
-};
-
-static PyStructSequence_Desc record_desc = {"bough.Record", "Why a thread has to stop, since when, and who asked.",
-                                            record_fields, 9};
-
-PyObject *bp_record_object(const struct bough_record *r)
-{
-    PyObject *record = PyStructSequence_New((PyTypeObject *)bp.record_type);
-    if (!record)
-        return NULL;
-    PyStructSequence_SetItem(record, 0, PyUnicode_FromString(r->kind < BOUGH_KINDS ? kind_names[r->kind] : "?"));
-    PyStructSequence_SetItem(record, 1, PyUnicode_DecodeUTF8(r->reason, (Py_ssize_t)strlen(r->reason), "replace"));
-    PyStructSequence_SetItem(record, 2, PyLong_FromLong(r->source));
-    PyStructSequence_SetItem(record, 3, PyFloat_FromDouble((double)(bough_now() - r->since) / 1e9));
-    PyStructSequence_SetItem(record, 4, PyLong_FromUnsignedLong(r->count));
-    PyStructSequence_SetItem(record, 5, PyLong_FromLong(r->signo));
-    PyStructSequence_SetItem(record, 6, PyLong_FromLong(r->rung));
-    PyStructSequence_SetItem(record, 7, PyLong_FromVoidPtr((void *)(uintptr_t)r->target));
-    PyStructSequence_SetItem(record, 8, PyLong_FromLongLong(r->since));
-    if (PyErr_Occurred())
-        Py_CLEAR(record);
-    return record;
-}
 
 /* ---- exceptions --------------------------------------------------------------------------------------------- */
 
@@ -210,26 +165,6 @@ int bp_check(struct bp_thread *t)
     return check(t);
 }
 
-PyObject *bp_taken_exception(void)
-{
-    PyObject *type, *value, *trace;
-    PyErr_Fetch(&type, &value, &trace);
-    if (!type)
-        return NULL;
-    PyErr_NormalizeException(&type, &value, &trace);
-    if (trace)
-        PyException_SetTraceback(value, trace);
-    Py_DECREF(type);
-    Py_XDECREF(trace);
-    return value;
-}
-
-PyObject *bp_error(const char *what)
-{
-    PyErr_Format(errno == ENOMEM ? PyExc_MemoryError : PyExc_RuntimeError, "%s (%s)", what, strerror(errno));
-    return NULL;
-}
-
 /* ---- errors become the interrupt's exception ------------------------------------------------------------------- */
 
 /* Types whose objects are made where a call has failed. All have the plain tp_alloc; one that has not is left alone. */
@@ -237,30 +172,12 @@ enum { REPLACED_MOST = 24 };
 static PyTypeObject *replaced[REPLACED_MOST];
 static int replaced_count;
 
-struct bp_place bp_place(const struct bp_thread *t)
-{
-    struct _PyInterpreterFrame *frame = bp_innermost(t->tstate);
-    if (!frame)
-        return (struct bp_place){0};
-#if PY_VERSION_HEX >= 0x030C0000
-    return (struct bp_place){frame, PyUnstable_InterpreterFrame_GetLasti(frame)};
-#else
-    return (struct bp_place){frame, (intptr_t)frame->prev_instr};
-#endif
-}
-
 /* Up to 3.11 these objects may be made where they are caught only, frames further out. One that is made after the interrupt has
  * ended is another error. */
 static bool is_made_late(const PyTypeObject *type)
 {
     return PY_VERSION_HEX < 0x030C0000 &&
            (type == (PyTypeObject *)PyExc_EOFError || strcmp(type->tp_name, "herror") == 0);
-}
-
-bool bp_is_cut_place(const struct bp_thread *t)
-{
-    struct bp_place now = bp_place(t);
-    return now.frame == t->cut_at.frame && now.instruction == t->cut_at.instruction;
 }
 
 static PyObject *alloc_or_raise(PyTypeObject *type, Py_ssize_t items)
@@ -491,10 +408,3 @@ PyMethodDef bp_exception_methods[] = {
     {"register", register_class, METH_O, PyDoc_STR("register(ThreadExit): the class that _exceptions.py defines.")},
     {0},
 };
-
-int bp_exceptions_init(PyObject *module)
-{
-    if (!bp.record_type)
-        bp.record_type = (PyObject *)PyStructSequence_NewType(&record_desc);
-    return bp.record_type ? PyModule_AddObjectRef(module, "Record", bp.record_type) : -1;
-}

@@ -2,24 +2,6 @@
 /* bough._bough: the C side of the package. It includes <bough.h> and nothing of the library's inside. */
 #include "branch.h"
 
-/* No interrupt enters the import: the caller may have been interrupted already, and its next call would be cut. */
-PyObject *bp_load(const char *file, const char *name)
-{
-    struct bough_region region;
-    PyObject *type, *value, *trace;
-    PyErr_Fetch(&type, &value, &trace);
-    bool inside = bough_critical_begin(&region, 0, __FILE__, __LINE__) == 0;
-    PyObject *module = PyImport_ImportModule(file), *found = module ? PyObject_GetAttrString(module, name) : NULL;
-    Py_XDECREF(module);
-    if (inside)
-        bough_region_end(&region);
-    if (found)
-        PyErr_Restore(type, value, trace);
-    else
-        Py_XDECREF(type), Py_XDECREF(value), Py_XDECREF(trace);
-    return found;
-}
-
 static int add_methods(PyObject *module)
 {
     static PyMethodDef *const lists[] = {
@@ -73,7 +55,7 @@ static int execute(PyObject *module)
     if (has_lock() != 0 || claim() != 0 || bp_thread_init() != 0 || bp_async_exc_init() != 0)
         return -1;
     if (add_methods(module) != 0 || bp_regions_init(module) != 0 || bp_branch_init(module) != 0 ||
-        bp_child_init(module) != 0 || bp_exceptions_init(module) != 0)
+        bp_child_init(module) != 0 || bp_record_init(module) != 0)
         return -1;
     return 0;
 }

@@ -120,13 +120,6 @@ static PyObject *interrupt_all(PyObject *module, PyObject *reason)
     return PyLong_FromLong(count + (known > 0 ? known : 0));
 }
 
-int bp_post_exception(struct bp_thread *t)
-{
-    struct bough_event event = {
-        .kind = BOUGH_EXCEPTION, .flags = BOUGH_ALONE, .reason = Py_TYPE(t->exception)->tp_name};
-    return bough_post_event(t->handle, &event).record ? 0 : -1;
-}
-
 /* Its exception, exactly; the first of several that were not raised yet counts, as with any record (rule 1). The async thread was
  * started before `t` was looked up. */
 static PyObject *post_exception(struct bp_thread *t, PyObject *exception)

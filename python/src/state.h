@@ -159,11 +159,34 @@ static inline struct _PyInterpreterFrame *bp_innermost(const PyThreadState *ts)
 #endif
 }
 
-/* ---- module.c ----------------------------------------------------------------------------------------- */
+/* ---- load.c ---------------------------------------------------------------------------------------- */
 
 /* A name of one of the package's files, which is loaded. An exception that is set stays, unless NULL is returned with
  * another one. A new reference. */
 PyObject *bp_load(const char *file, const char *name);
+
+/* ---- errors.c -------------------------------------------------------------------------------------- */
+
+/* errno, as an exception of the call that failed. NULL. */
+PyObject *bp_error(const char *what);
+/* The exception that is set, which is no more: a new reference. NULL: none is. */
+PyObject *bp_taken_exception(void);
+/* Sets a NotAliveError. */
+void bp_not_alive(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* ---- place.c --------------------------------------------------------------------------------------- */
+
+/* The calling thread's place, with or without the interpreter lock. */
+struct bp_place bp_place(const struct bp_thread *t);
+/* Does it still stand where its call was cut? */
+bool bp_is_cut_place(const struct bp_thread *t);
+
+/* ---- record.c -------------------------------------------------------------------------------------- */
+
+PyObject *bp_record_object(const struct bough_record *record);
+/* Its exception is there; this is the interrupt that goes with it. -1: the thread has ended. */
+int bp_post_exception(struct bp_thread *t);
+int bp_record_init(PyObject *module);
 
 /* ---- caller.c ----------------------------------------------------------------------------------------- */
 
@@ -199,8 +222,6 @@ bool bp_ident_names(const struct bp_thread *t);
 /* The one with that `id`. NULL: it has ended. The second one sets an exception then. */
 struct bp_thread *bp_thread_find(uint64_t id);
 struct bp_thread *bp_thread_of_id(uint64_t id);
-/* Sets a NotAliveError. */
-void bp_not_alive(const char *format, ...) __attribute__((format(printf, 1, 2)));
 struct bp_thread *bp_thread_of_state(PyThreadState *ts);
 /* The entry is forgotten when its thread state's dictionary is cleared, which is this. -1 with an exception. */
 int bp_thread_attach(struct bp_thread *t, PyObject *dict);
@@ -230,11 +251,6 @@ void bp_entry_add(struct bp_thread *t);
 /* It is there, once. */
 void bp_entry_remove(struct bp_thread *t);
 
-/* ---- post.c ------------------------------------------------------------------------------------------- */
-
-/* Its exception is there; this is the interrupt that goes with it. -1: the thread has ended. */
-int bp_post_exception(struct bp_thread *t);
-
 /* ---- exceptions.c ------------------------------------------------------------------------------------- */
 
 /* Sets the exception for a record; the caller is its target. A posted one is consumed. */
@@ -245,20 +261,10 @@ bough_time bp_raised_until(const struct bp_thread *t, const struct bough_record 
 bool bp_same_record(const struct bp_raised *seen, const struct bough_record *why);
 /* The same as an object. NULL with another exception. */
 PyObject *bp_exception_for(struct bp_thread *t, const struct bough_record *why);
-/* The calling thread's place, with or without the interpreter lock. */
-struct bp_place bp_place(const struct bp_thread *t);
-/* Does it still stand where its call was cut? */
-bool bp_is_cut_place(const struct bp_thread *t);
 /* A call was cut: -1 with the interrupt's exception; 0: it was cleared meanwhile. */
 int bp_meet(struct bp_thread *t);
 /* An interruption point: -1 with the exception set. */
 int bp_check(struct bp_thread *t);
-PyObject *bp_record_object(const struct bough_record *record);
-/* errno, as an exception of the call that failed. NULL. */
-PyObject *bp_error(const char *what);
-/* The exception that is set, which is no more: a new reference. NULL: none is. */
-PyObject *bp_taken_exception(void);
-int bp_exceptions_init(PyObject *module);
 /* Let errors that a cut has brought about become the interrupt's exception. */
 int bp_replace_errors(bool on);
 

@@ -12,9 +12,6 @@
 #include <pthread.h>
 #include <unistd.h>
 
-struct bp_process bp;
-__thread struct bp_thread *bp_me __attribute__((tls_model("initial-exec")));
-
 static const char key[] = "bough._bough.thread";
 static __thread uint64_t cleared; /* the number of this thread's state whose capsule has died */
 
@@ -225,17 +222,6 @@ struct bp_thread *bp_thread_of_state(PyThreadState *ts)
 {
     struct bp_thread *t = bp_entry_find(PyThreadState_GetID(ts));
     return t ? t : make(ts);
-}
-
-void bp_not_alive(const char *format, ...)
-{
-    PyObject *class = bp_load("bough._exceptions", "NotAliveError");
-    va_list arguments;
-    va_start(arguments, format);
-    if (class)
-        PyErr_FormatV(class, format, arguments);
-    va_end(arguments);
-    Py_XDECREF(class);
 }
 
 /* The first at or after `ts` in the interpreter's list, in which the newest is the first. */
