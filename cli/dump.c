@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include "command.h"
 #include "json.h"
-#include "letter.h"
+#include "mailbox.h"
 #include "memfd.h"
 #include "proc.h"
 #include "text.h"
@@ -46,13 +46,13 @@ static void copy_out(FILE *in)
 /* What it writes about itself; NULL with `a->why` filled in. */
 static FILE *by_itself(struct arena *a)
 {
-    struct bo_letter l = {.kind = BO_ASK_DUMP, .from = getpid()};
-    int box = letter_send(a, &l);
+    struct bo_request l = {.kind = BO_ASK_DUMP, .from = getpid()};
+    int box = mailbox_send(a, &l);
     if (box < 0)
         return NULL;
     int fd = l.fd >= 0 ? open_dump(a->pid, l.fd) : -1;
     FILE *in = fd >= 0 ? fdopen(fd, "r") : NULL;
-    letter_done(a, box);
+    mailbox_done(a, box);
     if (fd >= 0 && !in)
         close(fd);
     if (!in)

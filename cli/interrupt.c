@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include "base/plain.h"
 #include "command.h"
-#include "letter.h"
+#include "mailbox.h"
 #include "proc.h"
 #include "text.h"
 #include "view.h"
@@ -78,7 +78,7 @@ static bool find_target(const struct arena *a, const char *wanted, struct found 
 
 enum became { STANDS, HANDLED, LOST, PROCESS_GONE };
 
-static enum became look(const struct arena *a, const struct bo_letter *l)
+static enum became look(const struct arena *a, const struct bo_request *l)
 {
     struct bo_record r;
     if (!proc_alive(a->pid))
@@ -99,7 +99,7 @@ static int64_t clock_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static enum became wait_for_end(const struct arena *a, const struct bo_letter *l, double seconds)
+static enum became wait_for_end(const struct arena *a, const struct bo_request *l, double seconds)
 {
     const struct timespec moment = {0, 10000000};
     int64_t until = clock_ns() + (int64_t)(seconds * 1e9);
@@ -189,16 +189,16 @@ static bool is_agreed(void)
 
 static int post(struct arena *a, const struct found *target, const struct wish *wish, int ceiling)
 {
-    struct bo_letter l = {.kind = BO_ASK_INTERRUPT,
-                          .rung = (uint32_t)wish->rung,
-                          .ceiling = (uint32_t)ceiling,
-                          .from = getpid(),
-                          .target = target->handle};
+    struct bo_request l = {.kind = BO_ASK_INTERRUPT,
+                           .rung = (uint32_t)wish->rung,
+                           .ceiling = (uint32_t)ceiling,
+                           .from = getpid(),
+                           .target = target->handle};
     memcpy(l.reason, wish->reason, bo_cut(wish->reason, sizeof l.reason - 1));
-    int box = letter_send(a, &l);
+    int box = mailbox_send(a, &l);
     if (box < 0)
         return fail("%s", a->why);
-    letter_done(a, box);
+    mailbox_done(a, box);
     if (l.error == ESRCH)
         return fail("the target has just ended");
     if (l.error)

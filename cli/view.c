@@ -266,7 +266,7 @@ int64_t view_uptime(const struct view *v)
 const char *level_name(const struct bo_thread *t)
 {
     uint64_t w = bo_load_relaxed(&t->t.word);
-    return w & BO_MASKED ? "disabled" : w & BO_ASYNC ? "asynchronous" : "deferred";
+    return w & BO_DISABLED ? "disabled" : w & BO_ASYNC ? "asynchronous" : "deferred";
 }
 
 const char *region_name(int kind)

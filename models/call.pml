@@ -62,7 +62,7 @@ bool data;
 mtype = { CODE, GONE, BODY,
           /* bo_window, as bo_arch_where() sees it */
           SET, ENTERING, BEFORE, ASLEEP, AFTER, OUT,
-          /* bo_deliver_settle */
+          /* bo_wake_send_settle */
           SENDERS_LOAD, SENDERS_FUTEX, SENDERS_ASLEEP, OPEN, CLOSE,
           /* call_on_top, bo_window_on_top */
           T_SET, T_ENTERING, T_BEFORE, T_ASLEEP, T_AFTER, T_OUT,
@@ -156,7 +156,7 @@ proctype poster() {
   fi;
   posted++ }
 
-/* look_at_wake(), bo_signal_again(), bo_deliver_diagnose(). */
+/* look_at_wake(), bo_signal_again(), bo_unanswered_diagnose(). */
 proctype ticker() {
   bool sends, failed; byte resends = RESENDS;
   end: do
@@ -338,7 +338,7 @@ inline step() {
   :: pc[top] == AFTER -> word = WITHOUT(word, BO_IN); GO(OUT)
   :: pc[top] == OUT -> if :: word & BO_UNDER_WAY -> GO(SENDERS_LOAD) :: else -> GO(CUT) fi
 
-  /* bo_deliver_settle(), bo_word_await_senders() */
+  /* bo_wake_send_settle(), bo_word_await_senders() */
   :: pc[top] == SENDERS_LOAD ->
      if :: NO_SENDERS -> word = WITHOUT(word, BO_NOTE | BO_WAITS); GO(OPEN)
         :: else -> word = word | BO_WAITS; w[top] = word; GO(SENDERS_FUTEX) fi

@@ -117,7 +117,7 @@ inline await_senders() {                                /* bo_word_await_senders
   od;
   word = WITHOUT(word, BO_WAITS) }
 
-inline settle() {                                       /* bo_deliver_settle() */
+inline settle() {                                       /* bo_wake_send_settle() */
 #ifndef FAULT_SENDERS
   await_senders();
 #endif

@@ -17,7 +17,7 @@
 
 #define BO_DUE 1
 #define BO_PENDING 2
-#define BO_MASKED 4
+#define BO_DISABLED 4
 #define BO_TIMED 8
 #define BO_OVERRUN 16
 #define BO_IN 32
@@ -51,13 +51,13 @@ byte top;
 /* What a post makes of the word, and the edge. */
 inline post_step() {
 #ifdef FAULT_CHANGES
-  if :: (word & BO_PENDING) && ((word & BO_DUE) || (word & BO_MASKED)) -> skip :: else -> word = CHANGED(word) fi;
+  if :: (word & BO_PENDING) && ((word & BO_DUE) || (word & BO_DISABLED)) -> skip :: else -> word = CHANGED(word) fi;
 #else
   word = CHANGED(word);
 #endif
   word = word | BO_PENDING;
   if
-  :: !(word & BO_MASKED) -> wake = wake || ((word & BO_IN) && !(word & BO_DUE)); word = word | BO_DUE
+  :: !(word & BO_DISABLED) -> wake = wake || ((word & BO_IN) && !(word & BO_DUE)); word = word | BO_DUE
   :: else
   fi }
 
@@ -78,7 +78,7 @@ proctype ticker() { short seen; byte section;
      :: atomic { (seen & BO_PENDING) && (seen & BO_TIMED) && word != seen -> seen = word; section = sections }
      :: atomic { (seen & BO_PENDING) && (seen & BO_TIMED) && word == seen ->
           assert(section == sections);                  /* rule 17: the section that was weighed */
-          word = WITHOUT(word, BO_MASKED | BO_TIMED) | BO_OVERRUN; protects = false; spent = true }
+          word = WITHOUT(word, BO_DISABLED | BO_TIMED) | BO_OVERRUN; protects = false; spent = true }
         atomic { post_step(); seen = 0; section = 0 }
      od;
      ticking = false
@@ -86,13 +86,13 @@ proctype ticker() { short seen; byte section;
 
 /* bo_level_set(): the word follows the regions. */
 inline level_set() {
-  word = WITHOUT(word, BO_MASKED | BO_TIMED);
+  word = WITHOUT(word, BO_DISABLED | BO_TIMED);
   if :: crit_depth == 0 -> word = WITHOUT(word, BO_OVERRUN) :: else fi;
   if
-  :: crit_depth > 0 && !(word & BO_OVERRUN) -> word = WITHOUT(word, BO_DUE) | BO_MASKED | BO_TIMED
+  :: crit_depth > 0 && !(word & BO_OVERRUN) -> word = WITHOUT(word, BO_DUE) | BO_DISABLED | BO_TIMED
   :: else ->
 #ifndef FAULT_UNMASK
-     if :: (w[top] & BO_MASKED) && (word & BO_PENDING) -> word = word | BO_DUE :: else fi
+     if :: (w[top] & BO_DISABLED) && (word & BO_PENDING) -> word = word | BO_DUE :: else fi
 #endif
   fi }
 
@@ -121,7 +121,7 @@ inline step() {
 #endif
      GO(SECTION_SPENT)
   :: pc[top] == SECTION_SPENT -> if :: (word & BO_PENDING) && spent -> word = word | BO_OVERRUN :: else fi; GO(LEVEL_SET)
-  :: pc[top] == LEVEL_SET -> w[top] = word; level_set(); found[top] = (word & BO_MASKED) != 0; protects = found[top];
+  :: pc[top] == LEVEL_SET -> w[top] = word; level_set(); found[top] = (word & BO_DISABLED) != 0; protects = found[top];
 #ifndef FAULT_MASK
      if :: (word & BO_PENDING) && found[top] -> work = true :: else fi;        /* with signals off: no handler comes in between */
 #endif
@@ -140,14 +140,14 @@ inline step() {
   :: pc[top] == LEAVE ->
      if
      :: outer[top] -> word = WITHOUT(word, BO_IN); wake = false
-     :: !outer[top] && (word & BO_DUE) -> wake = true                          /* bo_deliver_again() */
+     :: !outer[top] && (word & BO_DUE) -> wake = true                          /* bo_wake_again() */
      :: !outer[top] && !(word & BO_DUE)
      fi;
      if :: cut[top] -> GO(CUT) :: else -> GO(CODE) fi
   :: pc[top] == CUT -> if :: word & BO_DUE -> GO(CUT_LOOK) :: else -> GO(SET) fi
   :: pc[top] == CUT_LOOK ->
      if
-     :: record && !(word & BO_MASKED) ->
+     :: record && !(word & BO_DISABLED) ->
           assert(!protects);                                   /* rule 17: a section protects */
           GO(CODE)
      :: else -> again[top] = true; GO(SETTLE_LOAD)
@@ -158,13 +158,13 @@ inline step() {
   :: pc[top] == SETTLE_LOAD -> word = WITHOUT(word, BO_DUE | BO_PENDING); GO(SETTLE_LOOK)
   :: pc[top] == SETTLE_LOOK -> found[top] = record; GO(SETTLE_STEP)
   :: pc[top] == SETTLE_STEP ->
-     word = (found[top] -> word | BO_PENDING | (word & BO_MASKED -> 0 : BO_DUE) : word);
+     word = (found[top] -> word | BO_PENDING | (word & BO_DISABLED -> 0 : BO_DUE) : word);
 #else
   :: pc[top] == SETTLE_LOAD -> w[top] = word; GO(SETTLE_LOOK)
   :: pc[top] == SETTLE_LOOK -> found[top] = record; GO(SETTLE_STEP)
   :: pc[top] == SETTLE_STEP && word != w[top] -> GO(SETTLE_LOAD)
   :: pc[top] == SETTLE_STEP && word == w[top] ->
-     word = WITHOUT(word, BO_DUE | BO_PENDING) | (found[top] -> BO_PENDING | (word & BO_MASKED -> 0 : BO_DUE) : 0);
+     word = WITHOUT(word, BO_DUE | BO_PENDING) | (found[top] -> BO_PENDING | (word & BO_DISABLED -> 0 : BO_DUE) : 0);
 #endif
      wake = wake || ((word & BO_DUE) && (word & BO_IN));
      if :: (word & BO_PENDING) && !(word & BO_DUE) && (word & BO_TIMED) -> work = true :: else fi;
@@ -180,7 +180,7 @@ proctype target() {
   :: atomic { top == 0 && hleft > 0 && ops > 0 && pc[0] != GONE -> hleft--; top++ }
   :: atomic { top == 0 && hleft > 0 -> hleft-- }
   :: atomic { pc[0] == GONE && QUIET ->
-       assert(!(word & (BO_IN | BO_MASKED | BO_TIMED | BO_OVERRUN)));
+       assert(!(word & (BO_IN | BO_DISABLED | BO_TIMED | BO_OVERRUN)));
        assert(!record || (word & BO_DUE));              /* nothing is overlooked */
        assert(!(word & BO_DUE) || (word & BO_PENDING));
        break }

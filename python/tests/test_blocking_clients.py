@@ -319,12 +319,12 @@ client(
 )
 
 
-def read_news(port):
+def read_handler_events(port):
     with nntplib.NNTP(HOST, port):
         pass
 
 
-client("nntplib.NNTP()", talking.talk("...200 hi", "101 ok\r\nVERSION 2\r\n.", "205 bye"), read_news)
+client("nntplib.NNTP()", talking.talk("...200 hi", "101 ok\r\nVERSION 2\r\n.", "205 bye"), read_handler_events)
 
 
 def read_telnet(port):

@@ -12,7 +12,7 @@
 #include <bough/interrupt.h>
 #include <bough/sync.h>
 #include "branch/end.h"
-#include "branch/family.h"
+#include "branch/branch_state.h"
 #include "state/current.h"
 
 struct bough_bounded {

@@ -3,7 +3,7 @@
 #include <string.h>
 #include "base/futex.h"
 #include "branch/child.h"
-#include "branch/family.h"
+#include "branch/branch_state.h"
 #include "branch/result.h"
 #include "branch/worker.h"
 #include "state/arena.h"
@@ -12,7 +12,7 @@
 
 /* What the parent's threads were in the middle of is unknown, and no affair of this process: nothing of it is
  * touched, freed or told. */
-static void forget_family(struct bo_family *f)
+static void forget_family(struct bo_branch_state *f)
 {
     bo_store_relaxed(&f->lock.state, 0);
     f->has_leaver = f->cut = false;

@@ -15,7 +15,7 @@
 #include "base/raw.h"
 #include "branch/end.h"
 #include "branch/failure.h"
-#include "branch/family.h"
+#include "branch/branch_state.h"
 #include "branch/result.h"
 #include "branch/worker.h"
 #include "state/arena.h"
@@ -52,7 +52,7 @@ static void destroy_value(bough_resource r)
 
 /* Room for the result of one more child, in a branch that collects: its end must not need memory. The caller holds
  * the family's lock. */
-static bool reserve(struct bo_family *f)
+static bool reserve(struct bo_branch_state *f)
 {
     if (!f->collect || f->tally.added - f->tally.count[BOUGH_NOT_STARTED] < f->room)
         return true;
@@ -65,7 +65,7 @@ static bool reserve(struct bo_family *f)
     return true;
 }
 
-static bool link_child(struct bo_family *f, struct bo_child *c)
+static bool link_child(struct bo_branch_state *f, struct bo_child *c)
 {
     bo_lock(&f->lock);
     bool room = reserve(f);
@@ -81,7 +81,7 @@ static bool link_child(struct bo_family *f, struct bo_child *c)
 }
 
 /* The caller holds the family's lock. */
-static void unlink_child(struct bo_family *f, struct bo_child *c)
+static void unlink_child(struct bo_branch_state *f, struct bo_child *c)
 {
     *c->link = c->next;
     if (c->next)
@@ -130,14 +130,14 @@ static void publish_child(struct bo_branch *b, struct bo_thread *t, bool disable
 {
     bo_add_seq(&b->live, 1);
     bo_reach_add(b, t->t.index);
-    bo_publish(t, b->t.index, disabled ? BO_MASKED : 0);
+    bo_publish(t, b->t.index, disabled ? BO_DISABLED : 0);
     BO_HOOK(add_published);
 }
 
 /* The branch was marked meanwhile: nothing has started. */
 static void withdraw(struct bo_branch *b, struct bo_worker *w, struct bo_child *c)
 {
-    struct bo_family *f = b->family;
+    struct bo_branch_state *f = b->family;
     w->slot->child = NULL;
     bo_retire(w->slot, BOUGH_POST_ENDED);
     bo_worker_put(w);
@@ -150,7 +150,7 @@ static void withdraw(struct bo_branch *b, struct bo_worker *w, struct bo_child *
     bo_child_gone(c->branch);
 }
 
-static void count_not_started(struct bo_family *f, bool cut)
+static void count_not_started(struct bo_branch_state *f, bool cut)
 {
     bo_lock(&f->lock);
     f->tally.added++;
@@ -321,7 +321,7 @@ static void add_unread(struct bo_child *c)
 /* Store how it ended; free it unless it is to be kept. */
 static void account_for_child(struct bo_child *c, enum bough_outcome outcome, int result)
 {
-    struct bo_family *f = c->family;
+    struct bo_branch_state *f = c->family;
     struct bo_failure *failure = c->failure;
     bool kept = f->collect;
     bo_lock(&f->lock);
@@ -333,7 +333,7 @@ static void account_for_child(struct bo_child *c, enum bough_outcome outcome, in
     if (outcome == BOUGH_INTERRUPTED)
         f->cut = true;
     if (outcome == BOUGH_ERROR || outcome == BOUGH_LOST)
-        kept |= bo_family_failed(f, result, failure, false) || !f->supervisor;
+        kept |= bo_branch_state_failed(f, result, failure, false) || !f->supervisor;
     if (!kept)
         unlink_child(f, c);
     bo_unlock(&f->lock);
@@ -394,8 +394,9 @@ void bo_child_lost(struct bo_child *child, struct bo_failure *failure)
  * when the last thread returns; only that here the library's own threads may be there as well. */
 void bo_child_after_fork(struct bo_child *child)
 {
-    static struct bo_family orphan;
-    orphan = (struct bo_family){.children = child, .last_child = &child->next, .supervisor = true, .collect = true};
+    static struct bo_branch_state orphan;
+    orphan =
+        (struct bo_branch_state){.children = child, .last_child = &child->next, .supervisor = true, .collect = true};
     orphan.last_failure = &orphan.failures;
     orphan.tally.added = orphan.tally.count[BOUGH_RUNNING] = 1;
     child->family = &orphan;
@@ -405,7 +406,7 @@ void bo_child_after_fork(struct bo_child *child)
 
 /* ---- asking -------------------------------------------------------------------------------------------- */
 
-static struct bo_child *find_child(struct bo_family *f, uint64_t id)
+static struct bo_child *find_child(struct bo_branch_state *f, uint64_t id)
 {
     struct bo_child *c = f->children;
     while (c && c->id != id)
@@ -413,7 +414,7 @@ static struct bo_child *find_child(struct bo_family *f, uint64_t id)
     return c;
 }
 
-static bool look_child_up(struct bo_family *f, uint64_t id, int *outcome, int *result)
+static bool look_child_up(struct bo_branch_state *f, uint64_t id, int *outcome, int *result)
 {
     bo_lock(&f->lock);
     const struct bo_child *c = find_child(f, id);

@@ -4,7 +4,7 @@
 #define BO_BRANCH_CHILD_H
 
 #include "branch/failure.h"
-#include "branch/family.h"
+#include "branch/branch_state.h"
 
 /* Its thread is lost: account for it, on another. It is freed, or kept as one that ended; the thread still counts as
  * live in its branch. `failure` says what happened; NULL: there was no memory. */

@@ -7,7 +7,7 @@
 #include <string.h>
 #include "branch/fail.h"
 #include "branch/failure.h"
-#include "branch/family.h"
+#include "branch/branch_state.h"
 #include "branch/result.h"
 #include "state/arena.h"
 #include "state/current.h"
@@ -22,7 +22,7 @@
 /* ---- ending ------------------------------------------------------------------------------------------ */
 
 /* Not a cancellation point of pthread_cancel(), which would leave the branch half ended. */
-void bo_family_join_leaver(const struct bo_family *f)
+void bo_branch_state_join_leaver(const struct bo_branch_state *f)
 {
     int state;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
@@ -43,11 +43,11 @@ static void join_children(struct bo_branch *b, struct bo_thread *t)
     if (!b->family->has_leaver)
         return;
     bo_busy_begin(); /* nobody may join it twice */
-    bo_family_join_leaver(b->family);
+    bo_branch_state_join_leaver(b->family);
     bo_busy_end();
 }
 
-void bo_family_run_at_end(struct bo_family *f)
+void bo_branch_state_run_at_end(struct bo_branch_state *f)
 {
     while (f->at_end) {
         struct bo_at_end *hook = f->at_end;
@@ -76,7 +76,7 @@ static bool stopped(const struct bo_branch *b)
  * absorbed. By then the branch is not among the caller's: what is pending is from further out. */
 static int result_of(const struct bo_branch *b, struct bo_thread *t, bool *interrupted)
 {
-    const struct bo_family *f = b->family;
+    const struct bo_branch_state *f = b->family;
     *interrupted = stopped(b);
     if (f->code)
         return f->code;
@@ -95,18 +95,18 @@ static void pop_branch(struct bo_branch *b, struct bo_thread *t)
 }
 
 /* For rule 28 the branch is a call of its owner: whether that was cut, its result says. */
-static void note_cut(struct bo_thread *t, const struct bo_family *f, int result)
+static void note_cut(struct bo_thread *t, const struct bo_branch_state *f, int result)
 {
     t->call.last_was_cut = result ? result == ECANCELED : f->was_cut;
 }
 
 static int end_branch(struct bo_branch *b, struct bo_thread *t)
 {
-    struct bo_family *f = b->family;
+    struct bo_branch_state *f = b->family;
     char label[BO_NAME];
     bool interrupted;
     join_children(b, t);
-    bo_family_run_at_end(f);
+    bo_branch_state_run_at_end(f);
     bo_busy_begin();
     bo_store_seq(&b->deadline, BO_FOREVER);
     pop_branch(b, t);
@@ -120,7 +120,7 @@ static int end_branch(struct bo_branch *b, struct bo_thread *t)
     if (bo_load_seq(&t->t.word) & BO_PENDING)
         bo_level_settle(t);
     bo_ending_keep(f, label, result, interrupted);
-    bo_family_free(f);
+    bo_branch_state_free(f);
     bo_busy_end();
     return result;
 }

@@ -23,7 +23,7 @@ void bo_branch_end_orphan(struct bo_branch *b);
 void bo_child_gone(uint64_t branch);
 
 /* Join the last thread of the branch that has ended for good. */
-void bo_family_join_leaver(const struct bo_family *f);
-void bo_family_run_at_end(struct bo_family *f);
+void bo_branch_state_join_leaver(const struct bo_branch_state *f);
+void bo_branch_state_run_at_end(struct bo_branch_state *f);
 
 #endif

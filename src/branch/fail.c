@@ -10,7 +10,7 @@
 #endif
 #include "branch/fail.h"
 #include "branch/failure.h"
-#include "branch/family.h"
+#include "branch/branch_state.h"
 #include "branch/result.h"
 #include "state/arena.h"
 #include "state/current.h"
@@ -84,7 +84,7 @@ static struct bo_failure *evidence_of_failure(int code, const char *message, con
 /* `f` is NULL if there was no memory, or if the body only leaves because it was interrupted. */
 static void body_failed(struct bo_branch *b, int code, struct bo_failure *f)
 {
-    struct bo_family *family = b->family;
+    struct bo_branch_state *family = b->family;
     char reason[BOUGH_REASON_MAX + 1];
     snprintf(reason, sizeof reason, "%s failed: %s", b->t.name,
              f && *f->face.message ? f->face.message : strerror(code));
@@ -92,7 +92,7 @@ static void body_failed(struct bo_branch *b, int code, struct bo_failure *f)
     if (code == ECANCELED)
         family->cut = true;
     else
-        bo_family_failed(family, code, f, true);
+        bo_branch_state_failed(family, code, f, true);
     bo_unlock(&family->lock);
     struct bough_event event = {.kind = BOUGH_SIBLING, .reason = reason};
     bo_post(bo_branch_handle(b), &event, NULL);

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/plain.h"
-#include "branch/family.h"
+#include "branch/branch_state.h"
 #include "state/arena.h"
 #include "state/current.h"
 
@@ -110,7 +110,7 @@ const bough_error *bo_failure_next(const bough_error *root, const bough_error *e
     return NULL;
 }
 
-static struct bo_failure *use_spare(struct bo_family *family, int code)
+static struct bo_failure *use_spare(struct bo_branch_state *family, int code)
 {
     struct bo_failure *f = family->spare;
     family->spare = NULL;
@@ -119,14 +119,14 @@ static struct bo_failure *use_spare(struct bo_family *family, int code)
     return f;
 }
 
-static void append_failure(struct bo_family *family, struct bo_failure *f)
+static void append_failure(struct bo_branch_state *family, struct bo_failure *f)
 {
     f->next = NULL;
     *family->last_failure = f;
     family->last_failure = &f->next;
 }
 
-static void prepend(struct bo_family *family, struct bo_failure *f)
+static void prepend(struct bo_branch_state *family, struct bo_failure *f)
 {
     f->next = family->failures;
     if (!f->next)
@@ -136,7 +136,7 @@ static void prepend(struct bo_family *family, struct bo_failure *f)
 
 /* The first one that counts is primary. A supervisor's children do not count, and of their failures it keeps only
  * the first ones: it may run for ever. */
-bool bo_family_failed(struct bo_family *family, int code, struct bo_failure *f, bool body)
+bool bo_branch_state_failed(struct bo_branch_state *family, int code, struct bo_failure *f, bool body)
 {
     bool counts = body || !family->supervisor, primary = counts && !family->code;
     if (primary)

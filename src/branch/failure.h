@@ -3,7 +3,7 @@
 #ifndef BO_BRANCH_FAILURE_H
 #define BO_BRANCH_FAILURE_H
 
-#include "branch/family.h"
+#include "branch/branch_state.h"
 
 /* One failure with its evidence: the public face first, then what it owns. */
 struct bo_failure {
@@ -37,7 +37,7 @@ const bough_error *bo_failure_next(const bough_error *root, const bough_error *e
 void bo_failure_free(struct bo_failure *f);
 /* Hand it to the family, which owns it then; NULL: there was no memory for it. The caller holds the family's lock.
  * Returns whether it is kept. */
-bool bo_family_failed(struct bo_family *family, int code, struct bo_failure *f, bool body);
+bool bo_branch_state_failed(struct bo_branch_state *family, int code, struct bo_failure *f, bool body);
 /* A child that has ended, with its failure. */
 void bo_child_free(struct bo_child *child);
 

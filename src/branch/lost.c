@@ -6,7 +6,7 @@
 #include "branch/child.h"
 #include "branch/end.h"
 #include "branch/failure.h"
-#include "branch/family.h"
+#include "branch/branch_state.h"
 #include "branch/result.h"
 #include "branch/worker.h"
 #include "state/arena.h"

@@ -7,7 +7,7 @@
 #include "branch/end.h"
 #include "base/plain.h"
 #include "branch/failure.h"
-#include "branch/family.h"
+#include "branch/branch_state.h"
 #include "branch/result.h"
 #include "state/arena.h"
 #include "state/clock.h"
@@ -19,9 +19,9 @@
 #include "wake/post.h"
 #include "wake/ticker.h"
 
-static struct bo_family *family_new(const struct bough_branch_options *o)
+static struct bo_branch_state *family_new(const struct bough_branch_options *o)
 {
-    struct bo_family *f = calloc(1, sizeof *f);
+    struct bo_branch_state *f = calloc(1, sizeof *f);
     struct bo_failure *spare = bo_failure_new(0, "there was no memory to keep its message and place", BO_NONE);
     struct bo_ending *ending = bo_ending_new();
     if (!f || !spare || !ending) {
@@ -67,7 +67,7 @@ static void inherit_shield(struct bo_branch *b, const struct bo_thread *t)
 }
 
 /* A block's options lie in the frame that the block is in. */
-static void note_place(struct bo_thread *t, struct bo_family *f, const struct bough_branch_options *o)
+static void note_place(struct bo_thread *t, struct bo_branch_state *f, const struct bough_branch_options *o)
 {
     uintptr_t place = (uintptr_t)o;
     if (!o->variable)

@@ -5,7 +5,7 @@
 #include <string.h>
 #include "branch/end.h"
 #include "branch/failure.h"
-#include "branch/family.h"
+#include "branch/branch_state.h"
 #include "branch/result.h"
 #include "state/arena.h"
 #include "state/current.h"
@@ -16,12 +16,12 @@
 #include "wake/post.h"
 
 /* The leaver may be the very thread that ends the branch. */
-static void await_leaver(const struct bo_family *f)
+static void await_leaver(const struct bo_branch_state *f)
 {
     if (f->has_leaver && pthread_equal(f->leaver, pthread_self()))
         pthread_detach(f->leaver);
     else if (f->has_leaver)
-        bo_family_join_leaver(f);
+        bo_branch_state_join_leaver(f);
 }
 
 static void report_orphan(const char *label, const bough_error *tree)
@@ -35,7 +35,7 @@ static void report_orphan(const char *label, const bough_error *tree)
 /* What has failed in it is a failure of the branch around it; the root has no family, and nobody to ask it. */
 static void hand_over(struct bo_branch *outer, const char *label, int code, struct bo_failure *f)
 {
-    struct bo_family *family = outer->family;
+    struct bo_branch_state *family = outer->family;
     if (!code || !family) {
         if (code && f)
             report_orphan(label, &f->face);
@@ -43,7 +43,7 @@ static void hand_over(struct bo_branch *outer, const char *label, int code, stru
         return;
     }
     bo_lock(&family->lock);
-    bo_family_failed(family, code, f, false);
+    bo_branch_state_failed(family, code, f, false);
     bo_unlock(&family->lock);
     struct bough_event event = {.kind = BOUGH_SIBLING, .reason = "a branch whose thread was lost has failed"};
     if (!family->supervisor)
@@ -52,11 +52,11 @@ static void hand_over(struct bo_branch *outer, const char *label, int code, stru
 
 void bo_branch_end_orphan(struct bo_branch *b)
 {
-    struct bo_family *f = b->family;
+    struct bo_branch_state *f = b->family;
     struct bo_branch *outer = bo_branch_at(bo_load_relaxed(&b->outer));
     char label[BO_NAME];
     await_leaver(f);
-    bo_family_run_at_end(f);
+    bo_branch_state_run_at_end(f);
     bo_store_seq(&b->deadline, BO_FOREVER);
     memcpy(label, b->t.name, sizeof label);
     bo_store_relaxed(&b->shield.seq, 0);
@@ -64,7 +64,7 @@ void bo_branch_end_orphan(struct bo_branch *b)
     b->family = NULL;
     bo_branch_free(b);
     hand_over(outer, label, f->code, bo_ending_of_orphan(f));
-    bo_family_free(f);
+    bo_branch_state_free(f);
     if (outer->t.index != BO_ROOT)
         bo_child_gone(bo_branch_handle(outer));
 }

@@ -11,7 +11,7 @@
 #include "base/plain.h"
 #include "base/raw.h"
 #include "branch/failure.h"
-#include "branch/family.h"
+#include "branch/branch_state.h"
 #include "state/arena.h"
 #include "state/log.h"
 
@@ -172,7 +172,7 @@ struct bo_failure *bo_ending_pass_on(int code, uint64_t after)
 /* ---- keeping --------------------------------------------------------------------------------------------- */
 
 /* Only for branches that collect: the others keep the children that failed for bough_outcome() while open. */
-static void keep_children(struct bo_ending *e, struct bo_family *f)
+static void keep_children(struct bo_ending *e, struct bo_branch_state *f)
 {
     size_t n = 0;
     if (!f->results) {
@@ -188,7 +188,7 @@ static void keep_children(struct bo_ending *e, struct bo_family *f)
 }
 
 /* What was nested in the branch and not read is attached, if the branch has failed. */
-static struct bo_failure *collect(struct bo_family *f)
+static struct bo_failure *collect(struct bo_branch_state *f)
 {
     struct bo_failure *first = tree_of_list(f->failures);
     return first && f->code ? tree_of(first, take_unread(&mine, f->ending_before)) : first;
@@ -204,7 +204,7 @@ static bool only_thrown(const struct bo_failure *f)
     return true;
 }
 
-void bo_ending_keep(struct bo_family *family, const char *label, int result, bool interrupted)
+void bo_ending_keep(struct bo_branch_state *family, const char *label, int result, bool interrupted)
 {
     struct bo_ending *e = family->ending;
     put_aside(&mine);
@@ -222,7 +222,7 @@ void bo_ending_keep(struct bo_family *family, const char *label, int result, boo
     e->face.tally = family->tally;
 }
 
-struct bo_failure *bo_ending_of_orphan(struct bo_family *family)
+struct bo_failure *bo_ending_of_orphan(struct bo_branch_state *family)
 {
     struct bo_failure *first = tree_of_list(family->failures);
     free_children(family->children);
@@ -280,7 +280,7 @@ int bough_last_result(void)
     return bough_last()->result;
 }
 
-void bo_family_free(struct bo_family *f)
+void bo_branch_state_free(struct bo_branch_state *f)
 {
     bo_failure_free(f->spare);
     free(f);

@@ -25,7 +25,7 @@
 #include "base/clock.h"
 #include "base/raw.h"
 #include "branch/end.h"
-#include "branch/family.h"
+#include "branch/branch_state.h"
 #include "state/arena.h"
 #include "state/current.h"
 #include "state/library_threads.h"
@@ -51,8 +51,8 @@ struct traits {
 };
 
 /* Most workers of a process have the same ones, and share them. */
-struct bo_origin {
-    struct bo_origin *next;
+struct bo_sched_attrs {
+    struct bo_sched_attrs *next;
     size_t workers;
     struct traits traits;
 };
@@ -60,7 +60,7 @@ struct bo_origin {
 static struct bo_lock pool_lock;                               /* of all three */
 static struct bo_worker pool = {.next = &pool, .prev = &pool}; /* parked ones, the latest first */
 static _Atomic unsigned idle;
-static struct bo_origin *origins;
+static struct bo_sched_attrs *origins;
 
 /* ---- the pool ------------------------------------------------------------------------------------------ */
 
@@ -129,30 +129,30 @@ static void look_at_traits(struct traits *t)
 }
 
 /* The caller holds the lock. NULL: there is no memory. */
-static struct bo_origin *find_or_make(const struct traits *traits)
+static struct bo_sched_attrs *find_or_make(const struct traits *traits)
 {
-    struct bo_origin *o = origins;
+    struct bo_sched_attrs *o = origins;
     while (o && memcmp(&o->traits, traits, sizeof *traits) != 0)
         o = o->next;
     if (o || !(o = malloc(sizeof *o)))
         return o;
-    *o = (struct bo_origin){.next = origins, .traits = *traits};
+    *o = (struct bo_sched_attrs){.next = origins, .traits = *traits};
     return origins = o;
 }
 
-static struct bo_origin *use_origin(const struct traits *traits)
+static struct bo_sched_attrs *use_origin(const struct traits *traits)
 {
     bo_lock(&pool_lock);
-    struct bo_origin *o = find_or_make(traits);
+    struct bo_sched_attrs *o = find_or_make(traits);
     if (o)
         o->workers++;
     bo_unlock(&pool_lock);
     return o;
 }
 
-static void drop_origin(struct bo_origin *o)
+static void drop_origin(struct bo_sched_attrs *o)
 {
-    struct bo_origin **link = &origins;
+    struct bo_sched_attrs **link = &origins;
     bo_lock(&pool_lock);
     bool last = --o->workers == 0;
     while (last && *link && *link != o) /* one from before a fork is not in the list */
@@ -202,7 +202,7 @@ static void take_thread_name(const struct bo_thread *t)
  * run by then. There is at most one such thread in a branch; the next one waits for the one before. */
 static void become_leaver(struct bo_worker *w)
 {
-    struct bo_family *f = w->family;
+    struct bo_branch_state *f = w->family;
     bo_lock(&f->lock);
     bool had = f->has_leaver;
     pthread_t before = f->leaver;

@@ -16,15 +16,15 @@
 struct bo_worker {
     struct bo_worker *next, *prev; /* in the pool */
     struct bo_thread *slot;
-    struct bo_child *child;   /* what it runs, or is to run */
-    struct bo_family *family; /* the child's, also when that is freed */
+    struct bo_child *child;         /* what it runs, or is to run */
+    struct bo_branch_state *family; /* the child's, also when that is freed */
     uint64_t branch;
     _Atomic uint32_t go; /* futex: 0 parked, 1 work, 2 end */
     pthread_t thread;
     size_t stack; /* its size, in bytes */
     bool fresh;   /* ends after its child */
     bool begun, moved, finished, orphan;
-    struct bo_origin *origin; /* its first adder's */
+    struct bo_sched_attrs *origin; /* its first adder's */
 };
 
 /* A parked worker, or a new one that waits to be started. NULL with EAGAIN or ENOMEM. */

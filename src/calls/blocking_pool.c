@@ -15,14 +15,14 @@ enum state { QUEUED, RUNNING, DONE, ORPHANED };
 
 static struct pool {
     struct bo_lock lock;
-    struct bo_errand *first, *last;
+    struct bo_blocking_job *first, *last;
     unsigned queued, helpers, idle;
     _Atomic uint32_t bell; /* idle helpers sleep on it */
 } pool;
 
 /* ---- the queue, under the lock ------------------------------------------------------------------------ */
 
-static void append_errand(struct bo_errand *e)
+static void append_errand(struct bo_blocking_job *e)
 {
     e->before = pool.last;
     *(pool.last ? &pool.last->next : &pool.first) = e;
@@ -30,7 +30,7 @@ static void append_errand(struct bo_errand *e)
     pool.queued++;
 }
 
-static void take_errand_out(struct bo_errand *e)
+static void take_errand_out(struct bo_blocking_job *e)
 {
     *(e->before ? &e->before->next : &pool.first) = e->next;
     *(e->next ? &e->next->before : &pool.last) = e->before;
@@ -40,7 +40,7 @@ static void take_errand_out(struct bo_errand *e)
 /* ---- the helper ------------------------------------------------------------------------------------ */
 
 /* These two with the lock, which is given up meanwhile. */
-static void run_errand(struct bo_errand *e)
+static void run_errand(struct bo_blocking_job *e)
 {
     take_errand_out(e);
     bo_store_relaxed(&e->state, RUNNING);
@@ -57,7 +57,7 @@ static void run_errand(struct bo_errand *e)
 }
 
 /* Returns the first errand, or NULL if there was none for long. */
-static struct bo_errand *await_errand(void)
+static struct bo_blocking_job *await_errand(void)
 {
     int64_t until = bo_clock() + BO_SEC(IDLE_SECONDS);
     pool.idle++;
@@ -76,7 +76,7 @@ static void *helper_main(void *unused)
     prctl(PR_SET_NAME, "bough-errand");
     bo_own_begin();
     bo_lock(&pool.lock);
-    for (struct bo_errand *e; (e = await_errand()) != NULL;)
+    for (struct bo_blocking_job *e; (e = await_errand()) != NULL;)
         run_errand(e);
     pool.helpers--;
     bo_unlock(&pool.lock);
@@ -120,7 +120,7 @@ static bool call_helper(void)
     return pool.helpers > 0;
 }
 
-static bool submit(struct bo_errand *e)
+static bool submit(struct bo_blocking_job *e)
 {
     bo_lock(&pool.lock);
     append_errand(e);
@@ -132,7 +132,7 @@ static bool submit(struct bo_errand *e)
 }
 
 /* The caller is cut. Returns 0 if the result is there all the same; if not, the errand is not the caller's any more. */
-static long abandon_errand(struct bo_errand *e, long reason)
+static long abandon_errand(struct bo_blocking_job *e, long reason)
 {
     bo_lock(&pool.lock);
     uint32_t state = bo_load_relaxed(&e->state);
@@ -148,17 +148,17 @@ static long abandon_errand(struct bo_errand *e, long reason)
 
 struct waiting {
     struct bo_undo undo;
-    struct bo_errand *errand;
+    struct bo_blocking_job *errand;
 };
 
 static void left(struct bo_undo *undo)
 {
-    struct bo_errand *e = ((struct waiting *)undo)->errand;
+    struct bo_blocking_job *e = ((struct waiting *)undo)->errand;
     if (abandon_errand(e, -BO_ECUT) == 0)
         e->free(e);
 }
 
-static long await_result(struct bo_errand *e)
+static long await_result(struct bo_blocking_job *e)
 {
     struct waiting w = {.undo = {.run = left}, .errand = e};
     long r = 0;
@@ -172,7 +172,7 @@ static long await_result(struct bo_errand *e)
     return 0;
 }
 
-long bo_errand_run(struct bo_errand *e)
+long bo_blocking_pool_run(struct bo_blocking_job *e)
 {
     if (submit(e))
         return await_result(e);

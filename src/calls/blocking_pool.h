@@ -27,16 +27,16 @@
 #include "base/atomic.h"
 
 /* The head of whatever is run: on the heap, made by the caller. */
-struct bo_errand {
-    struct bo_errand *next, *before;
-    void (*run)(struct bo_errand *errand);
-    void (*free)(struct bo_errand *errand); /* frees it, with its result */
-    _Atomic uint32_t state;                 /* changed under the lock; the caller's futex */
-    int error;                              /* errno after it was run */
+struct bo_blocking_job {
+    struct bo_blocking_job *next, *before;
+    void (*run)(struct bo_blocking_job *errand);
+    void (*free)(struct bo_blocking_job *errand); /* frees it, with its result */
+    _Atomic uint32_t state;                       /* changed under the lock; the caller's futex */
+    int error;                                    /* errno after it was run */
 };
 
 /* 0: it was run, and is the caller's again. -EAGAIN: there is no thread to run it. Else raw, as of a system call that was
  * cut, for bo_failed(). Unless it is 0 the errand is freed, or will be. [point] */
-long bo_errand_run(struct bo_errand *errand);
+long bo_blocking_pool_run(struct bo_blocking_job *errand);
 
 #endif

@@ -19,7 +19,7 @@
 enum { NAME_SIZE_MAX = 4096 };
 
 struct job {
-    struct bo_errand errand;
+    struct bo_blocking_job errand;
     int code;              /* what the call returned */
     struct addrinfo *list; /* the rest: arguments and results of both calls */
     struct addrinfo hints, *hints_given;
@@ -32,7 +32,7 @@ struct job {
 
 /* ---- jobs ------------------------------------------------------------------------------------------ */
 
-static void free_job(struct bo_errand *errand)
+static void free_job(struct bo_blocking_job *errand)
 {
     struct job *job = (struct job *)errand;
     if (job->list)
@@ -41,7 +41,7 @@ static void free_job(struct bo_errand *errand)
 }
 
 /* A size of 0 stands for a NULL pointer. */
-static struct job *new_job(void (*run)(struct bo_errand *), size_t host_size, size_t service_size)
+static struct job *new_job(void (*run)(struct bo_blocking_job *), size_t host_size, size_t service_size)
 {
     struct job *job = calloc(1, sizeof *job + host_size + service_size);
     if (!job)
@@ -66,7 +66,7 @@ static int resolve(struct job *job)
 {
     if (!job)
         return fail(EAI_MEMORY);
-    long r = bo_errand_run(&job->errand);
+    long r = bo_blocking_pool_run(&job->errand);
     if (r == 0)
         return 0;
     if (r == -EAGAIN)
@@ -110,7 +110,7 @@ static size_t size_of(const char *text)
     return text ? strlen(text) + 1 : 0;
 }
 
-static void run_getaddrinfo(struct bo_errand *errand)
+static void run_getaddrinfo(struct bo_blocking_job *errand)
 {
     struct job *job = (struct job *)errand;
     job->code = getaddrinfo(job->host, job->service, job->hints_given, &job->list);
@@ -158,7 +158,7 @@ int bough_getaddrinfo(const char *node, const char *service, const struct addrin
 
 /* ---- getnameinfo ------------------------------------------------------------------------------------- */
 
-static void run_getnameinfo(struct bo_errand *errand)
+static void run_getnameinfo(struct bo_blocking_job *errand)
 {
     struct job *job = (struct job *)errand;
     job->code = getnameinfo((struct sockaddr *)&job->address, job->length, job->host, job->host_size, job->service,

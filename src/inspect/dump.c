@@ -165,7 +165,7 @@ static void put_records(struct bo_out *o, const struct bo_target *target, unsign
 
 static const char *level_name(uint64_t w)
 {
-    if (w & BO_MASKED)
+    if (w & BO_DISABLED)
         return w & BO_TIMED ? "masked" : "disabled";
     return w & BO_ASYNC ? "asynchronous" : "deferred";
 }

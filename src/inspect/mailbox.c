@@ -21,7 +21,7 @@
 /*
  * What this process knows of each box, in memory of its own: the box itself can say anything at any time.
  *
- *      IDLE --a letter was sent--> AT_WORK --answered--> ANSWERED --fetched, or too old--> IDLE
+ *      IDLE --a request was sent--> AT_WORK --answered--> ANSWERED --fetched, or too old--> IDLE
  *
  * A box is read when it is IDLE only. `fd` is the dump's, -1 if there is none: what is closed is never what the box says.
  */
@@ -30,30 +30,30 @@ static struct box {
     _Atomic uint32_t step;
     int fd;
     int64_t since; /* it has been as it is; 0: not known */
-} boxes[BO_LETTERS];
+} boxes[BO_REQUESTS];
 
 static uint32_t seen;    /* the ticker's own */
 static unsigned waiting; /* boxes that are to be looked at again */
 
-static struct bo_letter *letter_of(const struct box *box)
+static struct bo_request *request_of(const struct box *box)
 {
-    return &bo_arena.mail->letter[box - boxes];
+    return &bo_arena.mail->request[box - boxes];
 }
 
 static void answer_request(struct box *box, int error)
 {
-    struct bo_letter *l = letter_of(box);
+    struct bo_request *l = request_of(box);
     l->error = error;
     l->fd = box->fd;
     box->since = bo_clock();
-    bo_store_seq(&l->state, BO_LETTER_ANSWERED);
+    bo_store_seq(&l->state, BO_REQUEST_ANSWERED);
     /* Pairs with the ticker's look: fd and since are there. After the state, which else would look as if the answer had been
      * fetched. */
     bo_store_release(&box->step, ANSWERED);
 }
 
 /* In one go: it may change under our eyes. */
-BO_BARE static void copy_request(struct bo_letter *to, const struct bo_letter *from)
+BO_BARE static void copy_request(struct bo_request *to, const struct bo_request *from)
 {
     const volatile unsigned char *byte = (const volatile unsigned char *)from;
     for (size_t i = 0; i < sizeof *to; i++)
@@ -61,7 +61,7 @@ BO_BARE static void copy_request(struct bo_letter *to, const struct bo_letter *f
     to->reason[BOUGH_REASON_MAX] = '\0';
 }
 
-static void interrupt(struct box *box, const struct bo_letter *l)
+static void interrupt(struct box *box, const struct bo_request *l)
 {
     struct bough_event event = {.kind = BOUGH_OPERATOR, .reason = l->reason, .rung = (int)l->rung, .value = l->from};
     bough_post post = {0, 0};
@@ -71,8 +71,8 @@ static void interrupt(struct box *box, const struct bo_letter *l)
         return;
     }
     int error = bo_post_up_to(l->target, &event, (int)ceiling, &post) == 0 ? 0 : errno;
-    letter_of(box)->post = post.record;
-    letter_of(box)->serial = post.serial;
+    request_of(box)->post = post.record;
+    request_of(box)->serial = post.serial;
     answer_request(box, error);
 }
 
@@ -91,11 +91,11 @@ static void dump(void *argument)
 
 static void read_one(struct box *box, bool (*run)(void (*fn)(void *), void *argument))
 {
-    struct bo_letter mine;
-    uint32_t sent = BO_LETTER_SENT;
-    if (bo_load_acquire(&box->step) != IDLE || !bo_cas_seq(&letter_of(box)->state, &sent, BO_LETTER_READ))
+    struct bo_request mine;
+    uint32_t sent = BO_REQUEST_SENT;
+    if (bo_load_acquire(&box->step) != IDLE || !bo_cas_seq(&request_of(box)->state, &sent, BO_REQUEST_READ))
         return;
-    copy_request(&mine, letter_of(box));
+    copy_request(&mine, request_of(box));
     box->fd = -1;
     bo_store_relaxed(&box->step, AT_WORK);
     if (mine.kind == BO_ASK_INTERRUPT)
@@ -117,8 +117,8 @@ static bool too_old(struct box *box)
  * already. A writer that was ended in the middle leaves a box that is not free. */
 static void put_away(struct box *box)
 {
-    uint32_t step = bo_load_acquire(&box->step), state = bo_load_seq(&letter_of(box)->state);
-    bool stays = step == ANSWERED ? state == BO_LETTER_ANSWERED : state != BO_LETTER_FREE && state != BO_LETTER_SENT;
+    uint32_t step = bo_load_acquire(&box->step), state = bo_load_seq(&request_of(box)->state);
+    bool stays = step == ANSWERED ? state == BO_REQUEST_ANSWERED : state != BO_REQUEST_FREE && state != BO_REQUEST_SENT;
     if (step == AT_WORK)
         return;
     if (stays && !too_old(box)) {
@@ -130,17 +130,17 @@ static void put_away(struct box *box)
     box->since = 0;
     bo_store_relaxed(&box->step, IDLE);
     if (stays)
-        bo_store_seq(&letter_of(box)->state, BO_LETTER_FREE);
+        bo_store_seq(&request_of(box)->state, BO_REQUEST_FREE);
 }
 
 int64_t bo_mail_read(bool (*run)(void (*fn)(void *), void *argument))
 {
-    uint32_t letters = bo_arena.mail ? bo_load_seq(&bo_arena.mail->letters) : seen;
-    if (bo_likely(letters == seen && !waiting))
+    uint32_t requests = bo_arena.mail ? bo_load_seq(&bo_arena.mail->requests) : seen;
+    if (bo_likely(requests == seen && !waiting))
         return BO_FOREVER;
-    seen = letters;
+    seen = requests;
     waiting = 0;
-    for (int i = 0; i < BO_LETTERS; i++) {
+    for (int i = 0; i < BO_REQUESTS; i++) {
         put_away(&boxes[i]);
         read_one(&boxes[i], run);
         waiting += bo_load_relaxed(&boxes[i].step) != IDLE;
@@ -151,7 +151,7 @@ int64_t bo_mail_read(bool (*run)(void (*fn)(void *), void *argument))
 /* The child's mailbox is another one, and the parent's dumps are the parent's. */
 void bo_mail_after_fork(void)
 {
-    for (int i = 0; i < BO_LETTERS; i++) {
+    for (int i = 0; i < BO_REQUESTS; i++) {
         if (bo_load_relaxed(&boxes[i].step) == ANSWERED && boxes[i].fd >= 0)
             close(boxes[i].fd);
         boxes[i].since = 0;

@@ -146,7 +146,7 @@ static bool ask_for_stack(pid_t tid, int64_t until)
     bo_store_seq(&bo_on_ask, on_ask);
     if (!bo_cas_seq(&state, &idle, phase_of(tid, ASKED)))
         return false;
-    bo_deliver_signal(tid);
+    bo_wake_send_signal(tid);
     while (bo_load_seq(&state) != phase_of(tid, ANSWERED) && bo_clock() < until)
         bo_raw2(SYS_nanosleep, (long)&moment, 0);
     uint64_t asked = phase_of(tid, ASKED);

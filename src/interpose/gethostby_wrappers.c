@@ -20,7 +20,7 @@ enum { ADDRESS_MAX = 64, FIRST_ROOM = 1024, MOST_ROOM = 1 << 20 };
 
 /* By name if there is one, else by address. `family` 0: as gethostbyname(). */
 struct look_up {
-    struct bo_errand errand;
+    struct bo_blocking_job errand;
     char *name;
     char address[ADDRESS_MAX];
     socklen_t length;
@@ -32,7 +32,7 @@ struct look_up {
     char buffer[]; /* what `host` points into; the name behind it */
 };
 
-static void run_look_up(struct bo_errand *errand)
+static void run_look_up(struct bo_blocking_job *errand)
 {
     struct look_up *l = (struct look_up *)errand;
     struct hostent *result = NULL;
@@ -46,7 +46,7 @@ static void run_look_up(struct bo_errand *errand)
     l->found = result != NULL;
 }
 
-static void free_look_up(struct bo_errand *errand)
+static void free_look_up(struct bo_blocking_job *errand)
 {
     free(errand);
 }
@@ -133,7 +133,7 @@ static int look_up(struct bo_thread *t, const struct bo_site *site, struct look_
     if (!l)
         return give_look_up_up(place, ENOMEM);
     bo_foreign_enter(t, BO_FOREIGN_CALL);
-    long r = bo_errand_run(&l->errand);
+    long r = bo_blocking_pool_run(&l->errand);
     if (r == -BO_ECUT)
         bo_failed(r);
     if (bo_foreign_leave(t))

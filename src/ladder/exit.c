@@ -143,7 +143,7 @@ void bo_leave(void *argument)
     const struct bo_leaving *l = argument;
     int64_t begun = bo_clock(), time = l->until > begun ? l->until - begun : 0;
     BO_HOOK(leave_begins);
-    bo_news_not_here();
+    bo_log_queue_not_here();
     tell_the_others(l);
     bo_await_others(begun + time / 4, l->over);
     if (l->over()) {
@@ -152,7 +152,7 @@ void bo_leave(void *argument)
     }
     run_exit_tiers(begun + time / 2);
     bo_terminals_put_back();
-    bo_news_settle(bo_clock() + time / 8);
+    bo_log_queue_settle(bo_clock() + time / 8);
     int64_t left = l->until - bo_clock();
     bo_exit_from_here(l->signo, BOUGH_EXIT_STATUS, left > 0 ? left / 2 : 0);
 }

@@ -42,7 +42,7 @@ static bool is(const struct bo_thread *t, uint32_t generation, enum state state)
 static bool on_handler(void)
 {
     uint64_t blocked = 0;
-    int on = bo_deliver_on_handler((uintptr_t)__builtin_frame_address(0));
+    int on = bo_frames_on_handler((uintptr_t)__builtin_frame_address(0));
     if (on < 0)
         bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&blocked, sizeof blocked);
     return on < 0 ? blocked != 0 : on;
@@ -148,7 +148,7 @@ __attribute__((no_sanitize("thread"))) static const char *obstacle(const struct 
     uint64_t w = bo_load_seq(&t->t.word);
     if (w & (BO_TIMED | BO_OVERRUN))
         return "a critical section is open";
-    if (w & BO_MASKED)
+    if (w & BO_DISABLED)
         return "its level is disabled";
     if (*(struct bo_handling *const volatile *)&t->handling)
         return "a handler runs";

@@ -42,9 +42,9 @@
 #include "wake/ticker.h"
 #include "wake/wake.h"
 
-static void tell(struct bo_record *r, enum bo_news news)
+static void tell(struct bo_record *r, enum bo_handler_event event)
 {
-    atomic_fetch_or(&r->news, (uint8_t)news);
+    atomic_fetch_or(&r->handler_events, (uint8_t)event);
     struct bo_target *target = bo_target_of(r->target);
     if (target)
         bo_ticker_look(target);

@@ -53,7 +53,7 @@ void bo_tell(struct bo_incident *i, int from, int to, const char *why)
     };
     i->told = true;
     log_line(i, &tr);
-    bo_news_transition(&tr);
+    bo_log_queue_transition(&tr);
 }
 
 static const char *how_over(const struct bo_incident *i)

@@ -107,7 +107,7 @@ static void copy_text(char *to, size_t size, const char *from)
     to[n] = '\0';
 }
 
-void bo_news_line(const char *line)
+void bo_log_queue_line(const char *line)
 {
     struct item *i = bo_help_is_there() ? room_in_queue() : NULL;
     if (!i) { /* then to standard error, if that takes it at once */
@@ -119,7 +119,7 @@ void bo_news_line(const char *line)
     announce_item(i);
 }
 
-void bo_news_transition(const struct bough_transition *transition)
+void bo_log_queue_transition(const struct bough_transition *transition)
 {
     struct item *i = bo_load_relaxed(&wanted) && bo_help_is_there() ? room_in_queue() : NULL;
     if (!i)
@@ -132,14 +132,14 @@ void bo_news_transition(const struct bough_transition *transition)
     announce_item(i);
 }
 
-void bo_news_settle(int64_t until)
+void bo_log_queue_settle(int64_t until)
 {
     const struct timespec moment = {0, 2000000};
     while (bo_clock() < until && bo_load_seq(&written) != bo_load_seq(&read_))
         nanosleep(&moment, NULL);
 }
 
-void bo_news_after_fork(void)
+void bo_log_queue_after_fork(void)
 {
     bo_store_relaxed(&read_, bo_load_relaxed(&written));
     bo_store_relaxed(&handing_out, 0);
@@ -148,7 +148,7 @@ void bo_news_after_fork(void)
 
 static BO_TLS bool not_here;
 
-void bo_news_not_here(void)
+void bo_log_queue_not_here(void)
 {
     not_here = true;
 }
@@ -157,6 +157,6 @@ bool bo_ladder_report(const char *line)
 {
     if (!not_here && !bo_ticker_is_me())
         return false;
-    bo_news_line(line);
+    bo_log_queue_line(line);
     return true;
 }

@@ -86,7 +86,7 @@ void bo_withdraw_below(const struct bo_incident *i)
 /* Now. Whether a thread ever comes by a safe place, only asking it tells. */
 static bool can_be_closed(const struct bo_thread *t, uint64_t w)
 {
-    return (w & (BO_IN | BO_CLOSABLE)) && !((w & BO_MASKED) && (w & BO_TIMED)) && !bo_is_main(t);
+    return (w & (BO_IN | BO_CLOSABLE)) && !((w & BO_DISABLED) && (w & BO_TIMED)) && !bo_is_main(t);
 }
 
 static struct bo_leaving leaving;

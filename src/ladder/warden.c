@@ -48,7 +48,7 @@ static void add_thread(struct bo_means *m, const struct bo_thread *t, uint64_t w
 {
     m->handlers |= bo_load_relaxed(&t->handlers) > 0;
     m->finals |= bo_load_relaxed(&t->finals) > 0;
-    if ((w & BO_MASKED) && (w & BO_TIMED)) {
+    if ((w & BO_DISABLED) && (w & BO_TIMED)) {
         int64_t end = bo_level_budget_end(t), soon = bo_now() + PAUSE_AGAIN;
         if (end != BO_FOREVER && end > soon)
             end = soon; /* a section may be left before its budget is used up: then the clock goes on */
@@ -181,16 +181,16 @@ static bool happen(struct bo_target *target, struct bo_record *r, enum bo_happen
 
 /* ---- looking at a record ------------------------------------------------------------------------------------------- */
 
-static void read_news(struct bo_target *target, struct bo_record *r)
+static void read_handler_events(struct bo_target *target, struct bo_record *r)
 {
-    uint8_t news = atomic_exchange(&r->news, 0);
-    if (news & BO_FAULTED)
+    uint8_t events = atomic_exchange(&r->handler_events, 0);
+    if (events & BO_FAULTED)
         happen(target, r, BO_FAULT);
-    else if (news & BO_PROMOTED)
+    else if (events & BO_PROMOTED)
         happen(target, r, BO_TO_PROMOTE);
-    else if (news & BO_RESUMED)
+    else if (events & BO_RESUMED)
         happen(target, r, BO_TO_RESUME);
-    else if (news & BO_CAME_BACK)
+    else if (events & BO_CAME_BACK)
         happen(target, r, BO_RETURNED);
 }
 
@@ -279,7 +279,7 @@ static int64_t tend(struct bo_target *target, struct bo_record *r)
     if (bo_load_seq(&r->cap_at) != BO_FOREVER && !bo_load_seq(&r->watched))
         watch_to_the_end(target, r);
     read_events(target, r);
-    read_news(target, r);
+    read_handler_events(target, r);
     if (bo_load_seq(&r->rung_until) <= bo_now())
         happen(target, r, BO_TIME_IS_OVER);
     /* What is carried out now is the ticks' affair. */
@@ -470,7 +470,7 @@ void bo_ladder_forked(void)
     bo_watched_count = 0;
     bo_rungs_after_fork();
     bo_help_after_fork();
-    bo_news_after_fork();
+    bo_log_queue_after_fork();
     bo_kill_after_fork();
     bo_mail_after_fork();
 }

@@ -282,7 +282,7 @@ struct bo_branch {
     struct bo_suppression shield;
     const char *file;
     int line;
-    struct bo_family *family; /* what only this process needs: children, failures. branch/end.c */
+    struct bo_branch_state *family; /* what only this process needs: children, failures. branch/end.c */
 } __attribute__((aligned(BO_LINE)));
 
 /*

@@ -7,12 +7,12 @@
 #include "base/raw.h"
 
 /* A stranger's word: whoever tests it takes the slow path and is adopted there. */
-static const uint32_t stranger = BO_SLOW;
+static const uint32_t stranger = BO_UNADOPTED;
 __thread const volatile uint32_t *bough_word_ = &stranger;
 BO_TLS struct bo_thread *bo_self;
 _Atomic pid_t bo_pid;
 
-_Static_assert(BO_DUE == BOUGH_WORD_DUE_ && BO_PENDING == BOUGH_WORD_PENDING_ && BO_SLOW == BOUGH_WORD_SLOW_,
+_Static_assert(BO_DUE == BOUGH_WORD_DUE_ && BO_PENDING == BOUGH_WORD_PENDING_ && BO_UNADOPTED == BOUGH_WORD_SLOW_,
                "the public header's inline functions test these");
 
 pid_t bo_tid(void)

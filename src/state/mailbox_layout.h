@@ -17,10 +17,10 @@
 #include <sys/types.h>
 #include "base/atomic.h"
 
-enum bo_letter_state { BO_LETTER_FREE, BO_LETTER_WRITING, BO_LETTER_SENT, BO_LETTER_READ, BO_LETTER_ANSWERED };
-enum bo_letter_kind { BO_ASK_INTERRUPT = 1, BO_ASK_DUMP };
+enum bo_request_state { BO_REQUEST_FREE, BO_REQUEST_WRITING, BO_REQUEST_SENT, BO_REQUEST_READ, BO_REQUEST_ANSWERED };
+enum bo_request_kind { BO_ASK_INTERRUPT = 1, BO_ASK_DUMP };
 
-struct bo_letter {
+struct bo_request {
     _Atomic uint32_t state;
     uint32_t kind, rung;
     uint32_t ceiling; /* it climbs no higher (rule 38); 0: as far as is set for the target */
@@ -35,13 +35,13 @@ struct bo_letter {
 };
 
 #define BO_MAIL_MAGIC "bough mail 2"
-enum { BO_LETTERS = 8 };
+enum { BO_REQUESTS = 8 };
 
 struct bo_mailbox {
     char magic[16];
-    uint32_t size;            /* of all of this */
-    _Atomic uint32_t letters; /* how many were sent: the ticker looks when it changes */
-    struct bo_letter letter[BO_LETTERS];
+    uint32_t size;             /* of all of this */
+    _Atomic uint32_t requests; /* how many were sent: the ticker looks when it changes */
+    struct bo_request request[BO_REQUESTS];
 };
 
 #endif

@@ -62,7 +62,7 @@ static void fill(struct bo_record *r, uint64_t target, const struct bough_event 
     bo_store_relaxed(&r->limit, (uint8_t)limit);
     bo_store_relaxed(&r->limit_met, (uint8_t)limit);
     bo_store_relaxed(&r->overdue, 0);
-    bo_store_relaxed(&r->news, 0);
+    bo_store_relaxed(&r->handler_events, 0);
     bo_store_relaxed(&r->watched, 0);
     bo_store_relaxed(&r->hold_until, 0);
     bo_store_relaxed(&r->climbed, 1);

@@ -14,7 +14,7 @@
  * or later.
  *
  * Below the line is the ladder's: where the incident stands. `rung` is raised by whoever posts (its origin) and by
- * the ladder on the ticker's thread; the counts of events by posters, `news` by the target's thread.
+ * the ladder on the ticker's thread; the counts of events by posters, `handler_events` by the target's thread.
  */
 #ifndef BO_STATE_RECORD_H
 #define BO_STATE_RECORD_H
@@ -44,9 +44,10 @@ struct bo_record {
     _Atomic uint8_t asked;   /* a post has asked for this rung at its origin */
     _Atomic uint8_t ceiling; /* how far it may climb (rule 38); 0: the ladder has not looked yet */
     _Atomic uint8_t limit;   /* how far its posts let it climb, whatever is set for the target: the highest of theirs */
-    _Atomic uint8_t limit_met;  /* the limit that `ceiling` was made of */
-    _Atomic uint8_t overdue;    /* out of time at its ceiling */
-    _Atomic uint8_t news;       /* bits of enum bo_news: what handlers have said and the ladder has not read */
+    _Atomic uint8_t limit_met; /* the limit that `ceiling` was made of */
+    _Atomic uint8_t overdue;   /* out of time at its ceiling */
+    _Atomic uint8_t
+        handler_events;         /* bits of enum bo_handler_event: what handlers have said and the ladder has not read */
     _Atomic uint64_t events;    /* how many (8), and when the last one began, in ms (56) */
     _Atomic uint32_t climbed;   /* events that the ladder has dealt with */
     _Atomic uint8_t watched;    /* the ladder wants to know when it is over */
@@ -57,7 +58,7 @@ struct bo_record {
 } __attribute__((aligned(64)));
 
 /* What becomes known about an incident at its target. */
-enum bo_news {
+enum bo_handler_event {
     BO_CAME_BACK = 1, /* a handler has returned in order */
     BO_RESUMED = 2,   /* with the verdict to work on */
     BO_PROMOTED = 4,  /* with the verdict to go up */

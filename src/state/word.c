@@ -53,8 +53,8 @@ BO_BARE static void check_state(uint64_t w)
     assert(!(w & BO_DUE) || (w & BO_PENDING) || bo_load_relaxed(&is_watchful));
     assert(!(w & (BO_FOREIGN_DUE | BO_SILENT_DUE)) || (w & BO_DUE));
     assert(!(w & BO_REPEAT) || (w & BO_IN));
-    assert(!(w & BO_TIMED) || (w & BO_MASKED));
-    assert(!(w & BO_SLOW) || !(w & (BO_IN | BO_ASYNC | BO_CLOSABLE | BO_MASKED | BO_EVENT)));
+    assert(!(w & BO_TIMED) || (w & BO_DISABLED));
+    assert(!(w & BO_UNADOPTED) || !(w & (BO_IN | BO_ASYNC | BO_CLOSABLE | BO_DISABLED | BO_EVENT)));
 }
 
 /* A signal is promised only where it may come. */

@@ -75,8 +75,8 @@
 enum bo_word_bits {
     BO_DUE = 1 << 0,
     BO_PENDING = 1 << 1,
-    BO_SLOW = 1 << 2,
-    BO_MASKED = 1 << 3,
+    BO_UNADOPTED = 1 << 2,
+    BO_DISABLED = 1 << 3,
     BO_IN = 1 << BO_ARCH_IN,
     BO_NOTE = 1 << 5,
     BO_ASYNC = 1 << 6,
@@ -135,7 +135,7 @@ static inline uint64_t bo_word_changed(uint64_t w)
 static inline uint64_t bo_word_posted(uint64_t w)
 {
     w = bo_word_changed(w) | BO_PENDING;
-    return w & BO_MASKED ? w : w | BO_ALL_DUE;
+    return w & BO_DISABLED ? w : w | BO_ALL_DUE;
 }
 
 /* Does the step to `next` raise what the thread waits for, and may a signal come there (rule 13)? */
@@ -173,16 +173,16 @@ static inline bool bo_word_has_room(uint64_t w)
     X(TO_SELF, bo_wake_send_to_self, BO_NOTE, 0)                                                        \
     X(SENT, bo_word_sent, 0, BO_SENDERS)                                                                \
     X(AWAIT, bo_word_await_senders, BO_WAITS, BO_WAITS)                                                 \
-    X(LET_IN, bo_deliver_settle, 0, BO_NOTE)                                                            \
-    X(LEVEL, set_level, BO_MASKED | BO_TIMED | BO_ASYNC | BO_CLOSABLE | BO_ALL_DUE,                     \
-      BO_MASKED | BO_TIMED | BO_ASYNC | BO_CLOSABLE | BO_OVERRUN | BO_ALL_DUE)                          \
+    X(LET_IN, bo_wake_send_settle, 0, BO_NOTE)                                                          \
+    X(LEVEL, set_level, BO_DISABLED | BO_TIMED | BO_ASYNC | BO_CLOSABLE | BO_ALL_DUE,                   \
+      BO_DISABLED | BO_TIMED | BO_ASYNC | BO_CLOSABLE | BO_OVERRUN | BO_ALL_DUE)                        \
     X(RECORDS, bo_level_settle, BO_PENDING | BO_ALL_DUE, BO_PENDING | BO_ALL_DUE)                       \
     X(WATCHFUL, be_watchful, BO_ALL_DUE, 0)                                                             \
     X(SECTION, count_section, BO_CHANGES, 0)                                                            \
     X(NO_BUDGET, bo_section_enter, BO_OVERRUN, 0)                                                       \
-    X(BUDGET, look_at_section, BO_OVERRUN, BO_MASKED | BO_TIMED)                                        \
+    X(BUDGET, look_at_section, BO_OVERRUN, BO_DISABLED | BO_TIMED)                                      \
     X(EVENT, bough_event_fd, BO_EVENT, 0)                                                               \
-    X(CLAIM, bo_stranger_claim, 0, BO_SLOW)                                                             \
+    X(CLAIM, bo_stranger_claim, 0, BO_UNADOPTED)                                                        \
     X(DISMISS, dismiss_freeze, 0, BO_SUMMONED)                                                          \
     X(ANSWER, bo_ladder_summoned, 0, BO_SUMMONED)                                                       \
     X(FREEZE, answer_all, 0, BO_IN | BO_REPEAT | BO_ASYNC | BO_CLOSABLE | BO_SUMMONED | BO_NOTE)        \
@@ -190,7 +190,7 @@ static inline bool bo_word_has_room(uint64_t w)
     X(ROOT, make_root, BO_LIVE, 0)                                                                      \
     X(SLOT, take_slot, 0, 0)                                                                            \
     X(BRANCH, publish_branch, BO_LIVE, BO_CHANGES)                                                      \
-    X(PUBLISH, bo_publish, BO_LIVE | BO_SLOW | BO_MASKED, BO_CHANGES)                                   \
+    X(PUBLISH, bo_publish, BO_LIVE | BO_UNADOPTED | BO_DISABLED, BO_CHANGES)                            \
     X(END, bo_posts_end, 0, BO_LOW_HALF & ~BO_SENDERS)
 
 enum bo_word_step {

@@ -31,7 +31,7 @@ struct awaiting {
 static void abandon_cond(struct bo_undo *undo)
 {
     struct awaiting *a = (struct awaiting *)undo;
-    if (bo_line_leave(&a->cond->line, &a->me, lock_of(a->cond)))
+    if (bo_wait_queue_leave(&a->cond->line, &a->me, lock_of(a->cond)))
         bough_cond_notify(a->cond);
     bo_mutex_relock(a->mutex);
 }
@@ -44,10 +44,10 @@ int bough_cond_await(bough_cond *cond, bough_mutex *mutex, bough_time deadline)
         return -1;
     struct awaiting a = {.undo = {.run = abandon_cond}, .cond = cond, .mutex = mutex};
     bo_lock(lock_of(cond));
-    bo_line_join(&cond->line, &a.me);
+    bo_wait_queue_join(&cond->line, &a.me);
     bo_unlock(lock_of(cond));
     bough_mutex_unlock(mutex);
-    long r = bo_line_wait(&cond->line, &a.me, lock_of(cond), deadline, &a.undo);
+    long r = bo_wait_queue_wait(&cond->line, &a.me, lock_of(cond), deadline, &a.undo);
     int error = bo_mutex_relock(mutex);
     return (int)bo_result(error ? -error : r);
 }
@@ -55,17 +55,17 @@ int bough_cond_await(bough_cond *cond, bough_mutex *mutex, bough_time deadline)
 int bough_cond_notify(bough_cond *cond)
 {
     bo_lock(lock_of(cond));
-    const _Atomic uint32_t *word = bo_line_first(&cond->line) ? bo_line_call(&cond->line, 0) : NULL;
+    const _Atomic uint32_t *word = bo_wait_queue_first(&cond->line) ? bo_wait_queue_call(&cond->line, 0) : NULL;
     bo_unlock(lock_of(cond));
-    bo_line_wake(word);
+    bo_wait_queue_wake(word);
     return 0;
 }
 
 int bough_cond_notify_all(bough_cond *cond)
 {
     bo_lock(lock_of(cond));
-    while (bo_line_first(&cond->line))
-        bo_line_wake(bo_line_call(&cond->line, 0));
+    while (bo_wait_queue_first(&cond->line))
+        bo_wait_queue_wake(bo_wait_queue_call(&cond->line, 0));
     bo_unlock(lock_of(cond));
     return 0;
 }

@@ -61,10 +61,10 @@ static long try_put(bough_queue *q, void *item, const _Atomic uint32_t **wake)
 {
     if (q->closed)
         return -EPIPE;
-    struct bough_waiter_ *getter = bo_line_first(&q->getters);
+    struct bough_waiter_ *getter = bo_wait_queue_first(&q->getters);
     if (getter) {
         getter->item = item;
-        *wake = bo_line_call(&q->getters, 0);
+        *wake = bo_wait_queue_call(&q->getters, 0);
     } else if (q->length < q->capacity) {
         push_item(q, item);
     } else {
@@ -78,10 +78,10 @@ static long try_get(bough_queue *q, void **item, const _Atomic uint32_t **wake)
     if (q->length == 0)
         return q->closed ? -EPIPE : MUST_WAIT;
     *item = pop_item(q);
-    struct bough_waiter_ *putter = q->length < q->capacity ? bo_line_first(&q->putters) : NULL;
+    struct bough_waiter_ *putter = q->length < q->capacity ? bo_wait_queue_first(&q->putters) : NULL;
     if (putter) {
         push_item(q, putter->item);
-        *wake = bo_line_call(&q->putters, 0);
+        *wake = bo_wait_queue_call(&q->putters, 0);
     }
     return 0;
 }
@@ -100,18 +100,18 @@ static void give_item_back(bough_queue *q, void *item)
 {
     const _Atomic uint32_t *wake = NULL;
     bo_lock(&q->lock);
-    struct bough_waiter_ *getter = bo_line_first(&q->getters);
+    struct bough_waiter_ *getter = bo_wait_queue_first(&q->getters);
     bool room = getter || q->length < q->room;
     if (getter) {
         getter->item = item;
-        wake = bo_line_call(&q->getters, 0);
+        wake = bo_wait_queue_call(&q->getters, 0);
     } else if (room) {
         q->first = (q->first + q->room - 1) % q->room;
         q->ring[q->first] = item;
         q->length++;
     }
     bo_unlock(&q->lock);
-    bo_line_wake(wake);
+    bo_wait_queue_wake(wake);
     if (!room)
         bo_report("%d getters of a full queue were left by jumps or exceptions, each with an item: one is lost",
                   GIVEN_BACK + 1);
@@ -121,14 +121,14 @@ static void give_item_back(bough_queue *q, void *item)
 static void abandon_queue(struct bo_undo *undo)
 {
     struct waiting *w = (struct waiting *)undo;
-    bool called = bo_line_leave(w->line, &w->me, &w->queue->lock);
+    bool called = bo_wait_queue_leave(w->line, &w->me, &w->queue->lock);
     if (called && !w->me.error && w->line == &w->queue->getters)
         give_item_back(w->queue, w->me.item);
 }
 
 static long wait_in(struct waiting *w, bough_time deadline)
 {
-    long r = bo_line_wait(w->line, &w->me, &w->queue->lock, deadline, &w->undo);
+    long r = bo_wait_queue_wait(w->line, &w->me, &w->queue->lock, deadline, &w->undo);
     return r ? r : -w->me.error;
 }
 
@@ -141,9 +141,9 @@ int bough_queue_put(bough_queue *q, void *item, bough_time deadline)
     bo_lock(&q->lock);
     long r = try_put(q, item, &wake);
     if (r == MUST_WAIT)
-        bo_line_join(w.line, &w.me);
+        bo_wait_queue_join(w.line, &w.me);
     bo_unlock(&q->lock);
-    bo_line_wake(wake);
+    bo_wait_queue_wake(wake);
     return (int)bo_result(r == MUST_WAIT ? wait_in(&w, deadline) : r);
 }
 
@@ -156,9 +156,9 @@ int bough_queue_get(bough_queue *q, void **item, bough_time deadline)
     bo_lock(&q->lock);
     long r = try_get(q, &w.me.item, &wake);
     if (r == MUST_WAIT)
-        bo_line_join(w.line, &w.me);
+        bo_wait_queue_join(w.line, &w.me);
     bo_unlock(&q->lock);
-    bo_line_wake(wake);
+    bo_wait_queue_wake(wake);
     if (r == MUST_WAIT)
         r = wait_in(&w, deadline);
     if (r == 0)
@@ -170,10 +170,10 @@ int bough_queue_close(bough_queue *q)
 {
     bo_lock(&q->lock);
     q->closed = true;
-    while (bo_line_first(&q->getters))
-        bo_line_wake(bo_line_call(&q->getters, EPIPE));
-    while (bo_line_first(&q->putters))
-        bo_line_wake(bo_line_call(&q->putters, EPIPE));
+    while (bo_wait_queue_first(&q->getters))
+        bo_wait_queue_wake(bo_wait_queue_call(&q->getters, EPIPE));
+    while (bo_wait_queue_first(&q->putters))
+        bo_wait_queue_wake(bo_wait_queue_call(&q->putters, EPIPE));
     bo_unlock(&q->lock);
     return 0;
 }

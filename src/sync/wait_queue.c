@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sync/wait_queue.h"
 
-void bo_line_join(struct bough_line_ *line, struct bough_waiter_ *waiter)
+void bo_wait_queue_join(struct bough_line_ *line, struct bough_waiter_ *waiter)
 {
     waiter->next = NULL;
     waiter->before = line->last;
@@ -15,17 +15,17 @@ static void unlink_waiter(struct bough_line_ *line, struct bough_waiter_ *waiter
     *(waiter->next ? &waiter->next->before : &line->last) = waiter->before;
 }
 
-const _Atomic uint32_t *bo_line_call(struct bough_line_ *line, int error)
+const _Atomic uint32_t *bo_wait_queue_call(struct bough_line_ *line, int error)
 {
     struct bough_waiter_ *waiter = line->first;
     unlink_waiter(line, waiter);
     waiter->error = error;
-    /* The last use of the ticket. Pairs with the load in bo_line_wait(): its thread then reads the rest. */
+    /* The last use of the ticket. Pairs with the load in bo_wait_queue_wait(): its thread then reads the rest. */
     bo_store_release(&waiter->called, 1);
     return &waiter->called;
 }
 
-bool bo_line_leave(struct bough_line_ *line, struct bough_waiter_ *waiter, struct bo_lock *lock)
+bool bo_wait_queue_leave(struct bough_line_ *line, struct bough_waiter_ *waiter, struct bo_lock *lock)
 {
     bo_lock(lock);
     bool called = bo_load_relaxed(&waiter->called);
@@ -35,15 +35,15 @@ bool bo_line_leave(struct bough_line_ *line, struct bough_waiter_ *waiter, struc
     return called;
 }
 
-long bo_line_wait(struct bough_line_ *line, struct bough_waiter_ *waiter, struct bo_lock *lock, bough_time deadline,
-                  struct bo_undo *undo)
+long bo_wait_queue_wait(struct bough_line_ *line, struct bough_waiter_ *waiter, struct bo_lock *lock,
+                        bough_time deadline, struct bo_undo *undo)
 {
     while (!bo_load_acquire(&waiter->called)) {
         bo_undo_push(undo);
         long r = bo_sync_wait(&waiter->called, 0, deadline);
         bo_undo_pop(undo);
         if (r != 0)
-            return bo_line_leave(line, waiter, lock) ? 0 : r;
+            return bo_wait_queue_leave(line, waiter, lock) ? 0 : r;
     }
     return 0;
 }

@@ -4,7 +4,7 @@
  * getters, its putters).
  *
  *      join, under the lock            call, under the lock
- *   (new) ---------------> IN LINE ---------------------------> CALLED, bo_line_wait() returns 0
+ *   (new) ---------------> IN LINE ---------------------------> CALLED, bo_wait_queue_wait() returns 0
  *                             |
  *                             +-- cut or late, under the lock --> (gone), it returns the reason
  *
@@ -29,25 +29,25 @@ struct bough_waiter_ {
 };
 
 /* All three under the lock. */
-static inline struct bough_waiter_ *bo_line_first(const struct bough_line_ *line)
+static inline struct bough_waiter_ *bo_wait_queue_first(const struct bough_line_ *line)
 {
     return line->first;
 }
-void bo_line_join(struct bough_line_ *line, struct bough_waiter_ *waiter);
+void bo_wait_queue_join(struct bough_line_ *line, struct bough_waiter_ *waiter);
 /* Takes the first, which there must be, out of the line. Returns the word to be woken, best after unlocking. */
-const _Atomic uint32_t *bo_line_call(struct bough_line_ *line, int error);
+const _Atomic uint32_t *bo_wait_queue_call(struct bough_line_ *line, int error);
 
 /* After unlocking; `word` may be NULL. */
-static inline void bo_line_wake(const _Atomic uint32_t *word)
+static inline void bo_wait_queue_wake(const _Atomic uint32_t *word)
 {
     if (word)
         bo_futex_wake(word, 1);
 }
 
 /* Without the lock, after joining: 0 if called; -BO_ECUT or -ETIMEDOUT, and then it has left the line. */
-long bo_line_wait(struct bough_line_ *line, struct bough_waiter_ *waiter, struct bo_lock *lock, bough_time deadline,
-                  struct bo_undo *undo);
+long bo_wait_queue_wait(struct bough_line_ *line, struct bough_waiter_ *waiter, struct bo_lock *lock,
+                        bough_time deadline, struct bo_undo *undo);
 /* Without the lock: leave the line, if not called. Returns whether it was called. */
-bool bo_line_leave(struct bough_line_ *line, struct bough_waiter_ *waiter, struct bo_lock *lock);
+bool bo_wait_queue_leave(struct bough_line_ *line, struct bough_waiter_ *waiter, struct bo_lock *lock);
 
 #endif

@@ -95,7 +95,7 @@ struct bo_thread *bo_adopt(const char *name)
     bo_signals_on(mask);
     if (known || !t)
         return t;
-    bo_deliver_open();
+    bo_wake_send_unblock();
     start_ticker(mask); /* it can be posted to already, while this waits for the new thread */
     bo_level_settle(t); /* the root may be marked */
     return t;
@@ -155,7 +155,7 @@ int bough_set_name(const char *name)
 static int init(void)
 {
     bo_store_relaxed(&bo_pid, getpid());
-    if (bo_arena_init() != 0 || bo_deliver_init() != 0)
+    if (bo_arena_init() != 0 || bo_wake_signal_init() != 0)
         return errno;
     int error = pthread_key_create(&bo_at_thread_end, bo_thread_ends);
     return error ? error : bo_fork_init();

@@ -46,7 +46,7 @@ static struct bo_thread *make_stranger(pid_t tid, const char *name, uint64_t *ha
     bo_begin_adopted(t);
     *handle = bo_thread_handle(t); /* the thread may end this generation as soon as it is published */
     bo_stranger_begin();
-    bo_publish(t, BO_ROOT, BO_SLOW);
+    bo_publish(t, BO_ROOT, BO_UNADOPTED);
     BO_HOOK(stranger_made);
     return t;
 }

@@ -59,8 +59,7 @@ static bool is_of_region(const struct bo_thread *t, const ucontext_t *uc, const 
     uint64_t blocked;
     memcpy(&blocked, &uc->uc_sigmask, sizeof blocked);
     bool same_stack = sp <= at && (sp >= t->stack_low || at < t->stack_low);
-    return blocked == mask && same_stack && !bo_deliver_was_on_alternate_stack(uc, at) &&
-           bo_deliver_between(sp, at) != 1;
+    return blocked == mask && same_stack && !bo_frames_was_on_alternate_stack(uc, at) && bo_frames_between(sp, at) != 1;
 }
 
 /*
@@ -113,5 +112,5 @@ bool bo_level_in_closable(const struct bo_thread *t, const void *context)
     const struct bough_region *region = closable(t);
     uintptr_t sp = bo_arch_sp(context);
     return region && sp >= t->stack_low && sp < t->stack_high && is_of_region(t, context, region, region->saved[0]) &&
-           bo_deliver_between(sp, t->stack_high) != 1;
+           bo_frames_between(sp, t->stack_high) != 1;
 }

@@ -28,7 +28,7 @@ static bool find_left(struct bo_thread *t)
     if (!(bo_load_relaxed(&t->t.word) & BO_IN) || !bo_call_was_left_here(t))
         return false;
     bo_call_abandon(t);
-    if (bo_deliver_tells(t, BO_TOLD_LEFT))
+    if (bo_unanswered_reports(t, BO_TOLD_LEFT))
         bo_report("thread %d has left an interruptible call by a jump out of a signal handler: use bough_longjmp()",
                   (int)bo_load_relaxed(&t->tid));
     return true;
@@ -104,7 +104,7 @@ static long call_on_top(struct bo_thread *t, long nr, long a, long b, long c, lo
     long r = bo_window_on_top(&mask, &before, t->call.due_byte, &call);
     set_at_hook(at_hook);
 #else
-    before = bo_deliver_open() ? mask : 0;
+    before = bo_wake_send_unblock() ? mask : 0;
     uint64_t outer = bo_word_set(&t->t.word, BO_REPEAT, BO_BY_ON_TOP);
     long r = bo_window_plain(t->call.due_byte, nr, a, b, c, d, e, f);
     bo_word_clear(&t->t.word, BO_REPEAT & ~outer, BO_BY_ON_TOP);
@@ -113,7 +113,7 @@ static long call_on_top(struct bo_thread *t, long nr, long a, long b, long c, lo
     if (found_blocked)
         bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, 0, sizeof mask);
     if (bo_load_seq(&t->t.word) & BO_DUE)
-        bo_deliver_again(t, false);
+        bo_wake_again(t, false);
     if (found_blocked && !below)
         bo_store_relaxed(&t->call.below_handler, 0); /* it is the program that blocks it */
     return r;
@@ -121,7 +121,7 @@ static long call_on_top(struct bo_thread *t, long nr, long a, long b, long c, lo
 
 static struct bo_record *pending(const struct bo_thread *t)
 {
-    if (bo_load_seq(&t->t.word) & BO_MASKED)
+    if (bo_load_seq(&t->t.word) & BO_DISABLED)
         return NULL;
     return bo_foreign_calls(t) ? bo_foreign_pending(t) : bo_pending_record(t, true);
 }
@@ -198,7 +198,7 @@ BO_COLD long bo_call_rest(struct bo_thread *t, long result, long nr, long a, lon
     if (result == -BO_EON_TOP)
         return find_left(t) ? bo_call(nr, a, b, c, d, e, f) : call_in_handler(t, nr, a, b, c, d, e, f);
     if (bo_load_seq(&t->t.word) & BO_UNDER_WAY)
-        bo_deliver_settle(t);
+        bo_wake_send_settle(t);
     return is_cut(result) ? cut(t, result, nr, a, b, c, d, e, f) : result;
 }
 
@@ -254,7 +254,7 @@ static void announce_libc_wait(struct bo_thread *t, struct bo_libc_wait *wait)
 {
     wait->below = bo_word_set(&t->t.word, BO_IN | BO_REPEAT, BO_BY_LIBC_BEGIN);
     if (wait->below & BO_IN)
-        bo_deliver_open();
+        bo_wake_send_unblock();
     else
         t->call.frame = (uintptr_t)wait;
 }
@@ -295,9 +295,9 @@ bool bo_libc_end(struct bo_libc_wait *wait)
     bo_word_clear(&t->t.word, (BO_IN | BO_REPEAT) & ~wait->below, BO_BY_LIBC_END);
     uint64_t w = bo_load_seq(&t->t.word);
     if (!(wait->below & BO_IN) && (w & BO_UNDER_WAY))
-        bo_deliver_settle(t);
+        bo_wake_send_settle(t);
     else if ((wait->below & BO_IN) && (w & BO_DUE))
-        bo_deliver_again(t, false);
+        bo_wake_again(t, false);
     bool is_due = due(t);
     if (wait->aside)
         bo_foreign_step(t, wait->step);

@@ -19,7 +19,7 @@ void bo_call_abandon(struct bo_thread *t)
     bo_signal_fence();
     bo_word_clear(&t->t.word, BO_IN | BO_REPEAT, BO_BY_ABANDON);
     if (bo_load_seq(&t->t.word) & BO_UNDER_WAY)
-        bo_deliver_settle(t);
+        bo_wake_send_settle(t);
 }
 
 /* On another stack (a handler's own, a coroutine's) nothing can be said. A handler of the ladder's may have left it as well. */
@@ -44,7 +44,7 @@ bool bo_foreign_ended(struct bo_thread *t, uintptr_t frame)
     if (bo_foreign_sweep(t, frame))
         return true;
     uintptr_t left = t->call.foreign_frame;
-    if (frame >= left || !in_a_window(t) || bo_deliver_between(frame, left) != 0)
+    if (frame >= left || !in_a_window(t) || bo_frames_between(frame, left) != 0)
         return false;
     bo_call_abandon(t);
     return true;

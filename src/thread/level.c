@@ -30,9 +30,9 @@ static bool masked_by_start(const struct bo_thread *t)
 static uint64_t level_bits(const struct bo_thread *t, bool overrun)
 {
     if (masked_by_start(t))
-        return BO_MASKED;
+        return BO_DISABLED;
     if (t->crit_depth && !overrun)
-        return BO_MASKED | BO_TIMED;
+        return BO_DISABLED | BO_TIMED;
     return (t->async_depth ? BO_ASYNC : 0) | (t->closable_depth ? BO_CLOSABLE : 0);
 }
 
@@ -63,7 +63,7 @@ static void due_by_ourselves(struct bo_thread *t, uint64_t w, bool anew)
     if (w & BO_EVENT)
         ring_event(t);
     if (w & BO_IN)
-        bo_deliver_again(t, anew);
+        bo_wake_again(t, anew);
     else if (w & BO_ASYNC)
         bo_ticker_watch(t);
 }
@@ -92,7 +92,7 @@ static uint64_t settled(struct bo_thread *t, uint64_t w)
     if (!bo_pending_record(t, false))
         return next;
     next |= BO_PENDING;
-    if ((w & BO_MASKED) || !bo_pending_record(t, true))
+    if ((w & BO_DISABLED) || !bo_pending_record(t, true))
         return next;
     return next | BO_DUE | (due_in_foreign(t, &t->reported) ? BO_FOREIGN_DUE : 0) |
            (due_in_foreign(t, &t->silenced) ? BO_SILENT_DUE : 0);
@@ -101,7 +101,7 @@ static uint64_t settled(struct bo_thread *t, uint64_t w)
 /* In a forked child nobody watches the deadlines yet: each point looks (wake/ticker.h). No record stands. */
 static void be_watchful(struct bo_thread *t, uint64_t w)
 {
-    if (bo_unlikely(bo_ticker_is_awaited()) && !(w & (BO_MASKED | BO_PENDING)))
+    if (bo_unlikely(bo_ticker_is_awaited()) && !(w & (BO_DISABLED | BO_PENDING)))
         bo_word_set(&t->t.word, BO_ALL_DUE, BO_BY_WATCHFUL);
 }
 
@@ -127,19 +127,19 @@ void bo_level_settle(struct bo_thread *t)
     /* From here on only time makes it due: a grace or a budget runs out. */
     if ((next & BO_DUE) && (~next & (BO_FOREIGN_DUE | BO_SILENT_DUE)))
         bo_foreign_look_in_time(t);
-    else if ((next & BO_PENDING) && !(next & BO_DUE) && (!(next & BO_MASKED) || (next & BO_TIMED)))
+    else if ((next & BO_PENDING) && !(next & BO_DUE) && (!(next & BO_DISABLED) || (next & BO_TIMED)))
         bo_ticker_look(&t->t);
 }
 
 /* What is pending is due again in the step that unmasks it; whether it is for this thread is looked at afterwards. */
 static uint64_t at_level(const struct bo_thread *t, uint64_t w)
 {
-    const uint64_t all = BO_MASKED | BO_TIMED | BO_ASYNC | BO_CLOSABLE;
+    const uint64_t all = BO_DISABLED | BO_TIMED | BO_ASYNC | BO_CLOSABLE;
     uint64_t next = w & ~(t->crit_depth ? all : all | BO_OVERRUN);
     next |= level_bits(t, next & BO_OVERRUN);
-    if (next & BO_MASKED)
+    if (next & BO_DISABLED)
         return next & ~BO_ALL_DUE;
-    return (w & BO_MASKED) && (w & BO_PENDING) ? next | BO_ALL_DUE : next;
+    return (w & BO_DISABLED) && (w & BO_PENDING) ? next | BO_ALL_DUE : next;
 }
 
 /* A budget that is to run, for what is pending, is the ticker's from this step on: a call that a handler makes right after it ends
@@ -167,15 +167,15 @@ void bo_level_set(struct bo_thread *t)
     const uint64_t open = BO_ASYNC | BO_CLOSABLE;
     BO_HOOK(region_left);
     if ((w & open & ~next) && !(w & BO_IN) && (bo_load_seq(&t->t.word) & BO_UNDER_WAY))
-        bo_deliver_settle(t);
-    if ((w & BO_PENDING) && !(next & BO_MASKED))
+        bo_wake_send_settle(t);
+    if ((w & BO_PENDING) && !(next & BO_DISABLED))
         bo_level_settle(t);
 }
 
 void bo_level_catch_up(void)
 {
     int saved = errno;
-    if (bo_unlikely(bo_ticker_is_awaited()) && !bo_deliver_in_handler_now())
+    if (bo_unlikely(bo_ticker_is_awaited()) && !bo_frames_in_handler_now())
         bo_ticker_need();
     errno = saved;
 }
@@ -248,7 +248,7 @@ bool bo_level_let_go(struct bo_thread *t, struct bo_record *r)
 struct bo_record *bo_level_meet(struct bo_thread *t)
 {
     struct bo_record *r = bo_pending_record(t, true);
-    if (!r || (bo_load_seq(&t->t.word) & BO_MASKED)) {
+    if (!r || (bo_load_seq(&t->t.word) & BO_DISABLED)) {
         bo_level_catch_up();
         bo_level_settle(t);
         return NULL;
@@ -269,7 +269,7 @@ enum bough_level bough_level(void)
 {
     const struct bo_thread *t = bo_self;
     uint64_t w = t ? bo_load_seq(&t->t.word) : 0;
-    if (w & BO_MASKED)
+    if (w & BO_DISABLED)
         return BOUGH_DISABLED;
     return w & BO_ASYNC ? BOUGH_ASYNCHRONOUS : BOUGH_DEFERRED;
 }

@@ -30,7 +30,7 @@ static int64_t look_at_wake(struct bo_thread *t, uint64_t w, int64_t now)
     bool told = bo_load_relaxed(&t->t.silence_reported) & ~BO_TOLD_LEFT, late = now >= late_at;
     if (!late && !bo_load_seq(&t->t.unsent))
         return late_at;
-    bool again = !late || bo_deliver_diagnose(t);
+    bool again = !late || bo_unanswered_diagnose(t);
     if (late)
         bo_store_relaxed(&t->t.last_wake_at, told ? now + SILENT_RECHECK - BO_ANSWER_WITHIN : now);
     if (again && !bo_signal_again(t, w))
@@ -50,7 +50,7 @@ static int64_t look_at_repeat(struct bo_thread *t, uint64_t w, int64_t now)
     bo_store_relaxed(&t->t.wakes_sent, asks + 1);
     bo_store_relaxed(&t->t.last_wake_at, now);
     if (asks == FOR_50_MS || (asks && asks % FOR_A_SECOND == 0))
-        bo_deliver_diagnose(t);
+        bo_unanswered_diagnose(t);
     return bo_signal_again(t, w) ? now + pause : now;
 }
 
@@ -82,7 +82,7 @@ static int64_t look_at_section(struct bo_thread *t, uint64_t w)
     int64_t end = bo_level_budget_end(t);
     if (bo_now() < end)
         return bo_to_monotonic(end);
-    uint64_t next = (w & ~(uint64_t)(BO_MASKED | BO_TIMED)) | BO_OVERRUN;
+    uint64_t next = (w & ~(uint64_t)(BO_DISABLED | BO_TIMED)) | BO_OVERRUN;
     if (!bo_word_step(&t->t.word, &w, next, BO_BY_BUDGET))
         return bo_clock();
     bo_wake(t, bo_word_generation(w), false); /* due, now that it is not masked: as if posted at this moment */
@@ -117,7 +117,7 @@ static int64_t look_at_thread(struct bo_thread *t, int64_t now)
         return look_at_async(t, w, now);
     if (bo_foreign_suppressed(t, w))
         return bo_foreign_look(t, w);
-    bool shielded = (w & BO_PENDING) && !(w & (BO_DUE | BO_MASKED)) &&
+    bool shielded = (w & BO_PENDING) && !(w & (BO_DUE | BO_DISABLED)) &&
                     (bo_load_seq(&t->shield.seq) || bo_load_seq(&t->resumed.seq));
     return shielded ? look_at_shield(t, w) : BO_FOREVER;
 }

@@ -51,7 +51,7 @@ bool bo_stranger_claim(struct bo_thread *t, uint32_t generation)
     do
         if (bo_word_generation(w) != generation || !(w & BO_LIVE) || !bo_is_strange(w))
             return false;
-    while (!bo_word_step(&t->t.word, &w, w & ~(uint64_t)BO_SLOW, BO_BY_CLAIM));
+    while (!bo_word_step(&t->t.word, &w, w & ~(uint64_t)BO_UNADOPTED, BO_BY_CLAIM));
     bo_sub_seq(&strangers, 1);
     return true;
 }

@@ -18,7 +18,7 @@
 
 static inline bool bo_is_strange(uint64_t word)
 {
-    return (word & BO_SLOW) != 0;
+    return (word & BO_UNADOPTED) != 0;
 }
 
 /* The slot that another thread has made for the calling one, which is its own now: neither bound nor named. NULL. */

@@ -52,7 +52,7 @@ static void install_fallback(void)
     before = old;
 }
 
-void bo_second_road_open(void)
+void bo_fallback_open(void)
 {
     struct bo_kernel_action now;
     if (bo_kernel_sigaction(BO_SECOND_ROAD, NULL, &now) == 0 && now.handler != handle_fallback)
@@ -60,12 +60,12 @@ void bo_second_road_open(void)
     install_fallback();
 }
 
-bool bo_second_road_is_open(void)
+bool bo_fallback_is_open(void)
 {
     return bo_load_relaxed(&is_open);
 }
 
-bool bo_second_road_send(const struct bo_thread *t)
+bool bo_fallback_send(const struct bo_thread *t)
 {
     siginfo_t info;
     memset(&info, 0, sizeof info);

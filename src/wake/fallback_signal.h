@@ -15,9 +15,9 @@ enum { BO_SECOND_ROAD = 32 };
 
 /* By the ticker: from here on it can be sent. Again as often as it is needed: glibc installs its own handler at the first
  * pthread_cancel(). */
-void bo_second_road_open(void);
-bool bo_second_road_is_open(void);
+void bo_fallback_open(void);
+bool bo_fallback_is_open(void);
 /* Cuts the call that the thread is in. False: it could not be sent. [signal] */
-bool bo_second_road_send(const struct bo_thread *t);
+bool bo_fallback_send(const struct bo_thread *t);
 
 #endif

@@ -22,49 +22,49 @@ void bo_frames_set_restorer(uintptr_t at)
 
 /* ---- handlers on top ------------------------------------------------------------------------------- */
 
-bool bo_deliver_on_alternate_stack(void)
+bool bo_frames_on_alternate_stack(void)
 {
     stack_t alternate;
     return sigaltstack(NULL, &alternate) == 0 && (alternate.ss_flags & SS_ONSTACK);
 }
 
-BO_BARE bool bo_deliver_was_on_alternate_stack(const void *context, uintptr_t at)
+BO_BARE bool bo_frames_was_on_alternate_stack(const void *context, uintptr_t at)
 {
     const ucontext_t *uc = context;
     uintptr_t low = (uintptr_t)uc->uc_stack.ss_sp, size = uc->uc_stack.ss_size;
     return !(uc->uc_stack.ss_flags & SS_DISABLE) && bo_arch_sp(uc) - low < size && at - low >= size;
 }
 
-int bo_deliver_between(uintptr_t low, uintptr_t high)
+int bo_frames_between(uintptr_t low, uintptr_t high)
 {
     const struct bo_thread *t = bo_self;
     if (!t || !t->stack_high || low < t->stack_low || high > t->stack_high)
         return -1;
-    return bo_deliver_frame_in(low, high);
+    return bo_frames_frame_in(low, high);
 }
 
-int bo_deliver_frame_in(uintptr_t low, uintptr_t high)
+int bo_frames_frame_in(uintptr_t low, uintptr_t high)
 {
     return restorer ? bo_arch_handler_between(low, high, restorer) : -1;
 }
 
-int bo_deliver_on_handler(uintptr_t sp)
+int bo_frames_on_handler(uintptr_t sp)
 {
-    return bo_deliver_on_alternate_stack() ? 1 : bo_self ? bo_deliver_between(sp, bo_self->stack_high) : -1;
+    return bo_frames_on_alternate_stack() ? 1 : bo_self ? bo_frames_between(sp, bo_self->stack_high) : -1;
 }
 
 /* Is this a signal handler, on top of anything? A handler runs with a signal blocked, which is one call to
  * find out; a thread that blocks signals for good is told from one by the frames on its stack. */
-bool bo_deliver_in_handler(uint64_t blocked)
+bool bo_frames_in_handler(uint64_t blocked)
 {
-    return blocked && bo_deliver_on_handler((uintptr_t)__builtin_frame_address(0)) != 0;
+    return blocked && bo_frames_on_handler((uintptr_t)__builtin_frame_address(0)) != 0;
 }
 
-bool bo_deliver_in_handler_now(void)
+bool bo_frames_in_handler_now(void)
 {
     uint64_t blocked = 0;
     bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&blocked, sizeof blocked);
-    return bo_deliver_in_handler(blocked);
+    return bo_frames_in_handler(blocked);
 }
 
 /* ---- calls that were left ---------------------------------------------------------------------------- */
@@ -86,10 +86,10 @@ BO_BARE bool bo_call_was_left(const struct bo_thread *t, uintptr_t sp, bool alte
     if (alternate || !on_one_stack(t, sp < frame ? sp : frame, sp < frame ? frame : sp))
         return false;
     bool window = !(bo_load_relaxed(&t->t.word) & BO_REPEAT); /* libc's own functions run in the other sort */
-    return sp >= frame || (window && bo_deliver_frame_in(sp, frame) == 0);
+    return sp >= frame || (window && bo_frames_frame_in(sp, frame) == 0);
 }
 
 bool bo_call_was_left_here(const struct bo_thread *t)
 {
-    return bo_call_was_left(t, (uintptr_t)__builtin_frame_address(0), bo_deliver_on_alternate_stack());
+    return bo_call_was_left(t, (uintptr_t)__builtin_frame_address(0), bo_frames_on_alternate_stack());
 }

@@ -14,19 +14,19 @@
 void bo_frames_set_restorer(uintptr_t at);
 /* Whether the code that a signal's handler has interrupted ran on the thread's alternate signal stack, on which `at` is not. The
  * stack may lie inside the thread's own, and then addresses alone say nothing. */
-bool bo_deliver_was_on_alternate_stack(const void *context, uintptr_t at);
+bool bo_frames_was_on_alternate_stack(const void *context, uintptr_t at);
 /* Whether the calling thread runs on its alternate signal stack. */
-bool bo_deliver_on_alternate_stack(void);
+bool bo_frames_on_alternate_stack(void);
 /* Whether a signal handler's frame lies above `sp` on the calling thread's stack: 1, 0, -1 unknown. */
-int bo_deliver_on_handler(uintptr_t sp);
+int bo_frames_on_handler(uintptr_t sp);
 /* Whether this is a signal handler, or may be one. */
-bool bo_deliver_in_handler_now(void);
+bool bo_frames_in_handler_now(void);
 /* The same, with the signals that are blocked, or were before bough has blocked more. */
-bool bo_deliver_in_handler(uint64_t blocked);
+bool bo_frames_in_handler(uint64_t blocked);
 /* The same between two places of that stack. */
-int bo_deliver_between(uintptr_t low, uintptr_t high);
+int bo_frames_between(uintptr_t low, uintptr_t high);
 /* The same in memory that is known to be a stack's. */
-int bo_deliver_frame_in(uintptr_t low, uintptr_t high);
+int bo_frames_frame_in(uintptr_t low, uintptr_t high);
 
 /*
  * Code runs with its stack pointer at `sp`, or on the alternate signal stack, in no window, and the word says IN. Is that no

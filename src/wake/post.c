@@ -115,7 +115,7 @@ static void spread_from_here(struct bo_target *target, enum bo_posting how, uint
     bo_tree_marked();
     /* In a forked child the ticker does not run before it is needed: there are not many threads, either. */
     if (bo_load_relaxed(&bo_arena.head->thread_high) > MAX_WAKES_IN_HANDLER && bo_ticker_runs() &&
-        bo_deliver_in_handler(blocked)) {
+        bo_frames_in_handler(blocked)) {
         wake_self(target, how);
         bo_ticker_spread(target);
         return;

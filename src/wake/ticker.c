@@ -150,7 +150,7 @@ static void look_at_item(uint32_t item)
 {
     struct bo_target *t = bo_item_target(item);
     BO_HOOK(ticker_looks);
-    bo_agenda_put(t, bo_service(t));
+    bo_timer_heap_put(t, bo_service(t));
 }
 
 /* ---- the thread ---------------------------------------------------------------------------------------- */
@@ -170,7 +170,7 @@ static void take_work(void)
 static void take_due(void)
 {
     int64_t when;
-    for (uint32_t item; (item = bo_agenda_next(&when)) != BO_NONE && when <= bo_clock();)
+    for (uint32_t item; (item = bo_timer_heap_next(&when)) != BO_NONE && when <= bo_clock();)
         look_at_item(item);
 }
 
@@ -185,7 +185,7 @@ static int64_t time_worked(void)
 static int64_t plan(void)
 {
     int64_t next = bo_service_tick(), when;
-    bo_agenda_next(&when);
+    bo_timer_heap_next(&when);
     next = bo_earlier(next, when);
     return next == BO_FOREVER ? next : bo_earlier(next, bo_clock() + BO_MS(HEARTBEAT_MS));
 }
@@ -251,7 +251,7 @@ static void *tick(void *unused)
     pthread_setname_np(pthread_self(), "bough-ticker");
     bo_own_begin();
     int64_t awake = bo_clock(), worked = time_worked();
-    bo_second_road_open(); /* where it is open, it must not end the process */
+    bo_fallback_open(); /* where it is open, it must not end the process */
     bo_arena.head->ticker_signal = BO_SECOND_ROAD;
     bo_store_release(&bo_arena.head->ticker, (pid_t)bo_raw0(SYS_gettid));
     bo_store_seq(&has_timer, false); /* a ticker that was ended, or the parent's, has taken its timer along */
@@ -343,5 +343,5 @@ void bo_ticker_after_fork(void)
     bo_store_relaxed(&bo_arena.head->ticker, 0);
     bo_store_relaxed(&work, BO_NONE);
     bo_store_relaxed(&starting.state, 0);
-    bo_agenda_clear();
+    bo_timer_heap_clear();
 }

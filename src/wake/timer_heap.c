@@ -54,7 +54,7 @@ static void drop(uint32_t item)
     sift_up(*place_of_item(last) - 1, last);
 }
 
-void bo_agenda_put(struct bo_target *t, int64_t when)
+void bo_timer_heap_put(struct bo_target *t, int64_t when)
 {
     uint32_t item = bo_item_of(t);
     drop(item);
@@ -63,13 +63,13 @@ void bo_agenda_put(struct bo_target *t, int64_t when)
         sift_up(heap_size++, item);
 }
 
-uint32_t bo_agenda_next(int64_t *when)
+uint32_t bo_timer_heap_next(int64_t *when)
 {
     *when = heap_size ? when_of(heap[0]) : BO_FOREVER;
     return heap_size ? heap[0] : BO_NONE;
 }
 
-void bo_agenda_clear(void)
+void bo_timer_heap_clear(void)
 {
     heap_size = 0;
     memset(place_of_thread, 0, sizeof place_of_thread);

@@ -19,9 +19,9 @@ static inline struct bo_target *bo_item_target(uint32_t item)
 }
 
 /* Look at it then, and not when it was put there for before; BO_FOREVER: not at all. */
-void bo_agenda_put(struct bo_target *t, int64_t when);
+void bo_timer_heap_put(struct bo_target *t, int64_t when);
 /* The next item, and when; BO_NONE with BO_FOREVER if there is none. */
-uint32_t bo_agenda_next(int64_t *when);
-void bo_agenda_clear(void);
+uint32_t bo_timer_heap_next(int64_t *when);
+void bo_timer_heap_clear(void);
 
 #endif

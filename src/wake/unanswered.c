@@ -31,7 +31,7 @@ static uint64_t blocked_by(pid_t tid, char *state)
     return mask ? strtoull(mask, NULL, 16) : 0;
 }
 
-bool bo_deliver_tells(struct bo_thread *t, enum bo_told of)
+bool bo_unanswered_reports(struct bo_thread *t, enum bo_told of)
 {
     return !(bo_or_seq(&t->t.silence_reported, of) & of);
 }
@@ -39,7 +39,7 @@ bool bo_deliver_tells(struct bo_thread *t, enum bo_told of)
 static void report_silence(struct bo_thread *t, enum bo_told of, const char *why)
 {
     char name[BO_NAME];
-    if (bo_deliver_tells(t, of))
+    if (bo_unanswered_reports(t, of))
         bo_report("thread %d (%s) has not acknowledged a wake for 50 ms: %s", (int)bo_load_relaxed(&t->tid),
                   bo_name_of(&t->t, name), why);
 }
@@ -47,7 +47,7 @@ static void report_silence(struct bo_thread *t, enum bo_told of, const char *why
 static void report_second_road(struct bo_thread *t)
 {
     char name[BO_NAME];
-    if (bo_deliver_tells(t, BO_TOLD_SECOND_ROAD))
+    if (bo_unanswered_reports(t, BO_TOLD_SECOND_ROAD))
         bo_report("thread %d (%s) blocks signal %d: waking it by signal %d from now on", (int)bo_load_relaxed(&t->tid),
                   bo_name_of(&t->t, name), bo_wake_signo, BO_SECOND_ROAD);
 }
@@ -64,7 +64,7 @@ static const char *const refused =
  * that were woken at once. It is looked at again; but who is found so each time may be doing nothing else than take such
  * signals. Who blocks the signal is sent another, unless it is bough that blocks it, in a handler of the program that takes its time.
  */
-bool bo_deliver_diagnose(struct bo_thread *t)
+bool bo_unanswered_diagnose(struct bo_thread *t)
 {
     char state;
     uint32_t times = bo_add_relaxed(&t->t.diagnoses, 1);
@@ -77,7 +77,7 @@ bool bo_deliver_diagnose(struct bo_thread *t)
     } else if (state == 'R' && times < RUNS_FOR_LONG) {
         return false;
     } else if ((blocked & bo_wake_bit()) && !below) {
-        bo_second_road_open();
+        bo_fallback_open();
         bo_store_relaxed(&t->t.blocks_wake, 1);
         report_second_road(t);
     } else if (!bo_load_relaxed(&t->t.unsent)) {

@@ -31,7 +31,7 @@ static void signal_it(struct bo_thread *t)
     /* The thread does not end before its senders are through (rule 6): the id is its own. */
     bo_store_relaxed(&t->t.diagnoses, 0);
     bo_store_relaxed(&t->t.last_wake_at, bo_clock()); /* the ticker may look at once, and this is no old wake */
-    if (bo_deliver_send(t))
+    if (bo_wake_signal_send(t))
         bo_ticker_watch(t);
     else
         leave_to_ticker(t, bo_clock() + BO_FIRST_REPEAT);
@@ -124,7 +124,7 @@ bool bo_signal_again(struct bo_thread *t, uint64_t w)
         return false;
     BO_HOOK(post_sent);
     bo_store_seq(&t->t.unsent, 0);
-    bool is_sent = bo_deliver_send(t);
+    bool is_sent = bo_wake_signal_send(t);
     if (!is_sent)
         bo_store_seq(&t->t.unsent, 1);
     bo_word_sent(&t->t.word);
@@ -138,7 +138,7 @@ void bo_summon(struct bo_thread *t, uint32_t generation)
     bo_signals_on(mask);
 }
 
-void bo_deliver_again(struct bo_thread *t, bool anew)
+void bo_wake_again(struct bo_thread *t, bool anew)
 {
     uint64_t mask = bo_wake_bit();
     if (bo_call_was_left_here(t))

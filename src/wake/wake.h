@@ -22,6 +22,6 @@ void bo_summon(struct bo_thread *t, uint32_t generation);
 bool bo_signal_again(struct bo_thread *t, uint64_t w);
 /* On the thread, in a handler on top of a blocked call of its own which has to end when the handler returns. `anew`: it has not been
  * due until now. A handler that keeps coming must not make an old wake look young. */
-void bo_deliver_again(struct bo_thread *t, bool anew);
+void bo_wake_again(struct bo_thread *t, bool anew);
 
 #endif

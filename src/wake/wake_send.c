@@ -14,7 +14,7 @@ int bo_wake_signo;
 static _Atomic uint32_t plain_sends; /* some are sent by tgkill(), without a sign */
 
 /* With a sign that it is bough's: SIGURG may be the program's as well. Where a sandbox forbids that, without. */
-BO_BARE long bo_deliver_signal(pid_t tid)
+BO_BARE long bo_wake_send_signal(pid_t tid)
 {
     siginfo_t info;
     memset(&info, 0, sizeof info);
@@ -42,11 +42,11 @@ BO_BARE void bo_wake_send_to_self(struct bo_thread *t)
 {
     bo_word_set(&t->t.word, BO_NOTE, BO_BY_TO_SELF);
     bo_store_relaxed(&t->call.below_handler, 1);
-    if (bo_deliver_signal(bo_load_relaxed(&t->tid)) != 0)
+    if (bo_wake_send_signal(bo_load_relaxed(&t->tid)) != 0)
         bo_store_seq(&t->t.unsent, 1);
 }
 
-int bo_deliver_open(void)
+int bo_wake_send_unblock(void)
 {
     uint64_t mask = bo_wake_bit(), old = 0;
     bo_raw4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&mask, (long)&old, sizeof mask);
@@ -55,7 +55,7 @@ int bo_deliver_open(void)
 
 /* The note is taken off in a step that sees no sender. Whatever was sent before that step has come with the end of the system
  * call after it. */
-void bo_deliver_settle(struct bo_thread *t)
+void bo_wake_send_settle(struct bo_thread *t)
 {
     uint64_t mask = bo_wake_bit(), w;
     if (bo_raw0(SYS_getpid) != bo_load_relaxed(&bo_pid))
@@ -64,7 +64,7 @@ void bo_deliver_settle(struct bo_thread *t)
         bo_word_await_senders(&t->t.word);
         w = bo_load_seq(&t->t.word);
     } while ((w & BO_SENDERS) || !bo_word_step(&t->t.word, &w, w & ~(uint64_t)BO_NOTE, BO_BY_LET_IN));
-    if (!bo_deliver_open())
+    if (!bo_wake_send_unblock())
         return;
     /* A program that blocks the signal itself finds it blocked again. */
     bo_store_relaxed(&t->t.blocks_wake, 1);

@@ -44,7 +44,7 @@ BO_BARE static void come_back(struct bo_thread *t, ucontext_t *uc)
  */
 BO_BARE static void elsewhere(struct bo_thread *t, uint64_t w, ucontext_t *uc)
 {
-    if (bo_call_was_left(t, bo_arch_sp(uc), bo_deliver_was_on_alternate_stack(uc, t->call.frame))) {
+    if (bo_call_was_left(t, bo_arch_sp(uc), bo_frames_was_on_alternate_stack(uc, t->call.frame))) {
         if (bo_call_at_hook)
             return;
         t->call.libc_wait = NULL;
@@ -169,14 +169,14 @@ void bo_wake_signal_take_back(void)
 
 /* ---- sending --------------------------------------------------------------------------------------- */
 
-bool bo_deliver_send(struct bo_thread *t)
+bool bo_wake_signal_send(struct bo_thread *t)
 {
     /* Without a window a wake ends a call by not restarting it. Whoever has taken the signal since may restart calls, and
      * hand on to us all the same: each wake is answered, and none ends the call. */
     if (!BO_ARCH_WINDOW && bo_load_relaxed(&t->t.wakes_sent) >= MAX_UNHEEDED_WAKES && !bo_wake_signal_is_ours())
         bo_wake_signal_take_back();
-    bool needs_second = bo_unlikely(bo_load_relaxed(&t->t.blocks_wake)) && bo_second_road_is_open();
-    bool second = needs_second && bo_second_road_send(t), first = bo_deliver_signal(bo_load_relaxed(&t->tid)) == 0;
+    bool needs_second = bo_unlikely(bo_load_relaxed(&t->t.blocks_wake)) && bo_fallback_is_open();
+    bool second = needs_second && bo_fallback_send(t), first = bo_wake_send_signal(bo_load_relaxed(&t->tid)) == 0;
     return needs_second ? second : first;
 }
 
@@ -210,7 +210,7 @@ static int choose_signal(void)
     return *end == '\0' && can_wake(n) ? (int)n : -1;
 }
 
-int bo_deliver_init(void)
+int bo_wake_signal_init(void)
 {
     bo_wake_signo = choose_signal();
     if (bo_wake_signo > 0 && install_wake() == 0) /* libc keeps some to itself, which only it can tell */

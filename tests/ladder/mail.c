@@ -100,7 +100,7 @@ TEST(nor_to_a_forked_childs)
     CHECK_EXITED(status, 0);
 }
 
-/* ---- letters of an enemy's ------------------------------------------------------------------------------------- */
+/* ---- requests of an enemy ------------------------------------------------------------------------------------- */
 
 static struct bo_mailbox *box;
 
@@ -116,21 +116,21 @@ static void map_box(void)
 /* As the command does it. */
 static void ring(void)
 {
-    bo_add_seq(&box->letters, 1);
+    bo_add_seq(&box->requests, 1);
     CHECK_EQ(syscall(SYS_tgkill, getpid(), bo_load_seq(&bo_arena.head->ticker), bo_arena.head->ticker_signal), 0);
 }
 
-static bool answers(struct bo_letter *l)
+static bool answers(struct bo_request *l)
 {
     ring();
-    t_until(bo_load_seq(&l->state) == BO_LETTER_ANSWERED);
+    t_until(bo_load_seq(&l->state) == BO_REQUEST_ANSWERED);
     return l->error == 0;
 }
 
-static void deliver(struct bo_letter *l, const struct bo_letter *what)
+static void deliver(struct bo_request *l, const struct bo_request *what)
 {
     memcpy((void *)l, what, sizeof *l);
-    bo_store_seq(&l->state, BO_LETTER_SENT);
+    bo_store_seq(&l->state, BO_REQUEST_SENT);
 }
 
 /* A branch, so that the ticker runs. */
@@ -139,18 +139,18 @@ TEST(a_descriptor_is_closed_only_if_it_is_a_dumps)
     map_box();
     BOUGH_BRANCH(b, .timeout = BOUGH_SEC(1000)) {
         int mine = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        struct bo_letter *l = &box->letter[0], *probe = &box->letter[1];
-        const struct bo_letter ask = {.kind = BO_ASK_DUMP};
+        struct bo_request *l = &box->request[0], *probe = &box->request[1];
+        const struct bo_request ask = {.kind = BO_ASK_DUMP};
         l->kind = BO_ASK_DUMP;
         l->fd = mine;
-        bo_store_seq(&l->state, BO_LETTER_ANSWERED); /* it was not */
+        bo_store_seq(&l->state, BO_REQUEST_ANSWERED); /* it was not */
         deliver(probe, &ask);
         CHECK(answers(probe));
-        bo_store_seq(&l->state, BO_LETTER_FREE);
+        bo_store_seq(&l->state, BO_REQUEST_FREE);
         int dump = probe->fd;
         CHECK(fcntl(dump, F_GETFD) >= 0);
         probe->fd = mine;
-        bo_store_seq(&probe->state, BO_LETTER_FREE);
+        bo_store_seq(&probe->state, BO_REQUEST_FREE);
         ring();
         t_until(fcntl(dump, F_GETFD) < 0);
         CHECK(fcntl(mine, F_GETFD) >= 0);
@@ -158,12 +158,12 @@ TEST(a_descriptor_is_closed_only_if_it_is_a_dumps)
     }
 }
 
-TEST(what_a_letter_says_is_checked)
+TEST(what_a_request_says_is_checked)
 {
     map_box();
     BOUGH_BRANCH(b, .timeout = BOUGH_SEC(1000)) {
         const uint64_t handle = (uint64_t)(uintptr_t)b;
-        const struct bo_letter bad[] = {
+        const struct bo_request bad[] = {
             {.kind = 0, .target = handle},
             {.kind = 77, .target = handle},
             {.kind = BO_ASK_INTERRUPT, .target = 0x1234},
@@ -175,36 +175,36 @@ TEST(what_a_letter_says_is_checked)
             {.kind = BO_ASK_INTERRUPT, .target = handle, .ceiling = UINT32_MAX},
             {.kind = BO_ASK_INTERRUPT, .target = handle, .rung = 4, .ceiling = 3},
         };
-        struct bo_letter *l = &box->letter[3];
+        struct bo_request *l = &box->request[3];
         for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
             deliver(l, &bad[i]);
             CHECK(!answers(l));
             CHECK_EQ(bough_check(), 0);
-            bo_store_seq(&l->state, BO_LETTER_FREE);
+            bo_store_seq(&l->state, BO_REQUEST_FREE);
         }
-        struct bo_letter good = {.kind = BO_ASK_INTERRUPT, .target = handle};
+        struct bo_request good = {.kind = BO_ASK_INTERRUPT, .target = handle};
         memset(good.reason, 'x', sizeof good.reason); /* not terminated */
         deliver(l, &good);
         CHECK(answers(l));
         CHECK_ERR(bough_check(), ECANCELED);
-        bo_store_seq(&l->state, BO_LETTER_FREE);
+        bo_store_seq(&l->state, BO_REQUEST_FREE);
     }
 }
 
 static struct bough_progress asked(uint64_t handle, uint32_t ceiling)
 {
-    struct bo_letter *l = &box->letter[0], ask = {.kind = BO_ASK_INTERRUPT, .target = handle, .ceiling = ceiling};
+    struct bo_request *l = &box->request[0], ask = {.kind = BO_ASK_INTERRUPT, .target = handle, .ceiling = ceiling};
     struct bough_progress progress;
     deliver(l, &ask);
     CHECK(answers(l));
     bough_post post = {.record = l->post, .serial = l->serial};
-    bo_store_seq(&l->state, BO_LETTER_FREE);
+    bo_store_seq(&l->state, BO_REQUEST_FREE);
     t_until(bough_post_progress(post, &progress) == 0 && progress.ceiling == (ceiling ? (int)ceiling : 6));
     return progress;
 }
 
 /* Who asks one thread to stop does not end the process, unless they ask for that as well (rule 38). */
-TEST(a_letter_climbs_to_its_ceiling_and_a_later_one_raises_it)
+TEST(a_request_climbs_to_its_ceiling_and_a_later_one_raises_it)
 {
     map_box();
     CHECK_EQ(bough_ladder_set(BOUGH_ROOT, &(struct bough_ladder){.cap = BOUGH_SEC(1000)}), 0);
@@ -215,10 +215,10 @@ TEST(a_letter_climbs_to_its_ceiling_and_a_later_one_raises_it)
         bough_time before = bough_now();
         struct bough_progress raised = asked(handle, 0);
         CHECK(raised.cap >= before + BOUGH_SEC(1000));
-        struct bo_letter ask = {.kind = BO_ASK_INTERRUPT, .target = handle, .ceiling = 1};
-        deliver(&box->letter[0], &ask); /* lowers nothing */
-        CHECK(answers(&box->letter[0]));
-        bough_post post = {.record = box->letter[0].post, .serial = box->letter[0].serial};
+        struct bo_request ask = {.kind = BO_ASK_INTERRUPT, .target = handle, .ceiling = 1};
+        deliver(&box->request[0], &ask); /* lowers nothing */
+        CHECK(answers(&box->request[0]));
+        bough_post post = {.record = box->request[0].post, .serial = box->request[0].serial};
         CHECK_EQ(bough_post_progress(post, &raised), 0);
         CHECK_EQ(raised.ceiling, 6);
         bough_clear(b);
@@ -238,14 +238,14 @@ static unsigned open_descriptors(void)
 /* A box that answers is through with what came before. */
 static void settle(void)
 {
-    const struct bo_letter nonsense = {.kind = 77};
-    for (int i = 0; i < BO_LETTERS; i++)
-        deliver(&box->letter[i], &nonsense);
-    for (int i = 0; i < BO_LETTERS; i++)
-        while (!answers(&box->letter[i]) && box->letter[i].error != EINVAL)
-            deliver(&box->letter[i], &nonsense); /* that was the answer to the one before */
-    for (int i = 0; i < BO_LETTERS; i++)
-        bo_store_seq(&box->letter[i].state, BO_LETTER_FREE);
+    const struct bo_request nonsense = {.kind = 77};
+    for (int i = 0; i < BO_REQUESTS; i++)
+        deliver(&box->request[i], &nonsense);
+    for (int i = 0; i < BO_REQUESTS; i++)
+        while (!answers(&box->request[i]) && box->request[i].error != EINVAL)
+            deliver(&box->request[i], &nonsense); /* that was the answer to the one before */
+    for (int i = 0; i < BO_REQUESTS; i++)
+        bo_store_seq(&box->request[i].state, BO_REQUEST_FREE);
     ring();
 }
 
@@ -258,7 +258,7 @@ TEST_LIMIT(noise, 60)
     BOUGH_BRANCH(b, .timeout = BOUGH_SEC(1000)) {
         unsigned before = open_descriptors();
         for (int i = 0; i < ROUNDS; i++) {
-            struct bo_letter *l = &box->letter[t_random(&dice) % BO_LETTERS];
+            struct bo_request *l = &box->request[t_random(&dice) % BO_REQUESTS];
             uint32_t *word = (uint32_t *)(void *)l;
             switch (t_random(&dice) % 4) {
             case 0:
@@ -266,7 +266,7 @@ TEST_LIMIT(noise, 60)
                 break;
             case 1:
                 l->kind = i % 64 ? BO_ASK_INTERRUPT : BO_ASK_DUMP;
-                bo_store_seq(&l->state, BO_LETTER_SENT);
+                bo_store_seq(&l->state, BO_REQUEST_SENT);
                 break;
             case 2:
                 bo_store_seq(&l->state, (uint32_t)(t_random(&dice) % 6));
@@ -277,10 +277,10 @@ TEST_LIMIT(noise, 60)
         }
         settle();
         t_until(open_descriptors() == before);
-        const struct bo_letter ask = {.kind = BO_ASK_INTERRUPT, .target = (uint64_t)(uintptr_t)b};
-        deliver(&box->letter[0], &ask);
-        CHECK(answers(&box->letter[0]));
+        const struct bo_request ask = {.kind = BO_ASK_INTERRUPT, .target = (uint64_t)(uintptr_t)b};
+        deliver(&box->request[0], &ask);
+        CHECK(answers(&box->request[0]));
         CHECK_ERR(bough_check(), ECANCELED);
-        bo_store_seq(&box->letter[0].state, BO_LETTER_FREE);
+        bo_store_seq(&box->request[0].state, BO_REQUEST_FREE);
     }
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
-#include "letter.h"
+#include "mailbox.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -76,7 +76,7 @@ static struct bo_mailbox *open_box(pid_t pid)
     return NULL;
 }
 
-static void copy(struct bo_letter *to, const struct bo_letter *from)
+static void copy(struct bo_request *to, const struct bo_request *from)
 {
     const volatile unsigned char *byte = (const volatile unsigned char *)from;
     for (size_t i = 0; i < sizeof *to; i++)
@@ -84,18 +84,18 @@ static void copy(struct bo_letter *to, const struct bo_letter *from)
 }
 
 /* Without a lock, which anybody could hold: the box is ours by one exchange. -1: none is free. */
-static int put(struct bo_mailbox *m, const struct bo_letter *letter)
+static int put(struct bo_mailbox *m, const struct bo_request *request)
 {
-    for (int i = 0; i < BO_LETTERS; i++) {
-        struct bo_letter *box = &m->letter[i];
-        uint32_t state = BO_LETTER_FREE;
-        if (!bo_cas_seq(&box->state, &state, BO_LETTER_WRITING))
+    for (int i = 0; i < BO_REQUESTS; i++) {
+        struct bo_request *box = &m->request[i];
+        uint32_t state = BO_REQUEST_FREE;
+        if (!bo_cas_seq(&box->state, &state, BO_REQUEST_WRITING))
             continue;
-        struct bo_letter with_state = *letter;
-        bo_store_relaxed(&with_state.state, BO_LETTER_WRITING);
+        struct bo_request with_state = *request;
+        bo_store_relaxed(&with_state.state, BO_REQUEST_WRITING);
         memcpy((void *)box, &with_state, sizeof *box);
-        bo_store_seq(&box->state, BO_LETTER_SENT);
-        bo_add_seq(&m->letters, 1);
+        bo_store_seq(&box->state, BO_REQUEST_SENT);
+        bo_add_seq(&m->requests, 1);
         return i;
     }
     return -1;
@@ -103,15 +103,15 @@ static int put(struct bo_mailbox *m, const struct bo_letter *letter)
 
 /* ---- sending ------------------------------------------------------------------------------------------------------ */
 
-static bool answered(const struct bo_letter *box)
+static bool answered(const struct bo_request *box)
 {
     const struct timespec moment = {0, 2000000};
     for (int ms = 0; ms < LETTER_PATIENCE_MS; ms += 2) {
-        if (bo_load_seq(&box->state) == BO_LETTER_ANSWERED)
+        if (bo_load_seq(&box->state) == BO_REQUEST_ANSWERED)
             return true;
         nanosleep(&moment, NULL);
     }
-    return bo_load_seq(&box->state) == BO_LETTER_ANSWERED;
+    return bo_load_seq(&box->state) == BO_REQUEST_ANSWERED;
 }
 
 static int refuse(struct arena *a, const char *why)
@@ -120,22 +120,22 @@ static int refuse(struct arena *a, const char *why)
     return -1;
 }
 
-static int send_by(struct arena *a, struct bo_mailbox *m, struct bo_letter *letter)
+static int send_by(struct arena *a, struct bo_mailbox *m, struct bo_request *request)
 {
-    int box = put(m, letter);
+    int box = put(m, request);
     if (box < 0)
-        return refuse(a, "has a full letter box: it does not read what it is asked");
+        return refuse(a, "has a full mailbox: it does not read what it is asked");
     ring(a);
-    if (!answered(&m->letter[box])) {
-        bo_store_seq(&m->letter[box].state, BO_LETTER_FREE);
+    if (!answered(&m->request[box])) {
+        bo_store_seq(&m->request[box].state, BO_REQUEST_FREE);
         return refuse(a, "does not answer: it is stopped, or the library's thread in it hangs. `bough tree` shows it "
                          "all the same");
     }
-    copy(letter, &m->letter[box]);
+    copy(request, &m->request[box]);
     return box;
 }
 
-int letter_send(struct arena *a, struct bo_letter *letter)
+int mailbox_send(struct arena *a, struct bo_request *request)
 {
     if (!a->pid || a->base)
         return refuse(a, "has closed the file of its tree: it can't be asked");
@@ -143,17 +143,17 @@ int letter_send(struct arena *a, struct bo_letter *letter)
         return refuse(a, "has no thread of the library's that could answer: nothing in it has been interruptible yet");
     struct bo_mailbox *m = open_box(a->pid);
     if (!m)
-        return refuse(a, "can't be asked: it has no letter box, or not one for this user: be its user, or root");
-    int box = send_by(a, m, letter);
+        return refuse(a, "can't be asked: it has no mailbox, or not one for this user: be its user, or root");
+    int box = send_by(a, m, request);
     munmap(m, sizeof *m);
     return box;
 }
 
-void letter_done(const struct arena *a, int box)
+void mailbox_done(const struct arena *a, int box)
 {
     struct bo_mailbox *m = open_box(a->pid);
     if (m) {
-        bo_store_seq(&m->letter[box].state, BO_LETTER_FREE);
+        bo_store_seq(&m->request[box].state, BO_REQUEST_FREE);
         munmap(m, sizeof *m);
     }
     ring(a);

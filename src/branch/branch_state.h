@@ -2,14 +2,14 @@
 /*
  * The half of a branch that only this process needs: its children, and what became of them.
  *
- *      struct bo_branch  (arena, seen by posters)         struct bo_family  (this process only)
+ *      struct bo_branch  (arena, seen by posters)         struct bo_branch_state  (this process only)
  *        live, deadline, records                  ----->    children, failures, tally
  *
  *      struct bo_child   one bough_add(): function, resource, outcome
  *      struct bo_worker  one OS thread, which runs one child after another
  */
-#ifndef BO_BRANCH_FAMILY_H
-#define BO_BRANCH_FAMILY_H
+#ifndef BO_BRANCH_BRANCH_STATE_H
+#define BO_BRANCH_BRANCH_STATE_H
 
 #include <bough/branch.h>
 #include <pthread.h>
@@ -28,7 +28,7 @@
  */
 struct bo_child {
     struct bo_child *next, **link;
-    struct bo_family *family;
+    struct bo_branch_state *family;
     uint64_t branch; /* handles */
     uint64_t id;
     bough_fn *fn;
@@ -54,7 +54,7 @@ struct bo_at_end {
 
 /* What the end of a branch needs is allocated at its opening (ending, spare) or when a child is added (room for
  * its result): running out of memory later loses no outcome and no failure. */
-struct bo_family {
+struct bo_branch_state {
     struct bo_lock lock; /* children, failures, tally, cut, leaver */
     struct bo_child *children, **last_child;
     struct bo_failure *failures, **last_failure; /* the primary one first */
