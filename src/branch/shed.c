@@ -113,7 +113,7 @@ bool bo_worker_shed(struct bo_worker *w, bool again)
     if (!again)
         return true;
     BO_HOOK(worker_kept);
-    if (bo_worker_origin_changed(w) || signals_wait() || rounds_oddly())
+    if (signals_wait() || rounds_oddly())
         return false;
     shed_stack();
     shed_name();

@@ -164,7 +164,7 @@ static void drop_origin(struct bo_sched_attrs *o)
         free(o);
 }
 
-bool bo_worker_origin_changed(const struct bo_worker *w)
+static bool origin_changed(const struct bo_worker *w)
 {
     struct traits now;
     look_at_traits(&now);
@@ -245,7 +245,7 @@ static bool serve(struct bo_worker *w)
     bo_worker_shed_cancellation();
     uint64_t branch = w->branch;
     struct bo_thread *slot = w->slot;
-    bool again = pool_has_room(), clean = bo_worker_shed(w, again);
+    bool again = pool_has_room(), clean = bo_worker_shed(w, again) && !(again && origin_changed(w));
     if (!clean)
         become_leaver(w);
     w->child = NULL;

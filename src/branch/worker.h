@@ -34,9 +34,6 @@ void bo_worker_put(struct bo_worker *w);
 void bo_worker_start(struct bo_worker *w, struct bo_child *child);
 void bo_workers_after_fork(struct bo_thread *self);
 
-/* Has the thread another affinity or scheduling than the first adder's? */
-bool bo_worker_origin_changed(const struct bo_worker *w);
-
 /* In branch/shed.c, both for the calling worker. False: the thread can't be used again, or its keys' destructors are to run before its
  * branch ends. With `again`, it is to serve another child. */
 bool bo_worker_shed(struct bo_worker *w, bool again);
