@@ -44,7 +44,7 @@ void bo_child_run(struct bo_child *child);
 /* `left` is set when the function was left by pthread_exit() or pthread_cancel() instead of returning. */
 void bo_child_finish(struct bo_child *child, int returned, bool left);
 
-/* ---- from wake/ and thread/ to api/ (api/signals.c) ------------------------------------------------------- */
+/* ---- from wake/ and thread/ to api/ (api/signals.c, api/exit.c) ------------------------------------------------------- */
 
 /* The ticker finds that no thread of the program's is left: exit(0), by a thread made for it. Exit is the API's, where it is also asked
  * for. */
