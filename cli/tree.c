@@ -191,6 +191,8 @@ static void put_notes(struct printer *p, const struct node *n, int depth)
         put_record(p, n->records[i]);
     }
     for (uint32_t i = 0; !n->branch && !n->unknown && i < regions_of(&n->slot.thread); i++) {
+        if (bo_is_internal(n->slot.thread.region[i].line))
+            continue;
         put_note_stem(p, depth, n->first);
         put_region(p, &n->slot.thread, i);
     }

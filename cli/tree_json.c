@@ -53,6 +53,8 @@ static void write_regions(struct writer *w, const struct bo_thread *t)
     json_begin(j, "regions", '[');
     for (uint32_t i = 0; i < regions_of(t); i++) {
         bool runs = (int)i == clocked;
+        if (bo_is_internal(t->region[i].line))
+            continue;
         json_begin(j, NULL, '{');
         json_string(j, "kind", region_name(t->region[i].kind));
         write_place(w, t->region[i].file, t->region[i].line);

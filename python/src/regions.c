@@ -108,7 +108,7 @@ static int begin(struct bp_thread *t, struct manager *m, struct bp_region *r)
         r->kinds_before = t->kinds;
         if (bp_set_kinds(t, m->kinds) != 0)
             return -1;
-        return bough_foreign_begin(&r->region, file, line);
+        return bough_foreign_begin(&r->region, file, line > 0 ? -line : -1); /* the package's own: it is not shown */
     case BP_HANDLER:
         Py_INCREF(m->callable);
         r->callable = m->callable;

@@ -123,6 +123,7 @@ class Surroundings(unittest.TestCase):
             b.interrupt()
         self.assertIn("a-child", tree.stdout, tree.stderr)
         self.assertIn("Zweig ä", tree.stdout)
+        self.assertNotIn("foreign region", tree.stdout)  # the package's own
         self.assertIn(Path(__file__).name, tree.stdout)
 
     def test_trace(self):

@@ -184,7 +184,7 @@ static void put_regions(struct bo_out *o, const struct bo_thread *t, unsigned de
     struct bo_region_note note;
     uint32_t open = bo_load_acquire(&t->depth);
     for (uint32_t i = 0; i < open && i < BO_REGIONS; i++) {
-        if (!bo_region_note(t, i, &note))
+        if (!bo_region_note(t, i, &note) || bo_is_internal(note.line))
             continue;
         indent(o, depth);
         bo_put(o, "%s at ", bo_region_name(note.kind));

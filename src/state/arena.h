@@ -432,4 +432,10 @@ static inline bool bo_target_is(const struct bo_target *t, uint32_t generation)
     return bo_word_generation(w) == generation && (w & BO_LIVE);
 }
 
+/* The line of a region that is not shown: one that a binding to another language has begun in its own code, negated. */
+static inline bool bo_is_internal(int line)
+{
+    return line < 0;
+}
+
 #endif
