@@ -264,9 +264,13 @@ def dump():
 def dump_json():
     """dump --json has the tree, and each thread's stack; of a stopped process the tree, and what is the matter"""
     with Program(stopped=False) as pid:
-        out = json.loads(run("dump", "--json", pid).stdout)
-        tree = {n["name"]: n for n in nodes(out["process"]["tree"])}
-        threads = {t["tid"]: t for t in out["threads"]}
+        end = time.monotonic() + 60
+        while True:  # a thread that is running at that moment has no stack
+            out = json.loads(run("dump", "--json", pid).stdout)
+            tree = {n["name"]: n for n in nodes(out["process"]["tree"])}
+            threads = {t["tid"]: t for t in out["threads"]}
+            if all(len(t["stack"]) > 1 for t in threads.values()) or time.monotonic() > end:
+                break
         if out["problem"] or "pause()" not in threads[tree["stubborn"]["tid"]]["at"]:
             yield f"{out}"
         if len(threads) < 5 or not all(len(threads[tree[name]["tid"]]["stack"]) > 1 for name in ("stubborn", "reader", "main")):
