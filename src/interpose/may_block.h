@@ -27,7 +27,11 @@ static inline bool fd_waits(int fd)
  * libc's TCSETSW has libc's size. libc's ioctl() translates it. */
 static inline unsigned long without_size(unsigned long request)
 {
+#ifdef _IOC_SIZEMASK
     return request & ~((unsigned long)_IOC_SIZEMASK << _IOC_SIZESHIFT);
+#else /* musl */
+    return request & ~0x3fff0000ul;
+#endif
 }
 
 /* Requests that first wait until a terminal has sent its output. Linux starts that wait again when a signal comes while another thread's
