@@ -24,6 +24,11 @@ limit = 60
 stays = ("anon_inode:*event*",)  # the one who delivers asynchronously has it, from first need on
 
 
+def machine_of(program):
+    """Of an ELF file: the builds for other machines have commands, too."""
+    return Path(program).read_bytes()[18:20]
+
+
 class Surroundings(unittest.TestCase):
     """What a child finds, and what it leaves behind."""
 
@@ -113,7 +118,8 @@ class Surroundings(unittest.TestCase):
 
     def test_names_from_outside(self):
         """`bough tree PID` shows branches and children by name"""
-        command = next((path for path in ROOT.glob("build*/cli/bough") if os.access(path, os.X_OK)), None)
+        built = [path for path in sorted(ROOT.glob("build*/cli/bough")) if os.access(path, os.X_OK)]
+        command = next((path for path in built if machine_of(path) == machine_of(sys.executable)), None)
         if command is None:
             self.skipTest("the command bough is not built")
         with branch("Zweig ä") as b:
