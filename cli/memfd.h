@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Opening what another process calls its file without a name. The name proves nothing: whoever likes may bind a device, a pipe or
+ * Opening what another process calls its file without a name. The name proves nothing: any user may bind a device, a pipe or
  * a file system that never answers over such a path. So it is looked at before it is opened, and has to be what the library
  * makes: a regular file of the kernel's own file system for such files, sealed. No open here waits.
  */

@@ -14,7 +14,7 @@ import ctypes, os, signal, sys, threading, time
 import bough
 
 def say(text):
-    os.write(1, (text + "\\n").encode())  # in one piece, whoever else writes
+    os.write(1, (text + "\\n").encode())  # in one piece, beside other writers
 
 def body():
     try:

@@ -145,7 +145,7 @@ MANNERS = (reads, waits, gets, sleeps, asks, blocks_again, is_a_nuisance, has_ch
 
 class NobodyIsForgotten(unittest.TestCase):
     def test_whatever_they_do(self):
-        """A child that is forgotten blocks for ever."""
+        """A child that is forgotten blocks indefinitely."""
         seed = random.randrange(1 << 30)
         choice = random.Random(seed)
         for _ in range(int(os.environ.get("BOUGH_LOSS", 20000)) // 1000):

@@ -85,7 +85,7 @@ class Pages(unittest.TestCase):
                 self.assertEqual(out, printed, f"{path.name}:{line}")
 
     def test_hangs(self):
-        """a page that does not end is told with what it has printed, and where each of its threads is"""
+        """the failure of a page that does not end shows its output and each thread's stack"""
         with tempfile.TemporaryDirectory() as place:
             page = Path(place, "hangs.md")
             page.write_text("```python\nimport threading\nprint(False)\nthreading.Event().wait()\n```\n")

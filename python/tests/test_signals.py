@@ -286,7 +286,7 @@ class Interactive(Case):
 
 
 class Climbs(Case):
-    """Who does not listen does not keep the process for ever, nor does who holds the interpreter lock."""
+    """A thread that ignores the exit does not keep the process alive, nor does one that holds the GIL."""
 
     def test_main_is_stuck_in_c(self):
         """ctypes gives the lock away: all others end, main's C call does not"""

@@ -100,7 +100,7 @@ def pipe():
 
 
 class Gate(threading.Event):
-    """Passed once somebody has opened it; waiting in it can't last for ever."""
+    """Passed once somebody has opened it; waiting in it has a time limit."""
 
     open = threading.Event.set
 

@@ -37,7 +37,7 @@
 #define LAST_GRACE BO_SEC(5)
 
 static _Atomic uint32_t exiter;                 /* the thread that exits; 0: none yet */
-static _Atomic int64_t wait_until = BO_FOREVER; /* whoever waits for threads at the exit, at most till then */
+static _Atomic int64_t wait_until = BO_FOREVER; /* the latest time until which the exit waits for threads */
 static _Atomic uint32_t keeps_status;           /* BOUGH_SIGNALS_STATUS */
 static int dying_of_signal;                     /* the ladder's exit: also if it is not main's */
 
@@ -243,7 +243,7 @@ static void flush_is_late(int unused)
     bo_exit_by_signal(bo_load_relaxed(&dying_of));
 }
 
-/* A stream can be locked for ever, by a thread that reads from a terminal say, and a pipe be full for ever: the end
+/* A stream can stay locked, by a thread that reads from a terminal say, and a pipe can stay full: the end
  * does not wait for that. SIGALRM is free, the program is through. */
 static void flush_streams(int signo)
 {

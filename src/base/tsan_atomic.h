@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The thread sanitizer makes an atomic operation one of its own, under a lock of its own. The wake signal's handler, which
- * the sanitizer does not know, may interrupt it there, and would wait for that lock for ever; or have the thread stand still
+ * the sanitizer does not know, may interrupt it there, and would deadlock on that lock; or have the thread stand still
  * there for good, and all who look at the same object wait. So under it a thread says that it is in such an operation, and
  * the wake is put off until it is not. Built otherwise this is nothing.
  */

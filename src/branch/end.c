@@ -114,7 +114,7 @@ static int end_branch(struct bo_branch *b, struct bo_thread *t)
     note_cut(t, f, result);
     memcpy(label, b->t.name, sizeof label);
     bo_store_relaxed(&b->shield.seq, 0);
-    bo_generation_end(&b->t, BOUGH_POST_ENDED); /* whoever looks into the family holds a pin */
+    bo_generation_end(&b->t, BOUGH_POST_ENDED); /* a thread that reads the branch's state holds a pin */
     b->family = NULL;
     bo_branch_free(b);
     if (bo_load_seq(&t->t.word) & BO_PENDING)

@@ -15,7 +15,7 @@ void bo_branch_unwind(struct bo_thread *t, uint32_t until);
 void bo_branch_end_forgotten(struct bo_thread *t, uint32_t until, const char *by);
 /* End the blocks whose frames a plain longjmp() has left; `sp` is the present one (rule 19). */
 void bo_branch_sweep(struct bo_thread *t, uintptr_t sp);
-/* A thread is lost: the branches it has open become nobody's, see lost.h. */
+/* A thread is lost: its open branches lose their owner, see lost.h. */
 void bo_branch_orphan(struct bo_thread *t);
 /* By the last one out of such a branch. */
 void bo_branch_end_orphan(struct bo_branch *b);

@@ -135,7 +135,7 @@ static void prepend(struct bo_branch_state *family, struct bo_failure *f)
 }
 
 /* The first one that counts is primary. A supervisor's children do not count, and of their failures it keeps only
- * the first ones: it may run for ever. */
+ * the first ones: it may never return. */
 bool bo_branch_state_failed(struct bo_branch_state *family, int code, struct bo_failure *f, bool body)
 {
     bool counts = body || !family->supervisor, primary = counts && !family->code;

@@ -30,7 +30,7 @@
 
 /* [signal] */
 void bo_lost_prepare(struct bo_thread *t);
-/* `where` it stands, for whoever reads the failure: "at a point". In ordinary code; runs the resource's destructor. */
+/* `where` it stands, for the reader of the failure: "at a point". In ordinary code; runs the resource's destructor. */
 void bo_thread_lost(struct bo_thread *t, const char *where);
 
 #endif

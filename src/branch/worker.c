@@ -198,7 +198,7 @@ static void take_thread_name(const struct bo_thread *t)
     prctl(PR_SET_NAME, kernel);
 }
 
-/* This thread ends for good: whoever ends the branch waits for it, so that the destructors of its keys have
+/* This thread ends for good: the end of the branch waits for it, so that the destructors of its keys have
  * run by then. There is at most one such thread in a branch; the next one waits for the one before. */
 static void become_leaver(struct bo_worker *w)
 {
@@ -253,7 +253,7 @@ static bool serve(struct bo_worker *w)
     bool parked = clean && again && park(w);
     if (clean && !parked)
         pthread_detach(w->thread);
-    bo_wake_joiners(slot); /* after parking: whoever adds next finds this worker */
+    bo_wake_joiners(slot); /* after parking: the next add finds this worker */
     bo_child_gone(branch);
     return parked;
 }
@@ -293,7 +293,7 @@ static int create(struct bo_worker *w, pthread_t *thread, size_t stack)
     return error;
 }
 
-/* Cancelled before its child has begun: whoever did that meant the one before, by a pthread_t that was good no longer. The
+/* Cancelled before its child has begun: the cancellation was meant for the one before, by a pthread_t that was good no longer. The
  * thread ends; another one has the worker and the child. */
 static bool replaced(struct bo_worker *w)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Connect with a deadline. A blocking connect is bounded by SO_SNDTIMEO and not by O_NONBLOCK for its
- * time: the option changes nothing for readers of the socket, nor for whoever shares its mode (a forked
+ * time: the option changes nothing for readers of the socket, nor for a process that shares its mode (a forked
  * process, say), it covers AF_UNIX's wait for a place in the backlog, which no poll reports, and a process that
  * dies in between leaves nothing behind. Its cost: a handler of the program ends the call with EINTR, even
  * one that restarts calls; then it is called again, which on Linux goes on waiting.

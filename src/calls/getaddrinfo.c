@@ -57,7 +57,7 @@ static struct job *new_job(void (*run)(struct bo_blocking_job *), size_t host_si
 
 static int fail(int code)
 {
-    bo_error(code); /* which returns it: but here whoever reads, the analyser too, sees that it is not 0 */
+    bo_error(code); /* which returns it: but here a reader, and the analyser, sees that it is not 0 */
     return code;
 }
 

@@ -25,7 +25,7 @@
 
 enum { SMALL = 640, DEEPEST = 24 };
 
-/* Only touched by whoever holds `dumping`. Address space until then. */
+/* Only touched by the thread that holds `dumping`. Address space until then. */
 static struct {
     struct bo_forest forest;
     struct bo_maps maps;

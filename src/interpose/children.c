@@ -61,7 +61,7 @@ static int reap(pid_t pid)
 /* ---- system(), as POSIX has it -------------------------------------------------------------------------- */
 
 /* While one runs, the process ignores what a terminal sends to its child too. All that come here share that, whether they
- * take part or not: two who each put back what they found would leave it ignored for ever. */
+ * take part or not: two who each put back what they found would leave it ignored for good. */
 static struct bo_fork_lock lock;
 static int running;
 static const int ignored[] = {SIGINT, SIGQUIT};

@@ -134,7 +134,7 @@ bough_closer *bough_closer_fd(int fd)
     return fd >= 0 ? add_closer(&(struct bough_closer){.run = run_fd, .number = fd}, "") : (errno = EINVAL, NULL);
 }
 
-/* If the stream's lock is held by whoever stands still, what it has buffered is lost, the descriptor is not. Its number
+/* If the stream's lock is held by a frozen thread, what it has buffered is lost, the descriptor is not. Its number
  * is known: in some libcs fileno() would wait for that lock. */
 static void run_file(const struct bough_closer *c, const struct bo_thread *owner)
 {

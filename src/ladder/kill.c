@@ -55,7 +55,7 @@ static _Atomic uint32_t want_core;
  *               2. the ticker is to look at it                     2. look at those on its list: watched from now on
  *               3. count; the time, if it is earlier               3. the earliest cap of those watched: set, if the count is the same
  *
- * Where the ticker finds the same count, whoever has counted was on its list in time.
+ * Where the ticker finds the same count, each poster that has counted was on its list in time.
  */
 enum { COUNT_BITS = 24 };
 #define COUNT_MASK (((uint64_t)1 << COUNT_BITS) - 1)

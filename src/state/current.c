@@ -6,7 +6,7 @@
 #include "base/futex.h"
 #include "base/raw.h"
 
-/* A stranger's word: whoever tests it takes the slow path and is adopted there. */
+/* The word of a thread that is not adopted: testing it takes the slow path, which adopts the thread. */
 static const uint32_t stranger = BO_UNADOPTED;
 __thread const volatile uint32_t *bough_word_ = &stranger;
 BO_TLS struct bo_thread *bo_self;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One line to whoever runs the program: misuse, a thread that does not answer, an unread failure. From ordinary
+/* One line for the operator of the program: misuse, a thread that does not answer, an unread failure. From ordinary
  * code only. Never blocks: what standard error does not take at once is dropped. */
 #ifndef BO_STATE_LOG_H
 #define BO_STATE_LOG_H

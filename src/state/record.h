@@ -13,7 +13,7 @@
  * the serial that it counts for. The fields below it are written in WRITING only, and read when the status is PENDING
  * or later.
  *
- * Below the line is the ladder's: where the incident stands. `rung` is raised by whoever posts (its origin) and by
+ * Below the line is the ladder's: where the incident stands. `rung` is raised by each poster (its origin) and by
  * the ladder on the ticker's thread; the counts of events by posters, `handler_events` by the target's thread.
  */
 #ifndef BO_STATE_RECORD_H

@@ -11,10 +11,10 @@
  *              |
  *              +-- lock, with EOWNERDEAD --> HELD or CONTENDED
  *
- * Nobody sleeps for ever. A thread sleeps only while the word says CONTENDED, and each step that leaves
+ * No thread sleeps indefinitely. A thread sleeps only while the word says CONTENDED, and each step that leaves
  * CONTENDED wakes one sleeper. The others are accounted for by the one that was woken: it takes the mutex
  * as CONTENDED, or, where another came first, makes it CONTENDED and sleeps again. If it is cut in that
- * second sleep the word still says CONTENDED; if the word changed meanwhile, whoever changed it has woken
+ * second sleep the word still says CONTENDED; if the word changed meanwhile, the thread that changed it has woken
  * the next. The extra look in give_mutex_up() is for kernels that would report a wake-up as a cut.
  *
  * The owner is named by the address of its thread-local list: unique among living threads, free to

@@ -7,7 +7,7 @@
  *      closed           =>  nobody is in line
  *
  * Items go from hand to hand: put() gives its item to the first getter in line, get() refills the ring from
- * the first putter in line, all under the lock. So whoever is called has what it came for and looks for
+ * the first putter in line, all under the lock. So a thread that is called has what it came for and looks for
  * nothing, nobody who comes later is faster, and each item is in exactly one place: with its putter, in the ring,
  * in a ticket that was called, or with a getter. A cut waiter either was called, and returns 0 with the
  * item handed over, or has left the line with nothing moved.

@@ -7,7 +7,7 @@
 
 /* On the thread itself, or for a child that never ran. `how` is BOUGH_POST_ENDED or BOUGH_POST_LOST. */
 void bo_retire(struct bo_thread *t, enum bough_post_status how);
-/* The same for a thread that stands still for good, by another: what is under way to it waits for ever, and harms
+/* The same for a thread that stands still for good, by another: what is under way to it waits indefinitely, and harms
  * nobody. */
 void bo_retire_lost(struct bo_thread *t);
 /* Who joins a thread waits for its generation to end. A worker wakes them last, when it is ready for the next

@@ -41,7 +41,7 @@ void bo_own_thread_ends(void)
     if (bo_load_seq(&knows_main))
         return;
     bo_cas_seq(&watching, &off, ONCE);
-    bo_ticker_attend_by(bo_clock() + SOON); /* not at once: whoever joins the thread needs the processor now */
+    bo_ticker_attend_by(bo_clock() + SOON); /* not at once: the joiner of the thread needs the processor now */
 }
 
 void bo_own_after_fork(bool main_known)

@@ -23,7 +23,7 @@
 /*
  * Waking the ticker. It sleeps in sigwaitinfo on a signal that libc keeps out of all masks and handlers of the program, and that
  * nobody sends to the process: what waits for the process is not the ticker's to take. A kernel timer of ours sends it.
- * `next_wake` is when that timer goes off: whoever needs it earlier lowers `next_wake` and sets the timer,
+ * `next_wake` is when that timer goes off: a thread that needs it earlier lowers `next_wake` and sets the timer,
  * a system call that needs no descriptor, no lock and, unlike waking a thread at once, no
  * processor: a post that is answered within 50 ms costs the ticker one look, later.
  *

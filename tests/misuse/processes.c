@@ -241,7 +241,7 @@ static void unknown_main(void *adopted)
     leave_last_thread(adopted, 0);
 }
 
-/* A bug there was: the library's own threads kept it for ever. */
+/* A bug there was: the library's own threads kept it open. */
 TEST(the_last_thread_ends_the_process)
 {
     need_known_threads();

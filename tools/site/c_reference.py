@@ -70,15 +70,15 @@ class Reference:
     def entry(self, entry, seen):
         out = []
         shared = self.words(entry.words)
-        todo = [d for d in entry.declarations if not (d.kind == "type" and self.kinds[d.name] != "type" and d.name not in seen)]
-        for d in todo:
+        pending = [d for d in entry.declarations if not (d.kind == "type" and self.kinds[d.name] != "type" and d.name not in seen)]
+        for d in pending:
             if d.name in seen:
                 continue
             seen.add(d.name)
             words, tags = headers.tags_of(d.note)
             note = self.words(words)
-            above = f"As {self.refer(todo[0].name)}, above." if not note else ""
-            body = [part for part in (note, shared if d is todo[0] else above, self.tags(tags or entry.tags)) if part]
+            above = f"As {self.refer(pending[0].name)}, above." if not note else ""
+            body = [part for part in (note, shared if d is pending[0] else above, self.tags(tags or entry.tags)) if part]
             if d.kind == "function":
                 signature = d.text
             elif d.kind == "macro":
