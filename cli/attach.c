@@ -17,8 +17,8 @@
 static const char file_name[] = MEMFD("bough");
 static const char hidden_name[] = "[anon:bough hidden: ";
 
-__attribute__((format(printf, 3, 4))) static enum attached say(struct arena *a, enum attached result,
-                                                               const char *format, ...)
+__attribute__((format(printf, 3, 4))) static enum attached fail_attach(struct arena *a, enum attached result,
+                                                                       const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -75,18 +75,19 @@ static enum attached check(struct arena *a, const char *who)
 {
     struct bo_header *h = &a->head;
     if (!get(a, 0, h, sizeof *h) || memcmp(h->magic, BO_ARENA_MAGIC, sizeof BO_ARENA_MAGIC) != 0)
-        return say(a, NOT_BOUGH, "%s is no arena of bough's", who);
+        return fail_attach(a, NOT_BOUGH, "%s is no arena of bough's", who);
     h->library[sizeof h->library - 1] = '\0';
     for (char *c = h->library; *c; c++)
         if (*c < ' ' || *c > '~')
             *c = '?';
     if (!same_layout(h))
-        return say(a, OTHER_VERSION,
-                   "%s was built with bough %s, arena version %u; this command is of bough %s, arena version %d: use "
-                   "the one of that build",
-                   who, h->library, h->version, BO_VERSION, BO_ARENA_VERSION);
+        return fail_attach(
+            a, OTHER_VERSION,
+            "%s was built with bough %s, arena version %u; this command is of bough %s, arena version %d: use "
+            "the one of that build",
+            who, h->library, h->version, BO_VERSION, BO_ARENA_VERSION);
     if (!in_order(h))
-        return say(a, BROKEN, "the arena of %s contradicts itself", who);
+        return fail_attach(a, BROKEN, "the arena of %s contradicts itself", who);
     return ATTACHED;
 }
 
@@ -144,14 +145,15 @@ static enum attached denied(struct arena *a, pid_t pid)
     char path[64];
     snprintf(path, sizeof path, "/proc/%d", (int)pid);
     if (stat(path, &owner) != 0)
-        return say(a, NO_PROCESS, "there is no process %d: `bough ps` lists those that have a tree", (int)pid);
+        return fail_attach(a, NO_PROCESS, "there is no process %d: `bough ps` lists those that have a tree", (int)pid);
     if (geteuid() == 0)
-        return say(a, DENIED, "process %d can't be read from here, not even by root: look where it was started",
-                   (int)pid);
+        return fail_attach(a, DENIED, "process %d can't be read from here, not even by root: look where it was started",
+                           (int)pid);
     if (owner.st_uid != geteuid())
-        return say(a, DENIED, "process %d is user %u's: look at it as that user, or as root", (int)pid, owner.st_uid);
-    return say(a, DENIED, "process %d lets nobody look into it (it has changed its user or capabilities): be root",
-               (int)pid);
+        return fail_attach(a, DENIED, "process %d is user %u's: look at it as that user, or as root", (int)pid,
+                           owner.st_uid);
+    return fail_attach(
+        a, DENIED, "process %d lets nobody look into it (it has changed its user or capabilities): be root", (int)pid);
 }
 
 /* Without the descriptor: the program has closed it, its arena is hidden, or it has none. `alive`: proc_alive(). */
@@ -162,21 +164,21 @@ static enum attached attach_by_maps(struct arena *a, pid_t pid, pid_t alive)
     if (!look_at_maps(&found, alive))
         return denied(a, pid);
     if (*found.hidden)
-        return say(a, HIDDEN, "process %d hides its tree: %s", (int)pid, found.hidden);
+        return fail_attach(a, HIDDEN, "process %d hides its tree: %s", (int)pid, found.hidden);
     if (!found.address && found.library)
-        return say(a, HIDDEN,
-                   "process %d hides its tree, or has a bough without one: look for BOUGH_HIDDEN in its "
-                   "environment",
-                   (int)pid);
+        return fail_attach(a, HIDDEN,
+                           "process %d hides its tree, or has a bough without one: look for BOUGH_HIDDEN in its "
+                           "environment",
+                           (int)pid);
     if (!found.address)
-        return say(a, NOT_BOUGH,
-                   "process %d does not use bough, or hides it (BOUGH_HIDDEN): `bough ps` lists those to be seen",
-                   (int)pid);
+        return fail_attach(
+            a, NOT_BOUGH,
+            "process %d does not use bough, or hides it (BOUGH_HIDDEN): `bough ps` lists those to be seen", (int)pid);
     snprintf(path, sizeof path, "/proc/%d/mem", (int)alive);
     a->fd = open(path, O_RDONLY | O_CLOEXEC);
     a->base = found.address;
     if (a->fd < 0)
-        return say(a, DENIED, "process %d has closed the file of its tree: only root can see it", (int)pid);
+        return fail_attach(a, DENIED, "process %d has closed the file of its tree: only root can see it", (int)pid);
     return ATTACHED;
 }
 
@@ -192,7 +194,8 @@ enum attached attach_process(struct arena *a, pid_t pid)
         return denied(a, pid);
     closedir(folder);
     if (!alive)
-        return say(a, NO_PROCESS, "process %d has ended: it is a zombie until its parent waits for it", (int)pid);
+        return fail_attach(a, NO_PROCESS, "process %d has ended: it is a zombie until its parent waits for it",
+                           (int)pid);
     a->fd = memfd_find(alive, file_name, MEMFD_LENGTH | MEMFD_WRITTEN,
                        O_RDONLY); /* which needs the right to read it only */
     enum attached result = a->fd >= 0 ? ATTACHED : attach_by_maps(a, pid, alive);
@@ -203,7 +206,7 @@ enum attached attach_file(struct arena *a, const char *path)
 {
     *a = (struct arena){.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
     if (a->fd < 0)
-        return say(a, DENIED, "%s: %s", path, strerror(errno));
+        return fail_attach(a, DENIED, "%s: %s", path, strerror(errno));
     return check_or_detach(a, path);
 }
 

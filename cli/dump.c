@@ -157,7 +157,7 @@ static int as_json(const struct arena *a, FILE *in)
 
 /* ---- the command -------------------------------------------------------------------------------------------------- */
 
-static int show(struct arena *a, bool json)
+static int show_dump(struct arena *a, bool json)
 {
     FILE *in = by_itself(a);
     int status = EXIT_SUCCESS;
@@ -189,7 +189,7 @@ int dump_main(int argc, char **argv)
         return usage_error("dump", "'%s' is not a process id", argv[optind]);
     if (attach_process(&a, pid) != ATTACHED)
         return fail("%s", a.why);
-    int status = show(&a, json);
+    int status = show_dump(&a, json);
     detach(&a);
     return status;
 }

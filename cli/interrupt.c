@@ -78,7 +78,7 @@ static bool find_target(const struct arena *a, const char *wanted, struct found 
 
 enum became { STANDS, HANDLED, LOST, PROCESS_GONE };
 
-static enum became look(const struct arena *a, const struct bo_request *l)
+static enum became look_at_request(const struct arena *a, const struct bo_request *l)
 {
     struct bo_record r;
     if (!proc_alive(a->pid))
@@ -104,7 +104,7 @@ static enum became wait_for_end(const struct arena *a, const struct bo_request *
     const struct timespec moment = {0, 10000000};
     int64_t until = clock_ns() + (int64_t)(seconds * 1e9);
     enum became now;
-    while ((now = look(a, l)) == STANDS && clock_ns() < until)
+    while ((now = look_at_request(a, l)) == STANDS && clock_ns() < until)
         nanosleep(&moment, NULL);
     return now;
 }

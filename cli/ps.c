@@ -77,7 +77,7 @@ static bool is_ours(pid_t pid)
 }
 
 /* False: it has nothing to do with bough, or is gone. */
-static bool look(struct row *r, struct arena *a)
+static bool look_at_process(struct row *r, struct arena *a)
 {
     enum attached result = attach_process(a, r->pid);
     proc_command(r->pid, r->command, sizeof r->command);
@@ -96,7 +96,7 @@ static void each(DIR *proc, struct json *j)
     struct arena a;
     while ((entry = readdir(proc))) {
         struct row r = {.pid = parse_pid(entry->d_name)};
-        if (r.pid < 0 || !is_ours(r.pid) || !look(&r, &a))
+        if (r.pid < 0 || !is_ours(r.pid) || !look_at_process(&r, &a))
             continue;
         if (j)
             write_row(j, &r);

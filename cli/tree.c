@@ -244,7 +244,7 @@ void tree_as_text(FILE *out, const struct view *v, struct strings *strings)
 
 /* ---- the command --------------------------------------------------------------------------------------------- */
 
-static int show(const struct arena *a, bool json)
+static int show_tree(const struct arena *a, bool json)
 {
     struct view *v = view_new(a);
     struct strings *strings = a->pid ? strings_new(a->pid) : NULL;
@@ -285,7 +285,7 @@ int tree_main(int argc, char **argv)
         return usage_error("tree", "'%s' is not a process id", argv[optind]);
     if ((file ? attach_file(&a, file) : attach_process(&a, pid)) != ATTACHED)
         return fail("%s", a.why);
-    int status = show(&a, json);
+    int status = show_tree(&a, json);
     detach(&a);
     return status;
 }

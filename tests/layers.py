@@ -104,15 +104,24 @@ def check_environment():
                 yield f"{path.relative_to(root)}: getenv()"
 
 
+VARIABLE = re.compile(
+    r"^(?:static (?:const )?(?:struct |enum |union )?[\w ]*?[\w*] [\w, *]*?|\} )(\w+(?:, \w+)*)(?:\[.*?\])*(?: =|;)", re.M
+)
+
+
 def check_statics():
-    """no two files of src/ have a static function of the same name: grep, gdb and backtraces tell them apart"""
+    """no two files of src/ have a static function or variable of the same name: grep, gdb and backtraces tell them apart"""
     found = {}
     for path in sorted((root / "src").glob("*/*.c")):  # not the twins of src/arch
-        for name in set(STATIC.findall(path.read_text())):
+        text = path.read_text()
+        names = {f"{name}()" for name in STATIC.findall(text)}
+        for listed in VARIABLE.findall(text):
+            names.update(listed.split(", "))
+        for name in names:
             found.setdefault(name, []).append(str(path.relative_to(root)))
     for name, places in sorted(found.items()):
         if len(places) > 1:
-            yield f"{name}() is in {', '.join(places)}"
+            yield f"{name} is in {', '.join(places)}"
 
 
 def check_licences():

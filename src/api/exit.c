@@ -192,14 +192,14 @@ static void claim_exit(void)
         bo_futex_sleep(&exiter, bo_load_seq(&exiter), BO_FOREVER);
 }
 
-static bool awaited; /* once is enough, also if it was in vain */
+static bool threads_awaited; /* once is enough, also if it was in vain */
 
 static void await_at_exit(void)
 {
     claim_exit();
-    if (awaited || !unhandled() || !in_main())
+    if (threads_awaited || !unhandled() || !in_main())
         return;
-    awaited = true;
+    threads_awaited = true;
     await_others(LAST_GRACE);
 }
 
@@ -213,7 +213,7 @@ void bo_exit_from_here(int signo, int status, int64_t flush)
     bo_store_seq(&wait_until, bo_clock()); /* main may be waiting at its exit: then that one goes on */
     if (!may_exit())
         return;
-    awaited = true;
+    threads_awaited = true;
     dying_of_signal = signo;
     flush_time = flush < FLUSH_TIME ? flush : FLUSH_TIME;
     exit(signo ? 128 + (signo & 127) : status);
@@ -320,7 +320,7 @@ void bough_exit(int status, int64_t grace)
     struct bough_event event = {.kind = BOUGH_EXIT, .reason = "the process exits"};
     if (bo_self_or_adopt() && bo_post((uint64_t)(uintptr_t)bough_root(), &event, NULL) == 0)
         await_others(grace > 0 ? grace : LAST_GRACE);
-    awaited = true;
+    threads_awaited = true;
     exit(status);
 }
 

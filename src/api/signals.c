@@ -37,10 +37,10 @@
 enum { FINAL_EVENT = 3, TAKEN = 3 };
 
 static const int taken_signals[TAKEN] = {SIGHUP, SIGINT, SIGTERM};
-static struct sigaction before[TAKEN];
+static struct sigaction taken_before[TAKEN];
 static sigset_t taken, mask_before;
 static int one_taken; /* any of them */
-static _Atomic uint32_t active, waiting;
+static _Atomic uint32_t active, is_waiter_wanted;
 static pthread_t waiter;
 
 /* ---- the machine ----------------------------------------------------------------------------------------- */
@@ -117,7 +117,7 @@ static void install_handlers(void)
     sigfillset(&action.sa_mask);
     for (int i = 0; i < TAKEN; i++)
         if (sigismember(&taken, taken_signals[i]))
-            sigaction(taken_signals[i], &action, &before[i]);
+            sigaction(taken_signals[i], &action, &taken_before[i]);
 }
 
 /* A handler that the program has put in since then stays. */
@@ -127,7 +127,7 @@ static void restore_handlers(void)
     for (int i = 0; i < TAKEN; i++)
         if (sigismember(&taken, taken_signals[i]) && sigaction(taken_signals[i], NULL, &now) == 0 &&
             now.sa_handler == take_part_in_signal)
-            sigaction(taken_signals[i], &before[i], NULL);
+            sigaction(taken_signals[i], &taken_before[i], NULL);
 }
 
 /* stop_waiter()'s is a signal to this very thread; those from elsewhere are events to the last. glibc's sigwaitinfo()
@@ -140,7 +140,7 @@ static void *wait_for_signals(void *unused)
     bo_own_begin();
     for (;;) {
         int signo = (int)bo_raw4(SYS_rt_sigtimedwait, (long)&taken, (long)&info, 0, sizeof(uint64_t));
-        if (signo > 0 && info.si_code == SI_TKILL && !bo_load_seq(&waiting))
+        if (signo > 0 && info.si_code == SI_TKILL && !bo_load_seq(&is_waiter_wanted))
             break;
         if (signo > 0)
             bough_signal_event(signo);
@@ -153,7 +153,7 @@ static void *wait_for_signals(void *unused)
 static void unblock_in_child(void)
 {
     sigset_t set = taken;
-    if (!bo_swap_seq(&waiting, 0))
+    if (!bo_swap_seq(&is_waiter_wanted, 0))
         return;
     for (int i = 0; i < TAKEN; i++)
         if (sigismember(&mask_before, taken_signals[i]))
@@ -178,18 +178,18 @@ static int start_waiter(void)
     pthread_sigmask(SIG_BLOCK, &taken, &mask_before);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &blocked);
-    bo_store_seq(&waiting, 1);
+    bo_store_seq(&is_waiter_wanted, 1);
     int error = pthread_create(&waiter, NULL, wait_for_signals, NULL);
     pthread_sigmask(SIG_SETMASK, error ? &mask_before : &blocked, NULL);
     if (!error)
         return 0;
-    bo_store_seq(&waiting, 0);
+    bo_store_seq(&is_waiter_wanted, 0);
     return errno = error, -1;
 }
 
 static void stop_waiter(void)
 {
-    bo_store_seq(&waiting, 0);
+    bo_store_seq(&is_waiter_wanted, 0);
     pthread_kill(waiter, one_taken);
     pthread_join(waiter, NULL);
     pthread_sigmask(SIG_SETMASK, &mask_before, NULL);
@@ -227,7 +227,7 @@ int bough_signals_undo(void)
 {
     if (!bo_load_seq(&active))
         return errno = ENOENT, -1;
-    if (bo_load_seq(&waiting))
+    if (bo_load_seq(&is_waiter_wanted))
         stop_waiter();
     else
         restore_handlers();
@@ -238,7 +238,7 @@ int bough_signals_undo(void)
 /* A forked child may never come to a point, and has no thread that climbs the ladder: it gets the signals back. */
 void bo_signals_forked(void)
 {
-    if (bo_swap_seq(&active, 0) && !bo_load_seq(&waiting))
+    if (bo_swap_seq(&active, 0) && !bo_load_seq(&is_waiter_wanted))
         restore_handlers();
     bo_exit_keep_status(false);
 }

@@ -17,15 +17,15 @@ long bo_futex_sleep(const _Atomic uint32_t *word, uint32_t expected, int64_t dea
 enum { FUTEX_HASH = 78, SET_SLOTS = 1, GET_SLOTS = 2 }; /* PR_FUTEX_HASH of newer headers */
 enum { ENOUGH = 256, A_LIST = 4 /* threads */ };
 
-static _Atomic uint32_t room = ENOUGH;
+static _Atomic uint32_t known_room = ENOUGH;
 
 /* The program may have asked for more itself. An older kernel refuses, and is not asked again before there are twice as many. */
 void bo_futex_room(uint32_t threads)
 {
-    uint32_t known = bo_load_relaxed(&room), next = known;
+    uint32_t known = bo_load_relaxed(&known_room), next = known;
     while (next < threads)
         next *= 2;
-    if (bo_likely(next == known) || !bo_cas_seq(&room, &known, next))
+    if (bo_likely(next == known) || !bo_cas_seq(&known_room, &known, next))
         return;
     long lists = next / A_LIST;
     if (bo_raw6(SYS_prctl, FUTEX_HASH, GET_SLOTS, 0, 0, 0, 0) < lists)
@@ -34,7 +34,7 @@ void bo_futex_room(uint32_t threads)
 
 void bo_futex_after_fork(void)
 {
-    bo_store_relaxed(&room, ENOUGH);
+    bo_store_relaxed(&known_room, ENOUGH);
 }
 
 /* ---- yielding -------------------------------------------------------------------------------- */

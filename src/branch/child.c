@@ -160,7 +160,7 @@ static void count_not_started(struct bo_branch_state *f, bool cut)
 }
 
 /* Refusing is how the branch's record takes effect here: it counts as delivered (rules 27, 29). */
-static bool refused(struct bo_branch *b)
+static bool is_refused(struct bo_branch *b)
 {
     struct bo_record *r = bo_marked(b);
     if (!r)
@@ -187,7 +187,7 @@ static uint64_t start_child(struct bo_branch *b, struct bo_child *c, const struc
         return 0;
     }
     publish_child(b, w->slot, c->disabled);
-    if (refused(b)) {
+    if (is_refused(b)) {
         withdraw(b, w, c);
         return errno = ECANCELED, 0;
     }
@@ -212,7 +212,7 @@ static struct bo_branch *branch_to_add_to(bough_branch *branch)
 static uint64_t add_child(struct bo_branch *b, bough_fn *fn, bough_resource resource,
                           const struct bough_child_options *o)
 {
-    if (refused(b)) {
+    if (is_refused(b)) {
         count_not_started(b->family, true);
         return errno = ECANCELED, 0;
     }

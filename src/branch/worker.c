@@ -57,9 +57,9 @@ struct bo_sched_attrs {
     struct traits traits;
 };
 
-static struct bo_lock pool_lock;                               /* of all three */
-static struct bo_worker pool = {.next = &pool, .prev = &pool}; /* parked ones, the latest first */
-static _Atomic unsigned idle;
+static struct bo_lock pool_lock;                                                    /* of all three */
+static struct bo_worker worker_pool = {.next = &worker_pool, .prev = &worker_pool}; /* parked ones, the latest first */
+static _Atomic unsigned workers_idle;
 static struct bo_sched_attrs *origins;
 
 /* ---- the pool ------------------------------------------------------------------------------------------ */
@@ -70,14 +70,14 @@ static void unlink_worker(struct bo_worker *w)
     w->next->prev = w->prev;
     w->prev->next = w->next;
     w->next = w->prev = NULL;
-    idle--;
+    workers_idle--;
     bo_own_end();
 }
 
 /* Now. park() looks again. */
 static bool pool_has_room(void)
 {
-    return bo_load_relaxed(&idle) < MOST_IDLE;
+    return bo_load_relaxed(&workers_idle) < MOST_IDLE;
 }
 
 static bool park(struct bo_worker *w)
@@ -85,10 +85,10 @@ static bool park(struct bo_worker *w)
     bo_lock(&pool_lock);
     bool room = pool_has_room();
     if (room) {
-        w->next = pool.next;
-        w->prev = &pool;
+        w->next = worker_pool.next;
+        w->prev = &worker_pool;
         w->next->prev = w->prev->next = w;
-        idle++;
+        workers_idle++;
         bo_own_begin();
     }
     bo_unlock(&pool_lock);
@@ -99,13 +99,13 @@ static bool park(struct bo_worker *w)
 static struct bo_worker *take_parked(const struct traits *traits)
 {
     bo_lock(&pool_lock);
-    struct bo_worker *w = pool.next;
-    while (w != &pool && memcmp(&w->origin->traits, traits, sizeof *traits) != 0)
+    struct bo_worker *w = worker_pool.next;
+    while (w != &worker_pool && memcmp(&w->origin->traits, traits, sizeof *traits) != 0)
         w = w->next;
-    if (w != &pool)
+    if (w != &worker_pool)
         unlink_worker(w);
     bo_unlock(&pool_lock);
-    return w != &pool ? w : NULL;
+    return w != &worker_pool ? w : NULL;
 }
 
 /* Nobody has taken it meanwhile? Then it ends. */
@@ -174,8 +174,8 @@ static bool origin_changed(const struct bo_worker *w)
 void bo_workers_after_fork(struct bo_thread *self)
 {
     bo_store_relaxed(&pool_lock.state, 0);
-    pool.next = pool.prev = &pool;
-    idle = 0;
+    worker_pool.next = worker_pool.prev = &worker_pool;
+    workers_idle = 0;
     origins = NULL;
     if (self && self->child)
         self->worker->orphan = true;

@@ -13,28 +13,28 @@ enum { HELPERS = 16, IDLE_SECONDS = 2 };
 
 enum state { QUEUED, RUNNING, DONE, ORPHANED };
 
-static struct pool {
+static struct blocking_pool {
     struct bo_lock lock;
     struct bo_blocking_job *first, *last;
     unsigned queued, helpers, idle;
     _Atomic uint32_t bell; /* idle helpers sleep on it */
-} pool;
+} blocking_pool;
 
 /* ---- the queue, under the lock ------------------------------------------------------------------------ */
 
 static void append_errand(struct bo_blocking_job *e)
 {
-    e->before = pool.last;
-    *(pool.last ? &pool.last->next : &pool.first) = e;
-    pool.last = e;
-    pool.queued++;
+    e->before = blocking_pool.last;
+    *(blocking_pool.last ? &blocking_pool.last->next : &blocking_pool.first) = e;
+    blocking_pool.last = e;
+    blocking_pool.queued++;
 }
 
 static void take_errand_out(struct bo_blocking_job *e)
 {
-    *(e->before ? &e->before->next : &pool.first) = e->next;
-    *(e->next ? &e->next->before : &pool.last) = e->before;
-    pool.queued--;
+    *(e->before ? &e->before->next : &blocking_pool.first) = e->next;
+    *(e->next ? &e->next->before : &blocking_pool.last) = e->before;
+    blocking_pool.queued--;
 }
 
 /* ---- the helper ------------------------------------------------------------------------------------ */
@@ -44,10 +44,10 @@ static void run_errand(struct bo_blocking_job *e)
 {
     take_errand_out(e);
     bo_store_relaxed(&e->state, RUNNING);
-    bo_unlock(&pool.lock);
+    bo_unlock(&blocking_pool.lock);
     e->run(e);
     e->error = errno;
-    bo_lock(&pool.lock);
+    bo_lock(&blocking_pool.lock);
     if (bo_load_relaxed(&e->state) == ORPHANED) {
         e->free(e);
     } else {
@@ -60,26 +60,26 @@ static void run_errand(struct bo_blocking_job *e)
 static struct bo_blocking_job *await_errand(void)
 {
     int64_t until = bo_clock() + BO_SEC(IDLE_SECONDS);
-    pool.idle++;
-    while (!pool.first && bo_clock() < until) {
-        uint32_t bell = bo_load_relaxed(&pool.bell);
-        bo_unlock(&pool.lock);
-        bo_futex_sleep(&pool.bell, bell, until);
-        bo_lock(&pool.lock);
+    blocking_pool.idle++;
+    while (!blocking_pool.first && bo_clock() < until) {
+        uint32_t bell = bo_load_relaxed(&blocking_pool.bell);
+        bo_unlock(&blocking_pool.lock);
+        bo_futex_sleep(&blocking_pool.bell, bell, until);
+        bo_lock(&blocking_pool.lock);
     }
-    pool.idle--;
-    return pool.first;
+    blocking_pool.idle--;
+    return blocking_pool.first;
 }
 
 static void *helper_main(void *unused)
 {
     prctl(PR_SET_NAME, "bough-errand");
     bo_own_begin();
-    bo_lock(&pool.lock);
+    bo_lock(&blocking_pool.lock);
     for (struct bo_blocking_job *e; (e = await_errand()) != NULL;)
         run_errand(e);
-    pool.helpers--;
-    bo_unlock(&pool.lock);
+    blocking_pool.helpers--;
+    bo_unlock(&blocking_pool.lock);
     bo_own_end();
     return unused;
 }
@@ -99,7 +99,7 @@ static bool start_helper(void)
 
 static void forget_helpers(void)
 {
-    memset(&pool, 0, sizeof pool);
+    memset(&blocking_pool, 0, sizeof blocking_pool);
 }
 
 __attribute__((constructor)) static void prepare_fork(void)
@@ -113,34 +113,34 @@ __attribute__((constructor)) static void prepare_fork(void)
  * nobody would ever run it. */
 static bool call_helper(void)
 {
-    if (pool.queued > pool.idle && pool.helpers < HELPERS && start_helper())
-        pool.helpers++;
-    bo_add_relaxed(&pool.bell, 1);
-    bo_futex_wake(&pool.bell, 1);
-    return pool.helpers > 0;
+    if (blocking_pool.queued > blocking_pool.idle && blocking_pool.helpers < HELPERS && start_helper())
+        blocking_pool.helpers++;
+    bo_add_relaxed(&blocking_pool.bell, 1);
+    bo_futex_wake(&blocking_pool.bell, 1);
+    return blocking_pool.helpers > 0;
 }
 
 static bool submit(struct bo_blocking_job *e)
 {
-    bo_lock(&pool.lock);
+    bo_lock(&blocking_pool.lock);
     append_errand(e);
     bool provided = call_helper();
     if (!provided)
         take_errand_out(e);
-    bo_unlock(&pool.lock);
+    bo_unlock(&blocking_pool.lock);
     return provided;
 }
 
 /* The caller is cut. Returns 0 if the result is there all the same; if not, the errand is not the caller's any more. */
 static long abandon_errand(struct bo_blocking_job *e, long reason)
 {
-    bo_lock(&pool.lock);
+    bo_lock(&blocking_pool.lock);
     uint32_t state = bo_load_relaxed(&e->state);
     if (state == QUEUED)
         take_errand_out(e);
     if (state == RUNNING)
         bo_store_relaxed(&e->state, ORPHANED);
-    bo_unlock(&pool.lock);
+    bo_unlock(&blocking_pool.lock);
     if (state == QUEUED)
         e->free(e);
     return state == DONE ? 0 : reason;

@@ -30,7 +30,7 @@ static struct {
     struct bo_forest forest;
     struct bo_maps maps;
     char text[4096], entries[4096] __attribute__((aligned(8)));
-} room;
+} dump_room;
 static _Atomic pid_t dumping; /* the process that does: a forked child finds its parent's, who is not here */
 
 /* `whole`: it has the room. */
@@ -256,7 +256,7 @@ static void put_branch(struct bo_out *o, const struct bo_branch *b, unsigned dep
 
 static void put_tree(struct dump *d)
 {
-    struct bo_forest *f = &room.forest;
+    struct bo_forest *f = &dump_room.forest;
     unsigned depth = 0;
     bo_forest_grow(f);
     bo_put(&d->out, "\nthe tree: %u threads, %u branches\n", f->threads, f->branches);
@@ -293,13 +293,13 @@ static void put_stack(struct dump *d, pid_t tid, const struct bo_task *task)
     if (!d->whole)
         return;
     if (tid == bo_tid())
-        bo_put_own_stack(&d->out, &room.maps);
+        bo_put_own_stack(&d->out, &dump_room.maps);
     else if (now > d->stacks_until)
         d->left_out++;
     else if (task->blocked)
-        bo_put_stack_of(&d->out, &room.maps, task);
+        bo_put_stack_of(&d->out, &dump_room.maps, task);
     else if ((d->flags & BO_DUMP_FATAL) && now < d->ask_until)
-        bo_put_asked_stack(&d->out, &room.maps, tid, sooner(now + ASK_FOR, d->ask_until));
+        bo_put_asked_stack(&d->out, &dump_room.maps, tid, sooner(now + ASK_FOR, d->ask_until));
     else
         bo_put(&d->out, "    stack: it runs, and is not disturbed\n");
 }
@@ -357,8 +357,8 @@ static void put_entries(struct dump *d, const char *entries, size_t size)
 static void put_tasks(struct dump *d)
 {
     char small[512] __attribute__((aligned(8)));
-    char *entries = d->whole ? room.entries : small;
-    size_t size = d->whole ? sizeof room.entries : sizeof small;
+    char *entries = d->whole ? dump_room.entries : small;
+    size_t size = d->whole ? sizeof dump_room.entries : sizeof small;
     long n, fd = bo_raw4(SYS_openat, AT_FDCWD, (long)"/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     bo_put(&d->out, "\nthe process's threads, as the kernel has them\n");
     if (fd < 0) {
@@ -384,13 +384,13 @@ static void put_whole_dump(struct dump *d, const char *why)
     else
         put_list(d);
     if (d->whole)
-        bo_maps_read(&room.maps);
+        bo_maps_read(&dump_room.maps);
     d->stacks_until = bo_clock() + STACKS_FOR;
     d->ask_until = bo_clock() + ASK_ALL_FOR;
     put_tasks(d);
     if (d->whole) {
         bo_put(&d->out, "\ncode, for addr2line: where it lies\n");
-        bo_put_modules(&d->out, &room.maps);
+        bo_put_modules(&d->out, &dump_room.maps);
     }
     bo_put(&d->out, "==== end ====\n");
 }
@@ -400,7 +400,7 @@ int bo_dump_because(int fd, unsigned flags, const char *why)
     char small[SMALL];
     int saved = errno;
     struct dump d = {.flags = flags, .whole = take_room()};
-    bo_out_open(&d.out, fd, d.whole ? room.text : small, d.whole ? sizeof room.text : sizeof small);
+    bo_out_open(&d.out, fd, d.whole ? dump_room.text : small, d.whole ? sizeof dump_room.text : sizeof small);
     put_whole_dump(&d, why);
     int result = bo_out_close(&d.out);
     if (d.whole)

@@ -32,8 +32,8 @@ static struct box {
     int64_t since; /* it has been as it is; 0: not known */
 } boxes[BO_REQUESTS];
 
-static uint32_t seen;    /* the ticker's own */
-static unsigned waiting; /* boxes that are to be looked at again */
+static uint32_t seen;             /* the ticker's own */
+static unsigned boxes_to_revisit; /* boxes that are to be looked at again */
 
 static struct bo_request *request_of(const struct box *box)
 {
@@ -122,7 +122,7 @@ static void put_away(struct box *box)
     if (step == AT_WORK)
         return;
     if (stays && !too_old(box)) {
-        waiting++;
+        boxes_to_revisit++;
         return;
     }
     if (step == ANSWERED && box->fd >= 0)
@@ -136,16 +136,16 @@ static void put_away(struct box *box)
 int64_t bo_mail_read(bool (*run)(void (*fn)(void *), void *argument))
 {
     uint32_t requests = bo_arena.mail ? bo_load_seq(&bo_arena.mail->requests) : seen;
-    if (bo_likely(requests == seen && !waiting))
+    if (bo_likely(requests == seen && !boxes_to_revisit))
         return BO_FOREVER;
     seen = requests;
-    waiting = 0;
+    boxes_to_revisit = 0;
     for (int i = 0; i < BO_REQUESTS; i++) {
         put_away(&boxes[i]);
         read_one(&boxes[i], run);
-        waiting += bo_load_relaxed(&boxes[i].step) != IDLE;
+        boxes_to_revisit += bo_load_relaxed(&boxes[i].step) != IDLE;
     }
-    return waiting ? bo_clock() + BO_SEC(1) : BO_FOREVER;
+    return boxes_to_revisit ? bo_clock() + BO_SEC(1) : BO_FOREVER;
 }
 
 /* The child's mailbox is another one, and the parent's dumps are the parent's. */
@@ -157,5 +157,5 @@ void bo_mail_after_fork(void)
         boxes[i].since = 0;
         bo_store_relaxed(&boxes[i].step, IDLE);
     }
-    seen = waiting = 0;
+    seen = boxes_to_revisit = 0;
 }

@@ -3,11 +3,11 @@
 #include <stddef.h>
 
 /* Made by tools/syscalls.py from the headers that this is built with. */
-static const char *const names[] = {
+static const char *const syscall_names[] = {
 #include "inspect/syscalls.inc"
 };
 
 const char *bo_syscall_name(long nr)
 {
-    return nr >= 0 && (size_t)nr < sizeof names / sizeof *names ? names[nr] : NULL;
+    return nr >= 0 && (size_t)nr < sizeof syscall_names / sizeof *syscall_names ? syscall_names[nr] : NULL;
 }

@@ -62,43 +62,43 @@ static int reap(pid_t pid)
 
 /* While one runs, the process ignores what a terminal sends to its child too. All that come here share that, whether they
  * take part or not: two who each put back what they found would leave it ignored for good. */
-static struct bo_fork_lock lock;
-static int running;
+static struct bo_fork_lock children_lock;
+static int children_running;
 static const int ignored[] = {SIGINT, SIGQUIT};
 enum { IGNORED = sizeof ignored / sizeof *ignored };
-static struct sigaction before[IGNORED];
+static struct sigaction ignored_before[IGNORED];
 
 static void begin_to_ignore(sigset_t *restored)
 {
     static const struct sigaction ignore = {.sa_handler = SIG_IGN};
-    bo_fork_lock(&lock);
-    if (running++ == 0)
+    bo_fork_lock(&children_lock);
+    if (children_running++ == 0)
         for (int i = 0; i < IGNORED; i++)
-            sigaction(ignored[i], &ignore, &before[i]);
+            sigaction(ignored[i], &ignore, &ignored_before[i]);
     sigemptyset(restored);
     for (int i = 0; i < IGNORED; i++)
-        if (before[i].sa_handler != SIG_IGN)
+        if (ignored_before[i].sa_handler != SIG_IGN)
             sigaddset(restored, ignored[i]);
-    bo_fork_unlock(&lock);
+    bo_fork_unlock(&children_lock);
 }
 
 static void end_to_ignore(void)
 {
-    bo_fork_lock(&lock);
-    if (--running == 0)
+    bo_fork_lock(&children_lock);
+    if (--children_running == 0)
         for (int i = 0; i < IGNORED; i++)
-            sigaction(ignored[i], &before[i], NULL);
-    bo_fork_unlock(&lock);
+            sigaction(ignored[i], &ignored_before[i], NULL);
+    bo_fork_unlock(&children_lock);
 }
 
 static void begin_fork(void)
 {
-    bo_fork_lock(&lock);
+    bo_fork_lock(&children_lock);
 }
 
 static void end_fork(void)
 {
-    bo_fork_unlock(&lock);
+    bo_fork_unlock(&children_lock);
 }
 
 __attribute__((constructor)) static void keep_children_over_forks(void)

@@ -185,7 +185,7 @@ struct own {
 };
 
 static pthread_key_t own_key;
-static bool have_key;
+static bool have_host_key;
 
 static void free_own(void *own)
 {
@@ -195,15 +195,15 @@ static void free_own(void *own)
 
 static void make_key(void)
 {
-    have_key = pthread_key_create(&own_key, free_own) == 0;
+    have_host_key = pthread_key_create(&own_key, free_own) == 0;
 }
 
 static struct own *own_of_thread(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, make_key);
-    struct own *own = have_key ? pthread_getspecific(own_key) : NULL;
-    if (own || !have_key)
+    struct own *own = have_host_key ? pthread_getspecific(own_key) : NULL;
+    if (own || !have_host_key)
         return own;
     own = calloc(1, sizeof *own);
     if (own && pthread_setspecific(own_key, own) != 0) {

@@ -29,7 +29,7 @@ struct bough_hook_entry {
     uintptr_t function, real;
 };
 
-static struct named *names;
+static struct named *named_objects;
 static bool everything;
 
 /* By the symbol's hash, the last one first. */
@@ -48,7 +48,7 @@ static bool is_wanted(const struct bo_object *o)
 {
     if (everything)
         return true;
-    for (const struct named *n = names; n; n = n->next)
+    for (const struct named *n = named_objects; n; n = n->next)
         if (n->exactly ? n->base == o->base && strcmp(n->name, o->path) == 0 : bo_object_is_named(o, n->name))
             return true;
     return false;
@@ -89,7 +89,7 @@ static void refresh(void)
 static int apply(void)
 {
     int count = bo_patch_apply(wish);
-    bo_store_release(&bo_foreign_refresh, everything || names || hooks ? refresh : NULL);
+    bo_store_release(&bo_foreign_refresh, everything || named_objects || hooks ? refresh : NULL);
     return count;
 }
 
@@ -97,7 +97,7 @@ int bough_interpose_rescan(void)
 {
     int saved = errno;
     bo_patch_lock();
-    int count = everything || names || hooks ? apply() : 0;
+    int count = everything || named_objects || hooks ? apply() : 0;
     bo_patch_unlock();
     if (count >= 0)
         errno = saved;
@@ -112,17 +112,17 @@ static bool add_name(const char *name, uintptr_t base, bool exactly)
     struct named *n = malloc(sizeof *n + size);
     if (!n)
         return errno = ENOMEM, false;
-    *n = (struct named){names, base, exactly};
+    *n = (struct named){named_objects, base, exactly};
     memcpy(n->name, name, size);
-    names = n;
+    named_objects = n;
     return true;
 }
 
 static void forget_names(const struct named *until)
 {
-    while (names != until) {
-        struct named *n = names;
-        names = n->next;
+    while (named_objects != until) {
+        struct named *n = named_objects;
+        named_objects = n->next;
         free(n);
     }
 }
@@ -178,7 +178,7 @@ int bough_interpose(const char *const objects[], unsigned flags)
     if (prepare_interposing() != 0)
         return -1;
     bo_patch_lock();
-    const struct named *before = names;
+    const struct named *before = named_objects;
     bool everything_before = everything;
     int count = add_names(objects, flags) ? apply() : -1;
     if (count < 0) {

@@ -30,7 +30,7 @@ static struct {
     size_t sorted, used, room;
 } ledger;
 
-static struct bo_fork_lock lock;
+static struct bo_fork_lock patch_lock;
 static _Atomic unsigned long long adds = 1, subs;
 static _Atomic int again; /* how often to look once more; under the lock, but for who only asks */
 enum { PATIENCE = 8 };
@@ -77,12 +77,12 @@ static void sort_in(void)
 
 void bo_patch_lock(void)
 {
-    bo_fork_lock(&lock);
+    bo_fork_lock(&patch_lock);
 }
 
 void bo_patch_unlock(void)
 {
-    bo_fork_unlock(&lock);
+    bo_fork_unlock(&patch_lock);
 }
 
 __attribute__((constructor)) static void keep_patches_over_forks(void)
@@ -156,7 +156,7 @@ static bool left_open; /* a page could not be protected again */
 /* libc and the loader would call themselves, bough too, and the kernel's object has nothing. */
 static bool is_spared(const struct bo_object *o)
 {
-    bool has_bough = bo_object_has(o, (uintptr_t)&lock) && *o->path; /* not the program that it is linked into */
+    bool has_bough = bo_object_has(o, (uintptr_t)&patch_lock) && *o->path; /* not the program that it is linked into */
     return has_bough || bo_object_has(o, bo_libc_address()) || bo_object_is_named(o, "ld-*") ||
            bo_object_is_named(o, "linux-vdso.so") || bo_object_is_named(o, "libpthread.so");
 }

@@ -202,7 +202,7 @@ CHECKED(int, __openat64_2, openat, (int dirfd, const char *path, int flags), (di
 #define ALSO(symbol, name) BO_STAND_IN(symbol, name),
 
 /* clang-format off */
-static const struct bo_wrapper table[] = {
+static const struct bo_wrapper basic_wrappers[] = {
 #define CUSTOM(returns, name, params, args, fails, ...) IF_POINT(fails, ROW(name))
 #include "calls/calls.def"
     ROW(__read_chk) ROW(__pread_chk) ROW(__pread64_chk) ROW(__recv_chk) ROW(__recvfrom_chk) ROW(__poll_chk)
@@ -220,8 +220,8 @@ static const struct bo_wrapper table[] = {
 };
 /* clang-format on */
 
-static const struct bo_wrapper *const lists[] = {
-    table, bo_children_wrappers, bo_inside_wrappers, bo_other_wrappers, bo_resolver_wrappers, bo_stream_wrappers};
+static const struct bo_wrapper *const lists[] = {basic_wrappers,    bo_children_wrappers, bo_inside_wrappers,
+                                                 bo_other_wrappers, bo_resolver_wrappers, bo_stream_wrappers};
 enum { LISTS = sizeof lists / sizeof lists[0] };
 
 /* The rows by their symbols' hashes: each slot of each object is looked up, after every dlopen(). Open addressing; of two rows for
@@ -230,7 +230,7 @@ enum { PLACES = 1024 };
 static struct place {
     const struct bo_wrapper *_Atomic wrapper;
     _Atomic uintptr_t taken;
-} places[PLACES];
+} wrapper_slots[PLACES];
 
 /* A sanitizer looks at the arguments, and calls libc's. That may go on being called in its place. */
 static bool is_sanitizers(uintptr_t function)
@@ -253,7 +253,7 @@ static uintptr_t find_other(const char *symbol, uintptr_t own)
 static struct place *place_of(const char *symbol, uint32_t hash)
 {
     for (uint32_t i = hash;; i++) {
-        struct place *p = &places[i % PLACES];
+        struct place *p = &wrapper_slots[i % PLACES];
         const struct bo_wrapper *w = bo_load_acquire(&p->wrapper);
         if (!w || strcmp(w->symbol, symbol) == 0)
             return p;

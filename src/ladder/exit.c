@@ -32,22 +32,22 @@ struct tier {
 };
 
 static struct tier *tiers; /* in the order they run */
-static struct bo_lock lock;
-static _Atomic uint32_t leaving;
+static struct bo_lock tiers_lock;
+static _Atomic uint32_t exit_begun;
 
 bool bo_leave_first(void)
 {
-    return !bo_swap_seq(&leaving, 1);
+    return !bo_swap_seq(&exit_begun, 1);
 }
 
 void bo_leave_not(void)
 {
-    bo_store_seq(&leaving, 0);
+    bo_store_seq(&exit_begun, 0);
 }
 
 bool bo_is_leaving(void)
 {
-    return bo_load_seq(&leaving);
+    return bo_load_seq(&exit_begun);
 }
 
 int bough_exit_tier(int tier, void (*fn)(void *), void *argument)
@@ -58,13 +58,13 @@ int bough_exit_tier(int tier, void (*fn)(void *), void *argument)
     if (!new)
         return errno = ENOMEM, -1;
     *new = (struct tier){NULL, tier, fn, argument};
-    bo_lock(&lock);
+    bo_lock(&tiers_lock);
     struct tier **at = &tiers;
     while (*at && (*at)->tier < tier)
         at = &(*at)->next;
     new->next = *at;
     *at = new;
-    bo_unlock(&lock);
+    bo_unlock(&tiers_lock);
     return 0;
 }
 
@@ -72,7 +72,7 @@ int bough_exit_tier(int tier, void (*fn)(void *), void *argument)
 static struct tier *take_tiers(int64_t until)
 {
     uint32_t unlocked = 0;
-    while (!bo_cas_acquire(&lock.state, &unlocked, 1)) {
+    while (!bo_cas_acquire(&tiers_lock.state, &unlocked, 1)) {
         unlocked = 0;
         if (bo_clock() > until)
             return NULL;
@@ -80,7 +80,7 @@ static struct tier *take_tiers(int64_t until)
     }
     struct tier *all = tiers;
     tiers = NULL;
-    bo_unlock(&lock);
+    bo_unlock(&tiers_lock);
     return all;
 }
 

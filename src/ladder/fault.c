@@ -18,7 +18,7 @@
 
 static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
 enum { FAULTS = sizeof faults / sizeof *faults };
-static struct sigaction before[FAULTS];
+static struct sigaction faults_before[FAULTS];
 static struct bo_lock installing;
 static bool installed;
 
@@ -35,7 +35,7 @@ static void hand_fault_on(int signo, siginfo_t *info, void *context)
     int i = 0;
     while (faults[i] != signo)
         i++;
-    const struct sigaction *old = &before[i];
+    const struct sigaction *old = &faults_before[i];
     if (old->sa_flags & SA_SIGINFO)
         old->sa_sigaction(signo, info, context);
     else if (old->sa_handler != SIG_DFL && old->sa_handler != SIG_IGN)
@@ -50,11 +50,11 @@ struct guard {
     int signo;
     sigjmp_buf place;
 };
-static BO_TLS struct guard *guard;
+static BO_TLS struct guard *innermost_guard;
 
 static void on_fault(int signo, siginfo_t *info, void *context)
 {
-    struct guard *g = guard;
+    struct guard *g = innermost_guard;
     if (g && (uintptr_t)g > bo_arch_sp(context) && !g->signo && info->si_code > 0) {
         g->signo = signo;
         siglongjmp(g->place, 1);
@@ -72,7 +72,7 @@ void bo_fault_catch(void)
     struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
     bo_lock(&installing);
     for (int i = 0; i < FAULTS && !installed; i++)
-        sigaction(faults[i], &action, &before[i]);
+        sigaction(faults[i], &action, &faults_before[i]);
     installed = true;
     bo_unlock(&installing);
 }
@@ -81,14 +81,14 @@ void bo_fault_catch(void)
 
 static void run_guarded(struct guard *g, void (*fn)(void *), void *argument)
 {
-    g->outer = guard;
+    g->outer = innermost_guard;
     if (sigsetjmp(g->place, 0) == 0) {
-        guard = g;
+        innermost_guard = g;
         bo_signal_fence();
         fn(argument);
     }
     bo_signal_fence();
-    guard = g->outer;
+    innermost_guard = g->outer;
 }
 
 /* They block all signals: a fault that is blocked ends the process. And for one that has used up its stack the handler needs another:

@@ -16,9 +16,9 @@ static struct job {
     void *argument;
 } jobs[JOBS];
 
-static _Atomic uint32_t posted;      /* a futex word: counts jobs */
-static _Atomic uint32_t alive, idle; /* helpers */
-static struct bo_lock starting;
+static _Atomic uint32_t posted; /* a futex word: counts jobs */
+static _Atomic uint32_t helpers_alive, helpers_idle;
+static struct bo_lock helper_starting;
 
 static bool run_one(void);
 
@@ -45,12 +45,12 @@ static int start_one(void)
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    bo_add_seq(&alive, 1);
-    bo_add_seq(&idle, 1);
+    bo_add_seq(&helpers_alive, 1);
+    bo_add_seq(&helpers_idle, 1);
     int error = pthread_create(&thread, &attributes, help, NULL);
     if (error) {
-        bo_sub_seq(&alive, 1);
-        bo_sub_seq(&idle, 1);
+        bo_sub_seq(&helpers_alive, 1);
+        bo_sub_seq(&helpers_idle, 1);
     } else {
         pthread_setname_np(thread, "bough-helper"); /* it may not have run yet, and is known by its name from here on */
     }
@@ -73,12 +73,12 @@ static bool run_one(void)
         struct job *job = &jobs[i];
         if (!take_job(job))
             continue;
-        if (bo_sub_seq(&idle, 1) == 1 && bo_load_seq(&alive) < MOST)
+        if (bo_sub_seq(&helpers_idle, 1) == 1 && bo_load_seq(&helpers_alive) < MOST)
             start_one();
         bo_own_end(); /* what it runs may be the program's */
         job->fn(job->argument);
         bo_own_begin();
-        bo_add_seq(&idle, 1);
+        bo_add_seq(&helpers_idle, 1);
         bo_store_seq(&job->state, FREE);
         return true;
     }
@@ -87,7 +87,7 @@ static bool run_one(void)
 
 bool bo_help(void (*fn)(void *), void *argument)
 {
-    if (!bo_load_seq(&alive) && start_one() != 0)
+    if (!bo_load_seq(&helpers_alive) && start_one() != 0)
         return false;
     for (int i = 0; i < JOBS; i++) {
         uint32_t state = FREE;
@@ -105,26 +105,26 @@ bool bo_help(void (*fn)(void *), void *argument)
 
 bool bo_help_is_there(void)
 {
-    return bo_load_seq(&idle) > 0;
+    return bo_load_seq(&helpers_idle) > 0;
 }
 
 int bo_help_need(void)
 {
     int error = 0;
-    if (bo_likely(bo_load_acquire(&alive) >= READY_AT_ONCE))
+    if (bo_likely(bo_load_acquire(&helpers_alive) >= READY_AT_ONCE))
         return 0;
-    bo_lock(&starting);
-    while (!error && bo_load_seq(&alive) < READY_AT_ONCE)
+    bo_lock(&helper_starting);
+    while (!error && bo_load_seq(&helpers_alive) < READY_AT_ONCE)
         error = start_one();
-    bo_unlock(&starting);
+    bo_unlock(&helper_starting);
     return error ? (errno = error, -1) : 0;
 }
 
 void bo_help_after_fork(void)
 {
-    bo_store_relaxed(&starting.state, 0);
-    bo_store_relaxed(&alive, 0);
-    bo_store_relaxed(&idle, 0);
+    bo_store_relaxed(&helper_starting.state, 0);
+    bo_store_relaxed(&helpers_alive, 0);
+    bo_store_relaxed(&helpers_idle, 0);
     for (int i = 0; i < JOBS; i++)
         bo_store_relaxed(&jobs[i].state, FREE);
 }

@@ -37,7 +37,7 @@ enum { KILLED = 128 + SIGKILL };
 enum { UNMADE, BEING_MADE, MADE, BY_THREAD, NOT_POSSIBLE };
 
 static _Atomic uint32_t timer_state;
-static int timer_id;
+static int kill_timer;
 static _Atomic uint64_t armed;   /* when the end comes, and how many posters have been here */
 static _Atomic uint32_t armings; /* futex word for process 1's thread */
 
@@ -78,7 +78,7 @@ uint64_t bo_kill_seen(void)
 
 /* ---- the timer ----------------------------------------------------------------------------------------------- */
 
-static void *guard(void *unused)
+static void *guard_main(void *unused)
 {
     (void)unused;
     pthread_setname_np(pthread_self(), "bough-guard");
@@ -99,7 +99,7 @@ static bool start_guard(void)
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    bool started = pthread_create(&thread, NULL, guard, NULL) == 0;
+    bool started = pthread_create(&thread, NULL, guard_main, NULL) == 0;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     return started && pthread_detach(thread) == 0;
 }
@@ -110,7 +110,7 @@ static bool make_timer(void)
     memset(&event, 0, sizeof event);
     event.sigev_notify = SIGEV_SIGNAL;
     event.sigev_signo = SIGKILL;
-    return bo_raw3(SYS_timer_create, CLOCK_MONOTONIC, (long)&event, (long)&timer_id) == 0;
+    return bo_raw3(SYS_timer_create, CLOCK_MONOTONIC, (long)&event, (long)&kill_timer) == 0;
 }
 
 static void set_kernel_timer(int64_t when)
@@ -118,7 +118,7 @@ static void set_kernel_timer(int64_t when)
     struct itimerspec at = {.it_value = bo_timespec(when)};
     bo_add_seq(&armings, 1);
     if (bo_load_seq(&timer_state) == MADE)
-        bo_raw4(SYS_timer_settime, timer_id, TIMER_ABSTIME, (long)&at, 0);
+        bo_raw4(SYS_timer_settime, kill_timer, TIMER_ABSTIME, (long)&at, 0);
     else
         bo_futex_wake(&armings, 1);
 }

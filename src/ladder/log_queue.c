@@ -20,11 +20,11 @@ static struct item {
     struct bough_transition transition;
     char name[64], why[96], place[BO_PLACE];
     char line[LINE];
-} ring[ROOM];
+} line_ring[ROOM];
 
 static _Atomic uint32_t written, read_; /* counts; their difference is what waits */
 static _Atomic uint32_t handing_out;
-static struct bo_lock lock; /* the callback and its argument change together */
+static struct bo_lock callback_lock; /* the callback and its argument change together */
 static bough_transition_fn *callback;
 static void *callback_argument;
 static _Atomic bool wanted; /* is there a callback? The ticker's thread, which asks, waits for no lock */
@@ -32,11 +32,11 @@ static _Atomic bool wanted; /* is there a callback? The ticker's thread, which a
 int bough_on_transition(bough_transition_fn *fn, void *argument)
 {
     bo_help_need();
-    bo_lock(&lock);
+    bo_lock(&callback_lock);
     callback = fn;
     callback_argument = argument;
     bo_store_relaxed(&wanted, fn != NULL);
-    bo_unlock(&lock);
+    bo_unlock(&callback_lock);
     return 0;
 }
 
@@ -46,10 +46,10 @@ static void hand_out(struct item *i)
         bo_report_line(i->line);
         return;
     }
-    bo_lock(&lock);
+    bo_lock(&callback_lock);
     bough_transition_fn *fn = callback;
     void *argument = callback_argument;
-    bo_unlock(&lock);
+    bo_unlock(&callback_lock);
     if (!fn)
         return;
     i->transition.name = i->name;
@@ -61,7 +61,7 @@ static void hand_out(struct item *i)
 static struct item *next_one(void)
 {
     uint32_t next = bo_load_seq(&read_);
-    struct item *i = &ring[next % ROOM];
+    struct item *i = &line_ring[next % ROOM];
     return next != bo_load_seq(&written) && bo_load_seq(&i->ready) == next + 1 ? i : NULL;
 }
 
@@ -88,7 +88,7 @@ static struct item *room_in_queue(void)
         if (next - bo_load_seq(&read_) >= ROOM)
             return NULL;
     while (!bo_cas_seq(&written, &next, next + 1));
-    struct item *i = &ring[next % ROOM];
+    struct item *i = &line_ring[next % ROOM];
     i->number = next + 1;
     return i;
 }
@@ -143,7 +143,7 @@ void bo_log_queue_after_fork(void)
 {
     bo_store_relaxed(&read_, bo_load_relaxed(&written));
     bo_store_relaxed(&handing_out, 0);
-    bo_store_relaxed(&lock.state, 0);
+    bo_store_relaxed(&callback_lock.state, 0);
 }
 
 static BO_TLS bool not_here;

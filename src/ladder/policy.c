@@ -5,7 +5,7 @@
 enum verb { NOTHING, UP, RENEW, HOLD, OVER };
 
 /* policy.h has it in words. */
-static const uint8_t table[BOUGH_RUNGS][BO_HAPPENINGS] = {
+static const uint8_t policy_table[BOUGH_RUNGS][BO_HAPPENINGS] = {
     [BOUGH_RUNG_FLAG] = {[BO_TIME_IS_OVER] = UP, [BO_AGAIN] = UP, [BO_TO_PROMOTE] = UP},
     [BOUGH_RUNG_HANDLER] = {[BO_TIME_IS_OVER] = UP,
                             [BO_AGAIN] = UP,
@@ -26,7 +26,7 @@ static const uint8_t table[BOUGH_RUNGS][BO_HAPPENINGS] = {
 const char *bo_policy_cell(int rung, enum bo_happening what)
 {
     static const char *const words[] = {"", "up", "renew", "hold", "over"};
-    return words[table[rung][what]];
+    return words[policy_table[rung][what]];
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -140,7 +140,7 @@ struct bo_standing bo_policy_raise(struct bo_standing s, uint8_t ceiling, int64_
 
 struct bo_step bo_policy(struct bo_standing s, enum bo_happening what, const struct bo_means *means, int64_t now)
 {
-    switch ((enum verb)table[s.rung][what]) {
+    switch ((enum verb)policy_table[s.rung][what]) {
     case NOTHING:
         break;
     case UP:

@@ -89,7 +89,7 @@ static bool can_be_closed(const struct bo_thread *t, uint64_t w)
     return (w & (BO_IN | BO_CLOSABLE)) && !((w & BO_DISABLED) && (w & BO_TIMED)) && !bo_is_main(t);
 }
 
-static struct bo_leaving leaving;
+static struct bo_leaving exit_request;
 static _Atomic uint32_t dumped; /* 1: being written, 2: written */
 static char last_why[512];
 
@@ -107,11 +107,11 @@ static void freeze_below(const struct bo_incident *i)
             bo_freeze(t, bo_word_generation(w), &why);
 }
 
-static struct bo_incident leaving_for;
+static struct bo_incident exit_incident;
 
 static bool leaving_is_over(void)
 {
-    return bo_incident_over(&leaving_for);
+    return bo_incident_over(&exit_incident);
 }
 
 static bool leave_process(const struct bo_incident *i, int64_t until)
@@ -119,12 +119,12 @@ static bool leave_process(const struct bo_incident *i, int64_t until)
     if (!bo_leave_first())
         return true;
     freeze_below(i);
-    leaving.signo = i->posted.kind == BOUGH_SIGNAL ? i->posted.signo : 0;
-    leaving.until = bo_to_monotonic(until);
-    leaving.over = leaving_is_over;
-    leaving_for = *i;
-    snprintf(leaving.reason, sizeof leaving.reason, "the process exits: %s", bo_what_for(i));
-    if (bo_help(bo_leave, &leaving))
+    exit_request.signo = i->posted.kind == BOUGH_SIGNAL ? i->posted.signo : 0;
+    exit_request.until = bo_to_monotonic(until);
+    exit_request.over = leaving_is_over;
+    exit_incident = *i;
+    snprintf(exit_request.reason, sizeof exit_request.reason, "the process exits: %s", bo_what_for(i));
+    if (bo_help(bo_leave, &exit_request))
         return true;
     bo_leave_not();
     return false;

@@ -37,17 +37,18 @@ struct held {
     struct stat is;
 };
 static struct held arena = {.fd = -1}, mailbox = {.fd = -1};
-static char hidden[80];
+static char hidden_reason[80];
 
 const char *bo_map_hidden(void)
 {
-    return hidden[0] ? hidden : NULL;
+    return hidden_reason[0] ? hidden_reason : NULL;
 }
 
 /* The kernel takes no more than 80 bytes, and none of \ ` $ [ ]. */
 static int hide(const char *why, long error)
 {
-    snprintf(hidden, sizeof hidden, error ? "bough hidden: %s (errno %ld)" : "bough hidden: %s", why, error);
+    snprintf(hidden_reason, sizeof hidden_reason, error ? "bough hidden: %s (errno %ld)" : "bough hidden: %s", why,
+             error);
     return -1;
 }
 
@@ -175,7 +176,7 @@ static uint32_t forking;
 static void lend(void *p, size_t size, bool begin)
 {
     int saved = errno;
-    if (hidden[0])
+    if (hidden_reason[0])
         return; /* private: the child has a copy in any case */
     while (bo_swap_acq_rel(&changing, 1))
         sched_yield();
@@ -206,7 +207,7 @@ static void *map_private(void *at, size_t size)
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (at ? MAP_FIXED : 0);
     void *p = mmap(at, size, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (p != MAP_FAILED)
-        prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, p, size, hidden);
+        prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, p, size, hidden_reason);
     bo_map_forget();
     return p;
 }
@@ -214,7 +215,7 @@ static void *map_private(void *at, size_t size)
 void *bo_map_new(void *at, size_t size)
 {
     int saved = errno;
-    hidden[0] = '\0';
+    hidden_reason[0] = '\0';
     void *p = map_shared(at, size);
     if (p == MAP_FAILED)
         p = map_private(at, size);
@@ -225,7 +226,7 @@ void *bo_map_new(void *at, size_t size)
 /* Others write to this one, so all that is sealed is its length. No one but its owner and root opens it. */
 void *bo_map_mail(size_t size)
 {
-    if (hidden[0])
+    if (hidden_reason[0])
         return NULL;
     int saved = errno;
     long fd = bo_map_file("bough-mail");

@@ -33,7 +33,7 @@ enum state { FREE, HELD, CONTENDED, ORPHANED };
 static BO_TLS struct bough_mutex *held;
 static BO_TLS bool watched; /* the key is set */
 static pthread_key_t at_thread_end;
-static bool have_key;
+static bool have_mutex_key;
 
 static void thread_ends(void *unused)
 {
@@ -43,14 +43,14 @@ static void thread_ends(void *unused)
 
 __attribute__((constructor)) static void prepare_mutexes(void)
 {
-    have_key = pthread_key_create(&at_thread_end, thread_ends) == 0;
+    have_mutex_key = pthread_key_create(&at_thread_end, thread_ends) == 0;
 }
 
 /* Without a key, or memory for it, a thread can hold mutexes all the same; only its end goes unnoticed. */
 static void watch(bool yes)
 {
     watched = yes;
-    if (have_key)
+    if (have_mutex_key)
         pthread_setspecific(at_thread_end, yes ? &held : NULL);
 }
 
@@ -78,7 +78,7 @@ static void hold(bough_mutex *mutex)
     held = mutex;
 }
 
-static void let_go(bough_mutex *mutex, enum state state)
+static void release_mutex(bough_mutex *mutex, enum state state)
 {
     bo_busy_begin();
     *mutex->link = mutex->next;
@@ -162,7 +162,7 @@ int bough_mutex_unlock(bough_mutex *mutex)
 {
     if (!bo_mutex_is_mine(mutex))
         return (int)bo_result(-EPERM);
-    let_go(mutex, FREE);
+    release_mutex(mutex, FREE);
     return 0;
 }
 
@@ -179,7 +179,7 @@ struct bough_mutex **bo_mutexes_mine(void)
 void bo_mutexes_orphan(struct bough_mutex **list)
 {
     while (*list)
-        let_go(*list, ORPHANED);
+        release_mutex(*list, ORPHANED);
 }
 
 void bo_mutex_owner_ended(void)

@@ -36,13 +36,6 @@ static uint64_t level_bits(const struct bo_thread *t, bool overrun)
     return (t->async_depth ? BO_ASYNC : 0) | (t->closable_depth ? BO_CLOSABLE : 0);
 }
 
-/* The event descriptor, rung by ourselves when an interrupt becomes due by a region's end. */
-static void ring_event(const struct bo_thread *t)
-{
-    static const uint64_t one = 1;
-    bo_raw3(SYS_write, t->event_fd, (long)&one, sizeof one);
-}
-
 /* A sender that is about to ring is waited for, or its ring would come after this and stay. With an end: on another processor
  * it may wait for this very thread's. */
 static void quiet_event(const struct bo_thread *t)
@@ -61,7 +54,7 @@ static void quiet_event(const struct bo_thread *t)
 static void due_by_ourselves(struct bo_thread *t, uint64_t w, bool anew)
 {
     if (w & BO_EVENT)
-        ring_event(t);
+        bo_wake_ring(t);
     if (w & BO_IN)
         bo_wake_again(t, anew);
     else if (w & BO_ASYNC)

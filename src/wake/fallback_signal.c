@@ -12,15 +12,15 @@
 
 enum { COOKIE = 0x626f7567 };
 
-static struct bo_kernel_action before; /* who had the signal before */
+static struct bo_kernel_action fallback_before; /* who had the signal before */
 static _Atomic uint32_t is_open;
 
 BO_BARE static void handle_fallback(int signo, siginfo_t *info, void *context)
 {
     struct bo_thread *t = bo_self;
     if (info->si_code != SI_QUEUE || info->si_value.sival_int != COOKIE) {
-        if (bo_action_catches(&before))
-            before.handler(signo, info, context);
+        if (bo_action_catches(&fallback_before))
+            fallback_before.handler(signo, info, context);
         return;
     }
     int saved = errno;
@@ -49,7 +49,7 @@ static void install_fallback(void)
         bo_store_seq(&is_open, 0);
         return;
     }
-    before = old;
+    fallback_before = old;
 }
 
 void bo_fallback_open(void)

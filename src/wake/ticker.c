@@ -34,14 +34,14 @@ enum { NOT_RUNNING, STARTING, RUNNING };
 enum { HEARTBEAT_MS = 500 };
 #define STACK (256 * 1024)
 
-static _Atomic uint32_t running;
-static _Atomic int64_t next_wake; /* CLOCK_MONOTONIC */
-static _Atomic uint32_t attended; /* somebody wants a tick */
-static _Atomic uint32_t awaited;  /* in a forked child: deadlines are open, and nobody watches them yet */
-static int timer_id;
+static _Atomic uint32_t ticker_state;
+static _Atomic int64_t next_wake;       /* CLOCK_MONOTONIC */
+static _Atomic uint32_t attended;       /* somebody wants a tick */
+static _Atomic uint32_t ticker_awaited; /* in a forked child: deadlines are open, and nobody watches them yet */
+static int ticker_timer;
 static _Atomic bool has_timer;  /* false: RLIMIT_SIGPENDING left no room for one */
 static _Atomic uint32_t alarms; /* a futex word: what the ticker sleeps on then */
-static struct bo_lock starting;
+static struct bo_lock ticker_starting;
 
 static void set_ticker_timer(int64_t when)
 {
@@ -51,14 +51,14 @@ static void set_ticker_timer(int64_t when)
         bo_futex_wake(&alarms, 1);
         return;
     }
-    bo_raw4(SYS_timer_settime, timer_id, TIMER_ABSTIME, (long)&at, 0);
+    bo_raw4(SYS_timer_settime, ticker_timer, TIMER_ABSTIME, (long)&at, 0);
 }
 
 /* By `when` on CLOCK_MONOTONIC at the latest. */
 static void wake_by(int64_t when)
 {
     int64_t next = bo_load_seq(&next_wake);
-    if (bo_load_acquire(&running) != RUNNING)
+    if (bo_load_acquire(&ticker_state) != RUNNING)
         return;
     do
         if (when >= next)
@@ -141,7 +141,7 @@ void bo_ticker_deadline(struct bo_branch *b)
     int64_t deadline = bo_load_relaxed(&b->deadline), soon = bo_clock() + BO_MS(HEARTBEAT_MS);
     enlist(&b->t);
     if (deadline != BO_FOREVER && !bo_ticker_runs())
-        bo_store_relaxed(&awaited, 1);
+        bo_store_relaxed(&ticker_awaited, 1);
     /* Not at the deadline: the clock has to be watched until then (bo_notice_standstill). */
     wake_by(deadline == BO_FOREVER ? BO_FOREVER : bo_earlier(bo_to_monotonic(deadline), soon));
 }
@@ -241,7 +241,7 @@ static void make_ticker_timer(void)
 #else
     event._sigev_un._tid = (pid_t)bo_raw0(SYS_gettid);
 #endif
-    if (bo_raw3(SYS_timer_create, CLOCK_MONOTONIC, (long)&event, (long)&timer_id) == 0)
+    if (bo_raw3(SYS_timer_create, CLOCK_MONOTONIC, (long)&event, (long)&ticker_timer) == 0)
         bo_store_seq(&has_timer, true); /* before next_wake is stored: who lowers that afterwards sets the timer */
 }
 
@@ -256,8 +256,8 @@ static void *tick(void *unused)
     bo_store_release(&bo_arena.head->ticker, (pid_t)bo_raw0(SYS_gettid));
     bo_store_seq(&has_timer, false); /* a ticker that was ended, or the parent's, has taken its timer along */
     make_ticker_timer();
-    bo_store_seq(&running, RUNNING);
-    bo_futex_wake(&running, INT_MAX);
+    bo_store_seq(&ticker_state, RUNNING);
+    bo_futex_wake(&ticker_state, INT_MAX);
     for (;;) {
         /* It may come while we look, too; but to look at thousands takes long. */
         bo_notice_standstill(awake + time_worked() - worked);
@@ -282,7 +282,7 @@ static int start_ticker_thread(void)
     pthread_t thread;
     sigset_t all, old;
     bo_store_seq(&next_wake, 0);
-    bo_store_seq(&running, STARTING);
+    bo_store_seq(&ticker_state, STARTING);
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, (size_t)STACK);
@@ -292,19 +292,19 @@ static int start_ticker_thread(void)
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     pthread_attr_destroy(&attributes);
     if (error)
-        bo_store_seq(&running, NOT_RUNNING);
-    while (!error && bo_load_seq(&running) == STARTING)
-        bo_futex_sleep(&running, STARTING, BO_FOREVER);
-    bo_store_relaxed(&awaited, 0); /* if it has failed, too: all else works */
-    if (bo_load_seq(&running) == RUNNING)
+        bo_store_seq(&ticker_state, NOT_RUNNING);
+    while (!error && bo_load_seq(&ticker_state) == STARTING)
+        bo_futex_sleep(&ticker_state, STARTING, BO_FOREVER);
+    bo_store_relaxed(&ticker_awaited, 0); /* if it has failed, too: all else works */
+    if (bo_load_seq(&ticker_state) == RUNNING)
         return 0;
-    bo_store_seq(&running, NOT_RUNNING);
+    bo_store_seq(&ticker_state, NOT_RUNNING);
     return errno = EAGAIN, -1;
 }
 
 bool bo_ticker_runs(void)
 {
-    return bo_load_acquire(&running) == RUNNING;
+    return bo_load_acquire(&ticker_state) == RUNNING;
 }
 
 /* It never ends by itself, and dies asleep: what it has planned is whole, and the next one goes on with it. */
@@ -313,7 +313,7 @@ bool bo_ticker_is_gone(void)
     uint32_t runs = RUNNING;
     if (!bo_ticker_runs() || bo_raw3(SYS_tgkill, bo_load_relaxed(&bo_pid), bo_ticker_tid(), 0) != -ESRCH)
         return false;
-    if (!bo_cas_seq(&running, &runs, NOT_RUNNING))
+    if (!bo_cas_seq(&ticker_state, &runs, NOT_RUNNING))
         return false;
     bo_own_end();
     return true;
@@ -321,27 +321,27 @@ bool bo_ticker_is_gone(void)
 
 int bo_ticker_need(void)
 {
-    if (bo_likely(bo_load_acquire(&running) == RUNNING))
+    if (bo_likely(bo_load_acquire(&ticker_state) == RUNNING))
         return 0;
     bo_ladder_prepare();
-    bo_lock(&starting);
-    int r = bo_load_acquire(&running) == RUNNING ? 0 : start_ticker_thread();
-    bo_unlock(&starting);
+    bo_lock(&ticker_starting);
+    int r = bo_load_acquire(&ticker_state) == RUNNING ? 0 : start_ticker_thread();
+    bo_unlock(&ticker_starting);
     return r;
 }
 
 bool bo_ticker_is_awaited(void)
 {
-    return bo_load_relaxed(&awaited);
+    return bo_load_relaxed(&ticker_awaited);
 }
 
 void bo_ticker_after_fork(void)
 {
-    bo_store_relaxed(&awaited, 0);
+    bo_store_relaxed(&ticker_awaited, 0);
     bo_clock_after_fork();
-    bo_store_relaxed(&running, NOT_RUNNING);
+    bo_store_relaxed(&ticker_state, NOT_RUNNING);
     bo_store_relaxed(&bo_arena.head->ticker, 0);
     bo_store_relaxed(&work, BO_NONE);
-    bo_store_relaxed(&starting.state, 0);
+    bo_store_relaxed(&ticker_starting.state, 0);
     bo_timer_heap_clear();
 }

@@ -55,7 +55,7 @@ static void report_second_road(struct bo_thread *t)
 static const char *const waits =
     "it is in an uninterruptible kernel wait, stopped, or a signal handler on top of its call "
     "does not return";
-static const char *const refused =
+static const char *const refusal_text =
     "its signal could not be sent: there is no room for queued signals (RLIMIT_SIGPENDING), "
     "or a sandbox forbids tgkill() and rt_tgsigqueueinfo(). bough tries again";
 
@@ -71,7 +71,7 @@ bool bo_unanswered_diagnose(struct bo_thread *t)
     uint64_t blocked = blocked_by(bo_load_relaxed(&t->tid), &state);
     bool below = bo_load_relaxed(&t->call.below_handler);
     if (bo_load_relaxed(&t->t.unsent))
-        report_silence(t, BO_TOLD_REFUSAL, refused);
+        report_silence(t, BO_TOLD_REFUSAL, refusal_text);
     if (!bo_wake_signal_is_ours()) {
         bo_wake_signal_take_back();
     } else if (state == 'R' && times < RUNS_FOR_LONG) {

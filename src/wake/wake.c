@@ -11,8 +11,7 @@
 #include "wake/wake_send.h"
 #include "wake/wake_signal.h"
 
-/* Level-triggered for event loops; for edge-triggered ones each post rings. The owner waits for senders before it closes the descriptor. */
-static void ring(const struct bo_thread *t)
+void bo_wake_ring(const struct bo_thread *t)
 {
     static const uint64_t one = 1;
     bo_raw3(SYS_write, t->event_fd, (long)&one, sizeof one);
@@ -51,7 +50,7 @@ static unsigned promises(uint64_t w, uint64_t next, uint64_t summons)
 static void keep_promise(struct bo_thread *t, unsigned promised)
 {
     if (promised & RING)
-        ring(t);
+        bo_wake_ring(t);
     if (promised & SIGNAL)
         signal_it(t);
     bo_word_sent(&t->t.word);

@@ -23,5 +23,11 @@ bool bo_signal_again(struct bo_thread *t, uint64_t w);
 /* On the thread, in a handler on top of a blocked call of its own which has to end when the handler returns. `anew`: it has not been
  * due until now. A handler that keeps coming must not make an old wake look young. */
 void bo_wake_again(struct bo_thread *t, bool anew);
+/*
+ * Write to the thread's event descriptor, which makes it readable for event loops: a poster at each post, for edge-triggered loops
+ * too; the owner when an interrupt becomes due by the end of a region. The owner waits for senders before it closes the descriptor.
+ * [signal]
+ */
+void bo_wake_ring(const struct bo_thread *t);
 
 #endif

@@ -18,7 +18,7 @@
 
 enum { MAX_UNHEEDED_WAKES = 16 };
 
-static struct sigaction before; /* who had the wake signal before */
+static struct sigaction wake_before; /* who had the wake signal before */
 bool (*_Atomic bo_on_ask)(void *context);
 
 /* ---- the handler ----------------------------------------------------------------------------------- */
@@ -103,14 +103,15 @@ BO_BARE static void wake_arrived(struct bo_thread *t, ucontext_t *uc, bool forei
 BO_BARE static bool hand_wake_on(int signo, siginfo_t *info, void *context)
 {
     static BO_TLS bool handing_on;
-    bool catches = (before.sa_flags & SA_SIGINFO) || (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN);
+    bool catches =
+        (wake_before.sa_flags & SA_SIGINFO) || (wake_before.sa_handler != SIG_DFL && wake_before.sa_handler != SIG_IGN);
     if (handing_on || !catches)
         return false;
     handing_on = true;
-    if (before.sa_flags & SA_SIGINFO)
-        before.sa_sigaction(signo, info, context);
+    if (wake_before.sa_flags & SA_SIGINFO)
+        wake_before.sa_sigaction(signo, info, context);
     else
-        before.sa_handler(signo);
+        wake_before.sa_handler(signo);
     handing_on = false;
     return true;
 }
@@ -141,7 +142,7 @@ static int install_wake(void)
 {
     struct sigaction action = {.sa_sigaction = handle_wake, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     sigfillset(&action.sa_mask);
-    if (sigaction(bo_wake_signo, &action, &before) != 0)
+    if (sigaction(bo_wake_signo, &action, &wake_before) != 0)
         return -1;
     struct bo_kernel_action ours;
     bo_kernel_sigaction(bo_wake_signo, NULL, &ours);
