@@ -12,45 +12,9 @@
 
 #include <errno.h>
 #include <linux/futex.h>
-#include <pthread.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-static unsigned forks; /* between the first process and this one */
-
-void bp_branch_release(struct bp_branch *b)
-{
-    if (__atomic_sub_fetch((int *)&b->users, 1, __ATOMIC_SEQ_CST) == 0)
-        PyMem_RawFree(b);
-}
-
-void bp_branch_here(struct bp_branch *b)
-{
-    if (b->forks != forks) {
-        b->forks = forks;
-        __atomic_store_n((uint32_t *)&b->running, 0, __ATOMIC_SEQ_CST);
-    }
-}
-
-unsigned bp_forks(void)
-{
-    return forks;
-}
-
-static void in_child(void)
-{
-    forks++;
-}
-
-static int count_forks(void)
-{
-    static bool registered;
-    if (!registered && pthread_atfork(NULL, NULL, in_child) != 0)
-        return (void)PyErr_NoMemory(), -1;
-    registered = true;
-    return 0;
-}
 
 /* ---- open ---------------------------------------------------------------------------------------------------- */
 
@@ -58,12 +22,12 @@ static struct bp_branch *new_branch(struct bp_thread *t, const char *label, boug
 {
     int line;
     struct bough_branch_options options = {.label = label, .deadline = deadline, .supervisor = supervisor};
-    struct bp_branch *b = count_forks() == 0 ? PyMem_RawCalloc(1, sizeof *b) : NULL;
+    struct bp_branch *b = bp_count_forks() == 0 ? PyMem_RawCalloc(1, sizeof *b) : NULL;
     if (!b)
         return (void)(PyErr_Occurred() ? NULL : PyErr_NoMemory()), NULL;
     options.file = bp_caller(&line);
     options.line = line;
-    *b = (struct bp_branch){.owner = t, .around = t->regions, .forks = forks, .users = 1};
+    *b = (struct bp_branch){.owner = t, .around = t->regions, .forks = bp_forks(), .users = 1};
     b->handle = bough_branch_open(&options);
     if (b->handle)
         return b;

@@ -39,14 +39,30 @@ struct bp_branch_object {
     PyObject *in, *left_by, *from_outside;       /* the child that has entered it; interrupts from further out */
 };
 
-/* ---- branch_object.c ---------------------------------------------------------------------------------- */
+/* ---- branch_users.c ----------------------------------------------------------------------------------- */
 
+/* One user less. */
+void bp_branch_release(struct bp_branch *b);
+/* In this process: after a fork the parent's children are not here. */
+void bp_branch_here(struct bp_branch *b);
+/* How many lie between the first process that has imported the package and this one. */
+unsigned bp_forks(void);
+/* From here on they are counted. -1 with an exception. */
+int bp_count_forks(void);
+
+/* ---- open_branches.c ---------------------------------------------------------------------------------- */
+
+/* Branch, which branch_object.c makes. */
+extern PyTypeObject *bp_branch_type;
 /* NULL with an exception: it is no branch, or was not entered. */
 struct bp_branch *bp_branch_of(PyObject *object);
 /* No more: those that the thread has open are in no list. */
 void bp_branches_forget(struct bp_thread *t);
 void bp_branch_list(struct bp_branch_object *o, struct bp_thread *t);
 void bp_branch_unlist(struct bp_branch_object *o);
+
+/* ---- branch_object.c ---------------------------------------------------------------------------------- */
+
 int bp_branch_init(PyObject *module);
 
 /* Python's object: bough.Child, whose class is Python as a branch's is. */
@@ -68,8 +84,8 @@ struct bp_child_object {
 
 /* ---- child_object.c ----------------------------------------------------------------------------------- */
 
-/* The branch's method add(). */
-PyObject *bp_branch_add(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names);
+/* One of _child.py's class, all of whose fields are zero. NULL with an exception. */
+struct bp_child_object *bp_child_new(void);
 /* The one that the calling code runs in, or None: a new reference. */
 PyObject *bp_current_child(void);
 /* It has ended, or never started: its branch knows it no more. -1 with an exception. */
@@ -92,17 +108,14 @@ int bp_branch_wait(struct bp_branch *b);
 long bp_branch_leave_regions(struct bp_branch *b);
 /* Its result and `interrupted` are in `b` then. -1 with an exception. By the owner. */
 int bp_branch_end(struct bp_branch *b);
-/* One user less. */
-void bp_branch_release(struct bp_branch *b);
-/* In this process: after a fork the parent's children are not here. */
-void bp_branch_here(struct bp_branch *b);
-/* How many lie between the first process that has imported the package and this one. */
-unsigned bp_forks(void);
+
+/* ---- child_add.c -------------------------------------------------------------------------------------- */
+
+/* The branch's method add(). */
+PyObject *bp_branch_add(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names);
 
 /* ---- branch_context.c --------------------------------------------------------------------------------- */
 
-/* Text as the library keeps it, good as long as the object that is returned: a new reference. NULL with an exception. */
-PyObject *bp_for_library(PyObject *text, const char **utf8);
 /* __enter__, __exit__ and add() */
 extern PyMethodDef bp_branch_with[];
 

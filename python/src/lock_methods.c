@@ -9,54 +9,6 @@ enum method_index { LOCK_ACQUIRE, LOCK_ACQUIRE_LOCK, LOCK_ENTER, RLOCK_ACQUIRE, 
 
 static struct bp_method methods[METHODS];
 
-/* ---- calling an original ------------------------------------------------------------------------------------------ */
-
-typedef PyObject *fast_fn(PyObject *, PyObject *const *, Py_ssize_t);
-typedef PyObject *fast_keywords_fn(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
-typedef PyObject *method_fn(PyObject *, PyTypeObject *, PyObject *const *, size_t, PyObject *);
-
-typedef PyObject *keywords_fn(PyObject *, PyObject *, PyObject *);
-
-#define AS(type, function) ((type *)(void (*)(void))(function))
-
-static PyObject *call_with_tuple(const struct bp_method *m, PyObject *self, PyObject *const *args, Py_ssize_t count)
-{
-    PyObject *tuple = PyTuple_New(count), *result = NULL;
-    if (!tuple)
-        return NULL;
-    for (Py_ssize_t i = 0; i < count; i++)
-        PyTuple_SET_ITEM(tuple, i, Py_NewRef(args[i]));
-    if (m->flags & METH_KEYWORDS)
-        result = AS(keywords_fn, m->original)(self, tuple, NULL);
-    else
-        result = m->original(self, tuple);
-    Py_DECREF(tuple);
-    return result;
-}
-
-/* With the names of keyword arguments, for the ways that have them. */
-static PyObject *call_vector(const struct bp_lock *l, PyObject *const *args, Py_ssize_t count, PyObject *names)
-{
-    const struct bp_method *m = l->method;
-    switch (m->flags & ~(METH_CLASS | METH_STATIC | METH_COEXIST)) {
-    case METH_FASTCALL:
-        return AS(fast_fn, m->original)(l->self, args, count);
-    case METH_FASTCALL | METH_KEYWORDS:
-        return AS(fast_keywords_fn, m->original)(l->self, args, count, names);
-    case METH_METHOD | METH_FASTCALL | METH_KEYWORDS:
-        return AS(method_fn, m->original)(l->self, l->type ? l->type : m->type, args, (size_t)count, names);
-    case METH_NOARGS:
-        return m->original(l->self, NULL);
-    default:
-        return call_with_tuple(m, l->self, args, count);
-    }
-}
-
-PyObject *bp_call_original(const struct bp_lock *l, PyObject *const *args, Py_ssize_t count)
-{
-    return call_vector(l, args, count, NULL);
-}
-
 /* ---- a call without arguments: most locks are free ------------------------------------------------------------------ */
 
 /* All that such a call costs more than the original is in these functions. One more call of a function can be measured. */
@@ -106,7 +58,8 @@ OUT_OF_LINE PyObject *by_vector(const struct bp_method *own, const struct bp_met
                                 PyTypeObject *type, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
     PyObject *result = wait_vector(&(struct bp_lock){by, self, type}, args, count, names);
-    return result || PyErr_Occurred() ? result : call_vector(&(struct bp_lock){own, self, type}, args, count, names);
+    return result || PyErr_Occurred() ? result
+                                      : bp_call_original_vector(&(struct bp_lock){own, self, type}, args, count, names);
 }
 
 enum { ARGUMENTS_MOST = 4 };

@@ -78,31 +78,11 @@ static void drop(PyObject *result)
         PyErr_Clear();
 }
 
-/* Where a race would be lost, tests come in between: called with the window's name. Nobody else sets it. */
-static PyObject *in_window;
-
-int bp_window(const char *name)
-{
-    PyObject *callable = Py_XNewRef(in_window);
-    PyObject *result = callable ? PyObject_CallFunction(callable, "s", name) : NULL;
-    int failed = callable && !result ? -1 : 0;
-    Py_XDECREF(result);
-    Py_XDECREF(callable);
-    return failed;
-}
-
-static void window(const char *name)
-{
-    if (bp_window(name) != 0)
-        PyErr_WriteUnraisable(in_window);
-}
-
 /* Says in *cut whether it ended so. In the main thread, the handler of a signal may run in here, and wait itself. */
 static PyObject *wait_once(struct bp_thread *t, const struct bp_lock *l, double timeout, bool *cut)
 {
     bool in_lock = t->in_lock, lock_cut = t->lock_cut;
-    if (in_window)
-        window("before the wait");
+    bp_window_passed("before the wait");
     t->in_lock = true;
     t->lock_cut = false;
     PyObject *result = call_waiting(l, true, timeout);
@@ -115,8 +95,7 @@ static PyObject *wait_once(struct bp_thread *t, const struct bp_lock *l, double 
 /* After a cut: whoever let it go in the last moment did so for us. */
 static PyObject *last_try(const struct bp_lock *l)
 {
-    if (in_window)
-        window("after the cut");
+    bp_window_passed("after the cut");
     PyObject *result = call_waiting(l, false, 0);
     if (!came_to_nothing(l, result))
         bough_foreign_again(); /* got after all: the next wait is told */
@@ -246,16 +225,7 @@ static PyObject *set_never_interrupted(PyObject *module, PyObject *codes)
     Py_RETURN_NONE;
 }
 
-static PyObject *set_window(PyObject *module, PyObject *callable)
-{
-    (void)module;
-    Py_XSETREF(in_window, callable == Py_None ? NULL : Py_NewRef(callable));
-    Py_RETURN_NONE;
-}
-
 PyMethodDef bp_lock_methods[] = {
-    {"set_window", set_window, METH_O,
-     PyDoc_STR("set_window(callable): for tests, called where a race would be lost.")},
     {"set_never_interrupted", set_never_interrupted, METH_O,
      PyDoc_STR(
          "set_never_interrupted(codes): Python functions in which, and right below which, no wait for a lock is cut.")},

@@ -21,8 +21,18 @@ struct bp_lock {
     PyTypeObject *type; /* whose method was called, where METH_METHOD passes it; NULL: the method's */
 };
 
-/* ---- lock_methods.c ----------------------------------------------------------------------------------- */
+/* ---- lock_call.c -------------------------------------------------------------------------------------- */
 
+typedef PyObject *fast_fn(PyObject *, PyObject *const *, Py_ssize_t);
+typedef PyObject *fast_keywords_fn(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+typedef PyObject *method_fn(PyObject *, PyTypeObject *, PyObject *const *, size_t, PyObject *);
+
+typedef PyObject *keywords_fn(PyObject *, PyObject *, PyObject *);
+
+#define AS(type, function) ((type *)(void (*)(void))(function))
+
+/* The original, with the names of keyword arguments, where its way of being called has them. */
+PyObject *bp_call_original_vector(const struct bp_lock *l, PyObject *const *args, Py_ssize_t count, PyObject *names);
 /* The original, with positional arguments, whatever way it is called by. */
 PyObject *bp_call_original(const struct bp_lock *l, PyObject *const *args, Py_ssize_t count);
 

@@ -10,7 +10,7 @@ static int add_methods(PyObject *module)
         bp_pool_item_methods, bp_ladder_methods,      bp_signal_methods,       bp_report_methods,
         bp_lock_methods,      bp_cause_methods,       bp_callback_methods,     bp_loop_methods,
         bp_site_methods,      bp_interpreter_methods, bp_stranger_methods,     bp_around_methods,
-        bp_stack_methods,     bp_status_methods};
+        bp_stack_methods,     bp_status_methods,      bp_window_methods,       bp_open_branch_methods};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         if (PyModule_AddFunctions(module, lists[i]) != 0)
             return -1;

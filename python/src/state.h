@@ -165,6 +165,11 @@ static inline struct _PyInterpreterFrame *bp_innermost(const PyThreadState *ts)
  * another one. A new reference. */
 PyObject *bp_load(const char *file, const char *name);
 
+/* ---- text.c ------------------------------------------------------------------------------------------ */
+
+/* Text as the library keeps it, good as long as the object that is returned: a new reference. NULL with an exception. */
+PyObject *bp_for_library(PyObject *text, const char **utf8);
+
 /* ---- errors.c -------------------------------------------------------------------------------------- */
 
 /* errno, as an exception of the call that failed. NULL. */
@@ -187,6 +192,13 @@ PyObject *bp_record_object(const struct bough_record *record);
 /* Its exception is there; this is the interrupt that goes with it. -1: the thread has ended. */
 int bp_post_exception(struct bp_thread *t);
 int bp_record_init(PyObject *module);
+
+/* ---- window.c ---------------------------------------------------------------------------------------- */
+
+/* For tests: calls what set_window() was given, with the window's name. 0; -1 with the exception that it raised. */
+int bp_window(const char *name);
+/* The same where no exception may come out: it is reported. */
+void bp_window_passed(const char *name);
 
 /* ---- caller.c ----------------------------------------------------------------------------------------- */
 
@@ -358,8 +370,6 @@ void bp_keep_stacks(bool on);
 
 int bp_wrap_locks(void);
 void bp_unwrap_locks(void);
-/* For tests: calls what set_window() was given, with the window's name. 0; -1 with the exception that it raised. */
-int bp_window(const char *name);
 /* For the report: a list of (name, whether it is wrapped). */
 PyObject *bp_locks_report(void);
 
@@ -468,6 +478,7 @@ extern PyMethodDef bp_thread_methods[], bp_exception_methods[], bp_interpose_met
     bp_async_exc_methods[], bp_branch_methods[], bp_child_object_methods[], bp_branch_object_methods[],
     bp_pool_item_methods[], bp_ladder_methods[], bp_signal_methods[], bp_site_methods[], bp_report_methods[],
     bp_lock_methods[], bp_cause_methods[], bp_callback_methods[], bp_loop_methods[], bp_stranger_methods[],
-    bp_interpreter_methods[], bp_around_methods[], bp_stack_methods[], bp_status_methods[];
+    bp_interpreter_methods[], bp_around_methods[], bp_stack_methods[], bp_status_methods[], bp_window_methods[],
+    bp_open_branch_methods[];
 
 #endif
