@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The class that PyThreadState_SetAsyncExc() is given, for it takes classes only: when the interpreter makes an instance of it, in
- * the thread, the metaclass gives the instance that is meant (rule 44). And how one that is armed is withdrawn.
+ * the thread, the metaclass gives the instance that is meant (rule 44).
  */
 #include "state.h"
-
-PyObject *bp_carrier;
 
 /* ---- the instance that is meant ------------------------------------------------------------------------------- */
 
@@ -34,67 +32,6 @@ void bp_raise_here(struct bp_thread *t)
     if (exception)
         PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
     Py_XDECREF(exception);
-}
-
-/* ---- an exception that is armed and not wanted any more ------------------------------------------------------ */
-
-/* A function without any effect. */
-static PyObject *nothing;
-
-/* The handler of a signal has raised this meanwhile: it comes again at main's next look at its eval breaker. */
-static int raise_again(void *exception)
-{
-    PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
-    Py_DECREF((PyObject *)exception);
-    return -1;
-}
-
-static void drop_or_raise_again(void)
-{
-    PyObject *type, *value, *trace;
-    PyErr_Fetch(&type, &value, &trace);
-    bool foreign = type && type != bp_carrier && type != PyExc_BaseException;
-    if (foreign)
-        PyErr_NormalizeException(&type, &value, &trace);
-    if (foreign && value && Py_AddPendingCall(raise_again, value) == 0)
-        value = NULL;
-    Py_XDECREF(type);
-    Py_XDECREF(value);
-    Py_XDECREF(trace);
-}
-
-/*
- * By the thread itself. PyThreadState_SetAsyncExc(ident, NULL) would take the exception back, and leave the interpreter's flags
- * for it set, up to 3.12: every thread then takes the slow path at each call and loop, and in 3.11 a function that is traced or
- * profiled spins where it begins. So the exception is raised where it does no harm.
- */
-void bp_carrier_withdraw(struct bp_thread *t)
-{
-    PyObject *type, *value, *trace;
-    if (t != bp_me || !t->tstate->async_exc)
-        return;
-    PyErr_Fetch(&type, &value, &trace);
-    t->withdrawing = true;
-    for (int tries = 0; t->tstate->async_exc && tries < 10;
-         tries++) { /* more than one, if it was armed again meanwhile */
-        PyObject *result = PyObject_CallNoArgs(nothing);
-        if (!result)
-            drop_or_raise_again();
-        Py_XDECREF(result);
-    }
-    t->withdrawing = false;
-    PyErr_Restore(type, value, trace);
-}
-
-static int make_nothing(void)
-{
-    PyObject *code = Py_CompileString("lambda: None", "bough", Py_eval_input);
-    PyObject *globals = code ? PyDict_New() : NULL;
-    if (globals && !nothing)
-        nothing = PyEval_EvalCode(code, globals, globals);
-    Py_XDECREF(globals);
-    Py_XDECREF(code);
-    return nothing ? 0 : -1;
 }
 
 /* ---- the carrier's call ---------------------------------------------------------------------------------------- */
@@ -147,5 +84,5 @@ static int make_carrier(void)
 
 int bp_carrier_init(void)
 {
-    return make_carrier() == 0 && make_nothing() == 0 ? 0 : -1;
+    return make_carrier() == 0 && bp_withdraw_init() == 0 ? 0 : -1;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Places where a call was interrupted, between the files that keep them (site.c), watch them (watch.c) and judge by them
- * (cause.c, stand_in.c). */
+ * (cause.c, judge.c, stand_in.c). */
 #ifndef BP_CAUSE_H
 #define BP_CAUSE_H
 
@@ -23,6 +23,21 @@ struct bp_site {
 };
 
 extern struct bp_site *bp_sites;
+
+/* It waits for the record that a callback stands for (bp_cause_known()). */
+static inline bool bp_is_unknown(const struct bp_site *s)
+{
+    return s->why.kind == BOUGH_KINDS;
+}
+
+/* ---- instructions.c and trace.c ----------------------------------------------------------------------- */
+
+/* A frame of this code object has ended, with sites: is the code watched still? */
+void bp_watch_code(PyCodeObject *code);
+/* Of a site that is in the list no more. */
+void bp_watch_end(const struct bp_site *s);
+/* 3.11: the frame's instructions are reported if it has a site, else no more. */
+void bp_trace_mark(PyFrameObject *frame);
 
 /* ---- site.c ------------------------------------------------------------------------------------------- */
 
@@ -47,23 +62,15 @@ void bp_cause_here(struct bp_thread *t, const struct bough_record *why);
 void bp_cause_maybe_here(struct bp_thread *t);
 /* By the thread itself, which has the interpreter lock again: its call was interrupted, and its place not noted yet. */
 void bp_cause_place(struct bp_thread *t);
+
+/* ---- judge.c ------------------------------------------------------------------------------------------ */
+
 /* A stop, as is_a_stop() of _child.py has it. */
 bool bp_is_stop(PyObject *exception);
 
 /* ---- watch.c ------------------------------------------------------------------------------------------ */
 
-/* 3.11: the frame's instructions are reported if it has a site, else no more (trace.c). */
-void bp_trace_mark(PyFrameObject *frame);
-/* 3.11: of the thread, of the frame; what the trace function reports. */
-bool bp_watch_is_on(const struct bp_thread *t);
-bool bp_watch_is_of(const PyFrameObject *frame);
-void bp_watch_opcode(PyFrameObject *frame);
-void bp_watch_return(const PyFrameObject *frame);
 /* See each instruction that the site's frame executes from here on. Other threads may run, and drop the site. */
 void bp_watch_begin(struct bp_site *s);
-/* A frame of this code object has ended, with sites: is the code watched still? */
-void bp_watch_code(PyCodeObject *code);
-/* Of a site that is in the list no more. */
-void bp_watch_end(const struct bp_site *s);
 
 #endif

@@ -42,7 +42,7 @@
  *   QUIET -> DUE           bp_async_exc_need(), of a post; the event descriptor of the thread is readable
  *   DUE -> LOOKED AT       50 ms have passed, and nothing may come in
  *   any -> AWAITED         deliver(): bp_monitor() has marked the functions
- *   any -> ARMED           deliver(): may_come_in()
+ *   any -> ARMED           deliver(): bp_may_come_in()
  *   AWAITED, ARMED -> DUE  the exception has come (bp_raise_here(), carrier.c) and its record stays pending: the grace period begins;
  *                          bp_hold(): the exception is wanted, but not where the thread goes now; was_swallowed(): C code has
  *                          dropped it
@@ -59,80 +59,7 @@ enum { FIRST_A_POINT = 50, LOOK_AGAIN = 5, LOOK_RARELY = 100 }; /* ms */
 /* From 3.13 on a thread does not look at its eval breaker where it has given the interpreter lock away, but later. */
 enum { ARMS = PY_VERSION_HEX < 0x030D0000 };
 
-/* ---- the exception that is armed --------------------------------------------------------------------------------- */
-
-void bp_disarm(struct bp_thread *t)
-{
-    if (t->armed)
-        bp_carrier_withdraw(t);
-    t->armed = t->awaited = false;
-    t->due_since = 0;
-}
-
-void bp_drop_posted(struct bp_thread *t)
-{
-    if (!t->exception && !t->armed)
-        return;
-    Py_CLEAR(t->exception);
-    bough_clear_kind(NULL, BOUGH_EXCEPTION);
-    bp_disarm(t);
-}
-
-void bp_hold(struct bp_thread *t)
-{
-    bp_carrier_withdraw(t);
-    t->armed = false;
-}
-
 /* ---- one thread ------------------------------------------------------------------------------------------------ */
-
-/* `armed`: the exception comes with the next look at the eval breaker, not right here. */
-static bool place_admits(PyFrameObject *frame, bool armed)
-{
-    PyObject *answer = PyObject_CallFunctionObjArgs(bp.may_raise_in, frame, armed ? Py_True : Py_False, NULL);
-    bool yes = answer == Py_True;
-    if (!answer)
-        PyErr_WriteUnraisable(bp.may_raise_in);
-    Py_XDECREF(answer);
-    return yes;
-}
-
-/* By the thread itself. */
-bool bp_place_admits_here(const struct bp_thread *t)
-{
-    PyFrameObject *frame = (PyFrameObject *)Py_XNewRef((PyObject *)PyEval_GetFrame());
-    bool yes = frame && bp.may_raise_in && bp_admits(t) && place_admits(frame, false);
-    Py_XDECREF(frame);
-    return yes;
-}
-
-/* Asking may give the interpreter lock away, and then the thread runs on: what was found counts only where it still stands
- * at the same instruction of the same frame. From here to the arming nobody gets the lock. */
-static bool still_there(struct bp_thread *t, PyFrameObject *frame, int instruction)
-{
-    if (!bp_thread_lives(t))
-        return false;
-    PyFrameObject *now = bp_thread_frame(t);
-    bool same = now == frame && PyFrame_GetLasti(frame) == instruction;
-    Py_XDECREF(now);
-    return same;
-}
-
-/* By levels, and by the place its bytecode is at: not in a debugger's trace function, or a profiler's, which the interpreter
- * takes away when it fails. What can't be asked lets nothing in. `t` may be gone when this comes back false. */
-static bool may_come_in(struct bp_thread *t)
-{
-    if (!bp_admits(t) || !bp.may_raise_in || !bp_thread_lives(t) || !bp_ident_names(t) || t->tstate->tracing)
-        return false;
-    PyFrameObject *frame = bp_thread_frame(t);
-    if (!frame)
-        return false;
-    int instruction = PyFrame_GetLasti(frame);
-    unsigned changes = bp.changes;
-    bool yes = place_admits(frame, true) && changes == bp.changes && still_there(t, frame, instruction) && bp_admits(t);
-    Py_DECREF(frame);
-    return yes;
-}
 
 /* Is an interrupt due, at the thread's level? Its record, empty if it was cleared in this moment. */
 static bool is_due(const struct bp_thread *t, struct bough_record *why)
@@ -203,7 +130,7 @@ static void deliver(struct bp_thread *t, int64_t waited)
     if (changes != bp.changes)
         return;
     t->awaited = awaited;
-    if (!(ARMS || (awaited && bp_stays_in_c(t))) || !may_come_in(t))
+    if (!(ARMS || (awaited && bp_stays_in_c(t))) || !bp_may_come_in(t))
         return;
     t->armed = true;
     t->armed_at = bough_now();

@@ -7,7 +7,8 @@
  * event that a tool has switched off at some place by returning DISABLE comes back there as soon as a second tool asks for
  * the same kind of event in that code. The tool's number is free again when no code object is left.
  */
-#include "state.h"
+#include "cause.h"
+#include "upcalls.h"
 
 #if PY_VERSION_HEX >= 0x030C0000
 
@@ -115,6 +116,16 @@ int bp_instructions(PyCodeObject *code)
     int result = set_events(code);
     PyErr_Restore(type, value, trace);
     return result;
+}
+
+void bp_watch_end(const struct bp_site *s)
+{
+    bp_instructions(s->code);
+}
+
+void bp_watch_code(PyCodeObject *code)
+{
+    bp_instructions(code);
 }
 
 #endif

@@ -14,7 +14,7 @@
  * `try: while condition: ...` looks at the eval breaker outside of the `try` alone, and one whose iterator blocks gives the
  * interpreter lock away where it looks at no eval breaker. In 3.11 the thread's trace function reports to us (trace.c).
  */
-#include "state.h"
+#include "upcalls.h"
 
 enum { ARMED_FIRST = PY_VERSION_HEX >= 0x030D0000 ? 0 : 200 }; /* ms */
 

@@ -14,22 +14,6 @@ static int read_reason(PyObject *reason, const char **text)
     return *text ? 0 : -1;
 }
 
-/* Of a thread that has not used bough yet: it posts them itself when it first does. No list object, whose making may run
- * finalizers in 3.11, and other threads with them. */
-static int queue(struct bp_thread *t, PyObject *reason)
-{
-    struct bp_queued *q = PyMem_RawMalloc(sizeof *q);
-    if (!q)
-        return (void)PyErr_NoMemory(), -1;
-    *q = (struct bp_queued){NULL, Py_NewRef(reason)};
-    if (t->queued)
-        t->queued_last->next = q;
-    else
-        t->queued = q;
-    t->queued_last = q;
-    return 0;
-}
-
 /* To the thread with that id. One that has not used bough meets it when it first asks. */
 static PyObject *interrupt_thread(PyObject *module, PyObject *args)
 {
@@ -47,7 +31,7 @@ static PyObject *interrupt_thread(PyObject *module, PyObject *args)
     if (!t)
         return NULL;
     bp_thread_show(t);
-    if (!t->handle && queue(t, reason) != 0)
+    if (!t->handle && bp_queue(t, reason) != 0)
         return NULL;
     if (t->handle && bough_interrupt(t->handle, text) != 0)
         return bp_not_alive("the thread has ended"), NULL;
@@ -107,7 +91,7 @@ static PyObject *interrupt_all(PyObject *module, PyObject *reason)
         return NULL;
     long count = 0;
     for (struct bp_thread *t = bp.threads; t; t = t->next) {
-        if (t == me || (!t->handle && queue(t, reason) != 0))
+        if (t == me || (!t->handle && bp_queue(t, reason) != 0))
             continue;
         if (t->asynchronous)
             bp_async_exc_need(t);

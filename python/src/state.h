@@ -237,8 +237,6 @@ struct bp_thread *bp_thread_of_id(uint64_t id);
 struct bp_thread *bp_thread_of_state(PyThreadState *ts);
 /* The entry is forgotten when its thread state's dictionary is cleared, which is this. -1 with an exception. */
 int bp_thread_attach(struct bp_thread *t, PyObject *dict);
-/* It has a handle now: what was queued is posted. */
-void bp_post_queued(struct bp_thread *t);
 /* Is it a thread state that executes Python code? */
 bool bp_runs_code(const PyThreadState *ts);
 /* `tstate` may be looked into. */
@@ -247,7 +245,18 @@ bool bp_thread_lives(const struct bp_thread *t);
 PyFrameObject *bp_thread_frame(const struct bp_thread *t);
 /* Forget those whose threads have ended. */
 void bp_prune(void);
-int bp_thread_init(void);
+
+/* ---- queued.c ----------------------------------------------------------------------------------------- */
+
+/* For a thread without a handle: the reason is kept. -1 with MemoryError. */
+int bp_queue(struct bp_thread *t, PyObject *reason);
+/* It has a handle now: what was queued is posted. */
+void bp_post_queued(struct bp_thread *t);
+void bp_queued_drop(struct bp_thread *t);
+
+/* ---- fork.c ------------------------------------------------------------------------------------------- */
+
+int bp_fork_init(void);
 
 /* ---- stranger.c --------------------------------------------------------------------------------------- */
 
@@ -263,25 +272,42 @@ void bp_entry_add(struct bp_thread *t);
 /* It is there, once. */
 void bp_entry_remove(struct bp_thread *t);
 
+/* ---- raised.c ----------------------------------------------------------------------------------------- */
+
+/* The instance is raised in the thread by bough; was it? */
+void bp_mark_raised(const struct bp_thread *t, PyObject *exception);
+bool bp_was_raised_here(const struct bp_thread *t, PyObject *exception);
+/* The record is raised now. Until when it is not raised again, because it was raised a short time ago; 0: it was not. */
+void bp_note_raised(struct bp_thread *t, const struct bough_record *why);
+bough_time bp_raised_until(const struct bp_thread *t, const struct bough_record *why);
+/* What is pending may be raised again at once. */
+void bp_forget_raised(struct bp_thread *t);
+/* Two records, apart from their rungs. */
+bool bp_same_record(const struct bp_raised *seen, const struct bough_record *why);
+
 /* ---- exceptions.c ------------------------------------------------------------------------------------- */
 
 /* Sets the exception for a record; the caller is its target. A posted one is consumed. */
 void bp_raise(struct bp_thread *t, const struct bough_record *why);
-/* Until when the record is not raised again, because it was raised a short time ago; 0: it was not. */
-bough_time bp_raised_until(const struct bp_thread *t, const struct bough_record *why);
-/* Two records, apart from their rungs. */
-bool bp_same_record(const struct bp_raised *seen, const struct bough_record *why);
 /* The same as an object. NULL with another exception. */
 PyObject *bp_exception_for(struct bp_thread *t, const struct bough_record *why);
 /* A call was cut: -1 with the interrupt's exception; 0: it was cleared meanwhile. */
 int bp_meet(struct bp_thread *t);
+/* A ThreadExit with the record in it. NULL with another exception. */
+PyObject *bp_thread_exit(const struct bough_record *why);
+
+/* ---- point.c ------------------------------------------------------------------------------------------ */
+
 /* An interruption point: -1 with the exception set. */
 int bp_check(struct bp_thread *t);
+
+/* ---- replaced.c --------------------------------------------------------------------------------------- */
+
 /* Let errors that a cut has brought about become the interrupt's exception. */
 int bp_replace_errors(bool on);
 
-/* Was this very instance raised by bough in the thread? */
-bool bp_was_raised_here(const struct bp_thread *t, PyObject *exception);
+/* ---- rearm.c ------------------------------------------------------------------------------------------ */
+
 /* It was swallowed: it comes again, if it was an interrupt's. Whether it was. */
 bool bp_arm_again(struct bp_thread *t, PyObject *exception);
 
@@ -295,16 +321,19 @@ void bp_cause_raised(struct bp_thread *t);
 void bp_cause_forget(struct bp_thread *t);
 void bp_cause_forget_target(bough_target target);
 void bp_cause_forget_kind(const struct bp_thread *t, enum bough_kind kind);
-/* The exception itself, or what the pending interrupt raises, with the exception as its cause, if the interrupt has caused
- * it. A new reference. */
-PyObject *bp_as_interrupt(struct bp_thread *t, PyObject *exception);
-/* Whether it has. */
-bool bp_is_caused(const struct bp_thread *t, PyObject *exception);
 /* A callback of on_interrupt() is at work: what the thread executes now counts as interrupted. By any thread. Other threads may
  * run, and `t` may have ended when this returns. */
 void bp_cause_running(struct bp_thread *t);
 /* By the thread: the record that such places wait for is the one that is pending now. */
 void bp_cause_known(const struct bp_thread *t);
+
+/* ---- judge.c ------------------------------------------------------------------------------------------ */
+
+/* The exception itself, or what the pending interrupt raises, with the exception as its cause, if the interrupt has caused
+ * it. A new reference. */
+PyObject *bp_as_interrupt(struct bp_thread *t, PyObject *exception);
+/* Whether it has. */
+bool bp_is_caused(const struct bp_thread *t, PyObject *exception);
 
 /* ---- stand_in.c --------------------------------------------------------------------------------------- */
 
@@ -337,12 +366,29 @@ void bp_nudge_for(struct bp_thread *t, struct bough_record *why);
 
 int bp_interpose(void);
 int bp_interpose_undo(void);
+/* ---- kinds.c ------------------------------------------------------------------------------------------ */
+
 /* Which interrupts cut the calling thread's blocking calls from here on. */
 int bp_set_kinds(struct bp_thread *t, unsigned kinds);
 enum { BP_ALL_KINDS = (1u << BOUGH_KINDS) - 1, BP_EXCEPTION_ONLY = 1u << BOUGH_EXCEPTION };
 
+/* ---- call_errors.c ------------------------------------------------------------------------------------ */
+
+/* The error of a call that is interrupted (bough/interpose.h): of the thread `argument`, called at `site`. */
+int bp_choose_error(void *argument, const char *call, const void *site);
+/* The object that the interpreter lies in: looked for, and its name; "" is the program. */
+void bp_find_interpreter(void);
+extern char bp_interpreters_name[256];
+
+/* ---- waits.c ------------------------------------------------------------------------------------------ */
+
 /* Sleeps, and ends early if an interrupt is due. */
 void bp_pause(int64_t ns);
+
+/* ---- cut.c -------------------------------------------------------------------------------------------- */
+
+/* Is the error of a call that was interrupted still to come, where the calling thread stands? */
+bool bp_is_cut_here(const struct bp_thread *t);
 /* Whether an interrupt is due for the calling thread, whose wait ends by it: the interrupt's exception comes of the error that
  * the caller reports. With or without the interpreter lock. */
 bool bp_cut_here(void);
@@ -373,16 +419,26 @@ void bp_unwrap_locks(void);
 /* For the report: a list of (name, whether it is wrapped). */
 PyObject *bp_locks_report(void);
 
-/* ---- carrier.c ---------------------------------------------------------------------------------------- */
+/* ---- armed.c ------------------------------------------------------------------------------------------ */
 
 /* What is armed: its instances become the exception that is due. NULL before bp_carrier_init(). */
 extern PyObject *bp_carrier;
+/* The calling thread's armed exception does not come any more. Whatever exception is set stays. */
+void bp_carrier_withdraw(struct bp_thread *t);
+/* The exception that was armed is not wanted any more. */
+void bp_disarm(struct bp_thread *t);
+/* It is wanted, but not now: the async thread looks for another moment. */
+void bp_hold(struct bp_thread *t);
+/* What raise_exc() has posted to the calling thread and was not raised yet is not wanted any more. */
+void bp_drop_posted(struct bp_thread *t);
 /* Once. -1 with an exception. */
+int bp_withdraw_init(void);
+
+/* ---- carrier.c ---------------------------------------------------------------------------------------- */
+
 int bp_carrier_init(void);
 /* Its exception, now and here: it is at a place that admits it. */
 void bp_raise_here(struct bp_thread *t);
-/* The calling thread's armed exception does not come any more. Whatever exception is set stays. */
-void bp_carrier_withdraw(struct bp_thread *t);
 
 /* ---- async_exc.c -------------------------------------------------------------------------------------- */
 
@@ -402,14 +458,13 @@ bool bp_async_exc_is(unsigned long ident);
 /* By the async thread. In how many ms the thread is to be looked at again; -1: it lives, and there is nothing to raise. It may have
  * ended otherwise. */
 int bp_delivery_look(struct bp_thread *t);
-/* By the thread itself. */
+
+/* ---- admits.c ----------------------------------------------------------------------------------------- */
+
+/* By the thread itself: does its place admit an exception? */
 bool bp_place_admits_here(const struct bp_thread *t);
-/* The exception that was armed is not wanted any more. */
-void bp_disarm(struct bp_thread *t);
-/* It is wanted, but not now: the async thread looks for another moment. */
-void bp_hold(struct bp_thread *t);
-/* What raise_exc() has posted to the calling thread and was not raised yet is not wanted any more. */
-void bp_drop_posted(struct bp_thread *t);
+/* By the async thread: may one be armed? `t` may be gone when this comes back false. */
+bool bp_may_come_in(struct bp_thread *t);
 
 /* ---- c_code.c ----------------------------------------------------------------------------------------- */
 
@@ -429,13 +484,6 @@ bool bp_monitor(struct bp_thread *t, int64_t waited);
 void bp_monitor_stop(void);
 /* It slows these functions down: where a thread that runs is long in coming it is done a tenth of the time. */
 bool bp_monitor_pauses(int64_t waited);
-/* Of one code object, or of any for NULL: are its instructions monitored? */
-bool bp_monitor_wants(const PyCodeObject *code);
-/* The calling thread is about to execute an instruction of such code: -1 with the exception that comes in there. */
-int bp_monitor_step(void);
-/* The same two for the places of interrupted calls: watch.c. */
-bool bp_watch_wants(const PyCodeObject *code);
-void bp_watch_step(PyCodeObject *code, int offset);
 
 /* ---- instructions.c ----------------------------------------------------------------------------------- */
 
@@ -477,8 +525,9 @@ long bp_leave_open(struct bp_thread *t, long keep);
 extern PyMethodDef bp_thread_methods[], bp_exception_methods[], bp_interpose_methods[], bp_post_methods[],
     bp_async_exc_methods[], bp_branch_methods[], bp_child_object_methods[], bp_branch_object_methods[],
     bp_pool_item_methods[], bp_ladder_methods[], bp_signal_methods[], bp_site_methods[], bp_report_methods[],
-    bp_lock_methods[], bp_cause_methods[], bp_callback_methods[], bp_loop_methods[], bp_stranger_methods[],
+    bp_lock_methods[], bp_judge_methods[], bp_callback_methods[], bp_loop_methods[], bp_stranger_methods[],
     bp_interpreter_methods[], bp_around_methods[], bp_stack_methods[], bp_status_methods[], bp_window_methods[],
-    bp_open_branch_methods[];
+    bp_open_branch_methods[], bp_fork_methods[], bp_rearm_methods[], bp_replaced_methods[], bp_point_methods[],
+    bp_reason_methods[], bp_cut_methods[], bp_kind_methods[];
 
 #endif

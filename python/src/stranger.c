@@ -76,6 +76,22 @@ void bp_thread_show(struct bp_thread *t)
         bp_post_queued(t);
 }
 
+static PyObject *handle_of(PyObject *module, PyObject *args)
+{
+    unsigned long ident;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "k:handle_of", &ident))
+        return NULL;
+    struct bp_thread *t = bp_thread_of_ident(ident);
+    if (t)
+        bp_thread_show(t);
+    if (t && !t->handle)
+        return PyErr_SetString(PyExc_ValueError,
+                               "the thread has not used bough, and bough can't know it yet: it is being started"),
+               NULL;
+    return t ? PyLong_FromVoidPtr(t->handle) : NULL;
+}
+
 static PyObject *register_names(PyObject *module, PyObject *names)
 {
     (void)module;
@@ -86,6 +102,7 @@ static PyObject *register_names(PyObject *module, PyObject *names)
 }
 
 PyMethodDef bp_stranger_methods[] = {
+    {"handle_of", handle_of, METH_VARARGS, PyDoc_STR("handle_of(ident): any thread's handle in libbough.")},
     {"register_names", register_names, METH_O, PyDoc_STR("register_names(threads): by ident, where names come from.")},
     {0},
 };

@@ -7,7 +7,7 @@
  * of a thread that has ended reaches another one that got its ident (rule 6). It dies with that PyThreadState, in whose
  * dictionary its capsule lies.
  */
-#include "branch.h"
+#include "upcalls.h"
 
 #include <pthread.h>
 #include <unistd.h>
@@ -17,44 +17,6 @@ static __thread uint64_t cleared; /* the number of this thread's state whose cap
 
 /* ---- entries -------------------------------------------------------------------------------------------- */
 
-static PyObject *take_queued(struct bp_thread *t)
-{
-    struct bp_queued *q = t->queued;
-    PyObject *reason = q->reason;
-    t->queued = q->next;
-    PyMem_RawFree(q);
-    return reason;
-}
-
-/* A thread that did not end itself (a daemon at the interpreter's end, all others after a fork) may be in a call that is
- * cut yet, and look at its entry then: that memory stays. */
-static void forget(struct bp_thread *t)
-{
-    bool by_itself = bp_me == t || !t->begun || t->late;
-    bp_entry_remove(t);
-    bp.changes++;
-    bp_async_exc_forget(t);
-    bp_cause_forget(t);
-    bp_callbacks_forget(t);
-    bp_branches_forget(t);
-    if (t->handle && !t->begun)
-        bough_release_thread(t->handle); /* fails where C code of the thread has used bough: its own affair */
-    if (bp_me == t)
-        bp_me = NULL;
-    Py_CLEAR(t->exception);
-    Py_CLEAR(t->final);
-    while (t->queued)
-        Py_DECREF(take_queued(t));
-    Py_CLEAR(t->on_due);
-    Py_CLEAR(t->left_behind);
-    Py_CLEAR(t->child);
-    if (by_itself) {
-        PyMem_RawFree(t->raised_lately);
-        PyMem_RawFree(t->spare);
-        PyMem_RawFree(t);
-    }
-}
-
 /* Its thread state is being cleared: by the thread at its end, or by another one after a fork or at the very end. The
  * calls of a thread that goes on without Python are no more ours to turn into exceptions. */
 static void capsule_dies(PyObject *capsule)
@@ -62,13 +24,11 @@ static void capsule_dies(PyObject *capsule)
     struct bp_thread *t = PyCapsule_GetPointer(capsule, key);
     if (!t)
         return;
-    if (bp_me == t) {
-        bp_regions_forget(t);
-        bough_foreign_set(NULL);
-    }
+    if (bp_me == t)
+        bp_thread_leaves(t);
     if (t->tstate->thread_id == (unsigned long)pthread_self())
         cleared = t->id;
-    forget(t);
+    bp_thread_ends(t);
 }
 
 int bp_thread_attach(struct bp_thread *t, PyObject *dict)
@@ -101,20 +61,6 @@ static struct bp_thread *make(PyThreadState *tstate)
 }
 
 /* ---- the calling thread ---------------------------------------------------------------------------------- */
-
-void bp_post_queued(struct bp_thread *t)
-{
-    while (t->queued) {
-        PyObject *reason = take_queued(t);
-        const char *text = reason == Py_None ? NULL : PyUnicode_AsUTF8(reason);
-        if (!text)
-            PyErr_Clear();
-        bough_interrupt(t->handle, text);
-        Py_DECREF(reason);
-    }
-    if (t->exception)
-        bp_post_exception(t);
-}
 
 /* It enters the tree, or takes over what a poster has made for it there. What was posted before the library knew it is its own to
  * post now. */
@@ -162,7 +108,7 @@ static struct bp_thread *self(const struct bough_child_options *options)
     if (!dict || bp_thread_attach(t, dict) != 0) {
         if (!dict)
             PyErr_SetString(PyExc_RuntimeError, "this thread has no thread state to keep its interrupts in");
-        forget(t);
+        bp_thread_ends(t);
         return NULL;
     }
     if (begin(t, options) != 0)
@@ -213,7 +159,7 @@ void bp_prune(void)
     for (struct bp_thread *t = bp.threads; t;) {
         bool lives = bp_thread_lives(t);
         if (!lives)
-            forget(t);
+            bp_thread_ends(t);
         t = lives ? t->next : bp.threads;
     }
 }
@@ -280,72 +226,6 @@ struct bp_thread *bp_thread_of_id(uint64_t id)
     return t;
 }
 
-/* ---- fork ----------------------------------------------------------------------------------------------------- */
-
-/* Those that have not used bough: the library does not know them there, whichever of them it is that forks. */
-static void leave_strangers(void)
-{
-    for (struct bp_thread *t = bp.threads; t; t = t->next) {
-        if (t->begun)
-            continue;
-        t->handle = NULL;
-        t->left_behind = t->exception;
-        t->exception = NULL;
-    }
-}
-
-/* The library has an arena of its own there, and another slot for this thread. The descriptor was the parent's. What
- * raise_exc() has posted was for the parent's thread, as its records were (docs/semantics.md, fork()); it is freed later,
- * with an interpreter that is whole. */
-static void in_child(void)
-{
-    struct bp_thread *t = bp_me;
-    bp_looks_after_fork();
-    leave_strangers();
-    if (!t || !t->begun)
-        return;
-    t->handle = bough_self();
-    if (t->event_fd >= 0)
-        t->event_fd = bough_event_fd();
-    t->left_behind = t->exception;
-    t->exception = NULL;
-    t->due = t->awaited = false;
-    t->due_since = 0;
-}
-
-/* From the hooks of os.fork(), in Python threads that bough knows. What is armed would come in in both processes. */
-static PyObject *fork_begins(PyObject *module, PyObject *none)
-{
-    struct bp_thread *t = bp_thread_known();
-    (void)module, (void)none;
-    if (t) {
-        t->forking = true;
-        if (t->armed && t == bp_me)
-            bp_hold(t);
-    }
-    Py_RETURN_NONE;
-}
-
-static PyObject *fork_ends(PyObject *module, PyObject *none)
-{
-    struct bp_thread *t = bp_thread_known();
-    (void)module, (void)none;
-    if (t) {
-        t->forking = false;
-        Py_CLEAR(t->left_behind);
-    }
-    Py_RETURN_NONE;
-}
-
-int bp_thread_init(void)
-{
-    static bool registered;
-    if (!registered && pthread_atfork(NULL, NULL, in_child) != 0)
-        return (void)PyErr_NoMemory(), -1;
-    registered = true;
-    return 0;
-}
-
 /* ---- methods ---------------------------------------------------------------------------------------------------- */
 
 static PyObject *begin_thread(PyObject *module, PyObject *args)
@@ -389,22 +269,6 @@ static PyObject *has_state(PyObject *module, PyObject *args)
     return PyArg_ParseTuple(args, "k:has_state", &ident) ? PyBool_FromLong(first_with_ident(ident) != NULL) : NULL;
 }
 
-static PyObject *handle_of(PyObject *module, PyObject *args)
-{
-    unsigned long ident;
-    (void)module;
-    if (!PyArg_ParseTuple(args, "k:handle_of", &ident))
-        return NULL;
-    struct bp_thread *t = bp_thread_of_ident(ident);
-    if (t)
-        bp_thread_show(t);
-    if (t && !t->handle)
-        return PyErr_SetString(PyExc_ValueError,
-                               "the thread has not used bough, and bough can't know it yet: it is being started"),
-               NULL;
-    return t ? PyLong_FromVoidPtr(t->handle) : NULL;
-}
-
 static PyObject *set_name(PyObject *module, PyObject *name)
 {
     const char *text = PyUnicode_AsUTF8(name);
@@ -424,9 +288,6 @@ PyMethodDef bp_thread_methods[] = {
          "id_of(ident): the number of any thread, which no other thread of the process has, before or after it.")},
     {"has_state", has_state, METH_VARARGS,
      PyDoc_STR("has_state(ident): whether the interpreter has a thread with this ident still.")},
-    {"handle_of", handle_of, METH_VARARGS, PyDoc_STR("handle_of(ident): any thread's handle in libbough.")},
-    {"fork_begins", fork_begins, METH_NOARGS, PyDoc_STR("fork_begins(): before os.fork(), by the thread that forks.")},
-    {"fork_ends", fork_ends, METH_NOARGS, PyDoc_STR("fork_ends(): after it, in both processes.")},
     {"set_name", set_name, METH_O, PyDoc_STR("Name the calling thread, in the tree and for the kernel.")},
     {0},
 };

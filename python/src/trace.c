@@ -7,6 +7,7 @@
  * where there is one: it would get events that it does not know when ours is gone. There a line is looked at where it begins.
  */
 #include "cause.h"
+#include "upcalls.h"
 
 #if PY_VERSION_HEX < 0x030C0000
 
@@ -108,6 +109,19 @@ static int trace(PyObject *self, PyFrameObject *frame, int what, PyObject *arg)
         mark_all((PyFrameObject *)Py_NewRef((PyObject *)frame), false);
     bp_trace_if_wanted(t);
     return 0;
+}
+
+/* The trace function sees that itself. */
+void bp_watch_code(PyCodeObject *code)
+{
+    (void)code;
+}
+
+void bp_watch_end(const struct bp_site *s)
+{
+    bp_trace_mark(s->frame);
+    if (bp_me == s->thread)
+        bp_trace_if_wanted(s->thread);
 }
 
 #endif

@@ -8,6 +8,7 @@
  * does (trace.c). Both are on only while a frame has such an instruction, and cost something only there.
  */
 #include "cause.h"
+#include "upcalls.h"
 
 #include <stddef.h>
 
@@ -57,16 +58,6 @@ void bp_watch_begin(struct bp_site *s)
     Py_DECREF(code);
 }
 
-void bp_watch_end(const struct bp_site *s)
-{
-    bp_instructions(s->code);
-}
-
-void bp_watch_code(PyCodeObject *code)
-{
-    bp_instructions(code);
-}
-
 #else
 
 bool bp_watch_is_on(const struct bp_thread *t)
@@ -83,12 +74,6 @@ bool bp_watch_is_of(const PyFrameObject *frame)
     while (s && !(s->watched && s->frame == frame))
         s = s->next;
     return s != NULL;
-}
-
-/* The trace function sees that itself. */
-void bp_watch_code(PyCodeObject *code)
-{
-    (void)code;
 }
 
 void bp_watch_opcode(PyFrameObject *frame)
@@ -109,13 +94,6 @@ void bp_watch_begin(struct bp_site *s)
     bp_trace(s->thread);
     s->watched = true;
     bp_trace_mark(s->frame);
-}
-
-void bp_watch_end(const struct bp_site *s)
-{
-    bp_trace_mark(s->frame);
-    if (bp_me == s->thread)
-        bp_trace_if_wanted(s->thread);
 }
 
 #endif

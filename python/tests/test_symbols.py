@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Which C file of the extension needs which, by the symbols of its objects: those below all others stay there."""
+"""Which C file of the extension needs which, by the symbols of its objects: no cycles, and calls upward are declared in upcalls.h."""
+import re
 import subprocess
-import sys
 import unittest
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -9,53 +9,84 @@ from shutil import which
 
 from bough import _bough
 
-OBJECTS = sorted(Path(_bough.__file__ + ".p").glob("*src_*.o")) + sorted(Path(_bough.__file__ + ".p").glob(".*src_*.o"))
-
-# These depend on each other still. Take a file out when it no longer does; add none.
-CIRCLE = set(
-    "async_exc callback carrier cause delivery exceptions interpose ladder lock_methods locks monitor open_branches regions site sqlite "
-    "stand_in stranger thread trace watch".split()
-)
-if sys.version_info >= (3, 12):
-    CIRCLE.add("instructions")  # sys.monitoring calls it back
+BUILT = Path(_bough.__file__ + ".p")
+OBJECTS = sorted(BUILT.glob("*src_*.o")) + sorted(BUILT.glob(".*src_*.o"))
+SOURCES = Path(__file__).resolve().parents[1] / "src"
 
 
-def needs():
-    """file -> the files whose functions or variables it uses."""
-    owner, used = {}, {}
+def symbols():
+    """symbol -> the file that defines it; file -> the symbols that it needs."""
+    owner, needed = {}, {}
     listed = subprocess.run(["nm", "-A", *map(str, OBJECTS)], capture_output=True, text=True, check=True).stdout
     for line in listed.splitlines():
         path, rest = line.split(":", 1)
         file = path.rpartition("src_")[2].removesuffix(".c.o")
         kind, name = rest.split()[-2:]
         if kind in "Uwv":
-            used.setdefault(file, set()).add(name)
+            needed.setdefault(file, set()).add(name)
         elif kind.isupper():
             owner[name] = file
-    return {file: {owner[name] for name in names if name in owner} - {file} for file, names in used.items()}
+    return owner, needed
+
+
+def declared():
+    """The functions that upcalls.h declares -> the comment above each."""
+    upcalls, reason = {}, ""
+    for part in re.findall(r"/\*.*?\*/|^\w[^;{}#]*\([^;{}]*;", (SOURCES / "upcalls.h").read_text(), re.S | re.M):
+        if part.startswith("/*"):
+            reason = part
+        else:
+            upcalls[re.search(r"(\w+)\(", part).group(1)] = reason
+    return upcalls
+
+
+def cycle(edges):
+    """Files that depend on each other, in order; None."""
+    graph = {}
+    for file, other in edges:
+        graph.setdefault(file, set()).add(other)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1][::-1]
+    return None
 
 
 @unittest.skipUnless(OBJECTS and which("nm"), "there are no objects beside the extension, or no nm")
 class Symbols(unittest.TestCase):
-    def test_no_other_cycle(self):
-        """no file depends on one that depends on it, but for those of the circle"""
-        graph = {file: others - CIRCLE if file in CIRCLE else others for file, others in needs().items()}
-        try:
-            TopologicalSorter(graph).prepare()
-        except CycleError as error:
-            self.fail(" needs ".join(reversed(error.args[1])))
+    def setUp(self):
+        self.owner, needed = symbols()
+        self.upcalls = declared()
+        self.edges, self.upward = {}, {}
+        for file, names in needed.items():
+            for name in names & set(self.owner):
+                edge = file, self.owner[name]
+                if name in self.upcalls:
+                    self.upward.setdefault(name, set()).add(edge)
+                elif edge[0] != edge[1]:
+                    self.edges[edge] = name
 
-    @unittest.skipUnless(sys.version_info[:2] == (3, 11), "3.11 has trace.c, other versions need less of each other")
-    def test_circle(self):
-        """all of the circle reach each other"""
-        graph = needs()
-        for file in CIRCLE:
-            reached, ahead = set(), [file]
-            while ahead:
-                new = graph.get(ahead.pop(), set()) - reached
-                reached |= new
-                ahead.extend(new)
-            self.assertLessEqual(CIRCLE, reached, f"{file} is out of the circle: take it out of CIRCLE")
+    def test_no_cycle(self):
+        """no file depends on one that depends on it"""
+        found = cycle(self.edges)
+        if found:
+            steps = [f"{a} needs {self.edges[a, b]} of {b}" for a, b in zip(found, found[1:])]
+            self.fail(f"declare an upcall in upcalls.h, or move a function: {', '.join(steps)}")
+
+    def test_upcalls(self):
+        """each declared upcall goes up: it would close a cycle; and it has its reason"""
+        for name, reason in self.upcalls.items():
+            with self.subTest(name):
+                self.assertGreater(len(reason), 40, "has no comment that says why")
+                if name in self.owner:  # else this version of Python has no use for it
+                    self.assertTrue(cycle([*self.edges, *self.upward.get(name, ())]), "needs no declaration: it goes down")
+
+    def test_defined(self):
+        """each declared upcall is in the source of a file"""
+        text = "\n".join(path.read_text() for path in SOURCES.rglob("*.c"))
+        for name in self.upcalls:
+            with self.subTest(name):
+                self.assertRegex(text, rf"(?m)^\w[\w *]*\b{name}\([^;]*\)\n{{")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* A call was interrupted, or ends because an interrupt is due. */
+#include "upcalls.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Runs on the thread, mostly without the GIL. If the record was cleared meanwhile, the interpreter and the lock's method try
+ * again. */
+int bp_call_interrupted(void *argument, const struct bough_cut *cut)
+{
+    struct bp_thread *t = argument;
+    bool lock = t->in_lock && strncmp(cut->call, "sem_", 4) == 0;
+    t->lock_cut |= lock;
+    if (!cut->why)
+        return lock || cut->error != BP_CUT ? 0 : EINTR;
+    t->why = *cut->why;
+    if (!lock && bp_look_begins()) {
+        t->cut_at = bp_place(t);
+        t->cut = true;
+        if (!t->raises)
+            bp_cause_cut(t);
+        bp_look_ends();
+    }
+    return 0;
+}
+
+bool bp_is_cut_here(const struct bp_thread *t)
+{
+    if (!t || !t->cut || !bp_look_begins())
+        return false;
+    bool here = bp_is_cut_place(t);
+    bp_look_ends();
+    return here;
+}
+
+/* A wait of C code ends because of an interrupt, and an error is to come of that. Without the interpreter lock. */
+bool bp_cut_here(void)
+{
+    struct bp_thread *t = bp_me;
+    if (t && t->cut && !bp_is_cut_here(t)) { /* that was another call, which has swallowed it */
+        t->cut = false;
+        bough_foreign_again();
+    }
+    if (!t || (!t->cut && bough_foreign_check(&t->why) == 0))
+        return false;
+    if (!t->cut && bp_look_begins()) {
+        t->cut_at = bp_place(t);
+        t->cut = true;
+        bp_cause_cut(t);
+        bp_look_ends();
+    }
+    return true;
+}
+
+/* For a function of the interpreter that returns what its call returned. */
+static PyObject *meet_cut(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    if (bp_cut_here() && bp_meet(bp_me) != 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* For tests: as if C code had swallowed the error of a call that was cut. */
+static PyObject *pretend_cut(PyObject *module, PyObject *none)
+{
+    struct bp_thread *t = bp_self();
+    (void)module, (void)none;
+    if (!t)
+        return NULL;
+    t->cut_at = bp_place(t);
+    t->cut = true;
+    Py_RETURN_NONE;
+}
+
+PyMethodDef bp_cut_methods[] = {
+    {"meet_cut", meet_cut, METH_NOARGS,
+     PyDoc_STR("meet_cut(): raise the interrupt by which a call has ended, if one has.")},
+    {"pretend_cut", pretend_cut, METH_NOARGS, PyDoc_STR("pretend_cut(): a call was cut, and its error swallowed.")},
+    {0},
+};
