@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "memfd.h"
+#include "pid_ns.h"
 #include "proc.h"
 
 static const char file_name[] = MEMFD("bough");
@@ -177,6 +178,8 @@ static enum attached attach_by_maps(struct arena *a, pid_t pid, pid_t alive)
     snprintf(path, sizeof path, "/proc/%d/mem", (int)alive);
     a->fd = open(path, O_RDONLY | O_CLOEXEC);
     a->base = found.address;
+    if (a->fd < 0 && !pid_ns_proc_is_ours())
+        return fail_attach(a, DENIED, "process %d can't be read here: /proc is of another PID namespace", (int)pid);
     if (a->fd < 0)
         return fail_attach(a, DENIED, "process %d has closed the file of its tree: only root can see it", (int)pid);
     return ATTACHED;
@@ -196,6 +199,8 @@ enum attached attach_process(struct arena *a, pid_t pid)
     if (!alive)
         return fail_attach(a, NO_PROCESS, "process %d has ended: it is a zombie until its parent waits for it",
                            (int)pid);
+    if (!pid_ns_own(pid, &a->own_pid, &a->apart))
+        return denied(a, pid);
     a->fd = memfd_find(alive, file_name, MEMFD_LENGTH | MEMFD_WRITTEN,
                        O_RDONLY); /* which needs the right to read it only */
     enum attached result = a->fd >= 0 ? ATTACHED : attach_by_maps(a, pid, alive);

@@ -22,7 +22,9 @@ enum attached {
 };
 
 struct arena {
-    pid_t pid; /* 0: a file, of which nothing more is known than what is in it */
+    pid_t pid;     /* 0: a file, of which nothing more is known than what is in it */
+    pid_t own_pid; /* what the process calls itself (pid_ns.h) */
+    bool apart;    /* it is in a PID namespace below, and has other ids than here */
     int fd;
     int64_t base; /* where the arena begins in it: 0, or its address in /proc/PID/mem */
     struct bo_header head;

@@ -33,10 +33,12 @@ static const struct command {
      "Yours, or as root everybody's: how many threads and branches each has, and how many\n"
      "incidents are open, which are requests to stop that have not been answered yet.\n\n"
      "  --json    for programs\n"},
-    {"tree", tree_main, "tree [--json] PID | tree [--json] --file FILE", "show the threads and branches of a process",
+    {"tree", tree_main, "tree [--all] [--json] PID | tree [--json] --file FILE",
+     "show the threads and branches of a process",
      "Where each branch was opened and how long it has, what each thread is at, which\n"
      "regions it is in, and who asked it to stop. Threads that bough does not know come last.\n"
      "The process takes no part in it: it may be hung or stopped.\n\n"
+     "  --all          show each of the library's idle workers, too\n"
      "  --json         for programs\n"
      "  --file FILE    read a copy of an arena, not a process\n"},
 };

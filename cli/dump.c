@@ -30,6 +30,19 @@ static int open_dump(pid_t pid, int number)
     return -1;
 }
 
+/* The dump has the ids by which the process calls its threads. */
+static void put_ids(const struct arena *a)
+{
+    struct pid_map ids;
+    if (a->apart && pid_map_read(&ids, a->pid, true)) {
+        printf("process %d is in a PID namespace of its own. The ids in its dump, and those here:", (int)a->pid);
+        for (size_t i = 0; i < ids.count; i++)
+            printf("%s%d = %d", i % 8 ? ", " : "\n  ", (int)ids.thread[i].own, (int)ids.thread[i].here);
+        puts("\n");
+        pid_map_free(&ids);
+    }
+}
+
 static void copy_out(FILE *in)
 {
     char line[4096];
@@ -46,7 +59,7 @@ static void copy_out(FILE *in)
 /* What it writes about itself; NULL with `a->why` filled in. */
 static FILE *by_itself(struct arena *a)
 {
-    struct bo_request l = {.kind = BO_ASK_DUMP, .from = getpid()};
+    struct bo_request l = {.kind = BO_ASK_DUMP, .from = a->apart ? 0 : getpid()};
     int box = mailbox_send(a, &l);
     if (box < 0)
         return NULL;
@@ -96,7 +109,7 @@ static unsigned depth_of(const char *line)
 }
 
 /* Two spaces, the thread's id, what it is at; deeper: how its stack was found, and its frames. */
-static void write_threads(struct json *j, FILE *in)
+static void write_threads(struct json *j, FILE *in, const struct view *v)
 {
     char line[4096];
     bool open = false;
@@ -111,7 +124,9 @@ static void write_threads(struct json *j, FILE *in)
                 json_end(j, ']'), json_end(j, '}');
             open = true;
             json_begin(j, NULL, '{');
-            json_number(j, "tid", strtol(at, &at, 10));
+            long own = strtol(at, &at, 10);
+            json_number(j, "tid", view_tid(v, (pid_t)own));
+            json_number(j, "ns_tid", own);
             json_string(j, "at", at + strspn(at, " "));
             json_begin(j, "stack", '[');
         } else if (depth_of(line) > 4 && open) {
@@ -146,7 +161,7 @@ static int as_json(const struct arena *a, FILE *in)
     json_string(&j, "problem", in ? NULL : a->why);
     tree_as_json(&j, "process", v, strings);
     if (in) {
-        write_threads(&j, in);
+        write_threads(&j, in, v);
         write_text(&j, in);
     }
     json_end(&j, '}');
@@ -164,7 +179,7 @@ static int show_dump(struct arena *a, bool json)
     if (json)
         status = as_json(a, in);
     else if (in)
-        copy_out(in);
+        put_ids(a), copy_out(in);
     else
         status = from_outside(a);
     if (in)

@@ -11,6 +11,7 @@
 #include "base/plain.h"
 #include "command.h"
 #include "mailbox.h"
+#include "pid_ns.h"
 #include "proc.h"
 #include "text.h"
 #include "view.h"
@@ -24,7 +25,7 @@ struct found {
     unsigned count;
     bool branch;
     char name[BO_NAME];
-    pid_t tid;
+    pid_t tid; /* what the process calls it */
 };
 
 static void note(struct found *f, const struct bo_target *t, bool branch, pid_t tid)
@@ -37,12 +38,35 @@ static void note(struct found *f, const struct bo_target *t, bool branch, pid_t 
     memcpy(f->name, t->name, BO_NAME);
 }
 
+/* What the process calls the thread that has this id here; -1: it has none. */
+static pid_t own_id(const struct arena *a, pid_t here)
+{
+    struct pid_map ids;
+    if (here < 0 || !a->apart)
+        return here;
+    pid_t own = pid_map_read(&ids, a->pid, true) ? pid_map_own(&ids, here) : 0;
+    pid_map_free(&ids);
+    return own ? own : -1;
+}
+
+/* The id here of the thread that the process calls so. */
+static pid_t id_here(const struct arena *a, pid_t own)
+{
+    struct pid_map ids;
+    if (!a->apart)
+        return own;
+    pid_t here = pid_map_read(&ids, a->pid, true) ? pid_map_here(&ids, own) : 0;
+    pid_map_free(&ids);
+    return here;
+}
+
 /* By id it is one thread; a name may be several threads' or branches'. */
-static void look_among_threads(const struct arena *a, const char *wanted, pid_t tid, struct found *f)
+static void look_among_threads(const struct arena *a, const char *wanted, struct found *f)
 {
     struct bo_thread t;
+    pid_t tid = parse_pid(wanted), own = own_id(a, tid);
     for (uint32_t i = arena_next(a, false, 1); i; i = arena_next(a, false, i + 1))
-        if (arena_thread(a, i, &t) && (tid > 0 ? bo_load_relaxed(&t.tid) == tid : strcmp(t.t.name, wanted) == 0))
+        if (arena_thread(a, i, &t) && (tid > 0 ? bo_load_relaxed(&t.tid) == own : strcmp(t.t.name, wanted) == 0))
             note(f, &t.t, false, bo_load_relaxed(&t.tid));
 }
 
@@ -68,7 +92,7 @@ static bool find_target(const struct arena *a, const char *wanted, struct found 
             note(f, &root.t, true, 0);
         return f->count == 1;
     }
-    look_among_threads(a, wanted, parse_pid(wanted), f);
+    look_among_threads(a, wanted, f);
     if (!f->count)
         look_among_branches(a, wanted, f);
     return f->count == 1;
@@ -142,12 +166,13 @@ static int ceiling_of(const struct wish *wish, const char *wanted)
     return wish->ceiling ? wish->ceiling : is_all(wanted) ? RUNG_KILL : RUNG_FINAL;
 }
 
-static void put_target(const struct found *target)
+static void put_target(const struct arena *a, const struct found *target)
 {
+    pid_t here = target->tid ? id_here(a, target->tid) : 0;
     fputs(target->branch ? "branch " : "thread ", stdout);
     put_text(stdout, *target->name ? target->name : "(unnamed)");
-    if (target->tid)
-        printf(" (%d)", (int)target->tid);
+    if (here)
+        printf(" (%d)", (int)here);
 }
 
 /* The rung that it can come to. A request that stands already climbs as far as it was allowed to, and this one makes it. */
@@ -166,7 +191,7 @@ static int put_reach(const struct arena *a, const struct found *target, int ceil
 /* Before it is posted, when it can still be thought about. */
 static void put_prospect(const struct arena *a, const struct found *target, int reach)
 {
-    put_target(target);
+    put_target(a, target);
     fputs(" is to stop. If it does not, ", stdout);
     if (reach >= RUNG_EXIT)
         printf("process %d can be ended, with all its threads, when its grace period is over", (int)a->pid);
@@ -192,7 +217,7 @@ static int post(struct arena *a, const struct found *target, const struct wish *
     struct bo_request l = {.kind = BO_ASK_INTERRUPT,
                            .rung = (uint32_t)wish->rung,
                            .ceiling = (uint32_t)ceiling,
-                           .from = getpid(),
+                           .from = a->apart ? 0 : getpid(), /* in a namespace below we have no id */
                            .target = target->handle};
     memcpy(l.reason, wish->reason, bo_cut(wish->reason, sizeof l.reason - 1));
     int box = mailbox_send(a, &l);
@@ -231,6 +256,10 @@ static int interrupt(struct arena *a, const char *wanted, const struct wish *wis
     if (target.count)
         return fail("%u of process %d are named '%s': use a thread id, see `bough tree %d`", target.count, (int)a->pid,
                     wanted, (int)a->pid);
+    pid_t tid = parse_pid(wanted), here = tid > 0 && a->apart ? id_here(a, tid) : 0;
+    if (here)
+        return fail("process %d has no thread %d; the one that has this id in its PID namespace is %d here",
+                    (int)a->pid, (int)tid, (int)here);
     return fail("process %d has no thread or branch '%s': see `bough tree %d`", (int)a->pid, wanted, (int)a->pid);
 }
 

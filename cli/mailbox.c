@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "memfd.h"
+#include "pid_ns.h"
 #include "proc.h"
 
 /* ---- the reader's thread ------------------------------------------------------------------------------------- */
@@ -137,6 +138,10 @@ static int send_by(struct arena *a, struct bo_mailbox *m, struct bo_request *req
 
 int mailbox_send(struct arena *a, struct bo_request *request)
 {
+    if (!pid_ns_proc_is_ours())
+        return refuse(a,
+                      "can't be asked: the ids in /proc are not those of this PID namespace, and its thread can't be "
+                      "signalled. Mount a /proc for it, as `unshare --mount-proc` does");
     if (!a->pid || a->base)
         return refuse(a, "has closed the file of its tree: it can't be asked");
     if (!find_reader(a->pid))

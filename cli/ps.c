@@ -13,7 +13,8 @@
 #include "view.h"
 
 struct row {
-    pid_t pid;
+    pid_t pid, own_pid; /* here, and in its PID namespace; 0: not known */
+    bool apart;
     char command[64];
     const char *why; /* its tree can't be shown; NULL: it can */
     unsigned threads, branches, incidents;
@@ -31,6 +32,8 @@ static void put_row(FILE *out, const struct row *r)
     if (!r->why)
         fprintf(out, "%8lld s  ", (long long)(r->uptime / 1000000000));
     put_text(out, r->command);
+    if (r->apart)
+        fprintf(out, " (%d in its PID namespace)", (int)r->own_pid);
     if (r->why) {
         fputs("  (", out);
         put_text(out, r->why);
@@ -43,6 +46,7 @@ static void write_row(struct json *j, const struct row *r)
 {
     json_begin(j, NULL, '{');
     json_number(j, "pid", r->pid);
+    json_number(j, "ns_pid", r->own_pid);
     json_string(j, "command", r->command);
     json_string(j, "problem", r->why);
     if (!r->why) {
@@ -81,6 +85,8 @@ static bool look_at_process(struct row *r, struct arena *a)
 {
     enum attached result = attach_process(a, r->pid);
     proc_command(r->pid, r->command, sizeof r->command);
+    r->own_pid = a->own_pid;
+    r->apart = a->apart;
     if (result == ATTACHED) {
         bool counted = count(a, r);
         detach(a);

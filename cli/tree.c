@@ -19,6 +19,17 @@ struct printer {
     bool last[VIEW_DEPTH + 2]; /* for each level on the way down: whether it is the last of its parent's */
 };
 
+/* Its id here, and in brackets what the process calls it, if that is another one. */
+static void put_tid(struct printer *p, pid_t here, pid_t own)
+{
+    if (here && p->view->arena->apart)
+        fprintf(p->out, "%d (%d)", (int)here, (int)own);
+    else if (p->view->arena->apart)
+        fprintf(p->out, "(%d)", (int)own);
+    else
+        fprintf(p->out, "%d", (int)own);
+}
+
 static void put_place(struct printer *p, const char *file, int line)
 {
     char name[512];
@@ -26,6 +37,19 @@ static void put_place(struct printer *p, const char *file, int line)
     fputs(" at ", p->out);
     put_text(p->out, name);
     fprintf(p->out, ":%d", line);
+}
+
+/* An operator's request came through the mailbox, which the library's thread reads. Its process has an id in the namespace of
+ * the one that it asks, or none. */
+static void put_sender(struct printer *p, const struct bo_record *r)
+{
+    const struct arena *a = p->view->arena;
+    if (r->kind == BOUGH_OPERATOR && r->value > 0)
+        fprintf(p->out, " from process %lld%s", (long long)r->value, a->apart ? " of its PID namespace" : "");
+    else if (r->kind == BOUGH_OPERATOR && r->source && r->source == bo_load_relaxed(&a->head.ticker))
+        fputs(" from another PID namespace", p->out);
+    else if (r->source)
+        fputs(" from thread ", p->out), put_tid(p, view_tid(p->view, r->source), r->source);
 }
 
 static void put_record(struct printer *p, const struct bo_record *r)
@@ -38,10 +62,7 @@ static void put_record(struct printer *p, const struct bo_record *r)
         put_text(p->out, r->reason);
         fputs("\"", p->out);
     }
-    if (r->kind == BOUGH_OPERATOR && r->value)
-        fprintf(p->out, " from process %lld", (long long)r->value);
-    else if (r->source)
-        fprintf(p->out, " from thread %d", (int)r->source);
+    put_sender(p, r);
     if (age >= 0)
         fputs(" since ", p->out), put_time(p->out, age);
     fprintf(p->out, ", %s", bo_record_status(bo_load_relaxed(&r->state)) == BO_DELIVERED ? "delivered" : "pending");
@@ -109,10 +130,11 @@ static bool put_wait_for_children(struct printer *p, const struct bo_thread *t)
 /* `t` is NULL for a thread that bough does not know. */
 static void put_state(struct printer *p, pid_t tid, const struct bo_thread *t)
 {
-    struct activity now;
+    struct activity now = {0};
     if (!view_knows_threads(p->view))
         return;
-    proc_activity(p->view->arena->pid, tid, &now);
+    if (tid)
+        proc_activity(p->view->arena->pid, tid, &now);
     const char *state = state_name(now.state);
     fprintf(p->out, "%s%s", *state ? ", " : "", state);
     if (!(t && put_wait_for_children(p, t)) && *now.call)
@@ -123,11 +145,17 @@ static void put_state(struct printer *p, pid_t tid, const struct bo_thread *t)
 static void put_unknown(struct printer *p, const struct node *n)
 {
     const char *name = n->slot.target.name;
+    if (n == &p->view->idle_workers) {
+        fprintf(p->out, "%sbough-worker%s  %u of them, the library's, idle (--all shows each)\n", colour(BOLD),
+                colour(PLAIN), p->view->folded);
+        return;
+    }
     fputs(colour(BOLD), p->out);
     put_text(p->out, *name ? name : "thread");
-    fprintf(p->out, "%s  %d, %s", colour(PLAIN), (int)bo_load_relaxed(&n->slot.thread.tid),
-            strncmp(name, "bough-", 6) == 0 ? "the library's" : "not known to bough");
-    put_state(p, bo_load_relaxed(&n->slot.thread.tid), NULL);
+    fprintf(p->out, "%s  ", colour(PLAIN));
+    put_tid(p, n->tid, bo_load_relaxed(&n->slot.thread.tid));
+    fprintf(p->out, ", %s", strncmp(name, "bough-", 6) == 0 ? "the library's" : "not known to bough");
+    put_state(p, n->tid, NULL);
     fputs("\n", p->out);
 }
 
@@ -140,10 +168,12 @@ static void put_thread(struct printer *p, const struct node *n)
     const struct bo_thread *t = &n->slot.thread;
     fputs(colour(BOLD), p->out);
     put_text(p->out, *t->t.name ? t->t.name : "thread");
-    fprintf(p->out, "%s  %d, %s", colour(PLAIN), (int)bo_load_relaxed(&t->tid), level_name(t));
+    fprintf(p->out, "%s  ", colour(PLAIN));
+    put_tid(p, n->tid, bo_load_relaxed(&t->tid));
+    fprintf(p->out, ", %s", level_name(t));
     if (bo_load_relaxed(&t->t.word) & BO_PENDING)
         fprintf(p->out, ", %sinterrupted%s", colour(RED), colour(PLAIN));
-    put_state(p, bo_load_relaxed(&t->tid), t);
+    put_state(p, n->tid, t);
     fprintf(p->out, "%s\n", n->stray ? ", (not connected)" : "");
 }
 
@@ -225,6 +255,8 @@ static void put_summary(FILE *out, const struct view *v)
     proc_command(a->pid, command, sizeof command);
     fprintf(out, "%s", a->pid ? "process " : "arena of process ");
     fprintf(out, "%d", (int)(a->pid ? a->pid : a->head.pid));
+    if (a->apart)
+        fprintf(out, " (%d in its PID namespace)", (int)a->own_pid);
     if (a->pid)
         fputs(" ", out), put_text(out, command);
     fprintf(out, ": %u thread%s, %u branch%s, %u incident%s", v->threads, v->threads == 1 ? "" : "s", open_branches(v),
@@ -244,12 +276,14 @@ void tree_as_text(FILE *out, const struct view *v, struct strings *strings)
 
 /* ---- the command --------------------------------------------------------------------------------------------- */
 
-static int show_tree(const struct arena *a, bool json)
+static int show_tree(const struct arena *a, bool json, bool all)
 {
     struct view *v = view_new(a);
     struct strings *strings = a->pid ? strings_new(a->pid) : NULL;
     if (!v)
         return strings_free(strings), fail("out of memory");
+    if (!json && !all)
+        view_fold_idle(v);
     static struct json j;
     j = (struct json){.out = stdout};
     choose_style(stdout);
@@ -264,16 +298,19 @@ static int show_tree(const struct arena *a, bool json)
 
 int tree_main(int argc, char **argv)
 {
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+    static const struct option options[] = {{"all", no_argument, NULL, 'a'},
+                                            {"json", no_argument, NULL, 'j'},
                                             {"file", required_argument, NULL, 'f'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     const char *file = NULL;
-    bool json = false;
+    bool json = false, all = false;
     struct arena a;
     for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;)
         if (o == 'j')
             json = true;
+        else if (o == 'a')
+            all = true;
         else if (o == 'f')
             file = optarg;
         else
@@ -285,7 +322,7 @@ int tree_main(int argc, char **argv)
         return usage_error("tree", "'%s' is not a process id", argv[optind]);
     if ((file ? attach_file(&a, file) : attach_process(&a, pid)) != ATTACHED)
         return fail("%s", a.why);
-    int status = show_tree(&a, json);
+    int status = show_tree(&a, json, all);
     detach(&a);
     return status;
 }

@@ -33,7 +33,9 @@ static void write_record(struct writer *w, const struct bo_record *r)
     json_bool(j, "final", bo_record_flags(r) & BOUGH_FINAL);
     json_bool(j, "alone", bo_record_flags(r) & BOUGH_ALONE);
     json_number(j, "signal", r->signo);
-    json_number(j, "source", r->source);
+    json_number(j, "source", r->source ? view_tid(w->view, r->source) : 0);
+    json_number(j, "ns_source", r->source);
+    json_number(j, "value", r->value);
     json_seconds(j, "age", view_age(w->view, bo_load_relaxed(&r->since)));
     json_end(j, '}');
 }
@@ -66,10 +68,17 @@ static void write_regions(struct writer *w, const struct bo_thread *t)
     json_number(j, "regions_not_shown", bo_load_relaxed(&t->depth) - regions_of(t));
 }
 
+/* 0: it has ended, or that is not known. */
+static void write_ids(struct writer *w, const struct node *n)
+{
+    json_number(w->json, "tid", n->tid);
+    json_number(w->json, "ns_tid", bo_load_relaxed(&n->slot.thread.tid));
+}
+
 static void write_activity(struct writer *w, pid_t tid)
 {
     struct activity now = {0};
-    if (view_knows_threads(w->view))
+    if (tid && view_knows_threads(w->view))
         proc_activity(w->view->arena->pid, tid, &now);
     json_string(w->json, "state", now.state ? (char[]){now.state, '\0'} : NULL);
     json_string(w->json, "call", *now.call ? now.call : NULL);
@@ -81,17 +90,17 @@ static void write_thread(struct writer *w, const struct node *n)
     const struct bo_thread *t = &n->slot.thread;
     json_bool(w->json, "known", !n->unknown);
     if (n->unknown) {
-        json_number(w->json, "tid", bo_load_relaxed(&t->tid));
-        write_activity(w, bo_load_relaxed(&t->tid));
+        write_ids(w, n);
+        write_activity(w, n->tid);
         return;
     }
     uint64_t word = bo_load_relaxed(&t->t.word);
-    json_number(w->json, "tid", bo_load_relaxed(&t->tid));
+    write_ids(w, n);
     json_string(w->json, "level", level_name(t));
     json_bool(w->json, "overrun", word & BO_OVERRUN);
     json_bool(w->json, "interrupted", word & BO_PENDING);
     json_bool(w->json, "interruptible_call", word & BO_IN);
-    write_activity(w, bo_load_relaxed(&t->tid));
+    write_activity(w, n->tid);
     write_regions(w, t);
 }
 
@@ -140,6 +149,7 @@ void tree_as_json(struct json *j, const char *key, const struct view *v, struct 
     char command[64];
     json_begin(j, key, '{');
     json_number(j, "pid", v->arena->pid ? v->arena->pid : v->arena->head.pid);
+    json_number(j, "ns_pid", v->arena->pid ? v->arena->own_pid : v->arena->head.pid);
     proc_command(v->arena->pid, command, sizeof command);
     json_string(j, "command", v->arena->pid ? command : NULL);
     json_string(j, "version", v->arena->head.library);

@@ -174,41 +174,99 @@ static void link_all(struct view *v)
 
 /* ---- threads that bough does not know ---------------------------------------------------------------------- */
 
+/* Any thread can take that name: so it is one only if it waits as a worker does, asleep or stopped. */
+static bool is_idle_worker(const char *name, const struct activity *now)
+{
+    return strcmp(name, "bough-worker") == 0 && strchr("STt", now->state) &&
+           (!*now->call || strncmp(now->call, "futex", 5) == 0);
+}
+
+/* False: out of memory. */
+static bool add_unknown(struct view *v, const struct pid_pair *thread)
+{
+    struct activity now;
+    proc_activity(v->arena->pid, thread->here, &now);
+    if (!now.state) /* it has ended meanwhile */
+        return true;
+    struct node *n = aligned_new(sizeof *n);
+    if (!n)
+        return false;
+    v->unknown[v->unknowns++] = n;
+    n->unknown = n->reached = true;
+    n->tid = thread->here;
+    bo_store_relaxed(&n->slot.thread.tid, thread->own);
+    proc_thread_name(v->arena->pid, thread->here, n->slot.target.name, BO_NAME);
+    n->idle = is_idle_worker(n->slot.target.name, &now);
+    hang(n, v->root);
+    return true;
+}
+
 static int compare(const void *a, const void *b)
 {
     pid_t first = *(const pid_t *)a, second = *(const pid_t *)b;
     return (first > second) - (first < second);
 }
 
-/* Of those that were there before the tree was read: one that has come since may be in a slot that was not. */
-static bool add_unknown(struct view *v, pid_t *tids, size_t count)
+/* The threads' own ids, in order. */
+static size_t known_ids(const struct view *v, pid_t *own)
 {
-    if (count)
-        qsort(tids, count, sizeof *tids, compare);
-    for (uint32_t i = 0; i < BO_THREADS; i++) {
-        pid_t tid = v->thread[i] ? bo_load_relaxed(&v->thread[i]->slot.thread.tid) : 0;
-        pid_t *known = tid && count ? bsearch(&tid, tids, count, sizeof *tids, compare) : NULL;
-        if (known) {
-            memmove(known, known + 1, (size_t)(tids + count - known - 1) * sizeof *tids);
-            count--;
-        }
+    size_t count = 0;
+    for (uint32_t i = 0; i < BO_THREADS; i++)
+        if (v->thread[i])
+            own[count++] = bo_load_relaxed(&v->thread[i]->slot.thread.tid);
+    qsort(own, count, sizeof *own, compare);
+    return count;
+}
+
+/* Of those that were there before the tree was read: one that has come since may be in a slot that was not. */
+static bool add_all_unknown(struct view *v, const struct pid_map *before)
+{
+    pid_t *own = calloc(v->threads + 1, sizeof *own);
+    size_t count = own ? known_ids(v, own) : 0;
+    v->unknown = calloc(before->count + 1, sizeof(struct node *));
+    bool added = own && v->unknown;
+    for (size_t i = 0; added && i < before->count; i++)
+        if (!bsearch(&before->thread[i].own, own, count, sizeof *own, compare))
+            added = add_unknown(v, &before->thread[i]);
+    free(own);
+    return added;
+}
+
+/* ---- ids ------------------------------------------------------------------------------------------------------ */
+
+static bool read_ids(const struct view *v, struct pid_map *ids)
+{
+    *ids = (struct pid_map){0};
+    return !view_knows_threads(v) || pid_map_read(ids, v->arena->pid, v->arena->apart);
+}
+
+pid_t view_tid(const struct view *v, pid_t own)
+{
+    return v->arena->apart ? pid_map_here(&v->ids, own) : own;
+}
+
+static void give_ids(struct view *v)
+{
+    for (uint32_t i = 0; i < BO_THREADS; i++)
+        if (v->thread[i])
+            v->thread[i]->tid = view_tid(v, bo_load_relaxed(&v->thread[i]->slot.thread.tid));
+}
+
+/* ---- the whole -------------------------------------------------------------------------------------------------- */
+
+/* The threads' ids are read before the tree, for those that are not in it, and after it, for those that are: if they are
+ * needed. */
+static bool fill(struct view *v)
+{
+    struct pid_map before;
+    bool filled = read_ids(v, &before) && collect_all(v) && (!v->arena->apart || read_ids(v, &v->ids));
+    if (filled) {
+        link_all(v);
+        give_ids(v);
+        filled = add_all_unknown(v, &before);
     }
-    v->unknown = count ? calloc(count, sizeof(struct node *)) : NULL;
-    for (size_t i = 0; i < count; i++) {
-        struct activity now;
-        proc_activity(v->arena->pid, tids[i], &now);
-        if (!now.state) /* it has ended meanwhile */
-            continue;
-        struct node *n = v->unknown ? aligned_new(sizeof *n) : NULL;
-        if (!n)
-            return false;
-        v->unknown[v->unknowns++] = n;
-        n->unknown = n->reached = true;
-        bo_store_relaxed(&n->slot.thread.tid, tids[i]);
-        proc_thread_name(v->arena->pid, tids[i], n->slot.target.name, BO_NAME);
-        hang(n, v->root);
-    }
-    return true;
+    pid_map_free(&before);
+    return filled;
 }
 
 struct view *view_new(const struct arena *a)
@@ -218,14 +276,7 @@ struct view *view_new(const struct arena *a)
         return NULL;
     v->arena = a;
     v->now = arena_now(a);
-    pid_t *tids = NULL;
-    size_t count = view_knows_threads(v) ? proc_threads(a->pid, &tids) : 0;
-    bool collected = collect_all(v);
-    if (collected)
-        link_all(v);
-    collected = collected && add_unknown(v, tids, count);
-    free(tids);
-    if (collected)
+    if (fill(v))
         return v;
     view_free(v);
     return NULL;
@@ -239,8 +290,31 @@ void view_free(struct view *v)
         node_free(v->branch[i]);
     for (unsigned i = 0; v && i < v->unknowns; i++)
         node_free(v->unknown[i]);
+    if (v)
+        pid_map_free(&v->ids);
     free(v ? v->unknown : NULL);
     free(v);
+}
+
+/* In one pass: a process can have any number of threads of that name. */
+void view_fold_idle(struct view *v)
+{
+    unsigned idle = 0;
+    for (unsigned i = 0; i < v->unknowns; i++)
+        idle += v->unknown[i]->idle;
+    if (idle < 2 || v->folded)
+        return;
+    struct node **to = &v->root->first;
+    v->root->last = NULL;
+    for (struct node *n = v->root->first; n; n = n->next)
+        if (!n->idle) {
+            *to = v->root->last = n;
+            to = &n->next;
+        }
+    *to = NULL;
+    v->folded = idle;
+    v->idle_workers.unknown = v->idle_workers.idle = true;
+    hang(&v->idle_workers, v->root);
 }
 
 /* ---- in words ---------------------------------------------------------------------------------------------- */
@@ -308,5 +382,5 @@ int clocked_region(const struct bo_thread *t)
 
 bool view_knows_threads(const struct view *v)
 {
-    return v->arena->pid && v->arena->head.pid == v->arena->pid;
+    return v->arena->pid && v->arena->head.pid == v->arena->own_pid;
 }

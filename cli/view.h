@@ -15,11 +15,14 @@
 
 #include <stdio.h>
 #include "attach.h"
+#include "pid_ns.h"
 
 struct node {
     struct node *parent, *first, *last, *next;
     bool branch, stray, reached;
-    bool unknown; /* a thread that only the kernel knows: in `slot` are its id and the kernel's name */
+    bool unknown; /* a thread that only the kernel knows: in `slot` are its own id and the kernel's name */
+    bool idle;    /* ...and one of the library's that waits for work */
+    pid_t tid;    /* of a thread: its id here (pid_ns.h); 0: it has ended, or that is not known */
     uint32_t index;
     unsigned children; /* of a branch: threads */
     unsigned record_count;
@@ -42,11 +45,16 @@ struct view {
     unsigned unknowns;
     struct node *root;
     unsigned threads, branches, records;
+    struct pid_map ids;
+    struct node idle_workers; /* instead of the single ones, if they are folded */
+    unsigned folded;          /* how many it stands for */
 };
 
 /* NULL: out of memory. */
 struct view *view_new(const struct arena *a);
 void view_free(struct view *v);
+/* From here on one node stands for all workers that wait for work, if there are several. */
+void view_fold_idle(struct view *v);
 
 /* Nanoseconds from `then` to now; -1 if that is not known. */
 int64_t view_age(const struct view *v, int64_t then);
@@ -62,8 +70,10 @@ const char *region_name(int kind);
 /* Noted regions, the outermost first; the index of the critical section whose clock runs, or -1. */
 uint32_t regions_of(const struct bo_thread *t);
 int clocked_region(const struct bo_thread *t);
-/* What the process knows about its threads is not what we do, if it is in a namespace of its own. */
+/* Whether it is the process's own tree, and the kernel can be asked about its threads. */
 bool view_knows_threads(const struct view *v);
+/* The id here of one of the process's threads, by what it calls it; 0: it has none. */
+pid_t view_tid(const struct view *v, pid_t own);
 
 /* How the two forms of the tree are written. */
 struct strings;

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # fish completion for bough(1).
 function __bough_pids
-    bough ps 2>/dev/null | awk 'NR > 1 { print $1 "\t" $NF }'
+    bough ps 2>/dev/null | awk 'NR > 1 { print $1 "\t" ($5 == "-" ? $6 : $7) }'
 end
 
 complete -c bough -f
@@ -20,5 +20,6 @@ complete -c bough -n '__fish_seen_subcommand_from interrupt' -x -l ceiling -a '1
 complete -c bough -n '__fish_seen_subcommand_from interrupt' -l yes -d 'do not ask'
 complete -c bough -n '__fish_seen_subcommand_from interrupt' -x -l wait -d 'seconds to wait for the end'
 complete -c bough -n '__fish_seen_subcommand_from dump ps tree' -l json -d 'output for programs'
+complete -c bough -n '__fish_seen_subcommand_from tree' -l all -d 'show each idle worker'
 complete -c bough -n '__fish_seen_subcommand_from tree' -r -F -l file -d 'read a copy of an arena'
 complete -c bough -n '__fish_seen_subcommand_from help' -a 'dump interrupt ps tree'

@@ -24,7 +24,7 @@ struct bo_request {
     _Atomic uint32_t state;
     uint32_t kind, rung;
     uint32_t ceiling; /* it climbs no higher (rule 38); 0: as far as is set for the target */
-    pid_t from;       /* as it says */
+    pid_t from;       /* as it says; 0: its PID namespace is another one */
     uint64_t target;  /* a handle */
     char reason[BOUGH_REASON_MAX + 1];
     /* The answer. */

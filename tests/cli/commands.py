@@ -121,6 +121,29 @@ def strangers():
             yield f"{known}"
 
 
+def workers(pid):
+    """Those that JSON has, and the lines of the tree that have them."""
+    tree = json.loads(run("tree", "--json", pid).stdout)["tree"]
+    return ([n["tid"] for n in nodes(tree) if n["name"] == "bough-worker" and not n["known"]],
+            re.findall("(bough-worker  .*)", run("tree", pid).stdout), re.findall("bough-worker  ", run("tree", "--all", pid).stdout))
+
+
+def idle():
+    """tree has one line for the workers that wait for work, --all and --json have each; none hides behind their name"""
+    for _ in range(20):  # they wait for some seconds only; three of them have work again
+        with Program("idle", stopped=False) as pid:
+            end = time.monotonic() + 5
+            while len((found := workers(pid))[1]) != 2 and time.monotonic() < end:
+                pass
+        if len(found[1]) == 2:
+            break
+    one, line = sorted(found[1], key=lambda line: "idle" in line)
+    if not re.search(r"^bough-worker  \d+, the library's, in .*pause", one) or len(found[0]) != len(found[2]):
+        yield f"{found}"
+    if not (count := re.search(r"^bough-worker  (\d+) of them, the library's, idle", line)) or int(count[1]) != len(found[0]) - 1:
+        yield f"{found}"
+
+
 def wait_for_zombie(pid):
     end = time.monotonic() + 30
     while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
@@ -409,5 +432,6 @@ def escapes():
         yield f"{out}"
 
 
-checks.run([text, waiting, as_json, odd, strangers, zombies, ps, failures, interrupt, interrupt_one, interrupt_again, interrupt_asks, interrupt_by_id, interrupt_hung, dump, dump_json,
+checks.run([text, waiting, as_json, odd, strangers, idle, zombies, ps,
+            failures, interrupt, interrupt_one, interrupt_again, interrupt_asks, interrupt_by_id, interrupt_hung, dump, dump_json,
             locked, unsealed, escapes])

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A program with a tree that hangs, for commands.py to look at. It says "ready", and hangs until it is killed.
  * hung odd: with names that are hard to show. hung headless: without its main thread. hung
- * stranger: with a thread that bough does not know. */
+ * stranger: with a thread that bough does not know. hung spoof: with a name that looks like a line of the kernel's. hung
+ * idle: with workers that wait for work. hung exists: ends at once. */
 #include <bough.h>
 #include <pthread.h>
 #include <signal.h>
@@ -52,22 +53,48 @@ static void be_odd(void)
     prctl(PR_SET_NAME, "a\nb) c");
 }
 
+enum { WORKERS = 5 };
+static pthread_barrier_t all_run;
+
+static int runs_with_others(void *unused)
+{
+    (void)unused;
+    pthread_barrier_wait(&all_run);
+    return 0;
+}
+
+/* Leaves workers that wait for work, and a thread that only has such a name. */
+static void leave_workers(void)
+{
+    pthread_barrier_init(&all_run, NULL, WORKERS);
+    BOUGH_BRANCH(b)
+        for (int i = 0; i < WORKERS; i++)
+            bough_add(b, runs_with_others, bough_arg(NULL));
+}
+
 static void *hang(void *unused);
 
 static void *be_a_stranger(void *unused)
 {
-    prctl(PR_SET_NAME, "stranger");
+    prctl(PR_SET_NAME, unused ? unused : "stranger");
     for (;;)
         pause();
-    return unused;
+    return NULL;
 }
 
 int main(int argc, char **argv)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     pthread_t other;
+    char worker[] = "bough-worker";
+    if (argc > 1 && strcmp(argv[1], "exists") == 0)
+        return 0;
+    if (argc > 1 && strcmp(argv[1], "spoof") == 0)
+        prctl(PR_SET_NAME, "\nNSpid:\t7\t9");
     if (argc > 1 && strcmp(argv[1], "stranger") == 0)
         pthread_create(&other, NULL, be_a_stranger, NULL);
+    if (argc > 1 && strcmp(argv[1], "idle") == 0 && pthread_create(&other, NULL, be_a_stranger, worker) == 0)
+        leave_workers();
     if (argc > 1 && strcmp(argv[1], "odd") == 0)
         be_odd();
     if (argc < 2 || strcmp(argv[1], "headless") != 0)
