@@ -96,21 +96,20 @@ static struct node *above(const struct view *v, const struct node *n)
 static void hang(struct node *n, struct node *parent)
 {
     n->parent = parent;
+    n->before = parent->last;
     *(parent->last ? &parent->last->next : &parent->first) = n;
     parent->last = n;
     parent->children += parent->branch && !n->branch;
 }
 
+/* In one step: thousands may be cut off from among thousands. */
 static void unhang(struct node *n)
 {
-    struct node *p = n->parent, *before = NULL, *at = p->first;
-    for (; at != n; at = at->next)
-        before = at;
-    *(before ? &before->next : &p->first) = n->next;
-    if (p->last == n)
-        p->last = before;
+    struct node *p = n->parent;
+    *(n->before ? &n->before->next : &p->first) = n->next;
+    *(n->next ? &n->next->before : &p->last) = n->before;
     p->children -= p->branch && !n->branch;
-    n->next = NULL;
+    n->next = n->before = NULL;
 }
 
 /* Depth first without recursion; what is too deep is not reached. */

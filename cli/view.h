@@ -18,7 +18,7 @@
 #include "pid_ns.h"
 
 struct node {
-    struct node *parent, *first, *last, *next;
+    struct node *parent, *first, *last, *next, *before;
     bool branch, stray, reached;
     bool unknown; /* a thread that only the kernel knows: in `slot` are its own id and the kernel's name */
     bool idle;    /* ...and one of the library's that waits for work */

@@ -148,3 +148,67 @@ TEST_LIMIT(damaged_arenas_are_shown_or_refused, 60)
     t_note("%lu damaged arenas, %lu of them shown", tried, shown);
     CHECK(shown > 10);
 }
+
+/* ---- how long it takes ----------------------------------------------------------------------------------------- */
+
+static void *table_of(int fd, uint64_t at, size_t size)
+{
+    void *table = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)at);
+    CHECK(table != MAP_FAILED);
+    return table;
+}
+
+/* All slots live. Each hangs below the one before, as far as can be told; or all below the last, which is in a circle. */
+static void link_all(int fd, const struct bo_header *h, bool in_a_fan)
+{
+    const uint32_t last = BO_BRANCHES - 1, nobody = BO_THREADS;
+    const size_t threads = BO_THREADS * sizeof(struct bo_thread), branches = BO_BRANCHES * sizeof(struct bo_branch);
+    struct bo_thread *thread = table_of(fd, h->thread_at & ~4095ull, threads + 4096);
+    struct bo_branch *branch = table_of(fd, h->branch_at & ~4095ull, branches + 4096);
+    struct bo_thread *t = (struct bo_thread *)((char *)thread + h->thread_at % 4096);
+    struct bo_branch *b = (struct bo_branch *)((char *)branch + h->branch_at % 4096);
+    for (uint32_t i = 2; i <= last; i++) {
+        t[i].t.word = b[i].t.word = BO_LIVE;
+        t[i].parent = b[i].outer = !in_a_fan ? i - 1 : i < last ? last : last - 1;
+        b[i].owner = nobody;
+    }
+    munmap(thread, threads + 4096);
+    munmap(branch, branches + 4096);
+    CHECK_EQ(pwrite(fd, &(uint32_t){BO_THREADS}, 4, offsetof(struct bo_header, thread_high)), 4);
+    CHECK_EQ(pwrite(fd, &(uint32_t){BO_BRANCHES}, 4, offsetof(struct bo_header, branch_high)), 4);
+}
+
+/* In ns of a processor. */
+static int64_t time_to_link(int fd, const struct bo_header *h, bool in_a_fan)
+{
+    struct timespec begun, ended;
+    struct arena a;
+    char path[64];
+    link_all(fd, h, in_a_fan);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    CHECK_EQ(attach_file(&a, path), ATTACHED);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begun);
+    struct view *v = view_new(&a);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ended);
+    CHECK(v && v->threads > BO_THREADS - 9 && v->branches > BO_BRANCHES - 9);
+    view_free(v);
+    detach(&a);
+    return (ended.tv_sec - begun.tv_sec) * 1000000000LL + ended.tv_nsec - begun.tv_nsec;
+}
+
+/* A bug there was: each slot that was cut off was looked for among all that hung beside it; that took minutes. */
+TEST_LIMIT(a_full_arena_whose_slots_all_hang_in_one_place_takes_no_longer, 120)
+{
+    struct arena a;
+    struct extent e[5];
+    bough_self();
+    CHECK_EQ(attach_process(&a, getpid()), ATTACHED);
+    find_extents(&a.head, e);
+    int fd = memfd_create("full", MFD_CLOEXEC);
+    restore(a.fd, fd, a.head.size, e);
+    int64_t chain = time_to_link(fd, &a.head, false), fan = time_to_link(fd, &a.head, true);
+    t_note("a chain %.2f s, a fan %.2f s", (double)chain / 1e9, (double)fan / 1e9);
+    CHECK(fan < 5 * chain);
+    detach(&a);
+    close(fd);
+}
