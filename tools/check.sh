@@ -23,7 +23,7 @@ step layers python3 tests/layers.py .
 step cppcheck tools/static.sh cppcheck
 step clang-tidy tools/static.sh clang-tidy
 step docs tools/site/make.sh
-step legs tools/legs.sh native hooks generic musl aarch64 riscv64 ppc64le s390x python python-loss cpython peers-python clang asan tsan valgrind slow loss
+step legs tools/legs.sh native hooks generic musl aarch64 riscv64 ppc64le s390x python python-loss cpython peers-python clang asan tsan valgrind slow fuzz loss
 
 echo
 printf '%s\n' "${results[@]}"

@@ -101,6 +101,7 @@ for name in "$@"; do
     cpython) python_legs cpython 9 1000 cpython ;; # all of them, with each interpreter that has them: takes long
     peers-python) python_legs peers-python 1 1000 peers ;; # the tests of trio, pyzmq and distributed, with and without bough
     slow) leg slow build 1 10000 slow -- -Dtest_library=shared ;;
+    fuzz) leg fuzz build 1 10000 fuzz -- -Dtest_library=shared ;; # the command, built with sanitizers; prints its seed
     loss) leg loss build 10 100000 loss -- -Dtest_library=shared ;;
     *) echo "legs.sh: no leg $name" >&2 && exit 2 ;;
     esac

@@ -2,7 +2,7 @@
 /* A program with a tree that hangs, for commands.py to look at. It says "ready", and hangs until it is killed.
  * hung odd: with names that are hard to show. hung headless: without its main thread. hung
  * stranger: with a thread that bough does not know. hung spoof: with a name that looks like a line of the kernel's. hung
- * idle: with workers that wait for work. hung exists: ends at once. */
+ * idle: with workers that wait for work. hung exists: ends at once. hung busy: beside it, threads and branches come and go. */
 #include <bough.h>
 #include <pthread.h>
 #include <signal.h>
@@ -82,6 +82,24 @@ static void *be_a_stranger(void *unused)
     return NULL;
 }
 
+static int ends(void *unused)
+{
+    (void)unused;
+    return bough_interrupted() ? ECANCELED : 0;
+}
+
+static void *come_and_go(void *unused)
+{
+    for (;;)
+        BOUGH_BRANCH(passing, .timeout = BOUGH_SEC(1)) {
+            for (int i = 0; i < 4; i++)
+                bough_add(passing, ends, bough_arg(NULL));
+            BOUGH_CRITICAL(BOUGH_MS(1))
+                bough_interrupt(passing, "for a moment");
+        }
+    return unused;
+}
+
 int main(int argc, char **argv)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -95,6 +113,8 @@ int main(int argc, char **argv)
         pthread_create(&other, NULL, be_a_stranger, NULL);
     if (argc > 1 && strcmp(argv[1], "idle") == 0 && pthread_create(&other, NULL, be_a_stranger, worker) == 0)
         leave_workers();
+    for (int i = 0; i < 2 && argc > 1 && strcmp(argv[1], "busy") == 0; i++)
+        pthread_create(&other, NULL, come_and_go, NULL);
     if (argc > 1 && strcmp(argv[1], "odd") == 0)
         be_odd();
     if (argc < 2 || strcmp(argv[1], "headless") != 0)

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: MIT
+"""hostile.py BOUGH HUNG HOSTILE [--seconds N | --runs N] [--seed N]: the command, in front of processes that mean harm.
+
+Their arenas are damaged, go in circles or are completely full, change while they are read, and so do those of a real one, which
+is ended in between as well (hostile.c, hung.c). BOUGH is built with sanitizers, where they are. Whatever it is shown: no memory
+error, no end but its own, no byte on its output that controls a terminal, JSON that is JSON, and all that in time.
+
+Each run has a number, from which all chance in it comes: `--seed NUMBER --runs 1` makes one again."""
+import argparse
+import contextlib
+import json
+import os
+import random
+import re
+import select
+import signal
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+SCALE = float(os.environ.get("T_SCALE", "1"))
+LIMIT = 60 * SCALE  # a full arena takes some seconds
+STATUSES = range(6)
+FULL_EVERY = 250  # so many runs; and in the third, that a short series has one
+MODES = ("damaged",) * 4 + ("linked",) * 3 + ("changing",) * 4 + ("real",) * 3
+COLOURS = re.compile(r"\033\[(0|1|31|32|36)m")
+# Controls, marks of direction and of lines, what is invisible on purpose.
+CONTROLS = re.compile("[\0-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]")
+SANITIZERS = {"ASAN_OPTIONS": "exitcode=99:detect_leaks=1:allocator_may_return_null=1",
+              "UBSAN_OPTIONS": "halt_on_error=1:exitcode=99:print_stacktrace=1"}
+
+
+# ---- those that are looked at ----------------------------------------------------------------------------------------
+
+
+def start(*arguments):
+    process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    os.set_blocking(process.stdin.fileno(), False)
+    return process
+
+
+def end(process):
+    process.kill()
+    process.communicate()
+
+
+def wait_for_ready(process):
+    """False: it has ended instead."""
+    if not select.select([process.stdout], [], [], LIMIT)[0]:
+        raise TimeoutError("the process to look at is not ready")
+    return process.stdout.readline() == b"ready\n"
+
+
+def arena_of(pid):
+    return next(link for link in Path(f"/proc/{pid}/fd").iterdir() if os.readlink(link) == "/memfd:bough (deleted)")
+
+
+def copy_of_an_arena(hung, folder):
+    """A real process's."""
+    path = Path(folder, "arena")
+    process = start(hung)
+    wait_for_ready(process)
+    with open(arena_of(process.pid), "rb") as arena, open(path, "wb") as copy:
+        at, size = 0, os.fstat(arena.fileno()).st_size
+        copy.truncate(size)
+        while at < size:  # most of it is a hole
+            try:
+                at = os.lseek(arena.fileno(), at, os.SEEK_DATA)
+            except OSError:
+                break
+            stop = os.lseek(arena.fileno(), at, os.SEEK_HOLE)
+            os.pwrite(copy.fileno(), os.pread(arena.fileno(), stop - at, at), at)
+            at = stop
+    end(process)
+    return path
+
+
+class Targets:
+    """The hostile process and the real one; either is started when it is needed, and again when it has ended."""
+
+    def __init__(self, hung, hostile, arena):
+        self.commands = {"real": (hung, "busy"), "hostile": (hostile, str(arena))}
+        self.running = {}
+
+    def get(self, name):
+        process = self.running.get(name)
+        if process is None or process.poll() is not None:
+            self.drop(name)
+            self.running[name] = process = start(*self.commands[name])
+            if name == "real" and not wait_for_ready(process):
+                raise RuntimeError("hung does not start")
+        return process
+
+    def drop(self, name):
+        if name in self.running:
+            end(self.running.pop(name))
+
+    def bring_about(self, mode, number):
+        """The process's id, with that arena."""
+        if mode == "real":
+            return self.get("real").pid
+        for _ in range(3):  # the one before may have been ended by a signal that its arena named
+            process = self.get("hostile")
+            with contextlib.suppress(BrokenPipeError):
+                os.write(process.stdin.fileno(), f"{mode} {number}\n".encode())
+            if wait_for_ready(process):
+                return process.pid
+        raise RuntimeError("hostile does not start")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        for name in list(self.running):
+            self.drop(name)
+
+
+# ---- one run ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Run:
+    number: int
+    mode: str
+    arguments: list
+    utf8: bool
+    terminal: bool
+    dies_after: float  # s; None: it does not
+
+    def __str__(self):
+        return f"run {self.number}, {self.mode}: bough {' '.join(map(str, self.arguments))}"
+
+
+def arguments_for(chance, pid, real):
+    target = chance.choice(["all", "main", "reader", "stubborn", "name", "passing", str(pid), str(pid + 1), "\033[31m", ""])
+    interrupt = ["interrupt", "--yes", "--wait", "0.02", *chance.choice([[], ["--ceiling", "5"], ["--rung", "2"]])]
+    if real:
+        interrupt += ["--ceiling", "2"]  # it goes on
+    return chance.choice([["tree", pid], ["tree", pid], ["tree", "--json", pid], ["tree", "--json", pid], ["dump", pid],
+                          ["dump", "--json", pid], [*interrupt, pid, target], ["ps"], ["ps", "--json"],
+                          ["tree", "--file", "ARENA"], ["tree", "--json", "--file", "ARENA"]])
+
+
+def plan(number, targets):
+    chance = random.Random(number)
+    full = number % FULL_EVERY == 2
+    mode = "full" if full else chance.choice(MODES)
+    pid = targets.bring_about(mode, number)
+    arguments = arguments_for(chance, pid, mode == "real")
+    if arguments[-1] == "ARENA":
+        arguments[-1] = arena_of(pid)
+    dies = chance.random() * 0.05 if mode in ("real", "changing") and chance.random() < 0.1 else None
+    return Run(number, mode, arguments, chance.random() < 0.7, chance.random() < 0.3, dies), pid
+
+
+def environment(run):
+    return {**os.environ, **SANITIZERS, "LC_ALL": "C.UTF-8" if run.utf8 else "C", "TERM": "xterm"}
+
+
+def read_terminal(fd):
+    data = b""
+    with contextlib.suppress(OSError):  # EIO: nobody has the other end open any more
+        while piece := os.read(fd, 1 << 16):
+            data += piece
+    os.close(fd)
+    return data.replace(b"\r\n", b"\n")
+
+
+def execute(bough, run, pid):
+    """Status, output, errors."""
+    ours, theirs = os.openpty() if run.terminal else (None, subprocess.PIPE)
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen([bough, *map(str, run.arguments)], stdin=subprocess.DEVNULL, stderr=errors,
+                                   stdout=theirs if run.terminal else output, env=environment(run))
+        if run.dies_after is not None:
+            time.sleep(run.dies_after)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        text = b""
+        if run.terminal:
+            os.close(theirs)
+            text = read_terminal(ours)
+        try:
+            process.wait(LIMIT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            return None, b"", b""
+        output.seek(0), errors.seek(0)
+        return process.returncode, text or output.read(), errors.read()
+
+
+def faults_of_text(what, data, run):
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        yield f"its {what} is no UTF-8: {data[max(error.start - 40, 0):error.end + 40]}"
+        return
+    text = COLOURS.sub("", text) if run.terminal else text
+    if not run.utf8 and "--json" not in run.arguments and not text.isascii():
+        yield f"its {what} is not ASCII"
+    if found := CONTROLS.search(text):
+        yield f"a control character in its {what}: {text[max(found.start() - 40, 0):found.end() + 40]!r}"
+
+
+def faults(run, status, output, errors):
+    if status is None:
+        yield "it hangs"
+        return
+    if status not in STATUSES or b"Sanitizer" in errors or b"runtime error" in errors:
+        yield f"status {status}: {errors.decode(errors='replace')[:3000]}"
+        return
+    yield from faults_of_text("output", output, run)
+    yield from faults_of_text("errors", errors, run)
+    if "--json" in run.arguments and status == 0:
+        try:
+            json.loads(output)
+        except ValueError as error:
+            yield f"no JSON: {error}"
+    if status == 0 and not output:
+        yield "no output"
+
+
+# ---- all of them -----------------------------------------------------------------------------------------------------
+
+
+def numbers(options):
+    until = time.monotonic() + options.seconds if options.seconds else None
+    number = options.seed
+    while time.monotonic() < until if until else number < options.seed + options.runs:
+        yield number
+        number += 1
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    for name in ("bough", "hung", "hostile"):
+        parser.add_argument(name)
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=int(os.environ.get("T_SEED") or random.randrange(10**6) * FULL_EVERY))
+    options = parser.parse_args()
+    print("1..1", flush=True)
+    print(f"# seed {options.seed}", flush=True)
+    count, shown, longest, bad = 0, 0, 0.0, 0
+    with tempfile.TemporaryDirectory() as folder:
+        with Targets(options.hung, options.hostile, copy_of_an_arena(options.hung, folder)) as targets:
+            for number in numbers(options):
+                run, pid = plan(number, targets)
+                began = time.monotonic()
+                status, output, errors = execute(options.bough, run, pid)
+                longest = max(longest, time.monotonic() - began)
+                count, shown = count + 1, shown + (status == 0)
+                for fault in faults(run, status, output, errors):
+                    bad += 1
+                    print(f"# {run}".encode("unicode_escape").decode())
+                    print("#  ", fault.replace("\n", "\n#   "), flush=True)
+                if run.mode == "full" or run.arguments[0] == "interrupt" or status is None:
+                    targets.drop("real" if run.mode == "real" else "hostile")
+    print(f"# {count} runs, {shown} of them with status 0; the longest took {longest:.1f} s")
+    print(f"{'not ' if bad or not shown else ''}ok 1 - the command shows or refuses what processes that mean harm have")
+    return 1 if bad or not shown else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
