@@ -79,6 +79,11 @@ def ordinary_ends():
         out, err = process.communicate(timeout=60)
         if process.returncode != status or err:
             yield f"{' '.join(command)}: status {process.returncode}, {err}"
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # which the program inherits, and may know of
+    err = start("true").communicate(timeout=60)[1]
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    if err:
+        yield f"a signal is blocked: {err}"
 
 
 def own_handlers():

@@ -20,11 +20,11 @@ static struct sigaction pythons[NSIG];
 static bool posted[NSIG]; /* since Python's handler has asked last */
 
 /* The library takes what has its default action, and gets ready for the handler below: the ladder's threads have to be there
- * before the signal is. */
+ * before the signal is. A signal that every thread blocks is the program's business: multiprocessing starts processes that way. */
 static PyObject *signals(PyObject *module, PyObject *on)
 {
     (void)module;
-    int done = on == Py_True ? bough_signals(0) : bough_signals_undo();
+    int done = on == Py_True ? bough_signals(BOUGH_SIGNALS_QUIET) : bough_signals_undo();
     if (done < 0 && errno != EALREADY && errno != ENOENT)
         return bp_error("cannot install the signal handlers");
     if (on == Py_True && bp_window("signals: the library has them") != 0)

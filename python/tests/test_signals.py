@@ -8,8 +8,10 @@ import time
 import unittest
 from pathlib import Path
 
-from process import SCALE, Process
+from process import LIMIT, SCALE, Process, run
 from signalled import AFTER_ONE_EVENT, PROGRAM, Case, program, until_it_computes
+
+CAP = LIMIT / 2  # seconds: such an end comes after a grace of 2 to 4 s, however busy the machine is, and by itself
 
 
 class Unhandled(Case):
@@ -265,6 +267,16 @@ class Handled(Case):
             says=["before True", "in False", "out True"],
         )
 
+    def test_blocked_by_its_parent(self):
+        """multiprocessing starts processes with signals blocked, and unblocks them there later: nothing is reported"""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        try:
+            process = run("-c", "import bough, signal; bough.opt_in(); print(signal.pthread_sigmask(0, []))")
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self.assertIn("SIGTERM", process.out)
+        self.assertEqual((process.status, process.err), (0, ""), str(process))
+
 
 class Interactive(Case):
     def test_the_prompt(self):
@@ -303,7 +315,7 @@ class Climbs(Case):
             says=["worker: signal 15"],
             env={"BOUGH_GRACE": "3"},
         )
-        self.assertLess(process.took, 3 * SCALE + 1)
+        self.assertLess(process.took, CAP)
 
     def test_the_interpreter_lock_is_held_for_ever(self):
         """the warden needs it for nothing: the process ends within the cap, and says who hung"""
@@ -318,7 +330,7 @@ class Climbs(Case):
             until_it_computes(process.process.pid)
             process.send(signal.SIGTERM)
             self.assertEqual(process.end(), -signal.SIGTERM, str(process))
-        self.assertLess(process.took, 3 * SCALE + 1)
+        self.assertLess(process.took, CAP)
         self.assertIn("goes up to rung 5 (exit)", process.err)
 
     def stuck(self, main, *signals, grace, how):
@@ -348,7 +360,7 @@ class Climbs(Case):
         for how in "CDLL", "PyDLL":
             process = self.stuck("", signal.SIGTERM, grace=2, how=how)
             self.assertEqual(process.status, -signal.SIGTERM, str(process))
-            self.assertLess(process.took, 2 * SCALE + 1)
+            self.assertLess(process.took, CAP)
             self.assertIn("goes up to rung 5 (exit)", process.err)
 
     def test_a_second_signal_and_main_in_c(self):
@@ -367,7 +379,7 @@ class Climbs(Case):
             ctypes.CDLL(None).__cxa_atexit(at_exit, None, None)"""
             process = self.stuck(main, signal.SIGTERM, grace=4, how="PyDLL")
             self.assertEqual(process.status, -signal.SIGKILL, str(process))
-            self.assertLess(process.took, 4 * SCALE + 1)
+            self.assertLess(process.took, CAP)
             self.assertIn("main", dump.read_text())
 
     def test_a_second_signal_promotes(self):

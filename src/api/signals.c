@@ -206,13 +206,14 @@ static int take_part(unsigned flags)
     if (flags & BOUGH_SIGNALS_WAIT)
         return count && start_waiter() != 0 ? -1 : count;
     install_handlers();
-    bo_signals_warn(taken_signals, TAKEN, &taken, name_of);
+    if (!(flags & BOUGH_SIGNALS_QUIET))
+        bo_signals_warn(taken_signals, TAKEN, &taken, name_of);
     return count;
 }
 
 int bough_signals(unsigned flags)
 {
-    if (flags & ~(unsigned)(BOUGH_SIGNALS_TAKE | BOUGH_SIGNALS_WAIT | BOUGH_SIGNALS_STATUS))
+    if (flags & ~(unsigned)(BOUGH_SIGNALS_TAKE | BOUGH_SIGNALS_WAIT | BOUGH_SIGNALS_STATUS | BOUGH_SIGNALS_QUIET))
         return errno = EINVAL, -1;
     if (bo_swap_seq(&active, 1))
         return errno = EALREADY, -1;

@@ -25,7 +25,7 @@ static int blocked(int signo)
 
 TEST(arguments_and_errors)
 {
-    CHECK_ERR(bough_signals(8), EINVAL);
+    CHECK_ERR(bough_signals(16), EINVAL);
     CHECK_ERR(bough_signals_undo(), ENOENT);
     CHECK_EQ(bough_signals(0), 3);
     CHECK_ERR(bough_signals(0), EALREADY);
@@ -70,6 +70,8 @@ TEST(a_signal_that_every_thread_blocks_is_reported)
     CHECK_EQ(bough_signals_undo(), 0);
     block(SIG_BLOCK, SIGTERM);
     CHECK_EQ(bough_signals(BOUGH_SIGNALS_WAIT), 3);
+    CHECK_EQ(bough_signals_undo(), 0);
+    CHECK_EQ(bough_signals(BOUGH_SIGNALS_QUIET), 3);
     CHECK_EQ(bough_signals_undo(), 0);
     CHECK_EQ(lines, 0);
     CHECK_EQ(bough_signals(0), 3);
