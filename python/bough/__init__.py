@@ -48,6 +48,7 @@ _names_of = {
         "last_words",
         "dump",
     ),
+    "_scope": ("fail_after", "fail_at", "move_on_after", "move_on_at", "CancelScope"),
     "_patch_stdlib": ("opt_in", "opt_out", "report"),
     "_threads": (
         "Thread",

@@ -140,20 +140,19 @@ def for_library(value):
 # ---- functions ------------------------------------------------------------------------------------------------------
 
 
-def function(what, value, *, result_is_kept=False):
+def function(what, value, *, result_is_kept=False, advice=None):
     """A function whose call executes its body: not one that only makes a coroutine or an asynchronous generator. A generator
-    function is one only where its result is kept."""
+    function is one only where its result is kept. `advice`: what else to do than is said here, about those."""
     if not callable(value):
-        advice = ""
-        if isinstance(value, CoroutineType):
-            advice = "Give asyncio.run as the function and the coroutine as its argument"
-        raise error(TypeError, what, "a function", value, advice)
+        of_coroutine = "Give asyncio.run as the function and the coroutine as its argument"
+        raise error(TypeError, what, "a function", value, of_coroutine if isinstance(value, CoroutineType) else "")
     flags = _flags(value)
     if flags & _ASYNC:
-        advice = "Its call executes nothing: give a function that runs it by asyncio.run()"
+        advice = advice or "Its call executes nothing: give a function that runs it by asyncio.run()"
         raise error(TypeError, what, "a function that is not async", value, advice)
     if flags & _GENERATOR and not result_is_kept:
-        raise error(TypeError, what, "a function, not a generator function", value, "Its call executes nothing: iterate over it")
+        advice = advice or "Its call executes nothing: iterate over it"
+        raise error(TypeError, what, "a function, not a generator function", value, advice)
     return value
 
 

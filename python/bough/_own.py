@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Which code is the package's own, and which functions of other modules wait for work."""
 _FILES = (
-    *("_async_safe", "_branch", "_check", "_child", "_exceptions", "_futures", "_green", "_loops", "_open_branches", "_own"),
-    *("_patch_stdlib", "_plain", "_pools", "_process", "_replace", "_run", "_threads", "_where"),
+    *("_async_safe", "_block", "_branch", "_check", "_child", "_exceptions", "_futures", "_green", "_loops", "_open_branches", "_own"),
+    *("_patch_stdlib", "_plain", "_pools", "_process", "_replace", "_run", "_scope", "_threads", "_where"),
 )
 
 # No exception comes into these files asynchronously: each of their steps is completed.

@@ -293,19 +293,23 @@ static PyObject *async_exc_counts(PyObject *module, PyObject *none)
     return Py_BuildValue("(kk)", wakes, looks);
 }
 
-/* By the thread itself. */
+int bp_set_asynchronous(struct bp_thread *t, bool on)
+{
+    if (on && need_event(t) != 0)
+        return -1;
+    bool before = t->asynchronous;
+    t->asynchronous = on;
+    if (!on && !t->exception)
+        bp_disarm(t);
+    return before;
+}
+
 static PyObject *set_asynchronous(PyObject *module, PyObject *on)
 {
     (void)module;
     struct bp_thread *t = bp_self();
-    int yes = PyObject_IsTrue(on);
-    if (!t || yes < 0 || (yes && need_event(t) != 0))
-        return NULL;
-    bool before = t->asynchronous;
-    t->asynchronous = yes;
-    if (!yes && !t->exception)
-        bp_disarm(t);
-    return PyBool_FromLong(before);
+    int yes = PyObject_IsTrue(on), before = t && yes >= 0 ? bp_set_asynchronous(t, yes) : -1;
+    return before < 0 ? NULL : PyBool_FromLong(before);
 }
 
 static PyObject *set_on_due(PyObject *module, PyObject *callable)

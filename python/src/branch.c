@@ -128,6 +128,15 @@ static PyObject *branch_leave_regions(PyObject *module, PyObject *object)
     return left < 0 ? NULL : PyLong_FromLong(left);
 }
 
+/* A call that the branch's own interrupt has ended was the one failure for all that were due then (rule 22): of one from further out
+ * the thread has not heard, and its next call is interrupted by that. */
+static void outer_interrupt_is_due(struct bp_thread *t)
+{
+    struct bough_record why;
+    if (t && bough_reason(&why) == 0 && bp_raised_until(t, &why) <= bough_now())
+        bough_foreign_again();
+}
+
 /* Asked again it is the same. */
 int bp_branch_end(struct bp_branch *b)
 {
@@ -148,6 +157,8 @@ int bp_branch_end(struct bp_branch *b)
         return (void)bp_error("a branch must be exited once, by the thread that entered it"), -1;
     }
     b->interrupted = bough_last()->interrupted;
+    if (result == ETIMEDOUT || b->interrupted)
+        outer_interrupt_is_due(bp_me);
     return 0;
 }
 

@@ -37,7 +37,17 @@ struct bp_branch_object {
     PyObject *failures, *errors, *children;      /* [exception], [(exception, its child)], {those that run} */
     PyObject *slots, *where;                     /* for a limited number of children; where they were interrupted */
     PyObject *in, *left_by, *from_outside;       /* the child that has entered it; interrupts from further out */
+    /* Of a scope: scope.c. */
+    char scope;                           /* enum bp_scope */
+    char asynchronous, sets_asynchronous; /* as it is given; in force now */
+    char was_asynchronous;                /* what it is to be after the block */
+    char cancelled, caught, used;         /* by cancel() or the deadline; an exception of it; entered, or a decorator */
+    bough_time ends_at;                   /* on the library's clock; 0: never */
+    PyObject *reason;                     /* of a cancel() before it was entered */
+    PyObject *due;                        /* its deadline for Python code, once it was asked for or set */
 };
+
+enum bp_scope { BP_NO_SCOPE, BP_FAIL, BP_MOVE_ON };
 
 /* ---- branch_users.c ----------------------------------------------------------------------------------- */
 
@@ -52,8 +62,8 @@ int bp_count_forks(void);
 
 /* ---- open_branches.c ---------------------------------------------------------------------------------- */
 
-/* Branch, which branch_object.c makes. */
-extern PyTypeObject *bp_branch_type;
+/* Block, which branch_object.c makes: what branches and scopes have in common. */
+extern PyTypeObject *bp_block_type;
 /* NULL with an exception: it is no branch, or was not entered. */
 struct bp_branch *bp_branch_of(PyObject *object);
 /* No more: those that the thread has open are in no list. */
@@ -63,6 +73,8 @@ void bp_branch_unlist(struct bp_branch_object *o);
 
 /* ---- branch_object.c ---------------------------------------------------------------------------------- */
 
+/* What has a deadline is a number of seconds that needs no second look. */
+bool bp_is_good_timeout(PyObject *timeout);
 int bp_branch_init(PyObject *module);
 
 /* Python's object: bough.Child, whose class is Python as a branch's is. */
@@ -116,7 +128,28 @@ PyObject *bp_branch_add(PyObject *self, PyObject *const *args, Py_ssize_t count,
 
 /* ---- branch_context.c --------------------------------------------------------------------------------- */
 
-/* __enter__, __exit__ and add() */
-extern PyMethodDef bp_branch_with[];
+/* Opens the block. -1 with an exception: it is not open. */
+int bp_branch_enter(struct bp_branch_object *o);
+/* Ends it; `error` is what it was left by, or None. True: that is swallowed. NULL with an exception. A new reference. */
+PyObject *bp_branch_leave(struct bp_branch_object *o, PyObject *error);
+/* __enter__ and __exit__; add() */
+extern PyMethodDef bp_block_with[], bp_branch_adds[];
+
+/* ---- scope_block.c ------------------------------------------------------------------------------------ */
+
+/* May the calling code enter it? -1 with an exception. */
+int bp_scope_may_enter(const struct bp_branch_object *o);
+/* It is open, by the calling thread, from here on. -1 with an exception. */
+int bp_scope_begins(struct bp_branch_object *o);
+/* Its block is left: code behind it is interrupted as code before it was. */
+void bp_scope_ends(struct bp_branch_object *o);
+/* It is about to be freed. Warns if nobody has used it. */
+void bp_scope_dropped(struct bp_branch_object *o);
+
+/* ---- scope.c ------------------------------------------------------------------------------------------ */
+
+/* One more with the same limit, which has not been entered. NULL with an exception. */
+struct bp_branch_object *bp_scope_again(const struct bp_branch_object *o, PyObject *name);
+int bp_scope_init(PyObject *module);
 
 #endif

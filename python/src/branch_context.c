@@ -48,9 +48,11 @@ static bool goes_well(const struct bp_branch_object *o)
            !is_some(o->left_by);
 }
 
-/* Nothing has failed in it at all. */
+/* Nothing has failed in it at all. A scope whose block has come to its end has succeeded, whatever came too late. */
 static bool went_well(const struct bp_branch_object *o)
 {
+    if (o->scope)
+        return !has_some(o->errors);
     return o->branch->result != ETIMEDOUT && !o->timed_out && !is_some(o->from_outside) && !has_some(o->errors) &&
            !has_some(o->children);
 }
@@ -88,9 +90,10 @@ static PyObject *leave_well(struct bp_branch_object *o)
     return PyObject_CallMethod((PyObject *)o, "_has_ended", "Oi", Py_None, b->result);
 }
 
-static PyObject *leave(PyObject *self, PyObject *error)
+PyObject *bp_branch_leave(struct bp_branch_object *o, PyObject *error)
 {
-    struct bp_branch_object *o = (struct bp_branch_object *)self;
+    PyObject *self = (PyObject *)o;
+    bp_scope_ends(o);
     PyObject *result =
         error == Py_None && goes_well(o) ? leave_well(o) : PyObject_CallMethod(self, "_leave", "OO", error, error);
     for (int tries = 1; !result && o->open; tries++) {
@@ -102,6 +105,8 @@ static PyObject *leave(PyObject *self, PyObject *error)
         result = PyObject_CallMethod(self, "_leave", "OO", error, new);
         Py_DECREF(new);
     }
+    if (!result)
+        bp_hide_own_frames();
     return result;
 }
 
@@ -110,7 +115,7 @@ static PyObject *exit_branch(PyObject *self, PyObject *const *args, Py_ssize_t c
 {
     if (count != 3)
         return PyErr_Format(PyExc_TypeError, "__exit__() takes exactly 3 arguments (%zd given)", count), NULL;
-    return leave(self, args[1]);
+    return bp_branch_leave((struct bp_branch_object *)self, args[1]);
 }
 
 /* ---- __enter__ --------------------------------------------------------------------------------------------------- */
@@ -147,42 +152,51 @@ static bough_time deadline_of(struct bp_branch_object *o)
     return deadline && timed ? (deadline < timed ? deadline : timed) : deadline ? deadline : timed;
 }
 
-static int enter(struct bp_branch_object *o)
+static int open_block(struct bp_branch_object *o)
 {
     const char *label;
     if (o->branch)
-        return (void)PyErr_Format(PyExc_RuntimeError, "%R can be entered only once", o), -1;
+        return (void)PyErr_Format(PyExc_RuntimeError, "%R can be entered only once: make a new one for each block", o),
+               -1;
     if (opt_in() != 0)
         return -1;
     bough_time deadline = deadline_of(o);
     PyObject *text = deadline >= 0 ? bp_for_library(o->name, &label) : NULL;
     if (!text)
         return -1;
+    o->ends_at = deadline;
     int error = bp_branch_open(o, label, deadline);
     Py_DECREF(text);
-    return error;
+    return error == 0 && o->scope ? bp_scope_begins(o) : error;
 }
 
-static PyObject *enter_branch(PyObject *self, PyObject *none)
+int bp_branch_enter(struct bp_branch_object *o)
 {
-    struct bp_branch_object *o = (struct bp_branch_object *)self;
     bool was_open = o->open;
-    (void)none;
-    if (enter(o) == 0)
-        return Py_NewRef(self);
+    if (open_block(o) == 0)
+        return 0;
     if (was_open || !o->open)
-        return NULL;
-    PyObject *error = bp_taken_exception(), *result = leave(self, error);
+        return -1;
+    PyObject *error = bp_taken_exception(), *result = bp_branch_leave(o, error);
     if (result)
         PyErr_SetObject((PyObject *)Py_TYPE(error), error);
     Py_XDECREF(result);
     Py_DECREF(error);
-    return NULL;
+    return -1;
+}
+
+static PyObject *enter(PyObject *self, PyObject *none)
+{
+    struct bp_branch_object *o = (struct bp_branch_object *)self;
+    (void)none;
+    if ((o->scope && bp_scope_may_enter(o) != 0) || bp_branch_enter(o) != 0)
+        return bp_hide_own_frames(), NULL;
+    return Py_NewRef(self);
 }
 
 /* Method descriptors, as any class in C has them. An instancemethod around a function does not do: `with` of Python 3.14 and newer
  * closes the place of a `self` that it did not fill, and a debug build aborts there. */
-PyMethodDef bp_branch_with[] = {
+PyMethodDef bp_branch_adds[] = {
     {"add", (PyCFunction)(void (*)(void))bp_branch_add, METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR(
          "add($self, fn, /, *args, name=None, closing=(), **kwargs)\n--\n\n"
@@ -191,7 +205,11 @@ PyMethodDef bp_branch_with[] = {
          "closing: objects to close at the child's end, however it ends, unless the child takes them over "
          "(Child.take()).\n"
          "If the branch is interrupted, no child is started: the objects are closed, and ThreadExit is raised.")},
-    {"__enter__", enter_branch, METH_NOARGS, PyDoc_STR("__enter__($self, /)\n--\n\nOpens the block.")},
+    {0},
+};
+
+PyMethodDef bp_block_with[] = {
+    {"__enter__", enter, METH_NOARGS, PyDoc_STR("__enter__($self, /)\n--\n\nOpens the block.")},
     {"__exit__", (PyCFunction)(void (*)(void))exit_branch, METH_FASTCALL,
      PyDoc_STR(
          "__exit__($self, type, error, traceback, /)\n--\n\nEnds the block: joins the children, raises what went wrong.")},

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The object behind bough.Branch: what it was given, and what has become of it.
+ * The object behind bough.Branch and bough.CancelScope: what it was given, and what has become of it. A Block is what both have in
+ * common. A Branch is one that children are added to; for a scope see scope.c.
  *
  * A branch that goes well needs no Python code but the caller's: it is made here, entered and left in branch_context.c. All else is in
  * _branch.py, whose class derives from this one and finds its attributes here. A list or set is made when it is first asked for.
@@ -12,6 +13,7 @@
 #include <stddef.h>
 #include <structmember.h>
 
+static PyTypeObject *base;
 static PyObject *branch_class; /* _branch.py's */
 
 /* ---- its attributes -------------------------------------------------------------------------------------------- */
@@ -57,6 +59,14 @@ static PyMemberDef members[] = {
     {"_in", T_OBJECT, OFFSET(in), 0, NULL},
     {"_left_by", T_OBJECT, OFFSET(left_by), 0, NULL},
     {"_from_outside", T_OBJECT, OFFSET(from_outside), 0, NULL},
+    {"_scope", T_BYTE, OFFSET(scope), READONLY, NULL},
+    {"_asynchronous", T_BOOL, OFFSET(asynchronous), 0, NULL},
+    {"_cancelled", T_BOOL, OFFSET(cancelled), 0, NULL},
+    {"_caught", T_BOOL, OFFSET(caught), 0, NULL},
+    {"_used", T_BOOL, OFFSET(used), 0, NULL},
+    {"_ends_at", T_LONGLONG, OFFSET(ends_at), 0, NULL},
+    {"_reason", T_OBJECT, OFFSET(reason), 0, NULL},
+    {"_due", T_OBJECT, OFFSET(due), 0, NULL},
     {"__weaklistoffset__", T_PYSSIZET, OFFSET(weak_references), READONLY, NULL},
     {"__dictoffset__", T_PYSSIZET, OFFSET(dictionary), READONLY, NULL},
     {0},
@@ -71,7 +81,8 @@ static const size_t references[] = {
     offsetof(struct bp_branch_object, errors),       offsetof(struct bp_branch_object, children),
     offsetof(struct bp_branch_object, slots),        offsetof(struct bp_branch_object, where),
     offsetof(struct bp_branch_object, in),           offsetof(struct bp_branch_object, left_by),
-    offsetof(struct bp_branch_object, from_outside), 0,
+    offsetof(struct bp_branch_object, from_outside), offsetof(struct bp_branch_object, reason),
+    offsetof(struct bp_branch_object, due),          0,
 };
 
 static int traverse(PyObject *self, visitproc visit, void *arg)
@@ -89,6 +100,7 @@ static int clear(PyObject *self)
 static void finalize(PyObject *self)
 {
     PyObject *type, *value, *trace;
+    bp_scope_dropped((struct bp_branch_object *)self);
     if (!((struct bp_branch_object *)self)->open)
         return;
     PyErr_Fetch(&type, &value, &trace);
@@ -115,8 +127,8 @@ static void dealloc(PyObject *self)
 }
 
 static PyType_Slot slots[] = {
-    {Py_tp_doc, (void *)PyDoc_STR("What bough.Branch consists of.")},
-    {Py_tp_methods, bp_branch_with},
+    {Py_tp_doc, (void *)PyDoc_STR("What bough.Branch and bough.CancelScope consist of.")},
+    {Py_tp_methods, bp_block_with},
     {Py_tp_members, members},
     {Py_tp_getset, attributes},
     {Py_tp_traverse, (void *)traverse},
@@ -127,10 +139,24 @@ static PyType_Slot slots[] = {
 };
 
 static PyType_Spec spec = {
-    .name = "bough._bough.Branch",
+    .name = "bough._bough.Block",
     .basicsize = sizeof(struct bp_branch_object),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = slots,
+};
+
+static PyType_Slot branch_slots[] = {
+    {Py_tp_doc, (void *)PyDoc_STR("What bough.Branch consists of.")},
+    {Py_tp_base, NULL}, /* a Block */
+    {Py_tp_methods, bp_branch_adds},
+    {0, NULL},
+};
+
+static PyType_Spec branch_spec = {
+    .name = "bough._bough.Branch",
+    .basicsize = sizeof(struct bp_branch_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = branch_slots,
 };
 
 /* ---- branch() ------------------------------------------------------------------------------------------------------ */
@@ -141,7 +167,7 @@ static bool is_good_name(PyObject *name)
     return PyUnicode_CheckExact(name);
 }
 
-static bool is_good_timeout(PyObject *timeout)
+bool bp_is_good_timeout(PyObject *timeout)
 {
     enum { FAR = 1000000000 }; /* s */
     if (!PyFloat_CheckExact(timeout) && !PyLong_CheckExact(timeout))
@@ -155,7 +181,7 @@ static bool is_good_timeout(PyObject *timeout)
 /* All else is looked at by Python code, which may replace it by what it means. */
 static int check(struct bp_branch_object *o)
 {
-    if (is_good_name(o->name) && is_good_timeout(o->timeout) && o->limit == Py_None && o->deadline == Py_None)
+    if (is_good_name(o->name) && bp_is_good_timeout(o->timeout) && o->limit == Py_None && o->deadline == Py_None)
         return 0;
     PyObject *result = PyObject_CallMethod((PyObject *)o, "_check_options", NULL);
     Py_XDECREF(result);
@@ -206,7 +232,7 @@ static PyObject *branch(PyObject *module, PyObject *args, PyObject *keywords)
 static PyObject *branch_is(PyObject *module, PyObject *class)
 {
     (void)module;
-    return bp_keep_class(&branch_class, bp_branch_type, class, "branch_is");
+    return bp_keep_class(&branch_class, base, class, "branch_is");
 }
 
 PyMethodDef bp_branch_object_methods[] = {
@@ -226,5 +252,8 @@ PyMethodDef bp_branch_object_methods[] = {
 
 int bp_branch_init(PyObject *module)
 {
-    return bp_add_type(module, &bp_branch_type, &spec, "Branch");
+    if (bp_add_type(module, &bp_block_type, &spec, "Block") != 0)
+        return -1;
+    branch_slots[1].pfunc = bp_block_type;
+    return bp_add_type(module, &base, &branch_spec, "Branch");
 }

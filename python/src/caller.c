@@ -63,6 +63,16 @@ static const struct place *look_up(PyCodeObject *code, int instruction)
     return p;
 }
 
+int bp_caller_flags(void)
+{
+    int instruction;
+    struct _PyInterpreterFrame *frame = bp_innermost(PyThreadState_Get());
+    PyCodeObject *code = frame ? code_of(frame, &instruction) : NULL;
+    int flags = code ? code->co_flags : 0;
+    Py_XDECREF(code);
+    return flags;
+}
+
 const char *bp_caller(int *line)
 {
     int instruction;

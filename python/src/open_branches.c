@@ -2,11 +2,11 @@
 /* Which branches a thread has open: a list of their objects with each thread, the innermost first. */
 #include "branch.h"
 
-PyTypeObject *bp_branch_type;
+PyTypeObject *bp_block_type;
 
 static struct bp_branch_object *object_of(PyObject *object)
 {
-    if (PyObject_TypeCheck(object, bp_branch_type))
+    if (PyObject_TypeCheck(object, bp_block_type))
         return (struct bp_branch_object *)object;
     PyErr_Format(PyExc_TypeError, "expected a Branch, got %R", object);
     return NULL;

@@ -186,6 +186,11 @@ struct bp_place bp_place(const struct bp_thread *t);
 /* Does it still stand where its call was cut? */
 bool bp_is_cut_place(const struct bp_thread *t);
 
+/* ---- traceback.c ------------------------------------------------------------------------------------ */
+
+/* The traceback of the exception that is set begins where code that is not the package's stands. */
+void bp_hide_own_frames(void);
+
 /* ---- record.c -------------------------------------------------------------------------------------- */
 
 PyObject *bp_record_object(const struct bough_record *record);
@@ -204,6 +209,8 @@ void bp_window_passed(const char *name);
 
 /* Where the calling Python code stands; the file's name is kept for good. "" and 0: no Python code calls. */
 const char *bp_caller(int *line);
+/* The flags of its code (CO_COROUTINE and the like). */
+int bp_caller_flags(void);
 
 /* ---- count.c ------------------------------------------------------------------------------------------ */
 
@@ -449,6 +456,8 @@ int bp_async_exc_start(void);
 void bp_async_exc_need(struct bp_thread *t);
 /* The thread's entry is about to be freed. */
 void bp_async_exc_forget(struct bp_thread *t);
+/* By the thread itself: interrupts come anywhere in its bytecode. Whether they did before; -1 with an exception. */
+int bp_set_asynchronous(struct bp_thread *t, bool on);
 int bp_async_exc_init(void);
 /* The interpreter is about to end: no thread of the library's may enter it any more. */
 bool bp_async_exc_is(unsigned long ident);
@@ -528,6 +537,7 @@ extern PyMethodDef bp_thread_methods[], bp_exception_methods[], bp_interpose_met
     bp_lock_methods[], bp_judge_methods[], bp_callback_methods[], bp_loop_methods[], bp_stranger_methods[],
     bp_interpreter_methods[], bp_around_methods[], bp_stack_methods[], bp_status_methods[], bp_window_methods[],
     bp_open_branch_methods[], bp_fork_methods[], bp_rearm_methods[], bp_replaced_methods[], bp_point_methods[],
-    bp_reason_methods[], bp_cut_methods[], bp_kind_methods[];
+    bp_reason_methods[], bp_cut_methods[], bp_kind_methods[], bp_scope_methods[], bp_scope_block_methods[],
+    bp_scoped_methods[];
 
 #endif

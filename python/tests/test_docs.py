@@ -49,6 +49,16 @@ class Guide(unittest.TestCase):
             self.guide.ask(one)
         self.assertEqual(self.guide.ask_all(abs, [-1, 2]), [1, 2])
 
+    def test_time_limits(self):
+        one, other = socket.socketpair()
+        with one, other:
+            self.assertTrue(self.guide.greet(other))
+            other.shutdown(socket.SHUT_WR)
+            self.assertEqual(self.guide.receive_all(one), b"hello")
+        self.assertEqual(self.guide.search([3, 1]), 3)
+        self.assertIsNone(self.guide.search(range(10**6)))
+        self.assertTrue(self.guide.lookup("localhost"))
+
     def test_download(self):
         def fetch(url):
             return 1 / 0 if url == "c" else url

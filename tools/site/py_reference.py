@@ -14,9 +14,11 @@ from c_reference import directive
 ROOT = Path(__file__).resolve().parents[2]
 STUB = ROOT / "python/bough/__init__.pyi"
 SPELLED = {
-    "_Region": "AbstractContextManager", "_Verdict": "Verdict", "_Closes": "SupportsClose", "_T": "T", "_E_co": "E",
+    "_Region": "AbstractContextManager", "_Verdict": "Verdict", "_Closes": "SupportsClose", "_T": "T", "_P": "P", "_E_co": "E",
+    "_Fails": "CancelScope", "_MovesOn": "CancelScope",
 }
-TITLES = {"asking, and regions": "Asking, and regions", "threads": "Threads", "branches": "Branches", "the ladder": "The ladder"}
+TITLES = {"asking, and regions": "Asking, and regions", "threads": "Threads", "branches": "Branches",
+          "time limits": "Time limits", "children": "Children", "the ladder": "The ladder"}
 
 ASK = """
 import inspect, json, sys
