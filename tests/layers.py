@@ -140,7 +140,7 @@ def check_lists():
         ("src", "*/**/*.[cS]"),
         ("include", "**/*.h"),
         ("tests", "*/*.c"),
-        ("python/src", "*.c"),
+        ("python/src", "*/*.c"),
         ("python/bough", "*.py*"),
         ("python/tests", "test_*.py"),
     ):

@@ -6,7 +6,7 @@
 #ifndef BP_UPCALLS_H
 #define BP_UPCALLS_H
 
-#include "cause.h"
+#include "calls/cause.h"
 
 /* ---- from thread.c to a thread's end (thread_end.c) ----------------------------------------------------- */
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Which C file of the extension needs which, by the symbols of its objects: no cycles, and calls upward are declared in upcalls.h."""
+"""Which C file of the extension needs which, by the symbols of its objects: no cycles, and calls upward are declared in upcalls.h.
+
+The order of the folders is that of meson.build, from below."""
 import re
 import subprocess
 import unittest
@@ -9,9 +11,11 @@ from shutil import which
 
 from bough import _bough
 
-BUILT = Path(_bough.__file__ + ".p")
-OBJECTS = sorted(BUILT.glob("*src_*.o")) + sorted(BUILT.glob(".*src_*.o"))
 SOURCES = Path(__file__).resolve().parents[1] / "src"
+FILES = {"src_" + str(path.relative_to(SOURCES)).replace("/", "_") + ".o": path for path in SOURCES.glob("*/*.c")}
+BUILT = Path(_bough.__file__ + ".p")
+OBJECTS = {p: FILES[p.name.lstrip("._")] for p in BUILT.glob("*.o") if p.name.lstrip("._") in FILES}
+ORDER = list(dict.fromkeys(re.findall(r"'(\w+)/\w+\.c'", (SOURCES / "meson.build").read_text())))
 
 
 def symbols():
@@ -20,7 +24,7 @@ def symbols():
     listed = subprocess.run(["nm", "-A", *map(str, OBJECTS)], capture_output=True, text=True, check=True).stdout
     for line in listed.splitlines():
         path, rest = line.split(":", 1)
-        file = path.rpartition("src_")[2].removesuffix(".c.o")
+        file = str(OBJECTS[Path(path)].relative_to(SOURCES))
         kind, name = rest.split()[-2:]
         if kind in "Uwv":
             needed.setdefault(file, set()).add(name)
@@ -40,6 +44,10 @@ def declared():
     return upcalls
 
 
+def height(file):
+    return ORDER.index(file.split("/")[0])
+
+
 def cycle(edges):
     """Files that depend on each other, in order; None."""
     graph = {}
@@ -52,7 +60,7 @@ def cycle(edges):
     return None
 
 
-@unittest.skipUnless(OBJECTS and which("nm"), "there are no objects beside the extension, or no nm")
+@unittest.skipUnless(BUILT.is_dir() and which("nm"), "there are no objects beside the extension, or no nm")
 class Symbols(unittest.TestCase):
     def setUp(self):
         self.owner, needed = symbols()
@@ -66,6 +74,10 @@ class Symbols(unittest.TestCase):
                 elif edge[0] != edge[1]:
                     self.edges[edge] = name
 
+    def test_complete(self):
+        """each file has an object"""
+        self.assertEqual(set(OBJECTS.values()), set(FILES.values()))
+
     def test_no_cycle(self):
         """no file depends on one that depends on it"""
         found = cycle(self.edges)
@@ -73,17 +85,25 @@ class Symbols(unittest.TestCase):
             steps = [f"{a} needs {self.edges[a, b]} of {b}" for a, b in zip(found, found[1:])]
             self.fail(f"declare an upcall in upcalls.h, or move a function: {', '.join(steps)}")
 
+    def test_order(self):
+        """a file needs symbols of its own folder or a lower one, or declared upcalls"""
+        for (file, other), name in sorted(self.edges.items()):
+            with self.subTest(f"{file} -> {other}"):
+                self.assertGreaterEqual(height(file), height(other), f"{name} is no upcall of upcalls.h")
+
     def test_upcalls(self):
-        """each declared upcall goes up: it would close a cycle; and it has its reason"""
+        """each declared upcall goes up, or would close a cycle in its folder; and it has its reason"""
         for name, reason in self.upcalls.items():
             with self.subTest(name):
                 self.assertGreater(len(reason), 40, "has no comment that says why")
-                if name in self.owner:  # else this version of Python has no use for it
-                    self.assertTrue(cycle([*self.edges, *self.upward.get(name, ())]), "needs no declaration: it goes down")
+                edges = self.upward.get(name, ())
+                if name not in self.owner:
+                    continue  # this version of Python has no use for it
+                self.assertTrue(any(height(a) < height(b) for a, b in edges) or cycle([*self.edges, *edges]), "it goes down")
 
     def test_defined(self):
         """each declared upcall is in the source of a file"""
-        text = "\n".join(path.read_text() for path in SOURCES.rglob("*.c"))
+        text = "\n".join(path.read_text() for path in FILES.values())
         for name in self.upcalls:
             with self.subTest(name):
                 self.assertRegex(text, rf"(?m)^\w[\w *]*\b{name}\([^;]*\)\n{{")

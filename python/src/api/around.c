@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A function around another one, without a Python frame of its own. A warning names the line that lies some frames further out
+ * (stacklevel), and the import system recognises its frames by their files: a frame more would shift that to a line of bough's.
+ */
+#include "base/state.h"
+
+#include <stddef.h>
+#include <structmember.h>
+
+struct around {
+    PyObject_HEAD
+    PyObject *original;
+    PyObject *before,
+        *after;           /* called without arguments; with those of the call, if the original has succeeded; NULL */
+    bool uninterruptible; /* the original is a critical section in a thread that takes part */
+    PyObject *dict;       /* __name__, __doc__, __wrapped__ and so on */
+};
+
+static PyObject *call_uninterruptible(const struct around *a, PyObject *args, PyObject *keywords)
+{
+    struct bp_thread *t = bough_foreign() ? bp_me : NULL;
+    if (!t || !t->kinds)
+        return PyObject_Call(a->original, args, keywords);
+    if (bp_critical_begin(t) != 0)
+        return NULL;
+    PyObject *result = PyObject_Call(a->original, args, keywords), *error = result ? NULL : bp_taken_exception();
+    if (bp_region_end(t, BP_CRITICAL) != 0)
+        Py_CLEAR(result);
+    else if (error)
+        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+    Py_XDECREF(error);
+    return result;
+}
+
+static PyObject *call(PyObject *self, PyObject *args, PyObject *keywords)
+{
+    const struct around *a = (struct around *)self;
+    PyObject *begun = a->before ? PyObject_CallNoArgs(a->before) : Py_NewRef(Py_None);
+    if (!begun)
+        return NULL;
+    Py_DECREF(begun);
+    PyObject *result =
+        a->uninterruptible ? call_uninterruptible(a, args, keywords) : PyObject_Call(a->original, args, keywords);
+    PyObject *ended = result && a->after ? PyObject_Call(a->after, args, keywords) : Py_XNewRef(result);
+    if (!ended)
+        Py_CLEAR(result);
+    Py_XDECREF(ended);
+    return result;
+}
+
+static PyObject *get(PyObject *self, PyObject *object, PyObject *type)
+{
+    (void)type;
+    return object && object != Py_None ? PyMethod_New(self, object) : Py_NewRef(self);
+}
+
+static void dealloc(PyObject *self)
+{
+    struct around *a = (struct around *)self;
+    PyTypeObject *type = Py_TYPE(self);
+    Py_XDECREF(a->original);
+    Py_XDECREF(a->before);
+    Py_XDECREF(a->after);
+    Py_XDECREF(a->dict);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+/* For pickle: the place where the original was found. */
+static PyObject *reduce(PyObject *self, PyObject *none)
+{
+    (void)none;
+    return PyObject_GetAttrString(self, "__qualname__");
+}
+
+static PyMethodDef methods[] = {
+    {"__reduce__", reduce, METH_NOARGS, NULL},
+    {0},
+};
+
+static PyMemberDef members[] = {
+    {"__dictoffset__", T_PYSSIZET, offsetof(struct around, dict), READONLY, NULL},
+    {0},
+};
+
+static PyGetSetDef attributes[] = {
+    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
+    {0},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_doc, (void *)PyDoc_STR("A function around another one.")},
+    {Py_tp_call, (void *)call},
+    {Py_tp_descr_get, (void *)get},
+    {Py_tp_dealloc, (void *)dealloc},
+    {Py_tp_methods, methods},
+    {Py_tp_members, members},
+    {Py_tp_getset, attributes},
+    {0, NULL},
+};
+
+static PyType_Spec spec = {
+    .name = "bough._bough.Around",
+    .basicsize = sizeof(struct around),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = slots,
+};
+
+static PyObject *around(PyObject *module, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {(char *)"original", (char *)"before", (char *)"after", (char *)"uninterruptible", NULL};
+    static PyTypeObject *type;
+    PyObject *original, *before = NULL, *after = NULL;
+    int uninterruptible = 0;
+    (void)module;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|$OOp:around", names, &original, &before, &after,
+                                     &uninterruptible))
+        return NULL;
+    if (!type && !(type = (PyTypeObject *)PyType_FromSpec(&spec)))
+        return NULL;
+    struct around *a = (struct around *)type->tp_alloc(type, 0);
+    if (!a)
+        return NULL;
+    a->original = Py_NewRef(original);
+    a->before = Py_XNewRef(before);
+    a->after = Py_XNewRef(after);
+    a->uninterruptible = uninterruptible;
+    return (PyObject *)a;
+}
+
+PyMethodDef bp_around_methods[] = {
+    {"around", (PyCFunction)(void (*)(void))around, METH_VARARGS | METH_KEYWORDS,
+     PyDoc_STR("around(original, *, before=None, after=None, uninterruptible=False): a function that has no frame.")},
+    {0},
+};

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* A fork: in the child the library has an arena of its own, and what was posted to the parent's threads is not for the child's. */
+#include "base/state.h"
+
+#include <pthread.h>
+
+/* Those that have not used bough: the library does not know them there, whichever of them it is that forks. */
+static void leave_strangers(void)
+{
+    for (struct bp_thread *t = bp.threads; t; t = t->next) {
+        if (t->begun)
+            continue;
+        t->handle = NULL;
+        t->left_behind = t->exception;
+        t->exception = NULL;
+    }
+}
+
+/* The library has an arena of its own there, and another slot for this thread. The descriptor was the parent's. What
+ * raise_exc() has posted was for the parent's thread, as its records were (docs/semantics.md, fork()); it is freed later,
+ * with an interpreter that is whole. */
+static void in_child(void)
+{
+    struct bp_thread *t = bp_me;
+    bp_looks_after_fork();
+    leave_strangers();
+    if (!t || !t->begun)
+        return;
+    t->handle = bough_self();
+    if (t->event_fd >= 0)
+        t->event_fd = bough_event_fd();
+    t->left_behind = t->exception;
+    t->exception = NULL;
+    t->due = t->awaited = false;
+    t->due_since = 0;
+}
+
+/* From the hooks of os.fork(), in Python threads that bough knows. What is armed would come in in both processes. */
+static PyObject *fork_begins(PyObject *module, PyObject *none)
+{
+    struct bp_thread *t = bp_thread_known();
+    (void)module, (void)none;
+    if (t) {
+        t->forking = true;
+        if (t->armed && t == bp_me)
+            bp_hold(t);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *fork_ends(PyObject *module, PyObject *none)
+{
+    struct bp_thread *t = bp_thread_known();
+    (void)module, (void)none;
+    if (t) {
+        t->forking = false;
+        Py_CLEAR(t->left_behind);
+    }
+    Py_RETURN_NONE;
+}
+
+int bp_fork_init(void)
+{
+    static bool registered;
+    if (!registered && pthread_atfork(NULL, NULL, in_child) != 0)
+        return (void)PyErr_NoMemory(), -1;
+    registered = true;
+    return 0;
+}
+
+PyMethodDef bp_fork_methods[] = {
+    {"fork_begins", fork_begins, METH_NOARGS, PyDoc_STR("fork_begins(): before os.fork(), by the thread that forks.")},
+    {"fork_ends", fork_ends, METH_NOARGS, PyDoc_STR("fork_ends(): after it, in both processes.")},
+    {0},
+};

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A thread that executes code in another interpreter of the process (subinterpreters). What bough keeps belongs to the main
+ * interpreter: its exceptions, its interrupts' records as objects, and the lock that protects them. So while a thread is
+ * there it is nobody that bough knows, and its blocking calls are not interrupted. An interrupt that is posted meanwhile
+ * stays pending, and comes when the call has returned.
+ *
+ * The functions that enter another interpreter are replaced by _patch_stdlib.py. C code that swaps thread states by itself is not
+ * recognised.
+ */
+#include "base/state.h"
+
+enum { NO_LIMIT = 1 << 29 }; /* seconds */
+
+static PyObject *call_away(PyObject *module, PyObject *args)
+{
+    PyObject *function, *positional, *keywords;
+    struct bough_region region;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "OO!O!:call_away", &function, &PyTuple_Type, &positional, &PyDict_Type, &keywords))
+        return NULL;
+    struct bp_thread *t = bp_me;
+    if (!t)
+        return PyObject_Call(function, positional, keywords);
+    int line;
+    const char *file = bp_caller(&line);
+    if (bough_critical_begin(&region, BOUGH_SEC(NO_LIMIT), file, line) != 0)
+        return bp_error("cannot use bough in another interpreter of this process");
+    bp_me = NULL;
+    PyObject *result = PyObject_Call(function, positional, keywords);
+    bp_me = t;
+    bough_region_end(&region);
+    return result;
+}
+
+PyMethodDef bp_interpreter_methods[] = {
+    {"call_away", call_away, METH_VARARGS,
+     PyDoc_STR("call_away(function, args, kwargs): the function executes code in another interpreter.")},
+    {0},
+};

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* bough._bough: the C side of the package. It includes <bough.h> and nothing of the library's inside. */
+#include "branch/branch.h"
+
+static int add_methods(PyObject *module)
+{
+    static PyMethodDef *const lists[] = {
+        bp_thread_methods,      bp_exception_methods,   bp_interpose_methods,    bp_post_methods,
+        bp_async_exc_methods,   bp_branch_methods,      bp_child_object_methods, bp_branch_object_methods,
+        bp_pool_item_methods,   bp_ladder_methods,      bp_signal_methods,       bp_report_methods,
+        bp_lock_methods,        bp_judge_methods,       bp_callback_methods,     bp_loop_methods,
+        bp_site_methods,        bp_interpreter_methods, bp_stranger_methods,     bp_around_methods,
+        bp_stack_methods,       bp_status_methods,      bp_window_methods,       bp_open_branch_methods,
+        bp_fork_methods,        bp_rearm_methods,       bp_replaced_methods,     bp_point_methods,
+        bp_reason_methods,      bp_cut_methods,         bp_kind_methods,         bp_scope_methods,
+        bp_scope_block_methods, bp_scoped_methods};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        if (PyModule_AddFunctions(module, lists[i]) != 0)
+            return -1;
+    return 0;
+}
+
+/* What is patched belongs to the process: a second interpreter in it can't have patches of its own. */
+static int claim(void)
+{
+    PyInterpreterState *mine = PyInterpreterState_Get();
+    if (mine != PyInterpreterState_Main())
+        return PyErr_SetString(PyExc_ImportError,
+                               "bough does not support subinterpreters: import it in the main interpreter"),
+               -1;
+    bp.interpreter = mine;
+    return 0;
+}
+
+/* What protects the package's state is the interpreter lock. A free-threaded interpreter enables it for this module, unless the
+ * user has ordered that it stays disabled. */
+static int has_lock(void)
+{
+#ifdef Py_GIL_DISABLED
+    PyObject *ask = PySys_GetObject("_is_gil_enabled"),
+             *answer = ask ? PyObject_CallNoArgs(ask) : NULL; /* borrowed, new */
+    int yes = answer ? PyObject_IsTrue(answer) : -1;
+    Py_XDECREF(answer);
+    if (yes > 0)
+        return 0;
+    if (!PyErr_Occurred())
+        PyErr_SetString(PyExc_ImportError,
+                        "bough needs the interpreter lock, which PYTHON_GIL=0 or -X gil=0 keeps disabled: "
+                        "start this interpreter without them");
+    return -1;
+#else
+    return 0;
+#endif
+}
+
+static int execute(PyObject *module)
+{
+    if (has_lock() != 0 || claim() != 0 || bp_fork_init() != 0 || bp_async_exc_init() != 0)
+        return -1;
+    if (add_methods(module) != 0 || bp_regions_init(module) != 0 || bp_branch_init(module) != 0 ||
+        bp_child_init(module) != 0 || bp_scope_init(module) != 0 || bp_record_init(module) != 0)
+        return -1;
+    return 0;
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, (void *)execute},
+#ifdef Py_mod_multiple_interpreters
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+#ifdef Py_mod_gil /* what is kept here is protected by it, see state.h */
+    {Py_mod_gil, Py_MOD_GIL_USED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef module_def = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "bough._bough",
+    .m_doc = PyDoc_STR("The C side of bough. Its functions are for the package's own files."),
+    .m_slots = module_slots,
+};
+
+PyMODINIT_FUNC PyInit__bough(void);
+PyMODINIT_FUNC PyInit__bough(void)
+{
+    return PyModuleDef_Init(&module_def);
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Work items of other people's pools: one call on a worker that does not end with it.
+ *
+ * Each runs in a branch of its own, on the worker's thread: who cancels the item interrupts that, so it never sticks to
+ * the worker (rule 45). Its handle lies in the future, as `_bough_item`, from before the future says that it runs until
+ * after the call; a handle is good for one branch only, so a cancel that comes late reaches nothing.
+ */
+#include "base/state.h"
+
+#include <errno.h>
+
+struct item {
+    struct bp_thread *thread;
+    bough_branch *branch; /* NULL: there is no place for one more: it can't be cancelled then */
+    struct bp_region *around;
+};
+
+/* What was sent to the worker between two items, or too late, is nobody's. */
+static void shed(struct bp_thread *t)
+{
+    bp_drop_posted(t);
+    bough_clear(NULL);
+    bp_cause_forget(t);
+    t->cut = t->raised = false;
+}
+
+static int publish(PyObject *future, const bough_branch *branch)
+{
+    PyObject *handle = branch ? PyLong_FromVoidPtr((void *)(uintptr_t)branch) : Py_NewRef(Py_None);
+    int error = handle ? PyObject_SetAttrString(future, "_bough_item", handle) : -1;
+    Py_XDECREF(handle);
+    return error;
+}
+
+static struct item begin(struct bp_thread *t)
+{
+    static const struct bough_branch_options options = {.label = "item"};
+    shed(t);
+    return (struct item){t, bough_branch_open(&options), t->regions};
+}
+
+/* What is set, as the future is to have it: while the interrupt is pending still. */
+static void as_interrupt(struct bp_thread *t)
+{
+    PyObject *exception = bp_taken_exception();
+    PyObject *interrupt = bp_as_interrupt(t, exception);
+    PyErr_SetObject((PyObject *)Py_TYPE(interrupt), interrupt);
+    Py_DECREF(interrupt);
+    Py_DECREF(exception);
+}
+
+/* With whatever exception is set. */
+static void end(const struct item *i, PyObject *future)
+{
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    if (publish(future, NULL) != 0)
+        PyErr_WriteUnraisable(future);
+    while (i->thread->regions && i->thread->regions != i->around)
+        if (bp_region_end(i->thread, i->thread->regions->kind) != 0) {
+            PyErr_Clear();
+            break;
+        }
+    if (i->branch) {
+        Py_BEGIN_ALLOW_THREADS
+        bough_branch_end(i->branch);
+        bough_last(); /* what has failed in it is the future's to tell */
+        Py_END_ALLOW_THREADS
+    }
+    shed(i->thread);
+    PyErr_Restore(type, value, trace);
+}
+
+/* Whether it is to be called: the future may have been cancelled. -1 with an exception. */
+static int set_running(PyObject *future)
+{
+    PyObject *answer = PyObject_CallMethod(future, "set_running_or_notify_cancel", NULL);
+    int yes = answer ? PyObject_IsTrue(answer) : -1;
+    Py_XDECREF(answer);
+    return yes;
+}
+
+/* (result,), or None: it was not called. */
+static PyObject *call_item(PyObject *module, PyObject *args)
+{
+    PyObject *future, *function, *positional, *keywords, *result = NULL;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "OOO!O!:call_item", &future, &function, &PyTuple_Type, &positional, &PyDict_Type,
+                          &keywords))
+        return NULL;
+    struct bp_thread *t = bp_self();
+    if (!t)
+        return NULL;
+    struct item item = begin(t);
+    int run = publish(future, item.branch) == 0 ? set_running(future) : -1;
+    if (run > 0 && bp_taking_part_begin(t) == 0)
+        result = PyObject_Call(function, positional, keywords);
+    if (run > 0 && !result)
+        as_interrupt(t);
+    end(&item, future);
+    if (run == 0)
+        Py_RETURN_NONE;
+    PyObject *tuple = result ? PyTuple_Pack(1, result) : NULL;
+    Py_XDECREF(result);
+    return tuple;
+}
+
+PyMethodDef bp_pool_item_methods[] = {
+    {"call_item", call_item, METH_VARARGS,
+     PyDoc_STR(
+         "call_item(future, function, args, kwargs): in a branch of its own, if the future is to run. (result,) or "
+         "None.")},
+    {0},
+};

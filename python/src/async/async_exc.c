@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The async thread, bough-async: by it exceptions come into threads that run bytecode and come to no point. It arms the interpreter's
+ * own asynchronous exception (PyThreadState_SetAsyncExc()).
+ *
+ * It is started on first need. It takes the interpreter lock for each look, so neither posters nor the ladder depend on it. It
+ * sleeps in epoll_wait(): on its bell, which posters ring, and on the event descriptors of the threads that asked for all their
+ * interrupts, whatever posts those. It keeps a list of the threads with something to do, and looks at no other thread: a thread
+ * with nothing due costs nothing. What a look does is in delivery.c.
+ */
+#include "base/state.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { EVENTS = 64, BELL = 0 }; /* the identity of a thread is never 0 */
+
+static pthread_t thread;
+static bool running;
+static int bell = -1, descriptors = -1; /* what is waited for: an epoll */
+static bool rung;                       /* the bell, and the async thread has not woken since */
+static struct bp_thread *active;        /* the threads to look at */
+static struct bp_thread *next_look;     /* of those, in this round */
+static unsigned long wakes, looks;      /* for tests */
+
+/* ---- the threads to look at ---------------------------------------------------------------------------------------- */
+
+static void activate(struct bp_thread *t)
+{
+    if (t->active)
+        return;
+    t->active = true;
+    t->active_before = NULL;
+    t->active_next = active;
+    if (active)
+        active->active_before = t;
+    active = t;
+}
+
+static void deactivate(struct bp_thread *t)
+{
+    if (!t->active)
+        return;
+    t->active = false;
+    if (next_look == t)
+        next_look = t->active_next;
+    if (t->active_next)
+        t->active_next->active_before = t->active_before;
+    if (t->active_before)
+        t->active_before->active_next = t->active_next;
+    else
+        active = t->active_next;
+}
+
+static int watch_descriptor(const struct bp_thread *t)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = t->id};
+    if (epoll_ctl(descriptors, EPOLL_CTL_ADD, t->event_fd, &event) != 0 && errno != EEXIST)
+        return (void)bp_error("out of memory while waiting for interrupts"), -1;
+    return 0;
+}
+
+void bp_async_exc_forget(struct bp_thread *t)
+{
+    deactivate(t);
+    if (t->event_fd >= 0 && descriptors >= 0)
+        epoll_ctl(descriptors, EPOLL_CTL_DEL, t->event_fd, NULL); /* it may be closed already */
+}
+
+/* ---- all of them ------------------------------------------------------------------------------------------------- */
+
+static int sooner(int a, int b)
+{
+    return a < 0 ? b : b < 0 || a < b ? a : b;
+}
+
+/* A look may call Python code, which lets others run: threads may end and begin meanwhile. */
+static int look_at_each(void)
+{
+    int timeout = -1;
+    bool awaited = false;
+    struct bp_thread *t;
+    for (next_look = active; (t = next_look);) {
+        next_look = t->active_next;
+        if (!bp_thread_lives(t)) {
+            bp_prune();
+            continue;
+        }
+        looks++;
+        int again = bp_delivery_look(t);
+        if (again < 0)
+            deactivate(t);
+        timeout = sooner(timeout, again);
+    }
+    for (t = active; t && !awaited; t = t->active_next)
+        awaited = t->awaited;
+    if (!awaited)
+        bp_monitor_stop();
+    return timeout;
+}
+
+static int compare(const void *a, const void *b)
+{
+    uint64_t one = ((const struct epoll_event *)a)->data.u64, other = ((const struct epoll_event *)b)->data.u64;
+    return (one > other) - (one < other);
+}
+
+/* Threads may have ended since: so they are named by their identities. */
+static void activate_all(struct epoll_event *events, int count)
+{
+    if (count > 0)
+        qsort(events, (size_t)count, sizeof *events, compare);
+    for (struct bp_thread *t = bp.threads; count > 0 && t; t = t->next) {
+        struct epoll_event key = {.data.u64 = t->id};
+        if (t->event_fd >= 0 && bsearch(&key, events, (size_t)count, sizeof *events, compare))
+            activate(t);
+    }
+}
+
+/* Its thread state is made once: not for each look, which tracemalloc of Python 3.11 doesn't survive. */
+static void *run(void *unused)
+{
+    struct epoll_event events[EVENTS];
+    uint64_t rings;
+    (void)unused;
+    pthread_setname_np(pthread_self(), "bough-async");
+    PyGILState_STATE state = PyGILState_Ensure();
+    bp_c_code_probe();
+    while (!bp_is_ending()) {
+        int timeout = look_at_each();
+        PyThreadState *mine = PyEval_SaveThread();
+        int count = epoll_wait(descriptors, events, EVENTS, timeout);
+        PyEval_RestoreThread(mine);
+        wakes++;
+        rung = false;
+        ssize_t heard = read(bell, &rings, sizeof rings);
+        (void)heard; /* whether it was the bell, another descriptor or time makes no difference */
+        activate_all(events, count);
+    }
+    PyGILState_Release(state);
+    return NULL;
+}
+
+static void ring(void)
+{
+    static const uint64_t one = 1;
+    ssize_t written = write(bell, &one, sizeof one);
+    (void)written; /* it is full of rings that were not heard yet */
+}
+
+static int open_descriptors(void)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = BELL};
+    if (bell < 0 && (bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
+        return -1;
+    if (descriptors >= 0)
+        return 0;
+    if ((descriptors = epoll_create1(EPOLL_CLOEXEC)) < 0)
+        return -1;
+    return epoll_ctl(descriptors, EPOLL_CTL_ADD, bell, &event);
+}
+
+static int start(void)
+{
+    sigset_t all, before;
+    /* Here: the async thread, and the thread that it looks at, must not wait for an import. */
+    PyObject *may_raise_in = bp_load("bough._async_safe", "may_raise_in");
+    if (!may_raise_in)
+        return -1;
+    Py_XSETREF(bp.may_raise_in, may_raise_in);
+    if (running)
+        return 0; /* by another thread, during the import */
+    if (open_descriptors() != 0)
+        return (void)bp_error("cannot create the event descriptor for asynchronous delivery"), -1;
+    if (bp_carrier_init() != 0)
+        return -1;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&thread, NULL, run, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error)
+        return errno = error, (void)bp_error("cannot start the thread for asynchronous delivery"), -1;
+    pthread_setname_np(thread, "bough-async"); /* it may not have run yet: count.c */
+    running = true;
+    return 0;
+}
+
+bool bp_async_exc_is(unsigned long ident)
+{
+    return running && ident == (unsigned long)thread;
+}
+
+int bp_async_exc_start(void)
+{
+    return bp_is_ending() || running ? 0 : start(); /* the interpreter ends: no more */
+}
+
+void bp_async_exc_need(struct bp_thread *t)
+{
+    activate(t);
+    if (running && !rung)
+        ring();
+    rung = running;
+}
+
+static void close_descriptor(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+/* A forked child has no async thread, and a bell that it shares with its parent. */
+static void in_child(void)
+{
+    running = rung = false;
+    close_descriptor(&bell);
+    close_descriptor(&descriptors);
+    for (struct bp_thread *t = bp.threads; t; t = t->next)
+        t->active = false;
+    active = next_look = NULL;
+}
+
+int bp_async_exc_init(void)
+{
+    static bool registered;
+    if (!registered && pthread_atfork(NULL, NULL, in_child) != 0)
+        return (void)PyErr_NoMemory(), -1;
+    registered = true;
+    return 0;
+}
+
+/* ---- methods -------------------------------------------------------------------------------------------------------- */
+
+static PyObject *async_exc_stop(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    bp_end();
+    if (running) {
+        ring();
+        Py_BEGIN_ALLOW_THREADS
+        pthread_join(thread, NULL);
+        Py_END_ALLOW_THREADS
+    }
+    running = false;
+    Py_RETURN_NONE;
+}
+
+/* From here on interrupts of the calling thread wake the async thread. What is pending already is due, or will be. */
+static int need_event(struct bp_thread *t)
+{
+    if (t->event_fd < 0 && (t->event_fd = bough_event_fd()) < 0)
+        return (void)bp_error("cannot create this thread's event descriptor"), -1;
+    if (bp_async_exc_start() != 0 || (!bp_is_ending() && watch_descriptor(t) != 0))
+        return -1;
+    if (bough_interrupted())
+        bp_async_exc_need(t);
+    return 0;
+}
+
+static bool needs_async_exc(const struct bp_thread *t)
+{
+    return t->event_fd >= 0 && (t->asynchronous || t->on_due);
+}
+
+/* In a forked process that uses bough: the thread that forked may have asked for it in the parent. */
+static PyObject *async_exc_resume(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    bool any = false;
+    for (const struct bp_thread *t = bp.threads; t && !any; t = t->next)
+        any = needs_async_exc(t);
+    if (any && bp_async_exc_start() != 0)
+        return NULL;
+    for (struct bp_thread *t = bp.threads; !bp_is_ending() && t; t = t->next) {
+        if (!needs_async_exc(t))
+            continue;
+        if (watch_descriptor(t) != 0)
+            return NULL;
+        bp_async_exc_need(t);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *async_exc_counts(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    return Py_BuildValue("(kk)", wakes, looks);
+}
+
+int bp_set_asynchronous(struct bp_thread *t, bool on)
+{
+    if (on && need_event(t) != 0)
+        return -1;
+    bool before = t->asynchronous;
+    t->asynchronous = on;
+    if (!on && !t->exception)
+        bp_disarm(t);
+    return before;
+}
+
+static PyObject *set_asynchronous(PyObject *module, PyObject *on)
+{
+    (void)module;
+    struct bp_thread *t = bp_self();
+    int yes = PyObject_IsTrue(on), before = t && yes >= 0 ? bp_set_asynchronous(t, yes) : -1;
+    return before < 0 ? NULL : PyBool_FromLong(before);
+}
+
+static PyObject *set_on_due(PyObject *module, PyObject *callable)
+{
+    (void)module;
+    struct bp_thread *t = bp_self();
+    if (!t)
+        return NULL;
+    PyObject *before = t->on_due ? t->on_due : Py_NewRef(Py_None);
+    t->on_due = callable == Py_None ? NULL : Py_NewRef(callable);
+    struct bough_record why = {0};
+    t->due =
+        bough_now() < t->told_until && bough_reason(&why) == 0; /* a record that the thread has heard of is no news */
+    t->seen = (struct bp_raised){why.target, why.since, why.kind, why.rung, 0};
+    if (t->on_due && need_event(t) != 0) {
+        Py_CLEAR(t->on_due);
+        Py_DECREF(before);
+        return NULL;
+    }
+    return before;
+}
+
+static PyObject *signals_raise(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    return PyBool_FromLong(bp_signals_raise());
+}
+
+PyMethodDef bp_async_exc_methods[] = {
+    {"signals_raise", signals_raise, METH_NOARGS,
+     PyDoc_STR(
+         "signals_raise(): whether PyErr_CheckSignals() raises what is armed; known when the async thread runs.")},
+    {"async_exc_stop", async_exc_stop, METH_NOARGS, PyDoc_STR("async_exc_stop(): the interpreter ends.")},
+    {"async_exc_counts", async_exc_counts, METH_NOARGS,
+     PyDoc_STR("async_exc_counts(): how often it woke, and at how many threads it looked in all.")},
+    {"async_exc_resume", async_exc_resume, METH_NOARGS,
+     PyDoc_STR("async_exc_resume(): after a fork, if it is needed.")},
+    {"set_asynchronous", set_asynchronous, METH_O,
+     PyDoc_STR(
+         "set_asynchronous(on): interrupts come anywhere in the calling thread's bytecode. Whether they did before.")},
+    {"set_on_due", set_on_due, METH_O,
+     PyDoc_STR("set_on_due(callable): called, on another thread, when an interrupt becomes due for the calling one. "
+               "Returns the one before, or None.")},
+    {0},
+};

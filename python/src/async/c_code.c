@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Threads that stay in C code, from CPython 3.15 on: there PyErr_CheckSignals() raises what PyThreadState_SetAsyncExc() has armed.
+ * So an exception that waits for such a thread need not wait until the call returns, if that code looks for signals.
+ *
+ * From 3.13 on a thread that has given the interpreter lock away may look at its eval breaker one instruction later, which may lie
+ * outside of a `try`. So this is for a thread that has stood at the same call for a while, and whose instructions are
+ * monitored: if it goes on without having raised, monitor.c takes the armed exception back at its next instruction.
+ */
+#include "base/state.h"
+
+enum { STAYS = 200 }; /* ms: a loop comes by, and is monitored then */
+
+static bool looks;
+
+/* By the async thread, in no Python code. What the interpreter does is asked, not its version. */
+void bp_c_code_probe(void)
+{
+    if (PY_VERSION_HEX < 0x030D0000)
+        return;
+    unsigned long me = PyThread_get_thread_ident();
+    PyThreadState_SetAsyncExc(me, PyExc_BaseException);
+    looks = PyErr_CheckSignals() != 0;
+    PyErr_Clear();
+    if (!looks)
+        PyThreadState_SetAsyncExc(me, NULL);
+}
+
+bool bp_stays_in_c(struct bp_thread *t)
+{
+    if (!looks)
+        return false;
+    struct bp_place now = bp_place(t);
+    if (now.frame != t->stands.frame || now.instruction != t->stands.instruction) {
+        t->stands = now;
+        t->stands_since = bough_now();
+    }
+    return now.frame && bough_now() - t->stands_since >= BOUGH_MS(STAYS);
+}
+
+bool bp_signals_raise(void)
+{
+    return looks;
+}

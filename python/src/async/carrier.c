@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The class that PyThreadState_SetAsyncExc() is given, for it takes classes only: when the interpreter makes an instance of it, in
+ * the thread, the metaclass gives the instance that is meant (rule 44).
+ */
+#include "base/state.h"
+
+/* ---- the instance that is meant ------------------------------------------------------------------------------- */
+
+/* Delivered, for cleanup() to know; not a place for handlers, whose verdict could be that nothing is to be raised. Cleared
+ * meanwhile, it is on its way already. */
+static void meet(struct bough_record *why)
+{
+    why->kind = BOUGH_STOP;
+    if (bough_reason(why) == 0 && why->rung == BOUGH_RUNG_FLAG)
+        (void)bough_check();
+}
+
+static PyObject *what_is_due(struct bp_thread *t, struct bough_record *why)
+{
+    t->cut = false;
+    if (!t->exception)
+        meet(why);
+    return bp_exception_for(t, why);
+}
+
+void bp_raise_here(struct bp_thread *t)
+{
+    struct bough_record why = {.kind = BOUGH_EXCEPTION};
+    t->awaited = false;
+    PyObject *exception = bp_self() ? what_is_due(t, &why) : NULL;
+    if (exception)
+        PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+    Py_XDECREF(exception);
+}
+
+/* ---- the carrier's call ---------------------------------------------------------------------------------------- */
+
+/* Python 3.11 calls it a second time, with the instance that it got, to make one of that class. */
+static PyObject *carrier_call(PyObject *type, PyObject *args, PyObject *keywords)
+{
+    struct bough_record why = {.kind = BOUGH_EXCEPTION};
+    (void)type, (void)keywords;
+    if (PyTuple_GET_SIZE(args) == 1 && PyExceptionInstance_Check(PyTuple_GET_ITEM(args, 0)))
+        return Py_NewRef(PyTuple_GET_ITEM(args, 0));
+    struct bp_thread *t = bp_self();
+    if (!t)
+        return NULL;
+    if (t->withdrawing)
+        return PyObject_CallNoArgs(PyExc_BaseException);
+    t->armed = false;
+    bp_carrier_withdraw(t); /* it was armed twice, see was_swallowed() in delivery.c */
+    return what_is_due(t, &why);
+}
+
+static PyType_Slot meta_slots[] = {
+    {Py_tp_call, (void *)carrier_call},
+    {Py_tp_base, NULL}, /* type */
+    {0, NULL},
+};
+
+static PyType_Spec meta_spec = {
+    .name = "bough._bough.CarrierType",
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .slots = meta_slots,
+};
+
+static int make_carrier(void)
+{
+    if (bp_carrier)
+        return 0;
+    meta_slots[1].pfunc = &PyType_Type;
+    PyObject *meta = PyType_FromSpec(&meta_spec);
+    PyObject *name = PyUnicode_FromString("Carrier"), *bases = PyTuple_Pack(1, PyExc_BaseException);
+    PyObject *args = meta && name && bases ? Py_BuildValue("(OO{})", name, bases) : NULL;
+    if (args)
+        bp_carrier = PyType_Type.tp_call(meta, args, NULL);
+    Py_XDECREF(args);
+    Py_XDECREF(bases);
+    Py_XDECREF(name);
+    Py_XDECREF(meta);
+    return bp_carrier ? 0 : -1;
+}
+
+int bp_carrier_init(void)
+{
+    return make_carrier() == 0 && bp_withdraw_init() == 0 ? 0 : -1;
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Asynchronous delivery into one thread: what the async thread does when it looks at the thread, with the interpreter lock.
+ *
+ * STATES
+ *
+ *      At any moment a thread is in one of these states. They are fields of struct bp_thread, and change with the interpreter lock only.
+ *
+ *      QUIET ---> DUE ---> LOOKED AT ---> AWAITED, ARMED, or both ---> QUIET, or DUE again
+ *
+ *   QUIET      active = false
+ *
+ *      There is nothing to raise. The async thread does not look at the thread.
+ *
+ *   DUE        active, due_since = 0 until the first look, or less than 50 ms ago
+ *
+ *      There is something to raise: an instance that raise_exc() has posted (`exception`), or a pending record of an asynchronous
+ *      thread (`due`, `seen`). The thread may come to a point or a blocking call first, which raises it there (rule 14). A record
+ *      that was raised and stays pending is due again only after the grace period (bp_raised_until()); another record, such as the
+ *      next deadline, has its own 50 ms.
+ *
+ *   LOOKED AT  active, due_since 50 ms ago or more, !armed, !awaited
+ *
+ *      The thread stands where nothing may come in: in a critical section, in __enter__, __exit__, a finally, a finalizer
+ *      (rule 43, _async_safe.py), or in a trace function. The async thread looks again in 5 ms, and more and more rarely, down to once
+ *      in 100 ms, while the thread stands still (`looked_at`, `look_in`).
+ *
+ *   AWAITED    the same, but awaited
+ *
+ *      The thread itself looks, at each instruction of the functions that it is in: monitor.c, from Python 3.13 on; in older ones
+ *      for a thread that is never seen where it could be armed. The async thread goes on to look as before.
+ *
+ *   ARMED      the same, but armed; it may be awaited as well
+ *
+ *      PyThreadState_SetAsyncExc(Carrier) was called. The exception comes with the thread's next look at its eval breaker, in the frame
+ *      that was looked at: it held the lock for the async thread then, and comes from where it gave it away. The interpreter makes an
+ *      instance of Carrier, and carrier.c gives the instance that is meant (rule 44). In 3.15 a thread that stays in C code is
+ *      armed as well: c_code.c.
+ *
+ * TRANSITIONS
+ *
+ *   QUIET -> DUE           bp_async_exc_need(), of a post; the event descriptor of the thread is readable
+ *   DUE -> LOOKED AT       50 ms have passed, and nothing may come in
+ *   any -> AWAITED         deliver(): bp_monitor() has marked the functions
+ *   any -> ARMED           deliver(): bp_may_come_in()
+ *   AWAITED, ARMED -> DUE  the exception has come (bp_raise_here(), carrier.c) and its record stays pending: the grace period begins;
+ *                          bp_hold(): the exception is wanted, but not where the thread goes now; was_swallowed(): C code has
+ *                          dropped it
+ *   any -> QUIET           there is nothing to raise any more: it was raised, by a point as well, or cleared; bp_disarm(),
+ *                          bp_drop_posted(). The next look takes the thread out of the list.
+ *
+ * What is armed is taken back with the lock held (bp_carrier_withdraw()) before anything else raises it: nothing is raised twice.
+ */
+#include "base/state.h"
+
+#include <poll.h>
+
+enum { FIRST_A_POINT = 50, LOOK_AGAIN = 5, LOOK_RARELY = 100 }; /* ms */
+/* From 3.13 on a thread does not look at its eval breaker where it has given the interpreter lock away, but later. */
+enum { ARMS = PY_VERSION_HEX < 0x030D0000 };
+
+/* ---- one thread ------------------------------------------------------------------------------------------------ */
+
+/* Is an interrupt due, at the thread's level? Its record, empty if it was cleared in this moment. */
+static bool is_due(const struct bp_thread *t, struct bough_record *why)
+{
+    struct pollfd fd = {.fd = t->event_fd, .events = POLLIN};
+    *why = (struct bough_record){0};
+    if (t->event_fd < 0 || poll(&fd, 1, 0) != 1)
+        return false;
+    (void)bough_reason_of(t->handle, why);
+    return true;
+}
+
+/* Reports a record that the thread has not heard of. */
+static void look_at_event(struct bp_thread *t, const struct bough_record *why, bool due)
+{
+    bool known = t->due && bp_same_record(&t->seen, why);
+    if (due && !known)
+        t->due_since = 0; /* its own 50 ms */
+    t->due = due;
+    t->seen = (struct bp_raised){why->target, why->since, why->kind, why->rung, 0};
+    if (!due || known || !t->on_due)
+        return;
+    PyObject *callable = Py_NewRef(t->on_due); /* the thread may end, or leave its block, during the call */
+    PyObject *result = PyObject_CallNoArgs(callable);
+    if (!result)
+        PyErr_WriteUnraisable(callable);
+    Py_XDECREF(result);
+    Py_DECREF(callable);
+}
+
+/* Its exception has come, and nobody has made an instance of it: C code has dropped it before (Python 3.11 makes it when it
+ * is caught). It may be on its way still, so not at once; and the instance, once there, takes back what was armed again. */
+static bool was_swallowed(const struct bp_thread *t)
+{
+    return bough_now() > t->armed_at + BOUGH_MS(FIRST_A_POINT) && bp_thread_lives(t) && !t->tstate->async_exc;
+}
+
+/* The time from which on the exception is to be raised; 0: there is none. */
+static bough_time due_from(struct bp_thread *t, const struct bough_record *why)
+{
+    bool sticky = t->asynchronous && t->due;
+    if (!t->exception && !sticky)
+        return t->due_since = 0;
+    if (!t->due_since) {
+        t->due_since = bough_now();
+        t->look_in = 0;
+    }
+    bough_time from = t->due_since + BOUGH_MS(FIRST_A_POINT), again = t->exception ? 0 : bp_raised_until(t, why);
+    return from < again ? again : from;
+}
+
+/* A thread that stands where it stood is in a call, and is looked at more and more rarely. Its next instruction costs no time: it
+ * is monitored. */
+static int look_again_in(struct bp_thread *t)
+{
+    struct bp_place now = bp_place(t);
+    bool stands = now.frame == t->looked_at.frame && now.instruction == t->looked_at.instruction;
+    int longer = 2 * t->look_in < LOOK_RARELY ? 2 * t->look_in : LOOK_RARELY;
+    t->looked_at = now;
+    return t->look_in = stands && t->look_in ? longer : LOOK_AGAIN;
+}
+
+/* It is due since `waited` ns. */
+static void deliver(struct bp_thread *t, int64_t waited)
+{
+    unsigned changes = bp.changes;
+    bool runs = t->look_in <= LOOK_AGAIN, awaited = !(runs && bp_monitor_pauses(waited)) && bp_monitor(t, waited);
+    if (changes != bp.changes)
+        return;
+    t->awaited = awaited;
+    if (!(ARMS || (awaited && bp_stays_in_c(t))) || !bp_may_come_in(t))
+        return;
+    t->armed = true;
+    t->armed_at = bough_now();
+    /* What somebody else had armed goes, and other threads may run by that. */
+    PyThreadState_SetAsyncExc(t->tstate->thread_id, bp_carrier);
+}
+
+int bp_delivery_look(struct bp_thread *t)
+{
+    unsigned changes = bp.changes;
+    struct bough_record why;
+    bool due = is_due(t, &why);
+    look_at_event(t, &why, due);
+    if (changes != bp.changes)
+        return LOOK_AGAIN; /* it may have ended meanwhile */
+    bough_time from = due_from(t, &why), now = bough_now();
+    if (t->armed && was_swallowed(t))
+        t->armed = false;
+    if (t->armed)
+        return FIRST_A_POINT;
+    if (!from || now < from)
+        t->awaited = false;
+    if (!from)
+        return -1;
+    if (now < from)
+        return (int)((from - now) / 1000000) + 1;
+    int again = look_again_in(t);
+    deliver(t, now - from); /* it may have ended after that */
+    return again;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* An exception that code has swallowed is armed again (rule 44). */
+#include "base/state.h"
+
+static bool is_pending_exit(PyObject *exception)
+{
+    return bp.thread_exit && PyObject_TypeCheck(exception, (PyTypeObject *)bp.thread_exit) && bough_interrupted();
+}
+
+/* An exception that was swallowed is armed again (rule 44): what was posted as it was, a ThreadExit by telling the
+ * thread's calls again. What is neither is somebody else's error. */
+bool bp_arm_again(struct bp_thread *t, PyObject *exception)
+{
+    bool posted = PyExceptionInstance_Check(exception) && bp_was_raised_here(t, exception);
+    if (!posted && !is_pending_exit(exception))
+        return false;
+    bp_forget_raised(t);
+    if (posted && !t->exception) {
+        PyException_SetTraceback(exception, Py_None);
+        t->exception = Py_NewRef(exception);
+        bp_post_exception(t);
+    }
+    if (bp_async_exc_start() == 0)
+        bp_async_exc_need(t);
+    else
+        PyErr_Clear(); /* no more threads: points raise it still */
+    return true;
+}
+
+static PyObject *rearm(PyObject *module, PyObject *exception)
+{
+    (void)module;
+    struct bp_thread *t = bp_self();
+    if (!t)
+        return NULL;
+    bool again = bp_arm_again(t, exception);
+    if (again)
+        bough_foreign_again();
+    return PyBool_FromLong(again);
+}
+
+PyMethodDef bp_rearm_methods[] = {
+    {"rearm", rearm, METH_O,
+     PyDoc_STR(
+         "rearm(exception): it was swallowed. If it was an interrupt it comes again at the next point; else False.")},
+    {0},
+};

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* Errors of the package's own functions, and the error that is set. */
+#include "base/state.h"
+
+#include <errno.h>
+#include <string.h>
+
+PyObject *bp_error(const char *what)
+{
+    PyErr_Format(errno == ENOMEM ? PyExc_MemoryError : PyExc_RuntimeError, "%s (%s)", what, strerror(errno));
+    return NULL;
+}
+
+void bp_not_alive(const char *format, ...)
+{
+    PyObject *class = bp_load("bough._exceptions", "NotAliveError");
+    va_list arguments;
+    va_start(arguments, format);
+    if (class)
+        PyErr_FormatV(class, format, arguments);
+    va_end(arguments);
+    Py_XDECREF(class);
+}
+
+PyObject *bp_taken_exception(void)
+{
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    if (!type)
+        return NULL;
+    PyErr_NormalizeException(&type, &value, &trace);
+    if (trace)
+        PyException_SetTraceback(value, trace);
+    Py_DECREF(type);
+    Py_XDECREF(trace);
+    return value;
+}

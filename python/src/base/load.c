@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* Loading the package's files. */
+#include "base/state.h"
+
+/* No interrupt enters the import: the caller may have been interrupted already, and its next call would be cut. */
+PyObject *bp_load(const char *file, const char *name)
+{
+    struct bough_region region;
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    bool inside = bough_critical_begin(&region, 0, __FILE__, __LINE__) == 0;
+    PyObject *module = PyImport_ImportModule(file), *found = module ? PyObject_GetAttrString(module, name) : NULL;
+    Py_XDECREF(module);
+    if (inside)
+        bough_region_end(&region);
+    if (found)
+        PyErr_Restore(type, value, trace);
+    else
+        Py_XDECREF(type), Py_XDECREF(value), Py_XDECREF(trace);
+    return found;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory for the frames of Python threads. The interpreter maps 16 kB for each thread's first frame, and unmaps them at the
+ * thread's end, with the interpreter lock held: two system calls, an interrupt of each other processor that runs a thread of the
+ * process, and the faults of new pages. A child that has little to do took longer for that than for all else. So the blocks of
+ * some threads that have ended are kept for the next ones, between the interpreter and its arena allocator.
+ *
+ * The interpreter fills such a block before it reads it: threads use their own again in the same way, frame by frame.
+ */
+#include "base/state.h"
+
+enum { BLOCK = 16 * 1024, MOST = 64 }; /* as many as the library parks threads */
+
+static PyObjectArenaAllocator original;
+static bool installed, keeps;
+
+/* Subinterpreters have locks of their own. Whoever finds it taken does without: also a forked process, for good, if another thread
+ * had it. */
+static bool in_use;
+static void *kept[MOST];
+static int count;
+
+static bool begin(void)
+{
+    return !__atomic_test_and_set(&in_use, __ATOMIC_ACQUIRE);
+}
+
+static void end(void)
+{
+    __atomic_clear(&in_use, __ATOMIC_RELEASE);
+}
+
+static void *kept_block(void)
+{
+    void *block = NULL;
+    if (!begin())
+        return NULL;
+    if (count)
+        block = kept[--count];
+    end();
+    return block;
+}
+
+static bool keep(void *block)
+{
+    if (!begin())
+        return false;
+    bool room = keeps && count < MOST;
+    if (room)
+        kept[count++] = block;
+    end();
+    return room;
+}
+
+static void *allocate(void *context, size_t size)
+{
+    void *block = size == BLOCK ? kept_block() : NULL;
+    (void)context;
+    return block ? block : original.alloc(original.ctx, size);
+}
+
+static void release(void *context, void *block, size_t size)
+{
+    (void)context;
+    if (size != BLOCK || !keep(block))
+        original.free(original.ctx, block, size);
+}
+
+static const PyObjectArenaAllocator ours = {NULL, allocate, release};
+
+static void install(void)
+{
+    PyObjectArenaAllocator mine = ours;
+    PyObject_GetArenaAllocator(&original);
+    PyObject_SetArenaAllocator(&mine);
+    installed = true;
+}
+
+/* Unless other code has put itself in front since: it goes on to call ours. */
+static void uninstall(void)
+{
+    PyObjectArenaAllocator now;
+    PyObject_GetArenaAllocator(&now);
+    if (now.ctx != ours.ctx || now.alloc != ours.alloc || now.free != ours.free)
+        return;
+    PyObject_SetArenaAllocator(&original);
+    installed = false;
+}
+
+void bp_keep_stacks(bool on)
+{
+    void *block;
+    keeps = on;
+    if (on && !installed)
+        install();
+    while (!on && (block = kept_block()))
+        original.free(original.ctx, block, BLOCK);
+    if (!on && installed)
+        uninstall();
+}
+
+/* For the report: None, if none are kept. */
+static PyObject *kept_stacks(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    return keeps ? PyLong_FromLong(count) : Py_NewRef(Py_None);
+}
+
+PyMethodDef bp_stack_methods[] = {
+    {"kept_stacks", kept_stacks, METH_NOARGS,
+     PyDoc_STR("kept_stacks(): how many blocks for the frames of threads are kept; None: bough has not opted in.")},
+    {0},
+};

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tracebacks without the package's frames. An exception that leaves a block, or that a wrong argument has raised, may have been
+ * raised by the package's Python code, whose frames say nothing to a user. Those are the outermost ones when C code gets the
+ * exception: a child's own frames, further in, stay.
+ */
+#include "base/state.h"
+
+#include <frameobject.h>
+
+static bool is_own(PyObject *files, PyTracebackObject *trace)
+{
+    PyCodeObject *code = PyFrame_GetCode(trace->tb_frame);
+    int own = PySet_Contains(files, code->co_filename);
+    Py_DECREF(code);
+    if (own < 0)
+        PyErr_Clear();
+    return own > 0;
+}
+
+void bp_hide_own_frames(void)
+{
+    static PyObject *files;
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    if (!files && !(files = bp_load("bough._own", "OWN")))
+        PyErr_Clear();
+    PyObject *rest = trace;
+    while (files && rest && PyTraceBack_Check(rest) && is_own(files, (PyTracebackObject *)rest))
+        rest = (PyObject *)((PyTracebackObject *)rest)->tb_next;
+    if (rest != trace) {
+        Py_XINCREF(rest);
+        Py_SETREF(trace, rest);
+        if (value && PyExceptionInstance_Check(value))
+            PyException_SetTraceback(value, trace ? trace : Py_None);
+    }
+    PyErr_Restore(type, value, trace);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* Windows: the moments in which a race would be lost. A test's function is called there, so that a test can lose the race on purpose. */
+#include "base/state.h"
+
+static PyObject *in_window; /* NULL, but in tests */
+
+int bp_window(const char *name)
+{
+    PyObject *callable = Py_XNewRef(in_window);
+    PyObject *result = callable ? PyObject_CallFunction(callable, "s", name) : NULL;
+    int failed = callable && !result ? -1 : 0;
+    Py_XDECREF(result);
+    Py_XDECREF(callable);
+    return failed;
+}
+
+void bp_window_passed(const char *name)
+{
+    if (bp_window(name) != 0)
+        PyErr_WriteUnraisable(in_window);
+}
+
+static PyObject *set_window(PyObject *module, PyObject *callable)
+{
+    (void)module;
+    Py_XSETREF(in_window, callable == Py_None ? NULL : Py_NewRef(callable));
+    Py_RETURN_NONE;
+}
+
+PyMethodDef bp_window_methods[] = {
+    {"set_window", set_window, METH_O,
+     PyDoc_STR("set_window(callable): for tests, called where a race would be lost.")},
+    {0},
+};

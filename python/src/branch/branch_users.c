@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* The memory of a branch, which is freed with its last user, and forks: a child of the parent process's is not here. */
+#include "branch/branch.h"
+
+#include <pthread.h>
+
+static unsigned forks; /* between the first process and this one */
+
+void bp_branch_release(struct bp_branch *b)
+{
+    if (__atomic_sub_fetch((int *)&b->users, 1, __ATOMIC_SEQ_CST) == 0)
+        PyMem_RawFree(b);
+}
+
+void bp_branch_here(struct bp_branch *b)
+{
+    if (b->forks != forks) {
+        b->forks = forks;
+        __atomic_store_n((uint32_t *)&b->running, 0, __ATOMIC_SEQ_CST);
+    }
+}
+
+unsigned bp_forks(void)
+{
+    return forks;
+}
+
+static void in_child(void)
+{
+    forks++;
+}
+
+int bp_count_forks(void)
+{
+    static bool registered;
+    if (!registered && pthread_atfork(NULL, NULL, in_child) != 0)
+        return (void)PyErr_NoMemory(), -1;
+    registered = true;
+    return 0;
+}

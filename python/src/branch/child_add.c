@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Branch.add(): a Child is made, checked, and started (child.c). What most programs give is checked here, all else by the methods with an
+ * underscore, which are _branch.py's and _child.py's.
+ */
+#include "branch/branch.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* What add() was given besides the function and its arguments; NULL where it was not. */
+struct options {
+    PyObject *name, *closing;
+};
+
+static bool is_called(PyObject *keyword, const char *name)
+{
+    return PyUnicode_CompareWithASCIIString(keyword, name) == 0;
+}
+
+/* `values` are those of the keywords. -1 with an exception. */
+static int take_keywords(struct bp_child_object *c, struct options *options, PyObject *const *values, PyObject *names)
+{
+    Py_ssize_t count = names ? PyTuple_GET_SIZE(names) : 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *name = PyTuple_GET_ITEM(names, i);
+        if (is_called(name, "name"))
+            options->name = values[i];
+        else if (is_called(name, "closing"))
+            options->closing = values[i];
+        else if ((!c->keywords && !(c->keywords = PyDict_New())) || PyDict_SetItem(c->keywords, name, values[i]) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static PyObject *name_of(PyObject *function, PyObject *given)
+{
+    static unsigned long counter;
+    int some = given ? PyObject_IsTrue(given) : 0;
+    if (some)
+        return some > 0 ? PyObject_Str(given) : NULL;
+    PyObject *name = PyObject_GetAttrString(function, "__name__");
+    if (!name)
+        PyErr_Clear();
+    PyObject *result =
+        name ? PyUnicode_FromFormat("%S-%lu", name, ++counter) : PyUnicode_FromFormat("child-%lu", ++counter);
+    Py_XDECREF(name);
+    return result;
+}
+
+static struct bp_child_object *new_child(struct bp_branch_object *o, PyObject *const *args, Py_ssize_t count,
+                                         PyObject *names, struct options *options)
+{
+    static PyObject *running;
+    if (!running && !(running = PyUnicode_InternFromString("running")))
+        return NULL;
+    struct bp_child_object *c = bp_child_new();
+    if (!c)
+        return NULL;
+    c->outcome = Py_NewRef(running);
+    c->function = Py_NewRef(args[0]);
+    c->process = getpid();
+    c->branch_handle = o->branch ? (uintptr_t)o->branch->handle : 0;
+    c->args = PyTuple_New(count - 1);
+    for (Py_ssize_t i = 1; c->args && i < count; i++)
+        PyTuple_SET_ITEM(c->args, i - 1, Py_NewRef(args[i]));
+    c->owner = PyWeakref_NewRef((PyObject *)o, NULL); /* it can be dropped while it is open, and says so (rule 31) */
+    if (c->args && c->owner && take_keywords(c, options, args + count, names) == 0 &&
+        (c->name = name_of(args[0], options->name)))
+        return c;
+    Py_DECREF(c);
+    return NULL;
+}
+
+/* What most programs give, and can't be wrong. */
+static bool is_good_function(PyObject *function)
+{
+    const int asynchronous = CO_COROUTINE | CO_ITERABLE_COROUTINE | CO_ASYNC_GENERATOR;
+    return PyCFunction_Check(function) ||
+           (PyFunction_Check(function) && !(((PyCodeObject *)PyFunction_GET_CODE(function))->co_flags & asynchronous));
+}
+
+static int call(PyObject *self, const char *method, PyObject *one, PyObject *two)
+{
+    PyObject *result = two   ? PyObject_CallMethod(self, method, "OO", one, two)
+                       : one ? PyObject_CallMethod(self, method, "O", one)
+                             : PyObject_CallMethod(self, method, NULL);
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
+/* All else is looked at by Python code. */
+static int check(struct bp_branch_object *o, struct bp_child_object *c, const struct options *options)
+{
+    if (!options->closing && is_good_function(c->function))
+        return 0;
+    PyObject *things = options->closing ? Py_NewRef(options->closing) : PyTuple_New(0);
+    PyObject *result =
+        things ? PyObject_CallMethod((PyObject *)o, "_check_child", "OOO", c, c->function, things) : NULL;
+    Py_XDECREF(things);
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
+static int prepare(struct bp_branch_object *o, struct bp_child_object *c, const struct options *options)
+{
+    if (check(o, c, options) != 0)
+        return -1;
+    if (!o->open)
+        return (void)PyErr_Format(PyExc_RuntimeError, "%R is not open", o), -1;
+    if ((!o->in || o->in == Py_None) && PyThread_get_thread_ident() == o->ident)
+        Py_XSETREF(o->in, bp_current_child());
+    c->above = Py_XNewRef(o->in);
+    return o->slots && o->slots != Py_None ? call(o->slots, "acquire", NULL, NULL) : 0;
+}
+
+/* 0, also if the branch is marked and nothing was started; then it has no handle. -1 with an exception. */
+static int start(struct bp_branch_object *o, struct bp_child_object *c)
+{
+    const char *name;
+    PyObject *children = PyObject_GetAttrString((PyObject *)o, "_children");
+    int error = children ? PySet_Add(children, (PyObject *)c) : -1; /* from here on bp_child_forget() takes it out */
+    Py_XDECREF(children);
+    if (error != 0 || !(c->context = PyContext_CopyCurrent()))
+        return -1;
+    PyObject *text = bp_for_library(c->name, &name);
+    if (!text)
+        return -1;
+    error = bp_child_start(o->branch, c, name);
+    Py_DECREF(text);
+    return error;
+}
+
+/* The exception that is set stays. */
+static void never_started(struct bp_child_object *c)
+{
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    if (call((PyObject *)c, "_never_started", NULL, NULL) != 0)
+        PyErr_WriteUnraisable((PyObject *)c);
+    PyErr_Restore(type, value, trace);
+}
+
+PyObject *bp_branch_add(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    struct bp_branch_object *o = (struct bp_branch_object *)self;
+    struct options options = {0};
+    if (count < 1)
+        return PyErr_SetString(PyExc_TypeError, "Branch.add() missing 1 required positional argument: 'fn'"), NULL;
+    struct bp_child_object *c = new_child(o, args, count, names, &options);
+    if (!c)
+        return NULL;
+    int error = prepare(o, c, &options);
+    if (error == 0)
+        error = start(o, c);
+    if (!c->handle)
+        never_started(c);
+    if (error == 0 && !c->handle)
+        error = call(self, "_refuse", NULL, NULL);
+    if (error == 0 && !o->open)
+        error = call((PyObject *)c, "_given_up", NULL, NULL);
+    if (error == 0)
+        return (PyObject *)c;
+    Py_DECREF(c);
+    return NULL;
+}

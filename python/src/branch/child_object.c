@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The object behind bough.Child: what it is to call, and what has become of it. A child that goes well needs no Python code but its
+ * own function's: it is added in child_add.c, and run in child.c. All else is in _child.py, whose class derives from this one. What few
+ * children need (an Event for those who join it, a list of what is to be closed) is made when it is asked for: a thousand children that
+ * wait cost their memory.
+ */
+#include "branch/branch.h"
+#include "base/object.h"
+
+#include <stddef.h>
+#include <structmember.h>
+
+static PyTypeObject *base;
+static PyObject *child_class; /* _child.py's */
+
+/* ---- attributes ------------------------------------------------------------------------------------------------ */
+
+static struct bp_child_object *of(PyObject *self)
+{
+    return (struct bp_child_object *)self;
+}
+
+static PyObject *get_handle(PyObject *self, void *closure)
+{
+    (void)closure;
+    return of(self)->handle ? PyLong_FromVoidPtr((void *)(uintptr_t)of(self)->handle) : Py_NewRef(Py_None);
+}
+
+static PyObject *get_branch(PyObject *self, void *closure)
+{
+    (void)closure;
+    return PyLong_FromVoidPtr((void *)(uintptr_t)of(self)->branch_handle);
+}
+
+static PyObject *get_ident(PyObject *self, void *closure)
+{
+    (void)closure;
+    return of(self)->ident ? PyLong_FromUnsignedLong(of(self)->ident) : Py_NewRef(Py_None);
+}
+
+static const struct bp_lazy closing = {offsetof(struct bp_child_object, closing), bp_new_list},
+                            posted = {offsetof(struct bp_child_object, posted), bp_new_list};
+
+static PyGetSetDef attributes[] = {
+    {"ident", get_ident, NULL, PyDoc_STR("As of threading.get_ident(), once it runs."), NULL},
+    {"_handle", get_handle, NULL, NULL, NULL},
+    {"_branch", get_branch, NULL, NULL, NULL},
+    {"_closing", bp_lazy_get, bp_lazy_set, NULL, (void *)(uintptr_t)&closing},
+    {"_posted", bp_lazy_get, bp_lazy_set, NULL, (void *)(uintptr_t)&posted},
+    {0},
+};
+
+#define OFFSET(field) (Py_ssize_t) offsetof(struct bp_child_object, field)
+
+static PyMemberDef members[] = {
+    {"name", T_OBJECT, OFFSET(name), 0, PyDoc_STR("For messages, the kernel and the tree.")},
+    {"outcome", T_OBJECT, OFFSET(outcome), 0, PyDoc_STR("What has become of it.")},
+    {"result", T_OBJECT, OFFSET(result), 0, PyDoc_STR("What its function returned, if it did.")},
+    {"exception", T_OBJECT, OFFSET(exception), 0, PyDoc_STR("What its function raised, if it failed.")},
+    {"_owner", T_OBJECT, OFFSET(owner), 0, NULL},
+    {"_above", T_OBJECT, OFFSET(above), 0, NULL},
+    {"_ended", T_OBJECT, OFFSET(ended), 0, NULL},
+    {"_over", T_BOOL, OFFSET(over), 0, NULL},
+    {"_process", T_INT, OFFSET(process), 0, NULL},
+    {"_native_id", T_ULONG, OFFSET(native_id), READONLY, NULL},
+    {"__weaklistoffset__", T_PYSSIZET, OFFSET(weak_references), READONLY, NULL},
+    {"__dictoffset__", T_PYSSIZET, OFFSET(dictionary), READONLY, NULL},
+    {0},
+};
+
+/* ---- it has ended ------------------------------------------------------------------------------------------------ */
+
+/* A new reference; None: the branch was dropped. NULL with an exception. */
+static PyObject *owner_of(const struct bp_child_object *c)
+{
+    return c->owner ? PyObject_CallNoArgs(c->owner) : Py_NewRef(Py_None);
+}
+
+static int give_place_back(struct bp_branch_object *o, PyObject *child)
+{
+    int was_there = o->children ? PySet_Discard(o->children, child) : 0;
+    if (was_there <= 0 || !o->slots || o->slots == Py_None)
+        return was_there < 0 ? -1 : 0;
+    PyObject *result = PyObject_CallMethod(o->slots, "release", NULL);
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
+/* Who joins it makes the Event first and looks at `over` then. */
+int bp_child_forget(struct bp_child_object *c)
+{
+    PyObject *owner = owner_of(c), *ended = NULL;
+    int error = owner ? 0 : -1;
+    if (owner && owner != Py_None)
+        error = give_place_back((struct bp_branch_object *)owner, (PyObject *)c);
+    Py_XDECREF(owner);
+    Py_CLEAR(c->above);
+    c->over = 1;
+    if (error == 0 && c->ended && c->ended != Py_None) {
+        ended = PyObject_CallMethod(c->ended, "set", NULL);
+        error = ended ? 0 : -1;
+    }
+    Py_XDECREF(ended);
+    return error;
+}
+
+static PyObject *forget(PyObject *self, PyObject *none)
+{
+    (void)none;
+    if (bp_child_forget(of(self)) != 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+void bp_child_drop_call(struct bp_child_object *c)
+{
+    Py_CLEAR(c->function);
+    Py_CLEAR(c->args);
+    Py_CLEAR(c->keywords);
+    Py_CLEAR(c->context);
+}
+
+static PyObject *drop_call(PyObject *self, PyObject *none)
+{
+    (void)none;
+    bp_child_drop_call(of(self));
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+    {"_forget", forget, METH_NOARGS, PyDoc_STR("It has ended, or never started: its place is free.")},
+    {"_drop_call", drop_call, METH_NOARGS, PyDoc_STR("It is not going to call anything.")},
+    {0},
+};
+
+/* ---- its life ---------------------------------------------------------------------------------------------------- */
+
+static const size_t references[] = {
+    offsetof(struct bp_child_object, dictionary),
+    offsetof(struct bp_child_object, name),
+    offsetof(struct bp_child_object, outcome),
+    offsetof(struct bp_child_object, result),
+    offsetof(struct bp_child_object, exception),
+    offsetof(struct bp_child_object, owner),
+    offsetof(struct bp_child_object, above),
+    offsetof(struct bp_child_object, function),
+    offsetof(struct bp_child_object, args),
+    offsetof(struct bp_child_object, keywords),
+    offsetof(struct bp_child_object, context),
+    offsetof(struct bp_child_object, closing),
+    offsetof(struct bp_child_object, posted),
+    offsetof(struct bp_child_object, ended),
+    0,
+};
+
+static int traverse(PyObject *self, visitproc visit, void *arg)
+{
+    return bp_references_visit(self, references, visit, arg);
+}
+
+static int clear(PyObject *self)
+{
+    bp_references_clear(self, references);
+    return 0;
+}
+
+static void dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    if (of(self)->weak_references)
+        PyObject_ClearWeakRefs(self);
+    clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyType_Slot slots[] = {
+    {Py_tp_doc, (void *)PyDoc_STR("What bough.Child consists of.")},
+    {Py_tp_methods, methods},
+    {Py_tp_members, members},
+    {Py_tp_getset, attributes},
+    {Py_tp_traverse, (void *)traverse},
+    {Py_tp_clear, (void *)clear},
+    {Py_tp_dealloc, (void *)dealloc},
+    {0, NULL},
+};
+
+static PyType_Spec spec = {
+    .name = "bough._bough.Child",
+    .basicsize = sizeof(struct bp_child_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = slots,
+};
+
+/* ---- making one -------------------------------------------------------------------------------------------------- */
+
+struct bp_child_object *bp_child_new(void)
+{
+    if (!child_class)
+        return PyErr_SetString(PyExc_RuntimeError, "bough._child is not loaded"), NULL;
+    PyTypeObject *type = (PyTypeObject *)child_class;
+    return of(type->tp_alloc(type, 0));
+}
+
+/* ---- what belongs to no object ------------------------------------------------------------------------------------ */
+
+PyObject *bp_current_child(void)
+{
+    const struct bp_thread *t = bp_me;
+    return Py_NewRef(t && t->child ? t->child : Py_None);
+}
+
+static PyObject *current_child(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    return bp_current_child();
+}
+
+static PyObject *child_is(PyObject *module, PyObject *class)
+{
+    (void)module;
+    return bp_keep_class(&child_class, base, class, "child_is");
+}
+
+PyMethodDef bp_child_object_methods[] = {
+    {"current_child", current_child, METH_NOARGS,
+     PyDoc_STR("current_child()\n--\n\nThe Child that the calling code runs in, or None.")},
+    {"child_is", child_is, METH_O, PyDoc_STR("child_is(class): what Branch.add() makes; a decorator.")},
+    {0},
+};
+
+int bp_child_init(PyObject *module)
+{
+    return bp_add_type(module, &base, &spec, "Child");
+}

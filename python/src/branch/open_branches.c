@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* Which branches a thread has open: a list of their objects with each thread, the innermost first. */
+#include "branch/branch.h"
+
+PyTypeObject *bp_block_type;
+
+static struct bp_branch_object *object_of(PyObject *object)
+{
+    if (PyObject_TypeCheck(object, bp_block_type))
+        return (struct bp_branch_object *)object;
+    PyErr_Format(PyExc_TypeError, "expected a Branch, got %R", object);
+    return NULL;
+}
+
+struct bp_branch *bp_branch_of(PyObject *object)
+{
+    struct bp_branch_object *o = object_of(object);
+    if (o && !o->branch)
+        PyErr_Format(PyExc_RuntimeError, "%R was not entered", object);
+    return o ? o->branch : NULL;
+}
+
+void bp_branch_list(struct bp_branch_object *o, struct bp_thread *t)
+{
+    o->opened_by = t;
+    o->next = t->branches;
+    t->branches = o;
+}
+
+void bp_branch_unlist(struct bp_branch_object *o)
+{
+    struct bp_branch_object **at = o->opened_by ? &o->opened_by->branches : NULL;
+    while (at && *at != o)
+        at = &(*at)->next;
+    if (at)
+        *at = o->next;
+    o->opened_by = NULL;
+    o->next = NULL;
+}
+
+void bp_branches_forget(struct bp_thread *t)
+{
+    while (t->branches)
+        bp_branch_unlist(t->branches);
+}
+
+/* A list of those that the calling thread has opened in `outer`, or in any for None, and that are open: the innermost first. */
+static PyObject *branches_in(PyObject *module, PyObject *outer)
+{
+    struct bp_thread *t = bp_thread_known();
+    struct bp_branch_object *until = outer == Py_None ? NULL : object_of(outer);
+    PyObject *list = !until && outer != Py_None ? NULL : PyList_New(0);
+    (void)module;
+    if (list && (!t || (until && until->opened_by != t)))
+        return list;
+    for (struct bp_branch_object *o = t ? t->branches : NULL; list && o && o != until; o = o->next)
+        if (o->open && PyList_Append(list, (PyObject *)o) != 0)
+            Py_CLEAR(list);
+    return list;
+}
+
+/* It has ended: it is in no list any more. */
+static PyObject *branch_forget(PyObject *module, PyObject *object)
+{
+    struct bp_branch_object *o = object_of(object);
+    (void)module;
+    if (!o)
+        return NULL;
+    bp_branch_unlist(o);
+    Py_RETURN_NONE;
+}
+
+PyMethodDef bp_open_branch_methods[] = {
+    {"branches_in", branches_in, METH_O,
+     PyDoc_STR("branches_in(outer): what the caller has opened in it, or in any for None, the innermost first.")},
+    {"branch_forget", branch_forget, METH_O, PyDoc_STR("branch_forget(branch): it has ended.")},
+    {0},
+};

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Scopes: a time limit for a block, as in Trio and anyio.
+ *
+ *      fail_after(s), fail_at(t)             the block raises TimeoutError
+ *      move_on_after(s), move_on_at(t)       it ends, and the code behind it goes on
+ *
+ * A scope is a branch without children: its deadline is the branch's, its cancel() an interrupt of the branch. What differs is the end:
+ * a branch whose deadline has interrupted something has failed, because something is missing. A scope has only its block: if the
+ * block comes to its end, nothing is missing. A scope that goes well is made, entered and left in C; all else is in _scope.py.
+ */
+#include "branch/branch.h"
+#include "base/object.h"
+
+static PyObject *scope_class; /* _scope.py's */
+
+/* ---- made -------------------------------------------------------------------------------------------------------- */
+
+struct maker {
+    const char *function, *parameter;
+    enum bp_scope scope;
+    PyObject *name; /* the function's, as an object */
+};
+
+static struct maker makers[] = {
+    {"fail_after", "seconds", BP_FAIL, NULL},
+    {"fail_at", "deadline", BP_FAIL, NULL},
+    {"move_on_after", "seconds", BP_MOVE_ON, NULL},
+    {"move_on_at", "deadline", BP_MOVE_ON, NULL},
+};
+
+static bool is_relative(const struct maker *m)
+{
+    return m->parameter[0] == 's';
+}
+
+/* What the function was given; NULL where it was not. */
+struct given {
+    PyObject *limit, *asynchronous;
+};
+
+static bool is_called(PyObject *keyword, const char *name)
+{
+    return PyUnicode_CompareWithASCIIString(keyword, name) == 0;
+}
+
+static int unexpected(const struct maker *m, PyObject *name)
+{
+    const char *advice = is_called(name, "shield") ? ". Protect code by critical_section(), which ends by itself" : "";
+    PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument %R: it takes %s= and asynchronous=%s",
+                 m->function, name, m->parameter, advice);
+    return -1;
+}
+
+static int take_keywords(const struct maker *m, struct given *given, PyObject *const *values, PyObject *names)
+{
+    Py_ssize_t count = names ? PyTuple_GET_SIZE(names) : 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *name = PyTuple_GET_ITEM(names, i);
+        if (is_called(name, "asynchronous"))
+            given->asynchronous = values[i];
+        else if (is_called(name, m->parameter) && !given->limit)
+            given->limit = values[i];
+        else
+            return unexpected(m, name);
+    }
+    return 0;
+}
+
+static int take(const struct maker *m, struct given *given, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    if (count > 1)
+        return (void)PyErr_Format(
+                   PyExc_TypeError,
+                   "%s() takes 1 positional argument, its %s, but %zd were given: write asynchronous=True", m->function,
+                   m->parameter, count),
+               -1;
+    given->limit = count ? args[0] : NULL;
+    if (take_keywords(m, given, args + count, names) != 0)
+        return -1;
+    if (!given->limit)
+        return (void)PyErr_Format(PyExc_TypeError, "%s() missing 1 required argument: '%s'", m->function, m->parameter),
+               -1;
+    return 0;
+}
+
+static struct bp_branch_object *new_scope(enum bp_scope scope, PyObject *name)
+{
+    PyTypeObject *type = (PyTypeObject *)scope_class;
+    if (!type)
+        return PyErr_SetString(PyExc_RuntimeError, "bough._scope is not loaded"), NULL;
+    struct bp_branch_object *o = (struct bp_branch_object *)type->tp_alloc(type, 0);
+    if (!o)
+        return NULL;
+    o->scope = (char)scope;
+    o->name = Py_NewRef(name);
+    o->limit = Py_NewRef(Py_None);
+    return o;
+}
+
+/* All else is looked at by Python code, which may replace it by what it means. */
+static int check(struct bp_branch_object *o)
+{
+    if (o->deadline == Py_None && o->timeout != Py_None && bp_is_good_timeout(o->timeout))
+        return 0;
+    PyObject *result = PyObject_CallMethod((PyObject *)o, "_check_options", NULL);
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
+static PyObject *make(struct maker *m, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    struct given given = {0};
+    if (!m->name && !(m->name = PyUnicode_InternFromString(m->function)))
+        return NULL;
+    if (take(m, &given, args, count, names) != 0)
+        return NULL;
+    int asynchronous = given.asynchronous ? PyObject_IsTrue(given.asynchronous) : 0;
+    struct bp_branch_object *o = asynchronous >= 0 ? new_scope(m->scope, m->name) : NULL;
+    if (!o)
+        return NULL;
+    o->asynchronous = (char)asynchronous;
+    o->timeout = Py_NewRef(is_relative(m) ? given.limit : Py_None);
+    o->deadline = Py_NewRef(is_relative(m) ? Py_None : given.limit);
+    if (check(o) == 0)
+        return (PyObject *)o;
+    o->used = 1; /* it has its error already */
+    Py_DECREF(o);
+    bp_hide_own_frames();
+    return NULL;
+}
+
+struct bp_branch_object *bp_scope_again(const struct bp_branch_object *o, PyObject *name)
+{
+    struct bp_branch_object *again = new_scope((enum bp_scope)o->scope, name);
+    if (!again)
+        return NULL;
+    again->asynchronous = o->asynchronous;
+    again->timeout = Py_XNewRef(o->timeout);
+    again->deadline = Py_XNewRef(o->deadline);
+    return again;
+}
+
+/* ---- methods ------------------------------------------------------------------------------------------------------- */
+
+static PyObject *fail_after(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    (void)module;
+    return make(&makers[0], args, count, names);
+}
+
+static PyObject *fail_at(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    (void)module;
+    return make(&makers[1], args, count, names);
+}
+
+static PyObject *move_on_after(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    (void)module;
+    return make(&makers[2], args, count, names);
+}
+
+static PyObject *move_on_at(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    (void)module;
+    return make(&makers[3], args, count, names);
+}
+
+static PyObject *scope_is(PyObject *module, PyObject *class)
+{
+    (void)module;
+    return bp_keep_class(&scope_class, bp_block_type, class, "scope_is");
+}
+
+#define MAKER(function, parameter, text)                                                 \
+    {                                                                                    \
+#function, (PyCFunction)(void (*)(void))function, METH_FASTCALL | METH_KEYWORDS, \
+            PyDoc_STR(#function "(" parameter ", *, asynchronous=False)\n--\n\n" text)   \
+    }
+#define BOTH                                                                                                             \
+    "As a decorator: each call of the function has this limit. asynchronous=True also interrupts code that comes to no " \
+    "interruption point, as set_enable_async_interrupt() does."
+
+PyMethodDef bp_scope_methods[] = {
+    MAKER(fail_after, "seconds",
+          "A block that raises TimeoutError if it takes longer: `with fail_after(5):`. The time counts from the "
+          "block's beginning; None or infinity is no limit.\n\n" BOTH),
+    MAKER(fail_at, "deadline",
+          "The same as fail_after(), until a time of time.monotonic(). No decorator.\n\nWith asynchronous=True it also "
+          "interrupts code that comes to no interruption point."),
+    MAKER(move_on_after, "seconds",
+          "A block that ends if it takes longer: `with move_on_after(5) as scope:`. `scope.cancelled_caught` says "
+          "afterwards whether it has.\n\n" BOTH " A call that has ended so returns None."),
+    MAKER(move_on_at, "deadline",
+          "The same as move_on_after(), until a time of time.monotonic(). No decorator.\n\nWith asynchronous=True it "
+          "also interrupts code that comes to no interruption point."),
+    {"scope_is", scope_is, METH_O, PyDoc_STR("scope_is(class): what fail_after() and the like make; a decorator.")},
+    {0},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_doc, (void *)PyDoc_STR("What bough.CancelScope consists of.")},
+    {Py_tp_base, NULL}, /* a Block */
+    {0, NULL},
+};
+
+static PyType_Spec spec = {
+    .name = "bough._bough.CancelScope",
+    .basicsize = sizeof(struct bp_branch_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = slots,
+};
+
+int bp_scope_init(PyObject *module)
+{
+    static PyTypeObject *base;
+    slots[1].pfunc = bp_block_type;
+    return bp_add_type(module, &base, &spec, "CancelScope");
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a scope does besides what any block does, when it is entered, while it is open, and when it is left.
+ */
+#include "branch/branch.h"
+
+int bp_scope_may_enter(const struct bp_branch_object *o)
+{
+    if (!(bp_caller_flags() & (CO_COROUTINE | CO_ASYNC_GENERATOR | CO_ITERABLE_COROUTINE)))
+        return 0;
+    PyErr_Format(
+        PyExc_RuntimeError,
+        "%R limits a thread, and this is a coroutine, whose thread runs others as well. Use asyncio.timeout(), or "
+        "trio's or anyio's %U(); for a call that blocks, run in a thread a function that contains this block",
+        o, o->name);
+    return -1;
+}
+
+static int cancel_now(struct bp_branch_object *o, PyObject *reason)
+{
+    const char *text = reason && reason != Py_None ? PyUnicode_AsUTF8(reason) : NULL;
+    if (PyErr_Occurred())
+        return -1;
+    bough_interrupt(o->branch->handle, text); /* it may have ended */
+    return 0;
+}
+
+static bool has_passed(const struct bp_branch_object *o)
+{
+    return o->ends_at && bough_now() >= o->ends_at;
+}
+
+int bp_scope_begins(struct bp_branch_object *o)
+{
+    int before = 0;
+    o->used = 1;
+    if (o->cancelled && cancel_now(o, o->reason) != 0)
+        return -1;
+    o->cancelled |= has_passed(o); /* it may be moved, which does not take back the interrupt */
+    if (!o->asynchronous)
+        return 0;
+    if ((before = bp_set_asynchronous(bp_me, true)) < 0)
+        return -1;
+    o->was_asynchronous = (char)before;
+    o->sets_asynchronous = 1;
+    return 0;
+}
+
+void bp_scope_ends(struct bp_branch_object *o)
+{
+    if (!o->scope || !o->open || !bp_me || o->opened_by != bp_me)
+        return;
+    o->cancelled |= has_passed(o);
+    if (o->sets_asynchronous && bp_set_asynchronous(bp_me, o->was_asynchronous) < 0)
+        PyErr_Clear(); /* without its event descriptor it can't be asynchronous: it was before */
+    o->sets_asynchronous = 0;
+}
+
+void bp_scope_dropped(struct bp_branch_object *o)
+{
+    PyObject *type, *value, *trace;
+    if (!o->scope || o->used)
+        return;
+    o->used = 1;
+    PyErr_Fetch(&type, &value, &trace);
+    if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1,
+                         "%R was not entered, and has limited nothing: write 'with bough.%U(...):' around the block", o,
+                         o->name) != 0)
+        PyErr_WriteUnraisable((PyObject *)o);
+    PyErr_Restore(type, value, trace);
+}
+
+/* ---- methods ------------------------------------------------------------------------------------------------------- */
+
+/* By any thread, before the block, in it or after: it is entered with the interpreter lock, and sees either this or `cancelled`. */
+static PyObject *cancel_scope(PyObject *module, PyObject *args)
+{
+    PyObject *object, *reason;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!O:cancel_scope", bp_block_type, &object, &reason))
+        return NULL;
+    struct bp_branch_object *o = (struct bp_branch_object *)object;
+    if (o->branch && !o->open)
+        Py_RETURN_NONE;
+    if (!o->cancelled)
+        Py_XSETREF(o->reason, Py_NewRef(reason));
+    o->cancelled = 1;
+    if (o->open && cancel_now(o, reason) != 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* An interrupt from further out that is due, and of which the caller has not heard: what ends a block by the block's own interrupt
+ * ends the blocks around it as well, as far as their time is over. None: there is none. */
+static PyObject *interrupt_from_outside(PyObject *module, PyObject *none)
+{
+    struct bough_record why;
+    struct bp_thread *t = bp_self();
+    (void)module, (void)none;
+    if (!t)
+        return NULL;
+    if (bough_check() == 0 || bough_reason(&why) != 0 || bp_raised_until(t, &why) > bough_now())
+        Py_RETURN_NONE;
+    return bp_exception_for(t, &why);
+}
+
+PyMethodDef bp_scope_block_methods[] = {
+    {"cancel_scope", cancel_scope, METH_VARARGS, PyDoc_STR("cancel_scope(scope, reason)")},
+    {"interrupt_from_outside", interrupt_from_outside, METH_NOARGS,
+     PyDoc_STR("interrupt_from_outside(): the exception of an interrupt that is due and was not raised yet, or None.")},
+    {0},
+};

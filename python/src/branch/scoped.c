@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a scope makes of a function, as its decorator: each call is a block of a new scope, which has the same limit. In C, so that
+ * tracebacks show the function and its caller, and nothing between.
+ */
+#include "branch/branch.h"
+
+#include <stddef.h>
+#include <structmember.h>
+
+struct scoped {
+    PyObject_HEAD
+    struct bp_branch_object *scope; /* never entered: the calls' scopes are like it */
+    PyObject *function, *name;      /* the name is the scopes' */
+    PyObject *dict;                 /* __name__, __doc__, __wrapped__ and so on */
+};
+
+/* What it returned, unless the scope has ended it: then None. */
+static PyObject *result_of(struct bp_branch_object *o, PyObject *result)
+{
+    PyObject *error = result ? Py_NewRef(Py_None) : bp_taken_exception();
+    PyObject *swallowed = bp_branch_leave(o, error);
+    int yes = swallowed ? PyObject_IsTrue(swallowed) : -1;
+    Py_XDECREF(swallowed);
+    if (yes < 0) {
+        Py_CLEAR(result);
+    } else if (!result && yes) {
+        result = Py_NewRef(Py_None);
+    } else if (!result) { /* as it was raised: its context stays */
+        PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(error)), Py_NewRef(error), PyException_GetTraceback(error));
+    }
+    Py_DECREF(error);
+    return result;
+}
+
+static PyObject *call(PyObject *self, PyObject *args, PyObject *keywords)
+{
+    const struct scoped *s = (struct scoped *)self;
+    struct bp_branch_object *o = bp_scope_again(s->scope, s->name);
+    if (!o)
+        return NULL;
+    o->used = 1;
+    PyObject *result = NULL;
+    if (bp_branch_enter(o) == 0)
+        result = result_of(o, PyObject_Call(s->function, args, keywords));
+    Py_DECREF(o);
+    return result;
+}
+
+static PyObject *get(PyObject *self, PyObject *object, PyObject *type)
+{
+    (void)type;
+    return object && object != Py_None ? PyMethod_New(self, object) : Py_NewRef(self);
+}
+
+/* For pickle: the place where the function was found. */
+static PyObject *reduce(PyObject *self, PyObject *none)
+{
+    (void)none;
+    return PyObject_GetAttrString(self, "__qualname__");
+}
+
+static PyObject *represent(PyObject *self)
+{
+    const struct scoped *s = (struct scoped *)self;
+    return PyUnicode_FromFormat("<%R, each call in %R>", s->function, s->scope);
+}
+
+static int traverse(PyObject *self, visitproc visit, void *arg)
+{
+    const struct scoped *s = (struct scoped *)self;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(s->scope);
+    Py_VISIT(s->function);
+    Py_VISIT(s->name);
+    Py_VISIT(s->dict);
+    return 0;
+}
+
+static int clear(PyObject *self)
+{
+    struct scoped *s = (struct scoped *)self;
+    Py_CLEAR(s->scope);
+    Py_CLEAR(s->function);
+    Py_CLEAR(s->name);
+    Py_CLEAR(s->dict);
+    return 0;
+}
+
+static void dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef methods[] = {
+    {"__reduce__", reduce, METH_NOARGS, NULL},
+    {0},
+};
+
+static PyMemberDef members[] = {
+    {"__dictoffset__", T_PYSSIZET, offsetof(struct scoped, dict), READONLY, NULL},
+    {0},
+};
+
+static PyGetSetDef attributes[] = {
+    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
+    {0},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_doc, (void *)PyDoc_STR("A function each call of which has a time limit.")},
+    {Py_tp_call, (void *)call},
+    {Py_tp_descr_get, (void *)get},
+    {Py_tp_repr, (void *)represent},
+    {Py_tp_traverse, (void *)traverse},
+    {Py_tp_clear, (void *)clear},
+    {Py_tp_dealloc, (void *)dealloc},
+    {Py_tp_methods, methods},
+    {Py_tp_members, members},
+    {Py_tp_getset, attributes},
+    {0, NULL},
+};
+
+static PyType_Spec spec = {
+    .name = "bough._bough.Scoped",
+    .basicsize = sizeof(struct scoped),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = slots,
+};
+
+static PyObject *scoped(PyObject *module, PyObject *args)
+{
+    static PyTypeObject *type;
+    PyObject *scope, *function, *name;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!OU:scoped", bp_block_type, &scope, &function, &name))
+        return NULL;
+    if (!type && !(type = (PyTypeObject *)PyType_FromSpec(&spec)))
+        return NULL;
+    struct scoped *s = (struct scoped *)type->tp_alloc(type, 0);
+    if (!s)
+        return NULL;
+    s->scope = (struct bp_branch_object *)Py_NewRef(scope);
+    s->scope->used = 1;
+    s->function = Py_NewRef(function);
+    s->name = Py_NewRef(name);
+    return (PyObject *)s;
+}
+
+PyMethodDef bp_scoped_methods[] = {
+    {"scoped", scoped, METH_VARARGS,
+     PyDoc_STR("scoped(scope, function, name): a function each call of which is in a scope like this one.")},
+    {0},
+};

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/* Which error an interrupted call fails with, by the object that has called: the interpreter, its modules, or other C code. */
+#include "base/state.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
+#include <string.h>
+
+/* Of the interpreter, and of the libraries that its modules rely on: they pass on any error, and an OSError comes of it. */
+static const char *const passes_on[] = {"/lib-dynload/",   "/libpython3", "/libssl.so", "/libcrypto.so",
+                                        "/libreadline.so", "/libncurses", "/libtinfo"};
+enum { PASS_ON = sizeof passes_on / sizeof *passes_on };
+
+/* An object that is loaded. */
+struct object {
+    const void *place; /* identifies it */
+    const char *path;
+};
+
+#ifdef DLFO_STRUCT_HAS_EH_DBASE /* glibc 2.35: takes no lock, and compares no symbols, which takes 10 us in the interpreter */
+static bool find_object(const void *address, struct object *object)
+{
+    struct dl_find_object found;
+    if (_dl_find_object((void *)(uintptr_t)address, &found) != 0)
+        return false;
+    *object = (struct object){found.dlfo_link_map, found.dlfo_link_map->l_name};
+    return true;
+}
+#else
+static bool find_object(const void *address, struct object *object)
+{
+    Dl_info info;
+    if (!dladdr(address, &info))
+        return false;
+    *object = (struct object){info.dli_fbase, info.dli_fname};
+    return true;
+}
+#endif
+
+/* Where the interpreter itself lies: a program or a library. */
+static const void *interpreter;
+
+char bp_interpreters_name[256]; /* of the object that the interpreter lies in: "" is the program */
+
+static void name_interpreter(const char *path)
+{
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    snprintf(bp_interpreters_name, sizeof bp_interpreters_name, "%s", slash ? slash + 1 : path ? path : "");
+}
+
+void bp_find_interpreter(void)
+{
+    struct object object;
+    bool found = find_object((const void *)(uintptr_t)PyErr_CheckSignals, &object);
+    interpreter = found ? object.place : NULL;
+    name_interpreter(found ? object.path : NULL);
+}
+
+static bool is_one_of(const char *path, const char *const *parts, int count)
+{
+    for (int i = 0; path && i < count; i++)
+        if (strstr(path, parts[i]))
+            return true;
+    return false;
+}
+
+static bool passes_on_errors(const struct object *object)
+{
+    return object->place == interpreter || is_one_of(object->path, passes_on, PASS_ON);
+}
+
+/*
+ * These modules, and the interpreter, raise an OSError right after each call that failed, as their source shows. The interrupt's
+ * exception replaces that error, so no later error has to be recognised as the interrupt's: watching the instruction for one
+ * (cause.c, watch.c) takes longer than the rest of an interrupt. Calls that look up a name are left out: other errors follow them.
+ */
+static const char *const raises_at_once[] = {"/lib-dynload/_socket.", "/lib-dynload/select.", "/lib-dynload/fcntl.",
+                                             "/lib-dynload/_multiprocessing."};
+enum { AT_ONCE = sizeof raises_at_once / sizeof *raises_at_once };
+
+static bool raises(const struct object *object, const char *call)
+{
+    if (strncmp(call, "get", 3) == 0)
+        return false;
+    return object->place == interpreter || is_one_of(object->path, raises_at_once, AT_ONCE);
+}
+
+/*
+ * The interpreter tries again after EINTR, so its calls fail with BP_CUT, and at once. All other code meets what C code does:
+ * EINTR first, which extension modules answer with PyErr_CheckSignals(). A semaphore is a lock's (below), and a look at
+ * readline's input begins again after any other error.
+ */
+int bp_choose_error(void *argument, const char *call, const void *site)
+{
+    struct bp_thread *t = argument;
+    struct object object;
+    t->raises = false;
+    if (t->in_lock && strncmp(call, "sem_", 4) == 0)
+        return ETIMEDOUT;
+    if (t->in_readline)
+        return EINTR;
+    if (!find_object(site, &object) || !passes_on_errors(&object))
+        return 0;
+    t->raises = raises(&object, call);
+    return BP_CUT;
+}

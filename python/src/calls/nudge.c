@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A nudge: the deadlines of a thread's callbacks have passed, or a callback has failed, and its calls are interrupted again. It is a record
+ * of raise_exc()'s kind without an exception (on_interrupt.c).
+ */
+#include "calls/callback.h"
+
+void bp_callbacks_follow(struct bp_thread *t)
+{
+    if (bp_set_kinds(t, t->kinds) != 0)
+        PyErr_Clear(); /* it can only fail by its arguments */
+}
+
+void bp_nudge_arrives(struct bp_thread *t)
+{
+    if (!t->nudged)
+        return;
+    t->nudged = false;
+    if (!t->exception)
+        bough_clear_kind(NULL, BOUGH_EXCEPTION);
+    bp_callbacks_follow(t);
+}
+
+bool bp_is_nudge(const struct bp_thread *t, const struct bough_record *why)
+{
+    return why->kind == BOUGH_EXCEPTION && !t->exception;
+}
+
+/* The record that the nudge stands for; delivered, so that a branch knows that its deadline has ended something. */
+void bp_nudge_for(struct bp_thread *t, struct bough_record *why)
+{
+    bp_nudge_arrives(t);
+    (void)bough_check();
+    (void)bough_reason(why);
+}

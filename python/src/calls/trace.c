@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * 3.11: a thread's trace function reports each instruction of frames that are marked: to watch.c, for the places of interrupted
+ * calls, and to monitor.c, for exceptions that wait to come in. It is there only while one of them wants it.
+ *
+ * One that was there before (a debugger's, test coverage) is called as before. While an exception waits, frames are not marked
+ * where there is one: it would get events that it does not know when ours is gone. There a line is looked at where it begins.
+ */
+#include "calls/cause.h"
+#include "upcalls.h"
+
+#if PY_VERSION_HEX < 0x030C0000
+
+#define Py_BUILD_CORE_MODULE 1
+#include <internal/pycore_frame.h>
+
+static int trace(PyObject *self, PyFrameObject *frame, int what, PyObject *arg);
+
+static bool is_wanted(const struct bp_thread *t)
+{
+    return t->awaited || bp_watch_is_on(t);
+}
+
+/* By any thread: that one looks at it when it has the interpreter lock again. */
+void bp_trace(struct bp_thread *t)
+{
+    PyThreadState *ts = t->tstate;
+    if (ts->c_tracefunc == trace)
+        return;
+    t->traced_before = ts->c_tracefunc;
+    ts->c_tracefunc = trace;
+    ts->cframe->use_tracing = 255;
+}
+
+/* Unless a debugger has come meanwhile. */
+void bp_trace_if_wanted(struct bp_thread *t)
+{
+    PyThreadState *ts = t->tstate;
+    if (ts->c_tracefunc != trace || is_wanted(t))
+        return;
+    ts->c_tracefunc = t->traced_before;
+    t->traced_before = NULL;
+    ts->cframe->use_tracing = ts->c_tracefunc || ts->c_profilefunc ? 255 : 0;
+}
+
+static void mark(PyFrameObject *frame, bool on)
+{
+    if (on || !bp_watch_is_of(frame))
+        frame->f_trace_opcodes = on;
+}
+
+void bp_trace_mark(PyFrameObject *frame)
+{
+    frame->f_trace_opcodes = bp_watch_is_of(frame);
+}
+
+/* All of a thread's frames, from this one outwards. `frame` is consumed. */
+static void mark_all(PyFrameObject *frame, bool on)
+{
+    int collects = PyGC_Disable();
+    while (frame) {
+        PyFrameObject *outer = PyFrame_GetBack(frame);
+        mark(frame, on);
+        Py_DECREF(frame);
+        frame = outer;
+    }
+    if (collects)
+        PyGC_Enable();
+}
+
+void bp_trace_frames(struct bp_thread *t)
+{
+    bp_trace(t);
+    if (!t->traced_before)
+        mark_all(bp_thread_frame(t), true);
+}
+
+static int await_in(const struct bp_thread *t, PyFrameObject *frame, int what)
+{
+    if (!t->traced_before)
+        mark(frame, what != PyTrace_RETURN); /* a generator's, which is suspended, has no mark */
+    return what == PyTrace_OPCODE || (what == PyTrace_LINE && t->traced_before) ? bp_monitor_step() : 0;
+}
+
+static void watch_in(PyFrameObject *frame, int what, bool before)
+{
+    if (what == PyTrace_OPCODE)
+        bp_watch_opcode(frame);
+    else if (what == PyTrace_RETURN)
+        bp_watch_return(frame);
+    if (!before)
+        bp_trace_mark(frame);
+}
+
+static int trace(PyObject *self, PyFrameObject *frame, int what, PyObject *arg)
+{
+    struct bp_thread *t = bp_thread_known();
+    if (!t)
+        return 0;
+    Py_tracefunc before = t->traced_before;
+    bool watched = bp_watch_is_of(frame);
+    if (watched)
+        watch_in(frame, what, before != NULL);
+    if (before && !(watched && what == PyTrace_OPCODE) && before(self, frame, what, arg) != 0)
+        return -1;
+    if (t->awaited)
+        return await_in(t, frame, what);
+    if (!before && !is_wanted(t))
+        mark_all((PyFrameObject *)Py_NewRef((PyObject *)frame), false);
+    bp_trace_if_wanted(t);
+    return 0;
+}
+
+/* The trace function sees that itself. */
+void bp_watch_code(PyCodeObject *code)
+{
+    (void)code;
+}
+
+void bp_watch_end(const struct bp_site *s)
+{
+    bp_trace_mark(s->frame);
+    if (bp_me == s->thread)
+        bp_trace_if_wanted(s->thread);
+}
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Has the interrupted call succeeded after all, or a later one at the same instruction? Then an error that comes out of that
+ * instruction is a real one. Only the interpreter can see it: the frame goes on with the next instruction, or with the
+ * handler that the code's exception table names.
+ *
+ * From 3.12 on sys.monitoring reports each instruction of that code object (instructions.c), in 3.11 the thread's trace function
+ * does (trace.c). Both are on only while a frame has such an instruction, and cost something only there.
+ */
+#include "calls/cause.h"
+#include "upcalls.h"
+
+#include <stddef.h>
+
+/* The frame is about to execute the instruction at `offset`. Returns the next site to look at; a second look at one changes
+ * nothing. */
+static struct bp_site *step(struct bp_site *s, int offset)
+{
+    if (offset >= s->first && offset <= s->last)
+        s->running = true;
+    else if (s->running && offset == s->handler)
+        s->running = false;
+    else if (s->running)
+        return bp_site_succeeded(s);
+    return s->next;
+}
+
+static void step_all(const PyFrameObject *frame, int offset)
+{
+    for (struct bp_site *s = bp_sites; s;)
+        s = s->watched && s->frame == frame ? step(s, offset) : s->next;
+}
+
+#if PY_VERSION_HEX >= 0x030C0000
+
+bool bp_watch_wants(const PyCodeObject *code)
+{
+    const struct bp_site *s = bp_sites;
+    while (s && !(s->watched && (!code || s->code == code)))
+        s = s->next;
+    return s != NULL;
+}
+
+void bp_watch_step(PyCodeObject *code, int offset)
+{
+    if (bp_watch_wants(code))
+        step_all(PyEval_GetFrame(), offset);
+}
+
+/* In the middle of a C function's call, or of an exception: what is set stays set. */
+void bp_watch_begin(struct bp_site *s)
+{
+    uint64_t number = s->order;
+    PyCodeObject *code = (PyCodeObject *)Py_NewRef((PyObject *)s->code);
+    s->watched = true;
+    if (bp_instructions(code) != 0 && (s = bp_site_with(number)))
+        s->watched = false;
+    Py_DECREF(code);
+}
+
+#else
+
+bool bp_watch_is_on(const struct bp_thread *t)
+{
+    const struct bp_site *s = bp_sites;
+    while (s && !(s->watched && s->thread == t))
+        s = s->next;
+    return s != NULL;
+}
+
+bool bp_watch_is_of(const PyFrameObject *frame)
+{
+    const struct bp_site *s = bp_sites;
+    while (s && !(s->watched && s->frame == frame))
+        s = s->next;
+    return s != NULL;
+}
+
+void bp_watch_opcode(PyFrameObject *frame)
+{
+    step_all(frame, PyFrame_GetLasti(frame));
+}
+
+/* It executes nothing more; a generator's may. */
+void bp_watch_return(const PyFrameObject *frame)
+{
+    for (struct bp_site *s = bp_sites; s; s = s->next)
+        if (s->frame == frame && !(s->code->co_flags & (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR)))
+            s->watched = false;
+}
+
+void bp_watch_begin(struct bp_site *s)
+{
+    bp_trace(s->thread);
+    s->watched = true;
+    bp_trace_mark(s->frame);
+}
+
+#endif

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Blocking calls of the interpreter and of everything that is loaded, through the library's interposer (bough/interpose.h).
+ *
+ * Each thread says which kinds of interrupts cut its calls:
+ *
+ *      a thread that did not opt in            none: its calls go straight to libc
+ *      bough.Thread                            what was posted with raise_exc()
+ *      ...with enable_io_interrupt, a branch's
+ *      child or body                           everything
+ *
+ * Waits for condition variables, semaphores and threads are left to libc, by hooks: the interpreter's own, for its lock,
+ * must never fail, and other C code mostly aborts if one does. Two sorts of semaphores may fail. The interpreter waits for
+ * them on behalf of a lock's method, by a timeout, inside of the methods that lock_methods.c has wrapped and only there. And
+ * multiprocessing's locks are semaphores, whose failing is an OSError as any other's.
+ *
+ * system() is left to libc, too: os.system() returns what it returned, so nobody would see that it was cut, and the processes
+ * that its shell has started would live on. They can't be put into a process group: they belong to the terminal's foreground.
+ */
+#include "interpose/waits.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <threads.h>
+
+/* ---- the hooks ------------------------------------------------------------------------------------------------------ */
+
+/* In this order: of two that fit, the later one counts. */
+static struct {
+    const char *object, *symbol;
+    bough_code *function, **original;
+    bough_hook_t *hook;
+} own[] = {
+    {NULL, "pthread_cond_wait", (bough_code *)pthread_cond_wait, NULL, NULL},
+    {NULL, "pthread_cond_timedwait", (bough_code *)pthread_cond_timedwait, NULL, NULL},
+    {NULL, "pthread_cond_clockwait", (bough_code *)pthread_cond_clockwait, NULL, NULL},
+    {NULL, "pthread_join", (bough_code *)pthread_join, NULL, NULL},
+    {NULL, "cnd_wait", (bough_code *)cnd_wait, NULL, NULL},
+    {NULL, "cnd_timedwait", (bough_code *)cnd_timedwait, NULL, NULL},
+    {NULL, "thrd_join", (bough_code *)thrd_join, NULL, NULL},
+    {NULL, "sem_wait", (bough_code *)sem_wait, (bough_code **)&bp_interruptible_wait, NULL},
+    {NULL, "sem_clockwait", (bough_code *)bp_own_sem_clockwait, (bough_code **)&bp_interruptible_clockwait, NULL},
+    {NULL, "sem_timedwait", (bough_code *)bp_own_sem_timedwait, (bough_code **)&bp_interruptible_timedwait, NULL},
+    {NULL, "system", (bough_code *)system, NULL, NULL},
+    {NULL, "PyErr_CheckSignals", (bough_code *)bp_check_signals, NULL, NULL},
+    {NULL, "PyEval_SaveThread", (bough_code *)bp_save_thread, NULL, NULL},
+    {NULL, "PyEval_RestoreThread", (bough_code *)bp_restore_thread, NULL, NULL},
+    {NULL, "PyEval_AcquireThread", (bough_code *)bp_acquire_thread, NULL, NULL},
+    {NULL, "PyGILState_Ensure", (bough_code *)bp_gilstate_ensure, NULL, NULL},
+    {NULL, "PyErr_Clear", (bough_code *)bp_clear_error, NULL, NULL},
+    {NULL, "PyErr_Print", (bough_code *)bp_print_error_as_ever, NULL, NULL},
+    {NULL, "PyErr_PrintEx", (bough_code *)bp_print_error, NULL, NULL},
+    {NULL, "PyErr_WriteUnraisable", (bough_code *)bp_write_unraisable, NULL, NULL},
+    {bp_interpreters_name, "fopen", (bough_code *)bp_fopen, (bough_code **)&bp_libc_fopen, NULL},
+    {bp_interpreters_name, "fopen64", (bough_code *)bp_fopen, (bough_code **)&bp_libc_fopen, NULL},
+    {"_multiprocessing", "sem_wait", (bough_code *)bp_process_sem_wait, NULL, NULL},
+    {"_multiprocessing", "sem_timedwait", (bough_code *)bp_process_sem_timedwait, NULL, NULL},
+    {"_sqlite3", "sqlite3_busy_timeout", (bough_code *)bp_sqlite_busy_timeout, &bp_sqlite_timeout, NULL},
+    {"_sqlite3", "sqlite3_sleep", (bough_code *)bp_sqlite_sleep, &bp_sqlite_slept, NULL},
+    {"_sqlite3", "sqlite3_backup_step", (bough_code *)bp_sqlite_backup_step, &bp_sqlite_step, NULL},
+    {"_ssl", "poll", (bough_code *)bp_ssl_poll, (bough_code **)&bp_interruptible_poll, NULL},
+    {"_ssl", "PyErr_SetString", (bough_code *)bp_ssl_set_error, NULL, NULL},
+    {"readline", "select", (bough_code *)bp_readline_select, (bough_code **)&bp_interruptible_select, NULL},
+};
+enum { OWN = sizeof own / sizeof *own };
+
+static int hook_own_waits(void)
+{
+    for (int i = 0; i < OWN; i++) {
+        if (own[i].hook)
+            continue;
+        own[i].hook = bough_hook(own[i].object, own[i].symbol, own[i].function, own[i].original);
+        if (!own[i].hook && errno != ENOENT)
+            return (void)bp_error("cannot recognise the interpreter's internal waits"), -1;
+    }
+    return 0;
+}
+
+/* Up to the first that stays: what is put in again then stands before it, as it did. */
+static int unhook_own_waits(void)
+{
+    for (int i = OWN - 1; i >= 0; i--) {
+        if (own[i].hook && bough_unhook(own[i].hook) != 0)
+            return -1;
+        own[i].hook = NULL;
+    }
+    return 0;
+}
+
+/* The hooks first: from the moment on that something is interposed a thread may come. */
+int bp_interpose(void)
+{
+    bp_find_interpreter();
+    if (hook_own_waits() != 0)
+        return -1;
+    if (bough_interpose(NULL, 0) < 0)
+        return (void)bp_error("cannot interpose libc's calls"), -1;
+    return 0;
+}
+
+int bp_interpose_undo(void)
+{
+    if (bough_interpose_undo() < 0 || unhook_own_waits() != 0)
+        return (void)bp_error("cannot restore every replaced function"), -1;
+    return 0;
+}
+
+/* ---- opting in ----------------------------------------------------------------------------------------------------- */
+
+/* The exception that is set stays the one that is reported, whatever fails while a step is taken back. */
+static void take_back(int (*undo)(void))
+{
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    if (undo() != 0)
+        PyErr_WriteUnraisable(NULL);
+    PyErr_Restore(type, value, trace);
+}
+
+static int restore_methods(void)
+{
+    bp_unwrap_locks();
+    return bp_replace_errors(false);
+}
+
+/* All of it or nothing. The windows are where a test makes a step fail. */
+static int opt_in_all(void)
+{
+    if (bp_replace_errors(true) != 0 || bp_wrap_locks() != 0 || bp_window("opt in: methods are replaced") != 0) {
+        take_back(restore_methods);
+        return -1;
+    }
+    if (bp_interpose() != 0 || bp_window("opt in: calls are interposed") != 0) {
+        take_back(bp_interpose_undo);
+        take_back(restore_methods);
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *opt_in(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    if (bp.opted_in)
+        Py_RETURN_FALSE;
+    if (opt_in_all() != 0)
+        return NULL;
+    bp_keep_stacks(true);
+    bp.opted_in = true;
+    Py_RETURN_TRUE;
+}
+
+/* What can fail comes first: an address that lies in a page that can't be made writable. Then the addresses that were put
+ * back already are replaced again. */
+static PyObject *opt_out(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    if (!bp.opted_in)
+        Py_RETURN_FALSE;
+    if (bp_interpose_undo() != 0) {
+        take_back(bp_interpose);
+        return NULL;
+    }
+    restore_methods();
+    bp_keep_stacks(false);
+    bp.opted_in = false;
+    Py_RETURN_TRUE;
+}
+
+/* Where the interpreter is a library with a search path of its own, its dlopen() can't be watched. */
+static PyObject *rescan(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    if (bp.opted_in && hook_own_waits() != 0) /* those of objects that were not loaded yet */
+        return NULL;
+    if (bough_interpose_rescan() < 0)
+        return bp_error("cannot interpose the objects that were loaded");
+    Py_RETURN_NONE;
+}
+
+PyMethodDef bp_interpose_methods[] = {
+    {"opt_in", opt_in, METH_NOARGS,
+     PyDoc_STR("opt_in(): interpose, wrap, replace. Whether that was still to be done.")},
+    {"opt_out", opt_out, METH_NOARGS, PyDoc_STR("opt_out(): everything as it was.")},
+    {"rescan", rescan, METH_NOARGS, PyDoc_STR("rescan(): interpose what was loaded since.")},
+    {0},
+};

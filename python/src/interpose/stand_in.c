@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Functions of the interpreter where extension modules call them: they are where an interrupted call, and an exception that is
+ * dropped, can be seen.
+ *
+ * C code may drop an interrupt's exception that comes out of a Python function it has called: an SQL function, a callback. Then
+ * the call of that C code counts as interrupted, and what was dropped is armed again (rule 44).
+ */
+#include "calls/cause.h"
+
+#include <errno.h>
+
+/* ---- the interpreter lock, given away and had again ------------------------------------------------------------------ */
+
+/* A call that begins while a callback is at work may be the one that it ends. */
+PyThreadState *bp_save_thread(void)
+{
+    if (bp_me && bp_me->callbacks && bp_callback_runs(bp_me))
+        bp_cause_maybe_here(bp_me);
+    return PyEval_SaveThread();
+}
+
+/* Extension modules call these; errno is theirs to look at right after. */
+void bp_restore_thread(PyThreadState *ts)
+{
+    PyEval_RestoreThread(ts);
+    if (bp_me && bp_me->unplaced)
+        bp_cause_place(bp_me);
+}
+
+void bp_acquire_thread(PyThreadState *ts)
+{
+    PyEval_AcquireThread(ts);
+    if (bp_me && bp_me->unplaced)
+        bp_cause_place(bp_me);
+}
+
+PyGILState_STATE bp_gilstate_ensure(void)
+{
+    PyGILState_STATE state = PyGILState_Ensure();
+    if (bp_me && bp_me->unplaced)
+        bp_cause_place(bp_me);
+    return state;
+}
+
+/* ---- C code drops it -------------------------------------------------------------------------------------------------- */
+
+static void interrupted_here(struct bp_thread *t, const struct bough_record *why)
+{
+    t->why = *why;
+    t->cut_at = bp_place(t);
+    t->cut = true;
+    bp_cause_here(t, why);
+    struct bp_site *s = bp_site_here(t);
+    if (s)
+        s->dropped = true;
+}
+
+/* Takes the exception that is set, if it is the interrupt's or caused by it. The call of the C code that drops it counts as
+ * interrupted: an error that it makes of it is no failure. */
+static bool dropped(struct bp_thread *t)
+{
+    struct bough_record why;
+    PyObject *exception = bp_taken_exception();
+    bool raised = bp_was_raised_here(t, exception) || bp_is_stop(exception);
+    bool pending = bough_reason(&why) == 0;
+    bool again = raised ? bp_arm_again(t, exception) : pending && bp_is_caused(t, exception);
+    if (!again)
+        PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(exception)), exception, PyException_GetTraceback(exception));
+    else if (Py_DECREF(exception), bough_reason(&why) == 0)
+        interrupted_here(t, &why);
+    return again;
+}
+
+/* Has anything been raised in this thread that could be dropped? */
+static bool may_drop(const struct bp_thread *t)
+{
+    return t && (t->raised || bp_sites) && PyErr_Occurred();
+}
+
+void bp_clear_error(void)
+{
+    if (may_drop(bp_me))
+        dropped(bp_me);
+    PyErr_Clear();
+}
+
+/* A SystemExit that is printed ends the process. */
+void bp_print_error(int set_variables)
+{
+    if (!may_drop(bp_me) || !dropped(bp_me))
+        PyErr_PrintEx(set_variables);
+}
+
+void bp_print_error_as_ever(void)
+{
+    bp_print_error(1);
+}
+
+void bp_write_unraisable(PyObject *where)
+{
+    if (!may_drop(bp_me) || !dropped(bp_me))
+        PyErr_WriteUnraisable(where);
+}

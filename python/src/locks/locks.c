@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Locks whose waits can be cut: Lock and RLock, and all that threading and queue build on them; SimpleQueue.get().
+ *
+ * The interpreter's methods are kept and called; only their entries in the method tables are replaced, by functions
+ * (lock_methods.c) that do the following where the thread takes part and the call would wait (elsewhere they go straight on):
+ *
+ *      try it without waiting ---------------------------------------> got it
+ *        |
+ *      wait, with a timeout always: the caller's, or three years
+ *        |   the semaphore below may end early by a cut, as by a timeout (interpose.c): lock_cut
+ *        |
+ *      got it, or the caller's time is over -------------------------> so it is; an interrupt stays pending (rule 9)
+ *      cut: try once more without waiting --------------------------> got it: whoever released it did so for us, and
+ *        |                                                             its wake-up must not be lost
+ *      raise
+ *
+ * A failed wait is never taken for an acquired lock: that is told by what the original method returns, and by nothing else.
+ */
+#include "locks/locks.h"
+
+#include <string.h>
+
+/* Far enough to be for ever, near enough for any clock's arithmetic. */
+static const double FOR_EVER = 1e8;
+
+/* ---- one wait ------------------------------------------------------------------------------------------------------ */
+
+static double seconds_until(bough_time deadline)
+{
+    bough_time left = deadline - bough_now();
+    return left > 0 ? (double)left / 1e9 : 0;
+}
+
+/* What it is called with: `wait` says whether, `timeout` for how long. */
+static PyObject *call_waiting(const struct bp_lock *l, bool wait, double timeout)
+{
+    PyObject *args[2] = {wait ? Py_True : Py_False, wait ? PyFloat_FromDouble(timeout) : NULL};
+    if (wait && !args[1])
+        return NULL;
+    PyObject *result = bp_call_original(l, args, wait ? 2 : 1);
+    Py_XDECREF(args[1]);
+    return result;
+}
+
+/* How a method says that it did not get what it waits for. */
+static bool failed(PyObject *result)
+{
+    return result == Py_False;
+}
+
+static PyObject *empty_error; /* _queue.Empty */
+
+/* Each instance of the module has one, and a program may have imported it twice. */
+static bool is_empty_error_of(PyTypeObject *type)
+{
+    PyObject *error, *value, *trace;
+    PyErr_Fetch(&error, &value, &trace);
+    PyObject *module = PyType_GetModule(type), *empty = module ? PyObject_GetAttrString(module, "Empty") : NULL;
+    bool is = empty && PyErr_GivenExceptionMatches(error, empty);
+    Py_XDECREF(empty);
+    PyErr_Restore(error, value, trace);
+    return is;
+}
+
+static bool came_to_nothing(const struct bp_lock *l, PyObject *result)
+{
+    if (result)
+        return failed(result);
+    return PyErr_ExceptionMatches(empty_error) || (l->type && is_empty_error_of(l->type));
+}
+
+static void drop(PyObject *result)
+{
+    if (result)
+        Py_DECREF(result);
+    else
+        PyErr_Clear();
+}
+
+/* Says in *cut whether it ended so. In the main thread, the handler of a signal may run in here, and wait itself. */
+static PyObject *wait_once(struct bp_thread *t, const struct bp_lock *l, double timeout, bool *cut)
+{
+    bool in_lock = t->in_lock, lock_cut = t->lock_cut;
+    bp_window_passed("before the wait");
+    t->in_lock = true;
+    t->lock_cut = false;
+    PyObject *result = call_waiting(l, true, timeout);
+    *cut = t->lock_cut;
+    t->in_lock = in_lock;
+    t->lock_cut = lock_cut;
+    return result;
+}
+
+/* After a cut: whoever let it go in the last moment did so for us. */
+static PyObject *last_try(const struct bp_lock *l)
+{
+    bp_window_passed("after the cut");
+    PyObject *result = call_waiting(l, false, 0);
+    if (!came_to_nothing(l, result))
+        bough_foreign_again(); /* got after all: the next wait is told */
+    return result;
+}
+
+/* `timeout` below 0: for ever. */
+static PyObject *wait_for(struct bp_thread *t, const struct bp_lock *l, double timeout)
+{
+    bough_time deadline = timeout < 0 ? 0 : bough_after((int64_t)(timeout * 1e9));
+    for (;;) {
+        bool cut;
+        PyObject *result = wait_once(t, l, deadline ? seconds_until(deadline) : FOR_EVER, &cut);
+        if (!came_to_nothing(l, result)) {
+            if (cut)
+                bough_foreign_again();
+            return result;
+        }
+        if (!cut && deadline)
+            return result;
+        drop(result);
+        if (!cut)
+            continue;
+        result = last_try(l);
+        if (!came_to_nothing(l, result))
+            return result;
+        drop(result);
+        if (bp_meet(t) != 0)
+            return NULL;
+    }
+}
+
+/* ---- what the caller wants ------------------------------------------------------------------------------------------ */
+
+struct wanted {
+    bool wait;
+    double timeout; /* below 0: for ever */
+};
+
+/* One that is odd is for the original to refuse, in its own words. */
+static bool read_timeout(PyObject *timeout, bool none_is_for_ever, struct wanted *wanted)
+{
+    if (!timeout || (none_is_for_ever && timeout == Py_None)) {
+        wanted->timeout = -1;
+        return true;
+    }
+    wanted->timeout = PyFloat_AsDouble(timeout);
+    if (PyErr_Occurred()) {
+        PyErr_Clear();
+        return false;
+    }
+    return wanted->timeout >= 0 ? wanted->timeout < FOR_EVER : wanted->timeout == -1 && !none_is_for_ever;
+}
+
+/* `names`, of keyword arguments, whose values follow the positional ones; NULL without. */
+static bool read_wanted(PyObject *const *args, Py_ssize_t count, PyObject *names, const char *wait_name,
+                        struct wanted *wanted)
+{
+    PyObject *wait = count > 0 ? args[0] : NULL, *timeout = count > 1 ? args[1] : NULL;
+    for (Py_ssize_t i = 0; names && i < PyTuple_GET_SIZE(names); i++) {
+        const char *name = PyUnicode_AsUTF8(PyTuple_GET_ITEM(names, i));
+        PyObject **to = name && strcmp(name, wait_name) == 0   ? &wait
+                        : name && strcmp(name, "timeout") == 0 ? &timeout
+                                                               : NULL;
+        if (!to || *to)
+            return PyErr_Clear(), false;
+        *to = args[count + i];
+    }
+    int truth = wait ? PyObject_IsTrue(wait) : 1;
+    if (truth < 0 || count > 2)
+        return PyErr_Clear(), false;
+    wanted->wait = truth;
+    return read_timeout(timeout, strcmp(wait_name, "block") == 0, wanted);
+}
+
+/* ---- who must not fail ---------------------------------------------------------------------------------------------- */
+
+/* Python functions whose waits for a lock are no waits for something to happen: who gives back, tells or starts takes a
+ * lock for a moment to do so, and can't say that it has not done it (rule 9). */
+static PyObject **never_interrupted;
+static Py_ssize_t never_interrupted_count;
+enum { FRAMES_ABOVE = 4 }; /* Thread.start(), Event.wait(), Condition.wait() */
+
+static bool is_never_interrupted(const PyCodeObject *code)
+{
+    for (Py_ssize_t i = 0; i < never_interrupted_count; i++)
+        if (never_interrupted[i] == (const PyObject *)code)
+            return true;
+    return false;
+}
+
+/* Asked only where a thread that takes part is about to wait. */
+static bool must_not_fail(void)
+{
+    PyFrameObject *frame = PyEval_GetFrame();
+    bool found = false;
+    Py_XINCREF(frame);
+    for (int i = 0; frame && !found && i < FRAMES_ABOVE; i++) {
+        PyFrameObject *outer = PyFrame_GetBack(frame);
+        PyCodeObject *code = PyFrame_GetCode(frame);
+        found = is_never_interrupted(code);
+        Py_DECREF(code);
+        Py_DECREF(frame);
+        frame = outer;
+    }
+    Py_XDECREF(frame);
+    return found;
+}
+
+static PyObject *set_never_interrupted(PyObject *module, PyObject *codes)
+{
+    Py_ssize_t count = PyList_Check(codes) ? PyList_GET_SIZE(codes) : -1;
+    PyObject **array = count >= 0 ? PyMem_Calloc((size_t)count + 1, sizeof *array) : NULL;
+    (void)module;
+    if (!array)
+        return count < 0 ? (PyErr_SetString(PyExc_TypeError, "expected a list of code objects"), NULL)
+                         : PyErr_NoMemory();
+    for (Py_ssize_t i = 0; i < count; i++)
+        array[i] = Py_NewRef(PyList_GET_ITEM(codes, i));
+    PyObject **before = never_interrupted;
+    Py_ssize_t before_count = never_interrupted_count;
+    never_interrupted = array;
+    never_interrupted_count = count;
+    for (Py_ssize_t i = 0; i < before_count; i++)
+        Py_DECREF(before[i]);
+    PyMem_Free(before);
+    Py_RETURN_NONE;
+}
+
+PyMethodDef bp_lock_methods[] = {
+    {"set_never_interrupted", set_never_interrupted, METH_O,
+     PyDoc_STR(
+         "set_never_interrupted(codes): Python functions in which, and right below which, no wait for a lock is cut.")},
+    {0},
+};
+
+/* ---- the wrappers' part ------------------------------------------------------------------------------------------------- */
+
+int bp_locks_init(void)
+{
+    PyObject *queue = empty_error ? NULL : PyImport_ImportModule("_queue");
+    if (queue)
+        empty_error = PyObject_GetAttrString(queue, "Empty");
+    Py_XDECREF(queue);
+    return empty_error ? 0 : -1;
+}
+
+static bool has_opted_in(void)
+{
+    return bp_me && bp_me->kinds && bough_foreign();
+}
+
+/* `result` is that of a try without waiting. */
+static PyObject *wait_after(const struct bp_lock *l, PyObject *result, double timeout)
+{
+    if (!came_to_nothing(l, result))
+        return result;
+    drop(result);
+    return must_not_fail() ? NULL : wait_for(bp_me, l, timeout);
+}
+
+PyObject *bp_wait_on(const struct bp_lock *l, PyObject *result)
+{
+    if (has_opted_in())
+        return wait_after(l, result, -1);
+    if (came_to_nothing(l, result)) {
+        drop(result);
+        return NULL;
+    }
+    return result;
+}
+
+PyObject *bp_wait(const struct bp_lock *l, const char *wait_name, PyObject *const *args, Py_ssize_t count,
+                  PyObject *names)
+{
+    struct wanted wanted;
+    if (!has_opted_in() || !read_wanted(args, count, names, wait_name, &wanted))
+        return NULL;
+    if (!wanted.wait || wanted.timeout == 0)
+        return NULL;
+    return wait_after(l, call_waiting(l, false, 0), wanted.timeout);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a record to an exception.
+ *
+ * What was posted with raise_exc() is raised as the very instance, and the record is consumed by it (rules 2, 44).
+ * All else is a ThreadExit with the record in it, and stays until it is cleared (rule 2).
+ *
+ * Errors of interrupted calls become such exceptions in replaced.c.
+ */
+#include "base/state.h"
+
+PyObject *bp_thread_exit(const struct bough_record *why)
+{
+    PyObject *class = bp.thread_exit ? Py_NewRef(bp.thread_exit) : bp_load("bough._exceptions", "ThreadExit");
+    if (!class)
+        return NULL;
+    PyObject *record = bp_record_object(why), *exit = record ? PyObject_CallNoArgs(class) : NULL;
+    Py_DECREF(class);
+    if (exit && PyObject_SetAttrString(exit, "record", record) != 0)
+        Py_CLEAR(exit);
+    Py_XDECREF(record);
+    return exit;
+}
+
+/* The record goes with the instance: both are taken, or neither. */
+static PyObject *take_posted(struct bp_thread *t)
+{
+    bp_cause_forget_kind(t, BOUGH_EXCEPTION);
+    PyObject *exception = t->exception;
+    t->exception = NULL;
+    bp_mark_raised(t, exception);
+    bough_clear_kind(NULL, BOUGH_EXCEPTION);
+    bp_disarm(t);
+    return exception;
+}
+
+PyObject *bp_exception_for(struct bp_thread *t, const struct bough_record *why)
+{
+    PyObject *final = t->final;
+    bough_paced(); /* it has the interpreter lock: the next thread may wait for that */
+    t->final = NULL;
+    struct bough_record real = *why;
+    t->raised = true;
+    t->told_until = bough_after(BOUGH_DEFAULT_GRACE);
+    bp_cause_raised(t);
+    if (bp_is_nudge(t, why)) {
+        bp_nudge_for(t, &real);
+        why = &real;
+    }
+    if (final)
+        return final;
+    if (why->kind == BOUGH_EXCEPTION && t->exception)
+        return take_posted(t);
+    /* It is raised here: the async thread must not raise it a second time where it is caught, but only after the grace period. */
+    if (t->armed && !t->exception)
+        bp_hold(t);
+    t->awaited &= t->exception != NULL;
+    bp_note_raised(t, why);
+    return bp_thread_exit(why);
+}
+
+void bp_raise(struct bp_thread *t, const struct bough_record *why)
+{
+    PyObject *exception = bp_exception_for(t, why);
+    if (!exception)
+        return;
+    PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+    Py_DECREF(exception);
+}
+
+int bp_meet(struct bp_thread *t)
+{
+    t->cut = false;
+    bough_paced();
+    if (!bough_interrupted())
+        return 0;
+    bp_raise(t, &t->why);
+    return -1;
+}
+
+static PyObject *register_class(PyObject *module, PyObject *thread_exit_class)
+{
+    (void)module;
+    Py_XSETREF(bp.thread_exit, Py_NewRef(thread_exit_class));
+    Py_RETURN_NONE;
+}
+
+PyMethodDef bp_exception_methods[] = {
+    {"register", register_class, METH_O, PyDoc_STR("register(ThreadExit): the class that _exceptions.py defines.")},
+    {0},
+};

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Errors that an interrupt has caused (rules 26 to 28).
+ *
+ * A client library answers an interrupted call with its own exception: psycopg2.OperationalError, pycurl.error. Where that
+ * leaves a child, a work item, a thread's run() or a branch block it is to count as the interrupt, and a real error is to
+ * stay one. What tells them apart is the place:
+ *
+ *      on_interrupted()            the call is interrupted, without the interpreter lock: unplaced = true
+ *      PyEval_RestoreThread()      ...called by the extension module, which has the lock again: the frame and its
+ *        |                         instruction are noted, a `bp_site` (site.c). If the module never gave the lock away,
+ *        |                         on_interrupted() does that itself
+ *      the error                   passes this frame at this instruction: its traceback says so
+ *      the instruction succeeds    the site is dropped (watch.c)
+ *      the frame is freed          the same, so no later frame at the same address is taken for it
+ *      the interrupt is cleared    the same
+ *      the boundary                an error whose traceback, or that of one of its causes or contexts, passes a site
+ *                                  becomes the interrupt's exception
+ *
+ * What was raised after a ThreadExit, by cleanup code, has a ThreadExit as its context: that is no such error (rule 26).
+ */
+#include "calls/cause.h"
+
+enum { LINKS_MOST = 1000 };
+
+static bool is_exit(PyObject *exception)
+{
+    return bp.thread_exit && PyObject_TypeCheck(exception, (PyTypeObject *)bp.thread_exit);
+}
+
+bool bp_is_stop(PyObject *exception)
+{
+    if (is_exit(exception))
+        return true;
+    if (!PyObject_TypeCheck(exception, (PyTypeObject *)PyExc_SystemExit))
+        return false;
+    PyObject *terminates = PyObject_GetAttrString(exception, "_bough_terminates");
+    bool yes = terminates && PyObject_IsTrue(terminates) > 0;
+    PyErr_Clear();
+    Py_XDECREF(terminates);
+    return yes;
+}
+
+static const struct bp_site *passed_site(const struct bp_thread *t, PyObject *exception)
+{
+    PyObject *trace = PyException_GetTraceback(exception);
+    const struct bp_site *s = NULL;
+    while (trace && trace != Py_None && !s) {
+        PyTracebackObject *tb = (PyTracebackObject *)trace;
+        s = bp_site_find(t, tb->tb_frame, tb->tb_lasti);
+        trace = Py_XNewRef((PyObject *)tb->tb_next);
+        Py_DECREF(tb);
+    }
+    Py_XDECREF(trace);
+    return s;
+}
+
+/* It comes out of a C function that a child or a work item was given, and has passed no frame yet. */
+static bool comes_from_here(PyObject *exception)
+{
+    PyObject *trace = PyException_GetTraceback(exception);
+    Py_XDECREF(trace);
+    return !trace;
+}
+
+/* `pending` is the innermost record that is; another one that was not cleared is pending as well. */
+static bool is_pending(const struct bough_record *why, const struct bough_record *pending)
+{
+    bool same = why->target == pending->target && why->kind == pending->kind;
+    return why->kind == BOUGH_KINDS || !same || why->since == pending->since;
+}
+
+/* `raise ... from exit`: that code says itself what the cause is, as long as the exit's interrupt is the one that is
+ * pending. */
+static bool is_of_pending(PyObject *exit, const struct bough_record *why)
+{
+    PyObject *record = PyObject_GetAttrString(exit, "record"), *target = NULL, *since = NULL;
+    if (record && record != Py_None) {
+        target = PyObject_GetAttrString(record, "target");
+        since = PyObject_GetAttrString(record, "since");
+    }
+    bool yes = target && since && PyLong_AsVoidPtr(target) == (const void *)why->target &&
+               PyLong_AsLongLong(since) == why->since;
+    PyErr_Clear();
+    Py_XDECREF(target);
+    Py_XDECREF(since);
+    Py_XDECREF(record);
+    return yes;
+}
+
+/* Steals `exception`, which may be NULL. */
+static void remember(PyObject *list, PyObject *exception)
+{
+    bool known = !exception || PyList_GET_SIZE(list) >= LINKS_MOST;
+    for (Py_ssize_t i = 0; !known && i < PyList_GET_SIZE(list); i++)
+        known = PyList_GET_ITEM(list, i) == exception;
+    if (!known && PyList_Append(list, exception) != 0)
+        PyErr_Clear();
+    Py_XDECREF(exception);
+}
+
+/* It, its causes and its contexts; not beyond an interrupt's exception that is only the context: what was raised while that
+ * was handled is an error of the cleanup. `why` is the record that is pending, and becomes the one that is the cause. */
+static bool is_caused(const struct bp_thread *t, PyObject *exception, struct bough_record *why)
+{
+    PyObject *list = PyList_New(0);
+    bool yes = false;
+    if (!list)
+        return PyErr_Clear(), false;
+    const struct bough_record pending = *why;
+    remember(list, Py_NewRef(exception));
+    for (Py_ssize_t i = 0; !yes && i < PyList_GET_SIZE(list); i++) {
+        PyObject *one = PyList_GET_ITEM(list, i), *cause = PyException_GetCause(one);
+        PyObject *context = PyException_GetContext(one);
+        const struct bp_site *s = i == 0 && comes_from_here(one) ? bp_site_here(t) : passed_site(t, one);
+        if (s && is_pending(&s->why, &pending))
+            *why = bp_is_unknown(s) ? pending : s->why, yes = true;
+        yes |= cause && is_exit(cause) && is_of_pending(cause, &pending);
+        if (context && (bp_is_stop(context) || bp_was_raised_here(t, context)))
+            Py_CLEAR(context);
+        if (cause && is_exit(cause))
+            Py_CLEAR(cause);
+        remember(list, cause);
+        remember(list, context);
+    }
+    Py_DECREF(list);
+    return yes;
+}
+
+enum verdict { A_FAILURE, A_STOP, CAUSED };
+
+/* Errors become the interrupt's exception. A Ctrl-C, an exit or the close of a generator are no errors, even if they come
+ * while one is handled. */
+static bool is_error(PyObject *exception)
+{
+    return PyObject_TypeCheck(exception, (PyTypeObject *)PyExc_Exception);
+}
+
+/* A group is what all of its members are. */
+static enum verdict judge(const struct bp_thread *t, PyObject *exception, struct bough_record *why)
+{
+    if (bp_is_stop(exception))
+        return A_STOP;
+    if (!PyObject_TypeCheck(exception, (PyTypeObject *)PyExc_BaseExceptionGroup))
+        return is_error(exception) && is_caused(t, exception, why) ? CAUSED : A_FAILURE;
+    PyObject *members = PyObject_GetAttrString(exception, "exceptions");
+    enum verdict all = members && PyTuple_Check(members) ? A_STOP : A_FAILURE;
+    for (Py_ssize_t i = 0; all != A_FAILURE && i < PyTuple_GET_SIZE(members); i++) {
+        enum verdict one = judge(t, PyTuple_GET_ITEM(members, i), why);
+        all = one == A_STOP ? all : one;
+    }
+    PyErr_Clear();
+    Py_XDECREF(members);
+    return all == A_FAILURE && is_error(exception) && is_caused(t, exception, why) ? CAUSED : all;
+}
+
+bool bp_is_caused(const struct bp_thread *t, PyObject *exception)
+{
+    struct bough_record why;
+    return bough_reason(&why) == 0 && judge(t, exception, &why) == CAUSED;
+}
+
+PyObject *bp_as_interrupt(struct bp_thread *t, PyObject *exception)
+{
+    struct bough_record why;
+    if (!t || bough_reason(&why) != 0 || judge(t, exception, &why) != CAUSED)
+        return Py_NewRef(exception);
+    t->cut = false; /* the error of the call has been made the interrupt's: no later one is */
+    PyObject *interrupt = bp_exception_for(t, &why);
+    if (!interrupt || interrupt == exception) {
+        PyErr_Clear();
+        Py_XDECREF(interrupt);
+        return Py_NewRef(exception);
+    }
+    PyException_SetCause(interrupt, Py_NewRef(exception));
+    return interrupt;
+}
+
+static PyObject *as_interrupt(PyObject *module, PyObject *exception)
+{
+    (void)module;
+    if (!PyExceptionInstance_Check(exception))
+        return PyErr_Format(PyExc_TypeError, "expected an exception instance, got %R", exception), NULL;
+    return bp_as_interrupt(bp_self(), exception);
+}
+
+PyMethodDef bp_judge_methods[] = {
+    {"as_interrupt", as_interrupt, METH_O,
+     PyDoc_STR("as_interrupt(exception): the interrupt's exception if it was caused by the one that is pending, with "
+               "this one as its cause; else this one.")},
+    {0},
+};

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * on_interrupt(): in its block the callback is the way to end a call, so the call is not interrupted as well.
+ *
+ *      the block begins            of all kinds of interrupts, only raise_exc()'s interrupts the thread's calls from here on
+ *      an interrupt becomes due    another thread runs the callback (_threads.py). The instruction that the thread executes
+ *        |                         meanwhile counts as interrupted, and so does the one of the block's own code: the
+ *        |                         error that the callback makes them raise is no failure
+ *      the call ends
+ *      or the deadline passes,     calls are interrupted again, the one that is blocked at once: by a record of
+ *      or the callback fails       raise_exc()'s kind without an exception, which reaches it, a `nudge`
+ *      the block ends              as before it
+ *
+ * Blocks nest. Calls are interrupted again when the deadlines of all callbacks have passed.
+ */
+#include "calls/callback.h"
+
+/* What was raised a short time ago is still pending: this block is part of the cleanup, and that interrupt is not the
+ * callback's. */
+static bool is_cleanup(const struct bp_thread *t)
+{
+    return bough_now() < t->told_until && bough_interrupted();
+}
+
+/* An interrupt that is pending already and has not been raised lately would end the block's first call: here it is raised. */
+static PyObject *callback_begin(PyObject *module, PyObject *frame)
+{
+    static uint64_t last;
+    (void)module;
+    struct bp_thread *t = bp_self();
+    if (!t || ((t->kinds & ~(unsigned)BP_EXCEPTION_ONLY) && bough_now() >= t->told_until && bp_check(t) != 0))
+        return NULL;
+    struct bp_callback *c = PyMem_RawCalloc(1, sizeof *c);
+    if (!c)
+        return PyErr_NoMemory();
+    *c = (struct bp_callback){
+        .outer = t->callbacks, .frame = (PyFrameObject *)frame, .id = ++last, .late = is_cleanup(t)};
+    t->callbacks = c;
+    bp_callbacks_follow(t);
+    return Py_BuildValue("(KK)", (unsigned long long)t->id, (unsigned long long)c->id);
+}
+
+static PyObject *callback_end(PyObject *module, PyObject *args)
+{
+    unsigned long long thread, id;
+    PyObject *error;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "(KK)O:callback_end", &thread, &id, &error))
+        return NULL;
+    struct bp_thread *t = bp_self();
+    if (!t)
+        return NULL;
+    struct bp_callback **at = &t->callbacks, *c;
+    while (*at && (*at)->id != id)
+        at = &(*at)->outer;
+    if (!(c = *at))
+        return PyErr_SetString(PyExc_RuntimeError, "the block must be exited by the thread that entered it"), NULL;
+    *at = c->outer;
+    PyMem_RawFree(c);
+    bool ended_by_it = PyExceptionInstance_Check(error) && bp_is_caused(t, error);
+    bp_cause_known(t);
+    if (t->nudged)
+        bp_nudge_arrives(t);
+    else
+        bp_callbacks_follow(t);
+    if (ended_by_it) { /* delivered: what the code does next is its cleanup (rule 22) */
+        (void)bough_check();
+        (void)bough_foreign_check(NULL);
+    }
+    Py_RETURN_NONE;
+}
+
+/* Before the callback is called, and when it has come back. By the thread that calls it. */
+static PyObject *callback_runs(PyObject *module, PyObject *args)
+{
+    unsigned long long thread, id;
+    int runs;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "(KK)p:callback_runs", &thread, &id, &runs))
+        return NULL;
+    struct bp_thread *t = bp_thread_find(thread);
+    struct bp_callback *c = bp_callback_of(t, id);
+    if (!c)
+        Py_RETURN_FALSE;
+    c->running += runs ? 1 : -1;
+    t->told_until = bough_after(BOUGH_DEFAULT_GRACE);
+    bp_cause_running(t);
+    Py_RETURN_TRUE;
+}
+
+/* Whether it was still open. */
+static PyObject *callback_is_late(PyObject *module, PyObject *args)
+{
+    unsigned long long thread, id;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "(KK):callback_is_late", &thread, &id))
+        return NULL;
+    struct bp_thread *t = bp_thread_find(thread);
+    struct bp_callback *c = bp_callback_of(t, id);
+    if (!c)
+        Py_RETURN_FALSE;
+    c->late = true;
+    if (bp_callbacks_end_calls(t) || !(t->kinds & ~(unsigned)BP_EXCEPTION_ONLY) || t->exception)
+        Py_RETURN_TRUE;
+    static const struct bough_event nudge = {
+        .kind = BOUGH_EXCEPTION, .flags = BOUGH_ALONE, .reason = "the callback of on_interrupt() has ended nothing"};
+    t->nudged = true;
+    bough_post_event(t->handle, &nudge);
+    Py_RETURN_TRUE;
+}
+
+PyMethodDef bp_callback_methods[] = {
+    {"callback_begin", callback_begin, METH_O,
+     PyDoc_STR("callback_begin(frame): a block of on_interrupt(). What the other functions name it by.")},
+    {"callback_end", callback_end, METH_VARARGS,
+     PyDoc_STR("callback_end(block, error): by its thread; what it was left by, or None.")},
+    {"callback_runs", callback_runs, METH_VARARGS,
+     PyDoc_STR("callback_runs(block, runs): its callback is about to be called, or has come back.")},
+    {"callback_is_late", callback_is_late, METH_VARARGS,
+     PyDoc_STR("callback_is_late(block): from here on its calls are interrupted. Whether it was still open.")},
+    {0},
+};

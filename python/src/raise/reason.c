@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* What a thread asks about its interrupt, and how it clears it. */
+#include "base/state.h"
+
+/* Of the interrupt that is pending, what `make` makes of it. */
+static PyObject *of_reason(PyObject *(*make)(const struct bough_record *))
+{
+    struct bough_record why;
+    struct bp_thread *t = bp_self();
+    if (!t)
+        return NULL;
+    bp_nudge_arrives(t);
+    if (bough_reason(&why) != 0)
+        Py_RETURN_NONE;
+    return make(&why);
+}
+
+static PyObject *reason(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    return of_reason(bp_record_object);
+}
+
+/* As an object, whether a point would raise it now or not. What was posted with raise_exc() stays posted. */
+static PyObject *exception_of_reason(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    return of_reason(bp_thread_exit);
+}
+
+/* The root's too, where the caller stands at it: a Ctrl-C that was handled is over (rule 32). */
+static PyObject *clear_interrupt(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    struct bp_thread *t = bp_self();
+    if (!t)
+        return NULL;
+    bool any = t->exception != NULL;
+    Py_CLEAR(t->exception);
+    bp_disarm(t);
+    t->cut = false;
+    int cleared = bough_clear(NULL);
+    if (cleared < 0)
+        return bp_error("cannot clear an interrupt that is final");
+    bp_cause_forget_target(t->handle);
+    struct bough_record why;
+    if (bough_reason(&why) == 0 && why.target == BOUGH_ROOT && bough_clear(BOUGH_ROOT) > 0) {
+        bp_cause_forget_target(BOUGH_ROOT);
+        cleared++;
+    }
+    bp_forget_raised(t);
+    t->told_until = 0;
+    bp_cause_known(t);
+    return PyBool_FromLong(any || cleared > 0);
+}
+
+PyMethodDef bp_reason_methods[] = {
+    {"reason", reason, METH_NOARGS,
+     PyDoc_STR("reason()\n--\n\nThe Record of the calling thread's interrupt (the thread that asked, the reason, the "
+               "age), or None.")},
+    {"exception_of_reason", exception_of_reason, METH_NOARGS,
+     PyDoc_STR("exception_of_reason(): a ThreadExit with the record that reason() tells, or None.")},
+    {"clear_interrupt", clear_interrupt, METH_NOARGS,
+     PyDoc_STR(
+         "clear_interrupt()\n--\n\nForget the calling thread's interrupts. Returns whether there were any. What was "
+         "posted to a branch around it stays.")},
+    {0},
+};

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Errors that become the interrupt's exception.
+ *
+ * The interpreter's blocking functions do not know interrupts. An interrupted call fails with BP_CUT, and the interpreter makes an
+ * OSError of that, or the exception that its module has for a failed call. Such an object is allocated first, by its type's tp_alloc.
+ * There the interrupt's exception is set instead. So the package needs no list of blocking functions.
+ *
+ * C code may also swallow the error of an interrupted call. A later error belongs to another call and is left alone. The place of the
+ * Python code, its frame and instruction, distinguishes the two: one instruction calls no second C function before the first one's
+ * error has been reported.
+ *
+ * And C code may retry indefinitely, checking for signals in between as PEP 475 requires. So PyErr_CheckSignals(), called by extension
+ * modules, raises as well (waits.c).
+ */
+#include "base/state.h"
+
+#include <string.h>
+
+/* Types whose objects are made where a call has failed. All have the plain tp_alloc; one that has not is left alone. */
+enum { REPLACED_MOST = 24 };
+static PyTypeObject *replaced[REPLACED_MOST];
+static int replaced_count;
+
+/* Up to 3.11 these objects may be made where they are caught only, frames further out. One that is made after the interrupt has
+ * ended is another error. */
+static bool is_made_late(const PyTypeObject *type)
+{
+    return PY_VERSION_HEX < 0x030C0000 &&
+           (type == (PyTypeObject *)PyExc_EOFError || strcmp(type->tp_name, "herror") == 0);
+}
+
+static PyObject *alloc_or_raise(PyTypeObject *type, Py_ssize_t items)
+{
+    struct bp_thread *t = bp_me;
+    if (!t || !t->cut)
+        return PyType_GenericAlloc(type, items);
+    t->cut = false;
+    if (bp_is_cut_place(t) || (is_made_late(type) && bough_interrupted())) {
+        bp_raise(t, &t->why);
+        return NULL;
+    }
+    bough_paced();
+    bough_foreign_again(); /* nobody was told: the next call is */
+    return PyType_GenericAlloc(type, items);
+}
+
+static bool replace(PyTypeObject *type)
+{
+    if (type->tp_alloc == alloc_or_raise)
+        return true;
+    if (type->tp_alloc != PyType_GenericAlloc || replaced_count == REPLACED_MOST)
+        return false;
+    type->tp_alloc = alloc_or_raise;
+    Py_INCREF(type);
+    replaced[replaced_count++] = type;
+    return true;
+}
+
+int bp_replace_errors(bool on)
+{
+    if (on) {
+        replace((PyTypeObject *)PyExc_OSError);
+        replace((PyTypeObject *)PyExc_EOFError);
+        return 0;
+    }
+    while (replaced_count) {
+        PyTypeObject *type = replaced[--replaced_count];
+        type->tp_alloc = PyType_GenericAlloc;
+        Py_DECREF(type);
+    }
+    return 0;
+}
+
+static PyObject *replace_error(PyObject *module, PyObject *type)
+{
+    (void)module;
+    if (!PyType_Check(type) || !PyType_IsSubtype((PyTypeObject *)type, (PyTypeObject *)PyExc_Exception))
+        return PyErr_Format(PyExc_TypeError, "expected an exception class, got %R", type), NULL;
+    return PyBool_FromLong(replace((PyTypeObject *)type));
+}
+
+static PyObject *replaced_errors(PyObject *module, PyObject *none)
+{
+    PyObject *names = PyList_New(0);
+    (void)module, (void)none;
+    for (int i = 0; names && i < replaced_count; i++) {
+        PyObject *name = PyUnicode_FromString(replaced[i]->tp_name);
+        if (!name || PyList_Append(names, name) != 0)
+            Py_CLEAR(names);
+        Py_XDECREF(name);
+    }
+    return names;
+}
+
+PyMethodDef bp_replaced_methods[] = {
+    {"replace_error", replace_error, METH_O,
+     PyDoc_STR("replace_error(class): where such an object would be made of a call that was cut, the interrupt's is.")},
+    {"replaced_errors", replaced_errors, METH_NOARGS, PyDoc_STR("replaced_errors(): the names of such classes.")},
+    {0},
+};

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Signals that nobody handles: SIGHUP and SIGTERM (rule 32). Python's own handler is there already, put in by signal.signal()
+ * in _signals.py, so that main is told as Python tells it: by an exception, at its next bytecode, or out of a blocking call.
+ * In front of it stands the one below, so that all other threads are told at once, also where main is stuck.
+ *
+ * At the very end the signal is raised again, so that the exit status is the usual one.
+ */
+#include "base/state.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct sigaction pythons[NSIG];
+static bool posted[NSIG]; /* since Python's handler has asked last */
+
+/* The library takes what has its default action, and gets ready for the handler below: the ladder's threads have to be there
+ * before the signal is. A signal that every thread blocks is the program's business: multiprocessing starts processes that way. */
+static PyObject *signals(PyObject *module, PyObject *on)
+{
+    (void)module;
+    int done = on == Py_True ? bough_signals(BOUGH_SIGNALS_QUIET) : bough_signals_undo();
+    if (done < 0 && errno != EALREADY && errno != ENOENT)
+        return bp_error("cannot install the signal handlers");
+    if (on == Py_True && bp_window("signals: the library has them") != 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* ---- main is woken until it has run Python's handler --------------------------------------------------------------- */
+
+/*
+ * Python's handler runs in main, between bytecodes or when a blocking call has failed with EINTR. A signal that comes right before the
+ * call, or to another thread, interrupts nothing: main would wait on, where without bough the process had ended. So the
+ * signal is sent to main again, by a timer, until _on_signal() has run. That one is known by its value, and is no event.
+ */
+enum { FIRST_AGAIN = 10, LAST_AGAIN = 1000 }; /* ms: each time twice as long */
+
+static struct again {
+    timer_t timer;
+    bool made;
+    int after; /* ms; 0: main has run the handler */
+} again[NSIG];
+
+static const char is_again;
+
+static void wake_main(struct again *a, int after)
+{
+    const struct itimerspec time = {.it_value = {after / 1000, after % 1000 * 1000000L}};
+    __atomic_store_n(&a->after, after, __ATOMIC_SEQ_CST);
+    if (a->made)
+        timer_settime(a->timer, 0, &time, NULL);
+}
+
+static void make_timer(int signo)
+{
+    struct sigevent event;
+    memset(&event, 0, sizeof event);
+    event.sigev_notify = SIGEV_THREAD_ID;
+    event.sigev_signo = signo;
+    event.sigev_value.sival_ptr = (void *)(uintptr_t)&is_again;
+#ifdef sigev_notify_thread_id
+    event.sigev_notify_thread_id = getpid();
+#else
+    event._sigev_un._tid = getpid();
+#endif
+    if (!again[signo].made)
+        again[signo].made = timer_create(CLOCK_MONOTONIC, &event, &again[signo].timer) == 0;
+}
+
+/* In main, which also takes each repetition. */
+static PyObject *signal_taken(PyObject *module, PyObject *number)
+{
+    long signo = PyLong_AsLong(number);
+    (void)module;
+    if (signo > 0 && signo < NSIG)
+        wake_main(&again[signo], 0);
+    else if (!PyErr_Occurred())
+        PyErr_SetString(PyExc_ValueError, "signo must be the number of a signal");
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+/* A repetition begins before the interpreter notes the signal: it ends with the handler's run, which may come at once. */
+static void on_signal(int signo, siginfo_t *info, void *context)
+{
+    int saved = errno;
+    struct again *a = &again[signo];
+    (void)context;
+    if (info->si_code == SI_TIMER && info->si_value.sival_ptr == &is_again) {
+        int after = __atomic_load_n(&a->after, __ATOMIC_SEQ_CST) * 2;
+        if (after)
+            wake_main(a, after < LAST_AGAIN ? after : LAST_AGAIN);
+    } else {
+        __atomic_store_n(&posted[signo], true, __ATOMIC_RELEASE);
+        bough_signal_event(signo);
+        if (pythons[signo].sa_handler != SIG_DFL && pythons[signo].sa_handler != SIG_IGN) {
+            wake_main(a, FIRST_AGAIN);
+            pythons[signo].sa_handler(signo);
+        }
+    }
+    errno = saved;
+}
+
+/* ---- fork: a child that never uses bough has the signals of a program without it -------------------------------- */
+
+static __thread sigset_t before_fork;
+
+/* The library's own handlers block and put back, too, but end before these. */
+static void block_for_fork(void)
+{
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_fork);
+}
+
+static void after_fork(void)
+{
+    pthread_sigmask(SIG_SETMASK, &before_fork, NULL);
+}
+
+/* Only signals with their default action were taken. */
+static void give_back_in_child(void)
+{
+    struct sigaction now, default_action = {.sa_handler = SIG_DFL};
+    memset(again, 0, sizeof again); /* a process that was forked has no timers */
+    for (int signo = 1; signo < NSIG; signo++)
+        if (pythons[signo].sa_handler && sigaction(signo, NULL, &now) == 0 && now.sa_sigaction == on_signal)
+            sigaction(signo, &default_action, NULL);
+    after_fork();
+}
+
+static int give_back_in_children(void)
+{
+    static bool registered;
+    if (!registered && pthread_atfork(block_for_fork, after_fork, give_back_in_child) != 0)
+        return (void)PyErr_NoMemory(), -1;
+    registered = true;
+    return 0;
+}
+
+static PyObject *stand_before(PyObject *module, PyObject *args)
+{
+    int signo;
+    struct sigaction action;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "i:stand_before", &signo) || give_back_in_children() != 0 ||
+        bp_window("signals: Python has one") != 0)
+        return NULL;
+    if (signo <= 0 || signo >= NSIG || sigaction(signo, NULL, &pythons[signo]) != 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    __atomic_store_n(&posted[signo], false, __ATOMIC_RELEASE);
+    action = pythons[signo]; /* without SA_RESTART, as Python wants it */
+    action.sa_sigaction = on_signal;
+    action.sa_flags |= SA_ONSTACK | SA_SIGINFO;
+    make_timer(signo);
+    sigaction(signo, &action, NULL);
+    Py_RETURN_NONE;
+}
+
+/* False: it came when Python's handler was there, and the one above was not yet. */
+static PyObject *was_posted(PyObject *module, PyObject *args)
+{
+    int signo;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "i:was_posted", &signo))
+        return NULL;
+    return PyBool_FromLong(signo > 0 && signo < NSIG && __atomic_exchange_n(&posted[signo], false, __ATOMIC_ACQUIRE));
+}
+
+int bp_unhandled_signal(void)
+{
+    struct bough_record why;
+    if (!bough_self() || bough_reason(&why) != 0 || why.kind != BOUGH_SIGNAL || why.target != BOUGH_ROOT)
+        return 0;
+    return syscall(SYS_gettid) == getpid() ? why.signo : 0;
+}
+
+static void die_of_it(void)
+{
+    int signo = bp_unhandled_signal();
+    if (signo <= 0 || signo >= NSIG)
+        return;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signo);
+    fflush(NULL); /* what extension modules have written by stdio */
+    signal(signo, SIG_DFL);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    raise(signo);
+}
+
+static PyObject *die_at_the_end(PyObject *module, PyObject *none)
+{
+    static bool registered;
+    (void)module, (void)none;
+    if (!registered && Py_AtExit(die_of_it) != 0)
+        return PyErr_SetString(PyExc_RuntimeError, "too many functions are registered for the interpreter's end"), NULL;
+    registered = true;
+    Py_RETURN_NONE;
+}
+
+static PyObject *clear_exit(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    bough_clear_kind(BOUGH_ROOT, BOUGH_EXIT);
+    Py_RETURN_NONE;
+}
+
+static int call_it(void *callable)
+{
+    PyObject *result = PyObject_CallNoArgs(callable);
+    Py_DECREF((PyObject *)callable);
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
+static PyObject *call_in_main(PyObject *module, PyObject *callable)
+{
+    (void)module;
+    if (Py_AddPendingCall(call_it, Py_NewRef(callable)) != 0) {
+        Py_DECREF(callable);
+        return PyErr_SetString(PyExc_RuntimeError, "too many calls are pending for the main thread"), NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *unhandled_signal(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    return PyLong_FromLong(bp_unhandled_signal());
+}
+
+PyMethodDef bp_signal_methods[] = {
+    {"signals", signals, METH_O, PyDoc_STR("signals(on): the library takes part in signals, or no longer.")},
+    {"stand_before", stand_before, METH_VARARGS,
+     PyDoc_STR("stand_before(signo): interrupt everything, then Python's.")},
+    {"signal_taken", signal_taken, METH_O,
+     PyDoc_STR("signal_taken(signo): main has run Python's handler: it is woken for it no more.")},
+    {"was_posted", was_posted, METH_VARARGS,
+     PyDoc_STR("was_posted(signo): has its handler interrupted everything, since the last call?")},
+    {"die_at_the_end", die_at_the_end, METH_NOARGS,
+     PyDoc_STR("die_at_the_end(): of the signal that is unhandled then.")},
+    {"clear_exit", clear_exit, METH_NOARGS, PyDoc_STR("clear_exit(): all threads have ended that were asked to.")},
+    {"call_in_main", call_in_main, METH_O, PyDoc_STR("call_in_main(callable): at the main thread's next bytecode.")},
+    {"unhandled_signal", unhandled_signal, METH_NOARGS, PyDoc_STR("unhandled_signal(): in main; 0 if there is none.")},
+    {0},
+};

@@ -1,6 +1,0 @@
-/* SPDX-License-Identifier: MIT */
-/* What all files share: the process's state, and the calling thread's. */
-#include "state.h"
-
-struct bp_process bp;
-__thread struct bp_thread *bp_me __attribute__((tls_model("initial-exec")));

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The entries of all threads: a list, the newest first, and a table by number. A thread looks for its entry when it begins to
+ * use bough, and takes it away when it ends: among thousands a walk each time would be most of what these cost.
+ *
+ * The numbers are given one after the other, so their lower bits spread them evenly.
+ */
+#include "base/state.h"
+
+enum { FIRST_SIZE = 64 };
+
+static struct bp_thread *first[FIRST_SIZE], **table = first;
+static size_t size = FIRST_SIZE, count;
+
+static struct bp_thread **chain(uint64_t id)
+{
+    return &table[id & (size - 1)];
+}
+
+static void put(struct bp_thread *t)
+{
+    t->same = *chain(t->id);
+    *chain(t->id) = t;
+}
+
+/* Without memory the chains grow longer. */
+static void grow(void)
+{
+    struct bp_thread **larger = PyMem_RawCalloc(2 * size, sizeof(struct bp_thread *)), **old = table;
+    if (!larger)
+        return;
+    table = larger;
+    size *= 2;
+    for (struct bp_thread *t = bp.threads; t; t = t->next)
+        put(t);
+    if (old != first)
+        PyMem_RawFree(old);
+}
+
+struct bp_thread *bp_entry_find(uint64_t id)
+{
+    struct bp_thread *t = *chain(id);
+    while (t && t->id != id)
+        t = t->same;
+    return t;
+}
+
+void bp_entry_add(struct bp_thread *t)
+{
+    if (count++ == size)
+        grow();
+    put(t);
+    t->next = bp.threads;
+    t->link = &bp.threads;
+    if (t->next)
+        t->next->link = &t->next;
+    bp.threads = t;
+}
+
+void bp_entry_remove(struct bp_thread *t)
+{
+    struct bp_thread **at = chain(t->id);
+    while (*at != t)
+        at = &(*at)->same;
+    *at = t->same;
+    *t->link = t->next;
+    if (t->next)
+        t->next->link = t->link;
+    count--;
+}

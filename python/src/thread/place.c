@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* Where a thread's Python code stands: its innermost frame and instruction. */
+#include "base/state.h"
+
+#if PY_VERSION_HEX < 0x030C0000 /* there is no other way to a frame's instruction without the interpreter lock */
+#define Py_BUILD_CORE_MODULE 1
+#include <internal/pycore_frame.h>
+#endif
+
+struct bp_place bp_place(const struct bp_thread *t)
+{
+    struct _PyInterpreterFrame *frame = bp_innermost(t->tstate);
+    if (!frame)
+        return (struct bp_place){0};
+#if PY_VERSION_HEX >= 0x030C0000
+    return (struct bp_place){frame, PyUnstable_InterpreterFrame_GetLasti(frame)};
+#else
+    return (struct bp_place){frame, (intptr_t)frame->prev_instr};
+#endif
+}
+
+bool bp_is_cut_place(const struct bp_thread *t)
+{
+    struct bp_place now = bp_place(t);
+    return now.frame == t->cut_at.frame && now.instruction == t->cut_at.instruction;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* What is posted to a thread that the library does not know yet. It is posted to the library when that knows the thread (rule 16). */
+#include "base/state.h"
+
+/* No list object, whose making may run finalizers in 3.11, and other threads with them. */
+int bp_queue(struct bp_thread *t, PyObject *reason)
+{
+    struct bp_queued *q = PyMem_RawMalloc(sizeof *q);
+    if (!q)
+        return (void)PyErr_NoMemory(), -1;
+    *q = (struct bp_queued){NULL, Py_NewRef(reason)};
+    if (t->queued)
+        t->queued_last->next = q;
+    else
+        t->queued = q;
+    t->queued_last = q;
+    return 0;
+}
+
+static PyObject *take_queued(struct bp_thread *t)
+{
+    struct bp_queued *q = t->queued;
+    PyObject *reason = q->reason;
+    t->queued = q->next;
+    PyMem_RawFree(q);
+    return reason;
+}
+
+void bp_post_queued(struct bp_thread *t)
+{
+    while (t->queued) {
+        PyObject *reason = take_queued(t);
+        const char *text = reason == Py_None ? NULL : PyUnicode_AsUTF8(reason);
+        if (!text)
+            PyErr_Clear();
+        bough_interrupt(t->handle, text);
+        Py_DECREF(reason);
+    }
+    if (t->exception)
+        bp_post_exception(t);
+}
+
+void bp_queued_drop(struct bp_thread *t)
+{
+    while (t->queued)
+        Py_DECREF(take_queued(t));
+}
