@@ -29,6 +29,7 @@ __version__ = "0.1.0"
 _names_of = {
     "_branch": ("branch", "Branch"),
     "_child": ("Child", "current_child"),
+    "_executor": ("Future", "ThreadPoolExecutor"),
     "_exceptions": ("ThreadExit", "Interrupted", "MultipleError", "NotAliveError"),
     "_ladder": (
         "Rung",
@@ -50,6 +51,7 @@ _names_of = {
     ),
     "_scope": ("fail_after", "fail_at", "move_on_after", "move_on_at", "CancelScope"),
     "_patch_stdlib": ("opt_in", "opt_out", "report"),
+    "_to_thread": ("to_thread",),
     "_threads": (
         "Thread",
         "ProtectedThread",

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+import concurrent.futures
 import enum
 import os
 import threading
@@ -209,6 +210,30 @@ class Child(Generic[_T]):
     def take(self) -> tuple[Any, ...]: ...
 
 def current_child() -> Child[Any] | None: ...
+
+# ---- executors
+
+class Future(concurrent.futures.Future[_T]):
+    def cancel(self) -> bool: ...
+
+class ThreadPoolExecutor(concurrent.futures.ThreadPoolExecutor):
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        thread_name_prefix: str = "",
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        **ctxkwargs: Any,
+    ) -> None: ...
+    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]: ...
+    def options(self, *, timeout: float | None = None, name: str | None = None) -> _Submits: ...
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False, grace: float | None = None) -> None: ...
+
+class _Submits(concurrent.futures.Executor):
+    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]: ...
+    def options(self, *, timeout: float | None = None, name: str | None = None) -> _Submits: ...
+
+async def to_thread(func: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T: ...
 
 # ---- the ladder
 

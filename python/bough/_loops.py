@@ -177,6 +177,9 @@ def _in_executor(original):
         used = executor if executor is not None else getattr(self, "_default_executor", None)
         if not _tls.runs or not callable(func) or not _is_of_threads(used):
             return original(self, executor, func, *args)
+        if hasattr(func, "is_bough_call"):
+            _tls.calls.add(func)
+            return original(self, executor, func, *args)
         from concurrent.futures import CancelledError
 
         return original(self, executor, _Call(func, CancelledError()), *args)

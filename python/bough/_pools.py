@@ -36,6 +36,8 @@ CHANGES = {"concurrent.futures._base": _base, "concurrent.futures.thread": _thre
 def _run(original):
     @wraps(original)
     def run(self, *context):
+        if hasattr(function_of(self), "is_bough_call"):
+            return original(self, *context)
         future = self.future
         try:
             if context:  # from 3.14 on
@@ -44,7 +46,7 @@ def _run(original):
                 done = _bough.call_item(future, self.fn, self.args, self.kwargs)
         except BaseException as error:
             if consists_of(error, is_a_stop):
-                _become_cancelled(future)
+                become_cancelled(future)
             else:
                 future.set_exception(error)
         else:
@@ -56,8 +58,12 @@ def _run(original):
     return run
 
 
-def _become_cancelled(future):
-    """From running, which no method of its own leads to."""
+def function_of(item):
+    return item.task[0] if hasattr(item, "task") else item.fn  # the first from 3.14 on
+
+
+def become_cancelled(future):
+    """From running, which no method of the future's leads to."""
     from concurrent.futures._base import CANCELLED_AND_NOTIFIED
 
     with future._condition:

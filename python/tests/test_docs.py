@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: MIT
 """The code in docs/python.md and in the README files is code."""
 import ast
+import asyncio
 import contextlib
 import io
 import os
+import queue
 import re
 import socket
 import sys
+import threading
 import time
 import unittest
+from importlib.util import find_spec
 
 import bough
 from guide import ROOT, TEXT, blocks, load
+from tools import Gate
 
 sys.path.append(str(ROOT / "tools/site"))
 import py_reference  # noqa: E402: the generator of the site's page
@@ -31,7 +36,8 @@ class Guide(unittest.TestCase):
     def test_names(self):
         """what the guide calls bough's is there"""
         for name in re.findall(r"\bbough\.([a-zA-Z_]\w*)", TEXT):
-            self.assertTrue(hasattr(bough, name) or name == "md", name)
+            there = hasattr(bough, name) or find_spec(f"bough.{name}")
+            self.assertTrue(there or name == "md", name)
 
     def test_worker(self):
         one, other = socket.socketpair()
@@ -78,6 +84,31 @@ class Guide(unittest.TestCase):
             with contextlib.redirect_stdout(io.StringIO()):
                 results = self.guide.download_all(fetch, range(count))
             self.assertLessEqual(set(results), set(range(1, count)))
+
+    def test_fetch_all(self):
+        """one that fails stops the others"""
+        self.assertEqual(self.guide.fetch_all(str.upper, ["a", "b"]), ["A", "B"])
+        began, ended = Gate(), []
+
+        def fetch(url):
+            if url == "bad":
+                began.wait()
+                raise ConnectionError
+            began.open()
+            try:
+                threading.Event().wait()
+            except bough.ThreadExit as error:
+                ended.append(str(error))
+                raise
+
+        with self.assertRaises(ConnectionError):
+            self.guide.fetch_all(fetch, ["bad", "good"])
+        self.assertEqual(len(ended), 1)
+
+    def test_next_job(self):
+        jobs = queue.SimpleQueue()
+        jobs.put(1)
+        self.assertEqual(asyncio.run(self.guide.next_job(jobs)), 1)
 
     def test_threads(self):
         one, other = socket.socketpair()

@@ -5,6 +5,7 @@ its first operation, its second, and so on. Then it may raise what it likes, but
 AssertionError, and it ends.
 """
 import concurrent.futures
+import asyncio
 import contextlib
 import inspect
 import io
@@ -94,6 +95,8 @@ def run(function, plan):
     """What it returns is used as its reader would: a thread is stopped, a block is entered."""
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         result = function(*arguments(function, plan, pool))
+        if inspect.iscoroutine(result):
+            result = asyncio.run(result)
         if isinstance(result, threading.Thread):
             result.terminate() if result.is_alive() else None
             result.join()

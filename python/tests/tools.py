@@ -65,15 +65,15 @@ def switches(thread):
     return [line for line in status.splitlines() if "ctxt_switches" in line]
 
 
-def until_blocked(thread):
+def is_blocked(thread):
     """It sleeps in the kernel, and went on sleeping while nobody held the interpreter lock."""
+    before = switches(thread)
+    time.sleep(0.01)
+    return state_of(thread) == "S" and switches(thread) == before
 
-    def asleep():
-        before = switches(thread)
-        time.sleep(0.01)
-        return state_of(thread) == "S" and switches(thread) == before
 
-    until(asleep, f"{thread} is blocked")
+def until_blocked(thread):
+    until(lambda: is_blocked(thread), f"{thread} is blocked")
 
 
 def ended(thread):

@@ -15,10 +15,17 @@ ROOT = Path(__file__).resolve().parents[2]
 STUB = ROOT / "python/bough/__init__.pyi"
 SPELLED = {
     "_Region": "AbstractContextManager", "_Verdict": "Verdict", "_Closes": "SupportsClose", "_T": "T", "_P": "P", "_E_co": "E",
-    "_Fails": "CancelScope", "_MovesOn": "CancelScope",
+    "_Fails": "CancelScope", "_MovesOn": "CancelScope", "_Submits": "Executor",
 }
-TITLES = {"asking, and regions": "Asking, and regions", "threads": "Threads", "branches": "Branches",
-          "time limits": "Time limits", "children": "Children", "the ladder": "The ladder"}
+TITLES = {
+    "asking, and regions": "Asking, and regions",
+    "threads": "Threads",
+    "branches": "Branches",
+    "time limits": "Time limits",
+    "children": "Children",
+    "executors": "Executors and event loops",
+    "the ladder": "The ladder",
+}
 
 ASK = """
 import inspect, json, sys
@@ -111,8 +118,9 @@ class Reference:
 
     def item(self, node):
         (name,) = names_of(node)
-        if isinstance(node, ast.FunctionDef):
-            return directive("py:function", self.signature(node), self.words(name, node))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            options = "\n:async:" if isinstance(node, ast.AsyncFunctionDef) else ""
+            return directive("py:function", self.signature(node) + options, self.words(name, node))
         if isinstance(node, ast.AnnAssign):
             head = f"{name}\n:type: {self.spell(ast.unparse(node.annotation))}"
             return directive("py:data", head, self.words(name, node))
@@ -150,7 +158,7 @@ class Reference:
 
 def names_of(node):
     """The names that a statement of the stub gives."""
-    if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+    if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
         return [node.name]
     if isinstance(node, ast.AnnAssign):
         return [] if "TypeAlias" in ast.unparse(node.annotation) else [node.target.id]

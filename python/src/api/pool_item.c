@@ -33,9 +33,9 @@ static int publish(PyObject *future, const bough_branch *branch)
     return error;
 }
 
-static struct item begin(struct bp_thread *t)
+static struct item begin(struct bp_thread *t, const char *name)
 {
-    static const struct bough_branch_options options = {.label = "item"};
+    const struct bough_branch_options options = {.label = name};
     shed(t);
     return (struct item){t, bough_branch_open(&options), t->regions};
 }
@@ -85,14 +85,15 @@ static int set_running(PyObject *future)
 static PyObject *call_item(PyObject *module, PyObject *args)
 {
     PyObject *future, *function, *positional, *keywords, *result = NULL;
+    const char *name = "item"; /* `args` keeps it */
     (void)module;
-    if (!PyArg_ParseTuple(args, "OOO!O!:call_item", &future, &function, &PyTuple_Type, &positional, &PyDict_Type,
-                          &keywords))
+    if (!PyArg_ParseTuple(args, "OOO!O!|s:call_item", &future, &function, &PyTuple_Type, &positional, &PyDict_Type,
+                          &keywords, &name))
         return NULL;
     struct bp_thread *t = bp_self();
     if (!t)
         return NULL;
-    struct item item = begin(t);
+    struct item item = begin(t, name);
     int run = publish(future, item.branch) == 0 ? set_running(future) : -1;
     if (run > 0 && bp_taking_part_begin(t) == 0)
         result = PyObject_Call(function, positional, keywords);
@@ -109,7 +110,7 @@ static PyObject *call_item(PyObject *module, PyObject *args)
 PyMethodDef bp_pool_item_methods[] = {
     {"call_item", call_item, METH_VARARGS,
      PyDoc_STR(
-         "call_item(future, function, args, kwargs): in a branch of its own, if the future is to run. (result,) or "
-         "None.")},
+         "call_item(future, function, args, kwargs, name=\"item\"): in a branch of that name, if the future is to run. "
+         "(result,) or None.")},
     {0},
 };

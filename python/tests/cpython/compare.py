@@ -6,7 +6,7 @@ KIND: unittest, TARGET a module or package below CPython's `test`; or pytest, TA
 names match a PATTERN, if there is one.
 
 Each file runs in three modes, in processes of its own: without bough (plain), with the main thread opted in (main), and with every thread
-opted in (every). A test whose outcome differs runs again, in turns without and with bough, until it has failed either without (then it
+opted in (every). The tests of concurrent.futures also run with bough's executor in place of ThreadPoolExecutor (executor). A test whose outcome differs runs again, in turns without and with bough, until it has failed either without (then it
 varies and is skipped), or with bough alone for a second time (then it has failed). differences.toml names what may differ, and what is left out.
 """
 import fcntl
@@ -26,7 +26,7 @@ import venv
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-MODES = ("plain", "main", "every")
+MODES = ("plain", "main", "every", "executor")
 SCALE = float(os.environ.get("T_SCALE", 1))
 LIMIT = 180 * SCALE  # seconds without a line
 ROUNDS = 4  # in which a test that differs runs again
@@ -46,7 +46,7 @@ def make_environment(folder, mode, package):
     site = folder / "lib" / version / "site-packages"
     lines = [str(package)]
     if mode != "plain":
-        lines.append(f"import opted; opted.opt_in({mode!r})")
+        lines.append(f"import opted; opted.opt_in({mode!r})" if mode != "executor" else "import opted; opted.replace_executor()")
     put(site / "opted.py", (HERE / "opted.py").read_text())
     put(site / "opted.pth", "\n".join(lines) + "\n")
     return python
@@ -216,13 +216,18 @@ class Known:
 # ---- the comparison --------------------------------------------------------------------------------------------------
 
 
+def modes_of(target):
+    return MODES if target == "test_concurrent_futures" else MODES[:-1]
+
+
 class Comparison:
     """Of one file of tests."""
 
     def __init__(self, pythons, kind, target, only, known):
         self.pythons, self.kind, self.target, self.known = pythons, kind, target, known
         self.left_out = [e["test"] for e in known.left_out]
-        self.outcomes = {mode: self.run(mode, only) for mode in MODES}
+        self.modes = modes_of(target)
+        self.outcomes = {mode: self.run(mode, only) for mode in self.modes}
 
     def run(self, mode, only):
         return run(self.pythons[mode], self.kind, self.target, only, self.left_out)
@@ -236,12 +241,12 @@ class Comparison:
     def verdicts(self):
         """name -> (ok, skipped because, text). A test that has not passed without bough is no test of it."""
         found, different = {}, []
-        lost = [mode for mode in MODES[1:] if not self.of(EXIT, mode).passed and self.of(EXIT, "plain").passed]
+        lost = [mode for mode in self.modes[1:] if not self.of(EXIT, mode).passed and self.of(EXIT, "plain").passed]
         if lost and len(self.outcomes[lost[0]]) == 1:  # not one test has run
             return {EXIT: self.again(EXIT, lost[0])}
         for name in self.names():
             plain = self.of(name, "plain")
-            modes = [mode for mode in MODES[1:] if self.of(name, mode).passed != plain.passed]
+            modes = [mode for mode in self.modes[1:] if self.of(name, mode).passed != plain.passed]
             wrong = [mode for mode in modes if self.known.difference(name, mode) is None]
             if wrong:
                 different += [(name, mode) for mode in wrong]

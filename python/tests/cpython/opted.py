@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Opts in at the start of an interpreter: `opted.opt_in("main")` for the main thread, `opted.opt_in("every")` for every thread.
+Opts in at the start of an interpreter: `opted.opt_in("main")` for the main thread, `opted.opt_in("every")` for every thread. Or replaces
+an executor.
 
 compare.py copies this file into a virtual environment, whose .pth file calls opt_in(). So each process that a test starts opts in too, unless
 the test runs it without `site`.
@@ -56,6 +57,20 @@ def replace_starts():
     for name in ("start_new_thread", "start_new", "start_joinable_thread"):
         if hasattr(_thread, name) and not hasattr(getattr(_thread, name), "__wrapped__"):
             setattr(_thread, name, with_each_thread(getattr(_thread, name)))
+
+
+def replace_executor():
+    """concurrent.futures.ThreadPoolExecutor is bough's."""
+    global _done
+    if _done:
+        return
+    _done = True
+    import concurrent.futures
+    import concurrent.futures.thread
+
+    import bough
+
+    concurrent.futures.ThreadPoolExecutor = concurrent.futures.thread.ThreadPoolExecutor = bough.ThreadPoolExecutor
 
 
 def opt_in(who):

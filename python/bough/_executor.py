@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: MIT
+"""An executor whose running calls can be cancelled (rule 45), without a change to any other pool.
+
+It is concurrent.futures' own: what differs is the class of its futures, which the queue sets before a worker sees the item,
+and the function that a worker calls, which runs the call in a branch of the call's.
+"""
+import concurrent.futures
+import threading
+import time
+from queue import SimpleQueue
+
+from bough import _bough, _check
+from bough._call import Call
+from bough._exceptions import ThreadExit, consists_of, is_a_stop
+from bough._pools import become_cancelled, function_of
+
+__all__ = ["Future", "ThreadPoolExecutor"]
+
+
+class Future(concurrent.futures.Future):
+    """A concurrent.futures.Future whose cancel() reaches a call that runs."""
+
+    _call = None
+
+    def cancel(self):
+        """Cancel the call. One that waits is dropped; one that runs is interrupted. Returns False if the call has ended.
+
+        True says that the call was asked to stop. If the call ends by that, or by another interrupt, the future is
+        cancelled; if the call catches the interrupt and returns, the future has its result.
+        """
+        if super().cancel():
+            return True
+        call = self._call
+        return call is not None and not self.done() and call.interrupt("its future was cancelled")
+
+    def set_exception(self, exception):
+        if consists_of(exception, is_a_stop):
+            become_cancelled(self)
+        else:
+            super().set_exception(exception)
+
+
+Future.__module__ = "bough"
+
+
+class _Queue(SimpleQueue):
+    """Of a pool's work items."""
+
+    def put(self, item, *more):
+        if item is not None:  # None wakes a worker, at the end
+            item.future.__class__, item.future._call = Future, function_of(item)
+        super().put(item, *more)
+
+
+class _Submits(concurrent.futures.Executor):
+    """What options() returns."""
+
+    def __init__(self, executor, timeout, name):
+        self._executor, self._options = executor, {"timeout": timeout, "name": name}
+
+    def __repr__(self):
+        given = ", ".join(f"{key}={value!r}" for key, value in self._options.items() if value is not None)
+        return f"<options({given}) of {self._executor!r}>"
+
+    def submit(self, fn, /, *args, **kwargs):
+        return self._executor._submit(fn, args, kwargs, **self._options)
+
+    def options(self, *, timeout=None, name=None):
+        given = _checked_options(timeout, name)
+        return _Submits(self._executor, **{key: given[key] or self._options[key] for key in given})
+
+    def shutdown(self, wait=True, **how):
+        self._executor.shutdown(wait, **how)
+
+
+def _checked_options(timeout, name):
+    timeout = _check.seconds("options() timeout", timeout, or_none=True, positive=True)
+    if name is not None:
+        _check.text("options() name", name)
+    return {"timeout": timeout, "name": name}
+
+
+class ThreadPoolExecutor(concurrent.futures.ThreadPoolExecutor):
+    """A concurrent.futures.ThreadPoolExecutor whose running calls can be stopped.
+
+    Future.cancel() interrupts a call that runs. `shutdown(cancel_futures=True, grace=0)` and leaving the with block by an exception stop
+    all calls; the end of the block waits for them. options() gives calls a time limit and a name.
+    """
+
+    def __init__(self, max_workers=None, thread_name_prefix="", initializer=None, initargs=(), **ctxkwargs):
+        from bough import _patch_stdlib
+
+        _patch_stdlib.opt_in()
+        super().__init__(max_workers, thread_name_prefix, initializer, initargs, **ctxkwargs)
+        self._work_queue, self._running = _Queue(), set()
+
+    def submit(self, fn, /, *args, **kwargs):
+        """Call `fn(*args, **kwargs)` on a thread of the pool. Returns its Future."""
+        return self._submit(fn, args, kwargs)
+
+    def _submit(self, fn, args, kwargs, *, name=None, timeout=None):
+        _check.function("submit() fn", fn, result_is_kept=True)
+        return super().submit(Call(fn, args, kwargs, name=name, timeout=timeout, running=self._running))
+
+    def options(self, *, timeout=None, name=None):
+        """An executor with submit() and map() of this pool, whose calls have a limit and a name:
+
+            pool.options(timeout=2, name="save").submit(save, path, timeout=5)
+
+        timeout  seconds from the moment at which the call begins; after them the call is interrupted, and its future has a
+                 TimeoutError
+        name     of the thread while it runs the call: in log records, in `bough tree`, for interrupt()
+        """
+        return _Submits(self, **_checked_options(timeout, name))
+
+    def shutdown(self, wait=True, *, cancel_futures=False, grace=None):
+        """Refuse new calls. With `wait`, return when all threads of the pool have ended. With `cancel_futures` the calls that wait
+        are cancelled; those that run go on, unless `grace` is given: that many seconds later, at once for 0, they are
+        interrupted."""
+        grace = _check.seconds("shutdown() grace", grace, or_none=True, below=threading.TIMEOUT_MAX)
+        if grace is not None and not cancel_futures:
+            raise ValueError(
+                f"shutdown() grace is the time that running calls have before they are stopped, got grace={grace:g} without "
+                f"cancel_futures=True. Add cancel_futures=True, or leave grace out"
+            )
+        super().shutdown(wait=False, cancel_futures=cancel_futures)
+        if grace and not wait:
+            threading.Thread(target=self._stop_after, args=(grace,), name="bough-shutdown", daemon=True).start()
+        elif grace is not None:
+            self._stop_after(grace)
+        if wait:
+            super().shutdown(wait=True)
+
+    def _stop(self):
+        for call in list(self._running):
+            call.interrupt("its executor was shut down")
+
+    def _stop_after(self, grace):
+        until = time.monotonic() + grace
+        for thread in list(self._threads):
+            left = until - time.monotonic()
+            if left > 0:
+                thread.join(left)
+        self._stop()
+
+    def __exit__(self, kind, error, trace):
+        if error is None:
+            try:
+                self.shutdown()
+                return False
+            except BaseException as late:
+                self._stop_by(late)
+                raise
+        self._stop_by(error)
+        return False
+
+    def _stop_by(self, error):
+        """What the block left by, or what came while its end waited. That calls nobody waits for go on would be a surprise: the
+        end waits until they have stopped. Each Ctrl-C is passed on, so that the second begins the exit and the third kills."""
+        from bough import _signals
+
+        super().shutdown(wait=False, cancel_futures=True)
+        while True:
+            for call in list(self._running):
+                call.pass_on_ctrl_c() if _signals.is_ctrl_c(error) else call.interrupt("its executor was left by an exception")
+            try:
+                with _bough.cleanup(None):
+                    return super().shutdown(wait=True)
+            except (KeyboardInterrupt, ThreadExit) as again:
+                error = again
+
+
+ThreadPoolExecutor.__module__ = "bough"

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: MIT
+"""anyio.to_thread.run_sync(), whose call ends when the task is cancelled (rule 45)."""
+from types import SimpleNamespace
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+
+from bough import _to_thread
+
+__all__ = ["run_sync"]
+
+
+def _anyio():
+    return SimpleNamespace(
+        open=anyio.create_task_group,
+        shield=lambda on: anyio.CancelScope(shield=on),
+        Event=anyio.Event,
+        checkpoint=anyio.lowlevel.checkpoint_if_cancelled,
+        run_sync=anyio.to_thread.run_sync,
+        Cancelled=anyio.get_cancelled_exc_class(),  # of the loop that runs
+    )
+
+
+async def run_sync(func, /, *args, limiter=None):
+    """Call `func(*args)` on a thread of anyio's. If the task is cancelled, the call is interrupted, and the cancellation is raised when
+    the call has ended. If the call completes nevertheless, its result is returned, and the cancellation comes at the next
+    checkpoint."""
+    return await _to_thread.run_sync(_anyio(), func, args, limiter=limiter)

@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: MIT
+"""bough.to_thread(), and its like for trio and anyio: a task that is cancelled interrupts its call, and nothing is lost (rule 45)."""
+import asyncio
+import contextvars
+import queue
+import threading
+import time
+import unittest
+from concurrent.futures import ThreadPoolExecutor
+
+import bough
+from test_executor import Blocked
+from tools import LIMIT, Gate
+
+try:
+    import anyio
+    import trio
+
+    import bough.anyio
+    import bough.trio
+
+    trio._core._thread_cache.IDLE_TIMEOUT = 0.05  # seconds, after which a thread without work ends
+except ImportError:
+    anyio = trio = None
+try:
+    import uvloop
+
+    uvloop.new_event_loop().close()  # libuv keeps a pipe of its own
+except ImportError:
+    uvloop = None
+
+limit = 60
+stays = ("anon_inode:*event*",)
+ITEMS = 300
+
+
+def complete_when_interrupted(began):
+    with bough.critical_section(1000):
+        began.open()
+        while bough.reason() is None:
+            time.sleep(0.001)
+    return "result"
+
+
+class Tasks(unittest.TestCase):
+    def run_task(self, main):
+        asyncio.run(main)
+
+    def test_result_and_error(self):
+        variable = contextvars.ContextVar("variable", default=0)
+
+        async def main():
+            self.assertEqual(await bough.to_thread(divmod, 7, 2), (3, 1))
+            self.assertEqual(await bough.to_thread(lambda *, func: func, func=1), 1)
+            with self.assertRaises(ZeroDivisionError):
+                await bough.to_thread(divmod, 1, 0)
+            variable.set(5)
+            self.assertEqual(await bough.to_thread(variable.get), 5)
+            with self.assertRaisesRegex(TypeError, r"to_thread\(\) func must be a function that is not async"):
+                await bough.to_thread(main)
+
+        self.run_task(main())
+
+    def test_cancel(self):
+        """The task gets CancelledError when the call has ended"""
+        call = Blocked(self)
+
+        async def main():
+            task = asyncio.ensure_future(bough.to_thread(call))
+            await asyncio.to_thread(call.until_blocked)
+            task.cancel("enough")
+            with self.assertRaisesRegex(asyncio.CancelledError, "enough"):
+                await task
+            self.assertEqual(str(call.error), "its task was cancelled")
+
+        self.run_task(main())
+
+    def test_cancel_before_it_begins(self):
+        """with all threads of the pool busy: at once, and the call never runs"""
+        busy, ran = Blocked(self), []
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            loop.set_default_executor(ThreadPoolExecutor(1))
+            first = loop.run_in_executor(None, busy)
+            task = asyncio.ensure_future(bough.to_thread(ran.append, 1))
+            with ThreadPoolExecutor(1) as other:
+                await loop.run_in_executor(other, busy.until_blocked)
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await task
+            busy.go_on()
+            await first
+
+        self.run_task(main())
+        self.assertEqual(ran, [])
+
+    def test_completed_first(self):
+        """Its result is returned, and the cancellation comes at the next await"""
+        began = Gate()
+        got = []
+
+        async def body():
+            got.append(await bough.to_thread(complete_when_interrupted, began))
+            await asyncio.sleep(1000)
+            got.append("never")
+
+        async def main():
+            task = asyncio.ensure_future(body())
+            await asyncio.to_thread(began.wait)
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await task
+            self.assertEqual(task.cancelling(), 1)
+
+        self.run_task(main())
+        self.assertEqual(got, ["result"])
+
+    def test_timeout_that_lost(self):
+        """asyncio.timeout() around a call that has completed: no cancellation comes after the block"""
+        began = Gate()
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            async with asyncio.timeout(1000) as limit:
+                task = asyncio.ensure_future(asyncio.to_thread(began.wait))
+                task.add_done_callback(lambda _: limit.reschedule(loop.time() - 1))
+                result = await bough.to_thread(complete_when_interrupted, began)
+            for _ in range(10):
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.01)
+            return result, asyncio.current_task().cancelling()
+
+        async def check():
+            self.assertEqual(await main(), ("result", 0))
+
+        self.run_task(check())
+
+    def test_timeout(self):
+        call = Blocked(self)
+
+        async def main():
+            with self.assertRaises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await bough.to_thread(call)
+            self.assertIsInstance(call.error, bough.ThreadExit)
+            self.assertEqual(asyncio.current_task().cancelling(), 0)
+            await asyncio.sleep(0)
+
+        self.run_task(main())
+
+    def test_task_group(self):
+        """whose other task fails: the call ends, and the failure is raised"""
+        call = Blocked(self)
+
+        async def fails():
+            await asyncio.to_thread(call.until_blocked)
+            raise ZeroDivisionError
+
+        async def main():
+            with self.assertRaises(ExceptionGroup) as caught:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(bough.to_thread(call))
+                    group.create_task(fails())
+            self.assertEqual([type(e) for e in caught.exception.exceptions], [ZeroDivisionError])
+            self.assertIsInstance(call.error, bough.ThreadExit)
+
+        self.run_task(main())
+
+    def test_nothing_is_lost(self):
+        """Whatever moment a wait_for() ends at: each item is in a result or still in the queue"""
+        items, got = queue.SimpleQueue(), []
+
+        async def main():
+            for i in range(ITEMS):
+                put = threading.Timer(0.001 * (i % 3), items.put, (i,))
+                put.start()
+                try:
+                    got.append(await asyncio.wait_for(bough.to_thread(items.get), 0.001 * (i % 5)))
+                except asyncio.TimeoutError:
+                    pass
+                put.join()
+
+        self.run_task(main())
+        while not items.empty():
+            got.append(items.get())
+        self.assertEqual(sorted(got), list(range(ITEMS)))
+
+    def test_pools_opted_in(self):
+        bough.opt_in(pools=True)
+        self.addCleanup(bough.opt_out)
+        self.test_cancel()
+        self.test_completed_first()
+
+    def test_a_loop_that_is_interrupted(self):
+        """in a child: its calls end with it"""
+        call = Blocked(self)
+        with bough.branch() as b:
+            child = b.add(self.run_task, bough.to_thread(call))
+            call.until_blocked()
+            child.interrupt("enough")
+        self.assertEqual((child.outcome, type(call.error)), ("interrupted", bough.ThreadExit))
+
+    def test_another_interrupt(self):
+        """of the call's thread: the task is cancelled"""
+        call = Blocked(self)
+
+        async def main():
+            task = asyncio.ensure_future(bough.to_thread(call))
+            await asyncio.to_thread(call.until_blocked)
+            bough.interrupt(call.thread, "enough")
+            with self.assertRaisesRegex(asyncio.CancelledError, "enough"):
+                await task
+            self.assertEqual(await bough.to_thread(divmod, 7, 2), (3, 1))
+
+        self.run_task(main())
+
+
+@unittest.skipUnless(uvloop, "uvloop is not installed for this interpreter")
+class OnUvloop(Tasks):
+    def run_task(self, main):
+        async def run():
+            return await main
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run())
+
+
+@unittest.skipUnless(trio, "trio and anyio are not installed for this interpreter")
+class Trio(unittest.TestCase):
+    def setUp(self):
+        self.run_sync, self.move_on_after, self.scope = bough.trio.run_sync, trio.move_on_after, trio.CancelScope
+        self.checkpoint = trio.lowlevel.checkpoint
+
+    def run_main(self, main, *args):
+        trio.run(main, *args)
+
+    def test_result_and_error(self):
+        async def main():
+            self.assertEqual(await self.run_sync(divmod, 7, 2), (3, 1))
+            with self.assertRaises(ZeroDivisionError):
+                await self.run_sync(divmod, 1, 0)
+            with self.assertRaisesRegex(TypeError, r"run_sync\(\) sync_fn must be a function that is not async"):
+                await self.run_sync(main)
+
+        self.run_main(main)
+
+    def test_cancel(self):
+        call = Blocked(self)
+
+        async def cancel(scope):
+            while not call.is_blocked():
+                await self.sleep(0.001)
+            scope.cancel()
+
+        async def main():
+            async with self.group() as group:
+                with self.scope() as scope:
+                    group.start_soon(cancel, scope)
+                    await self.run_sync(call)
+            self.assertIsInstance(call.error, bough.ThreadExit)
+
+        self.run_main(main)
+
+    def test_completed_first(self):
+        """Its result is returned, and the cancellation comes at the next checkpoint"""
+        began, got = Gate(), []
+
+        async def cancel(scope):
+            while not began.is_set():
+                await self.sleep(0.001)
+            scope.cancel()
+
+        async def main():
+            async with self.group() as group:
+                with self.scope() as scope:
+                    group.start_soon(cancel, scope)
+                    got.append(await self.run_sync(complete_when_interrupted, began))
+                    await self.checkpoint()
+                    got.append("never")
+
+        self.run_main(main)
+        self.assertEqual(got, ["result"])
+
+    def group(self):
+        return trio.open_nursery()
+
+    async def sleep(self, seconds):
+        await trio.sleep(seconds)
+
+    def test_nothing_is_lost(self):
+        items, got = queue.SimpleQueue(), []
+
+        async def main():
+            for i in range(ITEMS):
+                put = threading.Timer(0.001 * (i % 3), items.put, (i,))
+                put.start()
+                with self.move_on_after(0.001 * (i % 5)):
+                    got.append(await self.run_sync(items.get))
+                put.join()
+
+        self.run_main(main)
+        while not items.empty():
+            got.append(items.get())
+        self.assertEqual(sorted(got), list(range(ITEMS)))
+
+
+@unittest.skipUnless(anyio, "trio and anyio are not installed for this interpreter")
+class Anyio(Trio):
+    backend = "asyncio"
+
+    def setUp(self):
+        self.run_sync, self.move_on_after, self.scope = bough.anyio.run_sync, anyio.move_on_after, anyio.CancelScope
+        self.checkpoint = anyio.lowlevel.checkpoint
+
+    def run_main(self, main, *args):
+        anyio.run(main, *args, backend=self.backend)
+
+    def group(self):
+        return anyio.create_task_group()
+
+    async def sleep(self, seconds):
+        await anyio.sleep(seconds)
+
+
+class AnyioOnTrio(Anyio):
+    backend = "trio"
