@@ -105,6 +105,18 @@ def check_environment():
                 yield f"{path.relative_to(root)}: getenv()"
 
 
+YIELD = re.compile(r"\b(?:SYS_)?sched_yield[(),]")
+YIELDS = {"base/futex.c"}  # bo_yield() gives up where a yield is dear
+
+
+def check_yields():
+    """the library yields by bo_yield() alone: a loop of yields starves threads of a lower priority, and costs time slices"""
+    for path in files("src"):
+        name = str(path.relative_to(root / "src"))
+        if YIELD.search(path.read_text()) and name not in YIELDS:
+            yield f"src/{name}: yields without bo_yield()"
+
+
 VARIABLE = re.compile(
     r"^(?:static (?:const )?(?:struct |enum |union )?[\w ]*?[\w*] [\w, *]*?|\} )(\w+(?:, \w+)*)(?:\[.*?\])*(?: =|;)", re.M
 )
@@ -164,6 +176,7 @@ if __name__ == "__main__":
             check_machines,
             check_statics,
             check_environment,
+            check_yields,
             check_licences,
             check_lists,
         ]

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/futex.h"
+#include <errno.h>
 #include "base/clock.h"
 
 BO_TLS uint32_t bo_busy;
@@ -58,8 +59,21 @@ bool bo_yield(int64_t *now)
 
 /* ---- locks ----------------------------------------------------------------------------------- */
 
-void bo_lock_slow(struct bo_lock *lock)
+/* Asleep, not in a loop that yields: the holder may have a lower priority, and need this processor. */
+bool bo_lock_slow(struct bo_lock *lock, int64_t deadline)
 {
     while (bo_swap_acq_rel(&lock->state, 2) != 0)
-        bo_futex_sleep(&lock->state, 2, BO_FOREVER);
+        if (bo_futex_sleep(&lock->state, 2, deadline) == -ETIMEDOUT)
+            return false;
+    return true;
+}
+
+bool bo_lock_by(struct bo_lock *lock, int64_t deadline)
+{
+    uint32_t free_state = 0;
+    bo_busy_begin();
+    if (bo_cas_acquire(&lock->state, &free_state, 1) || bo_lock_slow(lock, deadline))
+        return true;
+    bo_busy_end();
+    return false;
 }

@@ -89,15 +89,18 @@ struct bo_lock {
     _Atomic uint32_t state; /* 0 free, 1 held, 2 held and somebody sleeps */
 };
 
-void bo_lock_slow(struct bo_lock *lock);
+bool bo_lock_slow(struct bo_lock *lock, int64_t deadline);
 
 static inline void bo_lock(struct bo_lock *lock)
 {
     uint32_t free_state = 0;
     bo_busy_begin();
     if (bo_unlikely(!bo_cas_acquire(&lock->state, &free_state, 1)))
-        bo_lock_slow(lock);
+        bo_lock_slow(lock, BO_FOREVER);
 }
+
+/* By `deadline` on CLOCK_MONOTONIC; false: the time is over, and the lock is another's. */
+bool bo_lock_by(struct bo_lock *lock, int64_t deadline);
 
 static inline void bo_unlock(struct bo_lock *lock)
 {

@@ -13,6 +13,7 @@
     X(call_entered)    /* after the thread says it is in a call, before the window */        \
     X(call_left)       /* after the window, before the thread says it has left */            \
     X(post_recorded)   /* a record is written, no word is marked yet */                      \
+    X(post_promised)   /* a word counts a sender, nothing is written or sent yet */          \
     X(post_sent)       /* a word says a wake is under way, the signal is not sent yet */     \
     X(add_published)   /* a child can be seen by posters, marks are not looked at yet */     \
     X(child_ended)     /* a child's function has returned, its slot still lives */           \
@@ -34,6 +35,7 @@
     X(ticker_looks)    /* on the ticker's thread, before a look at a slot */                 \
     X(link_followed)   /* counts: a branch is looked at on the way out of it */              \
     X(slot_looked_at)  /* counts: a thread's slot, for the threads below a target */         \
+    X(arena_lent)      /* a thread forks, and holds the lock of the arena's mapping */       \
     X(exit_waits)      /* a thread exits, and is about to wait for the others */             \
     X(caps_scanned)    /* on the ticker's thread: the earliest cap is known, not set yet */  \
     X(timer_armed)     /* a poster has set the kernel's timer, nobody is to look yet */

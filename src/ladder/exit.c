@@ -71,13 +71,8 @@ int bough_exit_tier(int tier, void (*fn)(void *), void *argument)
 /* A list that is being changed for too long is left alone: who changes it may be frozen. */
 static struct tier *take_tiers(int64_t until)
 {
-    uint32_t unlocked = 0;
-    while (!bo_cas_acquire(&tiers_lock.state, &unlocked, 1)) {
-        unlocked = 0;
-        if (bo_clock() > until)
-            return NULL;
-        bo_raw0(SYS_sched_yield);
-    }
+    if (!bo_lock_by(&tiers_lock, until))
+        return NULL;
     struct tier *all = tiers;
     tiers = NULL;
     bo_unlock(&tiers_lock);

@@ -3,7 +3,6 @@
 #include "state/arena_map.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "base/atomic.h"
+#include "base/futex.h"
+#include "base/hook.h"
 #include "base/raw.h"
 
 #ifndef MFD_NOEXEC_SEAL
@@ -170,7 +171,7 @@ static void *map_shared(void *at, size_t size)
 
 /* Who forks, and a lock for the change from none to one and back: another thread's DONTFORK must not come between
  * this one's DOFORK and its fork. Held for one system call, and never across a fork. */
-static _Atomic uint32_t changing;
+static struct bo_lock changing;
 static uint32_t forking;
 
 static void lend(void *p, size_t size, bool begin)
@@ -178,11 +179,11 @@ static void lend(void *p, size_t size, bool begin)
     int saved = errno;
     if (hidden_reason[0])
         return; /* private: the child has a copy in any case */
-    while (bo_swap_acq_rel(&changing, 1))
-        sched_yield();
+    bo_lock(&changing);
+    BO_HOOK(arena_lent);
     if (begin ? forking++ == 0 : --forking == 0)
         madvise(p, size, begin ? MADV_DOFORK : MADV_DONTFORK);
-    bo_store_release(&changing, 0); /* pairs with the exchange above */
+    bo_unlock(&changing);
     errno = saved;
 }
 
@@ -198,7 +199,7 @@ void bo_map_take_back(void *p, size_t size)
 
 void bo_map_lent(void)
 {
-    bo_store_relaxed(&changing, 0);
+    bo_store_relaxed(&changing.state, 0);
     forking = 0;
 }
 

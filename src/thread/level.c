@@ -36,13 +36,12 @@ static uint64_t level_bits(const struct bo_thread *t, bool overrun)
     return (t->async_depth ? BO_ASYNC : 0) | (t->closable_depth ? BO_CLOSABLE : 0);
 }
 
-/* A sender that is about to ring is waited for, or its ring would come after this and stay. With an end: on another processor
- * it may wait for this very thread's. */
-static void quiet_event(const struct bo_thread *t)
+/* A sender that is about to ring is waited for, or its ring would come after this and stay. No sender waits for this thread: what
+ * it does from its step on the word to its end is system calls that do not block, with all signals blocked. */
+static void quiet_event(struct bo_thread *t)
 {
     uint64_t count;
-    for (int tries = 0; tries < 1000 && (bo_load_seq(&t->t.word) & BO_SENDERS); tries++)
-        bo_raw0(SYS_sched_yield);
+    bo_word_await_senders(&t->t.word);
     bo_raw3(SYS_read, t->event_fd, (long)&count, sizeof count);
 }
 

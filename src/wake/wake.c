@@ -49,6 +49,7 @@ static unsigned promises(uint64_t w, uint64_t next, uint64_t summons)
 
 static void keep_promise(struct bo_thread *t, unsigned promised)
 {
+    BO_HOOK(post_promised);
     if (promised & RING)
         bo_wake_ring(t);
     if (promised & SIGNAL)

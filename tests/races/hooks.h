@@ -35,6 +35,7 @@ __attribute__((unused)) static void stop_here(void)
 #define bo_hook_call_entered no_hook
 #define bo_hook_call_left no_hook
 #define bo_hook_post_recorded no_hook
+#define bo_hook_post_promised no_hook
 #define bo_hook_post_sent no_hook
 #define bo_hook_add_published no_hook
 #define bo_hook_child_ended no_hook
@@ -52,6 +53,7 @@ __attribute__((unused)) static void stop_here(void)
 #define bo_hook_ticker_looks no_hook
 #define bo_hook_link_followed no_hook
 #define bo_hook_slot_looked_at no_hook
+#define bo_hook_arena_lent no_hook
 #define bo_hook_exit_waits no_hook
 #define bo_hook_caps_scanned no_hook
 #define bo_hook_timer_armed no_hook

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules 2, 5 and 6: no post is overlooked by a thread that puts its word right, adopts itself or ends. With hooks where two steps
+/* Rules 2, 5 and 6: no post is overlooked by a thread that puts its word right or adopts itself. With hooks where two steps
  * have to lie apart. */
 #include <signal.h>
 #include "state/arena.h"
@@ -118,44 +118,3 @@ TEST(a_thread_is_adopted_once_though_a_handler_calls_in_between)
     t_join(&thread);
     CHECK_EQ(bough_interrupt_all("nobody is left"), 0);
 }
-
-/* ---- the end of a thread ------------------------------------------------------------------------------------------------- */
-
-#if BO_HOOKS
-static void *ends_while_it_is_posted_to(void *argument)
-{
-    struct target *t = argument;
-    t->self = bough_self();
-    t_gate_open(&t->known);
-    t_gate_wait(&t->leave);
-    CHECK_EQ(bough_release(), 0);
-    return NULL;
-}
-
-static void *post_it_last(void *argument)
-{
-    hooked = t_tid();
-    (void)bough_interrupt(((struct target *)argument)->self, "it ends");
-    return NULL;
-}
-
-/* Asleep, not in a loop: the poster may have a lower priority. */
-TEST(a_thread_sleeps_until_those_who_post_to_it_are_through)
-{
-    struct target t = {0};
-    struct t_thread poster;
-    bough_self();
-    bo_hook_post_recorded = stop_here;
-    t_spawn(&t.thread, ends_while_it_is_posted_to, &t);
-    t_gate_wait(&t.known);
-    const struct bo_thread *slot = bo_thread_of_handle(t.self);
-    t_spawn(&poster, post_it_last, &t);
-    t_gate_wait(&hook_reached);
-    t_gate_open(&t.leave);
-    t_until(!(bo_load_seq(&slot->t.word) & BO_LIVE));
-    t_until_blocked(t.thread.tid);
-    t_gate_open(&hook_go);
-    t_join(&poster);
-    t_join(&t.thread);
-}
-#endif
