@@ -6,7 +6,13 @@
  */
 #include "base/state.h"
 
-#include <sched.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { SECOND = 1000000000 }; /* ns */
 
 static bool ending;
 static int looks;
@@ -28,16 +34,20 @@ bool bp_look_begins(void)
 
 void bp_look_ends(void)
 {
-    __atomic_sub_fetch(&looks, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_sub_fetch(&looks, 1, __ATOMIC_SEQ_CST) == 0 && bp_is_ending())
+        syscall(SYS_futex, &looks, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
-/* A look takes microseconds and waits for nothing. If one has stood still for a second, then by a debugger. */
+/* A look takes microseconds and waits for nothing. If one has stood still for a second, then by a debugger. Asleep: the thread that
+ * looks may have a lower priority. */
 void bp_end(void)
 {
     __atomic_store_n(&ending, true, __ATOMIC_SEQ_CST);
-    bough_time until = bough_now() + 1000000000;
-    while (__atomic_load_n(&looks, __ATOMIC_SEQ_CST) > 0 && bough_now() < until)
-        sched_yield();
+    bough_time until = bough_now() + SECOND, now;
+    for (int seen; (seen = __atomic_load_n(&looks, __ATOMIC_SEQ_CST)) > 0 && (now = bough_now()) < until;) {
+        const struct timespec left = {(until - now) / SECOND, (until - now) % SECOND};
+        syscall(SYS_futex, &looks, FUTEX_WAIT_PRIVATE, seen, &left, NULL, 0);
+    }
 }
 
 void bp_looks_after_fork(void)

@@ -53,14 +53,23 @@ int bp_branch_open(struct bp_branch_object *o, const char *label, bough_time dea
 
 /* ms. For signals, in main: one may have come right before the wait. For children that are lost, which tell nobody. */
 enum { LOOK_AGAIN = 500 };
-enum { YIELD_FOR = 50000 }; /* ns, as the library's own end of a branch */
+enum { YIELD_FOR = 50000, DEAR = 1000000, NO_YIELD_FOR = 1000000000 }; /* ns, as the library's own end of a branch */
 
-/* What the last child still has to do is often done sooner than a thread falls asleep and is woken. */
+/* What the last child still has to do is often done sooner than a thread falls asleep and is woken. But where another thread computes
+ * on this processor, a yield costs the rest of its time slice: then none is tried for a second, as in the library. */
 static void yield_on(const _Atomic uint32_t *word, uint32_t seen)
 {
-    bough_time until = bough_now() + YIELD_FOR;
-    while (__atomic_load_n((const uint32_t *)word, __ATOMIC_SEQ_CST) == seen && bough_now() < until)
+    static bough_time no_yield_before;
+    bough_time now = bough_now(), until = now + YIELD_FOR;
+    if (now < __atomic_load_n(&no_yield_before, __ATOMIC_RELAXED))
+        return;
+    while (__atomic_load_n((const uint32_t *)word, __ATOMIC_SEQ_CST) == seen && now < until) {
+        bough_time before = now;
         sched_yield();
+        now = bough_now();
+        if (now - before >= DEAR)
+            __atomic_store_n(&no_yield_before, now + NO_YIELD_FOR, __ATOMIC_RELAXED);
+    }
 }
 
 static void sleep_on(const _Atomic uint32_t *word, uint32_t seen)
