@@ -64,8 +64,8 @@ mtype = { CODE, GONE, BODY,
           SET, ENTERING, BEFORE, ASLEEP, AFTER, OUT,
           /* bo_wake_send_settle */
           SENDERS_LOAD, SENDERS_FUTEX, SENDERS_ASLEEP, OPEN, CLOSE,
-          /* call_on_top, bo_window_on_top */
-          T_SET, T_ENTERING, T_BEFORE, T_ASLEEP, T_AFTER, T_OUT,
+          /* bo_window() has found IN set; call_on_top, bo_window_on_top */
+          REFUSED, T_SET, T_ENTERING, T_BEFORE, T_ASLEEP, T_AFTER, T_OUT,
           /* cut */
           CUT, CUT_LOOK,
           /* bo_level_settle */
@@ -167,8 +167,6 @@ proctype ticker() {
      ticking = false
   :: atomic { resends > 0 && !unsent && (word & BO_IN) && (word & BO_DUE) -> resends--; unsent = true }
   :: atomic { resends > 0 -> resends = 0 }
-  /* A jump out of a call on top may have lost the wake of the one below until the thread is late. */
-  :: atomic { jumped && (pc[top] == ASLEEP || pc[top] == T_ASLEEP) && !unsent && (word & BO_IN) && (word & BO_DUE) -> unsent = true }
   /* The second road, where the program blocks the signal. */
   :: atomic { own[top] && pc[top] == ASLEEP && pend && !road && (word & BO_IN) && (word & BO_DUE) && HAS_ROOM(word) ->
        word = (word | BO_NOTE) + BO_SENDER; ticking = true; failed = false }
@@ -222,18 +220,38 @@ inline elsewhere() {
 #define WOKEN EWOKEN
 #endif
 
+/* On top of another call: the handler leaves the wake to that one wherever it comes, for a jump may leave the call on top next. */
+#ifdef FAULT_REFUSED
+#define COMES_TO_NOTHING (pc[top] == ENTERING || pc[top] == REFUSED)
+#else
+#define COMES_TO_NOTHING (pc[top] == ENTERING)
+#endif
+#ifdef FAULT_ENTERING
+#define CANCELS_ON_TOP (pc[top] == T_BEFORE)
+#define ENTERS_ON_TOP (pc[top] == T_SET || pc[top] == T_ENTERING)
+#else
+#define CANCELS_ON_TOP (pc[top] == T_SET || pc[top] == T_ENTERING || pc[top] == T_BEFORE)
+#define ENTERS_ON_TOP false
+#endif
+#ifdef FAULT_LEAVING
+#define LEAVES_ON_TOP false
+#else
+#define LEAVES_ON_TOP (pc[top] == T_AFTER)
+#endif
+
 inline wake_arrived() {
   if
   :: !(word & BO_IN) -> skip
-  :: (word & BO_IN) && (pc[top] == ENTERING || pc[top] == T_SET || pc[top] == T_ENTERING) -> skip
+  :: (word & BO_IN) && (COMES_TO_NOTHING || ENTERS_ON_TOP) -> skip
   :: (word & BO_IN) && pc[top] == BEFORE -> if :: word & BO_DUE -> pc[top] = AFTER; result[top] = ECUT :: else fi
-  :: (word & BO_IN) && pc[top] == T_BEFORE ->
+  :: (word & BO_IN) && CANCELS_ON_TOP ->
      if
      :: word & BO_DUE -> pc[top] = T_AFTER; result[top] = ECUT; come_back()
      :: else
      fi
   :: (word & BO_IN) && (pc[top] == AFTER || pc[top] == T_AFTER) ->
-     if :: result[top] == EINTR && ((word & BO_DUE) || foreign_one) -> result[top] = WOKEN :: else fi
+     if :: result[top] == EINTR && ((word & BO_DUE) || foreign_one) -> result[top] = WOKEN :: else fi;
+     if :: LEAVES_ON_TOP && (word & BO_DUE) -> come_back() :: else fi
   :: else -> elsewhere()
   fi;
   foreign_one = false }
@@ -332,7 +350,7 @@ inline step() {
      if :: WAS_LEFT -> word = WITHOUT(word, BO_IN) :: else fi;                            /* find_left() */
 #endif
      called[top] = true;
-     if :: word & BO_IN -> GO(T_SET) :: else -> word = word | BO_IN; GO(ENTERING) fi
+     if :: word & BO_IN -> GO(REFUSED) :: else -> word = word | BO_IN; GO(ENTERING) fi
   :: pc[top] == ENTERING -> if :: word & BO_DUE -> result[top] = ECUT; GO(AFTER) :: else -> GO(BEFORE) fi
   :: pc[top] == BEFORE -> GO(ASLEEP)
   :: pc[top] == AFTER -> word = WITHOUT(word, BO_IN); GO(OUT)
@@ -347,6 +365,7 @@ inline step() {
   :: pc[top] == CLOSE -> blocked[top] = before[top]; before[top] = false; leaves_kernel = true; GO(CUT)
 
   /* call_on_top(), bo_window_on_top() */
+  :: pc[top] == REFUSED -> GO(T_SET)
   :: pc[top] == T_SET -> before[top] = blocked[top];
 #ifndef FAULT_OPEN
      blocked[top] = false;
@@ -356,14 +375,7 @@ inline step() {
   :: pc[top] == T_BEFORE -> GO(T_ASLEEP)
   :: pc[top] == T_AFTER -> GO(T_OUT)
   :: pc[top] == T_OUT ->
-     if
-#ifndef FAULT_AGAIN
-     :: word & BO_DUE -> come_back()
-     :: else -> blocked[top] = before[top] || blocked[top]
-#else
-     :: true -> blocked[top] = before[top] || blocked[top]
-#endif
-     fi;
+     blocked[top] = blocked[top] || before[top];
      before[top] = false; leaves_kernel = true; GO(CUT)
 
   /* cut(), due() */

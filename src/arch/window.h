@@ -29,6 +29,10 @@
  * [cancel, cancelled) the call is over and its result counts (rule 9). Anywhere else with BO_IN set, other code runs on top of the call:
  * a signal handler.
  *
+ * On top of a call that the same wake may be for, there are two differences. In [set, begin) a window that is about to return
+ * -BO_EON_TOP counts as elsewhere. And the handler leaves the wake to the call below at once, wherever in bo_window_on_top() it
+ * comes, for another handler may jump out of that before the window's caller could: in [set, begin) it moves the counter, too.
+ *
  * A wait that the kernel never begins again after a handler (poll, sleep, pause) fails with EINTR instead: the counter is
  * at `end`, and nothing has happened either. bo_arch_woken() makes its result the same as `cancel` does. So a wake never
  * shows as EINTR: an EINTR that is returned is a handler's of the program.
@@ -90,15 +94,15 @@ struct bo_window_call {
 /* What the handler of a signal needs to know about the code it interrupted. */
 enum bo_where {
     BO_ELSEWHERE, /* in no window */
-    BO_ENTERING,  /* in [set, begin): the test comes */
+    BO_ENTERING,  /* in [set, begin), and IN is this window's: the test comes */
     BO_BEFORE,    /* in [begin, end): nothing has happened */
     BO_AFTER      /* from end to out, or cancelled: the call is over; at `end` its result is in its register */
 };
 
-/* `context` is the ucontext_t of a signal handler. */
-enum bo_where bo_arch_where(const void *context);
-/* From BO_BEFORE: makes the window return -BO_ECUT. Returns whether it is bo_window_on_top(). */
-bool bo_arch_cancel(void *context);
+/* `context` is the ucontext_t of a signal handler. `*on_top`: in bo_window_on_top(). */
+enum bo_where bo_arch_where(const void *context, bool *on_top);
+/* From BO_BEFORE, and in bo_window_on_top() from BO_ENTERING: makes the window return -BO_ECUT. */
+void bo_arch_cancel(void *context);
 /* The wake has come. From BO_AFTER, and where nothing can be told: a window that was to return -EINTR returns
  * `-number` instead. */
 void bo_arch_woken(void *context, int number);
@@ -116,6 +120,12 @@ const struct bo_window_places *bo_window_at(uintptr_t pc, enum bo_where *where);
 static inline uintptr_t bo_window_place(const int32_t *field)
 {
     return (uintptr_t)field + (uintptr_t)(intptr_t)*field;
+}
+
+/* No word is changed in bo_window_on_top(): it is over at `end`. */
+static inline bool bo_window_is_on_top(const struct bo_window_places *w)
+{
+    return bo_window_place(&w->out) == bo_window_place(&w->end);
 }
 
 #endif

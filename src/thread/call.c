@@ -90,8 +90,8 @@ static inline bool set_at_hook(bool is)
 
 /*
  * A handler of the program runs on top of a blocked call, and makes this one. The wake signal may be blocked in that handler
- * (come_back() in wake_signal.c): the window lets it in. Then the call below may have to end too, and its wake has been used up here
- * (rule 5).
+ * (come_back() in wake_signal.c): the window lets it in. Then the call below may have to end too (rule 5): the wake's handler has
+ * sent its wake again.
  */
 static long call_on_top(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f)
 {
@@ -108,12 +108,12 @@ static long call_on_top(struct bo_thread *t, long nr, long a, long b, long c, lo
     uint64_t outer = bo_word_set(&t->t.word, BO_REPEAT, BO_BY_ON_TOP);
     long r = bo_window_plain(t->call.due_byte, nr, a, b, c, d, e, f);
     bo_word_clear(&t->t.word, BO_REPEAT & ~outer, BO_BY_ON_TOP);
+    if (bo_load_seq(&t->t.word) & BO_DUE)
+        bo_wake_again(t, false); /* its wake has been used up here */
 #endif
     bool found_blocked = before & mask;
     if (found_blocked)
         bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, 0, sizeof mask);
-    if (bo_load_seq(&t->t.word) & BO_DUE)
-        bo_wake_again(t, false);
     if (found_blocked && !below)
         bo_store_relaxed(&t->call.below_handler, 0); /* it is the program that blocks it */
     return r;

@@ -25,7 +25,8 @@ BO_BARE static void handle_fallback(int signo, siginfo_t *info, void *context)
     }
     int saved = errno;
     uint64_t w = t ? bo_load_seq(&t->t.word) : 0;
-    if ((w & BO_IN) && (w & bo_foreign_due_bit(t)) && bo_arch_where(context) == BO_BEFORE)
+    bool on_top;
+    if ((w & BO_IN) && (w & bo_foreign_due_bit(t)) && bo_arch_where(context, &on_top) == BO_BEFORE)
         bo_arch_cancel(context);
     else if ((w & BO_IN) && (w & bo_foreign_due_bit(t)))
         bo_arch_woken(context, BO_EWOKEN);

@@ -57,27 +57,31 @@ BO_BARE static void elsewhere(struct bo_thread *t, uint64_t w, ucontext_t *uc)
     }
 }
 
-/* A call that is cut on top of another leaves the wake to the call below at once: a handler may leave it by a jump, before it can.
- * `foreign`: another's signal, for which no handler of the program has run. `below`: one has run on top of the call since this
+/* `foreign`: another's signal, for which no handler of the program has run. `below`: one has run on top of the call since this
  * signal was sent first. An EINTR where nothing is due, or after that, is the handler's. */
 BO_BARE static void in_call(struct bo_thread *t, uint64_t w, ucontext_t *uc, bool foreign, bool below)
 {
-    bool due = w & bo_foreign_due_bit(t);
-    switch (bo_arch_where(uc)) {
+    bool due = w & bo_foreign_due_bit(t), ends = due ? !below : foreign, on_top;
+    switch (bo_arch_where(uc, &on_top)) {
     case BO_ENTERING:
-        return;
+        if (due && on_top)
+            bo_arch_cancel(uc); /* the call below has its wake back: the test would find the signal blocked */
+        break;
     case BO_BEFORE:
-        if (due && bo_arch_cancel(uc) && !bo_call_at_hook)
-            come_back(t, uc);
-        return;
+        if (due)
+            bo_arch_cancel(uc);
+        break;
     case BO_AFTER:
-        if (due ? !below : foreign)
+        if (ends)
             bo_arch_woken(uc, due ? BO_EWOKEN : BO_ECUT);
-        return;
+        break;
     case BO_ELSEWHERE:
         elsewhere(t, w, uc);
         return;
     }
+    /* Now, not when the call on top is over: a handler may leave that by a jump before. */
+    if (on_top && (w & BO_ALL_DUE) && !bo_call_at_hook)
+        come_back(t, uc);
 }
 
 /* It may have come for several reasons, and for nothing: the word says what there is to do. */

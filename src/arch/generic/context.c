@@ -20,16 +20,16 @@ long bo_window_plain(const void *due, long nr, long a, long b, long c, long d, l
     return r == -EINTR && mine ? -BO_EWOKEN : r;
 }
 
-BO_BARE enum bo_where bo_arch_where(const void *context)
+BO_BARE enum bo_where bo_arch_where(const void *context, bool *on_top)
 {
     (void)context;
+    *on_top = false;
     return BO_ELSEWHERE;
 }
 
-BO_BARE bool bo_arch_cancel(void *context)
+BO_BARE void bo_arch_cancel(void *context)
 {
     (void)context;
-    return false;
 }
 
 BO_BARE void bo_arch_woken(void *context, int number)

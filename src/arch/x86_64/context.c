@@ -11,26 +11,42 @@ BO_BARE static uintptr_t counter(const void *context)
     return (uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
 }
 
-BO_BARE enum bo_where bo_arch_where(const void *context)
+/* In [set, begin) of bo_window(): `lock bts` has found IN set. Its flag lives until `begin`. */
+BO_BARE static bool is_refused(const void *context)
 {
-    enum bo_where where;
-    bo_window_at(counter(context), &where);
-    return where;
+    enum { CARRY = 1 };
+    const ucontext_t *uc = context;
+    return uc->uc_mcontext.gregs[REG_EFL] & CARRY;
 }
 
-BO_BARE bool bo_arch_cancel(void *context)
+BO_BARE enum bo_where bo_arch_where(const void *context, bool *on_top)
+{
+    enum bo_where where;
+    const struct bo_window_places *w = bo_window_at(counter(context), &where);
+    *on_top = w && bo_window_is_on_top(w);
+    bool refused = where == BO_ENTERING && !*on_top && is_refused(context);
+    return refused ? BO_ELSEWHERE : where;
+}
+
+BO_BARE void bo_arch_cancel(void *context)
 {
     ucontext_t *uc = context;
     enum bo_where where;
     const struct bo_window_places *w = bo_window_at(counter(context), &where);
     uc->uc_mcontext.gregs[REG_RIP] = (greg_t)bo_window_place(&w->cancel);
-    return bo_window_place(&w->out) == bo_window_place(&w->end);
+}
+
+BO_BARE static bool is_after(const void *context)
+{
+    enum bo_where where;
+    bo_window_at(counter(context), &where);
+    return where == BO_AFTER;
 }
 
 BO_BARE void bo_arch_woken(void *context, int number)
 {
     greg_t *result = &((ucontext_t *)context)->uc_mcontext.gregs[REG_RAX];
-    if (bo_arch_where(context) == BO_AFTER && *result == -EINTR)
+    if (is_after(context) && *result == -EINTR)
         *result = -number;
 }
 

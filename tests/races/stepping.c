@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Rules 5 and 13: a handler makes a call on top of a blocked one. A wake comes at one machine instruction of that call, and another
+ * handler leaves it by a jump at the next one. The blocked call is interrupted all the same, and not only when the ticker finds
+ * it late.
+ */
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include "arch/window.h"
+#include "state/arena.h"
+#include "state/current.h"
+#include "wake/frames.h"
+#include "../semantics/target.h"
+
+enum { TRIES = 50 };
+
+static sigjmp_buf out;
+static int fds[2];
+static struct t_gate is_on_top;
+
+static void install(int signo, void (*handler)(int), int flags, const int also[2])
+{
+    struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
+    sigemptyset(&action.sa_mask);
+    for (int i = 0; also && i < 2; i++)
+        sigaddset(&action.sa_mask, also[i]);
+    CHECK_EQ(sigaction(signo, &action, NULL), 0);
+}
+
+/* ---- the call below ------------------------------------------------------------------------------------------------- */
+
+/* Returns how often the ticker has found its call late. */
+static void *reads(void *argument)
+{
+    struct target *t = argument;
+    char byte;
+    t->self = bough_self();
+    t_gate_open(&t->known);
+    CHECK_ERR(bough_read(t->pipe[0], &byte, 1), ECANCELED);
+    t->result = bo_load_relaxed(&bo_thread_of_handle(t->self)->t.diagnoses);
+    return NULL;
+}
+
+/* `on_top`: SIGUSR1's handler is in a call that blocks, and is to be interrupted by SIGUSR2. */
+static long wake_and_jump(bool on_top)
+{
+    static struct t_gate none;
+    struct target t = {0};
+    is_on_top = none;
+    CHECK_EQ(pipe(t.pipe), 0);
+    CHECK_EQ(pipe(fds), 0);
+    t_spawn(&t.thread, reads, &t);
+    t_gate_wait(&t.known);
+    t_until_blocked(t.thread.tid);
+    CHECK_EQ(pthread_kill(t.thread.handle, SIGUSR1), 0);
+    if (on_top) {
+        t_gate_wait(&is_on_top);
+        t_until_blocked(t.thread.tid);
+        CHECK_EQ(pthread_kill(t.thread.handle, SIGUSR2), 0);
+    }
+    t_join(&t.thread);
+    close(fds[0]);
+    close(fds[1]);
+    close(t.pipe[0]);
+    close(t.pipe[1]);
+    return t.result;
+}
+
+/* A thread that waits for a processor is late as well: once in time is enough. */
+static bool is_in_time(bool on_top)
+{
+    for (int i = 0; i < TRIES; i++)
+        if (wake_and_jump(on_top) == 0)
+            return true;
+    return false;
+}
+
+/* ---- a call on top that has ended ------------------------------------------------------------------------------------ */
+
+static void block_on_top(int signo)
+{
+    char byte;
+    (void)signo;
+    if (sigsetjmp(out, 1) != 0)
+        return;
+    t_gate_open(&is_on_top);
+    bough_read(fds[0], &byte, 1);
+    FAIL("the call on top has returned");
+}
+
+/* Both come when this handler returns, the wake first: its number is lower. */
+static void wake_and_raise(int signo)
+{
+    (void)signo;
+    CHECK_EQ(bough_interrupt(bough_self(), "on top"), 0);
+    CHECK_EQ(raise(SIGWINCH), 0);
+}
+
+static void jump(int signo)
+{
+    siglongjmp(out, signo);
+}
+
+TEST(a_jump_out_of_a_call_on_top_that_has_ended_leaves_its_wake_to_the_call_below)
+{
+    if (T_TSAN)
+        SKIP("the thread sanitizer keeps signals back");
+    install(SIGUSR1, block_on_top, SA_RESTART, NULL);
+    install(SIGUSR2, wake_and_raise, 0, (const int[]){SIGURG, SIGWINCH});
+    install(SIGWINCH, jump, 0, NULL);
+    CHECK(is_in_time(true));
+}
+
+/* ---- one that is entered --------------------------------------------------------------------------------------------- */
+
+#if defined(__x86_64__) && BO_ARCH_WINDOW
+
+enum { TRAP_FLAG = 0x100, FEWEST = 15 };
+
+static int wake_at, at; /* instructions of windows, from 1 */
+static bool steps, is_woken;
+
+static bool is_in_window(const ucontext_t *uc)
+{
+    enum bo_where where;
+    return bo_window_at((uintptr_t)uc->uc_mcontext.gregs[REG_RIP], &where);
+}
+
+/* By the processor's trap flag. All signals are blocked here: the wake comes when this returns, at the instruction that is next. */
+static void step(int signo, siginfo_t *info, void *context)
+{
+    ucontext_t *uc = context;
+    (void)signo, (void)info;
+    if (is_woken)
+        siglongjmp(out, 1);
+    if (steps)
+        uc->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
+    else
+        uc->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)TRAP_FLAG;
+    if (steps && is_in_window(uc) && ++at == wake_at) {
+        CHECK_EQ(bough_interrupt(bough_self(), "on top"), 0);
+        is_woken = true;
+    }
+}
+
+/* With hooks the call below is made in C, and this says that the thread is there. */
+static void set_at_hook(bool is)
+{
+#if BO_HOOKS
+    bo_call_at_hook = is;
+#endif
+    (void)is;
+}
+
+/* The windows alone: what lies between them takes thousands of steps. */
+static void call_on_top(int signo)
+{
+    char byte;
+    struct bo_thread *t = bo_self;
+    const uint64_t wake = (uint64_t)1 << (SIGURG - 1);
+    const struct bo_window_call call = {SYS_read, fds[0], (long)&byte, 1, 0, 0, 0};
+    uint64_t before;
+    (void)signo;
+    CHECK_EQ(write(fds[1], "x", 1), 1);
+    at = 0;
+    is_woken = false;
+    set_at_hook(false);
+    if (sigsetjmp(out, 1) != 0) {
+        set_at_hook(true);
+        return;
+    }
+    steps = true;
+    raise(SIGTRAP);
+    long refused = bo_window(&t->t.word, t->call.due_byte, &t->call.frame, SYS_read, 0, 0, 0, 0, 0, 0);
+    long result = bo_window_on_top(&wake, &before, t->call.due_byte, &call);
+    steps = false;
+    set_at_hook(true);
+    CHECK_EQ(refused, -BO_EON_TOP);
+    CHECK_EQ(result, 1);
+    CHECK_EQ(bough_interrupt(bough_self(), "all instructions were tried"), 0);
+}
+
+TEST(a_jump_at_any_instruction_of_a_call_on_top_leaves_its_wake_to_the_call_below)
+{
+    if (T_TSAN)
+        SKIP("the thread sanitizer keeps signals back");
+    install(SIGUSR1, call_on_top, SA_RESTART, NULL);
+    struct sigaction trap = {.sa_sigaction = step, .sa_flags = SA_SIGINFO};
+    sigfillset(&trap.sa_mask);
+    sigaction(SIGTRAP, &trap, NULL);
+    for (wake_at = 1; wake_at == 1 || is_woken; wake_at++)
+        if (!is_in_time(false))
+            FAIL("at instruction %d the blocked call has lost its wake", wake_at);
+    CHECK(wake_at > FEWEST);
+}
+#else
+TEST(a_jump_at_any_instruction_of_a_call_on_top_leaves_its_wake_to_the_call_below)
+{
+    SKIP("steps by the trap flag of x86-64, through its window");
+}
+#endif
