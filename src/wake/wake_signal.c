@@ -40,9 +40,10 @@ BO_BARE static void come_back(struct bo_thread *t, ucontext_t *uc)
 
 /*
  * A handler of the program runs on top of a blocked call of ours, if the call was not left by a jump. Any due bit counts: where the call below is
- * foreign code's (rule 22), it need not be due, but the call that the handler makes may be. By the owner; the word was loaded before.
+ * foreign code's (rule 22), it need not be due, but the call that the handler makes may be. `ends`: without a window, this signal is
+ * what ends the call. By the owner; the word was loaded before.
  */
-BO_BARE static void elsewhere(struct bo_thread *t, uint64_t w, ucontext_t *uc)
+BO_BARE static void elsewhere(struct bo_thread *t, uint64_t w, ucontext_t *uc, bool ends)
 {
     if (bo_call_was_left(t, bo_arch_sp(uc), bo_frames_was_on_alternate_stack(uc, t->call.frame))) {
         if (bo_call_at_hook)
@@ -51,7 +52,8 @@ BO_BARE static void elsewhere(struct bo_thread *t, uint64_t w, ucontext_t *uc)
         bo_word_clear(&t->t.word, BO_IN | BO_REPEAT, BO_BY_LEFT);
     } else if (w & BO_REPEAT) {
         end_libc_waits(t);
-        bo_arch_woken(uc, BO_EWOKEN);
+        if (ends)
+            bo_arch_woken(uc, BO_EWOKEN);
     } else if (w & BO_ALL_DUE) {
         come_back(t, uc);
     }
@@ -76,7 +78,7 @@ BO_BARE static void in_call(struct bo_thread *t, uint64_t w, ucontext_t *uc, boo
             bo_arch_woken(uc, due ? BO_EWOKEN : BO_ECUT);
         break;
     case BO_ELSEWHERE:
-        elsewhere(t, w, uc);
+        elsewhere(t, w, uc, ends);
         return;
     }
     /* Now, not when the call on top is over: a handler may leave that by a jump before. */

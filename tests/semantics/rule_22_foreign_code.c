@@ -346,8 +346,6 @@ static void *waits_as_foreign_code(void *unused)
 /* What foreign code has been told is suppressed for foreign code: the handler was written for bough. */
 TEST(a_handlers_own_call_inside_foreign_code_fails)
 {
-    if (T_FALLBACK)
-        SKIP("without a system call window the call below the handler may be taken for one whose wake was for nothing");
     needs_handlers_in_calls();
     interpose();
     sigaction(SIGUSR1, &(struct sigaction){.sa_handler = calls_of_its_own}, NULL);
