@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""What bough needs of a process: the names of its threads, and what to do at its forks and at its end."""
+"""What bough needs of a process: what to do at its forks and at its end."""
 import atexit
 import os
-import threading
 
 from bough import _bough
 
 _at_end = []  # functions of files that import this one
-
-_bough.register_names(threading._active)
 
 
 def at_interpreter_end(function):

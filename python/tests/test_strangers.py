@@ -212,6 +212,37 @@ class Programs(unittest.TestCase):
             process.until(r"^MainThread thread \d+ \(MainThread\) is in foreign code: read\(")
             self.assertEqual(process.end(), 0, process)
 
+    def test_names(self):
+        """one that uses bough itself has the name that threading has for it, in the tree and in reports; main, too"""
+        program = """
+            import os, sys, threading
+            import bough
+            r, w = os.pipe()
+            def told(step):
+                if step.before == step.after:
+                    print("overdue", step.name, flush=True)
+                    os.write(w, b"x")
+            def uses():
+                bough.check_interrupt()
+                bough.dump(sys.stdout)
+                known.set()
+                os.read(r, 1)
+            bough.check_interrupt()
+            thread = threading.Thread(target=uses, name="plain one")
+            known = threading.Event()
+            thread.start()
+            known.wait()
+            bough.set_ladder(times={bough.Rung.FLAG: 0.1})
+            bough.on_transition(told)
+            bough.interrupt(thread)
+            thread.join()
+        """
+        with Process("-c", textwrap.dedent(program)) as process:
+            self.assertEqual(process.end(), 0, process)
+        self.assertRegex(process.out, r"(?m)^  thread MainThread \(\d+\)")
+        self.assertRegex(process.out, r"(?m)^  thread plain one \(\d+\)")
+        self.assertRegex(process.out, "(?m)^overdue plain one$")
+
     def test_fork(self):
         """a process that it forks begins without that, and the parent goes on with it"""
         program = """

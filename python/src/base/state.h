@@ -135,7 +135,6 @@ struct bp_process {
     PyInterpreterState *interpreter; /* the one that all this belongs to */
     struct bp_thread *threads;
     unsigned changes;      /* of that list */
-    PyObject *names;       /* threading's dictionary of its threads, by ident; NULL: _process.py is not loaded yet */
     PyObject *thread_exit; /* the class; NULL: _exceptions.py is not loaded yet */
     PyObject
         *may_raise_in; /* function of _async_safe.py: may an exception come into this frame?; NULL: not loaded yet */
@@ -264,6 +263,13 @@ void bp_queued_drop(struct bp_thread *t);
 /* ---- fork.c ------------------------------------------------------------------------------------------- */
 
 int bp_fork_init(void);
+
+/* ---- thread_name.c ------------------------------------------------------------------------------------ */
+
+enum { BP_NAME = 32 }; /* bytes that the library keeps */
+
+/* Of the thread with this ident, as threading has it; "": it is none of threading's. Runs no Python code, keeps a set exception. */
+void bp_thread_name(unsigned long ident, char *name, size_t size);
 
 /* ---- stranger.c --------------------------------------------------------------------------------------- */
 

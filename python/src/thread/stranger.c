@@ -7,26 +7,11 @@
  */
 #include "base/state.h"
 
-#include <stdio.h>
-
 /* 0: it is being started, and its id not known yet. */
 static pid_t native_id(const PyThreadState *ts)
 {
     bool is_starters = PY_VERSION_HEX < 0x030C0000 && !bp_runs_code(ts); /* as its ident is */
     return is_starters ? 0 : (pid_t)ts->native_thread_id;
-}
-
-/* As threading has it; "": it is none of threading's. No Python code runs for it. */
-static void find_name(unsigned long ident, char *name, size_t size)
-{
-    PyObject *number = PyLong_FromUnsignedLong(ident);
-    PyObject *thread = number && bp.names ? PyDict_GetItemWithError(bp.names, number) : NULL;
-    PyObject *text = thread ? PyObject_GenericGetAttr(thread, PyUnicode_InternFromString("_name")) : NULL;
-    const char *utf8 = text && PyUnicode_Check(text) ? PyUnicode_AsUTF8(text) : NULL;
-    snprintf(name, size, "%s", utf8 ? utf8 : "");
-    PyErr_Clear();
-    Py_XDECREF(text);
-    Py_XDECREF(number);
 }
 
 #ifdef Py_GIL_DISABLED
@@ -64,13 +49,13 @@ static bool will_be_forgotten(struct bp_thread *t)
 
 void bp_thread_show(struct bp_thread *t)
 {
-    char name[32];
+    char name[BP_NAME];
     if (t->handle && !t->begun && bough_alive(t->handle) != 0)
         t->handle = NULL; /* C code of the thread has used bough at the same moment: it is known by another one */
     pid_t tid = t->handle ? 0 : native_id(t->tstate);
     if (!tid || !will_be_forgotten(t))
         return;
-    find_name(t->tstate->thread_id, name, sizeof name);
+    bp_thread_name(t->tstate->thread_id, name, sizeof name);
     t->handle = bough_adopt_thread(tid, name);
     if (t->handle)
         bp_post_queued(t);
@@ -92,17 +77,7 @@ static PyObject *handle_of(PyObject *module, PyObject *args)
     return t ? PyLong_FromVoidPtr(t->handle) : NULL;
 }
 
-static PyObject *register_names(PyObject *module, PyObject *names)
-{
-    (void)module;
-    if (!PyDict_Check(names))
-        return PyErr_Format(PyExc_TypeError, "expected a dict, got %R", names), NULL;
-    Py_XSETREF(bp.names, Py_NewRef(names));
-    Py_RETURN_NONE;
-}
-
 PyMethodDef bp_stranger_methods[] = {
     {"handle_of", handle_of, METH_VARARGS, PyDoc_STR("handle_of(ident): any thread's handle in libbough.")},
-    {"register_names", register_names, METH_O, PyDoc_STR("register_names(threads): by ident, where names come from.")},
     {0},
 };

@@ -62,14 +62,24 @@ static struct bp_thread *make(PyThreadState *tstate)
 
 /* ---- the calling thread ---------------------------------------------------------------------------------- */
 
+/* One that bough did not start has the name that threading has for it. */
+static bough_thread *adopt(struct bp_thread *t, const struct bough_child_options *options)
+{
+    char name[BP_NAME];
+    if (options)
+        return bough_adopt_with(options);
+    bp_thread_name(t->tstate->thread_id, name, sizeof name);
+    return bough_adopt_with(&(struct bough_child_options){.name = *name ? name : NULL});
+}
+
 /* It enters the tree, or takes over what a poster has made for it there. What was posted before the library knew it is its own to
  * post now. */
 static int begin(struct bp_thread *t, const struct bough_child_options *options)
 {
     if (t->begun)
         return 0;
-    bough_thread *handle = options ? bough_adopt_with(options) : NULL;
-    if (!handle && (!options || errno == EEXIST))
+    bough_thread *handle = adopt(t, options);
+    if (!handle && errno == EEXIST)
         handle = bough_self();
     if (!handle)
         return (void)bp_error("the table of threads is full"), -1;
