@@ -36,5 +36,6 @@ int main(int argc, char **argv)
         return perror("server"), 1;
     signal(SIGPIPE, SIG_IGN); /* a client that goes away is an error of write() */
     bough_signals(0);         /* Ctrl-C and SIGTERM interrupt everything; the shell sees 130 and 143 */
+    bough_notify_ready();     /* to systemd, if it has started us: see deploy/bough-server.service */
     return accept_loop(server) != 0;
 }

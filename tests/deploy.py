@@ -42,7 +42,7 @@ def unit_says_what_it_must():
     """the unit parses, and its stop is longer than the grace"""
     sections = unit()
     service = sections["Service"]
-    want = {"Type": "exec", "NotifyAccess": "main", "KillMode": "mixed", "KillSignal": "SIGTERM", "LimitCORE": "infinity"}
+    want = {"Type": "notify", "NotifyAccess": "main", "KillMode": "mixed", "KillSignal": "SIGTERM", "LimitCORE": "infinity"}
     yield from (f"{k}={service.get(k)}" for k, v in want.items() if service.get(k) != v)
     env = environment(service)
     if seconds(service["TimeoutStopSec"]) <= seconds(env["BOUGH_GRACE"]):

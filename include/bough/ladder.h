@@ -185,6 +185,26 @@ enum bough_last_words_flags { BOUGH_CORE = 1 /* end by SIGABRT, with a core file
  */
 BOUGH_API int bough_last_words(const char *path, int fd, unsigned flags);
 
+/* ---- the service manager ---------------------------------------------------------------------- */
+
+/*
+ * Notify the service manager (systemd, or whatever listens at NOTIFY_SOCKET) that the process has started and is ready:
+ * READY=1 of sd_notify(3), which units with Type=notify wait for. It does not block, and the library sends it on
+ * request only. Returns 1 if it was sent; 0 if no service manager listens; -1 with EINVAL (NOTIFY_SOCKET names no
+ * socket), EAGAIN (its queue is full: call again) or an error of socket() or sendto(). [signal] [rule 39]
+ */
+BOUGH_API int bough_notify_ready(void);
+/*
+ * Feed the service manager's watchdog (WATCHDOG=1), which ends a process that does not feed it in time. The library
+ * feeds it on request only, because its threads run on when the program hangs: call this function where work is done,
+ * at least twice in an interval. Returns 1 if it was sent; 0 if there is no watchdog for this process, or no service
+ * manager listens; -1 with EINVAL, EAGAIN or another error as above. [signal] [rule 39]
+ */
+BOUGH_API int bough_watchdog_feed(void);
+/* Get the time within which the watchdog has to be fed, in ns. Returns 0 if there is no watchdog for this process; -1
+ * with EINVAL: WATCHDOG_USEC or WATCHDOG_PID is not a positive number. [signal] [rule 39] */
+BOUGH_API int64_t bough_watchdog_interval(void);
+
 /* ---- watching ------------------------------------------------------------------------------- */
 
 /* One step of an incident. The strings belong to the library, and are valid while the callback runs. */

@@ -29,6 +29,9 @@ __all__ = [
     "exit_tier",
     "last_words",
     "dump",
+    "notify_ready",
+    "watchdog_feed",
+    "watchdog_interval",
 ]
 
 KINDS = ("stop", "timeout", "sibling", "signal", "exit", "operator", "exception")  # enum bough_kind
@@ -310,3 +313,24 @@ def dump(file=None):
     """Write the state of this process to a file or descriptor (None: standard error): the tree, each thread's level, regions and
     records, where it is stuck, and all C stacks. For Python stacks use faulthandler.dump_traceback()."""
     _bough.dump(_check.descriptor("dump() file", sys.stderr if file is None else file))
+
+
+# ---- the service manager -----------------------------------------------------------------------------------------------------
+
+
+def notify_ready():
+    """Notify the service manager (systemd, or whatever listens at NOTIFY_SOCKET) that the process has started and is ready, which
+    units with Type=notify wait for. False if no service manager listens. An OSError if it can't be reached."""
+    return _bough.notify_ready()
+
+
+def watchdog_feed():
+    """Feed the service manager's watchdog, which ends a process that does not feed it in time. bough never does that by itself: call
+    this where work is done, at least twice in watchdog_interval() seconds. False if there is no watchdog for this process. An
+    OSError if the service manager can't be reached."""
+    return _bough.watchdog_feed()
+
+
+def watchdog_interval():
+    """The seconds within which the watchdog has to be fed; None if there is no watchdog for this process."""
+    return _bough.watchdog_interval()

@@ -2,6 +2,7 @@
 """The ladder from Python: handlers, times, callbacks, the dump (rules 34 to 41)."""
 import os
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -340,6 +341,33 @@ class Ends(unittest.TestCase):
             p.send(signal.SIGTERM)
             p.end()
         self.assertEqual((p.status, p.out), (-signal.SIGTERM, "ready\na1\na2\nb\n"), p)
+
+
+class ServiceManager(unittest.TestCase):
+    """notify_ready() and the watchdog; what is sent is for service.py of the C tests to look at."""
+
+    limit = 60
+
+    def test_notified(self):
+        """on request it is notified; the time of the watchdog is in seconds"""
+        text = "import bough\nprint(bough.watchdog_interval(), bough.notify_ready(), bough.watchdog_feed())"
+        with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(f"{folder}/notify")
+            env = {"NOTIFY_SOCKET": f"{folder}/notify", "WATCHDOG_USEC": "2500000", "WATCHDOG_PID": ""}
+            with Process("-c", text, env=env) as p:
+                p.end()
+            self.assertEqual((p.status, p.out), (0, "2.5 True True\n"), p)
+            self.assertEqual([manager.recv(64), manager.recv(64)], [b"READY=1", b"WATCHDOG=1"])
+
+    def test_not_there(self):
+        """without a service manager nothing is sent; one that does not listen is an OSError"""
+        text = "import bough\nprint(bough.watchdog_interval(), bough.watchdog_feed(), bough.notify_ready())"
+        with Process("-c", text, env=dict.fromkeys(("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"), "")) as p:
+            p.end()
+        self.assertEqual((p.status, p.out), (0, "None False False\n"), p)
+        with Process("-c", text, env={"NOTIFY_SOCKET": "/nonexistent/notify", "WATCHDOG_USEC": "", "WATCHDOG_PID": ""}) as p:
+            p.end()
+        self.assertIn("FileNotFoundError", p.err)
 
 
 if __name__ == "__main__":

@@ -254,7 +254,39 @@ static PyObject *last_words(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* ---- the service manager ------------------------------------------------------------------------------------------- */
+
+static PyObject *notified(int result)
+{
+    return result < 0 ? PyErr_SetFromErrno(PyExc_OSError) : PyBool_FromLong(result);
+}
+
+static PyObject *notify_ready(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    return notified(bough_notify_ready());
+}
+
+static PyObject *watchdog_feed(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    return notified(bough_watchdog_feed());
+}
+
+/* In seconds, or None. */
+static PyObject *watchdog_interval(PyObject *module, PyObject *unused)
+{
+    int64_t interval = bough_watchdog_interval();
+    (void)module, (void)unused;
+    if (interval < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    return interval ? PyFloat_FromDouble((double)interval / 1e9) : Py_NewRef(Py_None);
+}
+
 PyMethodDef bp_ladder_methods[] = {
+    {"notify_ready", notify_ready, METH_NOARGS, PyDoc_STR("notify_ready(): READY=1.")},
+    {"watchdog_feed", watchdog_feed, METH_NOARGS, PyDoc_STR("watchdog_feed(): WATCHDOG=1.")},
+    {"watchdog_interval", watchdog_interval, METH_NOARGS, PyDoc_STR("watchdog_interval(): seconds, or None.")},
     {"exit_tier", exit_tier, METH_VARARGS, PyDoc_STR("exit_tier(tier, callable): at rung 5, before exit().")},
     {"last_words", last_words, METH_VARARGS, PyDoc_STR("last_words(path, fd, core): where rung 6 writes its dump.")},
     {"ladder_set", ladder_set, METH_VARARGS, PyDoc_STR("ladder_set(handle, grace, cap, times, ceilings)")},
