@@ -76,7 +76,7 @@ void bo_exit_by_signal(int signo)
     if (deadly(signo) && sigemptyset(&set) == 0 && sigaddset(&set, signo) == 0) {
         prctl(PR_SET_DUMPABLE, 0); /* some leave a core, and there is nothing to find in it */
         sigaction(signo, &action, NULL);
-        bo_raw3(SYS_tgkill, getpid(), bo_raw0(SYS_gettid), signo);
+        bo_raise(signo);
         pthread_sigmask(SIG_UNBLOCK, &set, NULL);
     }
     end_at_once(128 + (signo & 127));

@@ -19,6 +19,12 @@ BO_BARE long bo_raw6(long nr, long a, long b, long c, long d, long e, long f)
     return r;
 }
 
+long bo_raise(int signo)
+{
+    long pid = bo_raw0(SYS_getpid), error = bo_raw3(SYS_tgkill, pid, bo_raw0(SYS_gettid), signo);
+    return error ? bo_raw2(SYS_kill, pid, signo) : 0;
+}
+
 size_t bo_read_file(const char *path, char *text, size_t size)
 {
     long fd = bo_raw4(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0), n = 0;

@@ -13,6 +13,9 @@ long bo_raw6(long nr, long a, long b, long c, long d, long e, long f);
 #define bo_raw3(nr, a, b, c) bo_raw6((nr), (a), (b), (c), 0, 0, 0)
 #define bo_raw4(nr, a, b, c, d) bo_raw6((nr), (a), (b), (c), (d), 0, 0)
 
+/* Send a signal to the calling thread. If a sandbox refuses tgkill(), send it to the process. 0 or -errno. [signal] */
+long bo_raise(int signo);
+
 /* Text of a file, cut at size - 1; "" if there is none. Without stdio: a thread may be frozen in malloc. Returns its length.
  * [signal] */
 size_t bo_read_file(const char *path, char *text, size_t size);

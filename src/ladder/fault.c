@@ -5,8 +5,6 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #include "arch/window.h"
 #include "base/futex.h"
 #include "base/raw.h"
@@ -27,7 +25,7 @@ static void as_before(int signo, const struct sigaction *old, const siginfo_t *i
 {
     sigaction(signo, old, NULL);
     if (info->si_code <= 0)
-        bo_raw3(SYS_tgkill, getpid(), bo_raw0(SYS_gettid), signo);
+        bo_raise(signo);
 }
 
 static void hand_fault_on(int signo, siginfo_t *info, void *context)

@@ -271,7 +271,7 @@ static void abort_here(void)
     sigaction(SIGABRT, &action, NULL);
     sigemptyset(&set);
     sigaddset(&set, SIGABRT);
-    bo_raw3(SYS_tgkill, getpid(), bo_raw0(SYS_gettid), SIGABRT);
+    bo_raise(SIGABRT);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
