@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SCALE = float(os.environ.get("T_SCALE", "1"))
-LIMIT = 60 * SCALE  # a full arena takes some seconds
+LIMIT = 120 * SCALE  # a full arena takes some seconds of a processor
 STATUSES = range(6)
 FULL_EVERY = 250  # so many runs; and in the third, that a short series has one
 MODES = ("damaged",) * 4 + ("linked",) * 3 + ("changing",) * 4 + ("real",) * 3

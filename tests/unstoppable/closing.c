@@ -78,6 +78,31 @@ WAY(closer_hangs)
     with_child(has_a_closer_that_hangs);
 }
 
+static void crash_in_closer(void *unused)
+{
+    static int *volatile nowhere;
+    (void)unused;
+    note("the closer crashes");
+    *nowhere = 1;
+}
+
+static int has_a_closer_that_crashes(void *unused)
+{
+    static char first[] = "the first";
+    (void)unused;
+    MUST(bough_closer_fn(say, first) && bough_closer_fn(crash_in_closer, NULL));
+    block_in_a_call();
+    return 0;
+}
+
+WAY(closer_crashes)
+{
+    bough_signals(0);
+    start_peer();
+    with_child(has_a_closer_that_crashes);
+    note("%d was lost", (int)bough_last()->tally.count[BOUGH_LOST]);
+}
+
 static int computes_closably(void *unused)
 {
     static volatile unsigned long work;

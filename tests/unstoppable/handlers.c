@@ -178,6 +178,59 @@ WAY(handler_dismisses)
     }
 }
 
+/* The thread ends in it; the unwinder runs through the library. */
+static int ends_the_thread(struct bough_incident *incident, void *unused)
+{
+    (void)incident, (void)unused;
+    note("the handler ends the thread");
+    pthread_exit(NULL);
+}
+
+CHILD(has_one_that_ends_the_thread, BOUGH_HANDLE(ends_the_thread, NULL))
+
+WAY(handler_ends_the_thread)
+{
+    bough_signals(0);
+    with_child(has_one_that_ends_the_thread);
+}
+
+#ifdef WITH_CPP
+void throw_it(void);
+
+static int throws(struct bough_incident *incident, void *unused)
+{
+    (void)incident, (void)unused;
+    note("the handler throws");
+    throw_it();
+    return BOUGH_UNWIND;
+}
+
+CHILD(has_one_that_throws, BOUGH_HANDLE(throws, NULL))
+
+/* There is a catch around it, in throwing.cpp. */
+int catch_it(int (*function)(void *), void *argument);
+
+static int catches(void *unused)
+{
+    int caught = catch_it(has_one_that_throws, unused);
+    note(caught ? "it was caught" : "it was not thrown");
+    meet_points();
+    return 0;
+}
+#else
+static int catches(void *unused)
+{
+    (void)unused;
+    skip("there is no C++ compiler");
+}
+#endif
+
+WAY(handler_throws)
+{
+    bough_signals(0);
+    with_child(catches);
+}
+
 /* ---- rung 3 -------------------------------------------------------------------------------------------- */
 
 static int returns(struct bough_incident *incident, void *unused)

@@ -57,6 +57,8 @@ void skip(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn
 void must(bool condition, const char *what); /* or skip, with errno */
 #define MUST(condition) must((condition), #condition)
 void tell(const char *line);
+/* It puts things right, heard or not. */
+extern bool outlives_the_watcher;
 
 /* ---- being asked to stop ----------------------------------------------------------------------- */
 
@@ -66,6 +68,8 @@ void begin(bough_target target);
 enum bough_kind kind(void);
 /* The interrupt was reported as overdue. */
 bool is_overdue(void);
+/* The first step was reported: what ends the process in any case is set. */
+bool has_climbed(void);
 
 /* ---- being somewhere -------------------------------------------------------------------------------- */
 

@@ -302,6 +302,17 @@ def print_tap(number, run):
                 print(f"#   {where}: {line}")
 
 
+def print_summary(runs):
+    """Which rows ran, which did not, and which were held beyond their cap, as they were expected to be."""
+    ran = [run for run in runs if not run.skipped]
+    print(f"# {len(ran)} of {len(runs)} rows ran, {sum(run.row.with_ == 'held' for run in ran)} of them held by the kernel")
+    for run in runs:
+        if run.skipped:
+            print(f"# skipped: {run.row.name}: {run.skipped}")
+        elif run.row.with_ == "held":
+            print(f"# held for {run.took - run.times['cap']:.1f} s after its cap: {run.row.name}")
+
+
 def print_table(runs):
     print(f"# {'way':<62} {'rung':<5}{'expected':<9} {'s':>7}  {'expected':<15} ended by")
     for run in runs:
@@ -319,6 +330,7 @@ def main():
     for number, run in enumerate(runs, 1):
         print_tap(number, run)
     print_table(runs)
+    print_summary(runs)
     return any(run.faults for run in runs)
 
 

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* A handler that throws, for handlers.c. */
+extern "C" {
+void throw_it(void);
+int catch_it(int (*function)(void *), void *argument);
+}
+
+namespace
+{
+struct thrown {
+};
+} // namespace
+
+void throw_it(void)
+{
+    throw thrown();
+}
+
+/* 1: it was thrown. */
+int catch_it(int (*function)(void *), void *argument)
+{
+    try {
+        function(argument);
+        return 0;
+    } catch (const thrown &) {
+        return 1;
+    }
+}
