@@ -65,4 +65,21 @@ def no_network():
     yield from fails("this failed, see build-newest/debootstrap.log", "3.14", **how)
 
 
-checks.run([names, not_root, *([no_debootstrap, no_network] if IS_ROOT else [])])
+def copies():
+    """a file that has changed is newer than what was built of the copy before, also if it is older here"""
+    subprocess.run(["git", "init", "-q", top.name], check=True)
+    changes, stays = (Path(top.name, "tools", name) for name in ("changes", "stays"))
+    there = Path(top.name, "build-newest/root/bough/tools")
+    times = []
+    for text in ("one", "two"):
+        for file in changes, stays:
+            file.write_text(text if file is changes else "")
+            os.utime(file, (1, 1))
+        command = 'source <(sed "/^case /,\\$d" tools/newest.sh); copied'
+        subprocess.run(["bash", "-c", command, "tools/newest.sh"], cwd=top.name, check=True)
+        times.append([(there / file.name).stat().st_mtime_ns for file in (changes, stays)])
+    if (there / "changes").read_text() != "two" or times[1][0] <= times[0][0] or times[1][1] != times[0][1]:
+        yield f"times before and after: {times}"
+
+
+checks.run([names, not_root, copies, *([no_debootstrap, no_network] if IS_ROOT else [])])

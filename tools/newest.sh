@@ -110,13 +110,20 @@ mounted() {
         cp /etc/resolv.conf $root/etc/resolv.conf
 }
 
-# The files that git knows, as they lie here, and those that it has not been told of yet; the tests make a repository of it.
+# The files that git knows, as they lie here, and those that it has not been told of yet; the tests make a repository of it. A file
+# that differs from the last copy's is new from now on, whatever its time here: it may be older than what was built there. Another
+# one keeps its time.
 copied() {
-    local source=$root/bough
-    mkdir -p $source
-    find $source -mindepth 1 -maxdepth 1 ! -name 'build*' -exec rm -rf {} +
+    local source=$root/bough fresh=$root/bough-fresh file
+    rm -rf $fresh
+    mkdir -p $source $fresh
     git -c safe.directory='*' ls-files -z --cached --others --exclude-standard |
-        tar --null --files-from=- --ignore-failed-read -cf - 2>/dev/null | tar -C $source --no-same-owner -xf -
+        tar --null --files-from=- --ignore-failed-read -cf - 2>/dev/null | tar -C $fresh --no-same-owner -xmf - || return
+    while IFS= read -r -d '' file; do
+        if cmp -s "$source/$file" "$fresh/$file"; then touch -r "$source/$file" "$fresh/$file"; fi
+    done < <(cd $fresh && find . -type f -print0)
+    find $source -mindepth 1 -maxdepth 1 ! -name 'build*' -exec rm -rf {} +
+    find $fresh -mindepth 1 -maxdepth 1 -exec mv -t $source {} + && rmdir $fresh
 }
 
 # Not chroot: a process whose root is not that of its mount namespace can't make namespaces, as a test does.
