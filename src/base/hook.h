@@ -31,6 +31,7 @@
     X(call_out)        /* the thread says that it has left, a wake may be under way still */ \
     X(pace_put_off)    /* there was no place for a thread, it is not put off yet */          \
     X(pace_next)       /* there is a place for it, the thread is not woken yet */            \
+    X(retired)         /* a generation has ended, its thread has the slot still */           \
     X(worker_kept)     /* counts: a worker looks whether another child can run on it */      \
     X(ticker_looks)    /* on the ticker's thread, before a look at a slot */                 \
     X(link_followed)   /* counts: a branch is looked at on the way out of it */              \

@@ -374,6 +374,9 @@ void bo_child_finish(struct bo_child *child, int returned, bool left)
     t->child = NULL;
     account_and_tell(child, child->code ? BOUGH_ERROR : cut ? BOUGH_INTERRUPTED : BOUGH_OK, returned);
     bo_ending_drop();
+    if (t->worker->orphan)
+        return; /* exit() follows, and its handlers run on this thread */
+    bo_worker_shed_mask();
     bo_retire(t, BOUGH_POST_ENDED);
 }
 

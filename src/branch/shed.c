@@ -58,8 +58,7 @@ static uint64_t all_signals(void)
     return ~(libcs << 31);
 }
 
-/* A parked thread runs no handler of the program's, and takes no signal away from those who wait for one. */
-static void shed_mask(void)
+void bo_worker_shed_mask(void)
 {
     uint64_t all = all_signals();
     bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, 0, sizeof all);
@@ -107,7 +106,6 @@ static void shed_locale(void)
  * another child. */
 bool bo_worker_shed(struct bo_worker *w, bool again)
 {
-    shed_mask();
     if (w->fresh || holds_keys())
         return false;
     if (!again)

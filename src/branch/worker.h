@@ -34,8 +34,13 @@ void bo_worker_put(struct bo_worker *w);
 void bo_worker_start(struct bo_worker *w, struct bo_child *child);
 void bo_workers_after_fork(struct bo_thread *self);
 
-/* In branch/shed.c, both for the calling worker. False: the thread can't be used again, or its keys' destructors are to run before its
- * branch ends. With `again`, it is to serve another child. */
+/* In branch/shed.c, all for the calling worker. */
+
+/* Before its child's generation ends, and until the next one begins, the thread runs no handler of the program's: its calls would
+ * be made in a generation that has ended. Nor does a parked thread take a signal away from those who wait for one. */
+void bo_worker_shed_mask(void);
+/* False: the thread can't be used again, or its keys' destructors are to run before its branch ends. With `again`, it is to serve
+ * another child. */
 bool bo_worker_shed(struct bo_worker *w, bool again);
 /* A thread that was cancelled and has met no cancellation point since ends here (unwound). */
 void bo_worker_shed_cancellation(void);

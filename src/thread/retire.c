@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <unistd.h>
 #include "base/futex.h"
+#include "base/hook.h"
 #include "state/current.h"
 #include "state/generation.h"
 #include "thread/foreign_call.h"
@@ -35,6 +36,7 @@ void bo_retire(struct bo_thread *t, enum bough_post_status how)
     bo_generation_end(&t->t, how);
     close_event(t);
     bo_pace_done(t);
+    BO_HOOK(retired);
 }
 
 void bo_retire_lost(struct bo_thread *t)

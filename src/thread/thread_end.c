@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <bough/branch.h>
 #include <errno.h>
+#include "base/mask.h"
 #include "state/current.h"
 #include "thread/adopt.h"
 #include "thread/level.h"
@@ -8,13 +9,17 @@
 #include "upcalls.h"
 #include "wake/last_thread.h"
 
+/* The generation ends with all signals blocked: a call that a handler makes in the middle would be made in one that has ended.
+ * One that it makes afterwards adopts the thread again. */
 static void release(struct bo_thread *t)
 {
     bo_branches_end(t);
     bo_level_end(t);
+    uint64_t mask = bo_signals_off();
     bo_retire(t, BOUGH_POST_ENDED);
     bo_wake_joiners(t);
     bo_unbind(t);
+    bo_signals_on(mask);
 }
 
 void bo_thread_ends(void *slot)

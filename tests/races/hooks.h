@@ -49,6 +49,7 @@ __attribute__((unused)) static void stop_here(void)
 #define bo_hook_pace_next no_hook
 #define bo_hook_adopts_itself no_hook
 #define bo_hook_stranger_made no_hook
+#define bo_hook_retired no_hook
 #define bo_hook_worker_kept no_hook
 #define bo_hook_ticker_looks no_hook
 #define bo_hook_link_followed no_hook
