@@ -62,12 +62,15 @@ TEST(each_field_is_where_the_kernel_has_it)
         CHECK(room.action.handler == (void (*)(int, siginfo_t *, void *))(void (*)(void))never);
     CHECK_EQ(room.action.flags & flags, flags);
     CHECK_EQ(room.action.flags & SA_RESETHAND, 0);
-    CHECK_EQ(room.action.mask, whole_mask());
+    if (!T_TSAN) /* it blocks all signals while its handler runs */
+        CHECK_EQ(room.action.mask, whole_mask());
 }
 
 TEST(libc_finds_what_was_set)
 {
     struct sigaction now;
+    if (T_TSAN)
+        SKIP("the thread sanitizer answers from its own table");
     set_by_libc();
     ask();
     room.action.flags |= SA_RESETHAND;
