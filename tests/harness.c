@@ -143,16 +143,13 @@ static int await_child(pid_t pid, int *status, double seconds)
     sigset_t child;
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
-    int64_t end = t_now() + (int64_t)(seconds * 1e9);
-    for (;;) {
-        if (waitpid(pid, status, WNOHANG) == pid)
-            return 1;
-        int64_t left = end - t_now();
-        if (left <= 0)
+    int64_t begin = t_now();
+    while (waitpid(pid, status, WNOHANG) != pid) {
+        if (t_is_over(begin, seconds))
             return 0;
-        struct timespec time = {left / 1000000000, left % 1000000000};
-        sigtimedwait(&child, NULL, &time);
+        sigtimedwait(&child, NULL, &(struct timespec){0, 100000000});
     }
+    return 1;
 }
 
 static void print_lines(const char *prefix, const char *text, size_t length)

@@ -31,6 +31,10 @@ void t_read_task(pid_t pid, pid_t tid, const char *file, char *text, size_t size
 /* main(), for sanity.c. */
 int t_main(int argc, char **argv);
 
+/* More seconds than these are over, or on a machine that is busy with other work as many times more as that slows it down, up to
+ * ten times. */
+int t_is_over(int64_t begin, double seconds);
+
 void t_say(const char *format, va_list arguments) __attribute__((format(printf, 1, 0)));
 
 #endif

@@ -7,6 +7,7 @@
 #include <linux/futex.h>
 #include <sched.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 
 #ifndef T_SCALE_DEFAULT
@@ -117,14 +118,32 @@ void *t_join(struct t_thread *thread)
 
 /* ---- until ----------------------------------------------------------------------------------------- */
 
-int64_t t_until_begin(void)
+/* For how many times as long as alone a thread runs on this machine, by the mean load of the last minute. */
+static double slowdown(void)
 {
-    return t_now() + (int64_t)(10e9 * t_scale());
+    enum { MOST = 10 };
+    cpu_set_t processors;
+    struct sysinfo info;
+    if (sysinfo(&info) != 0 || sched_getaffinity(0, sizeof processors, &processors) != 0)
+        return 1;
+    double slow = (double)info.loads[0] / (1 << SI_LOAD_SHIFT) / CPU_COUNT(&processors);
+    return slow < 1 ? 1 : slow < MOST ? slow : MOST;
 }
 
-void t_until_again(int64_t end, const char *file, int line, const char *text)
+int t_is_over(int64_t begin, double seconds)
 {
-    if (t_now() > end) {
+    double taken = (double)(t_now() - begin) / 1e9;
+    return taken > seconds && taken > seconds * slowdown();
+}
+
+static int is_too_late(int64_t begin)
+{
+    return t_is_over(begin, 10 * t_scale());
+}
+
+void t_until_again(int64_t begin, const char *file, int line, const char *text)
+{
+    if (is_too_late(begin)) {
         t_describe_threads(getpid());
         t_fail(file, line, "never came true: %s", text);
     }
@@ -167,13 +186,13 @@ static long between_looks(void)
 
 void t_until_blocked(pid_t tid)
 {
-    int64_t end = t_until_begin();
+    int64_t begin = t_now();
     struct look first, second;
     do {
         look_at(tid, &first);
         if (!first.state || first.state == 'Z' || first.state == 'X')
             t_fail(__FILE__, __LINE__, "thread %d has ended instead of blocking", (int)tid);
-        if (t_now() > end) {
+        if (is_too_late(begin)) {
             t_describe_threads(getpid());
             t_fail(__FILE__, __LINE__, "thread %d does not block", (int)tid);
         }
@@ -193,10 +212,10 @@ void t_gate_open(struct t_gate *gate)
 
 void t_gate_wait(struct t_gate *gate)
 {
-    int64_t end = t_until_begin();
+    int64_t begin = t_now();
     while (!__atomic_load_n(&gate->open, __ATOMIC_ACQUIRE)) {
         futex_wait(&gate->open, 0, 100000000);
-        if (t_now() > end)
+        if (is_too_late(begin))
             t_fail(__FILE__, __LINE__, "a gate was not opened");
     }
 }
@@ -212,7 +231,7 @@ void t_over(struct t_sequence *sequence)
 
 void t_turn(struct t_sequence *sequence, uint32_t number)
 {
-    int64_t end = t_until_begin();
+    int64_t begin = t_now();
     if (__atomic_load_n(&sequence->taker, __ATOMIC_RELAXED) == t_tid())
         t_over(sequence);
     uint32_t turn;
@@ -220,7 +239,7 @@ void t_turn(struct t_sequence *sequence, uint32_t number)
         if (turn > number)
             t_fail(__FILE__, __LINE__, "turn %u is over already", number);
         futex_wait(&sequence->turn, turn, 100000000);
-        if (t_now() > end)
+        if (is_too_late(begin))
             t_fail(__FILE__, __LINE__, "turn %u has not come, it is turn %u's", number, turn);
     }
     if (__atomic_exchange_n(&sequence->taker, t_tid(), __ATOMIC_RELAXED) != 0)
