@@ -30,8 +30,8 @@ _names_of = {
     "_branch": ("branch", "Branch"),
     "_child": ("Child", "current_child"),
     "_executor": ("Future", "ThreadPoolExecutor"),
-    "_exceptions": ("ThreadExit", "Interrupted", "MultipleError", "NotAliveError"),
-    "_ladder": (
+    "_exceptions": ("ThreadExit", "Interrupted", "MultipleError", "NotAliveError", "NoResultError"),
+    "ladder": (
         "Rung",
         "Incident",
         "Ladder",
@@ -52,6 +52,7 @@ _names_of = {
         "watchdog_feed",
         "watchdog_interval",
     ),
+    "_results": ("as_completed", "race"),
     "_scope": ("fail_after", "fail_at", "move_on_after", "move_on_at", "CancelScope"),
     "_patch_stdlib": ("opt_in", "opt_out", "report"),
     "_to_thread": ("to_thread",),
@@ -84,6 +85,8 @@ __all__ = [
 
 
 def __getattr__(name):
+    if name == "ladder":  # its names are also bough's, as they were before it was public
+        return __import__("bough.ladder").ladder
     file = _file_of.get(name)
     if file is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)

@@ -2,24 +2,32 @@
 import concurrent.futures
 import enum
 import os
+import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import GenericAlias, TracebackType
-from typing import IO, Any, Final, Generic, NamedTuple, ParamSpec, Protocol, TypeVar, final
+from typing import IO, Any, Final, Generic, Literal, NamedTuple, ParamSpec, Protocol, TypeVar, final, overload
 
 from _typeshed import structseq
-from typing_extensions import Self, TypeAlias
+from bough import ladder as ladder
+from typing_extensions import Self, TypeAlias, TypeVarTuple, Unpack
 
 __version__: str  # The package's version. library_version() has the library's.
 
 _T = TypeVar("_T")
+_A = TypeVar("_A")
 _P = ParamSpec("_P")
+_Ts = TypeVarTuple("_Ts")
+_Outcome: TypeAlias = Literal["running", "ok", "error", "interrupted", "not started", "lost"]
+_Kind: TypeAlias = Literal["stop", "timeout", "sibling", "signal", "exit", "operator", "exception"]
 _E_co = TypeVar("_E_co", bound=BaseException, covariant=True)
 _Exception: TypeAlias = BaseException | type[BaseException]
 _Thread: TypeAlias = threading.Thread | str | int
 
 class _Closes(Protocol):
     def close(self) -> Any: ...
+
+_Closing: TypeAlias = _Closes | tuple[_Closes, ...] | list[_Closes]
 
 class _Region(Protocol):
     def __enter__(self) -> Any: ...
@@ -33,7 +41,7 @@ class _Region(Protocol):
 class Record(structseq[Any], tuple[str, str, int, float, int, int, int, int, int]):
     __match_args__: Final = ("kind", "reason", "source", "age", "count", "signo", "rung", "target", "since")
     @property
-    def kind(self) -> str: ...
+    def kind(self) -> _Kind: ...
     @property
     def reason(self) -> str: ...
     @property
@@ -74,6 +82,7 @@ class ThreadExit(SystemExit):
 Interrupted = ThreadExit
 
 class NotAliveError(RuntimeError, ValueError): ...
+class NoResultError(RuntimeError): ...
 
 class Thread(threading.Thread):
     @property
@@ -137,15 +146,29 @@ class Branch:
         self, type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> bool: ...
     def __del__(self) -> None: ...
-    def add(
-        self,
-        fn: Callable[..., _T],
-        /,
-        *args: Any,
-        name: str | None = None,
-        closing: _Closes | tuple[_Closes, ...] | list[_Closes] = (),
-        **kwargs: Any,
-    ) -> Child[_T]: ...
+    # The function's arguments are checked; beside name= and closing= from Python 3.12 on, where its own keyword arguments are to be given
+    # by functools.partial() then.
+    @overload
+    def add(self, __fn: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Child[_T]: ...
+    if sys.version_info >= (3, 12):
+        @overload
+        def add(
+            self,
+            __fn: Callable[[Unpack[_Ts]], _T],
+            *args: Unpack[_Ts],
+            name: str | None = None,
+            closing: _Closing = (),
+        ) -> Child[_T]: ...
+    else:  # the type checker of that time, Debian 12's mypy, does not survive a TypeVarTuple here
+        @overload
+        def add(  # type: ignore[misc]
+            self, __fn: Callable[..., _T], *args: Any, name: str | None, closing: _Closing = ..., **kwargs: Any
+        ) -> Child[_T]: ...
+        @overload
+        def add(  # type: ignore[misc]
+            self, __fn: Callable[..., _T], *args: Any, closing: _Closing, **kwargs: Any
+        ) -> Child[_T]: ...
+    def map(self, fn: Callable[[_A], _T], items: Iterable[_A], /, *, limit: int | None = None) -> list[_T]: ...
     def interrupt(self, reason: str | None = None) -> None: ...
     def clear_interrupt(self) -> bool: ...
     def set_deadline(self, deadline: float | None) -> None: ...
@@ -189,8 +212,8 @@ def move_on_at(deadline: float | None, *, asynchronous: bool = False) -> _MovesO
 class Child(Generic[_T]):
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
     name: str
-    outcome: str
-    result: _T | None
+    outcome: _Outcome
+    def result(self) -> _T: ...
     exception: BaseException | None
     ident: int | None
     def __init__(
@@ -210,6 +233,8 @@ class Child(Generic[_T]):
     def take(self) -> tuple[Any, ...]: ...
 
 def current_child() -> Child[Any] | None: ...
+def as_completed(children: Iterable[Child[_T]], *, timeout: float | None = None) -> Iterator[Child[_T]]: ...
+def race(*functions: Callable[[], _T], name: str = "race") -> _T: ...
 
 # ---- executors
 
@@ -258,7 +283,7 @@ class Ladder(NamedTuple):
     ceilings: dict[str, Rung]  # The highest rung for each kind.
 
 class Transition(NamedTuple):
-    kind: str  # Of the interrupt: "stop", "signal" and so on.
+    kind: _Kind  # Of the interrupt: "stop", "signal" and so on.
     before: int  # The rung that it comes from.
     after: int  # The rung that it goes to; 0: it is over.
     name: str  # The target's.

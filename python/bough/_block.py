@@ -99,8 +99,9 @@ class Block:
             _bough.fail(self._handle, ECANCELED, in_a_line(error))
 
     def _fail(self, error):
-        """Each Ctrl-C after the first is the same one."""
-        again = isinstance(error, KeyboardInterrupt) and any(isinstance(e, KeyboardInterrupt) for e, _ in self._errors)
+        """Each Ctrl-C after the first is the same one; and a child's exception may come by its result()."""
+        kind = KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else ()
+        again = any(e is error or isinstance(e, kind) for e, _ in self._errors)
         if not again:
             self._errors.append((error, None))
         from bough import _signals  # which opting in has loaded

@@ -9,7 +9,8 @@ from errno import ETIMEDOUT
 
 from bough import _bough, _check
 from bough._block import Block, on_bough_clock
-from bough._exceptions import MultipleError, ThreadExit, leaves_of, raise_as_it_is
+from bough._exceptions import MultipleError, ThreadExit, in_a_line, leaves_of, raise_as_it_is
+from bough._own import without_frames
 
 __all__ = ["branch", "Branch"]
 
@@ -29,6 +30,7 @@ class Branch(Block, _bough.Branch):
     """
 
     __slots__ = ()
+    __module__ = "bough"
 
     # Attributes of the C class besides those of a Block, each with what it holds at first:
     #   _from_outside None   the record of an interrupt from further out that a child has ended by
@@ -44,7 +46,9 @@ class Branch(Block, _bough.Branch):
 
     def __repr__(self):
         state = "not entered" if self._handle is None else "open" if self._is_open else "ended"
-        return f"<bough.Branch {self.name!r}: {state}>"
+        running = len(self._children)
+        children = f", {running} {'child' if running == 1 else 'children'} running" if running and self._is_open else ""
+        return f"<bough.Branch {self.name!r}: {state}{children}{', interrupted' if self.interrupted else ''}>"
 
     # ---- what is done with it
 
@@ -65,6 +69,28 @@ class Branch(Block, _bough.Branch):
         _bough.set_deadline(self._open(), 0 if deadline is None else on_bough_clock(deadline))
 
     # ---- children
+
+    @without_frames
+    def map(self, fn, items, /, *, limit=None):
+        """Run fn(item) for each item, in a child for each, and return their results as a list, in the order of the items. At most
+        `limit` of these children run at a time, and an item is taken when there is room for it. This waits for the children. If one
+        fails, the block raises its exception; of a supervisor's, map() raises the first one."""
+        places = _check.whole("Branch.map() limit", limit, 1, or_none=True) and threading.Semaphore(limit)
+        try:
+            items = iter(items)
+        except TypeError:
+            raise _check.error(TypeError, "Branch.map() items", "an iterable", items, "For one call use add()") from None
+        children = []
+        for item in items:
+            if places:
+                places.acquire()
+            children.append(self.add(fn, item))
+            if places:
+                children[-1]._when_over(places.release)
+        for child in children:
+            child.join()
+        _bough.check_interrupt()  # one has failed: the block raises that, not what result() says about the others
+        return [child.result() for child in children]
 
     def _check_child(self, child, fn, closing):
         """Of add(), where that is not what most programs give."""
@@ -132,4 +158,5 @@ def _let_go(failed, raised):
     """Of what is raised as it is: its traceback will hold the frame that may hold the child, which would hold it."""
     for error, child in failed:
         if error is raised and child is not None:
+            child._raised_text = in_a_line(error)
             child.exception = None

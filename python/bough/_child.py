@@ -7,7 +7,7 @@ import types
 from errno import ECANCELED, EIO
 
 from bough import _bough, _check, _open_branches
-from bough._exceptions import NotAliveError, consists_of, in_a_line, is_a_stop
+from bough._exceptions import NoResultError, NotAliveError, add_note, consists_of, in_a_line, is_a_stop
 from bough._threads import _instance
 
 __all__ = ["Child", "current_child"]
@@ -24,23 +24,47 @@ class Child(_bough.Child):
 
     name        for messages, the kernel and the tree
     outcome     "running", "ok", "error", "interrupted", "not started" or "lost"
-    result      what the function returned, if it returned
+    result()    what the function returned, or its exception, raised again
     exception   what the function raised, if it failed; reset to None when the block raises that exception, to avoid a
                 reference cycle: use the caught exception instead
     ident       the thread's ident, as threading.get_ident() returns it; None before the child runs
     """
 
     __slots__ = ()
+    __module__ = "bough"
 
     # Attributes of the C class besides these:
     #   _handle, _branch     its own handle, once it runs, and its branch's
     #   _owner, _above       a weak reference to its branch; the child that this was entered in
     #   _closing, _posted    lists, made when they are asked for
     #   _process, _native_id in which it was added; of its thread
-    #   _over, _ended        whether it has ended; the Event for those who join it before that
+    #   _over, _ended        whether it has ended; the Event for those who wait for that
+    #   _result              what the function returned
+    #   _raised_text         of the exception, once the block has raised it
 
     def __repr__(self):
-        return f"<bough.Child {self.name!r}: {self.outcome}>"
+        return f"<bough.Child {self.name!r}: {self.outcome}{self._details()}>"
+
+    def _details(self):
+        if self.outcome == "ok":
+            return f", {_check.shown(self._result)}" if self._result is not None else ""
+        error = self.exception
+        return f", {_check.shown(error)}" if error is not None else f", {self._raised_text}" if self._raised_text else ""
+
+    def _no_result(self):
+        """Raises what result() does then."""
+        alive, why = self.is_alive(), self.outcome
+        if alive:
+            why = "still runs: call join() first, or call result() after the block"
+        elif self._raised_text:
+            why = f"has failed, and its block has raised the exception ({self._raised_text}): use the one that was caught there"
+        elif why == INTERRUPTED:
+            why = "was interrupted: look at its outcome first, where children may be interrupted"
+        elif why == NOT_STARTED:
+            why = "was not started, because its branch was interrupted"
+        else:
+            why = "is lost: bough has given up its thread, or it runs in the process that has forked this one"
+        raise NoResultError(f"child {self.name!r} has no result: it {why}")
 
     def is_alive(self):
         """Whether the child still runs."""
@@ -66,10 +90,14 @@ class Child(_bough.Child):
         """Set by who forgets it (child_object.c): it is there before it is looked whether that has happened already."""
         with _event_lock:
             if self._ended is None:
-                self._ended = threading.Event()
+                self._ended = _Ended()
         if self._over:
             self._ended.set()
         return self._ended
+
+    def _when_over(self, callback):
+        """callback(), by the thread that forgets the child, or now. It must not wait."""
+        self._event().tell(callback)
 
     def interrupt(self, reason=None):
         """Ask the child, and the threads of its branches, to stop. Does nothing if the child has ended."""
@@ -119,7 +147,7 @@ class Child(_bough.Child):
         if isinstance(result, types.CoroutineType):
             exception = _check.result(self.name, result)
         if exception is None:
-            self.outcome, self.result = "ok", result
+            self.outcome, self._result = "ok", result
             return 0
         if consists_of(exception, is_a_stop):
             self.outcome = INTERRUPTED
@@ -130,6 +158,8 @@ class Child(_bough.Child):
     def _failed(self, error):
         """Its function has, or what it had to close."""
         self.outcome = ERROR
+        owner = self._owner()
+        add_note(error, f"in child {self.name!r}" + (f" of branch {owner.name!r}" if owner is not None else ""))
         if self.exception is None:
             self.exception = error
         self._tell("_child_failed", error, self)
@@ -193,6 +223,29 @@ def _end_what_is_open():
     misuse = _open_branches.end_all_of_this_thread()
     _bough.leave_open(0)
     return misuse
+
+
+class _Ended(threading.Event):
+    """It has ended: set once."""
+
+    def __init__(self):
+        super().__init__()
+        self._callbacks = []
+
+    def set(self):
+        super().set()
+        with _event_lock:
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback()
+
+    def tell(self, callback):
+        """callback(), by the thread that sets it, or now."""
+        with _event_lock:
+            if not self.is_set():
+                self._callbacks.append(callback)
+                return
+        callback()
 
 
 class _ChildThread(threading._DummyThread):

@@ -4,7 +4,7 @@ from threading import ThreadError  # which is RuntimeError
 
 from bough import _bough
 
-__all__ = ["ThreadExit", "Interrupted", "MultipleError", "NotAliveError"]
+__all__ = ["ThreadExit", "Interrupted", "MultipleError", "NotAliveError", "NoResultError"]
 
 
 class ThreadExit(SystemExit):
@@ -24,6 +24,11 @@ class ThreadExit(SystemExit):
             return super().__str__()
         return self.record.reason or self.record.kind
 
+    def __repr__(self):
+        if self.args or self.record is None:
+            return super().__repr__()
+        return f"<ThreadExit: {self.record.kind}, {self.record.reason or 'no reason given'}>"
+
     @staticmethod
     def clear():
         """Clear the calling thread's interrupts. Returns whether there were any."""
@@ -41,6 +46,14 @@ class NotAliveError(ThreadError, ValueError):
 
 
 NotAliveError.__module__ = "bough"
+
+
+class NoResultError(RuntimeError):
+    """A child has no result: it still runs, was interrupted or was not started; or it has failed, and its block has raised the
+    exception."""
+
+
+NoResultError.__module__ = "bough"
 
 
 class MultipleError(BaseExceptionGroup):
@@ -104,6 +117,15 @@ def raise_as_it_is(error):
     finally:
         error.__context__ = context
         del error, context
+
+
+def add_note(error, note):
+    """Once: an instance may be raised by several children. An exception may refuse notes."""
+    try:
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
+    except Exception:
+        pass
 
 
 def in_a_line(error):

@@ -29,7 +29,7 @@ def _taking_part(original):
     @wraps(original)
     def _bootstrap_inner(self):
         if not hasattr(self, "_starts_disabled") and not _is_service(self):  # a bough.Thread has that
-            self.__dict__["run"] = _PlainRun(self, self.run)
+            self.__dict__["run"] = _bough.around(_PlainRun(self, self.run))
         original(self)
 
     return _bootstrap_inner

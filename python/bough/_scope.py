@@ -35,6 +35,7 @@ class CancelScope(Block, _bough.CancelScope):
     """
 
     __slots__ = ()
+    __module__ = "bough"
 
     def __new__(cls, *, deadline=math.inf, asynchronous=False, shield=False):
         if shield:

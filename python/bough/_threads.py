@@ -50,6 +50,8 @@ class Thread(threading.Thread):
     anywhere with `enable_async_interrupt`. `raise_exc()` and `terminate()` need none of these flags and reach the thread
     anywhere but in critical sections."""
 
+    __module__ = "bough"
+
     _starts_disabled = False
     _io = False
     _async = False
@@ -66,7 +68,7 @@ class Thread(threading.Thread):
         _check.function("Thread.run()", self.run)
         _opt_in()
         if not self._started.is_set():
-            self.__dict__["run"] = Run(self, self.run)
+            self.__dict__["run"] = _bough.around(Run(self, self.run))
         try:
             super().start()
         except BaseException:
@@ -111,6 +113,8 @@ class Thread(threading.Thread):
 
 class ProtectedThread(Thread):
     """A Thread that can be interrupted only in `with allow_interruption:` blocks, and there as its flags say."""
+
+    __module__ = "bough"
 
     _starts_disabled = True
 
@@ -212,10 +216,15 @@ class on_interrupt:
     If the callback makes a call of the block fail, the error counts as the interrupt, as the error of an interrupted call does.
     """
 
+    __module__ = "bough"
+
     def __init__(self, callback, *, deadline=5.0):
         self.callback = _check.function("on_interrupt() callback", callback)
         self.deadline = _check.seconds("on_interrupt() deadline", deadline, below=threading.TIMEOUT_MAX)
         self._open = {}  # by thread: its blocks, the innermost last
+
+    def __repr__(self):
+        return f"<bough.on_interrupt: {_check.shown(self.callback)}>"
 
     def __enter__(self):
         _opt_in()

@@ -327,7 +327,7 @@ def again(run):
         child = b.add(twice)
         until_blocked(run)
         child.interrupt("enough")
-    print(child.result)
+    print(child.result())
 
 
 if __name__ == "__main__":

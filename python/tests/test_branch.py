@@ -82,7 +82,7 @@ class Ends(unittest.TestCase):
             one.interrupt("just this one")
             one.join()
             gate.set()
-        self.assertEqual((one.outcome, other.outcome, other.result), ("interrupted", "ok", "well"))
+        self.assertEqual((one.outcome, other.outcome, other.result()), ("interrupted", "ok", "well"))
         self.assertFalse(b.interrupted)
 
     def test_own_stop_ends_well(self):
@@ -265,9 +265,9 @@ class Tree(unittest.TestCase):
             first = b.add(child, 3)
             second = b.add(grandchild)
         last = first
-        while last.result:
-            last = last.result
-        self.assertEqual((last.outcome, second.result.result), ("ok", "added from below"))
+        while last.result():
+            last = last.result()
+        self.assertEqual((last.outcome, second.result().result()), ("ok", "added from below"))
 
     def test_foreign_thread_adds(self):
         """is refused, and what was to be closed is closed"""
@@ -317,7 +317,7 @@ class Tree(unittest.TestCase):
 
         with branch() as b:
             child = b.add(child)
-        self.assertIs(child.result, False)
+        self.assertIs(child.result(), False)
 
     def test_branch_in_a_bough_thread(self):
         """its interrupt reaches the children"""

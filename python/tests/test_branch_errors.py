@@ -186,7 +186,7 @@ class Errors(unittest.TestCase):
             for n in range(70):
                 b.add(fail, B(n)).join()
             last = b.add(lambda: "well")
-        self.assertEqual((child.outcome, last.result, len(b.failures)), ("error", "well", 64))
+        self.assertEqual((child.outcome, last.result(), len(b.failures)), ("error", "well", 64))
         self.assertIsInstance(b.failures[0], A)
         with self.assertRaises(A), branch(supervisor=True) as b:
             other = b.add(block)
@@ -199,7 +199,7 @@ class Errors(unittest.TestCase):
             done = b.add(lambda: 42)
             done.join()
             raise A
-        self.assertEqual((done.outcome, done.result, done.exception), ("ok", 42, None))
+        self.assertEqual((done.outcome, done.result(), done.exception), ("ok", 42, None))
 
     def test_exception_of_a_child(self):
         """stays with it in a group; what is raised as it is, is with who caught it"""
@@ -297,7 +297,7 @@ class Closing(unittest.TestCase):
 
         with branch() as b:
             child = b.add(child, closing=thing)
-        self.assertEqual((child.result, thing.closed), (((thing,), ()), 0))
+        self.assertEqual((child.result(), thing.closed), (((thing,), ()), 0))
 
     def test_error_in_close(self):
         """is one more failure, and no replacement; the others are closed all the same"""
@@ -318,7 +318,7 @@ class Closing(unittest.TestCase):
         self.assertIsNone(bough.current_child())
         with branch() as b:
             child = b.add(bough.current_child)
-        self.assertIs(child.result, child)
+        self.assertIs(child.result(), child)
 
 
 def fails():
@@ -352,7 +352,7 @@ class Cycles(unittest.TestCase):
         def work():
             with branch() as b:
                 child = b.add(lambda b: b.add(int), b)
-            assert child.result.outcome == "ok"
+            assert child.result().outcome == "ok"
 
         self.check(work)
 

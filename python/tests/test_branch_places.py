@@ -46,7 +46,7 @@ class Surroundings(unittest.TestCase):
             one = b.add(child)
             one.join()
             two = b.add(child)
-        self.assertEqual((one.result, two.result, var.get()), ("body", "body", "body"))
+        self.assertEqual((one.result(), two.result(), var.get()), ("body", "body", "body"))
 
     def test_thread_locals(self):
         """are not shared by children that run on one worker, one after the other"""
@@ -60,7 +60,7 @@ class Surroundings(unittest.TestCase):
         for _ in range(20):
             with branch() as b:
                 child_ = b.add(child)
-            self.assertIs(child_.result, False)
+            self.assertIs(child_.result(), False)
 
     def test_names(self):
         """current_thread(), logging, enumerate() and the kernel know a child by its name, while it runs"""
@@ -75,13 +75,13 @@ class Surroundings(unittest.TestCase):
             named = b.add(child, name="a-name")
             named.join()
             other = b.add(child)
-        self.assertEqual(named.result[:4], ("a-name", "a-name", True, True))
-        self.assertRegex(other.result[0], r"^child-\d+$")
+        self.assertEqual(named.result()[:4], ("a-name", "a-name", True, True))
+        self.assertRegex(other.result()[0], r"^child-\d+$")
         self.assertEqual(logs.records[0].threadName, "a-name")
-        self.assertNotIn(named.result[4], threading.enumerate())
-        self.assertFalse(named.result[4].is_alive())
-        named.result[4].join(ENOUGH)
-        self.assertIs(named.result[4], named.result[4])
+        self.assertNotIn(named.result()[4], threading.enumerate())
+        self.assertFalse(named.result()[4].is_alive())
+        named.result()[4].join(ENOUGH)
+        self.assertIs(named.result()[4], named.result()[4])
         self.assertEqual(threading.enumerate(), [threading.main_thread()])
 
     def test_its_thread_is_whole(self):
@@ -113,7 +113,7 @@ class Surroundings(unittest.TestCase):
             self.assertTrue(child.join())
             for other in joined:
                 other.join()
-                self.assertIs(other.result, True)
+                self.assertIs(other.result(), True)
             self.assertTrue(child.join(0))
 
     def test_names_from_outside(self):

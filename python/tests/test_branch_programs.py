@@ -195,7 +195,7 @@ with branch() as b:
     add(b)
     children = [b.add(forks, how, name="forker") for how in ("returns", "fails", "exits")]
     for c in children: c.join()
-    print([c.result for c in children], flush=True)
+    print([c.result() for c in children], flush=True)
     b.interrupt()
 """
         )
@@ -237,7 +237,7 @@ def run(method):
 if __name__ == "__main__":
     with branch() as b:
         children = [b.add(run, method) for method in ("fork", "spawn")]
-    print([c.result for c in children])
+    print([c.result() for c in children])
 """
         )
         self.assertEqual((status, out), (0, "[0, 0]\n"), err)

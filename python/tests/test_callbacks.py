@@ -34,7 +34,7 @@ class Callbacks(Causes):
     def test_the_callback_ends_it(self):
         """and the interrupt does not: the call has its result"""
         child = self.child(self.within, self.answer)
-        self.assertEqual((child.outcome, child.result), ("ok", "answered"))
+        self.assertEqual((child.outcome, child.result()), ("ok", "answered"))
 
     def test_then_calls_are_interrupted(self):
         """the interrupt is still pending after the block"""
@@ -147,7 +147,7 @@ class Callbacks(Causes):
                 client.ask(self.fd)
             return "answered"
 
-        self.assertEqual(self.child(body).result, "answered")
+        self.assertEqual(self.child(body).result(), "answered")
 
     def test_a_branch_inside(self):
         def body():

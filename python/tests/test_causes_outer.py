@@ -23,7 +23,7 @@ class OuterInterrupts(Causes):
 
         with branch("inner") as b:
             children = [b.add(child, fd) for fd in (0, 1, 2)]
-        self.went_on.append([c.result for c in children])
+        self.went_on.append([c.result() for c in children])
         return self.went_on
 
     def setUp(self):
@@ -135,13 +135,13 @@ class NoOuterInterrupts(Causes):
         def work():
             with branch() as b:
                 child = b.add(self.noted(stubborn))
-            return child.result
+            return child.result()
 
         with branch() as outer:
             child = outer.add(work)
             self.until_blocked()
             outer.interrupt()
-        self.assertEqual((child.outcome, child.result), ("ok", 1))
+        self.assertEqual((child.outcome, child.result()), ("ok", 1))
 
     def test_one_child_alone(self):
         """a child that was interrupted alone, in a block that was not"""

@@ -95,7 +95,7 @@ class Again(unittest.TestCase):
         with self.subTest("child"):
             with branch() as b:
                 child = b.add(run)
-            yield child.result
+            yield child.result()
         with self.subTest("main"):
             yield run()
 

@@ -55,6 +55,15 @@ class Guide(unittest.TestCase):
             self.guide.ask(one)
         self.assertEqual(self.guide.ask_all(abs, [-1, 2]), [1, 2])
 
+    def test_results(self):
+        self.assertEqual(self.guide.sizes(str, [1, 22, 333]), [1, 2, 3])
+
+        def fetch(url):
+            return 1 / 0 if url == "c" else url
+
+        self.assertEqual(sorted(self.guide.as_they_come(fetch, "abc")), [("a", "a"), ("b", "b")])
+        self.assertEqual(self.guide.fastest(lambda delay: time.sleep(delay) or delay, [60, 0.01, 60]), 0.01)
+
     def test_time_limits(self):
         one, other = socket.socketpair()
         with one, other:

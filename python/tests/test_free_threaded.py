@@ -12,7 +12,7 @@ import bough
 print(before, sys._is_gil_enabled())
 with bough.branch() as b:
     children = [b.add(sum, range(10_000)) for _ in range(20)]
-print({child.result for child in children})
+print({child.result() for child in children})
 with bough.branch(timeout=0.05) as b:
     b.add(__import__("time").sleep, 3600)
 """

@@ -12,12 +12,12 @@ FILES = {path.stem: path for path in Path(bough.__file__).parent.glob("*.py")}
 
 # Imports inside functions, and files that are loaded by their name: (file, what it loads) -> why not at the top.
 LAZY = {
-    ("_block", "_signals"): "only a failure needs it; entering a branch has loaded it",
+    ("_block", "_signals"): "only a failure needs it; entering a block has loaded it",
     ("_call", "_branch"): "only a call with a time limit needs it",
     ("_call", "_signals"): "only a Ctrl-C needs it",
     ("_executor", "_patch_stdlib"): "the first executor opts in",
     ("_executor", "_signals"): "only a failure needs it",
-    ("_ladder", "_patch_stdlib"): "the first setting opts in",
+    ("ladder", "_patch_stdlib"): "the first setting opts in",
     ("_patch_stdlib", "_futures"): "when a program imports what it changes",
     ("_patch_stdlib", "_loops"): "when a program imports what it changes",
     ("_patch_stdlib", "_plain"): "opt_in(threads=True) only",

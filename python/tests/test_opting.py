@@ -209,7 +209,7 @@ except RuntimeError as error:
 print(threading.Thread.start is start)
 with bough.branch() as b:
     child = b.add(lambda: 7)
-print(child.result)
+print(child.result())
 bough.opt_out()
 {patch}
 try:
@@ -225,7 +225,7 @@ bough.opt_in()
 gevent.monkey.patch_signal()
 with bough.branch() as b:
     child = b.add(lambda: 7)
-print(child.result)
+print(child.result())
 """
 
 
@@ -280,7 +280,7 @@ def work():
 with bough.branch() as b:
     child = b.add(work)
 import multiprocessing.pool as pool
-print("multiprocessing.pool.worker" in bough.report()["replaced"], "exec_module" in child.result[1])
+print("multiprocessing.pool.worker" in bough.report()["replaced"], "exec_module" in child.result()[1])
 """
 
 

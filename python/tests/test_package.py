@@ -54,7 +54,7 @@ def work():
     return hasattr(subprocess.Popen.__init__, "__wrapped__")
 with bough.branch() as b:
     child = b.add(work)
-print(child.outcome, child.result)
+print(child.outcome, child.result())
 """
 
 

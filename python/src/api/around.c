@@ -38,7 +38,7 @@ static PyObject *call(PyObject *self, PyObject *args, PyObject *keywords)
     const struct around *a = (struct around *)self;
     PyObject *begun = a->before ? PyObject_CallNoArgs(a->before) : Py_NewRef(Py_None);
     if (!begun)
-        return NULL;
+        return bp_hide_own_frames(), NULL;
     Py_DECREF(begun);
     PyObject *result =
         a->uninterruptible ? call_uninterruptible(a, args, keywords) : PyObject_Call(a->original, args, keywords);
@@ -46,6 +46,8 @@ static PyObject *call(PyObject *self, PyObject *args, PyObject *keywords)
     if (!ended)
         Py_CLEAR(result);
     Py_XDECREF(ended);
+    if (!result)
+        bp_hide_own_frames();
     return result;
 }
 

@@ -82,8 +82,9 @@ struct bp_child_object {
     PyObject_HEAD
     PyObject *weak_references, *dictionary;
     PyObject *name, *outcome, *result, *exception;
-    PyObject *owner;                                /* a weak reference to its branch */
-    PyObject *above;                                /* the child that the branch was entered in */
+    PyObject *raised_text; /* of the exception, once the block has raised it: then `exception` is None */
+    PyObject *owner;       /* a weak reference to its branch */
+    PyObject *above;       /* the child that the branch was entered in */
     PyObject *function, *args, *keywords, *context; /* until it begins */
     PyObject *closing, *posted, *ended;             /* lists; an Event for those who join it. NULL until needed */
     struct bp_branch *runs_in;

@@ -226,6 +226,7 @@ static PyObject *branch(PyObject *module, PyObject *args, PyObject *keywords)
     if (check(o) == 0)
         return (PyObject *)o;
     Py_DECREF(o);
+    bp_hide_own_frames();
     return NULL;
 }
 

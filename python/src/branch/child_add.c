@@ -163,5 +163,6 @@ PyObject *bp_branch_add(PyObject *self, PyObject *const *args, Py_ssize_t count,
     if (error == 0)
         return (PyObject *)c;
     Py_DECREF(c);
+    bp_hide_own_frames();
     return NULL;
 }

@@ -56,7 +56,8 @@ static PyGetSetDef attributes[] = {
 static PyMemberDef members[] = {
     {"name", T_OBJECT, OFFSET(name), 0, PyDoc_STR("For messages, the kernel and the tree.")},
     {"outcome", T_OBJECT, OFFSET(outcome), 0, PyDoc_STR("What has become of it.")},
-    {"result", T_OBJECT, OFFSET(result), 0, PyDoc_STR("What its function returned, if it did.")},
+    {"_result", T_OBJECT, OFFSET(result), 0, NULL},
+    {"_raised_text", T_OBJECT, OFFSET(raised_text), 0, NULL},
     {"exception", T_OBJECT, OFFSET(exception), 0, PyDoc_STR("What its function raised, if it failed.")},
     {"_owner", T_OBJECT, OFFSET(owner), 0, NULL},
     {"_above", T_OBJECT, OFFSET(above), 0, NULL},
@@ -128,7 +129,30 @@ static PyObject *drop_call(PyObject *self, PyObject *none)
     Py_RETURN_NONE;
 }
 
+/* In C, so that a traceback shows where it was asked for and where the child has failed, and nothing between. The exception's context
+ * stays what it is. */
+static PyObject *result(PyObject *self, PyObject *none)
+{
+    struct bp_child_object *c = of(self);
+    PyObject *error = c->exception;
+    (void)none;
+    if (c->outcome && PyUnicode_Check(c->outcome) && PyUnicode_CompareWithASCIIString(c->outcome, "ok") == 0)
+        return Py_NewRef(c->result ? c->result : Py_None);
+    if (error && PyExceptionInstance_Check(error)) {
+        PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(error)), Py_NewRef(error), PyException_GetTraceback(error));
+        return NULL;
+    }
+    Py_XDECREF(PyObject_CallMethod(self, "_no_result", NULL));
+    bp_hide_own_frames();
+    return NULL;
+}
+
 static PyMethodDef methods[] = {
+    {"result", result, METH_NOARGS,
+     PyDoc_STR(
+         "result($self, /)\n--\n\nWhat the function returned. If the child has failed, its exception is raised again. "
+         "NoResultError: there is neither, because the child still runs, was interrupted or was not started, or because "
+         "its block has raised the exception.")},
     {"_forget", forget, METH_NOARGS, PyDoc_STR("It has ended, or never started: its place is free.")},
     {"_drop_call", drop_call, METH_NOARGS, PyDoc_STR("It is not going to call anything.")},
     {0},
@@ -137,21 +161,14 @@ static PyMethodDef methods[] = {
 /* ---- its life ---------------------------------------------------------------------------------------------------- */
 
 static const size_t references[] = {
-    offsetof(struct bp_child_object, dictionary),
-    offsetof(struct bp_child_object, name),
-    offsetof(struct bp_child_object, outcome),
-    offsetof(struct bp_child_object, result),
-    offsetof(struct bp_child_object, exception),
-    offsetof(struct bp_child_object, owner),
-    offsetof(struct bp_child_object, above),
-    offsetof(struct bp_child_object, function),
-    offsetof(struct bp_child_object, args),
-    offsetof(struct bp_child_object, keywords),
-    offsetof(struct bp_child_object, context),
-    offsetof(struct bp_child_object, closing),
-    offsetof(struct bp_child_object, posted),
-    offsetof(struct bp_child_object, ended),
-    0,
+    offsetof(struct bp_child_object, dictionary), offsetof(struct bp_child_object, name),
+    offsetof(struct bp_child_object, outcome),    offsetof(struct bp_child_object, result),
+    offsetof(struct bp_child_object, exception),  offsetof(struct bp_child_object, raised_text),
+    offsetof(struct bp_child_object, owner),      offsetof(struct bp_child_object, above),
+    offsetof(struct bp_child_object, function),   offsetof(struct bp_child_object, args),
+    offsetof(struct bp_child_object, keywords),   offsetof(struct bp_child_object, context),
+    offsetof(struct bp_child_object, closing),    offsetof(struct bp_child_object, posted),
+    offsetof(struct bp_child_object, ended),      0,
 };
 
 static int traverse(PyObject *self, visitproc visit, void *arg)

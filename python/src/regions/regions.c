@@ -253,6 +253,16 @@ static void dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
+static PyObject *represent(PyObject *self)
+{
+    static const char *const names[] = {[BP_CRITICAL] = "critical_section",
+                                        [BP_CLEANUP] = "cleanup",
+                                        [BP_ALLOW] = "allow_interruption",
+                                        [BP_TAKES_PART] = "set_enable_io_interrupt",
+                                        [BP_HANDLER] = "handler"};
+    return PyUnicode_FromFormat("<bough.%s>", names[((struct manager *)self)->kind]);
+}
+
 static PyMethodDef manager_methods[] = {
     {"__enter__", enter, METH_NOARGS, NULL},
     {"__exit__", (PyCFunction)(void (*)(void))leave, METH_FASTCALL, NULL},
@@ -262,6 +272,7 @@ static PyMethodDef manager_methods[] = {
 static PyType_Slot manager_slots[] = {
     {Py_tp_doc, (void *)PyDoc_STR("A region of code, for a with statement. Reentrant, and good for any thread.")},
     {Py_tp_methods, manager_methods},
+    {Py_tp_repr, (void *)represent},
     {Py_tp_dealloc, (void *)dealloc},
     {0, NULL},
 };

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""The results of several children: as they come, or the first one."""
+import collections
+import threading
+import time
+
+from bough import _check
+from bough._branch import branch
+from bough._child import Child
+from bough._exceptions import MultipleError, NoResultError, raise_as_it_is
+from bough._own import without_frames
+
+__all__ = ["as_completed", "race"]
+
+
+@without_frames
+def as_completed(children, *, timeout=None):
+    """An iterator over children, of any branches: each as soon as it has ended, however it has. Ask child.result(), or look at
+    child.outcome. The next one is waited for by a blocking call, which can be interrupted. If not all have ended in `timeout` seconds, it
+    raises TimeoutError."""
+    try:
+        given = dict.fromkeys(children)
+    except TypeError:
+        raise _check.error(TypeError, "as_completed() children", "an iterable of children", children, _advice(children)) from None
+    for child in given:
+        if not isinstance(child, Child):
+            raise _check.error(TypeError, "as_completed() children", "children, as Branch.add() returns them", child, _advice(child))
+    return _Completed(given, _check.seconds("as_completed() timeout", timeout, or_none=True))
+
+
+def _advice(thing):
+    return "Use concurrent.futures.as_completed() for futures" if hasattr(thing, "add_done_callback") else ""
+
+
+class _Completed:
+    """Each child that ends appends itself, and releases the semaphore."""
+
+    def __init__(self, children, timeout):
+        self._ended, self._count, self._left = collections.deque(), threading.Semaphore(0), len(children)
+        self._end = None if timeout is None else time.monotonic() + timeout
+        for child in children:
+            child._when_over(lambda child=child: (self._ended.append(child), self._count.release()))
+
+    def __iter__(self):
+        return self
+
+    @without_frames
+    def __next__(self):
+        if not self._left:
+            raise StopIteration
+        left = None if self._end is None else min(max(self._end - time.monotonic(), 0), threading.TIMEOUT_MAX)
+        if not self._count.acquire(timeout=left):
+            raise TimeoutError(f"{self._left} children have not ended: interrupt them, or leave the block that waits for them")
+        self._left -= 1
+        return self._ended.popleft()
+
+
+@without_frames
+def race(*functions, name="race"):
+    """Run the functions at the same time, each in a child of its own, and return the result of the first one that returns. The others are
+    interrupted then, and race() waits for their end. A function that fails is out of the race; if all fail, their exceptions are raised as a
+    MultipleError, or the only one as it is.
+
+    What the others may have taken out of a queue or a socket is lost with their results. Give functions without arguments: a lambda, or
+    functools.partial().
+    """
+    if not functions:
+        raise TypeError("race() must be given one function or more, each without arguments")
+    for function in functions:
+        _check.function("race() function", function)
+    with branch(name, supervisor=True) as b:
+        children = [b.add(function) for function in functions]
+        for child in as_completed(children):
+            if child.outcome == "ok":
+                b.interrupt(f"{child.name} has come first")
+                return child.result()
+    errors = [child.exception for child in children if child.exception is not None]
+    if len(errors) == 1:
+        raise_as_it_is(errors[0])
+    if errors:
+        raise_as_it_is(MultipleError(f"{len(errors)} failures in {name}", errors))
+    raise NoResultError(f"no function of {name} has returned or failed: all {len(children)} were interrupted")
