@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include "memfd.h"
 #include "pid_ns.h"
 #include "proc.h"
+#include "wake/fallback_signal.h"
 
 /* ---- the reader's thread ------------------------------------------------------------------------------------- */
 
@@ -48,12 +48,12 @@ static pid_t find_reader(pid_t pid)
     return found;
 }
 
+/* By no other signal than the library's, whatever the arena names: the process may have ended, and another have its id. */
 static void ring(const struct arena *a)
 {
     pid_t reader = find_reader(a->pid);
-    int signo = a->head.ticker_signal;
-    if (reader && signo > 0 && signo < NSIG)
-        syscall(SYS_tgkill, a->pid, reader, signo);
+    if (reader && a->head.ticker_signal == BO_SECOND_ROAD)
+        syscall(SYS_tgkill, a->pid, reader, BO_SECOND_ROAD);
 }
 
 /* ---- the box ---------------------------------------------------------------------------------------------------- */

@@ -39,6 +39,13 @@ static void need(bool condition, const char *what)
         perror(what), exit(1);
 }
 
+/* Libc's too, one of which is the ticker's: each thread itself, since pthread_create() lets that one through. */
+static void block_signals(void)
+{
+    const uint64_t all = ~(uint64_t)0;
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof all);
+}
+
 /* ---- chance --------------------------------------------------------------------------------------------------- */
 
 struct dice {
@@ -210,7 +217,7 @@ static void open_arena(const char *path)
     close(from);
 }
 
-static void restore(void)
+static void restore(struct dice *d)
 {
     for (int branch = 0; branch < 2; branch++)
         memset(records_at(branch, 0), 0, used * BO_KIND_COUNT * sizeof(struct bo_record));
@@ -219,6 +226,8 @@ static void restore(void)
     for (size_t i = 0, at = 0; i < 5; at += part[i].size, i++)
         memcpy(part[i].at, pristine + at, part[i].size);
     head->pid = getpid();
+    if (one_in(d, 4))
+        head->ticker_signal = one_in(d, 2) ? SIGKILL : SIGSTOP; /* it must not be sent */
     used = FIRST;
 }
 
@@ -443,6 +452,7 @@ static void *answer_all(void *unused)
 {
     const struct timespec moment = {0, 200000};
     struct dice d = {1};
+    block_signals();
     prctl(PR_SET_NAME, "bough-ticker");
     for (;; nanosleep(&moment, NULL)) {
         pthread_mutex_lock(&pen);
@@ -463,7 +473,7 @@ static void bring_about(const char *mode, struct dice *d)
     static const uint32_t counts[] = {5, 40, 400, 3000};
     char name[16];
     bool changing = strcmp(mode, "changing") == 0;
-    restore();
+    restore(d);
     new_text(d);
     new_dumps(d);
     memset(mail->request, 0, sizeof mail->request);
@@ -489,10 +499,8 @@ int main(int count, char **arguments)
 {
     char mode[16];
     unsigned long long seed;
-    sigset_t all;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    sigfillset(&all); /* the command sends the one that the header names */
-    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    block_signals();
     need(count == 2, "usage: hostile ARENA");
     make_text();
     open_arena(arguments[1]);

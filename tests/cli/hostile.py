@@ -101,13 +101,18 @@ class Targets:
         """The process's id, with that arena."""
         if mode == "real":
             return self.get("real").pid
-        for _ in range(3):  # the one before may have been ended by a signal that its arena named
-            process = self.get("hostile")
-            with contextlib.suppress(BrokenPipeError):
-                os.write(process.stdin.fileno(), f"{mode} {number}\n".encode())
-            if wait_for_ready(process):
-                return process.pid
-        raise RuntimeError("hostile does not start")
+        process = self.get("hostile")
+        os.write(process.stdin.fileno(), f"{mode} {number}\n".encode())
+        if not wait_for_ready(process):
+            raise RuntimeError("hostile does not start")
+        return process.pid
+
+    def was_signalled(self):
+        """The hostile one, by the command: its arena may have named that signal."""
+        process = self.running.get("hostile")
+        if process is None or process.poll() is not None:
+            return process is not None
+        return Path(f"/proc/{process.pid}/stat").read_bytes().rpartition(b")")[2].split()[0] == b"T"
 
     def __enter__(self):
         return self
@@ -253,7 +258,12 @@ def main():
                 status, output, errors = execute(options.bough, run, pid)
                 longest = max(longest, time.monotonic() - began)
                 count, shown = count + 1, shown + (status == 0)
-                for fault in faults(run, status, output, errors):
+                found = list(faults(run, status, output, errors))
+                if run.dies_after is None and targets.was_signalled():
+                    found.append("it has sent the process a signal that stops or ends it")
+                if found or run.dies_after is not None:
+                    targets.drop("real" if run.mode == "real" else "hostile")
+                for fault in found:
                     bad += 1
                     print(f"# {run}".encode("unicode_escape").decode())
                     print("#  ", fault.replace("\n", "\n#   "), flush=True)
