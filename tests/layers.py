@@ -123,18 +123,19 @@ VARIABLE = re.compile(
 
 
 def check_statics():
-    """no two files of src/ have a static function or variable of the same name: grep, gdb and backtraces tell them apart"""
-    found = {}
-    for path in sorted((root / "src").glob("*/*.c")):  # not the twins of src/arch
-        text = path.read_text()
-        names = {f"{name}()" for name in STATIC.findall(text)}
-        for listed in VARIABLE.findall(text):
-            names.update(listed.split(", "))
-        for name in names:
-            found.setdefault(name, []).append(str(path.relative_to(root)))
-    for name, places in sorted(found.items()):
-        if len(places) > 1:
-            yield f"{name} is in {', '.join(places)}"
+    """no two files of src/, or of python/src/, have a static function or variable of the same name: grep, gdb and backtraces tell them apart"""
+    for folder in ("src", "python/src"):
+        found = {}
+        for path in sorted((root / folder).glob("*/*.c")):  # not the twins of src/arch
+            text = path.read_text()
+            names = {f"{name}()" for name in STATIC.findall(text)}
+            for listed in VARIABLE.findall(text):
+                names.update(listed.split(", "))
+            for name in names:
+                found.setdefault(name, []).append(str(path.relative_to(root)))
+        for name, places in sorted(found.items()):
+            if len(places) > 1:
+                yield f"{name} is in {', '.join(places)}"
 
 
 def check_licences():

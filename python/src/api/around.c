@@ -33,7 +33,7 @@ static PyObject *call_uninterruptible(const struct around *a, PyObject *args, Py
     return result;
 }
 
-static PyObject *call(PyObject *self, PyObject *args, PyObject *keywords)
+static PyObject *around_call(PyObject *self, PyObject *args, PyObject *keywords)
 {
     const struct around *a = (struct around *)self;
     PyObject *begun = a->before ? PyObject_CallNoArgs(a->before) : Py_NewRef(Py_None);
@@ -51,13 +51,13 @@ static PyObject *call(PyObject *self, PyObject *args, PyObject *keywords)
     return result;
 }
 
-static PyObject *get(PyObject *self, PyObject *object, PyObject *type)
+static PyObject *around_get(PyObject *self, PyObject *object, PyObject *type)
 {
     (void)type;
     return object && object != Py_None ? PyMethod_New(self, object) : Py_NewRef(self);
 }
 
-static void dealloc(PyObject *self)
+static void around_dealloc(PyObject *self)
 {
     struct around *a = (struct around *)self;
     PyTypeObject *type = Py_TYPE(self);
@@ -70,43 +70,43 @@ static void dealloc(PyObject *self)
 }
 
 /* For pickle: the place where the original was found. */
-static PyObject *reduce(PyObject *self, PyObject *none)
+static PyObject *around_reduce(PyObject *self, PyObject *none)
 {
     (void)none;
     return PyObject_GetAttrString(self, "__qualname__");
 }
 
-static PyMethodDef methods[] = {
-    {"__reduce__", reduce, METH_NOARGS, NULL},
+static PyMethodDef around_object_methods[] = {
+    {"__reduce__", around_reduce, METH_NOARGS, NULL},
     {0},
 };
 
-static PyMemberDef members[] = {
+static PyMemberDef around_members[] = {
     {"__dictoffset__", T_PYSSIZET, offsetof(struct around, dict), READONLY, NULL},
     {0},
 };
 
-static PyGetSetDef attributes[] = {
+static PyGetSetDef around_attributes[] = {
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
     {0},
 };
 
-static PyType_Slot slots[] = {
+static PyType_Slot around_slots[] = {
     {Py_tp_doc, (void *)PyDoc_STR("A function around another one.")},
-    {Py_tp_call, (void *)call},
-    {Py_tp_descr_get, (void *)get},
-    {Py_tp_dealloc, (void *)dealloc},
-    {Py_tp_methods, methods},
-    {Py_tp_members, members},
-    {Py_tp_getset, attributes},
+    {Py_tp_call, (void *)around_call},
+    {Py_tp_descr_get, (void *)around_get},
+    {Py_tp_dealloc, (void *)around_dealloc},
+    {Py_tp_methods, around_object_methods},
+    {Py_tp_members, around_members},
+    {Py_tp_getset, around_attributes},
     {0, NULL},
 };
 
-static PyType_Spec spec = {
+static PyType_Spec around_spec = {
     .name = "bough._bough.Around",
     .basicsize = sizeof(struct around),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = slots,
+    .slots = around_slots,
 };
 
 static PyObject *around(PyObject *module, PyObject *args, PyObject *keywords)
@@ -119,7 +119,7 @@ static PyObject *around(PyObject *module, PyObject *args, PyObject *keywords)
     if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|$OOp:around", names, &original, &before, &after,
                                      &uninterruptible))
         return NULL;
-    if (!type && !(type = (PyTypeObject *)PyType_FromSpec(&spec)))
+    if (!type && !(type = (PyTypeObject *)PyType_FromSpec(&around_spec)))
         return NULL;
     struct around *a = (struct around *)type->tp_alloc(type, 0);
     if (!a)

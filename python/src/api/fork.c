@@ -19,7 +19,7 @@ static void leave_strangers(void)
 /* The library has an arena of its own there, and another slot for this thread. The descriptor was the parent's. What
  * raise_exc() has posted was for the parent's thread, as its records were (docs/semantics.md, fork()); it is freed later,
  * with an interpreter that is whole. */
-static void in_child(void)
+static void after_fork_in_child(void)
 {
     struct bp_thread *t = bp_me;
     bp_looks_after_fork();
@@ -62,7 +62,7 @@ static PyObject *fork_ends(PyObject *module, PyObject *none)
 int bp_fork_init(void)
 {
     static bool registered;
-    if (!registered && pthread_atfork(NULL, NULL, in_child) != 0)
+    if (!registered && pthread_atfork(NULL, NULL, after_fork_in_child) != 0)
         return (void)PyErr_NoMemory(), -1;
     registered = true;
     return 0;

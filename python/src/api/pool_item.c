@@ -33,7 +33,7 @@ static int publish(PyObject *future, const bough_branch *branch)
     return error;
 }
 
-static struct item begin(struct bp_thread *t, const char *name)
+static struct item begin_item(struct bp_thread *t, const char *name)
 {
     const struct bough_branch_options options = {.label = name};
     shed(t);
@@ -41,7 +41,7 @@ static struct item begin(struct bp_thread *t, const char *name)
 }
 
 /* What is set, as the future is to have it: while the interrupt is pending still. */
-static void as_interrupt(struct bp_thread *t)
+static void item_as_interrupt(struct bp_thread *t)
 {
     PyObject *exception = bp_taken_exception();
     PyObject *interrupt = bp_as_interrupt(t, exception);
@@ -51,7 +51,7 @@ static void as_interrupt(struct bp_thread *t)
 }
 
 /* With whatever exception is set. */
-static void end(const struct item *i, PyObject *future)
+static void end_item(const struct item *i, PyObject *future)
 {
     PyObject *type, *value, *trace;
     PyErr_Fetch(&type, &value, &trace);
@@ -93,13 +93,13 @@ static PyObject *call_item(PyObject *module, PyObject *args)
     struct bp_thread *t = bp_self();
     if (!t)
         return NULL;
-    struct item item = begin(t, name);
+    struct item item = begin_item(t, name);
     int run = publish(future, item.branch) == 0 ? set_running(future) : -1;
     if (run > 0 && bp_taking_part_begin(t) == 0)
         result = PyObject_Call(function, positional, keywords);
     if (run > 0 && !result)
-        as_interrupt(t);
-    end(&item, future);
+        item_as_interrupt(t);
+    end_item(&item, future);
     if (run == 0)
         Py_RETURN_NONE;
     PyObject *tuple = result ? PyTuple_Pack(1, result) : NULL;

@@ -26,7 +26,7 @@ static int bell = -1, descriptors = -1; /* what is waited for: an epoll */
 static bool rung;                       /* the bell, and the async thread has not woken since */
 static struct bp_thread *active;        /* the threads to look at */
 static struct bp_thread *next_look;     /* of those, in this round */
-static unsigned long wakes, looks;      /* for tests */
+static unsigned long wakes, looked;     /* for tests */
 
 /* ---- the threads to look at ---------------------------------------------------------------------------------------- */
 
@@ -91,7 +91,7 @@ static int look_at_each(void)
             bp_prune();
             continue;
         }
-        looks++;
+        looked++;
         int again = bp_delivery_look(t);
         if (again < 0)
             deactivate(t);
@@ -123,7 +123,7 @@ static void activate_all(struct epoll_event *events, int count)
 }
 
 /* Its thread state is made once: not for each look, which tracemalloc of Python 3.11 doesn't survive. */
-static void *run(void *unused)
+static void *async_thread(void *unused)
 {
     struct epoll_event events[EVENTS];
     uint64_t rings;
@@ -165,7 +165,7 @@ static int open_descriptors(void)
     return epoll_ctl(descriptors, EPOLL_CTL_ADD, bell, &event);
 }
 
-static int start(void)
+static int start_thread(void)
 {
     sigset_t all, before;
     /* Here: the async thread, and the thread that it looks at, must not wait for an import. */
@@ -181,7 +181,7 @@ static int start(void)
         return -1;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&thread, NULL, run, NULL);
+    int error = pthread_create(&thread, NULL, async_thread, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error)
         return errno = error, (void)bp_error("cannot start the thread for asynchronous delivery"), -1;
@@ -197,7 +197,7 @@ bool bp_async_exc_is(unsigned long ident)
 
 int bp_async_exc_start(void)
 {
-    return bp_is_ending() || running ? 0 : start(); /* the interpreter ends: no more */
+    return bp_is_ending() || running ? 0 : start_thread(); /* the interpreter ends: no more */
 }
 
 void bp_async_exc_need(struct bp_thread *t)
@@ -216,7 +216,7 @@ static void close_descriptor(int *fd)
 }
 
 /* A forked child has no async thread, and a bell that it shares with its parent. */
-static void in_child(void)
+static void async_exc_in_child(void)
 {
     running = rung = false;
     close_descriptor(&bell);
@@ -229,7 +229,7 @@ static void in_child(void)
 int bp_async_exc_init(void)
 {
     static bool registered;
-    if (!registered && pthread_atfork(NULL, NULL, in_child) != 0)
+    if (!registered && pthread_atfork(NULL, NULL, async_exc_in_child) != 0)
         return (void)PyErr_NoMemory(), -1;
     registered = true;
     return 0;
@@ -290,7 +290,7 @@ static PyObject *async_exc_resume(PyObject *module, PyObject *none)
 static PyObject *async_exc_counts(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;
-    return Py_BuildValue("(kk)", wakes, looks);
+    return Py_BuildValue("(kk)", wakes, looked);
 }
 
 int bp_set_asynchronous(struct bp_thread *t, bool on)

@@ -11,7 +11,7 @@
 
 enum { STAYS = 200 }; /* ms: a loop comes by, and is monitored then */
 
-static bool looks;
+static bool looks_for_armed;
 
 /* By the async thread, in no Python code. What the interpreter does is asked, not its version. */
 void bp_c_code_probe(void)
@@ -20,15 +20,15 @@ void bp_c_code_probe(void)
         return;
     unsigned long me = PyThread_get_thread_ident();
     PyThreadState_SetAsyncExc(me, PyExc_BaseException);
-    looks = PyErr_CheckSignals() != 0;
+    looks_for_armed = PyErr_CheckSignals() != 0;
     PyErr_Clear();
-    if (!looks)
+    if (!looks_for_armed)
         PyThreadState_SetAsyncExc(me, NULL);
 }
 
 bool bp_stays_in_c(struct bp_thread *t)
 {
-    if (!looks)
+    if (!looks_for_armed)
         return false;
     struct bp_place now = bp_place(t);
     if (now.frame != t->stands.frame || now.instruction != t->stands.instruction) {
@@ -40,5 +40,5 @@ bool bp_stays_in_c(struct bp_thread *t)
 
 bool bp_signals_raise(void)
 {
-    return looks;
+    return looks_for_armed;
 }

@@ -21,7 +21,7 @@ static const char *const names[] = {"bough-async\n",  "bough-errand\n",  "bough-
                                     "bough-helper\n", "bough-signals\n", "bough-ticker\n", "bough-worker\n"};
 enum { NAMES = sizeof names / sizeof *names };
 
-static bool is_own(const char *tid)
+static bool is_own_thread(const char *tid)
 {
     char path[64], name[32] = "";
     snprintf(path, sizeof path, "/proc/self/task/%.20s/comm", tid);
@@ -40,7 +40,7 @@ static int count_own(void)
     DIR *tasks = opendir("/proc/self/task");
     int count = 0;
     for (struct dirent *task; tasks && (task = readdir(tasks));)
-        count += task->d_name[0] != '.' && is_own(task->d_name);
+        count += task->d_name[0] != '.' && is_own_thread(task->d_name);
     if (tasks)
         closedir(tasks);
     return count;

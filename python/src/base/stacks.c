@@ -20,12 +20,12 @@ static bool in_use;
 static void *kept[MOST];
 static int count;
 
-static bool begin(void)
+static bool lock_kept(void)
 {
     return !__atomic_test_and_set(&in_use, __ATOMIC_ACQUIRE);
 }
 
-static void end(void)
+static void unlock_kept(void)
 {
     __atomic_clear(&in_use, __ATOMIC_RELEASE);
 }
@@ -33,22 +33,22 @@ static void end(void)
 static void *kept_block(void)
 {
     void *block = NULL;
-    if (!begin())
+    if (!lock_kept())
         return NULL;
     if (count)
         block = kept[--count];
-    end();
+    unlock_kept();
     return block;
 }
 
 static bool keep(void *block)
 {
-    if (!begin())
+    if (!lock_kept())
         return false;
     bool room = keeps && count < MOST;
     if (room)
         kept[count++] = block;
-    end();
+    unlock_kept();
     return room;
 }
 

@@ -168,6 +168,8 @@ PyObject *bp_load(const char *file, const char *name);
 
 /* Text as the library keeps it, good as long as the object that is returned: a new reference. NULL with an exception. */
 PyObject *bp_for_library(PyObject *text, const char **utf8);
+/* Is the keyword argument this one? */
+bool bp_is_keyword(PyObject *keyword, const char *name);
 
 /* ---- errors.c -------------------------------------------------------------------------------------- */
 

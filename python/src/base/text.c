@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Text of the program, as the library keeps it. */
+/* Text of the program: as the library keeps it, and names of keyword arguments. */
 #include "base/state.h"
 
 #include <string.h>
@@ -27,4 +27,9 @@ PyObject *bp_for_library(PyObject *text, const char **utf8)
     if (!*utf8)
         Py_CLEAR(made);
     return made;
+}
+
+bool bp_is_keyword(PyObject *keyword, const char *name)
+{
+    return PyUnicode_CompareWithASCIIString(keyword, name) == 0;
 }

@@ -8,7 +8,7 @@
 
 #include <frameobject.h>
 
-static bool is_own(PyObject *files, PyTracebackObject *trace)
+static bool is_own_frame(PyObject *files, PyTracebackObject *trace)
 {
     PyCodeObject *code = PyFrame_GetCode(trace->tb_frame);
     int own = PySet_Contains(files, code->co_filename);
@@ -26,7 +26,7 @@ void bp_hide_own_frames(void)
     if (!files && !(files = bp_load("bough._own", "OWN")))
         PyErr_Clear();
     PyObject *rest = trace;
-    while (files && rest && PyTraceBack_Check(rest) && is_own(files, (PyTracebackObject *)rest))
+    while (files && rest && PyTraceBack_Check(rest) && is_own_frame(files, (PyTracebackObject *)rest))
         rest = (PyObject *)((PyTracebackObject *)rest)->tb_next;
     if (rest != trace) {
         Py_XINCREF(rest);

@@ -42,7 +42,7 @@ static bool has_some(const PyObject *list_or_set)
 }
 
 /* Nothing has failed up to the end, and it is the calling thread's turn to end it. */
-static bool goes_well(const struct bp_branch_object *o)
+static bool block_goes_well(const struct bp_branch_object *o)
 {
     return o->open && bp_me && o->opened_by == bp_me && bp_me->branches == o && !has_some(o->errors) &&
            !is_some(o->left_by);
@@ -94,8 +94,8 @@ PyObject *bp_branch_leave(struct bp_branch_object *o, PyObject *error)
 {
     PyObject *self = (PyObject *)o;
     bp_scope_ends(o);
-    PyObject *result =
-        error == Py_None && goes_well(o) ? leave_well(o) : PyObject_CallMethod(self, "_leave", "OO", error, error);
+    PyObject *result = error == Py_None && block_goes_well(o) ? leave_well(o)
+                                                              : PyObject_CallMethod(self, "_leave", "OO", error, error);
     for (int tries = 1; !result && o->open; tries++) {
         if (tries == TRIES) {
             end_in_c(o);
@@ -120,7 +120,7 @@ static PyObject *exit_branch(PyObject *self, PyObject *const *args, Py_ssize_t c
 
 /* ---- __enter__ --------------------------------------------------------------------------------------------------- */
 
-static int opt_in(void)
+static int opt_in_first(void)
 {
     static PyObject *function;
     if (!function && !(function = bp_load("bough._patch_stdlib", "opt_in")))
@@ -158,7 +158,7 @@ static int open_block(struct bp_branch_object *o)
     if (o->branch)
         return (void)PyErr_Format(PyExc_RuntimeError, "%R can be entered only once: make a new one for each block", o),
                -1;
-    if (opt_in() != 0)
+    if (opt_in_first() != 0)
         return -1;
     bough_time deadline = deadline_of(o);
     PyObject *text = deadline >= 0 ? bp_for_library(o->name, &label) : NULL;
@@ -185,7 +185,7 @@ int bp_branch_enter(struct bp_branch_object *o)
     return -1;
 }
 
-static PyObject *enter(PyObject *self, PyObject *none)
+static PyObject *block_enter(PyObject *self, PyObject *none)
 {
     struct bp_branch_object *o = (struct bp_branch_object *)self;
     (void)none;
@@ -209,7 +209,7 @@ PyMethodDef bp_branch_adds[] = {
 };
 
 PyMethodDef bp_block_with[] = {
-    {"__enter__", enter, METH_NOARGS, PyDoc_STR("__enter__($self, /)\n--\n\nOpens the block.")},
+    {"__enter__", block_enter, METH_NOARGS, PyDoc_STR("__enter__($self, /)\n--\n\nOpens the block.")},
     {"__exit__", (PyCFunction)(void (*)(void))exit_branch, METH_FASTCALL,
      PyDoc_STR(
          "__exit__($self, type, error, traceback, /)\n--\n\nEnds the block: joins the children, raises what went wrong.")},

@@ -13,12 +13,12 @@
 #include <stddef.h>
 #include <structmember.h>
 
-static PyTypeObject *base;
+static PyTypeObject *branch_base;
 static PyObject *branch_class; /* _branch.py's */
 
 /* ---- its attributes -------------------------------------------------------------------------------------------- */
 
-static PyObject *get_handle(PyObject *self, void *closure)
+static PyObject *block_get_handle(PyObject *self, void *closure)
 {
     const struct bp_branch_object *o = (struct bp_branch_object *)self;
     (void)closure;
@@ -29,18 +29,18 @@ static const struct bp_lazy failures = {offsetof(struct bp_branch_object, failur
                             errors = {offsetof(struct bp_branch_object, errors), bp_new_list},
                             children = {offsetof(struct bp_branch_object, children), bp_new_set};
 
-static PyGetSetDef attributes[] = {
+static PyGetSetDef block_attributes[] = {
     {"failures", bp_lazy_get, bp_lazy_set, PyDoc_STR("Of a supervisor: what its children raised, the first 64."),
      (void *)(uintptr_t)&failures},
     {"_errors", bp_lazy_get, bp_lazy_set, NULL, (void *)(uintptr_t)&errors},
     {"_children", bp_lazy_get, bp_lazy_set, NULL, (void *)(uintptr_t)&children},
-    {"_handle", get_handle, NULL, NULL, NULL},
+    {"_handle", block_get_handle, NULL, NULL, NULL},
     {0},
 };
 
 #define OFFSET(field) (Py_ssize_t) offsetof(struct bp_branch_object, field)
 
-static PyMemberDef members[] = {
+static PyMemberDef block_members[] = {
     {"name", T_OBJECT, OFFSET(name), 0, PyDoc_STR("For messages, and the tree.")},
     {"interrupted", T_BOOL, OFFSET(interrupted), 0, PyDoc_STR("After the block: a stop of its own ended it.")},
     {"_strict", T_BOOL, OFFSET(strict), 0, NULL},
@@ -74,7 +74,7 @@ static PyMemberDef members[] = {
 
 /* ---- its life ---------------------------------------------------------------------------------------------------- */
 
-static const size_t references[] = {
+static const size_t block_references[] = {
     offsetof(struct bp_branch_object, dictionary),   offsetof(struct bp_branch_object, name),
     offsetof(struct bp_branch_object, limit),        offsetof(struct bp_branch_object, timeout),
     offsetof(struct bp_branch_object, deadline),     offsetof(struct bp_branch_object, failures),
@@ -85,14 +85,14 @@ static const size_t references[] = {
     offsetof(struct bp_branch_object, due),          0,
 };
 
-static int traverse(PyObject *self, visitproc visit, void *arg)
+static int block_traverse(PyObject *self, visitproc visit, void *arg)
 {
-    return bp_references_visit(self, references, visit, arg);
+    return bp_references_visit(self, block_references, visit, arg);
 }
 
-static int clear(PyObject *self)
+static int block_clear(PyObject *self)
 {
-    bp_references_clear(self, references);
+    bp_references_clear(self, block_references);
     return 0;
 }
 
@@ -111,7 +111,7 @@ static void finalize(PyObject *self)
     PyErr_Restore(type, value, trace);
 }
 
-static void dealloc(PyObject *self)
+static void block_dealloc(PyObject *self)
 {
     struct bp_branch_object *o = (struct bp_branch_object *)self;
     PyTypeObject *type = Py_TYPE(self);
@@ -119,30 +119,30 @@ static void dealloc(PyObject *self)
     if (o->weak_references)
         PyObject_ClearWeakRefs(self);
     bp_branch_unlist(o);
-    clear(self);
+    block_clear(self);
     if (o->branch)
         bp_branch_release(o->branch);
     type->tp_free(self);
     Py_DECREF(type);
 }
 
-static PyType_Slot slots[] = {
+static PyType_Slot block_slots[] = {
     {Py_tp_doc, (void *)PyDoc_STR("What bough.Branch and bough.CancelScope consist of.")},
     {Py_tp_methods, bp_block_with},
-    {Py_tp_members, members},
-    {Py_tp_getset, attributes},
-    {Py_tp_traverse, (void *)traverse},
-    {Py_tp_clear, (void *)clear},
+    {Py_tp_members, block_members},
+    {Py_tp_getset, block_attributes},
+    {Py_tp_traverse, (void *)block_traverse},
+    {Py_tp_clear, (void *)block_clear},
     {Py_tp_finalize, (void *)finalize},
-    {Py_tp_dealloc, (void *)dealloc},
+    {Py_tp_dealloc, (void *)block_dealloc},
     {0, NULL},
 };
 
-static PyType_Spec spec = {
+static PyType_Spec block_spec = {
     .name = "bough._bough.Block",
     .basicsize = sizeof(struct bp_branch_object),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = slots,
+    .slots = block_slots,
 };
 
 static PyType_Slot branch_slots[] = {
@@ -179,7 +179,7 @@ bool bp_is_good_timeout(PyObject *timeout)
 }
 
 /* All else is looked at by Python code, which may replace it by what it means. */
-static int check(struct bp_branch_object *o)
+static int check_branch_options(struct bp_branch_object *o)
 {
     if (is_good_name(o->name) && bp_is_good_timeout(o->timeout) && o->limit == Py_None && o->deadline == Py_None)
         return 0;
@@ -188,7 +188,7 @@ static int check(struct bp_branch_object *o)
     return result ? 0 : -1;
 }
 
-static bool is_plain(PyObject *args, PyObject *keywords)
+static bool has_no_arguments(PyObject *args, PyObject *keywords)
 {
     return PyTuple_GET_SIZE(args) == 0 && (!keywords || PyDict_GET_SIZE(keywords) == 0);
 }
@@ -208,8 +208,9 @@ static PyObject *branch(PyObject *module, PyObject *args, PyObject *keywords)
     (void)module;
     if (!default_name && !(default_name = PyUnicode_InternFromString("branch")))
         return NULL;
-    if (!is_plain(args, keywords) && !PyArg_ParseTupleAndKeywords(args, keywords, "|O$ppOOO:branch", names, &name,
-                                                                  &strict, &supervisor, &limit, &timeout, &deadline))
+    if (!has_no_arguments(args, keywords) &&
+        !PyArg_ParseTupleAndKeywords(args, keywords, "|O$ppOOO:branch", names, &name, &strict, &supervisor, &limit,
+                                     &timeout, &deadline))
         return NULL;
     if (!branch_class)
         return PyErr_SetString(PyExc_RuntimeError, "bough._branch is not loaded"), NULL;
@@ -223,7 +224,7 @@ static PyObject *branch(PyObject *module, PyObject *args, PyObject *keywords)
     o->limit = Py_NewRef(limit);
     o->timeout = Py_NewRef(timeout);
     o->deadline = Py_NewRef(deadline);
-    if (check(o) == 0)
+    if (check_branch_options(o) == 0)
         return (PyObject *)o;
     Py_DECREF(o);
     bp_hide_own_frames();
@@ -233,7 +234,7 @@ static PyObject *branch(PyObject *module, PyObject *args, PyObject *keywords)
 static PyObject *branch_is(PyObject *module, PyObject *class)
 {
     (void)module;
-    return bp_keep_class(&branch_class, base, class, "branch_is");
+    return bp_keep_class(&branch_class, branch_base, class, "branch_is");
 }
 
 PyMethodDef bp_branch_object_methods[] = {
@@ -253,8 +254,8 @@ PyMethodDef bp_branch_object_methods[] = {
 
 int bp_branch_init(PyObject *module)
 {
-    if (bp_add_type(module, &bp_block_type, &spec, "Block") != 0)
+    if (bp_add_type(module, &bp_block_type, &block_spec, "Block") != 0)
         return -1;
     branch_slots[1].pfunc = bp_block_type;
-    return bp_add_type(module, &base, &branch_spec, "Branch");
+    return bp_add_type(module, &branch_base, &branch_spec, "Branch");
 }

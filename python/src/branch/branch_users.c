@@ -25,7 +25,7 @@ unsigned bp_forks(void)
     return forks;
 }
 
-static void in_child(void)
+static void count_fork(void)
 {
     forks++;
 }
@@ -33,7 +33,7 @@ static void in_child(void)
 int bp_count_forks(void)
 {
     static bool registered;
-    if (!registered && pthread_atfork(NULL, NULL, in_child) != 0)
+    if (!registered && pthread_atfork(NULL, NULL, count_fork) != 0)
         return (void)PyErr_NoMemory(), -1;
     registered = true;
     return 0;

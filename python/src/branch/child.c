@@ -24,7 +24,7 @@
 /* Of threading, and _child.py; good once a child has begun. */
 static PyObject *threading, *thread_class, *get_trace, *get_profile, *ok;
 
-static void wake(const _Atomic uint32_t *word)
+static void wake_waiters(const _Atomic uint32_t *word)
 {
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
 }
@@ -32,13 +32,13 @@ static void wake(const _Atomic uint32_t *word)
 static void child_ends(struct bp_branch *b)
 {
     if (__atomic_sub_fetch((uint32_t *)&b->running, 1, __ATOMIC_SEQ_CST) == 0)
-        wake(&b->running);
+        wake_waiters(&b->running);
     bp_branch_release(b);
 }
 
 /* ---- it begins --------------------------------------------------------------------------------------------------- */
 
-static int load(void)
+static int load_threading(void)
 {
     if (!ok && !(ok = PyUnicode_InternFromString("ok")))
         return -1;
@@ -123,14 +123,15 @@ static int raise_posted(struct bp_child_object *c)
     return result ? 0 : -1;
 }
 
-static int begins(struct bp_child_object *c, struct bp_thread *t)
+static int child_begins(struct bp_child_object *c, struct bp_thread *t)
 {
     c->handle = (uintptr_t)t->handle;
     c->native_id = (unsigned long)syscall(SYS_gettid);
     c->forks = bp_forks();
     c->ident = PyThread_get_thread_ident();
     Py_XSETREF(t->child, Py_NewRef((PyObject *)c));
-    if (load() != 0 || raise_posted(c) != 0 || be_current_thread(c) != 0 || trace_as_threads_are((PyObject *)c) != 0)
+    if (load_threading() != 0 || raise_posted(c) != 0 || be_current_thread(c) != 0 ||
+        trace_as_threads_are((PyObject *)c) != 0)
         return -1;
     return bp_taking_part_begin(t);
 }
@@ -152,7 +153,7 @@ static PyObject *call_in_context(PyObject *context, PyObject *function, PyObject
 static PyObject *call_function(struct bp_child_object *c, struct bp_thread *t)
 {
     PyObject *result = NULL;
-    if (begins(c, t) == 0) {
+    if (child_begins(c, t) == 0) {
         PyObject *function = Py_NewRef(c->function), *args = Py_NewRef(c->args), *keywords = Py_XNewRef(c->keywords),
                  *context = Py_NewRef(c->context);
         bp_child_drop_call(c);
@@ -167,7 +168,7 @@ static PyObject *call_function(struct bp_child_object *c, struct bp_thread *t)
 }
 
 /* An error number, from a method that returns one. */
-static int code_of(PyObject *child, PyObject *answer)
+static int error_number_of(PyObject *child, PyObject *answer)
 {
     int code = answer ? (int)PyLong_AsLong(answer) : EIO;
     Py_XDECREF(answer);
@@ -179,7 +180,7 @@ static int code_of(PyObject *child, PyObject *answer)
 }
 
 /* It has returned what is no coroutine, and left nothing open but regions. */
-static bool goes_well(const struct bp_thread *t, const PyObject *result)
+static bool child_goes_well(const struct bp_thread *t, const PyObject *result)
 {
     return t && result && !PyCoro_CheckExact(result) && !t->branches;
 }
@@ -192,7 +193,7 @@ static int call_and_end(struct bp_child_object *c)
             Py_SETREF(exception, bp_as_interrupt(bp_me, exception));
         bp_drop_posted(bp_me); /* it comes too late */
     }
-    if (goes_well(bp_me, result)) {
+    if (child_goes_well(bp_me, result)) {
         bp_leave_open(bp_me, 0);
         Py_XSETREF(c->outcome, Py_NewRef(ok));
         Py_XSETREF(c->result, result);
@@ -202,7 +203,7 @@ static int call_and_end(struct bp_child_object *c)
         PyObject_CallMethod((PyObject *)c, "_ends", "OO", result ? result : Py_None, exception ? exception : Py_None);
     Py_XDECREF(result);
     Py_XDECREF(exception);
-    return code_of((PyObject *)c, answer);
+    return error_number_of((PyObject *)c, answer);
 }
 
 /* ---- it ends ------------------------------------------------------------------------------------------------------ */
@@ -228,7 +229,7 @@ static int close_all(struct bp_child_object *c)
         PyObject *result = PyObject_CallMethod(thing, "close", NULL);
         PyObject *exception = result ? NULL : bp_taken_exception();
         if (exception)
-            code = code_of(child, PyObject_CallMethod(child, "_failed", "O", exception));
+            code = error_number_of(child, PyObject_CallMethod(child, "_failed", "O", exception));
         Py_XDECREF(exception);
         Py_XDECREF(result);
         Py_DECREF(thing);
@@ -253,7 +254,7 @@ static int is_over(struct bp_child_object *c)
     int code = 0;
     trace_no_more();
     if (c->forks != bp_forks())
-        code = code_of((PyObject *)c, PyObject_CallMethod((PyObject *)c, "_end_forked_process", NULL));
+        code = error_number_of((PyObject *)c, PyObject_CallMethod((PyObject *)c, "_end_forked_process", NULL));
     be_no_thread(c);
     if (bp_child_forget(c) != 0) {
         PyErr_WriteUnraisable((PyObject *)c);

@@ -13,20 +13,16 @@ struct options {
     PyObject *name, *closing;
 };
 
-static bool is_called(PyObject *keyword, const char *name)
-{
-    return PyUnicode_CompareWithASCIIString(keyword, name) == 0;
-}
-
 /* `values` are those of the keywords. -1 with an exception. */
-static int take_keywords(struct bp_child_object *c, struct options *options, PyObject *const *values, PyObject *names)
+static int take_child_keywords(struct bp_child_object *c, struct options *options, PyObject *const *values,
+                               PyObject *names)
 {
     Py_ssize_t count = names ? PyTuple_GET_SIZE(names) : 0;
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *name = PyTuple_GET_ITEM(names, i);
-        if (is_called(name, "name"))
+        if (bp_is_keyword(name, "name"))
             options->name = values[i];
-        else if (is_called(name, "closing"))
+        else if (bp_is_keyword(name, "closing"))
             options->closing = values[i];
         else if ((!c->keywords && !(c->keywords = PyDict_New())) || PyDict_SetItem(c->keywords, name, values[i]) != 0)
             return -1;
@@ -66,7 +62,7 @@ static struct bp_child_object *new_child(struct bp_branch_object *o, PyObject *c
     for (Py_ssize_t i = 1; c->args && i < count; i++)
         PyTuple_SET_ITEM(c->args, i - 1, Py_NewRef(args[i]));
     c->owner = PyWeakref_NewRef((PyObject *)o, NULL); /* it can be dropped while it is open, and says so (rule 31) */
-    if (c->args && c->owner && take_keywords(c, options, args + count, names) == 0 &&
+    if (c->args && c->owner && take_child_keywords(c, options, args + count, names) == 0 &&
         (c->name = name_of(args[0], options->name)))
         return c;
     Py_DECREF(c);
@@ -81,7 +77,7 @@ static bool is_good_function(PyObject *function)
            (PyFunction_Check(function) && !(((PyCodeObject *)PyFunction_GET_CODE(function))->co_flags & asynchronous));
 }
 
-static int call(PyObject *self, const char *method, PyObject *one, PyObject *two)
+static int call_method(PyObject *self, const char *method, PyObject *one, PyObject *two)
 {
     PyObject *result = two   ? PyObject_CallMethod(self, method, "OO", one, two)
                        : one ? PyObject_CallMethod(self, method, "O", one)
@@ -91,7 +87,7 @@ static int call(PyObject *self, const char *method, PyObject *one, PyObject *two
 }
 
 /* All else is looked at by Python code. */
-static int check(struct bp_branch_object *o, struct bp_child_object *c, const struct options *options)
+static int check_child(struct bp_branch_object *o, struct bp_child_object *c, const struct options *options)
 {
     if (!options->closing && is_good_function(c->function))
         return 0;
@@ -105,18 +101,18 @@ static int check(struct bp_branch_object *o, struct bp_child_object *c, const st
 
 static int prepare(struct bp_branch_object *o, struct bp_child_object *c, const struct options *options)
 {
-    if (check(o, c, options) != 0)
+    if (check_child(o, c, options) != 0)
         return -1;
     if (!o->open)
         return (void)PyErr_Format(PyExc_RuntimeError, "%R is not open", o), -1;
     if ((!o->in || o->in == Py_None) && PyThread_get_thread_ident() == o->ident)
         Py_XSETREF(o->in, bp_current_child());
     c->above = Py_XNewRef(o->in);
-    return o->slots && o->slots != Py_None ? call(o->slots, "acquire", NULL, NULL) : 0;
+    return o->slots && o->slots != Py_None ? call_method(o->slots, "acquire", NULL, NULL) : 0;
 }
 
 /* 0, also if the branch is marked and nothing was started; then it has no handle. -1 with an exception. */
-static int start(struct bp_branch_object *o, struct bp_child_object *c)
+static int start_child(struct bp_branch_object *o, struct bp_child_object *c)
 {
     const char *name;
     PyObject *children = PyObject_GetAttrString((PyObject *)o, "_children");
@@ -137,7 +133,7 @@ static void never_started(struct bp_child_object *c)
 {
     PyObject *type, *value, *trace;
     PyErr_Fetch(&type, &value, &trace);
-    if (call((PyObject *)c, "_never_started", NULL, NULL) != 0)
+    if (call_method((PyObject *)c, "_never_started", NULL, NULL) != 0)
         PyErr_WriteUnraisable((PyObject *)c);
     PyErr_Restore(type, value, trace);
 }
@@ -153,13 +149,13 @@ PyObject *bp_branch_add(PyObject *self, PyObject *const *args, Py_ssize_t count,
         return NULL;
     int error = prepare(o, c, &options);
     if (error == 0)
-        error = start(o, c);
+        error = start_child(o, c);
     if (!c->handle)
         never_started(c);
     if (error == 0 && !c->handle)
-        error = call(self, "_refuse", NULL, NULL);
+        error = call_method(self, "_refuse", NULL, NULL);
     if (error == 0 && !o->open)
-        error = call((PyObject *)c, "_given_up", NULL, NULL);
+        error = call_method((PyObject *)c, "_given_up", NULL, NULL);
     if (error == 0)
         return (PyObject *)c;
     Py_DECREF(c);

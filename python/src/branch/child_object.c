@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <structmember.h>
 
-static PyTypeObject *base;
+static PyTypeObject *child_base;
 static PyObject *child_class; /* _child.py's */
 
 /* ---- attributes ------------------------------------------------------------------------------------------------ */
@@ -21,7 +21,7 @@ static struct bp_child_object *of(PyObject *self)
     return (struct bp_child_object *)self;
 }
 
-static PyObject *get_handle(PyObject *self, void *closure)
+static PyObject *child_get_handle(PyObject *self, void *closure)
 {
     (void)closure;
     return of(self)->handle ? PyLong_FromVoidPtr((void *)(uintptr_t)of(self)->handle) : Py_NewRef(Py_None);
@@ -42,9 +42,9 @@ static PyObject *get_ident(PyObject *self, void *closure)
 static const struct bp_lazy closing = {offsetof(struct bp_child_object, closing), bp_new_list},
                             posted = {offsetof(struct bp_child_object, posted), bp_new_list};
 
-static PyGetSetDef attributes[] = {
+static PyGetSetDef child_attributes[] = {
     {"ident", get_ident, NULL, PyDoc_STR("As of threading.get_ident(), once it runs."), NULL},
-    {"_handle", get_handle, NULL, NULL, NULL},
+    {"_handle", child_get_handle, NULL, NULL, NULL},
     {"_branch", get_branch, NULL, NULL, NULL},
     {"_closing", bp_lazy_get, bp_lazy_set, NULL, (void *)(uintptr_t)&closing},
     {"_posted", bp_lazy_get, bp_lazy_set, NULL, (void *)(uintptr_t)&posted},
@@ -53,7 +53,7 @@ static PyGetSetDef attributes[] = {
 
 #define OFFSET(field) (Py_ssize_t) offsetof(struct bp_child_object, field)
 
-static PyMemberDef members[] = {
+static PyMemberDef child_members[] = {
     {"name", T_OBJECT, OFFSET(name), 0, PyDoc_STR("For messages, the kernel and the tree.")},
     {"outcome", T_OBJECT, OFFSET(outcome), 0, PyDoc_STR("What has become of it.")},
     {"_result", T_OBJECT, OFFSET(result), 0, NULL},
@@ -147,7 +147,7 @@ static PyObject *result(PyObject *self, PyObject *none)
     return NULL;
 }
 
-static PyMethodDef methods[] = {
+static PyMethodDef child_methods[] = {
     {"result", result, METH_NOARGS,
      PyDoc_STR(
          "result($self, /)\n--\n\nWhat the function returned. If the child has failed, its exception is raised again. "
@@ -160,7 +160,7 @@ static PyMethodDef methods[] = {
 
 /* ---- its life ---------------------------------------------------------------------------------------------------- */
 
-static const size_t references[] = {
+static const size_t child_references[] = {
     offsetof(struct bp_child_object, dictionary), offsetof(struct bp_child_object, name),
     offsetof(struct bp_child_object, outcome),    offsetof(struct bp_child_object, result),
     offsetof(struct bp_child_object, exception),  offsetof(struct bp_child_object, raised_text),
@@ -171,44 +171,44 @@ static const size_t references[] = {
     offsetof(struct bp_child_object, ended),      0,
 };
 
-static int traverse(PyObject *self, visitproc visit, void *arg)
+static int child_traverse(PyObject *self, visitproc visit, void *arg)
 {
-    return bp_references_visit(self, references, visit, arg);
+    return bp_references_visit(self, child_references, visit, arg);
 }
 
-static int clear(PyObject *self)
+static int child_clear(PyObject *self)
 {
-    bp_references_clear(self, references);
+    bp_references_clear(self, child_references);
     return 0;
 }
 
-static void dealloc(PyObject *self)
+static void child_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     if (of(self)->weak_references)
         PyObject_ClearWeakRefs(self);
-    clear(self);
+    child_clear(self);
     type->tp_free(self);
     Py_DECREF(type);
 }
 
-static PyType_Slot slots[] = {
+static PyType_Slot child_slots[] = {
     {Py_tp_doc, (void *)PyDoc_STR("What bough.Child consists of.")},
-    {Py_tp_methods, methods},
-    {Py_tp_members, members},
-    {Py_tp_getset, attributes},
-    {Py_tp_traverse, (void *)traverse},
-    {Py_tp_clear, (void *)clear},
-    {Py_tp_dealloc, (void *)dealloc},
+    {Py_tp_methods, child_methods},
+    {Py_tp_members, child_members},
+    {Py_tp_getset, child_attributes},
+    {Py_tp_traverse, (void *)child_traverse},
+    {Py_tp_clear, (void *)child_clear},
+    {Py_tp_dealloc, (void *)child_dealloc},
     {0, NULL},
 };
 
-static PyType_Spec spec = {
+static PyType_Spec child_spec = {
     .name = "bough._bough.Child",
     .basicsize = sizeof(struct bp_child_object),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = slots,
+    .slots = child_slots,
 };
 
 /* ---- making one -------------------------------------------------------------------------------------------------- */
@@ -238,7 +238,7 @@ static PyObject *current_child(PyObject *module, PyObject *none)
 static PyObject *child_is(PyObject *module, PyObject *class)
 {
     (void)module;
-    return bp_keep_class(&child_class, base, class, "child_is");
+    return bp_keep_class(&child_class, child_base, class, "child_is");
 }
 
 PyMethodDef bp_child_object_methods[] = {
@@ -250,5 +250,5 @@ PyMethodDef bp_child_object_methods[] = {
 
 int bp_child_init(PyObject *module)
 {
-    return bp_add_type(module, &base, &spec, "Child");
+    return bp_add_type(module, &child_base, &child_spec, "Child");
 }

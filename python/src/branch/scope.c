@@ -39,27 +39,23 @@ struct given {
     PyObject *limit, *asynchronous;
 };
 
-static bool is_called(PyObject *keyword, const char *name)
-{
-    return PyUnicode_CompareWithASCIIString(keyword, name) == 0;
-}
-
 static int unexpected(const struct maker *m, PyObject *name)
 {
-    const char *advice = is_called(name, "shield") ? ". Protect code by critical_section(), which ends by itself" : "";
+    const char *advice =
+        bp_is_keyword(name, "shield") ? ". Protect code by critical_section(), which ends by itself" : "";
     PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument %R: it takes %s= and asynchronous=%s",
                  m->function, name, m->parameter, advice);
     return -1;
 }
 
-static int take_keywords(const struct maker *m, struct given *given, PyObject *const *values, PyObject *names)
+static int take_scope_keywords(const struct maker *m, struct given *given, PyObject *const *values, PyObject *names)
 {
     Py_ssize_t count = names ? PyTuple_GET_SIZE(names) : 0;
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *name = PyTuple_GET_ITEM(names, i);
-        if (is_called(name, "asynchronous"))
+        if (bp_is_keyword(name, "asynchronous"))
             given->asynchronous = values[i];
-        else if (is_called(name, m->parameter) && !given->limit)
+        else if (bp_is_keyword(name, m->parameter) && !given->limit)
             given->limit = values[i];
         else
             return unexpected(m, name);
@@ -67,7 +63,8 @@ static int take_keywords(const struct maker *m, struct given *given, PyObject *c
     return 0;
 }
 
-static int take(const struct maker *m, struct given *given, PyObject *const *args, Py_ssize_t count, PyObject *names)
+static int take_arguments(const struct maker *m, struct given *given, PyObject *const *args, Py_ssize_t count,
+                          PyObject *names)
 {
     if (count > 1)
         return (void)PyErr_Format(
@@ -76,7 +73,7 @@ static int take(const struct maker *m, struct given *given, PyObject *const *arg
                    m->parameter, count),
                -1;
     given->limit = count ? args[0] : NULL;
-    if (take_keywords(m, given, args + count, names) != 0)
+    if (take_scope_keywords(m, given, args + count, names) != 0)
         return -1;
     if (!given->limit)
         return (void)PyErr_Format(PyExc_TypeError, "%s() missing 1 required argument: '%s'", m->function, m->parameter),
@@ -99,7 +96,7 @@ static struct bp_branch_object *new_scope(enum bp_scope scope, PyObject *name)
 }
 
 /* All else is looked at by Python code, which may replace it by what it means. */
-static int check(struct bp_branch_object *o)
+static int check_limit(struct bp_branch_object *o)
 {
     if (o->deadline == Py_None && o->timeout != Py_None && bp_is_good_timeout(o->timeout))
         return 0;
@@ -108,12 +105,12 @@ static int check(struct bp_branch_object *o)
     return result ? 0 : -1;
 }
 
-static PyObject *make(struct maker *m, PyObject *const *args, Py_ssize_t count, PyObject *names)
+static PyObject *make_scope(struct maker *m, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
     struct given given = {0};
     if (!m->name && !(m->name = PyUnicode_InternFromString(m->function)))
         return NULL;
-    if (take(m, &given, args, count, names) != 0)
+    if (take_arguments(m, &given, args, count, names) != 0)
         return NULL;
     int asynchronous = given.asynchronous ? PyObject_IsTrue(given.asynchronous) : 0;
     struct bp_branch_object *o = asynchronous >= 0 ? new_scope(m->scope, m->name) : NULL;
@@ -122,7 +119,7 @@ static PyObject *make(struct maker *m, PyObject *const *args, Py_ssize_t count, 
     o->asynchronous = (char)asynchronous;
     o->timeout = Py_NewRef(is_relative(m) ? given.limit : Py_None);
     o->deadline = Py_NewRef(is_relative(m) ? Py_None : given.limit);
-    if (check(o) == 0)
+    if (check_limit(o) == 0)
         return (PyObject *)o;
     o->used = 1; /* it has its error already */
     Py_DECREF(o);
@@ -146,25 +143,25 @@ struct bp_branch_object *bp_scope_again(const struct bp_branch_object *o, PyObje
 static PyObject *fail_after(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
     (void)module;
-    return make(&makers[0], args, count, names);
+    return make_scope(&makers[0], args, count, names);
 }
 
 static PyObject *fail_at(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
     (void)module;
-    return make(&makers[1], args, count, names);
+    return make_scope(&makers[1], args, count, names);
 }
 
 static PyObject *move_on_after(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
     (void)module;
-    return make(&makers[2], args, count, names);
+    return make_scope(&makers[2], args, count, names);
 }
 
 static PyObject *move_on_at(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
     (void)module;
-    return make(&makers[3], args, count, names);
+    return make_scope(&makers[3], args, count, names);
 }
 
 static PyObject *scope_is(PyObject *module, PyObject *class)
@@ -199,22 +196,22 @@ PyMethodDef bp_scope_methods[] = {
     {0},
 };
 
-static PyType_Slot slots[] = {
+static PyType_Slot scope_slots[] = {
     {Py_tp_doc, (void *)PyDoc_STR("What bough.CancelScope consists of.")},
     {Py_tp_base, NULL}, /* a Block */
     {0, NULL},
 };
 
-static PyType_Spec spec = {
+static PyType_Spec scope_spec = {
     .name = "bough._bough.CancelScope",
     .basicsize = sizeof(struct bp_branch_object),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = slots,
+    .slots = scope_slots,
 };
 
 int bp_scope_init(PyObject *module)
 {
     static PyTypeObject *base;
-    slots[1].pfunc = bp_block_type;
-    return bp_add_type(module, &base, &spec, "CancelScope");
+    scope_slots[1].pfunc = bp_block_type;
+    return bp_add_type(module, &base, &scope_spec, "CancelScope");
 }

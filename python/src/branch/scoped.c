@@ -33,7 +33,7 @@ static PyObject *result_of(struct bp_branch_object *o, PyObject *result)
     return result;
 }
 
-static PyObject *call(PyObject *self, PyObject *args, PyObject *keywords)
+static PyObject *scoped_call(PyObject *self, PyObject *args, PyObject *keywords)
 {
     const struct scoped *s = (struct scoped *)self;
     struct bp_branch_object *o = bp_scope_again(s->scope, s->name);
@@ -47,26 +47,26 @@ static PyObject *call(PyObject *self, PyObject *args, PyObject *keywords)
     return result;
 }
 
-static PyObject *get(PyObject *self, PyObject *object, PyObject *type)
+static PyObject *scoped_get(PyObject *self, PyObject *object, PyObject *type)
 {
     (void)type;
     return object && object != Py_None ? PyMethod_New(self, object) : Py_NewRef(self);
 }
 
 /* For pickle: the place where the function was found. */
-static PyObject *reduce(PyObject *self, PyObject *none)
+static PyObject *scoped_reduce(PyObject *self, PyObject *none)
 {
     (void)none;
     return PyObject_GetAttrString(self, "__qualname__");
 }
 
-static PyObject *represent(PyObject *self)
+static PyObject *scoped_repr(PyObject *self)
 {
     const struct scoped *s = (struct scoped *)self;
     return PyUnicode_FromFormat("<%R, each call in %R>", s->function, s->scope);
 }
 
-static int traverse(PyObject *self, visitproc visit, void *arg)
+static int scoped_traverse(PyObject *self, visitproc visit, void *arg)
 {
     const struct scoped *s = (struct scoped *)self;
     Py_VISIT(Py_TYPE(self));
@@ -77,7 +77,7 @@ static int traverse(PyObject *self, visitproc visit, void *arg)
     return 0;
 }
 
-static int clear(PyObject *self)
+static int scoped_clear(PyObject *self)
 {
     struct scoped *s = (struct scoped *)self;
     Py_CLEAR(s->scope);
@@ -87,49 +87,49 @@ static int clear(PyObject *self)
     return 0;
 }
 
-static void dealloc(PyObject *self)
+static void scoped_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    clear(self);
+    scoped_clear(self);
     type->tp_free(self);
     Py_DECREF(type);
 }
 
-static PyMethodDef methods[] = {
-    {"__reduce__", reduce, METH_NOARGS, NULL},
+static PyMethodDef scoped_methods[] = {
+    {"__reduce__", scoped_reduce, METH_NOARGS, NULL},
     {0},
 };
 
-static PyMemberDef members[] = {
+static PyMemberDef scoped_members[] = {
     {"__dictoffset__", T_PYSSIZET, offsetof(struct scoped, dict), READONLY, NULL},
     {0},
 };
 
-static PyGetSetDef attributes[] = {
+static PyGetSetDef scoped_attributes[] = {
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
     {0},
 };
 
-static PyType_Slot slots[] = {
+static PyType_Slot scoped_slots[] = {
     {Py_tp_doc, (void *)PyDoc_STR("A function each call of which has a time limit.")},
-    {Py_tp_call, (void *)call},
-    {Py_tp_descr_get, (void *)get},
-    {Py_tp_repr, (void *)represent},
-    {Py_tp_traverse, (void *)traverse},
-    {Py_tp_clear, (void *)clear},
-    {Py_tp_dealloc, (void *)dealloc},
-    {Py_tp_methods, methods},
-    {Py_tp_members, members},
-    {Py_tp_getset, attributes},
+    {Py_tp_call, (void *)scoped_call},
+    {Py_tp_descr_get, (void *)scoped_get},
+    {Py_tp_repr, (void *)scoped_repr},
+    {Py_tp_traverse, (void *)scoped_traverse},
+    {Py_tp_clear, (void *)scoped_clear},
+    {Py_tp_dealloc, (void *)scoped_dealloc},
+    {Py_tp_methods, scoped_methods},
+    {Py_tp_members, scoped_members},
+    {Py_tp_getset, scoped_attributes},
     {0, NULL},
 };
 
-static PyType_Spec spec = {
+static PyType_Spec scoped_spec = {
     .name = "bough._bough.Scoped",
     .basicsize = sizeof(struct scoped),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = slots,
+    .slots = scoped_slots,
 };
 
 static PyObject *scoped(PyObject *module, PyObject *args)
@@ -139,7 +139,7 @@ static PyObject *scoped(PyObject *module, PyObject *args)
     (void)module;
     if (!PyArg_ParseTuple(args, "O!OU:scoped", bp_block_type, &scope, &function, &name))
         return NULL;
-    if (!type && !(type = (PyTypeObject *)PyType_FromSpec(&spec)))
+    if (!type && !(type = (PyTypeObject *)PyType_FromSpec(&scoped_spec)))
         return NULL;
     struct scoped *s = (struct scoped *)type->tp_alloc(type, 0);
     if (!s)

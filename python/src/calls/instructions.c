@@ -16,7 +16,7 @@ enum { NO_TOOL = -1, TOOLS = 6 };
 
 static int tool = NO_TOOL;
 
-static int call(const char *method, const char *format, ...)
+static int call_monitoring(const char *method, const char *format, ...)
 {
     PyObject *monitoring = PySys_GetObject("monitoring"); /* borrowed */
     PyObject *function = monitoring ? PyObject_GetAttrString(monitoring, method) : NULL;
@@ -48,19 +48,19 @@ static long instruction_event(void)
     return event;
 }
 
-static bool is_wanted(const PyCodeObject *code)
+static bool are_instructions_wanted(const PyCodeObject *code)
 {
     return bp_watch_wants(code) || bp_monitor_wants(code);
 }
 
 static void give_tool_back(void)
 {
-    if (tool == NO_TOOL || is_wanted(NULL))
+    if (tool == NO_TOOL || are_instructions_wanted(NULL))
         return;
     int number = tool;
     tool = NO_TOOL; /* who wants one meanwhile takes another number */
-    call("register_callback", "(ilO)", number, instruction_event(), Py_None);
-    call("free_tool_id", "(i)", number);
+    call_monitoring("register_callback", "(ilO)", number, instruction_event(), Py_None);
+    call_monitoring("free_tool_id", "(i)", number);
 }
 
 /* (code, offset) */
@@ -73,7 +73,7 @@ static PyObject *at_instruction(PyObject *module, PyObject *const *args, Py_ssiz
     bp_watch_step(code, (int)PyLong_AsLong(args[1]));
     if (bp_monitor_wants(code) && bp_monitor_step() != 0)
         return NULL;
-    if (!is_wanted(code)) /* its frame was freed meanwhile */
+    if (!are_instructions_wanted(code)) /* its frame was freed meanwhile */
         bp_instructions(code);
     Py_RETURN_NONE;
 }
@@ -89,22 +89,22 @@ static bool take_tool(void)
     if (!function && !(function = PyCFunction_New(&instruction_method, NULL)))
         return false;
     for (int i = 0; tool == NO_TOOL && i < TOOLS; i++) {
-        if (call("use_tool_id", "(is)", order[i], "bough") != 0)
+        if (call_monitoring("use_tool_id", "(is)", order[i], "bough") != 0)
             continue;
-        if (call("register_callback", "(ilO)", order[i], instruction_event(), function) == 0)
+        if (call_monitoring("register_callback", "(ilO)", order[i], instruction_event(), function) == 0)
             tool = order[i];
         else
-            call("free_tool_id", "(i)", order[i]);
+            call_monitoring("free_tool_id", "(i)", order[i]);
     }
     return tool != NO_TOOL;
 }
 
 static int set_events(PyCodeObject *code)
 {
-    if (is_wanted(code))
-        return take_tool() ? call("set_local_events", "(iOl)", tool, code, instruction_event()) : -1;
+    if (are_instructions_wanted(code))
+        return take_tool() ? call_monitoring("set_local_events", "(iOl)", tool, code, instruction_event()) : -1;
     if (tool != NO_TOOL)
-        call("set_local_events", "(iOi)", tool, code, 0);
+        call_monitoring("set_local_events", "(iOi)", tool, code, 0);
     give_tool_back();
     return 0;
 }

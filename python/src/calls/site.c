@@ -20,7 +20,7 @@ static unsigned changes; /* of the list */
 
 static destructor free_frame; /* the interpreter's; NULL while nothing of ours stands before it */
 
-static void drop(struct bp_site *s);
+static void unlist_site(struct bp_site *s);
 
 static void frame_dies(PyObject *frame)
 {
@@ -32,7 +32,7 @@ static void frame_dies(PyObject *frame)
             continue;
         if (s->watched && !watched)
             watched = (PyCodeObject *)Py_NewRef((PyObject *)s->code);
-        drop(s);
+        unlist_site(s);
     }
     original(frame);
     if (watched)
@@ -55,7 +55,7 @@ static void mind_frames(void)
 
 /* ---- sites --------------------------------------------------------------------------------------------------------- */
 
-static void drop(struct bp_site *s)
+static void unlist_site(struct bp_site *s)
 {
     struct bp_site **at = &bp_sites;
     while (*at != s)
@@ -70,7 +70,7 @@ struct bp_site *bp_site_drop(struct bp_site *s)
 {
     struct bp_site gone = *s;
     Py_XINCREF(gone.code);
-    drop(s);
+    unlist_site(s);
     unsigned before = changes;
     if (gone.watched)
         bp_watch_end(&gone);

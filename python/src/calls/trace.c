@@ -14,9 +14,9 @@
 #define Py_BUILD_CORE_MODULE 1
 #include <internal/pycore_frame.h>
 
-static int trace(PyObject *self, PyFrameObject *frame, int what, PyObject *arg);
+static int trace_function(PyObject *self, PyFrameObject *frame, int what, PyObject *arg);
 
-static bool is_wanted(const struct bp_thread *t)
+static bool is_trace_wanted(const struct bp_thread *t)
 {
     return t->awaited || bp_watch_is_on(t);
 }
@@ -25,10 +25,10 @@ static bool is_wanted(const struct bp_thread *t)
 void bp_trace(struct bp_thread *t)
 {
     PyThreadState *ts = t->tstate;
-    if (ts->c_tracefunc == trace)
+    if (ts->c_tracefunc == trace_function)
         return;
     t->traced_before = ts->c_tracefunc;
-    ts->c_tracefunc = trace;
+    ts->c_tracefunc = trace_function;
     ts->cframe->use_tracing = 255;
 }
 
@@ -36,7 +36,7 @@ void bp_trace(struct bp_thread *t)
 void bp_trace_if_wanted(struct bp_thread *t)
 {
     PyThreadState *ts = t->tstate;
-    if (ts->c_tracefunc != trace || is_wanted(t))
+    if (ts->c_tracefunc != trace_function || is_trace_wanted(t))
         return;
     ts->c_tracefunc = t->traced_before;
     t->traced_before = NULL;
@@ -92,7 +92,7 @@ static void watch_in(PyFrameObject *frame, int what, bool before)
         bp_trace_mark(frame);
 }
 
-static int trace(PyObject *self, PyFrameObject *frame, int what, PyObject *arg)
+static int trace_function(PyObject *self, PyFrameObject *frame, int what, PyObject *arg)
 {
     struct bp_thread *t = bp_thread_known();
     if (!t)
@@ -105,7 +105,7 @@ static int trace(PyObject *self, PyFrameObject *frame, int what, PyObject *arg)
         return -1;
     if (t->awaited)
         return await_in(t, frame, what);
-    if (!before && !is_wanted(t))
+    if (!before && !is_trace_wanted(t))
         mark_all((PyFrameObject *)Py_NewRef((PyObject *)frame), false);
     bp_trace_if_wanted(t);
     return 0;

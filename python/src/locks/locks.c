@@ -26,7 +26,7 @@ static const double FOR_EVER = 1e8;
 
 /* ---- one wait ------------------------------------------------------------------------------------------------------ */
 
-static double seconds_until(bough_time deadline)
+static double seconds_left(bough_time deadline)
 {
     bough_time left = deadline - bough_now();
     return left > 0 ? (double)left / 1e9 : 0;
@@ -44,7 +44,7 @@ static PyObject *call_waiting(const struct bp_lock *l, bool wait, double timeout
 }
 
 /* How a method says that it did not get what it waits for. */
-static bool failed(PyObject *result)
+static bool is_false(PyObject *result)
 {
     return result == Py_False;
 }
@@ -66,11 +66,11 @@ static bool is_empty_error_of(PyTypeObject *type)
 static bool came_to_nothing(const struct bp_lock *l, PyObject *result)
 {
     if (result)
-        return failed(result);
+        return is_false(result);
     return PyErr_ExceptionMatches(empty_error) || (l->type && is_empty_error_of(l->type));
 }
 
-static void drop(PyObject *result)
+static void drop_result(PyObject *result)
 {
     if (result)
         Py_DECREF(result);
@@ -108,7 +108,7 @@ static PyObject *wait_for(struct bp_thread *t, const struct bp_lock *l, double t
     bough_time deadline = timeout < 0 ? 0 : bough_after((int64_t)(timeout * 1e9));
     for (;;) {
         bool cut;
-        PyObject *result = wait_once(t, l, deadline ? seconds_until(deadline) : FOR_EVER, &cut);
+        PyObject *result = wait_once(t, l, deadline ? seconds_left(deadline) : FOR_EVER, &cut);
         if (!came_to_nothing(l, result)) {
             if (cut)
                 bough_foreign_again();
@@ -116,13 +116,13 @@ static PyObject *wait_for(struct bp_thread *t, const struct bp_lock *l, double t
         }
         if (!cut && deadline)
             return result;
-        drop(result);
+        drop_result(result);
         if (!cut)
             continue;
         result = last_try(l);
         if (!came_to_nothing(l, result))
             return result;
-        drop(result);
+        drop_result(result);
         if (bp_meet(t) != 0)
             return NULL;
     }
@@ -253,7 +253,7 @@ static PyObject *wait_after(const struct bp_lock *l, PyObject *result, double ti
 {
     if (!came_to_nothing(l, result))
         return result;
-    drop(result);
+    drop_result(result);
     return must_not_fail() ? NULL : wait_for(bp_me, l, timeout);
 }
 
@@ -262,7 +262,7 @@ PyObject *bp_wait_on(const struct bp_lock *l, PyObject *result)
     if (has_opted_in())
         return wait_after(l, result, -1);
     if (came_to_nothing(l, result)) {
-        drop(result);
+        drop_result(result);
         return NULL;
     }
     return result;

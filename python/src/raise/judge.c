@@ -137,7 +137,7 @@ static bool is_error(PyObject *exception)
 }
 
 /* A group is what all of its members are. */
-static enum verdict judge(const struct bp_thread *t, PyObject *exception, struct bough_record *why)
+static enum verdict judge_error(const struct bp_thread *t, PyObject *exception, struct bough_record *why)
 {
     if (bp_is_stop(exception))
         return A_STOP;
@@ -146,7 +146,7 @@ static enum verdict judge(const struct bp_thread *t, PyObject *exception, struct
     PyObject *members = PyObject_GetAttrString(exception, "exceptions");
     enum verdict all = members && PyTuple_Check(members) ? A_STOP : A_FAILURE;
     for (Py_ssize_t i = 0; all != A_FAILURE && i < PyTuple_GET_SIZE(members); i++) {
-        enum verdict one = judge(t, PyTuple_GET_ITEM(members, i), why);
+        enum verdict one = judge_error(t, PyTuple_GET_ITEM(members, i), why);
         all = one == A_STOP ? all : one;
     }
     PyErr_Clear();
@@ -157,13 +157,13 @@ static enum verdict judge(const struct bp_thread *t, PyObject *exception, struct
 bool bp_is_caused(const struct bp_thread *t, PyObject *exception)
 {
     struct bough_record why;
-    return bough_reason(&why) == 0 && judge(t, exception, &why) == CAUSED;
+    return bough_reason(&why) == 0 && judge_error(t, exception, &why) == CAUSED;
 }
 
 PyObject *bp_as_interrupt(struct bp_thread *t, PyObject *exception)
 {
     struct bough_record why;
-    if (!t || bough_reason(&why) != 0 || judge(t, exception, &why) != CAUSED)
+    if (!t || bough_reason(&why) != 0 || judge_error(t, exception, &why) != CAUSED)
         return Py_NewRef(exception);
     t->cut = false; /* the error of the call has been made the interrupt's: no later one is */
     PyObject *interrupt = bp_exception_for(t, &why);

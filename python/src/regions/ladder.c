@@ -70,7 +70,7 @@ static PyObject *incident_object(const struct bough_incident *i)
 
 /* The callable has returned (verdict, seconds), or raised. At rung 3 that is what it is for: the exception ends the thread,
  * raised by whichever point or call this was. */
-static int judge(struct bough_incident *incident, PyObject *callable, PyObject *answer)
+static int verdict_of(struct bough_incident *incident, PyObject *callable, PyObject *answer)
 {
     int verdict = BOUGH_PROMOTE;
     double seconds = 0;
@@ -94,7 +94,7 @@ static int run_handler(struct bough_incident *incident, void *argument)
     PyGILState_STATE state = PyGILState_Ensure();
     PyObject *fields = bp_me ? incident_object(incident) : NULL;
     PyObject *answer = fields ? PyObject_CallOneArg(callable, fields) : NULL;
-    int verdict = bp_me ? judge(incident, callable, answer) : BOUGH_PROMOTE;
+    int verdict = bp_me ? verdict_of(incident, callable, answer) : BOUGH_PROMOTE;
     Py_XDECREF(answer);
     Py_XDECREF(fields);
     PyGILState_Release(state);
@@ -115,7 +115,7 @@ struct closer {
     PyObject *callable;
 };
 
-static void call(PyObject *callable)
+static void call_and_report(PyObject *callable)
 {
     PyObject *result = PyObject_CallNoArgs(callable);
     if (!result)
@@ -131,7 +131,7 @@ static void run_closer(void *argument)
     if (bp_is_ending())
         return;
     PyGILState_STATE state = PyGILState_Ensure();
-    call(c->callable);
+    call_and_report(c->callable);
     PyGILState_Release(state);
 }
 
@@ -175,7 +175,7 @@ static PyObject *closer_drop(PyObject *module, PyObject *capsule)
 static PyObject *on_transition;
 
 /* On a helper of the library's, with the interpreter lock: neither the warden nor the incident waits for it. */
-static void tell(const struct bough_transition *t, void *unused)
+static void report_transition(const struct bough_transition *t, void *unused)
 {
     (void)unused;
     if (bp_is_ending())
@@ -198,7 +198,7 @@ static PyObject *set_on_transition(PyObject *module, PyObject *callable)
 {
     (void)module;
     Py_XSETREF(on_transition, callable == Py_None ? NULL : Py_NewRef(callable));
-    if (bough_on_transition(on_transition ? tell : NULL, NULL) != 0)
+    if (bough_on_transition(on_transition ? report_transition : NULL, NULL) != 0)
         return bp_error("cannot register the callback for transitions");
     Py_RETURN_NONE;
 }
@@ -225,7 +225,7 @@ static void run_exit_tier(void *argument)
     if (bp_is_ending())
         return;
     PyGILState_STATE state = PyGILState_Ensure();
-    call(argument);
+    call_and_report(argument);
     PyGILState_Release(state);
 }
 

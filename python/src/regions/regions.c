@@ -31,7 +31,7 @@ void bp_region_free(struct bp_thread *t, struct bp_region *r)
         t->spare = r;
 }
 
-static int end(struct bp_thread *t)
+static int end_innermost(struct bp_thread *t)
 {
     struct bp_region *r = t->regions;
     if (bough_region_end(&r->region) != 0)
@@ -45,7 +45,7 @@ static int end(struct bp_thread *t)
 
 int bp_region_end(struct bp_thread *t, int kind)
 {
-    if (t->regions && t->regions->kind == kind && end(t) == 0)
+    if (t->regions && t->regions->kind == kind && end_innermost(t) == 0)
         return 0;
     PyErr_SetString(PyExc_RuntimeError, "regions must be exited by the thread that entered them, the innermost first");
     return -1;
@@ -91,7 +91,7 @@ struct manager {
     PyObject *callable;
 };
 
-static int begin(struct bp_thread *t, struct manager *m, struct bp_region *r)
+static int begin_region(struct bp_thread *t, struct manager *m, struct bp_region *r)
 {
     int line;
     const char *file = bp_caller(&line);
@@ -119,7 +119,7 @@ static int begin(struct bp_thread *t, struct manager *m, struct bp_region *r)
 
 static void switch_back(struct bp_thread *t, struct manager *m);
 
-static PyObject *enter(PyObject *self, PyObject *none)
+static PyObject *manager_enter(PyObject *self, PyObject *none)
 {
     struct manager *m = (struct manager *)self;
     (void)none;
@@ -131,7 +131,7 @@ static PyObject *enter(PyObject *self, PyObject *none)
     struct bp_region *r = t ? bp_region_new(t, m->kind) : NULL;
     if (!r)
         return NULL;
-    if (begin(t, m, r) != 0) {
+    if (begin_region(t, m, r) != 0) {
         if (!PyErr_Occurred())
             bp_error("cannot enter the region");
         bp_region_free(t, r);
@@ -147,7 +147,7 @@ static int begin_as(struct bp_thread *t, struct manager m)
     struct bp_region *r = bp_region_new(t, m.kind);
     if (!r)
         return -1;
-    if (begin(t, &m, r) != 0) {
+    if (begin_region(t, &m, r) != 0) {
         bp_region_free(t, r);
         return PyErr_Occurred() ? -1 : ((void)bp_error("cannot enter the region"), -1);
     }
@@ -175,7 +175,7 @@ static int stay(struct bp_thread *t, unsigned kinds)
     struct bp_region *r = bp_region_new(t, BP_TAKES_PART);
     if (!r)
         return -1;
-    if (begin(t, &m, r) != 0) {
+    if (begin_region(t, &m, r) != 0) {
         bp_region_free(t, r);
         return PyErr_Occurred() ? -1 : ((void)bp_error("cannot make this thread interruptible"), -1);
     }
@@ -191,7 +191,7 @@ static int end_below(struct bp_thread *t, int kind)
     if (!top || !top->stays || !top->outer || top->outer->kind != kind)
         return bp_region_end(t, kind);
     unsigned kinds = t->kinds;
-    if (end(t) != 0)
+    if (end_innermost(t) != 0)
         return bp_region_end(t, kind);
     int error = bp_region_end(t, kind);
     if (error == 0 && stay(t, kinds) != 0)
@@ -201,7 +201,7 @@ static int end_below(struct bp_thread *t, int kind)
 
 void bp_regions_forget(struct bp_thread *t)
 {
-    while (t->regions && t->regions->stays && end(t) == 0)
+    while (t->regions && t->regions->stays && end_innermost(t) == 0)
         ;
 }
 
@@ -232,7 +232,7 @@ static void switch_back(struct bp_thread *t, struct manager *m)
 }
 
 /* An error that is on its way stays the error (rule 18). */
-static PyObject *leave(PyObject *self, PyObject *const *args, Py_ssize_t count)
+static PyObject *manager_leave(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     struct manager *m = (struct manager *)self;
     struct bp_thread *t = bp_self();
@@ -244,7 +244,7 @@ static PyObject *leave(PyObject *self, PyObject *const *args, Py_ssize_t count)
     Py_RETURN_NONE;
 }
 
-static void dealloc(PyObject *self)
+static void manager_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     Py_XDECREF(((struct manager *)self)->callable);
@@ -264,8 +264,8 @@ static PyObject *represent(PyObject *self)
 }
 
 static PyMethodDef manager_methods[] = {
-    {"__enter__", enter, METH_NOARGS, NULL},
-    {"__exit__", (PyCFunction)(void (*)(void))leave, METH_FASTCALL, NULL},
+    {"__enter__", manager_enter, METH_NOARGS, NULL},
+    {"__exit__", (PyCFunction)(void (*)(void))manager_leave, METH_FASTCALL, NULL},
     {0},
 };
 
@@ -273,7 +273,7 @@ static PyType_Slot manager_slots[] = {
     {Py_tp_doc, (void *)PyDoc_STR("A region of code, for a with statement. Reentrant, and good for any thread.")},
     {Py_tp_methods, manager_methods},
     {Py_tp_repr, (void *)represent},
-    {Py_tp_dealloc, (void *)dealloc},
+    {Py_tp_dealloc, (void *)manager_dealloc},
     {0, NULL},
 };
 
@@ -317,14 +317,14 @@ static int read_seconds(PyObject *seconds, const char *what, int64_t *ns)
 }
 
 /* One object serves all calls without arguments: what is open is kept with the thread. */
-static PyObject *plain(PyObject **object, int kind)
+static PyObject *default_manager(PyObject **object, int kind)
 {
     if (!*object)
         *object = (PyObject *)manager_new(kind);
     return Py_XNewRef(*object);
 }
 
-static bool is_plain(PyObject *args, PyObject *keywords)
+static bool has_only_defaults(PyObject *args, PyObject *keywords)
 {
     return PyTuple_GET_SIZE(args) == 0 && (!keywords || PyDict_GET_SIZE(keywords) == 0);
 }
@@ -337,8 +337,8 @@ static PyObject *critical_section(PyObject *module, PyObject *args, PyObject *ke
     int check = 0;
     int64_t ns;
     (void)module;
-    if (is_plain(args, keywords))
-        return plain(&default_section, BP_CRITICAL);
+    if (has_only_defaults(args, keywords))
+        return default_manager(&default_section, BP_CRITICAL);
     if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O$p:critical_section", names, &budget, &check) ||
         read_seconds(budget, "critical_section() budget", &ns) != 0)
         return NULL;
@@ -355,8 +355,8 @@ static PyObject *cleanup(PyObject *module, PyObject *args, PyObject *keywords)
     PyObject *grace = NULL;
     int64_t ns;
     (void)module;
-    if (is_plain(args, keywords))
-        return plain(&default_cleanup, BP_CLEANUP);
+    if (has_only_defaults(args, keywords))
+        return default_manager(&default_cleanup, BP_CLEANUP);
     if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O:cleanup", names, &grace) ||
         read_seconds(grace, "cleanup() grace", &ns) != 0)
         return NULL;
@@ -410,7 +410,7 @@ long bp_leave_open(struct bp_thread *t, long keep)
     long open = 0, count = 0;
     for (const struct bp_region *r = t->regions; r; r = r->outer)
         open++;
-    while (count < open - keep && end(t) == 0)
+    while (count < open - keep && end_innermost(t) == 0)
         count++;
     return count;
 }

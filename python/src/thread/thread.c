@@ -48,7 +48,7 @@ int bp_thread_attach(struct bp_thread *t, PyObject *dict)
     return error;
 }
 
-static struct bp_thread *make(PyThreadState *tstate)
+static struct bp_thread *make_entry(PyThreadState *tstate)
 {
     struct bp_thread *t = PyMem_RawCalloc(1, sizeof *t);
     if (!t)
@@ -74,7 +74,7 @@ static bough_thread *adopt(struct bp_thread *t, const struct bough_child_options
 
 /* It enters the tree, or takes over what a poster has made for it there. What was posted before the library knew it is its own to
  * post now. */
-static int begin(struct bp_thread *t, const struct bough_child_options *options)
+static int begin_entry(struct bp_thread *t, const struct bough_child_options *options)
 {
     if (t->begun)
         return 0;
@@ -98,10 +98,10 @@ static struct bp_thread *late(PyThreadState *tstate)
     bp_prune();
     struct bp_thread *t = bp_entry_find(PyThreadState_GetID(tstate));
     if (!t)
-        t = make(tstate);
+        t = make_entry(tstate);
     if (t)
         t->late = true;
-    return t && begin(t, NULL) == 0 ? t : NULL;
+    return t && begin_entry(t, NULL) == 0 ? t : NULL;
 }
 
 static struct bp_thread *self(const struct bough_child_options *options)
@@ -111,7 +111,7 @@ static struct bp_thread *self(const struct bough_child_options *options)
         return late(tstate);
     struct bp_thread *t = bp_entry_find(PyThreadState_GetID(tstate));
     if (!t)
-        t = make(tstate);
+        t = make_entry(tstate);
     if (!t)
         return NULL;
     PyObject *dict = PyThreadState_GetDict();
@@ -121,7 +121,7 @@ static struct bp_thread *self(const struct bough_child_options *options)
         bp_thread_ends(t);
         return NULL;
     }
-    if (begin(t, options) != 0)
+    if (begin_entry(t, options) != 0)
         return NULL;
     return bp_me = t;
 }
@@ -177,7 +177,7 @@ void bp_prune(void)
 struct bp_thread *bp_thread_of_state(PyThreadState *ts)
 {
     struct bp_thread *t = bp_entry_find(PyThreadState_GetID(ts));
-    return t ? t : make(ts);
+    return t ? t : make_entry(ts);
 }
 
 /* The first at or after `ts` in the interpreter's list, in which the newest is the first. */
