@@ -15,7 +15,6 @@
 #include "memfd.h"
 #include "pid_ns.h"
 #include "proc.h"
-#include "wake/fallback_signal.h"
 
 /* ---- the reader's thread ------------------------------------------------------------------------------------- */
 
@@ -52,8 +51,8 @@ static pid_t find_reader(pid_t pid)
 static void ring(const struct arena *a)
 {
     pid_t reader = find_reader(a->pid);
-    if (reader && a->head.ticker_signal == BO_SECOND_ROAD)
-        syscall(SYS_tgkill, a->pid, reader, BO_SECOND_ROAD);
+    if (reader && a->head.ticker_signal == BO_MAIL_SIGNAL)
+        syscall(SYS_tgkill, a->pid, reader, BO_MAIL_SIGNAL);
 }
 
 /* ---- the box ---------------------------------------------------------------------------------------------------- */

@@ -36,6 +36,8 @@ struct bo_request {
 
 #define BO_MAIL_MAGIC "bough mail 2"
 enum { BO_REQUESTS = 8 };
+/* The writer sends it to the ticker: the second road's (wake/fallback_signal.h). */
+enum { BO_MAIL_SIGNAL = 32 };
 
 struct bo_mailbox {
     char magic[16];

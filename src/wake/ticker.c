@@ -15,6 +15,7 @@
 #include "state/clock.h"
 #include "state/current.h"
 #include "state/library_threads.h"
+#include "state/mailbox_layout.h"
 #include "upcalls.h"
 #include "wake/fallback_signal.h"
 #include "wake/frames.h"
@@ -244,6 +245,8 @@ static void make_ticker_timer(void)
     if (bo_raw3(SYS_timer_create, CLOCK_MONOTONIC, (long)&event, (long)&ticker_timer) == 0)
         bo_store_seq(&has_timer, true); /* before next_wake is stored: who lowers that afterwards sets the timer */
 }
+
+_Static_assert((int)BO_MAIL_SIGNAL == (int)BO_SECOND_ROAD, "who writes to the mailbox sends what the ticker waits for");
 
 static void *tick(void *unused)
 {
