@@ -64,9 +64,9 @@ void bo_ladder_closed(struct bo_record *r);
 int64_t bo_ladder_look(struct bo_target *target);
 int64_t bo_ladder_tick(void);
 
-/* On the target, at a point: the record stands above rung 1, or the thread is asked to freeze. Runs handlers. True: the
- * point fails, false: it does not. */
-bool bo_ladder_meet(struct bo_thread *t, struct bo_record *r);
+/* On the target, at a point: the record stands above rung 1, or the thread is asked to freeze. Runs handlers.
+ * Returns whether the point fails. */
+enum bo_point bo_ladder_verdict(struct bo_thread *t, struct bo_record *r);
 /* A summons has arrived by signal, with all signals blocked, in a closable region or one with an asynchronous final
  * handler. [signal] */
 void bo_ladder_summoned(struct bo_thread *t, void *context);
@@ -75,7 +75,7 @@ void bo_ladder_jumped(struct bo_thread *t, struct bo_handling *until);
 /* A jump leaves all calls that were made inside the handler `until` (NULL: all): what they have to put right is done. */
 void bo_ladder_undo(const struct bo_handling *until);
 /* Find the handlers that a plain longjmp() has left: they ran below `sp`, a frame of the thread that is in use. */
-void bo_ladder_sweep(struct bo_thread *t, uintptr_t sp);
+void bo_ladder_end_abandoned(struct bo_thread *t, uintptr_t sp);
 /* A generation ends in order, or is copied by a fork: its closers are forgotten. */
 void bo_ladder_forget_closers(struct bo_thread *t);
 

@@ -186,7 +186,7 @@ bool bo_clear_record(struct bo_thread *t, struct bo_record *r)
         return false;
     bo_and_seq(&slot->due, ~(1u << bo_load_relaxed(&r->kind)));
     bo_record_close(r, BOUGH_POST_CLEARED);
-    bo_level_settle(t);
+    bo_level_recompute(t);
     return true;
 }
 
@@ -205,7 +205,7 @@ static int clear_target(bough_target target, uint32_t kinds)
         return errno = EPERM, -1;
     int cleared = clear_records(slot, kinds);
     int saved = errno;
-    bo_level_settle(t);
+    bo_level_recompute(t);
     if (cleared > 0 && !(bo_load_seq(&t->t.word) & BO_PENDING))
         t->call.last_was_cut = 0; /* it was handled: an error that comes later is the caller's (rule 47) */
     errno = saved;

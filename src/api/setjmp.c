@@ -11,12 +11,12 @@
 #include "upcalls.h"
 
 /* What a plain longjmp() has left must not be taken for what is open here. */
-static void sweep_left(struct bo_thread *t, uintptr_t sp)
+static void end_abandoned(struct bo_thread *t, uintptr_t sp)
 {
     if (!t)
         return;
-    bo_level_sweep(t, sp);
-    bo_branch_sweep(t, sp);
+    bo_level_end_abandoned(t, sp);
+    bo_branch_end_abandoned(t, sp);
 }
 
 /* Marked in a handler on top of a blocked call, which is not left by jumping inside the handler. */
@@ -25,7 +25,7 @@ static void sweep_left(struct bo_thread *t, uintptr_t sp)
 void bough_jmp_mark_(struct bough_jmp *jmp)
 {
     struct bo_thread *t = bo_self_or_adopt();
-    sweep_left(t, (uintptr_t)__builtin_frame_address(0));
+    end_abandoned(t, (uintptr_t)__builtin_frame_address(0));
     jmp->owner = t ? bo_thread_handle(t) : 0;
     jmp->region = t ? t->regions : NULL;
     jmp->handler = t ? t->handling : NULL;
@@ -38,7 +38,7 @@ void bough_jmp_mark_(struct bough_jmp *jmp)
 void bough_longjmp(struct bough_jmp *jmp, int value)
 {
     struct bo_thread *t = bo_self;
-    sweep_left(t, (uintptr_t)__builtin_frame_address(0));
+    end_abandoned(t, (uintptr_t)__builtin_frame_address(0));
     if (t && jmp->owner == bo_thread_handle(t)) {
         if (!(jmp->branch & IN_CALL))
             bo_ladder_undo(jmp->handler);

@@ -12,17 +12,17 @@
 
 /* What the parent's threads were in the middle of is unknown, and no affair of this process: nothing of it is
  * touched, freed or told. */
-static void forget_family(struct bo_branch_state *f)
+static void forget_branch_state(struct bo_branch_state *state)
 {
-    bo_store_relaxed(&f->lock.state, 0);
-    f->has_leaver = f->cut = false;
-    f->children = NULL;
-    f->last_child = &f->children;
-    f->failures = NULL;
-    f->last_failure = &f->failures;
-    f->failure_count = 0;
-    f->code = 0;
-    memset(&f->tally, 0, sizeof f->tally);
+    bo_store_relaxed(&state->lock.state, 0);
+    state->has_leaver = state->cut = false;
+    state->children = NULL;
+    state->last_child = &state->children;
+    state->failures = NULL;
+    state->last_failure = &state->failures;
+    state->failure_count = 0;
+    state->code = 0;
+    memset(&state->tally, 0, sizeof state->tally);
 }
 
 /* What was asked of the branch was asked of the parent; its deadline is the code's own. */
@@ -32,7 +32,7 @@ static void forget_branch(struct bo_branch *b)
     for (int kind = 0; kind < BO_KIND_COUNT; kind++) /* one may be half written, and not due yet */
         bo_record_close(bo_record_of(&b->t, (enum bough_kind)kind), BOUGH_POST_ENDED);
     bo_store_relaxed(&b->t.due, 0);
-    forget_family(b->family);
+    forget_branch_state(b->state);
     bo_ticker_deadline(b);
 }
 

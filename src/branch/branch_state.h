@@ -24,11 +24,11 @@
  *           \--> NOT_STARTED (the branch is marked, no thread, no memory): freed at once
  *
  * Written by the adder before the worker starts, by the worker after; `outcome` and the list links under
- * the family's lock.
+ * the branch state's lock.
  */
 struct bo_child {
     struct bo_child *next, **link;
-    struct bo_branch_state *family;
+    struct bo_branch_state *state;
     uint64_t branch; /* handles */
     uint64_t id;
     bough_fn *fn;
@@ -72,7 +72,7 @@ struct bo_branch_state {
     bool has_leaver;
     pthread_t leaver;       /* the last thread that ends for good: whose key destructors we wait for */
     uint64_t ending_before; /* the number of the opener's last ending: those after it are nested in this one */
-    uintptr_t place;        /* of a block: on its owner's stack, to notice a plain longjmp(). 0: not known */
+    uintptr_t block_frame;  /* of a block: on its owner's stack, to notice a plain longjmp(). 0: not known */
     struct bo_at_end *at_end;
 };
 

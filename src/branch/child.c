@@ -51,54 +51,54 @@ static void destroy_value(bough_resource r)
 /* ---- adding ------------------------------------------------------------------------------------------- */
 
 /* Room for the result of one more child, in a branch that collects: its end must not need memory. The caller holds
- * the family's lock. */
-static bool reserve(struct bo_branch_state *f)
+ * the branch state's lock. */
+static bool reserve(struct bo_branch_state *state)
 {
-    if (!f->collect || f->tally.added - f->tally.count[BOUGH_NOT_STARTED] < f->room)
+    if (!state->collect || state->tally.added - state->tally.count[BOUGH_NOT_STARTED] < state->room)
         return true;
-    size_t room = f->room ? 2 * f->room : 8;
-    struct bough_child_result *more = realloc(f->results, room * sizeof *more);
+    size_t room = state->room ? 2 * state->room : 8;
+    struct bough_child_result *more = realloc(state->results, room * sizeof *more);
     if (!more)
         return false;
-    f->results = more;
-    f->room = room;
+    state->results = more;
+    state->room = room;
     return true;
 }
 
-static bool link_child(struct bo_branch_state *f, struct bo_child *c)
+static bool link_child(struct bo_branch_state *state, struct bo_child *c)
 {
-    bo_lock(&f->lock);
-    bool room = reserve(f);
+    bo_lock(&state->lock);
+    bool room = reserve(state);
     if (room) {
-        c->link = f->last_child;
-        *f->last_child = c;
-        f->last_child = &c->next;
-        f->tally.added++;
-        f->tally.count[BOUGH_RUNNING]++;
+        c->link = state->last_child;
+        *state->last_child = c;
+        state->last_child = &c->next;
+        state->tally.added++;
+        state->tally.count[BOUGH_RUNNING]++;
     }
-    bo_unlock(&f->lock);
+    bo_unlock(&state->lock);
     return room;
 }
 
-/* The caller holds the family's lock. */
-static void unlink_child(struct bo_branch_state *f, struct bo_child *c)
+/* The caller holds the branch state's lock. */
+static void unlink_child(struct bo_branch_state *state, struct bo_child *c)
 {
     *c->link = c->next;
     if (c->next)
         c->next->link = c->link;
     else
-        f->last_child = c->link;
+        state->last_child = c->link;
 }
 
 static struct bo_child *child_new(struct bo_branch *b, bough_fn *fn, bough_resource r,
                                   const struct bough_child_options *o)
 {
-    bool named = b->family->collect;
+    bool named = b->state->collect;
     struct bo_child *c = calloc(1, sizeof *c + (named ? BO_NAME : 0));
     if (!c)
         return errno = ENOMEM, NULL;
     c->named = named;
-    c->family = b->family;
+    c->state = b->state;
     c->branch = bo_branch_handle(b);
     c->fn = fn;
     c->resource = r;
@@ -137,26 +137,26 @@ static void publish_child(struct bo_branch *b, struct bo_thread *t, bool disable
 /* The branch was marked meanwhile: nothing has started. */
 static void withdraw(struct bo_branch *b, struct bo_worker *w, struct bo_child *c)
 {
-    struct bo_branch_state *f = b->family;
+    struct bo_branch_state *state = b->state;
     w->slot->child = NULL;
     bo_retire(w->slot, BOUGH_POST_ENDED);
     bo_worker_put(w);
-    bo_lock(&f->lock);
-    unlink_child(f, c);
-    f->tally.count[BOUGH_RUNNING]--;
-    f->tally.count[BOUGH_NOT_STARTED]++;
-    f->cut = true;
-    bo_unlock(&f->lock);
+    bo_lock(&state->lock);
+    unlink_child(state, c);
+    state->tally.count[BOUGH_RUNNING]--;
+    state->tally.count[BOUGH_NOT_STARTED]++;
+    state->cut = true;
+    bo_unlock(&state->lock);
     bo_child_gone(c->branch);
 }
 
-static void count_not_started(struct bo_branch_state *f, bool cut)
+static void count_not_started(struct bo_branch_state *state, bool cut)
 {
-    bo_lock(&f->lock);
-    f->tally.added++;
-    f->tally.count[BOUGH_NOT_STARTED]++;
-    f->cut |= cut;
-    bo_unlock(&f->lock);
+    bo_lock(&state->lock);
+    state->tally.added++;
+    state->tally.count[BOUGH_NOT_STARTED]++;
+    state->cut |= cut;
+    bo_unlock(&state->lock);
 }
 
 /* Refusing is how the branch's record takes effect here: it counts as delivered (rules 27, 29). */
@@ -176,14 +176,14 @@ static uint64_t start_child(struct bo_branch *b, struct bo_child *c, const struc
     struct bo_worker *w = bo_worker_get(o);
     if (w)
         prepare_child(w, c, o->name);
-    if (w && !link_child(b->family, c)) {
+    if (w && !link_child(b->state, c)) {
         w->slot->child = NULL;
         bo_worker_put(w);
         errno = ENOMEM;
         w = NULL;
     }
     if (!w) {
-        count_not_started(b->family, false);
+        count_not_started(b->state, false);
         return 0;
     }
     publish_child(b, w->slot, c->disabled);
@@ -204,7 +204,7 @@ static struct bo_branch *branch_to_add_to(bough_branch *branch)
         return NULL;
     if (b->t.index == BO_ROOT || !bo_below(t, &b->t))
         return errno = EPERM, NULL;
-    bo_branch_sweep(t, (uintptr_t)__builtin_frame_address(0));
+    bo_branch_end_abandoned(t, (uintptr_t)__builtin_frame_address(0));
     return bo_branch_of_handle(branch); /* it may be one that was left by a longjmp() */
 }
 
@@ -213,12 +213,12 @@ static uint64_t add_child(struct bo_branch *b, bough_fn *fn, bough_resource reso
                           const struct bough_child_options *o)
 {
     if (is_refused(b)) {
-        count_not_started(b->family, true);
+        count_not_started(b->state, true);
         return errno = ECANCELED, 0;
     }
     struct bo_child *c = child_new(b, fn, resource, o);
     if (!c) {
-        count_not_started(b->family, false);
+        count_not_started(b->state, false);
         return errno = ENOMEM, 0;
     }
     uint64_t id = start_child(b, c, o);
@@ -321,22 +321,22 @@ static void add_unread(struct bo_child *c)
 /* Store how it ended; free it unless it is to be kept. */
 static void account_for_child(struct bo_child *c, enum bough_outcome outcome, int result)
 {
-    struct bo_branch_state *f = c->family;
+    struct bo_branch_state *state = c->state;
     struct bo_failure *failure = c->failure;
-    bool kept = f->collect;
-    bo_lock(&f->lock);
+    bool kept = state->collect;
+    bo_lock(&state->lock);
     c->failure = NULL;
     c->outcome = outcome;
     c->result = result;
-    f->tally.count[BOUGH_RUNNING]--;
-    f->tally.count[outcome]++;
+    state->tally.count[BOUGH_RUNNING]--;
+    state->tally.count[outcome]++;
     if (outcome == BOUGH_INTERRUPTED)
-        f->cut = true;
+        state->cut = true;
     if (outcome == BOUGH_ERROR || outcome == BOUGH_LOST)
-        kept |= bo_branch_state_failed(f, result, failure, false) || !f->supervisor;
+        kept |= bo_branch_state_failed(state, result, failure, false) || !state->supervisor;
     if (!kept)
-        unlink_child(f, c);
-    bo_unlock(&f->lock);
+        unlink_child(state, c);
+    bo_unlock(&state->lock);
     if (!kept)
         bo_child_free(c);
 }
@@ -348,7 +348,7 @@ static void account_and_tell(struct bo_child *c, enum bough_outcome outcome, int
     char reason[BOUGH_REASON_MAX + 1];
     uint64_t branch = c->branch;
     int code = c->code;
-    bool tell = code && !c->family->supervisor;
+    bool tell = code && !c->state->supervisor;
     const struct bough_error *face = c->failure ? &c->failure->face : NULL;
     if (tell)
         snprintf(reason, sizeof reason, "%s failed: %s", face ? face->who : "a child",
@@ -376,7 +376,7 @@ void bo_child_finish(struct bo_child *child, int returned, bool left)
     bo_ending_drop();
     if (t->worker->orphan)
         return; /* exit() follows, and its handlers run on this thread */
-    bo_worker_shed_mask();
+    bo_worker_reset_mask();
     bo_retire(t, BOUGH_POST_ENDED);
 }
 
@@ -392,7 +392,7 @@ void bo_child_lost(struct bo_child *child, struct bo_failure *failure)
     account_and_tell(child, BOUGH_LOST, EOWNERDEAD);
 }
 
-/* A child that forks goes on in the new process with nobody to account to: its family's list may be half
+/* A child that forks goes on in the new process with nobody to account to: its branch's list may be half
  * changed by a thread that is not here. When its function returns, the process ends, as it does with pthreads
  * when the last thread returns; only that here the library's own threads may be there as well. */
 void bo_child_after_fork(struct bo_child *child)
@@ -402,30 +402,30 @@ void bo_child_after_fork(struct bo_child *child)
         (struct bo_branch_state){.children = child, .last_child = &child->next, .supervisor = true, .collect = true};
     orphan.last_failure = &orphan.failures;
     orphan.tally.added = orphan.tally.count[BOUGH_RUNNING] = 1;
-    child->family = &orphan;
+    child->state = &orphan;
     child->link = &orphan.children;
     child->next = NULL;
 }
 
 /* ---- asking -------------------------------------------------------------------------------------------- */
 
-static struct bo_child *find_child(struct bo_branch_state *f, uint64_t id)
+static struct bo_child *find_child(struct bo_branch_state *state, uint64_t id)
 {
-    struct bo_child *c = f->children;
+    struct bo_child *c = state->children;
     while (c && c->id != id)
         c = c->next;
     return c;
 }
 
-static bool look_child_up(struct bo_branch_state *f, uint64_t id, int *outcome, int *result)
+static bool look_child_up(struct bo_branch_state *state, uint64_t id, int *outcome, int *result)
 {
-    bo_lock(&f->lock);
-    const struct bo_child *c = find_child(f, id);
+    bo_lock(&state->lock);
+    const struct bo_child *c = find_child(state, id);
     if (c) {
         *outcome = (int)c->outcome;
         *result = c->result;
     }
-    bo_unlock(&f->lock);
+    bo_unlock(&state->lock);
     return c != NULL;
 }
 
@@ -438,7 +438,7 @@ int bough_outcome(const bough_thread *child, int *result)
     uint32_t index = !t ? BO_NONE : bo_load_relaxed(&t->top) ? bo_load_relaxed(&t->top) : bo_load_relaxed(&t->parent);
     for (; index > BO_ROOT; index = bo_load_relaxed(&bo_branch_at(index)->outer)) {
         int outcome, value;
-        if (!look_child_up(bo_branch_at(index)->family, id, &outcome, &value))
+        if (!look_child_up(bo_branch_at(index)->state, id, &outcome, &value))
             continue;
         if (result && outcome != BOUGH_RUNNING)
             *result = value;

@@ -11,7 +11,7 @@
 void bo_child_lost(struct bo_child *child, struct bo_failure *failure);
 /* Its name is in its thread's slot, which is about to have another child. */
 void bo_child_keep_name(struct bo_child *child, const struct bo_thread *t);
-/* In the copy that a child has forked: its family stays in the parent. */
+/* In the process that a child has forked: the state of its branch stays in the parent. */
 void bo_child_after_fork(struct bo_child *child);
 
 #endif

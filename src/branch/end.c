@@ -22,12 +22,12 @@
 /* ---- ending ------------------------------------------------------------------------------------------ */
 
 /* Not a cancellation point of pthread_cancel(), which would leave the branch half ended. */
-void bo_branch_state_join_leaver(const struct bo_branch_state *f)
+void bo_branch_state_join_leaver(const struct bo_branch_state *state)
 {
-    int state;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-    pthread_join(f->leaver, NULL);
-    pthread_setcancelstate(state, NULL);
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    pthread_join(state->leaver, NULL);
+    pthread_setcancelstate(before, NULL);
 }
 
 /* Interrupted while waiting it goes on waiting: the interrupt reaches the children by itself (rule 24). */
@@ -40,18 +40,18 @@ static void join_children(struct bo_branch *b, struct bo_thread *t)
     while ((live = bo_load_seq(&b->live)) != 0)
         bo_futex_sleep(&b->live, live, BO_FOREVER);
     bo_store_relaxed(&t->joins, BO_NONE);
-    if (!b->family->has_leaver)
+    if (!b->state->has_leaver)
         return;
     bo_busy_begin(); /* nobody may join it twice */
-    bo_branch_state_join_leaver(b->family);
+    bo_branch_state_join_leaver(b->state);
     bo_busy_end();
 }
 
-void bo_branch_state_run_at_end(struct bo_branch_state *f)
+void bo_branch_state_run_at_end(struct bo_branch_state *state)
 {
-    while (f->at_end) {
-        struct bo_at_end *hook = f->at_end;
-        f->at_end = hook->next;
+    while (state->at_end) {
+        struct bo_at_end *hook = state->at_end;
+        state->at_end = hook->next;
         hook->fn(hook->argument);
         free(hook);
     }
@@ -76,15 +76,15 @@ static bool stopped(const struct bo_branch *b)
  * absorbed. By then the branch is not among the caller's: what is pending is from further out. */
 static int result_of(const struct bo_branch *b, struct bo_thread *t, bool *interrupted)
 {
-    const struct bo_branch_state *f = b->family;
+    const struct bo_branch_state *state = b->state;
     *interrupted = stopped(b);
-    if (f->code)
-        return f->code;
+    if (state->code)
+        return state->code;
     if (delivered(b, BOUGH_TIMEOUT))
         return ETIMEDOUT;
     if (*interrupted)
         return 0;
-    return (f->cut || t->call.last_was_cut) && bo_pending_record(t, false) ? ECANCELED : 0;
+    return (state->cut || t->call.last_was_cut) && bo_pending_record(t, false) ? ECANCELED : 0;
 }
 
 static void pop_branch(struct bo_branch *b, struct bo_thread *t)
@@ -95,32 +95,32 @@ static void pop_branch(struct bo_branch *b, struct bo_thread *t)
 }
 
 /* For rule 28 the branch is a call of its owner: whether that was cut, its result says. */
-static void note_cut(struct bo_thread *t, const struct bo_branch_state *f, int result)
+static void note_cut(struct bo_thread *t, const struct bo_branch_state *state, int result)
 {
-    t->call.last_was_cut = result ? result == ECANCELED : f->was_cut;
+    t->call.last_was_cut = result ? result == ECANCELED : state->was_cut;
 }
 
 static int end_branch(struct bo_branch *b, struct bo_thread *t)
 {
-    struct bo_branch_state *f = b->family;
+    struct bo_branch_state *state = b->state;
     char label[BO_NAME];
     bool interrupted;
     join_children(b, t);
-    bo_branch_state_run_at_end(f);
+    bo_branch_state_run_at_end(state);
     bo_busy_begin();
     bo_store_seq(&b->deadline, BO_FOREVER);
     pop_branch(b, t);
     int result = result_of(b, t, &interrupted);
-    note_cut(t, f, result);
+    note_cut(t, state, result);
     memcpy(label, b->t.name, sizeof label);
     bo_store_relaxed(&b->shield.seq, 0);
     bo_generation_end(&b->t, BOUGH_POST_ENDED); /* a thread that reads the branch's state holds a pin */
-    b->family = NULL;
+    b->state = NULL;
     bo_branch_free(b);
     if (bo_load_seq(&t->t.word) & BO_PENDING)
-        bo_level_settle(t);
-    bo_ending_keep(f, label, result, interrupted);
-    bo_branch_state_free(f);
+        bo_level_recompute(t);
+    bo_ending_keep(state, label, result, interrupted);
+    bo_branch_state_free(state);
     bo_busy_end();
     return result;
 }
@@ -155,12 +155,12 @@ void bo_branch_end_forgotten(struct bo_thread *t, uint32_t until, const char *by
         end_forgotten(bo_branch_at(top), t, by, "call bough_branch_end() on every way out");
 }
 
-void bo_branch_sweep(struct bo_thread *t, uintptr_t sp)
+void bo_branch_end_abandoned(struct bo_thread *t, uintptr_t sp)
 {
     uint32_t top;
     while ((top = bo_load_relaxed(&t->top)) != BO_NONE && sp >= t->stack_low && sp < t->stack_high) {
         struct bo_branch *b = bo_branch_at(top);
-        if (!b->family->place || b->family->place >= sp)
+        if (!b->state->block_frame || b->state->block_frame >= sp)
             return;
         end_forgotten(b, t, "a longjmp()", "use bough_longjmp()");
     }
@@ -184,8 +184,8 @@ int bough_branch_end(bough_branch *branch)
         return errno;
     if (!t || bo_load_relaxed(&b->owner) != t->t.index || !open_on(t, b))
         return EPERM;
-    bo_level_sweep(t, (uintptr_t)__builtin_frame_address(0));
-    bo_branch_sweep(t, (uintptr_t)__builtin_frame_address(0));
+    bo_level_end_abandoned(t, (uintptr_t)__builtin_frame_address(0));
+    bo_branch_end_abandoned(t, (uintptr_t)__builtin_frame_address(0));
     if (!bo_target_is(&b->t, bo_handle_generation((uint64_t)(uintptr_t)branch)))
         return ESRCH; /* its own block was left by a longjmp() */
     bo_branch_end_forgotten(t, b->t.index, "the end of the branch around it");
@@ -223,12 +223,12 @@ int bo_branch_at_end(bough_branch *branch, void (*fn)(void *), void *argument)
     struct bo_at_end *hook = malloc(sizeof *hook);
     if (!hook)
         return errno = ENOMEM, -1;
-    *hook = (struct bo_at_end){.next = b->family->at_end, .fn = fn, .argument = argument};
-    b->family->at_end = hook;
+    *hook = (struct bo_at_end){.next = b->state->at_end, .fn = fn, .argument = argument};
+    b->state->at_end = hook;
     return 0;
 }
 
-/* Any thread may ask: the pin keeps the branch, and so its family, from going away. */
+/* Any thread may ask: the pin keeps the branch, and so its state, from going away. */
 int bough_branch_tally(const bough_branch *branch, struct bough_tally *tally)
 {
     struct bo_branch *b = tally ? bo_branch_of_handle(branch) : (errno = EINVAL, NULL);
@@ -240,9 +240,9 @@ int bough_branch_tally(const bough_branch *branch, struct bough_tally *tally)
     bo_add_seq(&b->t.pins, 1);
     bool there = bo_target_is(&b->t, generation);
     if (there) {
-        bo_lock(&b->family->lock);
-        *tally = b->family->tally;
-        bo_unlock(&b->family->lock);
+        bo_lock(&b->state->lock);
+        *tally = b->state->tally;
+        bo_unlock(&b->state->lock);
     }
     bo_unpin(&b->t, generation);
     return there ? 0 : (errno = ESRCH, -1);

@@ -13,17 +13,17 @@ int bo_branch_at_end(bough_branch *branch, void (*fn)(void *), void *argument);
 void bo_branch_unwind(struct bo_thread *t, uint32_t until);
 /* The same where that is a mistake of the program's, which is reported. */
 void bo_branch_end_forgotten(struct bo_thread *t, uint32_t until, const char *by);
-/* End the blocks whose frames a plain longjmp() has left; `sp` is the present one (rule 19). */
-void bo_branch_sweep(struct bo_thread *t, uintptr_t sp);
+/* End the blocks that a plain longjmp() has abandoned: their frames are below `sp`, the present one (rule 19). */
+void bo_branch_end_abandoned(struct bo_thread *t, uintptr_t sp);
 /* A thread is lost: its open branches lose their owner, see lost.h. */
 void bo_branch_orphan(struct bo_thread *t);
 /* By the last one out of such a branch. */
 void bo_branch_end_orphan(struct bo_branch *b);
-/* After the worker has shed what the child left: tell the branch, and end it if it is an orphan. */
+/* After the worker was reset: notify the branch that the child has ended, and end the branch if it is an orphan. */
 void bo_child_gone(uint64_t branch);
 
 /* Join the last thread of the branch that has ended for good. */
-void bo_branch_state_join_leaver(const struct bo_branch_state *f);
-void bo_branch_state_run_at_end(struct bo_branch_state *f);
+void bo_branch_state_join_leaver(const struct bo_branch_state *state);
+void bo_branch_state_run_at_end(struct bo_branch_state *state);
 
 #endif

@@ -84,16 +84,16 @@ static struct bo_failure *evidence_of_failure(int code, const char *message, con
 /* `f` is NULL if there was no memory, or if the body only leaves because it was interrupted. */
 static void body_failed(struct bo_branch *b, int code, struct bo_failure *f)
 {
-    struct bo_branch_state *family = b->family;
+    struct bo_branch_state *state = b->state;
     char reason[BOUGH_REASON_MAX + 1];
     snprintf(reason, sizeof reason, "%s failed: %s", b->t.name,
              f && *f->face.message ? f->face.message : strerror(code));
-    bo_lock(&family->lock);
+    bo_lock(&state->lock);
     if (code == ECANCELED)
-        family->cut = true;
+        state->cut = true;
     else
-        bo_branch_state_failed(family, code, f, true);
-    bo_unlock(&family->lock);
+        bo_branch_state_failed(state, code, f, true);
+    bo_unlock(&state->lock);
     struct bough_event event = {.kind = BOUGH_SIBLING, .reason = reason};
     bo_post(bo_branch_handle(b), &event, NULL);
 }
@@ -118,7 +118,7 @@ static bool is_self(bough_target target)
 static void say(struct bo_child *c, struct bo_branch *b, struct bo_failure *f, int code)
 {
     if (f)
-        bo_failure_attach(f, bo_ending_pass_on(code, b ? b->family->ending_before : 0));
+        bo_failure_attach(f, bo_ending_pass_on(code, b ? b->state->ending_before : 0));
     if (c)
         bo_child_failed(c, code, f);
     else
@@ -128,7 +128,7 @@ static void say(struct bo_child *c, struct bo_branch *b, struct bo_failure *f, i
 /* A child or a body that fails again and again keeps the first ones. */
 static bool one_too_many(struct bo_child *c, const struct bo_branch *b)
 {
-    unsigned *said = c ? &c->said : &b->family->said;
+    unsigned *said = c ? &c->said : &b->state->said;
     if (*said < BO_KEPT_FAILURES) {
         ++*said;
         return false;

@@ -110,50 +110,50 @@ const bough_error *bo_failure_next(const bough_error *root, const bough_error *e
     return NULL;
 }
 
-static struct bo_failure *use_spare(struct bo_branch_state *family, int code)
+static struct bo_failure *use_spare(struct bo_branch_state *state, int code)
 {
-    struct bo_failure *f = family->spare;
-    family->spare = NULL;
+    struct bo_failure *f = state->spare;
+    state->spare = NULL;
     if (f)
         f->face.code = code;
     return f;
 }
 
-static void append_failure(struct bo_branch_state *family, struct bo_failure *f)
+static void append_failure(struct bo_branch_state *state, struct bo_failure *f)
 {
     f->next = NULL;
-    *family->last_failure = f;
-    family->last_failure = &f->next;
+    *state->last_failure = f;
+    state->last_failure = &f->next;
 }
 
-static void prepend(struct bo_branch_state *family, struct bo_failure *f)
+static void prepend(struct bo_branch_state *state, struct bo_failure *f)
 {
-    f->next = family->failures;
+    f->next = state->failures;
     if (!f->next)
-        family->last_failure = &f->next;
-    family->failures = f;
+        state->last_failure = &f->next;
+    state->failures = f;
 }
 
 /* The first one that counts is primary. A supervisor's children do not count, and of their failures it keeps only
  * the first ones: it may never return. */
-bool bo_branch_state_failed(struct bo_branch_state *family, int code, struct bo_failure *f, bool body)
+bool bo_branch_state_failed(struct bo_branch_state *state, int code, struct bo_failure *f, bool body)
 {
-    bool counts = body || !family->supervisor, primary = counts && !family->code;
+    bool counts = body || !state->supervisor, primary = counts && !state->code;
     if (primary)
-        family->code = code;
+        state->code = code;
     if (!f)
-        f = use_spare(family, code);
-    if (f && !counts && family->failure_count >= BO_KEPT_FAILURES) {
+        f = use_spare(state, code);
+    if (f && !counts && state->failure_count >= BO_KEPT_FAILURES) {
         bo_failure_free(f);
         return false;
     }
     if (!f)
         return false;
-    family->failure_count++;
+    state->failure_count++;
     if (primary)
-        prepend(family, f);
+        prepend(state, f);
     else
-        append_failure(family, f);
+        append_failure(state, f);
     return true;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Failures: one with its evidence, trees of them, and how a family keeps them. */
+/* Failures: one with its evidence, trees of them, and how a branch keeps them. */
 #ifndef BO_BRANCH_FAILURE_H
 #define BO_BRANCH_FAILURE_H
 
@@ -8,7 +8,7 @@
 /* One failure with its evidence: the public face first, then what it owns. */
 struct bo_failure {
     struct bough_error face;
-    struct bo_failure *next; /* in the family's list or the thread's unread ones, in the order they came */
+    struct bo_failure *next; /* in the branch state's list or the thread's unread ones, in the order they came */
     const bough_error **attached;
     size_t room;
     const struct bo_failure *above; /* which it is attached to, and where in its list */
@@ -35,9 +35,9 @@ void bo_failure_attach(struct bo_failure *to, struct bo_failure *other);
  * NULL: that was the last one. */
 const bough_error *bo_failure_next(const bough_error *root, const bough_error *e, unsigned *depth);
 void bo_failure_free(struct bo_failure *f);
-/* Hand it to the family, which owns it then; NULL: there was no memory for it. The caller holds the family's lock.
+/* Hand it to the branch, which owns it then; NULL: there was no memory for it. The caller holds the branch state's lock.
  * Returns whether it is kept. */
-bool bo_branch_state_failed(struct bo_branch_state *family, int code, struct bo_failure *f, bool body);
+bool bo_branch_state_failed(struct bo_branch_state *state, int code, struct bo_failure *f, bool body);
 /* A child that has ended, with its failure. */
 void bo_child_free(struct bo_child *child);
 

@@ -19,25 +19,25 @@
 #include "wake/post.h"
 #include "wake/ticker.h"
 
-static struct bo_branch_state *family_new(const struct bough_branch_options *o)
+static struct bo_branch_state *branch_state_new(const struct bough_branch_options *o)
 {
-    struct bo_branch_state *f = calloc(1, sizeof *f);
+    struct bo_branch_state *state = calloc(1, sizeof *state);
     struct bo_failure *spare = bo_failure_new(0, "there was no memory to keep its message and place", BO_NONE);
     struct bo_ending *ending = bo_ending_new();
-    if (!f || !spare || !ending) {
-        free(f);
+    if (!state || !spare || !ending) {
+        free(state);
         bo_failure_free(spare);
         bo_ending_free(ending);
         return NULL;
     }
-    f->spare = spare;
-    f->ending = ending;
-    f->last_child = &f->children;
-    f->last_failure = &f->failures;
-    f->supervisor = o->supervisor != 0;
-    f->collect = o->collect != 0;
-    f->ending_before = bo_ending_count();
-    return f;
+    state->spare = spare;
+    state->ending = ending;
+    state->last_child = &state->children;
+    state->last_failure = &state->failures;
+    state->supervisor = o->supervisor != 0;
+    state->collect = o->collect != 0;
+    state->ending_before = bo_ending_count();
+    return state;
 }
 
 static int64_t deadline_of(const struct bough_branch_options *o)
@@ -67,14 +67,14 @@ static void inherit_shield(struct bo_branch *b, const struct bo_thread *t)
 }
 
 /* A block's options lie in the frame that the block is in. */
-static void note_place(struct bo_thread *t, struct bo_branch_state *f, const struct bough_branch_options *o)
+static void note_block_frame(struct bo_thread *t, struct bo_branch_state *state, const struct bough_branch_options *o)
 {
     uintptr_t place = (uintptr_t)o;
     if (!o->variable)
         return;
     bo_self_find_stack(t);
     if (place >= t->stack_low && place < t->stack_high)
-        f->place = place;
+        state->block_frame = place;
 }
 
 static void publish_branch(struct bo_branch *b, struct bo_thread *t)
@@ -112,20 +112,20 @@ static bough_branch *open_branch(const struct bough_branch_options *o, uintptr_t
     struct bo_thread *t = bo_self_or_adopt();
     if (!t || bo_ticker_need() != 0)
         return NULL;
-    bo_level_sweep(t, sp);
-    bo_branch_sweep(t, sp);
+    bo_level_end_abandoned(t, sp);
+    bo_branch_end_abandoned(t, sp);
     struct bo_branch *b = bo_branch_new();
     if (!b)
         return NULL;
-    b->family = family_new(o);
-    if (!b->family) {
+    b->state = branch_state_new(o);
+    if (!b->state) {
         bo_branch_free(b);
         return errno = ENOMEM, NULL;
     }
-    b->family->was_cut = t->call.last_was_cut;
+    b->state->was_cut = t->call.last_was_cut;
     t->call.last_was_cut = 0;
     set_label(b, o);
-    note_place(t, b->family, o);
+    note_block_frame(t, b->state, o);
     publish_branch(b, t);
     inherit_shield(b, t);
     set_branch_deadline(b, deadline_of(o));

@@ -16,12 +16,12 @@
 #include "wake/post.h"
 
 /* The leaver may be the very thread that ends the branch. */
-static void await_leaver(const struct bo_branch_state *f)
+static void await_leaver(const struct bo_branch_state *state)
 {
-    if (f->has_leaver && pthread_equal(f->leaver, pthread_self()))
-        pthread_detach(f->leaver);
-    else if (f->has_leaver)
-        bo_branch_state_join_leaver(f);
+    if (state->has_leaver && pthread_equal(state->leaver, pthread_self()))
+        pthread_detach(state->leaver);
+    else if (state->has_leaver)
+        bo_branch_state_join_leaver(state);
 }
 
 static void report_orphan(const char *label, const bough_error *tree)
@@ -32,39 +32,39 @@ static void report_orphan(const char *label, const bough_error *tree)
                   e->who, strerror(e->code), *e->message ? ": " : "", e->message);
 }
 
-/* What has failed in it is a failure of the branch around it; the root has no family, and nobody to ask it. */
+/* The orphan's failure becomes a failure of the branch around it. The root has no such state: no thread can ask it. */
 static void hand_over(struct bo_branch *outer, const char *label, int code, struct bo_failure *f)
 {
-    struct bo_branch_state *family = outer->family;
-    if (!code || !family) {
+    struct bo_branch_state *state = outer->state;
+    if (!code || !state) {
         if (code && f)
             report_orphan(label, &f->face);
         bo_failure_free(f);
         return;
     }
-    bo_lock(&family->lock);
-    bo_branch_state_failed(family, code, f, false);
-    bo_unlock(&family->lock);
+    bo_lock(&state->lock);
+    bo_branch_state_failed(state, code, f, false);
+    bo_unlock(&state->lock);
     struct bough_event event = {.kind = BOUGH_SIBLING, .reason = "a branch whose thread was lost has failed"};
-    if (!family->supervisor)
+    if (!state->supervisor)
         bo_post(bo_branch_handle(outer), &event, NULL);
 }
 
 void bo_branch_end_orphan(struct bo_branch *b)
 {
-    struct bo_branch_state *f = b->family;
+    struct bo_branch_state *state = b->state;
     struct bo_branch *outer = bo_branch_at(bo_load_relaxed(&b->outer));
     char label[BO_NAME];
-    await_leaver(f);
-    bo_branch_state_run_at_end(f);
+    await_leaver(state);
+    bo_branch_state_run_at_end(state);
     bo_store_seq(&b->deadline, BO_FOREVER);
     memcpy(label, b->t.name, sizeof label);
     bo_store_relaxed(&b->shield.seq, 0);
     bo_generation_end(&b->t, BOUGH_POST_LOST);
-    b->family = NULL;
+    b->state = NULL;
     bo_branch_free(b);
-    hand_over(outer, label, f->code, bo_ending_of_orphan(f));
-    bo_branch_state_free(f);
+    hand_over(outer, label, state->code, bo_ending_of_orphan(state));
+    bo_branch_state_free(state);
     if (outer->t.index != BO_ROOT)
         bo_child_gone(bo_branch_handle(outer));
 }

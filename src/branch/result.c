@@ -172,26 +172,26 @@ struct bo_failure *bo_ending_pass_on(int code, uint64_t after)
 /* ---- keeping --------------------------------------------------------------------------------------------- */
 
 /* Only for branches that collect: the others keep the children that failed for bough_outcome() while open. */
-static void keep_children(struct bo_ending *e, struct bo_branch_state *f)
+static void keep_children(struct bo_ending *e, struct bo_branch_state *state)
 {
     size_t n = 0;
-    if (!f->results) {
-        free_children(f->children);
+    if (!state->results) {
+        free_children(state->children);
         return;
     }
-    for (struct bo_child *c = f->children; c; c = c->next)
-        f->results[n++] =
+    for (struct bo_child *c = state->children; c; c = c->next)
+        state->results[n++] =
             (struct bough_child_result){(const bough_thread *)(uintptr_t)c->id, c->name, c->outcome, c->result};
-    e->children = f->children;
-    e->face.children = f->results;
+    e->children = state->children;
+    e->face.children = state->results;
     e->face.count = n;
 }
 
 /* What was nested in the branch and not read is attached, if the branch has failed. */
-static struct bo_failure *collect(struct bo_branch_state *f)
+static struct bo_failure *collect(struct bo_branch_state *state)
 {
-    struct bo_failure *first = tree_of_list(f->failures);
-    return first && f->code ? tree_of(first, take_unread(&mine, f->ending_before)) : first;
+    struct bo_failure *first = tree_of_list(state->failures);
+    return first && state->code ? tree_of(first, take_unread(&mine, state->ending_before)) : first;
 }
 
 /* The exceptions go on, and the program learns of them by catching them: nothing else is left to read. */
@@ -204,30 +204,30 @@ static bool only_thrown(const struct bo_failure *f)
     return true;
 }
 
-void bo_ending_keep(struct bo_branch_state *family, const char *label, int result, bool interrupted)
+void bo_ending_keep(struct bo_branch_state *state, const char *label, int result, bool interrupted)
 {
-    struct bo_ending *e = family->ending;
+    struct bo_ending *e = state->ending;
     put_aside(&mine);
     bo_ending_free(mine.last);
     mine.count++;
     mine.last = e;
-    e->failure = collect(family);
-    keep_children(e, family);
+    e->failure = collect(state);
+    keep_children(e, state);
     memcpy(e->label, label, BO_NAME);
-    e->read = !family->code || (e->failure && only_thrown(e->failure)); /* no code: isolated by a supervisor */
+    e->read = !state->code || (e->failure && only_thrown(e->failure)); /* no code: isolated by a supervisor */
     e->face.result = result;
     e->face.interrupted = interrupted;
     e->face.label = e->label;
     e->face.error = e->failure ? &e->failure->face : NULL;
-    e->face.tally = family->tally;
+    e->face.tally = state->tally;
 }
 
-struct bo_failure *bo_ending_of_orphan(struct bo_branch_state *family)
+struct bo_failure *bo_ending_of_orphan(struct bo_branch_state *state)
 {
-    struct bo_failure *first = tree_of_list(family->failures);
-    free_children(family->children);
-    free(family->results);
-    bo_ending_free(family->ending);
+    struct bo_failure *first = tree_of_list(state->failures);
+    free_children(state->children);
+    free(state->results);
+    bo_ending_free(state->ending);
     return first;
 }
 
@@ -280,8 +280,8 @@ int bough_last_result(void)
     return bough_last()->result;
 }
 
-void bo_branch_state_free(struct bo_branch_state *f)
+void bo_branch_state_free(struct bo_branch_state *state)
 {
-    bo_failure_free(f->spare);
-    free(f);
+    bo_failure_free(state->spare);
+    free(state);
 }

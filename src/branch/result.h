@@ -11,8 +11,8 @@ struct bo_ending *bo_ending_new(void);
 void bo_ending_free(struct bo_ending *e);
 /* The number of the calling thread's last one. */
 uint64_t bo_ending_count(void);
-/* Keep how a branch ended as the calling thread's last; takes what it needs out of the family. */
-void bo_ending_keep(struct bo_branch_state *family, const char *label, int result, bool interrupted);
+/* Keep how a branch ended as the calling thread's last; takes what it needs out of `state`. */
+void bo_ending_keep(struct bo_branch_state *state, const char *label, int result, bool interrupted);
 /* A block that is skipped, and why: an ending as well. Keeps errno. */
 void bo_ending_not_opened(const struct bough_branch_options *options, int error);
 /* The calling thread's failures that nobody has read, in one tree; NULL if there are none. The caller owns it. */
@@ -25,10 +25,10 @@ void bo_ending_drop(void);
 struct bo_endings *bo_endings_mine(void);
 struct bo_failure *bo_endings_left(struct bo_endings *all);
 /* The failures of a branch that nobody ends; frees what else its ending would have kept. */
-struct bo_failure *bo_ending_of_orphan(struct bo_branch_state *family);
+struct bo_failure *bo_ending_of_orphan(struct bo_branch_state *state);
 /* In a forked process: what the parent has not read is the parent's to read. */
 void bo_ending_after_fork(void);
 
-void bo_branch_state_free(struct bo_branch_state *f);
+void bo_branch_state_free(struct bo_branch_state *state);
 
 #endif

@@ -2,9 +2,9 @@
 /*
  * Workers: OS threads that run one child after another. A parked one starts in a tenth of the time of pthread_create().
  *
- *      bo_worker_get --> (parked) --bo_worker_start--> runs the child --> sheds --> parked, or ends
+ *      bo_worker_get --> (parked) --bo_worker_start--> runs the child --> is reset --> parked, or ends
  *
- * Between two children a worker sheds what the first one may have left (docs/decisions.md has the list). What can't be put
+ * Between two children a worker resets what the first one may have changed (docs/decisions.md has the list). What can't be put
  * back, or whose destructors only libc can run (pthread keys), ends the thread. A child begins with what pthread_create()
  * would have handed on from its adder: a thread is taken only by an adder with the same affinity and scheduling, and takes
  * over its signal mask. Without __EXCEPTIONS pthread_cleanup_push() is also reached past functions without unwind tables.
@@ -202,13 +202,13 @@ static void take_thread_name(const struct bo_thread *t)
  * run by then. There is at most one such thread in a branch; the next one waits for the one before. */
 static void become_leaver(struct bo_worker *w)
 {
-    struct bo_branch_state *f = w->family;
-    bo_lock(&f->lock);
-    bool had = f->has_leaver;
-    pthread_t before = f->leaver;
-    f->leaver = w->thread;
-    f->has_leaver = true;
-    bo_unlock(&f->lock);
+    struct bo_branch_state *state = w->state;
+    bo_lock(&state->lock);
+    bool had = state->has_leaver;
+    pthread_t before = state->leaver;
+    state->leaver = w->thread;
+    state->has_leaver = true;
+    bo_unlock(&state->lock);
     if (had)
         pthread_join(before, NULL);
 }
@@ -222,7 +222,7 @@ static void dispose(struct bo_worker *w)
 
 static void begin_child(struct bo_worker *w)
 {
-    w->family = w->child->family;
+    w->state = w->child->state;
     w->branch = w->child->branch;
     w->begun = w->finished = false;
     bo_busy = 0;
@@ -242,10 +242,10 @@ static bool serve(struct bo_worker *w)
     w->finished = true;
     if (bo_unlikely(w->orphan))
         exit(EXIT_SUCCESS);
-    bo_worker_shed_cancellation();
+    bo_worker_reset_cancellation();
     uint64_t branch = w->branch;
     struct bo_thread *slot = w->slot;
-    bool again = pool_has_room(), clean = bo_worker_shed(w, again) && !(again && origin_changed(w));
+    bool again = pool_has_room(), clean = bo_worker_reset_after_child(w, again) && !(again && origin_changed(w));
     if (!clean)
         become_leaver(w);
     w->child = NULL;

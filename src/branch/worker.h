@@ -16,8 +16,8 @@
 struct bo_worker {
     struct bo_worker *next, *prev; /* in the pool */
     struct bo_thread *slot;
-    struct bo_child *child;         /* what it runs, or is to run */
-    struct bo_branch_state *family; /* the child's, also when that is freed */
+    struct bo_child *child;        /* what it runs, or is to run */
+    struct bo_branch_state *state; /* the child's, also when that is freed */
     uint64_t branch;
     _Atomic uint32_t go; /* futex: 0 parked, 1 work, 2 end */
     pthread_t thread;
@@ -34,16 +34,16 @@ void bo_worker_put(struct bo_worker *w);
 void bo_worker_start(struct bo_worker *w, struct bo_child *child);
 void bo_workers_after_fork(struct bo_thread *self);
 
-/* In branch/shed.c, all for the calling worker. */
+/* In branch/worker_reset.c, all for the calling worker. */
 
-/* Before its child's generation ends, and until the next one begins, the thread runs no handler of the program's: its calls would
- * be made in a generation that has ended. Nor does a parked thread take a signal away from those who wait for one. */
-void bo_worker_shed_mask(void);
+/* Before its child's generation ends, and until the next one begins, the thread runs no handler of the application: its calls would
+ * be made in a generation that has ended. Nor does a parked thread take a signal away from threads that wait for one. */
+void bo_worker_reset_mask(void);
 /* False: the thread can't be used again, or its keys' destructors are to run before its branch ends. With `again`, it is to serve
  * another child. */
-bool bo_worker_shed(struct bo_worker *w, bool again);
+bool bo_worker_reset_after_child(struct bo_worker *w, bool again);
 /* A thread that was cancelled and has met no cancellation point since ends here (unwound). */
-void bo_worker_shed_cancellation(void);
+void bo_worker_reset_cancellation(void);
 
 /* The name of a worker's thread between two children. */
 #define BO_WORKER_NAME "bough-worker"

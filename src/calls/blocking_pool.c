@@ -22,7 +22,7 @@ static struct blocking_pool {
 
 /* ---- the queue, under the lock ------------------------------------------------------------------------ */
 
-static void append_errand(struct bo_blocking_job *e)
+static void append_job(struct bo_blocking_job *e)
 {
     e->before = blocking_pool.last;
     *(blocking_pool.last ? &blocking_pool.last->next : &blocking_pool.first) = e;
@@ -30,7 +30,7 @@ static void append_errand(struct bo_blocking_job *e)
     blocking_pool.queued++;
 }
 
-static void take_errand_out(struct bo_blocking_job *e)
+static void take_job_out(struct bo_blocking_job *e)
 {
     *(e->before ? &e->before->next : &blocking_pool.first) = e->next;
     *(e->next ? &e->next->before : &blocking_pool.last) = e->before;
@@ -40,9 +40,9 @@ static void take_errand_out(struct bo_blocking_job *e)
 /* ---- the helper ------------------------------------------------------------------------------------ */
 
 /* These two with the lock, which is given up meanwhile. */
-static void run_errand(struct bo_blocking_job *e)
+static void run_helper_job(struct bo_blocking_job *e)
 {
-    take_errand_out(e);
+    take_job_out(e);
     bo_store_relaxed(&e->state, RUNNING);
     bo_unlock(&blocking_pool.lock);
     e->run(e);
@@ -56,8 +56,8 @@ static void run_errand(struct bo_blocking_job *e)
     }
 }
 
-/* Returns the first errand, or NULL if there was none for long. */
-static struct bo_blocking_job *await_errand(void)
+/* Returns the first job, or NULL if there was none for long. */
+static struct bo_blocking_job *await_job(void)
 {
     int64_t until = bo_clock() + BO_SEC(IDLE_SECONDS);
     blocking_pool.idle++;
@@ -73,11 +73,11 @@ static struct bo_blocking_job *await_errand(void)
 
 static void *helper_main(void *unused)
 {
-    prctl(PR_SET_NAME, "bough-errand");
+    prctl(PR_SET_NAME, "bough-resolver");
     bo_own_begin();
     bo_lock(&blocking_pool.lock);
-    for (struct bo_blocking_job *e; (e = await_errand()) != NULL;)
-        run_errand(e);
+    for (struct bo_blocking_job *e; (e = await_job()) != NULL;)
+        run_helper_job(e);
     blocking_pool.helpers--;
     bo_unlock(&blocking_pool.lock);
     bo_own_end();
@@ -123,21 +123,21 @@ static bool call_helper(void)
 static bool submit(struct bo_blocking_job *e)
 {
     bo_lock(&blocking_pool.lock);
-    append_errand(e);
+    append_job(e);
     bool provided = call_helper();
     if (!provided)
-        take_errand_out(e);
+        take_job_out(e);
     bo_unlock(&blocking_pool.lock);
     return provided;
 }
 
-/* The caller is cut. Returns 0 if the result is there all the same; if not, the errand is not the caller's any more. */
-static long abandon_errand(struct bo_blocking_job *e, long reason)
+/* The caller is cut. Returns 0 if the result is there all the same; if not, the job is not the caller's any more. */
+static long abandon_job(struct bo_blocking_job *e, long reason)
 {
     bo_lock(&blocking_pool.lock);
     uint32_t state = bo_load_relaxed(&e->state);
     if (state == QUEUED)
-        take_errand_out(e);
+        take_job_out(e);
     if (state == RUNNING)
         bo_store_relaxed(&e->state, ORPHANED);
     bo_unlock(&blocking_pool.lock);
@@ -148,23 +148,23 @@ static long abandon_errand(struct bo_blocking_job *e, long reason)
 
 struct waiting {
     struct bo_undo undo;
-    struct bo_blocking_job *errand;
+    struct bo_blocking_job *job;
 };
 
 static void left(struct bo_undo *undo)
 {
-    struct bo_blocking_job *e = ((struct waiting *)undo)->errand;
-    if (abandon_errand(e, -BO_ECUT) == 0)
+    struct bo_blocking_job *e = ((struct waiting *)undo)->job;
+    if (abandon_job(e, -BO_ECUT) == 0)
         e->free(e);
 }
 
 static long await_result(struct bo_blocking_job *e)
 {
-    struct waiting w = {.undo = {.run = left}, .errand = e};
+    struct waiting w = {.undo = {.run = left}, .job = e};
     long r = 0;
     for (uint32_t state; (state = bo_load_acquire(&e->state)) != DONE;) {
         if (r != 0)
-            return abandon_errand(e, r);
+            return abandon_job(e, r);
         bo_undo_push(&w.undo);
         r = bo_sync_wait(&e->state, state, 0);
         bo_undo_pop(&w.undo);

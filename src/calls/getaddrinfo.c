@@ -19,7 +19,7 @@
 enum { NAME_SIZE_MAX = 4096 };
 
 struct job {
-    struct bo_blocking_job errand;
+    struct bo_blocking_job base;
     int code;              /* what the call returned */
     struct addrinfo *list; /* the rest: arguments and results of both calls */
     struct addrinfo hints, *hints_given;
@@ -32,9 +32,9 @@ struct job {
 
 /* ---- jobs ------------------------------------------------------------------------------------------ */
 
-static void free_job(struct bo_blocking_job *errand)
+static void free_job(struct bo_blocking_job *base)
 {
-    struct job *job = (struct job *)errand;
+    struct job *job = (struct job *)base;
     if (job->list)
         freeaddrinfo(job->list);
     free(job);
@@ -46,8 +46,8 @@ static struct job *new_job(void (*run)(struct bo_blocking_job *), size_t host_si
     struct job *job = calloc(1, sizeof *job + host_size + service_size);
     if (!job)
         return NULL;
-    job->errand.run = run;
-    job->errand.free = free_job;
+    job->base.run = run;
+    job->base.free = free_job;
     job->host_size = (socklen_t)host_size;
     job->service_size = (socklen_t)service_size;
     job->host = host_size ? job->text : NULL;
@@ -66,7 +66,7 @@ static int resolve(struct job *job)
 {
     if (!job)
         return fail(EAI_MEMORY);
-    long r = bo_blocking_pool_run(&job->errand);
+    long r = bo_blocking_pool_run(&job->base);
     if (r == 0)
         return 0;
     if (r == -EAGAIN)
@@ -78,8 +78,8 @@ static int resolve(struct job *job)
 /* The end of both calls: errno and the result of the job's, which is freed. */
 static int finish_job(struct job *job)
 {
-    int code = job->code, error = job->errand.error;
-    free_job(&job->errand);
+    int code = job->code, error = job->base.error;
+    free_job(&job->base);
     if (code == EAI_SYSTEM)
         errno = error;
     return bo_error(code);
@@ -110,9 +110,9 @@ static size_t size_of(const char *text)
     return text ? strlen(text) + 1 : 0;
 }
 
-static void run_getaddrinfo(struct bo_blocking_job *errand)
+static void run_getaddrinfo(struct bo_blocking_job *base)
 {
-    struct job *job = (struct job *)errand;
+    struct job *job = (struct job *)base;
     job->code = getaddrinfo(job->host, job->service, job->hints_given, &job->list);
     if (job->code != 0)
         job->list = NULL;
@@ -158,9 +158,9 @@ int bough_getaddrinfo(const char *node, const char *service, const struct addrin
 
 /* ---- getnameinfo ------------------------------------------------------------------------------------- */
 
-static void run_getnameinfo(struct bo_blocking_job *errand)
+static void run_getnameinfo(struct bo_blocking_job *base)
 {
-    struct job *job = (struct job *)errand;
+    struct job *job = (struct job *)base;
     job->code = getnameinfo((struct sockaddr *)&job->address, job->length, job->host, job->host_size, job->service,
                             job->service_size, job->flags);
 }

@@ -103,7 +103,7 @@ static int64_t unmet(const struct bo_thread *t, const struct bo_target *target, 
             break;
         const struct bo_record *r = bo_record_of(target, (enum bough_kind)kind);
         int64_t since = bo_load_relaxed(&r->since);
-        if (bo_record_stands(r) && bo_load_relaxed(&r->seq) > bo_load_relaxed(&t->met_seq) && since < earliest)
+        if (bo_record_stands(r) && bo_load_relaxed(&r->seq) > bo_load_relaxed(&t->delivered_seq) && since < earliest)
             earliest = since;
     }
     return earliest;

@@ -20,7 +20,7 @@ enum { ADDRESS_MAX = 64, FIRST_ROOM = 1024, MOST_ROOM = 1 << 20 };
 
 /* By name if there is one, else by address. `family` 0: as gethostbyname(). */
 struct look_up {
-    struct bo_blocking_job errand;
+    struct bo_blocking_job base;
     char *name;
     char address[ADDRESS_MAX];
     socklen_t length;
@@ -32,9 +32,9 @@ struct look_up {
     char buffer[]; /* what `host` points into; the name behind it */
 };
 
-static void run_look_up(struct bo_blocking_job *errand)
+static void run_look_up(struct bo_blocking_job *base)
 {
-    struct look_up *l = (struct look_up *)errand;
+    struct look_up *l = (struct look_up *)base;
     struct hostent *result = NULL;
     if (!l->name)
         l->code =
@@ -46,9 +46,9 @@ static void run_look_up(struct bo_blocking_job *errand)
     l->found = result != NULL;
 }
 
-static void free_look_up(struct bo_blocking_job *errand)
+static void free_look_up(struct bo_blocking_job *base)
 {
-    free(errand);
+    free(base);
 }
 
 static struct look_up *look_up_new(const char *name, const void *address, socklen_t length, int family, size_t room)
@@ -57,8 +57,8 @@ static struct look_up *look_up_new(const char *name, const void *address, sockle
     struct look_up *l = calloc(1, sizeof *l + room + name_size);
     if (!l)
         return NULL;
-    l->errand.run = run_look_up;
-    l->errand.free = free_look_up;
+    l->base.run = run_look_up;
+    l->base.free = free_look_up;
     l->family = family;
     l->room = room;
     l->length = length < ADDRESS_MAX ? length : ADDRESS_MAX;
@@ -112,7 +112,7 @@ static int finish_look_up(struct look_up *l, const struct place *place)
         move_host(l, place->host, place->buffer);
         *place->result = place->host;
     }
-    errno = l->errand.error;
+    errno = l->base.error;
     free(l);
     return code;
 }
@@ -133,7 +133,7 @@ static int look_up(struct bo_thread *t, const struct bo_site *site, struct look_
     if (!l)
         return give_look_up_up(place, ENOMEM);
     bo_foreign_enter(t, BO_FOREIGN_CALL);
-    long r = bo_blocking_pool_run(&l->errand);
+    long r = bo_blocking_pool_run(&l->base);
     if (r == -BO_ECUT)
         bo_failed(r);
     if (bo_foreign_leave(t))

@@ -129,7 +129,7 @@ static void call_off(void)
     struct bo_target *root = &bo_branch_at(BO_ROOT)->t;
     bo_and_seq(&root->due, ~(1u << BOUGH_EXIT));
     bo_record_close(bo_record_of(root, BOUGH_EXIT), BOUGH_POST_CLEARED);
-    bo_spread(root, true); /* they look again, and find nothing */
+    bo_wake_subtree(root, true); /* they look again, and find nothing */
     bo_leave_not();
 }
 
@@ -147,7 +147,7 @@ void bo_leave(void *argument)
     }
     run_exit_tiers(begun + time / 2);
     bo_terminals_put_back();
-    bo_log_queue_settle(bo_clock() + time / 8);
+    bo_log_queue_drain(bo_clock() + time / 8);
     int64_t left = l->until - bo_clock();
     bo_exit_from_here(l->signo, BOUGH_EXIT_STATUS, left > 0 ? left / 2 : 0);
 }

@@ -75,7 +75,7 @@ void bo_ladder_jumped(struct bo_thread *t, struct bo_handling *until)
     t->handling = until;
     bo_store_seq(&t->resumed.seq, 0);
     t->jumped = t->handled_rung == BOUGH_RUNG_HANDLER;
-    bo_level_settle(t); /* it counts again */
+    bo_level_recompute(t); /* it counts again */
 }
 
 /* A call of a handler, and what was open in the thread before. */
@@ -94,7 +94,7 @@ static void left_by_exception(const struct running *call)
         return;
     struct bo_thread *t = call->t;
     struct bo_handling *outer = call->h->outer;
-    bo_level_sweep(t, (uintptr_t)call); /* the regions' memory is in use for something else by now */
+    bo_level_end_abandoned(t, (uintptr_t)call); /* the regions' memory is in use for something else by now */
     bo_branch_unwind(t, call->top);
     if (!outer)
         bo_foreign_abandon(t);
@@ -229,8 +229,8 @@ static enum outcome run_handler(struct bo_thread *t, struct bo_record *r, const 
     return judge_verdict(t, r, &h, verdict, &incident);
 }
 
-/* From the inside out, until one does not promote. A thread without any has nothing to say. */
-static bool run_handlers(struct bo_thread *t, struct bo_record *r, int rung)
+/* Run the thread's handlers from the inside out, until one does not promote the incident. */
+static enum bo_point run_handlers(struct bo_thread *t, struct bo_record *r, int rung)
 {
     uint64_t seq = bo_load_relaxed(&r->seq);
     enum outcome outcome = OUTWARDS;
@@ -244,10 +244,10 @@ static bool run_handlers(struct bo_thread *t, struct bo_record *r, int rung)
         }
     if (any && outcome == OUTWARDS)
         tell(r, BO_PROMOTED);
-    return outcome != GOES_ON;
+    return outcome == GOES_ON ? BO_POINT_PASSES : BO_POINT_FAILS;
 }
 
-void bo_ladder_sweep(struct bo_thread *t, uintptr_t sp)
+void bo_ladder_end_abandoned(struct bo_thread *t, uintptr_t sp)
 {
     if ((uintptr_t)t->handling >= sp)
         return;
@@ -270,19 +270,19 @@ static void tell_of_jump(struct bo_thread *t, struct bo_record *r)
     tell(r, BO_FAULTED);
 }
 
-bool bo_ladder_meet(struct bo_thread *t, struct bo_record *r)
+enum bo_point bo_ladder_verdict(struct bo_thread *t, struct bo_record *r)
 {
     if (t->handling)
-        bo_ladder_sweep(t, (uintptr_t)__builtin_frame_address(0));
+        bo_ladder_end_abandoned(t, (uintptr_t)__builtin_frame_address(0));
     if (t->jumped && bo_load_relaxed(&r->seq) == t->handled_seq)
         tell_of_jump(t, r);
     if (bo_freeze_wanted(t))
         bo_freeze_here(t);
     int rung = bo_load_seq(&r->rung);
     if (rung != BOUGH_RUNG_HANDLER && rung != BOUGH_RUNG_FINAL)
-        return true;
+        return BO_POINT_FAILS;
     if (t->handled_seq == bo_load_relaxed(&r->seq) && t->handled_rung >= rung)
-        return true;
+        return BO_POINT_FAILS;
     return run_handlers(t, r, rung);
 }
 

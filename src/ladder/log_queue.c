@@ -132,7 +132,7 @@ void bo_log_queue_transition(const struct bough_transition *transition)
     announce_item(i);
 }
 
-void bo_log_queue_settle(int64_t until)
+void bo_log_queue_drain(int64_t until)
 {
     const struct timespec moment = {0, 2000000};
     while (bo_clock() < until && bo_load_seq(&written) != bo_load_seq(&read_))

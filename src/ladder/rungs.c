@@ -38,7 +38,7 @@ static void wake_below(const struct bo_incident *i)
     if (bo_alone(i->record, i->branch))
         bo_wake((struct bo_thread *)i->target, bo_word_generation(bo_load_seq(&i->target->word)), true);
     else
-        bo_spread(i->target, true);
+        bo_wake_subtree(i->target, true);
 }
 
 /* ---- rung 4 --------------------------------------------------------------------------------------------------- */

@@ -54,7 +54,7 @@ struct bo_ladder_cells {
  *   due         bit k: a record of kind k stands against this target
  *   pins        posters that are writing a record here: the slot waits for them
  *   work_next, work_here   link and membership of the ticker's work list, see ticker.c
- *   spread      a signal handler marked it: the ticker wakes what is below
+ *   wake_subtree  a signal handler marked it: the ticker wakes what is below
  *   tick_at     when the ticker looks; its own
  *   ladder      what bough_ladder_set() has set for it
  *   name        written by the owner only, always terminated
@@ -77,7 +77,7 @@ struct bo_target {
     _Atomic uint32_t work_next;
     _Atomic uint32_t free_next;
     uint32_t index;
-    _Atomic uint8_t work_here, spread, unsent, put_off;
+    _Atomic uint8_t work_here, wake_subtree, unsent, put_off;
     _Atomic int64_t tick_at;
     _Atomic int64_t last_wake_at;
     _Atomic uint32_t wave, join_waiters;
@@ -170,7 +170,7 @@ struct bo_call_state {
     _Atomic uint8_t foreign;       /* enum bo_foreign_step */
     bool foreign_cut;              /* which was cut */
     bool last_was_cut;             /* the last failing call was interrupted (rule 28) */
-    bool settled_on_top;           /* a handler on top of a call has settled the word */
+    bool recomputed_on_top;        /* a handler on top of a call has recomputed the word */
     _Atomic uint8_t below_handler; /* the wake signal is blocked in a handler's frame, and comes when that returns */
     bool foreign_from_start;       /* foreign code of the thread takes part from its start on */
 };
@@ -183,7 +183,7 @@ struct bo_call_state {
  *   top         the innermost branch it has open; BO_NONE
  *   outermost   the outermost one, or the last that it had; BO_NONE
  *   shield      in a cleanup region: what does not disturb meanwhile (rule 20)
- *   met_seq     the highest record that a point of this thread has failed for
+ *   delivered_seq     the highest record that a point of this thread has failed for
  *   handlers, finals   regions with a handler of rung 2, of rung 3; seen by the ladder
  *   handling    the handler that runs now, on the thread's stack
  *   resumed     what does not count since a handler's verdict, which was to work on
@@ -215,13 +215,13 @@ struct bo_thread {
     _Atomic uint8_t closing; /* handed to a helper, which runs its closers */
     _Atomic uint8_t paced;
     _Atomic uint8_t handlers, finals;
-    _Atomic uint8_t met_rung;
+    _Atomic uint8_t delivered_rung;
     uint8_t handled_rung;
     bool jumped;          /* the last handler has left by a jump */
     bool disabled;        /* started at level disabled */
     uint64_t handled_seq; /* handlers have run for this record, up to this rung */
-    _Atomic uint64_t met_seq;
-    _Atomic int64_t met_at;
+    _Atomic uint64_t delivered_seq;
+    _Atomic int64_t delivered_at;
     struct bo_suppression shield, resumed, reported, silenced;
 
     struct bo_section section;
@@ -282,7 +282,7 @@ struct bo_branch {
     struct bo_suppression shield;
     const char *file;
     int line;
-    struct bo_branch_state *family; /* what only this process needs: children, failures. branch/end.c */
+    struct bo_branch_state *state; /* what only this process needs: children, failures. branch/end.c */
 } __attribute__((aligned(BO_LINE)));
 
 /*

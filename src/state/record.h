@@ -57,6 +57,9 @@ struct bo_record {
     char reason[BOUGH_REASON_MAX + 1];
 } __attribute__((aligned(64)));
 
+/* Whether a point fails for a record that is due. A handler of the ladder can let it pass. */
+enum bo_point { BO_POINT_FAILS, BO_POINT_PASSES };
+
 /* What becomes known about an incident at its target. */
 enum bo_handler_event {
     BO_CAME_BACK = 1, /* a handler has returned in order */
@@ -108,7 +111,7 @@ void bo_record_deliver(struct bo_record *r);
 void bo_record_close(struct bo_record *r, enum bough_post_status how);
 /* "stop", "timeout"...; "?" for what is no kind. */
 const char *bo_kind_name(unsigned kind);
-/* What its target is told of it. */
+/* What its target can read about it. */
 void bo_record_describe(const struct bo_record *r, struct bough_record *record);
 /* Nobody clears it any more. [signal] */
 void bo_record_make_final(struct bo_record *r);

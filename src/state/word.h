@@ -173,10 +173,10 @@ static inline bool bo_word_has_room(uint64_t w)
     X(TO_SELF, bo_wake_send_to_self, BO_NOTE, 0)                                                        \
     X(SENT, bo_word_sent, 0, BO_SENDERS)                                                                \
     X(AWAIT, bo_word_await_senders, BO_WAITS, BO_WAITS)                                                 \
-    X(LET_IN, bo_wake_send_settle, 0, BO_NOTE)                                                          \
+    X(LET_IN, bo_wake_send_drain, 0, BO_NOTE)                                                           \
     X(LEVEL, set_level, BO_DISABLED | BO_TIMED | BO_ASYNC | BO_CLOSABLE | BO_ALL_DUE,                   \
       BO_DISABLED | BO_TIMED | BO_ASYNC | BO_CLOSABLE | BO_OVERRUN | BO_ALL_DUE)                        \
-    X(RECORDS, bo_level_settle, BO_PENDING | BO_ALL_DUE, BO_PENDING | BO_ALL_DUE)                       \
+    X(RECORDS, bo_level_recompute, BO_PENDING | BO_ALL_DUE, BO_PENDING | BO_ALL_DUE)                    \
     X(WATCHFUL, be_watchful, BO_ALL_DUE, 0)                                                             \
     X(SECTION, count_section, BO_CHANGES, 0)                                                            \
     X(NO_BUDGET, bo_section_enter, BO_OVERRUN, 0)                                                       \
@@ -186,7 +186,7 @@ static inline bool bo_word_has_room(uint64_t w)
     X(DISMISS, dismiss_freeze, 0, BO_SUMMONED)                                                          \
     X(ANSWER, bo_ladder_summoned, 0, BO_SUMMONED)                                                       \
     X(FREEZE, answer_all, 0, BO_IN | BO_REPEAT | BO_ASYNC | BO_CLOSABLE | BO_SUMMONED | BO_NOTE)        \
-    X(FORK, settle, 0, BO_EVENT | BO_NOTE | BO_SENDERS | BO_SUMMONED)                                   \
+    X(FORK, reset_forked_thread, 0, BO_EVENT | BO_NOTE | BO_SENDERS | BO_SUMMONED)                      \
     X(ROOT, make_root, BO_LIVE, 0)                                                                      \
     X(SLOT, take_slot, 0, 0)                                                                            \
     X(BRANCH, publish_branch, BO_LIVE, BO_CHANGES)                                                      \

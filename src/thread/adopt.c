@@ -99,8 +99,8 @@ struct bo_thread *bo_adopt(const char *name)
     if (known || !t)
         return t;
     bo_wake_send_unblock();
-    start_ticker(mask); /* it can be posted to already, while this waits for the new thread */
-    bo_level_settle(t); /* the root may be marked */
+    start_ticker(mask);    /* it can be posted to already, while this waits for the new thread */
+    bo_level_recompute(t); /* the root may be marked */
     return t;
 }
 

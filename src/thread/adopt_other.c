@@ -94,6 +94,6 @@ int bough_release_thread(bough_thread *thread)
         return -1;
     if (!bo_stranger_claim(t, bo_handle_generation((uint64_t)(uintptr_t)thread)))
         return errno = bo_thread_of_handle(thread) ? EPERM : ESRCH, -1;
-    bo_stranger_let_go(t);
+    bo_stranger_release(t);
     return 0;
 }

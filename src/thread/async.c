@@ -46,7 +46,7 @@ int bough_async_left_(struct bough_async *async)
 {
     struct bo_thread *t = bo_self;
     bo_level_unwind(t, async->region.outer);
-    bo_level_meet(t);
+    bo_level_deliver(t);
     return errno = ECANCELED, -1;
 }
 
@@ -70,7 +70,7 @@ void bo_async_cut(struct bo_thread *t, void *context)
 {
     struct bough_async *async = t->async;
     if (!bo_pending_record(t, true)) {
-        bo_level_settle(t); /* it was cleared meanwhile, or does not concern this thread */
+        bo_level_recompute(t); /* it was cleared meanwhile, or does not concern this thread */
         return;
     }
     if (!async || t->regions != &async->region || !is_of_region(t, context, async, async->region.saved[0])) {

@@ -130,11 +130,11 @@ static struct bo_record *pending(const struct bo_thread *t)
 static bool fails_for(struct bo_thread *t, struct bo_record *r)
 {
     if (!bo_foreign_calls(t))
-        return !bo_level_let_go(t, r);
+        return bo_level_verdict(t, r) == BO_POINT_FAILS;
     enum bo_foreign_step step = bo_foreign_aside(t);
-    bool let_go = bo_level_let_go(t, r);
+    enum bo_point point = bo_level_verdict(t, r);
     bo_foreign_step(t, step);
-    return !let_go;
+    return point == BO_POINT_FAILS;
 }
 
 /* Is there an interrupt to fail for? If not, the word is put right: it was cleared meanwhile, or a cleanup runs. That
@@ -143,12 +143,12 @@ static bool due(struct bo_thread *t)
 {
     if (!(bo_load_seq(&t->t.word) & bo_foreign_due_bit(t)))
         return false;
-    bo_level_sweep(t, (uintptr_t)__builtin_frame_address(0));
+    bo_level_end_abandoned(t, (uintptr_t)__builtin_frame_address(0));
     struct bo_record *r = pending(t);
     if (r && fails_for(t, r))
         return true;
     bo_level_catch_up();
-    bo_level_settle(t);
+    bo_level_recompute(t);
     return false;
 }
 
@@ -162,8 +162,8 @@ static long cut(struct bo_thread *t, long result, long nr, long a, long b, long 
 {
     if (bo_foreign_calls(t) && bo_foreign_borrowed())
         return bo_raw6(nr, a, b, c, d, e, f); /* what is due is the parent's */
-    bool on_top = t->call.settled_on_top;
-    t->call.settled_on_top = false;
+    bool on_top = t->call.recomputed_on_top;
+    t->call.recomputed_on_top = false;
     if (due(t))
         return -BO_ECUT;
     bool by_handler = result == -EINTR || (result == -BO_EWOKEN && on_top);
@@ -198,7 +198,7 @@ BO_COLD long bo_call_rest(struct bo_thread *t, long result, long nr, long a, lon
     if (result == -BO_EON_TOP)
         return find_left(t) ? bo_call(nr, a, b, c, d, e, f) : call_in_handler(t, nr, a, b, c, d, e, f);
     if (bo_load_seq(&t->t.word) & BO_UNDER_WAY)
-        bo_wake_send_settle(t);
+        bo_wake_send_drain(t);
     return is_cut(result) ? cut(t, result, nr, a, b, c, d, e, f) : result;
 }
 
@@ -220,7 +220,7 @@ BO_COLD static int noted(int error)
         t->call.foreign_cut |= error == BO_ECUT; /* delivered by who has made the call, thread/foreign.h */
     } else if (t) {
         if (error == BO_ECUT)
-            bo_level_meet(t);
+            bo_level_deliver(t);
         t->call.last_was_cut = error == BO_ECUT;
     }
     return error == BO_ECUT ? ECANCELED : error;
@@ -295,7 +295,7 @@ bool bo_libc_end(struct bo_libc_wait *wait)
     bo_word_clear(&t->t.word, (BO_IN | BO_REPEAT) & ~wait->below, BO_BY_LIBC_END);
     uint64_t w = bo_load_seq(&t->t.word);
     if (!(wait->below & BO_IN) && (w & BO_UNDER_WAY))
-        bo_wake_send_settle(t);
+        bo_wake_send_drain(t);
     else if ((wait->below & BO_IN) && (w & BO_DUE))
         bo_wake_again(t, false);
     bool is_due = due(t);

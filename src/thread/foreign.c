@@ -36,10 +36,10 @@ void bo_foreign_deliver(struct bo_thread *t, struct bough_record *why)
         bo_suppress(&t->silenced, seq, until, rung);
         bo_store_relaxed(&r->grace_until, until);
         bo_record_deliver(r);
-        bo_level_note(t, r);
+        bo_level_record_delivery(t, r);
     } /* else it was cleared in the last moment: the call has been given up all the same */
     t->call.last_was_cut = 1;
-    bo_level_settle(t);
+    bo_level_recompute(t);
 }
 
 void bo_foreign_silence(struct bo_thread *t)
@@ -48,18 +48,18 @@ void bo_foreign_silence(struct bo_thread *t)
     const struct bo_record *r = bo_pending_foreign(t, &t->silenced);
     if (r)
         bo_suppress(&t->silenced, seq, grace_end(t), bo_load_relaxed(&r->rung));
-    bo_level_settle(t);
+    bo_level_recompute(t);
 }
 
 void bo_foreign_take_back(struct bo_thread *t)
 {
     bo_store_seq(&t->reported.seq, 0);
-    bo_level_settle(t);
+    bo_level_recompute(t);
 }
 
 void bo_foreign_ignore(struct bo_thread *t)
 {
-    bo_level_settle(t);
+    bo_level_recompute(t);
 }
 
 /* ---- taking part -------------------------------------------------------------------------------------- */
@@ -98,7 +98,7 @@ int bough_foreign_set(const struct bough_foreign *ways)
                                               .argument = ways->argument}
                    : (struct bo_foreign_ways){0};
     bo_store_relaxed(&t->paced, ways && ways->paced);
-    bo_level_settle(t); /* what is pending may be of a kind that counts from now on */
+    bo_level_recompute(t); /* what is pending may be of a kind that counts from now on */
     return 0;
 }
 

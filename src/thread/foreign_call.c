@@ -19,11 +19,11 @@ void bo_call_abandon(struct bo_thread *t)
     bo_signal_fence();
     bo_word_clear(&t->t.word, BO_IN | BO_REPEAT, BO_BY_ABANDON);
     if (bo_load_seq(&t->t.word) & BO_UNDER_WAY)
-        bo_wake_send_settle(t);
+        bo_wake_send_drain(t);
 }
 
 /* On another stack (a handler's own, a coroutine's) nothing can be said. A handler of the ladder's may have left it as well. */
-bool bo_foreign_sweep(struct bo_thread *t, uintptr_t frame)
+bool bo_foreign_end_abandoned(struct bo_thread *t, uintptr_t frame)
 {
     uintptr_t left = t->call.foreign_frame;
     if (!bo_load_relaxed(&t->call.foreign) || left > frame || left < t->stack_low || frame >= t->stack_high)
@@ -41,7 +41,7 @@ static bool in_a_window(const struct bo_thread *t)
 
 bool bo_foreign_ended(struct bo_thread *t, uintptr_t frame)
 {
-    if (bo_foreign_sweep(t, frame))
+    if (bo_foreign_end_abandoned(t, frame))
         return true;
     uintptr_t left = t->call.foreign_frame;
     if (frame >= left || !in_a_window(t) || bo_frames_between(frame, left) != 0)

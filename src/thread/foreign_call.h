@@ -27,7 +27,7 @@
 
 /* A plain longjmp() out of a signal handler leaves such a call without notice. Its frame is gone if it lies below `frame`, the
  * frame of a function called since. True: the call counts as left from here on, as if it had been cut and given up. */
-bool bo_foreign_sweep(struct bo_thread *t, uintptr_t frame);
+bool bo_foreign_end_abandoned(struct bo_thread *t, uintptr_t frame);
 /* The same for another such call that begins in `frame`: that may lie further down, too, where only a signal handler makes
  * calls as long as the first one lasts. */
 bool bo_foreign_ended(struct bo_thread *t, uintptr_t frame);

@@ -145,7 +145,7 @@ static void put_target(struct bo_target *to, const void *from, size_t size, cons
     copy_words(to, from, size);
     bo_store_relaxed(&to->pins, 0);
     bo_store_relaxed(&to->work_here, 0);
-    bo_store_relaxed(&to->spread, 0);
+    bo_store_relaxed(&to->wake_subtree, 0);
     put_serials(to, serials);
     bo_arena_occupy(to);
 }
@@ -176,7 +176,7 @@ static void forget_posts(struct bo_target *t)
     bo_store_relaxed(&t->due, 0);
 }
 
-static void settle(struct bo_thread *t)
+static void reset_forked_thread(struct bo_thread *t)
 {
     bo_store_relaxed(&t->tid, (pid_t)bo_raw0(SYS_gettid));
     bo_store_relaxed(&t->parent, BO_ROOT);
@@ -189,7 +189,7 @@ static void settle(struct bo_thread *t)
         bo_ladder_forget_closers(t);
     bo_store_relaxed(&t->freeze, 0);
     bo_word_clear(&t->t.word, BO_EVENT | BO_UNDER_WAY | BO_SUMMONED, BO_BY_FORK);
-    bo_level_settle(t);
+    bo_level_recompute(t);
 }
 
 /* Without memory for it this process has no arena, like one that was made without these handlers. */
@@ -213,7 +213,7 @@ static void begin_anew(const struct copy *c)
     forget_posts(&bo_branch_at(BO_ROOT)->t);
     bo_branches_forked(bo_self);
     if (bo_self)
-        settle(bo_self);
+        reset_forked_thread(bo_self);
 }
 
 /* ---- the handlers -------------------------------------------------------------------------------------- */

@@ -78,7 +78,7 @@ static bool due_in_foreign(const struct bo_thread *t, struct bo_suppression *s)
 }
 
 /* What the records make of the word. */
-static uint64_t settled(struct bo_thread *t, uint64_t w)
+static uint64_t word_of_records(struct bo_thread *t, uint64_t w)
 {
     uint64_t next = w & ~(BO_ALL_DUE | BO_PENDING);
     if (!bo_pending_record(t, false))
@@ -102,20 +102,20 @@ static void be_watchful(struct bo_thread *t, uint64_t w)
  * loaded: a call that a handler makes on top of this finds it due as long as it may be, and no post is overlooked that has
  * found the word due already.
  */
-void bo_level_settle(struct bo_thread *t)
+void bo_level_recompute(struct bo_thread *t)
 {
     uint64_t w = bo_load_seq(&t->t.word), next;
     do {
         BO_HOOK(settling);
         if (w & BO_EVENT)
             quiet_event(t);
-        next = settled(t, w);
+        next = word_of_records(t, w);
     } while (!bo_word_step(&t->t.word, &w, next, BO_BY_RECORDS));
     if (next & BO_DUE)
         due_by_ourselves(t, next, !(w & BO_DUE));
     else
         be_watchful(t, next);
-    t->call.settled_on_top |= (next & BO_IN) != 0;
+    t->call.recomputed_on_top |= (next & BO_IN) != 0;
     /* From here on only time makes it due: a grace or a budget runs out. */
     if ((next & BO_DUE) && (~next & (BO_FOREIGN_DUE | BO_SILENT_DUE)))
         bo_foreign_look_in_time(t);
@@ -159,9 +159,9 @@ void bo_level_set(struct bo_thread *t)
     const uint64_t open = BO_ASYNC | BO_CLOSABLE;
     BO_HOOK(region_left);
     if ((w & open & ~next) && !(w & BO_IN) && (bo_load_seq(&t->t.word) & BO_UNDER_WAY))
-        bo_wake_send_settle(t);
+        bo_wake_send_drain(t);
     if ((w & BO_PENDING) && !(next & BO_DISABLED))
-        bo_level_settle(t);
+        bo_level_recompute(t);
 }
 
 void bo_level_catch_up(void)
@@ -186,7 +186,7 @@ void bo_level_reset(struct bo_thread *t, bool disabled, bool foreign)
     bo_store_relaxed(&t->handlers, 0);
     bo_store_relaxed(&t->finals, 0);
     bo_store_relaxed(&t->resumed.seq, 0);
-    bo_store_relaxed(&t->met_rung, 0);
+    bo_store_relaxed(&t->delivered_rung, 0);
     bo_store_relaxed(&t->shield.rung, 0);
     bo_store_relaxed(&t->freeze, 0);
     bo_store_relaxed(&t->t.ladder.set, 0);
@@ -206,49 +206,49 @@ void bo_level_reset(struct bo_thread *t, bool disabled, bool foreign)
     bo_store_relaxed(&t->depth, 0);
     bo_store_relaxed(&t->section.pause_seq, 0);
     bo_store_relaxed(&t->shield.seq, 0);
-    bo_store_relaxed(&t->met_seq, 0);
+    bo_store_relaxed(&t->delivered_seq, 0);
     bo_store_relaxed(&t->t.wakes_sent, 0);
     bo_store_relaxed(&t->t.silence_reported, 0);
     bo_store_relaxed(&t->t.blocks_wake, 0);
 }
 
-/* ---- what a point meets ------------------------------------------------------------------------------ */
+/* ---- what a point fails for ------------------------------------------------------------------------------ */
 
-void bo_level_note(struct bo_thread *t, struct bo_record *r)
+void bo_level_record_delivery(struct bo_thread *t, struct bo_record *r)
 {
     uint64_t seq = bo_pending_seq(t);
     uint8_t rung = bo_load_relaxed(&r->rung);
-    if (seq <= bo_load_relaxed(&t->met_seq) && rung <= bo_load_relaxed(&t->met_rung))
+    if (seq <= bo_load_relaxed(&t->delivered_seq) && rung <= bo_load_relaxed(&t->delivered_rung))
         return;
-    bo_store_relaxed(&t->met_seq, seq);
-    bo_store_relaxed(&t->met_rung, rung);
-    bo_store_relaxed(&t->met_at, bo_now());
+    bo_store_relaxed(&t->delivered_seq, seq);
+    bo_store_relaxed(&t->delivered_rung, rung);
+    bo_store_relaxed(&t->delivered_at, bo_now());
     if (rung > bo_load_relaxed(&r->delivered_rung))
         bo_store_relaxed(&r->delivered_rung, rung);
 }
 
-bool bo_level_let_go(struct bo_thread *t, struct bo_record *r)
+enum bo_point bo_level_verdict(struct bo_thread *t, struct bo_record *r)
 {
     bool climbs = bo_load_relaxed(&r->rung) > 1 || bo_load_relaxed(&t->freeze);
     if (bo_likely(!climbs))
-        return false;
+        return BO_POINT_FAILS;
     bo_record_deliver(r);
-    bo_level_note(t, r);
-    return !bo_ladder_meet(t, r);
+    bo_level_record_delivery(t, r);
+    return bo_ladder_verdict(t, r);
 }
 
-struct bo_record *bo_level_meet(struct bo_thread *t)
+struct bo_record *bo_level_deliver(struct bo_thread *t)
 {
     struct bo_record *r = bo_pending_record(t, true);
     if (!r || (bo_load_seq(&t->t.word) & BO_DISABLED)) {
         bo_level_catch_up();
-        bo_level_settle(t);
+        bo_level_recompute(t);
         return NULL;
     }
     bo_record_deliver(r);
-    bo_level_note(t, r);
-    if (bo_level_let_go(t, r)) {
-        bo_level_settle(t);
+    bo_level_record_delivery(t, r);
+    if (bo_level_verdict(t, r) == BO_POINT_PASSES) {
+        bo_level_recompute(t);
         return NULL;
     }
     t->call.last_was_cut = 1;

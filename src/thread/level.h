@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Levels inside the library: the word's MASKED, ASYNC and TIMED bits follow from the regions that are
+ * Levels inside the library: the word's DISABLED, ASYNC and TIMED bits follow from the regions that are
  * open, and the clock of critical sections (rule 17).
  *
- *      disabled by start, no allow region   -> MASKED
- *      a critical section with budget left  -> MASKED | TIMED
- *      an asynchronous region, not masked   -> ASYNC
- *      a closable one, not masked           -> CLOSABLE
+ *      disabled by start, no allow region   -> DISABLED
+ *      a critical section with budget left  -> DISABLED | TIMED
+ *      an asynchronous region, not disabled   -> ASYNC
+ *      a closable one, not disabled           -> CLOSABLE
  *
  * The clock: a pause of an incident runs while it is pending and a critical section is open. All its pauses
  * together last at most the smallest budget met; the owner adds them up as sections end, the ticker
- * ends the one that is open when the rest is used up, by setting DUE in spite of MASKED.
+ * ends the one that is open when the rest is used up, by setting DUE in spite of DISABLED.
  */
 #ifndef BO_THREAD_LEVEL_H
 #define BO_THREAD_LEVEL_H
@@ -31,21 +31,21 @@ enum bo_region_kind {
 };
 
 /* Recompute PENDING and DUE from the records, on the owner: after something was cleared or has ended. */
-void bo_level_settle(struct bo_thread *t);
+void bo_level_recompute(struct bo_thread *t);
 /* In a forked child, at a point: the ticker is awaited (wake/ticker.h), and is started if this is no signal handler. Keeps errno. */
 void bo_level_catch_up(void);
-/* A point is about to fail: which record is it for? NULL: none is admitted after all, the word is put right.
- * Marks the record as delivered. */
-struct bo_record *bo_level_meet(struct bo_thread *t);
-/* A point of this thread fails, or would but for a verdict: the record counts as met. */
-void bo_level_note(struct bo_thread *t, struct bo_record *r);
-/* Runs what the ladder has for this record and thread, at a point: handlers, once; or the thread freezes here. True: a
- * handler's verdict is that the point does not fail. */
-bool bo_level_let_go(struct bo_thread *t, struct bo_record *r);
+/* A point is about to fail. Returns the record that it fails for, which is marked as delivered. NULL: no record is admitted after
+ * all, the word is put right, and the point passes. */
+struct bo_record *bo_level_deliver(struct bo_thread *t);
+/* A point of this thread fails for the record, or would but for a handler's verdict: record that it was delivered here. */
+void bo_level_record_delivery(struct bo_thread *t, struct bo_record *r);
+/* Runs what the ladder has for this record and thread, at a point: handlers, once; or the thread freezes here. Returns whether the
+ * point fails. */
+enum bo_point bo_level_verdict(struct bo_thread *t, struct bo_record *r);
 /* When the critical section that is open must be opened up; BO_FOREVER if none is. By the ticker. */
 int64_t bo_level_budget_end(const struct bo_thread *t);
-/* Regions that a plain longjmp left behind: below the stack pointer `sp`. Found, reported, ended (rule 19). */
-void bo_level_sweep(struct bo_thread *t, uintptr_t sp);
+/* End the regions that a plain longjmp has abandoned, below the stack pointer `sp`, and report them (rule 19). */
+void bo_level_end_abandoned(struct bo_thread *t, uintptr_t sp);
 /* End all regions down to (not including) `until`. */
 void bo_level_unwind(struct bo_thread *t, const struct bough_region *until);
 /* Leave all that are open at the end of a thread or child, without looking at its stack. */

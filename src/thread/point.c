@@ -13,8 +13,8 @@ int bough_check_slow_(void)
     struct bo_thread *t = bo_self_or_adopt();
     if (!t || !(bo_load_seq(&t->t.word) & BO_DUE))
         return 0;
-    bo_level_sweep(t, (uintptr_t)__builtin_frame_address(0));
-    if (!bo_level_meet(t))
+    bo_level_end_abandoned(t, (uintptr_t)__builtin_frame_address(0));
+    if (!bo_level_deliver(t))
         return 0;
     return errno = ECANCELED, -1;
 }

@@ -157,11 +157,11 @@ static void report_lost(const struct bo_thread *t, uint32_t left)
             t->region[i].file, t->region[i].line);
 }
 
-static void sweep_regions(struct bo_thread *t, uintptr_t sp, const void *begun)
+static void end_abandoned_regions(struct bo_thread *t, uintptr_t sp, const void *begun)
 {
-    bo_foreign_sweep(t, sp);
+    bo_foreign_end_abandoned(t, sp);
     if (bo_unlikely(t->handling != NULL) && left_behind(t, t->handling, sp))
-        bo_ladder_sweep(t, sp);
+        bo_ladder_end_abandoned(t, sp);
     bool again = begun && (const void *)t->regions == begun;
     if (!again && !left_behind(t, t->regions, sp))
         return;
@@ -171,12 +171,12 @@ static void sweep_regions(struct bo_thread *t, uintptr_t sp, const void *begun)
     recount(t, left);
     bo_level_changed(t);
     bo_level_set(t);
-    bo_level_settle(t);
+    bo_level_recompute(t);
 }
 
-void bo_level_sweep(struct bo_thread *t, uintptr_t sp)
+void bo_level_end_abandoned(struct bo_thread *t, uintptr_t sp)
 {
-    sweep_regions(t, sp, NULL);
+    end_abandoned_regions(t, sp, NULL);
 }
 
 /* `sp` is the public function's frame: what lies below it was left, ours included. */
@@ -188,7 +188,7 @@ struct bo_thread *bo_region_beginner(const void *region, int64_t allowance_given
     if (!t)
         return NULL;
     bo_self_find_stack(t);
-    sweep_regions(t, sp, region);
+    end_abandoned_regions(t, sp, region);
     return t;
 }
 
@@ -227,7 +227,7 @@ int bough_cleanup_begin(struct bough_region *region, int64_t grace, const char *
         return -1;
     bo_region_push(t, region, BO_CLEANUP, file, line);
     bo_cleanup_enter(t, region, grace ? grace : BOUGH_DEFAULT_GRACE);
-    bo_level_settle(t);
+    bo_level_recompute(t);
     return 0;
 }
 
@@ -237,13 +237,13 @@ int bo_region_end(struct bo_thread *t, struct bough_region *region, uintptr_t sp
         return errno = EINVAL, -1;
     if (!t || region->kind == 0 || region->owner != bo_thread_handle(t))
         return errno = EPERM, -1;
-    bo_level_sweep(t, sp);
+    bo_level_end_abandoned(t, sp);
     if (t->regions != region)
         return errno = EPERM, -1;
     bool cleanup = region->kind == BO_CLEANUP;
     pop_region(t, region);
     if (cleanup)
-        bo_level_settle(t);
+        bo_level_recompute(t);
     else
         bo_level_set(t);
     return 0;
@@ -268,7 +268,7 @@ void bo_level_unwind(struct bo_thread *t, const struct bough_region *until)
     while (t->regions && t->regions != until)
         pop_region(t, t->regions);
     bo_level_set(t);
-    bo_level_settle(t);
+    bo_level_recompute(t);
 }
 
 /* The frames in which regions were left open are gone, and their memory is in use for something else. */
@@ -280,7 +280,7 @@ void bo_level_end(struct bo_thread *t)
     recount(t, 0);
     bo_level_changed(t);
     bo_level_set(t);
-    bo_level_settle(t);
+    bo_level_recompute(t);
 }
 
 int bo_level_begin_handler(struct bough_region *region, bo_code *fn, void *argument, unsigned flags, const char *file,

@@ -31,7 +31,7 @@ void bo_retire(struct bo_thread *t, enum bough_post_status how)
     if (t == bo_self && (w & BO_IN))
         bo_call_abandon(t);
     else if (t == bo_self && (w & BO_UNDER_WAY))
-        bo_wake_send_settle(t);
+        bo_wake_send_drain(t);
     forget_closers(t);
     bo_generation_end(&t->t, how);
     close_event(t);

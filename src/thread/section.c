@@ -115,10 +115,11 @@ void bo_cleanup_enter(struct bo_thread *t, struct bough_region *region, int64_t 
     region->saved[1] = (uint64_t)bo_load_relaxed(&t->shield.until);
     region->allowance = bo_load_relaxed(&t->shield.rung);
     t->clean_depth++;
-    uint64_t met = bo_load_relaxed(&t->met_seq);
+    uint64_t met = bo_load_relaxed(&t->delivered_seq);
     if (!met || !(bo_load_seq(&t->t.word) & BO_PENDING))
         return;
-    bo_suppress(&t->shield, met, bo_add_time(bo_load_relaxed(&t->met_at), grace), bo_load_relaxed(&t->met_rung));
+    bo_suppress(&t->shield, met, bo_add_time(bo_load_relaxed(&t->delivered_at), grace),
+                bo_load_relaxed(&t->delivered_rung));
 }
 
 void bo_cleanup_leave(struct bo_thread *t, const struct bough_region *region)

@@ -140,7 +140,7 @@ static int64_t look_at_branch(struct bo_branch *b)
     if (shielded && now < until)
         next = bo_earlier(next, bo_to_monotonic(until));
     else if (shielded)
-        bo_spread(&b->t, false);
+        bo_wake_subtree(&b->t, false);
     return next;
 }
 
@@ -153,8 +153,8 @@ static int64_t look_at_target(struct bo_target *t)
 
 int64_t bo_service(struct bo_target *t)
 {
-    if (bo_swap_seq(&t->spread, 0))
-        bo_spread(t, false);
+    if (bo_swap_seq(&t->wake_subtree, 0))
+        bo_wake_subtree(t, false);
     int64_t next = look_at_target(t);
     if (bo_load_seq(&t->due) && (bo_load_seq(&t->word) & BO_LIVE))
         next = bo_earlier(next, bo_ladder_look(t));

@@ -69,7 +69,7 @@ static void give_slot_back(struct bo_thread *t)
     bo_thread_free(t);
 }
 
-void bo_stranger_let_go(struct bo_thread *t)
+void bo_stranger_release(struct bo_thread *t)
 {
     bo_retire(t, BOUGH_POST_ENDED);
     give_slot_back(t);
@@ -157,7 +157,7 @@ bool bo_stranger_is_gone(struct bo_thread *t, uint64_t word)
     if (bo_stranger_exists(tid) && bo_stranger_born(tid) == of_slot)
         return false;
     if (bo_stranger_claim(t, bo_word_generation(word)))
-        bo_stranger_let_go(t);
+        bo_stranger_release(t);
     return true;
 }
 

@@ -40,10 +40,10 @@ bool bo_stranger_exists(pid_t tid);
 uintptr_t bo_stranger_born(pid_t tid);
 /* The next slot of this thread from *i on, the caller's `except` aside, and its word. NULL: there is no more. */
 struct bo_thread *bo_stranger_next_of(pid_t tid, const struct bo_thread *except, uint32_t *i, uint64_t *word);
-/* The step that clears SLOW. Whether this caller has made it: the slot is the caller's. */
+/* The step that clears UNADOPTED. Whether this caller has made it: the slot is the caller's. */
 bool bo_stranger_claim(struct bo_thread *t, uint32_t generation);
 /* A slot that was claimed ends, or its posts go over to the thread's own slot, and it ends. */
-void bo_stranger_let_go(struct bo_thread *t);
+void bo_stranger_release(struct bo_thread *t);
 void bo_stranger_move_to(struct bo_thread *t, uint64_t own);
 
 #endif

@@ -55,7 +55,7 @@ static void repeat(struct bo_thread *t, uint32_t generation, enum bo_posting how
         post(t, generation);
 }
 
-static unsigned spread(const struct bo_target *target, enum bo_posting how, bool at_once)
+static unsigned wake_scanned(const struct bo_target *target, enum bo_posting how, bool at_once)
 {
     unsigned marked = 0;
     struct bo_scan scan;
@@ -70,10 +70,10 @@ static unsigned spread(const struct bo_target *target, enum bo_posting how, bool
     return marked;
 }
 
-unsigned bo_spread(const struct bo_target *target, bool at_once)
+unsigned bo_wake_subtree(const struct bo_target *target, bool at_once)
 {
     uint64_t mask = bo_signals_off();
-    unsigned marked = spread(target, BO_POSTED, at_once);
+    unsigned marked = wake_scanned(target, BO_POSTED, at_once);
     bo_signals_on(mask);
     return marked;
 }
@@ -106,7 +106,7 @@ static void wake_self(const struct bo_target *target, enum bo_posting how)
 }
 
 /* `blocked`: the signals that the poster had blocked. */
-static void spread_from_here(struct bo_target *target, enum bo_posting how, uint64_t blocked)
+static void wake_subtree_from_here(struct bo_target *target, enum bo_posting how, uint64_t blocked)
 {
     if (!has_subtree(target)) {
         wake_alone(target, how);
@@ -117,10 +117,10 @@ static void spread_from_here(struct bo_target *target, enum bo_posting how, uint
     if (bo_load_relaxed(&bo_arena.head->thread_high) > MAX_WAKES_IN_HANDLER && bo_ticker_runs() &&
         bo_frames_in_handler(blocked)) {
         wake_self(target, how);
-        bo_ticker_spread(target);
+        bo_ticker_wake_subtree(target);
         return;
     }
-    spread(target, how, false);
+    wake_scanned(target, how, false);
 }
 
 /* ---- posting ----------------------------------------------------------------------------------------- */
@@ -146,7 +146,7 @@ static bool post_to(struct bo_target *target, uint32_t generation, uint64_t hand
         if (!branch && (bo_record_flags(r) & BOUGH_ALONE))
             wake_alone(target, how);
         else
-            spread_from_here(target, how, blocked);
+            wake_subtree_from_here(target, how, blocked);
     }
     bo_unpin(target, generation);
     return is;

@@ -131,9 +131,9 @@ void bo_ticker_watch(struct bo_thread *t)
     wake_by(now + (repeats ? BO_FIRST_REPEAT : BO_ANSWER_WITHIN));
 }
 
-void bo_ticker_spread(struct bo_target *t)
+void bo_ticker_wake_subtree(struct bo_target *t)
 {
-    bo_store_seq(&t->spread, 1);
+    bo_store_seq(&t->wake_subtree, 1);
     bo_ticker_look(t);
 }
 

@@ -29,7 +29,7 @@ void bo_ticker_look(struct bo_target *target);
 /* A wake was sent, or an asynchronous region is due: look after a while whether it was answered. [signal] */
 void bo_ticker_watch(struct bo_thread *t);
 /* Wake all below a target that a signal handler has marked. [signal] */
-void bo_ticker_spread(struct bo_target *target);
+void bo_ticker_wake_subtree(struct bo_target *target);
 /* Have it look at a branch when its deadline comes, and not before unless needed. */
 void bo_ticker_deadline(struct bo_branch *b);
 void bo_ticker_after_fork(void);

@@ -55,7 +55,7 @@ int bo_wake_send_unblock(void)
 
 /* The note is taken off in a step that sees no sender. Whatever was sent before that step has come with the end of the system
  * call after it. */
-void bo_wake_send_settle(struct bo_thread *t)
+void bo_wake_send_drain(struct bo_thread *t)
 {
     uint64_t mask = bo_wake_bit(), w;
     if (bo_raw0(SYS_getpid) != bo_load_relaxed(&bo_pid))

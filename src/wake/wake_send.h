@@ -29,6 +29,6 @@ enum bo_sender bo_wake_sent_by(const siginfo_t *info);
 int bo_wake_send_unblock(void);
 
 /* On the thread, when it has left a call and something was sent, or is being sent: wait for that, and let the signal in. */
-void bo_wake_send_settle(struct bo_thread *t);
+void bo_wake_send_drain(struct bo_thread *t);
 
 #endif

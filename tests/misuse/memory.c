@@ -185,7 +185,7 @@ TEST(opening_a_branch_fails_wherever_memory_runs_out)
         else
             CHECK_EQ(bough_branch_end(b), 0);
     } while (hit);
-    CHECK_EQ(nth, 4); /* its family, its ending and a spare failure */
+    CHECK_EQ(nth, 4); /* its state, its ending and a spare failure */
     CHECK_EQ(bough_deadline(), 0);
     all_works();
 }

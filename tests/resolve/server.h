@@ -27,7 +27,7 @@ static inline int helpers(void)
         snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
         int fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd >= 0 && read(fd, name, sizeof name - 1) > 0)
-            count += strcmp(name, "bough-errand\n") == 0;
+            count += strcmp(name, "bough-resolver\n") == 0;
         if (fd >= 0)
             close(fd);
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a worker sheds between two children: docs/decisions.md has the list. */
+/* What a worker resets between two children: docs/decisions.md has the list. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <limits.h>
@@ -58,7 +58,7 @@ static uint64_t all_signals(void)
     return ~(libcs << 31);
 }
 
-void bo_worker_shed_mask(void)
+void bo_worker_reset_mask(void)
 {
     uint64_t all = all_signals();
     bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, 0, sizeof all);
@@ -73,7 +73,7 @@ static bool signals_wait(void)
 }
 
 /* Cancelled, and at no point since: the thread ends here (unwound). */
-void bo_worker_shed_cancellation(void)
+void bo_worker_reset_cancellation(void)
 {
     pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, NULL);
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
@@ -81,14 +81,14 @@ void bo_worker_shed_cancellation(void)
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 }
 
-static void shed_stack(void)
+static void reset_stack(void)
 {
     stack_t now, none = {.ss_flags = SS_DISABLE};
     if (sigaltstack(NULL, &now) == 0 && !(now.ss_flags & SS_DISABLE))
         sigaltstack(&none, NULL);
 }
 
-static void shed_name(void)
+static void reset_name(void)
 {
     char name[16] = "";
     prctl(PR_GET_NAME, name);
@@ -96,7 +96,7 @@ static void shed_name(void)
         prctl(PR_SET_NAME, BO_WORKER_NAME);
 }
 
-static void shed_locale(void)
+static void reset_locale(void)
 {
     if (uselocale((locale_t)0) != LC_GLOBAL_LOCALE)
         uselocale(LC_GLOBAL_LOCALE);
@@ -104,7 +104,7 @@ static void shed_locale(void)
 
 /* False: this thread can't be used again, or its keys' destructors are to run before its branch ends. With `again`, it is to serve
  * another child. */
-bool bo_worker_shed(struct bo_worker *w, bool again)
+bool bo_worker_reset_after_child(struct bo_worker *w, bool again)
 {
     if (w->fresh || holds_keys())
         return false;
@@ -113,9 +113,9 @@ bool bo_worker_shed(struct bo_worker *w, bool again)
     BO_HOOK(worker_kept);
     if (signals_wait() || rounds_oddly())
         return false;
-    shed_stack();
-    shed_name();
-    shed_locale();
+    reset_stack();
+    reset_name();
+    reset_locale();
     errno = 0;
     return true;
 }
