@@ -76,7 +76,7 @@ static enum attached check(struct arena *a, const char *who)
 {
     struct bo_header *h = &a->head;
     if (!get(a, 0, h, sizeof *h) || memcmp(h->magic, BO_ARENA_MAGIC, sizeof BO_ARENA_MAGIC) != 0)
-        return fail_attach(a, NOT_BOUGH, "%s is no arena of bough's", who);
+        return fail_attach(a, NOT_BOUGH, "%s is not an arena of bough", who);
     h->library[sizeof h->library - 1] = '\0';
     for (char *c = h->library; *c; c++)
         if (*c < ' ' || *c > '~')
@@ -88,7 +88,7 @@ static enum attached check(struct arena *a, const char *who)
             "the one of that build",
             who, h->library, h->version, BO_VERSION, BO_ARENA_VERSION);
     if (!in_order(h))
-        return fail_attach(a, BROKEN, "the arena of %s contradicts itself", who);
+        return fail_attach(a, BROKEN, "the arena of %s is inconsistent", who);
     return ATTACHED;
 }
 
@@ -151,10 +151,11 @@ static enum attached denied(struct arena *a, pid_t pid)
         return fail_attach(a, DENIED, "process %d can't be read from here, not even by root: look where it was started",
                            (int)pid);
     if (owner.st_uid != geteuid())
-        return fail_attach(a, DENIED, "process %d is user %u's: look at it as that user, or as root", (int)pid,
+        return fail_attach(a, DENIED, "process %d is user %u's: run this command as that user, or as root", (int)pid,
                            owner.st_uid);
-    return fail_attach(
-        a, DENIED, "process %d lets nobody look into it (it has changed its user or capabilities): be root", (int)pid);
+    return fail_attach(a, DENIED,
+                       "process %d is not readable (it has changed its user or capabilities): run this command as root",
+                       (int)pid);
 }
 
 /* Without the descriptor: the program has closed it, its arena is hidden, or it has none. `alive`: proc_alive(). */

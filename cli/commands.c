@@ -12,9 +12,9 @@ static const struct command {
     int (*run)(int argc, char **argv);
     const char *usage, *summary, *details;
 } commands[] = {
-    {"dump", dump_main, "dump [--json] PID", "show all there is to see of a process, its threads' stacks included",
+    {"dump", dump_main, "dump [--json] PID", "show everything about a process, its threads' stacks included",
      "The process writes it, on a thread of the library's, without a lock and without stopping\n"
-     "anybody. If it does not answer, what can be seen from outside is shown instead.\n\n"
+     "a thread. If it does not answer, what can be seen from outside is shown instead.\n\n"
      "  --json    for programs\n"},
     {"interrupt", interrupt_main,
      "interrupt [--reason TEXT] [--rung N] [--ceiling N] [--yes] [--wait SECONDS] PID TARGET",
@@ -22,22 +22,22 @@ static const struct command {
      "TARGET is a thread's id or name, a branch's name, or `all`. If the request is not heeded,\n"
      "it climbs the ladder up to the ceiling: see bough-ladder(7). Up to rung 3 the process goes\n"
      "on; rung 4 closes threads for good; 5 and 6 end the process.\n\n"
-     "  --reason TEXT     what the target is told; by default \"asked by an operator\"\n"
+     "  --reason TEXT     the reason that the target reads; by default \"asked by an operator\"\n"
      "  --rung N          begin at this rung, 1 to 6, no higher than the ceiling\n"
      "  --ceiling N       climb no higher; by default 3, and 6 for `all`\n"
      "  --yes             don't ask, if it may climb above rung 3; needed without a terminal\n"
      "  --wait SECONDS    wait for its end\n\n"
-     "Exit status: 0 posted, or with --wait handled; 3 it still stands when the wait is over;\n"
+     "Exit status: 0 posted, or with --wait handled; 3 the request is still open when the wait is over;\n"
      "4 the target was published as lost; 5 the process has ended; 1, 2 as usual.\n"},
     {"ps", ps_main, "ps [--json]", "list the processes that use bough",
-     "Yours, or as root everybody's: how many threads and branches each has, and how many\n"
+     "Your processes, or as root all: how many threads and branches each has, and how many\n"
      "incidents are open, which are requests to stop that have not been answered yet.\n\n"
      "  --json    for programs\n"},
     {"tree", tree_main, "tree [--all] [--json] PID | tree [--json] --file FILE",
      "show the threads and branches of a process",
-     "Where each branch was opened and how long it has, what each thread is at, which\n"
+     "Where each branch was opened and how long it has, where each thread is, which\n"
      "regions it is in, and who asked it to stop. Threads that bough does not know come last.\n"
-     "The process takes no part in it: it may be hung or stopped.\n\n"
+     "The process need not cooperate: it may be hung or stopped.\n\n"
      "  --all          show each of the library's idle workers, too\n"
      "  --json         for programs\n"
      "  --file FILE    read a copy of an arena, not a process\n"},
@@ -66,8 +66,8 @@ static int help_all(FILE *out)
     fprintf(out, "usage: bough COMMAND [...]\n\nLooks into programs that use bough, from outside.\n\n");
     for (size_t i = 0; i < COMMANDS; i++)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
-    fprintf(out, "  %-10s %s\n\n", "help", "say more: bough help COMMAND");
-    fprintf(out, "bough --version says which version it is. Exit status: 0, 1 for a failure, 2 for wrong usage.\n");
+    fprintf(out, "  %-10s %s\n\n", "help", "describe a command: bough help COMMAND");
+    fprintf(out, "bough --version prints the version. Exit status: 0, 1 for a failure, 2 for wrong usage.\n");
     return out == stdout ? EXIT_SUCCESS : EXIT_USAGE;
 }
 

@@ -146,7 +146,7 @@ static int tell(const struct arena *a, enum became how, double seconds)
         printf("process %d has ended\n", (int)a->pid);
         return EXIT_GONE;
     default:
-        printf("it still stands after %g s: `bough tree %d` shows where\n", seconds, (int)a->pid);
+        printf("the request is still open after %g s: `bough tree %d` shows where\n", seconds, (int)a->pid);
         return EXIT_STANDS;
     }
 }

@@ -124,12 +124,12 @@ static int send_by(struct arena *a, struct bo_mailbox *m, struct bo_request *req
 {
     int box = put(m, request);
     if (box < 0)
-        return refuse(a, "has a full mailbox: it does not read what it is asked");
+        return refuse(a, "has a full mailbox: it does not read its requests");
     ring(a);
     if (!answered(&m->request[box])) {
         bo_store_seq(&m->request[box].state, BO_REQUEST_FREE);
-        return refuse(a, "does not answer: it is stopped, or the library's thread in it hangs. `bough tree` shows it "
-                         "all the same");
+        return refuse(a, "does not answer: it is stopped, or its bough-ticker thread hangs. `bough tree` shows it "
+                         "even so");
     }
     copy(request, &m->request[box]);
     return box;
@@ -144,7 +144,7 @@ int mailbox_send(struct arena *a, struct bo_request *request)
     if (!a->pid || a->base)
         return refuse(a, "has closed the file of its tree: it can't be asked");
     if (!find_reader(a->pid))
-        return refuse(a, "has no thread of the library's that could answer: nothing in it has been interruptible yet");
+        return refuse(a, "has no bough-ticker thread that could answer: no thread in it has been interruptible yet");
     struct bo_mailbox *m = open_box(a->pid);
     if (!m)
         return refuse(a, "can't be asked: it has no mailbox, or not one for this user: be its user, or root");

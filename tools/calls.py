@@ -117,9 +117,9 @@ PREAMBLE = """\
  * The list of interruptible calls. Made from src/calls/calls.def by tools/calls.py: change it there.
  *
  * Each has the signature, result and errors of its namesake, and one failure more, ECANCELED (rules 9 to
- * 11). How it is told follows the namesake, too: -1 with errno; an error number where that is returned
+ * 11). It is reported as the namesake reports errors: -1 with errno; an error number where that is returned
  * (pthread_*, sigwait, clock_nanosleep); and in the few that have room for neither as their comment says.
- * What the comment says after "Cut:" is true when it fails with ECANCELED. All are [point]s but close.
+ * The sentence after "Interrupted:" holds when the call fails with ECANCELED. All are [point]s but close.
  *
  * They are no cancellation points: pthread_cancel() acts only on those that wait inside libc (sem_wait and the like).
  * The wake signal (SIGURG) is taken out of the masks of ppoll() and the like, and out of the sets of sigwait() and
@@ -189,12 +189,12 @@ POSTAMBLE = """
 """
 
 CUT = {
-    "MINUS_ONE": "Cut: {}",
-    "NUMBER": "Cut: {}",
-    "THRD": "Cut (thrd_error, errno is ECANCELED): {}",
-    "THRD_SLEEP": "Cut (-2, errno is ECANCELED): {}",
-    "UNSLEPT": "Cut (errno is ECANCELED): {}",
-    "EAI": "Cut (EAI_SYSTEM, errno is ECANCELED): {}",
+    "MINUS_ONE": "Interrupted: {}",
+    "NUMBER": "Interrupted: {}",
+    "THRD": "Interrupted (thrd_error, errno is ECANCELED): {}",
+    "THRD_SLEEP": "Interrupted (-2, errno is ECANCELED): {}",
+    "UNSLEPT": "Interrupted (errno is ECANCELED): {}",
+    "EAI": "Interrupted (EAI_SYSTEM, errno is ECANCELED): {}",
     "NEVER": "{}",
 }
 

@@ -255,9 +255,8 @@ static void report_tree(const struct bo_thread *t, const bough_error *tree)
     unsigned depth = 0;
     for (const bough_error *e = tree; e; e = bo_failure_next(tree, e, &depth))
         bo_report("thread %d (%s) ended with %s: %s: %s%s%s; ask for bough_last_result() after each branch",
-                  (int)bo_load_relaxed(&t->tid), t->t.name,
-                  e == tree ? "a failure that nobody read" : "another, attached to it", e->who, strerror(e->code),
-                  *e->message ? ": " : "", e->message);
+                  (int)bo_load_relaxed(&t->tid), t->t.name, e == tree ? "an unread failure" : "another, attached to it",
+                  e->who, strerror(e->code), *e->message ? ": " : "", e->message);
 }
 
 static void report_unread(const struct bo_thread *t)

@@ -70,11 +70,10 @@ static void report_dropped(const struct bo_endings *all, const struct bo_failure
 {
     if (all->dropped & (all->dropped - 1))
         return;
-    bo_report(
-        "thread %d has more than %d failures that nobody read: the oldest is dropped, %llu by now, this one of %s: "
-        "%s%s%s; ask for bough_last_result() after each branch",
-        (int)bo_raw0(SYS_gettid), BO_KEPT_FAILURES, (unsigned long long)all->dropped, f->who, strerror(f->face.code),
-        *f->message ? ": " : "", f->message);
+    bo_report("thread %d has more than %d unread failures: dropping the oldest (%llu dropped so far), of %s: "
+              "%s%s%s; ask for bough_last_result() after each branch",
+              (int)bo_raw0(SYS_gettid), BO_KEPT_FAILURES, (unsigned long long)all->dropped, f->who,
+              strerror(f->face.code), *f->message ? ": " : "", f->message);
 }
 
 static void drop_oldest(struct bo_endings *all)

@@ -196,7 +196,7 @@ static void put_activity(struct bo_out *o, const struct bo_thread *t, uint64_t w
     } else if (bo_stands_still(t)) {
         bo_put(o, "frozen by rung 4");
     } else if (task->state == '?' || task->state == 'Z' || task->state == 'X') {
-        bo_put(o, "not to be seen in /proc: it has ended, or that is of another namespace");
+        bo_put(o, "not visible in /proc: it has ended, or /proc belongs to another PID namespace");
     } else if (task->state == 'T' || task->state == 't') {
         bo_put(o, "stopped%s", task->state == 't' ? " by a debugger" : "");
     } else if (task->blocked) {

@@ -301,7 +301,7 @@ static void put_stack(struct dump *d, pid_t tid, const struct bo_task *task)
     else if ((d->flags & BO_DUMP_FATAL) && now < d->ask_until)
         bo_put_asked_stack(&d->out, &dump_room.maps, tid, sooner(now + ASK_FOR, d->ask_until));
     else
-        bo_put(&d->out, "    stack: it runs, and is not disturbed\n");
+        bo_put(&d->out, "    stack: the thread is running and is not interrupted\n");
 }
 
 static void put_task(struct dump *d, pid_t tid)
@@ -360,7 +360,7 @@ static void put_tasks(struct dump *d)
     char *entries = d->whole ? dump_room.entries : small;
     size_t size = d->whole ? sizeof dump_room.entries : sizeof small;
     long n, fd = bo_raw4(SYS_openat, AT_FDCWD, (long)"/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-    bo_put(&d->out, "\nthe process's threads, as the kernel has them\n");
+    bo_put(&d->out, "\nthe process's threads, as the kernel lists them\n");
     if (fd < 0) {
         bo_put(&d->out, "  no /proc here\n");
         return;
@@ -378,7 +378,7 @@ static void put_whole_dump(struct dump *d, const char *why)
 {
     put_head(&d->out, why);
     if (!bo_arena.thread)
-        bo_put(&d->out, "the library could not be set up here: there is no tree\n");
+        bo_put(&d->out, "the library could not be set up in this process: there is no tree\n");
     else if (d->whole)
         put_tree(d);
     else

@@ -61,7 +61,7 @@ void bo_put_own_stack(struct bo_out *o, const struct bo_maps *maps)
 {
     struct frames f;
     unwind(&f);
-    bo_put(o, f.depth ? "    stack:\n" : "    stack: no unwinder here works without a lock\n");
+    bo_put(o, f.depth ? "    stack:\n" : "    stack: no unwinder of this process works without a lock\n");
     for (unsigned i = 0; i < f.depth; i++)
         put_frame(o, maps, f.code[i]);
 }
@@ -165,7 +165,7 @@ static unsigned first_frame(void)
 void bo_put_asked_stack(struct bo_out *o, const struct bo_maps *maps, pid_t tid, int64_t until)
 {
     if (!ask_for_stack(tid, until)) {
-        bo_put(o, "    stack: it runs, and did not answer when it was asked\n");
+        bo_put(o, "    stack: the thread is running and did not answer\n");
         return;
     }
     bo_put(o, "    stack, %s:\n", answer.depth ? "as it was when asked" : "found by scanning when asked");

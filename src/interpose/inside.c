@@ -88,13 +88,13 @@ static uintptr_t real_eventfd_read, real_eventfd_write;
 
 static int stand_in_eventfd_read(int fd, eventfd_t *value)
 {
-    BODY(eventfd_read, (int, eventfd_t *), (fd, value), bo_on_fd(fd), fd_waits(fd),
+    BODY(eventfd_read, (int, eventfd_t *), (fd, value), bo_on_fd(fd), fd_may_block(fd),
          bough_read(fd, value, sizeof *value) == sizeof *value ? 0 : -1)
 }
 
 static int stand_in_eventfd_write(int fd, eventfd_t value)
 {
-    BODY(eventfd_write, (int, eventfd_t), (fd, value), bo_on_fd(fd), fd_waits(fd),
+    BODY(eventfd_write, (int, eventfd_t), (fd, value), bo_on_fd(fd), fd_may_block(fd),
          bough_write(fd, &value, sizeof value) == sizeof value ? 0 : -1)
 }
 #endif

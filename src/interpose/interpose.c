@@ -72,8 +72,9 @@ static struct bo_wish wish(const struct bo_object *o, const char *symbol)
     if (!w || !is_wanted(o))
         return (struct bo_wish){0};
     if (o->searches && strcmp(symbol, "dlopen") == 0)
-        return (struct bo_wish){.refused =
-                                    "the object has a search path of its own, which only its own dlopen() follows"};
+        return (struct bo_wish){
+            .refused =
+                "the object has a search path (RUNPATH), which only a dlopen() called by the object itself follows"};
     return (struct bo_wish){(uintptr_t)w->function, *w->real, bo_wrapper_taken(symbol, hash), false, NULL};
 }
 

@@ -15,7 +15,7 @@
 bool bo_is_leased(const struct stat *file, bool writing);
 
 /* Neither a regular file nor O_NONBLOCK. What is no descriptor fails in libc's words. */
-static inline bool fd_waits(int fd)
+static inline bool fd_may_block(int fd)
 {
     struct stat status;
     int flags = fcntl(fd, F_GETFL);
@@ -45,14 +45,14 @@ static inline bool spins_at_signals(unsigned long request)
 }
 
 /* To the kernel a message queue is a regular file. */
-static inline bool queue_waits(int queue)
+static inline bool queue_may_block(int queue)
 {
     int flags = fcntl(queue, F_GETFL);
     return flags >= 0 && !(flags & O_NONBLOCK);
 }
 
 /* A FIFO waits for its other end, a device for whatever it likes, a regular file for the holder of a lease. */
-static inline bool open_waits(int dirfd, const char *path, int flags)
+static inline bool open_may_block(int dirfd, const char *path, int flags)
 {
     struct stat status;
     if ((flags & O_NONBLOCK) || fstatat(dirfd, path, &status, 0) != 0)
@@ -68,7 +68,7 @@ static inline bool truncate_waits(const char *path)
     return stat(path, &status) == 0 && bo_is_leased(&status, true);
 }
 
-static inline bool time_waits(const struct timespec *time)
+static inline bool time_may_block(const struct timespec *time)
 {
     return !time || time->tv_sec != 0 || time->tv_nsec != 0;
 }

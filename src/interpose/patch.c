@@ -364,7 +364,7 @@ static int name_owner(struct dl_phdr_info *info, size_t size, void *context)
     if (!bo_object_has(&o, owner->address))
         return 0;
     if (bo_object_has(&o, bo_libc_address()))
-        snprintf(owner->words, sizeof owner->words, "another version of it, whose arguments may be others");
+        snprintf(owner->words, sizeof owner->words, "another version of the function, which may take other arguments");
     else
         snprintf(owner->words, sizeof owner->words, "taken by %s", *o.path ? o.path : "the program");
     return 1;
@@ -373,7 +373,7 @@ static int name_owner(struct dl_phdr_info *info, size_t size, void *context)
 /* Whose is the function that is there? */
 static void find_owner(struct owner *owner)
 {
-    snprintf(owner->words, sizeof owner->words, "taken by somebody else");
+    snprintf(owner->words, sizeof owner->words, "taken by other code");
     dl_iterate_phdr(name_owner, owner);
 }
 

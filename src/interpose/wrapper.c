@@ -110,7 +110,7 @@
 BO_STAND_IN_FUNCTION int open_with(const char *path, int flags, mode_t mode)
 {
     BODY(int, open, (const char *, int, ...), (path, flags, mode), (path, flags, mode), MINUS_ONE,
-         open_waits(AT_FDCWD, path, flags), BO_EINTR_FIRST, bo_on_nothing())
+         open_may_block(AT_FDCWD, path, flags), BO_EINTR_FIRST, bo_on_nothing())
 }
 
 static int stand_in_open(const char *path, int flags, ...)
@@ -122,7 +122,7 @@ static int stand_in_open(const char *path, int flags, ...)
 BO_STAND_IN_FUNCTION int openat_with(int dirfd, const char *path, int flags, mode_t mode)
 {
     BODY(int, openat, (int, const char *, int, ...), (dirfd, path, flags, mode), (dirfd, path, flags, mode), MINUS_ONE,
-         open_waits(dirfd, path, flags), BO_EINTR_FIRST, bo_on_nothing())
+         open_may_block(dirfd, path, flags), BO_EINTR_FIRST, bo_on_nothing())
 }
 
 static int stand_in_openat(int dirfd, const char *path, int flags, ...)
@@ -146,7 +146,7 @@ static int stand_in_ioctl(int fd, bough_ioctl_request request, ...)
     if (spins_at_signals(request))
         return REAL(int, ioctl, (int, bough_ioctl_request, ...))(fd, request, argument);
     BODY(int, ioctl, (int, bough_ioctl_request, ...), (fd, request, argument), (fd, request, argument), MINUS_ONE,
-         fd_waits(fd), BO_EINTR_FIRST, bo_on_fd(fd))
+         fd_may_block(fd), BO_EINTR_FIRST, bo_on_fd(fd))
 }
 
 /* ---- other names for them: of large files, and those that know how large a buffer is (_FORTIFY_SOURCE) -- */

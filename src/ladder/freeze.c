@@ -151,16 +151,16 @@ __attribute__((no_sanitize("thread"))) static const char *obstacle(const struct 
     if (w & BO_DISABLED)
         return "its level is disabled";
     if (*(struct bo_handling *const volatile *)&t->handling)
-        return "a handler runs";
+        return "a handler of the ladder is running";
     if (bo_load_relaxed(&t->call.foreign))
-        return "it is in other people's code";
+        return "it is in foreign code";
     if (bo_load_relaxed(&t->joins) == BO_ROOT)
         return "it exits";
     if (bo_load_relaxed(&t->joins) != BO_NONE)
-        return "a child of its own is still running";
+        return "one of its children is still running";
     if (w & (BO_IN | BO_CLOSABLE))
-        return "a signal handler runs on top of its call or region, or it blocks signals";
-    return "it is not in a bough call nor in a closable region";
+        return "a signal handler is running inside its call or region, or it blocks signals";
+    return "it is neither in a bough call nor in a closable region";
 }
 
 static void ask_to_freeze(struct bo_thread *t, uint32_t generation)

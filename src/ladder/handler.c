@@ -143,7 +143,7 @@ static void report_fault(const struct bo_thread *t, const struct bough_region *r
 {
     char name[BO_NAME];
     if (signo)
-        bo_report("the handler of %s:%d in thread %d (%s) was ended by signal %d: the incident goes to the next rung",
+        bo_report("the handler of %s:%d in thread %d (%s) crashed by signal %d: the incident goes to the next rung",
                   region->file, region->line, (int)bo_load_relaxed(&t->tid), bo_name_of(&t->t, name), signo);
     else
         bo_report(
@@ -178,8 +178,8 @@ static enum outcome dismiss_record(struct bo_thread *t, struct bo_record *r)
         return GOES_ON;
     } else {
         bo_report(
-            "a handler may dismiss what was posted to its own thread, to a branch of its own, or to the root: what "
-            "was posted further out stands");
+            "a handler can dismiss only an interrupt of its thread, of a branch that its thread has opened, or of the root: "
+            "this one stays pending");
     }
     tell(r, BO_CAME_BACK);
     return FAILS;

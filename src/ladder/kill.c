@@ -144,8 +144,7 @@ void bo_kill_prepare(void)
         set_again();
     if (made == NOT_POSSIBLE)
         bo_report(
-            "no timer could be made that ends the process if all its threads hang: the library's own thread alone "
-            "sees to it");
+            "cannot create the watchdog timer (RLIMIT_SIGPENDING?): if all threads hang, bough-ticker alone ends the process");
 }
 
 void bo_kill_by(int64_t when)

@@ -115,7 +115,7 @@ static const char *reason_for(enum bo_happening what, char *text, size_t size, c
     case BO_AGAIN:
         return "a further event";
     case BO_TO_PROMOTE:
-        return "its handler says so";
+        return "its handler promoted it";
     case BO_RETURNED:
     case BO_TO_RESUME:
         return "its final handler has returned";

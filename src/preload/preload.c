@@ -73,7 +73,7 @@ __attribute__((constructor)) static void begin(void)
     if (bough_foreign_set(&how) != 0 || bough_foreign_begin(&whole, __FILE__, __LINE__) != 0)
         complain("cannot make the main thread interruptible");
     if (bough_signals(BOUGH_SIGNALS_STATUS | BOUGH_SIGNALS_QUIET) < 0)
-        complain("signals are left as they are");
+        complain("cannot take Ctrl-C and SIGTERM: their actions stay unchanged");
     if (mode && strcmp(mode, "report") == 0)
         bough_interpose_report(STDERR_FILENO);
 }

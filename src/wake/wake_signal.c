@@ -168,8 +168,8 @@ bool bo_wake_signal_is_ours(void)
 
 void bo_wake_signal_take_back(void)
 {
-    bo_report("signal %d was taken by other code: bough takes it back and hands on what is not its own; "
-              "set BOUGH_SIGNAL to one that is free",
+    bo_report("signal %d was taken by other code: bough takes it back and forwards signals that bough did not send; "
+              "set BOUGH_SIGNAL to a free signal",
               bo_wake_signo);
     install_wake();
 }

@@ -156,7 +156,7 @@ TEST(other_code_is_not_safe)
     struct subject s = {0};
     subject_start(&s, computes);
     post_stop(s.self);
-    must_not_freeze(s.self, "it is not in a bough call nor in a closable region");
+    must_not_freeze(s.self, "it is neither in a bough call nor in a closable region");
     subject_end(&s);
 }
 
@@ -205,7 +205,7 @@ TEST(who_waits_for_a_child_is_not_safe)
     subject_start(&s, joins);
     t_until_blocked(s.thread.tid);
     post_stop(s.self);
-    must_not_freeze(s.self, "a child of its own is still running");
+    must_not_freeze(s.self, "one of its children is still running");
     CHECK_EQ(write(s.pipe[1], "x", 1), 1);
     subject_end(&s);
 }
@@ -238,7 +238,7 @@ TEST(a_signal_handler_on_top_of_a_region_is_not_safe)
     subject_start(&s, region_below_a_handler);
     t_gate_wait(&handled);
     post_stop(s.self);
-    must_not_freeze(s.self, "a signal handler runs on top of its call or region, or it blocks signals");
+    must_not_freeze(s.self, "a signal handler is running inside its call or region, or it blocks signals");
     subject_end(&s);
 }
 
