@@ -68,11 +68,11 @@ proctype poster() {
   /* has_subtree() */
   alone = (live[target] == 0);
   if :: alone -> alone = (innermost == target) :: else fi;
-  if :: alone -> goto spread_over :: else fi;
+  if :: alone -> goto woken_all :: else fi;
 #if !defined(FAULT_MARKS) && !defined(FAULT_MARKS_LATE)
   marks++;                                                             /* bo_tree_marked() */
 #endif
-  /* spread(), bo_scan_next() */
+  /* wake_scanned(), bo_scan_next() */
   slot = (reach[target] -> 0 : SLOTS);
   do
   :: slot < SLOTS ->
@@ -97,7 +97,7 @@ proctype poster() {
 #ifdef FAULT_MARKS_LATE
   marks++;
 #endif
-spread_over:
+woken_all:
   unpin(target);
 done:
   atomic { posted++; target = 0; g = 0; slot = 0; seen = 0; alone = false; below = false } }

@@ -62,13 +62,13 @@ bool data;
 mtype = { CODE, GONE, BODY,
           /* bo_window, as bo_arch_where() sees it */
           SET, ENTERING, BEFORE, ASLEEP, AFTER, OUT,
-          /* bo_wake_send_settle */
+          /* bo_wake_send_drain */
           SENDERS_LOAD, SENDERS_FUTEX, SENDERS_ASLEEP, OPEN, CLOSE,
           /* bo_window() has found IN set; call_on_top, bo_window_on_top */
           REFUSED, T_SET, T_ENTERING, T_BEFORE, T_ASLEEP, T_AFTER, T_OUT,
           /* cut */
           CUT, CUT_LOOK,
-          /* bo_level_settle */
+          /* bo_level_recompute */
           SETTLE_LOAD, SETTLE_LOOK, SETTLE_STEP,
           /* bo_post to the own thread: all signals are blocked */
           POST_RECORD, POST_STEP, POST_SEND, POST_SENT,
@@ -78,14 +78,14 @@ mtype = { CODE, GONE, BODY,
 mtype pc[3] = CODE, result[3] = OK;
 bool blocked[3], before[3], own[3];     /* the mask has the wake signal; had it before a call; the program wants it so */
 short w[3];                             /* a copy of the word */
-bool found[3], again[3];                /* settle has found a record; then the call begins again */
+bool found[3], again[3];                /* bo_level_recompute has found a record; then the call begins again */
 bool called[3], theirs[3];              /* ghosts: a call is in progress; a handler of the program has interrupted its sleep */
 byte top, acts = ACTS, calls_left = CALLS;
 
 bool in_handler;                /* the wake's handler runs */
 bool leaves_kernel;             /* what is pending comes first */
 bool jumped;                    /* ghost */
-bool settled_on_top;             /* of a fault */
+bool recomputed_on_top;             /* of a fault */
 bool foreign_one;               /* the signal that has come is another's, and the program has no handler for it */
 
 #define IN_CALL (called[0] || called[1] || called[2])
@@ -356,7 +356,7 @@ inline step() {
   :: pc[top] == AFTER -> word = WITHOUT(word, BO_IN); GO(OUT)
   :: pc[top] == OUT -> if :: word & BO_UNDER_WAY -> GO(SENDERS_LOAD) :: else -> GO(CUT) fi
 
-  /* bo_wake_send_settle(), bo_word_await_senders() */
+  /* bo_wake_send_drain(), bo_word_await_senders() */
   :: pc[top] == SENDERS_LOAD ->
      if :: NO_SENDERS -> word = WITHOUT(word, BO_NOTE | BO_WAITS); GO(OPEN)
         :: else -> word = word | BO_WAITS; w[top] = word; GO(SENDERS_FUTEX) fi
@@ -381,8 +381,8 @@ inline step() {
   /* cut(), due() */
   :: pc[top] == CUT -> called[top] = false;
 #ifdef FAULT_SETTLED_ON_TOP
-     if :: result[top] == EWOKEN -> result[top] = (settled_on_top -> EINTR : ECUT) :: else fi;
-     settled_on_top = settled_on_top && result[top] == OK;
+     if :: result[top] == EWOKEN -> result[top] = (recomputed_on_top -> EINTR : ECUT) :: else fi;
+     recomputed_on_top = recomputed_on_top && result[top] == OK;
 #else
      if :: result[top] == EWOKEN -> result[top] = (PROGRAM_HANDLES -> EINTR : ECUT) :: else fi;
 #endif
@@ -393,7 +393,7 @@ inline step() {
      fi
   :: pc[top] == CUT_LOOK -> if :: record -> GO(CALLER) :: else -> again[top] = (result[top] == ECUT); GO(SETTLE_LOAD) fi
 
-  /* bo_level_settle() */
+  /* bo_level_recompute() */
   :: pc[top] == SETTLE_LOAD -> w[top] = word; GO(SETTLE_LOOK)
   :: pc[top] == SETTLE_LOOK -> found[top] = record; GO(SETTLE_STEP)
   :: pc[top] == SETTLE_STEP && !UNCHANGED -> found[top] = false; w[top] = 0; GO(SETTLE_LOAD)
@@ -401,7 +401,7 @@ inline step() {
      word = (found[top] -> (word | BO_DUE) : WITHOUT(word, BO_DUE));
      if :: found[top] && (word & BO_IN) -> come_back(); leaves_kernel = true :: else fi;
 #ifdef FAULT_SETTLED_ON_TOP
-     settled_on_top = settled_on_top || (word & BO_IN);
+     recomputed_on_top = recomputed_on_top || (word & BO_IN);
 #endif
      found[top] = false; w[top] = 0;
      if :: again[top] -> again[top] = false; BEGIN_AGAIN :: else -> GO(CALLER) fi

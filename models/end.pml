@@ -117,7 +117,7 @@ inline await_senders() {                                /* bo_word_await_senders
   od;
   word = WITHOUT(word, BO_WAITS) }
 
-inline settle() {                                       /* bo_wake_send_settle() */
+inline drain() {                                        /* bo_wake_send_drain() */
 #ifndef FAULT_SENDERS
   await_senders();
 #endif
@@ -129,13 +129,13 @@ proctype target() { bool inside;
   MAY;
   if
   :: true -> word = WITHOUT(word, BO_IN); MAY;
-     if :: word & (BO_NOTE | BO_SENDERS) -> settle() :: else fi;
+     if :: word & (BO_NOTE | BO_SENDERS) -> drain() :: else fi;
      foreign_code = true; MAY; foreign_code = false
   :: inside = true
   fi;
   /* bo_retire() */
 #ifndef FAULT_ABANDON
-  if :: inside -> word = WITHOUT(word, BO_IN); settle() :: else fi;
+  if :: inside -> word = WITHOUT(word, BO_IN); drain() :: else fi;
 #endif
   word = (word & BO_SENDERS) + BO_GENERATION;           /* bo_generation_end() */
 #ifndef FAULT_PINS

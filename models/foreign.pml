@@ -140,7 +140,7 @@ inline step() {
      fi;
      upto = 0; met = 0; looked = 0; GO(SETTLE_LOAD)
 
-  /* bo_level_settle(); grace_ran_out() */
+  /* bo_level_recompute(); grace_ran_out() */
   :: pc == SETTLE_LOAD -> w = word; GO(SETTLE_FOREIGN)
   :: pc == SETTLE_FOREIGN -> foreign_due = PENDS(1); if :: foreign_due -> GO(SETTLE_SILENT) :: else -> GO(SETTLE_FOREIGN_LATE) fi
   :: pc == SETTLE_FOREIGN_LATE -> if :: !lasts[1] -> seq[1] = 0; foreign_due = high > 0 :: else fi; GO(SETTLE_SILENT)

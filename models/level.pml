@@ -153,7 +153,7 @@ inline step() {
      :: else -> again[top] = true; GO(SETTLE_LOAD)
      fi
 
-  /* bo_level_settle() */
+  /* bo_level_recompute() */
 #ifdef FAULT_SETTLE_CLEARS
   :: pc[top] == SETTLE_LOAD -> word = WITHOUT(word, BO_DUE | BO_PENDING); GO(SETTLE_LOOK)
   :: pc[top] == SETTLE_LOOK -> found[top] = record; GO(SETTLE_STEP)

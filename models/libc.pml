@@ -173,7 +173,7 @@ inline step() {
      :: else -> called[top] = false; GO(CALLER)
      fi;
      below[top] = 0
-  /* bo_wake_send_settle() */
+  /* bo_wake_send_drain() */
   :: pc[top] == SENDERS_WAIT && SENDERS(word) == 0 -> word = WITHOUT(word, BO_NOTE); blocked[top] = false; leaves_kernel = true; GO(OPEN)
   :: pc[top] == OPEN -> called[top] = false; GO(CALLER)
 

@@ -47,15 +47,15 @@ def each_rule():
 
 
 def rules_and_tests():
-    """each rule links to its test, C's to one with its number, Python's to one of the package's; each rule's test is linked"""
+    """each rule links to its tests: C's to all with its number, Python's to one of the package's"""
     there = {p.name for p in (root / "tests/semantics").glob("rule_*.c")}
     for number, text in sections():
-        name = next((n for n in there if n.startswith(f"rule_{number:02}_")), None)
+        names = {n for n in there if n.startswith(f"rule_{number:02}_")}
         linked = re.findall(r"\(\.\./tests/([\w/]+\.c)\)", text)
-        rules = [link for link in linked if link.startswith("semantics/")]
-        if rules != ([f"semantics/{name}"] if name else []) or (number <= IN_C and not linked):
+        rules = {link.removeprefix("semantics/") for link in linked if link.startswith("semantics/")}
+        if rules != names or (number <= IN_C and not linked):
             yield f"rule {number} links to {linked}"
-        there.discard(name)
+        there -= names
         if number > IN_C and not re.search(r"^Tests?: .*\(\.\./python/tests/test_\w+\.py\)", text, flags=re.M):
             yield f"rule {number} links to no test of python/tests"
     yield from (f"{name} is no rule's test" for name in sorted(there))

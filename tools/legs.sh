@@ -8,7 +8,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-all="semantics calls sync resolve signals see misuse loss races ladder harness cpp"
+all="semantics calls sync resolve signals inspect misuse loss races ladder harness cpp"
 logs=()
 
 leg() {

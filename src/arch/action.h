@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The kernel's own form of struct sigaction. libc's does not do for signals that libc keeps to itself, and under
- * a sanitizer it would put another handler before ours.
+ * The kernel's form of struct sigaction. libc's form is no use for signals that libc keeps to itself, and under
+ * a sanitizer libc's function would put another handler before the library's.
  *
  * A machine's kernel has the restorer if its <asm/signal.h> defines SA_RESTORER, which src/meson.build looks up: that header
  * and libc's <signal.h> exclude each other. The kernel writes as much as it has, so a field too few here is memory overwritten.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a stack tells on this machine to somebody who only looks at it. */
+/* Reading a stack on this machine, without unwind tables. */
 #ifndef BO_ARCH_STACK_H
 #define BO_ARCH_STACK_H
 

@@ -103,12 +103,12 @@ enum bo_where {
 enum bo_where bo_arch_where(const void *context, bool *on_top);
 /* From BO_BEFORE, and in bo_window_on_top() from BO_ENTERING: makes the window return -BO_ECUT. */
 void bo_arch_cancel(void *context);
-/* The wake has come. From BO_AFTER, and where nothing can be told: a window that was to return -EINTR returns
+/* The wake has come. From BO_AFTER, and where the program counter does not decide: a window that was to return -EINTR returns
  * `-number` instead. */
 void bo_arch_woken(void *context, int number);
 /* The interrupted stack pointer. */
 uintptr_t bo_arch_sp(const void *context);
-/* Whether a signal handler's frame lies on the stack in [low, high): 1 yes, 0 no, -1 can't tell here.
+/* Whether a signal handler's frame lies on the stack in [low, high): 1 yes, 0 no, -1 unknown.
  * `restorer` is libc's signal return routine, which lies in each frame where the machine has one. */
 int bo_arch_handler_between(uintptr_t low, uintptr_t high, uintptr_t restorer);
 

@@ -147,6 +147,13 @@ __attribute__((unused)) static uint32_t reports_kept(void)
     return __atomic_load_n(&report_count, __ATOMIC_ACQUIRE);
 }
 
+/* For bough_set_report(): a report about blocked signals is a failure. A report about slowness can come on a busy machine. */
+__attribute__((unused)) static void report_of_blocked_signals_fails(const char *line)
+{
+    if (strstr(line, "blocks signal"))
+        FAIL("reported: %s", line);
+}
+
 /* Is there a report with this text in it? They come from a helper's thread, so soon, not at once: t_until(reported(...)). */
 __attribute__((unused)) static int reported(const char *text)
 {

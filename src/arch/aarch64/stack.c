@@ -1,14 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE
 #include <string.h>
-#include <ucontext.h>
 #include "arch/stack.h"
-
-uintptr_t bo_arch_pc(const void *context)
-{
-    const ucontext_t *uc = context;
-    return (uintptr_t)uc->uc_mcontext.pc;
-}
 
 /* Pointer authentication keeps its signature above the 48 bits of an address. */
 uintptr_t bo_arch_return_address(uintptr_t word)

@@ -1,14 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE
 #include "arch/stack.h"
 #include <string.h>
-#include <ucontext.h>
-
-uintptr_t bo_arch_pc(const void *context)
-{
-    const ucontext_t *uc = context;
-    return (uintptr_t)uc->uc_mcontext.__gregs[0];
-}
 
 uintptr_t bo_arch_return_address(uintptr_t word)
 {

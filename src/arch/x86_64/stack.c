@@ -2,12 +2,7 @@
 #define _GNU_SOURCE
 #include <ucontext.h>
 #include "arch/stack.h"
-
-uintptr_t bo_arch_pc(const void *context)
-{
-    const ucontext_t *uc = context;
-    return (uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
-}
+#include "arch/window.h"
 
 uintptr_t bo_arch_return_address(uintptr_t word)
 {
@@ -34,4 +29,22 @@ bool bo_arch_is_call(const unsigned char before[BO_ARCH_CALL])
             indirect_length(end[1 - length], length > 2 ? end[2 - length] : 0) == length)
             return true;
     return false;
+}
+
+/*
+ * A handler's frame begins with the address of libc's restorer, then comes the ucontext of what it
+ * interrupted. A stale copy of that address in a dead variable is recognised by the context behind it: in a real
+ * frame its stack pointer lies above the frame, and its code segment is the user's.
+ */
+__attribute__((no_sanitize("address", "thread"))) int bo_arch_handler_between(uintptr_t low, uintptr_t high,
+                                                                              uintptr_t restorer)
+{
+    for (uintptr_t at = (low + 7) & ~(uintptr_t)7; at + sizeof(uintptr_t) <= high; at += sizeof(uintptr_t)) {
+        if (*(const uintptr_t *)at != restorer)
+            continue;
+        const ucontext_t *uc = (const ucontext_t *)(at + sizeof(uintptr_t));
+        if ((uintptr_t)uc->uc_mcontext.gregs[REG_RSP] > at && (uc->uc_mcontext.gregs[REG_CSGSFS] & 0xffff) == 0x33)
+            return 1;
+    }
+    return 0;
 }

@@ -98,9 +98,9 @@ TEST_LIMIT(a_spinning_thread_shows_its_frames, 60)
     SAYS(text, "operator \"enough\", rung 6", "");
     SAYS(text, "thread the computer", "running");
     char *stack = stack_asked_for(text);
-    uintptr_t base = base_of(text, "/see-words");
-    if (!has_frame(stack, "see-words", base, __start_spins, __stop_spins) ||
-        !has_frame(stack, "see-words", base, __start_calls, __stop_calls))
+    uintptr_t base = base_of(text, "/inspect-words");
+    if (!has_frame(stack, "inspect-words", base, __start_spins, __stop_spins) ||
+        !has_frame(stack, "inspect-words", base, __start_calls, __stop_calls))
         FAIL("not in %p, called in %p:\n%s", (const void *)__start_spins, (const void *)__start_calls, text);
     free(stack);
     free(text);

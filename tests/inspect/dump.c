@@ -65,8 +65,8 @@ static void until_all_are_there(void)
 static void check_tree(const char *text)
 {
     char place[64], branch[64], call[64], tid[64];
-    snprintf(place, sizeof place, "see/dump.c:%d for ", keeper_line);
-    snprintf(branch, sizeof branch, "branch clients at see/dump.c:%d, 3 running", branch_line);
+    snprintf(place, sizeof place, "inspect/dump.c:%d for ", keeper_line);
+    snprintf(branch, sizeof branch, "branch clients at inspect/dump.c:%d, 3 running", branch_line);
     snprintf(tid, sizeof tid, "thread the reader (%d), deferred: ", (int)reader);
     snprintf(call, sizeof call, "in read(%d, ...)", pipe_fds[0]);
     SAYS(text, "the tree: 4 threads, 1 branches", "");
@@ -95,8 +95,8 @@ static void check_tasks(const char *text)
     char line[64], base[64];
     snprintf(line, sizeof line, "  %d the stranger: S", (int)stranger);
     SAYS(text, line, under_qemu() ? "" : "poll(");
-    SAYS(text, "  0x", "/see-dump");
-    snprintf(base, sizeof base, "      see-dump+0x");
+    SAYS(text, "  0x", "/inspect-dump");
+    snprintf(base, sizeof base, "      inspect-dump+0x");
     if (!under_qemu())
         SAYS(text, base, "");
 }
