@@ -54,7 +54,7 @@ static uint64_t record_at(const struct arena *a, bool branch, uint32_t index, in
     return a->head.record_at + (slot * BO_KIND_COUNT + (uint64_t)kind) * sizeof(struct bo_record);
 }
 
-/* ---- is it one, and one of ours? ----------------------------------------------------------------------- */
+/* ---- is it an arena, and of this version? ----------------------------------------------------------------------- */
 
 static bool same_layout(const struct bo_header *h)
 {

@@ -3,8 +3,8 @@
  * Reading the arena of another process: found, checked, copied out slot by slot.
  *
  * It is read by pread() and never mapped: a file that is cut while we look at it makes a call fail instead of a process
- * die. Nothing that is read is believed: indices, sizes and strings are checked here, links by who follows them.
- * The process takes no part in it, and may be hung or stopped.
+ * die. Nothing that is read is believed: indices, sizes and strings are checked here, links by the function that follows them.
+ * The process need not cooperate: it may be hung or stopped.
  */
 #ifndef CLI_ATTACH_H
 #define CLI_ATTACH_H
@@ -16,9 +16,9 @@ enum attached {
     NO_PROCESS,
     NOT_BOUGH,     /* it has no arena */
     HIDDEN,        /* it has one that is private to it */
-    DENIED,        /* it is not ours to read */
+    DENIED,        /* the caller may not read it */
     OTHER_VERSION, /* its arena is not as the one that this command was built for */
-    BROKEN         /* it says that it is, and contradicts itself */
+    BROKEN         /* it has the magic of an arena, but is inconsistent */
 };
 
 struct arena {

@@ -83,7 +83,7 @@ static void copy(struct bo_request *to, const struct bo_request *from)
         ((unsigned char *)to)[i] = byte[i];
 }
 
-/* Without a lock, which anybody could hold: the box is ours by one exchange. -1: none is free. */
+/* Takes a free box by one exchange, without a lock, which any process could hold. -1: no box is free. */
 static int put(struct bo_mailbox *m, const struct bo_request *request)
 {
     for (int i = 0; i < BO_REQUESTS; i++) {

@@ -20,7 +20,7 @@
 #define F_SEAL_FUTURE_WRITE 0x0010
 #endif
 
-/* The kernel has one file system for all files without a name: one of our own tells which. */
+/* The kernel has one file system for all files without a name: a file that the command creates shows which. */
 static dev_t device_of_such_files(void)
 {
     static dev_t device;

@@ -154,7 +154,7 @@ struct strings {
     size_t count;
     const struct part *opened; /* the file of this one is */
     int fd;
-    int memory; /* -1: it is not ours to read */
+    int memory; /* -1: the caller may not read it */
     bool memory_tried;
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* `bough ps`: who uses bough. */
+/* `bough ps`: the processes that use bough. */
 #include <dirent.h>
 #include <getopt.h>
 #include <stdlib.h>

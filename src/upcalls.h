@@ -17,8 +17,8 @@ void bo_thread_ends(void *slot);
 
 /* ---- from wake/ to thread/ ---------------------------------------------------------------------------- */
 
-/* From the wake signal's handler, in an asynchronous region: leave it unless a handler runs on top. That ends regions, which is more than
- * who wakes a thread knows. [signal] (thread/async.c) */
+/* From the wake signal's handler, in an asynchronous region: leave it unless a handler runs inside it. That ends regions, which wake/
+ * does not know. [signal] (thread/async.c) */
 void bo_async_cut(struct bo_thread *t, void *context);
 
 /* The ticker keeps time; what is to be done needs all that can be woken, and regions, budgets and graces. Both are called on its thread,

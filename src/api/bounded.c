@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A bounded branch, from what everybody has: a semaphore with a place for each child, and a resource around
- * the child's own, whose destructor gives the place back. It runs exactly once however the child ends, or if it
+ * A bounded branch, made from the public API: a semaphore with a place for each child, and a resource around
+ * the child's resource, whose destructor gives the place back. It runs exactly once however the child ends, or if it
  * never began (rule 21), so no place is lost.
  *
- * It goes with its branch: by then all who could use it have been joined.
+ * It is freed with its branch: by then all threads that could use it have been joined.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -35,7 +35,7 @@ static void destroy_own(bough_resource r)
 static int run_job(void *value)
 {
     struct job *job = value;
-    bo_self->child->own = &job->own; /* the job itself is ours, with the place */
+    bo_self->child->own = &job->own; /* the job itself is this wrapper, with the place */
     return job->fn(job->own.value);
 }
 

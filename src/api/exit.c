@@ -124,7 +124,7 @@ static void report_left(void)
         bo_report("the process ends without waiting longer for %u thread%s: %s", count, count == 1 ? "" : "s", threads);
 }
 
-/* A report of the incident, or of another thread's exit, must not name who waits here as the cause. */
+/* A report of the incident, or of another thread's exit, must not name the thread that waits here as the cause. */
 static void says_it_awaits(bool is)
 {
     if (bo_self)

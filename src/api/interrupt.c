@@ -168,7 +168,7 @@ static int clear_records(struct bo_target *t, uint32_t kinds)
     return final ? (errno = EBUSY, -1) : cleared;
 }
 
-/* A thread its own, an owner its branch's, and who stands at the root everything's. */
+/* A thread may clear its own records, an owner those of its branch, and a thread at the root those of everything. */
 static bool may_clear(const struct bo_thread *t, const struct bo_target *target)
 {
     if (!bo_is_branch(target))

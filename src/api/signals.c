@@ -199,7 +199,7 @@ static int take_part(unsigned flags)
 {
     if (!bo_self_or_adopt() || bo_ticker_need() != 0 || bo_exit_keep_status(flags & BOUGH_SIGNALS_STATUS) != 0)
         return -1;
-    bo_self_find_stack(bo_self); /* by which a post tells that it comes from a handler: rule 4 */
+    bo_self_find_stack(bo_self); /* a post uses it to recognise that it comes from a handler: rule 4 */
     bo_exit_await_threads();
     bo_ladder_need_help();
     int count = choose(flags);
@@ -223,7 +223,7 @@ int bough_signals(unsigned flags)
     return count;
 }
 
-/* A record that stands stays: who gives the signals back has not said that one was handled. */
+/* A record that stands stays: giving the signals back does not mean that one was handled. */
 int bough_signals_undo(void)
 {
     if (!bo_load_seq(&active))

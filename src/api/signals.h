@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Wait until no thread lives but the caller, at most until `until` on bo_clock(), or until `enough` (NULL: never) says so;
- * then say who does. */
+/* Wait until no thread lives but the caller, at most until `until` on bo_clock(), or until `enough` (NULL: never) returns true;
+ * then report the threads that still live. */
 void bo_await_others(int64_t until, bool (*enough)(void));
 /* exit(), from a thread that need not be main's: with the default action of `signo` in the end, or with `status`. Streams
  * are waited for no longer than `flush` ns. Returns if another thread exits already. */

@@ -110,7 +110,7 @@ static inline void bo_unlock(struct bo_lock *lock)
 }
 
 /*
- * A lock that fork() holds: a signal handler that forks on top of who holds it would wait for itself. So all signals are
+ * A lock that fork() holds: a signal handler that forks, nested inside the holder, would deadlock on it. So all signals are
  * blocked as long as it is held, by the handlers of pthread_atfork() too.
  */
 struct bo_fork_lock {

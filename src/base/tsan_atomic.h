@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The thread sanitizer makes an atomic operation one of its own, under a lock of its own. The wake signal's handler, which
- * the sanitizer does not know, may interrupt it there, and would deadlock on that lock; or have the thread stand still
- * there for good, and all who look at the same object wait. So under it a thread says that it is in such an operation, and
- * the wake is put off until it is not. Built otherwise this is nothing.
+ * The thread sanitizer (TSan) implements atomics with an internal lock. The wake signal's handler is installed behind its back,
+ * so it can interrupt an atomic while that lock is held: it would deadlock on the lock, or freeze the thread there, and all
+ * threads that use the same object would wait. So under TSan a thread records that it is in such an operation, and the wake
+ * is put off until the operation is over. In other builds this is nothing.
  */
 #ifndef BO_BASE_TSAN_ATOMIC_H
 #define BO_BASE_TSAN_ATOMIC_H

@@ -32,7 +32,7 @@ struct bo_child {
     uint64_t branch; /* handles */
     uint64_t id;
     bough_fn *fn;
-    bough_resource resource; /* its destructor is taken out by who runs it, or takes the resource over */
+    bough_resource resource; /* its destructor is taken out by the thread that runs it or takes the resource over */
     bough_resource *own;     /* what bough_take() takes: the same, or what a wrapper has around it */
     bool disabled, foreign;
     bool named; /* its branch collects: there is room for the name that it has had */

@@ -27,7 +27,7 @@ struct unwinding {
     const void *from; /* NULL: it has been found */
 };
 
-/* How many frames of ours lie above depends on what the compiler inlined: the caller's address tells. */
+/* How many of the library's frames lie above depends on inlining: they end at the caller's address. */
 static _Unwind_Reason_Code trace_step(struct _Unwind_Context *context, void *argument)
 {
     struct unwinding *u = argument;
@@ -79,7 +79,7 @@ static struct bo_failure *evidence_of_failure(int code, const char *message, con
     return f;
 }
 
-/* ---- who fails ------------------------------------------------------------------------------------------ */
+/* ---- the failing branch or child ------------------------------------------------------------------------------------------ */
 
 /* `f` is NULL if there was no memory, or if the body only leaves because it was interrupted. */
 static void body_failed(struct bo_branch *b, int code, struct bo_failure *f)

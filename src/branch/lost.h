@@ -2,21 +2,21 @@
 /*
  * Publishing a thread as lost: it stands still for good, and other threads no longer wait for it.
  *
- *      bo_lost_prepare()       on the thread, before it stands still: where it keeps what only it could find
- *      bo_thread_lost()        on another thread, when it does
+ *      bo_lost_prepare()       on the thread, before it stands still: it records what only it can find
+ *      bo_thread_lost()        on another thread, when it stands still
  *
- * In this order, each step before somebody can learn of the next:
+ * In this order, each step before another thread can see the next:
  *
  *   1. library mutexes that it held become owner-dead
  *   2. its branches become orphans (below)
  *   3. its resource's destructor runs, if it has not been taken out (rule 21)
  *   4. its outcome is BOUGH_LOST; its branch fails with EOWNERDEAD, unless it isolates failures
- *   5. its records are closed with BOUGH_POST_LOST, its generation ends, who joins it goes on
+ *   5. its records are closed with BOUGH_POST_LOST, its generation ends, threads that join it continue
  *   6. its branch no longer waits for it
  *
- * An orphaned branch has no owner (nobody is in its body, can add to it or end it), and its children are interrupted, as
+ * An orphaned branch has no owner (no thread is in its body, can add to it or end it), and its children are interrupted, as
  * those of a body that has failed (rule 23). It counts as one that is live in the branch around it, which therefore
- * does not end before it, and it is ended by the last one out, who hands its failures to the branch around; around the
+ * does not end before it, and it is ended by the last child to leave, which hands its failures to the branch around; around the
  * outermost of an adopted thread there is only the root, and they are reported.
  *
  *      b->live:   n  --orphan-->  BO_ORPHANED + n  --each that leaves-->  BO_ORPHANED + 0: bo_branch_end_orphan()

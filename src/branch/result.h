@@ -17,7 +17,7 @@ void bo_ending_keep(struct bo_branch_state *state, const char *label, int result
 void bo_ending_not_opened(const struct bough_branch_options *options, int error);
 /* The calling thread's failures that nobody has read, in one tree; NULL if there are none. The caller owns it. */
 struct bo_failure *bo_ending_unread(void);
-/* The last branch's failure if its result is this code and it came after that ending, read or not, for who passes it on. The
+/* The last branch's failure if its result is this code and it came after that ending, read or not, for a caller that passes it on. The
  * caller owns it, and keeps it as long as the ending is the thread's last. */
 struct bo_failure *bo_ending_pass_on(int code, uint64_t after);
 void bo_ending_drop(void);

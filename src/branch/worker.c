@@ -234,7 +234,7 @@ static void begin_child(struct bo_worker *w)
     take_mask(w->child->mask);
 }
 
-/* One child. False if the thread has to end; then it has told the branch already. */
+/* Runs one child. False if the thread has to end; then it has notified the branch already. */
 static bool serve(struct bo_worker *w)
 {
     begin_child(w);

@@ -8,9 +8,9 @@
 #include "state/arena.h"
 
 /*
- *   begun      the child runs, or has: who is cancelled before was meant when it ran another one
+ *   begun      the child runs, or has run: a cancellation before that was for the previous child
  *   moved      it comes from another thread, which was cancelled
- *   finished   the child's function has returned and is accounted for: who is cancelled now has only to end
+ *   finished   the child's function has returned and is accounted for: a cancellation only ends the thread
  *   orphan     the child has forked, and this is another process: there is no branch to come back to
  */
 struct bo_worker {

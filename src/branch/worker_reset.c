@@ -13,7 +13,7 @@
 #include "base/raw.h"
 #include "branch/worker.h"
 
-/* The rounding mode, without libm: it has to be put back by those who change it, or the thread ends. */
+/* The rounding mode, without libm: code that changes it has to restore it, or the thread ends. */
 static bool rounds_oddly(void)
 {
     volatile float one = 1, little = 1e-30f;
@@ -21,7 +21,7 @@ static bool rounds_oddly(void)
 }
 
 /*
- * How far to look for keys. A new key is the lowest free one, in glibc; so the one that we get now tells how many
+ * How far to look for keys. A new key is the lowest free one, in glibc; so the key that this function gets shows how many
  * there are, but for those above a hole: the margin is for these. Looking at all 1,024 takes as long as handing a
  * child over.
  */

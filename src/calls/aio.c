@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* aio_suspend, which waits inside libc and takes a relative timeout: no memory of ours is looked at, so it is
- * the repeated signal alone that ends it, by EINTR. That needs a timeout, for without one the kernel would
+/* aio_suspend, which waits inside libc and takes a relative timeout: it reads no memory of the library's, so only
+ * the repeated signal ends it, by EINTR. That needs a timeout, for without one the kernel would
  * begin the wait again. */
 #include <aio.h>
 #include <bough/calls.h>

@@ -39,7 +39,7 @@ static void take_job_out(struct bo_blocking_job *e)
 
 /* ---- the helper ------------------------------------------------------------------------------------ */
 
-/* These two with the lock, which is given up meanwhile. */
+/* This function and the next one are called with the lock, and release it meanwhile. */
 static void run_helper_job(struct bo_blocking_job *e)
 {
     take_job_out(e);
@@ -51,7 +51,7 @@ static void run_helper_job(struct bo_blocking_job *e)
     if (bo_load_relaxed(&e->state) == ORPHANED) {
         e->free(e);
     } else {
-        bo_store_release(&e->state, DONE); /* from here on it is the caller's, who may have freed it */
+        bo_store_release(&e->state, DONE); /* from here on the caller owns it, and may have freed it */
         bo_futex_wake(&e->state, 1);
     }
 }
@@ -109,8 +109,8 @@ __attribute__((constructor)) static void prepare_fork(void)
 
 /* ---- the caller ------------------------------------------------------------------------------------- */
 
-/* Under the lock. A queued one beyond the idle helpers gets a new one, as long as there may be more; false if
- * nobody would ever run it. */
+/* Under the lock. A queued job beyond the idle helpers gets a new helper, up to the limit; false if there is no
+ * thread to run it. */
 static bool call_helper(void)
 {
     if (blocking_pool.queued > blocking_pool.idle && blocking_pool.helpers < HELPERS && start_helper())
@@ -131,7 +131,7 @@ static bool submit(struct bo_blocking_job *e)
     return provided;
 }
 
-/* The caller is cut. Returns 0 if the result is there all the same; if not, the job is not the caller's any more. */
+/* The caller is interrupted. Returns 0 if the result is there all the same; if not, the caller no longer owns the job. */
 static long abandon_job(struct bo_blocking_job *e, long reason)
 {
     bo_lock(&blocking_pool.lock);

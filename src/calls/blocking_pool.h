@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Errands: a call that blocks inside libc, where no window of ours is, is made by a helper thread, and the caller waits for
- * it interruptibly.
+ * The blocking pool: a call that blocks inside libc, where the library has no window, is made by a helper thread, and the
+ * caller waits for it interruptibly.
  *
  * There are at most 16 helpers. They are started when they are needed and end when they had nothing to do
  * for two seconds.
  *
- *              a helper takes it                it is back
+ *              a helper takes it                it returns
  *      QUEUED -------------------> RUNNING ------------------> DONE       the caller has the result
  *        |                            |
- *        | the caller is cut          | the caller is cut
+ *        | interrupted                | the caller is interrupted
  *        v                            v
- *      (freed by the caller)       ORPHANED --- it is back --> (freed by the helper, with the result)
+ *      (freed by the caller)       ORPHANED --- it returns --> (freed by the helper, with the result)
  *
  * All transitions are made under the pool's lock, so that a job has one owner at each moment, and a result
- * that is there wins over a cut (rule 9). It has copies of all arguments: nothing on a cut caller's stack is
- * used again. The 17th caller waits for a helper, as interruptibly as for the result.
+ * that is there wins over an interrupt (rule 9). A job has copies of all arguments: it uses nothing on the stack of an
+ * interrupted caller. The 17th caller waits for a helper, as interruptibly as for the result.
  *
- * A helper blocks all signals, holds no lock while it runs one, and bough does not know it. In a forked
- * child there are none: the pool begins anew, and what the parent's jobs own stays unused.
+ * A helper blocks all signals, holds no lock while it runs a job, and is no thread of the tree. A forked
+ * child has no helpers: its pool starts empty, and the memory of the parent's jobs stays unused.
  */
 #ifndef BO_CALLS_BLOCKING_POOL_H
 #define BO_CALLS_BLOCKING_POOL_H
@@ -26,7 +26,7 @@
 #include <stdint.h>
 #include "base/atomic.h"
 
-/* The head of whatever is run: on the heap, made by the caller. */
+/* The head of a job: on the heap, allocated by the caller. */
 struct bo_blocking_job {
     struct bo_blocking_job *next, *before;
     void (*run)(struct bo_blocking_job *job);
@@ -35,8 +35,8 @@ struct bo_blocking_job {
     int error;                                 /* errno after it was run */
 };
 
-/* 0: it was run, and is the caller's again. -EAGAIN: there is no thread to run it. Else raw, as of a system call that was
- * cut, for bo_failed(). Unless it is 0 the job is freed, or will be. [point] */
+/* 0: it was run, and the caller owns it again. -EAGAIN: there is no thread to run it. Else the raw result of an interrupted
+ * system call, for bo_failed(). Unless it is 0 the job is freed, or will be. [point] */
 long bo_blocking_pool_run(struct bo_blocking_job *job);
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Name resolution that can be interrupted. libc resolves names inside itself, through modules (NSS) that
- * block where no window of ours is. So a helper thread makes the call (blocking_pool.h). What libc answers without asking
- * anybody is left to it, at once.
+ * block where the library has no window. So a helper thread makes the call (blocking_pool.h). Queries that libc answers
+ * without a server are left to libc.
  *
- * What a drop-in can't be: a helper has its own `_res` (res_init), locale and, for a caller that left its
+ * The limits of this drop-in: a helper has its own `_res` (res_init), locale and, for a caller that left its
  * network or mount namespace, the namespaces of the thread that first asked.
  */
 #include <arpa/inet.h>

@@ -6,7 +6,7 @@
 #include "wake/wake_send.h"
 #include "wake/wake_signal.h"
 
-/* The wake signal is blocked by who waits for it, too; sigsuspend's mask must let it in (rule 13). */
+/* A thread that waits for the wake signal blocks it, too; sigsuspend's mask must let it in (rule 13). */
 int bough_sigsuspend(const sigset_t *mask)
 {
     sigset_t open;

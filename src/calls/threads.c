@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Waits inside libc: joins, conditions, semaphores. thread/call.h says how they are ended: by their own
- * deadline. So each is given one, in `wait.until`, and what libc calls a timeout is then told apart:
+ * deadline. So each is given one, in `wait.until`, and the timeouts that libc reports are then distinguished:
  *
  *     libc says        due     it was
  *     0, EOWNERDEAD    -       a completed effect, which wins (rule 9)
@@ -210,7 +210,7 @@ static bool restarts(const struct bo_libc_wait *wait, const struct timespec *dea
     return error == EINTR && (was_woken(wait) || (!deadline && bo_handlers_restart()));
 }
 
-/* In foreign code what need not wait is no point. It must be taken to tell: seen only, it could be gone the next moment. */
+/* In foreign code a call that need not wait is no point. The token has to be taken to find out: it could be gone after a look. */
 static bool foreign_takes(sem_t *semaphore)
 {
     return bo_self && bo_foreign_calls(bo_self) && sem_trywait(semaphore) == 0;

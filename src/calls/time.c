@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Sleeping. What was not slept is told as the namesake does, and a cut is told like a signal: a sleep that was
- * cut before it began has all of its time left. */
+/* Sleeping. The rest of the time is reported as by the namesake, and an interrupt like a signal: a sleep that was
+ * interrupted before it started has all of its time left. */
 #include <bough/calls.h>
 #include <threads.h>
 #include "thread/call.h"
 
 /* The kernel takes the time from `rest` and leaves there what is left of it: the core may begin the call again after
- * a wake that was not admitted, and must not sleep for all of it once more. */
+ * a wake that was not admitted, and must not sleep for all of it again. */
 static long sleep_for(clockid_t clock, const struct timespec *time, struct timespec *left)
 {
     if (!time)

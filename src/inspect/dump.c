@@ -31,9 +31,10 @@ static struct {
     struct bo_maps maps;
     char text[4096], entries[4096] __attribute__((aligned(8)));
 } dump_room;
-static _Atomic pid_t dumping; /* the process that does: a forked child finds its parent's, who is not here */
+static _Atomic pid_t
+    dumping; /* the process that writes a dump: a forked child finds its parent here, which is another process */
 
-/* `whole`: it has the room. */
+/* `whole`: this dump has the room. */
 struct dump {
     struct bo_out out;
     unsigned flags;
@@ -97,7 +98,7 @@ static void indent(struct bo_out *o, unsigned depth)
     bo_put(o, "%*s", 2 * (int)(depth < DEEPEST ? depth : DEEPEST), "");
 }
 
-/* What is not atomic in a record: it may be written anew meanwhile, which its state tells. */
+/* The fields of a record that are not atomic: another post may overwrite them meanwhile, which shows in the state. */
 BO_BARE static bool copy_reason(const struct bo_record *r, char reason[BOUGH_REASON_MAX + 1], pid_t *source)
 {
     uint64_t state = bo_load_seq(&r->state);
@@ -269,7 +270,7 @@ static void put_tree(struct dump *d)
             put_thread_line(&d->out, bo_thread_at(node), depth);
 }
 
-/* Without the room: who is there, in no order. */
+/* Without the room: the threads and branches, in no order. */
 static void put_list(struct dump *d)
 {
     uint32_t high = bo_load_acquire(&bo_arena.head->thread_high);

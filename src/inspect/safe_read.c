@@ -30,7 +30,7 @@ static long by_kernel(void *to, uintptr_t from, size_t size)
     return bo_raw6(SYS_process_vm_readv, bo_load_relaxed(&bo_pid), (long)&local, 1, (long)remote, count, 0);
 }
 
-/* The kernel reads a mask before it finds that it is told nonsense about what to do with it. */
+/* The kernel reads the mask before it checks `how`, which is invalid here: so it changes nothing. */
 static bool readable(uintptr_t at)
 {
     return bo_raw4(SYS_rt_sigprocmask, -1, (long)(at & ~(uintptr_t)7), 0, 8) == -EINVAL;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Text that is made where nothing may be locked, allocated or waited for: in a signal handler, on the ticker's
+ * Formatting text where no lock, allocation or wait is allowed: in a signal handler, on the ticker's
  * thread, while malloc or stdio is stuck. Into memory, or through a buffer to a descriptor.
  *
  * A descriptor that takes nothing is given up after PATIENCE, and one that takes little after LONGEST: a full pipe
- * never holds up who writes to it. Neither SIGPIPE nor SIGTTOU comes of it.
+ * never holds up its writer. No SIGPIPE or SIGTTOU is raised.
  */
 #ifndef BO_INSPECT_SAFE_WRITE_H
 #define BO_INSPECT_SAFE_WRITE_H

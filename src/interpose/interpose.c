@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is wanted of which object: whom bough_interpose() has named, and hooks. */
+/* What is wanted of each object: the names that bough_interpose() was given, and hooks. */
 #define _GNU_SOURCE
 #include <bough/interpose.h>
 #include <dlfcn.h>
@@ -165,8 +165,8 @@ static bool add_names(const char *const objects[], unsigned flags)
     return true;
 }
 
-/* Before the patcher's lock is taken: it asks the loader, whose own lock may be held by a constructor that begins to take
- * part, and so waits for ours. */
+/* Before the patcher's lock is taken: it asks the loader, whose lock may be held by a constructor that opts
+ * in, and so waits for the patcher's. */
 static int prepare_interposing(void)
 {
     return bo_init() == 0 && bo_wrappers_init() == 0 ? 0 : -1;

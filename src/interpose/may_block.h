@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether a call may block: what calls/calls.def asks of who includes it. Asked after a cut only. */
+/* Whether a call may block: the predicates that calls/calls.def expects of its includer. Asked only after an interrupt. */
 #ifndef BO_INTERPOSE_MAY_BLOCK_H
 #define BO_INTERPOSE_MAY_BLOCK_H
 

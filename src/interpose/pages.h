@@ -17,7 +17,7 @@ struct bo_pages {
     } page[BO_PAGES];
 };
 
-/* A page's rights (PROT_*) as /proc/self/maps has them; -1: it can't be told. */
+/* A page's rights (PROT_*) as /proc/self/maps has them; -1: unknown. */
 int bo_page_rights(uintptr_t address);
 /* Notes the page of an address; false: the list is full. */
 bool bo_pages_add(struct bo_pages *pages, uintptr_t address);

@@ -18,7 +18,7 @@
 struct patch {
     _Atomic uintptr_t *at; /* NULL: undone */
     uintptr_t before, ours;
-    bool seen; /* in this pass: its object is still there, and it is ours or wanted */
+    bool seen; /* in this pass: its object is still there, and it is patched or wanted */
 };
 
 /*
@@ -32,7 +32,7 @@ static struct {
 
 static struct bo_fork_lock patch_lock;
 static _Atomic unsigned long long adds = 1, subs;
-static _Atomic int again; /* how often to look once more; under the lock, but for who only asks */
+static _Atomic int again; /* how often to look again; under the lock, but for readers */
 enum { PATIENCE = 8 };
 
 static int by_address(const void *a, const void *b)
@@ -101,7 +101,7 @@ struct plan {
 };
 
 /* Full protection is put on when an object has been loaded: a page that has it coming and can be written still belongs to
- * the loader. Unless a slot of ours is in it: then it is one that could not be protected again. */
+ * the loader. Unless it has a patched slot: then it is one that could not be protected again. */
 static bool unprotected(const struct bo_object *o, const struct bo_slot *slot)
 {
     uintptr_t at = (uintptr_t)slot->at;
@@ -110,7 +110,7 @@ static bool unprotected(const struct bo_object *o, const struct bo_slot *slot)
 
 static struct bo_object program; /* once it was looked for */
 
-/* A slot that is not ours. */
+/* A slot that is not patched. */
 static struct plan plan_for_other(const struct bo_object *o, const struct bo_slot *slot, struct bo_wish wish,
                                   uintptr_t now)
 {
@@ -168,7 +168,7 @@ static bool count_slot(void *context, const struct bo_slot *slot)
     return true;
 }
 
-/* A page of ours that could not be protected again is tried again. */
+/* A page that the patcher could not protect again is tried again. */
 static bool protect(void *context, const struct bo_slot *slot)
 {
     struct pass *pass = context;
@@ -201,7 +201,7 @@ static void note_slot(struct pass *pass, const struct bo_slot *slot, struct patc
         p->ours = 0;
     } else if (p && plan.now == p->ours) {
         p->ours = plan.next;
-    } else if (p) { /* another object has come to the same place, or the loader has bound it over ours */
+    } else if (p) { /* another object has come to the same place, or the loader has bound it over the patch */
         *p = (struct patch){slot->at, plan.now, plan.next, true};
     } else if (ledger.used < ledger.room) {
         ledger.patch[ledger.used++] = (struct patch){slot->at, plan.now, plan.next, true};
@@ -211,9 +211,9 @@ static void note_slot(struct pass *pass, const struct bo_slot *slot, struct patc
 }
 
 /*
- * A slot that is bound lazily is written by the loader in whichever thread calls it first. If that is between our look and
- * the exchange, the exchange fails; if the loader was under way already and writes after it, ours is gone, and nothing tells:
- * so it is looked at again, some times.
+ * A slot that is bound lazily is written by the loader in whichever thread calls it first. If that is between the patcher's look and
+ * the exchange, the exchange fails. If the loader was binding already and writes after it, the patch is lost without notice:
+ * so the patcher looks again, a few times.
  */
 static bool change_slot(void *context, const struct bo_slot *slot)
 {
@@ -282,7 +282,7 @@ static int compare_loads(struct dl_phdr_info *info, size_t size, void *context)
 {
     (void)size;
     *(bool *)context = info->dlpi_adds != adds || info->dlpi_subs != subs;
-    return 1; /* the first one tells */
+    return 1; /* the first one decides */
 }
 
 static int open_program(struct dl_phdr_info *info, size_t size, void *unused)

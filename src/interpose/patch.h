@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The patcher: brings every slot of every object that is loaded to what is wanted of it. There is one step only, so that
+ * The patcher: sets every slot of every loaded object to the wanted value. There is one step only, so that
  * patching, looking again, undoing and hooks are all the same:
  *
  *     what is wanted (a hook, a stand-in, nothing)    what is there              ->
- *     something                                       libc's own, or not bound yet,  patched, and noted what was there
+ *     something                                       libc's own, or not bound yet,  patched; the old value is kept
  *                                                     or the program's jump to it
- *     something else                                  ours                           changed
- *     nothing                                         ours                           as it was before
- *     something                                       anything else                  left alone: a third party's
+ *     something else                                  the patch                      changed
+ *     nothing                                         the patch                      restored
+ *     something                                       anything else                  skipped: other code's
  *
- * It runs inside dl_iterate_phdr(), whose lock keeps objects from being unloaded meanwhile. One that is just being loaded is
- * seen there, too, before the loader has filled in its slots: what is in them is then neither libc's own nor code
+ * It runs inside dl_iterate_phdr(), whose lock keeps objects from being unloaded meanwhile. An object that is being loaded is
+ * seen there, too, before the loader has filled in its slots: their contents are then neither libc's functions nor code
  * of the object, and they are left for the next look.
  */
 #ifndef BO_INTERPOSE_PATCH_H
@@ -39,8 +39,8 @@ void bo_patch_unlock(void);
 int bo_patch_apply(bo_wish_fn *wish);
 /* Is this not the function itself, but the program's jump to it? */
 bool bo_patch_is_jump(const char *symbol, uintptr_t address);
-/* Is it to be looked at again: something was loaded or unloaded since; or, a few times, a slot was being filled in or bound
- * just then, by the loader, who writes without asking. */
+/* Whether to look again: an object was loaded or unloaded since; or, a few times, the loader was filling in or binding a slot
+ * at the time of the look, which it does without a lock. */
 bool bo_patch_stale(void);
 /* Each slot, or object without any, as it stands. Under the lock, and the loader's. Returns how many. */
 int bo_patch_visit(bo_wish_fn *wish, void (*visit)(void *context, const struct bough_slot *slot), void *context);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is told of what was patched. */
+/* The report about patched slots. */
 #ifndef BO_INTERPOSE_REPORT_H
 #define BO_INTERPOSE_REPORT_H
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Stand-ins for stdio's input, whose reads are inside libc: as long as a stream's buffer is empty, bough waits for its
- * descriptor, and then one read of libc's own fills the buffer. Whoever is cut finds an error on the stream, as after a read
- * that failed; what had come before is the result, and is not lost.
+ * descriptor, and then one read inside libc fills the buffer. An interrupted caller finds an error on the stream, as after a read
+ * that failed; the input before it is the result, and is not lost.
  *
- * glibc alone: where the buffer is empty, its macros tell. Output is left alone: when it blocks, and how much it has written
- * by then, can't be known from outside.
+ * glibc alone: its macros show whether the buffer is empty. Output is not covered: when it blocks, and how much it has written
+ * by then, is not visible outside libc.
  */
 #define _GNU_SOURCE
 #include <errno.h>

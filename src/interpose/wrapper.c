@@ -281,7 +281,7 @@ static void find_real(void *libc, const struct bo_wrapper *w)
     bo_store_relaxed(&place_for(w)->taken, sanitized ? 0 : other);
 }
 
-/* Two threads may do this at once: they write the same. Not once for both: who waits for the other could hold the loader's
+/* Two threads may do this at the same time: they write the same. A thread does not wait for the other: it could hold the loader's
  * lock, which the other needs. */
 int bo_wrappers_init(void)
 {

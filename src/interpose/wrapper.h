@@ -37,7 +37,7 @@ static inline uint32_t bo_symbol_hash(const char *symbol)
 
 /* NULL: not a function that bough stands in for. */
 const struct bo_wrapper *bo_wrapper_of(const char *symbol, uint32_t hash);
-/* Who has taken the symbol in front of libc, by being loaded first: what a slot will hold that is not bound yet. 0: nobody. */
+/* The function of an object loaded before libc that has the same symbol: an unbound slot will hold it. 0: there is none. */
 uintptr_t bo_wrapper_taken(const char *symbol, uint32_t hash);
 
 /* The rows that come from elsewhere than calls.def, each list ended by a row without a symbol: children.c, inside.c, dlopen.c,

@@ -240,7 +240,7 @@ static bool reaped_in(pid_t pid, int64_t time)
     }
 }
 
-/* One that is ours and was not reaped: else its number may be somebody else's by now. */
+/* Only a child of this process that was not reaped: else its number may belong to another process by now. */
 static bool is_ours(pid_t pid)
 {
     siginfo_t info;

@@ -68,7 +68,7 @@ int bough_exit_tier(int tier, void (*fn)(void *), void *argument)
     return 0;
 }
 
-/* A list that is being changed for too long is left alone: who changes it may be frozen. */
+/* A list that is being changed for too long is skipped: the thread that changes it may be frozen. */
 static struct tier *take_tiers(int64_t until)
 {
     if (!bo_lock_by(&tiers_lock, until))
@@ -114,7 +114,7 @@ static void run_exit_tiers(int64_t until)
         bo_report("exit: the time for the exit tiers has run out; continuing without them");
 }
 
-/* Who was asked to exit already is not asked again: that would be a second event, and begin the kill. */
+/* A thread that was asked to exit already is not asked again: that would be a second event, and begin the kill. */
 static void tell_the_others(const struct bo_leaving *l)
 {
     if (bo_record_stands(bo_record_of(&bo_branch_at(BO_ROOT)->t, BOUGH_EXIT)))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rung 5: the others are told, the program's exit tiers run, then libc's exit. */
+/* Rung 5: all other threads are interrupted, the application's exit tiers run, then libc's exit. */
 #ifndef BO_LADDER_EXIT_H
 #define BO_LADDER_EXIT_H
 
@@ -18,7 +18,7 @@ struct bo_leaving {
 bool bo_leave_first(void);
 /* It does not come to it. */
 void bo_leave_not(void);
-/* On a helper, for whom bo_leave_first() chose. Does not return, unless another thread has begun to exit already. */
+/* On a helper, after bo_leave_first() has returned true. Does not return, unless another thread has begun to exit already. */
 void bo_leave(void *leaving);
 /* Whether rung 5 has begun. */
 bool bo_is_leaving(void);

@@ -116,5 +116,5 @@ void bo_ladder_guard(void (*fn)(void *), void *argument, const char *what)
 {
     int signo = bo_fault_guarded(fn, argument);
     if (signo)
-        bo_report("%s crashed by signal %d: the ladder continues without it", what, signo);
+        bo_report("%s was ended by signal %d: the ladder continues without it", what, signo);
 }

@@ -38,7 +38,8 @@ static bool is(const struct bo_thread *t, uint32_t generation, enum state state)
 
 /* ---- on the thread --------------------------------------------------------------------------------------- */
 
-/* Here? On what it interrupted, a signal handler knows nothing. Where frames can't be told, one has signals blocked. */
+/* Whether it is safe here. A signal handler does not know which code it has interrupted. Where frames can't be read, blocked signals
+ * count as a handler. */
 static bool on_handler(void)
 {
     uint64_t blocked = 0;
@@ -88,7 +89,7 @@ static void answer_all(struct bo_thread *t)
 
 __attribute__((noreturn)) static void stand_still(struct bo_thread *t, uint32_t frozen)
 {
-    prctl(PR_SET_NAME, "bough-frozen"); /* for who looks at the process from outside */
+    prctl(PR_SET_NAME, "bough-frozen"); /* for a reader outside the process */
     answer_all(t);
     bo_store_seq(&t->freeze, frozen);
     bo_futex_wake(&t->freeze, INT_MAX);

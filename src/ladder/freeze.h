@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Freezing a thread: it stands still for good, where nobody can miss what it holds (rule 37).
+ * Freezing a thread: it stands still from then on, in a place where no other thread needs what it holds (rule 37).
  *
  *             warden: bo_freeze()             the thread: stop()            the thread
  *      RUNS -----------------------> ASKED -----------------------> STOPPING -----------> FROZEN
  *        ^                             |
  *        +---- bo_freeze_withdraw() ---+
  *
- *   RUNS       nothing is asked. So is a state that names another generation: a request dies with its target (rule 6)
+ *   RUNS       there is no request. A state that names another generation means the same: a request ends with its target (rule 6)
  *   ASKED      the thread stops where it comes by a safe place; the warden can still take it back. Both leave this state
- *              by a compare-and-swap: a thread stops, or it goes on, and who has asked knows which
+ *              by a compare-and-swap: a thread stops or goes on, and the warden knows which
  *   STOPPING   all signals are blocked, and it can't be taken back; a few steps to the next
- *   FROZEN     nothing is under way to it that anybody waits for. It never runs again: only now may another thread
- *              touch what is its own
+ *   FROZEN     no signal is under way to it. It never runs again: only now may another thread
+ *              touch its data
  *
  * Safe is
- *   - a point that is about to fail (bo_freeze_here), also in a loop that ignores ECANCELED: records are sticky; but not one
- *     of foreign code's, whose locks nobody knows;
+ *   - a point that is about to fail (bo_freeze_here), also in a loop that ignores ECANCELED: records are sticky; but not a point
+ *     in foreign code, whose locks are unknown;
  *   - the begin of a closable region, and any place in it, by a signal (bo_freeze_summoned): the word says CLOSABLE and
  *     SUMMONED then, and SENT in the same step, as rule 13 asks;
  * and in both, only with no critical section open, no handler of the ladder's running, no signal handler on top or
  * below, and the library in the middle of nothing (bo_busy).
  *
- * The warden asks again and again. Each time the thread is woken anew: it may have entered a region meanwhile.
+ * The warden asks repeatedly, and wakes the thread each time: it may have entered a region meanwhile.
  */
 #ifndef BO_LADDER_FREEZE_H
 #define BO_LADDER_FREEZE_H

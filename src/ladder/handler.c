@@ -143,7 +143,7 @@ static void report_fault(const struct bo_thread *t, const struct bough_region *r
 {
     char name[BO_NAME];
     if (signo)
-        bo_report("the handler of %s:%d in thread %d (%s) crashed by signal %d: the incident goes to the next rung",
+        bo_report("the handler of %s:%d in thread %d (%s) was ended by signal %d: the incident goes to the next rung",
                   region->file, region->line, (int)bo_load_relaxed(&t->tid), bo_name_of(&t->t, name), signo);
     else
         bo_report(

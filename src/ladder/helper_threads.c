@@ -65,8 +65,8 @@ static bool take_job(struct job *job)
     return bo_cas_seq(&job->state, &state, RUNNING);
 }
 
-/* Whoever takes the last idle one's place starts the next, before the job can hang. That needs memory, which a frozen thread
- * may keep from everybody: so there are some to spare. */
+/* The last idle helper starts the next one before it runs its job, which can hang. That needs memory, whose lock a frozen thread
+ * may hold: so there are spare helpers. */
 static bool run_one(void)
 {
     for (int i = 0; i < JOBS; i++) {

@@ -38,7 +38,7 @@ struct bo_incident *bo_incident_watch(struct bo_target *target, struct bo_record
     struct bough_record posted;
     bo_record_describe(r, &posted);
     for (int tries = 0; tries < TRIES && identity(bo_load_seq(&r->state)) != identity(state); tries++) {
-        state = bo_load_seq(&r->state); /* it was closed and posted anew: that one, then */
+        state = bo_load_seq(&r->state); /* it was closed and posted again: use the new one */
         bo_record_describe(r, &posted);
     }
     *i = (struct bo_incident){.record = r,

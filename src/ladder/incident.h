@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The incidents that the warden watches: those that may climb to the end of the process, or have gone up already. An
- * incident's standing is in its record, where it can be seen from outside; here is what only the warden needs. All of it is
- * the ticker's thread's. What is told of it is copied while the record stands: later both record and target may serve others.
+ * incident's standing is in its record, where it can be seen from outside; here is what only the warden needs. Only the
+ * ticker's thread uses it. The data for reports is copied while the record stands: later both record and target may be reused.
  */
 #ifndef BO_LADDER_INCIDENT_H
 #define BO_LADDER_INCIDENT_H

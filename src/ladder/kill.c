@@ -4,8 +4,8 @@
  * To process 1 of a pid namespace that signal does nothing, nor does any other whose action is the default; there a thread
  * that does nothing else ends the process by exit_group.
  *
- * The kernel has no clock that stands still with a process: who stops one (SIGSTOP, a debugger) for longer than the rest
- * of its grace finds it killed. The warden sets the timer anew as soon as it sees that it was stopped.
+ * The kernel has no clock that stands still with a process: a process that is stopped (SIGSTOP, a debugger) for longer than the
+ * rest of its grace period is killed. The warden sets the timer again as soon as it sees that it was stopped.
  */
 #define _GNU_SOURCE
 #include "ladder/kill.h"
@@ -123,7 +123,7 @@ static void set_kernel_timer(int64_t when)
         bo_futex_wake(&armings, 1);
 }
 
-/* Two who come at the same time may set the timer in the wrong order: each looks again. */
+/* Two threads may set the timer in the wrong order: each looks again. */
 static void set_again(void)
 {
     int64_t now;
@@ -132,7 +132,7 @@ static void set_again(void)
     while (now != time_of_kill(bo_load_seq(&armed)));
 }
 
-/* Of those who are here first at the same time one makes it: of two timers, one would never be set back. */
+/* Of several first callers only one creates the timer: a second timer would never be set back. */
 void bo_kill_prepare(void)
 {
     uint32_t state = UNMADE;
@@ -140,7 +140,7 @@ void bo_kill_prepare(void)
         return;
     uint32_t made = getpid() == 1 ? (start_guard() ? BY_THREAD : NOT_POSSIBLE) : make_timer() ? MADE : NOT_POSSIBLE;
     bo_store_seq(&timer_state, made);
-    if (time_of_kill(bo_load_seq(&armed))) /* who has posted meanwhile has found no timer to set */
+    if (time_of_kill(bo_load_seq(&armed))) /* a thread that has posted meanwhile has found no timer to set */
         set_again();
     if (made == NOT_POSSIBLE)
         bo_report(
@@ -216,7 +216,7 @@ static int open_words(const char *path)
     return errno = error, -1;
 }
 
-/* Out of the way of those who count descriptors, as shells do. */
+/* Out of the way of programs that number their descriptors, as shells do. */
 static int move_up(int fd)
 {
     int up = fcntl(fd, F_DUPFD_CLOEXEC, 100);

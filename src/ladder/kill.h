@@ -9,7 +9,7 @@
 /* Make the timer, in ordinary code; idempotent. Without one (too many signals queued: RLIMIT_SIGPENDING) only the warden
  * keeps the cap, which is reported. */
 void bo_kill_prepare(void);
-/* The process ends by `when` (CLOCK_MONOTONIC) at the latest, unless the timer is set anew. Only earlier. [signal] */
+/* The process ends by `when` (CLOCK_MONOTONIC) at the latest, unless the timer is set again. Only to an earlier time. [signal] */
 void bo_kill_by(int64_t when);
 /* Another time, or BO_FOREVER for none, by the ticker. False: a poster has come since bo_kill_seen() has returned `seen`, and nothing
  * was changed. The ticker loads it before it looks at the records on its list. */

@@ -16,7 +16,7 @@
  *
  *   up      to the next rung below the ceiling that has something to run: 2 and 3 where handlers are installed, 4 where
  *           a thread can be closed, 5 and 6 always. If there is none, the incident is overdue, when its time is over
- *   renew   it is progress: the thread has the flag's time once more, to unwind
+ *   renew   it is progress: the thread has the flag's time again, to unwind
  *   hold    the handler's verdict names a time; then the flag's time to unwind
  *   -       nothing: it says nothing about this rung, or comes too late
  *

@@ -65,7 +65,7 @@ static _Atomic uint32_t *word_of_robust(pthread_mutex_t *mutex)
     return (_Atomic uint32_t *)(void *)mutex + 1;
 }
 
-/* The head of the list, in which it must not write, can't be told from an element. */
+/* The head of the list, which it must not change, looks like an element. */
 static void unlist(pthread_mutex_t *mutex)
 {
     (void)mutex;

@@ -83,7 +83,7 @@ void bo_withdraw_below(const struct bo_incident *i)
 
 /* ---- rungs 5 and 6 -------------------------------------------------------------------------------------------- */
 
-/* Now. Whether a thread ever comes by a safe place, only asking it tells. */
+/* Whether it can be closed now. Whether a thread reaches a safe place later is known only after a request. */
 static bool can_be_closed(const struct bo_thread *t, uint64_t w)
 {
     return (w & (BO_IN | BO_CLOSABLE)) && !((w & BO_DISABLED) && (w & BO_TIMED)) && !bo_is_main(t);

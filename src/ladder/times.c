@@ -51,7 +51,7 @@ static int64_t grace_of_environment(void)
     return 0;
 }
 
-/* Whoever stops a container gives it 10 s, and then kills. */
+/* A container runtime gives 10 s for the stop, then kills. */
 __attribute__((constructor)) static void read_environment_times(void)
 {
     int64_t grace = grace_of_environment();

@@ -268,11 +268,11 @@ static void read_limit(struct bo_target *target, struct bo_record *r)
         bo_kill_by(bo_to_monotonic(s.cap));
 }
 
-/* Each of these looks at the record anew: it may be over by now. Returns when to come again, on bo_now()'s clock. */
+/* Each of these reads the record again: it may be over by now. Returns when to come again, on bo_now()'s clock. */
 static int64_t tend(struct bo_target *target, struct bo_record *r)
 {
     if (!bo_record_stands(r) || (bo_load_relaxed(&r->kind) == BOUGH_EXIT && bo_is_leaving()))
-        return BO_FOREVER; /* rung 5's own way to tell the others climbs no ladder */
+        return BO_FOREVER; /* the interrupt that rung 5 posts to the other threads does not escalate */
     if (!bo_load_acquire(&r->ceiling))
         return bo_now() + BO_MS(1); /* its poster is about to */
     read_limit(target, r);

@@ -80,7 +80,7 @@ static void trim_cores(const struct bo_arena *a)
     not_in_cores(of_branches + (size_t)IN_CORES * BO_KIND_COUNT, (char *)a->head + SIZE);
 }
 
-/* The magic comes last: who finds it finds the rest. */
+/* The magic comes last: a reader that finds it finds the rest. */
 static void make_tables(char *p, uint32_t first_generation)
 {
     struct bo_arena *a = &bo_arena;

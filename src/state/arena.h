@@ -10,12 +10,12 @@
  *       ^                                                                     |
  *       +---- owner: not LIVE, generation + 1; waits for pins and wakes ------+
  *
- * A handle is index and generation in one value: bit 63 tells a branch from a thread.
+ * A handle is index and generation in one value: bit 63 is set for a branch.
  *
  * How to read it from outside, while it changes: take the word of a slot that is LIVE, then the slot, then the word
  * again. If the generation is the same, what its user wrote before publishing it (parent, owner, file and line) is
- * whole. What a live user changes (name, regions) is whole if two copies are equal. The fields of a record are whole
- * if its state is the same before and after, and PENDING or DELIVERED.
+ * complete. The fields that a live user changes (name, regions) are consistent if two copies are equal. The fields of a record are
+ * consistent if its state is the same before and after, and PENDING or DELIVERED.
  */
 #ifndef BO_STATE_ARENA_H
 #define BO_STATE_ARENA_H
@@ -48,27 +48,27 @@ struct bo_ladder_cells {
 } __attribute__((aligned(8)));
 
 /*
- * Anything that can be posted to: what thread and branch slots begin with. The first cache line is the one that others write, posters
- * and the ticker. Behind it is what the owner writes, so that a post does not take away what the owner works with.
+ * Anything that can be posted to: what thread and branch slots begin with. Posters and the ticker write the first cache
+ * line. The fields of the owner come after it, so that a post does not take the owner's cache lines.
  *
  *   due         bit k: a record of kind k stands against this target
  *   pins        posters that are writing a record here: the slot waits for them
  *   work_next, work_here   link and membership of the ticker's work list, see ticker.c
  *   wake_subtree  a signal handler marked it: the ticker wakes what is below
- *   tick_at     when the ticker looks; its own
- *   ladder      what bough_ladder_set() has set for it
+ *   tick_at     when the ticker looks; only the ticker uses it
+ *   ladder      the values that bough_ladder_set() has set
  *   name        written by the owner only, always terminated
  *
  * Of a thread:
  *   unsent      a signal could not be sent, or there was no room to count its sender: the ticker's
  *   last_wake_at    when the last wake was sent, or an asynchronous region became due
  *   wakes_sent  wake signals sent since the thread last left a call
- *   diagnoses   how often the ticker has looked why, for this wake
- *   silence_reported   that it does not answer
- *   blocks_wake it was once seen blocking the wake signal: take the second road at once
+ *   diagnoses   how often the ticker has looked for the reason, for this wake
+ *   silence_reported   it was reported that the thread does not acknowledge
+ *   blocks_wake it was once seen blocking the wake signal: send the fallback signal immediately
  *   put_off     it shares a lock with others, and its wake is still to come (wake/pace.h)
  *   wave        ...or it was woken, and has a place of this wave; 0: it has none
- *   join_waiters   who waits for this generation to end, on its futex word
+ *   join_waiters   threads that wait for this generation to end, on its futex word
  */
 struct bo_target {
     bo_word word; /* state/word.h. Of a branch: generation and LIVE only */
@@ -182,17 +182,17 @@ struct bo_call_state {
  *   parent      the branch it is a child of; BO_ROOT for main and adopted threads
  *   top         the innermost branch it has open; BO_NONE
  *   outermost   the outermost one, or the last that it had; BO_NONE
- *   shield      in a cleanup region: what does not disturb meanwhile (rule 20)
+ *   shield      in a cleanup region: the records that are suppressed meanwhile (rule 20)
  *   delivered_seq     the highest record that a point of this thread has failed for
  *   handlers, finals   regions with a handler of rung 2, of rung 3; seen by the ladder
  *   handling    the handler that runs now, on the thread's stack
- *   resumed     what does not count since a handler's verdict, which was to work on
- *   freeze      rung 4, see ladder/freeze.h; freeze_at: since when it is asked to, the warden's own
+ *   resumed     the records suppressed since a handler's verdict to resume
+ *   freeze      rung 4, see ladder/freeze.h; freeze_at: since when it is asked to; only the warden uses it
  *   joins       the branch whose children it waits for; BO_NONE; BO_ROOT: it exits, and waits for all other threads
- *   mutexes, unread    where a frozen thread keeps what it held and what it did not read: said by itself, see branch/lost.h
- *   due_byte    the byte of its word that a call's window tests: `foreign` tells which (thread/foreign.h), but each call would have to ask
- *   reported    what foreign code has been given by a failing call
- *   silenced    what has ended a silent wait of foreign code
+ *   mutexes, unread    set by the thread itself before it freezes: its held mutexes and its unread failures, see branch/lost.h
+ *   due_byte    the byte of its word that a call's window tests: `foreign` decides which (thread/foreign.h), but each call would have to look
+ *   reported    the records delivered to foreign code by a failing call
+ *   silenced    the records that have ended a silent wait of foreign code
  *   joining     the thread whose end foreign code waits for, which nothing interrupts; 0
  *   paced       it shares a lock with other threads: few of them are woken at a time (wake/pace.h)
  */
@@ -253,14 +253,14 @@ _Static_assert(offsetof(struct bo_thread, call) / BO_LINE == offsetof(struct bo_
 
 /*
  * A branch's slot. `outer` is the branch around it: the one its owner opened before, or the one its owner
- * is a child of. Whoever is inside lives no longer than it: an ancestor of a live thread is live.
+ * is a child of. Everything inside it ends before it: an ancestor of a live thread is live.
  *
  *   ahead      the next branch further out with anything to look at, and since which mark that has held (state/tree.h)
  *   reach, sure   where to look for the threads inside it (state/reach.h)
  *   depth, jump   how many branches are around it; an ancestor, by which the others are found in few steps (state/reach.h)
- *   shield     it was opened in a cleanup region: what is around it is muffled (rule 20)
+ *   shield     it was opened in a cleanup region: records further out are suppressed (rule 20)
  *   live       children that run; the futex word that the end waits on. With BO_ORPHANED: its owner was lost, and the
- *              last one out ends it; then its owner is BO_NONE, and it counts as one that is live in the branch around it
+ *              last child ends it; then its owner is BO_NONE, and it counts as one that is live in the branch around it
  */
 #define BO_ORPHANED ((uint32_t)1 << 31)
 
@@ -305,7 +305,7 @@ struct bo_header {
     _Atomic uint32_t thread_high; /* slots ever used: a scan ends here. In a cache line that is seldom written */
     _Atomic uint32_t branch_high;
 
-    /* Who takes a slot writes here, away from what all read. `next` was never used, unless a fork has left it. */
+    /* Written when a slot is taken, on a cache line apart from the fields that all threads read. `next` was never used, unless a fork has left it. */
     __attribute__((aligned(BO_LINE))) _Atomic uint32_t thread_next;
     _Atomic uint32_t branch_next;
     _Atomic uint64_t thread_free, branch_free; /* stacks: count of changes and index, against ABA */
@@ -347,8 +347,8 @@ const char *bo_name_of(const struct bo_target *t, char name[BO_NAME]);
 
 /* In the parent, before and after: meanwhile the child keeps the place (arena_map.h). */
 void bo_arena_lend(bool begin);
-/* In the child: an empty one, with the root. Its slots begin with generations that no handle of the parent's has, who
- * had used `threads` and `branches`. -1: there is no memory, and nothing in the place. */
+/* In the child: an empty one, with the root. Its slots begin with generations that no handle of the parent has: it
+ * had used `threads` and `branches`. -1: there is no memory, and nothing is mapped there. */
 int bo_arena_renew(uint32_t threads, uint32_t branches);
 /* No arena at all: what is not the parent's must not look like it. */
 void bo_arena_drop(void);
@@ -395,7 +395,7 @@ static inline bool bo_is_branch(const struct bo_target *t)
 /* ---- handles ---------------------------------------------------------------------------------- */
 
 #define BO_HANDLE_BRANCH ((uint64_t)1 << 63)
-#define BO_HANDLE_TAG ((uint64_t)0x2b << 56) /* tells a handle from a stray pointer */
+#define BO_HANDLE_TAG ((uint64_t)0x2b << 56) /* distinguishes a handle from a stray pointer */
 #define BO_HANDLE_TAG_MASK ((uint64_t)0x7f << 56)
 #define BO_GENERATION_MASK 0xffffffffu
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* For who reads the arena from outside: the command is built with this file, too. */
+/* For readers of the arena from outside: the command is built with this file, too. */
 #include <stddef.h>
 #include "state/arena.h"
 

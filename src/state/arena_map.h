@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The memory of the arena: a file without a name, mapped shared, so that another process of the same user finds it
- * as /proc/PID/fd/N, a link to "/memfd:bough (deleted)". Who may open that is the kernel's to say: whoever may read
- * the process (ptrace(2), PTRACE_MODE_READ). It is sealed: nobody else writes to it or changes its length.
+ * as /proc/PID/fd/N, a link to "/memfd:bough (deleted)". The kernel decides which processes may open it: those that may read
+ * this process (ptrace(2), PTRACE_MODE_READ). It is sealed: no other process writes to it or changes its length.
  *
  * Where there can't be one (seccomp, an old kernel, a limit), or where BOUGH_HIDDEN asks for it, the memory is
- * private: all works, nobody sees. Why is kept, and is the mapping's name in /proc/PID/maps.
+ * private: everything works, but other processes see nothing. The reason is kept as the mapping's name in /proc/PID/maps.
  *
- * The mailbox (state/mailbox_layout.h) is a second such file, "/memfd:bough-mail (deleted)", for what those who look write.
+ * The mailbox (state/mailbox_layout.h) is a second such file, "/memfd:bough-mail (deleted)", for the requests of other processes.
  */
 #ifndef BO_STATE_ARENA_MAP_H
 #define BO_STATE_ARENA_MAP_H

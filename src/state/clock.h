@@ -10,7 +10,7 @@ int64_t bo_now(void);
 int64_t bo_to_monotonic(int64_t when);
 
 /* By the ticker, which was to come at `expected` on CLOCK_MONOTONIC. If it comes late by more than a second, it was stopped with the
- * whole process: what is to come is postponed by that time. It looks at least twice a second while anything is scheduled, to tell. */
+ * whole process: all deadlines are postponed by that time. It looks at least twice a second while anything is scheduled, to notice. */
 void bo_notice_standstill(int64_t expected);
 void bo_clock_after_fork(void);
 

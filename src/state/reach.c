@@ -16,7 +16,7 @@ static uint64_t part_bit(uint32_t thread)
     return (uint64_t)1 << thread / PART % 64;
 }
 
-/* ---- who is below whom -------------------------------------------------------------------------- */
+/* ---- is a thread below a target? -------------------------------------------------------------------------- */
 
 /* For a slot that changes under our eyes: its verdict is thrown away, but must end. 32,768 branches take 37 steps. */
 enum { MOST_STEPS = 64 };
@@ -165,7 +165,7 @@ static uint32_t next_slot(struct bo_scan *s)
     return BO_NONE;
 }
 
-/* A slot that is used anew under our eyes has an adder that sees the mark: skip it. */
+/* A slot that is reused during the scan has an adder that sees the mark: skip it. */
 struct bo_thread *bo_scan_next(struct bo_scan *s, uint64_t *word)
 {
     for (uint32_t i; (i = next_slot(s)) != BO_NONE;) {

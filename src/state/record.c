@@ -91,7 +91,7 @@ static uint32_t merged(uint32_t flags, uint32_t more)
 }
 
 /* The first post and a repeat may come here in any order; a repeat may also find that the record was closed after it
- * has looked, and written anew: then it counts for nothing. Returns whether it has widened the record. */
+ * has looked, and written again: then it does not count. Returns whether it has widened the record. */
 static bool count_post(struct bo_record *r, uint32_t serial, uint32_t flags)
 {
     uint64_t was = bo_load_seq(&r->tally), now;
@@ -112,7 +112,7 @@ static void raise_rung(_Atomic uint8_t *highest, int rung)
         ;
 }
 
-/* The next one of an incident that is known already. A record that is closed meanwhile, and written anew, may get the
+/* The next event of an incident that is known already. A record that is closed meanwhile, and written again, may get the
  * event as its second: it was posted to the same target at the same moment. */
 static void post_again(struct bo_record *r, const struct bough_event *event, int limit)
 {
@@ -155,7 +155,7 @@ void bo_record_make_final(struct bo_record *r)
         ;
 }
 
-/* Of a record that its reader does not own it may be closed and written anew meanwhile: who reads it compares the state before
+/* A record that its reader does not own may be closed and written again meanwhile: the reader compares the state before
  * and after. */
 __attribute__((no_sanitize("thread"))) void bo_record_describe(const struct bo_record *r, struct bough_record *record)
 {

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Records: who asked a target to stop, why, since when. One for each target and kind, in the arena.
+ * Records: which thread asked a target to stop, why, since when. One for each target and kind, in the arena.
  *
  *   state: generation of the target (32) | serial (28) | status (4); its low half is a futex word
  *
  *      EMPTY --poster--> WRITING --same poster--> PENDING --a point of the target fails--> DELIVERED
  *        ^                                           |                                       |
- *        +------- cleared, ended, lost: serial + 1, `last` says how the serial before ended --+
+ *        +------- cleared, ended, lost: serial + 1, `last` has how the serial before ended --+
  *
  * Writers hold a pin on the target, so a record belongs to one generation from WRITING to EMPTY (rule 6).
  * A second post finds it not EMPTY and only counts (rule 1), be it WRITING still or closed meanwhile: `tally` names
  * the serial that it counts for. The fields below it are written in WRITING only, and read when the status is PENDING
  * or later.
  *
- * Below the line is the ladder's: where the incident stands. `rung` is raised by each poster (its origin) and by
+ * The fields below the line belong to the ladder: where the incident stands. `rung` is raised by each poster (its origin) and by
  * the ladder on the ticker's thread; the counts of events by posters, `handler_events` by the target's thread.
  */
 #ifndef BO_STATE_RECORD_H
@@ -30,7 +30,7 @@ struct bo_record {
     _Atomic uint32_t last; /* serial (28) and enum bough_post_status (4) of the serial before */
     _Atomic uint32_t waiters;
     _Atomic uint64_t tally; /* serial (28), enum bough_post_flags (4), count (32) */
-    _Atomic uint64_t seq;   /* these two also by the ticker, which may look at one that is closed and written anew */
+    _Atomic uint64_t seq;   /* these two also by the ticker, which may read one that is closed and written again */
     _Atomic int64_t since;
     int64_t value;
     uint64_t target; /* handle */
@@ -91,7 +91,7 @@ static inline uint32_t bo_record_flags(const struct bo_record *r)
 
 /* The record of a target and kind. */
 struct bo_record *bo_record_of(const struct bo_target *target, enum bough_kind kind);
-/* Would a post now be an event of its own? [signal] */
+/* Would a post now count as a new event? [signal] */
 bool bo_record_is_event(const struct bo_record *r);
 /* Count an event; false: it belongs to the one before. [signal] */
 bool bo_record_event(struct bo_record *r);
@@ -105,15 +105,15 @@ enum bo_posting { BO_POSTED, BO_WIDENED, BO_REPEATED };
  * generation. */
 uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generation, const struct bough_event *event,
                         int limit, enum bo_posting *how);
-/* A point has failed because of it. */
+/* A point has failed for the record. */
 void bo_record_deliver(struct bo_record *r);
-/* It is over; `how` is BOUGH_POST_CLEARED, ENDED or LOST. */
+/* The record is over; `how` is BOUGH_POST_CLEARED, ENDED or LOST. */
 void bo_record_close(struct bo_record *r, enum bough_post_status how);
-/* "stop", "timeout"...; "?" for what is no kind. */
+/* "stop", "timeout"...; "?" if it is no kind. */
 const char *bo_kind_name(unsigned kind);
 /* What its target can read about it. */
 void bo_record_describe(const struct bo_record *r, struct bough_record *record);
-/* Nobody clears it any more. [signal] */
+/* From now on it cannot be cleared. [signal] */
 void bo_record_make_final(struct bo_record *r);
 /* Whether a record stands: PENDING or DELIVERED. */
 bool bo_record_stands(const struct bo_record *r);

@@ -4,7 +4,7 @@
 #include "state/clock.h"
 #include "state/current.h"
 
-/* What muffles records further out: those numbered up to `seq` do not count (rule 20), unless they stand at a rung
+/* Suppresses records further out: those numbered up to `seq` do not count (rule 20), unless they stand at a rung
  * above `rung`. */
 struct shield {
     uint64_t seq;

@@ -20,8 +20,8 @@
  *               2. marks + 1                           (seq_cst)               2. find nothing in these branches   (seq_cst)
  *               3. make the words below due                                    3. note that, with the number
  *
- * A walker that this poster has made due loads a higher number than the notes have that overlook the bit. A note is about what is
- * around a branch, not about the branch itself: who marks a target that has nobody below it need not count.
+ * A walker that this poster has made due loads a higher number than the notes that overlook the bit. A note is about the targets
+ * around a branch, not about the branch itself: a poster that marks a target with no thread below it need not count.
  */
 #ifndef BO_STATE_TREE_H
 #define BO_STATE_TREE_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The interrupt word: all that posters and a thread have to agree on in one step, in one atomic word.
+ * The interrupt word: the state that posters and a thread change together, in one atomic word.
  *
  *      63            32 31        21 20      17 16 .................................................. 0
  *     [ generation     ] [ changes  ] [ senders ] [ the bits below                                   ]
@@ -9,21 +9,21 @@
  *  DUE           an interrupt is due at the thread's level        poster, ticker,   owner
  *                (a call fails, bough_check() fails)              owner
  *  PENDING       there is one, admitted or not                    poster            owner
- *  SLOW          the thread itself does not know of its slot yet  who makes the     the thread at its first
- *                (thread/stranger.h)                                slot              use, or who lets it go
- *  MASKED        the level is `disabled`: a post is not due       owner             owner, ticker
+ *  UNADOPTED     the thread itself does not know of its slot yet  the thread that   the thread at its first
+ *                (thread/stranger.h)                              makes the slot    use, or the release
+ *  DISABLED      the level is `disabled`: a post is not due       owner             owner, ticker
  *  IN            inside an interruptible call                     owner             owner
  *  NOTE          a signal was sent since the owner last let all   a sender          owner
  *                in that was sent
- *  ASYNC         an asynchronous region is open and not masked    owner             owner
- *  REPEAT        with IN: the call is cut by repeated signals     owner             owner
- *  FOREIGN_DUE   due for code that was not written for bough      poster, ticker,   owner: delivered there
- *                (rule 22): what the window tests in its calls    owner             once a rung, then left alone
+ *  ASYNC         an asynchronous region is open, not disabled     owner             owner
+ *  REPEAT        with IN: repeated signals end the call           owner             owner
+ *  FOREIGN_DUE   due for foreign code                             poster, ticker,   owner: delivered there
+ *                (rule 22): what the window tests in its calls    owner             once a rung, then suppressed
  *  SILENT_DUE    the same for its silent waits (thread/foreign.h),  poster, ticker,   owner: one was ended,
  *                which cannot report an interrupt                 owner             or a call has reported it
  *  EVENT         the thread has an event descriptor               owner             owner
  *  TIMED         the ticker has to look: a budget or grace runs   owner             owner, ticker
- *  OVERRUN       the budget is used up: sections do not mask      ticker, owner     owner
+ *  OVERRUN       the budget is used up: sections do not defer     ticker, owner     owner
  *  LIVE          the generation is alive                          owner (adder)     owner
  *  CLOSABLE      a region is open in which a signal may come      owner             owner
  *                from rung 3 on: closable, or with a final
@@ -31,12 +31,12 @@
  *  SUMMONED      a higher rung wants this thread by a signal      the ladder        the ladder, and
  *                                                                                   owner when frozen
  *  WAITS         the owner sleeps until the senders are through   owner             owner
- *  senders       how many are between their step on this word     a sender          the same sender
+ *  senders       senders that are between their step on this word     a sender          the same sender
  *                and the end of what the step has promised: a
  *                signal, a write to the event descriptor
  *  changes       counts posts, also those that change no bit,     poster, owner     -
- *                and critical sections: who concludes something
- *                from the records changes the word only if
+ *                and critical sections: a step that follows from
+ *                the records changes the word only if
  *                nothing was posted since it was loaded
  *
  *  A wake (rules 8 and 13). A sender is a poster, the ticker or the ladder, with all signals blocked. Every arrow is one atomic step:
@@ -47,10 +47,10 @@
  *       |                              v                                                                        v
  *       +<-- owner: senders 0: clear NOTE, one system call <-- NOTE <-- owner, window: clear IN --------------- IN|NOTE, 0
  *
- *  The signal's handler only reads the word, but for the NOTE of a signal that it sends to its own thread. Leaving the call is the
- *  answer. Who posts to a word that is due already sends
- *  nothing: who has made it due has sent, or sends. A signal that cannot be sent, and one that changes nothing within
- *  50 ms, is the ticker's: it sends again, by the same step. A sender that finds the count full waits for another to end.
+ *  The signal's handler only reads the word, but for the NOTE of a signal that it sends to its own thread. Leaving the call
+ *  acknowledges the wake. A poster that finds the word due sends nothing: the poster that made it due has sent, or sends. If a signal
+ *  cannot be sent, or changes nothing within 50 ms, the ticker sends it again, by the same step. A sender that finds the count full
+ *  waits for another to end.
  *
  *  Which function makes which step: BO_WORD_STEPS, below.
  *
@@ -58,8 +58,8 @@
  *      A step changes only the bits that its function may set or clear, and counts one sender at most.
  *      NOTE is set only in a step that saw IN or ASYNC, or CLOSABLE with SUMMONED: a signal never reaches
  *      foreign code.
- *      DUE implies PENDING (but for WATCHFUL), FOREIGN_DUE and SILENT_DUE imply DUE. TIMED implies MASKED.
- *      SLOW implies that neither IN nor ASYNC nor CLOSABLE nor MASKED is set.
+ *      DUE implies PENDING (but for WATCHFUL), FOREIGN_DUE and SILENT_DUE imply DUE. TIMED implies DISABLED.
+ *      UNADOPTED implies that neither IN nor ASYNC nor CLOSABLE nor DISABLED is set.
  *      REPEAT implies IN. Nothing else is set when LIVE is not, but senders, and WAITS for them.
  *
  *  One word with two locked operations for each call was chosen over plain stores with membarrier(2) in

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Condition: a line of tickets (wait_queue.h) and a lock for it.
+ * Condition: a queue of tickets (wait_queue.h) and a lock for it.
  *
- * A waiter joins the line before it unlocks the mutex, so that a notification made under the mutex after
- * that finds it. notify() calls the first in line and nobody else: the call reaches a waiter that returns 0
- * by it, or there was nobody in line. A waiter that is cut has left the line, under its lock, before it
- * returns, so a notification it could have consumed has gone, or goes, to the next.
+ * A waiter joins the queue before it unlocks the mutex, so that a notification made under the mutex after
+ * that finds it. notify() calls only the first waiter in the queue, which then returns 0; or the queue was empty.
+ * An interrupted waiter has left the queue, under its lock, before it
+ * returns, so a notification that it could have consumed goes to the next.
  *
- * A sequence number in place of the tickets would be smaller and is what it began as; but there a waiter that is
- * cut after a notification can't tell whether the kernel's wake-up was spent on it, and those that come later
- * can consume what was meant for those before.
+ * A sequence number in place of the tickets would be smaller, and was the first design; but a waiter that is
+ * interrupted after a notification can't see whether the kernel's wake-up was spent on it, and later waiters
+ * can consume notifications for earlier ones.
  */
 #include "sync/mutex.h"
 #include "sync/wait_queue.h"

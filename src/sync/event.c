@@ -6,12 +6,12 @@
  *     [ how often ] [ SLEEP ] [ SET ]
  *
  * "How often" counts the changes from unset to set. A waiter remembers it and is content as soon as
- * the event is set or has been: so set() followed by reset() at once lets go all who waited, and nobody has
+ * the event is set or has been: so set() followed directly by reset() releases all waiters, and none has
  * to be awake in between. (It would take 2^30 sets during one wait to deceive it.)
  *
- * Nobody sleeps beside a set event: a thread sleeps only on a word that says SLEEP and not SET, and set()
+ * No thread sleeps beside a set event: a thread sleeps only on a word that says SLEEP and not SET, and set()
  * changes the word and takes SLEEP off in one step, waking all if it was there. Since waking consumes
- * nothing, a cut waiter has nothing to hand on.
+ * nothing, an interrupted waiter has nothing to pass on.
  */
 #include "sync/sync.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Mutex. A futex word, the owner, and a list for each thread of what it holds.
+ * Mutex. A futex word, the owner, and for each thread a list of the mutexes that it holds.
  *
  *                          lock                     lock by one who has waited, or waits
  *             FREE ------------------> HELD ------------------------------------> CONTENDED
@@ -12,17 +12,17 @@
  *              +-- lock, with EOWNERDEAD --> HELD or CONTENDED
  *
  * No thread sleeps indefinitely. A thread sleeps only while the word says CONTENDED, and each step that leaves
- * CONTENDED wakes one sleeper. The others are accounted for by the one that was woken: it takes the mutex
- * as CONTENDED, or, where another came first, makes it CONTENDED and sleeps again. If it is cut in that
+ * CONTENDED wakes one sleeper. The woken thread accounts for the other sleepers: it takes the mutex
+ * as CONTENDED, or, where another thread came first, makes it CONTENDED and sleeps again. If it is interrupted in that
  * second sleep the word still says CONTENDED; if the word changed meanwhile, the thread that changed it has woken
- * the next. The extra look in give_mutex_up() is for kernels that would report a wake-up as a cut.
+ * the next. The extra look in give_mutex_up() is for kernels that would report a wake-up as an interrupt.
  *
  * The owner is named by the address of its thread-local list: unique among living threads, free to
- * get, and still right in the child of a fork(), whose thread keeps what it held. Only a thread itself writes
+ * get, and still right in the child of a fork(), whose thread keeps its mutexes. Only a thread itself writes
  * its own name or takes it away, so `is it mine?` has no race.
  *
- * A thread's end is learnt by a key of pthread's, which a thread has from its first lock on: so it need not be
- * known to bough. A child's end comes before its thread's, and takes the key back.
+ * The destructor of a pthread key, which a thread has from its first lock on, notices the thread's end: so the thread need not be
+ * adopted. A child's end comes before its thread's, and takes the key back.
  */
 #include "sync/mutex.h"
 #include <pthread.h>
@@ -100,7 +100,7 @@ static bool swap(bough_mutex *mutex, enum state from, enum state to)
 /* 0 or EOWNERDEAD: it is held, as `state`. EBUSY: it is not. */
 static int take_mutex(bough_mutex *mutex, enum state state)
 {
-    bo_busy_begin(); /* who stands still between the two would hold what nobody can find */
+    bo_busy_begin(); /* a thread frozen between the two would hold a mutex that no other thread can find */
     bool free = swap(mutex, FREE, state), orphaned = !free && swap(mutex, ORPHANED, state);
     if (free || orphaned)
         hold(mutex);

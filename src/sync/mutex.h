@@ -6,8 +6,8 @@
 #include <bough/sync.h>
 #include <stdbool.h>
 
-/* At a child's end, and by itself at any other thread's: what it still holds becomes owner-dead, and one who
- * waits gets it (EOWNERDEAD). */
+/* Called at a child's end; at the end of any other thread the key's destructor calls it. The mutexes that the thread still holds
+ * become owner-dead, and a waiter gets each (EOWNERDEAD). */
 void bo_mutex_owner_ended(void);
 /* Where the calling thread keeps what it holds [signal]; and the same as above for one that stands still, by another. */
 struct bough_mutex **bo_mutexes_mine(void);

@@ -4,12 +4,12 @@
  *
  *      putters in line  =>  the ring is full              a waiting putter's item is in its ticket
  *      getters in line  =>  the ring is empty             a getter finds its item in its ticket
- *      closed           =>  nobody is in line
+ *      closed           =>  no thread is in line
  *
- * Items go from hand to hand: put() gives its item to the first getter in line, get() refills the ring from
- * the first putter in line, all under the lock. So a thread that is called has what it came for and looks for
- * nothing, nobody who comes later is faster, and each item is in exactly one place: with its putter, in the ring,
- * in a ticket that was called, or with a getter. A cut waiter either was called, and returns 0 with the
+ * Items are handed over directly: put() gives its item to the first getter in line, get() refills the ring from
+ * the first putter in line, all under the lock. So a thread that is called has its item and need not look for
+ * one, no later thread overtakes it, and each item is in exactly one place: with its putter, in the ring,
+ * in a ticket that was called, or with a getter. An interrupted waiter either was called, and returns 0 with the
  * item handed over, or has left the line with nothing moved.
  */
 #include <stdlib.h>

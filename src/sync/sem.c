@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Semaphore. One word holds both the count and how many wait, so that a release sees in one step
- * whether anybody has to be woken, and never touches a semaphore that its acquirer has freed:
+ * Semaphore. One word holds both the count and the number of waiters, so that a release sees in one step
+ * whether it has to wake a thread, and never touches a semaphore that its acquirer has freed:
  *
  *      63          32 31           0
  *     [ waiters      ] [ count      ]     the kernel's futex is the count
  *
- * No token is lost, none doubled: the count changes by one compare-and-swap a token. Nobody sleeps beside a
+ * No token is lost, none doubled: the count changes by one compare-and-swap a token. No thread sleeps beside a
  * token: a waiter counts itself before it looks at the count. A release that comes after this sees it and
  * wakes a sleeper; one that came before is seen by the look, or by the kernel, which compares the
- * count with 0 before it lets a thread sleep. Who was woken looks before it leaves (sync.h), and who leaves
- * with tokens in sight hands the wake-up on.
+ * count with 0 before it lets a thread sleep. A woken thread looks before it leaves (sync.h), and a thread that leaves
+ * with tokens in sight passes the wake-up on.
  */
 #include "state/undo.h"
 #include "sync/sync.h"

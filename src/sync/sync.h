@@ -5,12 +5,12 @@
  * The rule that all of them keep (rules 9 and 11): a wake-up that a waiter has consumed is never lost to an
  * interrupt. They keep it by one order of steps. A wake-up only ever reaches a thread inside
  * bo_sync_wait(). Whatever that returns, the waiter first looks whether it can have what it waits for, and
- * only if it can't does it leave with ECANCELED or ETIMEDOUT. So one who leaves has just seen that
- * there is nothing to be had: what the wake-up announced is with somebody else. What is announced after
- * that look wakes a thread that still sleeps, since this one does not any more.
+ * only if it can't does it leave with ECANCELED or ETIMEDOUT. So a thread that leaves has just seen that
+ * nothing is available: another thread has what the wake-up announced. An announcement after
+ * that look wakes a thread that still sleeps, since this one no longer does.
  *
- * So nobody is frozen in the middle of such a wait (rule 37): a line would keep a place for it. It is cut, leaves in
- * order, and is frozen at its next point.
+ * No thread is frozen in the middle of such a wait (rule 37): a queue would keep a place for it. The wait is interrupted, the
+ * thread leaves cleanly, and is frozen at its next point.
  */
 #ifndef BO_SYNC_SYNC_H
 #define BO_SYNC_SYNC_H

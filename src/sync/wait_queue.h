@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A line of waiting threads, first come first served, under a lock of its user (a condition, a queue's
+ * A queue of waiting threads, first come first served, under the lock of its user (a condition, a queue's
  * getters, its putters).
  *
  *      join, under the lock            call, under the lock
  *   (new) ---------------> IN LINE ---------------------------> CALLED, bo_wait_queue_wait() returns 0
  *                             |
- *                             +-- cut or late, under the lock --> (gone), it returns the reason
+ *                             +-- interrupted or late, under the lock --> (gone), it returns the reason
  *
- * Each waiter is a ticket on its thread's stack with a futex word of its own. Both ways out of the line are
- * taken under the lock, so exactly one of them is: who was called returns 0 even if it is cut at
- * that moment, and who leaves was not called and can't be any more. No call is lost, and none wakes two.
+ * Each waiter is a ticket on its thread's stack with its own futex word. Both ways out of the queue are
+ * taken under the lock, so exactly one of them is: a called thread returns 0 even if it is interrupted at
+ * that moment, and a thread that leaves was not called and can't be any more. No call is lost, and none wakes two.
  *
  * A ticket is gone as soon as it is called. What is left to do then is to wake its address, which
  * may be another thing's by now: that thing sees a wake-up for nothing, as each futex has to expect.

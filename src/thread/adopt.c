@@ -43,7 +43,7 @@ void bo_self_find_stack(struct bo_thread *t)
 }
 
 /*
- * Who can be woken needs the ticker: it finds another road to a thread that blocks the wake signal later on, and
+ * A thread that can be woken needs the ticker, which uses the fallback signal for a thread that blocks the wake signal later, and
  * repeats the wake where there is no window (rule 13). Where signals are blocked this may be a signal handler, which
  * must not start a thread; the next thread that is adopted will. Without a window nothing works without it.
  */

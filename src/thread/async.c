@@ -106,7 +106,7 @@ static const struct bough_region *closable(const struct bo_thread *t)
     return i ? t->region[i - 1].at : NULL;
 }
 
-/* One that was begun in a handler says nothing of the code below that. On another stack nothing can be told. */
+/* A region begun in a handler says nothing about the code that the handler interrupted. On another stack nothing is known. */
 bool bo_level_in_closable(const struct bo_thread *t, const void *context)
 {
     const struct bough_region *region = closable(t);

@@ -175,7 +175,7 @@ static bool is_cut(long result)
     return result == -EINTR || result == -BO_ECUT || result == -BO_EWOKEN;
 }
 
-/* A handler's own call on top of one of foreign code's is bough's: DUE interrupts it, whatever foreign code has been told (rule 22). */
+/* A call that a handler makes on top of a foreign call is bough's: DUE interrupts it, whatever was delivered to foreign code (rule 22). */
 static bool on_foreign_call(const struct bo_thread *t)
 {
     return bo_foreign_calls(t) && (bo_load_relaxed(&t->t.word) & BO_IN);
@@ -217,7 +217,7 @@ BO_COLD static int noted(int error)
 {
     struct bo_thread *t = bo_self;
     if (t && bo_foreign_calls(t) && !on_foreign_call(t)) {
-        t->call.foreign_cut |= error == BO_ECUT; /* delivered by who has made the call, thread/foreign.h */
+        t->call.foreign_cut |= error == BO_ECUT; /* delivered by the caller, thread/foreign.h */
     } else if (t) {
         if (error == BO_ECUT)
             bo_level_deliver(t);

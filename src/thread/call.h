@@ -86,8 +86,8 @@ int bo_point(void);
 /* Returns 0, or BO_ECUT if an interrupt is due already (then there is no bo_libc_end).
  * `until` is set to `*deadline`, or far away for NULL. */
 int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline);
-/* Whether an interrupt is due, and so the timeout that libc tells of may be ours. It is delivered only if the caller then
- * fails, by BO_ECUT: what has succeeded leaves it pending. */
+/* Whether an interrupt is due, and so the timeout that libc reports may be the library's. It is delivered only if the caller then
+ * fails, by BO_ECUT: a call that succeeds leaves it pending. */
 bool bo_libc_end(struct bo_libc_wait *wait);
 
 /* The interruptible futex wait, raw: 0, -EAGAIN, -ETIMEDOUT, -EINTR, -BO_ECUT. `deadline` is on

@@ -139,7 +139,7 @@ static void put_serials(const struct bo_target *target, const struct serials *fr
     }
 }
 
-/* Who was posting to it, or had put it on a list, is not here. */
+/* The threads that were posting to it, or had put it on a list, are not in this process. */
 static void put_target(struct bo_target *to, const void *from, size_t size, const struct serials *serials)
 {
     copy_words(to, from, size);

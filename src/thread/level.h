@@ -18,7 +18,7 @@
 #include <bough/level.h>
 #include "state/arena.h"
 
-typedef void bo_code(void); /* any function: cast back by who has stored it */
+typedef void bo_code(void); /* any function: cast back by the code that has stored it */
 
 enum bo_region_kind {
     BO_CRITICAL = 1,

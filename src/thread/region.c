@@ -36,7 +36,7 @@ void bo_region_push(struct bo_thread *t, struct bough_region *region, enum bo_re
 {
     *region = (struct bough_region){
         .outer = t->regions, .owner = bo_thread_handle(t), .kind = kind, .file = file, .line = line};
-    bo_signal_fence(); /* who looks in a handler finds it whole */
+    bo_signal_fence(); /* a signal handler that reads it finds it complete */
     t->regions = region;
     remember(t, region);
 }
@@ -92,9 +92,9 @@ static void pop_region(struct bo_thread *t, struct bough_region *region)
 
 /*
  * A region lives in the frame of the function that began it. If that frame lies below the present stack
- * pointer, a plain longjmp went over it. Its memory may be in use for something else by now, so what the
- * region did is undone from the slot's own notes. On another stack (an alternate one, a coroutine's)
- * nothing can be told.
+ * pointer, a plain longjmp went over it. Its memory may be in use for something else by now, so the
+ * effect of the region is undone from the notes in the slot. On another stack (an alternate one, a coroutine's)
+ * nothing is known.
  */
 static bool left_behind(const struct bo_thread *t, const void *region, uintptr_t sp)
 {
@@ -179,7 +179,7 @@ void bo_level_end_abandoned(struct bo_thread *t, uintptr_t sp)
     end_abandoned_regions(t, sp, NULL);
 }
 
-/* `sp` is the public function's frame: what lies below it was left, ours included. */
+/* `sp` is the public function's frame: regions below it were left, also if the new region has the same address. */
 struct bo_thread *bo_region_beginner(const void *region, int64_t allowance_given, uintptr_t sp)
 {
     if (!region || allowance_given < 0)

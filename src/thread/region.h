@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What level.c, section.c, region.c and async.c know of each other: one thread's regions, by that thread. */
+/* The interface between level.c, section.c, region.c and async.c: the regions of the calling thread. */
 #ifndef BO_THREAD_REGION_H
 #define BO_THREAD_REGION_H
 
@@ -8,12 +8,13 @@
 
 /* The word follows from the regions that are open. */
 void bo_level_set(struct bo_thread *t);
-/* Around a change that the ticker must not see in parts: it looks again later. What is stored between them is stored with
- * release, and so after the serial. */
+/* Called before and after a change that the ticker must not see in parts: it looks again later. Stores between the two are
+ * releases, and so come after the serial. */
 void bo_level_changing(struct bo_thread *t);
 void bo_level_changed(struct bo_thread *t);
 
-/* Whoever begins a region: known, what was left behind is swept. `sp` is the public function's frame. NULL with errno. */
+/* Common prologue of every *_begin(): adopt the thread and end the regions that a longjmp() has abandoned. `sp` is the public
+ * function's frame. NULL with errno. */
 struct bo_thread *bo_region_beginner(const void *region, int64_t allowance, uintptr_t sp);
 void bo_region_push(struct bo_thread *t, struct bough_region *region, enum bo_region_kind kind, const char *file,
                     int line);

@@ -48,7 +48,7 @@ static int64_t allowance(const struct bo_thread *t, uint64_t seq, int64_t budget
 int64_t bo_level_budget_end(const struct bo_thread *t)
 {
     uint32_t serial = bo_load_acquire(&t->level_serial);
-    /* Acquire: who sees what was stored below bo_level_changing() sees its serial, too. */
+    /* Acquire: a reader of a value stored after bo_level_changing() sees its serial, too. */
     int64_t entry = bo_load_acquire(&t->section.entry), budget = bo_load_acquire(&t->section.budget);
     struct bo_record *r = bo_pending_record(t, false);
     if (!r)

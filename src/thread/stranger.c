@@ -137,8 +137,8 @@ void bo_stranger_move_to(struct bo_thread *t, uint64_t own)
     give_slot_back(t);
 }
 
-/* It has published its slot, and looks for a stranger's; who makes one publishes that, and looks for the thread's own. So one of
- * the two sees the other. */
+/* This thread publishes its slot, then looks for a stranger's slot; the thread that makes a stranger publishes that, then looks
+ * for the thread's own slot. So one of the two sees the other. */
 void bo_stranger_merge(const struct bo_thread *own)
 {
     if (bo_likely(bo_load_seq(&strangers) == 0))

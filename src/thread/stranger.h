@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads that somebody else has made known (rule 16): each has a slot, and does not know of it.
+ * Threads that another thread has adopted (rule 16): each has a slot, and does not know of it.
  *
- *   free --bough_adopt_thread(), by another thread--> LIVE|SLOW --the thread, at its first use--> LIVE: its own
+ *   free --bough_adopt_thread(), by another thread--> LIVE|UNADOPTED --the thread, at its first use--> LIVE: its own
  *                                                         |
  *                                                         +--bough_release_thread(); the ticker, if the thread is gone-->
  *                                                            not LIVE
  *
- * A step on the word that clears SLOW gives the slot to who has made that step. Nothing is ever sent to such a thread: it is
- * in no call of bough's.
+ * A step on the word that clears UNADOPTED gives the slot to the thread that makes the step. Such a thread is never signalled: it is
+ * in no call of bough.
  */
 #ifndef BO_THREAD_STRANGER_H
 #define BO_THREAD_STRANGER_H
@@ -29,7 +29,7 @@ void bo_stranger_merge(const struct bo_thread *own);
 bool bo_stranger_is_gone(struct bo_thread *t, uint64_t word);
 void bo_strangers_after_fork(void);
 
-/* ---- for who makes one (thread/adopt_other.c) --------------------------------------------------------------- */
+/* ---- for the adopting thread (thread/adopt_other.c) --------------------------------------------------------------- */
 
 /* One at a time. */
 extern struct bo_lock bo_strangers_lock;

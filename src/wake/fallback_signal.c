@@ -12,7 +12,7 @@
 
 enum { COOKIE = 0x626f7567 };
 
-static struct bo_kernel_action fallback_before; /* who had the signal before */
+static struct bo_kernel_action fallback_before; /* the previous handler */
 static _Atomic uint32_t is_open;
 
 BO_BARE static void handle_fallback(int signo, siginfo_t *info, void *context)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The second road (rule 13). A thread that blocks all signals blocks the wake signal too, and the kernel offers no way to
+ * The fallback signal (rule 13). A thread that blocks all signals blocks the wake signal too, and the kernel offers no way to
  * unblock it from outside. But libc keeps its own signals out of every mask a program can set;
  * the first of them (32: helper threads of timer_create and, in glibc, pthread_cancel) is sent as a queued
  * signal, which libc ignores by its si_code, when the ticker sees that a thread blocks the wake signal.
- * Whoever else's arrives there goes on to the handler before ours.
+ * Other signals that arrive there go on to the previous handler.
  */
 #ifndef BO_WAKE_FALLBACK_SIGNAL_H
 #define BO_WAKE_FALLBACK_SIGNAL_H

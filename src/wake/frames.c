@@ -54,7 +54,7 @@ int bo_frames_on_handler(uintptr_t sp)
 }
 
 /* Is this a signal handler, on top of anything? A handler runs with a signal blocked, which is one call to
- * find out; a thread that blocks signals for good is told from one by the frames on its stack. */
+ * find out; the frames on the stack distinguish a handler from a thread that always blocks signals. */
 bool bo_frames_in_handler(uint64_t blocked)
 {
     return blocked && bo_frames_on_handler((uintptr_t)__builtin_frame_address(0)) != 0;

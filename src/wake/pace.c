@@ -59,7 +59,7 @@ static void take_place_from(struct bo_thread *t)
         free_pace_place(wave);
 }
 
-/* ---- those who wait ------------------------------------------------------------------------------------- */
+/* ---- threads that wait for a place ------------------------------------------------------------------------------------- */
 
 static struct bo_thread *next_put_off(void)
 {
@@ -83,9 +83,9 @@ static void wake(struct bo_thread *t, uint32_t wave)
 }
 
 /*
- * As many as there are places. Who frees a place, and who puts a thread off, looks whether the other has done that: so no
- * place stays free while a thread waits. But for one case, in which the ticker helps: two look for the same slot, and the one
- * that does not find it holds the place for which a third one looks.
+ * Wakes as many as there are places. A thread that frees a place, and a poster that puts a thread off, each look whether the other
+ * has acted: so no place stays free while a thread waits. One case is left to the ticker: two threads look for the same slot, and
+ * the one that does not find it holds the place for which a third one looks.
  */
 static void go_on(void)
 {
@@ -137,7 +137,7 @@ void bo_pace_put_off(struct bo_thread *t)
 {
     BO_HOOK(pace_put_off);
     if (bo_swap_seq(&t->t.put_off, 1))
-        return; /* by another poster: who takes the mark off looks at the word after that */
+        return; /* by another poster: the thread that takes the mark off looks at the word after that */
     bo_add_seq(&bo_pace_waiting, 1);
     look_in_time();
     go_on();
@@ -192,7 +192,7 @@ int64_t bo_pace_tick(void)
     go_on();
     wake_without_a_place(grown);
     if (bo_load_seq(&bo_pace_waiting))
-        look_in_time(); /* who comes after this looks for itself */
+        look_in_time(); /* a later thread looks for itself */
     else
         grown = 0;
     when = bo_load_seq(&look_at);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pacing: threads that need one and the same lock to go on, an interpreter's, are woken a few at a time.
+ * Pacing: threads that need the same lock to continue, an interpreter's, are woken a few at a time.
  *
  * A thousand threads that are woken at once all wait for that lock, each by a timeout of its own, and keep the processors
  * from those that have it. So a post marks them all, as any threads (rule 4), and wakes the first BO_PACE_MOST. Each of these has
@@ -10,11 +10,11 @@
  *                  \--no--> put_off          --someone gives its place away, or the ticker--> SENT, the signal
  *
  *      woken thread: has the lock (bough_paced()), or its generation ends (bo_retire()) --> its place goes to the next one
- *      ticker: no place is kept for longer than BO_PACE_WITHIN. If nobody has given one away meanwhile, the lock may not be
- *              what the threads wait for, and it wakes twice as many as the last time: all are awake after a few looks
+ *      ticker: no place is kept for longer than BO_PACE_WITHIN. If no place was given away meanwhile, the threads may not be
+ *              waiting for the lock, and it wakes twice as many as the last time: all are awake after a few looks
  *
  * Nothing is lost by it: a thread whose wake was put off is marked, so it meets the interrupt at its next point without a
- * signal; and it is known by its slot, so it does not matter who comes to look for it, or who dies.
+ * signal; and it is known by its slot, so any thread may look for it, and any may die.
  *
  * A place belongs to the period between two looks of the ticker (`wave`): one that is given away later counts for nothing.
  */

@@ -79,7 +79,7 @@ unsigned bo_wake_subtree(const struct bo_target *target, bool at_once)
 }
 
 /* Does anything branch off this target, besides the body? Children are counted before they are LIVE, branches
- * before they are open: who is missed here sees the mark when it looks. */
+ * before they are open: a thread or branch that is missed here sees the mark when it looks. */
 static bool has_subtree(const struct bo_target *target)
 {
     if (!bo_is_branch(target))
@@ -141,8 +141,8 @@ static bool post_to(struct bo_target *target, uint32_t generation, uint64_t hand
         *serial = bo_record_post(r, handle, generation, event, limit, &how);
         bo_or_seq(&target->due, 1u << event->kind);
         bo_ladder_posted(target, r, how != BO_POSTED);
-        /* The record's flags and not the event's: who posts to the subtree while another writes the record for a thread
-         * alone is answered for by the one or the other. */
+        /* The record's flags and not the event's: when one poster posts to the subtree while another writes the record for a thread
+         * alone, one of the two wakes the subtree. */
         if (!branch && (bo_record_flags(r) & BOUGH_ALONE))
             wake_alone(target, how);
         else

@@ -22,13 +22,13 @@
 #include "wake/timer_heap.h"
 
 /*
- * Waking the ticker. It sleeps in sigwaitinfo on a signal that libc keeps out of all masks and handlers of the program, and that
- * nobody sends to the process: what waits for the process is not the ticker's to take. A kernel timer of ours sends it.
+ * Waking the ticker. It sleeps in sigwaitinfo on a signal that libc keeps out of all masks and handlers of the program, and that is
+ * never sent to the process: the ticker must not take signals that wait for the process. A kernel timer of the library sends it.
  * `next_wake` is when that timer goes off: a thread that needs it earlier lowers `next_wake` and sets the timer,
  * a system call that needs no descriptor, no lock and, unlike waking a thread at once, no
  * processor: a post that is answered within 50 ms costs the ticker one look, later.
  *
- * Two who set the timer at the same time may do so in the wrong order. Each looks at `next_wake` again
+ * Two threads that set the timer at the same time may do so in the wrong order. Each looks at `next_wake` again
  * afterwards, and sets the timer again if it is earlier than what it has set.
  */
 enum { NOT_RUNNING, STARTING, RUNNING };
@@ -108,7 +108,7 @@ void bo_ticker_attend(void)
 
 void bo_ticker_attend_by(int64_t when)
 {
-    bo_store_seq(&attended, 1); /* as above: then it plans anew */
+    bo_store_seq(&attended, 1); /* as above: then it plans again */
     wake_by(when);
 }
 
@@ -198,7 +198,7 @@ static void block_own_signal(void)
     bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&set, 0, sizeof set);
 }
 
-/* Whoever lowers `next_wake` wakes us by a futex. Nobody outside can, so we look twice a second as it is. */
+/* A thread that lowers `next_wake` wakes the ticker by a futex. Other processes can't, so the ticker looks twice a second anyway. */
 static void sleep_without_timer(uint32_t seen, int64_t when)
 {
     int64_t soon = bo_clock() + BO_MS(HEARTBEAT_MS);
@@ -206,8 +206,8 @@ static void sleep_without_timer(uint32_t seen, int64_t when)
     bo_notice_standstill(bo_earlier(when, bo_load_seq(&next_wake)));
 }
 
-/* `next_wake` is put to zero while we look, so that nobody sets the timer for nothing; whoever enlisted
- * meanwhile is found by the last look at the list, or sees the new value. */
+/* `next_wake` is zero while the ticker looks, so that no thread sets the timer needlessly; a target enlisted
+ * meanwhile is found by the last look at the list, or its poster sees the new value. */
 static void sleep_until(int64_t when)
 {
     static const uint64_t set = (uint64_t)1 << (BO_SECOND_ROAD - 1);
@@ -243,7 +243,8 @@ static void make_ticker_timer(void)
     event._sigev_un._tid = (pid_t)bo_raw0(SYS_gettid);
 #endif
     if (bo_raw3(SYS_timer_create, CLOCK_MONOTONIC, (long)&event, (long)&ticker_timer) == 0)
-        bo_store_seq(&has_timer, true); /* before next_wake is stored: who lowers that afterwards sets the timer */
+        bo_store_seq(&has_timer,
+                     true); /* before next_wake is stored: a thread that lowers it afterwards sets the timer */
 }
 
 _Static_assert((int)BO_MAIL_SIGNAL == (int)BO_SECOND_ROAD, "who writes to the mailbox sends what the ticker waits for");

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The ticker: one thread of the library's that keeps time and does the rest of what a signal handler
+ * The ticker: one thread of the library that keeps time and completes the work that a signal handler
  * has begun. It has no policy: it fires deadlines, ends budgets and graces, repeats unanswered wakes.
  *
  *   poster, owner --bo_ticker_look(target)--> work list (lock-free) --> ticker --> heap of deadlines
  *
- * Whoever wants attention sets what is to be seen in the slot first and then calls bo_ticker_look().
+ * A thread that needs the ticker stores its request in the slot first and then calls bo_ticker_look().
  * The ticker decides from the slot's state alone; an entry that is no longer true does nothing.
  */
 #ifndef BO_WAKE_TICKER_H

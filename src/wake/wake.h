@@ -17,11 +17,11 @@ enum bo_waking bo_wake_step(struct bo_thread *t, uint32_t generation, uint64_t s
 bool bo_wake_put_off(struct bo_thread *t);
 /* Mark it, and wake it by a signal where one may come: a higher rung wants it. */
 void bo_summon(struct bo_thread *t, uint32_t generation);
-/* By the ticker: a wake once more, to a thread whose word is `w` still: one that waits for it, and where a signal may come. Returns
- * whether it was tried; if it was not, the word has changed. */
+/* By the ticker: send the wake again to a thread whose word is still `w`, which waits for it and may be signalled. Returns whether
+ * it was tried; if not, the word has changed. */
 bool bo_signal_again(struct bo_thread *t, uint64_t w);
-/* On the thread, in a handler on top of a blocked call of its own which has to end when the handler returns. `anew`: it has not been
- * due until now. A handler that keeps coming must not make an old wake look young. */
+/* On the thread, in a handler on top of its blocked call, which has to end when the handler returns. `anew`: the word was not due until
+ * now. A handler that runs again and again must not make an old wake look recent. */
 void bo_wake_again(struct bo_thread *t, bool anew);
 /*
  * Write to the thread's event descriptor, which makes it readable for event loops: a poster at each post, for edge-triggered loops

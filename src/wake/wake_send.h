@@ -21,7 +21,7 @@ long bo_wake_send_signal(pid_t tid);
  * it let in there. [signal] */
 void bo_wake_send_to_self(struct bo_thread *t);
 
-/* Sent by bough, for certain; by others; or the kernel had no room to say who has sent it (RLIMIT_SIGPENDING). */
+/* Sent by bough, certainly; sent by others; or unknown, because the kernel had no room for the sender (RLIMIT_SIGPENDING). */
 enum bo_sender { BO_SENT_BY_US, BO_SENT_BY_OTHERS, BO_SENT_BY_SOMEBODY };
 enum bo_sender bo_wake_sent_by(const siginfo_t *info);
 

@@ -18,7 +18,7 @@
 
 enum { MAX_UNHEEDED_WAKES = 16 };
 
-static struct sigaction wake_before; /* who had the wake signal before */
+static struct sigaction wake_before; /* the previous handler of the wake signal */
 bool (*_Atomic bo_on_ask)(void *context);
 
 /* ---- the handler ----------------------------------------------------------------------------------- */
@@ -39,9 +39,9 @@ BO_BARE static void come_back(struct bo_thread *t, ucontext_t *uc)
 }
 
 /*
- * A handler of the program runs on top of a blocked call of ours, if the call was not left by a jump. Any due bit counts: where the call below is
- * foreign code's (rule 22), it need not be due, but the call that the handler makes may be. `ends`: without a window, this signal is
- * what ends the call. By the owner; the word was loaded before.
+ * A handler of the application runs on top of a blocked call of the library, if the call was not left by a jump. Any due bit counts: where
+ * the call below is foreign code's (rule 22), it need not be due, but the call that the handler makes may be. `ends`: without a window,
+ * this signal ends the call. By the owner; the word was loaded before.
  */
 BO_BARE static void elsewhere(struct bo_thread *t, uint64_t w, ucontext_t *uc, bool ends)
 {
@@ -104,7 +104,7 @@ BO_BARE static void wake_arrived(struct bo_thread *t, ucontext_t *uc, bool forei
         bo_async_cut(t, uc); /* does not return if it may leave the region here */
 }
 
-/* Whoever took the signal from us and from whom we took it back may hand on to us: once round is enough. Returns whether a
+/* A handler that replaced the library's, and was replaced in turn, may call the library's: one round is enough. Returns whether a
  * handler has run. */
 BO_BARE static bool hand_wake_on(int signo, siginfo_t *info, void *context)
 {
@@ -143,7 +143,7 @@ BO_BARE static void handle_wake(int signo, siginfo_t *info, void *context)
 
 /* ---- whose signal it is ------------------------------------------------------------------------------ */
 
-/* First by libc, whose restorer the kernel then tells us; then as we want it. */
+/* First by libc, so that the kernel returns its restorer; then with the flags that the library wants. */
 static int install_wake(void)
 {
     struct sigaction action = {.sa_sigaction = handle_wake, .sa_flags = SA_SIGINFO | SA_ONSTACK};
@@ -178,8 +178,8 @@ void bo_wake_signal_take_back(void)
 
 bool bo_wake_signal_send(struct bo_thread *t)
 {
-    /* Without a window a wake ends a call by not restarting it. Whoever has taken the signal since may restart calls, and
-     * hand on to us all the same: each wake is answered, and none ends the call. */
+    /* Without a window a wake ends a call by not restarting it. A handler installed since may restart calls, and
+     * still call the library's handler: each wake is answered, and none ends the call. */
     if (!BO_ARCH_WINDOW && bo_load_relaxed(&t->t.wakes_sent) >= MAX_UNHEEDED_WAKES && !bo_wake_signal_is_ours())
         bo_wake_signal_take_back();
     bool needs_second = bo_unlikely(bo_load_relaxed(&t->t.blocks_wake)) && bo_fallback_is_open();
@@ -189,7 +189,7 @@ bool bo_wake_signal_send(struct bo_thread *t)
 
 /* ---- installing ------------------------------------------------------------------------------------ */
 
-/* Not those that tell of a fault of the thread's own, that can't be caught, or that libc keeps to itself. */
+/* Not the signals that report a fault of the thread, that can't be caught, or that libc keeps to itself. */
 static bool can_wake(long signo)
 {
     switch (signo) {
@@ -220,7 +220,7 @@ static int choose_signal(void)
 int bo_wake_signal_init(void)
 {
     bo_wake_signo = choose_signal();
-    if (bo_wake_signo > 0 && install_wake() == 0) /* libc keeps some to itself, which only it can tell */
+    if (bo_wake_signo > 0 && install_wake() == 0) /* libc keeps some to itself, which only libc knows */
         return 0;
     bo_wake_signo = SIGURG;
     bo_report("ignoring BOUGH_SIGNAL=%s: not a usable signal number; using SIGURG", secure_getenv("BOUGH_SIGNAL"));

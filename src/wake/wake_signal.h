@@ -4,9 +4,9 @@
  *
  * The wake signal is SIGURG (its default action is to do nothing, so that a stray one is harmless), or
  * what BOUGH_SIGNAL in the environment names, installed with SA_RESTART, SA_ONSTACK and all signals
- * blocked in it. What is not ours goes on to the handler that was there before.
+ * blocked in it. Signals that bough did not send go on to the previous handler.
  *
- * A thread that blocks it is woken by the second road, fallback_signal.h.
+ * A thread that blocks it is woken by the fallback signal, fallback_signal.h.
  */
 #ifndef BO_WAKE_WAKE_SIGNAL_H
 #define BO_WAKE_WAKE_SIGNAL_H
