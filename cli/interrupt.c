@@ -156,7 +156,7 @@ static int tell(const struct arena *a, enum became how, double seconds)
 struct wish {
     const char *reason;
     int rung, ceiling; /* 0: not said */
-    bool yes;          /* nobody is to be asked */
+    bool yes;          /* there is no question to ask */
     double wait;       /* negative: not at all */
 };
 

@@ -14,8 +14,8 @@
 #define MEMFD(name) "/memfd:" name " (deleted)"
 
 enum memfd_seals {
-    MEMFD_LENGTH = 1, /* nobody changes its length */
-    MEMFD_WRITTEN = 2 /* nobody but its maker's mapping, or nobody at all, writes to it */
+    MEMFD_LENGTH = 1, /* its length cannot change */
+    MEMFD_WRITTEN = 2 /* only its maker's mapping, or no process at all, writes to it */
 };
 
 /* The process's descriptor of that number, if it is such a file with that name (MEMFD()) and these seals: opened here, with

@@ -21,8 +21,8 @@ void bo_thread_ends(void *slot);
  * does not know. [signal] (thread/async.c) */
 void bo_async_cut(struct bo_thread *t, void *context);
 
-/* The ticker keeps time; what is to be done needs all that can be woken, and regions, budgets and graces. Both are called on its thread,
- * and return when to come again, on CLOCK_MONOTONIC: for a slot that somebody wants it to look at, and at each tick.
+/* The ticker keeps time; its work needs everything that can be woken, and regions, budgets and grace periods. Both are called on its thread,
+ * and return when to come again, on CLOCK_MONOTONIC: for a slot that was enlisted, and at each tick.
  * (thread/service.c) */
 int64_t bo_service(struct bo_target *target);
 int64_t bo_service_tick(void);

@@ -176,7 +176,7 @@ static bool may_clear(const struct bo_thread *t, const struct bo_target *target)
     uint32_t owner = bo_load_relaxed(&((const struct bo_branch *)target)->owner);
     if (target->index == BO_ROOT)
         return bo_load_relaxed(&t->parent) == BO_ROOT;
-    return owner == t->t.index; /* of an orphan nobody's */
+    return owner == t->t.index; /* no thread may clear an orphan's */
 }
 
 bool bo_clear_record(struct bo_thread *t, struct bo_record *r)

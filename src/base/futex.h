@@ -86,7 +86,7 @@ static inline void bo_busy_end(void)
 /* ---- a small lock, for ordinary code only: what a signal handler may run takes none ---------- */
 
 struct bo_lock {
-    _Atomic uint32_t state; /* 0 free, 1 held, 2 held and somebody sleeps */
+    _Atomic uint32_t state; /* 0 free, 1 held, 2 held and a thread sleeps */
 };
 
 bool bo_lock_slow(struct bo_lock *lock, int64_t deadline);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Text that somebody else has written (a name, a reason, a path, a message), for a line of a log or for a terminal. The one
- * place where it is made harmless: no line break, no escape sequence, nothing that turns the direction of what follows,
- * nothing that is no UTF-8. All of it may be called in a signal handler.
+ * Text from other code (a name, a reason, a path, a message), for a line of a log or for a terminal. This is the one
+ * place that makes it harmless: no line break, no escape sequence, no character that changes the direction of the text,
+ * no invalid UTF-8. All of it may be called in a signal handler.
  */
 #ifndef BO_BASE_PLAIN_H
 #define BO_BASE_PLAIN_H

@@ -36,7 +36,7 @@ static void forget_branch(struct bo_branch *b)
     bo_ticker_deadline(b);
 }
 
-/* The children of the branches on our stack live in the parent only: there is nobody to join here. */
+/* The children of the branches on this stack live in the parent only: there is no thread to join here. */
 void bo_branches_forked(struct bo_thread *self)
 {
     bo_workers_after_fork(self);

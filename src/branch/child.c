@@ -310,7 +310,7 @@ static void destroy_lost_resource(struct bo_child *c)
         bo_ladder_guard(r.destroy, r.value, "the destructor of a lost child's resource");
 }
 
-/* A failure that nobody has read makes even a 0 one (rule 26); to another it is attached. */
+/* An unread failure turns even a result of 0 into a failure (rule 26); to another failure it is attached. */
 static void add_unread(struct bo_child *c)
 {
     struct bo_failure *unread = bo_ending_unread();
@@ -392,7 +392,7 @@ void bo_child_lost(struct bo_child *child, struct bo_failure *failure)
     account_and_tell(child, BOUGH_LOST, EOWNERDEAD);
 }
 
-/* A child that forks goes on in the new process with nobody to account to: its branch's list may be half
+/* A child that forks continues in the new process without a branch to report to: its branch's list may be half
  * changed by a thread that is not here. When its function returns, the process ends, as it does with pthreads
  * when the last thread returns; only that here the library's own threads may be there as well. */
 void bo_child_after_fork(struct bo_child *child)

@@ -42,7 +42,7 @@ static void join_children(struct bo_branch *b, struct bo_thread *t)
     bo_store_relaxed(&t->joins, BO_NONE);
     if (!b->state->has_leaver)
         return;
-    bo_busy_begin(); /* nobody may join it twice */
+    bo_busy_begin(); /* it must not be joined twice */
     bo_branch_state_join_leaver(b->state);
     bo_busy_end();
 }
@@ -132,7 +132,7 @@ static void abandon_branch(struct bo_branch *b, struct bo_thread *t)
     end_branch(b, t);
 }
 
-/* Nobody is going to end it any more. */
+/* It will not be ended by its owner any more. */
 static void end_forgotten(struct bo_branch *b, struct bo_thread *t, const char *by, const char *instead)
 {
     bo_report("branch %s, opened at %s:%d in thread %d (%s), was left open by %s: its children are interrupted and "
@@ -235,7 +235,7 @@ int bough_branch_tally(const bough_branch *branch, struct bough_tally *tally)
     if (!b)
         return -1;
     if (b->t.index == BO_ROOT)
-        return errno = EINVAL, -1; /* its children are nobody's */
+        return errno = EINVAL, -1; /* its children have no owner */
     uint32_t generation = bo_handle_generation((uint64_t)(uintptr_t)branch);
     bo_add_seq(&b->t.pins, 1);
     bool there = bo_target_is(&b->t, generation);

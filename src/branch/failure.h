@@ -21,7 +21,7 @@ struct bo_failure {
 };
 
 /* Evidence that is kept: the first ones of a supervisor's children (the tally counts all) and of a child or body that fails
- * again and again; the last ones of a thread's endings that nobody reads. */
+ * again and again; the last ones of a thread's unread endings. */
 enum { BO_KEPT_FAILURES = 64 };
 
 /* Of the calling child; with `branch` (an index), of that branch's body. NULL with ENOMEM. */

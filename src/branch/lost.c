@@ -34,7 +34,7 @@ static struct bo_failure *evidence_of_loss(struct bo_thread *t, const char *wher
     return f;
 }
 
-/* Nobody reads it where there is no branch: the report has said it. */
+/* Without a branch there is no reader: the report has named the thread. */
 static void account_for_lost(struct bo_thread *t, struct bo_failure *f)
 {
     struct bo_child *c = t->child;

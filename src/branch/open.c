@@ -140,7 +140,7 @@ bough_branch *bough_branch_open(const struct bough_branch_options *options)
     bough_branch *branch = open_branch(o, (uintptr_t)__builtin_frame_address(0));
     bo_busy_end();
     if (!branch && o->variable)
-        bo_ending_not_opened(o, errno); /* its block is skipped: nobody looks at NULL */
+        bo_ending_not_opened(o, errno); /* its block is skipped: NULL is never used */
     return branch;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How the calling thread's last branch ended, kept until the next one ends; and the failures of those before it
- * that nobody has read. They become the enclosing branch's, if it fails, else the enclosing child's (rule 26).
+ * How the calling thread's last branch ended, kept until the next one ends; and the unread failures of the branches
+ * before it. They become the enclosing branch's, if it fails, else the enclosing child's (rule 26).
  */
 #include "branch/result.h"
 #include <errno.h>
@@ -85,7 +85,7 @@ static void drop_oldest(struct bo_endings *all)
     bo_failure_free(oldest);
 }
 
-/* Unread until now: nobody can ask for it any more. */
+/* Unread until now: it cannot be read any more. */
 static void put_aside(struct bo_endings *all)
 {
     struct bo_ending *e = all->last;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What became of the branches that a thread has ended: the result of the last one, and failures that nobody has read. */
+/* What became of the branches that a thread has ended: the result of the last one, and unread failures. */
 #ifndef BO_BRANCH_RESULT_H
 #define BO_BRANCH_RESULT_H
 
@@ -15,7 +15,7 @@ uint64_t bo_ending_count(void);
 void bo_ending_keep(struct bo_branch_state *state, const char *label, int result, bool interrupted);
 /* A block that is skipped, and why: an ending as well. Keeps errno. */
 void bo_ending_not_opened(const struct bough_branch_options *options, int error);
-/* The calling thread's failures that nobody has read, in one tree; NULL if there are none. The caller owns it. */
+/* The calling thread's unread failures, in one tree; NULL if there are none. The caller owns it. */
 struct bo_failure *bo_ending_unread(void);
 /* The last branch's failure if its result is this code and it came after that ending, read or not, for a caller that passes it on. The
  * caller owns it, and keeps it as long as the ending is the thread's last. */
@@ -24,7 +24,7 @@ void bo_ending_drop(void);
 /* Where a thread keeps all that; and what it has not read, taken by another when it stands still. [signal: the first] */
 struct bo_endings *bo_endings_mine(void);
 struct bo_failure *bo_endings_left(struct bo_endings *all);
-/* The failures of a branch that nobody ends; frees what else its ending would have kept. */
+/* The failures of an orphaned branch; frees everything else that its ending would have kept. */
 struct bo_failure *bo_ending_of_orphan(struct bo_branch_state *state);
 /* In a forked process: what the parent has not read is the parent's to read. */
 void bo_ending_after_fork(void);

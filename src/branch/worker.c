@@ -108,7 +108,7 @@ static struct bo_worker *take_parked(const struct traits *traits)
     return w != &worker_pool ? w : NULL;
 }
 
-/* Nobody has taken it meanwhile? Then it ends. */
+/* If it was not taken meanwhile, it ends. */
 static bool leave_pool(struct bo_worker *w)
 {
     bo_lock(&pool_lock);

@@ -98,7 +98,7 @@ static bool is_port(const char *service)
     return service[0] && service[strspn(service, "0123456789")] == 0;
 }
 
-/* Whether libc answers without asking anybody. */
+/* Whether libc answers without a server. */
 static bool asks_nobody(const char *node, const char *service, int flags)
 {
     return (!node || flags & AI_NUMERICHOST || is_address(node)) &&

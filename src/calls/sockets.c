@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Messages. The kernel's struct msghdr and cmsghdr have 64-bit lengths; POSIX says int and socklen_t, and
- * musl keeps to it with padding that nobody clears. So lengths are widened where libc has narrow ones; where
+ * musl keeps to it with padding that is not cleared. So lengths are widened where libc has narrow ones; where
  * it has not (glibc), all of this is nothing, and the compiler sees it.
  */
 #include <bough/calls.h>

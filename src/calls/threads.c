@@ -56,8 +56,8 @@ enum { TIMEOUT_EATS_SIGNAL = 0 }; /* it sends a replacement */
 
 #else
 
-/* musl has no waits by a clock: a deadline is brought to CLOCK_REALTIME, once. That is right as long as nobody
- * sets the clock, and for conditions with the default clock. NULL: no such clock. */
+/* musl has no waits by a clock: a deadline is brought to CLOCK_REALTIME, once. That is right as long as the clock
+ * is not set, and for conditions with the default clock. NULL: no such clock. */
 static const struct timespec *deadline_by(clockid_t clock, const struct timespec *deadline, struct timespec *copy)
 {
     struct timespec there, here;

@@ -37,7 +37,7 @@ int bo_out_close(struct bo_out *o);
 void bo_put(struct bo_out *o, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* "7.1 s", "130 ms" */
 void bo_put_span(struct bo_out *o, int64_t ns);
-/* Somebody else's text, made harmless (base/plain.h). */
+/* Text from other code, made harmless (base/plain.h). */
 void bo_put_name(struct bo_out *o, const char *name);
 
 #endif

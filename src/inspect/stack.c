@@ -114,7 +114,7 @@ void bo_put_stack_of(struct bo_out *o, const struct bo_maps *maps, const struct 
  *      0 --asker--> ASKED --the thread's handler--> ANSWERING --the same--> ANSWERED --asker--> 0
  *                     \--asker, no answer in time--> 0
  *
- * A thread that begins to answer and does not end is inside the frames: then nobody is asked any more.
+ * A thread that begins to answer and does not end is inside the frames: then no thread is asked any more.
  */
 enum { ASKED = 1, ANSWERING, ANSWERED };
 static _Atomic uint64_t state;

@@ -9,11 +9,11 @@
 
 /*
  *   state     as in ps: R runs, S sleeps, D can't be woken, T stopped, t traced, Z ended; '?': it is not there
- *   blocked   it was in the kernel when we looked, and so `sp` and `pc` are known
+ *   blocked   it was in the kernel at the look, and so `sp` and `pc` are known
  *   nr        the call it is in, with its first argument; -1: none (a page fault), or not known
  *   wchan     where in the kernel it waits; "" if that is a secret
  *
- * Since when it has been blocked is not here: what the scheduler's files hold is promised by nobody.
+ * The time since it is blocked is missing: the contents of the scheduler's files are not documented.
  */
 struct bo_task {
     char name[20], wchan[48], state;

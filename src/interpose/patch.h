@@ -21,8 +21,8 @@
 #include <stdint.h>
 #include "interpose/object.h"
 
-/* What is wanted of a slot. `function` 0: as it was. `real`: what must be there to be replaced. `taken`: what will be there,
- * where the loader has not bound it yet, if that is somebody else's; 0. */
+/* The wanted value of a slot. `function` 0: restore it. `real`: the value that may be replaced. `taken`: the value that an unbound
+ * slot will get, if it is other code's; else 0. */
 struct bo_wish {
     uintptr_t function, real, taken;
     bool hooked;

@@ -225,7 +225,7 @@ bough_closer *bough_closer_terminal(int fd)
 #define TERMINATES_IN BO_MS(500)
 #define KILLED_IN BO_SEC(2)
 
-/* Until it can be reaped, and it is. Its end comes by no signal that we could wait for: that may be anybody's. */
+/* Waits until it can be reaped, and reaps it. No signal for its end is waited for: SIGCHLD belongs to the application. */
 static bool reaped_in(pid_t pid, int64_t time)
 {
     const struct timespec nap = {0, 2000000};

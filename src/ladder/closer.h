@@ -4,11 +4,11 @@
  *
  *      bough_closer_*()  -->  t->closers, the newest first  --bough_closer_drop()-->  gone, run on the thread if wanted
  *                                  |
- *                                  +-- the generation ends in order, or fork(): forgotten
+ *                                  +-- the generation ends normally, or fork(): forgotten
  *                                  +-- the thread is frozen: run by bo_close_thread(), on a helper
  *
- * Only the thread touches its list, until it is frozen; then only the helper does. Nobody is frozen in the middle of
- * that (bo_busy).
+ * Only the thread touches its list, until it is frozen; then only the helper does. No thread is frozen in the middle of
+ * a change (bo_busy).
  */
 #ifndef BO_LADDER_CLOSER_H
 #define BO_LADDER_CLOSER_H

@@ -13,7 +13,7 @@ struct bo_leaving {
     char reason[128];
 };
 
-/* Whether the exit is the caller's: nobody's before. To be asked before what is handed to bo_leave() is written, which
+/* Whether the exit belongs to the caller: no thread has begun it before. Call it before writing the argument of bo_leave(), which
  * another incident's exit may be reading. */
 bool bo_leave_first(void);
 /* It does not come to it. */

@@ -80,7 +80,7 @@ static uint64_t all_but_faults(void)
     return ~((uint64_t)1 << (SIGRTMIN - 2));
 }
 
-/* Nobody sends any more, and what was sent already needs no answer. */
+/* There are no senders any more, and signals sent before need no acknowledgement. */
 static void answer_all(struct bo_thread *t)
 {
     const uint64_t calls = BO_IN | BO_REPEAT | BO_ASYNC | BO_CLOSABLE | BO_SUMMONED | BO_NOTE;

@@ -24,7 +24,7 @@ static struct bo_incident *find_incident(const struct bo_record *r)
     return NULL;
 }
 
-enum { TRIES = 8 }; /* the warden waits for nobody */
+enum { TRIES = 8 }; /* the warden waits for no thread */
 
 /* A full table: the incident climbs all the same, only its end goes untold and its timer is not taken back. */
 struct bo_incident *bo_incident_watch(struct bo_target *target, struct bo_record *r)

@@ -185,7 +185,7 @@ static bool privileged(void)
     return getauxval(AT_SECURE) != 0;
 }
 
-/* What somebody else has put there, or linked there, is not written to. A terminal or /dev/null is always another's. */
+/* A file that another user has put there, or linked there, is not written to. A terminal or /dev/null always belongs to another. */
 static bool may_have_words(int fd)
 {
     struct stat is;

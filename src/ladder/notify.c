@@ -18,7 +18,7 @@
 /* ---- what the service manager has set, read once ------------------------------------------------------------------ */
 
 static struct sockaddr_un address;
-static socklen_t length;      /* 0: nobody listens, or at no address that can be used */
+static socklen_t length;      /* 0: there is no listener, or no usable address */
 static bool wrong_address;    /* it names no socket */
 static int64_t interval;      /* of the watchdog, in ns; 0: there is none; -1: it is no time */
 static pid_t watched_process; /* 0: any */
@@ -74,7 +74,7 @@ __attribute__((constructor)) static void find_supervisor(void)
 
 /* ---- sending ------------------------------------------------------------------------------------------------------ */
 
-/* 1; 0: nobody listens; -1 with errno. A queue that is full is not waited for. */
+/* 1; 0: there is no listener; -1 with errno. It does not wait for a full queue. */
 static int send_text(const char *text)
 {
     int saved = errno;

@@ -234,7 +234,7 @@ static uint8_t ceiling_of(const struct bough_ladder *l, const struct bo_record *
     return set < limit ? set : limit;
 }
 
-/* Beyond it there is somebody to protect from a program that dismisses everything. */
+/* Beyond it the user has to be protected from a program that dismisses everything. */
 static void make_final_in_time(struct bo_record *r)
 {
     if (bo_record_events(r) >= FINAL_EVENT && bo_load_acquire(&r->ceiling) >= BOUGH_RUNG_CLOSE)
@@ -313,7 +313,7 @@ static void drop_those_over(void)
     }
 }
 
-/* Posters set it as well: the timer of a record that is over before anybody has looked at it is taken back here, too. Not that
+/* Posters set it as well: the timer of a record that is over before its first look is taken back here, too. Not that
  * of a poster that has come since the last tick, whose record this look may have missed: then false (rule 39). */
 static bool set_warden_timer(void)
 {

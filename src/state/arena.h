@@ -30,7 +30,7 @@
 enum {
     BO_THREADS = 1 << 15,
     BO_BRANCHES = 1 << 15,
-    BO_NONE = 0, /* index 0 is nobody: a thread's "no thread" */
+    BO_NONE = 0, /* index 0 is no thread */
     BO_ROOT = 1, /* the branch around everything */
     BO_NAME = 32,
     BO_LINE = 64,   /* of the processors' caches */

@@ -19,10 +19,10 @@
  * written. NULL: there is none at all. [signal] */
 void *bo_map_new(void *at, size_t size);
 /*
- * Around a fork() the child is lent the parent's memory, or others would find room there: what is mapped in the child
- * before its own is put in this place, by a handler of pthread_atfork() that runs earlier, would be overwritten.
- * For any number of threads that fork at once; with all signals blocked. bo_map_lent() is for the child, whose
- * parent's locks are nobody's. [signal]
+ * Around a fork() the child is lent the parent's memory, or other mappings would take the place: a handler of pthread_atfork() that runs earlier
+ * could map something there, which the child's arena would overwrite.
+ * For any number of threads that fork at once; with all signals blocked. bo_map_lent() is for the child, in which
+ * the parent's locks have no owner. [signal]
  */
 void bo_map_lend(void *p, size_t size);
 void bo_map_take_back(void *p, size_t size);

@@ -103,7 +103,7 @@ static struct bo_branch *around(const struct bo_branch *b)
     return bo_branch_at(bo_load_relaxed(&b->outer));
 }
 
-/* Below the root is everybody. In each branch a bit is set once, so all of this together is linear in the number of branches. */
+/* All threads are below the root. In each branch a bit is set once, so all of this together is linear in the number of branches. */
 void bo_reach_add(struct bo_branch *b, uint32_t thread)
 {
     for (struct bo_branch *i = b; i->t.index != BO_ROOT && !has(&i->sure, thread); i = around(i)) {

@@ -104,7 +104,7 @@ enum bo_word_bits {
 /* What a thread that has left a call must let in, or wait for, before it does anything else. */
 #define BO_UNDER_WAY ((uint64_t)BO_NOTE | BO_SENDERS)
 
-/* On the owner: sleeps until nobody is between a step on the word and the end of what it has promised. */
+/* On the owner: sleeps until no sender is between its step on the word and the end of what the step has promised. */
 void bo_word_await_senders(_Atomic uint64_t *word);
 /* The end of a sender. [signal] */
 void bo_word_sent(_Atomic uint64_t *word);
@@ -232,7 +232,7 @@ static inline bool bo_word_step(bo_word *word, uint64_t *w, uint64_t next, enum 
     return true;
 }
 
-/* Of a slot that nobody posts to: any word. */
+/* For a slot without posters: any word. */
 static inline void bo_word_put(bo_word *word, uint64_t next, enum bo_word_step by)
 {
     bo_word_check(bo_load_relaxed(word), next, by);

@@ -85,7 +85,7 @@ static void release_mutex(bough_mutex *mutex, enum state state)
     if (mutex->next)
         mutex->next->link = mutex->link;
     bo_store_relaxed(owner_of(mutex), 0);
-    /* From here on it is somebody else's, and may be freed: a wake-up needs its address only. */
+    /* From here on another thread may own it, and free it: a wake-up needs its address only. */
     if (bo_swap_acq_rel(bo_word32(&mutex->state), state) == CONTENDED)
         bo_futex_wake(bo_word32(&mutex->state), 1);
     bo_busy_end();

@@ -60,8 +60,8 @@ static void due_by_ourselves(struct bo_thread *t, uint64_t w, bool anew)
         bo_ticker_watch(t);
 }
 
-/* Is the record due again for this sort of foreign call? Either it was suppressed and the time has run out since we looked
- * for it, so that nobody looks once the suppression is gone: look again without. Or it is of a kind that does not interrupt
+/* Is the record due again for this sort of foreign call? Either it was suppressed and the time has run out since the last
+ * look, so that no later look is planned: look again without the suppression. Or it is of a kind that does not interrupt
  * foreign code. */
 static bool grace_ran_out(const struct bo_thread *t, struct bo_suppression *s)
 {
@@ -90,7 +90,7 @@ static uint64_t word_of_records(struct bo_thread *t, uint64_t w)
            (due_in_foreign(t, &t->silenced) ? BO_SILENT_DUE : 0);
 }
 
-/* In a forked child nobody watches the deadlines yet: each point looks (wake/ticker.h). No record stands. */
+/* In a forked child no ticker watches the deadlines yet: each point looks (wake/ticker.h). No record stands. */
 static void be_watchful(struct bo_thread *t, uint64_t w)
 {
     if (bo_unlikely(bo_ticker_is_awaited()) && !(w & (BO_DISABLED | BO_PENDING)))

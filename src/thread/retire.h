@@ -7,8 +7,8 @@
 
 /* On the thread itself, or for a child that never ran. `how` is BOUGH_POST_ENDED or BOUGH_POST_LOST. */
 void bo_retire(struct bo_thread *t, enum bough_post_status how);
-/* The same for a thread that stands still for good, by another: what is under way to it waits indefinitely, and harms
- * nobody. */
+/* The same for a frozen thread, called by another: signals that are under way to it wait indefinitely, and do no
+ * harm. */
 void bo_retire_lost(struct bo_thread *t);
 /* A thread that joins another waits for its generation to end. A worker wakes such threads last, when it is ready for the next
  * child: woken sooner they would compete with it for a processor, and find no parked worker. */

@@ -94,8 +94,8 @@ void bo_section_enter(struct bo_thread *t, struct bough_region *region, int64_t 
     bo_level_changed(t);
 }
 
-/* A section in a thread that is disabled anyway has paused nothing. An inner one that nobody waited in has not been
- * met: its budget goes with it. */
+/* A section in a thread that is disabled anyway has paused nothing. An inner section in which no interrupt
+ * waited does not count: its budget goes with it. */
 void bo_section_leave(struct bo_thread *t, const struct bough_region *region)
 {
     uint64_t w = bo_load_seq(&t->t.word);

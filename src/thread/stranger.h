@@ -25,7 +25,7 @@ static inline bool bo_is_strange(uint64_t word)
 struct bo_thread *bo_stranger_take(void);
 /* The calling thread has published a slot of its own while another thread has made one for it: the posts go over. */
 void bo_stranger_merge(const struct bo_thread *own);
-/* By the ticker: its thread may be gone, and nobody has let it go. Whether it was. */
+/* By the ticker: its thread may have ended without a release. Returns whether it had. */
 bool bo_stranger_is_gone(struct bo_thread *t, uint64_t word);
 void bo_strangers_after_fork(void);
 

@@ -15,7 +15,7 @@
 #include "upcalls.h"
 #include "wake/ticker.h"
 
-/* OFF: nobody asks. ONCE: one look, and no more of it if main is still there. ON: until the end. */
+/* OFF: no look is wanted. ONCE: one look, and no more of it if main is still there. ON: until the end. */
 enum { OFF, ONCE, ON };
 #define PAUSE BO_MS(500)
 #define SOON BO_MS(50)

@@ -14,7 +14,7 @@ enum { TRIES = 3 };
 static _Atomic uint64_t places = UINT64_C(1) << 32;
 static _Atomic uint32_t cursor; /* the slot that was looked at last: each has its turn */
 static _Atomic uint32_t given;  /* places that were given away since the ticker's last look */
-static _Atomic int64_t look_at; /* when the ticker looks; 0: nobody waits */
+static _Atomic int64_t look_at; /* when the ticker looks; 0: no thread waits */
 static uint32_t grown;          /* the ticker's: how many it has woken without a place at its last look */
 
 _Atomic uint32_t bo_pace_waiting;

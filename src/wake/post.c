@@ -48,7 +48,7 @@ void bo_wake(struct bo_thread *t, uint32_t generation, bool at_once)
 
 /* ---- waking a subtree ------------------------------------------------------------------------------ */
 
-/* A repeat that changes nothing wakes nobody: the thread has weighed this record already, perhaps to let its cleanup run. */
+/* A repeat that changes nothing wakes no thread: the thread has seen this record already, and perhaps lets its cleanup run. */
 static void repeat(struct bo_thread *t, uint32_t generation, enum bo_posting how)
 {
     if (how != BO_REPEATED || !(bo_load_seq(&t->t.word) & BO_PENDING))
@@ -128,7 +128,7 @@ static void wake_subtree_from_here(struct bo_target *target, enum bo_posting how
 static const struct bough_event plain_stop = {.kind = BOUGH_STOP};
 
 /* The pin keeps the generation from ending while the record is written (rule 6). A pin first and then a look: bo_retire ends
- * the generation first and then waits for pins. With all signals blocked: nobody freezes or leaves here. */
+ * the generation first and then waits for pins. With all signals blocked: no thread freezes here or leaves by a jump. */
 static bool post_to(struct bo_target *target, uint32_t generation, uint64_t handle, const struct bough_event *event,
                     int limit, uint32_t *serial, uint64_t blocked)
 {

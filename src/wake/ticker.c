@@ -37,8 +37,8 @@ enum { HEARTBEAT_MS = 500 };
 
 static _Atomic uint32_t ticker_state;
 static _Atomic int64_t next_wake;       /* CLOCK_MONOTONIC */
-static _Atomic uint32_t attended;       /* somebody wants a tick */
-static _Atomic uint32_t ticker_awaited; /* in a forked child: deadlines are open, and nobody watches them yet */
+static _Atomic uint32_t attended;       /* a tick is wanted */
+static _Atomic uint32_t ticker_awaited; /* in a forked child: deadlines are open, and no ticker watches them yet */
 static int ticker_timer;
 static _Atomic bool has_timer;  /* false: RLIMIT_SIGPENDING left no room for one */
 static _Atomic uint32_t alarms; /* a futex word: what the ticker sleeps on then */

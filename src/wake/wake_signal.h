@@ -21,7 +21,7 @@ int bo_wake_signal_init(void);
 extern bool (*_Atomic bo_on_ask)(void *context);
 /* Send the wake to a thread whose word counts the caller as a sender. False: it could not be sent. [signal] */
 bool bo_wake_signal_send(struct bo_thread *t);
-/* Did somebody take the signal from us? Take it back, and report that. */
+/* If other code has replaced the handler, take the signal back, and report that. */
 bool bo_wake_signal_is_ours(void);
 void bo_wake_signal_take_back(void);
 /* Removes the wake signal from a mask that is handed to the kernel for the time of a call (rule 13).
