@@ -99,4 +99,12 @@ UNUSED static int reported(const char *text)
     return found;
 }
 
+UNUSED static int fail_twice(void *unused)
+{
+    (void)unused;
+    bough_fail(BOUGH_SELF, EIO, "one");
+    bough_fail(BOUGH_SELF, EDOM, "two");
+    return 0;
+}
+
 #endif

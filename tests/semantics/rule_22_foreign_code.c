@@ -1,34 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Rule 22: code that was not written for bough gets each record once a rung, then it is left alone for the grace. This
  * program's own calls of libc play its part. */
-#include <bough.h>
 #include <poll.h>
 #include <semaphore.h>
 #include <signal.h>
 #include "../sync/not_under.h"
-#include "harness.h"
-
-/* Short, but longer than a few calls take on a busy machine. */
-#define GRACE_NS ((int64_t)(BOUGH_MS(150) * t_scale()))
-
-static void interpose(void)
-{
-    CHECK(bough_interpose((const char *const[]){"", NULL}, 0) > 0);
-}
-
-static void set_grace(int64_t grace)
-{
-    struct bough_foreign ways = {.grace = grace};
-    CHECK_EQ(bough_foreign_set(&ways), 0);
-}
-
-#define wait_for(ms) t_poll_silent(ms)
-
-/* One place for all of its calls, whatever the compiler makes of a loop. */
-__attribute__((noinline)) static int wait_here(int ms)
-{
-    return t_poll_silent(ms);
-}
+#include "foreign.h"
 
 TEST(who_does_not_take_part_is_left_alone_and_the_query_stays_true)
 {

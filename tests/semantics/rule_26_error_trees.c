@@ -58,14 +58,6 @@ TEST(none_is_dropped)
     CHECK_EQ(seen, e->count);
 }
 
-static int fail_twice(void *unused)
-{
-    (void)unused;
-    bough_fail(BOUGH_SELF, EIO, "one");
-    bough_fail(BOUGH_SELF, EDOM, "two");
-    return 0;
-}
-
 TEST(a_second_failure_of_a_child_is_attached_to_its_first)
 {
     BOUGH_BRANCH(b)

@@ -99,14 +99,6 @@ TEST(it_is_printed_with_the_inner_functions_name)
     CHECK(strstr(text, "at between+0x"));
 }
 
-static int fail_twice(void *unused)
-{
-    (void)unused;
-    bough_fail(BOUGH_SELF, EIO, "one");
-    bough_fail(BOUGH_SELF, EDOM, "two");
-    return 0;
-}
-
 TEST(the_whole_tree_is_printed)
 {
     BOUGH_BRANCH(b)

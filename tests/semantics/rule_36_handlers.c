@@ -165,15 +165,21 @@ static int jumps_to_a_final(void *unused)
     return 0;
 }
 
-TEST(one_of_rung_2_that_jumps_out_has_failed)
+/* The handler of rung 2 has left by a jump, so the incident goes on to the final one at once. */
+static void goes_up_to_the_final_one(bough_fn *child)
 {
-    handler.inside = jump;
     BOUGH_BRANCH(b) {
-        start(b, jumps_to_a_final, BOUGH_SEC(600));
+        start(b, child, BOUGH_SEC(600));
         t_until(final.ran);
         c_go = 1;
     }
-    t_until(c_has(2, 3)); /* told by a helper */
+    t_until(c_has(2, 3)); /* a helper reports it */
+}
+
+TEST(one_of_rung_2_that_jumps_out_has_failed)
+{
+    handler.inside = jump;
+    goes_up_to_the_final_one(jumps_to_a_final);
 }
 
 static bough_mutex mutex = BOUGH_MUTEX_INIT;
@@ -252,12 +258,7 @@ static int jumps_plainly(void *unused)
 TEST(a_plain_jump_is_found_out_at_the_next_region)
 {
     handler.inside = jump_plainly;
-    BOUGH_BRANCH(b) {
-        start(b, jumps_plainly, BOUGH_SEC(600));
-        t_until(final.ran);
-        c_go = 1;
-    }
-    t_until(c_has(2, 3)); /* told by a helper */
+    goes_up_to_the_final_one(jumps_plainly);
 }
 
 static int in_a_section(void *unused)

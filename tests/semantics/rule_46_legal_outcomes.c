@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Rule 46: an interrupted call of foreign code fails only in ways that its standard allows and that its caller survives. This
  * program's calls of libc play the part of foreign code. Each row of the table of calls: tests/calls, interposed. */
-#include <bough.h>
 #include <poll.h>
 #include <semaphore.h>
 #include <sys/mman.h>
@@ -9,29 +8,7 @@
 #include <sys/socket.h>
 #include <threads.h>
 #include <time.h>
-#include "harness.h"
-
-/* Short, but longer than a few calls take on a busy machine. */
-#define GRACE_NS ((int64_t)(BOUGH_MS(150) * t_scale()))
-
-#define wait_for(ms) t_poll_silent(ms)
-
-/* One place for all of its calls, whatever the compiler makes of a loop. */
-__attribute__((noinline)) static int wait_here(int ms)
-{
-    return t_poll_silent(ms);
-}
-
-static void interpose(void)
-{
-    CHECK(bough_interpose((const char *const[]){"", NULL}, 0) > 0);
-}
-
-static void set_grace(int64_t grace)
-{
-    struct bough_foreign ways = {.grace = grace};
-    CHECK_EQ(bough_foreign_set(&ways), 0);
-}
+#include "foreign.h"
 
 /* As foreign code does that was written for POSIX: one place that calls again after EINTR. */
 __attribute__((noinline)) static ssize_t read_retried(int fd)
