@@ -11,6 +11,8 @@ from bough import _async_safe
 class FinallyIsFound(unittest.TestCase):
     """The lines of each `finally`, by the bytecode and by the source."""
 
+    limit = 300  # it only computes: 7 s of a processor's time and more, which a busy machine takes a minute for
+
     def code_objects(self, code):
         yield code
         for constant in code.co_consts:
