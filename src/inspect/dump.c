@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
+#include "base/proc_status.h"
 #include "base/raw.h"
 #include "inspect/blocked_at.h"
 #include "inspect/maps.h"
@@ -346,7 +347,7 @@ static void put_entries(struct dump *d, const char *entries, size_t size)
 {
     for (size_t at = 0; at < size && !d->out.error;) {
         const struct entry *e = (const void *)(entries + at);
-        pid_t tid = tid_of(e->name);
+        pid_t tid = bo_tid_of_folder(tid_of(e->name));
         if (tid)
             put_task(d, tid);
         if (!e->size)

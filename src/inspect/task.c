@@ -7,14 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include "base/proc_status.h"
 #include "base/raw.h"
 #include "inspect/names.h"
 
 static size_t read_of(pid_t tid, const char *file, char *text, size_t size)
 {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/task/%d/%s", (int)tid, file);
-    return bo_read_file(path, text, size);
+    return bo_read_task(tid, file, text, size);
 }
 
 /* strtoul() keeps out of locks, but not out of errno. */

@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 #include "api/interrupt.h"
 #include "base/hook.h"
-#include "base/raw.h"
+#include "base/proc_status.h"
 #include "inspect/mailbox.h"
 #include "ladder/exit.h"
 #include "ladder/helper_threads.h"
@@ -38,10 +38,8 @@ enum { FINAL_EVENT = 3 };
 
 bool bo_traced(void)
 {
-    char status[4096];
-    bo_read_file("/proc/self/status", status, sizeof status);
-    const char *tracer = strstr(status, "TracerPid:\t");
-    return tracer && tracer[11] != '0';
+    char tracer[32];
+    return bo_status_of_process("TracerPid:", tracer, sizeof tracer) && *tracer != '0';
 }
 
 static void add_thread(struct bo_means *m, const struct bo_thread *t, uint64_t w, bool *no_closing)

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include "base/futex.h"
 #include "base/hook.h"
-#include "base/raw.h"
+#include "base/proc_status.h"
 #include "state/generation.h"
 #include "thread/adopt.h"
 #include "thread/stranger.h"
@@ -24,10 +24,9 @@ static uint64_t known_slot(pid_t tid, const struct bo_thread *except)
 
 static void take_kernel_name(struct bo_thread *t, const char *name)
 {
-    char path[64], kernel[BO_NAME];
+    char kernel[BO_NAME];
     if (!name || !*name) {
-        snprintf(path, sizeof path, "/proc/self/task/%d/comm", (int)bo_load_relaxed(&t->tid));
-        size_t n = bo_read_file(path, kernel, sizeof kernel);
+        size_t n = bo_read_task(bo_load_relaxed(&t->tid), "comm", kernel, sizeof kernel);
         kernel[n ? n - 1 : 0] = '\0'; /* a line */
         name = kernel;
     }

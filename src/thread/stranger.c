@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include "base/futex.h"
 #include "base/hook.h"
+#include "base/proc_status.h"
 #include "base/raw.h"
 #include "state/arena.h"
 #include "state/current.h"
@@ -31,9 +32,8 @@ bool bo_stranger_exists(pid_t tid)
 uintptr_t bo_stranger_born(pid_t tid)
 {
     enum { FIELDS_BETWEEN = 20 }; /* the state is field 3, the time 22; a name may hold anything */
-    char path[64], text[512];
-    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)tid);
-    bo_read_file(path, text, sizeof text);
+    char text[512];
+    bo_read_task(tid, "stat", text, sizeof text);
     const char *at = strrchr(text, ')');
     for (int i = 0; at && i < FIELDS_BETWEEN; i++)
         at = strchr(at + 1, ' ');

@@ -8,6 +8,7 @@
 #include <sys/uio.h>
 #include "base/atomic.h"
 #include "base/clock.h"
+#include "base/proc_status.h"
 #include "base/raw.h"
 #include "state/arena.h"
 #include "state/current.h"
@@ -62,10 +63,8 @@ static bool main_is_gone(void)
 
 static uint32_t threads(void)
 {
-    char status[4096];
-    bo_read_file("/proc/self/status", status, sizeof status);
-    const char *count = strstr(status, "Threads:\t");
-    return count ? (uint32_t)strtoul(count + 9, NULL, 10) : 0;
+    char count[32];
+    return bo_status_of_process("Threads:", count, sizeof count) ? (uint32_t)strtoul(count, NULL, 10) : 0;
 }
 
 int64_t bo_own_tick(void)

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "base/raw.h"
+#include "base/proc_status.h"
 #include "state/log.h"
 #include "wake/fallback_signal.h"
 #include "wake/wake_send.h"
@@ -12,23 +12,12 @@
 
 enum { RUNS_FOR_LONG = 4 };
 
-static const char *field(const char *status, const char *name)
-{
-    const char *at = strstr(status, name);
-    return at ? at + strlen(name) : NULL;
-}
-
 /* The signals it blocks, and its state as the kernel calls it. */
 static uint64_t blocked_by(pid_t tid, char *state)
 {
-    char path[48], status[4096];
-    *state = '?';
-    snprintf(path, sizeof path, "/proc/self/task/%d/status", (int)tid);
-    bo_read_file(path, status, sizeof status);
-    const char *how = field(status, "State:\t"), *mask = field(status, "SigBlk:\t");
-    if (how)
-        *state = *how;
-    return mask ? strtoull(mask, NULL, 16) : 0;
+    char how[32], mask[32];
+    *state = bo_status_of_task(tid, "State:", how, sizeof how) ? *how : '?';
+    return bo_status_of_task(tid, "SigBlk:", mask, sizeof mask) ? strtoull(mask, NULL, 16) : 0;
 }
 
 bool bo_unanswered_reports(struct bo_thread *t, enum bo_told of)

@@ -227,6 +227,14 @@ def interrupt_one():
             yield f"{out}"
 
 
+def interrupt_misnamed():
+    """a program whose name looks like the kernel's line of a debugger is ended all the same"""
+    with Program("traced", stopped=False, BOUGH_GRACE="2") as pid:
+        out = run("interrupt", "--yes", "--wait", "25", pid, "all")
+        if out.returncode != 5:
+            yield f"{out}"
+
+
 def interrupt_again():
     """interrupt says that an earlier request goes further, and asks for that"""
     with Program(stopped=False, BOUGH_GRACE="1000") as pid:
@@ -433,5 +441,5 @@ def escapes():
 
 
 checks.run([text, waiting, as_json, odd, strangers, idle, zombies, ps,
-            failures, interrupt, interrupt_one, interrupt_again, interrupt_asks, interrupt_by_id, interrupt_hung, dump, dump_json,
+            failures, interrupt, interrupt_one, interrupt_misnamed, interrupt_again, interrupt_asks, interrupt_by_id, interrupt_hung, dump, dump_json,
             locked, unsealed, escapes])

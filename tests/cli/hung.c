@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* A program with a tree that hangs, for commands.py to look at. It says "ready", and hangs until it is killed.
  * hung odd: with names that are hard to show. hung headless: without its main thread. hung
- * stranger: with a thread that bough does not know. hung spoof: with a name that looks like a line of the kernel's. hung
- * idle: with workers that wait for work. hung exists: ends at once. hung busy: beside it, threads and branches come and go. */
+ * stranger: with a thread that bough does not know. hung spoof, hung traced: with a name that looks like a line of the kernel's.
+ * hung masked: with all signals blocked. hung idle: with workers that wait for work. hung exists: ends
+ * at once. hung busy: beside it, threads and branches come and go. */
 #include <bough.h>
 #include <pthread.h>
 #include <signal.h>
@@ -107,8 +108,14 @@ int main(int argc, char **argv)
     char worker[] = "bough-worker";
     if (argc > 1 && strcmp(argv[1], "exists") == 0)
         return 0;
+    sigset_t all;
+    sigfillset(&all);
+    if (argc > 1 && strcmp(argv[1], "masked") == 0)
+        pthread_sigmask(SIG_BLOCK, &all, NULL); /* all threads inherit that */
     if (argc > 1 && strcmp(argv[1], "spoof") == 0)
         prctl(PR_SET_NAME, "\nNSpid:\t7\t9");
+    if (argc > 1 && strcmp(argv[1], "traced") == 0)
+        prctl(PR_SET_NAME, "TracerPid:\t9");
     if (argc > 1 && strcmp(argv[1], "stranger") == 0)
         pthread_create(&other, NULL, be_a_stranger, NULL);
     if (argc > 1 && strcmp(argv[1], "idle") == 0 && pthread_create(&other, NULL, be_a_stranger, worker) == 0)

@@ -12,7 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import checks  # noqa: E402
 
 bough, hung = map(os.path.abspath, sys.argv[1:])
-CONTAINER = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+PROC = "--mount-proc"
+CONTAINER = ["unshare", "--pid", "--fork", "--kill-child"]
 
 
 def run(*arguments, before=(), **options):
@@ -40,7 +41,7 @@ def ids(pid):
 class Contained:
     """hung in a namespace, or in `depth` of them; its id here, and the ids of what is around it."""
 
-    def __init__(self, *arguments, depth=1, around=(), **options):
+    def __init__(self, *arguments, depth=1, around=(PROC,), **options):
         self.command = [*[*CONTAINER, *around] * depth, hung, *arguments]
         self.depth, self.options = depth, options
 
@@ -191,6 +192,23 @@ def other_proc():
                 yield f"{out}"
 
 
+def without_proc():
+    """a process whose /proc is another namespace's finds its threads there: it wakes those that block signals, and names all"""
+    with Contained("masked", around=(), extra_groups=range(1000, 9000) if os.geteuid() == 0 else None) as pid:
+        own, end = ids(pid), time.monotonic() + 60
+        while "read" not in [n["call"] for n in nodes(tree(pid)["tree"]) if n["type"] == "thread"]:
+            assert time.monotonic() < end
+        out = json.loads(run("dump", "--json", str(pid)).stdout)
+        found = {t["tid"]: (t["ns_tid"], t["at"], t["stack"]) for t in out["threads"]}
+        if not {tid: found.get(tid, (0,))[0] for tid in own} == own or "pause()" not in found[pid][1] or not found[pid][2]:
+            yield f"{own} {found}"
+        if not any("thread (" in line and "in read(" in line for line in out["text"]):
+            yield f"{out['text']}"
+        out = run("interrupt", "--wait", "60", str(pid), "reader")
+        if out.returncode != 0 or "handled" not in out.stdout:
+            yield f"{out}"
+
+
 def foes():
     """a process's ids are the kernel's, whatever name and however many groups it has"""
     with Contained("spoof", extra_groups=range(1000, 9000)) as pid:
@@ -204,7 +222,7 @@ def rootless():
     nobody = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
     if nobody and not can_run(hung, nobody):
         raise checks.Skip(f"another user can't run {hung}")
-    with Contained(around=["--user", "--map-root-user"], **nobody) as pid:
+    with Contained(around=[PROC, "--user", "--map-root-user"], **nobody) as pid:
         yield from faults_of_ids(pid, ids(pid), **nobody)
         if pid not in [r["pid"] for r in json.loads(run("ps", "--json", **nobody).stdout) if r["ns_pid"] == 1]:
             yield run("ps", **nobody).stdout
@@ -220,4 +238,4 @@ def can_run(program, user):
         return False
 
 
-checks.run([outside, interrupts, dumps, from_inside, between, other_proc, foes, rootless])
+checks.run([outside, interrupts, dumps, from_inside, between, other_proc, without_proc, foes, rootless])

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "base/proc_status.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include "base/atomic.h"
+#include "base/raw.h"
+
+/* ---- one line of a status file ------------------------------------------------------------------------------------- */
+
+struct search {
+    const char *field;
+    size_t matched; /* of its characters, at the beginning of a line */
+    bool elsewhere; /* this line is another one */
+    char *value;
+    size_t used, size;
+};
+
+/* True: the line is over. */
+static bool take(struct search *s, char c)
+{
+    bool found = !s->elsewhere && !s->field[s->matched];
+    if (c == '\n') {
+        s->matched = 0;
+        s->elsewhere = false;
+        return found;
+    }
+    if (!found) {
+        s->elsewhere = s->elsewhere || c != s->field[s->matched];
+        s->matched += !s->elsewhere;
+    } else if (s->used + 1 < s->size && (c != '\t' || s->used)) {
+        s->value[s->used++] = c;
+    }
+    return false;
+}
+
+/* In pieces: the line of groups can be longer than any buffer. A name can't look like a line, as the kernel escapes its line
+ * breaks. */
+static size_t status_value(const char *path, const char *field, char *value, size_t size)
+{
+    char piece[512];
+    struct search s = {.field = field, .value = value, .size = size};
+    long fd = bo_raw4(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0), n = 0;
+    bool over = fd < 0;
+    while (!over && ((n = bo_raw3(SYS_read, fd, (long)piece, sizeof piece)) > 0 || n == -EINTR))
+        for (long i = 0; i < n && !over; i++)
+            over = take(&s, piece[i]);
+    if (fd >= 0)
+        bo_raw1(SYS_close, fd);
+    value[s.used] = '\0';
+    return s.used;
+}
+
+static pid_t number_in(const char *text)
+{
+    pid_t n = 0;
+    for (; *text >= '0' && *text <= '9'; text++)
+        n = n * 10 + (*text - '0');
+    return n;
+}
+
+/* ---- folders ------------------------------------------------------------------------------------------------------- */
+
+/* By the way to this process's folder: "/proc/self" leads to its id there. */
+static bool proc_is_foreign(void)
+{
+    char self[16] = "";
+    long n = bo_raw4(SYS_readlinkat, AT_FDCWD, (long)"/proc/self", (long)self, sizeof self - 1);
+    return n > 0 && number_in(self) != (pid_t)bo_raw0(SYS_getpid);
+}
+
+/* The ids of a thread, from the outermost namespace in: the last is its own. */
+static pid_t own_id(pid_t folder)
+{
+    char path[64], ids[400];
+    snprintf(path, sizeof path, "/proc/self/task/%d/status", (int)folder);
+    if (!status_value(path, "NSpid:", ids, sizeof ids))
+        return 0;
+    const char *last = strrchr(ids, '\t');
+    return number_in(last ? last + 1 : ids);
+}
+
+/* A thread and its folder, as they were found last: several files of it are read in turn. */
+static _Atomic uint64_t last_found;
+
+static void note(pid_t tid, pid_t folder)
+{
+    bo_store_relaxed(&last_found, (uint64_t)(uint32_t)tid << 32 | (uint32_t)folder);
+}
+
+static bool was_last(pid_t tid, pid_t *folder)
+{
+    uint64_t found = bo_load_relaxed(&last_found);
+    *folder = (pid_t)(uint32_t)found;
+    return tid > 0 && (pid_t)(found >> 32) == tid && own_id(*folder) == tid;
+}
+
+pid_t bo_tid_of_folder(pid_t number)
+{
+    if (!number || !proc_is_foreign())
+        return number;
+    pid_t tid = own_id(number);
+    note(tid, number);
+    return tid;
+}
+
+/* As the kernel lays an entry out. */
+struct entry {
+    uint64_t inode;
+    int64_t next;
+    unsigned short size;
+    unsigned char type;
+    char name[];
+};
+
+/* Each look reads a file: of a crowd only so many are looked at, as the warden waits for this. */
+enum { MOST_LOOKS = 256 };
+
+static pid_t folder_in(const char *entries, long size, pid_t tid, unsigned *looks)
+{
+    for (long at = 0; at < size && *looks < MOST_LOOKS; ++*looks) {
+        const struct entry *e = (const void *)(entries + at);
+        pid_t folder = number_in(e->name);
+        if (folder && own_id(folder) == tid)
+            return folder;
+        at += e->size ? e->size : size;
+    }
+    return 0;
+}
+
+/* -1: there is none. */
+static pid_t folder_of(pid_t tid)
+{
+    char entries[512] __attribute__((aligned(8)));
+    unsigned looks = 0;
+    pid_t found = 0;
+    if (!proc_is_foreign())
+        return tid;
+    if (was_last(tid, &found))
+        return found;
+    found = 0;
+    long n, fd = bo_raw4(SYS_openat, AT_FDCWD, (long)"/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    while (fd >= 0 && !found && looks < MOST_LOOKS &&
+           (n = bo_raw3(SYS_getdents64, fd, (long)entries, sizeof entries)) > 0)
+        found = folder_in(entries, n, tid, &looks);
+    if (fd >= 0)
+        bo_raw1(SYS_close, fd);
+    if (found)
+        note(tid, found);
+    return found ? found : -1;
+}
+
+/* ---- for all ------------------------------------------------------------------------------------------------------- */
+
+size_t bo_status_of_process(const char *field, char *value, size_t size)
+{
+    return status_value("/proc/self/status", field, value, size);
+}
+
+size_t bo_status_of_task(pid_t tid, const char *field, char *value, size_t size)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d/status", (int)folder_of(tid));
+    return status_value(path, field, value, size);
+}
+
+size_t bo_read_task(pid_t tid, const char *file, char *text, size_t size)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d/%.20s", (int)folder_of(tid), file);
+    return bo_read_file(path, text, size);
+}
