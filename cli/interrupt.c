@@ -203,12 +203,11 @@ static void put_prospect(const struct arena *a, const struct found *target, int 
     fflush(stdout);
 }
 
-/* On a terminal. */
+/* On a terminal; the output may go to a file. */
 static bool is_agreed(void)
 {
     char answer[16] = "";
-    fputs("Go on? [y/N] ", stdout);
-    fflush(stdout);
+    fputs("Go on? [y/N] ", stderr);
     return fgets(answer, sizeof answer, stdin) && (*answer == 'y' || *answer == 'Y');
 }
 

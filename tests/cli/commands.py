@@ -254,7 +254,7 @@ def interrupt_asks():
                 os.write(ours, answer)
                 out, error = asker.communicate(timeout=30)
             os.close(ours), os.close(theirs)
-            if asker.returncode != status or b"Go on? [y/N]" not in out or len(stubborn_record(pid)) != count:
+            if asker.returncode != status or b"Go on? [y/N]" not in error or len(stubborn_record(pid)) != count:
                 yield f"{answer}: {asker.returncode} {out} {error} {stubborn_record(pid)}"
 
 
