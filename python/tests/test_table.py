@@ -48,6 +48,8 @@ class Document(unittest.TestCase):
 
 
 class Lists(unittest.TestCase):
+    limit = 300  # an interpreter for each file of tests, one after the other
+
     def test_limits(self):
         """each has a reason, and a line of CPython's source, which this interpreter's library has if it is of that version"""
         for key, limit in LIMITS.items():
