@@ -22,10 +22,11 @@
 
 /* ---- what the calls of a thread have left ------------------------------------------------------------ */
 
-/* The word says that the thread is in a call. It is not if a jump has left that call: then the word is put right. */
-static bool find_left(struct bo_thread *t)
+/* The word says that the thread is in a call. It is not if a jump has left that call: then the word is put right. `sp`: where on the
+ * stack the next call is. */
+static bool find_left(struct bo_thread *t, uintptr_t sp)
 {
-    if (!(bo_load_relaxed(&t->t.word) & BO_IN) || !bo_call_was_left_here(t))
+    if (!(bo_load_relaxed(&t->t.word) & BO_IN) || !bo_call_was_left(t, sp, bo_frames_on_alternate_stack()))
         return false;
     bo_call_abandon(t);
     if (bo_unanswered_reports(t, BO_TOLD_LEFT))
@@ -39,9 +40,11 @@ static bool find_left(struct bo_thread *t)
 #if !BO_ARCH_WINDOW
 long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f)
 {
-    if (bo_word_set(&t->t.word, BO_IN, BO_BY_CALL) & BO_IN)
-        return -BO_EON_TOP;
-    t->call.frame = (uintptr_t)__builtin_frame_address(0);
+    uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+    while (bo_word_set(&t->t.word, BO_IN, BO_BY_CALL) & BO_IN)
+        if (!find_left(t, frame)) /* from here: the frames of one function tell best which call is the deeper one */
+            return -BO_EON_TOP;
+    t->call.frame = frame;
     bo_store_relaxed(&t->t.wakes_sent, 0);
     bo_word_set(&t->t.word, BO_REPEAT, BO_BY_CALL);
     BO_HOOK(call_entered);
@@ -196,7 +199,8 @@ static long call_in_handler(struct bo_thread *t, long nr, long a, long b, long c
 BO_COLD long bo_call_rest(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f)
 {
     if (result == -BO_EON_TOP)
-        return find_left(t) ? bo_call(nr, a, b, c, d, e, f) : call_in_handler(t, nr, a, b, c, d, e, f);
+        return find_left(t, (uintptr_t)__builtin_frame_address(0)) ? bo_call(nr, a, b, c, d, e, f)
+                                                                   : call_in_handler(t, nr, a, b, c, d, e, f);
     if (bo_load_seq(&t->t.word) & BO_UNDER_WAY)
         bo_wake_send_drain(t);
     return is_cut(result) ? cut(t, result, nr, a, b, c, d, e, f) : result;
@@ -265,7 +269,7 @@ int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline)
     struct bo_thread *t = bo_self_or_adopt();
     if (!t || bo_ticker_need() != 0)
         return 0;
-    find_left(t);
+    find_left(t, (uintptr_t)wait);
     if (bo_point() != 0)
         return BO_ECUT;
     wait->in = true;
