@@ -34,7 +34,7 @@
 #include "upcalls.h"
 #include "wake/wake_send.h"
 
-enum { PARKED, WORK, END };
+enum { PARKED, WORK, END, ASLEEP /* parked, and to be woken */ };
 enum { MOST_IDLE = 64 };
 #define IDLE_FOR BO_SEC(10)
 
@@ -258,12 +258,20 @@ static bool serve(struct bo_worker *w)
     return parked;
 }
 
+/* Most often the thread still yields, and saves its starter a system call. */
+static void set_going(struct bo_worker *w, uint32_t go)
+{
+    if (bo_swap_seq(&w->go, go) == ASLEEP)
+        bo_futex_wake(&w->go, 1);
+}
+
 static uint32_t wait_for_work(struct bo_worker *w)
 {
-    uint32_t go;
+    uint32_t go = PARKED;
     BO_YIELD_UNTIL(bo_load_acquire(&w->go) != PARKED);
-    while ((go = bo_load_acquire(&w->go)) == PARKED) {
-        if (bo_futex_sleep(&w->go, PARKED, bo_clock() + IDLE_FOR) == -ETIMEDOUT && leave_pool(w)) {
+    bo_cas_seq(&w->go, &go, ASLEEP);
+    while ((go = bo_load_acquire(&w->go)) == ASLEEP) {
+        if (bo_futex_sleep(&w->go, ASLEEP, bo_clock() + IDLE_FOR) == -ETIMEDOUT && leave_pool(w)) {
             pthread_detach(w->thread);
             return END;
         }
@@ -387,13 +395,11 @@ void bo_worker_put(struct bo_worker *w)
     if (!w->fresh && park(w))
         return;
     pthread_detach(w->thread);
-    bo_store_release(&w->go, END);
-    bo_futex_wake(&w->go, 1);
+    set_going(w, END);
 }
 
 void bo_worker_start(struct bo_worker *w, struct bo_child *child)
 {
     w->child = child;
-    bo_store_release(&w->go, WORK);
-    bo_futex_wake(&w->go, 1);
+    set_going(w, WORK);
 }

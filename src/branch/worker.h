@@ -19,7 +19,7 @@ struct bo_worker {
     struct bo_child *child;        /* what it runs, or is to run */
     struct bo_branch_state *state; /* the child's, also when that is freed */
     uint64_t branch;
-    _Atomic uint32_t go; /* futex: 0 parked, 1 work, 2 end */
+    _Atomic uint32_t go; /* futex: 0 parked, 1 work, 2 end, 3 parked and asleep */
     pthread_t thread;
     size_t stack; /* its size, in bytes */
     bool fresh;   /* ends after its child */
