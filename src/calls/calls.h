@@ -4,10 +4,21 @@
 #define BO_CALLS_CALLS_H
 
 #include <bough/types.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include "thread/call.h"
 
 /* The size of the kernel's signal mask: sizeof(sigset_t) is libc's, for signals that do not exist. */
 enum { BO_MASK_SIZE = 8 };
+
+/* The kernel's F_SETLKW, on all machines that bough runs on. On powerpc64 libc gives programs with 64-bit offsets another number,
+ * which it translates. */
+enum { BO_SETLKW = 7 };
+
+static inline bool bo_waits_for_lock(int command)
+{
+    return command == F_SETLKW || command == BO_SETLKW || command == F_OFD_SETLKW;
+}
 
 /* Wait until a descriptor has one of `events`, or an error, at most until `deadline` (0: none).
  * 0, -ETIMEDOUT, or ppoll's error. */

@@ -3,8 +3,12 @@
 #include <bough/calls.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <linux/ioctl.h>
+#include <stdbool.h>
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
+#include "calls/calls.h"
 #include "thread/call.h"
 
 /* The argument after `last`. */
@@ -56,9 +60,9 @@ int bough_fcntl(int fd, int command, ...)
 {
     void *argument; /* which commands have one the kernel knows: libc reads it always, too */
     OPTIONAL(void *, argument, command);
-    if (command != F_SETLKW && command != F_OFD_SETLKW)
+    if (!bo_waits_for_lock(command))
         return fcntl(fd, command, argument);
-    return (int)bo_result(BO_CALL(SYS_fcntl, fd, command, argument));
+    return (int)bo_result(BO_CALL(SYS_fcntl, fd, command == F_OFD_SETLKW ? command : BO_SETLKW, argument));
 }
 
 int bough_lockf(int fd, int command, off_t length)
@@ -67,9 +71,20 @@ int bough_lockf(int fd, int command, off_t length)
     return command == F_LOCK ? bough_fcntl(fd, F_SETLKW, &lock) : lockf(fd, command, length);
 }
 
+/* A terminal's settings, in libc's struct termios, where requests have its size: libc's ioctl() makes the kernel's of it. */
+static bool libc_translates(unsigned request)
+{
+    enum { GET = 19, SET_AND_FLUSH = 22 };
+    unsigned number = _IOC_NR(request);
+    return _IOC_TYPE(request) == 't' && number >= GET && number <= SET_AND_FLUSH &&
+           _IOC_SIZE(request) == sizeof(struct termios);
+}
+
 int bough_ioctl(int fd, bough_ioctl_request request, ...)
 {
     void *argument;
     OPTIONAL(void *, argument, request);
+    if (libc_translates((unsigned)request))
+        return ioctl(fd, request, argument);
     return (int)bo_result(BO_CALL(SYS_ioctl, fd, (unsigned)request, argument));
 }

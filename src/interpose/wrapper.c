@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <threads.h>
+#include "calls/calls.h"
 #include "interpose/eintr.h"
 #include "interpose/libc.h"
 #include "interpose/may_block.h"
@@ -134,7 +135,7 @@ static int stand_in_openat(int dirfd, const char *path, int flags, ...)
 static int stand_in_fcntl(int fd, int command, ...)
 {
     REST(void *, command, argument);
-    if (command != F_SETLKW && command != F_OFD_SETLKW)
+    if (!bo_waits_for_lock(command))
         return REAL(int, fcntl, (int, int, ...))(fd, command, argument);
     BODY(int, fcntl, (int, int, ...), (fd, command, argument), (fd, command, argument), MINUS_ONE, true, BO_EINTR_FIRST,
          bo_on_fd(fd))

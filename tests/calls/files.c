@@ -168,10 +168,24 @@ static ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset
 }
 #endif
 
+/* qemu-user has neither preadv2() nor pwritev2(). */
+static void needs_call(long result)
+{
+    if (result < 0 && errno == ENOSYS)
+        SKIP("this kernel does not have the call");
+}
+
+static void make_pipe_with_flags(struct stage *s)
+{
+    needs_call(syscall(SYS_preadv2, -1, NULL, 0, 0L, 0L, 0L));
+    make_pipe(s);
+}
+
 /* At offset -1, which is the descriptor's own, it reads a pipe. */
 BOTH(preadv2, s->fd[0], two_parts(s), 2, -1, 0)
 WRONG(preadv2, s->fd[0], two_parts(s), 2, 0, 0)
-RECIPE(preadv2, .how = BLOCKS, .prepare = make_pipe, .release = write_x, .untouched = nothing_read, .done = read_x)
+RECIPE(preadv2, .how = BLOCKS, .prepare = make_pipe_with_flags, .release = write_x, .untouched = nothing_read,
+       .done = read_x)
 
 /* ---- reading and writing at an offset: a file, which never blocks -------------------------------------------- */
 
@@ -248,8 +262,14 @@ RECIPE(writev, .how = BLOCKS, .prepare = make_full_pipe, .release = read_page, .
 
 BOTH(pwritev2, s->fd[1], xyz(), 2, -1, 0)
 WRONG(pwritev2, s->fd[1], xyz(), 2, -1, 0x4000)
-RECIPE(pwritev2, .how = BLOCKS, .prepare = make_full_pipe, .release = read_page, .untouched = still_full_pipe,
-       .done = wrote_3)
+static void make_full_pipe_with_flags(struct stage *s)
+{
+    needs_call(syscall(SYS_pwritev2, -1, NULL, 0, 0L, 0L, 0L));
+    make_full_pipe(s);
+}
+
+RECIPE(pwritev2, .how = BLOCKS, .prepare = make_full_pipe_with_flags, .release = read_page,
+       .untouched = still_full_pipe, .done = wrote_3)
 
 /* ---- storage: cut before it begins, or not at all ------------------------------------------------------------- */
 
@@ -552,3 +572,22 @@ static void make_terminal(struct stage *s)
 BOTH(tcdrain, s->fd[1])
 WRONG(tcdrain, -1)
 RECIPE(tcdrain, .how = NO_BLOCK, .prepare = make_terminal, .done = result_is_0)
+
+#ifndef INTERPOSED
+/* On powerpc64 libc's struct termios is not the kernel's. */
+TEST(ioctl_takes_a_terminals_settings_as_libc_does)
+{
+    struct termios got, expected;
+    int fd = posix_openpt(O_RDWR | O_NOCTTY);
+    CHECK(fd >= 0);
+    CHECK_EQ(bough_ioctl(fd, TCGETS, &got), 0);
+    CHECK_EQ(tcgetattr(fd, &expected), 0);
+    CHECK_EQ(got.c_lflag, expected.c_lflag);
+    CHECK_EQ(got.c_cc[VEOF], expected.c_cc[VEOF]);
+    got.c_lflag ^= ECHO;
+    CHECK_EQ(bough_ioctl(fd, TCSETSW, &got), 0);
+    CHECK_EQ(tcgetattr(fd, &expected), 0);
+    CHECK_EQ(got.c_lflag, expected.c_lflag);
+    close(fd);
+}
+#endif
