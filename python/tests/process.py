@@ -80,14 +80,15 @@ class Process:
                 self.out += piece
         return found
 
-    def until_in(self, call, main=False):
-        """Until main, or any of its threads, is in this call, and was so a moment ago."""
+    def until_in(self, call, main=False, threads=1):
+        """Until main, or so many of its threads, are in this call, and were so a moment ago."""
         number, seen = NUMBERS[call][platform.machine()], 0
         end = time.monotonic() + LIMIT
         while seen < 2:
             if time.monotonic() > end:
                 raise AssertionError(f"nobody is in {call}; {self.end()}")
-            seen = seen + 1 if number in (self.calls(self.process.pid) if main else self.calls()) else 0
+            there = (self.calls(self.process.pid) if main else self.calls()).count(number)
+            seen = seen + 1 if there >= threads else 0
             time.sleep(0.01)
 
     def until_taken(self, signo):

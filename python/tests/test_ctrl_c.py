@@ -122,6 +122,72 @@ class TakesNoInterrupt(unittest.TestCase):
         self.assertNotIn("rung", process.err)
 
 
+POOLS = {
+    "pool": """
+with bough.ThreadPoolExecutor(2) as pool:
+    waits = [pool.submit(CALL) for _ in range(2)]
+    begun()
+    time.sleep(3600)
+""",
+    "end": """
+with bough.ThreadPoolExecutor(2) as pool:
+    waits = [pool.submit(CALL) for _ in range(2)]
+    begun()
+""",
+    "map": """
+with bough.ThreadPoolExecutor(2) as pool:
+    begun()
+    list(pool.options(name="job").map(lambda i: CALL(), range(20)))
+""",
+    "to_thread": """
+import asyncio
+
+async def main():
+    begun()
+    await asyncio.gather(bough.to_thread(CALL), bough.to_thread(CALL))
+
+asyncio.run(main())
+""",
+    "opted_in": """
+import asyncio
+bough.opt_in(pools=True)
+
+async def main():
+    begun()
+    await asyncio.gather(asyncio.to_thread(CALL), asyncio.to_thread(CALL))
+
+asyncio.run(main())
+""",
+}
+BLOCKS = """
+import threading
+running = set()
+
+def blocks():
+    running.add(threading.get_ident())
+    time.sleep(3600)
+"""
+
+
+class Executors(unittest.TestCase):
+    """Pools and event loops whose threads block: the first Ctrl-C ends the program, and no call goes on."""
+
+    def check_first(self, body):
+        with Process("-c", HEAD + BLOCKS + body.replace("CALL", "blocks")) as process:
+            process.until("begun")
+            process.until_in("clock_nanosleep", threads=2 + body.count("time.sleep"))
+            process.send(signal.SIGINT)
+            process.end()
+        self.assertEqual(process.status, -signal.SIGINT, str(process))
+        self.assertNotIn("rung", process.err)
+
+    def test_third(self):
+        """A call that takes no interrupt: at the latest the third Ctrl-C ends the program."""
+        TakesNoInterrupt.check_third(self, POOLS["pool"].replace("CALL", "takes_none"))
+
+    ctrl_c_until_end = TakesNoInterrupt.ctrl_c_until_end
+
+
 class EndFails(unittest.TestCase):
     def test_error_of_the_end(self):
         """An error that each try to end the block repeats does not keep the program in it: the children are joined."""
@@ -138,6 +204,8 @@ def add_tests():
 
         test.__doc__ = f"at the latest the third one ends it: {name}"
         setattr(TakesNoInterrupt, f"test_third_{name}", test)
+    for name, body in POOLS.items():
+        setattr(Executors, f"test_first_{name}", lambda self, body=body: self.check_first(body))
 
 
 add_tests()
