@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-GROUPS = ("locks", "calls", "queues", "points", "branches", "wakes", "crowds", "idle", "imports")
+GROUPS = ("locks", "calls", "queues", "points", "branches", "wakes", "stopping", "crowds", "idle", "imports")
 
 
 # ---- the machine ----------------------------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ import time
 from queue import SimpleQueue
 
 from bough import _bough, _check
-from bough._call import Call
+from bough._call import Call, in_time, named
 from bough._exceptions import ThreadExit, consists_of, is_a_stop
-from bough._pools import become_cancelled, function_of
+from bough._pools import become_cancelled
 
 __all__ = ["Future", "ThreadPoolExecutor"]
 
@@ -43,13 +43,13 @@ class Future(concurrent.futures.Future):
 Future.__module__ = "bough"
 
 
-class _Queue(SimpleQueue):
-    """Of a pool's work items."""
+class _Queue:
+    """Of a pool's work items: a SimpleQueue whose put() sets the class of their futures, before a worker sees them."""
 
-    def put(self, item, *more):
-        if item is not None:  # None wakes a worker, at the end
-            item.future.__class__, item.future._call = Future, function_of(item)
-        super().put(item, *more)
+    def __init__(self):
+        queue = SimpleQueue()
+        self.put = _bough.putting(queue.put, Future)
+        self.get, self.get_nowait, self.qsize, self.empty = queue.get, queue.get_nowait, queue.qsize, queue.empty
 
 
 class _Submits(concurrent.futures.Executor):
@@ -80,6 +80,9 @@ def _checked_options(timeout, name):
     return {"timeout": timeout, "name": name}
 
 
+_submit = concurrent.futures.ThreadPoolExecutor.submit
+
+
 class ThreadPoolExecutor(concurrent.futures.ThreadPoolExecutor):
     """A concurrent.futures.ThreadPoolExecutor whose running calls can be stopped.
 
@@ -96,11 +99,17 @@ class ThreadPoolExecutor(concurrent.futures.ThreadPoolExecutor):
 
     def submit(self, fn, /, *args, **kwargs):
         """Call `fn(*args, **kwargs)` on a thread of the pool. Returns its Future."""
-        return self._submit(fn, args, kwargs)
+        _check.function("submit() fn", fn, result_is_kept=True)
+        return _submit(self, Call(fn, args, kwargs, self._running))
 
     def _submit(self, fn, args, kwargs, *, name=None, timeout=None):
         _check.function("submit() fn", fn, result_is_kept=True)
-        return super().submit(Call(fn, args, kwargs, name=name, timeout=timeout, running=self._running))
+        if timeout is not None:
+            fn, args, kwargs = in_time, (timeout, name, fn, args, kwargs), {}
+        label = None
+        if name is not None:
+            fn, args, kwargs, label = named, (name, fn, args, kwargs), {}, _check.for_library(name)
+        return _submit(self, Call(fn, args, kwargs, self._running, label))
 
     def options(self, *, timeout=None, name=None):
         """An executor with submit() and map() of this pool, whose calls have a limit and a name:

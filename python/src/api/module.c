@@ -13,7 +13,7 @@ static int add_methods(PyObject *module)
         bp_stack_methods,       bp_status_methods,      bp_window_methods,       bp_open_branch_methods,
         bp_fork_methods,        bp_rearm_methods,       bp_replaced_methods,     bp_point_methods,
         bp_reason_methods,      bp_cut_methods,         bp_kind_methods,         bp_scope_methods,
-        bp_scope_block_methods, bp_scoped_methods};
+        bp_scope_block_methods, bp_scoped_methods,      bp_pool_call_methods};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         if (PyModule_AddFunctions(module, lists[i]) != 0)
             return -1;
@@ -58,7 +58,8 @@ static int execute(PyObject *module)
     if (has_lock() != 0 || claim() != 0 || bp_fork_init() != 0 || bp_async_exc_init() != 0)
         return -1;
     if (add_methods(module) != 0 || bp_regions_init(module) != 0 || bp_branch_init(module) != 0 ||
-        bp_child_init(module) != 0 || bp_scope_init(module) != 0 || bp_record_init(module) != 0)
+        bp_child_init(module) != 0 || bp_scope_init(module) != 0 || bp_record_init(module) != 0 ||
+        bp_pool_call_init(module) != 0)
         return -1;
     return 0;
 }

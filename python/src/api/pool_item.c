@@ -6,15 +6,9 @@
  * the worker (rule 45). Its handle lies in the future, as `_bough_item`, from before the future says that it runs until
  * after the call; a handle is good for one branch only, so a cancel that comes late reaches nothing.
  */
-#include "base/state.h"
+#include "api/pool_item.h"
 
 #include <errno.h>
-
-struct item {
-    struct bp_thread *thread;
-    bough_branch *branch; /* NULL: there is no place for one more: it can't be cancelled then */
-    struct bp_region *around;
-};
 
 /* What was sent to the worker between two items, or too late, is nobody's. */
 static void shed(struct bp_thread *t)
@@ -33,15 +27,15 @@ static int publish(PyObject *future, const bough_branch *branch)
     return error;
 }
 
-static struct item begin_item(struct bp_thread *t, const char *name)
+struct bp_item bp_item_begin(struct bp_thread *t, const char *name)
 {
     const struct bough_branch_options options = {.label = name};
     shed(t);
-    return (struct item){t, bough_branch_open(&options), t->regions};
+    return (struct bp_item){t, bough_branch_open(&options), t->regions};
 }
 
 /* What is set, as the future is to have it: while the interrupt is pending still. */
-static void item_as_interrupt(struct bp_thread *t)
+void bp_item_failed(struct bp_thread *t)
 {
     PyObject *exception = bp_taken_exception();
     PyObject *interrupt = bp_as_interrupt(t, exception);
@@ -50,25 +44,44 @@ static void item_as_interrupt(struct bp_thread *t)
     Py_DECREF(exception);
 }
 
+/* It has no children, so its end waits for a poster at the most. A GIL that is given back costs the worker its turn after each item. */
+static void end_branch(bough_branch *branch)
+{
+    struct bough_record why;
+    if (bough_reason(&why) != 0) {
+        bough_branch_end(branch);
+        bough_last(); /* what has failed in it is the future's to report */
+        return;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    bough_branch_end(branch);
+    bough_last();
+    Py_END_ALLOW_THREADS
+}
+
 /* With whatever exception is set. */
-static void end_item(const struct item *i, PyObject *future)
+void bp_item_end(const struct bp_item *i)
 {
     PyObject *type, *value, *trace;
     PyErr_Fetch(&type, &value, &trace);
-    if (publish(future, NULL) != 0)
-        PyErr_WriteUnraisable(future);
     while (i->thread->regions && i->thread->regions != i->around)
         if (bp_region_end(i->thread, i->thread->regions->kind) != 0) {
             PyErr_Clear();
             break;
         }
-    if (i->branch) {
-        Py_BEGIN_ALLOW_THREADS
-        bough_branch_end(i->branch);
-        bough_last(); /* what has failed in it is the future's to tell */
-        Py_END_ALLOW_THREADS
-    }
+    if (i->branch)
+        end_branch(i->branch);
     shed(i->thread);
+    PyErr_Restore(type, value, trace);
+}
+
+/* With whatever exception is set: a cancel that comes from here on reaches nothing. */
+static void withdraw(PyObject *future)
+{
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    if (publish(future, NULL) != 0)
+        PyErr_WriteUnraisable(future);
     PyErr_Restore(type, value, trace);
 }
 
@@ -93,13 +106,14 @@ static PyObject *call_item(PyObject *module, PyObject *args)
     struct bp_thread *t = bp_self();
     if (!t)
         return NULL;
-    struct item item = begin_item(t, name);
+    struct bp_item item = bp_item_begin(t, name);
     int run = publish(future, item.branch) == 0 ? set_running(future) : -1;
     if (run > 0 && bp_taking_part_begin(t) == 0)
         result = PyObject_Call(function, positional, keywords);
     if (run > 0 && !result)
-        item_as_interrupt(t);
-    end_item(&item, future);
+        bp_item_failed(t);
+    withdraw(future);
+    bp_item_end(&item);
     if (run == 0)
         Py_RETURN_NONE;
     PyObject *tuple = result ? PyTuple_Pack(1, result) : NULL;

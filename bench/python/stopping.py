@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: MIT
+"""Stopping a thread: from the request to the thread's end, for bough and for what people use today; what an executor and a scope cost.
+
+Where a package is not at hand its method stands here, in as few lines as it takes: func_timeout's sets an asynchronous exception, a
+cancel scope's code asks at its checkpoints, an Event is polled.
+"""
+import ctypes
+import os
+import statistics
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
+
+import bough
+from branches import alone
+from measure import OPTED_IN, Row, pairs_of_processes, row_of_pairs, state, without_gc
+
+try:
+    import stopit
+except ImportError:
+    stopit = None
+
+LONGEST = 1.5  # seconds, of the blocked call: what it takes for a method that has to wait for its end
+POLLED = 0.05  # seconds, between two looks at an Event
+
+
+# ---- ways to stop -------------------------------------------------------------------------------------------------------
+
+
+class Stopped(BaseException):
+    pass
+
+
+def blocked(checkpoint):
+    time.sleep(LONGEST)
+
+
+def polls(checkpoint):
+    """A blocking call that was rewritten for it."""
+    end = time.monotonic() + LONGEST
+    while time.monotonic() < end:
+        checkpoint()
+        time.sleep(POLLED)
+
+
+def computes(checkpoint):
+    end = time.monotonic() + LONGEST
+    while time.monotonic() < end:
+        pass
+
+
+def asks(checkpoint):
+    end = time.monotonic() + LONGEST
+    while time.monotonic() < end:
+        checkpoint()
+
+
+def of_bough(function, asynchronous=False):
+    thread = bough.Thread(target=function, args=(bough.check_interrupt,))
+    thread.enable_io_interrupt, thread.enable_async_interrupt = True, asynchronous
+    return thread, thread.interrupt
+
+
+def asynchronous(function):
+    return of_bough(function, True)
+
+
+def of_event(function):
+    event = threading.Event()
+
+    def checkpoint():
+        if event.is_set():
+            raise Stopped
+
+    return quiet(function, checkpoint), event.set
+
+
+def of_async_exc(function):
+    """func_timeout's, and thread2's."""
+    thread = quiet(function, None)
+
+    def stop():
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Stopped))
+
+    return thread, stop
+
+
+def of_stopit(function):
+    """Whose limit a timer of its own sets off."""
+    thread = quiet(function, None, stopit.TimeoutException)
+    return thread, lambda: stopit.async_raise(thread.ident, stopit.TimeoutException)
+
+
+def quiet(function, checkpoint, stopped=Stopped):
+    def run():
+        try:
+            function(checkpoint)
+        except stopped:
+            pass
+
+    return threading.Thread(target=run)
+
+
+def stop(way, function):
+    """Milliseconds from the request to joined."""
+    began = threading.Event()
+
+    def begun(checkpoint):
+        began.set()
+        function(checkpoint)
+
+    thread, request = way(begun)
+    thread.start()
+    began.wait()
+    time.sleep(0.02)  # it is in its call
+    start = time.perf_counter()
+    request()
+    thread.join()
+    return (time.perf_counter() - start) * 1000
+
+
+def stopping(quick):
+    ways = [
+        ("a blocked call: bough", of_bough, blocked),
+        ("a blocked call: asynchronous exception (func_timeout, thread2)", of_async_exc, blocked),
+        ("a blocked call: stopit", of_stopit if stopit else None, blocked),
+        ("a blocked call: a polled Event (cancelscope), rewritten to poll each 50 ms", of_event, polls),
+        ("a loop: bough, asynchronous", asynchronous, computes),
+        ("a loop: bough, check_interrupt()", of_bough, asks),
+        ("a loop: asynchronous exception (func_timeout, thread2)", of_async_exc, computes),
+        ("a loop: stopit", of_stopit if stopit else None, computes),
+        ("a loop: a polled Event (cancelscope), rewritten to ask", of_event, asks),
+    ]
+    samples = {what: [] for what, way, _ in ways if way}
+    for _ in range(5 if quick else 30):
+        for what, way, function in ways:
+            if way and len(samples[what]) < (5 if way in (of_async_exc, of_stopit) and function is blocked else 30):
+                samples[what].append(stop(way, function))
+    for what, taken in samples.items():
+        yield Row(f"{what}: from the request to joined", "", "ms", statistics.median(taken))
+
+
+# ---- costs --------------------------------------------------------------------------------------------------------------
+
+
+def throughput(executor, calls=2000):
+    """Microseconds for each call of a batch."""
+    with executor(2) as pool:
+        wait([pool.submit(os.getpid) for _ in range(100)])
+        start = time.perf_counter_ns()
+        wait([pool.submit(os.getpid) for _ in range(calls)])
+        return (time.perf_counter_ns() - start) / calls / 1000
+
+
+def of_boughs():
+    return throughput(bough.ThreadPoolExecutor)
+
+
+def of_standard():
+    return throughput(ThreadPoolExecutor)
+
+
+def fail_after():
+    with bough.fail_after(1000):
+        pass
+
+
+def rows(quick):
+    rounds = 10 if quick else 60
+    pairs = pairs_of_processes("stopping", "of_boughs", "of_standard", rounds)
+    yield row_of_pairs("bough.ThreadPoolExecutor, submit to done", "ThreadPoolExecutor", "us", pairs, at_most=1 / 0.95)
+    with without_gc(), state(OPTED_IN):
+        yield Row("an empty fail_after()", "", "us", alone(fail_after, 500, rounds), value_at_most=3)
+    yield from stopping(quick)

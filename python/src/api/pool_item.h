@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* A work item's branch on its worker's thread. */
+#ifndef BP_POOL_ITEM_H
+#define BP_POOL_ITEM_H
+
+#include "base/state.h"
+
+struct bp_item {
+    struct bp_thread *thread;
+    bough_branch *branch; /* NULL: there is no place for one more: it can't be cancelled then */
+    struct bp_region *around;
+};
+
+struct bp_item bp_item_begin(struct bp_thread *t, const char *name);
+/* The exception that is set becomes what the future is to have: while the interrupt is pending still. */
+void bp_item_failed(struct bp_thread *t);
+void bp_item_end(const struct bp_item *i);
+
+#endif
