@@ -28,14 +28,13 @@ static int accept_loop(int server)
 
 int main(int argc, char **argv)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    address.sin_port = htons((uint16_t)atoi(argc > 1 ? argv[1] : "7000"));
+    in_port_t port = htons((uint16_t)atoi(argc > 1 ? argv[1] : "7000"));
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = port, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int server = socket(AF_INET, SOCK_STREAM, 0), yes = 1;
     setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     if (bind(server, (struct sockaddr *)&address, sizeof address) != 0 || listen(server, SOMAXCONN) != 0)
         return perror("server"), 1;
     signal(SIGPIPE, SIG_IGN); /* a client that goes away is an error of write() */
     bough_signals(0);         /* Ctrl-C and SIGTERM interrupt everything; the shell sees 130 and 143 */
-    bough_notify_ready();     /* to systemd, if it has started us: see deploy/bough-server.service */
-    return accept_loop(server) != 0;
+    return bough_notify_ready(), accept_loop(server) != 0; /* ready for systemd: deploy/bough-server.service */
 }

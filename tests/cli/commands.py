@@ -182,7 +182,7 @@ def ps():
 def failures():
     """mistakes are told, with the exit status that the manual gives"""
     for status, want, *arguments in ((1, "no process", "tree", "999999999"), (1, "", "tree", str(os.getpid())),
-                                     (1, "no arena", "tree", "--file", "/dev/null"), (2, "usage", "tree"),
+                                     (1, "is not an arena of bough", "tree", "--file", "/dev/null"), (2, "usage", "tree"),
                                      (2, "not a process id", "tree", "x"), (2, "unknown command", "nonsense"), (2, "usage")):
         out = run(*arguments)
         if out.returncode != status or want not in out.stderr or out.stdout:

@@ -132,9 +132,11 @@ TEST(of_many_the_last_are_kept_and_the_oldest_dropped_with_a_report)
     CHECK_EQ(e->count, 63);
     CHECK_STR(e->attached[62]->message, "message 999");
     CHECK_EQ(reports_count_, 10); /* at 1, 2, 4 ... 512 */
-    CHECK(reported("the oldest is dropped, 1 by now, this one of the body in inner: Input/output error: message 0;"));
-    CHECK(
-        reported("the oldest is dropped, 512 by now, this one of the body in inner: Input/output error: message 511;"));
+    CHECK(reported(
+        "more than 64 unread failures: dropping the oldest (1 dropped so far), of the body in inner: Input/output error: "
+        "message 0;"));
+    CHECK(reported("more than 64 unread failures: dropping the oldest (512 dropped so far), of the body in inner: "
+                   "Input/output error: message 511;"));
 }
 
 static void say_nothing(const char *line)
