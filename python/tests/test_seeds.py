@@ -112,7 +112,9 @@ class Seeds(unittest.TestCase):
             s.sendall(b"fail\n")
             self.assertEqual(p.end(), 1, p)
             self.assertEqual(idle.recv(1), b"")
-        self.assertTrue(p.err.rstrip().endswith("ValueError: 127.0.0.1 asked for a failure"), p.err)
+        *_, error, note = p.err.splitlines()
+        self.assertEqual(error, "ValueError: 127.0.0.1 asked for a failure", p.err)
+        self.assertRegex(note, "^in child 'handle_client-[0-9]+' of branch 'branch'$")
         self.assertIn("in handle_client", p.err)
 
     def test_escalation(self):
