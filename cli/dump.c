@@ -71,6 +71,12 @@ static FILE *by_itself(struct arena *a)
     if (!in)
         snprintf(a->why, sizeof a->why, "process %d could not write its dump: %s", (int)a->pid,
                  l.error ? strerror(l.error) : "its file can't be read");
+    struct stat file;
+    if (in && fstat(fileno(in), &file) == 0 && file.st_size == 0) {
+        snprintf(a->why, sizeof a->why, "process %d gave an empty file as its dump", (int)a->pid);
+        fclose(in);
+        in = NULL;
+    }
     return in;
 }
 

@@ -210,9 +210,10 @@ static int64_t flush_time = FLUSH_TIME;
 
 void bo_exit_from_here(int signo, int status, int64_t flush)
 {
-    bo_store_seq(&wait_until, bo_clock()); /* main may be waiting at its exit: then that one goes on */
-    if (!may_exit())
-        return;
+    bool mine = may_exit(); /* before main is let go, which would exit with a status of its choice */
+    bo_store_seq(&wait_until, bo_clock());
+    if (!mine)
+        return; /* main has begun to exit, and goes on now */
     threads_awaited = true;
     dying_of_signal = signo;
     flush_time = flush < FLUSH_TIME ? flush : FLUSH_TIME;

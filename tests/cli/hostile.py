@@ -165,12 +165,12 @@ def environment(run):
 
 
 def read_terminal(fd):
-    data = b""
+    data = bytearray()  # a full arena's tree has tens of megabytes, in pieces of 4 KiB
     with contextlib.suppress(OSError):  # EIO: nobody has the other end open any more
-        while piece := os.read(fd, 1 << 16):
+        while select.select([fd], [], [], LIMIT)[0] and (piece := os.read(fd, 1 << 16)):
             data += piece
     os.close(fd)
-    return data.replace(b"\r\n", b"\n")
+    return bytes(data.replace(b"\r\n", b"\n"))
 
 
 def execute(bough, run, pid):
