@@ -50,12 +50,12 @@ static void quiet_event(struct bo_thread *t)
  * end: ring; if this is a handler on top of a call, have that call end when the handler returns (rule 5); and see to
  * it that an asynchronous region around is left in time (rule 14).
  */
-static void due_by_ourselves(struct bo_thread *t, uint64_t w, bool anew)
+static void due_by_ourselves(struct bo_thread *t, uint64_t w, bool newly_due)
 {
     if (w & BO_EVENT)
         bo_wake_ring(t);
     if (w & BO_IN)
-        bo_wake_again(t, anew);
+        bo_wake_again(t, newly_due);
     else if (w & BO_ASYNC)
         bo_ticker_watch(t);
 }

@@ -138,7 +138,7 @@ void bo_summon(struct bo_thread *t, uint32_t generation)
     bo_signals_on(mask);
 }
 
-void bo_wake_again(struct bo_thread *t, bool anew)
+void bo_wake_again(struct bo_thread *t, bool newly_due)
 {
     uint64_t mask = bo_wake_bit();
     if (bo_call_was_left_here(t))
@@ -146,7 +146,7 @@ void bo_wake_again(struct bo_thread *t, bool anew)
     bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, 0, sizeof mask);
     bo_wake_send_to_self(t);
     /* The thread may block the signal below the handler, too: then it takes the second road. */
-    if (anew)
+    if (newly_due)
         bo_ticker_watch(t);
     else
         bo_ticker_look_by(&t->t, bo_load_relaxed(&t->t.last_wake_at) + BO_ANSWER_WITHIN);

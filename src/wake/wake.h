@@ -20,9 +20,9 @@ void bo_summon(struct bo_thread *t, uint32_t generation);
 /* By the ticker: send the wake again to a thread whose word is still `w`, which waits for it and may be signalled. Returns whether
  * it was tried; if not, the word has changed. */
 bool bo_signal_again(struct bo_thread *t, uint64_t w);
-/* On the thread, in a handler on top of its blocked call, which has to end when the handler returns. `anew`: the word was not due until
+/* On the thread, in a handler on top of its blocked call, which has to end when the handler returns. `newly_due`: the word was not due until
  * now. A handler that runs again and again must not make an old wake look recent. */
-void bo_wake_again(struct bo_thread *t, bool anew);
+void bo_wake_again(struct bo_thread *t, bool newly_due);
 /*
  * Write to the thread's event descriptor, which makes it readable for event loops: a poster at each post, for edge-triggered loops
  * too; the owner when an interrupt becomes due by the end of a region. The owner waits for senders before it closes the descriptor.

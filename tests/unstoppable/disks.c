@@ -128,7 +128,7 @@ static void serve(int fuse)
         reply(fuse, head.unique, NULL, 0, -ENOSYS);
 }
 
-/* Dead: it takes no request from when it is told. Else it takes all, and answers none. */
+/* Once the row begins: a dead server reads no request, a silent one reads all requests and answers none. */
 static void be_a_server(bool dies)
 {
     char options[100];

@@ -41,7 +41,7 @@ static PyObject *alloc_or_raise(PyTypeObject *type, Py_ssize_t items)
         return NULL;
     }
     bough_paced();
-    bough_foreign_again(); /* nobody was told: the next call is */
+    bough_foreign_again(); /* no call has failed by it: the next one does */
     return PyType_GenericAlloc(type, items);
 }
 

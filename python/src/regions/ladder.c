@@ -61,7 +61,7 @@ static PyObject *seconds_until(bough_time at)
     return at ? PyFloat_FromDouble((double)(at - bough_now()) / 1e9) : Py_NewRef(Py_None);
 }
 
-/* What a handler is told: a tuple, which ladder.py makes an Incident of. */
+/* A handler's argument: a tuple, of which ladder.py makes an Incident. */
 static PyObject *incident_object(const struct bough_incident *i)
 {
     PyObject *record = bp_record_object(&i->record);
