@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A bounded branch, made from the public API: a semaphore with a place for each child, and a resource around
- * the child's resource, whose destructor gives the place back. It runs exactly once however the child ends, or if it
- * never began (rule 21), so no place is lost.
+ * A bounded branch, made from the public API: a semaphore with a place for each child, and a resource around the
+ * child's resource, whose destructor gives the place back. The destructor runs exactly once, however the child ends and
+ * also if it never began (rule 21), so no place is lost.
  *
- * It is freed with its branch: by then all threads that could use it have been joined.
+ * The bounded branch is freed with its branch: by then all threads that could use it have been joined.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -35,11 +35,11 @@ static void destroy_own(bough_resource r)
 static int run_job(void *value)
 {
     struct job *job = value;
-    bo_self->child->own = &job->own; /* the job itself is this wrapper, with the place */
+    bo_self->child->own = &job->own; /* what bough_take() takes: not the job, which holds the place */
     return job->fn(job->own.value);
 }
 
-/* The child's own resource goes first: until then its place is taken. */
+/* Destroys the child's resource first: the place stays taken until that is done. */
 static void end_job(void *value)
 {
     struct job *job = value;
@@ -48,7 +48,7 @@ static void end_job(void *value)
     free(job);
 }
 
-/* A job with a place; NULL with ECANCELED, ENOMEM, EINVAL. */
+/* A new job that holds a place; NULL with ECANCELED, ENOMEM, EINVAL. */
 static struct job *job_new(bough_bounded *bounded, bough_fn *fn, bough_resource own)
 {
     if (!bounded || !fn)

@@ -5,7 +5,7 @@
  *      main returns --> atexit handlers registered after bough_signals() --> the threads are awaited
  *        --> older atexit handlers, C++ destructors, other destructors --> streams are flushed, the signal raised
  *
- * so that no thread runs into what those have taken down, and each of them runs as in any other exit.
+ * So no thread uses what these handlers and destructors have torn down, and each of them runs as in any other exit.
  */
 #define _GNU_SOURCE
 #include <bough/signals.h>
@@ -39,12 +39,12 @@
 static _Atomic uint32_t exiter;                 /* the thread that exits; 0: none yet */
 static _Atomic int64_t wait_until = BO_FOREVER; /* the latest time until which the exit waits for threads */
 static _Atomic uint32_t keeps_status;           /* BOUGH_SIGNALS_STATUS */
-static int dying_of_signal;                     /* the ladder's exit: also if it is not main's */
+static int dying_of_signal;                     /* for the ladder's exit, on whichever thread it runs */
 
 /* ---- dying of a signal ----------------------------------------------------------------------------------- */
 
-/* What is no signal, or one that by default would not end the process, still gives the shell its 128 + n. That is
- * also how it ends as pid 1, to which default actions do not apply. */
+/* Whether the default action of `signo` ends the process. If not, or if `signo` is no signal, the process exits with
+ * the status 128 + n, as a shell would report it. So does pid 1, to which the kernel does not apply default actions. */
 static bool deadly(int signo)
 {
     switch (signo) {
@@ -62,7 +62,7 @@ static bool deadly(int signo)
     }
 }
 
-/* The process's _exit() may be a replacement, which comes here. */
+/* Not by _exit(): a program may replace that function with one that calls the library, which would come back here. */
 __attribute__((noreturn)) static void end_at_once(int status)
 {
     for (;;)
@@ -74,7 +74,7 @@ void bo_exit_by_signal(int signo)
     struct sigaction action = {.sa_handler = SIG_DFL};
     sigset_t set;
     if (deadly(signo) && sigemptyset(&set) == 0 && sigaddset(&set, signo) == 0) {
-        prctl(PR_SET_DUMPABLE, 0); /* some leave a core, and there is nothing to find in it */
+        prctl(PR_SET_DUMPABLE, 0); /* some signals dump core, which would be useless here */
         sigaction(signo, &action, NULL);
         bo_raise(signo);
         pthread_sigmask(SIG_UNBLOCK, &set, NULL);
@@ -84,14 +84,14 @@ void bo_exit_by_signal(int signo)
 
 /* ---- waiting for threads ----------------------------------------------------------------------------------- */
 
-/* A live thread that an exit has to wait for: neither the caller, nor one that waits for the caller itself, nor one that does
- * not know of bough. */
+/* A live thread that an exit has to wait for: neither the caller, nor one that waits for the caller itself, nor one
+ * that does not know of bough. */
 static bool is_other(const struct bo_thread *t, uint64_t w)
 {
     return !bo_is_strange(w) && t != bo_self && !(bo_self && bo_below(bo_self, &t->t));
 }
 
-/* The search goes on at the slot of the one before, and comes round once. */
+/* Searches all slots once, starting at the slot of the thread found before. */
 static struct bo_thread *other_thread(uint32_t from, uint64_t *word)
 {
     uint32_t high = bo_load_seq(&bo_arena.head->thread_high);
@@ -105,8 +105,8 @@ static struct bo_thread *other_thread(uint32_t from, uint64_t *word)
     return NULL;
 }
 
-/* One after the other; the end of each is the end of its generation. Looks up now and then: the ladder may say that it is
- * enough. */
+/* Waits for one thread, which ends with its generation. Wakes up every 100 ms, because the ladder may have ended the
+ * wait. False: the time is over. */
 static bool await_one(struct bo_thread *t, uint64_t w, int64_t until)
 {
     int64_t soon = bo_clock() + BO_MS(100);
@@ -151,8 +151,8 @@ static void await_others(int64_t grace)
     bo_await_others(bo_add_time(bo_clock(), grace), NULL);
 }
 
-/* What was asked of this process was not asked of a child that runs on its memory (vfork()), or on a copy that was made without
- * the fork handlers' knowledge (_Fork(), clone()). */
+/* False in a child process that runs on this process's memory (vfork()), or on a copy that was made without the fork
+ * handlers (_Fork(), clone()): requests to this process do not concern it. */
 static bool same_process(void)
 {
     return bo_raw0(SYS_getpid) == bo_load_relaxed(&bo_pid);
@@ -173,13 +173,13 @@ static int unhandled(void)
     return bo_record_serial(bo_load_seq(&r->state)) == bo_record_serial(state) ? posted.signo : 0;
 }
 
-/* An exit by another thread is its own affair: main may be waiting for it. */
+/* An exit() of another thread does not wait for threads: main may be waiting for that thread. */
 static bool in_main(void)
 {
     return bo_raw0(SYS_gettid) == getpid();
 }
 
-/* One thread exits: C libraries have no exit() for two. The other one waits for the end. */
+/* Only one thread may call exit(): C libraries do not support two at a time. Any other waits until the process ends. */
 static bool may_exit(void)
 {
     uint32_t none = 0, me = (uint32_t)bo_raw0(SYS_gettid);
@@ -192,7 +192,7 @@ static void claim_exit(void)
         bo_futex_sleep(&exiter, bo_load_seq(&exiter), BO_FOREVER);
 }
 
-static bool threads_awaited; /* once is enough, also if it was in vain */
+static bool threads_awaited; /* not again, even if some threads did not end in time */
 
 static void await_at_exit(void)
 {
@@ -210,17 +210,17 @@ static int64_t flush_time = FLUSH_TIME;
 
 void bo_exit_from_here(int signo, int status, int64_t flush)
 {
-    bool mine = may_exit(); /* before main is let go, which would exit with a status of its choice */
+    bool mine = may_exit(); /* before main stops waiting, or it could exit first, with another status */
     bo_store_seq(&wait_until, bo_clock());
     if (!mine)
-        return; /* main has begun to exit, and goes on now */
+        return; /* main has begun to exit, and continues now */
     threads_awaited = true;
     dying_of_signal = signo;
     flush_time = flush < FLUSH_TIME ? flush : FLUSH_TIME;
     exit(signo ? 128 + (signo & 127) : status);
 }
 
-/* Of the program's threads none is left whose mask this could have. */
+/* Sets an empty signal mask: no thread of the program is left to inherit one from. */
 static void *exit_for_all(void *unused)
 {
     sigset_t none;
@@ -234,7 +234,7 @@ static void *exit_for_all(void *unused)
 void bo_last_one_out(void)
 {
     pthread_t thread;
-    if (pthread_create(&thread, NULL, exit_for_all, NULL) == 0) /* not now: asked again in a moment */
+    if (pthread_create(&thread, NULL, exit_for_all, NULL) == 0) /* on failure the caller tries again soon */
         pthread_detach(thread);
 }
 
@@ -244,8 +244,8 @@ static void flush_is_late(int unused)
     bo_exit_by_signal(bo_load_relaxed(&dying_of));
 }
 
-/* A stream can stay locked, by a thread that reads from a terminal say, and a pipe can stay full: the end
- * does not wait for that. SIGALRM is free, the program is through. */
+/* A stream can stay locked, for example by a thread that reads from a terminal, and a pipe can stay full: a timer
+ * limits the time for flushing. SIGALRM is free for it, because the program has finished. */
 static void flush_streams(int signo)
 {
     struct sigaction late = {.sa_handler = flush_is_late};
@@ -267,7 +267,7 @@ static int asked_to_bo_exit_by_signal(bool in_any_thread)
     return in_any_thread || in_main() ? unhandled() : 0;
 }
 
-/* The last of this library's, and of a program's it is linked to, to run in an exit. */
+/* Runs last of all destructors of this library, and of a program that the library is linked into. */
 __attribute__((destructor(101))) static void die_at_exit(void)
 {
     await_at_exit();
@@ -325,7 +325,7 @@ void bough_exit(int status, int64_t grace)
     exit(status);
 }
 
-/* In a forked child: what was asked of the parent is not asked of it. */
+/* In a forked child: a request to the parent does not apply to it. */
 static void restore_in_child(void)
 {
     bo_store_seq(&exiter, 0);

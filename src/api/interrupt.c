@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* <bough/interrupt.h> over the core: posts, what became of them, and the target's side. */
+/* Implements <bough/interrupt.h>: posting, the state of a post, and the target's side. */
 #define _GNU_SOURCE
 #include "api/interrupt.h"
 #include <bough/interrupt.h>
@@ -42,7 +42,7 @@ bough_post bough_post_event(bough_target target, const struct bough_event *event
     return post;
 }
 
-/* Each thread for itself, not what branches off it: the caller may be one of those (rule 7). */
+/* Each thread for itself, not the branches that it has open: the caller may be in one of them (rule 7). */
 int bough_interrupt_all(const char *reason)
 {
     struct bough_event event = {.kind = BOUGH_STOP, .reason = reason, .flags = BOUGH_ALONE};
@@ -58,7 +58,7 @@ int bough_interrupt_all(const char *reason)
     return posted;
 }
 
-/* ---- what became of it --------------------------------------------------------------------------------- */
+/* ---- the state of a post --------------------------------------------------------------------------------- */
 
 /* A post handle: the target's handle, and serial and kind of the record in one. */
 struct bo_record *bo_record_of_post(bough_post post)
@@ -98,7 +98,7 @@ static bool over(const struct bo_record *r, bough_post post)
     return status_of(r, post) > BOUGH_POST_DELIVERED;
 }
 
-/* The futex word is the half of the record's state that has its serial: it moves on when the serial ends. */
+/* The futex word is the half of the record's state that has its serial: it changes when the serial ends. */
 static long wait_for_post_end(struct bo_record *r, bough_post post, int64_t deadline)
 {
     const _Atomic uint32_t *word = bo_low_half(&r->state);
@@ -146,8 +146,8 @@ int bough_reason_of(const bough_thread *thread, struct bough_record *record)
     return 0;
 }
 
-/* The bit first and the record then: a post that comes between sets the bit again, and finds either the record
- * that is being cleared, and counts with it, or none, and makes a new one. */
+/* Clear the bit first, then the record: a post in between sets the bit again. It finds either the record that is being
+ * cleared, and is cleared with it, or no record, and makes a new one. */
 static int clear_records(struct bo_target *t, uint32_t kinds)
 {
     int cleared = 0;
@@ -207,7 +207,7 @@ static int clear_target(bough_target target, uint32_t kinds)
     int saved = errno;
     bo_level_recompute(t);
     if (cleared > 0 && !(bo_load_seq(&t->t.word) & BO_PENDING))
-        t->call.last_was_cut = 0; /* it was handled: an error that comes later is the caller's (rule 47) */
+        t->call.last_was_cut = 0; /* the interrupt was handled: a later error is the caller's (rule 47) */
     errno = saved;
     return cleared;
 }
@@ -269,7 +269,7 @@ int bough_event_fd(void)
     if (fd < 0)
         return -1;
     t->event_fd = fd;
-    /* From this step on posters ring; what was due before, we ring for. */
+    /* From this step on posters write to the eventfd; for what was due before, this thread writes. */
     if (bo_word_set(&t->t.word, BO_EVENT, BO_BY_EVENT) & BO_DUE)
         bo_raw3(SYS_write, fd, (long)&one, sizeof one);
     return fd;

@@ -4,9 +4,9 @@
 
 #include "state/arena.h"
 
-/* A post's record, which may serve another one by now; NULL if it is none. [signal] */
+/* A post's record, which may belong to another post by now; NULL if the handle is invalid. [signal] */
 struct bo_record *bo_record_of_post(bough_post post);
-/* Clear one record, by thread t. False: it may not, or it is over. */
+/* Clear one record, by thread t. False: the thread may not clear it, or the record is closed already. */
 bool bo_clear_record(struct bo_thread *t, struct bo_record *r);
 
 #endif

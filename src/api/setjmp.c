@@ -10,7 +10,7 @@
 #include "thread/level.h"
 #include "upcalls.h"
 
-/* What a plain longjmp() has left must not be taken for what is open here. */
+/* Ends what a plain longjmp() has abandoned: it must not be mistaken for what is open here. */
 static void end_abandoned(struct bo_thread *t, uintptr_t sp)
 {
     if (!t)
@@ -19,7 +19,8 @@ static void end_abandoned(struct bo_thread *t, uintptr_t sp)
     bo_branch_end_abandoned(t, sp);
 }
 
-/* Marked in a handler on top of a blocked call, which is not left by jumping inside the handler. */
+/* The mark was set in a signal handler that interrupted a blocked call: a jump inside the handler does not leave that
+ * call. */
 #define IN_CALL ((uint64_t)1 << 32)
 
 void bough_jmp_mark_(struct bough_jmp *jmp)
@@ -34,7 +35,7 @@ void bough_jmp_mark_(struct bough_jmp *jmp)
         jmp->branch |= IN_CALL;
 }
 
-/* Regions and branches nest in each other, but undoing one sort does not touch the other. */
+/* Regions and branches nest in each other, but ending the regions does not affect the branches, nor the reverse. */
 void bough_longjmp(struct bough_jmp *jmp, int value)
 {
     struct bo_thread *t = bo_self;

@@ -6,15 +6,15 @@
  *        ^                |                 |
  *        +---- the root was cleared --------+
  *
- *      event      SIGHUP, SIGINT, SIGTERM or bough_signal_event(). What comes within 250 ms after the beginning of one
- *                 is the same event: not after its last repeat, or a key that is hit five times a second would
+ *      event      SIGHUP, SIGINT, SIGTERM or bough_signal_event(). A signal within 250 ms of the beginning of an event
+ *                 belongs to that event. Not of the event's last repeat: a key that is hit five times a second would
  *                 never count as more than one. SIGINT and SIGTERM are one incident.
- *      ASKED      a record of kind BOUGH_SIGNAL stands at the root: everything is interrupted
+ *      ASKED      a record of kind BOUGH_SIGNAL is pending at the root: everything is interrupted
  *      PROMOTED   the ladder goes up by one rung that has something to run: in a program without handlers the second
  *                 Ctrl-C begins the exit, the third writes the dump and kills
  *      FINAL      the record can't be cleared any more
  *
- * All of that is the record's to say: how many events there were, when the last began, by which signal the process ends.
+ * All of this state is in the record: the number of events, when the last one began, by which signal the process ends.
  */
 #define _GNU_SOURCE
 #include "api/signals.h"
@@ -45,7 +45,7 @@ static pthread_t waiter;
 
 /* ---- the machine ----------------------------------------------------------------------------------------- */
 
-/* strsignal() is not for handlers. */
+/* strsignal() is not async-signal-safe. */
 static const char *name_of(int signo)
 {
     switch (signo) {
@@ -70,8 +70,8 @@ static bool belongs_to_the_last(void)
     return bo_arena.branch && bo_record_stands(root_record()) && !bo_record_is_event(root_record());
 }
 
-/* Each event posts, not only the first: the record counts them, and the ladder, on the ticker's thread, climbs. Where
- * that does not run the third event is the last. */
+/* Each event posts, not only the first: the record counts the events, and the ladder climbs, on the ticker's thread. If
+ * that thread does not run, the third event ends the process. */
 int bough_signal_event(int signo)
 {
     struct bough_event event = {.kind = BOUGH_SIGNAL, .signo = signo, .reason = name_of(signo)};
@@ -120,7 +120,7 @@ static void install_handlers(void)
             sigaction(taken_signals[i], &action, &taken_before[i]);
 }
 
-/* A handler that the program has put in since then stays. */
+/* A handler that the program has installed since then stays. */
 static void restore_handlers(void)
 {
     struct sigaction now;
@@ -130,8 +130,8 @@ static void restore_handlers(void)
             sigaction(taken_signals[i], &taken_before[i], NULL);
 }
 
-/* stop_waiter()'s is a signal to this very thread; those from elsewhere are events to the last. glibc's sigwaitinfo()
- * hides the difference. */
+/* stop_waiter() sends a signal to this thread (SI_TKILL); signals from elsewhere are events until the end. glibc's
+ * sigwaitinfo() hides the difference. */
 static void *wait_for_signals(void *unused)
 {
     siginfo_t info;
@@ -149,7 +149,7 @@ static void *wait_for_signals(void *unused)
     return NULL;
 }
 
-/* The last of the library's handlers in the child, because each that blocks signals puts back a mask. */
+/* Runs as the last of the library's fork handlers in the child, because those that block signals restore a mask. */
 static void unblock_in_child(void)
 {
     sigset_t set = taken;
@@ -223,7 +223,7 @@ int bough_signals(unsigned flags)
     return count;
 }
 
-/* A record that stands stays: giving the signals back does not mean that one was handled. */
+/* A pending record stays: restoring the signals' handlers does not mean that the signal was handled. */
 int bough_signals_undo(void)
 {
     if (!bo_load_seq(&active))
@@ -236,7 +236,8 @@ int bough_signals_undo(void)
     return 0;
 }
 
-/* A forked child may never come to a point, and has no thread that climbs the ladder: it gets the signals back. */
+/* A forked child may never reach an interruption point, and has no thread that climbs the ladder: its former handlers
+ * are restored. */
 void bo_signals_forked(void)
 {
     if (bo_swap_seq(&active, 0) && !bo_load_seq(&is_waiter_wanted))

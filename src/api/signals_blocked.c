@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A signal that each thread blocks reaches no handler, however it was installed: that is said when it is asked for. */
+/* A signal that each thread blocks reaches no handler, however the handler was installed: bough_signals() reports
+ * that. */
 #include <dirent.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -9,7 +10,7 @@
 #include "api/signals.h"
 #include "state/log.h"
 
-/* The mask of one thread, as the kernel has it. False: it is gone, or there is no /proc. */
+/* The mask of one thread, as the kernel has it. False: the thread has ended, or there is no /proc. */
 static bool read_mask_of(const char *tid, uint64_t *mask)
 {
     char path[64], line[256];
@@ -24,7 +25,7 @@ static bool read_mask_of(const char *tid, uint64_t *mask)
     return found;
 }
 
-/* The library's own threads block all, and so change nothing. */
+/* The library's threads block all signals, and so do not change the result. */
 static uint64_t blocked_by_all(void)
 {
     DIR *folder = opendir("/proc/self/task");

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The kernel's form of struct sigaction. libc's form is no use for signals that libc keeps to itself, and under
- * a sanitizer libc's function would put another handler before the library's.
+ * The kernel's form of struct sigaction. libc's form can't be used for the signals that libc reserves, and under a
+ * sanitizer libc's function would install the sanitizer's handler around the library's.
  *
- * A machine's kernel has the restorer if its <asm/signal.h> defines SA_RESTORER, which src/meson.build looks up: that header
- * and libc's <signal.h> exclude each other. The kernel writes as much as it has, so a field too few here is memory overwritten.
+ * A machine's kernel has the restorer if its <asm/signal.h> defines SA_RESTORER, which src/meson.build looks up: that
+ * header and libc's <signal.h> exclude each other. The kernel writes its whole structure: if a field were missing here,
+ * it would overwrite other memory.
  */
 #ifndef BO_ARCH_ACTION_H
 #define BO_ARCH_ACTION_H

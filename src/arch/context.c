@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a signal handler reads and changes in the context of the code that it has interrupted, on machines with a window. The
- * registers are in the machine's registers.h. */
+/* What a signal handler reads and changes in the context of the code that it has interrupted, on machines with a
+ * window. The registers are in the machine's registers.h. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <ucontext.h>
@@ -66,7 +66,7 @@ uintptr_t bo_arch_pc(const void *context)
 }
 
 #ifndef BO_ARCH_RESTORER
-/* The kernel returns from a handler through its own page: no restorer lies in the frame. */
+/* The kernel returns from a handler through the vDSO: no restorer's address lies in the frame. */
 int bo_arch_handler_between(uintptr_t low, uintptr_t high, uintptr_t restorer)
 {
     (void)low;

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* How many bytes before a return address are looked at. */
+/* How many bytes before a return address are examined. */
 enum { BO_ARCH_CALL = 8 };
 
 /* The interrupted program counter, of the ucontext_t of a signal handler; 0: not known here. */

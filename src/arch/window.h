@@ -6,7 +6,7 @@
  *
  *     long bo_window(word, due, frame, nr, a, b, c, d, e, f)
  *     {
- *             if (atomic or of BO_IN to *word, and it was set) return -BO_EON_TOP;      // a call is below this one
+ *             if (atomic or of BO_IN to *word, and it was set) return -BO_EON_TOP;      // nested in another call
  *     set:    *frame = the stack pointer;
  *     begin:  if (*due & BO_DUE) goto cancel;                  // a load and a branch, no call
  *             result = system call nr(a .. f);                 // one instruction, the last before `end`
@@ -16,34 +16,35 @@
  *     cancelled:
  *     }
  *
- *     long bo_window_on_top(mask, before, due, call)     // for a call on top of another: IN stays as it is
+ *     long bo_window_on_top(mask, before, due, call)     // for a call nested in another: IN stays set
  *     {
  *     set:    system call rt_sigprocmask(SIG_UNBLOCK, mask, before, 8);
  *     begin, end, cancel: the same, with the number and arguments of *call; `out` is `end`
  *     }
  *
- * Why this has no race (rule 8). BO_IN is set and cleared inside, so the program counter says all. A poster makes the word due
- * first and then sends the wake signal. If the signal's handler finds the counter in [set, begin), the test is still to
- * come. In [begin, end) the call has not happened, or the kernel has put the counter back onto the instruction to restart
- * it, which it does only if the call had no effect: the handler moves the counter to `cancel`. From `end` to `out` and in
- * [cancel, cancelled) the call is over and its result counts (rule 9). Anywhere else with BO_IN set, other code runs on top of the call:
- * a signal handler.
+ * Why this has no race (rule 8). BO_IN is set and cleared inside, so the program counter alone shows the state of the
+ * call. A poster makes the word due first and then sends the wake signal. If the signal's handler finds the counter in
+ * [set, begin), the test is still to come. In [begin, end) the call has not happened, or the kernel has set the counter
+ * back to the instruction to restart it, which it does only if the call had no effect: the handler moves the counter to
+ * `cancel`. From `end` to `out` and in [cancel, cancelled) the call is over and its result counts (rule 9). Anywhere
+ * else with BO_IN set, a signal handler runs that has interrupted the call.
  *
- * On top of a call that the same wake may be for, there are two differences. In [set, begin) a window that is about to return
- * -BO_EON_TOP counts as elsewhere. And the handler leaves the wake to the call below at once, wherever in bo_window_on_top() it
- * comes, for another handler may jump out of that before the window's caller could: in [set, begin) it moves the counter, too.
+ * If the call is nested in another call, which the wake may be meant for, there are two differences. In [set, begin) a
+ * window that is about to return -BO_EON_TOP counts as elsewhere. And wherever in bo_window_on_top() the wake arrives,
+ * its handler passes it on to the outer call at once, because another handler may jump out of the window before the
+ * window's caller could pass it on: in [set, begin) the handler moves the counter, too.
  *
- * A wait that the kernel never begins again after a handler (poll, sleep, pause) fails with EINTR instead: the counter is
- * at `end`, and nothing has happened either. bo_arch_woken() makes its result the same as `cancel` does. So a wake never
- * shows as EINTR: an EINTR that is returned is a handler's of the program.
+ * A wait that the kernel never restarts after a handler (poll, sleep, pause) fails with EINTR instead: the counter is
+ * at `end`, and the call had no effect either. bo_arch_woken() makes its result the same as `cancel` does. So a wake
+ * never shows as EINTR: an EINTR that is returned comes from a handler of the application.
  *
  * The window is inline: a `return` behind a system call is mispredicted on many machines, since the kernel
  * leaves the return stack empty, and costs 3 % of a short call. So there are many windows, one in each drop-in,
  * and each enters its places in a table, the section `bo_windows`.
  *
- * `due` is the byte of the calling thread's word that says so: the lowest, or in foreign code one above it (state/word.h).
- * `frame` notes where on the stack the call was made: a call that a jump has left is found by it (thread/call.h).
- * All memory may be changed by the call.
+ * `due` is the byte of the calling thread's word that shows whether an interrupt is due: the lowest, or in foreign code
+ * a higher one (state/word.h). `frame` stores where on the stack the call was made: it shows that a jump has left the
+ * call (thread/call.h). All memory may be changed by the call.
  *
  * A machine without such a routine sets BO_ARCH_WINDOW to 0 (generic/): there the wake signal interrupts
  * without SA_RESTART and is repeated with backoff until the thread has left the call.
@@ -55,17 +56,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Bit 0 of that byte, the only one the window knows; state/word.h agrees by a static assertion. */
+/* Bit 0 of that byte, the only one that the window tests; state/word.h asserts that it is the same. */
 #define BO_ARCH_DUE 1
 /* The bit that a window sets and clears, by number; state/word.h takes it from here. */
 #define BO_ARCH_IN 4
 
-/* "It was cut": an error number that the kernel does not have, for a call may fail with ECANCELED by itself (a timerfd's
- * read, when the clock was set). Within the range of error numbers, which ends at 4095. */
+/* The call was interrupted. Not ECANCELED, with which a call may fail by itself (a timerfd's read, when the clock was
+ * set), but a number that the kernel does not use, within the range of error numbers, which ends at 4095. */
 #define BO_ECUT 4095
-/* "There is a call below": nothing was done. As good as the other number. */
+/* The call would be nested in another one: nothing was done. Chosen like BO_ECUT. */
 #define BO_EON_TOP 4094
-/* EINTR, and a wake has come: whose it is, is found out (thread/call.c). */
+/* EINTR, and a wake has come: thread/call.c finds out which call the wake is for. */
 #define BO_EWOKEN 4093
 
 /* An entry of the table: where each place lies, counted from the entry's own field. */
@@ -91,7 +92,7 @@ struct bo_window_call {
 #define BO_ARCH_WINDOW 1
 #endif
 
-/* What the handler of a signal needs to know about the code it interrupted. */
+/* Where the code stood that a signal handler has interrupted. */
 enum bo_where {
     BO_ELSEWHERE, /* in no window */
     BO_ENTERING,  /* in [set, begin), and IN is this window's: the test comes */
@@ -103,8 +104,8 @@ enum bo_where {
 enum bo_where bo_arch_where(const void *context, bool *on_top);
 /* From BO_BEFORE, and in bo_window_on_top() from BO_ENTERING: makes the window return -BO_ECUT. */
 void bo_arch_cancel(void *context);
-/* The wake has come. From BO_AFTER, and where the program counter does not decide: a window that was to return -EINTR returns
- * `-number` instead. */
+/* The wake has come. From BO_AFTER, and where the program counter does not decide: a window that was to return -EINTR
+ * returns `-number` instead. */
 void bo_arch_woken(void *context, int number);
 /* The interrupted stack pointer. */
 uintptr_t bo_arch_sp(const void *context);
@@ -122,7 +123,7 @@ static inline uintptr_t bo_window_place(const int32_t *field)
     return (uintptr_t)field + (uintptr_t)(intptr_t)*field;
 }
 
-/* No word is changed in bo_window_on_top(): it is over at `end`. */
+/* bo_window_on_top() does not change the word: its call is over at `end`. */
 static inline bool bo_window_is_on_top(const struct bo_window_places *w)
 {
     return bo_window_place(&w->out) == bo_window_place(&w->end);

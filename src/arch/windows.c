@@ -12,7 +12,7 @@ BO_BARE static bool lies(uintptr_t pc, const int32_t *from, const int32_t *to)
     return pc >= bo_window_place(from) && pc < bo_window_place(to);
 }
 
-/* The counter is at `out` if that is `end`: the call is over, and a window says so no longer. */
+/* `end` counts as BO_AFTER even in bo_window_on_top(), where `out` is `end` and [end, out) is empty. */
 BO_BARE static enum bo_where where_in(const struct bo_window_places *w, uintptr_t pc)
 {
     if (lies(pc, &w->set, &w->begin))

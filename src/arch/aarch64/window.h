@@ -6,14 +6,14 @@
  *
  *           atomic or of IN to *word; if it was set goto on_top
  *   set:    *frame = sp
- *   begin:  if (*due & 1) goto cancel            (acquire, behind the release of the atomic or: in that order)
+ *   begin:  if (*due & 1) goto cancel            (an acquire, ordered after the release of the atomic or)
  *           svc
  *   end:    atomic and of ~IN to *word
  *   out:
  *   cancel: x0 = -BO_ECUT; goto end                          (out of line)
  *   on_top: x0 = -BO_EON_TOP; goto out
  *
- * The atomic operations are loops of exclusive loads and stores, which every version of the architecture has.
+ * The atomic operations are loops of exclusive loads and stores, which every version of the architecture supports.
  */
 #ifndef BO_ARCH_AARCH64_WINDOW_H
 #define BO_ARCH_AARCH64_WINDOW_H

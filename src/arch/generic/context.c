@@ -7,7 +7,7 @@
 /* A wake came during the call: set by the signal's handler. */
 static BO_TLS _Atomic bool woken;
 
-/* A call of a handler on top has its own. */
+/* A nested call, by a signal handler, has its own `woken`. */
 long bo_window_plain(const void *due, long nr, long a, long b, long c, long d, long e, long f)
 {
     if (bo_load_seq((const _Atomic uint8_t *)due) & BO_ARCH_DUE)

@@ -3,7 +3,8 @@
 #ifndef BO_ARCH_RISCV64_REGISTERS_H
 #define BO_ARCH_RISCV64_REGISTERS_H
 
-/* The first register that the kernel saves is the program counter; then come x1 (ra), x2 (sp), ... x10 (a0), by number. */
+/* The first register that the kernel saves is the program counter; then come x1 (ra), x2 (sp), ... x10 (a0), by
+ * number. */
 #define BO_COUNTER(uc) ((uc)->uc_mcontext.__gregs[0])
 #define BO_STACK_POINTER(uc) ((uc)->uc_mcontext.__gregs[2])
 #define BO_RESULT(uc) ((uc)->uc_mcontext.__gregs[10])

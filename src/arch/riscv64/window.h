@@ -6,7 +6,7 @@
  *
  *           t0 = atomic or of IN to *word; if it was set goto on_top
  *   set:    *frame = sp
- *   begin:  if (*due & 1) goto cancel            (aqrl: behind the atomic or, in that order)
+ *   begin:  if (*due & 1) goto cancel            (ordered after the atomic or, which is aqrl)
  *           ecall
  *   end:    atomic and of ~IN to *word
  *   out:
