@@ -10,11 +10,11 @@
  *                           DUE, has the kernel run a barrier on all processors that run a thread of the process
  *                           (membarrier, private expedited), and looks for IN then.
  *
- * Measured is what the thread pays for each call, beside the bare call, and what the poster pays for each
- * post before it sends anything. And, to have a scale, what a function's return costs that lies behind the
- * call: where the kernel guards its own returns (spec_rstack_overflow: Safe RET) it leaves the processor's memory of
- * return addresses spoilt, so that two functions more around a call cost more than the locked operations do. Nothing of bough is used. A process of its own, because the registration
- * for membarrier changes what a context switch costs for all threads of a process.
+ * Measured is what the thread pays for each call, beside the bare call, and what the poster pays for each post before
+ * it sends anything. And, to have a scale, what a function's return costs that lies behind the call: where the kernel
+ * guards its own returns (spec_rstack_overflow: Safe RET) it leaves the processor's memory of return addresses spoilt,
+ * so that two functions more around a call cost more than the locked operations do. Nothing of bough is used. A process
+ * of its own, because the registration for membarrier changes what a context switch costs for all threads of a process.
  */
 #include "bench.h"
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How what bough does grows with the number of threads, from 1 to 30,000, or to as many as the machine can have: then it says what the
- * limit is. Each number is from processes of its own.
+ * How what bough does grows with the number of threads, from 1 to 30,000, or to as many as the machine can have: then
+ * it says what the limit is. Each number is from processes of its own.
  *
  *     start        one child after the other, until it runs
  *     interrupt    of a branch with n blocked children, until the last one is joined
  *     nested       the same, of the first of n branches that lie in each other, with a thread in each
  *     incidents    each of n threads is interrupted and does not heed it: what the ticker works until all are overdue
  *
- * Times are for each thread. Growth is the power of n by which the time of all grows: 1 is linear. From 1 thread on it has what is
- * the same for any number, so that it is below 1; the other column shows what remains.
+ * Times are for each thread. Growth is the power of n by which the time of all grows: 1 is linear. From 1 thread on it
+ * has what is the same for any number, so that it is below 1; the other column shows what remains.
  */
 #include "bench.h"
 

@@ -3,8 +3,8 @@
  * Reading the arena of another process: found, checked, copied out slot by slot.
  *
  * It is read by pread() and never mapped: a file that is cut while we look at it makes a call fail instead of a process
- * die. Nothing that is read is believed: indices, sizes and strings are checked here, links by the function that follows them.
- * The process need not cooperate: it may be hung or stopped.
+ * die. Nothing that is read is believed: indices, sizes and strings are checked here, links by the function that
+ * follows them. The process need not cooperate: it may be hung or stopped.
  */
 #ifndef CLI_ATTACH_H
 #define CLI_ATTACH_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command's parts. A subcommand is a function like main() in a file of its own, and a line in the table of commands.c. It
- * returns an exit status: 0, EXIT_FAILURE, or EXIT_USAGE through one of the functions below.
+ * The command's parts. A subcommand is a function like main() in a file of its own, and a line in the table of
+ * commands.c. It returns an exit status: 0, EXIT_FAILURE, or EXIT_USAGE through one of the functions below.
  */
 #ifndef CLI_COMMAND_H
 #define CLI_COMMAND_H

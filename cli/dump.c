@@ -94,7 +94,7 @@ static int from_outside(const struct arena *a)
     return EXIT_SUCCESS;
 }
 
-/* ---- for programs ------------------------------------------------------------------------------------------------- */
+/* ---- for programs ------------------------------------------------------------------------------------------------ */
 
 /* The dump's lines, whatever is in them: names were made harmless, and can't look like other lines. */
 static bool next_line(FILE *in, char *line, size_t size)
@@ -176,7 +176,7 @@ static int as_json(const struct arena *a, FILE *in)
     return EXIT_SUCCESS;
 }
 
-/* ---- the command -------------------------------------------------------------------------------------------------- */
+/* ---- the command ------------------------------------------------------------------------------------------------- */
 
 static int show_dump(struct arena *a, bool json)
 {

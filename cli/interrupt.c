@@ -98,7 +98,7 @@ static bool find_target(const struct arena *a, const char *wanted, struct found 
     return f->count == 1;
 }
 
-/* ---- what becomes of it -------------------------------------------------------------------------------------------- */
+/* ---- what becomes of it ------------------------------------------------------------------------------------------ */
 
 enum became { STANDS, HANDLED, LOST, PROCESS_GONE };
 
@@ -151,7 +151,7 @@ static int tell(const struct arena *a, enum became how, double seconds)
     }
 }
 
-/* ---- the command ---------------------------------------------------------------------------------------------------- */
+/* ---- the command ------------------------------------------------------------------------------------------------- */
 
 struct wish {
     const char *reason;
@@ -175,7 +175,8 @@ static void put_target(const struct arena *a, const struct found *target)
         printf(" (%d)", (int)here);
 }
 
-/* The rung that it can come to. A request that stands already climbs as far as it was allowed to, and this one makes it. */
+/* The rung that it can come to. A request that stands already climbs as far as it was allowed to, and this one makes
+ * it. */
 static int put_reach(const struct arena *a, const struct found *target, int ceiling)
 {
     struct bo_record r;

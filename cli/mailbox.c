@@ -47,7 +47,8 @@ static pid_t find_reader(pid_t pid)
     return found;
 }
 
-/* By no other signal than the library's, whatever the arena names: the process may have ended, and another have its id. */
+/* By no other signal than the library's, whatever the arena names: the process may have ended, and another have its
+ * id. */
 static void ring(const struct arena *a)
 {
     pid_t reader = find_reader(a->pid);
@@ -57,7 +58,8 @@ static void ring(const struct arena *a)
 
 /* ---- the box ---------------------------------------------------------------------------------------------------- */
 
-/* Mapped: its length is sealed, so that no access fails. What is in it may change at any moment, and is not believed. */
+/* Mapped: its length is sealed, so that no access fails. What is in it may change at any moment, and is not
+ * believed. */
 static struct bo_mailbox *open_box(pid_t pid)
 {
     struct stat is;
@@ -101,7 +103,7 @@ static int put(struct bo_mailbox *m, const struct bo_request *request)
     return -1;
 }
 
-/* ---- sending ------------------------------------------------------------------------------------------------------ */
+/* ---- sending ----------------------------------------------------------------------------------------------------- */
 
 static bool answered(const struct bo_request *box)
 {

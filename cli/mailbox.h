@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sending a request to a process: it goes to the mailbox (state/mailbox_layout.h), with a signal to the one thread that reads it, which
- * waits for nothing else. No lock is taken, and the answer is checked like the contents of the arena.
+ * Sending a request to a process: it goes to the mailbox (state/mailbox_layout.h), with a signal to the one thread that
+ * reads it, which waits for nothing else. No lock is taken, and the answer is checked like the contents of the arena.
  */
 #ifndef CLI_MAILBOX_H
 #define CLI_MAILBOX_H

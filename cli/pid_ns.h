@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ids across PID namespaces. A process in a container calls itself and its threads by other ids than /proc does for us: in
- * its arena are its *own* ids, in paths, signals and all that is shown are those of *here*. The kernel lists a thread's ids
- * from /proc's namespace down to its own one: the first is the one here, the last is its own.
+ * Ids across PID namespaces. A process in a container calls itself and its threads by other ids than /proc does for us:
+ * in its arena are its *own* ids, in paths, signals and all that is shown are those of *here*. The kernel lists a
+ * thread's ids from /proc's namespace down to its own one: the first is the one here, the last is its own.
  */
 #ifndef CLI_PID_NS_H
 #define CLI_PID_NS_H

@@ -251,7 +251,8 @@ static ssize_t read_file(struct strings *s, uint64_t address, char *text, size_t
     return -1;
 }
 
-/* To the end of its page: what follows may not be there. By a path: an id in /proc need not be one for a system call. */
+/* To the end of its page: what follows may not be there. By a path: an id in /proc need not be one for a system
+ * call. */
 static ssize_t read_memory(struct strings *s, uint64_t address, char *text, size_t size)
 {
     char path[64];

@@ -8,8 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* What to look at under /proc for its memory and files: the process, or one of its threads if main has ended, which leaves
- * these. 0: it has ended, and is gone or a zombie. */
+/* What to look at under /proc for its memory and files: the process, or one of its threads if main has ended, which
+ * leaves these. 0: it has ended, and is gone or a zombie. */
 pid_t proc_alive(pid_t pid);
 /* The name of its program; "?" if it is gone. */
 void proc_command(pid_t pid, char *text, size_t size);

@@ -6,7 +6,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Colour if it is a terminal and NO_COLOR is not set; lines drawn in UTF-8 if the locale has it. Before that: neither. */
+/* Colour if it is a terminal and NO_COLOR is not set; lines drawn in UTF-8 if the locale has it. Before that:
+ * neither. */
 void choose_style(FILE *out);
 
 enum colour { PLAIN, BOLD, RED, GREEN, CYAN };

@@ -39,8 +39,8 @@ static void put_place(struct printer *p, const char *file, int line)
     fprintf(p->out, ":%d", line);
 }
 
-/* An operator's request came through the mailbox, which the library's thread reads. Its process has an id in the namespace of
- * the one that it asks, or none. */
+/* An operator's request came through the mailbox, which the library's thread reads. Its process has an id in the
+ * namespace of the one that it asks, or none. */
 static void put_sender(struct printer *p, const struct bo_record *r)
 {
     const struct arena *a = p->view->arena;

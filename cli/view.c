@@ -253,8 +253,8 @@ static void give_ids(struct view *v)
 
 /* ---- the whole -------------------------------------------------------------------------------------------------- */
 
-/* The threads' ids are read before the tree, for those that are not in it, and after it, for those that are: if they are
- * needed. */
+/* The threads' ids are read before the tree, for those that are not in it, and after it, for those that are: if they
+ * are needed. */
 static bool fill(struct view *v)
 {
     struct pid_map before;

@@ -100,7 +100,7 @@ static uint64_t echoed(const struct shared *s)
     return sum;
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------- */
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 /* Returns the wait status; -1 if the process did not end. */
 static int reap(pid_t pid)

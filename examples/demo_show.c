@@ -161,7 +161,7 @@ void show_tree(const struct shared *s, int server, uint64_t echoed)
     fflush(stdout);
 }
 
-/* ---- the balance -------------------------------------------------------------------------------------------------- */
+/* ---- the balance ------------------------------------------------------------------------------------------------- */
 
 struct balance {
     uint64_t read, taken, written, given, sent, received, unread, unsent;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Marking a branch against adding to it and against its end (rules 4 and 6): the record, where to look for those below it, and the notes
- * that walks out of branches leave. README.md says what is checked.
+ * Marking a branch against adding to it and against its end (rules 4 and 6): the record, where to look for those below
+ * it, and the notes that walks out of branches leave. README.md says what is checked.
  *
- * A thread has branch OUTER open, opens INNER in it, adds children, ends INNER, and begins again in the same slots. Another thread adds a child to
- * a branch of its own, OTHER, in any free slot; one that is below INNER adds a child to it at the same time. Posters post to INNER or
- * OUTER. All slots lie in one part of a group: they share a bit of bo_reach.
+ * A thread has branch OUTER open, opens INNER in it, adds children, ends INNER, and begins again in the same slots.
+ * Another thread adds a child to a branch of its own, OTHER, in any free slot; one that is below INNER adds a child to
+ * it at the same time. Posters post to INNER or OUTER. All slots lie in one part of a group: they share a bit of
+ * bo_reach.
  */
 #ifndef NPOST
 #define NPOST 1

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Wakes: posters, the ticker, and a thread in calls with handlers of the program on top. README.md says what is checked.
+ * Wakes: posters, the ticker, and a thread in calls with handlers of the program on top. README.md says what is
+ * checked.
  *
- * The thread is a stack of frames: frame 0 is its own code, frame 1 a handler of the program on top of it, frame 2 another handler on
- * top of that one. A frame has a program counter, a mask and at most one call in progress. One turn of the loop in target() is one
- * step that others can see, of the thread or of its kernel. `pc` names the place that the next step begins at.
+ * The thread is a stack of frames: frame 0 is its own code, frame 1 a handler of the program on top of it, frame 2
+ * another handler on top of that one. A frame has a program counter, a mask and at most one call in progress. One turn
+ * of the loop in target() is one step that others can see, of the thread or of its kernel. `pc` names the place that
+ * the next step begins at.
  */
 #ifndef NPOST
 #define NPOST 2         /* posters, each with one post */
@@ -198,7 +200,8 @@ inline send_to_self() {
   if :: self_failed -> unsent = true :: else fi;
   self_failed = false }
 
-/* Block the signal in the frame of the handler that was interrupted, and send it again: it comes when that handler returns. */
+/* Block the signal in the frame of the handler that was interrupted, and send it again: it comes when that handler
+ * returns. */
 inline come_back() {
   blocked[top] = true; send_to_self() }
 
@@ -211,8 +214,8 @@ inline elsewhere() {
   :: else
   fi }
 
-/* The kernel's EINTR does not show whose handler has made it: EWOKEN. If nothing is due, cut() returns it as EINTR where the program has
- * handlers. */
+/* The kernel's EINTR does not show whose handler has made it: EWOKEN. If nothing is due, cut() returns it as EINTR
+ * where the program has handlers. */
 #define PROGRAM_HANDLES (HRUNS > 0)
 #ifdef FAULT_EINTR
 #define WOKEN ECUT
@@ -220,7 +223,8 @@ inline elsewhere() {
 #define WOKEN EWOKEN
 #endif
 
-/* On top of another call: the handler leaves the wake to that one wherever it comes, for a jump may leave the call on top next. */
+/* On top of another call: the handler leaves the wake to that one wherever it comes, for a jump may leave the call on
+ * top next. */
 #ifdef FAULT_REFUSED
 #define COMES_TO_NOTHING (pc[top] == ENTERING || pc[top] == REFUSED)
 #else
@@ -450,7 +454,8 @@ proctype target() {
        break }
   od }
 
-/* A wake that is lost leaves the thread asleep for good, and so does a sender that is never through: invalid end states. */
+/* A wake that is lost leaves the thread asleep for good, and so does a sender that is never through: invalid end
+ * states. */
 init { atomic { byte i;
   for (i : 1 .. NPOST) { run poster() }
   run ticker(); run target();

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The end of a thread's generation against posters, the ticker and the freezing of a poster (rules 6, 13 and 37). README.md says what is checked.
+ * The end of a thread's generation against posters, the ticker and the freezing of a poster (rules 6, 13 and 37).
+ * README.md says what is checked.
  *
- * The thread makes a call in its first generation, leaves it or ends inside of it (pthread_exit() in a handler), and is then used again: its
- * second generation runs foreign code, and the thread exits.
+ * The thread makes a call in its first generation, leaves it or ends inside of it (pthread_exit() in a handler), and is
+ * then used again: its second generation runs foreign code, and the thread exits.
  */
 #ifndef NPOST
 #define NPOST 2
@@ -51,7 +52,8 @@ inline unpin() {
 #endif
 }
 
-/* bo_post(). A handler that comes may freeze its thread for good: signals are blocked, from the pin to the last step. */
+/* bo_post(). A handler that comes may freeze its thread for good: signals are blocked, from the pin to the last
+ * step. */
 #ifdef FAULT_FREEZE
 #define MAY_FREEZE if :: frozen = true; goto stands_still :: true fi
 #else

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Calls of code that was not written for bough: FOREIGN_DUE and SILENT_DUE, what is delivered there and then left alone, taken back, and due
- * again when the grace is over. README.md says what is checked. The signal is call.pml's: `wake` is set by who raises one of the due bits
- * in a thread that is in a call.
+ * Calls of code that was not written for bough: FOREIGN_DUE and SILENT_DUE, what is delivered there and then left
+ * alone, taken back, and due again when the grace is over. README.md says what is checked. The signal is call.pml's:
+ * `wake` is set by who raises one of the due bits in a thread that is in a call.
  */
 #ifndef NPOST
 #define NPOST 2
@@ -19,7 +19,8 @@
 #define BO_CHANGE 16    /* four bits, never more than 15 changes */
 #define WITHOUT(w, bits) ((w) & (255 - (bits)))
 
-/* Sorts of calls: bough's own (0), those that can report an interrupt (1), silent waits (2). BIT: bo_foreign_due_bit(). */
+/* Sorts of calls: bough's own (0), those that can report an interrupt (1), silent waits (2). BIT:
+ * bo_foreign_due_bit(). */
 #define BIT(sort) (1 << (sort))
 
 byte word;

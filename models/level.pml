@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Levels: settling, masking and unmasking, budgets, clears, and calls that a handler makes in between. README.md says what is checked.
+ * Levels: settling, masking and unmasking, budgets, clears, and calls that a handler makes in between. README.md says
+ * what is checked.
  *
- * The signal itself is call.pml's: here `wake` is set by who raises DUE in a thread that is in a call, and ends the sleep of the
- * innermost call.
+ * The signal itself is call.pml's: here `wake` is set by who raises DUE in a thread that is in a call, and ends the
+ * sleep of the innermost call.
  */
 #ifndef NPOST
 #define NPOST 2

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waits inside libc (REPEAT): the program counter says nothing, so the wake's handler sets the wait's time to the past, and the ticker
- * repeats the wake until the thread has left. README.md says what is checked.
+ * Waits inside libc (REPEAT): the program counter says nothing, so the wake's handler sets the wait's time to the past,
+ * and the ticker repeats the wake until the thread has left. README.md says what is checked.
  *
- * Frame 0 waits in libc, or with -DWINDOW in a call of bough's; a handler of the program on top of that (frame 1) does the one or the other too.
+ * Frame 0 waits in libc, or with -DWINDOW in a call of bough's; a handler of the program on top of that (frame 1) does
+ * the one or the other too.
  */
 #ifndef NPOST
 #define NPOST 1
@@ -60,7 +61,8 @@ proctype poster() { bool rises;
   if :: rises -> atomic { send_wake() }; watched = true; word = word - BO_SENDER :: else fi;
   posted++ }
 
-/* look_at_repeat(), as long as the thread is listed. -DLIVE: the pause before it repeats is long enough for a thread that is awake. */
+/* look_at_repeat(), as long as the thread is listed. -DLIVE: the pause before it repeats is long enough for a thread
+ * that is awake. */
 #ifdef LIVE
 #define PAUSE_IS_OVER IS_ASLEEP
 #else

@@ -56,7 +56,8 @@ static void dispose(void *value) noexcept
     delete static_cast<job *>(value);
 }
 
-/* `foreign`: calls of code that was not written for bough are interruptible in the child, the standard library's too. */
+/* `foreign`: calls of code that was not written for bough are interruptible in the child, the standard library's
+ * too. */
 static void start(bough_branch *branch, job work, bool foreign = false)
 {
     bough_child_options options = {};

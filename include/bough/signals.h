@@ -40,8 +40,9 @@ enum bough_signals_flags {
  * quick_exit() is called, after the handlers of at_quick_exit() that were registered after this call. For _exit() see
  * bough_exit_now(). A signal that every thread blocks reaches no handler, which is reported once, unless
  * BOUGH_SIGNALS_WAIT or BOUGH_SIGNALS_QUIET is given: the latter is for code that calls this function on behalf of a
- * program, which may inherit such a mask and know of it. A child of fork() has the signals' actions from before this call, and may call this function
- * again. Returns how many signals were taken; -1 with EINVAL, EALREADY, EAGAIN, ENOMEM. [rule 32]
+ * program, which may inherit such a mask and know of it. A child of fork() has the signals' actions from before this
+ * call, and may call this function again. Returns how many signals were taken; -1 with EINVAL, EALREADY, EAGAIN,
+ * ENOMEM. [rule 32]
  */
 BOUGH_API int bough_signals(unsigned flags);
 

@@ -20,7 +20,8 @@ enum { ENOUGH = 256, A_LIST = 4 /* threads */ };
 
 static _Atomic uint32_t known_room = ENOUGH;
 
-/* The program may have asked for more itself. An older kernel refuses, and is not asked again before there are twice as many. */
+/* The program may have asked for more itself. An older kernel refuses, and is not asked again before there are twice as
+ * many. */
 void bo_futex_room(uint32_t threads)
 {
     uint32_t known = bo_load_relaxed(&known_room), next = known;

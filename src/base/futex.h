@@ -15,8 +15,9 @@
 #include "base/clock.h"
 #include "base/raw.h"
 
-/* A futex word is 32 bits. The half of a 64-bit word that has its lower or upper bits, wherever the machine puts them. The
- * type keeps a 64-bit word itself from being passed: its address is that of the upper half on a big-endian machine. */
+/* A futex word is 32 bits. The half of a 64-bit word that has its lower or upper bits, wherever the machine puts them.
+ * The type keeps a 64-bit word itself from being passed: its address is that of the upper half on a big-endian
+ * machine. */
 static inline const _Atomic uint32_t *bo_low_half(const volatile void *word)
 {
     const _Atomic uint32_t *half = (const _Atomic uint32_t *)(uintptr_t)word;
@@ -39,14 +40,16 @@ static inline void bo_futex_wake(const _Atomic uint32_t *word, int count)
 }
 
 /*
- * Yields the processor once, and sets *now to the time after that. Returns false if the thread should sleep instead: another
- * thread computes on this processor. A yield then costs the rest of that thread's time slice, milliseconds, where a
- * thread that sleeps and is woken runs at once. No thread of the process yields for a second after one that took so long.
+ * Yields the processor once, and sets *now to the time after that. Returns false if the thread should sleep instead:
+ * another thread computes on this processor. A yield then costs the rest of that thread's time slice, milliseconds,
+ * where a thread that sleeps and is woken runs at once. No thread of the process yields for a second after one that
+ * took so long.
  */
 bool bo_yield(int64_t *now);
 
-/* Before sleeping: yield for 50 us at most, until `condition` holds. The event has often come by then, at a fifth of the
- * cost of sleeping and being woken. Not a pause loop: the thread that brings the event may need this very processor. */
+/* Before sleeping: yield for 50 us at most, until `condition` holds. The event has often come by then, at a fifth of
+ * the cost of sleeping and being woken. Not a pause loop: the thread that brings the event may need this very
+ * processor. */
 #define BO_YIELD_UNTIL(condition)                                      \
     do {                                                               \
         int64_t bo_now = bo_clock(), bo_until = bo_now + 50000;        \
@@ -55,9 +58,9 @@ bool bo_yield(int64_t *now);
     } while (0)
 
 /*
- * So many threads may wait in this process. The kernel keeps them in lists, sixteen on a machine with two processors, and each thread
- * that wakes another, or ends, goes through one: with thousands of waiting threads that is most of its time. From Linux 6.17 on a
- * process can have more of them. Called before a thread is started.
+ * So many threads may wait in this process. The kernel keeps them in lists, sixteen on a machine with two processors,
+ * and each thread that wakes another, or ends, goes through one: with thousands of waiting threads that is most of its
+ * time. From Linux 6.17 on a process can have more of them. Called before a thread is started.
  */
 void bo_futex_room(uint32_t threads);
 void bo_futex_after_fork(void);
@@ -110,8 +113,8 @@ static inline void bo_unlock(struct bo_lock *lock)
 }
 
 /*
- * A lock that fork() holds: a signal handler that forks, nested inside the holder, would deadlock on it. So all signals are
- * blocked as long as it is held, by the handlers of pthread_atfork() too.
+ * A lock that fork() holds: a signal handler that forks, nested inside the holder, would deadlock on it. So all signals
+ * are blocked as long as it is held, by the handlers of pthread_atfork() too.
  */
 struct bo_fork_lock {
     struct bo_lock lock;

@@ -47,7 +47,8 @@ size_t bo_cut(const char *text, size_t most)
 
 /* ---- what is shown as it is ---------------------------------------------------------------------- */
 
-/* Controls (C0, DEL, C1), line and paragraph separators, what sets or overrides a direction, what is invisible by purpose. */
+/* Controls (C0, DEL, C1), line and paragraph separators, what sets or overrides a direction, what is invisible by
+ * purpose. */
 static const struct {
     uint32_t first, last;
 } hiding_calls[] = {

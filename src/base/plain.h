@@ -20,8 +20,8 @@ size_t bo_cut(const char *text, size_t most);
 
 enum { BO_ESCAPE = 4 }; /* the length of one byte as \xNN */
 
-/* A copy in which each byte that is not shown as it is comes as \xNN. Always terminated; only whole characters and escapes.
- * Returns its length. */
+/* A copy in which each byte that is not shown as it is comes as \xNN. Always terminated; only whole characters and
+ * escapes. Returns its length. */
 size_t bo_plain(char *to, size_t size, const char *from);
 
 #endif

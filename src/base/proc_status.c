@@ -11,7 +11,7 @@
 #include "base/atomic.h"
 #include "base/raw.h"
 
-/* ---- one line of a status file ------------------------------------------------------------------------------------- */
+/* ---- one line of a status file ----------------------------------------------------------------------------------- */
 
 struct search {
     const char *field;
@@ -39,8 +39,8 @@ static bool take(struct search *s, char c)
     return false;
 }
 
-/* In pieces: the line of groups can be longer than any buffer. A name can't look like a line, as the kernel escapes its line
- * breaks. */
+/* In pieces: the line of groups can be longer than any buffer. A name can't look like a line, as the kernel escapes its
+ * line breaks. */
 static size_t status_value(const char *path, const char *field, char *value, size_t size)
 {
     char piece[512];
@@ -64,7 +64,7 @@ static pid_t number_in(const char *text)
     return n;
 }
 
-/* ---- folders ------------------------------------------------------------------------------------------------------- */
+/* ---- folders ----------------------------------------------------------------------------------------------------- */
 
 /* By the way to this process's folder: "/proc/self" leads to its id there. */
 static bool proc_is_foreign(void)
@@ -155,7 +155,7 @@ static pid_t folder_of(pid_t tid)
     return found ? found : -1;
 }
 
-/* ---- for all ------------------------------------------------------------------------------------------------------- */
+/* ---- for all ----------------------------------------------------------------------------------------------------- */
 
 size_t bo_status_of_process(const char *field, char *value, size_t size)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The thread sanitizer (TSan) implements atomics with an internal lock. The wake signal's handler is installed behind its back,
- * so it can interrupt an atomic while that lock is held: it would deadlock on the lock, or freeze the thread there, and all
- * threads that use the same object would wait. So under TSan a thread records that it is in such an operation, and the wake
- * is put off until the operation is over. In other builds this is nothing.
+ * The thread sanitizer (TSan) implements atomics with an internal lock. The wake signal's handler is installed behind
+ * its back, so it can interrupt an atomic while that lock is held: it would deadlock on the lock, or freeze the thread
+ * there, and all threads that use the same object would wait. So under TSan a thread records that it is in such an
+ * operation, and the wake is put off until the operation is over. In other builds this is nothing.
  */
 #ifndef BO_BASE_TSAN_ATOMIC_H
 #define BO_BASE_TSAN_ATOMIC_H
@@ -47,8 +47,8 @@ __attribute__((no_sanitize("thread"))) static inline void bo_whole_end(void)
         bo_come_again();
 }
 
-/* Handlers of the program that the sanitizer has put off run in the next atomic operation: in one that does not count. In
- * what it does not know, that is none. */
+/* Handlers of the program that the sanitizer has put off run in the next atomic operation: in one that does not count.
+ * In what it does not know, that is none. */
 __attribute__((weak)) _Atomic char bo_any;
 #define BO_LET_IN() ((void)atomic_load_explicit(&bo_any, memory_order_relaxed))
 

@@ -10,8 +10,8 @@
 #include "upcalls.h"
 #include "wake/ticker.h"
 
-/* The operations that the parent's threads were in the middle of are unknown, and do not concern this process: their data is
- * not touched, freed or reported. */
+/* The operations that the parent's threads were in the middle of are unknown, and do not concern this process: their
+ * data is not touched, freed or reported. */
 static void forget_branch_state(struct bo_branch_state *state)
 {
     bo_store_relaxed(&state->lock.state, 0);

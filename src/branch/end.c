@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Ending a branch: by its owner, at a jump, and at the end of its thread. branch/orphan.c has branches whose thread is lost. */
+/* Ending a branch: by its owner, at a jump, and at the end of its thread. branch/orphan.c has branches whose thread is
+ * lost. */
 #define _GNU_SOURCE
 #include "branch/end.h"
 #include <errno.h>
@@ -201,8 +202,8 @@ void bough_leave_(bough_branch **branch)
     errno = saved;
 }
 
-/* The same for a block that a C++ exception leaves. The exception is the body's failure, unless it is how the body leaves
- * because it was interrupted (rules 23, 28). */
+/* The same for a block that a C++ exception leaves. The exception is the body's failure, unless it is how the body
+ * leaves because it was interrupted (rules 23, 28). */
 void bough_leave_by_exception_(bough_branch **branch, const char *file, int line, const char *function)
 {
     int saved = errno;

@@ -9,7 +9,8 @@
 /* Run fn(argument) when the branch has joined its children. 0; -1 with ENOMEM, ESRCH. [owner] */
 int bo_branch_at_end(bough_branch *branch, void (*fn)(void *), void *argument);
 
-/* Leave all branches that a thread has open, interrupted and joined, down to (not including) `until`; BO_NONE for all. */
+/* Leave all branches that a thread has open, interrupted and joined, down to (not including) `until`; BO_NONE for
+ * all. */
 void bo_branch_unwind(struct bo_thread *t, uint32_t until);
 /* The same where that is a mistake of the program's, which is reported. */
 void bo_branch_end_forgotten(struct bo_thread *t, uint32_t until, const char *by);

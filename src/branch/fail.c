@@ -79,7 +79,7 @@ static struct bo_failure *evidence_of_failure(int code, const char *message, con
     return f;
 }
 
-/* ---- the failing branch or child ------------------------------------------------------------------------------------------ */
+/* ---- the failing branch or child --------------------------------------------------------------------------------- */
 
 /* `f` is NULL if there was no memory, or if the body only leaves because it was interrupted. */
 static void body_failed(struct bo_branch *b, int code, struct bo_failure *f)

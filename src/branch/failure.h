@@ -20,8 +20,8 @@ struct bo_failure {
     char message[];
 };
 
-/* Evidence that is kept: the first ones of a supervisor's children (the tally counts all) and of a child or body that fails
- * again and again; the last ones of a thread's unread endings. */
+/* Evidence that is kept: the first ones of a supervisor's children (the tally counts all) and of a child or body that
+ * fails again and again; the last ones of a thread's unread endings. */
 enum { BO_KEPT_FAILURES = 64 };
 
 /* Of the calling child; with `branch` (an index), of that branch's body. NULL with ENOMEM. */
@@ -35,8 +35,8 @@ void bo_failure_attach(struct bo_failure *to, struct bo_failure *other);
  * NULL: that was the last one. */
 const bough_error *bo_failure_next(const bough_error *root, const bough_error *e, unsigned *depth);
 void bo_failure_free(struct bo_failure *f);
-/* Hand it to the branch, which owns it then; NULL: there was no memory for it. The caller holds the branch state's lock.
- * Returns whether it is kept. */
+/* Hand it to the branch, which owns it then; NULL: there was no memory for it. The caller holds the branch state's
+ * lock. Returns whether it is kept. */
 bool bo_branch_state_failed(struct bo_branch_state *state, int code, struct bo_failure *f, bool body);
 /* A child that has ended, with its failure. */
 void bo_child_free(struct bo_child *child);

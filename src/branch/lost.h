@@ -14,10 +14,10 @@
  *   5. its records are closed with BOUGH_POST_LOST, its generation ends, threads that join it continue
  *   6. its branch no longer waits for it
  *
- * An orphaned branch has no owner (no thread is in its body, can add to it or end it), and its children are interrupted, as
- * those of a body that has failed (rule 23). It counts as one that is live in the branch around it, which therefore
- * does not end before it, and it is ended by the last child to leave, which hands its failures to the branch around; around the
- * outermost of an adopted thread there is only the root, and they are reported.
+ * An orphaned branch has no owner (no thread is in its body, can add to it or end it), and its children are
+ * interrupted, as those of a body that has failed (rule 23). It counts as one that is live in the branch around it,
+ * which therefore does not end before it, and it is ended by the last child to leave, which hands its failures to the
+ * branch around; around the outermost of an adopted thread there is only the root, and they are reported.
  *
  *      b->live:   n  --orphan-->  BO_ORPHANED + n  --each that leaves-->  BO_ORPHANED + 0: bo_branch_end_orphan()
  *

@@ -79,7 +79,8 @@ void bo_child_gone(uint64_t branch)
         bo_futex_wake(&b->live, 1);
 }
 
-/* From here on the last thread that leaves the branch ends it; this thread counts as one until the children are notified. */
+/* From here on the last thread that leaves the branch ends it; this thread counts as one until the children are
+ * notified. */
 static void orphan(struct bo_branch *b, struct bo_branch *outer)
 {
     static const struct bough_event lost = {.kind = BOUGH_SIBLING, .reason = "the branch's thread was lost"};

@@ -17,11 +17,12 @@ void bo_ending_keep(struct bo_branch_state *state, const char *label, int result
 void bo_ending_not_opened(const struct bough_branch_options *options, int error);
 /* The calling thread's unread failures, in one tree; NULL if there are none. The caller owns it. */
 struct bo_failure *bo_ending_unread(void);
-/* The last branch's failure if its result is this code and it came after that ending, read or not, for a caller that passes it on. The
- * caller owns it, and keeps it as long as the ending is the thread's last. */
+/* The last branch's failure if its result is this code and it came after that ending, read or not, for a caller that
+ * passes it on. The caller owns it, and keeps it as long as the ending is the thread's last. */
 struct bo_failure *bo_ending_pass_on(int code, uint64_t after);
 void bo_ending_drop(void);
-/* Where a thread keeps all that; and what it has not read, taken by another when it stands still. [signal: the first] */
+/* Where a thread keeps all that; and what it has not read, taken by another when it stands still. [signal: the
+ * first] */
 struct bo_endings *bo_endings_mine(void);
 struct bo_failure *bo_endings_left(struct bo_endings *all);
 /* The failures of an orphaned branch; frees everything else that its ending would have kept. */

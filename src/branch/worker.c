@@ -4,10 +4,11 @@
  *
  *      bo_worker_get --> (parked) --bo_worker_start--> runs the child --> is reset --> parked, or ends
  *
- * Between two children a worker resets what the first one may have changed (docs/decisions.md has the list). What can't be put
- * back, or whose destructors only libc can run (pthread keys), ends the thread. A child begins with what pthread_create()
- * would have handed on from its adder: a thread is taken only by an adder with the same affinity and scheduling, and takes
- * over its signal mask. Without __EXCEPTIONS pthread_cleanup_push() is also reached past functions without unwind tables.
+ * Between two children a worker resets what the first one may have changed (docs/decisions.md has the list). What can't
+ * be put back, or whose destructors only libc can run (pthread keys), ends the thread. A child begins with what
+ * pthread_create() would have handed on from its adder: a thread is taken only by an adder with the same affinity and
+ * scheduling, and takes over its signal mask. Without __EXCEPTIONS pthread_cleanup_push() is also reached past
+ * functions without unwind tables.
  */
 #define _GNU_SOURCE
 #undef __EXCEPTIONS
@@ -301,8 +302,8 @@ static int create(struct bo_worker *w, pthread_t *thread, size_t stack)
     return error;
 }
 
-/* Cancelled before its child has begun: the cancellation was meant for the one before, by a pthread_t that was good no longer. The
- * thread ends; another one has the worker and the child. */
+/* Cancelled before its child has begun: the cancellation was meant for the one before, by a pthread_t that was good no
+ * longer. The thread ends; another one has the worker and the child. */
 static bool replaced(struct bo_worker *w)
 {
     pthread_t other; /* the worker may be through and gone before pthread_create() returns */

@@ -36,11 +36,12 @@ void bo_workers_after_fork(struct bo_thread *self);
 
 /* In branch/worker_reset.c, all for the calling worker. */
 
-/* Before its child's generation ends, and until the next one begins, the thread runs no handler of the application: its calls would
- * be made in a generation that has ended. Nor does a parked thread take a signal away from threads that wait for one. */
+/* Before its child's generation ends, and until the next one begins, the thread runs no handler of the application: its
+ * calls would be made in a generation that has ended. Nor does a parked thread take a signal away from threads that
+ * wait for one. */
 void bo_worker_reset_mask(void);
-/* False: the thread can't be used again, or its keys' destructors are to run before its branch ends. With `again`, it is to serve
- * another child. */
+/* False: the thread can't be used again, or its keys' destructors are to run before its branch ends. With `again`, it
+ * is to serve another child. */
 bool bo_worker_reset_after_child(struct bo_worker *w, bool again);
 /* A thread that was cancelled and has met no cancellation point since ends here (unwound). */
 void bo_worker_reset_cancellation(void);

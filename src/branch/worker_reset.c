@@ -21,8 +21,8 @@ static bool rounds_oddly(void)
 }
 
 /*
- * How far to look for keys. A new key is the lowest free one, in glibc; so the key that this function gets shows how many
- * there are, but for those above a hole: the margin is for these. Looking at all 1,024 takes as long as handing a
+ * How far to look for keys. A new key is the lowest free one, in glibc; so the key that this function gets shows how
+ * many there are, but for those above a hole: the margin is for these. Looking at all 1,024 takes as long as handing a
  * child over.
  */
 static pthread_key_t keys_end(void)
@@ -102,8 +102,8 @@ static void reset_locale(void)
         uselocale(LC_GLOBAL_LOCALE);
 }
 
-/* False: this thread can't be used again, or its keys' destructors are to run before its branch ends. With `again`, it is to serve
- * another child. */
+/* False: this thread can't be used again, or its keys' destructors are to run before its branch ends. With `again`, it
+ * is to serve another child. */
 bool bo_worker_reset_after_child(struct bo_worker *w, bool again)
 {
     if (w->fresh || holds_keys())

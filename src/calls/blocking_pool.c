@@ -131,7 +131,8 @@ static bool submit(struct bo_blocking_job *e)
     return provided;
 }
 
-/* The caller is interrupted. Returns 0 if the result is there all the same; if not, the caller no longer owns the job. */
+/* The caller is interrupted. Returns 0 if the result is there all the same; if not, the caller no longer owns the
+ * job. */
 static long abandon_job(struct bo_blocking_job *e, long reason)
 {
     bo_lock(&blocking_pool.lock);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The blocking pool: a call that blocks inside libc, where the library has no window, is made by a helper thread, and the
- * caller waits for it interruptibly.
+ * The blocking pool: a call that blocks inside libc, where the library has no window, is made by a helper thread, and
+ * the caller waits for it interruptibly.
  *
  * There are at most 16 helpers. They are started when they are needed and end when they had nothing to do
  * for two seconds.
@@ -35,8 +35,8 @@ struct bo_blocking_job {
     int error;                                 /* errno after it was run */
 };
 
-/* 0: it was run, and the caller owns it again. -EAGAIN: there is no thread to run it. Else the raw result of an interrupted
- * system call, for bo_failed(). Unless it is 0 the job is freed, or will be. [point] */
+/* 0: it was run, and the caller owns it again. -EAGAIN: there is no thread to run it. Else the raw result of an
+ * interrupted system call, for bo_failed(). Unless it is 0 the job is freed, or will be. [point] */
 long bo_blocking_pool_run(struct bo_blocking_job *job);
 
 #endif

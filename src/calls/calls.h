@@ -11,8 +11,8 @@
 /* The size of the kernel's signal mask: sizeof(sigset_t) is libc's, for signals that do not exist. */
 enum { BO_MASK_SIZE = 8 };
 
-/* The kernel's F_SETLKW, on all machines that bough runs on. On powerpc64 libc gives programs with 64-bit offsets another number,
- * which it translates. */
+/* The kernel's F_SETLKW, on all machines that bough runs on. On powerpc64 libc gives programs with 64-bit offsets
+ * another number, which it translates. */
 enum { BO_SETLKW = 7 };
 
 static inline bool bo_waits_for_lock(int command)

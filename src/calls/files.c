@@ -71,7 +71,8 @@ int bough_lockf(int fd, int command, off_t length)
     return command == F_LOCK ? bough_fcntl(fd, F_SETLKW, &lock) : lockf(fd, command, length);
 }
 
-/* A terminal's settings, in libc's struct termios, where requests have its size: libc's ioctl() makes the kernel's of it. */
+/* A terminal's settings, in libc's struct termios, where requests have its size: libc's ioctl() makes the kernel's of
+ * it. */
 static bool libc_translates(unsigned request)
 {
     enum { GET = 19, SET_AND_FLUSH = 22 };

@@ -210,7 +210,8 @@ static bool restarts(const struct bo_libc_wait *wait, const struct timespec *dea
     return error == EINTR && (was_woken(wait) || (!deadline && bo_handlers_restart()));
 }
 
-/* In foreign code a call that need not wait is no point. The token has to be taken to find out: it could be gone after a look. */
+/* In foreign code a call that need not wait is no point. The token has to be taken to find out: it could be gone after
+ * a look. */
 static bool foreign_takes(sem_t *semaphore)
 {
     return bo_self && bo_foreign_calls(bo_self) && sem_trywait(semaphore) == 0;

@@ -23,7 +23,8 @@
  *
  *      IDLE --a request was sent--> AT_WORK --answered--> ANSWERED --fetched, or too old--> IDLE
  *
- * A box is read when it is IDLE only. `fd` is the dump's, -1 if there is none: what is closed is never what the box says.
+ * A box is read when it is IDLE only. `fd` is the dump's, -1 if there is none: what is closed is never what the box
+ * says.
  */
 enum step { IDLE, AT_WORK, ANSWERED };
 static struct box {
@@ -47,8 +48,8 @@ static void answer_request(struct box *box, int error)
     l->fd = box->fd;
     box->since = bo_clock();
     bo_store_seq(&l->state, BO_REQUEST_ANSWERED);
-    /* Pairs with the ticker's look: fd and since are there. After the state, which else would look as if the answer had been
-     * fetched. */
+    /* Pairs with the ticker's look: fd and since are there. After the state, which else would look as if the answer had
+     * been fetched. */
     bo_store_release(&box->step, ANSWERED);
 }
 
@@ -76,7 +77,8 @@ static void interrupt(struct box *box, const struct bo_request *l)
     answer_request(box, error);
 }
 
-/* In a file without a name, which the writer opens under /proc/PID/fd, and which is sealed when it is whole. On a helper. */
+/* In a file without a name, which the writer opens under /proc/PID/fd, and which is sealed when it is whole. On a
+ * helper. */
 static void dump(void *argument)
 {
     struct box *box = argument;
@@ -113,8 +115,8 @@ static bool too_old(struct box *box)
     return bo_clock() - box->since > PATIENCE;
 }
 
-/* The file of a dump lives as long as its answer, which is over when the writer has freed the box; it may be the next one's
- * already. A writer that was ended in the middle leaves a box that is not free. */
+/* The file of a dump lives as long as its answer, which is over when the writer has freed the box; it may be the next
+ * one's already. A writer that was ended in the middle leaves a box that is not free. */
 static void put_away(struct box *box)
 {
     uint32_t step = bo_load_acquire(&box->step), state = bo_load_seq(&request_of(box)->state);

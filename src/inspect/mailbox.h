@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests from other processes, by the `bough` command: interrupt a target, write a dump (state/mailbox_layout.h). A process that may
- * write to the mailbox can do no more than that, whatever it writes: see docs/security.md.
+ * Requests from other processes, by the `bough` command: interrupt a target, write a dump (state/mailbox_layout.h). A
+ * process that may write to the mailbox can do no more than that, whatever it writes: see docs/security.md.
  */
 #ifndef BO_INSPECT_MAILBOX_H
 #define BO_INSPECT_MAILBOX_H

@@ -77,8 +77,8 @@ static bool wait_ready(const struct bo_out *o)
 }
 
 /*
- * Without waiting where the kernel offers that. Elsewhere what poll has found ready takes a PIPE_BUF without blocking, unless
- * another process fills it at the same moment.
+ * Without waiting where the kernel offers that. Elsewhere what poll has found ready takes a PIPE_BUF without blocking,
+ * unless another process fills it at the same moment.
  */
 static long write_some(const struct bo_out *o, const char *from, size_t size)
 {

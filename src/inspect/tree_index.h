@@ -14,8 +14,8 @@ struct bo_forest {
 };
 
 void bo_forest_grow(struct bo_forest *f);
-/* The node after this one, depth first; 0 at the end. *depth follows. Each node has one parent, and the root none: the walk
- * from there meets no node twice, whatever the slots held. */
+/* The node after this one, depth first; 0 at the end. *depth follows. Each node has one parent, and the root none: the
+ * walk from there meets no node twice, whatever the slots held. */
 uint32_t bo_forest_next(const struct bo_forest *f, uint32_t node, unsigned *depth);
 
 static inline bool bo_node_is_branch(uint32_t node)

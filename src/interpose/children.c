@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stand-ins for system() and pclose(), which wait for a child inside libc. The wait is bough's; if it is interrupted, the
- * child is killed and reaped, as glibc does for a thread that is cancelled there.
+ * Stand-ins for system() and pclose(), which wait for a child inside libc. The wait is bough's; if it is interrupted,
+ * the child is killed and reaped, as glibc does for a thread that is cancelled there.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -60,8 +60,8 @@ static int reap(pid_t pid)
 
 /* ---- system(), as POSIX has it -------------------------------------------------------------------------- */
 
-/* While one runs, the process ignores what a terminal sends to its child too. All calls share that, also in threads that did
- * not opt in: two calls that each restored what they found would leave the signal ignored. */
+/* While one runs, the process ignores what a terminal sends to its child too. All calls share that, also in threads
+ * that did not opt in: two calls that each restored what they found would leave the signal ignored. */
 static struct bo_fork_lock children_lock;
 static int children_running;
 static const int ignored[] = {SIGINT, SIGQUIT};
@@ -158,7 +158,8 @@ static int stand_in_system(const char *command)
 static uintptr_t real_pclose;
 
 #ifdef __GLIBC__
-/* glibc keeps it behind the stream and its table of functions. If it is no child of this process, the memory holds something else. */
+/* glibc keeps it behind the stream and its table of functions. If it is no child of this process, the memory holds
+ * something else. */
 static pid_t child_of(FILE *stream)
 {
     struct opened {
@@ -178,7 +179,8 @@ static pid_t child_of(FILE *stream)
 }
 #endif
 
-/* The pipe has to be closed before the wait, and the stream behind it: something else takes the descriptor meanwhile. */
+/* The pipe has to be closed before the wait, and the stream behind it: something else takes the descriptor
+ * meanwhile. */
 static bool close_pipe(FILE *stream)
 {
     fflush(stream);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stand-ins for the older functions that look up hosts. They block inside libc: a helper calls the reentrant one, into memory
- * of its own, and what it has found is moved to where the caller wants it.
+ * Stand-ins for the older functions that look up hosts. They block inside libc: a helper calls the reentrant one, into
+ * memory of its own, and what it has found is moved to where the caller wants it.
  */
 #define _GNU_SOURCE
 #include <errno.h>

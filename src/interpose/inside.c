@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Stand-ins for functions that make one blocking system call inside libc, and are in no table of interruptible calls. */
+/* Stand-ins for functions that make one blocking system call inside libc, and are in no table of interruptible
+ * calls. */
 #define _GNU_SOURCE
 #include <bough/calls.h>
 #include <errno.h>
@@ -31,7 +32,8 @@ static bool is_in_the_way(const char *line, const struct stat *file, bool writin
     return writing || strcmp(state, "ACTIVE") != 0 || strcmp(type, "WRITE") == 0;
 }
 
-/* By system calls made by hand: in a program that bough is linked into, its own calls of libc come to the stand-ins too. */
+/* By system calls made by hand: in a program that bough is linked into, its own calls of libc come to the stand-ins
+ * too. */
 bool bo_is_leased(const struct stat *file, bool writing)
 {
     char text[4096];

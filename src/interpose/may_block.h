@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether a call may block: the predicates that calls/calls.def expects of its includer. Asked only after an interrupt. */
+/* Whether a call may block: the predicates that calls/calls.def expects of its includer. Asked only after an
+ * interrupt. */
 #ifndef BO_INTERPOSE_MAY_BLOCK_H
 #define BO_INTERPOSE_MAY_BLOCK_H
 
@@ -11,7 +12,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
-/* Does another process or descriptor hold a lease on the file, which an open() for reading, or for `writing`, waits for? */
+/* Does another process or descriptor hold a lease on the file, which an open() for reading, or for `writing`, waits
+ * for? */
 bool bo_is_leased(const struct stat *file, bool writing);
 
 /* Neither a regular file nor O_NONBLOCK. What is no descriptor fails in libc's words. */
@@ -23,8 +25,8 @@ static inline bool fd_may_block(int fd)
            !S_ISDIR(status.st_mode);
 }
 
-/* A request without the size of its argument: libc's struct termios is larger than the kernel's, and on some machines, PowerPC for one,
- * libc's TCSETSW has libc's size. libc's ioctl() translates it. */
+/* A request without the size of its argument: libc's struct termios is larger than the kernel's, and on some machines,
+ * PowerPC for one, libc's TCSETSW has libc's size. libc's ioctl() translates it. */
 static inline unsigned long without_size(unsigned long request)
 {
 #ifdef _IOC_SIZEMASK
@@ -34,8 +36,9 @@ static inline unsigned long without_size(unsigned long request)
 #endif
 }
 
-/* Requests that first wait until a terminal has sent its output. Linux starts that wait again when a signal comes while another thread's
- * write() to the terminal waits (set_termios() in drivers/tty/tty_ioctl.c): the thread spins in the kernel until that write has ended. */
+/* Requests that first wait until a terminal has sent its output. Linux starts that wait again when a signal comes while
+ * another thread's write() to the terminal waits (set_termios() in drivers/tty/tty_ioctl.c): the thread spins in the
+ * kernel until that write has ended. */
 static inline bool spins_at_signals(unsigned long request)
 {
     enum { SET_AND_WAIT = 0x4000542C, SET_AND_FLUSH = 0x4000542D }; /* TCSETSW2, TCSETSF2: not in each libc's headers */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* An object that is loaded, and the table through which it reaches functions of others. Read only; no lock, no memory. */
+/* An object that is loaded, and the table through which it reaches functions of others. Read only; no lock, no
+ * memory. */
 #ifndef BO_INTERPOSE_OBJECT_H
 #define BO_INTERPOSE_OBJECT_H
 
@@ -36,8 +37,8 @@ bool bo_object_open(struct bo_object *o, const struct dl_phdr_info *info);
 /* Is this address of code of the object's own? */
 bool bo_object_has_code(const struct bo_object *o, uintptr_t address);
 bool bo_object_has(const struct bo_object *o, uintptr_t address);
-/* A program that is not position-independent and takes a function's address has one of its own for it, by which others may know
- * it too: that of its table of jumps. Is it this one? */
+/* A program that is not position-independent and takes a function's address has one of its own for it, by which others
+ * may know it too: that of its table of jumps. Is it this one? */
 bool bo_object_jumps_to(const struct bo_object *program, const char *symbol, uintptr_t address);
 /* Each slot; `visit` returning false ends it. */
 void bo_object_slots(const struct bo_object *o, bool (*visit)(void *context, const struct bo_slot *slot),

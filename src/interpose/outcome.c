@@ -15,8 +15,8 @@
 #include "state/tree.h"
 #include "thread/foreign.h"
 
-/* A retry loop does next to nothing between two calls. Counted in the thread's processor time: how long it waits for a processor
- * says nothing about the code. */
+/* A retry loop does next to nothing between two calls. Counted in the thread's processor time: how long it waits for a
+ * processor says nothing about the code. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { AT_ONCE_NS = 20000000 };
 #else
@@ -36,9 +36,9 @@ struct key {
 };
 
 /*
- * What the thread remembers between an interrupted call and its next ones. The thread's alone. A signal handler that makes calls
- * between the two may overwrite it: then a retry is missed, and the call waits until the grace period is over. A worker's next child
- * has another generation, for which nothing here counts.
+ * What the thread remembers between an interrupted call and its next ones. The thread's alone. A signal handler that
+ * makes calls between the two may overwrite it: then a retry is missed, and the call waits until the grace period is
+ * over. A worker's next child has another generation, for which nothing here counts.
  */
 static BO_TLS struct {
     struct key call;                                     /* the last call that failed with EINTR */
@@ -54,8 +54,9 @@ static BO_TLS struct {
 
 /* ---- the caller ------------------------------------------------------------------------------------------ */
 
-/* The path of the object that made the call, "" for the program; NULL: unknown code. Without the loader's lock: a thread that loads
- * may hold that and wait for this very call to end, and a signal handler that jumps out would keep it for good. */
+/* The path of the object that made the call, "" for the program; NULL: unknown code. Without the loader's lock: a
+ * thread that loads may hold that and wait for this very call to end, and a signal handler that jumps out would keep it
+ * for good. */
 #ifdef DLFO_STRUCT_HAS_EH_DBASE /* glibc 2.35 */
 static const char *object_of(const void *caller)
 {
@@ -157,8 +158,8 @@ static struct key key_of(const struct bo_thread *t, const struct bo_site *site)
                         .generation = bo_word_generation(bo_load_relaxed(&t->t.word))};
 }
 
-/* A compiler may make two places of one, when it peels a loop. The first retry is then missed: the call waits until the grace
- * period is over. Neighbouring places do not count as one, because a library's cleanup may call from there. */
+/* A compiler may make two places of one, when it peels a loop. The first retry is then missed: the call waits until the
+ * grace period is over. Neighbouring places do not count as one, because a library's cleanup may call from there. */
 static bool is_same(const struct key *a, const struct key *b)
 {
     return a->name == b->name && a->caller == b->caller && a->count == b->count && a->fd == b->fd &&

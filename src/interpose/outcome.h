@@ -13,12 +13,12 @@
  *                 result, some abort on any other error: a silent wait
  *   NEVER         not interrupted: the standard allows no such failure, and callers abort on it (joins)
  *
- * A silent wait is interrupted at most once a grace period, and does not count as the delivery of the interrupt (EINTR_ALONE
- * does, unless the caller retries). Libraries that abort on anything but EINTR have EINTR_ALONE in all of their calls
- * (interpose/eintr.h).
+ * A silent wait is interrupted at most once a grace period, and does not count as the delivery of the interrupt
+ * (EINTR_ALONE does, unless the caller retries). Libraries that abort on anything but EINTR have EINTR_ALONE in all of
+ * their calls (interpose/eintr.h).
  *
- * Code that ignores the failure of poll() or select() and goes on to the descriptor finds nothing there: its next call on one of
- * the polled descriptors that would fail with EAGAIN fails with the interrupt's error instead.
+ * Code that ignores the failure of poll() or select() and goes on to the descriptor finds nothing there: its next call
+ * on one of the polled descriptors that would fail with EAGAIN fails with the interrupt's error instead.
  */
 #ifndef BO_INTERPOSE_OUTCOME_H
 #define BO_INTERPOSE_OUTCOME_H
@@ -96,8 +96,8 @@ enum { BO_OVER = -1 };
 int bo_outcome_compare(struct bo_thread *t, const struct bo_site *site, bool may_block);
 enum bo_foreign_step bo_outcome_weigh(struct bo_thread *t, const struct bo_site *site);
 
-/* Before a call: 0, or, if it is the second one of a retry loop, how it ends without being made: the error number that it fails
- * with, or BO_OVER. `may_block` is evaluated only where something is remembered. */
+/* Before a call: 0, or, if it is the second one of a retry loop, how it ends without being made: the error number that
+ * it fails with, or BO_OVER. `may_block` is evaluated only where something is remembered. */
 #define bo_outcome_before(t, site, may_block) \
     (bo_unlikely(bo_outcome_armed) ? bo_outcome_compare((t), (site), (may_block)) : 0)
 
@@ -108,8 +108,8 @@ static inline bool bo_outcome_depends(const struct bo_thread *t)
     return bo_unlikely((bo_load_relaxed(&t->t.word) & both) == BO_FOREIGN_DUE);
 }
 
-/* The sort of the call. Where only silent waits are suppressed at the moment, it depends on the caller too: then alone `site` is
- * evaluated. */
+/* The sort of the call. Where only silent waits are suppressed at the moment, it depends on the caller too: then alone
+ * `site` is evaluated. */
 #define bo_outcome_step_of_row(t, manner, site) \
     (bo_outcome_depends(t) ? bo_outcome_weigh((t), (site)) : bo_outcome_step_by(manner))
 
@@ -123,11 +123,11 @@ static inline enum bo_foreign_step bo_outcome_step(struct bo_thread *t, const st
     return bo_outcome_step_of_row(t, site->manner, site);
 }
 
-/* After a call that was interrupted: delivers the interrupt, or ends a silent wait. Returns the error number that the call
- * fails with; 0: it reports success. */
+/* After a call that was interrupted: delivers the interrupt, or ends a silent wait. Returns the error number that the
+ * call fails with; 0: it reports success. */
 int bo_outcome_of(struct bo_thread *t, const struct bo_site *site);
-/* After a call that was not interrupted, and has set errno if its result is -1: sets errno to the interrupt's error, if the call
- * found nothing where the failure of a poll() was ignored. Returns the result. */
+/* After a call that was not interrupted, and has set errno if its result is -1: sets errno to the interrupt's error, if
+ * the call found nothing where the failure of a poll() was ignored. Returns the result. */
 ssize_t bo_outcome_after(struct bo_thread *t, const struct bo_site *site, ssize_t result);
 
 #endif

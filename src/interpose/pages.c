@@ -15,8 +15,8 @@ static uintptr_t page_size(void)
 
 /* ---- /proc/self/maps ---------------------------------------------------------------------------------- */
 
-/* "55fc7fcd9000-55fc7fcdb000 r-xp 00002000 ...": each line is read by one character after the other, for it can be of any
- * length. */
+/* "55fc7fcd9000-55fc7fcdb000 r-xp 00002000 ...": each line is read by one character after the other, for it can be of
+ * any length. */
 struct scan {
     uintptr_t wanted, low, high, number;
     int field, rights; /* 0: low, 1: high, 2: rights, 3: the rest */

@@ -22,8 +22,8 @@ struct patch {
 };
 
 /*
- * Sorted by address up to `sorted`; what a pass adds comes behind, and is sorted in when the pass is over. Room is made before
- * a pass: inside of it no memory is asked for.
+ * Sorted by address up to `sorted`; what a pass adds comes behind, and is sorted in when the pass is over. Room is made
+ * before a pass: inside of it no memory is asked for.
  */
 static struct {
     struct patch *patch;
@@ -100,8 +100,8 @@ struct plan {
     const char *why;
 };
 
-/* Full protection is put on when an object has been loaded: a page that has it coming and can be written still belongs to
- * the loader. Unless it has a patched slot: then it is one that could not be protected again. */
+/* Full protection is put on when an object has been loaded: a page that has it coming and can be written still belongs
+ * to the loader. Unless it has a patched slot: then it is one that could not be protected again. */
 static bool unprotected(const struct bo_object *o, const struct bo_slot *slot)
 {
     uintptr_t at = (uintptr_t)slot->at;
@@ -211,9 +211,9 @@ static void note_slot(struct pass *pass, const struct bo_slot *slot, struct patc
 }
 
 /*
- * A slot that is bound lazily is written by the loader in whichever thread calls it first. If that is between the patcher's look and
- * the exchange, the exchange fails. If the loader was binding already and writes after it, the patch is lost without notice:
- * so the patcher looks again, a few times.
+ * A slot that is bound lazily is written by the loader in whichever thread calls it first. If that is between the
+ * patcher's look and the exchange, the exchange fails. If the loader was binding already and writes after it, the patch
+ * is lost without notice: so the patcher looks again, a few times.
  */
 static bool change_slot(void *context, const struct bo_slot *slot)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The report: the slots that were patched and those that were skipped. It is copied under the locks and delivered without them, so
- * that the receiver may load, patch, fork, and take as long as writing takes.
+ * The report: the slots that were patched and those that were skipped. It is copied under the locks and delivered
+ * without them, so that the receiver may load, patch, fork, and take as long as writing takes.
  */
 #define _GNU_SOURCE
 #include "interpose/report.h"

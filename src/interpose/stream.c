@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Stand-ins for stdio's input, whose reads are inside libc: as long as a stream's buffer is empty, bough waits for its
- * descriptor, and then one read inside libc fills the buffer. An interrupted caller finds an error on the stream, as after a read
- * that failed; the input before it is the result, and is not lost.
+ * descriptor, and then one read inside libc fills the buffer. An interrupted caller finds an error on the stream, as
+ * after a read that failed; the input before it is the result, and is not lost.
  *
- * glibc alone: its macros show whether the buffer is empty. Output is not covered: when it blocks, and how much it has written
- * by then, is not visible outside libc.
+ * glibc alone: its macros show whether the buffer is empty. Output is not covered: when it blocks, and how much it has
+ * written by then, is not visible outside libc.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -61,8 +61,8 @@ static int failed(FILE *stream, int number, int *error)
 /* What end() makes the interrupt's error of, once the stream is unlocked. No error number. */
 enum { INTERRUPTED = -1 };
 
-/* The next character, as getc_unlocked(), or EOF: the end, an error of the stream, or an interrupt, by which the call is to
- * fail with *error. The stream is locked. */
+/* The next character, as getc_unlocked(), or EOF: the end, an error of the stream, or an interrupt, by which the call
+ * is to fail with *error. The stream is locked. */
 static int next_character(struct bo_thread *t, const struct bo_site *site, FILE *stream, int *error)
 {
     while (is_empty(stream) && may_block(stream)) {

@@ -225,8 +225,8 @@ static const struct bo_wrapper *const lists[] = {basic_wrappers,    bo_children_
                                                  bo_other_wrappers, bo_resolver_wrappers, bo_stream_wrappers};
 enum { LISTS = sizeof lists / sizeof lists[0] };
 
-/* The rows by their symbols' hashes: each slot of each object is looked up, after every dlopen(). Open addressing; of two rows for
- * one symbol the first one counts. */
+/* The rows by their symbols' hashes: each slot of each object is looked up, after every dlopen(). Open addressing; of
+ * two rows for one symbol the first one counts. */
 enum { PLACES = 1024 };
 static struct place {
     const struct bo_wrapper *_Atomic wrapper;
@@ -282,8 +282,8 @@ static void find_real(void *libc, const struct bo_wrapper *w)
     bo_store_relaxed(&place_for(w)->taken, sanitized ? 0 : other);
 }
 
-/* Two threads may do this at the same time: they write the same. A thread does not wait for the other: it could hold the loader's
- * lock, which the other needs. */
+/* Two threads may do this at the same time: they write the same. A thread does not wait for the other: it could hold
+ * the loader's lock, which the other needs. */
 int bo_wrappers_init(void)
 {
     if (bo_libc_address())

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What stands in for libc's functions: one wrapper for each row of calls/calls.def, and for the other names by which the
- * same functions are called. In a thread that does not take part it goes straight on to libc's.
+ * What stands in for libc's functions: one wrapper for each row of calls/calls.def, and for the other names by which
+ * the same functions are called. In a thread that does not take part it goes straight on to libc's.
  */
 #ifndef BO_INTERPOSE_WRAPPER_H
 #define BO_INTERPOSE_WRAPPER_H
@@ -37,11 +37,12 @@ static inline uint32_t bo_symbol_hash(const char *symbol)
 
 /* NULL: not a function that bough stands in for. */
 const struct bo_wrapper *bo_wrapper_of(const char *symbol, uint32_t hash);
-/* The function of an object loaded before libc that has the same symbol: an unbound slot will hold it. 0: there is none. */
+/* The function of an object loaded before libc that has the same symbol: an unbound slot will hold it. 0: there is
+ * none. */
 uintptr_t bo_wrapper_taken(const char *symbol, uint32_t hash);
 
-/* The rows that come from elsewhere than calls.def, each list ended by a row without a symbol: children.c, inside.c, dlopen.c,
- * gethostby_wrappers.c, stream.c. */
+/* The rows that come from elsewhere than calls.def, each list ended by a row without a symbol: children.c, inside.c,
+ * dlopen.c, gethostby_wrappers.c, stream.c. */
 extern const struct bo_wrapper bo_children_wrappers[], bo_inside_wrappers[], bo_other_wrappers[],
     bo_resolver_wrappers[], bo_stream_wrappers[];
 

@@ -225,7 +225,8 @@ bough_closer *bough_closer_terminal(int fd)
 #define TERMINATES_IN BO_MS(500)
 #define KILLED_IN BO_SEC(2)
 
-/* Waits until it can be reaped, and reaps it. No signal for its end is waited for: SIGCHLD belongs to the application. */
+/* Waits until it can be reaped, and reaps it. No signal for its end is waited for: SIGCHLD belongs to the
+ * application. */
 static bool reaped_in(pid_t pid, int64_t time)
 {
     const struct timespec nap = {0, 2000000};

@@ -3,8 +3,8 @@
  *      everything is interrupted (kind exit) --> the others have a quarter of the time to end --> exit tiers, until half
  *        of it is over --> exit(): atexit handlers, destructors, streams --> by signal, or status 70
  *
- * The process often ends in the first step: main returns. Two threads in exit() at once is what C libraries forbid: main's
- * waits for this one for ever; if main came first, this one stays away, and rung 6 ends an exit that hangs.
+ * The process often ends in the first step: main returns. Two threads in exit() at once is what C libraries forbid:
+ * main's waits for this one for ever; if main came first, this one stays away, and rung 6 ends an exit that hangs.
  */
 #include "ladder/exit.h"
 #include <bough/ladder.h>

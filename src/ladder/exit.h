@@ -13,12 +13,13 @@ struct bo_leaving {
     char reason[128];
 };
 
-/* Whether the exit belongs to the caller: no thread has begun it before. Call it before writing the argument of bo_leave(), which
- * another incident's exit may be reading. */
+/* Whether the exit belongs to the caller: no thread has begun it before. Call it before writing the argument of
+ * bo_leave(), which another incident's exit may be reading. */
 bool bo_leave_first(void);
 /* It does not come to it. */
 void bo_leave_not(void);
-/* On a helper, after bo_leave_first() has returned true. Does not return, unless another thread has begun to exit already. */
+/* On a helper, after bo_leave_first() has returned true. Does not return, unless another thread has begun to exit
+ * already. */
 void bo_leave(void *leaving);
 /* Whether rung 5 has begun. */
 bool bo_is_leaving(void);

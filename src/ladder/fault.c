@@ -89,8 +89,8 @@ static void run_guarded(struct guard *g, void (*fn)(void *), void *argument)
     innermost_guard = g->outer;
 }
 
-/* They block all signals: a fault that is blocked ends the process. And for one that has used up its stack the handler needs another:
- * a piece of this frame, which lies where the stack was not used up yet. */
+/* They block all signals: a fault that is blocked ends the process. And for one that has used up its stack the handler
+ * needs another: a piece of this frame, which lies where the stack was not used up yet. */
 int bo_fault_guarded(void (*fn)(void *), void *argument)
 {
     char place[1 << 15];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Faults (SIGSEGV, SIGBUS, SIGFPE, SIGILL) in application code that the ladder runs: a handler, a closer, a destructor of a lost
- * thread, an exit tier. Each is ended by its fault and reported, and the ladder continues; else the process would end without
- * its dump. Other faults go to the previous handler.
+ * Faults (SIGSEGV, SIGBUS, SIGFPE, SIGILL) in application code that the ladder runs: a handler, a closer, a destructor
+ * of a lost thread, an exit tier. Each is ended by its fault and reported, and the ladder continues; else the process
+ * would end without its dump. Other faults go to the previous handler.
  */
 #ifndef BO_LADDER_FAULT_H
 #define BO_LADDER_FAULT_H

@@ -38,8 +38,8 @@ static bool is(const struct bo_thread *t, uint32_t generation, enum state state)
 
 /* ---- on the thread --------------------------------------------------------------------------------------- */
 
-/* Whether it is safe here. A signal handler does not know which code it has interrupted. Where frames can't be read, blocked signals
- * count as a handler. */
+/* Whether it is safe here. A signal handler does not know which code it has interrupted. Where frames can't be read,
+ * blocked signals count as a handler. */
 static bool on_handler(void)
 {
     uint64_t blocked = 0;
@@ -59,8 +59,8 @@ static bool in_nothing(const struct bo_thread *t)
     return t->crit_depth == 0 && !t->handling && bo_busy == 0;
 }
 
-/* A library that knows nothing of this may hold locks of its own: around its calls a closable region has to say that it is
- * safe. */
+/* A library that knows nothing of this may hold locks of its own: around its calls a closable region has to say that it
+ * is safe. */
 static bool in_foreign_code(const struct bo_thread *t)
 {
     return (bo_load_relaxed(&t->call.foreign) || t->foreign_depth > t->call.foreign_from_start) &&
@@ -73,8 +73,8 @@ bool bo_freeze_wanted(const struct bo_thread *t)
            !on_handler();
 }
 
-/* All but the one by which libc has every thread change the process's ids, and waits for each: the last of those that it
- * keeps to itself, in glibc and in musl. */
+/* All but the one by which libc has every thread change the process's ids, and waits for each: the last of those that
+ * it keeps to itself, in glibc and in musl. */
 static uint64_t all_but_faults(void)
 {
     return ~((uint64_t)1 << (SIGRTMIN - 2));

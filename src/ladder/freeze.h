@@ -50,8 +50,8 @@ void bo_freeze_await(const struct bo_thread *t);
 bool bo_freeze_wanted(const struct bo_thread *t);
 /* Then do. Comes back only if the request was taken back meanwhile. */
 void bo_freeze_here(struct bo_thread *t);
-/* On the thread, in the wake signal's handler, all signals blocked: a summons has come (bo_ladder_summoned). Comes back if
- * this is no safe place. [signal] */
+/* On the thread, in the wake signal's handler, all signals blocked: a summons has come (bo_ladder_summoned). Comes back
+ * if this is no safe place. [signal] */
 void bo_freeze_summoned(struct bo_thread *t, void *context);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A handler runs at a point, in ordinary code: the point fails or not by its verdict. While it runs its own incident does
- * not count for the thread up to its rung (`resumed`): calls in it are cut by other incidents, or when this
- * one goes up. Each thread runs handlers once for a record and rung.
+ * A handler runs at a point, in ordinary code: the point fails or not by its verdict. While it runs its own incident
+ * does not count for the thread up to its rung (`resumed`): calls in it are cut by other incidents, or when this one
+ * goes up. Each thread runs handlers once for a record and rung.
  *
  * How it can go wrong, and how that is noticed:
  *
@@ -50,7 +50,7 @@ static void tell(struct bo_record *r, enum bo_handler_event event)
         bo_ticker_look(target);
 }
 
-/* ---- running one -------------------------------------------------------------------------------------------------- */
+/* ---- running one ------------------------------------------------------------------------------------------------- */
 
 static void describe(struct bough_incident *incident, const struct bo_record *r, int rung)
 {
@@ -67,7 +67,7 @@ static void not_for_this_incident(struct bo_thread *t, uint64_t seq, int rung, i
     bo_suppress(&t->resumed, seq, until, (uint8_t)rung);
 }
 
-/* ---- one that does not return ------------------------------------------------------------------------------------- */
+/* ---- one that does not return ------------------------------------------------------------------------------------ */
 
 /* Its frame is gone. From rung 3 that is how it should be. */
 void bo_ladder_jumped(struct bo_thread *t, struct bo_handling *until)
@@ -152,7 +152,7 @@ static void report_fault(const struct bo_thread *t, const struct bough_region *r
             region->file, region->line, (int)bo_load_relaxed(&t->tid), bo_name_of(&t->t, name));
 }
 
-/* ---- verdicts ------------------------------------------------------------------------------------------------------- */
+/* ---- verdicts ---------------------------------------------------------------------------------------------------- */
 
 enum outcome { FAILS, GOES_ON, OUTWARDS };
 
@@ -201,7 +201,7 @@ static enum outcome judge_verdict(struct bo_thread *t, struct bo_record *r, cons
     }
 }
 
-/* ---- all of a thread's ------------------------------------------------------------------------------------------------ */
+/* ---- all of a thread's ------------------------------------------------------------------------------------------- */
 
 static bool of_rung(const struct bough_region *region, int rung)
 {
@@ -286,7 +286,7 @@ enum bo_point bo_ladder_verdict(struct bo_thread *t, struct bo_record *r)
     return run_handlers(t, r, rung);
 }
 
-/* ---- asynchronously ----------------------------------------------------------------------------------------------------- */
+/* ---- asynchronously ---------------------------------------------------------------------------------------------- */
 
 void bo_handler_summon(struct bo_thread *t, uint32_t generation)
 {
@@ -327,7 +327,7 @@ void bo_ladder_summoned(struct bo_thread *t, void *context)
         run_on_top(t, r, region, context);
 }
 
-/* ---- the interface --------------------------------------------------------------------------------------------------------- */
+/* ---- the interface ----------------------------------------------------------------------------------------------- */
 
 int bough_handler_begin(struct bough_region *region, bough_handler_fn *fn, void *argument, unsigned flags,
                         const char *file, int line)

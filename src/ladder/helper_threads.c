@@ -65,8 +65,8 @@ static bool take_job(struct job *job)
     return bo_cas_seq(&job->state, &state, RUNNING);
 }
 
-/* The last idle helper starts the next one before it runs its job, which can hang. That needs memory, whose lock a frozen thread
- * may hold: so there are spare helpers. */
+/* The last idle helper starts the next one before it runs its job, which can hang. That needs memory, whose lock a
+ * frozen thread may hold: so there are spare helpers. */
 static bool run_one(void)
 {
     for (int i = 0; i < JOBS; i++) {

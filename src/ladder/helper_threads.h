@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Helpers: threads of the library's that do for the warden what may block, and run what is the program's: callbacks,
- * closers, exit handlers, the log. The warden hands a job over and goes on; a job that does not come back takes its helper
- * with it, and another one takes the next job (rule 39).
+ * closers, exit handlers, the log. The warden hands a job over and goes on; a job that does not come back takes its
+ * helper with it, and another one takes the next job (rule 39).
  *
  *      FREE --bo_help: FILLING--> READY --a helper--> RUNNING --it comes back--> FREE
  *
- * Some are started before they are needed (bo_help_need): one each for a log, closers, an exit and a dump that hang. The
- * last idle one sees to it that there is another before it runs a job.
+ * Some are started before they are needed (bo_help_need): one each for a log, closers, an exit and a dump that hang.
+ * The last idle one sees to it that there is another before it runs a job.
  */
 #ifndef BO_LADDER_HELPER_THREADS_H
 #define BO_LADDER_HELPER_THREADS_H

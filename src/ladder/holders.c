@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Of the threads that hold an incident up most are victims: they wait for a lock, for their children, or at the exit for all
- * others. The cause is most likely a thread that computes, and may keep a lock meanwhile; then one that blocks in something else
- * than a lock.
+ * Of the threads that hold an incident up most are victims: they wait for a lock, for their children, or at the exit
+ * for all others. The cause is most likely a thread that computes, and may keep a lock meanwhile; then one that blocks
+ * in something else than a lock.
  */
 #include "ladder/holders.h"
 #include <string.h>

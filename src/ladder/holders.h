@@ -23,8 +23,8 @@ void bo_holders_add(struct bo_holders *h, const struct bo_thread *t, uint64_t wo
 /* "thread 17 (reader) is running; and 2 more: 18 (writer), 16 (main)"; "" if none was added. */
 void bo_holders_put(const struct bo_holders *h, char *text, size_t size);
 
-/* The threads that have not ended, the likely cause first, and where that one is stuck: "thread 17 (reader) is in ...; and 2 more:
- * ..."; "" if there is none. */
+/* The threads that have not ended, the likely cause first, and where that one is stuck: "thread 17 (reader) is in ...;
+ * and 2 more: ..."; "" if there is none. */
 void bo_find_place(const struct bo_target *target, const struct bo_record *r, char *text, size_t size);
 
 #endif

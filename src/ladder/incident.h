@@ -2,7 +2,8 @@
 /*
  * The incidents that the warden watches: those that may climb to the end of the process, or have gone up already. An
  * incident's standing is in its record, where it can be seen from outside; here is what only the warden needs. Only the
- * ticker's thread uses it. The data for reports is copied while the record stands: later both record and target may be reused.
+ * ticker's thread uses it. The data for reports is copied while the record stands: later both record and target may be
+ * reused.
  */
 #ifndef BO_LADDER_INCIDENT_H
 #define BO_LADDER_INCIDENT_H

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The timer belongs to the kernel and sends SIGKILL: it needs no thread of this process, and no signal mask keeps it off.
- * To process 1 of a pid namespace that signal does nothing, nor does any other whose action is the default; there a thread
- * that does nothing else ends the process by exit_group.
+ * The timer belongs to the kernel and sends SIGKILL: it needs no thread of this process, and no signal mask keeps it
+ * off. To process 1 of a pid namespace that signal does nothing, nor does any other whose action is the default; there
+ * a thread that does nothing else ends the process by exit_group.
  *
- * The kernel has no clock that stands still with a process: a process that is stopped (SIGSTOP, a debugger) for longer than the
- * rest of its grace period is killed. The warden sets the timer again as soon as it sees that it was stopped.
+ * The kernel has no clock that stands still with a process: a process that is stopped (SIGSTOP, a debugger) for longer
+ * than the rest of its grace period is killed. The warden sets the timer again as soon as it sees that it was stopped.
  */
 #define _GNU_SOURCE
 #include "ladder/kill.h"
@@ -45,11 +45,11 @@ static char words_path[4096]; /* of the environment: opened when there is someth
 static _Atomic int words_fd;  /* the descriptor and 1; 0: standard error */
 static _Atomic uint32_t want_core;
 
-/* ---- when ----------------------------------------------------------------------------------------------------------- */
+/* ---- when -------------------------------------------------------------------------------------------------------- */
 
 /*
- * In one word, so that the ticker takes back only what it has looked at: in ms, 0 for never (40 bits), and a count of posters
- * (24 bits). A poster counts also where it changes no time:
+ * In one word, so that the ticker takes back only what it has looked at: in ms, 0 for never (40 bits), and a count of
+ * posters (24 bits). A poster counts also where it changes no time:
  *
  *      poster:  1. the record stands, with its cap        ticker:  1. load the count
  *               2. the ticker is to look at it                     2. look at those on its list: watched from now on
@@ -185,7 +185,8 @@ static bool privileged(void)
     return getauxval(AT_SECURE) != 0;
 }
 
-/* A file that another user has put there, or linked there, is not written to. A terminal or /dev/null always belongs to another. */
+/* A file that another user has put there, or linked there, is not written to. A terminal or /dev/null always belongs to
+ * another. */
 static bool may_have_words(int fd)
 {
     struct stat is;
@@ -259,7 +260,7 @@ void bo_kill_dump(const char *why)
     bo_dump_because(fd < 0 ? STDERR_FILENO : fd, BO_DUMP_FATAL, why);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------- */
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 static void abort_here(void)
 {

@@ -65,8 +65,8 @@ static struct item *next_one(void)
     return next != bo_load_seq(&written) && bo_load_seq(&i->ready) == next + 1 ? i : NULL;
 }
 
-/* One thread delivers at a time. A thread that finds another one delivering leaves its item to that one, which looks again before it
- * ends: no item stays behind. */
+/* One thread delivers at a time. A thread that finds another one delivering leaves its item to that one, which looks
+ * again before it ends: no item stays behind. */
 static void hand_all_out(void *unused)
 {
     (void)unused;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What sd_notify(3) documents, without its library: it is called on threads that must not wait nor allocate, and in signal
- * handlers. */
+/* What sd_notify(3) documents, without its library: it is called on threads that must not wait nor allocate, and in
+ * signal handlers. */
 #define _GNU_SOURCE
 #include "ladder/notify.h"
 #include <bough/ladder.h>
@@ -15,7 +15,7 @@
 #include <unistd.h>
 #include "base/atomic.h"
 
-/* ---- what the service manager has set, read once ------------------------------------------------------------------ */
+/* ---- what the service manager has set, read once ----------------------------------------------------------------- */
 
 static struct sockaddr_un address;
 static socklen_t length;      /* 0: there is no listener, or no usable address */
@@ -72,7 +72,7 @@ __attribute__((constructor)) static void find_supervisor(void)
     errno = saved;
 }
 
-/* ---- sending ------------------------------------------------------------------------------------------------------ */
+/* ---- sending ----------------------------------------------------------------------------------------------------- */
 
 /* 1; 0: there is no listener; -1 with errno. It does not wait for a full queue. */
 static int send_text(const char *text)
@@ -104,7 +104,7 @@ void bo_notify_stopping(int64_t left)
     send_text(text);
 }
 
-/* ---- on request --------------------------------------------------------------------------------------------------- */
+/* ---- on request -------------------------------------------------------------------------------------------------- */
 
 int bough_notify_ready(void)
 {

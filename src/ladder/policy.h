@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The ladder's policy: where an incident stands, what happens, what time it is -> the next step. A pure function, without
- * threads, clocks or locks; the warden carries out what it says (rules 34 to 38).
+ * The ladder's policy: where an incident stands, what happens, what time it is -> the next step. A pure function,
+ * without threads, clocks or locks; the warden carries out what it says (rules 34 to 38).
  *
- * What happens at each rung; the same table drives the function, the exhaustive test and the diagram in docs/ladder.svg:
+ * What happens at each rung; the same table drives the function, the exhaustive test and the diagram in
+ * docs/ladder.svg:
  *
  *                   time is  second  handler   verdict: verdict: fault,   not     done
  *                   over     event   returned  resume   promote  jump     safe
@@ -23,9 +24,9 @@
  * An incident is over from outside, at any rung: its target has ended, its record was cleared, its loss published.
  *
  * Deadlines. Each rung has its time from its beginning. Critical sections pause rungs 1 to 3 (`paused_until`). No
- * deadline of rungs 1 to 4 is so late that the exit would lose its time, nor the exit's so late that there is no time for
- * the dump; at the cap everything goes to rung 6. With the times of 30 s: 5 + 1 + 5 + 2 + 8 s, 5 s of pauses, 2 s for the
- * dump: the cap of 28 s.
+ * deadline of rungs 1 to 4 is so late that the exit would lose its time, nor the exit's so late that there is no time
+ * for the dump; at the cap everything goes to rung 6. With the times of 30 s: 5 + 1 + 5 + 2 + 8 s, 5 s of pauses, 2 s
+ * for the dump: the cap of 28 s.
  */
 #ifndef BO_LADDER_POLICY_H
 #define BO_LADDER_POLICY_H
@@ -76,7 +77,8 @@ struct bo_step {
 
 /* The first standing of an incident posted at `since` with this ceiling, to be looked at for the first time then. */
 struct bo_standing bo_policy_open(int64_t since, uint8_t ceiling, int64_t cap, const struct bo_means *means);
-/* The standing afterwards, if a later post lets it climb to `ceiling`, and to the end within `cap` from now. None lowers it. */
+/* The standing afterwards, if a later post lets it climb to `ceiling`, and to the end within `cap` from now. None
+ * lowers it. */
 struct bo_standing bo_policy_raise(struct bo_standing standing, uint8_t ceiling, int64_t cap,
                                    const struct bo_means *means, int64_t now);
 /* What follows. BO_TIME_IS_OVER may be said at any time: it counts from the deadline on. */

@@ -7,7 +7,8 @@
 
 /* Begin the rung that it stands at now, until then. NULL, or why it can't be done. */
 const char *bo_carry_out(struct bo_incident *i, int64_t until);
-/* Go on with rung 4: leaves first, an owner that only waits for them goes on by itself. NULL, or why it can't be done. */
+/* Go on with rung 4: leaves first, an owner that only waits for them goes on by itself. NULL, or why it can't be
+ * done. */
 const char *bo_close_below(const struct bo_incident *i);
 /* Rung 4 is over: a thread that is not frozen yet will not be. */
 void bo_withdraw_below(const struct bo_incident *i);

@@ -14,8 +14,8 @@ enum { TERMINALS = 16, SETTINGS = 128 };
  * FREE --keep--> TAKEN --settings are there--> KEPT --drop--> FREE
  *
  * The settings are what the kernel reads and writes for TCGETS and TCSETS: nothing looks into them, and so its layout,
- * which is not libc's, need not be known; only that SETTINGS are more than it has. On some machines its size is a part of
- * TCGETS: so <asm/termbits.h>, and not libc's <termios.h>, which has a larger struct of the same name.
+ * which is not libc's, need not be known; only that SETTINGS are more than it has. On some machines its size is a part
+ * of TCGETS: so <asm/termbits.h>, and not libc's <termios.h>, which has a larger struct of the same name.
  */
 enum { FREE, TAKEN, KEPT };
 

@@ -96,7 +96,8 @@ static void fill_from(struct bough_ladder *l, const struct bo_ladder_cells *cell
             l->ceiling[i] = bo_load_relaxed(&cells->ceiling[i]);
 }
 
-/* A time that was not set is the default, scaled. A cap that was set, and times that were not, are scaled to the cap. */
+/* A time that was not set is the default, scaled. A cap that was set, and times that were not, are scaled to the
+ * cap. */
 static void fill_rest(struct bough_ladder *l)
 {
     if (!l->grace)

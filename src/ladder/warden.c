@@ -34,7 +34,7 @@ enum { FINAL_EVENT = 3 };
 #define HEARTBEAT BO_MS(500)
 #define PAUSE_AGAIN BO_MS(250)
 
-/* ---- means --------------------------------------------------------------------------------------------------------- */
+/* ---- means ------------------------------------------------------------------------------------------------------- */
 
 bool bo_traced(void)
 {
@@ -84,7 +84,7 @@ static struct bo_means means_of(const struct bo_target *target, const struct bo_
     return m;
 }
 
-/* ---- steps --------------------------------------------------------------------------------------------------------- */
+/* ---- steps ------------------------------------------------------------------------------------------------------- */
 
 static struct bo_standing standing_of(const struct bo_record *r)
 {
@@ -154,8 +154,8 @@ static bool is_same_post(const struct bo_record *r, uint64_t state)
     return (state ^ bo_load_seq(&r->state)) >> 4 == 0;
 }
 
-/* False: the record was closed since tend() began, and may have been posted again. What was seen before says nothing about
- * the new post, which has no ceiling at first, and whose poster asks for a look at it. */
+/* False: the record was closed since tend() began, and may have been posted again. What was seen before says nothing
+ * about the new post, which has no ceiling at first, and whose poster asks for a look at it. */
 static bool happen(struct bo_target *target, struct bo_record *r, enum bo_happening what)
 {
     uint64_t state = bo_load_seq(&r->state);
@@ -177,7 +177,7 @@ static bool happen(struct bo_target *target, struct bo_record *r, enum bo_happen
     return is_same_post(r, state); /* a handler that it woke may have ended it by now */
 }
 
-/* ---- looking at a record ------------------------------------------------------------------------------------------- */
+/* ---- looking at a record ----------------------------------------------------------------------------------------- */
 
 static void read_handler_events(struct bo_target *target, struct bo_record *r)
 {
@@ -295,7 +295,7 @@ int64_t bo_ladder_look(struct bo_target *target)
     return next == BO_FOREVER ? BO_FOREVER : bo_to_monotonic(next);
 }
 
-/* ---- ticking ------------------------------------------------------------------------------------------------------- */
+/* ---- ticking ----------------------------------------------------------------------------------------------------- */
 
 /* Only those that have gone up, or were overdue, are news when they are over. */
 static void drop_those_over(void)
@@ -367,7 +367,7 @@ int64_t bo_ladder_tick(void)
     return mail < next ? mail : next;
 }
 
-/* ---- posts, in any thread and in signal handlers ------------------------------------------------------------------- */
+/* ---- posts, in any thread and in signal handlers ----------------------------------------------------------------- */
 
 static void open_incident(struct bo_target *target, struct bo_record *r)
 {
@@ -387,7 +387,7 @@ static void open_incident(struct bo_target *target, struct bo_record *r)
     BO_HOOK(timer_armed);
 }
 
-/* ---- another warden ------------------------------------------------------------------------------------------------ */
+/* ---- another warden ---------------------------------------------------------------------------------------------- */
 
 static void take_over(void *unused)
 {
@@ -396,8 +396,8 @@ static void take_over(void *unused)
     bo_ticker_need();
 }
 
-/* The poster may be a signal handler, in which no thread is started. Where there is no helper either, the kernel's timer is
- * what is left. */
+/* The poster may be a signal handler, in which no thread is started. Where there is no helper either, the kernel's
+ * timer is what is left. */
 static void look_after_warden(void)
 {
     if (bo_ticker_is_gone() && bo_help_is_there())
@@ -427,7 +427,7 @@ void bo_ladder_closed(struct bo_record *r)
     bo_ticker_attend();
 }
 
-/* ---- the poster's view --------------------------------------------------------------------------------------------- */
+/* ---- the poster's view ------------------------------------------------------------------------------------------- */
 
 int bough_post_progress(bough_post post, struct bough_progress *progress)
 {
@@ -451,7 +451,7 @@ int bough_post_progress(bough_post post, struct bough_progress *progress)
     return 0;
 }
 
-/* ---- beginning ----------------------------------------------------------------------------------------------------- */
+/* ---- beginning --------------------------------------------------------------------------------------------------- */
 
 void bo_ladder_prepare(void)
 {

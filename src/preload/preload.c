@@ -4,8 +4,9 @@
  *
  *   LD_PRELOAD=libbough-preload.so program ...
  *
- * SIGHUP, SIGINT and SIGTERM, where the program leaves them alone, interrupt it: a blocking call of its main thread fails, so
- * that its own way of ending runs; what does not listen climbs the ladder, and ends with the process. By the environment:
+ * SIGHUP, SIGINT and SIGTERM, where the program leaves them alone, interrupt it: a blocking call of its main thread
+ * fails, so that its own way of ending runs; what does not listen climbs the ladder, and ends with the process. By the
+ * environment:
  *
  *   BOUGH_PRELOAD   off: do nothing. report: print what was interposed, to standard error
  *   BOUGH_OBJECTS   names of objects, separated by ':', in the place of all (bough/interpose.h)
@@ -13,8 +14,8 @@
  *   BOUGH_EINTR_ONLY  names of libraries that abort on other errors than EINTR (bough/interpose.h)
  *   BOUGH_GRACE     as for any program that uses bough: how long all of the ladder may take, in seconds
  *
- * However the program ends, its exit status is the signal's, as long as the signal's record stands: exit() in any thread and
- * quick_exit() by BOUGH_SIGNALS_STATUS, _exit() and _Exit() because they are replaced here, for all objects.
+ * However the program ends, its exit status is the signal's, as long as the signal's record stands: exit() in any
+ * thread and quick_exit() by BOUGH_SIGNALS_STATUS, _exit() and _Exit() because they are replaced here, for all objects.
  *
  * It uses the public interface only.
  */

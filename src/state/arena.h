@@ -14,8 +14,8 @@
  *
  * How to read it from outside, while it changes: take the word of a slot that is LIVE, then the slot, then the word
  * again. If the generation is the same, what its user wrote before publishing it (parent, owner, file and line) is
- * complete. The fields that a live user changes (name, regions) are consistent if two copies are equal. The fields of a record are
- * consistent if its state is the same before and after, and PENDING or DELIVERED.
+ * complete. The fields that a live user changes (name, regions) are consistent if two copies are equal. The fields of a
+ * record are consistent if its state is the same before and after, and PENDING or DELIVERED.
  */
 #ifndef BO_STATE_ARENA_H
 #define BO_STATE_ARENA_H
@@ -91,8 +91,8 @@ struct bo_target {
 _Static_assert(offsetof(struct bo_target, ladder) == BO_LINE, "what others write and what the owner writes lie apart");
 
 /*
- * Records that do not count until a time (bough_now()): those numbered up to `seq`, unless their rung is above `rung`. seq 0: none. The
- * owner writes it by bo_suppress(), the ticker and walks read it.
+ * Records that do not count until a time (bough_now()): those numbered up to `seq`, unless their rung is above `rung`.
+ * seq 0: none. The owner writes it by bo_suppress(), the ticker and walks read it.
  */
 struct bo_suppression {
     _Atomic uint64_t seq;
@@ -120,9 +120,9 @@ static inline int64_t bo_suppression_end(const struct bo_suppression *s, int64_t
 }
 
 /*
- * Is a thread in a call of foreign code? CALL: in one that reports an interrupt to its caller. SILENT: in one that cannot
- * (a pause, a condition wait; thread/foreign.h). ASIDE: in either, but a handler of the ladder runs nested inside it. CALL and
- * SILENT are also the distance, in bytes, from DUE to the bit that ends such a call.
+ * Is a thread in a call of foreign code? CALL: in one that reports an interrupt to its caller. SILENT: in one that
+ * cannot (a pause, a condition wait; thread/foreign.h). ASIDE: in either, but a handler of the ladder runs nested
+ * inside it. CALL and SILENT are also the distance, in bytes, from DUE to the bit that ends such a call.
  */
 enum bo_foreign_step { BO_NOT_FOREIGN, BO_FOREIGN_CALL, BO_FOREIGN_SILENT, BO_FOREIGN_ASIDE };
 
@@ -143,8 +143,8 @@ enum bo_outcome_note {
     BO_IGNORED_POLL    /* the failure of a poll() was ignored; this call failed with its error */
 };
 
-/* How the thread's last interrupted call of foreign code failed, for reports. `at` 0: there was none. Written by the owner,
- * field by field: a report may mix two of them. */
+/* How the thread's last interrupted call of foreign code failed, for reports. `at` 0: there was none. Written by the
+ * owner, field by field: a report may mix two of them. */
 struct bo_outcome {
     const char *_Atomic call;   /* a name in the library's constant data */
     const char *_Atomic object; /* the path of the object that called; may be gone */
@@ -153,8 +153,8 @@ struct bo_outcome {
     _Atomic uint8_t last; /* enum bo_outcome_note */
 };
 
-/* The outermost critical section: since when, with which budget; and the account of the incident that it pauses: thread/section.c has the
- * clock. */
+/* The outermost critical section: since when, with which budget; and the account of the incident that it pauses:
+ * thread/section.c has the clock. */
 struct bo_section {
     _Atomic int64_t entry, budget;
     _Atomic int64_t pause_used, pause_min;
@@ -305,7 +305,8 @@ struct bo_header {
     _Atomic uint32_t thread_high; /* slots ever used: a scan ends here. In a cache line that is seldom written */
     _Atomic uint32_t branch_high;
 
-    /* Written when a slot is taken, on a cache line apart from the fields that all threads read. `next` was never used, unless a fork has left it. */
+    /* Written when a slot is taken, on a cache line apart from the fields that all threads read. `next` was never used,
+     * unless a fork has left it. */
     __attribute__((aligned(BO_LINE))) _Atomic uint32_t thread_next;
     _Atomic uint32_t branch_next;
     _Atomic uint64_t thread_free, branch_free; /* stacks: count of changes and index, against ABA */

@@ -137,8 +137,8 @@ void bo_map_forget(void)
 /* ---- the mapping ------------------------------------------------------------------------------------------- */
 
 /*
- * Who may look may open the file to write as well. Sealed, its length stays as it is (or an access of ours could fail), and no
- * one but this mapping writes to it: there are pointers in it. That is asked for when the mapping is there.
+ * Who may look may open the file to write as well. Sealed, its length stays as it is (or an access of ours could fail),
+ * and no one but this mapping writes to it: there are pointers in it. That is asked for when the mapping is there.
  */
 static bool seal(int fd)
 {

@@ -9,7 +9,8 @@
 extern BO_TLS struct bo_thread *bo_self;
 extern _Atomic pid_t bo_pid;
 
-/* The byte of a word that is `distance` above the lowest: DUE, FOREIGN_DUE, SILENT_DUE are the lowest bits of the first three. */
+/* The byte of a word that is `distance` above the lowest: DUE, FOREIGN_DUE, SILENT_DUE are the lowest bits of the first
+ * three. */
 static inline const void *bo_word_byte(const bo_word *word, int distance)
 {
     return (const char *)word + (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? distance : 7 - distance);

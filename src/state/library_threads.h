@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The number of the library's threads in this process. Each registers itself while it runs no application code: a parked
- * worker, an idle helper. The count is never too high, so that no running thread is overlooked.
+ * The number of the library's threads in this process. Each registers itself while it runs no application code: a
+ * parked worker, an idle helper. The count is never too high, so that no running thread is overlooked.
  */
 #ifndef BO_STATE_LIBRARY_THREADS_H
 #define BO_STATE_LIBRARY_THREADS_H

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The mailbox: requests of other processes (the command `bough`), and the answers. It is a separate file,
- * "/memfd:bough-mail (deleted)", which its readers may write to as well; so everything in it is checked, and it has no pointers.
- * Its length is sealed, so that no access to it can fail. The process reads it on the ticker's thread (inspect/mailbox.c), to which the
- * writer sends the ticker's signal.
+ * "/memfd:bough-mail (deleted)", which its readers may write to as well; so everything in it is checked, and it has no
+ * pointers. Its length is sealed, so that no access to it can fail. The process reads it on the ticker's thread
+ * (inspect/mailbox.c), to which the writer sends the ticker's signal.
  *
  *      FREE --writer--> WRITING --writer--> SENT --ticker--> READ --ticker or helper--> ANSWERED
  *        ^                  (by an exchange: there is no lock)                             |

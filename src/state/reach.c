@@ -37,8 +37,8 @@ static void clear_reach(struct bo_reach *r)
     bo_store_relaxed(&r->parts, 0);
 }
 
-/* Where the last two jumps on the way out are equally long, this one spans both and a step more: then jumps of all lengths
- * lie on each way out. */
+/* Where the last two jumps on the way out are equally long, this one spans both and a step more: then jumps of all
+ * lengths lie on each way out. */
 void bo_branch_place(struct bo_branch *b, uint32_t outer)
 {
     uint32_t middle = jump_of(outer), end = jump_of(middle);
@@ -103,7 +103,8 @@ static struct bo_branch *around(const struct bo_branch *b)
     return bo_branch_at(bo_load_relaxed(&b->outer));
 }
 
-/* All threads are below the root. In each branch a bit is set once, so all of this together is linear in the number of branches. */
+/* All threads are below the root. In each branch a bit is set once, so all of this together is linear in the number of
+ * branches. */
 void bo_reach_add(struct bo_branch *b, uint32_t thread)
 {
     for (struct bo_branch *i = b; i->t.index != BO_ROOT && !has(&i->sure, thread); i = around(i)) {
@@ -130,8 +131,8 @@ void bo_scan_alone(struct bo_scan *s, const struct bo_target *thread)
     *s = (struct bo_scan){.target = thread, .first = thread->index};
 }
 
-/* Below a thread is what is in the outermost branch that it has open. If that has ended meanwhile, nothing is; and if there is
- * another one, it was opened after the mark was made. */
+/* Below a thread is what is in the outermost branch that it has open. If that has ended meanwhile, nothing is; and if
+ * there is another one, it was opened after the mark was made. */
 void bo_scan_begin(struct bo_scan *s, const struct bo_target *target)
 {
     *s = (struct bo_scan){.target = target, .next = 1};

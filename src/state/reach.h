@@ -2,12 +2,13 @@
 /*
  * Finds the threads below a target, without a walk out of each, and without a look at all threads.
  *
- * The way out of a thread may be thousands of branches long. So each branch knows besides the one around it an ancestor further out,
- * its `jump`, and the ancestor at a given depth is found in a number of steps that grows with the logarithm of the depth.
+ * The way out of a thread may be thousands of branches long. So each branch knows besides the one around it an ancestor
+ * further out, its `jump`, and the ancestor at a given depth is found in a number of steps that grows with the
+ * logarithm of the depth.
  *
- * Slots of threads lie in 64 groups of 512, and in a group in 64 parts of 8. A branch has a bit for each group, and one for each
- * part in any of them, in which a child was ever added to it or to a branch inside it. So both bits of a thread below it are set. A child that
- * ends leaves them set: they show where to look, and bo_below() decides.
+ * Slots of threads lie in 64 groups of 512, and in a group in 64 parts of 8. A branch has a bit for each group, and one
+ * for each part in any of them, in which a child was ever added to it or to a branch inside it. So both bits of a
+ * thread below it are set. A child that ends leaves them set: they show where to look, and bo_below() decides.
  *
  *      adder:   1. set the bits in the branch and in all around it   (seq_cst)
  *               2. make the child's slot LIVE                        (seq_cst)
@@ -17,8 +18,8 @@
  *
  * A poster that does not find the bits has made the mark before they were set, so the adder sees it (rule 4).
  *
- * The bits are set once for many children. An adder that finds them in `sure` knows that they are set in all branches around as well:
- * another adder, which has set them in this one first, may still be on its way out.
+ * The bits are set once for many children. An adder that finds them in `sure` knows that they are set in all branches
+ * around as well: another adder, which has set them in this one first, may still be on its way out.
  */
 #ifndef BO_STATE_REACH_H
 #define BO_STATE_REACH_H

@@ -112,8 +112,8 @@ static void raise_rung(_Atomic uint8_t *highest, int rung)
         ;
 }
 
-/* The next event of an incident that is known already. A record that is closed meanwhile, and written again, may get the
- * event as its second: it was posted to the same target at the same moment. */
+/* The next event of an incident that is known already. A record that is closed meanwhile, and written again, may get
+ * the event as its second: it was posted to the same target at the same moment. */
 static void post_again(struct bo_record *r, const struct bough_event *event, int limit)
 {
     raise_rung(&r->asked, event->rung);

@@ -13,8 +13,9 @@
  * the serial that it counts for. The fields below it are written in WRITING only, and read when the status is PENDING
  * or later.
  *
- * The fields below the line belong to the ladder: where the incident stands. `rung` is raised by each poster (its origin) and by
- * the ladder on the ticker's thread; the counts of events by posters, `handler_events` by the target's thread.
+ * The fields below the line belong to the ladder: where the incident stands. `rung` is raised by each poster (its
+ * origin) and by the ladder on the ticker's thread; the counts of events by posters, `handler_events` by the target's
+ * thread.
  */
 #ifndef BO_STATE_RECORD_H
 #define BO_STATE_RECORD_H
@@ -101,8 +102,8 @@ static inline unsigned bo_record_events(const struct bo_record *r)
 }
 /* What a post has done: written a record; widened one from a thread alone to all below it; only counted. */
 enum bo_posting { BO_POSTED, BO_WIDENED, BO_REPEATED };
-/* Write or count a post that may climb to rung `limit`; returns its serial. The caller holds a pin on the target of that
- * generation. */
+/* Write or count a post that may climb to rung `limit`; returns its serial. The caller holds a pin on the target of
+ * that generation. */
 uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generation, const struct bough_event *event,
                         int limit, enum bo_posting *how);
 /* A point has failed for the record. */

@@ -12,16 +12,18 @@
  * From the inside out a thread meets: the branches it has open, its own records, its parent branch, and then,
  * each time the owner changes on the way out, that owner's own records (rule 7).
  *
- * Each thread below a target walks out to it. So that their walks together are no longer than the tree is large, a walk notes in each
- * branch, as `ahead`, where the next one further out is that has a record, a shield or times of the ladder, itself or its
- * owner. A note holds as long as nothing more is marked: it has the number that `marks` had before the walk.
+ * Each thread below a target walks out to it. So that their walks together are no longer than the tree is large, a walk
+ * notes in each branch, as `ahead`, where the next one further out is that has a record, a shield or times of the
+ * ladder, itself or its owner. A note holds as long as nothing more is marked: it has the number that `marks` had
+ * before the walk.
  *
  *      poster:  1. set the kind's bit in target->due   (seq_cst)      walker:  1. load `marks`                     (seq_cst)
  *               2. marks + 1                           (seq_cst)               2. find nothing in these branches   (seq_cst)
  *               3. make the words below due                                    3. note that, with the number
  *
- * A walker that this poster has made due loads a higher number than the notes that overlook the bit. A note is about the targets
- * around a branch, not about the branch itself: a poster that marks a target with no thread below it need not count.
+ * A walker that this poster has made due loads a higher number than the notes that overlook the bit. A note is about
+ * the targets around a branch, not about the branch itself: a poster that marks a target with no thread below it need
+ * not count.
  */
 #ifndef BO_STATE_TREE_H
 #define BO_STATE_TREE_H
@@ -41,7 +43,8 @@ uint64_t bo_pending_foreign_seq(const struct bo_thread *t);
 struct bo_record *bo_marked(const struct bo_branch *b);
 /* Something is marked for those below it, from now on. [signal] */
 void bo_tree_marked(void);
-/* The next branch around this one that has anything to look at; BO_NONE: there is none. `note`: the branch does not end meanwhile. */
+/* The next branch around this one that has anything to look at; BO_NONE: there is none. `note`: the branch does not end
+ * meanwhile. */
 uint32_t bo_branch_ahead(uint32_t index, bool note);
 /* The earliest deadline over a thread's chain; BO_FOREVER if there is none (rule 33). */
 int64_t bo_effective_deadline(const struct bo_thread *t);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a blocking call has to put right if it is left without returning: handlers of the ladder run inside of it, and may leave it
- * by bough_longjmp() or a C++ exception (rule 36); so may the program's signal handlers, by bough_longjmp().
+ * What a blocking call has to put right if it is left without returning: handlers of the ladder run inside of it, and
+ * may leave it by bough_longjmp() or a C++ exception (rule 36); so may the program's signal handlers, by
+ * bough_longjmp().
  *
  *      struct waiting w = {.undo = {.run = leave_line}, ...};
  *      bo_undo_push(&w.undo);

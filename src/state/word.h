@@ -39,7 +39,8 @@
  *                the records changes the word only if
  *                nothing was posted since it was loaded
  *
- *  A wake (rules 8 and 13). A sender is a poster, the ticker or the ladder, with all signals blocked. Every arrow is one atomic step:
+ * A wake (rules 8 and 13). A sender is a poster, the ticker or the ladder, with all signals blocked. Every arrow is one
+ * atomic step:
  *
  *      out --owner, window: set IN--> IN --sender: a bit rises that the thread waits for: NOTE, senders + 1--> IN|NOTE, 1
  *       ^                              |                                                                        |
@@ -47,14 +48,15 @@
  *       |                              v                                                                        v
  *       +<-- owner: senders 0: clear NOTE, one system call <-- NOTE <-- owner, window: clear IN --------------- IN|NOTE, 0
  *
- *  The signal's handler only reads the word, but for the NOTE of a signal that it sends to its own thread. Leaving the call
- *  acknowledges the wake. A poster that finds the word due sends nothing: the poster that made it due has sent, or sends. If a signal
- *  cannot be sent, or changes nothing within 50 ms, the ticker sends it again, by the same step. A sender that finds the count full
- *  waits for another to end.
+ * The signal's handler only reads the word, but for the NOTE of a signal that it sends to its own thread. Leaving the
+ * call acknowledges the wake. A poster that finds the word due sends nothing: the poster that made it due has sent, or
+ * sends. If a signal cannot be sent, or changes nothing within 50 ms, the ticker sends it again, by the same step. A
+ * sender that finds the count full waits for another to end.
  *
  *  Which function makes which step: BO_WORD_STEPS, below.
  *
- *  Invariants, checked by bo_word_check() in debug builds, after each step; the window's, which is assembly, before and after it:
+ * Invariants, checked by bo_word_check() in debug builds, after each step; the window's, which is assembly, before and
+ * after it:
  *      A step changes only the bits that its function may set or clear, and counts one sender at most.
  *      NOTE is set only in a step that saw IN or ASYNC, or CLOSABLE with SUMMONED: a signal never reaches
  *      foreign code.
@@ -153,12 +155,12 @@ static inline bool bo_word_has_room(uint64_t w)
     return (w & BO_SENDERS) != BO_SENDERS;
 }
 
-/* ---- steps -------------------------------------------------------------------------------------------------------- */
+/* ---- steps ------------------------------------------------------------------------------------------------------- */
 
 /*
- * All steps there are: a name; the one function that makes it; the bits that it may set, and those that it may clear. SENDERS: one
- * more, one less. CHANGES: counted. The window's assembly sets and clears IN; in C that is CALL. SLOT, ROOT and END change the generation.
- * tests/word.py compares this list with the code.
+ * All steps there are: a name; the one function that makes it; the bits that it may set, and those that it may clear.
+ * SENDERS: one more, one less. CHANGES: counted. The window's assembly sets and clears IN; in C that is CALL. SLOT,
+ * ROOT and END change the generation. tests/word.py compares this list with the code.
  */
 #define BO_WORD_STEPS(X)                                                                                \
     X(CALL, bo_call_window, BO_IN | BO_REPEAT, BO_IN | BO_REPEAT)                                       \

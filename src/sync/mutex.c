@@ -21,8 +21,8 @@
  * get, and still right in the child of a fork(), whose thread keeps its mutexes. Only a thread itself writes
  * its own name or takes it away, so `is it mine?` has no race.
  *
- * The destructor of a pthread key, which a thread has from its first lock on, notices the thread's end: so the thread need not be
- * adopted. A child's end comes before its thread's, and takes the key back.
+ * The destructor of a pthread key, which a thread has from its first lock on, notices the thread's end: so the thread
+ * need not be adopted. A child's end comes before its thread's, and takes the key back.
  */
 #include "sync/mutex.h"
 #include <pthread.h>

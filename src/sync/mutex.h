@@ -6,10 +6,11 @@
 #include <bough/sync.h>
 #include <stdbool.h>
 
-/* Called at a child's end; at the end of any other thread the key's destructor calls it. The mutexes that the thread still holds
- * become owner-dead, and a waiter gets each (EOWNERDEAD). */
+/* Called at a child's end; at the end of any other thread the key's destructor calls it. The mutexes that the thread
+ * still holds become owner-dead, and a waiter gets each (EOWNERDEAD). */
 void bo_mutex_owner_ended(void);
-/* Where the calling thread keeps what it holds [signal]; and the same as above for one that stands still, by another. */
+/* Where the calling thread keeps what it holds [signal]; and the same as above for one that stands still, by
+ * another. */
 struct bough_mutex **bo_mutexes_mine(void);
 void bo_mutexes_orphan(struct bough_mutex **list);
 

@@ -9,8 +9,8 @@
  * nothing is available: another thread has what the wake-up announced. An announcement after
  * that look wakes a thread that still sleeps, since this one no longer does.
  *
- * No thread is frozen in the middle of such a wait (rule 37): a queue would keep a place for it. The wait is interrupted, the
- * thread leaves cleanly, and is frozen at its next point.
+ * No thread is frozen in the middle of such a wait (rule 37): a queue would keep a place for it. The wait is
+ * interrupted, the thread leaves cleanly, and is frozen at its next point.
  */
 #ifndef BO_SYNC_SYNC_H
 #define BO_SYNC_SYNC_H

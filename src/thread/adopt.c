@@ -43,9 +43,10 @@ void bo_self_find_stack(struct bo_thread *t)
 }
 
 /*
- * A thread that can be woken needs the ticker, which uses the fallback signal for a thread that blocks the wake signal later, and
- * repeats the wake where there is no window (rule 13). Where signals are blocked this may be a signal handler, which
- * must not start a thread; the next thread that is adopted will. Without a window nothing works without it.
+ * A thread that can be woken needs the ticker, which uses the fallback signal for a thread that blocks the wake signal
+ * later, and repeats the wake where there is no window (rule 13). Where signals are blocked this may be a signal
+ * handler, which must not start a thread; the next thread that is adopted will. Without a window nothing works without
+ * it.
  */
 static void start_ticker(uint64_t blocked)
 {

@@ -10,8 +10,8 @@
 #include "thread/stranger.h"
 #include "wake/ticker.h"
 
-/* The handle of this thread's slot: its own, or one that another thread has made for it before; else 0. A slot left by a thread that
- * had the same id before is released. */
+/* The handle of this thread's slot: its own, or one that another thread has made for it before; else 0. A slot left by
+ * a thread that had the same id before is released. */
 static uint64_t known_slot(pid_t tid, const struct bo_thread *except)
 {
     struct bo_thread *t;

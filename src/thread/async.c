@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Regions in which a signal may act on the code that runs: asynchronous ones are left by it, in closable ones a thread can
- * be frozen. */
+/* Regions in which a signal may act on the code that runs: asynchronous ones are left by it, in closable ones a thread
+ * can be frozen. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
@@ -106,7 +106,8 @@ static const struct bough_region *closable(const struct bo_thread *t)
     return i ? t->region[i - 1].at : NULL;
 }
 
-/* A region begun in a handler says nothing about the code that the handler interrupted. On another stack nothing is known. */
+/* A region begun in a handler says nothing about the code that the handler interrupted. On another stack nothing is
+ * known. */
 bool bo_level_in_closable(const struct bo_thread *t, const void *context)
 {
     const struct bough_region *region = closable(t);

@@ -22,8 +22,8 @@
 
 /* ---- what the calls of a thread have left ------------------------------------------------------------ */
 
-/* The word says that the thread is in a call. It is not if a jump has left that call: then the word is put right. `sp`: where on the
- * stack the next call is. */
+/* The word says that the thread is in a call. It is not if a jump has left that call: then the word is put right. `sp`:
+ * where on the stack the next call is. */
 static bool find_left(struct bo_thread *t, uintptr_t sp)
 {
     if (!(bo_load_relaxed(&t->t.word) & BO_IN) || !bo_call_was_left(t, sp, bo_frames_on_alternate_stack()))
@@ -63,8 +63,8 @@ static bool set_at_hook(bool is)
     return was;
 }
 
-/* At the hooks the signal's handler does nothing, as in the window: a look at what is due comes, or the call is over. That the
- * thread is there, and not in a handler on top, is seen by the frames on its stack. */
+/* At the hooks the signal's handler does nothing, as in the window: a look at what is due comes, or the call is over.
+ * That the thread is there, and not in a handler on top, is seen by the frames on its stack. */
 long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f)
 {
     const struct bo_window_call call = {nr, a, b, c, d, e, f};
@@ -92,9 +92,9 @@ static inline bool set_at_hook(bool is)
 #endif
 
 /*
- * A handler of the program runs on top of a blocked call, and makes this one. The wake signal may be blocked in that handler
- * (come_back() in wake_signal.c): the window lets it in. Then the call below may have to end too (rule 5): the wake's handler has
- * sent its wake again.
+ * A handler of the program runs on top of a blocked call, and makes this one. The wake signal may be blocked in that
+ * handler (come_back() in wake_signal.c): the window lets it in. Then the call below may have to end too (rule 5): the
+ * wake's handler has sent its wake again.
  */
 static long call_on_top(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f)
 {
@@ -156,10 +156,11 @@ static bool due(struct bo_thread *t)
 }
 
 /*
- * A wake for nothing has changed nothing: the call begins again. EINTR from a handler of the program is the program's, unless an
- * interrupt is due as well. Where a wake has come to a call that failed with EINTR, the wake was the reason, unless a handler on top
- * has had to do with interrupts. That is not exact: a handler's EINTR may be lost where the handler was not seen, and the wake was
- * for nothing. The other way round each wake for nothing would show as EINTR in a program that has a handler.
+ * A wake for nothing has changed nothing: the call begins again. EINTR from a handler of the program is the program's,
+ * unless an interrupt is due as well. Where a wake has come to a call that failed with EINTR, the wake was the reason,
+ * unless a handler on top has had to do with interrupts. That is not exact: a handler's EINTR may be lost where the
+ * handler was not seen, and the wake was for nothing. The other way round each wake for nothing would show as EINTR in
+ * a program that has a handler.
  */
 static long cut(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f)
 {
@@ -178,7 +179,8 @@ static bool is_cut(long result)
     return result == -EINTR || result == -BO_ECUT || result == -BO_EWOKEN;
 }
 
-/* A call that a handler makes on top of a foreign call is bough's: DUE interrupts it, whatever was delivered to foreign code (rule 22). */
+/* A call that a handler makes on top of a foreign call is bough's: DUE interrupts it, whatever was delivered to foreign
+ * code (rule 22). */
 static bool on_foreign_call(const struct bo_thread *t)
 {
     return bo_foreign_calls(t) && (bo_load_relaxed(&t->t.word) & BO_IN);

@@ -32,7 +32,8 @@
 #include "thread/adopt.h"
 #include "wake/frames.h"
 
-/* What the fast path below leaves to do: a call on top of another, what is under way, the reason of a cut, another try. */
+/* What the fast path below leaves to do: a call on top of another, what is under way, the reason of a cut, another
+ * try. */
 long bo_call_rest(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f);
 long bo_call_stranger(long nr, long a, long b, long c, long d, long e, long f);
 
@@ -47,9 +48,9 @@ long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d
 #endif
 
 /*
- * The raw result, or -errno; -BO_ECUT: it was cut and nothing happened; -EINTR: a handler of the program
- * ran, as the kernel says it. A cut counts as delivered when bo_result() or bo_error() receives it. Inline, because a function
- * more around a short system call can be measured.
+ * The raw result, or -errno; -BO_ECUT: it was cut and nothing happened; -EINTR: a handler of the program ran, as the
+ * kernel says it. A cut counts as delivered when bo_result() or bo_error() receives it. Inline, because a function more
+ * around a short system call can be measured.
  */
 static inline long bo_call(long nr, long a, long b, long c, long d, long e, long f)
 {
@@ -86,8 +87,8 @@ int bo_point(void);
 /* Returns 0, or BO_ECUT if an interrupt is due already (then there is no bo_libc_end).
  * `until` is set to `*deadline`, or far away for NULL. */
 int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline);
-/* Whether an interrupt is due, and so the timeout that libc reports may be the library's. It is delivered only if the caller then
- * fails, by BO_ECUT: a call that succeeds leaves it pending. */
+/* Whether an interrupt is due, and so the timeout that libc reports may be the library's. It is delivered only if the
+ * caller then fails, by BO_ECUT: a call that succeeds leaves it pending. */
 bool bo_libc_end(struct bo_libc_wait *wait);
 
 /* The interruptible futex wait, raw: 0, -EAGAIN, -ETIMEDOUT, -EINTR, -BO_ECUT. `deadline` is on

@@ -7,12 +7,13 @@
 
 #include "thread/foreign_call.h"
 
-/* The call fails: its record counts as delivered, and is suppressed in foreign code for the grace period. `why` gets a copy;
- * its kind is BOUGH_KINDS if the record was cleared in the last moment. */
+/* The call fails: its record counts as delivered, and is suppressed in foreign code for the grace period. `why` gets a
+ * copy; its kind is BOUGH_KINDS if the record was cleared in the last moment. */
 void bo_foreign_deliver(struct bo_thread *t, struct bough_record *why);
 /* A silent wait ends: nothing is delivered, and the record is suppressed in such waits for the grace period. */
 void bo_foreign_silence(struct bo_thread *t);
-/* The caller has ignored a delivered failure: the record is due again for calls that can report it, not for silent waits. */
+/* The caller has ignored a delivered failure: the record is due again for calls that can report it, not for silent
+ * waits. */
 void bo_foreign_take_back(struct bo_thread *t);
 /* A thread begins to take part: what was loaded meanwhile is looked at. Set as long as anything is interposed. */
 extern void (*_Atomic bo_foreign_refresh)(void);

@@ -22,7 +22,8 @@ void bo_call_abandon(struct bo_thread *t)
         bo_wake_send_drain(t);
 }
 
-/* On another stack (a handler's own, a coroutine's) nothing can be said. A handler of the ladder's may have left it as well. */
+/* On another stack (a handler's own, a coroutine's) nothing can be said. A handler of the ladder's may have left it as
+ * well. */
 bool bo_foreign_end_abandoned(struct bo_thread *t, uintptr_t frame)
 {
     uintptr_t left = t->call.foreign_frame;
@@ -32,8 +33,8 @@ bool bo_foreign_end_abandoned(struct bo_thread *t, uintptr_t frame)
     return true;
 }
 
-/* In a system call's window (IN) only a signal handler makes calls on top. Before it and after it, and in a wait inside libc,
- * bough's own code and libc's may come to a stand-in as well. */
+/* In a system call's window (IN) only a signal handler makes calls on top. Before it and after it, and in a wait inside
+ * libc, bough's own code and libc's may come to a stand-in as well. */
 static bool in_a_window(const struct bo_thread *t)
 {
     return bo_foreign_calls(t) && (bo_load_relaxed(&t->t.word) & BO_IN) && !t->call.libc_wait;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Calls of code that was not written for bough: libraries whose calls of libc's functions come to src/interpose/ first, in
- * threads that opted in (rule 22).
+ * Calls of code that was not written for bough: libraries whose calls of libc's functions come to src/interpose/ first,
+ * in threads that opted in (rule 22).
  *
- * Such a call is one of bough's, made between bo_foreign_enter() and bo_foreign_leave(). In between another bit of the word
- * than DUE interrupts it, so that each record reaches foreign code once a rung and is then suppressed for a grace period, in
- * which the library's cleanup works. bough's calls go on failing meanwhile, and report the truth. There are two sorts of calls,
- * with a bit and a suppression each:
+ * Such a call is one of bough's, made between bo_foreign_enter() and bo_foreign_leave(). In between another bit of the
+ * word than DUE interrupts it, so that each record reaches foreign code once a rung and is then suppressed for a grace
+ * period, in which the library's cleanup works. bough's calls go on failing meanwhile, and report the truth. There are
+ * two sorts of calls, with a bit and a suppression each:
  *
  *      step     bit            suppressed by   the call
  *      CALL     FOREIGN_DUE    reported        can report an interrupt: a failure counts as delivery, and suppresses both sorts
@@ -25,15 +25,16 @@
 #include "base/hook.h"
 #include "state/current.h"
 
-/* A plain longjmp() out of a signal handler leaves such a call without notice. Its frame is gone if it lies below `frame`, the
- * frame of a function called since. True: the call counts as left from here on, as if it had been cut and given up. */
+/* A plain longjmp() out of a signal handler leaves such a call without notice. Its frame is gone if it lies below
+ * `frame`, the frame of a function called since. True: the call counts as left from here on, as if it had been cut and
+ * given up. */
 bool bo_foreign_end_abandoned(struct bo_thread *t, uintptr_t frame);
-/* The same for another such call that begins in `frame`: that may lie further down, too, where only a signal handler makes
- * calls as long as the first one lasts. */
+/* The same for another such call that begins in `frame`: that may lie further down, too, where only a signal handler
+ * makes calls as long as the first one lasts. */
 bool bo_foreign_ended(struct bo_thread *t, uintptr_t frame);
 
-/* The calling thread, if a call of foreign code's is to be interruptible here: it takes part, and is not inside of such a
- * call already (a signal handler, or what that call itself needs of libc). */
+/* The calling thread, if a call of foreign code's is to be interruptible here: it takes part, and is not inside of such
+ * a call already (a signal handler, or what that call itself needs of libc). */
 static inline struct bo_thread *bo_foreign_thread(void)
 {
     struct bo_thread *t = bo_self;
@@ -44,8 +45,9 @@ static inline struct bo_thread *bo_foreign_thread(void)
     return t;
 }
 
-/* From here on the bit of this step interrupts the thread's calls. A signal handler may jump out between any two statements
- * (rule 22). While due_byte is not the lowest byte `foreign` is set, so a later call finds the jump, and puts both right. */
+/* From here on the bit of this step interrupts the thread's calls. A signal handler may jump out between any two
+ * statements (rule 22). While due_byte is not the lowest byte `foreign` is set, so a later call finds the jump, and
+ * puts both right. */
 static inline void bo_foreign_step(struct bo_thread *t, enum bo_foreign_step step)
 {
     bool calls = step == BO_FOREIGN_CALL || step == BO_FOREIGN_SILENT;

@@ -10,8 +10,8 @@
  *
  * Signals are blocked because in between the child's arena is its parent's, and a handler might post to it. What a
  * handler leaves half done below it, when it forks and returns in the child, is not followed. A child that is made
- * without these handlers, by clone(2) or _Fork(), has no arena, or its parent's if another thread forks just then: it can only exec. vfork() and posix_spawn() share
- * the parent's memory until then, and are not concerned.
+ * without these handlers, by clone(2) or _Fork(), has no arena, or its parent's if another thread forks just then: it
+ * can only exec. vfork() and posix_spawn() share the parent's memory until then, and are not concerned.
  */
 #ifndef BO_THREAD_FORK_H
 #define BO_THREAD_FORK_H

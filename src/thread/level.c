@@ -36,8 +36,9 @@ static uint64_t level_bits(const struct bo_thread *t, bool overrun)
     return (t->async_depth ? BO_ASYNC : 0) | (t->closable_depth ? BO_CLOSABLE : 0);
 }
 
-/* A sender that is about to ring is waited for, or its ring would come after this and stay. No sender waits for this thread: what
- * it does from its step on the word to its end is system calls that do not block, with all signals blocked. */
+/* A sender that is about to ring is waited for, or its ring would come after this and stay. No sender waits for this
+ * thread: what it does from its step on the word to its end is system calls that do not block, with all signals
+ * blocked. */
 static void quiet_event(struct bo_thread *t)
 {
     uint64_t count;
@@ -60,9 +61,9 @@ static void due_by_ourselves(struct bo_thread *t, uint64_t w, bool newly_due)
         bo_ticker_watch(t);
 }
 
-/* Is the record due again for this sort of foreign call? Either it was suppressed and the time has run out since the last
- * look, so that no later look is planned: look again without the suppression. Or it is of a kind that does not interrupt
- * foreign code. */
+/* Is the record due again for this sort of foreign call? Either it was suppressed and the time has run out since the
+ * last look, so that no later look is planned: look again without the suppression. Or it is of a kind that does not
+ * interrupt foreign code. */
 static bool grace_ran_out(const struct bo_thread *t, struct bo_suppression *s)
 {
     BO_HOOK(foreign_weighed);
@@ -98,9 +99,9 @@ static void be_watchful(struct bo_thread *t, uint64_t w)
 }
 
 /*
- * The word does not change before it is known what the records make of it, and then only if nothing was posted since it was
- * loaded: a call that a handler makes on top of this finds it due as long as it may be, and no post is overlooked that has
- * found the word due already.
+ * The word does not change before it is known what the records make of it, and then only if nothing was posted since it
+ * was loaded: a call that a handler makes on top of this finds it due as long as it may be, and no post is overlooked
+ * that has found the word due already.
  */
 void bo_level_recompute(struct bo_thread *t)
 {
@@ -134,8 +135,8 @@ static uint64_t at_level(const struct bo_thread *t, uint64_t w)
     return (w & BO_DISABLED) && (w & BO_PENDING) ? next | BO_ALL_DUE : next;
 }
 
-/* A budget that is to run, for what is pending, is the ticker's from this step on: a call that a handler makes right after it ends
- * with the budget. The word before and after. */
+/* A budget that is to run, for what is pending, is the ticker's from this step on: a call that a handler makes right
+ * after it ends with the budget. The word before and after. */
 static uint64_t set_level(struct bo_thread *t, uint64_t *next)
 {
     uint64_t w = bo_load_seq(&t->t.word), mask = 0;
@@ -255,7 +256,7 @@ struct bo_record *bo_level_deliver(struct bo_thread *t)
     return r;
 }
 
-/* ---- asking -------------------------------------------------------------------------------------------------------- */
+/* ---- asking ------------------------------------------------------------------------------------------------------ */
 
 enum bough_level bough_level(void)
 {

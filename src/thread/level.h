@@ -32,15 +32,17 @@ enum bo_region_kind {
 
 /* Recompute PENDING and DUE from the records, on the owner: after something was cleared or has ended. */
 void bo_level_recompute(struct bo_thread *t);
-/* In a forked child, at a point: the ticker is awaited (wake/ticker.h), and is started if this is no signal handler. Keeps errno. */
+/* In a forked child, at a point: the ticker is awaited (wake/ticker.h), and is started if this is no signal handler.
+ * Keeps errno. */
 void bo_level_catch_up(void);
-/* A point is about to fail. Returns the record that it fails for, which is marked as delivered. NULL: no record is admitted after
- * all, the word is put right, and the point passes. */
+/* A point is about to fail. Returns the record that it fails for, which is marked as delivered. NULL: no record is
+ * admitted after all, the word is put right, and the point passes. */
 struct bo_record *bo_level_deliver(struct bo_thread *t);
-/* A point of this thread fails for the record, or would but for a handler's verdict: record that it was delivered here. */
+/* A point of this thread fails for the record, or would but for a handler's verdict: record that it was delivered
+ * here. */
 void bo_level_record_delivery(struct bo_thread *t, struct bo_record *r);
-/* Runs what the ladder has for this record and thread, at a point: handlers, once; or the thread freezes here. Returns whether the
- * point fails. */
+/* Runs what the ladder has for this record and thread, at a point: handlers, once; or the thread freezes here. Returns
+ * whether the point fails. */
 enum bo_point bo_level_verdict(struct bo_thread *t, struct bo_record *r);
 /* When the critical section that is open must be opened up; BO_FOREVER if none is. By the ticker. */
 int64_t bo_level_budget_end(const struct bo_thread *t);

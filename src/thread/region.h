@@ -8,13 +8,13 @@
 
 /* The word follows from the regions that are open. */
 void bo_level_set(struct bo_thread *t);
-/* Called before and after a change that the ticker must not see in parts: it looks again later. Stores between the two are
- * releases, and so come after the serial. */
+/* Called before and after a change that the ticker must not see in parts: it looks again later. Stores between the two
+ * are releases, and so come after the serial. */
 void bo_level_changing(struct bo_thread *t);
 void bo_level_changed(struct bo_thread *t);
 
-/* Common prologue of every *_begin(): adopt the thread and end the regions that a longjmp() has abandoned. `sp` is the public
- * function's frame. NULL with errno. */
+/* Common prologue of every *_begin(): adopt the thread and end the regions that a longjmp() has abandoned. `sp` is the
+ * public function's frame. NULL with errno. */
 struct bo_thread *bo_region_beginner(const void *region, int64_t allowance, uintptr_t sp);
 void bo_region_push(struct bo_thread *t, struct bough_region *region, enum bo_region_kind kind, const char *file,
                     int line);

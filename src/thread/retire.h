@@ -10,8 +10,8 @@ void bo_retire(struct bo_thread *t, enum bough_post_status how);
 /* The same for a frozen thread, called by another: signals that are under way to it wait indefinitely, and do no
  * harm. */
 void bo_retire_lost(struct bo_thread *t);
-/* A thread that joins another waits for its generation to end. A worker wakes such threads last, when it is ready for the next
- * child: woken sooner they would compete with it for a processor, and find no parked worker. */
+/* A thread that joins another waits for its generation to end. A worker wakes such threads last, when it is ready for
+ * the next child: woken sooner they would compete with it for a processor, and find no parked worker. */
 void bo_wake_joiners(struct bo_thread *t);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Regions that keep interrupts out for a time: critical sections, by their budget, and cleanup regions, by their grace. */
+/* Regions that keep interrupts out for a time: critical sections, by their budget, and cleanup regions, by their
+ * grace. */
 #include "state/arena.h"
 #include "state/clock.h"
 #include "state/current.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the ticker sees to when it looks at a slot. It decides from the slot's state alone: what is no longer true does nothing. */
+/* What the ticker sees to when it looks at a slot. It decides from the slot's state alone: what is no longer true does
+ * nothing. */
 #include "state/arena.h"
 #include "state/clock.h"
 #include "state/current.h"
@@ -21,7 +22,8 @@
 
 /* ---- looking at a thread: each returns when to look again --------------------------------------------- */
 
-/* Due, and in its call still for 50 ms; counted again after each diagnosis. What could not be sent is sent as soon as it can. */
+/* Due, and in its call still for 50 ms; counted again after each diagnosis. What could not be sent is sent as soon as
+ * it can. */
 static int64_t look_at_wake(struct bo_thread *t, uint64_t w, int64_t now)
 {
     if (bo_load_relaxed(&t->t.put_off))
@@ -38,7 +40,8 @@ static int64_t look_at_wake(struct bo_thread *t, uint64_t w, int64_t now)
     return now + (bo_load_seq(&t->t.unsent) ? LAST_REPEAT : told ? SILENT_RECHECK : BO_ANSWER_WITHIN);
 }
 
-/* A call that repeats: the thread is in it still. Backoff from 0.2 to 10 ms; then it is looked at why, and seldom again. */
+/* A call that repeats: the thread is in it still. Backoff from 0.2 to 10 ms; then it is looked at why, and seldom
+ * again. */
 static int64_t look_at_repeat(struct bo_thread *t, uint64_t w, int64_t now)
 {
     enum { FOR_50_MS = 10, FOR_A_SECOND = 100 };

@@ -28,7 +28,8 @@ bool bo_stranger_exists(pid_t tid)
     return tid > 0 && bo_raw3(SYS_tgkill, bo_load_relaxed(&bo_pid), tid, 0) == 0;
 }
 
-/* When the kernel has started it, in its ticks: an id is used again, but not with the same time. 0: there is no /proc. */
+/* When the kernel has started it, in its ticks: an id is used again, but not with the same time. 0: there is no
+ * /proc. */
 uintptr_t bo_stranger_born(pid_t tid)
 {
     enum { FIELDS_BETWEEN = 20 }; /* the state is field 3, the time 22; a name may hold anything */
@@ -137,8 +138,8 @@ void bo_stranger_move_to(struct bo_thread *t, uint64_t own)
     give_slot_back(t);
 }
 
-/* This thread publishes its slot, then looks for a stranger's slot; the thread that makes a stranger publishes that, then looks
- * for the thread's own slot. So one of the two sees the other. */
+/* This thread publishes its slot, then looks for a stranger's slot; the thread that makes a stranger publishes that,
+ * then looks for the thread's own slot. So one of the two sees the other. */
 void bo_stranger_merge(const struct bo_thread *own)
 {
     if (bo_likely(bo_load_seq(&strangers) == 0))

@@ -7,8 +7,8 @@
  *                                                         +--bough_release_thread(); the ticker, if the thread is gone-->
  *                                                            not LIVE
  *
- * A step on the word that clears UNADOPTED gives the slot to the thread that makes the step. Such a thread is never signalled: it is
- * in no call of bough.
+ * A step on the word that clears UNADOPTED gives the slot to the thread that makes the step. Such a thread is never
+ * signalled: it is in no call of bough.
  */
 #ifndef BO_THREAD_STRANGER_H
 #define BO_THREAD_STRANGER_H
@@ -29,14 +29,15 @@ void bo_stranger_merge(const struct bo_thread *own);
 bool bo_stranger_is_gone(struct bo_thread *t, uint64_t word);
 void bo_strangers_after_fork(void);
 
-/* ---- for the adopting thread (thread/adopt_other.c) --------------------------------------------------------------- */
+/* ---- for the adopting thread (thread/adopt_other.c) -------------------------------------------------------------- */
 
 /* One at a time. */
 extern struct bo_lock bo_strangers_lock;
 /* One more is about to be published. */
 void bo_stranger_begin(void);
 bool bo_stranger_exists(pid_t tid);
-/* When the kernel has started it, in its ticks: an id is used again, but not with the same time. 0: there is no /proc. */
+/* When the kernel has started it, in its ticks: an id is used again, but not with the same time. 0: there is no
+ * /proc. */
 uintptr_t bo_stranger_born(pid_t tid);
 /* The next slot of this thread from *i on, the caller's `except` aside, and its word. NULL: there is no more. */
 struct bo_thread *bo_stranger_next_of(pid_t tid, const struct bo_thread *except, uint32_t *i, uint64_t *word);

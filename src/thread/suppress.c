@@ -35,7 +35,8 @@ void bo_foreign_look_in_time(struct bo_thread *t)
         bo_ticker_look_by(&t->t, bo_to_monotonic(until));
 }
 
-/* The wake makes both sorts due. The thread puts right the one that is still suppressed, at its next call of that sort. */
+/* The wake makes both sorts due. The thread puts right the one that is still suppressed, at its next call of that
+ * sort. */
 int64_t bo_foreign_look(struct bo_thread *t, uint64_t w)
 {
     int64_t until = earliest(t, w);

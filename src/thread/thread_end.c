@@ -9,8 +9,8 @@
 #include "upcalls.h"
 #include "wake/last_thread.h"
 
-/* The generation ends with all signals blocked: a call that a handler makes in the middle would be made in one that has ended.
- * One that it makes afterwards adopts the thread again. */
+/* The generation ends with all signals blocked: a call that a handler makes in the middle would be made in one that has
+ * ended. One that it makes afterwards adopts the thread again. */
 static void release(struct bo_thread *t)
 {
     bo_branches_end(t);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What lies on the calling thread's stack: handlers of signals, and calls. A handler's frame is known by the address that it
- * returns to.
+ * What lies on the calling thread's stack: handlers of signals, and calls. A handler's frame is known by the address
+ * that it returns to.
  */
 #ifndef BO_WAKE_FRAMES_H
 #define BO_WAKE_FRAMES_H
@@ -12,8 +12,8 @@
 
 /* Where the handlers of this process return to. Once, at load. */
 void bo_frames_set_restorer(uintptr_t at);
-/* Whether the code that a signal's handler has interrupted ran on the thread's alternate signal stack, on which `at` is not. The
- * stack may lie inside the thread's own, and then addresses alone say nothing. */
+/* Whether the code that a signal's handler has interrupted ran on the thread's alternate signal stack, on which `at` is
+ * not. The stack may lie inside the thread's own, and then addresses alone say nothing. */
 bool bo_frames_was_on_alternate_stack(const void *context, uintptr_t at);
 /* Whether the calling thread runs on its alternate signal stack. */
 bool bo_frames_on_alternate_stack(void);
@@ -29,9 +29,9 @@ int bo_frames_between(uintptr_t low, uintptr_t high);
 int bo_frames_frame_in(uintptr_t low, uintptr_t high);
 
 /*
- * Code runs with its stack pointer at `sp`, or on the alternate signal stack, in no window, and the word says IN. Is that no
- * handler on top of the call, but was the call left: by siglongjmp(), by pthread_exit() in a handler, by an asynchronous
- * cancellation? False where this cannot be found out. [signal]
+ * Code runs with its stack pointer at `sp`, or on the alternate signal stack, in no window, and the word says IN. Is
+ * that no handler on top of the call, but was the call left: by siglongjmp(), by pthread_exit() in a handler, by an
+ * asynchronous cancellation? False where this cannot be found out. [signal]
  */
 bool bo_call_was_left(const struct bo_thread *t, uintptr_t sp, bool alternate);
 bool bo_call_was_left_here(const struct bo_thread *t);

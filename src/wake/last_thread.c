@@ -52,8 +52,8 @@ void bo_own_after_fork(bool main_known)
     bo_store_seq(&knows_main, main_known);
 }
 
-/* A thread that has ended, and is only there for its number, has no memory. Asked without a descriptor: in a process whose
- * main is alive none is opened that the program could be surprised by. */
+/* A thread that has ended, and is only there for its number, has no memory. Asked without a descriptor: in a process
+ * whose main is alive none is opened that the program could be surprised by. */
 static bool main_is_gone(void)
 {
     char here = 0, there = 0;

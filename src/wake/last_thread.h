@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Is a thread of the program's left? POSIX ends a process, by exit(0), when its last thread has ended, which only matters
- * if main has left by pthread_exit(). The library's own threads never end; so the library has to do that in libc's place.
+ * Is a thread of the program's left? POSIX ends a process, by exit(0), when its last thread has ended, which only
+ * matters if main has left by pthread_exit(). The library's own threads never end; so the library has to do that in
+ * libc's place.
  *
  *   main leaves, or, where bough does not know main, a thread ends --bo_own_main_left(), bo_own_thread_ends()--> the ticker
  *   counts, twice a second: all threads - the library's own - main, a zombie = 0?   --> bo_last_one_out()

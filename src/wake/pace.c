@@ -59,7 +59,7 @@ static void take_place_from(struct bo_thread *t)
         free_pace_place(wave);
 }
 
-/* ---- threads that wait for a place ------------------------------------------------------------------------------------- */
+/* ---- threads that wait for a place ------------------------------------------------------------------------------- */
 
 static struct bo_thread *next_put_off(void)
 {
@@ -83,9 +83,9 @@ static void wake(struct bo_thread *t, uint32_t wave)
 }
 
 /*
- * Wakes as many as there are places. A thread that frees a place, and a poster that puts a thread off, each look whether the other
- * has acted: so no place stays free while a thread waits. One case is left to the ticker: two threads look for the same slot, and
- * the one that does not find it holds the place for which a third one looks.
+ * Wakes as many as there are places. A thread that frees a place, and a poster that puts a thread off, each look
+ * whether the other has acted: so no place stays free while a thread waits. One case is left to the ticker: two threads
+ * look for the same slot, and the one that does not find it holds the place for which a third one looks.
  */
 static void go_on(void)
 {
@@ -103,8 +103,8 @@ static void go_on(void)
 
 /* ---- a post ---------------------------------------------------------------------------------------------- */
 
-/* Of the calling thread itself only a handler on top of its call posts: that call ends when the handler returns (rule 5).
- * Without the ticker there is no bound of time. */
+/* Of the calling thread itself only a handler on top of its call posts: that call ends when the handler returns (rule
+ * 5). Without the ticker there is no bound of time. */
 static bool is_paced(const struct bo_thread *t)
 {
     return bo_load_relaxed(&t->paced) && t != bo_self && bo_ticker_runs();

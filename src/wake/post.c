@@ -48,7 +48,8 @@ void bo_wake(struct bo_thread *t, uint32_t generation, bool at_once)
 
 /* ---- waking a subtree ------------------------------------------------------------------------------ */
 
-/* A repeat that changes nothing wakes no thread: the thread has seen this record already, and perhaps lets its cleanup run. */
+/* A repeat that changes nothing wakes no thread: the thread has seen this record already, and perhaps lets its cleanup
+ * run. */
 static void repeat(struct bo_thread *t, uint32_t generation, enum bo_posting how)
 {
     if (how != BO_REPEATED || !(bo_load_seq(&t->t.word) & BO_PENDING))
@@ -127,8 +128,9 @@ static void wake_subtree_from_here(struct bo_target *target, enum bo_posting how
 
 static const struct bough_event plain_stop = {.kind = BOUGH_STOP};
 
-/* The pin keeps the generation from ending while the record is written (rule 6). A pin first and then a look: bo_retire ends
- * the generation first and then waits for pins. With all signals blocked: no thread freezes here or leaves by a jump. */
+/* The pin keeps the generation from ending while the record is written (rule 6). A pin first and then a look: bo_retire
+ * ends the generation first and then waits for pins. With all signals blocked: no thread freezes here or leaves by a
+ * jump. */
 static bool post_to(struct bo_target *target, uint32_t generation, uint64_t handle, const struct bough_event *event,
                     int limit, uint32_t *serial, uint64_t blocked)
 {
@@ -141,8 +143,8 @@ static bool post_to(struct bo_target *target, uint32_t generation, uint64_t hand
         *serial = bo_record_post(r, handle, generation, event, limit, &how);
         bo_or_seq(&target->due, 1u << event->kind);
         bo_ladder_posted(target, r, how != BO_POSTED);
-        /* The record's flags and not the event's: when one poster posts to the subtree while another writes the record for a thread
-         * alone, one of the two wakes the subtree. */
+        /* The record's flags and not the event's: when one poster posts to the subtree while another writes the record
+         * for a thread alone, one of the two wakes the subtree. */
         if (!branch && (bo_record_flags(r) & BOUGH_ALONE))
             wake_alone(target, how);
         else

@@ -22,7 +22,8 @@
 int bo_post(uint64_t handle, const struct bough_event *event, bough_post *post);
 /* The same, and its incident climbs no higher than `limit`, unless another post lets it (rule 38). */
 int bo_post_up_to(uint64_t handle, const struct bough_event *event, int limit, bough_post *post);
-/* Mark and wake one thread, if it is this generation. `at_once`: also one that shares a lock with others (wake/pace.h). */
+/* Mark and wake one thread, if it is this generation. `at_once`: also one that shares a lock with others
+ * (wake/pace.h). */
 void bo_wake(struct bo_thread *t, uint32_t generation, bool at_once);
 /* Mark and wake all below a target whose record stands. Returns how many threads were marked. */
 unsigned bo_wake_subtree(const struct bo_target *target, bool at_once);

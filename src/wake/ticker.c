@@ -22,11 +22,11 @@
 #include "wake/timer_heap.h"
 
 /*
- * Waking the ticker. It sleeps in sigwaitinfo on a signal that libc keeps out of all masks and handlers of the program, and that is
- * never sent to the process: the ticker must not take signals that wait for the process. A kernel timer of the library sends it.
- * `next_wake` is when that timer goes off: a thread that needs it earlier lowers `next_wake` and sets the timer,
- * a system call that needs no descriptor, no lock and, unlike waking a thread at once, no
- * processor: a post that is answered within 50 ms costs the ticker one look, later.
+ * Waking the ticker. It sleeps in sigwaitinfo on a signal that libc keeps out of all masks and handlers of the program,
+ * and that is never sent to the process: the ticker must not take signals that wait for the process. A kernel timer of
+ * the library sends it. `next_wake` is when that timer goes off: a thread that needs it earlier lowers `next_wake` and
+ * sets the timer, a system call that needs no descriptor, no lock and, unlike waking a thread at once, no processor: a
+ * post that is answered within 50 ms costs the ticker one look, later.
  *
  * Two threads that set the timer at the same time may do so in the wrong order. Each looks at `next_wake` again
  * afterwards, and sets the timer again if it is earlier than what it has set.
@@ -198,7 +198,8 @@ static void block_own_signal(void)
     bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&set, 0, sizeof set);
 }
 
-/* A thread that lowers `next_wake` wakes the ticker by a futex. Other processes can't, so the ticker looks twice a second anyway. */
+/* A thread that lowers `next_wake` wakes the ticker by a futex. Other processes can't, so the ticker looks twice a
+ * second anyway. */
 static void sleep_without_timer(uint32_t seen, int64_t when)
 {
     int64_t soon = bo_clock() + BO_MS(HEARTBEAT_MS);

@@ -22,7 +22,8 @@
 int bo_ticker_need(void);
 /* Whether it does. Not in a forked child, until it is needed. [signal] */
 bool bo_ticker_runs(void);
-/* Its thread was ended from outside, by a debugger perhaps: from now on it does not run. True for one caller. [signal] */
+/* Its thread was ended from outside, by a debugger perhaps: from now on it does not run. True for one caller.
+ * [signal] */
 bool bo_ticker_is_gone(void);
 /* Have the ticker look at a slot at once. [signal] */
 void bo_ticker_look(struct bo_target *target);

@@ -36,8 +36,8 @@ static void signal_it(struct bo_thread *t)
         leave_to_ticker(t, bo_clock() + BO_FIRST_REPEAT);
 }
 
-/* What a step to the word promises: a signal, if the thread waits for what rises, or is summoned where one may come; a write to the
- * event descriptor. */
+/* What a step to the word promises: a signal, if the thread waits for what rises, or is summoned where one may come; a
+ * write to the event descriptor. */
 enum { SIGNAL = 1, RING = 2 };
 
 static unsigned promises(uint64_t w, uint64_t next, uint64_t summons)
@@ -63,8 +63,8 @@ static uint64_t counted(uint64_t next, unsigned promised)
     return (next + BO_SENDER) | (promised & SIGNAL ? BO_NOTE : 0);
 }
 
-/* As many as the word can count are sending to this thread, each a system call away from its end. None of them is below this
- * one, because senders block all signals. */
+/* As many as the word can count are sending to this thread, each a system call away from its end. None of them is below
+ * this one, because senders block all signals. */
 static uint64_t after_a_moment(const struct bo_thread *t)
 {
     static const struct timespec moment = {0, 20000};

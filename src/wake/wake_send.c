@@ -53,8 +53,8 @@ int bo_wake_send_unblock(void)
     return (old & mask) != 0;
 }
 
-/* The note is taken off in a step that sees no sender. Whatever was sent before that step has come with the end of the system
- * call after it. */
+/* The note is taken off in a step that sees no sender. Whatever was sent before that step has come with the end of the
+ * system call after it. */
 void bo_wake_send_drain(struct bo_thread *t)
 {
     uint64_t mask = bo_wake_bit(), w;

@@ -30,8 +30,8 @@ BO_BARE static void end_libc_waits(const struct bo_thread *t)
         wait->until = (struct timespec){0, 0};
 }
 
-/* What the signal is for lies below a handler of the program: block it in that handler's frame and send it again: it comes when the
- * handler returns (rule 5). */
+/* What the signal is for lies below a handler of the program: block it in that handler's frame and send it again: it
+ * comes when the handler returns (rule 5). */
 BO_BARE static void come_back(struct bo_thread *t, ucontext_t *uc)
 {
     sigaddset(&uc->uc_sigmask, bo_wake_signo);
@@ -39,9 +39,9 @@ BO_BARE static void come_back(struct bo_thread *t, ucontext_t *uc)
 }
 
 /*
- * A handler of the application runs on top of a blocked call of the library, if the call was not left by a jump. Any due bit counts: where
- * the call below is foreign code's (rule 22), it need not be due, but the call that the handler makes may be. `ends`: without a window,
- * this signal ends the call. By the owner; the word was loaded before.
+ * A handler of the application runs on top of a blocked call of the library, if the call was not left by a jump. Any
+ * due bit counts: where the call below is foreign code's (rule 22), it need not be due, but the call that the handler
+ * makes may be. `ends`: without a window, this signal ends the call. By the owner; the word was loaded before.
  */
 BO_BARE static void elsewhere(struct bo_thread *t, uint64_t w, ucontext_t *uc, bool ends)
 {
@@ -59,8 +59,8 @@ BO_BARE static void elsewhere(struct bo_thread *t, uint64_t w, ucontext_t *uc, b
     }
 }
 
-/* `foreign`: another's signal, for which no handler of the program has run. `below`: one has run on top of the call since this
- * signal was sent first. An EINTR where nothing is due, or after that, is the handler's. */
+/* `foreign`: another's signal, for which no handler of the program has run. `below`: one has run on top of the call
+ * since this signal was sent first. An EINTR where nothing is due, or after that, is the handler's. */
 BO_BARE static void in_call(struct bo_thread *t, uint64_t w, ucontext_t *uc, bool foreign, bool below)
 {
     bool due = w & bo_foreign_due_bit(t), ends = due ? !below : foreign, on_top;
@@ -104,8 +104,8 @@ BO_BARE static void wake_arrived(struct bo_thread *t, ucontext_t *uc, bool forei
         bo_async_cut(t, uc); /* does not return if it may leave the region here */
 }
 
-/* A handler that replaced the library's, and was replaced in turn, may call the library's: one round is enough. Returns whether a
- * handler has run. */
+/* A handler that replaced the library's, and was replaced in turn, may call the library's: one round is enough. Returns
+ * whether a handler has run. */
 BO_BARE static bool hand_wake_on(int signo, siginfo_t *info, void *context)
 {
     static BO_TLS bool handing_on;

@@ -16,8 +16,8 @@
 
 /* Install the handler. 0; -1 with EINVAL (BOUGH_SIGNAL makes no sense). */
 int bo_wake_signal_init(void);
-/* The dump's part, NULL before one needs it: the wake signal has come to a thread, perhaps to ask for its stack. On that
- * thread, known or not, with all signals blocked. Returns whether that was so. */
+/* The dump's part, NULL before one needs it: the wake signal has come to a thread, perhaps to ask for its stack. On
+ * that thread, known or not, with all signals blocked. Returns whether that was so. */
 extern bool (*_Atomic bo_on_ask)(void *context);
 /* Send the wake to a thread whose word counts the caller as a sender. False: it could not be sent. [signal] */
 bool bo_wake_signal_send(struct bo_thread *t);

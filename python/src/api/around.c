@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A function around another one, without a Python frame of its own. A warning names the line that lies some frames further out
- * (stacklevel), and the import system recognises its frames by their files: a frame more would shift that to a line of bough's.
+ * A function around another one, without a Python frame of its own. A warning names the line that lies some frames
+ * further out (stacklevel), and the import system recognises its frames by their files: a frame more would shift that
+ * to a line of bough's.
  */
 #include "base/state.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A fork: in the child the library has an arena of its own, and what was posted to the parent's threads is not for the child's. */
+/* A fork: in the child the library has an arena of its own, and what was posted to the parent's threads is not for the
+ * child's. */
 #include "base/state.h"
 
 #include <pthread.h>
@@ -17,8 +18,8 @@ static void leave_strangers(void)
 }
 
 /* The library has an arena of its own there, and another slot for this thread. The descriptor was the parent's. What
- * raise_exc() has posted was for the parent's thread, as its records were (docs/semantics.md, fork()); it is freed later,
- * with an interpreter that is whole. */
+ * raise_exc() has posted was for the parent's thread, as its records were (docs/semantics.md, fork()); it is freed
+ * later, with an interpreter that is whole. */
 static void after_fork_in_child(void)
 {
     struct bp_thread *t = bp_me;

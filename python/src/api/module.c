@@ -32,8 +32,8 @@ static int claim(void)
     return 0;
 }
 
-/* What protects the package's state is the interpreter lock. A free-threaded interpreter enables it for this module, unless the
- * user has ordered that it stays disabled. */
+/* What protects the package's state is the interpreter lock. A free-threaded interpreter enables it for this module,
+ * unless the user has ordered that it stays disabled. */
 static int has_lock(void)
 {
 #ifdef Py_GIL_DISABLED

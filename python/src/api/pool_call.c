@@ -2,8 +2,8 @@
 /*
  * Calls that the package gives to a pool's workers: those of bough.ThreadPoolExecutor and of bough.to_thread().
  *
- * A Call is the function of a work item. It is called once. Another thread may interrupt it, before it begins and while it runs:
- * it sets `asked` and then reads the handle; the call publishes its handle and then reads `asked`.
+ * A Call is the function of a work item. It is called once. Another thread may interrupt it, before it begins and while
+ * it runs: it sets `asked` and then reads the handle; the call publishes its handle and then reads `asked`.
  */
 #include "api/pool_item.h"
 #include "base/object.h"
@@ -190,7 +190,7 @@ int bp_pool_call_init(PyObject *module)
     return bp_add_type(module, &type, &spec, "Call");
 }
 
-/* ---- the queue of an executor ---------------------------------------------------------------------------------------------- */
+/* ---- the queue of an executor ------------------------------------------------------------------------------------ */
 
 /* The Call that a work item has. */
 static PyObject *call_of(PyObject *item)

@@ -44,7 +44,8 @@ void bp_item_failed(struct bp_thread *t)
     Py_DECREF(exception);
 }
 
-/* It has no children, so its end waits for a poster at the most. A GIL that is given back costs the worker its turn after each item. */
+/* It has no children, so its end waits for a poster at the most. A GIL that is given back costs the worker its turn
+ * after each item. */
 static void end_branch(bough_branch *branch)
 {
     struct bough_record why;

@@ -104,8 +104,8 @@ static PyObject *interrupt_all(PyObject *module, PyObject *reason)
     return PyLong_FromLong(count + (known > 0 ? known : 0));
 }
 
-/* Its exception, exactly; the first of several that were not raised yet counts, as with any record (rule 1). The async thread was
- * started before `t` was looked up. */
+/* Its exception, exactly; the first of several that were not raised yet counts, as with any record (rule 1). The async
+ * thread was started before `t` was looked up. */
 static PyObject *post_exception(struct bp_thread *t, PyObject *exception)
 {
     bp_thread_show(t);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A thread's end: all that the package keeps with the thread is forgotten. The files that keep something are above thread.c, so thread.c calls
- * this by upcalls.h. */
+/* A thread's end: all that the package keeps with the thread is forgotten. The files that keep something are above
+ * thread.c, so thread.c calls this by upcalls.h. */
 #include "branch/branch.h"
 #include "upcalls.h"
 
@@ -10,8 +10,8 @@ void bp_thread_leaves(struct bp_thread *t)
     bough_foreign_set(NULL);
 }
 
-/* A thread that did not end itself (a daemon at the interpreter's end, all others after a fork) may be in a call that is
- * cut yet, and look at its entry then: that memory stays. */
+/* A thread that did not end itself (a daemon at the interpreter's end, all others after a fork) may be in a call that
+ * is cut yet, and look at its entry then: that memory stays. */
 void bp_thread_ends(struct bp_thread *t)
 {
     bool by_itself = bp_me == t || !t->begun || t->late;

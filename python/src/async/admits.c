@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* May an asynchronous exception come in where a thread stands? By its regions, and by the place of its bytecode (_async_safe.py). */
+/* May an asynchronous exception come in where a thread stands? By its regions, and by the place of its bytecode
+ * (_async_safe.py). */
 #include "base/state.h"
 
 /* `armed`: the exception comes with the next look at the eval breaker, not right here. */
@@ -22,8 +23,8 @@ bool bp_place_admits_here(const struct bp_thread *t)
     return yes;
 }
 
-/* Asking may give the interpreter lock away, and then the thread runs on: what was found counts only where it still stands
- * at the same instruction of the same frame. From here to the arming nobody gets the lock. */
+/* Asking may give the interpreter lock away, and then the thread runs on: what was found counts only where it still
+ * stands at the same instruction of the same frame. From here to the arming nobody gets the lock. */
 static bool still_there(struct bp_thread *t, PyFrameObject *frame, int instruction)
 {
     if (!bp_thread_lives(t))
@@ -34,8 +35,9 @@ static bool still_there(struct bp_thread *t, PyFrameObject *frame, int instructi
     return same;
 }
 
-/* By levels, and by the place its bytecode is at: not in a debugger's trace function, or a profiler's, which the interpreter
- * takes away when it fails. What can't be asked lets nothing in. `t` may be gone when this comes back false. */
+/* By levels, and by the place its bytecode is at: not in a debugger's trace function, or a profiler's, which the
+ * interpreter takes away when it fails. What can't be asked lets nothing in. `t` may be gone when this comes back
+ * false. */
 bool bp_may_come_in(struct bp_thread *t)
 {
     if (!bp_admits(t) || !bp.may_raise_in || !bp_thread_lives(t) || !bp_ident_names(t) || t->tstate->tracing)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The async thread, bough-async: by it exceptions come into threads that run bytecode and come to no point. It arms the interpreter's
- * own asynchronous exception (PyThreadState_SetAsyncExc()).
+ * The async thread, bough-async: by it exceptions come into threads that run bytecode and come to no point. It arms the
+ * interpreter's own asynchronous exception (PyThreadState_SetAsyncExc()).
  *
- * It is started on first need. It takes the interpreter lock for each look, so neither posters nor the ladder depend on it. It
- * sleeps in epoll_wait(): on its bell, which posters ring, and on the event descriptors of the threads that asked for all their
- * interrupts, whatever posts those. It keeps a list of the threads with something to do, and looks at no other thread: a thread
- * with nothing due costs nothing. What a look does is in delivery.c.
+ * It is started on first need. It takes the interpreter lock for each look, so neither posters nor the ladder depend on
+ * it. It sleeps in epoll_wait(): on its bell, which posters ring, and on the event descriptors of the threads that
+ * asked for all their interrupts, whatever posts those. It keeps a list of the threads with something to do, and looks
+ * at no other thread: a thread with nothing due costs nothing. What a look does is in delivery.c.
  */
 #include "base/state.h"
 
@@ -28,7 +28,7 @@ static struct bp_thread *active;        /* the threads to look at */
 static struct bp_thread *next_look;     /* of those, in this round */
 static unsigned long wakes, looked;     /* for tests */
 
-/* ---- the threads to look at ---------------------------------------------------------------------------------------- */
+/* ---- the threads to look at -------------------------------------------------------------------------------------- */
 
 static void activate(struct bp_thread *t)
 {
@@ -235,7 +235,7 @@ int bp_async_exc_init(void)
     return 0;
 }
 
-/* ---- methods -------------------------------------------------------------------------------------------------------- */
+/* ---- methods ----------------------------------------------------------------------------------------------------- */
 
 static PyObject *async_exc_stop(PyObject *module, PyObject *none)
 {

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads that stay in C code, from CPython 3.15 on: there PyErr_CheckSignals() raises what PyThreadState_SetAsyncExc() has armed.
- * So an exception that waits for such a thread need not wait until the call returns, if that code looks for signals.
+ * Threads that stay in C code, from CPython 3.15 on: there PyErr_CheckSignals() raises what PyThreadState_SetAsyncExc()
+ * has armed. So an exception that waits for such a thread need not wait until the call returns, if that code looks for
+ * signals.
  *
- * From 3.13 on a thread that has given the interpreter lock away may look at its eval breaker one instruction later, which may lie
- * outside of a `try`. So this is for a thread that has stood at the same call for a while, and whose instructions are
- * monitored: if it goes on without having raised, monitor.c takes the armed exception back at its next instruction.
+ * From 3.13 on a thread that has given the interpreter lock away may look at its eval breaker one instruction later,
+ * which may lie outside of a `try`. So this is for a thread that has stood at the same call for a while, and whose
+ * instructions are monitored: if it goes on without having raised, monitor.c takes the armed exception back at its next
+ * instruction.
  */
 #include "base/state.h"
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The class that PyThreadState_SetAsyncExc() is given, for it takes classes only: when the interpreter makes an instance of it, in
- * the thread, the metaclass gives the instance that is meant (rule 44).
+ * The class that PyThreadState_SetAsyncExc() is given, for it takes classes only: when the interpreter makes an
+ * instance of it, in the thread, the metaclass gives the instance that is meant (rule 44).
  */
 #include "base/state.h"
 
 /* ---- the instance that is meant ------------------------------------------------------------------------------- */
 
-/* Delivered, for cleanup() to know; not a place for handlers, whose verdict could be that nothing is to be raised. Cleared
- * meanwhile, it is on its way already. */
+/* Delivered, for cleanup() to know; not a place for handlers, whose verdict could be that nothing is to be raised.
+ * Cleared meanwhile, it is on its way already. */
 static void meet(struct bough_record *why)
 {
     why->kind = BOUGH_STOP;

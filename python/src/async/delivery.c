@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Asynchronous delivery into one thread: what the async thread does when it looks at the thread, with the interpreter lock.
+ * Asynchronous delivery into one thread: what the async thread does when it looks at the thread, with the interpreter
+ * lock.
  *
  * STATES
  *
@@ -49,7 +50,8 @@
  *   any -> QUIET           there is nothing to raise any more: it was raised, by a point as well, or cleared; bp_disarm(),
  *                          bp_drop_posted(). The next look takes the thread out of the list.
  *
- * What is armed is taken back with the lock held (bp_carrier_withdraw()) before anything else raises it: nothing is raised twice.
+ * What is armed is taken back with the lock held (bp_carrier_withdraw()) before anything else raises it: nothing is
+ * raised twice.
  */
 #include "base/state.h"
 
@@ -90,8 +92,9 @@ static void look_at_event(struct bp_thread *t, const struct bough_record *why, b
     Py_DECREF(callable);
 }
 
-/* Its exception has come, and nobody has made an instance of it: C code has dropped it before (Python 3.11 makes it when it
- * is caught). It may be on its way still, so not at once; and the instance, once there, takes back what was armed again. */
+/* Its exception has come, and nobody has made an instance of it: C code has dropped it before (Python 3.11 makes it
+ * when it is caught). It may be on its way still, so not at once; and the instance, once there, takes back what was
+ * armed again. */
 static bool was_swallowed(const struct bp_thread *t)
 {
     return bough_now() > t->armed_at + BOUGH_MS(FIRST_A_POINT) && bp_thread_lives(t) && !t->tstate->async_exc;
@@ -111,8 +114,8 @@ static bough_time due_from(struct bp_thread *t, const struct bough_record *why)
     return from < again ? again : from;
 }
 
-/* A thread that stands where it stood is in a call, and is looked at more and more rarely. Its next instruction costs no time: it
- * is monitored. */
+/* A thread that stands where it stood is in a call, and is looked at more and more rarely. Its next instruction costs
+ * no time: it is monitored. */
 static int look_again_in(struct bp_thread *t)
 {
     struct bp_place now = bp_place(t);

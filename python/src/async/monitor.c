@@ -2,17 +2,18 @@
 /*
  * Where an exception may come in, if the thread has to look itself.
  *
- * Up to 3.12 a thread that gives the interpreter lock away at some instruction looks for an asynchronous exception right when
- * it has the lock again, at the same instruction. So the async thread can look where it stands, and arm. From 3.13 on it looks at
- * the next such instruction, which may lie in a `finally` or behind the beginning of a `with`.
+ * Up to 3.12 a thread that gives the interpreter lock away at some instruction looks for an asynchronous exception
+ * right when it has the lock again, at the same instruction. So the async thread can look where it stands, and arm.
+ * From 3.13 on it looks at the next such instruction, which may lie in a `finally` or behind the beginning of a `with`.
  *
  * There, while an exception waits to come in, each instruction of the functions that the thread is in is reported to us
- * (instructions.c): on the thread itself, which looks where it stands, and raises there or goes on. Functions that it calls
- * later are added by the async thread's next look. When no exception waits any more nothing is monitored.
+ * (instructions.c): on the thread itself, which looks where it stands, and raises there or goes on. Functions that it
+ * calls later are added by the async thread's next look. When no exception waits any more nothing is monitored.
  *
- * Up to 3.12 that is done as well for a thread that is never seen at an instruction where it could be armed: the loop of
- * `try: while condition: ...` looks at the eval breaker outside of the `try` alone, and one whose iterator blocks gives the
- * interpreter lock away where it looks at no eval breaker. In 3.11 the thread's trace function reports to us (trace.c).
+ * Up to 3.12 that is done as well for a thread that is never seen at an instruction where it could be armed: the loop
+ * of `try: while condition: ...` looks at the eval breaker outside of the `try` alone, and one whose iterator blocks
+ * gives the interpreter lock away where it looks at no eval breaker. In 3.11 the thread's trace function reports to us
+ * (trace.c).
  */
 #include "upcalls.h"
 

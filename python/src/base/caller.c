@@ -2,9 +2,9 @@
 /*
  * Where the calling Python code stands: a file and a line, for the tree and for messages.
  *
- * The interpreter finds a line by walking through the code object's table from its beginning, which takes microseconds in a
- * long function. The places that were asked for last are kept. An entry holds its code object, so that the address of the
- * object stands for this code only.
+ * The interpreter finds a line by walking through the code object's table from its beginning, which takes microseconds
+ * in a long function. The places that were asked for last are kept. An entry holds its code object, so that the address
+ * of the object stands for this code only.
  */
 #include "base/state.h"
 

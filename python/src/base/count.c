@@ -2,10 +2,11 @@
 /*
  * How many threads the interpreter counts when the process forks.
  *
- * From Python 3.12 on a fork in a process with several threads is a DeprecationWarning: a thread that is not there in the new process
- * may have held a lock. The interpreter reads the count from /proc/self/stat. The library's own threads are in that count, and
- * they hold no lock across a fork that is not taken care of. So the interpreter's fopen() of that file, and of no other, gets
- * a copy of it in which they are not counted: a program without threads is not warned, one with threads is.
+ * From Python 3.12 on a fork in a process with several threads is a DeprecationWarning: a thread that is not there in
+ * the new process may have held a lock. The interpreter reads the count from /proc/self/stat. The library's own threads
+ * are in that count, and they hold no lock across a fork that is not taken care of. So the interpreter's fopen() of
+ * that file, and of no other, gets a copy of it in which they are not counted: a program without threads is not warned,
+ * one with threads is.
  */
 #include "base/state.h"
 

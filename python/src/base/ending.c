@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The interpreter ends, and other threads run on: daemons, and the library's own. They get no interpreter lock any more, and
- * the thread states of the daemons are freed while these are in their blocking calls. An interrupted call looks at the thread state
- * of its thread without the lock (interpose.c), so the end waits for the looks that have begun, and there are no others from then on.
+ * The interpreter ends, and other threads run on: daemons, and the library's own. They get no interpreter lock any
+ * more, and the thread states of the daemons are freed while these are in their blocking calls. An interrupted call
+ * looks at the thread state of its thread without the lock (interpose.c), so the end waits for the looks that have
+ * begun, and there are no others from then on.
  */
 #include "base/state.h"
 
@@ -38,8 +39,8 @@ void bp_look_ends(void)
         syscall(SYS_futex, &looks, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
-/* A look takes microseconds and waits for nothing. If one has stood still for a second, then by a debugger. Asleep: the thread that
- * looks may have a lower priority. */
+/* A look takes microseconds and waits for nothing. If one has stood still for a second, then by a debugger. Asleep: the
+ * thread that looks may have a lower priority. */
 void bp_end(void)
 {
     __atomic_store_n(&ending, true, __ATOMIC_SEQ_CST);

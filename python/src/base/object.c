@@ -2,7 +2,7 @@
 /* What the types of branches and children have in common. */
 #include "base/object.h"
 
-/* ---- attributes that are made when they are asked for -------------------------------------------------------------- */
+/* ---- attributes that are made when they are asked for ------------------------------------------------------------ */
 
 PyObject *bp_new_list(void)
 {
@@ -40,7 +40,7 @@ int bp_lazy_set(PyObject *self, PyObject *value, void *closure)
     return 0;
 }
 
-/* ---- what the collector asks ----------------------------------------------------------------------------------------- */
+/* ---- what the collector asks ------------------------------------------------------------------------------------- */
 
 int bp_references_visit(PyObject *self, const size_t *references, visitproc visit, void *arg)
 {
@@ -56,7 +56,7 @@ void bp_references_clear(PyObject *self, const size_t *references)
         Py_CLEAR(*reference(self, *references));
 }
 
-/* ---- types and their classes ----------------------------------------------------------------------------------------- */
+/* ---- types and their classes ------------------------------------------------------------------------------------- */
 
 PyObject *bp_keep_class(PyObject **kept, PyTypeObject *base, PyObject *class, const char *function)
 {

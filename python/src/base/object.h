@@ -21,7 +21,8 @@ int bp_lazy_set(PyObject *self, PyObject *value, void *lazy);
 int bp_references_visit(PyObject *self, const size_t *references, visitproc visit, void *arg);
 void bp_references_clear(PyObject *self, const size_t *references);
 
-/* Keeps in `*kept` the class that Python code has derived from `base`, and returns it. `function` is the caller's name. */
+/* Keeps in `*kept` the class that Python code has derived from `base`, and returns it. `function` is the caller's
+ * name. */
 PyObject *bp_keep_class(PyObject **kept, PyTypeObject *base, PyObject *class, const char *function);
 /* Makes the type, once, and adds it to the module by its name. -1 with an exception. */
 int bp_add_type(PyObject *module, PyTypeObject **type, PyType_Spec *spec, const char *name);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory for the frames of Python threads. The interpreter maps 16 kB for each thread's first frame, and unmaps them at the
- * thread's end, with the interpreter lock held: two system calls, an interrupt of each other processor that runs a thread of the
- * process, and the faults of new pages. A child that has little to do took longer for that than for all else. So the blocks of
- * some threads that have ended are kept for the next ones, between the interpreter and its arena allocator.
+ * Memory for the frames of Python threads. The interpreter maps 16 kB for each thread's first frame, and unmaps them at
+ * the thread's end, with the interpreter lock held: two system calls, an interrupt of each other processor that runs a
+ * thread of the process, and the faults of new pages. A child that has little to do took longer for that than for all
+ * else. So the blocks of some threads that have ended are kept for the next ones, between the interpreter and its arena
+ * allocator.
  *
  * The interpreter fills such a block before it reads it: threads use their own again in the same way, frame by frame.
  */
@@ -14,8 +15,8 @@ enum { BLOCK = 16 * 1024, MOST = 64 }; /* as many as the library parks threads *
 static PyObjectArenaAllocator original;
 static bool installed, keeps;
 
-/* Subinterpreters have locks of their own. Whoever finds it taken does without: also a forked process, for good, if another thread
- * had it. */
+/* Subinterpreters have locks of their own. Whoever finds it taken does without: also a forked process, for good, if
+ * another thread had it. */
 static bool in_use;
 static void *kept[MOST];
 static int count;

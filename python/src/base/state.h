@@ -3,7 +3,8 @@
  * What the extension keeps: one struct for the process, one for each thread that Python code has used bough in.
  *
  * The interrupt itself lives in the library: records, levels, wakes. What is kept here is what only Python knows: the
- * exception that is to be raised, and whether a call of the interpreter's was cut and its error is still to be replaced.
+ * exception that is to be raised, and whether a call of the interpreter's was cut and its error is still to be
+ * replaced.
  *
  *      poster, with the interpreter lock              target
  *      --------------------------------              ------
@@ -27,8 +28,8 @@
 #include <bough/interpose.h>
 #include <stdbool.h>
 
-/* The errno of a call that was cut: the kernel has none so high, so no code mistakes it for its own; not EINTR, after which
- * the interpreter would try again. */
+/* The errno of a call that was cut: the kernel has none so high, so no code mistakes it for its own; not EINTR, after
+ * which the interpreter would try again. */
 enum { BP_CUT = 1125 };
 
 /* A region that is open, innermost first: the library's lies in here, on the heap, where `with` blocks can find it. */
@@ -145,8 +146,8 @@ struct bp_process {
 extern struct bp_process bp;
 extern __thread struct bp_thread *bp_me __attribute__((tls_model("initial-exec")));
 
-/* The innermost frame of a thread state, never looked into; NULL: it executes no Python code. From 3.15 on there is one of its own
- * below all. */
+/* The innermost frame of a thread state, never looked into; NULL: it executes no Python code. From 3.15 on there is one
+ * of its own below all. */
 static inline struct _PyInterpreterFrame *bp_innermost(const PyThreadState *ts)
 {
 #if PY_VERSION_HEX >= 0x030F0000
@@ -166,7 +167,8 @@ PyObject *bp_load(const char *file, const char *name);
 
 /* ---- text.c ------------------------------------------------------------------------------------------ */
 
-/* Text as the library keeps it, good as long as the object that is returned: a new reference. NULL with an exception. */
+/* Text as the library keeps it, good as long as the object that is returned: a new reference. NULL with an
+ * exception. */
 PyObject *bp_for_library(PyObject *text, const char **utf8);
 /* Is the keyword argument this one? */
 bool bp_is_keyword(PyObject *keyword, const char *name);
@@ -271,13 +273,14 @@ int bp_fork_init(void);
 
 enum { BP_NAME = 32 }; /* bytes that the library keeps */
 
-/* Of the thread with this ident, as threading has it; "": it is none of threading's. Runs no Python code, keeps a set exception. */
+/* Of the thread with this ident, as threading has it; "": it is none of threading's. Runs no Python code, keeps a set
+ * exception. */
 void bp_thread_name(unsigned long ident, char *name, size_t size);
 
 /* ---- stranger.c --------------------------------------------------------------------------------------- */
 
-/* The library knows it from here on, though it may not have used bough: what is posted to it is seen, and reported where it is not
- * heeded (rule 16). Where that can't be `handle` stays NULL, and what is posted waits here. */
+/* The library knows it from here on, though it may not have used bough: what is posted to it is seen, and reported
+ * where it is not heeded (rule 16). Where that can't be `handle` stays NULL, and what is posted waits here. */
 void bp_thread_show(struct bp_thread *t);
 
 /* ---- entries.c ---------------------------------------------------------------------------------------- */
@@ -293,7 +296,8 @@ void bp_entry_remove(struct bp_thread *t);
 /* The instance is raised in the thread by bough; was it? */
 void bp_mark_raised(const struct bp_thread *t, PyObject *exception);
 bool bp_was_raised_here(const struct bp_thread *t, PyObject *exception);
-/* The record is raised now. Until when it is not raised again, because it was raised a short time ago; 0: it was not. */
+/* The record is raised now. Until when it is not raised again, because it was raised a short time ago; 0: it was
+ * not. */
 void bp_note_raised(struct bp_thread *t, const struct bough_record *why);
 bough_time bp_raised_until(const struct bp_thread *t, const struct bough_record *why);
 /* What is pending may be raised again at once. */
@@ -337,16 +341,16 @@ void bp_cause_raised(struct bp_thread *t);
 void bp_cause_forget(struct bp_thread *t);
 void bp_cause_forget_target(bough_target target);
 void bp_cause_forget_kind(const struct bp_thread *t, enum bough_kind kind);
-/* A callback of on_interrupt() is at work: what the thread executes now counts as interrupted. By any thread. Other threads may
- * run, and `t` may have ended when this returns. */
+/* A callback of on_interrupt() is at work: what the thread executes now counts as interrupted. By any thread. Other
+ * threads may run, and `t` may have ended when this returns. */
 void bp_cause_running(struct bp_thread *t);
 /* By the thread: the record that such places wait for is the one that is pending now. */
 void bp_cause_known(const struct bp_thread *t);
 
 /* ---- judge.c ------------------------------------------------------------------------------------------ */
 
-/* The exception itself, or what the pending interrupt raises, with the exception as its cause, if the interrupt has caused
- * it. A new reference. */
+/* The exception itself, or what the pending interrupt raises, with the exception as its cause, if the interrupt has
+ * caused it. A new reference. */
 PyObject *bp_as_interrupt(struct bp_thread *t, PyObject *exception);
 /* Whether it has. */
 bool bp_is_caused(const struct bp_thread *t, PyObject *exception);
@@ -405,8 +409,8 @@ void bp_pause(int64_t ns);
 
 /* Is the error of a call that was interrupted still to come, where the calling thread stands? */
 bool bp_is_cut_here(const struct bp_thread *t);
-/* Whether an interrupt is due for the calling thread, whose wait ends by it: the interrupt's exception comes of the error that
- * the caller reports. With or without the interpreter lock. */
+/* Whether an interrupt is due for the calling thread, whose wait ends by it: the interrupt's exception comes of the
+ * error that the caller reports. With or without the interpreter lock. */
 bool bp_cut_here(void);
 
 /* ---- signals.c ---------------------------------------------------------------------------------------- */
@@ -458,8 +462,8 @@ void bp_raise_here(struct bp_thread *t);
 
 /* ---- async_exc.c -------------------------------------------------------------------------------------- */
 
-/* Before what needs it. It loads Python code, so other threads run, and may end: look a thread up afterwards, or keep to the
- * calling one. -1 with an exception: it could not be started. */
+/* Before what needs it. It loads Python code, so other threads run, and may end: look a thread up afterwards, or keep
+ * to the calling one. -1 with an exception: it could not be started. */
 int bp_async_exc_start(void);
 /* The async thread, which was started, is to look at the thread. No other thread runs meanwhile. */
 void bp_async_exc_need(struct bp_thread *t);
@@ -473,8 +477,8 @@ bool bp_async_exc_is(unsigned long ident);
 
 /* ---- delivery.c --------------------------------------------------------------------------------------- */
 
-/* By the async thread. In how many ms the thread is to be looked at again; -1: it lives, and there is nothing to raise. It may have
- * ended otherwise. */
+/* By the async thread. In how many ms the thread is to be looked at again; -1: it lives, and there is nothing to raise.
+ * It may have ended otherwise. */
 int bp_delivery_look(struct bp_thread *t);
 
 /* ---- admits.c ----------------------------------------------------------------------------------------- */
@@ -505,13 +509,14 @@ bool bp_monitor_pauses(int64_t waited);
 
 /* ---- instructions.c ----------------------------------------------------------------------------------- */
 
-/* Call bp_watch_step() and bp_monitor_step() at each instruction of the code object, if one of them wants it, or no more.
- * Whatever exception is set stays. 0; -1: the interpreter can't do that, or has no tool left. */
+/* Call bp_watch_step() and bp_monitor_step() at each instruction of the code object, if one of them wants it, or no
+ * more. Whatever exception is set stays. 0; -1: the interpreter can't do that, or has no tool left. */
 int bp_instructions(PyCodeObject *code);
 
 /* ---- trace.c ------------------------------------------------------------------------------------------ */
 
-/* 3.11: the thread's trace function reports marked frames' instructions from here on; or no more, if nobody wants it. */
+/* 3.11: the thread's trace function reports marked frames' instructions from here on; or no more, if nobody wants
+ * it. */
 void bp_trace(struct bp_thread *t);
 void bp_trace_if_wanted(struct bp_thread *t);
 /* The same, and marks all frames of the thread. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Windows: the moments in which a race would be lost. A test's function is called there, so that a test can lose the race on purpose. */
+/* Windows: the moments in which a race would be lost. A test's function is called there, so that a test can lose the
+ * race on purpose. */
 #include "base/state.h"
 
 static PyObject *in_window; /* NULL, but in tests */

@@ -55,8 +55,9 @@ int bp_branch_open(struct bp_branch_object *o, const char *label, bough_time dea
 enum { LOOK_AGAIN = 500 };
 enum { YIELD_FOR = 50000, DEAR = 1000000, NO_YIELD_FOR = 1000000000 }; /* ns, as the library's own end of a branch */
 
-/* What the last child still has to do is often done sooner than a thread falls asleep and is woken. But where another thread computes
- * on this processor, a yield costs the rest of its time slice: then none is tried for a second, as in the library. */
+/* What the last child still has to do is often done sooner than a thread falls asleep and is woken. But where another
+ * thread computes on this processor, a yield costs the rest of its time slice: then none is tried for a second, as in
+ * the library. */
 static void yield_on(const _Atomic uint32_t *word, uint32_t seen)
 {
     static bough_time no_yield_before;
@@ -137,8 +138,8 @@ static PyObject *branch_leave_regions(PyObject *module, PyObject *object)
     return left < 0 ? NULL : PyLong_FromLong(left);
 }
 
-/* A call that the branch's own interrupt has ended was the one failure for all that were due then (rule 22): of one from further out
- * the thread has not heard, and its next call is interrupted by that. */
+/* A call that the branch's own interrupt has ended was the one failure for all that were due then (rule 22): of one
+ * from further out the thread has not heard, and its next call is interrupted by that. */
 static void outer_interrupt_is_due(struct bp_thread *t)
 {
     struct bough_record why;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A branch, between the files that hold its Python object (branch_object.c), open and end it (branch.c), run its children (child.c) and
- * make `with` of it (branch_context.c). */
+/* A branch, between the files that hold its Python object (branch_object.c), open and end it (branch.c), run its
+ * children (child.c) and make `with` of it (branch_context.c). */
 #ifndef BP_BRANCH_H
 #define BP_BRANCH_H
 
@@ -19,8 +19,8 @@ struct bp_branch {
     _Atomic uint32_t running;
 };
 
-/* Python's object: bough.Branch, whose class is Python and has the methods that are needed when a child is added or something fails.
- * What such code needs is NULL until then. */
+/* Python's object: bough.Branch, whose class is Python and has the methods that are needed when a child is added or
+ * something fails. What such code needs is NULL until then. */
 struct bp_branch_object {
     PyObject_HEAD
     PyObject *weak_references, *dictionary;
@@ -131,7 +131,8 @@ PyObject *bp_branch_add(PyObject *self, PyObject *const *args, Py_ssize_t count,
 
 /* Opens the block. -1 with an exception: it is not open. */
 int bp_branch_enter(struct bp_branch_object *o);
-/* Ends it; `error` is what it was left by, or None. True: that is swallowed. NULL with an exception. A new reference. */
+/* Ends it; `error` is what it was left by, or None. True: that is swallowed. NULL with an exception. A new
+ * reference. */
 PyObject *bp_branch_leave(struct bp_branch_object *o, PyObject *error);
 /* __enter__ and __exit__; add() */
 extern PyMethodDef bp_block_with[], bp_branch_adds[];

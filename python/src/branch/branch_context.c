@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * __enter__ and __exit__ of a branch. In main, any bytecode may be where a Ctrl-C comes out, the first of __exit__ too, and then
- * nobody would join the children. In C there is none.
+ * __enter__ and __exit__ of a branch. In main, any bytecode may be where a Ctrl-C comes out, the first of __exit__ too,
+ * and then nobody would join the children. In C there is none.
  *
- * A branch that goes well is entered and left here. Where something went wrong, _leave(error, new) of _branch.py ends it: what comes
- * out of _leave() while the branch is open is given to _leave() again, as one more failure. If that does not end, _leave() fails by
- * an error of its code: then the branch is ended here, without it.
+ * A branch that goes well is entered and left here. Where something went wrong, _leave(error, new) of _branch.py ends
+ * it: what comes out of _leave() while the branch is open is given to _leave() again, as one more failure. If that does
+ * not end, _leave() fails by an error of its code: then the branch is ended here, without it.
  */
 #include "branch/branch.h"
 
@@ -194,8 +194,8 @@ static PyObject *block_enter(PyObject *self, PyObject *none)
     return Py_NewRef(self);
 }
 
-/* Method descriptors, as any class in C has them. An instancemethod around a function does not do: `with` of Python 3.14 and newer
- * closes the place of a `self` that it did not fill, and a debug build aborts there. */
+/* Method descriptors, as any class in C has them. An instancemethod around a function does not do: `with` of Python
+ * 3.14 and newer closes the place of a `self` that it did not fill, and a debug build aborts there. */
 PyMethodDef bp_branch_adds[] = {
     {"add", (PyCFunction)(void (*)(void))bp_branch_add, METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR(

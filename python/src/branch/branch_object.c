@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The object behind bough.Branch and bough.CancelScope: what it was given, and what has become of it. A Block is what both have in
- * common. A Branch is one that children are added to; for a scope see scope.c.
+ * The object behind bough.Branch and bough.CancelScope: what it was given, and what has become of it. A Block is what
+ * both have in common. A Branch is one that children are added to; for a scope see scope.c.
  *
- * A branch that goes well needs no Python code but the caller's: it is made here, entered and left in branch_context.c. All else is in
- * _branch.py, whose class derives from this one and finds its attributes here. A list or set is made when it is first asked for.
+ * A branch that goes well needs no Python code but the caller's: it is made here, entered and left in branch_context.c.
+ * All else is in _branch.py, whose class derives from this one and finds its attributes here. A list or set is made
+ * when it is first asked for.
  */
 #include "branch/branch.h"
 #include "base/object.h"
@@ -159,7 +160,7 @@ static PyType_Spec branch_spec = {
     .slots = branch_slots,
 };
 
-/* ---- branch() ------------------------------------------------------------------------------------------------------ */
+/* ---- branch() ---------------------------------------------------------------------------------------------------- */
 
 /* What most programs give, and can't be wrong. */
 static bool is_good_name(PyObject *name)

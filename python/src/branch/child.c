@@ -206,7 +206,7 @@ static int call_and_end(struct bp_child_object *c)
     return error_number_of((PyObject *)c, answer);
 }
 
-/* ---- it ends ------------------------------------------------------------------------------------------------------ */
+/* ---- it ends ----------------------------------------------------------------------------------------------------- */
 
 /* A new reference; NULL: there is nothing more. */
 static PyObject *next_to_close(struct bp_child_object *c)
@@ -290,7 +290,7 @@ static int child_main(void *value)
     return code;
 }
 
-/* ---- it is started ------------------------------------------------------------------------------------------------ */
+/* ---- it is started ----------------------------------------------------------------------------------------------- */
 
 int bp_child_start(struct bp_branch *b, struct bp_child_object *c, const char *name)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Branch.add(): a Child is made, checked, and started (child.c). What most programs give is checked here, all else by the methods with an
- * underscore, which are _branch.py's and _child.py's.
+ * Branch.add(): a Child is made, checked, and started (child.c). What most programs give is checked here, all else by
+ * the methods with an underscore, which are _branch.py's and _child.py's.
  */
 #include "branch/branch.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The object behind bough.Child: what it is to call, and what has become of it. A child that goes well needs no Python code but its
- * own function's: it is added in child_add.c, and run in child.c. All else is in _child.py, whose class derives from this one. What few
- * children need (an Event for those who join it, a list of what is to be closed) is made when it is asked for: a thousand children that
- * wait cost their memory.
+ * The object behind bough.Child: what it is to call, and what has become of it. A child that goes well needs no Python
+ * code but its own function's: it is added in child_add.c, and run in child.c. All else is in _child.py, whose class
+ * derives from this one. What few children need (an Event for those who join it, a list of what is to be closed) is
+ * made when it is asked for: a thousand children that wait cost their memory.
  */
 #include "branch/branch.h"
 #include "base/object.h"
@@ -129,8 +129,8 @@ static PyObject *drop_call(PyObject *self, PyObject *none)
     Py_RETURN_NONE;
 }
 
-/* In C, so that a traceback shows where it was asked for and where the child has failed, and nothing between. The exception's context
- * stays what it is. */
+/* In C, so that a traceback shows where it was asked for and where the child has failed, and nothing between. The
+ * exception's context stays what it is. */
 static PyObject *result(PyObject *self, PyObject *none)
 {
     struct bp_child_object *c = of(self);
@@ -221,7 +221,7 @@ struct bp_child_object *bp_child_new(void)
     return of(type->tp_alloc(type, 0));
 }
 
-/* ---- what belongs to no object ------------------------------------------------------------------------------------ */
+/* ---- what belongs to no object ----------------------------------------------------------------------------------- */
 
 PyObject *bp_current_child(void)
 {

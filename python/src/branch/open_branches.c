@@ -44,7 +44,8 @@ void bp_branches_forget(struct bp_thread *t)
         bp_branch_unlist(t->branches);
 }
 
-/* A list of those that the calling thread has opened in `outer`, or in any for None, and that are open: the innermost first. */
+/* A list of those that the calling thread has opened in `outer`, or in any for None, and that are open: the innermost
+ * first. */
 static PyObject *branches_in(PyObject *module, PyObject *outer)
 {
     struct bp_thread *t = bp_thread_known();

@@ -5,9 +5,10 @@
  *      fail_after(s), fail_at(t)             the block raises TimeoutError
  *      move_on_after(s), move_on_at(t)       it ends, and the code behind it goes on
  *
- * A scope is a branch without children: its deadline is the branch's, its cancel() an interrupt of the branch. What differs is the end:
- * a branch whose deadline has interrupted something has failed, because something is missing. A scope has only its block: if the
- * block comes to its end, nothing is missing. A scope that goes well is made, entered and left in C; all else is in _scope.py.
+ * A scope is a branch without children: its deadline is the branch's, its cancel() an interrupt of the branch. What
+ * differs is the end: a branch whose deadline has interrupted something has failed, because something is missing. A
+ * scope has only its block: if the block comes to its end, nothing is missing. A scope that goes well is made, entered
+ * and left in C; all else is in _scope.py.
  */
 #include "branch/branch.h"
 #include "base/object.h"
@@ -138,7 +139,7 @@ struct bp_branch_object *bp_scope_again(const struct bp_branch_object *o, PyObje
     return again;
 }
 
-/* ---- methods ------------------------------------------------------------------------------------------------------- */
+/* ---- methods ----------------------------------------------------------------------------------------------------- */
 
 static PyObject *fail_after(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {

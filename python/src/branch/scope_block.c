@@ -70,9 +70,10 @@ void bp_scope_dropped(struct bp_branch_object *o)
     PyErr_Restore(type, value, trace);
 }
 
-/* ---- methods ------------------------------------------------------------------------------------------------------- */
+/* ---- methods ----------------------------------------------------------------------------------------------------- */
 
-/* By any thread, before the block, in it or after: it is entered with the interpreter lock, and sees either this or `cancelled`. */
+/* By any thread, before the block, in it or after: it is entered with the interpreter lock, and sees either this or
+ * `cancelled`. */
 static PyObject *cancel_scope(PyObject *module, PyObject *args)
 {
     PyObject *object, *reason;
@@ -90,8 +91,8 @@ static PyObject *cancel_scope(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* An interrupt from further out that is due, and of which the caller has not heard: what ends a block by the block's own interrupt
- * ends the blocks around it as well, as far as their time is over. None: there is none. */
+/* An interrupt from further out that is due, and of which the caller has not heard: what ends a block by the block's
+ * own interrupt ends the blocks around it as well, as far as their time is over. None: there is none. */
 static PyObject *interrupt_from_outside(PyObject *module, PyObject *none)
 {
     struct bough_record why;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a scope makes of a function, as its decorator: each call is a block of a new scope, which has the same limit. In C, so that
- * tracebacks show the function and its caller, and nothing between.
+ * What a scope makes of a function, as its decorator: each call is a block of a new scope, which has the same limit. In
+ * C, so that tracebacks show the function and its caller, and nothing between.
  */
 #include "branch/branch.h"
 

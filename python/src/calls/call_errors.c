@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which error an interrupted call fails with, by the object that has called: the interpreter, its modules, or other C code. */
+/* Which error an interrupted call fails with, by the object that has called: the interpreter, its modules, or other C
+ * code. */
 #include "base/state.h"
 
 #include <dlfcn.h>
@@ -7,7 +8,8 @@
 #include <link.h>
 #include <string.h>
 
-/* Of the interpreter, and of the libraries that its modules rely on: they pass on any error, and an OSError comes of it. */
+/* Of the interpreter, and of the libraries that its modules rely on: they pass on any error, and an OSError comes of
+ * it. */
 static const char *const passes_on[] = {"/lib-dynload/",   "/libpython3", "/libssl.so", "/libcrypto.so",
                                         "/libreadline.so", "/libncurses", "/libtinfo"};
 enum { PASS_ON = sizeof passes_on / sizeof *passes_on };
@@ -71,9 +73,10 @@ static bool passes_on_errors(const struct object *object)
 }
 
 /*
- * These modules, and the interpreter, raise an OSError right after each call that failed, as their source shows. The interrupt's
- * exception replaces that error, so no later error has to be recognised as the interrupt's: watching the instruction for one
- * (cause.c, watch.c) takes longer than the rest of an interrupt. Calls that look up a name are left out: other errors follow them.
+ * These modules, and the interpreter, raise an OSError right after each call that failed, as their source shows. The
+ * interrupt's exception replaces that error, so no later error has to be recognised as the interrupt's: watching the
+ * instruction for one (cause.c, watch.c) takes longer than the rest of an interrupt. Calls that look up a name are left
+ * out: other errors follow them.
  */
 static const char *const raises_at_once[] = {"/lib-dynload/_socket.", "/lib-dynload/select.", "/lib-dynload/fcntl.",
                                              "/lib-dynload/_multiprocessing."};
@@ -87,9 +90,9 @@ static bool raises(const struct object *object, const char *call)
 }
 
 /*
- * The interpreter tries again after EINTR, so its calls fail with BP_CUT, and at once. All other code meets what C code does:
- * EINTR first, which extension modules answer with PyErr_CheckSignals(). A semaphore is a lock's (below), and a look at
- * readline's input begins again after any other error.
+ * The interpreter tries again after EINTR, so its calls fail with BP_CUT, and at once. All other code meets what C code
+ * does: EINTR first, which extension modules answer with PyErr_CheckSignals(). A semaphore is a lock's (below), and a
+ * look at readline's input begins again after any other error.
  */
 int bp_choose_error(void *argument, const char *call, const void *site)
 {

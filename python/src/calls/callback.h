@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A block of on_interrupt(), between the files that list a thread's blocks (callback.c), end them (nudge.c) and enter them (on_interrupt.c). */
+/* A block of on_interrupt(), between the files that list a thread's blocks (callback.c), end them (nudge.c) and enter
+ * them (on_interrupt.c). */
 #ifndef BP_CALLBACK_H
 #define BP_CALLBACK_H
 
@@ -20,7 +21,8 @@ struct bp_callback *bp_callback_of(const struct bp_thread *t, uint64_t id);
 
 /* ---- nudge.c ------------------------------------------------------------------------------------------ */
 
-/* By the thread itself: what other threads could not do for it. Its calls are interrupted, or not, as its blocks say now. */
+/* By the thread itself: what other threads could not do for it. Its calls are interrupted, or not, as its blocks say
+ * now. */
 void bp_callbacks_follow(struct bp_thread *t);
 
 #endif

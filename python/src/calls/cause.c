@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The places of interrupted calls: when one is noted, and when it does not count any more. What they are for is in judge.c. */
+/* The places of interrupted calls: when one is noted, and when it does not count any more. What they are for is in
+ * judge.c. */
 #include "calls/cause.h"
 
 #include <errno.h>
 
-/* ---- interrupts that are over ---------------------------------------------------------------------------------------- */
+/* ---- interrupts that are over ------------------------------------------------------------------------------------ */
 
 static bool is_of_thread(const struct bp_site *s, const void *thread)
 {
@@ -33,7 +34,7 @@ void bp_cause_forget_kind(const struct bp_thread *t, enum bough_kind kind)
         s = s->thread == t && s->why.kind == kind ? bp_site_drop(s) : s->next;
 }
 
-/* ---- a call was interrupted ----------------------------------------------------------------------------------------- */
+/* ---- a call was interrupted -------------------------------------------------------------------------------------- */
 
 static void add_and_watch(struct bp_thread *t, PyFrameObject *frame, int instruction, const struct bough_record *why)
 {
@@ -104,9 +105,9 @@ static void note_spot(struct spot *spot, PyFrameObject *frame)
     *spot = (struct spot){(PyFrameObject *)Py_NewRef((PyObject *)frame), PyFrame_GetLasti(frame)};
 }
 
-/* The thread's innermost frame, and those of the code of its blocks: the call that the callback ends may return, and the client
- * raise the server's answer somewhere else. No other thread runs meanwhile: up to 3.11 a new frame object may run finalizers,
- * and those let them. */
+/* The thread's innermost frame, and those of the code of its blocks: the call that the callback ends may return, and
+ * the client raise the server's answer somewhere else. No other thread runs meanwhile: up to 3.11 a new frame object
+ * may run finalizers, and those let them. */
 static int find_spots(const struct bp_thread *t, struct spot *spots)
 {
     int collects = PyGC_Disable(), count = 0;
@@ -124,8 +125,8 @@ static int find_spots(const struct bp_thread *t, struct spot *spots)
     return count;
 }
 
-/* In 3.11 the code of a block is not watched: the thread's trace function would be called for all that the block calls. There it
- * counts until the frame has ended, also if it has succeeded and is executed again. */
+/* In 3.11 the code of a block is not watched: the thread's trace function would be called for all that the block calls.
+ * There it counts until the frame has ended, also if it has succeeded and is executed again. */
 static void add_spot(struct bp_thread *t, const struct spot *spot, bool innermost)
 {
     if (innermost || PY_VERSION_HEX >= 0x030C0000)

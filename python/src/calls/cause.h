@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Places where a call was interrupted, between the files that keep them (site.c), watch them (watch.c) and judge by them
- * (cause.c, judge.c, stand_in.c). */
+/* Places where a call was interrupted, between the files that keep them (site.c), watch them (watch.c) and judge by
+ * them (cause.c, judge.c, stand_in.c). */
 #ifndef BP_CAUSE_H
 #define BP_CAUSE_H
 
 #include "base/state.h"
 
-/* An instruction of a frame whose call was interrupted and has not succeeded since. The frame is not owned: the place is
- * dropped when the frame object is freed, so its address is compared and never reused (site.c, frame_dies()). */
+/* An instruction of a frame whose call was interrupted and has not succeeded since. The frame is not owned: the place
+ * is dropped when the frame object is freed, so its address is compared and never reused (site.c, frame_dies()). */
 struct bp_site {
     struct bp_site *next; /* of the process */
     struct bp_thread *thread;
@@ -41,7 +41,8 @@ void bp_trace_mark(PyFrameObject *frame);
 
 /* ---- site.c ------------------------------------------------------------------------------------------- */
 
-/* Both drop it, and may let other threads run. They return the next one to look at: the first, if the list has changed. */
+/* Both drop it, and may let other threads run. They return the next one to look at: the first, if the list has
+ * changed. */
 struct bp_site *bp_site_drop(struct bp_site *s);
 struct bp_site *bp_site_succeeded(struct bp_site *s);
 /* All that pass the test. */

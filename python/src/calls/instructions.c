@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Each instruction of some code objects is reported (sys.monitoring, from 3.12 on): to watch.c, for the places of interrupted
- * calls, and to monitor.c, for exceptions that wait to come in.
+ * Each instruction of some code objects is reported (sys.monitoring, from 3.12 on): to watch.c, for the places of
+ * interrupted calls, and to monitor.c, for exceptions that wait to come in.
  *
- * Only INSTRUCTION events are used, and only for those code objects. Other tools hardly use them. That matters because an
- * event that a tool has switched off at some place by returning DISABLE comes back there as soon as a second tool asks for
- * the same kind of event in that code. The tool's number is free again when no code object is left.
+ * Only INSTRUCTION events are used, and only for those code objects. Other tools hardly use them. That matters because
+ * an event that a tool has switched off at some place by returning DISABLE comes back there as soon as a second tool
+ * asks for the same kind of event in that code. The tool's number is free again when no code object is left.
  */
 #include "calls/cause.h"
 #include "upcalls.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A nudge: the deadlines of a thread's callbacks have passed, or a callback has failed, and its calls are interrupted again. It is a record
- * of raise_exc()'s kind without an exception (on_interrupt.c).
+ * A nudge: the deadlines of a thread's callbacks have passed, or a callback has failed, and its calls are interrupted
+ * again. It is a record of raise_exc()'s kind without an exception (on_interrupt.c).
  */
 #include "calls/callback.h"
 

@@ -2,9 +2,10 @@
 /*
  * Places where a call was interrupted: cause.c, watch.c.
  *
- * Where other threads may run, a place may be dropped by one of them: when its frame ends, its thread, or its interrupt. That
- * is so wherever instructions begin or cease to be watched, for the interpreter may have audit hooks. So a place that is
- * dropped leaves the list first, and a walk through the list goes on with what bp_site_drop() returns.
+ * Where other threads may run, a place may be dropped by one of them: when its frame ends, its thread, or its
+ * interrupt. That is so wherever instructions begin or cease to be watched, for the interpreter may have audit hooks.
+ * So a place that is dropped leaves the list first, and a walk through the list goes on with what bp_site_drop()
+ * returns.
  */
 #include "calls/cause.h"
 
@@ -40,8 +41,8 @@ static void frame_dies(PyObject *frame)
     Py_XDECREF(watched);
 }
 
-/* Only while there are sites: the interpreter frees long chains of frames without recursion, but not with a function of ours
- * in its place. */
+/* Only while there are sites: the interpreter frees long chains of frames without recursion, but not with a function of
+ * ours in its place. */
 static void mind_frames(void)
 {
     if (bp_sites && !free_frame) {
@@ -53,7 +54,7 @@ static void mind_frames(void)
     }
 }
 
-/* ---- sites --------------------------------------------------------------------------------------------------------- */
+/* ---- sites ------------------------------------------------------------------------------------------------------- */
 
 static void unlist_site(struct bp_site *s)
 {
@@ -130,7 +131,7 @@ static void make_room(const struct bp_thread *t)
         bp_site_drop(oldest);
 }
 
-/* ---- an instruction in its code ------------------------------------------------------------------------------------ */
+/* ---- an instruction in its code ---------------------------------------------------------------------------------- */
 
 static const unsigned char *varint(const unsigned char *p, int *value)
 {
@@ -141,8 +142,8 @@ static const unsigned char *varint(const unsigned char *p, int *value)
     return p + 1;
 }
 
-/* The exception table (Objects/exception_handling_notes.txt of the interpreter): start, length, target, depth of each entry,
- * in code units. */
+/* The exception table (Objects/exception_handling_notes.txt of the interpreter): start, length, target, depth of each
+ * entry, in code units. */
 static int handler_of(const PyCodeObject *code, int instruction)
 {
     const unsigned char *p = (const unsigned char *)PyBytes_AS_STRING(code->co_exceptiontable);
@@ -199,7 +200,7 @@ struct bp_site *bp_site_add(struct bp_thread *t, PyFrameObject *frame, int instr
     return s;
 }
 
-/* ---- for tests ------------------------------------------------------------------------------------------------------ */
+/* ---- for tests --------------------------------------------------------------------------------------------------- */
 
 static PyObject *description(const struct bp_site *s)
 {

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * 3.11: a thread's trace function reports each instruction of frames that are marked: to watch.c, for the places of interrupted
- * calls, and to monitor.c, for exceptions that wait to come in. It is there only while one of them wants it.
+ * 3.11: a thread's trace function reports each instruction of frames that are marked: to watch.c, for the places of
+ * interrupted calls, and to monitor.c, for exceptions that wait to come in. It is there only while one of them wants
+ * it.
  *
- * One that was there before (a debugger's, test coverage) is called as before. While an exception waits, frames are not marked
- * where there is one: it would get events that it does not know when ours is gone. There a line is looked at where it begins.
+ * One that was there before (a debugger's, test coverage) is called as before. While an exception waits, frames are not
+ * marked where there is one: it would get events that it does not know when ours is gone. There a line is looked at
+ * where it begins.
  */
 #include "calls/cause.h"
 #include "upcalls.h"

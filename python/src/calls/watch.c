@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Has the interrupted call succeeded after all, or a later one at the same instruction? Then an error that comes out of that
- * instruction is a real one. Only the interpreter can see it: the frame goes on with the next instruction, or with the
- * handler that the code's exception table names.
+ * Has the interrupted call succeeded after all, or a later one at the same instruction? Then an error that comes out of
+ * that instruction is a real one. Only the interpreter can see it: the frame goes on with the next instruction, or with
+ * the handler that the code's exception table names.
  *
- * From 3.12 on sys.monitoring reports each instruction of that code object (instructions.c), in 3.11 the thread's trace function
- * does (trace.c). Both are on only while a frame has such an instruction, and cost something only there.
+ * From 3.12 on sys.monitoring reports each instruction of that code object (instructions.c), in 3.11 the thread's trace
+ * function does (trace.c). Both are on only while a frame has such an instruction, and cost something only there.
  */
 #include "calls/cause.h"
 #include "upcalls.h"
 
 #include <stddef.h>
 
-/* The frame is about to execute the instruction at `offset`. Returns the next site to look at; a second look at one changes
- * nothing. */
+/* The frame is about to execute the instruction at `offset`. Returns the next site to look at; a second look at one
+ * changes nothing. */
 static struct bp_site *step(struct bp_site *s, int offset)
 {
     if (offset >= s->first && offset <= s->last)

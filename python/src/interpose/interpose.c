@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Blocking calls of the interpreter and of everything that is loaded, through the library's interposer (bough/interpose.h).
+ * Blocking calls of the interpreter and of everything that is loaded, through the library's interposer
+ * (bough/interpose.h).
  *
  * Each thread says which kinds of interrupts cut its calls:
  *
@@ -9,13 +10,14 @@
  *      ...with enable_io_interrupt, a branch's
  *      child or body                           everything
  *
- * Waits for condition variables, semaphores and threads are left to libc, by hooks: the interpreter's own, for its lock,
- * must never fail, and other C code mostly aborts if one does. Two sorts of semaphores may fail. The interpreter waits for
- * them on behalf of a lock's method, by a timeout, inside of the methods that lock_methods.c has wrapped and only there. And
- * multiprocessing's locks are semaphores, whose failing is an OSError as any other's.
+ * Waits for condition variables, semaphores and threads are left to libc, by hooks: the interpreter's own, for its
+ * lock, must never fail, and other C code mostly aborts if one does. Two sorts of semaphores may fail. The interpreter
+ * waits for them on behalf of a lock's method, by a timeout, inside of the methods that lock_methods.c has wrapped and
+ * only there. And multiprocessing's locks are semaphores, whose failing is an OSError as any other's.
  *
- * system() is left to libc, too: os.system() returns what it returned, so nobody would see that it was cut, and the processes
- * that its shell has started would live on. They can't be put into a process group: they belong to the terminal's foreground.
+ * system() is left to libc, too: os.system() returns what it returned, so nobody would see that it was cut, and the
+ * processes that its shell has started would live on. They can't be put into a process group: they belong to the
+ * terminal's foreground.
  */
 #include "interpose/waits.h"
 
@@ -24,7 +26,7 @@
 #include <stdlib.h>
 #include <threads.h>
 
-/* ---- the hooks ------------------------------------------------------------------------------------------------------ */
+/* ---- the hooks --------------------------------------------------------------------------------------------------- */
 
 /* In this order: of two that fit, the later one counts. */
 static struct {
@@ -106,7 +108,7 @@ int bp_interpose_undo(void)
     return 0;
 }
 
-/* ---- opting in ----------------------------------------------------------------------------------------------------- */
+/* ---- opting in --------------------------------------------------------------------------------------------------- */
 
 /* The exception that is set stays the one that is reported, whatever fails while a step is taken back. */
 static void take_back(int (*undo)(void))
@@ -151,8 +153,8 @@ static PyObject *opt_in(PyObject *module, PyObject *none)
     Py_RETURN_TRUE;
 }
 
-/* What can fail comes first: an address that lies in a page that can't be made writable. Then the addresses that were put
- * back already are replaced again. */
+/* What can fail comes first: an address that lies in a page that can't be made writable. Then the addresses that were
+ * put back already are replaced again. */
 static PyObject *opt_out(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;

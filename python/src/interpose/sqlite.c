@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sqlite3's waits for another's lock. SQLite sleeps and tries again by itself, until the connection's timeout, and nothing that
- * fails in a sleep ends that. So the module's connections get a busy handler of bough's, which waits as SQLite's own does and
- * gives up when an interrupt is due. The statement then fails as at the end of the timeout, and the error becomes the
- * interrupt's exception. backup() sleeps between its steps, for good: the step after an interrupted sleep fails.
+ * sqlite3's waits for another's lock. SQLite sleeps and tries again by itself, until the connection's timeout, and
+ * nothing that fails in a sleep ends that. So the module's connections get a busy handler of bough's, which waits as
+ * SQLite's own does and gives up when an interrupt is due. The statement then fails as at the end of the timeout, and
+ * the error becomes the interrupt's exception. backup() sleeps between its steps, for good: the step after an
+ * interrupted sleep fails.
  *
  * A connection that was opened before the opt-in keeps SQLite's own handler, and so does one after PRAGMA busy_timeout.
  */

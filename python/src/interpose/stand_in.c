@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Functions of the interpreter where extension modules call them: they are where an interrupted call, and an exception that is
- * dropped, can be seen.
+ * Functions of the interpreter where extension modules call them: they are where an interrupted call, and an exception
+ * that is dropped, can be seen.
  *
- * C code may drop an interrupt's exception that comes out of a Python function it has called: an SQL function, a callback. Then
- * the call of that C code counts as interrupted, and what was dropped is armed again (rule 44).
+ * C code may drop an interrupt's exception that comes out of a Python function it has called: an SQL function, a
+ * callback. Then the call of that C code counts as interrupted, and what was dropped is armed again (rule 44).
  */
 #include "calls/cause.h"
 
 #include <errno.h>
 
-/* ---- the interpreter lock, given away and had again ------------------------------------------------------------------ */
+/* ---- the interpreter lock, given away and had again -------------------------------------------------------------- */
 
 /* A call that begins while a callback is at work may be the one that it ends. */
 PyThreadState *bp_save_thread(void)
@@ -43,7 +43,7 @@ PyGILState_STATE bp_gilstate_ensure(void)
     return state;
 }
 
-/* ---- C code drops it -------------------------------------------------------------------------------------------------- */
+/* ---- C code drops it --------------------------------------------------------------------------------------------- */
 
 static void interrupted_here(struct bp_thread *t, const struct bough_record *why)
 {
@@ -56,8 +56,8 @@ static void interrupted_here(struct bp_thread *t, const struct bough_record *why
         s->dropped = true;
 }
 
-/* Takes the exception that is set, if it is the interrupt's or caused by it. The call of the C code that drops it counts as
- * interrupted: an error that it makes of it is no failure. */
+/* Takes the exception that is set, if it is the interrupt's or caused by it. The call of the C code that drops it
+ * counts as interrupted: an error that it makes of it is no failure. */
 static bool dropped(struct bp_thread *t)
 {
     struct bough_record why;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Stand for the interpreter's waits, and for functions that code calls after an interrupted call. interpose.c hooks them. */
+/* Stand for the interpreter's waits, and for functions that code calls after an interrupted call. interpose.c hooks
+ * them. */
 #include "interpose/waits.h"
 
 /* ---- waits that are the interpreter's own ------------------------------------------------------------------------ */
@@ -33,7 +34,7 @@ int bp_process_sem_timedwait(sem_t *sem, const struct timespec *until)
     return bp_interruptible_timedwait(sem, until);
 }
 
-/* ---- code that asks for signals when a call has failed ------------------------------------------------------------ */
+/* ---- code that asks for signals when a call has failed ----------------------------------------------------------- */
 
 /* An interruption point for an extension module, whether a call of its has failed or it only looks. */
 int bp_check_signals(void)
@@ -62,14 +63,15 @@ int bp_readline_select(int count, fd_set *in, fd_set *out, fd_set *other, struct
 
 int (*bp_interruptible_poll)(struct pollfd *, nfds_t, int);
 
-/* SSLSocket.unwrap() with a timeout ignores the failure of its poll(), and polls again. For it the time is over then. */
+/* SSLSocket.unwrap() with a timeout ignores the failure of its poll(), and polls again. For it the time is over
+ * then. */
 int bp_ssl_poll(struct pollfd *polled, nfds_t count, int timeout)
 {
     return bp_is_cut_here(bp_me) ? 0 : bp_interruptible_poll(polled, count, timeout);
 }
 
-/* The TimeoutError that it reports then. Not by the class, as other errors: up to 3.11 the object is made where it is caught, and
- * a TimeoutError that other code makes out there is not of this call. */
+/* The TimeoutError that it reports then. Not by the class, as other errors: up to 3.11 the object is made where it is
+ * caught, and a TimeoutError that other code makes out there is not of this call. */
 void bp_ssl_set_error(PyObject *type, const char *text)
 {
     if (type == PyExc_TimeoutError && bp_is_cut_here(bp_me) && bp_meet(bp_me) != 0)

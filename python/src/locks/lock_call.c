@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Calls a method of the interpreter that has been replaced, in each of the ways that the interpreter has for methods in C. */
+/* Calls a method of the interpreter that has been replaced, in each of the ways that the interpreter has for methods in
+ * C. */
 #include "locks/locks.h"
 
 static PyObject *call_with_tuple(const struct bp_method *m, PyObject *self, PyObject *const *args, Py_ssize_t count)

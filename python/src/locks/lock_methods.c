@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The interpreter's methods that wait for a lock, and what stands in for them: a function for each method and each way that it
- * may be called by, which differ from version to version. A wait itself is in locks.c.
+ * The interpreter's methods that wait for a lock, and what stands in for them: a function for each method and each way
+ * that it may be called by, which differ from version to version. A wait itself is in locks.c.
  */
 #include "locks/locks.h"
 
@@ -9,9 +9,10 @@ enum method_index { LOCK_ACQUIRE, LOCK_ACQUIRE_LOCK, LOCK_ENTER, RLOCK_ACQUIRE, 
 
 static struct bp_method methods[METHODS];
 
-/* ---- a call without arguments: most locks are free ------------------------------------------------------------------ */
+/* ---- a call without arguments: most locks are free --------------------------------------------------------------- */
 
-/* All that such a call costs more than the original is in these functions. One more call of a function can be measured. */
+/* All that such a call costs more than the original is in these functions. One more call of a function can be
+ * measured. */
 #define INLINE static inline __attribute__((always_inline))
 #define OUT_OF_LINE __attribute__((noinline)) static
 
@@ -47,7 +48,7 @@ INLINE PyObject *acquire(enum method_index own, enum method_index by, PyObject *
     return __builtin_expect(result && result != Py_False, 1) ? result : wait_on(own, by, self, type, result);
 }
 
-/* ---- a call with arguments ------------------------------------------------------------------------------------------ */
+/* ---- a call with arguments --------------------------------------------------------------------------------------- */
 
 static PyObject *wait_vector(const struct bp_lock *by, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
@@ -91,7 +92,7 @@ OUT_OF_LINE PyObject *by_tuple(const struct bp_method *own, const struct bp_meth
                                       : own->original(self, tuple);
 }
 
-/* ---- one function for each method and way of calling --------------------------------------------------------------- */
+/* ---- one function for each method and way of calling ------------------------------------------------------------- */
 
 /* The whole cost for a thread that has not opted in: it calls the original. */
 INLINE bool has_opted_in(void)
@@ -101,7 +102,8 @@ INLINE bool has_opted_in(void)
 
 #define ORIGINAL(type, index) AS(type, methods[index].original)
 
-/* Each has a function of its own for a thread that has opted in: the registers that one saves would cost other threads, too. */
+/* Each has a function of its own for a thread that has opted in: the registers that one saves would cost other threads,
+ * too. */
 #define WRAPPERS(name, index, by)                                                                                   \
     OUT_OF_LINE PyObject *name##_bare(PyObject *self)                                                               \
     {                                                                                                               \
@@ -203,7 +205,7 @@ static enum way way_of(int flags)
     }
 }
 
-/* ---- putting them in ---------------------------------------------------------------------------------------------- */
+/* ---- putting them in --------------------------------------------------------------------------------------------- */
 
 static PyObject *attribute(const char *module, const char *name)
 {

@@ -3,7 +3,8 @@
  * Locks whose waits can be cut: Lock and RLock, and all that threading and queue build on them; SimpleQueue.get().
  *
  * The interpreter's methods are kept and called; only their entries in the method tables are replaced, by functions
- * (lock_methods.c) that do the following where the thread takes part and the call would wait (elsewhere they go straight on):
+ * (lock_methods.c) that do the following where the thread takes part and the call would wait (elsewhere they go
+ * straight on):
  *
  *      try it without waiting ---------------------------------------> got it
  *        |
@@ -15,7 +16,8 @@
  *        |                                                             its wake-up must not be lost
  *      raise
  *
- * A failed wait is never taken for an acquired lock: that is told by what the original method returns, and by nothing else.
+ * A failed wait is never taken for an acquired lock: that is told by what the original method returns, and by nothing
+ * else.
  */
 #include "locks/locks.h"
 
@@ -24,7 +26,7 @@
 /* Far enough to be for ever, near enough for any clock's arithmetic. */
 static const double FOR_EVER = 1e8;
 
-/* ---- one wait ------------------------------------------------------------------------------------------------------ */
+/* ---- one wait ---------------------------------------------------------------------------------------------------- */
 
 static double seconds_left(bough_time deadline)
 {
@@ -128,7 +130,7 @@ static PyObject *wait_for(struct bp_thread *t, const struct bp_lock *l, double t
     }
 }
 
-/* ---- what the caller wants ------------------------------------------------------------------------------------------ */
+/* ---- what the caller wants --------------------------------------------------------------------------------------- */
 
 struct wanted {
     bool wait;
@@ -171,7 +173,7 @@ static bool read_wanted(PyObject *const *args, Py_ssize_t count, PyObject *names
     return read_timeout(timeout, strcmp(wait_name, "block") == 0, wanted);
 }
 
-/* ---- who must not fail ---------------------------------------------------------------------------------------------- */
+/* ---- who must not fail ------------------------------------------------------------------------------------------- */
 
 /* Python functions whose waits for a lock are no waits for something to happen: who gives back, tells or starts takes a
  * lock for a moment to do so, and can't say that it has not done it (rule 9). */
@@ -232,7 +234,7 @@ PyMethodDef bp_lock_methods[] = {
     {0},
 };
 
-/* ---- the wrappers' part ------------------------------------------------------------------------------------------------- */
+/* ---- the wrappers' part ------------------------------------------------------------------------------------------ */
 
 int bp_locks_init(void)
 {

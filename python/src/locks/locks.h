@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Between what waits for a lock (locks.c) and the functions that stand in for the interpreter's methods (lock_methods.c). */
+/* Between what waits for a lock (locks.c) and the functions that stand in for the interpreter's methods
+ * (lock_methods.c). */
 #ifndef BP_LOCKS_H
 #define BP_LOCKS_H
 
@@ -39,11 +40,12 @@ PyObject *bp_call_original(const struct bp_lock *l, PyObject *const *args, Py_ss
 /* ---- locks.c ------------------------------------------------------------------------------------------ */
 
 int bp_locks_init(void);
-/* The calling thread called the method with these arguments; `wait_name` is the name of the one that says whether to wait.
- * Returns what the caller gets. NULL without an error: call the original with the same arguments. */
+/* The calling thread called the method with these arguments; `wait_name` is the name of the one that says whether to
+ * wait. Returns what the caller gets. NULL without an error: call the original with the same arguments. */
 PyObject *bp_wait(const struct bp_lock *l, const char *wait_name, PyObject *const *args, Py_ssize_t count,
                   PyObject *names);
-/* The same for a call without arguments, of which `result` is what a try without waiting has returned. Takes over `result`. */
+/* The same for a call without arguments, of which `result` is what a try without waiting has returned. Takes over
+ * `result`. */
 PyObject *bp_wait_on(const struct bp_lock *l, PyObject *result);
 
 #endif

@@ -30,9 +30,9 @@ static void drop_or_raise_again(void)
 }
 
 /*
- * By the thread itself. PyThreadState_SetAsyncExc(ident, NULL) would take the exception back, and leave the interpreter's flags
- * for it set, up to 3.12: every thread then takes the slow path at each call and loop, and in 3.11 a function that is traced or
- * profiled spins where it begins. So the exception is raised where it does no harm.
+ * By the thread itself. PyThreadState_SetAsyncExc(ident, NULL) would take the exception back, and leave the
+ * interpreter's flags for it set, up to 3.12: every thread then takes the slow path at each call and loop, and in 3.11
+ * a function that is traced or profiled spins where it begins. So the exception is raised where it does no harm.
  */
 void bp_carrier_withdraw(struct bp_thread *t)
 {

@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* Runs on the thread, mostly without the GIL. If the record was cleared meanwhile, the interpreter and the lock's method try
- * again. */
+/* Runs on the thread, mostly without the GIL. If the record was cleared meanwhile, the interpreter and the lock's
+ * method try again. */
 int bp_call_interrupted(void *argument, const struct bough_cut *cut)
 {
     struct bp_thread *t = argument;

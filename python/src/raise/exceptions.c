@@ -51,7 +51,8 @@ PyObject *bp_exception_for(struct bp_thread *t, const struct bough_record *why)
         return final;
     if (why->kind == BOUGH_EXCEPTION && t->exception)
         return take_posted(t);
-    /* It is raised here: the async thread must not raise it a second time where it is caught, but only after the grace period. */
+    /* It is raised here: the async thread must not raise it a second time where it is caught, but only after the grace
+     * period. */
     if (t->armed && !t->exception)
         bp_hold(t);
     t->awaited &= t->exception != NULL;

@@ -2,9 +2,9 @@
 /*
  * Errors that an interrupt has caused (rules 26 to 28).
  *
- * A client library answers an interrupted call with its own exception: psycopg2.OperationalError, pycurl.error. Where that
- * leaves a child, a work item, a thread's run() or a branch block it is to count as the interrupt, and a real error is to
- * stay one. What tells them apart is the place:
+ * A client library answers an interrupted call with its own exception: psycopg2.OperationalError, pycurl.error. Where
+ * that leaves a child, a work item, a thread's run() or a branch block it is to count as the interrupt, and a real
+ * error is to stay one. What tells them apart is the place:
  *
  *      on_interrupted()            the call is interrupted, without the interpreter lock: unplaced = true
  *      PyEval_RestoreThread()      ...called by the extension module, which has the lock again: the frame and its
@@ -17,7 +17,8 @@
  *      the boundary                an error whose traceback, or that of one of its causes or contexts, passes a site
  *                                  becomes the interrupt's exception
  *
- * What was raised after a ThreadExit, by cleanup code, has a ThreadExit as its context: that is no such error (rule 26).
+ * What was raised after a ThreadExit, by cleanup code, has a ThreadExit as its context: that is no such error (rule
+ * 26).
  */
 #include "calls/cause.h"
 
@@ -99,8 +100,9 @@ static void remember(PyObject *list, PyObject *exception)
     Py_XDECREF(exception);
 }
 
-/* It, its causes and its contexts; not beyond an interrupt's exception that is only the context: what was raised while that
- * was handled is an error of the cleanup. `why` is the record that is pending, and becomes the one that is the cause. */
+/* It, its causes and its contexts; not beyond an interrupt's exception that is only the context: what was raised while
+ * that was handled is an error of the cleanup. `why` is the record that is pending, and becomes the one that is the
+ * cause. */
 static bool is_caused(const struct bp_thread *t, PyObject *exception, struct bough_record *why)
 {
     PyObject *list = PyList_New(0);
@@ -129,8 +131,8 @@ static bool is_caused(const struct bp_thread *t, PyObject *exception, struct bou
 
 enum verdict { A_FAILURE, A_STOP, CAUSED };
 
-/* Errors become the interrupt's exception. A Ctrl-C, an exit or the close of a generator are no errors, even if they come
- * while one is handled. */
+/* Errors become the interrupt's exception. A Ctrl-C, an exit or the close of a generator are no errors, even if they
+ * come while one is handled. */
 static bool is_error(PyObject *exception)
 {
     return PyObject_TypeCheck(exception, (PyTypeObject *)PyExc_Exception);

@@ -22,7 +22,8 @@ static bool is_cleanup(const struct bp_thread *t)
     return bough_now() < t->told_until && bough_interrupted();
 }
 
-/* An interrupt that is pending already and has not been raised lately would end the block's first call: here it is raised. */
+/* An interrupt that is pending already and has not been raised lately would end the block's first call: here it is
+ * raised. */
 static PyObject *callback_begin(PyObject *module, PyObject *frame)
 {
     static uint64_t last;

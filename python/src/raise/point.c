@@ -22,8 +22,8 @@ int bp_check(struct bp_thread *t)
     return check(t);
 }
 
-/* What programs ask in their loops. METH_FASTCALL, though without arguments: the interpreter calls such a function directly, and
- * one of METH_NOARGS by way of another. */
+/* What programs ask in their loops. METH_FASTCALL, though without arguments: the interpreter calls such a function
+ * directly, and one of METH_NOARGS by way of another. */
 static PyObject *refuse_arguments(const char *name, Py_ssize_t count)
 {
     return PyErr_Format(PyExc_TypeError, "%s() takes no arguments (%zd given)", name, count);

@@ -4,10 +4,10 @@
 
 #include <string.h>
 
-/* ---- instances ----------------------------------------------------------------------------------------------------- */
+/* ---- instances --------------------------------------------------------------------------------------------------- */
 
-/* An instance has to be known again when it was swallowed. A reference would keep its traceback, and all that hangs from
- * that. */
+/* An instance has to be known again when it was swallowed. A reference would keep its traceback, and all that hangs
+ * from that. */
 static const char mark[] = "_bough_raised_in";
 
 void bp_mark_raised(const struct bp_thread *t, PyObject *exception)
@@ -27,7 +27,7 @@ bool bp_was_raised_here(const struct bp_thread *t, PyObject *exception)
     return here;
 }
 
-/* ---- records that were raised a short time ago --------------------------------------------------------------------- */
+/* ---- records that were raised a short time ago ------------------------------------------------------------------- */
 
 bool bp_same_record(const struct bp_raised *seen, const struct bough_record *why)
 {

@@ -2,16 +2,17 @@
 /*
  * Errors that become the interrupt's exception.
  *
- * The interpreter's blocking functions do not know interrupts. An interrupted call fails with BP_CUT, and the interpreter makes an
- * OSError of that, or the exception that its module has for a failed call. Such an object is allocated first, by its type's tp_alloc.
- * There the interrupt's exception is set instead. So the package needs no list of blocking functions.
+ * The interpreter's blocking functions do not know interrupts. An interrupted call fails with BP_CUT, and the
+ * interpreter makes an OSError of that, or the exception that its module has for a failed call. Such an object is
+ * allocated first, by its type's tp_alloc. There the interrupt's exception is set instead. So the package needs no list
+ * of blocking functions.
  *
- * C code may also swallow the error of an interrupted call. A later error belongs to another call and is left alone. The place of the
- * Python code, its frame and instruction, distinguishes the two: one instruction calls no second C function before the first one's
- * error has been reported.
+ * C code may also swallow the error of an interrupted call. A later error belongs to another call and is left alone.
+ * The place of the Python code, its frame and instruction, distinguishes the two: one instruction calls no second C
+ * function before the first one's error has been reported.
  *
- * And C code may retry indefinitely, checking for signals in between as PEP 475 requires. So PyErr_CheckSignals(), called by extension
- * modules, raises as well (waits.c).
+ * And C code may retry indefinitely, checking for signals in between as PEP 475 requires. So PyErr_CheckSignals(),
+ * called by extension modules, raises as well (waits.c).
  */
 #include "base/state.h"
 
@@ -22,8 +23,8 @@ enum { REPLACED_MOST = 24 };
 static PyTypeObject *replaced[REPLACED_MOST];
 static int replaced_count;
 
-/* Up to 3.11 these objects may be made where they are caught only, frames further out. One that is made after the interrupt has
- * ended is another error. */
+/* Up to 3.11 these objects may be made where they are caught only, frames further out. One that is made after the
+ * interrupt has ended is another error. */
 static bool is_made_late(const PyTypeObject *type)
 {
     return PY_VERSION_HEX < 0x030C0000 &&

@@ -53,7 +53,7 @@ static PyObject *ladder_get(PyObject *module, PyObject *args)
                          c[4], c[5], c[6]);
 }
 
-/* ---- handlers ----------------------------------------------------------------------------------------------------- */
+/* ---- handlers ---------------------------------------------------------------------------------------------------- */
 
 /* Seconds from now, or None. */
 static PyObject *seconds_until(bough_time at)
@@ -68,8 +68,8 @@ static PyObject *incident_object(const struct bough_incident *i)
     return record ? Py_BuildValue("(NiNN)", record, i->rung, seconds_until(i->deadline), seconds_until(i->cap)) : NULL;
 }
 
-/* The callable has returned (verdict, seconds), or raised. At rung 3 that is what it is for: the exception ends the thread,
- * raised by whichever point or call this was. */
+/* The callable has returned (verdict, seconds), or raised. At rung 3 that is what it is for: the exception ends the
+ * thread, raised by whichever point or call this was. */
 static int verdict_of(struct bough_incident *incident, PyObject *callable, PyObject *answer)
 {
     int verdict = BOUGH_PROMOTE;
@@ -106,7 +106,7 @@ int bp_handler_enter(struct bp_region *r, PyObject *callable, unsigned flags, co
     return bough_handler_begin(&r->region, run_handler, callable, flags, file, line);
 }
 
-/* ---- closers -------------------------------------------------------------------------------------------------------- */
+/* ---- closers ----------------------------------------------------------------------------------------------------- */
 
 static const char closer_key[] = "bough._bough.closer";
 
@@ -123,8 +123,8 @@ static void call_and_report(PyObject *callable)
     Py_XDECREF(result);
 }
 
-/* On a thread of the library's, for a thread that stands still. If that one holds the interpreter lock this waits, and the
- * rung's time runs out. */
+/* On a thread of the library's, for a thread that stands still. If that one holds the interpreter lock this waits, and
+ * the rung's time runs out. */
 static void run_closer(void *argument)
 {
     const struct closer *c = argument;
@@ -170,7 +170,7 @@ static PyObject *closer_drop(PyObject *module, PyObject *capsule)
     Py_RETURN_NONE;
 }
 
-/* ---- watching ------------------------------------------------------------------------------------------------------- */
+/* ---- watching ---------------------------------------------------------------------------------------------------- */
 
 static PyObject *on_transition;
 
@@ -218,7 +218,7 @@ static PyObject *dump(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* ---- the exit ------------------------------------------------------------------------------------------------------- */
+/* ---- the exit ---------------------------------------------------------------------------------------------------- */
 
 static void run_exit_tier(void *argument)
 {
@@ -254,7 +254,7 @@ static PyObject *last_words(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* ---- the service manager ------------------------------------------------------------------------------------------- */
+/* ---- the service manager ----------------------------------------------------------------------------------------- */
 
 static PyObject *notified(int result)
 {

@@ -3,8 +3,8 @@
  * Regions as context managers: critical_section(), cleanup(), allow_interruption, taking_part(), handler().
  *
  * One object may be entered by several threads, and again by one that is in it already: what is open is kept with the
- * thread, innermost first. A region must be left by the thread that entered it, the innermost first; with generators that
- * are switched between this can be got wrong, and is refused by a RuntimeError (rule 31).
+ * thread, innermost first. A region must be left by the thread that entered it, the innermost first; with generators
+ * that are switched between this can be got wrong, and is refused by a RuntimeError (rule 31).
  */
 #include "base/state.h"
 
@@ -51,7 +51,8 @@ int bp_region_end(struct bp_thread *t, int kind)
     return -1;
 }
 
-/* The budget counts from the entry or the post, whichever is later; of the post the async thread knows when it saw it. */
+/* The budget counts from the entry or the post, whichever is later; of the post the async thread knows when it saw
+ * it. */
 static bool protects(const struct bp_thread *t, const struct bp_region *r)
 {
     bough_time from = t->due_since > r->entered ? t->due_since : r->entered;
@@ -71,7 +72,7 @@ bool bp_admits(const struct bp_thread *t)
     return allowed;
 }
 
-/* ---- the type ------------------------------------------------------------------------------------------------------ */
+/* ---- the type ---------------------------------------------------------------------------------------------------- */
 
 /* By set_enable_io_interrupt(), before its result is used in a `with`. */
 struct switched {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Signals that nobody handles: SIGHUP and SIGTERM (rule 32). Python's own handler is there already, put in by signal.signal()
- * in _signals.py, so that main is told as Python tells it: by an exception, at its next bytecode, or out of a blocking call.
- * In front of it stands the one below, so that all other threads are told at once, also where main is stuck.
+ * Signals that nobody handles: SIGHUP and SIGTERM (rule 32). Python's own handler is there already, put in by
+ * signal.signal() in _signals.py, so that main is told as Python tells it: by an exception, at its next bytecode, or
+ * out of a blocking call. In front of it stands the one below, so that all other threads are told at once, also where
+ * main is stuck.
  *
  * At the very end the signal is raised again, so that the exit status is the usual one.
  */
@@ -19,8 +20,9 @@
 static struct sigaction pythons[NSIG];
 static bool posted[NSIG]; /* since Python's handler has asked last */
 
-/* The library takes what has its default action, and gets ready for the handler below: the ladder's threads have to be there
- * before the signal is. A signal that every thread blocks is the program's business: multiprocessing starts processes that way. */
+/* The library takes what has its default action, and gets ready for the handler below: the ladder's threads have to be
+ * there before the signal is. A signal that every thread blocks is the program's business: multiprocessing starts
+ * processes that way. */
 static PyObject *signals(PyObject *module, PyObject *on)
 {
     (void)module;
@@ -32,12 +34,13 @@ static PyObject *signals(PyObject *module, PyObject *on)
     Py_RETURN_NONE;
 }
 
-/* ---- main is woken until it has run Python's handler --------------------------------------------------------------- */
+/* ---- main is woken until it has run Python's handler ------------------------------------------------------------- */
 
 /*
- * Python's handler runs in main, between bytecodes or when a blocking call has failed with EINTR. A signal that comes right before the
- * call, or to another thread, interrupts nothing: main would wait on, where without bough the process had ended. So the
- * signal is sent to main again, by a timer, until _on_signal() has run. That one is known by its value, and is no event.
+ * Python's handler runs in main, between bytecodes or when a blocking call has failed with EINTR. A signal that comes
+ * right before the call, or to another thread, interrupts nothing: main would wait on, where without bough the process
+ * had ended. So the signal is sent to main again, by a timer, until _on_signal() has run. That one is known by its
+ * value, and is no event.
  */
 enum { FIRST_AGAIN = 10, LAST_AGAIN = 1000 }; /* ms: each time twice as long */
 
@@ -85,7 +88,8 @@ static PyObject *signal_taken(PyObject *module, PyObject *number)
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
-/* A repetition begins before the interpreter notes the signal: it ends with the handler's run, which may come at once. */
+/* A repetition begins before the interpreter notes the signal: it ends with the handler's run, which may come at
+ * once. */
 static void on_signal(int signo, siginfo_t *info, void *context)
 {
     int saved = errno;

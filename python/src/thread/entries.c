@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The entries of all threads: a list, the newest first, and a table by number. A thread looks for its entry when it begins to
- * use bough, and takes it away when it ends: among thousands a walk each time would be most of what these cost.
+ * The entries of all threads: a list, the newest first, and a table by number. A thread looks for its entry when it
+ * begins to use bough, and takes it away when it ends: among thousands a walk each time would be most of what these
+ * cost.
  *
  * The numbers are given one after the other, so their lower bits spread them evenly.
  */

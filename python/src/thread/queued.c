@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is posted to a thread that the library does not know yet. It is posted to the library when that knows the thread (rule 16). */
+/* What is posted to a thread that the library does not know yet. It is posted to the library when that knows the thread
+ * (rule 16). */
 #include "base/state.h"
 
 /* No list object, whose making may run finalizers in 3.11, and other threads with them. */

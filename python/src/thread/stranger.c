@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads that have not used bough, and are posted to: the poster makes them known to the library, which shows them in its tree and
- * reports what is overdue (rule 16). Such a thread takes that over at its first use of bough.
+ * Threads that have not used bough, and are posted to: the poster makes them known to the library, which shows them in
+ * its tree and reports what is overdue (rule 16). Such a thread takes that over at its first use of bough.
  *
  * No Python code runs in here, and no other thread: who posts has looked an entry up, and goes on with it.
  */
@@ -16,8 +16,8 @@ static pid_t native_id(const PyThreadState *ts)
 
 #ifdef Py_GIL_DISABLED
 
-/* Such an interpreter leaves what this thread makes for another one to this thread, which may free it after that one has gone. So
- * bp_prune() is what forgets it, or the library's own look. */
+/* Such an interpreter leaves what this thread makes for another one to this thread, which may free it after that one
+ * has gone. So bp_prune() is what forgets it, or the library's own look. */
 static bool will_be_forgotten(struct bp_thread *t)
 {
     (void)t;

@@ -2,10 +2,10 @@
 /*
  * Threads: who is calling, and who is meant.
  *
- * An entry is made by the thread itself, with its first use of bough, or before that by somebody who posts to it, who then makes
- * the thread known to the library, too. It is found by the number of its PyThreadState, which is never used again, so nothing
- * of a thread that has ended reaches another one that got its ident (rule 6). It dies with that PyThreadState, in whose
- * dictionary its capsule lies.
+ * An entry is made by the thread itself, with its first use of bough, or before that by somebody who posts to it, who
+ * then makes the thread known to the library, too. It is found by the number of its PyThreadState, which is never used
+ * again, so nothing of a thread that has ended reaches another one that got its ident (rule 6). It dies with that
+ * PyThreadState, in whose dictionary its capsule lies.
  */
 #include "upcalls.h"
 
@@ -72,8 +72,8 @@ static bough_thread *adopt(struct bp_thread *t, const struct bough_child_options
     return bough_adopt_with(&(struct bough_child_options){.name = *name ? name : NULL});
 }
 
-/* It enters the tree, or takes over what a poster has made for it there. What was posted before the library knew it is its own to
- * post now. */
+/* It enters the tree, or takes over what a poster has made for it there. What was posted before the library knew it is
+ * its own to post now. */
 static int begin_entry(struct bp_thread *t, const struct bough_child_options *options)
 {
     if (t->begun)
@@ -91,8 +91,9 @@ static int begin_entry(struct bp_thread *t, const struct bough_child_options *op
     return 0;
 }
 
-/* A finalizer that runs while the thread state is cleared: its dictionary is gone, and so is the entry. A new one is for the time
- * that is left. It is not kept as bp_me: the thread may get another thread state, as those of C libraries do. */
+/* A finalizer that runs while the thread state is cleared: its dictionary is gone, and so is the entry. A new one is
+ * for the time that is left. It is not kept as bp_me: the thread may get another thread state, as those of C libraries
+ * do. */
 static struct bp_thread *late(PyThreadState *tstate)
 {
     bp_prune();
@@ -141,8 +142,8 @@ struct bp_thread *bp_thread_known(void)
 
 /* ---- any thread -------------------------------------------------------------------------------------------- */
 
-/* The entry of a thread that has not used bough itself, or uses it in its last finalizers, dies with nobody: is its thread state
- * there yet? */
+/* The entry of a thread that has not used bough itself, or uses it in its last finalizers, dies with nobody: is its
+ * thread state there yet? */
 bool bp_thread_lives(const struct bp_thread *t)
 {
     if (t->begun && !t->late)
@@ -198,8 +199,8 @@ bool bp_runs_code(const PyThreadState *ts)
     return bp_innermost(ts) != NULL;
 }
 
-/* Up to 3.11 the state of a new thread has the ident of the thread that makes it, until the new one runs: it is not meant. It
- * runs no code, as a state that the C code of an ended thread has left behind does not. */
+/* Up to 3.11 the state of a new thread has the ident of the thread that makes it, until the new one runs: it is not
+ * meant. It runs no code, as a state that the C code of an ended thread has left behind does not. */
 static PyThreadState *state_of(unsigned long ident)
 {
     PyThreadState *first = first_with_ident(ident), *ts = first;
@@ -271,7 +272,8 @@ static PyObject *id_of(PyObject *module, PyObject *args)
     return t ? PyLong_FromUnsignedLongLong(t->id) : NULL;
 }
 
-/* sys._current_frames() would make a frame object of every thread, and may collect garbage while it holds the list's lock. */
+/* sys._current_frames() would make a frame object of every thread, and may collect garbage while it holds the list's
+ * lock. */
 static PyObject *has_state(PyObject *module, PyObject *args)
 {
     unsigned long ident;

@@ -4,7 +4,8 @@
 
 #include <stdio.h>
 
-/* threading's dictionary of its threads, by ident; borrowed. NULL: the program does not use it, or the interpreter ends. */
+/* threading's dictionary of its threads, by ident; borrowed. NULL: the program does not use it, or the interpreter
+ * ends. */
 static PyObject *threads(void)
 {
     PyObject *modules = PySys_GetObject("modules");
