@@ -9,6 +9,7 @@ from errno import ETIMEDOUT
 
 from bough import _bough, _check
 from bough._block import Block, on_bough_clock
+from bough._completed import Completed
 from bough._exceptions import MultipleError, ThreadExit, in_a_line, leaves_of, raise_as_it_is
 from bough._own import without_frames
 
@@ -75,18 +76,18 @@ class Branch(Block, _bough.Branch):
         """Run fn(item) for each item, in a child for each, and return their results as a list, in the order of the items. At most
         `limit` of these children run at a time, and an item is taken when there is room for it. This waits for the children. If one
         fails, the block raises its exception; of a supervisor's, map() raises the first one."""
-        places = _check.whole("Branch.map() limit", limit, 1, or_none=True) and threading.Semaphore(limit)
+        limit = _check.whole("Branch.map() limit", limit, 1, or_none=True)
         try:
             items = iter(items)
         except TypeError:
             raise _check.error(TypeError, "Branch.map() items", "an iterable", items, "For one call use add()") from None
-        children = []
+        children, running = [], Completed()
         for item in items:
-            if places:
-                places.acquire()
             children.append(self.add(fn, item))
-            if places:
-                children[-1]._when_over(places.release)
+            if limit is not None:
+                running.add(children[-1])
+                if len(running) == limit:
+                    running.next()
         for child in children:
             child.join()
         _bough.check_interrupt()  # one has failed: the block raises that, not what result() says about the others

@@ -97,7 +97,10 @@ class Child(_bough.Child):
 
     def _when_over(self, callback):
         """callback(), by the thread that forgets the child, or now. It must not wait."""
-        self._event().tell(callback)
+        if self.is_alive():
+            self._event().tell(callback)
+        else:
+            callback()
 
     def interrupt(self, reason=None):
         """Ask the child, and the threads of its branches, to stop. Does nothing if the child has ended."""
@@ -209,6 +212,7 @@ class Child(_bough.Child):
 
 
 def _in_new_process():
+    _event_lock._at_fork_reinit()  # another thread may have held it
     child = current_child()
     if child is not None:
         child._process = os.getpid()

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The results of several children: as they come, or the first one."""
-import collections
-import threading
 import time
 
 from bough import _check
 from bough._branch import branch
 from bough._child import Child
+from bough._completed import Completed
 from bough._exceptions import MultipleError, NoResultError, raise_as_it_is
 from bough._own import without_frames
 
@@ -33,26 +32,23 @@ def _advice(thing):
 
 
 class _Completed:
-    """Each child that ends appends itself, and releases the semaphore."""
-
     def __init__(self, children, timeout):
-        self._ended, self._count, self._left = collections.deque(), threading.Semaphore(0), len(children)
+        self._children = Completed(children)
         self._end = None if timeout is None else time.monotonic() + timeout
-        for child in children:
-            child._when_over(lambda child=child: (self._ended.append(child), self._count.release()))
 
     def __iter__(self):
         return self
 
     @without_frames
     def __next__(self):
-        if not self._left:
+        if not self._children:
             raise StopIteration
-        left = None if self._end is None else min(max(self._end - time.monotonic(), 0), threading.TIMEOUT_MAX)
-        if not self._count.acquire(timeout=left):
-            raise TimeoutError(f"{self._left} children have not ended: interrupt them, or leave the block that waits for them")
-        self._left -= 1
-        return self._ended.popleft()
+        child = self._children.next(self._end)
+        if child is None:
+            left = len(self._children)
+            who, them = ("1 child has", "it") if left == 1 else (f"{left} children have", "them")
+            raise TimeoutError(f"{who} not ended: interrupt {them}, or leave the block that waits for {them}")
+        return child
 
 
 @without_frames

@@ -290,6 +290,75 @@ class Interrupts(Forked):
             "here True, running",
         )
 
+    def test_as_completed_of_children_of_the_parent(self):
+        """they have ended, also those that an iterator from before the fork waits for"""
+        self.says(
+            """
+            with bough.branch() as b:
+                done, children = b.add(int), [b.add(body, name=name) for name in "ab"]
+                done.join()
+                before = bough.as_completed([*children, done])
+                def target():
+                    for completed in before, bough.as_completed(children):
+                        say(" ".join(f"{child.name} {child.outcome}" for child in completed))
+                    for post in children[0].interrupt, children[0].terminate:
+                        try:
+                            post()
+                        except bough.NotAliveError as error:
+                            say(str(error))
+                in_new_process(target)
+                say(next(before).name)
+                b.interrupt()
+            """,
+            "int-1 ok a lost b lost\na lost b lost\n",
+            "<bough.Child 'a': lost> is not alive",
+            "status 0\nint-1",
+        )
+
+    def test_a_lock_that_another_thread_held(self):
+        """as it looked at a child's end"""
+        self.says(
+            """
+            from bough import _child
+            with bough.branch() as b:
+                child = b.add(body)
+                def target():
+                    say(f"joined {child.join()}")
+                    say(" ".join(child.outcome for child in bough.as_completed([child])))
+                    with bough.branch() as other:
+                        say(f"joined there {other.add(int).join()}")
+                with _child._event_lock:
+                    in_new_process(target)
+                b.interrupt()
+            """,
+            "joined True\nlost\njoined there True\nstatus 0",
+        )
+
+    def test_map_whose_items_fork(self):
+        """in the new process the children that run are lost"""
+        self.says(
+            """
+            def items():
+                yield 60
+                pid = os.fork()
+                if pid:
+                    say(f"status {os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}")
+                    raise KeyError
+                yield 0
+                yield 0
+            try:
+                with bough.branch() as b:
+                    b.map(time.sleep, items(), limit=2)
+            except bough.NoResultError as error:
+                say(f"{error}")
+                os._exit(3)
+            except KeyError:
+                pass
+            """,
+            "child 'sleep-1' has no result: it is lost",
+            "status 3",
+        )
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -383,7 +383,7 @@ class AsCompleted(unittest.TestCase):
             children = [b.add(block), b.add(int)]
             completed = as_completed(children, timeout=0.05)
             self.assertIs(next(completed), children[1])
-            with self.assertRaisesRegex(TimeoutError, "^1 children have not ended"):
+            with self.assertRaisesRegex(TimeoutError, "^1 child has not ended: interrupt it"):
                 next(completed)
             b.interrupt()
 
