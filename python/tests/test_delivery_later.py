@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is raised asynchronously comes in where the thread was looked at (rule 43)."""
+"""What is raised asynchronously comes in where the thread was looked at (rule 43), and not before its turn is over (rule 14)."""
 import functools
 import os
 import sys
@@ -86,6 +86,66 @@ class NeverLater(unittest.TestCase):
         self.assertEqual(seen, ["finally", "done"])
         self.assertIn("line", events)
         self.assertNotIn("opcode", events)
+
+
+class Turn(unittest.TestCase):
+    """The thread's time to come to a point: what it executes counts, not what others do meanwhile."""
+
+    def turns(self, function, rounds):
+        """Of so many threads that run the function and are interrupted: how many were over because the thread had run, and how many
+        by time."""
+        before = bough._bough.turn_counts()
+        for _ in range(rounds):
+            thread = started(function, enable_async_interrupt=True)
+            thread.interrupt()
+            self.assertIsInstance(ended(thread), bough.ThreadExit)
+        return [now - then for now, then in zip(bough._bough.turn_counts(), before, strict=True)]
+
+    def test_one_that_computes(self):
+        """has it soon, and does not wait for time to pass"""
+        self.assertGreater(self.turns(bytecode, 10)[0], 0)
+
+    def test_one_that_hardly_runs(self):
+        """gets it by time"""
+
+        def sleeps():
+            while True:
+                time.sleep(0.02)
+
+        before = bough._bough.turn_counts()
+        for _ in range(2):
+            thread = started(sleeps, cls=threading.Thread)  # its calls are not interrupted
+            bough.raise_exc(thread, Posted)
+            self.assertIsInstance(ended(thread), Posted)
+        self.assertGreater(bough._bough.turn_counts()[1], before[1])
+
+    def test_one_that_comes_to_points(self):
+        """gets it there, though other threads have the GIL for longer than that takes"""
+        over, at_a_point = [], []
+
+        def computes():
+            while not over:
+                pass
+
+        def comes_to_points():
+            point = None
+            try:
+                while True:
+                    point = True
+                    bough.check_interrupt()
+                    point = False
+                    for _ in range(2000):
+                        pass
+            except bough.ThreadExit:
+                at_a_point.append(point)
+                raise
+
+        others = [started(computes) for _ in range(2)]
+        self.turns(comes_to_points, 5)
+        over.append(True)
+        for thread in others:
+            self.assertIsNone(ended(thread))
+        self.assertGreater(at_a_point.count(True), 2)  # a thread that gets no processor for 50 ms is interrupted elsewhere
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ static void after_fork_in_child(void)
     t->exception = NULL;
     t->due = t->awaited = false;
     t->due_since = 0;
+    t->had_run = 0;
 }
 
 /* From the hooks of os.fork(), in Python threads that bough knows. What is armed would come in in both processes. */

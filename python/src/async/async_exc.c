@@ -18,7 +18,16 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { EVENTS = 64, BELL = 0 }; /* the identity of a thread is never 0 */
+enum { EVENTS = 64 };
+
+/* What epoll reports: a thread by its identity, and the clock that is read before anything else. The bell has neither. */
+union event_data {
+    struct {
+        uint32_t id; /* the lower half */
+        int32_t clock;
+    } of;
+    uint64_t u64;
+};
 
 static pthread_t thread;
 static bool running;
@@ -59,7 +68,8 @@ static void deactivate(struct bp_thread *t)
 
 static int watch_descriptor(const struct bp_thread *t)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = t->id};
+    union event_data data = {.of = {(uint32_t)t->id, bp_turn_clock(t)}};
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = data.u64};
     if (epoll_ctl(descriptors, EPOLL_CTL_ADD, t->event_fd, &event) != 0 && errno != EEXIST)
         return (void)bp_error("out of memory while waiting for interrupts"), -1;
     return 0;
@@ -104,21 +114,43 @@ static int look_at_each(void)
     return timeout;
 }
 
+/* A thread whose interrupt has become due, and how long it had run then. */
+struct woken {
+    uint32_t id;
+    int64_t had_run;
+};
+
+/* Without the GIL: see turn.c. How many. */
+static int read_clocks(const struct epoll_event *events, int count, struct woken *woken)
+{
+    int threads = 0;
+    for (int i = 0; i < count; i++) {
+        union event_data data = {.u64 = events[i].data.u64};
+        if (data.u64 != 0)
+            woken[threads++] = (struct woken){data.of.id, bp_turn_read(data.of.clock)};
+    }
+    return threads;
+}
+
 static int compare(const void *a, const void *b)
 {
-    uint64_t one = ((const struct epoll_event *)a)->data.u64, other = ((const struct epoll_event *)b)->data.u64;
+    uint32_t one = ((const struct woken *)a)->id, other = ((const struct woken *)b)->id;
     return (one > other) - (one < other);
 }
 
 /* Threads may have ended since: so they are named by their identities. */
-static void activate_all(struct epoll_event *events, int count)
+static void activate_all(struct woken *woken, int count)
 {
     if (count > 0)
-        qsort(events, (size_t)count, sizeof *events, compare);
+        qsort(woken, (size_t)count, sizeof *woken, compare);
     for (struct bp_thread *t = bp.threads; count > 0 && t; t = t->next) {
-        struct epoll_event key = {.data.u64 = t->id};
-        if (t->event_fd >= 0 && bsearch(&key, events, (size_t)count, sizeof *events, compare))
+        const struct woken key = {.id = (uint32_t)t->id}, *found = NULL;
+        if (t->event_fd >= 0)
+            found = bsearch(&key, woken, (size_t)count, sizeof *woken, compare);
+        if (found) {
+            bp_turn_due(t, found->had_run);
             activate(t);
+        }
     }
 }
 
@@ -126,6 +158,7 @@ static void activate_all(struct epoll_event *events, int count)
 static void *async_thread(void *unused)
 {
     struct epoll_event events[EVENTS];
+    struct woken woken[EVENTS];
     uint64_t rings;
     (void)unused;
     pthread_setname_np(pthread_self(), "bough-async");
@@ -134,13 +167,13 @@ static void *async_thread(void *unused)
     while (!bp_is_ending()) {
         int timeout = look_at_each();
         PyThreadState *mine = PyEval_SaveThread();
-        int count = epoll_wait(descriptors, events, EVENTS, timeout);
+        int count = read_clocks(events, epoll_wait(descriptors, events, EVENTS, timeout), woken);
         PyEval_RestoreThread(mine);
         wakes++;
         rung = false;
         ssize_t heard = read(bell, &rings, sizeof rings);
         (void)heard; /* whether it was the bell, another descriptor or time makes no difference */
-        activate_all(events, count);
+        activate_all(woken, count);
     }
     PyGILState_Release(state);
     return NULL;
@@ -155,7 +188,7 @@ static void ring(void)
 
 static int open_descriptors(void)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.u64 = BELL};
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = 0}; /* the bell */
     if (bell < 0 && (bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
         return -1;
     if (descriptors >= 0)
@@ -202,6 +235,8 @@ int bp_async_exc_start(void)
 
 void bp_async_exc_need(struct bp_thread *t)
 {
+    if (bp_thread_lives(t))
+        bp_turn_due(t, bp_turn_read(bp_turn_clock(t)));
     activate(t);
     if (running && !rung)
         ring();

@@ -13,14 +13,14 @@
  *
  *      There is nothing to raise. The async thread does not look at the thread.
  *
- *   DUE        active, due_since = 0 until the first look, or less than 50 ms ago
+ *   DUE        active, due_since = 0 until the first look; !turn_over
  *
  *      There is something to raise: an instance that raise_exc() has posted (`exception`), or a pending record of an asynchronous
- *      thread (`due`, `seen`). The thread may come to a point or a blocking call first, which raises it there (rule 14). A record
- *      that was raised and stays pending is due again only after the grace period (bp_raised_until()); another record, such as the
- *      next deadline, has its own 50 ms.
+ *      thread (`due`, `seen`). The thread has its turn, turn.c: it may come to a point or a blocking call first, which raises it
+ *      there (rule 14). A record that was raised and stays pending is due again only after the grace period (bp_raised_until());
+ *      another record, such as the next deadline, has a turn of its own.
  *
- *   LOOKED AT  active, due_since 50 ms ago or more, !armed, !awaited
+ *   LOOKED AT  active, turn_over, !armed, !awaited
  *
  *      The thread stands where nothing may come in: in a critical section, in __enter__, __exit__, a finally, a finalizer
  *      (rule 43, _async_safe.py), or in a trace function. The async thread looks again in 5 ms, and more and more rarely, down to once
@@ -41,7 +41,7 @@
  * TRANSITIONS
  *
  *   QUIET -> DUE           bp_async_exc_need(), of a post; the event descriptor of the thread is readable
- *   DUE -> LOOKED AT       50 ms have passed, and nothing may come in
+ *   DUE -> LOOKED AT       the thread's turn is over, and nothing may come in
  *   any -> AWAITED         deliver(): bp_monitor() has marked the functions
  *   any -> ARMED           deliver(): bp_may_come_in()
  *   AWAITED, ARMED -> DUE  the exception has come (bp_raise_here(), carrier.c) and its record stays pending: the grace period begins;
@@ -57,7 +57,7 @@
 
 #include <poll.h>
 
-enum { FIRST_A_POINT = 50, LOOK_AGAIN = 5, LOOK_RARELY = 100 }; /* ms */
+enum { ARMED_FOR = 50, LOOK_SOON = 1, LOOK_AGAIN = 5, LOOK_RARELY = 100 }; /* ms */
 /* From 3.13 on a thread does not look at its eval breaker where it has given the interpreter lock away, but later. */
 enum { ARMS = PY_VERSION_HEX < 0x030D0000 };
 
@@ -79,7 +79,7 @@ static void look_at_event(struct bp_thread *t, const struct bough_record *why, b
 {
     bool known = t->due && bp_same_record(&t->seen, why);
     if (due && !known)
-        t->due_since = 0; /* its own 50 ms */
+        t->due_since = 0; /* a turn of its own */
     t->due = due;
     t->seen = (struct bp_raised){why->target, why->since, why->kind, why->rung, 0};
     if (!due || known || !t->on_due)
@@ -97,7 +97,7 @@ static void look_at_event(struct bp_thread *t, const struct bough_record *why, b
  * armed again. */
 static bool was_swallowed(const struct bp_thread *t)
 {
-    return bough_now() > t->armed_at + BOUGH_MS(FIRST_A_POINT) && bp_thread_lives(t) && !t->tstate->async_exc;
+    return bough_now() > t->armed_at + BOUGH_MS(ARMED_FOR) && bp_thread_lives(t) && !t->tstate->async_exc;
 }
 
 /* The time from which on the exception is to be raised; 0: there is none. */
@@ -107,10 +107,10 @@ static bough_time due_from(struct bp_thread *t, const struct bough_record *why)
     if (!t->exception && !sticky)
         return t->due_since = 0;
     if (!t->due_since) {
-        t->due_since = bough_now();
+        bp_turn_begins(t);
         t->look_in = 0;
     }
-    bough_time from = t->due_since + BOUGH_MS(FIRST_A_POINT), again = t->exception ? 0 : bp_raised_until(t, why);
+    bough_time from = t->due_since, again = t->exception ? 0 : bp_raised_until(t, why);
     return from < again ? again : from;
 }
 
@@ -153,13 +153,16 @@ int bp_delivery_look(struct bp_thread *t)
     if (t->armed && was_swallowed(t))
         t->armed = false;
     if (t->armed)
-        return FIRST_A_POINT;
-    if (!from || now < from)
+        return ARMED_FOR;
+    bool has_turn = from && !bp_turn_is_over(t);
+    if (!from || now < from || has_turn)
         t->awaited = false;
     if (!from)
         return -1;
     if (now < from)
         return (int)((from - now) / 1000000) + 1;
+    if (has_turn)
+        return LOOK_SOON;
     int again = look_again_in(t);
     deliver(t, now - from); /* it may have ended after that */
     return again;

@@ -120,6 +120,9 @@ struct bp_thread {
     bool due;              /* `event_fd` was readable at the last look */
     struct bp_raised seen; /* the record that was pending then */
     bough_time due_since;  /* when the async thread saw that there is something to raise; 0: nothing */
+    int64_t had_run;       /* its processor time when an interrupt last woke the async thread; 0: none has */
+    int64_t turn_from;     /* the same, of the interrupt that is to be raised: turn.c */
+    bool turn_over;        /* it has had its time to come to a point */
     struct bp_raised_lately *raised_lately; /* NULL: nothing was, as in most threads */
     PyObject *on_due;                       /* called each time that an interrupt becomes due; NULL */
     bool active;                            /* in the async thread's list of threads to look at */
@@ -481,6 +484,19 @@ bool bp_async_exc_is(unsigned long ident);
  * It may have ended otherwise. */
 int bp_delivery_look(struct bp_thread *t);
 
+/* ---- turn.c ------------------------------------------------------------------------------------------- */
+
+/* The clock of a live thread's processor time, which can be read without the GIL. */
+int32_t bp_turn_clock(const struct bp_thread *t);
+/* In ns; 0: it has ended. */
+int64_t bp_turn_read(int32_t clock);
+/* An interrupt may have become due, when the thread had run so long. */
+void bp_turn_due(struct bp_thread *t, int64_t had_run);
+/* By the async thread: it has seen that there is something to raise. Sets `due_since`. */
+void bp_turn_begins(struct bp_thread *t);
+/* Has it had its time to come to a point? */
+bool bp_turn_is_over(struct bp_thread *t);
+
 /* ---- admits.c ----------------------------------------------------------------------------------------- */
 
 /* By the thread itself: does its place admit an exception? */
@@ -552,6 +568,6 @@ extern PyMethodDef bp_thread_methods[], bp_exception_methods[], bp_interpose_met
     bp_stranger_methods[], bp_interpreter_methods[], bp_around_methods[], bp_stack_methods[], bp_status_methods[],
     bp_window_methods[], bp_open_branch_methods[], bp_fork_methods[], bp_rearm_methods[], bp_replaced_methods[],
     bp_point_methods[], bp_reason_methods[], bp_cut_methods[], bp_kind_methods[], bp_scope_methods[],
-    bp_scope_block_methods[], bp_scoped_methods[];
+    bp_scope_block_methods[], bp_scoped_methods[], bp_turn_methods[];
 
 #endif
