@@ -29,14 +29,14 @@
 #define bo_cas_acquire(p, expected, desired)                                                           \
     BO_WHOLE(atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_acquire, \
                                                      memory_order_relaxed))
-/* Between code and a signal handler on top of it, on one thread. */
+/* Orders memory accesses between a thread's code and a signal handler that interrupts it. */
 #define bo_signal_fence() atomic_signal_fence(memory_order_seq_cst)
 
 #define bo_likely(x) __builtin_expect(!!(x), 1)
 #define bo_unlikely(x) __builtin_expect(!!(x), 0)
 #define BO_COLD __attribute__((cold, noinline))
-/* What the wake signal's handler runs. It may interrupt the thread sanitizer's own code, in any of our atomic
- * operations, and would wait there for a lock that this very thread holds. */
+/* Marks a function that the wake signal's handler runs. The handler may interrupt the thread sanitizer's code inside an
+ * atomic operation, and would deadlock on a lock that the same thread holds. */
 #define BO_BARE __attribute__((no_sanitize("thread")))
 #define BO_TLS __thread __attribute__((tls_model("initial-exec")))
 

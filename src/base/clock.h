@@ -17,7 +17,7 @@ static inline int64_t bo_clock(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* For the kernel, which takes no negative time: one that has passed is 0. */
+/* For the kernel, which accepts no negative time: a negative time becomes 0, which has passed as well. */
 static inline struct timespec bo_timespec(int64_t ns)
 {
     if (ns < 0)

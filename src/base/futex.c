@@ -7,7 +7,7 @@ BO_TLS uint32_t bo_busy;
 
 long bo_futex_sleep(const _Atomic uint32_t *word, uint32_t expected, int64_t deadline)
 {
-    /* FUTEX_WAIT_BITSET takes an absolute time, so that a signal in between stretches nothing. */
+    /* FUTEX_WAIT_BITSET takes an absolute time, so a signal in between does not prolong the wait. */
     struct timespec at = bo_timespec(deadline);
     return bo_raw6(SYS_futex, (long)word, FUTEX_WAIT_BITSET_PRIVATE, expected,
                    (long)(deadline == BO_FOREVER ? NULL : &at), 0, FUTEX_BITSET_MATCH_ANY);
@@ -20,8 +20,8 @@ enum { ENOUGH = 256, A_LIST = 4 /* threads */ };
 
 static _Atomic uint32_t known_room = ENOUGH;
 
-/* The program may have asked for more itself. An older kernel refuses, and is not asked again before there are twice as
- * many. */
+/* The program may have set more lists itself. An older kernel refuses, and is asked again only when there are twice as
+ * many threads. */
 void bo_futex_room(uint32_t threads)
 {
     uint32_t known = bo_load_relaxed(&known_room), next = known;
@@ -41,7 +41,7 @@ void bo_futex_after_fork(void)
 
 /* ---- yielding -------------------------------------------------------------------------------- */
 
-enum { DEAR = 1000000, PAUSE = 1000000000 }; /* ns: a yield that took so long; how long none is tried after it */
+enum { DEAR = 1000000, PAUSE = 1000000000 }; /* ns: a yield that takes DEAR or longer stops yielding for PAUSE */
 
 static _Atomic int64_t no_yield_before;
 
@@ -60,7 +60,7 @@ bool bo_yield(int64_t *now)
 
 /* ---- locks ----------------------------------------------------------------------------------- */
 
-/* Asleep, not in a loop that yields: the holder may have a lower priority, and need this processor. */
+/* Sleeps instead of yielding in a loop: the holder may have a lower priority, and need this processor. */
 bool bo_lock_slow(struct bo_lock *lock, int64_t deadline)
 {
     while (bo_swap_acq_rel(&lock->state, 2) != 0)

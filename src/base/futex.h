@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Futex words of one process, uninterruptibly: for the library's own waits. The interruptible wait is
+/* Uninterruptible waits on futex words of this process, for the library's internal use. The interruptible wait is
  * bo_futex_wait() of thread/call.h. Waking is async-signal-safe. */
 #ifndef BO_BASE_FUTEX_H
 #define BO_BASE_FUTEX_H
@@ -30,8 +30,8 @@ static inline const _Atomic uint32_t *bo_high_half(const volatile void *word)
     return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? half + 1 : half;
 }
 
-/* Sleep while *word == expected, at most until `deadline` (CLOCK_MONOTONIC; BO_FOREVER for none).
- * Comes back for any reason: the caller looks again. -ETIMEDOUT: that time is over. */
+/* Sleep while *word == expected, at most until `deadline` (CLOCK_MONOTONIC; BO_FOREVER for none). May return for any
+ * reason: the caller checks the word again. -ETIMEDOUT: the deadline has passed. */
 long bo_futex_sleep(const _Atomic uint32_t *word, uint32_t expected, int64_t deadline);
 
 static inline void bo_futex_wake(const _Atomic uint32_t *word, int count)
@@ -48,8 +48,7 @@ static inline void bo_futex_wake(const _Atomic uint32_t *word, int count)
 bool bo_yield(int64_t *now);
 
 /* Before sleeping: yield for 50 us at most, until `condition` holds. The event has often come by then, at a fifth of
- * the cost of sleeping and being woken. Not a pause loop: the thread that brings the event may need this very
- * processor. */
+ * the cost of sleeping and being woken. Not a pause loop: the thread that causes the event may need this processor. */
 #define BO_YIELD_UNTIL(condition)                                      \
     do {                                                               \
         int64_t bo_now = bo_clock(), bo_until = bo_now + 50000;        \
@@ -58,19 +57,19 @@ bool bo_yield(int64_t *now);
     } while (0)
 
 /*
- * So many threads may wait in this process. The kernel keeps them in lists, sixteen on a machine with two processors,
- * and each thread that wakes another, or ends, goes through one: with thousands of waiting threads that is most of its
- * time. From Linux 6.17 on a process can have more of them. Called before a thread is started.
+ * Prepares the kernel for this number of waiting threads. The kernel keeps them in lists, sixteen on a machine with two
+ * processors, and each thread that wakes another, or ends, searches one: with thousands of waiting threads it spends
+ * most of its time there. Since Linux 6.17 a process can ask for more lists. Called before a thread is started.
  */
 void bo_futex_room(uint32_t threads);
 void bo_futex_after_fork(void);
 
-/* ---- what must be finished ------------------------------------------------------------------- */
+/* ---- operations that must be finished ------------------------------------------------------------------- */
 
 /*
- * How deep the calling thread is in something that others would miss if it stood still there for good: a lock is held,
- * a list half changed, memory is being allocated. A thread is frozen (rule 37) where this is 0 only. Read by the
- * thread itself, and by signal handlers on top of it.
+ * How many operations the calling thread is inside that must be finished, because other threads depend on them: it
+ * holds a lock, changes a list, or allocates memory. A thread is frozen (rule 37) only where this is 0. Read by the
+ * thread itself, and by signal handlers that interrupt it.
  */
 extern BO_TLS uint32_t bo_busy;
 
@@ -86,7 +85,7 @@ static inline void bo_busy_end(void)
     bo_busy--;
 }
 
-/* ---- a small lock, for ordinary code only: what a signal handler may run takes none ---------- */
+/* ---- a small lock, for ordinary code only: signal handlers take no lock ---------- */
 
 struct bo_lock {
     _Atomic uint32_t state; /* 0 free, 1 held, 2 held and a thread sleeps */
@@ -102,7 +101,7 @@ static inline void bo_lock(struct bo_lock *lock)
         bo_lock_slow(lock, BO_FOREVER);
 }
 
-/* By `deadline` on CLOCK_MONOTONIC; false: the time is over, and the lock is another's. */
+/* Take the lock by `deadline` on CLOCK_MONOTONIC; false: the time is over, and another thread still holds the lock. */
 bool bo_lock_by(struct bo_lock *lock, int64_t deadline);
 
 static inline void bo_unlock(struct bo_lock *lock)
@@ -114,11 +113,11 @@ static inline void bo_unlock(struct bo_lock *lock)
 
 /*
  * A lock that fork() holds: a signal handler that forks, nested inside the holder, would deadlock on it. So all signals
- * are blocked as long as it is held, by the handlers of pthread_atfork() too.
+ * are blocked while the lock is held, also while the handlers of pthread_atfork() hold it.
  */
 struct bo_fork_lock {
     struct bo_lock lock;
-    uint64_t mask; /* the holder's, from before */
+    uint64_t mask; /* the holder's signal mask, to restore */
 };
 
 static inline void bo_fork_lock(struct bo_fork_lock *lock)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Test hooks: named places in race windows where a test can put a delay, or do something.
- * Compiled in with -Dhooks=true only; otherwise nothing.
+ * Test hooks: named places in race windows where a test can insert a delay or an action. They exist only with
+ * -Dhooks=true.
  *
  *     BO_HOOK(call_entered);      // in the library
  *     bo_hook_call_entered = fn;  // in a test
@@ -9,36 +9,36 @@
 #ifndef BO_BASE_HOOK_H
 #define BO_BASE_HOOK_H
 
-#define BO_HOOKS_LIST(X)                                                                     \
-    X(call_entered)    /* after the thread says it is in a call, before the window */        \
-    X(call_left)       /* after the window, before the thread says it has left */            \
-    X(post_recorded)   /* a record is written, no word is marked yet */                      \
-    X(post_promised)   /* a word counts a sender, nothing is written or sent yet */          \
-    X(post_sent)       /* a word says a wake is under way, the signal is not sent yet */     \
-    X(add_published)   /* a child can be seen by posters, marks are not looked at yet */     \
-    X(child_ended)     /* a child's function has returned, its slot still lives */           \
-    X(futex_woken)     /* an own primitive was woken and has not taken anything yet */       \
-    X(libc_entered)    /* before libc waits on our behalf */                                 \
-    X(settling)        /* a word was loaded, and the records are not looked at yet */        \
-    X(region_left)     /* a region's level is no more in force, a wake for it may come */    \
-    X(freeze_claimed)  /* a thread is about to stand still, and does not yet */              \
-    X(adopts_itself)   /* a thread found no slot that is its own, and publishes one next */  \
-    X(stranger_made)   /* a slot for another thread is published, its own is not seen */     \
-    X(foreign_weighed) /* nothing is due in foreign code, the grace is not looked at yet */  \
-    X(foreign_begins)  /* a call of foreign code begins, or ends: half of that is noted */   \
-    X(foreign_ends)    /* the same, more than half */                                        \
-    X(leave_begins)    /* a helper is about to carry out rung 5 */                           \
-    X(call_out)        /* the thread says that it has left, a wake may be under way still */ \
-    X(pace_put_off)    /* there was no place for a thread, it is not put off yet */          \
-    X(pace_next)       /* there is a place for it, the thread is not woken yet */            \
-    X(retired)         /* a generation has ended, its thread has the slot still */           \
-    X(worker_kept)     /* counts: a worker looks whether another child can run on it */      \
-    X(ticker_looks)    /* on the ticker's thread, before a look at a slot */                 \
-    X(link_followed)   /* counts: a branch is looked at on the way out of it */              \
-    X(slot_looked_at)  /* counts: a thread's slot, for the threads below a target */         \
-    X(arena_lent)      /* a thread forks, and holds the lock of the arena's mapping */       \
-    X(exit_waits)      /* a thread exits, and is about to wait for the others */             \
-    X(caps_scanned)    /* on the ticker's thread: the earliest cap is known, not set yet */  \
+#define BO_HOOKS_LIST(X)                                                                       \
+    X(call_entered)    /* after the thread says it is in a call, before the window */          \
+    X(call_left)       /* after the window, before the thread says it has left */              \
+    X(post_recorded)   /* a record is written, no word is marked yet */                        \
+    X(post_promised)   /* a word counts a sender, nothing is written or sent yet */            \
+    X(post_sent)       /* a word says a wake is under way, the signal is not sent yet */       \
+    X(add_published)   /* a child can be seen by posters, marks are not looked at yet */       \
+    X(child_ended)     /* a child's function has returned, its slot still lives */             \
+    X(futex_woken)     /* a wait of src/sync/ was woken, and has not taken anything yet */     \
+    X(libc_entered)    /* before libc waits for the calling thread */                          \
+    X(settling)        /* a word was loaded, and the records are not looked at yet */          \
+    X(region_left)     /* a region's level is no longer in force, a wake for it may come */    \
+    X(freeze_claimed)  /* a thread is about to stand still, and does not do so yet */          \
+    X(adopts_itself)   /* a thread found no slot made for it, and publishes one next */        \
+    X(stranger_made)   /* another thread's slot is published, its own is not looked for yet */ \
+    X(foreign_weighed) /* nothing is due in foreign code, the grace is not looked at yet */    \
+    X(foreign_begins)  /* a call of foreign code begins, or ends: half of that is noted */     \
+    X(foreign_ends)    /* as above, with more of it noted */                                   \
+    X(leave_begins)    /* a helper is about to carry out rung 5 */                             \
+    X(call_out)        /* the thread says that it has left, a wake may be under way still */   \
+    X(pace_put_off)    /* there was no place for a thread, it is not put off yet */            \
+    X(pace_next)       /* there is a place for it, the thread is not woken yet */              \
+    X(retired)         /* a generation has ended, its thread has the slot still */             \
+    X(worker_kept)     /* counts: a worker looks whether another child can run on it */        \
+    X(ticker_looks)    /* on the ticker's thread, before a look at a slot */                   \
+    X(link_followed)   /* counts: a branch is looked at on the way out of it */                \
+    X(slot_looked_at)  /* counts: a thread's slot, for the threads below a target */           \
+    X(arena_lent)      /* a thread forks, and holds the lock of the arena's mapping */         \
+    X(exit_waits)      /* a thread exits, and is about to wait for the others */               \
+    X(caps_scanned)    /* on the ticker's thread: the earliest cap is known, not set yet */    \
     X(timer_armed)     /* a poster has set the kernel's timer, no thread has looked yet */
 
 #if BO_HOOKS

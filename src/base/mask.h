@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* All signals blocked for a few steps that no handler may come in between, on the calling thread. [signal] */
+/* Blocks all signals of the calling thread for a few steps that no handler may interrupt. [signal] */
 #ifndef BO_BASE_MASK_H
 #define BO_BASE_MASK_H
 
@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 #include "base/raw.h"
 
-/* Returns the mask to go back to. */
+/* Returns the mask to restore. */
 static inline uint64_t bo_signals_off(void)
 {
     static const uint64_t all = ~(uint64_t)0;

@@ -14,7 +14,7 @@ static int length_of(unsigned char first)
     return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
 }
 
-/* No longer than needed, no surrogate, nothing beyond U+10FFFF. */
+/* Is the encoding the shortest one, of no surrogate, and of nothing beyond U+10FFFF? */
 static bool well_formed(uint32_t code, int length)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -37,7 +37,7 @@ int bo_character(const char *text, uint32_t *code)
 size_t bo_cut(const char *text, size_t most)
 {
     size_t length = strnlen(text, most), first = length;
-    if (!text[length]) /* nothing is cut */
+    if (!text[length]) /* the whole text fits */
         return length;
     while (first && length - first < 3 && (text[first - 1] & 0xc0) == 0x80)
         first--;
@@ -45,10 +45,10 @@ size_t bo_cut(const char *text, size_t most)
     return is_part ? first - 1 : length;
 }
 
-/* ---- what is shown as it is ---------------------------------------------------------------------- */
+/* ---- characters that are shown unchanged ---------------------------------------------------------------------- */
 
-/* Controls (C0, DEL, C1), line and paragraph separators, what sets or overrides a direction, what is invisible by
- * purpose. */
+/* Control characters (C0, DEL, C1), line and paragraph separators, characters that set or override a direction, and
+ * characters that are invisible on purpose. */
 static const struct {
     uint32_t first, last;
 } hiding_calls[] = {
@@ -66,7 +66,8 @@ int bo_printable(const char *text)
     return length;
 }
 
-/* Byte by byte: a character that is escaped is escaped as a whole, for its other bytes begin none. */
+/* Escapes byte by byte. A character that is escaped is escaped as a whole, because no character begins with its other
+ * bytes. */
 size_t bo_plain(char *to, size_t size, const char *from)
 {
     static const char digits[] = "0123456789abcdef";

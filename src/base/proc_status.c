@@ -21,7 +21,7 @@ struct search {
     size_t used, size;
 };
 
-/* True: the line is over. */
+/* True: the line is complete. */
 static bool take(struct search *s, char c)
 {
     bool found = !s->elsewhere && !s->field[s->matched];
@@ -39,8 +39,8 @@ static bool take(struct search *s, char c)
     return false;
 }
 
-/* In pieces: the line of groups can be longer than any buffer. A name can't look like a line, as the kernel escapes its
- * line breaks. */
+/* Reads the file in pieces: the line of groups can be longer than any buffer. A name can't look like a line, because
+ * the kernel escapes its line breaks. */
 static size_t status_value(const char *path, const char *field, char *value, size_t size)
 {
     char piece[512];
@@ -66,7 +66,7 @@ static pid_t number_in(const char *text)
 
 /* ---- folders ----------------------------------------------------------------------------------------------------- */
 
-/* By the way to this process's folder: "/proc/self" leads to its id there. */
+/* Compares the target of the link "/proc/self", which is this process's id in the namespace of that /proc. */
 static bool proc_is_foreign(void)
 {
     char self[16] = "";
@@ -74,7 +74,7 @@ static bool proc_is_foreign(void)
     return n > 0 && number_in(self) != (pid_t)bo_raw0(SYS_getpid);
 }
 
-/* The ids of a thread, from the outermost namespace in: the last is its own. */
+/* The last of the thread's ids, which go from the outermost namespace to the innermost: its id in this process. */
 static pid_t own_id(pid_t folder)
 {
     char path[64], ids[400];
@@ -85,7 +85,7 @@ static pid_t own_id(pid_t folder)
     return number_in(last ? last + 1 : ids);
 }
 
-/* A thread and its folder, as they were found last: several files of it are read in turn. */
+/* The last thread and folder found: several files of one thread are read in succession. */
 static _Atomic uint64_t last_found;
 
 static void note(pid_t tid, pid_t folder)
@@ -109,7 +109,7 @@ pid_t bo_tid_of_folder(pid_t number)
     return tid;
 }
 
-/* As the kernel lays an entry out. */
+/* A directory entry, in the kernel's layout. */
 struct entry {
     uint64_t inode;
     int64_t next;
@@ -118,7 +118,7 @@ struct entry {
     char name[];
 };
 
-/* Each look reads a file: of a crowd only so many are looked at, as the warden waits for this. */
+/* Each look reads a file, and the warden waits for the result: so only this many threads are examined. */
 enum { MOST_LOOKS = 256 };
 
 static pid_t folder_in(const char *entries, long size, pid_t tid, unsigned *looks)
@@ -133,7 +133,7 @@ static pid_t folder_in(const char *entries, long size, pid_t tid, unsigned *look
     return 0;
 }
 
-/* -1: there is none. */
+/* The number of the thread's folder; -1: none was found. */
 static pid_t folder_of(pid_t tid)
 {
     char entries[512] __attribute__((aligned(8)));

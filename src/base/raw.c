@@ -6,8 +6,8 @@
 #include <unistd.h>
 #include "base/atomic.h"
 
-/* Through libc's syscall(), which is there on every machine; errno is put back, since a signal handler
- * may run this between a program's call and its look at errno. */
+/* By libc's syscall(), which exists on every machine; errno is restored, because a signal handler may run this between
+ * a program's call and its test of errno. */
 BO_BARE long bo_raw6(long nr, long a, long b, long c, long d, long e, long f)
 {
     int saved = errno;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* System calls that leave errno alone and are no cancellation point: the raw result, or -errno. */
+/* System calls that do not change errno and are no cancellation points. They return the raw result, or -errno. */
 #ifndef BO_BASE_RAW_H
 #define BO_BASE_RAW_H
 
@@ -16,7 +16,7 @@ long bo_raw6(long nr, long a, long b, long c, long d, long e, long f);
 /* Send a signal to the calling thread. If a sandbox refuses tgkill(), send it to the process. 0 or -errno. [signal] */
 long bo_raise(int signo);
 
-/* Text of a file, cut at size - 1; "" if there is none. Without stdio: a thread may be frozen in malloc. Returns its
+/* Text of a file, cut at size - 1; "" if there is none. Not by stdio: a thread may be frozen in malloc. Returns its
  * length. [signal] */
 size_t bo_read_file(const char *path, char *text, size_t size);
 

@@ -20,7 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Weak, for what is built without the library. */
+/* Weak, for programs that are built without the library. */
 __attribute__((weak)) __thread __attribute__((tls_model("initial-exec"))) unsigned bo_in_atomic;
 __attribute__((weak)) __thread __attribute__((tls_model("initial-exec"))) int bo_put_off; /* this signal */
 
@@ -47,8 +47,8 @@ __attribute__((no_sanitize("thread"))) static inline void bo_whole_end(void)
         bo_come_again();
 }
 
-/* Handlers of the program that the sanitizer has put off run in the next atomic operation: in one that does not count.
- * In what it does not know, that is none. */
+/* TSan puts off the program's signal handlers until the next atomic operation. This operation lets them run before the
+ * one that must not be interrupted. In functions that TSan does not instrument it does nothing. */
 __attribute__((weak)) _Atomic char bo_any;
 #define BO_LET_IN() ((void)atomic_load_explicit(&bo_any, memory_order_relaxed))
 
@@ -62,7 +62,8 @@ __attribute__((weak)) _Atomic char bo_any;
     })
 #define BO_WHOLE_STORE(operation) (BO_LET_IN(), bo_whole_begin(), (operation), bo_whole_end())
 
-/* In the handler: is it so? Then `signo`, if not 0, is sent again when the operation is through. [signal] */
+/* In the handler: has it interrupted an atomic operation? Then `signo`, if not 0, is sent again after the operation.
+ * [signal] */
 __attribute__((no_sanitize("thread"))) static inline bool bo_puts_off(int signo)
 {
     if (bo_in_atomic && signo)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* In a forked child: the branches that the forking thread has open are its own, their children stay in the parent. */
+/* In a forked child: the forking thread still has its branches open, but their children exist in the parent only. */
 #include <string.h>
 #include "base/futex.h"
 #include "branch/child.h"
@@ -10,8 +10,8 @@
 #include "upcalls.h"
 #include "wake/ticker.h"
 
-/* The operations that the parent's threads were in the middle of are unknown, and do not concern this process: their
- * data is not touched, freed or reported. */
+/* The parent's threads may have been in the middle of operations on this data, which is therefore not touched, freed or
+ * reported here. */
 static void forget_branch_state(struct bo_branch_state *state)
 {
     bo_store_relaxed(&state->lock.state, 0);
@@ -25,11 +25,12 @@ static void forget_branch_state(struct bo_branch_state *state)
     memset(&state->tally, 0, sizeof state->tally);
 }
 
-/* What was asked of the branch was asked of the parent; its deadline is the code's own. */
+/* Interrupts of the branch were meant for the parent, so its records are closed. Its deadline stays, because the code
+ * in the branch has set it. */
 static void forget_branch(struct bo_branch *b)
 {
     bo_store_relaxed(&b->live, 0);
-    for (int kind = 0; kind < BO_KIND_COUNT; kind++) /* one may be half written, and not due yet */
+    for (int kind = 0; kind < BO_KIND_COUNT; kind++) /* every record: one may be half written, and not due yet */
         bo_record_close(bo_record_of(&b->t, (enum bough_kind)kind), BOUGH_POST_ENDED);
     bo_store_relaxed(&b->t.due, 0);
     forget_branch_state(b->state);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The half of a branch that only this process needs: its children, and what became of them.
+ * The part of a branch that only this process needs: its children and their results.
  *
  *      struct bo_branch  (arena, seen by posters)         struct bo_branch_state  (this process only)
  *        live, deadline, records                  ----->    children, failures, tally
@@ -32,45 +32,45 @@ struct bo_child {
     uint64_t branch; /* handles */
     uint64_t id;
     bough_fn *fn;
-    bough_resource resource; /* its destructor is taken out by the thread that runs it or takes the resource over */
-    bough_resource *own;     /* what bough_take() takes: the same, or what a wrapper has around it */
+    bough_resource resource; /* its destructor is removed by the thread that runs it or takes the resource over */
+    bough_resource *own;     /* what bough_take() takes: `resource`, or the one inside a wrapper */
     bool disabled, foreign;
-    bool named; /* its branch collects: there is room for the name that it has had */
+    bool named; /* its branch collects results: there is room for the child's name */
     enum bough_outcome outcome;
     int result;
-    unsigned said;              /* how often it has failed by bough_fail() */
-    int code;                   /* of its first failure; 0 */
-    struct bo_failure *failure; /* the evidence of it; NULL if there was no memory */
-    uint64_t mask;              /* the adder's signal mask, as pthread_create would hand on */
+    unsigned said;              /* how often the child has called bough_fail() */
+    int code;                   /* of its first failure; 0: none */
+    struct bo_failure *failure; /* its evidence; NULL if there was no memory */
+    uint64_t mask;              /* the adder's signal mask, which the child inherits */
     char name[];                /* when it has ended */
 };
 
-/* What is to be run when a branch ends, after its children. */
+/* A function to run when a branch ends, after its children. */
 struct bo_at_end {
     struct bo_at_end *next;
     void (*fn)(void *);
     void *argument;
 };
 
-/* What the end of a branch needs is allocated at its opening (ending, spare) or when a child is added (room for
- * its result): running out of memory later loses no outcome and no failure. */
+/* The memory that the end of a branch needs is allocated at its opening (ending, spare) or when a child is added (room
+ * for its result): if memory runs out later, no outcome and no failure is lost. */
 struct bo_branch_state {
     struct bo_lock lock; /* children, failures, tally, cut, leaver */
     struct bo_child *children, **last_child;
     struct bo_failure *failures, **last_failure; /* the primary one first */
-    struct bo_failure *spare;                    /* for a failure that finds no memory */
+    struct bo_failure *spare;                    /* used for a failure if there is no memory */
     struct bo_ending *ending;
     struct bough_child_result *results; /* of a branch that collects: room for all */
     size_t room;
     unsigned failure_count;
-    unsigned said; /* how often the body has failed by bough_fail(); the owner's */
+    unsigned said; /* how often the body has called bough_fail(); only the owner uses it */
     int code;      /* of the primary failure: the branch's result. 0: none, or all isolated */
     struct bough_tally tally;
     bool supervisor, collect;
     bool cut;     /* body or a child left because it was interrupted */
-    bool was_cut; /* what the opener's last_was_cut was outside */
+    bool was_cut; /* the opener's last_was_cut from before */
     bool has_leaver;
-    pthread_t leaver;       /* the last thread that ends for good: whose key destructors we wait for */
+    pthread_t leaver;       /* the last worker that has ended: the branch waits for its key destructors */
     uint64_t ending_before; /* the number of the opener's last ending: those after it are nested in this one */
     uintptr_t block_frame;  /* of a block: on its owner's stack, to notice a plain longjmp(). 0: not known */
     struct bo_at_end *at_end;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Children: adding, running, how they end. */
+/* Children: adding, running and ending them. */
 #define _GNU_SOURCE
 #include "branch/child.h"
 #include <errno.h>
@@ -125,7 +125,7 @@ static void prepare_child(struct bo_worker *w, struct bo_child *c, const char *n
     c->id = bo_thread_handle(t);
 }
 
-/* It can be seen by posters from here on; wake/post.h has the argument. */
+/* From here on posters see the child; wake/post.h has the argument. */
 static void publish_child(struct bo_branch *b, struct bo_thread *t, bool disabled)
 {
     bo_add_seq(&b->live, 1);
@@ -134,7 +134,7 @@ static void publish_child(struct bo_branch *b, struct bo_thread *t, bool disable
     BO_HOOK(add_published);
 }
 
-/* The branch was marked meanwhile: nothing has started. */
+/* The branch was marked meanwhile: the child does not start. */
 static void withdraw(struct bo_branch *b, struct bo_worker *w, struct bo_child *c)
 {
     struct bo_branch_state *state = b->state;
@@ -170,7 +170,7 @@ static bool is_refused(struct bo_branch *b)
     return errno = ECANCELED, true;
 }
 
-/* Its handle, or 0. Once it runs, the child may end, and be freed, at any moment. */
+/* Returns the child's handle, or 0. Once the child runs, it may end and be freed at any moment. */
 static uint64_t start_child(struct bo_branch *b, struct bo_child *c, const struct bough_child_options *o)
 {
     struct bo_worker *w = bo_worker_get(o);
@@ -205,7 +205,7 @@ static struct bo_branch *branch_to_add_to(bough_branch *branch)
     if (b->t.index == BO_ROOT || !bo_below(t, &b->t))
         return errno = EPERM, NULL;
     bo_branch_end_abandoned(t, (uintptr_t)__builtin_frame_address(0));
-    return bo_branch_of_handle(branch); /* it may be one that was left by a longjmp() */
+    return bo_branch_of_handle(branch); /* again: a longjmp() may have left the branch */
 }
 
 /* The new child's handle; 0 if nothing was started. */
@@ -264,7 +264,7 @@ void *bough_take(void)
     return c->own->value;
 }
 
-/* Not by a cancellation from here on: the child is through, and must be accounted for once. */
+/* Cancellation is disabled after the function: the child has finished, and must be accounted for exactly once. */
 void bo_child_run(struct bo_child *child)
 {
     int returned = child->fn(child->resource.value);
@@ -272,8 +272,8 @@ void bo_child_run(struct bo_child *child)
     bo_child_finish(child, returned, false);
 }
 
-/* What its function says: failures by bough_fail(); else what its last branch collected, if that is what it
- * returned; else the bare number. Returns whether it was interrupted instead (rule 28). */
+/* Determines the child's failure: those reported by bough_fail(); else what its last branch collected, if the function
+ * returned that branch's result; else the number alone. Returns true if the child was interrupted instead (rule 28). */
 static bool judge_outcome(struct bo_child *c, int returned, bool left, bool was_cut)
 {
     static const char by_exit[] = "the child was left by pthread_exit() or pthread_cancel(): return from it instead";
@@ -288,7 +288,7 @@ static bool judge_outcome(struct bo_child *c, int returned, bool left, bool was_
     return false;
 }
 
-/* Exactly once (rule 21), also if the destructor itself is left by pthread_exit(). */
+/* So the destructor runs exactly once (rule 21), also if it is itself left by pthread_exit(). */
 static bough_resource take_resource(struct bo_child *c)
 {
     bough_resource r = c->resource;
@@ -302,7 +302,7 @@ static void destroy_resource(struct bo_child *c)
     destroy_value(take_resource(c));
 }
 
-/* Of a lost thread: it may be half changed, and its destructor runs on a thread of the library's. */
+/* The resource of a lost thread may be half changed, so its destructor runs guarded, on a thread of the library. */
 static void destroy_lost_resource(struct bo_child *c)
 {
     bough_resource r = take_resource(c);
@@ -341,8 +341,8 @@ static void account_for_child(struct bo_child *c, enum bough_outcome outcome, in
         bo_child_free(c);
 }
 
-/* The first failure interrupts the siblings and wakes a blocked body (rule 25). It is in the list by then: what
- * they fail with because of it comes after it. */
+/* The first failure interrupts the siblings and wakes a blocked body (rule 25). It is in the list by then, so the
+ * failures that it causes come after it. */
 static void account_and_tell(struct bo_child *c, enum bough_outcome outcome, int returned)
 {
     char reason[BOUGH_REASON_MAX + 1];
@@ -380,7 +380,7 @@ void bo_child_finish(struct bo_child *child, int returned, bool left)
     bo_retire(t, BOUGH_POST_ENDED);
 }
 
-/* That it was lost is what its branch fails with; what it has said itself is attached. */
+/* The branch fails with the loss; failures that the child has reported itself are attached. */
 void bo_child_lost(struct bo_child *child, struct bo_failure *failure)
 {
     struct bo_failure *said = child->failure;
@@ -392,9 +392,9 @@ void bo_child_lost(struct bo_child *child, struct bo_failure *failure)
     account_and_tell(child, BOUGH_LOST, EOWNERDEAD);
 }
 
-/* A child that forks continues in the new process without a branch to report to: its branch's list may be half
- * changed by a thread that is not here. When its function returns, the process ends, as it does with pthreads
- * when the last thread returns; only that here the library's own threads may be there as well. */
+/* A child that forks continues in the new process without a branch to report to: its branch's list may be half changed
+ * by a thread of the parent. When the child's function returns, the process ends, as with pthreads when the last thread
+ * returns, but here even if threads of the library run. */
 void bo_child_after_fork(struct bo_child *child)
 {
     static struct bo_branch_state orphan;
@@ -447,7 +447,7 @@ int bough_outcome(const bough_thread *child, int *result)
     return errno = ESRCH, -1;
 }
 
-/* A generation ends when all that the child did is over, its destructor included. */
+/* A generation ends when the child has finished completely, its destructor included. */
 static long wait_for_end(struct bo_thread *t, uint32_t generation)
 {
     const _Atomic uint32_t *word = bo_generation_of(t);

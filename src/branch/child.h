@@ -6,10 +6,11 @@
 #include "branch/failure.h"
 #include "branch/branch_state.h"
 
-/* Its thread is lost: account for it, on another. It is freed, or kept as one that ended; the thread still counts as
- * live in its branch. `failure` says what happened; NULL: there was no memory. */
+/* The child's thread is lost: account for the child, on another thread. The child is freed, or kept as one that has
+ * ended; the thread still counts as live in its branch. `failure` describes what happened; NULL: there was no
+ * memory. */
 void bo_child_lost(struct bo_child *child, struct bo_failure *failure);
-/* Its name is in its thread's slot, which is about to have another child. */
+/* Copy the child's name from its thread's slot, which the next child is about to use. */
 void bo_child_keep_name(struct bo_child *child, const struct bo_thread *t);
 /* In the process that a child has forked: the state of its branch stays in the parent. */
 void bo_child_after_fork(struct bo_child *child);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Ending a branch: by its owner, at a jump, and at the end of its thread. branch/orphan.c has branches whose thread is
+/* Ends a branch: by its owner, at a jump, and at the end of its thread. branch/orphan.c ends branches whose thread is
  * lost. */
 #define _GNU_SOURCE
 #include "branch/end.h"
@@ -31,19 +31,19 @@ void bo_branch_state_join_leaver(const struct bo_branch_state *state)
     pthread_setcancelstate(before, NULL);
 }
 
-/* Interrupted while waiting it goes on waiting: the interrupt reaches the children by itself (rule 24). */
+/* An interrupt does not end this wait: the same interrupt reaches the children (rule 24). */
 static void join_children(struct bo_branch *b, struct bo_thread *t)
 {
     uint32_t live;
     bo_store_relaxed(&t->joins, b->t.index);
     BO_YIELD_UNTIL(bo_load_seq(&b->live) == 0);
-    bo_store_seq(&b->waiters, 1); /* before the look: the last child sees it, or we see its step */
+    bo_store_seq(&b->waiters, 1); /* first: the last child sees the waiter, or this thread sees its change */
     while ((live = bo_load_seq(&b->live)) != 0)
         bo_futex_sleep(&b->live, live, BO_FOREVER);
     bo_store_relaxed(&t->joins, BO_NONE);
     if (!b->state->has_leaver)
         return;
-    bo_busy_begin(); /* it must not be joined twice */
+    bo_busy_begin(); /* a thread that is frozen here would be joined twice */
     bo_branch_state_join_leaver(b->state);
     bo_busy_end();
 }
@@ -64,7 +64,7 @@ static bool delivered(const struct bo_branch *b, enum bough_kind kind)
     return (bo_load_seq(&b->t.due) & 1u << kind) && bo_record_status(bo_load_seq(&r->state)) == BO_DELIVERED;
 }
 
-/* A stop of its own that has cut something, or kept a child from starting. */
+/* Was the branch itself stopped, with an effect: a call interrupted, or a child refused? */
 static bool stopped(const struct bo_branch *b)
 {
     for (int kind = 0; kind < BO_KIND_COUNT; kind++)
@@ -73,8 +73,8 @@ static bool stopped(const struct bo_branch *b)
     return false;
 }
 
-/* Rules 26 and 27: failures first, then the own deadline, the own stop; what comes from further out is not
- * absorbed. By then the branch is not among the caller's: what is pending is from further out. */
+/* Rules 26 and 27: failures first, then the branch's deadline, then its stop; interrupts from further out are not
+ * absorbed. The branch is no longer one of the caller's open branches here, so a pending record is from further out. */
 static int result_of(const struct bo_branch *b, struct bo_thread *t, bool *interrupted)
 {
     const struct bo_branch_state *state = b->state;
@@ -95,7 +95,7 @@ static void pop_branch(struct bo_branch *b, struct bo_thread *t)
     bo_store_seq(&t->top, mine ? outer : BO_NONE);
 }
 
-/* For rule 28 the branch is a call of its owner: whether that was cut, its result says. */
+/* For rule 28 the branch is a call of its owner: its result shows whether it was interrupted. */
 static void note_cut(struct bo_thread *t, const struct bo_branch_state *state, int result)
 {
     t->call.last_was_cut = result ? result == ECANCELED : state->was_cut;
@@ -115,7 +115,7 @@ static int end_branch(struct bo_branch *b, struct bo_thread *t)
     note_cut(t, state, result);
     memcpy(label, b->t.name, sizeof label);
     bo_store_relaxed(&b->shield.seq, 0);
-    bo_generation_end(&b->t, BOUGH_POST_ENDED); /* a thread that reads the branch's state holds a pin */
+    bo_generation_end(&b->t, BOUGH_POST_ENDED); /* waits for pins, which readers of the branch's state hold */
     b->state = NULL;
     bo_branch_free(b);
     if (bo_load_seq(&t->t.word) & BO_PENDING)
@@ -133,7 +133,7 @@ static void abandon_branch(struct bo_branch *b, struct bo_thread *t)
     end_branch(b, t);
 }
 
-/* It will not be ended by its owner any more. */
+/* Ends a branch that its owner has left without ending it. */
 static void end_forgotten(struct bo_branch *b, struct bo_thread *t, const char *by, const char *instead)
 {
     bo_report("branch %s, opened at %s:%d in thread %d (%s), was left open by %s: its children are interrupted and "
@@ -167,7 +167,7 @@ void bo_branch_end_abandoned(struct bo_thread *t, uintptr_t sp)
     }
 }
 
-/* ---- the end, as it is asked for ----------------------------------------------------------------------------- */
+/* ---- the end, at the owner's request ----------------------------------------------------------------------------- */
 
 static bool open_on(const struct bo_thread *t, const struct bo_branch *b)
 {
@@ -188,12 +188,12 @@ int bough_branch_end(bough_branch *branch)
     bo_level_end_abandoned(t, (uintptr_t)__builtin_frame_address(0));
     bo_branch_end_abandoned(t, (uintptr_t)__builtin_frame_address(0));
     if (!bo_target_is(&b->t, bo_handle_generation((uint64_t)(uintptr_t)branch)))
-        return ESRCH; /* its own block was left by a longjmp() */
+        return ESRCH; /* a longjmp() has left the block */
     bo_branch_end_forgotten(t, b->t.index, "the end of the branch around it");
     return end_branch(b, t);
 }
 
-/* The block form's end: errno is the block's (rule 18). */
+/* The end of the block form: it leaves errno as the block has set it (rule 18). */
 void bough_leave_(bough_branch **branch)
 {
     int saved = errno;
@@ -202,8 +202,8 @@ void bough_leave_(bough_branch **branch)
     errno = saved;
 }
 
-/* The same for a block that a C++ exception leaves. The exception is the body's failure, unless it is how the body
- * leaves because it was interrupted (rules 23, 28). */
+/* The same for a block that a C++ exception leaves. The exception is the body's failure, unless the body leaves because
+ * it was interrupted (rules 23, 28). */
 void bough_leave_by_exception_(bough_branch **branch, const char *file, int line, const char *function)
 {
     int saved = errno;
@@ -229,14 +229,14 @@ int bo_branch_at_end(bough_branch *branch, void (*fn)(void *), void *argument)
     return 0;
 }
 
-/* Any thread may ask: the pin keeps the branch, and so its state, from going away. */
+/* Any thread may call this: the pin keeps the branch, and so its state, from being freed. */
 int bough_branch_tally(const bough_branch *branch, struct bough_tally *tally)
 {
     struct bo_branch *b = tally ? bo_branch_of_handle(branch) : (errno = EINVAL, NULL);
     if (!b)
         return -1;
     if (b->t.index == BO_ROOT)
-        return errno = EINVAL, -1; /* its children have no owner */
+        return errno = EINVAL, -1; /* the root has no such state */
     uint32_t generation = bo_handle_generation((uint64_t)(uintptr_t)branch);
     bo_add_seq(&b->t.pins, 1);
     bool there = bo_target_is(&b->t, generation);
@@ -276,7 +276,7 @@ void bo_branches_end(struct bo_thread *t)
     bo_ending_drop();
 }
 
-/* The main thread ends by exit(), without its keys' destructors. */
+/* The main thread ends by exit(), which does not run the destructors of its keys. */
 __attribute__((destructor)) static void at_exit(void)
 {
     if (bo_self)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How a branch ends: in order, forgotten, left by a jump, or as an orphan. */
+/* Ends a branch: by its owner, forgotten, left by a jump, or as an orphan. */
 #ifndef BO_BRANCH_END_H
 #define BO_BRANCH_END_H
 
@@ -12,13 +12,13 @@ int bo_branch_at_end(bough_branch *branch, void (*fn)(void *), void *argument);
 /* Leave all branches that a thread has open, interrupted and joined, down to (not including) `until`; BO_NONE for
  * all. */
 void bo_branch_unwind(struct bo_thread *t, uint32_t until);
-/* The same where that is a mistake of the program's, which is reported. */
+/* The same, and report that the program has forgotten to end the branches. */
 void bo_branch_end_forgotten(struct bo_thread *t, uint32_t until, const char *by);
 /* End the blocks that a plain longjmp() has abandoned: their frames are below `sp`, the present one (rule 19). */
 void bo_branch_end_abandoned(struct bo_thread *t, uintptr_t sp);
-/* A thread is lost: its open branches lose their owner, see lost.h. */
+/* A thread is lost: make its open branches orphans, see lost.h. */
 void bo_branch_orphan(struct bo_thread *t);
-/* By the last one out of such a branch. */
+/* Called by the last child that leaves an orphan. */
 void bo_branch_end_orphan(struct bo_branch *b);
 /* After the worker was reset: notify the branch that the child has ended, and end the branch if it is an orphan. */
 void bo_child_gone(uint64_t branch);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* bough_fail(): evidence is taken where a failure happens (rule 30), and goes to the child or the branch. */
+/* bough_fail(): evidence is collected where a failure happens (rule 30), and stored in the child or the branch. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdarg.h>
@@ -24,10 +24,10 @@ enum { TRACE = (int)(sizeof((struct bo_failure *)0)->trace / sizeof(void *)) };
 #if BO_UNWIND
 struct unwinding {
     struct bo_failure *failure;
-    const void *from; /* NULL: it has been found */
+    const void *from; /* NULL: that frame was found */
 };
 
-/* How many of the library's frames lie above depends on inlining: they end at the caller's address. */
+/* The number of the library's frames at the top depends on inlining: they end at the caller's address. */
 static _Unwind_Reason_Code trace_step(struct _Unwind_Context *context, void *argument)
 {
     struct unwinding *u = argument;
@@ -47,7 +47,7 @@ static void take_trace(struct bo_failure *f, const void *from)
 {
     struct unwinding u = {.failure = f, .from = from};
     _Unwind_Backtrace(trace_step, &u);
-    if (u.from) { /* inlined as a whole, by a linker that optimises */
+    if (u.from) { /* not found: link-time optimisation has inlined the function */
         u.from = NULL;
         _Unwind_Backtrace(trace_step, &u);
     }
@@ -113,8 +113,8 @@ static bool is_self(bough_target target)
     return !target || (bo_self && (uint64_t)(uintptr_t)target == bo_thread_handle(bo_self));
 }
 
-/* What the last branch has collected goes with it, if this is that branch's result and it was nested in this one. What
- * the thread of a child has kept is nested in the child. */
+/* Attaches what the last branch has collected, if `code` is its result and it was nested in `b`. Branches that a
+ * child's thread has ended are always nested in the child. */
 static void say(struct bo_child *c, struct bo_branch *b, struct bo_failure *f, int code)
 {
     if (f)
@@ -125,7 +125,7 @@ static void say(struct bo_child *c, struct bo_branch *b, struct bo_failure *f, i
         body_failed(b, code, f);
 }
 
-/* A child or a body that fails again and again keeps the first ones. */
+/* Of a child or body that fails repeatedly the first failures are kept. */
 static bool one_too_many(struct bo_child *c, const struct bo_branch *b)
 {
     unsigned *said = c ? &c->said : &b->state->said;

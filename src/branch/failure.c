@@ -47,7 +47,7 @@ struct bo_failure *bo_failure_new(int code, const char *message, uint32_t branch
 
 /* ---- trees ---------------------------------------------------------------------------------------------- */
 
-/* Without memory for the list the other is dropped: it is not what the branch returns. */
+/* If there is no memory for the list, `other` is dropped: it does not determine the branch's result. */
 void bo_failure_attach(struct bo_failure *to, struct bo_failure *other)
 {
     if (!other)
@@ -68,13 +68,14 @@ void bo_failure_attach(struct bo_failure *to, struct bo_failure *other)
     to->face.attached = to->attached;
 }
 
-/* The face is the first member: a tree of faces is a tree of failures. */
+/* The public face is the first member, so a tree of faces is a tree of failures. */
 static struct bo_failure *failure_of(const bough_error *face)
 {
     return (struct bo_failure *)(uintptr_t)face;
 }
 
-/* A tree is as deep as branches were nested, a stack may be small: the failures yet to be freed are a list. */
+/* Not recursive: a tree can be as deep as branches were nested, and the stack may be small. The failures still to be
+ * freed form a list. */
 void bo_failure_free(struct bo_failure *f)
 {
     if (f)
@@ -92,7 +93,7 @@ void bo_failure_free(struct bo_failure *f)
     }
 }
 
-/* The root may be the caller's copy, so that it is reached by the argument, and never from below. */
+/* The root may be the caller's copy, so it is taken from the argument and never reached from a child. */
 const bough_error *bo_failure_next(const bough_error *root, const bough_error *e, unsigned *depth)
 {
     if (e->count) {
@@ -134,8 +135,8 @@ static void prepend(struct bo_branch_state *state, struct bo_failure *f)
     state->failures = f;
 }
 
-/* The first one that counts is primary. A supervisor's children do not count, and of their failures it keeps only
- * the first ones: it may never return. */
+/* The first failure that counts becomes the primary one. Failures of a supervisor's children do not count, and only the
+ * first ones are kept, because a supervisor may run indefinitely. */
 bool bo_branch_state_failed(struct bo_branch_state *state, int code, struct bo_failure *f, bool body)
 {
     bool counts = body || !state->supervisor, primary = counts && !state->code;
@@ -177,7 +178,7 @@ void bo_child_free(struct bo_child *child)
 
 /* ---- printing --------------------------------------------------------------------------------------------- */
 
-/* One line. Not dprintf(): it does not free its buffer when writing fails. A longer line is cut. */
+/* Writes one line, cut if it is too long. Not by dprintf(), which does not free its buffer when writing fails. */
 BOUGH_FORMAT(2, 3) static bool say_to(int fd, const char *format, ...)
 {
     char text[2048], line[2048];
@@ -199,7 +200,7 @@ BOUGH_FORMAT(2, 3) static bool say_to(int fd, const char *format, ...)
 static bool print_place(int fd, int indent, void *pc)
 {
     Dl_info info;
-    /* A return address lies behind its call: one back is inside. */
+    /* A return address lies after its call: the byte before it is in the calling function. */
     if (!dladdr((char *)pc - 1, &info))
         return say_to(fd, "%*s  at %p", indent, "", pc);
     if (info.dli_sname)
@@ -229,7 +230,7 @@ static bool print_one(const bough_error *e, int fd, int indent)
     return true;
 }
 
-/* What is deeper is not moved further in: a line has an end. */
+/* Deeper levels are not indented further: lines have a limited length. */
 enum { INDENT = 4, DEEPEST = 24 };
 
 int bough_error_print(const bough_error *error, int fd)

@@ -11,34 +11,34 @@ struct bo_failure {
     struct bo_failure *next; /* in the branch state's list or the thread's unread ones, in the order they came */
     const bough_error **attached;
     size_t room;
-    const struct bo_failure *above; /* which it is attached to, and where in its list */
+    const struct bo_failure *above; /* the failure that this one is attached to, and the position in its list */
     size_t at;
-    bool thrown;     /* a C++ exception that left a block: its catcher learns of it */
-    uint64_t ending; /* while unread: which ending of the thread it is from */
+    bool thrown;     /* a C++ exception left the block: the code that catches it handles the failure */
+    uint64_t ending; /* while unread: the number of the thread's ending that it comes from */
     void *trace[32];
     char who[2 * BO_NAME + 8];
     char message[];
 };
 
-/* Evidence that is kept: the first ones of a supervisor's children (the tally counts all) and of a child or body that
- * fails again and again; the last ones of a thread's unread endings. */
+/* How many failures are kept with evidence: the first ones of a supervisor's children (the tally counts all) and of a
+ * child or body that fails repeatedly; the last ones of a thread's unread endings. */
 enum { BO_KEPT_FAILURES = 64 };
 
-/* Of the calling child; with `branch` (an index), of that branch's body. NULL with ENOMEM. */
+/* A failure of the calling child or, with `branch` (an index), of that branch's body. NULL with ENOMEM. */
 struct bo_failure *bo_failure_new(int code, const char *message, uint32_t branch);
-/* Of another thread, which stands still. */
+/* A failure of another thread, which stands still. */
 struct bo_failure *bo_failure_of(const struct bo_thread *t, int code, const char *message, uint32_t branch);
 /* A child's second failure is attached to its first. `f` is NULL if there was no memory for it. */
 void bo_child_failed(struct bo_child *c, int code, struct bo_failure *f);
 void bo_failure_attach(struct bo_failure *to, struct bo_failure *other);
-/* The one after `e` in a tree, each before those attached to it, and how deep it hangs below the root, which is 0 deep.
- * NULL: that was the last one. */
+/* The failure after `e` in a tree, in which each comes before those attached to it. `*depth` is its depth below the
+ * root, which has depth 0. NULL: `e` was the last one. */
 const bough_error *bo_failure_next(const bough_error *root, const bough_error *e, unsigned *depth);
 void bo_failure_free(struct bo_failure *f);
-/* Hand it to the branch, which owns it then; NULL: there was no memory for it. The caller holds the branch state's
- * lock. Returns whether it is kept. */
+/* Store a failure in the branch, which then owns it; `f` is NULL if there was no memory. The caller holds the branch
+ * state's lock. Returns whether it is kept. */
 bool bo_branch_state_failed(struct bo_branch_state *state, int code, struct bo_failure *f, bool body);
-/* A child that has ended, with its failure. */
+/* Free a child that has ended, with its failure. */
 void bo_child_free(struct bo_child *child);
 
 #endif

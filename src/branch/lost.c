@@ -21,7 +21,7 @@ void bo_lost_prepare(struct bo_thread *t)
     t->unread = bo_endings_mine();
 }
 
-/* What happened, with what the thread itself has not read. NULL without memory. */
+/* A failure that describes the loss, with the thread's unread failures attached. NULL: there was no memory. */
 static struct bo_failure *evidence_of_loss(struct bo_thread *t, const char *where)
 {
     char message[256];
@@ -34,7 +34,7 @@ static struct bo_failure *evidence_of_loss(struct bo_thread *t, const char *wher
     return f;
 }
 
-/* Without a branch there is no reader: the report has named the thread. */
+/* A failure of a thread outside of any branch has no reader: the report has named the thread. */
 static void account_for_lost(struct bo_thread *t, struct bo_failure *f)
 {
     struct bo_child *c = t->child;

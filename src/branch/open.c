@@ -57,7 +57,7 @@ static void set_label(struct bo_branch *b, const struct bough_branch_options *o)
     b->line = o->line;
 }
 
-/* What is opened in a cleanup region is protected with it (rule 20). */
+/* A branch that is opened in a cleanup region is protected with it (rule 20). */
 static void inherit_shield(struct bo_branch *b, const struct bo_thread *t)
 {
     uint64_t seq = bo_load_relaxed(&t->shield.seq);
@@ -66,7 +66,7 @@ static void inherit_shield(struct bo_branch *b, const struct bo_thread *t)
         bo_ticker_look(&b->t);
 }
 
-/* A block's options lie in the frame that the block is in. */
+/* The options of a block lie in the stack frame of the function that contains the block. */
 static void note_block_frame(struct bo_thread *t, struct bo_branch_state *state, const struct bough_branch_options *o)
 {
     uintptr_t place = (uintptr_t)o;
@@ -84,12 +84,12 @@ static void publish_branch(struct bo_branch *b, struct bo_thread *t)
     bo_branch_place(b, top != BO_NONE ? top : bo_load_relaxed(&t->parent));
     bo_store_relaxed(&b->live, 0);
     bo_store_relaxed(&b->waiters, 0);
-    bo_store_relaxed(&b->deadline, BO_FOREVER); /* a new slot's 0 has passed, if the ticker looks before it is set */
+    bo_store_relaxed(&b->deadline, BO_FOREVER); /* to the ticker, the 0 of a new slot would be a passed deadline */
     uint32_t generation = bo_word_generation(bo_load_relaxed(&b->t.word));
     bo_word_put(&b->t.word, bo_word_make(generation, BO_LIVE), BO_BY_BRANCH);
     if (top == BO_NONE)
         bo_store_seq(&t->outermost, b->t.index);
-    bo_store_seq(&t->top, b->t.index); /* before any child: posters to the thread scan from here on */
+    bo_store_seq(&t->top, b->t.index); /* before any child: from here on posters to the thread scan it */
 }
 
 static int set_branch_deadline(struct bo_branch *b, int64_t deadline)
@@ -140,7 +140,7 @@ bough_branch *bough_branch_open(const struct bough_branch_options *options)
     bough_branch *branch = open_branch(o, (uintptr_t)__builtin_frame_address(0));
     bo_busy_end();
     if (!branch && o->variable)
-        bo_ending_not_opened(o, errno); /* its block is skipped: NULL is never used */
+        bo_ending_not_opened(o, errno); /* the block is skipped, so the NULL is never used */
     return branch;
 }
 

@@ -15,7 +15,7 @@
 #include "upcalls.h"
 #include "wake/post.h"
 
-/* The leaver may be the very thread that ends the branch. */
+/* The leaver may be the thread that ends the branch. */
 static void await_leaver(const struct bo_branch_state *state)
 {
     if (state->has_leaver && pthread_equal(state->leaver, pthread_self()))
@@ -32,7 +32,8 @@ static void report_orphan(const char *label, const bough_error *tree)
                   e->who, strerror(e->code), *e->message ? ": " : "", e->message);
 }
 
-/* The orphan's failure becomes a failure of the branch around it. The root has no such state: no thread can ask it. */
+/* The orphan's failure becomes a failure of the branch around it. The root has no state, as no thread can read its
+ * result. */
 static void hand_over(struct bo_branch *outer, const char *label, int code, struct bo_failure *f)
 {
     struct bo_branch_state *state = outer->state;
@@ -79,7 +80,7 @@ void bo_child_gone(uint64_t branch)
         bo_futex_wake(&b->live, 1);
 }
 
-/* From here on the last thread that leaves the branch ends it; this thread counts as one until the children are
+/* From here on the last thread that leaves the branch ends it; this thread counts as a member until the children are
  * notified. */
 static void orphan(struct bo_branch *b, struct bo_branch *outer)
 {
@@ -92,7 +93,7 @@ static void orphan(struct bo_branch *b, struct bo_branch *outer)
     bo_child_gone(bo_branch_handle(b));
 }
 
-/* The innermost first: each is counted in the one around it before that one can end. */
+/* The innermost branch first: each is counted in the branch around it before that can end. */
 void bo_branch_orphan(struct bo_thread *t)
 {
     uint32_t index = bo_load_relaxed(&t->top);

@@ -17,7 +17,7 @@
 
 struct bo_ending {
     struct bough_ending face;
-    struct bo_failure *failure; /* NULL when it was passed on: face.error still shows it */
+    struct bo_failure *failure; /* NULL once it was passed on: face.error still points to it */
     struct bo_child *children;
     bool read;
     char label[BO_NAME];
@@ -26,8 +26,8 @@ struct bo_ending {
 struct bo_endings {
     struct bo_ending *last;
     uint64_t count;
-    struct bo_failure *unread; /* the oldest first, no more than BO_KEPT_FAILURES */
-    uint64_t dropped;          /* older ones */
+    struct bo_failure *unread; /* the oldest first, at most BO_KEPT_FAILURES */
+    uint64_t dropped;          /* the number of older ones dropped */
 };
 
 static BO_TLS struct bo_endings mine;
@@ -65,7 +65,7 @@ uint64_t bo_ending_count(void)
 
 /* ---- unread failures --------------------------------------------------------------------------------------- */
 
-/* Said the first time and whenever their number has doubled: a loop must not fill the log. */
+/* Reports the first time and whenever the number has doubled: a loop must not fill the log. */
 static void report_dropped(const struct bo_endings *all, const struct bo_failure *f)
 {
     if (all->dropped & (all->dropped - 1))
@@ -85,7 +85,7 @@ static void drop_oldest(struct bo_endings *all)
     bo_failure_free(oldest);
 }
 
-/* Unread until now: it cannot be read any more. */
+/* Keeps the last ending's failure as unread: the program can no longer read it by bough_last_result(). */
 static void put_aside(struct bo_endings *all)
 {
     struct bo_ending *e = all->last;
@@ -107,7 +107,7 @@ static void put_aside(struct bo_endings *all)
     e->face.error = NULL;
 }
 
-/* Those of the endings after this one, as a list. */
+/* Takes the unread failures of the endings after this one, as a list. */
 static struct bo_failure *take_unread(struct bo_endings *all, uint64_t ending)
 {
     struct bo_failure **from = &all->unread, *taken;
@@ -118,7 +118,7 @@ static struct bo_failure *take_unread(struct bo_endings *all, uint64_t ending)
     return taken;
 }
 
-/* The first one is primary, the others are attached (rule 26). */
+/* The first failure is primary, the others are attached (rule 26). */
 static struct bo_failure *tree_of(struct bo_failure *first, struct bo_failure *others)
 {
     while (first && others) {
@@ -170,7 +170,7 @@ struct bo_failure *bo_ending_pass_on(int code, uint64_t after)
 
 /* ---- keeping --------------------------------------------------------------------------------------------- */
 
-/* Only for branches that collect: the others keep the children that failed for bough_outcome() while open. */
+/* Only for branches that collect results: other branches keep failed children only while open, for bough_outcome(). */
 static void keep_children(struct bo_ending *e, struct bo_branch_state *state)
 {
     size_t n = 0;
@@ -186,14 +186,14 @@ static void keep_children(struct bo_ending *e, struct bo_branch_state *state)
     e->face.count = n;
 }
 
-/* What was nested in the branch and not read is attached, if the branch has failed. */
+/* If the branch has failed, attaches the unread failures of branches nested in it. */
 static struct bo_failure *collect(struct bo_branch_state *state)
 {
     struct bo_failure *first = tree_of_list(state->failures);
     return first && state->code ? tree_of(first, take_unread(&mine, state->ending_before)) : first;
 }
 
-/* The exceptions go on, and the program learns of them by catching them: nothing else is left to read. */
+/* Is each failure a C++ exception? Exceptions propagate, and the program catches them: it need not read them here. */
 static bool only_thrown(const struct bo_failure *f)
 {
     unsigned depth = 0;
@@ -213,7 +213,7 @@ void bo_ending_keep(struct bo_branch_state *state, const char *label, int result
     e->failure = collect(state);
     keep_children(e, state);
     memcpy(e->label, label, BO_NAME);
-    e->read = !state->code || (e->failure && only_thrown(e->failure)); /* no code: isolated by a supervisor */
+    e->read = !state->code || (e->failure && only_thrown(e->failure)); /* 0: none, or all isolated */
     e->face.result = result;
     e->face.interrupted = interrupted;
     e->face.label = e->label;

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Workers: OS threads that run one child after another. A parked one starts in a tenth of the time of pthread_create().
+ * Workers: OS threads that run one child after another. A parked worker starts in a tenth of the time of
+ * pthread_create().
  *
  *      bo_worker_get --> (parked) --bo_worker_start--> runs the child --> is reset --> parked, or ends
  *
- * Between two children a worker resets what the first one may have changed (docs/decisions.md has the list). What can't
- * be put back, or whose destructors only libc can run (pthread keys), ends the thread. A child begins with what
- * pthread_create() would have handed on from its adder: a thread is taken only by an adder with the same affinity and
- * scheduling, and takes over its signal mask. Without __EXCEPTIONS pthread_cleanup_push() is also reached past
- * functions without unwind tables.
+ * Between two children a worker resets what the first one may have changed (docs/decisions.md has the list). If
+ * something can't be reset, or needs destructors that only libc can run (pthread keys), the thread ends. A child
+ * inherits what pthread_create() would have inherited from its adder: a worker is taken only by an adder with the same
+ * affinity and scheduling, and takes over the adder's signal mask. Without __EXCEPTIONS pthread_cleanup_push() is also
+ * reached past functions without unwind tables.
  */
 #define _GNU_SOURCE
 #undef __EXCEPTIONS
@@ -39,7 +40,7 @@ enum { PARKED, WORK, END, ASLEEP /* parked, and to be woken */ };
 enum { MOST_IDLE = 64 };
 #define IDLE_FOR BO_SEC(10)
 
-/* What pthread_create() hands on from the adder besides the signal mask. */
+/* What a thread inherits from its creator besides the signal mask. */
 struct traits {
     uint64_t affinity[16];
     struct {
@@ -51,7 +52,7 @@ struct traits {
     } scheduling;
 };
 
-/* Most workers of a process have the same ones, and share them. */
+/* Most workers of a process have the same traits, and share one object. */
 struct bo_sched_attrs {
     struct bo_sched_attrs *next;
     size_t workers;
@@ -75,7 +76,7 @@ static void unlink_worker(struct bo_worker *w)
     bo_own_end();
 }
 
-/* Now. park() looks again. */
+/* The answer may be outdated at once: park() checks again. */
 static bool pool_has_room(void)
 {
     return bo_load_relaxed(&workers_idle) < MOST_IDLE;
@@ -96,7 +97,7 @@ static bool park(struct bo_worker *w)
     return room;
 }
 
-/* One that is as a new thread of the caller's would be. */
+/* Takes a parked worker with the traits that a new thread of the caller would have. */
 static struct bo_worker *take_parked(const struct traits *traits)
 {
     bo_lock(&pool_lock);
@@ -109,7 +110,7 @@ static struct bo_worker *take_parked(const struct traits *traits)
     return w != &worker_pool ? w : NULL;
 }
 
-/* If it was not taken meanwhile, it ends. */
+/* Returns whether the worker was still in the pool; then it ends. */
 static bool leave_pool(struct bo_worker *w)
 {
     bo_lock(&pool_lock);
@@ -156,7 +157,7 @@ static void drop_origin(struct bo_sched_attrs *o)
     struct bo_sched_attrs **link = &origins;
     bo_lock(&pool_lock);
     bool last = --o->workers == 0;
-    while (last && *link && *link != o) /* one from before a fork is not in the list */
+    while (last && *link && *link != o) /* an object from before a fork is not in the list */
         link = &(*link)->next;
     if (last && *link)
         *link = o->next;
@@ -199,8 +200,8 @@ static void take_thread_name(const struct bo_thread *t)
     prctl(PR_SET_NAME, kernel);
 }
 
-/* This thread ends for good: the end of the branch waits for it, so that the destructors of its keys have
- * run by then. There is at most one such thread in a branch; the next one waits for the one before. */
+/* This thread ends: the end of the branch joins it, so that the destructors of its keys have run by then. A branch has
+ * at most one such thread; the next leaver joins the one before. */
 static void become_leaver(struct bo_worker *w)
 {
     struct bo_branch_state *state = w->state;
@@ -230,12 +231,12 @@ static void begin_child(struct bo_worker *w)
     bo_undo = NULL;
     take_thread_name(w->slot);
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
-    pthread_testcancel(); /* it came when this thread was parked: see unwound() */
+    pthread_testcancel(); /* a cancellation that came while the thread was parked: see unwound() */
     w->begun = true;
     take_mask(w->child->mask);
 }
 
-/* Runs one child. False if the thread has to end; then it has notified the branch already. */
+/* Runs one child. Returns false if the thread has to end. The branch has been notified in either case. */
 static bool serve(struct bo_worker *w)
 {
     begin_child(w);
@@ -259,7 +260,7 @@ static bool serve(struct bo_worker *w)
     return parked;
 }
 
-/* Most often the thread still yields, and saves its starter a system call. */
+/* Most often the worker still yields, so its starter need not wake it by a system call. */
 static void set_going(struct bo_worker *w, uint32_t go)
 {
     if (bo_swap_seq(&w->go, go) == ASLEEP)
@@ -294,7 +295,7 @@ static int create(struct bo_worker *w, pthread_t *thread, size_t stack)
                                           stack < (size_t)PTHREAD_STACK_MIN ? (size_t)PTHREAD_STACK_MIN : stack);
     pthread_attr_getstacksize(&attributes, &w->stack);
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old); /* no handler of the program before it has its child's mask */
+    pthread_sigmask(SIG_SETMASK, &all, &old); /* no handler runs on it before it has its child's mask */
     if (!error)
         error = pthread_create(thread, &attributes, work_on_children, w);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -302,11 +303,11 @@ static int create(struct bo_worker *w, pthread_t *thread, size_t stack)
     return error;
 }
 
-/* Cancelled before its child has begun: the cancellation was meant for the one before, by a pthread_t that was good no
- * longer. The thread ends; another one has the worker and the child. */
+/* The thread was cancelled before its child has begun: the cancellation was meant for the child before, by a pthread_t
+ * that was no longer valid. The thread ends, and a new thread takes over the worker and the child. */
 static bool replaced(struct bo_worker *w)
 {
-    pthread_t other; /* the worker may be through and gone before pthread_create() returns */
+    pthread_t other; /* not w->thread: the worker may have been freed before pthread_create() returns */
     bo_turn_away();
     w->moved = true;
     if (create(w, &other, w->fresh ? w->stack : 0) != 0) {
@@ -318,7 +319,7 @@ static bool replaced(struct bo_worker *w)
     return true;
 }
 
-/* Left by pthread_exit() or pthread_cancel(): the child is accounted for, the thread is libc's to end. */
+/* Runs at pthread_exit() or pthread_cancel(): the child is accounted for, then libc ends the thread. */
 static void unwound(void *argument)
 {
     struct bo_worker *w = argument;
@@ -339,7 +340,8 @@ static void unwound(void *argument)
         bo_child_gone(branch);
 }
 
-/* Near enough, and without pthread_getattr_np(), whose malloc would cost each thread a cache of its own. */
+/* The stack's bounds, approximately. Not by pthread_getattr_np(), whose malloc would give each thread a separate malloc
+ * cache. */
 static void note_stack(const struct bo_worker *w)
 {
     w->slot->stack_high = (uintptr_t)__builtin_frame_address(0);

@@ -11,13 +11,13 @@
  *   begun      the child runs, or has run: a cancellation before that was for the previous child
  *   moved      it comes from another thread, which was cancelled
  *   finished   the child's function has returned and is accounted for: a cancellation only ends the thread
- *   orphan     the child has forked, and this is another process: there is no branch to come back to
+ *   orphan     the child has forked, and this is the forked process: there is no branch to return to
  */
 struct bo_worker {
     struct bo_worker *next, *prev; /* in the pool */
     struct bo_thread *slot;
     struct bo_child *child;        /* what it runs, or is to run */
-    struct bo_branch_state *state; /* the child's, also when that is freed */
+    struct bo_branch_state *state; /* the child's state; valid also when the child is freed */
     uint64_t branch;
     _Atomic uint32_t go; /* futex: 0 parked, 1 work, 2 end, 3 parked and asleep */
     pthread_t thread;
@@ -29,21 +29,21 @@ struct bo_worker {
 
 /* A parked worker, or a new one that waits to be started. NULL with EAGAIN or ENOMEM. */
 struct bo_worker *bo_worker_get(const struct bough_child_options *options);
-/* Back to the pool unused. */
+/* Return a worker to the pool unused. */
 void bo_worker_put(struct bo_worker *w);
 void bo_worker_start(struct bo_worker *w, struct bo_child *child);
 void bo_workers_after_fork(struct bo_thread *self);
 
-/* In branch/worker_reset.c, all for the calling worker. */
+/* In branch/worker_reset.c; all act on the calling worker. */
 
-/* Before its child's generation ends, and until the next one begins, the thread runs no handler of the application: its
- * calls would be made in a generation that has ended. Nor does a parked thread take a signal away from threads that
- * wait for one. */
+/* Block the application's signals. From before the end of its child's generation until the next one begins, the thread
+ * must run no handler of the application, whose calls would belong to a generation that has ended. Nor may a parked
+ * thread take a signal from threads that wait for it. */
 void bo_worker_reset_mask(void);
 /* False: the thread can't be used again, or its keys' destructors are to run before its branch ends. With `again`, it
  * is to serve another child. */
 bool bo_worker_reset_after_child(struct bo_worker *w, bool again);
-/* A thread that was cancelled and has met no cancellation point since ends here (unwound). */
+/* A thread that was cancelled and has reached no cancellation point since then ends here (unwound()). */
 void bo_worker_reset_cancellation(void);
 
 /* The name of a worker's thread between two children. */

@@ -13,7 +13,7 @@
 #include "base/raw.h"
 #include "branch/worker.h"
 
-/* The rounding mode, without libm: code that changes it has to restore it, or the thread ends. */
+/* Tests the rounding mode, without libm: if a child has changed it and not restored it, the thread ends. */
 static bool rounds_oddly(void)
 {
     volatile float one = 1, little = 1e-30f;
@@ -22,8 +22,8 @@ static bool rounds_oddly(void)
 
 /*
  * How far to look for keys. A new key is the lowest free one, in glibc; so the key that this function gets shows how
- * many there are, but for those above a hole: the margin is for these. Looking at all 1,024 takes as long as handing a
- * child over.
+ * many there are, except for keys above a gap, for which there is a margin. Testing all 1,024 takes as long as handing
+ * a child over.
  */
 static pthread_key_t keys_end(void)
 {
@@ -40,7 +40,7 @@ static pthread_key_t keys_end(void)
     return known < PTHREAD_KEYS_MAX ? known : PTHREAD_KEYS_MAX;
 }
 
-/* A key's destructor can only be run by libc, at the thread's end. */
+/* Only libc can run a key's destructor, at the thread's end. */
 static bool holds_keys(void)
 {
     pthread_key_t end = keys_end();
@@ -50,8 +50,8 @@ static bool holds_keys(void)
     return false;
 }
 
-/* All but those from 32 to SIGRTMIN, which libc needs for itself: to cancel, and to change a process's ids, for which
- * it waits for each thread. Two in glibc, three in musl. */
+/* All signals but those from 32 to SIGRTMIN, which libc reserves: for cancellation, and to change a process's ids, for
+ * which it waits for each thread. glibc reserves two, musl three. */
 static uint64_t all_signals(void)
 {
     uint64_t libcs = ((uint64_t)1 << (SIGRTMIN - 32)) - 1;
@@ -64,7 +64,7 @@ void bo_worker_reset_mask(void)
     bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, 0, sizeof all);
 }
 
-/* A signal to this thread that the child had blocked would come to the next child. */
+/* A pending signal to this thread, which the child had blocked, would be delivered to the next child. */
 static bool signals_wait(void)
 {
     uint64_t pending = 0;
@@ -72,7 +72,7 @@ static bool signals_wait(void)
     return pending != 0;
 }
 
-/* Cancelled, and at no point since: the thread ends here (unwound). */
+/* A pending cancellation takes effect here: the thread ends (unwound()). */
 void bo_worker_reset_cancellation(void)
 {
     pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, NULL);
