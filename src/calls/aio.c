@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* aio_suspend, which waits inside libc and takes a relative timeout: it reads no memory of the library's, so only
- * the repeated signal ends it, by EINTR. That needs a timeout, for without one the kernel would
- * begin the wait again. */
+/* aio_suspend() waits inside libc and takes a relative timeout. It reads none of the library's memory, so only the
+ * repeated wake signal ends it, by EINTR. It needs a timeout for that, because without one the kernel would restart the
+ * wait. */
 #include <aio.h>
 #include <bough/calls.h>
 #include "thread/call.h"
@@ -9,7 +9,7 @@
 
 enum { AGAIN = -1 };
 
-/* An operation that has ended meanwhile wins (rule 9). */
+/* An operation that has completed meanwhile wins over the interrupt (rule 9). */
 static bool one_is_done(const struct aiocb *const list[], int count)
 {
     for (int i = 0; i < count; i++)

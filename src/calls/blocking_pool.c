@@ -39,7 +39,7 @@ static void take_job_out(struct bo_blocking_job *e)
 
 /* ---- the helper ------------------------------------------------------------------------------------ */
 
-/* This function and the next one are called with the lock, and release it meanwhile. */
+/* This function and the next one are called with the lock held, and release it while they run or wait. */
 static void run_helper_job(struct bo_blocking_job *e)
 {
     take_job_out(e);
@@ -56,7 +56,7 @@ static void run_helper_job(struct bo_blocking_job *e)
     }
 }
 
-/* Returns the first job, or NULL if there was none for long. */
+/* Returns the first job, or NULL if none came within the idle time. */
 static struct bo_blocking_job *await_job(void)
 {
     int64_t until = bo_clock() + BO_SEC(IDLE_SECONDS);
@@ -109,8 +109,8 @@ __attribute__((constructor)) static void prepare_fork(void)
 
 /* ---- the caller ------------------------------------------------------------------------------------- */
 
-/* Under the lock. A queued job beyond the idle helpers gets a new helper, up to the limit; false if there is no
- * thread to run it. */
+/* Called with the lock held. If there are more queued jobs than idle helpers, starts a helper, up to the limit. Returns
+ * false if there is no thread to run the job. */
 static bool call_helper(void)
 {
     if (blocking_pool.queued > blocking_pool.idle && blocking_pool.helpers < HELPERS && start_helper())
@@ -131,7 +131,7 @@ static bool submit(struct bo_blocking_job *e)
     return provided;
 }
 
-/* The caller is interrupted. Returns 0 if the result is there all the same; if not, the caller no longer owns the
+/* The caller was interrupted. Returns 0 if the result is there nevertheless; otherwise the caller no longer owns the
  * job. */
 static long abandon_job(struct bo_blocking_job *e, long reason)
 {

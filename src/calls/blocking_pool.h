@@ -3,8 +3,7 @@
  * The blocking pool: a call that blocks inside libc, where the library has no window, is made by a helper thread, and
  * the caller waits for it interruptibly.
  *
- * There are at most 16 helpers. They are started when they are needed and end when they had nothing to do
- * for two seconds.
+ * There are at most 16 helpers. A helper is started when it is needed, and ends after two idle seconds.
  *
  *              a helper takes it                it returns
  *      QUEUED -------------------> RUNNING ------------------> DONE       the caller has the result
@@ -13,12 +12,12 @@
  *        v                            v
  *      (freed by the caller)       ORPHANED --- it returns --> (freed by the helper, with the result)
  *
- * All transitions are made under the pool's lock, so that a job has one owner at each moment, and a result
- * that is there wins over an interrupt (rule 9). A job has copies of all arguments: it uses nothing on the stack of an
- * interrupted caller. The 17th caller waits for a helper, as interruptibly as for the result.
+ * All transitions are made under the pool's lock, so that a job has one owner at each moment, and a finished result
+ * wins over an interrupt (rule 9). A job has copies of all arguments: it uses nothing on the stack of an interrupted
+ * caller. The 17th caller waits for a helper, as interruptibly as for the result.
  *
- * A helper blocks all signals, holds no lock while it runs a job, and is no thread of the tree. A forked
- * child has no helpers: its pool starts empty, and the memory of the parent's jobs stays unused.
+ * A helper blocks all signals, holds no lock while it runs a job, and is not part of the tree. A forked child has no
+ * helpers: its pool starts empty, and the memory of the parent's jobs stays unused.
  */
 #ifndef BO_CALLS_BLOCKING_POOL_H
 #define BO_CALLS_BLOCKING_POOL_H
@@ -35,8 +34,8 @@ struct bo_blocking_job {
     int error;                                 /* errno after it was run */
 };
 
-/* 0: it was run, and the caller owns it again. -EAGAIN: there is no thread to run it. Else the raw result of an
- * interrupted system call, for bo_failed(). Unless it is 0 the job is freed, or will be. [point] */
+/* Run a job. 0: it has run, and the caller owns it again. -EAGAIN: there is no thread to run it. Else the raw result of
+ * an interrupted system call, for bo_failed(). Unless the result is 0, the job is freed, or will be. [point] */
 long bo_blocking_pool_run(struct bo_blocking_job *job);
 
 #endif

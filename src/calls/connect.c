@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Connect with a deadline. A blocking connect is bounded by SO_SNDTIMEO and not by O_NONBLOCK for its
- * time: the option changes nothing for readers of the socket, nor for a process that shares its mode (a forked
- * process, say), it covers AF_UNIX's wait for a place in the backlog, which no poll reports, and a process that
- * dies in between leaves nothing behind. Its cost: a handler of the program ends the call with EINTR, even
- * one that restarts calls; then it is called again, which on Linux goes on waiting.
+ * Connect with a deadline. SO_SNDTIMEO bounds a blocking connect(). Setting O_NONBLOCK meanwhile would affect readers
+ * of the socket, and processes that share its mode (a forked process, for example), would not cover AF_UNIX's wait for
+ * a place in the backlog, which poll() does not report, and would stay set if the process died in between. The cost: a
+ * signal handler of the program ends the call with EINTR, even a handler that restarts calls. Then connect() is called
+ * again, which on Linux continues the wait.
  */
 #include <bough/call.h>
 #include <poll.h>
@@ -13,7 +13,7 @@
 #include "state/undo.h"
 #include "wake/wake_signal.h"
 
-/* Bound what blocks on the socket by the deadline. 0 or an error. */
+/* Limit blocking operations of the socket to the deadline. 0 or an error. */
 static long bound(int fd, bough_time deadline)
 {
     int64_t us = bo_add_time(bo_time_left(deadline, bough_now()), 999) / 1000;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Files and descriptors: those with optional arguments, and those that are points only sometimes. */
+/* Calls on files and descriptors that have optional arguments, or are interruption points only in some cases. */
 #include <bough/calls.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -41,15 +41,16 @@ int bough_openat(int dirfd, const char *path, int flags, ...)
     return (int)bo_result(BO_CALL(SYS_openat, dirfd, path, flags, mode));
 }
 
-/* Through libc, which may have to forget what it knows about the descriptor (musl: asynchronous operations).
- * Linux has closed it when it says EINTR: a caller that tried again could close another thread's. */
+/* By libc, which may keep data about the descriptor that must be dropped (musl: asynchronous operations). Linux has
+ * closed the descriptor even if close() fails with EINTR: a caller that tried again could close another thread's
+ * descriptor. */
 int bough_close(int fd)
 {
     int r = close(fd);
     return r < 0 && errno == EINTR ? 0 : r;
 }
 
-/* The flag only says what EINTR is to mean, and there is none here. */
+/* The flag only selects the meaning of EINTR, which does not occur here. */
 int bough_posix_close(int fd, int flag)
 {
     (void)flag;
@@ -58,7 +59,7 @@ int bough_posix_close(int fd, int flag)
 
 int bough_fcntl(int fd, int command, ...)
 {
-    void *argument; /* which commands have one the kernel knows: libc reads it always, too */
+    void *argument; /* read always, as libc does: only the kernel knows which commands have an argument */
     OPTIONAL(void *, argument, command);
     if (!bo_waits_for_lock(command))
         return fcntl(fd, command, argument);
@@ -71,8 +72,8 @@ int bough_lockf(int fd, int command, off_t length)
     return command == F_LOCK ? bough_fcntl(fd, F_SETLKW, &lock) : lockf(fd, command, length);
 }
 
-/* A terminal's settings, in libc's struct termios, where requests have its size: libc's ioctl() makes the kernel's of
- * it. */
+/* Whether the request passes a terminal's settings in libc's struct termios, whose size is then part of the request:
+ * libc's ioctl() translates it to the kernel's. */
 static bool libc_translates(unsigned request)
 {
     enum { GET = 19, SET_AND_FLUSH = 22 };

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Name resolution that can be interrupted. libc resolves names inside itself, through modules (NSS) that
- * block where the library has no window. So a helper thread makes the call (blocking_pool.h). Queries that libc answers
- * without a server are left to libc.
+ * Name resolution that can be interrupted. libc resolves names inside itself, through modules (NSS) that block where
+ * the library has no window. So a helper thread makes the call (blocking_pool.h). For queries that libc answers without
+ * a server, libc is called directly.
  *
- * The limits of this drop-in: a helper has its own `_res` (res_init), locale and, for a caller that left its
- * network or mount namespace, the namespaces of the thread that first asked.
+ * Limits: a helper does not have the caller's `_res` (res_init) and locale, and if the caller has changed its network
+ * or mount namespace, it has the namespaces of the thread that started the helper.
  */
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -57,11 +57,12 @@ static struct job *new_job(void (*run)(struct bo_blocking_job *), size_t host_si
 
 static int fail(int code)
 {
-    bo_error(code); /* which returns it: but here a reader, and the analyser, sees that it is not 0 */
+    bo_error(code); /* it returns `code` too, but this way the reader and the analyser see that it is not 0 */
     return code;
 }
 
-/* 0: the job has run, and is the caller's. Else the code to fail with, and the job, if there was one, is gone. */
+/* 0: the job has run, and the caller owns it. Else the code to fail with; the job, if there was one, is no longer the
+ * caller's. */
 static int resolve(struct job *job)
 {
     if (!job)
@@ -75,7 +76,7 @@ static int resolve(struct job *job)
     return EAI_SYSTEM;
 }
 
-/* The end of both calls: errno and the result of the job's, which is freed. */
+/* The end of both calls: sets errno and returns the result, both from the job, and frees the job. */
 static int finish_job(struct job *job)
 {
     int code = job->code, error = job->base.error;
@@ -98,7 +99,7 @@ static bool is_port(const char *service)
     return service[0] && service[strspn(service, "0123456789")] == 0;
 }
 
-/* Whether libc answers without a server. */
+/* Does libc answer without a server? */
 static bool asks_nobody(const char *node, const char *service, int flags)
 {
     return (!node || flags & AI_NUMERICHOST || is_address(node)) &&
@@ -165,7 +166,7 @@ static void run_getnameinfo(struct bo_blocking_job *base)
                             job->service_size, job->flags);
 }
 
-/* No name is longer than this, whatever the caller has room for. */
+/* The size to allocate: no name is longer than the limit, however large the caller's buffer is. */
 static socklen_t size_in(const char *buffer, socklen_t size)
 {
     return !buffer ? 0 : size < NAME_SIZE_MAX ? size : NAME_SIZE_MAX;

@@ -25,8 +25,8 @@ int bough_futex_wait(const uint32_t *word, uint32_t expected, bough_time deadlin
 
 /* ---- readiness --------------------------------------------------------------------------------------- */
 
-/* ppoll fails with EINTR after any handler; the read or write that it stands for would not after those that
- * restart calls. */
+/* ppoll() fails with EINTR after any handler; the read or write that it replaces would not fail after a handler that
+ * restarts calls. */
 long bo_wait_ready(int fd, short events, bough_time deadline)
 {
     struct pollfd p = {.fd = fd, .events = events};
@@ -41,16 +41,16 @@ long bo_wait_ready(int fd, short events, bough_time deadline)
     return r < 0 ? r : 0;
 }
 
-/* ---- in full ----------------------------------------------------------------------------------------- */
+/* ---- reading and writing in full ---------------------------------------------------------------------- */
 
 /*
- * How to keep a deadline on a blocking descriptor, without changing a mode that other threads and processes
- * share? Readiness alone does not do: another reader may take the bytes, and a large write outlasts it.
+ * Ways to keep a deadline on a blocking descriptor without changing its mode, which other threads and processes share.
+ * Readiness alone is not enough: another reader may take the bytes, and a large write blocks after the first part.
  */
 enum way {
-    PLAIN,  /* no deadline; or a file, whose waits for the disk nothing ends */
-    SOCKET, /* MSG_DONTWAIT: does what it can, then waits for readiness */
-    NOWAIT, /* pipes: RWF_NOWAIT, the same; Linux before 6.4 has it for none */
+    PLAIN,  /* no deadline; or a file, whose waits for the disk can't be interrupted */
+    SOCKET, /* MSG_DONTWAIT: transfer what is possible, then wait for readiness */
+    NOWAIT, /* pipes: RWF_NOWAIT, likewise; Linux before 6.4 does not support it for them */
     READY   /* the rest: wait for readiness, then read what is there or write a little. A terminal may still
                block a write until it takes what was begun; an interrupt ends it even then */
 };
@@ -88,7 +88,7 @@ static long move(struct transfer *t)
     switch (t->way) {
     case SOCKET:
         return BO_CALL(t->writes ? SYS_sendto : SYS_recvfrom, t->fd, t->at, t->left, MSG_DONTWAIT, NULL, 0);
-    case NOWAIT: /* at offset -1: the descriptor's own */
+    case NOWAIT: /* offset -1: the descriptor's current position */
         return BO_CALL(t->writes ? SYS_pwritev2 : SYS_preadv2, t->fd, &iov, 1, -1, 0, RWF_NOWAIT);
     case PLAIN:
     case READY:
@@ -127,7 +127,7 @@ static int transfer(struct transfer *t, size_t *done)
     size_t size = t->left;
     long r = choose_way(t);
     if (r == 0 && size == 0)
-        r = bough_check() == 0 ? 0 : -BO_ECUT; /* a point in any case */
+        r = bough_check() == 0 ? 0 : -BO_ECUT; /* an interruption point even if there is nothing to transfer */
     else if (r == 0)
         do
             r = transfer_step(t);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waiting for descriptors. The kernel's calls write the time that is left into their timeout, which libc's
- * hide from the caller (all but select's): so does this. Masks are given to the kernel without the
- * wake signal (rule 13).
+ * Waiting for descriptors. The kernel writes the remaining time into the timeout. libc hides that from the caller,
+ * except in select(), and so do these functions. Masks are passed to the kernel without the wake signal (rule 13).
  */
 #include <bough/calls.h>
 #include <poll.h>
@@ -46,7 +45,7 @@ static long select_raw(int count, fd_set *readable, fd_set *writable, fd_set *ex
     return BO_CALL(SYS_pselect6, count, readable, writable, exceptional, timeout, &argument);
 }
 
-/* More microseconds than a second has are fine on Linux. */
+/* Linux accepts more microseconds than a second has. */
 static bool time_of_timeout(const struct timeval *given, struct timespec *time)
 {
     time->tv_nsec = given->tv_usec % 1000000 * 1000;

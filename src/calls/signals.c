@@ -6,7 +6,8 @@
 #include "wake/wake_send.h"
 #include "wake/wake_signal.h"
 
-/* A thread that waits for the wake signal blocks it, too; sigsuspend's mask must let it in (rule 13). */
+/* The mask is passed without the wake signal: the kernel blocks the mask's signals during the wait, and the wake signal
+ * must be delivered (rule 13). */
 int bough_sigsuspend(const sigset_t *mask)
 {
     sigset_t open;
@@ -18,8 +19,8 @@ static uint64_t signal_bit(int signo)
     return (uint64_t)1 << (signo - 1);
 }
 
-/* A full set, as the kernel's: without the wake signal, which would be taken instead of waking us, and
- * without those from 32 that libc keeps to itself, which some libc's sets let through. */
+/* The set in the kernel's size. Without the wake signal, which would be taken instead of waking the thread, and without
+ * the signals from 32 that libc reserves, which the sets of some libcs can contain. */
 static uint64_t waitable(const sigset_t *set)
 {
     uint64_t mask;
@@ -29,7 +30,8 @@ static uint64_t waitable(const sigset_t *set)
     return mask & ~signal_bit(bo_wake_signo);
 }
 
-/* raise() and pthread_kill() use tkill(), which libc hides. */
+/* raise() and pthread_kill() send signals by tkill(): the kernel reports SI_TKILL for them, and libc reports
+ * SI_USER. */
 static long take_signal(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
 {
     uint64_t mask = waitable(set);
@@ -49,7 +51,7 @@ int bough_sigwaitinfo(const sigset_t *set, siginfo_t *info)
     return (int)bo_result(take_signal(set, info, NULL));
 }
 
-/* It has no EINTR: a handler that runs meanwhile is no reason to return. */
+/* sigwait() does not fail with EINTR: the wait continues after a signal handler. */
 int bough_sigwait(const sigset_t *set, int *signo)
 {
     long r;

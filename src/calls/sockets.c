@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages. The kernel's struct msghdr and cmsghdr have 64-bit lengths; POSIX says int and socklen_t, and
- * musl keeps to it with padding that is not cleared. So lengths are widened where libc has narrow ones; where
- * it has not (glibc), all of this is nothing, and the compiler sees it.
+ * Messages. The kernel's struct msghdr and cmsghdr have 64-bit lengths; POSIX has int and socklen_t, as musl does, with
+ * padding that is not cleared. So lengths are widened where libc has narrow ones. Where it does not (glibc), the
+ * compiler removes all of this.
  */
 #include <bough/calls.h>
 #include <string.h>
@@ -37,7 +37,8 @@ static void widen(struct msghdr *message)
     wide->control_length = control_length;
 }
 
-/* A copy of the control data, since the caller's is const. 0, or -ENOMEM if it is longer than any can be. */
+/* Widens a copy of the control data, because the caller's data is const. 0, or -ENOMEM if it is longer than the kernel
+ * accepts. */
 static long widen_control(struct msghdr *message, void *copy)
 {
     if (!message->msg_controllen)
@@ -72,7 +73,7 @@ ssize_t bough_sendmsg(int fd, const struct msghdr *message, int flags)
 ssize_t bough_recvmsg(int fd, struct msghdr *message, int flags)
 {
     if (NARROW)
-        widen(message); /* in place: the padding is not the caller's to look at */
+        widen(message); /* in place: the caller does not use the padding */
     return bo_result(BO_CALL(SYS_recvmsg, fd, message, flags));
 }
 
@@ -83,7 +84,7 @@ int bough_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, bough_mmsg_
     return (int)bo_result(BO_CALL(SYS_recvmmsg, fd, messages, count, flags, timeout));
 }
 
-/* The kernel's call says how many were sent if not all could be, and so does this. */
+/* If not all messages could be sent, returns the number that was sent, as the kernel's call does. */
 static int send_each(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
     for (unsigned i = 0; i < count; i++) {

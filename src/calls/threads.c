@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waits inside libc: joins, conditions, semaphores. thread/call.h says how they are ended: by their own
- * deadline. So each is given one, in `wait.until`, and the timeouts that libc reports are then distinguished:
+ * Waits inside libc: joins, conditions, semaphores. An interrupt ends them by their deadline (thread/call.h). So each
+ * gets a deadline, in `wait.until`, and the cause of a timeout that libc reports is determined afterwards:
  *
- *     libc says        due     it was
+ *     libc returns     due     it was
  *     0, EOWNERDEAD    -       a completed effect, which wins (rule 9)
  *     ETIMEDOUT        yes     the interrupt: BO_ECUT, which is ECANCELED when it is returned
  *     ETIMEDOUT        no      the deadline, if `until` still is the deadline; else a wake for an interrupt
@@ -16,9 +16,9 @@
 #include "thread/foreign_call.h"
 #include "wake/wake_signal.h"
 
-enum { AGAIN = -1 }; /* no error number */
+enum { AGAIN = -1 }; /* not an error number */
 
-/* Whether libc's ETIMEDOUT can be the caller's own deadline's. */
+/* Whether libc's ETIMEDOUT can be due to the caller's deadline. */
 static bool was_deadline(const struct bo_libc_wait *wait, const struct timespec *deadline)
 {
     return deadline && wait->until.tv_sec == deadline->tv_sec && wait->until.tv_nsec == deadline->tv_nsec;
@@ -36,7 +36,7 @@ static int verdict(const struct bo_libc_wait *wait, const struct timespec *deadl
 static int thrd_result(int error)
 {
     if (bo_error(error) == ECANCELED)
-        errno = ECANCELED; /* else it is left alone, as by libc */
+        errno = ECANCELED; /* otherwise it stays unchanged, as with libc */
     return error == 0 ? thrd_success : error == ETIMEDOUT ? thrd_timedout : thrd_error;
 }
 
@@ -52,12 +52,12 @@ static const struct timespec *deadline_by(clockid_t clock, const struct timespec
 }
 #define sem_until(semaphore, clock, until) sem_clockwait(semaphore, clock, until)
 #define cond_until(cond, mutex, clock, until) pthread_cond_clockwait(cond, mutex, clock, until)
-enum { TIMEOUT_EATS_SIGNAL = 0 }; /* it sends a replacement */
+enum { TIMEOUT_EATS_SIGNAL = 0 }; /* a waiter that times out passes a signal on */
 
 #else
 
-/* musl has no waits by a clock: a deadline is brought to CLOCK_REALTIME, once. That is right as long as the clock
- * is not set, and for conditions with the default clock. NULL: no such clock. */
+/* musl has no waits by a clock: a deadline is converted to CLOCK_REALTIME once. That is correct as long as the clock is
+ * not set, and for conditions with the default clock. NULL: no such clock. */
 static const struct timespec *deadline_by(clockid_t clock, const struct timespec *deadline, struct timespec *copy)
 {
     struct timespec there, here;
@@ -71,12 +71,12 @@ static const struct timespec *deadline_by(clockid_t clock, const struct timespec
     long carry = copy->tv_nsec < 0 ? -1 : copy->tv_nsec / 1000000000;
     copy->tv_nsec -= carry * 1000000000;
     if (__builtin_add_overflow(deadline->tv_sec, here.tv_sec - there.tv_sec + carry, &copy->tv_sec))
-        *copy = *deadline; /* far away, by either clock */
+        *copy = *deadline; /* as far in the future by either clock */
     return copy;
 }
 #define sem_until(semaphore, clock, until) ((void)(clock), sem_timedwait(semaphore, until))
 #define cond_until(cond, mutex, clock, until) ((void)(clock), pthread_cond_timedwait(cond, mutex, until))
-/* A waiter that was signalled and times out at once says ETIMEDOUT. */
+/* A waiter that was signalled and times out at the same time returns ETIMEDOUT. */
 enum { TIMEOUT_EATS_SIGNAL = 1 };
 
 #endif
@@ -118,14 +118,14 @@ int bough_thrd_join(thrd_t thread, int *result)
 
 /* ---- conditions -------------------------------------------------------------------------------------- */
 
-/* Waking for nothing is what a condition may do: nothing has to be tried again here. */
+/* A condition wait may wake up spuriously, so no wait has to be repeated here. */
 static int await_was_woken(const struct bo_libc_wait *wait, const struct timespec *deadline, int error, bool due)
 {
     error = verdict(wait, deadline, error, due);
     return error == AGAIN ? 0 : error;
 }
 
-/* A wake-up that the cut wait may have consumed goes to another waiter; one too many does no harm. */
+/* Passes on a wake-up that the interrupted wait may have consumed; a superfluous wake-up is harmless. */
 static int hand_signal_on(pthread_cond_t *cond, int error)
 {
     if (TIMEOUT_EATS_SIGNAL && error == BO_ECUT)
@@ -133,7 +133,7 @@ static int hand_signal_on(pthread_cond_t *cond, int error)
     return error;
 }
 
-/* By the condition's own clock: a deadline that is far away, or past, is so on each. */
+/* By the condition's clock, whichever it is: the deadlines used here are far away, or past, on each clock. */
 static int await_condition(pthread_cond_t *cond, pthread_mutex_t *mutex, const struct timespec *deadline)
 {
     struct bo_libc_wait wait;
@@ -169,7 +169,7 @@ int bough_pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *mutex, c
     return bo_error(hand_signal_on(cond, await_was_woken(&wait, deadline, error, bo_libc_end(&wait))));
 }
 
-/* C11's conditions are POSIX's in both libcs, but only their own functions may say so. */
+/* In both libcs C11's conditions are POSIX's, but only the C11 functions may be used on them. */
 static int await_c11(cnd_t *cond, mtx_t *mutex, const struct timespec *deadline)
 {
     struct bo_libc_wait wait;
@@ -197,21 +197,22 @@ int bough_cnd_timedwait(cnd_t *cond, mtx_t *mutex, const struct timespec *deadli
 
 /* ---- semaphores -------------------------------------------------------------------------------------- */
 
-/* A wake for an interrupt that is not due after all has ended it. */
+/* Has a wake ended the wait? Its interrupt may not be due any more. */
 static bool was_woken(const struct bo_libc_wait *wait)
 {
     return wait->until.tv_sec == 0 && wait->until.tv_nsec == 0;
 }
 
-/* A wait with a deadline fails with EINTR after any handler, one without only after those that do not restart
- * calls: what our own far deadline has brought about is tried again, and so is what our wake has. */
+/* Whether to repeat a wait that failed with EINTR. A wait with a deadline fails so after any handler, a wait without
+ * one only after handlers that do not restart calls. If only the library's far deadline, or a wake, has caused the
+ * failure, the wait is repeated. */
 static bool restarts(const struct bo_libc_wait *wait, const struct timespec *deadline, int error)
 {
     return error == EINTR && (was_woken(wait) || (!deadline && bo_handlers_restart()));
 }
 
-/* In foreign code a call that need not wait is no point. The token has to be taken to find out: it could be gone after
- * a look. */
+/* In foreign code a call that need not wait is no interruption point. The token is taken to find out: between a look
+ * and the call another thread could take it. */
 static bool foreign_takes(sem_t *semaphore)
 {
     return bo_self && bo_foreign_calls(bo_self) && sem_trywait(semaphore) == 0;
@@ -225,7 +226,7 @@ static int take_semaphore(sem_t *semaphore, clockid_t clock, const struct timesp
         return foreign_takes(semaphore) ? 0 : error;
     error = sem_until(semaphore, clock, &wait.until) == 0 ? 0 : errno;
     bool due = bo_libc_end(&wait);
-    /* A token that was posted while we left would be lost on us: it wins (rule 9). */
+    /* A token that was posted while this thread was leaving would otherwise go unused: it wins (rule 9). */
     if (due && (error == ETIMEDOUT || error == EINTR))
         return sem_trywait(semaphore) == 0 ? 0 : BO_ECUT;
     return restarts(&wait, deadline, error) ? AGAIN : verdict(&wait, deadline, error, due);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Sleeping. The rest of the time is reported as by the namesake, and an interrupt like a signal: a sleep that was
+/* Sleeping. The remaining time is reported as by the libc functions, for an interrupt as for a signal: a sleep that was
  * interrupted before it started has all of its time left. */
 #include <bough/calls.h>
 #include <threads.h>
 #include "thread/call.h"
 
-/* The kernel takes the time from `rest` and leaves there what is left of it: the core may begin the call again after
- * a wake that was not admitted, and must not sleep for all of it again. */
+/* The kernel reads the time from `rest` and stores the remaining time there, because the library may restart the call
+ * after a wake that was not admitted: it must not sleep for the whole time again. */
 static long sleep_for(clockid_t clock, const struct timespec *time, struct timespec *left)
 {
     if (!time)
@@ -23,7 +23,7 @@ int bough_nanosleep(const struct timespec *time, struct timespec *left)
     return (int)bo_result(sleep_for(CLOCK_REALTIME, time, left));
 }
 
-/* POSIX wants EINVAL for the thread's own processor clock, where the kernel says EOPNOTSUPP. */
+/* POSIX specifies EINVAL for the calling thread's processor clock, where the kernel returns EOPNOTSUPP. */
 int bough_clock_nanosleep(clockid_t clock, int flags, const struct timespec *time, struct timespec *left)
 {
     if (clock == CLOCK_THREAD_CPUTIME_ID)
@@ -33,7 +33,7 @@ int bough_clock_nanosleep(clockid_t clock, int flags, const struct timespec *tim
     return bo_error((int)-sleep_for(clock, time, left));
 }
 
-/* Of a cut sleep a part of a second counts as a whole one, lest it look like a full sleep. */
+/* After an interrupted sleep a part of a second is rounded up, or the result could look like that of a full sleep. */
 unsigned bough_sleep(unsigned seconds)
 {
     struct timespec time = {seconds, 0};

@@ -21,7 +21,8 @@ static bool same_note(const struct bo_region_note *a, const struct bo_region_not
     return a->kind == b->kind && a->line == b->line && a->since == b->since && a->file == b->file;
 }
 
-/* The owner may be writing it: what reads alike twice, with the depth above it before and after, is whole. */
+/* The owner may be writing the note. A copy is consistent if two reads are equal and the region is open (its depth is
+ * below the thread's) before and after. */
 bool bo_region_note(const struct bo_thread *t, uint32_t depth, struct bo_region_note *note)
 {
     struct bo_region_note again;
@@ -54,7 +55,7 @@ const char *bo_region_name(int kind)
     }
 }
 
-/* As a compiler prints it, from its last two parts on: a line has other things to say. */
+/* The last two parts of a path: a line has other contents, too. */
 static const char *short_name(const char *path)
 {
     const char *last = strrchr(path, '/');
@@ -70,7 +71,7 @@ void bo_put_place(struct bo_out *o, const char *file, int line)
     bo_put(o, ":%d", line);
 }
 
-/* The innermost region that keeps an interrupt off: what a thread that does not stop is stuck in. */
+/* Finds the innermost region that delays an interrupt: the cause if a thread does not stop. */
 static bool find_keeper(const struct bo_thread *t, struct bo_region_note *note)
 {
     uint32_t depth = bo_load_acquire(&t->depth);
@@ -92,9 +93,10 @@ static void put_keeper(struct bo_out *o, const struct bo_thread *t, uint64_t w)
     bo_put(o, "%s, ", note.kind == BO_CRITICAL && (w & BO_OVERRUN) ? " (budget used up)" : "");
 }
 
-/* ---- what was asked of it --------------------------------------------------------------------------- */
+/* ---- pending records --------------------------------------------------------------------------- */
 
-/* When the oldest record was posted to this target that the thread has not met; `earliest` if none is older. */
+/* When the oldest record of this target was posted for which no point of the thread has failed; `earliest` if none is
+ * older. */
 static int64_t unmet(const struct bo_thread *t, const struct bo_target *target, int64_t earliest)
 {
     for (uint32_t due = bo_load_seq(&target->due); due; due &= due - 1) {
@@ -109,7 +111,8 @@ static int64_t unmet(const struct bo_thread *t, const struct bo_target *target, 
     return earliest;
 }
 
-/* Over its chain; BO_FOREVER: nothing is. The bound is for slots that change under our eyes. */
+/* The same over the thread's chain; BO_FOREVER: there is no such record. The number of steps is limited because slots
+ * may change during the walk. */
 static int64_t asked_since(const struct bo_thread *t)
 {
     int64_t since = unmet(t, &t->t, BO_FOREVER);
@@ -137,7 +140,7 @@ static void put_unmet(struct bo_out *o, const struct bo_thread *t, uint64_t w)
     bo_put(o, " ago)");
 }
 
-/* ---- what it does ----------------------------------------------------------------------------------- */
+/* ---- the thread's activity ----------------------------------------------------------------------------------- */
 
 static const struct bo_branch *joining(const struct bo_thread *t)
 {
@@ -154,7 +157,7 @@ static void put_joining(struct bo_out *o, const struct bo_branch *b)
     bo_put(o, " (%u left)", bo_load_relaxed(&b->live));
 }
 
-/* A join, which nothing interrupts: the culprit is the thread that does not end. */
+/* A join, which is never interrupted: the cause is the thread that does not end. */
 static void put_join(struct bo_out *o, pid_t tid)
 {
     struct bo_task task;
@@ -228,7 +231,7 @@ static void put_caller(struct bo_out *o, const char *object)
     bo_put_name(o, *path ? slash ? slash + 1 : path : "the program");
 }
 
-/* What the last interrupted call of foreign code came to, as long as an interrupt is pending. */
+/* How the last interrupted call of foreign code ended, as long as an interrupt is pending. */
 static void put_outcome(struct bo_out *o, const struct bo_thread *t, uint64_t w)
 {
     int64_t at = bo_load_relaxed(&t->outcome.at);
@@ -252,7 +255,8 @@ static void put_outcome(struct bo_out *o, const struct bo_thread *t, uint64_t w)
                                        : "");
 }
 
-/* The wake has found a handler of the program's on top of the call, or the stack pointer is on no stack of its own. */
+/* The wake has found that a handler of the program had interrupted the call, or the stack pointer is outside the
+ * thread's stack. */
 BO_BARE static bool in_handler(const struct bo_thread *t, const struct bo_task *task)
 {
     uintptr_t high = t->stack_high;
@@ -281,7 +285,7 @@ size_t bo_where(const struct bo_thread *t, uint32_t generation, char *text, size
         return 0;
     bo_task_look(&task, bo_load_relaxed(&t->tid));
     bo_put_where(&o, t, &task);
-    if (!bo_target_is(&t->t, generation)) /* it has ended meanwhile: what was seen may be the next one's */
+    if (!bo_target_is(&t->t, generation)) /* ended meanwhile: the text may describe the slot's next user */
         bo_out_memory(&o, text, size);
     return o.used;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Where a thread is stuck, in words: for reports and dumps (rule 40). No lock, no memory, nothing that blocks. */
+/* Describes where a thread is stuck, for reports and dumps (rule 40). It takes no lock, allocates no memory, and does
+ * not block. */
 #ifndef BO_INSPECT_BLOCKED_AT_H
 #define BO_INSPECT_BLOCKED_AT_H
 
@@ -9,19 +10,19 @@
 
 /*
  * One phrase, such as "in the critical section at file.c:12 for 7.1 s (budget used up), in foreign code: read(5, ...)".
- * Returns its length; 0, and an empty text, if that generation does not live. What does not fit is cut. [signal]
+ * Returns its length; 0, and an empty text, if that generation does not live. A longer phrase is cut. [signal]
  */
 size_t bo_where(const struct bo_thread *t, uint32_t generation, char *text, size_t size);
-/* The same of a thread whose task has been looked at. */
+/* The same for a thread whose task was already read. */
 void bo_put_where(struct bo_out *o, const struct bo_thread *t, const struct bo_task *task);
 
-/* A region as its owner has noted it. */
+/* A region, as its owner has stored it. */
 struct bo_region_note {
     int kind, line;
     int64_t since;
-    const char *file; /* may be gone: for bo_put_place() */
+    const char *file; /* may be unloaded: only for bo_put_place() */
 };
-/* Copies the note of the region at this depth (0: the outermost); false: there is none, or it changes just now. */
+/* Copies the note of the region at this depth (0: the outermost); false: there is none, or it is just changing. */
 bool bo_region_note(const struct bo_thread *t, uint32_t depth, struct bo_region_note *note);
 /* "critical section", "allow region"... */
 const char *bo_region_name(int kind);

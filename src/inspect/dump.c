@@ -19,23 +19,23 @@
 #include "state/current.h"
 #include "wake/ticker.h"
 
-/* How long a dump goes into details: each thread's stack, and asking those that run. */
+/* The time limits for details: each thread's stack, and requests for stacks of running threads. */
 #define STACKS_FOR BO_SEC(2)
 #define ASK_FOR BO_MS(100)
 #define ASK_ALL_FOR BO_SEC(2)
 
 enum { SMALL = 640, DEEPEST = 24 };
 
-/* Only touched by the thread that holds `dumping`. Address space until then. */
+/* Only used by the thread that holds `dumping`. It takes no memory before, only address space. */
 static struct {
     struct bo_forest forest;
     struct bo_maps maps;
     char text[4096], entries[4096] __attribute__((aligned(8)));
 } dump_room;
 static _Atomic pid_t
-    dumping; /* the process that writes a dump: a forked child finds its parent here, which is another process */
+    dumping; /* the process that writes a dump: a forked child finds its parent's id here, and may take over */
 
-/* `whole`: this dump has the room. */
+/* `whole`: this dump holds `dump_room`, and writes everything. */
 struct dump {
     struct bo_out out;
     unsigned flags;
@@ -59,7 +59,7 @@ static void give_room(void)
 
 /* ---- the head ------------------------------------------------------------------------------------- */
 
-/* Days since 1970 to a date, without libc, which reads time zones under a lock. Years begin in March here. */
+/* Converts days since 1970 to a date, without libc, which reads time zones under a lock. Years begin in March here. */
 static void put_date(struct bo_out *o, int64_t seconds)
 {
     int64_t days = seconds / 86400 + 719468, era = days / 146097, day_of_era = days % 146097;
@@ -99,7 +99,8 @@ static void indent(struct bo_out *o, unsigned depth)
     bo_put(o, "%*s", 2 * (int)(depth < DEEPEST ? depth : DEEPEST), "");
 }
 
-/* The fields of a record that are not atomic: another post may overwrite them meanwhile, which shows in the state. */
+/* Copies the fields of a record that are not atomic. Another post may overwrite them meanwhile, which shows in the
+ * state. */
 BO_BARE static bool copy_reason(const struct bo_record *r, char reason[BOUGH_REASON_MAX + 1], pid_t *source)
 {
     uint64_t state = bo_load_seq(&r->state);
@@ -271,7 +272,7 @@ static void put_tree(struct dump *d)
             put_thread_line(&d->out, bo_thread_at(node), depth);
 }
 
-/* Without the room: the threads and branches, in no order. */
+/* If another dump holds `dump_room`: lists the threads and branches in no particular order. */
 static void put_list(struct dump *d)
 {
     uint32_t high = bo_load_acquire(&bo_arena.head->thread_high);
@@ -326,7 +327,7 @@ static void put_task(struct dump *d, pid_t tid)
     put_stack(d, tid, &task);
 }
 
-/* As the kernel lays an entry out. */
+/* A directory entry, in the kernel's layout. */
 struct entry {
     uint64_t inode;
     int64_t next;

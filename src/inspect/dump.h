@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The dump: all that can be seen of this process, written by a thread that may be the only one that still works
- * (rule 41). No lock, no memory, no waiting without an end; slots may change, or be garbage, while they are read.
+ * The dump: everything that can be seen of this process, written by a thread that may be the only one that still works
+ * (rule 41). It takes no lock, allocates no memory, and each wait is limited; slots may change, or be damaged, while
+ * they are read.
  *
- * One dump at a time has the room for the tree and the stacks. Another that begins meanwhile, perhaps in a signal
- * handler on top of the first, says so and shows the rest.
+ * Only one dump at a time has room for the tree and the stacks. A second one, perhaps in a signal handler that
+ * interrupts the first, states that and contains the rest.
  */
 #ifndef BO_INSPECT_DUMP_H
 #define BO_INSPECT_DUMP_H
@@ -13,7 +14,7 @@ enum bo_dump_flags {
     BO_DUMP_FATAL = 1 /* the process is about to die: running threads are asked for their stacks, by a signal */
 };
 
-/* 0; -1 with write's errno, EAGAIN where the descriptor took nothing in time. [signal] */
+/* 0; -1 with write's errno, EAGAIN if the descriptor accepted nothing in time. [signal] */
 int bo_dump(int fd, unsigned flags);
 /* `why`: a line for its head; NULL. */
 int bo_dump_because(int fd, unsigned flags, const char *why);

@@ -15,26 +15,26 @@
 #include "wake/post.h"
 #include "wake/ticker.h"
 
-/* How long an answer waits to be fetched, and a box for a writer that does not come to an end. */
+/* How long an answer is kept for its reader, and a box for a writer that does not finish. */
 #define PATIENCE BO_SEC(30)
 
 /*
- * What this process knows of each box, in memory of its own: the box itself can say anything at any time.
+ * The state of each box, in this process's private memory: the box itself may contain anything at any time.
  *
  *      IDLE --a request was sent--> AT_WORK --answered--> ANSWERED --fetched, or too old--> IDLE
  *
- * A box is read when it is IDLE only. `fd` is the dump's, -1 if there is none: what is closed is never what the box
- * says.
+ * A box is read only when it is IDLE. `fd` is the dump's, -1 if there is none: the descriptor to close is never read
+ * from the box.
  */
 enum step { IDLE, AT_WORK, ANSWERED };
 static struct box {
     _Atomic uint32_t step;
     int fd;
-    int64_t since; /* it has been as it is; 0: not known */
+    int64_t since; /* the time of its last change; 0: not known */
 } boxes[BO_REQUESTS];
 
-static uint32_t seen;             /* the ticker's own */
-static unsigned boxes_to_revisit; /* boxes that are to be looked at again */
+static uint32_t seen;             /* used by the ticker only */
+static unsigned boxes_to_revisit; /* how many boxes are to be checked again */
 
 static struct bo_request *request_of(const struct box *box)
 {
@@ -48,12 +48,12 @@ static void answer_request(struct box *box, int error)
     l->fd = box->fd;
     box->since = bo_clock();
     bo_store_seq(&l->state, BO_REQUEST_ANSWERED);
-    /* Pairs with the ticker's look: fd and since are there. After the state, which else would look as if the answer had
-     * been fetched. */
+    /* Pairs with the ticker's load of `step`: fd and since are set. After the box's state: otherwise the ticker would
+     * take the answer for fetched. */
     bo_store_release(&box->step, ANSWERED);
 }
 
-/* In one go: it may change under our eyes. */
+/* Copies the request once, because it may change at any time. */
 BO_BARE static void copy_request(struct bo_request *to, const struct bo_request *from)
 {
     const volatile unsigned char *byte = (const volatile unsigned char *)from;
@@ -77,8 +77,8 @@ static void interrupt(struct box *box, const struct bo_request *l)
     answer_request(box, error);
 }
 
-/* In a file without a name, which the writer opens under /proc/PID/fd, and which is sealed when it is whole. On a
- * helper. */
+/* Writes the dump to a file without a name, which the requesting process opens under /proc/PID/fd. The file is sealed
+ * when it is complete. Runs on a helper. */
 static void dump(void *argument)
 {
     struct box *box = argument;
@@ -115,8 +115,8 @@ static bool too_old(struct box *box)
     return bo_clock() - box->since > PATIENCE;
 }
 
-/* The file of a dump lives as long as its answer, which is over when the writer has freed the box; it may be the next
- * one's already. A writer that was ended in the middle leaves a box that is not free. */
+/* The file of a dump is kept as long as its answer, until the requesting process has freed the box, which the next
+ * request may use at once. A process that was killed in the middle leaves a box that is not free. */
 static void put_away(struct box *box)
 {
     uint32_t step = bo_load_acquire(&box->step), state = bo_load_seq(&request_of(box)->state);
@@ -150,7 +150,7 @@ int64_t bo_mail_read(bool (*run)(void (*fn)(void *), void *argument))
     return boxes_to_revisit ? bo_clock() + BO_SEC(1) : BO_FOREVER;
 }
 
-/* The child's mailbox is another one, and the parent's dumps are the parent's. */
+/* In a forked child, which has its own mailbox: closes the files of the parent's dumps. */
 void bo_mail_after_fork(void)
 {
     for (int i = 0; i < BO_REQUESTS; i++) {

@@ -33,7 +33,7 @@ static const char *skip_fields(const char *at, int count)
     return at;
 }
 
-/* A file's mappings follow each other: its name is kept once. */
+/* The mappings of a file follow each other, so its name is stored once. */
 static uint32_t keep_name(struct bo_maps *m, const char *name)
 {
     size_t size = strlen(name) + 1;
@@ -44,7 +44,7 @@ static uint32_t keep_name(struct bo_maps *m, const char *name)
     return (uint32_t)(m->names_used - size);
 }
 
-/* `first`: where the mappings of the file begin that the present line belongs to. */
+/* `first`: where the mappings of the current line's file begin. */
 struct reading {
     uintptr_t first;
     uint32_t name;
@@ -90,7 +90,7 @@ void bo_maps_read(struct bo_maps *m)
     struct reading r = {0};
     size_t used = 0;
     m->count = 0;
-    m->names[0] = '\0'; /* name 0 is none */
+    m->names[0] = '\0'; /* name 0 is the empty name */
     m->names_used = 1;
     long fd = bo_raw4(SYS_openat, AT_FDCWD, (long)"/proc/self/maps", O_RDONLY | O_CLOEXEC, 0), n;
     if (fd < 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The code that is loaded, from /proc/self/maps: addresses become module and offset, as addr2line wants them. */
+/* The loaded code, from /proc/self/maps: converts addresses to module and offset, for addr2line. */
 #ifndef BO_INSPECT_MAPS_H
 #define BO_INSPECT_MAPS_H
 
@@ -19,7 +19,7 @@ struct bo_maps {
     char line[512], chunk[4096];
 };
 
-/* What does not fit is left out. */
+/* Mappings for which there is no room are left out. */
 void bo_maps_read(struct bo_maps *maps);
 /* The mapping that an address of code lies in; NULL. */
 const struct bo_module *bo_maps_find(const struct bo_maps *maps, uintptr_t code);

@@ -17,7 +17,8 @@ static size_t to_page_end(uintptr_t at, size_t size)
     return size < left ? size : left;
 }
 
-/* By the kernel, which copies up to where the memory ends: a piece a page, since it need not split one. */
+/* By the kernel, which copies up to the end of the readable memory. One piece for each page, because the kernel may not
+ * copy a part of a piece. */
 static long by_kernel(void *to, uintptr_t from, size_t size)
 {
     struct iovec local = {to, size}, remote[PIECES];
@@ -43,7 +44,8 @@ __attribute__((no_sanitize("address", "thread"))) static void copy_bytes(char *t
         to[i] = source[i];
 }
 
-/* Where a sandbox forbids that: what another thread unmaps between the look and the copy is our end. */
+/* For sandboxes that forbid that call. If another thread unmaps the memory between the test and the copy, this process
+ * crashes. */
 static size_t by_ourselves(char *to, uintptr_t from, size_t size)
 {
     size_t done = 0;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory of this process that may not be there: a stack that ends, a name in a library that was unloaded. */
+/* Reads memory of this process that may not be mapped: beyond the end of a stack, or a name in an unloaded library. */
 #ifndef BO_INSPECT_SAFE_READ_H
 #define BO_INSPECT_SAFE_READ_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* Copies up to `size` bytes, at most BO_PEEK; returns how many are there. */
+/* Copies up to `size` bytes, at most BO_PEEK; returns how many were readable. */
 enum { BO_PEEK = 32 * 1024 };
 size_t bo_peek(void *to, uintptr_t from, size_t size);
 /* A string, cut at size - 1; "?" if it can't be read. Returns `to`. */

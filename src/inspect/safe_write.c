@@ -17,7 +17,7 @@
 #define PATIENCE BO_SEC(2)
 #define LONGEST BO_SEC(10)
 
-#ifndef RWF_NOWAIT /* older libcs, musl's among them */
+#ifndef RWF_NOWAIT /* not defined by older libcs, nor by musl */
 #define RWF_NOWAIT 8
 #endif
 
@@ -53,7 +53,7 @@ void bo_out_open(struct bo_out *o, int fd, char *buffer, size_t size)
     o->had_pipe = pipe_waits();
 }
 
-/* The one that our own write has raised is for this thread, and taken away. */
+/* A SIGPIPE that the write to this descriptor has raised is pending for this thread: remove it. */
 static void close_signals(const struct bo_out *o)
 {
     static const struct timespec at_once;
@@ -63,7 +63,7 @@ static void close_signals(const struct bo_out *o)
     bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&o->mask, 0, sizeof mask);
 }
 
-/* Until it takes something; false: not in time. */
+/* Waits until the descriptor can be written to; false: not in time. */
 static bool wait_ready(const struct bo_out *o)
 {
     for (;;) {
@@ -77,8 +77,8 @@ static bool wait_ready(const struct bo_out *o)
 }
 
 /*
- * Without waiting where the kernel offers that. Elsewhere what poll has found ready takes a PIPE_BUF without blocking,
- * unless another process fills it at the same moment.
+ * Writes without waiting, where the kernel supports that. Elsewhere a descriptor that poll() reports as ready accepts
+ * PIPE_BUF bytes without blocking, unless another process fills it at the same moment.
  */
 static long write_some(const struct bo_out *o, const char *from, size_t size)
 {
@@ -118,7 +118,7 @@ int bo_out_close(struct bo_out *o)
 
 /* ---- text ----------------------------------------------------------------------------------------- */
 
-/* Formatted in place: there may be little stack. False: there was no room, and nothing is kept. */
+/* Formats in the buffer itself, because the stack may be small. False: there was no room, and nothing was added. */
 __attribute__((format(printf, 2, 0))) static bool place(struct bo_out *o, const char *format, va_list arguments)
 {
     size_t room = o->size - o->used;

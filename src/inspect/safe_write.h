@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Formatting text where no lock, allocation or wait is allowed: in a signal handler, on the ticker's
- * thread, while malloc or stdio is stuck. Into memory, or through a buffer to a descriptor.
+ * Formats text where no lock, allocation or wait is allowed: in a signal handler, on the ticker's thread, while malloc
+ * or stdio is stuck. The text goes to memory, or through a buffer to a descriptor.
  *
- * A descriptor that takes nothing is given up after PATIENCE, and one that takes little after LONGEST: a full pipe
- * never holds up its writer. No SIGPIPE or SIGTTOU is raised.
+ * Writing stops if the descriptor accepts nothing for PATIENCE, and after LONGEST in any case, so a full pipe does not
+ * block the writer for long. No SIGPIPE or SIGTTOU is raised.
  */
 #ifndef BO_INSPECT_SAFE_WRITE_H
 #define BO_INSPECT_SAFE_WRITE_H
@@ -30,10 +30,10 @@ struct bo_out {
 
 void bo_out_memory(struct bo_out *o, char *buffer, size_t size);
 void bo_out_open(struct bo_out *o, int fd, char *buffer, size_t size);
-/* Write the rest, put the signals back. 0, or -1 with errno. */
+/* Write the rest and restore the signals. 0, or -1 with errno. */
 int bo_out_close(struct bo_out *o);
 
-/* Of the formats only integers and strings: the others may allocate. */
+/* Use only formats for integers and strings: others may allocate. */
 void bo_put(struct bo_out *o, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* "7.1 s", "130 ms" */
 void bo_put_span(struct bo_out *o, int64_t ns);

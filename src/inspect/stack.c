@@ -23,7 +23,7 @@ static void put_frame(struct bo_out *o, const struct bo_maps *maps, uintptr_t co
     bo_put(o, "\n");
 }
 
-/* ---- one's own ------------------------------------------------------------------------------------ */
+/* ---- the caller's stack ------------------------------------------------------------------------------------ */
 
 struct frames {
     unsigned depth;
@@ -31,8 +31,9 @@ struct frames {
 };
 
 /*
- * The unwinder finds its tables by dl_iterate_phdr(), under the dynamic linker's lock, but for a libgcc and a glibc
- * (2.35) that know a way without. Only there it is used: the lock's holder may be what does not come on.
+ * The unwinder finds its tables by dl_iterate_phdr(), which takes the dynamic linker's lock. Only newer versions of
+ * libgcc and glibc (2.35) work without the lock, and only with these it is used: the holder of the lock may be the
+ * thread that is stuck.
  */
 #if BO_UNWIND_LOCKLESS
 BO_BARE static _Unwind_Reason_Code stack_step(struct _Unwind_Context *context, void *argument)
@@ -66,7 +67,7 @@ void bo_put_own_stack(struct bo_out *o, const struct bo_maps *maps)
         put_frame(o, maps, f.code[i]);
 }
 
-/* ---- a blocked thread's ------------------------------------------------------------------------------- */
+/* ---- the stack of a blocked thread ------------------------------------------------------------------------------- */
 
 enum { SCANNED = 16 * 1024, PIECE = 1024, FOUND = 24 };
 
@@ -78,7 +79,7 @@ static bool returns_here(const struct bo_maps *maps, uintptr_t code)
            bo_peek(before, code - sizeof before, sizeof before) == sizeof before && bo_arch_is_call(before);
 }
 
-/* In pieces: this may run on a small stack. */
+/* Reads the stack in pieces, because this code may itself run on a small stack. */
 static void scan_stack(struct bo_out *o, const struct bo_maps *maps, uintptr_t sp)
 {
     uintptr_t word[PIECE / sizeof(uintptr_t)];
@@ -106,15 +107,15 @@ void bo_put_stack_of(struct bo_out *o, const struct bo_maps *maps, const struct 
         scan_stack(o, maps, task->sp);
 }
 
-/* ---- a running thread's ------------------------------------------------------------------------------- */
+/* ---- the stack of a running thread ------------------------------------------------------------------------------- */
 
 /*
- * One question at a time: `state` is the thread that is asked and how far it is.
+ * One request at a time: `state` holds the thread that was asked, and its progress.
  *
  *      0 --asker--> ASKED --the thread's handler--> ANSWERING --the same--> ANSWERED --asker--> 0
  *                     \--asker, no answer in time--> 0
  *
- * A thread that begins to answer and does not end is inside the frames: then no thread is asked any more.
+ * A thread that begins to answer and does not finish may still write to `answer`: then no other thread is asked.
  */
 enum { ASKED = 1, ANSWERING, ANSWERED };
 static _Atomic uint64_t state;
@@ -153,7 +154,7 @@ static bool ask_for_stack(pid_t tid, int64_t until)
     return !bo_cas_seq(&state, &asked, 0) && bo_load_seq(&state) == phase_of(tid, ANSWERED);
 }
 
-/* Above the frame that was interrupted lie the handler's. */
+/* The index of the interrupted frame: the frames before it are the signal handler's. */
 static unsigned first_frame(void)
 {
     for (unsigned i = 0; i < answer.depth; i++)

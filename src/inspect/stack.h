@@ -3,10 +3,10 @@
  * Stacks, in three ways:
  *
  *   the caller's own      by the compiler's unwinder: exact
- *   a blocked thread's    by looking: its program counter, then what lies on its stack and points behind a call. The
- *                         thread is not disturbed; some of what is found are left-overs of calls that have returned
- *   a running thread's    by asking it: a signal whose handler unwinds. Only when the process is about to die: it can
- *                         be in the middle of a system call of foreign code
+ *   a blocked thread's    by scanning: its program counter, then each word on its stack that points to the end of a
+ *                         call. The thread is not disturbed; some words are left over from calls that have returned
+ *   a running thread's    by a signal whose handler unwinds. Only when the process is about to die: the signal may
+ *                         interrupt a system call of foreign code
  */
 #ifndef BO_INSPECT_STACK_H
 #define BO_INSPECT_STACK_H
@@ -16,10 +16,10 @@
 
 enum { BO_FRAMES = 48 };
 
-/* Lines that begin with six spaces. */
+/* Writes one line for each frame, indented by six spaces. */
 void bo_put_own_stack(struct bo_out *o, const struct bo_maps *maps);
 void bo_put_stack_of(struct bo_out *o, const struct bo_maps *maps, const struct bo_task *task);
-/* Waits for its answer, at most until `until` (CLOCK_MONOTONIC). One asker at a time. */
+/* Waits for the thread's answer, at most until `until` (CLOCK_MONOTONIC). One request at a time. */
 void bo_put_asked_stack(struct bo_out *o, const struct bo_maps *maps, pid_t tid, int64_t until);
 
 #endif

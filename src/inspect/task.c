@@ -16,7 +16,7 @@ static size_t read_of(pid_t tid, const char *file, char *text, size_t size)
     return bo_read_task(tid, file, text, size);
 }
 
-/* strtoul() keeps out of locks, but not out of errno. */
+/* strtoul() takes no lock, but changes errno, which is restored. */
 static unsigned long next_number(const char **at)
 {
     int saved = errno;
@@ -71,7 +71,7 @@ void bo_task_look(struct bo_task *task, pid_t tid)
     if (task->state == '?')
         return;
     look_names(task, tid);
-    if (tid != (pid_t)bo_raw0(SYS_gettid)) /* or it would be the read of this very file */
+    if (tid != (pid_t)bo_raw0(SYS_gettid)) /* of the calling thread it would show the read of this file */
         look_call(task, tid);
 }
 

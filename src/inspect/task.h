@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the kernel says of a thread of this process, read from /proc/self/task without libc's help. */
+/* What the kernel reports about a thread of this process, read from /proc/self/task without libc. */
 #ifndef BO_INSPECT_TASK_H
 #define BO_INSPECT_TASK_H
 
@@ -8,12 +8,12 @@
 #include "inspect/safe_write.h"
 
 /*
- *   state     as in ps: R runs, S sleeps, D can't be woken, T stopped, t traced, Z ended; '?': it is not there
- *   blocked   it was in the kernel at the look, and so `sp` and `pc` are known
+ *   state     as in ps: R runs, S sleeps, D can't be woken, T stopped, t traced, Z ended; '?': the thread was not found
+ *   blocked   it was in the kernel when it was examined, so `sp` and `pc` are known
  *   nr        the call it is in, with its first argument; -1: none (a page fault), or not known
- *   wchan     where in the kernel it waits; "" if that is a secret
+ *   wchan     the kernel function that it waits in; "" if the kernel hides it
  *
- * The time since it is blocked is missing: the contents of the scheduler's files are not documented.
+ * There is no time since when it is blocked: the contents of the scheduler's files are not documented.
  */
 struct bo_task {
     char name[20], wchan[48], state;

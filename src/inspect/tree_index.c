@@ -6,7 +6,7 @@ static uint32_t branch_node(uint32_t index)
     return index != BO_NONE && index < BO_BRANCHES ? BO_THREADS + index : BO_ROOT_NODE;
 }
 
-/* In the branch around it if that is its owner's as well, else below its owner. */
+/* The parent of a branch: the branch around it if both have the same owner, else the owner. */
 static uint32_t parent_of_branch(const struct bo_branch *b)
 {
     uint32_t owner = bo_load_relaxed(&b->owner), outer = bo_load_relaxed(&b->outer);
@@ -28,7 +28,7 @@ static uint32_t high(_Atomic uint32_t *mark, uint32_t limit)
     return n < limit ? n : limit;
 }
 
-/* What was hung first comes last: from the highest index down. */
+/* From the highest index down, because the node that is added first comes last in its parent's list. */
 void bo_forest_grow(struct bo_forest *f)
 {
     uint32_t branches = high(&bo_arena.head->branch_high, BO_BRANCHES),

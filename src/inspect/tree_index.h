@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The tree as it is now, from the root downwards. The slots know only their way up: this is the index the other way. */
+/* The current tree, from the root downwards. Slots refer only to their parents; this index has their children. */
 #ifndef BO_INSPECT_TREE_INDEX_H
 #define BO_INSPECT_TREE_INDEX_H
 

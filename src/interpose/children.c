@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stand-ins for system() and pclose(), which wait for a child inside libc. The wait is bough's; if it is interrupted,
- * the child is killed and reaped, as glibc does for a thread that is cancelled there.
+ * Stand-ins for system() and pclose(), which wait for a child inside libc. They wait by bough's waitid(). If the wait
+ * is interrupted, the child is killed and reaped, as glibc does for a thread that is cancelled there.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -21,14 +21,14 @@
 #include "interpose/wrapper.h"
 #include "thread/foreign.h"
 
-/* Can it be reaped? */
+/* Has the child ended, so that it can be reaped? */
 static bool has_ended(pid_t pid)
 {
     siginfo_t info = {0};
     return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT | WNOHANG) == 0 && info.si_pid == pid;
 }
 
-/* Until it can be reaped, or there is none. False: cut, and it is as good as dead. */
+/* Waits until the child can be reaped, or does not exist. False: the wait was interrupted, and the child was killed. */
 static bool wait_for_child(struct bo_thread *t, pid_t pid)
 {
     siginfo_t info;
@@ -48,7 +48,7 @@ static bool wait_for_child(struct bo_thread *t, pid_t pid)
     return true;
 }
 
-/* By the system call: in a program that bough is linked into, its own calls come to the stand-ins too. */
+/* By the system call: in a program that bough is linked into, bough's calls of libc reach the stand-ins, too. */
 static int reap(pid_t pid)
 {
     int status;
@@ -60,8 +60,9 @@ static int reap(pid_t pid)
 
 /* ---- system(), as POSIX has it -------------------------------------------------------------------------- */
 
-/* While one runs, the process ignores what a terminal sends to its child too. All calls share that, also in threads
- * that did not opt in: two calls that each restored what they found would leave the signal ignored. */
+/* During a system() the process ignores SIGINT and SIGQUIT, which a terminal sends to its child too. All calls share
+ * this state, also in threads that did not opt in: if each call restored the action that it had found, two overlapping
+ * calls could leave the signals ignored. */
 static struct bo_fork_lock children_lock;
 static int children_running;
 static const int ignored[] = {SIGINT, SIGQUIT};
@@ -106,7 +107,7 @@ __attribute__((constructor)) static void keep_children_over_forks(void)
     pthread_atfork(begin_fork, end_fork, end_fork);
 }
 
-/* An error number. */
+/* Returns an error number. */
 static int spawn_shell(const char *command, const sigset_t *mask, const sigset_t *restored, pid_t *pid)
 {
     const char *const arguments[] = {"sh", "-c", "--", command, NULL};
@@ -130,7 +131,7 @@ static int stand_in_system(const char *command)
     const struct bo_site site = {"system", __builtin_return_address(0), BO_AT_ONCE, bo_on_nothing()};
     sigset_t child, mask, restored;
     pid_t pid;
-    int status = 127 << 8; /* as of a shell that could not be executed */
+    int status = 127 << 8; /* the status of a shell that could not be executed */
     bool cut = false;
     if (!command)
         return ((int (*)(const char *))real_system)(command);
@@ -158,8 +159,8 @@ static int stand_in_system(const char *command)
 static uintptr_t real_pclose;
 
 #ifdef __GLIBC__
-/* glibc keeps it behind the stream and its table of functions. If it is no child of this process, the memory holds
- * something else. */
+/* glibc stores the child's id after the stream and its table of functions. If the value is no child of this process,
+ * the memory holds something else: 0. */
 static pid_t child_of(FILE *stream)
 {
     struct opened {
@@ -179,8 +180,7 @@ static pid_t child_of(FILE *stream)
 }
 #endif
 
-/* The pipe has to be closed before the wait, and the stream behind it: something else takes the descriptor
- * meanwhile. */
+/* The pipe has to be closed before the wait, and the stream after it. Meanwhile /dev/null is open on the descriptor. */
 static bool close_pipe(FILE *stream)
 {
     fflush(stream);
@@ -198,7 +198,7 @@ static int stand_in_pclose(FILE *stream)
     const struct bo_site site = {"pclose", __builtin_return_address(0), BO_AT_ONCE, bo_on_nothing()};
     pid_t pid = t ? child_of(stream) : 0;
     bool cut = pid > 0 && close_pipe(stream) && !wait_for_child(t, pid);
-    int status = ((int (*)(FILE *))real_pclose)(stream); /* which reaps it */
+    int status = ((int (*)(FILE *))real_pclose)(stream); /* this reaps the child */
     return cut ? (errno = bo_outcome_of(t, &site), -1) : status;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Stand-ins for what is in no table of interruptible calls: dlopen(). */
+/* A stand-in for dlopen(), which is not in the table of interruptible calls. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include "interpose/wrapper.h"
@@ -7,7 +7,7 @@
 
 static uintptr_t real_dlopen;
 
-/* What it has loaded takes part from its first call on. */
+/* The loaded objects are patched before they make their first call. */
 static void *stand_in_dlopen(const char *file, int flags)
 {
     void *handle = ((void *(*)(const char *, int))real_dlopen)(file, flags);

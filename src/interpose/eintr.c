@@ -8,10 +8,11 @@
 #include "base/atomic.h"
 #include "interpose/object.h"
 
-/* Each by its source: what it does when a wait fails with another error than EINTR. docs/clients.md has the lines. */
+/* For each library: where its source handles a failed wait, and what it does on an error other than EINTR.
+ * docs/clients.md has the lines. */
 static const char *const built_in[] = {
     "libuv.so",       /* uv__io_poll(), uv_sem_wait(), uv_cond_wait(), uv_thread_join(): abort() */
-    "libuv-*",        /* the same, under the name that Python wheels give it */
+    "libuv-*",        /* libuv, under the name that Python wheels give it */
     "loop.cpython*",  /* uvloop's wheels contain libuv */
     "_corecffi.*",    /* gevent's wheels contain libuv, and libev */
     "corecext.*",     /* gevent's wheels */
@@ -24,7 +25,7 @@ static const char *const built_in[] = {
 };
 enum { BUILT_IN = sizeof built_in / sizeof *built_in };
 
-/* Only ever longer: read without a lock. */
+/* The list only grows, so it is read without a lock. */
 struct added {
     struct added *next;
     char name[];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stand-ins for the older functions that look up hosts. They block inside libc: a helper calls the reentrant one, into
- * memory of its own, and what it has found is moved to where the caller wants it.
+ * Stand-ins for the older functions that look up hosts. They block inside libc, so a helper calls the reentrant
+ * function with a buffer that it allocates, and the result is moved to the caller's memory.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -18,18 +18,18 @@
 
 enum { ADDRESS_MAX = 64, FIRST_ROOM = 1024, MOST_ROOM = 1 << 20 };
 
-/* By name if there is one, else by address. `family` 0: as gethostbyname(). */
+/* A query by name if there is one, else by address. `family` 0: as gethostbyname(). */
 struct look_up {
     struct bo_blocking_job base;
     char *name;
     char address[ADDRESS_MAX];
     socklen_t length;
     int family;
-    int code, host_error; /* what the call has returned */
+    int code, host_error; /* the results of the call */
     bool found;
     struct hostent host;
     size_t room;
-    char buffer[]; /* what `host` points into; the name behind it */
+    char buffer[]; /* the data that `host` points into, then the name */
 };
 
 static void run_look_up(struct bo_blocking_job *base)
@@ -84,7 +84,7 @@ static char **moved_list(char **list, const char *from, char *to)
     return new;
 }
 
-/* All that a result points to lies in the buffer that it came with. */
+/* Everything that a result points to is in the buffer that was passed with it. */
 static void move_host(const struct look_up *l, struct hostent *host, char *buffer)
 {
     memcpy(buffer, l->buffer, l->room);
@@ -94,7 +94,7 @@ static void move_host(const struct look_up *l, struct hostent *host, char *buffe
     host->h_addr_list = moved_list(host->h_addr_list, l->buffer, buffer);
 }
 
-/* ---- the reentrant ones ---------------------------------------------------------------------------------- */
+/* ---- the reentrant functions ---------------------------------------------------------------------------------- */
 
 struct place {
     struct hostent *host;
@@ -123,10 +123,10 @@ static int give_look_up_up(const struct place *place, int error)
     return errno = error;
 }
 
-/* The calling function, as what failed. To be used there: the address is its caller's. */
+/* Describes the stand-in that uses this macro as the failed call: the return address is the stand-in's caller. */
 #define HERE(name) ((const struct bo_site){(name), __builtin_return_address(0), BO_AT_ONCE, bo_on_nothing()})
 
-/* A result, or the error number that all of these return. */
+/* Stores the result, or returns the error number that all of these functions return. */
 static int look_up(struct bo_thread *t, const struct bo_site *site, struct look_up *l, const struct place *place)
 {
     *place->result = NULL;
@@ -176,7 +176,7 @@ static int stand_in_gethostbyaddr_r(const void *address, socklen_t length, int f
                    &(struct place){host, buffer, room, result, host_error});
 }
 
-/* ---- those with memory of their own: a thread's, until its next call --------------------------------------- */
+/* ---- the functions with static memory: here one buffer for each thread, until its next call -------------------- */
 
 struct own {
     struct hostent host;
@@ -223,7 +223,7 @@ static bool grow_own(struct own *own, size_t room)
     return true;
 }
 
-/* ERANGE asks for more room. */
+/* Repeats the query with more room as long as it fails with ERANGE. */
 static struct hostent *look_up_own(struct bo_thread *t, const struct bo_site *site, const char *name,
                                    const void *address, socklen_t length, int family)
 {

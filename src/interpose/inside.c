@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Stand-ins for functions that make one blocking system call inside libc, and are in no table of interruptible
+/* Stand-ins for functions that make one blocking system call inside libc, and are not in the table of interruptible
  * calls. */
 #define _GNU_SOURCE
 #include <bough/calls.h>
@@ -19,7 +19,8 @@
 
 /* ---- leases ------------------------------------------------------------------------------------------------ */
 
-/* Of a line such as "1: LEASE  ACTIVE    READ  4711 fe:01:1234 0 EOF". A lease that is being broken ends whatever its type. */
+/* Does the lease in this line of /proc/locks block an open() of the file? For example:
+ * "1: LEASE  ACTIVE    READ  4711 fe:01:1234 0 EOF". A lease that is being broken blocks any open(). */
 static bool is_in_the_way(const char *line, const struct stat *file, bool writing)
 {
     char state[16], type[16];
@@ -32,8 +33,7 @@ static bool is_in_the_way(const char *line, const struct stat *file, bool writin
     return writing || strcmp(state, "ACTIVE") != 0 || strcmp(type, "WRITE") == 0;
 }
 
-/* By system calls made by hand: in a program that bough is linked into, its own calls of libc come to the stand-ins
- * too. */
+/* By system calls: in a program that bough is linked into, bough's calls of libc reach the stand-ins, too. */
 bool bo_is_leased(const struct stat *file, bool writing)
 {
     char text[4096];
@@ -58,7 +58,7 @@ bool bo_is_leased(const struct stat *file, bool writing)
 
 #define REAL(name, params) ((int(*) params)real_##name)
 
-/* `call` is the system call, interruptibly: -1 with errno on failure. */
+/* `call` is the interruptible system call: -1 with errno on failure. */
 #define BODY(name, params, args, on, blocks, call)                                          \
     struct bo_thread *t = bo_foreign_thread();                                              \
     if (!t)                                                                                 \

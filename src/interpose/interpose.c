@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is wanted of each object: the names that bough_interpose() was given, and hooks. */
+/* Decides what each slot should hold: by the names passed to bough_interpose(), and by hooks. */
 #define _GNU_SOURCE
 #include <bough/interpose.h>
 #include <dlfcn.h>
@@ -14,10 +14,10 @@
 #include "thread/adopt.h"
 #include "thread/foreign.h"
 
-/* Of an object: by its name, or this very one (BOUGH_LOADED_ONLY). */
+/* A selected object: any with this name, or exactly one (BOUGH_LOADED_ONLY). */
 struct named {
     struct named *next;
-    uintptr_t base; /* of this very one, if `exactly` */
+    uintptr_t base; /* the base of the selected object, if `exactly` */
     bool exactly;
     char name[];
 };
@@ -32,7 +32,7 @@ struct bough_hook_entry {
 static struct named *named_objects;
 static bool everything;
 
-/* By the symbol's hash, the last one first. */
+/* Hooks by the hash of their symbol, the newest first. */
 enum { BUCKETS = 64 };
 static struct bough_hook_entry *buckets[BUCKETS];
 static int hooks;
@@ -165,8 +165,8 @@ static bool add_names(const char *const objects[], unsigned flags)
     return true;
 }
 
-/* Before the patcher's lock is taken: it asks the loader, whose lock may be held by a constructor that opts
- * in, and so waits for the patcher's. */
+/* Called before the patcher's lock is taken. It takes the loader's lock, which may be held by a thread whose
+ * constructor opts in, and so waits for the patcher's lock. */
 static int prepare_interposing(void)
 {
     return bo_init() == 0 && bo_wrappers_init() == 0 ? 0 : -1;
@@ -251,7 +251,7 @@ static int note_path(struct dl_phdr_info *info, size_t size, void *argument)
     return 1;
 }
 
-/* Where an object that was loaded for itself (RTLD_LOCAL) finds it: in what the object depends on. */
+/* Finds a function of an object that was loaded with RTLD_LOCAL: among the object's dependencies. */
 static uintptr_t find_for(const char *object, const char *symbol)
 {
     struct search s = {.object = object};
@@ -272,7 +272,7 @@ static uintptr_t find_function(const char *object, const char *symbol)
     return function ? function : find_for(object, symbol);
 }
 
-/* What a slot must hold to be replaced, and what the hook's function calls instead. */
+/* Finds the address that a slot must hold to be replaced, and the function that the hook calls as the original. */
 static bool find_original(struct bough_hook_entry *h, bough_code **original)
 {
     const struct bo_wrapper *w = bo_wrapper_of(h->symbol, h->hash);
@@ -300,7 +300,7 @@ static void remove_hook(struct bough_hook_entry *h)
     hooks--;
 }
 
-/* By its address only: a hook that was removed before must not be read. */
+/* Compares addresses only: a hook that was removed before must not be read. */
 static bool is_hook(const struct bough_hook_entry *hook)
 {
     for (int i = 0; i < BUCKETS; i++)
@@ -310,7 +310,7 @@ static bool is_hook(const struct bough_hook_entry *hook)
     return false;
 }
 
-/* Under the lock. The function may be called as soon as the first slot has it: *original is there before. */
+/* Under the lock. *original is set first, because the function may be called as soon as the first slot holds it. */
 static bool put_hook(struct bough_hook_entry *h, bough_code **original, bough_code *instead)
 {
     if (is_taken(h))
@@ -363,7 +363,7 @@ int bough_unhook(bough_hook_t *hook)
     return result;
 }
 
-/* ---- what stands where ---------------------------------------------------------------------------------- */
+/* ---- reporting ---------------------------------------------------------------------------------- */
 
 int bo_interpose_visit(void (*visit)(void *context, const struct bough_slot *slot), void *context)
 {

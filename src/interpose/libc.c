@@ -6,9 +6,10 @@
 #include <stddef.h>
 #include "base/atomic.h"
 
-static _Atomic uintptr_t libc_at; /* set when all of its functions are known */
+static _Atomic uintptr_t libc_at; /* set once all functions of libc have been looked up */
 
-/* By libc's own handle: what has taken the name in front of it (a preloaded library) is not asked. */
+/* Opens libc itself, so that a look-up does not find functions of the same name that come before libc's (of a preloaded
+ * library). */
 void *bo_libc_open(void)
 {
     Dl_info info;

@@ -5,9 +5,9 @@
 
 #include <stdint.h>
 
-/* Its handle, for dlsym(); NULL: it can't be found (a static program). */
+/* libc's handle, for dlsym(); NULL: it was not found (a static program). */
 void *bo_libc_open(void);
-/* All of its functions that are stood in for were looked up. */
+/* All libc functions that have stand-ins were looked up. */
 void bo_libc_is_known(void);
 /* An address in libc; 0 before that. */
 uintptr_t bo_libc_address(void);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether a call may block: the predicates that calls/calls.def expects of its includer. Asked only after an
- * interrupt. */
+/* Whether a call may block: the predicates that calls/calls.def expects of its includer. They are evaluated only after
+ * an interrupt. */
 #ifndef BO_INTERPOSE_MAY_BLOCK_H
 #define BO_INTERPOSE_MAY_BLOCK_H
 
@@ -16,7 +16,7 @@
  * for? */
 bool bo_is_leased(const struct stat *file, bool writing);
 
-/* Neither a regular file nor O_NONBLOCK. What is no descriptor fails in libc's words. */
+/* Neither a regular file nor O_NONBLOCK. If `fd` is not a descriptor, libc's call reports the error. */
 static inline bool fd_may_block(int fd)
 {
     struct stat status;
@@ -47,14 +47,14 @@ static inline bool spins_at_signals(unsigned long request)
            bare == without_size(TCSETAF) || bare == SET_AND_WAIT || bare == SET_AND_FLUSH;
 }
 
-/* To the kernel a message queue is a regular file. */
+/* A message queue has the mode of a regular file, so fd_may_block() can't be used. */
 static inline bool queue_may_block(int queue)
 {
     int flags = fcntl(queue, F_GETFL);
     return flags >= 0 && !(flags & O_NONBLOCK);
 }
 
-/* A FIFO waits for its other end, a device for whatever it likes, a regular file for the holder of a lease. */
+/* Opening a FIFO waits for its other end, a device for anything, a regular file for the holder of a lease. */
 static inline bool open_may_block(int dirfd, const char *path, int flags)
 {
     struct stat status;

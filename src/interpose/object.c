@@ -9,7 +9,7 @@
 
 /* ---- opening ----------------------------------------------------------------------------------------- */
 
-/* glibc has made these addresses, musl leaves them as the file has them: counted from the base. */
+/* In glibc these values are addresses; musl leaves the file's values, which are relative to the base. */
 static uintptr_t absolute(const struct bo_object *o, uintptr_t value)
 {
     return value < o->base ? o->base + value : value;
@@ -63,11 +63,11 @@ static void take_segment(struct bo_object *o, const Elf64_Phdr *p, const Elf64_D
         *dynamic = (const Elf64_Dyn *)low;
     if (p->p_type == PT_GNU_RELRO) {
         o->relro_low = low & ~(page - 1);
-        o->relro_high = (low + p->p_memsz) & ~(page - 1); /* the loader rounds like this */
+        o->relro_high = (low + p->p_memsz) & ~(page - 1); /* rounded as by the loader */
     }
 }
 
-/* glibc says "" of the program, musl of the kernel's own object. */
+/* glibc has "" for the program, musl for the kernel's object (the vDSO). */
 static const char *path_of(const struct dl_phdr_info *info)
 {
     if ((uintptr_t)info->dlpi_phdr == getauxval(AT_PHDR))

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An object that is loaded, and the table through which it reaches functions of others. Read only; no lock, no
- * memory. */
+/* A loaded object, and the tables by which it reaches functions of other objects. Read only; no lock, no memory. */
 #ifndef BO_INTERPOSE_OBJECT_H
 #define BO_INTERPOSE_OBJECT_H
 
@@ -12,7 +11,7 @@
 struct bo_object {
     const char *path; /* "": the program */
     uintptr_t base;
-    uintptr_t span; /* how far it reaches: what the loader has not filled in yet is less */
+    uintptr_t span; /* its size: a slot that the loader has not filled in yet holds less */
     const Elf64_Phdr *segment;
     unsigned segments;
     const Elf64_Sym *symbol;
@@ -21,26 +20,26 @@ struct bo_object {
         const Elf64_Rela *first;
         size_t count;
     } table[2];                      /* of calls, and of addresses taken (-fno-plt too) */
-    uintptr_t relro_low, relro_high; /* made read-only once it is loaded, in whole pages; 0: nothing */
-    bool searches;                   /* it has a path of its own for what it loads (RUNPATH, RPATH) */
+    uintptr_t relro_low, relro_high; /* the range, in whole pages, that the loader makes read-only; 0: none */
+    bool searches;                   /* it has a search path for objects that it loads (RUNPATH, RPATH) */
 };
 
-/* An address of a function that is not the object's own. */
+/* A slot: the object's copy of the address of another object's function. */
 struct bo_slot {
     _Atomic uintptr_t *at;
     const char *symbol;
-    uintptr_t jump; /* the address that the object itself gives the function; 0: it leaves that to others */
+    uintptr_t jump; /* the address that the object defines for the function, see bo_object_jumps_to(); 0: none */
 };
 
 /* False: it has no such table (static, or the kernel's). */
 bool bo_object_open(struct bo_object *o, const struct dl_phdr_info *info);
-/* Is this address of code of the object's own? */
+/* Is this an address in the object's code? */
 bool bo_object_has_code(const struct bo_object *o, uintptr_t address);
 bool bo_object_has(const struct bo_object *o, uintptr_t address);
-/* A program that is not position-independent and takes a function's address has one of its own for it, by which others
- * may know it too: that of its table of jumps. Is it this one? */
+/* If a program that is not position-independent takes a function's address, it defines that address itself, as an entry
+ * of its jump table, and other objects may use the same address. Is `address` that entry? */
 bool bo_object_jumps_to(const struct bo_object *program, const char *symbol, uintptr_t address);
-/* Each slot; `visit` returning false ends it. */
+/* Visits each slot, until `visit` returns false. */
 void bo_object_slots(const struct bo_object *o, bool (*visit)(void *context, const struct bo_slot *slot),
                      void *context);
 /* "libpq.so", "libpq.so.5" and "libpq*" all mean /usr/lib/libpq.so.5; "" means the program. */

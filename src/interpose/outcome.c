@@ -15,8 +15,8 @@
 #include "state/tree.h"
 #include "thread/foreign.h"
 
-/* A retry loop does next to nothing between two calls. Counted in the thread's processor time: how long it waits for a
- * processor says nothing about the code. */
+/* The most time that a retry loop spends between two calls. It is the thread's processor time, because the time that a
+ * thread waits for a processor depends on other threads. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { AT_ONCE_NS = 20000000 };
 #else
@@ -26,7 +26,7 @@ enum { POLLED = 8 };
 
 BO_TLS bool bo_outcome_armed;
 
-/* Which call it is. */
+/* Identifies a call. */
 struct key {
     const char *name; /* NULL: none */
     const void *caller;
@@ -36,27 +36,26 @@ struct key {
 };
 
 /*
- * What the thread remembers between an interrupted call and its next ones. The thread's alone. A signal handler that
- * makes calls between the two may overwrite it: then a retry is missed, and the call waits until the grace period is
- * over. A worker's next child has another generation, for which nothing here counts.
+ * What a thread remembers between an interrupted call and its next calls. Only the thread uses it. A signal handler
+ * that makes calls in between may overwrite it: then a retry is not recognised, and the call waits until the grace
+ * period is over. A worker's next child has another generation, so it ignores these values.
  */
 static BO_TLS struct {
     struct key call;                                     /* the last call that failed with EINTR */
     int64_t used;                                        /* the thread's processor time at the failure */
-    enum { OTHER_ERROR, NO_OTHER_ERROR, NO_ERROR } next; /* how it ends if it comes back at once */
-    uint64_t target; /* the record that was delivered last, and to which generation */
+    enum { OTHER_ERROR, NO_OTHER_ERROR, NO_ERROR } next; /* how the call ends if it is repeated at once */
+    uint64_t target; /* the last record delivered, and the generation that it was delivered to */
     bough_time since;
     uint32_t generation;
-    int polled[POLLED]; /* the descriptors of a poll() or select() that failed */
+    int polled[POLLED]; /* the descriptors of a failed poll() or select() */
     int polled_count, polled_error;
     uint32_t polled_generation;
 } memory;
 
 /* ---- the caller ------------------------------------------------------------------------------------------ */
 
-/* The path of the object that made the call, "" for the program; NULL: unknown code. Without the loader's lock: a
- * thread that loads may hold that and wait for this very call to end, and a signal handler that jumps out would keep it
- * for good. */
+/* The path of the object that made the call, "" for the program; NULL: unknown code. Without the loader's lock: another
+ * thread may hold it and wait for this call to end, and a signal handler that jumps out would never release it. */
 #ifdef DLFO_STRUCT_HAS_EH_DBASE /* glibc 2.35 */
 static const char *object_of(const void *caller)
 {
@@ -71,7 +70,7 @@ static bool is_program(const void *base)
     return headers - low < 4096;
 }
 
-/* Here it takes a lock: at least no handler runs meanwhile. */
+/* With older versions this takes the lock: signals are blocked meanwhile, so that no handler jumps out. */
 static const char *object_of(const void *caller)
 {
     Dl_info info;
@@ -119,7 +118,8 @@ static void note_outcome(struct bo_thread *t, const struct bo_site *site, const 
     bo_store_relaxed(&o->at, bo_now());
 }
 
-/* Runs outside of the call: what it calls of bough fails as ever. Returns the error number to fail with. */
+/* Calls on_interrupted() outside of the call, so that calls of bough in it fail as usual. Returns the error number to
+ * fail with. */
 static int announce_outcome(struct bo_thread *t, const struct bo_site *site, const char *object, int error, bool again,
                             const struct bough_record *why)
 {
@@ -158,8 +158,9 @@ static struct key key_of(const struct bo_thread *t, const struct bo_site *site)
                         .generation = bo_word_generation(bo_load_relaxed(&t->t.word))};
 }
 
-/* A compiler may make two places of one, when it peels a loop. The first retry is then missed: the call waits until the
- * grace period is over. Neighbouring places do not count as one, because a library's cleanup may call from there. */
+/* A compiler that peels a loop makes two call sites of one. Then the first retry is not recognised: the call waits
+ * until the grace period is over. Neighbouring call sites do not count as the same, because one of them may belong to
+ * the library's cleanup. */
 static bool is_same(const struct key *a, const struct key *b)
 {
     return a->name == b->name && a->caller == b->caller && a->count == b->count && a->fd == b->fd &&
@@ -214,7 +215,8 @@ static bool polls(const struct bo_site *site)
 
 /* ---- the next call -------------------------------------------------------------------------------------- */
 
-/* If another record is due by now, it begins with EINTR too; if none is, the call is made. */
+/* Is the delivered record still pending and suppressed? If another record is due, it begins with EINTR too; if none is,
+ * the call is made. */
 static bool still_suppressed(const struct bo_thread *t)
 {
     uint64_t w = bo_load_seq(&t->t.word), again = memory.next == NO_ERROR ? BO_SILENT_DUE : BO_FOREIGN_DUE;
@@ -243,7 +245,7 @@ static int fail_again(struct bo_thread *t, const struct bo_site *site)
     return error;
 }
 
-/* The caller is known to take no other error, so the interrupt stays due for other callers' calls. */
+/* The caller tolerates no other error, so its call is made, and the interrupt stays due for calls of other code. */
 static int go_on_waiting(struct bo_thread *t, const struct bo_site *site)
 {
     note_outcome(t, site, object_of(site->caller), EINTR, BO_TOOK_NO_OTHER);
@@ -251,7 +253,7 @@ static int go_on_waiting(struct bo_thread *t, const struct bo_site *site)
     return 0;
 }
 
-/* A look that cannot block says nothing: event loops make such calls on their way back to the wait. */
+/* A call that cannot block is ignored: event loops make such calls between two waits. */
 int bo_outcome_compare(struct bo_thread *t, const struct bo_site *site, bool may_block)
 {
     if (!may_block)
@@ -287,7 +289,8 @@ static bool sends(const struct bo_site *site)
     return strncmp(site->name, "send", 4) == 0 || strncmp(site->name, "write", 5) == 0;
 }
 
-/* The caller has said something new where it had waited: a good-bye, which is cleanup, or another request. */
+/* Has the caller written to a descriptor that it had waited for? Then it is not in a retry loop: it sends a last
+ * message, as cleanup, or another request. */
 static bool goes_on(const struct bo_thread *t, const struct bo_site *site, ssize_t result)
 {
     return result > 0 && sends(site) && site->on.fd >= 0 &&
@@ -326,7 +329,7 @@ static int end_silently(struct bo_thread *t, const struct bo_site *site)
     return error;
 }
 
-/* This record was delivered before: EINTR has not ended what the thread is at. */
+/* Was this record delivered before? Then EINTR has not ended the thread's operation. */
 static bool was_delivered(const struct bo_thread *t, const struct bough_record *why)
 {
     uint64_t target = (uint64_t)(uintptr_t)why->target;

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * How an interrupted call of foreign code fails (rule 22): only in a way that its standard allows and that its callers
- * survive. Each row of calls/calls.def says in which manner:
+ * tolerate. Each row of calls/calls.def names the manner:
  *
- *   EINTR_FIRST   EINTR, which every POSIX program has to expect. If the same call comes back at once, with no other blocking
- *                 call in between, it is an EINTR retry loop: now it fails with ECANCELED, or the error that the thread chose.
- *                 So does any call that the same record interrupts later, after the grace period
- *   AT_ONCE       that error at once: the standard knows no EINTR for this call, and leaves it other errors
- *   EINTR_ALONE   EINTR and never another error: a caller that retries it takes any other result for success. A silent wait
+ *   EINTR_FIRST   EINTR, which every POSIX program has to expect. If the same call is repeated at once, with no other
+ *                 blocking call in between, it is in an EINTR retry loop: now it fails with ECANCELED, or the error that
+ *                 the thread chose. So does any call that the same record interrupts later, after the grace period
+ *   AT_ONCE       that error at once: the standard has no EINTR for this call, and allows other errors
+ *   EINTR_ALONE   EINTR and never another error: a caller that retries on EINTR takes any other result for success. A
+ *                 silent wait
  *   SPURIOUS      success, the spurious wakeup that a condition wait may have. A silent wait
- *   PAUSE         EINTR, or what the pause has for it; if it comes back at once, success: it is over. Most callers ignore the
- *                 result, some abort on any other error: a silent wait
+ *   PAUSE         EINTR, or what the pause returns for it; if it is repeated at once, success: the pause is over. Most
+ *                 callers ignore the result, some abort on any other error: a silent wait
  *   NEVER         not interrupted: the standard allows no such failure, and callers abort on it (joins)
  *
  * A silent wait is interrupted at most once a grace period, and does not count as the delivery of the interrupt
@@ -56,7 +57,7 @@ struct bo_site {
     struct bo_waited on;
 };
 
-/* ---- what rows say of themselves ------------------------------------------------------------------------- */
+/* ---- for the rows of calls.def ------------------------------------------------------------------------- */
 
 static inline struct bo_waited bo_on_nothing(void)
 {
@@ -78,7 +79,7 @@ static inline struct bo_waited bo_on_sets(int count, const fd_set *in, const fd_
     return (struct bo_waited){.fd = -1, .in = in, .out = out, .count = count > 0 ? (unsigned long)count : 0};
 }
 
-/* The clock of a thread's processor time has its kernel id in it. 0: it has ended. */
+/* The id of a thread's CPU-time clock contains the thread's kernel id. 0: it has ended. */
 static inline struct bo_waited bo_on_thread(pthread_t thread)
 {
     clockid_t clock;
@@ -87,29 +88,29 @@ static inline struct bo_waited bo_on_thread(pthread_t thread)
 
 /* ---- the outcome ------------------------------------------------------------------------------------------ */
 
-/* Something is remembered that the thread's next call has to be compared with. */
+/* The thread's next call has to be compared with a remembered one. */
 extern BO_TLS bool bo_outcome_armed;
 
-/* What bo_outcome_before() returns for a call that is to report success, without being made. No error number. */
+/* bo_outcome_before() returns this for a call that is to report success without being made. Not an error number. */
 enum { BO_OVER = -1 };
 
 int bo_outcome_compare(struct bo_thread *t, const struct bo_site *site, bool may_block);
 enum bo_foreign_step bo_outcome_weigh(struct bo_thread *t, const struct bo_site *site);
 
 /* Before a call: 0, or, if it is the second one of a retry loop, how it ends without being made: the error number that
- * it fails with, or BO_OVER. `may_block` is evaluated only where something is remembered. */
+ * it fails with, or BO_OVER. `may_block` is evaluated only if bo_outcome_armed is set. */
 #define bo_outcome_before(t, site, may_block) \
     (bo_unlikely(bo_outcome_armed) ? bo_outcome_compare((t), (site), (may_block)) : 0)
 
-/* Are only silent waits suppressed at the moment? */
+/* Are only silent waits suppressed at present? */
 static inline bool bo_outcome_depends(const struct bo_thread *t)
 {
     const uint64_t both = BO_FOREIGN_DUE | BO_SILENT_DUE;
     return bo_unlikely((bo_load_relaxed(&t->t.word) & both) == BO_FOREIGN_DUE);
 }
 
-/* The sort of the call. Where only silent waits are suppressed at the moment, it depends on the caller too: then alone
- * `site` is evaluated. */
+/* The step for a call of this manner. If only silent waits are suppressed at present, it depends on the caller, too:
+ * `site` is evaluated only then. */
 #define bo_outcome_step_of_row(t, manner, site) \
     (bo_outcome_depends(t) ? bo_outcome_weigh((t), (site)) : bo_outcome_step_by(manner))
 

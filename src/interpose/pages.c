@@ -15,8 +15,8 @@ static uintptr_t page_size(void)
 
 /* ---- /proc/self/maps ---------------------------------------------------------------------------------- */
 
-/* "55fc7fcd9000-55fc7fcdb000 r-xp 00002000 ...": each line is read by one character after the other, for it can be of
- * any length. */
+/* "55fc7fcd9000-55fc7fcdb000 r-xp 00002000 ...": each line is read character by character, because it can have any
+ * length. */
 struct scan {
     uintptr_t wanted, low, high, number;
     int field, rights; /* 0: low, 1: high, 2: rights, 3: the rest */
@@ -27,7 +27,7 @@ static int hex_digit(char c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* True at the end of the line that has the address. */
+/* True at the end of the line whose mapping contains the address. */
 static bool scan_line(struct scan *s, char c)
 {
     if (c == '\n') {

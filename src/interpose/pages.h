@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Pages that are made writable for a moment, and afterwards as they were. */
+/* Makes pages writable for a short time, and restores their protection. */
 #ifndef BO_INTERPOSE_PAGES_H
 #define BO_INTERPOSE_PAGES_H
 
@@ -19,13 +19,13 @@ struct bo_pages {
 
 /* A page's rights (PROT_*) as /proc/self/maps has them; -1: unknown. */
 int bo_page_rights(uintptr_t address);
-/* Notes the page of an address; false: the list is full. */
+/* Adds the page of an address; false: the list is full. */
 bool bo_pages_add(struct bo_pages *pages, uintptr_t address);
 /* Is the page of this address among them? */
 bool bo_pages_has(const struct bo_pages *pages, uintptr_t address);
 /* Makes all of them writable, or none: 0 or an error number. */
 int bo_pages_open(struct bo_pages *pages);
-/* Puts back what was changed. 0, or the error number of what could not be. */
+/* Restores the changed pages. 0, or the error number if one could not be restored. */
 int bo_pages_close(struct bo_pages *pages);
 /* Makes the page of an address read only. 0 or an error number. */
 int bo_page_protect(uintptr_t address);

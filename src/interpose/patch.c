@@ -13,17 +13,17 @@
 #include "state/arena.h"
 #include "state/current.h"
 
-/* ---- what was patched ----------------------------------------------------------------------------------- */
+/* ---- the patched slots ----------------------------------------------------------------------------------- */
 
 struct patch {
     _Atomic uintptr_t *at; /* NULL: undone */
     uintptr_t before, ours;
-    bool seen; /* in this pass: its object is still there, and it is patched or wanted */
+    bool seen; /* in this pass: its object is still loaded, and the slot is patched or wanted */
 };
 
 /*
- * Sorted by address up to `sorted`; what a pass adds comes behind, and is sorted in when the pass is over. Room is made
- * before a pass: inside of it no memory is asked for.
+ * Sorted by address up to `sorted`; a pass appends entries, which are sorted in after it. Room is made before a pass,
+ * which allocates no memory.
  */
 static struct {
     struct patch *patch;
@@ -32,7 +32,7 @@ static struct {
 
 static struct bo_fork_lock patch_lock;
 static _Atomic unsigned long long adds = 1, subs;
-static _Atomic int again; /* how often to look again; under the lock, but for readers */
+static _Atomic int again; /* how often to check again; written under the lock, read without it */
 enum { PATIENCE = 8 };
 
 static int by_address(const void *a, const void *b)
@@ -90,7 +90,7 @@ __attribute__((constructor)) static void keep_patches_over_forks(void)
     pthread_atfork(bo_patch_lock, bo_patch_unlock, bo_patch_unlock);
 }
 
-/* ---- what is to become of a slot ------------------------------------------------------------------------- */
+/* ---- the plan for a slot ------------------------------------------------------------------------- */
 
 enum verdict { LEAVE, SET, RESTORE, LATER, REFUSE };
 
@@ -100,17 +100,18 @@ struct plan {
     const char *why;
 };
 
-/* Full protection is put on when an object has been loaded: a page that has it coming and can be written still belongs
- * to the loader. Unless it has a patched slot: then it is one that could not be protected again. */
+/* Is the slot in a page that should be read-only, but is writable? The loader protects these pages after it has loaded
+ * an object, so such a page still belongs to the loader. If it has a patched slot, it is a page that the patcher could
+ * not protect again. */
 static bool unprotected(const struct bo_object *o, const struct bo_slot *slot)
 {
     uintptr_t at = (uintptr_t)slot->at;
     return at >= o->relro_low && at < o->relro_high && (bo_page_rights(at) & PROT_WRITE);
 }
 
-static struct bo_object program; /* once it was looked for */
+static struct bo_object program; /* set by the first pass */
 
-/* A slot that is not patched. */
+/* The plan for a slot that is not patched. */
 static struct plan plan_for_other(const struct bo_object *o, const struct bo_slot *slot, struct bo_wish wish,
                                   uintptr_t now)
 {
@@ -144,19 +145,19 @@ struct pass {
     bo_wish_fn *wish;
     const struct bo_object *object;
     struct bo_pages pages;
-    size_t slots;         /* counted only */
-    bool unsettled;       /* the loader has just written to one of them, or may be about to */
-    bool restores, stuck; /* this object has slots to put back; some that can't be */
+    size_t slots;         /* only counted */
+    bool unsettled;       /* the loader has just written to a slot, or may be about to */
+    bool restores, stuck; /* the object has slots to restore; some could not be restored */
     bool full, pages_full;
     bool protects; /* an earlier pass has left pages open */
 };
 
 static bool left_open; /* a page could not be protected again */
 
-/* libc and the loader would call themselves, bough too, and the kernel's object has nothing. */
+/* libc, the loader and bough are not patched, or stand-ins would call themselves; the kernel's object has no slots. */
 static bool is_spared(const struct bo_object *o)
 {
-    bool has_bough = bo_object_has(o, (uintptr_t)&patch_lock) && *o->path; /* not the program that it is linked into */
+    bool has_bough = bo_object_has(o, (uintptr_t)&patch_lock) && *o->path; /* not a program with bough linked in */
     return has_bough || bo_object_has(o, bo_libc_address()) || bo_object_is_named(o, "ld-*") ||
            bo_object_is_named(o, "linux-vdso.so") || bo_object_is_named(o, "libpthread.so");
 }
@@ -168,7 +169,7 @@ static bool count_slot(void *context, const struct bo_slot *slot)
     return true;
 }
 
-/* A page that the patcher could not protect again is tried again. */
+/* Tries again to protect a page that could not be protected before. */
 static bool protect(void *context, const struct bo_slot *slot)
 {
     struct pass *pass = context;
@@ -201,7 +202,7 @@ static void note_slot(struct pass *pass, const struct bo_slot *slot, struct patc
         p->ours = 0;
     } else if (p && plan.now == p->ours) {
         p->ours = plan.next;
-    } else if (p) { /* another object has come to the same place, or the loader has bound it over the patch */
+    } else if (p) { /* another object was loaded at the same address, or the loader has overwritten the patch */
         *p = (struct patch){slot->at, plan.now, plan.next, true};
     } else if (ledger.used < ledger.room) {
         ledger.patch[ledger.used++] = (struct patch){slot->at, plan.now, plan.next, true};
@@ -212,8 +213,8 @@ static void note_slot(struct pass *pass, const struct bo_slot *slot, struct patc
 
 /*
  * A slot that is bound lazily is written by the loader in whichever thread calls it first. If that is between the
- * patcher's look and the exchange, the exchange fails. If the loader was binding already and writes after it, the patch
- * is lost without notice: so the patcher looks again, a few times.
+ * patcher's load and the exchange, the exchange fails. If the loader was already binding the slot and writes after the
+ * exchange, the patch is overwritten without notice: so the patcher checks again, a few times.
  */
 static bool change_slot(void *context, const struct bo_slot *slot)
 {
@@ -253,7 +254,7 @@ static void change_object(struct pass *pass, const struct bo_object *o)
     } while (pass->pages_full && !pass->full);
 }
 
-/* ---- all of them ------------------------------------------------------------------------------------------ */
+/* ---- all objects ------------------------------------------------------------------------------------------ */
 
 static int count_object(struct dl_phdr_info *info, size_t size, void *context)
 {
@@ -282,7 +283,7 @@ static int compare_loads(struct dl_phdr_info *info, size_t size, void *context)
 {
     (void)size;
     *(bool *)context = info->dlpi_adds != adds || info->dlpi_subs != subs;
-    return 1; /* the first one decides */
+    return 1; /* the counters are the same for each object */
 }
 
 static int open_program(struct dl_phdr_info *info, size_t size, void *unused)
@@ -291,7 +292,7 @@ static int open_program(struct dl_phdr_info *info, size_t size, void *unused)
     (void)size, (void)unused;
     if (bo_object_open(&o, info) && !*o.path)
         program = o;
-    return 1; /* it is the first one */
+    return 1; /* the first object is the program */
 }
 
 bool bo_patch_is_jump(const char *symbol, uintptr_t address)
@@ -370,7 +371,7 @@ static int name_owner(struct dl_phdr_info *info, size_t size, void *context)
     return 1;
 }
 
-/* Whose is the function that is there? */
+/* Which object has the function that the slot holds? */
 static void find_owner(struct owner *owner)
 {
     snprintf(owner->words, sizeof owner->words, "taken by other code");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The report: the slots that were patched and those that were skipped. It is copied under the locks and delivered
- * without them, so that the receiver may load, patch, fork, and take as long as writing takes.
+ * without them, so the receiver may load objects, patch, fork, and take any time to write.
  */
 #define _GNU_SOURCE
 #include "interpose/report.h"
@@ -18,11 +18,11 @@
 
 struct list {
     struct entry {
-        struct bough_slot slot; /* its strings are our own */
+        struct bough_slot slot; /* its strings are copies */
     } * entry;
     size_t count, room;
-    const char *path, *object; /* the loader's of the last entry, and our copy */
-    bool full;                 /* no more memory */
+    const char *path, *object; /* the last entry's path, owned by the loader, and its copy */
+    bool full;                 /* there was no more memory */
 };
 
 static const char *copy_name(struct list *list, const char *text)
@@ -32,7 +32,7 @@ static const char *copy_name(struct list *list, const char *text)
     return own;
 }
 
-/* One copy for all the entries of an object, which come one after the other. */
+/* One copy for all entries of an object, which are consecutive. */
 static const char *copy_object(struct list *list, const char *path)
 {
     if (!list->object || path != list->path)
@@ -97,10 +97,10 @@ int bough_interposed(void (*visit)(void *context, const struct bough_slot *slot)
 
 struct page {
     int fd, error;
-    const char *object; /* the one whose lines come now */
+    const char *object; /* the object whose lines are being written */
 };
 
-/* One line; names of objects are in it. */
+/* Writes one line, which may contain names of objects. */
 BOUGH_FORMAT(2, 3) static void line(struct page *p, const char *format, ...)
 {
     char text[PATH_MAX + 256], plain[sizeof text];

@@ -5,7 +5,7 @@
 
 #include <bough/interpose.h>
 
-/* As bough_interposed(), but under the locks of the patcher and the loader. interpose.c */
+/* As bough_interposed(), but called with the locks of the patcher and the loader held. In interpose.c. */
 int bo_interpose_visit(void (*visit)(void *context, const struct bough_slot *slot), void *context);
 
 #endif

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stand-ins for stdio's input, whose reads are inside libc: as long as a stream's buffer is empty, bough waits for its
- * descriptor, and then one read inside libc fills the buffer. An interrupted caller finds an error on the stream, as
- * after a read that failed; the input before it is the result, and is not lost.
+ * Stand-ins for stdio's input functions, whose reads are inside libc: if a stream's buffer is empty, bough waits for
+ * the descriptor, and then one read inside libc fills the buffer. An interrupted caller finds the stream's error
+ * indicator set, as after a read that failed; the input up to then is the result, and is not lost.
  *
- * glibc alone: its macros show whether the buffer is empty. Output is not covered: when it blocks, and how much it has
- * written by then, is not visible outside libc.
+ * Only for glibc, whose macros show whether the buffer is empty. Output is not covered, because outside libc it is not
+ * visible when a write blocks, and how much it has written by then.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -28,7 +28,7 @@ static bool is_empty(FILE *stream)
     return stream->_IO_read_ptr >= stream->_IO_read_end;
 }
 
-/* False: its reads can't block, or have no descriptor. */
+/* False: its reads can't block, or it has no descriptor. */
 static bool may_block(FILE *stream)
 {
     int fd = fileno(stream);
@@ -44,13 +44,13 @@ static bool is_readable(FILE *stream)
 
 static uintptr_t real___uflow;
 
-/* What getc_unlocked() does. By libc's own: where bough is linked into the program, that is patched too. */
+/* As getc_unlocked(), by libc's function: in a program that bough is linked into, bough's calls are patched, too. */
 static int take_character(FILE *stream)
 {
     return is_empty(stream) ? ((int (*)(FILE *))real___uflow)(stream) : (unsigned char)*stream->_IO_read_ptr++;
 }
 
-/* The stream notes it, as after a read that failed. */
+/* Sets the stream's error indicator, as after a read that failed. */
 static int failed(FILE *stream, int number, int *error)
 {
     stream->_flags |= _IO_ERR_SEEN;
@@ -58,11 +58,11 @@ static int failed(FILE *stream, int number, int *error)
     return EOF;
 }
 
-/* What end() makes the interrupt's error of, once the stream is unlocked. No error number. */
+/* Replaced by end() with the interrupt's error, once the stream is unlocked. Not an error number. */
 enum { INTERRUPTED = -1 };
 
-/* The next character, as getc_unlocked(), or EOF: the end, an error of the stream, or an interrupt, by which the call
- * is to fail with *error. The stream is locked. */
+/* Returns the next character, as getc_unlocked(), or EOF: the end of the file, an error of the stream, or an interrupt,
+ * for which the call fails with *error. The stream is locked. */
 static int next_character(struct bo_thread *t, const struct bo_site *site, FILE *stream, int *error)
 {
     while (is_empty(stream) && may_block(stream)) {
@@ -84,7 +84,7 @@ static int next_character(struct bo_thread *t, const struct bo_site *site, FILE 
     return take_character(stream);
 }
 
-/* A partial result says by the stream's error that it is one, as read() that failed in the middle. */
+/* The stream's error indicator shows that a result is partial, as after a read() that failed in the middle. */
 static void end(struct bo_thread *t, const struct bo_site *site, int error)
 {
     if (error)
@@ -109,7 +109,7 @@ static int get_character(struct bo_thread *t, const struct bo_site *site, FILE *
     return c;
 }
 
-/* Reads until `stop` (or EOF for none) or `size` bytes are there. */
+/* Reads up to and including `stop` (EOF: none), or `size` bytes. */
 static size_t get_bytes(struct bo_thread *t, const struct bo_site *site, FILE *stream, char *to, size_t size, int stop,
                         int *error)
 {
@@ -130,7 +130,7 @@ static size_t get_bytes(struct bo_thread *t, const struct bo_site *site, FILE *s
 static uintptr_t real_fgetc, real_getc, real__IO_getc, real_getchar, real_getc_unlocked, real_fgetc_unlocked,
     real_fgets, real___fgets_chk, real_fread, real___fread_chk, real_getline, real___getdelim, real_getdelim;
 
-/* To be used in a stand-in: the address is its caller's. */
+/* For use in a stand-in: the return address is the stand-in's caller. */
 #define HERE(name, stream) \
     ((const struct bo_site){(name), __builtin_return_address(0), BO_EINTR_FIRST, bo_on_fd(fileno(stream))})
 
@@ -147,7 +147,7 @@ CHARACTER(getc, get_character)
 CHARACTER(_IO_getc, get_character)
 CHARACTER(getc_unlocked, get_unlocked)
 CHARACTER(fgetc_unlocked, get_unlocked)
-CHARACTER(__uflow, get_unlocked) /* what getc_unlocked() becomes in a program, where the buffer is empty */
+CHARACTER(__uflow, get_unlocked) /* getc_unlocked() in a program calls this if the buffer is empty */
 
 static int stand_in_getchar(void)
 {
@@ -168,7 +168,8 @@ BO_STAND_IN_FUNCTION char *stand_in_fgets(char *line, int size, FILE *stream)
     return got ? line : NULL;
 }
 
-/* These know how large the buffer is (_FORTIFY_SOURCE): what does not fit is glibc's to say. */
+/* These functions know the size of the buffer (_FORTIFY_SOURCE): if the result may not fit, glibc's function reports
+ * it. */
 static char *stand_in___fgets_chk(char *line, size_t room, int size, FILE *stream)
 {
     if (size > 0 && (size_t)size <= room)
@@ -197,7 +198,7 @@ static size_t stand_in___fread_chk(void *to, size_t room, size_t size, size_t co
     return ((size_t(*)(void *, size_t, size_t, size_t, FILE *))real___fread_chk)(to, room, size, count, stream);
 }
 
-/* Room for one more byte and the 0 behind it. */
+/* Makes room for one more byte and the terminating 0. */
 static bool grow_line(char **line, size_t *room, size_t used)
 {
     enum { FIRST = 120 };

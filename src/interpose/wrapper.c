@@ -24,7 +24,7 @@
 #include "interpose/patch.h"
 #include "thread/foreign.h"
 
-/* ---- rows that are points: all but those that are NEVER cut ---------------------------------------------- */
+/* ---- rows that are interruption points: all but those with NEVER ---------------------------------------------- */
 
 #define IF_POINT(fails, ...) IF_##fails(__VA_ARGS__)
 #define IF_NEVER(...)
@@ -35,14 +35,14 @@
 #define IF_UNSLEPT(...) __VA_ARGS__
 #define IF_EAI(...) __VA_ARGS__
 
-/* ---- libc's own ---------------------------------------------------------------------------------------- */
+/* ---- libc's functions ---------------------------------------------------------------------------------------- */
 
 #define CUSTOM(returns, name, params, args, fails, ...) IF_POINT(fails, static uintptr_t real_##name;)
 #include "calls/calls.def"
 
 #define REAL(returns, name, params) ((returns(*) params)real_##name)
 
-/* ---- how each says that it was interrupted. 0: it reports success --------------------------------------- */
+/* ---- how each reports an interrupt. 0: it reports success --------------------------------------- */
 
 #define CUT_MINUS_ONE(r, error) (errno = (error), -1)
 #define CUT_NUMBER(r, error) ((void)(r), (error))
@@ -51,7 +51,7 @@
 #define CUT_UNSLEPT(r, error) (errno = (error), (r))
 #define CUT_EAI(r, error) (errno = (error), EAI_SYSTEM)
 
-/* The call's result: after a poll() whose failure was ignored, its error may become the interrupt's. */
+/* The call's result. After a poll() whose failure was ignored, its error may be replaced by the interrupt's. */
 #define OWN_MINUS_ONE(r, site) (bo_unlikely(bo_outcome_armed) ? bo_outcome_after(t, site, r) : (r))
 #define OWN_NUMBER(r, site) (r)
 #define OWN_THRD(r, site) (r)
@@ -59,9 +59,9 @@
 #define OWN_UNSLEPT(r, site) (r)
 #define OWN_EAI(r, site) (r)
 
-/* ---- one for each row ---------------------------------------------------------------------------------- */
+/* ---- one wrapper for each row ---------------------------------------------------------------------------------- */
 
-/* Made where it is needed: most calls need none, and to fill it in takes as long as the rest. */
+/* Filled in only where it is needed: most calls need none, and filling it in takes as long as the rest of the call. */
 #define SITE(name, how, waited) (&(const struct bo_site){#name, __builtin_return_address(0), (how), (waited)})
 
 #define BODY(returns, name, params, args, call, fails, blocks, how, waited)         \
@@ -101,7 +101,7 @@
     IF_POINT(fails, STAND_IN(returns, name, params, args, fails, blocks, how, waited))
 #include "calls/calls.def"
 
-/* What the last, optional argument is taken as. */
+/* The type that the last, optional argument is read as. */
 #define REST(type, last, rest)      \
     va_list list;                   \
     va_start(list, last);           \
@@ -150,9 +150,9 @@ static int stand_in_ioctl(int fd, bough_ioctl_request request, ...)
          fd_may_block(fd), BO_EINTR_FIRST, bo_on_fd(fd))
 }
 
-/* ---- other names for them: of large files, and those that know how large a buffer is (_FORTIFY_SOURCE) -- */
+/* ---- other names: for large files, and for functions that know the size of the buffer (_FORTIFY_SOURCE) -- */
 
-/* Then there is a mode among the arguments, and these have none. */
+/* Then the call needs a mode, which these functions do not have. */
 static bool makes_file(int flags)
 {
     return (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE;
@@ -213,7 +213,7 @@ static const struct bo_wrapper basic_wrappers[] = {
     ALSO(preadv64v2, preadv2) ALSO(pwrite64, pwrite) ALSO(pwritev64, pwritev) ALSO(pwritev64v2, pwritev2)
     ALSO(fcntl64, fcntl) ALSO(lockf64, lockf) ALSO(sendfile64, sendfile)
     ALSO(aio_suspend64, aio_suspend)
-    /* glibc's, for libraries of its own and old programs */
+    /* glibc's internal names, used by glibc's other libraries and by old programs */
     ALSO(__connect, connect) ALSO(__fcntl, fcntl) ALSO(__nanosleep, nanosleep) ALSO(__open, open) ALSO(__open64, open)
     ALSO(__poll, poll) ALSO(__pread64, pread) ALSO(__pwrite64, pwrite) ALSO(__read, read) ALSO(__select, select)
     ALSO(__send, send) ALSO(__sigsuspend, sigsuspend) ALSO(__wait, wait) ALSO(__write, write)
@@ -225,15 +225,15 @@ static const struct bo_wrapper *const lists[] = {basic_wrappers,    bo_children_
                                                  bo_other_wrappers, bo_resolver_wrappers, bo_stream_wrappers};
 enum { LISTS = sizeof lists / sizeof lists[0] };
 
-/* The rows by their symbols' hashes: each slot of each object is looked up, after every dlopen(). Open addressing; of
- * two rows for one symbol the first one counts. */
+/* The rows by the hashes of their symbols, because each slot of each object is looked up, after every dlopen(). Open
+ * addressing; of two rows for one symbol the first one counts. */
 enum { PLACES = 1024 };
 static struct place {
     const struct bo_wrapper *_Atomic wrapper;
     _Atomic uintptr_t taken;
 } wrapper_slots[PLACES];
 
-/* A sanitizer looks at the arguments, and calls libc's. That may go on being called in its place. */
+/* A sanitizer's function checks the arguments and calls libc's. The stand-in may call it in the place of libc's. */
 static bool is_sanitizers(uintptr_t function)
 {
     Dl_info info;
@@ -243,14 +243,14 @@ static bool is_sanitizers(uintptr_t function)
     return fnmatch("lib*san.so*", slash ? slash + 1 : info.dli_fname, 0) == 0;
 }
 
-/* What stands for the symbol in the program at large, if it is not libc's own. */
+/* The function that the symbol has in the whole program, if it is not libc's. */
 static uintptr_t find_other(const char *symbol, uintptr_t own)
 {
     uintptr_t found = (uintptr_t)dlsym(RTLD_DEFAULT, symbol);
     return found == own || bo_patch_is_jump(symbol, found) ? 0 : found;
 }
 
-/* The symbol's place, or the empty one that it would get. */
+/* The symbol's place, or the empty place for it. */
 static struct place *place_of(const char *symbol, uint32_t hash)
 {
     for (uint32_t i = hash;; i++) {
@@ -261,7 +261,7 @@ static struct place *place_of(const char *symbol, uint32_t hash)
     }
 }
 
-/* Again if another thread has taken the place meanwhile, which may be for the same row. */
+/* Repeated if another thread has taken the place meanwhile, perhaps for the same row. */
 static struct place *place_for(const struct bo_wrapper *w)
 {
     struct place *p;
@@ -282,8 +282,8 @@ static void find_real(void *libc, const struct bo_wrapper *w)
     bo_store_relaxed(&place_for(w)->taken, sanitized ? 0 : other);
 }
 
-/* Two threads may do this at the same time: they write the same. A thread does not wait for the other: it could hold
- * the loader's lock, which the other needs. */
+/* Two threads may do this at the same time: they write the same values. Neither waits for the other, because the
+ * waiting thread could hold the loader's lock, which the other one needs. */
 int bo_wrappers_init(void)
 {
     if (bo_libc_address())

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What stands in for libc's functions: one wrapper for each row of calls/calls.def, and for the other names by which
- * the same functions are called. In a thread that does not take part it goes straight on to libc's.
+ * Stand-ins for libc's functions: one wrapper for each row of calls/calls.def, and for other names of the same
+ * functions. In a thread that did not opt in, a wrapper calls libc's function directly.
  */
 #ifndef BO_INTERPOSE_WRAPPER_H
 #define BO_INTERPOSE_WRAPPER_H
@@ -12,21 +12,21 @@
 struct bo_wrapper {
     const char *symbol;
     bough_code *function;
-    uintptr_t *real; /* libc's own, or a sanitizer's around it; 0: it has none */
+    uintptr_t *real; /* libc's function, or a sanitizer's around it; 0: libc has none */
 };
 
-/* A stand-in that others call: inline, so that in each of them the return address is its caller's. */
+/* A stand-in that other stand-ins call: inline, so that in each of them the return address is its caller's. */
 #define BO_STAND_IN_FUNCTION __attribute__((always_inline)) static inline
 
-/* A row: stand_in_NAME() for `symbol`, and real_NAME, which libc's own is kept in. */
+/* A row: stand_in_NAME() for `symbol`, and real_NAME, which holds libc's function. */
 #define BO_STAND_IN(symbol, name)                                       \
     {                                                                   \
 #symbol, (bough_code *)(uintptr_t)stand_in_##name, &real_##name \
     }
 
-/* Finds libc's own functions, once. 0; -1 with ENOTSUP: they can't be found (a static program). */
+/* Looks up libc's functions, once. 0; -1 with ENOTSUP: they were not found (a static program). */
 int bo_wrappers_init(void);
-/* Of a symbol, for the two below (FNV-1a). */
+/* The hash of a symbol (FNV-1a), for the next two functions. */
 static inline uint32_t bo_symbol_hash(const char *symbol)
 {
     uint32_t hash = 2166136261u;
@@ -41,8 +41,8 @@ const struct bo_wrapper *bo_wrapper_of(const char *symbol, uint32_t hash);
  * none. */
 uintptr_t bo_wrapper_taken(const char *symbol, uint32_t hash);
 
-/* The rows that come from elsewhere than calls.def, each list ended by a row without a symbol: children.c, inside.c,
- * dlopen.c, gethostby_wrappers.c, stream.c. */
+/* The rows that do not come from calls.def. Each list ends with a row without a symbol: children.c, inside.c, dlopen.c,
+ * gethostby_wrappers.c, stream.c. */
 extern const struct bo_wrapper bo_children_wrappers[], bo_inside_wrappers[], bo_other_wrappers[],
     bo_resolver_wrappers[], bo_stream_wrappers[];
 
