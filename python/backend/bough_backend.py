@@ -23,7 +23,7 @@ if hasattr(mesonpy, "build_editable"):  # from 0.13 on
     from mesonpy import build_editable, get_requires_for_build_editable  # noqa: F401
 
 LIBRARY = Path("subprojects/bough")
-PARTS = ("LICENSE", "meson.build", "meson_options.txt", "include", "src", "tools/kernel-headers.sh", "tools/syscalls.py")
+PARTS = ("LICENSE", "meson.build", "meson_options.txt", "cli", "include", "src", "tools/kernel-headers.sh", "tools/syscalls.py")
 LEFTOVERS = {"PKG-INFO", "build", "dist", "subprojects", "__pycache__"}
 
 

@@ -24,6 +24,7 @@ ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     "PIP_CONFIG_FILE": os.devnull,
 }
+COMMAND = "bough/_command/bough"
 # Made by more than one test: here, then by name.
 place = None
 
@@ -84,7 +85,7 @@ class SourceDistribution(unittest.TestCase):
         for want in ("PKG-INFO", "LICENSE", "README.md", "meson.build", "bough/py.typed", "tests/run.py"):
             self.assertIn(want, names)
         library = {name.split("/")[2] for name in names if name.startswith("subprojects/bough/")}
-        self.assertEqual(library, {"LICENSE", "meson.build", "meson_options.txt", "include", "src", "tools"})
+        self.assertEqual(library, {"LICENSE", "meson.build", "meson_options.txt", "cli", "include", "src", "tools"})
 
     def test_files_only(self):
         """it has no links, and nothing that builds leave behind"""
@@ -122,10 +123,10 @@ class Wheel(unittest.TestCase):
     limit = 300
 
     def test_contents(self):
-        """it has the modules, the stubs, the extension and the licence, and nothing else"""
+        """it has the modules, the stubs, the extension, the command and the licence, and nothing else"""
         modules = {f"bough/{p.name}" for p in (SOURCE / "bough").iterdir() if p.suffix in (".py", ".pyi", ".typed")}
         info = {f"{BASE}.dist-info/{name}" for name in ("METADATA", "WHEEL", "LICENSE", "RECORD")}
-        self.assertEqual(set(zipfile.ZipFile(wheel()).namelist()), modules | info | {EXTENSION})
+        self.assertEqual(set(zipfile.ZipFile(wheel()).namelist()), modules | info | {EXTENSION, COMMAND})
 
     def test_metadata(self):
         """its metadata are the project's"""
@@ -155,3 +156,4 @@ class Wheel(unittest.TestCase):
         said = run(python, "-I", "-c", "import bough; print(bough.__version__, bough.__file__)").split()
         self.assertEqual(said[0], PROJECT["version"])
         self.assertTrue(Path(said[1]).is_relative_to(place / "env"), said)
+        self.assertEqual(run(python, "-I", "-m", "bough", "--version"), f"bough {PROJECT['version']}\n")

@@ -12,6 +12,7 @@ FILES = {path.stem: path for path in Path(bough.__file__).parent.glob("*.py")}
 
 # Imports inside functions, and files that are loaded by their name: (file, what it loads) -> why not at the top.
 LAZY = {
+    ("__main__", "_command_line"): "the working directory leaves the path first",
     ("_block", "_signals"): "only a failure needs it; entering a block has loaded it",
     ("_call", "_branch"): "only a call with a time limit needs it",
     ("_call", "_signals"): "only a Ctrl-C needs it",
@@ -47,7 +48,7 @@ def imports_of(file):
                 if alias.name.split(".")[0] == "bough":
                     yield alias.name.removeprefix("bough.") if "." in alias.name else "__init__", at_top
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and file not in NAMES_ONLY:
-            if node.value.removeprefix("bough.") in FILES.keys() - {"__init__"}:  # that is every class's as well
+            if node.value.removeprefix("bough.") in FILES.keys() - {"__init__", "__main__"}:  # every class has the one, every program the other
                 yield node.value.removeprefix("bough."), False
 
 
