@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 40: every transition goes to the poster, to a callback and to the log, with the place where the thread is stuck. */
+/* Rule 40: every transition goes to the poster, to a callback and to the log, with the place where the thread is
+ * stuck. */
 #include "../sync/not_under.h"
 #include "climber.h"
 #include <semaphore.h>
@@ -37,7 +38,7 @@ static int in_a_section(void *unused)
     return 0;
 }
 
-TEST(a_transition_is_told_with_its_place)
+TEST(a_transition_is_reported_with_its_place)
 {
     char place[64];
     struct bough_progress progress;
@@ -50,7 +51,7 @@ TEST(a_transition_is_told_with_its_place)
         t_until(c_works);
         bough_post post = bough_post_event(t, &(struct bough_event){.reason = "closing time"});
         t_until(c_has(1, 2));
-        snprintf(place, sizeof place, "rule_40_told.c:%d", section_line);
+        snprintf(place, sizeof place, "rule_40_reported.c:%d", section_line);
         CHECK_STR(c_told[0].name, "deaf");
         CHECK(strstr(c_told[0].why, "not handled"));
         if (!strstr(c_told[0].place, place))
@@ -71,13 +72,13 @@ TEST(a_transition_is_told_with_its_place)
     t_until(said("is over"));
 }
 
-/* ---- the cause before its victims ------------------------------------------------------------------------------- */
+/* ---- the cause before its victims -------------------------------------------------------------------------------- */
 
 static sem_t never;
 static int never_written[2];
 static _Atomic pid_t waiter, reader;
 
-/* Plain calls: foreign code, which has not opted in. */
+/* Plain calls, as in foreign code of a thread that has not opted in. */
 static int waits_for_a_lock(void *unused)
 {
     (void)unused;
@@ -129,14 +130,14 @@ TEST(a_thread_that_computes_is_named_before_those_that_wait)
         t_until_blocked(waiter);
         t_until_blocked(reader);
         bough_post_event(workers, NULL);
-        t_gate_wait(&is_told); /* asleep, not looking again and again */
+        t_gate_wait(&is_told); /* asleep, not polling */
         const char *place = c_told[0].place, *more = strstr(place, "; and 3 more: ");
         t_note("%s", place);
-        CHECK(strstr(place, "(culprit)")); /* main may still be on its way to the gate, and is then named before it */
+        CHECK(strstr(place, "(culprit)")); /* main may not have reached the gate yet, and is then named first */
         CHECK(more && strstr(more, "(reader)") && strstr(more, "(waiter)"));
         CHECK(strstr(place, "(culprit)") < strstr(more, "(reader)") &&
               strstr(place, "(culprit)") < strstr(more, "(waiter)"));
-        if (!under_qemu()) /* the number of a call is the other machine's there */
+        if (!under_qemu()) /* there the number of a system call is that of another machine */
             CHECK(strstr(more, "(reader)") < strstr(more, "(waiter)"));
         c_go = 1;
         sem_post(&never);
@@ -148,7 +149,7 @@ TEST(a_thread_that_computes_is_named_before_those_that_wait)
     close(never_written[1]);
 }
 
-TEST(overdue_is_told_once)
+TEST(an_overdue_interrupt_is_reported_once)
 {
     bough_set_report(note_line);
     c_times(BOUGH_ROOT, STEP_NS, STEP_NS);
@@ -168,7 +169,7 @@ TEST(overdue_is_told_once)
     }
 }
 
-/* ---- the log's limit -------------------------------------------------------------------------------------------- */
+/* ---- the log's limit --------------------------------------------------------------------------------------------- */
 
 static _Atomic unsigned logged, left_out, transitions;
 
@@ -195,8 +196,9 @@ static int does_not_listen(void *unused)
     return 0;
 }
 
-/* A hundred at once: the callback is told of all of them, the log of the first, and later how many were left out. */
-TEST_LIMIT(the_log_is_limited_and_says_so, 60)
+/* A hundred at once: the callback gets all of them, the log gets the first ones, and later the number of dropped
+ * lines. */
+TEST_LIMIT(the_log_is_limited_and_counts_dropped_lines, 60)
 {
     enum { MANY = 100 };
     bough_set_report(count_line);
@@ -217,7 +219,7 @@ TEST_LIMIT(the_log_is_limited_and_says_so, 60)
     CHECK(left_out > 0);
 }
 
-/* A race there was: the ticker's thread read the callback while another was set. */
+/* Fixed race: the ticker's thread read the callback while another was being set. */
 static _Atomic int told_one, told_other, ended;
 
 static void count_one(const struct bough_transition *unused, void *counter)
@@ -243,7 +245,7 @@ static void *sets_callbacks(void *unused)
     return unused;
 }
 
-TEST(the_callback_is_set_while_it_is_called)
+TEST(the_callback_may_be_set_while_it_is_called)
 {
     struct t_thread setter;
     struct bough_progress progress = {0};
