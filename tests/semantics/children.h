@@ -8,12 +8,12 @@
 
 #define UNUSED __attribute__((unused))
 
-/* A thread that is cancelled in a system call, or that runs its keys' destructors, is not followed by the thread
- * sanitizer: it sees races there that are none. */
+/* The thread sanitizer does not follow a thread that is cancelled in a system call, or that runs its keys' destructors:
+ * it reports races that do not exist. */
 UNUSED static void need_cancellation(void)
 {
     if (T_TSAN)
-        SKIP("the thread sanitizer loses sight of it");
+        SKIP("the thread sanitizer does not follow such a thread");
 }
 
 /* Blocks until it is interrupted. */
@@ -70,7 +70,7 @@ UNUSED static void add(bough_branch *branch, bough_fn *fn, bough_resource resour
     CHECK(bough_add(branch, fn, resource));
 }
 
-/* What the library reports goes here instead of to standard error. */
+/* Keeps the library's reports, which otherwise go to standard error. */
 static char reports_[1 << 13];
 static _Atomic int reports_count_;
 static pthread_mutex_t reports_lock_ = PTHREAD_MUTEX_INITIALIZER;

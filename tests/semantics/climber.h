@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Incidents that climb: short times, a child that does not listen, and a log of what the ladder says. */
+/* Incidents that climb: short times, a child that ignores interrupts, and a list of the ladder's reports. */
 #ifndef TEST_CLIMBER_H
 #define TEST_CLIMBER_H
 
@@ -19,7 +19,8 @@ static inline void c_times(bough_target target, int64_t first, int64_t ns)
     CHECK_EQ(bough_ladder_set(target, &l), 0);
 }
 
-/* For a program that the ladder is to end: exit and dump begin late on a busy machine, and are over when they are done. */
+/* For a program that the ladder is to end: exit and dump may begin late on a busy machine; they take no longer than
+ * they need. */
 static inline void c_times_to_the_end(void)
 {
     struct bough_ladder l = {
@@ -29,7 +30,7 @@ static inline void c_times_to_the_end(void)
     CHECK_EQ(bough_ladder_set(BOUGH_ROOT, &l), 0);
 }
 
-/* What the callback was told. */
+/* The transitions that the callback has received. */
 struct c_told {
     int from, to;
     enum bough_kind kind;
@@ -65,7 +66,7 @@ static inline void c_silent(const char *line)
     (void)line;
 }
 
-/* Works on, whatever its points say, until it is let go. */
+/* Ignores failing points and works until the test releases it. */
 static _Atomic int c_go, c_works;
 static _Atomic unsigned c_fails;
 
@@ -75,12 +76,13 @@ static inline void c_work_on(void)
     while (!c_go) {
         if (bough_check() != 0)
             c_fails++;
-        bough_usleep(1000); /* cut at once, once it is interrupted */
+        bough_usleep(1000); /* fails at once after the interrupt */
         usleep(1000);
     }
 }
 
-/* A handler that counts, and says what it is told to. `at` is when it ran last: whoever waits for that learns of it late. */
+/* A handler that counts its runs and returns the verdict it was given. `at` is the time of its last run; a waiting
+ * thread would measure a later time. */
 struct c_handler {
     _Atomic int ran;
     int64_t at;

@@ -22,7 +22,7 @@ static inline void set_grace(int64_t grace)
 
 #define wait_for(ms) t_poll_silent(ms)
 
-/* One place for all of its calls, whatever the compiler makes of a loop. */
+/* One call site for all calls, even if the compiler unrolls a loop. */
 __attribute__((noinline, unused)) static int wait_here(int ms)
 {
     return t_poll_silent(ms);

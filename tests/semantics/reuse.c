@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a thread that runs one child after another has shed in between. */
+/* The state that a worker resets between two children. */
 #include <locale.h>
 #include <sched.h>
 #include <signal.h>
@@ -10,7 +10,7 @@
 
 static _Atomic pid_t last_tid;
 
-/* Runs fn as a child; says on which thread. */
+/* Runs fn as a child, and returns its kernel thread id. */
 static pid_t run(bough_fn *fn)
 {
     last_tid = 0;
@@ -27,15 +27,15 @@ static int nothing(void *unused)
     return 0;
 }
 
-/* Some sanitizers set a key in each thread, which then ends after its child. */
+/* Some sanitizers set a thread key in each thread, which therefore ends after its child. */
 static void need_reuse(void)
 {
     pid_t first = run(nothing);
     if (run(nothing) != first)
-        SKIP("threads are not used again here");
+        SKIP("threads are not reused here");
 }
 
-/* Whether the thread was used again, so that there was something to shed. */
+/* Was the thread reused? Otherwise there was nothing to reset. */
 static void check_shed(bough_fn *leave, bough_fn *look, int again)
 {
     need_reuse();
@@ -63,7 +63,7 @@ static int look_at_mask(void *unused)
     return nothing(unused);
 }
 
-TEST(the_signal_mask)
+TEST(the_signal_mask_is_reset)
 {
     check_shed(leave_mask, look_at_mask, 1);
 }
@@ -85,7 +85,7 @@ static int look_at_stack(void *unused)
     return nothing(unused);
 }
 
-TEST(the_alternate_stack)
+TEST(the_alternate_stack_is_disabled)
 {
     check_shed(leave_stack, look_at_stack, 1);
 }
@@ -111,8 +111,8 @@ static int look_at_name(void *unused)
     return nothing(unused);
 }
 
-/* A bug there was: only the names that bough itself had given were noticed. */
-TEST(the_name)
+/* Fixed bug: only names that bough itself had set were reset. */
+TEST(the_name_is_reset)
 {
     check_shed(leave_name, look_at_name, 1);
     check_shed(leave_bough_name, look_at_name, 1);
@@ -130,7 +130,7 @@ static int look_at_locale(void *unused)
     return nothing(unused);
 }
 
-TEST(the_locale)
+TEST(the_locale_is_reset)
 {
     check_shed(leave_locale, look_at_locale, 1);
 }
@@ -148,7 +148,7 @@ static int look_at_errno(void *unused)
     return nothing(unused);
 }
 
-TEST(errno_of_the_child_before)
+TEST(errno_is_reset)
 {
     check_shed(leave_errno, look_at_errno, 1);
 }
@@ -170,8 +170,8 @@ static int look_at_cancel_state(void *unused)
     return nothing(unused);
 }
 
-/* A bug there was: nothing of cancellation was shed. */
-TEST(cancel_state_and_type)
+/* Fixed bug: cancel state and type were not reset. */
+TEST(cancel_state_and_type_are_reset)
 {
     check_shed(leave_cancel_state, look_at_cancel_state, 1);
 }
@@ -191,7 +191,7 @@ static int look_at_level(void *unused)
     return nothing(unused);
 }
 
-TEST(the_level)
+TEST(the_level_is_reset)
 {
     check_shed(leave_level, look_at_level, 1);
 }
@@ -209,7 +209,7 @@ static int look_at_interrupt(void *unused)
     return nothing(unused);
 }
 
-TEST(interrupts_of_the_child_before)
+TEST(interrupts_of_the_previous_child_are_gone)
 {
     check_shed(leave_interrupt, look_at_interrupt, 1);
 }
@@ -223,13 +223,13 @@ static int leave_event_fd(void *unused)
     return nothing(unused);
 }
 
-TEST(the_event_descriptor)
+TEST(the_event_descriptor_is_reset)
 {
     check_shed(leave_event_fd, look_at_interrupt, 1);
     CHECK_ERR(close(event_fd), EBADF);
 }
 
-/* ---- what ends the thread --------------------------------------------------------------------------------------- */
+/* ---- state that ends the thread ---------------------------------------------------------------------------------- */
 
 static pthread_key_t key;
 static _Atomic int destroyed;
@@ -252,7 +252,7 @@ static int look_at_key(void *unused)
     return nothing(unused);
 }
 
-TEST(pthread_keys)
+TEST(a_value_under_a_pthread_key_ends_the_thread)
 {
     pthread_key_create(&key, count_destroyed);
     check_shed(leave_key, look_at_key, 0);
@@ -278,7 +278,7 @@ static int look_at_affinity(void *unused)
     return nothing(unused);
 }
 
-TEST(the_affinity)
+TEST(a_changed_affinity_ends_the_thread)
 {
     sched_getaffinity(0, sizeof mains, &mains);
     if (CPU_COUNT(&mains) < 2)
@@ -286,7 +286,7 @@ TEST(the_affinity)
     check_shed(leave_affinity, look_at_affinity, 0);
 }
 
-/* A bug there was: a child got the affinity of whoever had its thread started. */
+/* Fixed bug: a child got the affinity of the thread that had started its worker. */
 TEST(the_affinity_is_the_adders)
 {
     cpu_set_t one;
@@ -309,7 +309,7 @@ TEST(the_affinity_is_the_adders)
 static int leave_nice(void *unused)
 {
     int nice = getpriority(PRIO_PROCESS, (id_t)getpid());
-    CHECK(nice < 19); /* there must be a nicer one */
+    CHECK(nice < 19); /* the test needs a higher nice value */
     CHECK_EQ(setpriority(PRIO_PROCESS, (id_t)t_tid(), nice + 1), 0);
     return nothing(unused);
 }
@@ -320,7 +320,7 @@ static int look_at_nice(void *unused)
     return nothing(unused);
 }
 
-TEST(the_nice_value)
+TEST(a_changed_nice_value_ends_the_thread)
 {
     check_shed(leave_nice, look_at_nice, 0);
 }
@@ -337,7 +337,7 @@ static int look_at_policy(void *unused)
     return nothing(unused);
 }
 
-TEST(the_scheduling_policy)
+TEST(a_changed_scheduling_policy_ends_the_thread)
 {
     check_shed(leave_policy, look_at_policy, 0);
 }
@@ -348,13 +348,13 @@ static int leave_cancellation(void *unused)
     return nothing(unused);
 }
 
-/* A bug there was: the next child died of it. */
-TEST(a_cancellation_that_has_not_taken_effect)
+/* Fixed bug: the cancellation ended the next child. */
+TEST(a_pending_cancellation_does_not_reach_the_next_child)
 {
     check_shed(leave_cancellation, look_at_cancel_state, 0);
 }
 
-/* A bug there was: that was the next child's death. */
+/* Fixed bug: the cancellation ended the next child. */
 static pthread_t parked_handle;
 static pid_t parked_tid;
 
@@ -376,7 +376,7 @@ static int sees_another_thread(void *adder)
     return 0;
 }
 
-TEST(a_cancellation_of_a_parked_thread)
+TEST(a_cancellation_of_a_parked_thread_does_not_reach_the_next_child)
 {
     need_cancellation();
     for (int i = 0; i < 20; i++) {
@@ -399,8 +399,8 @@ static int leave_signal(void *unused)
     return nothing(unused);
 }
 
-/* A bug there was: the next child got it. */
-TEST(a_signal_that_waits_for_the_thread)
+/* Fixed bug: the next child got the signal. */
+TEST(a_pending_blocked_signal_ends_the_thread)
 {
     check_shed(leave_signal, look_at_mask, 0);
 }
@@ -421,13 +421,13 @@ static int look_at_rounding(void *unused)
     return nothing(unused);
 }
 
-TEST(the_rounding_mode)
+TEST(another_rounding_mode_ends_the_thread)
 {
     check_shed(leave_rounding, look_at_rounding, 0);
 }
 #endif
 
-/* ---- handed on by the adder ---------------------------------------------------------------------------------- */
+/* ---- inherited from the adder ------------------------------------------------------------------------------------ */
 
 static int look_at_adders_mask(void *unused)
 {
@@ -467,8 +467,8 @@ static int unblock(void *unused)
     return nothing(unused);
 }
 
-/* A bug there was: a parked thread took a signal that everybody else had blocked to wait for it. */
-TEST(a_parked_thread_takes_no_signal_away)
+/* Fixed bug: a parked thread took a signal that all other threads had blocked in order to wait for it. */
+TEST(a_parked_thread_takes_no_signal)
 {
     sigset_t set;
     int got;
@@ -479,7 +479,7 @@ TEST(a_parked_thread_takes_no_signal_away)
     for (int i = 0; i < 50; i++) {
         run(unblock);
         kill(getpid(), SIGUSR1);
-        usleep(500); /* for whoever would take it */
+        usleep(500); /* time for a parked thread that would take the signal */
         CHECK_EQ(handled_by, 0);
         CHECK_EQ(sigwait(&set, &got), 0);
     }
@@ -488,7 +488,7 @@ TEST(a_parked_thread_takes_no_signal_away)
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
-/* ---- a thread of its own -------------------------------------------------------------------------------------- */
+/* ---- a new thread ------------------------------------------------------------------------------------------------ */
 
 static pid_t run_with(const struct bough_child_options *options)
 {
@@ -499,7 +499,7 @@ static pid_t run_with(const struct bough_child_options *options)
     return last_tid;
 }
 
-TEST(fresh_gives_a_new_thread_that_is_not_used_again)
+TEST(fresh_starts_a_new_thread_that_is_not_reused)
 {
     need_reuse();
     pid_t pooled = run(nothing);
@@ -517,7 +517,7 @@ static int look_at_size(void *unused)
     CHECK_EQ(pthread_getattr_np(pthread_self(), &a), 0);
     pthread_attr_getstacksize(&a, &size);
     pthread_attr_destroy(&a);
-    CHECK(size >= 300000 && size < 4 << 20); /* sanitizers add some */
+    CHECK(size >= 300000 && size < 4 << 20); /* sanitizers enlarge the stack */
     return nothing(unused);
 }
 

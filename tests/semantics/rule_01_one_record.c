@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 1: one record for each target and kind; a handle tells what became of a post. */
+/* Rule 1: one record for each target and kind; a handle reports the state of a post. */
 #include <stdbool.h>
 #include "target.h"
 
@@ -41,7 +41,7 @@ TEST(each_kind_has_a_record_and_the_first_posted_is_the_reason)
     CHECK_EQ(bough_clear(NULL), 0);
 }
 
-TEST(a_new_record_has_nothing_of_the_one_before)
+TEST(a_new_record_keeps_no_data_of_the_previous_one)
 {
     struct bough_record r;
     struct bough_event first = {
@@ -96,7 +96,7 @@ static void *clears_when_posted_to(void *argument)
     return NULL;
 }
 
-TEST(any_thread_can_ask_for_the_reason_of_another)
+TEST(any_thread_can_read_the_reason_of_another)
 {
     struct bough_record r = {.count = 77};
     struct asked asked = {0};
@@ -116,7 +116,7 @@ TEST(any_thread_can_ask_for_the_reason_of_another)
     CHECK_ERR(bough_reason_of(asked.self, &r), ESRCH);
 }
 
-TEST(the_reason_of_another_is_the_innermost_record_around_it)
+TEST(the_reason_of_another_thread_is_that_of_its_innermost_record)
 {
     struct bough_record r;
     BOUGH_BRANCH(outer) {
@@ -134,7 +134,7 @@ TEST(the_reason_of_another_is_the_innermost_record_around_it)
     CHECK_ERR(bough_reason_of(NULL, &r), EINVAL);
 }
 
-TEST(what_is_no_event_or_no_target_is_refused)
+TEST(invalid_events_and_targets_are_refused)
 {
     struct bough_event event = {.kind = BOUGH_KINDS};
     struct bough_record *none = NULL;
@@ -149,11 +149,11 @@ TEST(what_is_no_event_or_no_target_is_refused)
     CHECK_EQ(bough_interrupted(), 0);
 }
 
-TEST(a_handle_tells_pending_then_delivered_then_cleared)
+TEST(a_handle_reports_pending_then_delivered_then_cleared)
 {
     bough_post post = post_stop(bough_self());
     CHECK_EQ(bough_post_status(post), BOUGH_POST_PENDING);
-    CHECK_EQ(bough_interrupted(), 1); /* asking is no delivery */
+    CHECK_EQ(bough_interrupted(), 1); /* the query delivers nothing */
     CHECK_EQ(bough_post_status(post), BOUGH_POST_PENDING);
     CHECK_ERR(bough_check(), ECANCELED);
     CHECK_EQ(bough_post_status(post), BOUGH_POST_DELIVERED);
@@ -161,7 +161,7 @@ TEST(a_handle_tells_pending_then_delivered_then_cleared)
     CHECK_EQ(bough_post_status(post), BOUGH_POST_CLEARED);
 }
 
-TEST(a_handle_tells_of_its_own_record_only)
+TEST(a_handle_reports_the_state_of_its_record_only)
 {
     bough_post first = post_stop(bough_self());
     CHECK_EQ(bough_clear(NULL), 1);
@@ -178,7 +178,7 @@ TEST(a_handle_tells_of_its_own_record_only)
     CHECK_EQ(bough_post_status((bough_post){0, 0}), BOUGH_POST_GONE);
 }
 
-TEST(a_handle_tells_that_the_target_has_ended)
+TEST(a_handle_reports_that_the_target_has_ended)
 {
     struct target t = {0};
     target_start(&t);
@@ -192,7 +192,7 @@ TEST(a_handle_tells_that_the_target_has_ended)
     CHECK_EQ(bough_post_status(never_met), BOUGH_POST_ENDED);
 }
 
-TEST(a_handle_on_a_branch_tells_the_same)
+TEST(a_handle_on_a_branch_reports_the_same)
 {
     bough_post post = {0, 0};
     BOUGH_BRANCH(b) {
@@ -204,7 +204,7 @@ TEST(a_handle_on_a_branch_tells_the_same)
     CHECK_EQ(bough_post_status(post), BOUGH_POST_ENDED);
 }
 
-/* ---- waiting --------------------------------------------------------------------------------------------- */
+/* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
 struct wait {
     struct t_thread thread;
@@ -269,7 +269,7 @@ TEST(waiting_has_a_deadline)
     target_end(&t);
 }
 
-TEST(waiting_for_oneself_is_refused)
+TEST(waiting_for_a_post_to_oneself_is_refused)
 {
     bough_post post = post_stop(bough_self());
     CHECK_ERR(bough_post_wait(post, 0), EDEADLK);
@@ -293,7 +293,7 @@ TEST(waiting_is_an_interruption_point)
     waiter.more = &post;
     target_start(&waiter);
     bough_post first = post_stop(waiter.self);
-    CHECK_EQ(bough_post_wait(first, 0), 0); /* it has cleared it, and waits for the other */
+    CHECK_EQ(bough_post_wait(first, 0), 0); /* the waiter has cleared the first post, and waits for the other */
     t_until_blocked(waiter.thread.tid);
     CHECK_EQ(bough_interrupt(waiter.self, NULL), 0);
     target_was_cut(&waiter);
@@ -301,12 +301,12 @@ TEST(waiting_is_an_interruption_point)
     target_end(&t);
     post_stop(bough_self());
     post = post_stop(bough_root());
-    CHECK_ERR(bough_post_wait(post, 0), ECANCELED); /* before it begins, too */
+    CHECK_ERR(bough_post_wait(post, 0), ECANCELED); /* also if the post was there before the wait */
     CHECK_EQ(bough_clear(NULL), 1);
     CHECK_EQ(bough_clear(BOUGH_ROOT), 1);
 }
 
-/* ---- final records ------------------------------------------------------------------------------------------ */
+/* ---- final records ----------------------------------------------------------------------------------------------- */
 
 static void final_records(struct target *t)
 {
@@ -331,7 +331,7 @@ TEST(a_final_record_cant_be_cleared)
     target_end(&t);
 }
 
-/* ---- repeats at once ----------------------------------------------------------------------------------------- */
+/* ---- repeats at once --------------------------------------------------------------------------------------------- */
 
 enum { POSTERS = 3, ROUNDS = 4000, EACH = 3 };
 
@@ -363,7 +363,7 @@ static void *post_in_rounds(void *argument)
     return NULL;
 }
 
-/* A repeat that comes while the record is being written used to be forgotten: its count, and that it was final. */
+/* Fixed bug: of a repeat that came while the record was being written, the count and the flag FINAL were lost. */
 TEST_LIMIT(no_repeat_is_forgotten_when_many_post_at_once, 60)
 {
     struct crowd crowd = {0};
@@ -376,7 +376,7 @@ TEST_LIMIT(no_repeat_is_forgotten_when_many_post_at_once, 60)
         t_spawn(&poster[i].thread, post_in_rounds, &poster[i]);
     }
     for (int round = 0; round < ROUNDS; round++) {
-        /* A branch for each round: a final record goes with its target only. */
+        /* A branch for each round: a final record is removed only with its target. */
         BOUGH_BRANCH(b) {
             crowd.target = (bough_thread *)b;
             pthread_barrier_wait(&crowd.start);

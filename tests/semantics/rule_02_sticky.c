@@ -34,7 +34,7 @@ static void fail_often(struct target *t)
         fail_at_every_point();
 }
 
-TEST(a_cut_call_does_not_use_the_record_up)
+TEST(an_interrupted_call_does_not_consume_the_record)
 {
     struct target t = {.after = fail_often};
     target_start(&t);
@@ -78,10 +78,10 @@ TEST(a_branch_is_cleared_by_its_owner_only)
         bough_thread *child = bough_add(b, cant_clear_the_branch, bough_arg(NULL));
         CHECK(child);
         post_stop(b);
-        CHECK_ERR(bough_join(child), ECANCELED); /* the body is cut as well */
+        CHECK_ERR(bough_join(child), ECANCELED); /* the body is interrupted as well */
         while (bough_alive(child) == 0)
             sched_yield();
-        CHECK_EQ(bough_clear(NULL), 0); /* nothing of our own */
+        CHECK_EQ(bough_clear(NULL), 0); /* the thread itself has no record */
         CHECK_ERR(bough_check(), ECANCELED);
         CHECK_EQ(bough_clear(b), 1);
         CHECK_EQ(bough_check(), 0);
@@ -94,7 +94,7 @@ static int one_more(void *count)
     return 0;
 }
 
-TEST(a_cleared_branch_is_as_good_as_new)
+TEST(a_cleared_branch_works_like_a_new_one)
 {
     int count = 0;
     BOUGH_BRANCH(b) {
@@ -124,8 +124,8 @@ static int until_cleared(void *argument)
     return 0;
 }
 
-/* A child that was woken for a record which is no more goes on as if nothing had been. */
-TEST(what_an_owner_clears_is_over_for_the_children_too)
+/* A child that was woken for a record that no longer exists continues its call. */
+TEST(a_record_that_the_owner_clears_is_cleared_for_the_children_too)
 {
     struct children c = {0};
     CHECK_EQ(pipe(c.pipe), 0);

@@ -5,7 +5,7 @@
 #include <sys/select.h>
 #include "target.h"
 
-/* What the kernel ends with EINTR whatever SA_RESTART says, and what it restarts. */
+/* Calls that the kernel ends with EINTR even with SA_RESTART, and calls that it restarts. */
 static int empty[2];
 static long by_read(void)
 {
@@ -120,8 +120,8 @@ static void nothing(int signo)
     (void)signo;
 }
 
-/* As POSIX says it, when it is the program's own signal. */
-TEST(a_handler_of_the_programs_gives_eintr)
+/* As POSIX requires for a signal of the program. */
+TEST(a_handler_of_the_program_ends_a_call_with_eintr)
 {
     NEED_HANDLERS_ON_TOP();
     CHECK_EQ(pipe(empty), 0);
@@ -129,7 +129,7 @@ TEST(a_handler_of_the_programs_gives_eintr)
     for (int i = 0; i < CALLS; i++) {
         struct one one;
         if (calls[i] == by_sem || calls[i] == by_timed_sem)
-            continue; /* has no EINTR */
+            continue; /* never fails with EINTR */
         start(&one, calls[i]);
         pthread_kill(one.thread.handle, SIGUSR1);
         t_join(&one.thread);
@@ -148,7 +148,7 @@ static void post_in_handler(int signo)
     bough_interrupt(handler_posts_to, "from a handler");
 }
 
-TEST(a_handler_that_posts_to_its_own_thread_gives_ecanceled)
+TEST(a_handler_that_posts_to_its_own_thread_ends_a_call_with_ecanceled)
 {
     NEED_HANDLERS_ON_TOP();
     CHECK_EQ(pipe(empty), 0);
@@ -168,7 +168,7 @@ TEST(a_handler_that_posts_to_its_own_thread_gives_ecanceled)
     close(empty[1]);
 }
 
-/* ---- a storm of posts that are cleared again: not one EINTR ------------------------------------------------ */
+/* ---- a storm of posts that are cleared again: not one EINTR ------------------------------------------------------ */
 
 struct storm {
     bough_thread *self;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 4: posting is async-signal-safe, and reaches the whole subtree, children being added included. */
+/* Rule 4: posting is async-signal-safe, and reaches the whole subtree, including children that are being added. */
 #include <signal.h>
 #include <sys/syscall.h>
 #include "target.h"
@@ -31,7 +31,7 @@ TEST(a_handler_posts_to_another_thread)
     target_end(&t);
 }
 
-/* ---- many ------------------------------------------------------------------------------------------------- */
+/* ---- many -------------------------------------------------------------------------------------------------------- */
 
 enum { CROWD = 200 };
 
@@ -72,7 +72,7 @@ TEST(a_handler_on_an_alternate_stack_reaches_a_crowd)
     CHECK_EQ(sigaltstack(&none, NULL), 0);
 }
 
-/* From ordinary code all are marked when the call returns, by a thread that blocks signals, too. */
+/* When a post from ordinary code returns, all are marked, even if the poster blocks signals. */
 static uint32_t has_returned, unmarked;
 
 static int look_when_it_has_returned(void *unused)
@@ -105,7 +105,7 @@ TEST(ordinary_code_reaches_a_crowd)
 TEST(ordinary_code_with_all_signals_blocked_reaches_a_crowd)
 {
     sigset_t all, old;
-    NEED_FRAMES(); /* or the post takes this for a handler, and leaves the crowd to the ticker */
+    NEED_FRAMES(); /* or the library takes this thread for a handler, and leaves the crowd to the ticker */
     sigfillset(&all);
     CHECK(bough_adopt("main"));
     CHECK_EQ(pthread_sigmask(SIG_SETMASK, &all, &old), 0);
@@ -113,7 +113,7 @@ TEST(ordinary_code_with_all_signals_blocked_reaches_a_crowd)
     CHECK_EQ(pthread_sigmask(SIG_SETMASK, &old, NULL), 0);
 }
 
-/* Threads that were adopted by use only: nothing but the post needs the ticker. */
+/* Threads that were adopted by a first use only: nothing but the post needs the ticker. */
 TEST(a_handler_reaches_a_crowd_of_adopted_threads)
 {
     static struct target crowd[CROWD / 2];
@@ -138,7 +138,7 @@ static void post_to_self_and_look(int signo)
     handler_saw = bough_interrupted();
 }
 
-/* The rest may be the ticker's, but the target itself is marked when the handler's post returns. */
+/* The ticker may mark the rest, but the target itself is marked when the handler's post returns. */
 TEST(a_handler_marks_the_target_itself_at_once)
 {
     int fds[2];
@@ -162,7 +162,7 @@ TEST(a_handler_marks_the_target_itself_at_once)
     close(fds[1]);
 }
 
-/* ---- children being added ------------------------------------------------------------------------------------ */
+/* ---- children being added ---------------------------------------------------------------------------------------- */
 
 struct adding {
     bough_branch *branch;
@@ -184,7 +184,7 @@ static void *interrupt_in_the_middle(void *argument)
     return NULL;
 }
 
-/* A child that is missed reads for ever, and the branch does not end. */
+/* A child that is missed reads indefinitely, and the branch does not end. */
 static void add_while_it_is_posted(int in_handler, int rounds)
 {
     int fds[2];
@@ -221,7 +221,7 @@ TEST_LIMIT(children_that_are_being_added_are_reached_from_a_handler, 60)
     add_while_it_is_posted(1, 200);
 }
 
-/* ---- at 2 kHz -------------------------------------------------------------------------------------------------- */
+/* ---- at 2 kHz ---------------------------------------------------------------------------------------------------- */
 
 static volatile unsigned ticks;
 
@@ -259,7 +259,7 @@ static long cuts(struct own_work *w)
     return __atomic_load_n(&w->cut, __ATOMIC_RELAXED);
 }
 
-/* The handler lands in malloc, in the middle of a post, of a region's end, of an add: it must not need them. */
+/* The handler interrupts malloc(), posts, ends of regions and adds: it must not depend on any of them. */
 TEST_LIMIT(a_timers_handler_posts_2000_times_a_second, 60)
 {
     struct own_work w = {0};

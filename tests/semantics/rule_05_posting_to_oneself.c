@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 5: posting to oneself, and posts while a handler runs on top of one's own blocking call. */
+/* Rule 5: posting to oneself, and posts to a thread whose blocking call a handler has interrupted. */
 #include <poll.h>
 #include "target.h"
 
@@ -12,7 +12,7 @@ TEST(posting_to_oneself_sets_the_flag)
     CHECK_EQ(bough_clear(NULL), 1);
 }
 
-/* What a blocked thread waits in. */
+/* The call in which the thread blocks. */
 static void by_read(struct target *t)
 {
     char byte;
@@ -77,7 +77,7 @@ static void start(struct blocked *b, void (*wait)(struct target *))
     t_until_blocked(b->t.thread.tid);
 }
 
-/* A signal to the blocked thread, in all the ways a handler can be installed. */
+/* A signal to the blocked thread, with each way of installing a handler. */
 static void in_all_ways(void (*handler)(int), void (*meanwhile)(struct blocked *))
 {
     for (int w = 0; w < WAITS; w++)
@@ -100,13 +100,13 @@ static void post_to_own_thread(int signo)
     bough_interrupt(blocked_now->t.self, "from a handler on top");
 }
 
-TEST(a_handler_that_posts_to_its_own_thread_ends_the_call_below)
+TEST(a_handler_that_posts_to_its_own_thread_ends_the_call_it_has_interrupted)
 {
     NEED_HANDLERS_ON_TOP();
     in_all_ways(post_to_own_thread, NULL);
 }
 
-/* The same when the handler makes a call of its own afterwards, which is cut, too. */
+/* As above, but the handler makes a call afterwards, which is interrupted, too. */
 static volatile int nested_error;
 
 static void post_and_call(int signo)
@@ -117,7 +117,7 @@ static void post_and_call(int signo)
     nested_error = bough_read(blocked_now->t.pipe[0], &byte, 1) < 0 ? errno : 0;
 }
 
-TEST(a_nested_call_is_cut_and_so_is_the_one_below)
+TEST(a_nested_call_and_the_outer_call_are_interrupted)
 {
     NEED_HANDLERS_ON_TOP();
     nested_error = 0;
@@ -125,7 +125,7 @@ TEST(a_nested_call_is_cut_and_so_is_the_one_below)
     CHECK_EQ(nested_error, ECANCELED);
 }
 
-/* ---- a post arrives while the handler runs --------------------------------------------------------------- */
+/* ---- a post arrives while the handler runs ----------------------------------------------------------------------- */
 
 static struct t_gate in_handler, go_on;
 
@@ -145,17 +145,17 @@ static void post_meanwhile(struct blocked *b)
     in_handler = go_on = (struct t_gate){0};
 }
 
-TEST_LIMIT(a_post_that_finds_a_handler_on_top_ends_the_call_below, 60)
+TEST_LIMIT(a_post_while_a_handler_runs_ends_the_call_that_the_handler_has_interrupted, 60)
 {
     NEED_HANDLERS_ON_TOP();
     in_all_ways(stay, post_meanwhile);
 }
 
-/* The handler runs for longer than the library waits for an answer. */
-TEST(a_post_waits_for_a_handler_that_takes_long)
+/* The handler runs for longer than the library waits for an acknowledgement. */
+TEST(a_post_ends_the_call_after_a_long_handler)
 {
     NEED_HANDLERS_ON_TOP();
-    NEED_WINDOW("wakes are answered on top of any handler, and repeated: none is missed");
+    NEED_WINDOW("here a handler acknowledges wakes too, and wakes are repeated: none is late");
     struct blocked b;
     bough_set_report(keep_report);
     catch_signal(SIGUSR1, stay, SA_RESTART, 0);
@@ -170,7 +170,7 @@ TEST(a_post_waits_for_a_handler_that_takes_long)
     target_end(&b.t);
 }
 
-/* ---- nested calls that block ------------------------------------------------------------------------------- */
+/* ---- nested calls that block ------------------------------------------------------------------------------------- */
 
 static struct t_gate about_to_nest;
 
@@ -213,11 +213,11 @@ static void complete_nested(struct blocked *b)
     nested_error = 1;
 }
 
-TEST(a_nested_call_that_completes_leaves_the_one_below_interruptible)
+TEST(a_nested_call_that_completes_leaves_the_outer_call_interruptible)
 {
     NEED_HANDLERS_ON_TOP();
     nested_error = 1;
-    for (int f = 1; f < FLAGS; f++) { /* with SA_RESTART, or the read below fails with EINTR, as POSIX says */
+    for (int f = 1; f < FLAGS; f++) { /* with SA_RESTART, or the outer read fails with EINTR, as POSIX requires */
         struct blocked b;
         catch_signal(SIGUSR1, nest, flags_of[f], 0);
         start(&b, by_read);
@@ -255,7 +255,7 @@ TEST(calls_nested_three_deep_all_end)
     target_end(&b.t);
 }
 
-/* ---- handlers at all moments ---------------------------------------------------------------------------------- */
+/* ---- handlers at all moments ------------------------------------------------------------------------------------- */
 
 static uint32_t storm_over;
 static bough_thread *storm_target;
@@ -276,7 +276,7 @@ static void *read_in_a_storm(void *argument)
         char byte;
         CHECK_EQ(bough_read(t->pipe[0], &byte, 1), -1);
         CHECK_EQ(errno, ECANCELED);
-        bough_clear(NULL); /* before it is told: the next post comes after that */
+        bough_clear(NULL); /* before the poster is notified: the next post comes after that */
         __atomic_fetch_add(&t->result, 1, __ATOMIC_RELEASE);
     }
     return NULL;
@@ -292,7 +292,7 @@ static void *rain_signals(void *thread)
     return NULL;
 }
 
-/* Each post must end a read, at whatever place the handler has caught the thread. */
+/* Each post must end a read, at whatever instruction the handler has interrupted the thread. */
 TEST_LIMIT(no_wake_is_lost_under_a_storm_of_handlers, 60)
 {
     struct target t = {0};

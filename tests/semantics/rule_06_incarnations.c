@@ -16,7 +16,7 @@ TEST(a_handle_of_a_thread_that_ended_is_stale)
     CHECK_ERR(bough_thread_of(t.thread.tid), ESRCH);
 }
 
-TEST(a_released_thread_comes_back_as_another)
+TEST(a_released_thread_that_is_adopted_again_is_another_target)
 {
     bough_thread *before = bough_self();
     post_stop(before);
@@ -51,7 +51,7 @@ static int check_once(void *result)
 }
 
 /* A reused thread, the same slot, and the same kernel's id. */
-TEST(nothing_arrives_at_the_next_child_of_a_thread)
+TEST(no_post_reaches_the_next_child_of_a_thread)
 {
     bough_thread *first = NULL, *second;
     int result = 1;
@@ -80,7 +80,7 @@ TEST(nothing_arrives_at_the_next_child_of_a_thread)
     }
 }
 
-/* ---- posts that race with the end ------------------------------------------------------------------------------ */
+/* ---- posts that race with the end -------------------------------------------------------------------------------- */
 
 enum { ENDS = 20000 };
 struct race {
@@ -96,7 +96,7 @@ static int end_soon(void *argument)
     struct race *r = argument;
     struct bough_record record;
     struct pollfd none = {.fd = -1};
-    /* Only this child's own handle may have been posted to. */
+    /* The post may have gone to this child's handle only. */
     if (bough_poll(&none, 1, 0) < 0 || bough_check() < 0)
         if (bough_reason(&record) == 0 && record.target != (bough_target)bough_self())
             __atomic_fetch_add(&r->stray, 1, __ATOMIC_SEQ_CST);
@@ -118,8 +118,8 @@ static void *post_to_the_latest(void *argument)
     return NULL;
 }
 
-/* The next child's incarnation begins in the same slot while posters still run after the one before. */
-TEST_LIMIT(a_post_hits_its_own_incarnation_or_none, 60)
+/* The next child's incarnation begins in the same slot while posters still use the previous one. */
+TEST_LIMIT(a_post_reaches_its_incarnation_or_none, 60)
 {
     struct race r = {0};
     struct t_thread poster;
@@ -142,14 +142,14 @@ TEST_LIMIT(a_post_hits_its_own_incarnation_or_none, 60)
     CHECK(r.late > 0);
 }
 
-/* A post's fate is ended, whenever it was written. */
+/* The post's status becomes "ended", whenever its record was written. */
 static void *ends_at_once(void *argument)
 {
     __atomic_store_n((bough_thread **)argument, bough_self(), __ATOMIC_RELEASE);
     return NULL;
 }
 
-TEST_LIMIT(a_post_that_succeeds_is_never_pending_for_ever, 60)
+TEST_LIMIT(no_successful_post_stays_pending_after_its_target_has_ended, 60)
 {
     for (int i = 0; i < 3000; i++) {
         struct t_thread thread;

@@ -23,7 +23,7 @@ static int opens_and_reads(void *depth)
     return result;
 }
 
-TEST(a_branch_reaches_its_children_and_theirs)
+TEST(a_post_to_a_branch_reaches_its_children_and_grandchildren)
 {
     CHECK_EQ(pipe(fds), 0);
     BOUGH_BRANCH(b, .collect = 1) {
@@ -39,7 +39,7 @@ TEST(a_branch_reaches_its_children_and_theirs)
     close(fds[1]);
 }
 
-TEST(a_child_reaches_what_branches_off_it_and_nothing_else)
+TEST(a_post_to_a_child_reaches_its_branches_and_nothing_else)
 {
     CHECK_EQ(pipe(fds), 0);
     BOUGH_BRANCH(b, .collect = 1) {
@@ -59,7 +59,7 @@ TEST(a_child_reaches_what_branches_off_it_and_nothing_else)
 }
 
 /* All branches that a thread has open, the outer ones too. */
-TEST(a_thread_reaches_the_children_of_all_its_branches)
+TEST(a_post_to_a_thread_reaches_the_children_of_all_its_branches)
 {
     CHECK_EQ(pipe(fds), 0);
     BOUGH_BRANCH(outer) {
@@ -76,7 +76,7 @@ TEST(a_thread_reaches_the_children_of_all_its_branches)
     close(fds[1]);
 }
 
-TEST(a_thread_alone_is_a_thread_without_what_branches_off_it)
+TEST(a_post_to_a_thread_alone_does_not_reach_its_branches)
 {
     struct bough_event alone = {.kind = BOUGH_STOP, .flags = BOUGH_ALONE}, whole = {.kind = BOUGH_STOP};
     struct bough_tally tally;
@@ -96,8 +96,8 @@ TEST(a_thread_alone_is_a_thread_without_what_branches_off_it)
     close(fds[1]);
 }
 
-/* A branch is all that is in it: it can't be posted to alone. */
-TEST(a_branch_has_no_alone)
+/* A branch consists of the threads in it: a post to the branch alone reaches none. */
+TEST(a_post_to_a_branch_alone_reaches_no_thread)
 {
     struct bough_event alone = {.kind = BOUGH_STOP, .flags = BOUGH_ALONE};
     CHECK_EQ(pipe(fds), 0);
@@ -119,7 +119,7 @@ static int sleeps_50_ms(void *slept)
     return r ? errno : 0;
 }
 
-/* It was woken for each post to its parent, and began its 50 ms anew. */
+/* Fixed bug: each post to its parent woke the child, whose 50 ms then began again. */
 TEST(a_post_to_a_thread_alone_does_not_disturb_its_children)
 {
     struct bough_event alone = {.kind = BOUGH_STOP, .flags = BOUGH_ALONE};
@@ -138,7 +138,7 @@ TEST(a_post_to_a_thread_alone_does_not_disturb_its_children)
     CHECK_EQ(bough_last_result(), 0);
 }
 
-/* ---- inner and outer ----------------------------------------------------------------------------------------- */
+/* ---- inner and outer --------------------------------------------------------------------------------------------- */
 
 static void expect_reason(bough_target target)
 {
@@ -148,7 +148,7 @@ static void expect_reason(bough_target target)
     CHECK(r.target == target);
 }
 
-TEST(the_inner_record_first_and_the_outer_at_the_next_point)
+TEST(the_inner_record_is_reported_first_and_the_outer_at_the_next_point)
 {
     bough_post of_outer = {0, 0}, of_inner = {0, 0};
     BOUGH_BRANCH(outer) {
@@ -169,7 +169,7 @@ TEST(the_inner_record_first_and_the_outer_at_the_next_point)
     CHECK_EQ(bough_check(), 0);
 }
 
-TEST(a_branch_absorbs_only_its_own)
+TEST(a_branch_removes_only_its_own_records)
 {
     BOUGH_BRANCH(outer) {
         BOUGH_BRANCH(inner) {
@@ -187,7 +187,7 @@ TEST(a_branch_absorbs_only_its_own)
     CHECK_EQ(bough_clear(NULL), 1);
 }
 
-/* From the inside out: open branches, the thread, the branch it is a child of, that one's owner, the root. */
+/* From the inside out: open branches, the thread, the branch it is a child of, that branch's owner, the root. */
 struct layers {
     bough_thread *owner;
     bough_branch *outside;
@@ -211,7 +211,7 @@ static int peel(void *argument)
     return 0;
 }
 
-TEST(records_are_met_from_the_inside_out)
+TEST(records_are_reported_from_the_inside_out)
 {
     struct layers l = {.owner = bough_self()};
     BOUGH_BRANCH(b) {
@@ -222,7 +222,7 @@ TEST(records_are_met_from_the_inside_out)
     CHECK_EQ(bough_clear(BOUGH_ROOT), 1);
 }
 
-/* ---- everybody but the caller ----------------------------------------------------------------------------------- */
+/* ---- everybody but the caller ------------------------------------------------------------------------------------ */
 
 struct all {
     int *posted;
@@ -238,7 +238,7 @@ static int interrupt_all_from_the_depth(void *argument)
     CHECK_EQ(bough_interrupted(), 0);
     CHECK_EQ(bough_check(), 0);
     CHECK_EQ(write(fds[1], "x", 1), 1);
-    CHECK_EQ(bough_read(fds[0], &byte, 1), 1); /* not cut */
+    CHECK_EQ(bough_read(fds[0], &byte, 1), 1); /* not interrupted */
     t_gate_open(&a->done);
     return 0;
 }
@@ -254,7 +254,7 @@ static int one_level_deeper(void *argument)
     return 0;
 }
 
-TEST(interrupt_all_reaches_everybody_but_the_caller_deep_in_the_tree)
+TEST(interrupt_all_reaches_every_thread_but_a_caller_deep_in_the_tree)
 {
     struct target adopted = {0};
     int posted = 0;

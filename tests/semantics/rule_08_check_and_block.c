@@ -45,7 +45,7 @@ static void *read_in_a_loop(void *argument)
     while (!__atomic_load_n(&l->over, __ATOMIC_ACQUIRE)) {
         char byte;
         CHECK_ERR(bough_read(l->fds[0], &byte, 1), ECANCELED);
-        bough_clear(NULL); /* before it is told: the next post comes after that */
+        bough_clear(NULL); /* before the poster is notified: the next post comes after that */
         __atomic_fetch_add(&l->ended, 1, __ATOMIC_SEQ_CST);
         spin((int64_t)(t_random(&chance) % 2000));
     }

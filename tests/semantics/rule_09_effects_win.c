@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Rule 9: a completed or partial effect wins: its result is returned, the record stays pending. ECANCELED means that
- * nothing happened. That nothing did is seen for each call in the plays of tests/calls; here are the effects that
- * win, and the listed exceptions. rule_09_wake_ups.c has tokens and wake-ups, rule_09_record_stays.c the record.
- */
+/* Rule 9: a completed or partial effect wins: its result is returned, the record stays pending. ECANCELED means that
+ * nothing happened; the plays of tests/calls check that for each call. This file tests the effects that win, and the
+ * listed exceptions. rule_09_wake_ups.c has tokens and wake-ups, rule_09_record_stays.c the record. */
 #include "target.h"
 
 #include <arpa/inet.h>
@@ -35,7 +33,7 @@ static void *make_call(void *argument)
     errno = 0;
     c->result = c->call(c);
     c->error = errno;
-    /* What won has cleared nothing: the next point is cut. */
+    /* The call that succeeded has cleared nothing: the next point fails. */
     CHECK_EQ(bough_interrupted(), 1);
     CHECK_ERR(bough_check(), ECANCELED);
     CHECK_EQ(bough_clear(NULL), 1);
@@ -65,7 +63,7 @@ static void close_both(struct caller *c)
     close(c->fd[1]);
 }
 
-/* ---- partial effects ------------------------------------------------------------------------------------- */
+/* ---- partial effects --------------------------------------------------------------------------------------------- */
 
 static void in_part(struct caller *c)
 {
@@ -123,7 +121,7 @@ TEST(sendfile_returns_what_was_copied)
 {
     struct caller c = {.call = sendfile_big, .from = (int)syscall(SYS_memfd_create, "big", 0)};
     CHECK_EQ(ftruncate(c.from, BIG), 0);
-    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, c.fd), 0); /* into a pipe it returns after each part anyway */
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, c.fd), 0); /* into a pipe, sendfile() returns after each part anyway */
     in_part(&c);
     CHECK_EQ(lseek(c.from, 0, SEEK_CUR), c.result);
     close(c.from);
@@ -168,9 +166,9 @@ TEST(recvmmsg_returns_how_many_have_come)
     close_both(&c);
 }
 
-/* ---- an effect that could be had, but the interrupt was first: it is there for the next ------------------- */
+/* ---- an effect that could be had, but the interrupt was first: it is there for the next -------------------------- */
 
-TEST(what_is_ready_stays_ready)
+TEST(data_that_is_ready_stays_ready)
 {
     char c;
     int fds[2];
@@ -217,7 +215,7 @@ TEST(a_connection_stays_in_the_queue)
     close(server);
 }
 
-/* ---- an interrupted connect continues in the kernel --------------------------------------------------------------------- */
+/* ---- an interrupted connect continues in the kernel -------------------------------------------------------------- */
 
 static struct sockaddr_in busy;
 
@@ -226,7 +224,7 @@ static long connect_to_busy(struct caller *c)
     return bough_connect(c->fd[1], (struct sockaddr *)&busy, sizeof busy);
 }
 
-TEST(a_cut_connect_goes_on)
+TEST(an_interrupted_connect_goes_on)
 {
     struct caller c = {.call = connect_to_busy};
     c.fd[0] = tcp_server(&busy);
@@ -237,7 +235,7 @@ TEST(a_cut_connect_goes_on)
     CHECK_EQ(c.error, ECANCELED);
     CHECK_EQ(fcntl(c.fd[1], F_SETFL, O_NONBLOCK), 0);
     CHECK_ERR(connect(c.fd[1], (struct sockaddr *)&busy, sizeof busy), EALREADY);
-    /* Called again it waits for the end of the same attempt. */
+    /* A second connect() waits for the end of the same attempt. */
     CHECK_EQ(fcntl(c.fd[1], F_SETFL, 0), 0);
     close(accept(c.fd[0], NULL, NULL));
     CHECK_EQ(bough_connect(c.fd[1], (struct sockaddr *)&busy, sizeof busy), 0);
@@ -245,9 +243,9 @@ TEST(a_cut_connect_goes_on)
     close_both(&c);
 }
 
-/* ---- close always closes --------------------------------------------------------------------------------------- */
+/* ---- close always closes ----------------------------------------------------------------------------------------- */
 
-TEST(close_closes)
+TEST(close_always_closes)
 {
     int fd = dup(0);
     CHECK_EQ(bough_interrupt(bough_self(), NULL), 0);

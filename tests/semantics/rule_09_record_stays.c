@@ -4,7 +4,7 @@
 
 #include <semaphore.h>
 
-/* A handler on top of the call does what the call waits for, and posts: both are there when the call looks. */
+/* A handler that has interrupted the call makes the call's condition true and posts: the call then finds both. */
 static struct wins {
     sem_t posix_sem;
     bough_sem bough_sem;
@@ -108,13 +108,13 @@ TEST(a_token_wins_and_delivers_nothing)
     wins_on_top(by_posix_sem, give_tokens);
 }
 
-TEST(a_token_of_ours_wins_and_delivers_nothing)
+TEST(a_token_of_a_bough_sem_wins_and_delivers_nothing)
 {
     sem_init(&wins.posix_sem, 0, 0);
     wins_on_top(by_bough_sem, give_tokens);
 }
 
-TEST(an_end_wins_and_delivers_nothing)
+TEST(the_end_of_a_joined_thread_wins_and_delivers_nothing)
 {
     t_spawn(&wins.joined, wait_for_end, NULL);
     wins_on_top(by_join, let_it_end);
@@ -128,7 +128,7 @@ TEST(a_condition_wins_and_delivers_nothing)
     start_to_win(&thread, by_cond);
     CHECK_EQ(pthread_mutex_lock(&wins.mutex), 0);
     CHECK_EQ(pthread_cond_signal(&wins.cond), 0);
-    t_until_blocked(thread.tid); /* now for the mutex */
+    t_until_blocked(thread.tid); /* now it waits for the mutex */
     post_here();
     CHECK_EQ(pthread_mutex_unlock(&wins.mutex), 0);
     t_join(&thread);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 9, tokens and wake-ups: each is consumed by one waiter or stays available, even if an interrupt comes at the same time. */
+/* Rule 9, tokens and wake-ups: each is consumed by one waiter or stays available, even if an interrupt comes at the
+ * same time. */
 #include "target.h"
 
 #include <semaphore.h>
 #include <sys/syscall.h>
 
-/* ---- tokens -------------------------------------- */
+/* ---- tokens ------------------------------------------------------------------------------------------------------ */
 
 struct race {
     sem_t semaphore;
@@ -65,7 +66,7 @@ TEST_LIMIT(no_token_is_lost, 60)
     } while (!__atomic_load_n(&r.posted, __ATOMIC_ACQUIRE));
     t_join(&poster);
     __atomic_store_n(&r.over, 1, __ATOMIC_RELEASE);
-    bough_interrupt(r.thread, NULL); /* unless it has ended already */
+    bough_interrupt(r.thread, NULL); /* unless the thread has ended already */
     t_join(&taker);
     CHECK_EQ(sem_getvalue(&r.semaphore, &left), 0);
     CHECK_EQ(r.taken + left, r.rounds);
@@ -73,7 +74,7 @@ TEST_LIMIT(no_token_is_lost, 60)
     sem_destroy(&r.semaphore);
 }
 
-/* ---- conditions: a waiter consumes the wake-up ---------------------------------------------------------- */
+/* ---- conditions: a waiter consumes the wake-up ------------------------------------------------------------------- */
 
 struct waiter {
     struct race *race;
@@ -98,11 +99,13 @@ static void until_waiting(struct waiter *w, struct t_thread *thread)
 {
     t_spawn(thread, wait_on_cond, w);
     t_until(__atomic_load_n(&w->waits, __ATOMIC_ACQUIRE));
-    CHECK_EQ(pthread_mutex_lock(&w->race->mutex), 0); /* it has let go of it: it waits */
+    /* the waiter has released the mutex: it waits for the condition */
+    CHECK_EQ(pthread_mutex_lock(&w->race->mutex), 0);
     CHECK_EQ(pthread_mutex_unlock(&w->race->mutex), 0);
 }
 
-/* One is interrupted and one signal is sent, in either order: if the one is cut, the other has the signal. */
+/* One waiter is interrupted and one signal is sent, in either order: if one is interrupted, the other gets the
+ * signal. */
 static void signal_and_interrupt(struct race *r, int signal_first)
 {
     struct waiter one = {.race = r}, other = {.race = r};
@@ -152,7 +155,7 @@ static void *wait_robustly(void *argument)
     __atomic_store_n(&w->thread, bough_self(), __ATOMIC_RELEASE);
     CHECK_EQ(pthread_mutex_lock(&w->race->mutex), 0);
     w->result = bough_pthread_cond_wait(&w->race->cond, &w->race->mutex);
-    CHECK_EQ(pthread_mutex_consistent(&w->race->mutex), 0); /* EINVAL if it were not held, owner-dead */
+    CHECK_EQ(pthread_mutex_consistent(&w->race->mutex), 0); /* EINVAL if the mutex were not held and owner-dead */
     CHECK_EQ(bough_pthread_cond_wait(&w->race->cond, &w->race->mutex), ECANCELED);
     CHECK_EQ(pthread_mutex_unlock(&w->race->mutex), 0);
     bough_clear(NULL);
@@ -167,7 +170,7 @@ static void *die_with_mutex(void *argument)
     return NULL;
 }
 
-/* The mutex comes first, and says that it is broken; the interrupt is met next. */
+/* The mutex comes first, and its error is EOWNERDEAD; the interrupt is delivered at the next point. */
 TEST(owner_dead_wins)
 {
     struct race r = {.rounds = 0};
@@ -190,13 +193,13 @@ static void *interrupt_holding(void *argument)
     struct race *r = argument;
     CHECK_EQ(pthread_mutex_lock(&r->mutex), 0);
     CHECK_EQ(bough_interrupt(r->thread, NULL), 0);
-    t_until_blocked((pid_t)r->rounds); /* the waiter, now for the mutex */
+    t_until_blocked((pid_t)r->rounds); /* the waiter, which now waits for the mutex */
     r->taken = 1;
     CHECK_EQ(pthread_mutex_unlock(&r->mutex), 0);
     return NULL;
 }
 
-/* A cut wait comes back with the mutex, not before. */
+/* An interrupted wait returns with the mutex, not before it has it. */
 TEST(a_condition_takes_its_mutex_first)
 {
     struct race r = {.mutex = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 10: an interruptible call has its POSIX namesake's signature, result width and errno: a drop-in. That the
- * errors agree is seen in each play of tests/calls. */
+/* Rule 10: an interruptible call has its POSIX namesake's signature, result width and errno: a drop-in. Each play of
+ * tests/calls checks that the errors agree. */
 #include "harness.h"
 
 #include <aio.h>
@@ -46,20 +46,20 @@ ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, int fl
 ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags);
 #endif
 
-/* The signature, one assertion a row: a row that differs does not compile. */
+/* The signatures, one assertion for each row: a row that differs does not compile. */
 #define CUSTOM(returns, name, ...)                                                                                 \
     _Static_assert(__builtin_types_compatible_p(__typeof__(bough_##name), __typeof__(name)), #name ": signature"); \
     static __typeof__(bough_##name) *const ours_##name = bough_##name;
 #include "../../src/calls/calls.def"
 
-TEST(signatures_are_the_namesakes)
+TEST(signatures_equal_those_of_the_namesakes)
 {
 #define CUSTOM(returns, name, ...) CHECK(ours_##name != NULL);
 #include "../../src/calls/calls.def"
 }
 
-/* A result wider than int comes through whole, and so does an offset. */
-TEST(results_are_as_wide)
+/* A result wider than int is not truncated, nor is an offset. */
+TEST(results_are_as_wide_as_the_namesakes)
 {
     const off_t far_out = (off_t)3 << 32;
     char path[] = "/tmp/bough-wide-XXXXXX", c = 0;
@@ -76,8 +76,8 @@ TEST(results_are_as_wide)
     close(fd);
 }
 
-/* What succeeds leaves errno alone, and so do those that return an error number. */
-TEST(errno_is_left_alone)
+/* A call that succeeds leaves errno alone, and so does a call that returns an error number. */
+TEST(a_successful_call_leaves_errno_alone)
 {
     char c;
     int fds[2];
@@ -91,7 +91,7 @@ TEST(errno_is_left_alone)
     close(fds[1]);
 }
 
-/* ---- a handler of the program's own is to a call what it is to its namesake ------------------------------ */
+/* ---- a handler of the program affects a call as it affects the namesake ------------------------------------------ */
 
 static uint32_t handled;
 
@@ -103,12 +103,12 @@ static void handler(int signo)
 static void install(int flags)
 {
     if (T_TSAN && (flags & SA_RESTART))
-        SKIP("ThreadSanitizer runs handlers late, and none in a system call that goes on");
+        SKIP("ThreadSanitizer delays handlers, and runs none while a system call continues");
     __atomic_store_n(&handled, 0, __ATOMIC_RELEASE);
     CHECK_EQ(sigaction(SIGUSR1, &(struct sigaction){.sa_handler = handler, .sa_flags = flags}, NULL), 0);
 }
 
-/* The thread is adopted, and then in its call. */
+/* First wait until the thread is adopted, then until it is in its call. */
 static void signal_when_blocked(const struct t_thread *thread, uint32_t *known)
 {
     t_until(__atomic_load_n(known, __ATOMIC_ACQUIRE));
@@ -154,14 +154,14 @@ static struct reader signal_reader(int flags)
     return reader;
 }
 
-TEST(a_handler_ends_it_with_eintr)
+TEST(a_handler_ends_a_call_with_eintr)
 {
     struct reader reader = signal_reader(0);
     CHECK_EQ(reader.result, -1);
     CHECK_EQ(reader.error, EINTR);
 }
 
-TEST(a_restarting_handler_does_not)
+TEST(a_handler_with_sa_restart_does_not_end_a_call)
 {
     CHECK_EQ(signal_reader(SA_RESTART).result, 1);
 }
@@ -196,7 +196,8 @@ static int signal_sem_wait(int flags)
     return error;
 }
 
-/* sem_wait waits inside libc by a deadline of ours, after which the kernel restarts nothing: it must not be seen. */
+/* The library makes libc's sem_wait() with a deadline, and the kernel does not restart such a wait: callers must not
+ * notice. */
 TEST(sem_wait_ends_with_eintr)
 {
     CHECK_EQ(signal_sem_wait(0), EINTR);
@@ -207,10 +208,10 @@ TEST(sem_wait_is_restarted)
     CHECK_EQ(signal_sem_wait(SA_RESTART), 0);
 }
 
-/* ---- ECANCELED that is not ours ------------------------------------------------------------------------ */
+/* ---- ECANCELED from the kernel ----------------------------------------------------------------------------------- */
 
-/* A timerfd's read says so when the clock was set. Here a filter of the kernel's does, for reads of one descriptor that
- * is not there: setting the clock takes privileges, and others would notice. */
+/* A timerfd's read returns it when the clock was set. Here a seccomp filter returns it, for reads of one descriptor
+ * that does not exist: setting the clock takes privileges, and other programs would notice. */
 enum { CANCELS = 999 };
 
 static void need_reads_that_say_ECANCELED(void)
@@ -247,7 +248,7 @@ TEST(the_kernels_own_ECANCELED_is_an_error_like_any_other)
     CHECK_ERR(bough_syscall(SYS_read, CANCELS, &byte, 1), ECANCELED);
     CHECK_EQ(bough_interrupted(), 0);
     CHECK_EQ(bough_check(), 0);
-    /* It was not interrupted (rule 28). */
+    /* The child was not interrupted (rule 28). */
     BOUGH_BRANCH(b) {
         CHECK(bough_add(b, read_what_cancels, bough_arg(NULL)));
     }
@@ -255,7 +256,7 @@ TEST(the_kernels_own_ECANCELED_is_an_error_like_any_other)
     CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], 0);
 }
 
-/* With a record at hand that is not due, for a cleanup runs, too. */
+/* Also while there is a record that is not due, because a cleanup region is open. */
 TEST(the_kernels_own_ECANCELED_is_returned_in_a_cleanup)
 {
     char byte;

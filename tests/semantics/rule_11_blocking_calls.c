@@ -15,8 +15,8 @@ enum {
 };
 
 /* clang-format off */
-/* XSH 2.9.5.2 of both editions, without STREAMS, which Linux has not, and pthread_testcancel, which is
- * bough_check(). One that the table lacks does not compile. */
+/* XSH 2.9.5.2 of both editions, without STREAMS, which Linux does not have, and without pthread_testcancel, which is
+ * bough_check(). A call that the table lacks does not compile. */
 #define POSIX(X) \
     X(accept) X(accept4) X(aio_suspend) X(clock_nanosleep) X(close) X(cnd_timedwait) X(cnd_wait) X(connect) \
     X(creat) X(fcntl) X(fdatasync) X(fsync) X(lockf) X(mq_receive) X(mq_send) X(mq_timedreceive) X(mq_timedsend) \
@@ -26,7 +26,7 @@ enum {
     X(send) X(sendmsg) X(sendto) X(sigsuspend) X(sigtimedwait) X(sigwait) X(sigwaitinfo) X(sleep) X(tcdrain) \
     X(thrd_join) X(thrd_sleep) X(wait) X(waitid) X(waitpid) X(write) X(writev)
 
-/* What Linux adds. */
+/* Calls that Linux adds. */
 #define LINUX(X) \
     X(copy_file_range) X(epoll_pwait) X(epoll_pwait2) X(epoll_wait) X(flock) X(getaddrinfo) X(getnameinfo) \
     X(getrandom) X(io_uring_enter) X(ioctl) X(openat2) X(preadv) X(preadv2) X(pwritev) X(pwritev2) X(recvmmsg) \
@@ -67,7 +67,7 @@ static void *read_by_number(void *argument)
     return NULL;
 }
 
-TEST(any_call_by_number)
+TEST(a_call_by_number_is_interrupted)
 {
     struct t_thread thread;
     struct caller caller = {.fd = eventfd(0, 0)};
@@ -78,8 +78,8 @@ TEST(any_call_by_number)
     close(caller.fd);
 }
 
-/* All six arguments arrive: the sixth of this one is the mask of bits that a waker has to match. */
-TEST(six_arguments)
+/* All six arguments arrive: the sixth argument of this call is the mask of bits that a waker has to match. */
+TEST(a_call_by_number_passes_six_arguments)
 {
     static uint32_t word;
     struct timespec moment = {0, 1000000};
@@ -96,7 +96,7 @@ static void *wait_on_futex(void *argument)
     return NULL;
 }
 
-TEST(futex)
+TEST(futex_wait_is_interrupted)
 {
     struct t_thread thread;
     struct caller caller = {.word = 0};
@@ -114,7 +114,7 @@ static void *wait_until_woken(void *argument)
     return NULL;
 }
 
-TEST(futex_is_woken)
+TEST(futex_wait_is_woken)
 {
     struct t_thread thread;
     struct caller caller = {.word = 0};

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Rule 12: loss is measured: descriptors, bytes, items over many random interrupts, none missing, none doubled; and
- * calls cut by mistake: none.
+ * Rule 12: losses are measured: descriptors, bytes and items are counted over many random interrupts, and none may be
+ * missing or doubled. No call may be interrupted without a request.
  *
  * The measurement itself is tests/loss/: bytes, descriptors, tokens (children, semaphores), foreign (no extra EINTR),
- * nested (handlers on top), hostile, and the library's own cond, event, mutex, queue and sem; oracle.c is what
- * the platform loses. tools/loss.sh runs it in full. Here is a short run of three of its kinds.
+ * nested (calls in handlers), hostile, and the library's own cond, event, mutex, queue and sem; oracle.c measures what
+ * the platform loses. tools/loss.sh runs it in full. This file has a short run of three kinds.
  */
 #include "../loss/stream.h"
 
-/* What rain counts on its way: each post is met exactly once, and no call is cut without one. */
+/* one_thread.h also counts that each post is delivered exactly once, and that no call is interrupted without a post. */
 static int turn_open(uint64_t *random)
 {
     (void)random;
@@ -55,7 +55,7 @@ TEST_LIMIT(bytes_written_are_neither_lost_nor_doubled, 60)
     write_stream(SOCKET, by_write);
 }
 
-/* A call that nobody interrupts is not cut, whatever is posted to others. */
+/* A call of a thread that no post targets is not interrupted, whatever is posted to others. */
 static struct t_gate ready;
 static bough_thread *neighbour;
 static _Atomic bool over;
@@ -82,7 +82,7 @@ static void *disturbed(void *argument)
     return argument;
 }
 
-TEST_LIMIT(no_call_is_cut_by_mistake, 60)
+TEST_LIMIT(no_call_is_interrupted_without_a_post_to_its_thread, 60)
 {
     struct t_thread one, two;
     int fds[2];

@@ -5,7 +5,7 @@
 #include "../sync/not_under.h"
 #include "target.h"
 
-/* ---- other code uses the signal, too ------------------------------------------------------------------------- */
+/* ---- other code uses the signal, too ----------------------------------------------------------------------------- */
 
 static struct sigaction before_theirs;
 static volatile uint32_t wakes;
@@ -18,7 +18,7 @@ static void theirs(int signo, siginfo_t *info, void *context)
     wakes++;
 }
 
-/* As a careful library does it: it calls the previous handler. */
+/* A careful library calls the previous handler. */
 static void theirs_with_manners(int signo, siginfo_t *info, void *context)
 {
     wakes++;
@@ -33,7 +33,7 @@ static void take_the_signal(void (*handler)(int, siginfo_t *, void *))
     CHECK_EQ(sigaction(SIGURG, &action, &before_theirs), 0);
 }
 
-TEST(a_signal_that_was_taken_is_taken_back)
+TEST(bough_reinstalls_its_handler_for_a_signal_that_was_taken)
 {
     struct target t = {0};
     bough_set_report(keep_report);
@@ -56,12 +56,13 @@ TEST(a_handler_that_forwards_the_wake_is_supported)
     take_the_signal(theirs_with_manners);
     CHECK_EQ(bough_interrupt(t.self, "now"), 0);
     target_was_cut(&t);
-    CHECK(T_TSAN || wakes >= 1); /* the thread sanitizer keeps it back, and bough takes the signal back meanwhile */
+    CHECK(T_TSAN || wakes >= 1); /* the thread sanitizer delays the handler, and bough reinstalls its own meanwhile */
     target_end(&t);
     CHECK_EQ(sigaction(SIGURG, &before_theirs, NULL), 0);
 }
 
-/* Taken back from a handler that forwards to bough's: a signal of neither must not be forwarded in a loop. */
+/* bough has replaced a handler that forwards to bough's: a signal that is for neither must not be forwarded in a
+ * loop. */
 TEST(a_foreign_signal_is_not_forwarded_in_a_loop)
 {
     struct target t = {0};
@@ -72,9 +73,10 @@ TEST(a_foreign_signal_is_not_forwarded_in_a_loop)
     target_was_cut(&t);
     target_end(&t);
     struct target second = {0};
-    take_the_signal(theirs_with_manners); /* above bough's handler, which is above theirs */
+    take_the_signal(theirs_with_manners); /* installed over bough's handler, which is installed over theirs */
     struct sigaction mannered;
-    CHECK_EQ(sigaction(SIGURG, &before_theirs, &mannered), 0); /* bough's again, as if taken back */
+    /* bough's handler again, as if bough had reinstalled it */
+    CHECK_EQ(sigaction(SIGURG, &before_theirs, &mannered), 0);
     target_start(&second);
     CHECK_EQ(sigaction(SIGURG, &mannered, NULL), 0);
     wakes = 0;
@@ -86,11 +88,11 @@ TEST(a_foreign_signal_is_not_forwarded_in_a_loop)
     CHECK_EQ(sigaction(SIGURG, &before_theirs, NULL), 0);
 }
 
-/* ---- another signal ------------------------------------------------------------------------------------ */
+/* ---- another signal ---------------------------------------------------------------------------------------------- */
 
 static char exe[256];
 
-/* The library reads the environment when it is loaded: so this needs a new process. */
+/* The library reads the environment when it is loaded, so this needs a new process. */
 static void run_again(void *value)
 {
     setenv("BOUGH_SIGNAL", value, 1);

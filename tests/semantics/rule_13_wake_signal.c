@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Rule 13: a wake signal goes only to a thread that is in an interruptible call or an asynchronous region; masks and
- * blocked signals do not keep it out; a thread that does not answer is diagnosed. */
+ * blocked signals do not keep the wake out; a thread that does not acknowledge it is diagnosed. */
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -14,13 +14,13 @@
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
 
-/* ---- foreign code -------------------------------------------------------------------------------------------- */
+/* ---- foreign code ------------------------------------------------------------------------------------------------ */
 
 struct foreign {
     bough_thread *self;
     struct t_gate known;
     uint32_t over;
-    int blocked; /* all signals, after the adoption */
+    int blocked; /* block all signals after the adoption */
     int async;
     long cut, eintr;
 };
@@ -56,7 +56,8 @@ static void *call_both(void *argument)
         block_all_signals();
     t_gate_open(&f->known);
     if (f->blocked)
-        CHECK_ERR(bough_pause(), ECANCELED); /* long enough to be found out: from here on it takes the second road */
+        /* long enough to be noticed: from here on the thread is woken by the fallback signal */
+        CHECK_ERR(bough_pause(), ECANCELED);
     while (!__atomic_load_n(&f->over, __ATOMIC_ACQUIRE)) {
         uint64_t next = chance;
         struct timespec brief = {0, (long)(t_random(&next) % 60000)};
@@ -108,7 +109,7 @@ TEST_LIMIT(foreign_calls_after_an_asynchronous_region_see_no_eintr, 60)
     rain_on(&f, 30000);
 }
 
-/* ---- masks ----------------------------------------------------------------------------------------------------- */
+/* ---- masks ------------------------------------------------------------------------------------------------------- */
 
 static int empty[2];
 static sigset_t full;
@@ -250,7 +251,7 @@ TEST(a_thread_that_blocked_all_signals_before_its_adoption_is_woken)
     close(empty[1]);
 }
 
-/* The second road, for calls through the window and for those inside libc. */
+/* The fallback signal, for calls through the window and for calls inside libc. */
 TEST_LIMIT(a_thread_that_blocks_all_signals_is_woken, 60)
 {
     CHECK_EQ(pipe(empty), 0);
@@ -298,12 +299,13 @@ static void *blocks_the_wake_under_a_timer(void *argument)
     return NULL;
 }
 
-/* Each call on top asks for the wake once more, and must not make the one that is under way look young. */
-TEST(a_thread_that_blocks_the_signal_is_woken_though_handlers_keep_coming)
+/* Each nested call makes the library send the wake again, which must not reset the age of the wake that is under
+ * way. */
+TEST(a_thread_that_blocks_the_signal_is_woken_while_handlers_keep_running)
 {
     struct target t = {0};
     if (T_TSAN || under_qemu())
-        SKIP("handlers are kept back here, or starve the thread");
+        SKIP("handlers are delayed here, or starve the thread");
     CHECK_EQ(pipe(t.pipe), 0);
     bough_set_report(keep_report);
     sigaction(SIGUSR1, &(struct sigaction){.sa_handler = poll_on_top, .sa_flags = SA_RESTART}, NULL);
@@ -335,7 +337,7 @@ static void *blocks_and_times(void *argument)
         CHECK_ERR(bough_read(d->t.pipe[0], &byte, 1), ECANCELED);
         d->answered[i] = t_now() - __atomic_load_n(&d->posted, __ATOMIC_ACQUIRE);
         CHECK_EQ(pthread_sigmask(SIG_BLOCK, NULL, &now), 0);
-        CHECK_EQ(sigismember(&now, SIGURG), 1); /* its mask is as it was */
+        CHECK_EQ(sigismember(&now, SIGURG), 1); /* the thread's mask is unchanged */
         CHECK_EQ(bough_clear(NULL), 1);
         t_gate_open(&d->t.cut);
         t_gate_wait(&d->t.leave);
@@ -344,8 +346,8 @@ static void *blocks_and_times(void *argument)
     return NULL;
 }
 
-/* The first time after about 50 ms and with a report; from then on at once. */
-TEST(a_thread_that_blocks_all_signals_is_known_after_the_first_time)
+/* The thread is woken after about 50 ms the first time, with a report, and at once from then on. */
+TEST(a_thread_that_blocks_all_signals_is_woken_at_once_after_the_first_time)
 {
     struct timed d = {0};
     bough_set_report(keep_report);

@@ -13,7 +13,7 @@ static void level_is(enum bough_level level, int fails)
         CHECK_EQ(bough_check(), 0);
 }
 
-TEST(critical_sections_disable)
+TEST(critical_sections_disable_interrupts)
 {
     post_stop(bough_self());
     level_is(BOUGH_DEFERRED, 1);
@@ -28,7 +28,7 @@ TEST(critical_sections_disable)
     CHECK_EQ(bough_clear(NULL), 1);
 }
 
-TEST(a_post_inside_waits_for_the_end)
+TEST(a_post_in_a_section_waits_for_its_end)
 {
     BOUGH_CRITICAL(0) {
         post_stop(bough_self());
@@ -49,7 +49,7 @@ TEST(an_allow_region_does_not_lift_a_critical_section)
     }
     BOUGH_ALLOW
     {
-        level_is(BOUGH_DEFERRED, 1); /* and elsewhere changes nothing */
+        level_is(BOUGH_DEFERRED, 1); /* and an allow region elsewhere changes nothing */
         BOUGH_CRITICAL(0) {
             level_is(BOUGH_DISABLED, 0);
         }
@@ -93,7 +93,7 @@ static int started_disabled(void *unused)
     return 0;
 }
 
-TEST(an_allow_region_lifts_what_the_thread_was_started_with)
+TEST(an_allow_region_lifts_the_disabled_a_thread_was_started_with)
 {
     struct bough_child_options options = {.disabled = 1};
     BOUGH_BRANCH(b) {
@@ -102,7 +102,7 @@ TEST(an_allow_region_lifts_what_the_thread_was_started_with)
     CHECK_EQ(bough_last_result(), 0);
 }
 
-/* ---- misuse ---------------------------------------------------------------------------------------------------- */
+/* ---- misuse ------------------------------------------------------------------------------------------------------ */
 
 static void *end_anothers(void *region)
 {
@@ -111,7 +111,7 @@ static void *end_anothers(void *region)
     return NULL;
 }
 
-TEST(a_region_is_ended_by_its_owner_and_the_innermost_first)
+TEST(only_its_thread_ends_a_region_and_the_innermost_first)
 {
     struct bough_region regions[3];
     struct t_thread thread;
@@ -123,7 +123,7 @@ TEST(a_region_is_ended_by_its_owner_and_the_innermost_first)
         struct bough_region *outer = &regions[order ? 2 : 0], *inner = &regions[order ? 0 : 2];
         CHECK_EQ(bough_critical_begin(outer, 0, "here", 1), 0);
         CHECK_EQ(bough_critical_begin(inner, 0, "here", 2), 0);
-        CHECK_ERR(bough_region_end(outer), EPERM); /* nothing has changed */
+        CHECK_ERR(bough_region_end(outer), EPERM); /* the failed end has changed nothing */
         CHECK_EQ(bough_level(), BOUGH_DISABLED);
         t_spawn(&thread, end_anothers, inner);
         t_join(&thread);
@@ -135,7 +135,7 @@ TEST(a_region_is_ended_by_its_owner_and_the_innermost_first)
     }
 }
 
-/* ---- asynchronous regions ------------------------------------------------------------------------------ */
+/* ---- asynchronous regions ---------------------------------------------------------------------------------------- */
 
 struct grinder {
     struct t_thread thread;
@@ -181,7 +181,7 @@ static void *grinder_main(void *argument)
         CHECK_EQ(bough_clear(NULL), 1);
     }
     CHECK_EQ(bough_level(), BOUGH_DEFERRED);
-    CHECK_EQ(sigaltstack(&stack, NULL), 0); /* a sanitizer wants its own back */
+    CHECK_EQ(sigaltstack(&stack, NULL), 0); /* restored, because a sanitizer has one, too */
     return NULL;
 }
 
@@ -211,15 +211,15 @@ TEST(an_asynchronous_region_is_left_after_about_50_ms)
     CHECK(g.cut_after < ms(2000) || t_scale() > 1);
 }
 
-/* A post that also rings the thread's event descriptor promises no signal: the ticker is to send it all the same. Nothing else has the
- * ticker look within this test: the ladder's times are long. */
+/* A post that also makes the thread's event descriptor readable sends no signal: the ticker has to send it
+ * nevertheless. Nothing else makes the ticker check during this test: the ladder's times are long. */
 static void loop_with_an_event_descriptor(struct grinder *g)
 {
     CHECK(bough_event_fd() >= 0);
     loop_for_ever(g);
 }
 
-TEST(an_asynchronous_region_is_left_though_there_is_an_event_descriptor)
+TEST(an_asynchronous_region_is_left_in_a_thread_with_an_event_descriptor)
 {
     struct grinder g;
     struct bough_ladder slow = {.time = {[BOUGH_RUNG_FLAG] = BOUGH_SEC(3600)}, .cap = BOUGH_SEC(7200)};
@@ -241,7 +241,7 @@ TEST(an_asynchronous_region_does_not_begin_when_an_interrupt_is_due)
     CHECK_EQ(bough_clear(NULL), 1);
 }
 
-/* A point that comes in time is where it is delivered; the region ends as usual. */
+/* A point within 50 ms delivers the interrupt; the region ends as usual. */
 static void meet_a_point(struct grinder *g)
 {
     t_gate_open(&g->inside);
@@ -251,7 +251,7 @@ static void meet_a_point(struct grinder *g)
     spin(ms(120));
 }
 
-TEST(a_point_within_50_ms_comes_first)
+TEST(a_point_within_50_ms_delivers_first)
 {
     struct grinder g;
     grind(&g, meet_a_point);
@@ -261,7 +261,7 @@ TEST(a_point_within_50_ms_comes_first)
     CHECK_EQ(g.left, 0);
 }
 
-/* ---- handlers on top ----------------------------------------------------------------------------------- */
+/* ---- handlers on top --------------------------------------------------------------------------------------------- */
 
 static void long_handler(int signo)
 {
@@ -300,7 +300,7 @@ static void never_in_a_handler(int flags, int full, void (*how)(struct grinder *
     CHECK(g.cut_after >= ms(200));
 }
 
-TEST(a_handler_on_top_is_not_abandoned)
+TEST(a_running_signal_handler_is_not_abandoned)
 {
     never_in_a_handler(0, 0, raise_and_loop);
     never_in_a_handler(SA_RESTART, 0, raise_and_loop);
@@ -309,7 +309,7 @@ TEST(a_handler_on_top_is_not_abandoned)
 
 TEST(a_handler_with_sa_nodefer_is_not_abandoned)
 {
-    NEED_FRAMES(); /* it blocks nothing either */
+    NEED_FRAMES(); /* such a handler has no signal blocked either, so only its frame shows it */
     never_in_a_handler(SA_NODEFER, 0, raise_and_loop);
 }
 
@@ -320,7 +320,7 @@ TEST(a_handler_on_an_alternate_stack_is_not_abandoned)
     never_in_a_handler(SA_ONSTACK | SA_NODEFER, 0, raise_on_an_alternate_stack);
 }
 
-/* ---- critical sections inside -------------------------------------------------------------------------- */
+/* ---- critical sections inside ------------------------------------------------------------------------------------ */
 
 static void critical_inside(struct grinder *g)
 {
@@ -336,7 +336,7 @@ static void critical_inside(struct grinder *g)
         ;
 }
 
-TEST(a_critical_section_inside_is_not_left_and_what_follows_is)
+TEST(a_nested_critical_section_is_not_left_and_the_region_after_it_is)
 {
     struct grinder g;
     grind(&g, critical_inside);
@@ -345,7 +345,7 @@ TEST(a_critical_section_inside_is_not_left_and_what_follows_is)
     CHECK_EQ(g.other, 1);
     CHECK_EQ(g.left, 1);
     CHECK(g.cut_after >= ms(200));
-    CHECK(g.cut_after < ms(2000) || t_scale() > 1); /* not only when the section's budget would be over */
+    CHECK(g.cut_after < ms(2000) || t_scale() > 1); /* not as late as the end of the section's budget */
 }
 
 static void *critical_around(void *argument)
@@ -370,7 +370,7 @@ static void *critical_around(void *argument)
     return NULL;
 }
 
-TEST(nothing_is_delivered_inside_a_critical_section_around_it)
+TEST(nothing_is_delivered_in_an_asynchronous_region_inside_a_critical_section)
 {
     struct grinder g = {0};
     t_spawn(&g.thread, critical_around, &g);
@@ -381,7 +381,7 @@ TEST(nothing_is_delivered_inside_a_critical_section_around_it)
     CHECK_EQ(g.left, 0);
 }
 
-/* ---- what is not due ----------------------------------------------------------------------------------- */
+/* ---- what is not due --------------------------------------------------------------------------------------------- */
 
 static int grind_in_a_branch(void *argument)
 {
@@ -395,8 +395,8 @@ static void loop_for_200_ms(struct grinder *g)
     spin(ms(200));
 }
 
-/* The record was cleared before the 50 ms were over: there is nothing to be left for. */
-TEST(a_record_that_was_cleared_meanwhile_cuts_nothing)
+/* The record was cleared before the 50 ms were over: there is no reason to leave the region. */
+TEST(a_record_that_was_cleared_in_time_does_not_end_the_region)
 {
     struct grinder g = {.grind = loop_for_200_ms};
     BOUGH_BRANCH(b) {
@@ -410,8 +410,8 @@ TEST(a_record_that_was_cleared_meanwhile_cuts_nothing)
     CHECK_EQ(g.normal, 1);
 }
 
-/* A wake that is under way when the region ends by itself, in a thread that blocks all signals: the thread must
- * still be able to end. */
+/* A wake is under way when the region ends by itself, in a thread that blocks all signals: the thread must still be
+ * able to end. */
 static int wake_is_pending(pid_t tid)
 {
     char path[64], line[128];

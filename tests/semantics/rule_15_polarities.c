@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 15: start deferred and close critical sections, or start disabled and open allow regions. */
+/* Rule 15: start deferred and protect critical sections, or start disabled and open allow regions. */
 #include "target.h"
 
 static int fds[2];
@@ -12,7 +12,7 @@ static int works_undisturbed_and_waits_in_a_region(void *unused)
     (void)unused;
     t_gate_open(&at_work);
     CHECK_EQ(bough_level(), BOUGH_DISABLED);
-    CHECK_EQ(bough_read(fds[0], &byte, 1), 1); /* blocks while it is posted to, and is not cut */
+    CHECK_EQ(bough_read(fds[0], &byte, 1), 1); /* blocks during the post, and is not interrupted */
     CHECK_EQ(bough_interrupted(), 1);
     CHECK_EQ(bough_check(), 0);
     BOUGH_ALLOW
@@ -56,7 +56,7 @@ static int blocks_in_an_allow_region(void *unused)
     return ECANCELED;
 }
 
-TEST(a_call_that_blocks_in_an_allow_region_is_cut)
+TEST(a_call_that_blocks_in_an_allow_region_is_interrupted)
 {
     struct bough_child_options options = {.disabled = 1};
     CHECK_EQ(pipe(fds), 0);
@@ -80,7 +80,7 @@ static int protects_its_write(void *unused)
     CHECK_EQ(bough_level(), BOUGH_DEFERRED);
     BOUGH_CRITICAL(BOUGH_SEC(60)) {
         t_gate_open(&at_work);
-        CHECK_EQ(bough_read(fds[0], &byte, 1), 1); /* blocks while it is posted to, and is not cut */
+        CHECK_EQ(bough_read(fds[0], &byte, 1), 1); /* blocks during the post, and is not interrupted */
     }
     CHECK_ERR(bough_read(fds[0], &byte, 1), ECANCELED);
     return ECANCELED;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 16 is Python's table; what it rests on in C: who is interrupted where, and that a thread which does not use bough can be
- * posted to, and is reported as overdue. */
+/* Rule 16: which thread is interrupted where. Python's table is tested in python/tests; this file tests its base in C,
+ * and that a thread which does not use bough can be posted to, and is reported as overdue. */
 #include <fcntl.h>
 #include <stdbool.h>
 #include <sys/syscall.h>
@@ -67,7 +67,7 @@ TEST(a_child_started_disabled_is_interrupted_in_allow_regions)
     CHECK_EQ(s.critical, 0);
 }
 
-/* ---- a thread that does not use bough --------------------------------------------------------------------------- */
+/* ---- a thread that does not use bough ---------------------------------------------------------------------------- */
 
 struct plain {
     struct t_thread thread;
@@ -83,7 +83,7 @@ static void *blocks_in_a_plain_read(void *argument)
     struct plain *p = argument;
     char byte;
     CHECK_EQ(read(p->pipe[0], &byte, 1), 1);
-    if (byte == 'u') { /* it uses bough */
+    if (byte == 'u') { /* the thread uses bough */
         p->at_check = bough_check();
         (void)bough_reason(&p->why);
         p->self = bough_self();
@@ -136,7 +136,7 @@ TEST(a_thread_that_does_not_use_bough_is_reported_as_overdue)
     plain_end(&p);
 }
 
-TEST(it_meets_what_was_posted_at_its_first_use)
+TEST(a_plain_thread_meets_the_posted_interrupt_at_its_first_use)
 {
     struct plain p = {0};
     plain_start(&p);
@@ -152,13 +152,13 @@ TEST(it_meets_what_was_posted_at_its_first_use)
     CHECK_ERR(bough_alive(thread), ESRCH);
 }
 
-TEST(it_is_one_target_whoever_asks)
+TEST(a_plain_thread_has_one_handle_whoever_makes_it_known)
 {
     struct plain p = {0};
     char name[32];
     plain_start(&p);
     bough_thread *thread = bough_adopt_thread(p.thread.tid, NULL);
-    CHECK(bough_get_name(thread, name, sizeof name) > 0); /* the kernel's */
+    CHECK(bough_get_name(thread, name, sizeof name) > 0); /* the name that the kernel has */
     CHECK_EQ(bough_adopt_thread(p.thread.tid, "other"), thread);
     CHECK_EQ(bough_thread_of(p.thread.tid), thread);
     CHECK_EQ(bough_adopt_thread(t_tid(), "me"), bough_self());
@@ -171,8 +171,8 @@ TEST(it_is_one_target_whoever_asks)
     CHECK_ERR(bough_adopt_thread(p.thread.tid, NULL), ESRCH);
 }
 
-/* Nobody lets it go: the look that would report it finds that it is gone. */
-TEST(one_that_has_ended_is_not_overdue)
+/* No bough_release_thread(): the check that would report the thread finds that it has ended. */
+TEST(a_plain_thread_that_has_ended_is_not_reported_as_overdue)
 {
     struct plain p = {0};
     bough_self();
@@ -188,7 +188,7 @@ TEST(one_that_has_ended_is_not_overdue)
     CHECK_EQ(bough_on_transition(NULL, NULL), 0);
 }
 
-/* The kernel gives ids out in order, so the next thread can be given this one. */
+/* The kernel assigns ids in order, so the test can choose the id of the next thread. */
 static bool next_id_is(pid_t tid)
 {
     char text[16];
@@ -200,14 +200,14 @@ static bool next_id_is(pid_t tid)
     return done;
 }
 
-TEST(another_thread_with_its_id_is_not_it)
+TEST(another_thread_with_the_same_id_is_another_target)
 {
     struct plain first = {0}, second = {0};
     plain_start(&first);
     bough_thread *thread = bough_adopt_thread(first.thread.tid, "first");
     CHECK_EQ(bough_interrupt(thread, "for the first"), 0);
     pid_t tid = first.thread.tid;
-    int64_t later = t_now() + BOUGH_MS(20); /* the kernel's times are told in 10 ms */
+    int64_t later = t_now() + BOUGH_MS(20); /* the kernel gives start times in steps of 10 ms */
     plain_end(&first);
     t_until(t_now() > later);
     for (int tries = 0; tries < 100 && second.thread.tid != tid; tries++) {
@@ -249,7 +249,7 @@ static void *forks_when_told(void *argument)
     return NULL;
 }
 
-TEST(a_forked_process_begins_without_such_posts)
+TEST(a_forked_process_starts_without_posts_to_plain_threads)
 {
     struct plain p = {0};
     needs_threads_after_fork(); /* the ticker */

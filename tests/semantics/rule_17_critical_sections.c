@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 17: a critical section's budget. A mask delays a stop, it never hangs one. */
+/* Rule 17: a critical section has a budget: it delays a stop but cannot prevent it. */
 #include <poll.h>
 #include <sys/epoll.h>
 #include "target.h"
 
-/* For how long a thread is protected, counted from a moment before; ends when it is not. */
+/* How long the thread is protected, counted from a moment before; returns when the protection ends. */
 static int64_t protected_since(int64_t from)
 {
     while (bough_check() == 0)
@@ -23,7 +23,7 @@ TEST(the_budget_counts_from_the_post)
 {
     bough_set_report(keep_report);
     BOUGH_CRITICAL(BOUGH_MS(100)) {
-        spin(ms(150)); /* costs nothing while nobody asks */
+        spin(ms(150)); /* uses no budget while nothing is posted */
         int64_t from = t_now();
         post_stop(bough_self());
         about(protected_since(from), ms(100));
@@ -100,7 +100,7 @@ static void *blocks_in_a_section(void *argument)
     return NULL;
 }
 
-TEST(a_call_that_blocks_in_a_section_is_cut_when_the_budget_is_used_up)
+TEST(a_call_that_blocks_in_a_section_fails_when_the_budget_is_used_up)
 {
     struct target t = {0};
     bough_set_report(keep_report);
@@ -118,8 +118,8 @@ TEST(a_call_that_blocks_in_a_section_is_cut_when_the_budget_is_used_up)
     close(t.pipe[1]);
 }
 
-/* One whose loop looks at the event descriptor. */
-TEST(the_event_descriptor_rings_when_the_budget_is_used_up)
+/* A thread whose loop polls the event descriptor. */
+TEST(the_event_descriptor_becomes_readable_when_the_budget_is_used_up)
 {
     struct pollfd fd = {.fd = bough_event_fd(), .events = POLLIN};
     bough_set_report(keep_report);
@@ -134,9 +134,9 @@ TEST(the_event_descriptor_rings_when_the_budget_is_used_up)
     CHECK_EQ(poll(&fd, 1, 0), 0);
 }
 
-/* ---- all pauses together ---------------------------------------------------------------------------------------- */
+/* ---- all pauses together ----------------------------------------------------------------------------------------- */
 
-/* Short sections, one after another, none of which is long. */
+/* Many short sections, one after another. */
 static int64_t back_to_back(int64_t budget, int64_t each)
 {
     int64_t from = t_now();
@@ -155,13 +155,13 @@ TEST(sections_back_to_back_pause_no_longer_than_one)
     bough_set_report(keep_report);
     post_stop(bough_self());
     about(back_to_back(BOUGH_MS(400), ms(15)), ms(400));
-    /* and the account is closed: later sections do not protect from this one at all */
+    /* and the account is used up: later sections do not protect from this incident at all */
     CHECK(back_to_back(BOUGH_MS(400), ms(15)) < ms(350));
     CHECK(back_to_back(BOUGH_SEC(9), ms(15)) < ms(5000));
     CHECK_EQ(bough_clear(NULL), 1);
 }
 
-TEST(the_smallest_budget_met_counts)
+TEST(the_smallest_budget_of_the_sections_counts)
 {
     int64_t from = t_now();
     bough_set_report(keep_report);
@@ -185,8 +185,8 @@ TEST(the_smallest_budget_met_counts)
     CHECK_EQ(bough_clear(NULL), 1);
 }
 
-/* A short section inside that was over before anybody asked was not met. */
-TEST(a_small_budget_that_was_over_before_the_post_does_not_count)
+/* An inner section that ended before the post does not count. */
+TEST(the_budget_of_a_section_that_ended_before_the_post_does_not_count)
 {
     bough_set_report(keep_report);
     BOUGH_CRITICAL(BOUGH_MS(300)) {
@@ -212,7 +212,7 @@ TEST(a_new_incident_has_a_new_account)
     }
 }
 
-/* A repeat is the same incident: who asks again and again does not keep the target waiting by it. */
+/* A repeat belongs to the same incident: repeated posts do not prolong the pause. */
 TEST(a_repeat_does_not_prolong_the_pause)
 {
     bough_set_report(keep_report);
@@ -228,7 +228,7 @@ TEST(a_repeat_does_not_prolong_the_pause)
     CHECK_EQ(bough_clear(NULL), 1);
 }
 
-TEST(whatever_the_kind)
+TEST(the_budget_holds_for_every_kind)
 {
     bough_set_report(keep_report);
     for (int kind = 0; kind < BOUGH_KINDS; kind++) {
@@ -242,13 +242,13 @@ TEST(whatever_the_kind)
     }
 }
 
-/* ---- no clock where none is paused ---------------------------------------------------------------------------- */
+/* ---- no clock runs in a thread that was started disabled --------------------------------------------------------- */
 
 static int disabled_for_a_while(void *unused)
 {
     (void)unused;
     post_stop(bough_self());
-    BOUGH_CRITICAL(BOUGH_MS(50)) { /* the thread is disabled anyway: this pauses nothing */
+    BOUGH_CRITICAL(BOUGH_MS(50)) { /* the thread is disabled anyway: this section pauses nothing */
         spin(ms(150));
         CHECK_EQ(bough_check(), 0);
     }

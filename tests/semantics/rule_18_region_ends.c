@@ -28,7 +28,7 @@ TEST(the_end_of_a_branch_is_no_point)
     CHECK_EQ(bough_clear(NULL), 1);
 }
 
-TEST(the_form_that_checks_checks)
+TEST(bough_region_end_check_delivers)
 {
     struct bough_region region;
     CHECK_EQ(bough_critical_begin(&region, 0, "here", 1), 0);
@@ -39,12 +39,12 @@ TEST(the_form_that_checks_checks)
     CHECK_ERR(bough_region_end_check(&region), ECANCELED);
     CHECK_EQ(bough_level(), BOUGH_DEFERRED);
     CHECK_EQ(bough_post_status(post), BOUGH_POST_DELIVERED);
-    CHECK_ERR(bough_region_end_check(&region), EPERM); /* it has ended */
+    CHECK_ERR(bough_region_end_check(&region), EPERM); /* the region has ended */
     CHECK_EQ(bough_clear(NULL), 1);
 }
 
-/* The inner section's end is inside the outer one: nothing is admitted there. */
-TEST(the_form_that_checks_does_not_open_the_outer_section)
+/* The inner section ends inside the outer one, which admits nothing. */
+TEST(bough_region_end_check_delivers_nothing_in_an_outer_section)
 {
     struct bough_region outer, inner;
     CHECK_EQ(bough_critical_begin(&outer, 0, "here", 1), 0);
@@ -87,7 +87,7 @@ static int fails_in(int kind)
     return 0;
 }
 
-TEST(an_error_that_is_on_its_way_is_not_replaced)
+TEST(an_error_that_is_being_returned_is_not_replaced)
 {
     for (int kind = 0; kind < 4; kind++) {
         CHECK_ERR(fails_in(kind), ENOTTY);

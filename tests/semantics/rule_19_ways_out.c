@@ -14,7 +14,7 @@ static void deferred_again(void)
         CHECK_EQ(bough_level(), BOUGH_DISABLED);
     }
     CHECK_EQ(bough_level(), BOUGH_DEFERRED);
-    CHECK_EQ(bough_release(), 0); /* no region is open */
+    CHECK_EQ(bough_release(), 0); /* fails if a region is open */
     CHECK(bough_self());
 }
 
@@ -30,13 +30,13 @@ static int by_return(void)
     return 0;
 }
 
-TEST(return_restores)
+TEST(return_restores_the_level)
 {
     CHECK_EQ(by_return(), 7);
     deferred_again();
 }
 
-TEST(break_and_continue_restore)
+TEST(break_and_continue_restore_the_level)
 {
     int turns = 0;
     for (int i = 0; i < 3; i++) {
@@ -52,7 +52,7 @@ TEST(break_and_continue_restore)
     deferred_again();
 }
 
-TEST(goto_restores)
+TEST(goto_restores_the_level)
 {
     BOUGH_CRITICAL(0) {
         BOUGH_ALLOW
@@ -65,7 +65,7 @@ out:
     deferred_again();
 }
 
-TEST(falling_off_the_end_restores)
+TEST(the_end_of_the_block_restores_the_level)
 {
     BOUGH_CRITICAL(0) {
         BOUGH_CRITICAL(0) {
@@ -75,7 +75,7 @@ TEST(falling_off_the_end_restores)
     deferred_again();
 }
 
-/* ---- bough_longjmp ------------------------------------------------------------------------------------- */
+/* ---- bough_longjmp ----------------------------------------------------------------------------------------------- */
 
 static void report_fails(const char *line)
 {
@@ -95,7 +95,7 @@ __attribute__((noinline)) static void jump_out_of(int depth)
     }
 }
 
-TEST(bough_longjmp_restores)
+TEST(bough_longjmp_restores_the_level)
 {
     bough_set_report(report_fails);
     for (int depth = 0; depth < 20; depth += 3) {
@@ -107,7 +107,7 @@ TEST(bough_longjmp_restores)
     }
 }
 
-TEST(bough_longjmp_keeps_what_was_open_before)
+TEST(bough_longjmp_keeps_regions_that_were_open_before)
 {
     bough_set_report(report_fails);
     BOUGH_CRITICAL(0) {
@@ -159,7 +159,7 @@ TEST(bough_longjmp_interrupts_and_joins_branches)
     close(fds[1]);
 }
 
-/* Out of a handler that runs on top of a blocked call: the call is left for good. */
+/* Out of a handler that has interrupted a blocked call: the call never returns. */
 static void jump_in_handler(int signo)
 {
     (void)signo;
@@ -197,7 +197,7 @@ static void *read_until_jumped_out(void *argument)
     return NULL;
 }
 
-TEST(bough_longjmp_out_of_a_handler_leaves_the_call_below)
+TEST(bough_longjmp_out_of_a_handler_leaves_the_interrupted_call)
 {
     NEED_HANDLERS_ON_TOP();
     struct target t = {0};
@@ -217,7 +217,7 @@ TEST(bough_longjmp_out_of_a_handler_leaves_the_call_below)
     close(t.pipe[1]);
 }
 
-/* ---- plain longjmp ------------------------------------------------------------------------------------- */
+/* ---- plain longjmp ----------------------------------------------------------------------------------------------- */
 
 static jmp_buf plain;
 
@@ -228,7 +228,8 @@ __attribute__((noinline)) static void jump_plainly_out_of_a_section(void)
     }
 }
 
-/* Its frames are larger than those of a call, which are larger with a sanitizer: lost regions lie below them. */
+/* Its frames are larger than those of a call (which a sanitizer makes larger), so abandoned regions lie below the
+ * frames of later calls. */
 __attribute__((noinline)) static void jump_plainly(int depth)
 {
     char space[1024];
@@ -240,7 +241,7 @@ __attribute__((noinline)) static void jump_plainly(int depth)
     }
 }
 
-TEST(a_plain_longjmp_is_found_out_at_the_next_region)
+TEST(a_plain_longjmp_is_detected_at_the_next_region)
 {
     bough_set_report(keep_report);
     for (volatile int depth = 0; depth < 16; depth += 5) { /* not more than 20 reports in a second */
@@ -256,7 +257,7 @@ TEST(a_plain_longjmp_is_found_out_at_the_next_region)
     }
 }
 
-TEST(a_plain_longjmp_is_found_out_at_the_next_regions_end)
+TEST(a_plain_longjmp_is_detected_at_the_next_end_of_a_region)
 {
     bough_set_report(keep_report);
     BOUGH_CRITICAL(0) {
@@ -268,8 +269,8 @@ TEST(a_plain_longjmp_is_found_out_at_the_next_regions_end)
     deferred_again();
 }
 
-/* The same function again: its region lies where the lost one lay. */
-TEST(a_region_at_the_same_place_as_a_lost_one_is_not_mixed_up_with_it)
+/* The same function again: its region lies where the abandoned one lay. */
+TEST(a_region_at_the_place_of_an_abandoned_one_is_not_mistaken_for_it)
 {
     bough_set_report(keep_report);
     for (volatile int i = 0; i < 20; i++)
@@ -282,10 +283,10 @@ TEST(a_region_at_the_same_place_as_a_lost_one_is_not_mixed_up_with_it)
     deferred_again();
 }
 
-TEST(a_plain_longjmp_is_found_out_at_the_next_branch)
+TEST(a_plain_longjmp_is_detected_at_the_next_branch)
 {
     if (under_qemu())
-        SKIP("qemu-user tells another stack than the one main runs on");
+        SKIP("qemu-user reports another stack than the one that main runs on");
     bough_set_report(keep_report);
     if (setjmp(plain) == 0)
         jump_plainly(1);
@@ -296,9 +297,9 @@ TEST(a_plain_longjmp_is_found_out_at_the_next_branch)
     deferred_again();
 }
 
-/* Nothing but calls: when the lost section's budget is used up, the next one is cut, and the loss found out. What lay
- * where the call's own frames lie now shows only when they are gone. */
-TEST(a_plain_longjmp_is_found_out_when_a_call_is_cut)
+/* Calls only: when the abandoned section's budget is used up, the next call is interrupted, and the jump is detected. A
+ * region that lay in the place of the call's frames is detected only when these frames are gone. */
+TEST(a_plain_longjmp_is_detected_when_a_call_is_interrupted)
 {
     bough_set_report(keep_report);
     if (setjmp(plain) == 0)
@@ -313,7 +314,7 @@ TEST(a_plain_longjmp_is_found_out_when_a_call_is_cut)
     deferred_again();
 }
 
-/* ---- children ------------------------------------------------------------------------------------------ */
+/* ---- children ---------------------------------------------------------------------------------------------------- */
 
 static int level_of_child(void *level)
 {
@@ -338,7 +339,7 @@ TEST(children_never_inherit_a_level)
     BOUGH_BRANCH(b) {
         CHECK(bough_add(b, level_of_child, bough_arg(&level)));
     }
-    CHECK_EQ(level, BOUGH_DEFERRED); /* nor from the thread's child before */
+    CHECK_EQ(level, BOUGH_DEFERRED); /* nor from the previous child on this thread */
 }
 
 static int forgets_its_region(void *unused)
@@ -349,7 +350,7 @@ static int forgets_its_region(void *unused)
     return 0;
 }
 
-TEST(a_region_that_was_forgotten_ends_with_its_child)
+TEST(a_region_that_a_child_leaves_open_ends_with_the_child)
 {
     int level = -1;
     BOUGH_BRANCH(b) {

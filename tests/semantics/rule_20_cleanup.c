@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 20: a cleanup region protects from records delivered before it, for a grace counted from the delivery. */
+/* Rule 20: a cleanup region protects from records delivered before it, for a grace period that counts from the
+ * delivery. */
 #include "target.h"
 
 static int fds[2];
@@ -15,14 +16,14 @@ static int works(void)
     return bough_nanosleep(&(struct timespec){0, 1}, NULL) == 0;
 }
 
-TEST(what_was_delivered_before_does_not_disturb)
+TEST(a_record_delivered_before_makes_no_call_fail)
 {
     be_interrupted();
     CHECK(!works());
     BOUGH_CLEANUP(0) {
         CHECK(works());
         CHECK_EQ(bough_check(), 0);
-        CHECK_EQ(bough_interrupted(), 1); /* the query stays true */
+        CHECK_EQ(bough_interrupted(), 1); /* the query still reports the record */
         BOUGH_CLEANUP(0) {
             CHECK(works());
         }
@@ -32,7 +33,7 @@ TEST(what_was_delivered_before_does_not_disturb)
     CHECK_EQ(bough_clear(NULL), 1);
 }
 
-TEST(what_was_not_delivered_yet_gets_in)
+TEST(a_record_that_was_not_delivered_yet_is_delivered)
 {
     post_stop(bough_self());
     BOUGH_CLEANUP(0) {
@@ -41,7 +42,7 @@ TEST(what_was_not_delivered_yet_gets_in)
     CHECK_EQ(bough_clear(NULL), 1);
 }
 
-TEST(a_later_record_gets_in)
+TEST(a_later_record_is_delivered)
 {
     struct bough_event later = {.kind = BOUGH_EXIT};
     be_interrupted();
@@ -50,7 +51,7 @@ TEST(a_later_record_gets_in)
         bough_post post = bough_post_event(bough_self(), &later);
         CHECK(!works());
         CHECK_EQ(bough_post_status(post), BOUGH_POST_DELIVERED);
-        BOUGH_CLEANUP(0) { /* and is what an inner one protects from */
+        BOUGH_CLEANUP(0) { /* an inner region protects from the later record, too */
             CHECK(works());
         }
         CHECK(!works());
@@ -58,8 +59,8 @@ TEST(a_later_record_gets_in)
     CHECK_EQ(bough_clear(NULL), 2);
 }
 
-/* A repeat is no later record. */
-TEST(a_repeat_does_not_get_in)
+/* A repeated post makes no new record. */
+TEST(a_repeated_post_is_not_delivered)
 {
     be_interrupted();
     BOUGH_CLEANUP(0) {
@@ -83,7 +84,7 @@ static void *blocks_in_cleanup(void *argument)
     return NULL;
 }
 
-TEST(a_later_record_ends_a_call_that_blocks_in_it)
+TEST(a_later_record_ends_a_call_that_blocks_in_the_region)
 {
     struct target t = {0};
     struct bough_event later = {.kind = BOUGH_EXIT};
@@ -102,9 +103,9 @@ TEST(a_later_record_ends_a_call_that_blocks_in_it)
     close(t.pipe[1]);
 }
 
-/* ---- the grace ----------------------------------------------------------------------------------------- */
+/* ---- the grace period -------------------------------------------------------------------------------------------- */
 
-/* `measured` from before the delivery, which the grace counts from: it is never shorter. */
+/* `measured` begins before the delivery, from which the grace period counts: the measured time is never shorter. */
 static void about(int64_t measured, int64_t expected)
 {
     CHECK(measured >= expected);
@@ -118,7 +119,7 @@ static void until_it_is_due(void)
         CHECK(t_now() - from < ms(15000));
 }
 
-TEST(the_grace_counts_from_the_delivery)
+TEST(the_grace_period_counts_from_the_delivery)
 {
     int64_t from = t_now();
     be_interrupted();
@@ -130,7 +131,7 @@ TEST(the_grace_counts_from_the_delivery)
     CHECK_EQ(bough_clear(NULL), 1);
 }
 
-TEST(the_default_grace_is_5_s)
+TEST(the_default_grace_period_is_5_s)
 {
     int64_t from = t_now();
     be_interrupted();
@@ -141,7 +142,7 @@ TEST(the_default_grace_is_5_s)
     CHECK_EQ(bough_clear(NULL), 1);
 }
 
-TEST(a_call_that_blocks_is_cut_when_the_grace_is_over)
+TEST(a_blocked_call_is_interrupted_when_the_grace_period_is_over)
 {
     CHECK_EQ(pipe(fds), 0);
     for (int i = 0; i < 20; i++) {
@@ -176,7 +177,7 @@ static int cleans_up_in_an_allow_region(void *unused)
     return 0;
 }
 
-TEST(the_grace_ends_in_a_thread_started_disabled_too)
+TEST(the_grace_period_ends_in_a_thread_started_disabled_too)
 {
     struct bough_child_options disabled = {.disabled = 1};
     CHECK_EQ(pipe(fds), 0);
@@ -188,7 +189,7 @@ TEST(the_grace_ends_in_a_thread_started_disabled_too)
     close(fds[1]);
 }
 
-TEST(a_critical_section_in_it_does_not_stop_the_grace)
+TEST(a_critical_section_in_the_region_does_not_stop_the_grace_period)
 {
     char byte;
     bough_set_report(keep_report);
@@ -205,7 +206,7 @@ TEST(a_critical_section_in_it_does_not_stop_the_grace)
     close(fds[1]);
 }
 
-/* ---- branches opened in it ----------------------------------------------------------------------------- */
+/* ---- branches opened in it --------------------------------------------------------------------------------------- */
 
 static int works_in_a_child(void *worked)
 {
@@ -222,7 +223,7 @@ static int fail_or_work(void)
     return worked;
 }
 
-TEST(branches_opened_in_it_are_protected_with_it)
+TEST(branches_opened_in_the_region_are_protected)
 {
     be_interrupted();
     CHECK(!fail_or_work());
@@ -238,8 +239,8 @@ TEST(branches_opened_in_it_are_protected_with_it)
     CHECK_EQ(bough_clear(NULL), 1);
 }
 
-/* Also when what was delivered is a branch's, or everything's. */
-TEST(records_from_further_out_are_kept_off_as_well)
+/* Also if the delivered record is a branch's, or the root's. */
+TEST(records_of_outer_targets_are_held_off_as_well)
 {
     BOUGH_BRANCH(b) {
         post_stop(b);
@@ -259,7 +260,7 @@ TEST(records_from_further_out_are_kept_off_as_well)
     CHECK_EQ(bough_clear(BOUGH_ROOT), 1);
 }
 
-TEST(a_child_of_a_branch_opened_in_it_is_cut_when_the_grace_is_over)
+TEST(a_child_of_a_branch_in_the_region_is_interrupted_when_the_grace_period_is_over)
 {
     int64_t grace = (int64_t)((double)ms(50) * t_scale());
     CHECK_EQ(pipe(fds), 0);
@@ -279,7 +280,7 @@ TEST(a_child_of_a_branch_opened_in_it_is_cut_when_the_grace_is_over)
     close(fds[1]);
 }
 
-TEST(a_later_record_reaches_the_children_of_a_branch_opened_in_it)
+TEST(a_later_record_reaches_the_children_of_a_branch_in_the_region)
 {
     struct bough_event later = {.kind = BOUGH_EXIT};
     CHECK_EQ(pipe(fds), 0);

@@ -101,7 +101,8 @@ TEST(a_destructor_that_calls_pthread_exit_has_run_once)
     CHECK_EQ(bough_last()->tally.count[BOUGH_ERROR], 1);
 }
 
-/* A bug there was: cancelled with its function over, a child was accounted for twice, or its branch never ended. */
+/* Fixed bug: a child that was cancelled after its function had returned was counted twice, or its branch never
+ * ended. */
 static int return_cancelled(void *value)
 {
     use(value);
@@ -109,7 +110,7 @@ static int return_cancelled(void *value)
     return 0;
 }
 
-TEST(a_child_that_returns_before_its_cancellation_takes_effect_is_through)
+TEST(a_child_that_returns_before_its_cancellation_takes_effect_has_succeeded)
 {
     for (int i = 0; i < 100; i++) {
         struct thing t = {0};
@@ -169,7 +170,7 @@ static int take_nothing(void *unused)
     return 0;
 }
 
-TEST(there_may_be_nothing_to_take)
+TEST(a_child_without_a_resource_takes_null)
 {
     CHECK_ERR(bough_take(), EPERM);
     BOUGH_BRANCH(b)
@@ -197,7 +198,7 @@ static int read_byte(void *value)
     return bough_read(bough_fd_of(value), &byte, 1) == 1 && byte == 'x' ? 0 : EIO;
 }
 
-TEST(descriptors_and_memory_have_their_own)
+TEST(descriptors_and_memory_have_ready_made_destructors)
 {
     int pair[2];
     CHECK_EQ(pipe(pair), 0);
@@ -211,7 +212,7 @@ TEST(descriptors_and_memory_have_their_own)
     close(pair[1]);
 }
 
-/* A failure said in a destructor is one of the child's. */
+/* bough_fail() in a destructor is a failure of the child. */
 static void fail_in_destructor(void *value)
 {
     destroy_thing(value);

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 22: code that was not written for bough gets each record once a rung, then it is left alone for the grace. This
- * program's own calls of libc play its part. */
+/* Rule 22: code that was not written for bough meets each record once a rung, and is then not interrupted for the grace
+ * period. This program's calls of libc play the part of that code. */
 #include <poll.h>
 #include <semaphore.h>
 #include <signal.h>
 #include "../sync/not_under.h"
 #include "foreign.h"
 
-TEST(who_does_not_take_part_is_left_alone_and_the_query_stays_true)
+TEST(a_thread_that_did_not_opt_in_is_not_interrupted_but_sees_the_pending_interrupt)
 {
     interpose();
     CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
     CHECK_ERR(bough_check(), ECANCELED);
     for (int i = 0; i < 3; i++) {
-        CHECK_EQ(wait_for(1), 0); /* it ends by its own timeout */
+        CHECK_EQ(wait_for(1), 0); /* the call ends by its timeout */
         CHECK_EQ(bough_interrupted(), 1);
         CHECK_ERR(bough_check(), ECANCELED);
     }
@@ -21,7 +21,7 @@ TEST(who_does_not_take_part_is_left_alone_and_the_query_stays_true)
     CHECK_EQ(bough_interrupted(), 0);
 }
 
-TEST(it_is_told_once_and_then_its_cleaning_up_works)
+TEST(one_call_fails_and_the_calls_of_the_cleanup_work)
 {
     interpose();
     BOUGH_FOREIGN
@@ -31,10 +31,10 @@ TEST(it_is_told_once_and_then_its_cleaning_up_works)
         for (int i = 0; i < 20; i++) {
             CHECK_EQ(wait_for(1), 0);
             CHECK_EQ(bough_interrupted(), 1);
-            CHECK_ERR(bough_check(), ECANCELED); /* what was written for bough goes on failing */
+            CHECK_ERR(bough_check(), ECANCELED); /* points in code written for bough still fail */
             CHECK_ERR(bough_usleep(1000), ECANCELED);
         }
-        CHECK_EQ(bough_interrupt(bough_self(), "stop again"), 0); /* a repeat is no other record */
+        CHECK_EQ(bough_interrupt(bough_self(), "stop again"), 0); /* a repeated post makes no new record */
         CHECK_EQ(wait_for(1), 0);
     }
     BOUGH_FOREIGN
@@ -43,7 +43,7 @@ TEST(it_is_told_once_and_then_its_cleaning_up_works)
     }
 }
 
-TEST(another_record_is_told_too)
+TEST(another_record_makes_another_call_fail)
 {
     interpose();
     BOUGH_FOREIGN
@@ -57,7 +57,7 @@ TEST(another_record_is_told_too)
     }
 }
 
-TEST(cleared_and_posted_anew_it_is_told_again)
+TEST(a_record_that_is_cleared_and_posted_again_makes_a_call_fail_again)
 {
     interpose();
     BOUGH_FOREIGN
@@ -72,7 +72,7 @@ TEST(cleared_and_posted_anew_it_is_told_again)
     }
 }
 
-TEST(after_the_grace_it_is_told_again)
+TEST(after_the_grace_period_a_call_fails_again)
 {
     interpose();
     set_grace(GRACE_NS);
@@ -81,7 +81,8 @@ TEST(after_the_grace_it_is_told_again)
         CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
         for (int i = 0; i < 3; i++) {
             bough_time before = bough_now();
-            CHECK_ERR(wait_here(10000), i == 0 ? EINTR : ECANCELED); /* it is blocked when the grace ends */
+            /* the call is blocked when the grace period ends */
+            CHECK_ERR(wait_here(10000), i == 0 ? EINTR : ECANCELED);
             if (i > 0)
                 CHECK(bough_now() - before > GRACE_NS / 2);
             CHECK_EQ(wait_for(1), 0);
@@ -98,7 +99,7 @@ static int handle(struct bough_incident *incident, void *unused)
     return BOUGH_UNWIND;
 }
 
-TEST(a_higher_rung_gets_in_before_the_grace_is_over)
+TEST(a_higher_rung_interrupts_before_the_grace_period_is_over)
 {
     interpose();
     struct bough_ladder ladder = {.time[BOUGH_RUNG_FLAG] = GRACE_NS, .time[BOUGH_RUNG_HANDLER] = BOUGH_SEC(100)};
@@ -109,7 +110,7 @@ TEST(a_higher_rung_gets_in_before_the_grace_is_over)
             CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
             CHECK_ERR(wait_for(1000), EINTR);
             CHECK_EQ(handled, 0);
-            CHECK_ERR(wait_for(10000), ECANCELED); /* well before the 5 s of the grace */
+            CHECK_ERR(wait_for(10000), ECANCELED); /* well before the 5 s of the grace period are over */
             CHECK_EQ(handled, BOUGH_RUNG_HANDLER);
             CHECK_EQ(wait_for(1), 0);
         }
@@ -122,11 +123,12 @@ static int leave(struct bough_incident *incident, void *unused)
 {
     (void)unused;
     handled = incident->rung;
-    CHECK_EQ(bough_usleep(1000), 0); /* bough's own code: its incident leaves it alone */
+    /* code written for bough: while the handler runs, its incident interrupts no call of it */
+    CHECK_EQ(bough_usleep(1000), 0);
     bough_longjmp(&out, 1);
 }
 
-TEST(a_final_handler_leaves_foreign_code_and_the_next_takes_part)
+TEST(a_final_handler_jumps_out_of_foreign_code_and_the_next_call_is_interrupted)
 {
     interpose();
     struct bough_ladder ladder = {.time[BOUGH_RUNG_FLAG] = BOUGH_MS(100)};
@@ -151,7 +153,7 @@ TEST(a_final_handler_leaves_foreign_code_and_the_next_takes_part)
     }
 }
 
-TEST(a_critical_section_protects_it)
+TEST(a_critical_section_protects_foreign_code)
 {
     interpose();
     BOUGH_FOREIGN
@@ -164,7 +166,7 @@ TEST(a_critical_section_protects_it)
     }
 }
 
-/* ---- what a binding wants ----------------------------------------------------------------------------- */
+/* ---- what a language binding needs ------------------------------------------------------------------------------- */
 
 static int cuts, seen_error;
 static const char *seen_call;
@@ -190,7 +192,7 @@ static int choose(void *argument, const char *call, const void *site)
     return ECONNABORTED;
 }
 
-TEST(errno_is_the_threads_choice_and_it_learns_of_the_interrupt)
+TEST(a_thread_chooses_the_errno_and_is_notified_of_the_interrupt)
 {
     interpose();
     int other = 0;
@@ -217,7 +219,7 @@ TEST(errno_is_the_threads_choice_and_it_learns_of_the_interrupt)
     CHECK_EQ(bough_foreign_set(NULL), 0);
 }
 
-/* ---- kinds, and telling it again ------------------------------------------------------------------------ */
+/* ---- kinds, and interrupting again ------------------------------------------------------------------------------- */
 
 static bough_post post_kind(enum bough_kind kind)
 {
@@ -227,7 +229,7 @@ static bough_post post_kind(enum bough_kind kind)
     return post;
 }
 
-TEST(only_the_kinds_it_wants_to_be_told_of_cut_foreign_code)
+TEST(only_the_kinds_a_thread_has_selected_interrupt_foreign_code)
 {
     interpose();
     int unused = 0;
@@ -244,7 +246,7 @@ TEST(only_the_kinds_it_wants_to_be_told_of_cut_foreign_code)
         CHECK_EQ(cuts, 1);
         CHECK_EQ(bough_clear_kind(NULL, BOUGH_EXCEPTION), 1);
         CHECK_EQ(wait_for(1), 0);
-        ways.kinds = 0; /* the stop, which was never told, counts from here on */
+        ways.kinds = 0; /* from here on the stop, which no call has met yet, interrupts calls, too */
         CHECK_EQ(bough_foreign_set(&ways), 0);
         CHECK_ERR(wait_for(1000), EINTR);
         CHECK_EQ(seen_why.kind, BOUGH_STOP);
@@ -252,12 +254,12 @@ TEST(only_the_kinds_it_wants_to_be_told_of_cut_foreign_code)
     bough_clear(NULL);
 }
 
-TEST(a_binding_can_look_for_an_interrupt_as_foreign_code_meets_it)
+TEST(a_binding_can_check_for_an_interrupt_as_foreign_code_meets_it)
 {
     struct bough_record why;
     interpose();
     CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
-    CHECK_EQ(bough_foreign_check(&why), 0); /* it does not take part here */
+    CHECK_EQ(bough_foreign_check(&why), 0); /* the thread has not opted in here */
     BOUGH_FOREIGN
     {
         CHECK_ERR(bough_foreign_check(&why), ECANCELED);
@@ -268,7 +270,7 @@ TEST(a_binding_can_look_for_an_interrupt_as_foreign_code_meets_it)
     }
 }
 
-TEST(what_was_swallowed_can_be_told_again_at_once)
+TEST(an_interrupt_that_was_swallowed_can_interrupt_again_at_once)
 {
     interpose();
     BOUGH_FOREIGN
@@ -276,7 +278,7 @@ TEST(what_was_swallowed_can_be_told_again_at_once)
         CHECK_EQ(bough_foreign_again(), 0);
         post_kind(BOUGH_STOP);
         CHECK_ERR(wait_for(1000), EINTR);
-        CHECK_EQ(wait_for(1), 0); /* left alone for the grace */
+        CHECK_EQ(wait_for(1), 0); /* not interrupted for the grace period */
         CHECK_EQ(bough_foreign_again(), 1);
         CHECK_ERR(wait_for(1000), ECANCELED);
         bough_clear(NULL);
@@ -285,7 +287,7 @@ TEST(what_was_swallowed_can_be_told_again_at_once)
     }
 }
 
-/* ---- a handler inside of foreign code ------------------------------------------------------------------------- */
+/* ---- a handler in a call of foreign code ------------------------------------------------------------------------- */
 
 static struct {
     struct t_thread thread;
@@ -320,7 +322,8 @@ static void *waits_as_foreign_code(void *unused)
     return unused;
 }
 
-/* What foreign code has been told is suppressed for foreign code: the handler was written for bough. */
+/* A record that foreign code has met is suppressed for foreign code, but not for the handler, which was written for
+ * bough. */
 TEST(a_handlers_own_call_inside_foreign_code_fails)
 {
     needs_handlers_in_calls();
@@ -337,7 +340,7 @@ TEST(a_handlers_own_call_inside_foreign_code_fails)
     t_join(&inside.thread);
     CHECK_EQ(inside.read_error, ECANCELED);
     CHECK_EQ(inside.wait_error, ECANCELED);
-    CHECK_EQ(inside.result, -1); /* the handler's: foreign code was not interrupted again */
+    CHECK_EQ(inside.result, -1); /* the handler's call failed, foreign code was not interrupted again */
     CHECK_EQ(inside.error, EINTR);
     sem_destroy(&inside.never);
     close(inside.fds[0]);

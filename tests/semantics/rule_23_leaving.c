@@ -19,7 +19,7 @@ static void *open_gate(void *gate)
     return NULL;
 }
 
-/* Main is seen waiting in the branch's end before the child goes on. */
+/* The child waits until main blocks in the branch's end. */
 TEST(the_end_waits_for_the_children)
 {
     struct t_gate gate = {0};
@@ -33,7 +33,7 @@ TEST(the_end_waits_for_the_children)
     t_join(&opener);
 }
 
-/* ---- every way out of the block ---------------------------------------------------------------------------- */
+/* ---- every way out of the block ---------------------------------------------------------------------------------- */
 
 static void by_break(void)
 {
@@ -128,8 +128,8 @@ static int skip_block(void *result)
     return (int)(intptr_t)result;
 }
 
-/* A bug there was: only errno said so. */
-TEST(a_block_that_cant_be_opened_is_skipped_and_a_failure)
+/* Fixed bug: only errno showed the failure. */
+TEST(a_block_whose_branch_cant_be_opened_is_skipped_and_counts_as_a_failure)
 {
     skip_block(NULL);
     CHECK_EQ(bough_last_result(), EINVAL);
@@ -139,7 +139,7 @@ TEST(a_block_that_cant_be_opened_is_skipped_and_a_failure)
         add(outer, skip_block, number(0));
     CHECK_EQ(bough_last_result(), EINVAL);
     CHECK(!bough_branch_open(&(struct bough_branch_options){.timeout = -1}));
-    CHECK_STR(bough_last()->label, "outer"); /* a call says it by its result */
+    CHECK_STR(bough_last()->label, "outer"); /* a call reports the failure by its result */
 }
 
 TEST(a_branch_is_opened_and_ended_by_calls_too)
@@ -156,7 +156,7 @@ TEST(a_branch_is_opened_and_ended_by_calls_too)
     CHECK_EQ(bough_branch_end(b), ESRCH);
 }
 
-/* ---- who leaves by failure ----------------------------------------------------------------------------------- */
+/* ---- leaving by failure ------------------------------------------------------------------------------------------ */
 
 static int fail_by_name(void *unused)
 {
@@ -164,7 +164,7 @@ static int fail_by_name(void *unused)
     return bough_fail(bough_self(), EIO, "by its own handle");
 }
 
-TEST(a_child_names_itself_by_its_handle_too)
+TEST(a_child_may_pass_its_handle_to_bough_fail)
 {
     BOUGH_BRANCH(b)
         add(b, fail_by_name, bough_arg(NULL));
@@ -179,7 +179,7 @@ static int say_and_return_0(void *unused)
     return 0;
 }
 
-TEST(what_is_said_counts_and_not_what_is_returned)
+TEST(bough_fail_counts_and_not_the_return_value)
 {
     BOUGH_BRANCH(b)
         add(b, say_and_return_0, bough_arg(NULL));
@@ -206,7 +206,7 @@ static int fail_others(void *unused)
     return 0;
 }
 
-TEST(only_the_owner_fails_a_branch)
+TEST(only_the_owner_may_fail_a_branch)
 {
     BOUGH_BRANCH(b) {
         others = b;

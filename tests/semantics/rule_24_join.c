@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 24: the end joins every child; interrupted while waiting it goes on waiting. */
+/* Rule 24: the end joins every child; if it is interrupted while it waits, it continues to wait. */
 #include "semantics/children.h"
 
 static bough_thread *main_thread;
@@ -36,7 +36,7 @@ TEST(an_interrupted_end_goes_on_waiting)
         t_spawn(&other, interrupt_twice, NULL);
     }
     CHECK_EQ(ended, 1);
-    CHECK_ERR(bough_check(), ECANCELED); /* met again at the next point */
+    CHECK_ERR(bough_check(), ECANCELED); /* the interrupt is reported at the next point */
     bough_clear(NULL);
     t_join(&other);
 }
@@ -76,7 +76,7 @@ TEST(children_that_are_added_while_the_end_waits_are_joined)
     CHECK_EQ(bough_last()->tally.count[BOUGH_OK], 21);
 }
 
-/* The destructors of a child's pthread keys are part of it. */
+/* A child has not ended before the destructors of its pthread keys have run. */
 static pthread_key_t key;
 static _Atomic int keys_destroyed;
 
@@ -105,7 +105,7 @@ TEST(key_destructors_have_run_before_the_end)
     }
 }
 
-/* ---- waiting for one child ------------------------------------------------------------------------------------- */
+/* ---- waiting for one child --------------------------------------------------------------------------------------- */
 
 static int join_oneself(void *unused)
 {
@@ -114,14 +114,14 @@ static int join_oneself(void *unused)
     return 0;
 }
 
-TEST(one_child_is_awaited)
+TEST(bough_join_waits_for_one_child)
 {
     BOUGH_BRANCH(b) {
         bough_thread *child = bough_add(b, stubborn, bough_arg(NULL));
         t_gate_open(&gate);
         CHECK_EQ(bough_join(child), 0);
         CHECK_EQ(ended, 1);
-        CHECK_EQ(bough_join(child), 0); /* ended already */
+        CHECK_EQ(bough_join(child), 0); /* the child has ended already */
         add(b, join_oneself, bough_arg(NULL));
     }
     CHECK_EQ(bough_last_result(), 0);
@@ -148,7 +148,7 @@ static void *interrupt_main(void *unused)
     return NULL;
 }
 
-TEST(a_join_is_cut)
+TEST(a_join_is_interrupted)
 {
     struct t_thread other;
     main_thread = bough_self();
@@ -165,7 +165,7 @@ TEST(a_join_is_cut)
     CHECK_EQ(bough_last_result(), 0);
 }
 
-TEST(a_stranger_may_join_nothing)
+TEST(a_join_of_no_child_is_refused)
 {
     CHECK_ERR(bough_join(NULL), EINVAL);
     CHECK_ERR(bough_join((bough_thread *)bough_root()), EINVAL);

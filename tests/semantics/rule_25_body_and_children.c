@@ -48,7 +48,7 @@ TEST(the_first_failure_wakes_a_blocked_body)
         CHECK_STR(r.reason, "worker in b failed: behind the gate");
     }
     CHECK_EQ(bough_last_result(), EIO);
-    CHECK_EQ(bough_check(), 0); /* the branch's own interrupt went with it */
+    CHECK_EQ(bough_check(), 0); /* the branch's interrupt was removed with the branch */
     t_join(&opener);
 }
 
@@ -62,7 +62,7 @@ TEST(the_bodys_failure_interrupts_the_children_at_once)
     CHECK_EQ(bough_last_result(), EIO);
 }
 
-/* A bug there was: the branch said ECANCELED, though nothing around it was interrupted. */
+/* Fixed bug: the branch returned ECANCELED, although nothing around it was interrupted. */
 TEST(a_child_stopped_alone_is_an_outcome)
 {
     BOUGH_BRANCH(b, .collect = 1) {
@@ -93,7 +93,7 @@ TEST(a_failure_interrupts_a_tree_below)
     CHECK_EQ(bough_last_result(), EIO);
 }
 
-/* ---- supervisor ------------------------------------------------------------------------------------------------ */
+/* ---- supervisor -------------------------------------------------------------------------------------------------- */
 
 TEST(a_supervisor_isolates_failures)
 {
@@ -104,7 +104,7 @@ TEST(a_supervisor_isolates_failures)
         bough_join(bad);
         CHECK_EQ(bough_check(), 0);
         int result;
-        CHECK_EQ(bough_outcome(bad, &result), BOUGH_ERROR); /* it failed: it is kept */
+        CHECK_EQ(bough_outcome(bad, &result), BOUGH_ERROR); /* failed children are kept */
         CHECK_EQ(result, EIO);
         add(b, work, bough_arg(NULL));
         t_gate_open(&gate);
@@ -115,7 +115,7 @@ TEST(a_supervisor_isolates_failures)
     CHECK_EQ(bough_last()->error->code, EIO);
 }
 
-/* A bug there was: the result was an isolated child's failure, and the 65th failure was the body's: dropped. */
+/* Fixed bug: the result was the failure of an isolated child, and the body's failure, as the 65th, was dropped. */
 TEST(the_bodys_failure_counts_under_a_supervisor)
 {
     BOUGH_BRANCH(b, .supervisor = 1) {
@@ -128,7 +128,7 @@ TEST(the_bodys_failure_counts_under_a_supervisor)
     CHECK_STR(bough_last()->error->message, "the body");
     CHECK_EQ(count(BOUGH_ERROR), 100);
     CHECK_EQ(count(BOUGH_INTERRUPTED), 1);
-    CHECK_EQ(bough_last()->error->count, 64); /* the evidence it keeps */
+    CHECK_EQ(bough_last()->error->count, 64); /* the number of failures whose evidence is kept */
     CHECK_EQ(bough_last()->error->attached[0]->code, EDOM);
 }
 
@@ -152,7 +152,7 @@ static int supervise(void *unused)
     return 0;
 }
 
-TEST(an_isolated_failure_is_nobody_elses)
+TEST(an_isolated_failure_is_not_attached_to_other_branches)
 {
     listen_to_reports();
     BOUGH_BRANCH(b)

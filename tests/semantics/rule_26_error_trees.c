@@ -23,7 +23,7 @@ static int fail_first(void *unused)
     return bough_fail(BOUGH_SELF, EIO, "first");
 }
 
-/* A bug there was: the sibling that fails because of the first failure could be counted as the first. */
+/* Fixed bug: a sibling that failed because of the first failure could be counted as the first. */
 TEST(the_first_failure_is_primary_and_others_are_attached)
 {
     for (int i = 0; i < 300; i++) {
@@ -40,7 +40,7 @@ TEST(the_first_failure_is_primary_and_others_are_attached)
     }
 }
 
-TEST(none_is_dropped)
+TEST(no_failure_is_dropped)
 {
     unsigned seen = 0;
     BOUGH_BRANCH(b) {
@@ -67,7 +67,7 @@ TEST(a_second_failure_of_a_child_is_attached_to_its_first)
     CHECK_STR(bough_last()->error->attached[0]->message, "two");
 }
 
-/* ---- nested branches ------------------------------------------------------------------------------------------- */
+/* ---- nested branches --------------------------------------------------------------------------------------------- */
 
 static int inner_fails(void)
 {
@@ -95,7 +95,7 @@ static int hand_on_with_a_word(void *unused)
     (void)unused;
     const bough_error *e = bough_last()->error;
     bough_fail(BOUGH_SELF, bough_last_result(), "the inner one");
-    CHECK(bough_last()->error == e && e->code == EIO); /* valid until the next ends */
+    CHECK(bough_last()->error == e && e->code == EIO); /* valid until the next branch ends */
     return 0;
 }
 
@@ -113,7 +113,7 @@ static const bough_error *error_of(bough_fn *fn, int argument)
     return bough_last()->error;
 }
 
-TEST(a_failure_nobody_read_becomes_the_enclosing_childs)
+TEST(an_unread_failure_becomes_the_enclosing_childs)
 {
     const bough_error *e = error_of(ignore_inner, 0);
     CHECK_EQ(bough_last_result(), EIO);
@@ -127,7 +127,7 @@ TEST(a_failure_nobody_read_becomes_the_enclosing_childs)
     CHECK_EQ(bough_last_result(), 0);
 }
 
-TEST(a_nested_branchs_tree_is_handed_on)
+TEST(a_child_can_attach_a_nested_branchs_tree_to_its_failure)
 {
     const bough_error *e = error_of(hand_on, 0);
     CHECK_STR(e->who, "a child in inner");
@@ -137,7 +137,7 @@ TEST(a_nested_branchs_tree_is_handed_on)
     CHECK_STR(e->attached[0]->who, "a child in inner");
 }
 
-/* Bugs there were: a second branch showed the first one's failure as its own, and a supervisor lost it. */
+/* Fixed bugs: a second branch reported the failure of the first one, and a supervisor lost it. */
 static int two_branches(void *unused)
 {
     (void)unused;
@@ -156,7 +156,7 @@ TEST(an_unread_failure_is_not_lost_when_another_branch_follows)
     CHECK_STR(e->who, "a child in inner");
 }
 
-/* A bug there was: a child that was interrupted dropped them. */
+/* Fixed bug: a child that was interrupted dropped them. */
 static int interrupted_with_unread(void *unused)
 {
     (void)unused;
@@ -175,9 +175,9 @@ TEST(an_interrupted_childs_unread_failure_is_not_lost)
     CHECK_EQ(bough_last_result(), EIO);
 }
 
-TEST(what_is_nested_in_the_body_is_attached_if_the_branch_fails)
+TEST(failures_nested_in_the_body_are_attached_if_the_branch_fails)
 {
-    inner_fails(); /* before it: not its affair */
+    inner_fails(); /* before the branch: no part of its failure */
     BOUGH_BRANCH(outer) {
         inner_fails();
         bough_fail(outer, EDOM, "outer");
@@ -193,8 +193,8 @@ TEST(what_is_nested_in_the_body_is_attached_if_the_branch_fails)
     CHECK_EQ(bough_last()->error->count, 1);
 }
 
-/* A bug there was: what had ended before a branch was attached to its failure if the numbers were equal. */
-TEST(what_came_before_a_branch_is_not_attached_to_its_failure)
+/* Fixed bug: an ending before the branch was attached to the branch's failure if their numbers were equal. */
+TEST(an_ending_before_the_branch_is_not_attached_to_its_failure)
 {
     inner_fails();
     CHECK_EQ(bough_last_result(), EIO);
@@ -216,7 +216,7 @@ static int fail_again_and_again(void *branch)
     return 0;
 }
 
-TEST(of_one_that_fails_again_and_again_the_first_failures_are_kept)
+TEST(of_a_child_that_fails_again_and_again_the_first_64_failures_are_kept)
 {
     listen_to_reports();
     BOUGH_BRANCH(of_child)
@@ -246,8 +246,8 @@ static void branch_in_destructor(void *unused)
         add(cleanup, fail_with, number(EPIPE));
 }
 
-/* A bug there was: a branch in the destructor replaced the tree that the child returned. */
-TEST(an_error_in_cleanup_is_attached_never_a_replacement)
+/* Fixed bug: a branch in the destructor replaced the tree that the child returned. */
+TEST(an_error_in_cleanup_is_attached_and_replaces_none)
 {
     BOUGH_BRANCH(b)
         add(b, destroyed_branch, bough_resource_of(&gate, branch_in_destructor));
@@ -258,7 +258,7 @@ TEST(an_error_in_cleanup_is_attached_never_a_replacement)
     CHECK_EQ(e->attached[0]->code, EPIPE);
 }
 
-/* ---- a tree, and reading it ---------------------------------------------------------------------------------- */
+/* ---- a tree, and reading it -------------------------------------------------------------------------------------- */
 
 static int grow(void *depth)
 {
@@ -300,7 +300,7 @@ TEST(the_last_ending_is_kept_until_the_next)
     CHECK(!bough_last()->error);
 }
 
-TEST(the_interrupts_of_the_branch_itself_are_no_errors)
+TEST(the_interrupts_of_the_branch_are_no_errors)
 {
     BOUGH_BRANCH(b) {
         for (int i = 0; i < 5; i++)
@@ -313,7 +313,7 @@ TEST(the_interrupts_of_the_branch_itself_are_no_errors)
     CHECK_EQ(bough_last()->error->count, 0);
 }
 
-/* As deep as branches can be nested: far more than a small stack holds frames. */
+/* As deep as branches can be nested: deeper than a recursion could go on a small stack. */
 enum { DEEP = 6000, SMALL_STACK = 128 * 1024 };
 
 static void *nest(void *unused)
@@ -330,10 +330,10 @@ static void *nest(void *unused)
     CHECK_STR(bough_last()->error->attached[0]->attached[0]->message, "level 2");
     CHECK_EQ(bough_error_print(bough_last()->error, null), 0);
     close(null);
-    return unused; /* its end frees the tree */
+    return unused; /* the thread's end frees the tree */
 }
 
-/* A bug there was: a tree was freed and printed by recursion. */
+/* Fixed bug: a tree was freed and printed by recursion. */
 TEST_LIMIT(a_deep_tree_needs_no_deep_stack, 60)
 {
     pthread_attr_t attributes;

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 27: ended by its own deadline: ETIMEDOUT. By its own stop: 0, and it says so. */
+/* Rule 27: a branch that its deadline ended fails with ETIMEDOUT; a branch that was stopped ends with 0, and reports
+ * the stop. */
 #include "semantics/children.h"
 
-/* Not before the children are there: an add that comes too late fails. */
+/* Called when the children have been added: an add after the post would fail. */
 static void soon(bough_branch *b)
 {
     CHECK_EQ(bough_set_deadline(b, bough_after(BOUGH_MS(20))), 0);
 }
 
-TEST(its_own_deadline_is_etimedout)
+TEST(a_branch_ended_by_its_deadline_fails_with_etimedout)
 {
     BOUGH_BRANCH(b) {
         add(b, until_stopped, bough_arg(NULL));
@@ -24,7 +25,7 @@ TEST(its_own_deadline_is_etimedout)
     CHECK_EQ(bough_check(), 0);
 }
 
-TEST(a_block_with_a_deadline_only)
+TEST(a_bough_deadline_block_fails_with_etimedout)
 {
     BOUGH_DEADLINE(BOUGH_MS(5))
         CHECK_EQ(until_stopped(NULL), ECANCELED);
@@ -34,14 +35,14 @@ TEST(a_block_with_a_deadline_only)
     CHECK_EQ(bough_last_result(), 0);
 }
 
-TEST(a_deadline_that_cut_nothing_is_no_failure)
+TEST(a_deadline_that_interrupted_nothing_is_no_failure)
 {
     BOUGH_DEADLINE(BOUGH_MS(1))
         t_until(bough_interrupted());
     CHECK_EQ(bough_last_result(), 0);
 }
 
-TEST(a_deadline_that_kept_a_child_from_starting_has_cut)
+TEST(a_deadline_that_kept_a_child_from_starting_counts)
 {
     BOUGH_BRANCH(b, .deadline = 1)
         CHECK_ERR(bough_add(b, work, bough_arg(NULL)), ECANCELED);
@@ -64,7 +65,7 @@ TEST(the_end_waits_no_longer_than_the_deadline)
     CHECK_EQ(bough_last_result(), ETIMEDOUT);
 }
 
-/* A bug there was: rule 28 took the number for an interrupt's, and the child's failure was lost. */
+/* Fixed bug: by rule 28 the number was attributed to an interrupt, and the child's failure was lost. */
 static int time_out(void *unused)
 {
     (void)unused;
@@ -81,7 +82,7 @@ TEST(a_child_that_returns_a_timeout_has_failed)
     CHECK_EQ(bough_last()->tally.count[BOUGH_ERROR], 1);
 }
 
-TEST(its_own_stop_ends_it_well)
+TEST(a_branch_that_was_stopped_ends_with_0)
 {
     BOUGH_BRANCH(b) {
         add(b, until_stopped, bough_arg(NULL));
@@ -94,7 +95,7 @@ TEST(its_own_stop_ends_it_well)
     CHECK_EQ(bough_check(), 0);
 }
 
-TEST(a_stop_that_cut_nothing_is_not_told)
+TEST(a_stop_that_interrupted_nothing_is_not_reported)
 {
     BOUGH_BRANCH(b)
         bough_interrupt(b, "too late");
@@ -124,8 +125,8 @@ TEST(an_interrupt_from_further_out_stays_pending)
     t_join(&other);
 }
 
-/* A bug there was: without children, or without bough_fail(), it was 0. */
-TEST(a_body_that_was_cut_from_further_out_is_canceled)
+/* Fixed bug: without children, or without bough_fail(), the result was 0. */
+TEST(a_body_that_an_outer_interrupt_ended_returns_ecanceled)
 {
     struct t_thread other;
     BOUGH_BRANCH(b) {
@@ -136,11 +137,11 @@ TEST(a_body_that_was_cut_from_further_out_is_canceled)
     t_join(&other);
     BOUGH_BRANCH(met_already)
         CHECK(bough_interrupted());
-    CHECK_EQ(bough_last_result(), 0); /* nothing was cut in it */
+    CHECK_EQ(bough_last_result(), 0); /* nothing was interrupted in it */
     bough_clear(NULL);
 }
 
-TEST(a_failure_weighs_more_than_all_of_them)
+TEST(a_failure_takes_precedence_over_stop_and_deadline)
 {
     BOUGH_BRANCH(b, .timeout = BOUGH_MS(5)) {
         CHECK_EQ(until_stopped(NULL), ECANCELED);
@@ -150,7 +151,7 @@ TEST(a_failure_weighs_more_than_all_of_them)
     CHECK_EQ(bough_last_result(), EIO);
 }
 
-TEST(the_inner_one_absorbs_only_its_own)
+TEST(an_inner_branch_removes_only_its_own_interrupt)
 {
     BOUGH_BRANCH(outer, .timeout = BOUGH_MS(20)) {
         BOUGH_BRANCH(inner, .timeout = BOUGH_SEC(100))
@@ -168,7 +169,7 @@ TEST(the_inner_one_absorbs_only_its_own)
     CHECK_EQ(bough_last_result(), 0);
 }
 
-TEST(a_deadline_reaches_a_tree_below)
+TEST(a_deadline_reaches_nested_branches)
 {
     BOUGH_BRANCH(outer) {
         BOUGH_BRANCH(middle) {

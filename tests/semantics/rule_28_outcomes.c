@@ -78,7 +78,7 @@ static int say_canceled(void *unused)
     return bough_fail(BOUGH_SELF, ECANCELED, "interrupted");
 }
 
-TEST(all_ways_to_end)
+TEST(each_way_to_end_has_its_outcome)
 {
     int result;
     CHECK_EQ(outcome_of(work, &result), BOUGH_OK);
@@ -105,8 +105,8 @@ static int return_3(void *unused)
     return 3;
 }
 
-/* A bug there would be: what the child before it on the same thread met counts. */
-TEST(a_cut_of_the_child_before_does_not_count)
+/* Possible bug: an interrupt of the previous child on the same thread counts. */
+TEST(an_interrupt_of_the_previous_child_does_not_count)
 {
     int result;
     for (int i = 0; i < 10; i++) {
@@ -119,18 +119,18 @@ static int cut_in_a_branch(void *unused)
 {
     (void)unused;
     BOUGH_BRANCH(inner)
-        bough_add(inner, until_stopped, bough_arg(NULL)); /* refused, or cut */
+        bough_add(inner, until_stopped, bough_arg(NULL)); /* refused, or interrupted */
     return bough_last_result() ? 3 : 0;
 }
 
-TEST(a_branch_that_was_cut_is_a_call_that_was_cut)
+TEST(an_interrupted_branch_counts_as_an_interrupted_call)
 {
     int result;
     CHECK_EQ(outcome_of(cut_in_a_branch, &result), BOUGH_INTERRUPTED);
     CHECK_EQ(result, 3);
 }
 
-/* A bug there would be: a branch opened in cleanup hides that the child was cut before. */
+/* Possible bug: a branch opened in cleanup hides that the child was interrupted before. */
 static int cleanup_with_a_branch(void *unused)
 {
     (void)unused;
@@ -151,9 +151,9 @@ TEST(a_cleanup_with_a_branch_keeps_the_child_interrupted)
     CHECK_EQ(result, 3);
 }
 
-/* ---- asking -------------------------------------------------------------------------------------------------- */
+/* ---- outcomes ---------------------------------------------------------------------------------------------------- */
 
-TEST(finished_results_survive)
+TEST(results_of_finished_children_survive_a_failure)
 {
     BOUGH_BRANCH(b, .collect = 1) {
         bough_thread *good = bough_add(b, work, bough_arg(NULL));
@@ -176,7 +176,7 @@ TEST(finished_results_survive)
     CHECK_EQ(last->tally.count[BOUGH_OK], 1);
 }
 
-TEST(outcomes_are_asked_for_while_the_branch_is_open)
+TEST(outcomes_can_be_read_while_the_branch_is_open)
 {
     struct t_gate gate = {0};
     int result = 77;
@@ -188,10 +188,10 @@ TEST(outcomes_are_asked_for_while_the_branch_is_open)
             CHECK_EQ(bough_outcome(child, NULL), BOUGH_RUNNING); /* of an outer branch */
         t_gate_open(&gate);
         CHECK_EQ(bough_join(child), 0);
-        CHECK_ERR(bough_outcome(child, &result), ESRCH); /* it was well: not kept */
+        CHECK_ERR(bough_outcome(child, &result), ESRCH); /* a child that has succeeded is not kept */
         CHECK_EQ(result, 77);
         child = bough_add(b, fail_with, number(EIO));
-        t_until(bough_outcome(child, NULL) == BOUGH_ERROR); /* a join would be cut by it */
+        t_until(bough_outcome(child, NULL) == BOUGH_ERROR); /* the failure would interrupt a join */
         CHECK_EQ(bough_outcome(child, &result), BOUGH_ERROR);
         CHECK_EQ(result, EIO);
     }
@@ -225,7 +225,7 @@ TEST(every_child_is_collected_in_the_order_it_was_added)
     }
 }
 
-TEST(a_tally_counts)
+TEST(a_tally_counts_each_outcome)
 {
     struct bough_tally tally;
     struct t_gate gate = {0};
@@ -247,7 +247,7 @@ TEST(a_tally_counts)
     CHECK_ERR(bough_branch_tally(NULL, &tally), EINVAL);
 }
 
-/* A bug there was: it read what the end frees. Seen by the address sanitizer. */
+/* Fixed bug: the tally read memory that the branch's end frees. The address sanitizer sees it. */
 static bough_branch *_Atomic present;
 static _Atomic int over;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 29: adding to a marked branch starts nothing, runs the destructor and says so. */
+/* Rule 29: adding to a marked branch starts nothing, runs the destructor and fails with ECANCELED. */
 #include "semantics/children.h"
 
 static struct thing things[3];
@@ -24,7 +24,7 @@ TEST(a_marked_branch_starts_nothing)
         check_refused(b, &things[0]);
     }
     CHECK_EQ(bough_last_result(), 0);
-    CHECK_EQ(bough_last()->interrupted, 1); /* that was its effect */
+    CHECK_EQ(bough_last()->interrupted, 1); /* the refused add counts as an effect of the interrupt */
     CHECK_EQ(bough_last()->tally.added, 1);
     CHECK_EQ(bough_last()->tally.count[BOUGH_NOT_STARTED], 1);
 }
@@ -38,7 +38,7 @@ TEST(a_failed_branch_starts_nothing)
     CHECK_EQ(bough_last_result(), EIO);
 }
 
-TEST(a_mark_further_out_counts)
+TEST(a_mark_of_an_outer_branch_counts)
 {
     BOUGH_BRANCH(outer)
         BOUGH_BRANCH(inner) {
@@ -54,7 +54,7 @@ TEST(a_mark_further_out_counts)
     CHECK_EQ(bough_clear(NULL), 1);
 }
 
-TEST(a_cleared_branch_starts_again)
+TEST(a_cleared_branch_starts_children_again)
 {
     BOUGH_BRANCH(b) {
         bough_interrupt(b, "test");
@@ -68,7 +68,7 @@ TEST(a_cleared_branch_starts_again)
     CHECK_EQ(things[1].destroyed, 1);
 }
 
-TEST(a_cleanup_may_add)
+TEST(children_may_be_added_in_a_cleanup_region)
 {
     bough_interrupt(bough_self(), "test");
     CHECK_ERR(bough_check(), ECANCELED);
@@ -99,7 +99,7 @@ static void *mark(void *round)
     return NULL;
 }
 
-TEST(a_mark_in_the_middle_of_adding)
+TEST(a_mark_while_children_are_being_added)
 {
     static struct thing many[1000];
     for (int round = 0; round < 200; round++) {

@@ -40,7 +40,7 @@ static const bough_error *deep_error(void)
     return bough_last()->error;
 }
 
-TEST(message_and_place)
+TEST(a_failure_has_a_message_and_a_place)
 {
     const bough_error *e = deep_error();
     CHECK_EQ(e->code, EIO);
@@ -63,8 +63,8 @@ static const char *name_at(void *pc)
     return dladdr((char *)pc - 1, &info) && info.dli_sname ? info.dli_sname : "";
 }
 
-/* A bug there was: how many frames of the library came first depended on the compiler's inlining. */
-TEST(the_backtrace_begins_where_the_failure_was_said)
+/* Fixed bug: the number of library frames at the start depended on the compiler's inlining. */
+TEST(the_backtrace_begins_at_the_call_of_bough_fail)
 {
     const bough_error *e = deep_error();
     need_backtrace(e);
@@ -88,7 +88,7 @@ static const char *printed(const bough_error *e)
     return text;
 }
 
-TEST(it_is_printed_with_the_inner_functions_name)
+TEST(a_printed_failure_names_the_innermost_function)
 {
     char expected[128];
     const bough_error *e = deep_error();
@@ -99,7 +99,7 @@ TEST(it_is_printed_with_the_inner_functions_name)
     CHECK(strstr(text, "at between+0x"));
 }
 
-TEST(the_whole_tree_is_printed)
+TEST(a_printed_failure_shows_the_whole_tree)
 {
     BOUGH_BRANCH(b)
         add(b, fail_twice, bough_arg(NULL));
@@ -110,7 +110,7 @@ TEST(the_whole_tree_is_printed)
     CHECK_ERR(bough_error_print(bough_last()->error, -1), EBADF);
 }
 
-TEST(a_number_that_is_returned_has_no_place)
+TEST(a_failure_by_return_value_alone_has_no_place)
 {
     BOUGH_BRANCH(b)
         add(b, fail_with, number(EIO));
@@ -121,7 +121,7 @@ TEST(a_number_that_is_returned_has_no_place)
     CHECK_EQ(e->depth, 0);
 }
 
-/* A bug there was: the body was named by the innermost branch it had open. */
+/* Fixed bug: the body was named by the innermost branch it had open. */
 TEST(the_body_is_named_by_its_branch)
 {
     BOUGH_BRANCH(outer)
@@ -140,14 +140,14 @@ static int end_early(void *unused)
     return 0;
 }
 
-TEST(it_is_taken_when_it_is_said)
+TEST(evidence_is_taken_when_bough_fail_is_called)
 {
     BOUGH_BRANCH(b)
         add(b, end_early, bough_arg(NULL));
     CHECK_STR(bough_last()->error->message, "gone by then");
 }
 
-TEST(a_long_message_is_cut)
+TEST(a_long_message_is_truncated)
 {
     char message[2000];
     memset(message, 'm', sizeof message - 1);
@@ -157,7 +157,7 @@ TEST(a_long_message_is_cut)
     CHECK_EQ(strlen(bough_last()->error->message), 511);
 }
 
-TEST(errno_is_what_the_program_had)
+TEST(bough_fail_keeps_errno)
 {
     BOUGH_BRANCH(b) {
         errno = EDOM;
@@ -166,7 +166,7 @@ TEST(errno_is_what_the_program_had)
     }
 }
 
-/* ---- names ------------------------------------------------------------------------------------------------------ */
+/* ---- names ------------------------------------------------------------------------------------------------------- */
 
 static void kernel_name(char *name)
 {

@@ -29,7 +29,7 @@ static void check_report(const char *by)
     CHECK(reported("bough_branch_end()"));
 }
 
-TEST(a_child_that_leaves_one_open)
+TEST(a_branch_that_a_child_leaves_open_is_ended_and_reported)
 {
     listen_to_reports();
     BOUGH_BRANCH(b)
@@ -44,7 +44,7 @@ static void *adopted(void *unused)
     return NULL;
 }
 
-TEST(an_adopted_thread_that_leaves_one_open)
+TEST(a_branch_that_an_adopted_thread_leaves_open_is_ended_and_reported)
 {
     struct t_thread thread;
     listen_to_reports();
@@ -59,7 +59,7 @@ static void *adopted_exits(void *unused)
     pthread_exit(NULL);
 }
 
-TEST(an_adopted_thread_that_exits)
+TEST(a_branch_of_an_adopted_thread_that_exits_is_ended_and_reported)
 {
     struct t_thread thread;
     listen_to_reports();
@@ -79,7 +79,7 @@ static int exit_in_block(void *unused)
     return 0;
 }
 
-TEST(a_child_that_exits_in_a_block)
+TEST(a_branch_of_a_child_that_exits_in_a_block_is_ended_and_reported)
 {
     listen_to_reports();
     BOUGH_BRANCH(b)
@@ -88,7 +88,7 @@ TEST(a_child_that_exits_in_a_block)
     check_report("the end of its child");
 }
 
-TEST(an_outer_branch_that_ends_first)
+TEST(the_end_of_an_outer_branch_ends_the_inner_one_and_reports_it)
 {
     listen_to_reports();
     BOUGH_BRANCH(b)
@@ -96,7 +96,7 @@ TEST(an_outer_branch_that_ends_first)
     check_report("the end of the branch around it");
 }
 
-/* The failure in a forgotten branch is not forgotten. */
+/* A failure in a branch that was left open is not lost. */
 static int leave_failed_open(void *unused)
 {
     (void)unused;
@@ -106,7 +106,7 @@ static int leave_failed_open(void *unused)
     return 0;
 }
 
-TEST(its_failure_becomes_the_childs)
+TEST(the_failure_of_a_branch_left_open_becomes_the_childs)
 {
     listen_to_reports();
     BOUGH_BRANCH(b)
@@ -122,7 +122,7 @@ TEST(a_thread_with_an_open_branch_is_not_released)
     CHECK_EQ(bough_release(), 0);
 }
 
-/* bough_longjmp() is a way out, no mistake. */
+/* bough_longjmp() is a regular way out. */
 static int jump_out(void *unused)
 {
     struct bough_jmp jmp;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 32 in short: signals and exit. tests/signals/ has all of it: daemons, shells, forks, exits by other threads. */
+/* Rule 32, the main cases: signals and exit. tests/signals/ has all cases: daemons, shells, forks, exits by other
+ * threads. */
 #include "../signals/program.h"
 
 static int sleeps(void *unused)
@@ -53,7 +54,7 @@ static void returns(void *unused)
     CHECK_EQ(bough_interrupted(), 0);
 }
 
-TEST(an_ordinary_return_of_main_interrupts_nobody)
+TEST(an_ordinary_return_of_main_interrupts_no_thread)
 {
     int status = t_run_status(returns, NULL);
     CHECK(WIFEXITED(status));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Rule 33: deadlines are absolute and monotonic, the effective one is the minimum over the ancestors; when the whole
- * process stood still, all shift by that. */
+ * process was stopped, all deadlines shift by that time. */
 #include <signal.h>
 #include <sys/prctl.h>
 #include "semantics/children.h"
@@ -45,8 +45,8 @@ TEST(of_deadline_and_timeout_the_earlier_counts)
     CHECK_ERR(bough_branch_open(&(struct bough_branch_options){.timeout = -1}), EINVAL);
 }
 
-/* A bug there was: the sum overflowed, and became a deadline that had long passed. */
-TEST(a_deadline_beyond_all_time_is_never)
+/* Fixed bug: the sum overflowed, and became a deadline in the past. */
+TEST(a_deadline_that_would_overflow_never_passes)
 {
     CHECK_EQ(bough_after(INT64_MAX), INT64_MAX);
     CHECK(bough_after(INT64_MAX - bough_now() - BOUGH_SEC(1000)) > 0);
@@ -75,7 +75,7 @@ TEST(a_deadline_can_be_moved)
     }
     CHECK_EQ(bough_last_result(), 0);
     BOUGH_BRANCH(b) {
-        CHECK_EQ(bough_set_deadline(b, 1), 0); /* passed */
+        CHECK_EQ(bough_set_deadline(b, 1), 0); /* a deadline in the past */
         CHECK_ERR(bough_check(), ECANCELED);
     }
     CHECK_EQ(bough_last_result(), ETIMEDOUT);
@@ -90,7 +90,7 @@ static int move_others(void *unused)
     return 0;
 }
 
-TEST(only_the_owner_moves_it)
+TEST(only_the_owner_may_move_a_deadline)
 {
     BOUGH_BRANCH(b) {
         others = b;
@@ -103,7 +103,7 @@ TEST(only_the_owner_moves_it)
     CHECK_ERR(bough_set_deadline(NULL, 1), EINVAL);
 }
 
-TEST(many_deadlines_pass_in_their_order)
+TEST(many_deadlines_pass_in_order)
 {
     enum { MANY = 200 };
     for (int i = 0; i < MANY; i++) {
@@ -117,7 +117,7 @@ TEST(many_deadlines_pass_in_their_order)
     }
 }
 
-/* ---- the whole process stands still ------------------------------------------------------------------------- */
+/* ---- the whole process is stopped -------------------------------------------------------------------------------- */
 
 /* In a process of its own: opens a branch with 2.5 s to go, is stopped for 3 s, and has time left afterwards. */
 static void be_stopped(void *unused)
@@ -126,8 +126,8 @@ static void be_stopped(void *unused)
     bough_time from = bough_now();
     BOUGH_BRANCH(b, .timeout = BOUGH_MS(2500)) {
         raise(SIGSTOP);
-        /* What the library noticed is at least the stop, less the half second between two looks. A moment that is
-         * computed before it has noticed shifts as well. */
+        /* The library detects at least the time of the stop, less the half second between two checks. A deadline that
+         * is computed before it has detected the stop shifts as well. */
         t_until(bough_now() - from < BOUGH_MS(1000));
         bough_event_flag never = {0};
         if (bough_event_wait(&never, bough_after(BOUGH_MS(700))) == 0 || errno != ETIMEDOUT)

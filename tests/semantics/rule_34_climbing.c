@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 34: up one rung on a missed deadline, a second event, at its origin; never back; what has nothing to run is
- * skipped. */
+/* Rule 34: an incident climbs one rung at a missed deadline and at a second event, and never descends; rungs that have
+ * nothing to run are skipped. */
 #include "climber.h"
 
 static struct c_handler handler, final;
@@ -34,7 +34,7 @@ static bough_thread *begin(bough_branch *b, bough_fn *fn, int64_t first)
     return t;
 }
 
-TEST(a_missed_deadline_goes_up)
+TEST(a_missed_deadline_climbs_one_rung)
 {
     BOUGH_BRANCH(b) {
         int64_t posted = t_now();
@@ -49,7 +49,7 @@ TEST(a_missed_deadline_goes_up)
     t_until(c_has(1, 2));
 }
 
-TEST(a_second_event_goes_up)
+TEST(a_second_event_climbs_one_rung)
 {
     BOUGH_BRANCH(b) {
         bough_thread *t = begin(b, with_handler, BOUGH_SEC(600));
@@ -100,7 +100,7 @@ TEST(a_repeat_may_ask_for_a_higher_rung)
     }
 }
 
-TEST(it_never_goes_back)
+TEST(an_incident_never_descends)
 {
     struct bough_progress progress;
     BOUGH_BRANCH(b) {
@@ -115,7 +115,7 @@ TEST(it_never_goes_back)
     }
 }
 
-TEST(handlers_run_once_for_a_rung)
+TEST(handlers_run_once_for_each_rung)
 {
     BOUGH_BRANCH(b) {
         CHECK_EQ(bough_interrupt(begin(b, with_handler, STEP_NS), NULL), 0);
@@ -127,9 +127,9 @@ TEST(handlers_run_once_for_a_rung)
     }
 }
 
-/* ---- settings ------------------------------------------------------------------------------------------------ */
+/* ---- settings ---------------------------------------------------------------------------------------------------- */
 
-TEST(what_is_nearest_counts)
+TEST(the_setting_nearest_to_the_target_counts)
 {
     struct bough_ladder l;
     struct bough_ladder root = {.grace = BOUGH_SEC(60)}, mine = {.time = {[2] = BOUGH_MS(7)}};
@@ -150,7 +150,7 @@ TEST(what_is_nearest_counts)
     CHECK_EQ(bough_ladder_get(NULL, &l), 0);
     CHECK_EQ(l.time[2], BOUGH_MS(8));
     CHECK_EQ(l.ceiling[BOUGH_STOP], 6);
-    BOUGH_BRANCH(next) { /* a slot that was used before has none of it */
+    BOUGH_BRANCH(next) { /* a slot that was used before keeps no settings */
         CHECK_EQ(bough_ladder_get(next, &l), 0);
         CHECK_EQ(l.time[2], BOUGH_SEC(2));
     }
@@ -163,7 +163,7 @@ static int set_anothers(void *branch)
     return 0;
 }
 
-TEST(settings_that_make_no_sense)
+TEST(invalid_settings_are_refused)
 {
     struct bough_ladder negative = {.cap = -1}, high = {.ceiling = {[BOUGH_STOP] = 7}};
     struct bough_ladder long_time = {.grace = BOUGH_SEC(86400 * 30)}, fine = {.cap = BOUGH_SEC(1)};
@@ -181,7 +181,7 @@ TEST(settings_that_make_no_sense)
     CHECK_ERR(bough_ladder_set(ended, &fine), ESRCH);
 }
 
-/* ---- the pause of a critical section ------------------------------------------------------------------------------ */
+/* ---- the pause of a critical section ----------------------------------------------------------------------------- */
 
 static _Atomic int leave;
 
@@ -196,8 +196,8 @@ static int leaves_its_section(void *unused)
     return 0;
 }
 
-/* A bug there was: the clock stood still for the whole budget, also when the section was left. */
-TEST(the_clock_goes_on_when_the_section_is_left)
+/* Fixed bug: the clock was paused for the whole budget, even after the section had been left. */
+TEST(the_clock_continues_when_the_section_is_left)
 {
     struct bough_progress before = {0}, now = {0};
     bough_set_report(c_silent);

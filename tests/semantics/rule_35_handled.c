@@ -41,7 +41,7 @@ TEST(unwind_gives_time_to_end)
         bough_post post = start(b, STEP_NS);
         t_until(inner.ran);
         unsigned fails = c_fails;
-        t_until(c_fails > fails); /* the point at which it ran has failed */
+        t_until(c_fails > fails); /* the point at which the handler ran has failed */
         t_until(final.ran);       /* the flag's time is over again */
         CHECK(t_now() - inner.at >= STEP_NS);
         CHECK_EQ(outer.ran, 0);
@@ -51,7 +51,7 @@ TEST(unwind_gives_time_to_end)
     t_until(c_has(2, 3));
 }
 
-TEST(resume_works_on_until_then)
+TEST(resume_lets_work_continue_until_its_time)
 {
     int64_t begun = t_now();
     inner.verdict = BOUGH_RESUME;
@@ -69,7 +69,7 @@ TEST(resume_works_on_until_then)
     }
 }
 
-TEST(promote_goes_to_the_next_one_outwards_and_then_up)
+TEST(promote_runs_the_next_outer_handler_and_then_climbs)
 {
     inner.verdict = outer.verdict = BOUGH_PROMOTE;
     BOUGH_BRANCH(b) {
@@ -92,7 +92,7 @@ TEST(an_unknown_verdict_counts_as_promote)
     }
 }
 
-TEST(dismiss_clears)
+TEST(dismiss_clears_the_record)
 {
     inner.verdict = BOUGH_DISMISS;
     BOUGH_BRANCH(b) {
@@ -109,8 +109,8 @@ TEST(dismiss_clears)
     CHECK_EQ(bough_last_result(), 0);
 }
 
-/* What was posted to the branch is its owner's to dismiss. */
-TEST(a_child_can_not_dismiss_what_its_branch_was_told)
+/* Only its owner may dismiss an interrupt of a branch. */
+TEST(a_child_cannot_dismiss_an_interrupt_of_its_branch)
 {
     inner.verdict = BOUGH_DISMISS;
     BOUGH_BRANCH(b) {
@@ -134,8 +134,8 @@ static void post_thrice(struct c_handler *h)
     }
 }
 
-/* BSD's ignore: a handler that only clears. But a third event before it has done so is final. */
-TEST(a_third_event_can_not_be_dismissed)
+/* A handler that only clears the record ignores the interrupt. But a third event that comes before is final. */
+TEST(a_third_event_cannot_be_dismissed)
 {
     struct bough_ladder far = {.ceiling = {[BOUGH_STOP] = 3}, .time = {[2] = BOUGH_SEC(600), [3] = BOUGH_SEC(600)}};
     inner.verdict = BOUGH_DISMISS;
@@ -150,7 +150,7 @@ TEST(a_third_event_can_not_be_dismissed)
     }
 }
 
-TEST(ended_is_handled)
+TEST(the_end_of_the_target_counts_as_handled)
 {
     BOUGH_BRANCH(b) {
         bough_post post = start(b, BOUGH_SEC(600));
@@ -164,7 +164,7 @@ TEST(ended_is_handled)
     CHECK_ERR(bough_post_progress((bough_post){0, 0}, &progress), ESRCH);
 }
 
-/* ---- in a blocked call: by the verdict it goes on, or not ------------------------------------------------------- */
+/* ---- the verdict decides whether a blocked call continues -------------------------------------------------------- */
 
 static int fds[2];
 static _Atomic int got;
@@ -204,14 +204,14 @@ static void read_until(int64_t resume_for, int verdict)
     close(fds[1]);
 }
 
-/* It is cut by the flag, before its handler runs. */
-TEST(a_call_whose_handler_resumes_goes_on)
+/* The flag ends the call before the handler runs. */
+TEST(a_call_whose_handler_resumes_continues)
 {
     read_until(BOUGH_SEC(600), BOUGH_RESUME);
     CHECK(c_fails <= 1);
 }
 
-TEST(a_call_whose_handler_dismisses_goes_on)
+TEST(a_call_whose_handler_dismisses_continues)
 {
     read_until(0, BOUGH_DISMISS);
     CHECK(c_fails <= 1);

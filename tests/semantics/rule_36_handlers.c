@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 36: handlers nest, are not re-entered for their incident, run where the level admits them; and what becomes of those
- * that go wrong. */
+/* Rule 36: handlers nest, are not re-entered for their incident, and run where the level admits them. Also handlers
+ * that fail. */
 #include <setjmp.h>
 #include "climber.h"
 
@@ -38,7 +38,7 @@ static void call(struct c_handler *h)
             calls_worked++;
 }
 
-TEST(its_own_incident_does_not_cut_its_calls_nor_enter_it_again)
+TEST(its_incident_neither_interrupts_a_handlers_calls_nor_enters_it_again)
 {
     handler.inside = call;
     BOUGH_BRANCH(b) {
@@ -58,16 +58,16 @@ static void block(struct c_handler *h)
         cut = 1;
 }
 
-TEST(one_that_hangs_is_left_behind_by_the_next_rung)
+TEST(a_handler_that_hangs_does_not_delay_the_next_rung)
 {
     handler.inside = block;
     BOUGH_BRANCH(b) {
         start(b, both, STEP_NS);
-        t_until(final.ran); /* on top: its point was in the first one's call */
+        t_until(final.ran); /* nested: the final handler runs at a point in a call of the first handler */
         t_until(cut);
         c_go = 1;
     }
-    t_until(c_has(2, 3)); /* told by a helper */
+    t_until(c_has(2, 3)); /* a helper reports it */
 }
 
 static int *volatile nowhere;
@@ -78,7 +78,7 @@ __attribute__((no_sanitize("undefined"))) static void crash(struct c_handler *h)
     *nowhere = 1;
 }
 
-TEST(one_that_crashes_goes_up)
+TEST(a_handler_that_crashes_makes_the_incident_climb)
 {
     handler.inside = crash;
     BOUGH_BRANCH(b) {
@@ -87,11 +87,11 @@ TEST(one_that_crashes_goes_up)
         CHECK_EQ(handler.ran, 1);
         c_go = 1;
     }
-    t_until(c_has(2, 3)); /* told by a helper */
+    t_until(c_has(2, 3)); /* a helper reports it */
     CHECK_EQ(bough_last_result(), 0);
 }
 
-TEST(a_final_one_that_returns_has_failed)
+TEST(a_final_handler_that_returns_has_failed)
 {
     struct bough_progress progress = {0};
     handler.verdict = BOUGH_PROMOTE;
@@ -104,13 +104,14 @@ TEST(a_final_one_that_returns_has_failed)
     }
 }
 
-TEST(a_final_one_of_a_binding_may_return_while_an_exception_is_on_its_way)
+TEST(a_bindings_final_handler_may_return_while_an_exception_is_pending)
 {
     struct bough_progress progress = {0};
     handler.verdict = BOUGH_PROMOTE;
     final.verdict = BOUGH_LEAVE;
     BOUGH_BRANCH(b) {
-        bough_post post = start(b, both, BOUGH_SEC(600)); /* a fault would be overdue at once: nothing is above */
+        /* a handler that failed would be reported as overdue at once, because no rung is above */
+        bough_post post = start(b, both, BOUGH_SEC(600));
         t_until(final.ran);
         unsigned fails = c_fails;
         t_until(c_fails > fails);
@@ -136,7 +137,7 @@ static int jumps_out(void *unused)
     return 0;
 }
 
-TEST(a_final_one_may_leave_by_a_jump)
+TEST(a_final_handler_may_leave_by_a_jump)
 {
     handler.verdict = BOUGH_PROMOTE;
     final.inside = jump;
@@ -165,7 +166,7 @@ static int jumps_to_a_final(void *unused)
     return 0;
 }
 
-/* The handler of rung 2 has left by a jump, so the incident goes on to the final one at once. */
+/* The handler of rung 2 has left by a jump, so the incident climbs to the final handler at once. */
 static void goes_up_to_the_final_one(bough_fn *child)
 {
     BOUGH_BRANCH(b) {
@@ -176,7 +177,7 @@ static void goes_up_to_the_final_one(bough_fn *child)
     t_until(c_has(2, 3)); /* a helper reports it */
 }
 
-TEST(one_of_rung_2_that_jumps_out_has_failed)
+TEST(a_handler_of_rung_2_that_jumps_out_has_failed)
 {
     handler.inside = jump;
     goes_up_to_the_final_one(jumps_to_a_final);
@@ -189,7 +190,7 @@ static int jumps_out_of_a_wait(void *unused)
 {
     (void)unused;
     CHECK_ERR(bough_usleep(500000000), ECANCELED);
-    BOUGH_CLEANUP(BOUGH_SEC(600)) { /* the wait goes on until the handler is due */
+    BOUGH_CLEANUP(BOUGH_SEC(600)) { /* the wait continues until the handler is due */
         CHECK_EQ(bough_mutex_lock(&mutex, 0), 0);
         if (bough_setjmp(&out) == 0) {
             BOUGH_HANDLE_FINAL(c_handle, &final)
@@ -211,8 +212,8 @@ static int awaits(void *unused)
     return 0;
 }
 
-/* A bug there was: the ticket stayed in the line, in memory that was in use for something else. */
-TEST(the_call_that_a_jump_leaves_is_undone)
+/* Fixed bug: the ticket stayed in the wait queue, in memory that was reused. */
+TEST(a_call_that_a_jump_leaves_is_rolled_back)
 {
     final.inside = jump;
     BOUGH_BRANCH(b)
@@ -233,7 +234,7 @@ static jmp_buf plain;
 static void jump_plainly(struct c_handler *h)
 {
     h->ran++;
-    bough_usleep(100); /* its own incident is not due meanwhile */
+    bough_usleep(100); /* the handler's incident is not due meanwhile */
     longjmp(plain, 1);
 }
 
@@ -254,8 +255,8 @@ static int jumps_plainly(void *unused)
     return 0;
 }
 
-/* A bug there was: only the end of the rung's time found it out. */
-TEST(a_plain_jump_is_found_out_at_the_next_region)
+/* Fixed bug: only the end of the rung's time detected it. */
+TEST(a_plain_longjmp_is_detected_at_the_next_region)
 {
     handler.inside = jump_plainly;
     goes_up_to_the_final_one(jumps_plainly);
@@ -306,7 +307,7 @@ static int computes(void *unused)
         spun++;
 }
 
-TEST(a_final_one_may_run_asynchronously)
+TEST(a_final_handler_may_run_asynchronously)
 {
     final.inside = leave;
     BOUGH_BRANCH(b) {
@@ -316,7 +317,7 @@ TEST(a_final_one_may_run_asynchronously)
     CHECK_EQ(final.rung, BOUGH_RUNG_FINAL);
 }
 
-TEST(a_handler_in_a_cleanup_region_is_run_by_the_higher_rung)
+TEST(a_higher_rung_runs_handlers_in_a_cleanup_region)
 {
     BOUGH_BRANCH(b) {
         start(b, both, BOUGH_SEC(600));
@@ -325,7 +326,7 @@ TEST(a_handler_in_a_cleanup_region_is_run_by_the_higher_rung)
     }
 }
 
-TEST(bad_arguments)
+TEST(invalid_arguments_are_refused)
 {
     struct bough_region region;
     CHECK_ERR(bough_handler_begin(NULL, c_handle, NULL, 0, __FILE__, __LINE__), EINVAL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 37: a thread that does not listen is closed without its help, where that is safe; tests/ladder has the rest. */
+/* Rule 37: a thread that ignores its interrupt is closed from another thread, where that is safe; tests/ladder has the
+ * other cases. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include "climber.h"
@@ -47,7 +48,7 @@ static int computes(void *unused)
     return 0;
 }
 
-/* It holds what others need: no place to be stopped at. */
+/* Foreign code may hold a lock that others need, so the thread must not be frozen here. */
 static int in_foreign_code(void *unused)
 {
     (void)unused;
@@ -68,13 +69,13 @@ static bough_post close_child(bough_branch *b, bough_fn *fn)
     return bough_post_event(t, NULL);
 }
 
-/* In a process of its own: the thread is still there in the end, for ever. */
+/* In a separate process, because the frozen thread never ends. */
 static void is_lost(void *child)
 {
     bough_post post = {0, 0};
     BOUGH_BRANCH(b) {
         post = close_child(b, *(bough_fn **)child);
-        bough_post_wait(post, 0); /* or it is cut: the child's loss is the branch's failure */
+        bough_post_wait(post, 0); /* or the wait is interrupted: the child's loss is the branch's failure */
     }
     CHECK_EQ(bough_last()->tally.count[BOUGH_LOST], 1);
     CHECK_EQ(bough_last_result(), EOWNERDEAD);
@@ -105,13 +106,13 @@ TEST(closers_run_the_last_one_first)
     CHECK_EXITED(t_run_status(closers_ran, NULL), 0);
 }
 
-TEST(a_closable_region_is_closed_anywhere)
+TEST(a_thread_in_a_closable_region_is_closed_anywhere)
 {
     bough_fn *child = computes;
     CHECK_EXITED(t_run_status(is_lost, &child), 0);
 }
 
-TEST(elsewhere_it_is_not_safe)
+TEST(a_thread_elsewhere_is_not_closed)
 {
     BOUGH_BRANCH(b) {
         bough_post post = close_child(b, in_foreign_code);

@@ -35,7 +35,7 @@ static void overdue_at(enum bough_kind kind, bough_fn *fn, int rung)
         CHECK_EQ(progress.rung, rung);
         CHECK_EQ(progress.cap, 0);
         t_until(c_has(rung, rung));
-        CHECK(c_told[c_count - 1].wider == b); /* one branch wider */
+        CHECK(c_told[c_count - 1].wider == b); /* the branch around it */
         for (int i = 0; i < 3; i++) {
             usleep(260000);
             bough_post_event(t, &event);
@@ -54,7 +54,7 @@ TEST(a_timeout_is_overdue_at_the_flag)
     overdue_at(BOUGH_TIMEOUT, hangs, BOUGH_RUNG_FLAG);
 }
 
-TEST(with_handlers_it_goes_to_them)
+TEST(with_handlers_a_stop_climbs_to_rung_3)
 {
     overdue_at(BOUGH_SIBLING, hangs_with_handler, BOUGH_RUNG_HANDLER);
 }
@@ -95,7 +95,7 @@ static void hang_in_exit(void *unused)
     hang_by_operator(unused);
 }
 
-TEST(what_comes_from_outside_ends_the_process)
+TEST(an_ignored_signal_ends_the_process)
 {
     CHECK_KILLED(t_run_status(hang_by_signal, NULL), SIGTERM);
     CHECK_EXITED(t_run_status(hang_by_operator, NULL), BOUGH_EXIT_STATUS);
@@ -108,7 +108,7 @@ static void aborts(void *unused)
     hang_in_exit(unused);
 }
 
-TEST(with_a_core_if_that_is_wanted)
+TEST(the_kill_writes_a_core_if_configured)
 {
     CHECK_KILLED(t_run_status(aborts, NULL), SIGABRT);
 }
@@ -156,7 +156,7 @@ static void with_tiers(void *unused)
     hang_by_operator(unused);
 }
 
-TEST(exit_tiers_run_in_order_and_one_that_hangs_does_not_keep_the_exit)
+TEST(exit_tiers_run_in_order_and_one_that_hangs_does_not_prevent_the_exit)
 {
     seen = p_share(sizeof *seen);
     CHECK_EXITED(t_run_status(with_tiers, NULL), BOUGH_EXIT_STATUS);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 39: the warden waits for nobody; nor does the end of the process. */
+/* Rule 39: neither the warden nor the end of the process waits for code that may hang. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include "../signals/program.h"
@@ -38,7 +38,7 @@ static void callback_hangs(void *unused)
     hang_up();
 }
 
-TEST(a_callback_that_hangs_keeps_nothing_up)
+TEST(a_callback_that_hangs_delays_nothing)
 {
     CHECK_EXITED(t_run_status(callback_hangs, NULL), BOUGH_EXIT_STATUS);
 }
@@ -57,7 +57,7 @@ static void report_hangs(void *unused)
     hang_up();
 }
 
-TEST(a_log_that_hangs_keeps_nothing_up)
+TEST(a_log_that_hangs_delays_nothing)
 {
     CHECK_EXITED(t_run_status(report_hangs, NULL), BOUGH_EXIT_STATUS);
 }
@@ -75,7 +75,7 @@ static void never_returns(void)
         pause();
 }
 
-/* Everything that the program has a say in hangs: what is left is the kill. */
+/* All code of the program hangs, so only the kill remains. */
 static void all_hangs(void *path)
 {
     bough_on_transition(stuck, NULL);
@@ -89,7 +89,7 @@ static void all_hangs(void *path)
 TEST(the_last_words_are_written)
 {
     char path[32], text[4096];
-    int fd = memfd_create("words", 0); /* which the program under test opens by a path, like any file */
+    int fd = memfd_create("words", 0); /* the program under test opens it by a path, like any file */
     CHECK(fd >= 0);
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     CHECK_KILLED(t_run_status(all_hangs, path), SIGKILL);
@@ -116,12 +116,12 @@ static void words_to_a_full_pipe(void *unused)
     hang_up();
 }
 
-TEST(words_that_nobody_takes_are_not_waited_for)
+TEST(the_end_does_not_wait_for_a_reader_of_the_last_words)
 {
     CHECK_KILLED(t_run_status(words_to_a_full_pipe, NULL), SIGKILL);
 }
 
-TEST(bad_arguments)
+TEST(invalid_arguments_are_refused)
 {
     CHECK_ERR(bough_last_words("/nonexistent/path", -1, 0), ENOENT);
     CHECK_ERR(bough_last_words(NULL, -2, 0), EINVAL);

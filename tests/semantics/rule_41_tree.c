@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 41: the tree is readable at every moment, from inside too, in a signal handler as well; tests/cli has the outside. */
+/* Rule 41: the tree can be read at every moment, from inside the process and in a signal handler too; tests/cli reads
+ * it from outside. */
 #define _GNU_SOURCE
 #include "climber.h"
 #include <fcntl.h>
@@ -37,7 +38,7 @@ static int busy(void *unused)
     return 0;
 }
 
-TEST(from_a_signal_handler_on_top_of_a_call)
+TEST(bough_dump_works_in_a_signal_handler_during_a_call)
 {
     char place[64];
     file = memfd_create("dump", MFD_CLOEXEC);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 46: an interrupted call of foreign code fails only in ways that its standard allows and that its caller survives. This
- * program's calls of libc play the part of foreign code. Each row of the table of calls: tests/calls, interposed. */
+/* Rule 46: an interrupted call of foreign code fails only in ways that its standard allows and that its caller
+ * survives. This program's calls of libc play the part of foreign code. The interposed tests of tests/calls cover each
+ * row of the table of calls. */
 #include <poll.h>
 #include <semaphore.h>
 #include <sys/mman.h>
@@ -10,7 +11,7 @@
 #include <time.h>
 #include "foreign.h"
 
-/* As foreign code does that was written for POSIX: one place that calls again after EINTR. */
+/* The retry loop of code that was written for POSIX: one place that calls again after EINTR. */
 __attribute__((noinline)) static ssize_t read_retried(int fd)
 {
     char byte;
@@ -32,7 +33,7 @@ TEST(a_retry_loop_gets_another_error)
     }
 }
 
-TEST(another_blocking_call_in_between_is_no_retry_loop)
+TEST(a_loop_with_another_blocking_call_is_no_retry_loop)
 {
     interpose();
     set_grace(GRACE_NS);
@@ -41,7 +42,7 @@ TEST(another_blocking_call_in_between_is_no_retry_loop)
         CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
         bough_time before = bough_now();
         for (int i = 0; i < 3; i++) {
-            /* The later ones when the grace period ends: by then it is known that the caller waits again. */
+            /* The later calls fail when the grace period ends: by then the library has seen that the caller retries. */
             CHECK_ERR(wait_here(10000), i == 0 ? EINTR : ECANCELED);
             CHECK_EQ(poll(NULL, 0, 1), 0);
         }
@@ -49,8 +50,8 @@ TEST(another_blocking_call_in_between_is_no_retry_loop)
     }
 }
 
-/* An event loop, on its way back to the wait. */
-TEST(a_look_in_between_does_not_hide_a_retry_loop)
+/* An event loop, which polls without waiting before it waits again. */
+TEST(a_poll_without_waiting_does_not_hide_a_retry_loop)
 {
     char byte;
     int fds[2];
@@ -69,8 +70,9 @@ TEST(a_look_in_between_does_not_hide_a_retry_loop)
     close(fds[1]);
 }
 
-/* libssh2, which says good-bye to the other end and waits for the answer, at the place that was interrupted. */
-TEST(what_is_sent_after_the_failure_and_the_wait_for_its_answer_are_no_retry_loop)
+/* As libssh2 does: it sends a closing message to its peer and waits for the answer, at the place that was
+ * interrupted. */
+TEST(sending_a_message_and_waiting_for_its_answer_is_no_retry_loop)
 {
     int fds[2];
     CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
@@ -122,7 +124,7 @@ TEST(a_pause_ends_once_and_the_next_call_is_interrupted_at_once)
     BOUGH_FOREIGN
     {
         CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
-        CHECK_ERR(usleep(10000000), EINTR); /* as libraries do, which ignore the result */
+        CHECK_ERR(usleep(10000000), EINTR); /* many libraries ignore the result */
         for (int i = 0; i < 10; i++) {
             CHECK_EQ(usleep(100), 0); /* `while (!ready) usleep(100);` does not spin */
             CHECK_EQ(poll(NULL, 0, 1), 0);
@@ -143,7 +145,7 @@ __attribute__((noinline)) static int sleep_all_of_it(struct timespec *left)
     return tries;
 }
 
-TEST(a_pause_that_is_retried_is_over)
+TEST(a_pause_that_is_retried_ends_with_success)
 {
     struct timespec left = {1000, 0};
     interpose();
@@ -166,7 +168,7 @@ TEST(a_pause_ends_again_after_the_grace_period)
         for (int i = 0; i < 3; i++) {
             bough_time before = bough_now();
             CHECK(sleep(100) > 0);
-            CHECK_EQ(poll(NULL, 0, 1), 0); /* so that the next one is no retry */
+            CHECK_EQ(poll(NULL, 0, 1), 0); /* so that the next pause is no retry */
             CHECK(i == 0 || bough_now() - before > GRACE_NS / 2);
         }
         CHECK_EQ(bough_interrupted(), 1);
@@ -191,7 +193,7 @@ TEST(a_condition_wait_wakes_spuriously_once)
     }
 }
 
-/* The usual loop takes every other failure for a token. */
+/* The usual loop treats every other failure as a token. */
 static void *posts_later(void *semaphore)
 {
     t_until_blocked(*(pid_t *)semaphore);
@@ -268,8 +270,8 @@ TEST(a_join_is_never_interrupted_and_the_report_names_the_thread)
     }
 }
 
-/* GIO, for one: a failed poll() means to it that it may try. */
-TEST(ignoring_a_failed_poll_the_caller_meets_the_error_at_the_descriptor)
+/* GIO, for example, treats a failed poll() as permission to read. */
+TEST(a_caller_that_ignores_a_failed_poll_gets_the_error_at_the_descriptor)
 {
     char byte;
     int fds[2];
@@ -296,14 +298,14 @@ TEST(ignoring_a_failed_poll_the_caller_meets_the_error_at_the_descriptor)
     close(fds[1]);
 }
 
-TEST(an_object_that_takes_only_eintr_never_gets_another_error)
+TEST(an_object_that_accepts_only_eintr_never_gets_another_error)
 {
     char byte;
     int fds[2];
     CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
     interpose();
     CHECK_ERR(bough_interpose_eintr_only(NULL), EINVAL);
-    CHECK_EQ(bough_interpose_eintr_only(""), 0); /* the program */
+    CHECK_EQ(bough_interpose_eintr_only(""), 0); /* "" names the program */
     BOUGH_FOREIGN
     {
         CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
@@ -315,7 +317,7 @@ TEST(an_object_that_takes_only_eintr_never_gets_another_error)
         CHECK_EQ(bough_clear(NULL), 1);
         CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
         CHECK_ERR(poll(&(struct pollfd){fds[0], POLLIN, 0}, 1, 10000), EINTR);
-        CHECK_ERR(recv(fds[0], &byte, 1, 0), EAGAIN); /* as it is */
+        CHECK_ERR(recv(fds[0], &byte, 1, 0), EAGAIN); /* the kernel's error, unchanged */
     }
     close(fds[0]);
     close(fds[1]);
@@ -331,7 +333,7 @@ TEST(a_thread_chooses_the_error_of_a_retried_call)
         CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
         CHECK_ERR(read_retried(t_silent()), ECONNABORTED);
         CHECK_EQ(bough_clear(NULL), 1);
-        ways = (struct bough_foreign){.error = EINTR, .grace = GRACE_NS}; /* and no other */
+        ways = (struct bough_foreign){.error = EINTR, .grace = GRACE_NS}; /* EINTR and no other error */
         CHECK_EQ(bough_foreign_set(&ways), 0);
         CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
         for (int i = 0; i < 3; i++)
@@ -343,14 +345,14 @@ TEST(a_join_of_c11_is_not_interrupted_either)
 {
     struct t_thread thread;
     if (T_TSAN)
-        SKIP("the sanitizer does not know joins of C11");
+        SKIP("the sanitizer does not support thrd_join()");
     interpose();
     t_gate_open(&gate);
     t_spawn(&thread, sleeps, &gate);
     BOUGH_FOREIGN
     {
         CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
-        CHECK_EQ(thrd_join((thrd_t)thread.handle, NULL), thrd_success); /* C11's threads are POSIX's in both libcs */
+        CHECK_EQ(thrd_join((thrd_t)thread.handle, NULL), thrd_success); /* in both libcs a thrd_t is a pthread_t */
         CHECK_ERR(wait_for(1000), EINTR);
     }
 }
@@ -375,7 +377,7 @@ static int looks(void *thread)
     return ECANCELED;
 }
 
-TEST(the_next_child_of_a_thread_does_not_meet_what_the_last_one_ignored)
+TEST(the_next_child_of_a_thread_does_not_meet_the_interrupt_its_predecessor_ignored)
 {
     const struct bough_child_options options = {.foreign = 1};
     pid_t thread = 0;

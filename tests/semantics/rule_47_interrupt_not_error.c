@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 47: what ends because an interrupted call made a client library return its own error was interrupted, not failed. */
+/* Rule 47: a child or branch that ends because an interrupted call made a client library return its own error counts as
+ * interrupted, not as failed. */
 #include <bough.h>
 #include <poll.h>
 #include <unistd.h>
 #include "harness.h"
 
-/* A client library: it has error codes of its own, and cleans up by calls that may fail too. */
+/* A client library: it has its own error codes, and its cleanup makes calls that may fail too. */
 enum { LOST_CONNECTION = 4242 };
 
 static int client_request(int fd)
@@ -56,7 +57,7 @@ TEST(a_child_that_is_interrupted_alone_has_not_failed)
     CHECK_EQ(bough_last_result(), 0);
 }
 
-TEST(a_branch_that_is_stopped_ends_well)
+TEST(a_branch_that_is_stopped_ends_with_0)
 {
     interpose();
     BOUGH_BRANCH(b) {
@@ -77,7 +78,7 @@ TEST(a_deadline_is_reported_as_a_deadline)
     CHECK(bough_last()->error == NULL);
 }
 
-TEST(of_a_failure_and_the_siblings_it_interrupts_one_has_failed)
+TEST(siblings_that_a_failure_interrupts_have_not_failed)
 {
     interpose();
     BOUGH_BRANCH(b) {
@@ -89,14 +90,14 @@ TEST(of_a_failure_and_the_siblings_it_interrupts_one_has_failed)
     CHECK_EQ(bough_last()->error->count, 0);
 }
 
-/* ---- the other direction -------------------------------------------------------------------------------- */
+/* ---- the other direction ----------------------------------------------------------------------------------------- */
 
 static int fails_by_itself(void *closed)
 {
     return client_request(bough_fd_of(closed));
 }
 
-TEST(an_error_of_its_own_is_a_failure)
+TEST(an_error_without_an_interrupt_is_a_failure)
 {
     int fds[2];
     interpose();
@@ -135,7 +136,7 @@ static int says_that_it_failed(void *unused)
     return error;
 }
 
-TEST(a_failure_that_is_said_is_one)
+TEST(bough_fail_makes_an_error_a_failure)
 {
     interpose();
     BOUGH_BRANCH(b) {

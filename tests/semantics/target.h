@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A thread that is interrupted: it blocks in a read of an empty pipe, says how that ended, and stays until it is let
- * go. And a clock and reports for tests that need them. */
+/* A thread to be interrupted: it blocks in a read of an empty pipe, stores the result, and stays until the test
+ * releases it. Also a clock and the library's reports, for tests that need them. */
 #ifndef TEST_TARGET_H
 #define TEST_TARGET_H
 
@@ -14,8 +14,8 @@ struct target {
     struct t_gate known, cut, leave;
     bough_thread *self;
     int pipe[2];
-    void (*before)(struct target *); /* runs on it when it is known */
-    void (*after)(struct target *);  /* runs on it when its read has ended */
+    void (*before)(struct target *); /* runs on the thread when it has been adopted */
+    void (*after)(struct target *);  /* runs on the thread when its read has ended */
     long result;
     int error;
     void *more;
@@ -46,7 +46,7 @@ static inline void target_start(struct target *t)
     t_until_blocked(t->thread.tid);
 }
 
-/* Its read was cut. */
+/* Checks that its read was interrupted. */
 static inline void target_was_cut(struct target *t)
 {
     t_gate_wait(&t->cut);
@@ -76,7 +76,7 @@ static inline bough_post post_stop(bough_target target)
     return post;
 }
 
-/* The handler of a signal, with these flags; `full`: with all signals blocked in it. */
+/* Installs a handler with these flags; `full`: all signals are blocked in it. */
 static inline void catch_signal(int signo, void (*handler)(int), int flags, int full)
 {
     struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
@@ -93,29 +93,29 @@ static inline void block_all_signals(void)
     CHECK_EQ(pthread_sigmask(SIG_SETMASK, &all, NULL), 0);
 }
 
-/* ThreadSanitizer keeps a program's handlers back until the thread calls into libc: none runs on top of a system call
- * that is made without it. */
+/* ThreadSanitizer delays a program's handlers until the thread calls libc: none runs during a system call that is made
+ * without libc. */
 #if T_TSAN
-#define NEED_HANDLERS_ON_TOP() SKIP("under ThreadSanitizer no handler runs on top of a call")
+#define NEED_HANDLERS_ON_TOP() SKIP("under ThreadSanitizer no handler runs during a call")
 #else
 #define NEED_HANDLERS_ON_TOP() ((void)0)
 #endif
 
-/* What src/arch/generic, the fallback for machines without a window of their own, can't do. */
+/* Skips what src/arch/generic, the fallback for machines without a window, can't do. */
 #if T_FALLBACK
 #define NEED_WINDOW(why) SKIP("in the fallback (-Darch=generic) %s", why)
 #else
 #define NEED_WINDOW(why) ((void)0)
 #endif
 
-/* Is this a signal handler? The frames on the stack tell it here, and nothing elsewhere. */
+/* Needs the library to recognise a signal handler by the frames on the stack, which it can do only on some machines. */
 #if T_FALLBACK || !defined(__x86_64__)
-#define NEED_FRAMES() SKIP("here a signal handler can't be told by its frame")
+#define NEED_FRAMES() SKIP("here the library can't recognise a signal handler by its frame")
 #else
 #define NEED_FRAMES() ((void)0)
 #endif
 
-/* Burns time without being a point. */
+/* Uses processor time without an interruption point. */
 static inline void spin(int64_t ns)
 {
     for (int64_t end = t_now() + ns; t_now() < end;)
@@ -127,7 +127,7 @@ static inline int64_t ms(int64_t n)
     return n * 1000000;
 }
 
-/* ---- the library's reports ------------------------------------------------------------------------------ */
+/* ---- the library's reports --------------------------------------------------------------------------------------- */
 
 enum { REPORTS = 16 };
 static char reports[REPORTS][512];
@@ -147,14 +147,16 @@ __attribute__((unused)) static uint32_t reports_kept(void)
     return __atomic_load_n(&report_count, __ATOMIC_ACQUIRE);
 }
 
-/* For bough_set_report(): a report about blocked signals is a failure. A report about slowness can come on a busy machine. */
+/* For bough_set_report(): a report about blocked signals makes the test fail. Reports about slowness may come on a busy
+ * machine. */
 __attribute__((unused)) static void report_of_blocked_signals_fails(const char *line)
 {
     if (strstr(line, "blocks signal"))
         FAIL("reported: %s", line);
 }
 
-/* Is there a report with this text in it? They come from a helper's thread, so soon, not at once: t_until(reported(...)). */
+/* Is there a report that contains this text? Helpers deliver reports, soon but not at once: use
+ * t_until(reported(...)). */
 __attribute__((unused)) static int reported(const char *text)
 {
     for (uint32_t i = 0; i < REPORTS; i++)
