@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A bug there was: the kernel's sigaction has a field more on some machines, and it wrote behind the library's. */
+/* Fixed bug: on some machines the kernel's struct sigaction has one more field, and the kernel wrote past the end of
+ * the library's struct. */
 #include <signal.h>
 #include <string.h>
 #include "arch/action.h"
@@ -7,7 +8,7 @@
 
 enum { ROOM = 256, FILL = 0xa5 };
 
-/* Large enough for any machine's, wherever the library's ends. */
+/* Large enough for the struct of any machine. */
 static union room {
     struct bo_kernel_action action;
     unsigned char byte[ROOM];
@@ -18,7 +19,7 @@ static void never(int signo)
     (void)signo;
 }
 
-/* Some members, and others that are not. */
+/* A mask with some signals set and others not. */
 static const int in_mask[] = {SIGHUP, SIGUSR2, SIGURG, 40, 64};
 
 static void set_by_libc(void)
@@ -44,7 +45,7 @@ static void ask(void)
     CHECK_EQ(bo_kernel_sigaction(SIGUSR1, NULL, &room.action), 0);
 }
 
-TEST(the_kernel_writes_nothing_behind_it)
+TEST(the_kernel_writes_nothing_past_the_end)
 {
     set_by_libc();
     ask();
@@ -52,7 +53,7 @@ TEST(the_kernel_writes_nothing_behind_it)
         CHECK_EQ(room.byte[i], FILL);
 }
 
-/* A sanitizer puts a handler of its own before the program's. */
+/* A sanitizer installs its handler in place of the program's. */
 TEST(each_field_is_where_the_kernel_has_it)
 {
     unsigned long flags = SA_RESTART | SA_ONSTACK | SA_NODEFER;
@@ -62,15 +63,15 @@ TEST(each_field_is_where_the_kernel_has_it)
         CHECK(room.action.handler == (void (*)(int, siginfo_t *, void *))(void (*)(void))never);
     CHECK_EQ(room.action.flags & flags, flags);
     CHECK_EQ(room.action.flags & SA_RESETHAND, 0);
-    if (!T_TSAN) /* it blocks all signals while its handler runs */
+    if (!T_TSAN) /* the sanitizer blocks all signals while its handler runs */
         CHECK_EQ(room.action.mask, whole_mask());
 }
 
-TEST(libc_finds_what_was_set)
+TEST(libc_reads_the_action_that_was_set)
 {
     struct sigaction now;
     if (T_TSAN)
-        SKIP("the thread sanitizer answers from its own table");
+        SKIP("the thread sanitizer returns the entry of its own table");
     set_by_libc();
     ask();
     room.action.flags |= SA_RESETHAND;

@@ -23,7 +23,7 @@ static void post_here(void)
         CHECK_EQ(bough_interrupt(branch, "in the middle of an add"), 0);
 }
 
-/* Posted after the adder has looked for the first time, before it looks for the second: nothing is started. */
+/* Posted between the adder's first and second check for a mark: nothing is started. */
 TEST(a_post_after_the_child_was_published_keeps_it_from_starting)
 {
     NEED_HOOKS();
@@ -44,7 +44,8 @@ TEST(a_post_after_the_child_was_published_keeps_it_from_starting)
     close(fds[1]);
 }
 
-/* The poster sleeps between its record and its look at the threads; the child is added and started meanwhile. */
+/* The poster sleeps after it has written its record and before it examines the threads; the child is added and started
+ * meanwhile. */
 static void *post_and_stop(void *unused)
 {
     (void)unused;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 16 with an injected delay: a thread adopts itself while another one makes it known. It is one target, and no post is
- * lost. */
+/* Rule 16 with an injected delay: a thread adopts itself while another one makes it known. The thread is one target,
+ * and no post is lost. */
 #include <bough.h>
 #include "hooks.h"
 
@@ -17,7 +17,7 @@ static void *adopts_itself(void *unused)
     return unused;
 }
 
-TEST(a_post_to_a_thread_that_adopts_itself_at_this_moment_comes_to_it)
+TEST(a_post_reaches_a_thread_that_is_adopting_itself)
 {
     struct t_thread t;
     NEED_HOOKS();
@@ -37,14 +37,14 @@ TEST(a_post_to_a_thread_that_adopts_itself_at_this_moment_comes_to_it)
     CHECK_EQ(at_check, -1);
 }
 
-/* Both have published: the slot that was made gives way. */
+/* Both have published a slot: the slot that the poster made is given up. */
 static struct t_thread target;
 static struct t_gate made_known;
 static bough_thread *made;
 
 static void stop_maker(void)
 {
-    t_gate_open(&go); /* the target goes on, and publishes its own */
+    t_gate_open(&go); /* the target continues, and publishes its slot */
     t_until(__atomic_load_n(&self, __ATOMIC_SEQ_CST));
 }
 
@@ -63,7 +63,7 @@ static void *makes_it_known(void *unused)
     return unused;
 }
 
-TEST(who_makes_it_known_meanwhile_gets_its_own_handle)
+TEST(a_poster_that_makes_the_thread_known_meanwhile_gets_the_threads_handle)
 {
     struct t_thread maker;
     NEED_HOOKS();

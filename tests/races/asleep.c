@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* A thread that waits for another inside the library sleeps: one that yields in a loop, with a real-time priority, keeps the
- * other from the processor that both run on (rules 2 and 6). */
+/* A thread that waits for another inside the library sleeps: if it yielded in a loop, with a real-time priority, it
+ * would keep the other thread from the processor on which both run (rules 2 and 6). */
 #include <poll.h>
 #include <stdlib.h>
 #include "base/futex.h"
 #include "state/arena.h"
 #include "hooks.h"
 
-/* ---- locks with a deadline ----------------------------------------------------------------------------------------- */
+/* ---- locks with a deadline --------------------------------------------------------------------------------------- */
 
 static struct bo_lock lock;
 
@@ -38,20 +38,20 @@ static void *gives_up(void *unused)
     return unused;
 }
 
-TEST(a_lock_that_stays_held_is_given_up_at_the_deadline)
+TEST(a_wait_for_a_held_lock_ends_at_the_deadline)
 {
     struct t_thread thread;
     bo_lock(&lock);
     t_spawn(&thread, gives_up, NULL);
     t_join(&thread);
     bo_unlock(&lock);
-    CHECK(bo_lock_by(&lock, 0)); /* it is free: no matter how late it is */
+    CHECK(bo_lock_by(&lock, 0)); /* a free lock is taken even after the deadline */
     bo_unlock(&lock);
     CHECK_EQ(bo_busy, 0);
 }
 
 #if BO_HOOKS
-/* ---- posts ---------------------------------------------------------------------------------------------------------- */
+/* ---- posts ------------------------------------------------------------------------------------------------------- */
 
 static void *post_it_last(void *argument)
 {
@@ -70,7 +70,7 @@ static void *ends_while_it_is_posted_to(void *argument)
     return NULL;
 }
 
-TEST(a_thread_sleeps_until_those_who_post_to_it_are_through)
+TEST(a_thread_sleeps_until_its_posters_have_finished)
 {
     struct target t = {0};
     struct t_thread poster;
@@ -104,8 +104,8 @@ static void *clears_while_it_is_posted_to(void *argument)
     return NULL;
 }
 
-/* The post is cleared between its step on the word and its write to the event descriptor: a write that came after the clear would
- * tell of nothing. */
+/* The record is cleared between the post's step on the word and its write to the event descriptor: a write after the
+ * clear would announce a record that no longer exists. */
 TEST(a_clear_sleeps_until_the_event_descriptor_is_written)
 {
     struct t_gate all_over = {0};
@@ -127,7 +127,7 @@ TEST(a_clear_sleeps_until_the_event_descriptor_is_written)
     t_join(&t.thread);
 }
 
-/* ---- forks ---------------------------------------------------------------------------------------------------------- */
+/* ---- forks ------------------------------------------------------------------------------------------------------- */
 
 static void *forks(void *unused)
 {
@@ -147,7 +147,7 @@ static void *forks_first(void *unused)
     return forks(unused);
 }
 
-TEST(a_thread_that_forks_sleeps_until_another_has_lent_the_arena)
+TEST(a_forking_thread_sleeps_until_another_has_released_the_arena)
 {
     struct t_thread first, second;
     bough_self();

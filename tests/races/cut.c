@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules 9 and 12: a wake that turns out to be for nothing (its record was cleared meanwhile, or a cleanup is protected
- * from it) cuts no call, and takes no EINTR away from a program that has a handler for it. The wakes are sent from
- * inside, since chance makes few of them. */
+/* Rules 9 and 12: a wake that turns out to have no effect (its record was cleared meanwhile, or a cleanup region is
+ * protected from it) interrupts no call, and hides no EINTR from a program that has a handler. The test sends such
+ * wakes itself, because they are rare otherwise. */
 #include <poll.h>
 #include <semaphore.h>
 #include <time.h>
@@ -14,7 +14,7 @@ struct caller {
     struct t_thread thread;
     struct t_gate known, begin;
     struct bo_thread *slot;
-    int shielded; /* it is in a cleanup region, and what it is woken for was delivered before that */
+    int shielded; /* the thread is in a cleanup region, and the record was delivered before the region */
     int fds[2];
     long (*call)(struct caller *);
     long result;
@@ -27,14 +27,14 @@ static long by_read(struct caller *c)
     return bough_read(c->fds[0], &byte, 1);
 }
 
-/* The kernel restarts these for no handler. */
+/* The kernel restarts these calls after no handler. */
 static long by_poll(struct caller *c)
 {
     struct pollfd p = {c->fds[0], POLLIN, 0};
     return bough_poll(&p, 1, 10000);
 }
 
-/* Its wakes may take longer than it sleeps, on a busy machine: it sleeps out its time. */
+/* On a busy machine the wakes may take longer than the sleep: it has to last its full time. */
 static long by_nanosleep(struct caller *c)
 {
     enum { HALF = 500000000, TOO_EARLY = -2 };
@@ -94,7 +94,7 @@ static void wake_for_nothing(struct bo_thread *t)
     bo_wake(t, bo_word_generation(bo_load_seq(&t->t.word)), false);
 }
 
-/* Woken 20 times in its call, which ends by itself. */
+/* The thread is woken 20 times in its call, which ends by itself. */
 static void goes_on(long (*call)(struct caller *), int shielded, long result)
 {
     struct caller c = {.call = call, .shielded = shielded};
@@ -113,32 +113,32 @@ static void goes_on(long (*call)(struct caller *), int shielded, long result)
     close(c.fds[1]);
 }
 
-TEST(a_wake_for_nothing_cuts_no_read)
+TEST(a_wake_without_effect_interrupts_no_read)
 {
     goes_on(by_read, 0, 1);
     goes_on(by_read, 1, 1);
 }
 
-TEST(a_wake_for_nothing_cuts_no_poll)
+TEST(a_wake_without_effect_interrupts_no_poll)
 {
     goes_on(by_poll, 0, 1);
     goes_on(by_poll, 1, 1);
 }
 
-TEST(a_wake_for_nothing_cuts_no_sleep)
+TEST(a_wake_without_effect_interrupts_no_sleep)
 {
     goes_on(by_nanosleep, 0, 0);
     goes_on(by_nanosleep, 1, 0);
 }
 
-TEST(a_wake_for_nothing_cuts_no_wait_for_a_semaphore_with_a_deadline)
+TEST(a_wake_without_effect_interrupts_no_sem_timedwait)
 {
     sem_init(&sem, 0, 0);
     goes_on(by_posix_sem, 0, 0);
     goes_on(by_posix_sem, 1, 0);
 }
 
-/* ---- a handler of the program on top ------------------------------------------------------------------- */
+/* ---- a handler of the program during the call -------------------------------------------------------------------- */
 
 static void wakes_below(int signo)
 {
@@ -160,10 +160,10 @@ static void ends_by_eintr(long (*call)(struct caller *), int shielded, void (*ha
     close(c.fds[1]);
 }
 
-TEST(a_handlers_EINTR_is_returned_though_a_wake_for_nothing_came)
+TEST(a_handlers_EINTR_is_returned_after_a_wake_without_effect)
 {
     NEED_HANDLERS_ON_TOP();
-    NEED_WINDOW("nobody can tell whose EINTR it is");
+    NEED_WINDOW("here the library can't determine whose EINTR it is");
     ends_by_eintr(by_read, 0, wakes_below);
     ends_by_eintr(by_read, 1, wakes_below);
     ends_by_eintr(by_poll, 0, wakes_below);

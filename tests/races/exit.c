@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules 32 and 40: reports of an exit name the threads that hold it up, and not main, which waits for them. */
+/* Rules 32 and 40: reports of an exit name the threads that delay it, and not main, which waits for them. */
 #include <sched.h>
 #include "../signals/program.h"
 #include "hooks.h"
@@ -16,8 +16,8 @@ static void *does_not_end(void *unused)
     return NULL;
 }
 
-/* main computes at its exit, before it waits: it is named last all the same, though its slot is the first. The second event, which
- * makes the incident climb, comes only then. */
+/* main computes at its exit, before it waits: it is named last nevertheless, although its slot is the first. The second
+ * event, which makes the incident climb, comes only then. */
 static _Atomic int is_told;
 
 static void tell_place(const struct bough_transition *t, void *unused)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 22 with an injected delay: the grace of foreign code runs out just as its thread finds that it has to wait for it. */
+/* Rule 22 with an injected delay: the grace period of foreign code ends at the moment in which its thread decides to
+ * wait for that. */
 #include <bough.h>
 #include <poll.h>
 #include "hooks.h"
@@ -18,13 +19,13 @@ static void *be_cut_twice(void *unused)
     t_gate_open(&known);
     BOUGH_FOREIGN
     {
-        CHECK_ERR(t_poll_silent(60000), EINTR);     /* stops at the hook, where the grace has begun */
+        CHECK_ERR(t_poll_silent(60000), EINTR);     /* stops at the hook, where the grace period has begun */
         CHECK_ERR(t_poll_silent(10000), ECANCELED); /* the second delivery of this record */
     }
     return unused;
 }
 
-TEST(a_grace_that_runs_out_while_it_is_weighed_is_over)
+TEST(a_grace_period_that_ends_while_it_is_checked_is_over)
 {
     struct t_thread t;
     NEED_HOOKS();

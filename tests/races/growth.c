@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * How much there is to do for many threads, counted: links on the way out of branches, and slots of threads. A post to the root of a
- * chain and the walks of all that are below it were quadratic in its length; each incident looked at all slots.
- */
+/* The work for many threads, counted: links that walks from inner to outer branches follow, and slots of threads that
+ * are examined. Fixed bugs: a post to the root of a chain, and the walks of all threads below it, were quadratic in its
+ * length; each incident examined all slots. */
 #include "hooks.h"
 #include <sys/prctl.h>
 #include "api/signals.h"
@@ -59,9 +58,9 @@ static struct bo_record *seen_by(struct bo_thread *t)
     return r;
 }
 
-/* ---- chains --------------------------------------------------------------------------------------------- */
+/* ---- chains ------------------------------------------------------------------------------------------------------ */
 
-enum { SHORT = 500, LONG = 8000, STEPS = 40 /* of one way out of 32,768 branches */ };
+enum { SHORT = 500, LONG = 8000, STEPS = 40 /* of one walk from the innermost of 32,768 branches to the root */ };
 
 static void check_chain(size_t count)
 {
@@ -74,13 +73,14 @@ static void check_chain(size_t count)
     uint64_t to_post = links;
     CHECK(slots <= count + 8);
     count_from_here();
-    for (size_t i = 0, at = 0; i < count; i++, at = (at + 4099) % count) { /* 4099 is prime: all of them, in no order */
+    /* 4099 is prime: visits all of them, in no particular order */
+    for (size_t i = 0, at = 0; i < count; i++, at = (at + 4099) % count) {
         CHECK(is_due(c.thread[at]));
         CHECK_EQ(seen_by(c.thread[at]), bo_record_of(&c.thread[0]->t, BOUGH_STOP));
     }
     t_note("%zu branches: %.1f links to add one, %.1f to post to it, %.1f to find the record", count,
            (double)to_grow / (double)count, (double)to_post / (double)count, (double)links / (double)count);
-    CHECK(to_grow <= 260 * count); /* two ways out for each of 128 bits */
+    CHECK(to_grow <= 260 * count); /* two walks to the root for each of 128 bits */
     CHECK(to_post <= (uint64_t)STEPS * count);
     CHECK(links <= 4 * count);
     count_no_more();
@@ -95,7 +95,7 @@ TEST_LIMIT(a_post_to_the_root_of_a_chain_and_the_walks_to_it_are_linear, 60)
     check_chain(LONG);
 }
 
-/* The same where one thread has all branches open, and ends them one by one. */
+/* As above, but one thread has all branches open, and ends them one by one. */
 TEST_LIMIT(a_thread_that_ends_thousands_of_branches_under_an_interrupt_walks_each_of_them_once, 60)
 {
     static struct bo_branch *b[LONG];
@@ -114,9 +114,9 @@ TEST_LIMIT(a_thread_that_ends_thousands_of_branches_under_an_interrupt_walks_eac
     sim_gone(t);
 }
 
-/* ---- what a walk has noted is not true for ever ------------------------------------------------------------ */
+/* ---- the notes of a walk become outdated ------------------------------------------------------------------------- */
 
-TEST(a_post_to_the_middle_of_a_chain_is_found_by_a_thread_that_has_looked_before)
+TEST(a_post_to_the_middle_of_a_chain_is_found_by_a_thread_that_has_walked_it_before)
 {
     struct sim_chain c;
     CHECK_EQ(sim_chain_grow(&c, 9), 9);
@@ -138,8 +138,8 @@ TEST(a_post_to_the_middle_of_a_chain_is_found_by_a_thread_that_has_looked_before
     sim_chain_end(&c);
 }
 
-/* Posts to what has nobody below it do not count; what is added later walks for the first time. */
-TEST(a_post_to_a_leaf_is_found_by_what_is_added_below_it_later)
+/* Posts to a branch without threads do not count; a thread that is added later walks for the first time. */
+TEST(a_post_to_an_empty_branch_is_found_by_a_thread_that_is_added_to_it_later)
 {
     struct sim_chain c;
     CHECK_EQ(sim_chain_grow(&c, 4), 4);
@@ -157,7 +157,7 @@ TEST(a_post_to_a_leaf_is_found_by_what_is_added_below_it_later)
     sim_chain_end(&c);
 }
 
-/* ---- many incidents ------------------------------------------------------------------------------------------ */
+/* ---- many incidents ---------------------------------------------------------------------------------------------- */
 
 enum { INCIDENTS = 1500 };
 
@@ -211,23 +211,24 @@ static void check_incidents(bool branches)
         end_incident(i);
 }
 
-TEST_LIMIT(an_incident_at_a_thread_looks_at_that_thread, 60)
+TEST_LIMIT(an_incident_of_a_thread_examines_only_that_thread, 60)
 {
     NEED_HOOKS();
     set_hooks();
     check_incidents(false);
 }
 
-TEST_LIMIT(an_incident_at_a_branch_looks_at_the_threads_in_it, 60)
+TEST_LIMIT(an_incident_of_a_branch_examines_only_the_threads_in_it, 60)
 {
     NEED_HOOKS();
     set_hooks();
     check_incidents(true);
 }
 
-/* ---- the ticker's own work ---------------------------------------------------------------------------------------- */
+/* ---- the ticker's work ------------------------------------------------------------------------------------------- */
 
-/* A second and more of work for thousands of incidents was taken for a stop of the process, and moved all deadlines. */
+/* Fixed bug: when the ticker worked for more than a second on thousands of incidents, that was taken for a stop of the
+ * process, and all deadlines moved. */
 enum { WORK_MS = 1300 };
 static _Atomic uint32_t looks;
 static struct t_gate worked;
@@ -254,9 +255,9 @@ static int64_t behind(void)
     return bo_load_relaxed(&bo_arena.head->stood_still);
 }
 
-/* The ticker looks at the clock at the end of its work, and then looks at what is due. Where it had no processor meanwhile, that
- * counts as before. */
-TEST_LIMIT(what_the_ticker_works_is_no_stop_of_the_process, 60)
+/* The ticker reads the clock at the end of its work, and then checks what is due. A time in which it had no processor
+ * still counts as a stop. */
+TEST_LIMIT(the_ticker_does_not_take_its_work_for_a_stop_of_the_process, 60)
 {
     NEED_HOOKS();
     int64_t begin = bo_clock();
@@ -271,7 +272,7 @@ TEST_LIMIT(what_the_ticker_works_is_no_stop_of_the_process, 60)
 
 /* ---- the end of a process with many threads ---------------------------------------------------------------------- */
 
-/* Ends the one that is waited for, one after the other. */
+/* Ends the thread that is being waited for, one after the other. */
 static void *end_those_waited_for(void *unused)
 {
     for (size_t i = 0; i < INCIDENTS; i++) {
@@ -282,7 +283,7 @@ static void *end_those_waited_for(void *unused)
     return unused;
 }
 
-TEST_LIMIT(who_waits_for_all_threads_looks_at_each_of_them_once, 60)
+TEST_LIMIT(a_wait_for_all_threads_examines_each_of_them_once, 60)
 {
     struct t_thread other;
     NEED_HOOKS();
@@ -299,10 +300,11 @@ TEST_LIMIT(who_waits_for_all_threads_looks_at_each_of_them_once, 60)
     t_join(&other);
 }
 
-/* ---- two adders ---------------------------------------------------------------------------------------------- */
+/* ---- two adders -------------------------------------------------------------------------------------------------- */
 
-/* The first one has noted in the inner branch where its child is, and not yet in the one around it. The second one, whose child
- * is in the next slot, must not go by that note: a post to the outer branch would not look there. */
+/* The first adder has set the bit for its child's slot in the inner branch, but not yet in the outer one. The second
+ * adder, whose child is in the next slot, must not rely on that bit: a post to the outer branch would not examine the
+ * slot. */
 static struct bo_branch *inner;
 
 static void stop_at_the_second(void)
@@ -321,7 +323,7 @@ static void *add_first(void *unused)
     return unused;
 }
 
-TEST(an_adder_does_not_rely_on_another_one_that_is_still_on_its_way_out)
+TEST(an_adder_does_not_rely_on_another_adder_that_has_not_finished)
 {
     struct t_thread first;
     NEED_HOOKS();
@@ -342,11 +344,12 @@ TEST(an_adder_does_not_rely_on_another_one_that_is_still_on_its_way_out)
     sim_gone(t);
 }
 
-/* ---- the kernel's lists of waiting threads ---------------------------------------------------------------------- */
+/* ---- the kernel's lists of waiting threads ----------------------------------------------------------------------- */
 
 enum { FUTEX_HASH = 78, SET_SLOTS = 1, GET_SLOTS = 2, THREADS = 600 };
 
-/* As many as the machine has processors are too few for thousands of threads that wait for each other. */
+/* The default number of lists, by the number of processors, is too low for thousands of threads that wait for each
+ * other. */
 TEST(a_process_with_many_threads_has_more_lists_of_waiting_threads_than_one_with_few)
 {
     if (prctl(FUTEX_HASH, GET_SLOTS, 0, 0, 0) < 0)
@@ -357,12 +360,13 @@ TEST(a_process_with_many_threads_has_more_lists_of_waiting_threads_than_one_with
     CHECK_EQ(prctl(FUTEX_HASH, SET_SLOTS, 2048, 0, 0), 0);
     for (size_t i = THREADS; i < INCIDENTS; i++)
         of[i] = sim_thread(NULL);
-    CHECK_EQ(prctl(FUTEX_HASH, GET_SLOTS, 0, 0, 0), 2048); /* what the program has asked for is not made less */
+    /* the library does not reduce the number that the program has asked for */
+    CHECK_EQ(prctl(FUTEX_HASH, GET_SLOTS, 0, 0, 0), 2048);
     for (size_t i = 0; i < INCIDENTS; i++)
         sim_gone(of[i]);
 }
 
-/* ---- workers that nobody is going to need ------------------------------------------------------------------------- */
+/* ---- workers for which the pool has no room ---------------------------------------------------------------------- */
 
 enum { CHILDREN = 200, POOL = 64 };
 static struct t_gate ends[CHILDREN];
@@ -379,13 +383,14 @@ static void count_kept(void)
     kept++;
 }
 
-/* Five system calls tell whether another child can run on a thread. With a full pool it ends in any case. */
-TEST(a_worker_for_which_the_pool_has_no_room_is_not_looked_at)
+/* It takes five system calls to find out whether another child can run on a thread. If the pool is full, the thread
+ * ends in any case. */
+TEST(a_worker_for_which_the_pool_has_no_room_is_not_examined)
 {
     static bough_thread *t[CHILDREN];
     NEED_HOOKS();
     if (T_ASAN || T_TSAN)
-        SKIP("the sanitizer has a key on each thread, whose destructor has to run: none can be used again");
+        SKIP("the sanitizer sets a key in each thread, whose destructor has to run: no thread can be reused");
     bo_hook_worker_kept = count_kept;
     BOUGH_BRANCH(b) {
         for (size_t i = 0; i < CHILDREN; i++)
@@ -395,6 +400,6 @@ TEST(a_worker_for_which_the_pool_has_no_room_is_not_looked_at)
             CHECK_EQ(bough_join(t[i]), 0);
         }
     }
-    CHECK(kept >= POOL && kept < CHILDREN); /* those in the pool end after 10 s */
+    CHECK(kept >= POOL && kept < CHILDREN); /* threads in the pool end after 10 s */
     bo_hook_worker_kept = NULL;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 13: the wake signal is the program's, too, whose handler was there first. */
+/* Rule 13: the program uses the wake signal, too, and installed its handler first. */
 #include <signal.h>
 #include "hooks.h"
 
@@ -11,13 +11,13 @@ static void count_one(int signo)
     handled++;
 }
 
-/* Before the library's constructor. */
+/* Runs before the library's constructor. */
 __attribute__((constructor(101))) static void program_is_first(void)
 {
     sigaction(SIGURG, &(struct sigaction){.sa_handler = count_one, .sa_flags = SA_RESTART}, NULL);
 }
 
-/* The program sends it itself while a wake is under way. */
+/* The program sends the signal while a wake is under way. */
 static void *post_it(void *argument)
 {
     hooked = t_tid();

@@ -9,7 +9,7 @@
 #if BO_HOOKS
 
 static pid_t hooked;         /* the thread that is stopped, 0: any */
-static uint32_t hook_passed; /* how often the hook was passed */
+static uint32_t hook_passed; /* how many times the hook was passed */
 __attribute__((unused)) static struct t_gate hook_reached, hook_go;
 
 /* Stops the first time only. */
@@ -27,7 +27,7 @@ __attribute__((unused)) static void stop_here(void)
 #define NO_HOOKS 1
 #endif
 
-/* First in each test. */
+/* Call this first in each test. */
 #if BO_HOOKS
 #define NEED_HOOKS() ((void)0)
 #else

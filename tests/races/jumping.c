@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules 19 and 22: a signal's handler leaves a call of foreign code by a plain siglongjmp(), at each step of that call. */
+/* Rules 19 and 22: a signal's handler leaves a call of foreign code by a plain siglongjmp(), at each step of that
+ * call. */
 #include <bough.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -21,7 +22,8 @@ static void jump_here(void)
         raise(SIGUSR1);
 }
 
-/* The thread is as after a call that has ended: bough's own calls fail each time, foreign code's once a grace. */
+/* The thread's state is as after a call that has ended: bough's calls fail each time, calls of foreign code once in a
+ * grace period. */
 static void takes_part_as_before(void)
 {
     CHECK_EQ(bough_foreign(), 1);
@@ -45,7 +47,8 @@ static void jump_out_at(void (*volatile *hook)(void), uint32_t pass)
     {
         volatile int jumps = 0;
         CHECK_EQ(bough_interrupt(bough_self(), "before"), 0);
-        CHECK_EQ(poll(&(struct pollfd){fds[0], POLLIN, 0}, 1, 60000), -1); /* from here on due for bough's calls only */
+        /* from here on the record is due for bough's calls only */
+        CHECK_EQ(poll(&(struct pollfd){fds[0], POLLIN, 0}, 1, 60000), -1);
         hooked = t_tid();
         hook_passed = 0;
         jump_at = pass;
@@ -73,7 +76,7 @@ static void jump_out_at(void (*volatile *hook)(void), uint32_t pass)
         jump_out_at(&bo_hook_##hook, pass);                             \
     }
 
-/* The first pass is the call's begin, the second its end. */
+/* The first pass is the start of the call, the second its end. */
 JUMPS_OUT_AT(foreign_begins, 1)
 JUMPS_OUT_AT(foreign_ends, 1)
 JUMPS_OUT_AT(foreign_begins, 2)

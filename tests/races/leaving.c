@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 37: the exit is that of the incident which came to rung 5 first, though another one comes there before it has
- * begun. */
+/* Rule 37: the incident that reaches rung 5 first makes the exit, even if another incident reaches it before the exit
+ * has begun. */
 #include <bough.h>
 #include <signal.h>
 #include "state/arena.h"
@@ -29,7 +29,7 @@ static void leave_for_two_reasons(void)
         pause();
 }
 
-TEST(the_second_incident_at_rung_5_leaves_the_exit_of_the_first_alone)
+TEST(a_second_incident_at_rung_5_does_not_change_the_exit_of_the_first)
 {
     int status;
     NEED_HOOKS();

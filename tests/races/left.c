@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules 13 and 19: a call that a jump, or the end of its thread, has left is found out by the next call, the next wake or the end. */
+/* Rules 13 and 19: a call that was left by a jump, or by the end of its thread, is detected by the next call, the next
+ * wake or the thread's end. */
 #include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,7 +25,7 @@ static int blocks(int signo)
     return sigismember(&set, signo);
 }
 
-/* ---- a call that is left by a jump ------------------------------------------------------------------------------ */
+/* ---- a call that is left by a jump ------------------------------------------------------------------------------- */
 
 static sigjmp_buf out;
 static volatile sig_atomic_t may_jump;
@@ -61,7 +62,7 @@ static void *jumper(void *argument)
     CHECK_EQ(bough_clear(NULL), 1);
     CHECK_EQ(blocks(SIGURG), 0);
     CHECK(!(word_of(t->self) & BO_IN));
-    /* and the next call is interrupted as any */
+    /* and the next call is interrupted as usual */
     t_gate_open(t->more);
     CHECK_ERR(bough_read(t->pipe[0], &byte, 1), ECANCELED);
     return NULL;
@@ -75,7 +76,7 @@ static void keep_left(const char *line)
         snprintf(left_line, sizeof left_line, "%s", line);
 }
 
-TEST(a_call_left_by_a_jump_is_found_by_the_next_one)
+TEST(a_call_left_by_a_jump_is_detected_by_the_next_call)
 {
     struct t_gate in_call = {0};
     struct target t = {.more = &in_call};
@@ -98,7 +99,8 @@ TEST(a_call_left_by_a_jump_is_found_by_the_next_one)
     close(t.pipe[1]);
 }
 
-/* pthread_exit() in a handler, and an asynchronous cancellation, end the thread inside its call. A post comes in between. */
+/* pthread_exit() in a handler, and an asynchronous cancellation, end the thread inside its call. A post comes in
+ * between. */
 static struct t_gate cleaning, cleaned;
 
 static void clean(void *unused)
@@ -147,7 +149,7 @@ static void ends_inside(int by_handler)
     close(t.pipe[1]);
 }
 
-TEST(a_thread_that_ends_inside_its_call_ends)
+TEST(a_thread_that_exits_inside_its_call_ends_cleanly)
 {
     if (T_TSAN)
         SKIP("the thread sanitizer allows no pthread_exit() in a handler");

@@ -2,8 +2,8 @@
 /*
  * Rule 4: threads that share a lock are all marked at once, and woken as they get it.
  *
- * The ticker helps after 50 ms, so what happens without it is seen in rounds that were shorter than that: on a busy machine
- * a round is made again.
+ * The ticker helps after 50 ms, so a round shows the behaviour without the ticker only if it takes less than that: on a
+ * busy machine a round is repeated.
  */
 #include "hooks.h"
 #include <bough/interpose.h>
@@ -14,7 +14,7 @@
 
 enum { CROWD = 24 };
 
-/* What a member does when its read was cut. */
+/* What a member does after its read was interrupted. */
 enum ending { STAYS, TAKES_LOCK, TAKES_LOCK_LATER, ENDS, BLOCKS_AGAIN };
 
 static struct crowd {
@@ -37,7 +37,7 @@ static int member(void *unused)
     char byte;
     (void)unused;
     share_a_lock();
-    crowd.tid[crowd.blocked] = t_tid(); /* they begin one after the other */
+    crowd.tid[crowd.blocked] = t_tid(); /* members start one after the other */
     crowd.blocked++;
     CHECK_ERR(bough_read(crowd.fds[0], &byte, 1), ECANCELED);
     crowd.cut++;
@@ -89,7 +89,7 @@ static uint32_t marked(void)
     return count;
 }
 
-/* How many were woken in 45 ms, by no help of the ticker's; -1: it may have helped. */
+/* The number of threads woken in 45 ms, without the ticker; -1 if the ticker may have helped. */
 static int woken_alone(int64_t begun, uint32_t at_least)
 {
     while (crowd.cut < at_least && t_now() < begun + ms(45))
@@ -98,7 +98,7 @@ static int woken_alone(int64_t begun, uint32_t at_least)
     return t_now() < begun + ms(45) ? woken : -1;
 }
 
-/* A round for each ending, until one was short enough. */
+/* Rounds with this ending, until one was short enough. */
 static void woken_without_the_ticker(enum ending ending, uint32_t expected)
 {
     int64_t give_up = t_now() + ms(15000);
@@ -115,26 +115,26 @@ static void woken_without_the_ticker(enum ending ending, uint32_t expected)
         }
         close_pipe();
         if (t_now() > give_up)
-            FAIL("in no round %d were woken without the ticker", (int)expected);
+            FAIL("in no round were %d threads woken without the ticker", (int)expected);
     }
 }
 
-TEST(all_are_marked_and_a_few_woken)
+TEST(all_threads_are_marked_and_a_few_woken)
 {
     woken_without_the_ticker(STAYS, BO_PACE_MOST);
 }
 
-TEST(who_has_the_lock_wakes_the_next)
+TEST(a_thread_that_has_the_lock_wakes_the_next)
 {
     woken_without_the_ticker(TAKES_LOCK, CROWD);
 }
 
-TEST(who_ends_wakes_the_next)
+TEST(a_thread_that_ends_wakes_the_next)
 {
     woken_without_the_ticker(ENDS, CROWD);
 }
 
-TEST(who_blocks_again_holds_up_nobody_for_long)
+TEST(a_thread_that_blocks_again_does_not_delay_the_others_for_long)
 {
     BOUGH_BRANCH(b) {
         begin(b, BLOCKS_AGAIN, CROWD);
@@ -144,9 +144,9 @@ TEST(who_blocks_again_holds_up_nobody_for_long)
     close_pipe();
 }
 
-/* ---- others ------------------------------------------------------------------------------------------------- */
+/* ---- others ------------------------------------------------------------------------------------------------------ */
 
-/* Four hold the places, and others still wait: who shares no lock is not asked to. */
+/* Four threads hold the places, and others wait for one: a thread that shares no lock need not wait. */
 TEST(a_thread_that_shares_no_lock_is_woken_at_once)
 {
     int64_t give_up = t_now() + ms(15000);
@@ -168,8 +168,8 @@ TEST(a_thread_that_shares_no_lock_is_woken_at_once)
     }
 }
 
-/* What is posted to a member whose wake is put off is one more reason, and no second wake. */
-TEST(posts_meet_threads_that_wait_already)
+/* A post to a member whose wake is put off adds a reason, but no second wake. */
+TEST(posts_reach_threads_whose_wake_is_put_off)
 {
     struct bough_event event = {.kind = BOUGH_SIGNAL, .reason = "once more"};
     int64_t give_up = t_now() + ms(15000);
@@ -204,8 +204,8 @@ static int forks(void *unused)
     return 0;
 }
 
-/* The new process has one thread: it waits for none of the parent's places. */
-TEST(a_process_that_is_forked_meanwhile_has_places_of_its_own)
+/* The new process has one thread, which waits for no place of the parent's threads. */
+TEST(a_forked_process_has_new_places)
 {
     if (T_TSAN)
         SKIP("ThreadSanitizer allows no new threads in a process that was forked by one of several");
@@ -221,7 +221,7 @@ TEST(a_process_that_is_forked_meanwhile_has_places_of_its_own)
     CHECK_EXITED(forked_status, 0);
 }
 
-/* ---- delays --------------------------------------------------------------------------------------------------- */
+/* ---- delays ------------------------------------------------------------------------------------------------------ */
 
 static void *post_to_the_crowd(void *unused)
 {
@@ -230,8 +230,8 @@ static void *post_to_the_crowd(void *unused)
     return unused;
 }
 
-/* The poster has found no place for the last one, and stands still; those who had the places give them away meanwhile, and none of
- * them sees who waits. */
+/* The poster has found no place for the last thread, and is stopped there. The threads with places pass them on
+ * meanwhile, and none of them sees the waiting thread. */
 static bool stops_before_it_puts_off_the_last(void)
 {
     struct t_thread poster;
@@ -254,7 +254,7 @@ static bool stops_before_it_puts_off_the_last(void)
     return alone;
 }
 
-TEST(a_poster_that_is_slow_to_put_a_thread_off_loses_it_not)
+TEST(a_slow_poster_does_not_lose_the_thread_whose_wake_it_puts_off)
 {
     int64_t give_up = t_now() + ms(15000);
     NEED_HOOKS();
@@ -262,10 +262,9 @@ TEST(a_poster_that_is_slow_to_put_a_thread_off_loses_it_not)
         CHECK(t_now() < give_up);
 }
 
-/*
- * The mark is off, the signal not sent: the thread ends by itself, and another child has its slot, which nobody has
- * interrupted. The one that wakes is a member that says twice that it has the lock: the second time counts for nothing.
- */
+/* The mark is removed, the signal is not sent yet: the thread ends by itself, and another child, which was not
+ * interrupted, gets its slot. The waking thread is a member that reports twice that it has the lock: the second report
+ * has no effect. */
 static struct t_gate takes_lock, other_blocked;
 static pid_t other_tid;
 static int ends_by_itself[2];
@@ -317,7 +316,7 @@ static void add_and_wait(bough_branch *b, bough_fn *fn)
     t_until_blocked(crowd.tid[before]);
 }
 
-/* All have places but one, whose wake is put off. */
+/* All threads have places except one, whose wake is put off. */
 static void post_to_five(bough_branch *b)
 {
     crowd = (struct crowd){.branch = b};
@@ -330,7 +329,7 @@ static void post_to_five(bough_branch *b)
     CHECK_EQ(bo_load_seq(&slot_of_it->t.put_off), 1);
 }
 
-TEST(a_wake_that_comes_late_does_not_meet_the_next_user_of_the_slot)
+TEST(a_late_wake_does_not_reach_the_next_user_of_the_slot)
 {
     NEED_HOOKS();
     CHECK_EQ(pipe(ends_by_itself), 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules 1, 5, 6 and 13: which post sends a wake, whose signal it is, and what happens if it can't be sent. With hooks where two steps
- * have to lie apart. */
+/* Rules 1, 5, 6 and 13: which post sends a wake, whose signal it is, and what happens if it can't be sent. Hooks
+ * separate two steps where needed. */
 #define _GNU_SOURCE
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -18,9 +18,10 @@ static void install(int signo, void (*handler)(int), int flags)
     sigaction(signo, &(struct sigaction){.sa_handler = handler, .sa_flags = flags}, NULL);
 }
 
-/* ---- whose signal it is ----------------------------------------------------------------------------------------- */
+/* ---- whose signal it is ------------------------------------------------------------------------------------------ */
 
-/* For a signal that nobody handles, plain poll() is not known to be interrupted: it is bough's handler that runs. */
+/* Without bough, a SIGURG that the program does not handle would not end a plain poll(); with bough, bough's handler
+ * runs. */
 static void by_poll(struct target *t)
 {
     struct pollfd fd = {.fd = t->pipe[0], .events = POLLIN};
@@ -36,7 +37,7 @@ static void *polls(void *argument)
     return NULL;
 }
 
-TEST(a_signal_that_nobody_handles_does_not_end_a_poll)
+TEST(a_signal_without_a_handler_does_not_end_a_poll)
 {
     struct target t = {0};
     CHECK_EQ(pipe(t.pipe), 0);
@@ -54,7 +55,7 @@ TEST(a_signal_that_nobody_handles_does_not_end_a_poll)
     close(t.pipe[1]);
 }
 
-/* A signal that waits for the process is its threads', not the ticker's. */
+/* A signal that is pending for the process is for the program's threads, not for the ticker. */
 static _Atomic int handled;
 
 static void count_one(int signo)
@@ -63,7 +64,7 @@ static void count_one(int signo)
     handled++;
 }
 
-TEST(a_signal_that_waits_for_the_process_is_not_taken_by_the_ticker)
+TEST(the_ticker_does_not_take_a_signal_that_is_pending_for_the_process)
 {
     bough_self();
     CHECK_EQ(bough_usleep(1), 0); /* the ticker runs */
@@ -74,7 +75,7 @@ TEST(a_signal_that_waits_for_the_process_is_not_taken_by_the_ticker)
         pthread_sigmask(SIG_BLOCK, &all, &before);
         kill(getpid(), SIGURG);
         struct timespec moment = {0, 2000000};
-        nanosleep(&moment, NULL); /* the ticker has had the time to take it */
+        nanosleep(&moment, NULL); /* time for the ticker to take it */
         sigpending(&waiting);
         CHECK_EQ(sigismember(&waiting, SIGURG), 1);
         pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -83,7 +84,7 @@ TEST(a_signal_that_waits_for_the_process_is_not_taken_by_the_ticker)
     install(SIGURG, SIG_DFL, 0);
 }
 
-/* ---- a signal that can't be sent -------------------------------------------------------------------------------- */
+/* ---- a signal that can't be sent --------------------------------------------------------------------------------- */
 
 static void forbid(int call)
 {
@@ -97,7 +98,7 @@ static void forbid(int call)
         SKIP("no seccomp here: %s", strerror(errno));
 }
 
-TEST(a_wake_takes_another_call_where_one_is_forbidden)
+TEST(a_wake_uses_another_system_call_where_one_is_forbidden)
 {
     struct target t = {0};
     target_start(&t);
@@ -114,8 +115,8 @@ static void note_refusal(const char *line)
     refused |= strstr(line, "could not be sent") != NULL;
 }
 
-/* Both are forbidden: what is read is returned, and the record waits for the next point. */
-TEST(a_call_returns_though_its_wake_could_not_be_sent)
+/* Both system calls are forbidden: the read returns its data, and the record waits for the next point. */
+TEST(a_call_returns_even_if_its_wake_could_not_be_sent)
 {
     struct target t = {0};
     bough_set_report(note_refusal);
@@ -130,7 +131,8 @@ TEST(a_call_returns_though_its_wake_could_not_be_sent)
     target_end(&t);
 }
 
-/* The thread blocks all signals, and the user's queue of real-time signals is full: it is woken as soon as there is room. */
+/* The thread blocks all signals, and the user's queue of real-time signals is full: it is woken as soon as there is
+ * room. */
 static void block_all(struct target *t)
 {
     sigset_t all;
@@ -156,7 +158,7 @@ TEST(a_wake_that_finds_no_room_is_sent_when_there_is_room)
     target_end(&t);
 }
 
-/* ---- the count of senders ----------------------------------------------------------------------------------------- */
+/* ---- the count of senders ---------------------------------------------------------------------------------------- */
 
 #if BO_HOOKS
 static uint64_t word_of(bough_thread *thread)
@@ -171,8 +173,9 @@ static void *post_slowly(void *argument)
     return NULL;
 }
 
-/* A flood of foreign signals once delayed a wake for seconds. The handler asks the word, not whose signal it is: any one ends a
- * call that is due. With long times of the ladder's nothing has the ticker look, and send, meanwhile. */
+/* Fixed bug: a flood of foreign signals delayed a wake for seconds. The handler checks the word, not the sender of the
+ * signal: any signal of this number ends a call that is due. The ladder's times are long, so nothing makes the ticker
+ * check and send meanwhile. */
 TEST(a_foreign_signal_ends_a_call_that_is_due)
 {
     struct bough_ladder slow = {.time = {[BOUGH_RUNG_FLAG] = BOUGH_SEC(3600)}, .cap = BOUGH_SEC(7200)};
@@ -185,7 +188,7 @@ TEST(a_foreign_signal_ends_a_call_that_is_due)
     t_gate_wait(&hook_reached);
     CHECK(word_of(t.self) & BO_IN);
     pthread_kill(t.thread.handle, SIGURG);
-    t_until(word_of(t.self) & BO_WAITS); /* it has left, and waits for the poster */
+    t_until(word_of(t.self) & BO_WAITS); /* the thread has left the call, and waits for the poster */
     CHECK_EQ(word_of(t.self) & BO_IN, 0);
     t_gate_open(&hook_go);
     t_join(&poster);
@@ -202,7 +205,7 @@ static void stop_each(void)
     t_gate_wait(&hook_go);
 }
 
-/* Clears what each post has made due, so that the next one is a sender, too. */
+/* Clears the record of each post, so that the next poster becomes a sender, too. */
 static void clear_it(int signo)
 {
     int saved = errno;
@@ -221,7 +224,7 @@ static void *post_one(void *argument)
 TEST(more_senders_than_can_be_counted_wait_for_their_turn)
 {
     if (T_TSAN)
-        SKIP("the thread sanitizer keeps handlers back in calls that it does not know");
+        SKIP("the thread sanitizer delays handlers in calls that it does not know");
     struct target t = {0};
     struct t_thread poster[POSTERS];
     install(SIGUSR1, clear_it, SA_RESTART);
@@ -249,9 +252,10 @@ TEST(more_senders_than_can_be_counted_wait_for_their_turn)
 }
 #endif
 
-/* ---- posts that change a record ------------------------------------------------------------------------------------ */
+/* ---- posts that change a record ---------------------------------------------------------------------------------- */
 
-/* A record for a thread alone becomes one for all below it: who has something else pending is woken, too. */
+/* A record for a thread alone becomes one for its whole subtree: a thread that has another record pending is woken,
+ * too. */
 struct family {
     struct t_gate child_known, in_cleanup, in_call;
     bough_thread *owner, *child;
@@ -282,7 +286,7 @@ static void *family_main(void *argument)
     return NULL;
 }
 
-TEST(a_repeat_that_widens_a_record_wakes_those_below)
+TEST(a_repeat_that_widens_a_record_wakes_the_subtree)
 {
     struct family f = {0};
     struct t_thread owner;

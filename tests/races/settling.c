@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules 2, 5 and 6: no post is overlooked by a thread that puts its word right or adopts itself. With hooks where two steps
- * have to lie apart. */
+/* Rules 2, 5 and 6: no post is overlooked by a thread that recomputes its word or adopts itself. Hooks separate two
+ * steps where needed. */
 #include <signal.h>
 #include "state/arena.h"
 #include "hooks.h"
@@ -12,7 +12,7 @@ static void install(int signo, void (*handler)(int), int flags)
 
 static _Atomic int handled;
 
-/* ---- the word while it is settled ------------------------------------------------------------------------------------ */
+/* ---- while the word is recomputed -------------------------------------------------------------------------------- */
 
 #if BO_HOOKS
 static int nested_result, nested_error, nested_fd;
@@ -33,7 +33,7 @@ static void call_while_settling(void)
     raise(SIGUSR1);
 }
 
-TEST(a_call_of_a_handler_fails_while_the_word_is_settled)
+TEST(a_call_of_a_handler_fails_while_the_word_is_recomputed)
 {
     int fds[2];
     CHECK_EQ(pipe(fds), 0);
@@ -41,7 +41,7 @@ TEST(a_call_of_a_handler_fails_while_the_word_is_settled)
     install(SIGUSR1, read_on_top, SA_RESTART);
     CHECK_EQ(bough_interrupt(bough_self(), "it stands"), 0);
     bo_hook_settling = call_while_settling;
-    bough_clear_kind(NULL, BOUGH_OPERATOR); /* clears nothing, and settles the word */
+    bough_clear_kind(NULL, BOUGH_OPERATOR); /* clears nothing, and recomputes the word */
     CHECK_EQ(nested_result, -1);
     CHECK_EQ(nested_error, ECANCELED);
     CHECK_ERR(bough_check(), ECANCELED);
@@ -50,7 +50,7 @@ TEST(a_call_of_a_handler_fails_while_the_word_is_settled)
     close(fds[1]);
 }
 
-/* A post that finds the word due changes no bit of it, and is not overlooked by who takes it for settled. */
+/* A post that finds the word due changes no bit of it; a thread that is recomputing the word must not overlook it. */
 static bough_thread *settler;
 
 static void post_while_settling(void)
@@ -60,7 +60,7 @@ static void post_while_settling(void)
     CHECK(bough_post_event(settler, &event).record);
 }
 
-TEST(a_post_to_a_word_that_is_due_is_seen_by_who_settles_it)
+TEST(a_thread_that_recomputes_its_word_sees_a_post_to_a_word_that_is_due)
 {
     settler = bough_self();
     CHECK_EQ(bough_interrupt(settler, "to be cleared"), 0);
@@ -71,7 +71,7 @@ TEST(a_post_to_a_word_that_is_due_is_seen_by_who_settles_it)
 }
 #endif
 
-/* ---- adoption ----------------------------------------------------------------------------------------------------------- */
+/* ---- adoption ---------------------------------------------------------------------------------------------------- */
 
 static void call_in_handler(int signo)
 {
@@ -93,7 +93,7 @@ static void *adopts_itself_often(void *unused)
     return unused;
 }
 
-TEST(a_thread_is_adopted_once_though_a_handler_calls_in_between)
+TEST(a_thread_is_adopted_once_even_if_a_handler_calls_in_between)
 {
     struct t_thread thread;
     bough_self();
@@ -110,7 +110,7 @@ TEST(a_thread_is_adopted_once_though_a_handler_calls_in_between)
     CHECK_EQ(bough_interrupt_all("nobody is left"), 0);
 }
 
-/* ---- a call of a handler where a generation ends ------------------------------------------------------------------------ */
+/* ---- a call of a handler where a generation ends ----------------------------------------------------------------- */
 
 #if BO_HOOKS
 static void interrupted_by_a_handler(void)
@@ -119,14 +119,14 @@ static void interrupted_by_a_handler(void)
     raise(SIGUSR1);
 }
 
-TEST(a_thread_is_released_once_though_a_handler_calls_in_between)
+TEST(a_thread_is_released_once_even_if_a_handler_calls_in_between)
 {
     bough_self();
     install(SIGUSR1, call_in_handler, SA_RESTART);
     bo_hook_retired = interrupted_by_a_handler;
     CHECK_EQ(bough_release(), 0);
     CHECK_EQ(handled, 1);
-    CHECK_EQ(bough_release(), 0); /* the handler came afterwards: its call has adopted the thread again */
+    CHECK_EQ(bough_release(), 0); /* the handler ran after the release: its call has adopted the thread again */
     CHECK_EQ(bough_interrupt_all("nobody is left"), 0);
 }
 

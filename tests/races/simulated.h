@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads without a kernel thread: slots in trees of thousands. The calling thread is each of them in turn, to open branches and to
- * look at what is pending. */
+/* Threads without a kernel thread: slots in trees of thousands. The calling thread plays each of them in turn, to open
+ * branches and to check for pending records. */
 #ifndef TEST_SIMULATED_H
 #define TEST_SIMULATED_H
 
@@ -58,7 +58,8 @@ static inline bough_target sim_target(const struct bo_thread *t)
     return (bough_target)(uintptr_t)bo_thread_handle(t);
 }
 
-/* Thread 0 is at the root and has a branch open, in which thread 1 is a child, and so on; the last one has none. */
+/* Thread 0 is at the root and has a branch open, in which thread 1 is a child, and so on; the last thread has no
+ * branch. */
 struct sim_chain {
     size_t count;
     struct bo_thread **thread;

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Rules 5 and 13: a handler makes a call on top of a blocked one. A wake comes at one machine instruction of that call, and another
- * handler leaves it by a jump at the next one. The blocked call is interrupted all the same, and not only when the ticker finds
- * it late.
- */
+/* Rules 5 and 13: a signal handler makes a call while the thread is blocked in an outer call. A wake arrives at one
+ * machine instruction of the nested call, and another handler leaves the nested call by a jump at the next instruction.
+ * The outer call is interrupted nevertheless, and not only when the ticker finds it late. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <signal.h>
@@ -30,9 +28,9 @@ static void install(int signo, void (*handler)(int), int flags, const int also[2
     CHECK_EQ(sigaction(signo, &action, NULL), 0);
 }
 
-/* ---- the call below ------------------------------------------------------------------------------------------------- */
+/* ---- the outer call ---------------------------------------------------------------------------------------------- */
 
-/* Returns how often the ticker has found its call late. */
+/* Returns how many times the ticker has found the thread's call late. */
 static void *reads(void *argument)
 {
     struct target *t = argument;
@@ -44,7 +42,7 @@ static void *reads(void *argument)
     return NULL;
 }
 
-/* `on_top`: SIGUSR1's handler is in a call that blocks, and is to be interrupted by SIGUSR2. */
+/* `on_top`: the handler of SIGUSR1 is in a blocking call, which SIGUSR2 is to interrupt. */
 static long wake_and_jump(bool on_top)
 {
     static struct t_gate none;
@@ -69,7 +67,7 @@ static long wake_and_jump(bool on_top)
     return t.result;
 }
 
-/* A thread that waits for a processor is late as well: once in time is enough. */
+/* A thread that waits for a processor is late as well: it is enough if one attempt is in time. */
 static bool is_in_time(bool on_top)
 {
     for (int i = 0; i < TRIES; i++)
@@ -78,7 +76,7 @@ static bool is_in_time(bool on_top)
     return false;
 }
 
-/* ---- a call on top that has ended ------------------------------------------------------------------------------------ */
+/* ---- a nested call that has ended -------------------------------------------------------------------------------- */
 
 static void block_on_top(int signo)
 {
@@ -88,10 +86,10 @@ static void block_on_top(int signo)
         return;
     t_gate_open(&is_on_top);
     bough_read(fds[0], &byte, 1);
-    FAIL("the call on top has returned");
+    FAIL("the nested call has returned");
 }
 
-/* Both come when this handler returns, the wake first: its number is lower. */
+/* Both signals arrive when this handler returns, the wake first, because its number is lower. */
 static void wake_and_raise(int signo)
 {
     (void)signo;
@@ -104,17 +102,17 @@ static void jump(int signo)
     siglongjmp(out, signo);
 }
 
-TEST(a_jump_out_of_a_call_on_top_that_has_ended_leaves_its_wake_to_the_call_below)
+TEST(a_jump_out_of_a_nested_call_that_has_ended_leaves_its_wake_to_the_outer_call)
 {
     if (T_TSAN)
-        SKIP("the thread sanitizer keeps signals back");
+        SKIP("the thread sanitizer delays signals");
     install(SIGUSR1, block_on_top, SA_RESTART, NULL);
     install(SIGUSR2, wake_and_raise, 0, (const int[]){SIGURG, SIGWINCH});
     install(SIGWINCH, jump, 0, NULL);
     CHECK(is_in_time(true));
 }
 
-/* ---- one that is entered --------------------------------------------------------------------------------------------- */
+/* ---- a nested call that is being entered ------------------------------------------------------------------------- */
 
 #if defined(__x86_64__) && BO_ARCH_WINDOW
 
@@ -129,7 +127,8 @@ static bool is_in_window(const ucontext_t *uc)
     return bo_window_at((uintptr_t)uc->uc_mcontext.gregs[REG_RIP], &where);
 }
 
-/* By the processor's trap flag. All signals are blocked here: the wake comes when this returns, at the instruction that is next. */
+/* The handler of the processor's trap flag. All signals are blocked in it: the wake arrives when it returns, at the
+ * next instruction. */
 static void step(int signo, siginfo_t *info, void *context)
 {
     ucontext_t *uc = context;
@@ -146,7 +145,7 @@ static void step(int signo, siginfo_t *info, void *context)
     }
 }
 
-/* With hooks the call below is made in C, and this says that the thread is there. */
+/* With hooks the outer call is made in C, and this shows that the thread has reached it. */
 static void set_at_hook(bool is)
 {
 #if BO_HOOKS
@@ -155,7 +154,7 @@ static void set_at_hook(bool is)
     (void)is;
 }
 
-/* The windows alone: what lies between them takes thousands of steps. */
+/* Steps through the windows only: the code between them would take thousands of steps. */
 static void call_on_top(int signo)
 {
     char byte;
@@ -183,10 +182,10 @@ static void call_on_top(int signo)
     CHECK_EQ(bough_interrupt(bough_self(), "all instructions were tried"), 0);
 }
 
-TEST(a_jump_at_any_instruction_of_a_call_on_top_leaves_its_wake_to_the_call_below)
+TEST(a_jump_at_any_instruction_of_a_nested_call_leaves_its_wake_to_the_outer_call)
 {
     if (T_TSAN)
-        SKIP("the thread sanitizer keeps signals back");
+        SKIP("the thread sanitizer delays signals");
     install(SIGUSR1, call_on_top, SA_RESTART, NULL);
     struct sigaction trap = {.sa_sigaction = step, .sa_flags = SA_SIGINFO};
     sigfillset(&trap.sa_mask);
@@ -197,7 +196,7 @@ TEST(a_jump_at_any_instruction_of_a_call_on_top_leaves_its_wake_to_the_call_belo
     CHECK(wake_at > FEWEST);
 }
 #else
-TEST(a_jump_at_any_instruction_of_a_call_on_top_leaves_its_wake_to_the_call_below)
+TEST(a_jump_at_any_instruction_of_a_nested_call_leaves_its_wake_to_the_outer_call)
 {
     SKIP("steps by the trap flag of x86-64, through its window");
 }

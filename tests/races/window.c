@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules 8 and 13 with injected delays: between "I am in a call" and the call, between the call and "I have left",
- * between a wake that is promised and the signal. */
+/* Rules 8 and 13 with injected delays: between announcing a call and the call, between the call and its exit, and
+ * between announcing a wake and sending the signal. */
 #include <poll.h>
 #include "wake/ticker.h"
 #include "hooks.h"
@@ -38,7 +38,7 @@ static void *caller_main(void *argument)
     t_gate_open(&c->known);
     c->result = c->call(c);
     c->error = errno;
-    c->foreign = nanosleep(&brief, NULL); /* no signal of ours comes here */
+    c->foreign = nanosleep(&brief, NULL); /* no wake signal may end this call */
     return NULL;
 }
 
@@ -87,8 +87,9 @@ TEST(a_post_between_the_announcement_and_a_wait_in_libc_ends_the_wait)
     end(&c, -1, ECANCELED);
 }
 
-/* The byte is read: it is returned, the record stays, and the signal does not reach the sleep that follows. */
-TEST(a_post_between_the_call_and_the_leaving_takes_nothing_back)
+/* The byte has been read: the call returns it, the record stays, and the signal does not reach the sleep that
+ * follows. */
+TEST(a_post_between_the_call_and_its_exit_does_not_discard_the_result)
 {
     struct caller c;
     NEED_HOOKS();
@@ -101,8 +102,8 @@ TEST(a_post_between_the_call_and_the_leaving_takes_nothing_back)
     end(&c, 1, 0);
 }
 
-/* The poster has said that a wake comes, and sleeps before it sends it: the thread waits for it, and only then does
- * something else (rule 6 and 13). */
+/* The poster has announced a wake, and sleeps before it sends the signal: the thread waits for the signal before it
+ * does anything else (rules 6 and 13). */
 struct poster {
     struct t_thread thread;
     struct caller *target;
@@ -126,14 +127,15 @@ TEST(a_thread_waits_for_a_wake_that_is_under_way)
     bo_hook_post_sent = stop_here;
     t_spawn(&p.thread, post_slowly, &p);
     t_gate_wait(&hook_reached);
-    CHECK_EQ(write(c.fds[1], "x", 1), 1); /* its read completes */
+    CHECK_EQ(write(c.fds[1], "x", 1), 1); /* the thread's read completes */
     spin(ms(5));
     t_gate_open(&hook_go);
     t_join(&p.thread);
     end(&c, 1, 0);
 }
 
-/* And if the ticker, which finds that wake unanswered, has sent it meanwhile: both have come before it goes on. */
+/* As above, but the ticker has found that wake unanswered and has sent it, too: the thread continues only after both
+ * have arrived. */
 static void *caller_sleeps(void *argument)
 {
     struct caller *c = argument;
@@ -165,8 +167,8 @@ TEST(a_thread_waits_for_a_wake_that_the_ticker_has_sent_before_its_poster)
     end(&c, -1, ECANCELED);
 }
 
-/* A handler that runs between a call's end and the look for a wake takes that wake by a call of its own: it leaves it to
- * the code below, where the signal is blocked for it, and is not blocked for good. */
+/* A handler runs between a call's end and the check for a wake, and its own call takes that wake. The wake has to be
+ * left to the interrupted code, where the signal is blocked meanwhile, and unblocked again afterwards. */
 static void call_on_top(int signo)
 {
     int saved = errno;
@@ -192,7 +194,7 @@ static void *caller_looks_at_its_mask(void *argument)
     return NULL;
 }
 
-TEST(a_handlers_call_leaves_the_wake_to_the_call_that_is_being_left)
+TEST(a_handlers_call_leaves_the_wake_to_the_call_that_is_ending)
 {
     struct caller c = {.call = by_read};
     NEED_HOOKS();
@@ -211,7 +213,7 @@ TEST(a_handlers_call_leaves_the_wake_to_the_call_that_is_being_left)
     end(&c, 1, 0);
 }
 
-/* The same, and it ends. */
+/* As above, and the thread ends. */
 static int read_and_end(void *argument)
 {
     struct caller *c = argument;
@@ -257,7 +259,7 @@ TEST(a_child_does_not_end_while_a_wake_to_it_is_under_way)
     close(c.fds[1]);
 }
 
-/* A poster that still writes its record when the target ends: the record is the old incarnation's (rule 6). */
+/* A poster still writes its record when the target ends: the record belongs to the old incarnation (rule 6). */
 static void *post_to_child(void *argument)
 {
     struct caller *c = argument;
@@ -299,7 +301,7 @@ TEST(a_child_does_not_end_while_a_record_is_being_written)
     close(c.fds[1]);
 }
 
-/* A post while the child's function has returned already: it ends well, and nothing stays behind. */
+/* A post after the child's function has returned: the child succeeds, and no record is left behind. */
 static int returns_7(void *unused)
 {
     (void)unused;

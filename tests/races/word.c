@@ -88,12 +88,12 @@ static void stays_in_its_call(void *unused)
     bo_word_look(bo_word_make(1, BO_LIVE | BO_IN), false);
 }
 
-TEST(steps_of_the_list_pass)
+TEST(listed_steps_pass_the_check)
 {
     CHECK_EXITED(t_run_status(as_listed, NULL), 0);
 }
 
-TEST(steps_that_are_not_in_the_list_end_a_debug_build)
+TEST(other_steps_abort_a_debug_build)
 {
     static void (*const wrong[])(void *) = {
         sets_a_bit_of_anothers, clears_a_bit_of_anothers, counts_two_senders, signals_foreign_code,
