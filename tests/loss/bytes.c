@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Is a byte lost, or doubled? ECANCELED says that none was moved; what was moved in part is returned (rules 9, 12). */
+/* Is a byte lost, or doubled? ECANCELED means that none was moved; a partial result is returned (rules 9, 12). */
 #include "stream.h"
 #include <fcntl.h>
 #include <sys/uio.h>
 
-/* ---- readers ------------------------------------------------------------------------------------------------ */
+/* ---- readers ----------------------------------------------------------------------------------------------------- */
 
 static ssize_t by_read(int fd, char *buffer, size_t size)
 {
@@ -44,7 +44,7 @@ static ssize_t by_recvmsg(int fd, char *buffer, size_t size)
     return CALL(recvmsg, fd, &message, 0);
 }
 
-/* What was moved before the cut is told by *done; the interrupt stays for the next point (rule 9). */
+/* *done counts the bytes that were moved before the interrupt, which stays for the next point (rule 9). */
 static ssize_t in_full(int result, size_t done, size_t size)
 {
     if (result == 0)
@@ -89,14 +89,14 @@ READER(socket_read_full_in_time_loses_no_byte, SOCKET, by_read_full_in_time)
 TEST_LIMIT(splice_loses_no_byte, 1000)
 {
     if (under_qemu())
-        SKIP("qemu-user restarts splice() by itself and keeps the signal back");
+        SKIP("qemu-user restarts splice() by itself and delays the signal");
     CHECK_EQ(pipe(between), 0);
     read_stream(PIPE, by_splice);
     close(between[0]);
     close(between[1]);
 }
 
-/* ---- writers ------------------------------------------------------------------------------------------------ */
+/* ---- writers ----------------------------------------------------------------------------------------------------- */
 
 static ssize_t by_write(int fd, char *buffer, size_t size)
 {

@@ -2,7 +2,7 @@
 #include "two_waiters.h"
 #include "many_threads.h"
 
-/* ---- no notification is lost ------------------------------------------------------------------------- */
+/* ---- no notification is lost ------------------------------------------------------------------------------------- */
 
 struct room {
     bough_mutex mutex;
@@ -30,7 +30,7 @@ static int waiting(struct room *r)
     return count;
 }
 
-/* Under the mutex: who is counted is in the line. */
+/* Counted under the mutex: a thread that is counted is in the wait queue. */
 static void both_wait(void *object)
 {
     t_until(waiting(object) == 2);
@@ -49,19 +49,19 @@ static void check_empty(void *object)
     CHECK_EQ(r->cond.line.last, NULL);
 }
 
-TEST_LIMIT(a_cut_waiter_eats_no_notification, 600)
+TEST_LIMIT(an_interrupted_waiter_consumes_no_notification, 600)
 {
     static struct room room;
     static const struct duel duel = {await_notice, NULL, both_wait, notify, false, check_empty};
     fight(&duel, &room);
 }
 
-/* ---- each notification wakes exactly one -------------------------------------------------------------- */
+/* ---- each notification wakes exactly one ------------------------------------------------------------------------- */
 
 struct hall {
     bough_mutex mutex;
     bough_cond cond;
-    int patient; /* in the line for certain: they are never cut */
+    int patient; /* certainly in the wait queue, because these threads are never interrupted */
     long notified, woken;
 };
 
@@ -80,7 +80,7 @@ static void wait_a_turn(struct storm_thread *self)
     storm_done(self, result);
 }
 
-/* One at a time, and only while there is somebody for certain: so it has to reach exactly one. */
+/* One notification at a time, and only while a thread certainly waits: so it has to reach exactly one thread. */
 static void notify_one(struct storm_thread *self)
 {
     struct hall *h = self->object;
@@ -104,7 +104,7 @@ TEST_LIMIT(each_notification_wakes_one, 600)
     for (int i = 0; i < 5; i++)
         storm_add_spared(&storm, wait_a_turn, &h, i < 2);
     storm_rage(&storm);
-    storm_calm(&storm); /* the notifier would stop for ever at one that reached nobody */
+    storm_calm(&storm); /* the notifier would wait indefinitely after a notification that reached no thread */
     storm_end(&storm);
     CHECK(h.woken == h.notified || h.woken + 1 == h.notified);
     CHECK_EQ(h.cond.line.first, NULL);

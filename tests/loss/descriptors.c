@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Is a descriptor lost? ECANCELED says that none was opened, and none accepted (rules 9, 12). */
+/* Is a descriptor lost? ECANCELED means that none was opened, and none accepted (rules 9, 12). */
 #include "one_thread.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -34,7 +34,7 @@ static void count_opened(void)
     rain_count("descriptors", before, open_descriptors());
 }
 
-/* ---- open ---------------------------------------------------------------------------------------------- */
+/* ---- open -------------------------------------------------------------------------------------------------------- */
 
 static char folder[] = "/tmp/bough-loss-XXXXXX", path[64];
 
@@ -107,7 +107,7 @@ static void feed_fifo(uint64_t *random)
 TEST_LIMIT(a_blocked_open_loses_no_descriptor, 1000)
 {
 #ifdef INTERPOSED
-    if (T_TSAN) /* the address sanitizer's is no open() */
+    if (T_TSAN) /* the address sanitizer's function is not open() */
         needs_calls_of_libc();
 #endif
     make_folder("fifo");
@@ -118,7 +118,7 @@ TEST_LIMIT(a_blocked_open_loses_no_descriptor, 1000)
     remove_folder();
 }
 
-/* ---- accept --------------------------------------------------------------------------------------------------- */
+/* ---- accept ------------------------------------------------------------------------------------------------------ */
 
 /* A peer connects and sends the connection's number; at most BACKLOG wait to be accepted. */
 enum { BACKLOG = 16, KEPT = 4 * BACKLOG };
@@ -137,7 +137,7 @@ static void see(int fd)
     CHECK(number < most);
     seen[number]++;
     accepted++;
-    /* A reset: no port stays behind for a minute. */
+    /* Close by a reset, so that no port stays in use for a minute. */
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
     close(fd);
 }

@@ -15,13 +15,13 @@ static void reset(void *event)
     CHECK_EQ(bough_event_reset(event), 0);
 }
 
-TEST_LIMIT(who_is_not_cut_sees_the_event, 600)
+TEST_LIMIT(a_waiter_that_is_not_interrupted_sees_the_event, 600)
 {
     static bough_event_flag event;
     fight(&(struct duel){.wait = await_event, .prepare = reset, .offer = set, .for_all = true}, &event);
 }
 
-/* ---- set, and reset at once: who waits is let go all the same ---------------------------------------- */
+/* ---- set, and reset at once: waiting threads are released nevertheless ------------------------------------------- */
 
 static void wait_for_pulse(struct storm_thread *self)
 {
@@ -37,7 +37,7 @@ static void pulse(struct storm_thread *self)
     self->done++;
 }
 
-TEST_LIMIT(every_pulse_reaches_who_waits, 600)
+TEST_LIMIT(every_pulse_reaches_the_waiting_threads, 600)
 {
     static bough_event_flag event;
     static struct storm storm;

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A thread that lives long ends one failing branch after the other. What that costs does not grow: the library's allocations
- * are counted (the linker puts the functions below in their place), not the time, nor the memory of the process.
- * A bug there was: each failure hung on to the one before, and none was ever freed.
- */
+/* A long-lived thread ends one failing branch after the other. The memory for that does not grow: the library's
+ * allocations are counted (the linker replaces them by the functions below), not the time, nor the memory of the
+ * process. Fixed bug: each failure was attached to the previous one, and none was ever freed. */
 #include <bough.h>
 #include "harness.h"
 
@@ -53,7 +51,8 @@ static void say_nothing(const char *line)
     (void)line;
 }
 
-/* What is kept, and what one branch takes, is after a thousand branches as it is at the end. */
+/* The number of kept allocations, and that of allocations for one branch, is the same after a thousand branches and at
+ * the end. */
 static void soak(void (*branch)(long round), long count)
 {
     enum { FULL = 1000, ONE = 100 };
@@ -94,7 +93,7 @@ static void leave_it(long round)
         bough_fail(request, EIO, "request %ld failed", round);
 }
 
-TEST_LIMIT(failures_that_nobody_reads, 120)
+TEST_LIMIT(failures_that_are_not_read, 120)
 {
     soak(leave_it, rounds());
 }
@@ -105,7 +104,7 @@ static int fail(void *unused)
     return EIO;
 }
 
-/* The worker's thread is used again, and kept: both are there after the first rounds. */
+/* The worker is reused and kept, so its allocations exist after the first rounds. */
 static void end_it(long round)
 {
     (void)round;

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Foreign code never sees an extra EINTR (rule 13). Between interruptible calls the thread makes libc's own, which
- * any signal would end with EINTR: poll(), epoll_wait(), nanosleep(), and a blocking read() beside. No handler of the
- * program runs here: each EINTR is one of ours.
- */
+/* Foreign code never sees an extra EINTR (rule 13). Between interruptible calls the thread calls libc's poll(),
+ * epoll_wait() and nanosleep(), which any signal would end with EINTR, and a blocking read(). No handler of the program
+ * runs here, so bough would be the cause of each EINTR. */
 #include "one_thread.h"
 #include <fcntl.h>
 #include <poll.h>
@@ -20,7 +18,7 @@ static void note_eintr(const char *name)
         t_note("%s() was ended by EINTR", name);
 }
 
-/* Each comes back by itself soon. */
+/* Each call soon returns by itself. */
 static void foreign(uint64_t *random)
 {
     long some = 1 + (long)(t_random(random) % 30000);
@@ -40,7 +38,8 @@ static void foreign(uint64_t *random)
         note_eintr("read");
 }
 
-/* An interruptible call that is done, or cut, or done while it is being cut; then foreign ones. */
+/* An interruptible call that succeeds, is interrupted, or succeeds while it is being interrupted; then foreign
+ * calls. */
 static int turn_between(uint64_t *random)
 {
     char byte;
@@ -52,7 +51,7 @@ static int turn_between(uint64_t *random)
     return n < 0 ? -1 : 0;
 }
 
-/* Mostly there is nothing to read. */
+/* Usually there is nothing to read. */
 static void feed_ours(uint64_t *random)
 {
     rain_pause(random);
@@ -95,7 +94,7 @@ TEST_LIMIT(foreign_calls_see_no_eintr, 2000)
 
 /* ---- a thread that blocks all signals ---------------------------------------------------------------------------- */
 
-/* It is woken by another road, and that must lead nowhere else either. */
+/* The thread is woken by the fallback signal, which must not reach foreign calls either. */
 static int turn_blocked(uint64_t *random)
 {
     static bool blocked;
@@ -107,7 +106,7 @@ static int turn_blocked(uint64_t *random)
     return turn_between(random);
 }
 
-TEST_LIMIT(nor_with_all_signals_blocked, 2000)
+TEST_LIMIT(foreign_calls_of_a_thread_that_blocks_all_signals_see_no_eintr, 2000)
 {
     go_under_rain(turn_blocked, feed_ours, t_loss());
 }
@@ -127,17 +126,15 @@ static int turn_now_and_then(uint64_t *random)
     return r;
 }
 
-TEST_LIMIT(nor_with_signals_blocked_now_and_then, 2000)
+TEST_LIMIT(foreign_calls_of_a_thread_that_blocks_signals_at_times_see_no_eintr, 2000)
 {
     go_under_rain(turn_now_and_then, feed_ours, t_loss());
 }
 
-/* ---- asynchronous regions ------------------------------------------------------------------------------------------ */
+/* ---- asynchronous regions ---------------------------------------------------------------------------------------- */
 
-/*
- * The region ends while a wake is on its way to it, which it is when the interrupt is 50 ms old (rule 14). Nothing
- * in there may be lost when it is left: this only looks at the clock.
- */
+/* The region ends while a wake to it is under way, which is sent when the interrupt is 50 ms old (rule 14). The region
+ * may be left at any instruction, so it only reads the clock. */
 static struct bough_async region;
 
 static bool grind(uint64_t *random)
@@ -161,12 +158,12 @@ static int turn_async(uint64_t *random)
     return done ? 0 : -1;
 }
 
-TEST_LIMIT(nor_after_an_asynchronous_region, 2000)
+TEST_LIMIT(foreign_calls_after_an_asynchronous_region_see_no_eintr, 2000)
 {
     go_under_rain(turn_async, NULL, t_loss() / 200);
 }
 
-/* The same moment held still, in a library that was built with -Dhooks=true. */
+/* The same moment, prolonged by a hook, in a library that was built with -Dhooks=true. */
 static _Atomic bool sending;
 static struct t_gate in_region;
 
@@ -189,7 +186,7 @@ static void *leave_while_sending(void *argument)
     return argument;
 }
 
-TEST(a_wake_is_awaited_at_the_region_s_end)
+TEST(a_wake_is_awaited_at_the_end_of_the_region)
 {
     struct t_thread thread;
     if (!&bo_hook_post_sent)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Nothing is lost in a process that is short of what others take for granted. */
+/* Nothing is lost in a process that lacks resources or system calls. */
 #include "one_thread.h"
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -9,7 +9,7 @@
 
 static int channel[2];
 static void feed_and_disturb(uint64_t *random);
-static void (*on_target)(void); /* once, when the target is known */
+static void (*on_target)(void); /* runs once, when the target has been adopted */
 
 static int turn_read_pipe(uint64_t *random)
 {
@@ -21,7 +21,7 @@ static int turn_read_pipe(uint64_t *random)
     begun = true;
     if (bough_read(channel[0], &byte, 1) == 1)
         return 0;
-    /* Without a window the signal does not restart calls: others who send it end them, as they would any call. */
+    /* Without a window the signal does not restart calls: if other code sends it, it ends them, like any call. */
     return errno == EINTR && rain.feed == feed_and_disturb ? 0 : -1;
 }
 
@@ -44,7 +44,7 @@ static void fall_here(long count)
     close(channel[1]);
 }
 
-/* ---- a filter that forbids membarrier(), as some containers have ----------------------------------------------- */
+/* ---- a filter that forbids membarrier(), as some containers have ------------------------------------------------- */
 
 static void forbid_membarrier(void)
 {
@@ -60,29 +60,29 @@ static void forbid_membarrier(void)
     CHECK_ERR(syscall(SYS_membarrier, 0, 0, 0), EPERM);
 }
 
-TEST_LIMIT(without_membarrier, 1000)
+TEST_LIMIT(nothing_is_lost_without_membarrier, 1000)
 {
     forbid_membarrier();
     fall_here(t_loss() / 4);
 }
 
-/* ---- no room for queued signals: the kernel then sends one without saying who sent it -------------------------- */
+/* ---- no room for queued signals: the kernel then sends the signal without its sender ----------------------------- */
 
 static void take_the_room(void)
 {
     CHECK_EQ(setrlimit(RLIMIT_SIGPENDING, &(struct rlimit){0, 0}), 0);
 }
 
-TEST_LIMIT(without_room_for_signals, 1000)
+TEST_LIMIT(nothing_is_lost_without_room_for_signals, 1000)
 {
     rain.dry = true; /* a timer needs room, too */
     on_target = take_the_room;
     fall_here(t_loss() / 4);
 }
 
-/* ---- others use the wake signal, too ---------------------------------------------------------------------------- */
+/* ---- other code uses the wake signal, too ------------------------------------------------------------------------ */
 
-/* Out-of-band data for this thread, say. One that waits to be delivered swallows ours. */
+/* For example out-of-band data for this thread. A pending signal of other code absorbs bough's. */
 static void feed_and_disturb(uint64_t *random)
 {
     siginfo_t info = {.si_signo = SIGURG, .si_code = SI_QUEUE};
@@ -91,7 +91,7 @@ static void feed_and_disturb(uint64_t *random)
         syscall(SYS_rt_tgsigqueueinfo, getpid(), rain.target.tid, SIGURG, &info);
 }
 
-/* ---- a flood of it: the kernel finds one waiting each time that ours is sent --------------------------------------- */
+/* ---- a flood of the signal: whenever bough sends it, one is pending already -------------------------------------- */
 
 static struct {
     pid_t target;
@@ -121,11 +121,11 @@ static void *is_cut_again_and_again(void *argument)
     return NULL;
 }
 
-/* A signal of another's ends a call that is due: sending.c in tests/races shows that one by one. */
-TEST_LIMIT(a_flood_of_the_signal_keeps_no_wake_away, 600)
+/* A signal from other code ends a call that is due: tests/races/sending.c shows each case. */
+TEST_LIMIT(a_flood_of_the_signal_delays_no_wake, 600)
 {
     if (T_TSAN)
-        SKIP("the thread sanitizer holds handlers back while a thread is in a call");
+        SKIP("the thread sanitizer delays handlers while a thread is in a call");
     struct t_thread target, pours[4];
     bough_thread *self = NULL;
     CHECK_EQ(pipe(channel), 0);
@@ -145,7 +145,7 @@ TEST_LIMIT(a_flood_of_the_signal_keeps_no_wake_away, 600)
     close(channel[1]);
 }
 
-TEST_LIMIT(beside_other_uses_of_the_signal, 1000)
+TEST_LIMIT(nothing_is_lost_beside_other_uses_of_the_signal, 1000)
 {
     rain.feed = feed_and_disturb;
     rain.dry = true;

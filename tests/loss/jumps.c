@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Rules 8, 19 and 22: foreign code makes one call after the other until a signal's handler leaves it by a plain siglongjmp(), at a
- * random step of a call, and in every other round while an interrupt is on its way. After each jump an interrupt ends the next
- * call, by which time nothing is left of the one before. A lock of the loader's that a jump had left would hang the end of the process.
- */
+/* Rules 8, 19 and 22: foreign code makes one call after the other until a signal handler leaves it by a plain
+ * siglongjmp(), at a random step of a call, and in every second round while an interrupt is under way. After each jump
+ * an interrupt ends the next call, and no state of the abandoned call remains. If a jump left a lock of the loader
+ * held, the process would hang at its end. */
 #include <bough.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -26,7 +25,7 @@ static void jump(int signo)
     siglongjmp(out, signo);
 }
 
-/* Blocks, or is over at once: then the signal comes before and after the system call as often as in it. */
+/* The call blocks or returns at once, so that the signal also comes before and after the system call. */
 static void call_until_left(bool blocks)
 {
     armed = true;
@@ -72,7 +71,7 @@ static void spin(uint64_t *random, unsigned most)
     }
 }
 
-TEST(whatever_step_of_a_call_a_jump_leaves_the_next_is_interrupted)
+TEST(after_a_jump_out_of_any_step_of_a_call_the_next_call_is_interrupted)
 {
     needs_handlers_in_calls();
     struct t_gate known = {0};
@@ -92,13 +91,13 @@ TEST(whatever_step_of_a_call_a_jump_leaves_the_next_is_interrupted)
         armed = false;
         if ((posts = !posts)) {
             CHECK_EQ(bough_interrupt(self, "on its way"), 0);
-            spin(&random, 30000); /* until it may have failed, or be about to */
+            spin(&random, 30000); /* until the call may have failed, or be about to fail */
         }
         CHECK_EQ(pthread_kill(caller.handle, SIGUSR1), 0);
         jumps++;
     }
     t_join(&caller);
-    t_note("%ld jumps; %ld calls were cut before", jumps, cut_before);
+    t_note("%ld jumps; %ld calls were interrupted before", jumps, cut_before);
     close(silent[0]);
     close(silent[1]);
     close(ready[0]);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Is anything lost or doubled? Threads go about their business while interrupts rain on them at random
- * moments; each clears what has cut it and goes on. What they have taken and given must add up.
- */
+/* Is anything lost or doubled? Threads work while interrupts arrive at random moments; each thread clears the interrupt
+ * that has ended its call and continues. At the end, what the threads have taken and given must add up. */
 #ifndef TEST_STORM_H
 #define TEST_STORM_H
 
@@ -14,7 +12,7 @@ struct storm_thread {
     struct t_thread thread;
     struct t_gate known;
     bough_thread *self;
-    void (*turn)(struct storm_thread *self); /* once round; it comes back soon after a cut */
+    void (*turn)(struct storm_thread *self); /* one round; returns soon after an interrupt */
     void *object;
     int number;
     bool spared; /* from interrupts */
@@ -28,9 +26,9 @@ struct storm {
     int count;
 };
 
-static _Atomic bool storm_over; /* who is cut now, ends */
+static _Atomic bool storm_over; /* a thread that is interrupted now ends */
 
-/* What a call returned: true if it is done. A cut is cleared, until the storm is over. */
+/* Takes a call's result: true if the call has succeeded. Clears an interrupt, until the storm is over. */
 static inline bool storm_done(struct storm_thread *self, int result)
 {
     if (result == 0)
@@ -78,7 +76,7 @@ static inline long storm_cuts(const struct storm *storm)
     return cuts;
 }
 
-/* Until as many calls were cut as asked for. */
+/* Posts until the requested number of calls was interrupted. */
 static inline void storm_rage(struct storm *storm)
 {
     uint64_t random = t_seed();
@@ -91,10 +89,10 @@ static inline void storm_rage(struct storm *storm)
         posts++;
         pause_at_random(&random);
     }
-    t_note("%ld posts, %ld calls cut", posts, storm_cuts(storm));
+    t_note("%ld posts, %ld calls interrupted", posts, storm_cuts(storm));
 }
 
-/* No interrupt any more, and time goes by: everybody still gets on. */
+/* No interrupts for a while: each thread must still make progress. */
 static inline void storm_calm(struct storm *storm)
 {
     for (int i = 0; i < storm->count; i++) {

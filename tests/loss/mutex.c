@@ -2,7 +2,7 @@
 #include "two_waiters.h"
 #include "many_threads.h"
 
-/* ---- no wake-up is lost ------------------------------------------------------------------------------ */
+/* ---- no wake-up is lost ------------------------------------------------------------------------------------------ */
 
 static void lock_here(void *mutex)
 {
@@ -26,14 +26,14 @@ static void check_free(void *mutex)
     CHECK_EQ(bough_mutex_unlock(mutex), 0);
 }
 
-TEST_LIMIT(a_cut_waiter_eats_no_wake, 600)
+TEST_LIMIT(an_interrupted_waiter_consumes_no_wake, 600)
 {
     static bough_mutex mutex;
     static const struct duel duel = {lock_and_unlock, lock_here, NULL, unlock_here, true, check_free};
     fight(&duel, &mutex);
 }
 
-/* ---- ownership is not lost, nor is it had by two ------------------------------------------------------ */
+/* ---- ownership is neither lost nor given to two threads ---------------------------------------------------------- */
 
 struct guarded {
     bough_mutex mutex;
@@ -56,7 +56,7 @@ static void count_up(struct storm_thread *self)
     CHECK_EQ(bough_mutex_unlock(&g->mutex), 0);
 }
 
-TEST_LIMIT(the_counter_is_right, 600)
+TEST_LIMIT(a_counter_under_the_mutex_is_exact, 600)
 {
     static struct guarded g;
     static struct storm storm;
@@ -73,7 +73,7 @@ TEST_LIMIT(the_counter_is_right, 600)
     check_free(&g.mutex);
 }
 
-/* ---- the same while owners die ------------------------------------------------------------------------- */
+/* ---- the same while owners end without unlocking ----------------------------------------------------------------- */
 
 static void *lock_and_die(void *mutex)
 {
@@ -93,7 +93,7 @@ static void mend(struct storm_thread *self)
     CHECK_EQ(bough_mutex_unlock(&g->mutex), 0);
 }
 
-TEST_LIMIT(each_death_is_told_once, 600)
+TEST_LIMIT(each_dead_owner_is_reported_once, 600)
 {
     static struct guarded g;
     static struct storm storm;
@@ -107,7 +107,7 @@ TEST_LIMIT(each_death_is_told_once, 600)
         t_spawn(&mortal, lock_and_die, &g.mutex);
         bough_interrupt(storm.thread[i % 2].self, "storm");
         pause_at_random(&random);
-        told += t_join(&mortal) != NULL; /* one that died told the next */
+        told += t_join(&mortal) != NULL; /* the next owner got EOWNERDEAD */
     }
     storm_calm(&storm);
     storm_end(&storm);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Handlers of the program on top of a blocked call, which make calls and open regions of their own: the call below
- * still ends (rules 5, 8). */
+/* Handlers of the program interrupt a blocked call, make calls and open regions: the blocked call still ends (rules 5,
+ * 8). */
 #include "one_thread.h"
 #include <fcntl.h>
 #include <poll.h>
 #include <semaphore.h>
 
-/* ---- one handler, one post --------------------------------------------------------------------------------- */
+/* ---- one handler, one post --------------------------------------------------------------------------------------- */
 
 static int channel[2], other[2];
 static sem_t semaphore;
@@ -29,7 +29,7 @@ static void post_while_on_top(void (*handler)(int))
     struct t_thread thread;
     needs_handlers_in_calls();
     if (under_valgrind())
-        SKIP("valgrind forgets what a handler writes into the mask of the code below it");
+        SKIP("valgrind ignores what a handler writes into the mask of the interrupted code");
     CHECK_EQ(pipe(channel), 0);
     sigaction(SIGUSR1, &(struct sigaction){.sa_handler = handler, .sa_flags = SA_RESTART}, NULL);
     t_spawn(&thread, block_in_read, NULL);
@@ -52,12 +52,13 @@ static void wait_on_top(int signo)
     t_gate_wait(&posted);
 }
 
-TEST(a_handler_on_top)
+TEST(a_post_in_a_handler_ends_the_blocked_call)
 {
     post_while_on_top(wait_on_top);
 }
 
-/* Masked when it was posted, due when the section ends: nobody but the thread itself can wake the call then. */
+/* The record is held off when it is posted, and due when the section ends: then only the thread itself can end the
+ * call. */
 static void critical_on_top(int signo)
 {
     BOUGH_CRITICAL(0) {
@@ -66,7 +67,7 @@ static void critical_on_top(int signo)
     }
 }
 
-TEST(a_critical_section_on_top)
+TEST(a_post_in_a_handlers_critical_section_ends_the_blocked_call)
 {
     post_while_on_top(critical_on_top);
 }
@@ -78,12 +79,12 @@ static void cleanup_on_top(int signo)
     }
 }
 
-TEST(a_cleanup_region_on_top)
+TEST(a_post_in_a_handlers_cleanup_region_ends_the_blocked_call)
 {
     post_while_on_top(cleanup_on_top);
 }
 
-/* The wake finds the nested call, and not the one below. */
+/* The wake finds the nested call, and not the outer one. */
 static void read_on_top(int signo)
 {
     char byte;
@@ -92,7 +93,7 @@ static void read_on_top(int signo)
     error_on_top = bough_read(other[0], &byte, 1) < 0 ? errno : 0;
 }
 
-TEST(a_call_on_top)
+TEST(a_wake_to_a_nested_call_ends_both_calls)
 {
     CHECK_EQ(pipe(other), 0);
     post_while_on_top(read_on_top);
@@ -101,7 +102,7 @@ TEST(a_call_on_top)
     close(other[1]);
 }
 
-/* ---- rain on both ---------------------------------------------------------------------------------------------- */
+/* ---- random interrupts in both calls ----------------------------------------------------------------------------- */
 
 static int turn_read_pipe(uint64_t *random)
 {
@@ -165,11 +166,12 @@ static void regions_on_top(uint64_t *random)
 TEST_LIMIT(rain_on_nested_regions, 1000)
 {
     if (under_qemu())
-        SKIP("emulated handlers on top of each other starve the thread they interrupt");
+        SKIP("emulated nested handlers starve the thread they interrupt");
     fall_on_both(regions_on_top);
 }
 
-/* A wait inside libc on top of a system call. Not a thing that POSIX lets a handler do; it works all the same. */
+/* A wait inside libc, in a handler that has interrupted a system call. POSIX does not allow handlers to do that; it
+ * works nevertheless. */
 static void semaphore_on_top(uint64_t *random)
 {
     struct timespec soon;

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Rain: one thread does the same call again and again while interrupts fall on it at random moments, a new one
- * as soon as the last was met. So every post has to be met, within seconds, and exactly once:
+ * "Rain": one thread makes the same call again and again while interrupts are posted to it at random moments, a new one
+ * as soon as the last was delivered. So every post has to be delivered within seconds, and exactly once:
  *
- *     posts == cuts + seen by bough_check()      fewer: a wake-up was lost; more: cut for nothing
+ *     posts == cuts + seen by bough_check()      fewer: a wake-up was lost; more: a call was interrupted without a post
  *
- * What the calls have taken and given is counted by each test beside it (rules 8, 9, 12).
+ * Each test also counts what the calls have taken and given (rules 8, 9, 12).
  *
- * In the first half nothing else happens. In the second a timer's SA_RESTART handler runs on top of the thread
- * 2,000 times a second, sometimes for long, and half of the posts come from a handler on top of it (rule 5).
+ * In the first half nothing else happens. In the second half a timer's SA_RESTART handler interrupts the thread 2,000
+ * times a second, sometimes for long, and half of the posts come from a handler that has interrupted the thread (rule
+ * 5).
  */
 #ifndef TEST_RAIN_H
 #define TEST_RAIN_H
@@ -29,13 +30,13 @@
 #endif
 
 static struct rain {
-    /* Given by the test. */
-    int (*turn)(uint64_t *random);    /* on the target: one call; below 0: it failed, errno says why */
-    void (*feed)(uint64_t *random);   /* on a peer, over and over; it does not block */
-    void (*nested)(uint64_t *random); /* in the timer's handler, on top of the call; may be NULL */
-    bool dry;                         /* no handlers of the program */
+    /* Set by the test. */
+    int (*turn)(uint64_t *random);    /* on the target: one call; below 0: it failed with errno */
+    void (*feed)(uint64_t *random);   /* on a peer, repeatedly; does not block */
+    void (*nested)(uint64_t *random); /* in the timer's handler, while the target is in the call; may be NULL */
+    bool dry;                         /* the program has no handlers */
     long count;                       /* interrupts; 0: t_loss() */
-    /* Made here. */
+    /* Set by this header. */
     struct t_thread target, peer;
     struct t_gate known;
     bough_thread *self;
@@ -46,10 +47,8 @@ static struct rain {
     int64_t worst;
 } rain;
 
-/*
- * How the target calls: bough's own function, or built with -DINTERPOSED libc's, as a library would that knows nothing of
- * bough (rule 22).
- */
+/* How the target makes its call: by bough's function or, if built with -DINTERPOSED, by libc's, as a library does that
+ * was not written for bough (rule 22). */
 #ifdef INTERPOSED
 #define CALL(name, ...)                           \
     __extension__({                               \
@@ -64,7 +63,7 @@ static struct rain {
 #define CALL(name, ...) bough_##name(__VA_ARGS__)
 #endif
 
-/* ---- moments ------------------------------------------------------------------------------------------- */
+/* ---- random moments ---------------------------------------------------------------------------------------------- */
 
 static inline void rain_spin(int64_t ns)
 {
@@ -94,7 +93,7 @@ static inline void rain_pause(uint64_t *random)
     }
 }
 
-/* In a library that was built with -Dhooks=true: delays where a race would be. */
+/* In a library that was built with -Dhooks=true: delays in the race windows. */
 extern void (*volatile bo_hook_call_entered)(void) __attribute__((weak));
 extern void (*volatile bo_hook_call_left)(void) __attribute__((weak));
 extern void (*volatile bo_hook_libc_entered)(void) __attribute__((weak));
@@ -116,10 +115,10 @@ static inline void rain_delays(void)
     t_note("with delays in the race windows");
 }
 
-/* ---- the target ------------------------------------------------------------------------------------------ */
+/* ---- the target -------------------------------------------------------------------------------------------------- */
 
 #ifdef INTERPOSED
-/* Foreign code gets EINTR, which a handler of the program may cause too: the library says which it was. */
+/* Foreign code gets EINTR, which a handler of the program may cause too: the library reports which it was. */
 static bool rain_reported;
 
 static inline int rain_on_cut(void *unused, const struct bough_cut *cut)
@@ -151,7 +150,7 @@ static inline bool rain_was_ours(void)
 }
 #endif
 
-/* A call or bough_check() has failed: for the post that is out, and no other. */
+/* A call or bough_check() has failed: because of the current post, and no other. */
 static inline void rain_meet(void)
 {
     CHECK(rain_was_ours());
@@ -160,7 +159,7 @@ static inline void rain_meet(void)
     int64_t late = t_now() - rain.posted_at;
     if (late > rain.worst)
         rain.worst = late;
-    CHECK_EQ(bough_clear(NULL), 1); /* 0: it was cut for nothing */
+    CHECK_EQ(bough_clear(NULL), 1); /* 0: the call was interrupted without a post */
     rain.met++;
     syscall(SYS_futex, &rain.met, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
@@ -187,7 +186,7 @@ static inline void *rain_target(void *argument)
     return argument;
 }
 
-/* Nothing but the interrupt can end the call: with every other one the peer waits until it was met. */
+/* Only the interrupt can end the call: during every second call the peer waits until the post was delivered. */
 static inline bool rain_starves(void)
 {
     uint32_t posts = rain.posts;
@@ -205,7 +204,7 @@ static inline void *rain_peer(void *argument)
     return argument;
 }
 
-/* ---- handlers of the program, on top of the target --------------------------------------------------------- */
+/* ---- handlers of the program that interrupt the target ----------------------------------------------------------- */
 
 static inline void rain_tick(int signo)
 {
@@ -219,12 +218,12 @@ static inline void rain_tick(int signo)
     errno = saved;
 }
 
-/* Rule 5: a post to oneself, on top of one's own blocked call. */
+/* Rule 5: a post to oneself, in a handler that has interrupted the thread's blocked call. */
 static inline void rain_post_here(int signo)
 {
     int saved = errno;
     (void)signo;
-    CHECK_EQ(bough_interrupt(bough_self(), "by a handler on top"), 0);
+    CHECK_EQ(bough_interrupt(bough_self(), "by a handler in the call"), 0);
     rain.asked++;
     errno = saved;
 }
@@ -242,21 +241,21 @@ static inline timer_t rain_timer(void)
     return timer;
 }
 
-/* valgrind forgets what a handler writes into the mask of the code below it: the wake comes back at once, again and
- * again, as long as a handler runs on top. */
+/* valgrind ignores what a handler writes into the mask of the interrupted code: the wake comes back at once, again and
+ * again, as long as the handler runs. */
 static inline bool under_valgrind(void)
 {
     const char *preloaded = getenv("LD_PRELOAD");
     return preloaded && strstr(preloaded, "valgrind");
 }
 
-/* ThreadSanitizer keeps a handler back until the thread comes to libc, which a blocked one does not. */
+/* ThreadSanitizer delays a handler until the thread calls libc, which a blocked thread does not. */
 static inline bool rain_has_handlers(void)
 {
     return !rain.dry && !T_TSAN && !under_valgrind();
 }
 
-/* ---- the poster ---------------------------------------------------------------------------------------------- */
+/* ---- the poster -------------------------------------------------------------------------------------------------- */
 
 static inline int64_t rain_patience(void)
 {
@@ -271,9 +270,9 @@ static inline void rain_stuck(uint32_t number)
         if (strncmp(line, "Sig", 3) == 0)
             t_note("target: %s", line);
     t_describe_threads(getpid());
-    t_note("posts %u, met %u; %ld cuts, %ld checks, %ld done, %ld by handlers", number, rain.met, rain.cuts,
+    t_note("posts %u, delivered %u; %ld cuts, %ld checks, %ld done, %ld by handlers", number, rain.met, rain.cuts,
            rain.checks, rain.done, rain.asked);
-    FAIL("interrupt %u is lost: not met in 5 s", number);
+    FAIL("interrupt %u is lost: not delivered in 5 s", number);
 }
 
 static inline void rain_await(uint32_t number)
@@ -324,7 +323,7 @@ static inline void rain_end(void)
         t_join(&rain.peer);
 }
 
-/* All of it. Afterwards the test counts. */
+/* Runs everything. Afterwards the test counts. */
 static inline void rain_fall(void)
 {
     uint64_t random = t_seed();
@@ -343,15 +342,14 @@ static inline void rain_fall(void)
     CHECK_EQ(rain.cuts + rain.checks, count);
     long cuts = rain.cuts, checks = rain.checks, done = rain.done;
     rain_end();
-    t_note(
-        "%u posts (%ld by handlers on top): %ld cuts, %ld seen by bough_check(); %ld calls done; %ld timer handlers; "
-        "worst %.2f ms",
-        count, (long)rain.asked, cuts, checks, done, (long)rain.ticks, (double)rain.worst / 1e6);
+    t_note("%u posts (%ld by handlers in the call): %ld cuts, %ld seen by bough_check(); %ld calls done; "
+           "%ld timer handlers; worst %.2f ms",
+           count, (long)rain.asked, cuts, checks, done, (long)rain.ticks, (double)rain.worst / 1e6);
     if (half < count && count >= 1000)
         CHECK(rain.ticks > 0 && rain.asked > 0);
 }
 
-/* The test's count: what there was, and what of it was seen. */
+/* The test's count: how many items there were, and how often each was seen. */
 static inline void rain_count(const char *what, long there, long seen)
 {
     t_note("%s: %ld; lost %ld, doubled %ld", what, there, there > seen ? there - seen : 0,

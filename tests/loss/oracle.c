@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * What the platform loses: the loops of the other loss tests with libc's own calls, ended by pthread_cancel(), and
- * beside them with bough's, ended by bough_interrupt(). A new thread each time. What libc loses is counted and
- * shown, and fails nothing; what bough loses does.
- */
+/* What the platform loses: the loops of the other loss tests with libc's calls, ended by pthread_cancel(), and the same
+ * loops with bough's calls, ended by bough_interrupt(). Each time in a new thread. Losses of libc are counted and
+ * printed, and make no test fail; losses of bough do. */
 #include "one_thread.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -15,18 +13,18 @@
 #include <gnu/libc-version.h>
 #endif
 
-/* One side of the comparison: a loop that ends by being cancelled or cut, and what is there after it. */
+/* One side of the comparison: a loop that ends when it is cancelled or interrupted, and the state after it. */
 struct side {
     void *(*loop)(void *);
     int cancels; /* by pthread_cancel() */
 };
 
-static _Atomic long moved; /* what the loop has got hold of */
+static _Atomic long moved; /* how much the loop has taken */
 static struct t_gate begun;
 static int channel[2], listener;
 static sem_t semaphore;
 
-/* Cancelled in here and nowhere else: what is between a call and its count can't be lost. */
+/* Cancellation is possible only in here, so nothing is lost between a call and its count. */
 #define CANCELLABLE(call)                                     \
     do {                                                      \
         pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);  \
@@ -40,7 +38,7 @@ static void begin_loop(void)
     t_gate_open(&begun);
 }
 
-/* ---- the loops, twice each -------------------------------------------------------------------------------- */
+/* ---- the loops, twice each --------------------------------------------------------------------------------------- */
 
 static void *open_loop(void *unused)
 {
@@ -152,7 +150,7 @@ static void *bough_wait_loop(void *unused)
     return unused;
 }
 
-/* ---- many cancels ---------------------------------------------------------------------------------------------- */
+/* ---- many cancels ------------------------------------------------------------------------------------------------ */
 
 static void *feed_until_over(void *argument)
 {
@@ -212,10 +210,10 @@ static void compare(const char *what, long platforms, long ours)
     CHECK_EQ(ours, 0);
 }
 
-/* ---- descriptors --------------------------------------------------------------------------------------------------- */
+/* ---- descriptors ------------------------------------------------------------------------------------------------- */
 
 enum { KNOWN = 1024 };
-static bool known[KNOWN]; /* descriptors from before */
+static bool known[KNOWN]; /* descriptors that were open before */
 
 static void each_descriptor(void (*function)(int fd))
 {
@@ -242,7 +240,7 @@ static void close_unknown(int fd)
     }
 }
 
-/* There have to be as many as get lost. */
+/* The limit must allow for all descriptors that get lost. */
 static void note_descriptors(void)
 {
     struct rlimit limit;
@@ -266,7 +264,7 @@ static long lost_by_open(const struct side *side)
     return close_the_lost();
 }
 
-TEST_LIMIT(descriptors_that_open_returned, 1000)
+TEST_LIMIT(descriptors_that_open_loses, 1000)
 {
     long platforms = lost_by_open(&(struct side){open_loop, 1});
     compare("descriptors", platforms, lost_by_open(&(struct side){bough_open_loop, 0}));
@@ -304,13 +302,13 @@ static long lost_by_accept(const struct side *side)
     return connected - moved;
 }
 
-TEST_LIMIT(connections_that_were_accepted, 1000)
+TEST_LIMIT(connections_that_accept_loses, 1000)
 {
     long platforms = lost_by_accept(&(struct side){accept_loop, 1});
     compare("connections", platforms, lost_by_accept(&(struct side){bough_accept_loop, 0}));
 }
 
-/* ---- bytes and tokens ------------------------------------------------------------------------------------------------ */
+/* ---- bytes and tokens -------------------------------------------------------------------------------------------- */
 
 static _Atomic long by_peer;
 
@@ -352,13 +350,13 @@ static long lost_by_read(const struct side *side)
     return by_peer - moved - left_in_pipe();
 }
 
-TEST_LIMIT(bytes_that_were_read, 1000)
+TEST_LIMIT(bytes_that_read_loses, 1000)
 {
     long platforms = lost_by_read(&(struct side){read_loop, 1});
     compare("bytes", platforms, lost_by_read(&(struct side){bough_read_loop, 0}));
 }
 
-/* Written, and the writer was not told: it would write them again. */
+/* Lost: written, but not reported to the writer, which would write them again. */
 static long untold_by_write(const struct side *side)
 {
     CHECK_EQ(pipe(channel), 0);
@@ -368,7 +366,7 @@ static long untold_by_write(const struct side *side)
     return by_peer + left_in_pipe() - moved;
 }
 
-TEST_LIMIT(bytes_that_were_written, 1000)
+TEST_LIMIT(bytes_that_write_does_not_report, 1000)
 {
     long platforms = untold_by_write(&(struct side){write_loop, 1});
     compare("bytes", platforms, untold_by_write(&(struct side){bough_write_loop, 0}));
@@ -393,7 +391,7 @@ static long lost_by_wait(const struct side *side)
     return by_peer - moved - left;
 }
 
-TEST_LIMIT(tokens_that_were_taken, 1000)
+TEST_LIMIT(tokens_that_sem_wait_loses, 1000)
 {
     long platforms = lost_by_wait(&(struct side){wait_loop, 1});
     compare("tokens", platforms, lost_by_wait(&(struct side){bough_wait_loop, 0}));

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * No wake is lost among threads that share a lock (rule 4), whatever becomes of those that were woken: branches of children
- * that do all that can come between are interrupted at random moments. Each child ends by the interrupt alone: one that is
- * lost blocks for ever, and the test fails by its limit.
- */
+/* No wake is lost among threads that share a lock (rule 4), whatever the woken threads do: the children of the branches
+ * do everything that may delay a wake, and are interrupted at random moments. Only the interrupt ends a child: if it is
+ * lost, the child blocks indefinitely, and the test fails by its limit. */
 #include <bough.h>
 #include <bough/interpose.h>
 #include <stdbool.h>
@@ -11,7 +9,7 @@
 
 enum { MEMBERS = 24 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the one that they share */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the lock that they share */
 static int silent[2];
 static _Atomic long cuts, begun;
 
@@ -46,7 +44,7 @@ static int with_the_lock(void)
     return error;
 }
 
-/* In a wait of libc's, which is woken again and again. */
+/* In a wait inside libc, where the wake is repeated. */
 static int in_libc(void)
 {
     sem_t never;
@@ -75,7 +73,7 @@ static int ends_in_branch(void *unused)
 static int with_children(void)
 {
     BOUGH_BRANCH(b) {
-        bough_add(b, ends_in_branch, bough_arg(NULL)); /* or it is refused: the interrupt is there */
+        bough_add(b, ends_in_branch, bough_arg(NULL)); /* may be refused, because the interrupt was posted already */
         bough_add(b, ends_in_branch, bough_arg(NULL));
         block();
     }
@@ -84,7 +82,7 @@ static int with_children(void)
 
 static _Atomic(bough_branch *) posted_to;
 
-/* By a member itself, as a child that fails does. */
+/* A member posts, as a child that fails does. */
 static int posts(void)
 {
     int error = block();
@@ -123,7 +121,7 @@ static void *posts_too(void *value)
     return NULL;
 }
 
-/* Two posters at a time: the one may be in the middle of the other's. */
+/* Two posters at a time, whose posts may overlap. */
 static void stop_a_crowd(uint64_t *random)
 {
     struct t_thread poster;
@@ -134,7 +132,7 @@ static void stop_a_crowd(uint64_t *random)
             CHECK(bough_add(b, member, bough_arg((void *)(uintptr_t)(t_random(random) >> 8))));
         t_spawn(&poster, posts_too, (void *)(uintptr_t)(t_random(random) | 1));
         for (bool wait = t_random(random) % 8; wait && begun < MEMBERS;)
-            sched_yield(); /* mostly all block by then, but for the last one */
+            sched_yield(); /* by then usually all threads except the last one are blocked */
         pause_at_random(random);
         bough_interrupt(b, "all of them");
         t_join(&poster);
@@ -142,7 +140,7 @@ static void stop_a_crowd(uint64_t *random)
     CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], MEMBERS);
 }
 
-TEST_LIMIT(none_of_a_crowd_is_forgotten, 2000)
+TEST_LIMIT(no_member_of_a_crowd_is_lost, 2000)
 {
     uint64_t random = t_seed();
     CHECK_EQ(pipe(silent), 0);

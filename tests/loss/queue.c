@@ -2,7 +2,7 @@
 #include "two_waiters.h"
 #include "many_threads.h"
 
-/* ---- no wake-up is lost, on either side -------------------------------------------------------------- */
+/* ---- no wake-up is lost, on either side -------------------------------------------------------------------------- */
 
 static int item; /* something to point to */
 
@@ -35,14 +35,14 @@ static void check_full(void *queue)
     CHECK_EQ(bough_queue_length(queue), 1);
 }
 
-TEST_LIMIT(a_cut_getter_takes_no_item, 600)
+TEST_LIMIT(an_interrupted_getter_takes_no_item, 600)
 {
     bough_queue *q = bough_queue_new(1);
     fight(&(struct duel){.wait = get, .offer = put_here, .check = check_empty}, q);
     bough_queue_free(q, NULL);
 }
 
-TEST_LIMIT(a_cut_putter_takes_no_room, 600)
+TEST_LIMIT(an_interrupted_putter_takes_no_room, 600)
 {
     bough_queue *q = bough_queue_new(1);
     put_here(q);
@@ -50,7 +50,7 @@ TEST_LIMIT(a_cut_putter_takes_no_room, 600)
     bough_queue_free(q, NULL);
 }
 
-/* ---- each item exactly once ---------------------------------------------------------------------------- */
+/* ---- each item exactly once -------------------------------------------------------------------------------------- */
 
 enum { PRODUCERS = 2, CONSUMERS = 3, ITEMS = 1 << 22 };
 
@@ -97,7 +97,7 @@ static void check_traffic(struct traffic *t)
     for (int i = 0; i < PRODUCERS; i++)
         for (long number = 0; number < ITEMS; number++)
             if (t->seen[i][number] != (number < t->produced[i]))
-                FAIL("item %ld of producer %d, who put %ld, was seen %d times", number, i, t->produced[i],
+                FAIL("item %ld of producer %d, which put %ld, was seen %d times", number, i, t->produced[i],
                      t->seen[i][number]);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Moments at random, and the delay in the one race window that the synchronisation objects have. */
+/* Random delays, and a delay in the one race window of the synchronisation objects. */
 #ifndef TEST_PAUSE_H
 #define TEST_PAUSE_H
 
@@ -7,7 +7,7 @@
 #include <time.h>
 #include "harness.h"
 
-/* Nothing, a few instructions, another thread's turn, or a nap. */
+/* No delay, a few instructions, a yield, or a short sleep. */
 static inline void pause_at_random(uint64_t *random)
 {
     uint64_t r = t_random(random);
@@ -21,7 +21,7 @@ static inline void pause_at_random(uint64_t *random)
             ;
 }
 
-/* Between the kernel's wake-up and the woken thread's look; only in a library that was built with -Dhooks=true. */
+/* Between the kernel's wake-up and the woken thread's check; only in a library that was built with -Dhooks=true. */
 extern void (*volatile bo_hook_futex_woken)(void) __attribute__((weak));
 
 static inline void delay_woken(void)
@@ -35,7 +35,7 @@ static inline void widen_window(void)
 {
     if (&bo_hook_futex_woken) {
         bo_hook_futex_woken = delay_woken;
-        t_note("with a delay between wake-up and look");
+        t_note("with a delay between wake-up and check");
     }
 }
 

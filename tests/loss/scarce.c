@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Allocations and new threads fail at random, and what is handed over is disposed of exactly once all the same: arguments of
- * children, by the destructor or by the child that takes them over; what closers close; items of queues; tokens; places. The
- * linker puts the functions below in the place of those that the library calls.
- */
+/* Allocations and new threads fail at random, and each resource that is handed over is disposed of exactly once
+ * nevertheless: arguments of children, by the destructor or by the child that takes them over; resources of closers;
+ * items of queues; tokens; places. The linker replaces the functions that the library calls by those below. */
 #include <bough.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -20,13 +18,13 @@ void *__wrap_realloc(void *p, size_t size);
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*function)(void *),
                           void *argument);
 
-/* ---- chance ------------------------------------------------------------------------------------------------- */
+/* ---- random failures --------------------------------------------------------------------------------------------- */
 
 static _Atomic uint64_t dice;
-static _Atomic unsigned one_in; /* so many calls fails; 0: none */
+static _Atomic unsigned one_in; /* one in so many calls fails; 0: none */
 static _Atomic long failures[2];
 
-/* All threads roll the same dice. */
+/* All threads share one random sequence. */
 static unsigned roll(unsigned sides)
 {
     uint64_t x = (dice += 0x9e3779b97f4a7c15u);
@@ -66,7 +64,7 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, v
     return fails(1) ? EAGAIN : __real_pthread_create(thread, attributes, function, argument);
 }
 
-/* ---- what is handed over --------------------------------------------------------------------------------------- */
+/* ---- resources that are handed over ------------------------------------------------------------------------------ */
 
 enum { THINGS = 8192, TOKENS = 3, DEPTH = 2 };
 
@@ -95,13 +93,14 @@ static bool is_expected(int error)
     return error == ENOMEM || error == EAGAIN || error == ECANCELED || error == ESRCH;
 }
 
-/* ---- operations on this thread ------------------------------------------------------------------------------------ */
+/* ---- operations on this thread ----------------------------------------------------------------------------------- */
 
 static bough_queue *queue;
 static bough_sem tokens;
 static _Atomic int held;
 
-/* It is the closer's if there is one: to be run, or to be dropped and given back. */
+/* If there is a closer, it disposes of the resource when it runs; if it is removed, the caller gets the resource
+ * back. */
 static void use_closer(void)
 {
     struct thing *thing = new_thing();
@@ -119,7 +118,7 @@ static void put_item(void)
 {
     struct thing *thing = new_thing();
     if (bough_queue_put(queue, thing, bough_after(BOUGH_US(roll(100)) + 1)) != 0)
-        dispose(thing); /* it is still ours */
+        dispose(thing); /* the resource still belongs to the caller */
 }
 
 static void get_item(void)
@@ -146,7 +145,7 @@ static void operate_alone(void)
     all[roll(4)]();
 }
 
-/* ---- children ---------------------------------------------------------------------------------------------------------- */
+/* ---- children ---------------------------------------------------------------------------------------------------- */
 
 static void run_branch(int depth);
 
@@ -246,7 +245,7 @@ static void run_branch(int depth)
     CHECK(result == 0 || result == EIO || result == EDOM || result == ETIMEDOUT || is_expected(result));
 }
 
-/* ---- all of it ------------------------------------------------------------------------------------------------------------- */
+/* ---- all of it --------------------------------------------------------------------------------------------------- */
 
 static void begin_round(void)
 {
@@ -280,7 +279,7 @@ static void say_nothing(const char *line)
 }
 
 /* A million in `make check`, which asks for 100,000. */
-TEST_LIMIT(what_is_handed_over_is_disposed_of_once, 600)
+TEST_LIMIT(each_resource_is_disposed_of_exactly_once, 600)
 {
     long wanted = 10 * t_loss(), handed = 0;
     dice = t_seed();
@@ -294,7 +293,7 @@ TEST_LIMIT(what_is_handed_over_is_disposed_of_once, 600)
         handed += used;
         end_round();
     }
-    t_note("%ld operations; %ld allocations and %ld threads failed; %ld things handed over, %ld disposed of",
+    t_note("%ld operations; %ld allocations and %ld threads failed; %ld resources handed over, %ld disposed of",
            operations, failures[0], failures[1], handed, disposed);
     CHECK_EQ(handed, disposed);
     CHECK(failures[0] > wanted / 100);

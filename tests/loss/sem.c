@@ -2,7 +2,7 @@
 #include "two_waiters.h"
 #include "many_threads.h"
 
-/* ---- no wake-up is lost ------------------------------------------------------------------------------ */
+/* ---- no wake-up is lost ------------------------------------------------------------------------------------------ */
 
 static int acquire(void *sem)
 {
@@ -15,28 +15,28 @@ static void release(void *sem)
 
 static void check_empty(void *sem)
 {
-    CHECK_EQ(((bough_sem *)sem)->state, 0); /* no token, nobody counted as waiting */
+    CHECK_EQ(((bough_sem *)sem)->state, 0); /* no token, and no thread counted as waiting */
 }
 
-TEST_LIMIT(a_cut_waiter_eats_no_wake, 600)
+TEST_LIMIT(an_interrupted_waiter_consumes_no_wake, 600)
 {
     static bough_sem sem;
     fight(&(struct duel){.wait = acquire, .offer = release, .check = check_empty}, &sem);
 }
 
-/* A second way to leave: the deadline. */
+/* The wait may also end by its deadline. */
 static int acquire_for_long(void *sem)
 {
     return bough_sem_acquire(sem, bough_after(BOUGH_SEC(1000)));
 }
 
-TEST_LIMIT(nor_does_one_with_a_deadline, 600)
+TEST_LIMIT(a_waiter_with_a_deadline_consumes_no_wake, 600)
 {
     static bough_sem sem;
     fight(&(struct duel){.wait = acquire_for_long, .offer = release, .check = check_empty}, &sem);
 }
 
-/* ---- tokens add up ------------------------------------------------------------------------------------- */
+/* ---- tokens add up ----------------------------------------------------------------------------------------------- */
 
 enum { TOKENS = 2 };
 
@@ -80,5 +80,5 @@ TEST_LIMIT(tokens_are_conserved, 600)
     storm_calm(&storm);
     storm_end(&storm);
     CHECK_EQ(x.in_hand, 0);
-    CHECK_EQ(x.room.state + x.items.state, TOKENS); /* and nobody is counted as waiting */
+    CHECK_EQ(x.room.state + x.items.state, TOKENS); /* and no thread is counted as waiting */
 }

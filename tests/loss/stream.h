@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A stream of bytes whose content follows from their place, and rain on who reads or writes it. */
+/* A stream of bytes whose values follow from their offsets, and interrupts for the thread that reads or writes it. */
 #ifndef TEST_STREAM_H
 #define TEST_STREAM_H
 
@@ -10,14 +10,14 @@
 enum stream_kind { PIPE, SOCKET };
 typedef ssize_t mover(int fd, char *buffer, size_t size);
 
-/* The period is a prime, and no buffer's size. */
+/* The period is a prime number, so it differs from every buffer's size. */
 enum { PERIOD = 65521, LARGEST = 200000 };
 
 static struct stream {
     char content[PERIOD + LARGEST];
     char target_buffer[LARGEST], peer_buffer[LARGEST];
-    mover *move;            /* by the target */
-    int target_fd, peer_fd; /* the peer's does not block */
+    mover *move;            /* called by the target */
+    int target_fd, peer_fd; /* the peer's descriptor does not block */
     long written, read;
 } stream;
 
@@ -35,7 +35,7 @@ static inline void stream_make(enum stream_kind kind, bool target_reads)
     fcntl(stream.peer_fd, F_SETFL, O_NONBLOCK);
 }
 
-/* Writes come from the content itself, at its place; reads are compared with it. */
+/* Writes take their bytes from the content at their offset; reads are compared with it. */
 static inline char *stream_next(void)
 {
     return stream.content + stream.written % PERIOD;
@@ -44,12 +44,12 @@ static inline char *stream_next(void)
 static inline void stream_got(const char *buffer, size_t size)
 {
     if (memcmp(buffer, stream.content + stream.read % PERIOD, size) != 0)
-        FAIL("bytes %ld to %ld are not those that were written there: lost or doubled", stream.read,
+        FAIL("bytes %ld to %ld differ from those that were written there: lost or doubled", stream.read,
              stream.read + (long)size);
     stream.read += (long)size;
 }
 
-/* Mostly small, sometimes larger than what fits. */
+/* Mostly small, sometimes larger than the room. */
 static inline size_t stream_some(uint64_t *random, bool large)
 {
     uint64_t r = t_random(random);
@@ -63,7 +63,7 @@ static inline void stream_close(void)
     rain_count("bytes", stream.written, stream.read);
 }
 
-/* ---- the target reads ----------------------------------------------------------------------------------------- */
+/* ---- the target reads -------------------------------------------------------------------------------------------- */
 
 static inline int turn_read(uint64_t *random)
 {
@@ -102,7 +102,7 @@ static inline void read_stream(enum stream_kind kind, mover *move)
         read_stream(kind, move); \
     }
 
-/* ---- the target writes ---------------------------------------------------------------------------------------- */
+/* ---- the target writes ------------------------------------------------------------------------------------------- */
 
 static inline int turn_write(uint64_t *random)
 {

@@ -6,7 +6,7 @@
 #include <sys/eventfd.h>
 #include <sys/wait.h>
 
-/* How many were made by the peer and taken by the target; no more than a few wait to be taken. */
+/* The number made by the peer and the number taken by the target; only a few wait to be taken. */
 static _Atomic long made, taken;
 enum { FEW = 8 };
 
@@ -16,9 +16,9 @@ static bool enough(uint64_t *random)
     return made - taken >= FEW;
 }
 
-/* ---- children ------------------------------------------------------------------------------------------------ */
+/* ---- children ---------------------------------------------------------------------------------------------------- */
 
-/* Its number is in its exit status, as far as that goes. */
+/* The child's exit status holds the low bits of its number. */
 static void feed_child(uint64_t *random)
 {
     if (enough(random))
@@ -66,7 +66,7 @@ static int turn_waitid(uint64_t *random)
     return 0;
 }
 
-/* One child runs all the time: else there is nothing to wait for. */
+/* One child runs all the time, so that there is always one to wait for. */
 static void reap_under_rain(int (*turn)(uint64_t *))
 {
     int gate[2], status;
@@ -98,7 +98,7 @@ TEST_LIMIT(waitid_loses_no_child, 1000)
     reap_under_rain(turn_waitid);
 }
 
-/* ---- semaphores: a wait inside libc ---------------------------------------------------------------------------- */
+/* ---- semaphores: a wait inside libc ------------------------------------------------------------------------------ */
 
 static sem_t semaphore;
 
@@ -119,7 +119,7 @@ static int turn_sem_wait(uint64_t *random)
     return 0;
 }
 
-/* A handler of the program ends it with EINTR, as POSIX has it; what it took is not lost on that. */
+/* A handler of the program ends the wait with EINTR, as POSIX requires; no token is lost by that. */
 static int turn_sem_timedwait(uint64_t *random)
 {
     struct timespec deadline;

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Is a wake-up lost? Two threads wait for the same thing. At random moments the first is interrupted and
- * something for exactly one is offered. Whatever comes first: the first ends, by either; if it was cut, the
- * offer is the second's, who is never interrupted. If the cut one has eaten the wake-up, the second sleeps
- * beside the offer for ever. (A cut thread that tried again would hide that, so it does not.)
- */
+/* Is a wake-up lost? Two threads wait for the same object. At random moments the first is interrupted, and the object
+ * is offered to exactly one thread. Whichever comes first ends the first thread's wait. If the first was interrupted,
+ * the second, which is never interrupted, must get the offer. If the interrupted thread had consumed the wake-up, the
+ * second would sleep indefinitely although there is an offer. (The interrupted thread does not try again, because that
+ * would hide the loss.) */
 #ifndef TEST_DUEL_H
 #define TEST_DUEL_H
 
@@ -14,11 +13,11 @@
 #include "random_delay.h"
 
 struct duel {
-    int (*wait)(void *object);     /* by both: 0, or -1 with ECANCELED */
+    int (*wait)(void *object);     /* called by both: 0, or -1 with ECANCELED */
     void (*prepare)(void *object); /* before they begin; may be NULL */
     void (*settle)(void *object);  /* until both wait; NULL if an early offer does not matter */
     void (*offer)(void *object);   /* for one */
-    bool for_all;                  /* no: for all, or passed on from one to the other */
+    bool for_all;                  /* the offer is for all, or is passed on from one thread to the other */
     void (*check)(void *object);   /* nothing is left when both have ended; may be NULL */
 };
 
@@ -62,7 +61,7 @@ static inline void duel_cut(struct duellist *first)
     first->posted = true;
 }
 
-/* Returns 1 if the first was cut. */
+/* Returns 1 if the first was interrupted. */
 static inline int duel_round(const struct duel *duel, void *object, struct duellist *both, uint64_t *random)
 {
     if (duel->prepare)
@@ -113,8 +112,8 @@ static inline void fight(const struct duel *duel, void *object)
         sem_post(&both[i].go);
         t_join(&both[i].thread);
     }
-    t_note("%ld interrupts: %ld cut the wait, %ld came when it had what it waited for", count, cut, count - cut);
-    CHECK(cut > 0 && cut < count); /* it was about both */
+    t_note("%ld interrupts: %ld ended the wait, %ld came when the wait had succeeded", count, cut, count - cut);
+    CHECK(cut > 0 && cut < count); /* both cases must have occurred */
 }
 
 #endif
