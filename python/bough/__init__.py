@@ -11,6 +11,7 @@
 
 Importing bough changes nothing. The first Thread, branch or interrupt opts in; `report()` lists what that replaces.
 """
+from bough import _bough
 from bough._bough import (
     Record,
     allow_interruption,
@@ -84,12 +85,13 @@ __all__ = [
 ]
 
 
+@_bough.around  # its frame says nothing to a user
 def __getattr__(name):
     if name == "ladder":  # its names are also bough's, as they were before it was public
         return __import__("bough.ladder").ladder
     file = _file_of.get(name)
     if file is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=__import__(__name__))
     value = getattr(__import__(f"bough.{file}", fromlist=(name,)), name)
     globals()[name] = value
     return value

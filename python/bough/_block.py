@@ -13,6 +13,19 @@ from errno import ECANCELED, EIO, ETIMEDOUT
 from bough import _bough, _where
 from bough._child import current_child
 from bough._exceptions import MultipleError, ThreadExit, consists_of, in_a_line, leaves_of
+from bough._open_branches import MAIN_ENDED, THREAD_ENDED
+
+ANOTHER_THREAD = "was left by another thread than entered it"
+AROUND_IT_ENDED = "was still open when one around it ended"
+DROPPED = "was dropped while it was open"
+
+_ADVICE = {
+    ANOTHER_THREAD: "Enter and leave it in the same thread",
+    AROUND_IT_ENDED: "Leave the block that was entered last first",
+    DROPPED: "Close the generator that it is open in, or use a with statement",
+    THREAD_ENDED: "Close the generator that it is open in, in this thread",
+    MAIN_ENDED: "Close the generator that it is open in before main ends",
+}
 
 
 class Block:
@@ -33,7 +46,7 @@ class Block:
 
     def _open(self):
         if not self._is_open:
-            raise RuntimeError(f"{self!r} is not open")
+            raise RuntimeError(f"{self!r} is not open: use it inside its with block")
         return self
 
     def _deadline_on_bough_clock(self):
@@ -53,12 +66,14 @@ class Block:
         if not self._is_open:
             if self._ended_with_main:
                 return None
+            if self._handle is None:
+                raise RuntimeError(f"{self!r} was left without being entered: write it in a with statement")
             raise RuntimeError(f"{self!r} has already ended, together with a branch that was opened around it")
         if threading.get_ident() != self._thread:
-            self._give_up("was left by another thread than entered it")
+            self._give_up(ANOTHER_THREAD)
         self._take(new)
         for inner in _bough.branches_in(self):
-            self._fail(inner._end_out_of_order("was still open when one around it ended"))
+            self._fail(inner._end_out_of_order(AROUND_IT_ENDED))
         try:
             return self._has_ended(error, self._end())
         finally:
@@ -183,7 +198,8 @@ class Block:
         return child is not None
 
     def _complaint(self, how):
-        complaint = RuntimeError(f"{self!r} {how}; its children were interrupted and joined")
+        joined = "" if self._scope else "; its children were interrupted and joined"
+        complaint = RuntimeError(f"{self!r} {how}{joined}. {_ADVICE[how]}")
         errors, self._errors = self._errors, []
         if errors:
             return MultipleError(str(complaint), [*(error for error, _ in errors), complaint])
@@ -191,7 +207,7 @@ class Block:
 
     def _dropped(self):
         """While it is open."""
-        how = "was dropped while it was open"
+        how = DROPPED
         children = list(self._children)
         for child in children:
             child._owner = lambda: self  # in a free-threaded interpreter a weak reference to what is finalized has nothing

@@ -22,6 +22,7 @@ branch = _bough.branch
 
 
 @_bough.branch_is
+@without_frames
 class Branch(Block, _bough.Branch):
     """Made by branch(). What happens where all goes well is in branch_object.c and branch_context.c, which call the method
     _check_options() and those of _block.py.
@@ -71,11 +72,11 @@ class Branch(Block, _bough.Branch):
 
     # ---- children
 
-    @without_frames
     def map(self, fn, items, /, *, limit=None):
         """Run fn(item) for each item, in a child for each, and return their results as a list, in the order of the items. At most
         `limit` of these children run at a time, and an item is taken when there is room for it. This waits for the children. If one
         fails, the block raises its exception; of a supervisor's, map() raises the first one."""
+        _check.function("Branch.map() fn", fn, result_is_kept=True)
         limit = _check.whole("Branch.map() limit", limit, 1, or_none=True)
         try:
             items = iter(items)

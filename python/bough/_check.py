@@ -140,16 +140,17 @@ def for_library(value):
 # ---- functions ------------------------------------------------------------------------------------------------------
 
 
-def function(what, value, *, result_is_kept=False, advice=None):
+def function(what, value, *, result_is_kept=False, advice=None, of_async=None):
     """A function whose call executes its body: not one that only makes a coroutine or an asynchronous generator. A generator
-    function is one only where its result is kept. `advice`: what else to do than is said here, about those."""
+    function is one only where its result is kept. `advice`: what else to do than is said here, about those; `of_async` about asynchronous ones."""
     if not callable(value):
         of_coroutine = "Give asyncio.run as the function and the coroutine as its argument"
-        raise error(TypeError, what, "a function", value, of_coroutine if isinstance(value, CoroutineType) else "")
+        of_result = "Give the function itself, without calling it"
+        raise error(TypeError, what, "a function", value, of_coroutine if isinstance(value, CoroutineType) else of_result)
     flags = _flags(value)
     if flags & _ASYNC:
-        advice = advice or "Its call executes nothing: give a function that runs it by asyncio.run()"
-        raise error(TypeError, what, "a function that is not async", value, advice)
+        of_async = of_async or "Its call executes nothing: give a function that runs it by asyncio.run()"
+        raise error(TypeError, what, "a function that is not async", value, of_async)
     if flags & _GENERATOR and not result_is_kept:
         advice = advice or "Its call executes nothing: iterate over it"
         raise error(TypeError, what, "a function, not a generator function", value, advice)

@@ -8,6 +8,7 @@ from errno import ECANCELED, EIO
 
 from bough import _bough, _check, _open_branches
 from bough._exceptions import NoResultError, NotAliveError, add_note, consists_of, in_a_line, is_a_stop
+from bough._own import without_frames
 from bough._threads import _instance
 
 __all__ = ["Child", "current_child"]
@@ -19,6 +20,7 @@ _event_lock = threading.Lock()
 
 
 @_bough.child_is
+@without_frames
 class Child(_bough.Child):
     """A thread of a branch, made by Branch.add().
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Which code is the package's own, and which functions of other modules wait for work."""
+from types import FunctionType
+
 from bough import _bough
 
 _FILES = (
@@ -9,19 +11,55 @@ _FILES = (
 
 # No exception comes into these files asynchronously: each of their steps is completed.
 OWN = frozenset(__file__.replace("_own", name) for name in _FILES)
+# Tracebacks do not show frames of these.
+HIDDEN = OWN.union(__file__.replace("_own", name) for name in ("__init__", "_call", "_executor", "_signals", "_to_thread", "anyio", "ladder", "trio"))
 ITEMS = __file__.replace("_own", "_pools")  # calls the work items of other modules' pools
 
 workers = set()  # code of functions that wait for work or report its result, and would end by an exception
 items = set()  # code of functions that call a work item and keep its exception, whatever that is
 
 
-def without_frames(function):
-    """A decorator: no frame of the function's own is in the traceback of what it raises."""
-    wrapped = _bough.around(function)
+def without_frames(thing):
+    """A decorator for a function, or for the public methods and properties of a class: none of their frames is in the traceback of
+    what they raise, and an error for arguments that do not fit shows the parameters."""
+    if isinstance(thing, type):
+        for name, value in list(vars(thing).items()):
+            hidden = _hidden(value) if not name.startswith("_") or name in _SPECIAL else None
+            if hidden is not None:
+                setattr(thing, name, hidden)
+        return thing
+    wrapped = _bough.around(thing, misfit=misfit)
     for name in "__module__", "__name__", "__qualname__", "__doc__":
-        setattr(wrapped, name, getattr(function, name))
-    wrapped.__wrapped__ = function
+        setattr(wrapped, name, getattr(thing, name))
+    wrapped.__wrapped__ = thing
     return wrapped
+
+
+_SPECIAL = {"__call__", "__enter__", "__exit__", "__getattr__", "__init__", "__new__"}
+
+
+def _hidden(value):
+    if isinstance(value, FunctionType):
+        return without_frames(value)
+    if isinstance(value, (staticmethod, classmethod)) and isinstance(value.__func__, FunctionType):
+        return type(value)(without_frames(value.__func__))
+    if isinstance(value, property):
+        parts = (part and without_frames(part) for part in (value.fget, value.fset, value.fdel))
+        return property(*parts, value.__doc__)
+    return None
+
+
+def misfit(function, error):
+    """`error` is Python's, for the call: "f() missing 1 required positional argument: 'x'"."""
+    import inspect  # which few programs have loaded
+
+    parameters = list(inspect.signature(function).parameters.values())
+    name = function.__qualname__
+    if "." in name:
+        del parameters[0]
+        name = name.removesuffix(".__init__").removesuffix(".__new__")
+    call = f"{name}{inspect.Signature(parameters)}"
+    error.args = (f"{error.args[0].replace(function.__qualname__, name)}. Call it as {call}",)
 
 
 def is_own(frame):

@@ -15,12 +15,14 @@ from importlib.machinery import ExtensionFileLoader
 
 from bough import _bough, _check, _green, _process, _replace, _signals
 from bough._exceptions import ThreadExit, consists_of, is_a_stop
+from bough._own import without_frames
 
 _lock = threading.RLock()
 _opted_in = False  # completely
 _more = set()  # of _MORE: what the program has asked for besides
 
 
+@without_frames
 def opt_in(*, pools=False, threads=False):
     """Interpose blocking calls and replace the parts of the standard library that bough's threads need. The first Thread, branch
     or post does this automatically.
@@ -60,6 +62,7 @@ def opt_in(*, pools=False, threads=False):
     return True
 
 
+@without_frames
 def opt_out():
     """Restore everything that opt_in() has replaced. Running threads and branches go on, and interrupts no longer end their
     blocking calls. If an address can't be restored, nothing is changed, and RuntimeError is raised."""
@@ -426,6 +429,7 @@ NOT_COVERED = (
 )
 
 
+@without_frames
 def report():
     """A dict of what bough covers in this interpreter, what it does not cover, and why. `str()` makes readable text of it."""
     slots = [(name or "the program", symbol or "", state, why or "") for name, symbol, state, why in _bough.slots()]

@@ -62,7 +62,10 @@ def race(*functions, name="race"):
     """
     if not functions:
         raise TypeError("race() must be given one function or more, each without arguments")
+    _check.text("race() name", name, "Give the functions by position: race(f, g)")
     for function in functions:
+        if isinstance(function, (tuple, list)):
+            raise _check.error(TypeError, "race() function", "a function", function, "Write race(*functions)")
         _check.function("race() function", function)
     with branch(name, supervisor=True) as b:
         children = [b.add(function) for function in functions]

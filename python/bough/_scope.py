@@ -12,6 +12,7 @@ from functools import update_wrapper
 from bough import _bough, _check
 from bough._block import Block, on_bough_clock
 from bough._exceptions import MultipleError, raise_as_it_is
+from bough._own import without_frames
 
 __all__ = ["fail_after", "fail_at", "move_on_after", "move_on_at", "CancelScope"]
 
@@ -24,6 +25,7 @@ move_on_at = _bough.move_on_at
 
 
 @_bough.scope_is
+@without_frames
 class CancelScope(Block, _bough.CancelScope):
     """Made by fail_after(), fail_at(), move_on_after() and move_on_at(). CancelScope() is move_on_at(math.inf): a block that ends by
     its cancel() only.
@@ -40,6 +42,7 @@ class CancelScope(Block, _bough.CancelScope):
     def __new__(cls, *, deadline=math.inf, asynchronous=False, shield=False):
         if shield:
             raise TypeError("CancelScope() has no shield=True: protect code by critical_section(), which ends by itself")
+        deadline = _check.deadline("CancelScope() deadline", deadline)
         return move_on_at(deadline, asynchronous=asynchronous)
 
     @property
@@ -127,9 +130,10 @@ class CancelScope(Block, _bough.CancelScope):
         if self._function.endswith("_at") or self._handle is not None:
             raise TypeError(f"{title} is no decorator, whose limit counts from each call: write @{self._function[:-3]}_after(seconds)")
         advice = "Its call executes nothing of it: put the block inside"
+        coroutine = "Its call executes nothing of it: use asyncio.timeout(), or trio's or anyio's fail_after(), inside"
         if isinstance(function, (type, classmethod, property)):
             raise _check.error(TypeError, f"what {title} decorates", "a function", function, "Decorate the function itself")
-        _check.function(f"what {title} decorates", function, advice=advice)
+        _check.function(f"what {title} decorates", function, advice=advice, of_async=coroutine)
         name = getattr(function, "__qualname__", None) or type(function).__name__
         return update_wrapper(_bough.scoped(self, function, name), function)
 

@@ -5,6 +5,7 @@ import threading
 
 from bough import _bough, _check, _process  # noqa: F401, _process is there before the first thread
 from bough._exceptions import NotAliveError, ThreadExit  # noqa: F401, pickles may name it as it was: bough._threads.ThreadExit
+from bough._own import without_frames
 from bough._run import Run
 
 __all__ = [
@@ -45,6 +46,7 @@ def _apply_flags(thread):
     _bough.set_taking_part(thread._io or thread._async)
 
 
+@without_frames
 class Thread(threading.Thread):
     """A threading.Thread that can be interrupted: at `check_interrupt()`; in blocking calls with `enable_io_interrupt`;
     anywhere with `enable_async_interrupt`. `raise_exc()` and `terminate()` need none of these flags and reach the thread
@@ -63,6 +65,7 @@ class Thread(threading.Thread):
     enable_async_interrupt = _own_flag("_async", "Whether interrupts may come anywhere in the thread's code, not only at interruption points.")
 
     def start(self):
+        """Start the thread, as threading.Thread.start() does. The first one opts in."""
         if getattr(self, "_target", None) is not None:
             _check.function("Thread target", self._target)
         _check.function("Thread.run()", self.run)
@@ -122,6 +125,7 @@ class ProtectedThread(Thread):
 # ---- posting -------------------------------------------------------------------------------------------------------
 
 
+@without_frames
 def interrupt(thread, reason=None):
     """Ask a thread to stop: any threading.Thread, its name or its ident. A plain thread is interrupted at `check_interrupt()`,
     and is reported as overdue if it does not call that; after `opt_in(threads=True)` its blocking calls are interrupted as well.
@@ -132,6 +136,7 @@ def interrupt(thread, reason=None):
     _bough.interrupt_thread(number, reason)
 
 
+@without_frames
 def interrupt_all_threads(reason=None):
     """Interrupt every thread that bough knows, except the caller. Returns their number."""
     reason = _check.reason("interrupt_all_threads()", reason)
@@ -155,6 +160,7 @@ def _instance(exc):
     return exc
 
 
+@without_frames
 def raise_exc(thread, exc):
     """Raise `exc`, a class or that very instance, in a thread, which is given as an object, a name or an ident: in its blocking
     call if it has opted in, else between its bytecodes. Raises NotAliveError if the thread has ended, or was not started."""
@@ -163,6 +169,7 @@ def raise_exc(thread, exc):
     _bough.raise_in(number, exc)
 
 
+@without_frames
 def terminate(thread):
     """raise_exc(thread, SystemExit)."""
     exc, number = _instance(SystemExit), _check.thread("terminate() thread", thread)
@@ -170,6 +177,7 @@ def terminate(thread):
     _bough.raise_in(number, exc)
 
 
+@without_frames
 def set_enable_io_interrupt(on=True):
     """Set whether interrupts end the calling thread's blocking calls; any thread may call this. The setting holds from here on, or
     for a block by `with set_enable_io_interrupt(on):`. A setting of a branch's body, a child or a work item ends with it."""
@@ -177,6 +185,7 @@ def set_enable_io_interrupt(on=True):
     return _bough.switch_taking_part(bool(on))
 
 
+@without_frames
 def set_enable_async_interrupt(on=True):
     """Set whether interrupts may come anywhere in the calling thread's code; any thread may call this. The setting holds from here
     on, or for a block by `with set_enable_async_interrupt(on):`."""
@@ -190,6 +199,9 @@ class _Async:
     def __init__(self, on):
         self._on, self._open = on, []  # (thread, what was there before), the innermost last
         self._made = threading.get_ident(), _bough.set_asynchronous(on)
+
+    def __repr__(self):
+        return "<bough.set_enable_async_interrupt>"
 
     def __enter__(self):
         me, made, self._made = threading.get_ident(), self._made, None
@@ -205,6 +217,7 @@ class _Async:
 # ---- being told ------------------------------------------------------------------------------------------------------
 
 
+@without_frames
 class on_interrupt:
     """with on_interrupt(callback): while the block runs, `callback()` is called when the thread is interrupted.
 

@@ -10,6 +10,7 @@ import contextvars
 from bough import _check
 from bough._call import Call
 from bough._exceptions import consists_of, is_a_stop
+from bough._own import without_frames
 
 __all__ = ["to_thread"]
 
@@ -49,10 +50,11 @@ async def to_thread(func, /, *args, **kwargs):
     return result
 
 
+@without_frames
 def new_call(what, function, args, kwargs):
     """`what` the first argument, or `function`, is to the user."""
     given = args[0] if what.startswith("to_thread") else function
-    _check.function(what, given, result_is_kept=True)
+    _check.function(what, given, result_is_kept=True, of_async="It needs no thread: await it")
     from bough import _patch_stdlib
 
     _patch_stdlib.opt_in()

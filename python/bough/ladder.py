@@ -11,6 +11,7 @@ import threading
 from typing import NamedTuple
 
 from bough import _bough, _check
+from bough._own import without_frames
 
 __all__ = [
     "Rung",
@@ -77,6 +78,7 @@ PROMOTE = Verdict(2, "PROMOTE")
 DISMISS = Verdict(3, "DISMISS")
 
 
+@without_frames
 def resume(seconds):
     """A verdict: the thread may work on for `seconds`, but not beyond the cap. Then it is asked again to stop."""
     return Verdict(1, "resume", _check.seconds("resume() seconds", seconds, below=1e9))
@@ -87,6 +89,7 @@ def _incident(incident_fields):
     return Incident(record, Rung(rung), deadline, cap)
 
 
+@without_frames
 def handler(callback, *, final=False):
     """with handler(callback): a handler of rung 2 for this block; with final=True one of rung 3.
 
@@ -120,6 +123,7 @@ def handler(callback, *, final=False):
 # ---- rung 4 --------------------------------------------------------------------------------------------------------------
 
 
+@without_frames
 class closer:
     """with closer(callback): if rung 4 closes the thread while the block runs, callback() is called.
 
@@ -203,6 +207,7 @@ def _items(what, mapping, expected):
     return mapping.items()
 
 
+@without_frames
 def set_ladder(target=None, *, grace=None, cap=None, times=None, ceilings=None):
     """Set times and ceilings, for the process, a branch (by its owner) or the calling thread (its Thread, or ident).
 
@@ -237,6 +242,7 @@ def set_ladder(target=None, *, grace=None, cap=None, times=None, ceilings=None):
     )
 
 
+@without_frames
 def get_ladder(target=None):
     """The times and ceilings that apply to the process, a branch or a thread: a Ladder, with all values filled in."""
     grace, cap, times, ceilings = _bough.ladder_get(_handle("get_ladder()", target))
@@ -269,6 +275,7 @@ class Transition(NamedTuple):
 _transition_callback = None
 
 
+@without_frames
 def on_transition(callback):
     """Call callback(Transition) at each step of any interrupt on the ladder; None ends that. Returns the previous callback.
 
@@ -292,6 +299,7 @@ def on_transition(callback):
 # ---- the end -----------------------------------------------------------------------------------------------------------------
 
 
+@without_frames
 def exit_tier(tier, callback):
     """Call callback() at rung 5, when the ladder ends the process, on a thread of bough. Lower tiers run first, and in a tier the
     callback that was registered last. Together they have half of that rung's time. At an ordinary exit they do not run: use
@@ -302,6 +310,7 @@ def exit_tier(tier, callback):
     _bough.exit_tier(tier, callback)
 
 
+@without_frames
 def last_words(file=None, *, core=False):
     """Set where rung 6 writes its dump: a path (with %d for the process id), a file or a descriptor; None is standard error. With
     core=True the process ends by SIGABRT, and leaves a core file where limits allow one."""
@@ -309,6 +318,7 @@ def last_words(file=None, *, core=False):
     _bough.last_words(path, fd, core)
 
 
+@without_frames
 def dump(file=None):
     """Write the state of this process to a file or descriptor (None: standard error): the tree, each thread's level, regions and
     records, where it is stuck, and all C stacks. For Python stacks use faulthandler.dump_traceback()."""
@@ -318,12 +328,14 @@ def dump(file=None):
 # ---- the service manager -----------------------------------------------------------------------------------------------------
 
 
+@without_frames
 def notify_ready():
     """Notify the service manager (systemd, or whatever listens at NOTIFY_SOCKET) that the process has started and is ready, which
     units with Type=notify wait for. False if no service manager listens. An OSError if it can't be reached."""
     return _bough.notify_ready()
 
 
+@without_frames
 def watchdog_feed():
     """Feed the service manager's watchdog, which ends a process that does not feed it in time. bough never does that by itself: call
     this where work is done, at least twice in watchdog_interval() seconds. False if there is no watchdog for this process. An
@@ -331,6 +343,7 @@ def watchdog_feed():
     return _bough.watchdog_feed()
 
 
+@without_frames
 def watchdog_interval():
     """The seconds within which the watchdog has to be fed; None if there is no watchdog for this process."""
     return _bough.watchdog_interval()

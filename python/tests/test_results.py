@@ -345,7 +345,7 @@ class Maps(unittest.TestCase):
                 (lambda: b.map(abs, 5), "Branch.map() items"),
                 (lambda: b.map(abs, [1], limit=0), "Branch.map() limit"),
                 (lambda: b.map(abs, [1], limit="two"), "Branch.map() limit"),
-                (lambda: b.map("abs", [1]), "add() fn"),
+                (lambda: b.map("abs", [1]), "Branch.map() fn"),
             ):
                 with self.assertRaises((TypeError, ValueError)) as caught:
                     wrong()

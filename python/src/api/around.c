@@ -11,7 +11,9 @@
 
 struct around {
     PyObject_HEAD
+    vectorcallfunc vectorcall; /* of one that does nothing before and after the original; NULL */
     PyObject *original;
+    PyObject *misfit; /* for bp_explain_misfit(); NULL */
     PyObject *before,
         *after;           /* called without arguments; with those of the call, if the original has succeeded; NULL */
     bool uninterruptible; /* the original is a critical section in a thread that takes part */
@@ -31,6 +33,18 @@ static PyObject *call_uninterruptible(const struct around *a, PyObject *args, Py
     else if (error)
         PyErr_SetObject((PyObject *)Py_TYPE(error), error);
     Py_XDECREF(error);
+    return result;
+}
+
+static PyObject *around_vectorcall(PyObject *self, PyObject *const *args, size_t count, PyObject *names)
+{
+    const struct around *a = (struct around *)self;
+    PyObject *result = PyObject_Vectorcall(a->original, args, count, names);
+    if (!result) {
+        if (a->misfit)
+            bp_explain_misfit(a->misfit, a->original);
+        bp_hide_own_frames();
+    }
     return result;
 }
 
@@ -63,6 +77,7 @@ static void around_dealloc(PyObject *self)
     struct around *a = (struct around *)self;
     PyTypeObject *type = Py_TYPE(self);
     Py_XDECREF(a->original);
+    Py_XDECREF(a->misfit);
     Py_XDECREF(a->before);
     Py_XDECREF(a->after);
     Py_XDECREF(a->dict);
@@ -84,6 +99,7 @@ static PyMethodDef around_object_methods[] = {
 
 static PyMemberDef around_members[] = {
     {"__dictoffset__", T_PYSSIZET, offsetof(struct around, dict), READONLY, NULL},
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(struct around, vectorcall), READONLY, NULL},
     {0},
 };
 
@@ -106,26 +122,30 @@ static PyType_Slot around_slots[] = {
 static PyType_Spec around_spec = {
     .name = "bough._bough.Around",
     .basicsize = sizeof(struct around),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_HAVE_VECTORCALL |
+             Py_TPFLAGS_METHOD_DESCRIPTOR,
     .slots = around_slots,
 };
 
 static PyObject *around(PyObject *module, PyObject *args, PyObject *keywords)
 {
-    static char *names[] = {(char *)"original", (char *)"before", (char *)"after", (char *)"uninterruptible", NULL};
+    static char *names[] = {(char *)"original",        (char *)"before", (char *)"after",
+                            (char *)"uninterruptible", (char *)"misfit", NULL};
     static PyTypeObject *type;
-    PyObject *original, *before = NULL, *after = NULL;
+    PyObject *original, *before = NULL, *after = NULL, *misfit = NULL;
     int uninterruptible = 0;
     (void)module;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|$OOp:around", names, &original, &before, &after,
-                                     &uninterruptible))
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|$OOpO:around", names, &original, &before, &after,
+                                     &uninterruptible, &misfit))
         return NULL;
     if (!type && !(type = (PyTypeObject *)PyType_FromSpec(&around_spec)))
         return NULL;
     struct around *a = (struct around *)type->tp_alloc(type, 0);
     if (!a)
         return NULL;
+    a->vectorcall = before || after || uninterruptible ? NULL : around_vectorcall;
     a->original = Py_NewRef(original);
+    a->misfit = Py_XNewRef(misfit);
     a->before = Py_XNewRef(before);
     a->after = Py_XNewRef(after);
     a->uninterruptible = uninterruptible;
@@ -134,6 +154,7 @@ static PyObject *around(PyObject *module, PyObject *args, PyObject *keywords)
 
 PyMethodDef bp_around_methods[] = {
     {"around", (PyCFunction)(void (*)(void))around, METH_VARARGS | METH_KEYWORDS,
-     PyDoc_STR("around(original, *, before=None, after=None, uninterruptible=False): a function that has no frame.")},
+     PyDoc_STR(
+         "around(original, *, before=None, after=None, uninterruptible=False, misfit=None): a function that has no frame.")},
     {0},
 };

@@ -20,6 +20,24 @@ static int add_methods(PyObject *module)
     return 0;
 }
 
+/* Messages and help() show the functions that programs use as the names that programs use. */
+static int name_public_functions(PyObject *module)
+{
+    static const char *const names[] = {
+        "branch",        "check_interrupt", "cleanup", "clear_interrupt",        "critical_section",
+        "current_child", "fail_after",      "fail_at", "interruption_requested", "library_version",
+        "move_on_after", "move_on_at",      "reason"};
+    PyObject *package = PyUnicode_InternFromString("bough");
+    int error = package ? 0 : -1;
+    for (size_t i = 0; error == 0 && i < sizeof names / sizeof *names; i++) {
+        PyObject *function = PyObject_GetAttrString(module, names[i]);
+        error = function ? PyObject_SetAttrString(function, "__module__", package) : -1;
+        Py_XDECREF(function);
+    }
+    Py_XDECREF(package);
+    return error;
+}
+
 /* What is patched belongs to the process: a second interpreter in it can't have patches of its own. */
 static int claim(void)
 {
@@ -61,7 +79,7 @@ static int execute(PyObject *module)
         bp_child_init(module) != 0 || bp_scope_init(module) != 0 || bp_record_init(module) != 0 ||
         bp_pool_call_init(module) != 0)
         return -1;
-    return 0;
+    return name_public_functions(module);
 }
 
 static PyModuleDef_Slot module_slots[] = {

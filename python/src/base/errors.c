@@ -22,6 +22,32 @@ void bp_not_alive(const char *format, ...)
     Py_XDECREF(class);
 }
 
+void bp_explain_misfit(PyObject *misfit, PyObject *function)
+{
+    PyObject *type, *value, *trace;
+    if (!PyErr_ExceptionMatches(PyExc_TypeError))
+        return;
+    PyErr_Fetch(&type, &value, &trace);
+    if (!trace) {
+        PyErr_NormalizeException(&type, &value, &trace);
+        PyObject *result = PyObject_CallFunctionObjArgs(misfit, function, value, NULL);
+        if (!result)
+            PyErr_Clear();
+        Py_XDECREF(result);
+    }
+    PyErr_Restore(type, value, trace);
+}
+
+PyObject *bp_misfit(const char *name)
+{
+    PyObject *misfit = bp_load("bough._own", "misfit"), *function = misfit ? bp_load("bough", name) : NULL;
+    if (function)
+        bp_explain_misfit(misfit, function);
+    Py_XDECREF(misfit);
+    Py_XDECREF(function);
+    return NULL;
+}
+
 PyObject *bp_taken_exception(void)
 {
     PyObject *type, *value, *trace;

@@ -180,6 +180,11 @@ bool bp_is_keyword(PyObject *keyword, const char *name);
 
 /* errno, as an exception of the call that failed. NULL. */
 PyObject *bp_error(const char *what);
+/* An exception is set. If it is Python's for arguments that do not fit, which comes before any frame, misfit(function, exception)
+ * completes its message. */
+void bp_explain_misfit(PyObject *misfit, PyObject *function);
+/* The same for a public function of this name. NULL. */
+PyObject *bp_misfit(const char *name);
 /* The exception that is set, which is no more: a new reference. NULL: none is. */
 PyObject *bp_taken_exception(void);
 /* Sets a NotAliveError. */

@@ -23,7 +23,7 @@ void bp_hide_own_frames(void)
     static PyObject *files;
     PyObject *type, *value, *trace;
     PyErr_Fetch(&type, &value, &trace);
-    if (!files && !(files = bp_load("bough._own", "OWN")))
+    if (!files && !(files = bp_load("bough._own", "HIDDEN")))
         PyErr_Clear();
     PyObject *rest = trace;
     while (files && rest && PyTraceBack_Check(rest) && is_own_frame(files, (PyTracebackObject *)rest))

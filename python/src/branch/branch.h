@@ -140,7 +140,7 @@ extern PyMethodDef bp_block_with[], bp_branch_adds[];
 /* ---- scope_block.c ------------------------------------------------------------------------------------ */
 
 /* May the calling code enter it? -1 with an exception. */
-int bp_scope_may_enter(const struct bp_branch_object *o);
+int bp_scope_may_enter(struct bp_branch_object *o);
 /* It is open, by the calling thread, from here on. -1 with an exception. */
 int bp_scope_begins(struct bp_branch_object *o);
 /* Its block is left: code behind it is interrupted as code before it was. */

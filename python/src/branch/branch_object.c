@@ -212,7 +212,7 @@ static PyObject *branch(PyObject *module, PyObject *args, PyObject *keywords)
     if (!has_no_arguments(args, keywords) &&
         !PyArg_ParseTupleAndKeywords(args, keywords, "|O$ppOOO:branch", names, &name, &strict, &supervisor, &limit,
                                      &timeout, &deadline))
-        return NULL;
+        return bp_misfit("branch");
     if (!branch_class)
         return PyErr_SetString(PyExc_RuntimeError, "bough._branch is not loaded"), NULL;
     PyTypeObject *type = (PyTypeObject *)branch_class;

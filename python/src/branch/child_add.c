@@ -104,7 +104,7 @@ static int prepare(struct bp_branch_object *o, struct bp_child_object *c, const 
     if (check_child(o, c, options) != 0)
         return -1;
     if (!o->open)
-        return (void)PyErr_Format(PyExc_RuntimeError, "%R is not open", o), -1;
+        return (void)PyErr_Format(PyExc_RuntimeError, "%R is not open: call add() inside its with block", o), -1;
     if ((!o->in || o->in == Py_None) && PyThread_get_thread_ident() == o->ident)
         Py_XSETREF(o->in, bp_current_child());
     c->above = Py_XNewRef(o->in);

@@ -4,10 +4,11 @@
  */
 #include "branch/branch.h"
 
-int bp_scope_may_enter(const struct bp_branch_object *o)
+int bp_scope_may_enter(struct bp_branch_object *o)
 {
     if (!(bp_caller_flags() & (CO_COROUTINE | CO_ASYNC_GENERATOR | CO_ITERABLE_COROUTINE)))
         return 0;
+    o->used = 1; /* it has its error already */
     PyErr_Format(
         PyExc_RuntimeError,
         "%R limits a thread, and this is a coroutine, whose thread runs others as well. Use asyncio.timeout(), or "

@@ -340,8 +340,9 @@ static PyObject *critical_section(PyObject *module, PyObject *args, PyObject *ke
     (void)module;
     if (has_only_defaults(args, keywords))
         return default_manager(&default_section, BP_CRITICAL);
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O$p:critical_section", names, &budget, &check) ||
-        read_seconds(budget, "critical_section() budget", &ns) != 0)
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O$p:critical_section", names, &budget, &check))
+        return bp_misfit("critical_section");
+    if (read_seconds(budget, "critical_section() budget", &ns) != 0)
         return NULL;
     struct manager *m = manager_new(BP_CRITICAL);
     if (m)
@@ -358,8 +359,9 @@ static PyObject *cleanup(PyObject *module, PyObject *args, PyObject *keywords)
     (void)module;
     if (has_only_defaults(args, keywords))
         return default_manager(&default_cleanup, BP_CLEANUP);
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O:cleanup", names, &grace) ||
-        read_seconds(grace, "cleanup() grace", &ns) != 0)
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O:cleanup", names, &grace))
+        return bp_misfit("cleanup");
+    if (read_seconds(grace, "cleanup() grace", &ns) != 0)
         return NULL;
     struct manager *m = manager_new(BP_CLEANUP);
     if (m)
