@@ -68,7 +68,6 @@ static bool set_at_hook(bool is)
 long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f)
 {
     const struct bo_window_call call = {nr, a, b, c, d, e, f};
-    static const uint64_t none;
     uint64_t before;
     bool outer = set_at_hook(true);
     if (bo_word_set(&t->t.word, BO_IN, BO_BY_CALL) & BO_IN) {
@@ -77,7 +76,8 @@ long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d
     }
     t->call.frame = (uintptr_t)__builtin_frame_address(0);
     BO_HOOK(call_entered);
-    long r = bo_window_on_top(&none, &before, t->call.due_byte, &call);
+    long r = bo_window_on_top(&bo_blocked_at_hook, &before, t->call.due_byte, &call);
+    bo_blocked_at_hook = 0;
     BO_HOOK(call_left);
     bo_word_clear(&t->t.word, BO_IN, BO_BY_CALL);
     bo_call_at_hook = outer;

@@ -18,6 +18,8 @@ void bo_call_abandon(struct bo_thread *t)
     bo_busy = 0; /* what those calls were in */
     bo_signal_fence();
     bo_word_clear(&t->t.word, BO_IN | BO_REPEAT, BO_BY_ABANDON);
+    if (bo_load_relaxed(&t->call.below_handler)) /* the wake signal was blocked in a frame that is gone */
+        bo_wake_send_unblock();
     if (bo_load_seq(&t->t.word) & BO_UNDER_WAY)
         bo_wake_send_drain(t);
 }

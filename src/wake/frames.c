@@ -13,6 +13,7 @@ static uintptr_t restorer; /* where the handlers of this process return to */
 
 #if BO_HOOKS && BO_ARCH_WINDOW
 BO_TLS bool bo_call_at_hook;
+BO_TLS uint64_t bo_blocked_at_hook;
 #endif
 
 void bo_frames_set_restorer(uintptr_t at)

@@ -35,6 +35,10 @@ BO_BARE static void end_libc_waits(const struct bo_thread *t)
 BO_BARE static void come_back(struct bo_thread *t, ucontext_t *uc)
 {
     sigaddset(&uc->uc_sigmask, bo_wake_signo);
+#if BO_HOOKS && BO_ARCH_WINDOW
+    if (bo_call_at_hook)
+        bo_blocked_at_hook = bo_wake_bit();
+#endif
     bo_wake_send_to_self(t);
 }
 

@@ -99,6 +99,48 @@ TEST(a_call_left_by_a_jump_is_detected_by_the_next_call)
     close(t.pipe[1]);
 }
 
+/* The wake comes while the handler runs, and is blocked in its frame. A jump that restores no mask loses that frame. */
+static void jump_out_interrupted(int signo)
+{
+    (void)signo;
+    if (!may_jump)
+        return;
+    CHECK_EQ(bough_interrupt(bough_self(), "in the handler"), 0);
+    CHECK_EQ(blocks(SIGURG), 1);
+    siglongjmp(out, 1);
+}
+
+static void *jumper_without_mask(void *argument)
+{
+    struct target *t = argument;
+    char byte;
+    if (sigsetjmp(out, 0) == 0) {
+        may_jump = 1;
+        t_gate_open(&t->known);
+        bough_read(t->pipe[0], &byte, 1);
+        FAIL("the read has returned");
+    }
+    may_jump = 0;
+    CHECK_ERR(bough_read(t->pipe[0], &byte, 1), ECANCELED);
+    CHECK_EQ(blocks(SIGURG), 0);
+    CHECK_EQ(bough_clear(NULL), 1);
+    return NULL;
+}
+
+TEST(a_jump_that_restores_no_mask_leaves_the_wake_signal_unblocked)
+{
+    struct target t = {0};
+    CHECK_EQ(pipe(t.pipe), 0);
+    install(SIGUSR1, jump_out_interrupted, 0);
+    t_spawn(&t.thread, jumper_without_mask, &t);
+    t_gate_wait(&t.known);
+    t_until_blocked(t.thread.tid);
+    pthread_kill(t.thread.handle, SIGUSR1);
+    t_join(&t.thread);
+    close(t.pipe[0]);
+    close(t.pipe[1]);
+}
+
 /* pthread_exit() in a handler, and an asynchronous cancellation, end the thread inside its call. A post comes in
  * between. */
 static struct t_gate cleaning, cleaned;
