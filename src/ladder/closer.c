@@ -22,9 +22,9 @@
 #include "upcalls.h"
 
 /*
- *   run     does it; `owner` is the thread that has registered it
- *   forget  what it keeps besides memory is given back; NULL: nothing
- *   at, size, number    what it is for: each kind's own
+ *   run     carries it out; `owner` is the thread that has registered it
+ *   forget  releases what it holds besides memory; NULL: nothing
+ *   at, size, number    its object, with a different meaning for each kind
  */
 struct bough_closer {
     struct bough_closer *next;
@@ -92,7 +92,7 @@ void bo_ladder_forget_closers(struct bo_thread *t)
     }
 }
 
-/* Frozen in the middle of running one, the thread has it run no second time. */
+/* If the thread is frozen while it runs a closer, that closer does not run a second time. */
 int bough_closer_drop(bough_closer *closer, int run)
 {
     struct bo_thread *t = bo_self;
@@ -134,8 +134,8 @@ bough_closer *bough_closer_fd(int fd)
     return fd >= 0 ? add_closer(&(struct bough_closer){.run = run_fd, .number = fd}, "") : (errno = EINVAL, NULL);
 }
 
-/* If the stream's lock is held by a frozen thread, what it has buffered is lost, the descriptor is not. Its number
- * is known: in some libcs fileno() would wait for that lock. */
+/* If a frozen thread holds the stream's lock, the buffered data is lost, but the descriptor is still closed. Its number
+ * was stored before, because in some libcs fileno() waits for that lock. */
 static void run_file(const struct bough_closer *c, const struct bo_thread *owner)
 {
     (void)owner;
@@ -225,8 +225,7 @@ bough_closer *bough_closer_terminal(int fd)
 #define TERMINATES_IN BO_MS(500)
 #define KILLED_IN BO_SEC(2)
 
-/* Waits until it can be reaped, and reaps it. No signal for its end is waited for: SIGCHLD belongs to the
- * application. */
+/* Waits until the child can be reaped, and reaps it. It polls, because SIGCHLD belongs to the application. */
 static bool reaped_in(pid_t pid, int64_t time)
 {
     const struct timespec nap = {0, 2000000};
@@ -241,7 +240,7 @@ static bool reaped_in(pid_t pid, int64_t time)
     }
 }
 
-/* Only a child of this process that was not reaped: else its number may belong to another process by now. */
+/* Is it a child of this process that was not reaped yet? Otherwise its id may belong to another process by now. */
 static bool is_ours(pid_t pid)
 {
     siginfo_t info;
@@ -280,7 +279,7 @@ static void run_closer(void *argument)
     r->closer->run(r->closer, r->owner);
 }
 
-/* What a closer works on may be half changed: the thread stood still at any place. */
+/* Runs the closers guarded: their objects may be half changed, because the thread may have been frozen anywhere. */
 static void run_closers(struct bo_thread *t)
 {
     char name[BO_NAME], what[96];
@@ -293,7 +292,7 @@ static void run_closers(struct bo_thread *t)
     }
 }
 
-/* The innermost region says more than "at a point". */
+/* The innermost region is more informative than "at an interruption point". */
 static void name_place(const struct bo_thread *t, char *text, size_t size)
 {
     uint32_t depth = bo_load_relaxed(&t->depth), i = depth < BO_REGIONS ? depth : BO_REGIONS;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Closers: what is to be done about a thread's environment if the thread never does it (rung 4).
+ * Closers: cleanup of a thread's resources for the case that the thread can't do it any more (rung 4).
  *
  *      bough_closer_*()  -->  t->closers, the newest first  --bough_closer_drop()-->  gone, run on the thread if wanted
  *                                  |
@@ -15,8 +15,8 @@
 
 #include "state/arena.h"
 
-/* Of a thread for which bo_freeze() has said BO_FROZEN: run its closers, and publish it as lost. Once, in ordinary code
- * on a helper: closers are the program's, and can block. */
+/* For a thread for which bo_freeze() has returned BO_FROZEN: run its closers, and publish it as lost. Called once, on a
+ * helper, because closers are application code and can block. */
 void bo_close_thread(struct bo_thread *t);
 
 #endif

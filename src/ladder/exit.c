@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- *      everything is interrupted (kind exit) --> the others have a quarter of the time to end --> exit tiers, until half
- *        of it is over --> exit(): atexit handlers, destructors, streams --> by signal, or status 70
+ *      everything is interrupted (kind exit) --> the others have a quarter of the time to end --> exit tiers, until
+ *        half of it is over --> exit(): atexit handlers, destructors, streams --> by signal, or status 70
  *
- * The process often ends in the first step: main returns. Two threads in exit() at once is what C libraries forbid:
- * main's waits for this one for ever; if main came first, this one stays away, and rung 6 ends an exit that hangs.
+ * The process often ends in the first step: main returns. C libraries forbid two threads in exit() at once. So main's
+ * exit() waits for this one indefinitely. If main was first, this thread does not call exit(), and rung 6 ends an exit
+ * that hangs.
  */
 #include "ladder/exit.h"
 #include <bough/ladder.h>
@@ -68,7 +69,7 @@ int bough_exit_tier(int tier, void (*fn)(void *), void *argument)
     return 0;
 }
 
-/* A list that is being changed for too long is skipped: the thread that changes it may be frozen. */
+/* If the list's lock is not free in time, the tiers are skipped: the thread that holds it may be frozen. */
 static struct tier *take_tiers(int64_t until)
 {
     if (!bo_lock_by(&tiers_lock, until))
@@ -84,7 +85,7 @@ struct running {
     _Atomic uint32_t done;
 };
 
-/* On a thread of their own: one that hangs does not keep the exit from beginning. */
+/* The tiers run on a separate thread, so that a tier that hangs does not prevent the exit. */
 static void *run_tiers(void *argument)
 {
     struct running *r = argument;
@@ -104,7 +105,7 @@ static void run_exit_tiers(int64_t until)
     if (!r.tiers)
         return;
     if (pthread_create(&thread, NULL, run_tiers, &r) != 0) {
-        run_tiers(&r); /* then here: without a thread the deadline is rung 6's */
+        run_tiers(&r); /* on this thread instead: then only rung 6 limits their time */
         return;
     }
     pthread_detach(thread);
@@ -114,7 +115,8 @@ static void run_exit_tiers(int64_t until)
         bo_report("exit: the time for the exit tiers has run out; continuing without them");
 }
 
-/* A thread that was asked to exit already is not asked again: that would be a second event, and begin the kill. */
+/* Threads that are interrupted for an exit already are not interrupted again: that would be a second event, and begin
+ * the kill. */
 static void tell_the_others(const struct bo_leaving *l)
 {
     if (bo_record_stands(bo_record_of(&bo_branch_at(BO_ROOT)->t, BOUGH_EXIT)))
@@ -123,13 +125,13 @@ static void tell_the_others(const struct bo_leaving *l)
     bo_post((uint64_t)(uintptr_t)bough_root(), &event, NULL);
 }
 
-/* The incident was handled in the last moment: nothing irrevocable has been done. */
+/* The incident was handled before anything irrevocable was done: cancel the exit. */
 static void call_off(void)
 {
     struct bo_target *root = &bo_branch_at(BO_ROOT)->t;
     bo_and_seq(&root->due, ~(1u << BOUGH_EXIT));
     bo_record_close(bo_record_of(root, BOUGH_EXIT), BOUGH_POST_CLEARED);
-    bo_wake_subtree(root, true); /* they look again, and find nothing */
+    bo_wake_subtree(root, true); /* they check again, and find no record */
     bo_leave_not();
 }
 

@@ -9,14 +9,14 @@
 struct bo_leaving {
     int signo;          /* the signal that asked for it; 0: none */
     int64_t until;      /* bo_clock(): the rung's deadline */
-    bool (*over)(void); /* is the incident over, as it may be until the exit tiers begin? */
+    bool (*over)(void); /* is the incident over? Called until the exit tiers begin */
     char reason[128];
 };
 
-/* Whether the exit belongs to the caller: no thread has begun it before. Call it before writing the argument of
- * bo_leave(), which another incident's exit may be reading. */
+/* Claim the exit. True: no thread has begun it before. Call this before writing the argument of bo_leave(), which
+ * another incident's exit may be reading. */
 bool bo_leave_first(void);
-/* It does not come to it. */
+/* Give the claim back: there will be no exit. */
 void bo_leave_not(void);
 /* On a helper, after bo_leave_first() has returned true. Does not return, unless another thread has begun to exit
  * already. */

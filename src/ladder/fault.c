@@ -20,7 +20,8 @@ static struct sigaction faults_before[FAULTS];
 static struct bo_lock installing;
 static bool installed;
 
-/* A fault comes again, and by default ends the process. A signal that was sent does not. */
+/* Applies the previous action. A fault occurs again when the handler returns; a signal that was sent does not, so it is
+ * sent again. */
 static void as_before(int signo, const struct sigaction *old, const siginfo_t *info)
 {
     sigaction(signo, old, NULL);
@@ -42,7 +43,7 @@ static void hand_fault_on(int signo, siginfo_t *info, void *context)
         as_before(signo, old, info);
 }
 
-/* On one of the library's threads: the innermost. */
+/* The innermost guard of a library thread. */
 struct guard {
     struct guard *outer;
     int signo;
@@ -89,8 +90,9 @@ static void run_guarded(struct guard *g, void (*fn)(void *), void *argument)
     innermost_guard = g->outer;
 }
 
-/* They block all signals: a fault that is blocked ends the process. And for one that has used up its stack the handler
- * needs another: a piece of this frame, which lies where the stack was not used up yet. */
+/* The library's threads block all signals, and a fault whose signal is blocked ends the process: so the faults are
+ * unblocked. If the fault has used up the stack, the handler needs another one: a part of this frame, which was
+ * allocated before. */
 int bo_fault_guarded(void (*fn)(void *), void *argument)
 {
     char place[1 << 15];

@@ -17,7 +17,7 @@
 #include "wake/frames.h"
 #include "wake/wake.h"
 
-/* ---- the state, with the generation that it is of -------------------------------------------------------- */
+/* ---- the state, with its generation -------------------------------------------------------- */
 
 enum state { RUNS, ASKED, STOPPING, FROZEN = BO_STANDS_STILL };
 
@@ -38,8 +38,8 @@ static bool is(const struct bo_thread *t, uint32_t generation, enum state state)
 
 /* ---- on the thread --------------------------------------------------------------------------------------- */
 
-/* Whether it is safe here. A signal handler does not know which code it has interrupted. Where frames can't be read,
- * blocked signals count as a handler. */
+/* Is the thread in a signal handler? Then it must not freeze, because the interrupted code is unknown. Where frames
+ * can't be read, blocked signals count as a handler. */
 static bool on_handler(void)
 {
     uint64_t blocked = 0;
@@ -59,8 +59,8 @@ static bool in_nothing(const struct bo_thread *t)
     return t->crit_depth == 0 && !t->handling && bo_busy == 0;
 }
 
-/* A library that knows nothing of this may hold locks of its own: around its calls a closable region has to say that it
- * is safe. */
+/* Other libraries may hold internal locks, so a thread is not frozen in their code, unless a closable region around the
+ * calls marks it as safe. */
 static bool in_foreign_code(const struct bo_thread *t)
 {
     return (bo_load_relaxed(&t->call.foreign) || t->foreign_depth > t->call.foreign_from_start) &&
@@ -73,14 +73,14 @@ bool bo_freeze_wanted(const struct bo_thread *t)
            !on_handler();
 }
 
-/* All but the one by which libc has every thread change the process's ids, and waits for each: the last of those that
- * it keeps to itself, in glibc and in musl. */
+/* All signals but the one by which libc makes each thread change the process's ids, and waits for each. It is the last
+ * of the signals that libc reserves, in glibc and in musl. */
 static uint64_t all_but_faults(void)
 {
     return ~((uint64_t)1 << (SIGRTMIN - 2));
 }
 
-/* There are no senders any more, and signals sent before need no acknowledgement. */
+/* Clears the word's bits for calls: there are no senders any more, and signals sent before need no acknowledgement. */
 static void answer_all(struct bo_thread *t)
 {
     const uint64_t calls = BO_IN | BO_REPEAT | BO_ASYNC | BO_CLOSABLE | BO_SUMMONED | BO_NOTE;
@@ -97,7 +97,8 @@ __attribute__((noreturn)) static void stand_still(struct bo_thread *t, uint32_t 
         bo_futex_sleep(&t->freeze, frozen, BO_FOREVER);
 }
 
-/* Signals first: the program's handler would run on a thread that is said to stand still, or jump away with it. */
+/* Signals are blocked first: a handler of the program would run on a thread that counts as frozen, or jump out of
+ * here. */
 static void stop(struct bo_thread *t)
 {
     uint64_t all = all_but_faults(), old = 0;
@@ -116,7 +117,7 @@ void bo_freeze_here(struct bo_thread *t)
     stop(t);
 }
 
-/* The record is looked for last: it may have been cleared since it was asked. */
+/* The record is checked last: it may have been cleared since the request. */
 void bo_freeze_summoned(struct bo_thread *t, void *context)
 {
     if (freeze_is_asked(t) && in_nothing(t) && bo_level_in_closable(t, context) && bo_pending_record(t, true))
@@ -143,7 +144,7 @@ static void dismiss_freeze(struct bo_thread *t, uint32_t generation)
         ;
 }
 
-/* What it seems to wait for: a look at what the thread changes at this moment. */
+/* Why the thread is not frozen yet, as far as can be seen: it may be changing these fields now. */
 __attribute__((no_sanitize("thread"))) static const char *obstacle(const struct bo_thread *t)
 {
     uint64_t w = bo_load_seq(&t->t.word);

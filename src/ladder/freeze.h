@@ -1,28 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Freezing a thread: it stands still from then on, in a place where no other thread needs what it holds (rule 37).
+ * Freezing a thread: it stands still indefinitely, in a place where it holds nothing that other threads need (rule 37).
  *
  *             warden: bo_freeze()             the thread: stop()            the thread
  *      RUNS -----------------------> ASKED -----------------------> STOPPING -----------> FROZEN
  *        ^                             |
  *        +---- bo_freeze_withdraw() ---+
  *
- *   RUNS       there is no request. A state that names another generation means the same: a request ends with its target (rule 6)
- *   ASKED      the thread stops where it comes by a safe place; the warden can still take it back. Both leave this state
- *              by a compare-and-swap: a thread stops or goes on, and the warden knows which
- *   STOPPING   all signals are blocked, and it can't be taken back; a few steps to the next
- *   FROZEN     no signal is under way to it. It never runs again: only now may another thread
- *              touch its data
+ *   RUNS       there is no request. A state that names another generation means the same: a request ends with its target
+ *              (rule 6)
+ *   ASKED      the thread stops at the next safe place; the warden can still withdraw the request. Both leave this state
+ *              by a compare-and-swap: the thread stops or continues, and the warden knows which
+ *   STOPPING   all signals are blocked, and the request can't be withdrawn; FROZEN follows after a few steps
+ *   FROZEN     no signal is under way to the thread. It never runs again: only now may another thread touch its data
  *
- * Safe is
- *   - a point that is about to fail (bo_freeze_here), also in a loop that ignores ECANCELED: records are sticky; but not a point
- *     in foreign code, whose locks are unknown;
- *   - the begin of a closable region, and any place in it, by a signal (bo_freeze_summoned): the word says CLOSABLE and
- *     SUMMONED then, and SENT in the same step, as rule 13 asks;
- * and in both, only with no critical section open, no handler of the ladder's running, no signal handler on top or
- * below, and the library in the middle of nothing (bo_busy).
+ * Safe places are
+ *   - a point that is about to fail (bo_freeze_here), also in a loop that ignores ECANCELED, because records are sticky;
+ *     but not a point in foreign code, whose locks are unknown;
+ *   - the beginning of a closable region, and any place in it, by a signal (bo_freeze_summoned): the word has CLOSABLE
+ *     and SUMMONED then, and SENT is set in the same step, as rule 13 requires.
+ * In both cases no critical section may be open, no handler of the ladder may run, no signal handler may have
+ * interrupted the thread or be on its stack, and the library must not be in an operation that has to be finished
+ * (bo_busy).
  *
- * The warden asks repeatedly, and wakes the thread each time: it may have entered a region meanwhile.
+ * The warden repeats the request, and wakes the thread each time, because it may have entered a region meanwhile.
  */
 #ifndef BO_LADDER_FREEZE_H
 #define BO_LADDER_FREEZE_H
@@ -30,28 +31,28 @@
 #include "state/arena.h"
 
 enum bo_freezing {
-    BO_FREEZE_ASKED, /* no answer yet; `*why` says what it seems to wait for */
-    BO_FROZEN,       /* it stands still for good */
-    BO_NOT_SAFE,     /* it has met no safe place for BO_FREEZE_PATIENCE: the request is taken back */
+    BO_FREEZE_ASKED, /* no answer yet; `*why` names the apparent reason */
+    BO_FROZEN,       /* it stands still, and never runs again */
+    BO_NOT_SAFE,     /* it has reached no safe place within BO_FREEZE_PATIENCE: the request was withdrawn */
     BO_GONE          /* the generation has ended */
 };
 
 #define BO_FREEZE_PATIENCE BO_MS(500)
 
-/* Ask a thread to freeze, or ask how it stands. By the warden, on the ticker's thread. `*why`: static text, if it is
- * not frozen. */
+/* Request that a thread freezes, or get the state of the request. Called by the warden, on the ticker's thread. `*why`:
+ * static text, if the thread is not frozen. */
 enum bo_freezing bo_freeze(struct bo_thread *t, uint32_t generation, const char **why);
-/* Take the request back. False: too late, it stands still, or will in a moment. By the warden. */
+/* Withdraw the request. False: too late, the thread is frozen or is about to be. Called by the warden. */
 bool bo_freeze_withdraw(struct bo_thread *t, uint32_t generation);
-/* Wait until a thread that is about to stand still does. In ordinary code. */
+/* Wait until a thread that is about to freeze is frozen. In ordinary code. */
 void bo_freeze_await(const struct bo_thread *t);
 
-/* On the thread, at a point: is it asked to, and may it? */
+/* On the thread, at a point: was it requested to freeze, and is it safe here? */
 bool bo_freeze_wanted(const struct bo_thread *t);
-/* Then do. Comes back only if the request was taken back meanwhile. */
+/* Freeze the calling thread. Returns only if the request was withdrawn meanwhile. */
 void bo_freeze_here(struct bo_thread *t);
-/* On the thread, in the wake signal's handler, all signals blocked: a summons has come (bo_ladder_summoned). Comes back
- * if this is no safe place. [signal] */
+/* On the thread, in the wake signal's handler, all signals blocked: a summons has come (bo_ladder_summoned). Returns if
+ * it is not safe here. [signal] */
 void bo_freeze_summoned(struct bo_thread *t, void *context);
 
 #endif

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A handler runs at a point, in ordinary code: the point fails or not by its verdict. While it runs its own incident
- * does not count for the thread up to its rung (`resumed`): calls in it are cut by other incidents, or when this one
- * goes up. Each thread runs handlers once for a record and rung.
+ * A handler runs at a point, in ordinary code, and its verdict decides whether the point fails. While a handler runs,
+ * its incident is suppressed for the thread up to its rung (`resumed`): only other incidents interrupt calls in it, or
+ * this one once it climbs. Each thread runs handlers once for a record and rung.
  *
- * How it can go wrong, and how that is noticed:
+ * How a handler can fail, and how that is detected:
  *
  *      hangs                      the rung's time is over
  *      faults                     ladder/fault.c jumps out of it
  *      returns from rung 3        here
  *      throws                     a cleanup in the frame that runs it: rule 36
- *      jumps out of rung 2        bough_longjmp() says so; after another jump `handling` lies below the stack pointer when
- *                                 the thread's next region begins or ends, or when a point of the thread is about to fail
- *      posts to its own target    that is an event like any other's
+ *      jumps out of rung 2        bough_longjmp() reports it; after another jump `handling` lies below the stack pointer
+ *                                 when the thread's next region begins or ends, or when a point of it is about to fail
+ *      posts to its own target    this counts as an event, like any other post
  */
 #define _GNU_SOURCE
 #include "ladder/handler.h"
@@ -67,15 +67,15 @@ static void not_for_this_incident(struct bo_thread *t, uint64_t seq, int rung, i
     bo_suppress(&t->resumed, seq, until, (uint8_t)rung);
 }
 
-/* ---- one that does not return ------------------------------------------------------------------------------------ */
+/* ---- a handler that does not return ------------------------------------------------------------------------------ */
 
-/* Its frame is gone. From rung 3 that is how it should be. */
+/* A jump or an exception has left the handler's frame. From rung 3 that is the intended way. */
 void bo_ladder_jumped(struct bo_thread *t, struct bo_handling *until)
 {
     t->handling = until;
     bo_store_seq(&t->resumed.seq, 0);
     t->jumped = t->handled_rung == BOUGH_RUNG_HANDLER;
-    bo_level_recompute(t); /* it counts again */
+    bo_level_recompute(t); /* the record counts again */
 }
 
 /* A call of a handler, and what was open in the thread before. */
@@ -86,25 +86,25 @@ struct running {
     bool returned;
 };
 
-/* A C++ exception leaves the handler, and with it the library's call that the handler ran in. The handlers around it,
- * and the calls that those ran in, are not left yet. */
+/* A C++ exception leaves the handler, and also the library's call that the handler ran in. It has not left outer
+ * handlers and their calls yet. */
 static void left_by_exception(const struct running *call)
 {
     if (call->returned)
         return;
     struct bo_thread *t = call->t;
     struct bo_handling *outer = call->h->outer;
-    bo_level_end_abandoned(t, (uintptr_t)call); /* the regions' memory is in use for something else by now */
+    bo_level_end_abandoned(t, (uintptr_t)call); /* by address: the memory of these regions may be overwritten already */
     bo_branch_unwind(t, call->top);
     if (!outer)
         bo_foreign_abandon(t);
     bo_undo_until(outer ? outer->undo : NULL);
     bo_busy = outer ? outer->busy : 0;
-    t->call.last_was_cut = 1; /* what the exception leaves now, it leaves because of the interrupt */
+    t->call.last_was_cut = 1; /* the exception counts as caused by the interrupt */
     bo_ladder_jumped(t, outer);
 }
 
-/* A function of its own: a jump out of a fault must not disturb `returned`. */
+/* A separate function, so that the jump after a fault does not clobber `returned`. */
 __attribute__((noinline)) static int call_guarded(struct bo_thread *t, struct bo_handling *h,
                                                   const struct bough_region *region, struct bough_incident *incident)
 {
@@ -114,7 +114,7 @@ __attribute__((noinline)) static int call_guarded(struct bo_thread *t, struct bo
     return verdict;
 }
 
-/* -1: it has faulted. */
+/* Returns the verdict; -1: the handler has faulted. */
 static int call(struct bo_thread *t, struct bo_handling *h, const struct bough_region *region,
                 struct bough_incident *incident)
 {
@@ -165,7 +165,7 @@ static enum outcome resume(struct bo_thread *t, struct bo_record *r, const struc
     not_for_this_incident(t, h->seq, h->rung, until);
     bo_store_seq(&r->hold_until, until);
     tell(r, BO_RESUMED);
-    bo_ticker_look(&t->t); /* when that time is over it counts again */
+    bo_ticker_look(&t->t); /* at the end of that time the record counts again */
     return until > bo_now() ? GOES_ON : FAILS;
 }
 
@@ -201,7 +201,7 @@ static enum outcome judge_verdict(struct bo_thread *t, struct bo_record *r, cons
     }
 }
 
-/* ---- all of a thread's ------------------------------------------------------------------------------------------- */
+/* ---- all handlers of a thread ------------------------------------------------------------------------------------ */
 
 static bool of_rung(const struct bough_region *region, int rung)
 {
@@ -251,8 +251,8 @@ void bo_ladder_end_abandoned(struct bo_thread *t, uintptr_t sp)
 {
     if ((uintptr_t)t->handling >= sp)
         return;
-    bo_undo = NULL;            /* it lay in frames that are gone */
-    bo_ladder_jumped(t, NULL); /* what it was nested in is not known any more */
+    bo_undo = NULL;            /* the list lies in frames that are gone */
+    bo_ladder_jumped(t, NULL); /* outer handlers are unknown: the jump may have left them too */
 }
 
 void bo_ladder_undo(const struct bo_handling *until)
@@ -302,7 +302,7 @@ static const struct bough_region *async_final(const struct bo_thread *t)
     return region;
 }
 
-/* In the wake signal's handler: the final one runs on top, with the signals blocked that were so below. */
+/* Runs the final handler inside the wake signal's handler, with the signal mask of the interrupted code. */
 static void run_on_top(struct bo_thread *t, struct bo_record *r, const struct bough_region *region, void *context)
 {
     const ucontext_t *uc = context;
@@ -317,7 +317,7 @@ static void run_on_top(struct bo_thread *t, struct bo_record *r, const struct bo
 
 void bo_ladder_summoned(struct bo_thread *t, void *context)
 {
-    bo_freeze_summoned(t, context); /* comes back if that is not what it is for, or not safe */
+    bo_freeze_summoned(t, context); /* returns if no freeze was requested, or if it is not safe here */
     bo_word_clear(&t->t.word, BO_SUMMONED, BO_BY_ANSWER);
     struct bo_record *r = bo_pending_record(t, true);
     const struct bough_region *region = async_final(t);
@@ -337,7 +337,7 @@ int bough_handler_begin(struct bough_region *region, bough_handler_fn *fn, void 
         region->kind = 0;
     if (!fn || (flags & ~known) || (flags & known) == BOUGH_HANDLER_ASYNC)
         return errno = EINVAL, -1;
-    bo_help_need(); /* without helpers only reports are missing */
+    bo_help_need(); /* if there are no helpers, only reports are missing */
     bo_fault_catch();
     return bo_level_begin_handler(region, (bo_code *)fn, argument, flags, file, line,
                                   (uintptr_t)__builtin_frame_address(0));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rungs 2 and 3: the program's handlers, on the target's thread (rules 35, 36). */
+/* Rungs 2 and 3: run the application's handlers on the target's thread (rules 35, 36). */
 #ifndef BO_LADDER_HANDLER_H
 #define BO_LADDER_HANDLER_H
 
@@ -7,19 +7,19 @@
 #include <bough/ladder.h>
 #include "state/arena.h"
 
-/* A handler that runs, in the frame that runs it. */
+/* A running handler. It lies in the frame of the function that runs it. */
 struct bo_handling {
     struct bo_handling *outer;
     struct bo_record *record;
     uint64_t seq;
     int rung;
-    int signo;            /* of the fault that ended it */
-    uint32_t busy;        /* bo_busy, when it began */
-    struct bo_undo *undo; /* the same of what the calls it runs in have to put right */
+    int signo;            /* the signal of the fault that ended the handler; 0: none */
+    uint32_t busy;        /* bo_busy at its start */
+    struct bo_undo *undo; /* bo_undo at its start: the cleanup of the calls that it runs in */
     sigjmp_buf fault;
 };
 
-/* For rung 3: ask by signal those that run a final handler asynchronously. */
+/* For rung 3: send a summons to a thread that runs a final handler asynchronously. */
 void bo_handler_summon(struct bo_thread *t, uint32_t generation);
 
 #endif

@@ -35,7 +35,7 @@ static void *help(void *unused)
     return NULL;
 }
 
-/* Signals are the program's affair, and all blocked here. */
+/* Helpers block all signals, which belong to the application. */
 static int start_one(void)
 {
     pthread_attr_t attributes;
@@ -52,7 +52,7 @@ static int start_one(void)
         bo_sub_seq(&helpers_alive, 1);
         bo_sub_seq(&helpers_idle, 1);
     } else {
-        pthread_setname_np(thread, "bough-helper"); /* it may not have run yet, and is known by its name from here on */
+        pthread_setname_np(thread, "bough-helper"); /* named by its creator, so that it has the name before it runs */
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     pthread_attr_destroy(&attributes);
@@ -65,8 +65,8 @@ static bool take_job(struct job *job)
     return bo_cas_seq(&job->state, &state, RUNNING);
 }
 
-/* The last idle helper starts the next one before it runs its job, which can hang. That needs memory, whose lock a
- * frozen thread may hold: so there are spare helpers. */
+/* The last idle helper starts the next one before it runs its job, which can hang. Starting a thread allocates memory,
+ * and a frozen thread may hold malloc's lock: so there are spare helpers. */
 static bool run_one(void)
 {
     for (int i = 0; i < JOBS; i++) {
@@ -75,7 +75,7 @@ static bool run_one(void)
             continue;
         if (bo_sub_seq(&helpers_idle, 1) == 1 && bo_load_seq(&helpers_alive) < MOST)
             start_one();
-        bo_own_end(); /* what it runs may be the program's */
+        bo_own_end(); /* the job may run application code */
         job->fn(job->argument);
         bo_own_begin();
         bo_add_seq(&helpers_idle, 1);

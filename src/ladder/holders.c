@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Of the threads that hold an incident up most are victims: they wait for a lock, for their children, or at the exit
- * for all others. The cause is most likely a thread that computes, and may keep a lock meanwhile; then one that blocks
- * in something else than a lock.
+ * Most threads that delay an incident are victims: they wait for a lock, for their children, or at the exit for all
+ * others. The most likely cause is a thread that computes, and may hold a lock meanwhile; next, one that is blocked in
+ * something other than a lock.
  */
 #include "ladder/holders.h"
 #include <string.h>
@@ -19,11 +19,11 @@ enum rank {
     COMPUTES,
     STAYS_IN_KERNEL, /* uninterruptibly, or stopped */
     BLOCKS,          /* in foreign code, in another call than futex() */
-    IN_A_CALL,       /* of the library's, which the interrupt ends */
+    IN_A_CALL,       /* of the library, which the interrupt ends */
     WAITS_FOR_LOCK,  /* or for another thread: futex(), a join */
     WAITS_FOR_CHILDREN,
     STANDS_STILL, /* frozen, not begun, or not to be seen */
-    ASKS,         /* it is the caller */
+    ASKS,         /* the calling thread */
     WAITS_AT_EXIT
 };
 
@@ -53,7 +53,7 @@ static enum rank by_task(const struct bo_thread *t, uint64_t w, const struct bo_
     return waits_for_lock(t, task) ? WAITS_FOR_LOCK : BLOCKS;
 }
 
-/* Each look reads files: of a crowd only so many are looked at. */
+/* Each look reads files, so only a limited number of threads is examined. */
 static enum rank rank_of(struct bo_holders *h, const struct bo_thread *t, uint64_t w)
 {
     struct bo_task task;
@@ -94,7 +94,7 @@ static void put_holder(struct bo_out *o, const struct bo_thread *t)
     bo_put(o, ")");
 }
 
-/* The others by name, as many as there is room for: a name that would be cut is left out. */
+/* Names as many of the other threads as fit: a name that would be cut is left out. */
 static void put_others(const struct bo_holders *h, char *text, size_t size)
 {
     enum { ENDING = 6 }; /* ", ..." */

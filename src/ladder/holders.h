@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The threads that hold an incident or an exit up, the likely cause first (rule 40). */
+/* The threads that delay an incident or an exit, the likely cause first (rule 40). */
 #ifndef BO_LADDER_HOLDERS_H
 #define BO_LADDER_HOLDERS_H
 
@@ -12,13 +12,13 @@ struct bo_holder {
     int rank;
 };
 
-/* Begins as {0}. `count` of all that were added; the first few of them in order. */
+/* Begins as {0}. Has the number of threads added, and the most likely few of them, in order. */
 struct bo_holders {
     unsigned count, looks;
     struct bo_holder first[BO_HOLDERS_NAMED];
 };
 
-/* A thread that has not ended; its word as it was. */
+/* Add a thread that has not ended, with its word as it was read. */
 void bo_holders_add(struct bo_holders *h, const struct bo_thread *t, uint64_t word);
 /* "thread 17 (reader) is running; and 2 more: 18 (writer), 16 (main)"; "" if none was added. */
 void bo_holders_put(const struct bo_holders *h, char *text, size_t size);

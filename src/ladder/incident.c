@@ -24,9 +24,10 @@ static struct bo_incident *find_incident(const struct bo_record *r)
     return NULL;
 }
 
-enum { TRIES = 8 }; /* the warden waits for no thread */
+enum { TRIES = 8 }; /* limited, because the warden never waits */
 
-/* A full table: the incident climbs all the same, only its end goes untold and its timer is not taken back. */
+/* If the table is full, the incident climbs nevertheless, but its end is not reported and its timer is not
+ * cancelled. */
 struct bo_incident *bo_incident_watch(struct bo_target *target, struct bo_record *r)
 {
     static struct bo_incident spare;
@@ -38,7 +39,7 @@ struct bo_incident *bo_incident_watch(struct bo_target *target, struct bo_record
     struct bough_record posted;
     bo_record_describe(r, &posted);
     for (int tries = 0; tries < TRIES && identity(bo_load_seq(&r->state)) != identity(state); tries++) {
-        state = bo_load_seq(&r->state); /* it was closed and posted again: use the new one */
+        state = bo_load_seq(&r->state); /* the record was closed and posted again: use the new post */
         bo_record_describe(r, &posted);
     }
     *i = (struct bo_incident){.record = r,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The incidents that the warden watches: those that may climb to the end of the process, or have gone up already. An
- * incident's standing is in its record, where it can be seen from outside; here is what only the warden needs. Only the
- * ticker's thread uses it. The data for reports is copied while the record stands: later both record and target may be
- * reused.
+ * The incidents that the warden watches: those that may climb to the end of the process, or have climbed already. An
+ * incident's standing is in its record, where it can be seen from outside; this is only the warden's data. Only the
+ * ticker's thread uses it. The data for reports is copied while the record is pending: later both record and target may
+ * be reused.
  */
 #ifndef BO_LADDER_INCIDENT_H
 #define BO_LADDER_INCIDENT_H
@@ -14,10 +14,10 @@ enum { BO_WATCHED = 256 };
 
 struct bo_incident {
     struct bo_record *record;
-    uint64_t state; /* the record's generation and serial, to see that it is over */
+    uint64_t state; /* the record's generation and serial, which change at the incident's end */
     struct bo_target *target;
     bool branch, climbs;
-    bool told; /* of anything: its end is news as well */
+    bool told; /* something was reported, so the end is reported, too */
     uint8_t rung;
     uint32_t serial;
     struct bough_record posted;
@@ -29,9 +29,9 @@ struct bo_incident {
 extern struct bo_incident bo_watched[BO_WATCHED];
 extern unsigned bo_watched_count;
 
-/* The record serves another one by now, or none. */
+/* Is the incident over? Then its record belongs to another incident, or to none. */
 bool bo_incident_over(const struct bo_incident *i);
-/* The entry of a record that stands; made, if it has none. */
+/* The entry of a pending record; created if it has none. */
 struct bo_incident *bo_incident_watch(struct bo_target *target, struct bo_record *r);
 
 #endif

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The timer belongs to the kernel and sends SIGKILL: it needs no thread of this process, and no signal mask keeps it
- * off. To process 1 of a pid namespace that signal does nothing, nor does any other whose action is the default; there
- * a thread that does nothing else ends the process by exit_group.
+ * The timer belongs to the kernel and sends SIGKILL: it needs no thread of this process, and no signal mask blocks it.
+ * Process 1 of a pid namespace ignores that signal, as any other with the default action; there a dedicated thread ends
+ * the process by exit_group.
  *
- * The kernel has no clock that stands still with a process: a process that is stopped (SIGSTOP, a debugger) for longer
- * than the rest of its grace period is killed. The warden sets the timer again as soon as it sees that it was stopped.
+ * The kernel has no clock that stops with a process: a process that is stopped (SIGSTOP, a debugger) for longer than
+ * the rest of its grace period is killed. The warden sets the timer again as soon as it detects that the process was
+ * stopped.
  */
 #define _GNU_SOURCE
 #include "ladder/kill.h"
@@ -38,24 +39,26 @@ enum { UNMADE, BEING_MADE, MADE, BY_THREAD, NOT_POSSIBLE };
 
 static _Atomic uint32_t timer_state;
 static int kill_timer;
-static _Atomic uint64_t armed;   /* when the end comes, and how many posters have been here */
+static _Atomic uint64_t armed;   /* the time of the kill, and a count of posters */
 static _Atomic uint32_t armings; /* futex word for process 1's thread */
 
-static char words_path[4096]; /* of the environment: opened when there is something to say */
-static _Atomic int words_fd;  /* the descriptor and 1; 0: standard error */
+static char words_path[4096]; /* from the environment: opened when there is something to write */
+static _Atomic int words_fd;  /* the descriptor + 1; 0: standard error */
 static _Atomic uint32_t want_core;
 
 /* ---- when -------------------------------------------------------------------------------------------------------- */
 
 /*
- * In one word, so that the ticker takes back only what it has looked at: in ms, 0 for never (40 bits), and a count of
- * posters (24 bits). A poster counts also where it changes no time:
+ * Time and count are in one word, so that the ticker does not cancel the time of a post that it has not seen: the time
+ * in ms, 0 for never (40 bits), and a count of posters (24 bits). A poster increases the count also if it does not
+ * change the time:
  *
  *      poster:  1. the record stands, with its cap        ticker:  1. load the count
  *               2. the ticker is to look at it                     2. look at those on its list: watched from now on
- *               3. count; the time, if it is earlier               3. the earliest cap of those watched: set, if the count is the same
+ *               3. count; the time, if it is earlier               3. the earliest cap of those watched: set it, if the
+ *                                                                     count is the same
  *
- * Where the ticker finds the same count, each poster that has counted was on its list in time.
+ * If the ticker finds the same count, each poster that has increased it was on the ticker's list in time.
  */
 enum { COUNT_BITS = 24 };
 #define COUNT_MASK (((uint64_t)1 << COUNT_BITS) - 1)
@@ -123,7 +126,7 @@ static void set_kernel_timer(int64_t when)
         bo_futex_wake(&armings, 1);
 }
 
-/* Two threads may set the timer in the wrong order: each looks again. */
+/* Two threads may set the timer in the wrong order, so each checks the time again. */
 static void set_again(void)
 {
     int64_t now;
@@ -132,7 +135,7 @@ static void set_again(void)
     while (now != time_of_kill(bo_load_seq(&armed)));
 }
 
-/* Of several first callers only one creates the timer: a second timer would never be set back. */
+/* Of several first callers only one creates the timer: a second timer could never be cancelled. */
 void bo_kill_prepare(void)
 {
     uint32_t state = UNMADE;
@@ -140,7 +143,7 @@ void bo_kill_prepare(void)
         return;
     uint32_t made = getpid() == 1 ? (start_guard() ? BY_THREAD : NOT_POSSIBLE) : make_timer() ? MADE : NOT_POSSIBLE;
     bo_store_seq(&timer_state, made);
-    if (time_of_kill(bo_load_seq(&armed))) /* a thread that has posted meanwhile has found no timer to set */
+    if (time_of_kill(bo_load_seq(&armed))) /* a post may have come before there was a timer to set */
         set_again();
     if (made == NOT_POSSIBLE)
         bo_report(
@@ -170,7 +173,7 @@ bool bo_kill_set(int64_t when, uint64_t seen)
     return true;
 }
 
-/* A child has no timer of its parent's. */
+/* A forked child does not inherit its parent's timers. */
 void bo_kill_after_fork(void)
 {
     bo_store_relaxed(&timer_state, UNMADE);
@@ -179,14 +182,15 @@ void bo_kill_after_fork(void)
 
 /* ---- the last words ---------------------------------------------------------------------------------------------- */
 
-/* Set-user-ID, or with capabilities that its caller has not: it does not do what its caller wants done to files. */
+/* A set-user-ID program, or one with more capabilities than its caller, must not write to files that the caller
+ * names. */
 static bool privileged(void)
 {
     return getauxval(AT_SECURE) != 0;
 }
 
-/* A file that another user has put there, or linked there, is not written to. A terminal or /dev/null always belongs to
- * another. */
+/* Is the file owned by this user, so that another user can't redirect the output? Devices are exempt: a terminal or
+ * /dev/null belongs to another user. */
 static bool may_have_words(int fd)
 {
     struct stat is;
@@ -199,7 +203,7 @@ static bool may_have_words(int fd)
     return true;
 }
 
-/* With the process id for %d. */
+/* Opens the path, with %d replaced by the process id. */
 static int open_words(const char *path)
 {
     char name[4096];
@@ -217,7 +221,7 @@ static int open_words(const char *path)
     return errno = error, -1;
 }
 
-/* Out of the way of programs that number their descriptors, as shells do. */
+/* Moves the descriptor to a high number, out of the way of programs that choose descriptor numbers, as shells do. */
 static int move_up(int fd)
 {
     int up = fcntl(fd, F_DUPFD_CLOEXEC, 100);
@@ -236,7 +240,7 @@ int bough_last_words(const char *path, int fd, unsigned flags)
         return -1;
     if (path)
         opened = move_up(opened);
-    *words_path = '\0'; /* what the program says counts */
+    *words_path = '\0'; /* the program's setting overrides the environment's */
     int old = atomic_exchange(&words_fd, opened + 1);
     if (old > 0)
         close(old - 1);
@@ -266,7 +270,7 @@ static void abort_here(void)
 {
     struct sigaction action = {.sa_handler = SIG_DFL};
     sigset_t set;
-    if (!privileged()) /* a core of one belongs to its caller */
+    if (!privileged()) /* the core of a privileged program would belong to its caller */
         prctl(PR_SET_DUMPABLE, 1);
     sigaction(SIGABRT, &action, NULL);
     sigemptyset(&set);
@@ -275,7 +279,7 @@ static void abort_here(void)
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
-/* As process 1 no signal does it. */
+/* By exit_group at the end, because no signal kills process 1. */
 void bo_kill_now(void)
 {
     bo_terminals_put_back();

@@ -22,12 +22,12 @@ static struct item {
     char line[LINE];
 } line_ring[ROOM];
 
-static _Atomic uint32_t written, read_; /* counts; their difference is what waits */
+static _Atomic uint32_t written, read_; /* counts; their difference is the number of waiting items */
 static _Atomic uint32_t handing_out;
 static struct bo_lock callback_lock; /* the callback and its argument change together */
 static bough_transition_fn *callback;
 static void *callback_argument;
-static _Atomic bool wanted; /* is there a callback? The ticker's thread, which asks, waits for no lock */
+static _Atomic bool wanted; /* is there a callback? Atomic, because the ticker's thread must not wait for a lock */
 
 int bough_on_transition(bough_transition_fn *fn, void *argument)
 {
@@ -65,8 +65,8 @@ static struct item *next_one(void)
     return next != bo_load_seq(&written) && bo_load_seq(&i->ready) == next + 1 ? i : NULL;
 }
 
-/* One thread delivers at a time. A thread that finds another one delivering leaves its item to that one, which looks
- * again before it ends: no item stays behind. */
+/* One thread delivers at a time. If another thread is delivering, the item is left to that thread, which checks again
+ * before it ends: no item is forgotten. */
 static void hand_all_out(void *unused)
 {
     (void)unused;
@@ -110,12 +110,12 @@ static void copy_text(char *to, size_t size, const char *from)
 void bo_log_queue_line(const char *line)
 {
     struct item *i = bo_help_is_there() ? room_in_queue() : NULL;
-    if (!i) { /* then to standard error, if that takes it at once */
+    if (!i) { /* the ring is full: to standard error, if that accepts it at once */
         bo_report_to_stderr(line);
         return;
     }
     i->is_line = true;
-    bo_plain(i->line, sizeof i->line, line); /* which is plain already: cut at a whole character */
+    bo_plain(i->line, sizeof i->line, line); /* the text is plain already: this cuts it after a whole character */
     announce_item(i);
 }
 

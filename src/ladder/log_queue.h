@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The queue of the warden's reports: lines for the log and transitions for the application's callback. The warden puts
- * them in a ring and goes on; a helper thread delivers them, in order and one at a time (rules 39, 40).
+ * them in a ring and continues; a helper thread delivers them, in order and one at a time (rules 39, 40).
  */
 #ifndef BO_LADDER_LOG_QUEUE_H
 #define BO_LADDER_LOG_QUEUE_H

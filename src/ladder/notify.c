@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What sd_notify(3) documents, without its library: it is called on threads that must not wait nor allocate, and in
- * signal handlers. */
+/* The protocol of sd_notify(3), implemented without its library, because it is used on threads that must not wait or
+ * allocate, and in signal handlers. */
 #define _GNU_SOURCE
 #include "ladder/notify.h"
 #include <bough/ladder.h>
@@ -19,8 +19,8 @@
 
 static struct sockaddr_un address;
 static socklen_t length;      /* 0: there is no listener, or no usable address */
-static bool wrong_address;    /* it names no socket */
-static int64_t interval;      /* of the watchdog, in ns; 0: there is none; -1: it is no time */
+static bool wrong_address;    /* the address names no socket */
+static int64_t interval;      /* of the watchdog, in ns; 0: there is none; -1: not a valid time */
 static pid_t watched_process; /* 0: any */
 
 /* A path, or with '@' a name in the abstract namespace. */
@@ -39,7 +39,7 @@ static void read_address(const char *name)
     length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
 }
 
-/* A positive number up to `most`; -1: it is none. */
+/* A positive number up to `most`; -1: not a valid one. */
 static int64_t number(const char *text, int64_t most)
 {
     char *end;
@@ -74,7 +74,7 @@ __attribute__((constructor)) static void find_supervisor(void)
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
 
-/* 1; 0: there is no listener; -1 with errno. It does not wait for a full queue. */
+/* Returns 1; 0: there is no listener; -1 with errno. Does not wait if the queue is full. */
 static int send_text(const char *text)
 {
     int saved = errno;

@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-/* Notify the supervisor, if there is one (NOTIFY_SOCKET), that the process is stopping and how long that may
- * take: it waits as long. Only the first call does it. Never blocks. */
+/* Notify the supervisor, if there is one (NOTIFY_SOCKET), that the process is stopping, and for how long it should
+ * wait. Only the first call has an effect. Never blocks. */
 void bo_notify_stopping(int64_t left);
 
 #endif

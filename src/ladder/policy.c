@@ -4,7 +4,7 @@
 
 enum verb { NOTHING, UP, RENEW, HOLD, OVER };
 
-/* policy.h has it in words. */
+/* policy.h explains the table. */
 static const uint8_t policy_table[BOUGH_RUNGS][BO_HAPPENINGS] = {
     [BOUGH_RUNG_FLAG] = {[BO_TIME_IS_OVER] = UP, [BO_AGAIN] = UP, [BO_TO_PROMOTE] = UP},
     [BOUGH_RUNG_HANDLER] = {[BO_TIME_IS_OVER] = UP,
@@ -51,7 +51,7 @@ static bool runnable(int rung, const struct bo_means *means)
     }
 }
 
-/* 0: there is none. */
+/* The next rung that has something to run; 0: there is none. */
 static int next_rung(const struct bo_standing *s, const struct bo_means *means)
 {
     for (int rung = s->rung + 1; rung <= s->ceiling; rung++)
@@ -60,7 +60,7 @@ static int next_rung(const struct bo_standing *s, const struct bo_means *means)
     return 0;
 }
 
-/* The latest deadline of a rung: those above it keep their time. */
+/* The latest deadline of a rung that leaves the higher rungs their time. */
 static int64_t latest(const struct bo_standing *s, const struct bo_means *means)
 {
     if (s->cap == BO_FOREVER || s->rung == BOUGH_RUNG_KILL)
@@ -69,7 +69,7 @@ static int64_t latest(const struct bo_standing *s, const struct bo_means *means)
     return s->rung < BOUGH_RUNG_EXIT ? last - means->time[BOUGH_RUNG_EXIT] : last;
 }
 
-/* Where even that has passed, the rung gets a quarter of what is left. */
+/* If even the latest deadline has passed, the rung gets a quarter of the remaining time. */
 static void set_step_deadline(struct bo_standing *s, int64_t from, int64_t time, const struct bo_means *means,
                               int64_t now)
 {
@@ -87,17 +87,18 @@ static struct bo_step up(struct bo_standing s, enum bo_happening what, const str
         set_step_deadline(&s, now, means->time[rung], means, now);
         return (struct bo_step){s, BO_CLIMB};
     }
-    /* A second event, or a fault, at the ceiling is not the end of its time; that nothing can be done is. */
+    /* At the ceiling, a second event or a fault does not end the rung's time; only its end, or that nothing can be
+     * done, makes the incident overdue. */
     if (now < s.until && what != BO_TIME_IS_OVER && what != BO_UNSAFE)
         return (struct bo_step){s, BO_NOTHING};
     bool known = s.overdue;
     s.overdue = true;
-    /* What could be done but for a debugger is tried again. */
+    /* If only a debugger prevents the step, it is tried again. */
     s.until = means->traced ? now + BO_SEC(1) : BO_FOREVER;
     return (struct bo_step){s, known ? BO_WAIT : BO_OVERDUE};
 }
 
-/* More time at this rung. */
+/* Gives the incident more time at this rung. */
 static struct bo_step more(struct bo_standing s, int64_t from, const struct bo_means *means, int64_t now)
 {
     s.overdue = false;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The ladder's policy: where an incident stands, what happens, what time it is -> the next step. A pure function,
- * without threads, clocks or locks; the warden carries out what it says (rules 34 to 38).
+ * The ladder's policy: an incident's standing, an event and the time -> the next step. A pure function, without
+ * threads, clocks or locks; the warden carries out the step (rules 34 to 38).
  *
  * What happens at each rung; the same table drives the function, the exhaustive test and the diagram in
  * docs/ladder.svg:
@@ -17,16 +17,15 @@
  *
  *   up      to the next rung below the ceiling that has something to run: 2 and 3 where handlers are installed, 4 where
  *           a thread can be closed, 5 and 6 always. If there is none, the incident is overdue, when its time is over
- *   renew   it is progress: the thread has the flag's time again, to unwind
- *   hold    the handler's verdict names a time; then the flag's time to unwind
- *   -       nothing: it says nothing about this rung, or comes too late
+ *   renew   the thread makes progress: it has the flag's time again, to unwind
+ *   hold    until the time in the handler's verdict, then the flag's time to unwind
+ *   -       nothing: the event does not apply to this rung, or comes too late
  *
- * An incident is over from outside, at any rung: its target has ended, its record was cleared, its loss published.
+ * At any rung an incident can end by other causes: its target ends, its record is cleared, its loss is published.
  *
- * Deadlines. Each rung has its time from its beginning. Critical sections pause rungs 1 to 3 (`paused_until`). No
- * deadline of rungs 1 to 4 is so late that the exit would lose its time, nor the exit's so late that there is no time
- * for the dump; at the cap everything goes to rung 6. With the times of 30 s: 5 + 1 + 5 + 2 + 8 s, 5 s of pauses, 2 s
- * for the dump: the cap of 28 s.
+ * Deadlines. Each rung has its time from its beginning. Critical sections pause rungs 1 to 3 (`paused_until`). The
+ * deadlines of rungs 1 to 4 leave the exit its time, and the exit's leaves time for the dump; at the cap every incident
+ * climbs to rung 6. With the times of 30 s: 5 + 1 + 5 + 2 + 8 s, 5 s of pauses, 2 s for the dump: the cap of 28 s.
  */
 #ifndef BO_LADDER_POLICY_H
 #define BO_LADDER_POLICY_H
@@ -38,7 +37,7 @@
 enum bo_happening {
     BO_TIME_IS_OVER,
     BO_AGAIN,     /* a second event of the same kind */
-    BO_RETURNED,  /* a handler came back */
+    BO_RETURNED,  /* a handler has returned */
     BO_TO_RESUME, /* with this verdict: until means.resume_until */
     BO_TO_PROMOTE,
     BO_FAULT,
@@ -47,24 +46,24 @@ enum bo_happening {
     BO_HAPPENINGS
 };
 
-/* Where an incident stands. Times are on one clock, BO_FOREVER for none. */
+/* An incident's standing. Times are on one clock, BO_FOREVER for none. */
 struct bo_standing {
     uint8_t rung, ceiling;
-    bool overdue; /* out of time, and nowhere to go */
+    bool overdue; /* its time is over, and no rung is left */
     int64_t until, cap;
 };
 
-/* What there is to climb with. */
+/* What the ladder can do for this target. */
 struct bo_means {
     bool handlers, finals, closable; /* something to run at rungs 2, 3, 4 */
     bool traced;                     /* a debugger is attached: rungs 4 to 6 are only reported (rule 39) */
     int64_t time[BOUGH_RUNGS];
-    int64_t paused_until, resume_until; /* 0: not at all */
+    int64_t paused_until, resume_until; /* 0: not paused, not resumed */
 };
 
 enum bo_action {
     BO_NOTHING,
-    BO_WAIT,    /* another deadline, no more */
+    BO_WAIT,    /* only a new deadline */
     BO_CLIMB,   /* to standing.rung: carry it out */
     BO_OVERDUE, /* report it */
     BO_FINISH   /* it is over */
@@ -75,17 +74,18 @@ struct bo_step {
     enum bo_action action;
 };
 
-/* The first standing of an incident posted at `since` with this ceiling, to be looked at for the first time then. */
+/* The first standing of an incident posted at `since` with this ceiling. Its deadline is the time for the first
+ * look. */
 struct bo_standing bo_policy_open(int64_t since, uint8_t ceiling, int64_t cap, const struct bo_means *means);
-/* The standing afterwards, if a later post lets it climb to `ceiling`, and to the end within `cap` from now. None
- * lowers it. */
+/* The standing after a later post that allows it to climb to `ceiling`, and to the end within `cap` from now. A post
+ * never lowers either. */
 struct bo_standing bo_policy_raise(struct bo_standing standing, uint8_t ceiling, int64_t cap,
                                    const struct bo_means *means, int64_t now);
-/* What follows. BO_TIME_IS_OVER may be said at any time: it counts from the deadline on. */
+/* The next step. BO_TIME_IS_OVER may be passed at any time: it has no effect before the deadline. */
 struct bo_step bo_policy(struct bo_standing standing, enum bo_happening what, const struct bo_means *means,
                          int64_t now);
 
-/* For the test and the diagram: the table's cell, in a word. */
+/* For the test and the diagram: the table's cell as a word. */
 const char *bo_policy_cell(int rung, enum bo_happening what);
 
 #endif

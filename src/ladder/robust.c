@@ -9,7 +9,7 @@
 #include "base/atomic.h"
 #include "base/raw.h"
 
-/* ---- what is libc's ---------------------------------------------------------------------------------------- */
+/* ---- libc's part ---------------------------------------------------------------------------------------- */
 
 #ifdef __GLIBC__
 enum { ROBUST = 16, INHERITS = 32 };
@@ -25,20 +25,20 @@ static _Atomic uint32_t *word_of_robust(pthread_mutex_t *mutex)
 }
 
 #if __PTHREAD_MUTEX_HAVE_PREV
-/* A link leads to the next one's `__next`, as the kernel wants it; bit 0 marks priority inheritance. */
+/* A link points to the next element's `__next`, as the kernel requires; bit 0 marks priority inheritance. */
 static __pthread_list_t *element(__pthread_list_t *link)
 {
     uintptr_t at = (uintptr_t)link & ~(uintptr_t)1;
     return (__pthread_list_t *)(at - offsetof(__pthread_list_t, __next));
 }
 
-/* Out of the holder's list, which the kernel walks when that ends with the process. The next taker writes its own links
- * into the mutex: the walk would end there, and miss what else the holder held. */
+/* Removes the mutex from the holder's list, which the kernel walks at the holder's end. The next holder overwrites the
+ * links in the mutex: the walk would stop there, and miss the other mutexes of the list. */
 static void unlist(pthread_mutex_t *mutex)
 {
     __pthread_list_t *next = mutex->__data.__list.__next, *prev = mutex->__data.__list.__prev;
     if (!next || !prev)
-        return; /* it stands still in the middle of locking it */
+        return; /* the thread was frozen while locking it */
     element(next)->__prev = prev;
     element(prev)->__next = next;
     mutex->__data.__list.__next = mutex->__data.__list.__prev = NULL;
@@ -50,7 +50,7 @@ static void unlist(pthread_mutex_t *mutex)
 }
 #endif
 
-#elif defined(__linux__) /* musl: type, lock, waiters come first, and have since its first release */
+#elif defined(__linux__) /* musl: type, lock and waiters come first, since its first release */
 enum { ROBUST = 4, INHERITS = 8 };
 
 static int type_of(const pthread_mutex_t *mutex)
@@ -65,14 +65,14 @@ static _Atomic uint32_t *word_of_robust(pthread_mutex_t *mutex)
     return (_Atomic uint32_t *)(void *)mutex + 1;
 }
 
-/* The head of the list, which it must not change, looks like an element. */
+/* The head of the list, which must not change, looks like an element. */
 static void unlist(pthread_mutex_t *mutex)
 {
     (void)mutex;
 }
 #endif
 
-/* ---- what is the kernel's ---------------------------------------------------------------------------------- */
+/* ---- the kernel's part ---------------------------------------------------------------------------------- */
 
 int bo_robust_check(const pthread_mutex_t *mutex)
 {
@@ -80,7 +80,7 @@ int bo_robust_check(const pthread_mutex_t *mutex)
     return !(type & ROBUST) ? EINVAL : type & INHERITS ? ENOTSUP : 0;
 }
 
-/* Some wait on the word as one that is shared with other processes, whatever the mutex is; others don't. */
+/* Some libcs wait on the word as on a shared futex, whatever the mutex is; others do not: wake both. */
 static void wake_one(_Atomic uint32_t *word)
 {
     bo_raw3(SYS_futex, (long)word, FUTEX_WAKE, 1);
@@ -93,7 +93,7 @@ void bo_robust_abandon(pthread_mutex_t *mutex, pid_t holder)
     uint32_t seen = bo_load_seq(word);
     if ((seen & FUTEX_TID_MASK) != (uint32_t)holder)
         return;
-    unlist(mutex); /* while it is the holder's still: then the next one writes there */
+    unlist(mutex); /* while the holder still owns the mutex: then the next one overwrites the links */
     while (!bo_cas_seq(word, &seen, (seen & FUTEX_WAITERS) | FUTEX_OWNER_DIED))
         ;
     if (seen & FUTEX_WAITERS)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Robust mutexes of libc, as the kernel deals with them at a thread's death:
+ * Abandons robust mutexes of libc, as the kernel does at a thread's end:
  *
  *      word:  holder's thread id (30) | OWNER_DIED | WAITERS
  *      if the holder is the thread that died:  WAITERS stays, OWNER_DIED is set, one waiter is woken
  *
- * That word is the kernel's interface, the same for each libc. Where it lies in a pthread_mutex_t, and which bit says
- * that it is robust, is libc's: this is the one file that knows.
+ * That word is the kernel's interface, the same for each libc. Its place in a pthread_mutex_t, and the bit for
+ * "robust", depend on libc: only this file uses them.
  */
 #ifndef BO_LADDER_ROBUST_H
 #define BO_LADDER_ROBUST_H
@@ -14,10 +14,10 @@
 #include <pthread.h>
 #include <sys/types.h>
 
-/* 0 if bo_robust_abandon() can do something for it; EINVAL: not robust; ENOTSUP: one with priority inheritance, whose
- * word the kernel owns, or a libc that is not known. */
+/* 0: bo_robust_abandon() supports this mutex; EINVAL: it is not robust; ENOTSUP: it has priority inheritance, so the
+ * kernel owns its word, or the libc is not supported. */
 int bo_robust_check(const pthread_mutex_t *mutex);
-/* If the thread, which stands still or is the caller, holds it: its next taker gets EOWNERDEAD. */
+/* If the thread, which is frozen or is the caller, holds the mutex, the next thread that locks it gets EOWNERDEAD. */
 void bo_robust_abandon(pthread_mutex_t *mutex, pid_t holder);
 
 #endif

@@ -55,7 +55,7 @@ const char *bo_close_below(const struct bo_incident *i)
     uint64_t w;
     begin_scan(&scan, i);
     while ((t = bo_scan_next(&scan, &w))) {
-        /* Main has waited for those that are closed, and has the rung's time to end. */
+        /* Main is not frozen: it waits for the closed threads, and then has the rung's time to end. */
         if (bo_has_children(t) || bo_is_main(t) || bo_load_relaxed(&t->closing))
             continue;
         const char *reason = "";
@@ -83,7 +83,7 @@ void bo_withdraw_below(const struct bo_incident *i)
 
 /* ---- rungs 5 and 6 -------------------------------------------------------------------------------------------- */
 
-/* Whether it can be closed now. Whether a thread reaches a safe place later is known only after a request. */
+/* Can the thread be closed now? Whether it reaches a safe place later is known only after a request. */
 static bool can_be_closed(const struct bo_thread *t, uint64_t w)
 {
     return (w & (BO_IN | BO_CLOSABLE)) && !((w & BO_DISABLED) && (w & BO_TIMED)) && !bo_is_main(t);
@@ -147,7 +147,7 @@ static void begin_kill(const struct bo_incident *i)
     snprintf(last_why, sizeof last_why, "%s (%s) was not handled; %s", bo_kind_name(i->posted.kind), bo_what_for(i),
              place);
     if (!bo_help(write_dump, NULL))
-        write_dump(NULL); /* no other thread to do it: what does not take it at once is not waited for */
+        write_dump(NULL); /* there is no helper: written here, without waiting for the descriptor */
 }
 
 void bo_go_on_killing(const struct bo_incident *i)
@@ -159,10 +159,10 @@ void bo_go_on_killing(const struct bo_incident *i)
 void bo_rungs_after_fork(void)
 {
     bo_store_relaxed(&dumped, 0);
-    bo_leave_not(); /* the parent's exit is not the child's */
+    bo_leave_not(); /* in a forked child: the parent's exit does not concern it */
 }
 
-/* ---- all of them ---------------------------------------------------------------------------------------------- */
+/* ---- carrying out any rung --------------------------------------------------------------------------------------- */
 
 const char *bo_carry_out(struct bo_incident *i, int64_t until)
 {

@@ -5,11 +5,11 @@
 
 #include "state/reach.h"
 
-/* Was it posted to a thread, and not to what branches off it? */
+/* Was the record posted to a thread alone, without its branches? */
 bool bo_alone(const struct bo_record *r, bool branch);
-/* Begin a look at the live threads that it concerns; bo_scan_next() goes on. */
+/* Begin a scan of the live threads that the record concerns; bo_scan_next() continues it. */
 void bo_scan_concerned(struct bo_scan *s, const struct bo_target *target, const struct bo_record *r);
-/* Does a branch that it has open have children that run? */
+/* Does any branch that the thread has open have running children? */
 bool bo_has_children(const struct bo_thread *t);
 bool bo_is_main(const struct bo_thread *t);
 

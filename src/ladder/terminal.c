@@ -13,9 +13,10 @@ enum { TERMINALS = 16, SETTINGS = 128 };
 /*
  * FREE --keep--> TAKEN --settings are there--> KEPT --drop--> FREE
  *
- * The settings are what the kernel reads and writes for TCGETS and TCSETS: nothing looks into them, and so its layout,
- * which is not libc's, need not be known; only that SETTINGS are more than it has. On some machines its size is a part
- * of TCGETS: so <asm/termbits.h>, and not libc's <termios.h>, which has a larger struct of the same name.
+ * The settings are stored as the kernel reads and writes them for TCGETS and TCSETS. They are not interpreted, so the
+ * kernel's layout, which differs from libc's, need not be known; only that it is no larger than SETTINGS. On some
+ * machines its size is a part of TCGETS: so <asm/termbits.h>, and not libc's <termios.h>, which has a larger struct of
+ * the same name.
  */
 enum { FREE, TAKEN, KEPT };
 
@@ -28,7 +29,7 @@ static struct {
     char settings[SETTINGS] __attribute__((aligned(8)));
 } kept[TERMINALS];
 
-/* Which terminal the descriptor is, if it is one. */
+/* Is the descriptor a terminal, and which one? */
 static bool is_terminal(int fd, dev_t *which)
 {
     struct stat s;
@@ -70,8 +71,8 @@ void bo_terminal_drop(int id)
     bo_store_seq(&kept[id].state, FREE);
 }
 
-/* To a process in the background a change of its terminal's settings is a SIGTTOU, which stops it, unless the signal is
- * blocked. TCSETS waits for no output, as TCSETSW does. */
+/* Changing the settings of its terminal stops a background process by SIGTTOU, unless that signal is blocked. TCSETS
+ * does not wait for output, unlike TCSETSW. */
 static void set_terminal(int fd, const char *settings)
 {
     uint64_t mask = (uint64_t)1 << (SIGTTOU - 1), old = 0;

@@ -15,7 +15,7 @@
 #define CONTAINER_GRACE BO_SEC(9)
 enum { LONGEST_MS = 2073600000 /* 24 days */, TO_FINAL = BOUGH_RUNG_FINAL, TO_KILL = BOUGH_RUNG_KILL };
 
-/* For a grace of 30 s (rules 34, 38). */
+/* The defaults, for a grace period of 30 s (rules 34, 38). */
 static const struct bough_ladder standard = {
     .grace = DEFAULT_GRACE,
     .time = {[BOUGH_RUNG_FLAG] = BO_SEC(5),
@@ -51,14 +51,14 @@ static int64_t grace_of_environment(void)
     return 0;
 }
 
-/* A container runtime gives 10 s for the stop, then kills. */
+/* For process 1 the default is shorter: a container runtime waits 10 s, then kills. */
 __attribute__((constructor)) static void read_environment_times(void)
 {
     int64_t grace = grace_of_environment();
     process_grace = grace ? grace : getpid() == 1 ? CONTAINER_GRACE : DEFAULT_GRACE;
 }
 
-/* ---- what counts --------------------------------------------------------------------------------------------- */
+/* ---- the values that apply --------------------------------------------------------------------------------------- */
 
 struct bo_branch *bo_wider(const struct bo_target *target)
 {
@@ -96,8 +96,8 @@ static void fill_from(struct bough_ladder *l, const struct bo_ladder_cells *cell
             l->ceiling[i] = bo_load_relaxed(&cells->ceiling[i]);
 }
 
-/* A time that was not set is the default, scaled. A cap that was set, and times that were not, are scaled to the
- * cap. */
+/* Fills in what was not set: the grace period follows from the cap, if that was set; other times are the defaults,
+ * scaled to the grace period. */
 static void fill_rest(struct bough_ladder *l)
 {
     if (!l->grace)
@@ -148,7 +148,7 @@ static void store(struct bo_ladder_cells *cells, const struct bough_ladder *l)
     bo_store_release(&cells->set, 1);
 }
 
-/* NULL: the caller. The slot, alive; `branch` says of which sort. */
+/* Returns the live slot of a target, NULL meaning the caller; `*branch`: whether it is a branch. */
 static struct bo_target *target_to_set(bough_target target, bool *branch)
 {
     struct bo_thread *t = bo_self_or_adopt();

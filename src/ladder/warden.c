@@ -49,7 +49,7 @@ static void add_thread(struct bo_means *m, const struct bo_thread *t, uint64_t w
     if ((w & BO_DISABLED) && (w & BO_TIMED)) {
         int64_t end = bo_level_budget_end(t), soon = bo_now() + PAUSE_AGAIN;
         if (end != BO_FOREVER && end > soon)
-            end = soon; /* a section may be left before its budget is used up: then the clock goes on */
+            end = soon; /* check soon: if the section ends before its budget is used up, the time continues */
         if (end != BO_FOREVER && end > m->paused_until)
             m->paused_until = end;
     }
@@ -148,14 +148,14 @@ static void take_step(struct bo_incident *i, const struct bo_step *step, const c
     }
 }
 
-/* The bits below are its status. */
+/* The lower 4 bits are the status. */
 static bool is_same_post(const struct bo_record *r, uint64_t state)
 {
     return (state ^ bo_load_seq(&r->state)) >> 4 == 0;
 }
 
-/* False: the record was closed since tend() began, and may have been posted again. What was seen before says nothing
- * about the new post, which has no ceiling at first, and whose poster asks for a look at it. */
+/* False: the record was closed since tend() began, and may have been posted again. What was read before does not apply
+ * to the new post, which has no ceiling at first, and whose poster requests a look. */
 static bool happen(struct bo_target *target, struct bo_record *r, enum bo_happening what)
 {
     uint64_t state = bo_load_seq(&r->state);
@@ -174,7 +174,7 @@ static bool happen(struct bo_target *target, struct bo_record *r, enum bo_happen
     }
     struct bo_incident *i = bo_incident_watch(target, r);
     take_step(i, &step, reason_for(what, text, sizeof text, i));
-    return is_same_post(r, state); /* a handler that it woke may have ended it by now */
+    return is_same_post(r, state); /* a handler that this step woke may have ended the incident by now */
 }
 
 /* ---- looking at a record ----------------------------------------------------------------------------------------- */
@@ -192,7 +192,7 @@ static void read_handler_events(struct bo_target *target, struct bo_record *r)
         happen(target, r, BO_RETURNED);
 }
 
-/* A rung that was asked for at the origin, and events after the first. */
+/* Handles a rung that a post has requested as its origin, and events after the first. */
 static void read_events(struct bo_target *target, struct bo_record *r)
 {
     uint32_t dealt_with = bo_load_relaxed(&r->climbed), events = bo_record_events(r);
@@ -215,12 +215,12 @@ static int64_t soon_at_least(int64_t when)
     return when > soon ? when : soon;
 }
 
-/* What may end the process. */
+/* Watches an incident that may end the process. */
 static void watch_to_the_end(struct bo_target *target, struct bo_record *r)
 {
     struct bo_incident *i = bo_incident_watch(target, r);
     i->climbs = bo_load_seq(&r->ceiling) >= BOUGH_RUNG_KILL;
-    /* A Ctrl-C may be handled, and the process go on. */
+    /* Not for Ctrl-C, which the program may handle and continue. */
     if (bo_is_branch(target) && target->index == BO_ROOT &&
         (i->posted.kind != BOUGH_SIGNAL || i->posted.signo == SIGTERM))
         bo_notify_stopping(bo_load_seq(&r->cap_at) - bo_now());
@@ -232,15 +232,15 @@ static uint8_t ceiling_of(const struct bough_ladder *l, const struct bo_record *
     return set < limit ? set : limit;
 }
 
-/* Beyond it the user has to be protected from a program that dismisses everything. */
+/* From the third event on, a program that dismisses every interrupt must not be able to dismiss this one. */
 static void make_final_in_time(struct bo_record *r)
 {
     if (bo_record_events(r) >= FINAL_EVENT && bo_load_acquire(&r->ceiling) >= BOUGH_RUNG_CLOSE)
         bo_record_make_final(r);
 }
 
-/* A later post may lead further than those before it. Posts with a limit come from the mailbox, which is read on this
- * thread: so no record is lent another's limit here. */
+/* A later post may allow a higher rung than those before it. Posts with a limit come from the mailbox, which is read on
+ * this thread: so a record can't get the limit of another post here. */
 static void read_limit(struct bo_target *target, struct bo_record *r)
 {
     uint64_t state = bo_load_seq(&r->state);
@@ -266,13 +266,14 @@ static void read_limit(struct bo_target *target, struct bo_record *r)
         bo_kill_by(bo_to_monotonic(s.cap));
 }
 
-/* Each of these reads the record again: it may be over by now. Returns when to come again, on bo_now()'s clock. */
+/* Each of these functions reads the record again, because the incident may be over by now. Returns when to look again,
+ * on bo_now()'s clock. */
 static int64_t tend(struct bo_target *target, struct bo_record *r)
 {
     if (!bo_record_stands(r) || (bo_load_relaxed(&r->kind) == BOUGH_EXIT && bo_is_leaving()))
         return BO_FOREVER; /* the interrupt that rung 5 posts to the other threads does not escalate */
     if (!bo_load_acquire(&r->ceiling))
-        return bo_now() + BO_MS(1); /* its poster is about to */
+        return bo_now() + BO_MS(1); /* its poster is about to set it */
     read_limit(target, r);
     if (bo_load_seq(&r->cap_at) != BO_FOREVER && !bo_load_seq(&r->watched))
         watch_to_the_end(target, r);
@@ -280,7 +281,7 @@ static int64_t tend(struct bo_target *target, struct bo_record *r)
     read_handler_events(target, r);
     if (bo_load_seq(&r->rung_until) <= bo_now())
         happen(target, r, BO_TIME_IS_OVER);
-    /* What is carried out now is the ticks' affair. */
+    /* bo_ladder_tick() continues a rung that is being carried out. */
     return bo_load_seq(&r->rung) >= BOUGH_RUNG_KILL ? BO_FOREVER : soon_at_least(bo_load_seq(&r->rung_until));
 }
 
@@ -297,7 +298,7 @@ int64_t bo_ladder_look(struct bo_target *target)
 
 /* ---- ticking ----------------------------------------------------------------------------------------------------- */
 
-/* Only those that have gone up, or were overdue, are news when they are over. */
+/* Of incidents that are over, reports only those that have climbed or were overdue. */
 static void drop_those_over(void)
 {
     for (unsigned i = 0; i < bo_watched_count;) {
@@ -311,8 +312,9 @@ static void drop_those_over(void)
     }
 }
 
-/* Posters set it as well: the timer of a record that is over before its first look is taken back here, too. Not that
- * of a poster that has come since the last tick, whose record this look may have missed: then false (rule 39). */
+/* Posters set the timer as well. So this also cancels the timer for a record that is over before it was first examined,
+ * but not for a post that was made since the last tick, whose record this tick may have missed: then it returns false
+ * (rule 39). */
 static bool set_warden_timer(void)
 {
     static uint64_t seen;
@@ -382,7 +384,7 @@ static void open_incident(struct bo_target *target, struct bo_record *r)
     bo_store_release(&r->ceiling, s.ceiling);
     if (s.ceiling < BOUGH_RUNG_KILL)
         return;
-    bo_ticker_look_by(target, BO_FOREVER); /* on its list first, see kill.c */
+    bo_ticker_look_by(target, BO_FOREVER); /* on the ticker's list first, see kill.c */
     bo_kill_by(bo_to_monotonic(s.cap));
     BO_HOOK(timer_armed);
 }
@@ -396,8 +398,8 @@ static void take_over(void *unused)
     bo_ticker_need();
 }
 
-/* The poster may be a signal handler, in which no thread is started. Where there is no helper either, the kernel's
- * timer is what is left. */
+/* If the ticker was killed, a helper starts a new one, because the poster may be a signal handler, which can't start a
+ * thread. Without a helper only the kernel's timer is left. */
 static void look_after_warden(void)
 {
     if (bo_ticker_is_gone() && bo_help_is_there())
@@ -460,7 +462,7 @@ void bo_ladder_prepare(void)
 
 void bo_ladder_need_help(void)
 {
-    bo_help_need(); /* without helpers only reports and callbacks are missing */
+    bo_help_need(); /* if there are no helpers, only reports and callbacks are missing */
 }
 
 void bo_ladder_forked(void)

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * libbough-preload.so: for programs that know nothing of bough.
+ * libbough-preload.so: for programs that do not use bough.
  *
  *   LD_PRELOAD=libbough-preload.so program ...
  *
- * SIGHUP, SIGINT and SIGTERM, where the program leaves them alone, interrupt it: a blocking call of its main thread
- * fails, so that its own way of ending runs; what does not listen climbs the ladder, and ends with the process. By the
- * environment:
+ * SIGHUP, SIGINT and SIGTERM, unless the program handles or ignores them, interrupt it: a blocking call of its main
+ * thread fails, so that the program ends in its usual way. If it ignores that, the incident climbs the ladder, which
+ * ends the process. By the environment:
  *
  *   BOUGH_PRELOAD   off: do nothing. report: print what was interposed, to standard error
- *   BOUGH_OBJECTS   names of objects, separated by ':', in the place of all (bough/interpose.h)
+ *   BOUGH_OBJECTS   names of objects, separated by ':', to interpose instead of all (bough/interpose.h)
  *   BOUGH_ERRNO     the number of the error of a call that is retried after EINTR; ECANCELED unless it is given
  *   BOUGH_EINTR_ONLY  names of libraries that abort on other errors than EINTR (bough/interpose.h)
  *   BOUGH_GRACE     as for any program that uses bough: how long all of the ladder may take, in seconds
  *
- * However the program ends, its exit status is the signal's, as long as the signal's record stands: exit() in any
- * thread and quick_exit() by BOUGH_SIGNALS_STATUS, _exit() and _Exit() because they are replaced here, for all objects.
+ * However the program ends, its exit status is the signal's while the signal's record is pending: for exit() in any
+ * thread and quick_exit() by BOUGH_SIGNALS_STATUS, for _exit() and _Exit() because they are replaced here, in all
+ * objects.
  *
  * It uses the public interface only.
  */
@@ -35,7 +36,7 @@ static void complain(const char *what)
     fprintf(stderr, "bough: %s: %s\n", what, strerror(errno));
 }
 
-/* The list is kept for good. */
+/* The list is never freed. */
 static const char *const *objects_named(void)
 {
     static const char *list[OBJECTS + 1];
@@ -64,7 +65,7 @@ static struct bough_foreign ways(void)
 
 __attribute__((constructor)) static void begin(void)
 {
-    static struct bough_region whole; /* the main thread takes part for good */
+    static struct bough_region whole; /* the main thread stays opted in */
     const char *mode = secure_getenv("BOUGH_PRELOAD");
     if (mode && strcmp(mode, "off") == 0)
         return;
