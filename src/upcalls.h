@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The upcalls: what a lower layer asks of a higher one. Each is declared here and defined there, where it is known what
- * to do; the lower layer includes nothing from above, and a program that links to any of it has all of it.
- * tests/symbols.py knows them by this header: any other call upward is a mistake. Each has its reason.
+ * Upcalls: functions of higher layers that lower layers call. Each is declared here, with its reason, and defined in
+ * the higher layer; the lower layer includes no header from above. tests/symbols.py reads this header, and rejects any
+ * other call upward.
  */
 #ifndef BO_UPCALLS_H
 #define BO_UPCALLS_H
@@ -11,60 +11,60 @@
 
 /* ---- from thread/ to its own end (thread/thread_end.c) ----------------------------------------------- */
 
-/* An adopted thread ends: the destructor of its key. The key is made when the library begins, before anything that an
- * end needs, and adoption sets it. */
+/* The destructor of the key that adoption sets: an adopted thread ends. The key is created when the library is
+ * initialised, before anything that the end of a thread needs. */
 void bo_thread_ends(void *slot);
 
 /* ---- from wake/ to thread/ ---------------------------------------------------------------------------- */
 
-/* From the wake signal's handler, in an asynchronous region: leave it unless a handler runs inside it. That ends
- * regions, which wake/ does not know. [signal] (thread/async.c) */
+/* From the wake signal's handler, in an asynchronous region: leave it unless a handler runs inside it. This ends
+ * regions, which are in a higher layer than wake/. [signal] (thread/async.c) */
 void bo_async_cut(struct bo_thread *t, void *context);
 
-/* The ticker keeps time; its work needs everything that can be woken, and regions, budgets and grace periods. Both are
- * called on its thread, and return when to come again, on CLOCK_MONOTONIC: for a slot that was enlisted, and at each
- * tick. (thread/service.c) */
+/* The ticker only keeps time; its work concerns regions, budgets and grace periods. Both are called on its thread, for
+ * a slot that was enlisted, and at each tick, and return when to call them again, on CLOCK_MONOTONIC.
+ * (thread/service.c) */
 int64_t bo_service(struct bo_target *target);
 int64_t bo_service_tick(void);
 
 /* ---- from thread/ to branch/ --------------------------------------------------------------------------- */
 
-/* An adopted thread ends, on it: the branches that it has left open are ended. (branch/end.c) */
+/* Called on an adopted thread at its end: end the branches that it has left open. (branch/end.c) */
 void bo_branches_end(struct bo_thread *t);
-/* In a forked child, whose arena is new: its open branches forget the parent's children. `self`: the thread that has
- * forked; NULL if bough does not know it. (branch/branch_fork.c) */
+/* In a forked child, with a new arena: remove the parent's children from its open branches. `self`: the forking thread;
+ * NULL if bough does not know it. (branch/branch_fork.c) */
 void bo_branches_forked(struct bo_thread *self);
 
-/* ---- from a worker to what it runs (branch/child.c) ------------------------------------------------------ */
+/* ---- from a worker to its child (branch/child.c) ------------------------------------------------------ */
 
-/* A child is started by way of a worker, and the worker then runs it: the way back is these two. */
+/* A child is started by a worker, which calls back to run and to end it. */
 struct bo_child;
 /* On the worker: run the child's function, and account for it. Cancellation is disabled when it returns. */
 void bo_child_run(struct bo_child *child);
-/* `left` is set when the function was left by pthread_exit() or pthread_cancel() instead of returning. */
+/* `left`: pthread_exit() or pthread_cancel() has left the function, which has not returned. */
 void bo_child_finish(struct bo_child *child, int returned, bool left);
 
 /* ---- from wake/ and thread/ to api/ (api/signals.c, api/exit.c) -------------------------------------------------- */
 
-/* The ticker finds that no thread of the program's is left: exit(0), by a thread made for it. Exit is the API's, where
- * it is also asked for. */
+/* The ticker has found that no thread of the program is left: call exit(0), on a new thread. The code for exits is in
+ * api/. */
 void bo_last_one_out(void);
-/* In a forked child, with all signals blocked: the program's own handlers, which the API has replaced, are put back. */
+/* In a forked child, with all signals blocked: restore the program's handlers, which the API has replaced. */
 void bo_signals_forked(void);
 
-/* ---- from all of these to ladder/: policy is not known below it -------------------------------------------------- */
+/* ---- from all of these to ladder/, which has the policy -------------------------------------------------- */
 
-/* A record was posted, for the first time or again. The caller's pin keeps the target. [signal] */
+/* A record was posted, for the first time or again. The caller holds a pin on the target. [signal] */
 void bo_ladder_posted(struct bo_target *target, struct bo_record *r, bool repeated);
-/* An incident is over that the ladder watches. [signal] */
+/* An incident that the ladder watches is over. [signal] */
 void bo_ladder_closed(struct bo_record *r);
 
-/* On the ticker's thread: at each look at a live slot with a record, and at each tick. Both return when to come again,
- * on CLOCK_MONOTONIC. */
+/* On the ticker's thread: for each live slot with a record that it examines, and at each tick. Both return when to call
+ * them again, on CLOCK_MONOTONIC. */
 int64_t bo_ladder_look(struct bo_target *target);
 int64_t bo_ladder_tick(void);
 
-/* On the target, at a point: the record stands above rung 1, or the thread is asked to freeze. Runs handlers.
+/* On the target, at a point: the record is above rung 1, or there is a request to freeze the thread. Runs handlers.
  * Returns whether the point fails. */
 enum bo_point bo_ladder_verdict(struct bo_thread *t, struct bo_record *r);
 /* A summons has arrived by signal, with all signals blocked, in a closable region or one with an asynchronous final
@@ -72,24 +72,24 @@ enum bo_point bo_ladder_verdict(struct bo_thread *t, struct bo_record *r);
 void bo_ladder_summoned(struct bo_thread *t, void *context);
 /* A jump has left handlers that run, all inside `until` (NULL: all). */
 void bo_ladder_jumped(struct bo_thread *t, struct bo_handling *until);
-/* A jump leaves all calls that were made inside the handler `until` (NULL: all): what they have to put right is
- * done. */
+/* A jump leaves all calls that were made inside the handler `until` (NULL: all): run their cleanup (state/undo.h). */
 void bo_ladder_undo(const struct bo_handling *until);
-/* Find the handlers that a plain longjmp() has left: they ran below `sp`, a frame of the thread that is in use. */
+/* End the handlers that a plain longjmp() has left: their frames are below `sp`, a frame of the thread that is in
+ * use. */
 void bo_ladder_end_abandoned(struct bo_thread *t, uintptr_t sp);
-/* A generation ends in order, or is copied by a fork: its closers are forgotten. */
+/* A generation ends normally, or was copied by a fork: drop its closers. */
 void bo_ladder_forget_closers(struct bo_thread *t);
 
-/* Names the threads that `is_one` says, the likely cause first: "thread 17 (reader) is in ...; and 2 more: ...".
- * Returns how many they are. */
+/* Name the threads for which `is_one` returns true, the likely cause first: "thread 17 (reader) is in ...; and 2 more:
+ * ...". Returns their number. */
 unsigned bo_ladder_name(bool (*is_one)(const struct bo_thread *t, uint64_t word), char *text, size_t size);
-/* Run fn(argument), which is the program's, on one of the library's threads: a fault in it is reported, as that of
- * `what`, and ends no more than it. (ladder/fault.c) */
+/* Run fn(argument), application code, on a library thread. A fault ends only this function, and is reported with `what`
+ * as its name. (ladder/fault.c) */
 void bo_ladder_guard(void (*fn)(void *), void *argument, const char *what);
-/* Takes a line over that the calling thread must not write itself, and returns true. */
+/* Take over a line that the calling thread must not write itself. Returns whether it did. */
 bool bo_ladder_report(const char *line);
 
-/* In ordinary code: before the ticker is started; and before threads are needed that run what is the program's. */
+/* In ordinary code: called before the ticker is started, and before threads are needed that run application code. */
 void bo_ladder_prepare(void);
 void bo_ladder_need_help(void);
 /* In a forked child, before anything else. */

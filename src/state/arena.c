@@ -12,7 +12,8 @@
 
 struct bo_arena bo_arena;
 
-/* Handles up to these were given out by this process or, before a fork, by another: they are stale, not wrong. */
+/* Indices up to these were used by this process or, before a fork, by its parent: a handle with one is stale, not
+ * invalid. */
 static uint32_t threads_known, branches_known;
 
 /* ---- the mapping: header, threads, branches, records -------------------------------------------------- */
@@ -23,7 +24,7 @@ enum { HEADER_ROOM = 4096 };
 #define RECORD_AT (BRANCH_AT + BO_BRANCHES * sizeof(struct bo_branch))
 #define SIZE (RECORD_AT + (size_t)(BO_THREADS + BO_BRANCHES) * BO_KIND_COUNT * sizeof(struct bo_record))
 
-_Static_assert(sizeof(struct bo_header) <= HEADER_ROOM, "the header has its page");
+_Static_assert(sizeof(struct bo_header) <= HEADER_ROOM, "the header fits in its page");
 
 static void make_header(struct bo_header *h, uint32_t first_generation)
 {
@@ -61,7 +62,8 @@ static void make_root(void)
     bo_word_put(&root->t.word, bo_word_make(1, BO_LIVE), BO_BY_ROOT);
 }
 
-/* The kernel writes all of a shared mapping into a core, 100 MB of zeros. This much of each table goes in. */
+/* The kernel writes all of a shared mapping into a core file, 100 MB of zeros. Only this many slots of each table are
+ * included. */
 enum { IN_CORES = 256 };
 
 static void not_in_cores(const void *from, const void *end)
@@ -80,7 +82,7 @@ static void trim_cores(const struct bo_arena *a)
     not_in_cores(of_branches + (size_t)IN_CORES * BO_KIND_COUNT, (char *)a->head + SIZE);
 }
 
-/* The magic comes last: a reader that finds it finds the rest. */
+/* The magic is written last: a reader that finds it finds the rest. */
 static void make_tables(char *p, uint32_t first_generation)
 {
     struct bo_arena *a = &bo_arena;
@@ -115,8 +117,7 @@ int bo_arena_init(void)
     return 0;
 }
 
-/* ---- free slots: a stack of indices; its head counts changes, so that a pop that was overtaken by a pop and a
- *      push of the same slot fails ------------------------------------------------------------------- */
+/* ---- free slots: a stack of indices, whose head counts changes, against ABA ------------------------- */
 
 static struct bo_target *slot(bool branch, uint32_t index)
 {
@@ -170,7 +171,7 @@ static uint32_t take_next_slot(bool branch)
     return index;
 }
 
-/* In the child of a fork one that the child has kept may stand in the way. */
+/* Takes a slot that was never used. In a forked child it skips slots that the child has kept. */
 static uint32_t grow(bool branch)
 {
     uint32_t index;
@@ -191,7 +192,7 @@ static struct bo_target *take_slot(bool branch)
         return errno = EAGAIN, NULL;
     struct bo_target *t = slot(branch, index);
     if (t->index != index)
-        t->index = index; /* once and for all: the ticker may still look at the slot for its last user */
+        t->index = index; /* never changed later: the ticker may still examine the slot for its previous user */
     if (bo_word_generation(bo_load_relaxed(&t->word)) == 0)
         bo_word_put(&t->word, bo_word_make(bo_arena.head->first_generation, 0), BO_BY_SLOT);
     t->name[0] = '\0';
@@ -204,7 +205,7 @@ struct bo_thread *bo_thread_new(void)
     struct bo_thread *t = (struct bo_thread *)take_slot(false);
     if (!t)
         return NULL;
-    t->event_fd = -1; /* not when it is bound: a child that is withdrawn ends before that, and 0 is a descriptor */
+    t->event_fd = -1; /* not in bo_bind(), which a withdrawn child never reaches; 0 is a descriptor */
     bo_futex_room(t->t.index);
     return t;
 }
@@ -248,15 +249,15 @@ static uint32_t larger(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
-/* Read in the child, where the parent's arena is not: kept as it is given out. */
+/* Stored in ordinary memory when slots are used, because the child can't read the parent's arena. */
 static void know(uint32_t threads, uint32_t branches)
 {
     threads_known = larger(threads_known, threads);
     branches_known = larger(branches_known, branches);
 }
 
-/* Not 1, which the root's handle has in every process; not one that the parent has come to, as far as chance allows;
- * and far from the end, where a slot would begin again. */
+/* A first generation for a child. Not 1, which the root's handle has in every process; very probably not one that the
+ * parent has used; and far from the maximum, where a slot's generations would start again. */
 static uint32_t another_generation(void)
 {
     uint64_t mixed = ((uint64_t)bo_clock() ^ (uint64_t)getpid() << 32) * 0x9e3779b97f4a7c15u;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The arena: every thread, branch and record bough knows, in one mapping.
+ * The arena: every thread, branch and record that bough knows, in one mapping.
  *
  * Slots are type-stable: once a thread's slot, always a thread's slot, so that a poster with a stale handle
  * reads valid memory and finds another generation. They refer to each other by index, not by pointer, so
@@ -33,15 +33,15 @@ enum {
     BO_NONE = 0, /* index 0 is no thread */
     BO_ROOT = 1, /* the branch around everything */
     BO_NAME = 32,
-    BO_LINE = 64,   /* of the processors' caches */
+    BO_LINE = 64,   /* a cache line */
     BO_REGIONS = 6, /* regions kept for the tree, the outermost ones */
     BO_KIND_COUNT = (int)BOUGH_KINDS,
     BO_RUNGS = 7 /* enum bough_rung */
 };
 
-/* What bough_ladder_set() has set for a target: 0 where it has not. In ms, so that all of it fits. */
+/* What bough_ladder_set() has set for a target; 0: not set. In ms, to save space. */
 struct bo_ladder_cells {
-    _Atomic uint32_t set; /* any of them */
+    _Atomic uint32_t set; /* whether any of them is set */
     _Atomic uint32_t grace, cap;
     _Atomic uint32_t time[BO_RUNGS];
     _Atomic uint8_t ceiling[BO_KIND_COUNT + 1];
@@ -51,23 +51,23 @@ struct bo_ladder_cells {
  * Anything that can be posted to: what thread and branch slots begin with. Posters and the ticker write the first cache
  * line. The fields of the owner come after it, so that a post does not take the owner's cache lines.
  *
- *   due         bit k: a record of kind k stands against this target
+ *   due         bit k: a record of kind k is pending for this target
  *   pins        posters that are writing a record here: the slot waits for them
  *   work_next, work_here   link and membership of the ticker's work list, see ticker.c
- *   wake_subtree  a signal handler marked it: the ticker wakes what is below
- *   tick_at     when the ticker looks; only the ticker uses it
+ *   wake_subtree  a signal handler marked it: the ticker wakes the threads below
+ *   tick_at     when the ticker examines the slot; only the ticker uses it
  *   ladder      the values that bough_ladder_set() has set
  *   name        written by the owner only, always terminated
  *
  * Of a thread:
- *   unsent      a signal could not be sent, or there was no room to count its sender: the ticker's
+ *   unsent      a signal could not be sent, or there was no room to count its sender: the ticker sends it
  *   last_wake_at    when the last wake was sent, or an asynchronous region became due
  *   wakes_sent  wake signals sent since the thread last left a call
- *   diagnoses   how often the ticker has looked for the reason, for this wake
+ *   diagnoses   how often the ticker has diagnosed this wake
  *   silence_reported   it was reported that the thread does not acknowledge
- *   blocks_wake it was once seen blocking the wake signal: send the fallback signal immediately
- *   put_off     it shares a lock with others, and its wake is still to come (wake/pace.h)
- *   wave        ...or it was woken, and has a place of this wave; 0: it has none
+ *   blocks_wake it was found to block the wake signal: send the fallback signal immediately
+ *   put_off     it shares a lock with others, and its wake was put off (wake/pace.h)
+ *   wave        it was woken, and has a place of this wave; 0: it has none
  *   join_waiters   threads that wait for this generation to end, on its futex word
  */
 struct bo_target {
@@ -88,7 +88,8 @@ struct bo_target {
     char name[BO_NAME];
 };
 
-_Static_assert(offsetof(struct bo_target, ladder) == BO_LINE, "what others write and what the owner writes lie apart");
+_Static_assert(offsetof(struct bo_target, ladder) == BO_LINE,
+               "the fields that others write and the owner's fields are in different cache lines");
 
 /*
  * Records that do not count until a time (bough_now()): those numbered up to `seq`, unless their rung is above `rung`.
@@ -112,7 +113,7 @@ static inline bool bo_suppression_is_endless(const struct bo_suppression *s)
     return bo_load_seq(&s->seq) && bo_load_relaxed(&s->until) == BO_FOREVER;
 }
 
-/* When it ends, if it holds at `now`; BO_FOREVER: it does not, or has no end. */
+/* When the suppression ends, if it is in force at `now`; BO_FOREVER: it is not, or has no end. */
 static inline int64_t bo_suppression_end(const struct bo_suppression *s, int64_t now)
 {
     int64_t until = bo_load_seq(&s->seq) ? bo_load_relaxed(&s->until) : BO_FOREVER;
@@ -138,7 +139,7 @@ struct bo_foreign_ways {
 enum bo_outcome_note {
     BO_REPORTED,       /* it failed */
     BO_RETRIED,        /* it failed with EINTR, was made again at once, and failed with the other error */
-    BO_TOOK_NO_OTHER,  /* it failed with EINTR and was made again; the caller survives no other error */
+    BO_TOOK_NO_OTHER,  /* it failed with EINTR and was made again; the caller tolerates no other error */
     BO_ENDED_SILENTLY, /* a silent wait ended early */
     BO_IGNORED_POLL    /* the failure of a poll() was ignored; this call failed with its error */
 };
@@ -147,7 +148,7 @@ enum bo_outcome_note {
  * owner, field by field: a report may mix two of them. */
 struct bo_outcome {
     const char *_Atomic call;   /* a name in the library's constant data */
-    const char *_Atomic object; /* the path of the object that called; may be gone */
+    const char *_Atomic object; /* the path of the calling object; may be unloaded */
     _Atomic int64_t at;
     _Atomic int error;    /* the error number; 0: it reported success */
     _Atomic uint8_t last; /* enum bo_outcome_note */
@@ -161,39 +162,42 @@ struct bo_section {
     _Atomic uint64_t pause_seq;
 };
 
-/* The call that the thread is in. Each call uses all of it. */
+/* The call that the thread is in. Each call uses all of these fields. */
 struct bo_call_state {
     uintptr_t frame; /* where on the stack the outermost call was made; while the word says IN */
     const void *due_byte;
     struct bo_libc_wait *libc_wait;
-    uintptr_t foreign_frame;       /* of the function that a call of foreign code was made in */
-    _Atomic uint8_t foreign;       /* enum bo_foreign_step */
-    bool foreign_cut;              /* which was cut */
-    bool last_was_cut;             /* the last failing call was interrupted (rule 28) */
-    bool recomputed_on_top;        /* a handler on top of a call has recomputed the word */
-    _Atomic uint8_t below_handler; /* the wake signal is blocked in a handler's frame, and comes when that returns */
-    bool foreign_from_start;       /* foreign code of the thread takes part from its start on */
+    uintptr_t foreign_frame; /* the frame of the function in which foreign code made its call */
+    _Atomic uint8_t foreign; /* enum bo_foreign_step */
+    bool foreign_cut;        /* that call was interrupted */
+    bool last_was_cut;       /* the last failing call was interrupted (rule 28) */
+    bool recomputed_on_top;  /* a handler that interrupted a call has recomputed the word */
+    _Atomic uint8_t
+        below_handler; /* the wake signal is blocked in a handler's frame, and is delivered when the handler returns */
+    bool foreign_from_start; /* foreign code of the thread is opted in from its start */
 };
 
 /*
  * A thread's slot. It belongs to an OS thread from its adoption or start to its end; each child that a
- * worker runs is another generation. A blocked child costs all of it: the fields stand so that there are no holes.
+ * worker runs is another generation. A blocked child takes all of it: the fields are ordered so that there is no padding.
  *
  *   parent      the branch it is a child of; BO_ROOT for main and adopted threads
  *   top         the innermost branch it has open; BO_NONE
- *   outermost   the outermost one, or the last that it had; BO_NONE
- *   shield      in a cleanup region: the records that are suppressed meanwhile (rule 20)
+ *   outermost   the outermost open branch, or the last one that it had; BO_NONE
+ *   shield      the records that a cleanup region suppresses (rule 20)
  *   delivered_seq     the highest record that a point of this thread has failed for
  *   handlers, finals   regions with a handler of rung 2, of rung 3; seen by the ladder
  *   handling    the handler that runs now, on the thread's stack
  *   resumed     the records suppressed since a handler's verdict to resume
- *   freeze      rung 4, see ladder/freeze.h; freeze_at: since when it is asked to; only the warden uses it
- *   joins       the branch whose children it waits for; BO_NONE; BO_ROOT: it exits, and waits for all other threads
- *   mutexes, unread    set by the thread itself before it freezes: its held mutexes and its unread failures, see branch/lost.h
- *   due_byte    the byte of its word that a call's window tests: `foreign` decides which (thread/foreign.h), but each call would have to look
+ *   freeze      rung 4, see ladder/freeze.h; freeze_at: the time of the request; only the warden uses it
+ *   joins       the branch whose children it waits for; BO_NONE; BO_ROOT: it waits at its exit for all other threads
+ *   mutexes, unread    set by the thread itself before it freezes: its held mutexes and its unread failures, see
+ *                      branch/lost.h
+ *   due_byte    the byte of its word that a call's window tests. It follows from `foreign` (thread/foreign.h); stored, so
+ *               that calls need not compute it
  *   reported    the records delivered to foreign code by a failing call
  *   silenced    the records that have ended a silent wait of foreign code
- *   joining     the thread whose end foreign code waits for, which nothing interrupts; 0
+ *   joining     the thread that foreign code joins, a wait that is never interrupted; 0
  *   paced       it shares a lock with other threads: few of them are woken at a time (wake/pace.h)
  */
 struct bo_thread {
@@ -212,7 +216,7 @@ struct bo_thread {
     _Atomic int64_t freeze_at;
     _Atomic uint32_t joins;
     _Atomic pid_t joining;
-    _Atomic uint8_t closing; /* handed to a helper, which runs its closers */
+    _Atomic uint8_t closing; /* a helper runs its closers */
     _Atomic uint8_t paced;
     _Atomic uint8_t handlers, finals;
     _Atomic uint8_t delivered_rung;
@@ -228,9 +232,9 @@ struct bo_thread {
     uint32_t crit_depth, allow_depth, async_depth, clean_depth, closable_depth;
     uint32_t foreign_depth; /* regions in which foreign code takes part, and one more if it does from the start */
     struct bough_region *regions;
-    uintptr_t stack_low, stack_high; /* of a stranger: when it was started, and 0 (thread/stranger.h) */
+    uintptr_t stack_low, stack_high; /* of a stranger: the time of its start, and 0 (thread/stranger.h) */
     struct {
-        struct bough_region *at; /* its place on the owner's stack: a plain longjmp is found out by it */
+        struct bough_region *at; /* its address on the owner's stack, which shows that a plain longjmp() has left it */
         const char *file;
         int line, kind;
         int64_t since;
@@ -249,18 +253,18 @@ struct bo_thread {
 _Static_assert(sizeof(struct bo_thread) <= 768, "memory of a blocked child: see make bench");
 /* A call works with the word and with one line more. */
 _Static_assert(offsetof(struct bo_thread, call) / BO_LINE == offsetof(struct bo_thread, depth) / BO_LINE,
-               "what each call uses lies together");
+               "the fields that each call uses are in one cache line");
 
 /*
  * A branch's slot. `outer` is the branch around it: the one its owner opened before, or the one its owner
  * is a child of. Everything inside it ends before it: an ancestor of a live thread is live.
  *
- *   ahead      the next branch further out with anything to look at, and since which mark that has held (state/tree.h)
+ *   ahead      the next branch further out with anything to examine, and the mark since which that is valid (state/tree.h)
  *   reach, sure   where to look for the threads inside it (state/reach.h)
- *   depth, jump   how many branches are around it; an ancestor, by which the others are found in few steps (state/reach.h)
+ *   depth, jump   how many branches are around it; an ancestor, by which others are found in few steps (state/reach.h)
  *   shield     it was opened in a cleanup region: records further out are suppressed (rule 20)
  *   live       children that run; the futex word that the end waits on. With BO_ORPHANED: its owner was lost, and the
- *              last child ends it; then its owner is BO_NONE, and it counts as one that is live in the branch around it
+ *              last child ends it; then its owner is BO_NONE, and it counts as a live member of the branch around it
  */
 #define BO_ORPHANED ((uint32_t)1 << 31)
 
@@ -270,7 +274,7 @@ struct bo_reach {
 
 struct bo_branch {
     struct bo_target t;
-    _Atomic uint32_t owner; /* thread index; BO_NONE for the root, and where it was lost */
+    _Atomic uint32_t owner; /* thread index; BO_NONE for the root, and if the owner was lost */
     _Atomic uint32_t outer;
     _Atomic uint32_t depth;
     _Atomic uint32_t jump;
@@ -286,8 +290,8 @@ struct bo_branch {
 } __attribute__((aligned(BO_LINE)));
 
 /*
- * What the mapping begins with; tables of threads, branches and records follow, at the offsets that it gives. For a
- * reader from outside there is no second layout: it was built from the same files, or refuses (version, layout).
+ * The beginning of the mapping; tables of threads, branches and records follow, at the offsets in it. A reader in
+ * another process uses the same layout: it was built from the same files, or refuses to read (version, layout).
  */
 struct bo_header {
     char magic[16]; /* BO_ARENA_MAGIC; written last */
@@ -299,25 +303,26 @@ struct bo_header {
     int64_t started; /* CLOCK_MONOTONIC */
     pid_t pid;
     _Atomic pid_t ticker;        /* its kernel thread; 0: it does not run */
-    _Atomic int64_t stood_still; /* bough_now() is that much behind CLOCK_MONOTONIC (rule 33) */
+    _Atomic int64_t stood_still; /* how far bough_now() is behind CLOCK_MONOTONIC (rule 33) */
     char library[16];            /* its version */
     int ticker_signal;
     _Atomic uint32_t thread_high; /* slots ever used: a scan ends here. In a cache line that is seldom written */
     _Atomic uint32_t branch_high;
 
-    /* Written when a slot is taken, on a cache line apart from the fields that all threads read. `next` was never used,
-     * unless a fork has left it. */
+    /* Written when a slot is taken, on a cache line apart from the fields that all threads read. The slots from `next`
+     * on were never used, unless a fork has kept them. */
     __attribute__((aligned(BO_LINE))) _Atomic uint32_t thread_next;
     _Atomic uint32_t branch_next;
     _Atomic uint64_t thread_free, branch_free; /* stacks: count of changes and index, against ABA */
-    _Atomic uint64_t seq;                      /* numbers records; the ticker dates nothing, posters do */
-    _Atomic uint64_t marks;                    /* how many targets were marked for those below them: see state/tree.h */
+    _Atomic uint64_t seq;                      /* numbers the records */
+    _Atomic uint64_t marks;                    /* counts targets marked for the threads below them: see state/tree.h */
 };
 
 #define BO_ARENA_MAGIC "bough arena"
 enum { BO_ARENA_VERSION = 11 };
 
-/* Where this process has it, and its mailbox. NULL: it has none, because the arena is hidden. */
+/* Where the arena is mapped in this process, and its mailbox. NULL: there is no mailbox, because the arena is
+ * hidden. */
 struct bo_arena {
     struct bo_header *head;
     struct bo_thread *thread;
@@ -328,7 +333,7 @@ struct bo_arena {
 
 extern struct bo_arena bo_arena;
 
-/* A sum over the places of what a reader looks at: another build of the same version may have moved them. */
+/* A checksum of the offsets of the fields that readers use: another build of the same version may have moved them. */
 uint32_t bo_arena_layout(void);
 
 /* Maps the arena and makes the root; once, before anything else. 0 or -1 with ENOMEM. */
@@ -339,21 +344,21 @@ struct bo_thread *bo_thread_new(void);
 struct bo_branch *bo_branch_new(void);
 void bo_thread_free(struct bo_thread *t);
 void bo_branch_free(struct bo_branch *b);
-/* Its name: cut to what there is room for; NULL: none. By its owner. */
+/* Set a target's name, cut if it is too long; NULL: none. Called by its owner. */
 void bo_set_name(struct bo_target *t, const char *name);
 /* A copy of a target's name: the slot may get its next user, and name, at this moment. Returns `name`. */
 const char *bo_name_of(const struct bo_target *t, char name[BO_NAME]);
 
 /* ---- a fork: the child has an arena of its own, in the same place (fork.c) --------------------- */
 
-/* In the parent, before and after: meanwhile the child keeps the place (arena_map.h). */
+/* In the parent, before and after a fork: meanwhile a child inherits the mapping, which reserves its addresses (arena_map.h). */
 void bo_arena_lend(bool begin);
-/* In the child: an empty one, with the root. Its slots begin with generations that no handle of the parent has: it
- * had used `threads` and `branches`. -1: there is no memory, and nothing is mapped there. */
+/* In the child: map an empty arena, with the root. Its slots begin with generations that no handle of the parent has.
+ * `threads` and `branches`: how many slots the parent had used. -1: there is no memory, and nothing is mapped there. */
 int bo_arena_renew(uint32_t threads, uint32_t branches);
-/* No arena at all: what is not the parent's must not look like it. */
+/* Continue without an arena: the child must not use its parent's. */
 void bo_arena_drop(void);
-/* A slot that was copied into it is in use. */
+/* Mark a slot that was copied into the new arena as used. */
 void bo_arena_occupy(const struct bo_target *t);
 
 static inline struct bo_thread *bo_thread_at(uint32_t index)
@@ -366,8 +371,8 @@ static inline struct bo_branch *bo_branch_at(uint32_t index)
     return &bo_arena.branch[index];
 }
 
-/* What `freeze` holds: a step of ladder/freeze.h, and the generation that it is of. In the last one the thread stands
- * still for good. */
+/* `freeze` holds a state of ladder/freeze.h and the generation that it belongs to. In this state, the last one, the
+ * thread stands still. */
 enum { BO_STANDS_STILL = 3 };
 
 static inline uint32_t bo_freeze_make(uint32_t generation, uint32_t step)
@@ -421,9 +426,9 @@ static inline bool bo_handle_is_branch(uint64_t h)
 uint64_t bo_thread_handle(const struct bo_thread *t);
 uint64_t bo_branch_handle(const struct bo_branch *b);
 
-/* The slot of a handle, alive or not, or NULL with errno EINVAL if it is none (any NULL included). */
+/* The slot of a handle, alive or not; NULL with errno EINVAL if the handle is invalid (or NULL). */
 struct bo_target *bo_target_of(uint64_t handle);
-/* The same, of one sort, alive: NULL with EINVAL or ESRCH. */
+/* A live thread or branch by its handle: NULL with EINVAL or ESRCH. */
 struct bo_thread *bo_thread_of_handle(const void *handle);
 struct bo_branch *bo_branch_of_handle(const void *handle);
 
@@ -433,7 +438,7 @@ static inline bool bo_target_is(const struct bo_target *t, uint32_t generation)
     return bo_word_generation(w) == generation && (w & BO_LIVE);
 }
 
-/* The line of a region that is not shown: one that a binding to another language has begun in its own code, negated. */
+/* Is this the line of a hidden region? The internal regions of a binding to another language have a negative line. */
 static inline bool bo_is_internal(int line)
 {
     return line < 0;

@@ -29,10 +29,11 @@
 #define PR_SET_VMA_ANON_NAME 0
 #endif
 
-/* Descriptors are handed out from below, and programs count on the number that comes next. */
+/* The kernel gives out the lowest free descriptors, and programs rely on the next number: bough's are moved up. */
 enum { HIGH = 512 };
 
-/* A file's descriptor, which stays open for those who look. The program may have closed it: `is` tells. */
+/* The descriptor of a file, which stays open for other processes. The program may have closed it, which a comparison
+ * with `is` shows. */
 struct held {
     int fd;
     struct stat is;
@@ -45,7 +46,7 @@ const char *bo_map_hidden(void)
     return hidden_reason[0] ? hidden_reason : NULL;
 }
 
-/* The kernel takes no more than 80 bytes, and none of \ ` $ [ ]. */
+/* The kernel accepts at most 80 bytes, without \ ` $ [ ]. */
 static int hide(const char *why, long error)
 {
     snprintf(hidden_reason, sizeof hidden_reason, error ? "bough hidden: %s (errno %ld)" : "bough hidden: %s", why,
@@ -62,7 +63,7 @@ long bo_map_file(const char *name)
     return fd == -EINVAL ? bo_raw2(SYS_memfd_create, (long)name, flags) : fd; /* before Linux 6.3 */
 }
 
-/* Beyond the limit the kernel would not only refuse but send SIGXFSZ. */
+/* Tested first, because beyond the limit the kernel would also send SIGXFSZ. */
 static bool too_large(size_t size)
 {
     struct rlimit most;
@@ -109,7 +110,7 @@ static int moved_up(int fd)
     return fd;
 }
 
-/* In the child of a fork the number is the parent's, if that is in use for its file still. */
+/* A forked child reuses the parent's descriptor number, if it still refers to the parent's file. */
 static void keep_descriptor(struct held *h, int fd)
 {
     if (!still_ours(h)) {
@@ -137,8 +138,9 @@ void bo_map_forget(void)
 /* ---- the mapping ------------------------------------------------------------------------------------------- */
 
 /*
- * Who may look may open the file to write as well. Sealed, its length stays as it is (or an access of ours could fail),
- * and no one but this mapping writes to it: there are pointers in it. That is asked for when the mapping is there.
+ * A process that may read the file may also open it for writing. The seals fix its length (otherwise an access of this
+ * process could fail), and allow no writes but by this mapping, because the arena contains pointers. They are set after
+ * the mapping was made.
  */
 static bool seal(int fd)
 {
@@ -163,14 +165,14 @@ static void *map_shared(void *at, size_t size)
         return MAP_FAILED;
     }
     keep_descriptor(&arena, fd);
-    /* A child that has it writes into its parent's tree. One that was made without fork()'s handlers, and so has none
-     * of its own, shall rather crash. */
+    /* Not inherited: a child that inherits the mapping would write into its parent's tree. A child that was made
+     * without fork handlers, and so has no arena, crashes instead. */
     madvise(p, size, MADV_DONTFORK);
     return p;
 }
 
-/* Who forks, and a lock for the change from none to one and back: another thread's DONTFORK must not come between
- * this one's DOFORK and its fork. Held for one system call, and never across a fork. */
+/* The number of forking threads, and a lock for its change from 0 to 1 and back: another thread's DONTFORK must not
+ * come between this thread's DOFORK and its fork. The lock is held for one system call, and never across a fork. */
 static struct bo_lock changing;
 static uint32_t forking;
 
@@ -178,7 +180,7 @@ static void lend(void *p, size_t size, bool begin)
 {
     int saved = errno;
     if (hidden_reason[0])
-        return; /* private: the child has a copy in any case */
+        return; /* the memory is private: the child has a copy anyway */
     bo_lock(&changing);
     BO_HOOK(arena_lent);
     if (begin ? forking++ == 0 : --forking == 0)
@@ -224,7 +226,7 @@ void *bo_map_new(void *at, size_t size)
     return p == MAP_FAILED ? NULL : p;
 }
 
-/* Others write to this one, so all that is sealed is its length. No one but its owner and root opens it. */
+/* Other processes write to this file, so only its length is sealed. Only its owner and root can open it. */
 void *bo_map_mail(size_t size)
 {
     if (hidden_reason[0])

@@ -25,7 +25,7 @@ void bo_bind(struct bo_thread *t)
     bo_store_relaxed(&t->tid, (pid_t)bo_raw0(SYS_gettid));
     t->call.due_byte = bo_word_byte(&t->t.word, 0);
     bo_self = t;
-    bo_signal_fence(); /* a handler that comes now finds the slot, and then the word */
+    bo_signal_fence(); /* a signal handler that runs between the stores finds the slot */
     bough_word_ = (const volatile uint32_t *)(const volatile void *)bo_low_half(&t->t.word);
 }
 

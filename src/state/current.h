@@ -5,7 +5,7 @@
 
 #include "state/arena.h"
 
-/* NULL in a thread that bough does not know. */
+/* The calling thread's slot; NULL in a thread that bough does not know. */
 extern BO_TLS struct bo_thread *bo_self;
 extern _Atomic pid_t bo_pid;
 
@@ -24,7 +24,7 @@ static inline bool bo_is_main_thread(const struct bo_thread *t)
 /* Bind a slot to the calling thread; a new slot becomes known to posters by bo_publish() (state/generation.h). */
 void bo_bind(struct bo_thread *t);
 void bo_unbind(struct bo_thread *t);
-/* From here on a stranger; the slot is another thread's to bind. */
+/* The calling thread gives its slot up, so that another thread can bind it. */
 void bo_turn_away(void);
 
 /* The kernel's id of the calling thread. [signal] */

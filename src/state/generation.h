@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A slot's generations: one begins when it is published, and ends when no poster reaches it any more (rule 6).
+ * A slot's generations: a generation begins when it is published, and ends when no poster can reach it any more (rule
+ * 6).
  *
- *      free --bo_thread_new()--> the owner's --bo_publish()--> LIVE --bo_generation_end()--> the owner's, with the next number
+ *      free --bo_thread_new()--> the owner's --bo_publish()--> LIVE --bo_generation_end()--> the owner's, number + 1
  *
- * A poster takes a pin, and then looks at the generation; the owner ends the generation, and then waits for pins. So a
- * poster either sees the end, or is waited for.
+ * A poster takes a pin, and then checks the generation; the owner ends the generation, and then waits for pins. So
+ * either the poster sees the end, or the owner waits for the poster.
  */
 #ifndef BO_STATE_GENERATION_H
 #define BO_STATE_GENERATION_H
@@ -13,15 +14,15 @@
 #include "base/futex.h"
 #include "state/arena.h"
 
-/* LIVE from here on, as a member of `parent`. */
+/* Make a slot LIVE, as a member of `parent`. */
 void bo_publish(struct bo_thread *t, uint32_t parent, uint32_t bits);
-/* A pin that was taken before a look at the generation is given back: the owner may wait for that to end the
- * generation. [signal] */
+/* Release a pin that was taken before checking the generation, whose owner may wait for it to end the generation.
+ * [signal] */
 void bo_unpin(struct bo_target *t, uint32_t generation);
-/* The generation ends: no poster reaches it any more, none is in the middle, its records are closed. `how` is
- * BOUGH_POST_ENDED or BOUGH_POST_LOST. */
+/* End a generation: afterwards no poster can reach it, none is still posting to it, and its records are closed. `how`
+ * is BOUGH_POST_ENDED or BOUGH_POST_LOST. */
 void bo_generation_end(struct bo_target *t, enum bough_post_status how);
-/* The two steps of that. */
+/* The two steps of bo_generation_end(). */
 void bo_posts_end(struct bo_target *t);
 void bo_records_close(struct bo_target *t, enum bough_post_status how);
 

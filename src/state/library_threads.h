@@ -10,9 +10,9 @@
 
 void bo_own_begin(void);
 void bo_own_end(void);
-/* The count in the lower half. Two equal looks mean that nothing has changed between them. */
+/* The count in the lower half. Two equal values mean that nothing has changed between the loads. */
 uint64_t bo_own_look(void);
-/* In a forked child: none. */
+/* In a forked child: set the count to 0. */
 void bo_own_clear(void);
 
 #endif

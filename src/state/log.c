@@ -14,7 +14,7 @@
 
 static _Atomic(bough_report_fn *) reporter = bo_report_to_stderr;
 
-/* At most this many lines in a second; what was dropped is said in the next one. */
+/* The most lines in a second; the next line after that has the number of dropped ones. */
 enum { PER_SECOND = 20 };
 static _Atomic int64_t second;
 static _Atomic uint32_t in_second, dropped;
@@ -49,8 +49,7 @@ void bo_report(const char *format, ...)
     va_end(arguments);
     if (missing && n >= 0 && (size_t)n < sizeof text)
         snprintf(text + n, sizeof text - (size_t)n, " (%u lines before it were dropped)", missing);
-    bo_plain(line, sizeof line,
-             text); /* names and reasons are in it: it stays one line, and says nothing to a terminal */
+    bo_plain(line, sizeof line, text); /* names and reasons must not contain line breaks or terminal escapes */
     if (!bo_ladder_report(line))
         bo_report_line(line);
 }
@@ -63,7 +62,7 @@ void bo_report_line(const char *line)
 bough_report_fn *bough_set_report(bough_report_fn *report)
 {
     if (report)
-        bo_ladder_need_help(); /* to run it, where the library must not */
+        bo_ladder_need_help(); /* helpers call it where this thread must not */
     bough_report_fn *old = bo_swap_seq(&reporter, report ? report : bo_report_to_stderr);
     return old == bo_report_to_stderr ? NULL : old;
 }

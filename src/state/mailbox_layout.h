@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The mailbox: requests of other processes (the command `bough`), and the answers. It is a separate file,
- * "/memfd:bough-mail (deleted)", which its readers may write to as well; so everything in it is checked, and it has no
- * pointers. Its length is sealed, so that no access to it can fail. The process reads it on the ticker's thread
- * (inspect/mailbox.c), to which the writer sends the ticker's signal.
+ * "/memfd:bough-mail (deleted)", to which the processes that can read it may also write; so everything in it is
+ * checked, and it contains no pointers. Its length is sealed, so that no access to it can fail. The process reads it on
+ * the ticker's thread (inspect/mailbox.c), to which the writer sends the ticker's signal.
  *
  *      FREE --writer--> WRITING --writer--> SENT --ticker--> READ --ticker or helper--> ANSWERED
  *        ^                  (by an exchange: there is no lock)                             |
@@ -23,8 +23,8 @@ enum bo_request_kind { BO_ASK_INTERRUPT = 1, BO_ASK_DUMP };
 struct bo_request {
     _Atomic uint32_t state;
     uint32_t kind, rung;
-    uint32_t ceiling; /* it climbs no higher (rule 38); 0: as far as is set for the target */
-    pid_t from;       /* as it says; 0: its PID namespace is another one */
+    uint32_t ceiling; /* the incident's highest rung (rule 38); 0: the target's ceiling */
+    pid_t from;       /* the sender's claim; 0: it is in another PID namespace */
     uint64_t target;  /* a handle */
     char reason[BOUGH_REASON_MAX + 1];
     /* The answer. */
@@ -36,13 +36,13 @@ struct bo_request {
 
 #define BO_MAIL_MAGIC "bough mail 2"
 enum { BO_REQUESTS = 8 };
-/* The writer sends it to the ticker: the second road's (wake/fallback_signal.h). */
+/* The signal that the writer sends to the ticker: the fallback signal (wake/fallback_signal.h). */
 enum { BO_MAIL_SIGNAL = 32 };
 
 struct bo_mailbox {
     char magic[16];
     uint32_t size;             /* of all of this */
-    _Atomic uint32_t requests; /* how many were sent: the ticker looks when it changes */
+    _Atomic uint32_t requests; /* how many were sent: when it changes, the ticker reads the mailbox */
     struct bo_request request[BO_REQUESTS];
 };
 

@@ -18,7 +18,8 @@ static uint64_t part_bit(uint32_t thread)
 
 /* ---- is a thread below a target? -------------------------------------------------------------------------- */
 
-/* For a slot that changes under our eyes: its verdict is thrown away, but must end. 32,768 branches take 37 steps. */
+/* A limit for slots that change during the walk: the result is discarded, but the walk must end. 32,768 branches take
+ * 37 steps. */
 enum { MOST_STEPS = 64 };
 
 static uint32_t depth_of(uint32_t index)
@@ -37,8 +38,8 @@ static void clear_reach(struct bo_reach *r)
     bo_store_relaxed(&r->parts, 0);
 }
 
-/* Where the last two jumps on the way out are equally long, this one spans both and a step more: then jumps of all
- * lengths lie on each way out. */
+/* If the next two jumps outwards are equally long, the new branch's jump spans both and one step more: so each chain
+ * has jumps of all lengths. */
 void bo_branch_place(struct bo_branch *b, uint32_t outer)
 {
     uint32_t middle = jump_of(outer), end = jump_of(middle);
@@ -51,7 +52,7 @@ void bo_branch_place(struct bo_branch *b, uint32_t outer)
     bo_store_relaxed(&b->ahead, 0);
 }
 
-/* The branch itself, or one around it, that is so deep; NULL if there is none. */
+/* The branch itself, or the branch around it, with this depth; NULL if there is none. */
 static const struct bo_branch *ancestor(uint32_t index, uint32_t depth)
 {
     for (int steps = 0; index != BO_NONE && steps < MOST_STEPS; steps++) {
@@ -65,7 +66,7 @@ static const struct bo_branch *ancestor(uint32_t index, uint32_t depth)
     return NULL;
 }
 
-/* Below a thread is what is in its outermost branch. */
+/* A thread is below another thread if it is in the other's outermost branch. */
 static bool below_thread(const struct bo_thread *t, const struct bo_thread *target)
 {
     uint32_t parent = bo_load_relaxed(&target->parent);
@@ -103,8 +104,8 @@ static struct bo_branch *around(const struct bo_branch *b)
     return bo_branch_at(bo_load_relaxed(&b->outer));
 }
 
-/* All threads are below the root. In each branch a bit is set once, so all of this together is linear in the number of
- * branches. */
+/* The root needs no bits, because all threads are below it. In each branch a bit is set once, so the total work is
+ * linear in the number of branches. */
 void bo_reach_add(struct bo_branch *b, uint32_t thread)
 {
     for (struct bo_branch *i = b; i->t.index != BO_ROOT && !has(&i->sure, thread); i = around(i)) {
@@ -131,8 +132,8 @@ void bo_scan_alone(struct bo_scan *s, const struct bo_target *thread)
     *s = (struct bo_scan){.target = thread, .first = thread->index};
 }
 
-/* Below a thread is what is in the outermost branch that it has open. If that has ended meanwhile, nothing is; and if
- * there is another one, it was opened after the mark was made. */
+/* Threads below a thread are those in its outermost open branch. If that branch has ended meanwhile, there are none; a
+ * branch that was opened since then was opened after the mark was made. */
 void bo_scan_begin(struct bo_scan *s, const struct bo_target *target)
 {
     *s = (struct bo_scan){.target = target, .next = 1};
@@ -149,7 +150,7 @@ void bo_scan_begin(struct bo_scan *s, const struct bo_target *target)
     s->high = bo_load_seq(&bo_arena.head->thread_high);
 }
 
-/* The next slot that may be meant; BO_NONE: there is no more. */
+/* The next candidate slot; BO_NONE: there is no more. */
 static uint32_t next_slot(struct bo_scan *s)
 {
     if (!s->begun && s->first != BO_NONE)
@@ -166,7 +167,7 @@ static uint32_t next_slot(struct bo_scan *s)
     return BO_NONE;
 }
 
-/* A slot that is reused during the scan has an adder that sees the mark: skip it. */
+/* A slot that is reused during the scan is skipped: its adder sees the mark. */
 struct bo_thread *bo_scan_next(struct bo_scan *s, uint64_t *word)
 {
     for (uint32_t i; (i = next_slot(s)) != BO_NONE;) {

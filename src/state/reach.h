@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Finds the threads below a target, without a walk out of each, and without a look at all threads.
+ * Finds the threads below a target without walking outwards from each thread, and without examining all threads.
  *
- * The way out of a thread may be thousands of branches long. So each branch knows besides the one around it an ancestor
- * further out, its `jump`, and the ancestor at a given depth is found in a number of steps that grows with the
- * logarithm of the depth.
+ * The chain from a thread to the root may be thousands of branches long. So each branch refers not only to the branch
+ * around it, but also to an ancestor further out, its `jump`. By these, the ancestor at a given depth is found in a
+ * number of steps that grows with the logarithm of the depth.
  *
  * Slots of threads lie in 64 groups of 512, and in a group in 64 parts of 8. A branch has a bit for each group, and one
- * for each part in any of them, in which a child was ever added to it or to a branch inside it. So both bits of a
- * thread below it are set. A child that ends leaves them set: they show where to look, and bo_below() decides.
+ * for each part in any of them, in which a child was ever added to it or to a branch inside it. So for a thread below
+ * it both bits are set. A child that ends leaves them set: they only select candidates, and bo_below() decides.
  *
  *      adder:   1. set the bits in the branch and in all around it   (seq_cst)
  *               2. make the child's slot LIVE                        (seq_cst)
@@ -19,7 +19,8 @@
  * A poster that does not find the bits has made the mark before they were set, so the adder sees it (rule 4).
  *
  * The bits are set once for many children. An adder that finds them in `sure` knows that they are set in all branches
- * around as well: another adder, which has set them in this one first, may still be on its way out.
+ * around, too. The bits alone do not show that, because another adder, which has set them in this branch first, may
+ * still be setting them further out.
  */
 #ifndef BO_STATE_REACH_H
 #define BO_STATE_REACH_H
@@ -28,12 +29,12 @@
 
 /* Puts a branch that is not LIVE yet into the branch `outer`. */
 void bo_branch_place(struct bo_branch *b, uint32_t outer);
-/* Is the thread, whose generation the caller checks before and after, below the target, or it? */
+/* Is the thread the target, or below it? The caller checks the thread's generation before and after. */
 bool bo_below(const struct bo_thread *t, const struct bo_target *target);
-/* A child is about to be LIVE in a branch. */
+/* Called before a child becomes LIVE in a branch. */
 void bo_reach_add(struct bo_branch *b, uint32_t thread);
 
-/* A look at all live threads below a target, the target's own thread first. */
+/* A scan of all live threads below a target. If the target is a thread, it comes first. */
 struct bo_scan {
     const struct bo_target *target;
     bool begun;
@@ -42,9 +43,9 @@ struct bo_scan {
 };
 
 void bo_scan_begin(struct bo_scan *s, const struct bo_target *target);
-/* Of a thread alone, without those that branch off it. */
+/* Scan only the thread, without those in its branches. */
 void bo_scan_alone(struct bo_scan *s, const struct bo_target *thread);
-/* The next one, and its word as it was; NULL: there is no more. */
+/* The next thread, and its word as it was read; NULL: there is no more. */
 struct bo_thread *bo_scan_next(struct bo_scan *s, uint64_t *word);
 
 #endif

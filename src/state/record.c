@@ -84,14 +84,14 @@ static uint64_t tally_of(uint32_t serial, uint32_t flags, uint32_t count)
     return (uint64_t)serial << 36 | (uint64_t)flags << 32 | count;
 }
 
-/* A repeat can make a record final, and widen it to the subtree; never the other way. */
+/* A repeat can make a record final, and widen it to the subtree, but never undo either. */
 static uint32_t merged(uint32_t flags, uint32_t more)
 {
     return ((flags | more) & BOUGH_FINAL) | (flags & more & BOUGH_ALONE);
 }
 
-/* The first post and a repeat may come here in any order; a repeat may also find that the record was closed after it
- * has looked, and written again: then it does not count. Returns whether it has widened the record. */
+/* The first post and a repeat may arrive here in any order. The record may also have been closed and written again
+ * since a repeat examined it: then the repeat does not count. Returns whether the post has widened the record. */
 static bool count_post(struct bo_record *r, uint32_t serial, uint32_t flags)
 {
     uint64_t was = bo_load_seq(&r->tally), now;
@@ -112,8 +112,8 @@ static void raise_rung(_Atomic uint8_t *highest, int rung)
         ;
 }
 
-/* The next event of an incident that is known already. A record that is closed meanwhile, and written again, may get
- * the event as its second: it was posted to the same target at the same moment. */
+/* Counts a further event of a known incident. If the record was closed and written again meanwhile, the new record may
+ * count it as its second event: it was posted to the same target at the same moment. */
 static void post_again(struct bo_record *r, const struct bough_event *event, int limit)
 {
     raise_rung(&r->asked, event->rung);
@@ -126,7 +126,7 @@ uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generatio
 {
     uint64_t state = bo_load_seq(&r->state);
     for (;;) {
-        /* A record of an earlier generation was closed with it, or its slot never had one. */
+        /* Otherwise the state is of an earlier generation, with which the record was closed, or was never written. */
         bool mine = state >> 32 == generation;
         if (mine && bo_record_status(state) != BO_EMPTY) {
             bool widened = count_post(r, bo_record_serial(state), event->flags);
@@ -155,8 +155,7 @@ void bo_record_make_final(struct bo_record *r)
         ;
 }
 
-/* A record that its reader does not own may be closed and written again meanwhile: the reader compares the state before
- * and after. */
+/* Another thread's record may be closed and written again meanwhile: the reader compares the state before and after. */
 __attribute__((no_sanitize("thread"))) void bo_record_describe(const struct bo_record *r, struct bough_record *record)
 {
     *record = (struct bough_record){

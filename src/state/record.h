@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Records: which thread asked a target to stop, why, since when. One for each target and kind, in the arena.
+ * Records: who asked a target to stop, why, and when. There is one for each target and kind, in the arena.
  *
  *   state: generation of the target (32) | serial (28) | status (4); its low half is a futex word
  *
@@ -8,14 +8,12 @@
  *        ^                                           |                                       |
  *        +------- cleared, ended, lost: serial + 1, `last` has how the serial before ended --+
  *
- * Writers hold a pin on the target, so a record belongs to one generation from WRITING to EMPTY (rule 6).
- * A second post finds it not EMPTY and only counts (rule 1), be it WRITING still or closed meanwhile: `tally` names
- * the serial that it counts for. The fields below it are written in WRITING only, and read when the status is PENDING
- * or later.
+ * Writers hold a pin on the target, so a record belongs to one generation from WRITING to EMPTY (rule 6). A second post
+ * finds it not EMPTY and only counts (rule 1), be it WRITING still or closed meanwhile: `tally` names the serial that
+ * it counts for. The fields after it are written in WRITING only, and read when the status is PENDING or later.
  *
- * The fields below the line belong to the ladder: where the incident stands. `rung` is raised by each poster (its
- * origin) and by the ladder on the ticker's thread; the counts of events by posters, `handler_events` by the target's
- * thread.
+ * The fields after the line belong to the ladder: the incident's standing. `rung` is raised by each poster (its origin)
+ * and by the ladder on the ticker's thread; the counts of events by posters, `handler_events` by the target's thread.
  */
 #ifndef BO_STATE_RECORD_H
 #define BO_STATE_RECORD_H
@@ -31,7 +29,7 @@ struct bo_record {
     _Atomic uint32_t last; /* serial (28) and enum bough_post_status (4) of the serial before */
     _Atomic uint32_t waiters;
     _Atomic uint64_t tally; /* serial (28), enum bough_post_flags (4), count (32) */
-    _Atomic uint64_t seq;   /* these two also by the ticker, which may read one that is closed and written again */
+    _Atomic uint64_t seq;   /* the ticker may read this and `since` of a record that is being reused */
     _Atomic int64_t since;
     int64_t value;
     uint64_t target; /* handle */
@@ -41,18 +39,17 @@ struct bo_record {
     _Atomic uint8_t kind;
     _Atomic int64_t grace_until; /* absolute, of the delivered rung */
     /* ---- the ladder's ---- */
-    _Atomic uint8_t rung;    /* where the incident stands; 1: the flag */
-    _Atomic uint8_t asked;   /* a post has asked for this rung at its origin */
-    _Atomic uint8_t ceiling; /* how far it may climb (rule 38); 0: the ladder has not looked yet */
-    _Atomic uint8_t limit;   /* how far its posts let it climb, whatever is set for the target: the highest of theirs */
-    _Atomic uint8_t limit_met; /* the limit that `ceiling` was made of */
-    _Atomic uint8_t overdue;   /* out of time at its ceiling */
-    _Atomic uint8_t
-        handler_events;         /* bits of enum bo_handler_event: what handlers have said and the ladder has not read */
-    _Atomic uint64_t events;    /* how many (8), and when the last one began, in ms (56) */
-    _Atomic uint32_t climbed;   /* events that the ladder has dealt with */
-    _Atomic uint8_t watched;    /* the ladder wants to know when it is over */
-    _Atomic int64_t hold_until; /* a handler's verdict was to work on until then */
+    _Atomic uint8_t rung;           /* the incident's present rung; 1: the flag */
+    _Atomic uint8_t asked;          /* the rung that a post has requested as its origin */
+    _Atomic uint8_t ceiling;        /* its highest rung (rule 38); 0: not set by the ladder yet */
+    _Atomic uint8_t limit;          /* the highest rung that its posts allow, independently of the target's settings */
+    _Atomic uint8_t limit_met;      /* the limit that `ceiling` was computed from */
+    _Atomic uint8_t overdue;        /* out of time at its ceiling */
+    _Atomic uint8_t handler_events; /* bits of enum bo_handler_event that the ladder has not read yet */
+    _Atomic uint64_t events;        /* the number of events (8), and when the last one began, in ms (56) */
+    _Atomic uint32_t climbed;       /* events that the ladder has dealt with */
+    _Atomic uint8_t watched;        /* the ladder is notified of its end */
+    _Atomic int64_t hold_until;     /* the time of a handler's verdict to resume */
     _Atomic int64_t rung_at, rung_until, cap_at; /* when this rung began, its deadline, the end. bo_now()'s clock */
     /* ---- */
     char reason[BOUGH_REASON_MAX + 1];
@@ -61,15 +58,15 @@ struct bo_record {
 /* Whether a point fails for a record that is due. A handler of the ladder can let it pass. */
 enum bo_point { BO_POINT_FAILS, BO_POINT_PASSES };
 
-/* What becomes known about an incident at its target. */
+/* Events at an incident's target. */
 enum bo_handler_event {
-    BO_CAME_BACK = 1, /* a handler has returned in order */
-    BO_RESUMED = 2,   /* with the verdict to work on */
-    BO_PROMOTED = 4,  /* with the verdict to go up */
+    BO_CAME_BACK = 1, /* a handler has returned normally */
+    BO_RESUMED = 2,   /* with the verdict to resume */
+    BO_PROMOTED = 4,  /* with the verdict to promote */
     BO_FAULTED = 8    /* it crashed, returned from rung 3, jumped out */
 };
 
-enum { BO_ONE_EVENT = 250 /* ms: what comes within them is one event (rule 34) */ };
+enum { BO_ONE_EVENT = 250 /* ms: posts within this time are one event (rule 34) */ };
 
 struct bo_target;
 
@@ -94,13 +91,13 @@ static inline uint32_t bo_record_flags(const struct bo_record *r)
 struct bo_record *bo_record_of(const struct bo_target *target, enum bough_kind kind);
 /* Would a post now count as a new event? [signal] */
 bool bo_record_is_event(const struct bo_record *r);
-/* Count an event; false: it belongs to the one before. [signal] */
+/* Count an event; false: it belongs to the event before. [signal] */
 bool bo_record_event(struct bo_record *r);
 static inline unsigned bo_record_events(const struct bo_record *r)
 {
     return bo_load_seq(&r->events) & 0xff;
 }
-/* What a post has done: written a record; widened one from a thread alone to all below it; only counted. */
+/* What a post has done: written a record; widened a record from a thread alone to all below it; or only counted. */
 enum bo_posting { BO_POSTED, BO_WIDENED, BO_REPEATED };
 /* Write or count a post that may climb to rung `limit`; returns its serial. The caller holds a pin on the target of
  * that generation. */
@@ -110,13 +107,13 @@ uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generatio
 void bo_record_deliver(struct bo_record *r);
 /* The record is over; `how` is BOUGH_POST_CLEARED, ENDED or LOST. */
 void bo_record_close(struct bo_record *r, enum bough_post_status how);
-/* "stop", "timeout"...; "?" if it is no kind. */
+/* "stop", "timeout"...; "?" for an invalid kind. */
 const char *bo_kind_name(unsigned kind);
-/* What its target can read about it. */
+/* Describe a record as its target can read it. */
 void bo_record_describe(const struct bo_record *r, struct bough_record *record);
 /* From now on it cannot be cleared. [signal] */
 void bo_record_make_final(struct bo_record *r);
-/* Whether a record stands: PENDING or DELIVERED. */
+/* Is the record PENDING or DELIVERED? */
 bool bo_record_stands(const struct bo_record *r);
 
 #endif

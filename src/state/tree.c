@@ -4,7 +4,7 @@
 #include "state/clock.h"
 #include "state/current.h"
 
-/* Suppresses records further out: those numbered up to `seq` do not count (rule 20), unless they stand at a rung
+/* Suppresses records further out: those numbered up to `seq` do not count (rule 20), unless their incident is at a rung
  * above `rung`. */
 struct shield {
     uint64_t seq;
@@ -13,7 +13,7 @@ struct shield {
 
 static const struct shield no_shield = {0, 0};
 
-/* The same with one suppression more. */
+/* The shield, combined with another suppression. */
 static struct shield shield_or(struct shield s, const struct bo_suppression *also)
 {
     uint64_t seq = bo_load_seq(&also->seq);
@@ -23,7 +23,7 @@ static struct shield shield_or(struct shield s, const struct bo_suppression *als
     return (struct shield){seq, rung > s.rung ? rung : s.rung};
 }
 
-/* The one predicate: does this record not count here? */
+/* Is the record suppressed by the shield? */
 static bool is_shielded(struct shield s, uint64_t seq, const struct bo_record *r)
 {
     return seq <= s.seq && bo_load_relaxed(&r->rung) <= s.rung;
@@ -31,7 +31,7 @@ static bool is_shielded(struct shield s, uint64_t seq, const struct bo_record *r
 
 /* ---- the way out -------------------------------------------------------------------------------- */
 
-/* What a note of a walk holds: the number of marks (48), the branch (16). */
+/* The contents of a walk's note: the number of marks (48), the branch (16). */
 _Static_assert(BO_BRANCHES <= 1 << 16, "a branch's index has 16 bits in a note");
 
 void bo_tree_marked(void)
@@ -39,7 +39,7 @@ void bo_tree_marked(void)
     bo_add_seq(&bo_arena.head->marks, 1);
 }
 
-/* A thread's own records are met where the walk leaves its outermost branch. */
+/* The walk meets a thread's records where it leaves the thread's outermost branch: returns that thread, or BO_NONE. */
 static uint32_t owner_met_at(const struct bo_branch *b)
 {
     uint32_t owner = bo_load_relaxed(&b->owner), outer = bo_load_relaxed(&b->outer);
@@ -78,8 +78,8 @@ uint32_t bo_branch_ahead(uint32_t index, bool note)
     }
 }
 
-/* Called for each target on the way out; stops the walk by returning true. `below` says that the thread the
- * walk began at is not the target itself but branches off it. */
+/* Called for each target on the way out; stops the walk by returning true. `below`: the walk did not begin at the
+ * target itself, but below it. */
 typedef bool visit_fn(void *context, const struct bo_target *target, struct shield shield, bool below);
 
 /* From a branch outwards to the root. */
@@ -97,7 +97,8 @@ static bool walk_out(uint32_t index, struct shield shield, visit_fn *visit, void
     return false;
 }
 
-/* From a thread's innermost branch outwards. By the thread itself, whose branches stay as they are, it leaves notes. */
+/* Walks outwards from a thread's innermost branch. Only a walk by the thread itself leaves notes, because its branches
+ * do not change meanwhile. */
 static bool walk(const struct bo_thread *t, struct shield shield, visit_fn *visit, void *context)
 {
     bool mine = t == bo_self;
@@ -120,12 +121,12 @@ static bool walk(const struct bo_thread *t, struct shield shield, visit_fn *visi
 
 struct search {
     bool admitted;
-    uint32_t kinds; /* a bit for each that counts; 0: all */
+    uint32_t kinds; /* a bit for each kind that counts; 0: all */
     uint64_t highest;
     struct bo_record *found;
 };
 
-/* Of several kinds at one target the one that was posted first: it is the reason. */
+/* Of several kinds at one target, finds the record that was posted first: it is the reason. */
 static bool find_record(void *context, const struct bo_target *target, struct shield shield, bool below)
 {
     struct search *s = context;
@@ -135,7 +136,7 @@ static bool find_record(void *context, const struct bo_target *target, struct sh
         struct bo_record *r = bo_record_of(target, (enum bough_kind)__builtin_ctz(due));
         if (!bo_record_stands(r))
             continue;
-        /* Only a thread can be posted to alone: a branch is nothing without what is in it. */
+        /* Only a post to a thread can be for the thread alone: a post to a branch is always for all that is in it. */
         if (below && !bo_is_branch(target) && (bo_record_flags(r) & BOUGH_ALONE))
             continue;
         uint64_t seq = bo_load_relaxed(&r->seq);

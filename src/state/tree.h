@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Walks out of the tree: which record is due.
+ * Walks from a thread outwards to the root, to find the record that is due.
  *
  * A branch's `outer` is the one around it, so one chain leads from any thread to the root:
  *
@@ -12,41 +12,42 @@
  * From the inside out a thread meets: the branches it has open, its own records, its parent branch, and then,
  * each time the owner changes on the way out, that owner's own records (rule 7).
  *
- * Each thread below a target walks out to it. So that their walks together are no longer than the tree is large, a walk
- * notes in each branch, as `ahead`, where the next one further out is that has a record, a shield or times of the
- * ladder, itself or its owner. A note holds as long as nothing more is marked: it has the number that `marks` had
- * before the walk.
+ * Each thread below a target walks outwards to it. To keep the total length of these walks linear in the size of the
+ * tree, a walk stores in each branch, as `ahead`, the next branch further out that has a record, a shield or times of
+ * the ladder, itself or by its owner. The note is valid as long as nothing more is marked: it contains the value of
+ * `marks` before the walk.
  *
- *      poster:  1. set the kind's bit in target->due   (seq_cst)      walker:  1. load `marks`                     (seq_cst)
- *               2. marks + 1                           (seq_cst)               2. find nothing in these branches   (seq_cst)
- *               3. make the words below due                                    3. note that, with the number
+ *      poster:  1. set the kind's bit in target->due   (seq_cst)   walker:  1. load `marks`                     (seq_cst)
+ *               2. marks + 1                           (seq_cst)            2. find nothing in these branches   (seq_cst)
+ *               3. make the words below due                                 3. note that, with the number
  *
- * A walker that this poster has made due loads a higher number than the notes that overlook the bit. A note is about
- * the targets around a branch, not about the branch itself: a poster that marks a target with no thread below it need
- * not count.
+ * A walker that this poster has made due loads a higher number than that in the notes which miss the bit. A note
+ * describes the targets around a branch, not the branch itself: a poster that marks a target with no thread below it
+ * need not increase `marks`.
  */
 #ifndef BO_STATE_TREE_H
 #define BO_STATE_TREE_H
 
 #include "state/arena.h"
 
-/* The innermost record that is pending for a thread, admitted (its cleanup regions looked at) or
- * not; NULL if there is none. By another thread the result is a hint: the tree may change meanwhile. */
+/* The innermost record that is pending for a thread; with `admitted`, of those that its cleanup regions do not
+ * suppress. NULL if there is none. For another thread the result is a hint: the tree may change meanwhile. */
 struct bo_record *bo_pending_record(const struct bo_thread *t, bool admitted);
 /* The record that a call of foreign code is to be interrupted by, if those suppressed by `s` do not count (rule 22). */
 struct bo_record *bo_pending_foreign(const struct bo_thread *t, const struct bo_suppression *s);
 /* The highest number among the records pending for a thread; 0 if none. */
 uint64_t bo_pending_seq(const struct bo_thread *t);
-/* The same among the kinds that interrupt foreign code. */
+/* The same for the kinds that interrupt foreign code. */
 uint64_t bo_pending_foreign_seq(const struct bo_thread *t);
-/* Is there a record on the branch, which the caller is below, or around it? Shields as they stand at the branch. */
+/* The record on the branch, which the caller is below, or around it, with the shields that apply at the branch;
+ * NULL. */
 struct bo_record *bo_marked(const struct bo_branch *b);
-/* Something is marked for those below it, from now on. [signal] */
+/* Called after a target with threads below it was marked. [signal] */
 void bo_tree_marked(void);
-/* The next branch around this one that has anything to look at; BO_NONE: there is none. `note`: the branch does not end
- * meanwhile. */
+/* The next branch around this one that has anything to examine; BO_NONE: there is none. `note`: leave a note, as the
+ * branch does not end meanwhile. */
 uint32_t bo_branch_ahead(uint32_t index, bool note);
-/* The earliest deadline over a thread's chain; BO_FOREVER if there is none (rule 33). */
+/* The earliest deadline on a thread's chain; BO_FOREVER if there is none (rule 33). */
 int64_t bo_effective_deadline(const struct bo_thread *t);
 
 #endif

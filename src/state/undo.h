@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a blocking call has to put right if it is left without returning: handlers of the ladder run inside of it, and
- * may leave it by bough_longjmp() or a C++ exception (rule 36); so may the program's signal handlers, by
- * bough_longjmp().
+ * Cleanup of a blocking call that is left without returning: handlers of the ladder run inside it, and may leave it by
+ * bough_longjmp() or a C++ exception (rule 36); so may the program's signal handlers, by bough_longjmp().
  *
  *      struct waiting w = {.undo = {.run = leave_line}, ...};
  *      bo_undo_push(&w.undo);
@@ -27,7 +26,7 @@ extern BO_TLS struct bo_undo *bo_undo;
 static inline void bo_undo_push(struct bo_undo *undo)
 {
     undo->outer = bo_undo;
-    bo_signal_fence(); /* a signal handler finds it whole */
+    bo_signal_fence(); /* a signal handler finds the entry complete */
     bo_undo = undo;
     bo_signal_fence();
 }
@@ -38,7 +37,7 @@ static inline void bo_undo_pop(const struct bo_undo *undo)
     bo_undo = undo->outer;
 }
 
-/* The calls in which these were pushed are left: run them, down to `until`. */
+/* Run the entries down to `until`: the calls that have pushed them were left. */
 void bo_undo_until(const struct bo_undo *until);
 
 #endif

@@ -3,7 +3,7 @@
 #include <limits.h>
 #include "base/futex.h"
 
-/* A sender is one system call away, and may have been preempted: a moment is mostly enough. */
+/* A sender needs one more system call, but may have been preempted: usually a short wait is enough. */
 void bo_word_await_senders(bo_word *word)
 {
     uint64_t w = bo_load_seq(word);
@@ -41,7 +41,8 @@ static const struct {
 #undef MAY
 };
 
-/* In a forked child without a ticker each point looks at the deadlines: it is due, and nothing is pending. */
+/* In a forked child without a ticker each point checks the deadlines: then the word is due, although nothing is
+ * pending. */
 static _Atomic bool is_watchful;
 
 BO_BARE static void check_state(uint64_t w)
@@ -57,14 +58,14 @@ BO_BARE static void check_state(uint64_t w)
     assert(!(w & BO_UNADOPTED) || !(w & (BO_IN | BO_ASYNC | BO_CLOSABLE | BO_DISABLED | BO_EVENT)));
 }
 
-/* A signal is promised only where it may come. */
+/* A signal may be promised only where it may be delivered. */
 BO_BARE static void check_note(uint64_t from, uint64_t to)
 {
     bool may_come = (from & (BO_IN | BO_ASYNC)) || ((from & BO_CLOSABLE) && (to & BO_SUMMONED));
     assert(!(to & ~from & BO_NOTE) || may_come);
 }
 
-/* Senders come and go one at a time; a forked child has none. */
+/* The number of senders changes by one at a time; a forked child has none. */
 BO_BARE static void check_counts(uint64_t from, uint64_t to, enum bo_word_step by)
 {
     uint64_t before = from & BO_SENDERS, after = to & BO_SENDERS;

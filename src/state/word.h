@@ -28,9 +28,9 @@
  *  CLOSABLE      a region is open in which a signal may come      owner             owner
  *                from rung 3 on: closable, or with a final
  *                handler that runs asynchronously
- *  SUMMONED      a higher rung wants this thread by a signal      the ladder        the ladder, and
+ *  SUMMONED      a higher rung sends this thread a signal         the ladder        the ladder, and
  *                                                                                   owner when frozen
- *  WAITS         the owner sleeps until the senders are through   owner             owner
+ *  WAITS         the owner sleeps until the senders finish        owner             owner
  *  senders       senders that are between their step on this word     a sender          the same sender
  *                and the end of what the step has promised: a
  *                signal, a write to the event descriptor
@@ -94,7 +94,7 @@ enum bo_word_bits {
     BO_SILENT_DUE = 1 << 16,
 };
 
-/* All that a post makes due. */
+/* The bits that a post makes due. */
 #define BO_ALL_DUE ((uint64_t)(BO_DUE | BO_FOREIGN_DUE | BO_SILENT_DUE))
 
 #define BO_SENDER ((uint64_t)1 << 17)
@@ -103,12 +103,12 @@ enum bo_word_bits {
 #define BO_CHANGES ((uint64_t)0x7ff << 21)
 #define BO_LOW_HALF ((uint64_t)0xffffffff)
 
-/* What a thread that has left a call must let in, or wait for, before it does anything else. */
+/* If any of these is set, a thread that has left a call must first wait for the senders and let the signal in. */
 #define BO_UNDER_WAY ((uint64_t)BO_NOTE | BO_SENDERS)
 
-/* On the owner: sleeps until no sender is between its step on the word and the end of what the step has promised. */
+/* On the owner: sleep until no sender is between its step on the word and the end of what the step has promised. */
 void bo_word_await_senders(_Atomic uint64_t *word);
-/* The end of a sender. [signal] */
+/* A sender has finished. [signal] */
 void bo_word_sent(_Atomic uint64_t *word);
 
 _Static_assert(BO_DUE == BO_ARCH_DUE, "the window tests this bit");
@@ -127,20 +127,20 @@ static inline uint64_t bo_word_make(uint32_t generation, uint32_t bits)
     return (uint64_t)generation << 32 | bits;
 }
 
-/* One more change; its overflow stays within its bits. */
+/* The word with one more change counted; an overflow stays within the field. */
 static inline uint64_t bo_word_changed(uint64_t w)
 {
     return (w & ~BO_CHANGES) | ((w + BO_CHANGE) & BO_CHANGES);
 }
 
-/* What a word becomes when an interrupt is posted to it. */
+/* The word after a post. */
 static inline uint64_t bo_word_posted(uint64_t w)
 {
     w = bo_word_changed(w) | BO_PENDING;
     return w & BO_DISABLED ? w : w | BO_ALL_DUE;
 }
 
-/* Does the step to `next` raise what the thread waits for, and may a signal come there (rule 13)? */
+/* Does the step to `next` set a bit that the thread waits for, where a signal may be delivered (rule 13)? */
 static inline bool bo_word_rises(uint64_t w, uint64_t next)
 {
     uint64_t raised = next & ~w;
@@ -149,7 +149,7 @@ static inline bool bo_word_rises(uint64_t w, uint64_t next)
     return (next & BO_CLOSABLE) && (next & BO_SUMMONED) && (raised & (BO_SUMMONED | BO_DUE));
 }
 
-/* May there be one sender more? */
+/* Is there room to count one more sender? */
 static inline bool bo_word_has_room(uint64_t w)
 {
     return (w & BO_SENDERS) != BO_SENDERS;
@@ -158,9 +158,9 @@ static inline bool bo_word_has_room(uint64_t w)
 /* ---- steps ------------------------------------------------------------------------------------------------------- */
 
 /*
- * All steps there are: a name; the one function that makes it; the bits that it may set, and those that it may clear.
- * SENDERS: one more, one less. CHANGES: counted. The window's assembly sets and clears IN; in C that is CALL. SLOT,
- * ROOT and END change the generation. tests/word.py compares this list with the code.
+ * All steps: the name; the function that makes it; the bits that it may set, and those that it may clear. SENDERS: one
+ * more, one less. CHANGES: counted. The window's assembly sets and clears IN; in C that is CALL. SLOT, ROOT and END
+ * change the generation. tests/word.py compares this list with the code.
  */
 #define BO_WORD_STEPS(X)                                                                                \
     X(CALL, bo_call_window, BO_IN | BO_REPEAT, BO_IN | BO_REPEAT)                                       \
@@ -211,7 +211,8 @@ void bo_word_check(uint64_t from, uint64_t to, enum bo_word_step by);
 void bo_word_look(uint64_t w, int in);
 #endif
 
-/* Set or clear bits; the word before. Macros: what runs in a handler must not call what the thread sanitizer knows. */
+/* Set or clear bits; returns the word before. Macros, because code that runs in a signal handler must not call
+ * functions that the thread sanitizer instruments. */
 #define bo_word_set(word, bits, by)                                       \
     __extension__({                                                       \
         uint64_t bo_bits_ = (bits), bo_from_ = bo_or_seq(word, bo_bits_); \
@@ -225,7 +226,7 @@ void bo_word_look(uint64_t w, int in);
         bo_from_;                                                           \
     })
 
-/* One step: false, with the present word in *w, if the word has changed since it was loaded. */
+/* Make one step. False, with the present word in *w: the word has changed since it was loaded. */
 static inline bool bo_word_step(bo_word *word, uint64_t *w, uint64_t next, enum bo_word_step by)
 {
     if (!bo_cas_seq(word, w, next))
@@ -234,7 +235,7 @@ static inline bool bo_word_step(bo_word *word, uint64_t *w, uint64_t next, enum 
     return true;
 }
 
-/* For a slot without posters: any word. */
+/* Store any word, in a slot without posters. */
 static inline void bo_word_put(bo_word *word, uint64_t next, enum bo_word_step by)
 {
     bo_word_check(bo_load_relaxed(word), next, by);

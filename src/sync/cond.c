@@ -2,10 +2,10 @@
 /*
  * Condition: a queue of tickets (wait_queue.h) and a lock for it.
  *
- * A waiter joins the queue before it unlocks the mutex, so that a notification made under the mutex after
- * that finds it. notify() calls only the first waiter in the queue, which then returns 0; or the queue was empty.
- * An interrupted waiter has left the queue, under its lock, before it
- * returns, so a notification that it could have consumed goes to the next.
+ * A waiter joins the queue before it unlocks the mutex, so that a notification made under the mutex after that finds
+ * it. notify() calls only the first waiter in the queue, if there is one, which then returns 0. An interrupted waiter
+ * has left the queue, under its lock, before it returns, so a notification that it could have consumed goes to the
+ * next.
  *
  * A sequence number in place of the tickets would be smaller, and was the first design; but a waiter that is
  * interrupted after a notification can't see whether the kernel's wake-up was spent on it, and later waiters
@@ -27,7 +27,7 @@ struct awaiting {
     bough_mutex *mutex;
 };
 
-/* The wait is left by a jump or an exception: a notification goes on to the next, and the mutex is held as always. */
+/* A jump or an exception leaves the wait: pass a notification on to the next waiter, and lock the mutex, as always. */
 static void abandon_cond(struct bo_undo *undo)
 {
     struct awaiting *a = (struct awaiting *)undo;

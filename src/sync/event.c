@@ -5,13 +5,13 @@
  *      31        2   1       0
  *     [ how often ] [ SLEEP ] [ SET ]
  *
- * "How often" counts the changes from unset to set. A waiter remembers it and is content as soon as
- * the event is set or has been: so set() followed directly by reset() releases all waiters, and none has
- * to be awake in between. (It would take 2^30 sets during one wait to deceive it.)
+ * "How often" counts the changes from unset to set. A waiter remembers the count, and returns as soon as the event is
+ * set or the count has changed: so set() followed directly by reset() releases all waiters, and none has to be awake in
+ * between. (Only 2^30 sets during one wait would go unnoticed.)
  *
- * No thread sleeps beside a set event: a thread sleeps only on a word that says SLEEP and not SET, and set()
- * changes the word and takes SLEEP off in one step, waking all if it was there. Since waking consumes
- * nothing, an interrupted waiter has nothing to pass on.
+ * No thread sleeps while the event is set: a thread sleeps only while the word has SLEEP and not SET, and set() sets
+ * SET and clears SLEEP in one step, and wakes all threads if SLEEP was set. Since waking consumes nothing, an
+ * interrupted waiter has nothing to pass on.
  */
 #include "sync/sync.h"
 
@@ -24,7 +24,8 @@ static uint32_t after_set(uint32_t state)
 
 int bough_event_set(bough_event_flag *event)
 {
-    /* Written also if it is set already: a reset() that comes next is ordered behind what the caller did before. */
+    /* Written even if the event is set already: a reset() that comes next is ordered after what the caller did
+     * before. */
     uint32_t seen = bo_load_relaxed(bo_word32(&event->state));
     while (!bo_cas_seq(bo_word32(&event->state), &seen, after_set(seen)))
         ;
@@ -44,7 +45,7 @@ int bough_event_is_set(const bough_event_flag *event)
     return bo_load_acquire(bo_word32(&event->state)) & SET;
 }
 
-/* Whether a waiter that began at `since` is content. */
+/* Whether a waiter that read `since` at its start may return. */
 static bool happened(uint32_t since, uint32_t now)
 {
     return (now & SET) || now / ONCE != since / ONCE;

@@ -11,18 +11,18 @@
  *              |
  *              +-- lock, with EOWNERDEAD --> HELD or CONTENDED
  *
- * No thread sleeps indefinitely. A thread sleeps only while the word says CONTENDED, and each step that leaves
- * CONTENDED wakes one sleeper. The woken thread accounts for the other sleepers: it takes the mutex
- * as CONTENDED, or, where another thread came first, makes it CONTENDED and sleeps again. If it is interrupted in that
- * second sleep the word still says CONTENDED; if the word changed meanwhile, the thread that changed it has woken
- * the next. The extra look in give_mutex_up() is for kernels that would report a wake-up as an interrupt.
+ * No wake-up is lost. A thread sleeps only while the word is CONTENDED, and each step that leaves CONTENDED wakes one
+ * sleeper. The woken thread accounts for the other sleepers: it takes the mutex as CONTENDED, or, where another thread
+ * came first, makes it CONTENDED and sleeps again. If it is interrupted in that second sleep, the word is still
+ * CONTENDED; if the word changed meanwhile, the thread that changed it has woken the next sleeper. The extra check in
+ * give_mutex_up() is for kernels that report a wake-up as an interrupt.
  *
- * The owner is named by the address of its thread-local list: unique among living threads, free to
- * get, and still right in the child of a fork(), whose thread keeps its mutexes. Only a thread itself writes
- * its own name or takes it away, so `is it mine?` has no race.
+ * The owner is named by the address of its thread-local list: unique among living threads, available at no cost, and
+ * still valid in a forked child, whose thread keeps its mutexes. Only the thread itself sets or clears itself as the
+ * owner, so it can test without a race whether it owns the mutex.
  *
- * The destructor of a pthread key, which a thread has from its first lock on, notices the thread's end: so the thread
- * need not be adopted. A child's end comes before its thread's, and takes the key back.
+ * The destructor of a pthread key, which is set at a thread's first lock, detects the thread's end: so the thread need
+ * not be adopted. A child ends before its thread, and clears the key.
  */
 #include "sync/mutex.h"
 #include <pthread.h>
@@ -46,7 +46,7 @@ __attribute__((constructor)) static void prepare_mutexes(void)
     have_mutex_key = pthread_key_create(&at_thread_end, thread_ends) == 0;
 }
 
-/* Without a key, or memory for it, a thread can hold mutexes all the same; only its end goes unnoticed. */
+/* Without a key, or memory for it, a thread can still hold mutexes, but its end is not detected. */
 static void watch(bool yes)
 {
     watched = yes;
@@ -85,7 +85,7 @@ static void release_mutex(bough_mutex *mutex, enum state state)
     if (mutex->next)
         mutex->next->link = mutex->link;
     bo_store_relaxed(owner_of(mutex), 0);
-    /* From here on another thread may own it, and free it: a wake-up needs its address only. */
+    /* From here on another thread may own the mutex, and free it: a wake-up needs only its address. */
     if (bo_swap_acq_rel(bo_word32(&mutex->state), state) == CONTENDED)
         bo_futex_wake(bo_word32(&mutex->state), 1);
     bo_busy_end();
@@ -97,7 +97,7 @@ static bool swap(bough_mutex *mutex, enum state from, enum state to)
     return bo_cas_acquire(bo_word32(&mutex->state), &seen, to);
 }
 
-/* 0 or EOWNERDEAD: it is held, as `state`. EBUSY: it is not. */
+/* 0 or EOWNERDEAD: the caller holds the mutex, as `state`. EBUSY: it does not. */
 static int take_mutex(bough_mutex *mutex, enum state state)
 {
     bo_busy_begin(); /* a thread frozen between the two would hold a mutex that no other thread can find */
@@ -135,7 +135,7 @@ static int lock_slow(bough_mutex *mutex, wait_fn *wait, bough_time deadline)
             return error;
         if (r != 0)
             return give_mutex_up(mutex, r);
-        /* If this fails, the word is another one already, and the wait returns at once. */
+        /* If this fails, the word has changed, and the wait returns at once. */
         uint32_t seen = HELD;
         bo_cas_acquire(bo_word32(&mutex->state), &seen, CONTENDED);
     }

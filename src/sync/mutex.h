@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Mutexes, as conditions and ends of threads use them. */
+/* The interface of mutexes for conditions and for the ends of threads. */
 #ifndef BO_SYNC_MUTEX_H
 #define BO_SYNC_MUTEX_H
 
@@ -9,8 +9,8 @@
 /* Called at a child's end; at the end of any other thread the key's destructor calls it. The mutexes that the thread
  * still holds become owner-dead, and a waiter gets each (EOWNERDEAD). */
 void bo_mutex_owner_ended(void);
-/* Where the calling thread keeps what it holds [signal]; and the same as above for one that stands still, by
- * another. */
+/* bo_mutexes_mine(): the calling thread's list of held mutexes [signal]. The other is bo_mutex_owner_ended() for a
+ * frozen thread, called by another thread. */
 struct bough_mutex **bo_mutexes_mine(void);
 void bo_mutexes_orphan(struct bough_mutex **list);
 

@@ -20,7 +20,7 @@
 struct bough_queue {
     struct bo_lock lock;
     bool closed;
-    size_t capacity, room, first, length; /* of the ring; room for those given back beyond its capacity */
+    size_t capacity, room, first, length; /* of the ring; `room` includes places for items that are given back */
     struct bough_line_ getters, putters;
     void *ring[];
 };
@@ -54,7 +54,7 @@ static void *pop_item(bough_queue *q)
     return item;
 }
 
-/* A result that says: join the line. */
+/* The caller has to join the line. */
 #define MUST_WAIT 1
 
 static long try_put(bough_queue *q, void *item, const _Atomic uint32_t **wake)
@@ -95,7 +95,7 @@ struct waiting {
     struct bough_line_ *line;
 };
 
-/* An item that a getter was given as it left: it comes before those in the ring. */
+/* Gives back an item that a leaving getter had received: it comes before those in the ring. */
 static void give_item_back(bough_queue *q, void *item)
 {
     const _Atomic uint32_t *wake = NULL;
@@ -117,7 +117,7 @@ static void give_item_back(bough_queue *q, void *item)
                   GIVEN_BACK + 1);
 }
 
-/* The wait is left by a jump or an exception. What a putter was called for is in the queue. */
+/* A jump or an exception leaves the wait. If a putter was called, its item is in the queue. */
 static void abandon_queue(struct bo_undo *undo)
 {
     struct waiting *w = (struct waiting *)undo;

@@ -6,11 +6,11 @@
  *      63          32 31           0
  *     [ waiters      ] [ count      ]     the kernel's futex is the count
  *
- * No token is lost, none doubled: the count changes by one compare-and-swap a token. No thread sleeps beside a
- * token: a waiter counts itself before it looks at the count. A release that comes after this sees it and
- * wakes a sleeper; one that came before is seen by the look, or by the kernel, which compares the
- * count with 0 before it lets a thread sleep. A woken thread looks before it leaves (sync.h), and a thread that leaves
- * with tokens in sight passes the wake-up on.
+ * No token is lost or duplicated: the count changes by one compare-and-swap for each token. No thread sleeps while a
+ * token is available: a waiter counts itself before it reads the count. A later release sees the waiter and wakes a
+ * sleeper; an earlier one is seen by the waiter's read, or by the kernel, which compares the count with 0 before it
+ * lets a thread sleep. A woken thread checks the count before it leaves (sync.h), and a thread that leaves while tokens
+ * are available passes the wake-up on.
  */
 #include "state/undo.h"
 #include "sync/sync.h"
@@ -32,7 +32,7 @@ static const _Atomic uint32_t *futex_of(const bough_sem *sem)
     return bo_low_half(&sem->state);
 }
 
-/* Takes a token, and a waiter with the same step leaves the count of waiters. */
+/* Takes a token. For a waiter, the same step decreases the count of waiters. */
 static bool take_token(bough_sem *sem, uint64_t waiter)
 {
     uint64_t state = bo_load_relaxed(word_of_sem(sem));

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the synchronisation objects share.
+ * Common code of the synchronisation objects.
  *
- * The rule that all of them keep (rules 9 and 11): a wake-up that a waiter has consumed is never lost to an
- * interrupt. They keep it by one order of steps. A wake-up only ever reaches a thread inside
- * bo_sync_wait(). Whatever that returns, the waiter first looks whether it can have what it waits for, and
- * only if it can't does it leave with ECANCELED or ETIMEDOUT. So a thread that leaves has just seen that
- * nothing is available: another thread has what the wake-up announced. An announcement after
- * that look wakes a thread that still sleeps, since this one no longer does.
+ * The rule that all of them keep (rules 9 and 11): a wake-up that a waiter has consumed is never lost to an interrupt.
+ * They keep it by the order of their steps. A wake-up reaches only threads inside bo_sync_wait(). Whatever that
+ * returns, the waiter first checks whether it can take what it waits for, and leaves with ECANCELED or ETIMEDOUT only
+ * if it can't. So a thread that leaves has just seen that nothing is available: another thread has taken what the
+ * wake-up announced. A wake-up after that check wakes a thread that still sleeps, because this one no longer does.
  *
- * No thread is frozen in the middle of such a wait (rule 37): a queue would keep a place for it. The wait is
+ * No thread is frozen in the middle of such a wait (rule 37): otherwise a queue would keep its place. The wait is
  * interrupted, the thread leaves cleanly, and is frozen at its next point.
  */
 #ifndef BO_SYNC_SYNC_H
@@ -23,14 +22,14 @@
 #include "base/hook.h"
 #include "thread/call.h"
 
-/* The public structs are plain, for C++'s sake. */
+/* The public structs have plain fields, because C++ has no _Atomic. */
 static inline _Atomic uint32_t *bo_word32(const uint32_t *word)
 {
     return (_Atomic uint32_t *)(uintptr_t)word;
 }
 
-/* One interruptible wait on a word. Returns 0 if the caller is to look again, or what it has to fail with
- * if it finds nothing then: -BO_ECUT, -ETIMEDOUT. `deadline` as in the interface. */
+/* One interruptible wait on a word. Returns 0 if the caller should check again, or the error to fail with if that check
+ * finds nothing: -BO_ECUT, -ETIMEDOUT. `deadline` as in the public interface. */
 static inline long bo_sync_wait(const _Atomic uint32_t *word, uint32_t expected, bough_time deadline)
 {
     int64_t until = deadline == 0 ? BO_FOREVER : deadline > 0 ? deadline : 1;

@@ -12,8 +12,8 @@
  * taken under the lock, so exactly one of them is: a called thread returns 0 even if it is interrupted at
  * that moment, and a thread that leaves was not called and can't be any more. No call is lost, and none wakes two.
  *
- * A ticket is gone as soon as it is called. What is left to do then is to wake its address, which
- * may be another thing's by now: that thing sees a wake-up for nothing, as each futex has to expect.
+ * A ticket may be gone as soon as it is called. Then only its address is woken, which may be used by another futex by
+ * now: that one sees a spurious wake-up, which each futex has to expect.
  */
 #ifndef BO_SYNC_WAIT_QUEUE_H
 #define BO_SYNC_WAIT_QUEUE_H
@@ -24,17 +24,17 @@
 struct bough_waiter_ {
     struct bough_waiter_ *next, *before;
     _Atomic uint32_t called;
-    int error;  /* what the caller has to say: 0, or why the waiter's call fails */
-    void *item; /* what is handed over, either way */
+    int error;  /* set by the calling thread: 0, or why the waiter's call fails */
+    void *item; /* the item that is handed over, in either direction */
 };
 
-/* All three under the lock. */
+/* These three functions are called with the lock held. */
 static inline struct bough_waiter_ *bo_wait_queue_first(const struct bough_line_ *line)
 {
     return line->first;
 }
 void bo_wait_queue_join(struct bough_line_ *line, struct bough_waiter_ *waiter);
-/* Takes the first, which there must be, out of the line. Returns the word to be woken, best after unlocking. */
+/* Remove the first waiter, which must exist, from the line. Returns the word to wake, preferably after unlocking. */
 const _Atomic uint32_t *bo_wait_queue_call(struct bough_line_ *line, int error);
 
 /* After unlocking; `word` may be NULL. */
@@ -44,10 +44,11 @@ static inline void bo_wait_queue_wake(const _Atomic uint32_t *word)
         bo_futex_wake(word, 1);
 }
 
-/* Without the lock, after joining: 0 if called; -BO_ECUT or -ETIMEDOUT, and then it has left the line. */
+/* Called without the lock, after joining: 0 if called; otherwise -BO_ECUT or -ETIMEDOUT, and the waiter has left the
+ * line. */
 long bo_wait_queue_wait(struct bough_line_ *line, struct bough_waiter_ *waiter, struct bo_lock *lock,
                         bough_time deadline, struct bo_undo *undo);
-/* Without the lock: leave the line, if not called. Returns whether it was called. */
+/* Called without the lock: leave the line, if not called. Returns whether the waiter was called. */
 bool bo_wait_queue_leave(struct bough_line_ *line, struct bough_waiter_ *waiter, struct bo_lock *lock);
 
 #endif

@@ -44,15 +44,14 @@ void bo_self_find_stack(struct bo_thread *t)
 
 /*
  * A thread that can be woken needs the ticker, which uses the fallback signal for a thread that blocks the wake signal
- * later, and repeats the wake where there is no window (rule 13). Where signals are blocked this may be a signal
- * handler, which must not start a thread; the next thread that is adopted will. Without a window nothing works without
- * it.
+ * later, and repeats the wake where there is no window (rule 13). If signals are blocked, this may be a signal handler,
+ * which must not start a thread; the next adopted thread starts it. Without a window no wake works without the ticker.
  */
 static void start_ticker(uint64_t blocked)
 {
     int saved = errno;
     if (!blocked || !BO_ARCH_WINDOW)
-        bo_ticker_need(); /* it failed: all else works */
+        bo_ticker_need(); /* on failure everything else works */
     errno = saved;
 }
 
@@ -84,7 +83,7 @@ static struct bo_thread *adopt(const char *name)
     return t;
 }
 
-/* With all signals blocked: a call that a handler makes in the middle would adopt the thread a second time. */
+/* All signals are blocked, because a call in a signal handler would adopt the thread a second time. */
 struct bo_thread *bo_adopt(const char *name)
 {
     if (bo_self)
@@ -93,14 +92,14 @@ struct bo_thread *bo_adopt(const char *name)
         return NULL;
     uint64_t mask = bo_signals_off();
     pthread_sigmask(SIG_BLOCK, NULL,
-                    NULL); /* changes nothing: handlers that the thread sanitizer keeps back run here */
+                    NULL); /* changes nothing, but lets handlers run that the thread sanitizer has deferred */
     bool known = bo_self != NULL;
     struct bo_thread *t = known ? bo_self : adopt(name);
     bo_signals_on(mask);
     if (known || !t)
         return t;
     bo_wake_send_unblock();
-    start_ticker(mask);    /* it can be posted to already, while this waits for the new thread */
+    start_ticker(mask);    /* the thread can be posted to already, while this waits for the ticker */
     bo_level_recompute(t); /* the root may be marked */
     return t;
 }
@@ -165,7 +164,7 @@ static int init(void)
     return error ? error : bo_fork_init();
 }
 
-/* At load: later may be in a signal handler. */
+/* At load, because a later first use may be in a signal handler. */
 __attribute__((constructor)) static void init_at_load(void)
 {
     if (!bo_arena.thread)

@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include "state/current.h"
 
-/* Called once at load; idempotent. 0, or -1 with errno: the library can't work here. */
+/* Initialise the library. Called at load; idempotent. 0, or -1 with errno: the library can't work here. */
 int bo_init(void);
 /* The calling thread's slot, adopting it. NULL with EAGAIN (table full) or ENOMEM. */
 struct bo_thread *bo_adopt(const char *name);
@@ -16,11 +16,11 @@ static inline struct bo_thread *bo_self_or_adopt(void)
     return bo_likely(bo_self != NULL) ? bo_self : bo_adopt(NULL);
 }
 
-/* What is the same in all slots of adopted threads, before one is published. */
+/* Initialise the slot of an adopted thread, before it is published. */
 void bo_begin_adopted(struct bo_thread *t);
 /* Its destructor is bo_thread_ends(). */
 extern pthread_key_t bo_at_thread_end;
-/* Find out where the calling thread's stack lies, once; in ordinary code. */
+/* Determine the bounds of the calling thread's stack, once; in ordinary code. */
 void bo_self_find_stack(struct bo_thread *t);
 
 #endif

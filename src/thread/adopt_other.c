@@ -10,8 +10,8 @@
 #include "thread/stranger.h"
 #include "wake/ticker.h"
 
-/* The handle of this thread's slot: its own, or one that another thread has made for it before; else 0. A slot left by
- * a thread that had the same id before is released. */
+/* The handle of the thread's slot, whether the thread or another one has made it; 0: there is none. If a former thread
+ * with the same id has left a slot, it is released. */
 static uint64_t known_slot(pid_t tid, const struct bo_thread *except)
 {
     struct bo_thread *t;
@@ -27,7 +27,7 @@ static void take_kernel_name(struct bo_thread *t, const char *name)
     char kernel[BO_NAME];
     if (!name || !*name) {
         size_t n = bo_read_task(bo_load_relaxed(&t->tid), "comm", kernel, sizeof kernel);
-        kernel[n ? n - 1 : 0] = '\0'; /* a line */
+        kernel[n ? n - 1 : 0] = '\0'; /* without the line break */
         name = kernel;
     }
     bo_set_name(&t->t, name);
@@ -50,7 +50,7 @@ static struct bo_thread *make_stranger(pid_t tid, const char *name, uint64_t *ha
     return t;
 }
 
-/* Its handle; 0: the table is full. */
+/* The thread's handle; 0: the table is full. */
 static uint64_t handle_for(pid_t tid, const char *name)
 {
     uint64_t handle, own = known_slot(tid, NULL);
@@ -82,7 +82,7 @@ bough_thread *bough_adopt_thread(pid_t tid, const char *name)
     bo_unlock(&bo_strangers_lock);
     if (!handle)
         return errno = EAGAIN, NULL;
-    bo_ticker_need(); /* it failed: all but its reports work */
+    bo_ticker_need(); /* on failure all but the ticker's reports works */
     return (bough_thread *)(uintptr_t)handle;
 }
 

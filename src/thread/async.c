@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Regions in which a signal may act on the code that runs: asynchronous ones are left by it, in closable ones a thread
- * can be frozen. */
+/* Regions in which a signal may interrupt running code: it leaves an asynchronous region, and can freeze a thread in a
+ * closable one. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
@@ -41,7 +41,7 @@ int bough_async_end(struct bough_async *async)
     return async ? bough_region_end(&async->region) : (errno = EINVAL, -1);
 }
 
-/* Arrived by siglongjmp out of bo_async_cut(). */
+/* Reached by the siglongjmp() in bo_async_cut(). */
 int bough_async_left_(struct bough_async *async)
 {
     struct bo_thread *t = bo_self;
@@ -50,9 +50,9 @@ int bough_async_left_(struct bough_async *async)
     return errno = ECANCELED, -1;
 }
 
-/* Is it the region's own code that was interrupted, and no handler on top of it? The region may be the last thing in
- * its frame, where the stack pointer is. A handler has signals blocked that the
- * region had not (`mask`), or runs on the alternate stack, or its frame lies between. */
+/* Has the signal interrupted the region's code, and not a signal handler that has interrupted it? The region may be the
+ * last object in its frame, at the stack pointer. A handler blocks signals that the region did not block (`mask`), or
+ * runs on the alternate stack, or its frame lies between. */
 static bool is_of_region(const struct bo_thread *t, const ucontext_t *uc, const void *region, uint64_t mask)
 {
     uintptr_t sp = bo_arch_sp(uc), at = (uintptr_t)region;
@@ -63,14 +63,14 @@ static bool is_of_region(const struct bo_thread *t, const ucontext_t *uc, const 
 }
 
 /*
- * In the wake signal's handler, the region open and an interrupt due. If another handler runs on top of the
- * region, it is not abandoned: the ticker asks again later (rule 14).
+ * Called in the wake signal's handler, with an asynchronous region open and an interrupt due. If another handler has
+ * interrupted the region, the region is not left: the ticker sends the wake again later (rule 14).
  */
 void bo_async_cut(struct bo_thread *t, void *context)
 {
     struct bough_async *async = t->async;
     if (!bo_pending_record(t, true)) {
-        bo_level_recompute(t); /* it was cleared meanwhile, or does not concern this thread */
+        bo_level_recompute(t); /* the record was cleared meanwhile, or does not concern this thread */
         return;
     }
     if (!async || t->regions != &async->region || !is_of_region(t, context, async, async->region.saved[0])) {
@@ -97,7 +97,7 @@ int bo_level_begin_closable(struct bough_region *region, const char *file, int l
     return 0;
 }
 
-/* The innermost one that is noted. */
+/* The innermost closable region that the slot lists. */
 static const struct bough_region *closable(const struct bo_thread *t)
 {
     uint32_t depth = bo_load_relaxed(&t->depth), i = depth < BO_REGIONS ? depth : BO_REGIONS;
@@ -106,8 +106,8 @@ static const struct bough_region *closable(const struct bo_thread *t)
     return i ? t->region[i - 1].at : NULL;
 }
 
-/* A region begun in a handler says nothing about the code that the handler interrupted. On another stack nothing is
- * known. */
+/* A region that was begun in a signal handler does not cover the code that the handler has interrupted. On another
+ * stack the answer is unknown: false. */
 bool bo_level_in_closable(const struct bo_thread *t, const void *context)
 {
     const struct bough_region *region = closable(t);

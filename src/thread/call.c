@@ -20,10 +20,10 @@
 #include "wake/wake.h"
 #include "wake/wake_send.h"
 
-/* ---- what the calls of a thread have left ------------------------------------------------------------ */
+/* ---- calls that a jump has left ------------------------------------------------------------ */
 
-/* The word says that the thread is in a call. It is not if a jump has left that call: then the word is put right. `sp`:
- * where on the stack the next call is. */
+/* Called when the word has IN. Has a jump left that call? Then the word is corrected. `sp`: where on the stack the next
+ * call is. */
 static bool find_left(struct bo_thread *t, uintptr_t sp)
 {
     if (!(bo_load_relaxed(&t->t.word) & BO_IN) || !bo_call_was_left(t, sp, bo_frames_on_alternate_stack()))
@@ -42,7 +42,7 @@ long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d
 {
     uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
     while (bo_word_set(&t->t.word, BO_IN, BO_BY_CALL) & BO_IN)
-        if (!find_left(t, frame)) /* from here: the frames of one function tell best which call is the deeper one */
+        if (!find_left(t, frame)) /* here: frames of the same function show best which call is deeper */
             return -BO_EON_TOP;
     t->call.frame = frame;
     bo_store_relaxed(&t->t.wakes_sent, 0);
@@ -63,8 +63,9 @@ static bool set_at_hook(bool is)
     return was;
 }
 
-/* At the hooks the signal's handler does nothing, as in the window: a look at what is due comes, or the call is over.
- * That the thread is there, and not in a handler on top, is seen by the frames on its stack. */
+/* While the thread is at a hook, the signal's handler does nothing, as in the window: the word is tested afterwards, or
+ * the call is over. The frames on the stack show that the thread is at the hook itself, and not in a signal handler
+ * that has interrupted it. */
 long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f)
 {
     const struct bo_window_call call = {nr, a, b, c, d, e, f};
@@ -92,9 +93,9 @@ static inline bool set_at_hook(bool is)
 #endif
 
 /*
- * A handler of the program runs on top of a blocked call, and makes this one. The wake signal may be blocked in that
- * handler (come_back() in wake_signal.c): the window lets it in. Then the call below may have to end too (rule 5): the
- * wake's handler has sent its wake again.
+ * A handler of the program has interrupted a blocked call, and makes this one. The wake signal may be blocked in that
+ * handler (come_back() in wake_signal.c): the window unblocks it. Then the outer call may have to end too (rule 5): the
+ * wake signal's handler has sent that call's wake again.
  */
 static long call_on_top(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f)
 {
@@ -112,13 +113,13 @@ static long call_on_top(struct bo_thread *t, long nr, long a, long b, long c, lo
     long r = bo_window_plain(t->call.due_byte, nr, a, b, c, d, e, f);
     bo_word_clear(&t->t.word, BO_REPEAT & ~outer, BO_BY_ON_TOP);
     if (bo_load_seq(&t->t.word) & BO_DUE)
-        bo_wake_again(t, false); /* its wake has been used up here */
+        bo_wake_again(t, false); /* this call has consumed the outer call's wake */
 #endif
     bool found_blocked = before & mask;
     if (found_blocked)
         bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, 0, sizeof mask);
     if (found_blocked && !below)
-        bo_store_relaxed(&t->call.below_handler, 0); /* it is the program that blocks it */
+        bo_store_relaxed(&t->call.below_handler, 0); /* it is the program that blocks the signal */
     return r;
 }
 
@@ -129,7 +130,7 @@ static struct bo_record *pending(const struct bo_thread *t)
     return bo_foreign_calls(t) ? bo_foreign_pending(t) : bo_pending_record(t, true);
 }
 
-/* Handlers of the ladder run here, as bough's code. */
+/* Does the point fail for the record? Handlers of the ladder run here, as bough's code, not as foreign code. */
 static bool fails_for(struct bo_thread *t, struct bo_record *r)
 {
     if (!bo_foreign_calls(t))
@@ -140,8 +141,9 @@ static bool fails_for(struct bo_thread *t, struct bo_record *r)
     return point == BO_POINT_FAILS;
 }
 
-/* Is there an interrupt to fail for? If not, the word is put right: it was cleared meanwhile, or a cleanup runs. That
- * it was delivered is noted where the call fails, for a completed effect may still win (rule 9). */
+/* Is there an interrupt for which the call has to fail? If not, because it was cleared meanwhile or a cleanup runs, the
+ * word is corrected. The delivery is recorded only where the call fails, because a completed effect may still win (rule
+ * 9). */
 static bool due(struct bo_thread *t)
 {
     if (!(bo_load_seq(&t->t.word) & bo_foreign_due_bit(t)))
@@ -156,16 +158,16 @@ static bool due(struct bo_thread *t)
 }
 
 /*
- * A wake for nothing has changed nothing: the call begins again. EINTR from a handler of the program is the program's,
- * unless an interrupt is due as well. Where a wake has come to a call that failed with EINTR, the wake was the reason,
- * unless a handler on top has had to do with interrupts. That is not exact: a handler's EINTR may be lost where the
- * handler was not seen, and the wake was for nothing. The other way round each wake for nothing would show as EINTR in
- * a program that has a handler.
+ * After a spurious wake, which has had no effect, the call is made again. An EINTR caused by a handler of the program
+ * is returned, unless an interrupt is due as well. If a wake has come to a call that failed with EINTR, the wake was
+ * the cause, unless a handler that interrupted the call has recomputed the word. That is not exact: the EINTR of a
+ * handler that was not detected is lost if the wake was spurious. The opposite choice would show each spurious wake as
+ * EINTR to a program that has a handler.
  */
 static long cut(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f)
 {
     if (bo_foreign_calls(t) && bo_foreign_borrowed())
-        return bo_raw6(nr, a, b, c, d, e, f); /* what is due is the parent's */
+        return bo_raw6(nr, a, b, c, d, e, f); /* the interrupt is due for the parent, not for the child of a vfork() */
     bool on_top = t->call.recomputed_on_top;
     t->call.recomputed_on_top = false;
     if (due(t))
@@ -179,8 +181,8 @@ static bool is_cut(long result)
     return result == -EINTR || result == -BO_ECUT || result == -BO_EWOKEN;
 }
 
-/* A call that a handler makes on top of a foreign call is bough's: DUE interrupts it, whatever was delivered to foreign
- * code (rule 22). */
+/* Has a signal handler interrupted a call of foreign code? Its calls are bough's: DUE interrupts them, whatever was
+ * delivered to foreign code (rule 22). */
 static bool on_foreign_call(const struct bo_thread *t)
 {
     return bo_foreign_calls(t) && (bo_load_relaxed(&t->t.word) & BO_IN);
@@ -211,19 +213,19 @@ BO_COLD long bo_call_rest(struct bo_thread *t, long result, long nr, long a, lon
 BO_COLD long bo_call_stranger(long nr, long a, long b, long c, long d, long e, long f)
 {
     if (!bo_adopt(NULL))
-        return bo_raw6(nr, a, b, c, d, e, f); /* the table is full: it works, it can't be interrupted */
+        return bo_raw6(nr, a, b, c, d, e, f); /* the table is full: the call works, but can't be interrupted */
     return bo_call(nr, a, b, c, d, e, f);
 }
 
 /* ---- results ----------------------------------------------------------------------------------------- */
 
-/* The one place where an interrupted call fails: now the record is delivered. If it was cleared in the very last
- * moment, the call has been given up all the same. */
+/* The one place where an interrupted call fails: here the record is delivered. If the record was cleared at the last
+ * moment, the call fails nevertheless. */
 BO_COLD static int noted(int error)
 {
     struct bo_thread *t = bo_self;
     if (t && bo_foreign_calls(t) && !on_foreign_call(t)) {
-        t->call.foreign_cut |= error == BO_ECUT; /* delivered by the caller, thread/foreign.h */
+        t->call.foreign_cut |= error == BO_ECUT; /* the caller delivers the record, thread/foreign.h */
     } else if (t) {
         if (error == BO_ECUT)
             bo_level_deliver(t);
@@ -255,7 +257,8 @@ int bo_point(void)
 
 static const struct timespec far_away = {INT64_C(1) << 33, 0}, past = {0, 0};
 
-/* On top of another call the wake signal may be blocked, as in call_on_top(). What comes finds REPEAT, and the wait. */
+/* If this call is nested in another one, the wake signal may be blocked, as in call_on_top(). A wake that is delivered
+ * now finds REPEAT, and the wait. */
 static void announce_libc_wait(struct bo_thread *t, struct bo_libc_wait *wait)
 {
     wait->below = bo_word_set(&t->t.word, BO_IN | BO_REPEAT, BO_BY_LIBC_BEGIN);
@@ -284,7 +287,7 @@ int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline)
     t->call.libc_wait = wait;
     bo_signal_fence();
     announce_libc_wait(t, wait);
-    /* Posted before we were in: no signal comes for it. */
+    /* An interrupt posted before IN was set sends no signal. */
     if (bo_load_seq(&t->t.word) & bo_foreign_due_bit(t))
         wait->until = past;
     BO_HOOK(libc_entered);
@@ -318,7 +321,7 @@ long bo_futex_wait(const _Atomic uint32_t *word, uint32_t expected, int64_t dead
         struct timespec at = bo_timespec(bo_to_monotonic(deadline));
         long r = BO_CALL(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected, deadline == BO_FOREVER ? NULL : &at, 0,
                          FUTEX_BITSET_MATCH_ANY);
-        /* The library's clock stood still meanwhile: there is time left (rule 33). */
+        /* If the library's clock has stopped meanwhile, there is time left (rule 33). */
         if (r != -ETIMEDOUT || bo_now() >= deadline)
             return r;
     }

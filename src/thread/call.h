@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One blocking call, interruptibly. Everything that blocks on behalf of a user goes through one of the
- * two forms below.
+ * Interruptible blocking calls. Everything that blocks for the user uses one of two forms:
  *
  * 1. bo_call(): one system call through the window (arch/window.h). Check and block are one step.
  *
- * 2. bo_libc_begin() .. bo_libc_end(): around a call into libc that waits inside (sem_wait,
- *    pthread_cond_wait, pthread_join). The program counter says nothing there, so the wake is a signal
- *    that is repeated with backoff until the thread has left, and the call must end by a timeout: it is
- *    given `wait->until`, far in the future, which the signal's handler sets to the past. A kernel
- *    that reads that memory after the signal sees an expired time; one that waits already returns EINTR.
- *    The caller then looks whether it got what it waited for (a completed effect wins, rule 9).
+ * 2. bo_libc_begin() .. bo_libc_end(): around a call into libc that waits inside (sem_wait, pthread_cond_wait,
+ *    pthread_join). There the program counter does not show the state of the call, so the wake signal is repeated with
+ *    backoff until the thread has left, and a timeout must end the call: its deadline is `wait->until`, far in the
+ *    future, which the signal's handler sets to the past. If the kernel reads that memory after the signal, it sees an
+ *    expired time; if it waits already, it returns EINTR. The caller then checks whether it got what it waited for (a
+ *    completed effect wins, rule 9).
  *
- * Both are [point]s, adopt an unknown thread, and are reentrant: a signal handler on top of a blocked
- * call may make calls of its own.
+ * Both are [point]s, adopt an unknown thread, and are reentrant: a signal handler that interrupts a blocked call may
+ * make further calls.
  */
 #ifndef BO_THREAD_CALL_H
 #define BO_THREAD_CALL_H
@@ -32,8 +31,8 @@
 #include "thread/adopt.h"
 #include "wake/frames.h"
 
-/* What the fast path below leaves to do: a call on top of another, what is under way, the reason of a cut, another
- * try. */
+/* The rest of bo_call(), after its fast path: nested calls, signals under way, the cause of an interruption, repeating
+ * the call. */
 long bo_call_rest(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f);
 long bo_call_stranger(long nr, long a, long b, long c, long d, long e, long f);
 
@@ -43,14 +42,14 @@ static inline long bo_call_window(struct bo_thread *t, long nr, long a, long b, 
     return bo_window(&t->t.word, t->call.due_byte, &t->call.frame, nr, a, b, c, d, e, f);
 }
 #else
-/* In C: where there is no window, and where a hook stands between its steps. */
+/* The window in C, for machines without one, and for builds with hooks between its steps. */
 long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f);
 #endif
 
 /*
- * The raw result, or -errno; -BO_ECUT: it was cut and nothing happened; -EINTR: a handler of the program ran, as the
- * kernel says it. A cut counts as delivered when bo_result() or bo_error() receives it. Inline, because a function more
- * around a short system call can be measured.
+ * The raw result, or -errno; -BO_ECUT: the call was interrupted and had no effect; -EINTR: a handler of the program
+ * ran, as the kernel reports it. The interrupt counts as delivered when bo_result() or bo_error() receives -BO_ECUT.
+ * Inline, because another function around a short system call costs measurable time.
  */
 static inline long bo_call(long nr, long a, long b, long c, long d, long e, long f)
 {
@@ -70,7 +69,8 @@ static inline long bo_call(long nr, long a, long b, long c, long d, long e, long
 /* bo_call with as many arguments as the call has. */
 #define BO_CALL(...) BO_CALL_(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 
-/* errno's convention from the raw one; a cut is ECANCELED. Also notes for rule 28 whether the last failure was one. */
+/* Convert a raw failure to errno and -1; BO_ECUT becomes ECANCELED. Also records for rule 28 whether the last failure
+ * was an interrupt. */
 long bo_failed(long raw);
 
 static inline long bo_result(long raw)
@@ -81,14 +81,14 @@ static inline long bo_result(long raw)
 /* The same for calls that return an error number (pthread_*), or 0. */
 int bo_error(int error);
 
-/* bough_check(), or in foreign code its own: 0, or BO_ECUT. */
+/* bough_check(), or the corresponding test in foreign code: 0, or BO_ECUT. */
 int bo_point(void);
 
 /* Returns 0, or BO_ECUT if an interrupt is due already (then there is no bo_libc_end).
  * `until` is set to `*deadline`, or far away for NULL. */
 int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline);
-/* Whether an interrupt is due, and so the timeout that libc reports may be the library's. It is delivered only if the
- * caller then fails, by BO_ECUT: a call that succeeds leaves it pending. */
+/* Returns whether an interrupt is due: then a timeout that libc reports may be due to it. The interrupt is delivered
+ * only if the caller then fails with BO_ECUT: a call that succeeds leaves it pending. */
 bool bo_libc_end(struct bo_libc_wait *wait);
 
 /* The interruptible futex wait, raw: 0, -EAGAIN, -ETIMEDOUT, -EINTR, -BO_ECUT. `deadline` is on

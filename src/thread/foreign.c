@@ -25,7 +25,7 @@ static int64_t grace_end(const struct bo_thread *t)
 void bo_foreign_deliver(struct bo_thread *t, struct bough_record *why)
 {
     *why = (struct bough_record){.kind = BOUGH_KINDS};
-    /* The number is taken before the record is looked for: a record that is posted in between still interrupts. */
+    /* The number is read before the record is searched for: a record that is posted in between still interrupts. */
     uint64_t seq = bo_pending_foreign_seq(t);
     struct bo_record *r = bo_pending_foreign(t, &t->reported);
     if (r) {
@@ -37,7 +37,7 @@ void bo_foreign_deliver(struct bo_thread *t, struct bough_record *why)
         bo_store_relaxed(&r->grace_until, until);
         bo_record_deliver(r);
         bo_level_record_delivery(t, r);
-    } /* else it was cleared in the last moment: the call has been given up all the same */
+    } /* else the record was cleared at the last moment: the call fails nevertheless */
     t->call.last_was_cut = 1;
     bo_level_recompute(t);
 }
@@ -62,7 +62,7 @@ void bo_foreign_ignore(struct bo_thread *t)
     bo_level_recompute(t);
 }
 
-/* ---- taking part -------------------------------------------------------------------------------------- */
+/* ---- opting in -------------------------------------------------------------------------------------- */
 
 int bough_foreign_begin(struct bough_region *region, const char *file, int line)
 {
@@ -86,7 +86,7 @@ int bough_foreign_set(const struct bough_foreign *ways)
     struct bo_thread *t = bo_self_or_adopt();
     if (!t)
         return -1;
-    if ((ways ? ways->kinds : 0) != t->ways.kinds) { /* the numbers say nothing about kinds that were left out */
+    if ((ways ? ways->kinds : 0) != t->ways.kinds) { /* the numbers do not cover kinds that were excluded */
         bo_store_seq(&t->reported.seq, 0);
         bo_store_seq(&t->silenced.seq, 0);
     }
@@ -98,7 +98,7 @@ int bough_foreign_set(const struct bough_foreign *ways)
                                               .argument = ways->argument}
                    : (struct bo_foreign_ways){0};
     bo_store_relaxed(&t->paced, ways && ways->paced);
-    bo_level_recompute(t); /* what is pending may be of a kind that counts from now on */
+    bo_level_recompute(t); /* a pending record may be of a kind that counts from now on */
     return 0;
 }
 

@@ -15,7 +15,7 @@ void bo_call_abandon(struct bo_thread *t)
 {
     t->call.libc_wait = NULL;
     bo_foreign_abandon(t);
-    bo_busy = 0; /* what those calls were in */
+    bo_busy = 0; /* operations that those calls were inside */
     bo_signal_fence();
     bo_word_clear(&t->t.word, BO_IN | BO_REPEAT, BO_BY_ABANDON);
     if (bo_load_relaxed(&t->call.below_handler)) /* the wake signal was blocked in a frame that is gone */
@@ -24,8 +24,8 @@ void bo_call_abandon(struct bo_thread *t)
         bo_wake_send_drain(t);
 }
 
-/* On another stack (a handler's own, a coroutine's) nothing can be said. A handler of the ladder's may have left it as
- * well. */
+/* On another stack (an alternate one, a coroutine's) it can't be determined. A handler of the ladder may have left the
+ * call as well. */
 bool bo_foreign_end_abandoned(struct bo_thread *t, uintptr_t frame)
 {
     uintptr_t left = t->call.foreign_frame;
@@ -35,8 +35,8 @@ bool bo_foreign_end_abandoned(struct bo_thread *t, uintptr_t frame)
     return true;
 }
 
-/* In a system call's window (IN) only a signal handler makes calls on top. Before it and after it, and in a wait inside
- * libc, bough's own code and libc's may come to a stand-in as well. */
+/* In a system call's window (IN) only a signal handler can make nested calls. Before and after it, and in a wait inside
+ * libc, bough's and libc's code may call a stand-in as well. */
 static bool in_a_window(const struct bo_thread *t)
 {
     return bo_foreign_calls(t) && (bo_load_relaxed(&t->t.word) & BO_IN) && !t->call.libc_wait;

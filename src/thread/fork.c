@@ -19,7 +19,7 @@
 
 /* ---- the copy ------------------------------------------------------------------------------------------ */
 
-/* A record stays behind, but for its serial: a handle on a post from before must not match one from after. */
+/* Of records only the serials are copied: a handle of a post from before the fork must not match a post after it. */
 struct serials {
     struct {
         uint64_t state;
@@ -33,8 +33,8 @@ struct branch_copy {
 };
 
 /*
- *   seq              numbers go on: what the thread has met, and what it is shielded from, is known by them
- *   threads, branches  how many slots the parent has used: the reach of stale handles
+ *   seq              record numbers continue, because the thread's delivered and suppressed records are known by them
+ *   threads, branches  how many slots the parent has used: handles up to these are stale
  *   has_thread       the forking thread is known to bough
  */
 struct copy {
@@ -50,11 +50,11 @@ struct copy {
     struct branch_copy branch[];
 };
 
-/* Each thread forks for itself; a handler on top of its fork() finds signals blocked, or is through before. */
+/* One for each forking thread. A signal handler can't fork in between: signals are blocked. */
 static BO_TLS struct copy *copy;
 static BO_TLS uint64_t mask;
 
-/* Posters write into it at this moment, in whole words. Whatever they post is forgotten in the child. */
+/* Posters may write to it meanwhile, in whole words. The child ignores whatever they post. */
 __attribute__((no_sanitize("thread"))) static void copy_words(void *to, const void *from, size_t size)
 {
     const volatile uint64_t *word = from;
@@ -73,7 +73,7 @@ static void copy_serials(struct serials *to, const struct bo_target *target)
     }
 }
 
-/* The next branch outwards of those that the thread has open, from `index`, which is the first one. */
+/* The branch with this index, or the next one outwards, that the thread itself has opened; NULL. */
 static struct bo_branch *own_open_branch(const struct bo_thread *t, uint32_t index)
 {
     struct bo_branch *b = bo_branch_at(index);
@@ -100,7 +100,7 @@ static void copy_thread(struct copy *c, const struct bo_thread *t)
     }
 }
 
-/* Not by malloc(), whose lock this thread may hold: fork() is allowed in a signal handler. */
+/* Not by malloc(), whose lock this thread may hold, because fork() is allowed in a signal handler. */
 static struct copy *copy_new(const struct bo_thread *t)
 {
     uint32_t count = count_branches(t);
@@ -139,7 +139,8 @@ static void put_serials(const struct bo_target *target, const struct serials *fr
     }
 }
 
-/* The threads that were posting to it, or had put it on a list, are not in this process. */
+/* Copies a target without the marks of threads that were posting to it, or had put it on a list: they are not in this
+ * process. */
 static void put_target(struct bo_target *to, const void *from, size_t size, const struct serials *serials)
 {
     copy_words(to, from, size);
@@ -158,7 +159,7 @@ static void put_copy(const struct copy *c)
     if (!c->has_thread)
         return;
     put_target(&bo_thread_at(c->thread.t.index)->t, &c->thread, sizeof c->thread, &c->serials);
-    uint32_t outer = BO_ROOT; /* what was around the outermost one stays in the parent */
+    uint32_t outer = BO_ROOT; /* branches around the outermost copied one stay in the parent */
     for (uint32_t i = c->branch_count; i-- > 0;) {
         const struct branch_copy *from = &c->branch[i];
         struct bo_branch *b = bo_branch_at(from->branch.t.index);
@@ -168,10 +169,10 @@ static void put_copy(const struct copy *c)
     }
 }
 
-/* What was asked of the parent's threads was not asked of this process. */
+/* Closes all records: interrupts of the parent's threads do not concern this process. */
 static void forget_posts(struct bo_target *t)
 {
-    for (int kind = 0; kind < BO_KIND_COUNT; kind++) /* one may be half written, and not due yet */
+    for (int kind = 0; kind < BO_KIND_COUNT; kind++) /* every record: one may be half written, and not due yet */
         bo_record_close(bo_record_of(t, (enum bough_kind)kind), BOUGH_POST_ENDED);
     bo_store_relaxed(&t->due, 0);
 }
@@ -183,7 +184,7 @@ static void reset_forked_thread(struct bo_thread *t)
     bo_store_relaxed(&t->t.join_waiters, 0);
     forget_posts(&t->t);
     if (t->event_fd >= 0)
-        close(t->event_fd); /* it is the parent's */
+        close(t->event_fd); /* the parent uses it */
     t->event_fd = -1;
     if (t->closers)
         bo_ladder_forget_closers(t);
@@ -192,7 +193,7 @@ static void reset_forked_thread(struct bo_thread *t)
     bo_level_recompute(t);
 }
 
-/* Without memory for it this process has no arena, like one that was made without these handlers. */
+/* If there is no memory for it, this process has no arena, like a process that was made without fork handlers. */
 static bool renewed(const struct copy *c)
 {
     if (c)
@@ -223,7 +224,7 @@ static void copy_before_fork(void)
     static const uint64_t all = ~(uint64_t)0;
     uint64_t before = 0;
     bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, sizeof before);
-    mask = before; /* only now: a handler may have forked before */
+    mask = before; /* only now: before this, a signal handler may have forked and set it */
     copy = copy_new(bo_self);
     bo_arena_lend(true);
 }

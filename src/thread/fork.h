@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fork(): the child gets an arena of its own, with the forking thread and the branches that it has open, in the same
- * slots, so that its handles go on. All else begins from nothing: the parent's other threads are not here, and what
- * was asked of them was not asked of this process (rule 6).
+ * fork(): the child gets a new arena, with the forking thread and the branches that it has open in the same slots, so
+ * that its handles stay valid. Everything else starts empty: the parent's other threads are not in the child, and
+ * interrupts of them do not concern it (rule 6).
  *
- *      prepare   blocks all signals, takes a copy of what goes along, and lends the arena
- *      parent    takes it back, and drops the copy
- *      child     puts a new arena in the old one's place, and the copy in there; the layers above forget the rest
+ *      prepare   blocks all signals, copies the thread and its branches, and lets the child inherit the arena's mapping
+ *      parent    ends that, and frees the copy
+ *      child     maps a new arena at the same address, with the copy in it; the higher layers drop their other data
  *
- * Signals are blocked because in between the child's arena is its parent's, and a handler might post to it. What a
- * handler leaves half done below it, when it forks and returns in the child, is not followed. A child that is made
- * without these handlers, by clone(2) or _Fork(), has no arena, or its parent's if another thread forks just then: it
- * can only exec. vfork() and posix_spawn() share the parent's memory until then, and are not concerned.
+ * Signals are blocked because meanwhile the child's arena is its parent's, and a signal handler might post to it. If a
+ * signal handler forks and returns in the child, operations that it had interrupted there are not continued correctly.
+ * A child that is made without fork handlers, by clone(2) or _Fork(), has no arena, or its parent's if another thread
+ * forks at that moment: it can only exec. vfork() and posix_spawn() share the parent's memory until the exec, and are
+ * not affected.
  */
 #ifndef BO_THREAD_FORK_H
 #define BO_THREAD_FORK_H

@@ -36,9 +36,9 @@ static uint64_t level_bits(const struct bo_thread *t, bool overrun)
     return (t->async_depth ? BO_ASYNC : 0) | (t->closable_depth ? BO_CLOSABLE : 0);
 }
 
-/* A sender that is about to ring is waited for, or its ring would come after this and stay. No sender waits for this
- * thread: what it does from its step on the word to its end is system calls that do not block, with all signals
- * blocked. */
+/* Empties the event descriptor. It waits for senders that are about to write to it, or such a write would come later
+ * and stay. No sender waits for this thread: between its step on the word and its end a sender makes only system calls
+ * that do not block, with all signals blocked. */
 static void quiet_event(struct bo_thread *t)
 {
     uint64_t count;
@@ -47,9 +47,9 @@ static void quiet_event(struct bo_thread *t)
 }
 
 /*
- * What a poster does for an interrupt that is due at once, the owner does for one that becomes due by a region's
- * end: ring; if this is a handler on top of a call, have that call end when the handler returns (rule 5); and see to
- * it that an asynchronous region around is left in time (rule 14).
+ * If an interrupt becomes due by a region's end, the owner does what a poster does otherwise: it writes to the event
+ * descriptor; if this is a signal handler that has interrupted a call, it makes that call end when the handler returns
+ * (rule 5); and it makes sure that an asynchronous region is left in time (rule 14).
  */
 static void due_by_ourselves(struct bo_thread *t, uint64_t w, bool newly_due)
 {
@@ -61,9 +61,9 @@ static void due_by_ourselves(struct bo_thread *t, uint64_t w, bool newly_due)
         bo_ticker_watch(t);
 }
 
-/* Is the record due again for this sort of foreign call? Either it was suppressed and the time has run out since the
- * last look, so that no later look is planned: look again without the suppression. Or it is of a kind that does not
- * interrupt foreign code. */
+/* Is the record due again for this sort of foreign call, because its suppression has ended since it was checked, so
+ * that no later check is planned? Then it is checked again without the suppression: it may also be of a kind that does
+ * not interrupt foreign code. */
 static bool grace_ran_out(const struct bo_thread *t, struct bo_suppression *s)
 {
     BO_HOOK(foreign_weighed);
@@ -78,7 +78,7 @@ static bool due_in_foreign(const struct bo_thread *t, struct bo_suppression *s)
     return bo_pending_foreign(t, s) || grace_ran_out(t, s);
 }
 
-/* What the records make of the word. */
+/* The word that follows from the records. */
 static uint64_t word_of_records(struct bo_thread *t, uint64_t w)
 {
     uint64_t next = w & ~(BO_ALL_DUE | BO_PENDING);
@@ -91,7 +91,8 @@ static uint64_t word_of_records(struct bo_thread *t, uint64_t w)
            (due_in_foreign(t, &t->silenced) ? BO_SILENT_DUE : 0);
 }
 
-/* In a forked child no ticker watches the deadlines yet: each point looks (wake/ticker.h). No record stands. */
+/* In a forked child no ticker watches the deadlines yet: each point checks them (wake/ticker.h). Called when no record
+ * is due. */
 static void be_watchful(struct bo_thread *t, uint64_t w)
 {
     if (bo_unlikely(bo_ticker_is_awaited()) && !(w & (BO_DISABLED | BO_PENDING)))
@@ -99,9 +100,9 @@ static void be_watchful(struct bo_thread *t, uint64_t w)
 }
 
 /*
- * The word does not change before it is known what the records make of it, and then only if nothing was posted since it
- * was loaded: a call that a handler makes on top of this finds it due as long as it may be, and no post is overlooked
- * that has found the word due already.
+ * The new word is computed from the records first, and stored only if nothing was posted since the word was loaded. So
+ * a call in a signal handler that interrupts this finds the word due as long as it may be, and no post is missed that
+ * has found the word due already.
  */
 void bo_level_recompute(struct bo_thread *t)
 {
@@ -117,14 +118,14 @@ void bo_level_recompute(struct bo_thread *t)
     else
         be_watchful(t, next);
     t->call.recomputed_on_top |= (next & BO_IN) != 0;
-    /* From here on only time makes it due: a grace or a budget runs out. */
+    /* From here on the word becomes due only by time: the end of a grace period or a budget. */
     if ((next & BO_DUE) && (~next & (BO_FOREIGN_DUE | BO_SILENT_DUE)))
         bo_foreign_look_in_time(t);
     else if ((next & BO_PENDING) && !(next & BO_DUE) && (!(next & BO_DISABLED) || (next & BO_TIMED)))
         bo_ticker_look(&t->t);
 }
 
-/* What is pending is due again in the step that unmasks it; whether it is for this thread is looked at afterwards. */
+/* The step that enables interrupts makes pending ones due; whether they concern this thread is checked afterwards. */
 static uint64_t at_level(const struct bo_thread *t, uint64_t w)
 {
     const uint64_t all = BO_DISABLED | BO_TIMED | BO_ASYNC | BO_CLOSABLE;
@@ -135,8 +136,8 @@ static uint64_t at_level(const struct bo_thread *t, uint64_t w)
     return (w & BO_DISABLED) && (w & BO_PENDING) ? next | BO_ALL_DUE : next;
 }
 
-/* A budget that is to run, for what is pending, is the ticker's from this step on: a call that a handler makes right
- * after it ends with the budget. The word before and after. */
+/* From this step on the ticker watches a budget that starts for a pending interrupt: a call that a signal handler makes
+ * directly after the step ends with the budget. Returns the word before; *next is the word after. */
 static uint64_t set_level(struct bo_thread *t, uint64_t *next)
 {
     uint64_t w = bo_load_seq(&t->t.word), mask = 0;
@@ -156,7 +157,7 @@ static uint64_t set_level(struct bo_thread *t, uint64_t *next)
 void bo_level_set(struct bo_thread *t)
 {
     uint64_t next, w = set_level(t, &next);
-    /* A wake for the region that ends here must not reach what comes after it (rule 13). */
+    /* A wake for the region that ends here must not reach code after it (rule 13). */
     const uint64_t open = BO_ASYNC | BO_CLOSABLE;
     BO_HOOK(region_left);
     if ((w & open & ~next) && !(w & BO_IN) && (bo_load_seq(&t->t.word) & BO_UNDER_WAY))
@@ -213,7 +214,7 @@ void bo_level_reset(struct bo_thread *t, bool disabled, bool foreign)
     bo_store_relaxed(&t->t.blocks_wake, 0);
 }
 
-/* ---- what a point fails for ------------------------------------------------------------------------------ */
+/* ---- the record that a point fails for --------------------------------------------------------------------------- */
 
 void bo_level_record_delivery(struct bo_thread *t, struct bo_record *r)
 {
@@ -256,7 +257,7 @@ struct bo_record *bo_level_deliver(struct bo_thread *t)
     return r;
 }
 
-/* ---- asking ------------------------------------------------------------------------------------------------------ */
+/* ---- queries ----------------------------------------------------------------------------------------------------- */
 
 enum bough_level bough_level(void)
 {

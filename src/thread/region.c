@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Regions: how they begin, nest and end, and how those are found that a jump has left. */
+/* Regions: begin, nest and end them, and find those that a jump has left. */
 #define _GNU_SOURCE
 #include "thread/region.h"
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include "upcalls.h"
 #include "wake/ticker.h"
 
-/* enum bough_handler_flags, of a header that is the ladder's. */
+/* enum bough_handler_flags, which is declared in the ladder's header. */
 enum { BO_FINAL_FLAG = 1, BO_ASYNC_FLAG = 2 };
 
 /* ---- begin and end ------------------------------------------------------------------------------------- */
@@ -36,7 +36,7 @@ void bo_region_push(struct bo_thread *t, struct bough_region *region, enum bo_re
 {
     *region = (struct bough_region){
         .outer = t->regions, .owner = bo_thread_handle(t), .kind = kind, .file = file, .line = line};
-    bo_signal_fence(); /* a signal handler that reads it finds it complete */
+    bo_signal_fence(); /* a signal handler finds the region complete */
     t->regions = region;
     remember(t, region);
 }
@@ -56,7 +56,7 @@ static struct bough_async *async_around(const struct bough_region *region)
     struct bough_region *r = region->outer;
     while (r && r->kind != BO_ASYNC_REGION)
         r = r->outer;
-    return (struct bough_async *)r; /* which is its first member */
+    return (struct bough_async *)r; /* `region` is its first member */
 }
 
 static void pop_region(struct bo_thread *t, struct bough_region *region)
@@ -91,10 +91,9 @@ static void pop_region(struct bo_thread *t, struct bough_region *region)
 }
 
 /*
- * A region lives in the frame of the function that began it. If that frame lies below the present stack
- * pointer, a plain longjmp went over it. Its memory may be in use for something else by now, so the
- * effect of the region is undone from the notes in the slot. On another stack (an alternate one, a coroutine's)
- * nothing is known.
+ * A region lies in the frame of the function that began it. If that frame lies below the present stack pointer, a plain
+ * longjmp() has left it. Its memory may be overwritten by now, so the effect of the region is undone from the slot's
+ * list of regions. On another stack (an alternate one, a coroutine's) this can't be determined.
  */
 static bool left_behind(const struct bo_thread *t, const void *region, uintptr_t sp)
 {
@@ -102,8 +101,8 @@ static bool left_behind(const struct bo_thread *t, const void *region, uintptr_t
     return region && at < sp && at >= t->stack_low && sp >= t->stack_low && sp < t->stack_high;
 }
 
-/* How many of the regions noted are still there. Where one is begun now (`begun`, or NULL), another that is noted
- * there is not, nor is what was inside it: the function that began it was called again. */
+/* How many of the listed regions are still valid. If a region is begun now (`begun`, or NULL), one that is listed at
+ * the same address, and those inside it, are not: the function that began it was called again. */
 static uint32_t still_there(const struct bo_thread *t, uintptr_t sp, const void *begun)
 {
     uint32_t depth = bo_load_relaxed(&t->depth);
@@ -116,7 +115,7 @@ static uint32_t still_there(const struct bo_thread *t, uintptr_t sp, const void 
     return left;
 }
 
-/* What is in force follows from the notes that are left. */
+/* Recomputes the levels from the remaining list. */
 static void recount(struct bo_thread *t, uint32_t depth)
 {
     uint32_t of[BO_FOREIGN_REGION + 1] = {0};
@@ -254,7 +253,7 @@ int bough_region_end(struct bough_region *region)
     return bo_region_end(bo_self, region, (uintptr_t)__builtin_frame_address(0));
 }
 
-/* The block forms' end: leaves errno as the block has set it (rule 18). */
+/* The end of the block forms: leaves errno as the block has set it (rule 18). */
 void bough_region_leave_(struct bough_region *region)
 {
     int saved = errno;
@@ -271,7 +270,7 @@ void bo_level_unwind(struct bo_thread *t, const struct bough_region *until)
     bo_level_recompute(t);
 }
 
-/* The frames in which regions were left open are gone, and their memory is in use for something else. */
+/* Uses only the slot: the frames of regions that were left open are gone, and their memory may be overwritten. */
 void bo_level_end(struct bo_thread *t)
 {
     if (!t->regions && !(bo_load_seq(&t->t.word) & BO_PENDING))

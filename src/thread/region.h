@@ -6,10 +6,10 @@
 #include <bough/level.h>
 #include "thread/level.h"
 
-/* The word follows from the regions that are open. */
+/* Set the word's level bits from the open regions. */
 void bo_level_set(struct bo_thread *t);
-/* Called before and after a change that the ticker must not see in parts: it looks again later. Stores between the two
- * are releases, and so come after the serial. */
+/* Called before and after a change that the ticker must not see half done: meanwhile it retries later. Stores between
+ * the two are releases, and so come after the serial. */
 void bo_level_changing(struct bo_thread *t);
 void bo_level_changed(struct bo_thread *t);
 
@@ -18,7 +18,7 @@ void bo_level_changed(struct bo_thread *t);
 struct bo_thread *bo_region_beginner(const void *region, int64_t allowance, uintptr_t sp);
 void bo_region_push(struct bo_thread *t, struct bough_region *region, enum bo_region_kind kind, const char *file,
                     int line);
-/* A public function that ends one; `sp` is its frame. 0, or -1 with errno. */
+/* End a region, for a public function; `sp` is that function's frame. 0, or -1 with errno. */
 int bo_region_end(struct bo_thread *t, struct bough_region *region, uintptr_t sp);
 
 void bo_section_enter(struct bo_thread *t, struct bough_region *region, int64_t budget);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The end of a thread's generation: what it leaves. */
+/* The end of a thread's generation. */
 #ifndef BO_THREAD_RETIRE_H
 #define BO_THREAD_RETIRE_H
 
@@ -7,11 +7,11 @@
 
 /* On the thread itself, or for a child that never ran. `how` is BOUGH_POST_ENDED or BOUGH_POST_LOST. */
 void bo_retire(struct bo_thread *t, enum bough_post_status how);
-/* The same for a frozen thread, called by another: signals that are under way to it wait indefinitely, and do no
- * harm. */
+/* The same for a frozen thread, called by another thread: signals on their way to it stay pending, and have no
+ * effect. */
 void bo_retire_lost(struct bo_thread *t);
-/* A thread that joins another waits for its generation to end. A worker wakes such threads last, when it is ready for
- * the next child: woken sooner they would compete with it for a processor, and find no parked worker. */
+/* Wake the threads that wait for this generation to end. A worker does that last, when it is ready for the next child:
+ * threads that are woken sooner would compete with it for a processor, and find no parked worker. */
 void bo_wake_joiners(struct bo_thread *t);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Regions that keep interrupts out for a time: critical sections, by their budget, and cleanup regions, by their
- * grace. */
+/* Regions that delay interrupts for a limited time: critical sections, by their budget, and cleanup regions, by their
+ * grace period. */
 #include "state/arena.h"
 #include "state/clock.h"
 #include "state/current.h"
@@ -15,7 +15,7 @@ static int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* The present incident's account; a new incident opens a new one. */
+/* Starts the account of pauses for a new incident. */
 static void open_account(struct bo_thread *t, uint64_t seq)
 {
     if (bo_load_relaxed(&t->section.pause_seq) == seq)
@@ -38,7 +38,7 @@ static void charge(struct bo_thread *t)
                      smaller(bo_load_relaxed(&t->section.pause_min), bo_load_relaxed(&t->section.budget)));
 }
 
-/* How long a section with this budget may pause what is pending. */
+/* How long a section with this budget may still delay the pending interrupt. */
 static int64_t allowance(const struct bo_thread *t, uint64_t seq, int64_t budget)
 {
     if (bo_load_relaxed(&t->section.pause_seq) != seq)
@@ -60,8 +60,8 @@ int64_t bo_level_budget_end(const struct bo_thread *t)
     return torn ? bo_now() + BO_MS(1) : end;
 }
 
-/* The owner is between level_changing and level_changed: the ticker looks again later. What it must not see in parts
- * is stored with release, and so after the serial. */
+/* While the owner is between level_changing and level_changed, the ticker retries later. Fields that it must not see
+ * half changed are stored with release, and so after the serial. */
 void bo_level_changing(struct bo_thread *t)
 {
     bo_store_relaxed(&t->level_serial, bo_load_relaxed(&t->level_serial) + 1);
@@ -88,15 +88,15 @@ void bo_section_enter(struct bo_thread *t, struct bough_region *region, int64_t 
         bo_store_release(&t->section.budget, budget);
         count_section(t);
         if ((bo_load_seq(&t->t.word) & BO_PENDING) && allowance(t, bo_pending_seq(t), budget) <= 0)
-            bo_word_set(&t->t.word, BO_OVERRUN, BO_BY_NO_BUDGET); /* this incident has been paused for long enough */
+            bo_word_set(&t->t.word, BO_OVERRUN, BO_BY_NO_BUDGET); /* the incident was delayed for its whole budget */
     } else {
         bo_store_release(&t->section.budget, smaller(budget, bo_load_relaxed(&t->section.budget)));
     }
     bo_level_changed(t);
 }
 
-/* A section in a thread that is disabled anyway has paused nothing. An inner section in which no interrupt
- * waited does not count: its budget goes with it. */
+/* A section in a thread that is disabled anyway has delayed nothing. An inner section in which no interrupt was pending
+ * does not count: its budget is forgotten with it. */
 void bo_section_leave(struct bo_thread *t, const struct bough_region *region)
 {
     uint64_t w = bo_load_seq(&t->t.word);

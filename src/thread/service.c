@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the ticker sees to when it looks at a slot. It decides from the slot's state alone: what is no longer true does
- * nothing. */
+/* What the ticker does when it examines a slot. It decides from the slot's state alone: an outdated entry has no
+ * effect. */
 #include "state/arena.h"
 #include "state/clock.h"
 #include "state/current.h"
@@ -20,14 +20,14 @@
 #define LAST_REPEAT BO_MS(10)
 #define SILENT_RECHECK BO_SEC(1)
 
-/* ---- looking at a thread: each returns when to look again --------------------------------------------- */
+/* ---- examining a thread: each function returns when to examine it again ------------------------------------------ */
 
-/* Due, and in its call still for 50 ms; counted again after each diagnosis. What could not be sent is sent as soon as
- * it can. */
+/* The thread is due, and still in its call. After 50 ms, and again after each diagnosis, the wake is late. A signal
+ * that could not be sent is sent as soon as possible. */
 static int64_t look_at_wake(struct bo_thread *t, uint64_t w, int64_t now)
 {
     if (bo_load_relaxed(&t->t.put_off))
-        return BO_FOREVER; /* it is woken in its turn (wake/pace.h) */
+        return BO_FOREVER; /* pacing wakes the thread later (wake/pace.h) */
     int64_t late_at = bo_load_relaxed(&t->t.last_wake_at) + BO_ANSWER_WITHIN;
     bool told = bo_load_relaxed(&t->t.silence_reported) & ~BO_TOLD_LEFT, late = now >= late_at;
     if (!late && !bo_load_seq(&t->t.unsent))
@@ -40,8 +40,8 @@ static int64_t look_at_wake(struct bo_thread *t, uint64_t w, int64_t now)
     return now + (bo_load_seq(&t->t.unsent) ? LAST_REPEAT : told ? SILENT_RECHECK : BO_ANSWER_WITHIN);
 }
 
-/* A call that repeats: the thread is in it still. Backoff from 0.2 to 10 ms; then it is looked at why, and seldom
- * again. */
+/* The thread is still in a call with repeated signals. They are repeated after 0.2 to 10 ms; after 50 ms, and then
+ * rarely, the cause is diagnosed. */
 static int64_t look_at_repeat(struct bo_thread *t, uint64_t w, int64_t now)
 {
     enum { FOR_50_MS = 10, FOR_A_SECOND = 100 };
@@ -57,7 +57,7 @@ static int64_t look_at_repeat(struct bo_thread *t, uint64_t w, int64_t now)
     return bo_signal_again(t, w) ? now + pause : now;
 }
 
-/* An asynchronous region has had 50 ms to meet a point (rule 14). */
+/* An asynchronous region has 50 ms to reach a point, then it gets a signal (rule 14). */
 static int64_t look_at_async(struct bo_thread *t, uint64_t w, int64_t now)
 {
     int64_t due = bo_load_relaxed(&t->t.last_wake_at) + BO_ANSWER_WITHIN;
@@ -66,7 +66,7 @@ static int64_t look_at_async(struct bo_thread *t, uint64_t w, int64_t now)
     return bo_signal_again(t, w) ? now + LAST_REPEAT : now;
 }
 
-/* The innermost section that is noted: regions of other kinds may be open in it. */
+/* Reports the innermost critical section that the slot lists; regions of other kinds may be open in it. */
 __attribute__((no_sanitize("thread"))) static void report_overrun(const struct bo_thread *t)
 {
     char name[BO_NAME];
@@ -79,7 +79,7 @@ __attribute__((no_sanitize("thread"))) static void report_overrun(const struct b
                   t->region[i - 1].file, t->region[i - 1].line, (int)bo_load_relaxed(&t->tid), bo_name_of(&t->t, name));
 }
 
-/* A critical section's budget is used up: it protects no longer (rule 17). */
+/* When a critical section's budget is used up, it no longer protects (rule 17). */
 static int64_t look_at_section(struct bo_thread *t, uint64_t w)
 {
     int64_t end = bo_level_budget_end(t);
@@ -88,12 +88,12 @@ static int64_t look_at_section(struct bo_thread *t, uint64_t w)
     uint64_t next = (w & ~(uint64_t)(BO_DISABLED | BO_TIMED)) | BO_OVERRUN;
     if (!bo_word_step(&t->t.word, &w, next, BO_BY_BUDGET))
         return bo_clock();
-    bo_wake(t, bo_word_generation(w), false); /* due, now that it is not masked: as if posted at this moment */
+    bo_wake(t, bo_word_generation(w), false); /* the interrupt is due now, as if it had just been posted */
     report_overrun(t);
     return bo_clock() + BO_ANSWER_WITHIN;
 }
 
-/* A cleanup's grace is over, or the time that a handler's verdict has named: what it was shielded from is due again
+/* When a cleanup region's grace period, or the time in a handler's verdict, is over, suppressed records are due again
  * (rules 20, 35). */
 static int64_t look_at_shield(struct bo_thread *t, uint64_t w)
 {
@@ -102,7 +102,7 @@ static int64_t look_at_shield(struct bo_thread *t, uint64_t w)
     if (until != BO_FOREVER)
         return bo_to_monotonic(until);
     if (bo_suppression_is_endless(&t->shield) || bo_suppression_is_endless(&t->resumed))
-        return BO_FOREVER; /* the grace is without end, or a handler runs */
+        return BO_FOREVER; /* the grace period is unlimited, or a handler runs */
     bo_wake(t, bo_word_generation(w), false);
     return BO_FOREVER;
 }
@@ -125,7 +125,7 @@ static int64_t look_at_thread(struct bo_thread *t, int64_t now)
     return shielded ? look_at_shield(t, w) : BO_FOREVER;
 }
 
-/* ---- looking at a branch ------------------------------------------------------------------------------ */
+/* ---- examining a branch ------------------------------------------------------------------------------ */
 
 static int64_t look_at_branch(struct bo_branch *b)
 {

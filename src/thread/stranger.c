@@ -18,17 +18,17 @@
 #include "thread/retire.h"
 #include "wake/post.h"
 
-static _Atomic uint32_t strangers; /* so many slots are, or are about to be: most programs never have one */
+static _Atomic uint32_t strangers; /* how many UNADOPTED slots there are, or are about to be: 0 in most programs */
 struct bo_lock bo_strangers_lock;
 
-/* ---- which thread it is ------------------------------------------------------------------------------------ */
+/* ---- identifying a thread ------------------------------------------------------------------------------------ */
 
 bool bo_stranger_exists(pid_t tid)
 {
     return tid > 0 && bo_raw3(SYS_tgkill, bo_load_relaxed(&bo_pid), tid, 0) == 0;
 }
 
-/* When the kernel has started it, in its ticks: an id is used again, but not with the same time. 0: there is no
+/* When the thread was started, in kernel ticks: an id may be reused, but not with the same time. 0: there is no
  * /proc. */
 uintptr_t bo_stranger_born(pid_t tid)
 {
@@ -76,7 +76,7 @@ void bo_stranger_release(struct bo_thread *t)
     give_slot_back(t);
 }
 
-/* The next slot of this thread from *i on, the caller's `except` aside. NULL: there is no more. */
+/* The next slot of this thread from *i on, without the slot `except`. NULL: there is no more. */
 struct bo_thread *bo_stranger_next_of(pid_t tid, const struct bo_thread *except, uint32_t *i, uint64_t *word)
 {
     uint32_t high = bo_load_seq(&bo_arena.head->thread_high);
@@ -129,7 +129,8 @@ static void move_posts(const struct bo_target *from, uint64_t heir)
     }
 }
 
-/* What it was asked is asked of the thread's own slot. No poster is in the middle when its records are read. */
+/* Posts the slot's records again to the slot that the thread has made itself. No poster is still writing when they are
+ * read. */
 void bo_stranger_move_to(struct bo_thread *t, uint64_t own)
 {
     bo_posts_end(&t->t);
@@ -138,8 +139,8 @@ void bo_stranger_move_to(struct bo_thread *t, uint64_t own)
     give_slot_back(t);
 }
 
-/* This thread publishes its slot, then looks for a stranger's slot; the thread that makes a stranger publishes that,
- * then looks for the thread's own slot. So one of the two sees the other. */
+/* This thread publishes its slot, then searches for one that another thread has made for it; the other thread publishes
+ * that one, then searches for this thread's slot. So one of the two sees the other. */
 void bo_stranger_merge(const struct bo_thread *own)
 {
     if (bo_likely(bo_load_seq(&strangers) == 0))
@@ -149,7 +150,7 @@ void bo_stranger_merge(const struct bo_thread *own)
         bo_stranger_move_to(t, bo_thread_handle(own));
 }
 
-/* ---- on another one ---------------------------------------------------------------------------------------------- */
+/* ---- on another thread ------------------------------------------------------------------------------------------- */
 
 bool bo_stranger_is_gone(struct bo_thread *t, uint64_t word)
 {

@@ -11,7 +11,7 @@ struct bo_record *bo_foreign_pending(const struct bo_thread *t)
     return bo_pending_foreign(t, silent ? &t->silenced : &t->reported);
 }
 
-/* When this sort of call is to be interrupted again; BO_FOREVER: it is, or nothing is suppressed. */
+/* When the suppression for this sort of call ends; BO_FOREVER: the word is due already, or nothing is suppressed. */
 static int64_t suppressed_until(const struct bo_suppression *s, bool due)
 {
     return !due && bo_load_seq(&s->seq) ? bo_load_relaxed(&s->until) : BO_FOREVER;
@@ -35,7 +35,7 @@ void bo_foreign_look_in_time(struct bo_thread *t)
         bo_ticker_look_by(&t->t, bo_to_monotonic(until));
 }
 
-/* The wake makes both sorts due. The thread puts right the one that is still suppressed, at its next call of that
+/* The wake makes both sorts due. If one is still suppressed, the thread clears its bit at its next call of that
  * sort. */
 int64_t bo_foreign_look(struct bo_thread *t, uint64_t w)
 {

@@ -5,13 +5,14 @@
 
 #include "state/arena.h"
 
-/* The record that is to interrupt the call the thread is in; NULL: none. */
+/* The record that interrupts the thread's present call; NULL: none. */
 struct bo_record *bo_foreign_pending(const struct bo_thread *t);
-/* Does a suppression run that the ticker has to end? `word` is the thread's. */
+/* Is there a suppression that the ticker has to end? `word` is the thread's. */
 bool bo_foreign_suppressed(const struct bo_thread *t, uint64_t word);
-/* By the thread: the ticker is to look when the suppression ends, and not before. Most threads have ended by then. */
+/* Called by the thread: schedule the ticker for the end of the suppression, not earlier. Most threads have ended by
+ * then. */
 void bo_foreign_look_in_time(struct bo_thread *t);
-/* When the ticker is to look at such a thread again; wakes it if the time has come. */
+/* When the ticker should examine such a thread again; wakes the thread if the time has come. */
 int64_t bo_foreign_look(struct bo_thread *t, uint64_t word);
 
 #endif

@@ -9,8 +9,8 @@
 #include "upcalls.h"
 #include "wake/last_thread.h"
 
-/* The generation ends with all signals blocked: a call that a handler makes in the middle would be made in one that has
- * ended. One that it makes afterwards adopts the thread again. */
+/* The generation ends with all signals blocked, or a call in a signal handler could be made in a generation that has
+ * ended. A call after that adopts the thread again. */
 static void release(struct bo_thread *t)
 {
     bo_branches_end(t);

@@ -37,7 +37,7 @@ BO_BARE static void handle_fallback(int signo, siginfo_t *info, void *context)
     errno = saved;
 }
 
-/* With the flags and the restorer of the wake signal's. */
+/* Installs the handler with the flags and the restorer of the wake signal's action. */
 static void install_fallback(void)
 {
     struct bo_kernel_action action, old;

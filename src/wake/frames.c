@@ -9,7 +9,7 @@
 #include "base/raw.h"
 #include "state/current.h"
 
-static uintptr_t restorer; /* where the handlers of this process return to */
+static uintptr_t restorer; /* the address that signal handlers of this process return to */
 
 #if BO_HOOKS && BO_ARCH_WINDOW
 BO_TLS bool bo_call_at_hook;
@@ -21,7 +21,7 @@ void bo_frames_set_restorer(uintptr_t at)
     restorer = at;
 }
 
-/* ---- handlers on top ------------------------------------------------------------------------------- */
+/* ---- signal handlers ------------------------------------------------------------------------------- */
 
 bool bo_frames_on_alternate_stack(void)
 {
@@ -54,8 +54,8 @@ int bo_frames_on_handler(uintptr_t sp)
     return bo_frames_on_alternate_stack() ? 1 : bo_self ? bo_frames_between(sp, bo_self->stack_high) : -1;
 }
 
-/* Is this a signal handler, on top of anything? A handler runs with a signal blocked, which is one call to
- * find out; the frames on the stack distinguish a handler from a thread that always blocks signals. */
+/* Does this code run in a signal handler? A handler runs with a signal blocked, which one call shows; the frames on the
+ * stack distinguish a handler from a thread that always blocks signals. */
 bool bo_frames_in_handler(uint64_t blocked)
 {
     return blocked && bo_frames_on_handler((uintptr_t)__builtin_frame_address(0)) != 0;
@@ -70,7 +70,8 @@ bool bo_frames_in_handler_now(void)
 
 /* ---- calls that were left ---------------------------------------------------------------------------- */
 
-/* Do both lie on one stack? Where it is not known where the thread's lies: is all memory in between mapped? */
+/* Are both addresses on the same stack? If the bounds of the thread's stack are unknown: is all memory in between
+ * mapped? */
 BO_BARE static bool on_one_stack(const struct bo_thread *t, uintptr_t low, uintptr_t high)
 {
     enum { PAGE = 4096, FAR = 1 << 20 };
@@ -86,7 +87,7 @@ BO_BARE bool bo_call_was_left(const struct bo_thread *t, uintptr_t sp, bool alte
     uintptr_t frame = t->call.frame;
     if (alternate || !on_one_stack(t, sp < frame ? sp : frame, sp < frame ? frame : sp))
         return false;
-    bool window = !(bo_load_relaxed(&t->t.word) & BO_REPEAT); /* libc's own functions run in the other sort */
+    bool window = !(bo_load_relaxed(&t->t.word) & BO_REPEAT); /* in the other sort of calls libc's functions run */
     return sp >= frame || (window && bo_frames_frame_in(sp, frame) == 0);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What lies on the calling thread's stack: handlers of signals, and calls. A handler's frame is known by the address
- * that it returns to.
+ * Finds signal handlers and calls on the calling thread's stack. A signal handler's frame is recognised by its return
+ * address.
  */
 #ifndef BO_WAKE_FRAMES_H
 #define BO_WAKE_FRAMES_H
@@ -10,28 +10,28 @@
 #include "arch/window.h"
 #include "state/arena.h"
 
-/* Where the handlers of this process return to. Once, at load. */
+/* Set the address that signal handlers of this process return to. Called once, at load. */
 void bo_frames_set_restorer(uintptr_t at);
-/* Whether the code that a signal's handler has interrupted ran on the thread's alternate signal stack, on which `at` is
- * not. The stack may lie inside the thread's own, and then addresses alone say nothing. */
+/* Whether the code that a signal handler has interrupted ran on the thread's alternate signal stack, while `at` is not
+ * on it. That stack may be a part of the thread's stack, and then addresses alone do not show it. */
 bool bo_frames_was_on_alternate_stack(const void *context, uintptr_t at);
 /* Whether the calling thread runs on its alternate signal stack. */
 bool bo_frames_on_alternate_stack(void);
 /* Whether a signal handler's frame lies above `sp` on the calling thread's stack: 1, 0, -1 unknown. */
 int bo_frames_on_handler(uintptr_t sp);
-/* Whether this is a signal handler, or may be one. */
+/* Whether the calling code runs in a signal handler, or may do so. */
 bool bo_frames_in_handler_now(void);
-/* The same, with the signals that are blocked, or were before bough has blocked more. */
+/* The same. `blocked`: the signals that are blocked, without those that bough has blocked. */
 bool bo_frames_in_handler(uint64_t blocked);
 /* The same between two places of that stack. */
 int bo_frames_between(uintptr_t low, uintptr_t high);
-/* The same in memory that is known to be a stack's. */
+/* The same in memory that is known to belong to a stack. */
 int bo_frames_frame_in(uintptr_t low, uintptr_t high);
 
 /*
- * Code runs with its stack pointer at `sp`, or on the alternate signal stack, in no window, and the word says IN. Is
- * that no handler on top of the call, but was the call left: by siglongjmp(), by pthread_exit() in a handler, by an
- * asynchronous cancellation? False where this cannot be found out. [signal]
+ * Code runs with its stack pointer at `sp`, or on the alternate signal stack, in no window, and the word has IN. Was
+ * the call left, by siglongjmp(), by pthread_exit() in a handler, or by an asynchronous cancellation? Otherwise the
+ * code is a signal handler that has interrupted the call. False if this can't be determined. [signal]
  */
 bool bo_call_was_left(const struct bo_thread *t, uintptr_t sp, bool alternate);
 bool bo_call_was_left_here(const struct bo_thread *t);
@@ -45,13 +45,13 @@ extern BO_TLS uint64_t bo_blocked_at_hook;
 enum { bo_call_at_hook = 0 };
 #endif
 
-/* A wait inside libc; they lie on the stack, the innermost one first. */
+/* A wait inside libc. The waits are a list on the stack, the innermost one first. */
 struct bo_libc_wait {
-    struct timespec until; /* hand this very object to libc, as an absolute time */
+    struct timespec until; /* pass this object to libc, as an absolute time */
     struct bo_libc_wait *outer;
-    uint64_t below; /* the word before: what a handler of the program runs on top of */
+    uint64_t below; /* the word before: the state of the call that a handler of the program has interrupted */
     bool in;
-    bool aside; /* a handler's, on top of a call of foreign code: what that was in */
+    bool aside; /* made in a signal handler that has interrupted foreign code's call, whose step is `step` */
     enum bo_foreign_step step;
 };
 

@@ -16,7 +16,7 @@
 #include "upcalls.h"
 #include "wake/ticker.h"
 
-/* OFF: no look is wanted. ONCE: one look, and no more of it if main is still there. ON: until the end. */
+/* OFF: no check. ONCE: one check, and no more if main is still there. ON: until the end. */
 enum { OFF, ONCE, ON };
 #define PAUSE BO_MS(500)
 #define SOON BO_MS(50)
@@ -42,7 +42,7 @@ void bo_own_thread_ends(void)
     if (bo_load_seq(&knows_main))
         return;
     bo_cas_seq(&watching, &off, ONCE);
-    bo_ticker_attend_by(bo_clock() + SOON); /* not at once: the joiner of the thread needs the processor now */
+    bo_ticker_attend_by(bo_clock() + SOON); /* not at once: the thread that joins this one needs the processor now */
 }
 
 void bo_own_after_fork(bool main_known)
@@ -52,8 +52,8 @@ void bo_own_after_fork(bool main_known)
     bo_store_seq(&knows_main, main_known);
 }
 
-/* A thread that has ended, and is only there for its number, has no memory. Asked without a descriptor: in a process
- * whose main is alive none is opened that the program could be surprised by. */
+/* A main thread that has ended, and exists only as a zombie, has no memory. This is tested without opening a
+ * descriptor, which would be visible to the program. */
 static bool main_is_gone(void)
 {
     char here = 0, there = 0;

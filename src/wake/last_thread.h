@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Is a thread of the program's left? POSIX ends a process, by exit(0), when its last thread has ended, which only
- * matters if main has left by pthread_exit(). The library's own threads never end; so the library has to do that in
- * libc's place.
+ * Detects the end of the program's last thread. POSIX then ends the process by exit(0), which only matters if main has
+ * called pthread_exit(). The library's threads never end, so the library has to do that instead of libc.
  *
- *   main leaves, or, where bough does not know main, a thread ends --bo_own_main_left(), bo_own_thread_ends()--> the ticker
- *   counts, twice a second: all threads - the library's own - main, a zombie = 0?   --> bo_last_one_out()
+ *   main leaves, or, where bough does not know main, a thread ends --bo_own_main_left(), bo_own_thread_ends()-->
+ *   the ticker counts, twice a second: all threads - the library's - main, a zombie = 0?   --> bo_last_one_out()
  */
 #ifndef BO_WAKE_LAST_THREAD_H
 #define BO_WAKE_LAST_THREAD_H
@@ -13,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* bough knows main, or does not, or not any more. */
+/* Set whether bough knows the main thread. */
 void bo_own_main_known(bool known);
 /* On main, at its end. */
 void bo_own_main_left(void);
@@ -21,7 +20,7 @@ void bo_own_main_left(void);
 void bo_own_thread_ends(void);
 void bo_own_after_fork(bool main_known);
 
-/* On the ticker's thread. Returns when to come again, on CLOCK_MONOTONIC. */
+/* On the ticker's thread. Returns when to call it again, on CLOCK_MONOTONIC. */
 int64_t bo_own_tick(void);
 
 #endif

@@ -12,10 +12,10 @@ enum { TRIES = 3 };
 
 /* The wave (32), and how many of its places are taken (32). A wave is never 0, which is "no place" in a slot. */
 static _Atomic uint64_t places = UINT64_C(1) << 32;
-static _Atomic uint32_t cursor; /* the slot that was looked at last: each has its turn */
-static _Atomic uint32_t given;  /* places that were given away since the ticker's last look */
-static _Atomic int64_t look_at; /* when the ticker looks; 0: no thread waits */
-static uint32_t grown;          /* the ticker's: how many it has woken without a place at its last look */
+static _Atomic uint32_t cursor; /* the last slot examined, so that each has its turn */
+static _Atomic uint32_t given;  /* places that were given away since the last tick */
+static _Atomic int64_t look_at; /* when the ticker runs; 0: no thread waits */
+static uint32_t grown;          /* used by the ticker: how many threads the last tick has woken without a place */
 
 _Atomic uint32_t bo_pace_waiting;
 
@@ -24,7 +24,7 @@ static uint32_t wave_of(uint64_t p)
     return (uint32_t)(p >> 32);
 }
 
-/* The wave that the place belongs to; 0: none is free. */
+/* Takes a place. Returns its wave; 0: none is free. */
 static uint32_t take_place(void)
 {
     uint64_t p = bo_load_seq(&places);
@@ -44,7 +44,7 @@ static void free_pace_place(uint32_t wave)
     while (!bo_cas_seq(&places, &p, p - 1));
 }
 
-/* It may have one already, if it was woken a moment ago. */
+/* The thread may have a place already, if it was woken just before. */
 static void give_place_to(struct bo_thread *t, uint32_t wave)
 {
     uint32_t other = bo_swap_seq(&t->t.wave, wave);
@@ -83,9 +83,9 @@ static void wake(struct bo_thread *t, uint32_t wave)
 }
 
 /*
- * Wakes as many as there are places. A thread that frees a place, and a poster that puts a thread off, each look
- * whether the other has acted: so no place stays free while a thread waits. One case is left to the ticker: two threads
- * look for the same slot, and the one that does not find it holds the place for which a third one looks.
+ * Wakes as many threads as there are places. A thread that frees a place, and a poster that puts a thread off, each
+ * check whether the other has acted: so no place stays free while a thread waits. One case is left to the ticker: two
+ * threads search for the same slot, and the one that does not find it holds the place that a third one needs.
  */
 static void go_on(void)
 {
@@ -103,8 +103,8 @@ static void go_on(void)
 
 /* ---- a post ---------------------------------------------------------------------------------------------- */
 
-/* Of the calling thread itself only a handler on top of its call posts: that call ends when the handler returns (rule
- * 5). Without the ticker there is no bound of time. */
+/* Not the calling thread: it posts to itself in a signal handler that has interrupted its call, which ends when the
+ * handler returns (rule 5). And not without the ticker, which limits the delay. */
 static bool is_paced(const struct bo_thread *t)
 {
     return bo_load_relaxed(&t->paced) && t != bo_self && bo_ticker_runs();
@@ -137,7 +137,7 @@ void bo_pace_put_off(struct bo_thread *t)
 {
     BO_HOOK(pace_put_off);
     if (bo_swap_seq(&t->t.put_off, 1))
-        return; /* by another poster: the thread that takes the mark off looks at the word after that */
+        return; /* another poster has set it: the thread that clears it reads the word afterwards */
     bo_add_seq(&bo_pace_waiting, 1);
     look_in_time();
     go_on();
@@ -161,7 +161,7 @@ void bough_paced(void)
         bo_pace_done(bo_self);
 }
 
-/* ---- the bound of time -------------------------------------------------------------------------------------- */
+/* ---- the limit of the delay -------------------------------------------------------------------------------------- */
 
 static void new_wave(void)
 {
@@ -192,7 +192,7 @@ int64_t bo_pace_tick(void)
     go_on();
     wake_without_a_place(grown);
     if (bo_load_seq(&bo_pace_waiting))
-        look_in_time(); /* a later thread looks for itself */
+        look_in_time(); /* a thread that is put off later schedules the ticker itself */
     else
         grown = 0;
     when = bo_load_seq(&look_at);

@@ -21,7 +21,7 @@
 #include "wake/wake.h"
 #include "wake/wake_send.h"
 
-/* Waking more threads than this is too long for a signal handler (10,000 took 140 ms). */
+/* Waking more threads than this takes too long for a signal handler (10,000 took 140 ms). */
 enum { MAX_WAKES_IN_HANDLER = 64 };
 
 /* ---- waking one thread ----------------------------------------------------------------------------- */
@@ -48,8 +48,8 @@ void bo_wake(struct bo_thread *t, uint32_t generation, bool at_once)
 
 /* ---- waking a subtree ------------------------------------------------------------------------------ */
 
-/* A repeat that changes nothing wakes no thread: the thread has seen this record already, and perhaps lets its cleanup
- * run. */
+/* A repeat that changes nothing wakes no thread: the thread has seen this record already, and may be running its
+ * cleanup. */
 static void repeat(struct bo_thread *t, uint32_t generation, enum bo_posting how)
 {
     if (how != BO_REPEATED || !(bo_load_seq(&t->t.word) & BO_PENDING))
@@ -79,8 +79,8 @@ unsigned bo_wake_subtree(const struct bo_target *target, bool at_once)
     return marked;
 }
 
-/* Does anything branch off this target, besides the body? Children are counted before they are LIVE, branches
- * before they are open: a thread or branch that is missed here sees the mark when it looks. */
+/* Is there anything below this target, besides the body? Children are counted before they are LIVE, branches before
+ * they are open: a thread or branch that is missed here sees the mark itself. */
 static bool has_subtree(const struct bo_target *target)
 {
     if (!bo_is_branch(target))
@@ -90,8 +90,8 @@ static bool has_subtree(const struct bo_target *target)
     return owner == BO_NONE || bo_load_seq(&b->live) || bo_load_seq(&bo_thread_at(owner)->top) != target->index;
 }
 
-/* A thread without branches; or a branch without children, whose body is its owner. The caller's pin keeps
- * the target, and so the owner of an open branch. */
+/* Wakes a thread without branches, or the owner of a branch without children. The caller's pin keeps the target alive,
+ * and so the owner of an open branch. */
 static void wake_alone(struct bo_target *target, enum bo_posting how)
 {
     uint32_t index = bo_is_branch(target) ? bo_load_seq(&((struct bo_branch *)target)->owner) : target->index;
@@ -99,7 +99,8 @@ static void wake_alone(struct bo_target *target, enum bo_posting how)
     repeat(t, bo_word_generation(bo_load_seq(&t->t.word)), how);
 }
 
-/* The call below this handler ends by the interrupt, not by EINTR and a wake that comes later (rule 5). */
+/* In a signal handler: the call that it has interrupted ends by the interrupt, not by EINTR and a later wake (rule
+ * 5). */
 static void wake_self(const struct bo_target *target, enum bo_posting how)
 {
     if (bo_self && bo_below(bo_self, target))
@@ -114,7 +115,7 @@ static void wake_subtree_from_here(struct bo_target *target, enum bo_posting how
         return;
     }
     bo_tree_marked();
-    /* In a forked child the ticker does not run before it is needed: there are not many threads, either. */
+    /* In a forked child the ticker may not run yet; but then there are not many threads. */
     if (bo_load_relaxed(&bo_arena.head->thread_high) > MAX_WAKES_IN_HANDLER && bo_ticker_runs() &&
         bo_frames_in_handler(blocked)) {
         wake_self(target, how);
@@ -128,9 +129,9 @@ static void wake_subtree_from_here(struct bo_target *target, enum bo_posting how
 
 static const struct bough_event plain_stop = {.kind = BOUGH_STOP};
 
-/* The pin keeps the generation from ending while the record is written (rule 6). A pin first and then a look: bo_retire
- * ends the generation first and then waits for pins. With all signals blocked: no thread freezes here or leaves by a
- * jump. */
+/* The pin keeps the generation from ending while the record is written (rule 6). The pin is taken first, then the
+ * generation is checked: bo_retire() ends the generation first and then waits for pins. All signals are blocked, so
+ * that no thread is frozen here or leaves by a jump. */
 static bool post_to(struct bo_target *target, uint32_t generation, uint64_t handle, const struct bough_event *event,
                     int limit, uint32_t *serial, uint64_t blocked)
 {

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Posting: mark a target and wake all that branches off it. Async-signal-safe, lock-free.
+ * Posting: mark a target and wake all threads below it. Async-signal-safe, lock-free.
  *
- * Marking and adding meet without a lock (rule 4):
+ * Posters and adders of children need no lock between them (rule 4):
  *
  *      poster:  1. write the record, set the kind's bit in target->due   (seq_cst)
  *               2. scan the threads, mark and wake those below the target
  *      adder:   1. make the child's slot LIVE below the branch           (seq_cst)
  *               2. look for a mark on the branch and all around it
  *
- * In the total order of these, either the scan meets the child or the adder meets the mark.
+ * In the total order of these operations, either the scan finds the child or the adder finds the mark.
  *
  * Of threads that share a lock only a few are woken at a time, the others are marked: wake/pace.h.
  */
@@ -25,7 +25,7 @@ int bo_post_up_to(uint64_t handle, const struct bough_event *event, int limit, b
 /* Mark and wake one thread, if it is this generation. `at_once`: also one that shares a lock with others
  * (wake/pace.h). */
 void bo_wake(struct bo_thread *t, uint32_t generation, bool at_once);
-/* Mark and wake all below a target whose record stands. Returns how many threads were marked. */
+/* Mark and wake all threads below a target with a pending record. Returns how many threads were marked. */
 unsigned bo_wake_subtree(const struct bo_target *target, bool at_once);
 
 #endif

@@ -22,14 +22,15 @@
 #include "wake/timer_heap.h"
 
 /*
- * Waking the ticker. It sleeps in sigwaitinfo on a signal that libc keeps out of all masks and handlers of the program,
- * and that is never sent to the process: the ticker must not take signals that wait for the process. A kernel timer of
- * the library sends it. `next_wake` is when that timer goes off: a thread that needs it earlier lowers `next_wake` and
- * sets the timer, a system call that needs no descriptor, no lock and, unlike waking a thread at once, no processor: a
- * post that is answered within 50 ms costs the ticker one look, later.
+ * Waking the ticker. It sleeps in sigtimedwait() on a signal that libc keeps out of all masks and handlers of the
+ * program, and that is never sent to the process, because the ticker must not take signals that are pending for the
+ * process. A kernel timer of the library sends the signal. `next_wake` is the timer's time: a thread that needs the
+ * ticker earlier lowers `next_wake` and sets the timer. That system call needs no descriptor and no lock and, unlike
+ * waking a thread at once, no processor time of the ticker: a post that is answered within 50 ms costs the ticker only
+ * one check, later.
  *
- * Two threads that set the timer at the same time may do so in the wrong order. Each looks at `next_wake` again
- * afterwards, and sets the timer again if it is earlier than what it has set.
+ * Two threads that set the timer at the same time may do so in the wrong order. So each loads `next_wake` again
+ * afterwards, and sets the timer again if that is earlier than the time it has set.
  */
 enum { NOT_RUNNING, STARTING, RUNNING };
 enum { HEARTBEAT_MS = 500 };
@@ -40,8 +41,8 @@ static _Atomic int64_t next_wake;       /* CLOCK_MONOTONIC */
 static _Atomic uint32_t attended;       /* a tick is wanted */
 static _Atomic uint32_t ticker_awaited; /* in a forked child: deadlines are open, and no ticker watches them yet */
 static int ticker_timer;
-static _Atomic bool has_timer;  /* false: RLIMIT_SIGPENDING left no room for one */
-static _Atomic uint32_t alarms; /* a futex word: what the ticker sleeps on then */
+static _Atomic bool has_timer;  /* false: there is none, because of RLIMIT_SIGPENDING */
+static _Atomic uint32_t alarms; /* a futex word: the ticker sleeps on it if it has no timer */
 static struct bo_lock ticker_starting;
 
 static void set_ticker_timer(int64_t when)
@@ -55,7 +56,7 @@ static void set_ticker_timer(int64_t when)
     bo_raw4(SYS_timer_settime, ticker_timer, TIMER_ABSTIME, (long)&at, 0);
 }
 
-/* By `when` on CLOCK_MONOTONIC at the latest. */
+/* Wakes the ticker at `when` on CLOCK_MONOTONIC, or earlier. */
 static void wake_by(int64_t when)
 {
     int64_t next = bo_load_seq(&next_wake);
@@ -81,7 +82,7 @@ static _Atomic uint32_t work; /* item on top; BO_NONE: empty */
 static void enlist(struct bo_target *t)
 {
     if (bo_swap_seq(&t->work_here, 1))
-        return; /* is there already; the ticker takes the mark off before it looks */
+        return; /* it is listed already; the ticker clears this before it examines the slot */
     uint32_t top = bo_load_relaxed(&work);
     do
         bo_store_relaxed(&t->work_next, top);
@@ -102,13 +103,13 @@ void bo_ticker_look_by(struct bo_target *t, int64_t when)
 
 void bo_ticker_attend(void)
 {
-    bo_store_seq(&attended, 1); /* it may be about to sleep, and look at the list only */
+    bo_store_seq(&attended, 1); /* the ticker may be about to sleep, and would only check the list */
     wake_by(bo_clock());
 }
 
 void bo_ticker_attend_by(int64_t when)
 {
-    bo_store_seq(&attended, 1); /* as above: then it plans again */
+    bo_store_seq(&attended, 1); /* as above: makes the ticker plan again */
     wake_by(when);
 }
 
@@ -143,7 +144,7 @@ void bo_ticker_deadline(struct bo_branch *b)
     enlist(&b->t);
     if (deadline != BO_FOREVER && !bo_ticker_runs())
         bo_store_relaxed(&ticker_awaited, 1);
-    /* Not at the deadline: the clock has to be watched until then (bo_notice_standstill). */
+    /* Earlier than the deadline, because the clock has to be watched until then (bo_notice_standstill). */
     wake_by(deadline == BO_FOREVER ? BO_FOREVER : bo_earlier(bo_to_monotonic(deadline), soon));
 }
 
@@ -162,7 +163,7 @@ static void take_work(void)
     while (item != BO_NONE) {
         struct bo_target *t = bo_item_target(item);
         uint32_t next = bo_load_relaxed(&t->work_next);
-        bo_store_seq(&t->work_here, 0); /* before the look: what comes after it enlists again */
+        bo_store_seq(&t->work_here, 0); /* before the check: a later request lists the slot again */
         look_at_item(item);
         item = next;
     }
@@ -175,7 +176,7 @@ static void take_due(void)
         look_at_item(item);
 }
 
-/* On the processor: a stop does not count. */
+/* The ticker's processor time, which excludes the time for which it was stopped. */
 static int64_t time_worked(void)
 {
     struct timespec t;
@@ -191,15 +192,16 @@ static int64_t plan(void)
     return next == BO_FOREVER ? next : bo_earlier(next, bo_clock() + BO_MS(HEARTBEAT_MS));
 }
 
-/* pthread_sigmask() opens it; nothing is lost then, because all is looked at before the next sleep. */
+/* pthread_sigmask() may have unblocked the signal. None is lost by that, because everything is checked before the next
+ * sleep. */
 static void block_own_signal(void)
 {
     static const uint64_t set = (uint64_t)1 << (BO_SECOND_ROAD - 1);
     bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&set, 0, sizeof set);
 }
 
-/* A thread that lowers `next_wake` wakes the ticker by a futex. Other processes can't, so the ticker looks twice a
- * second anyway. */
+/* A thread that lowers `next_wake` wakes the ticker by a futex. Other processes can't do that, so the ticker also
+ * checks twice a second. */
 static void sleep_without_timer(uint32_t seen, int64_t when)
 {
     int64_t soon = bo_clock() + BO_MS(HEARTBEAT_MS);
@@ -207,8 +209,8 @@ static void sleep_without_timer(uint32_t seen, int64_t when)
     bo_notice_standstill(bo_earlier(when, bo_load_seq(&next_wake)));
 }
 
-/* `next_wake` is zero while the ticker looks, so that no thread sets the timer needlessly; a target enlisted
- * meanwhile is found by the last look at the list, or its poster sees the new value. */
+/* `next_wake` is 0 while the ticker works, so that no thread sets the timer needlessly. A target that is enlisted
+ * meanwhile is found by the last check of the list, or its poster sees the new value. */
 static void sleep_until(int64_t when)
 {
     static const uint64_t set = (uint64_t)1 << (BO_SECOND_ROAD - 1);
@@ -231,7 +233,7 @@ static void sleep_until(int64_t when)
     bo_notice_standstill(bo_earlier(when, bo_load_seq(&next_wake)));
 }
 
-/* Tried again at each look until there is one. */
+/* Repeated at each tick until it succeeds. */
 static void make_ticker_timer(void)
 {
     struct sigevent event;
@@ -244,8 +246,7 @@ static void make_ticker_timer(void)
     event._sigev_un._tid = (pid_t)bo_raw0(SYS_gettid);
 #endif
     if (bo_raw3(SYS_timer_create, CLOCK_MONOTONIC, (long)&event, (long)&ticker_timer) == 0)
-        bo_store_seq(&has_timer,
-                     true); /* before next_wake is stored: a thread that lowers it afterwards sets the timer */
+        bo_store_seq(&has_timer, true); /* before next_wake: a thread that lowers it later sets the timer */
 }
 
 _Static_assert((int)BO_MAIL_SIGNAL == (int)BO_SECOND_ROAD, "who writes to the mailbox sends what the ticker waits for");
@@ -256,17 +257,18 @@ static void *tick(void *unused)
     pthread_setname_np(pthread_self(), "bough-ticker");
     bo_own_begin();
     int64_t awake = bo_clock(), worked = time_worked();
-    bo_fallback_open(); /* where it is open, it must not end the process */
+    bo_fallback_open(); /* installs a handler first, as the signal's default action ends the process */
     bo_arena.head->ticker_signal = BO_SECOND_ROAD;
     bo_store_release(&bo_arena.head->ticker, (pid_t)bo_raw0(SYS_gettid));
-    bo_store_seq(&has_timer, false); /* a ticker that was ended, or the parent's, has taken its timer along */
+    bo_store_seq(&has_timer, false); /* a killed ticker's timer, or the parent's, is gone */
     make_ticker_timer();
     bo_store_seq(&ticker_state, RUNNING);
     bo_futex_wake(&ticker_state, INT_MAX);
     for (;;) {
-        /* It may come while we look, too; but to look at thousands takes long. */
+        /* The process may be stopped during the work, too; the time for the work itself, long with thousands of
+         * threads, is no standstill. */
         bo_notice_standstill(awake + time_worked() - worked);
-        bo_store_seq(&attended, 0); /* before the look: what comes after it is seen by the last one */
+        bo_store_seq(&attended, 0); /* first: a later request is seen by the last check */
         sleep_until(plan());
         awake = bo_clock();
         worked = time_worked();
@@ -300,7 +302,7 @@ static int start_ticker_thread(void)
         bo_store_seq(&ticker_state, NOT_RUNNING);
     while (!error && bo_load_seq(&ticker_state) == STARTING)
         bo_futex_sleep(&ticker_state, STARTING, BO_FOREVER);
-    bo_store_relaxed(&ticker_awaited, 0); /* if it has failed, too: all else works */
+    bo_store_relaxed(&ticker_awaited, 0); /* also on failure: everything else works */
     if (bo_load_seq(&ticker_state) == RUNNING)
         return 0;
     bo_store_seq(&ticker_state, NOT_RUNNING);
@@ -312,7 +314,8 @@ bool bo_ticker_runs(void)
     return bo_load_acquire(&ticker_state) == RUNNING;
 }
 
-/* It never ends by itself, and dies asleep: what it has planned is whole, and the next one goes on with it. */
+/* The ticker never ends by itself, and is killed only while it sleeps: its plan is complete, and the next ticker
+ * continues with it. */
 bool bo_ticker_is_gone(void)
 {
     uint32_t runs = RUNNING;

@@ -12,7 +12,7 @@
 
 enum { RUNS_FOR_LONG = 4 };
 
-/* The signals it blocks, and its state as the kernel calls it. */
+/* The signals that the thread blocks, and its state, by the kernel's letter. */
 static uint64_t blocked_by(pid_t tid, char *state)
 {
     char how[32], mask[32];
@@ -49,10 +49,10 @@ static const char *const refusal_text =
     "or a sandbox forbids tgkill() and rt_tgsigqueueinfo(). bough tries again";
 
 /*
- * Why is there no acknowledgement? A runnable thread only waits for a processor, perhaps in the handler, where all
- * signals are blocked: one of a thousand that were woken at the same time. The ticker looks at it again; but a thread
- * that is runnable at each look may be handling such signals all the time. A thread that blocks the signal is sent the
- * fallback signal, unless bough blocks it, in a slow handler of the application.
+ * Why is there no acknowledgement? A runnable thread only waits for a processor, perhaps in the wake signal's handler,
+ * where all signals are blocked: it may be one of a thousand that were woken at the same time. The ticker checks it
+ * again; but a thread that is runnable at each check may be handling such signals all the time. A thread that blocks
+ * the signal is sent the fallback signal, unless bough blocks it, in a slow handler of the application.
  */
 bool bo_unanswered_diagnose(struct bo_thread *t)
 {

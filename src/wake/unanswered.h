@@ -5,10 +5,11 @@
 
 #include "state/arena.h"
 
-/* What is reported of a thread, once each: true the first time. */
+/* Reports about a thread, each of which is made only once. */
 enum bo_told { BO_TOLD_SILENCE = 1, BO_TOLD_SECOND_ROAD = 2, BO_TOLD_REFUSAL = 4, BO_TOLD_LEFT = 8 };
 bool bo_unanswered_reports(struct bo_thread *t, enum bo_told of);
-/* By the ticker, after a wake was not answered: find out why, and report. Returns whether to send it again. */
+/* Called by the ticker, after a wake was not answered: find the cause, and report it. Returns whether to send the wake
+ * again. */
 bool bo_unanswered_diagnose(struct bo_thread *t);
 
 #endif

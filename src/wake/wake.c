@@ -17,7 +17,7 @@ void bo_wake_ring(const struct bo_thread *t)
     bo_raw3(SYS_write, t->event_fd, (long)&one, sizeof one);
 }
 
-/* Sent later, by the ticker. */
+/* The ticker sends the signal later. */
 static void leave_to_ticker(struct bo_thread *t, int64_t when)
 {
     bo_store_seq(&t->t.unsent, 1);
@@ -27,17 +27,17 @@ static void leave_to_ticker(struct bo_thread *t, int64_t when)
 static void signal_it(struct bo_thread *t)
 {
     BO_HOOK(post_sent);
-    /* The thread does not end before its senders are through (rule 6): the id is its own. */
+    /* The thread does not end before its senders have finished (rule 6), so its id is still valid. */
     bo_store_relaxed(&t->t.diagnoses, 0);
-    bo_store_relaxed(&t->t.last_wake_at, bo_clock()); /* the ticker may look at once, and this is no old wake */
+    bo_store_relaxed(&t->t.last_wake_at, bo_clock()); /* first, or the ticker could take this for an old wake */
     if (bo_wake_signal_send(t))
         bo_ticker_watch(t);
     else
         leave_to_ticker(t, bo_clock() + BO_FIRST_REPEAT);
 }
 
-/* What a step to the word promises: a signal, if the thread waits for what rises, or is summoned where one may come; a
- * write to the event descriptor. */
+/* What a step on the word promises: a signal, if the thread waits for a bit that is set, or is summoned where a signal
+ * may be delivered; a write to the event descriptor. */
 enum { SIGNAL = 1, RING = 2 };
 
 static unsigned promises(uint64_t w, uint64_t next, uint64_t summons)
@@ -57,14 +57,14 @@ static void keep_promise(struct bo_thread *t, unsigned promised)
     bo_word_sent(&t->t.word);
 }
 
-/* The word as a sender leaves it that has promised something. */
+/* The word after the step of a sender that has promised something. */
 static uint64_t counted(uint64_t next, unsigned promised)
 {
     return (next + BO_SENDER) | (promised & SIGNAL ? BO_NOTE : 0);
 }
 
-/* As many as the word can count are sending to this thread, each a system call away from its end. None of them is below
- * this one, because senders block all signals. */
+/* The word can't count more senders to this thread, each of which needs one more system call. This thread has not
+ * interrupted any of them, because senders block all signals. */
 static uint64_t after_a_moment(const struct bo_thread *t)
 {
     static const struct timespec moment = {0, 20000};
@@ -77,7 +77,7 @@ static bool is_generation_alive(uint64_t w, uint32_t generation)
     return bo_word_generation(w) == generation && (w & BO_LIVE);
 }
 
-/* All signals are blocked: a sender that is frozen, or left by a jump, would be waited for without end. */
+/* All signals are blocked: if a sender were frozen, or left by a jump, the thread would wait for it indefinitely. */
 enum bo_waking bo_wake_step(struct bo_thread *t, uint32_t generation, uint64_t summons, bool may_wake)
 {
     uint64_t w = bo_load_seq(&t->t.word), next;
@@ -119,7 +119,7 @@ bool bo_wake_put_off(struct bo_thread *t)
 bool bo_signal_again(struct bo_thread *t, uint64_t w)
 {
     if (!bo_word_has_room(w))
-        return true; /* others send */
+        return true; /* other senders are sending */
     if (!bo_word_step(&t->t.word, &w, (w + BO_SENDER) | BO_NOTE, BO_BY_AGAIN))
         return false;
     BO_HOOK(post_sent);
@@ -142,10 +142,10 @@ void bo_wake_again(struct bo_thread *t, bool newly_due)
 {
     uint64_t mask = bo_wake_bit();
     if (bo_call_was_left_here(t))
-        return; /* the next call finds that out */
+        return; /* the next call detects that */
     bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, 0, sizeof mask);
     bo_wake_send_to_self(t);
-    /* The thread may block the signal below the handler, too: then it takes the second road. */
+    /* The thread may block the signal in the interrupted code, too: then the ticker uses the fallback signal. */
     if (newly_due)
         bo_ticker_watch(t);
     else

@@ -11,9 +11,10 @@
 enum { COOKIE = 0x77616b65 };
 
 int bo_wake_signo;
-static _Atomic uint32_t plain_sends; /* some are sent by tgkill(), without a sign */
+static _Atomic uint32_t plain_sends; /* some wakes are sent by tgkill(), without bough's mark */
 
-/* With a sign that it is bough's: SIGURG may be the program's as well. Where a sandbox forbids that, without. */
+/* Sends the signal with a mark in its siginfo that it is bough's, because the program may use SIGURG as well. If a
+ * sandbox forbids that, without the mark. */
 BO_BARE long bo_wake_send_signal(pid_t tid)
 {
     siginfo_t info;
@@ -53,20 +54,20 @@ int bo_wake_send_unblock(void)
     return (old & mask) != 0;
 }
 
-/* The note is taken off in a step that sees no sender. Whatever was sent before that step has come with the end of the
- * system call after it. */
+/* NOTE is cleared in a step that sees no sender. Each signal sent before that step has been delivered at the end of the
+ * next system call. */
 void bo_wake_send_drain(struct bo_thread *t)
 {
     uint64_t mask = bo_wake_bit(), w;
     if (bo_raw0(SYS_getpid) != bo_load_relaxed(&bo_pid))
-        return; /* a vfork()'s child, on its parent's memory: the wake is its parent's */
+        return; /* the child of a vfork(): the wake is for its parent */
     do {
         bo_word_await_senders(&t->t.word);
         w = bo_load_seq(&t->t.word);
     } while ((w & BO_SENDERS) || !bo_word_step(&t->t.word, &w, w & ~(uint64_t)BO_NOTE, BO_BY_LET_IN));
     if (!bo_wake_send_unblock())
         return;
-    /* A program that blocks the signal itself finds it blocked again. */
+    /* If the program itself blocks the signal, it is blocked again. */
     bo_store_relaxed(&t->t.blocks_wake, 1);
     bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, 0, sizeof mask);
 }

@@ -23,15 +23,15 @@ bool (*_Atomic bo_on_ask)(void *context);
 
 /* ---- the handler ----------------------------------------------------------------------------------- */
 
-/* Inside libc: end its wait by its own timeout; the ticker asks again if that was too early. */
+/* Ends waits inside libc by their timeouts; if that was too early, the ticker sends the signal again. */
 BO_BARE static void end_libc_waits(const struct bo_thread *t)
 {
     for (struct bo_libc_wait *wait = t->call.libc_wait; wait; wait = wait->outer)
         wait->until = (struct timespec){0, 0};
 }
 
-/* What the signal is for lies below a handler of the program: block it in that handler's frame and send it again: it
- * comes when the handler returns (rule 5). */
+/* The signal is for a call that a handler of the program has interrupted: block it in that handler's frame and send it
+ * again, so that it is delivered when the handler returns (rule 5). */
 BO_BARE static void come_back(struct bo_thread *t, ucontext_t *uc)
 {
     sigaddset(&uc->uc_sigmask, bo_wake_signo);
@@ -43,9 +43,9 @@ BO_BARE static void come_back(struct bo_thread *t, ucontext_t *uc)
 }
 
 /*
- * A handler of the application runs on top of a blocked call of the library, if the call was not left by a jump. Any
- * due bit counts: where the call below is foreign code's (rule 22), it need not be due, but the call that the handler
- * makes may be. `ends`: without a window, this signal ends the call. By the owner; the word was loaded before.
+ * A handler of the application has interrupted a blocked call of the library, unless a jump has left that call. Any due
+ * bit counts: the interrupted call of foreign code (rule 22) need not be due, but the handler's call may be. `ends`:
+ * without a window, this signal ends the call. Called by the owner; the word was loaded before.
  */
 BO_BARE static void elsewhere(struct bo_thread *t, uint64_t w, ucontext_t *uc, bool ends)
 {
@@ -63,15 +63,16 @@ BO_BARE static void elsewhere(struct bo_thread *t, uint64_t w, ucontext_t *uc, b
     }
 }
 
-/* `foreign`: another's signal, for which no handler of the program has run. `below`: one has run on top of the call
- * since this signal was sent first. An EINTR where nothing is due, or after that, is the handler's. */
+/* `foreign`: a signal that bough did not send, for which no handler of the program has run. `below`: a handler has
+ * interrupted the call since this signal was first sent. An EINTR if nothing is due, or after such a handler, is due to
+ * the handler. */
 BO_BARE static void in_call(struct bo_thread *t, uint64_t w, ucontext_t *uc, bool foreign, bool below)
 {
     bool due = w & bo_foreign_due_bit(t), ends = due ? !below : foreign, on_top;
     switch (bo_arch_where(uc, &on_top)) {
     case BO_ENTERING:
         if (due && on_top)
-            bo_arch_cancel(uc); /* the call below has its wake back: the test would find the signal blocked */
+            bo_arch_cancel(uc); /* the wake was passed on: the window's test would find the signal blocked */
         break;
     case BO_BEFORE:
         if (due)
@@ -85,12 +86,12 @@ BO_BARE static void in_call(struct bo_thread *t, uint64_t w, ucontext_t *uc, boo
         elsewhere(t, w, uc, ends);
         return;
     }
-    /* Now, not when the call on top is over: a handler may leave that by a jump before. */
+    /* Now, not after the nested call: a handler may leave that call by a jump. */
     if (on_top && (w & BO_ALL_DUE) && !bo_call_at_hook)
         come_back(t, uc);
 }
 
-/* It may have come for several reasons, and for nothing: the word says what there is to do. */
+/* The signal may have several causes, or be spurious: the word decides what to do. */
 BO_BARE static void wake_arrived(struct bo_thread *t, ucontext_t *uc, bool foreign)
 {
     uint64_t w = bo_load_seq(&t->t.word);
@@ -105,11 +106,11 @@ BO_BARE static void wake_arrived(struct bo_thread *t, ucontext_t *uc, bool forei
     if ((w & BO_SUMMONED) && (w & BO_CLOSABLE))
         bo_ladder_summoned(t, uc);
     if ((w & BO_ASYNC) && (w & BO_DUE))
-        bo_async_cut(t, uc); /* does not return if it may leave the region here */
+        bo_async_cut(t, uc); /* does not return if it leaves the region */
 }
 
-/* A handler that replaced the library's, and was replaced in turn, may call the library's: one round is enough. Returns
- * whether a handler has run. */
+/* Forwards the signal to the previous handler. That one may have replaced the library's handler, and call it: this
+ * recursion is stopped after one round. Returns whether a handler has run. */
 BO_BARE static bool hand_wake_on(int signo, siginfo_t *info, void *context)
 {
     static BO_TLS bool handing_on;
@@ -126,7 +127,7 @@ BO_BARE static bool hand_wake_on(int signo, siginfo_t *info, void *context)
     return true;
 }
 
-/* It may have come for two reasons: the kernel keeps one of a kind. */
+/* A request for the stack and a wake may arrive as one signal, because the kernel queues only one. */
 BO_BARE static bool is_asked(void *context)
 {
     bool (*on_ask)(void *) = bo_load_acquire(&bo_on_ask);
@@ -147,7 +148,8 @@ BO_BARE static void handle_wake(int signo, siginfo_t *info, void *context)
 
 /* ---- whose signal it is ------------------------------------------------------------------------------ */
 
-/* First by libc, so that the kernel returns its restorer; then with the flags that the library wants. */
+/* Installs the handler by libc first, to get libc's restorer from the kernel; then by the kernel's call, with the
+ * library's flags. */
 static int install_wake(void)
 {
     struct sigaction action = {.sa_sigaction = handle_wake, .sa_flags = SA_SIGINFO | SA_ONSTACK};
@@ -182,8 +184,8 @@ void bo_wake_signal_take_back(void)
 
 bool bo_wake_signal_send(struct bo_thread *t)
 {
-    /* Without a window a wake ends a call by not restarting it. A handler installed since may restart calls, and
-     * still call the library's handler: each wake is answered, and none ends the call. */
+    /* Without a window a wake ends a call because the call is not restarted. A handler that was installed later may
+     * restart calls, and still call the library's handler: then each wake is answered, but none ends the call. */
     if (!BO_ARCH_WINDOW && bo_load_relaxed(&t->t.wakes_sent) >= MAX_UNHEEDED_WAKES && !bo_wake_signal_is_ours())
         bo_wake_signal_take_back();
     bool needs_second = bo_unlikely(bo_load_relaxed(&t->t.blocks_wake)) && bo_fallback_is_open();
@@ -193,7 +195,7 @@ bool bo_wake_signal_send(struct bo_thread *t)
 
 /* ---- installing ------------------------------------------------------------------------------------ */
 
-/* Not the signals that report a fault of the thread, that can't be caught, or that libc keeps to itself. */
+/* Not signals that report a fault of the thread, that can't be caught, or that libc reserves. */
 static bool can_wake(long signo)
 {
     switch (signo) {
@@ -210,7 +212,7 @@ static bool can_wake(long signo)
     }
 }
 
-/* -1: BOUGH_SIGNAL names none. */
+/* -1: BOUGH_SIGNAL is not a usable signal number. */
 static int choose_signal(void)
 {
     const char *name = secure_getenv("BOUGH_SIGNAL");
@@ -224,14 +226,14 @@ static int choose_signal(void)
 int bo_wake_signal_init(void)
 {
     bo_wake_signo = choose_signal();
-    if (bo_wake_signo > 0 && install_wake() == 0) /* libc keeps some to itself, which only libc knows */
+    if (bo_wake_signo > 0 && install_wake() == 0) /* fails for signals that libc reserves */
         return 0;
     bo_wake_signo = SIGURG;
     bo_report("ignoring BOUGH_SIGNAL=%s: not a usable signal number; using SIGURG", secure_getenv("BOUGH_SIGNAL"));
     return install_wake();
 }
 
-/* ---- handlers on top ------------------------------------------------------------------------------- */
+/* ---- the application's handlers ------------------------------------------------------------------------------- */
 
 const sigset_t *bo_open_mask(const sigset_t *mask, sigset_t *copy)
 {
@@ -242,8 +244,8 @@ const sigset_t *bo_open_mask(const sigset_t *mask, sigset_t *copy)
     return copy;
 }
 
-/* What a fault raises, in the middle of computing: its handler, which few install with SA_RESTART, has not ended the
- * call. */
+/* A signal that a fault raises. Few install its handler with SA_RESTART, but it can't have ended a call, because it is
+ * raised while a thread computes. */
 static bool by_fault(int signo)
 {
     return signo == SIGILL || signo == SIGTRAP || signo == SIGABRT || signo == SIGBUS || signo == SIGFPE ||
