@@ -260,7 +260,8 @@ class _Block:
         self.timers = []
         self.handle = _bough.callback_begin(sys._getframe(2))
         try:
-            self.outer = _bough.set_on_due(self.due)
+            self.outer = _bough.get_on_due()  # first: due() may be called before set_on_due() has returned
+            _bough.set_on_due(self.due)
         except BaseException:
             _bough.callback_end(self.handle, None)
             raise

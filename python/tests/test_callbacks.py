@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 import unittest
+import unittest.mock
 
 import bough
 import client
@@ -182,6 +183,24 @@ class Callbacks(Causes):
                 until(bough.interruption_requested)
             body()
         self.assertEqual(seen, [])
+
+    def test_due_as_the_block_begins(self):
+        """an interrupt that becomes due before the block knows the one around it is its callback's as well"""
+        def set_on_due(callable):
+            before = original(callable)
+            if not called.is_set():
+                bough.current_child().interrupt()
+                called.passed()
+            return before
+
+        def body():
+            with bough.on_interrupt(called.open, deadline=FOR_EVER):
+                return "answered"
+
+        original, called = _bough.set_on_due, Gate()
+        with unittest.mock.patch.object(_bough, "set_on_due", set_on_due), branch() as b:
+            child = b.add(body)
+        self.assertEqual(child.result(), "answered")
 
     def test_in_a_cleanup(self):
         """an interrupt that led there is not the callback's: the cleanup is left alone"""

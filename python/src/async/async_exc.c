@@ -360,11 +360,18 @@ static PyObject *set_on_due(PyObject *module, PyObject *callable)
         bough_now() < t->told_until && bough_reason(&why) == 0; /* a record that the thread has heard of is no news */
     t->seen = (struct bp_raised){why.target, why.since, why.kind, why.rung, 0};
     if (t->on_due && need_event(t) != 0) {
-        Py_CLEAR(t->on_due);
+        Py_SETREF(t->on_due, before == Py_None ? NULL : Py_NewRef(before));
         Py_DECREF(before);
         return NULL;
     }
     return before;
+}
+
+static PyObject *get_on_due(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    struct bp_thread *t = bp_self();
+    return t ? Py_NewRef(t->on_due ? t->on_due : Py_None) : NULL;
 }
 
 static PyObject *signals_raise(PyObject *module, PyObject *none)
@@ -388,5 +395,6 @@ PyMethodDef bp_async_exc_methods[] = {
     {"set_on_due", set_on_due, METH_O,
      PyDoc_STR("set_on_due(callable): called, on another thread, when an interrupt becomes due for the calling one. "
                "Returns the one before, or None.")},
+    {"get_on_due", get_on_due, METH_NOARGS, PyDoc_STR("get_on_due(): the calling thread's, or None.")},
     {0},
 };
