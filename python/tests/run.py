@@ -4,8 +4,9 @@ run.py FILE [NAME...]: runs the unittest tests of a file, or those of these name
 
 A test has a time limit (`limit`, in seconds, of the method, class or module; T_SCALE stretches it): past it, the stacks
 of all threads are printed and the process ends. A test that leaves a thread, a descriptor, a child process or a blocked
-signal behind has failed. What stays on purpose (a descriptor that is opened once) is named by `stays`, a tuple of
-patterns for the descriptor's target or the thread's name, in the same places.
+signal behind has failed. What stays on purpose (a descriptor that is opened once), or is closed later by the code that has
+opened it before the test, is named by `stays`, a tuple of patterns for the descriptor's target or the thread's name, in the
+same places.
 """
 import faulthandler
 import fnmatch
@@ -89,8 +90,9 @@ class State:
 
     def added(self, stays):
         after = self.now()
-        new = {k: v for k, v in after.items() if self.before.get(k) != v and not any(fnmatch.fnmatch(v, s) for s in stays)}
-        lost = {k: v for k, v in self.before.items() if k.startswith("descriptor") and k not in after}
+        named = lambda v: any(fnmatch.fnmatch(v, s) for s in stays)  # noqa: E731
+        new = {k: v for k, v in after.items() if self.before.get(k) != v and not named(v)}
+        lost = {k: v for k, v in self.before.items() if k.startswith("descriptor") and k not in after and not named(v)}
         return [f"left behind: {k} {v}" for k, v in new.items()] + [f"closed: {k} {v}" for k, v in lost.items()]
 
     def leaks(self, stays):

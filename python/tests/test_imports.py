@@ -18,6 +18,7 @@ LAZY = {
     ("_call", "_signals"): "only a Ctrl-C needs it",
     ("_executor", "_patch_stdlib"): "the first executor opts in",
     ("_executor", "_signals"): "only a failure needs it",
+    ("dask", "_patch_stdlib"): "the first worker opts in",
     ("ladder", "_patch_stdlib"): "the first setting opts in",
     ("_patch_stdlib", "_futures"): "when a program imports what it changes",
     ("_patch_stdlib", "_loops"): "when a program imports what it changes",

@@ -13,7 +13,7 @@ from guide import ROOT
 from installed import lack_of
 
 # Imported by a page for comparison: where one is not installed, its block is left out.
-OTHERS = {"stopit", "trio", "anyio"}
+OTHERS = {"stopit", "trio", "anyio", "dask", "distributed"}
 # What stands before a page's code.
 BEFORE = {
     "index": """

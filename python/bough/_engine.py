@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""What the modules for existing engines share."""
+import warnings
+from importlib import import_module
+
+from bough import _bough
+from bough._call import Call
+from bough._exceptions import consists_of, is_a_stop
+
+__all__ = ["Call", "anywhere", "imported", "warn_unless_tried", "was_stopped"]
+
+
+def imported(module, name, package):
+    """The engine's module, or an ImportError that says what to install. The name is one of the package's: bough.dask is not dask."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        missing = error.name or module
+        advice = f"Install {package} ({error})" if missing.split(".")[0] == module.split(".")[0] else str(error)
+        raise ImportError(f"{name} needs {module.split('.')[0]}, which can't be imported. {advice}", name=missing) from error
+
+
+def warn_unless_tried(name, engine, version, tried):
+    """`tried` holds beginnings of versions: "5.2.". The module depends on parts of the engine that may change."""
+    if not str(version).startswith(tried):
+        versions = " and ".join(beginning + "x" for beginning in tried)
+        warnings.warn(
+            f"{name} was tried with {engine} {versions}, and this is {version}. Test that a cancelled task stops before you rely on it",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def anywhere(function, args, kwargs):
+    """Call it with asynchronous delivery: an interrupt also ends a computation in Python."""
+    before = _bough.set_asynchronous(True)
+    try:
+        return function(*args, **kwargs)
+    finally:
+        _bough.set_asynchronous(before)
+
+
+def was_stopped(error):
+    """Whether a call ended by an interrupt, and not by an error of its function."""
+    return consists_of(error, is_a_stop)

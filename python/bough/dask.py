@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: MIT
+"""A worker plugin for Dask: a task that is cancelled stops while it runs, and its worker takes the next one.
+
+    import bough.dask
+    from distributed import Client
+
+    client = Client("tcp://scheduler:8786")
+    client.register_worker_plugin(bough.dask.Plugin(timeout=3600))
+
+    future = client.submit(fetch, url)
+    future.cancel()                             # fetch() ends in its blocking call, on whichever machine it runs
+
+    with dask.annotate(bough_timeout=10):       # seconds; fetch() fails with TimeoutError
+        future = client.submit(fetch, url)
+
+The plugin is also set up on workers that start later. bough has to be installed where the workers run. A scheduler that starts
+again does not know it; workers that set it up by themselves do not depend on that:
+
+    dask worker tcp://scheduler:8786 --preload bough.dask       # settings: DASK_BOUGH__TIMEOUT=3600, DASK_BOUGH__ASYNCHRONOUS=True
+
+What it depends on, beside the documented interface of plugins: the worker gives each task to `submit()` of one of
+`Worker.executors`, as `apply_function(function, args, kwargs, execution_state, key, ...)`, and a cancelled task is in the state
+"cancelled" or "resumed" of `Worker.state.tasks` until its function has ended. Tried with distributed 2022.12.1.
+"""
+import concurrent.futures
+import functools
+import threading
+
+from bough import _check
+from bough._call import in_time
+from bough._engine import Call, anywhere, imported, warn_unless_tried, was_stopped
+from bough._own import items
+
+_distributed, _worker, _pool, _config = (
+    imported(module, "bough.dask", "python3-distributed of Debian, or distributed of PyPI")
+    for module in ("distributed", "distributed.worker", "distributed.threadpoolexecutor", "dask.config")
+)
+warn_unless_tried("bough.dask", "distributed", _distributed.__version__, ("2022.12.",))
+if not hasattr(_worker, "apply_function"):
+    raise ImportError(
+        f"bough.dask does not know how distributed {_distributed.__version__} calls a task: distributed.worker.apply_function() is "
+        f"missing. Use distributed 2022.12.1, with which it was tried",
+        name="distributed.worker",
+    )
+
+__all__ = ["Plugin", "dask_setup"]
+
+ANNOTATION = "bough_timeout"
+CANCELLED, CLOSES = "its task was cancelled", "its worker closes"
+
+
+class Plugin(_distributed.WorkerPlugin):
+    """Tasks of a worker's threads that stop when they are cancelled, when their time is over and when the worker closes.
+
+    timeout       seconds from a task's start until it fails with TimeoutError, for tasks without an annotation `bough_timeout`.
+                  None: no limit
+    asynchronous  whether an interrupt also ends a computation in Python, anywhere between two bytecodes. Otherwise a task ends in
+                  a blocking call or at `bough.check_interrupt()`
+
+    Cancelled is a task whose last future was cancelled or dropped. If it is requested again before it has stopped, it runs again.
+    A task that catches the interrupt and returns has its result. A coroutine function, an actor's method and a task of a process
+    pool are left to Dask.
+    """
+
+    name = "bough"
+
+    def __init__(self, *, timeout=None, asynchronous=False):
+        self.timeout = _check.seconds("Plugin() timeout", timeout, or_none=True, positive=True)
+        self.asynchronous = _check.flag("Plugin() asynchronous", asynchronous)
+        self._worker = None  # until setup()
+
+    def __reduce__(self):
+        return functools.partial(type(self), timeout=self.timeout, asynchronous=self.asynchronous), ()
+
+    def __repr__(self):
+        return f"<bough.dask.Plugin(timeout={self.timeout}, asynchronous={self.asynchronous})>"
+
+    # ---- the interface of plugins: all on the thread of the worker's event loop ----------------------------------------------
+
+    def setup(self, worker):
+        """Dask calls this: tasks that start from now on can be stopped."""
+        from bough import _patch_stdlib
+
+        if self._worker is not None:
+            raise RuntimeError(f"{self!r} is set up on {self._worker.address} already. Make a Plugin for each worker")
+        _patch_stdlib.opt_in()
+        self._worker, self._closing, self._running, self._submits = worker, False, {}, []
+        for executor in worker.executors.values():
+            if "ThreadPoolExecutor" in str(type(executor)):  # as Worker.execute() asks
+                self._replace_submit(worker, executor)
+
+    def teardown(self, worker):
+        """Dask calls this: stop the tasks of a worker that closes. Those of a worker that goes on without the plugin run on."""
+        self._worker = None
+        for executor, submit in self._submits:
+            if vars(executor).get("submit") is submit:
+                del executor.submit
+        self._submits.clear()
+        if worker.status not in (_distributed.Status.running, _distributed.Status.paused):
+            self._closing = True  # first: a task that starts publishes its call and then looks here
+            for call in list(self._running.values()):
+                call.interrupt(CLOSES)
+
+    def transition(self, key, start, finish, **more):
+        """Dask calls this: stop a task that was cancelled."""
+        call = self._running.get(key)
+        if call is not None and call.asked is None and _is_cancelled(self._worker, key):
+            call.interrupt(CANCELLED)
+
+    # ---- tasks -----------------------------------------------------------------------------------------------------------------
+
+    def _replace_submit(self, worker, executor):
+        """The executor may be shared with other workers of the process."""
+        original = executor.submit
+
+        @functools.wraps(original)
+        def submit(function, /, *args, **kwargs):
+            if function is _worker.apply_function and args[3]["worker"] is worker and self._worker is worker:
+                task, given, keywords, state, key, *rest = args
+                args = (functools.partial(self._run, worker, key, task), given, keywords, state, key, *rest)
+            return original(function, *args, **kwargs)
+
+        executor.submit = submit
+        self._submits.append((executor, submit))
+
+    def _run(self, worker, key, function, *args, **kwargs):
+        """On a thread of the executor. The event loop changes the task's state and then looks for its call; here the call is there
+        before the state is looked at."""
+        label = _check.for_library(str(key))
+        if self.asynchronous:
+            function, args, kwargs = anywhere, (function, args, kwargs), {}
+        if (limit := self._limit(worker, key)) is not None:
+            function, args, kwargs = in_time, (limit, label, function, args, kwargs), {}
+        call = self._running[key] = Call(function, args, kwargs, None, label)
+        try:
+            if self._closing or _is_cancelled(worker, key):
+                call.interrupt(CLOSES if self._closing else CANCELLED)
+            return call()
+        except BaseException as error:
+            if call.asked is not None:  # whatever came of it: a task that was requested again runs again
+                instead = _distributed.Reschedule()
+            elif was_stopped(error):  # Dask closes a worker whose task raises a SystemExit
+                instead = concurrent.futures.CancelledError(str(error))
+            else:
+                raise
+        finally:
+            if self._running.get(key) is call:
+                del self._running[key]
+            _stay_in_pool()
+        raise instead  # here, without a context: Dask keeps it in a cycle, and the frames with the task's own futures would stay
+
+    def _limit(self, worker, key):
+        task = worker.state.tasks.get(key)
+        annotations = task.annotations if task is not None else None
+        return _check.seconds(ANNOTATION, (annotations or {}).get(ANNOTATION, self.timeout), or_none=True, positive=True)
+
+
+items.add(Plugin._run.__code__)
+
+
+async def dask_setup(worker):
+    """Dask calls this in a worker that has the option `--preload bough.dask`."""
+    settings = {name: _config.get(f"bough.{name}", default) for name, default in (("timeout", None), ("asynchronous", False))}
+    await worker.plugin_add(Plugin(**settings), catch_errors=False)
+
+
+def _is_cancelled(worker, key):
+    """Until its function has ended a cancelled task is "cancelled", or "resumed" if its result is to come from another worker."""
+    task = worker.state.tasks.get(key)
+    return task is not None and task.state in ("cancelled", "resumed") and task.previous in ("executing", "long-running")
+
+
+def _stay_in_pool():
+    """An interrupt may have come into Dask's secede() or rejoin(). A thread that ends must not be one of the pool's, which counts on
+    it; and a thread that was to leave in its place must not wait for it."""
+    executor, me = getattr(_pool.thread_state, "executor", None), threading.current_thread()
+    if executor is None or _pool.thread_state.proceed:
+        return
+    with executor._rejoin_lock:
+        executor._rejoin_list[:] = [entry for entry in executor._rejoin_list if entry[0] is not me]
+        _pool.thread_state.proceed = me in executor._threads
