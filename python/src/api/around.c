@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A function around another one, without a Python frame of its own. A warning names the line that lies some frames
- * further out (stacklevel), and the import system recognises its frames by their files: a frame more would shift that
- * to a line of bough's.
+ * A function around another one, without a Python frame. A warning names the line a given number of frames further out
+ * (stacklevel), and the import system recognises its frames by their files: an additional frame would shift that to a
+ * line of bough.
  */
 #include "base/state.h"
 
@@ -16,7 +16,7 @@ struct around {
     PyObject *misfit; /* for bp_explain_misfit(); NULL */
     PyObject *before,
         *after;           /* called without arguments; with those of the call, if the original has succeeded; NULL */
-    bool uninterruptible; /* the original is a critical section in a thread that takes part */
+    bool uninterruptible; /* in an opted-in thread the original runs in a critical section */
     PyObject *dict;       /* __name__, __doc__, __wrapped__ and so on */
 };
 

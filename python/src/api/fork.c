@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A fork: in the child the library has an arena of its own, and what was posted to the parent's threads is not for the
- * child's. */
+/* A fork: in the child the library has a new arena, and posts to the parent's threads do not concern the child. */
 #include "base/state.h"
 
 #include <pthread.h>
 
-/* Those that have not used bough: the library does not know them there, whichever of them it is that forks. */
+/* Drops the handles of threads that have not used bough: the child's library does not know them, even if one of them
+ * forks. */
 static void leave_strangers(void)
 {
     for (struct bp_thread *t = bp.threads; t; t = t->next) {
@@ -17,9 +17,9 @@ static void leave_strangers(void)
     }
 }
 
-/* The library has an arena of its own there, and another slot for this thread. The descriptor was the parent's. What
- * raise_exc() has posted was for the parent's thread, as its records were (docs/semantics.md, fork()); it is freed
- * later, with an interpreter that is whole. */
+/* In the child the library has a new arena, and another slot for this thread. The descriptor belongs to the parent. An
+ * exception posted by raise_exc() was for the parent's thread, as its records were (docs/semantics.md, fork()); it is
+ * freed later, when the interpreter works again. */
 static void after_fork_in_child(void)
 {
     struct bp_thread *t = bp_me;
@@ -37,7 +37,8 @@ static void after_fork_in_child(void)
     t->had_run = 0;
 }
 
-/* From the hooks of os.fork(), in Python threads that bough knows. What is armed would come in in both processes. */
+/* Called by the hooks of os.fork(), in Python threads that bough knows. An armed exception would be raised in both
+ * processes. */
 static PyObject *fork_begins(PyObject *module, PyObject *none)
 {
     struct bp_thread *t = bp_thread_known();

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread that executes code in another interpreter of the process (subinterpreters). What bough keeps belongs to the
- * main interpreter: its exceptions, its interrupts' records as objects, and the lock that protects them. So while a
- * thread is there it is nobody that bough knows, and its blocking calls are not interrupted. An interrupt that is
- * posted meanwhile stays pending, and comes when the call has returned.
+ * A thread that executes code in another interpreter of the process (subinterpreters). bough's data belongs to the main
+ * interpreter: its exceptions, records as objects, and the lock that protects them. So while a thread is in another
+ * interpreter, bough does not treat it as a known thread, and its blocking calls are not interrupted. An interrupt that
+ * is posted meanwhile stays pending, and is raised when the call has returned.
  *
  * The functions that enter another interpreter are replaced by _patch_stdlib.py. C code that swaps thread states by
  * itself is not recognised.

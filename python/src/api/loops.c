@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What an event loop in an interrupted thread waits for: _loops.py. */
+/* For event loops in threads that are interrupted: _loops.py. */
 #include "base/state.h"
 
 static PyObject *event_fd(PyObject *module, PyObject *none)
@@ -16,7 +16,8 @@ static bool was_raised_lately(const struct bp_thread *t, const struct bough_reco
     return bough_now() < bp_raised_until(t, why);
 }
 
-/* Behind another record, which may be of a kind that does not end this thread's calls. */
+/* Is an exception posted by raise_exc() admitted here? Another record may be further in, of a kind that does not end
+ * this thread's calls. */
 static bool is_posted_and_admitted(const struct bp_thread *t)
 {
     return t->exception && (t->kinds & BP_EXCEPTION_ONLY) && bough_foreign() && bp_admits(t);

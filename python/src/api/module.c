@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* bough._bough: the C side of the package. It includes <bough.h> and nothing of the library's inside. */
+/* bough._bough: the C side of the package. It includes <bough.h> and no internal header of the library. */
 #include "branch/branch.h"
 
 static int add_methods(PyObject *module)
@@ -38,7 +38,7 @@ static int name_public_functions(PyObject *module)
     return error;
 }
 
-/* What is patched belongs to the process: a second interpreter in it can't have patches of its own. */
+/* The patches apply to the whole process, so only one interpreter in it can use the package. */
 static int claim(void)
 {
     PyInterpreterState *mine = PyInterpreterState_Get();
@@ -50,8 +50,8 @@ static int claim(void)
     return 0;
 }
 
-/* What protects the package's state is the interpreter lock. A free-threaded interpreter enables it for this module,
- * unless the user has ordered that it stays disabled. */
+/* The interpreter lock protects the package's state. A free-threaded interpreter enables the lock for this module,
+ * unless the user has disabled it explicitly. */
 static int has_lock(void)
 {
 #ifdef Py_GIL_DISABLED

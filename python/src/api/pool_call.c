@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Calls that the package gives to a pool's workers: those of bough.ThreadPoolExecutor and of bough.to_thread().
+ * Calls that the package passes to a pool's workers: those of bough.ThreadPoolExecutor and of bough.to_thread().
  *
  * A Call is the function of a work item. It is called once. Another thread may interrupt it, before it begins and while
- * it runs: it sets `asked` and then reads the handle; the call publishes its handle and then reads `asked`.
+ * it runs: that thread sets `asked` and then reads the handle; the call publishes its handle and then reads `asked`.
  */
 #include "api/pool_item.h"
 #include "base/object.h"
@@ -127,7 +127,7 @@ static PyObject *call(PyObject *self, PyObject *no_args, PyObject *no_keywords)
     return result;
 }
 
-/* Whether it has not begun, and so never will. */
+/* Prevents the call from beginning. Returns whether that was in time. */
 static PyObject *forgo(PyObject *self, PyObject *none)
 {
     struct call *c = (struct call *)self;
@@ -204,10 +204,10 @@ static PyObject *call_of(PyObject *item)
 #endif
 }
 
-/* `self`: the queue's put(), and the class of the futures. No worker has seen the item yet. */
+/* `self`: the queue's put(), and the class of the futures. No worker knows the item yet. */
 static PyObject *put_item(PyObject *self, PyObject *item)
 {
-    if (item != Py_None) { /* which wakes a worker, at the end */
+    if (item != Py_None) { /* None wakes a worker at the pool's end */
         PyObject *future = PyObject_GetAttrString(item, "future"), *call = future ? call_of(item) : NULL;
         int error = call ? PyObject_SetAttrString(future, "__class__", PyTuple_GET_ITEM(self, 1)) : -1;
         if (error == 0)

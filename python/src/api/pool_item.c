@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Work items of other people's pools: one call on a worker that does not end with it.
+ * Work items of pools of other code: one call on a worker, which does not end with it.
  *
- * Each runs in a branch of its own, on the worker's thread: who cancels the item interrupts that, so it never sticks to
- * the worker (rule 45). Its handle lies in the future, as `_bough_item`, from before the future says that it runs until
- * after the call; a handle is good for one branch only, so a cancel that comes late reaches nothing.
+ * Each runs in a separate branch, on the worker's thread. Cancelling the item interrupts that branch, so the interrupt
+ * never stays with the worker (rule 45). The branch's handle is in the future, as `_bough_item`, from before the future
+ * is marked as running until after the call. A handle is valid for one branch only, so a late cancel has no effect.
  */
 #include "api/pool_item.h"
 
 #include <errno.h>
 
-/* What was sent to the worker between two items, or too late, is nobody's. */
+/* Drops interrupts that were posted to the worker between two items, or too late. */
 static void shed(struct bp_thread *t)
 {
     bp_drop_posted(t);
@@ -34,7 +34,7 @@ struct bp_item bp_item_begin(struct bp_thread *t, const char *name)
     return (struct bp_item){t, bough_branch_open(&options), t->regions};
 }
 
-/* What is set, as the future is to have it: while the interrupt is pending still. */
+/* Converts the exception that is set to the one for the future, while the interrupt is still pending. */
 void bp_item_failed(struct bp_thread *t)
 {
     PyObject *exception = bp_taken_exception();
@@ -44,14 +44,14 @@ void bp_item_failed(struct bp_thread *t)
     Py_DECREF(exception);
 }
 
-/* It has no children, so its end waits for a poster at the most. A GIL that is given back costs the worker its turn
- * after each item. */
+/* The branch has no children, so its end waits for a poster at most. It keeps the GIL, because giving it back would
+ * cost the worker its turn after each item. */
 static void end_branch(bough_branch *branch)
 {
     struct bough_record why;
     if (bough_reason(&why) != 0) {
         bough_branch_end(branch);
-        bough_last(); /* what has failed in it is the future's to report */
+        bough_last(); /* the future reports failures */
         return;
     }
     Py_BEGIN_ALLOW_THREADS
@@ -60,7 +60,7 @@ static void end_branch(bough_branch *branch)
     Py_END_ALLOW_THREADS
 }
 
-/* With whatever exception is set. */
+/* The exception that is set stays. */
 void bp_item_end(const struct bp_item *i)
 {
     PyObject *type, *value, *trace;
@@ -76,7 +76,7 @@ void bp_item_end(const struct bp_item *i)
     PyErr_Restore(type, value, trace);
 }
 
-/* With whatever exception is set: a cancel that comes from here on reaches nothing. */
+/* The exception that is set stays. From here on a cancel has no effect. */
 static void withdraw(PyObject *future)
 {
     PyObject *type, *value, *trace;
@@ -86,7 +86,7 @@ static void withdraw(PyObject *future)
     PyErr_Restore(type, value, trace);
 }
 
-/* Whether it is to be called: the future may have been cancelled. -1 with an exception. */
+/* Returns whether the function is to be called: the future may have been cancelled. -1 with an exception. */
 static int set_running(PyObject *future)
 {
     PyObject *answer = PyObject_CallMethod(future, "set_running_or_notify_cancel", NULL);

@@ -12,7 +12,7 @@ struct bp_item {
 };
 
 struct bp_item bp_item_begin(struct bp_thread *t, const char *name);
-/* The exception that is set becomes what the future is to have: while the interrupt is pending still. */
+/* Convert the exception that is set to the one for the future, while the interrupt is still pending. */
 void bp_item_failed(struct bp_thread *t);
 void bp_item_end(const struct bp_item *i);
 

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-/* Names of bough.interrupt() and its kin, as text or None. -1 with TypeError. */
+/* A reason: text or None. -1 with TypeError. */
 static int read_reason(PyObject *reason, const char **text)
 {
     *text = NULL;
@@ -14,7 +14,7 @@ static int read_reason(PyObject *reason, const char **text)
     return *text ? 0 : -1;
 }
 
-/* To the thread with that id. One that has not used bough meets it when it first asks. */
+/* Interrupts the thread with that id. A thread that has not used bough meets the interrupt at its first use. */
 static PyObject *interrupt_thread(PyObject *module, PyObject *args)
 {
     unsigned long long id;
@@ -66,7 +66,7 @@ static bool is_any_asynchronous(void)
     return t != NULL;
 }
 
-/* Those that have not used bough yet as well. The async thread is none. */
+/* Makes all threads known to the library, including those that have not used bough yet, but not the async thread. */
 static int know_all(void)
 {
     PyThreadState *ts = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
@@ -80,7 +80,7 @@ static int know_all(void)
     return 0;
 }
 
-/* Whom the library can't know meets it when it first asks. */
+/* A thread that can't be made known to the library meets the interrupt at its first use of bough. */
 static PyObject *interrupt_all(PyObject *module, PyObject *reason)
 {
     const char *text;
@@ -104,8 +104,8 @@ static PyObject *interrupt_all(PyObject *module, PyObject *reason)
     return PyLong_FromLong(count + (known > 0 ? known : 0));
 }
 
-/* Its exception, exactly; the first of several that were not raised yet counts, as with any record (rule 1). The async
- * thread was started before `t` was looked up. */
+/* Posts this exception instance. If one was posted and not raised yet, that one counts, as with any record (rule 1).
+ * The async thread was started before `t` was looked up. */
 static PyObject *post_exception(struct bp_thread *t, PyObject *exception)
 {
     bp_thread_show(t);
@@ -134,7 +134,7 @@ static PyObject *raise_in(PyObject *module, PyObject *args)
     return t ? post_exception(t, exception) : NULL;
 }
 
-/* A child's ident is its worker's, which may have begun another child's meanwhile: its handle is its own. */
+/* By handle, because a child's ident belongs to its worker, which may run another child by now. */
 static PyObject *raise_in_handle(PyObject *module, PyObject *args)
 {
     unsigned long long handle;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is covered in this process, address by address. */
+/* The interposed functions of this process, slot by slot. */
 #include "base/state.h"
 
 static const char *const states[] = {"interposed", "hooked", "skipped"};

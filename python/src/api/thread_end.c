@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A thread's end: all that the package keeps with the thread is forgotten. The files that keep something are above
- * thread.c, so thread.c calls this by upcalls.h. */
+/* A thread's end: the package drops all data of the thread. The files that keep such data are above thread.c, so
+ * thread.c calls this by upcalls.h. */
 #include "branch/branch.h"
 #include "upcalls.h"
 
@@ -10,8 +10,8 @@ void bp_thread_leaves(struct bp_thread *t)
     bough_foreign_set(NULL);
 }
 
-/* A thread that did not end itself (a daemon at the interpreter's end, all others after a fork) may be in a call that
- * is cut yet, and look at its entry then: that memory stays. */
+/* A thread that did not end by itself (a daemon at the interpreter's end, all others after a fork) may still be in a
+ * call whose interruption reads its entry: that memory is not freed. */
 void bp_thread_ends(struct bp_thread *t)
 {
     bool by_itself = bp_me == t || !t->begun || t->late;
@@ -22,7 +22,7 @@ void bp_thread_ends(struct bp_thread *t)
     bp_callbacks_forget(t);
     bp_branches_forget(t);
     if (t->handle && !t->begun)
-        bough_release_thread(t->handle); /* fails where C code of the thread has used bough: its own affair */
+        bough_release_thread(t->handle); /* fails if C code of the thread has used bough, which is harmless */
     if (bp_me == t)
         bp_me = NULL;
     Py_CLEAR(t->exception);

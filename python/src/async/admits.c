@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* May an asynchronous exception come in where a thread stands? By its regions, and by the place of its bytecode
- * (_async_safe.py). */
+/* May an asynchronous exception be raised where a thread is? That depends on its regions, and on the place of its
+ * bytecode (_async_safe.py). */
 #include "base/state.h"
 
-/* `armed`: the exception comes with the next look at the eval breaker, not right here. */
+/* `armed`: the exception is raised at the next check of the eval breaker, not right here. */
 static bool place_admits(PyFrameObject *frame, bool armed)
 {
     PyObject *answer = PyObject_CallFunctionObjArgs(bp.may_raise_in, frame, armed ? Py_True : Py_False, NULL);
@@ -14,7 +14,7 @@ static bool place_admits(PyFrameObject *frame, bool armed)
     return yes;
 }
 
-/* By the thread itself. */
+/* Called by the thread itself. */
 bool bp_place_admits_here(const struct bp_thread *t)
 {
     PyFrameObject *frame = (PyFrameObject *)Py_XNewRef((PyObject *)PyEval_GetFrame());
@@ -23,8 +23,8 @@ bool bp_place_admits_here(const struct bp_thread *t)
     return yes;
 }
 
-/* Asking may give the interpreter lock away, and then the thread runs on: what was found counts only where it still
- * stands at the same instruction of the same frame. From here to the arming nobody gets the lock. */
+/* The test may release the interpreter lock, and then the thread continues: the result is valid only if the thread is
+ * still at the same instruction of the same frame. From here to the arming no other thread gets the lock. */
 static bool still_there(struct bp_thread *t, PyFrameObject *frame, int instruction)
 {
     if (!bp_thread_lives(t))
@@ -35,9 +35,9 @@ static bool still_there(struct bp_thread *t, PyFrameObject *frame, int instructi
     return same;
 }
 
-/* By levels, and by the place its bytecode is at: not in a debugger's trace function, or a profiler's, which the
- * interpreter takes away when it fails. What can't be asked lets nothing in. `t` may be gone when this comes back
- * false. */
+/* Tests the levels, and the place of the bytecode. Not in a trace function of a debugger or profiler, which the
+ * interpreter removes if it fails. If the test is not possible, the answer is false. `t` may have been freed when this
+ * returns false. */
 bool bp_may_come_in(struct bp_thread *t)
 {
     if (!bp_admits(t) || !bp.may_raise_in || !bp_thread_lives(t) || !bp_ident_names(t) || t->tstate->tracing)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The async thread, bough-async: by it exceptions come into threads that run bytecode and come to no point. It arms the
- * interpreter's own asynchronous exception (PyThreadState_SetAsyncExc()).
+ * The async thread, bough-async: it raises exceptions in threads that run bytecode and reach no interruption point. It
+ * arms the interpreter's asynchronous exception (PyThreadState_SetAsyncExc()).
  *
  * It is started on first need. It takes the interpreter lock for each look, so neither posters nor the ladder depend on
- * it. It sleeps in epoll_wait(): on its bell, which posters ring, and on the event descriptors of the threads that
- * asked for all their interrupts, whatever posts those. It keeps a list of the threads with something to do, and looks
- * at no other thread: a thread with nothing due costs nothing. What a look does is in delivery.c.
+ * it. It sleeps in epoll_wait(): on its bell, an eventfd that posters write to, and on the event descriptors of
+ * asynchronous threads, which become readable at any interrupt. It keeps a list of the threads with something to do,
+ * and examines no other thread: a thread with nothing due costs nothing. delivery.c examines one thread.
  */
 #include "base/state.h"
 
@@ -20,7 +20,8 @@
 
 enum { EVENTS = 64 };
 
-/* What epoll reports: a thread by its identity, and the clock that is read before anything else. The bell has neither. */
+/* What epoll reports: a thread by its identity, and the clock that is read before anything else. The bell has
+ * neither. */
 union event_data {
     struct {
         uint32_t id; /* the lower half */
@@ -31,13 +32,13 @@ union event_data {
 
 static pthread_t thread;
 static bool running;
-static int bell = -1, descriptors = -1; /* what is waited for: an epoll */
-static bool rung;                       /* the bell, and the async thread has not woken since */
-static struct bp_thread *active;        /* the threads to look at */
+static int bell = -1, descriptors = -1; /* `descriptors`: the epoll instance */
+static bool rung;                       /* the bell was rung, and the async thread has not woken since */
+static struct bp_thread *active;        /* the threads to examine */
 static struct bp_thread *next_look;     /* of those, in this round */
 static unsigned long wakes, looked;     /* for tests */
 
-/* ---- the threads to look at -------------------------------------------------------------------------------------- */
+/* ---- the threads to examine -------------------------------------------------------------------------------------- */
 
 static void activate(struct bp_thread *t)
 {
@@ -79,17 +80,17 @@ void bp_async_exc_forget(struct bp_thread *t)
 {
     deactivate(t);
     if (t->event_fd >= 0 && descriptors >= 0)
-        epoll_ctl(descriptors, EPOLL_CTL_DEL, t->event_fd, NULL); /* it may be closed already */
+        epoll_ctl(descriptors, EPOLL_CTL_DEL, t->event_fd, NULL); /* the descriptor may be closed already */
 }
 
-/* ---- all of them ------------------------------------------------------------------------------------------------- */
+/* ---- examining all threads --------------------------------------------------------------------------------------- */
 
 static int sooner(int a, int b)
 {
     return a < 0 ? b : b < 0 || a < b ? a : b;
 }
 
-/* A look may call Python code, which lets others run: threads may end and begin meanwhile. */
+/* Examining a thread may run Python code, and other threads with it, which may end or begin meanwhile. */
 static int look_at_each(void)
 {
     int timeout = -1;
@@ -138,7 +139,7 @@ static int compare(const void *a, const void *b)
     return (one > other) - (one < other);
 }
 
-/* Threads may have ended since: so they are named by their identities. */
+/* Threads may have ended since, so they are identified by their numbers. */
 static void activate_all(struct woken *woken, int count)
 {
     if (count > 0)
@@ -154,7 +155,7 @@ static void activate_all(struct woken *woken, int count)
     }
 }
 
-/* Its thread state is made once: not for each look, which tracemalloc of Python 3.11 doesn't survive. */
+/* The thread state is created only once: creating one for each round crashes tracemalloc of Python 3.11. */
 static void *async_thread(void *unused)
 {
     struct epoll_event events[EVENTS];
@@ -172,7 +173,7 @@ static void *async_thread(void *unused)
         wakes++;
         rung = false;
         ssize_t heard = read(bell, &rings, sizeof rings);
-        (void)heard; /* whether it was the bell, another descriptor or time makes no difference */
+        (void)heard; /* the cause, the bell, another descriptor or the time, makes no difference */
         activate_all(woken, count);
     }
     PyGILState_Release(state);
@@ -183,7 +184,7 @@ static void ring(void)
 {
     static const uint64_t one = 1;
     ssize_t written = write(bell, &one, sizeof one);
-    (void)written; /* it is full of rings that were not heard yet */
+    (void)written; /* fails only if the counter is full, and then the bell is rung already */
 }
 
 static int open_descriptors(void)
@@ -201,13 +202,13 @@ static int open_descriptors(void)
 static int start_thread(void)
 {
     sigset_t all, before;
-    /* Here: the async thread, and the thread that it looks at, must not wait for an import. */
+    /* Loaded here, because the async thread, and the thread that it examines, must not wait for an import. */
     PyObject *may_raise_in = bp_load("bough._async_safe", "may_raise_in");
     if (!may_raise_in)
         return -1;
     Py_XSETREF(bp.may_raise_in, may_raise_in);
     if (running)
-        return 0; /* by another thread, during the import */
+        return 0; /* another thread has started it during the import */
     if (open_descriptors() != 0)
         return (void)bp_error("cannot create the event descriptor for asynchronous delivery"), -1;
     if (bp_carrier_init() != 0)
@@ -218,7 +219,7 @@ static int start_thread(void)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error)
         return errno = error, (void)bp_error("cannot start the thread for asynchronous delivery"), -1;
-    pthread_setname_np(thread, "bough-async"); /* it may not have run yet: count.c */
+    pthread_setname_np(thread, "bough-async"); /* named by its creator, because it may not run yet: count.c */
     running = true;
     return 0;
 }
@@ -230,7 +231,7 @@ bool bp_async_exc_is(unsigned long ident)
 
 int bp_async_exc_start(void)
 {
-    return bp_is_ending() || running ? 0 : start_thread(); /* the interpreter ends: no more */
+    return bp_is_ending() || running ? 0 : start_thread(); /* not if the interpreter ends */
 }
 
 void bp_async_exc_need(struct bp_thread *t)
@@ -250,7 +251,7 @@ static void close_descriptor(int *fd)
     *fd = -1;
 }
 
-/* A forked child has no async thread, and a bell that it shares with its parent. */
+/* A forked child has no async thread, and shares the bell with its parent. */
 static void async_exc_in_child(void)
 {
     running = rung = false;
@@ -286,7 +287,8 @@ static PyObject *async_exc_stop(PyObject *module, PyObject *none)
     Py_RETURN_NONE;
 }
 
-/* From here on interrupts of the calling thread wake the async thread. What is pending already is due, or will be. */
+/* From here on interrupts of the calling thread wake the async thread. A pending interrupt is due already, or becomes
+ * due. */
 static int need_event(struct bp_thread *t)
 {
     if (t->event_fd < 0 && (t->event_fd = bough_event_fd()) < 0)
@@ -303,7 +305,7 @@ static bool needs_async_exc(const struct bp_thread *t)
     return t->event_fd >= 0 && (t->asynchronous || t->on_due);
 }
 
-/* In a forked process that uses bough: the thread that forked may have asked for it in the parent. */
+/* In a forked process that uses bough: the forking thread may have needed the async thread in the parent. */
 static PyObject *async_exc_resume(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads that stay in C code, from CPython 3.15 on: there PyErr_CheckSignals() raises what PyThreadState_SetAsyncExc()
- * has armed. So an exception that waits for such a thread need not wait until the call returns, if that code looks for
- * signals.
+ * Threads that stay in C code, from CPython 3.15 on: there PyErr_CheckSignals() raises the exception that
+ * PyThreadState_SetAsyncExc() has armed. So if that code checks for signals, the exception need not wait until the call
+ * returns.
  *
- * From 3.13 on a thread that has given the interpreter lock away may look at its eval breaker one instruction later,
- * which may lie outside of a `try`. So this is for a thread that has stood at the same call for a while, and whose
- * instructions are monitored: if it goes on without having raised, monitor.c takes the armed exception back at its next
+ * From 3.13 on a thread that has released the interpreter lock may check its eval breaker one instruction later, which
+ * may be outside of a `try`. So this is only for a thread that has been in the same call for a while, and whose
+ * instructions are monitored: if it continues without having raised, monitor.c disarms the exception at its next
  * instruction.
  */
 #include "base/state.h"
 
-enum { STAYS = 200 }; /* ms: a loop comes by, and is monitored then */
+enum { STAYS = 200 }; /* ms: a loop reaches an instruction sooner, and is monitored then */
 
 static bool looks_for_armed;
 
-/* By the async thread, in no Python code. What the interpreter does is asked, not its version. */
+/* Called by the async thread, outside of Python code. Tests the interpreter's behaviour, not its version. */
 void bp_c_code_probe(void)
 {
     if (PY_VERSION_HEX < 0x030D0000)

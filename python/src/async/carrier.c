@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The class that PyThreadState_SetAsyncExc() is given, for it takes classes only: when the interpreter makes an
- * instance of it, in the thread, the metaclass gives the instance that is meant (rule 44).
+ * The class that is passed to PyThreadState_SetAsyncExc(), which accepts only classes. When the interpreter
+ * instantiates it, in the thread, the metaclass returns the intended instance (rule 44).
  */
 #include "base/state.h"
 
-/* ---- the instance that is meant ------------------------------------------------------------------------------- */
+/* ---- the intended instance ------------------------------------------------------------------------------- */
 
-/* Delivered, for cleanup() to know; not a place for handlers, whose verdict could be that nothing is to be raised.
- * Cleared meanwhile, it is on its way already. */
+/* Marks the record as delivered, for cleanup(). Handlers do not run here, because their verdict could be that nothing
+ * is to be raised. If the record was cleared meanwhile, the exception is raised nevertheless. */
 static void meet(struct bough_record *why)
 {
     why->kind = BOUGH_STOP;
@@ -36,7 +36,7 @@ void bp_raise_here(struct bp_thread *t)
 
 /* ---- the carrier's call ---------------------------------------------------------------------------------------- */
 
-/* Python 3.11 calls it a second time, with the instance that it got, to make one of that class. */
+/* Python 3.11 calls the class a second time, with the instance as its argument. */
 static PyObject *carrier_call(PyObject *type, PyObject *args, PyObject *keywords)
 {
     struct bough_record why = {.kind = BOUGH_EXCEPTION};
@@ -49,7 +49,7 @@ static PyObject *carrier_call(PyObject *type, PyObject *args, PyObject *keywords
     if (t->withdrawing)
         return PyObject_CallNoArgs(PyExc_BaseException);
     t->armed = false;
-    bp_carrier_withdraw(t); /* it was armed twice, see was_swallowed() in delivery.c */
+    bp_carrier_withdraw(t); /* the exception was armed twice, see was_swallowed() in delivery.c */
     return what_is_due(t, &why);
 }
 

@@ -1,69 +1,71 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Asynchronous delivery into one thread: what the async thread does when it looks at the thread, with the interpreter
- * lock.
+ * Asynchronous delivery into one thread: what the async thread does when it examines the thread, with the interpreter
+ * lock held.
  *
  * STATES
  *
- *      At any moment a thread is in one of these states. They are fields of struct bp_thread, and change with the interpreter lock only.
+ *      A thread is always in one of these states. They are fields of struct bp_thread, and change only with the
+ *      interpreter lock held.
  *
  *      QUIET ---> DUE ---> LOOKED AT ---> AWAITED, ARMED, or both ---> QUIET, or DUE again
  *
  *   QUIET      active = false
  *
- *      There is nothing to raise. The async thread does not look at the thread.
+ *      There is nothing to raise. The async thread does not examine the thread.
  *
  *   DUE        active, due_since = 0 until the first look; !turn_over
  *
- *      There is something to raise: an instance that raise_exc() has posted (`exception`), or a pending record of an asynchronous
- *      thread (`due`, `seen`). The thread has its turn, turn.c: it may come to a point or a blocking call first, which raises it
- *      there (rule 14). A record that was raised and stays pending is due again only after the grace period (bp_raised_until());
- *      another record, such as the next deadline, has a turn of its own.
+ *      There is something to raise: an instance that raise_exc() has posted (`exception`), or a pending record of an
+ *      asynchronous thread (`due`, `seen`). The thread has its turn, turn.c: it may reach a point or a blocking call
+ *      first, which raises it there (rule 14). A record that was raised and stays pending is due again only after the
+ *      grace period (bp_raised_until()); another record, such as the next deadline, has a separate turn.
  *
  *   LOOKED AT  active, turn_over, !armed, !awaited
  *
- *      The thread stands where nothing may come in: in a critical section, in __enter__, __exit__, a finally, a finalizer
- *      (rule 43, _async_safe.py), or in a trace function. The async thread looks again in 5 ms, and more and more rarely, down to once
- *      in 100 ms, while the thread stands still (`looked_at`, `look_in`).
+ *      The thread is at a place where no exception may be raised: in a critical section, in __enter__, __exit__, a
+ *      finally, a finalizer (rule 43, _async_safe.py), or in a trace function. The async thread examines it again after
+ *      5 ms and, while the thread stays there (`looked_at`, `look_in`), more and more rarely, down to once in 100 ms.
  *
- *   AWAITED    the same, but awaited
+ *   AWAITED    as above, but awaited
  *
- *      The thread itself looks, at each instruction of the functions that it is in: monitor.c, from Python 3.13 on; in older ones
- *      for a thread that is never seen where it could be armed. The async thread goes on to look as before.
+ *      The thread itself checks, at each instruction of the functions on its stack: monitor.c, from Python 3.13 on; in
+ *      older versions for a thread that is never found where the exception could be armed. The async thread continues
+ *      to examine it as before.
  *
- *   ARMED      the same, but armed; it may be awaited as well
+ *   ARMED      as above, but armed; it may be awaited as well
  *
- *      PyThreadState_SetAsyncExc(Carrier) was called. The exception comes with the thread's next look at its eval breaker, in the frame
- *      that was looked at: it held the lock for the async thread then, and comes from where it gave it away. The interpreter makes an
- *      instance of Carrier, and carrier.c gives the instance that is meant (rule 44). In 3.15 a thread that stays in C code is
- *      armed as well: c_code.c.
+ *      PyThreadState_SetAsyncExc(Carrier) was called. The exception is raised when the thread next checks its eval
+ *      breaker, in the frame that was examined: the async thread has the lock, and the thread continues where it
+ *      released it. The interpreter instantiates Carrier, and carrier.c returns the intended instance (rule 44). In
+ *      3.15 a thread that stays in C code is armed as well: c_code.c.
  *
  * TRANSITIONS
  *
- *   QUIET -> DUE           bp_async_exc_need(), of a post; the event descriptor of the thread is readable
- *   DUE -> LOOKED AT       the thread's turn is over, and nothing may come in
+ *   QUIET -> DUE           bp_async_exc_need(), by a post; the thread's event descriptor is readable
+ *   DUE -> LOOKED AT       the thread's turn is over, and no exception may be raised there
  *   any -> AWAITED         deliver(): bp_monitor() has marked the functions
  *   any -> ARMED           deliver(): bp_may_come_in()
- *   AWAITED, ARMED -> DUE  the exception has come (bp_raise_here(), carrier.c) and its record stays pending: the grace period begins;
- *                          bp_hold(): the exception is wanted, but not where the thread goes now; was_swallowed(): C code has
- *                          dropped it
- *   any -> QUIET           there is nothing to raise any more: it was raised, by a point as well, or cleared; bp_disarm(),
- *                          bp_drop_posted(). The next look takes the thread out of the list.
+ *   AWAITED, ARMED -> DUE  the exception was raised (bp_raise_here(), carrier.c) and its record stays pending: the grace
+ *                          period begins; bp_hold(): the exception stays pending, but must not be raised where the
+ *                          thread goes now; was_swallowed(): C code has dropped it
+ *   any -> QUIET           there is nothing to raise any more: it was raised, also by a point, or cleared; bp_disarm(),
+ *                          bp_drop_posted(). The next look removes the thread from the list.
  *
- * What is armed is taken back with the lock held (bp_carrier_withdraw()) before anything else raises it: nothing is
- * raised twice.
+ * An armed exception is withdrawn, with the lock held (bp_carrier_withdraw()), before anything else raises it: no
+ * exception is raised twice.
  */
 #include "base/state.h"
 
 #include <poll.h>
 
 enum { ARMED_FOR = 50, LOOK_SOON = 1, LOOK_AGAIN = 5, LOOK_RARELY = 100 }; /* ms */
-/* From 3.13 on a thread does not look at its eval breaker where it has given the interpreter lock away, but later. */
+/* From 3.13 on a thread does not check its eval breaker where it has released the interpreter lock, but later. */
 enum { ARMS = PY_VERSION_HEX < 0x030D0000 };
 
 /* ---- one thread ------------------------------------------------------------------------------------------------ */
 
-/* Is an interrupt due, at the thread's level? Its record, empty if it was cleared in this moment. */
+/* Is an interrupt due, at the thread's level? `*why`: its record, empty if it was just cleared. */
 static bool is_due(const struct bp_thread *t, struct bough_record *why)
 {
     struct pollfd fd = {.fd = t->event_fd, .events = POLLIN};
@@ -74,7 +76,7 @@ static bool is_due(const struct bp_thread *t, struct bough_record *why)
     return true;
 }
 
-/* Reports a record that the thread has not heard of. */
+/* Reports a new record to the thread's on_due callback. */
 static void look_at_event(struct bp_thread *t, const struct bough_record *why, bool due)
 {
     bool known = t->due && bp_same_record(&t->seen, why);
@@ -84,7 +86,7 @@ static void look_at_event(struct bp_thread *t, const struct bough_record *why, b
     t->seen = (struct bp_raised){why->target, why->since, why->kind, why->rung, 0};
     if (!due || known || !t->on_due)
         return;
-    PyObject *callable = Py_NewRef(t->on_due); /* the thread may end, or leave its block, during the call */
+    PyObject *callable = Py_NewRef(t->on_due); /* kept: the thread may end, or leave its block, during the call */
     PyObject *result = PyObject_CallNoArgs(callable);
     if (!result)
         PyErr_WriteUnraisable(callable);
@@ -92,15 +94,15 @@ static void look_at_event(struct bp_thread *t, const struct bough_record *why, b
     Py_DECREF(callable);
 }
 
-/* Its exception has come, and nobody has made an instance of it: C code has dropped it before (Python 3.11 makes it
- * when it is caught). It may be on its way still, so not at once; and the instance, once there, takes back what was
- * armed again. */
+/* Was the armed exception raised, but never instantiated? Then C code has dropped it (Python 3.11 instantiates an
+ * exception when it is caught). It may still be propagating, so this waits for a while; if an instance is made later,
+ * that withdraws the exception that was armed again. */
 static bool was_swallowed(const struct bp_thread *t)
 {
     return bough_now() > t->armed_at + BOUGH_MS(ARMED_FOR) && bp_thread_lives(t) && !t->tstate->async_exc;
 }
 
-/* The time from which on the exception is to be raised; 0: there is none. */
+/* The time from which on an exception is to be raised; 0: there is none. */
 static bough_time due_from(struct bp_thread *t, const struct bough_record *why)
 {
     bool sticky = t->asynchronous && t->due;
@@ -114,8 +116,8 @@ static bough_time due_from(struct bp_thread *t, const struct bough_record *why)
     return from < again ? again : from;
 }
 
-/* A thread that stands where it stood is in a call, and is looked at more and more rarely. Its next instruction costs
- * no time: it is monitored. */
+/* A thread that is still at the same place is in a call, and is examined more and more rarely. That does not delay the
+ * exception, because the thread's next instruction is monitored. */
 static int look_again_in(struct bp_thread *t)
 {
     struct bp_place now = bp_place(t);
@@ -125,7 +127,7 @@ static int look_again_in(struct bp_thread *t)
     return t->look_in = stands && t->look_in ? longer : LOOK_AGAIN;
 }
 
-/* It is due since `waited` ns. */
+/* The exception has been due for `waited` ns. */
 static void deliver(struct bp_thread *t, int64_t waited)
 {
     unsigned changes = bp.changes;
@@ -137,7 +139,7 @@ static void deliver(struct bp_thread *t, int64_t waited)
         return;
     t->armed = true;
     t->armed_at = bough_now();
-    /* What somebody else had armed goes, and other threads may run by that. */
+    /* This frees an exception that other code had armed, and may let other threads run. */
     PyThreadState_SetAsyncExc(t->tstate->thread_id, bp_carrier);
 }
 

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where an exception may come in, if the thread has to look itself.
+ * The thread itself checks where an exception may be raised.
  *
- * Up to 3.12 a thread that gives the interpreter lock away at some instruction looks for an asynchronous exception
- * right when it has the lock again, at the same instruction. So the async thread can look where it stands, and arm.
- * From 3.13 on it looks at the next such instruction, which may lie in a `finally` or behind the beginning of a `with`.
+ * Up to 3.12 a thread that releases the interpreter lock at an instruction checks for an asynchronous exception as soon
+ * as it has the lock again, at the same instruction. So the async thread can check where the thread is, and arm the
+ * exception. From 3.13 on the thread checks at the next such instruction, which may be in a `finally` or after the
+ * beginning of a `with`.
  *
- * There, while an exception waits to come in, each instruction of the functions that the thread is in is reported to us
- * (instructions.c): on the thread itself, which looks where it stands, and raises there or goes on. Functions that it
- * calls later are added by the async thread's next look. When no exception waits any more nothing is monitored.
+ * There, while an exception is waiting to be raised, each instruction of the functions on the thread's stack is
+ * reported (instructions.c), on the thread itself, which checks its place, and raises there or continues. Functions
+ * that it calls later are added when the async thread examines it again. When no exception is waiting, nothing is
+ * monitored.
  *
- * Up to 3.12 that is done as well for a thread that is never seen at an instruction where it could be armed: the loop
- * of `try: while condition: ...` looks at the eval breaker outside of the `try` alone, and one whose iterator blocks
- * gives the interpreter lock away where it looks at no eval breaker. In 3.11 the thread's trace function reports to us
- * (trace.c).
+ * Up to 3.12 the same is done for a thread that is never found at an instruction where the exception could be armed:
+ * the loop of `try: while condition: ...` checks the eval breaker only outside of the `try`, and a loop whose iterator
+ * blocks releases the interpreter lock where it does not check the eval breaker. In 3.11 the thread's trace function
+ * reports the instructions (trace.c).
  */
 #include "upcalls.h"
 
@@ -101,7 +103,7 @@ bool bp_monitor(struct bp_thread *t, int64_t waited)
     return true;
 }
 
-/* The threads cease to trace when they see that nothing waits. */
+/* The threads stop tracing when they see that nothing is waiting. */
 void bp_monitor_stop(void)
 {
 }
@@ -112,8 +114,8 @@ int bp_monitor_step(void)
 {
     struct bp_thread *t = bp_thread_known();
     if (PY_VERSION_HEX >= 0x030D0000 && t && t->armed && bp_self())
-        bp_hold(t);                                                   /* the call was left without it: c_code.c */
-    if (!t || !t->awaited || !bp_place_admits_here(t) || !t->awaited) /* to ask takes a while */
+        bp_hold(t); /* the call has returned without raising it: c_code.c */
+    if (!t || !t->awaited || !bp_place_admits_here(t) || !t->awaited) /* the test takes a while */
         return 0;
     bp_raise_here(t);
     return PyErr_Occurred() ? -1 : 0;

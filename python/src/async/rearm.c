@@ -7,8 +7,8 @@ static bool is_pending_exit(PyObject *exception)
     return bp.thread_exit && PyObject_TypeCheck(exception, (PyTypeObject *)bp.thread_exit) && bough_interrupted();
 }
 
-/* An exception that was swallowed is armed again (rule 44): what was posted as it was, a ThreadExit by telling the
- * thread's calls again. What is neither is somebody else's error. */
+/* Arms a swallowed exception again (rule 44): an instance that raise_exc() has posted as itself, a ThreadExit by making
+ * its record interrupt the thread's calls again. Returns false for any other exception. */
 bool bp_arm_again(struct bp_thread *t, PyObject *exception)
 {
     bool posted = PyExceptionInstance_Check(exception) && bp_was_raised_here(t, exception);
@@ -23,7 +23,7 @@ bool bp_arm_again(struct bp_thread *t, PyObject *exception)
     if (bp_async_exc_start() == 0)
         bp_async_exc_need(t);
     else
-        PyErr_Clear(); /* no more threads: points raise it still */
+        PyErr_Clear(); /* if the async thread can't be started, interruption points still raise it */
     return true;
 }
 

@@ -3,8 +3,8 @@
  * Where the calling Python code stands: a file and a line, for the tree and for messages.
  *
  * The interpreter finds a line by walking through the code object's table from its beginning, which takes microseconds
- * in a long function. The places that were asked for last are kept. An entry holds its code object, so that the address
- * of the object stands for this code only.
+ * in a long function. The last places are cached. An entry owns its code object, so that the object's address
+ * identifies this code only.
  */
 #include "base/state.h"
 
@@ -21,7 +21,7 @@ static struct place {
     const char *file;
 } places[PLACES_KEPT];
 
-static PyObject *file_names; /* each once, for good: another process reads the tree at any moment */
+static PyObject *file_names; /* never freed: another process may read the tree at any moment */
 
 static const char *kept(PyObject *name)
 {

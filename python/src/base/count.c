@@ -3,10 +3,10 @@
  * How many threads the interpreter counts when the process forks.
  *
  * From Python 3.12 on a fork in a process with several threads is a DeprecationWarning: a thread that is not there in
- * the new process may have held a lock. The interpreter reads the count from /proc/self/stat. The library's own threads
- * are in that count, and they hold no lock across a fork that is not taken care of. So the interpreter's fopen() of
- * that file, and of no other, gets a copy of it in which they are not counted: a program without threads is not warned,
- * one with threads is.
+ * the new process may have held a lock. The interpreter reads the count from /proc/self/stat. The library's threads are
+ * in that count, although the locks that they hold are handled at a fork. So the interpreter's fopen() of that file,
+ * and of no other, returns a copy in which they are not counted: a program without threads gets no warning, one with
+ * threads does.
  */
 #include "base/state.h"
 
@@ -56,7 +56,7 @@ static char *count_in(char *text)
     return at ? at + 1 : NULL;
 }
 
-/* The stream's text, with a smaller count; NULL: it looks unlike what is known. */
+/* The stream's text, with the smaller count; NULL: the text has an unexpected format. */
 static FILE *without_own(FILE *stat)
 {
     char text[2048], *count;

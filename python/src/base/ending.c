@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The interpreter ends, and other threads run on: daemons, and the library's own. They get no interpreter lock any
- * more, and the thread states of the daemons are freed while these are in their blocking calls. An interrupted call
- * looks at the thread state of its thread without the lock (interpose.c), so the end waits for the looks that have
- * begun, and there are no others from then on.
+ * The interpreter ends while other threads still run: daemons, and the library's threads. They can't get the
+ * interpreter lock any more, and the thread states of the daemons are freed while these are in their blocking calls. An
+ * interrupted call reads the thread state of its thread without the lock (cut.c), so the end waits for reads that have
+ * begun, and allows no others after that.
  */
 #include "base/state.h"
 
@@ -23,7 +23,7 @@ bool bp_is_ending(void)
     return __atomic_load_n(&ending, __ATOMIC_SEQ_CST);
 }
 
-/* Sequentially consistent, as in bp_end(): one of both sees the other's. */
+/* Sequentially consistent, as in bp_end(): one of the two sees the other's store. */
 bool bp_look_begins(void)
 {
     __atomic_add_fetch(&looks, 1, __ATOMIC_SEQ_CST);
@@ -39,8 +39,8 @@ void bp_look_ends(void)
         syscall(SYS_futex, &looks, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
-/* A look takes microseconds and waits for nothing. If one has stood still for a second, then by a debugger. Asleep: the
- * thread that looks may have a lower priority. */
+/* A read takes microseconds and waits for nothing: one that takes a second was stopped by a debugger. This sleeps
+ * meanwhile, because the reading thread may have a lower priority. */
 void bp_end(void)
 {
     __atomic_store_n(&ending, true, __ATOMIC_SEQ_CST);

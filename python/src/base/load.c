@@ -2,7 +2,7 @@
 /* Loading the package's files. */
 #include "base/state.h"
 
-/* No interrupt enters the import: the caller may have been interrupted already, and its next call would be cut. */
+/* Interrupts are kept out of the import: the caller may be interrupted already, and a call in the import would fail. */
 PyObject *bp_load(const char *file, const char *name)
 {
     struct bough_region region;

@@ -2,7 +2,7 @@
 /* What the types of branches and children have in common. */
 #include "base/object.h"
 
-/* ---- attributes that are made when they are asked for ------------------------------------------------------------ */
+/* ---- attributes that are created at their first use ------------------------------------------------------------ */
 
 PyObject *bp_new_list(void)
 {
@@ -24,7 +24,7 @@ PyObject *bp_lazy_get(PyObject *self, void *closure)
     const struct bp_lazy *lazy = closure;
     PyObject **at = reference(self, lazy->offset);
     if (!*at) {
-        PyObject *made = lazy->make(); /* may run finalizers, and they this */
+        PyObject *made = lazy->make(); /* may run finalizers, which may use the same attribute */
         if (!*at)
             *at = made;
         else
@@ -40,7 +40,7 @@ int bp_lazy_set(PyObject *self, PyObject *value, void *closure)
     return 0;
 }
 
-/* ---- what the collector asks ------------------------------------------------------------------------------------- */
+/* ---- for the garbage collector ----------------------------------------------------------------------------------- */
 
 int bp_references_visit(PyObject *self, const size_t *references, visitproc visit, void *arg)
 {

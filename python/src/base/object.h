@@ -5,7 +5,7 @@
 
 #include "base/state.h"
 
-/* An attribute that is made when it is first asked for: most objects need none. */
+/* An attribute that is created at its first use, because most objects do not need it. */
 struct bp_lazy {
     size_t offset;
     PyObject *(*make)(void);

@@ -2,11 +2,12 @@
 /*
  * Memory for the frames of Python threads. The interpreter maps 16 kB for each thread's first frame, and unmaps them at
  * the thread's end, with the interpreter lock held: two system calls, an interrupt of each other processor that runs a
- * thread of the process, and the faults of new pages. A child that has little to do took longer for that than for all
+ * thread of the process, and the faults of new pages. For a child with little to do that took longer than everything
  * else. So the blocks of some threads that have ended are kept for the next ones, between the interpreter and its arena
  * allocator.
  *
- * The interpreter fills such a block before it reads it: threads use their own again in the same way, frame by frame.
+ * The interpreter writes each part of such a block before it reads it, because threads reuse their blocks in the same
+ * way, frame by frame.
  */
 #include "base/state.h"
 
@@ -15,8 +16,8 @@ enum { BLOCK = 16 * 1024, MOST = 64 }; /* as many as the library parks threads *
 static PyObjectArenaAllocator original;
 static bool installed, keeps;
 
-/* Subinterpreters have locks of their own. Whoever finds it taken does without: also a forked process, for good, if
- * another thread had it. */
+/* A lock, because subinterpreters have separate interpreter locks. A thread that finds it taken does without a kept
+ * block; so does a forked process, permanently, if another thread held it. */
 static bool in_use;
 static void *kept[MOST];
 static int count;
@@ -77,7 +78,7 @@ static void install(void)
     installed = true;
 }
 
-/* Unless other code has put itself in front since: it goes on to call ours. */
+/* Restores the allocator, unless other code has replaced it since: that code continues to call this one. */
 static void uninstall(void)
 {
     PyObjectArenaAllocator now;

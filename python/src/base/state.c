@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What all files share: the process's state, and the calling thread's. */
+/* Shared by all files: the process's state, and the calling thread's. */
 #include "base/state.h"
 
 struct bp_process bp;

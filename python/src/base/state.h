@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the extension keeps: one struct for the process, one for each thread that Python code has used bough in.
+ * The extension's data: one struct for the process, one for each thread whose Python code has used bough.
  *
- * The interrupt itself lives in the library: records, levels, wakes. What is kept here is what only Python knows: the
- * exception that is to be raised, and whether a call of the interpreter's was cut and its error is still to be
+ * The interrupt itself lives in the library: records, levels, wakes. Here is only what the library can't know: the
+ * exception that is to be raised, and whether a call of the interpreter was interrupted and its error is still to be
  * replaced.
  *
  *      poster, with the interpreter lock              target
@@ -15,8 +15,8 @@
  *                                                       alloc_or_raise() finds `cut`, raises E or a ThreadExit instead
  *                                                     in bytecode: check_interrupt(), or delivery.c, asynchronously
  *
- * Who may touch what: everything below is protected by the interpreter lock (the module declares that it needs it), but
- * `cut`, `why`, `in_lock` and `lock_cut`, which belong to the thread itself, with or without the lock.
+ * The interpreter lock protects all of the following (the module declares that it needs the lock), except `cut`, `why`,
+ * `in_lock` and `lock_cut`, which only the thread itself uses, with or without the lock.
  */
 #ifndef BP_STATE_H
 #define BP_STATE_H
@@ -28,11 +28,12 @@
 #include <bough/interpose.h>
 #include <stdbool.h>
 
-/* The errno of a call that was cut: the kernel has none so high, so no code mistakes it for its own; not EINTR, after
- * which the interpreter would try again. */
+/* The errno of an interrupted call. The kernel has no errno so high, so no code mistakes it for another error. Not
+ * EINTR, after which the interpreter would retry the call. */
 enum { BP_CUT = 1125 };
 
-/* A region that is open, innermost first: the library's lies in here, on the heap, where `with` blocks can find it. */
+/* An open region; a thread's list has the innermost first. It contains the library's region, and is on the heap, where
+ * `with` blocks can find it. */
 struct bp_region {
     struct bough_region region;
     struct bp_region *outer;
@@ -40,19 +41,19 @@ struct bp_region {
     bough_time entered; /* of a critical section */
     int64_t budget;
     unsigned kinds_before; /* of a region that takes part */
-    bool stays;            /* ...that lasts until its thread ends, whatever is entered and left meanwhile */
+    bool stays;            /* it lasts until its thread ends, whatever regions are entered and left meanwhile */
     PyObject *callable;    /* of a handler */
 };
 
 enum bp_region_kind { BP_CRITICAL = 1, BP_CLEANUP, BP_ALLOW, BP_TAKES_PART, BP_HANDLER };
 
-/* Where a thread's Python code stands: the frame, never looked into, and its instruction. */
+/* The place of a thread's Python code: the frame, whose contents are never read, and its instruction. */
 struct bp_place {
     const void *frame;
     intptr_t instruction;
 };
 
-/* Which record it is, and until when it is not raised again. */
+/* Identifies a record, with the time until which it is not raised again. */
 struct bp_raised {
     bough_target target;
     bough_time since;
@@ -61,7 +62,7 @@ struct bp_raised {
     bough_time until;
 };
 
-/* Records that stay pending: each waits before it is raised again. */
+/* Records that stay pending are not raised again for a while: so many are remembered for each thread. */
 enum { BP_RAISED_KEPT = 4 };
 struct bp_raised_lately {
     struct bp_raised records[BP_RAISED_KEPT];
@@ -77,47 +78,47 @@ struct bp_queued {
 struct bp_thread {
     struct bp_thread *next, **link, *same; /* entries.c */
     uint64_t id;                           /* of its PyThreadState: never used twice in a process */
-    PyThreadState *tstate; /* good as long as this is in the list, if `begun` is set: bp_thread_lives() */
+    PyThreadState *tstate; /* valid as long as the entry is in the list, if `begun` is set: bp_thread_lives() */
     bough_thread *handle;  /* NULL: the library does not know it */
-    bool begun;            /* it uses bough itself; else a poster was here first */
+    bool begun;            /* the thread uses bough itself; else a poster has made the entry */
 
-    unsigned kinds;                /* of interrupts that cut its blocking calls, a bit each; 0: it takes no part */
+    unsigned kinds; /* the kinds of interrupts that end its blocking calls, a bit each; 0: not opted in */
     struct bp_callback *callbacks; /* blocks of on_interrupt() that are open, the innermost first: callback.c */
     bool nudged;                   /* their deadlines have passed, which it has not seen yet */
-    bough_time told_until;         /* it heard of the pending interrupt less than a grace ago */
-    int64_t grace;                 /* for which its calls are left alone after a cut, ns; 0: by default */
-    bool late;                     /* was made when the thread state was being cleared: thread.c */
-    bool disabled;                 /* was started so: only allow regions admit interrupts */
+    bough_time told_until;         /* when the grace period of the pending interrupt ends */
+    int64_t grace; /* the time without further interruptions of its calls after one, ns; 0: the default */
+    bool late;     /* the entry was made while the thread state was being cleared: thread.c */
+    bool disabled; /* started disabled: only allow regions admit interrupts */
     struct bp_region *regions;
-    struct bp_region *spare;           /* the next one's memory; NULL */
+    struct bp_region *spare;           /* memory for the next region; NULL */
     struct bp_branch_object *branches; /* that it has open, the innermost first: branch_object.c */
     PyObject *child;                   /* the Child that runs in it; NULL */
 
-    /* Its own, with or without the interpreter lock. */
-    bool cut; /* and no exception has come of it yet */
+    /* Used by the thread only, with or without the interpreter lock. */
+    bool cut; /* a call was interrupted, and no exception was raised for it yet */
     struct bp_place cut_at;
     struct bough_record why;
-    bool raises;   /* ...in a function that raises an OSError right after it: interpose.c */
-    bool unplaced; /* ...and its place has not been noted yet: cause.c */
-    bool in_lock;  /* in a lock's method whose wait may be cut */
+    bool raises;   /* the call is in a function that raises an OSError right after it: call_errors.c */
+    bool unplaced; /* the call's place has not been recorded yet: cause.c */
+    bool in_lock;  /* in a lock's method whose wait may be interrupted */
     bool lock_cut;
     bool in_readline;
 
     PyObject *exception;                    /* posted by raise_exc(), not raised yet */
-    bool raised;                            /* anything at all of an interrupt, since its work began */
-    PyObject *final;                        /* what a final handler raised: the thread ends by it; NULL */
+    bool raised;                            /* whether any exception of an interrupt was raised since its work began */
+    PyObject *final;                        /* the exception that a final handler raised, which ends the thread; NULL */
     struct bp_queued *queued, *queued_last; /* what was posted before `handle` was there; NULL */
 
     /* For the async thread. */
     bool asynchronous; /* interrupts come anywhere in its bytecode */
     int event_fd;      /* readable while an interrupt is due; -1 */
-    bool armed;        /* PyThreadState_SetAsyncExc() was called and its exception has not come yet */
+    bool armed;        /* PyThreadState_SetAsyncExc() was called and its exception was not raised yet */
     bough_time armed_at;
-    struct bp_place stands; /* where the async thread saw it last, for c_code.c; and since when */
+    struct bp_place stands; /* the thread's place when last examined, for c_code.c; and since when */
     bough_time stands_since;
-    bool withdrawing;      /* the armed exception is being raised in a place of no consequence: carrier.c */
-    bool awaited;          /* the same for an interpreter that monitors: monitor.c */
-    bool due;              /* `event_fd` was readable at the last look */
+    bool withdrawing;      /* the armed exception is being raised where it has no effect: armed.c */
+    bool awaited;          /* the thread's instructions are monitored for the exception: monitor.c */
+    bool due;              /* `event_fd` was readable when last checked */
     struct bp_raised seen; /* the record that was pending then */
     bough_time due_since;  /* when the async thread saw that there is something to raise; 0: nothing */
     int64_t had_run;       /* its processor time when an interrupt last woke the async thread; 0: none has */
@@ -125,18 +126,18 @@ struct bp_thread {
     bool turn_over;        /* it has had its time to come to a point */
     struct bp_raised_lately *raised_lately; /* NULL: nothing was, as in most threads */
     PyObject *on_due;                       /* called each time that an interrupt becomes due; NULL */
-    bool active;                            /* in the async thread's list of threads to look at */
-    struct bp_place looked_at;              /* where the thread stood at the last look */
-    int look_in; /* ms, from then on; more than the least: it stands there for long; 0: never yet */
+    bool active;                            /* in the async thread's list of threads to examine */
+    struct bp_place looked_at;              /* the thread's place when last examined */
+    int look_in; /* ms until the next check; it grows while the thread stays there; 0: not examined yet */
     struct bp_thread *active_before, *active_next;
     bool forking;               /* between the hooks of os.fork(): nothing may be armed */
     PyObject *left_behind;      /* in a forked process: what was posted in the parent, to be dropped */
     Py_tracefunc traced_before; /* 3.11: a debugger's, while trace.c traces */
 };
 
-/* The interpreter's own patches, and what Python code has registered. */
+/* The process's data: the patches of the interpreter, and what Python code has registered. */
 struct bp_process {
-    PyInterpreterState *interpreter; /* the one that all this belongs to */
+    PyInterpreterState *interpreter; /* the main interpreter */
     struct bp_thread *threads;
     unsigned changes;      /* of that list */
     PyObject *thread_exit; /* the class; NULL: _exceptions.py is not loaded yet */
@@ -149,8 +150,8 @@ struct bp_process {
 extern struct bp_process bp;
 extern __thread struct bp_thread *bp_me __attribute__((tls_model("initial-exec")));
 
-/* The innermost frame of a thread state, never looked into; NULL: it executes no Python code. From 3.15 on there is one
- * of its own below all. */
+/* The innermost frame of a thread state, whose contents are never read; NULL: it executes no Python code. From 3.15 on
+ * each thread state has a base frame below all others. */
 static inline struct _PyInterpreterFrame *bp_innermost(const PyThreadState *ts)
 {
 #if PY_VERSION_HEX >= 0x030F0000
@@ -164,13 +165,13 @@ static inline struct _PyInterpreterFrame *bp_innermost(const PyThreadState *ts)
 
 /* ---- load.c ---------------------------------------------------------------------------------------- */
 
-/* A name of one of the package's files, which is loaded. An exception that is set stays, unless NULL is returned with
- * another one. A new reference. */
+/* Load one of the package's files, and return a name from it: a new reference. An exception that is set stays, unless
+ * NULL is returned with another one. */
 PyObject *bp_load(const char *file, const char *name);
 
 /* ---- text.c ------------------------------------------------------------------------------------------ */
 
-/* Text as the library keeps it, good as long as the object that is returned: a new reference. NULL with an
+/* Convert text for the library. `*utf8` is valid as long as the returned object: a new reference. NULL with an
  * exception. */
 PyObject *bp_for_library(PyObject *text, const char **utf8);
 /* Is the keyword argument this one? */
@@ -178,14 +179,14 @@ bool bp_is_keyword(PyObject *keyword, const char *name);
 
 /* ---- errors.c -------------------------------------------------------------------------------------- */
 
-/* errno, as an exception of the call that failed. NULL. */
+/* Set an exception for errno after a failed call. Returns NULL. */
 PyObject *bp_error(const char *what);
-/* An exception is set. If it is Python's for arguments that do not fit, which comes before any frame, misfit(function, exception)
- * completes its message. */
+/* An exception is set. If it is Python's for arguments that do not fit, which comes before any frame, misfit(function,
+ * exception) completes its message. */
 void bp_explain_misfit(PyObject *misfit, PyObject *function);
 /* The same for a public function of this name. NULL. */
 PyObject *bp_misfit(const char *name);
-/* The exception that is set, which is no more: a new reference. NULL: none is. */
+/* Fetch the exception that is set, and clear it: a new reference. NULL: none is set. */
 PyObject *bp_taken_exception(void);
 /* Sets a NotAliveError. */
 void bp_not_alive(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -194,82 +195,85 @@ void bp_not_alive(const char *format, ...) __attribute__((format(printf, 1, 2)))
 
 /* The calling thread's place, with or without the interpreter lock. */
 struct bp_place bp_place(const struct bp_thread *t);
-/* Does it still stand where its call was cut? */
+/* Is the thread still at the place of its interrupted call? */
 bool bp_is_cut_place(const struct bp_thread *t);
 
 /* ---- traceback.c ------------------------------------------------------------------------------------ */
 
-/* The traceback of the exception that is set begins where code that is not the package's stands. */
+/* Remove the package's frames from the beginning of the set exception's traceback. */
 void bp_hide_own_frames(void);
 
 /* ---- record.c -------------------------------------------------------------------------------------- */
 
 PyObject *bp_record_object(const struct bough_record *record);
-/* Its exception is there; this is the interrupt that goes with it. -1: the thread has ended. */
+/* Post the interrupt for an exception that is stored in `t`. -1: the thread has ended. */
 int bp_post_exception(struct bp_thread *t);
 int bp_record_init(PyObject *module);
 int bp_pool_call_init(PyObject *module);
 
 /* ---- window.c ---------------------------------------------------------------------------------------- */
 
-/* For tests: calls what set_window() was given, with the window's name. 0; -1 with the exception that it raised. */
+/* For tests: call the function that was passed to set_window(), with the window's name. 0; -1 with the exception that
+ * it raised. */
 int bp_window(const char *name);
-/* The same where no exception may come out: it is reported. */
+/* The same where no exception may be raised: it is reported instead. */
 void bp_window_passed(const char *name);
 
 /* ---- caller.c ----------------------------------------------------------------------------------------- */
 
-/* Where the calling Python code stands; the file's name is kept for good. "" and 0: no Python code calls. */
+/* The file and line of the calling Python code; the file's name is never freed. "" and 0: there is no Python caller. */
 const char *bp_caller(int *line);
 /* The flags of its code (CO_COROUTINE and the like). */
 int bp_caller_flags(void);
 
 /* ---- count.c ------------------------------------------------------------------------------------------ */
 
-/* For the interpreter's count of threads: fopen(), and what it was. */
+/* Replaces fopen() for the interpreter's count of threads. */
 FILE *bp_fopen(const char *path, const char *mode);
 extern FILE *(*bp_libc_fopen)(const char *, const char *);
 
 /* ---- ending.c ----------------------------------------------------------------------------------------- */
 
-/* The interpreter ends: the interpreter lock is not to be asked for any more. */
+/* Does the interpreter end? Then the interpreter lock must not be acquired any more. */
 bool bp_is_ending(void);
 void bp_end(void);
-/* Without the interpreter lock: whether the thread's state may be looked at, until bp_look_ends(). */
+/* Without the interpreter lock: may the thread's state be read, until bp_look_ends()? */
 bool bp_look_begins(void);
 void bp_look_ends(void);
 void bp_looks_after_fork(void);
 
 /* ---- thread.c ----------------------------------------------------------------------------------------- */
 
-/* The calling thread, which becomes known to bough by it. NULL with an exception. */
+/* The calling thread, which this makes known to bough. NULL with an exception. */
 struct bp_thread *bp_self(void);
 /* The same if it is known already, else NULL without an exception. */
 struct bp_thread *bp_thread_known(void);
-/* The thread with an ident; made if no one has asked for it yet. NULL with an exception: it is not alive. */
+/* The entry of the thread with an ident; created if there is none. NULL with an exception: the thread is not alive. */
 struct bp_thread *bp_thread_of_ident(unsigned long ident);
-/* Whether PyThreadState_SetAsyncExc() with its ident means it, and not a thread that it is just making. It lives. */
+/* Does PyThreadState_SetAsyncExc() with the ident of this live thread affect it, and not a thread that it is just
+ * starting? */
 bool bp_ident_names(const struct bp_thread *t);
-/* The one with that `id`. NULL: it has ended. The second one sets an exception then. */
+/* The thread with that `id`. NULL: it has ended; then the second function sets an exception. */
 struct bp_thread *bp_thread_find(uint64_t id);
 struct bp_thread *bp_thread_of_id(uint64_t id);
 struct bp_thread *bp_thread_of_state(PyThreadState *ts);
-/* The entry is forgotten when its thread state's dictionary is cleared, which is this. -1 with an exception. */
+/* Attach the entry to its thread state's dictionary: it is dropped when that is cleared. -1 with an exception. */
 int bp_thread_attach(struct bp_thread *t, PyObject *dict);
 /* Is it a thread state that executes Python code? */
 bool bp_runs_code(const PyThreadState *ts);
-/* `tstate` may be looked into. */
+/* Is the thread alive, so that `tstate` may be read? */
 bool bp_thread_lives(const struct bp_thread *t);
-/* Where one that lives stands; NULL: in no Python code. A new reference. No other thread runs meanwhile. */
+/* The innermost frame of a live thread: a new reference; NULL: it is in no Python code. No other thread runs
+ * meanwhile. */
 PyFrameObject *bp_thread_frame(const struct bp_thread *t);
-/* Forget those whose threads have ended. */
+/* Drop the entries of threads that have ended. */
 void bp_prune(void);
 
 /* ---- queued.c ----------------------------------------------------------------------------------------- */
 
-/* For a thread without a handle: the reason is kept. -1 with MemoryError. */
+/* Queue an interrupt for a thread without a handle. -1 with MemoryError. */
 int bp_queue(struct bp_thread *t, PyObject *reason);
-/* It has a handle now: what was queued is posted. */
+/* The thread has a handle now: post the queued interrupts. */
 void bp_post_queued(struct bp_thread *t);
 void bp_queued_drop(struct bp_thread *t);
 
@@ -281,14 +285,14 @@ int bp_fork_init(void);
 
 enum { BP_NAME = 32 }; /* bytes that the library keeps */
 
-/* Of the thread with this ident, as threading has it; "": it is none of threading's. Runs no Python code, keeps a set
+/* The name of the thread with this ident in threading; "": threading does not know it. Runs no Python code, keeps a set
  * exception. */
 void bp_thread_name(unsigned long ident, char *name, size_t size);
 
 /* ---- stranger.c --------------------------------------------------------------------------------------- */
 
-/* The library knows it from here on, though it may not have used bough: what is posted to it is seen, and reported
- * where it is not heeded (rule 16). Where that can't be `handle` stays NULL, and what is posted waits here. */
+/* Make a thread known to the library, although it may not have used bough: then interrupts of it are visible, and are
+ * reported if it ignores them (rule 16). If that is not possible, `handle` stays NULL, and posts are queued here. */
 void bp_thread_show(struct bp_thread *t);
 
 /* ---- entries.c ---------------------------------------------------------------------------------------- */
@@ -296,30 +300,30 @@ void bp_thread_show(struct bp_thread *t);
 /* The entry with this number; NULL. */
 struct bp_thread *bp_entry_find(uint64_t id);
 void bp_entry_add(struct bp_thread *t);
-/* It is there, once. */
+/* Remove an entry that is in the list. */
 void bp_entry_remove(struct bp_thread *t);
 
 /* ---- raised.c ----------------------------------------------------------------------------------------- */
 
-/* The instance is raised in the thread by bough; was it? */
+/* Record that bough raises the instance in the thread; and: has it? */
 void bp_mark_raised(const struct bp_thread *t, PyObject *exception);
 bool bp_was_raised_here(const struct bp_thread *t, PyObject *exception);
-/* The record is raised now. Until when it is not raised again, because it was raised a short time ago; 0: it was
- * not. */
+/* Record that the record is raised now; and: until when it must not be raised again, because it was raised a short time
+ * ago; 0: it was not. */
 void bp_note_raised(struct bp_thread *t, const struct bough_record *why);
 bough_time bp_raised_until(const struct bp_thread *t, const struct bough_record *why);
-/* What is pending may be raised again at once. */
+/* Allow pending interrupts to be raised again at once. */
 void bp_forget_raised(struct bp_thread *t);
-/* Two records, apart from their rungs. */
+/* Are the records the same, apart from their rungs? */
 bool bp_same_record(const struct bp_raised *seen, const struct bough_record *why);
 
 /* ---- exceptions.c ------------------------------------------------------------------------------------- */
 
-/* Sets the exception for a record; the caller is its target. A posted one is consumed. */
+/* Set the exception for a record of the calling thread. A posted exception is consumed. */
 void bp_raise(struct bp_thread *t, const struct bough_record *why);
-/* The same as an object. NULL with another exception. */
+/* The same, but return the exception. NULL with another exception. */
 PyObject *bp_exception_for(struct bp_thread *t, const struct bough_record *why);
-/* A call was cut: -1 with the interrupt's exception; 0: it was cleared meanwhile. */
+/* A call was interrupted: -1 with the interrupt's exception; 0: the interrupt was cleared meanwhile. */
 int bp_meet(struct bp_thread *t);
 /* A ThreadExit with the record in it. NULL with another exception. */
 PyObject *bp_thread_exit(const struct bough_record *why);
@@ -331,41 +335,41 @@ int bp_check(struct bp_thread *t);
 
 /* ---- replaced.c --------------------------------------------------------------------------------------- */
 
-/* Let errors that a cut has brought about become the interrupt's exception. */
+/* Replace errors of interrupted calls by the interrupt's exception, or stop doing so. */
 int bp_replace_errors(bool on);
 
 /* ---- rearm.c ------------------------------------------------------------------------------------------ */
 
-/* It was swallowed: it comes again, if it was an interrupt's. Whether it was. */
+/* Arm a swallowed exception again, if it was an interrupt's. Returns whether it was. */
 bool bp_arm_again(struct bp_thread *t, PyObject *exception);
 
 /* ---- cause.c ------------------------------------------------------------------------------------------ */
 
 /* A call of the calling thread was interrupted; `cut_at` and `why` are set. With or without the interpreter lock. */
 void bp_cause_cut(struct bp_thread *t);
-/* The interrupt's exception is about to be raised by the calling thread, where it stands. */
+/* The calling thread is about to raise the interrupt's exception at its present place. */
 void bp_cause_raised(struct bp_thread *t);
-/* The thread's interrupted calls do not count any more; those of a record's target; those of a kind. */
+/* Forget the thread's interrupted calls; those of a record's target; those of a kind. */
 void bp_cause_forget(struct bp_thread *t);
 void bp_cause_forget_target(bough_target target);
 void bp_cause_forget_kind(const struct bp_thread *t, enum bough_kind kind);
-/* A callback of on_interrupt() is at work: what the thread executes now counts as interrupted. By any thread. Other
- * threads may run, and `t` may have ended when this returns. */
+/* A callback of on_interrupt() runs: the thread's present instruction counts as interrupted. Called by any thread.
+ * Other threads may run, and `t` may have ended when this returns. */
 void bp_cause_running(struct bp_thread *t);
-/* By the thread: the record that such places wait for is the one that is pending now. */
+/* Called by the thread: assigns the pending record to these places. */
 void bp_cause_known(const struct bp_thread *t);
 
 /* ---- judge.c ------------------------------------------------------------------------------------------ */
 
-/* The exception itself, or what the pending interrupt raises, with the exception as its cause, if the interrupt has
- * caused it. A new reference. */
+/* If the pending interrupt has caused the exception, the interrupt's exception with this one as its cause; else the
+ * exception itself. A new reference. */
 PyObject *bp_as_interrupt(struct bp_thread *t, PyObject *exception);
-/* Whether it has. */
+/* Has the interrupt caused the exception? */
 bool bp_is_caused(const struct bp_thread *t, PyObject *exception);
 
 /* ---- stand_in.c --------------------------------------------------------------------------------------- */
 
-/* Stand for the interpreter's functions where extension modules call them. */
+/* Stand-ins for the interpreter's functions in extension modules. */
 PyThreadState *bp_save_thread(void);
 void bp_restore_thread(PyThreadState *ts);
 void bp_acquire_thread(PyThreadState *ts);
@@ -377,16 +381,16 @@ void bp_write_unraisable(PyObject *where);
 
 /* ---- callback.c --------------------------------------------------------------------------------------- */
 
-/* Are the thread's calls a callback's to end, and not to be interrupted? */
+/* Are the thread's calls ended by a callback, and not interrupted? */
 bool bp_callbacks_end_calls(const struct bp_thread *t);
-/* Is one at work for it? */
+/* Does a callback run for the thread? */
 bool bp_callback_runs(const struct bp_thread *t);
-/* Is it the frame of the code that has one of the blocks? */
+/* Does the frame belong to code with one of the blocks? */
 bool bp_callback_is_of(const struct bp_thread *t, const PyFrameObject *frame);
 void bp_callbacks_forget(struct bp_thread *t);
-/* Its call was interrupted because the deadline of its callbacks has passed. */
+/* Was its call interrupted because the deadlines of its callbacks have passed? */
 bool bp_is_nudge(const struct bp_thread *t, const struct bough_record *why);
-/* By the thread itself: it has seen that. */
+/* Called by the thread itself: it has seen that. */
 void bp_nudge_arrives(struct bp_thread *t);
 void bp_nudge_for(struct bp_thread *t, struct bough_record *why);
 
@@ -396,15 +400,15 @@ int bp_interpose(void);
 int bp_interpose_undo(void);
 /* ---- kinds.c ------------------------------------------------------------------------------------------ */
 
-/* Which interrupts cut the calling thread's blocking calls from here on. */
+/* Set which interrupts end the calling thread's blocking calls. */
 int bp_set_kinds(struct bp_thread *t, unsigned kinds);
 enum { BP_ALL_KINDS = (1u << BOUGH_KINDS) - 1, BP_EXCEPTION_ONLY = 1u << BOUGH_EXCEPTION };
 
 /* ---- call_errors.c ------------------------------------------------------------------------------------ */
 
-/* The error of a call that is interrupted (bough/interpose.h): of the thread `argument`, called at `site`. */
+/* Chooses the error of an interrupted call (bough/interpose.h) of the thread `argument`, called at `site`. */
 int bp_choose_error(void *argument, const char *call, const void *site);
-/* The object that the interpreter lies in: looked for, and its name; "" is the program. */
+/* Find the object that contains the interpreter, and its name; "" is the program. */
 void bp_find_interpreter(void);
 extern char bp_interpreters_name[256];
 
@@ -415,20 +419,20 @@ void bp_pause(int64_t ns);
 
 /* ---- cut.c -------------------------------------------------------------------------------------------- */
 
-/* Is the error of a call that was interrupted still to come, where the calling thread stands? */
+/* Is the error of an interrupted call still to be raised at the calling thread's place? */
 bool bp_is_cut_here(const struct bp_thread *t);
-/* Whether an interrupt is due for the calling thread, whose wait ends by it: the interrupt's exception comes of the
- * error that the caller reports. With or without the interpreter lock. */
+/* Is an interrupt due for the calling thread? Then its wait ends, and the error that the caller reports becomes the
+ * interrupt's exception. With or without the interpreter lock. */
 bool bp_cut_here(void);
 
 /* ---- signals.c ---------------------------------------------------------------------------------------- */
 
-/* In main: the signal that has asked everything to stop and was not said to be handled, or 0. */
+/* In main: the signal that has interrupted everything and was not cleared, or 0. */
 int bp_unhandled_signal(void);
 
 /* ---- sqlite.c ----------------------------------------------------------------------------------------- */
 
-/* Stand for sqlite's functions where the module _sqlite3 calls them. */
+/* Stand-ins for sqlite's functions in the module _sqlite3. */
 int bp_sqlite_busy_timeout(void *database, int ms);
 int bp_sqlite_sleep(int ms);
 int bp_sqlite_backup_step(void *backup, int pages);
@@ -437,7 +441,7 @@ extern bough_code *bp_sqlite_timeout, *bp_sqlite_slept, *bp_sqlite_step;
 
 /* ---- stacks.c ----------------------------------------------------------------------------------------- */
 
-/* The memory for the frames of threads that have ended is kept for the next ones, or no more. */
+/* Keep the memory for the frames of ended threads for the next ones, or stop doing so. */
 void bp_keep_stacks(bool on);
 
 /* ---- lock_methods.c ----------------------------------------------------------------------------------- */
@@ -449,15 +453,15 @@ PyObject *bp_locks_report(void);
 
 /* ---- armed.c ------------------------------------------------------------------------------------------ */
 
-/* What is armed: its instances become the exception that is due. NULL before bp_carrier_init(). */
+/* The class that is armed: its instantiation returns the exception that is due. NULL before bp_carrier_init(). */
 extern PyObject *bp_carrier;
-/* The calling thread's armed exception does not come any more. Whatever exception is set stays. */
+/* Withdraw the calling thread's armed exception. An exception that is set stays. */
 void bp_carrier_withdraw(struct bp_thread *t);
-/* The exception that was armed is not wanted any more. */
+/* Drop the armed exception. */
 void bp_disarm(struct bp_thread *t);
-/* It is wanted, but not now: the async thread looks for another moment. */
+/* Withdraw the armed exception but keep it pending: the async thread retries later. */
 void bp_hold(struct bp_thread *t);
-/* What raise_exc() has posted to the calling thread and was not raised yet is not wanted any more. */
+/* Drop an exception that raise_exc() has posted to the calling thread and that was not raised yet. */
 void bp_drop_posted(struct bp_thread *t);
 /* Once. -1 with an exception. */
 int bp_withdraw_init(void);
@@ -465,28 +469,29 @@ int bp_withdraw_init(void);
 /* ---- carrier.c ---------------------------------------------------------------------------------------- */
 
 int bp_carrier_init(void);
-/* Its exception, now and here: it is at a place that admits it. */
+/* Raise the thread's exception here, at a place that admits it. */
 void bp_raise_here(struct bp_thread *t);
 
 /* ---- async_exc.c -------------------------------------------------------------------------------------- */
 
-/* Before what needs it. It loads Python code, so other threads run, and may end: look a thread up afterwards, or keep
- * to the calling one. -1 with an exception: it could not be started. */
+/* Start the async thread, before it is needed. This loads Python code, so other threads run, and may end: look up other
+ * threads only afterwards. -1 with an exception: it could not be started. */
 int bp_async_exc_start(void);
-/* The async thread, which was started, is to look at the thread. No other thread runs meanwhile. */
+/* Make the async thread, which was started, examine the thread. No other thread runs meanwhile. */
 void bp_async_exc_need(struct bp_thread *t);
 /* The thread's entry is about to be freed. */
 void bp_async_exc_forget(struct bp_thread *t);
-/* By the thread itself: interrupts come anywhere in its bytecode. Whether they did before; -1 with an exception. */
+/* Called by the thread itself: interrupts may be raised anywhere in its bytecode. Returns the former setting; -1 with
+ * an exception. */
 int bp_set_asynchronous(struct bp_thread *t, bool on);
 int bp_async_exc_init(void);
-/* The interpreter is about to end: no thread of the library's may enter it any more. */
+/* Is this the ident of the async thread? */
 bool bp_async_exc_is(unsigned long ident);
 
 /* ---- delivery.c --------------------------------------------------------------------------------------- */
 
-/* By the async thread. In how many ms the thread is to be looked at again; -1: it lives, and there is nothing to raise.
- * It may have ended otherwise. */
+/* Called by the async thread. Returns in how many ms to examine the thread again; -1: it lives, and there is nothing to
+ * raise. Otherwise it may have ended. */
 int bp_delivery_look(struct bp_thread *t);
 
 /* ---- turn.c ------------------------------------------------------------------------------------------- */
@@ -504,28 +509,29 @@ bool bp_turn_is_over(struct bp_thread *t);
 
 /* ---- admits.c ----------------------------------------------------------------------------------------- */
 
-/* By the thread itself: does its place admit an exception? */
+/* Called by the thread itself: does its place admit an exception? */
 bool bp_place_admits_here(const struct bp_thread *t);
-/* By the async thread: may one be armed? `t` may be gone when this comes back false. */
+/* Called by the async thread: may an exception be armed? `t` may have been freed when this returns false. */
 bool bp_may_come_in(struct bp_thread *t);
 
 /* ---- c_code.c ----------------------------------------------------------------------------------------- */
 
-/* By the async thread: what does this interpreter do? */
+/* Called by the async thread: tests this interpreter's behaviour. */
 void bp_c_code_probe(void);
-/* Has the thread stood in the same call for a while, which may raise what is armed? */
+/* Has the thread been in the same call for a while, which may raise an armed exception? */
 bool bp_stays_in_c(struct bp_thread *t);
-/* Whether PyErr_CheckSignals() raises what is armed; known when the async thread runs. */
+/* Does PyErr_CheckSignals() raise an armed exception? Known once the async thread runs. */
 bool bp_signals_raise(void);
 
 /* ---- monitor.c ---------------------------------------------------------------------------------------- */
 
-/* The thread looks at each instruction of the functions it is in whether an exception may come in there. `waited`: ns
- * since it could have. False: not yet. */
+/* Make the thread check at each instruction of the functions on its stack whether an exception may be raised there.
+ * `waited`: ns since it is due. False: not yet. */
 bool bp_monitor(struct bp_thread *t, int64_t waited);
-/* No thread is awaited any more. */
+/* Stop: no thread is monitored any more. */
 void bp_monitor_stop(void);
-/* It slows these functions down: where a thread that runs is long in coming it is done a tenth of the time. */
+/* Monitoring slows these functions down: if it takes long, it is active for only a tenth of the time. True: pause
+ * now. */
 bool bp_monitor_pauses(int64_t waited);
 
 /* ---- instructions.c ----------------------------------------------------------------------------------- */
@@ -546,22 +552,23 @@ void bp_trace_frames(struct bp_thread *t);
 /* ---- regions.c ---------------------------------------------------------------------------------------- */
 
 int bp_regions_init(PyObject *module);
-/* Would an interrupt be let in here now, by levels alone? */
+/* Would the levels admit an interrupt here? */
 bool bp_admits(const struct bp_thread *t);
-/* Ends the innermost region if it is of this kind; -1 with RuntimeError. */
+/* End the innermost region if it is of this kind; -1 with RuntimeError. */
 int bp_region_end(struct bp_thread *t, int kind);
-/* A region in which all interrupts cut blocking calls; it ends as any does. */
+/* Begin a region in which all interrupts end blocking calls. */
 int bp_taking_part_begin(struct bp_thread *t);
 int bp_critical_begin(struct bp_thread *t);
 /* ladder.c: the handler's region; the library's return value. */
 int bp_handler_enter(struct bp_region *r, PyObject *callable, unsigned flags, const char *file, int line);
-/* The calling thread ends: so does what stays until then. */
+/* The calling thread ends: end the regions that last until then. */
 void bp_regions_forget(struct bp_thread *t);
 struct bp_region *bp_region_new(struct bp_thread *t, int kind);
-/* Frees one that was not begun or is ended. */
+/* Free a region that was not begun or has ended. */
 void bp_region_free(struct bp_thread *t, struct bp_region *r);
 
-/* All regions of the calling thread but the outermost `keep`: nobody can leave them any more. How many. */
+/* End all regions of the calling thread but the outermost `keep`, which can't be left any more. Returns their
+ * number. */
 long bp_leave_open(struct bp_thread *t, long keep);
 
 /* ---- methods, each in the file that has its name ------------------------------------------------------- */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The exit status that an uncaught interrupt gives the process: an interrupt is no success. In C, since the interpreter
- * reads it when main has ended: code in Python would be interrupted itself by the next signal, and the interpreter
- * would write the exception's text, "SIGTERM" say, instead of ending with the status.
+ * The exit status that an uncaught interrupt gives the process: an interrupt is no success. In C, because the
+ * interpreter reads it when main has ended: the next signal would interrupt Python code, and the interpreter would
+ * write the exception's text, for example "SIGTERM", instead of ending with the status.
  */
 #include "base/state.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Text of the program: as the library keeps it, and names of keyword arguments. */
+/* Text: conversion for the library, and names of keyword arguments. */
 #include "base/state.h"
 
 #include <string.h>
 
-/* Of text that has no zero in it, and no half of a surrogate pair; else NULL. */
+/* The UTF-8 form of text without null characters and lone surrogates; else NULL. */
 static const char *utf8_of(PyObject *text)
 {
     Py_ssize_t size;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Tracebacks without the package's frames. An exception that leaves a block, or that a wrong argument has raised, may
- * have been raised by the package's Python code, whose frames say nothing to a user. Those are the outermost ones when
- * C code gets the exception: a child's own frames, further in, stay.
+ * have been raised by the package's Python code, whose frames do not help a user. They are the outermost ones when C
+ * code gets the exception: a child's frames, further in, stay.
  */
 #include "base/state.h"
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Windows: the moments in which a race would be lost. A test's function is called there, so that a test can lose the
- * race on purpose. */
+/* Windows: places in race windows. They call a test's function, so that a test can make the race happen. */
 #include "base/state.h"
 
-static PyObject *in_window; /* NULL, but in tests */
+static PyObject *in_window; /* NULL except in tests */
 
 int bp_window(const char *name)
 {

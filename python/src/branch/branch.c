@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Branches: the library's, with children that run Python code. _branch.py makes context managers of them.
+ * Branches of the library with children that run Python code. branch_context.c makes them context managers.
  *
  *      open -> add... -> wait -> end
  *
- * In main the end's wait is here, and not the library's: a Ctrl-C has to be seen in it. It is not an interruption point
- * (rule 24), so it waits for a futex of its own: how many children still run. The library's end, behind it, joins what
- * has ended.
+ * In main the wait at the end is here, not in the library, because it has to notice a Ctrl-C. It is not an interruption
+ * point (rule 24), so it waits on a separate futex: the number of running children. After it, the library's end joins
+ * the threads.
  */
 #include "branch/branch.h"
 
@@ -35,7 +35,7 @@ static struct bp_branch *new_branch(struct bp_thread *t, const char *label, boug
     return (void)bp_error("cannot open the branch"), NULL;
 }
 
-/* No bytecode runs in here: whatever comes out from now on is out of an open branch. */
+/* No bytecode runs in here: any exception from now on is raised in an open branch. */
 int bp_branch_open(struct bp_branch_object *o, const char *label, bough_time deadline)
 {
     struct bp_thread *t = bp_self();
@@ -51,13 +51,13 @@ int bp_branch_open(struct bp_branch_object *o, const char *label, bough_time dea
 
 /* ---- the end ---------------------------------------------------------------------------------------------------- */
 
-/* ms. For signals, in main: one may have come right before the wait. For children that are lost, which tell nobody. */
+/* ms. For signals in main: one may have come right before the wait. For lost children, which send no notification. */
 enum { LOOK_AGAIN = 500 };
 enum { YIELD_FOR = 50000, DEAR = 1000000, NO_YIELD_FOR = 1000000000 }; /* ns, as the library's own end of a branch */
 
-/* What the last child still has to do is often done sooner than a thread falls asleep and is woken. But where another
- * thread computes on this processor, a yield costs the rest of its time slice: then none is tried for a second, as in
- * the library. */
+/* The last child often ends sooner than this thread could fall asleep and be woken. But if another thread computes on
+ * this processor, a yield costs the rest of that thread's time slice: then there is no further yield for a second, as
+ * in the library. */
 static void yield_on(const _Atomic uint32_t *word, uint32_t seen)
 {
     static bough_time no_yield_before;
@@ -91,15 +91,15 @@ static uint32_t still_running(struct bp_branch *b)
     return running;
 }
 
-/* Until no child runs; an exception of a signal's handler ends it before. Those come in main alone: another owner does
- * its waiting in bp_branch_end(), which knows of lost children, and can be closed itself (rule 37). */
+/* Waits until no child runs, or a signal's handler raises an exception, which happens only in main. Another owner waits
+ * in bp_branch_end(), which handles lost children, and in which the owner itself can be closed (rule 37). */
 int bp_branch_wait(struct bp_branch *b)
 {
     uint32_t seen = still_running(b);
     if (seen == 0 || (b->owner == bp_me && syscall(SYS_gettid) != getpid()))
         return 0;
     for (bool yields = true; seen; seen = still_running(b), yields = false) {
-        if (PyErr_CheckSignals() != 0) /* also after it has yielded: a sleep that begins then does not end by them */
+        if (PyErr_CheckSignals() != 0) /* also after the yield: a signal before the sleep does not end it */
             return -1;
         Py_BEGIN_ALLOW_THREADS
         if (yields)
@@ -138,8 +138,8 @@ static PyObject *branch_leave_regions(PyObject *module, PyObject *object)
     return left < 0 ? NULL : PyLong_FromLong(left);
 }
 
-/* A call that the branch's own interrupt has ended was the one failure for all that were due then (rule 22): of one
- * from further out the thread has not heard, and its next call is interrupted by that. */
+/* If the branch's own interrupt has ended a call, that was the single failure for all interrupts due then (rule 22).
+ * The thread was not notified of one from further out: that one interrupts its next call. */
 static void outer_interrupt_is_due(struct bp_thread *t)
 {
     struct bough_record why;
@@ -147,12 +147,12 @@ static void outer_interrupt_is_due(struct bp_thread *t)
         bough_foreign_again();
 }
 
-/* Asked again it is the same. */
+/* Idempotent: a second call returns the same. */
 int bp_branch_end(struct bp_branch *b)
 {
     int result, error;
     if (bp_me && bp_me->armed)
-        bp_hold(bp_me); /* armed for a record that may end with the branch */
+        bp_hold(bp_me); /* an exception may be armed for a record that ends with the branch */
     if (b->ended)
         return 0;
     Py_BEGIN_ALLOW_THREADS

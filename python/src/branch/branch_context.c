@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * __enter__ and __exit__ of a branch. In main, any bytecode may be where a Ctrl-C comes out, the first of __exit__ too,
- * and then nobody would join the children. In C there is none.
+ * __enter__ and __exit__ of a branch. In main, a Ctrl-C may be raised at any bytecode, even the first one of __exit__,
+ * and then the children would not be joined. C code has no bytecode.
  *
- * A branch that goes well is entered and left here. Where something went wrong, _leave(error, new) of _branch.py ends
- * it: what comes out of _leave() while the branch is open is given to _leave() again, as one more failure. If that does
- * not end, _leave() fails by an error of its code: then the branch is ended here, without it.
+ * A branch that goes well is entered and left here. If something went wrong, _leave(error, new) of _branch.py ends it:
+ * an exception that leaves _leave() while the branch is open is passed to _leave() again, as one more failure. If
+ * _leave() keeps failing, because of an error in its code, the branch is ended here, without it.
  */
 #include "branch/branch.h"
 
@@ -41,14 +41,15 @@ static bool has_some(const PyObject *list_or_set)
     return list_or_set && PyObject_Length((PyObject *)(uintptr_t)list_or_set) > 0;
 }
 
-/* Nothing has failed up to the end, and it is the calling thread's turn to end it. */
+/* Has nothing failed so far, and may the calling thread end the branch? */
 static bool block_goes_well(const struct bp_branch_object *o)
 {
     return o->open && bp_me && o->opened_by == bp_me && bp_me->branches == o && !has_some(o->errors) &&
            !is_some(o->left_by);
 }
 
-/* Nothing has failed in it at all. A scope whose block has come to its end has succeeded, whatever came too late. */
+/* Has nothing failed in the branch? A scope whose block has reached its end has succeeded, even if its deadline passed
+ * after that. */
 static bool went_well(const struct bp_branch_object *o)
 {
     if (o->scope)
@@ -57,7 +58,7 @@ static bool went_well(const struct bp_branch_object *o)
            !has_some(o->children);
 }
 
-/* In main a signal may have come while the end waited, and main may come to no other point. */
+/* In main a signal may have come during the wait, and main may reach no other point. */
 static PyObject *answer_of_end(void)
 {
     if (bp_unhandled_signal() && bp_me && bp_check(bp_me) != 0)
@@ -65,7 +66,7 @@ static PyObject *answer_of_end(void)
     Py_RETURN_FALSE;
 }
 
-/* An interrupt by a signal stays pending, and the children have it: the wait goes on (rule 24). */
+/* An interrupt by a signal stays pending, and reaches the children: the wait continues (rule 24). */
 static int wait_for_children(struct bp_branch *b)
 {
     while (bp_branch_wait(b) != 0) {
@@ -130,7 +131,7 @@ static int opt_in_first(void)
     return result ? 0 : -1;
 }
 
-/* 0, which is none, for one that is too far away. */
+/* The deadline after so many seconds; 0, which means none, if it is too far away. */
 static bough_time after(double seconds)
 {
     return seconds > 1e9 ? 0 : bough_now() + (bough_time)(seconds * 1e9);

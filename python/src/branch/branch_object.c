@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The object behind bough.Branch and bough.CancelScope: what it was given, and what has become of it. A Block is what
- * both have in common. A Branch is one that children are added to; for a scope see scope.c.
+ * The object behind bough.Branch and bough.CancelScope: its arguments and its results. Block is the base type of both.
+ * A Branch is one to which children are added; for a scope see scope.c.
  *
- * A branch that goes well needs no Python code but the caller's: it is made here, entered and left in branch_context.c.
- * All else is in _branch.py, whose class derives from this one and finds its attributes here. A list or set is made
- * when it is first asked for.
+ * A branch in which nothing fails needs no Python code but the caller's: it is created here, entered and left in
+ * branch_context.c. Everything else is in _branch.py, whose class derives from this one and finds its attributes here.
+ * A list or set is created at its first use.
  */
 #include "branch/branch.h"
 #include "base/object.h"
@@ -97,7 +97,7 @@ static int block_clear(PyObject *self)
     return 0;
 }
 
-/* It is dropped while it is open (rule 31). The exception that is set stays. */
+/* Reports a branch that is dropped while it is open (rule 31). The exception that is set stays. */
 static void finalize(PyObject *self)
 {
     PyObject *type, *value, *trace;
@@ -162,7 +162,7 @@ static PyType_Spec branch_spec = {
 
 /* ---- branch() ---------------------------------------------------------------------------------------------------- */
 
-/* What most programs give, and can't be wrong. */
+/* A value that needs no further check, as in most programs. */
 static bool is_good_name(PyObject *name)
 {
     return PyUnicode_CheckExact(name);
@@ -179,7 +179,7 @@ bool bp_is_good_timeout(PyObject *timeout)
     return seconds >= 0 && seconds < FAR;
 }
 
-/* All else is looked at by Python code, which may replace it by what it means. */
+/* Python code checks all other values, and may convert them. */
 static int check_branch_options(struct bp_branch_object *o)
 {
     if (is_good_name(o->name) && bp_is_good_timeout(o->timeout) && o->limit == Py_None && o->deadline == Py_None)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The memory of a branch, which is freed with its last user, and forks: a child of the parent process's is not here. */
+/* The memory of a branch, which its last user frees; and forks, after which the parent's children do not exist. */
 #include "branch/branch.h"
 
 #include <pthread.h>

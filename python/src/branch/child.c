@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The children of branches: Python functions, on threads of the library's.
+ * The children of branches: Python functions, on threads of the library.
  *
- * The child's function is called from here: no Python frame of ours lies below its frames, which outlive it in
- * tracebacks and would hold the Child, which holds the exception, which holds the traceback. On the way:
+ * The child's function is called from C, so that no Python frame of bough lies outside its frames: such a frame would
+ * live on in tracebacks, and refer to the Child, which refers to the exception, which refers to the traceback. The
+ * steps:
  *
- *      it becomes threading's current thread; from here on the child takes part
+ *      the child becomes threading's current thread, and opts in
  *      the function, in its context
- *      how it ended: well, or _ends(result, exception) -> an error number; no more does it take part
- *      close() of each that is to be closed, whatever has happened; _failed(exception)
- *      it is forgotten
+ *      its outcome: success, or _ends(result, exception) -> an error number; it opts out
+ *      close() of each object to close, whatever has happened; _failed(exception)
+ *      the child is removed from its branch
  *
- * The methods with an underscore are _child.py's, for children that do not go well.
+ * The methods with an underscore are in _child.py, for children that fail.
  */
 #include "branch/branch.h"
 
@@ -21,7 +22,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Of threading, and _child.py; good once a child has begun. */
+/* From threading and _child.py; set once a child has begun. */
 static PyObject *threading, *thread_class, *get_trace, *get_profile, *ok;
 
 static void wake_waiters(const _Atomic uint32_t *word)
@@ -59,7 +60,7 @@ static PyObject *active_threads(void)
     return PyObject_GetAttr(threading, name);
 }
 
-/* Without its __init__(), which makes what few ask for. */
+/* Without __init__(), which creates attributes that are rarely used. */
 static PyObject *new_thread_object(struct bp_child_object *c)
 {
     static PyObject *name;
@@ -71,7 +72,7 @@ static PyObject *new_thread_object(struct bp_child_object *c)
     return thread;
 }
 
-/* What current_thread() returns, and enumerate() lists. */
+/* Registers the child's object for current_thread() and enumerate(). */
 static int be_current_thread(struct bp_child_object *c)
 {
     PyObject *active = active_threads(), *ident = PyLong_FromUnsignedLong(c->ident);
@@ -87,7 +88,7 @@ static void be_no_thread(const struct bp_child_object *c)
 {
     PyObject *active = active_threads(), *ident = PyLong_FromUnsignedLong(c->ident);
     if (!active || !ident || PyDict_DelItem(active, ident) != 0)
-        PyErr_Clear(); /* the program may have taken it out */
+        PyErr_Clear(); /* the program may have removed it */
     Py_XDECREF(ident);
     Py_XDECREF(active);
 }
@@ -100,7 +101,7 @@ static int is_set(PyObject *function)
     return some;
 }
 
-/* threading.settrace() and setprofile() are for threads that begin later. */
+/* Sets the functions of threading.settrace() and setprofile(), which apply to threads that begin later. */
 static int trace_as_threads_are(PyObject *child)
 {
     int traces = is_set(get_trace), profiles = traces >= 0 ? is_set(get_profile) : -1;
@@ -113,7 +114,8 @@ static int trace_as_threads_are(PyObject *child)
     return result ? 0 : -1;
 }
 
-/* Who posts an exception looks whether it has an ident; so it has it first, and looks for such posts then. */
+/* A poster of an exception checks whether the child has an ident. So the child sets its ident first, and then checks
+ * for such posts. */
 static int raise_posted(struct bp_child_object *c)
 {
     if (!c->posted || PyList_GET_SIZE(c->posted) == 0)
@@ -149,7 +151,7 @@ static PyObject *call_in_context(PyObject *context, PyObject *function, PyObject
     return result;
 }
 
-/* The function's own frames are gone before it is looked at how it ended, and so is what it was called with. */
+/* The function's frames and arguments are freed before its outcome is examined. */
 static PyObject *call_function(struct bp_child_object *c, struct bp_thread *t)
 {
     PyObject *result = NULL;
@@ -179,7 +181,7 @@ static int error_number_of(PyObject *child, PyObject *answer)
     return code;
 }
 
-/* It has returned what is no coroutine, and left nothing open but regions. */
+/* Has it returned something other than a coroutine, and left only regions open? */
 static bool child_goes_well(const struct bp_thread *t, const PyObject *result)
 {
     return t && result && !PyCoro_CheckExact(result) && !t->branches;
@@ -191,7 +193,7 @@ static int call_and_end(struct bp_child_object *c)
     if (bp_me) {
         if (exception)
             Py_SETREF(exception, bp_as_interrupt(bp_me, exception));
-        bp_drop_posted(bp_me); /* it comes too late */
+        bp_drop_posted(bp_me); /* the exception comes too late */
     }
     if (child_goes_well(bp_me, result)) {
         bp_leave_open(bp_me, 0);
@@ -208,7 +210,7 @@ static int call_and_end(struct bp_child_object *c)
 
 /* ---- it ends ----------------------------------------------------------------------------------------------------- */
 
-/* A new reference; NULL: there is nothing more. */
+/* The next object to close, a new reference; NULL: there is no more. */
 static PyObject *next_to_close(struct bp_child_object *c)
 {
     if (!c->closing || !PyList_Check(c->closing) || PyList_GET_SIZE(c->closing) == 0)
@@ -220,7 +222,7 @@ static PyObject *next_to_close(struct bp_child_object *c)
     return NULL;
 }
 
-/* Each once (rule 21). An error in it is one more failure. */
+/* Closes each object once (rule 21). An exception of close() is one more failure. */
 static int close_all(struct bp_child_object *c)
 {
     PyObject *thing, *child = (PyObject *)c;
@@ -239,7 +241,7 @@ static int close_all(struct bp_child_object *c)
     return code;
 }
 
-/* Nothing of ours is traced, and no thread state is cleared with a trace function in it. */
+/* bough's code is not traced, and the thread state must not be cleared with a trace function set. */
 static void trace_no_more(void)
 {
     const PyThreadState *ts = PyThreadState_Get();
@@ -285,7 +287,7 @@ static int child_main(void *value)
     int code = run_python(c);
     Py_DECREF(c);
     PyGILState_Release(state);
-    prctl(PR_SET_NAME, "bough-worker"); /* before anyone who waits for the child goes on, and counts threads: count.c */
+    prctl(PR_SET_NAME, "bough-worker"); /* before waiting threads continue, and may count threads: count.c */
     child_ends(b);
     return code;
 }
@@ -307,8 +309,7 @@ int bp_child_start(struct bp_branch *b, struct bp_child_object *c, const char *n
     error = errno;
     Py_END_ALLOW_THREADS
     if (child) {
-        c->handle =
-            (uintptr_t)child; /* before any bytecode runs: whatever comes out of the next one, it has been started */
+        c->handle = (uintptr_t)child; /* before any bytecode runs: even if the next one raises, the child was started */
         return 0;
     }
     Py_DECREF(c);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Branch.add(): a Child is made, checked, and started (child.c). What most programs give is checked here, all else by
- * the methods with an underscore, which are _branch.py's and _child.py's.
+ * Branch.add(): a Child is made, checked, and started (child.c). The usual arguments are checked here, all others by
+ * the methods with an underscore in _branch.py and _child.py.
  */
 #include "branch/branch.h"
 
 #include <string.h>
 #include <unistd.h>
 
-/* What add() was given besides the function and its arguments; NULL where it was not. */
+/* The options of add(); NULL: not given. */
 struct options {
     PyObject *name, *closing;
 };
@@ -61,7 +61,8 @@ static struct bp_child_object *new_child(struct bp_branch_object *o, PyObject *c
     c->args = PyTuple_New(count - 1);
     for (Py_ssize_t i = 1; c->args && i < count; i++)
         PyTuple_SET_ITEM(c->args, i - 1, Py_NewRef(args[i]));
-    c->owner = PyWeakref_NewRef((PyObject *)o, NULL); /* it can be dropped while it is open, and says so (rule 31) */
+    c->owner = PyWeakref_NewRef((PyObject *)o,
+                                NULL); /* weak, because a branch that is dropped while open is reported (rule 31) */
     if (c->args && c->owner && take_child_keywords(c, options, args + count, names) == 0 &&
         (c->name = name_of(args[0], options->name)))
         return c;
@@ -69,7 +70,7 @@ static struct bp_child_object *new_child(struct bp_branch_object *o, PyObject *c
     return NULL;
 }
 
-/* What most programs give, and can't be wrong. */
+/* A function that needs no further check, as in most programs. */
 static bool is_good_function(PyObject *function)
 {
     const int asynchronous = CO_COROUTINE | CO_ITERABLE_COROUTINE | CO_ASYNC_GENERATOR;
@@ -86,7 +87,7 @@ static int call_method(PyObject *self, const char *method, PyObject *one, PyObje
     return result ? 0 : -1;
 }
 
-/* All else is looked at by Python code. */
+/* Python code checks everything else. */
 static int check_child(struct bp_branch_object *o, struct bp_child_object *c, const struct options *options)
 {
     if (!options->closing && is_good_function(c->function))
@@ -116,7 +117,7 @@ static int start_child(struct bp_branch_object *o, struct bp_child_object *c)
 {
     const char *name;
     PyObject *children = PyObject_GetAttrString((PyObject *)o, "_children");
-    int error = children ? PySet_Add(children, (PyObject *)c) : -1; /* from here on bp_child_forget() takes it out */
+    int error = children ? PySet_Add(children, (PyObject *)c) : -1; /* from here on bp_child_forget() removes it */
     Py_XDECREF(children);
     if (error != 0 || !(c->context = PyContext_CopyCurrent()))
         return -1;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The object behind bough.Child: what it is to call, and what has become of it. A child that goes well needs no Python
- * code but its own function's: it is added in child_add.c, and run in child.c. All else is in _child.py, whose class
- * derives from this one. What few children need (an Event for those who join it, a list of what is to be closed) is
- * made when it is asked for: a thousand children that wait cost their memory.
+ * The object behind bough.Child: its function and its outcome. A child that succeeds needs no Python code but its
+ * function's: it is added in child_add.c, and run in child.c. Everything else is in _child.py, whose class derives from
+ * this one. What few children need (an Event for joining threads, a list of objects to close) is created at its first
+ * use, to save memory with thousands of waiting children.
  */
 #include "branch/branch.h"
 #include "base/object.h"
@@ -70,9 +70,9 @@ static PyMemberDef child_members[] = {
     {0},
 };
 
-/* ---- it has ended ------------------------------------------------------------------------------------------------ */
+/* ---- the end of a child ------------------------------------------------------------------------------------------ */
 
-/* A new reference; None: the branch was dropped. NULL with an exception. */
+/* The child's branch, a new reference; None: it was dropped. NULL with an exception. */
 static PyObject *owner_of(const struct bp_child_object *c)
 {
     return c->owner ? PyObject_CallNoArgs(c->owner) : Py_NewRef(Py_None);
@@ -88,7 +88,7 @@ static int give_place_back(struct bp_branch_object *o, PyObject *child)
     return result ? 0 : -1;
 }
 
-/* Who joins it makes the Event first and looks at `over` then. */
+/* A joining thread creates the Event first and then reads `over`. */
 int bp_child_forget(struct bp_child_object *c)
 {
     PyObject *owner = owner_of(c), *ended = NULL;
@@ -129,8 +129,8 @@ static PyObject *drop_call(PyObject *self, PyObject *none)
     Py_RETURN_NONE;
 }
 
-/* In C, so that a traceback shows where it was asked for and where the child has failed, and nothing between. The
- * exception's context stays what it is. */
+/* In C, so that a traceback shows only the call of result() and the place of the child's failure. The exception's
+ * context is not changed. */
 static PyObject *result(PyObject *self, PyObject *none)
 {
     struct bp_child_object *c = of(self);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which branches a thread has open: a list of their objects with each thread, the innermost first. */
+/* The branches that a thread has open: a list of their objects for each thread, the innermost first. */
 #include "branch/branch.h"
 
 PyTypeObject *bp_block_type;
@@ -44,8 +44,7 @@ void bp_branches_forget(struct bp_thread *t)
         bp_branch_unlist(t->branches);
 }
 
-/* A list of those that the calling thread has opened in `outer`, or in any for None, and that are open: the innermost
- * first. */
+/* A list of the branches that the calling thread has open inside `outer` (None: all), the innermost first. */
 static PyObject *branches_in(PyObject *module, PyObject *outer)
 {
     struct bp_thread *t = bp_thread_known();
@@ -60,7 +59,7 @@ static PyObject *branches_in(PyObject *module, PyObject *outer)
     return list;
 }
 
-/* It has ended: it is in no list any more. */
+/* The branch has ended: remove it from its list. */
 static PyObject *branch_forget(PyObject *module, PyObject *object)
 {
     struct bp_branch_object *o = object_of(object);

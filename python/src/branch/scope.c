@@ -3,12 +3,12 @@
  * Scopes: a time limit for a block, as in Trio and anyio.
  *
  *      fail_after(s), fail_at(t)             the block raises TimeoutError
- *      move_on_after(s), move_on_at(t)       it ends, and the code behind it goes on
+ *      move_on_after(s), move_on_at(t)       the block ends, and the code after it continues
  *
- * A scope is a branch without children: its deadline is the branch's, its cancel() an interrupt of the branch. What
- * differs is the end: a branch whose deadline has interrupted something has failed, because something is missing. A
- * scope has only its block: if the block comes to its end, nothing is missing. A scope that goes well is made, entered
- * and left in C; all else is in _scope.py.
+ * A scope is a branch without children: its deadline is the branch's, its cancel() an interrupt of the branch. Only the
+ * end differs: a branch whose deadline has interrupted something has failed, because its work is incomplete. A scope
+ * has only its block: if the block reaches its end, the work is complete. A scope that succeeds is created, entered and
+ * left in C; everything else is in _scope.py.
  */
 #include "branch/branch.h"
 #include "base/object.h"
@@ -35,7 +35,7 @@ static bool is_relative(const struct maker *m)
     return m->parameter[0] == 's';
 }
 
-/* What the function was given; NULL where it was not. */
+/* The function's arguments; NULL: not given. */
 struct given {
     PyObject *limit, *asynchronous;
 };
@@ -96,7 +96,7 @@ static struct bp_branch_object *new_scope(enum bp_scope scope, PyObject *name)
     return o;
 }
 
-/* All else is looked at by Python code, which may replace it by what it means. */
+/* Python code checks all other values, and may convert them. */
 static int check_limit(struct bp_branch_object *o)
 {
     if (o->deadline == Py_None && o->timeout != Py_None && bp_is_good_timeout(o->timeout))
@@ -122,7 +122,7 @@ static PyObject *make_scope(struct maker *m, PyObject *const *args, Py_ssize_t c
     o->deadline = Py_NewRef(is_relative(m) ? Py_None : given.limit);
     if (check_limit(o) == 0)
         return (PyObject *)o;
-    o->used = 1; /* it has its error already */
+    o->used = 1; /* an error was raised already: no warning */
     Py_DECREF(o);
     bp_hide_own_frames();
     return NULL;

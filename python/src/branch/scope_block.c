@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a scope does besides what any block does, when it is entered, while it is open, and when it is left.
+ * What a scope adds to a block when it is entered, while it is open, and when it is left.
  */
 #include "branch/branch.h"
 
@@ -37,7 +37,7 @@ int bp_scope_begins(struct bp_branch_object *o)
     o->used = 1;
     if (o->cancelled && cancel_now(o, o->reason) != 0)
         return -1;
-    o->cancelled |= has_passed(o); /* it may be moved, which does not take back the interrupt */
+    o->cancelled |= has_passed(o); /* first: changing the deadline later does not withdraw the interrupt */
     if (!o->asynchronous)
         return 0;
     if ((before = bp_set_asynchronous(bp_me, true)) < 0)
@@ -53,7 +53,7 @@ void bp_scope_ends(struct bp_branch_object *o)
         return;
     o->cancelled |= has_passed(o);
     if (o->sets_asynchronous && bp_set_asynchronous(bp_me, o->was_asynchronous) < 0)
-        PyErr_Clear(); /* without its event descriptor it can't be asynchronous: it was before */
+        PyErr_Clear(); /* fails only without an event descriptor, which the thread has */
     o->sets_asynchronous = 0;
 }
 
@@ -73,8 +73,8 @@ void bp_scope_dropped(struct bp_branch_object *o)
 
 /* ---- methods ----------------------------------------------------------------------------------------------------- */
 
-/* By any thread, before the block, in it or after: it is entered with the interpreter lock, and sees either this or
- * `cancelled`. */
+/* Called by any thread, before, in or after the block. The interpreter lock protects it: the scope sees `cancelled`
+ * when it is entered, or is interrupted here. */
 static PyObject *cancel_scope(PyObject *module, PyObject *args)
 {
     PyObject *object, *reason;
@@ -92,8 +92,8 @@ static PyObject *cancel_scope(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* An interrupt from further out that is due, and of which the caller has not heard: what ends a block by the block's
- * own interrupt ends the blocks around it as well, as far as their time is over. None: there is none. */
+/* The exception of an interrupt from further out that is due and was not raised yet: when a block ends by its
+ * interrupt, the blocks around it whose time is over end as well. None: there is none. */
 static PyObject *interrupt_from_outside(PyObject *module, PyObject *none)
 {
     struct bough_record why;

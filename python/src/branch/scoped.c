@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a scope makes of a function, as its decorator: each call is a block of a new scope, which has the same limit. In
- * C, so that tracebacks show the function and its caller, and nothing between.
+ * A function decorated with a scope: each call is a block of a new scope with the same limit. In C, so that tracebacks
+ * show only the function and its caller.
  */
 #include "branch/branch.h"
 
@@ -10,12 +10,12 @@
 
 struct scoped {
     PyObject_HEAD
-    struct bp_branch_object *scope; /* never entered: the calls' scopes are like it */
+    struct bp_branch_object *scope; /* never entered: each call makes a scope with the same limit */
     PyObject *function, *name;      /* the name is the scopes' */
     PyObject *dict;                 /* __name__, __doc__, __wrapped__ and so on */
 };
 
-/* What it returned, unless the scope has ended it: then None. */
+/* What the function returned; None if the scope has ended it. */
 static PyObject *result_of(struct bp_branch_object *o, PyObject *result)
 {
     PyObject *error = result ? Py_NewRef(Py_None) : bp_taken_exception();
@@ -26,7 +26,7 @@ static PyObject *result_of(struct bp_branch_object *o, PyObject *result)
         Py_CLEAR(result);
     } else if (!result && yes) {
         result = Py_NewRef(Py_None);
-    } else if (!result) { /* as it was raised: its context stays */
+    } else if (!result) { /* restored, so that its context does not change */
         PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(error)), Py_NewRef(error), PyException_GetTraceback(error));
     }
     Py_DECREF(error);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which error an interrupted call fails with, by the object that has called: the interpreter, its modules, or other C
- * code. */
+/* Chooses the error of an interrupted call by the calling object: the interpreter, its modules, or other C code. */
 #include "base/state.h"
 
 #include <dlfcn.h>
@@ -8,19 +7,20 @@
 #include <link.h>
 #include <string.h>
 
-/* Of the interpreter, and of the libraries that its modules rely on: they pass on any error, and an OSError comes of
- * it. */
+/* Objects of the interpreter, and of libraries that its modules use: they pass on any error, which becomes an
+ * OSError. */
 static const char *const passes_on[] = {"/lib-dynload/",   "/libpython3", "/libssl.so", "/libcrypto.so",
                                         "/libreadline.so", "/libncurses", "/libtinfo"};
 enum { PASS_ON = sizeof passes_on / sizeof *passes_on };
 
-/* An object that is loaded. */
+/* A loaded object. */
 struct object {
     const void *place; /* identifies it */
     const char *path;
 };
 
-#ifdef DLFO_STRUCT_HAS_EH_DBASE /* glibc 2.35: takes no lock, and compares no symbols, which takes 10 us in the interpreter */
+/* With glibc 2.35: takes no lock, and compares no symbols, which takes 10 us in the interpreter. */
+#ifdef DLFO_STRUCT_HAS_EH_DBASE
 static bool find_object(const void *address, struct object *object)
 {
     struct dl_find_object found;
@@ -40,10 +40,10 @@ static bool find_object(const void *address, struct object *object)
 }
 #endif
 
-/* Where the interpreter itself lies: a program or a library. */
+/* Identifies the object that contains the interpreter: a program or a library. */
 static const void *interpreter;
 
-char bp_interpreters_name[256]; /* of the object that the interpreter lies in: "" is the program */
+char bp_interpreters_name[256]; /* the name of the object that contains the interpreter: "" is the program */
 
 static void name_interpreter(const char *path)
 {
@@ -90,9 +90,9 @@ static bool raises(const struct object *object, const char *call)
 }
 
 /*
- * The interpreter tries again after EINTR, so its calls fail with BP_CUT, and at once. All other code meets what C code
- * does: EINTR first, which extension modules answer with PyErr_CheckSignals(). A semaphore is a lock's (below), and a
- * look at readline's input begins again after any other error.
+ * The interpreter retries after EINTR, so its calls fail with BP_CUT at once. All other code gets EINTR first, which
+ * extension modules handle by PyErr_CheckSignals(). In a lock's method a semaphore's wait fails with ETIMEDOUT, as at
+ * the end of its timeout. readline's wait fails with EINTR, because it is repeated after any other error.
  */
 int bp_choose_error(void *argument, const char *call, const void *site)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A block of on_interrupt(), between the files that list a thread's blocks (callback.c), end them (nudge.c) and enter
- * them (on_interrupt.c). */
+/* Blocks of on_interrupt(): the interface between the files that list a thread's blocks (callback.c), end them
+ * (nudge.c) and enter them (on_interrupt.c). */
 #ifndef BP_CALLBACK_H
 #define BP_CALLBACK_H
 
@@ -11,7 +11,7 @@ struct bp_callback {
     const PyFrameObject *frame; /* of the code that has the block: compared only */
     uint64_t id;
     bool late;
-    int running; /* callbacks that are at work for it */
+    int running; /* the number of its callbacks that run */
 };
 
 /* ---- callback.c --------------------------------------------------------------------------------------- */
@@ -21,8 +21,8 @@ struct bp_callback *bp_callback_of(const struct bp_thread *t, uint64_t id);
 
 /* ---- nudge.c ------------------------------------------------------------------------------------------ */
 
-/* By the thread itself: what other threads could not do for it. Its calls are interrupted, or not, as its blocks say
- * now. */
+/* Called by the thread itself, because other threads can't do it: set whether its calls are interrupted, as its blocks
+ * require now. */
 void bp_callbacks_follow(struct bp_thread *t);
 
 #endif

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The places of interrupted calls: when one is noted, and when it does not count any more. What they are for is in
- * judge.c. */
+/* The places of interrupted calls: recording and dropping them. judge.c explains their purpose. */
 #include "calls/cause.h"
 
 #include <errno.h>
 
-/* ---- interrupts that are over ------------------------------------------------------------------------------------ */
+/* ---- ended interrupts ------------------------------------------------------------------------------------ */
 
 static bool is_of_thread(const struct bp_site *s, const void *thread)
 {
@@ -74,7 +73,7 @@ void bp_cause_cut(struct bp_thread *t)
         bp_cause_place(t);
 }
 
-/* The interrupt's exception is raised right here: no error of the call is to be expected. */
+/* The interrupt's exception is raised right here, so the call will not raise an error. */
 void bp_cause_raised(struct bp_thread *t)
 {
     t->unplaced = false;
@@ -92,7 +91,7 @@ void bp_cause_maybe_here(struct bp_thread *t)
     bp_cause_here(t, &unknown);
 }
 
-/* Where a frame stands. */
+/* A frame and its present instruction. */
 struct spot {
     PyFrameObject *frame; /* owned */
     int instruction;
@@ -105,9 +104,9 @@ static void note_spot(struct spot *spot, PyFrameObject *frame)
     *spot = (struct spot){(PyFrameObject *)Py_NewRef((PyObject *)frame), PyFrame_GetLasti(frame)};
 }
 
-/* The thread's innermost frame, and those of the code of its blocks: the call that the callback ends may return, and
- * the client raise the server's answer somewhere else. No other thread runs meanwhile: up to 3.11 a new frame object
- * may run finalizers, and those let them. */
+/* Finds the thread's innermost frame, and the frames of the code of its blocks: the call that the callback ends may
+ * return, and the client library may raise the server's answer elsewhere. No other thread runs meanwhile: up to 3.11 a
+ * new frame object may run finalizers, and those let them. */
 static int find_spots(const struct bp_thread *t, struct spot *spots)
 {
     int collects = PyGC_Disable(), count = 0;
@@ -125,8 +124,9 @@ static int find_spots(const struct bp_thread *t, struct spot *spots)
     return count;
 }
 
-/* In 3.11 the code of a block is not watched: the thread's trace function would be called for all that the block calls.
- * There it counts until the frame has ended, also if it has succeeded and is executed again. */
+/* In 3.11 the code of a block is not watched, because the thread's trace function would be called for everything that
+ * the block calls. There the place counts until the frame has ended, even if the instruction has succeeded and is
+ * executed again. */
 static void add_spot(struct bp_thread *t, const struct spot *spot, bool innermost)
 {
     if (innermost || PY_VERSION_HEX >= 0x030C0000)
@@ -141,7 +141,7 @@ void bp_cause_running(struct bp_thread *t)
     uint64_t id = t->id;
     int count = find_spots(t, spots);
     for (int i = 0; i < count; i++) {
-        if (bp_thread_find(id) == t) /* it may have ended since, as soon as other threads run */
+        if (bp_thread_find(id) == t) /* the thread may have ended, if other threads have run */
             add_spot(t, &spots[i], i == 0);
         Py_DECREF(spots[i].frame);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Each instruction of some code objects is reported (sys.monitoring, from 3.12 on): to watch.c, for the places of
- * interrupted calls, and to monitor.c, for exceptions that wait to come in.
+ * interrupted calls, and to monitor.c, for exceptions that wait to be raised.
  *
  * Only INSTRUCTION events are used, and only for those code objects. Other tools hardly use them. That matters because
  * an event that a tool has switched off at some place by returning DISABLE comes back there as soon as a second tool
@@ -58,7 +58,7 @@ static void give_tool_back(void)
     if (tool == NO_TOOL || are_instructions_wanted(NULL))
         return;
     int number = tool;
-    tool = NO_TOOL; /* who wants one meanwhile takes another number */
+    tool = NO_TOOL; /* if one is needed meanwhile, it gets another number */
     call_monitoring("register_callback", "(ilO)", number, instruction_event(), Py_None);
     call_monitoring("free_tool_id", "(i)", number);
 }
@@ -73,7 +73,7 @@ static PyObject *at_instruction(PyObject *module, PyObject *const *args, Py_ssiz
     bp_watch_step(code, (int)PyLong_AsLong(args[1]));
     if (bp_monitor_wants(code) && bp_monitor_step() != 0)
         return NULL;
-    if (!are_instructions_wanted(code)) /* its frame was freed meanwhile */
+    if (!are_instructions_wanted(code)) /* the frame was freed meanwhile */
         bp_instructions(code);
     Py_RETURN_NONE;
 }
@@ -81,11 +81,11 @@ static PyObject *at_instruction(PyObject *module, PyObject *const *args, Py_ssiz
 static PyMethodDef instruction_method = {"at_instruction", (PyCFunction)(void (*)(void))at_instruction, METH_FASTCALL,
                                          NULL};
 
-/* One that no debugger, profiler or test coverage has. An audit hook may refuse our function. */
+/* Takes a tool number that no debugger, profiler or coverage tool uses. An audit hook may refuse bough's function. */
 static bool take_tool(void)
 {
     static const int order[TOOLS] = {3, 4, 5, 2, 1, 0};
-    static PyObject *function; /* for good: the interpreter borrows it during a call */
+    static PyObject *function; /* never freed: the interpreter borrows it during a call */
     if (!function && !(function = PyCFunction_New(&instruction_method, NULL)))
         return false;
     for (int i = 0; tool == NO_TOOL && i < TOOLS; i++) {

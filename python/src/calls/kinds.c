@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which kinds of interrupts a thread's blocking calls are interrupted by. */
+/* The kinds of interrupts that end a thread's blocking calls. */
 #include "upcalls.h"
 
 int bp_set_kinds(struct bp_thread *t, unsigned kinds)
@@ -17,7 +17,7 @@ int bp_set_kinds(struct bp_thread *t, unsigned kinds)
     return 0;
 }
 
-/* 0 none, 1 what is raised in it, 2 everything. */
+/* 0 none, 1 those of raise_exc(), 2 all. */
 static PyObject *takes_part(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;
@@ -25,7 +25,7 @@ static PyObject *takes_part(PyObject *module, PyObject *none)
     return PyLong_FromLong(!kinds ? 0 : kinds == BP_EXCEPTION_ONLY ? 1 : 2);
 }
 
-/* Within a region that takes part already. */
+/* Called within a region that is opted in already. */
 static PyObject *set_taking_part(PyObject *module, PyObject *all)
 {
     struct bp_thread *t = bp_self();
@@ -36,7 +36,7 @@ static PyObject *set_taking_part(PyObject *module, PyObject *all)
     Py_RETURN_NONE;
 }
 
-/* For tests: 5 s are long. */
+/* For tests, in which 5 s would take too long. */
 static PyObject *set_grace(PyObject *module, PyObject *seconds)
 {
     struct bp_thread *t = bp_self();

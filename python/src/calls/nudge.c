@@ -8,7 +8,7 @@
 void bp_callbacks_follow(struct bp_thread *t)
 {
     if (bp_set_kinds(t, t->kinds) != 0)
-        PyErr_Clear(); /* it can only fail by its arguments */
+        PyErr_Clear(); /* only invalid arguments could make it fail */
 }
 
 void bp_nudge_arrives(struct bp_thread *t)
@@ -26,7 +26,8 @@ bool bp_is_nudge(const struct bp_thread *t, const struct bough_record *why)
     return why->kind == BOUGH_EXCEPTION && !t->exception;
 }
 
-/* The record that the nudge stands for; delivered, so that a branch knows that its deadline has ended something. */
+/* Finds the record that the nudge is for, and marks it as delivered, so that a branch knows that its deadline has ended
+ * something. */
 void bp_nudge_for(struct bp_thread *t, struct bough_record *why)
 {
     bp_nudge_arrives(t);

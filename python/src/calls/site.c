@@ -2,10 +2,10 @@
 /*
  * Places where a call was interrupted: cause.c, watch.c.
  *
- * Where other threads may run, a place may be dropped by one of them: when its frame ends, its thread, or its
- * interrupt. That is so wherever instructions begin or cease to be watched, for the interpreter may have audit hooks.
- * So a place that is dropped leaves the list first, and a walk through the list goes on with what bp_site_drop()
- * returns.
+ * If other threads may run, one of them may drop a place: when its frame, its thread or its interrupt ends. Other
+ * threads may run wherever watching of instructions begins or ends, because the interpreter may have audit hooks. So a
+ * place is removed from the list before it is dropped, and a walk through the list continues with the result of
+ * bp_site_drop().
  */
 #include "calls/cause.h"
 
@@ -14,12 +14,12 @@
 enum { SITES_OF_A_THREAD = 8 };
 
 struct bp_site *bp_sites;
-static uint64_t order;   /* of the one that was made last */
+static uint64_t order;   /* of the latest place */
 static unsigned changes; /* of the list */
 
 /* ---- the end of a frame ------------------------------------------------------------------------------------------ */
 
-static destructor free_frame; /* the interpreter's; NULL while nothing of ours stands before it */
+static destructor free_frame; /* the interpreter's function; NULL while it is not replaced */
 
 static void unlist_site(struct bp_site *s);
 
@@ -37,12 +37,12 @@ static void frame_dies(PyObject *frame)
     }
     original(frame);
     if (watched)
-        bp_watch_code(watched); /* other threads may run here, and not before */
+        bp_watch_code(watched); /* only here may other threads run */
     Py_XDECREF(watched);
 }
 
-/* Only while there are sites: the interpreter frees long chains of frames without recursion, but not with a function of
- * ours in its place. */
+/* Replaced only while there are sites: the interpreter frees long chains of frames without recursion, but not if its
+ * function is replaced. */
 static void mind_frames(void)
 {
     if (bp_sites && !free_frame) {
@@ -79,7 +79,7 @@ struct bp_site *bp_site_drop(struct bp_site *s)
     return changes == before ? gone.next : bp_sites;
 }
 
-/* An exception that was dropped and left no error comes again: the next call raises it. */
+/* If an exception was dropped and no error was raised, the interrupt is due again: the next call raises it. */
 struct bp_site *bp_site_succeeded(struct bp_site *s)
 {
     if (s->dropped && s->thread == bp_me)
@@ -115,7 +115,7 @@ struct bp_site *bp_site_here(const struct bp_thread *t)
     return bp_site_find(t, frame, frame ? PyFrame_GetLasti(frame) : 0);
 }
 
-/* The oldest goes where there are too many: its error was handled long ago. */
+/* If there are too many sites, drops the oldest, whose error was handled long ago. */
 static void make_room(const struct bp_thread *t)
 {
     struct bp_site *oldest = NULL;
@@ -157,7 +157,7 @@ static int handler_of(const PyCodeObject *code, int instruction)
     return -1;
 }
 
-/* Where it begins: arguments that are large come in instructions before it. */
+/* Where the instruction begins, with the prefixes for large arguments. */
 static int first_of(PyCodeObject *code, int instruction)
 {
     PyObject *bytes = PyCode_GetCode(code);
@@ -176,7 +176,7 @@ static void note_frame(struct bp_site *s, PyFrameObject *frame, int instruction)
     s->first = first_of(s->code, instruction);
     s->last = instruction;
     s->handler = handler_of(s->code, instruction);
-    Py_DECREF(s->code); /* the frame has it */
+    Py_DECREF(s->code); /* the frame owns a reference */
 }
 
 struct bp_site *bp_site_add(struct bp_thread *t, PyFrameObject *frame, int instruction, const struct bough_record *why)
@@ -187,7 +187,7 @@ struct bp_site *bp_site_add(struct bp_thread *t, PyFrameObject *frame, int instr
         bp_site_drop(s);
     make_room(t);
     if (t != bp_me && bp_thread_find(id) != t)
-        return NULL; /* it has ended meanwhile */
+        return NULL; /* the thread has ended meanwhile */
     if (!(s = PyMem_RawCalloc(1, sizeof *s)))
         return NULL;
     *s = (struct bp_site){.thread = t, .running = true, .order = ++order, .why = *why};

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * 3.11: a thread's trace function reports each instruction of frames that are marked: to watch.c, for the places of
- * interrupted calls, and to monitor.c, for exceptions that wait to come in. It is there only while one of them wants
+ * interrupted calls, and to monitor.c, for exceptions that wait to be raised. It is set only while one of them needs
  * it.
  *
- * One that was there before (a debugger's, test coverage) is called as before. While an exception waits, frames are not
- * marked where there is one: it would get events that it does not know when ours is gone. There a line is looked at
- * where it begins.
+ * A trace function that was set before (by a debugger or a coverage tool) is still called. If there is one, frames are
+ * not marked for an exception, because that function would get unexpected events after bough's is removed. Then only
+ * the beginnings of lines are checked.
  */
 #include "calls/cause.h"
 #include "upcalls.h"
@@ -23,7 +23,7 @@ static bool is_trace_wanted(const struct bp_thread *t)
     return t->awaited || bp_watch_is_on(t);
 }
 
-/* By any thread: that one looks at it when it has the interpreter lock again. */
+/* Called by any thread: the thread acts on it when it has the interpreter lock again. */
 void bp_trace(struct bp_thread *t)
 {
     PyThreadState *ts = t->tstate;
@@ -34,7 +34,7 @@ void bp_trace(struct bp_thread *t)
     ts->cframe->use_tracing = 255;
 }
 
-/* Unless a debugger has come meanwhile. */
+/* Unless a debugger has set its function meanwhile. */
 void bp_trace_if_wanted(struct bp_thread *t)
 {
     PyThreadState *ts = t->tstate;
@@ -56,7 +56,7 @@ void bp_trace_mark(PyFrameObject *frame)
     frame->f_trace_opcodes = bp_watch_is_of(frame);
 }
 
-/* All of a thread's frames, from this one outwards. `frame` is consumed. */
+/* Marks all of a thread's frames, from this one outwards. Consumes the reference `frame`. */
 static void mark_all(PyFrameObject *frame, bool on)
 {
     int collects = PyGC_Disable();
@@ -80,7 +80,7 @@ void bp_trace_frames(struct bp_thread *t)
 static int await_in(const struct bp_thread *t, PyFrameObject *frame, int what)
 {
     if (!t->traced_before)
-        mark(frame, what != PyTrace_RETURN); /* a generator's, which is suspended, has no mark */
+        mark(frame, what != PyTrace_RETURN); /* the frame of a suspended generator has no mark */
     return what == PyTrace_OPCODE || (what == PyTrace_LINE && t->traced_before) ? bp_monitor_step() : 0;
 }
 
@@ -113,7 +113,7 @@ static int trace_function(PyObject *self, PyFrameObject *frame, int what, PyObje
     return 0;
 }
 
-/* The trace function sees that itself. */
+/* Nothing to do: the trace function checks that itself. */
 void bp_watch_code(PyCodeObject *code)
 {
     (void)code;

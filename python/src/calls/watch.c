@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Has the interrupted call succeeded after all, or a later one at the same instruction? Then an error that comes out of
- * that instruction is a real one. Only the interpreter can see it: the frame goes on with the next instruction, or with
- * the handler that the code's exception table names.
+ * Has the interrupted call succeeded after all, or a later one at the same instruction? Then a later error at that
+ * instruction is a real one. Only the interpreter can detect it: the frame continues with the next instruction, or with
+ * the handler in the code's exception table.
  *
  * From 3.12 on sys.monitoring reports each instruction of that code object (instructions.c), in 3.11 the thread's trace
- * function does (trace.c). Both are on only while a frame has such an instruction, and cost something only there.
+ * function does (trace.c). Both are active only while a frame has such an instruction, and affect only that code.
  */
 #include "calls/cause.h"
 #include "upcalls.h"
 
 #include <stddef.h>
 
-/* The frame is about to execute the instruction at `offset`. Returns the next site to look at; a second look at one
- * changes nothing. */
+/* The frame is about to execute the instruction at `offset`. Returns the next site to examine; examining one twice has
+ * no effect. */
 static struct bp_site *step(struct bp_site *s, int offset)
 {
     if (offset >= s->first && offset <= s->last)
@@ -47,7 +47,7 @@ void bp_watch_step(PyCodeObject *code, int offset)
         step_all(PyEval_GetFrame(), offset);
 }
 
-/* In the middle of a C function's call, or of an exception: what is set stays set. */
+/* May be called inside a C function, or while an exception is set, which stays. */
 void bp_watch_begin(struct bp_site *s)
 {
     uint64_t number = s->order;
@@ -81,7 +81,7 @@ void bp_watch_opcode(PyFrameObject *frame)
     step_all(frame, PyFrame_GetLasti(frame));
 }
 
-/* It executes nothing more; a generator's may. */
+/* The frame has returned and executes nothing more, unless it is a generator's. */
 void bp_watch_return(const PyFrameObject *frame)
 {
     for (struct bp_site *s = bp_sites; s; s = s->next)

@@ -3,20 +3,20 @@
  * Blocking calls of the interpreter and of everything that is loaded, through the library's interposer
  * (bough/interpose.h).
  *
- * Each thread says which kinds of interrupts cut its calls:
+ * The kinds of interrupts that end a thread's calls:
  *
  *      a thread that did not opt in            none: its calls go straight to libc
- *      bough.Thread                            what was posted with raise_exc()
+ *      bough.Thread                            those posted by raise_exc()
  *      ...with enable_io_interrupt, a branch's
  *      child or body                           everything
  *
- * Waits for condition variables, semaphores and threads are left to libc, by hooks: the interpreter's own, for its
- * lock, must never fail, and other C code mostly aborts if one does. Two sorts of semaphores may fail. The interpreter
- * waits for them on behalf of a lock's method, by a timeout, inside of the methods that lock_methods.c has wrapped and
- * only there. And multiprocessing's locks are semaphores, whose failing is an OSError as any other's.
+ * Waits for condition variables, semaphores and threads are left to libc, by hooks: the interpreter's waits for its
+ * lock must never fail, and other C code mostly aborts if one does. Two sorts of semaphores may fail: those that the
+ * interpreter waits for, with a timeout, in a lock's method, but only inside the methods that lock_methods.c has
+ * wrapped; and multiprocessing's locks, whose failure becomes an OSError like any other.
  *
- * system() is left to libc, too: os.system() returns what it returned, so nobody would see that it was cut, and the
- * processes that its shell has started would live on. They can't be put into a process group: they belong to the
+ * system() is left to libc, too: os.system() returns its result, which would not show the interruption, and the
+ * processes started by its shell would continue to run. They can't be put into a process group: they belong to the
  * terminal's foreground.
  */
 #include "interpose/waits.h"
@@ -28,7 +28,7 @@
 
 /* ---- the hooks --------------------------------------------------------------------------------------------------- */
 
-/* In this order: of two that fit, the later one counts. */
+/* In this order: of two hooks that match, the later one applies. */
 static struct {
     const char *object, *symbol;
     bough_code *function, **original;
@@ -79,7 +79,7 @@ static int hook_own_waits(void)
     return 0;
 }
 
-/* Up to the first that stays: what is put in again then stands before it, as it did. */
+/* Stops at the first hook that can't be removed: those that are installed again come before it, as they did. */
 static int unhook_own_waits(void)
 {
     for (int i = OWN - 1; i >= 0; i--) {
@@ -90,7 +90,7 @@ static int unhook_own_waits(void)
     return 0;
 }
 
-/* The hooks first: from the moment on that something is interposed a thread may come. */
+/* The hooks first: as soon as anything is interposed, threads may call it. */
 int bp_interpose(void)
 {
     bp_find_interpreter();
@@ -110,7 +110,7 @@ int bp_interpose_undo(void)
 
 /* ---- opting in --------------------------------------------------------------------------------------------------- */
 
-/* The exception that is set stays the one that is reported, whatever fails while a step is taken back. */
+/* Undoes a step. The exception that is set stays, even if this fails. */
 static void take_back(int (*undo)(void))
 {
     PyObject *type, *value, *trace;
@@ -126,7 +126,7 @@ static int restore_methods(void)
     return bp_replace_errors(false);
 }
 
-/* All of it or nothing. The windows are where a test makes a step fail. */
+/* Takes all steps or none. At the windows tests make a step fail. */
 static int opt_in_all(void)
 {
     if (bp_replace_errors(true) != 0 || bp_wrap_locks() != 0 || bp_window("opt in: methods are replaced") != 0) {
@@ -153,8 +153,8 @@ static PyObject *opt_in(PyObject *module, PyObject *none)
     Py_RETURN_TRUE;
 }
 
-/* What can fail comes first: an address that lies in a page that can't be made writable. Then the addresses that were
- * put back already are replaced again. */
+/* The step that can fail comes first: a slot may be in a page that can't be made writable. Then the slots that were
+ * restored already are replaced again. */
 static PyObject *opt_out(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;
@@ -170,11 +170,11 @@ static PyObject *opt_out(PyObject *module, PyObject *none)
     Py_RETURN_TRUE;
 }
 
-/* Where the interpreter is a library with a search path of its own, its dlopen() can't be watched. */
+/* Needed because dlopen() can't be replaced in an interpreter that is a library with a search path (RUNPATH). */
 static PyObject *rescan(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;
-    if (bp.opted_in && hook_own_waits() != 0) /* those of objects that were not loaded yet */
+    if (bp.opted_in && hook_own_waits() != 0) /* hooks for objects that were not loaded yet */
         return NULL;
     if (bough_interpose_rescan() < 0)
         return bp_error("cannot interpose the objects that were loaded");

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sqlite3's waits for another's lock. SQLite sleeps and tries again by itself, until the connection's timeout, and
- * nothing that fails in a sleep ends that. So the module's connections get a busy handler of bough's, which waits as
- * SQLite's own does and gives up when an interrupt is due. The statement then fails as at the end of the timeout, and
- * the error becomes the interrupt's exception. backup() sleeps between its steps, for good: the step after an
+ * sqlite3's waits for a lock of another connection. SQLite sleeps and retries until the connection's timeout, and a
+ * sleep that fails does not end that. So bough sets a busy handler on the module's connections, which waits as SQLite's
+ * handler does, and gives up when an interrupt is due. The statement then fails as at the end of the timeout, and the
+ * error becomes the interrupt's exception. backup() sleeps between its steps without a limit: the step after an
  * interrupted sleep fails.
  *
- * A connection that was opened before the opt-in keeps SQLite's own handler, and so does one after PRAGMA busy_timeout.
+ * A connection that was opened before the opt-in keeps SQLite's handler, and so does one after PRAGMA busy_timeout.
  */
 #include "base/state.h"
 
@@ -16,7 +16,7 @@ bough_code *bp_sqlite_timeout, *bp_sqlite_slept, *bp_sqlite_step;
 
 enum { INTERRUPTED = 9 }; /* SQLITE_INTERRUPT */
 
-/* What SQLite's own handler sleeps, in ms, one after the other, and then the last again and again. */
+/* The delays of SQLite's handler, in ms; the last one is repeated. */
 static const int delays[] = {1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100};
 enum { DELAYS = sizeof delays / sizeof *delays };
 
@@ -35,7 +35,7 @@ static int busy(void *argument, int count)
 
 typedef int busy_fn(void *, int);
 
-/* The library that the module uses: the one that the original is in. */
+/* From the sqlite library that the module uses, which contains the original function. */
 static int (*busy_handler(void))(void *, busy_fn *, void *)
 {
     Dl_info info;

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Functions of the interpreter where extension modules call them: they are where an interrupted call, and an exception
- * that is dropped, can be seen.
+ * Stand-ins for functions of the interpreter in extension modules. They detect interrupted calls, and exceptions that C
+ * code drops.
  *
- * C code may drop an interrupt's exception that comes out of a Python function it has called: an SQL function, a
- * callback. Then the call of that C code counts as interrupted, and what was dropped is armed again (rule 44).
+ * C code may drop an interrupt's exception that a Python function called by it has raised: an SQL function, a callback.
+ * Then the call of that C code counts as interrupted, and the exception is armed again (rule 44).
  */
 #include "calls/cause.h"
 
 #include <errno.h>
 
-/* ---- the interpreter lock, given away and had again -------------------------------------------------------------- */
+/* ---- releasing and reacquiring the interpreter lock -------------------------------------------------------------- */
 
-/* A call that begins while a callback is at work may be the one that it ends. */
+/* A call that begins while a callback runs may be the one that the callback ends. */
 PyThreadState *bp_save_thread(void)
 {
     if (bp_me && bp_me->callbacks && bp_callback_runs(bp_me))
@@ -20,7 +20,7 @@ PyThreadState *bp_save_thread(void)
     return PyEval_SaveThread();
 }
 
-/* Extension modules call these; errno is theirs to look at right after. */
+/* Extension modules call these and may read errno right after: it is kept. */
 void bp_restore_thread(PyThreadState *ts)
 {
     PyEval_RestoreThread(ts);
@@ -43,7 +43,7 @@ PyGILState_STATE bp_gilstate_ensure(void)
     return state;
 }
 
-/* ---- C code drops it --------------------------------------------------------------------------------------------- */
+/* ---- C code drops an exception ----------------------------------------------------------------------------------- */
 
 static void interrupted_here(struct bp_thread *t, const struct bough_record *why)
 {
@@ -56,8 +56,8 @@ static void interrupted_here(struct bp_thread *t, const struct bough_record *why
         s->dropped = true;
 }
 
-/* Takes the exception that is set, if it is the interrupt's or caused by it. The call of the C code that drops it
- * counts as interrupted: an error that it makes of it is no failure. */
+/* Clears the exception that is set, if it is the interrupt's or caused by it. The call of the C code that drops it
+ * counts as interrupted: an error that this code raises instead is no failure. */
 static bool dropped(struct bp_thread *t)
 {
     struct bough_record why;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Stand for the interpreter's waits, and for functions that code calls after an interrupted call. interpose.c hooks
- * them. */
+/* Stand-ins for the interpreter's waits, and for functions that code calls after an interrupted call. interpose.c
+ * installs them. */
 #include "interpose/waits.h"
 
-/* ---- waits that are the interpreter's own ------------------------------------------------------------------------ */
+/* ---- the interpreter's waits ------------------------------------------------------------------------ */
 
 int (*bp_interruptible_wait)(sem_t *);
 int (*bp_interruptible_clockwait)(sem_t *, clockid_t, const struct timespec *);
@@ -36,7 +36,7 @@ int bp_process_sem_timedwait(sem_t *sem, const struct timespec *until)
 
 /* ---- code that asks for signals when a call has failed ----------------------------------------------------------- */
 
-/* An interruption point for an extension module, whether a call of its has failed or it only looks. */
+/* An interruption point in extension modules, whether a call has failed or the module only checks for signals. */
 int bp_check_signals(void)
 {
     struct bp_thread *t = bp_me;
@@ -49,7 +49,7 @@ int bp_check_signals(void)
 
 int (*bp_interruptible_select)(int, fd_set *, fd_set *, fd_set *, struct timeval *);
 
-/* Its only reason not to begin again is EINTR, and a signal whose handler raises. */
+/* readline ends this wait only on EINTR, if a signal's handler raises. */
 int bp_readline_select(int count, fd_set *in, fd_set *out, fd_set *other, struct timeval *timeout)
 {
     struct bp_thread *t = bp_me;
@@ -63,15 +63,15 @@ int bp_readline_select(int count, fd_set *in, fd_set *out, fd_set *other, struct
 
 int (*bp_interruptible_poll)(struct pollfd *, nfds_t, int);
 
-/* SSLSocket.unwrap() with a timeout ignores the failure of its poll(), and polls again. For it the time is over
- * then. */
+/* SSLSocket.unwrap() with a timeout ignores the failure of its poll(), and polls again. So the stand-in reports a
+ * timeout. */
 int bp_ssl_poll(struct pollfd *polled, nfds_t count, int timeout)
 {
     return bp_is_cut_here(bp_me) ? 0 : bp_interruptible_poll(polled, count, timeout);
 }
 
-/* The TimeoutError that it reports then. Not by the class, as other errors: up to 3.11 the object is made where it is
- * caught, and a TimeoutError that other code makes out there is not of this call. */
+/* Replaces the TimeoutError of that timeout. Not by its class, as for other errors: up to 3.11 the object is made where
+ * it is caught, and a TimeoutError made there by other code is not of this call. */
 void bp_ssl_set_error(PyObject *type, const char *text)
 {
     if (type == PyExc_TimeoutError && bp_is_cut_here(bp_me) && bp_meet(bp_me) != 0)

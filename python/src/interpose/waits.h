@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Stand for functions of libc and of the interpreter, where interpose.c says (waits.c). */
+/* Stand-ins for functions of libc and of the interpreter, which interpose.c installs (waits.c). */
 #ifndef BP_WAITS_H
 #define BP_WAITS_H
 
@@ -19,7 +19,7 @@ int bp_readline_select(int count, fd_set *in, fd_set *out, fd_set *other, struct
 int bp_ssl_poll(struct pollfd *polled, nfds_t count, int timeout);
 void bp_ssl_set_error(PyObject *type, const char *text);
 
-/* What the library has in place of libc's functions. NULL: not interposed yet. */
+/* The library's functions in place of libc's. NULL: not interposed yet. */
 extern int (*bp_interruptible_wait)(sem_t *);
 extern int (*bp_interruptible_clockwait)(sem_t *, clockid_t, const struct timespec *);
 extern int (*bp_interruptible_timedwait)(sem_t *, const struct timespec *);

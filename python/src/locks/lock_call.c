@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Calls a method of the interpreter that has been replaced, in each of the ways that the interpreter has for methods in
- * C. */
+/* Calls a replaced method of the interpreter, by each calling convention that the interpreter has for C methods. */
 #include "locks/locks.h"
 
 static PyObject *call_with_tuple(const struct bp_method *m, PyObject *self, PyObject *const *args, Py_ssize_t count)
@@ -18,7 +17,7 @@ static PyObject *call_with_tuple(const struct bp_method *m, PyObject *self, PyOb
     return result;
 }
 
-/* With the names of keyword arguments, for the ways that have them. */
+/* With the names of keyword arguments, for the conventions that have them. */
 PyObject *bp_call_original_vector(const struct bp_lock *l, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
     const struct bp_method *m = l->method;

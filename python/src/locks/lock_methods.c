@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The interpreter's methods that wait for a lock, and what stands in for them: a function for each method and each way
- * that it may be called by, which differ from version to version. A wait itself is in locks.c.
+ * The interpreter's methods that wait for a lock, and their stand-ins: a function for each method and each of its
+ * calling conventions, which differ between versions. The wait itself is in locks.c.
  */
 #include "locks/locks.h"
 
@@ -11,8 +11,8 @@ static struct bp_method methods[METHODS];
 
 /* ---- a call without arguments: most locks are free --------------------------------------------------------------- */
 
-/* All that such a call costs more than the original is in these functions. One more call of a function can be
- * measured. */
+/* These functions contain the whole overhead of such a call. They are inline, because one more function call costs
+ * measurable time. */
 #define INLINE static inline __attribute__((always_inline))
 #define OUT_OF_LINE __attribute__((noinline)) static
 
@@ -32,7 +32,8 @@ INLINE PyObject *try_it(const struct bp_method *by, PyObject *self, PyTypeObject
     return try_otherwise(by, self);
 }
 
-/* The try has failed. Numbers, not addresses: nothing but `self` has to be kept while the try runs. */
+/* Called when the attempt without waiting has failed. Passes indices instead of addresses, so that only `self` has to
+ * be kept during the attempt. */
 OUT_OF_LINE PyObject *wait_on(enum method_index own, enum method_index by, PyObject *self, PyTypeObject *type,
                               PyObject *result)
 {
@@ -102,8 +103,8 @@ INLINE bool has_opted_in(void)
 
 #define ORIGINAL(type, index) AS(type, methods[index].original)
 
-/* Each has a function of its own for a thread that has opted in: the registers that one saves would cost other threads,
- * too. */
+/* The code for an opted-in thread is in a separate function: the registers that it saves would cost time in other
+ * threads, too. */
 #define WRAPPERS(name, index, by)                                                                                   \
     OUT_OF_LINE PyObject *name##_bare(PyObject *self)                                                               \
     {                                                                                                               \
@@ -205,7 +206,7 @@ static enum way way_of(int flags)
     }
 }
 
-/* ---- putting them in --------------------------------------------------------------------------------------------- */
+/* ---- installing them --------------------------------------------------------------------------------------------- */
 
 static PyObject *attribute(const char *module, const char *name)
 {
@@ -214,7 +215,7 @@ static PyObject *attribute(const char *module, const char *name)
     return found;
 }
 
-/* A method that is written in C, as its type has it; NULL without an error: it is not there. */
+/* The descriptor of a C method in its type; NULL without an error: there is none. */
 static PyObject *descriptor(const struct wrapper *w)
 {
     PyObject *type = attribute(w->module, w->type);

@@ -1,29 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Locks whose waits can be cut: Lock and RLock, and all that threading and queue build on them; SimpleQueue.get().
+ * Interruptible waits for locks: Lock and RLock, and everything in threading and queue that uses them;
+ * SimpleQueue.get().
  *
- * The interpreter's methods are kept and called; only their entries in the method tables are replaced, by functions
- * (lock_methods.c) that do the following where the thread takes part and the call would wait (elsewhere they go
- * straight on):
+ * The interpreter's methods are still called; only their entries in the method tables are replaced, by functions
+ * (lock_methods.c) that do the following if the thread has opted in and the call would wait (otherwise they call the
+ * original directly):
  *
  *      try it without waiting ---------------------------------------> got it
  *        |
  *      wait, with a timeout always: the caller's, or three years
- *        |   the semaphore below may end early by a cut, as by a timeout (interpose.c): lock_cut
+ *        |   an interrupt may end the semaphore's wait early, like a timeout (interpose.c): lock_cut
  *        |
  *      got it, or the caller's time is over -------------------------> so it is; an interrupt stays pending (rule 9)
  *      cut: try once more without waiting --------------------------> got it: whoever released it did so for us, and
  *        |                                                             its wake-up must not be lost
  *      raise
  *
- * A failed wait is never taken for an acquired lock: that is told by what the original method returns, and by nothing
- * else.
+ * A failed wait is never mistaken for an acquired lock: only the result of the original method decides.
  */
 #include "locks/locks.h"
 
 #include <string.h>
 
-/* Far enough to be for ever, near enough for any clock's arithmetic. */
+/* Practically infinite, but small enough for any clock's arithmetic. */
 static const double FOR_EVER = 1e8;
 
 /* ---- one wait ---------------------------------------------------------------------------------------------------- */
@@ -34,7 +34,7 @@ static double seconds_left(bough_time deadline)
     return left > 0 ? (double)left / 1e9 : 0;
 }
 
-/* What it is called with: `wait` says whether, `timeout` for how long. */
+/* Calls the original: `wait`: whether to wait; `timeout`: for how long. */
 static PyObject *call_waiting(const struct bp_lock *l, bool wait, double timeout)
 {
     PyObject *args[2] = {wait ? Py_True : Py_False, wait ? PyFloat_FromDouble(timeout) : NULL};
@@ -45,7 +45,7 @@ static PyObject *call_waiting(const struct bp_lock *l, bool wait, double timeout
     return result;
 }
 
-/* How a method says that it did not get what it waits for. */
+/* A method returns False if it did not get the lock. */
 static bool is_false(PyObject *result)
 {
     return result == Py_False;
@@ -53,7 +53,8 @@ static bool is_false(PyObject *result)
 
 static PyObject *empty_error; /* _queue.Empty */
 
-/* Each instance of the module has one, and a program may have imported it twice. */
+/* Is this the exception class Empty? Each instance of the module _queue has one, and a program may have imported the
+ * module twice. */
 static bool is_empty_error_of(PyTypeObject *type)
 {
     PyObject *error, *value, *trace;
@@ -80,7 +81,8 @@ static void drop_result(PyObject *result)
         PyErr_Clear();
 }
 
-/* Says in *cut whether it ended so. In the main thread, the handler of a signal may run in here, and wait itself. */
+/* *cut: whether an interrupt has ended the wait. In the main thread a signal's handler may run in here, and wait
+ * itself. */
 static PyObject *wait_once(struct bp_thread *t, const struct bp_lock *l, double timeout, bool *cut)
 {
     bool in_lock = t->in_lock, lock_cut = t->lock_cut;
@@ -94,17 +96,17 @@ static PyObject *wait_once(struct bp_thread *t, const struct bp_lock *l, double 
     return result;
 }
 
-/* After a cut: whoever let it go in the last moment did so for us. */
+/* Called after an interrupted wait: if the lock was released at the last moment, that wake-up was for this thread. */
 static PyObject *last_try(const struct bp_lock *l)
 {
     bp_window_passed("after the cut");
     PyObject *result = call_waiting(l, false, 0);
     if (!came_to_nothing(l, result))
-        bough_foreign_again(); /* got after all: the next wait is told */
+        bough_foreign_again(); /* the lock was acquired after all: the interrupt is due again at the next wait */
     return result;
 }
 
-/* `timeout` below 0: for ever. */
+/* A negative `timeout`: no limit. */
 static PyObject *wait_for(struct bp_thread *t, const struct bp_lock *l, double timeout)
 {
     bough_time deadline = timeout < 0 ? 0 : bough_after((int64_t)(timeout * 1e9));
@@ -130,14 +132,14 @@ static PyObject *wait_for(struct bp_thread *t, const struct bp_lock *l, double t
     }
 }
 
-/* ---- what the caller wants --------------------------------------------------------------------------------------- */
+/* ---- the caller's arguments -------------------------------------------------------------------------------------- */
 
 struct wanted {
     bool wait;
-    double timeout; /* below 0: for ever */
+    double timeout; /* negative: no limit */
 };
 
-/* One that is odd is for the original to refuse, in its own words. */
+/* Returns false for an invalid timeout: the original method raises its usual exception. */
 static bool read_timeout(PyObject *timeout, bool none_is_for_ever, struct wanted *wanted)
 {
     if (!timeout || (none_is_for_ever && timeout == Py_None)) {
@@ -173,10 +175,10 @@ static bool read_wanted(PyObject *const *args, Py_ssize_t count, PyObject *names
     return read_timeout(timeout, strcmp(wait_name, "block") == 0, wanted);
 }
 
-/* ---- who must not fail ------------------------------------------------------------------------------------------- */
+/* ---- functions that must not fail -------------------------------------------------------------------------------- */
 
-/* Python functions whose waits for a lock are no waits for something to happen: who gives back, tells or starts takes a
- * lock for a moment to do so, and can't say that it has not done it (rule 9). */
+/* Python functions that take a lock only for a short time, to release, notify or start something, and that can't report
+ * that they have not done it (rule 9). */
 static PyObject **never_interrupted;
 static Py_ssize_t never_interrupted_count;
 enum { FRAMES_ABOVE = 4 }; /* Thread.start(), Event.wait(), Condition.wait() */
@@ -189,7 +191,7 @@ static bool is_never_interrupted(const PyCodeObject *code)
     return false;
 }
 
-/* Asked only where a thread that takes part is about to wait. */
+/* Evaluated only if an opted-in thread is about to wait. */
 static bool must_not_fail(void)
 {
     PyFrameObject *frame = PyEval_GetFrame();
@@ -250,7 +252,7 @@ static bool has_opted_in(void)
     return bp_me && bp_me->kinds && bough_foreign();
 }
 
-/* `result` is that of a try without waiting. */
+/* `result`: the result of the attempt without waiting. */
 static PyObject *wait_after(const struct bp_lock *l, PyObject *result, double timeout)
 {
     if (!came_to_nothing(l, result))

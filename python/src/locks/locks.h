@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Between what waits for a lock (locks.c) and the functions that stand in for the interpreter's methods
+/* The interface between the wait for a lock (locks.c) and the stand-ins for the interpreter's methods
  * (lock_methods.c). */
 #ifndef BP_LOCKS_H
 #define BP_LOCKS_H
@@ -8,18 +8,19 @@
 
 /* A method of the interpreter that waits. */
 struct bp_method {
-    PyMethodDef *def;   /* the interpreter's; NULL: never wrapped. It stays: a thread may be in a wrapper for long */
-    PyTypeObject *type; /* that has it; there may be others, if its module was imported twice */
+    PyMethodDef *
+        def; /* the interpreter's; NULL: never wrapped. It is never cleared, because a thread may be in a wrapper for a long time */
+    PyTypeObject *type; /* its type; there may be others, if its module was imported twice */
     PyCFunction original;
     int flags; /* how it is called: METH_VARARGS ... */
     bool wrapped;
 };
 
-/* What is waited for, and by which method. */
+/* The lock, and the method that waits for it. */
 struct bp_lock {
     const struct bp_method *method;
     PyObject *self;
-    PyTypeObject *type; /* whose method was called, where METH_METHOD passes it; NULL: the method's */
+    PyTypeObject *type; /* the class that METH_METHOD passes; NULL: the method's type */
 };
 
 /* ---- lock_call.c -------------------------------------------------------------------------------------- */
@@ -32,9 +33,9 @@ typedef PyObject *keywords_fn(PyObject *, PyObject *, PyObject *);
 
 #define AS(type, function) ((type *)(void (*)(void))(function))
 
-/* The original, with the names of keyword arguments, where its way of being called has them. */
+/* Call the original with the names of keyword arguments, if its calling convention has them. */
 PyObject *bp_call_original_vector(const struct bp_lock *l, PyObject *const *args, Py_ssize_t count, PyObject *names);
-/* The original, with positional arguments, whatever way it is called by. */
+/* Call the original with positional arguments, by any calling convention. */
 PyObject *bp_call_original(const struct bp_lock *l, PyObject *const *args, Py_ssize_t count);
 
 /* ---- locks.c ------------------------------------------------------------------------------------------ */
@@ -44,8 +45,7 @@ int bp_locks_init(void);
  * wait. Returns what the caller gets. NULL without an error: call the original with the same arguments. */
 PyObject *bp_wait(const struct bp_lock *l, const char *wait_name, PyObject *const *args, Py_ssize_t count,
                   PyObject *names);
-/* The same for a call without arguments, of which `result` is what a try without waiting has returned. Takes over
- * `result`. */
+/* The same for a call without arguments. `result`: the result of the attempt without waiting, which is consumed. */
 PyObject *bp_wait_on(const struct bp_lock *l, PyObject *result);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An exception that is armed (delivery.c): how it is withdrawn when it is not wanted any more. */
+/* Withdraws an armed exception (delivery.c) that is not wanted any more. */
 #include "base/state.h"
 
 PyObject *bp_carrier;
@@ -7,7 +7,7 @@ PyObject *bp_carrier;
 /* A function without any effect. */
 static PyObject *nothing;
 
-/* The handler of a signal has raised this meanwhile: it comes again at main's next look at its eval breaker. */
+/* A signal's handler has raised this exception meanwhile: raise it again when main next checks its eval breaker. */
 static int raise_again(void *exception)
 {
     PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
@@ -30,9 +30,10 @@ static void drop_or_raise_again(void)
 }
 
 /*
- * By the thread itself. PyThreadState_SetAsyncExc(ident, NULL) would take the exception back, and leave the
- * interpreter's flags for it set, up to 3.12: every thread then takes the slow path at each call and loop, and in 3.11
- * a function that is traced or profiled spins where it begins. So the exception is raised where it does no harm.
+ * Called by the thread itself. PyThreadState_SetAsyncExc(ident, NULL) would withdraw the exception, but up to 3.12
+ * leave the interpreter's flags for it set: every thread would then take the slow path at each call and loop, and in
+ * 3.11 a function that is traced or profiled would spin at its beginning. So the exception is raised in a function
+ * where it has no effect.
  */
 void bp_carrier_withdraw(struct bp_thread *t)
 {

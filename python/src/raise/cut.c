@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* Runs on the thread, mostly without the GIL. If the record was cleared meanwhile, the interpreter and the lock's
- * method try again. */
+/* Runs on the thread, usually without the GIL. If the record was cleared meanwhile, the interpreter and the lock's
+ * method retry. */
 int bp_call_interrupted(void *argument, const struct bough_cut *cut)
 {
     struct bp_thread *t = argument;
@@ -34,11 +34,11 @@ bool bp_is_cut_here(const struct bp_thread *t)
     return here;
 }
 
-/* A wait of C code ends because of an interrupt, and an error is to come of that. Without the interpreter lock. */
+/* An interrupt ends a wait of C code, which will report an error. Called without the interpreter lock. */
 bool bp_cut_here(void)
 {
     struct bp_thread *t = bp_me;
-    if (t && t->cut && !bp_is_cut_here(t)) { /* that was another call, which has swallowed it */
+    if (t && t->cut && !bp_is_cut_here(t)) { /* set by another call, which has swallowed its error */
         t->cut = false;
         bough_foreign_again();
     }
@@ -53,7 +53,7 @@ bool bp_cut_here(void)
     return true;
 }
 
-/* For a function of the interpreter that returns what its call returned. */
+/* For functions of the interpreter that return the result of their call without raising an error. */
 static PyObject *meet_cut(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;
@@ -62,7 +62,7 @@ static PyObject *meet_cut(PyObject *module, PyObject *none)
     Py_RETURN_NONE;
 }
 
-/* For tests: as if C code had swallowed the error of a call that was cut. */
+/* For tests: acts as if C code had swallowed the error of an interrupted call. */
 static PyObject *pretend_cut(PyObject *module, PyObject *none)
 {
     struct bp_thread *t = bp_self();

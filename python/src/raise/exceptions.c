@@ -2,8 +2,8 @@
 /*
  * From a record to an exception.
  *
- * What was posted with raise_exc() is raised as the very instance, and the record is consumed by it (rules 2, 44).
- * All else is a ThreadExit with the record in it, and stays until it is cleared (rule 2).
+ * An exception that was posted by raise_exc() is raised as the same instance, which consumes the record (rules 2, 44).
+ * Any other record is raised as a ThreadExit that contains it, and stays until it is cleared (rule 2).
  *
  * Errors of interrupted calls become such exceptions in replaced.c.
  */
@@ -22,7 +22,7 @@ PyObject *bp_thread_exit(const struct bough_record *why)
     return exit;
 }
 
-/* The record goes with the instance: both are taken, or neither. */
+/* Takes the posted instance together with its record, or neither. */
 static PyObject *take_posted(struct bp_thread *t)
 {
     bp_cause_forget_kind(t, BOUGH_EXCEPTION);
@@ -37,7 +37,7 @@ static PyObject *take_posted(struct bp_thread *t)
 PyObject *bp_exception_for(struct bp_thread *t, const struct bough_record *why)
 {
     PyObject *final = t->final;
-    bough_paced(); /* it has the interpreter lock: the next thread may wait for that */
+    bough_paced(); /* this thread has the interpreter lock, so the next one may be woken */
     t->final = NULL;
     struct bough_record real = *why;
     t->raised = true;
@@ -51,8 +51,8 @@ PyObject *bp_exception_for(struct bp_thread *t, const struct bough_record *why)
         return final;
     if (why->kind == BOUGH_EXCEPTION && t->exception)
         return take_posted(t);
-    /* It is raised here: the async thread must not raise it a second time where it is caught, but only after the grace
-     * period. */
+    /* The interrupt is raised here: the async thread must not raise it again where it is caught, but only after the
+     * grace period. */
     if (t->armed && !t->exception)
         bp_hold(t);
     t->awaited &= t->exception != NULL;

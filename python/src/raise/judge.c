@@ -2,9 +2,9 @@
 /*
  * Errors that an interrupt has caused (rules 26 to 28).
  *
- * A client library answers an interrupted call with its own exception: psycopg2.OperationalError, pycurl.error. Where
- * that leaves a child, a work item, a thread's run() or a branch block it is to count as the interrupt, and a real
- * error is to stay one. What tells them apart is the place:
+ * A client library answers an interrupted call with its own exception: psycopg2.OperationalError, pycurl.error. If such
+ * an exception leaves a child, a work item, a thread's run() or a branch block, it has to count as the interrupt, while
+ * a real error remains an error. The place distinguishes the two:
  *
  *      on_interrupted()            the call is interrupted, without the interpreter lock: unplaced = true
  *      PyEval_RestoreThread()      ...called by the extension module, which has the lock again: the frame and its
@@ -17,7 +17,7 @@
  *      the boundary                an error whose traceback, or that of one of its causes or contexts, passes a site
  *                                  becomes the interrupt's exception
  *
- * What was raised after a ThreadExit, by cleanup code, has a ThreadExit as its context: that is no such error (rule
+ * An exception that cleanup code raises after a ThreadExit has the ThreadExit as its context: it is a real error (rule
  * 26).
  */
 #include "calls/cause.h"
@@ -56,7 +56,7 @@ static const struct bp_site *passed_site(const struct bp_thread *t, PyObject *ex
     return s;
 }
 
-/* It comes out of a C function that a child or a work item was given, and has passed no frame yet. */
+/* Has a C function, run as a child or work item, raised the exception, so that it has passed no frame yet? */
 static bool comes_from_here(PyObject *exception)
 {
     PyObject *trace = PyException_GetTraceback(exception);
@@ -64,15 +64,15 @@ static bool comes_from_here(PyObject *exception)
     return !trace;
 }
 
-/* `pending` is the innermost record that is; another one that was not cleared is pending as well. */
+/* Is the record still pending? `pending` is the innermost pending record; any other that was not cleared is pending as
+ * well. */
 static bool is_pending(const struct bough_record *why, const struct bough_record *pending)
 {
     bool same = why->target == pending->target && why->kind == pending->kind;
     return why->kind == BOUGH_KINDS || !same || why->since == pending->since;
 }
 
-/* `raise ... from exit`: that code says itself what the cause is, as long as the exit's interrupt is the one that is
- * pending. */
+/* `raise ... from exit`: the code names the cause explicitly, provided that the exit's interrupt is the pending one. */
 static bool is_of_pending(PyObject *exit, const struct bough_record *why)
 {
     PyObject *record = PyObject_GetAttrString(exit, "record"), *target = NULL, *since = NULL;
@@ -100,9 +100,9 @@ static void remember(PyObject *list, PyObject *exception)
     Py_XDECREF(exception);
 }
 
-/* It, its causes and its contexts; not beyond an interrupt's exception that is only the context: what was raised while
- * that was handled is an error of the cleanup. `why` is the record that is pending, and becomes the one that is the
- * cause. */
+/* Examines the exception, its causes and its contexts, but not beyond an interrupt's exception that is only the
+ * context: an exception that was raised while that was handled is an error of the cleanup. `why`: the pending record;
+ * replaced by the record that is the cause. */
 static bool is_caused(const struct bp_thread *t, PyObject *exception, struct bough_record *why)
 {
     PyObject *list = PyList_New(0);
@@ -131,14 +131,14 @@ static bool is_caused(const struct bp_thread *t, PyObject *exception, struct bou
 
 enum verdict { A_FAILURE, A_STOP, CAUSED };
 
-/* Errors become the interrupt's exception. A Ctrl-C, an exit or the close of a generator are no errors, even if they
- * come while one is handled. */
+/* Only errors become the interrupt's exception: not a Ctrl-C, an exit or the close of a generator, even if raised while
+ * an error is handled. */
 static bool is_error(PyObject *exception)
 {
     return PyObject_TypeCheck(exception, (PyTypeObject *)PyExc_Exception);
 }
 
-/* A group is what all of its members are. */
+/* An exception group is caused by the interrupt if all of its members are. */
 static enum verdict judge_error(const struct bp_thread *t, PyObject *exception, struct bough_record *why)
 {
     if (bp_is_stop(exception))
@@ -167,7 +167,7 @@ PyObject *bp_as_interrupt(struct bp_thread *t, PyObject *exception)
     struct bough_record why;
     if (!t || bough_reason(&why) != 0 || judge_error(t, exception, &why) != CAUSED)
         return Py_NewRef(exception);
-    t->cut = false; /* the error of the call has been made the interrupt's: no later one is */
+    t->cut = false; /* the call's error is replaced here: no later one is */
     PyObject *interrupt = bp_exception_for(t, &why);
     if (!interrupt || interrupt == exception) {
         PyErr_Clear();

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * on_interrupt(): in its block the callback is the way to end a call, so the call is not interrupted as well.
+ * on_interrupt(): in its block the callback ends a call, so the call is not interrupted as well.
  *
- *      the block begins            of all kinds of interrupts, only raise_exc()'s interrupts the thread's calls from here on
- *      an interrupt becomes due    another thread runs the callback (_threads.py). The instruction that the thread executes
- *        |                         meanwhile counts as interrupted, and so does the one of the block's own code: the
- *        |                         error that the callback makes them raise is no failure
+ *      the block begins            of all interrupts, only raise_exc()'s end the thread's calls from here on
+ *      an interrupt becomes due    another thread runs the callback (_threads.py). The instruction that the thread
+ *        |                         executes meanwhile counts as interrupted, and so does that of the block's code: an
+ *        |                         error that they raise because of the callback is no failure
  *      the call ends
  *      or the deadline passes,     calls are interrupted again, the one that is blocked at once: by a record of
  *      or the callback fails       raise_exc()'s kind without an exception, which reaches it, a `nudge`
@@ -15,15 +15,15 @@
  */
 #include "calls/callback.h"
 
-/* What was raised a short time ago is still pending: this block is part of the cleanup, and that interrupt is not the
- * callback's. */
+/* Is an interrupt still pending that was raised a short time ago? Then this block is part of the cleanup, and its
+ * callback does not run for that interrupt. */
 static bool is_cleanup(const struct bp_thread *t)
 {
     return bough_now() < t->told_until && bough_interrupted();
 }
 
-/* An interrupt that is pending already and has not been raised lately would end the block's first call: here it is
- * raised. */
+/* Raises an interrupt that is pending already and was not raised lately, and would otherwise end the block's first
+ * call. */
 static PyObject *callback_begin(PyObject *module, PyObject *frame)
 {
     static uint64_t last;
@@ -64,14 +64,14 @@ static PyObject *callback_end(PyObject *module, PyObject *args)
         bp_nudge_arrives(t);
     else
         bp_callbacks_follow(t);
-    if (ended_by_it) { /* delivered: what the code does next is its cleanup (rule 22) */
+    if (ended_by_it) { /* marks the record as delivered: the code after this is its cleanup (rule 22) */
         (void)bough_check();
         (void)bough_foreign_check(NULL);
     }
     Py_RETURN_NONE;
 }
 
-/* Before the callback is called, and when it has come back. By the thread that calls it. */
+/* Called before the callback and after it, by the thread that calls it. */
 static PyObject *callback_runs(PyObject *module, PyObject *args)
 {
     unsigned long long thread, id;
@@ -89,7 +89,7 @@ static PyObject *callback_runs(PyObject *module, PyObject *args)
     Py_RETURN_TRUE;
 }
 
-/* Whether it was still open. */
+/* Returns whether the block was still open. */
 static PyObject *callback_is_late(PyObject *module, PyObject *args)
 {
     unsigned long long thread, id;

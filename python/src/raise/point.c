@@ -13,7 +13,7 @@ __attribute__((noinline)) static int raise_pending(struct bp_thread *t)
 
 static inline int check(struct bp_thread *t)
 {
-    t->cut = false; /* what a call was cut by and nobody has made an error of is met here */
+    t->cut = false; /* an interrupt whose call has raised no error is raised here */
     return __builtin_expect(bough_check() == 0, 1) ? 0 : raise_pending(t);
 }
 
@@ -22,8 +22,8 @@ int bp_check(struct bp_thread *t)
     return check(t);
 }
 
-/* What programs ask in their loops. METH_FASTCALL, though without arguments: the interpreter calls such a function
- * directly, and one of METH_NOARGS by way of another. */
+/* For functions that programs call in their loops. METH_FASTCALL, although without arguments: the interpreter calls
+ * such a function directly, but a METH_NOARGS function through another one. */
 static PyObject *refuse_arguments(const char *name, Py_ssize_t count)
 {
     return PyErr_Format(PyExc_TypeError, "%s() takes no arguments (%zd given)", name, count);

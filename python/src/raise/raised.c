@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* What was raised in a thread: by which instances, and which records a short time ago. */
+/* Records the exception instances raised in a thread, and the records raised a short time ago. */
 #include "base/state.h"
 
 #include <string.h>
 
 /* ---- instances --------------------------------------------------------------------------------------------------- */
 
-/* An instance has to be known again when it was swallowed. A reference would keep its traceback, and all that hangs
- * from that. */
+/* An instance has to be recognised when it was swallowed. It is marked, because a reference would keep its traceback
+ * alive, and everything that this refers to. */
 static const char mark[] = "_bough_raised_in";
 
 void bp_mark_raised(const struct bp_thread *t, PyObject *exception)
@@ -44,7 +44,7 @@ bough_time bp_raised_until(const struct bp_thread *t, const struct bough_record 
     return 0;
 }
 
-/* Without memory it is not noted, and may be raised again sooner. */
+/* If there is no memory, nothing is recorded, and the record may be raised again sooner. */
 void bp_note_raised(struct bp_thread *t, const struct bough_record *why)
 {
     if (!t->raised_lately && !(t->raised_lately = PyMem_RawCalloc(1, sizeof *t->raised_lately)))
@@ -59,7 +59,7 @@ void bp_note_raised(struct bp_thread *t, const struct bough_record *why)
     lately->records[i] = (struct bp_raised){why->target, why->since, why->kind, why->rung, until};
 }
 
-/* What is pending may be raised again at once. */
+/* Allows pending interrupts to be raised again at once. */
 void bp_forget_raised(struct bp_thread *t)
 {
     if (t->raised_lately)

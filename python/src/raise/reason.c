@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What a thread asks about its interrupt, and how it clears it. */
+/* Queries about the calling thread's interrupt, and clearing it. */
 #include "base/state.h"
 
-/* Of the interrupt that is pending, what `make` makes of it. */
+/* Returns what `make` makes of the pending record. */
 static PyObject *of_reason(PyObject *(*make)(const struct bough_record *))
 {
     struct bough_record why;
@@ -21,14 +21,15 @@ static PyObject *reason(PyObject *module, PyObject *none)
     return of_reason(bp_record_object);
 }
 
-/* As an object, whether a point would raise it now or not. What was posted with raise_exc() stays posted. */
+/* Returns the exception object, whether a point would raise it now or not. An exception posted by raise_exc() stays
+ * posted. */
 static PyObject *exception_of_reason(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;
     return of_reason(bp_thread_exit);
 }
 
-/* The root's too, where the caller stands at it: a Ctrl-C that was handled is over (rule 32). */
+/* Also clears the root's interrupts, if the caller is at the root: a handled Ctrl-C is over (rule 32). */
 static PyObject *clear_interrupt(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;

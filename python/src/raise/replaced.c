@@ -18,12 +18,13 @@
 
 #include <string.h>
 
-/* Types whose objects are made where a call has failed. All have the plain tp_alloc; one that has not is left alone. */
+/* Types of the errors that failed calls raise. All have the generic tp_alloc; a type with another one is not
+ * replaced. */
 enum { REPLACED_MOST = 24 };
 static PyTypeObject *replaced[REPLACED_MOST];
 static int replaced_count;
 
-/* Up to 3.11 these objects may be made where they are caught only, frames further out. One that is made after the
+/* Up to 3.11 these objects may be made only where they are caught, frames further out. One that is made after the
  * interrupt has ended is another error. */
 static bool is_made_late(const PyTypeObject *type)
 {
@@ -42,7 +43,7 @@ static PyObject *alloc_or_raise(PyTypeObject *type, Py_ssize_t items)
         return NULL;
     }
     bough_paced();
-    bough_foreign_again(); /* no call has failed by it: the next one does */
+    bough_foreign_again(); /* no call has failed because of the interrupt: the next one fails */
     return PyType_GenericAlloc(type, items);
 }
 

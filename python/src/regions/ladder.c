@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The ladder for Python code: times, handlers on the thread, closers and callbacks on threads of the library's. */
+/* The ladder for Python code: times, handlers on the thread, closers and callbacks on library threads. */
 #include "base/state.h"
 
 #include <errno.h>
@@ -7,7 +7,7 @@
 
 /* ---- times and ceilings --------------------------------------------------------------------------------------- */
 
-/* (grace_ns, cap_ns, [ns of rung 1..6], [ceiling of each kind]); 0 anywhere: as further out. */
+/* (grace_ns, cap_ns, [ns of rung 1..6], [ceiling of each kind]); 0: inherited from further out. */
 static PyObject *ladder_set(PyObject *module, PyObject *args)
 {
     unsigned long long handle;
@@ -61,15 +61,15 @@ static PyObject *seconds_until(bough_time at)
     return at ? PyFloat_FromDouble((double)(at - bough_now()) / 1e9) : Py_NewRef(Py_None);
 }
 
-/* A handler's argument: a tuple, of which ladder.py makes an Incident. */
+/* A handler's argument: a tuple, which ladder.py converts to an Incident. */
 static PyObject *incident_object(const struct bough_incident *i)
 {
     PyObject *record = bp_record_object(&i->record);
     return record ? Py_BuildValue("(NiNN)", record, i->rung, seconds_until(i->deadline), seconds_until(i->cap)) : NULL;
 }
 
-/* The callable has returned (verdict, seconds), or raised. At rung 3 that is what it is for: the exception ends the
- * thread, raised by whichever point or call this was. */
+/* The callable has returned (verdict, seconds), or raised an exception. At rung 3 it is meant to raise: the point or
+ * call that runs the handler raises the exception, which ends the thread. */
 static int verdict_of(struct bough_incident *incident, PyObject *callable, PyObject *answer)
 {
     int verdict = BOUGH_PROMOTE;
@@ -87,7 +87,7 @@ static int verdict_of(struct bough_incident *incident, PyObject *callable, PyObj
     return verdict;
 }
 
-/* With or without the interpreter lock: it runs at check_interrupt(), and in blocking calls that were cut. */
+/* With or without the interpreter lock: it runs at check_interrupt(), and in interrupted blocking calls. */
 static int run_handler(struct bough_incident *incident, void *argument)
 {
     PyObject *callable = argument;
@@ -123,8 +123,8 @@ static void call_and_report(PyObject *callable)
     Py_XDECREF(result);
 }
 
-/* On a thread of the library's, for a thread that stands still. If that one holds the interpreter lock this waits, and
- * the rung's time runs out. */
+/* Runs on a library thread, for a frozen thread. If that thread holds the interpreter lock, this waits, and the rung's
+ * time runs out. */
 static void run_closer(void *argument)
 {
     const struct closer *c = argument;
@@ -139,7 +139,7 @@ static void closer_dies(PyObject *capsule)
 {
     struct closer *c = PyCapsule_GetPointer(capsule, closer_key);
     if (!c || c->handle)
-        return; /* of a thread that was closed, or ended: the library may still look at it */
+        return; /* of a thread that was closed or has ended: the library may still read it */
     Py_XDECREF(c->callable);
     PyMem_RawFree(c);
 }
@@ -174,7 +174,7 @@ static PyObject *closer_drop(PyObject *module, PyObject *capsule)
 
 static PyObject *on_transition;
 
-/* On a helper of the library's, with the interpreter lock: neither the warden nor the incident waits for it. */
+/* Runs on a helper of the library, with the interpreter lock: neither the warden nor the incident waits for it. */
 static void report_transition(const struct bough_transition *t, void *unused)
 {
     (void)unused;
@@ -209,7 +209,7 @@ static PyObject *dump(PyObject *module, PyObject *args)
     (void)module;
     if (!PyArg_ParseTuple(args, "i:dump", &fd))
         return NULL;
-    bp_prune(); /* threads that have ended are not shown */
+    bp_prune(); /* so that ended threads are not shown */
     Py_BEGIN_ALLOW_THREADS
     error = bough_dump(fd);
     Py_END_ALLOW_THREADS
@@ -238,7 +238,7 @@ static PyObject *exit_tier(PyObject *module, PyObject *args)
         return NULL;
     if (bough_exit_tier(tier, run_exit_tier, callable) != 0)
         return bp_error("cannot register another exit function");
-    Py_INCREF(callable); /* for good */
+    Py_INCREF(callable); /* never released */
     Py_RETURN_NONE;
 }
 
@@ -273,7 +273,7 @@ static PyObject *watchdog_feed(PyObject *module, PyObject *unused)
     return notified(bough_watchdog_feed());
 }
 
-/* In seconds, or None. */
+/* Returns seconds, or None. */
 static PyObject *watchdog_interval(PyObject *module, PyObject *unused)
 {
     int64_t interval = bough_watchdog_interval();

@@ -2,15 +2,15 @@
 /*
  * Regions as context managers: critical_section(), cleanup(), allow_interruption, taking_part(), handler().
  *
- * One object may be entered by several threads, and again by one that is in it already: what is open is kept with the
- * thread, innermost first. A region must be left by the thread that entered it, the innermost first; with generators
- * that are switched between this can be got wrong, and is refused by a RuntimeError (rule 31).
+ * Several threads may enter one object, and a thread may enter it again: the open regions are listed with the thread,
+ * the innermost first. The thread that entered a region must leave it, the innermost first; code that switches between
+ * generators can violate that, which raises a RuntimeError (rule 31).
  */
 #include "base/state.h"
 
 #include <errno.h>
 
-/* ---- what is open ------------------------------------------------------------------------------------------------ */
+/* ---- open regions ------------------------------------------------------------------------------------------------ */
 
 struct bp_region *bp_region_new(struct bp_thread *t, int kind)
 {
@@ -38,7 +38,7 @@ static int end_innermost(struct bp_thread *t)
         return -1;
     t->regions = r->outer;
     if (r->kind == BP_TAKES_PART && bp_set_kinds(t, r->kinds_before) != 0)
-        PyErr_Clear(); /* it can only fail by its arguments */
+        PyErr_Clear(); /* only invalid arguments could make it fail */
     bp_region_free(t, r);
     return 0;
 }
@@ -51,7 +51,7 @@ int bp_region_end(struct bp_thread *t, int kind)
     return -1;
 }
 
-/* The budget counts from the entry or the post, whichever is later; of the post the async thread knows when it saw
+/* The budget counts from the entry or the post, whichever is later; the time of the post is when the async thread saw
  * it. */
 static bool protects(const struct bp_thread *t, const struct bp_region *r)
 {
@@ -74,7 +74,7 @@ bool bp_admits(const struct bp_thread *t)
 
 /* ---- the type ---------------------------------------------------------------------------------------------------- */
 
-/* By set_enable_io_interrupt(), before its result is used in a `with`. */
+/* What set_enable_io_interrupt() has changed, before its result is used in a `with`. */
 struct switched {
     uint64_t thread;
     unsigned kinds_before;
@@ -86,8 +86,8 @@ struct manager {
     int kind;
     int64_t amount;            /* ns: budget or grace */
     bool check;                /* its end is an interruption point */
-    unsigned kinds;            /* of one that takes part */
-    struct switched *switched; /* ...what the call that made it has changed; NULL */
+    unsigned kinds;            /* of a region that opts in */
+    struct switched *switched; /* what the call that made it has changed; NULL */
     unsigned flags;            /* of a handler */
     PyObject *callable;
 };
@@ -109,7 +109,7 @@ static int begin_region(struct bp_thread *t, struct manager *m, struct bp_region
         r->kinds_before = t->kinds;
         if (bp_set_kinds(t, m->kinds) != 0)
             return -1;
-        return bough_foreign_begin(&r->region, file, line > 0 ? -line : -1); /* the package's own: it is not shown */
+        return bough_foreign_begin(&r->region, file, line > 0 ? -line : -1); /* the package's region: hidden */
     case BP_HANDLER:
         Py_INCREF(m->callable);
         r->callable = m->callable;
@@ -128,7 +128,7 @@ static PyObject *manager_enter(PyObject *self, PyObject *none)
     if (t && m->switched)
         switch_back(t, m);
     if (t && t->armed)
-        bp_hold(t); /* what was let in before must not come inside */
+        bp_hold(t); /* an armed exception must not be raised inside */
     struct bp_region *r = t ? bp_region_new(t, m->kind) : NULL;
     if (!r)
         return NULL;
@@ -164,7 +164,7 @@ int bp_taking_part_begin(struct bp_thread *t)
 int bp_critical_begin(struct bp_thread *t)
 {
     if (t->armed)
-        bp_hold(t); /* what was let in before must not come inside */
+        bp_hold(t); /* an armed exception must not be raised inside */
     return begin_as(t, (struct manager){.kind = BP_CRITICAL});
 }
 
@@ -185,7 +185,8 @@ static int stay(struct bp_thread *t, unsigned kinds)
     return 0;
 }
 
-/* Ends the innermost region but the one that stays, which is begun again: it was begun inside of the other one. */
+/* Ends the innermost region other than the lasting one. That one is inside the other, so it is ended and begun
+ * again. */
 static int end_below(struct bp_thread *t, int kind)
 {
     const struct bp_region *top = t->regions;
@@ -206,7 +207,8 @@ void bp_regions_forget(struct bp_thread *t)
         ;
 }
 
-/* What a thread that takes part already does is only changed. Off, for one that does not: nothing. */
+/* For a thread that is opted in already, only changes the kinds. Switching off has no effect in a thread that is
+ * not. */
 static int switch_now(struct bp_thread *t, struct manager *m)
 {
     bool takes_part = bough_foreign();
@@ -218,7 +220,7 @@ static int switch_now(struct bp_thread *t, struct manager *m)
     return takes_part ? bp_set_kinds(t, m->kinds) : stay(t, m->kinds);
 }
 
-/* It is used in a `with`, which does the same as a region. */
+/* The result is used in a `with`, whose region replaces the change. */
 static void switch_back(struct bp_thread *t, struct manager *m)
 {
     struct switched was = *m->switched;
@@ -227,12 +229,12 @@ static void switch_back(struct bp_thread *t, struct manager *m)
     if (was.thread != t->id)
         return;
     if (!was.began && bp_set_kinds(t, was.kinds_before) != 0)
-        PyErr_Clear(); /* it can only fail by its arguments */
+        PyErr_Clear(); /* only invalid arguments could make it fail */
     if (was.began)
         bp_regions_forget(t);
 }
 
-/* An error that is on its way stays the error (rule 18). */
+/* An exception that leaves the block is not replaced (rule 18). */
 static PyObject *manager_leave(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     struct manager *m = (struct manager *)self;
@@ -317,7 +319,7 @@ static int read_seconds(PyObject *seconds, const char *what, int64_t *ns)
     return 0;
 }
 
-/* One object serves all calls without arguments: what is open is kept with the thread. */
+/* One object is shared by all calls without arguments, because open regions are listed with the thread. */
 static PyObject *default_manager(PyObject **object, int kind)
 {
     if (!*object)
@@ -406,8 +408,8 @@ static PyObject *switch_taking_part(PyObject *module, PyObject *all)
     return (PyObject *)m;
 }
 
-/* By a thread whose code is through: what is open inside its `keep` outermost regions, in generators that are suspended
- * somewhere, nobody can leave any more. */
+/* Called by a thread whose code has finished: regions inside its `keep` outermost ones, which suspended generators have
+ * left open, can't be left any more. */
 long bp_leave_open(struct bp_thread *t, long keep)
 {
     long open = 0, count = 0;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Signals that nobody handles: SIGHUP and SIGTERM (rule 32). Python's own handler is there already, put in by
- * signal.signal() in _signals.py, so that main is told as Python tells it: by an exception, at its next bytecode, or
- * out of a blocking call. In front of it stands the one below, so that all other threads are told at once, also where
- * main is stuck.
+ * Signals that the program does not handle: SIGHUP and SIGTERM (rule 32). _signals.py has installed Python's handler by
+ * signal.signal(), so main is interrupted as usual in Python: by an exception, at its next bytecode, or in a blocking
+ * call. The handler in this file is installed before that one, so that all other threads are interrupted at once, even
+ * if main is stuck.
  *
  * At the very end the signal is raised again, so that the exit status is the usual one.
  */
@@ -18,11 +18,11 @@
 #include <unistd.h>
 
 static struct sigaction pythons[NSIG];
-static bool posted[NSIG]; /* since Python's handler has asked last */
+static bool posted[NSIG]; /* since Python's handler last read it */
 
-/* The library takes what has its default action, and gets ready for the handler below: the ladder's threads have to be
- * there before the signal is. A signal that every thread blocks is the program's business: multiprocessing starts
- * processes that way. */
+/* Makes the library take the signals that have their default action, which also starts the ladder's threads before a
+ * signal comes. A signal that every thread blocks is not reported, because multiprocessing starts processes that
+ * way. */
 static PyObject *signals(PyObject *module, PyObject *on)
 {
     (void)module;
@@ -38,9 +38,9 @@ static PyObject *signals(PyObject *module, PyObject *on)
 
 /*
  * Python's handler runs in main, between bytecodes or when a blocking call has failed with EINTR. A signal that comes
- * right before the call, or to another thread, interrupts nothing: main would wait on, where without bough the process
- * had ended. So the signal is sent to main again, by a timer, until _on_signal() has run. That one is known by its
- * value, and is no event.
+ * right before the call, or to another thread, does not interrupt the call: main would continue to wait, where without
+ * bough the process would have ended. So a timer sends the signal to main again, until _on_signal() has run. A
+ * repetition is recognised by its value, and is no event.
  */
 enum { FIRST_AGAIN = 10, LAST_AGAIN = 1000 }; /* ms: each time twice as long */
 
@@ -76,7 +76,7 @@ static void make_timer(int signo)
         again[signo].made = timer_create(CLOCK_MONOTONIC, &event, &again[signo].timer) == 0;
 }
 
-/* In main, which also takes each repetition. */
+/* Called in main, also for each repetition. */
 static PyObject *signal_taken(PyObject *module, PyObject *number)
 {
     long signo = PyLong_AsLong(number);
@@ -88,8 +88,8 @@ static PyObject *signal_taken(PyObject *module, PyObject *number)
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
-/* A repetition begins before the interpreter notes the signal: it ends with the handler's run, which may come at
- * once. */
+/* The repetition is started before the interpreter records the signal: it ends when Python's handler has run, which may
+ * be at once. */
 static void on_signal(int signo, siginfo_t *info, void *context)
 {
     int saved = errno;
@@ -114,7 +114,7 @@ static void on_signal(int signo, siginfo_t *info, void *context)
 
 static __thread sigset_t before_fork;
 
-/* The library's own handlers block and put back, too, but end before these. */
+/* The library's fork handlers also block signals and restore the mask, but end before these. */
 static void block_for_fork(void)
 {
     sigset_t all;
@@ -131,7 +131,7 @@ static void after_fork(void)
 static void give_back_in_child(void)
 {
     struct sigaction now, default_action = {.sa_handler = SIG_DFL};
-    memset(again, 0, sizeof again); /* a process that was forked has no timers */
+    memset(again, 0, sizeof again); /* a forked process has no timers */
     for (int signo = 1; signo < NSIG; signo++)
         if (pythons[signo].sa_handler && sigaction(signo, NULL, &now) == 0 && now.sa_sigaction == on_signal)
             sigaction(signo, &default_action, NULL);
@@ -158,7 +158,7 @@ static PyObject *stand_before(PyObject *module, PyObject *args)
     if (signo <= 0 || signo >= NSIG || sigaction(signo, NULL, &pythons[signo]) != 0)
         return PyErr_SetFromErrno(PyExc_OSError);
     __atomic_store_n(&posted[signo], false, __ATOMIC_RELEASE);
-    action = pythons[signo]; /* without SA_RESTART, as Python wants it */
+    action = pythons[signo]; /* without SA_RESTART, as Python requires */
     action.sa_sigaction = on_signal;
     action.sa_flags |= SA_ONSTACK | SA_SIGINFO;
     make_timer(signo);
@@ -166,7 +166,7 @@ static PyObject *stand_before(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* False: it came when Python's handler was there, and the one above was not yet. */
+/* False: the signal came when Python's handler was installed, but on_signal() was not yet. */
 static PyObject *was_posted(PyObject *module, PyObject *args)
 {
     int signo;
@@ -192,7 +192,7 @@ static void die_of_it(void)
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, signo);
-    fflush(NULL); /* what extension modules have written by stdio */
+    fflush(NULL); /* output of extension modules by stdio */
     signal(signo, SIG_DFL);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
     raise(signo);

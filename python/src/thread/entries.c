@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The entries of all threads: a list, the newest first, and a table by number. A thread looks for its entry when it
- * begins to use bough, and takes it away when it ends: among thousands a walk each time would be most of what these
- * cost.
+ * The entries of all threads: a list, the newest first, and a table by number. A thread searches for its entry when it
+ * begins to use bough, and removes it when it ends: with thousands of threads, a walk through the list would take most
+ * of the time for both.
  *
- * The numbers are given one after the other, so their lower bits spread them evenly.
+ * The numbers are consecutive, so their lower bits distribute them evenly.
  */
 #include "base/state.h"
 
@@ -24,7 +24,7 @@ static void put(struct bp_thread *t)
     *chain(t->id) = t;
 }
 
-/* Without memory the chains grow longer. */
+/* If there is no memory, the chains grow longer. */
 static void grow(void)
 {
     struct bp_thread **larger = PyMem_RawCalloc(2 * size, sizeof(struct bp_thread *)), **old = table;

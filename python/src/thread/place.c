@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where a thread's Python code stands: its innermost frame and instruction. */
+/* The place of a thread's Python code: its innermost frame and instruction. */
 #include "base/state.h"
 
 #if PY_VERSION_HEX < 0x030C0000 /* there is no other way to a frame's instruction without the interpreter lock */

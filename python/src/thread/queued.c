@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What is posted to a thread that the library does not know yet. It is posted to the library when that knows the thread
+/* Queues interrupts of a thread that the library does not know yet. They are posted when the library knows the thread
  * (rule 16). */
 #include "base/state.h"
 
-/* No list object, whose making may run finalizers in 3.11, and other threads with them. */
+/* Not a list object: creating one may run finalizers in 3.11, and other threads with them. */
 int bp_queue(struct bp_thread *t, PyObject *reason)
 {
     struct bp_queued *q = PyMem_RawMalloc(sizeof *q);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Records: as Python objects, and the one that goes with a posted exception. */
+/* Records as Python objects, and the record of a posted exception. */
 #include "base/state.h"
 
 #include <string.h>

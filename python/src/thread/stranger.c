@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads that have not used bough, and are posted to: the poster makes them known to the library, which shows them in
- * its tree and reports what is overdue (rule 16). Such a thread takes that over at its first use of bough.
+ * Threads that have not used bough, and are interrupted: the poster makes them known to the library, which shows them
+ * in its tree and reports overdue interrupts (rule 16). Such a thread takes its slot over at its first use of bough.
  *
- * No Python code runs in here, and no other thread: who posts has looked an entry up, and goes on with it.
+ * No Python code and no other thread runs in here, because the poster continues to use the entry that it has looked up.
  */
 #include "base/state.h"
 
-/* 0: it is being started, and its id not known yet. */
+/* 0: the thread is being started, and its id is not known yet. */
 static pid_t native_id(const PyThreadState *ts)
 {
     bool is_starters = PY_VERSION_HEX < 0x030C0000 && !bp_runs_code(ts); /* as its ident is */
@@ -16,8 +16,8 @@ static pid_t native_id(const PyThreadState *ts)
 
 #ifdef Py_GIL_DISABLED
 
-/* Such an interpreter leaves what this thread makes for another one to this thread, which may free it after that one
- * has gone. So bp_prune() is what forgets it, or the library's own look. */
+/* In such an interpreter objects that this thread makes for another thread may be freed by this one, after the other
+ * has ended. So bp_prune(), or the library's ticker, drops the entry. */
 static bool will_be_forgotten(struct bp_thread *t)
 {
     (void)t;
@@ -26,7 +26,8 @@ static bool will_be_forgotten(struct bp_thread *t)
 
 #else
 
-/* A collection, which up to 3.11 may begin here, runs Python code: threads would end meanwhile. */
+/* Without a garbage collection, which up to 3.11 may begin here and run Python code, so that threads could end
+ * meanwhile. */
 static PyObject *new_dictionary(void)
 {
     int collects = PyGC_Disable();
@@ -36,7 +37,7 @@ static PyObject *new_dictionary(void)
     return dict;
 }
 
-/* With its capsule, so that it goes when the thread ends. */
+/* Attaches the entry's capsule, so that the entry is dropped when the thread ends. */
 static bool will_be_forgotten(struct bp_thread *t)
 {
     PyThreadState *ts = t->tstate;
@@ -51,7 +52,7 @@ void bp_thread_show(struct bp_thread *t)
 {
     char name[BP_NAME];
     if (t->handle && !t->begun && bough_alive(t->handle) != 0)
-        t->handle = NULL; /* C code of the thread has used bough at the same moment: it is known by another one */
+        t->handle = NULL; /* C code of the thread has used bough at the same moment, and has another handle */
     pid_t tid = t->handle ? 0 : native_id(t->tstate);
     if (!tid || !will_be_forgotten(t))
         return;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads: who is calling, and who is meant.
+ * Threads: the calling thread, and looking up other threads.
  *
- * An entry is made by the thread itself, with its first use of bough, or before that by somebody who posts to it, who
- * then makes the thread known to the library, too. It is found by the number of its PyThreadState, which is never used
- * again, so nothing of a thread that has ended reaches another one that got its ident (rule 6). It dies with that
- * PyThreadState, in whose dictionary its capsule lies.
+ * An entry is made by the thread itself, at its first use of bough, or before that by a thread that posts to it, which
+ * then makes the thread known to the library, too. It is found by the number of its PyThreadState, which is never
+ * reused, so a post to a thread that has ended does not reach another one with the same ident (rule 6). The entry is
+ * freed with that PyThreadState, whose dictionary contains its capsule.
  */
 #include "upcalls.h"
 
@@ -13,12 +13,12 @@
 #include <unistd.h>
 
 static const char key[] = "bough._bough.thread";
-static __thread uint64_t cleared; /* the number of this thread's state whose capsule has died */
+static __thread uint64_t cleared; /* the number of this thread's state whose capsule was destroyed */
 
 /* ---- entries -------------------------------------------------------------------------------------------- */
 
-/* Its thread state is being cleared: by the thread at its end, or by another one after a fork or at the very end. The
- * calls of a thread that goes on without Python are no more ours to turn into exceptions. */
+/* The thread state is being cleared: by the thread at its end, or by another one after a fork or at the interpreter's
+ * end. Calls of a thread that continues without Python no longer become exceptions. */
 static void capsule_dies(PyObject *capsule)
 {
     struct bp_thread *t = PyCapsule_GetPointer(capsule, key);
@@ -43,7 +43,7 @@ int bp_thread_attach(struct bp_thread *t, PyObject *dict)
         return -1;
     int error = PyDict_SetItem(dict, name, capsule);
     if (error != 0)
-        PyCapsule_SetDestructor(capsule, NULL); /* the caller forgets the entry */
+        PyCapsule_SetDestructor(capsule, NULL); /* the caller drops the entry */
     Py_DECREF(capsule);
     return error;
 }
@@ -62,7 +62,7 @@ static struct bp_thread *make_entry(PyThreadState *tstate)
 
 /* ---- the calling thread ---------------------------------------------------------------------------------- */
 
-/* One that bough did not start has the name that threading has for it. */
+/* A thread that bough did not start gets its name in threading. */
 static bough_thread *adopt(struct bp_thread *t, const struct bough_child_options *options)
 {
     char name[BP_NAME];
@@ -72,8 +72,8 @@ static bough_thread *adopt(struct bp_thread *t, const struct bough_child_options
     return bough_adopt_with(&(struct bough_child_options){.name = *name ? name : NULL});
 }
 
-/* It enters the tree, or takes over what a poster has made for it there. What was posted before the library knew it is
- * its own to post now. */
+/* Enters the thread into the tree, or takes over the slot that a poster has made for it. The thread then posts what was
+ * queued before the library knew it. */
 static int begin_entry(struct bp_thread *t, const struct bough_child_options *options)
 {
     if (t->begun)
@@ -91,9 +91,9 @@ static int begin_entry(struct bp_thread *t, const struct bough_child_options *op
     return 0;
 }
 
-/* A finalizer that runs while the thread state is cleared: its dictionary is gone, and so is the entry. A new one is
- * for the time that is left. It is not kept as bp_me: the thread may get another thread state, as those of C libraries
- * do. */
+/* For finalizers that run while the thread state is cleared: its dictionary and the entry are gone already. A new entry
+ * serves for the remaining time. It is not stored in bp_me, because the thread may get another thread state, as threads
+ * of C libraries do. */
 static struct bp_thread *late(PyThreadState *tstate)
 {
     bp_prune();
@@ -142,8 +142,8 @@ struct bp_thread *bp_thread_known(void)
 
 /* ---- any thread -------------------------------------------------------------------------------------------- */
 
-/* The entry of a thread that has not used bough itself, or uses it in its last finalizers, dies with nobody: is its
- * thread state there yet? */
+/* The entry of a thread that has not used bough itself, or uses it in its last finalizers, is not freed with a capsule:
+ * check whether its thread state still exists. */
 bool bp_thread_lives(const struct bp_thread *t)
 {
     if (t->begun && !t->late)
@@ -164,7 +164,7 @@ PyFrameObject *bp_thread_frame(const struct bp_thread *t)
     return frame;
 }
 
-/* Forgetting may run Python code, which changes the list: so from its beginning after each. */
+/* Dropping an entry may run Python code, which changes the list: so this starts again after each. */
 void bp_prune(void)
 {
     for (struct bp_thread *t = bp.threads; t;) {
@@ -181,7 +181,8 @@ struct bp_thread *bp_thread_of_state(PyThreadState *ts)
     return t ? t : make_entry(ts);
 }
 
-/* The first at or after `ts` in the interpreter's list, in which the newest is the first. */
+/* The first thread state with this ident at or after `ts` in the interpreter's list, in which the newest is the
+ * first. */
 static PyThreadState *with_ident(PyThreadState *ts, unsigned long ident)
 {
     while (ts && ts->thread_id != ident)
@@ -199,8 +200,8 @@ bool bp_runs_code(const PyThreadState *ts)
     return bp_innermost(ts) != NULL;
 }
 
-/* Up to 3.11 the state of a new thread has the ident of the thread that makes it, until the new one runs: it is not
- * meant. It runs no code, as a state that the C code of an ended thread has left behind does not. */
+/* Up to 3.11 the state of a new thread has the ident of the thread that makes it, until the new one runs: it must not
+ * be found. It runs no code, and neither does a state that C code of an ended thread has left behind. */
 static PyThreadState *state_of(unsigned long ident)
 {
     PyThreadState *first = first_with_ident(ident), *ts = first;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A thread's name as threading has it, for a thread that bough did not start. No Python code runs for it. */
+/* The name that threading has for a thread that bough did not start. Runs no Python code. */
 #include "base/state.h"
 
 #include <stdio.h>
@@ -15,7 +15,7 @@ static PyObject *threads(void)
     return active && PyDict_Check(active) ? active : NULL;
 }
 
-/* A new reference. NULL: it is none of threading's, or with an error. */
+/* A new reference. NULL: threading does not know the thread, or an error is set. */
 static PyObject *text_of(unsigned long ident)
 {
     static PyObject *key;
