@@ -46,8 +46,8 @@
  *   DUE -> LOOKED AT       the thread's turn is over, and no exception may be raised there
  *   any -> AWAITED         deliver(): bp_monitor() has marked the functions
  *   any -> ARMED           deliver(): bp_may_come_in()
- *   AWAITED, ARMED -> DUE  the exception was raised (bp_raise_here(), carrier.c) and its record stays pending: the grace
- *                          period begins; bp_hold(): the exception stays pending, but must not be raised where the
+ *   AWAITED, ARMED -> DUE  the exception was raised (bp_raise_here(), carrier.c) and its record stays pending: its
+ *                          grace period begins; bp_hold(): the exception stays pending, but must not be raised where the
  *                          thread goes now; was_swallowed(): C code has dropped it
  *   any -> QUIET           there is nothing to raise any more: it was raised, also by a point, or cleared; bp_disarm(),
  *                          bp_drop_posted(). The next look removes the thread from the list.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread's turn: before an exception comes in asynchronously the thread may come to a point (rule 14). How long it may take is
- * measured in what it executes, by the kernel's clock of its processor time: other threads that have the GIL or the processor
- * take nothing away from it, and a thread that computes does not wait for 50 ms to pass.
+ * A thread's turn: before an exception is raised asynchronously, the thread has some time to reach a point (rule 14).
+ * That time is measured by the kernel's clock of its processor time: other threads that have the GIL or the processor
+ * do not shorten it, and a thread that computes does not wait until 50 ms have passed.
  *
  * The clock is read when the interrupt wakes the async thread, before that waits for the GIL: meanwhile the thread runs.
  */

@@ -8,8 +8,7 @@
 
 /* A method of the interpreter that waits. */
 struct bp_method {
-    PyMethodDef *
-        def; /* the interpreter's; NULL: never wrapped. It is never cleared, because a thread may be in a wrapper for a long time */
+    PyMethodDef *def;   /* the interpreter's; NULL: never wrapped. Not cleared: a thread may be in a wrapper for long */
     PyTypeObject *type; /* its type; there may be others, if its module was imported twice */
     PyCFunction original;
     int flags; /* how it is called: METH_VARARGS ... */
