@@ -211,20 +211,42 @@ BOUGH_API int64_t bough_watchdog_interval(void);
 struct bough_transition {
     bough_post post;
     enum bough_kind kind;
-    int from, to;         /* rungs; `to` == `from`: overdue at its ceiling. 0: the incident is over */
-    bough_target target;  /* the record's target */
-    bough_target wider;   /* the branch around the target, which is not affected; NULL at the root */
-    const char *name;     /* the target's */
-    const char *why;      /* "not handled in 5.0 s", "a further event", "it was cleared" */
-    const char *place;    /* the threads that have not ended, the likely cause first and where it is stuck; or "" */
-    pid_t source;         /* the thread that posted */
-    bough_time at, since; /* now, and when it was posted */
+    int from, to;           /* rungs; `to` == `from`: overdue at its ceiling. 0: the incident is over */
+    bough_target target;    /* the record's target */
+    bough_target wider;     /* the branch around the target, which is not affected; NULL at the root */
+    const char *name;       /* the target's */
+    const char *why;        /* "not handled in 5.0 s", "a further event", "it was cleared" */
+    const char *place;      /* the threads that have not ended, the likely cause first and where it is stuck; or "" */
+    pid_t source;           /* the thread that posted */
+    bough_time at, since;   /* now, and when it was posted */
+    const char *wider_name; /* of `wider`; "" at the root */
+    const char *reason;     /* the interrupt's; "" if none was given */
 };
 
 /* Have `fn` called for each transition of any incident, on a thread of the library, one call at a time. NULL ends
  * that. The library also writes a line to the log (bough_set_report()). Returns 0. [rule 40] */
 typedef void bough_transition_fn(const struct bough_transition *transition, void *argument);
 BOUGH_API int bough_on_transition(bough_transition_fn *fn, void *argument);
+
+/* A post that was made, has reached its target, or is over. The strings belong to the library, and are valid while the
+ * callback runs. */
+struct bough_posting {
+    bough_post post;
+    enum bough_post_status status; /* PENDING: it was made; DELIVERED: by a first point; CLEARED, ENDED, LOST */
+    struct bough_record record;    /* the interrupt, with its target and reason */
+    const char *name;              /* the target's */
+    bough_target wider;            /* the branch around the target; NULL at the root */
+    const char *wider_name;
+    bough_time at;
+    unsigned lost; /* how many were left out before this one: the callback was too slow for them */
+};
+
+/* Have `fn` called for each post, including those of the library (a deadline, a failed sibling) and from outside: when
+ * it is made, when it is delivered, when it is over. On a thread of the library, one call at a time; nothing waits for
+ * it. A repeated post that is only counted makes no call. The calls for earlier posts are waited for, for 5 s at most.
+ * NULL ends that. Returns 0. [rule 40] */
+typedef void bough_posting_fn(const struct bough_posting *posting, void *argument);
+BOUGH_API int bough_on_posting(bough_posting_fn *fn, void *argument);
 
 /* The progress of a post's incident. */
 struct bough_progress {
@@ -245,6 +267,21 @@ BOUGH_API int bough_post_progress(bough_post post, struct bough_progress *progre
  * memory and does not disturb other threads. Returns 0; -1 with write's errno. [signal] [rule 41]
  */
 BOUGH_API int bough_dump(int fd);
+
+enum bough_dump_flags {
+    BOUGH_DUMP_THREAD = 1, /* only the thread that the signal reaches */
+    BOUGH_DUMP_CHAIN = 2   /* then the previous action of the signal */
+};
+/*
+ * Have a signal write a dump to `fd`, on the thread that it reaches, which may be in any code. Calls that the signal
+ * interrupts are restarted. A later call for the same signal replaces descriptor and flags. The descriptor is not
+ * duplicated: it has to stay open. A child of fork() has the same. Returns 0; -1 with EINVAL (no signal, or one that
+ * can't be caught, that the library uses, or that is a fault), EBADF. [rule 41]
+ */
+BOUGH_API int bough_dump_on_signal(int signo, int fd, unsigned flags);
+/* Restore the signal's previous action, unless the program has set another one since. Returns 1; 0 if no dump was set
+ * for the signal. [rule 41] */
+BOUGH_API int bough_dump_on_signal_undo(int signo);
 
 /* ---- how the block forms are made ----------------------------------------------------------- */
 

@@ -10,7 +10,7 @@ import time
 from _warnings import warn
 from errno import ECANCELED, EIO, ETIMEDOUT
 
-from bough import _bough, _where
+from bough import _bough, _watch, _where
 from bough._child import current_child
 from bough._exceptions import MultipleError, ThreadExit, consists_of, in_a_line, leaves_of
 from bough._open_branches import MAIN_ENDED, THREAD_ENDED
@@ -41,6 +41,7 @@ class Block:
     """
 
     __slots__ = ()
+    _is_logged = True  # a failure of its body
 
     # ---- begin
 
@@ -119,6 +120,8 @@ class Block:
         again = any(e is error or isinstance(e, kind) for e, _ in self._errors)
         if not again:
             self._errors.append((error, None))
+            if self._is_logged and _watch.on_failure is not None:
+                _watch.on_failure(None, self.name, error)
         from bough import _signals  # which opting in has loaded
 
         if _signals.is_ctrl_c(error):

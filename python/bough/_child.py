@@ -6,7 +6,7 @@ import threading
 import types
 from errno import ECANCELED, EIO
 
-from bough import _bough, _check, _open_branches
+from bough import _bough, _check, _open_branches, _watch
 from bough._exceptions import NoResultError, NotAliveError, add_note, consists_of, in_a_line, is_a_stop
 from bough._own import without_frames
 from bough._threads import _instance
@@ -167,6 +167,8 @@ class Child(_bough.Child):
         add_note(error, f"in child {self.name!r}" + (f" of branch {owner.name!r}" if owner is not None else ""))
         if self.exception is None:
             self.exception = error
+        if _watch.on_failure is not None:
+            _watch.on_failure(self.name, owner.name if owner is not None else None, error)
         self._tell("_child_failed", error, self)
         _bough.fail(0, EIO, in_a_line(error))
         return EIO

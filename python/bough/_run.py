@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A thread's run(), for the package's threads and for plain ones."""
-from bough import _bough, _check
+from bough import _bough, _check, _watch
 from bough._exceptions import ThreadExit
 
 
@@ -31,6 +31,8 @@ class Run:
                 except BaseException as error:
                     interrupt = _bough.as_interrupt(error)
                     if interrupt is error:
+                        if _watch.on_failure is not None and not isinstance(error, SystemExit):
+                            _watch.on_failure(thread.name, None, error)
                         raise
                     raise interrupt from error
                 finally:

@@ -38,6 +38,7 @@ class CancelScope(Block, _bough.CancelScope):
 
     __slots__ = ()
     __module__ = "bough"
+    _is_logged = False  # what leaves a scope is an exception like any other
 
     def __new__(cls, *, deadline=math.inf, asynchronous=False, shield=False):
         if shield:

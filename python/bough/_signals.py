@@ -72,6 +72,7 @@ def take_part_in_new_process():
     if _given_back:
         take_part()
         _bough.async_exc_resume()
+        _bough.watch_again()
 
 
 def _in_new_process():

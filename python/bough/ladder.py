@@ -6,6 +6,7 @@ handler that must not, closing without the thread, the exit, the dump and the ki
 for the GIL, and the library's thread enforces their deadlines.
 """
 import enum
+import signal
 import sys
 import threading
 from typing import NamedTuple
@@ -30,6 +31,8 @@ __all__ = [
     "exit_tier",
     "last_words",
     "dump",
+    "dump_on_signal",
+    "dump_on_signal_undo",
     "notify_ready",
     "watchdog_feed",
     "watchdog_interval",
@@ -270,9 +273,29 @@ class Transition(NamedTuple):
     source: int  # the native id of who posted
     age: float  # seconds since the post
     target: int  # its handle
+    branch: str  # the name of the branch around the target; "" at the root
+    reason: str  # the interrupt's
 
 
-_transition_callback = None
+_watchers = {}  # who -> callback: a program's, and the log's
+
+
+def _watch(who, callback):
+    """One more that is called at each step, or for None one less. Returns the previous one."""
+    before = _watchers.pop(who, None)
+    if callback is not None:
+        _watchers[who] = callback
+    _bough.set_on_transition(_tell if _watchers else None)
+    return before
+
+
+def _tell(kind, *rest):
+    transition = Transition(KINDS[kind], *rest)
+    for who in "log", "program":  # the log's only keeps it
+        callback = _watchers.get(who)
+        if callback is not None:
+            callback(transition)
+
 
 
 @without_frames
@@ -283,17 +306,10 @@ def on_transition(callback):
     the GIL the call is delayed, and if the process ends first there is no call. An exception that it raises goes to
     sys.unraisablehook.
     """
-    global _transition_callback
     if callback is not None:
         _check.function("on_transition() callback", callback)
-
-    def tell(kind, *rest):
-        callback(Transition(KINDS[kind], *rest))
-
     _opt_in()
-    _bough.set_on_transition(None if callback is None else tell)
-    before, _transition_callback = _transition_callback, callback
-    return before
+    return _watch("program", callback)
 
 
 # ---- the end -----------------------------------------------------------------------------------------------------------------
@@ -323,6 +339,32 @@ def dump(file=None):
     """Write the state of this process to a file or descriptor (None: standard error): the tree, each thread's level, regions and
     records, where it is stuck, and all C stacks. For Python stacks use faulthandler.dump_traceback()."""
     _bough.dump(_check.descriptor("dump() file", sys.stderr if file is None else file))
+
+
+_dump_files = {}  # signum -> the file that the dump is written to, which stays open
+
+
+def dump_on_signal(signum, file=None, all_threads=True, chain=False):
+    """Have a signal write dump() to a file or descriptor (None: standard error), as faulthandler.register() does with Python's stacks.
+
+    The handler is written in C and does not wait for the GIL: it works while the interpreter hangs. all_threads=False writes only the
+    thread that handles the signal. With chain=True the signal's previous action follows. The file has to stay open; a call for the
+    same signal replaces it. For Python's stacks as well, call faulthandler.register(signum) first, and this with chain=True.
+    """
+    _check.whole("dump_on_signal() signum", signum, 1, below=signal.NSIG)
+    if file is None and sys.stderr is None:
+        raise RuntimeError("dump_on_signal(): sys.stderr is None: give a file")
+    file = sys.stderr if file is None else file
+    _bough.dump_on_signal(signum, _check.descriptor("dump_on_signal() file", file), bool(all_threads), bool(chain))
+    _dump_files[signum] = file
+
+
+def dump_on_signal_undo(signum):
+    """Restore the signal's action from before dump_on_signal(). Returns whether that had been called for the signal."""
+    _check.whole("dump_on_signal_undo() signum", signum, 1, below=signal.NSIG)
+    was = _bough.dump_on_signal_undo(signum)
+    _dump_files.pop(signum, None)
+    return was
 
 
 # ---- the service manager -----------------------------------------------------------------------------------------------------

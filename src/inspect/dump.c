@@ -375,22 +375,39 @@ static void put_tasks(struct dump *d)
         bo_put(&d->out, "  the stacks of %u more threads are left out: it took too long\n", d->left_out);
 }
 
+/* ---- one thread ------------------------------------------------------------------------------------ */
+
+static void put_self(struct dump *d)
+{
+    if (bo_self)
+        put_thread_line(&d->out, bo_self, 0);
+    put_task(d, bo_tid());
+}
+
 /* ---- the whole ------------------------------------------------------------------------------------ */
 
-static void put_whole_dump(struct dump *d, const char *why)
+static void put_all(struct dump *d)
 {
-    put_head(&d->out, why);
     if (!bo_arena.thread)
         bo_put(&d->out, "the library could not be set up in this process: there is no tree\n");
     else if (d->whole)
         put_tree(d);
     else
         put_list(d);
+    put_tasks(d);
+}
+
+static void put_whole_dump(struct dump *d, const char *why)
+{
+    put_head(&d->out, why);
     if (d->whole)
         bo_maps_read(&dump_room.maps);
     d->stacks_until = bo_clock() + STACKS_FOR;
     d->ask_until = bo_clock() + ASK_ALL_FOR;
-    put_tasks(d);
+    if (d->flags & BO_DUMP_ONE)
+        put_self(d);
+    else
+        put_all(d);
     if (d->whole) {
         bo_put(&d->out, "\ncode, for addr2line: where it lies\n");
         bo_put_modules(&d->out, &dump_room.maps);

@@ -11,7 +11,8 @@
 #define BO_INSPECT_DUMP_H
 
 enum bo_dump_flags {
-    BO_DUMP_FATAL = 1 /* the process is about to die: running threads are asked for their stacks, by a signal */
+    BO_DUMP_FATAL = 1, /* the process is about to die: running threads are asked for their stacks, by a signal */
+    BO_DUMP_ONE = 2    /* only the calling thread */
 };
 
 /* 0; -1 with write's errno, EAGAIN if the descriptor accepted nothing in time. [signal] */

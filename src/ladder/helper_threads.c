@@ -85,10 +85,8 @@ static bool run_one(void)
     return false;
 }
 
-bool bo_help(void (*fn)(void *), void *argument)
+bool bo_help_later(void (*fn)(void *), void *argument)
 {
-    if (!bo_load_seq(&helpers_alive) && start_one() != 0)
-        return false;
     for (int i = 0; i < JOBS; i++) {
         uint32_t state = FREE;
         if (!bo_cas_seq(&jobs[i].state, &state, FILLING))
@@ -101,6 +99,13 @@ bool bo_help(void (*fn)(void *), void *argument)
         return true;
     }
     return false;
+}
+
+bool bo_help(void (*fn)(void *), void *argument)
+{
+    if (!bo_load_seq(&helpers_alive) && start_one() != 0)
+        return false;
+    return bo_help_later(fn, argument);
 }
 
 bool bo_help_is_there(void)

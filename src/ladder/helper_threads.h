@@ -19,6 +19,8 @@
 int bo_help_need(void);
 /* Run fn(argument) on a helper. Called by the ticker only. False: there is no helper, or too many jobs hang. */
 bool bo_help(void (*fn)(void *), void *argument);
+/* The same on any thread: without a helper the first one that starts runs it. False: too many jobs hang. [signal] */
+bool bo_help_later(void (*fn)(void *), void *argument);
 bool bo_help_is_there(void);
 void bo_help_after_fork(void);
 

@@ -20,10 +20,16 @@ static const char *who(const struct bo_incident *i)
     return i->name[0] ? i->name : i->branch ? "a branch" : "a thread";
 }
 
+/* In a branch of the program's, and not at the root. */
+static bool is_nested(const struct bo_incident *i)
+{
+    return i->wider && bo_handle_index(i->wider) != BO_ROOT;
+}
+
 /* "reader in clients: stop (closing time), posted 5.0 s ago, goes up to rung 2 (handler): why; where" */
 static void log_line(const struct bo_incident *i, const struct bough_transition *tr)
 {
-    bool nested = i->wider && bo_handle_index(i->wider) != BO_ROOT;
+    bool nested = is_nested(i);
     long long age = (tr->at - tr->since) / BO_MS(100);
     const char *to = !tr->to ? "is" : tr->to == tr->from ? "is overdue at rung" : "goes up to rung";
     bo_report("%s%s%s: %s (%s), posted %lld.%lld s ago, %s %s: %s%s%s", who(i), nested ? " in " : "",
@@ -37,6 +43,7 @@ void bo_tell(struct bo_incident *i, int from, int to, const char *why)
     if (to)
         bo_find_place(i->target, i->record, text, sizeof text);
     bo_plain(place, sizeof place, text);
+    bool nested = is_nested(i);
     struct bough_transition tr = {
         .post = {.record = (uint64_t)(uintptr_t)i->posted.target, .serial = i->serial << 4 | i->posted.kind},
         .kind = i->posted.kind,
@@ -50,6 +57,8 @@ void bo_tell(struct bo_incident *i, int from, int to, const char *why)
         .source = i->posted.source,
         .at = bo_now(),
         .since = i->posted.since,
+        .wider_name = nested ? i->wider_name : "",
+        .reason = i->posted.reason,
     };
     i->told = true;
     log_line(i, &tr);

@@ -19,6 +19,7 @@
 #include "ladder/log_queue.h"
 #include "ladder/notify.h"
 #include "ladder/policy.h"
+#include "ladder/post_watch.h"
 #include "ladder/rungs.h"
 #include "ladder/target_threads.h"
 #include "ladder/times.h"
@@ -408,8 +409,10 @@ static void look_after_warden(void)
 
 void bo_ladder_posted(struct bo_target *target, struct bo_record *r, bool repeated)
 {
-    if (!repeated)
+    if (!repeated) {
         open_incident(target, r);
+        bo_post_watch_posted(r);
+    }
     make_final_in_time(r);
     bool climbs = bo_load_seq(&r->cap_at) != BO_FOREVER;
     bool more = bo_record_events(r) > bo_load_relaxed(&r->climbed) ||
@@ -471,6 +474,7 @@ void bo_ladder_forked(void)
     bo_rungs_after_fork();
     bo_help_after_fork();
     bo_log_queue_after_fork();
+    bo_post_watch_after_fork();
     bo_kill_after_fork();
     bo_mail_after_fork();
 }

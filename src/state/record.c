@@ -183,8 +183,10 @@ void bo_record_deliver(struct bo_record *r)
 {
     uint64_t state = bo_load_seq(&r->state);
     while (bo_record_status(state) == BO_RECORD_PENDING)
-        if (bo_cas_seq(&r->state, &state, state + (BO_DELIVERED - BO_RECORD_PENDING)))
+        if (bo_cas_seq(&r->state, &state, state + (BO_DELIVERED - BO_RECORD_PENDING))) {
+            bo_ladder_changed(r, state, BOUGH_POST_DELIVERED);
             return;
+        }
 }
 
 void bo_record_close(struct bo_record *r, enum bough_post_status how)
@@ -193,6 +195,7 @@ void bo_record_close(struct bo_record *r, enum bough_post_status how)
     uint32_t serial = bo_record_serial(state);
     if (bo_record_status(state) == BO_EMPTY)
         return;
+    bo_ladder_changed(r, state, how);
     bo_store_seq(&r->last, serial << 4 | (uint32_t)how);
     bo_store_seq(&r->state, state_make(state >> 32, (serial + 1) & SERIALS, BO_EMPTY));
     if (bo_load_seq(&r->waiters))

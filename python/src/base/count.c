@@ -18,8 +18,9 @@
 FILE *(*bp_libc_fopen)(const char *, const char *);
 
 /* The names that the library gives to its threads. A worker that runs a child has the child's name, and counts. */
-static const char *const names[] = {"bough-async\n",  "bough-resolver\n", "bough-exit\n",   "bough-guard\n",
-                                    "bough-helper\n", "bough-signals\n",  "bough-ticker\n", "bough-worker\n"};
+static const char *const names[] = {"bough-async\n",   "bough-resolver\n", "bough-exit\n",
+                                    "bough-guard\n",   "bough-helper\n",   "bough-log\n",
+                                    "bough-signals\n", "bough-ticker\n",   "bough-worker\n"};
 enum { NAMES = sizeof names / sizeof *names };
 
 static bool is_own_thread(const char *tid)

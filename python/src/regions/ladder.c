@@ -183,9 +183,9 @@ static void report_transition(const struct bough_transition *t, void *unused)
     PyGILState_STATE state = PyGILState_Ensure();
     PyObject *callable = Py_XNewRef(on_transition);
     PyObject *result = callable
-                           ? PyObject_CallFunction(callable, "iiisssidK", (int)t->kind, t->from, t->to, t->name, t->why,
-                                                   t->place, (int)t->source, (double)(t->at - t->since) / 1e9,
-                                                   (unsigned long long)(uintptr_t)t->target)
+                           ? PyObject_CallFunction(callable, "iiisssidKss", (int)t->kind, t->from, t->to, t->name,
+                                                   t->why, t->place, (int)t->source, (double)(t->at - t->since) / 1e9,
+                                                   (unsigned long long)(uintptr_t)t->target, t->wider_name, t->reason)
                            : NULL;
     if (!result && PyErr_Occurred())
         PyErr_WriteUnraisable(callable);

@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: MIT
+"""Records of the logging module: what is posted, delivered and over, the ladder's steps, failures.
+
+      a post, a step    a helper of the library --+
+                                                  +--> a queue --> the thread bough-log --> Logger.handle()
+      a failure         the thread that fails  ---+
+
+Nobody waits for the queue, and no record is made by a thread that it is about, in a signal handler or with a lock of bough's. A handler
+that hangs stops the log alone; what finds no room then is counted, and so is what is above the rate.
+"""
+import atexit
+import logging
+import os
+import sys
+import threading
+import time
+from _queue import Empty, SimpleQueue
+from _thread import allocate_lock, start_new_thread
+
+from bough import _bough, _check, _watch, ladder
+
+__all__ = ["log_to"]
+
+ROOM = 1000  # events that wait for the thread
+AT_THE_END = 2.0  # seconds that the end of the interpreter waits for it
+STATUS = ("posted", "delivered", "cleared", "ended", "lost")  # enum bough_post_status
+
+# The extra fields of each record, each with the prefix bough_.
+FIELDS = ("event", "thread", "branch", "kind", "reason", "cause", "rung", "place", "source", "signo", "count", "age", "suppressed")
+
+
+class _Event:
+    """What becomes a record."""
+
+    def __init__(self, event, level, text, error=None, **fields):
+        self.event, self.level, self.text, self.error, self.fields = event, level, text, error, fields
+        self.at = time.time()
+
+
+# ---- what happens, in words -----------------------------------------------------------------------------------------
+
+
+def _names(target, name, branch):
+    """(the thread's name, the branch's), of the target of an interrupt; None: it is none, or has no name."""
+    if target == _bough.root():
+        return None, None
+    return (None, name or None) if target >> 63 else (name or None, branch or None)
+
+
+def _target(target, name, branch):
+    """In a message."""
+    if target == _bough.root():
+        return "all threads"
+    if target >> 63:
+        return f"branch {name!r}"
+    return (f"thread {name!r}" if name else "a thread") + (f" of branch {branch!r}" if branch else "")
+
+
+def _because(reason):
+    return f": {reason}" if reason else ""
+
+
+def _of_posting(status, record, name, branch):
+    what, target = STATUS[status], _target(record.target, name, branch)
+    after = f" after {record.age:.3f} s" if status else ""
+    text = f"{record.kind} {'posted to' if status == 0 else 'delivered to' if status == 1 else 'of'} {target}"
+    text += (f" is over, {what}" if status > 1 else "") + after + _because(record.reason)
+    thread, branch = _names(record.target, name, branch)
+    return _Event(
+        what if status < 2 else "over",
+        logging.INFO if status == 0 else logging.DEBUG,
+        text,
+        thread=thread,
+        branch=branch,
+        kind=record.kind,
+        reason=record.reason,
+        cause=None if status < 2 else what,
+        rung=record.rung,
+        source=record.source,
+        signo=record.signo or None,
+        count=record.count,
+        age=record.age,
+    )
+
+
+def _of_transition(step):
+    overdue, over = step.after == step.before, step.after == 0
+    rung = ladder.Rung(step.after or step.before)
+    level = logging.CRITICAL if rung >= ladder.Rung.EXIT else logging.WARNING
+    level = logging.ERROR if overdue and level < logging.ERROR else logging.INFO if over else level
+    goes = "is over" if over else f"is overdue at rung {rung} ({rung.name})" if overdue else f"goes up to rung {rung} ({rung.name})"
+    text = f"{step.kind} of {_target(step.target, step.name, step.branch)} {goes}: {step.why}"
+    text += (f"; {step.place}" if step.place else "") + (f" (posted {step.age:.1f} s ago{_because(step.reason)})")
+    thread, branch = _names(step.target, step.name, step.branch)
+    return _Event(
+        "overdue" if overdue else "over" if over else "rung",
+        level,
+        text,
+        thread=thread,
+        branch=branch,
+        kind=step.kind,
+        reason=step.reason,
+        cause=step.why,
+        rung=int(step.after or step.before),
+        place=step.place or None,
+        source=step.source,
+        age=step.age,
+    )
+
+
+def _of_failure(thread, branch, error):
+    who = f"branch {branch!r}" if thread is None else f"child {thread!r} of branch {branch!r}" if branch else f"thread {thread!r}"
+    try:
+        text = f"{type(error).__name__}: {error}"
+    except Exception:
+        text = type(error).__name__
+    return _Event("failed", logging.WARNING, f"{who} has failed: {text}", error, thread=thread, branch=branch, cause=text)
+
+
+# ---- the log ---------------------------------------------------------------------------------------------------------
+
+
+class _Rate:
+    """Of one sort of event: how many in this second, and how many were left out."""
+
+    def __init__(self):
+        self.since, self.count, self.left_out, self.level = 0.0, 0, 0, 0
+
+
+class _Log:
+    """Where records go to, from one log_to() to the next."""
+
+    def __init__(self, logger, level, rate):
+        self.logger, self.level, self.rate = logger, level, rate
+        self.rates = {}
+        self._fresh()
+
+    def _fresh(self):
+        self.queue, self.dropped = SimpleQueue(), SimpleQueue()  # of numbers; their put() never waits
+        self.starting, self.is_done = allocate_lock(), allocate_lock()
+
+    # ---- by any thread
+
+    def put(self, event, lost=0):
+        if lost:
+            self.dropped.put(lost)
+        if event.level < self.level:
+            return
+        if self.queue.qsize() >= ROOM:
+            self.dropped.put(1)
+            return
+        self.queue.put(event)
+        if self.starting.acquire(False):  # once: it is never released
+            self.is_done.acquire(False)
+            start_new_thread(self._serve, (self.queue,))
+
+    def stop(self, seconds):
+        """What waits is written first, if that takes no longer. Whether it did."""
+        if self.starting.acquire(False):
+            return True
+        self.queue.put(None)
+        return self.is_done.acquire(True, seconds)
+
+    # ---- by its thread
+
+    def _serve(self, queue):
+        _bough.be_log_thread()
+        threading.current_thread().name = "bough-log"
+        while True:
+            try:
+                event = queue.get(timeout=1.0 if self._owes() else None)
+            except Empty:
+                self._settle(time.monotonic())
+                continue
+            if event is None:
+                break
+            self._write(event)
+        self._settle(float("inf"))
+        self.is_done.release()
+
+    def _owes(self):
+        return any(rate.left_out for rate in self.rates.values()) or not self.dropped.empty()
+
+    def _write(self, event):
+        now, rate = time.monotonic(), self.rates.setdefault(event.event, _Rate())
+        if now - rate.since >= 1.0:
+            self._settle(now)
+            rate.since, rate.count = now, 0
+        rate.count += 1
+        if rate.count > self.rate and event.level < logging.CRITICAL:
+            rate.left_out += 1
+            rate.level = max(rate.level, event.level)
+        else:
+            self._emit(event)
+
+    def _settle(self, now):
+        """Says what was left out until a second ago."""
+        for name, rate in self.rates.items():
+            if rate.left_out and now - rate.since >= 1.0:
+                n, rate.left_out = rate.left_out, 0
+                text = f"{n} more records of the sort {name!r} were suppressed: there were more than {self.rate} in a second"
+                self._emit(_Event("suppressed", rate.level, text, cause=name, suppressed=n))
+        n = 0
+        while not self.dropped.empty():
+            n += self.dropped.get()
+        if n:
+            text = f"{n} events were not logged: they came faster than the log's handlers could write them"
+            self._emit(_Event("suppressed", logging.WARNING, text, cause="lost", suppressed=n))
+
+    def _emit(self, event):
+        try:
+            self._handle(event)
+        except BaseException:  # of a handler or a filter: the next record may be written
+            if logging.raiseExceptions and sys.stderr is not None:
+                sys.excepthook(*sys.exc_info())
+
+    def _handle(self, event):
+        logger, error = self.logger, event.error
+        if event.level < self.level or not logger.isEnabledFor(event.level):
+            return
+        info = (type(error), error, error.__traceback__) if error is not None else None
+        extra = {f"bough_{name}": event.fields.get(name) for name in FIELDS} | {"bough_event": event.event}
+        record = logger.makeRecord(logger.name, event.level, "(bough)", 0, event.text, (), info, None, extra)
+        record.created, record.msecs = event.at, event.at % 1 * 1000
+        logger.handle(record)
+
+
+# ---- what it is told ---------------------------------------------------------------------------------------------------
+
+_log = None
+
+
+def _posting(status, record, name, branch, lost):
+    log = _log
+    if log is not None:
+        log.put(_of_posting(status, record, name, branch), lost)
+
+
+def _transition(step):
+    log = _log
+    if log is not None:
+        log.put(_of_transition(step))
+
+
+def _failure(thread, branch, error):
+    log = _log
+    if log is not None:
+        log.put(_of_failure(thread, branch, error))
+
+
+def log_to(logger="bough", level=logging.INFO, *, rate=20):
+    """Log what bough does, as records of the logging module: interrupts posted (INFO), delivered and over (DEBUG), the ladder's steps
+    (WARNING; overdue ERROR; exit and kill CRITICAL), failures of children, branches and threads (WARNING, with the traceback).
+
+    logger  a logging.Logger or its name; None ends it
+    level   records below it are not made
+    rate    how many records of one sort are written in a second. How many more there were is the next one's text
+
+    A thread of bough's writes the records, and nothing waits for it: a handler that hangs stops the log, and nothing else. Each record
+    has the fields bough_event, bough_thread, bough_branch, bough_kind, bough_reason, bough_cause, bough_rung, bough_place, bough_source,
+    bough_signo, bough_count, bough_age and bough_suppressed, of which those are None that it does not have.
+    """
+    global _log
+    if isinstance(logger, str):
+        logger = logging.getLogger(logger)
+    if logger is not None and not isinstance(logger, logging.Logger):
+        raise _check.error(TypeError, "log_to() logger", "a logging.Logger, its name or None", logger)
+    level, rate = _level(level), _check.whole("log_to() rate", rate, 1)
+    _end()
+    if logger is None:
+        return
+    ladder._opt_in()
+    _log = _Log(logger, level, rate)
+    _watch.on_failure = _failure
+    ladder._watch("log", _transition)
+    if level <= logging.INFO:
+        _bough.set_on_posting(_posting)
+
+
+def _end():
+    """What has happened is written, if that takes no longer. Returns how many records are not."""
+    global _log
+    if _log is None:
+        return 0
+    _watch.on_failure = None
+    ladder._watch("log", None)
+    _bough.set_on_posting(None)
+    log, _log = _log, None
+    return 0 if log.stop(AT_THE_END) else log.queue.qsize()
+
+
+def _level(level):
+    if isinstance(level, str):
+        number = logging.getLevelName(level)
+        if not isinstance(number, int):
+            raise _check.error(ValueError, "log_to() level", "a level's name or number", level)
+        return number
+    return _check.whole("log_to() level", level, 0)
+
+
+@atexit.register
+def _interpreter_ends():
+    """Before logging's shutdown, which has been registered earlier."""
+    n = _end()
+    if n:
+        _shut_others_down()
+    if n and sys.stderr is not None:
+        sys.stderr.write(f"bough: the log's handlers have not written {n} records in {AT_THE_END:g} s: they are lost\n")
+
+
+def _shut_others_down():
+    """What logging does at the end, but for the handler that hangs: it has its lock, and the interpreter would not end."""
+    atexit.unregister(logging.shutdown)
+    free = []
+    for reference in logging._handlerList[:]:
+        handler = reference()
+        if handler is not None and (handler.lock is None or handler.lock.acquire(blocking=False)):
+            free.append(reference)
+    logging.shutdown(free)
+
+
+def _in_new_process():
+    """It has no thread yet; what waits is the parent's."""
+    if _log is not None:
+        _log._fresh()
+
+
+os.register_at_fork(after_in_child=_in_new_process)

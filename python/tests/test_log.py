@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: MIT
+"""log_to(): what bough does as records of the logging module; and dump_on_signal()."""
+import logging
+import signal
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+import bough
+from process import Process, run
+from tools import Gate, ended, started, until
+
+FIELDS = {
+    *("bough_event", "bough_thread", "bough_branch", "bough_kind", "bough_reason", "bough_cause", "bough_rung", "bough_place"),
+    *("bough_source", "bough_signo", "bough_count", "bough_age", "bough_suppressed"),
+}
+
+
+class Keeper(logging.Handler):
+    def __init__(self):
+        super().__init__()
+        self.records = []
+
+    def emit(self, record):
+        self.records.append(record)
+
+    def of(self, event, **fields):
+        return [
+            record
+            for record in list(self.records)
+            if record.bough_event == event and all(getattr(record, f"bough_{n}") == v for n, v in fields.items())
+        ]
+
+
+def waits(name):
+    """For an interrupt."""
+    Gate().passed()
+
+
+class Log(unittest.TestCase):
+    def setUp(self):
+        self.logger = logging.getLogger("bough")
+        self.kept = Keeper()
+        self.logger.addHandler(self.kept)
+        self.logger.setLevel(1)
+        self.logger.propagate = False
+        self.addCleanup(self.logger.removeHandler, self.kept)
+        self.addCleanup(bough.log_to, None)
+
+    def one(self, event, **fields):
+        until(lambda: self.kept.of(event, **fields), f"a record {event}, {fields}")
+        return self.kept.of(event, **fields)[0]
+
+    def test_posts(self):
+        """an interrupt is posted, delivered and over, with the names of thread and branch"""
+        bough.log_to("bough", "DEBUG")
+        with bough.branch("clients") as b:
+            b.add(lambda: time.sleep(100), name="reader").interrupt("closing time")
+        names = {"thread": "reader", "branch": "clients", "kind": "stop", "reason": "closing time"}
+        posted, over = self.one("posted", **names), self.one("over", cause="ended", **names)
+        self.assertEqual((posted.levelname, over.levelname), ("INFO", "DEBUG"))
+        self.assertEqual((posted.name, posted.threadName), ("bough", "bough-log"))
+        self.assertEqual(posted.bough_source, threading.get_native_id())
+        self.assertEqual(posted.getMessage(), "stop posted to thread 'reader' of branch 'clients': closing time")
+        self.assertEqual({name for name in vars(posted) if name.startswith("bough_")}, FIELDS)
+
+    def test_failures(self):
+        """of a child, of a branch's body, of a thread; with the traceback; and the interrupt that the library posts"""
+        bough.log_to(level=logging.INFO)
+        for failing in "child", "body":
+            with self.assertRaises(ZeroDivisionError), bough.branch("work") as b:
+                if failing == "child":
+                    b.add(lambda: 1 / 0, name="divider")
+                else:
+                    1 / 0
+        hook, threading.excepthook = threading.excepthook, lambda args: None
+        self.addCleanup(setattr, threading, "excepthook", hook)
+        thread = bough.Thread(target=lambda: 1 / 0, name="alone")
+        thread.start()
+        thread.join()
+        child = self.one("failed", thread="divider", branch="work")
+        self.assertEqual(child.levelname, "WARNING")
+        self.assertIs(child.exc_info[0], ZeroDivisionError)
+        self.assertEqual(child.getMessage(), "child 'divider' of branch 'work' has failed: ZeroDivisionError: division by zero")
+        self.one("failed", thread=None, branch="work")
+        self.one("failed", thread="alone", branch=None)
+        self.one("posted", kind="sibling", branch="work", thread=None)
+        self.assertEqual(self.kept.of("delivered"), [])
+
+    def test_ladder(self):
+        """an overdue interrupt, with its rung and the place of the thread; beside the program's callback"""
+        bough.log_to(level=logging.WARNING)
+        bough.set_ladder(times={bough.Rung.FLAG: 0.1})
+        self.addCleanup(bough.set_ladder)
+        steps, go = [], threading.Event()
+        bough.on_transition(steps.append)
+        self.addCleanup(bough.on_transition, None)
+
+        def deaf():
+            while not go.is_set():
+                pass
+
+        thread = started(deaf)
+        thread.interrupt("enough")
+        record = self.one("overdue", reason="enough")
+        go.set()
+        ended(thread)
+        until(lambda: any(step.after == 0 for step in steps), "the last step")
+        self.assertEqual((record.levelname, record.bough_rung, record.bough_thread), ("ERROR", 1, thread.name))
+        self.assertIn("not handled", record.bough_cause)
+        self.assertIn(thread.name, record.bough_place)
+        self.assertEqual(steps[0].reason, "enough")
+        self.assertEqual(self.kept.of("posted"), [])
+
+    def test_rate(self):
+        """of more records than the rate it is said how many were suppressed"""
+        bough.log_to(level=logging.INFO, rate=5)
+        with bough.branch("many") as b:
+            children = [b.add(time.sleep, 100) for _ in range(40)]
+            for child in children:
+                child.interrupt("enough")
+        said = self.one("suppressed")
+        until(lambda: len(self.kept.of("posted")) + sum(r.bough_suppressed for r in self.kept.of("suppressed")) >= 40, "all of them")
+        self.assertEqual((said.bough_cause, said.levelname), ("posted", "INFO"))
+        self.assertLess(len(self.kept.of("posted")), 40)
+
+    def test_a_handler_that_hangs(self):
+        """stops no interrupt; what finds no room is counted"""
+        inside, leave = Gate(), Gate()
+
+        class Hangs(logging.Handler):
+            def emit(self, record):
+                inside.open()
+                leave.passed()
+
+        hangs = Hangs()
+        self.logger.addHandler(hangs)
+        bough.log_to(level=logging.INFO, rate=100_000)
+        post = bough._log._posting
+        record = None
+        with bough.branch("b") as b:
+            b.add(waits, "x").interrupt("one")
+        inside.passed()
+        with bough.branch("b") as b:
+            child = b.add(lambda: bough.reason(), name="y")
+        record = child.result() or self.kept.records[0] and _a_record()
+        for _ in range(1500):
+            post(0, record, "x", "b", 0)
+        self.logger.removeHandler(hangs)
+        leave.open()
+        lost = self.one("suppressed", cause="lost")
+        self.assertGreaterEqual(lost.bough_suppressed, 400)
+
+    def test_a_handler_that_raises(self):
+        """loses its own record only, and says so"""
+        told = []
+        hook, sys.excepthook = sys.excepthook, lambda *error: told.append(error[0])
+        self.addCleanup(setattr, sys, "excepthook", hook)
+        raising = logging.Filter()
+        raising.filter = lambda record: 1 / 0
+        self.logger.addFilter(raising)
+        bough.log_to()
+        with bough.branch("b") as b:
+            b.add(time.sleep, 100).interrupt("one")
+        until(lambda: told, "the exception")
+        self.logger.removeFilter(raising)
+        with bough.branch("b") as b:
+            b.add(time.sleep, 100).interrupt("two")
+        self.one("posted", reason="two")
+        self.assertIs(told[0], ZeroDivisionError)
+
+    def test_arguments(self):
+        for wrong in (3, object(), b"bough"):
+            with self.assertRaisesRegex(TypeError, r"log_to\(\) logger must be"):
+                bough.log_to(wrong)
+        with self.assertRaisesRegex(ValueError, r"log_to\(\) level must be a level's name or number, got 'LOUD'"):
+            bough.log_to(level="LOUD")
+        with self.assertRaises(ValueError):
+            bough.log_to(rate=0)
+
+
+def _a_record():
+    """Some record."""
+    with bough.branch("r") as b:
+        b.interrupt("some")
+        record = bough.reason()
+        b.clear_interrupt()
+    return record
+
+
+AT_THE_END = """
+import bough, logging, sys, time
+class Handler(logging.StreamHandler):
+    def emit(self, record):
+        if sys.argv[1] == "hang":
+            time.sleep(1000)
+        time.sleep(0.01)
+        super().emit(record)
+logging.basicConfig(handlers=[Handler(sys.stdout)], level=1, format="%(bough_event)s %(bough_reason)s")
+bough.log_to()
+with bough.branch("b") as b:
+    for number in range(10):
+        b.add(time.sleep, 100).interrupt(str(number))
+time.sleep(0.1)
+"""
+
+FORKED = """
+import bough, logging, os, sys, time
+logging.basicConfig(stream=sys.stdout, level=1, format="%(process)d %(bough_event)s %(bough_reason)s")
+bough.log_to()
+def once(reason):
+    with bough.branch("b") as b:
+        b.add(time.sleep, 100).interrupt(reason)
+once("parent")
+pid = os.fork()
+if pid == 0:
+    once("child")
+    print(f"{os.getpid()} was the child", flush=True)
+    sys.exit()
+os.waitpid(pid, 0)
+"""
+
+
+class Processes(unittest.TestCase):
+    def test_the_end(self):
+        """what waits is written before the interpreter ends"""
+        process = run("-c", AT_THE_END, "write")
+        self.assertEqual((process.out.count("posted"), process.err), (10, ""), str(process))
+
+    def test_the_end_with_a_handler_that_hangs(self):
+        """the interpreter ends all the same, and what is lost is said"""
+        process = run("-c", AT_THE_END, "hang")
+        self.assertRegex(process.err, r"^bough: the log's handlers have not written \d+ records in 2 s: they are lost\n$")
+        self.assertEqual(process.status, 0)
+
+    def test_fork(self):
+        """a forked process logs its own"""
+        process = run("-W", "ignore", "-c", FORKED)
+        lines = process.out.splitlines()
+        child = next(line for line in lines if line.endswith("was the child")).split()[0]
+        self.assertIn(f"{child} posted child", lines, str(process))
+        self.assertNotIn(f"{child} posted parent", lines, str(process))
+
+    def test_the_log_is_no_thread_of_the_program(self):
+        """SIGTERM ends the threads, and is logged"""
+        script = "import bough, logging, time\nlogging.basicConfig(level=1, format='%(message)s')\nbough.log_to()\nprint('in', flush=True)\ntime.sleep(100)"
+        with Process("-c", script) as process:
+            process.until("in")
+            process.process.send_signal(signal.SIGTERM)
+            process.end()
+        self.assertEqual(process.status, -signal.SIGTERM, str(process))
+        self.assertIn("signal posted to all threads: SIGTERM", process.err)
+
+
+HELD = """
+import bough, ctypes, sys
+bough.dump_on_signal(10, sys.stdout)
+with bough.branch("held"):
+    print("in", flush=True)
+    ctypes.PyDLL(None).sleep(1000)
+"""
+
+
+class DumpOnSignal(unittest.TestCase):
+    def dumped(self, *arguments, **options):
+        with tempfile.TemporaryFile() as file:
+            bough.dump_on_signal(signal.SIGUSR1, file, *arguments, **options)
+            self.addCleanup(bough.dump_on_signal_undo, signal.SIGUSR1)
+            signal.raise_signal(signal.SIGUSR1)
+            self.assertIs(bough.dump_on_signal_undo(signal.SIGUSR1), True)
+            self.assertIs(bough.dump_on_signal_undo(signal.SIGUSR1), False)
+            file.seek(0)
+            return file.read().decode()
+
+    def test_all_threads(self):
+        """a signal writes the tree to a file"""
+        with bough.branch("open"):
+            text = self.dumped()
+        self.assertIn("branch open", text)
+        self.assertTrue(text.endswith("==== end ====\n"))
+
+    def test_one_thread(self):
+        """with all_threads=False, only the thread that the signal reaches"""
+        text = self.dumped(all_threads=False)
+        self.assertNotIn("the tree", text)
+        self.assertIn(f"({threading.get_native_id()})", text)
+
+    def test_chain(self):
+        """with chain=True the handler from before runs, be it Python's"""
+        seen = []
+        before = signal.signal(signal.SIGUSR1, lambda signo, frame: seen.append(signo))
+        self.addCleanup(signal.signal, signal.SIGUSR1, before)
+        self.dumped()
+        self.assertEqual(seen, [])
+        self.dumped(chain=True)
+        until(lambda: seen == [signal.SIGUSR1], "the handler")
+
+    def test_the_gil_is_held(self):
+        """it needs no GIL"""
+        with Process("-c", HELD) as process:
+            process.until("^in$")
+            process.process.send_signal(signal.SIGUSR1)
+            process.until("branch held")
+            process.until("==== end ====")
+
+    def test_errors(self):
+        """as faulthandler.register() has them"""
+        for wrong in signal.SIGKILL, signal.SIGSEGV, signal.SIGURG:
+            with self.assertRaisesRegex(RuntimeError, f"^signal {wrong:d} can't be registered"):
+                bough.dump_on_signal(wrong)
+        for wrong in 0, -1, signal.NSIG:
+            with self.assertRaises(ValueError):
+                bough.dump_on_signal(wrong)
+        with self.assertRaises(TypeError):
+            bough.dump_on_signal("USR1")
+        with self.assertRaisesRegex(TypeError, r"dump_on_signal\(\) file must be"):
+            bough.dump_on_signal(signal.SIGUSR1, "a path")
+        with self.assertRaises(OSError):
+            bough.dump_on_signal(signal.SIGUSR1, -1)
+        stderr, sys.stderr = sys.stderr, None
+        try:
+            with self.assertRaisesRegex(RuntimeError, "sys.stderr is None"):
+                bough.dump_on_signal(signal.SIGUSR1)
+        finally:
+            sys.stderr = stderr

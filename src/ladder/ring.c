@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+#include "ladder/ring.h"
+#include <string.h>
+#include <time.h>
+#include "base/clock.h"
+#include "ladder/helper_threads.h"
+
+static struct bo_ring_item *item_at(const struct bo_ring *ring, uint32_t count)
+{
+    return (void *)((char *)ring->items + ring->size * (count % ring->room));
+}
+
+/* The item that is read next, if it has been filled in. */
+static struct bo_ring_item *next_item(const struct bo_ring *ring)
+{
+    uint32_t next = bo_load_seq(&ring->read);
+    struct bo_ring_item *i = item_at(ring, next);
+    return next != bo_load_seq(&ring->written) && bo_load_seq(&i->ready) == next + 1 ? i : NULL;
+}
+
+/* One thread hands out at a time. A thread that finds another one at it leaves its item to that one, which looks again
+ * before it ends: no item stays behind. */
+static void hand_all_out(void *argument)
+{
+    struct bo_ring *ring = argument;
+    bo_store_seq(&ring->announced, 0);
+    while (next_item(ring) && !bo_swap_seq(&ring->handing_out, 1)) {
+        struct bo_ring_item *i = next_item(ring);
+        if (i) {
+            _Alignas(max_align_t) char copy[BO_RING_ITEM_MOST];
+            memcpy(copy, i, ring->size);
+            bo_add_seq(&ring->read, 1);
+            ring->hand_out(copy);
+        }
+        bo_store_seq(&ring->handing_out, 0);
+    }
+}
+
+void *bo_ring_claim(struct bo_ring *ring)
+{
+    uint32_t next = bo_load_seq(&ring->written);
+    do
+        if (next - bo_load_seq(&ring->read) >= ring->room)
+            return NULL;
+    while (!bo_cas_seq(&ring->written, &next, next + 1));
+    struct bo_ring_item *i = item_at(ring, next);
+    i->number = next + 1;
+    return i;
+}
+
+/* One job for all that comes before it begins: a burst must not take the jobs that the ladder's rungs need. */
+void bo_ring_announce(struct bo_ring *ring, void *item)
+{
+    struct bo_ring_item *i = item;
+    bo_store_seq(&i->ready, i->number);
+    if (!bo_swap_seq(&ring->announced, 1) && !bo_help_later(hand_all_out, ring))
+        bo_store_seq(&ring->announced, 0); /* by the next one */
+}
+
+static bool is_drained(const struct bo_ring *ring, bool handed_out)
+{
+    return bo_load_seq(&ring->written) == bo_load_seq(&ring->read) && !(handed_out && bo_load_seq(&ring->handing_out));
+}
+
+void bo_ring_drain(const struct bo_ring *ring, int64_t until, bool handed_out)
+{
+    const struct timespec moment = {0, 2000000};
+    while (bo_clock() < until && !is_drained(ring, handed_out))
+        nanosleep(&moment, NULL);
+}
+
+void bo_ring_after_fork(struct bo_ring *ring)
+{
+    bo_store_relaxed(&ring->read, bo_load_relaxed(&ring->written));
+    bo_store_relaxed(&ring->handing_out, 0);
+    bo_store_relaxed(&ring->announced, 0);
+}
+
+void bo_ring_copy_text(char *to, size_t size, const char *from)
+{
+    size_t n = from ? strnlen(from, size - 1) : 0;
+    if (n)
+        memcpy(to, from, n);
+    to[n] = '\0';
+}

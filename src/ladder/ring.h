@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A ring of reports: any thread and any signal handler puts one in without waiting, a helper thread hands them out, in
+ * order and one at a time (rules 39, 40). A report that is handed out may hang: then the ring fills, and nothing else
+ * waits.
+ */
+#ifndef BO_LADDER_RING_H
+#define BO_LADDER_RING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/atomic.h"
+
+/* What each item begins with. */
+struct bo_ring_item {
+    _Atomic uint32_t ready; /* its number, when it has been filled in */
+    uint32_t number;
+};
+
+enum { BO_RING_ITEM_MOST = 2048 };
+
+struct bo_ring {
+    void *items; /* `room` items of this size, at most BO_RING_ITEM_MOST */
+    size_t size;
+    uint32_t room;
+    void (*hand_out)(void *item); /* with a copy */
+
+    _Atomic uint32_t written, read; /* counts; their difference is what waits */
+    _Atomic uint32_t handing_out, announced;
+};
+
+/* An item to be filled in, and then announced; NULL: the ring is full. Without a helper it waits for the first one.
+ * [signal] */
+void *bo_ring_claim(struct bo_ring *ring);
+void bo_ring_announce(struct bo_ring *ring, void *item);
+/* Wait, at most until `until`, for all that waits to be taken out; with `handed_out`, for the calls to return, too. */
+void bo_ring_drain(const struct bo_ring *ring, int64_t until, bool handed_out);
+/* In a forked child: what waits is the parent's. */
+void bo_ring_after_fork(struct bo_ring *ring);
+
+/* Text for an item, cut to its size. NULL is "". */
+void bo_ring_copy_text(char *to, size_t size, const char *from);
+
+#endif
