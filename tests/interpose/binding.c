@@ -1,37 +1,36 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * What a binding for an interpreter needs: a hook on a symbol of its own in one object, an errno of its own for each thread, and
- * to be told of each cut, on the thread, before the foreign code goes on. By bough's patcher alone, and its looking again: the
- * extension module (extension.c) is loaded when all is set.
- */
+/* What a language binding needs: a hook on one of its symbols in one object, a chosen errno for each thread, and a
+ * notification of each interrupted call, on the thread, before the foreign code continues. bough's patcher provides all
+ * of that, also for objects that are loaded later: the extension module (extension.c) is loaded after everything is set
+ * up. */
 #include "victims.h"
 #include <fcntl.h>
 #include <poll.h>
 
-/* ---- the interpreter -------------------------------------------------------------------------------------------- */
+/* ---- the interpreter --------------------------------------------------------------------------------------------- */
 
 int host_check(void);
 
 static _Thread_local int asked;
 
-/* Nothing was signalled: go on. */
+/* No signal has arrived: continue. */
 int host_check(void)
 {
     asked++;
     return 0;
 }
 
-/* ---- the binding ------------------------------------------------------------------------------------------------ */
+/* ---- the binding ------------------------------------------------------------------------------------------------- */
 
 static _Thread_local struct binding {
-    int cuts, raised, checks; /* told of, and taken up by the hook */
+    int cuts, raised, checks; /* interrupted calls, exceptions that the hook has raised, calls of the hook */
     int pending;              /* an exception is to be raised */
     const char *call;
 } binding;
 
 static int (*original_check)(void);
 
-/* Runs the binding's code: it makes the interpreter's exception of the record. */
+/* The binding's code: makes an exception of the interpreter from the record. */
 static int on_cut(void *argument, const struct bough_cut *cut)
 {
     CHECK_EQ(*(int *)argument, 4711);
@@ -41,7 +40,7 @@ static int on_cut(void *argument, const struct bough_cut *cut)
     CHECK(strstr(cut->object, "/libextension.so"));
     CHECK(cut->why);
     CHECK_STR(cut->why->reason, "test");
-    CHECK_ERR(bough_check(), ECANCELED); /* it may call bough */
+    CHECK_ERR(bough_check(), ECANCELED); /* the callback may call bough */
     binding.cuts++;
     binding.pending = 1;
     binding.call = cut->call;
@@ -76,7 +75,7 @@ static void choose_errno(void)
     CHECK_EQ(bough_foreign_set(&ways), 0);
 }
 
-/* ---- a script --------------------------------------------------------------------------------------------------- */
+/* ---- a script ---------------------------------------------------------------------------------------------------- */
 
 typedef int wait_fn(int fd);
 
@@ -99,7 +98,7 @@ static struct script {
     struct t_thread thread;
 } script;
 
-/* Each wait is interrupted from outside, raises, and the next one waits anew. */
+/* Each wait is interrupted from outside and raises; the next one waits again. */
 static void *run_script(void *unused)
 {
     script.self = bough_self();
@@ -114,7 +113,7 @@ static void *run_script(void *unused)
         }
         CHECK_EQ(result, -1);
         CHECK_STR(binding.call, "poll");
-        CHECK_EQ(bough_clear(NULL), 1); /* the exception carries it now */
+        CHECK_EQ(bough_clear(NULL), 1); /* the exception carries the interrupt now */
     }
     CHECK_EQ(binding.cuts, ROUNDS);
     CHECK_EQ(binding.raised, ROUNDS);
@@ -124,11 +123,11 @@ static void *run_script(void *unused)
     return unused;
 }
 
-TEST(each_cut_becomes_an_exception_of_the_interpreters)
+TEST(each_interrupted_call_becomes_an_exception_of_the_interpreter)
 {
     void *object;
     bough_hook_t *hook = bind_it();
-    script.wait = load_extension(&object); /* by then all is set */
+    script.wait = load_extension(&object); /* loaded after everything is set up */
     CHECK_EQ(pipe(script.fds), 0);
     t_spawn(&script.thread, run_script, NULL);
     t_gate_wait(&script.known);
@@ -149,9 +148,9 @@ TEST(each_cut_becomes_an_exception_of_the_interpreters)
     dlclose(object);
 }
 
-/* ---- whom it does not concern ------------------------------------------------------------------------------------ */
+/* ---- other threads and objects ----------------------------------------------------------------------------------- */
 
-/* A thread that has chosen nothing gets ECANCELED, and nobody is told. */
+/* A thread that has chosen no errno gets ECANCELED, and no callback runs. */
 static void *run_plain(void *unused)
 {
     int result = 0;
@@ -166,7 +165,7 @@ static void *run_plain(void *unused)
     return unused;
 }
 
-TEST(another_thread_has_its_own_errno)
+TEST(another_thread_keeps_the_default_errno)
 {
     void *object;
     struct t_thread thread;
@@ -183,12 +182,12 @@ TEST(another_thread_has_its_own_errno)
     dlclose(object);
 }
 
-TEST(other_objects_call_the_interpreter_and_the_hook_can_be_taken_back)
+TEST(other_objects_call_the_interpreter_and_the_hook_can_be_removed)
 {
     void *object;
     bough_hook_t *hook = bind_it();
     wait_fn *wait = load_extension(&object);
-    CHECK_EQ(host_check(), 0); /* the program's own call */
+    CHECK_EQ(host_check(), 0); /* a call by the program */
     CHECK_EQ(asked, 1);
     CHECK_EQ(binding.checks, 0);
     CHECK_EQ(bough_unhook(hook), 0);
@@ -198,7 +197,7 @@ TEST(other_objects_call_the_interpreter_and_the_hook_can_be_taken_back)
     BOUGH_FOREIGN
     {
         CHECK_EQ(bough_interrupt(bough_self(), "test"), 0);
-        CHECK_EQ(wait(script.fds[0]), 1); /* cut once; host_check() says that it may go on */
+        CHECK_EQ(wait(script.fds[0]), 1); /* interrupted once; host_check() then lets the wait continue */
     }
     CHECK_EQ(binding.cuts, 1);
     CHECK_EQ(asked, 2);

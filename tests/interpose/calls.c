@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* This program's own calls of libc play the foreign code's part. Rule 22. */
+/* This program's calls of libc play the part of foreign code. Rule 22. */
 #include <bough.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -36,7 +36,7 @@ static int reads_in_a_region(void *argument)
             error = errno;
     }
     CHECK_EQ(error, EINTR);
-    CHECK_ERR(bough_check(), ECANCELED); /* it stays */
+    CHECK_ERR(bough_check(), ECANCELED); /* the record stays */
     return ECANCELED;
 }
 
@@ -65,21 +65,21 @@ static void interrupt_a_child(bough_fn *fn, unsigned foreign)
     close(p.in);
 }
 
-TEST(a_call_in_a_region_is_cut)
+TEST(a_call_in_a_region_is_interrupted)
 {
     CHECK(bough_interpose((const char *const[]){"", NULL}, 0) > 0);
     interrupt_a_child(reads_in_a_region, 0);
 }
 
-TEST(a_child_can_take_part_from_its_start)
+TEST(a_child_can_be_opted_in_from_its_start)
 {
     CHECK(bough_interpose((const char *const[]){"", NULL}, 0) > 0);
     interrupt_a_child(reads_from_its_start, 1);
 }
 
-/* ---- what is not able to block is not cut; what has had an effect returns it ---------------------------------- */
+/* ---- a call that can't block is not interrupted; a call that has had an effect returns it ------------------------ */
 
-/* With an interrupt due, and not told of yet. */
+/* While an interrupt is due that no call has met yet. */
 #define DUE_IN_FOREIGN_CODE(call, result)                   \
     do {                                                    \
         CHECK_EQ(bough_interrupt(bough_self(), "test"), 0); \
@@ -91,7 +91,7 @@ TEST(a_child_can_take_part_from_its_start)
         CHECK_EQ(bough_clear(NULL), 1);                     \
     } while (0)
 
-TEST(what_can_not_block_is_not_cut)
+TEST(a_call_that_cannot_block_is_not_interrupted)
 {
     char byte;
     int sockets[2], status = 0, file = open("/proc/uptime", O_RDONLY);
@@ -117,7 +117,7 @@ TEST(what_can_not_block_is_not_cut)
     close(file);
 }
 
-TEST(why_it_could_not_block_stays_its_own_error)
+TEST(a_call_that_cannot_block_keeps_its_error)
 {
     char byte;
     struct pipe_pair p = new_pipe();
@@ -134,10 +134,10 @@ TEST(why_it_could_not_block_stays_its_own_error)
     close(p.in);
 }
 
-/* ---- a plain longjmp() out of a call: an old library's way to have a timeout ------------------------------------ */
+/* ---- a plain longjmp() out of a call, by which old libraries implement a timeout --------------------------------- */
 
 static sigjmp_buf out;
-static struct t_gate next_is_the_call; /* before it the thread sleeps, too: until the ticker runs */
+static struct t_gate next_is_the_call; /* before that the thread also sleeps, until the ticker runs */
 
 static void jump(int signo)
 {
@@ -160,7 +160,7 @@ static void *jumps_out(void *calls_first)
         CHECK_EQ(bough_interrupt(bough_self(), "test"), 0);
         CHECK_ERR(bough_check(), ECANCELED);
         for (int i = 0; i < 3; i++)
-            CHECK_ERR(bough_usleep(1000), ECANCELED); /* bough's own fails each time */
+            CHECK_ERR(bough_usleep(1000), ECANCELED); /* bough's calls fail each time */
         CHECK_ERR(t_poll_silent(1000), EINTR);
         CHECK_EQ(poll(NULL, 0, 1), 0);
         CHECK_EQ(bough_clear(NULL), 1);
@@ -179,17 +179,17 @@ static void jump_out(void *calls_first)
     t_join(&thread);
 }
 
-TEST(a_plain_jump_out_of_a_call_leaves_the_thread_taking_part)
+TEST(a_plain_longjmp_out_of_a_call_leaves_the_thread_opted_in)
 {
     jump_out(&out);
 }
 
-TEST(a_plain_jump_out_of_a_call_is_found_out_by_a_check)
+TEST(a_plain_longjmp_out_of_a_call_is_detected_by_a_check)
 {
     jump_out(NULL);
 }
 
-/* Not so one on top of it. */
+/* A nested call does not detect the jump. */
 static int fds[2];
 static _Atomic ssize_t got;
 
@@ -208,14 +208,14 @@ static void *is_called_on_top(void *argument)
     BOUGH_FOREIGN
     {
         t_gate_open(&next_is_the_call);
-        CHECK_ERR(poll(NULL, 0, -1), EINTR); /* poll() is not begun again, for no handler */
+        CHECK_ERR(poll(NULL, 0, -1), EINTR); /* poll() is restarted after no handler */
         CHECK_EQ(got, 1);
         CHECK_ERR(t_poll_silent(-1), EINTR);
     }
     return NULL;
 }
 
-TEST(a_call_in_a_handler_on_top_of_another_is_libcs)
+TEST(a_call_in_a_handler_that_has_interrupted_another_call_goes_to_libc)
 {
     bough_thread *self = NULL;
     struct t_thread thread;

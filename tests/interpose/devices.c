@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* An ioctl() of foreign code at which the kernel would spin is left alone. Rule 46. (tests/calls has one that is interrupted.) */
+/* An ioctl() of foreign code in which a signal would make the kernel spin is not interrupted. Rule 46. (tests/calls has
+ * an ioctl() that is interrupted.) */
 #include <bough.h>
 #include <pty.h>
 #include <string.h>
@@ -32,7 +33,7 @@ static void *writes(void *terminal)
     return NULL;
 }
 
-/* libc's numbers, and those that no libc's header has everywhere: TCGETS2, TCSETSW2, TCSETSF2. */
+/* libc's numbers, and those that libc's headers lack on some machines: TCGETS2, TCSETSW2, TCSETSF2. */
 #define GET2 ((bough_ioctl_request)0x802C542A)
 #define SET_AND_WAIT2 ((bough_ioctl_request)0x402C542C)
 #define SET_AND_FLUSH2 ((bough_ioctl_request)0x402C542D)
@@ -51,7 +52,7 @@ static int sets(void *argument)
     {
         CHECK_EQ(ioctl(terminal, requests.set, settings), 0);
     }
-    CHECK_ERR(bough_check(), ECANCELED); /* it stays */
+    CHECK_ERR(bough_check(), ECANCELED); /* the record stays */
     return ECANCELED;
 }
 
@@ -59,12 +60,12 @@ static void interrupt_it(int terminal)
 {
     BOUGH_BRANCH(b, .collect = 1) {
         bough_thread *child =
-            bough_add(b, sets, (bough_resource){.value = &terminal}); /* closed by the test, after all */
+            bough_add(b, sets, (bough_resource){.value = &terminal}); /* no destructor: the test closes the terminal */
         CHECK(child != NULL);
         t_until(tid != 0);
         t_until_blocked(tid);
         CHECK_EQ(bough_interrupt(child, "stop"), 0);
-        t_until_blocked(tid); /* still */
+        t_until_blocked(tid); /* still blocked */
         CHECK_EQ(tcflow(terminal, TCOON), 0);
         CHECK_EQ(bough_join(child), 0);
     }
@@ -89,17 +90,17 @@ static void is_left_alone(bough_ioctl_request get, bough_ioctl_request set)
     close(user);
 }
 
-TEST(a_request_that_spins_at_signals_is_left_alone)
+TEST(tcsetsw_is_not_interrupted)
 {
     is_left_alone(TCGETS, TCSETSW);
 }
 
-TEST(also_one_with_the_speeds)
+TEST(tcsetsw2_is_not_interrupted)
 {
     is_left_alone(GET2, SET_AND_WAIT2);
 }
 
-TEST(also_one_that_flushes_the_input)
+TEST(tcsetsf_is_not_interrupted)
 {
     is_left_alone(GET2, SET_AND_FLUSH2);
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* An extension module of the interpreter that tests/interpose/binding.c plays: waits, and asks the interpreter whether to go
- * on, as such modules do after an EINTR. */
+/* An extension module of the interpreter that tests/interpose/binding.c plays: waits, and after an EINTR asks the
+ * interpreter whether to continue, as such modules do. */
 #include <errno.h>
 #include <poll.h>
 
 int host_check(void);
 int extension_wait(int fd);
 
-/* 1: there is something to read; -1: the interpreter says no; -2: another error. */
+/* Returns 1 if there is something to read, -1 if the interpreter's check fails, -2 for another error. */
 int extension_wait(int fd)
 {
     for (;;) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Preloaded in front of libc: somebody else who stands in for read(). */
+/* Preloaded before libc: another library that replaces read(). */
 #include <sys/syscall.h>
 #include <unistd.h>
 

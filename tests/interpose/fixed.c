@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A program at a fixed address (-no-pie) that takes read()'s address: the address is one in its own table of jumps, and what
- * is loaded gets that for read() too, where its own table has addresses only (-fno-plt).
- */
+/* A program at a fixed address (-no-pie) that takes read()'s address: that is an address in the program's jump table
+ * (PLT), and libraries whose tables hold only addresses (-fno-plt) get the same address for read(). */
 #include "victims.h"
 
-/* In code: an address in data is libc's. */
+/* The address has to be taken in code: in data it would be libc's. */
 __attribute__((noinline)) static read_fn *own_read(void)
 {
     return read;
@@ -18,11 +16,11 @@ static bool is_own(uintptr_t address)
     return info.dli_fbase == here.dli_fbase;
 }
 
-TEST(the_programs_own_address_for_a_function_is_no_strangers)
+TEST(the_programs_address_for_a_function_is_recognised)
 {
     void *object = load("noplt");
     if (!is_own((uintptr_t)own_read()))
-        SKIP("this program has no address of its own for it");
+        SKIP("this program has no separate address for read()");
     CHECK(bough_interpose((const char *const[]){"libvictim-noplt.so", NULL}, 0) > 0);
     uintptr_t *at = slot_of("libvictim-noplt", "read").at, ours = *at;
     CHECK_EQ(slot_of("libvictim-noplt", "read").state, BOUGH_SLOT_INTERPOSED);
@@ -39,7 +37,7 @@ TEST(the_program_is_patched_too)
     void *object = load("noplt");
     CHECK(bough_interpose(NULL, 0) > 0);
     CHECK_EQ(is_cut(reader_of(object)), true);
-    CHECK_EQ(is_cut(own_read()), true); /* by its own jump */
+    CHECK_EQ(is_cut(own_read()), true); /* by the program's jump table */
     CHECK_EQ(bough_interpose_undo(), 0);
     CHECK_EQ(is_cut(reader_of(object)), false);
     CHECK_EQ(is_cut(own_read()), false);
@@ -64,7 +62,7 @@ static pid_t hook_parent(void)
     return original();
 }
 
-TEST(a_hook_calls_the_function_and_not_the_programs_jump_to_itself)
+TEST(a_hook_calls_the_function_and_not_the_programs_jump_to_the_hook)
 {
     static const char *const kinds[] = {"noplt", "now"};
     bough_code *real = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* gethostbyname() and its kin, as foreign code calls them. */
+/* gethostbyname() and related functions, called by foreign code. */
 #include "harness.h"
 
 #ifdef __GLIBC__
@@ -75,12 +75,12 @@ static void cut_one(bool reentrant)
     t_until(helpers() == 0);
 }
 
-TEST(a_hanging_gethostbyname_is_cut)
+TEST(a_hanging_gethostbyname_is_interrupted)
 {
     cut_one(false);
 }
 
-TEST(a_hanging_gethostbyname_r_is_cut)
+TEST(a_hanging_gethostbyname_r_is_interrupted)
 {
     cut_one(true);
     CHECK_EQ(caller.code, ECANCELED);
@@ -98,21 +98,21 @@ static void answer_one(bool reentrant)
     CHECK_STR(caller.address, "192.0.2.9");
 }
 
-TEST(an_answer_comes_to_memory_of_the_threads_own)
+TEST(an_answer_is_stored_in_memory_of_the_thread)
 {
     answer_one(false);
 }
 
-TEST(an_answer_comes_to_the_callers_memory)
+TEST(an_answer_is_stored_in_the_callers_memory)
 {
     answer_one(true);
 }
 
 #else
 
-TEST(the_older_resolver)
+TEST(the_older_resolver_functions_are_interrupted)
 {
-    SKIP("musl's is left alone");
+    SKIP("musl's resolver is not replaced");
 }
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 22: foreign code leaves its calls by a plain siglongjmp() out of a signal's handler, and makes others. */
+/* Rule 22: foreign code leaves its calls by a plain siglongjmp() out of a signal handler, and makes further calls. */
 #include <bough.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -22,7 +22,7 @@ static void jump(int signo)
     siglongjmp(out, signo);
 }
 
-/* Its frames lie below that of the call that was left. */
+/* Its frames lie further down the stack than that of the call that was left. */
 __attribute__((noinline)) static int read_deeper(int fd, int depth)
 {
     volatile char space[4096] = {0};
@@ -67,7 +67,7 @@ TEST(after_a_jump_a_call_further_down_the_stack_is_interrupted)
     close(fds[1]);
 }
 
-/* ---- out of a handler of the ladder, which runs at such a call ---------------------------------------------------- */
+/* ---- out of a handler of the ladder that runs in such a call ----------------------------------------------------- */
 
 static int handled;
 
@@ -79,7 +79,7 @@ static int jump_out_once(struct bough_incident *incident, void *unused)
     siglongjmp(out, incident->rung);
 }
 
-TEST(after_a_handler_of_the_ladder_has_jumped_out_of_a_call_the_next_is_interrupted)
+TEST(after_a_handler_of_the_ladder_has_jumped_out_of_a_call_the_next_call_is_interrupted)
 {
     struct bough_ladder ladder = {.time[BOUGH_RUNG_FLAG] = BOUGH_MS(1)};
     char byte;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The patcher: what it does to objects of each sort, and what it leaves alone. */
+/* The patcher: which slots it changes in objects of each kind, and which it leaves alone. */
 #define _GNU_SOURCE
 #include "victims.h"
 #include <link.h>
@@ -10,7 +10,7 @@
 static const char *const styles[] = {"now", "lazy", "noplt", "partial", "runpath"};
 enum { STYLES = sizeof styles / sizeof *styles };
 
-/* ---- its memory ------------------------------------------------------------------------------------------------ */
+/* ---- an object's memory ------------------------------------------------------------------------------------------ */
 
 enum { MEMORY = 1 << 16, RIGHTS = 1 << 13 };
 
@@ -70,7 +70,7 @@ static void must_equal(const struct picture *a, const struct picture *b, bool me
         CHECK(a->size == b->size && memcmp(a->memory, b->memory, a->size) == 0);
 }
 
-TEST(each_style_is_patched_and_undone_to_the_byte)
+TEST(each_kind_of_object_is_patched_and_restored_exactly)
 {
     needs_calls_of_libc();
     for (int i = 0; i < STYLES; i++) {
@@ -96,21 +96,21 @@ TEST(each_style_is_patched_and_undone_to_the_byte)
     }
 }
 
-TEST(what_is_loaded_later_takes_part)
+TEST(objects_that_are_loaded_later_are_patched)
 {
     needs_calls_of_libc();
     CHECK(bough_interpose(NULL, 0) > 0);
-    void *object = load("now"); /* by this program's dlopen(), which is stood in for */
+    void *object = load("now"); /* by this program's dlopen(), which bough has replaced */
     CHECK_EQ(is_cut(reader_of(object)), true);
     CHECK_EQ(dlclose(object), 0);
     CHECK(bough_interpose_undo() == 0);
     CHECK(bough_interpose((const char *const[]){"libvictim-*", NULL}, 0) >= 0);
-    object = load("lazy"); /* by one that is not: found when the region begins */
+    object = load("lazy"); /* by a dlopen() that bough has not replaced: the object is found when the region begins */
     CHECK_EQ(is_cut(reader_of(object)), true);
     CHECK_EQ(dlclose(object), 0);
 }
 
-TEST(loaded_only_leaves_alone_what_is_loaded_later)
+TEST(with_loaded_only_later_objects_are_not_patched)
 {
     needs_calls_of_libc();
     void *first = load("now");
@@ -122,7 +122,7 @@ TEST(loaded_only_leaves_alone_what_is_loaded_later)
     dlclose(second);
 }
 
-TEST(bad_input)
+TEST(invalid_arguments_are_refused)
 {
     CHECK_ERR(bough_interpose(NULL, 4), EINVAL);
     CHECK_ERR(bough_interposed(NULL, NULL), EINVAL);
@@ -134,7 +134,7 @@ TEST(bad_input)
     CHECK_EQ(bough_interpose_undo(), 0);
 }
 
-/* ---- somebody else's -------------------------------------------------------------------------------------------- */
+/* ---- slots of other patchers ------------------------------------------------------------------------------------- */
 
 static ssize_t others_read(int fd, void *buffer, size_t size)
 {
@@ -144,13 +144,13 @@ static ssize_t others_read(int fd, void *buffer, size_t size)
     return 77;
 }
 
-/* As another patcher would. "partial" has slots that can be written. */
+/* Changes a slot as another patcher would. "partial" has writable slots. */
 static void take(uintptr_t *at)
 {
     *at = (uintptr_t)others_read;
 }
 
-TEST(a_slot_that_somebody_else_has_taken_is_left_alone_and_named)
+TEST(a_slot_that_another_patcher_has_taken_is_left_alone_and_named)
 {
     void *object = load("partial");
     const char *const name[] = {"libvictim-partial.so", NULL};
@@ -167,7 +167,7 @@ TEST(a_slot_that_somebody_else_has_taken_is_left_alone_and_named)
     dlclose(object);
 }
 
-TEST(undoing_leaves_alone_what_was_taken_over_ours)
+TEST(undoing_leaves_alone_slots_that_were_taken_afterwards)
 {
     void *object = load("partial");
     CHECK(bough_interpose((const char *const[]){"libvictim-partial.so", NULL}, 0) > 0);
@@ -177,8 +177,8 @@ TEST(undoing_leaves_alone_what_was_taken_over_ours)
     dlclose(object);
 }
 
-/* What the loader does that was binding the slot when we came: it writes libc's own address over ours. */
-TEST(a_slot_that_was_being_bound_is_ours_in_the_end)
+/* As the loader does if it is binding the slot while bough patches it: it writes libc's address over bough's. */
+TEST(a_slot_that_was_being_bound_is_patched_in_the_end)
 {
     needs_calls_of_libc();
     void *object = load("lazy");
@@ -186,13 +186,13 @@ TEST(a_slot_that_was_being_bound_is_ours_in_the_end)
     struct looked_for l = slot_of("libvictim-lazy", "read");
     CHECK_EQ(l.state, BOUGH_SLOT_INTERPOSED);
     *l.at = (uintptr_t)dlsym(RTLD_DEFAULT, "read");
-    CHECK_EQ(is_cut(reader_of(object)), true); /* seen when the region begins */
+    CHECK_EQ(is_cut(reader_of(object)), true); /* noticed when the region begins */
     CHECK_EQ(bough_interpose_undo(), 0);
     CHECK_EQ(is_cut(reader_of(object)), false);
     dlclose(object);
 }
 
-/* ---- the report ---------------------------------------------------------------------------------------------------- */
+/* ---- the report -------------------------------------------------------------------------------------------------- */
 
 static int visits;
 static pid_t reporter;
@@ -210,7 +210,7 @@ static void fork_and_load(void *unused, const struct bough_slot *slot)
         _exit(bough_interpose_rescan() > 0 && bough_interposed(look, &l) > 0 ? 0 : 1);
 }
 
-TEST(who_is_told_may_fork_and_load_and_patch)
+TEST(the_report_function_may_fork_and_load_and_patch)
 {
     int status;
     CHECK(bough_interpose((const char *const[]){"", NULL}, 0) > 0);
@@ -221,7 +221,7 @@ TEST(who_is_told_may_fork_and_load_and_patch)
     CHECK_EQ(bough_interpose_undo(), 0);
 }
 
-/* ---- hooks: what a binding of an interpreter does ------------------------------------------------------------------ */
+/* ---- hooks, as a language binding sets them ---------------------------------------------------------------------- */
 
 static int hooked;
 static read_fn *original;
@@ -237,7 +237,7 @@ static bough_code *code(read_fn *fn)
     return (bough_code *)(uintptr_t)fn;
 }
 
-TEST(a_hook_in_one_object_is_interruptible_and_undone)
+TEST(a_hook_in_one_object_is_interruptible_and_can_be_undone)
 {
     needs_calls_of_libc();
     void *one = load("now"), *other = load("lazy");
@@ -245,7 +245,7 @@ TEST(a_hook_in_one_object_is_interruptible_and_undone)
     bough_hook_t *hook = bough_hook("libvictim-now.so", "read", code(hooked_read), &real);
     CHECK(hook);
     original = (read_fn *)real;
-    CHECK_EQ(is_cut(reader_of(one)), true); /* by the stand-in that it calls */
+    CHECK_EQ(is_cut(reader_of(one)), true); /* by bough's function, which the hook calls */
     CHECK_EQ(hooked, 1);
     CHECK_EQ(is_cut(reader_of(other)), false);
     CHECK_EQ(hooked, 1);
@@ -258,7 +258,7 @@ TEST(a_hook_in_one_object_is_interruptible_and_undone)
     CHECK(!bough_hook(NULL, "", code(hooked_read), NULL) && errno == EINVAL);
     CHECK(!bough_hook(NULL, "read", NULL, NULL) && errno == EINVAL);
 
-    CHECK(bough_interpose(NULL, 0) > 0); /* a hook stays on top of it */
+    CHECK(bough_interpose(NULL, 0) > 0); /* the hook stays in place */
     CHECK_EQ(is_cut(reader_of(one)), true);
     CHECK_EQ(hooked, 2);
     CHECK(bough_interpose_undo() > 0);
@@ -272,7 +272,7 @@ TEST(a_hook_in_one_object_is_interruptible_and_undone)
     dlclose(other);
 }
 
-/* ---- many at once ---------------------------------------------------------------------------------------------------- */
+/* ---- many at once ------------------------------------------------------------------------------------------------ */
 
 static _Atomic bool over;
 static _Atomic long loads;
@@ -294,13 +294,13 @@ static void *loads_and_unloads(void *argument)
     return NULL;
 }
 
-TEST_LIMIT(objects_come_and_go_meanwhile, 60)
+TEST_LIMIT(objects_may_be_loaded_and_unloaded_meanwhile, 60)
 {
     needs_calls_of_libc();
     struct t_thread threads[3];
     for (int i = 0; i < 3; i++)
         t_spawn(&threads[i], loads_and_unloads, (void *)(uintptr_t)styles[i]);
-    int rounds = under_qemu() ? 20 : 300; /* where translated code is thrown away with each object */
+    int rounds = under_qemu() ? 20 : 300; /* qemu discards translated code with each object */
     for (int i = 0; i < rounds || loads < 3 * rounds; i++) {
         CHECK(bough_interpose(NULL, 0) > 0);
         CHECK(bough_interpose_rescan() > 0);

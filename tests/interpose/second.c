@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Bough is the second: a library that was preloaded (first.c) stands in for read() already. It keeps what it has, and the
- * report says who it is. */
+/* bough is the second interposer: a preloaded library (first.c) already replaces read(). It keeps read(), and the
+ * report names it. */
 #include <poll.h>
 #include "victims.h"
 
@@ -9,7 +9,7 @@ static _Atomic int *first_reads(void)
     return dlsym(RTLD_DEFAULT, "first_reads");
 }
 
-/* Whether the loader has bound it to him already, or will. */
+/* Whether the loader has already bound the slot to the first library, or will bind it later. */
 static void must_keep(const char *style)
 {
     char name[64];
@@ -25,7 +25,7 @@ static void must_keep(const char *style)
     dlclose(object);
 }
 
-TEST(who_came_first_keeps_his_function_and_is_named)
+TEST(the_first_interposer_keeps_its_function_and_is_named)
 {
     CHECK(first_reads() != NULL);
     must_keep("now");
@@ -34,7 +34,7 @@ TEST(who_came_first_keeps_his_function_and_is_named)
     must_keep("partial");
 }
 
-TEST(the_others_are_ours)
+TEST(other_functions_are_replaced)
 {
     void *object = load("now");
     CHECK(bough_interpose(NULL, 0) > 0);
@@ -51,7 +51,7 @@ TEST(the_others_are_ours)
     dlclose(object);
 }
 
-TEST(a_hook_leaves_his_alone_as_well)
+TEST(a_hook_does_not_replace_the_first_interposers_function)
 {
     void *object = load("now");
     bough_code *original = NULL;

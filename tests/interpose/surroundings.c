@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Interposition where processes are made, and where memory can't be made writable. This program's own calls play the foreign
- * code's part. */
+/* Interposition while processes are created, and where memory can't be made writable. This program's calls play the
+ * part of foreign code. */
 #define _GNU_SOURCE
 #include <bough.h>
 #include <linux/filter.h>
@@ -16,14 +16,14 @@
 
 static const char *const program[] = {"", NULL};
 
-/* ---- vfork() and fork() ----------------------------------------------------------------------------------------- */
+/* ---- vfork() and fork() ------------------------------------------------------------------------------------------ */
 
-/* The child runs on its parent's memory, the word that says "due" included. */
-TEST(a_child_of_vfork_is_not_cut_for_its_parent)
+/* The child runs in its parent's memory, which includes the word with the due bit. */
+TEST(a_child_of_vfork_is_not_interrupted_by_its_parents_record)
 {
     needs_calls_of_libc();
     if (under_qemu())
-        SKIP("qemu-user lets the parent of a vfork() run on");
+        SKIP("under qemu-user the parent of a vfork() does not wait");
     int fds[2], status;
     static volatile ssize_t got;
     CHECK(bough_interpose(program, 0) > 0);
@@ -82,7 +82,7 @@ TEST_LIMIT(a_child_forked_while_another_thread_patches_can_patch, 60)
     t_join(&thread);
 }
 
-/* ---- no right to make a page writable --------------------------------------------------------------------------- */
+/* ---- no right to make a page writable ---------------------------------------------------------------------------- */
 
 /* mprotect() that asks for PROT_WRITE fails. */
 static void forbid_writable(void)
@@ -125,7 +125,7 @@ static void count(void *unused, const struct bough_slot *slot)
     refused += slot->state == BOUGH_SLOT_SKIPPED && strstr(slot->why, "writable") != NULL;
 }
 
-TEST(where_pages_stay_read_only_nothing_is_changed_and_the_report_says_so)
+TEST(where_pages_stay_read_only_nothing_is_changed_and_the_report_names_the_reason)
 {
     forbid_writable();
     CHECK_EQ(bough_interpose(program, 0), 0);
@@ -136,7 +136,7 @@ TEST(where_pages_stay_read_only_nothing_is_changed_and_the_report_says_so)
     CHECK_EQ(bough_interpose_undo(), 0);
 }
 
-TEST(what_can_not_be_put_back_says_so_and_goes_on_working)
+TEST(an_undo_that_fails_is_reported_and_the_functions_keep_working)
 {
     needs_calls_of_libc();
     CHECK(bough_interpose(program, 0) > 0);
@@ -144,10 +144,10 @@ TEST(what_can_not_be_put_back_says_so_and_goes_on_working)
     forbid_writable();
     CHECK_ERR(bough_interpose_undo(), EACCES);
     CHECK_EQ(is_cut(), true);
-    CHECK_ERR(bough_interpose_undo(), EACCES); /* it is not forgotten */
+    CHECK_ERR(bough_interpose_undo(), EACCES); /* the slot is still known to be patched */
 }
 
-/* ---- no right to protect a page again -------------------------------------------------------------------------- */
+/* ---- no right to protect a page again ---------------------------------------------------------------------------- */
 
 /* mprotect() that does not ask for PROT_WRITE fails, in the calling thread. */
 static void *patch_where_nothing_is_protected(void *unused)
@@ -175,7 +175,7 @@ static void count_open(void *unused, const struct bough_slot *slot)
     still_open += slot->state == BOUGH_SLOT_INTERPOSED && slot->why && strstr(slot->why, "protected") != NULL;
 }
 
-TEST(a_page_that_can_not_be_protected_again_is_told_of_and_tried_again)
+TEST(a_page_that_cannot_be_protected_again_is_reported_and_retried)
 {
     struct t_thread thread;
     if (under_qemu())
@@ -186,7 +186,7 @@ TEST(a_page_that_can_not_be_protected_again_is_told_of_and_tried_again)
     CHECK(bough_interposed(count_open, NULL) > 0);
     CHECK(still_open > 0);
     CHECK_EQ(is_cut(), true);
-    CHECK(bough_interpose_rescan() > 0); /* here it can be */
+    CHECK(bough_interpose_rescan() > 0); /* this thread can protect it */
     still_open = 0;
     CHECK(bough_interposed(count_open, NULL) > 0);
     CHECK_EQ(still_open, 0);

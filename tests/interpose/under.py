@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""under.py PROGRAM: what is cut in foreign code is cut under a debugger and under valgrind too. PROGRAM is a test program. A
-tool that is not installed is left out."""
+"""under.py PROGRAM: calls of foreign code are interrupted under a debugger and under valgrind too. PROGRAM is a test program. A
+tool that is not installed is skipped."""
 import re
 import shutil
 import subprocess
@@ -15,9 +15,9 @@ program = Path(sys.argv[1]).resolve()
 names = subprocess.run([program, "--list"], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
 
 
-# A wake that comes outside of the call that its thread is noted to be in is sent back by the mask that its handler returns to,
-# which valgrind does not take from there.
-NOT_UNDER_VALGRIND = {"a_plain_jump_out_of_a_call_is_found_out_by_a_check"}
+# If a wake comes outside of the call that is recorded for its thread, its handler changes the signal mask to which it returns,
+# which valgrind ignores.
+NOT_UNDER_VALGRIND = {"a_plain_longjmp_out_of_a_call_is_detected_by_a_check"}
 
 
 def run(*command):
@@ -26,7 +26,7 @@ def run(*command):
 
 
 def debugger():
-    """under gdb each test ends in order, and the wake signal is passed on without a stop"""
+    """under gdb each test ends cleanly, and the wake signal is passed on without a stop"""
     for name in names:
         out = run("gdb", "--batch", "-nx", "-ex", "handle all nostop noprint pass", "-ex", "run", "-ex", "bt", "--args",
                   program, "--here", name).stdout
@@ -35,10 +35,10 @@ def debugger():
 
 
 def stopped_in_a_stand_in():
-    """at a breakpoint the stack shows whose call it is, through the stand-in"""
+    """at a breakpoint the stack shows the caller, through bough's function"""
     out = run("gdb", "--batch", "-nx", "-ex", "set breakpoint pending on", "-ex", "break bough_poll", "-ex", "run", "-ex", "bt",
-              "--args", program, "--here", "what_can_not_block_is_not_cut").stdout
-    if not re.search(r"bough_poll.*stand_in_poll.*what_can_not_block", out, re.S):
+              "--args", program, "--here", "a_call_that_cannot_block_is_not_interrupted").stdout
+    if not re.search(r"bough_poll.*stand_in_poll.*a_call_that_cannot_block", out, re.S):
         yield out[-600:]
 
 

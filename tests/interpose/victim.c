@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A library that knows nothing of bough: built in each style in which libraries are linked. */
+/* A library that was not written for bough, built once for each way of linking libraries. */
 #include <poll.h>
 #include <unistd.h>
 

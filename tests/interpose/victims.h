@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Libraries that know nothing of bough (victim.c), as a test loads them; and whether their calls are cut. */
+/* Libraries that were not written for bough (victim.c), as a test loads them; and whether their calls are
+ * interrupted. */
 #ifndef INTERPOSE_VICTIMS_H
 #define INTERPOSE_VICTIMS_H
 
@@ -30,14 +31,14 @@ static inline read_fn *reader_of(void *object)
     return (read_fn *)(uintptr_t)dlsym(object, "victim_read");
 }
 
-/* Is it patched? Asked by what it does. */
+/* Is the object patched? The test calls it to find out. */
 static inline bool is_cut(read_fn *reads)
 {
     int fds[2];
     char byte;
     ssize_t n = 0;
     CHECK_EQ(pipe(fds), 0);
-    CHECK_EQ(write(fds[1], "x", 1), 1); /* it comes back in any case */
+    CHECK_EQ(write(fds[1], "x", 1), 1); /* the read returns in any case */
     BOUGH_FOREIGN
     {
         CHECK_EQ(bough_interrupt(bough_self(), "test"), 0);
@@ -49,7 +50,7 @@ static inline bool is_cut(read_fn *reads)
     return n < 0;
 }
 
-/* ---- what the report says of one ------------------------------------------------------------------------------ */
+/* ---- the report's lines about an object -------------------------------------------------------------------------- */
 
 struct looked_for {
     const char *object, *symbol;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* libc's functions that wait inside of it: system(), pclose(), stdio's input. This program's own calls play the foreign
- * code's part. Rule 22. */
+/* Functions that wait inside libc: system(), pclose(), stdio's input. This program's calls play the part of foreign
+ * code. Rule 22. */
 #define _GNU_SOURCE
 #include <bough.h>
 #include <errno.h>
@@ -25,7 +25,7 @@ static void check_no_child(void)
     CHECK_ERR(waitpid(-1, NULL, WNOHANG), ECHILD);
 }
 
-TEST(system_is_cut_and_its_child_reaped)
+TEST(system_is_interrupted_and_its_child_reaped)
 {
     struct sigaction now;
     CHECK(bough_interpose(program, 0) > 0);
@@ -42,7 +42,7 @@ TEST(system_is_cut_and_its_child_reaped)
 }
 
 #ifdef __GLIBC__
-TEST(pclose_is_cut_and_its_child_reaped)
+TEST(pclose_is_interrupted_and_its_child_reaped)
 {
     CHECK(bough_interpose(program, 0) > 0);
     BOUGH_FOREIGN
@@ -50,7 +50,7 @@ TEST(pclose_is_cut_and_its_child_reaped)
         FILE *done = popen("exit 3", "r");
         CHECK(done != NULL);
         CHECK_EQ(pclose(done), 3 << 8);
-        FILE *fed = popen("cat > /dev/null", "w"); /* ends when its input does */
+        FILE *fed = popen("cat > /dev/null", "w"); /* ends when its input ends */
         CHECK(fed != NULL);
         CHECK_EQ(fputs("x", fed), 1);
         CHECK_EQ(pclose(fed), 0);
@@ -63,7 +63,7 @@ TEST(pclose_is_cut_and_its_child_reaped)
     CHECK_EQ(bough_clear(NULL), 1);
 }
 
-TEST(input_is_cut_and_what_had_come_is_not_lost)
+TEST(input_is_interrupted_and_data_that_had_come_is_not_lost)
 {
     int fds[2];
     char line[20] = "", *long_line = NULL;
@@ -75,9 +75,9 @@ TEST(input_is_cut_and_what_had_come_is_not_lost)
     {
         CHECK_EQ(write(fds[1], "one\ntw", 6), 6);
         interrupt_self();
-        CHECK(fgets(line, sizeof line, in) == line); /* it is there */
+        CHECK(fgets(line, sizeof line, in) == line); /* the line has come already */
         CHECK_EQ(strcmp(line, "one\n"), 0);
-        CHECK(fgets(line, sizeof line, in) == line); /* cut, with this to show */
+        CHECK(fgets(line, sizeof line, in) == line); /* interrupted, and returns the part that has come */
         CHECK_EQ(strcmp(line, "tw"), 0);
         CHECK(ferror(in) != 0);
         clearerr(in);
@@ -95,7 +95,7 @@ TEST(input_is_cut_and_what_had_come_is_not_lost)
     clearerr(in);
     CHECK_EQ(bough_clear(NULL), 1);
     BOUGH_FOREIGN
-    { /* this one asks for its buffer to be filled, and has read the rest of it by itself */
+    { /* this function fills the stream's buffer, and has read the rest of the line already */
         CHECK_EQ(write(fds[1], "ab", 2), 2);
         CHECK_EQ(getc_unlocked(in), 'a');
         CHECK_EQ(getc_unlocked(in), 'b');
@@ -109,11 +109,11 @@ TEST(input_is_cut_and_what_had_come_is_not_lost)
     close(fds[1]);
 }
 
-/* Debian's programs are built like this. */
+/* Debian builds its programs in this way. */
 char *__fgets_chk(char *line, size_t room, int size, FILE *stream);
 size_t __fread_chk(void *to, size_t room, size_t size, size_t count, FILE *stream);
 
-TEST(input_into_buffers_of_known_size_is_cut)
+TEST(input_into_buffers_of_known_size_is_interrupted)
 {
     int fds[2];
     char line[20] = "";

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* exits HOW: a program that knows nothing of bough. It waits in a read() until that fails, and then ends in this way. What its
- * child processes end with it prints. tests/preload.py runs it. */
+/* exits HOW: a program that was not written for bough. It waits in a read() until that fails, and then ends in the way
+ * HOW. It prints how its child processes end. tests/preload.py runs it. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
@@ -43,7 +43,7 @@ static void from_an_exit_handler(void)
     exit(4);
 }
 
-/* ---- in another thread, for which main waits ---------------------------------------------------------------------- */
+/* ---- in another thread, for which main waits --------------------------------------------------------------------- */
 
 static void *run_in_thread(void *argument)
 {
@@ -73,9 +73,9 @@ static void by_quick_exit_in_a_thread(void)
     in_thread(by_quick_exit);
 }
 
-/* ---- in another process ------------------------------------------------------------------------------------------- */
+/* ---- in another process ------------------------------------------------------------------------------------------ */
 
-/* Its exit status, -1: none; and the signal that has ended it, 0: none. */
+/* Prints its exit status (-1: none) and the signal that has ended it (0: none). */
 static void print_end_of(pid_t pid)
 {
     int status = 0;
@@ -116,7 +116,7 @@ static void by__exit_of_a_vfork(void)
     print_end_of(pid);
 }
 
-/* Without the handlers of pthread_atfork(). */
+/* Does not run the handlers of pthread_atfork(). */
 static void by_exit_of_a_bare_fork(void)
 {
     pid_t pid = _Fork();
@@ -125,7 +125,7 @@ static void by_exit_of_a_bare_fork(void)
     print_end_of(pid);
 }
 
-/* The child is asked for itself. */
+/* The child process itself is asked to stop. */
 static void by__exit_of_a_child_that_was_signalled(void)
 {
     pid_t pid = fork();
@@ -136,7 +136,7 @@ static void by__exit_of_a_child_that_was_signalled(void)
     print_end_of(pid);
 }
 
-/* ---- what stays as it is ------------------------------------------------------------------------------------------- */
+/* ---- behaviour that does not change ------------------------------------------------------------------------------ */
 
 static void by_abort(void)
 {
