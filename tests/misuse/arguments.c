@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Each public function with what names neither thread nor branch, the wrong sort, something stale or another's: a clear
- * error, and nothing done. */
+/* Each public function with a handle that is invalid, of the wrong type, stale or another thread's: a clear error, and
+ * no effect. */
 #include "semantics/children.h"
 
 static void *as_pointer(uint64_t value)
@@ -14,7 +14,7 @@ static int no_child(void *unused)
     FAIL("this child should not have started");
 }
 
-/* Adding fails with this error, and the resource is destroyed once, here. */
+/* Adding fails with this error, and the resource is destroyed once, by the adder. */
 static void cant_add(void *branch, int error)
 {
     struct thing thing = {0};
@@ -60,7 +60,7 @@ static void nothing_at_all(void *stray)
     cant_post(stray, EINVAL);
     no_thread(stray);
     cant_use_branch(stray, EINVAL);
-    if (stray) { /* NULL is the caller */
+    if (stray) { /* NULL means the caller */
         CHECK_EQ(bough_fail(stray, EIO, "test"), EINVAL);
         CHECK_ERR(bough_clear(stray), EINVAL);
     }
@@ -85,8 +85,8 @@ TEST(stray_pointers_are_no_handles)
     CHECK_EQ(bough_check(), 0);
 }
 
-/* A handle with another index in it: a slot that was never used, index 0, beyond the table. */
-TEST(made_up_handles_are_none)
+/* Handles with another index: a slot that was never used, index 0, an index beyond the table. */
+TEST(made_up_handles_are_refused)
 {
     uint64_t self = (uint64_t)(uintptr_t)bough_self();
     BOUGH_BRANCH(b) {
@@ -102,7 +102,7 @@ TEST(made_up_handles_are_none)
     CHECK_EQ(bough_check(), 0);
 }
 
-TEST(a_handle_of_the_other_sort_is_refused)
+TEST(a_handle_of_the_other_type_is_refused)
 {
     BOUGH_BRANCH(b) {
         cant_use_branch(bough_self(), EINVAL);
@@ -125,7 +125,7 @@ TEST(the_root_has_no_tally_and_no_bounds)
     CHECK_EQ(bough_check(), 0);
 }
 
-/* ---- stale ones ----------------------------------------------------------------------------------------------- */
+/* ---- stale handles ----------------------------------------------------------------------------------------------- */
 
 static void ended_branch(bough_branch *b)
 {
@@ -135,7 +135,7 @@ static void ended_branch(bough_branch *b)
     CHECK_ERR(bough_clear(b), ESRCH);
 }
 
-TEST(a_branch_that_has_ended_is_stale_also_when_its_slot_is_used_again)
+TEST(a_branch_that_has_ended_is_stale_even_if_its_slot_is_reused)
 {
     bough_branch *first = bough_branch_open(NULL);
     CHECK(first);
@@ -158,7 +158,7 @@ static int tell_thread(void *tid)
     return 0;
 }
 
-TEST(a_child_that_has_ended_is_stale_also_when_its_thread_is_used_again)
+TEST(a_child_that_has_ended_is_stale_even_if_its_thread_is_reused)
 {
     struct t_gate gate = {0};
     pid_t tid = 0;
@@ -167,7 +167,7 @@ TEST(a_child_that_has_ended_is_stale_also_when_its_thread_is_used_again)
     BOUGH_BRANCH(b) {
         bough_thread *first = bough_add(b, tell_thread, bough_arg(&tid));
         CHECK_EQ(bough_join(first), 0);
-        t_until_blocked(tid); /* parked: a join that finds it ended already may be before that */
+        t_until_blocked(tid); /* parked: a join may return before the thread is parked */
         bough_thread *second = bough_add(b, wait_for_gate, bough_arg(&gate));
         CHECK(second != first);
         CHECK_EQ((uint64_t)(uintptr_t)second >> 32, (uint64_t)(uintptr_t)first >> 32);
@@ -183,7 +183,7 @@ TEST(a_child_that_has_ended_is_stale_also_when_its_thread_is_used_again)
     CHECK_EQ(bough_last_result(), 0);
 }
 
-TEST(posts_that_were_never_made_are_gone)
+TEST(invalid_posts_are_reported_as_gone)
 {
     int on_the_stack;
     bough_post post = bough_post_event(bough_self(), NULL);
@@ -202,7 +202,7 @@ TEST(posts_that_were_never_made_are_gone)
     CHECK_EQ(bough_post_status(post), BOUGH_POST_CLEARED);
 }
 
-TEST(a_post_to_what_has_ended_says_ended_and_then_gone)
+TEST(a_post_to_an_ended_target_is_reported_as_ended_and_then_as_gone)
 {
     bough_branch *b = bough_branch_open(NULL);
     bough_post post = bough_post_event(b, NULL);
@@ -216,9 +216,9 @@ TEST(a_post_to_what_has_ended_says_ended_and_then_gone)
     CHECK_EQ(bough_post_wait(post, 0), 0);
 }
 
-/* ---- arguments that are NULL or senseless ------------------------------------------------------------------------ */
+/* ---- arguments that are NULL or invalid -------------------------------------------------------------------------- */
 
-TEST(an_event_of_no_kind_is_refused)
+TEST(an_event_of_an_unknown_kind_is_refused)
 {
     const struct bough_event wrong[] = {
         {.kind = BOUGH_KINDS}, {.kind = (enum bough_kind) - 1}, {.kind = BOUGH_STOP, .rung = -1}, {.rung = 7}};
@@ -230,7 +230,7 @@ TEST(an_event_of_no_kind_is_refused)
     CHECK_EQ(bough_check(), 0);
 }
 
-TEST(wrong_arguments_for_a_branch)
+TEST(invalid_arguments_of_a_branch_are_refused)
 {
     char name[8];
     BOUGH_BRANCH(b) {
@@ -249,7 +249,7 @@ TEST(wrong_arguments_for_a_branch)
     CHECK_ERR(bough_branch_open(&(struct bough_branch_options){.timeout = -1}), EINVAL);
 }
 
-TEST(wrong_arguments_elsewhere)
+TEST(invalid_arguments_of_other_functions_are_refused)
 {
     struct bough_record record = {.count = 77};
     struct thing thing = {0};
@@ -267,7 +267,7 @@ TEST(wrong_arguments_elsewhere)
     CHECK_ERR(bough_error_print(bough_last()->error, -1), EBADF);
 }
 
-/* A child that its thread has not begun yet has no thread id: 0 is not one. */
+/* A child that its worker has not begun yet has no thread id, so the id 0 must find no child. */
 TEST(no_thread_has_the_id_0)
 {
     for (int i = 0; i < 200; i++)
@@ -277,7 +277,7 @@ TEST(no_thread_has_the_id_0)
         }
 }
 
-TEST(null_regions)
+TEST(null_is_refused_as_a_region)
 {
     struct bough_region region = {0};
     CHECK_ERR(bough_critical_begin(NULL, 0, NULL, 0), EINVAL);
@@ -308,7 +308,7 @@ TEST(calls_with_bad_arguments_fail_as_their_namesakes_do)
     close(pair[1]);
 }
 
-/* ---- another's --------------------------------------------------------------------------------------------------- */
+/* ---- objects of other threads ------------------------------------------------------------------------------------ */
 
 static bough_branch *theirs;
 
@@ -322,7 +322,7 @@ static void not_mine(void)
     CHECK_ERR(bough_bounded_new(theirs, 1), EPERM);
 }
 
-/* Before it is known to the library, after that, and with a branch of its own. */
+/* Before the thread is adopted, after that, and with a branch open. */
 static void *stranger(void *unused)
 {
     (void)unused;
@@ -352,7 +352,7 @@ static int descendant(void *unused)
     return bough_check();
 }
 
-TEST(strangers_may_do_nothing_and_descendants_only_add)
+TEST(other_threads_may_do_nothing_and_descendants_only_add)
 {
     struct t_thread thread;
     BOUGH_BRANCH(b) {
@@ -368,7 +368,7 @@ TEST(strangers_may_do_nothing_and_descendants_only_add)
     CHECK_EQ(bough_last()->tally.count[BOUGH_OK], 2);
 }
 
-/* The record of a thread is its own affair. */
+/* Only the thread itself may clear its records. */
 TEST(records_of_a_child_cant_be_cleared_by_others)
 {
     struct t_gate gate = {0};

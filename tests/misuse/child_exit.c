@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* pthread_exit() and pthread_cancel() in children, and in adopted threads with a branch open: they are noticed and reported, and
- * the regions and branches that were left open are ended. */
+/* pthread_exit() and pthread_cancel() in children, and in adopted threads with a branch open: they are detected and
+ * reported, and the regions and branches that were left open are ended. */
 #include <stdbool.h>
 #include "semantics/children.h"
 
@@ -53,7 +53,7 @@ static void is_a_failure(int siblings)
     CHECK_EQ(thing.destroyed, 1);
 }
 
-TEST(a_child_left_by_pthread_exit_has_failed_and_stops_its_siblings)
+TEST(a_child_that_calls_pthread_exit_has_failed_and_stops_its_siblings)
 {
     BOUGH_BRANCH(b) {
         add(b, until_stopped, number(0));
@@ -77,7 +77,7 @@ TEST(a_child_that_is_cancelled_has_failed_and_stops_its_siblings)
     is_a_failure(1);
 }
 
-TEST(what_a_child_has_open_at_pthread_exit_is_ended)
+TEST(regions_and_branches_open_at_pthread_exit_are_ended)
 {
     listen_to_reports();
     BOUGH_BRANCH(b)
@@ -88,14 +88,14 @@ TEST(what_a_child_has_open_at_pthread_exit_is_ended)
     CHECK_EQ(bough_last_result(), 0);
 }
 
-/* The child ends exactly once, by the one or the other. */
+/* The child ends exactly once, by the cancellation or the interrupt. */
 static int cancels_itself_and_is_cut(void *unused)
 {
     pthread_cancel(pthread_self());
     return until_stopped(unused);
 }
 
-TEST(a_cancellation_and_an_interrupt_at_once)
+TEST(a_cancellation_and_an_interrupt_at_the_same_time_end_a_child_once)
 {
     for (int i = 0; i < 200; i++) {
         struct thing once = {0};
@@ -136,7 +136,7 @@ static void left_its_branch(void *(*function)(void *), bool cancel)
         CHECK_EQ(pthread_cancel(thread.handle), 0);
     }
     t_join(&thread);
-    CHECK_EQ(thing.destroyed, 1); /* joined, by the end of the thread at the latest */
+    CHECK_EQ(thing.destroyed, 1); /* the child was joined, by the end of the thread at the latest */
     CHECK_EQ(bough_check(), 0);
 }
 
@@ -151,7 +151,7 @@ TEST(an_adopted_thread_that_is_cancelled_with_a_branch_open_ends_it)
     left_its_branch(is_cancelled_with_a_branch, true);
 }
 
-/* Waiting for children is no cancellation point: it acts when they are joined. */
+/* The wait for children is no cancellation point: a cancellation takes effect when they are joined. */
 static struct t_gate released;
 
 static void *is_cancelled_at_the_end(void *unused)
@@ -166,7 +166,7 @@ static void *is_cancelled_at_the_end(void *unused)
     return unused;
 }
 
-TEST(a_cancellation_does_not_leave_the_end_of_a_branch)
+TEST(a_cancellation_does_not_interrupt_the_end_of_a_branch)
 {
     struct t_thread thread;
     t_spawn(&thread, is_cancelled_at_the_end, NULL);

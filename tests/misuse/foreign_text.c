@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Names, reasons, messages and file names are written by others. In whatever the library writes, they break no line, say nothing
- * to a terminal, turn no direction and are UTF-8. A bug there was: a reason could forge lines of the log.
- */
+/* Names, reasons, messages and file names are untrusted text. In the library's output they break no line, control no
+ * terminal, change no text direction and are valid UTF-8. Fixed bug: a reason could forge lines of the log. */
 #include <bough/ladder.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include "semantics/children.h"
 
-/* A line break, an escape sequence, C1's own beginning of one, a right-to-left override, a stray byte, half a character. */
+/* A line break, an escape sequence, the C1 code that starts one, a right-to-left override, a stray byte, half a
+ * character. */
 #define HOSTILE            \
     "a\nb\033[1mc\xc2\x9b" \
     "d\xe2\x80\xae"        \
@@ -18,7 +17,8 @@
 #define SHORT "n\n\xe2\x80\xae\xff" /* for names, which are 31 bytes at most */
 #define SHORTER "n\\x0a\\xe2\\x80\\xae\\xff"
 
-static const char *const good = "\xc3\xa4\xe2\x82\xac\xf0\x9f\x8c\xb3"; /* a letter, a currency, a tree: as they are */
+/* a letter, a currency sign, a tree: written unchanged */
+static const char *const good = "\xc3\xa4\xe2\x82\xac\xf0\x9f\x8c\xb3";
 
 static int plain(const char *text)
 {
@@ -36,7 +36,7 @@ static void *ignore_failure(void *unused)
     return unused;
 }
 
-TEST(in_reports)
+TEST(reports_escape_untrusted_text)
 {
     struct t_thread thread;
     listen_to_reports();
@@ -47,7 +47,7 @@ TEST(in_reports)
     CHECK(reported("(" SHORTER ")"));
     CHECK(reported(SHORTER " in " SHORTER));
     CHECK(plain(reports_));
-    CHECK_EQ(strchr(reports_, '\n')[1], '\0'); /* keep_report_()'s own */
+    CHECK_EQ(strchr(reports_, '\n')[1], '\0'); /* the line break that keep_report_() adds */
 }
 
 static char *text_of(int fd)
@@ -60,7 +60,7 @@ static char *text_of(int fd)
     return text;
 }
 
-TEST(in_a_tree_of_errors)
+TEST(printed_errors_escape_untrusted_text)
 {
     int fd = memfd_create("text", MFD_CLOEXEC);
     BOUGH_BRANCH(b, .label = SHORT)
@@ -116,7 +116,7 @@ static void await_report(void)
     t_until(reported(", posted "));
 }
 
-TEST(in_the_log_of_the_ladder_and_the_place_of_a_step)
+TEST(the_ladders_log_and_the_place_of_a_step_escape_untrusted_text)
 {
     listen_to_reports();
     CHECK_EQ(bough_on_transition(on_step, NULL), 0);
@@ -140,7 +140,7 @@ static void look_at_dump(void)
     CHECK(plain(text));
 }
 
-TEST(in_a_dump)
+TEST(dumps_escape_untrusted_text)
 {
     hangs_and_is_interrupted(look_at_dump);
 }

@@ -16,15 +16,15 @@ static pid_t waited(pid_t pid)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/* Their own allocator's locks may be held by another thread at the fork, their check for leaks finds what belongs to
- * threads that are not there, and one of them starts no thread in the new process. */
+/* The locks of a sanitizer's allocator may be held by another thread at the fork, its leak check finds memory of
+ * threads that do not exist in the new process, and one sanitizer starts no thread there. */
 static void need_no_sanitizer(void)
 {
     if (T_ASAN || T_TSAN)
         SKIP("the sanitizers do not follow a fork with threads");
 }
 
-/* In the new process: branches, children, interrupts and deadlines work. Exits, with 0 if so. */
+/* In the new process: exits, with 0 if branches, children, interrupts and deadlines work. */
 static void use_everything(void)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -53,7 +53,7 @@ static void use_everything(void)
 static struct t_gate gate;
 static struct thing thing;
 
-TEST(fork_in_a_body_with_children)
+TEST(a_fork_in_a_body_leaves_the_children_to_the_parent)
 {
     need_no_sanitizer();
     for (int round = 0; round < 10; round++) {
@@ -69,11 +69,12 @@ TEST(fork_in_a_body_with_children)
                     use_everything();
                     if (bough_branch_tally(b, &tally) != 0 || tally.added != 0)
                         _exit(20);
-                    if (bough_branch_end(b) != 0 || bough_last_result() != 0) /* at once: there is nobody */
+                    /* at once, because the new process has no children */
+                    if (bough_branch_end(b) != 0 || bough_last_result() != 0)
                         _exit(21);
                     if (!bough_add(outer, work, bough_arg(NULL)) || bough_branch_end(outer) != 0)
                         _exit(22);
-                    _exit(thing.destroyed ? 23 : 0); /* it is the parent's */
+                    _exit(thing.destroyed ? 23 : 0); /* the resource belongs to the parent */
                 }
                 CHECK_EQ(waited(pid), 0);
                 CHECK_EQ(thing.destroyed, 0);
@@ -101,8 +102,8 @@ TEST(a_forked_process_leaves_the_block_like_any_other)
     CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], 1);
 }
 
-/* What was asked of the parent is not asked of the new process; a failure there is not its own. */
-TEST(fork_in_the_body_of_a_failed_branch)
+/* Interrupts and failures of the parent do not carry over to the new process. */
+TEST(a_fork_in_the_body_of_a_failed_branch_carries_no_failure_over)
 {
     need_no_sanitizer();
     BOUGH_BRANCH(b) {
@@ -120,7 +121,7 @@ TEST(fork_in_the_body_of_a_failed_branch)
     CHECK_EQ(bough_last_result(), EIO);
 }
 
-TEST(a_blocks_deadline_goes_on_in_the_new_process)
+TEST(a_blocks_deadline_holds_in_the_new_process)
 {
     need_no_sanitizer();
     BOUGH_BRANCH(b, .timeout = BOUGH_MS(300)) {
@@ -136,7 +137,7 @@ TEST(a_blocks_deadline_goes_on_in_the_new_process)
     }
 }
 
-/* A bug there was: nobody watched it until something of bough's needed the ticker. */
+/* Fixed bug: no thread watched the deadline until a function of bough needed the ticker. */
 static void blocks_only(bough_branch *b, int (*block)(void))
 {
     pid_t pid = fork();
@@ -168,7 +169,7 @@ static int at_checks(void)
     return -1;
 }
 
-TEST(a_deadline_is_watched_where_the_new_process_only_blocks)
+TEST(a_deadline_is_watched_if_the_new_process_only_blocks)
 {
     need_no_sanitizer();
     static int (*const block[])(void) = {in_pause, in_libc, at_checks};
@@ -178,7 +179,7 @@ TEST(a_deadline_is_watched_where_the_new_process_only_blocks)
                 blocks_only(b, block[i]);
 }
 
-/* A handler is no place to start a thread in: the next point outside sees to it. */
+/* No thread must be started in a signal handler: the next point outside the handler starts it. */
 static volatile sig_atomic_t points;
 
 static void check_in_handler(int signo)
@@ -206,7 +207,7 @@ static int after_a_handler(void)
     return in_pause();
 }
 
-TEST(no_thread_is_started_in_a_handler_for_it)
+TEST(no_thread_is_started_in_a_handler_for_a_deadline)
 {
     need_no_sanitizer();
     BOUGH_BRANCH(b, .timeout = BOUGH_SEC(1))
@@ -227,7 +228,7 @@ static int churn(void *unused)
 }
 
 /* The locks, lists and records of the parent may be in any state. */
-TEST_LIMIT(fork_while_others_open_add_and_fail, 60)
+TEST_LIMIT(a_fork_while_other_threads_open_add_and_fail_works, 60)
 {
     need_no_sanitizer();
     BOUGH_BRANCH(b) {
@@ -261,7 +262,7 @@ static int fork_and_exit(void *value)
     return 0;
 }
 
-TEST(fork_in_a_child)
+TEST(a_fork_in_a_child_works)
 {
     need_no_sanitizer();
     for (int i = 0; i < 10; i++) {
@@ -297,7 +298,7 @@ static int fork_and_pthread_exit(void *unused)
     return 0;
 }
 
-TEST(a_child_that_returns_in_the_new_process_ends_it)
+TEST(a_child_that_returns_in_the_new_process_ends_that_process)
 {
     need_no_sanitizer();
     BOUGH_BRANCH(b) {
@@ -321,7 +322,7 @@ static int fork_under_an_interrupt(void *unused)
     return ECANCELED;
 }
 
-TEST(fork_in_an_interrupted_child)
+TEST(a_fork_in_an_interrupted_child_starts_without_interrupts)
 {
     need_no_sanitizer();
     BOUGH_BRANCH(b) {
@@ -350,7 +351,7 @@ static int fork_in_inner_branches(void *unused)
     return 0;
 }
 
-TEST(fork_in_the_inner_branch_of_a_child)
+TEST(a_fork_in_the_inner_branch_of_a_child_works)
 {
     need_no_sanitizer();
     BOUGH_BRANCH(b)
@@ -358,9 +359,9 @@ TEST(fork_in_the_inner_branch_of_a_child)
     CHECK_EQ(bough_last_result(), 0);
 }
 
-/* ---- what is the parent's is not the child's ----------------------------------------------------------------------- */
+/* ---- handles and posts of the parent ----------------------------------------------------------------------------- */
 
-/* Also when the child has as many threads of its own, in the same slots. */
+/* Even if the child process has as many threads in the same slots. */
 TEST(handles_of_the_parents_threads_are_stale)
 {
     need_no_sanitizer();
@@ -388,7 +389,7 @@ TEST(handles_of_the_parents_threads_are_stale)
     }
 }
 
-/* A post from before the fork is over in the child, and never mistaken for one from after it. */
+/* A post from before the fork is over in the child process, and never mistaken for a post from after it. */
 TEST(posts_of_the_parent_are_over_in_the_child)
 {
     need_no_sanitizer();
@@ -414,8 +415,9 @@ TEST(posts_of_the_parent_are_over_in_the_child)
     }
 }
 
-/* What a thread was shielded from is told from what comes later by numbers: they go on in the child. */
-TEST(fork_in_a_cleanup_region)
+/* Serial numbers distinguish the records that a cleanup region holds off from later ones; numbering continues in the
+ * child process. */
+TEST(a_fork_in_a_cleanup_region_holds_off_only_older_interrupts)
 {
     need_no_sanitizer();
     for (int i = 0; i < 20; i++) {
@@ -448,7 +450,7 @@ static void *forks(void *unused)
     return NULL;
 }
 
-TEST(threads_fork_at_the_same_time)
+TEST(threads_may_fork_at_the_same_time)
 {
     need_no_sanitizer();
     struct t_thread thread[4];
@@ -471,8 +473,9 @@ static void fork_in_handler(int signo)
     errno = saved;
 }
 
-/* On top of a blocked call; signals that come at the fork itself find the arena of their process. */
-TEST(fork_in_a_signal_handler)
+/* In a handler that has interrupted a blocked call; signals that come during the fork find the arena of their
+ * process. */
+TEST(a_fork_in_a_signal_handler_works)
 {
     need_no_sanitizer();
     struct itimerval often = {{0, 3000}, {0, 3000}}, never = {{0, 0}, {0, 0}};
@@ -506,10 +509,10 @@ TEST(a_fork_keeps_the_signal_mask)
     pthread_sigmask(SIG_SETMASK, &set, NULL);
 }
 
-/* ---- exec and exit ------------------------------------------------------------------------------------------------ */
+/* ---- exec and exit ----------------------------------------------------------------------------------------------- */
 
-/* The wake signal is neither caught nor ignored in the new image. That is SIGURG, number 23: the third digit of the
- * six last of a mask. */
+/* The wake signal is neither caught nor ignored in the new image. It is SIGURG, number 23: its bit is in the first of
+ * the last six digits of a mask. */
 static int exec_a_shell(void *unused)
 {
     (void)unused;
@@ -518,7 +521,8 @@ static int exec_a_shell(void *unused)
     return errno;
 }
 
-/* A bug there was: the arena was put over what handlers that run earlier had mapped, where the parent's had been. */
+/* Fixed bug: the new arena was mapped at the address of the parent's, over memory that fork handlers which run earlier
+ * had mapped there. */
 enum { ROOM = 16 << 20 };
 static volatile char *mapped;
 static int registered, maps;
@@ -532,7 +536,7 @@ static void map_in_the_child(void)
         mapped[i] = 'x';
 }
 
-/* The library's own handlers are there when it is loaded; this is before. */
+/* Runs before the library is loaded and registers its handlers. */
 static void register_first(void)
 {
     registered = pthread_atfork(NULL, NULL, map_in_the_child) == 0;
@@ -554,15 +558,15 @@ static void *forks_and_looks(void *unused)
     return unused;
 }
 
-TEST(what_others_map_in_the_new_process_is_theirs)
+TEST(the_new_arena_overwrites_no_mapping_of_other_fork_handlers)
 {
     struct t_thread other;
     need_no_sanitizer();
     if (!registered)
-        SKIP("this libc runs nothing before the library is loaded");
+        SKIP("this libc runs no code before the library is loaded");
     maps = 1;
     CHECK(bough_self());
-    t_spawn(&other, forks_and_looks, NULL); /* two at once: neither takes it back from the other */
+    t_spawn(&other, forks_and_looks, NULL); /* two forks at once: neither undoes the other */
     forks_and_looks(NULL);
     t_join(&other);
 }
@@ -614,7 +618,7 @@ static void exit_in_a_body(void *unused)
     }
 }
 
-TEST(exit_in_a_body_waits_for_nobody)
+TEST(exit_in_a_body_waits_for_no_child)
 {
     for (int i = 0; i < 20; i++)
         CHECK_EXITED(t_run_status(exit_in_a_body, NULL), 8);

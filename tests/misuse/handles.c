@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Handles that are closed, foreign, stale, of the wrong sort, or none at all: a clear error, and nothing happens. */
+/* Handles that are closed, another thread's, stale, of the wrong type, or no handles at all: a clear error, and no
+ * effect. */
 #include "semantics/children.h"
 
 static struct thing thing;
@@ -8,10 +9,10 @@ static void check_add(bough_branch *branch, bough_fn *fn, int error)
 {
     thing.destroyed = 0;
     CHECK_ERR(bough_add(branch, fn, thing_of(&thing)), error);
-    CHECK_EQ(thing.destroyed, 1); /* whatever was wrong (rule 21) */
+    CHECK_EQ(thing.destroyed, 1); /* exactly once, whatever was wrong (rule 21) */
 }
 
-TEST(null_everywhere)
+TEST(null_is_refused_everywhere)
 {
     char byte;
     struct bough_child_options o = {0};
@@ -41,7 +42,7 @@ TEST(null_everywhere)
     CHECK_STR(bough_last()->label, "branch");
 }
 
-TEST(an_ended_branch)
+TEST(an_ended_branch_is_refused)
 {
     bough_branch *ended = NULL;
     struct bough_tally tally;
@@ -56,7 +57,7 @@ TEST(an_ended_branch)
     CHECK_ERR(bough_set_deadline(ended, 0), ESRCH);
     CHECK_ERR(bough_branch_tally(ended, &tally), ESRCH);
     CHECK_ERR(bough_get_name(ended, name, sizeof name), ESRCH);
-    BOUGH_BRANCH(b) /* the same slot, most likely */
+    BOUGH_BRANCH(b) /* probably in the same slot */
         check_add(ended, work, ESRCH);
     CHECK_EQ(bough_last()->tally.added, 0);
 }
@@ -86,7 +87,7 @@ static int meddle(void *unused)
     return 0;
 }
 
-TEST(the_parents_branch)
+TEST(a_child_may_add_to_its_parents_branch_and_nothing_else)
 {
     BOUGH_BRANCH(b) {
         parents = b;
@@ -110,7 +111,7 @@ static void *meddle_from_outside(void *unused)
     return NULL;
 }
 
-TEST(a_strangers_branch)
+TEST(another_threads_branch_is_refused)
 {
     struct t_thread stranger;
     BOUGH_BRANCH(b) {
@@ -122,7 +123,7 @@ TEST(a_strangers_branch)
     CHECK_EQ(bough_last()->tally.added, 0);
 }
 
-/* A cousin is not inside. */
+/* A cousin is not inside the branch. */
 static int add_to_cousins(void *branch)
 {
     check_add(branch, work, EPERM);
@@ -139,7 +140,7 @@ static int open_cousin(void *unused)
     return 0;
 }
 
-TEST(a_cousins_branch)
+TEST(a_cousins_branch_is_refused)
 {
     BOUGH_BRANCH(b) {
         bough_thread *child = bough_add(b, open_cousin, bough_arg(NULL));
@@ -150,7 +151,7 @@ TEST(a_cousins_branch)
     CHECK_EQ(bough_last()->tally.count[BOUGH_ERROR], 0);
 }
 
-TEST(the_root)
+TEST(the_root_is_refused_as_a_branch)
 {
     check_add(bough_root(), work, EPERM);
     CHECK_EQ(bough_branch_end(bough_root()), EPERM);
@@ -158,7 +159,7 @@ TEST(the_root)
     CHECK_ERR(bough_set_deadline(bough_root(), 1), EPERM);
 }
 
-TEST(one_sort_for_the_other)
+TEST(a_handle_of_the_wrong_type_is_refused)
 {
     bough_thread *self = bough_self();
     check_add((bough_branch *)(uintptr_t)self, work, EINVAL);
@@ -168,7 +169,7 @@ TEST(one_sort_for_the_other)
     CHECK_ERR(bough_outcome((bough_thread *)bough_root(), NULL), EINVAL);
 }
 
-TEST(stray_pointers_and_numbers)
+TEST(stray_pointers_and_numbers_are_refused)
 {
     uint64_t state = t_seed() | 1;
     int on_stack;
@@ -182,7 +183,7 @@ TEST(stray_pointers_and_numbers)
     }
 }
 
-TEST(branches_of_one_thread_that_end_in_the_wrong_order)
+TEST(the_end_of_an_outer_branch_ends_the_inner_ones)
 {
     listen_to_reports();
     bough_branch *outer = bough_branch_open(&(struct bough_branch_options){.label = "outer"});
@@ -203,13 +204,13 @@ static int wait_for_go(void *unused)
     return 0;
 }
 
-TEST(a_stale_childs_handle_reaches_nobody)
+TEST(a_stale_childs_handle_reaches_no_thread)
 {
     bough_thread *stale = NULL;
     BOUGH_BRANCH(b)
         stale = bough_add(b, work, bough_arg(NULL));
     BOUGH_BRANCH(b) {
-        add(b, wait_for_go, bough_arg(NULL)); /* on the same thread, most likely */
+        add(b, wait_for_go, bough_arg(NULL)); /* probably on the same thread */
         CHECK_ERR(bough_interrupt(stale, "test"), ESRCH);
         CHECK_ERR(bough_alive(stale), ESRCH);
         CHECK_EQ(bough_join(stale), 0);
@@ -231,7 +232,8 @@ static void *post_to_them(void *unused)
     return NULL;
 }
 
-/* Before they start, while they run, at their end and after it: each child ends, and nothing reaches another. */
+/* Posts before children start, while they run, at their end and after it: each child ends, and no post reaches another
+ * child. */
 TEST(posts_race_with_starts_and_ends)
 {
     struct t_thread poster;
@@ -270,7 +272,7 @@ TEST(posts_race_with_the_branchs_end)
         BOUGH_BRANCH(b)
             present = b;
         CHECK_EQ(bough_last_result(), 0);
-        CHECK_EQ(bough_check(), 0); /* none of it is left behind */
+        CHECK_EQ(bough_check(), 0); /* no record is left behind */
     }
     stop_posting = 1;
     t_join(&poster);

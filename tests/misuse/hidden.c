@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The arena's file: where there can be none all works the same, and nobody's descriptors are touched. */
+/* The arena's file: without it everything works the same, and the descriptors of other code are not touched. */
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -61,7 +61,7 @@ static void all_works(void)
     CHECK_EQ(status, 0);
 }
 
-/* The library looks at its surroundings when it is loaded: begin again in those. */
+/* The library examines its environment when it is loaded, so run the program again in that environment. */
 static int is_second(const char *what)
 {
     const char *stage = getenv("HIDDEN_TEST");
@@ -87,11 +87,11 @@ static void again_limited(void *test)
     again(test);
 }
 
-TEST(asked_to_hide)
+TEST(BOUGH_HIDDEN_hides_the_arena)
 {
     needs_threads_after_fork();
-    if (!is_second("asked_to_hide")) {
-        CHECK_EXITED(t_run_status(again_hidden, (char[]){"asked_to_hide"}), 0);
+    if (!is_second("BOUGH_HIDDEN_hides_the_arena")) {
+        CHECK_EXITED(t_run_status(again_hidden, (char[]){"BOUGH_HIDDEN_hides_the_arena"}), 0);
         return;
     }
     CHECK(named_hidden());
@@ -99,19 +99,19 @@ TEST(asked_to_hide)
     all_works();
 }
 
-/* The kernel sends SIGXFSZ to who makes a file larger than its limit. */
-TEST(no_large_files)
+/* The kernel sends SIGXFSZ to a process that makes a file larger than its limit. */
+TEST(a_limit_on_file_sizes_hides_the_arena)
 {
     needs_threads_after_fork();
-    if (!is_second("no_large_files")) {
-        CHECK_EXITED(t_run_status(again_limited, (char[]){"no_large_files"}), 0);
+    if (!is_second("a_limit_on_file_sizes_hides_the_arena")) {
+        CHECK_EXITED(t_run_status(again_limited, (char[]){"a_limit_on_file_sizes_hides_the_arena"}), 0);
         return;
     }
     CHECK(named_hidden());
     all_works();
 }
 
-/* ---- older kernels: what they do not know they refuse with EINVAL ---------------------------------------------- */
+/* ---- older kernels refuse unknown flags with EINVAL -------------------------------------------------------------- */
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8u
@@ -167,12 +167,12 @@ static int seals(void)
     return fd < 0 ? -1 : fcntl(fd, F_GET_SEALS);
 }
 
-/* A bug there was: there it was not sealed at all. */
-TEST(linux_before_6_3_seals_as_well)
+/* Fixed bug: there the file was not sealed at all. */
+TEST(linux_before_6_3_seals_the_arena_as_well)
 {
     needs_threads_after_fork();
-    if (!is_second("linux_before_6_3_seals_as_well")) {
-        run_again(again_on_linux_6_2, "linux_before_6_3_seals_as_well");
+    if (!is_second("linux_before_6_3_seals_the_arena_as_well")) {
+        run_again(again_on_linux_6_2, "linux_before_6_3_seals_the_arena_as_well");
         return;
     }
     CHECK_ERR((int)syscall(SYS_memfd_create, "test", MFD_NOEXEC_SEAL), EINVAL);
@@ -181,7 +181,7 @@ TEST(linux_before_6_3_seals_as_well)
     all_works();
 }
 
-/* What can't be kept from being written to is not shown. */
+/* A file that can't be sealed against writing is hidden. */
 TEST(linux_before_5_1_hides_the_arena)
 {
     needs_threads_after_fork();
@@ -194,7 +194,7 @@ TEST(linux_before_5_1_hides_the_arena)
     all_works();
 }
 
-TEST(descriptors_begin_where_they_did)
+TEST(the_programs_descriptors_keep_their_numbers)
 {
     CHECK(bough_self());
     int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), arena = arena_descriptor();
@@ -223,8 +223,8 @@ static void take_its_number(void *unused)
     _exit(7);
 }
 
-/* The mapping does not need it; and in the child of a fork its number is somebody else's. */
-TEST(the_descriptor_was_closed_and_its_number_is_in_use)
+/* The mapping does not need the descriptor, whose number may belong to other code in a forked process. */
+TEST(a_closed_descriptor_whose_number_is_in_use_is_not_touched)
 {
     needs_threads_after_fork();
     if (arena_descriptor() < 0)
@@ -232,8 +232,8 @@ TEST(the_descriptor_was_closed_and_its_number_is_in_use)
     CHECK_EXITED(t_run_status(take_its_number, NULL), 7);
 }
 
-/* A child sees neither the parent's file nor its memory. */
-TEST(a_child_has_a_file_of_its_own)
+/* A forked process sees neither the parent's file nor its memory. */
+TEST(a_forked_process_has_a_separate_file)
 {
     struct stat mine, its;
     int arena = arena_descriptor(), status;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* longjmp(), which the library does not see: the jump is noticed later and reported, and the regions and branches that were left
- * open are ended. And bough_longjmp(), which it does see. child_exit.c has pthread_exit() and pthread_cancel(). */
+/* longjmp(), which the library does not see: the jump is detected later and reported, and the regions and branches that
+ * were left open are ended. Also bough_longjmp(), which the library does see. child_exit.c has pthread_exit() and
+ * pthread_cancel(). */
 #include <setjmp.h>
 #include <stdbool.h>
 #include "semantics/children.h"
@@ -17,20 +18,20 @@ __attribute__((noinline)) static void jump_out_of_a_section(void)
         longjmp(plain, 1);
 }
 
-TEST(a_jump_over_a_section_is_found_out_by_a_branch)
+TEST(a_jump_over_a_section_is_detected_by_a_branch)
 {
     listen_to_reports();
     if (setjmp(plain) == 0)
         jump_out_of_a_section();
     bough_interrupt(bough_self(), "now");
     BOUGH_BRANCH(b)
-        CHECK_ERR(bough_check(), ECANCELED); /* nothing protects any more */
+        CHECK_ERR(bough_check(), ECANCELED); /* the section no longer protects */
     CHECK(reported("longjmp()") && reported("jumps.c") && reported("bough_longjmp()"));
     CHECK_EQ(bough_level(), BOUGH_DEFERRED);
     CHECK_EQ(bough_clear(NULL), 1);
 }
 
-/* A region that is not ended, in a frame that is gone. */
+/* Leaves a region open in a frame that no longer exists. */
 __attribute__((noinline)) static void forget_a_region(int depth)
 {
     struct bough_region region;
@@ -53,14 +54,14 @@ static int child_jumps(void *unused)
     return 0;
 }
 
-/* At the latest with its child. */
+/* The section ends with its child at the latest. */
 static int level_is_deferred(void *unused)
 {
     (void)unused;
     return bough_level() == BOUGH_DEFERRED ? 0 : EPROTO;
 }
 
-TEST(a_section_that_a_child_jumped_over_ends_with_it)
+TEST(a_section_that_a_child_jumped_over_ends_with_the_child)
 {
     BOUGH_BRANCH(b) {
         bough_join(bough_add(b, child_jumps, number(0)));
@@ -75,7 +76,7 @@ static void *thread_forgets(void *depth)
     return NULL;
 }
 
-TEST(regions_that_were_forgotten_end_with_their_thread)
+TEST(regions_that_were_left_open_end_with_their_thread)
 {
     struct t_thread thread;
     listen_to_reports();
@@ -119,7 +120,7 @@ static void was_found_out(void)
     CHECK_EQ(bough_check(), 0);
 }
 
-TEST(a_jump_over_a_branch_is_found_out_by_the_next_one)
+TEST(a_jump_over_a_branch_is_detected_by_the_next_branch)
 {
     jump();
     BOUGH_BRANCH(next) {
@@ -130,7 +131,7 @@ TEST(a_jump_over_a_branch_is_found_out_by_the_next_one)
     CHECK_EQ(bough_last()->tally.added, 1);
 }
 
-TEST(a_jump_over_a_branch_is_found_out_by_the_end_around_it)
+TEST(a_jump_over_a_branch_is_detected_by_the_end_of_the_outer_one)
 {
     BOUGH_BRANCH(around) {
         jump();
@@ -141,15 +142,15 @@ TEST(a_jump_over_a_branch_is_found_out_by_the_end_around_it)
     CHECK_STR(bough_last()->label, "around");
 }
 
-TEST(a_jump_over_a_branch_is_found_out_by_its_own_end)
+TEST(a_jump_over_a_branch_is_detected_by_the_branchs_end)
 {
     jump();
     CHECK_EQ(bough_branch_end(left), ESRCH);
     was_found_out();
 }
 
-/* A bug there was: what was found out was the very branch to add to, which was used all the same. */
-TEST(a_jump_over_a_branch_is_found_out_by_adding_to_it)
+/* Fixed bug: the abandoned branch was the one to add to, and was used nevertheless. */
+TEST(a_jump_over_a_branch_is_detected_by_adding_to_it)
 {
     struct thing second = {0};
     jump();
@@ -158,7 +159,7 @@ TEST(a_jump_over_a_branch_is_found_out_by_adding_to_it)
     was_found_out();
 }
 
-TEST(a_jump_over_a_branch_is_found_out_by_adding_to_the_one_around_it)
+TEST(a_jump_over_a_branch_is_detected_by_adding_to_the_outer_one)
 {
     BOUGH_BRANCH(around) {
         jump();
@@ -195,7 +196,7 @@ static void *jumps_and_ends(void *unused)
     return unused;
 }
 
-TEST(a_jump_over_a_branch_is_found_out_at_the_end_of_the_thread)
+TEST(a_jump_over_a_branch_is_detected_at_the_end_of_the_thread)
 {
     struct t_thread thread;
     t_spawn(&thread, jumps_and_ends, NULL);
@@ -210,7 +211,7 @@ static int jumps_in_a_child(void *unused)
     return 0;
 }
 
-TEST(a_jump_over_a_branch_is_found_out_at_the_end_of_the_child)
+TEST(a_jump_over_a_branch_is_detected_at_the_end_of_the_child)
 {
     BOUGH_BRANCH(b)
         add(b, jumps_in_a_child, number(0));
@@ -218,8 +219,8 @@ TEST(a_jump_over_a_branch_is_found_out_at_the_end_of_the_child)
     was_found_out();
 }
 
-/* Inside the block nothing was left: the branch stays as it is. */
-TEST(a_jump_within_a_block_leaves_nothing)
+/* A jump inside the block leaves no branch: the branch stays open. */
+TEST(a_jump_within_a_block_leaves_no_branch)
 {
     listen_to_reports();
     BOUGH_BRANCH(b) {
@@ -275,7 +276,7 @@ static int jumps_far(void *unused)
     bough_longjmp(&back, 1);
 }
 
-/* What a plain longjmp() has left is gone from the stack by then, and must not be looked at. */
+/* The regions and branches that a plain longjmp() has left are no longer on the stack, and must not be read. */
 __attribute__((noinline)) static void spoil_the_stack(void)
 {
     volatile char space[4096];
@@ -290,7 +291,7 @@ static void jump_plainly_over_a_section(void)
     spoil_the_stack();
 }
 
-TEST(bough_longjmp_after_a_plain_one)
+TEST(bough_longjmp_after_a_plain_longjmp_ends_regions_and_branches)
 {
     listen_to_reports();
     if (bough_setjmp(&back) == 0) {
@@ -301,7 +302,7 @@ TEST(bough_longjmp_after_a_plain_one)
     CHECK_EQ(bough_level(), BOUGH_DEFERRED);
 }
 
-TEST(bough_setjmp_after_a_plain_longjmp_keeps_what_is_around)
+TEST(bough_setjmp_after_a_plain_longjmp_keeps_outer_regions)
 {
     listen_to_reports();
     BOUGH_CRITICAL(0) {
@@ -316,7 +317,7 @@ TEST(bough_setjmp_after_a_plain_longjmp_keeps_what_is_around)
     CHECK_EQ(bough_level(), BOUGH_DEFERRED);
 }
 
-TEST(bough_setjmp_after_a_plain_longjmp_keeps_the_branch_around)
+TEST(bough_setjmp_after_a_plain_longjmp_keeps_the_outer_branch)
 {
     BOUGH_BRANCH(around) {
         add(around, work, number(0));
@@ -329,12 +330,12 @@ TEST(bough_setjmp_after_a_plain_longjmp_keeps_the_branch_around)
         CHECK(bough_add(around, work, number(0)));
     }
     was_found_out();
-    CHECK_EQ(reports_count_, 1); /* no other was left open */
+    CHECK_EQ(reports_count_, 1); /* no other branch was left open */
     CHECK_EQ(bough_last_result(), 0);
     CHECK_EQ(bough_last()->tally.count[BOUGH_OK], 2);
 }
 
-/* Another thread's place can't be gone to; that ends badly in C, but is said first. */
+/* A jump to another thread's bough_jmp is undefined behaviour in C; the library reports it first. */
 static void jump_to_another(void *unused)
 {
     (void)unused;
@@ -344,7 +345,7 @@ static void jump_to_another(void *unused)
         add(b, jumps_far, number(0));
 }
 
-TEST(bough_longjmp_to_another_threads_place_is_reported)
+TEST(bough_longjmp_with_another_threads_bough_jmp_is_reported)
 {
     char text[2048];
     t_run_output(jump_to_another, NULL, text, sizeof text);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* As many as there can be. */
+/* As many children and branches as possible. */
 #include <sys/resource.h>
 #include "semantics/children.h"
 
@@ -64,7 +64,7 @@ static void need_limits(void)
         SKIP("RLIMIT_NPROC is %ld", (long)limit.rlim_cur);
 }
 
-/* How many there could be. */
+/* How many threads the machine allows. */
 static int add_all(bough_branch *b)
 {
     for (int i = 0; i < CROWD; i++)
@@ -106,7 +106,7 @@ TEST_LIMIT(ten_thousand_blocked_children_are_interrupted_and_joined, 600)
     CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], count);
     CHECK_EQ(bough_last()->count, count);
     if (count < CROWD)
-        SKIP("no more than %d threads can be had here", count);
+        SKIP("this machine allows only %d threads", count);
 }
 
 /* ---- the table is full ------------------------------------------------------------------------------------------- */
@@ -123,7 +123,7 @@ static int open_all(void)
     return count;
 }
 
-TEST_LIMIT(a_table_full_of_branches, 120)
+TEST_LIMIT(a_full_table_refuses_further_branches, 120)
 {
     int count = open_all();
     CHECK(count > TABLE - 10 && count < TABLE);
@@ -143,7 +143,7 @@ TEST_LIMIT(a_table_full_of_branches, 120)
     CHECK_EQ(bough_last_result(), 0);
 }
 
-/* No slot was lost: as many as the first time. */
+/* No slot was lost: as many branches can be opened as the first time. */
 TEST_LIMIT(a_table_that_was_full_is_as_large_as_before, 120)
 {
     int first = open_all();
@@ -152,7 +152,8 @@ TEST_LIMIT(a_table_that_was_full_is_as_large_as_before, 120)
         CHECK_EQ(bough_branch_end(opened[i - 1]), 0);
     CHECK_EQ(open_all(), first);
     listen_to_reports();
-    CHECK_EQ(bough_branch_end(opened[first - INSIDE]), 0); /* and all inside, each of which looks at all around it */
+    /* ends all branches inside, too, each of which checks all branches around it */
+    CHECK_EQ(bough_branch_end(opened[first - INSIDE]), 0);
     CHECK(reported("left open"));
     for (int i = first - INSIDE; i > 0; i--)
         CHECK_EQ(bough_branch_end(opened[i - 1]), 0);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Out of memory and out of threads: said clearly, the resource destroyed once, and all works afterwards. */
+/* Out of memory and out of threads: a clear error, the resource is destroyed once, and everything works afterwards. */
 #include <stdbool.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include "semantics/children.h"
 
-/* ---- an allocator that fails when it is told to ------------------------------------------------------------------ */
+/* ---- an allocator that fails on request -------------------------------------------------------------------------- */
 
-static __thread int fail_at;  /* the how manyeth from now fails; 0: none */
-static __thread int failed_;  /* whether it has */
-static __thread long blocks_; /* allocated and not freed by this thread, while it counts */
+static __thread int fail_at;  /* which allocation from now on fails: 1 is the next; 0: none */
+static __thread int failed_;  /* whether an allocation has failed */
+static __thread long blocks_; /* blocks that this thread has allocated and not freed while it counts */
 static __thread int counts;
 
 #if defined(__GLIBC__) && !T_ASAN && !T_TSAN
@@ -64,7 +64,7 @@ void free(void *memory)
 static void need_failures(void)
 {
     if (!CAN_FAIL)
-        SKIP("the allocator is not ours to fail here");
+        SKIP("the allocator can't be replaced here");
 }
 
 static void arm(int nth)
@@ -75,7 +75,7 @@ static void arm(int nth)
     fail_at = nth;
 }
 
-/* Whether an allocation has failed. What was allocated meanwhile must have been freed. */
+/* Has an allocation failed? The memory that was allocated meanwhile must have been freed. */
 static int disarm(void)
 {
     fail_at = 0;
@@ -105,8 +105,8 @@ static int not_started(void *unused)
     FAIL("this child should not have started");
 }
 
-/* The nth allocation of adding fails. 0 when there is no nth. A branch that collects finds out only when it has a
- * thread, which frees itself. */
+/* The nth allocation of an add fails. Returns 0 when there is no nth. A branch that collects notices the failure only
+ * when it has a thread, which frees itself. */
 static int add_without(bough_branch *b, int nth, bool collects, const struct bough_child_options *options)
 {
     static struct thing things[64];
@@ -116,7 +116,7 @@ static int add_without(bough_branch *b, int nth, bool collects, const struct bou
     bough_thread *child = bough_add_with(b, work, thing_of(thing), options);
     int error = errno, hit = disarm();
     if (!hit || child)
-        return hit; /* libc has done without: the child runs */
+        return hit; /* libc does not need that allocation: the child runs */
     CHECK(error == ENOMEM || error == EAGAIN);
     CHECK(nth > 1 || error == ENOMEM);
     if (!collects)
@@ -185,13 +185,13 @@ TEST(opening_a_branch_fails_wherever_memory_runs_out)
         else
             CHECK_EQ(bough_branch_end(b), 0);
     } while (hit);
-    CHECK_EQ(nth, 4); /* its state, its ending and a spare failure */
+    CHECK_EQ(nth, 4); /* the branch's state, its ending and a spare failure */
     CHECK_EQ(bough_deadline(), 0);
     all_works();
 }
 
-/* The block is skipped, and one who asks as after any block learns of it. */
-TEST(a_block_that_cant_be_opened_says_so)
+/* The block is skipped, and bough_last_result() reports the failure. */
+TEST(a_block_that_cant_be_opened_reports_the_failure)
 {
     need_failures();
     BOUGH_BRANCH(b)
@@ -211,14 +211,14 @@ TEST(a_block_that_cant_be_opened_says_so)
     CHECK_EQ(bough_last_result(), 0);
 }
 
-TEST(a_block_with_a_wrong_deadline_says_so)
+TEST(a_block_with_an_invalid_deadline_reports_the_failure)
 {
     BOUGH_BRANCH(b, .timeout = -1)
         FAIL("this branch should not have been opened");
     CHECK_EQ(bough_last_result(), EINVAL);
 }
 
-/* A failure needs memory for its evidence; without, its code is kept, and that it happened. */
+/* A failure needs memory for its evidence; without memory the failure is counted and its code is kept. */
 static int fails_without_memory(void *nth)
 {
     arm((int)(intptr_t)nth);
@@ -252,7 +252,7 @@ TEST(a_bodys_failure_without_memory_stops_the_children)
     CHECK_EQ(bough_last()->error->code, EIO);
 }
 
-/* Not even a number's: 100 failures, and no memory from the first return on. */
+/* 100 children fail by their return value, and no memory is left from the first return on. */
 static int fails_and_has_none(void *unused)
 {
     (void)unused;
@@ -260,7 +260,7 @@ static int fails_and_has_none(void *unused)
     return EIO;
 }
 
-TEST(failures_of_all_children_without_memory)
+TEST(failures_of_all_children_without_memory_are_counted)
 {
     need_failures();
     BOUGH_BRANCH(b, .collect = 1)
@@ -273,7 +273,7 @@ TEST(failures_of_all_children_without_memory)
     CHECK_EQ(bough_last()->count + bough_last()->tally.count[BOUGH_NOT_STARTED], 100);
 }
 
-/* What an end needs was allocated at the opening. */
+/* The memory for a branch's end was allocated when the branch was opened. */
 TEST(ending_needs_no_memory)
 {
     need_failures();
@@ -290,7 +290,7 @@ TEST(ending_needs_no_memory)
     CHECK_EQ(bough_last()->error->code, EDOM);
 }
 
-TEST(bounded_branches_and_queues_say_enomem)
+TEST(bounded_branches_and_queues_fail_with_enomem)
 {
     need_failures();
     BOUGH_BRANCH(b) {
@@ -310,7 +310,7 @@ TEST(bounded_branches_and_queues_say_enomem)
             CHECK(!child);
             CHECK_EQ(thing.destroyed, 1);
         }
-        CHECK(bough_bounded_add(one, work, number(0))); /* the place was given back */
+        CHECK(bough_bounded_add(one, work, number(0))); /* the place was released */
     }
     CHECK_EQ(bough_last_result(), 0);
     arm(1);
@@ -323,7 +323,7 @@ TEST(bounded_branches_and_queues_say_enomem)
 
 static const struct bough_child_options fresh = {.fresh = 1};
 
-/* Adding fails with EAGAIN, whatever limit has been set; those that run do not notice. */
+/* Adding fails with EAGAIN, whichever limit was set; children that run are not affected. */
 static void cant_start(bough_branch *b)
 {
     for (int i = 0; i < 10; i++) {
@@ -361,7 +361,8 @@ static void run_out(int resource, rlim_t most)
     all_works();
 }
 
-/* Root is not limited: as nobody then. Changing ids asks each thread, those of the library included. */
+/* Root is not limited, so the test becomes nobody. Changing user ids reaches each thread, including those of the
+ * library. */
 static void without_threads(void *unused)
 {
     (void)unused;
@@ -372,7 +373,7 @@ static void without_threads(void *unused)
     run_out(RLIMIT_NPROC, 1);
 }
 
-TEST(out_of_threads)
+TEST(an_add_without_threads_fails_with_eagain)
 {
     int status = t_run_status(without_threads, NULL);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
@@ -389,7 +390,7 @@ static rlim_t size_now(void)
     return pages * (rlim_t)sysconf(_SC_PAGESIZE);
 }
 
-/* No room for a stack: 64 MiB, that none be there already. */
+/* No room for a stack: of 64 MiB, so that no cached stack fits. */
 static void without_room(void *unused)
 {
     (void)unused;
@@ -413,9 +414,9 @@ static void without_room(void *unused)
     all_works();
 }
 
-TEST(no_room_for_a_stack)
+TEST(an_add_without_room_for_a_stack_fails_with_eagain)
 {
     if (T_ASAN || T_TSAN)
-        SKIP("sanitizers need address space of their own");
+        SKIP("sanitizers need additional address space");
     CHECK_EXITED(t_run_status(without_room, NULL), 0);
 }

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The environment of a set-user-ID program is its caller's, and says nothing to the library. A bug there was: any user could
- * have a root's program append a dump to a file of root's, and become dumpable.
- */
+/* The caller controls the environment of a set-user-ID program, so the library ignores it. Fixed bug: any user could
+ * make a set-user-ID-root program append a dump to a file of root's, and become dumpable. */
 #include <bough.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -28,13 +26,13 @@ static void copy_to(const char *from, const char *to)
     close(out);
 }
 
-/* A folder that somebody else may write to, and the program in it. */
+/* A folder that another user may write to, with the program in it. */
 static void set_up(mode_t mode)
 {
     struct statvfs where;
     strcpy(folder, "/tmp/bough-privileged-XXXXXX");
     if (geteuid() != 0)
-        SKIP("only root makes such programs");
+        SKIP("only root can make such programs");
     if (statvfs("/tmp", &where) != 0 || (where.f_flag & ST_NOSUID))
         SKIP("/tmp is mounted nosuid");
     CHECK(mkdtemp(folder));
@@ -106,13 +104,13 @@ TEST(a_set_user_id_program_reads_nothing_of_the_environment_at_its_end)
     ends(1, text, &told, &core);
     CHECK(!told && !core);
     CHECK(strstr(text, "==== end ====")); /* the dump has gone to standard error */
-    ends(0, text, &told, &core);          /* run by root it is no privileged one: all of that counts */
+    ends(0, text, &told, &core);          /* run by root the program is not privileged: the whole environment counts */
     CHECK(told && core);
     CHECK(!strstr(text, "==== end ===="));
     tear_down();
 }
 
-TEST(nor_for_its_settings)
+TEST(a_set_user_id_program_reads_no_settings_of_the_environment)
 {
     static char text[TEXT];
     char *const env[] = {(char[]){"BOUGH_GRACE=7"}, (char[]){"BOUGH_SIGNAL=12"}, (char[]){"BOUGH_HIDDEN=1"}, NULL};
@@ -151,7 +149,7 @@ TEST(a_set_user_id_program_follows_no_link)
     tear_down();
 }
 
-TEST(a_dump_is_its_owners_and_goes_to_no_file_of_another)
+TEST(a_dump_belongs_to_its_owner_and_goes_to_no_file_of_another_user)
 {
     struct stat is;
     umask(0);
@@ -163,9 +161,9 @@ TEST(a_dump_is_its_owners_and_goes_to_no_file_of_another)
     CHECK_EQ(words_at(others, 1), EPERM);
     CHECK_EQ(chown(others, SOMEBODY, SOMEBODY), 0);
     CHECK_EQ(words_at(others, 1), 0);
-    CHECK_EQ(words_at(others, 0), EPERM); /* root's dump in somebody's file would be his to read */
+    CHECK_EQ(words_at(others, 0), EPERM); /* the owner of the file could read root's dump */
     CHECK_EQ(words_at("/dev/null", 1), 0);
     CHECK_EQ(words_at("/dev/stderr", 0), 0);
-    CHECK_EQ(words_at("/dev/stderr", 1), EPERM); /* the harness's file, which is root's */
+    CHECK_EQ(words_at("/dev/stderr", 1), EPERM); /* the harness's file, which belongs to root */
     tear_down();
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program that tests/misuse/privileged.c makes set-user-ID and runs as somebody else.
+ * A program that tests/misuse/privileged.c makes set-user-ID and runs as another user.
  *
  *   end         climbs the ladder to rung 6: its exit hangs
  *   settings    prints the grace in ms, the wake signal, and whether the tree can be seen
@@ -23,7 +23,8 @@ static void hang(void)
 
 static void end(void)
 {
-    const int64_t soon = BOUGH_MS(50), long_enough = BOUGH_SEC(20); /* for the dump: the end comes when it is written */
+    /* for the dump: the process ends when it is written */
+    const int64_t soon = BOUGH_MS(50), long_enough = BOUGH_SEC(20);
     struct bough_ladder l = {.cap = BOUGH_SEC(600), .time = {0, soon, soon, soon, soon, soon, long_enough}};
     struct bough_event event = {.kind = BOUGH_OPERATOR, .reason = "the end"};
     bough_ladder_set(BOUGH_ROOT, &l);
@@ -32,8 +33,8 @@ static void end(void)
     hang();
 }
 
-/* One of the two that the test asks for, as the kernel has it: a sanitizer catches others, and its sigaction() knows only what was set
- * by it. */
+/* The one of the two signals whose handler the kernel has: a sanitizer handles other signals, and its sigaction() knows
+ * only handlers that were set by it. */
 static int wake_signal(void)
 {
     static const int could_be[] = {SIGUSR2, SIGURG};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* exec, _exit, abort and setuid in children: what the process that comes of it, or its parent, sees. */
+/* exec, _exit, abort and setuid in children: what the new process image, or the parent process, sees. */
 #include <fcntl.h>
 #include <netdb.h>
 #include <sched.h>
@@ -36,7 +36,8 @@ static int cut(void *unused)
     return becomes_a_shell(unused);
 }
 
-/* The mask of one who was just cut in a call, and blocks the wake signal: the second road has been taken. */
+/* The mask of a thread that was just interrupted in a call and blocks the wake signal: it was woken by the fallback
+ * signal. */
 static void exec_after_a_cut(void *unused)
 {
     sigset_t all;
@@ -63,7 +64,7 @@ static int has(uint64_t set, int signo)
     return set >> (signo - 1) & 1;
 }
 
-TEST(exec_in_a_child_begins_with_nothing_of_the_librarys)
+TEST(exec_in_a_child_leaves_nothing_of_the_library)
 {
     char text[8192];
     CHECK_EXITED(t_run_output(exec_in_a_child, NULL, text, sizeof text), 0);
@@ -74,7 +75,7 @@ TEST(exec_in_a_child_begins_with_nothing_of_the_librarys)
     CHECK(!has(set_in(text, "\nSigIgn:"), SIGURG));
 }
 
-TEST(exec_after_a_cut_has_the_programs_mask)
+TEST(exec_after_an_interrupted_call_has_the_programs_mask)
 {
     char text[8192];
     CHECK_EXITED(t_run_output(exec_after_a_cut, NULL, text, sizeof text), 0);
@@ -154,7 +155,7 @@ static int main_is_there(void)
     return n > 0 && !strstr(text, ") Z ");
 }
 
-/* Main goes, the others stay, and its branch is ended for it. */
+/* Main ends, the other threads stay, and main's branch is ended. */
 static struct thing of_main;
 
 static void *ends_the_process(void *unused)
@@ -180,12 +181,12 @@ TEST(a_main_that_leaves_by_pthread_exit_has_its_branch_ended)
     CHECK(strstr(text, "left open"));
 }
 
-/* ---- the last thread ends the process, though the library's own stay -------------------------------------------- */
+/* ---- the last thread ends the process, although the library's threads remain ------------------------------------- */
 
 static void need_known_threads(void)
 {
     if (T_TSAN)
-        SKIP("the thread sanitizer has a thread of its own");
+        SKIP("the thread sanitizer runs a thread");
 #ifndef __GLIBC__
     SKIP("musl's list of threads stays locked where the main thread of a forked process exits");
 #endif
@@ -196,7 +197,7 @@ static void no_news(const struct bough_transition *transition, void *unused)
     (void)transition, (void)unused;
 }
 
-static int outlived; /* by this thread, when the process exits */
+static int outlived; /* set by this thread when the process exits */
 
 static void note_exit(void)
 {
@@ -208,12 +209,12 @@ static void *stays_for_a_while(void *adopted)
     if (adopted)
         bough_self();
     t_until(!main_is_there());
-    usleep(1200000); /* longer than the library waits between two looks */
+    usleep(1200000); /* longer than the library waits between two checks */
     outlived = 1;
     return NULL;
 }
 
-/* The ticker, helpers, a parked worker, a thread for signals, one for a lookup: all of them stay. */
+/* The ticker, helpers, a parked worker, a thread for signals, a thread for a lookup: all of them remain. */
 static void leave_last_thread(void *adopted, int main_known)
 {
     struct t_thread last;
@@ -241,7 +242,7 @@ static void unknown_main(void *adopted)
     leave_last_thread(adopted, 0);
 }
 
-/* A bug there was: the library's own threads kept it open. */
+/* Fixed bug: the library's threads kept the process alive. */
 TEST(the_last_thread_ends_the_process)
 {
     need_known_threads();
@@ -258,22 +259,22 @@ static void stopped_before(void *unused)
     pthread_exit(NULL);
 }
 
-TEST(its_status_is_as_ever)
+TEST(a_process_that_was_asked_to_stop_dies_of_the_signal_with_its_last_thread)
 {
     need_known_threads();
     CHECK_KILLED(t_run_status(stopped_before, NULL), SIGTERM);
 }
 
-/* ---- what asks all threads --------------------------------------------------------------------------------------- */
+/* ---- calls that reach all threads -------------------------------------------------------------------------------- */
 
-/* libc changes ids by a signal to each thread, and waits for all of them. */
+/* libc changes user ids by a signal to each thread, and waits for all of them. */
 static int changes_ids(void *unused)
 {
     (void)unused;
     return setresgid((gid_t)-1, (gid_t)-1, (gid_t)-1) || setresuid((uid_t)-1, (uid_t)-1, (uid_t)-1) ? errno : 0;
 }
 
-TEST(ids_can_be_changed_beside_the_librarys_threads)
+TEST(user_ids_can_be_changed_beside_the_librarys_threads)
 {
     BOUGH_BRANCH(b)
         for (int i = 0; i < 8; i++)
@@ -287,7 +288,7 @@ TEST(ids_can_be_changed_beside_the_librarys_threads)
     CHECK_EQ(bough_last_result(), 0);
 }
 
-/* ---- forks in the middle of others' branches --------------------------------------------------------------------- */
+/* ---- forks while other threads have branches open ---------------------------------------------------------------- */
 
 static bough_branch *anothers;
 static struct t_gate opened, forked;
@@ -317,7 +318,7 @@ static void anothers_branch_in_the_new_process(void)
     CHECK_EQ(bough_check(), 0);
 }
 
-TEST(the_branch_of_a_thread_that_was_not_forked_can_do_no_harm)
+TEST(the_branch_of_a_thread_that_was_not_forked_does_no_harm)
 {
     BOUGH_BRANCH(b) {
         add(b, holds_a_branch, number(0));

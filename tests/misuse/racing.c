@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Posts that race with beginnings and ends: each one comes to an end that can be asked for, and the counts add up. */
+/* Posts that race with starts and ends of threads: each post's status becomes final, and the counts add up. */
 #include <sched.h>
 #include "semantics/children.h"
 
@@ -21,7 +21,7 @@ static void post_before_start(const struct bough_child_options *options)
             bough_thread *child = bough_add_with(b, until_stopped, number(0), options);
             post = bough_post_event(child, NULL);
             CHECK(post.record);
-            CHECK(bough_add_with(b, checks_first, bough_arg(&began), options)); /* the other is not meant */
+            CHECK(bough_add_with(b, checks_first, bough_arg(&began), options)); /* the other child is not the target */
         }
         CHECK_EQ(bough_last_result(), 0);
         CHECK_EQ(bough_last()->children[0].outcome, BOUGH_INTERRUPTED);
@@ -31,12 +31,12 @@ static void post_before_start(const struct bough_child_options *options)
     CHECK_EQ(began, ROUNDS);
 }
 
-TEST_LIMIT(a_child_posted_to_right_after_it_was_added_is_cut, 60)
+TEST_LIMIT(a_post_right_after_the_add_interrupts_the_child, 60)
 {
     post_before_start(NULL);
 }
 
-TEST_LIMIT(a_child_on_a_new_thread_posted_to_right_after_it_was_added_is_cut, 60)
+TEST_LIMIT(a_post_right_after_the_add_interrupts_a_child_on_a_new_thread, 60)
 {
     post_before_start(&(struct bough_child_options){.fresh = 1});
 }
@@ -55,7 +55,7 @@ static enum bough_post_status settled(bough_post post)
     return bough_post_status(post);
 }
 
-/* Whatever becomes of the target: the post is refused, or it ends with it. */
+/* A post is refused, or its status becomes "ended" with its target. */
 static void *posts(void *which)
 {
     for (long i = (long)(intptr_t)which; !over; i++) {
@@ -122,9 +122,9 @@ TEST_LIMIT(posts_that_race_with_the_ends_of_children_add_up, 120)
     CHECK_EQ(bough_check(), 0);
 }
 
-/* ---- at the death of adopted threads ----------------------------------------------------------------------------- */
+/* ---- at the end of adopted threads ------------------------------------------------------------------------------- */
 
-/* In a call, or with a branch open, or in neither: it dies as pthreads do. */
+/* The thread ends as a plain pthread does: in a call, with a branch open, or in neither. */
 static void *foreigner(void *way)
 {
     int n = (int)(intptr_t)way;
@@ -133,7 +133,7 @@ static void *foreigner(void *way)
         bough_usleep(n * 7 % 100);
     if (n & 2) {
         bough_branch *b = bough_branch_open(NULL);
-        bough_add(b, until_stopped, number(0)); /* or not, if it is marked already */
+        bough_add(b, until_stopped, number(0)); /* refused if the branch is marked already */
     }
     if (n & 4)
         pthread_exit(NULL);
@@ -145,7 +145,7 @@ static void quiet(const char *line)
     (void)line;
 }
 
-TEST_LIMIT(posts_that_race_with_the_deaths_of_foreign_threads_add_up, 120)
+TEST_LIMIT(posts_that_race_with_the_ends_of_adopted_threads_add_up, 120)
 {
     struct t_thread poster[POSTERS], dying[8];
     bough_set_report(quiet);
@@ -168,7 +168,8 @@ TEST_LIMIT(posts_that_race_with_the_deaths_of_foreign_threads_add_up, 120)
 
 enum { FAILING = 50 };
 
-/* All at once: the first is primary, each is in the tree or was cut, and none is dropped. */
+/* All fail at the same time: the first failure is primary, each of the others is in the tree or was interrupted, and
+ * none is dropped. */
 TEST_LIMIT(failures_of_many_at_once_are_all_kept, 60)
 {
     for (int round = 0; round < 50; round++) {

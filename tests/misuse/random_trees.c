@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Random trees: branches in branches to a depth of four, with failures, interrupts, deadlines, supervisors, thread
- * exits and resources by chance. Whatever happens, the counts add up, each resource is destroyed once, and no thread
- * or interrupt is left over.
- */
+/* Random trees: branches in branches to a depth of four, with failures, interrupts, deadlines, supervisors, thread
+ * exits and resources at random. Whatever happens, the counts add up, each resource is destroyed once, and no thread or
+ * interrupt is left over. */
 #include "semantics/children.h"
 
 enum { DEPTH = 4, WIDTH = 4 };
@@ -98,7 +96,7 @@ static int open_branch(int depth, uint64_t *chance)
     if (draw(chance, 3) == 0 && depth > 1)
         open_branch(depth - 1, chance); /* nested on the same thread */
     int result = bough_branch_end(b);
-    CHECK_EQ(result, draw(chance, 4) ? bough_last_result() : result); /* sometimes nobody reads it */
+    CHECK_EQ(result, draw(chance, 4) ? bough_last_result() : result); /* sometimes the result is not read */
     if (draw(chance, 2))
         check_counts();
     return result;
@@ -127,7 +125,7 @@ static int live(void *value)
         pthread_exit(NULL);
     case 3:
         BOUGH_DEADLINE(BOUGH_US(1 + draw(&chance, 1000)))
-            wait_at_most(BOUGH_MS(20)); /* it may be disabled */
+            wait_at_most(BOUGH_MS(20)); /* the thread may be disabled */
         return bough_last_result();
     case 4:
         BOUGH_CRITICAL(BOUGH_MS(1))
@@ -175,7 +173,7 @@ static void report(void)
     CHECK_EQ(destroyed, made);
 }
 
-TEST_LIMIT(trees_by_chance, 60)
+TEST_LIMIT(random_trees_add_up, 60)
 {
     uint64_t chance = t_seed() | 1;
     listen_to_reports();
@@ -183,7 +181,7 @@ TEST_LIMIT(trees_by_chance, 60)
     report();
 }
 
-TEST_LIMIT(trees_by_chance_under_interrupts_from_outside, 60)
+TEST_LIMIT(random_trees_add_up_under_interrupts_from_outside, 60)
 {
     struct t_thread other;
     int stop = 0;
@@ -211,7 +209,7 @@ static void *grow_in_thread(void *seed)
     return NULL;
 }
 
-TEST_LIMIT(trees_on_several_threads, 60)
+TEST_LIMIT(random_trees_on_several_threads_add_up, 60)
 {
     struct t_thread threads[4];
     uint64_t chance = t_seed() | 1;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Out of memory and of threads: a clear error, nothing lost, and afterwards all works as before. */
+/* Out of memory and of threads: a clear error, no loss, and afterwards everything works as before. */
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include "semantics/children.h"
 
 static struct thing things[64];
 
-/* Nothing is left of what has failed. */
+/* Checks that the failed operations have left nothing behind. */
 static void check_all_works(void)
 {
     BOUGH_BRANCH(b, .collect = 1)
@@ -17,7 +17,7 @@ static void check_all_works(void)
     CHECK_EQ(bough_last()->tally.count[BOUGH_OK], 20);
 }
 
-/* ---- out of memory ------------------------------------------------------------------------------------------------ */
+/* ---- out of memory ----------------------------------------------------------------------------------------------- */
 
 #if defined(__GLIBC__) && !T_ASAN && !T_TSAN
 #define OWN_MALLOC 1
@@ -30,7 +30,7 @@ void *__libc_malloc(size_t);
 void *__libc_calloc(size_t, size_t);
 void *__libc_realloc(void *, size_t);
 
-/* How many allocations still succeed; negative: all. The library's threads count like any. */
+/* The number of allocations that still succeed; negative: all. Allocations of the library's threads count, too. */
 static _Atomic long left = -1;
 static _Atomic long failed;
 
@@ -75,7 +75,7 @@ static long memory_is_back(void)
 static void memory_lasts_for(long allocations)
 {
     (void)allocations;
-    SKIP("no malloc of our own here");
+    SKIP("malloc() can't be replaced here");
 }
 
 static long memory_is_back(void)
@@ -97,10 +97,11 @@ static int fail_in_a_nested_branch(void *unused)
         bough_fail(inner, EPIPE, "inner");
         return EPIPE;
     }
-    return errno; /* could not be opened */
+    return errno; /* the branch could not be opened */
 }
 
-/* One round with memory for so many allocations: whatever fails, what was added and what it said is accounted for. */
+/* One round with memory for so many allocations: whatever fails, each child that was added and its result are accounted
+ * for. */
 static long try_with(long allocations)
 {
     static bough_fn *const fns[] = {work, fail_with_words, until_stopped, fail_in_a_nested_branch};
@@ -134,8 +135,8 @@ static long try_with(long allocations)
     return missing;
 }
 
-/* At each allocation once: the first, the second, ... until none was missing any more. */
-TEST_LIMIT(memory_ends_at_each_allocation, 60)
+/* Each allocation fails once: the first, the second, ... until all succeed. */
+TEST_LIMIT(each_allocation_may_fail, 60)
 {
     long rounds = 0, calm = 0;
     for (; calm < 3 && rounds < 2000; rounds++)
@@ -145,7 +146,7 @@ TEST_LIMIT(memory_ends_at_each_allocation, 60)
     check_all_works();
 }
 
-/* A bug there was: the failure, or all of it, was lost, and the branch ended well. */
+/* Fixed bug: the failure was lost, or all its evidence, and the branch succeeded. */
 TEST(a_failure_without_memory_for_its_evidence_is_a_failure)
 {
     BOUGH_BRANCH(warm)
@@ -188,7 +189,7 @@ TEST(a_childs_failure_without_memory_interrupts_its_siblings)
     check_all_works();
 }
 
-/* ---- out of address space --------------------------------------------------------------------------------------- */
+/* ---- out of address space ---------------------------------------------------------------------------------------- */
 
 static void run_out_of_address_space(void *unused)
 {
@@ -217,14 +218,14 @@ static void run_out_of_address_space(void *unused)
     check_all_works();
 }
 
-TEST(out_of_address_space)
+TEST(an_add_without_address_space_fails_cleanly)
 {
     if (T_ASAN || T_TSAN)
-        SKIP("sanitizers need it");
+        SKIP("sanitizers need the address space");
     CHECK_EXITED(t_run_status(run_out_of_address_space, NULL), 0);
 }
 
-/* ---- out of threads ------------------------------------------------------------------------------------------------ */
+/* ---- out of threads ---------------------------------------------------------------------------------------------- */
 
 enum { NOBODY = 61234 };
 
@@ -236,7 +237,7 @@ static void forbid_threads(int forbid)
     CHECK_EQ(setrlimit(RLIMIT_NPROC, &limit), 0);
 }
 
-/* Not even the library's own one can be started. */
+/* Not even the library's thread can be started. */
 static void begin_without_threads(void *unused)
 {
     (void)unused;
@@ -251,12 +252,12 @@ static void begin_without_threads(void *unused)
     check_all_works();
 }
 
-TEST(out_of_threads_from_the_beginning)
+TEST(a_branch_that_cant_be_opened_for_lack_of_threads_fails_cleanly)
 {
     CHECK_EXITED(t_run_status(begin_without_threads, NULL), 0);
 }
 
-/* ---- no descriptor more, no queued signal ------------------------------------------------------------------------- */
+/* ---- no further descriptor, no queued signal --------------------------------------------------------------------- */
 
 static void never_returns(void)
 {
@@ -264,7 +265,7 @@ static void never_returns(void)
         pause();
 }
 
-/* Rung 6, with time for the dump: the end comes when it is written. */
+/* Rung 6, with time for the dump: the process ends when it is written. */
 static void climb_to_the_end(void)
 {
     const int64_t soon = BOUGH_MS(50);
@@ -292,8 +293,9 @@ static void end_without_descriptors(void *unused)
     climb_to_the_end();
 }
 
-/* A bug there was: log and dump asked poll() whether standard error takes anything, which fails under that limit. */
-TEST_LIMIT(log_and_dump_without_another_descriptor, 60)
+/* Fixed bug: log and dump called poll() to find out whether standard error accepts data, and poll() fails under that
+ * limit. */
+TEST_LIMIT(log_and_dump_need_no_further_descriptor, 60)
 {
     static char text[1 << 16];
     CHECK_KILLED(t_run_output(end_without_descriptors, NULL, text, sizeof text), SIGKILL);
@@ -308,7 +310,8 @@ static void all_works_without_signals(void *unused)
     bough_set_report(NULL);
     CHECK(bough_signals(0) >= 0);
     BOUGH_BRANCH(b, .timeout = BOUGH_MS(20))
-        CHECK(bough_add(b, until_stopped, bough_arg(NULL)) || errno == ECANCELED); /* the time may be up already */
+        /* the grace period may be over already */
+        CHECK(bough_add(b, until_stopped, bough_arg(NULL)) || errno == ECANCELED);
     CHECK_EQ(bough_last_result(), ETIMEDOUT);
     BOUGH_BRANCH(b, .timeout = BOUGH_SEC(1000)) {
         bough_thread *child = bough_add(b, until_stopped, bough_arg(NULL));
@@ -319,8 +322,8 @@ static void all_works_without_signals(void *unused)
     CHECK_EQ(bough_signals_undo(), 0);
 }
 
-/* A bug there was: nothing could be begun, because the ticker had no timer. */
-TEST_LIMIT(without_room_for_a_queued_signal_all_works, 60)
+/* Fixed bug: no branch could be opened, because the ticker had no timer. */
+TEST_LIMIT(everything_works_without_room_for_a_queued_signal, 60)
 {
     CHECK_EXITED(t_run_status(all_works_without_signals, NULL), 0);
 }
@@ -332,7 +335,7 @@ static void end_without_signals(void *unused)
     climb_to_the_end();
 }
 
-TEST_LIMIT(and_the_warden_alone_keeps_the_cap, 60)
+TEST_LIMIT(without_room_for_a_queued_signal_the_warden_alone_enforces_the_cap, 60)
 {
     static char text[1 << 16];
     CHECK_KILLED(t_run_output(end_without_signals, NULL, text, sizeof text), SIGKILL);

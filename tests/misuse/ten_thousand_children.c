@@ -36,7 +36,7 @@ static double ms_since(int64_t from)
 
 enum { MANY = T_ASAN || T_TSAN ? 1000 : 10000 };
 
-TEST_LIMIT(ten_thousand_children, 120)
+TEST_LIMIT(ten_thousand_children_are_interrupted_and_joined, 120)
 {
     struct bough_child_options o = {.stack = 128 * 1024};
     int64_t from = t_now();
@@ -44,7 +44,7 @@ TEST_LIMIT(ten_thousand_children, 120)
     BOUGH_BRANCH(b) {
         while (added < MANY && bough_add_with(b, block, bough_resource_of(&destroyed, count), &o))
             added++;
-        if (added < MANY) /* more than this machine allows: fewer will do */
+        if (added < MANY) /* more than this machine allows: test with fewer */
             t_note("only %d of %d threads: %s", added, MANY, strerror(errno));
         CHECK(added >= MANY / 20);
         t_until(blocked == added);
@@ -57,11 +57,11 @@ TEST_LIMIT(ten_thousand_children, 120)
     CHECK_EQ(bough_last_result(), 0);
     CHECK_EQ(bough_last()->interrupted, 1);
     CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], added);
-    CHECK_EQ(destroyed, added < MANY ? added + 1 : added); /* the one that was refused as well */
+    CHECK_EQ(destroyed, added < MANY ? added + 1 : added); /* including the resource of the add that was refused */
 }
 
-/* A hundred at a time, thousands in all: nothing is used up. */
-TEST_LIMIT(twenty_thousand_one_after_the_other, 60)
+/* A hundred children at a time, thousands in total: no resource is used up. */
+TEST_LIMIT(twenty_thousand_children_in_turn_use_no_more_memory, 60)
 {
     for (int round = 0; round < 200; round++) {
         BOUGH_BRANCH(b)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Ways out that nobody planned: pthread_exit, pthread_cancel, threads that die while they are posted to; and a wake
- * signal that others take or block. What longjmp() leaves is in jumps.c. */
+/* Unplanned ways out: pthread_exit(), pthread_cancel(), threads that end while they are posted to; and a wake signal
+ * that other code takes or blocks. jumps.c has longjmp(). */
 #include <signal.h>
 #include "semantics/children.h"
 
@@ -14,9 +14,9 @@ static int wait_and_say(void *unused)
     return until_stopped(NULL);
 }
 
-/* ---- blocks that nothing is wrong with ------------------------------------------------------------------------------ */
+/* ---- correct blocks ---------------------------------------------------------------------------------------------- */
 
-/* No false alarm: blocks in functions that call each other up and down, in a branch that was opened further in. */
+/* Blocks in functions at different depths of the stack, in a branch that was opened deeper: no report may come. */
 __attribute__((noinline)) static bough_branch *open_deep_inside(int depth)
 {
     volatile char frame[512];
@@ -40,7 +40,7 @@ __attribute__((noinline)) static void nest(int depth)
     CHECK_EQ(bough_last()->tally.count[BOUGH_OK], 2);
 }
 
-TEST(no_alarm_is_false)
+TEST(correct_blocks_are_not_reported)
 {
     listen_to_reports();
     bough_branch *b = open_deep_inside(5);
@@ -50,7 +50,7 @@ TEST(no_alarm_is_false)
     CHECK_EQ(reports_count_, 0);
 }
 
-/* ---- pthread_exit and pthread_cancel ---------------------------------------------------------------------------- */
+/* ---- pthread_exit and pthread_cancel ----------------------------------------------------------------------------- */
 
 static pthread_t child_thread;
 
@@ -59,10 +59,10 @@ static int block_in_bough(void *unused)
     (void)unused;
     child_thread = pthread_self();
     t_gate_open(&there);
-    return until_stopped(NULL); /* not a point of pthread_cancel's */
+    return until_stopped(NULL); /* not a cancellation point */
 }
 
-TEST(pthread_cancel_meets_a_bough_call)
+TEST(pthread_cancel_and_an_interrupt_of_a_bough_call_count_once)
 {
     BOUGH_BRANCH(b) {
         bough_thread *child = bough_add(b, block_in_bough, thing_of(&thing));
@@ -85,7 +85,7 @@ static int cancel_asynchronously(void *value)
     return 0;
 }
 
-TEST(pthread_cancel_of_a_child_that_computes)
+TEST(pthread_cancel_ends_a_child_that_computes)
 {
 #if !defined(__GLIBC__)
     SKIP("musl runs the cleanup handlers on a stack that is not aligned");
@@ -112,15 +112,15 @@ static int cancelled_at_any_moment(void *unused)
     return 0;
 }
 
-/* In the child, in its end, in between: it is accounted for once. */
-TEST_LIMIT(pthread_cancel_races_with_the_childs_end, 60)
+/* In the child, during its end, in between: the child is counted once. */
+TEST_LIMIT(pthread_cancel_may_race_with_the_childs_end, 60)
 {
     for (int i = 0; i < 2000; i++) {
         struct thing t = {0};
         pthread_t self;
         there.open = 0;
         BOUGH_BRANCH(b, .supervisor = 1) {
-            struct bough_child_options o = {.fresh = 1}; /* its thread is there until the branch ends */
+            struct bough_child_options o = {.fresh = 1}; /* the child's thread exists until the branch ends */
             CHECK(bough_add_with(b, cancelled_at_any_moment, thing_of(&t), &o));
             t_gate_wait(&there);
             self = __atomic_load_n(&child_thread, __ATOMIC_ACQUIRE);
@@ -148,7 +148,7 @@ static void *adopted_block(void *branch_too)
     return NULL;
 }
 
-TEST(pthread_cancel_of_an_adopted_thread)
+TEST(pthread_cancel_ends_an_adopted_thread)
 {
     struct t_thread thread;
     listen_to_reports();
@@ -162,7 +162,7 @@ TEST(pthread_cancel_of_an_adopted_thread)
     CHECK_EQ(reports_count_, 0);
 }
 
-TEST(pthread_cancel_of_an_adopted_thread_with_a_branch_open)
+TEST(pthread_cancel_of_an_adopted_thread_ends_its_open_branch)
 {
     need_cancellation();
     struct t_thread thread;
@@ -175,7 +175,7 @@ TEST(pthread_cancel_of_an_adopted_thread_with_a_branch_open)
     CHECK(reported("the end of its thread"));
 }
 
-/* ---- a foreign thread dies while it is posted to ---------------------------------------------------------------- */
+/* ---- an adopted thread ends while it is posted to ---------------------------------------------------------------- */
 
 static bough_thread *_Atomic mortal;
 static _Atomic int stop_posting;
@@ -204,7 +204,7 @@ static void *post_always(void *unused)
     return NULL;
 }
 
-TEST_LIMIT(adopted_threads_die_while_posts_are_under_way, 60)
+TEST_LIMIT(adopted_threads_may_end_while_posts_are_under_way, 60)
 {
     struct t_thread posters[2], dying;
     for (int i = 0; i < 2; i++)
@@ -219,28 +219,29 @@ TEST_LIMIT(adopted_threads_die_while_posts_are_under_way, 60)
     bough_clear(NULL);
 }
 
-/* ---- the wake signal -------------------------------------------------------------------------------------------- */
+/* ---- the wake signal --------------------------------------------------------------------------------------------- */
 
 static void on_urgent(int signo)
 {
     (void)signo;
 }
 
-TEST(others_take_the_wake_signal)
+TEST(other_code_may_take_the_wake_signal)
 {
     listen_to_reports();
     BOUGH_BRANCH(b) {
         add(b, wait_and_say, thing_of(&thing));
         t_gate_wait(&there);
         signal(SIGURG, on_urgent);
-        usleep(20000); /* in its wait, most likely */
+        usleep(20000); /* probably in its wait by now */
         bough_interrupt(b, "test");
     }
     CHECK_EQ(thing.destroyed, 1);
     CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], 1);
     struct sigaction now;
     CHECK_EQ(sigaction(SIGURG, NULL, &now), 0);
-    if (now.sa_handler == on_urgent) /* a handler that ends the call by EINTR is no trouble: it was not taken back */
+    /* a handler that ends the call by EINTR does no harm, so bough has not reinstalled its own */
+    if (now.sa_handler == on_urgent)
         signal(SIGURG, SIG_DFL);
 }
 
@@ -252,7 +253,7 @@ static int block_all_signals(void *unused)
     return wait_and_say(unused);
 }
 
-TEST(a_child_blocks_the_wake_signal)
+TEST(a_child_may_block_the_wake_signal)
 {
     listen_to_reports();
     BOUGH_BRANCH(b) {
@@ -262,7 +263,7 @@ TEST(a_child_blocks_the_wake_signal)
     }
     CHECK_EQ(thing.destroyed, 1);
     there.open = 0;
-    BOUGH_BRANCH(b) { /* the next one on that thread is woken as ever */
+    BOUGH_BRANCH(b) { /* the next child on that thread is woken as usual */
         bough_thread *child = bough_add(b, wait_and_say, bough_arg(NULL));
         t_gate_wait(&there);
         bough_interrupt(child, "test");

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Times at their limits, in each public function that takes one. A deadline below 0 has passed, one of INT64_MAX never comes.
- * Bugs there were: the difference to the present time overflowed, and a deadline that had passed was never; or it was handed
- * on to the kernel, which takes no negative time, and the call failed with EINVAL.
- */
+/* Times at their limits, in each public function that takes one. A deadline below 0 has passed, a deadline of INT64_MAX
+ * never passes. Fixed bugs: the difference to the present time overflowed, and a deadline in the past never passed; or
+ * the deadline was passed to the kernel, which refuses negative times, and the call failed with EINVAL. */
 
 #include <bough.h>
 #include <fcntl.h>
@@ -15,7 +13,7 @@ static const bough_time passed[] = {INT64_MIN, INT64_MIN + 1, -INT64_MAX / 2, -1
 static const bough_time never[] = {INT64_MAX, INT64_MAX - 1, INT64_MAX - BOUGH_SEC(1)};
 enum { PASSED = sizeof passed / sizeof *passed, NEVER = sizeof never / sizeof *never };
 
-/* What each of the functions below waits for does not come. */
+/* Each of the functions below waits for an event that does not come. */
 static struct {
     bough_mutex lock, held;
     bough_cond cond;
@@ -115,7 +113,7 @@ static void fill_pipes(void)
     t_expect_descriptors(4);
 }
 
-/* A backlog without a place. */
+/* A backlog without room. */
 static void fill_backlog(void)
 {
     w.busy_size = sizeof w.busy;
@@ -209,7 +207,7 @@ static void waits_until_it_is_interrupted(int wait, bough_time deadline)
         FAIL("%s until %lld: error %d", waits[wait].name, (long long)deadline, result);
 }
 
-TEST(one_at_the_end_of_time_never_comes)
+TEST(a_deadline_of_int64_max_never_passes)
 {
     struct t_thread thread;
     set_up(&thread);
@@ -219,7 +217,7 @@ TEST(one_at_the_end_of_time_never_comes)
     tear_down(&thread);
 }
 
-/* ---- spans of time ------------------------------------------------------------------------------------------- */
+/* ---- spans of time ----------------------------------------------------------------------------------------------- */
 
 static const int64_t negative[] = {INT64_MIN, -1};
 
@@ -260,9 +258,9 @@ static int in_regions_without_end(void *unused)
     return 0;
 }
 
-/* A bug there was: a cleanup without end was taken for one that is over. The ticker woke the thread, which found nothing and began
- * its call again, deeper on its stack: so that is small here. */
-TEST(regions_without_end)
+/* Fixed bug: a cleanup region without a time limit was treated as one that had ended. The ticker woke the thread, which
+ * found no record and began its call again, deeper on its stack: so the stack is small here. */
+TEST(regions_may_have_no_time_limit)
 {
     const struct bough_child_options small = {.stack = 128 * 1024, .fresh = 1};
     BOUGH_BRANCH(b)
@@ -276,14 +274,14 @@ static void exit_with(void *grace)
     bough_exit(3, *(const int64_t *)grace);
 }
 
-TEST(an_exit_with_any_grace)
+TEST(bough_exit_accepts_any_grace)
 {
     static int64_t grace[] = {INT64_MIN, -1, 0, 1, INT64_MAX};
     for (int i = 0; i < 5; i++)
         CHECK_EXITED(t_run_status(exit_with, &grace[i]), 3);
 }
 
-TEST(the_time_from_now)
+TEST(bough_after_does_not_overflow)
 {
     CHECK_EQ(bough_after(INT64_MAX), INT64_MAX);
     CHECK_EQ(bough_after(INT64_MAX - 1), INT64_MAX);

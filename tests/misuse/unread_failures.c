@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Failures that nobody reads are reported when the thread ends, and nothing else is. */
+/* Failures that are not read are reported when the thread ends; other failures are not. */
 #include "semantics/children.h"
 
 static int fail_inside(void *unused)
@@ -23,7 +23,7 @@ static void *read_it(void *unused)
     return NULL;
 }
 
-TEST(an_adopted_threads_is_reported)
+TEST(an_unread_failure_of_an_adopted_thread_is_reported)
 {
     struct t_thread thread;
     listen_to_reports();
@@ -31,7 +31,7 @@ TEST(an_adopted_threads_is_reported)
     t_join(&thread);
     CHECK_EQ(reports_count_, 1);
     CHECK(reported("nobody reads this"));
-    CHECK(reported("bough_last_result()")); /* what to do */
+    CHECK(reported("bough_last_result()")); /* the report names the function to call */
     t_spawn(&thread, read_it, NULL);
     t_join(&thread);
     CHECK_EQ(reports_count_, 1);
@@ -45,7 +45,7 @@ static void *ignore_two(void *unused)
     return NULL;
 }
 
-TEST(none_of_several_is_lost)
+TEST(several_unread_failures_are_all_reported)
 {
     struct t_thread thread;
     listen_to_reports();
@@ -64,7 +64,7 @@ static int ignore_a_thousand(void *unused)
     return 0;
 }
 
-TEST(a_childs_is_the_branchs_and_not_reported)
+TEST(an_unread_failure_of_a_child_goes_to_the_branch_and_is_not_reported)
 {
     listen_to_reports();
     BOUGH_BRANCH(b)
@@ -73,7 +73,7 @@ TEST(a_childs_is_the_branchs_and_not_reported)
     CHECK_EQ(reports_count_, 0);
 }
 
-TEST(a_thread_that_is_released_tells)
+TEST(the_release_of_a_thread_reports_its_unread_failures)
 {
     listen_to_reports();
     fail_inside(NULL);
@@ -92,8 +92,8 @@ static void end_without(void *unused)
     bough_last();
 }
 
-/* A bug there was: main ends by exit(), without its keys' destructors, and nothing was said. */
-TEST(mains_is_reported_at_exit)
+/* Fixed bug: main ends by exit(), which does not run its keys' destructors, and its failures were not reported. */
+TEST(an_unread_failure_of_main_is_reported_at_exit)
 {
     char text[1024];
     CHECK_EXITED(t_run_output(end_with_it, NULL, text, sizeof text), 0);
@@ -109,20 +109,20 @@ static void fork_and_end(void *unused)
     fail_inside(unused);
     pid_t pid = fork();
     if (pid == 0)
-        exit(0); /* what the parent has not read is the parent's to read */
+        exit(0); /* the parent may still read its failures, so the child reports none of them */
     waitpid(pid, &status, 0);
     _exit(WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : 1);
 }
 
-TEST(a_forked_process_does_not_tell_of_its_parents)
+TEST(a_forked_process_does_not_report_its_parents_failures)
 {
     char text[1024];
     CHECK_EXITED(t_run_output(fork_and_end, NULL, text, sizeof text), 0);
     CHECK(!strstr(text, "bough: "));
 }
 
-/* A bug there was: they were all kept, and looked through at each branch's end. */
-TEST(of_many_the_last_are_kept_and_the_oldest_dropped_with_a_report)
+/* Fixed bug: all of them were kept, and searched at each branch's end. */
+TEST(the_last_64_unread_failures_are_kept_and_older_ones_dropped_with_a_report)
 {
     listen_to_reports();
     BOUGH_BRANCH(b)
@@ -144,7 +144,7 @@ static void say_nothing(const char *line)
     (void)line;
 }
 
-TEST(the_reporter_is_set_and_put_back)
+TEST(the_report_function_can_be_set_and_restored)
 {
     CHECK(!bough_set_report(say_nothing));
     CHECK(bough_set_report(NULL) == say_nothing);

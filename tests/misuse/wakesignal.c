@@ -2,7 +2,7 @@
 /* A program that uses the wake signal itself, blocks it, or names another. */
 #include "semantics/target.h"
 
-/* ---- a handler of the program's own ------------------------------------------------------------------------------ */
+/* ---- a handler of the program ------------------------------------------------------------------------------------ */
 
 static _Atomic int theirs_ran;
 
@@ -32,17 +32,17 @@ static void take_over_by(void (*handler)(int))
     CHECK(reported("BOUGH_SIGNAL"));
     CHECK(ours_again());
     theirs_ran = 0;
-    CHECK_EQ(kill(getpid(), SIGURG), 0); /* as the kernel's, for urgent data: to the process */
+    CHECK_EQ(kill(getpid(), SIGURG), 0); /* to the process, as the kernel sends it for urgent data */
     raise(SIGURG);
 }
 
-TEST(a_handler_that_took_the_wake_signal_still_gets_its_own)
+TEST(a_handler_that_took_the_wake_signal_still_gets_the_programs_signals)
 {
     take_over_by(theirs);
     CHECK_EQ(theirs_ran, 2);
 }
 
-TEST(a_program_that_ignores_the_wake_signal_still_does)
+TEST(a_program_that_ignores_the_wake_signal_goes_on_ignoring_it)
 {
     take_over_by(SIG_IGN);
 }
@@ -52,14 +52,14 @@ TEST(a_program_that_resets_the_wake_signal_is_not_killed_by_it)
     take_over_by(SIG_DFL);
 }
 
-/* It came before us: it never notices. */
+/* The program's handler was installed before bough's: the program notices no difference. */
 static void installed_first(void *unused)
 {
     (void)unused;
     CHECK_EQ(theirs_ran, 0);
 }
 
-TEST(foreign_wakes_during_a_call_cut_nothing)
+TEST(foreign_wakes_during_a_call_interrupt_nothing)
 {
     struct target t = {0};
     bough_set_report(keep_report);
@@ -93,7 +93,7 @@ static void still_blocked(struct target *t)
     CHECK_EQ(sigismember(&mask, SIGTERM), 1);
 }
 
-TEST(a_thread_that_blocks_all_signals_is_woken_and_finds_its_mask)
+TEST(a_thread_that_blocks_all_signals_is_woken_and_keeps_its_mask)
 {
     bough_set_report(keep_report);
     for (int i = 0; i < 20; i++) {
@@ -105,7 +105,7 @@ TEST(a_thread_that_blocks_all_signals_is_woken_and_finds_its_mask)
     }
 }
 
-/* A child inherits its adder's mask, but for the wake signal. */
+/* A child inherits its adder's mask, except for the wake signal. */
 static _Atomic pid_t reader;
 
 static void inherited(void)
@@ -125,7 +125,7 @@ static int read_blocked(void *fd)
     return error;
 }
 
-TEST(children_of_one_who_blocks_all_signals_are_woken)
+TEST(children_of_a_thread_that_blocks_all_signals_are_woken)
 {
     int pair[2];
     sigset_t before;
@@ -148,7 +148,7 @@ TEST(children_of_one_who_blocks_all_signals_are_woken)
     close(pair[1]);
 }
 
-/* ---- another signal: looked at when the library is loaded, so in a process of its own ---------------------------- */
+/* ---- another signal: the environment is read when the library is loaded, so in a new process --------------------- */
 
 static uint64_t caught_signals(void)
 {
@@ -162,8 +162,8 @@ static uint64_t caught_signals(void)
     return set;
 }
 
-/* Says which it has, and cuts a call by it. */
-TEST(bad_say_the_signal)
+/* Prints the wake signal, and interrupts a call by it. */
+TEST(bad_report_the_signal)
 {
     uint64_t caught = caught_signals();
     struct target t = {0};
@@ -184,7 +184,7 @@ TEST(bad_say_the_signal)
 static void run_again(void *value)
 {
     setenv("BOUGH_SIGNAL", value, 1);
-    execl("/proc/self/exe", "again", "--here", "bad_say_the_signal", (char *)NULL);
+    execl("/proc/self/exe", "again", "--here", "bad_report_the_signal", (char *)NULL);
     _exit(127);
 }
 
@@ -196,7 +196,7 @@ static void says(const char *value, const char *wanted, int complains)
         FAIL("with \"%s\": %s", value, text);
 }
 
-TEST(a_real_time_signal_will_do)
+TEST(a_real_time_signal_can_be_used)
 {
     char number[8], wanted[24];
     for (int signo = SIGRTMIN; signo <= SIGRTMAX; signo += SIGRTMAX - SIGRTMIN) {
@@ -209,15 +209,15 @@ TEST(a_real_time_signal_will_do)
 #endif
 }
 
-TEST(none_named_is_sigurg)
+TEST(the_default_is_sigurg)
 {
     char wanted[24];
     snprintf(wanted, sizeof wanted, "caught: %d.", SIGURG);
     says("", wanted, 0);
 }
 
-/* SIGKILL, SIGSTOP, faults, libc's own, and what is no number of a signal. */
-TEST(nonsense_is_reported_and_sigurg_used)
+/* SIGKILL, SIGSTOP, faults, libc's signals, and values that are no signal number. */
+TEST(an_unusable_signal_is_reported_and_sigurg_used)
 {
     static const char *const nonsense[] = {"9",   "19",      "11",   "7",          "8",
                                            "4",   "5",       "32",   "33",         "0",
