@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program that knows nothing of bough, whose main thread comes to a wait of a client library (wait.h).
+ * A program that was not written for bough, whose main thread waits in a client library (wait.h).
  *
  *   ./uv-alone --list    name, library, call, and why it is not interruptible
- *   ./uv-alone uv_run    says "ready" and waits; status 3 if the wait ends
+ *   ./uv-alone uv_run    prints "ready" and waits; status 3 if the wait ends
  */
 #include "wait.h"
 

@@ -8,7 +8,7 @@
 
 namespace asio = boost::asio;
 
-/* ---- the loop -------------------------------------------------------------------------------------------------- */
+/* ---- the loop ---------------------------------------------------------------------------------------------------- */
 
 static asio::io_context *volatile loop;
 
@@ -31,7 +31,7 @@ WAIT(io_context_run, .library = "Boost.Asio", .call = "io_context::run()", .run 
      .why = "ignores a failed epoll_wait() and waits again; io_context::stop() ends it",
      .line = "boost/asio/detail/impl/epoll_reactor.ipp:471", .dumped = "epoll_wait() called by")
 
-/* ---- a read ---------------------------------------------------------------------------------------------------- */
+/* ---- a read ------------------------------------------------------------------------------------------------------ */
 
 static int read_silent()
 {
@@ -54,7 +54,7 @@ static int read_silent_non_blocking()
     asio::io_context io;
     asio::local::stream_protocol::socket here(io), there(io);
     asio::local::connect_pair(here, there);
-    here.native_non_blocking(true); /* as after any asynchronous call: then it polls */
+    here.native_non_blocking(true); /* as after any asynchronous call: then read() polls */
     char byte;
     try {
         asio::read(here, asio::buffer(&byte, 1));

@@ -16,7 +16,7 @@ WAIT(thread_join, .library = "Boost.Thread", .call = "thread::join()", .run = jo
      .why = "a condition wait with a predicate, and a join", .line = "libs/thread/src/pthread/thread.cpp:326",
      .dumped = "libboost_thread")
 
-/* Never destroyed: exit() while a thread waits would destroy what it waits for, and hang in that. */
+/* Never destroyed: if exit() destroyed the object while a thread waits for it, exit() would hang. */
 static boost::mutex &mutex = *new boost::mutex;
 static boost::condition_variable &cond = *new boost::condition_variable;
 static bool done;

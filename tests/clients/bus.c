@@ -66,7 +66,7 @@ static bool answered(void)
     return is_call;
 }
 
-/* There is no other way: the library has no call that ends a blocked one. */
+/* The only way: the library has no function that ends a blocked call. */
 static void answer(void)
 {
     while (!answered())

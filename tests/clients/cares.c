@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* c-ares with a silent name server. The library does not block; its caller's loop does, of which there are two kinds. */
+/* c-ares with a silent name server. The library does not block; its caller's loop does. There are two kinds of such
+ * loops. */
 #include "silent.h"
 #include <ares.h>
 #include <netdb.h>
@@ -35,7 +36,7 @@ static ares_channel ask(int *status)
     return channel;
 }
 
-/* One turn of the loop that the manual shows. Returns what select() does; -2: there is nothing to wait for. */
+/* One turn of the manual page's loop. Returns select()'s result; -2: there is nothing to wait for. */
 static int wait_for_server(ares_channel channel, bool process_after_failure)
 {
     fd_set in, out;

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A client library that knows nothing of bough, on a thread that is interrupted in the middle of a request, at a random moment
- * while the thread is blocked. Measured: the time from the interrupt to the end of the request, and the descriptors, memory, stacks and threads that are left behind.
- * Each measurement is also a line "row|...", of which table.py makes the table of docs/clients.md.
- */
+/* A client library that was not written for bough, on a thread that is interrupted in the middle of a request, at a
+ * random moment while the thread is blocked. Measured: the time from the interrupt to the end of the request, and the
+ * descriptors, memory, stacks and threads that are left behind. Each measurement is also printed as a line "row|...",
+ * from which table.py makes the table of docs/clients.md.  */
 #ifndef TEST_CLIENT_H
 #define TEST_CLIENT_H
 
@@ -17,23 +16,23 @@
 enum { MOST = 2000, WARM = 20, ALL_WITHIN_MS = 100 };
 
 static struct client {
-    int (*request)(void); /* blocks until it is interrupted; 0: it has failed as it should */
-    void (*check)(void);  /* a new connection does what it is asked; NULL */
+    int (*request)(void); /* blocks until it is interrupted; 0: it has failed as expected */
+    void (*check)(void);  /* checks that a new connection works; NULL */
     bool (*blocked)(void);
     const char *not_interruptible; /* why the interrupt does not end the request; NULL: the interrupt ends it */
-    const char *source;            /* the line of the library that is the reason; NULL */
-    const char *dumped;            /* a part of what a dump says of the thread then; NULL */
+    const char *source;            /* the line of the library's source that is the reason; NULL */
+    const char *dumped;            /* a part of the dump's line about the thread then; NULL */
     void (*release)(void);         /* ends a request that is not interruptible */
     bool anywhere;                 /* interrupted whether it is blocked or not */
     struct bough_foreign ways;
-    char errors[120]; /* with which the calls of the last request failed */
+    char errors[120]; /* the errors with which the calls of the last request failed */
     _Atomic pid_t tid;
     _Atomic int64_t back; /* when the request had ended */
-    int64_t delayed;      /* how long the thread had waited for a processor by then */
+    int64_t delayed;      /* the time that the thread had waited for a processor by then */
     uint64_t chance;
 } client;
 
-/* How long a thread has waited for a processor, in ns. */
+/* Returns the time that a thread has waited for a processor, in ns. */
 static inline int64_t client_delayed(pid_t tid)
 {
     char path[64];
@@ -47,7 +46,7 @@ static inline int64_t client_delayed(pid_t tid)
     return waited;
 }
 
-/* To be called by a request as soon as the library's call has returned. */
+/* A request calls this as soon as the library's call has returned. */
 static inline void client_back(void)
 {
     if (client.back)
@@ -94,7 +93,7 @@ static inline void client_until_blocked(void)
         t_until_blocked(client.tid);
 }
 
-/* ---- requests that are not interruptible --------------------------------------------------------------------------------- */
+/* ---- requests that are not interruptible ------------------------------------------------------------------------- */
 
 /* A dump names the call, and how it failed. */
 static inline void client_note_dump(void)
@@ -114,7 +113,7 @@ static inline void client_note_dump(void)
     CHECK(strstr(line, client.dumped ? client.dumped : ""));
 }
 
-/* The request goes on waiting; then the library's own means end it. */
+/* The request goes on waiting; then a function of the library ends it. */
 static inline void client_release(void)
 {
     static bool noted;
@@ -126,15 +125,17 @@ static inline void client_release(void)
     client.release();
 }
 
-/* ---- one interrupt --------------------------------------------------------------------------------------------- */
+/* ---- one interrupt ----------------------------------------------------------------------------------------------- */
 
-/* Under valgrind the way back to the call may take longer than a retry does (rule 46): then the next interrupt ends the request. */
+/* Under valgrind the caller may come back to the call later than a retry may (rule 46): then the next interrupt ends
+ * the request. */
 static inline bool client_is_timed(void)
 {
     return !client.not_interruptible && !getenv("CLIENTS_UNDER");
 }
 
-/* Returns how long it took. That must not be long, but for what the two threads have waited for a processor meanwhile. */
+/* Returns how long it took. That must be short, apart from the time for which the two threads have waited for a
+ * processor. */
 static inline int64_t client_cut_one(void)
 {
     int64_t took = 0;
@@ -158,7 +159,7 @@ static inline int64_t client_cut_one(void)
     return took;
 }
 
-/* ---- leftovers --------------------------------------------------------------------------------------- */
+/* ---- leftovers --------------------------------------------------------------------------------------------------- */
 
 struct client_left {
     long descriptors, memory, stacks, threads;
@@ -201,8 +202,8 @@ static inline struct client_left client_count(void)
                                 client_count_in("/proc/self/task")};
 }
 
-/* What a library's own threads tidy away comes later; caches settle at some kB, however often the request is made; a
- * connection that is lost has thousands of bytes. with_servers.py has libc keep no memory for each thread, which would count as in
+/* A library's threads may clean up later; caches settle at some kB, however often the request is made; a leaked
+ * connection takes thousands of bytes. with_servers.py has libc keep no memory for each thread, which would count as in
  * use; but libc keeps five stacks of threads that have ended. */
 static inline bool client_is_flat(const struct client_left *before)
 {
@@ -211,7 +212,7 @@ static inline bool client_is_flat(const struct client_left *before)
            now.stacks <= before->stacks + 5 && now.threads <= before->threads;
 }
 
-/* Threads that a library has left behind come to their end first. */
+/* Threads that a library has left behind may end first. */
 static inline struct client_left client_settle(void)
 {
     struct client_left before, now = client_count();
@@ -223,7 +224,7 @@ static inline struct client_left client_settle(void)
     return now;
 }
 
-/* ---- many interrupts ------------------------------------------------------------------------------------------- */
+/* ---- many interrupts --------------------------------------------------------------------------------------------- */
 
 static inline int by_size(const void *a, const void *b)
 {
@@ -231,7 +232,7 @@ static inline int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* CLIENTS_ROUNDS: fewer, where each takes long (valgrind). */
+/* CLIENTS_ROUNDS sets a lower number, where each takes long (valgrind). */
 static inline int client_rounds(int count)
 {
     const char *most = getenv("CLIENTS_ROUNDS");
@@ -245,7 +246,7 @@ static inline void client_check(void)
         client.check();
 }
 
-/* `took` is in order. */
+/* `took` is sorted. */
 static inline void client_note(const char *what, const int64_t *took, int count, const struct client_left *before)
 {
     struct client_left now = client_count();

@@ -22,7 +22,7 @@ static void check_new_connection(void)
     until_no_session_is_left();
 }
 
-TEST_LIMIT(a_query_ends_by_an_exception, 300)
+TEST_LIMIT(an_interrupted_query_throws_an_exception, 300)
 {
     cut_sessions("libpqxx|nontransaction::exec()", request, check_new_connection, is_active, 500);
 }

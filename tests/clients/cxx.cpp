@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A C++ client: what libpqxx makes of a call that was cut is an exception, and its destructors clean up. */
+/* A C++ client: libpqxx throws an exception when its call is interrupted, and its destructors clean up. */
 #include <exception>
 #include <pqxx/pqxx>
 
@@ -8,7 +8,7 @@ extern "C" int cxx_answer(void);
 
 static const char where[] = "application_name=cut gssencmode=disable sslmode=disable";
 
-/* 0: it ended by an exception, as it should. */
+/* Returns 0 if the query ended by an exception, as expected. */
 extern "C" int cxx_sleep(void (*begun)(int session), void (*back)(void))
 {
     try {

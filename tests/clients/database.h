@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a test asks PostgreSQL itself, on a connection that nobody cuts. The requests that are cut call themselves "cut". */
+/* Queries of the test to PostgreSQL, on a connection that is not interrupted. The requests that are interrupted have
+ * the application name "cut". */
 #ifndef CLIENTS_DATABASE_H
 #define CLIENTS_DATABASE_H
 
@@ -9,7 +10,7 @@
 #define CONTROL "application_name=control gssencmode=disable sslmode=disable"
 
 static PGconn *control;
-static _Atomic int session; /* the server's process for the request that is to be cut; 0: there is none yet */
+static _Atomic int session; /* the server's process for the request that is to be interrupted; 0: there is none yet */
 
 static inline long number(const char *query)
 {
@@ -28,7 +29,7 @@ static inline long count_sessions(const char *condition)
     return number(query);
 }
 
-/* The server has the request, so the client is in its wait for the answer. */
+/* The server has the request, so the client waits for the answer. */
 static inline bool is_active(void)
 {
     return session != 0 && count_sessions("state = 'active'") == 1;

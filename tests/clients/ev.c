@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* libev: its loop aborts on every error but EINTR, and goes on after that. */
+/* libev: its loop aborts on every error but EINTR, on which it retries. */
 #include "wait.h"
 #pragma GCC diagnostic ignored "-Wstrict-aliasing"
 #include <ev.h>
@@ -31,5 +31,5 @@ static void stop_loop(void)
 }
 
 WAIT(ev_run, .library = "libev", .call = "ev_run()", .run = run_loop, .release = stop_loop,
-     .why = "goes on after EINTR, aborts on other errors; ev_async_send() and ev_break() end it",
-     .line = "ev_epoll.c:160", .dumped = "called by libev.so.4 failed with EINTR")
+     .why = "retries on EINTR, aborts on other errors; ev_async_send() and ev_break() end it", .line = "ev_epoll.c:160",
+     .dumped = "called by libev.so.4 failed with EINTR")

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* libevent: its loop goes on after EINTR and gives up on other errors. */
+/* libevent: its loop retries on EINTR and ends on other errors. */
 #include "wait.h"
 #include <event2/event.h>
 

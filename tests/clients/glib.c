@@ -4,7 +4,7 @@
 #include <gio/gio.h>
 #include <sys/socket.h>
 
-/* ---- threads --------------------------------------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 static int join_thread(void)
 {
@@ -38,10 +38,10 @@ static void signal_cond(void)
 }
 
 WAIT(g_cond_wait, .library = "GLib", .call = "g_cond_wait()", .run = wait_for_cond, .release = signal_cond,
-     .why = "a condition wait with a predicate; makes its system call by hand", .line = "glib/gthread-posix.c:1580",
+     .why = "a condition wait with a predicate; makes the system call itself", .line = "glib/gthread-posix.c:1580",
      .dumped = "futex")
 
-/* ---- the loop -------------------------------------------------------------------------------------------------- */
+/* ---- the loop ---------------------------------------------------------------------------------------------------- */
 
 static GMainLoop *volatile loop;
 
@@ -56,7 +56,7 @@ static int run_loop(void)
     return 0;
 }
 
-/* As G_DEBUG=fatal-warnings and g_test_init() do: a warning aborts. */
+/* A warning aborts, as with G_DEBUG=fatal-warnings or g_test_init(). */
 static void make_warnings_fatal(void)
 {
     g_log_set_always_fatal((GLogLevelFlags)(G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_WARNING));
@@ -68,10 +68,10 @@ static void quit_loop(void)
 }
 
 WAIT(g_main_loop_run, .library = "GLib", .call = "g_main_loop_run()", .prepare = make_warnings_fatal, .run = run_loop,
-     .release = quit_loop, .why = "goes on after EINTR, warns of other errors; g_main_loop_quit() ends it",
+     .release = quit_loop, .why = "retries on EINTR, warns of other errors; g_main_loop_quit() ends it",
      .line = "glib/gmain.c:4555", .dumped = "poll() called by libglib-2.0.so.0 failed with EINTR")
 
-/* ---- GIO ------------------------------------------------------------------------------------------------------- */
+/* ---- GIO --------------------------------------------------------------------------------------------------------- */
 
 static int pair[2];
 
@@ -156,12 +156,12 @@ static int receive_cancellable(void)
 WAIT(g_socket_receive_cancellable, .library = "GIO", .call = "g_socket_receive() with a GCancellable",
      .prepare = make_cancellable, .run = receive_cancellable, .finish = unref_cancellable)
 
-/* ---- GDBus ----------------------------------------------------------------------------------------------------- */
+/* ---- GDBus ------------------------------------------------------------------------------------------------------- */
 
 static GDBusConnection *service, *caller;
 static char *name;
 
-/* It takes every message and never answers. */
+/* The service takes every message and never answers. */
 static GDBusMessage *swallow(GDBusConnection *c, GDBusMessage *message, gboolean incoming, gpointer unused)
 {
     (void)c, (void)unused;
@@ -183,7 +183,7 @@ static GDBusConnection *connect_to_bus(void)
     return c;
 }
 
-/* GLib and GDBus keep a thread each, with an eventfd, for good. */
+/* GLib and GDBus each keep a thread with an eventfd until the process ends. */
 static void begin_bus(void)
 {
 #ifndef ALONE

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* MariaDB's client with a real server, and with a host that says nothing. */
+/* MariaDB's client with a real server, and with a silent host. */
 #include "silent.h"
 #include <mysql.h>
 
-/* ---- a query --------------------------------------------------------------------------------------------------- */
+/* ---- a query ----------------------------------------------------------------------------------------------------- */
 
 static MYSQL *connect_to_it(void)
 {
@@ -51,10 +51,10 @@ static void end(void)
 WAIT(mysql_query, .library = "libmariadb", .call = "mysql_query(), select sleep()", .run = query, .ready = is_asking,
      .check = check_new_connection, .finish = end)
 
-/* ---- connections ----------------------------------------------------------------------------------------------- */
+/* ---- connections ------------------------------------------------------------------------------------------------- */
 
-/* One after the other. connect() is followed by a pause with a result that the library ignores: when that pause was the delivery
- * of an interrupt, the library went on waiting until the grace period was over. */
+/* One connection after the other. After connect() the library pauses and ignores the pause's result. Fixed bug: when
+ * that pause counted as the delivery of an interrupt, the library went on waiting until the grace period was over. */
 static int connect_again_and_again(void)
 {
     for (bool connected = true; connected;) {
@@ -70,7 +70,7 @@ static int connect_again_and_again(void)
 WAIT(connections, .library = "libmariadb", .call = "mysql_real_connect() in a loop, at any moment",
      .run = connect_again_and_again, .check = check_new_connection, .finish = end, .anywhere = true, .count = 1000)
 
-/* ---- a host that says nothing ---------------------------------------------------------------------------------- */
+/* ---- a silent host ----------------------------------------------------------------------------------------------- */
 
 static void begin_silence(void)
 {

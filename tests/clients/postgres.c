@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* libpq with a real PostgreSQL: each request is cut in its middle, PQfinish() says good-bye, and no session stays. */
+/* libpq with a real PostgreSQL: each request is interrupted while it waits, PQfinish() sends its closing message, and
+ * no session remains. */
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include "database.h"
@@ -38,7 +39,8 @@ static int ask(void)
     return wrong;
 }
 
-/* Holds the lock that keeps the server from reading: what lies unread in front of a client's good-bye hides it. */
+/* Holds the lock that keeps the server from reading: a client's closing message is hidden behind the data that was not
+ * read. */
 static PGconn *stopper;
 
 static void check_new_connection(void)
@@ -61,13 +63,13 @@ static void run(const char *what, int (*request)(void), bool (*blocked)(void), i
     cut_sessions(what, request, check_new_connection, blocked, count);
 }
 
-TEST_LIMIT(a_query_that_sleeps, 300)
+TEST_LIMIT(a_query_that_sleeps_is_interrupted, 300)
 {
     text = "select pg_sleep(3600)";
     run("libpq|PQexec(), select pg_sleep()", ask, is_active, 500);
 }
 
-TEST_LIMIT(a_wait_for_a_lock, 300)
+TEST_LIMIT(a_wait_for_a_lock_is_interrupted, 300)
 {
     PGconn *holder = connect_to_it();
     PQclear(PQexec(holder, "set application_name = 'holder'; select pg_advisory_lock(1)"));
@@ -100,12 +102,12 @@ static bool is_in_its_middle(void)
     return copying && is_active();
 }
 
-TEST_LIMIT(a_copy_that_stops_in_its_middle, 300)
+TEST_LIMIT(a_copy_that_stalls_is_interrupted, 300)
 {
     run("libpq|PQgetCopyData()", copy_out, is_in_its_middle, 100);
 }
 
-/* The server does not read on: it waits for a lock that a trigger wants. */
+/* The server stops reading: a trigger waits for a lock. */
 static int copy_in(void)
 {
     static char rows[1 << 16];
@@ -128,7 +130,7 @@ static bool waits_for_lock(void)
     return session != 0 && count_sessions("wait_event = 'advisory'") == 1;
 }
 
-TEST_LIMIT(a_copy_that_the_server_does_not_take, 300)
+TEST_LIMIT(a_copy_that_the_server_does_not_read_is_interrupted, 300)
 {
     PGconn *holder = connect_to_it();
     PQclear(PQexec(holder, "set application_name = 'holder'; select pg_advisory_lock(2);"
@@ -137,12 +139,13 @@ TEST_LIMIT(a_copy_that_the_server_does_not_take, 300)
                            "'begin perform pg_advisory_xact_lock(2); return null; end';"
                            "create trigger t before insert on slow for each statement execute function wait()"));
     stopper = holder;
-    client.ways.grace = BOUGH_MS(50); /* PQfinish() wants to send a last message, and waits for room until told again */
+    /* PQfinish() tries to send a last message, and waits for room until it is interrupted again */
+    client.ways.grace = BOUGH_MS(50);
     run("libpq|PQputCopyData()", copy_in, waits_for_lock, 60);
     PQfinish(holder);
 }
 
-/* ---- a host that says nothing ------------------------------------------------------------------------------- */
+/* ---- a silent host ----------------------------------------------------------------------------------------------- */
 
 static int silent_port;
 
@@ -157,7 +160,7 @@ static int connect_in_vain(void)
     return wrong;
 }
 
-TEST_LIMIT(a_connect_to_a_silent_host, 300)
+TEST_LIMIT(a_connect_to_a_silent_host_is_interrupted, 300)
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof at;

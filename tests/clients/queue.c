@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* ZeroMQ: it has threads and a poll loop; the application's thread waits for their messages. It aborts on every error but EINTR,
- * and passes that on. */
+/* ZeroMQ: its threads run a poll loop; the application's thread waits for their messages. It aborts on every error but
+ * EINTR, which it returns to the caller. */
 #include "wait.h"
 #include <time.h>
 #include <zmq.h>
@@ -29,7 +29,7 @@ static int poll_items(void)
     return n != -1 || error != EINTR;
 }
 
-/* A socket sees to what has become of its peers only when it is used. */
+/* A socket notices changes of its peers only when it is used. */
 static void attend(void)
 {
     int events;
@@ -37,7 +37,7 @@ static void attend(void)
     CHECK_EQ(zmq_getsockopt(server, ZMQ_EVENTS, &events, &size), 0);
 }
 
-/* After a pause, in which the connection is made. */
+/* After a pause in which the connection is made. */
 static bool waits(void)
 {
     attend();

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * libcurl with a silent name server: its resolver thread waits for the answer, and curl_easy_cleanup() joins that thread. When
- * that join was interrupted, each interrupt left a thread and its stack of 8 MiB behind.
- */
+/* libcurl with a silent name server: its resolver thread waits for the answer, and curl_easy_cleanup() joins that
+ * thread. Fixed bug: when that join was interrupted, each interrupt leaked a thread and its stack of 8 MiB. */
 #include "wait.h"
 #include <curl/curl.h>
 #include "../resolve/namespace.h"
@@ -12,7 +10,7 @@ static int server;
 static void begin(void)
 {
     server = name_server("timeout:30 attempts:1");
-    int room = 8 << 20; /* for the questions that nobody has read yet */
+    int room = 8 << 20; /* for the queries that were not read yet */
     CHECK_EQ(setsockopt(server, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room), 0);
     CHECK_EQ(curl_global_init(CURL_GLOBAL_ALL), 0);
 }
@@ -45,7 +43,7 @@ static int perform_quickly(void)
     return perform_with(1);
 }
 
-/* There is no such name. */
+/* Answers that there is no such name. */
 static bool answer_one(int flags)
 {
     unsigned char text[600];
@@ -60,7 +58,7 @@ static bool answer_one(int flags)
     return true;
 }
 
-/* One for IPv4 and one for IPv6. */
+/* One query for IPv4 and one for IPv6. */
 static void answer(void)
 {
     CHECK(answer_one(0));
@@ -74,7 +72,7 @@ WAIT(curl_easy_perform, .library = "libcurl", .call = "curl_easy_perform(), sile
      .why = "joins its resolver thread; the answer or the timeout ends it", .line = "lib/asyn-thread.c:496",
      .dumped = "joins thread")
 
-/* The thread that it leaves behind ends with the answer. */
+/* The thread that the library leaves behind ends when the answer comes. */
 WAIT(curl_easy_perform_quick_exit, .library = "libcurl",
      .call = "curl_easy_perform(), silent name server, CURLOPT_QUICK_EXIT", .prepare = begin, .run = perform_quickly,
      .check = answer, .finish = end)

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * libmosquitto with a real broker: a library that takes no error for an answer. mosquitto_loop_forever() makes of each
- * failure in its wait a new connection, after a pause; only who is cut in that pause as well gets its thread back. So the
- * interrupt has to be told twice, a grace apart (rule 22), and that is what is counted here.
- */
+/* libmosquitto with a real broker: a library that retries on every error. After each failure in its wait
+ * mosquitto_loop_forever() pauses and reconnects; only a second interrupt, in that pause, ends it. So the interrupt has
+ * to be delivered twice, a grace period apart (rule 22); this test counts the deliveries. */
 #include "client.h"
 #include <mosquitto.h>
 
 enum { GRACE_MS = 2, MOST_TOLD = 16 };
 
 static _Atomic int connected;
-static int told, by_told[MOST_TOLD + 1]; /* in this request; how many requests were told so often */
+static int told, by_told[MOST_TOLD + 1]; /* deliveries in this request; the number of requests by their deliveries */
 static int64_t last_told, worst_after;
 
 static int tell(void *unused, const struct bough_cut *cut)
@@ -60,7 +58,7 @@ static bool listens(void)
     return connected == 1;
 }
 
-/* ---- one that nobody cuts: what the broker itself says, and a message there and back -------------------------- */
+/* ---- a client that is not interrupted: the broker's status, and a message there and back ------------------------- */
 
 static char heard[32];
 
@@ -85,12 +83,12 @@ static void check_new_connection(void)
     t_until(hears(m, "hello"));
     CHECK_EQ(mosquitto_unsubscribe(m, NULL, "test"), MOSQ_ERR_SUCCESS);
     CHECK_EQ(mosquitto_subscribe(m, NULL, "$SYS/broker/clients/connected", 0), MOSQ_ERR_SUCCESS);
-    t_until(hears(m, "1")); /* nobody but this one */
+    t_until(hears(m, "1")); /* only this client is connected */
     CHECK_EQ(mosquitto_disconnect(m), MOSQ_ERR_SUCCESS);
     mosquitto_destroy(m);
 }
 
-TEST_LIMIT(a_library_that_tries_again_ends_when_it_is_told_again, 300)
+TEST_LIMIT(a_library_that_retries_ends_when_it_is_interrupted_again, 300)
 {
     CHECK_EQ(mosquitto_lib_init(), MOSQ_ERR_SUCCESS);
     client.request = listen_for_ever;
@@ -98,12 +96,13 @@ TEST_LIMIT(a_library_that_tries_again_ends_when_it_is_told_again, 300)
     client.blocked = listens;
     client.ways = (struct bough_foreign){.grace = BOUGH_MS(GRACE_MS), .on_cut = tell};
     client_cut("libmosquitto|mosquitto_loop_forever()", 500);
-    t_note("graces of %d ms; once told it was back within %.3f ms at worst", GRACE_MS, (double)worst_after / 1e6);
+    t_note("grace periods of %d ms; after the last delivery it returned within %.3f ms at worst", GRACE_MS,
+           (double)worst_after / 1e6);
     for (int i = 0; i <= MOST_TOLD; i++)
         if (by_told[i])
-            t_note("told %d times: %d requests", i, by_told[i]);
+            t_note("delivered %d times: %d requests", i, by_told[i]);
     CHECK_EQ(by_told[0] + by_told[1],
-             0); /* it does try again: after EINTR, after the error that follows, and then not */
+             0); /* the library retries after EINTR and after the error that follows, and then ends */
     CHECK(by_told[2] + by_told[3] > client_rounds(500) / 2);
     CHECK_EQ(by_told[MOST_TOLD], 0);
     mosquitto_lib_cleanup();

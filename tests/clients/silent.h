@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A port of the loopback that takes connections, or datagrams, and says nothing. */
+/* A port of the loopback that takes connections, or datagrams, and sends nothing. */
 #ifndef TEST_CLIENTS_SILENT_H
 #define TEST_CLIENTS_SILENT_H
 
@@ -20,7 +20,7 @@ static inline void silent_begin(int type)
     silent_port = ntohs(at.sin_port);
 }
 
-/* What has come is dropped: a queue that is full lets nobody connect. */
+/* Drops pending connections: while the queue is full, no client can connect. */
 static inline bool silent_drains(void)
 {
     int fd;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* libssh2 with a real sshd: a channel to a port that says nothing; and with a host that says nothing. */
+/* libssh2 with a real sshd: a channel to a silent port; and with a silent host. */
 #include "silent.h"
 #include <libssh2.h>
 #include <netinet/tcp.h>
@@ -19,7 +19,7 @@ static void begin(void)
     CHECK_EQ(libssh2_init(0), 0);
 }
 
-/* ---- a channel ------------------------------------------------------------------------------------------------- */
+/* ---- a channel --------------------------------------------------------------------------------------------------- */
 
 static LIBSSH2_SESSION *log_in(int fd)
 {
@@ -63,7 +63,7 @@ static bool is_reading(void)
     return reads;
 }
 
-/* The session can be used again. */
+/* Checks that the session can still be used. */
 static int read_channel(void)
 {
     char byte;
@@ -80,7 +80,7 @@ static int read_channel(void)
 WAIT(libssh2_channel_read, .library = "libssh2", .call = "libssh2_channel_read()", .prepare = begin_session,
      .run = read_channel, .ready = is_reading, .finish = end_session)
 
-/* ---- a host that says nothing ---------------------------------------------------------------------------------- */
+/* ---- a silent host ----------------------------------------------------------------------------------------------- */
 
 static void begin_silence(void)
 {

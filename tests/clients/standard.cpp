@@ -19,7 +19,7 @@
 #define LINE(gnu, llvm) gnu
 #endif
 
-/* ---- threads --------------------------------------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 static int join_thread()
 {
@@ -42,7 +42,7 @@ WAIT(jthread, .library = LIBRARY, .call = "~jthread()", .run = leave_jthread, .r
      .line = "include/std/thread:170", .dumped = "joins thread")
 #endif
 
-/* ---- futures --------------------------------------------------------------------------------------------------- */
+/* ---- futures ----------------------------------------------------------------------------------------------------- */
 
 static int get_async()
 {
@@ -71,12 +71,12 @@ static void keep_promise()
 }
 
 WAIT(promise_get, .library = LIBRARY, .call = "future::get() of a promise", .run = get_promised,
-     .release = keep_promise, .why = LINE("makes its system call by hand", "a condition wait with a predicate"),
+     .release = keep_promise, .why = LINE("makes the system call itself", "a condition wait with a predicate"),
      .line = LINE("src/c++11/futex.cc:122", "src/future.cpp:168"), .dumped = "futex")
 
-/* ---- condition variables --------------------------------------------------------------------------------------- */
+/* ---- condition variables ----------------------------------------------------------------------------------------- */
 
-/* Never destroyed: exit() while a thread waits would destroy what it waits for, and hang in that. */
+/* Never destroyed: if exit() destroyed the object while a thread waits for it, exit() would hang. */
 static std::mutex &mutex = *new std::mutex;
 static std::condition_variable &cond = *new std::condition_variable;
 static bool done;
@@ -123,7 +123,7 @@ static int wait_without_predicate()
 WAIT(cond_wait_once, .library = LIBRARY, .call = "condition_variable::wait() without a predicate",
      .run = wait_without_predicate)
 
-/* ---- semaphores and atomics ------------------------------------------------------------------------------------ */
+/* ---- semaphores and atomics -------------------------------------------------------------------------------------- */
 
 #ifdef __cpp_lib_semaphore
 static std::counting_semaphore<8> semaphore(0);
@@ -140,7 +140,7 @@ static void release()
 }
 
 WAIT(semaphore, .library = LIBRARY, .call = "counting_semaphore::acquire()", .run = acquire, .release = release,
-     .why = "makes its system call by hand", .line = LINE("include/bits/atomic_wait.h:108", "src/atomic.cpp:43"),
+     .why = "makes the system call itself", .line = LINE("include/bits/atomic_wait.h:108", "src/atomic.cpp:43"),
      .dumped = "futex")
 #endif
 
@@ -161,11 +161,11 @@ static void set_word()
 }
 
 WAIT(atomic_wait, .library = LIBRARY, .call = "atomic::wait()", .run = wait_for_word, .release = set_word,
-     .why = "makes its system call by hand", .line = LINE("include/bits/atomic_wait.h:108", "src/atomic.cpp:43"),
+     .why = "makes the system call itself", .line = LINE("include/bits/atomic_wait.h:108", "src/atomic.cpp:43"),
      .dumped = "futex")
 #endif
 
-/* ---- sleeps ---------------------------------------------------------------------------------------------------- */
+/* ---- sleeps ------------------------------------------------------------------------------------------------------ */
 
 static int sleep_long()
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* libuv: its loop and its waits abort on every error but EINTR, and try again after that. */
+/* libuv: its loop and its waits abort on every error but EINTR, on which they retry. */
 #include "wait.h"
 #include <uv.h>
 
-/* ---- the loop ------------------------------------------------------------------------------------------------- */
+/* ---- the loop ---------------------------------------------------------------------------------------------------- */
 
 static uv_loop_t loop;
 static uv_async_t async;
@@ -46,7 +46,7 @@ WAIT(uv_run, .library = "libuv", .call = "uv_run()", .run = run_loop, .release =
      .finish = uv_library_shutdown, .why = "retries on EINTR, aborts on other errors; uv_async_send() ends it",
      .line = "src/unix/epoll.c:283", .dumped = "called by libuv.so.1 failed with EINTR")
 
-/* ---- a thread -------------------------------------------------------------------------------------------------- */
+/* ---- a thread ---------------------------------------------------------------------------------------------------- */
 
 static void work(void *unused)
 {
@@ -63,7 +63,7 @@ static int join_thread(void)
 WAIT(uv_thread_join, .library = "libuv", .call = "uv_thread_join()", .run = join_thread, .release = gate_open,
      .why = "a join", .line = "src/unix/thread.c:293", .dumped = "joins thread")
 
-/* ---- locks ----------------------------------------------------------------------------------------------------- */
+/* ---- locks ------------------------------------------------------------------------------------------------------- */
 
 static uv_mutex_t mutex;
 static uv_cond_t cond;

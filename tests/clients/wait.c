@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A wait of a client library is interrupted 200 times, or as often as it says (wait.h). */
+/* A wait of a client library is interrupted 200 times, or `count` times (wait.h). */
 #include "wait.h"
 #include "client.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A wait of a client library, for two programs made of the same file: one that interrupts a thread in it by the C API
- * (wait.c, with the harness), and one that knows nothing of bough and has the wait on its main thread (alone.c, with
+ * (wait.c, with the harness), and one that was not written for bough and has the wait on its main thread (alone.c, with
  * -DALONE; preload.py runs it with libbough-preload.so).
  *
  *   WAIT(uv_run, .library = "libuv", .call = "uv_run()", .run = run_loop, ...)
@@ -20,27 +20,26 @@
 #include <unistd.h>
 
 #ifdef __cplusplus
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers" /* WAIT() names those that it sets */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers" /* WAIT() sets fields by name */
 extern "C" {
 #endif
 
 struct client_wait {
     const char *library, *call;
     void (*prepare)(void); /* once, on the main thread; NULL */
-    int (*run)(
-        void); /* blocks until it is interrupted or released, and tidies up. Returns 0 if it ended as it should */
-    bool (*ready)(void);   /* it has come to its wait; NULL: its first blocked call is a part of what is tested */
-    void (*release)(void); /* ends it by the library's own means, from another thread */
-    void (*check)(void);   /* the library works as before; NULL */
+    int (*run)(void); /* blocks until it is interrupted or released, and cleans up. Returns 0 if it ended as expected */
+    bool (*ready)(void);   /* the thread has reached its wait; NULL: the first blocked call is part of the test */
+    void (*release)(void); /* ends the wait by a function of the library, from another thread */
+    void (*check)(void);   /* checks that the library works as before; NULL */
     void (*finish)(void);  /* undoes prepare(); NULL */
-    const char *why,
-        *line;          /* why an interrupt does not end it, and the line of the library's source; NULL: it does end */
+    /* why an interrupt does not end the wait, and the line of the library's source; NULL: an interrupt ends it */
+    const char *why, *line;
     bool anywhere;      /* interrupted whether it is blocked or not */
     int count;          /* of interrupts; 0: 200 */
-    const char *dumped; /* a part of what a dump says of the thread then */
+    const char *dumped; /* a part of the dump's line about the thread then */
 };
 
-/* To be called by run() where the call has returned, if it takes long to tidy up. */
+/* run() calls this when the library's call has returned, if the cleanup takes long. */
 void wait_is_over(void);
 
 #ifdef ALONE
@@ -80,7 +79,7 @@ void wait_test(const struct client_wait *wait);
 }
 #endif
 
-/* ---- a gate, at which a worker waits while the interrupted thread waits for the worker ---------------------------------------- */
+/* ---- a gate: a worker waits at it while the interrupted thread waits for the worker ------------------------------ */
 
 static sem_t wait_gate; /* zeroed: shut */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* libcurl with a real nginx over TLS: a slow body, a server that says nothing, an upload that is not taken. */
+/* libcurl with a real nginx over TLS: a slow body, a silent server, an upload that the server does not read. */
 #include "client.h"
 #include <curl/curl.h>
 #include <linux/sockios.h>
@@ -67,7 +67,7 @@ static int transfer(void)
     client_back();
     tell_server(SIGCONT);
     curl_easy_cleanup(c);
-    moved = 0; /* already here: nobody must take it for the next request's */
+    moved = 0; /* reset here already, so that it is not taken for the count of the next request */
     return code == CURLE_OK;
 }
 
@@ -80,7 +80,7 @@ static size_t keep(char *data, size_t size, size_t count, void *unused)
     return size * count;
 }
 
-/* As the server counts them, this one included. */
+/* The server's count, which includes this connection. */
 static int connections(void)
 {
     int n = -1;
@@ -105,7 +105,7 @@ static void check_new_connection(void)
     t_until(connections() == 1);
 }
 
-/* In its wait for more: some has come, and none does any more. */
+/* The client waits for more data: some has come, and no more is coming. */
 static bool stands(void)
 {
     size_t before = moved;
@@ -113,9 +113,9 @@ static bool stands(void)
     return moved == before && before > 0;
 }
 
-/* In its wait for room, which there will not be: the server is stopped, and its kernel has said that there is no more (all that was
- * sent is acknowledged) or has been silent for so long that something was sent again. Who merely waits for a slow server would go on
- * after an EINTR: that is no retry (rule 46). */
+/* The client waits for room in the socket, which does not become free: the server is stopped, and its kernel has
+ * announced that there is no more room (all data is acknowledged), or has not answered for so long that data was sent
+ * again. A client that merely waits for a slow server would continue after an EINTR, which is no retry (rule 46). */
 static bool is_full(void)
 {
     struct tcp_info info;
@@ -147,17 +147,17 @@ static void run(const char *what, const char *where, bool upload, bool (*blocked
     curl_global_cleanup();
 }
 
-TEST_LIMIT(a_body_that_drips, 300)
+TEST_LIMIT(a_slow_body_is_interrupted, 300)
 {
     run("libcurl|curl_easy_perform(), a slow body", "/slow", false, stands, 200);
 }
 
-TEST_LIMIT(a_server_that_says_nothing, 300)
+TEST_LIMIT(a_silent_server_is_interrupted, 300)
 {
     run("libcurl|curl_easy_perform(), a silent server", "/silent", false, asked, 200);
 }
 
-TEST_LIMIT(an_upload_that_is_not_taken, 300)
+TEST_LIMIT(an_upload_that_the_server_does_not_read_is_interrupted, 300)
 {
     run("libcurl|curl_easy_perform(), an upload", "/upload", true, is_full, 100);
 }
