@@ -18,7 +18,7 @@
 #include <sys/uio.h>
 #include <termios.h>
 
-/* ---- opening: a FIFO nobody has the other end of ------------------------------------------------------ */
+/* ---- opening: a FIFO whose other end is not open ----------------------------------------------------------------- */
 
 static void make_fifo(struct stage *s)
 {
@@ -31,7 +31,7 @@ static void make_fifo_for_open(struct stage *s)
 {
 #ifdef INTERPOSED
     if (T_TSAN)
-        SKIP("open() is the thread sanitizer's: bough leaves alone what somebody else stands in for");
+        SKIP("open() is the thread sanitizer's: bough replaces no function that another library has replaced");
 #endif
     make_fifo(s);
 }
@@ -89,7 +89,7 @@ static mode_t mode_of(int fd)
     return status.st_mode & 0777;
 }
 
-/* The optional argument arrives, also for the file without a name. */
+/* The optional argument is passed on, also for a file without a name. */
 TEST(open_passes_the_mode)
 {
     struct stage s = {.fd = {-1, -1, -1, -1}};
@@ -105,7 +105,7 @@ TEST(open_passes_the_mode)
     CHECK_EQ(mode_of(unnamed), 0604);
 }
 
-/* ---- closing --------------------------------------------------------------------------------------------- */
+/* ---- closing ----------------------------------------------------------------------------------------------------- */
 
 static void closed(struct stage *s, long result)
 {
@@ -122,7 +122,7 @@ BOTH_AS(posix_close, bough_posix_close(s->fd[1], 0), close(s->fd[1]))
 WRONG_AS(posix_close, bough_posix_close(-1, 0), close(-1))
 RECIPE(posix_close, .how = NO_BLOCK, .prepare = make_pipe, .done = closed)
 
-/* ---- reading: an empty pipe -------------------------------------------------------------------------------- */
+/* ---- reading: an empty pipe -------------------------------------------------------------------------------------- */
 
 static void write_x(struct stage *s)
 {
@@ -181,13 +181,13 @@ static void make_pipe_with_flags(struct stage *s)
     make_pipe(s);
 }
 
-/* At offset -1, which is the descriptor's own, it reads a pipe. */
+/* At offset -1, which means the descriptor's offset, preadv2() reads a pipe. */
 BOTH(preadv2, s->fd[0], two_parts(s), 2, -1, 0)
 WRONG(preadv2, s->fd[0], two_parts(s), 2, 0, 0)
 RECIPE(preadv2, .how = BLOCKS, .prepare = make_pipe_with_flags, .release = write_x, .untouched = nothing_read,
        .done = read_x)
 
-/* ---- reading and writing at an offset: a file, which never blocks -------------------------------------------- */
+/* ---- reading and writing at an offset: a file, which never blocks ------------------------------------------------ */
 
 static void make_file(struct stage *s)
 {
@@ -242,7 +242,7 @@ BOTH(pwritev, s->fd[0], xyz(), 2, 3)
 WRONG(pwritev, s->fd[0], xyz(), 2, -3)
 RECIPE(pwritev, .how = NO_BLOCK, .prepare = make_file, .untouched = nothing_written, .done = wrote_def)
 
-/* ---- writing: a full pipe -------------------------------------------------------------------------------------- */
+/* ---- writing: a full pipe ---------------------------------------------------------------------------------------- */
 
 static void wrote_3(struct stage *s, long result)
 {
@@ -271,7 +271,7 @@ static void make_full_pipe_with_flags(struct stage *s)
 RECIPE(pwritev2, .how = BLOCKS, .prepare = make_full_pipe_with_flags, .release = read_page,
        .untouched = still_full_pipe, .done = wrote_3)
 
-/* ---- storage: cut before it begins, or not at all ------------------------------------------------------------- */
+/* ---- storage: interrupted before it begins, or not at all -------------------------------------------------------- */
 
 static void map_file(struct stage *s)
 {
@@ -297,7 +297,7 @@ BOTH(msync, s->memory, 4096, MS_SYNC)
 WRONG(msync, s->memory, 4096, MS_SYNC | MS_ASYNC)
 RECIPE(msync, .how = NO_BLOCK, .prepare = map_file, .done = result_is_0, .clean = unmap)
 
-/* ---- locks: held by another process, or through another open file --------------------------------------------- */
+/* ---- locks: held by another process, or through another open file ------------------------------------------------ */
 
 static struct flock whole_file(void)
 {
@@ -456,7 +456,7 @@ WRONG(flock, s->fd[0], 77)
 RECIPE(flock, .how = BLOCKS, .prepare = flock_other, .release = unflock_other, .untouched = not_flocked,
        .done = flocked)
 
-/* What does not wait is no point, and works with an interrupt due. */
+/* A call that does not wait is no point, and works while an interrupt is due. */
 TEST(fcntl_and_lockf_without_waiting_are_no_points)
 {
     struct stage s = {.fd = {-1, -1, -1, -1}};
@@ -472,7 +472,7 @@ TEST(fcntl_and_lockf_without_waiting_are_no_points)
     close(s.fd[0]);
 }
 
-/* ---- devices --------------------------------------------------------------------------------------------------- */
+/* ---- devices ----------------------------------------------------------------------------------------------------- */
 
 /* A request that blocks: SECCOMP_IOCTL_NOTIF_RECV waits until a filtered thread makes the call that its filter
  * hands to a supervisor; here an unused number. */
@@ -526,7 +526,7 @@ static void free_memory(struct stage *s)
     free(s->memory);
 }
 
-/* One listener for a process: each act is a play of its own. */
+/* A process can have one listener, so each act is a separate test. */
 static void play_listener(long (*function)(struct stage *s))
 {
     static struct recipe recipe = {

@@ -64,7 +64,7 @@ static void (*const kinds[])(int fds[2]) = {make_pipe, make_nonblocking_pipe, ma
                                             make_terminal};
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
-/* ---- a thread that reads or writes in full ------------------------------------------------------------------- */
+/* ---- a thread that reads or writes in full ----------------------------------------------------------------------- */
 
 struct transfer {
     bough_thread *thread;
@@ -100,7 +100,7 @@ static void until_blocked(struct t_thread *thread, struct transfer *t)
     t_until_blocked(thread->tid);
 }
 
-/* ---- reading ---------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static void read_in_parts(int fds[2], bough_time deadline)
 {
@@ -148,7 +148,7 @@ static void read_cut(int fds[2], bough_time deadline)
     CHECK_STR(buffer, "abc");
 }
 
-TEST(read_full_says_what_it_has_when_cut)
+TEST(an_interrupted_read_full_reports_what_it_has_read)
 {
     for (int i = 0; i < KINDS; i++) {
         int fds[2];
@@ -176,7 +176,7 @@ TEST(read_full_keeps_its_deadline)
     }
 }
 
-TEST(read_full_ends_with_the_file)
+TEST(read_full_ends_at_the_end_of_the_file)
 {
     int fds[2];
     size_t done;
@@ -215,7 +215,7 @@ TEST(read_full_reads_a_file)
     close(fd);
 }
 
-/* One of two has the bytes; the other, which was woken too, still keeps its deadline. */
+/* One of two readers gets the bytes; the other, which was woken too, still keeps its deadline. */
 TEST(another_reader_does_not_break_the_deadline)
 {
     for (int i = 0; i < 4; i++) {
@@ -239,7 +239,7 @@ TEST(another_reader_does_not_break_the_deadline)
     }
 }
 
-/* With nothing to do they are interruption points all the same. */
+/* With nothing to transfer they are interruption points nevertheless. */
 TEST(nothing_to_transfer_is_a_point)
 {
     size_t done = 99;
@@ -251,7 +251,7 @@ TEST(nothing_to_transfer_is_a_point)
     CHECK_EQ(bough_clear(NULL), 1);
 }
 
-/* ---- writing ---------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 static char *big(void)
 {
@@ -301,7 +301,7 @@ static void write_cut(int fds[2], bough_time deadline)
     CHECK_EQ(bytes_in(fds[0]), t.done);
 }
 
-TEST(write_all_says_what_it_wrote_when_cut)
+TEST(an_interrupted_write_all_reports_what_it_has_written)
 {
     for (int i = 0; i < 4; i++) {
         int fds[2];
@@ -313,7 +313,7 @@ TEST(write_all_says_what_it_wrote_when_cut)
     }
 }
 
-/* Readiness says that some bytes can be written, and these are more: nothing blocks beyond the deadline. */
+/* poll() reports that some bytes can be written, and these are more: no write blocks beyond the deadline. */
 TEST(write_all_keeps_its_deadline)
 {
     for (int i = 0; i < 4; i++) {
@@ -327,7 +327,7 @@ TEST(write_all_keeps_its_deadline)
     }
 }
 
-/* Neither a file, nor a pipe, nor a socket: one that takes eight bytes at a time. */
+/* Neither a file, nor a pipe, nor a socket: an eventfd, which takes eight bytes at a time. */
 TEST(an_event_counter_keeps_the_deadline)
 {
     uint64_t value = 5;
@@ -339,7 +339,7 @@ TEST(an_event_counter_keeps_the_deadline)
     close(fd);
 }
 
-/* ---- connecting ------------------------------------------------------------------------------------------------- */
+/* ---- connecting -------------------------------------------------------------------------------------------------- */
 
 union address {
     struct sockaddr any;
@@ -415,7 +415,7 @@ TEST(connect_times_out)
     times_out(AF_UNIX, 0);
 }
 
-/* No event tells of a place in the backlog: it fails as connect does on such a socket. */
+/* No event reports room in the backlog, so the call fails as connect() does on such a socket. */
 TEST(connect_fails_at_once_where_it_can_not_wait)
 {
     struct server s;
@@ -499,7 +499,7 @@ static void is_cut(int family, int flags, int timed)
     close_server(&c.server);
 }
 
-TEST(connect_is_cut)
+TEST(connect_is_interrupted)
 {
     for (int timed = 0; timed < 2; timed++) {
         is_cut(AF_INET, 0, timed);
@@ -515,8 +515,8 @@ static void handler(int signo)
     __atomic_store_n(&handled, (uint32_t)signo, __ATOMIC_RELEASE);
 }
 
-/* A handler that restarts calls does not end it, though the kernel says EINTR to a connect with a timeout; one that
- * does not restart does. */
+/* A handler with SA_RESTART does not end the call, although the kernel returns EINTR from a connect with a timeout; a
+ * handler without SA_RESTART does. */
 static int signalled(int family, int flags)
 {
     struct connecting c = {.thread = NULL};
@@ -541,7 +541,7 @@ static int signalled(int family, int flags)
     return c.error;
 }
 
-TEST(connect_and_a_handler)
+TEST(connect_is_ended_only_by_a_handler_without_sa_restart)
 {
     CHECK_EQ(signalled(AF_UNIX, SA_RESTART), 0);
     CHECK_EQ(signalled(AF_INET, SA_RESTART), 0);

@@ -17,7 +17,7 @@ static const struct timespec *far_away(void)
     return &time;
 }
 
-/* ---- POSIX message queues: room for one message of 8 bytes ------------------------------------------------- */
+/* ---- POSIX message queues: room for one message of 8 bytes ------------------------------------------------------- */
 
 static void make_queue(struct stage *s)
 {
@@ -108,7 +108,7 @@ WRONG(mq_timedsend, -1, "y", 1, 0, far_away())
 RECIPE(mq_timedsend, .how = BLOCKS, .prepare = make_full_queue, .release = take_message, .untouched = nothing_sent,
        .done = sent, .clean = remove_queue)
 
-/* ---- System V message queues ---------------------------------------------------------------------------------- */
+/* ---- System V message queues ------------------------------------------------------------------------------------- */
 
 struct letter {
     long type;
@@ -210,7 +210,7 @@ static void remove_semaphore(struct stage *s)
     semctl(s->id, 0, IPC_RMID);
 }
 
-/* The first could be done at once, the second has to wait: both or neither. */
+/* The first operation could be done at once, the second has to wait: both are done or neither. */
 static struct sembuf *up_and_down(void)
 {
     static struct sembuf operations[2] = {{.sem_num = 0, .sem_op = 1}, {.sem_num = 1, .sem_op = -1}};

@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
-/* fd[0], fd[1]: a pipe; fd[2], fd[3]: whatever the call needs besides. */
+/* fd[0], fd[1]: a pipe; fd[2], fd[3]: other descriptors that the call needs. */
 
 static void moved_3(struct stage *s, long result)
 {
@@ -22,7 +22,7 @@ static int file_with(const char *text)
     return fd;
 }
 
-/* ---- from a file, into a full pipe ----------------------------------------------------------------------- */
+/* ---- from a file, into a full pipe ------------------------------------------------------------------------------- */
 
 static void make_file_and_full_pipe(struct stage *s)
 {
@@ -53,7 +53,7 @@ WRONG(vmsplice, -1, xyz(), 1, 0)
 RECIPE(vmsplice, .how = BLOCKS, .prepare = make_full_pipe, .release = read_page, .untouched = still_full_pipe,
        .done = moved_3)
 
-/* ---- from an empty pipe to another ------------------------------------------------------------------------- */
+/* ---- from an empty pipe to another ------------------------------------------------------------------------------- */
 
 static void make_two_pipes(struct stage *s)
 {
@@ -95,7 +95,7 @@ WRONG(tee, s->fd[0], -1, 10, 0)
 RECIPE(tee, .how = BLOCKS, .prepare = make_two_pipes, .release = write_x, .untouched = nothing_arrived,
        .done = x_was_copied)
 
-/* ---- from file to file: never blocks ----------------------------------------------------------------------- */
+/* ---- from file to file: never blocks ----------------------------------------------------------------------------- */
 
 static void make_two_files(struct stage *s)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Waiting for descriptors. With masks: all signals blocked, and still it is cut (rule 13). */
+/* Waiting for descriptors. With masks: all signals are blocked, and the call is interrupted nevertheless (rule 13). */
 #include "recipe.h"
 
 #include <linux/io_uring.h>
@@ -25,7 +25,7 @@ static void write_x(struct stage *s)
 
 static const struct timespec an_hour = {3600, 0}, wrong_time = {0, -1};
 
-/* ---- poll --------------------------------------------------------------------------------------------------- */
+/* ---- poll -------------------------------------------------------------------------------------------------------- */
 
 static struct pollfd *readable(struct stage *s)
 {
@@ -53,7 +53,7 @@ BOTH(ppoll, readable(s), 1, &an_hour, all_signals())
 WRONG(ppoll, readable(s), 1, &wrong_time, NULL)
 RECIPE(ppoll, .how = BLOCKS, .prepare = make_pipe, .release = write_x, .untouched = nothing_polled, .done = polled)
 
-TEST(ppoll_leaves_the_timeout)
+TEST(ppoll_does_not_change_the_timeout)
 {
     struct timespec timeout = {0, 1000000};
     CHECK_EQ(bough_ppoll(NULL, 0, &timeout, NULL), 0);
@@ -61,7 +61,7 @@ TEST(ppoll_leaves_the_timeout)
     CHECK_EQ(bough_poll(NULL, 0, 1), 0);
 }
 
-/* ---- select --------------------------------------------------------------------------------------------------- */
+/* ---- select ------------------------------------------------------------------------------------------------------ */
 
 static fd_set *set_of(struct stage *s)
 {
@@ -110,7 +110,7 @@ WRONG(pselect, -1, NULL, NULL, NULL, NULL, NULL)
 RECIPE(pselect, .how = BLOCKS, .prepare = make_pipe_and_set, .release = write_x, .untouched = set_untouched,
        .done = selected, .clean = free_memory)
 
-/* Linux's select says what is left of the time, pselect does not. */
+/* Linux's select() stores the remaining time in the timeout, pselect() does not. */
 TEST(select_writes_the_timeout)
 {
     struct timeval timeout = {0, 2000};
@@ -123,7 +123,7 @@ TEST(select_writes_the_timeout)
     CHECK_ERR(bough_select(0, NULL, NULL, NULL, &timeout), EINVAL);
 }
 
-/* ---- epoll ---------------------------------------------------------------------------------------------------- */
+/* ---- epoll ------------------------------------------------------------------------------------------------------- */
 
 static void make_epoll(struct stage *s)
 {
@@ -138,7 +138,7 @@ static struct epoll_event *event_of(struct stage *s)
     return (struct epoll_event *)s->buffer;
 }
 
-/* A one-shot event that was taken would not come again. */
+/* A one-shot event that had been consumed would not come again. */
 static void event_not_taken(struct stage *s)
 {
     write_x(s);
@@ -179,7 +179,7 @@ WRONG_AS(epoll_pwait2, bough_epoll_pwait2(0, event_of(s), 1, NULL, NULL),
 RECIPE(epoll_pwait2, .how = BLOCKS, .prepare = make_epoll, .release = write_x, .untouched = event_not_taken,
        .done = event_taken)
 
-/* ---- io_uring: waits for a completion, which comes of an operation that another thread submits -------------- */
+/* ---- io_uring: waits for a completion of an operation that another thread submits -------------------------------- */
 
 struct ring {
     struct io_uring_params params;

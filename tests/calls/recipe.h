@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A recipe for each row of the table of calls: how to bring a thread into a state where the call blocks, and what
- * is seen when it does not. One play of it (TEST(name)) goes through these acts, with real objects:
+ * A recipe for each row of the table of calls: how to make the call block, and how to check its effect. One play of it
+ * (TEST(name)) goes through these acts, with real objects:
  *
  *   cut      the call blocks, the thread is interrupted: it fails with ECANCELED in the row's convention, and
  *            nothing has happened (rules 8, 9)
- *   sticky   called again, it is cut before it begins (rule 2)
+ *   sticky   called again, it fails before it begins (rule 2)
  *   cleared  after bough_clear() it blocks and completes, with the effect it has for its namesake
  *   theirs   the namesake in the same place, with the same effect (rule 10)
  *   wrong    on bad input, both fail with the same result and errno
  *
  * A call that can't block here (an fsync) is interrupted before it begins.
  *
- * Built with -DINTERPOSED it is libc's call that is cut, as a library makes it that knows nothing of bough: the program is
- * interposed, and the thread takes part (rule 22). There it fails in the manner that its row has, and again if it is retried at
- * once; there is no "sticky".
+ * Built with -DINTERPOSED, the play interrupts libc's call, as a library makes it that was not written for bough: the
+ * program is interposed, and the thread has opted in (rule 22). There the call fails in the manner that its row gives,
+ * and again if it is retried at once; there is no act "sticky".
  */
 #ifndef T_RECIPE_H
 #define T_RECIPE_H
@@ -43,14 +43,14 @@ static const struct {
 #include "../../src/calls/calls.def"
 };
 
-/* What a play works on. */
+/* The objects of a play. */
 struct stage {
     int fd[4];
     int id;
     int lowest; /* the lowest free descriptor before the call */
     pid_t child;
     int child_pipe;
-    int brief; /* for sleeps: this one is to end by itself */
+    int brief; /* for sleeps: this sleep is to end by itself */
     int error; /* errno after the call */
     pid_t tid; /* the thread that calls */
     pthread_t handle;
@@ -62,7 +62,7 @@ struct stage {
 
 enum how {
     BLOCKS,  /* until it is released */
-    SLEEPS,  /* until it is cut, or for a moment if stage.brief */
+    SLEEPS,  /* until it is interrupted, or for a moment if stage.brief */
     NO_BLOCK /* it can't be made to block here */
 };
 
@@ -74,8 +74,8 @@ struct recipe {
     long (*ours)(struct stage *s);
     long (*theirs)(struct stage *s);
     void (*release)(struct stage *s);
-    void (*untouched)(struct stage *s);         /* checks that a cut call has done nothing; may be NULL */
-    void (*done)(struct stage *s, long result); /* checks and takes back what the call has done */
+    void (*untouched)(struct stage *s);         /* checks that an interrupted call has done nothing; may be NULL */
+    void (*done)(struct stage *s, long result); /* checks and undoes the call's effect */
     void (*clean)(struct stage *s);
     long (*ours_wrong)(struct stage *s);
     long (*theirs_wrong)(struct stage *s);
@@ -108,7 +108,7 @@ struct recipe {
         return (long)(theirs);                 \
     }
 #define WRONG_AS(name, ours, theirs) BOTH_AS(wrong_##name, ours, theirs)
-/* There is no wrong way to call it. */
+/* No arguments of this call are invalid. */
 #define NO_WRONG(name) WRONG_AS(name, -1, -1)
 
 #define RECIPE(name, ...) RECIPE_AS(name, name, __VA_ARGS__)
@@ -127,7 +127,7 @@ struct recipe {
         play(&recipe);                                                             \
     }
 
-/* Only the act in which it is cut. */
+/* Only the act "cut". */
 #define RECIPE_CUT(name, ...)                                                                      \
     TEST(name)                                                                                     \
     {                                                                                              \
@@ -138,7 +138,7 @@ struct recipe {
         play_cut(&player);                                                                         \
     }
 
-/* ---- the play ------------------------------------------------------------------------------------------ */
+/* ---- the play ---------------------------------------------------------------------------------------------------- */
 
 struct player {
     const struct recipe *recipe;
@@ -190,7 +190,7 @@ static inline void take_down(struct player *p)
 }
 
 #ifdef INTERPOSED
-/* What libc has no function for, foreign code calls by syscall(). */
+/* Foreign code makes calls without a libc function by syscall(). */
 static inline void interpose(const struct recipe *r)
 {
     if (!dlsym(RTLD_DEFAULT, r->row))
@@ -206,14 +206,15 @@ static inline bool has_manner(const struct recipe *r, const char *manner)
     return false;
 }
 
-/* A call that can't block is not interrupted, and a join never is (rule 22): it is done. */
+/* A call that can't block is not interrupted, and a join never is (rule 22): it succeeds. */
 static inline bool is_told(const struct player *p)
 {
     bool joins = has_manner(p->recipe, "BO_NEVER");
     return !joins && (p->recipe->how != NO_BLOCK || p->result == cut[p->recipe->fails]);
 }
 
-/* In the convention of the row. Of a silent wait this is all; a call that is made again at once meets the other error. */
+/* Fails in the convention of the row. A pause or condition wait fails in no other way; another call that is retried at
+ * once gets the second error. */
 static inline void check_interrupted(struct player *p)
 {
     const struct recipe *r = p->recipe;
@@ -254,7 +255,8 @@ static inline void check_interrupted(struct player *p)
 }
 #endif
 
-/* The thread that calls: one for each act, made after the stage was set up, so that it has its signal mask. */
+/* The calling thread: a new one for each act, made after the stage was set up, so that it inherits the stage's signal
+ * mask. */
 static void *act_cut(void *argument)
 {
     struct player *p = argument;
@@ -271,7 +273,7 @@ static void *act_cut(void *argument)
     return NULL;
 }
 
-/* Before turn 2 is over it is not in its call yet; what it blocks in after that is the call. */
+/* Until turn 2 is over the thread is not in its call yet; after that it can block only in the call. */
 static inline void play_cut(struct player *p)
 {
     const struct recipe *r = p->recipe;
@@ -290,7 +292,7 @@ static inline void play_cut(struct player *p)
         t_until_blocked(thread.tid);
         CHECK_EQ(bough_interrupt(p->thread, "test"), 0);
         if (!is_told(p)) {
-            t_until_blocked(thread.tid); /* it waits on */
+            t_until_blocked(thread.tid); /* it continues to wait */
             r->release(&p->stage);
         }
     }
@@ -361,7 +363,7 @@ static inline void play(const struct recipe *recipe)
     play_wrong(&player);
 }
 
-/* ---- what many stages are made of ------------------------------------------------------------------------- */
+/* ---- parts of many stages ---------------------------------------------------------------------------------------- */
 
 static inline void no_descriptor(struct stage *s)
 {
@@ -376,7 +378,7 @@ static inline void make_pipe(struct stage *s)
     CHECK_EQ(pipe(s->fd), 0);
 }
 
-/* How much can be read. */
+/* The number of bytes that can be read. */
 static inline long bytes_in(int fd)
 {
     int count;

@@ -8,7 +8,7 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 
-/* ---- connections: fd[0] listens at an abstract address of its own ----------------------------------------- */
+/* ---- connections: fd[0] listens at a unique abstract address ----------------------------------------------------- */
 
 static struct sockaddr_un address;
 static socklen_t address_length;
@@ -102,7 +102,7 @@ WRONG(connect, 0, server(), address_length)
 RECIPE(connect, .how = BLOCKS, .prepare = make_busy_server, .release = accept_one, .untouched = not_connected,
        .done = connected)
 
-/* ---- receiving: an empty pair ------------------------------------------------------------------------------- */
+/* ---- receiving: an empty pair ------------------------------------------------------------------------------------ */
 
 static void make_pair(struct stage *s)
 {
@@ -130,7 +130,7 @@ static struct msghdr *message_of(char *buffer, size_t size)
     static struct iovec iov;
     static struct msghdr message;
     iov = (struct iovec){buffer, size};
-    memset(&message, 0xff, sizeof message); /* whatever libc has between its fields */
+    memset(&message, 0xff, sizeof message); /* also sets the padding between libc's fields */
     message.msg_name = NULL;
     message.msg_namelen = 0;
     message.msg_iov = &iov;
@@ -167,9 +167,9 @@ WRONG(recvmmsg, 0, messages_of(s->buffer, 10), 1, 0, NULL)
 RECIPE(recvmmsg, .how = BLOCKS, .prepare = make_pair, .release = send_x, .untouched = nothing_received,
        .done = received_x)
 
-/* ---- sending: a full pair -------------------------------------------------------------------------------------- */
+/* ---- sending: a full pair ---------------------------------------------------------------------------------------- */
 
-/* Datagrams: room for one is room for the next, which for a stream depends on the kernel's accounts. */
+/* Datagrams, because room for one is room for the next; for a stream that depends on the kernel's accounting. */
 static void make_full_pair(struct stage *s)
 {
     CHECK_EQ(socketpair(AF_UNIX, SOCK_DGRAM, 0, s->fd), 0);
@@ -193,7 +193,7 @@ static void still_full(struct stage *s)
     CHECK_EQ(s->buffer[0], 'y');
 }
 
-/* One of the full pair's is taken out, and wakes the sender. */
+/* Takes one datagram out of the full pair, which wakes the sender. */
 static void receive_all_but_none(struct stage *s)
 {
     while (s->size > 0 && recv(s->fd[0], s->buffer, 8, MSG_DONTWAIT) == 1)
@@ -235,7 +235,7 @@ WRONG(sendmmsg, 0, messages_of(xyz, 3), 1, 0)
 RECIPE(sendmmsg, .how = BLOCKS, .prepare = make_full_pair, .release = receive_all_but_none, .untouched = still_full,
        .done = sent_one_xyz)
 
-/* ---- control data: a descriptor goes through ------------------------------------------------------------------- */
+/* ---- control data: a descriptor goes through --------------------------------------------------------------------- */
 
 union control {
     struct cmsghdr align;
@@ -286,8 +286,8 @@ TEST(descriptors_are_passed)
     close(s.fd[1]);
 }
 
-/* Several at once, of which a nonblocking socket takes some. */
-TEST(sendmmsg_says_how_many)
+/* Several messages at once, of which a nonblocking socket takes some. */
+TEST(sendmmsg_returns_how_many)
 {
     struct stage s = {.size = 0};
     struct mmsghdr messages[3];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What waits inside libc: joins, conditions, semaphores, asynchronous input and output. */
+/* Calls that wait inside libc: joins, conditions, semaphores, asynchronous input and output. */
 #include "recipe.h"
 
 #include <aio.h>
@@ -18,7 +18,7 @@ static const struct timespec *far_by(clockid_t clock)
 
 static const struct timespec past = {1, 0};
 
-/* ---- joins: of a thread that ends when its gate opens ---------------------------------------------------------- */
+/* ---- joins: of a thread that ends when its gate opens ------------------------------------------------------------ */
 
 struct joined {
     struct t_gate gate;
@@ -53,7 +53,7 @@ static void open_gate(struct stage *s)
     t_gate_open(&j->gate);
 }
 
-/* Not joined, so it can be. */
+/* The thread was not joined, so it can be joined now. */
 static void joinable(struct stage *s)
 {
     struct joined *j = s->memory;
@@ -81,7 +81,7 @@ static void free_thread(struct stage *s)
 #define JOINED ((struct joined *)s->memory)
 
 BOTH(pthread_join, JOINED->thread, &JOINED->value)
-/* musl waits for itself, and ThreadSanitizer knows no wrong calls. */
+/* With musl a thread that joins itself waits, and ThreadSanitizer does not support invalid calls. */
 #if defined(__GLIBC__) && !T_TSAN
 WRONG(pthread_join, pthread_self(), NULL)
 #else
@@ -93,7 +93,7 @@ RECIPE(pthread_join, .how = BLOCKS, .prepare = make_thread, .release = open_gate
 static void make_c11_thread(struct stage *s)
 {
     if (T_TSAN)
-        SKIP("ThreadSanitizer does not know thrd_create()");
+        SKIP("ThreadSanitizer does not support thrd_create()");
     struct joined *j = calloc(1, sizeof *j);
     s->memory = j;
     CHECK_EQ(thrd_create(&j->c11, end_at_gate_c11, j), thrd_success);
@@ -126,12 +126,12 @@ NO_WRONG(thrd_join)
 RECIPE(thrd_join, .how = BLOCKS, .prepare = make_c11_thread, .release = open_gate, .untouched = joinable_c11,
        .done = joined_c11, .clean = free_c11_thread)
 
-/* ---- conditions ---------------------------------------------------------------------------------------------------- */
+/* ---- conditions -------------------------------------------------------------------------------------------------- */
 
 static pthread_mutex_t mutex;
 static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 
-/* One that knows its owner: unlocking fails for others. */
+/* An error-checking mutex: unlocking fails for other threads. */
 static void make_mutex(struct stage *s)
 {
     pthread_mutexattr_t attributes;
@@ -141,7 +141,7 @@ static void make_mutex(struct stage *s)
     CHECK_EQ(pthread_mutex_init(&mutex, &attributes), 0);
 }
 
-/* The mutex is held around each wait, and after it whatever it returns; unlocking tells. */
+/* The mutex is held around each wait, and after it whatever the wait returns; the unlock checks that. */
 static long locked(long result)
 {
     CHECK_EQ(pthread_mutex_unlock(&mutex), 0);
@@ -171,7 +171,7 @@ WRONG_AS(pthread_cond_timedwait, LOCKED(bough_pthread_cond_timedwait(&cond, &mut
          LOCKED(pthread_cond_timedwait(&cond, &mutex, &past)))
 RECIPE(pthread_cond_timedwait, .how = BLOCKS, .prepare = make_mutex, .release = signal_cond, .done = result_is_0)
 
-#ifndef __GLIBC__ /* musl has no namesake: the nearest it has */
+#ifndef __GLIBC__ /* musl has no namesake: use the nearest function */
 static int pthread_cond_clockwait(pthread_cond_t *c, pthread_mutex_t *m, clockid_t clock, const struct timespec *at)
 {
     return pthread_cond_timedwait(c, m, clock == CLOCK_MONOTONIC && at->tv_sec > 1 ? far_by(CLOCK_REALTIME) : at);
@@ -235,7 +235,7 @@ WRONG_AS(cnd_timedwait, LOCKED_C11(bough_cnd_timedwait(&c11_cond, &c11_mutex, &p
 RECIPE(cnd_timedwait, .how = BLOCKS, .prepare = make_c11_cond, .release = signal_c11_cond, .done = result_is_0,
        .clean = destroy_c11_cond)
 
-/* ---- semaphores ------------------------------------------------------------------------------------------------------ */
+/* ---- semaphores -------------------------------------------------------------------------------------------------- */
 
 static sem_t semaphore;
 
@@ -292,9 +292,10 @@ WRONG(sem_clockwait, &semaphore, CLOCK_MONOTONIC, &past)
 RECIPE(sem_clockwait, .how = BLOCKS, .prepare = make_semaphore, .release = post, .untouched = nothing_taken,
        .done = taken, .clean = destroy_semaphore)
 
-/* ---- asynchronous input and output: a read from an empty pipe --------------------------------------------------------- */
+/* ---- asynchronous input and output: a read from an empty pipe ---------------------------------------------------- */
 
-/* libc's helper threads outlive their work: under the library's name, so that they are no leak. */
+/* libc's helper threads outlive their work: they get a name of the library's threads, so that the harness does not
+ * report them as leaks. */
 static int start_read(struct aiocb *control)
 {
     char name[16];
@@ -328,7 +329,7 @@ static const struct aiocb *const *list_of(struct stage *s)
     return list;
 }
 
-/* The operation goes on, and ends well. */
+/* The operation goes on, and succeeds. */
 static void goes_on(struct stage *s)
 {
     struct aiocb *control = s->memory;

@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-/* ---- sleeping ------------------------------------------------------------------------------------------------- */
+/* ---- sleeping ---------------------------------------------------------------------------------------------------- */
 
 enum { LONG = 1000 };
 
@@ -23,7 +23,8 @@ static struct timespec *left_of(struct stage *s)
     return (struct timespec *)s->buffer;
 }
 
-/* A sleep that is interrupted before it begins has all of its time left. Foreign code has no such second sleep. */
+/* A sleep that is interrupted before it begins has all of its time left. In foreign code the second sleep is not
+ * interrupted. */
 static void most_is_left(struct stage *s)
 {
 #ifndef INTERPOSED
@@ -79,12 +80,12 @@ static void *sleep_three(void *thread)
     struct timespec left = {0, 0};
     __atomic_store_n((bough_thread **)thread, bough_self(), __ATOMIC_RELEASE);
     CHECK_ERR(bough_nanosleep(&(struct timespec){LONG, 0}, &left), ECANCELED);
-    CHECK(left.tv_sec == LONG - 1 && left.tv_nsec > 0); /* it has slept a part of the first second */
+    CHECK(left.tv_sec == LONG - 1 && left.tv_nsec > 0); /* the thread has slept for a part of the first second */
     CHECK_EQ(bough_clear(NULL), 1);
     return NULL;
 }
 
-TEST(nanosleep_says_what_is_left)
+TEST(nanosleep_returns_the_time_left)
 {
     bough_thread *target = NULL;
     struct t_thread thread;
@@ -95,7 +96,7 @@ TEST(nanosleep_says_what_is_left)
     t_join(&thread);
 }
 
-/* ---- signals ---------------------------------------------------------------------------------------------------- */
+/* ---- signals ----------------------------------------------------------------------------------------------------- */
 
 static uint32_t handled;
 
@@ -174,7 +175,7 @@ static void block_usr1(struct stage *s)
     block(SIGUSR1, SIG_BLOCK);
 }
 
-/* All signals: the wake signal is among them, and wakes nevertheless. */
+/* All signals, including the wake signal, which wakes the thread nevertheless. */
 static const sigset_t *any_signal(void)
 {
     static sigset_t set;
@@ -221,7 +222,7 @@ WRONG(sigtimedwait, any_signal(), info_of(s), &no_time)
 RECIPE(sigtimedwait, .how = BLOCKS, .prepare = block_usr1, .release = send_usr1, .done = returned_usr1,
        .clean = unblock_usr1)
 
-/* ---- child processes ----------------------------------------------------------------------------------------------- */
+/* ---- child processes --------------------------------------------------------------------------------------------- */
 
 /* A child that ends with 7 when its pipe, fd[0] and fd[1], is closed. */
 static void make_child(struct stage *s)
@@ -247,7 +248,7 @@ static int *status_of(struct stage *s)
     return (int *)s->buffer;
 }
 
-/* It is there to be reaped, and is. */
+/* The child can still be reaped, and is reaped. */
 static void not_reaped(struct stage *s)
 {
     let_child_end(s);

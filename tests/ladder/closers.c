@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Closers on real things: what a frozen thread's peers see. */
+/* Closers of real resources: what the peers of a frozen thread see. */
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <termios.h>
 #include "frozen.h"
 
-/* Registers what the test wants, and never stops. */
+/* Registers the closers that the test has chosen, and never stops. */
 static void (*registers)(struct subject *s);
 
 static void *with_closers(void *argument)
@@ -46,7 +46,7 @@ static void three(struct subject *s)
     CHECK_EQ(bough_closer_drop(bough_closer_fn(note, &letters[3]), 1), 0);
 }
 
-TEST(closers_run_newest_first_and_dropped_ones_not)
+TEST(closers_run_newest_first_and_dropped_closers_do_not)
 {
     struct subject s = {0};
     freeze_and_close(&s, three);
@@ -60,7 +60,7 @@ static void *ends(void *argument)
     return NULL;
 }
 
-TEST(a_thread_that_ends_runs_none)
+TEST(a_thread_that_ends_runs_no_closer)
 {
     struct t_thread t;
     t_spawn(&t, ends, NULL);
@@ -87,7 +87,7 @@ static void descriptors(struct subject *s)
     CHECK(bough_closer_mapping(mapping, 4096));
 }
 
-TEST(descriptors_streams_and_memory_are_given_back)
+TEST(descriptors_streams_and_memory_are_released)
 {
     struct subject s = {0};
     char byte;
@@ -112,7 +112,7 @@ static void locks_a_stream(struct subject *s)
     CHECK(bough_closer_file(locked));
 }
 
-/* In a process that does not exit in the ordinary way: libc would wait for the stream's lock. */
+/* In a process that does not call exit(): libc would wait for the stream's lock. */
 static void stream_is_locked(void *unused)
 {
     static struct subject s;
@@ -124,7 +124,7 @@ static void stream_is_locked(void *unused)
     _exit(3);
 }
 
-TEST(a_stream_that_is_locked_loses_its_descriptor_only)
+TEST(of_a_locked_stream_only_the_descriptor_is_closed)
 {
     CHECK_EXITED(t_run_status(stream_is_locked, NULL), 3);
 }
@@ -167,7 +167,7 @@ static void processes(struct subject *s)
     (void)s;
     CHECK(bough_closer_child(willing));
     CHECK(bough_closer_child(unwilling));
-    CHECK(bough_closer_child(1)); /* not ours */
+    CHECK(bough_closer_child(1)); /* not a child of this process */
 }
 
 TEST(child_processes_are_terminated_killed_and_reaped)
@@ -175,7 +175,7 @@ TEST(child_processes_are_terminated_killed_and_reaped)
     struct subject s = {0};
     willing = sleeper(0);
     unwilling = sleeper(1);
-    usleep(20000); /* until it ignores the signal; killed by it, it would be reaped as well */
+    usleep(20000); /* until the child ignores the signal; if the signal killed it, it would be reaped as well */
     freeze_and_close(&s, processes);
     CHECK_ERR(kill(willing, 0), ESRCH);
     CHECK_ERR(kill(unwilling, 0), ESRCH);
@@ -194,7 +194,7 @@ static void raw_mode(struct subject *s)
     CHECK_EQ(tcsetattr(pty, TCSANOW, &t), 0);
 }
 
-TEST(a_terminal_is_put_back)
+TEST(a_terminal_is_restored)
 {
     struct subject s = {0};
     struct termios t;
@@ -212,7 +212,7 @@ TEST(a_terminal_is_put_back)
     close(fds[1]);
 }
 
-/* ---- robust mutexes -------------------------------------------------------------------------------------------- */
+/* ---- robust mutexes ---------------------------------------------------------------------------------------------- */
 
 static pthread_mutex_t *mutexes;
 enum { HELD_SHARED, HELD_PRIVATE, FREE, PLAIN, COUNT };
@@ -238,7 +238,7 @@ static void holds_mutexes(struct subject *s)
     CHECK_ERR(bough_closer_mutex(&mutexes[PLAIN]), EINVAL);
 }
 
-/* The other process: 0 if it gets the mutex as one whose owner has died, and mends it. */
+/* The other process: returns 0 if it gets EOWNERDEAD for the mutex and makes it consistent. */
 static int takes(pthread_mutex_t *m)
 {
     int error = pthread_mutex_lock(m);
@@ -270,7 +270,7 @@ TEST(robust_mutexes_turn_owner_dead_for_other_processes_too)
     pid_t other = fork();
     if (other == 0)
         _exit(write(fds[1], "x", 1) != 1 || takes(&mutexes[HELD_SHARED]));
-    CHECK_EQ(read(fds[0], &byte, 1), 1); /* it waits, or is about to */
+    CHECK_EQ(read(fds[0], &byte, 1), 1); /* the process waits, or is about to wait */
     wanted = &mutexes[HELD_PRIVATE];
     t_spawn(&waiter, takes_it, NULL);
     t_until_blocked(waiter.tid);

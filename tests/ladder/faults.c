@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 36: a handler that faults is ended by that, wherever the thread's alternate stack lies; a signal that was sent is no
+/* Rule 36: a handler that faults is ended, wherever the thread's alternate stack lies; a signal that was sent is no
  * fault. */
 #define _GNU_SOURCE
 #include <bough.h>
@@ -39,7 +39,7 @@ static void *faulty(void *unused)
     stack_t stack = {.ss_sp = alternate, .ss_size = ALTERNATE};
     CHECK_EQ(sigaltstack(&stack, NULL), 0);
     self = bough_self();
-    /* No higher than to the final handlers, of which there are none: the thread is not to be closed. */
+    /* The ceiling is the final handlers, of which there are none: the thread must not be closed. */
     struct bough_ladder ladder = {.grace = BOUGH_SEC(100)};
     for (int kind = 0; kind < BOUGH_KINDS; kind++)
         ladder.ceiling[kind] = BOUGH_RUNG_FINAL;
@@ -80,7 +80,7 @@ static void faults_with_alternate_stack_at(size_t at)
 TEST(a_handler_that_faults_is_ended_wherever_the_alternate_stack_lies)
 {
     if (T_TSAN || T_ASAN || under_qemu())
-        SKIP("faults are somebody else's here");
+        SKIP("here a sanitizer handles faults");
     faults_with_alternate_stack_at(0);
     faults_with_alternate_stack_at(2 * (size_t)SIZE + 4096);
 }
@@ -103,11 +103,11 @@ static void send_to_itself(void *unused)
 TEST(a_signal_of_a_fault_that_was_sent_ends_the_process)
 {
     if (T_TSAN || T_ASAN || under_qemu())
-        SKIP("faults are somebody else's here");
+        SKIP("here a sanitizer handles faults");
     CHECK_KILLED(t_run_status(send_to_itself, NULL), SIGSEGV);
 }
 
-/* ---- what the ladder runs on threads of its own -------------------------------------------------------------------- */
+/* ---- code that the ladder runs on the library's threads ---------------------------------------------------------- */
 
 static int ran;
 
@@ -117,7 +117,7 @@ static void faults_in_closer(void *unused)
     *nowhere = 1;
 }
 
-/* 400 MB, far more than a stack has. */
+/* 400 MB, far more than a stack's size. */
 static __attribute__((noinline)) int recurse(int depth)
 {
     volatile char page[4096];
@@ -150,13 +150,13 @@ static void *with_faulty_closers(void *argument)
     return NULL;
 }
 
-/* A bug there was: the process was gone, without its dump. */
+/* Fixed bug: the process died without a dump. */
 TEST(a_closer_that_faults_is_ended_and_the_others_run)
 {
     struct subject s = {0};
     stack_t other;
     if (T_TSAN || T_ASAN || under_qemu())
-        SKIP("faults are somebody else's here");
+        SKIP("here a sanitizer handles faults");
     bough_set_report(keep);
     subject_start(&s, with_faulty_closers);
     post_stop(s.self);
@@ -178,11 +178,11 @@ static int never_stops(void *argument)
     return 0;
 }
 
-TEST(a_lost_childs_destructor_that_faults_keeps_nobody_waiting)
+TEST(a_lost_childs_destructor_that_faults_does_not_delay_the_branch)
 {
     struct subject s = {0};
     if (T_TSAN || T_ASAN || under_qemu())
-        SKIP("faults are somebody else's here");
+        SKIP("here a sanitizer handles faults");
     bough_set_report(keep);
     CHECK_EQ(pipe(s.pipe), 0);
     BOUGH_BRANCH(b) {
@@ -209,9 +209,9 @@ static void exits_with_faulty_tier(void *unused)
         pause();
 }
 
-TEST(an_exit_tier_that_faults_does_not_keep_the_exit_from_its_end)
+TEST(an_exit_tier_that_faults_does_not_prevent_the_exit)
 {
     if (T_TSAN || T_ASAN || under_qemu())
-        SKIP("faults are somebody else's here");
+        SKIP("here a sanitizer handles faults");
     CHECK_EXITED(t_run_status(exits_with_faulty_tier, NULL), BOUGH_EXIT_STATUS);
 }

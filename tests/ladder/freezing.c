@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 37: where a thread may be frozen, and where not. */
+/* Rule 37: where a thread may be frozen, and where it must not. */
 #include <poll.h>
 #include <signal.h>
 #include "../races/hooks.h"
@@ -66,7 +66,7 @@ static void *polls_as_foreign_code(void *argument)
     return NULL;
 }
 
-TEST(other_peoples_code_may_hold_locks_of_its_own)
+TEST(a_thread_in_foreign_code_is_not_frozen)
 {
     struct subject s = {0};
     subject_start(&s, polls_as_foreign_code);
@@ -77,7 +77,8 @@ TEST(other_peoples_code_may_hold_locks_of_its_own)
     subject_end(&s);
 }
 
-/* Not known to the thread sanitizer, in whose own code, and with whose lock, it would be frozen now and then. */
+/* The thread sanitizer does not support this: the thread would sometimes be frozen in the sanitizer's code, with the
+ * sanitizer's lock held. */
 __attribute__((noinline, noreturn, no_sanitize("thread"))) static void compute(struct subject *s)
 {
     for (;;)
@@ -114,7 +115,7 @@ static void *begins_regions(void *argument)
     return NULL;
 }
 
-TEST(a_region_that_is_never_long_open_is_frozen_at_its_begin)
+TEST(a_region_that_is_open_only_briefly_is_frozen_at_its_start)
 {
     struct subject s = {0};
     subject_start(&s, begins_regions);
@@ -132,7 +133,7 @@ static void *blocks_everything_in_a_region(void *argument)
     return computes_in_a_region(s);
 }
 
-TEST(a_region_of_a_thread_that_blocks_all_signals_is_frozen_by_the_second_road)
+TEST(a_region_of_a_thread_that_blocks_all_signals_is_frozen_by_the_fallback_signal)
 {
     struct subject s = {0};
     subject_start(&s, blocks_everything_in_a_region);
@@ -172,7 +173,7 @@ static void *computes_in_a_section(void *argument)
     return NULL;
 }
 
-TEST(a_critical_section_is_not_safe_also_in_a_region)
+TEST(a_critical_section_in_a_closable_region_is_not_safe)
 {
     struct subject s = {0};
     subject_start(&s, computes_in_a_section);
@@ -199,7 +200,7 @@ static void *joins(void *argument)
     return NULL;
 }
 
-TEST(who_waits_for_a_child_is_not_safe)
+TEST(a_thread_that_waits_for_a_child_is_not_safe)
 {
     struct subject s = {0};
     subject_start(&s, joins);
@@ -230,7 +231,7 @@ static void *region_below_a_handler(void *argument)
     return NULL;
 }
 
-TEST(a_signal_handler_on_top_of_a_region_is_not_safe)
+TEST(a_signal_handler_in_a_region_is_not_safe)
 {
     struct subject s = {0};
     in_handler = &s;
@@ -270,8 +271,8 @@ TEST(a_point_in_a_signal_handler_is_not_safe)
     subject_end(&s);
 }
 
-/* A request that was taken back is none, and one to a child is none to the next. */
-TEST(a_request_that_was_taken_back_freezes_nobody)
+/* A withdrawn request has no effect, and a request to a child does not reach the next child. */
+TEST(a_withdrawn_request_freezes_no_thread)
 {
     struct subject s = {0};
     const char *why;
@@ -285,7 +286,7 @@ TEST(a_request_that_was_taken_back_freezes_nobody)
     subject_end(&s);
 }
 
-/* ---- races ------------------------------------------------------------------------------------------------- */
+/* ---- races ------------------------------------------------------------------------------------------------------- */
 
 enum place { FOREIGN, OURS };
 
@@ -293,7 +294,7 @@ struct racer {
     struct subject s;
     _Atomic int place;
     _Atomic unsigned cut;
-    _Atomic int firm; /* nothing but to be asked */
+    _Atomic int firm; /* the thread may only be asked, not frozen */
 };
 
 #if BO_HOOKS
@@ -330,9 +331,9 @@ static void *races(void *argument)
     return NULL;
 }
 
-/* Most of the time it must not stop, so that it is asked in each place; now and then it may, and is another thread
- * afterwards. */
-TEST_LIMIT(racing_requests_freeze_nobody_elsewhere_and_cut_no_foreign_call, 60)
+/* Most of the time the thread must not stop, so that it is asked at each place; sometimes it may, and is then replaced
+ * by another thread. */
+TEST_LIMIT(racing_requests_freeze_no_thread_at_an_unsafe_place_and_interrupt_no_foreign_call, 60)
 {
     enum { REQUESTS = 10000, MOST_FROZEN = 200 };
     static struct racer r;
@@ -365,13 +366,13 @@ TEST_LIMIT(racing_requests_freeze_nobody_elsewhere_and_cut_no_foreign_call, 60)
         post_stop(r.s.self);
     }
     cut += r.cut;
-    t_note("%d requests, %u frozen, %u foreign calls cut", REQUESTS, frozen, cut);
+    t_note("%d requests, %u frozen, %u foreign calls interrupted", REQUESTS, frozen, cut);
     subject_end(&r.s);
     CHECK_EQ(cut, 0);
     CHECK(frozen > 0);
 }
 
-/* ---- in the middle of a post -------------------------------------------------------------------------------------- */
+/* ---- in the middle of a post ------------------------------------------------------------------------------------- */
 
 struct posting {
     struct subject s;
@@ -390,8 +391,8 @@ static void *posts_in_a_region(void *argument)
     return NULL;
 }
 
-/* A race there was: the poster stood still with the pin that keeps its target, and the target never ended. */
-TEST(a_thread_that_posts_is_frozen_behind_its_post)
+/* Fixed race: the poster was frozen while it held the pin on its target, and the target never ended. */
+TEST(a_thread_that_posts_is_frozen_after_its_post)
 {
     struct target target = {0};
     struct posting p = {.s = {.known = {0}}};

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Rung 4 without a warden: the test asks, and is the helper. */
+/* Rung 4 without a warden: the test makes the request, and acts as the helper. */
 #ifndef TEST_FROZEN_H
 #define TEST_FROZEN_H
 
 #include <bough.h>
 #include <time.h>
 #include "../harness.h"
-#include "../semantics/target.h" /* a plain stop, which the warden does not take as far as rung 4: the test alone asks */
+/* a plain stop, which the warden does not let climb to rung 4: only the test asks the thread to freeze */
+#include "../semantics/target.h"
 #include "ladder/closer.h"
 #include "ladder/freeze.h"
 #include "thread/level.h"
@@ -17,7 +18,7 @@ static inline struct bo_thread *slot_of(const bough_thread *thread)
     return bo_thread_at(bo_handle_index((uint64_t)(uintptr_t)thread));
 }
 
-/* As the warden does it: again and again, until it knows. */
+/* Asks repeatedly, as the warden does, until there is a verdict. */
 static inline enum bo_freezing freeze(const bough_thread *thread, const char **why)
 {
     const struct timespec nap = {0, 1000000};
@@ -40,7 +41,7 @@ static inline void must_not_freeze(const bough_thread *thread, const char *reaso
     CHECK_STR(why, reason);
 }
 
-/* A thread that is asked. It says who it is, and whether it goes on. */
+/* A thread that is asked to freeze. It publishes its handle, and whether it is still running. */
 struct subject {
     struct t_thread thread;
     struct t_gate known, leave;
@@ -70,7 +71,7 @@ static inline void subject_end(struct subject *s)
     close(s->pipe[1]);
 }
 
-/* It does not run any more. */
+/* Checks that the thread no longer runs. */
 static inline void subject_closed(struct subject *s)
 {
     unsigned rounds = s->rounds;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 37: what becomes of all that others wait for, when a thread is published as lost. */
+/* Rule 37: when a thread is published as lost, other threads' waits for it end. */
 #include "frozen.h"
 
 static uint32_t destroyed;
@@ -29,7 +29,7 @@ static void lose(struct subject *s)
     bo_close_thread(slot_of(s->self));
 }
 
-TEST(a_lost_child_is_an_outcome_that_everybody_learns_of)
+TEST(a_lost_child_is_reported_by_outcome_post_and_branch)
 {
     struct subject s = {0};
     CHECK_EQ(pipe(s.pipe), 0);
@@ -89,7 +89,7 @@ static int waits_for_it(void *post)
     return bough_post_wait(*(bough_post *)post, 0) == 0 ? 0 : errno;
 }
 
-TEST(who_waits_for_a_lost_thread_goes_on)
+TEST(waits_for_a_lost_thread_end)
 {
     struct subject s = {0};
     bough_post post; /* the outer branch's child reads it when the inner one has ended */
@@ -111,7 +111,7 @@ TEST(who_waits_for_a_lost_thread_goes_on)
     close(s.pipe[1]);
 }
 
-/* ---- its branches --------------------------------------------------------------------------------------------- */
+/* ---- branches of a lost thread ----------------------------------------------------------------------------------- */
 
 static struct t_gate may_fail;
 static struct t_gate grandchildren[2];
@@ -207,7 +207,7 @@ TEST(the_branch_of_a_lost_adopted_thread_is_stopped_and_ends)
     close(s.pipe[1]);
 }
 
-/* ---- what a frozen thread must not prevent ------------------------------------------------------------------- */
+/* ---- a frozen thread must not prevent these ---------------------------------------------------------------------- */
 
 static void *frozen_main(void *argument)
 {
@@ -244,7 +244,7 @@ static int sleeps(void *unused)
     return bough_sleep(100) ? ECANCELED : 0;
 }
 
-TEST(others_are_interrupted_and_processes_forked_beside_a_frozen_thread)
+TEST(interrupt_and_fork_work_while_a_thread_is_frozen)
 {
     struct subject s = {0};
     freezes_one(&s);
@@ -252,7 +252,7 @@ TEST(others_are_interrupted_and_processes_forked_beside_a_frozen_thread)
         CHECK(bough_add(b, sleeps, bough_arg(NULL)));
     }
     CHECK_EQ(bough_last()->result, ETIMEDOUT);
-    CHECK_EQ(setgid(getgid()), 0); /* libc asks each thread to */
+    CHECK_EQ(setgid(getgid()), 0); /* libc makes each thread do it */
     pid_t pid = fork();
     if (pid == 0)
         _exit(bough_alive(s.self) == 0 || bough_check() != 0);

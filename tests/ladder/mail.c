@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Files that others can open: the arena, which they can read, and the mailbox, which they can write to. Whatever they do there,
- * this process loses no descriptor, no memory and no control. Bugs there were: who had the mapping could write pointers, and say
- * which descriptor the process was to close; who cut the file off ended it by SIGBUS.
- */
+/* Files that other processes can open: the arena, which they can read, and the mailbox, which they can write to.
+ * Whatever they write, this process loses no descriptor, no memory and no control. Fixed bugs: a process with the
+ * mapping could write pointers, and choose the descriptor that this process closed; a process that truncated the file
+ * ended this process by SIGBUS. */
 #include <bough.h>
 #include <dirent.h>
 #include <fcntl.h>
@@ -15,7 +14,8 @@
 #include "state/mailbox_layout.h"
 #include "harness.h"
 
-/* Opened anew, by the link in /proc, as another process does it. -1: there is none, or it may not be opened so. */
+/* Opens the file again by the link in /proc, as another process does. -1: there is no file, or it may not be opened in
+ * this way. */
 static int open_file(const char *name, int mode)
 {
     char path[64], target[64], wanted[64];
@@ -39,7 +39,7 @@ static void need_files(void)
     close(fd);
 }
 
-/* ---- what is sealed ------------------------------------------------------------------------------------------- */
+/* ---- seals ------------------------------------------------------------------------------------------------------- */
 
 static void arena_is_sealed(void)
 {
@@ -69,7 +69,7 @@ static void mailbox_keeps_its_length(void)
     close(fd);
 }
 
-TEST(who_can_read_the_arena_can_not_write_to_it)
+TEST(a_process_that_can_read_the_arena_cannot_write_to_it)
 {
     need_files();
     arena_is_sealed();
@@ -85,7 +85,7 @@ static ino_t inode_of(const char *name)
     return is.st_ino;
 }
 
-TEST(nor_to_a_forked_childs)
+TEST(a_forked_childs_arena_cannot_be_written_to_either)
 {
     int status;
     need_files();
@@ -100,7 +100,7 @@ TEST(nor_to_a_forked_childs)
     CHECK_EXITED(status, 0);
 }
 
-/* ---- requests of an enemy ------------------------------------------------------------------------------------- */
+/* ---- hostile requests -------------------------------------------------------------------------------------------- */
 
 static struct bo_mailbox *box;
 
@@ -113,7 +113,7 @@ static void map_box(void)
     close(fd);
 }
 
-/* As the command does it. */
+/* As the command does. */
 static void ring(void)
 {
     bo_add_seq(&box->requests, 1);
@@ -134,7 +134,7 @@ static void deliver(struct bo_request *l, const struct bo_request *what)
 }
 
 /* A branch, so that the ticker runs. */
-TEST(a_descriptor_is_closed_only_if_it_is_a_dumps)
+TEST(a_descriptor_is_closed_only_if_it_belongs_to_a_dump)
 {
     map_box();
     BOUGH_BRANCH(b, .timeout = BOUGH_SEC(1000)) {
@@ -143,7 +143,7 @@ TEST(a_descriptor_is_closed_only_if_it_is_a_dumps)
         const struct bo_request ask = {.kind = BO_ASK_DUMP};
         l->kind = BO_ASK_DUMP;
         l->fd = mine;
-        bo_store_seq(&l->state, BO_REQUEST_ANSWERED); /* it was not */
+        bo_store_seq(&l->state, BO_REQUEST_ANSWERED); /* it was not answered */
         deliver(probe, &ask);
         CHECK(answers(probe));
         bo_store_seq(&l->state, BO_REQUEST_FREE);
@@ -158,7 +158,7 @@ TEST(a_descriptor_is_closed_only_if_it_is_a_dumps)
     }
 }
 
-TEST(what_a_request_says_is_checked)
+TEST(the_contents_of_a_request_are_checked)
 {
     map_box();
     BOUGH_BRANCH(b, .timeout = BOUGH_SEC(1000)) {
@@ -203,7 +203,7 @@ static struct bough_progress asked(uint64_t handle, uint32_t ceiling)
     return progress;
 }
 
-/* Who asks one thread to stop does not end the process, unless they ask for that as well (rule 38). */
+/* A request to one thread does not end the process, unless it has a ceiling that allows that (rule 38). */
 TEST(a_request_climbs_to_its_ceiling_and_a_later_one_raises_it)
 {
     map_box();
@@ -235,7 +235,7 @@ static unsigned open_descriptors(void)
     return count;
 }
 
-/* A box that answers is through with what came before. */
+/* When a slot is answered, all earlier requests have been handled. */
 static void settle(void)
 {
     const struct bo_request nonsense = {.kind = 77};
@@ -243,14 +243,14 @@ static void settle(void)
         deliver(&box->request[i], &nonsense);
     for (int i = 0; i < BO_REQUESTS; i++)
         while (!answers(&box->request[i]) && box->request[i].error != EINVAL)
-            deliver(&box->request[i], &nonsense); /* that was the answer to the one before */
+            deliver(&box->request[i], &nonsense); /* the answer belonged to the previous request */
     for (int i = 0; i < BO_REQUESTS; i++)
         bo_store_seq(&box->request[i].state, BO_REQUEST_FREE);
     ring();
 }
 
-/* Anything, at any moment, and dumps asked for in each box: what is left of it when it is over is an ordinary mailbox. */
-TEST_LIMIT(noise, 60)
+/* Random data at random moments, and dumps requested in each slot: afterwards the mailbox still works. */
+TEST_LIMIT(random_data_does_not_break_the_mailbox, 60)
 {
     enum { ROUNDS = 3000 };
     uint64_t dice = t_seed();

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The ladder's policy, over all standings, happenings, means and times (rules 34, 38, 39). */
+/* The ladder's policy, for all positions of an incident, all events, means and times (rules 34, 38, 39). */
 #include "ladder/policy.h"
 #include "base/clock.h"
 #include "harness.h"
 
 #define FOREVER BO_FOREVER
 
-/* What policy.h says, once more and by hand. */
+/* The table of policy.h, written a second time. */
 static const char *const wanted[BOUGH_RUNGS][BO_HAPPENINGS] = {
     /*    time   again  returned resume promote fault  unsafe done */
     [1] = {"up", "up", "", "", "up", "", "", ""},       [2] = {"up", "up", "renew", "hold", "up", "up", "", ""},
@@ -14,14 +14,14 @@ static const char *const wanted[BOUGH_RUNGS][BO_HAPPENINGS] = {
     [5] = {"up", "up", "", "", "", "", "up", ""},       [6] = {"", "", "", "", "", "", "", ""},
 };
 
-TEST(the_table_is_as_it_is_written)
+TEST(the_table_equals_the_second_copy)
 {
     for (int rung = 1; rung < BOUGH_RUNGS; rung++)
         for (int what = 0; what < BO_HAPPENINGS; what++)
             CHECK_STR(bo_policy_cell(rung, (enum bo_happening)what), wanted[rung][what]);
 }
 
-/* ---- every case --------------------------------------------------------------------------------------------------- */
+/* ---- every case -------------------------------------------------------------------------------------------------- */
 
 enum { UNIT = 1000, CAP = 28 * UNIT };
 
@@ -59,7 +59,7 @@ static void check_climb(const struct point *p, const struct bo_step *step)
         CHECK(step->standing.until <= p->s.cap);
 }
 
-/* Those above it keep their time; or there is not that much left, and it gets a quarter of what is. */
+/* The rungs above keep their time; if not even that much is left, this rung gets a quarter of what remains. */
 static void check_deadline(const struct point *p, const struct bo_step *step)
 {
     const struct bo_standing *s = &step->standing;
@@ -73,7 +73,7 @@ static void check_deadline(const struct point *p, const struct bo_step *step)
 static void check(const struct point *p)
 {
     struct bo_step step = bo_policy(p->s, p->what, &p->m, p->now);
-    CHECK(step.standing.rung >= p->s.rung); /* never back */
+    CHECK(step.standing.rung >= p->s.rung); /* an incident never descends */
     CHECK_EQ(step.standing.ceiling, p->s.ceiling);
     CHECK(step.standing.rung <= p->s.ceiling);
     CHECK(!p->m.traced || step.standing.rung == p->s.rung || step.standing.rung < BOUGH_RUNG_CLOSE);
@@ -119,7 +119,7 @@ static void with_all_means(struct point *p)
             }
 }
 
-TEST_LIMIT(it_never_goes_back_nor_too_far_nor_too_late, 60)
+TEST_LIMIT(no_step_goes_back_or_too_far_or_too_late, 60)
 {
     static const int64_t untils[] = {5 * UNIT, 18 * UNIT, 28 * UNIT, FOREVER};
     struct point p = {.now = 0};
@@ -136,11 +136,11 @@ TEST_LIMIT(it_never_goes_back_nor_too_far_nor_too_late, 60)
                 }
 }
 
-/* ---- whole ways up ------------------------------------------------------------------------------------------------------ */
+/* ---- complete climbs --------------------------------------------------------------------------------------------- */
 
 static const struct bo_means standard = {.time = {0, 5 * UNIT, UNIT, 5 * UNIT, 2 * UNIT, 8 * UNIT, 2 * UNIT}};
 
-/* When each rung begins if nobody heeds; 0: never. */
+/* When each rung begins if no thread heeds the interrupt; 0: never. */
 static void climb_by_time(const struct bo_means *m, uint8_t ceiling, int64_t begins[BOUGH_RUNGS])
 {
     struct bo_standing s = bo_policy_open(0, ceiling, CAP, m);
@@ -154,7 +154,7 @@ static void climb_by_time(const struct bo_means *m, uint8_t ceiling, int64_t beg
     }
 }
 
-TEST(the_way_up_at_default_times)
+TEST(the_climb_at_default_times)
 {
     struct bo_means all = standard;
     int64_t begins[BOUGH_RUNGS];
@@ -179,7 +179,7 @@ TEST(pauses_take_nothing_from_the_exit)
     CHECK_EQ(begins[6], 26 * UNIT);
 }
 
-TEST(a_low_ceiling_ends_overdue)
+TEST(an_incident_at_a_low_ceiling_becomes_overdue)
 {
     struct bo_means m = standard;
     m.handlers = m.finals = m.closable = true;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A terminal in raw mode, without echo, is put back at each end that the ladder has: rungs 4, 5 and 6. Seen from the
- * other side. */
+/* A terminal in raw mode, without echo, is restored by each end of the ladder: rungs 4, 5 and 6. Checked from the
+ * terminal's other side. */
 #include <fcntl.h>
 #include <stdbool.h>
 #include <sys/ioctl.h>
@@ -8,7 +8,7 @@
 #include "../semantics/climber.h"
 #include "../signals/program.h"
 
-/* ---- a terminal, and both sides of it --------------------------------------------------------------- */
+/* ---- a terminal, and both sides of it ---------------------------------------------------------------------------- */
 
 struct stage {
     int master, last_rung;
@@ -25,7 +25,7 @@ static void set_up(struct stage *s)
     snprintf(s->name, sizeof s->name, "%s", ptsname(s->master));
 }
 
-/* The terminal's settings can be asked for from the other side too. */
+/* The terminal's settings can be read from the other side too. */
 static bool is_cooked(int fd)
 {
     struct termios t;
@@ -35,7 +35,7 @@ static bool is_cooked(int fd)
     return both;
 }
 
-/* In the background too. */
+/* Also in the background. */
 static void make_raw(int fd)
 {
     struct termios t;
@@ -47,11 +47,11 @@ static void make_raw(int fd)
     CHECK(!is_cooked(fd));
 }
 
-/* ---- the program ---------------------------------------------------------------------------------------- */
+/* ---- the program ------------------------------------------------------------------------------------------------- */
 
 static int terminal;
 
-/* In a session of its own, whose terminal this is. */
+/* In a new session, whose terminal this is. */
 static void sit_down(const struct stage *s)
 {
     setsid();
@@ -59,7 +59,7 @@ static void sit_down(const struct stage *s)
     CHECK(terminal >= 0 && ioctl(terminal, TIOCSCTTY, 0) == 0);
 }
 
-/* Goes on in a process of another group, whose parent ends as it does; with 99 if it was stopped. */
+/* Continues in a process of another group, whose parent ends with the same status, or with 99 if it was stopped. */
 static void go_to_background(void)
 {
     int status;
@@ -82,7 +82,7 @@ static void never_returns(void)
         pause();
 }
 
-/* At a point that it ignores it can be frozen; without one, only the process can end. */
+/* At a point that the thread ignores it can be frozen; without a point only the whole process can be ended. */
 static int edits(void *last_rung)
 {
     CHECK(bough_closer_terminal(terminal));
@@ -113,7 +113,7 @@ static void runs_out(void *argument)
         t_until(!is_cooked(terminal));
         bough_post_event(b, &(struct bough_event){.kind = BOUGH_OPERATOR, .reason = "enough"});
     }
-    CHECK(is_cooked(terminal)); /* the process lives on: its closer has done it */
+    CHECK(is_cooked(terminal)); /* the process lives on: the thread's closer has restored the terminal */
     _exit(7);
 }
 
@@ -128,24 +128,24 @@ static int run_out(int last_rung, bool background)
     return status;
 }
 
-/* ---- the rungs --------------------------------------------------------------------------------------------- */
+/* ---- the rungs --------------------------------------------------------------------------------------------------- */
 
-TEST_LIMIT(by_the_closer_of_a_frozen_thread, 60)
+TEST_LIMIT(the_closer_of_a_frozen_thread_restores_the_terminal, 60)
 {
     CHECK_EXITED(run_out(BOUGH_RUNG_CLOSE, false), 7);
 }
 
-TEST_LIMIT(by_the_exit, 60)
+TEST_LIMIT(the_exit_restores_the_terminal, 60)
 {
     CHECK_EXITED(run_out(BOUGH_RUNG_EXIT, false), BOUGH_EXIT_STATUS);
 }
 
-TEST_LIMIT(by_the_kill, 60)
+TEST_LIMIT(the_kill_restores_the_terminal, 60)
 {
     CHECK_KILLED(run_out(BOUGH_RUNG_KILL, false), SIGKILL);
 }
 
-/* The library's own threads block all signals. The program's do not. */
+/* The library's threads block all signals. The program's threads do not. */
 static void drops(void *stage)
 {
     sit_down(stage);
@@ -158,7 +158,7 @@ static void drops(void *stage)
     _exit(7);
 }
 
-TEST(by_its_owner_in_the_background)
+TEST(its_owner_restores_the_terminal_in_the_background)
 {
     struct stage s = {0};
     set_up(&s);
@@ -166,16 +166,16 @@ TEST(by_its_owner_in_the_background)
     close(s.master);
 }
 
-TEST_LIMIT(in_the_background_it_stops_nobody, 60)
+TEST_LIMIT(restoring_the_terminal_in_the_background_stops_no_process, 60)
 {
     CHECK_EXITED(run_out(BOUGH_RUNG_CLOSE, true), 7);
     CHECK_EXITED(run_out(BOUGH_RUNG_EXIT, true), BOUGH_EXIT_STATUS);
     CHECK_KILLED(run_out(BOUGH_RUNG_KILL, true), SIGKILL);
 }
 
-/* ---- another terminal, or none ------------------------------------------------------------------------------ */
+/* ---- another terminal, or none ----------------------------------------------------------------------------------- */
 
-/* The descriptor's number is another terminal's by now: that one is left alone. */
+/* The descriptor's number belongs to another terminal by now, which is left alone. */
 TEST(another_terminal_of_the_same_number_is_left_alone)
 {
     struct stage kept = {0}, other = {0};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The kernel's timer, which ends the process behind rung 6. */
+/* The kernel's timer, which ends the process if rung 6 does not. */
 #include <bough.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -27,7 +27,7 @@ static int timers_that_kill(void)
     int count = 0;
     FILE *f = fopen("/proc/self/timers", "re");
     if (!f)
-        SKIP("the kernel does not tell of timers");
+        SKIP("the kernel does not list timers");
     snprintf(wanted, sizeof wanted, "signal: %d/", SIGKILL);
     while (fgets(line, sizeof line, f))
         count += strncmp(line, wanted, strlen(wanted)) == 0;
@@ -46,9 +46,9 @@ static void come_together(void *unused)
     CHECK_EQ(timers_that_kill(), 1);
 }
 
-/* A race there was: threads that took part first at the same time made a timer each. The one that was forgotten could be
- * set already, and nobody set it back: the process ended, though all had been handled. */
-TEST(one_timer_is_made_by_threads_that_come_at_the_same_time)
+/* Fixed race: threads that first used bough at the same time each made a timer. The timer that was forgotten could be
+ * set already, and was never disarmed: the process ended although everything had been handled. */
+TEST(threads_that_first_use_bough_at_the_same_time_make_one_timer)
 {
     for (int i = 0; i < PROCESSES; i++)
         CHECK_EXITED(t_run_status(come_together, NULL), 0);
@@ -56,14 +56,14 @@ TEST(one_timer_is_made_by_threads_that_come_at_the_same_time)
 
 enum { INCIDENTS = 200, LOOKS = 2000 };
 
-/* The number of our timer, as the kernel has it; -1: it has none. */
+/* The kernel's number of the library's timer; -1: there is none. */
 static int timer_id(void)
 {
     char line[256];
     int id = -1, found = -1, signo;
     FILE *f = fopen("/proc/self/timers", "re");
     if (!f)
-        SKIP("the kernel does not tell of timers");
+        SKIP("the kernel does not list timers");
     while (fgets(line, sizeof line, f))
         if (sscanf(line, "ID: %d", &id) != 1 && sscanf(line, "signal: %d/", &signo) == 1 && signo == SIGKILL)
             found = id;
@@ -78,9 +78,9 @@ static bool is_set(int id)
     return left.it_value.tv_sec || left.it_value.tv_nsec;
 }
 
-/* A race there was: a record that was cleared before the warden had looked at it left the timer that its poster had set, and the
- * process ended by that, long after. */
-TEST(an_incident_that_is_over_before_it_is_looked_at_leaves_no_timer)
+/* Fixed race: a record that was cleared before the warden had examined it left the timer that its poster had set, and
+ * the timer ended the process long afterwards. */
+TEST(an_incident_that_ends_before_it_is_examined_leaves_no_timer)
 {
     struct bough_event event = {.kind = BOUGH_EXIT, .reason = "over at once"};
     bough_self();
@@ -95,7 +95,7 @@ TEST(an_incident_that_is_over_before_it_is_looked_at_leaves_no_timer)
     }
 }
 
-/* ---- between a look and what it sets ------------------------------------------------------------------------------- */
+/* ---- between a check and setting the timer ----------------------------------------------------------------------- */
 
 static int kernel_timer;
 static _Atomic int scans, set_at_the_second, begun;
@@ -132,10 +132,10 @@ static void is_taken_back(void)
     CHECK(!is_set(kernel_timer));
 }
 
-/* A race there was: the ticker took back the timer of a post that had come since it had looked at what is watched. */
-TEST(the_ticker_takes_back_no_timer_that_it_has_not_looked_at)
+/* Fixed race: the ticker disarmed the timer for a post that had come after its check. */
+TEST(the_ticker_disarms_no_timer_that_it_has_not_examined)
 {
-    struct bough_event event = {.kind = BOUGH_EXIT, .reason = "it comes during a look"};
+    struct bough_event event = {.kind = BOUGH_EXIT, .reason = "it comes during a check"};
     NEED_HOOKS();
     bo_hook_caps_scanned = stop_the_first_scan; /* before the ticker runs */
     bough_self();
@@ -153,13 +153,13 @@ TEST(the_ticker_takes_back_no_timer_that_it_has_not_looked_at)
 
 static void *posts_an_exit(void *unused)
 {
-    struct bough_event event = {.kind = BOUGH_EXIT, .reason = "its poster is held up"};
+    struct bough_event event = {.kind = BOUGH_EXIT, .reason = "its poster is delayed"};
     bough_post_event(BOUGH_ROOT, &event);
     return unused;
 }
 
-/* The same where the poster is held up before it asks for a look. */
-TEST(the_timer_of_a_poster_that_is_held_up_stays)
+/* As above, but the poster is delayed before it asks for a check. */
+TEST(the_timer_of_a_delayed_poster_stays)
 {
     struct t_thread poster;
     NEED_HOOKS();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 32: ends of the process that run less than an exit() of main's: in other threads, quick_exit() and bough_exit_now(). */
+/* Rule 32: ends of the process that do less than exit() in main: exit() in other threads, quick_exit() and
+ * bough_exit_now(). */
 #include "program.h"
 
 struct end {
@@ -23,7 +24,7 @@ static void by_exit_now(void)
     bough_exit_now(3);
 }
 
-/* The child's status, as this process's. */
+/* Ends this process with the status of the child process. */
 static void by_exit_now_of_a_child(void)
 {
     pid_t pid = fork();
@@ -61,14 +62,14 @@ static int status_of(void (*by)(void), unsigned flags, int cleared, int in_threa
     return t_run_status(is_asked_and_ends, &(struct end){by, flags, cleared, in_thread});
 }
 
-TEST(exit_in_another_thread_keeps_the_signals_status_if_that_is_asked_for)
+TEST(exit_in_another_thread_keeps_the_signals_status_if_the_flag_is_set)
 {
     CHECK_KILLED(status_of(by_exit, BOUGH_SIGNALS_STATUS, 0, 1), SIGTERM);
     CHECK_EXITED(status_of(by_exit, BOUGH_SIGNALS_STATUS, 1, 1), 3);
     CHECK_EXITED(status_of(by_exit, 0, 0, 1), 3);
 }
 
-TEST(quick_exit_keeps_the_signals_status_if_that_is_asked_for)
+TEST(quick_exit_keeps_the_signals_status_if_the_flag_is_set)
 {
     for (int in_thread = 0; in_thread < 2; in_thread++) {
         CHECK_KILLED(status_of(by_quick_exit, BOUGH_SIGNALS_STATUS, 0, in_thread), SIGTERM);
@@ -118,7 +119,7 @@ static void is_not_known(void *unused)
     bough_exit_now(7);
 }
 
-TEST(bough_exit_now_is_an_exit_where_nothing_was_asked)
+TEST(bough_exit_now_is_an_ordinary_exit_without_a_signal)
 {
     CHECK_EXITED(t_run_status(is_not_known, NULL), 7);
 }

@@ -4,11 +4,11 @@
 
 #include <fcntl.h>
 
-/* ---- the order ------------------------------------------------------------------------------------------------ */
+/* ---- the order --------------------------------------------------------------------------------------------------- */
 
 struct seen {
-    int ended; /* children whose function has returned */
-    int kind;  /* why they had to */
+    int ended; /* the number of children whose function has returned */
+    int kind;  /* the kind of their interrupt */
 };
 static struct seen *seen;
 
@@ -74,7 +74,7 @@ static void *holds_stream(void *stream)
     return NULL;
 }
 
-/* A thread in the middle of fgets() on a terminal, say: what is locked for ever keeps nothing. */
+/* For example a thread in fgets() on a terminal: a stream that stays locked does not delay the end. */
 static void with_locked_stream(void *unused)
 {
     (void)unused;
@@ -137,7 +137,7 @@ static void with_stubborn_thread(void *unused)
     raise(SIGTERM);
 }
 
-TEST(a_thread_that_does_not_end_is_named_and_left)
+TEST(a_thread_that_does_not_end_is_named_and_left_behind)
 {
     char text[2000];
     int64_t begun = t_now();
@@ -148,7 +148,7 @@ TEST(a_thread_that_does_not_end_is_named_and_left)
     CHECK(t_now() - begun >= 5000000000);
 }
 
-/* ---- bough_exit() ---------------------------------------------------------------------------------------------- */
+/* ---- bough_exit() ------------------------------------------------------------------------------------------------ */
 
 static void exits(void *unused)
 {
@@ -160,7 +160,7 @@ static void exits(void *unused)
     bough_exit(5, 0);
 }
 
-TEST(bough_exit_tells_all_and_waits)
+TEST(bough_exit_interrupts_all_threads_and_waits)
 {
     char text[200];
     seen = p_share(sizeof *seen);
@@ -206,7 +206,7 @@ static void exits_in_child(void *unused)
     }
 }
 
-TEST(bough_exit_in_a_child_does_not_wait_for_those_that_wait_for_it)
+TEST(bough_exit_in_a_child_does_not_wait_for_threads_that_wait_for_it)
 {
     seen = p_share(sizeof *seen);
     int64_t begun = t_now();

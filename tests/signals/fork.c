@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 32 in a forked child, which goes on without exec. */
+/* Rule 32 in a forked child that does not call exec. */
 #include <dirent.h>
 #include "program.h"
 
@@ -10,7 +10,8 @@ static int status_of(pid_t pid)
     return status;
 }
 
-/* None of the library's threads is in the middle of its start, with a lock of a sanitizer's that the child would wait for. */
+/* Waits until no library thread is being started: such a thread may hold a lock of a sanitizer that the child would
+ * wait for. */
 static void until_others_sleep(void)
 {
     DIR *tasks = opendir("/proc/self/task");
@@ -49,7 +50,7 @@ static int sleeper(void *unused)
     return bough_sleep(60) ? errno : 0;
 }
 
-/* What was asked of the parent was not asked of the child. */
+/* An interrupt of the parent does not carry over to the child. */
 static void forks_when_interrupted(void *unused)
 {
     (void)unused;
@@ -64,12 +65,12 @@ static void forks_when_interrupted(void *unused)
     CHECK_ERR(bough_check(), ECANCELED);
 }
 
-TEST(a_signal_of_the_parents_is_not_the_childs)
+TEST(a_signal_to_the_parent_does_not_interrupt_the_child)
 {
     CHECK_KILLED(t_run_status(forks_when_interrupted, NULL), SIGINT);
 }
 
-/* The first event of the child is its first, whatever the parent has counted. */
+/* The child counts its events from 1, whatever the parent has counted. */
 static void child_is_interrupted(void *unused)
 {
     (void)unused;
@@ -87,13 +88,13 @@ static void child_is_interrupted(void *unused)
     CHECK_KILLED(status_of(pid), SIGTERM);
 }
 
-TEST(a_child_has_an_incident_of_its_own)
+TEST(a_child_counts_its_events_separately)
 {
     needs_threads_after_fork();
     CHECK_KILLED(t_run_status(child_is_interrupted, NULL), SIGINT);
 }
 
-/* It never comes to a point, and dies as it would have without the library. */
+/* The child reaches no point, and dies as it would without the library. */
 static pid_t fork_one_that_computes(void)
 {
     pid_t pid = fork();
@@ -150,7 +151,8 @@ static void handled_by_the_program(int signo)
     _exit(signo == SIGTERM ? 5 : 6);
 }
 
-/* Taken from a handler, which the child has again; one that was put in later is not the library's to take off. */
+/* The library has taken the signal over from a handler, which is restored in the child; a handler that was installed
+ * later stays. */
 static void handlers_of_the_program(void *unused)
 {
     (void)unused;
@@ -230,7 +232,7 @@ static void takes_part_by_hand(int signo)
     bough_signal_event(signo);
 }
 
-/* The parent had more threads than a handler wakes by itself; the child's ticker does not run yet. */
+/* The parent had more threads than a handler wakes; the child's ticker does not run yet. */
 static void forks_with_many(void *unused)
 {
     (void)unused;
@@ -239,7 +241,7 @@ static void forks_with_many(void *unused)
     BOUGH_BRANCH(jobs) {
         for (int i = 0; i < 100; i++)
             CHECK(bough_add(jobs, sleeper, bough_arg(NULL)));
-        t_until(running == 100); /* none is in the middle of its start, with a lock of libc's or a sanitizer's */
+        t_until(running == 100); /* no thread is being started, with a lock of libc or of a sanitizer held */
         pid = fork();
         if (pid == 0) {
             struct p_sender sender = {.to_itself = 0};
@@ -253,13 +255,13 @@ static void forks_with_many(void *unused)
     CHECK_KILLED(status_of(pid), SIGTERM);
 }
 
-TEST(the_child_of_a_parent_with_many_threads)
+TEST(the_child_of_a_parent_with_many_threads_ends_by_a_signal)
 {
     needs_threads_after_fork();
     CHECK_EXITED(t_run_status(forks_with_many, NULL), 0);
 }
 
-/* The thread that waits is the parent's: the child takes part again by a call of its own. */
+/* The waiting thread exists only in the parent: the child has to call bough_signals() again. */
 static void daemon_forks(void *unused)
 {
     (void)unused;
@@ -276,7 +278,7 @@ static void daemon_forks(void *unused)
     CHECK_EQ(bough_check(), 0);
 }
 
-TEST(a_daemons_child_takes_part_anew)
+TEST(a_daemons_child_can_call_bough_signals_again)
 {
     needs_threads_after_fork();
     CHECK_EXITED(t_run_status(daemon_forks, NULL), 0);

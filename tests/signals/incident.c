@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules 32 and 34: what is one event, what one incident, and how far a second and a third one climb. */
+/* Rules 32 and 34: which signals form one event and one incident, and how far a second and a third event climb. */
 #include "program.h"
 
 static unsigned count_of_record(void)
@@ -24,7 +24,7 @@ TEST(repeats_are_one_event)
     CHECK_KILLED(t_run_status(repeats, NULL), SIGINT);
 }
 
-/* Without handlers the second one begins the exit: which main's return is, too. */
+/* Without handlers the second event begins the exit; main's return begins it, too. */
 static void second(void *unused)
 {
     (void)unused;
@@ -44,7 +44,7 @@ TEST(int_and_term_are_one_incident)
     CHECK_KILLED(t_run_status(second, NULL), SIGINT);
 }
 
-/* Who hits the key five times a second is not answered by "one event" for ever. */
+/* A key that is pressed five times a second must not count as one event indefinitely. */
 static void hammers(void *unused)
 {
     (void)unused;
@@ -53,17 +53,17 @@ static void hammers(void *unused)
         raise(SIGINT);
         nanosleep(&(struct timespec){0, 100000000}, NULL);
     }
-    CHECK(!"a process that is hammered ends");
+    CHECK(!"a process that gets many signals ends");
 }
 
-TEST(a_key_that_is_hammered_is_more_than_one_event)
+TEST(a_key_that_is_pressed_repeatedly_is_more_than_one_event)
 {
     int64_t begun = t_now();
     CHECK_KILLED(t_run_status(hammers, NULL), SIGKILL);
     CHECK(t_now() - begun > 490000000);
 }
 
-/* All three, the last one until it is enough: on a busy machine two may arrive so late that they are one event. */
+/* Sends all three events, and repeats the last one: on a busy machine two may arrive so late that they count as one. */
 static void send_until_it_ends(pid_t pid)
 {
     for (int i = 0; getppid() == pid; i += i < 2) {
@@ -73,7 +73,7 @@ static void send_until_it_ends(pid_t pid)
     _exit(0);
 }
 
-/* The thread is in a critical section: nothing that is asked of it in order can end it. */
+/* The thread is in a critical section, so only the kill can end it. */
 static void third(void *flags)
 {
     CHECK_EQ(bough_signals((unsigned)(uintptr_t)flags), 3);
@@ -92,7 +92,7 @@ TEST(the_third_event_kills)
     CHECK_KILLED(t_run_status(third, (void *)BOUGH_SIGNALS_WAIT), SIGKILL);
 }
 
-/* A handler runs on top of the end of the process as well: nothing there can hang it. */
+/* A handler also runs during the end of the process, where nothing may make it hang. */
 static void never_returns(void)
 {
     for (;;)
@@ -124,7 +124,7 @@ TEST(the_third_event_ends_an_exit_that_hangs)
     CHECK_KILLED(t_run_status(hangs_in_exit, NULL), SIGKILL);
 }
 
-/* ---- handled ------------------------------------------------------------------------------------------------ */
+/* ---- handled ----------------------------------------------------------------------------------------------------- */
 
 static void handled(void *unused)
 {
@@ -138,7 +138,7 @@ static void handled(void *unused)
     }
 }
 
-TEST(handled_means_an_ordinary_exit_and_a_new_start)
+TEST(after_a_handled_event_the_exit_is_ordinary_and_counting_starts_again)
 {
     CHECK_EXITED(t_run_status(handled, NULL), 0);
 }
@@ -152,7 +152,7 @@ static void handled_then_not(void *flags)
     (void)flags;
 }
 
-TEST(one_that_was_handled_says_nothing_of_the_next)
+TEST(a_handled_event_does_not_count_for_the_next_incident)
 {
     CHECK_KILLED(t_run_status(handled_then_not, NULL), SIGTERM);
 }
@@ -167,16 +167,16 @@ static void counts_anew(void *unused)
         p_next_event();
         raise(SIGINT);
         CHECK_EQ(count_of_record(), 2);
-        CHECK(bough_clear(BOUGH_ROOT) >= 1); /* the exit that the second one began tells everybody, too */
+        CHECK(bough_clear(BOUGH_ROOT) >= 1); /* the exit that the second event began has interrupted all threads, too */
     }
 }
 
-TEST(the_count_begins_anew)
+TEST(the_count_begins_again_after_a_clear)
 {
     CHECK_EXITED(t_run_status(counts_anew, NULL), 0);
 }
 
-/* A branch can be ended by it and the program go on. */
+/* A signal can end a branch, and the program continues. */
 static int sleeper(void *unused)
 {
     (void)unused;
@@ -203,7 +203,7 @@ static void goes_on(void *unused)
         CHECK(bough_add(more, sleeper, bough_arg(NULL)) && bough_interrupt(more, "enough") == 0);
 }
 
-TEST(handled_the_program_goes_on)
+TEST(a_program_that_handles_the_signal_continues)
 {
     CHECK_EXITED(t_run_status(goes_on, NULL), 0);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 32: a program takes part from its own handler or sigwait loop instead. */
+/* Rule 32: a program reports signals from its handler or sigwait() loop instead. */
 #include "program.h"
 
 static void own_handler(int signo)
@@ -20,7 +20,7 @@ static void has_handler(void *signo)
     t_join(&sender.thread);
 }
 
-TEST(by_a_handler)
+TEST(a_handler_of_the_program_reports_a_signal)
 {
     for (int i = 0; i < 3; i++)
         CHECK_KILLED(t_run_status(has_handler, (void *)(uintptr_t)&p_signals[i]), p_signals[i]);
@@ -28,7 +28,7 @@ TEST(by_a_handler)
     CHECK_KILLED(t_run_status(has_handler, &other), SIGUSR2);
 }
 
-/* SIGQUIT leaves a core by default: not here, there is nothing to find in it. */
+/* SIGQUIT writes a core by default, which nobody needs here. */
 TEST(without_a_core)
 {
     int quit = SIGQUIT, status = t_run_status(has_handler, &quit);
@@ -56,7 +56,7 @@ static void has_loop(void *signo)
     t_join(&sender.thread);
 }
 
-TEST(by_a_sigwait_loop)
+TEST(a_sigwait_loop_reports_a_signal)
 {
     for (int i = 0; i < 3; i++)
         CHECK_KILLED(t_run_status(has_loop, (void *)(uintptr_t)&p_signals[i]), p_signals[i]);
@@ -75,12 +75,13 @@ static void interruptible_loop(void *unused)
         CHECK_EQ(bough_signal_event(signo), 1);
 }
 
-TEST(by_bough_sigwait_in_main)
+TEST(bough_sigwait_in_main_reports_a_signal)
 {
     CHECK_KILLED(t_run_status(interruptible_loop, NULL), SIGTERM);
 }
 
-/* Numbers that would not end a process by themselves, or are no signal's: as a shell would say it. */
+/* Signals that do not end a process by default, and numbers that are no signal: the exit status is 128 plus the number,
+ * as in a shell. */
 static void has_number(void *number)
 {
     struct bough_record record;
@@ -92,7 +93,7 @@ static void has_number(void *number)
     p_until_stopped();
 }
 
-TEST(other_numbers)
+TEST(other_numbers_become_the_exit_status)
 {
     int winch = SIGWINCH, stop = SIGTSTP, strange = 1000;
     CHECK_EXITED(t_run_status(has_number, &winch), 128 + SIGWINCH);
@@ -111,7 +112,7 @@ static void says_handled(void *unused)
     CHECK_EQ(bough_clear(BOUGH_ROOT), 1);
 }
 
-TEST(handled_by_hand)
+TEST(a_reported_signal_can_be_cleared)
 {
     CHECK_EXITED(t_run_status(says_handled, NULL), 0);
 }
@@ -125,12 +126,12 @@ static void third(void *unused)
     }
 }
 
-TEST(the_third_is_final_by_hand)
+TEST(the_third_reported_signal_is_final)
 {
     CHECK_KILLED(t_run_status(third, NULL), SIGTERM);
 }
 
-/* Nobody has told bough, nobody is interrupted, and the exit is as it always was. */
+/* The signal is not reported to bough: no thread is interrupted, and the process exits as without bough. */
 static void not_told(void *unused)
 {
     (void)unused;
@@ -140,7 +141,7 @@ static void not_told(void *unused)
     raise(SIGTERM);
 }
 
-TEST(who_takes_no_part_dies_at_once)
+TEST(a_program_that_does_not_report_signals_dies_at_once)
 {
     CHECK_KILLED(t_run_status(not_told, NULL), SIGTERM);
 }

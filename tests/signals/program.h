@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Programs under test: each is a function that does what a main() would do, and runs in a process of its own by
- * t_run_status(). To return from it is to return 0 from main(). */
+/* Programs under test: each is a function that does what a main() would do, and runs in a separate process by
+ * t_run_status(). A return from it is a return of 0 from main(). */
 #ifndef TEST_PROGRAM_H
 #define TEST_PROGRAM_H
 
@@ -10,7 +10,8 @@
 #include "../sync/not_under.h"
 #include "harness.h"
 
-/* A process that ends in the middle of a branch leaves what belongs to it: no leaks, whatever sanitizers say. */
+/* A process that ends in the middle of a branch does not free its memory: these are no leaks, although sanitizers
+ * report them. */
 const char *__asan_default_options(void);
 const char *__tsan_default_options(void);
 const char *__asan_default_options(void)
@@ -24,14 +25,14 @@ const char *__tsan_default_options(void)
 
 static const int p_signals[] = {SIGHUP, SIGINT, SIGTERM};
 
-/* In the background of a shell, or under nohup, some would be ignored. */
+/* In the background of a shell, or under nohup, some signals would be ignored. */
 __attribute__((constructor)) static void p_begin(void)
 {
     for (int i = 0; i < 3; i++)
         signal(p_signals[i], SIG_DFL);
 }
 
-/* What a program has seen, for its test: `static struct seen *seen` is shared memory after p_share(). */
+/* The observations of a program, for its test: `static struct seen *seen` is shared memory after p_share(). */
 static inline void *p_share(size_t size)
 {
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -39,7 +40,7 @@ static inline void *p_share(size_t size)
     return p;
 }
 
-/* Block until an interrupt says that it is over. */
+/* Block until an interrupt. */
 static inline void p_until_stopped(void)
 {
     while (bough_usleep(500000) == 0)
@@ -47,7 +48,7 @@ static inline void p_until_stopped(void)
     CHECK_EQ(errno, ECANCELED);
 }
 
-/* A signal to this process, from a thread of its own, when main is blocked. */
+/* A signal to this process, sent by a separate thread when main is blocked. */
 struct p_sender {
     struct t_thread thread;
     int signo;
@@ -71,7 +72,7 @@ static inline void p_send_when_blocked(struct p_sender *s, int signo)
     t_spawn(&s->thread, p_send_main, s);
 }
 
-/* Longer than the time in which signals are one event. */
+/* Longer than the time in which signals count as one event. */
 static inline void p_next_event(void)
 {
     nanosleep(&(struct timespec){0, 260000000}, NULL);

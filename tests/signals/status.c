@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 32: a signal ends everything in order, and the exit status is the one a shell expects. */
+/* Rule 32: a signal ends everything cleanly, and the exit status is the one that a shell expects. */
 #include "program.h"
 
 #include <fcntl.h>
@@ -7,7 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 
-/* ---- by each signal, by handler and by sigwait -------------------------------------------------------------- */
+/* ---- by each signal, by handler and by sigwait ------------------------------------------------------------------- */
 
 struct way {
     int signo;
@@ -29,13 +29,13 @@ static void stopped_by(void *argument)
     t_join(&sender.thread);
 }
 
-TEST(dies_of_each_signal)
+TEST(the_process_dies_of_each_signal)
 {
     for (int i = 0; i < 3; i++)
         CHECK_KILLED(t_run_status(stopped_by, &(struct way){p_signals[i], 0}), p_signals[i]);
 }
 
-TEST(dies_of_each_signal_that_a_daemon_waits_for)
+TEST(the_process_dies_of_each_signal_that_a_daemon_waits_for)
 {
     for (int i = 0; i < 3; i++)
         CHECK_KILLED(t_run_status(stopped_by, &(struct way){p_signals[i], BOUGH_SIGNALS_WAIT}), p_signals[i]);
@@ -49,7 +49,7 @@ static void blocks_all_signals(void *signo)
     stopped_by(&(struct way){*(int *)signo, BOUGH_SIGNALS_WAIT});
 }
 
-TEST(a_daemon_that_blocks_all_signals)
+TEST(a_daemon_that_blocks_all_signals_dies_of_the_signal)
 {
     for (int i = 0; i < 3; i++)
         CHECK_KILLED(t_run_status(blocks_all_signals, (void *)(uintptr_t)&p_signals[i]), p_signals[i]);
@@ -64,7 +64,7 @@ static void exits_in_main(void *unused)
     exit(3);
 }
 
-TEST(exit_in_main_is_the_same_as_to_return)
+TEST(exit_in_main_equals_a_return)
 {
     CHECK_KILLED(t_run_status(exits_in_main, NULL), SIGTERM);
 }
@@ -76,12 +76,12 @@ static void ignores_the_interrupt(void *unused)
     raise(SIGINT);
 }
 
-TEST(main_returns_without_having_looked)
+TEST(main_dies_of_the_signal_although_it_has_not_checked)
 {
     CHECK_KILLED(t_run_status(ignores_the_interrupt, NULL), SIGINT);
 }
 
-/* As pid 1 of a container, where a default action does nothing. */
+/* As process 1 of a container, where a default action has no effect. */
 static void as_init(void *argument)
 {
     int status = 0;
@@ -97,15 +97,15 @@ static void as_init(void *argument)
     CHECK_EXITED(status, 128 + ((struct way *)argument)->signo);
 }
 
-TEST(as_pid_1)
+TEST(process_1_exits_with_the_signals_status)
 {
     CHECK_EXITED(t_run_status(as_init, &(struct way){SIGTERM, 0}), 0);
     CHECK_EXITED(t_run_status(as_init, &(struct way){SIGINT, BOUGH_SIGNALS_WAIT}), 0);
 }
 
-/* ---- what a shell and a terminal see ------------------------------------------------------------------------ */
+/* ---- the status in a shell and on a terminal --------------------------------------------------------------------- */
 
-/* Victims of the shell: it runs this very program with --here. */
+/* Programs that the shell runs: this program, with --here. */
 TEST(bad_victim_int)
 {
     stopped_by(&(struct way){SIGINT, 0});
@@ -146,7 +146,7 @@ TEST(a_shell_sees_130_and_143)
     check_shell("bad_victim_term", "status 143\n");
 }
 
-/* The terminal sends SIGINT to its foreground group, as it does when the key is hit. */
+/* The terminal sends SIGINT to its foreground group, as when the key is pressed. */
 static void on_terminal(const char *name, int flags)
 {
     setsid();
@@ -178,7 +178,7 @@ static int hit_ctrl_c(unsigned flags)
     return status;
 }
 
-TEST(ctrl_c_on_a_terminal)
+TEST(ctrl_c_on_a_terminal_ends_the_program)
 {
     CHECK_KILLED(hit_ctrl_c(0), SIGINT);
     CHECK_KILLED(hit_ctrl_c(BOUGH_SIGNALS_WAIT), SIGINT);

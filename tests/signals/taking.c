@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 32: which signals are taken, and how they are given back. */
+/* Rule 32: which signals are taken over, and how they are restored. */
 #include "program.h"
 
 static volatile sig_atomic_t own_calls;
@@ -23,7 +23,7 @@ static int blocked(int signo)
     return sigismember(&mask, signo);
 }
 
-TEST(arguments_and_errors)
+TEST(invalid_arguments_are_refused)
 {
     CHECK_ERR(bough_signals(16), EINVAL);
     CHECK_ERR(bough_signals_undo(), ENOENT);
@@ -61,7 +61,7 @@ static void *unblocks(void *unused)
     return unused;
 }
 
-/* A bug there was: such a process did not end by SIGTERM, and nobody said why. */
+/* Fixed bug: SIGTERM did not end such a process, and no report gave the reason. */
 TEST(a_signal_that_every_thread_blocks_is_reported)
 {
     struct t_thread other;
@@ -103,7 +103,7 @@ TEST(undo_restores_handlers)
     }
 }
 
-/* The harness looks at the mask and for threads, too. */
+/* The harness also checks the mask and looks for threads. */
 TEST(undo_restores_the_mask_and_ends_the_thread)
 {
     sigset_t term;
@@ -119,7 +119,7 @@ TEST(undo_restores_the_mask_and_ends_the_thread)
     pthread_sigmask(SIG_UNBLOCK, &term, NULL);
 }
 
-TEST(a_handler_of_the_programs_own_is_left_alone)
+TEST(a_handler_of_the_program_is_left_alone)
 {
     signal(SIGINT, own_handler);
     CHECK_EQ(bough_signals(0), 2);
@@ -139,7 +139,7 @@ static void nohup(void *flags)
     CHECK_EQ(bough_check(), 0);
 }
 
-TEST(nohup_stays_nohup)
+TEST(a_signal_that_nohup_ignores_stays_ignored)
 {
     CHECK_EXITED(t_run_status(nohup, NULL), 0);
     CHECK_EXITED(t_run_status(nohup, (void *)BOUGH_SIGNALS_WAIT), 0);
@@ -155,7 +155,7 @@ static void takes(void *flags)
     CHECK_EQ(own_calls, 0);
 }
 
-TEST(but_may_be_taken)
+TEST(an_ignored_signal_may_be_taken_over)
 {
     CHECK_KILLED(t_run_status(takes, NULL), SIGHUP);
     CHECK_KILLED(t_run_status(takes, (void *)BOUGH_SIGNALS_WAIT), SIGHUP);
@@ -183,10 +183,10 @@ static void only_int(void *unused)
     signal(SIGTERM, SIG_IGN);
     CHECK_EQ(bough_signals(BOUGH_SIGNALS_WAIT), 1);
     CHECK_EQ(bough_signals_undo(), 0);
-    CHECK_EQ(bough_check(), 0); /* undo's own signal was no event */
+    CHECK_EQ(bough_check(), 0); /* the signal that undo sends was no event */
 }
 
-TEST(undo_with_one_taken_does_not_hang)
+TEST(undo_with_one_signal_taken_does_not_hang)
 {
     CHECK_EXITED(t_run_status(only_int, NULL), 0);
 }
@@ -199,7 +199,7 @@ static void undone(void *unused)
     raise(SIGTERM);
 }
 
-TEST(what_is_given_back_acts_as_before)
+TEST(a_restored_signal_acts_as_before)
 {
     CHECK_KILLED(t_run_status(undone, NULL), SIGTERM);
 }
@@ -213,12 +213,12 @@ static void undone_unhandled(void *unused)
     CHECK_ERR(bough_check(), ECANCELED);
 }
 
-TEST(undo_handles_nothing)
+TEST(undo_clears_no_interrupt)
 {
     CHECK_KILLED(t_run_status(undone_unhandled, NULL), SIGINT);
 }
 
-/* Signals that come while undo is at work are not lost: each is an event, or acts by its default. */
+/* Signals that come while undo runs are not lost: each is an event, or has its default action. */
 static void undo_storm(void *unused)
 {
     (void)unused;

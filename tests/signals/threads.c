@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules 4, 5 and 32: a signal on whatever thread reaches all of them. */
+/* Rules 4, 5 and 32: a signal that any thread receives interrupts all threads. */
 #include "program.h"
 
 struct seen {
@@ -22,7 +22,7 @@ struct crowd {
     unsigned flags;
 };
 
-/* main is blocked in the branch's end, or in a call of its own if it has no children. */
+/* main is blocked in the branch's end, or in a call if it has no children. */
 static void is_told(void *argument)
 {
     const struct crowd *crowd = argument;
@@ -44,27 +44,27 @@ static void check_told(int children, int to_itself, unsigned flags)
     CHECK_KILLED(t_run_status(is_told, &(struct crowd){children, to_itself, flags}), SIGINT);
 }
 
-TEST(on_top_of_mains_own_blocked_call)
+TEST(a_signal_to_main_in_a_blocked_call_interrupts_all)
 {
     check_told(0, 0, 0);
     check_told(10, 0, 0);
 }
 
-TEST(on_a_thread_that_bough_does_not_know)
+TEST(a_signal_to_a_thread_that_bough_does_not_know_interrupts_all)
 {
     check_told(0, 1, 0);
     check_told(10, 1, 0);
 }
 
-/* Too many for a handler to wake: the ticker does. */
-TEST(with_many_threads)
+/* Too many threads for a handler to wake: the ticker wakes them. */
+TEST(a_signal_interrupts_many_threads)
 {
     check_told(300, 0, 0);
     check_told(300, 1, 0);
     check_told(300, 0, BOUGH_SIGNALS_WAIT);
 }
 
-/* ---- a handler of the program's own, in each way a call can be below it ------------------------------------- */
+/* ---- a handler of the program that interrupts a call of each kind ------------------------------------------------ */
 
 static void own_handler(int signo)
 {
@@ -83,7 +83,7 @@ static void blocked_in_pipe(void *flags)
     t_join(&sender.thread);
 }
 
-TEST(an_own_handler_on_top_of_a_blocked_read)
+TEST(a_handler_of_the_program_in_a_blocked_read_interrupts_all)
 {
     needs_handlers_in_calls();
     for (int i = 0; i < 20; i++) {
@@ -92,7 +92,7 @@ TEST(an_own_handler_on_top_of_a_blocked_read)
     }
 }
 
-/* ---- exits --------------------------------------------------------------------------------------------------- */
+/* ---- exits ------------------------------------------------------------------------------------------------------- */
 
 static int exits(void *status)
 {
@@ -111,7 +111,7 @@ static void child_exits(void *unused)
     }
 }
 
-/* main waits for it, it does not wait for main. */
+/* main waits for the child, the child does not wait for main. */
 TEST(exit_in_a_child_while_a_signal_stands_does_not_hang)
 {
     int64_t begun = t_now();
@@ -136,7 +136,7 @@ static void stranger_exits(void *unused)
         pause();
 }
 
-TEST(exit_in_a_thread_that_bough_does_not_know)
+TEST(exit_in_a_thread_that_bough_does_not_know_ends_the_process)
 {
     CHECK_EXITED(t_run_status(stranger_exits, NULL), 7);
 }
@@ -152,7 +152,7 @@ static void *waits(void *unused)
     return NULL;
 }
 
-/* An ordinary return of main interrupts nobody. */
+/* An ordinary return of main interrupts no thread. */
 static void returns(void *unused)
 {
     (void)unused;
@@ -163,7 +163,7 @@ static void returns(void *unused)
     t_until_blocked(thread.tid);
 }
 
-TEST(an_ordinary_return_interrupts_nobody)
+TEST(an_ordinary_return_interrupts_no_thread)
 {
     seen = p_share(sizeof *seen);
     CHECK_EXITED(t_run_status(returns, NULL), 0);
