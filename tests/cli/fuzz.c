@@ -20,9 +20,9 @@ static int blocks(void *unused)
     return 0;
 }
 
-/* ---- a copy ------------------------------------------------------------------------------------------------ */
+/* ---- a copy ------------------------------------------------------------------------------------------------------ */
 
-/* Where there is anything: the beginnings of the header and the four tables. */
+/* The parts in use: the beginnings of the header and of the four tables. */
 struct extent {
     uint64_t at, size;
 };
@@ -53,7 +53,7 @@ static void restore(int from, int to, uint64_t size, const struct extent e[5])
         copy(from, to, &e[i]);
 }
 
-/* ---- damage ------------------------------------------------------------------------------------------------- */
+/* ---- damage ------------------------------------------------------------------------------------------------------ */
 
 static uint64_t state = 88172645463325252u;
 
@@ -65,7 +65,7 @@ static uint64_t dice(uint64_t sides)
     return state % sides;
 }
 
-/* Bits; small numbers, which are indices that lead somewhere; and extremes. */
+/* Flipped bits; small numbers, which are valid indices; and extremes. */
 static void damage_word(int fd, uint64_t at)
 {
     static const uint32_t odd[] = {0, 1, 2, 3, 0x7fffffff, 0x80000000, 0xffffffff, BO_THREADS, BO_THREADS - 1};
@@ -98,7 +98,7 @@ static bool show(const char *path, FILE *out)
     CHECK(v);
     tree_as_text(out, v, NULL);
     tree_as_json(&json, NULL, v, NULL);
-    v->now = bo_clock(); /* as if it were a process */
+    v->now = bo_clock(); /* as in a live process */
     tree_as_text(out, v, NULL);
     view_free(v);
     detach(&a);
@@ -149,7 +149,7 @@ TEST_LIMIT(damaged_arenas_are_shown_or_refused, 60)
     CHECK(shown > 10);
 }
 
-/* ---- how long it takes ----------------------------------------------------------------------------------------- */
+/* ---- how long it takes ------------------------------------------------------------------------------------------- */
 
 static void *table_of(int fd, uint64_t at, size_t size)
 {
@@ -158,7 +158,8 @@ static void *table_of(int fd, uint64_t at, size_t size)
     return table;
 }
 
-/* All slots live. Each hangs below the one before, as far as can be told; or all below the last, which is in a circle. */
+/* All slots are live. Each is the child of the previous one, as far as the reader can see; or all are children of the
+ * last, which is part of a circle. */
 static void link_all(int fd, const struct bo_header *h, bool in_a_fan)
 {
     const uint32_t last = BO_BRANCHES - 1, nobody = BO_THREADS;
@@ -178,7 +179,7 @@ static void link_all(int fd, const struct bo_header *h, bool in_a_fan)
     CHECK_EQ(pwrite(fd, &(uint32_t){BO_BRANCHES}, 4, offsetof(struct bo_header, branch_high)), 4);
 }
 
-/* In ns of a processor. */
+/* In ns of processor time. */
 static int64_t time_to_link(int fd, const struct bo_header *h, bool in_a_fan)
 {
     struct timespec begun, ended;
@@ -196,8 +197,8 @@ static int64_t time_to_link(int fd, const struct bo_header *h, bool in_a_fan)
     return (ended.tv_sec - begun.tv_sec) * 1000000000LL + ended.tv_nsec - begun.tv_nsec;
 }
 
-/* A bug there was: each slot that was cut off was looked for among all that hung beside it; that took minutes. */
-TEST_LIMIT(a_full_arena_whose_slots_all_hang_in_one_place_takes_no_longer, 120)
+/* Fixed bug: each slot without a way to the root was searched for among all its siblings, which took minutes. */
+TEST_LIMIT(a_full_arena_whose_slots_have_one_parent_takes_no_longer, 120)
 {
     struct arena a;
     struct extent e[5];

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A process that means harm, for hostile.py to look at with the command. What it shows is in the right places, under the right
- * names and with the right seals: an arena, a mailbox with a thread that answers, dumps. What is in them is anything.
+ * A hostile process, which hostile.py examines with the command. It has files in the right places, with the right names
+ * and seals: an arena, a mailbox with a thread that answers, dumps. Their contents are arbitrary.
  *
  *   hostile ARENA          the arena begins as a copy of the file ARENA, which is a real process's
  *
- * It reads lines "MODE SEED", brings its arena about, and answers each with "ready":
+ * It reads lines "MODE SEED", changes its arena accordingly, and answers each with "ready":
  *
- *   damaged                words of it are overwritten
- *   linked                 many slots are live, and linked at random: circles, chains, what is not there
- *   full                   the same with all slots
- *   changing               one of the first two, while another thread goes on with that
+ *   damaged                words of the arena are overwritten
+ *   linked                 many slots are live, and linked at random: circles, chains, slots that do not exist
+ *   full                   as linked, with all slots
+ *   changing               as one of the first two, while another thread continues to change the arena
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -39,14 +39,15 @@ static void need(bool condition, const char *what)
         perror(what), exit(1);
 }
 
-/* Libc's too, one of which is the ticker's: each thread itself, since pthread_create() lets that one through. */
+/* Blocks also libc's signals, one of which wakes the ticker: each thread has to do it, because pthread_create()
+ * unblocks that one. */
 static void block_signals(void)
 {
     const uint64_t all = ~(uint64_t)0;
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof all);
 }
 
-/* ---- chance --------------------------------------------------------------------------------------------------- */
+/* ---- random numbers ---------------------------------------------------------------------------------------------- */
 
 struct dice {
     uint64_t state;
@@ -70,7 +71,7 @@ static bool one_in(struct dice *d, uint32_t n)
     return below(d, n) == 0;
 }
 
-/* ---- text that does harm where it is shown as it is ------------------------------------------------------------ */
+/* ---- text that does harm if it is not escaped -------------------------------------------------------------------- */
 
 static const char *const harmful[] = {
     "\033[31m",
@@ -124,7 +125,7 @@ static void fill_text(struct dice *d, char *to, size_t size)
         to[size - 1] = '\0';
 }
 
-/* Where names of files are read from: it ends at a page that is not there. */
+/* The memory from which file names are read: it ends at an unmapped page. */
 enum { TEXT = 1 << 16 };
 static char *text;
 
@@ -146,7 +147,7 @@ static const char *some_file(struct dice *d)
     case 0:
         return (const char *)(uintptr_t)roll(d);
     case 1:
-        return text + TEXT - 1 - below(d, 8); /* no end before the page's */
+        return text + TEXT - 1 - below(d, 8); /* not terminated before the end of the page */
     case 2:
         return harmful[below(d, HARMFUL)];
     case 3:
@@ -158,9 +159,9 @@ static const char *some_file(struct dice *d)
 
 /* ---- the arena --------------------------------------------------------------------------------------------------- */
 
-enum { FIRST = 16 }; /* slots that the real one has used, and a few more */
+enum { FIRST = 16 }; /* the slots that the real arena has used, and a few more */
 
-static char *arena, *pristine; /* as it was: header, threads, branches, their records; one after the other */
+static char *arena, *pristine; /* the original: header, threads, branches, their records; one after the other */
 static struct bo_header *head;
 static uint32_t used = FIRST;
 
@@ -180,7 +181,7 @@ static struct bo_record *records_at(bool branch, uint32_t i)
     return (struct bo_record *)(arena + ((struct bo_header *)pristine)->record_at) + (size_t)slot * BO_KIND_COUNT;
 }
 
-/* What the parts of a real arena are, and where their copies are. */
+/* The parts of a real arena, and their copies. */
 static struct part {
     void *at;
     size_t size;
@@ -231,9 +232,9 @@ static void restore(struct dice *d)
     used = FIRST;
 }
 
-/* ---- what is done to it ---------------------------------------------------------------------------------------------- */
+/* ---- changes to the arena ---------------------------------------------------------------------------------------- */
 
-/* Bits; small numbers, which are indices that lead somewhere; extremes; addresses. */
+/* Flipped bits; small numbers, which are valid indices; extremes; addresses. */
 static void damage_word(struct dice *d, const struct part *in)
 {
     static const uint32_t odd[] = {0, 1, 2, 3, 0x7fffffff, 0x80000000, 0xffffffff, BO_THREADS, BO_THREADS - 1};
@@ -246,7 +247,7 @@ static void damage_word(struct dice *d, const struct part *in)
         memcpy((char *)((uintptr_t)at & ~(uintptr_t)7), &value, size);
 }
 
-/* A damaged header is refused more often than not: now and then. */
+/* Only now and then, because a damaged header is usually refused. */
 static void damage(struct dice *d)
 {
     for (uint32_t n = 1 + below(d, 40); n; n--)
@@ -306,8 +307,8 @@ static void fill_branch(struct dice *d, uint32_t i, uint32_t owner, uint32_t out
     b->line = (int)roll(d);
 }
 
-/* How slots are linked: at random; each below the one before, or the one after; all in a circle; all below the last one,
- * which is in a circle with the one before it. */
+/* Ways to link slots: at random; each as the child of the previous, or of the next one; all in a circle; all as
+ * children of the last one, which forms a circle with the one before it. */
 enum shape { RANDOM, CHAIN, CHAIN_UPWARDS, CIRCLE, FAN, SHAPES };
 
 static uint32_t above(struct dice *d, enum shape shape, uint32_t i, uint32_t count)
@@ -337,7 +338,7 @@ static void link_slots(struct dice *d, uint32_t count)
     used = count > FIRST ? count : FIRST;
 }
 
-/* ---- while it is read ---------------------------------------------------------------------------------------------------- */
+/* ---- changes while the arena is read ----------------------------------------------------------------------------- */
 
 static _Atomic uint64_t scribbling; /* a seed; 0: not now */
 static pthread_mutex_t pen = PTHREAD_MUTEX_INITIALIZER;
@@ -383,7 +384,7 @@ static void *scribble(void *unused)
     return unused;
 }
 
-/* ---- the mailbox, and dumps ------------------------------------------------------------------------------------------------ */
+/* ---- the mailbox, and dumps -------------------------------------------------------------------------------------- */
 
 static struct bo_mailbox *mail;
 static int dumps[] = {-1, -1, -1};
@@ -398,7 +399,7 @@ static void open_mailbox(void)
     mail->size = sizeof *mail;
 }
 
-/* Lines like a dump's, long ones, none; or nothing but zeroes. */
+/* Lines like those of a dump, long lines, no lines; or only zeroes. */
 static void write_dump(struct dice *d, int fd)
 {
     char line[6000];
@@ -431,7 +432,8 @@ static void new_dumps(struct dice *d)
     }
 }
 
-/* Most often it looks right: what comes next is reached then. Seldom none at all, which is waited for. */
+/* Usually the answer looks right, so that the next steps are reached. Rarely there is none, and the command waits for
+ * it. */
 static void answer(struct dice *d, struct bo_request *l)
 {
     if (one_in(d, 300))
@@ -466,7 +468,7 @@ static void *answer_all(void *unused)
     return unused;
 }
 
-/* ---- what is asked for --------------------------------------------------------------------------------------------------- */
+/* ---- requests ---------------------------------------------------------------------------------------------------- */
 
 static void bring_about(const char *mode, struct dice *d)
 {

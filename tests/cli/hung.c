@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* A program with a tree that hangs, for commands.py to look at. It says "ready", and hangs until it is killed.
- * hung odd: with names that are hard to show. hung headless: without its main thread. hung
- * stranger: with a thread that bough does not know. hung spoof, hung traced: with a name that looks like a line of the kernel's.
- * hung masked: with all signals blocked. hung idle: with workers that wait for work. hung exists: ends
- * at once. hung busy: beside it, threads and branches come and go. */
+/* A program with a tree that hangs, which commands.py examines. It prints "ready", and hangs until it is killed. hung
+ * odd: with names that are hard to show. hung headless: without its main thread. hung stranger: with a thread that
+ * bough does not know. hung spoof, hung traced: with a name that looks like a line of the kernel's. hung masked: with
+ * all signals blocked. hung idle: with workers that wait for work. hung exists: ends at once. hung busy: beside it,
+ * threads and branches come and go. */
 #include <bough.h>
 #include <pthread.h>
 #include <signal.h>
@@ -30,7 +30,7 @@ static int has_a_child(void *unused)
     return 0;
 }
 
-/* Does not listen. */
+/* Ignores its interrupt. */
 static int is_critical(void *unused)
 {
     (void)unused;
@@ -42,7 +42,8 @@ static int is_critical(void *unused)
     return 0;
 }
 
-/* On two pages, and a name that is cut in the middle of a character; the kernel's has a line break. */
+/* A file name that lies on two pages, and a thread name that is truncated in the middle of a character; the kernel's
+ * name has a line break. */
 static void be_odd(void)
 {
     const long page = sysconf(_SC_PAGESIZE);
@@ -64,7 +65,7 @@ static int runs_with_others(void *unused)
     return 0;
 }
 
-/* Leaves workers that wait for work, and a thread that only has such a name. */
+/* Leaves workers that wait for work, and a thread that only has a worker's name. */
 static void leave_workers(void)
 {
     pthread_barrier_init(&all_run, NULL, WORKERS);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 41: a reader from outside sees no slot in parts, however fast they change. */
+/* Rule 41: a reader from outside sees no half-changed slot, however fast slots change. */
 #include <bough.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -8,7 +8,7 @@
 
 enum { SECONDS = 3 };
 
-/* A text that tells whether it is whole: a number and its complement. */
+/* A text that shows whether it is complete: a number and its complement. */
 static void encode(char *text, size_t size, uint32_t x)
 {
     snprintf(text, size, "%u:%u", x, ~x);
@@ -74,7 +74,7 @@ static unsigned look(const struct arena *a)
     return seen;
 }
 
-TEST_LIMIT(no_slot_is_seen_in_parts, 30)
+TEST_LIMIT(no_half_changed_slot_is_seen, 30)
 {
     _Atomic uint64_t *rounds = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     struct arena a;
@@ -93,6 +93,6 @@ TEST_LIMIT(no_slot_is_seen_in_parts, 30)
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     munmap((void *)rounds, 4096);
-    t_note("%lu looks saw %lu slots and records, while %.0f were made and ended in a second", looks, seen, rate);
+    t_note("%lu reads saw %lu slots and records, while %.0f were made and ended in a second", looks, seen, rate);
     CHECK(seen > 100);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program with a service manager, for service.py to look at. Each argument is a step:
+ * A program under a service manager, which service.py examines. Each argument is a step:
  *   ready, feed, interval   one of bough's functions; its result and errno are printed
- *   fork                    the steps that follow are the child's
+ *   fork                    the child process executes the steps that follow
  *   in-handler              ready, in a signal handler
  *   serve                   works until it is asked to stop, and feeds the watchdog meanwhile
  *   forget                  works until it is asked to stop, and does not feed it
- *   deaf                    does not heed SIGTERM; the ladder ends it
+ *   deaf                    ignores SIGTERM; the ladder ends the process
  *   linger                  SIGTERM, and two seconds of cleanup
  */
 #include <bough.h>

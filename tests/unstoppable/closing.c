@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rung 4: closed without the thread. */
+/* Rung 4: resources are closed without the thread's help. */
 #include "program.h"
 #include <sys/socket.h>
 
@@ -17,7 +17,7 @@ static void hang_in_closer(void *unused)
     hang();
 }
 
-/* In a call of bough's, in a cleanup that protects it. */
+/* In a call of bough, in a cleanup region that protects it. */
 static void block_in_a_call(void)
 {
     char byte;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads that never come to a point, or come to it and go on. */
+/* Threads that never reach a point, or reach it and go on. */
 #include "program.h"
 #include <poll.h>
 
@@ -38,7 +38,7 @@ WAY(branch_that_climbs)
     }
 }
 
-/* ---- levels ------------------------------------------------------------------------------------------ */
+/* ---- levels ------------------------------------------------------------------------------------------------------ */
 
 WAY(disabled_for_ever)
 {
@@ -98,7 +98,7 @@ WAY(section_and_an_exit_that_hangs)
     with_child(is_in_a_section);
 }
 
-/* ---- cleanup ---------------------------------------------------------------------------------------------- */
+/* ---- cleanup ----------------------------------------------------------------------------------------------------- */
 
 static int cleans_up_for_ever(void *unused)
 {
@@ -141,7 +141,7 @@ WAY(destructor_that_blocks)
     }
 }
 
-/* ---- errors that are swallowed --------------------------------------------------------------------------------- */
+/* ---- errors that are swallowed ----------------------------------------------------------------------------------- */
 
 static int polls_on(void *unused)
 {
@@ -175,7 +175,7 @@ WAY(swallows_every_error)
     with_child(swallows);
 }
 
-/* ---- children of children ------------------------------------------------------------------------------------------ */
+/* ---- children of children ---------------------------------------------------------------------------------------- */
 
 static int starts_children(void *unused)
 {
@@ -198,7 +198,7 @@ WAY(child_that_starts_children)
     with_child(starts_children);
 }
 
-/* ---- those that stop, beside those that don't ------------------------------------------------------------------------- */
+/* ---- threads that stop, beside threads that do not --------------------------------------------------------------- */
 
 WAY(heeds)
 {
@@ -219,7 +219,7 @@ WAY(two_incidents)
     }
 }
 
-/* It ends when its flag's time is over, give or take what the machine does: five hundred times. */
+/* The thread ends at about the time at which its flag's time is over: five hundred times. */
 static int ends_at(void *when)
 {
     in_place();

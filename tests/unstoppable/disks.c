@@ -14,13 +14,13 @@
 
 #define NEED(condition) ((condition) ? (void)0 : keeper_skips(#condition))
 
-/* ioctl(), whose second argument is not the same with each libc. */
+/* ioctl(), whose second argument has another type in each libc. */
 static int command(int fd, unsigned long number, void *argument)
 {
     return (int)syscall(SYS_ioctl, fd, number, argument);
 }
 
-/* Something is mounted there, which the keeper alone sees, and which is gone with it. */
+/* A mount that only the keeper sees, and that is removed with it. */
 static char folder[] = "/tmp/bough-way-XXXXXX", place[64];
 
 static pid_t keep_folder(void)
@@ -40,9 +40,9 @@ __attribute__((noreturn)) static void end_keeping(void)
     _exit(0);
 }
 
-/* ---- frozen ------------------------------------------------------------------------------------------------ */
+/* ---- frozen ------------------------------------------------------------------------------------------------------ */
 
-/* A file of some MiB as a disk. */
+/* A file of some MiB, used as a disk. */
 static void mount_disk(void)
 {
     static const char commands[] = "PATH=$PATH:/usr/sbin:/sbin; i=$1.img; exec >/dev/null 2>&1; truncate -s 8M $i && "
@@ -98,7 +98,7 @@ WAY(frozen_file_system)
     }
 }
 
-/* ---- a server in user space that is dead or does not answer ----------------------------------------------------------- */
+/* ---- a server in user space that is dead or does not answer ------------------------------------------------------ */
 
 static void reply(int fuse, uint64_t to, const void *data, size_t size, int error)
 {
@@ -110,7 +110,7 @@ static void reply(int fuse, uint64_t to, const void *data, size_t size, int erro
         _exit(1);
 }
 
-/* The folder itself is there. What is in it is asked for, and no answer comes. */
+/* The folder itself exists. Its contents are requested, and no answer comes. */
 static void serve(int fuse)
 {
     static char request[1 << 17];
@@ -128,7 +128,7 @@ static void serve(int fuse)
         reply(fuse, head.unique, NULL, 0, -ENOSYS);
 }
 
-/* Once the row begins: a dead server reads no request, a silent one reads all requests and answers none. */
+/* From the start of the row on, a dead server reads no request; a silent one reads all requests and answers none. */
 static void be_a_server(bool dies)
 {
     char options[100];
@@ -191,7 +191,7 @@ static void need_cores_here(void)
     close(fd);
 }
 
-/* Into a file that can't be made. */
+/* The core goes to a file that can't be created. */
 WAY(core_that_is_not_written)
 {
     struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
@@ -204,11 +204,11 @@ WAY(core_that_is_not_written)
     with_child(deaf);
 }
 
-/* ---- pages ------------------------------------------------------------------------------------------------------------ */
+/* ---- pages ------------------------------------------------------------------------------------------------------- */
 
 static char *page;
 
-/* Nobody serves it. */
+/* No process serves its page faults. */
 static void make_page(void)
 {
     int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
@@ -233,7 +233,7 @@ WAY(page_that_never_comes)
     with_child_that_sleeps(touches_it, "DS");
 }
 
-/* Inside the kernel, on behalf of a call of bough's. */
+/* The page fault happens inside the kernel, during a call of bough. */
 static int has_it_written_to(void *unused)
 {
     int fds[2];

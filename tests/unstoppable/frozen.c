@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads that hold what the rest of the process needs: a lock of the program's, of the allocator, the loader, stdio. */
+/* Threads that hold a lock that the rest of the process needs: of the program, the allocator, the loader, stdio. */
 #include "program.h"
 #include <dlfcn.h>
 #include <linux/filter.h>
@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <sys/prctl.h>
 
-/* ---- a lock that is never released ----------------------------------------------------------------------- */
+/* ---- a lock that is never released ------------------------------------------------------------------------------- */
 
 static pthread_mutex_t held = PTHREAD_MUTEX_INITIALIZER;
 
@@ -27,7 +27,7 @@ WAY(foreign_lock)
     with_child(waits_for_a_lock);
 }
 
-/* ---- inside malloc ------------------------------------------------------------------------------------------- */
+/* ---- inside malloc ----------------------------------------------------------------------------------------------- */
 
 static void *volatile kept;
 
@@ -38,7 +38,8 @@ static void stay_here(int signo)
     hang();
 }
 
-/* This thread's next brk() or mmap() is a signal, whose handler stays: on top of malloc, its lock held. */
+/* This thread's next brk() or mmap() raises a signal, whose handler does not return: it has interrupted malloc(), whose
+ * lock stays held. */
 static void trap_memory(void)
 {
     struct sock_filter code[] = {
@@ -69,7 +70,7 @@ static void allocates(void)
     kept = malloc(30000);
 }
 
-/* All threads share the arena of the first, as with musl: none can allocate any more. */
+/* All threads share the first thread's malloc() arena, as with musl: none can allocate any more. */
 static void share_one_arena(void)
 {
 #ifdef M_ARENA_MAX
@@ -92,7 +93,7 @@ WAY(frozen_in_malloc_that_the_exit_needs)
     with_child(freezes_in_malloc);
 }
 
-/* ---- inside dlopen -------------------------------------------------------------------------------------------- */
+/* ---- inside dlopen ----------------------------------------------------------------------------------------------- */
 
 void stuck_in_place(void);
 __attribute__((visibility("default"))) void stuck_in_place(void)
@@ -114,7 +115,7 @@ WAY(frozen_in_dlopen)
     with_child(freezes_in_dlopen);
 }
 
-/* ---- inside stdio --------------------------------------------------------------------------------------------------- */
+/* ---- inside stdio ------------------------------------------------------------------------------------------------ */
 
 static FILE *stream;
 

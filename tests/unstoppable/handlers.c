@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Handlers, and what can go wrong with them. */
+/* Handlers, and how they can fail. */
 #include "program.h"
 
 static jmp_buf outside;
 static sigjmp_buf cut;
 
-/* Comes to a point now and then, and takes no notice. */
+/* Reaches a point now and then, and ignores the interrupt. */
 static void meet_points(void)
 {
     in_place();
@@ -23,7 +23,7 @@ static void meet_points(void)
         return 0;                 \
     }
 
-/* ---- rung 2 ---------------------------------------------------------------------------------------- */
+/* ---- rung 2 ------------------------------------------------------------------------------------------------------ */
 
 static int sleeps(struct bough_incident *incident, void *unused)
 {
@@ -33,7 +33,7 @@ static int sleeps(struct bough_incident *incident, void *unused)
     return BOUGH_UNWIND;
 }
 
-/* Not in a way that a compiler sees. */
+/* The compiler must not see the fault. */
 static void raise_a_fault(void)
 {
     static int *volatile nowhere;
@@ -66,7 +66,7 @@ static int resumes(struct bough_incident *incident, void *unused)
     return BOUGH_RESUME;
 }
 
-/* In a call of bough's, which its own incident does not cut. */
+/* In a call of bough, which the handler's incident does not interrupt. */
 static int waits(struct bough_incident *incident, void *unused)
 {
     (void)incident, (void)unused;
@@ -83,7 +83,7 @@ static int dismisses(struct bough_incident *incident, void *unused)
     return BOUGH_DISMISS;
 }
 
-/* The same event once more, on top of the first: it goes up, and does not come in again. */
+/* A second event during the handler: the incident climbs, and the handler is not entered again. */
 static int posts_again(struct bough_incident *incident, void *unused)
 {
     static _Atomic int times;
@@ -166,7 +166,7 @@ WAY(handler_unwinds_but_the_thread_does_not)
     with_child(has_one_that_unwinds);
 }
 
-/* Only a handler of main may dismiss what was posted to everything. */
+/* Only a handler of main may dismiss an interrupt of the root. */
 WAY(handler_dismisses)
 {
     bough_signals(0);
@@ -178,7 +178,7 @@ WAY(handler_dismisses)
     }
 }
 
-/* The thread ends in it; the unwinder runs through the library. */
+/* The thread ends in the handler; the unwinder passes through the library. */
 static int ends_the_thread(struct bough_incident *incident, void *unused)
 {
     (void)incident, (void)unused;
@@ -207,7 +207,7 @@ static int throws(struct bough_incident *incident, void *unused)
 
 CHILD(has_one_that_throws, BOUGH_HANDLE(throws, NULL))
 
-/* There is a catch around it, in throwing.cpp. */
+/* throwing.cpp has a catch around it. */
 int catch_it(int (*function)(void *), void *argument);
 
 static int catches(void *unused)
@@ -231,7 +231,7 @@ WAY(handler_throws)
     with_child(catches);
 }
 
-/* ---- rung 3 -------------------------------------------------------------------------------------------- */
+/* ---- rung 3 ------------------------------------------------------------------------------------------------------ */
 
 static int returns(struct bough_incident *incident, void *unused)
 {
@@ -267,7 +267,7 @@ static int has_a_final_one_that_leaves(void *unused)
     return ECANCELED;
 }
 
-/* Computes, and never comes to a point. */
+/* Computes, and never reaches a point. */
 static int has_one_on_top(void *unused)
 {
     struct bough_region region;

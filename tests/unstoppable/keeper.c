@@ -28,7 +28,7 @@ pid_t keep(void)
     return keeper;
 }
 
-/* Heard or not: the way may be gone. */
+/* A failure is ignored: the way may have ended. */
 static void answer(const char *text)
 {
     ssize_t heard = write(to_way[1], text, strlen(text) + 1);
@@ -66,7 +66,7 @@ void keeper_tell(void)
         continue;
 }
 
-/* The keeper does not use the library, which would be another process's: the times are those of the table. */
+/* The keeper does not use the library, so it takes the times from the table. */
 static int64_t now_ms(void)
 {
     struct timespec now;
@@ -103,7 +103,7 @@ const char *keeper_path(const char *path)
     return text;
 }
 
-/* ---- a child that is asleep -------------------------------------------------------------------------------- */
+/* ---- a child that is asleep -------------------------------------------------------------------------------------- */
 
 void about_to_sleep(void)
 {
@@ -123,7 +123,7 @@ static char state_of(pid_t tid)
     return state && state[1] ? state[2] : 'R';
 }
 
-/* Asleep, and in the same state when it is looked at again. */
+/* Asleep, and in the same state at a second check. */
 void wait_until_asleep(const char *states)
 {
     while (!sleeper)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the machine, the kernel and those outside do to a process while it is asked to stop. */
+/* What the machine, the kernel and other processes do to a process while it is asked to stop. */
 #include "program.h"
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -32,7 +32,7 @@ static void deny(long number, unsigned error, unsigned flags)
     MUST(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program) == 0);
 }
 
-/* ---- signals ----------------------------------------------------------------------------------------- */
+/* ---- signals ----------------------------------------------------------------------------------------------------- */
 
 static int blocks_all_signals(void *unused)
 {
@@ -42,7 +42,7 @@ static int blocks_all_signals(void *unused)
     return deaf(unused);
 }
 
-/* main never comes back: who begins is a thread of the program's. */
+/* main never returns: another thread of the program calls begin(). */
 static void *begin_later(void *unused)
 {
     (void)unused;
@@ -66,7 +66,7 @@ WAY(all_signals_blocked)
     blocks_all_signals(NULL);
 }
 
-/* ---- processes ------------------------------------------------------------------------------------------- */
+/* ---- processes --------------------------------------------------------------------------------------------------- */
 
 static int waits_for_a_stopped_one(void *unused)
 {
@@ -120,7 +120,7 @@ WAY(stopped_for_longer_than_its_grace)
     stopped_for(60000);
 }
 
-/* In the middle of the incident; the child of the fork lives on, and nothing of its parent's ends it. */
+/* A fork during the incident; the child process lives on, and the parent's ladder does not end it. */
 static int forks(void *unused)
 {
     (void)unused;
@@ -144,7 +144,7 @@ WAY(fork_in_the_middle)
     with_child(forks);
 }
 
-/* ---- process 1 ----------------------------------------------------------------------------------------------- */
+/* ---- process 1 --------------------------------------------------------------------------------------------------- */
 
 static void tell_pid(pid_t pid)
 {
@@ -153,7 +153,7 @@ static void tell_pid(pid_t pid)
     tell(line);
 }
 
-/* execve: the library asks what process it is when it is loaded. */
+/* execve(): the library checks whether it is process 1 when it is loaded. */
 WAY(process_1)
 {
     int gate[2], status = 0;
@@ -164,7 +164,8 @@ WAY(process_1)
         with_child(deaf);
         return;
     }
-    pid_t single = fork(); /* the library's threads are not in it: else there is no new user namespace */
+    /* it has none of the library's threads: with several threads the kernel makes no new user namespace */
+    pid_t single = fork();
     if (single > 0) {
         waitpid(single, &status, 0);
         _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
@@ -181,9 +182,9 @@ WAY(process_1)
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 }
 
-/* ---- a debugger ------------------------------------------------------------------------------------------------- */
+/* ---- a debugger -------------------------------------------------------------------------------------------------- */
 
-/* Attached to the process for 4 s (times T_SCALE); hands on what signals it gets. */
+/* Attached to the process for 4 s (times T_SCALE); passes its signals on. */
 static void debug(pid_t pid)
 {
     int status;
@@ -230,7 +231,7 @@ WAY(debugger)
     }
 }
 
-/* ---- scarcity ------------------------------------------------------------------------------------------------------ */
+/* ---- scarcity ---------------------------------------------------------------------------------------------------- */
 
 __attribute__((noreturn)) static void *busy(void *unused)
 {
@@ -263,7 +264,8 @@ WAY(starved_by_busy_threads)
     with_child(deaf);
 }
 
-/* The signal comes while the processors are taken: who sends it, and the warden, get what the kernel leaves them. */
+/* The signal comes while the processors are busy: the sender and the warden get the time that the kernel leaves
+ * them. */
 WAY(starved_in_real_time)
 {
     bough_signals(0);
@@ -315,7 +317,7 @@ WAY(no_more_threads)
     with_child(lets_no_thread_start);
 }
 
-/* The library says so, and leaves the signal what it was. */
+/* The library reports that, and leaves the signal unchanged. */
 WAY(no_threads_at_all)
 {
     no_more_threads();
@@ -344,7 +346,7 @@ WAY(without_membarrier)
     }
 }
 
-/* ---- without the warden -------------------------------------------------------------------------------------------- */
+/* ---- without the warden ------------------------------------------------------------------------------------------ */
 
 /* A thread of this process by its name; 0: none. */
 static pid_t thread_called(const char *wanted)
@@ -362,7 +364,7 @@ static pid_t thread_called(const char *wanted)
     return 0;
 }
 
-/* As a debugger can: the thread is made to exit in the place of the call that it sleeps in. */
+/* As a debugger can: makes the thread exit instead of continuing the call in which it sleeps. */
 static void end_thread(pid_t tid)
 {
 #ifdef __x86_64__
@@ -371,7 +373,7 @@ static void end_thread(pid_t tid)
     MUST(ptrace(PTRACE_SEIZE, tid, 0, 0) == 0);
     MUST(ptrace(PTRACE_INTERRUPT, tid, 0, 0) == 0 && waitpid(tid, &status, __WALL) == tid);
     MUST(ptrace(PTRACE_GETREGS, tid, 0, &r) == 0);
-    r.rip -= 2; /* onto the instruction again */
+    r.rip -= 2; /* back to the system call instruction */
     r.rax = SYS_exit;
     r.orig_rax = (unsigned long long)-1;
     MUST(ptrace(PTRACE_SETREGS, tid, 0, &r) == 0 && ptrace(PTRACE_CONT, tid, 0, 0) == 0);

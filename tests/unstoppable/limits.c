@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Limits of zero, and what the kernel refuses. */
+/* Limits of zero, and system calls that the kernel refuses. */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
@@ -34,7 +34,7 @@ WAY(no_descriptors)
     }
 }
 
-/* From the start: there is no timer. */
+/* From the start, so there is no timer. */
 WAY(no_queued_signals)
 {
     limit_to(RLIMIT_SIGPENDING, 0);
@@ -81,7 +81,7 @@ WAY(no_proc)
     deafly_to_the_end();
 }
 
-/* ---- system calls that are refused ------------------------------------------------------------------------------------- */
+/* ---- system calls that are refused ------------------------------------------------------------------------------- */
 
 static void refuse(const int *numbers, unsigned count)
 {
@@ -131,7 +131,7 @@ WAY(no_kill)
     without((int[]){SYS_tgkill, SYS_tkill, SYS_kill, SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo}, 5);
 }
 
-/* The call that ends a process of several threads, and the signals. */
+/* The system call that ends a process of several threads, and those that send signals. */
 WAY(no_exit_group)
 {
     without((int[]){SYS_exit_group, SYS_tgkill, SYS_tkill, SYS_kill}, 4);

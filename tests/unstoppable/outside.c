@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What holds the whole process from outside: control groups, tracers, supervisors of its system calls. */
+/* Ways in which others stop the whole process: control groups, tracers, supervisors of its system calls. */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include "keeper.h"
 
-/* ---- control groups ------------------------------------------------------------------------------------------ */
+/* ---- control groups ---------------------------------------------------------------------------------------------- */
 
 static char group[100];
 
@@ -23,7 +23,7 @@ static bool put(const char *file, const char *text)
     return done;
 }
 
-/* In the keeper: a new group, with the way in it. False: there are no such groups. */
+/* In the keeper: makes a new group with the way in it. Returns false if there are no such groups. */
 static bool make_group(const char *const roots[], const char *needed, pid_t way)
 {
     struct stat is;
@@ -45,7 +45,7 @@ static const char *const unified[] = {"/sys/fs/cgroup/unified", "/sys/fs/cgroup"
 static const char *const old_freezers[] = {"/sys/fs/cgroup/freezer", NULL};
 static const char *const old_quotas[] = {"/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct", NULL};
 
-/* The group goes when the way has gone. */
+/* The group is removed when the way has ended. */
 __attribute__((noreturn)) static void remove_group(void)
 {
     for (int64_t end = keeper_end(); keeper_holds(end) && rmdir(group) != 0;)
@@ -53,7 +53,8 @@ __attribute__((noreturn)) static void remove_group(void)
     _exit(0);
 }
 
-/* The whole process stands still, the warden included. What was set beforehand ends it: at once, or when it is thawed. */
+/* The whole process is stopped, including the warden. The timer that was set before ends it: at once, or when it is
+ * thawed. */
 static void freeze(const char *const roots[], const char *file, const char *frozen, const char *thawed)
 {
     pid_t way = getpid();
@@ -123,7 +124,7 @@ WAY(starved_by_a_quota)
     }
 }
 
-/* ---- tracers --------------------------------------------------------------------------------------------------- */
+/* ---- tracers ----------------------------------------------------------------------------------------------------- */
 
 static _Atomic pid_t traced;
 
@@ -172,7 +173,7 @@ WAY(thread_stopped_by_a_tracer)
     run_traced(start_bound);
 }
 
-/* It never waits for the thread, which stays a zombie until the tracer ends: and so does the process. */
+/* The tracer never waits for the thread, which stays a zombie until the tracer ends; so does the process. */
 static pid_t start_apart(pid_t tid)
 {
     pid_t pid = fork();
@@ -191,7 +192,7 @@ WAY(tracer_that_never_waits)
     run_traced(start_apart);
 }
 
-/* ---- a supervisor of system calls ------------------------------------------------------------------------------------ */
+/* ---- a supervisor of system calls -------------------------------------------------------------------------------- */
 
 static int asks_the_supervisor(void *unused)
 {

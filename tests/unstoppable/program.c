@@ -16,9 +16,9 @@ void register_way(struct way *way)
     ways = way;
 }
 
-/* ---- telling the watcher ------------------------------------------------------------------------ */
+/* ---- reports to the watcher -------------------------------------------------------------------------------------- */
 
-/* One write a line, no memory: some ways leave none. */
+/* One write for each line, and no allocation: some ways leave no memory. */
 void tell(const char *line)
 {
     size_t length = strlen(line);
@@ -80,7 +80,7 @@ static void tell_times(void)
     tell(line);
 }
 
-/* ---- being asked to stop -------------------------------------------------------------------------- */
+/* ---- being asked to stop ----------------------------------------------------------------------------------------- */
 
 static const char *const kinds[] = {"stop", "timeout", "sibling", "signal", "exit", "operator", "exception"};
 
@@ -143,7 +143,7 @@ void begin(bough_target target)
         post(target);
 }
 
-/* ---- being somewhere ---------------------------------------------------------------------------------- */
+/* ---- being somewhere --------------------------------------------------------------------------------------------- */
 
 void in_place(void)
 {
@@ -208,7 +208,7 @@ void hang(void)
         pause();
 }
 
-/* Its writing end; the reading end stays open, and nobody reads. */
+/* Returns its writing end; the reading end stays open, and is not read. */
 int full_pipe(void)
 {
     int fds[2];
@@ -223,7 +223,7 @@ int full_pipe(void)
     return fds[1];
 }
 
-/* ---- beginning ------------------------------------------------------------------------------------------- */
+/* ---- beginning --------------------------------------------------------------------------------------------------- */
 
 int main(int count, char **arguments)
 {

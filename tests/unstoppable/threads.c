@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads that are many, have hardly a stack or another's, go in circles in a handler, or do not come to their end. */
+/* Many threads, threads with little stack or on another stack, threads that loop in a handler, and threads that never
+ * end. */
 #include <linux/sched.h>
 #include <sched.h>
 #include <sys/auxv.h>
 #include <ucontext.h>
 #include "keeper.h"
 
-/* ---- many ------------------------------------------------------------------------------------------------------- */
+/* ---- many -------------------------------------------------------------------------------------------------------- */
 
 enum { MANY = 5000 };
 
-/* Each looks once a second: five thousand that look more often leave the ladder no processor. */
+/* Each checks once a second: if five thousand checked more often, the ladder would get no processor. */
 static int deaf_and_slow(void *unused)
 {
     (void)unused;
@@ -32,9 +33,9 @@ WAY(five_thousand_deaf_threads)
     }
 }
 
-/* ---- stacks -------------------------------------------------------------------------------------------------------- */
+/* ---- stacks ------------------------------------------------------------------------------------------------------ */
 
-/* What is left of the stack is what a signal's frame needs, and little more: down to there by recursion. */
+/* Uses the stack by recursion until it has little more room than a signal frame needs. */
 static int reads_at_the_end(int fd, const char *top, size_t size)
 {
     volatile char here[512];
@@ -104,7 +105,7 @@ WAY(coroutine)
     with_child(switches);
 }
 
-/* ---- handlers of signals --------------------------------------------------------------------------------------------- */
+/* ---- handlers of signals ----------------------------------------------------------------------------------------- */
 
 static void never_return(int signo)
 {
@@ -120,7 +121,7 @@ static int is_interrupted_for_ever(void *fds)
     return (int)bough_read(*(int *)fds, &byte, 1);
 }
 
-/* On top of a call of bough's. */
+/* In a handler that has interrupted a call of bough. */
 WAY(signal_handler_that_never_returns)
 {
     int fds[2];
@@ -162,7 +163,7 @@ WAY(fault_that_is_repeated)
     with_child(faults_for_ever);
 }
 
-/* Not in the way of the first one, which is bough's; of what ends the process. */
+/* Leaves out the first signal, which is bough's, and the signals that end the process. */
 static void *ignores_it_again_and_again(void *unused)
 {
     while (!bough_interrupted())
@@ -180,7 +181,7 @@ WAY(signal_that_is_ignored_again)
     with_child(deaf);
 }
 
-/* ---- ends ------------------------------------------------------------------------------------------------------------- */
+/* ---- ends -------------------------------------------------------------------------------------------------------- */
 
 static void *exits(void *unused)
 {
@@ -189,7 +190,7 @@ static void *exits(void *unused)
     exit(3);
 }
 
-/* By a thread that bough does not know; its first handler hangs. */
+/* The exit of a thread that bough does not know; its first handler hangs. */
 WAY(exit_that_hangs_already)
 {
     pthread_t other;
@@ -215,14 +216,14 @@ static int has_a_destructor(void *unused)
     return 0;
 }
 
-/* The child's function is over, its thread is not. */
+/* The child's function has returned, its thread has not ended. */
 WAY(thread_specific_destructor_that_hangs)
 {
     bough_signals(0);
     with_child_that(&(struct bough_child_options){.fresh = 1}, has_a_destructor);
 }
 
-/* ---- priority ------------------------------------------------------------------------------------------------------------ */
+/* ---- priority ---------------------------------------------------------------------------------------------------- */
 
 struct deadline_attributes {
     uint32_t size, policy;
@@ -232,7 +233,7 @@ struct deadline_attributes {
     uint64_t runtime, deadline, period;
 };
 
-/* Nine tenths of a processor, before all else. */
+/* Nine tenths of a processor, before all other threads. */
 static int has_a_deadline(void *unused)
 {
     static volatile unsigned long work;

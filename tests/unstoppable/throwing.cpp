@@ -16,7 +16,7 @@ void throw_it(void)
     throw thrown();
 }
 
-/* 1: it was thrown. */
+/* Returns 1 if the exception was thrown. */
 int catch_it(int (*function)(void *), void *argument)
 {
     try {

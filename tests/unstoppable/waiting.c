@@ -13,7 +13,7 @@ static pid_t fork_bound(void)
     return pid;
 }
 
-/* ---- vfork ------------------------------------------------------------------------------------------------- */
+/* ---- vfork ------------------------------------------------------------------------------------------------------- */
 
 static int waits_for_vfork(void *unused)
 {
@@ -34,7 +34,7 @@ WAY(vfork_without_exec)
     with_child_that_sleeps(waits_for_vfork, "DS");
 }
 
-/* ---- locks in shared memory ------------------------------------------------------------------------------------- */
+/* ---- locks in shared memory -------------------------------------------------------------------------------------- */
 
 static pthread_mutex_t *shared;
 
@@ -93,7 +93,7 @@ WAY(mutex_that_inherits_priority)
     with_child_that_sleeps(locks, "S");
 }
 
-/* ---- a lease ------------------------------------------------------------------------------------------------------- */
+/* ---- a lease ----------------------------------------------------------------------------------------------------- */
 
 static char leased[] = "/tmp/bough-way-XXXXXX";
 
@@ -104,7 +104,7 @@ static void lease_it(void)
     if (fd < 0 || fcntl(fd, F_SETLEASE, F_RDLCK) != 0)
         keeper_skips("a lease");
     keeper_is_ready();
-    keeper_wait(); /* until the way is gone */
+    keeper_wait(); /* until the way has ended */
     unlink(leased);
     _exit(0);
 }
@@ -128,7 +128,7 @@ WAY(lease_that_is_not_given_up)
     with_child_that_sleeps(opens_it, "S");
 }
 
-/* ---- a ring ------------------------------------------------------------------------------------------------------------ */
+/* ---- a ring ------------------------------------------------------------------------------------------------------ */
 
 /* One read from a pipe, by a thread of the kernel's in this process: it waits, and so does the ring's owner. */
 static int waits_for_a_ring(void *unused)
