@@ -5,11 +5,11 @@
 #include <stdexcept>
 #include "harness.h"
 
-/* ---- children -------------------------------------------------------------------------------------------------- */
+/* ---- children ---------------------------------------------------------------------------------------------------- */
 
 static std::atomic<int> ended, stopped, inside;
 
-/* A server's child: nothing but an interrupt ends it. */
+/* A server's child: only an interrupt ends it. */
 static int serve(void *)
 {
     bough_event_flag never = BOUGH_EVENT_INIT;
@@ -55,7 +55,7 @@ static void count_report(const char *)
     reports++;
 }
 
-/* ---- a failure of the body ------------------------------------------------------------------------------------- */
+/* ---- a failure of the body --------------------------------------------------------------------------------------- */
 
 TEST(an_exception_interrupts_and_joins_the_children)
 {
@@ -150,9 +150,9 @@ TEST(an_exception_that_is_caught_in_the_block_is_no_failure)
     t_join(&opener);
 }
 
-/* ---- a block that runs while an exception is on its way ------------------------------------------------------------ */
+/* ---- a block that runs while an exception is being thrown -------------------------------------------------------- */
 
-/* Its block is left well, though an exception is being thrown. */
+/* Its block ends successfully while an exception is being thrown. */
 struct waits {
     t_gate gate = {0};
     t_thread opener;
@@ -167,7 +167,7 @@ struct waits {
     }
 };
 
-TEST(a_block_in_a_destructor_that_an_exception_calls_is_left_well)
+TEST(a_block_in_a_destructor_that_an_exception_runs_ends_successfully)
 {
     try {
         BOUGH_BRANCH(outer) {
@@ -198,7 +198,7 @@ struct throws {
     }
 };
 
-TEST(a_block_in_a_destructor_that_an_exception_calls_is_left_by_another)
+TEST(a_block_in_a_destructor_that_an_exception_runs_is_left_by_another_exception)
 {
     int number = 0;
     try {
@@ -228,7 +228,7 @@ TEST(an_exception_that_is_thrown_again_in_a_block_leaves_it)
     CHECK_EQ(bough_last_result(), EPROTO);
 }
 
-TEST(an_exception_that_was_kept_and_is_thrown_again_leaves_its_block)
+TEST(a_stored_exception_that_is_thrown_again_leaves_its_block)
 {
     std::exception_ptr kept;
     try {
@@ -247,9 +247,9 @@ TEST(an_exception_that_was_kept_and_is_thrown_again_leaves_its_block)
     CHECK_EQ(bough_last_result(), EPROTO);
 }
 
-/* ---- the result ------------------------------------------------------------------------------------------------- */
+/* ---- the result -------------------------------------------------------------------------------------------------- */
 
-/* How a C++ program may say that a call has failed. */
+/* How a C++ program may report that a call has failed. */
 static void wait_or_throw()
 {
     bough_event_flag never = BOUGH_EVENT_INIT;
@@ -314,7 +314,7 @@ TEST(the_body_leaves_because_a_child_has_failed)
     CHECK_EQ(bough_last()->error->count, 0);
 }
 
-/* ---- who reads the failure ------------------------------------------------------------------------------------------ */
+/* ---- reading the failure ----------------------------------------------------------------------------------------- */
 
 static int catch_it(void *fn)
 {
@@ -339,18 +339,18 @@ TEST(the_catcher_of_the_exception_has_read_the_failure)
     catch_it(reinterpret_cast<void *>(serve));
     BOUGH_BRANCH(b)
         add(b, succeed);
-    CHECK(bough_release() == 0); /* which would report what main has not read */
+    CHECK(bough_release() == 0); /* a release reports failures that main has not read */
     CHECK_EQ(reports, 0);
 }
 
-TEST(the_failure_of_a_child_stays_to_be_read)
+TEST(the_failure_of_a_child_remains_to_be_read)
 {
     BOUGH_BRANCH(b)
         add(b, catch_it, reinterpret_cast<void *>(fail_at_once));
     CHECK_EQ(bough_last_result(), EIO);
 }
 
-/* ---- what a block is in C++ ----------------------------------------------------------------------------------------- */
+/* ---- the block form in C++ --------------------------------------------------------------------------------------- */
 
 TEST(options_are_given_as_a_variable)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 36 for C++: a handler of the ladder that throws has failed, and its thread goes on as after a jump. */
+/* Rule 36 for C++: a handler of the ladder that throws has failed, and its thread continues as after a jump. */
 #include <bough.h>
 #include <atomic>
 #include <poll.h>
@@ -34,7 +34,7 @@ static int count_final(bough_incident *, void *)
     return 0;
 }
 
-/* In the region, whose handler is to run: a point may fail before the incident comes to that rung. */
+/* In the region whose handler is to run: a point may fail before the incident reaches that rung. */
 static std::atomic<int> inside;
 
 static void until_it_throws()
@@ -45,7 +45,7 @@ static void until_it_throws()
 
 static bough_thread *target;
 
-/* Rungs end by what their handlers do, not by time. */
+/* Rungs end by the actions of their handlers, not by time. */
 static bough_post start(bough_branch *b, bough_fn *fn, int rung)
 {
     bough_ladder times = {};
@@ -60,7 +60,7 @@ static bough_post start(bough_branch *b, bough_fn *fn, int rung)
     return bough_post_event(target, &event);
 }
 
-/* The thread's own record is due: its points fail. When that is cleared, nothing is left. */
+/* The thread's record is due: its points fail. When it is cleared, no state is left. */
 static void check_that_calls_work()
 {
     CHECK_ERR(bough_check(), ECANCELED);
@@ -76,7 +76,7 @@ static void check_that_calls_work()
     CHECK_EQ(bough_last_result(), 0);
 }
 
-/* ---- rung 2 ---------------------------------------------------------------------------------------------------- */
+/* ---- rung 2 ------------------------------------------------------------------------------------------------------ */
 
 static int catch_from_rung_2(void *handler)
 {
@@ -88,7 +88,7 @@ static int catch_from_rung_2(void *handler)
         } catch (int) {
             caught++;
         }
-        CHECK_ERR(bough_check(), ECANCELED); /* here it is detected, and the incident goes up */
+        CHECK_ERR(bough_check(), ECANCELED); /* here the failed handler is detected, and the incident climbs */
         while (finals == 0)
             bough_check();
         check_that_calls_work();
@@ -112,7 +112,7 @@ static int leaves_open(void *)
     return catch_from_rung_2(&threw);
 }
 
-TEST(what_the_handler_has_begun_is_ended)
+TEST(regions_and_branches_that_the_handler_has_begun_are_ended)
 {
     BOUGH_BRANCH(b)
         start(b, leaves_open, BOUGH_RUNG_HANDLER);
@@ -148,7 +148,7 @@ TEST(a_later_incident_runs_the_handler_again)
     CHECK_EQ(threw, 2);
 }
 
-/* ---- rung 3 ---------------------------------------------------------------------------------------------------- */
+/* ---- rung 3 ------------------------------------------------------------------------------------------------------ */
 
 static int catch_from_rung_3(void *)
 {
@@ -188,7 +188,7 @@ static int leave_by_exception(void *)
     return 0;
 }
 
-/* It leaves because of the interrupt: no branch on its way has failed (rule 28). */
+/* The exception leaves because of the interrupt: no branch that it passes has failed (rule 28). */
 TEST(a_block_that_the_exception_leaves_counts_as_interrupted)
 {
     BOUGH_BRANCH(b)
@@ -197,7 +197,7 @@ TEST(a_block_that_the_exception_leaves_counts_as_interrupted)
     CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], 1);
 }
 
-/* ---- the call that the exception leaves ---------------------------------------------------------------------------- */
+/* ---- the call that the exception leaves -------------------------------------------------------------------------- */
 
 static bough_mutex mutex = BOUGH_MUTEX_INIT;
 static bough_cond changed = BOUGH_COND_INIT;
@@ -206,7 +206,7 @@ static int item;
 
 static std::atomic<pid_t> tid;
 
-/* The interrupt has been delivered before, so that it does not end the wait; the handler runs inside of it. */
+/* The interrupt was delivered before, so it does not end the wait; the handler runs inside the wait. */
 template <typename Wait> static void catch_out_of(Wait wait)
 {
     inside++;
@@ -260,7 +260,7 @@ static int await_condition(void *)
     return 0;
 }
 
-/* A bug there was: the ticket stayed in the line, in memory that was in use for something else. */
+/* Fixed bug: the ticket stayed in the wait queue, in memory that was reused. */
 TEST(a_condition_forgets_the_waiter_and_the_mutex_is_held)
 {
     throw_in(catch_out_of_a_condition);
@@ -317,7 +317,7 @@ TEST(a_semaphore_forgets_the_waiter)
     CHECK_EQ(semaphore.state, 0);
 }
 
-/* ---- where the handler has run ------------------------------------------------------------------------------------- */
+/* ---- the call in which the handler has run ----------------------------------------------------------------------- */
 
 static int poll_for_long()
 {
@@ -339,7 +339,7 @@ static int catch_from_foreign_code(void *)
         }
         check_that_calls_work();
         go = true;
-        CHECK_EQ(poll_for_long(), -1); /* it still takes part */
+        CHECK_EQ(poll_for_long(), -1); /* the thread is still opted in */
         CHECK(bough_check() != 0);
     }
     return 0;

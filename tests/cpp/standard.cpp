@@ -29,7 +29,7 @@ static int run(void *wait)
     tid = t_tid();
     (*static_cast<work *>(wait))();
     returned = true;
-    CHECK_EQ(bough_interrupted(), 1); /* whatever the wait has made of it, the interrupt stays */
+    CHECK_EQ(bough_interrupted(), 1); /* the interrupt stays, whatever the wait has done */
     CHECK_ERR(bough_check(), ECANCELED);
     return ECANCELED;
 }
@@ -63,7 +63,7 @@ static void ends(work wait)
     CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], 1);
 }
 
-/* `finish` gives the wait what it waits for. */
+/* `finish` makes the wait's condition true. */
 static void does_not_end(work wait, work finish)
 {
     BOUGH_BRANCH(b) {
@@ -75,7 +75,7 @@ static void does_not_end(work wait, work finish)
     CHECK(returned);
 }
 
-/* ---- pauses ---------------------------------------------------------------------------------------------------------- */
+/* ---- pauses ------------------------------------------------------------------------------------------------------ */
 
 TEST(a_sleep_ends)
 {
@@ -84,7 +84,7 @@ TEST(a_sleep_ends)
     ends([] { std::this_thread::sleep_until(std::chrono::steady_clock::now() + hours); });
 }
 
-/* ---- condition variables --------------------------------------------------------------------------------------------- */
+/* ---- condition variables ----------------------------------------------------------------------------------------- */
 
 static std::mutex mutex;
 static std::condition_variable changed;
@@ -117,7 +117,7 @@ TEST(a_condition_wait_ends_as_by_a_spurious_wakeup)
     });
 }
 
-TEST(a_condition_wait_with_a_predicate_ends_if_the_predicate_asks)
+TEST(a_condition_wait_ends_if_its_predicate_checks_for_the_interrupt)
 {
     need_interposition();
     ends([] {
@@ -141,7 +141,7 @@ TEST(a_condition_wait_with_another_predicate_does_not_end)
         set_ready);
 }
 
-/* ---- threads and futures ---------------------------------------------------------------------------------------------- */
+/* ---- threads and futures ----------------------------------------------------------------------------------------- */
 
 static void *open_when_told(void *gate)
 {
@@ -171,7 +171,7 @@ TEST(a_future_does_not_end)
     does_not_end([&future] { CHECK_EQ(future.get(), 7); }, [&promise] { promise.set_value(7); });
 }
 
-/* ---- locks, and what C++20 has ------------------------------------------------------------------------------------------ */
+/* ---- locks, and the waits of C++20 ------------------------------------------------------------------------------- */
 
 TEST(a_mutex_does_not_end)
 {
@@ -201,9 +201,9 @@ TEST(the_waits_of_cxx20_do_not_end)
 }
 #endif
 
-/* ---- streams -------------------------------------------------------------------------------------------------------- */
+/* ---- streams ----------------------------------------------------------------------------------------------------- */
 
-TEST(standard_input_ends_as_at_its_end)
+TEST(an_interrupted_read_of_standard_input_looks_like_its_end)
 {
     need_interposition();
     int ends_of[2];

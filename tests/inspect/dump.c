@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* What a dump says, and where it can be written to (rule 41). */
+/* The contents of a dump, and the targets it can be written to (rule 41). */
 #include <poll.h>
 #include <signal.h>
 #include "dumps.h"
 
-/* ---- a tree ----------------------------------------------------------------------------------------- */
+/* ---- a tree ------------------------------------------------------------------------------------------------------ */
 
 static int pipe_fds[2];
 static _Atomic pid_t reader, keeper, spinner, stranger;
@@ -77,19 +77,19 @@ static void check_tree(const char *text)
     SAYS(text, "critical section at", place);
     SAYS(text, "thread the spinner (", "deferred: running");
     SAYS(text, tid, under_qemu() ? "" : call);
-    CHECK(!says(text, tid, "for ")); /* since when nobody knows */
+    CHECK(!says(text, tid, "for ")); /* there is no known start time */
 }
 
 static void check_records(const char *text)
 {
     SAYS(text, "sibling \"one has failed\", rung 1", "posted ");
     SAYS(text, "pending stop \"closing time\", rung 1", "posted ");
-    CHECK(!says(text, "closing time", "the end in")); /* it goes no higher than rung 3 */
+    CHECK(!says(text, "closing time", "the end in")); /* its ceiling is rung 3 */
     SAYS(text, "thread the keeper", "no interruption point met since it was asked, ");
     SAYS(text, "thread the spinner", "running (no interruption point met since it was asked, ");
 }
 
-/* What the kernel knows: also of threads that bough does not. */
+/* The kernel's part: it includes threads that bough does not know. */
 static void check_tasks(const char *text)
 {
     char line[64], base[64];
@@ -101,7 +101,7 @@ static void check_tasks(const char *text)
         SAYS(text, base, "");
 }
 
-TEST(tells_who_is_there_and_where_stuck)
+TEST(a_dump_lists_threads_and_where_they_are_stuck)
 {
     struct t_gate gate = {0};
     struct t_thread foreign;
@@ -135,9 +135,9 @@ TEST(tells_who_is_there_and_where_stuck)
     close(pipe_fds[1]);
 }
 
-/* ---- where it is written to ---------------------------------------------------------------------------- */
+/* ---- the target of a dump ---------------------------------------------------------------------------------------- */
 
-TEST(a_descriptor_that_is_none)
+TEST(an_invalid_descriptor_is_refused)
 {
     int fds[2];
     CHECK_ERR(bough_dump(-1), EBADF);
@@ -171,15 +171,16 @@ static void hide_numbers(char *text)
     *to = '\0';
 }
 
-/* A writer that is not waited for takes 2 s to be given up. */
-TEST(a_full_pipe_is_given_up_and_has_the_beginning)
+/* It takes 2 s until a blocked writer is given up. */
+TEST(a_full_pipe_is_given_up_and_holds_the_beginning)
 {
     int fds[2];
     struct crowd crowd = {0};
     char taken[8192];
     small_pipe(fds);
     BOUGH_BRANCH(b) {
-        crowd_add(&crowd, b, 100); /* all that the pipe takes is of the tree: the writer's stack differs */
+        /* more than the pipe takes, so that it holds only the tree: the writer's stack differs from dump to dump */
+        crowd_add(&crowd, b, 100);
         int64_t start = t_now();
         CHECK_ERR(bough_dump(fds[1]), EAGAIN);
         int64_t took = t_now() - start;
@@ -204,14 +205,14 @@ TEST(a_full_pipe_is_given_up_and_has_the_beginning)
     close(fds[1]);
 }
 
-/* ---- two at once ------------------------------------------------------------------------------------------ */
+/* ---- two dumps at the same time ---------------------------------------------------------------------------------- */
 
 static void *dumps_to(void *fd)
 {
     return bough_dump(*(int *)fd) == 0 ? NULL : (void *)(intptr_t)errno;
 }
 
-/* Until its end; the caller frees it. */
+/* Reads to the end; the caller frees the text. */
 static char *read_all(int fd)
 {
     int copy = memory_file();
@@ -226,8 +227,9 @@ static void *reads_all(void *fd)
     return read_all(*(int *)fd);
 }
 
-/* The first one is in the middle, since nobody reads; the second has less to say, and says why. */
-TEST(two_at_once_are_both_whole)
+/* The first dump is blocked in the middle, because its pipe is not read; the second one is shorter, and gives the
+ * reason. */
+TEST(two_dumps_at_the_same_time_are_both_complete)
 {
     int fds[2];
     struct crowd crowd = {0};
@@ -258,7 +260,7 @@ TEST(two_at_once_are_both_whole)
     close(fds[0]);
 }
 
-/* ---- many -------------------------------------------------------------------------------------------------- */
+/* ---- many -------------------------------------------------------------------------------------------------------- */
 
 enum { MANY = 10000 };
 
@@ -308,5 +310,5 @@ TEST_LIMIT(ten_thousand_children_in_less_than_ten_seconds, 600)
     }
     crowd_over(&many);
     if (count < MANY)
-        SKIP("no more than %d threads can be had here", count);
+        SKIP("this machine allows only %d threads", count);
 }

@@ -19,7 +19,7 @@ HELPER int memory_file(void)
     return fd;
 }
 
-/* What is in the file, which is closed; the caller frees it. */
+/* Closes the file and returns its contents; the caller frees them. */
 HELPER char *text_of(int fd)
 {
     off_t size = lseek(fd, 0, SEEK_END);
@@ -44,7 +44,7 @@ HELPER bool says(const char *text, const char *a, const char *b)
 #define SAYS(text, a, b) \
     (says((text), (a), (b)) ? (void)0 : FAIL("no line with '%s' and '%s' in:\n%s", (a), (b), (text)))
 
-/* From its head to its end. */
+/* The dump is complete, from its head to its end. */
 HELPER void check_whole(const char *text)
 {
     CHECK(strncmp(text, "==== bough " BOUGH_VERSION ": ", 11) == 0);
@@ -52,7 +52,7 @@ HELPER void check_whole(const char *text)
     CHECK_STR(end ? end : text, "==== end ====\n");
 }
 
-/* Whole; the caller frees it. */
+/* A complete dump; the caller frees it. */
 HELPER char *dump(void)
 {
     int fd = memory_file();
@@ -62,7 +62,7 @@ HELPER char *dump(void)
     return text;
 }
 
-/* ---- a crowd that waits ----------------------------------------------------------------------------------- */
+/* ---- a crowd that waits ------------------------------------------------------------------------------------------ */
 
 struct crowd {
     int pipe[2];
@@ -90,7 +90,7 @@ HELPER void crowd_add(struct crowd *c, bough_branch *b, int count)
     }
 }
 
-/* They read the end, and go. The branch ends, and then crowd_over(). */
+/* The children read the end of the file, and end. The branch has to end before crowd_over(). */
 HELPER void crowd_end(struct crowd *c)
 {
     CHECK_EQ(close(c->pipe[1]), 0);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A dump waits for no lock: while other threads hold libc's, and in a signal handler on top of malloc (rule 41). */
+/* A dump waits for no lock: neither while other threads hold libc's locks, nor in a signal handler that has interrupted
+ * malloc() (rule 41). */
 #include <dlfcn.h>
 #include <link.h>
 #include <signal.h>
@@ -7,7 +8,7 @@
 #include <stdint.h>
 #include "dumps.h"
 
-/* ---- malloc, with a lock that is seen -------------------------------------------------------------------- */
+/* ---- malloc(), with a lock that the test can check --------------------------------------------------------------- */
 
 #if T_ASAN || T_TSAN
 #define OWN_MALLOC 0
@@ -31,7 +32,7 @@ static char heap[HEAP] __attribute__((aligned(16)));
 static size_t heap_used;
 static _Atomic pid_t heap_owner;
 
-/* Who comes again while holding it would hang in any other malloc. */
+/* A thread that calls malloc() again while it holds the lock would hang in any other malloc(). */
 static void lock_heap(void)
 {
     pid_t me = t_tid(), nobody = 0;
@@ -63,7 +64,7 @@ static void *take(size_t size, size_t align)
     return fits ? (void *)at : (errno = ENOMEM, NULL);
 }
 
-/* Their prototypes are libc's. Nothing is ever given back. */
+/* These functions have libc's prototypes. They never release memory. */
 void *malloc(size_t size)
 {
     return take(size, 16);
@@ -130,7 +131,7 @@ static void *on_a_thread(void *unused)
     return NULL;
 }
 
-TEST(in_a_handler_on_top_of_malloc)
+TEST(a_dump_in_a_handler_that_has_interrupted_malloc_is_complete)
 {
     struct crowd crowd = {0};
     struct t_thread stranger;
@@ -147,7 +148,7 @@ TEST(in_a_handler_on_top_of_malloc)
     crowd_over(&crowd);
 }
 
-/* ---- held by others --------------------------------------------------------------------------------------- */
+/* ---- locks that other threads hold ------------------------------------------------------------------------------- */
 
 static struct t_gate holding, let_go;
 
@@ -157,7 +158,7 @@ static void hold(void)
     t_gate_wait(&let_go);
 }
 
-/* Another thread holds something; the dump of this one is written all the same. */
+/* Another thread holds a lock; this thread writes a dump nevertheless. */
 static void dump_while(void *(*holder)(void *))
 {
     struct t_thread thread;
@@ -182,7 +183,7 @@ static void *holds_streams(void *unused)
     return NULL;
 }
 
-TEST(while_standard_streams_are_locked)
+TEST(a_dump_while_standard_streams_are_locked_is_complete)
 {
     dump_while(holds_streams);
 }
@@ -203,7 +204,7 @@ static void *lists_objects(void *unused)
     return NULL;
 }
 
-TEST(while_the_list_of_objects_is_locked)
+TEST(a_dump_while_the_list_of_objects_is_locked_is_complete)
 {
     dump_while(lists_objects);
 }
@@ -224,7 +225,7 @@ static void *loads(void *unused)
     return library;
 }
 
-TEST(while_a_library_is_being_loaded)
+TEST(a_dump_while_a_library_is_being_loaded_is_complete)
 {
     dump_while(loads);
 }

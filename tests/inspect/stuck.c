@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A library that is loaded for ever: its constructor is the test's. */
+/* A library whose loading does not end: the test provides its constructor. */
 void stuck_here(void);
 
 __attribute__((constructor)) static void at_load(void)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The dump that rung 6 writes: also of what threads run, who are asked for it (rules 39 and 41). */
+/* The dump that rung 6 writes: it includes the stacks of running threads, which write them on request (rules 39 and
+ * 41). */
 #include <fcntl.h>
 #include "../semantics/climber.h"
 #include "../signals/program.h"
 #include "dumps.h"
 
-/* In sections of their own, whose bounds the linker gives. */
+/* In separate sections, whose bounds the linker defines. */
 #define IN_SECTION(name) __attribute__((noinline, section(name)))
 extern const char __start_spins[], __stop_spins[], __start_calls[], __stop_calls[];
 
@@ -46,7 +47,7 @@ static void climbs_to_the_kill(void *path)
     }
 }
 
-/* Where the file of this program lies, as the dump says. */
+/* The address of this program's file, as the dump gives it. */
 static uintptr_t base_of(const char *text, const char *program)
 {
     unsigned long base = 0;
@@ -58,7 +59,8 @@ static uintptr_t base_of(const char *text, const char *program)
     FAIL("%s is nowhere in:\n%s", program, text);
 }
 
-/* One of the frames lies in there. It is the same program, at the same place: it was forked. */
+/* Checks that one of the frames lies between the bounds. The forked process has the same program at the same
+ * address. */
 static bool has_frame(const char *stack, const char *program, uintptr_t base, const char *low, const char *high)
 {
     char before[64];
@@ -71,7 +73,7 @@ static bool has_frame(const char *stack, const char *program, uintptr_t base, co
     return false;
 }
 
-/* From the line of the one that was asked to the next thread's. */
+/* From the line of the thread that was asked to the next thread's line. */
 static char *stack_asked_for(char *text)
 {
     char *begin = strstr(text, "when asked:\n");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What libc says, we say: numbers, /etc/hosts, errors. */
+/* The results equal libc's: numbers, /etc/hosts, errors. */
 #include <signal.h>
 #include "server.h"
 
@@ -50,7 +50,7 @@ TEST(names_are_looked_up)
     check_same("localhost", "no such service", &canonical);
     check_same(NULL, "no such service", NULL);
     check_same("127.1", "80", &canonical);
-    CHECK_EQ(helpers(), 1); /* the one, again and again */
+    CHECK_EQ(helpers(), 1); /* the same helper each time */
 }
 
 static struct sockaddr_in loopback = {.sin_family = AF_INET, .sin_port = 0x5000};
@@ -81,7 +81,7 @@ TEST(addresses_are_looked_up)
     CHECK_EQ(helpers(), 1);
 }
 
-TEST(both_are_points)
+TEST(both_functions_are_interruption_points)
 {
     struct addrinfo *list = (struct addrinfo *)&loopback;
     char host[100] = "untouched";
@@ -102,9 +102,9 @@ TEST(both_are_points)
     bough_clear(NULL);
 }
 
-/* ---- helpers -------------------------------------------------------------------------------------------- */
+/* ---- helpers ----------------------------------------------------------------------------------------------------- */
 
-TEST(helpers_are_few_and_end)
+TEST(there_are_few_helpers_and_they_end)
 {
     static struct lookup l[64];
     for (int i = 0; i < 64; i++)
@@ -136,14 +136,14 @@ TEST(helpers_take_no_signals)
     sigaction(SIGUSR1, &action, NULL);
     check_same("localhost", NULL, NULL);
     CHECK_EQ(helpers(), 1);
-    pthread_sigmask(SIG_BLOCK, &usr1, NULL); /* nobody but a helper could take it now */
+    pthread_sigmask(SIG_BLOCK, &usr1, NULL); /* only a helper could receive the signal now */
     kill(getpid(), SIGUSR1);
-    check_same("localhost", NULL, NULL); /* it has run once more */
+    check_same("localhost", NULL, NULL); /* the helper has run again */
     pthread_sigmask(SIG_UNBLOCK, &usr1, NULL);
     CHECK_EQ(on_main, 1);
 }
 
-TEST(a_forked_child_has_helpers_of_its_own)
+TEST(a_forked_child_starts_new_helpers)
 {
     needs_threads_after_fork();
     check_same("localhost", NULL, NULL);

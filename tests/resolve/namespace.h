@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A name server's socket on the loopback, in namespaces that only the test has, with files in place of /etc/resolv.conf and
+/* A name server's socket on the loopback, in namespaces of the test, with files in place of /etc/resolv.conf and
  * /etc/nsswitch.conf. It needs root. CHECK_EQ() and SKIP() come from the program that includes it. */
 #ifndef TEST_NAMESPACE_H
 #define TEST_NAMESPACE_H
@@ -40,12 +40,12 @@ static inline void loopback_up(void)
     close(fd);
 }
 
-/* Returns its socket. `options` for resolv.conf. */
+/* Returns its socket. `options` are written to resolv.conf. */
 static inline int name_server(const char *options)
 {
     char text[200];
     if (unshare(CLONE_NEWNS | CLONE_NEWNET) != 0)
-        SKIP("no namespaces of our own: %s", strerror(errno));
+        SKIP("cannot make namespaces: %s", strerror(errno));
     CHECK_EQ(mount("", "/", "", MS_REC | MS_PRIVATE, NULL), 0);
     snprintf(text, sizeof text, "nameserver 127.0.0.1\noptions %s\n", options);
     replace("/etc/resolv.conf", text);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A name server on the loopback that answers when it is told to, or never; in namespaces of the test's own,
- * with files of its own in place of /etc/resolv.conf and /etc/nsswitch.conf. It needs root.
- */
+/* A name server on the loopback that answers on the test's request, or never; in namespaces of the test, with the
+ * test's files in place of /etc/resolv.conf and /etc/nsswitch.conf. It needs root. */
 #ifndef TEST_SERVER_H
 #define TEST_SERVER_H
 
@@ -17,7 +15,7 @@
 #include "../sync/not_under.h"
 #include "namespace.h"
 
-/* How many threads of the resolver's there are. */
+/* The number of the resolver's threads. */
 static inline int helpers(void)
 {
     int count = 0;
@@ -35,7 +33,7 @@ static inline int helpers(void)
     return count;
 }
 
-/* ---- one lookup on a thread of its own ----------------------------------------------------------------- */
+/* ---- one lookup on a separate thread ----------------------------------------------------------------------------- */
 
 struct lookup {
     struct t_thread thread;
@@ -80,9 +78,9 @@ static inline void lookup_end(struct lookup *l, const char *address)
     freeaddrinfo(l->list);
 }
 
-/* ---- the server ------------------------------------------------------------------------------------------ */
+/* ---- the server -------------------------------------------------------------------------------------------------- */
 
-/* Returns its socket. `options` for resolv.conf. */
+/* Returns its socket. `options` are written to resolv.conf. */
 static inline int server_start(const char *options)
 {
     t_expect_descriptors(1);
@@ -106,7 +104,7 @@ static inline void server_receive(int fd, struct query *q)
     q->size = (size_t)size;
 }
 
-/* 192.0.2.9, whatever the question was. */
+/* Answers 192.0.2.9 to every query. */
 static inline void server_answer(int fd, struct query *q)
 {
     static const unsigned char answer[] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 9};

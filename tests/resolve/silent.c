@@ -1,37 +1,37 @@
 /* SPDX-License-Identifier: MIT */
-/* A name server that does not answer: what getaddrinfo() itself would wait for, and can't be woken from. */
+/* A name server that does not answer: getaddrinfo() itself would wait for it, uninterruptibly. */
 #include "server.h"
 
 enum { HELPERS = 16 };
 
 static const char patient[] = "timeout:30 attempts:5", hasty[] = "timeout:1 attempts:1";
 
-/* The resolver's threads end by themselves, some time after the server's silence has made them give up. */
+/* The resolver's threads end by themselves, some time after they have given up waiting for the server. */
 static void check_helpers_end(void)
 {
     t_until(helpers() == 0);
 }
 
-TEST(a_hanging_lookup_is_cut_at_once)
+TEST(a_hanging_lookup_is_interrupted_at_once)
 {
     int fd = server_start(patient);
     struct lookup l;
     struct query q;
     lookup_start(&l, "silent.example.");
-    server_receive(fd, &q); /* libc has asked, and waits */
+    server_receive(fd, &q); /* libc has sent its query, and waits */
     t_until_blocked(l.thread.tid);
     int64_t begun = t_now();
     CHECK_EQ(bough_interrupt(l.self, "test"), 0);
     lookup_end_cut(&l);
     double ms = (double)(t_now() - begun) / 1e6;
-    t_note("cut after %.3f ms", ms);
+    t_note("interrupted after %.3f ms", ms);
     CHECK(ms < 250 * t_scale());
     CHECK_EQ(helpers(), 1);
-    server_answer(fd, &q); /* or the helper would hang on for minutes */
+    server_answer(fd, &q); /* or the helper would wait for minutes */
     check_helpers_end();
 }
 
-TEST(an_answer_is_an_answer)
+TEST(an_answer_is_returned)
 {
     int fd = server_start(patient);
     struct lookup l;
@@ -42,7 +42,7 @@ TEST(an_answer_is_an_answer)
     lookup_end(&l, "192.0.2.9");
 }
 
-/* Its memory goes with it: for the leak sanitizer. */
+/* Its memory is freed: checked by the leak sanitizer. */
 TEST(a_late_answer_is_dropped)
 {
     int fd = server_start(patient);
@@ -58,7 +58,7 @@ TEST(a_late_answer_is_dropped)
     check_helpers_end();
 }
 
-TEST(the_helper_of_a_cut_caller_gives_up_like_libc)
+TEST(the_helper_of_an_interrupted_caller_gives_up_like_libc)
 {
     int fd = server_start(hasty);
     struct lookup l;
@@ -70,7 +70,7 @@ TEST(the_helper_of_a_cut_caller_gives_up_like_libc)
     check_helpers_end();
 }
 
-TEST(a_deadline_cuts_it)
+TEST(a_deadline_ends_a_lookup)
 {
     int fd = server_start(hasty);
     struct addrinfo *list = NULL;
@@ -87,7 +87,7 @@ TEST(a_deadline_cuts_it)
     check_helpers_end();
 }
 
-/* ---- the other direction --------------------------------------------------------------------------------- */
+/* ---- reverse lookups --------------------------------------------------------------------------------------------- */
 
 static void *look_up_address(void *argument)
 {
@@ -103,7 +103,7 @@ static void *look_up_address(void *argument)
     return NULL;
 }
 
-TEST(a_hanging_reverse_lookup_is_cut)
+TEST(a_hanging_reverse_lookup_is_interrupted)
 {
     int fd = server_start(hasty);
     struct lookup l = {0};
@@ -116,7 +116,7 @@ TEST(a_hanging_reverse_lookup_is_cut)
     check_helpers_end();
 }
 
-/* ---- more callers than helpers --------------------------------------------------------------------------- */
+/* ---- more callers than helpers ----------------------------------------------------------------------------------- */
 
 static void start_hanging(struct lookup *l, int count, int fd, struct query *q)
 {
@@ -126,7 +126,7 @@ static void start_hanging(struct lookup *l, int count, int fd, struct query *q)
         server_receive(fd, &q[i]);
 }
 
-TEST(callers_wait_for_a_helper_and_are_cut_there_too)
+TEST(callers_that_wait_for_a_helper_are_interrupted_too)
 {
     static struct lookup l[HELPERS + 4];
     static struct query q[HELPERS];
@@ -141,10 +141,10 @@ TEST(callers_wait_for_a_helper_and_are_cut_there_too)
         server_answer(fd, &q[i]);
     check_helpers_end();
     struct pollfd more = {.fd = fd, .events = POLLIN};
-    CHECK_EQ(poll(&more, 1, 0), 0); /* nobody asks for those who have gone */
+    CHECK_EQ(poll(&more, 1, 0), 0); /* no query is sent for callers that were interrupted */
 }
 
-TEST(who_waits_for_a_helper_gets_the_first_that_is_back)
+TEST(a_waiting_caller_gets_the_first_helper_that_is_free)
 {
     static struct lookup l[HELPERS], waiting;
     static struct query q[HELPERS];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Lookups that are cut at random moments: each has its result or was cut, and no helper is lost. */
+/* Lookups that are interrupted at random moments: each has its result or was interrupted, and no helper is lost. */
 #include "server.h"
 
 struct caller {
@@ -34,7 +34,7 @@ static void *look_up_and_again(void *argument)
     return NULL;
 }
 
-TEST_LIMIT(cut_at_random, 300)
+TEST_LIMIT(lookups_may_be_interrupted_at_random_moments, 300)
 {
     static struct caller c[20];
     const int count = (int)(sizeof c / sizeof *c);
@@ -52,7 +52,7 @@ TEST_LIMIT(cut_at_random, 300)
         for (int i = 0; i < count; i++)
             cut += c[i].cut;
     }
-    for (int i = 0; i < count; i++) { /* no interrupt now: everybody gets on */
+    for (int i = 0; i < count; i++) { /* no interrupts now: each thread makes progress */
         long before = c[i].done;
         t_until(c[i].done > before + 3);
     }
@@ -63,5 +63,5 @@ TEST_LIMIT(cut_at_random, 300)
     }
     CHECK(helpers() <= 16);
     t_until(helpers() == 0);
-    t_note("%ld lookups cut, %ld done", cut, done);
+    t_note("%ld lookups interrupted, %ld done", cut, done);
 }

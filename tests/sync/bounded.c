@@ -43,7 +43,7 @@ TEST(never_more_than_the_limit)
     CHECK_EQ(destroyed, 60);
 }
 
-TEST(nonsense_is_refused)
+TEST(invalid_arguments_are_refused)
 {
     bough_branch *ended = NULL;
     CHECK_ERR(bough_bounded_new(NULL, 1), EINVAL);
@@ -76,7 +76,7 @@ static void *cut_main(void *unused)
     return NULL;
 }
 
-TEST(the_wait_for_a_place_is_cut)
+TEST(the_wait_for_a_place_is_interrupted)
 {
     struct t_thread cutter;
     main_thread = bough_self();
@@ -93,13 +93,13 @@ TEST(the_wait_for_a_place_is_cut)
     bough_clear(NULL);
 }
 
-TEST(a_place_is_given_back_when_nothing_starts)
+TEST(a_place_is_released_when_no_child_starts)
 {
     BOUGH_BRANCH(jobs) {
         bough_bounded *one = bough_bounded_new(jobs, 1);
         bough_interrupt(jobs, "test");
         for (int i = 0; i < 3; i++) {
-            BOUGH_CRITICAL(0) /* the wait is not cut, the branch is marked all the same */
+            BOUGH_CRITICAL(0) /* the wait is not interrupted, but the branch is marked */
                 CHECK_ERR(bough_bounded_add(one, work, bough_resource_of(NULL, destroy)), ECANCELED);
         }
         CHECK_EQ(destroyed, 3);
@@ -113,7 +113,7 @@ static int fail_now(void *value)
     return EIO;
 }
 
-TEST(a_failure_ends_the_adding)
+TEST(after_a_failure_no_child_is_added)
 {
     BOUGH_BRANCH(jobs) {
         bough_bounded *one = bough_bounded_new(jobs, 1);
@@ -134,7 +134,7 @@ static int take_it(void *value)
     return 0;
 }
 
-/* A bug there would be: a child that takes its resource over would take the place with it. */
+/* Possible bug: a child that takes its resource over takes the place with it. */
 TEST(a_child_may_take_its_resource_over)
 {
     int value;
@@ -153,7 +153,7 @@ static int leave_by_exit(void *unused)
     pthread_exit(NULL);
 }
 
-TEST(a_place_is_given_back_by_pthread_exit)
+TEST(pthread_exit_releases_the_place)
 {
     BOUGH_BRANCH(jobs, .supervisor = 1) {
         bough_bounded *one = bough_bounded_new(jobs, 1);

@@ -4,7 +4,7 @@
 struct room {
     bough_mutex mutex;
     bough_cond cond;
-    int waiting; /* in await, or on the way out of it */
+    int waiting; /* in await, or returning from it */
     int woken;   /* returned 0 */
     int order[8];
     int64_t timeout;
@@ -19,12 +19,12 @@ static int await_notice(void *argument)
     r->waiting--;
     if (result == 0)
         r->order[r->woken++] = number;
-    CHECK_EQ(bough_mutex_unlock(&r->mutex), 0); /* held again, whatever it was */
+    CHECK_EQ(bough_mutex_unlock(&r->mutex), 0); /* the mutex is held again, whatever the result */
     errno = error;
     return result;
 }
 
-/* Each in the line when this returns. */
+/* Each waiter is in the wait queue when this returns. */
 static void start_waiters(struct worker *w, int count, struct room *r)
 {
     for (int i = 0; i < count; i++)
@@ -39,7 +39,7 @@ static int woken(struct room *r)
     return count;
 }
 
-TEST(notify_wakes_one_in_order)
+TEST(notify_wakes_one_waiter_in_order)
 {
     struct room r = {0};
     struct worker w[3];
@@ -64,7 +64,7 @@ TEST(notify_all_wakes_all)
         CHECK_EQ(w_end(&w[i]), 0);
 }
 
-TEST(nothing_is_kept_for_those_who_come_later)
+TEST(a_notification_without_waiters_is_not_kept)
 {
     struct room r = {.timeout = BOUGH_MS(20)};
     struct worker w;
@@ -75,7 +75,7 @@ TEST(nothing_is_kept_for_those_who_come_later)
     CHECK_EQ(w.error, ETIMEDOUT);
 }
 
-TEST(deadline_passes)
+TEST(a_wait_ends_at_its_deadline)
 {
     bough_mutex mutex = BOUGH_MUTEX_INIT;
     bough_cond cond = BOUGH_COND_INIT;
@@ -94,7 +94,7 @@ TEST(the_mutex_must_be_held)
     CHECK_ERR(bough_cond_await(&cond, &mutex, 0), EPERM);
 }
 
-TEST(a_waiter_is_cut_and_holds_the_mutex)
+TEST(an_interrupted_waiter_holds_the_mutex)
 {
     struct room r = {0};
     struct worker w;
@@ -104,14 +104,14 @@ TEST(a_waiter_is_cut_and_holds_the_mutex)
     CHECK_EQ(r.woken, 0);
 }
 
-TEST(a_cut_waiter_comes_back_only_with_the_mutex)
+TEST(an_interrupted_waiter_returns_only_with_the_mutex)
 {
     struct room r = {0};
     struct worker w;
     w_start_blocked(&w, await_notice, &r);
     bough_mutex_lock(&r.mutex, 0);
     w_cut(&w);
-    t_until_blocked(w.thread.tid); /* for the mutex, which no interrupt ends */
+    t_until_blocked(w.thread.tid); /* it waits for the mutex, and no interrupt ends that wait */
     CHECK_EQ(r.waiting, 1);
     CHECK_EQ(bough_interrupt(w.self, "again"), 0);
     t_until_blocked(w.thread.tid);
@@ -131,8 +131,8 @@ TEST(await_is_a_point_without_a_wait)
     bough_clear(NULL);
 }
 
-/* Notified and cut, while neither can be seen yet: the notification was consumed by it, and it says so. */
-TEST(a_notified_waiter_returns_0_though_it_is_cut)
+/* Notified and interrupted before the waiter runs: it has consumed the notification, and returns 0. */
+TEST(a_notified_waiter_returns_0_even_if_it_is_interrupted)
 {
     struct room r = {0};
     struct worker w;
@@ -144,8 +144,8 @@ TEST(a_notified_waiter_returns_0_though_it_is_cut)
     CHECK_EQ(w_end(&w), 0);
 }
 
-/* Cut and then notified: the notification is for the next. */
-TEST(a_notification_after_the_cut_goes_to_the_next)
+/* Interrupted and then notified: the notification goes to the next waiter. */
+TEST(a_notification_after_the_interrupt_goes_to_the_next_waiter)
 {
     struct room r = {0};
     struct worker cut, next;
@@ -153,7 +153,7 @@ TEST(a_notification_after_the_cut_goes_to_the_next)
     w_start_blocked(&next, await_notice, &r);
     bough_mutex_lock(&r.mutex, 0);
     w_cut(&cut);
-    t_until_blocked(cut.thread.tid); /* out of the line, waiting for the mutex: it has not returned yet */
+    t_until_blocked(cut.thread.tid); /* it has left the wait queue and waits for the mutex: it has not returned yet */
     bough_cond_notify(&r.cond);
     bough_mutex_unlock(&r.mutex);
     CHECK_EQ(w_end(&cut), -1);
@@ -167,7 +167,7 @@ static int lock_and_end(void *argument)
     return bough_cond_notify(&r->cond);
 }
 
-TEST(a_dead_owner_is_told_of)
+TEST(an_ended_owner_is_reported)
 {
     struct room r = {0};
     struct worker w, owner;

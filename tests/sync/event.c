@@ -15,13 +15,13 @@ TEST(set_and_reset)
     CHECK_EQ(bough_event_is_set(&event), 1);
     CHECK_EQ(bough_event_set(&event), 0);
     CHECK_EQ(bough_event_wait(&event, 0), 0);
-    CHECK_EQ(bough_event_wait(&event, 1), 0); /* a wait takes nothing */
+    CHECK_EQ(bough_event_wait(&event, 1), 0); /* a wait does not reset the event */
     CHECK_EQ(bough_event_reset(&event), 0);
     CHECK_EQ(bough_event_reset(&event), 0);
     CHECK_EQ(bough_event_is_set(&event), 0);
 }
 
-TEST(deadline_passes)
+TEST(a_wait_ends_at_its_deadline)
 {
     bough_event_flag event = {0};
     bough_time begun = bough_now();
@@ -45,7 +45,7 @@ TEST(set_wakes_all_even_if_reset_follows)
     CHECK_ERR(bough_event_wait(&event, 1), ETIMEDOUT);
 }
 
-TEST(a_waiter_is_cut_and_the_others_stay)
+TEST(a_waiter_is_interrupted_and_the_others_go_on_waiting)
 {
     bough_event_flag event = {0};
     struct worker cut, stays;

@@ -31,7 +31,7 @@ static int elsewhere(int (*call)(void *), void *mutex)
     return w_end(&w) == 0 ? 0 : w.error;
 }
 
-TEST(is_held_or_not)
+TEST(trylock_fails_while_the_mutex_is_held)
 {
     bough_mutex mutex = BOUGH_MUTEX_INIT;
     CHECK_EQ(bough_mutex_lock(&mutex, 0), 0);
@@ -43,7 +43,7 @@ TEST(is_held_or_not)
     CHECK_EQ(bough_mutex_unlock(&mutex), 0);
 }
 
-TEST(knows_its_owner)
+TEST(only_the_owner_may_unlock)
 {
     bough_mutex mutex = {0};
     CHECK_ERR(bough_mutex_unlock(&mutex), EPERM);
@@ -55,7 +55,7 @@ TEST(knows_its_owner)
     CHECK_ERR(bough_mutex_unlock(&mutex), EPERM);
 }
 
-TEST(many_are_unlocked_in_any_order)
+TEST(mutexes_are_unlocked_in_any_order)
 {
     bough_mutex m[5] = {0};
     static const int order[] = {2, 0, 4, 1, 3};
@@ -74,7 +74,7 @@ static int lock_till_deadline(void *mutex)
     return bough_mutex_lock(mutex, bough_after(BOUGH_MS(20)));
 }
 
-TEST(deadline_passes)
+TEST(a_wait_ends_at_its_deadline)
 {
     bough_mutex mutex = {0};
     CHECK_EQ(bough_mutex_lock(&mutex, 1), 0);
@@ -83,7 +83,7 @@ TEST(deadline_passes)
     CHECK_EQ(elsewhere(lock_till_deadline, &mutex), 0);
 }
 
-TEST(a_waiter_is_cut_and_the_next_gets_it)
+TEST(a_waiter_is_interrupted_and_the_next_gets_the_mutex)
 {
     bough_mutex mutex = {0};
     struct worker cut, next;
@@ -101,25 +101,25 @@ TEST(lock_is_a_point_without_a_wait)
     bough_interrupt(bough_self(), "test");
     CHECK_ERR(bough_mutex_lock(&mutex, 0), ECANCELED);
     CHECK_ERR(bough_mutex_unlock(&mutex), EPERM);
-    CHECK_EQ(bough_mutex_trylock(&mutex), 0); /* these two are none */
+    CHECK_EQ(bough_mutex_trylock(&mutex), 0); /* trylock and unlock are no points */
     CHECK_EQ(bough_mutex_unlock(&mutex), 0);
     bough_clear(NULL);
 }
 
-/* ---- the owner ends -------------------------------------------------------------------------------- */
+/* ---- the owner ends ---------------------------------------------------------------------------------------------- */
 
-TEST(an_ended_owner_leaves_it_to_the_next)
+TEST(the_next_taker_gets_the_mutex_of_an_ended_owner)
 {
     bough_mutex mutex = {0};
     CHECK_EQ(elsewhere(lock, &mutex), 0);
     CHECK_ERR(bough_mutex_lock(&mutex, 0), EOWNERDEAD);
-    CHECK_ERR(bough_mutex_lock(&mutex, 0), EDEADLK); /* it is held */
+    CHECK_ERR(bough_mutex_lock(&mutex, 0), EDEADLK); /* this thread holds the mutex */
     CHECK_EQ(bough_mutex_unlock(&mutex), 0);
-    CHECK_EQ(bough_mutex_lock(&mutex, 0), 0); /* and mended */
+    CHECK_EQ(bough_mutex_lock(&mutex, 0), 0); /* the mutex is consistent again */
     CHECK_EQ(bough_mutex_unlock(&mutex), 0);
 }
 
-TEST(an_ended_owner_of_many_leaves_all)
+TEST(all_mutexes_of_an_ended_owner_can_be_taken)
 {
     bough_mutex m[3] = {0};
     struct worker w;
@@ -149,7 +149,7 @@ static int lock_and_end(void *argument)
     return 0;
 }
 
-TEST(waiters_get_it_from_an_ended_owner)
+TEST(a_waiter_gets_the_mutex_of_an_ended_owner)
 {
     struct held_for_a_while h = {0};
     struct worker owner, waiter[2];
@@ -162,7 +162,7 @@ TEST(waiters_get_it_from_an_ended_owner)
     int dead = 0;
     for (int i = 0; i < 2; i++)
         dead += w_end(&waiter[i]) == -1 && waiter[i].error == EOWNERDEAD;
-    CHECK_EQ(dead, 1); /* the first has mended it for the second */
+    CHECK_EQ(dead, 1); /* the first waiter has made it consistent for the second */
 }
 
 static int lock_child(void *mutex)
@@ -180,7 +180,7 @@ TEST(a_child_that_ends_is_an_ended_owner)
     CHECK_EQ(bough_mutex_unlock(&mutex), 0);
 }
 
-/* ---- fork ------------------------------------------------------------------------------------------- */
+/* ---- fork -------------------------------------------------------------------------------------------------------- */
 
 TEST(a_forked_child_holds_what_its_thread_held)
 {
@@ -199,7 +199,7 @@ TEST(a_forked_child_holds_what_its_thread_held)
     CHECK_EQ(bough_mutex_unlock(&mutex), 0);
 }
 
-/* ---- exclusion --------------------------------------------------------------------------------------- */
+/* ---- exclusion --------------------------------------------------------------------------------------------------- */
 
 struct counter {
     bough_mutex mutex;
@@ -218,7 +218,7 @@ static int add_many(void *argument)
     return 0;
 }
 
-TEST(excludes)
+TEST(only_one_thread_holds_the_mutex)
 {
     struct counter c = {0};
     struct worker w[4];

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tools that a test may run under can't do. */
+/* Skips tests that the tools under which they may run can't execute. */
 #ifndef TEST_NOT_UNDER_H
 #define TEST_NOT_UNDER_H
 
 #include "harness.h"
 
-/* The kernel's name for the process is the emulator's. */
+/* The kernel shows the emulator's name for the process. */
 static inline int under_qemu(void)
 {
     char name[32] = "";
@@ -20,16 +20,16 @@ static inline int under_qemu(void)
 static inline void needs_handlers_in_calls(void)
 {
     if (T_TSAN)
-        SKIP("the thread sanitizer holds handlers back while a thread is in a system call that it does not know");
+        SKIP("the thread sanitizer delays handlers while a thread is in a system call that it does not know");
 }
 
 static inline void needs_calls_of_libc(void)
 {
     if (T_ASAN || T_TSAN)
-        SKIP("read(), open() and others are the sanitizer's: bough leaves alone what somebody else stands in for");
+        SKIP("bough does not replace read(), open() and others, which the sanitizer has replaced");
 }
 
-/* Forking while there are other threads, and then starting threads in the child. */
+/* Needs to fork while there are other threads, and then to start threads in the child. */
 static inline void needs_threads_after_fork(void)
 {
     if (T_TSAN)

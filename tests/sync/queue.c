@@ -39,7 +39,7 @@ static void check_get(bough_queue *q, void *item)
 TEST(first_in_first_out)
 {
     bough_queue *q = queue_with(3, 3);
-    for (int i = 0; i < 10; i++) { /* round and round the ring */
+    for (int i = 0; i < 10; i++) { /* several times around the ring */
         CHECK_EQ(bough_queue_length(q), 3);
         check_get(q, &items[i]);
         CHECK_EQ(bough_queue_put(q, &items[i + 3], 0), 0);
@@ -47,7 +47,7 @@ TEST(first_in_first_out)
     bough_queue_free(q, NULL);
 }
 
-TEST(new_refuses_nonsense)
+TEST(new_refuses_invalid_arguments)
 {
     CHECK_ERR(bough_queue_new(0), EINVAL);
     CHECK_ERR(bough_queue_new(SIZE_MAX), ENOMEM);
@@ -69,7 +69,7 @@ TEST(free_drops_what_is_left)
     CHECK_EQ(dropped, 5);
 }
 
-TEST(deadline_passes_and_leaves_all_as_it_was)
+TEST(a_wait_that_ends_at_its_deadline_changes_nothing)
 {
     bough_queue *q = queue_with(1, 0);
     void *item = &items[7];
@@ -91,13 +91,13 @@ TEST(get_waits_for_an_item)
     u[1].queue = u[0].queue;
     w_start_blocked(&w[0], get, &u[0]);
     w_start_blocked(&w[1], get, &u[1]);
-    for (int i = 0; i < 2; i++) { /* both puts find room: the items go from hand to hand */
+    for (int i = 0; i < 2; i++) { /* both puts find room: each item goes directly to a waiting getter */
         CHECK_EQ(bough_queue_put(u[0].queue, &items[i], 1), 0);
         CHECK_EQ(bough_queue_length(u[0].queue), 0);
     }
     for (int i = 0; i < 2; i++) {
         CHECK_EQ(w_end(&w[i]), 0);
-        CHECK_EQ(u[i].item, &items[i]); /* first come, first served */
+        CHECK_EQ(u[i].item, &items[i]); /* the first waiter gets the first item */
     }
     bough_queue_free(u[0].queue, NULL);
 }
@@ -116,7 +116,7 @@ TEST(put_waits_for_room)
     bough_queue_free(q, NULL);
 }
 
-TEST(a_cut_getter_takes_nothing)
+TEST(an_interrupted_getter_takes_nothing)
 {
     struct use cut = {.queue = queue_with(1, 0)}, next = cut;
     struct worker w[2];
@@ -130,7 +130,7 @@ TEST(a_cut_getter_takes_nothing)
     bough_queue_free(cut.queue, NULL);
 }
 
-TEST(a_cut_putter_leaves_nothing)
+TEST(an_interrupted_putter_puts_nothing)
 {
     bough_queue *q = queue_with(1, 1);
     struct use cut = {q, &items[1]}, next = {q, &items[2]};

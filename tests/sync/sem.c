@@ -7,7 +7,7 @@ static int acquire(void *sem)
     return bough_sem_acquire(sem, 0);
 }
 
-TEST(counts)
+TEST(acquire_and_release_count)
 {
     bough_sem sem = BOUGH_SEM_INIT(2);
     CHECK_EQ(bough_sem_try(&sem), 0);
@@ -33,7 +33,7 @@ TEST(overflow_is_refused)
     CHECK_EQ(bough_sem_release(&sem), 0);
 }
 
-TEST(deadline_passes)
+TEST(a_wait_ends_at_its_deadline)
 {
     bough_sem sem = {0};
     bough_time begun = bough_now();
@@ -65,13 +65,13 @@ TEST(release_wakes_one)
     CHECK_EQ(sem.state, 0);
 }
 
-TEST(a_waiter_is_cut)
+TEST(a_waiter_is_interrupted)
 {
     bough_sem sem = {0};
     struct worker w;
     w_start_blocked(&w, acquire, &sem);
     w_end_cut(&w);
-    CHECK_EQ(sem.state, 0); /* nobody waits, as far as a release can see */
+    CHECK_EQ(sem.state, 0); /* a release sees no waiter */
     bough_sem_release(&sem);
     CHECK_EQ(bough_sem_try(&sem), 0);
 }
@@ -82,13 +82,13 @@ TEST(acquire_is_a_point_without_a_wait)
     bough_interrupt(bough_self(), "test");
     CHECK_ERR(bough_sem_acquire(&sem, 0), ECANCELED);
     CHECK_ERR(bough_sem_acquire(&sem, 0), ECANCELED);
-    CHECK_EQ(bough_sem_try(&sem), 0); /* nothing was taken; and this is none */
+    CHECK_EQ(bough_sem_try(&sem), 0); /* no token was taken; and bough_sem_try() is no point */
     CHECK_EQ(bough_sem_release(&sem), 0);
     bough_clear(NULL);
     CHECK_EQ(bough_sem_acquire(&sem, 0), 0);
 }
 
-TEST(a_critical_section_protects)
+TEST(a_critical_section_protects_a_wait)
 {
     bough_sem sem = BOUGH_SEM_INIT(1);
     bough_interrupt(bough_self(), "test");
@@ -98,14 +98,14 @@ TEST(a_critical_section_protects)
     bough_clear(NULL);
 }
 
-/* Not known to bough before its call. */
+/* bough does not know the thread before its call. */
 static void *stranger(void *sem)
 {
     int result = bough_sem_acquire(sem, 0);
     return (void *)(intptr_t)(result == -1 ? errno : 0);
 }
 
-TEST(a_stranger_is_adopted_and_cut)
+TEST(an_unknown_thread_is_adopted_and_interrupted)
 {
     bough_sem sem = {0};
     struct t_thread thread;
@@ -137,7 +137,7 @@ TEST(a_handler_may_release)
     needs_handlers_in_calls();
     sigaction(SIGUSR1, &(struct sigaction){.sa_handler = release_here}, NULL);
     w_start_blocked(&w, acquire, &in_handler);
-    pthread_kill(w.thread.handle, SIGUSR1); /* on top of the very wait that it ends */
+    pthread_kill(w.thread.handle, SIGUSR1); /* the handler interrupts the wait that it ends */
     CHECK_EQ(w_end(&w), 0);
     CHECK_EQ(handled, 1);
 }
@@ -170,7 +170,7 @@ static int acquire_and_free(void *sem)
     return result;
 }
 
-TEST(the_acquirer_may_free)
+TEST(the_acquirer_may_free_the_semaphore)
 {
     for (int i = 0; i < 500; i++) {
         bough_sem *sem = calloc(1, sizeof *sem);
@@ -188,7 +188,7 @@ TEST(a_forked_child_can_use_it)
     struct worker w;
     w_start_blocked(&w, acquire, &sem);
     pid_t pid = fork();
-    if (pid == 0) { /* the waiter is counted here too, and is not there */
+    if (pid == 0) { /* the waiter is counted here too, but does not exist in this process */
         bough_sem_release(&sem);
         _exit(bough_sem_acquire(&sem, bough_after(BOUGH_SEC(5))) != 0);
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A thread that makes one call and says how it ended. */
+/* A thread that makes one call and stores its result. */
 #ifndef TEST_WORKER_H
 #define TEST_WORKER_H
 
@@ -50,7 +50,7 @@ static inline void w_cut(struct worker *w)
     CHECK_EQ(bough_interrupt(w->self, "test"), 0);
 }
 
-/* Cut it, and see that it ends by that. */
+/* Interrupts it, and checks that this ends its call. */
 static inline void w_end_cut(struct worker *w)
 {
     w_cut(w);
