@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* main(), one process for each test, and TAP. What a test sees is in harness.h; its tools are in tools.c,
- * the checks after it in leaks.c. */
+/* main(), one process for each test, and TAP. harness.h has the interface for tests; tools.c has their tools, leaks.c
+ * the checks after a test. */
 #include "harness_internal.h"
 
 #include <fcntl.h>
@@ -12,13 +12,13 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-/* What a test's processes tell the parent, in memory that they share. No descriptor is needed for it, and
- * it works while the test's standard error is closed. */
+/* The results that a test's processes report to the parent, in shared memory: that needs no descriptor, and works while
+ * the test's standard error is closed. */
 enum { REPORT_SIZE = 1 << 16 };
 struct report {
     uint32_t failed;  /* a check has failed, or a leak was found */
     uint32_t skipped; /* SKIP() */
-    uint32_t ended;   /* the body has returned, and the checks are through */
+    uint32_t ended;   /* the body has returned, and the checks have run */
     uint32_t used;
     char text[REPORT_SIZE]; /* lines */
 };
@@ -27,7 +27,7 @@ static struct report *report;
 static struct t_test *tests;
 static int alone; /* --here: report to standard error */
 
-/* Constructors may run in any order: keep the order of the file. */
+/* Constructors may run in any order: restore the order of the file. */
 void t_register(struct t_test *test)
 {
     struct t_test **at = &tests;
@@ -37,7 +37,7 @@ void t_register(struct t_test *test)
     *at = test;
 }
 
-/* ---- what a test says ---------------------------------------------------------------------------- */
+/* ---- a test's reports -------------------------------------------------------------------------------------------- */
 
 void t_say(const char *format, va_list arguments)
 {
@@ -98,7 +98,7 @@ void t_skip(const char *format, ...)
     __builtin_unreachable();
 }
 
-/* ---- the child ------------------------------------------------------------------------------------- */
+/* ---- the child --------------------------------------------------------------------------------------------------- */
 
 static void run_here(struct t_test *test)
 {
@@ -127,7 +127,7 @@ static void become_child(int output, const sigset_t *mask)
     sigprocmask(SIG_SETMASK, mask, NULL);
 }
 
-/* ---- the parent ------------------------------------------------------------------------------------ */
+/* ---- the parent -------------------------------------------------------------------------------------------------- */
 
 int64_t t_now(void)
 {
@@ -219,15 +219,15 @@ static int run_forked(struct t_test *test, int number, const sigset_t *mask)
     if (pid == 0) {
         become_child(output, mask);
         run_here(test);
-        exit(0); /* through the library's own exit handlers and the sanitizers' */
+        exit(0); /* runs the exit handlers of the library and of sanitizers */
     }
-    setpgid(pid, pid); /* here too: whoever comes first */
+    setpgid(pid, pid); /* also in the child: the first of the two calls takes effect */
     int status = 0;
     double seconds = test->seconds * t_scale();
     int finished = await_child(pid, &status, seconds);
     if (!finished)
         t_describe_threads(pid);
-    kill(-pid, SIGKILL); /* what the test has left behind goes with it */
+    kill(-pid, SIGKILL); /* ends processes that the test has left behind */
     if (!finished) {
         kill(pid, SIGKILL);
         waitpid(pid, &status, 0);
@@ -238,10 +238,9 @@ static int run_forked(struct t_test *test, int number, const sigset_t *mask)
     return failed;
 }
 
-/* ---- main -------------------------------------------------------------------------------------------- */
+/* ---- main -------------------------------------------------------------------------------------------------------- */
 
-/* Tests named bad_... run only when asked for: sanity.c proves by them that the harness catches what it
- * should. */
+/* Tests named bad_... run only on request: sanity.c uses them to check that the harness detects each fault. */
 static int wanted(const struct t_test *test, int count, char **names)
 {
     if (count == 0)
@@ -274,8 +273,9 @@ static int run_all(int count, char **names)
     return failed > 0;
 }
 
-/* valgrind 3.19 can't make the first thread's stack larger for a signal's frame, only for the thread's own steps. Before the
- * tests' processes are forked: in those the new part would be a mapping of its own, and libc take that for all there is. */
+/* valgrind 3.19 can't enlarge the first thread's stack for a signal frame, only for the thread's own accesses. Done
+ * before the tests' processes are forked: in those the new part would be a separate mapping, and libc would take that
+ * for the whole stack. */
 __attribute__((noinline)) static void grow_stack(void)
 {
     volatile char room[1 << 17];

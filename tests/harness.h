@@ -4,7 +4,7 @@
  *
  *   #include "harness.h"
  *
- *   TEST(read_is_cut)                       // main() is in harness.c
+ *   TEST(read_is_interrupted)                       // main() is in harness.c
  *   {
  *       struct t_thread reader;
  *       t_spawn(&reader, read_pipe, &fds);
@@ -13,24 +13,23 @@
  *       CHECK_EQ(t_join(&reader), (void *)ECANCELED);
  *   }
  *
- * Each test runs in a process of its own, in a process group of its own, with a time limit that its
- * parent keeps (20 s, or TEST_LIMIT; times T_SCALE). What it prints is shown if it fails. A test that
- * returns is then checked: no descriptor more or less than before, no thread left (the library's own,
- * whose names begin with "bough", may stay), no child process left, the signal mask as it was, the
- * wake signal's handler sane. Then the process exits in the ordinary way, through atexit handlers.
+ * Each test runs in a separate process and process group, with a time limit that its parent enforces (20 s, or
+ * TEST_LIMIT; times T_SCALE). Its output is shown if it fails. A test that returns is then checked: no descriptor more
+ * or less than before, no thread left (the library's threads, whose names begin with "bough", may stay), no child
+ * process left, the signal mask as before, the wake signal's handler valid. Then the process exits in the ordinary way,
+ * through atexit handlers.
  *
- * Why our own: the same tests run under musl, under qemu-user for another machine, under valgrind and
- * under each sanitizer. Frameworks at hand are built for one libc, keep their threads or descriptors in the
- * tested process, or limit times by SIGALRM there.
+ * Why this is no test library: the same tests run under musl, under qemu-user for another machine, under valgrind and
+ * under each sanitizer. The available libraries are built for one libc, keep their threads or descriptors in the tested
+ * process, or enforce time limits by SIGALRM there.
  *
  *   ./rule_08_check_and_block                 all tests of this file, as TAP
- *   ./rule_08_check_and_block read_is_cut     only this one
+ *   ./rule_08_check_and_block read_is_interrupted  only this one
  *   ./rule_08_check_and_block --here NAME     in this process, without fork, limit and checks: for a debugger
  *   ./rule_08_check_and_block --list
  *
- * T_SCALE=n    all time limits times n (sanitizers, valgrind, qemu)
- * T_SEED=n     what t_seed() returns: a failure that depends on chance prints its seed
- * BOUGH_LOSS=n what t_loss() returns
+ * T_SCALE=n    all time limits times n (sanitizers, valgrind, qemu) T_SEED=n     the value of t_seed(): a test with
+ * random numbers prints its seed BOUGH_LOSS=n the value of t_loss()
  */
 #ifndef T_HARNESS_H
 #define T_HARNESS_H
@@ -46,7 +45,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Which sanitizer this is built with: gcc says so by macros, clang by features. */
+/* The sanitizer of this build: gcc defines macros, clang has features. */
 #ifndef __has_feature
 #define __has_feature(name) 0
 #endif
@@ -65,7 +64,7 @@
 extern "C" {
 #endif
 
-/* ---- tests ----------------------------------------------------------------------------------- */
+/* ---- tests ------------------------------------------------------------------------------------------------------- */
 
 #define TEST(name) TEST_LIMIT(name, 20)
 #define TEST_LIMIT(name, seconds)                                                           \
@@ -77,7 +76,7 @@ extern "C" {
     }                                                                                       \
     static void t_body_##name(void)
 
-/* A failed check says where and ends the test at once, on whatever thread it is. */
+/* A failed check prints its place and ends the test at once, on any thread. */
 #define CHECK(condition) ((condition) ? (void)0 : t_fail(__FILE__, __LINE__, "%s", #condition))
 /* Two integers or pointers. */
 #define CHECK_EQ(a, b) t_check_eq(__FILE__, __LINE__, #a, (long long)(a), #b, (long long)(b))
@@ -92,7 +91,7 @@ extern "C" {
 #define SKIP(...) t_skip(__VA_ARGS__)
 /* Ends the test as failed. */
 #define FAIL(...) t_fail(__FILE__, __LINE__, __VA_ARGS__)
-/* A line that is shown in any case, a count of losses say. */
+/* A line that is always shown, for example a count of losses. */
 void t_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* This many descriptors may be open at the end that were not at the beginning. */
@@ -100,27 +99,25 @@ void t_expect_descriptors(int count);
 /* Threads with these names may run at the end. The list ends with NULL; it is not copied. */
 void t_expect_threads(const char *const names[]);
 
-/* ---- threads put in order, without sleeping ---------------------------------------------------- */
+/* ---- ordering threads without sleeping --------------------------------------------------------------------------- */
 
 struct t_thread {
     pthread_t handle;
     pid_t tid; /* valid when t_spawn() has returned */
 };
-/* A plain pthread, which bough does not know. Its function begins when nothing in t_spawn() can block any more:
- * what it then sees blocked is not its creation. */
+/* A plain pthread, which bough does not know. Its function begins when nothing in t_spawn() can block any more, so a
+ * thread that is then found blocked is not being created. */
 void t_spawn(struct t_thread *thread, void *(*function)(void *), void *argument);
 void *t_join(struct t_thread *thread);
 pid_t t_tid(void);
 
-/*
- * Wait until a thread of this process is blocked: asleep, and in the same system call without having run
- * between two looks. Fails if it ends instead, or runs on for 10 s. Under valgrind, a thread that waits
- * for valgrind's own lock looks alike, for a moment. So does a thread that adopts itself, or begins a region: it sleeps
- * until bough's ticker runs. A thread whose call is to be met by a signal opens a gate in front of that call.
- */
+/* Wait until a thread of this process is blocked: asleep, and in the same system call without having run between two
+ * checks. Fails if it ends instead, or runs on for 10 s. Under valgrind, a thread that waits for valgrind's lock looks
+ * the same for a moment. So does a thread that adopts itself, or begins a region: it sleeps until bough's ticker runs.
+ * A thread whose call is to be met by a signal opens a gate in front of that call. */
 void t_until_blocked(pid_t tid);
 
-/* Wait until a condition holds; fails after 10 s, later on a busy machine. For what has no wake-up of its own. */
+/* Wait until a condition holds; fails after 10 s, later on a busy machine. For conditions that wake no thread. */
 #define t_until(condition)                                           \
     do {                                                             \
         int64_t t_begin_ = t_now();                                  \
@@ -139,33 +136,33 @@ void t_gate_wait(struct t_gate *gate);
  * is over, which it is when its thread calls t_over() or comes to its next t_turn(). */
 struct t_sequence {
     uint32_t turn; /* whose turn it is */
-    pid_t taker;   /* the thread that has taken it; 0: nobody yet */
+    pid_t taker;   /* the thread that has taken the turn; 0: none yet */
 };
 void t_turn(struct t_sequence *sequence, uint32_t number);
 void t_over(struct t_sequence *sequence);
 
-/* ---- processes --------------------------------------------------------------------------------- */
+/* ---- processes --------------------------------------------------------------------------------------------------- */
 
 /* Run a function in a child process, which exits with 0 if it returns. Returns the wait status. To be
  * called while the test has one thread. */
 int t_run_status(void (*function)(void *), void *argument);
-/* The same, with what it printed on standard output and error, cut at size - 1, in `text`. */
+/* As above, and stores its standard output and error in `text`, truncated to size - 1. */
 int t_run_output(void (*function)(void *), void *argument, char *text, size_t size);
 
-/* ---- chance and time ----------------------------------------------------------------------------- */
+/* ---- random numbers and time ------------------------------------------------------------------------------------- */
 
 /* The run's seed; the first call notes it. */
 uint64_t t_seed(void);
 /* The next number (xorshift); *state must not be 0. */
 uint64_t t_random(uint64_t *state);
-/* How many interrupts a loss test makes. */
+/* The number of interrupts that a loss test makes. */
 long t_loss(void);
 /* T_SCALE. */
 double t_scale(void);
 /* Nanoseconds on the monotonic clock. */
 int64_t t_now(void);
 
-/* ---- how it is made ------------------------------------------------------------------------------ */
+/* ---- implementation ---------------------------------------------------------------------------------------------- */
 
 struct t_test {
     const char *name;
@@ -185,7 +182,8 @@ void t_until_again(int64_t begin, const char *file, int line, const char *text);
 
 /* A descriptor on which nothing ever happens. It belongs to the harness. */
 int t_silent(void);
-/* A wait on it, which an interrupt ends by a failure. A macro: each use is a place of its own that calls poll(). */
+/* A wait on that descriptor, which an interrupt ends by a failure. A macro, so that each use is a separate call site of
+ * poll(). */
 #define t_poll_silent(ms) poll(&(struct pollfd){t_silent(), POLLIN, 0}, 1, (ms))
 
 #ifdef __cplusplus

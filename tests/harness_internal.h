@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the harness's own files share. */
+/* Shared by the harness's files. */
 #ifndef T_HARNESS_INTERNAL_H
 #define T_HARNESS_INTERNAL_H
 
@@ -8,7 +8,7 @@
 #include <signal.h>
 #include <stdarg.h>
 
-/* A process's state that a test must leave as it was. */
+/* The state of a process that a test must leave unchanged. */
 enum { T_DESCRIPTORS = 4096, T_THREADS = 4096 };
 struct t_state {
     unsigned char descriptors[T_DESCRIPTORS / 8]; /* a bit for each */
@@ -16,10 +16,10 @@ struct t_state {
     int thread_count;
     sigset_t mask;
 };
-/* Lets a sanitizer start what it needs, then looks. */
+/* Lets a sanitizer start its threads, then records the state. */
 void t_settle(void);
 void t_state_take(struct t_state *state);
-/* Says what is different, and returns how much is. */
+/* Reports each difference, and returns their number. */
 int t_state_compare(const struct t_state *before);
 
 /* Notes each thread of a process: name, state, system call. */
@@ -31,8 +31,8 @@ void t_read_task(pid_t pid, pid_t tid, const char *file, char *text, size_t size
 /* main(), for sanity.c. */
 int t_main(int argc, char **argv);
 
-/* More seconds than these are over, or on a machine that is busy with other work as many times more as that slows it down, up to
- * ten times. */
+/* Have more than these seconds passed? On a machine that is busy with other work the limit is longer, by the factor by
+ * which it is slowed down, up to ten. */
 int t_is_over(int64_t begin, double seconds);
 
 void t_say(const char *format, va_list arguments) __attribute__((format(printf, 1, 0)));

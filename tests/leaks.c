@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a test must leave as it was: descriptors, threads, child processes, signals. */
+/* The state that a test must leave unchanged: descriptors, threads, child processes, signals. */
 #include "harness_internal.h"
 
 #include <dirent.h>
@@ -64,7 +64,7 @@ static void *nothing(void *argument)
     return argument;
 }
 
-/* ThreadSanitizer starts a thread of its own with the first one. */
+/* ThreadSanitizer starts a thread together with the first one. */
 void t_settle(void)
 {
     struct t_thread first;
@@ -118,9 +118,9 @@ void t_describe_threads(pid_t pid)
     each_number(folder, describe_thread, &pid);
 }
 
-/* ---- the comparison, one kind at a time ------------------------------------------------------------ */
+/* ---- comparison of each kind ------------------------------------------------------------------------------------- */
 
-/* The library's own may stay: its ticker, and workers that are parked for the next branch. */
+/* The library's threads may stay: its ticker, and workers that are parked for the next branch. */
 static int leaked_threads(const struct t_state *before, const struct t_state *now, int say)
 {
     int count = 0;
@@ -205,8 +205,7 @@ static int wake_signal_spoilt(void)
 int t_state_compare(const struct t_state *before)
 {
     static struct t_state now; /* large, and used by one thread at the end */
-    /* A joined thread is in /proc for a moment longer: the kernel takes its entry away after it has said that it
-     * ended. */
+    /* A joined thread stays in /proc for a moment: the kernel removes its entry after it has reported its end. */
     int64_t end = t_now() + (int64_t)(1e9 * t_scale());
     t_state_take(&now);
     while ((leaked_threads(before, &now, 0) || leaked_descriptors(before, &now, 0)) && t_now() < end) {

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The harness itself is tested. Each bad test is run by a harness inside a test, and must be reported
- * as failed, for its own reason.
- */
+/* Tests of the harness. A harness inside a test runs each bad test, which must be reported as failed, for the right
+ * reason. */
 #include "harness_internal.h"
 
 #include <fcntl.h>
@@ -129,12 +127,12 @@ TEST(bad_block)
     t_until_blocked(t_tid() + 1000000);
 }
 
-/* ---- what the harness must say about them ----------------------------------------------------------- */
+/* ---- the harness's reports about them ---------------------------------------------------------------------------- */
 
 static void run_inner(void *name)
 {
     char *argv[] = {(char *)"sanity", name, NULL};
-    setenv("T_SCALE", "0.2", 1); /* so that the leaks are not waited for so long */
+    setenv("T_SCALE", "0.2", 1); /* so that the waits for leaks are shorter */
     exit(t_main(2, argv));
 }
 
@@ -161,7 +159,7 @@ TEST(checks_are_caught)
 
 TEST(crashes_are_caught)
 {
-    if (!T_ASAN && !T_TSAN) { /* they take these signals, and exit */
+    if (!T_ASAN && !T_TSAN) { /* these sanitizers handle the signals, and exit */
         must_fail("bad_crash", "killed by signal 11");
         must_fail("bad_abort", "killed by signal 6");
     }
@@ -193,7 +191,7 @@ TEST(misused_tools_are_caught)
     must_fail("bad_block", "has ended instead of blocking");
 }
 
-/* ---- the tools themselves ------------------------------------------------------------------------------ */
+/* ---- the tools --------------------------------------------------------------------------------------------------- */
 
 static void *read_one(void *fd)
 {
@@ -232,7 +230,7 @@ static void *odd_turns(void *argument)
     return NULL;
 }
 
-TEST(turns_are_kept)
+TEST(threads_take_turns_in_order)
 {
     struct order order = {{0, 0}, {0}, 0};
     struct t_thread odd;
@@ -258,13 +256,13 @@ static void exit_with(void *status)
     exit((int)(intptr_t)status);
 }
 
-TEST(a_process_is_run)
+TEST(t_run_status_returns_the_wait_status)
 {
     CHECK_EXITED(t_run_status(exit_with, (void *)7), 7);
     CHECK_KILLED(t_run_status(kill_oneself, (void *)(intptr_t)SIGTERM), SIGTERM);
 }
 
-/* A race there was: two threads wrote at the same position, and one line was missing. */
+/* Fixed race: two threads wrote at the same position, and one line was lost. */
 static void write_at_one_position(void *unused)
 {
     (void)unused;

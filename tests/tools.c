@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The tools of a test: checks, threads in order, processes, chance. */
+/* The tools of a test: checks, ordering of threads, processes, random numbers. */
 #include "harness_internal.h"
 
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 #define T_LOSS_DEFAULT 10000
 #endif
 
-/* ---- checks ---------------------------------------------------------------------------------------- */
+/* ---- checks ------------------------------------------------------------------------------------------------------ */
 
 void t_check_eq(const char *file, int line, const char *a_text, long long a, const char *b_text, long long b)
 {
@@ -51,7 +51,7 @@ void t_check_status(const char *file, int line, int status, int killed, int numb
     t_fail(file, line, "process not %s %d, but exited with %d", wanted, number, WEXITSTATUS(status));
 }
 
-/* ---- threads --------------------------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 pid_t t_tid(void)
 {
@@ -69,7 +69,7 @@ static void futex_wake(uint32_t *word)
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
-/* The thread's own: the caller's frame may be left as soon as t_spawn() has returned. */
+/* Belongs to the thread: the caller may leave its frame as soon as t_spawn() has returned. */
 struct start {
     void *(*function)(void *);
     void *argument;
@@ -116,9 +116,9 @@ void *t_join(struct t_thread *thread)
     return result;
 }
 
-/* ---- until ----------------------------------------------------------------------------------------- */
+/* ---- until ------------------------------------------------------------------------------------------------------- */
 
-/* For how many times as long as alone a thread runs on this machine, by the mean load of the last minute. */
+/* How many times longer a thread takes on this machine than on an idle one, by the mean load of the last minute. */
 static double slowdown(void)
 {
     enum { MOST = 10 };
@@ -151,7 +151,7 @@ void t_until_again(int64_t begin, const char *file, int line, const char *text)
     nanosleep(&(struct timespec){0, 50000}, NULL);
 }
 
-/* How a thread looks: its state, its system call with arguments, how often it has slept. */
+/* A snapshot of a thread: its state, its system call with arguments, how often it has slept. */
 struct look {
     char state;
     char call[200];
@@ -170,14 +170,14 @@ static void look_at(pid_t tid, struct look *look)
     look->switches = line ? strtol(line + 25, NULL, 10) : -1;
 }
 
-/* Some containers hide the file `syscall`: then the state and the count have to do. */
+/* Some containers hide the file `syscall`: then only the state and the count are compared. */
 static int looks_blocked(const struct look *look)
 {
     return look->state == 'S' && (!look->call[0] || (look->call[0] >= '0' && look->call[0] <= '9'));
 }
 
-/* Long enough for a thread that only waits for a lock of an emulator's to go on, whose owner has just lost its
- * processor: at T_SCALE=5 5 ms. */
+/* Long enough for a thread that only waits for an emulator's lock, whose owner has just lost its processor, to
+ * continue: 5 ms at T_SCALE=5. */
 static long between_looks(void)
 {
     double scale = t_scale() < 7 ? t_scale() : 7;
@@ -202,7 +202,7 @@ void t_until_blocked(pid_t tid)
              strcmp(first.call, second.call) != 0);
 }
 
-/* ---- gate and sequencer ----------------------------------------------------------------------------- */
+/* ---- gate and sequencer ------------------------------------------------------------------------------------------ */
 
 void t_gate_open(struct t_gate *gate)
 {
@@ -246,7 +246,7 @@ void t_turn(struct t_sequence *sequence, uint32_t number)
         t_fail(__FILE__, __LINE__, "turn %u was taken twice", number);
 }
 
-/* ---- processes --------------------------------------------------------------------------------------- */
+/* ---- processes --------------------------------------------------------------------------------------------------- */
 
 static int run(void (*function)(void *), void *argument, int output)
 {
@@ -275,8 +275,8 @@ int t_run_status(void (*function)(void *), void *argument)
     return run(function, argument, -1);
 }
 
-/* Each write appends. The kernel does not lock the position of such a file: of two threads that write at the same time one would
- * overwrite the other's line. */
+/* Each write appends. The kernel does not lock the position of such a file: if two threads wrote at the same time, one
+ * would overwrite the other's line. */
 int t_run_output(void (*function)(void *), void *argument, char *text, size_t size)
 {
     int output = (int)syscall(SYS_memfd_create, "output", 0);
@@ -289,7 +289,7 @@ int t_run_output(void (*function)(void *), void *argument, char *text, size_t si
     return status;
 }
 
-/* ---- chance and time ----------------------------------------------------------------------------------- */
+/* ---- random numbers and time ------------------------------------------------------------------------------------- */
 
 double t_scale(void)
 {
@@ -327,11 +327,11 @@ uint64_t t_random(uint64_t *state)
     return *state = x;
 }
 
-/* ---- nothing happens ------------------------------------------------------------------------------ */
+/* ---- nothing happens --------------------------------------------------------------------------------------------- */
 
 static int silent = -1;
 
-/* Before any test, which would be found to leak it. */
+/* Opened before any test, which would otherwise be reported to leak it. */
 __attribute__((constructor)) static void make_silent(void)
 {
     int fds[2];
