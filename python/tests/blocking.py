@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-Calls that block, and what an interrupt makes of them. A case belongs to a row of calls.txt. It is a generator function that yields
+Calls that block, and how an interrupt ends them. A case belongs to a row of calls.txt. It is a generator function that yields
 one Call:
 
     cases = blocking.Cases(__name__)
@@ -12,12 +12,12 @@ one Call:
 
 Each becomes four tests (`generate()`):
 
-    interrupt   a bough.Thread: the call ends with ThreadExit; the thread clears that, calls again, and gets what it would have got
-    child       the same in a child of a branch
-    raise_exc   the same with an exception of the test's, in a thread that did not ask for more than that
-    as_ever     a thread that did not opt in is interrupted, and gets what it would have got, the first time
+    interrupt   a bough.Thread: the call ends with ThreadExit; the thread clears it, calls again, and gets the usual result
+    child       as above, in a child of a branch
+    raise_exc   as above, with an exception of the test, in a thread that has not opted in
+    as_ever     a thread that has not opted in is interrupted, and its first call returns the usual result
 
-A row that limits.txt names has one test, `limit`: the interrupt does not end the call, and comes after it.
+A row that limits.txt names has one test, `limit`: the interrupt does not end the call, and is delivered after it.
 """
 import contextlib
 import os
@@ -33,13 +33,13 @@ import bough
 import enumeration
 
 SCALE = float(os.environ.get("T_SCALE", 1))
-ENOUGH = 20 * SCALE  # seconds in which anything that happens has happened
-A_WHILE = 0.15 * SCALE  # in which what must not happen would have happened
+ENOUGH = 20 * SCALE  # seconds in which an expected event has certainly happened
+A_WHILE = 0.15 * SCALE  # in which an event that must not happen would have happened
 WAYS = ("interrupt", "child", "raise_exc")
 
 
 class Ours(BaseException):
-    """Posted by raise_exc(). No Exception: logging reports one, and goes on."""
+    """Posted by raise_exc(). Not an Exception, because logging reports an Exception and continues."""
 
 
 class Call:
@@ -64,7 +64,7 @@ class Call:
 
 
 def switches(tid):
-    """How often a thread has gone to sleep; None if it is not asleep, or has ended."""
+    """The number of times that a thread has gone to sleep; None if it is not asleep, or has ended."""
     try:
         state = Path(f"/proc/self/task/{tid}/stat").read_text().rpartition(")")[2].split()[0]
         status = Path(f"/proc/self/task/{tid}/status").read_text()
@@ -74,7 +74,7 @@ def switches(tid):
 
 
 def until_blocked(thread, looks=4, pause=0.003):
-    """Until it sleeps, and not for the interpreter's lock, for which it would wake up every 5 ms."""
+    """Waits until the thread sleeps, but not for the GIL, for which it would wake up every 5 ms."""
     end, same, before = time.monotonic() + ENOUGH, 0, None
     while same < looks and thread.is_alive():
         now = switches(thread.native_id)
@@ -133,7 +133,7 @@ class Worker:
             self.ended = True
 
     def call(self):
-        """Whether it has returned."""
+        """Has the call returned?"""
         try:
             result = self.case.call()
         except BaseException as error:
@@ -156,7 +156,7 @@ class Worker:
             raise AssertionError(f"the call does not block: {self.events.get()[:2]}")
 
     def event(self, what):
-        """The next, which has to be of this sort."""
+        """The next event, which has to be of this kind."""
         try:
             kind, value, when = self.events.get(timeout=ENOUGH)
         except queue.Empty:
@@ -166,7 +166,7 @@ class Worker:
         return value, when
 
     def post(self):
-        """What comes out of the call, as a test of it."""
+        """Checks what the call raises or returns."""
         self.posts += 1
         if self.way == "raise_exc":
             exc = Ours("posted")
@@ -188,7 +188,7 @@ class Worker:
         return (when - begin) / 1000
 
     def finish(self):
-        """The call is released, and ends as it would have."""
+        """Releases the call, which ends as without an interrupt."""
         self.until_blocked()
         self.case.release()
         self.case.check(self.event("returned")[0])
@@ -212,7 +212,7 @@ def as_ever(make, way="as_ever"):
     with contextlib.contextmanager(make)() as case, Worker(case, way) as worker:
         worker.until_blocked()
         worker.target.interrupt("enough")
-        worker.until_blocked()  # again, if it was woken: a signal to pause() must not come before it
+        worker.until_blocked()  # again, if the thread was woken: a signal to pause() must not come before the call
         case.release()
         case.check(worker.event("returned")[0])
 
@@ -234,7 +234,7 @@ def limit(make):
 
 
 def begin():
-    """What stays for good is there before a test counts: the async thread's descriptor, opened for the first raise_exc()."""
+    """Opens what stays open before a test counts: the async thread's descriptor, opened for the first raise_exc()."""
     worker = bough.Thread(target=time.sleep, args=(3600,))
     worker.start()
     worker.terminate()
@@ -274,7 +274,7 @@ class Cases(list):
         return add
 
     def receiving(self, socket, pair):
-        """What waits for data, by pair(timeout=...): a context of both ends, the first of which has the timeout."""
+        """Cases of a call that waits for data. pair(timeout=...): a context of both ends, the first of which has the timeout."""
 
         @self.case(f"{socket}.recv()", "no data")
         def _():

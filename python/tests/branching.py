@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What children of branches do in tests, and how they are put in order."""
+"""Functions for children of branches, and tools that order them."""
 import os
 import threading
 import time
@@ -19,7 +19,7 @@ def sleeps(tid):
 
 
 def until_blocked(tid):
-    """Asleep at several looks: not for the interpreter's lock alone."""
+    """Waits until the thread is asleep at several checks, so that it does not wait for the GIL."""
     for _ in range(4):
         until(lambda: sleeps(tid), "a blocked thread")
         time.sleep(0.006)
@@ -31,7 +31,7 @@ def block():
 
 
 def block_and(event):
-    """Says when it begins, and how it ends."""
+    """A child that records its start and its end."""
     event.began = True
     try:
         block()
@@ -41,7 +41,7 @@ def block_and(event):
 
 
 class Place:
-    """What a child tells."""
+    """The events that a child records."""
 
     began, error = False, None
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A client library's errors, client.c's: what a function in a child ends by, which is interrupted while it blocks in the client's call."""
+"""Errors of a client library, client.c: a function in a child is interrupted while it blocks in the client's call, and
+ends by such an error."""
 import socket
 import threading
 import unittest
@@ -23,7 +24,7 @@ class Causes(unittest.TestCase):
         self.fd, self.ready, self.tids = self.silent.fileno(), self.talking.fileno(), []
 
     def noted(self, function, *args):
-        """The function, which says when it begins: for until_blocked()."""
+        """Runs the function, and records its start for until_blocked()."""
         def run(*more):
             self.tids.append(threading.get_native_id())
             return function(*args, *more)
@@ -43,7 +44,7 @@ class Causes(unittest.TestCase):
         thread.start()
 
     def child(self, function, *args):
-        """Interrupted once it blocks. The error with which it has failed stays readable."""
+        """Interrupts the child when it blocks. The error with which it has failed stays readable."""
         with branch(supervisor=True) as b:
             child = b.add(self.noted(function, *args))
             self.until_blocked()

@@ -25,7 +25,7 @@ def pipe():
 
 
 def fill(fd):
-    """Until nothing goes in. Returns how many bytes went."""
+    """Writes until the channel is full. Returns the number of bytes."""
     os.set_blocking(fd, False)
     count = 0
     try:
@@ -73,7 +73,7 @@ def fifo():
 
 @contextmanager
 def locked_by_a_process(name):
-    """A record's lock belongs to a process: to another one than this. Yields what gives it back."""
+    """Another process holds a record lock, which belongs to a process. Yields a function that releases it."""
     r, w = os.pipe()
     done, ready = os.pipe()
     child = os.fork()
@@ -222,7 +222,7 @@ def listening():
 
 @contextmanager
 def full_server():
-    """Its backlog is full: who connects waits. On a Unix socket, that waits for good."""
+    """A server whose backlog is full, so that connect() waits; on a Unix socket it waits indefinitely."""
     with path() as name, ExitStack() as stack:
         server = stack.enter_context(socket.socket(socket.AF_UNIX))
         server.bind(name)

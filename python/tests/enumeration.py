@@ -20,7 +20,7 @@ class Row(NamedTuple):
         return self.call, self.what
 
     def is_here(self):
-        """Whether this interpreter has the call. A newer one than those named is taken for the last."""
+        """Does this interpreter have the call? A newer interpreter than those listed is treated as the last of them."""
         return VERSIONS[min(sys.version_info.minor - 11, len(VERSIONS) - 1)] in self.versions
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The Python code of docs/python.md, as one module. A block that imports a client that is not installed is left out."""
+"""The Python code of docs/python.md, as one module. A block that imports a client that is not installed is skipped."""
 import re
 import types
 from pathlib import Path
@@ -21,7 +21,7 @@ def load():
         lines_before = TEXT[: TEXT.index(block)].count("\n")
         try:
             exec(compile("\n" * lines_before + block, ROOT / "docs/python.md", "exec"), vars(guide))
-        except ImportError:  # not there, or another interpreter's
+        except ImportError:  # not installed, or built for another interpreter
             if not any(lack_of(client) for client in CLIENTS if f"import {client}\n" in block):
                 raise
     return guide

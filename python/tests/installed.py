@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Which packages there are for this interpreter.
+"""The packages that are installed for this interpreter.
 
-A package that is found may be another interpreter's: Debian keeps all in one folder, and only some have extension modules for
-each version. So it is imported, in a process of its own.
+A package that is found may be built for another interpreter: Debian keeps all packages in one folder, and only some have
+extension modules for each version. So the package is imported, in a separate process.
 """
 import functools
 import importlib.util
@@ -13,7 +13,7 @@ import unittest
 
 @functools.cache
 def lack_of(name):
-    """Why a package can't be used; None if it can be."""
+    """The reason why a package can't be used, or None."""
     if importlib.util.find_spec(name) is None:
         return f"no package {name} for this interpreter"
     run = subprocess.run([sys.executable, "-c", f"import {name}"], capture_output=True, text=True)

@@ -27,7 +27,7 @@ def begins():
 
 
 def begun():
-    """For a way to replace: the library is imported, and the loop runs."""
+    """Replaced in one way: called when the library is imported and the loop runs."""
 
 
 class Posted(Exception):
@@ -135,7 +135,7 @@ def run_trio(seconds):
 
 
 def run_trio_with_a_thread(seconds):
-    """Which trio waits for, although the task that waits for it is cancelled."""
+    """trio waits for this call, although the task that waits for it is cancelled."""
     import trio
 
     async def main():
@@ -276,7 +276,7 @@ def run_eventlet(seconds):
 
 
 def until_blocked(run):
-    """The loop waits, at several looks: not for the interpreter's lock alone. A busy one has begun."""
+    """Waits until the loop waits at several checks, so not for the GIL; or until a busy loop has begun."""
     waiting.wait()
     looks = 0
     while looks < 4 and "busy" not in run.__name__:

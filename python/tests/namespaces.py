@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A network and a name server of the calling process's own, which needs root."""
+"""A separate network and name server for the calling process. Needs root."""
 import ctypes
 import fcntl
 import os
@@ -14,7 +14,7 @@ FILES = {"resolv.conf": "nameserver 127.0.0.1\noptions timeout:30 attempts:5\n",
 
 
 def enter():
-    """For good, with the calling thread and those that it starts. Returns whether that could be done."""
+    """Moves the calling thread, and threads that it starts later, permanently. Returns whether that succeeded."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(NEWNS | NEWNET) != 0 or libc.mount(b"", b"/", b"", REC | PRIVATE, None) != 0:
         return False
@@ -30,7 +30,7 @@ def enter():
 
 
 class NameServer:
-    """Says nothing, until it is told to say that there is no such name."""
+    """Does not answer until the test lets it answer that there is no such name."""
 
     def __init__(self):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

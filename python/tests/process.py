@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A Python process of its own, with the package that is tested.
+"""A separate Python process, with the package that is tested.
 
-A signal is sent to one whose main thread is in its call already (`until_in()`): one that comes when the interpreter has looked
-for signals for the last time before the call is seen when the call ends, in CPython as it is.
+A signal is sent when the process's main thread is already in its call (`until_in()`): if it came after the interpreter's last
+check for signals before the call, CPython would handle it only when the call ends.
 """
 import os
 import platform
@@ -27,8 +27,9 @@ NUMBERS = {
     "clock_nanosleep": {"x86_64": "230", "aarch64": "115"},
 }
 
-# A debug build has more warnings on by default. The last filter counts first; but a -W whose text is here already is left out, and
-# one of these would count instead. So they end in a line number, which no -W in the tests does.
+# A debug build enables more warnings by default. The last filter counts first; but a -W that equals a filter here would
+# be dropped, and the filter here would count instead. So these filters end in a line number, which no -W in the tests
+# has.
 AS_RELEASED = ",".join(
     [f"ignore::{category}Warning::0" for category in ("Deprecation", "PendingDeprecation", "Import", "Resource")]
     + ["default::DeprecationWarning:__main__:0"]
@@ -36,7 +37,7 @@ AS_RELEASED = ",".join(
 
 
 class Process:
-    """Its lines are awaited, signals sent, its end told: `status` as subprocess has it, `out` and `err`."""
+    """Waits for the process's lines, sends signals, and reports its end: `status` as in subprocess, `out` and `err`."""
 
     def __init__(self, *arguments, env=None, path=(), stdin=subprocess.DEVNULL):
         paths = os.pathsep.join([*map(str, path), str(BUILD)])
@@ -68,7 +69,7 @@ class Process:
                 pipe.close()
 
     def until(self, pattern):
-        """Reads on until the output so far has this in it; returns the match."""
+        """Reads until the output contains this pattern; returns the match."""
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ)
             end = time.monotonic() + LIMIT
@@ -81,7 +82,7 @@ class Process:
         return found
 
     def until_in(self, call, main=False, threads=1):
-        """Until main, or so many of its threads, are in this call, and were so a moment ago."""
+        """Waits until main, or so many threads, are in this call at two checks in a row."""
         number, seen = NUMBERS[call][platform.machine()], 0
         end = time.monotonic() + LIMIT
         while seen < 2:
@@ -92,7 +93,7 @@ class Process:
             time.sleep(0.01)
 
     def until_taken(self, signo):
-        """Until one that was sent is not pending any more: its handler has begun."""
+        """Waits until a signal that was sent is no longer pending: its handler has begun."""
         end = time.monotonic() + LIMIT
         while self.process.poll() is None and self.pending() >> (signo - 1) & 1:
             if time.monotonic() > end:
@@ -103,7 +104,7 @@ class Process:
         try:
             status = Path(f"/proc/{self.process.pid}/status").read_text()
         except OSError:
-            return 0  # it has ended
+            return 0  # the thread or process has ended
         return int(re.search(r"^ShdPnd:\s*(\w+)", status, re.M).group(1), 16)
 
     def calls(self, thread="*"):
@@ -113,7 +114,7 @@ class Process:
             try:
                 found.append((task / "syscall").read_text().split()[0])
             except OSError:
-                pass  # it has ended
+                pass  # the thread or process has ended
         return found
 
     def send(self, signo):

@@ -4,9 +4,8 @@ run.py FILE [NAME...]: runs the unittest tests of a file, or those of these name
 
 A test has a time limit (`limit`, in seconds, of the method, class or module; T_SCALE stretches it): past it, the stacks
 of all threads are printed and the process ends. A test that leaves a thread, a descriptor, a child process or a blocked
-signal behind has failed. What stays on purpose (a descriptor that is opened once), or is closed later by the code that has
-opened it before the test, is named by `stays`, a tuple of patterns for the descriptor's target or the thread's name, in the
-same places.
+signal behind has failed. `stays` lists what may stay (a descriptor that is opened once, or that the code that has opened it
+before the test closes later): a tuple of patterns for the descriptor's target or the thread's name, in the same places.
 """
 import faulthandler
 import fnmatch
@@ -23,8 +22,9 @@ from pathlib import Path
 
 LIMIT = 60
 SCALE = float(os.environ.get("T_SCALE", 1))
-SETTLE = 2.0  # seconds that what ends by itself has: a joined thread is in /proc for a moment longer
-# Kept for next time: the library's own threads and files; libffi's own file, where it maps its trampolines from that.
+SETTLE = 2.0  # seconds in which leftovers may end by themselves: a joined thread stays in /proc for a moment
+# Kept for later use: the library's threads and files; libffi's file, from which it maps its trampolines on some
+# systems.
 OURS = ("bough*", "*/libffi.so*")
 
 
@@ -41,7 +41,7 @@ def setting(test, name, default):
 
 
 def targets():
-    """What each open descriptor is, by number. The one that lists them is closed by then."""
+    """The target of each open descriptor, by number. The descriptor that lists them is closed by then."""
     found = {}
     for fd in os.listdir("/proc/self/fd"):
         try:
@@ -52,7 +52,7 @@ def targets():
 
 
 def tasks():
-    """The name of each of the kernel's threads: those that Python knows nothing of are among them."""
+    """The name of each thread that the kernel lists, including threads that Python does not know."""
     found = {}
     for tid in os.listdir("/proc/self/task"):
         try:
@@ -79,7 +79,7 @@ def blocked_signals():
 
 
 class State:
-    """What there is of each kind, and what has been added since."""
+    """The threads, descriptors, child processes and blocked signals of a moment, and those that were added since."""
 
     def __init__(self):
         self.before = self.now()
@@ -121,7 +121,7 @@ def comment(text):
 
 
 class Tap(unittest.TestResult):
-    """One line a test; what made it fail after it, as comments."""
+    """One line for each test, followed by the reasons of a failure as comments."""
 
     def __init__(self):
         super().__init__()
@@ -136,7 +136,7 @@ class Tap(unittest.TestResult):
     def stopTest(self, test):
         if not self.running:
             return
-        faulthandler.cancel_dump_traceback_later()  # first: it is a thread itself
+        faulthandler.cancel_dump_traceback_later()  # first, because it is a thread itself
         leaks = self.state.leaks((*OURS, *setting(test, "stays", ())))
         self.say(title(test), self.faults + leaks, self.reason)
         self.running = False
@@ -178,7 +178,7 @@ class Tap(unittest.TestResult):
 
 
 def load(path, names):
-    """The module is in sys.modules under its file's name, beside which it finds its own helpers."""
+    """Loads the module under its file's name, so that it finds its helpers in the same folder."""
     sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
@@ -188,7 +188,8 @@ def load(path, names):
 
 
 def take_signals():
-    """In the background of a shell, or under nohup, some are ignored, and would stay so in every process that a test starts."""
+    """Resets signals that are ignored in the background of a shell or under nohup: each process that a test starts would inherit
+that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for signo in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(signo, signal.SIG_DFL)

@@ -21,7 +21,7 @@ class _Filter(ctypes.Structure):
 
 
 def _listener():
-    """Of the calling thread, for good."""
+    """Installs the filter in the calling thread, permanently."""
     code = [(0x20, 0, 0, 0), (0x15, 0, 1, REPORTED), (0x06, 0, 0, 0x7FC00000), (0x06, 0, 0, 0x7FFF0000)]
     lines = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in code))
     filter = _Filter(len(code), ctypes.addressof(lines))
@@ -32,7 +32,7 @@ def _listener():
 
 @contextmanager
 def seccomp_listener():
-    """Yields the listener and what has a call reported to it."""
+    """Yields the listener and a function whose call is reported to it."""
     listener, ready, go_on = -1, threading.Event(), threading.Event()
 
     def supervised():

@@ -14,7 +14,7 @@ WAIT = "import json, os, sys; print(json.dumps(dict(os.environ)), flush=True); s
 
 @contextlib.contextmanager
 def server(name):
-    """Runs it. Its settings, as the environment of a program beside it has them. Skips the test if it is not installed."""
+    """Runs the server. Returns its settings, as the environment of a client program. Skips the test if it is not installed."""
     if not WITH_SERVERS.exists():
         raise unittest.SkipTest("tests/clients is not here")
     command = [sys.executable, WITH_SERVERS, name, sys.executable, "-c", WAIT]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from process import Process
 
-# A worker that ends when it is interrupted, and says by what; main does what a test says.
+# A worker that ends when it is interrupted, and prints the reason; main runs the code of a test.
 PROGRAM = """
 import ctypes, os, signal, sys, threading, time
 import bough
@@ -20,7 +20,7 @@ def body():
     try:
         time.sleep(3600)
     except bough.ThreadExit as exit:
-        with bough.critical_section():  # there may be another reason by now, which would cut the write
+        with bough.critical_section():  # there may be another reason by now, which would interrupt the write
             say(f"worker: {exit.record.kind} {exit.record.signo}")
 
 def work(target=body, cls=bough.Thread):
@@ -34,7 +34,7 @@ def ready():
 """
 
 
-AFTER_ONE_EVENT = 0.4  # seconds: what comes within 250 ms is one event
+AFTER_ONE_EVENT = 0.4  # seconds: signals within 250 ms are one event
 
 
 def program(main, before=""):
@@ -42,7 +42,7 @@ def program(main, before=""):
 
 
 def until_it_computes(pid):
-    """Its main thread has used a third of a second: it is in the long computation, not on its way to it."""
+    """Waits until its main thread has used a third of a second, so that it has reached the long computation."""
     used, first = 0, None
     while first is None or used - first < os.sysconf("SC_CLK_TCK") // 3:
         used = int(Path(f"/proc/{pid}/task/{pid}/stat").read_text().rpartition(")")[2].split()[11])
@@ -52,7 +52,7 @@ def until_it_computes(pid):
 
 class Case(unittest.TestCase):
     def told(self, main, signo=None, *, at="clock_nanosleep", status, says=(), before="", **keywords):
-        """Sends it when main is in this call; None: in none."""
+        """Sends the signal when main is in this call; None: in no call."""
         with Process(*program(main, before), **keywords) as process:
             if signo:
                 process.until("ready")

@@ -250,7 +250,7 @@ class Run:
         return AsyncManager
 
     def broken(self, lines=()):
-        """What an exception has skipped, as text; '' if nothing. `lines`: of the program, where it came in."""
+        """The statements that an exception has skipped, as text; '' if none. `lines`: of the program, where the exception was raised."""
         entered, left = collections.Counter(self.entered), collections.Counter(self.left)
         wrong = [f"{number} was not left" for number in entered if entered[number] > left[number]]
         wrong += [f"lock {number} is held" for number, lock in self.locks.items() if lock.locked()]

@@ -6,7 +6,7 @@
                                               (test_blocking_FAMILY.py)
     table.py write FILE...                    makes the tables of the figures of several interpreters, into docs/blocking.md
 
-Each row is measured in a process of its own, forked from one that has imported the tests. The package is found as by the tests:
+Each row is measured in a separate process, forked from one that has imported the tests. The package is found as by the tests:
 PYTHONPATH names the build folder and its folder of tests.
 """
 import contextlib
@@ -58,7 +58,7 @@ def system_call(tid):
 
 
 def series(blocking, make, way, count, found):
-    """Interrupts the call so often, each time when it is blocked; then it is released, and has to return what it would have."""
+    """Interrupts the call `count` times while it is blocked; then it is released, and has to return the usual result."""
     done = 0
     while done < count:
         with contextlib.contextmanager(make)() as case, blocking.Worker(case, way) as worker:
@@ -113,7 +113,7 @@ def in_a_process(function, limit=LIMIT):
 
 
 def ended(pid, late):
-    """The exit code. What still runs is killed, with its own processes."""
+    """The exit code. A process that still runs is killed, with its child processes."""
     status = None if late else os.waitpid(pid, 0)[1]
     for kill in (os.killpg, os.kill):
         with contextlib.suppress(ProcessLookupError):
@@ -122,14 +122,14 @@ def ended(pid, late):
 
 
 def machine():
-    """The processor, how many there are, and how many threads wanted one just before."""
+    """The processor, the number of processors, and the load average just before."""
     model = re.search(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(), re.M)
     name = model.group(1) if model else platform.machine()
     return f"{name}, {os.cpu_count()} of them; load average {os.getloadavg()[0]:.1f}"
 
 
 def become_urgent():
-    """Other work on the machine does not count then. Returns whether that could be done."""
+    """Runs at real-time priority, so that other work on the machine does not count. Returns whether that succeeded."""
     try:
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     except PermissionError:
@@ -150,7 +150,7 @@ def more(count, file, *families):
 
 
 def measured_modules(run, file, names, done):
-    """Each in a process of its own, of which nothing stays: names for instance live in a network of their own."""
+    """Measures each module in a separate process, which leaves nothing behind: names, for instance, live in a separate network."""
     where, urgent = machine(), become_urgent()
     limits = enumeration.limits(enumeration.read())
     for name in names:
@@ -192,7 +192,7 @@ def short(version):
 
 
 def cell(row, limit, version, found):
-    """The figures, or why there are none."""
+    """The figures, or the reason why there are none."""
     if version not in row.versions:
         return "not there"
     if limit and version in limit.versions:
@@ -222,12 +222,12 @@ def cells_of(lines):
 
 
 def median(cell):
-    """0 if it is none of a call that was interrupted."""
+    """The median of a cell; 0 if the call was not interrupted."""
     return int(cell.split(",")[0]) if cell[0].isdigit() else 0
 
 
 def summary(head, rows, counts):
-    """How many there are of each sort, for each interpreter of the table's head: made of the table's cells."""
+    """The number of calls of each kind, for each interpreter of the table's head, counted from the table's cells."""
     yield "| CPython | calls | interrupted | limits | interrupts of each | median of the medians | medians above 200 |"
     yield "|---|---|---|---|---|---|---|"
     versions = head.strip("| ").split(" | ")[4:]
@@ -284,12 +284,12 @@ def with_part(text, name, lines):
 
 
 def digest(text):
-    """Of what was measured: nobody edits that by hand."""
+    """A digest of the measured parts, which must not be edited by hand."""
     return hashlib.sha256("\n".join(part(text, "machine") + part(text, "table")).encode()).hexdigest()
 
 
 def follow(text, counts):
-    """The document with what follows from its table and the lists."""
+    """The document with the parts that are made from its table and the lists."""
     head, _, *lines = part(text, "table")
     rows = cells_of(lines)
     text = with_part(text, "summary", summary(head, rows, counts))

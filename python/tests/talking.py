@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Servers that say nothing before they are told to, for the clients of the standard library."""
+"""Servers that answer only when the test lets them, for the clients of the standard library."""
 import contextlib
 import socket
 import threading
@@ -9,7 +9,7 @@ from channels import listening
 
 @contextlib.contextmanager
 def serving(handle):
-    """handle(connection, said) serves each connection; `said` is an event. Yields the port, and what sets the event."""
+    """handle(connection, said) serves each connection; `said` is an event. Yields the port, and a function that sets the event."""
     said, stop = threading.Event(), threading.Event()
 
     def serve(client):
@@ -81,7 +81,7 @@ def answer(at_once, later):
 
 
 def nothing(client, said):
-    """It takes nothing, until it is told; then it takes all."""
+    """Reads nothing until the event is set; then reads everything."""
     said.wait()
     while client.recv(1 << 20):
         pass
@@ -92,7 +92,7 @@ def close(client, said):
 
 
 def read_all_then(reply):
-    """It takes nothing, until it is told; then it answers."""
+    """Reads nothing until the event is set; then answers."""
 
     def handle(client, said):
         said.wait()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Rule 22: the standard library is told of an interrupt once and then left alone for the grace, so that its own cleaning up
-works; who asks is told the truth all the time."""
+"""Rule 22: one call of the standard library fails because of an interrupt; then its calls are not interrupted for the grace
+period, so that its cleanup works. Queries report the interrupt all the time."""
 import os
 import socket
 import subprocess
@@ -15,7 +15,7 @@ from bough import _bough
 
 
 def participant(function):
-    """Runs `function` in a thread that takes part. Returns it, blocked."""
+    """Runs `function` in a thread that has opted in. Returns the blocked thread."""
     thread = bough.Thread(target=function, daemon=True)
     thread.enable_io_interrupt = True
     thread.start()
@@ -33,7 +33,7 @@ class Once(unittest.TestCase):
         self.assertFalse(thread.is_alive())
 
     def test_cleanup_waits(self):
-        """what waits in a finally, right after the cut, waits as long as it has to"""
+        """a wait in a `finally`, right after the interrupted call, takes as long as it needs"""
         seen = []
 
         def body():
@@ -52,7 +52,7 @@ class Once(unittest.TestCase):
         self.interrupted(body)
         self.assertEqual(seen, [b"x", True])
 
-    def test_check_tells(self):
+    def test_check_interrupt_raises(self):
         """check_interrupt() raises each time"""
         seen = []
 
@@ -71,8 +71,8 @@ class Once(unittest.TestCase):
         self.interrupted(body)
         self.assertEqual(seen, ["enough"] * 4)
 
-    def test_told_again(self):
-        """when the grace is over"""
+    def test_interrupted_again(self):
+        """when the grace period is over"""
         seen = []
 
         def body():
@@ -103,7 +103,7 @@ class Once(unittest.TestCase):
         self.assertEqual(seen, ["enough"])
 
     def leave_with(self, *command, **options):
-        """Interrupts a `with Popen(...)` block. The process, and what the looks for its end found."""
+        """Interrupts a `with Popen(...)` block. Returns the process, and the results of the checks for its end."""
         process, looks = subprocess.Popen(command, **options), []
         original = process._try_wait
         process._try_wait = lambda flags: looks.append(original(flags)) or looks[-1]
@@ -117,13 +117,13 @@ class Once(unittest.TestCase):
         return process, looks
 
     def test_with_popen_waits_for_the_end(self):
-        """when its pipes are closed; by an event, not by look after look"""
+        """when its pipes are closed; by an event, not by polling"""
         end = "cat; for _ in 1 2 3 4 5 6 7 8 9 10; do /bin/true; done"
         process, looks = self.leave_with("sh", "-c", end, stdin=subprocess.PIPE)
         self.assertEqual((process.returncode, [pid for pid, _ in looks]), (0, [process.pid]))
 
     def test_with_popen_waits_a_while(self):
-        """as after a Ctrl-C: not without end"""
+        """as after a Ctrl-C: not indefinitely"""
         process, looks = self.leave_with("sleep", "3600")
         try:
             self.assertEqual((process.returncode, [pid for pid, _ in looks], process._sigint_wait_secs), (None, [0], 0))
@@ -144,7 +144,7 @@ class Once(unittest.TestCase):
         self.assertFalse(os.path.exists(seen[0]))
 
     def test_reacquired(self):
-        """a condition's lock is had again before the exception leaves wait(), however long that takes"""
+        """wait() holds the condition's lock again when it raises, however long that takes"""
         condition, owned = threading.Condition(threading.Lock()), []
 
         def body():
@@ -162,7 +162,7 @@ class Once(unittest.TestCase):
         self.assertEqual((owned, condition._is_owned()), ([True], False))
 
     def test_release_is_no_point(self):
-        """Semaphore.release() and its kin take a lock for a moment, and are not cut at it"""
+        """Semaphore.release() and similar methods take a lock for a moment, and are not interrupted at it"""
         semaphore, event, seen = threading.Semaphore(0), threading.Event(), []
 
         def body():
@@ -186,13 +186,14 @@ class Swallowed(unittest.TestCase):
     setUpClass = classmethod(lambda cls: blocking.begin())
 
     def test_later_error_stays(self):
-        """an OSError that comes later is what it is"""
+        """an OSError that comes later stays an OSError"""
         seen = []
         a, b = socket.socketpair()
 
         def body():
             with a:
-                # hasattr(), as C code may do, swallows nothing of ours: so by hand, as it is after a cut
+                # hasattr(), which C code may use, does not swallow the interrupt's exceptions: so the test sets the
+                # state after an interrupted call itself
                 _bough.pretend_cut()
                 try:
                     os.stat("/nowhere/at/all")

@@ -9,7 +9,7 @@ BEGIN = """
 import sys, threading, bough
 
 class Hook:
-    '''Lets the target end, and new entries be made where its own one was, while the async thread starts.'''
+    '''Lets the target end, and new entries take the place of its entry, while the async thread starts.'''
     def find_spec(self, name, path, target=None):
         if name == "bough._async_safe":
             go.set()
@@ -41,7 +41,7 @@ def late():
     while True:
         pass
 
-# Nothing of the thread that has ended is left: the next one is reached.
+# No state of the thread that has ended is left: the next thread is reached.
 begun.clear()
 seen = []
 def catching():
@@ -78,7 +78,7 @@ class First(unittest.TestCase):
         return process.out.splitlines()
 
     def test_of_a_thread(self):
-        """raise_exc() says that it has ended, and writes to no memory of its entry"""
+        """raise_exc() reports that the thread has ended, and does not write to the memory of its entry"""
         for cls in ("bough.Thread", "threading.Thread"):
             with self.subTest(cls):
                 self.assertEqual(self.outcome("bough.raise_exc(thread, Posted)", cls), ["the thread has ended", "then raised"])

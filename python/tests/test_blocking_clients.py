@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The standard library's clients of silent servers. Each call makes a connection of its own, which the interrupt closes."""
+"""The standard library's clients of silent servers. Each call makes a new connection, which the interrupt closes."""
 import ftplib
 import http.client
 import imaplib
@@ -299,7 +299,7 @@ def _():
             if os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 write(b"\n")
             os.wait()
-        subprocess._cleanup()  # which keeps what was not waited for, with its pipes
+        subprocess._cleanup()  # which keeps processes that were not waited for, with their pipes
 
 
 def pop(port, function):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""sqlite3: another's lock, user functions that block, backups."""
+"""sqlite3: locks of other connections, user functions that block, backups."""
 import importlib
 import sqlite3
 import threading
@@ -18,7 +18,7 @@ UPDATE = "update t set x = x + 1"
 
 @contextmanager
 def database():
-    bough.opt_in()  # a connection that is opened before has SQLite's own way to wait
+    bough.opt_in()  # a connection that was opened before would wait by SQLite's function
     with path() as name, closing(sqlite3.connect(name, isolation_level=None)) as connection:
         connection.execute("create table t(x)")
         connection.execute("insert into t values (1)")
@@ -29,7 +29,7 @@ def database():
 
 @contextmanager
 def locked(begin="begin exclusive"):
-    """Yields another connection than the one that has the lock, and what gives that back."""
+    """Another connection holds the lock. Yields a connection, and a function that releases the lock."""
     with database() as (name, owner):
         owner.execute(begin)
         with closing(sqlite3.connect(name, timeout=3600, check_same_thread=False)) as connection:
@@ -128,7 +128,7 @@ def _():
 
 @contextmanager
 def backup(timeout):
-    """A target with another's lock, and a source."""
+    """A target that another connection has locked, and a source."""
     with database() as (name, owner), ExitStack() as stack:
         owner.execute("begin exclusive")
         open_ = lambda *args, **options: stack.enter_context(  # noqa: E731

@@ -32,7 +32,7 @@ from channels import (
 )
 from seccomp import RECEIVE, REPORT, can_listen, seccomp_listener
 
-LONG = 1.0  # for calls that nobody releases: nothing here waits for their end but who does on purpose
+LONG = 1.0  # for calls that are not released: a test waits for their end only on purpose
 cases = blocking.Cases(__name__)
 case = cases.case
 

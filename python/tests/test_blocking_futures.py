@@ -146,7 +146,7 @@ def _():
 
 # ---- asyncio ------------------------------------------------------------------------------------------------------------------
 
-LONG = 1.0  # nobody waits for it but who does on purpose
+LONG = 1.0  # a test waits for its end only on purpose
 
 
 @case("asyncio.run()", "a sleep")
@@ -322,7 +322,7 @@ def _():
 
 @contextmanager
 def full_log():
-    """Yields the name of a socket that takes no more datagrams, and what takes all that have come."""
+    """Yields the name of a socket that takes no more datagrams, and a function that reads all that have come."""
     with path() as name, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
         log.bind(name)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, suppress(BlockingIOError):

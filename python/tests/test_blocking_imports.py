@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Imports, and what else is computed once, by another thread or for long."""
+"""Imports, and other values that are computed once, by another thread or for a long time."""
 import _imp
 import functools
 import importlib

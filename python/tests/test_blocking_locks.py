@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Locks, and what threading builds on them: waits end, and what they wait for stays whole."""
+"""Locks, and the classes that threading builds on them: waits end, and the objects stay consistent."""
 import threading
 import unittest
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ case = cases.case
 
 @contextmanager
 def held(lock):
-    """By another thread than the worker's: this one. Given back at the end, if it was not before."""
+    """This thread, not the worker, holds the lock, and releases it at the end, if that was not done before."""
     lock.acquire()
     given = []
 
@@ -151,7 +151,7 @@ def _():
 
 
 class GivesNotification:
-    """A lock of a condition, whose wait() is notified while it gives the lock back; and does not get the lock again."""
+    """The lock of a condition: wait() is notified while it releases the lock, and cannot take the lock back."""
 
     def __init__(self):
         lock = threading.Lock()
@@ -165,7 +165,7 @@ class GivesNotification:
 
 @case("threading.Condition.wait()", "its lock, after the notification")
 def _():
-    """leaves with its lock, which is given back after it"""
+    """returns with its lock, which is released afterwards"""
     lock = GivesNotification()
 
     def call():
@@ -205,7 +205,7 @@ def _():
 
 @case("threading.Barrier.wait()", "other parties")
 def _():
-    """it is broken for the others, as by any that leaves it; after a reset it serves again"""
+    """the barrier is broken for the others, as if any thread had left it; after a reset it works again"""
     mine = threading.Barrier(2)
 
     def call():
@@ -220,7 +220,7 @@ def _():
 
 @contextmanager
 def waiting_thread(kind):
-    """Runs until it is told."""
+    """Runs until the test ends it."""
     end = threading.Event()
     thread = kind(target=end.wait)
     thread.start()

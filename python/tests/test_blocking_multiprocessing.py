@@ -20,7 +20,7 @@ case = cases.case
 
 
 def setUpModule():
-    """There a pool of threads starts it, and it stays."""
+    """With this start method a pool of threads starts the process, which stays."""
     if sys.version_info >= (3, 14):
         multiprocessing.resource_tracker.ensure_running()
 

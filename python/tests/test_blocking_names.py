@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lookups at a name server that says nothing."""
+"""Lookups at a silent name server."""
 import socket
 import sys
 import unittest
@@ -37,7 +37,7 @@ looking("socket.gethostbyname_ex()", lambda: socket.gethostbyname_ex(NAME))
 looking("socket.gethostbyaddr()", lambda: socket.gethostbyaddr(NUMBER))
 looking("socket.getfqdn()", lambda: socket.getfqdn(NUMBER))
 looking("socket.create_connection()", lambda: socket.create_connection((NAME, 80)))
-if sys.version_info >= (3, 12):  # before, nobody else runs meanwhile
+if sys.version_info >= (3, 12):  # before, the call holds the GIL, so no other thread runs
     looking("socket.getnameinfo()", lambda: socket.getnameinfo((NUMBER, 80), 0))
 
 Blocking = blocking.generate(cases)

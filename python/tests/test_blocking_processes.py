@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Child processes: waits for them end, and nobody is left behind, neither running nor unreaped (the runner looks)."""
+"""Child processes: waits for them end, and no process is left behind, neither running nor unreaped (the runner checks)."""
 import os
 import subprocess
 import threading
@@ -217,7 +217,7 @@ def release_if_open(file, release):
 
 @case("subprocess.Popen()", "its preexec_fn")
 def _():
-    """Popen() is not left before it has a process, or none"""
+    """Popen() is not interrupted until the process has started or failed to start"""
     r, w = os.pipe()
 
     def call():
@@ -307,7 +307,7 @@ stays = ("anon_inode:*event*",)
 
 
 class With(unittest.TestCase):
-    """`with subprocess.Popen(...)` that is left by an interrupt: as by a Ctrl-C, it does not wait until the process has ended."""
+    """An interrupt that leaves `with subprocess.Popen(...)`: as after a Ctrl-C, the block does not wait for the process's end."""
 
     limit = 120
 
@@ -379,7 +379,7 @@ class With(unittest.TestCase):
         self.assertFalse(self.leave(work, lambda child: child.interrupt(), reaped=True)[1])
 
     def test_another_exception(self):
-        """waits, as ever"""
+        """waits, as without bough"""
         with self.assertRaises(KeyError), bough.branch(), subprocess.Popen(["sleep", "0.3"]) as process:
             raise KeyError
         self.assertEqual(process.returncode, 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""readline, which is in the way of all other input() of a process."""
+"""readline, in a separate file because it affects every input() of a process."""
 import os
 import readline
 import unittest

@@ -30,7 +30,7 @@ ANY = ("127.0.0.1", 0)
 
 
 def quit_server(server):
-    """shutdown() is looked at between two polls: so something has to come."""
+    """The server checks for shutdown() only between two polls, so a connection has to come."""
     thread = threading.Thread(target=server.shutdown)
     thread.start()
     while thread.is_alive():
@@ -43,7 +43,8 @@ def poke(server):
         with socket.socket(type=socket.SOCK_DGRAM) as client:
             client.sendto(b"x", server.server_address)
         return
-    with contextlib.suppress(TimeoutError):  # it has quit by now: nobody takes what comes, and there is no more room
+    # the server has quit by now: no thread reads the data, and there is no more room
+    with contextlib.suppress(TimeoutError):
         socket.create_connection(server.server_address, timeout=0.1).close()
 
 

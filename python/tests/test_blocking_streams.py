@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Python's streams, and what reads and writes by them: parsers, archives, copies."""
+"""Python's streams, and the modules that read and write by them: parsers, archives, copies."""
 import bz2
 import codecs
 import csv
@@ -29,7 +29,8 @@ from channels import fill, full_pipe, pipe, running, standard_input
 
 cases = blocking.Cases(__name__)
 case = cases.case
-NOISE = random.Random(0).randbytes(8 * io.DEFAULT_BUFFER_SIZE + 100_000)  # that no compression makes smaller, and no buffer holds
+# does not compress, and is larger than any buffer
+NOISE = random.Random(0).randbytes(8 * io.DEFAULT_BUFFER_SIZE + 100_000)
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------------
@@ -167,7 +168,7 @@ def writer(mode="wb", **settings):
 
 
 def release_all(w):
-    """What is in the file's buffer goes nowhere."""
+    """Discards the data in the file's buffer."""
     os.set_blocking(w, True)
     null = os.open("/dev/null", os.O_WRONLY)
     os.dup2(null, w)
@@ -205,7 +206,7 @@ def _():
 
 
 def compressing(call, make, write):
-    """make(file) makes what write() writes to. It is closed when that no longer blocks."""
+    """make(file) makes the object that write() writes to. It is closed when that no longer blocks."""
 
     @case(call, "a full pipe")
     def _():

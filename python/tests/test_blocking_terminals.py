@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What reads from a terminal. The test's standard input and output are one meanwhile."""
+"""Calls that read from a terminal. The test's standard input and output are a terminal meanwhile."""
 import cmd
 import code
 import curses
@@ -59,7 +59,7 @@ def _():
 
 @case("code.interact()", "an empty pipe")
 def _():
-    """it tells the user of a KeyboardInterrupt, and of nothing else"""
+    """it prints a KeyboardInterrupt for the user, and no other exception"""
     with pipe() as (r, w), open(r, closefd=False) as file:
 
         def read(prompt):
@@ -107,7 +107,7 @@ typing("curses.window.getstr()", lambda screen: screen.getstr(), b"hello\n", b"h
 
 @case("curses.textpad.Textbox.edit()", "a terminal")
 def _():
-    # Such a one answers the first call after a failed one at once, where it has a keypad.
+    # After a failed call, such a window with a keypad returns from the next call at once.
     state = "usable; the next call reads nothing" if curses.ncurses_version >= (6, 5) else None
     with window() as (screen, user):
         try:
@@ -151,7 +151,7 @@ def masters():
 
 @case("pty.spawn()", "its process")
 def _():
-    """its process gets a SIGHUP when somebody closes the terminal, which spawn() leaves open"""
+    """its process gets a SIGHUP when the terminal is closed, which spawn() leaves open"""
     with pipe() as (r, w), path() as name:
         os.mkfifo(name)
         before = masters()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""TLS: an interrupted read never looks like the end of what was sent."""
+"""TLS: an interrupted read never looks like the end of the data."""
 import os
 import socket
 import ssl
@@ -64,7 +64,7 @@ def pair(timeout=None, **options):
 
 
 def fill(end):
-    """Until nothing goes in: what is in the middle of a record then, has to be sent again."""
+    """Sends until there is no more room: a record that was sent in part has to be sent again."""
     end.setblocking(False)
     count = 0
     try:
@@ -79,7 +79,7 @@ cases.receiving("ssl.SSLSocket", pair)
 
 @case("ssl.SSLSocket.recv()", "no data, a ragged end ignored")
 def _():
-    """the default of what http.client, urllib and their like read with: there an error of the socket may pass for the end"""
+    """the default setting, which http.client, urllib and others use: there an error of the socket may look like the end"""
     with pair(suppress_ragged_eofs=True) as (a, b):
         yield Call(lambda: a.recv(10), lambda: b.send(b"hello"), b"hello")
 
@@ -106,7 +106,7 @@ def _():
 
 
 def sending(function, result, timeout=None):
-    """What fill() could not send any more goes first: that is how a TLS record is tried again."""
+    """Sends the data first that fill() could not send: in this way a TLS record is retried."""
     with pair() as (a, b), ExitStack() as stack:
         fill(a)
         a.settimeout(timeout)
@@ -169,7 +169,7 @@ def handshaking(timeout):
 
 @case("ssl.SSLSocket.do_handshake()", "a silent peer")
 def _():
-    """not to be gone on with: the connection is given up"""
+    """the connection can't be used afterwards, and is closed"""
     yield from handshaking(None)
 
 
@@ -236,7 +236,7 @@ def _():
 
 
 def unwrapping(timeout):
-    """waits for the other end to say that it is over, too"""
+    """waits until the other end has closed the connection, too"""
     with pair(timeout) as (a, b), ExitStack() as stack:
 
         def release():
@@ -258,8 +258,8 @@ def _():
 
 
 class LateModule(unittest.TestCase):
-    def test_import_while_taking_part(self):
-        """a thread that takes part imports ssl for the first time"""
+    def test_import_in_a_thread_that_opted_in(self):
+        """such a thread imports ssl for the first time"""
         code = f"""
 import socket, sys, threading, bough
 assert "_ssl" not in sys.modules
@@ -295,7 +295,7 @@ worker.join()
 
 class Errors(unittest.TestCase):
     def test_as_ever(self):
-        """errors of TLS that no interrupt has brought about stay what they are, in a thread that takes part"""
+        """TLS errors that no interrupt has caused are not changed, in a thread that has opted in"""
         seen = []
 
         def body():

@@ -16,14 +16,14 @@ from branching import ENOUGH, A, Place, Thing, block, block_and, fail, fail_once
 from tools import until
 
 limit = 60
-stays = ("anon_inode:*event*",)  # the one who delivers asynchronously has it, from first need on
+stays = ("anon_inode:*event*",)  # of the thread that delivers asynchronously, from its first use on
 
 
 class Ends(unittest.TestCase):
     """Rules 23 to 25."""
 
     def test_leaving_well_waits(self):
-        """an ordinary end waits for the children, and interrupts nobody"""
+        """an ordinary end waits for the children, and interrupts no thread"""
         gate, done = threading.Event(), []
 
         def child():
@@ -68,7 +68,7 @@ class Ends(unittest.TestCase):
         self.assertTrue(all(isinstance(place.error, ThreadExit) for place in places))
         self.assertIn("A", places[0].error.record.reason)
 
-    def test_body_that_does_not_block_meets_it_at_a_point(self):
+    def test_body_that_does_not_block_meets_the_interrupt_at_a_point(self):
         with self.assertRaises(A), branch() as b:
             b.add(fail, A())
             while True:
@@ -86,14 +86,14 @@ class Ends(unittest.TestCase):
         self.assertFalse(b.interrupted)
 
     def test_own_stop_ends_well(self):
-        """(rule 27) and says so"""
+        """(rule 27) and reports the stop"""
         with branch() as b:
             child = b.add(block)
             b.add(lambda: b.interrupt("enough"))
             block()
         self.assertTrue(b.interrupted)
         self.assertEqual(child.outcome, "interrupted")
-        time.sleep(0.001)  # nothing is left of it
+        time.sleep(0.001)  # no interrupt is left
 
     def test_own_stop_of_a_branch_whose_body_is_done(self):
         with branch() as b:
@@ -101,7 +101,7 @@ class Ends(unittest.TestCase):
             threading.Timer(0.05, b.interrupt).start()
         self.assertTrue(b.interrupted)
 
-    def test_interrupt_after_the_end_is_nothing(self):
+    def test_interrupt_after_the_end_has_no_effect(self):
         with branch() as b:
             child = b.add(int)
         b.interrupt()
@@ -111,7 +111,7 @@ class Ends(unittest.TestCase):
         bough.check_interrupt()
 
     def test_outer_interrupt_goes_on(self):
-        """an interrupt from further out ends the inner one, propagates, and is pending still"""
+        """an interrupt from further out ends the inner branch, propagates, and stays pending"""
         told = []
 
         def middle():
@@ -134,7 +134,7 @@ class Ends(unittest.TestCase):
         self.assertEqual(child.outcome, "interrupted")
 
     def test_outer_interrupt_of_an_inner_body(self):
-        """the inner branch is left, the outer one absorbs its own"""
+        """the inner branch is left, the outer one absorbs its interrupt"""
         with branch("outer") as outer:
             with branch("inner") as inner:
                 inner.add(block)
@@ -145,7 +145,7 @@ class Ends(unittest.TestCase):
         self.assertFalse(inner.interrupted)
 
     def test_inner_before_outer(self):
-        """(rule 7) each absorbs its own"""
+        """(rule 7) each branch absorbs its interrupt"""
         order = []
         with branch("outer") as outer:
             with branch("inner") as inner:
@@ -210,7 +210,7 @@ class Block(unittest.TestCase):
             bough.Branch.__enter__(object())
 
     def test_nothing_of_its_file_runs(self):
-        """a block in which nothing fails is made, entered and left without Python code of its own, which costs most of the time"""
+        """a block in which nothing fails runs no Python code of the package, which would take most of the time"""
         seen = set()
 
         def profile(frame, event, argument):
@@ -237,7 +237,7 @@ class Block(unittest.TestCase):
 
 class Tree(unittest.TestCase):
     def test_nesting(self):
-        """a failure far down interrupts all there is, by way of each branch"""
+        """a failure far down interrupts the whole tree, branch by branch"""
         begun = itertools.count(1)
 
         def node(depth):
@@ -270,7 +270,7 @@ class Tree(unittest.TestCase):
         self.assertEqual((last.outcome, second.result().result()), ("ok", "added from below"))
 
     def test_foreign_thread_adds(self):
-        """is refused, and what was to be closed is closed"""
+        """is refused, and the object to be closed is closed"""
         errors, thing = [], Thing()
 
         def foreign(b):
@@ -305,7 +305,7 @@ class Tree(unittest.TestCase):
         self.assertEqual(thing.closed, 1)
 
     def test_bough_threads_in_children(self):
-        """a thread started by a child is no part of the tree, and works"""
+        """a thread that a child starts is not part of the tree, and works"""
 
         def child():
             thread = bough.Thread(target=block)
@@ -347,9 +347,9 @@ class Deadlines(unittest.TestCase):
     """Rules 27 and 33."""
 
     def test_timeout(self):
-        """cuts body and children, and is a TimeoutError"""
+        """interrupts body and children, and raises a TimeoutError"""
         children = []
-        for timeout in 0.05, 0.5, 5:  # one that has passed before there is a child cuts none
+        for timeout in 0.05, 0.5, 5:  # a deadline that passes before there is a child interrupts none
             with self.assertRaises(TimeoutError) as caught, branch("slow", timeout=timeout) as b:
                 children.append(b.add(block))
                 block()
@@ -360,7 +360,7 @@ class Deadlines(unittest.TestCase):
         self.assertIsNone(caught.exception.__context__)
         self.assertFalse(b.interrupted)
 
-    def test_only_if_it_cut_something(self):
+    def test_only_if_it_interrupted_something(self):
         with branch(timeout=0.01):
             end = time.monotonic() + 0.05
             while time.monotonic() < end:
@@ -381,14 +381,14 @@ class Deadlines(unittest.TestCase):
         self.assertLess(time.monotonic() - begin, ENOUGH)
 
     def test_passed_already(self):
-        """nothing is started, the first call is cut"""
+        """nothing is started, the first call is interrupted"""
         for options in {"timeout": 0}, {"deadline": time.monotonic() - 5}, {"deadline": 0}:
             thing = Thing()
             with self.assertRaises(TimeoutError), branch(**options) as b:
                 b.add(int, closing=thing)
             self.assertEqual(thing.closed, 1)
 
-    def test_for_ever(self):
+    def test_infinity_means_no_limit(self):
         for options in {"timeout": float("inf")}, {"deadline": float("inf")}, {"timeout": 1e300}:
             with branch(**options) as b:
                 self.assertTrue(b.add(int).join())
@@ -424,7 +424,7 @@ class Deadlines(unittest.TestCase):
                     time.sleep(timeout + 0.05)
                 break
             except TimeoutError:
-                self.assertGreaterEqual(moved - begin, timeout)  # it had passed by then
+                self.assertGreaterEqual(moved - begin, timeout)  # the deadline had passed by then
         with self.assertRaises(RuntimeError):
             b.set_deadline(None)
 
@@ -435,7 +435,7 @@ class Deadlines(unittest.TestCase):
             finally:
                 raise A
 
-    def test_odd_values(self):
+    def test_invalid_values(self):
         for options in {"timeout": -1}, {"limit": 0}, {"limit": -1}, {"timeout": float("nan")}:
             with self.assertRaises(ValueError):
                 branch(**options)
@@ -461,7 +461,7 @@ class Limits(unittest.TestCase):
         self.assertEqual((now[0], most[0]), (0, 3))
 
     def test_wait_is_interrupted(self):
-        """add() waits for a place: a failure ends that, and closes what it was to hand over"""
+        """add() waits for a place: a failure ends the wait, and the object to be closed is closed"""
         thing, tid = Thing(), threading.get_native_id()
         with self.assertRaises(A), branch(limit=1) as b:
             b.add(fail_once_blocked, tid, A())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What goes wrong in a branch, and what is left of it: rules 21, 26, 29 and 30, in Python."""
+"""Failures in a branch, and what they leave behind: rules 21, 26, 29 and 30, in Python."""
 import contextlib
 import copy
 import gc
@@ -16,7 +16,7 @@ from branching import A, B, Thing, block, fail
 from tools import until
 
 limit = 60
-stays = ("anon_inode:*event*",)  # the one who delivers asynchronously has it, from first need on
+stays = ("anon_inode:*event*",)  # of the thread that delivers asynchronously, from its first use on
 
 
 class Errors(unittest.TestCase):
@@ -113,7 +113,7 @@ class Errors(unittest.TestCase):
                 self.assertEqual([repr(e) for e in again.exceptions], [repr(e) for e in group.exceptions])
 
     def test_strict(self):
-        """always groups: a child's failure, the body's, a deadline's; and nothing if all is well"""
+        """always groups: a child's failure, the body's, a deadline's; nothing is raised without a failure"""
         with self.assertRaises(MultipleError) as caught, branch(strict=True) as b:
             b.add(fail, A(1))
         self.assertEqual(caught.exception.exceptions[0].args, (1,))
@@ -139,7 +139,7 @@ class Errors(unittest.TestCase):
         self.assertEqual([type(e) for e in caught.exception.exceptions], [A, B])
 
     def test_nested_groups(self):
-        """what a nested branch has collected is attached as one; its own interrupts are not"""
+        """the failures of a nested branch are attached as one group; its interrupts are not"""
         with self.assertRaises(MultipleError) as caught, branch() as outer:
             outer.add(self.two, A(1), B(2))
             try:
@@ -151,7 +151,7 @@ class Errors(unittest.TestCase):
         self.assertIsInstance(other, KeyError)
 
     def test_groups_of_interrupts(self):
-        """are no failures: a group without what was the branch's own is raised"""
+        """are no failures: the group is raised without the branch's interrupts"""
         with branch() as b:
             b.interrupt()
             try:
@@ -202,7 +202,7 @@ class Errors(unittest.TestCase):
         self.assertEqual((done.outcome, done.result(), done.exception), ("ok", 42, None))
 
     def test_exception_of_a_child(self):
-        """stays with it in a group; what is raised as it is, is with who caught it"""
+        """stays readable if it is in a group; an exception that the block raises itself is left to its catcher"""
         with self.assertRaises(MultipleError) as caught, branch(strict=True) as b:
             child = b.add(fail, A())
         self.assertIs(child.exception, caught.exception.exceptions[0])
@@ -211,7 +211,7 @@ class Errors(unittest.TestCase):
         self.assertEqual((child.outcome, child.exception), ("error", None))
 
     def test_sys_exit_in_a_child(self):
-        """is a failure: it comes out of the block, and ends the program if nobody catches it"""
+        """is a failure: the block raises it, and it ends the program if it is not caught"""
         with self.assertRaises(SystemExit) as caught, branch() as b:
             b.add(sys.exit, 3)
             block()
@@ -278,7 +278,7 @@ class Closing(unittest.TestCase):
         self.assertEqual((ran, b.interrupted), ([], True))
 
     def test_marked_branch_in_a_critical_section(self):
-        """no interruption point, but an add that can't be done says so"""
+        """the section has no interruption point, but an add that can't be done raises an error"""
         thing = Thing()
         with branch() as b:
             b.interrupt()
@@ -300,7 +300,7 @@ class Closing(unittest.TestCase):
         self.assertEqual((child.result(), thing.closed), (((thing,), ()), 0))
 
     def test_error_in_close(self):
-        """is one more failure, and no replacement; the others are closed all the same"""
+        """is an additional failure, and replaces none; the other objects are closed nevertheless"""
         bad, good = Thing(B()), Thing()
         with self.assertRaises(MultipleError) as caught, branch() as b:
             b.add(fail, A(), closing=(bad, good))
@@ -331,8 +331,8 @@ class FailsToClose:
 
 
 class Cycles(unittest.TestCase):
-    """Nothing is left for the garbage collector. (An exception that lies in a variable of the function that raises it is
-    a cycle of its own, so it does not here.)"""
+    """Nothing is left for the garbage collector. (An exception in a variable of the function that raises it would
+    be a cycle, so the tests have none.)"""
 
     def check(self, work):
         work()

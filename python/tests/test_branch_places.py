@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where children run and branches stand: what a child finds, and rule 31, in Python."""
+"""Where children run and branches are open: the environment of a child, and rule 31, in Python."""
 import contextlib
 import contextvars
 import gc
@@ -21,7 +21,7 @@ from process import ROOT
 from tools import until
 
 limit = 60
-stays = ("anon_inode:*event*",)  # the one who delivers asynchronously has it, from first need on
+stays = ("anon_inode:*event*",)  # of the thread that delivers asynchronously, from its first use on
 
 
 def machine_of(program):
@@ -30,10 +30,10 @@ def machine_of(program):
 
 
 class Surroundings(unittest.TestCase):
-    """What a child finds, and what it leaves behind."""
+    """The environment of a child, and what it leaves behind."""
 
     def test_contextvars(self):
-        """are those of the add; what a child sets is its own"""
+        """are those of the add; a child's changes stay in the child"""
         var = contextvars.ContextVar("var", default="default")
         var.set("body")
 
@@ -85,7 +85,7 @@ class Surroundings(unittest.TestCase):
         self.assertEqual(threading.enumerate(), [threading.main_thread()])
 
     def test_its_thread_is_whole(self):
-        """threading's object for a child has what any has, whoever asks first, also when the child has ended"""
+        """threading's object for a child has all attributes, whichever thread reads them first, also after the child's end"""
         like = threading.Thread()
         for asked_late in (False, True):
             with branch() as b:
@@ -129,7 +129,7 @@ class Surroundings(unittest.TestCase):
             b.interrupt()
         self.assertIn("a-child", tree.stdout, tree.stderr)
         self.assertIn("Zweig ä", tree.stdout)
-        self.assertNotIn("foreign region", tree.stdout)  # the package's own
+        self.assertNotIn("foreign region", tree.stdout)  # of the package
         self.assertIn(Path(__file__).name, tree.stdout)
 
     def test_trace(self):
@@ -181,7 +181,7 @@ class Generators(unittest.TestCase):
 
     def tearDown(self):
         sys.unraisablehook = self.before
-        time.sleep(0)  # this thread is not left interrupted
+        time.sleep(0)  # no interrupt is left in this thread
 
     @staticmethod
     @contextlib.contextmanager
@@ -192,7 +192,7 @@ class Generators(unittest.TestCase):
             yield b
 
     def test_contextmanager(self):
-        """entered and left on one thread: as if it stood there"""
+        """entered and left on one thread, it works like a `with` block in that place"""
         done = []
         with self.pool(lambda: done.append(1)) as b:
             b.add(lambda: done.append(2))
@@ -248,7 +248,7 @@ class Generators(unittest.TestCase):
             self.assertTrue(after.add(int).join())
 
     def test_interleaved(self):
-        """one that is left before those that were opened in it ends them as well"""
+        """a branch that is left before branches that were opened in it ends these as well"""
         one, two = self.pool(block), self.pool(block)
         with one as a:
             pass_on = two.__enter__()

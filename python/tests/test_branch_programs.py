@@ -10,13 +10,13 @@ from branching import ENOUGH
 from process import ROOT, Process
 
 limit = 60
-stays = ("anon_inode:*event*",)  # the one who delivers asynchronously has it, from first need on
+stays = ("anon_inode:*event*",)  # of the thread that delivers asynchronously, from its first use on
 
 
 def program(text, *, stop=None, at="clock_nanosleep"):
-    """Runs it; `stop` is a signal, sent when it has said "go" and main is in this call."""
-    # The interpreter's warning of fork() beside threads imports modules: a process that another thread forks meanwhile has their
-    # locks, held for good by a thread that it does not have.
+    """Runs the program; `stop` is a signal, sent when it has printed "go" and main is in this call."""
+    # The interpreter's warning of fork() beside threads imports modules: in a process that another thread forks
+    # meanwhile, the import locks stay held by a thread that does not exist there.
     with Process("-W", "ignore::DeprecationWarning", "-c", PROGRAM + text) as run:
         if stop:
             run.until("^go$")
@@ -35,7 +35,7 @@ def child():
         begun.set()
         time.sleep(100)
     except ThreadExit as e:
-        with bough.critical_section():  # the body leaves by the signal, and its branch is one more to tell of it
+        with bough.critical_section():  # the signal makes the body leave, and its branch posts another interrupt
             print("stopped:", e.record.kind, flush=True)
         raise
 def add(b):
@@ -100,7 +100,7 @@ except KeyboardInterrupt:
         self.assertIn("goes up to rung 2 (handler): a further event", err)
 
     def test_ctrl_c_anywhere(self):
-        """in whatever bytecode it comes out, also of the block's beginning and end: all children are joined"""
+        """it may be raised in any bytecode, also of the block's beginning and end: all children are joined"""
         status, out, err = program(
             """
 import random, signal
@@ -161,7 +161,7 @@ print("wrong", wrong, threading.enumerate()[0] is threading.main_thread(), flush
         self.assertRegex(out, "stopped: (signal|sibling)\n$")  # of the process, or of the branch that main leaves
 
     def test_daemon(self):
-        """whose children still run when main ends: they are left behind, as the daemon is"""
+        """whose children still run when main ends: they are left behind, like the daemon"""
         status, out, err = program(
             """
 def run():
@@ -206,7 +206,7 @@ with branch() as b:
         self.assertIn("stopped: stop", out)
 
     def test_fork_in_the_body(self):
-        """the branch is open there as well, without the children"""
+        """the branch is open in the new process as well, without the children"""
         status, out, err = program(
             """
 with branch(limit=1) as b:
@@ -244,7 +244,7 @@ if __name__ == "__main__":
 
 
 class AcceptLoop(unittest.TestCase):
-    """seeds/branch-2007, as it stands: examples/python/accept_loop.py"""
+    """seeds/branch-2007, unchanged: examples/python/accept_loop.py"""
 
     def setUp(self):
         sys.path.insert(0, str(ROOT / "examples/python"))
@@ -281,7 +281,7 @@ class AcceptLoop(unittest.TestCase):
         return [client.recv(100) for client in self.clients] == [b""] * len(self.clients)
 
     def test_interrupted_from_outside(self):
-        """the loop and all its clients end, in order"""
+        """the loop and all its clients end cleanly"""
 
         def then(loop):
             self.connect(5)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""on_interrupt(): in its block the callback is the way to end a call; what it ends counts as interrupted."""
+"""on_interrupt(): in its block the callback ends the call; a call that it has ended counts as interrupted."""
 import concurrent.futures
 import contextlib
 import sqlite3
@@ -161,7 +161,7 @@ class Callbacks(Causes):
         self.assertEqual(seen, ["answered"])
 
     def test_raise_exc(self):
-        """is no interrupt that a callback is to end: it comes at once"""
+        """does not run the callback: the exception is raised at once"""
         error = A()
         with branch(supervisor=True) as b:
             child = b.add(self.noted(self.within, lambda: None))
@@ -170,7 +170,7 @@ class Callbacks(Causes):
         self.assertIs(child.exception, error)
 
     def test_pending_before(self):
-        """what is pending is raised at the block's begin"""
+        """a pending interrupt is raised at the beginning of the block"""
         def body():
             until(bough.interruption_requested)
             with bough.on_interrupt(lambda: seen.append("called")):
@@ -203,7 +203,7 @@ class Callbacks(Causes):
         self.assertEqual(child.result(), "answered")
 
     def test_in_a_cleanup(self):
-        """an interrupt that led there is not the callback's: the cleanup is left alone"""
+        """an interrupt that led to the cleanup does not run the callback, and the cleanup is not interrupted"""
         def body():
             try:
                 time.sleep(3600)
@@ -252,7 +252,7 @@ class Sqlite(unittest.TestCase):
             connection.execute(self.QUERY.replace("count(n)", "count(case n when 1000 then begins(n) end)")).fetchone()
 
     def begun(self):
-        """A critical section, because it may be the interrupted block that waits."""
+        """In a critical section, because the interrupted block itself may be waiting."""
         with bough.critical_section():
             self.running.passed()
 
@@ -313,7 +313,7 @@ class Sqlite(unittest.TestCase):
             self.assertIn("nowhere", str(child.exception))
 
     def test_an_answer_that_the_client_raises_later(self):
-        """the call that the callback has ended returns, and the client raises what the server has said"""
+        """the call that the callback has ended returns, and the client raises the server's error"""
         answered = Gate()
 
         def receive():
@@ -331,7 +331,8 @@ class Sqlite(unittest.TestCase):
                     raise A
                 ask()
 
-        for then, outcome in ((False, "interrupted"), (True, "error")):  # another statement of the block is another error
+        # another statement of the block is another error
+        for then, outcome in ((False, "interrupted"), (True, "error")):
             began = Gate()
             answered.clear()
             with self.subTest(then=then), branch(supervisor=True) as b:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What an interrupt has caused counts as the interrupt, and nothing else does (rules 25 to 28, in Python).
+"""An error that an interrupt has caused counts as the interrupt, and no other error does (rules 25 to 28, in Python).
 
-The errors are those of client.c, an extension module. Each test says what its function ends by, in a child that is interrupted
-while it blocks in the client's call.
+The errors are those of client.c, an extension module. Each test has a function that ends by such an error, in a child that is
+interrupted while it blocks in the client's call.
 """
 import concurrent.futures
 import contextlib
@@ -27,7 +27,7 @@ class Interrupts(Causes):
         self.is_interrupt(lambda: client.ask(self.fd))
 
     def test_with_the_lock_held(self):
-        """C code that blocks without giving the interpreter lock away: nobody but a deadline can interrupt it"""
+        """C code that blocks and holds the GIL: only a deadline can interrupt it"""
         with self.assertRaises(TimeoutError) as caught, branch(timeout=0.3):
             client.ask_with_lock(self.fd)
         self.assertIsInstance(caught.exception.__cause__, client.Error)
@@ -39,7 +39,7 @@ class Interrupts(Causes):
         self.is_interrupt(inner, 30)
 
     def test_as_a_cause(self):
-        """of another library's error, three times over"""
+        """of another library's error, three levels deep"""
         def one():
             try:
                 client.ask(self.fd)
@@ -72,7 +72,7 @@ class Interrupts(Causes):
         self.is_interrupt(hidden)
 
     def test_raised_again_elsewhere(self):
-        """kept, and raised by other code; after other work that was well"""
+        """stored, and raised by other code, after other work that succeeded"""
         def body():
             try:
                 client.ask(self.fd)
@@ -174,7 +174,7 @@ class Interrupts(Causes):
         self.is_interrupt(lambda: client.call(lambda: client.call(lambda: client.ask(self.fd))))
 
     def test_callback_that_is_interrupted(self):
-        """C code that drops the ThreadExit of a callback, in each way there is; none ends the process"""
+        """C code that drops the ThreadExit of a callback, in each possible way; none ends the process"""
         for call in client.call, client.call_and_print, client.call_and_report:
             with self.subTest(call.__name__):
                 self.is_interrupt(lambda: call(lambda: time.sleep(3600)))
@@ -218,7 +218,7 @@ class Interrupts(Causes):
         self.is_interrupt(names["body"])
 
     def test_traced(self):
-        """under a debugger, whose trace function goes on being called"""
+        """under a debugger, whose trace function is still called"""
         seen = []
 
         def tracer(frame, event, argument):
@@ -247,7 +247,7 @@ class Interrupts(Causes):
 
 
 class Failures(Causes):
-    """Errors that stay failures, though an interrupt is pending."""
+    """Errors that stay failures although an interrupt is pending."""
 
     def test_another_instruction(self):
         def body():
@@ -259,8 +259,8 @@ class Failures(Causes):
 
         self.assertEqual(str(self.is_failure(body)), "refused")
 
-    def test_of_a_loop_that_went_well_since(self):
-        """the same instruction: interrupted, then all right, then a real error"""
+    def test_of_a_loop_that_has_succeeded_since(self):
+        """the same instruction: interrupted, then successful, then a real error"""
         def body():
             for function, fd in (client.ask, self.fd), (client.ask, self.ready), (client.refuse, 0):
                 try:
@@ -271,7 +271,7 @@ class Failures(Causes):
 
         self.assertEqual(str(self.is_failure(body)), "refused")
 
-    def test_of_a_call_that_went_well(self):
+    def test_of_a_call_that_succeeded(self):
         """the client ignored the interrupt, and later has a real error at the same instruction"""
         def body():
             for function in client.ask_and_ignore, client.refuse:
@@ -279,7 +279,7 @@ class Failures(Causes):
 
         self.is_failure(body)
 
-    def test_of_an_iterator_that_went_well(self):
+    def test_of_an_iterator_that_succeeded(self):
         def rows():
             yield self.fd
             yield 0
@@ -314,7 +314,7 @@ class Failures(Causes):
         self.is_failure(handler, of=A)
 
     def test_after_a_thread_exit_of_a_client(self):
-        """the client's error is handled; the interrupt comes as itself; then the cleanup fails"""
+        """the client's error is handled; the interrupt is raised as a ThreadExit; then the cleanup fails"""
         def body():
             try:
                 try:
@@ -351,7 +351,7 @@ class Failures(Causes):
         self.is_failure(recursive)
 
     def test_same_place_in_many_frames(self):
-        """addresses of frames that are gone come again"""
+        """addresses of freed frames are reused"""
         def work(function):
             function(self.fd)
 
@@ -368,7 +368,7 @@ class Failures(Causes):
         self.is_failure(body)
 
     def test_handled(self):
-        """an error that is no more in what is raised"""
+        """an error that is no longer part of the raised exception"""
         def body():
             try:
                 client.ask(self.fd)
@@ -380,7 +380,7 @@ class Failures(Causes):
         self.is_failure(body, of=A)
 
     def test_cleared(self):
-        """the interrupt was taken care of"""
+        """the interrupt was handled"""
         def body():
             try:
                 client.ask(self.fd)
@@ -417,7 +417,7 @@ class Failures(Causes):
         self.assertEqual(str(error), "refused")
 
     def is_failure_of_pool(self, body):
-        """Its context is the interrupt's all the same, so it has to be taken off."""
+        """Its context is the interrupt's exception nevertheless, so the test removes it."""
         def without_context():
             try:
                 body()
@@ -455,7 +455,7 @@ class Failures(Causes):
         self.is_failure(body, SystemExit(3), of=SystemExit)
 
     def test_callback_that_fails(self):
-        """C code drops an error that is no interrupt's; one of a finalizer stays unraisable"""
+        """C code drops an error that no interrupt has caused; an error of a finalizer stays unraisable"""
         def body():
             with contextlib.suppress(client.Error):
                 client.ask(self.fd)
@@ -463,7 +463,7 @@ class Failures(Causes):
 
         self.is_failure(body)
 
-    def test_dropped_and_well_since(self):
+    def test_dropped_and_successful_since(self):
         """C code has dropped the ThreadExit of a callback, the call has returned, and fails later"""
         def body():
             for call in client.call_and_ignore, client.refuse:

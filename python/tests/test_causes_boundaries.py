@@ -88,7 +88,7 @@ class Boundaries(Causes):
         asyncio.run(main())
 
     def test_thread(self):
-        """silent, as a ThreadExit is; and an error that is none is not"""
+        """the thread ends silently, as by a ThreadExit; another error is reported"""
         def end(function):
             thread = bough.Thread(target=self.noted(function, self.fd))
             thread.enable_io_interrupt = True
@@ -138,7 +138,7 @@ class Boundaries(Causes):
         del kept
 
     def test_nothing_is_kept(self):
-        """what the interrupted function had in its variables is free as soon as it would be"""
+        """the interrupted function's variables are freed as early as without bough"""
         class Thing:
             pass
 
@@ -187,7 +187,7 @@ class Where(Causes):
                         self.assertNotIn("_branch.py", text)
 
     def test_many(self):
-        """not more than fit on a screen"""
+        """at most as many as fit on a screen"""
         with self.assertRaises(TimeoutError) as caught, branch(timeout=0.5) as b:
             for _ in range(20):
                 b.add(self.stuck_here)
@@ -195,7 +195,7 @@ class Where(Causes):
         self.assertEqual(caught.exception.__notes__[-1], "and 12 more")
 
     def test_no_cycles(self):
-        """nothing but the exception keeps what it shows"""
+        """only the exception keeps the objects that it shows alive"""
         class Thing:
             pass
 
@@ -218,7 +218,8 @@ class Where(Causes):
 
 
 class Many(Causes):
-    """All sorts at a time, interrupted at random moments: threads that share code and descriptors, frames at the same addresses."""
+    """All kinds at the same time, interrupted at random moments: threads that share code and descriptors, frames at the same
+    addresses."""
 
     def rows(self):
         while True:

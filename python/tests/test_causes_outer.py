@@ -96,7 +96,7 @@ class OuterInterrupts(Causes):
         self.assertTrue(bough.clear_interrupt())
 
     def test_cleared_by_its_owner(self):
-        """while the block waits: its results are not complete for that"""
+        """while the block waits: that does not make its results complete"""
         def work():
             with branch("inner") as b:
                 b.add(self.noted(stubborn))
@@ -122,10 +122,10 @@ class OuterInterrupts(Causes):
 
 
 class NoOuterInterrupts(Causes):
-    """Blocks that end as they did."""
+    """Blocks that end as without an outer interrupt."""
 
     def test_all_results(self):
-        """the interrupt came, and every child had its result all the same"""
+        """the interrupt came, and every child had its result nevertheless"""
         def stubborn():
             try:
                 time.sleep(3600)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Client libraries with exceptions of their own, against real servers: interrupted, they count as interrupted."""
+"""Client libraries with their own exceptions, against real servers: an interrupted call counts as interrupted."""
 import concurrent.futures
 import contextlib
 import importlib
@@ -31,10 +31,10 @@ def client(name):
 
 
 class Client:
-    """A library: `module` its name, `server` what it talks to, `error` its exceptions, work() a call that does not come back."""
+    """A library: `module` is its name, `server` its server, `error` its exceptions, work() a call that does not return."""
 
     server = error = missing = None
-    asks = False  # for signals while it waits: then the interrupt itself comes out of it
+    asks = False  # does it check for signals while it waits? Then the call raises the interrupt itself
 
     @classmethod
     def setUpClass(cls):
@@ -140,7 +140,7 @@ class Psycopg(Client, unittest.TestCase):
         self.library.connect("dbname=nowhere connect_timeout=5 user=nobody options=--nonsense")
 
     def test_cancel(self):
-        """on_interrupt(connection.cancel): the query ends, and the connection's next command is in order"""
+        """on_interrupt(connection.cancel): the query ends, and the connection's next command works"""
         def body(connected):
             with self.connect() as connection, connection.cursor() as cursor:
                 try:
@@ -165,7 +165,7 @@ class Psycopg(Client, unittest.TestCase):
         self.assertEqual(seen, [(1,)] * 10)
 
     def test_cancelled_by_the_server(self):
-        """the server's own timeout, while no interrupt is pending, is a failure"""
+        """the server's timeout, while no interrupt is pending, is a failure"""
         with self.assertRaises(self.library.extensions.QueryCanceledError), branch() as b:
             b.add(self.execute, "set statement_timeout = 100; select pg_sleep(3600)")
 
@@ -189,7 +189,7 @@ class MySQL(Client, unittest.TestCase):
 
 
 class Ldap(Client, unittest.TestCase):
-    """A server that stands still answers nothing."""
+    """A server that was stopped, and does not answer."""
 
     module, server = "ldap", "slapd"
     error = property(lambda self: self.library.LDAPError)

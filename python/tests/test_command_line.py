@@ -14,7 +14,7 @@ COMMAND = BUILD / "bough/_command/bough"
 
 
 def copy_of_package(folder):
-    """The package as it lies in the build folder, but for the command."""
+    """The package as it is in the build folder, without the command."""
     shutil.copytree(BUILD / "bough", Path(folder, "bough"), ignore=shutil.ignore_patterns("_command", "*.p", "__pycache__"))
     return Path(folder, "bough/_command/bough")
 
@@ -24,7 +24,7 @@ class Command(unittest.TestCase):
         self.assertEqual(run("-m", "bough", "--version").out, f"bough {bough.library_version()}\n")
 
     def test_help(self):
-        """without arguments it is on standard error, and a failure, as the command has it"""
+        """without arguments it is on standard error, with a failure status, as from the command"""
         helped, alone = run("-m", "bough", "--help"), run("-m", "bough")
         self.assertEqual((helped.status, helped.err, alone.status, alone.out), (0, "", 2, ""))
         self.assertEqual(helped.out, alone.err)
@@ -53,7 +53,7 @@ print("ended", b.failures)
         """is the command's"""
         self.assertEqual((run("-m", "bough", "tree", "1x").status, run("-m", "bough", "nothing").status), (2, 2))
 
-    def test_a_pipe_that_nobody_reads(self):
+    def test_a_pipe_without_a_reader(self):
         """ends it by SIGPIPE, which the interpreter ignores, as any command"""
         code = """
 import os
@@ -67,7 +67,7 @@ main(["--help"])
         self.assertEqual(process.status, -signal.SIGPIPE, str(process))
 
     def test_working_directory(self):
-        """its files do not stand for modules of the standard library"""
+        """its files do not replace modules of the standard library"""
         with tempfile.TemporaryDirectory() as folder:
             Path(folder, "typing.py").write_text("raise SystemExit('the wrong one')")
             code = f"import os, sys; os.chdir({folder!r}); os.execv(sys.executable, [sys.executable, '-m', 'bough', '--version'])"
@@ -76,7 +76,7 @@ main(["--help"])
 
 class Missing(unittest.TestCase):
     def test_there_is_none(self):
-        """the package was built for a libbough that is installed: the message says what to use"""
+        """the package was built for an installed libbough: the message names the command to use"""
         with tempfile.TemporaryDirectory() as folder:
             copy_of_package(folder)
             done = run("-P", "-m", "bough", "ps", path=[folder])

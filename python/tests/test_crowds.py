@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Many threads that are interrupted at once: they are woken as they get the interpreter lock, and none is forgotten (rule 4)."""
+"""Many threads that are interrupted at once: they are woken as they get the GIL, and none is forgotten (rule 4)."""
 import ctypes
 import os
 import queue
@@ -20,7 +20,7 @@ ALONE = 0.045  # s, in which the library's ticker does not help yet
 
 
 class HoldingTheLock:
-    """System calls that do not let go of the interpreter lock."""
+    """System calls that do not release the GIL."""
 
     libc = ctypes.PyDLL(None)
 
@@ -44,14 +44,14 @@ class FewAtATime(unittest.TestCase):
         self.addCleanup(sys.setswitchinterval, sys.getswitchinterval())
 
     def round_of(self, interrupt):
-        """How many of a crowd had left their read() while the first one kept the lock; and how long after the post."""
+        """The number of threads that had left their read() while the first one held the GIL; and the time since the post."""
         tids, first, seen, posted = [], [], [], []
 
         def child(fd):
             tids.append(threading.get_native_id())
             try:
                 os.read(fd, 1)
-            except ThreadExit:  # with bough's name before it, the first use would load it, and let go of the lock
+            except ThreadExit:  # as bough.ThreadExit, the first use would load it, and release the GIL
                 if not first:
                     first.append(True)
                     HoldingTheLock.libc.usleep(10000)
@@ -65,17 +65,18 @@ class FewAtATime(unittest.TestCase):
                 children = [b.add(child, fd) for _ in range(CROWD)]
                 until(lambda: len(tids) == CROWD and all(is_in_read(tid, fd) for tid in tids))
                 posted.append(time.monotonic())
-                sys.setswitchinterval(1000)  # none has the lock taken away
+                sys.setswitchinterval(1000)  # no thread is made to release the GIL
                 interrupt(b)
             self.assertEqual({c.outcome for c in children}, {"interrupted"})
         return seen
 
-    def test_few_wait_for_the_interpreter_lock_at_a_time(self):
+    def test_few_wait_for_the_gil_at_a_time(self):
         end = time.monotonic() + 20 * SCALE
         awake = waited = CROWD
-        while waited > ALONE or awake > 5:  # four, and the one that this one has let go
+        while waited > ALONE or awake > 5:  # four, and the one that this thread has let run
             self.assertLess(time.monotonic(), end, f"{awake} after {waited} s")
-            awake, waited = self.round_of(bough.Branch.interrupt)  # once more on a busy machine: the ticker may look at the last crowd
+            # again on a busy machine: the ticker may still be handling the last crowd
+            awake, waited = self.round_of(bough.Branch.interrupt)
 
 
 def reads(fd):
@@ -101,7 +102,7 @@ def asks(fd):
 
 
 def blocks_again(fd):
-    """It swallows the interrupt, which does not come again at once, and is asked for then."""
+    """It swallows the interrupt, which is not raised again at once, and asks for it then."""
     try:
         os.read(fd, 1)
     except ThreadExit:
@@ -109,7 +110,7 @@ def blocks_again(fd):
 
 
 def is_a_nuisance(fd):
-    """It has the lock, and keeps others from it."""
+    """It holds the GIL, so the others have to wait."""
     try:
         os.read(fd, 1)
     finally:
@@ -143,7 +144,7 @@ def posts(fd):
 MANNERS = (reads, waits, gets, sleeps, asks, blocks_again, is_a_nuisance, has_children, drops_it, posts)
 
 
-class NobodyIsForgotten(unittest.TestCase):
+class NoThreadIsForgotten(unittest.TestCase):
     def test_whatever_they_do(self):
         """A child that is forgotten blocks indefinitely."""
         seed = random.randrange(1 << 30)
@@ -158,7 +159,7 @@ class NobodyIsForgotten(unittest.TestCase):
                 self.assertEqual({c.outcome for c in children}, {"interrupted"})
 
     def test_a_crowd_of_threads(self):
-        """Each is a target of its own."""
+        """Each thread is a separate target."""
         with pipe() as (fd, _):
             threads = []
             for _ in range(CROWD):

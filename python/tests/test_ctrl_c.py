@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A second and a third Ctrl-C end a program whose branch child takes no interrupt (rule 32).
 
-The first one interrupts, the second one begins the exit, and the third one dumps and kills, as in C. What the block was
-left by before makes no difference.
+The first one interrupts, the second one begins the exit, and the third one dumps and kills, as in C. It makes no difference by
+what the block was left before.
 """
 import signal
 import time
@@ -85,12 +85,12 @@ except NameError as error:
     print(type(error).__name__, c.outcome, alive)
 """
 
-ANOTHER = 0.4  # seconds: what comes within 250 ms of an event's beginning is the same event
+ANOTHER = 0.4  # seconds: signals within 250 ms of an event's beginning belong to the same event
 
 
 class TakesNoInterrupt(unittest.TestCase):
     def ctrl_c_until_end(self, process):
-        """Main has to get the interpreter lock from the child for each of them: on a busy machine it meets two as one."""
+        """Main has to get the GIL from the child for each Ctrl-C: on a busy machine it takes two for one."""
         end = time.monotonic() + LIMIT
         while process.process.poll() is None and time.monotonic() < end:
             process.send(signal.SIGINT)
@@ -99,7 +99,7 @@ class TakesNoInterrupt(unittest.TestCase):
         process.end()
 
     def check_third(self, body):
-        """In a grace that is too long for the test, so that nothing but the signals can end it. The exit that the second one has
+        """With a grace that is too long for the test, so that only the signals can end the process. The exit that the second signal has
         begun may be over before the third one comes."""
         with Process("-c", HEAD + body, env={"BOUGH_GRACE": str(10 * LIMIT)}) as process:
             process.until("begun")
@@ -111,7 +111,7 @@ class TakesNoInterrupt(unittest.TestCase):
             self.assertIn("==== end ====", process.err)  # of the dump
 
     def test_first(self):
-        """interrupts, and a child that takes it ends: nothing climbs"""
+        """interrupts, and a child that heeds it ends: the incident does not climb"""
         body = WAYS["ctrl_c"].replace("b.add(takes_none)", "b.add(time.sleep, 3600)")
         with Process("-c", HEAD + body) as process:
             process.until("begun")
@@ -182,7 +182,7 @@ class Executors(unittest.TestCase):
         self.assertNotIn("rung", process.err)
 
     def test_third(self):
-        """A call that takes no interrupt: at the latest the third Ctrl-C ends the program."""
+        """A call that ignores the interrupt: the third Ctrl-C ends the program at the latest."""
         TakesNoInterrupt.check_third(self, POOLS["pool"].replace("CALL", "takes_none"))
 
     ctrl_c_until_end = TakesNoInterrupt.ctrl_c_until_end
@@ -190,7 +190,7 @@ class Executors(unittest.TestCase):
 
 class EndFails(unittest.TestCase):
     def test_error_of_the_end(self):
-        """An error that each try to end the block repeats does not keep the program in it: the children are joined."""
+        """An error that is raised at each try to end the block does not keep the program in the block: the children are joined."""
         with Process("-c", HEAD + BROKEN) as process:
             process.end()
         self.assertEqual((process.status, process.out), (0, "NameError interrupted 0\n"), str(process))

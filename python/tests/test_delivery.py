@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What is raised, and when: raise_exc(), terminate(), asynchronous delivery (rules 43, 44).
 
-CPython does not take the jump that ends a loop for a part of the `try` around it: what comes in there, a Ctrl-C as well, is not
-caught by that. So up to 3.12 the loops below call functions, in which the exception comes instead; from 3.13 on it comes at lines.
+To CPython the jump that ends a loop is no part of the `try` around the loop: an exception that is raised there, a Ctrl-C too, is
+not caught by it. So up to 3.12 the loops below call functions, in which the exception comes instead; from 3.13 on it comes at lines.
 """
 import asyncio
 import ctypes
@@ -56,7 +56,7 @@ class ByMeta(Exception, metaclass=WithMeta):
 
 
 class Exact(unittest.TestCase):
-    """what is raised is the very instance that was posted (rule 44)"""
+    """the raised exception is the very instance that was posted (rule 44)"""
 
     instances = (
         TypeError("blah"),
@@ -106,7 +106,7 @@ class Exact(unittest.TestCase):
             self.assertIs(type(self.raised_in(function, KeyError)), KeyError)
         thread = started(points)
         with self.assertRaises(TypeError):
-            thread.raise_exc(WithArguments)  # it needs arguments
+            thread.raise_exc(WithArguments)  # its constructor needs arguments
         thread.interrupt()
         self.assertIsInstance(ended(thread), ThreadExit)
 
@@ -119,7 +119,7 @@ class Exact(unittest.TestCase):
                 self.assertIs(type(ended(thread)), SystemExit)
 
     def test_consumed(self):
-        """once raised it is over: the next point raises nothing (rule 2)"""
+        """once it was raised, the next point raises nothing (rule 2)"""
         def run():
             try:
                 points()
@@ -135,7 +135,7 @@ class Exact(unittest.TestCase):
         self.assertIs(thread.result, False)
 
     def test_several_in_a_row(self):
-        """one after the other, each comes"""
+        """each is raised, one after the other"""
         def run():
             for _ in errors:
                 try:
@@ -157,7 +157,7 @@ class Exact(unittest.TestCase):
             error.__traceback__ = None
 
     def test_first_counts(self):
-        """of several that were not raised yet the first counts"""
+        """of several exceptions that were not raised yet the first is raised"""
         inside, go = Gate(), Gate()
 
         def run():
@@ -191,7 +191,7 @@ class Exact(unittest.TestCase):
         self.assertEqual(thread.result, (1, "bytecode"))
 
     def test_native_calls(self):
-        """blocking calls of many sorts"""
+        """blocking calls of many kinds"""
         left, right = socket.socketpair()
         event, lock, items = threading.Event(), threading.Lock(), queue.Queue()
         lock.acquire()
@@ -238,7 +238,7 @@ class Exact(unittest.TestCase):
         ended(thread)
 
     def test_cleared(self):
-        """clear_interrupt() forgets it, also when it is armed already"""
+        """clear_interrupt() drops it, even if it is armed already"""
         def run():
             with bough.critical_section():
                 inside.open()
@@ -259,7 +259,7 @@ class Exact(unittest.TestCase):
 
 
 class InCCode(unittest.TestCase):
-    """A plain thread in a C function that looks for signals, PyErr_CheckSignals(), and is not interrupted otherwise."""
+    """A plain thread in a C function that calls PyErr_CheckSignals(), and is not interrupted otherwise."""
 
     def raised_in(self, function):
         with pipe() as (r, w):
@@ -277,7 +277,7 @@ class InCCode(unittest.TestCase):
             return there
 
     def test_where_it_is_raised(self):
-        """raise_exc() comes there where the interpreter raises it in PyErr_CheckSignals(), from 3.15 on, else when the call returns"""
+        """from 3.15 on, PyErr_CheckSignals() raises the exception of raise_exc(); before, it is raised when the call returns"""
         def run(fd):
             client.ask_and_look(fd)
             bytecode()
@@ -307,7 +307,7 @@ class InCCode(unittest.TestCase):
                 self.assertEqual(passed, [True])
 
     def test_left_without_it(self):
-        """code that does not look for signals: the call returns, and the exception comes where it may"""
+        """code that does not check for signals: the call returns, and the exception is raised at the next safe place"""
         def run(fd):
             try:
                 client.ask(fd)
@@ -333,10 +333,10 @@ class InCCode(unittest.TestCase):
 
 
 class Swallowed(unittest.TestCase):
-    """What was swallowed in __del__ or by C code is armed again (rule 44)."""
+    """An exception that was swallowed in __del__ or by C code is armed again (rule 44)."""
 
     def swallowed_in_del(self, post, wanted):
-        """A finalizer meets a point, where it is raised; the interpreter drops it; it comes again."""
+        """A finalizer reaches a point, where the exception is raised; the interpreter drops it; it is raised again."""
 
         class Meets:
             def __del__(self):
@@ -389,7 +389,7 @@ class Swallowed(unittest.TestCase):
         self.assertIs(ended(thread), error)
 
     def test_others_are_reported(self):
-        """what is nobody's interrupt is reported as ever"""
+        """an exception that is no interrupt is reported as without bough"""
         def run():
             class Fails:
                 def __del__(self):
@@ -399,7 +399,7 @@ class Swallowed(unittest.TestCase):
 
         hook, seen = sys.unraisablehook, []
         error = KeyError("x")
-        # our own hook stands in front of the one that was there at the opt-in
+        # the test's hook replaces the hook of the time of the opt-in
         bough.opt_out()
         sys.unraisablehook = lambda unraisable: seen.append(unraisable.exc_value)
         try:

@@ -21,7 +21,7 @@ class Posted(Exception):
 
 
 def in_time(function, error=TimeoutError):
-    """Whether it raised that, and early enough."""
+    """Did the thread raise that exception, and in time?"""
     begin = time.monotonic()
     try:
         function()
@@ -60,7 +60,7 @@ def branch_interrupted():
 
 
 def nested_deadlines():
-    """Both blocks are cut, the outer one after the inner one's error was handled."""
+    """Both blocks are interrupted, the outer one after the inner one's error was handled."""
     with branch(timeout=2 * SOON):
         if not in_time(deadline):
             raise AssertionError
@@ -105,7 +105,7 @@ class Again(unittest.TestCase):
             self.assertEqual(result, [True] * 3)
 
     def test_switched_off_between(self):
-        """the same, when the flag is switched off and on between them"""
+        """as above, with the flag switched off and on between them"""
         def run():
             results = []
             for _ in range(3):
@@ -141,7 +141,7 @@ class Again(unittest.TestCase):
             self.assertIsNone(result)
 
     def test_mixed(self):
-        """each sort after each other sort"""
+        """each kind after each other kind"""
         sorts = {
             "deadline": lambda: in_time(deadline),
             "interrupt": lambda: in_time(own_interrupt, ThreadExit) and bough.clear_interrupt(),
@@ -157,7 +157,7 @@ class Again(unittest.TestCase):
         self.assertIsNone(ended(thread))
         self.assertEqual(thread.result, [])
 
-    def test_after_one_that_was_taken_back(self):
+    def test_after_one_that_was_withdrawn(self):
         """armed, and withdrawn because the thread has entered a critical section"""
         def run():
             for _ in range(20):
@@ -186,7 +186,7 @@ class Again(unittest.TestCase):
                 end = time.monotonic() + A_WHILE + 0.2
                 while time.monotonic() < end:
                     with bough.critical_section():
-                        pass  # its end looks which interrupts are due
+                        pass  # its end checks which interrupts are due
                 return "computed"
 
         inside = Gate()
@@ -198,14 +198,14 @@ class Again(unittest.TestCase):
         self.assertEqual(thread.result, "computed")
 
 
-class Looks(unittest.TestCase):
-    """The thread that delivers wakes for what is due, and looks at no other thread."""
+class Checks(unittest.TestCase):
+    """The thread that delivers wakes only when something is due, and checks only the threads concerned."""
 
     limit = 60
     OTHERS = 60
 
     def counted(self, function):
-        """How often it woke meanwhile, and at how many threads it looked."""
+        """The number of times that it woke meanwhile, and the number of threads that it checked."""
         wakes, looks = bough._bough.async_exc_counts()
         function()
         now = bough._bough.async_exc_counts()
@@ -221,12 +221,12 @@ class Looks(unittest.TestCase):
 
     def test_nothing_due(self):
         """it sleeps"""
-        self.counted(lambda: time.sleep(0.2))  # what their start has brought about is over
+        self.counted(lambda: time.sleep(0.2))  # the work caused by their start is done
         wakes, looks = self.counted(lambda: time.sleep(0.5))
         self.assertEqual((wakes, looks), (0, 0))
 
     def test_one_that_is_in_c_code_for_long(self):
-        """is looked at rarely, and gets it with its first bytecode"""
+        """is checked rarely, and gets the exception at its first bytecode"""
         def run():
             while True:
                 os.read(r, 1)
@@ -242,7 +242,7 @@ class Looks(unittest.TestCase):
         self.assertLessEqual(looks, 15)
 
     def test_one_that_may_not_be_interrupted_now(self):
-        """is looked at, and no other thread"""
+        """is checked, and no other thread"""
         def run():
             try:
                 pass
@@ -264,7 +264,7 @@ class Looks(unittest.TestCase):
         self.assertLessEqual(looks, wakes + 2)
 
     def test_blocks_with_callbacks(self):
-        """on_interrupt() does not wake it, where nothing is due"""
+        """on_interrupt() does not wake it if nothing is due"""
         def blocks():
             for _ in range(100):
                 with bough.on_interrupt(lambda: None):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What is raised asynchronously comes in where the thread was looked at (rule 43), and not before its turn is over (rule 14)."""
+"""An asynchronous exception is raised at the instruction that was checked (rule 43), and not before the thread's time to reach a
+point is over (rule 14)."""
 import functools
 import os
 import sys
@@ -18,7 +19,7 @@ class Posted(BaseException):
 
 
 class NeverLater(unittest.TestCase):
-    """However long it waits: it comes in where the thread was looked at, and not later on."""
+    """However long it waits: the exception is raised at the instruction that was checked, and at no later one."""
 
     limit = 120
 
@@ -32,7 +33,8 @@ class NeverLater(unittest.TestCase):
 
         def run():
             try:
-                for _ in iter(functools.partial(os.read, r, 1), b""):  # gives the interpreter lock away, and looks at no eval breaker then
+                # releases the GIL, and does not check the eval breaker afterwards
+                for _ in iter(functools.partial(os.read, r, 1), b""):
                     pass
             finally:
                 seen.append("finally")
@@ -49,14 +51,14 @@ class NeverLater(unittest.TestCase):
         return thread, w, seen
 
     def test_blocked_in_an_iterator(self):
-        """where the loop ends by that, and a `finally` begins, the exception comes after the `finally`"""
+        """if the loop ends then, and a `finally` begins, the exception is raised after the `finally`"""
         thread, w, seen = self.looked_at(lambda run: run())
         os.close(w)
         self.assertIsInstance(ended(thread), Posted)
         self.assertEqual(seen, ["finally", "done"])
 
     def test_in_the_loop(self):
-        """where it goes on, the exception comes in there"""
+        """if the loop goes on, the exception is raised in it"""
         thread, w, seen = self.looked_at(lambda run: run())
         while thread.is_alive():
             os.write(w, b"x")
@@ -66,7 +68,7 @@ class NeverLater(unittest.TestCase):
         self.assertEqual(seen, ["finally", "done"])
 
     def test_nothing_is_left(self):
-        """a debugger that comes later gets no event that it does not know"""
+        """a debugger that is started later gets no unexpected event"""
         events = []
 
         def both(run):
@@ -89,7 +91,7 @@ class NeverLater(unittest.TestCase):
 
 
 class Turn(unittest.TestCase):
-    """The thread's time to come to a point: what it executes counts, not what others do meanwhile."""
+    """The thread's time to reach a point: only its own execution counts, not that of other threads."""
 
     def turns(self, function, rounds):
         """Of so many threads that run the function and are interrupted: how many were over because the thread had run, and how many
@@ -102,11 +104,11 @@ class Turn(unittest.TestCase):
         return [now - then for now, then in zip(bough._bough.turn_counts(), before, strict=True)]
 
     def test_one_that_computes(self):
-        """has it soon, and does not wait for time to pass"""
+        """gets the exception soon, without waiting for the time limit"""
         self.assertGreater(self.turns(bytecode, 10)[0], 0)
 
     def test_one_that_hardly_runs(self):
-        """gets it by time"""
+        """gets the exception at the time limit"""
 
         def sleeps():
             while True:
@@ -120,7 +122,7 @@ class Turn(unittest.TestCase):
         self.assertGreater(bough._bough.turn_counts()[1], before[1])
 
     def test_one_that_comes_to_points(self):
-        """gets it there, though other threads have the GIL for longer than that takes"""
+        """gets the exception there, even if other threads hold the GIL for longer than the limit"""
         over, at_a_point = [], []
 
         def computes():
@@ -145,7 +147,8 @@ class Turn(unittest.TestCase):
         over.append(True)
         for thread in others:
             self.assertIsNone(ended(thread))
-        self.assertGreater(at_a_point.count(True), 2)  # a thread that gets no processor for 50 ms is interrupted elsewhere
+        # a thread that gets no processor for 50 ms is interrupted elsewhere
+        self.assertGreater(at_a_point.count(True), 2)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where what is raised asynchronously may come in, and where never (rule 43)."""
+"""The places where an asynchronous exception may be raised, and those where it never is (rule 43)."""
 import contextlib
 import gc
 import os
@@ -14,7 +14,7 @@ from tools import assert_kept_out, bytecode, ended, open_what_stays, started, un
 
 setUpModule = open_what_stays
 
-# The exception may come in between the call of a coroutine function and the wait for it.
+# The exception may be raised between the call of a coroutine function and the wait for it.
 warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
 
 
@@ -24,7 +24,7 @@ def spin(n=300):
 
 
 class Block:
-    """Counts what is begun and what is done, in steps that nothing may come between."""
+    """Counts beginnings and ends, in steps that no exception may separate."""
 
     def __init__(self):
         self.entering = self.entered = self.leaving = self.left = 0
@@ -184,13 +184,13 @@ class Posted(BaseException):
     pass
 
 
-# Threads at a time, and deliveries to each. Whether one may come in is asked when the interpreter lock changes hands, so it takes
-# a while where many threads run.
+# Threads at a time, and deliveries to each. bough checks for a safe place when the GIL changes hands, so this takes a
+# while if many threads run.
 THREADS, ROUNDS = 4, max(10, int(os.environ.get("BOUGH_LOSS", 2000)) // 200)
 
 
 class Never(unittest.TestCase):
-    """asynchronous delivery never enters what must not be broken"""
+    """asynchronous delivery never interrupts code that must run as a whole"""
 
     limit = 300
 
@@ -222,17 +222,18 @@ class Never(unittest.TestCase):
         return sum(caught)
 
     def keeps_out(self, work, threads, rounds, *args, **flags):
-        """Delivers into work(i, counter), and finds what the counters count done as often as begun. The counters, and how many came."""
+        """Delivers into work(i, counter), and checks that all counted beginnings have ends. Returns the counters, and the number of
+        deliveries."""
         counters = [Counter() for _ in range(threads)]
         came = self.deliver(lambda i: work(i, counters[i]), threads, rounds, *args, **flags)
-        gc.collect()  # what was not finalized yet
+        gc.collect()  # runs the remaining finalizers
         for name in {name for counter in counters for name in counter.begun}:
             begun, done = (sum(getattr(c, which).get(name, 0) for c in counters) for which in ("begun", "done"))
             self.assertEqual(begun, done, name)
         return counters, came
 
     def test_with_and_finally(self):
-        """no __enter__, __exit__, finally or __del__ is broken"""
+        """no __enter__, __exit__, finally or __del__ is interrupted"""
         threads, rounds = THREADS, ROUNDS
         blocks = [Block() for _ in range(threads)]
 
@@ -249,7 +250,7 @@ class Never(unittest.TestCase):
             self.assertEqual(len(block.counts()), 1, vars(block))
 
     def test_critical_sections(self):
-        """no critical section is broken"""
+        """no critical section is interrupted"""
 
         def work(i, counter):
             with bough.critical_section():
@@ -259,7 +260,7 @@ class Never(unittest.TestCase):
         self.keeps_out(work, THREADS, ROUNDS)
 
     def test_sticky_ones(self):
-        """interrupts of asynchronous threads neither"""
+        """nor by interrupts of asynchronous threads"""
         self.keeps_out(shapes, THREADS, ROUNDS // 2, ThreadExit, lambda t: t.interrupt(), enable_async_interrupt=True)
 
     def test_collected(self):
@@ -286,7 +287,7 @@ class Never(unittest.TestCase):
         self.keeps_out(work, 4, 5)
 
     def test_finally_that_does_not_end(self):
-        """a finally is waited for"""
+        """delivery waits for the end of a finally"""
 
         def run(inside, leave):
             try:
@@ -302,10 +303,10 @@ class Never(unittest.TestCase):
 
 
 class Entering(unittest.TestCase):
-    """What is entered is left, at whatever instruction that is open the exception comes in."""
+    """A context that was entered is left, at whichever admitted instruction the exception is raised."""
 
     def at_each(self, function):
-        """Calls `function(block)` with an exception at each place that is open, one after the other."""
+        """Calls `function(block)` with an exception at each admitted place, one after the other."""
         number = 0
         while self.raises_at(number, function):
             number += 1

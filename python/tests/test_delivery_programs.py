@@ -15,7 +15,7 @@ from tools import ended, open_what_stays, started, until
 
 setUpModule = open_what_stays
 
-# The exception may come in between the call of a coroutine function and the wait for it.
+# The exception may be raised between the call of a coroutine function and the wait for it.
 warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
 
 AMOUNT = int(os.environ.get("BOUGH_LOSS", 1000))
@@ -83,7 +83,7 @@ class Delivered(Case):
             raise
 
     def test_endless_programs(self):
-        """all that encloses the loop is left"""
+        """all statements that enclose the loop are left"""
         seeds = [f"{SEED}-{i}" for i in range(max(10, AMOUNT // 25))]
         for i in range(0, len(seeds), self.TOGETHER):
             self.deliver(seeds[i : i + self.TOGETHER])
@@ -127,7 +127,7 @@ class EachPlace(Case):
             self.check(run, lines, f"place {number}")
 
     def test_programs(self):
-        """nothing is skipped"""
+        """no statement is skipped"""
         def all_of_them():
             for i in range(max(10, AMOUNT // 50)):
                 self.places_of(Program(f"{SEED}-{i}", endless=False), 40)

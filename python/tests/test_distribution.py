@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is handed out: the source distribution and the wheel are made, hold what they must, and can be used, without a network."""
+"""The source distribution and the wheel can be built, contain the right files, and can be used, without a network."""
 import email
 import functools
 import os
@@ -80,7 +80,7 @@ class SourceDistribution(unittest.TestCase):
     limit = 120
 
     def test_contents(self):
-        """it has the package, its tests, and of the library what is built"""
+        """it has the package, its tests, and the sources of the library that are built"""
         names = packed(sdist())
         for want in ("PKG-INFO", "LICENSE", "README.md", "meson.build", "bough/py.typed", "tests/run.py"):
             self.assertIn(want, names)
@@ -88,19 +88,19 @@ class SourceDistribution(unittest.TestCase):
         self.assertEqual(library, {"LICENSE", "meson.build", "meson_options.txt", "cli", "include", "src", "tools"})
 
     def test_files_only(self):
-        """it has no links, and nothing that builds leave behind"""
+        """it has no links, and no products of a build"""
         members = packed(sdist())
         self.assertEqual([name for name, member in members.items() if not member.isfile()], [])
         self.assertEqual([name for name in members if name.endswith((".pyc", ".so", ".o", ".ini"))], [])
 
     def test_again(self):
-        """what is unpacked makes the same archive: it needs no repository"""
+        """the unpacked sources make the same archive: they need no repository"""
         again = packed(make_sdist(unpacked(), "again"))
         self.assertEqual(sorted(again), sorted(packed(sdist())))
 
 
     def test_readme(self):
-        """its readme has no link that leads nowhere on a package index"""
+        """its readme has no link that is broken on a package index"""
         with tarfile.open(sdist()) as archive:
             texts = [archive.extractfile(f"{BASE}/{name}").read().decode() for name in ("README.md", "PKG-INFO")]
         for text in texts:
@@ -139,7 +139,7 @@ class Wheel(unittest.TestCase):
         self.assertIn("# bough", metadata.get_payload())
 
     def test_extension_stands_alone(self):
-        """its extension needs libc alone, and exports nothing but its beginning"""
+        """its extension needs only libc, and exports only its init function"""
         zipfile.ZipFile(wheel()).extract(EXTENSION, place)
         dynamic = run("readelf", "--dynamic", "--wide", place / EXTENSION)
         needed = {line.split("[")[1].rstrip("]") for line in dynamic.splitlines() if "(NEEDED)" in line}
@@ -149,7 +149,7 @@ class Wheel(unittest.TestCase):
         self.assertEqual(symbols.split(), ["PyInit__bough"])
 
     def test_install(self):
-        """pip puts it into an environment of its own, where it is imported"""
+        """pip installs it into a separate environment, where it is imported"""
         python = place / "env/bin/python"
         run(sys.executable, "-m", "venv", "--without-pip", place / "env")
         run(sys.executable, "-m", "pip", "--python", python, "install", "--no-index", wheel())

@@ -34,7 +34,7 @@ class Guide(unittest.TestCase):
                 compile(block, name, "exec")
 
     def test_names(self):
-        """what the guide calls bough's is there"""
+        """each name of bough in the guide exists"""
         for name in re.findall(r"\bbough\.([a-zA-Z_]\w*)", TEXT):
             there = hasattr(bough, name) or find_spec(f"bough.{name}")
             self.assertTrue(there or name == "md", name)
@@ -160,7 +160,7 @@ class Reference(unittest.TestCase):
         cls.entries = {name: body for _, name, body in re.findall(entry, cls.page, flags=re.S | re.M)}
 
     def test_each_name(self):
-        """each name of __all__ has an entry, and each entry says something"""
+        """each name of __all__ has an entry, and each entry has a description"""
         self.assertEqual(sorted(set(bough.__all__) - self.entries.keys()), [])
         self.assertEqual([name for name, body in self.entries.items() if not body.strip()], [])
 

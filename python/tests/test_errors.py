@@ -80,7 +80,7 @@ class Errors(unittest.TestCase):
 
 
 class Numbers(Errors):
-    # What takes a number of seconds: the function and parameter, whether None is a value, whether 0 is.
+    # Parameters in seconds: the function and parameter, whether None is allowed, whether 0 is.
     SECONDS = (
         ("branch() timeout", lambda s: branch(timeout=s), True, True),
         ("on_interrupt() deadline", lambda s: bough.on_interrupt(print, deadline=s), False, True),
@@ -131,7 +131,7 @@ class Numbers(Errors):
             b.set_deadline(None)
 
     def test_a_deadline_that_has_passed(self):
-        """is one, and the TimeoutError says so: perhaps seconds were meant"""
+        """has expired at once, and the TimeoutError mentions that seconds may have been meant"""
         with self.assertRaises(TimeoutError) as caught, branch(deadline=0.5):
             bough.check_interrupt()
         self.assertIn("before the block began", "\n".join(caught.exception.__notes__))
@@ -174,7 +174,7 @@ class Functions(Errors):
     )
 
     def test_callbacks(self):
-        """whatever executes nothing when it is called, or can't be called"""
+        """functions whose call executes nothing, and objects that can't be called"""
         for what, call in self.CALLBACKS:
             for wrong in NO_FUNCTIONS:
                 if wrong is None and what in ("on_transition() callback", "Thread target"):
@@ -196,7 +196,7 @@ class Functions(Errors):
         self.assertIsNone(thread.ident)
 
     def test_add(self):
-        """nothing is started, and what was to be closed is closed"""
+        """nothing is started, and the object to be closed is closed"""
         for wrong in *NO_FUNCTIONS, *ASYNCHRONOUS:
             file = io.StringIO()
             with self.subTest(wrong=wrong), branch() as b:
@@ -223,7 +223,7 @@ class Functions(Errors):
         self.assertIs(child.result(), begun)
 
     def test_closing(self):
-        """what has no close(), or one that closes nothing; what has one is closed"""
+        """an object without close(), or with a close() that closes nothing, is refused; one with close() is closed"""
         class Wrong:
             async def close(self):
                 pass
@@ -311,7 +311,7 @@ class Text(Errors):
         self.assertFalse(bough.interruption_requested())
 
     def test_any_text(self):
-        """also what C and UTF-8 can't hold"""
+        """also text that C strings or UTF-8 can't represent"""
         for text, kept in ("a\0b", "ab"), ("a\udcffb", "a?b"), ("\u00e4\u20ac", "\u00e4\u20ac"):
             bough.interrupt(threading.get_ident(), text)
             self.assertEqual(bough.reason().reason, kept)

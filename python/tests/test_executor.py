@@ -16,7 +16,7 @@ stays = ("anon_inode:*event*",)
 
 
 class Blocked:
-    """A call that blocks until go_on(): on which thread, and what became of it."""
+    """A call that blocks until go_on(). Records its thread and its result."""
 
     def __init__(self, test):
         pair = pipe()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Opting in adds no message to a program: no warning about its threads, none about a line of the package, none at its end.
 
-Each program runs twice, in processes of their own: as it is, and opted in. What is written is the same.
+Each program runs twice, in separate processes: without bough, and opted in. The output is the same.
 """
 import re
 import signal
@@ -31,7 +31,7 @@ class Programs(unittest.TestCase):
         return process.status, told
 
     def same(self, program, *options, opt_in=OPT_IN):
-        """As it is, the lines of the opt-in are empty ones, so that the lines have the same numbers."""
+        """Without bough, the lines of the opt-in are empty, so that the lines have the same numbers."""
         plain = self.outcome("\n" * opt_in.count("\n") + program, *options)
         self.assertEqual(self.outcome(opt_in + program, *options), plain)
         return plain
@@ -63,20 +63,20 @@ class Forks(Programs):
     """From 3.12 on a process that forks is warned if it has other threads."""
 
     def test_a_program_without_threads(self):
-        """is not warned, whichever threads the library has begun for it"""
+        """is not warned, whichever threads the library has started"""
         for opt_in in OPT_IN, BRANCH, ASYNCHRONOUS:
-            for _ in range(5):  # each time another of the library's threads may be on its way
+            for _ in range(5):  # each time another library thread may be starting
                 _, told = self.same(FORK.format(first="", last=""), opt_in=opt_in)
                 self.assertEqual(told, "")
 
     def test_a_program_with_threads(self):
-        """is warned as ever"""
+        """is warned as without bough"""
         first = "stop = threading.Event(); thread = threading.Thread(target=stop.wait); thread.start()"
         _, told = self.same(FORK.format(first=first, last="stop.set(); thread.join()"))
         self.assertEqual(told.count("is multi-threaded, use of"), 2 if sys.version_info >= (3, 12) else 0, told)
 
     def test_a_child_that_runs(self):
-        """is a thread of the program's; before, it is one that waits for work"""
+        """is a thread of the program; before, it is a worker that waits for work"""
         first = """
 import bough
 b = bough.branch()
@@ -89,7 +89,7 @@ runs.wait()
         self.assertEqual(told.count("is multi-threaded, use of"), 2 if sys.version_info >= (3, 12) else 0, told)
 
     def test_the_file_that_is_read(self):
-        """is what it is for everyone else"""
+        """is unchanged for other readers"""
         program = """
 import ctypes, os
 def count(text):
@@ -165,7 +165,7 @@ late = Late()
 
 
 class Finalizers(Programs):
-    """Code that runs when the interpreter has taken its modules apart."""
+    """Code that runs when the interpreter has cleared its modules."""
 
     def late(self, body, *options):
         program = LATE.format(body=body.replace("\n", "\n        "))
@@ -197,7 +197,8 @@ lock = threading.Lock()
 lock.acquire()
 say(str(lock.acquire(timeout=0.01)))
 """)
-        if "PythonFinalizationError: cannot acquire lock" not in told:  # newer interpreters refuse such a wait, with or without bough
+        # newer interpreters refuse such a wait, with or without bough
+        if "PythonFinalizationError: cannot acquire lock" not in told:
             self.assertEqual(told, "False\nFalse\nempty\nFalse\ndone\n")
 
     def test_processes(self):
@@ -213,7 +214,7 @@ say(str(lock.acquire(timeout=0.01)))
 
 
 class Ends(unittest.TestCase):
-    """What a program has left open."""
+    """Branches that a program has left open."""
 
     def test_branches(self):
         """end when main ends: their children are interrupted and joined"""
@@ -243,7 +244,7 @@ begun = []
                 self.assertNotIn("Error", process.err)
 
     def test_branches_of_the_process_that_forked(self):
-        """are left alone: a worker's end is no end of theirs"""
+        """are left alone: the end of a worker process does not end them"""
         process = run("-W", "always", "-c", """
 import multiprocessing, bough
 with bough.branch() as b:
@@ -255,7 +256,7 @@ with bough.branch() as b:
         self.assertEqual((process.out, process.err), ("0 <bough.Branch 'branch': open>\n", ""))
 
     def test_a_second_signal(self):
-        """while the interpreter asks the exception of the first one for the status: that exception's text is not told"""
+        """while the interpreter reads the status from the first signal's exception: that exception's text is not printed"""
         process = run("-c", """
 import bough, os, signal, sys, time
 def again(frame, event, argument):  # of a function in Python; there is none
@@ -288,7 +289,7 @@ thread.interrupt()
             self.assertEqual((process.status, process.out, process.err), (0, "", ""), str(process))
 
     def test_items_of_a_pool(self):
-        """an exception of main's ends them, also if the pool's module was loaded after the opt-in: it waits for its workers"""
+        """an exception in main ends them, even if the pool's module, which waits for its workers, was loaded after the opt-in"""
         with Process("-c", """
 import bough, time
 bough.opt_in(pools=True)

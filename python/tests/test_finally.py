@@ -11,7 +11,7 @@ from bough import _async_safe
 class FinallyIsFound(unittest.TestCase):
     """The lines of each `finally`, by the bytecode and by the source."""
 
-    limit = 300  # it only computes: 7 s of a processor's time and more, which a busy machine takes a minute for
+    limit = 300  # it only computes: 7 s of processor time and more, for which a busy machine takes a minute
 
     def code_objects(self, code):
         yield code

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How a thread is interrupted: its flags, and what it switches for itself (rule 16)."""
+"""How a thread is interrupted: its flags, and the settings that it changes itself (rule 16)."""
 import os
 import threading
 import time
@@ -16,7 +16,7 @@ PIPE = []
 
 class Flags(unittest.TestCase):
     def test_only_before_start_or_by_itself(self):
-        """flags of a thread that runs are its own to set"""
+        """only a running thread itself may set its flags"""
         go = Gate()
         thread = started(go.passed)
         with self.assertRaises(RuntimeError):
@@ -26,7 +26,7 @@ class Flags(unittest.TestCase):
         ended(thread)
 
     def test_by_itself(self):
-        """set by the thread itself they count at once"""
+        """flags that the thread sets itself count at once"""
         def run():
             threading.current_thread().enable_interrupt_io = True
             read(r)
@@ -88,7 +88,7 @@ class Flags(unittest.TestCase):
         self.each_switch(run)
 
     def test_after_a_block(self):
-        """and after the `with` what was there before"""
+        """after the `with` the previous setting holds"""
         def run(switch, work):
             with switch():
                 pass
@@ -125,7 +125,7 @@ class Flags(unittest.TestCase):
         self.each_switch(lambda switch, work: (switch(), switch(False), work()), interrupted=False)
 
     def test_one_object_for_several(self):
-        """the result is good for a `with` again, inside of itself and in another thread"""
+        """the result can be used in a `with` again, nested and in another thread"""
         def run(switch, work):
             manager = switch()
             with manager, manager:

@@ -123,7 +123,7 @@ class Signals(Forked):
         )
 
     def test_a_handler_of_the_program(self):
-        """put in after the opt-in, it stays"""
+        """a handler that was installed after the opt-in stays"""
         self.says(
             """
             bough.opt_in()
@@ -133,7 +133,7 @@ class Signals(Forked):
             "status 9",
         )
 
-    def test_taking_part_again(self):
+    def test_using_bough_in_the_new_process(self):
         """with the first Thread that the new process starts"""
         self.says(
             """
@@ -154,7 +154,7 @@ class Signals(Forked):
         )
 
     def test_an_ordinary_end_of_a_process(self):
-        """interrupts nobody: multiprocessing waits for its threads"""
+        """interrupts no thread: multiprocessing waits for its threads"""
         self.says(
             """
             bough.opt_in()
@@ -176,12 +176,13 @@ class Signals(Forked):
 
 
 class Hooks(Forked):
-    def test_the_interpreter_lock_is_kept(self):
-        """from the first hook before a fork to the last one after it: another thread would see the program in between"""
+    def test_the_gil_is_kept(self):
+        """from the first hook before a fork to the last one after it: otherwise another thread could see an inconsistent program"""
         self.says(
             """
             import warnings
-            warnings.simplefilter("ignore")  # 3.12's warning of a fork with threads is written in between, without the lock
+            # 3.12's warning of a fork with threads is printed in between, without the GIL
+            warnings.simplefilter("ignore")
             bough.opt_in()
             turns, seen = 0, []
             def turn():
@@ -194,7 +195,7 @@ class Hooks(Forked):
             os.register_at_fork(before=note, after_in_parent=note)
             threading.Thread(target=turn, daemon=True).start()
             bough.set_enable_async_interrupt()
-            sys.setswitchinterval(1000)  # the other thread runs only if this one waits, or gives the lock away
+            sys.setswitchinterval(1000)  # the other thread runs only if this one waits, or releases the GIL
             for _ in range(50):
                 time.sleep(0.001)
                 in_new_process(lambda: None)
@@ -274,7 +275,7 @@ class Interrupts(Forked):
         )
 
     def test_children_of_the_parent(self):
-        """are not there: join() returns, as that of threading.Thread does"""
+        """do not exist there: join() returns, as that of threading.Thread does"""
         self.says(
             """
             with bough.branch() as b:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A free-threaded interpreter: the package is imported, and takes the interpreter lock as it declares."""
+"""A free-threaded interpreter: importing the package enables the GIL, as the extension declares."""
 import sysconfig
 import unittest
 

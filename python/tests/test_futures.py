@@ -34,7 +34,7 @@ def until(true):
 
 
 class Item:
-    """A call that blocks: what became of it, and on which thread."""
+    """A call that blocks. Records its result and its thread."""
 
     def __init__(self, catch=False):
         self.began, self.thread, self.error, self.catch = threading.Event(), None, None, catch
@@ -59,7 +59,7 @@ class Executors(unittest.TestCase):
         self.pool.shutdown()
 
     def worker_is(self, thread):
-        """It has survived, and nothing sticks to it."""
+        """Checks that the worker has survived, without an interrupt or setting of the item."""
 
         def look():
             time.sleep(0.001)
@@ -79,7 +79,7 @@ class Executors(unittest.TestCase):
         with self.assertRaises(CancelledError):
             future.result(ENOUGH)
         self.assertTrue(future.cancelled() and future.done() and not future.running())
-        until(lambda: called)  # after who waits for the result is told
+        until(lambda: called)  # after the waiters for the result were notified
         self.assertEqual(called, [future])
         self.assertIsInstance(item.error, ThreadExit)
         self.assertEqual(item.error.record.reason, "its future was cancelled")
@@ -115,7 +115,7 @@ class Executors(unittest.TestCase):
         self.assertFalse(future.cancel())
 
     def test_cancel_at_any_moment(self):
-        """nothing sticks to the worker, whatever state the item is in"""
+        """no interrupt stays with the worker, whatever state the item is in"""
         ends = {"result": 0, "cancelled": 0}
         for n in range(1000):
             future = self.pool.submit(time.sleep, 0)
@@ -183,7 +183,7 @@ class Executors(unittest.TestCase):
         self.assertEqual(list(self.pool.map(abs, [-1, 2])), [1, 2])
 
     def test_wait_and_as_completed(self):
-        """know of what was cancelled while it ran"""
+        """recognise an item that was cancelled while it ran"""
         item = Item()
         future = self.pool.submit(item)
         item.began.wait()
@@ -223,7 +223,7 @@ class Executors(unittest.TestCase):
         future.cancel()
 
     def test_all_threads(self):
-        """interrupt_all_threads() cancels what runs, and no more"""
+        """interrupt_all_threads() cancels running items, and no others"""
         item = Item()
         future = self.pool.submit(item)
         item.began.wait()
@@ -308,7 +308,7 @@ class Asyncio(unittest.TestCase):
         self.assertIsInstance(item.error, ThreadExit)
 
     def test_interrupted_thread_cancels_the_task(self):
-        """ThreadExit of a to_thread() function is CancelledError to who awaits it"""
+        """ThreadExit of a to_thread() function is a CancelledError for the task that awaits it"""
         item = Item()
 
         async def main():
@@ -379,10 +379,10 @@ class Asyncio(unittest.TestCase):
         child = self.run_in_child(main, item.began)
         self.assertEqual(child.outcome, "interrupted")
         self.assertIsInstance(item.error, ThreadExit)
-        self.assertLess(time.monotonic() - begin, 4 * SCALE)  # not by what is told again after the grace
+        self.assertLess(time.monotonic() - begin, 4 * SCALE)  # not by a second delivery after the grace period
 
     def test_task_group_in_a_child(self):
-        """what comes out is a stop, also as a group"""
+        """it raises a stop, also as a group"""
         waiting = threading.Event()
 
         async def blocks():
@@ -394,7 +394,7 @@ class Asyncio(unittest.TestCase):
                 group.create_task(blocks())
                 group.create_task(asyncio.sleep(ENOUGH * 3))
 
-        logging.disable()  # asyncio tells of a task that ended by a SystemExit, whatever sort
+        logging.disable()  # asyncio logs a task that ended by any SystemExit
         try:
             self.assertEqual(self.run_in_child(main, waiting).outcome, "interrupted")
             gc.collect()
@@ -402,7 +402,7 @@ class Asyncio(unittest.TestCase):
             logging.disable(logging.NOTSET)
 
     def test_run_coroutine_threadsafe(self):
-        """its future is cancelled as ever"""
+        """its future is cancelled as without bough"""
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever)
         thread.start()
@@ -429,8 +429,9 @@ class Asyncio(unittest.TestCase):
 class ThreadPools(unittest.TestCase):
     def test_worker_survives(self):
         """of multiprocessing.pool: the call fails with CancelledError, others go on"""
-        bough.opt_in(pools=True)  # it was imported before this
-        self.addCleanup(multiprocessing.resource_tracker._resource_tracker._stop)  # from 3.14 on a pool starts that process
+        bough.opt_in(pools=True)  # the module was imported before this
+        # from 3.14 on a pool starts that process
+        self.addCleanup(multiprocessing.resource_tracker._resource_tracker._stop)
         with multiprocessing.pool.ThreadPool(1) as pool:
             item = Item()
             result = pool.apply_async(item)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Rule 45: Future.cancel() at each step of an item's way through its worker: no interrupt is lost, and none sticks."""
+"""Rule 45: Future.cancel() at each step of an item's way through its worker: no interrupt is lost, and none stays with the worker."""
 import concurrent.futures
 import os
 import threading
@@ -21,7 +21,7 @@ def setUpModule():
 
 
 class Stepwise(concurrent.futures.Future):
-    """Calls step(name) on the worker at each step of its item's way: what cancel() finds changes there."""
+    """Calls step(name) on the worker at each step of its item, where the state that cancel() finds changes."""
 
     step = staticmethod(lambda name: None)
     handle = None  # of the item's branch
@@ -55,7 +55,7 @@ class Order(unittest.TestCase):
         def step(now):
             if now == name and not reached.is_set():
                 reached.set()
-                while not done.is_set():  # no point: an interrupt would end a wait
+                while not done.is_set():  # polls, because an interrupt would end a wait
                     pass
 
         def notify_all(original=runs._cond.notify_all):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
 The functions of docs/python.md that stop a query, a request or a subprocess, against the real servers. Each is interrupted in
-a branch's child and by a deadline while the server says that it works; then the server has stopped, and the connection is as
-the guide says.
+a branch's child and by a deadline while the server reports that it works; then the server has stopped, and the connection has
+the state that the guide describes.
 """
 import os
 import re
@@ -27,7 +27,8 @@ HOUR = 3600
 
 
 class Client(unittest.TestCase):
-    """`server` of with_servers.py runs meanwhile. setUp() opens what waits() uses; waits() is interrupted once works() is true."""
+    """`server` of with_servers.py runs meanwhile. setUp() opens the connection that waits() uses; waits() is interrupted once works()
+    is true."""
 
     server = error = None
 
@@ -218,7 +219,7 @@ class Group(Client):
 
 @needs("grpc")
 class GRPC(unittest.TestCase):
-    """In processes of their own: grpc keeps threads and descriptors for good."""
+    """In separate processes, because grpc keeps threads and descriptors until its process ends."""
 
     def test_call(self):
         process = run(Path(__file__).parent / "grpc_call.py")

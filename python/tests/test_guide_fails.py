@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-The code of the guide and of the README files when something goes wrong in it: whatever it calls fails, or is interrupted, once each at
-its first operation, its second, and so on. Then it may raise what it likes, but no NameError (an UnboundLocalError is one) and no
-AssertionError, and it ends.
+The code of the guide and of the README files when a call in it fails or is interrupted, at its first operation, its second, and so
+on. It may raise any exception but a NameError (an UnboundLocalError is one) or an AssertionError, and it ends.
 """
 import concurrent.futures
 import asyncio
@@ -17,10 +16,10 @@ from guide import ROOT, blocks, load
 
 limit = 300
 stays = ("anon_inode:*event*",)
-MOST = 20  # operations at which something happens
-ENOUGH = 100  # operations, after which a loop that would not end is ended
+MOST = 20  # operations at which a failure or an interrupt happens
+ENOUGH = 100  # operations after which an endless loop is ended
 MISTAKES = (NameError, AssertionError)
-FOR_EVER = {"compute"}  # what only computes: start_computing() runs it
+FOR_EVER = {"compute"}  # functions that only compute: start_computing() runs them
 
 
 class Enough(Exception):
@@ -28,7 +27,7 @@ class Enough(Exception):
 
 
 class Plan:
-    """All goes well up to operation number `at`, in which `happens()`."""
+    """All operations succeed up to number `at`, which calls `happens()`."""
 
     def __init__(self, at, happens):
         self.at, self.happens, self.lock, self.done = at, happens, threading.Lock(), 0
@@ -45,8 +44,7 @@ class Plan:
 
 
 class Double:
-    """In the place of a connection, a function, a pool of either: each operation is a step of the plan, and has another one as its
-    result."""
+    """Replaces a connection, a function or a pool: each operation is a step of the plan, and returns another Double."""
 
     def __init__(self, plan):
         self._plan = plan
@@ -74,7 +72,7 @@ class Double:
 
 
 def mistakes(error, seen=None):
-    """In the exception, in what it is a group of, in its causes and contexts."""
+    """The exception, the members of a group, and their causes and contexts."""
     seen = set() if seen is None else seen
     if error is None or id(error) in seen:
         return []
@@ -92,7 +90,7 @@ def arguments(function, plan, pool):
 
 
 def run(function, plan):
-    """What it returns is used as its reader would: a thread is stopped, a block is entered."""
+    """Uses the result as a reader would: a thread is stopped, a block is entered."""
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         result = function(*arguments(function, plan, pool))
         if inspect.iscoroutine(result):
@@ -117,7 +115,7 @@ def functions():
 
 
 def program(code):
-    """A block whose names the reader defines; and then what it defines itself."""
+    """Runs a block with the names that the reader has to define; returns the names that the block defines."""
 
     def block(conn, download, fetch, urls, handle_client):
         names = {"conn": conn, "download": download, "fetch": fetch, "urls": urls, "handle_client": handle_client}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The tests' runner notices what it is there to notice."""
+"""The runner of the tests detects failures and leftovers."""
 import os
 import signal
 import subprocess
@@ -11,7 +11,8 @@ from pathlib import Path
 from process import AS_RELEASED, run
 
 RUNNER = Path(__file__).with_name("run.py")
-ENVIRONMENT = {**os.environ, "T_SCALE": str(0.2 * float(os.environ.get("T_SCALE", 1)))}  # leaks are waited for less long
+# so that the waits for leaks are shorter
+ENVIRONMENT = {**os.environ, "T_SCALE": str(0.2 * float(os.environ.get("T_SCALE", 1)))}
 BEGIN = """
 import os, signal, subprocess, threading, time, unittest
 class Sample(unittest.TestCase):
@@ -35,7 +36,7 @@ class Harness(unittest.TestCase):
             self.assertIn(word, output)
 
     def passes(self, *body):
-        status, output, _ = self.sample(body, os.environ)  # who leaves nothing waits for nothing
+        status, output, _ = self.sample(body, os.environ)  # without leftovers there is no wait
         self.assertEqual(status, 0, output)
         self.assertIn("1..1\nok 1 - Sample.test_it", output)
         return output
@@ -79,7 +80,7 @@ class Harness(unittest.TestCase):
         self.fails("signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])", "blocked signal")
 
     def test_ignored_signals(self):
-        """under nohup, and in the background of a shell, a test and what it starts have the usual ones"""
+        """under nohup, and in the background of a shell, a test and its processes have the usual signals"""
         ignored = [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM]
         statement = "self.assertNotIn(signal.SIG_IGN, map(signal.getsignal, (1, 2, 3, 15)))"
         before = [signal.signal(signo, signal.SIG_IGN) for signo in ignored]
@@ -114,7 +115,7 @@ class Processes(unittest.TestCase):
     """What process.py starts."""
 
     def test_warnings(self):
-        """that a -W turns off are off, also where the environment makes a debug build warn as others do"""
+        """that a -W disables are disabled, also where the environment makes a debug build warn like other builds"""
         process = run(
             *("-W", "ignore::DeprecationWarning"),
             *("-c", "import warnings; warnings.warn('told', DeprecationWarning)"),

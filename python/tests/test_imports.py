@@ -49,7 +49,8 @@ def imports_of(file):
                 if alias.name.split(".")[0] == "bough":
                     yield alias.name.removeprefix("bough.") if "." in alias.name else "__init__", at_top
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and file not in NAMES_ONLY:
-            if node.value.removeprefix("bough.") in FILES.keys() - {"__init__", "__main__"}:  # every class has the one, every program the other
+            # every class has the one, every program the other
+            if node.value.removeprefix("bough.") in FILES.keys() - {"__init__", "__main__"}:
                 yield node.value.removeprefix("bough."), False
 
 
@@ -75,7 +76,7 @@ class Imports(unittest.TestCase):
             self.fail(" imports ".join(reversed(error.args[1])))
 
     def test_lazy(self):
-        """what is not imported at the top is declared here with its reason, and nothing else is"""
+        """each import that is not at the top is declared here with its reason, and no other"""
         self.assertEqual(sorted(edge for edge, at_top in all_imports().items() if not at_top), sorted(LAZY))
 
     def test_exceptions_come_first(self):

@@ -33,7 +33,7 @@ os.write({writes}, said)
 
 
 def execute(number, source):
-    """What an exception in it said, or None."""
+    """The text of an exception in the interpreter, or None."""
     try:
         if hasattr(interpreters, "exec"):
             failed = interpreters.exec(number, source)
@@ -57,7 +57,7 @@ class Interpreters(unittest.TestCase):
         self.assertRegex(failed, "ImportError.*(does not support).*subinterpreters")
 
     def interrupt_while_it_blocks_there(self, post, then, **flags):
-        """What the code in the subinterpreter said, and what became of `then`, which the thread calls afterwards."""
+        """The output of the code in the subinterpreter, and the result of `then`, which the thread calls afterwards."""
         with pipe() as (there, to_there), pipe() as (here, to_here):
             source = BLOCKS.format(reads=there, writes=to_here)
             thread = started(lambda: (execute(self.number, source), then()), **flags)
@@ -69,7 +69,7 @@ class Interpreters(unittest.TestCase):
             return os.read(here, 100), error or thread.result
 
     def test_interrupt(self):
-        """does not end the code there; it is pending still when the thread is back"""
+        """does not end the code there; it is still pending when the thread returns"""
         for flags in ({"enable_io_interrupt": True}, {"enable_io_interrupt": True, "enable_async_interrupt": True}):
             with self.subTest(**flags):
                 said, pending = self.interrupt_while_it_blocks_there(lambda thread: thread.interrupt(), points, **flags)
@@ -77,7 +77,7 @@ class Interpreters(unittest.TestCase):
                 self.assertIsInstance(pending, bough.ThreadExit)
 
     def test_raise_exc(self):
-        """the very instance, when the thread is back"""
+        """the very instance, when the thread returns"""
         error = KeyboardInterrupt("of a thread")
         said, raised = self.interrupt_while_it_blocks_there(lambda thread: thread.raise_exc(error), bytecode)
         self.assertEqual(said, b"data")

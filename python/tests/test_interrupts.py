@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""interrupt(): who is interrupted where (rule 16), and what becomes of it."""
+"""interrupt(): which threads are interrupted where (rule 16), and the effects."""
 import os
 import threading
 import unittest
@@ -26,7 +26,7 @@ class WhoIsInterruptedWhere(unittest.TestCase):
         self.assertEqual(error.record.reason, reason)
 
     def assertLeftAlone(self, function, *args, cls=bough.Thread, end, **flags):
-        """Interrupted, it goes on until `end` is called, then ends well."""
+        """The thread is interrupted, goes on until `end` is called, and then ends normally."""
         thread = started(function, *args, cls=cls, **flags)
         until_blocked(thread)
         bough.interrupt(thread, "test")
@@ -41,12 +41,12 @@ class WhoIsInterruptedWhere(unittest.TestCase):
         self.assertExit(thread)
 
     def test_plain_thread_blocked(self):
-        """a threading.Thread's blocking calls are left alone"""
+        """a threading.Thread's blocking calls are not interrupted"""
         with pipe() as (r, w):
             self.assertLeftAlone(read, r, cls=threading.Thread, end=lambda: os.write(w, b"x"))
 
     def test_switched_off(self):
-        """set_enable_io_interrupt(False): a thread's blocking calls are left alone in that block, and interrupted after it"""
+        """set_enable_io_interrupt(False): a thread's blocking calls are not interrupted in that block, but after it"""
         def run():
             with bough.set_enable_io_interrupt(False):
                 seen.append(read(r))
@@ -83,12 +83,12 @@ class WhoIsInterruptedWhere(unittest.TestCase):
         self.assertExit(thread)
 
     def test_thread_blocked(self):
-        """a Thread's blocking calls are left alone without enable_io_interrupt"""
+        """a Thread's blocking calls are not interrupted without enable_io_interrupt"""
         with pipe() as (r, w):
             self.assertLeftAlone(read, r, end=lambda: os.write(w, b"x"))
 
     def test_io(self):
-        """with enable_io_interrupt, spelled either way, they are cut"""
+        """with enable_io_interrupt, in either spelling, they are interrupted"""
         for name in ("enable_io_interrupt", "enable_interrupt_io"):
             with self.subTest(name), pipe() as (r, w):
                 thread = started(read, r, **{name: True})
@@ -111,7 +111,7 @@ class WhoIsInterruptedWhere(unittest.TestCase):
             self.assertExit(thread)
 
     def test_io_in_bytecode(self):
-        """with enable_io_interrupt alone bytecode is left alone"""
+        """with enable_io_interrupt alone bytecode is not interrupted"""
         stop = []
 
         def run():
@@ -157,7 +157,7 @@ class WhoIsInterruptedWhere(unittest.TestCase):
                     self.assertExit(thread)
 
     def test_protected_thread_allows_no_more(self):
-        """inside, without enable_io_interrupt, its blocking calls are left alone"""
+        """inside, without enable_io_interrupt, its blocking calls are not interrupted"""
 
         def run():
             with bough.allow_interruption:
@@ -271,7 +271,7 @@ class Interrupts(unittest.TestCase):
             self.assertFalse(thread.is_alive())
 
     def test_after_the_end(self):
-        """interrupt() of a thread that has ended does nothing; the function says so"""
+        """interrupt() of a thread that has ended has no effect; the function raises an error"""
         thread = started(lambda: None)
         ended(thread)
         thread.interrupt()
@@ -279,7 +279,7 @@ class Interrupts(unittest.TestCase):
             bough.interrupt(thread)
 
     def test_requested(self):
-        """interruption_requested() tells of it and raises nothing; the record says who, why and since when"""
+        """interruption_requested() reports the interrupt and raises nothing; the record has the poster, the reason and the time"""
         def run():
             poll_for(bough.interruption_requested)
             return bough.reason(), bough.interruption_requested()
@@ -303,7 +303,7 @@ class Interrupts(unittest.TestCase):
         self.assertEqual((thread.result.reason, thread.result.count), ("first", 3))
 
     def test_all(self):
-        """interrupt_all_threads() reaches every thread but the caller, those that never used bough included if known"""
+        """interrupt_all_threads() reaches every thread but the caller, including known threads that never used bough"""
         threads = [started(poll_for, bough.interruption_requested) for _ in range(3)]
         plain = started(poll_for, bough.interruption_requested, cls=threading.Thread)
         until(lambda: bough.interrupt_all_threads("all") >= 4)
@@ -312,7 +312,7 @@ class Interrupts(unittest.TestCase):
         self.assertFalse(bough.interruption_requested())
 
     def test_all_reaches_strangers(self):
-        """interrupt_all_threads() reaches a plain thread that never used bough: it meets it when it asks"""
+        """interrupt_all_threads() reaches a plain thread that never used bough: the thread meets the interrupt when it checks"""
         go, running = Gate(), Gate()
         thread = started(lambda: (running.open(), go.passed(), bough.reason())[2], cls=threading.Thread)
         running.passed()
@@ -322,7 +322,7 @@ class Interrupts(unittest.TestCase):
         self.assertEqual(thread.result.reason, "all")
 
     def test_stranger_by_ident(self):
-        """a plain thread that never used bough meets it when it asks, also by its ident"""
+        """a plain thread that never used bough, addressed by its ident, meets the interrupt when it checks"""
         go = Gate()
         thread = started(lambda: (go.passed(), bough.reason())[1], cls=threading.Thread)
         bough.interrupt(thread.ident, "by ident")
@@ -331,8 +331,8 @@ class Interrupts(unittest.TestCase):
         self.assertEqual(thread.result.reason, "by ident")
 
     def test_join_asks_for_no_frames(self):
-        """a join that is cut looks whether the thread has ended without a frame object for every thread, in each of which garbage
-        may be collected while the interpreter's list of threads is locked"""
+        """an interrupted join checks whether the thread has ended without making a frame object for every thread: garbage could be
+        collected then, while the interpreter's list of threads is locked"""
         process = run("-c", """
 import sys, threading, bough
 from tools import started, ended, until_blocked
@@ -353,7 +353,7 @@ print(other.is_alive())
         self.assertEqual((process.status, process.out), (0, "ThreadExit True 0\nFalse\n"), process)
 
     def test_while_it_makes_a_thread(self):
-        """up to 3.11 a new thread has its maker's ident, until it runs: the maker is meant"""
+        """up to 3.11 a new thread has its creator's ident until it runs: the ident means the creator"""
         inside, go = Gate(), Gate()
 
         def run():
@@ -368,7 +368,7 @@ print(other.is_alive())
         self.assertEqual(thread.result.reason, "the maker")
 
     def test_raise_exc_while_it_makes_a_thread(self):
-        """nor does its exception come in the new thread"""
+        """nor is the exception raised in the new thread"""
         inside, over, meant = Gate(), [], []
 
         def spin():
@@ -391,7 +391,7 @@ print(other.is_alive())
         self.assertNotIn(True, meant)
 
     def test_next_one_has_nothing(self):
-        """nothing of it arrives at a thread that gets the ident of one that has ended"""
+        """no interrupt reaches a thread that gets the ident of a thread that has ended"""
         idents = set()
         for _ in range(100):
             go = Gate()
@@ -424,7 +424,7 @@ print(other.is_alive())
         bough.check_interrupt()
 
     def test_errors(self):
-        """what is no live thread is a ValueError, what is no thread a TypeError"""
+        """a thread that is not alive is a ValueError, an object that is no thread a TypeError"""
         dead = started(lambda: None)
         ended(dead)
         unstarted = bough.Thread()

@@ -18,7 +18,7 @@ setUpModule = open_what_stays
 
 
 def deaf(fd=None):
-    """Meets points, or blocking calls, and heeds none; ends when it is not interrupted any more."""
+    """Reaches points or blocking calls, and ignores their interrupts; ends when it is no longer interrupted."""
     with bough.critical_section(LIMIT):
         poll_for(bough.interruption_requested)
     while bough.interruption_requested():
@@ -52,7 +52,7 @@ class Handlers(unittest.TestCase):
         return thread
 
     def test_incident(self):
-        """a rung 2 handler runs on the thread, at a point, and is told what it is about"""
+        """a handler of rung 2 runs on the thread, at a point, and gets the incident"""
         def handler(incident):
             seen.append((incident, threading.current_thread()))
             return DISMISS
@@ -66,7 +66,7 @@ class Handlers(unittest.TestCase):
         self.assertTrue(0 < incident.deadline <= 0.5, incident)
 
     def test_in_a_blocking_call(self):
-        """at a blocking call that is cut, without the interpreter lock: as well"""
+        """also at an interrupted blocking call, where the thread does not hold the GIL"""
         def handler(incident):
             seen.append(threading.current_thread())
             return DISMISS
@@ -97,7 +97,7 @@ class Handlers(unittest.TestCase):
             self.assertEqual(seen, [1])
 
     def test_resume(self):
-        """resume(): points raise nothing until then"""
+        """resume(): points raise nothing until that time"""
         def body():
             while not seen:
                 try:
@@ -130,7 +130,7 @@ class Handlers(unittest.TestCase):
         self.assertEqual(seen, ["inner", "outer"])
 
     def test_error(self):
-        """an error in it, or what is no verdict, is told to sys.unraisablehook and promotes"""
+        """an error in the handler, or an invalid verdict, is reported to sys.unraisablehook and promotes"""
         def fails(incident):
             raise error
 
@@ -148,7 +148,7 @@ class Handlers(unittest.TestCase):
         self.assertEqual([type(e) for e in self.unraisable], [KeyError, TypeError])
 
     def test_final(self):
-        """rung 3: what it raises ends the thread, out of a point and out of a blocking call"""
+        """rung 3: the handler's exception ends the thread, out of a point and out of a blocking call"""
         def final(incident):
             seen.append(incident.rung)
             raise error
@@ -161,7 +161,7 @@ class Handlers(unittest.TestCase):
                 self.assertEqual(seen, [Rung.FINAL])
 
     def test_final_that_returns(self):
-        """one that returns has failed: it is overdue, and reported"""
+        """a final handler that returns has failed: the incident is overdue, and reported"""
         told = []
         bough.on_transition(told.append)
         self.addCleanup(bough.on_transition, None)
@@ -187,7 +187,7 @@ class Handlers(unittest.TestCase):
         self.assertEqual(seen, ["section", "handler"])
 
     def test_no_callable(self):
-        """what can't be called is a TypeError"""
+        """an object that can't be called is a TypeError"""
         for make in (bough.handler, bough.closer, lambda x: bough.exit_tier(0, x), bough.on_transition):
             with self.assertRaises(TypeError):
                 make(1)
@@ -214,7 +214,7 @@ class Settings(unittest.TestCase):
         self.assertEqual((ladder.ceilings["stop"], ladder.ceilings["exit"]), (Rung.FLAG, Rung.EXIT))
 
     def test_branch_and_thread(self):
-        """a branch and a thread: what is nearest counts"""
+        """a branch and a thread: the nearest setting counts"""
         with bough.branch() as b:
             bough.set_ladder(b, times={1: 7})
             self.assertEqual(bough.get_ladder(b).times[Rung.FLAG], 7)
@@ -230,7 +230,7 @@ class Settings(unittest.TestCase):
         self.assertEqual(thread.result, (3, 5))
 
     def test_errors(self):
-        """what is out of range, unknown or somebody else's is a ValueError, what is nothing of that kind a TypeError"""
+        """a value that is out of range, unknown or another thread's is a ValueError, a value of another type a TypeError"""
         for wrong in ({"grace": 0}, {"cap": -1}, {"times": {7: 1}}, {"times": {1: 1e9}}, {"ceilings": {"x": 1}}, {"ceilings": {"stop": 9}}):
             with self.subTest(wrong), self.assertRaises(ValueError):
                 bough.set_ladder(**wrong)
@@ -250,7 +250,7 @@ class Settings(unittest.TestCase):
 
 class Watching(unittest.TestCase):
     def test_transitions(self):
-        """each step is told, on a thread of bough's"""
+        """each step is reported, on a thread of bough"""
         bough.set_ladder(times={Rung.FLAG: 0.1})
         self.addCleanup(bough.set_ladder)
         told = []
@@ -324,7 +324,7 @@ class Ends(unittest.TestCase):
             p.send(signal.SIGTERM)
             p.end()
         self.assertEqual(p.out, "ready\nsaved 2 True\nfinal\n", p)
-        self.assertEqual(p.status, -signal.SIGTERM, p)  # the signal stands: nobody has cleared it
+        self.assertEqual(p.status, -signal.SIGTERM, p)  # the signal's record was not cleared
 
     def test_exit_tiers(self):
         """exit_tier(): lower tiers first, the last registered of a tier first"""
@@ -344,7 +344,7 @@ class Ends(unittest.TestCase):
 
 
 class ServiceManager(unittest.TestCase):
-    """notify_ready() and the watchdog; what is sent is for service.py of the C tests to look at."""
+    """notify_ready() and the watchdog; service.py of the C tests checks the messages."""
 
     limit = 60
 
@@ -360,7 +360,7 @@ class ServiceManager(unittest.TestCase):
             self.assertEqual([manager.recv(64), manager.recv(64)], [b"READY=1", b"WATCHDOG=1"])
 
     def test_not_there(self):
-        """without a service manager nothing is sent; one that does not listen is an OSError"""
+        """without a service manager nothing is sent; a service manager that does not listen causes an OSError"""
         text = "import bough\nprint(bough.watchdog_interval(), bough.watchdog_feed(), bough.notify_ready())"
         with Process("-c", text, env=dict.fromkeys(("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"), "")) as p:
             p.end()

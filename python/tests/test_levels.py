@@ -21,7 +21,7 @@ def interrupt_myself(reason="test"):
 
 
 def in_a_thread(function):
-    """The test runs in a thread of its own, so that what it leaves pending dies with it."""
+    """Runs the test in a separate thread, so that its pending interrupts end with it."""
 
     def test(self):
         thread = started(function, self)
@@ -36,7 +36,7 @@ def in_a_thread(function):
 class Critical(unittest.TestCase):
     @in_a_thread
     def test_protects(self):
-        """no point inside raises; the query stays true; the first point after does"""
+        """no point inside raises; the query reports the interrupt; the first point after the section raises"""
         with bough.critical_section():
             interrupt_myself()
             bough.check_interrupt()
@@ -53,7 +53,7 @@ class Critical(unittest.TestCase):
 
     @in_a_thread
     def test_end_that_checks(self):
-        """with check=True it is one"""
+        """with check=True its end is an interruption point"""
         with self.assertRaises(ThreadExit):
             with bough.critical_section(check=True):
                 interrupt_myself()
@@ -64,7 +64,7 @@ class Critical(unittest.TestCase):
 
     @in_a_thread
     def test_errors_stay(self):
-        """an error that is on its way stays the error, with check=True as well (rule 18)"""
+        """an error that is being raised is not replaced, with check=True either (rule 18)"""
         for check in (False, True):
             error = KeyError("x")
             with self.assertRaises(KeyError) as caught:
@@ -97,7 +97,7 @@ class Critical(unittest.TestCase):
 
     @in_a_thread
     def test_smallest_budget(self):
-        """all pauses of one incident last at most the smallest budget met (rule 17)"""
+        """all pauses of one incident together last at most the smallest budget among them (rule 17)"""
         interrupted = time.monotonic()
         interrupt_myself()
         with self.assertRaises(ThreadExit):
@@ -107,7 +107,7 @@ class Critical(unittest.TestCase):
         self.assertLess(time.monotonic() - interrupted, 2 * SCALE)
 
     def test_blocking_call(self):
-        """a blocking call inside is not cut before the budget is used up, then it is"""
+        """a blocking call inside is not interrupted before the budget is used up, and then it is"""
         def run(budget):
             with bough.critical_section(budget=budget):
                 read(r)
@@ -120,7 +120,7 @@ class Critical(unittest.TestCase):
             self.assertGreaterEqual(time.monotonic() - begin, 0.3)
 
     def test_asynchronous(self):
-        """asynchronous delivery does not enter one, and does when the budget is used up"""
+        """asynchronous delivery does not enter a section before its budget is used up"""
         def run(budget):
             try:
                 with bough.critical_section(budget=budget):
@@ -140,7 +140,7 @@ class Critical(unittest.TestCase):
 
     @in_a_thread
     def test_nested(self):
-        """they nest; the level is back when the outermost ends"""
+        """sections nest; the end of the outermost one restores the level"""
         with bough.critical_section():
             with bough.critical_section():
                 interrupt_myself()
@@ -196,7 +196,7 @@ class Critical(unittest.TestCase):
 
     @in_a_thread
     def test_one_object_many_times(self):
-        """one object may be entered again inside of itself, and by several threads"""
+        """one object may be entered again while it is entered, and by several threads"""
         section = bough.critical_section()
         with section, section:
             interrupt_myself()
@@ -227,7 +227,7 @@ class Critical(unittest.TestCase):
 
     @in_a_thread
     def test_wrong_order(self):
-        """left in the wrong order it is a RuntimeError, and nothing is changed"""
+        """leaving sections in the wrong order is a RuntimeError, and changes nothing"""
         def generator(region):
             with region:
                 yield
@@ -237,13 +237,13 @@ class Critical(unittest.TestCase):
         with self.assertRaises(RuntimeError):
             outer.close()
         inner.close()
-        # the outer one is still open, as the thread's end finds it
+        # the outer section is still open when the thread ends
         interrupt_myself()
         bough.check_interrupt()
 
     @in_a_thread
     def test_wrong_thread(self):
-        """left by another thread it is a RuntimeError, and still open where it was entered"""
+        """leaving a section in another thread is a RuntimeError, and the section stays open where it was entered"""
         section = bough.critical_section()
         section.__enter__()
         self.assertIsInstance(ended(started(section.__exit__, None, None, None)), RuntimeError)
@@ -255,7 +255,7 @@ class Critical(unittest.TestCase):
 
     @in_a_thread
     def test_not_entered(self):
-        """left without having been entered it is a RuntimeError"""
+        """leaving a section that was not entered is a RuntimeError"""
         with self.assertRaises(RuntimeError):
             bough.critical_section().__exit__(None, None, None)
 
@@ -271,7 +271,7 @@ class Critical(unittest.TestCase):
         bough.critical_section(budget=1, check=True), bough.cleanup(grace=1)
 
     def test_left_open(self):
-        """a thread that ends with one open leaves nothing for the next"""
+        """a section that is open at a thread's end has no effect on the next thread"""
         for _ in range(20):
             ended(started(lambda: bough.critical_section().__enter__()))
         thread = started(points)
@@ -279,7 +279,7 @@ class Critical(unittest.TestCase):
         self.assertIsInstance(ended(thread), ThreadExit)
 
     def test_children_inherit_nothing(self):
-        """a thread that is started in one is not protected by it"""
+        """a section does not protect a thread that is started in it"""
         with bough.critical_section():
             thread = started(points)
         thread.interrupt()
@@ -289,7 +289,7 @@ class Critical(unittest.TestCase):
 class Cleanup(unittest.TestCase):
     @in_a_thread
     def test_protects_from_what_was_delivered(self):
-        """what was delivered before does not disturb it (rule 20)"""
+        """an interrupt that was delivered before is held off (rule 20)"""
         interrupt_myself()
         try:
             bough.check_interrupt()
@@ -304,7 +304,7 @@ class Cleanup(unittest.TestCase):
 
     @in_a_thread
     def test_not_from_what_was_not(self):
-        """what was not delivered yet, or comes later, does"""
+        """an interrupt that was not delivered yet, or comes later, is not held off"""
         interrupt_myself()
         with self.assertRaises(ThreadExit), bough.cleanup():
             bough.check_interrupt()
@@ -315,7 +315,7 @@ class Cleanup(unittest.TestCase):
 
     @in_a_thread
     def test_grace(self):
-        """for a grace that starts at the delivery"""
+        """for a grace period that starts at the delivery"""
         begin = time.monotonic()
         interrupt_myself()
         with contextlib.suppress(ThreadExit):
@@ -325,7 +325,7 @@ class Cleanup(unittest.TestCase):
         self.assertTrue(0.2 <= time.monotonic() - begin < 2 * SCALE)
 
     def test_blocking_calls(self):
-        """blocking calls in it are not cut"""
+        """blocking calls in it are not interrupted"""
         def run():
             try:
                 read(r)
@@ -345,7 +345,7 @@ class Cleanup(unittest.TestCase):
             self.assertEqual(thread.got, b"x")
 
     def test_after_asynchronous_delivery(self):
-        """what came asynchronously was delivered, too"""
+        """an asynchronous exception counts as delivery, too"""
         def run():
             try:
                 bytecode()
@@ -370,7 +370,7 @@ class Allow(unittest.TestCase):
             raise error
 
     def test_only_inside(self):
-        """a thread that was started disabled admits interrupts inside only"""
+        """a thread that was started disabled admits interrupts only inside"""
         def run():
             interrupt_myself()
             bough.check_interrupt()
@@ -382,7 +382,7 @@ class Allow(unittest.TestCase):
         self.protected(run)
 
     def test_pending_before(self):
-        """what was posted before is met inside"""
+        """an interrupt that was posted before is delivered inside"""
         def run():
             poll_for(bough.interruption_requested)
             with self.assertRaises(ThreadExit), bough.allow_interruption:
@@ -394,7 +394,7 @@ class Allow(unittest.TestCase):
             self.assertIsNone(ended(thread))
 
     def test_not_through_a_critical_section(self):
-        """it never lifts a critical section around it (rule 14)"""
+        """the region never lifts a critical section around it (rule 14)"""
         def run():
             interrupt_myself()
             with bough.critical_section(), bough.allow_interruption:
@@ -414,7 +414,7 @@ class Allow(unittest.TestCase):
             bough.check_interrupt()
 
     def test_children_of_a_protected_thread(self):
-        """the level is not inherited: a branch's children are interrupted as ever"""
+        """the level is not inherited: a branch's children are interrupted as usual"""
         def run():
             with bough.branch() as b:
                 child = b.add(points)
@@ -465,7 +465,7 @@ class Places(unittest.TestCase):
             self.assertEqual(sorted(self.dumped(nested, depth)), sorted(places * depth))
 
     def test_code_that_is_gone(self):
-        """code that has the address of other code that is gone has its own place"""
+        """code at the address of freed code gets the right place"""
         found = self.dumped(many, 200)
         self.assertEqual(found, [("critical section", f"file-{line}:{line + 2}") for line in range(1, 201)])
 

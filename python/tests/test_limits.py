@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Limits of limits.txt that a test in this process can't show: calls that keep the interpreter lock, and syslog()."""
+"""Limits of limits.txt that need a separate process: calls that hold the GIL, and syslog()."""
 import unittest
 from pathlib import Path
 
@@ -13,8 +13,8 @@ ROWS = enumeration.read()
 LIMITS = enumeration.limits(ROWS)
 SHOWN = []  # the rows that a test here is about
 
-# Another thread counts, and a child process lets the call return when the call has slept for a while. `call` and `release` are
-# the script's.
+# Another thread counts, and a child process lets the call return when the call has slept for a while. `call` and
+# `release` are the script's.
 KEEPS = """
 import os, sys, threading, time
 from pathlib import Path
@@ -61,7 +61,7 @@ def shows(call, what):
 needs_namespaces = unittest.skipUnless(namespaces.is_root(), "needs a network and mounts of its own, and so root")
 
 
-class KeepsTheLock(unittest.TestCase):
+class HoldsTheGIL(unittest.TestCase):
     """No other thread runs while the call waits: so none can interrupt it."""
 
     def keeps(self, script):
@@ -69,7 +69,8 @@ class KeepsTheLock(unittest.TestCase):
         process = run("-c", head + script + KEEPS, path=[TESTS])
         self.assertEqual(process.status, 0, process)
         counted = int(process.out.split()[-1])
-        # Where the lock is let go some 100: the call sleeps for 0.1 s. Before and after it the other thread may have a turn.
+        # If the call released the GIL, the count would be about 100, because the call sleeps for 0.1 s. Before and
+        # after it the other thread may run once.
         self.assertLessEqual(counted, 10, process)
 
     def keeps_with_fifo(self, script):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The methods that wait for a lock behave, in a thread that opted in, as the interpreter's do: for each way to call them."""
+"""The methods that wait for a lock behave, in a thread that opted in, like the interpreter's methods, for each way of calling them."""
 import queue
 import sys
 import threading
@@ -31,7 +31,7 @@ ARGUMENTS = [
 
 
 def outcome(method, args, kwargs):
-    """What it returns, or the class and the text of what it raises."""
+    """The result of the call, or the class and the text of its exception."""
     try:
         return method(*args, **kwargs)
     except Exception as error:
@@ -39,7 +39,7 @@ def outcome(method, args, kwargs):
 
 
 def second_module():
-    """_queue, imported once more, as test.support.import_fresh_module() does."""
+    """_queue, imported again, as test.support.import_fresh_module() does."""
     first = sys.modules.pop("_queue")
     try:
         import _queue
@@ -51,7 +51,7 @@ def second_module():
 
 class Ways(unittest.TestCase):
     def assert_same(self, make):
-        """`make` returns a method, of a new object, and what is to be looked at when it was called."""
+        """`make` returns a method of a new object, and a function that returns the object's state after the call."""
 
         def outcomes():
             results = []
@@ -125,7 +125,7 @@ class Ways(unittest.TestCase):
 
 
 class Queues(unittest.TestCase):
-    """A type that is not the one whose method was replaced."""
+    """Types other than the one whose method was replaced."""
 
     def assert_works(self, q, empty):
         thread = started(q.get, enable_io_interrupt=True)

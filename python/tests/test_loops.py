@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Rule 45: an event loop in an interrupted thread ends by its own means. Each run is a process of its own, see loops.py."""
+"""Rule 45: an event loop in an interrupted thread ends in its documented way. Each run is a separate process, see loops.py."""
 import os
 import re
 import threading
@@ -14,7 +14,7 @@ LOOPS = ROOT / "python" / "tests" / "loops.py"
 limit = 120
 SCALE = float(os.environ.get("T_SCALE", 1))
 
-# (what loops.py runs, the packages that it needs, how many tasks of it clean up)
+# (the loop that loops.py runs, the packages that it needs, the number of its tasks that clean up)
 LIBRARIES = (
     ("asyncio", (), 2),
     ("busy_asyncio", (), 1),
@@ -45,7 +45,7 @@ class Loops(unittest.TestCase):
 
     @needs("trio")
     def test_what_trio_refuses(self):
-        """is refused with trio's words in a thread that has opted in, too"""
+        """is refused with trio's message in a thread that has opted in, too"""
         import trio
 
         async def coroutine():
@@ -97,12 +97,12 @@ def asyncio_in_child(main):
 
 
 class Asyncio(unittest.TestCase):
-    """What is the same for every loop, shown by asyncio's."""
+    """Behaviour that is the same for every loop, shown by asyncio's loop."""
 
     stays = ("anon_inode:*event*",)
 
-    def test_a_critical_section_is_waited_for(self):
-        """the descriptor is readable in it, and the loop is not busy with that"""
+    def test_the_end_waits_for_a_critical_section(self):
+        """the descriptor is readable in it, but the loop does not spin"""
         import asyncio
 
         events = []
@@ -144,7 +144,7 @@ class Asyncio(unittest.TestCase):
         self.assertEqual((child.outcome, events), ("interrupted", ["cleanup begins"]))
 
     def test_a_thread_without_flags(self):
-        """an interrupt does not end its loop; what raise_exc() posts does"""
+        """an interrupt does not end its loop; an exception of raise_exc() does"""
         import asyncio
 
         self.without_flags(asyncio.new_event_loop)
@@ -200,7 +200,7 @@ class Asyncio(unittest.TestCase):
         thread = threading.Thread(target=asyncio.run, args=(main(),))
         thread.start()
         thread.join()
-        self.assertEqual(seen, [1, "slept"])  # asyncio's own descriptor
+        self.assertEqual(seen, [1, "slept"])  # asyncio's descriptor
 
     def test_many(self):
         import asyncio
@@ -240,7 +240,7 @@ class Asyncio(unittest.TestCase):
                 child.interrupt()
             self.assertEqual(child.outcome, "interrupted")
 
-    def test_out_puts_the_methods_back(self):
+    def test_opting_out_restores_the_methods(self):
         import asyncio
 
         bough.opt_out()

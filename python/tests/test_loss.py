@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """
-Loss under random interrupts (rules 9, 12): bytes, items and locks, none missing, none doubled, nobody stuck.
+Loss under random interrupts (rules 9, 12): bytes, items and locks; none missing, none doubled, no thread stuck.
 
-BOUGH_LOSS (20000) interrupts in each test. The worker catches each, clears it and goes on; the next is posted after that, a
-random moment later, while the other side works at a random pace of its own.
+BOUGH_LOSS (20000) interrupts in each test. The worker catches each interrupt, clears it and goes on; the next one is posted a
+random moment later, while the other side works at its own random pace.
 """
 import hashlib
 import os
@@ -48,7 +48,7 @@ class Worker(bough.Thread):
 
 
 def setUpModule():
-    """The interpreter's lock changes hands at any moment."""
+    """The GIL changes hands at any moment."""
     global interval
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-4)
@@ -62,12 +62,12 @@ BLOCK = bytes(20000)
 
 
 def pause():
-    """A random moment without the interpreter's lock. Not a call that could be cut."""
+    """Waits for a random moment without the GIL, in a call that can't be interrupted."""
     hashlib.sha256(memoryview(BLOCK)[: random.randrange(3000, len(BLOCK))])
 
 
 def answer(test, worker, before):
-    """Wait until it has caught the interrupt. How long that took."""
+    """Waits until the worker has caught the interrupt. Returns how long that took."""
     posted = time.monotonic()
     while worker.caught == before:
         if worker.failed:
@@ -79,7 +79,7 @@ def answer(test, worker, before):
 
 
 def storm(test, workers):
-    """All the interrupts, each to one of the workers, when it has answered the one before."""
+    """Posts all interrupts, each to one of the workers, when it has answered the previous one."""
     answers = []
     for _ in range(INTERRUPTS):
         worker = random.choice(workers)
@@ -89,7 +89,7 @@ def storm(test, workers):
         pause()
     answers.sort()
     print(f"# an answer took {answers[len(answers) // 2] * 1e6:.0f} us (median), the slowest {answers[-1] * 1e3:.0f} ms")
-    # One that was not told of its interrupt at all is told when the grace is over, 5 s later.
+    # A worker that missed its interrupt gets it again when the grace period is over, 5 s later.
     test.assertLess(sum(seconds > 4.5 for seconds in answers), 3, f"not told: {answers[-5:]}")
 
 
@@ -113,7 +113,7 @@ def expected(count, size):
 
 
 class Stream:
-    """What has been sent and received, each byte in its place."""
+    """The bytes that were sent and received, each at its offset."""
 
     def __init__(self):
         self.sent = self.received = 0
@@ -201,7 +201,7 @@ class Bytes(unittest.TestCase):
 
 class Locks(unittest.TestCase):
     def exclusion(self, *ways):
-        """Each worker counts in its own way, under one lock. Who believes to have it and has not is found out."""
+        """Each worker counts in another way, under one lock. A worker that runs without holding the lock is detected."""
         inside, total, over = [], [0], []
         done = [0] * len(ways)
 
@@ -218,7 +218,7 @@ class Locks(unittest.TestCase):
 
         def step(i):
             ways[i](lambda: body(i))
-            bough.check_interrupt()  # who has it most of the time waits for it seldom
+            bough.check_interrupt()  # the worker that holds the lock most of the time rarely waits for it
             return not over
 
         workers = [Worker(lambda i=i: step(i)) for i in range(len(ways))]
@@ -264,13 +264,13 @@ class Locks(unittest.TestCase):
         self.assertTrue(lock.acquire(False))
 
     def test_semaphore(self):
-        """of one place"""
+        """with one token"""
         lock = threading.BoundedSemaphore(1)
         self.exclusion(*self.ways(lock))
         self.assertTrue(lock.acquire(False))
 
     def test_condition(self):
-        """a token a notification: no token is left to waiters that sleep"""
+        """one token for each notification: no token is left while waiters sleep"""
         condition, over, tokens, taken = threading.Condition(threading.Lock()), [], [], [0]
 
         def step():
@@ -309,7 +309,7 @@ class Locks(unittest.TestCase):
     rounds = INTERRUPTS // 20
 
     def test_notification(self):
-        """one waiter is notified and interrupted at the same moment: it was woken, or else the other one is"""
+        """one waiter is notified and interrupted at the same moment: either it or the other waiter is woken"""
         woken, over = [], []
 
         def wait(condition, name):
@@ -352,7 +352,7 @@ class Locks(unittest.TestCase):
 
 class Queues(unittest.TestCase):
     def consumers(self, put, get):
-        """Three take from it, and each item comes once."""
+        """Three workers take items, and each item comes once."""
         over, taken = [], [[], [], []]
         made = [0]
 
@@ -402,7 +402,7 @@ class Queues(unittest.TestCase):
         self.consumers(put, mine.get)
 
     def test_producers(self):
-        """three put into a bounded queue.Queue: what raised was not put"""
+        """three workers put items into a bounded queue.Queue: if put() raised, its item was not put"""
         mine, over, made, taken = queue.Queue(2), [], [0, 0, 0], []
 
         def step(i):

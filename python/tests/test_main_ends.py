@@ -13,7 +13,7 @@ class MainEnds(Case):
         self.told("work()\ndef leave():\n    sys.exit(4)\nleave()", status=4, says=["worker: exit 0"])
 
     def test_sys_exit_that_is_caught(self):
-        """it was none: main ends as it does, and nobody is interrupted"""
+        """it is no exit: main ends as usual, and no thread is interrupted"""
         self.told(
             """
             done = threading.Event()
@@ -35,7 +35,7 @@ class MainEnds(Case):
         self.told("work(); 1 / 0", status=1, says=["worker: exit 0", "ZeroDivisionError"])
 
     def test_an_ordinary_end(self):
-        """interrupts nobody: threads that are no daemons are waited for, as ever"""
+        """interrupts no thread: main waits for threads that are no daemons, as without bough"""
         self.told(
             """
             done = threading.Event()
@@ -50,7 +50,7 @@ class MainEnds(Case):
         )
 
     def test_the_grace_is_not_for_exit_handlers(self):
-        """when all threads have ended the exit's interrupt is over, and with it the timer behind it"""
+        """when all threads have ended the exit's incident is over, and its timer is disarmed"""
         self.told(
             """
             import atexit
@@ -66,7 +66,7 @@ class MainEnds(Case):
 
 class MainIsInterrupted(Case):
     def test_uncaught(self):
-        """it is no success, and one line has the reason"""
+        """the status is 1, and one line gives the reason"""
         process = self.told(
             """
             threading.Timer(0.1, bough.interrupt, [threading.main_thread(), "operator"]).start()
@@ -83,7 +83,7 @@ class MainIsInterrupted(Case):
         self.told("raise bough.ThreadExit()", status=0)
 
     def test_a_process_of_multiprocessing(self):
-        """ends as a shell has it for the signal that has interrupted it"""
+        """ends with the status for the signal that has interrupted it"""
         self.told(
             """
             import multiprocessing

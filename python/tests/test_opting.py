@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Rule 42: opt_in() and opt_out() either succeed completely or change nothing; and what they refuse."""
+"""Rule 42: opt_in() and opt_out() either succeed completely or change nothing; and the cases that they refuse."""
 import subprocess  # noqa: F401  what is loaded already is replaced at once
 import ctypes
 import os
@@ -56,7 +56,7 @@ class Failures(unittest.TestCase):
         self.assert_nothing_changes()
 
     def count(self, module, name):
-        """How often opt_in() calls this."""
+        """The number of times that opt_in() calls this."""
         original, calls = getattr(module, name), []
         setattr(module, name, lambda *args: (calls.append(1), original(*args))[1])
         try:
@@ -104,7 +104,7 @@ class Failures(unittest.TestCase):
         self.fail_each(_signals, "take_part")
 
     def test_another_thread_waits_until_it_is_complete(self):
-        """a thread that begins meanwhile does not find half of it"""
+        """a thread that starts meanwhile does not see a partial opt-in"""
         found, inside = [], threading.Event()
         original = _replace.replace
 
@@ -128,8 +128,8 @@ class Failures(unittest.TestCase):
         thread.join()
         self.assertEqual(found, [True])
 
-    def test_a_ctrl_c_while_it_is_put_back(self):
-        """comes out of opt_out() when all is put back"""
+    def test_a_ctrl_c_during_opt_out(self):
+        """is raised by opt_out() when everything is restored"""
         before = state()
         bough.opt_in()
         raised = []
@@ -162,7 +162,7 @@ print(state() == before, bough.report()["opted_in"])
 
 
 def forbid_mprotect():
-    """Of this process, for good: a page that is not writable stays so, as under some security modules."""
+    """Makes pages that are not writable stay so in this process, permanently, as some security modules do."""
     import platform
 
     number = {"x86_64": 10, "aarch64": 226}[platform.machine()]
@@ -181,7 +181,7 @@ def forbid_mprotect():
 
 class OptingOut(unittest.TestCase):
     def test_a_page_that_can_not_be_made_writable(self):
-        """then no address is put back, and nothing else"""
+        """then opt_out() restores nothing"""
         process = run("-c", NO_PAGE, os.path.dirname(os.path.abspath(__file__)))
         self.assertRegex(process.out, r"^RuntimeError cannot restore", str(process))
         self.assertEqual(process.out.splitlines()[1:], ["True True"], str(process))
@@ -286,7 +286,7 @@ print("multiprocessing.pool.worker" in bough.report()["replaced"], "exec_module"
 
 class Imports(unittest.TestCase):
     def test_a_module_that_a_child_imports(self):
-        """is changed before the child can use it, and its loader is as it was"""
+        """is changed before the child can use it, and its loader is unchanged"""
         process = run("-c", FOLLOWED)
         self.assertEqual(process.out, "True False\n", str(process))
 

@@ -9,7 +9,7 @@ from importlib import import_module
 import bough
 from process import run
 
-# What a program has paid for when it runs `SCRIPT`: the modules that were loaded by it.
+# The modules that a program has loaded when it runs `SCRIPT`.
 LOADED = """
 import sys
 before = set(sys.modules)
@@ -60,16 +60,16 @@ print(child.outcome, child.result())
 
 class Package(unittest.TestCase):
     def test_version(self):
-        """the package and the library in it are of one version"""
+        """the package and its library have the same version"""
         self.assertEqual(bough.__version__, bough.library_version())
 
     def test_docstrings(self):
-        """all that is public has a docstring"""
+        """each public name has a docstring"""
         public = [bough, *(getattr(bough, name) for name in bough.__all__)]
         self.assertEqual([thing for thing in public if callable(thing) and not thing.__doc__], [])
 
     def test_names(self):
-        """each public name is what its file has; each file's public names are those of the package"""
+        """each public name is the object in its file; each file's public names are names of the package"""
         for file, names in bough._names_of.items():
             module = import_module(f"bough.{file}")
             self.assertEqual(list(getattr(module, "__all__", names)), list(names), file)
@@ -120,7 +120,7 @@ class Loading(unittest.TestCase):
         self.assertEqual(loaded & unwanted, set())
 
     def test_what_is_imported_later(self):
-        """is changed then, also by a child; and put back"""
+        """is changed at its import, also in a child, and restored by opt_out()"""
         process = run("-c", LATER)
         expected = """set()
 concurrent.futures._base.Future.cancel
@@ -133,6 +133,6 @@ False
         self.assertEqual((process.status, process.out), (0, expected), str(process))
 
     def test_an_import_by_an_interrupted_thread(self):
-        """either fails as a whole, or the module is changed"""
+        """either fails completely, or the module is changed"""
         process = run("-c", INTERRUPTED)
         self.assertEqual(process.out, "ok True\n", str(process))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The Python code of the documents runs, and prints what they say. docs/python.md has tests of its own: test_guide.py."""
+"""The Python code of the documents runs, and prints the output that they show. docs/python.md has separate tests: test_guide.py."""
 import os
 import re
 import signal
@@ -12,9 +12,9 @@ from pathlib import Path
 from guide import ROOT
 from installed import lack_of
 
-# Imported by a page for comparison: where one is not installed, its block is left out.
+# Packages that a page imports for comparison: if one is not installed, its block is skipped.
 OTHERS = {"stopit", "trio", "anyio", "dask", "distributed"}
-# What stands before a page's code.
+# Code that runs before a page's code.
 BEFORE = {
     "index": """
 import socket
@@ -45,7 +45,7 @@ def pages():
 
 
 def run(program, limit):
-    """Its status, its output and its errors: past the limit, the stacks of all its threads are among these."""
+    """The status, output and errors of a program; past the limit, the errors include the stacks of all its threads."""
     place = os.path.dirname(program)
     paths = os.pathsep.join(os.path.abspath(folder) for folder in os.environ["PYTHONPATH"].split(os.pathsep))
     env = {**os.environ, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
@@ -85,7 +85,7 @@ class Pages(unittest.TestCase):
                 self.assertEqual(out, printed, f"{path.name}:{line}")
 
     def test_hangs(self):
-        """the failure of a page that does not end shows its output and each thread's stack"""
+        """if a page does not end, its failure shows the output and each thread's stack"""
         with tempfile.TemporaryDirectory() as place:
             page = Path(place, "hangs.md")
             page.write_text("```python\nimport threading\nprint(False)\nthreading.Event().wait()\n```\n")

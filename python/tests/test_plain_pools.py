@@ -2,7 +2,7 @@
 """Rules 16, 42 and 45: the first Thread or branch changes no pool; opt_in(pools=True) does, also after it."""
 import asyncio
 import concurrent.futures
-import concurrent.futures.thread  # what is loaded already is replaced at once
+import concurrent.futures.thread  # modules that are loaded already are changed at once
 import multiprocessing.pool
 import threading
 import unittest
@@ -21,7 +21,7 @@ def of_pools():
 
 
 class Item:
-    """A call that blocks until go_on(): on which thread, and what became of it."""
+    """A call that blocks until go_on(). Records its thread and its result."""
 
     def __init__(self, test):
         pair = pipe()
@@ -69,7 +69,7 @@ class Plain(unittest.TestCase):
             self.assertEqual(future.result(LIMIT), b"x")
 
     def test_wait_for(self):
-        """in a program of whose libraries one has opened a branch"""
+        """in a program in which a library has opened a branch"""
         item = Item(self)
 
         async def main():
@@ -83,12 +83,12 @@ class Plain(unittest.TestCase):
         self.assertEqual((item.error, item.read), (None, b"x"))
 
     def test_wait_for_in_a_child(self):
-        """neither: the loop's thread takes part, and was not interrupted"""
+        """nor there: the loop's thread has opted in, and was not interrupted"""
         with bough.branch() as b:
             b.add(self.test_wait_for)
 
     def test_a_loop_that_is_interrupted(self):
-        """interrupts what it has given to its threads, and ends"""
+        """interrupts the functions that it has given to its threads, and ends"""
         for pool in None, ThreadPoolExecutor(1):
             with self.subTest(pool=pool):
                 item = Item(self)
@@ -101,7 +101,7 @@ class Plain(unittest.TestCase):
                     item.until_blocked()
                     child.interrupt("enough")
                 if pool is not None:
-                    pool.shutdown()  # the loop waits for its own pool only
+                    pool.shutdown()  # the loop waits only for its default pool
                 self.assertEqual((child.outcome, type(item.error)), ("interrupted", bough.ThreadExit))
 
     def test_an_item_that_a_loop_has_not_begun(self):
@@ -133,7 +133,7 @@ class Plain(unittest.TestCase):
             b.add(asyncio.run, main())
 
     def test_multiprocessing(self):
-        """an interrupt of a ThreadPool's worker leaves its task alone"""
+        """an interrupt of a ThreadPool's worker does not affect its task"""
         item = Item(self)
         with multiprocessing.pool.ThreadPool(1) as pool:
             result = pool.apply_async(item)
@@ -143,7 +143,7 @@ class Plain(unittest.TestCase):
             self.assertEqual(result.get(LIMIT), b"x")
 
     def test_raise_exc(self):
-        """reaches an item in its bytecode; the worker survives, and between two items it reaches nobody"""
+        """reaches an item in its bytecode; the worker survives, and between two items the exception is dropped"""
         began, seen = Gate(), []
 
         def compute():
@@ -193,7 +193,7 @@ class Widening(unittest.TestCase):
         self.assertEqual((of_pools(), bough.report()["pools"]), ([], False))
 
     def test_a_pool_that_is_there(self):
-        """its next items can be cancelled, by those who have its futures already; an item that runs can't"""
+        """its next items can be cancelled, also by futures that exist already; an item that runs can't"""
         first, second = Item(self), Item(self)
         bough.opt_in()
         with ThreadPoolExecutor(1) as pool:
@@ -209,7 +209,7 @@ class Widening(unittest.TestCase):
                 next.result(LIMIT)
 
     def test_an_exception(self):
-        """leaves all as it was, also the imports that come later"""
+        """leaves everything unchanged, also later imports"""
         bough.opt_in()
         before = bough.report()["replaced"]
         changes = {name: list(of) for name, of in _replace._follower.changes.items()}

@@ -23,7 +23,7 @@ class Readers(unittest.TestCase):
         self.addCleanup(bough.opt_out)
 
     def reader(self, cls=threading.Thread, name=None, catch=True):
-        """A thread that is blocked in os.read(), and what lets it go on."""
+        """Yields a thread that is blocked in os.read(), and a function that lets it go on."""
         pair = pipe()
         r, w = pair.__enter__()
         self.addCleanup(pair.__exit__, None, None, None)
@@ -63,7 +63,7 @@ class Interrupts(Readers):
         self.assertIsInstance(ended(thread), SystemExit)
 
     def test_classes(self):
-        """that override run(), or start(); a Timer's function; a thread of a library's"""
+        """that override run() or start(); a Timer's function; a thread of a library"""
         bough.opt_in(threads=True)
 
         class Library(threading.Thread):
@@ -102,7 +102,7 @@ class Interrupts(Readers):
             self.assertIsInstance(raised[0], ThreadExit)
 
     def test_not_asked_for(self):
-        """opt_in() and opt_in(pools=True) leave plain threads alone; so does a thread's own wish"""
+        """opt_in() and opt_in(pools=True) do not interrupt plain threads; nor does another thread's setting"""
         for more in {}, {"pools": True}:
             bough.opt_in(**more)
             thread, go_on = self.reader()
@@ -125,7 +125,7 @@ class Interrupts(Readers):
             self.assertEqual(thread.result, b"y")
 
     def test_started_before(self):
-        """is as it was"""
+        """is not changed"""
         thread, go_on = self.reader()
         bough.opt_in(threads=True)
         bough.interrupt(thread)
@@ -144,7 +144,7 @@ class Interrupts(Readers):
         self.assertIsNone(ended(thread))
 
     def test_silent(self):
-        """a ThreadExit that nobody catches ends the thread, and another exception is reported as ever"""
+        """an uncaught ThreadExit ends the thread, and another exception is reported as without bough"""
         bough.opt_in(threads=True)
         told = []
         before, threading.excepthook = threading.excepthook, told.append
@@ -218,7 +218,7 @@ class Services(Readers):
         records.join_thread()
 
     def test_callback(self):
-        """a thread of bough's"""
+        """a thread of bough"""
         called, gate = threading.Event(), threading.Event()
 
         def callback():

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The races of a lock's wait and its interrupt, each won and lost on purpose: what has to come at the worst moment is done
-right there, in the window between two steps of the wait (python/src/locks.c)."""
+"""The races between a lock's wait and its interrupt, with both outcomes: the test makes the event happen at the worst moment, in
+the window between two steps of the wait (python/src/locks.c)."""
 import queue
 import threading
 import unittest
@@ -13,7 +13,7 @@ ROUNDS = 50
 
 
 def waiter(wait):
-    """A thread that waits interruptibly, and tells what it got and whether its interrupt is still pending."""
+    """A thread that waits interruptibly, and records its result and whether its interrupt is still pending."""
 
     def run():
         try:
@@ -34,7 +34,7 @@ class Windows(unittest.TestCase):
         _bough.set_window(None)
 
     def race(self, wait, at, do, *, post_when_blocked):
-        """Runs wait(); do() happens in the window `at`, once. Returns what came of it."""
+        """Runs wait(); do() runs in the window `at`, once. Returns the result."""
         done = []
 
         def in_window(name):
@@ -54,7 +54,7 @@ class Windows(unittest.TestCase):
         self.assertEqual(done, [at])
         return thread.result
 
-    # ---- the interrupt comes between the first try and the wait: no wake-up finds anybody asleep yet
+    # ---- the interrupt comes between the first try and the wait: the thread does not sleep yet
 
     def posted_before_the_wait(self, wait):
         return self.race(
@@ -62,7 +62,7 @@ class Windows(unittest.TestCase):
         )
 
     def test_lock_is_posted_to_before_the_wait(self):
-        """it is cut, and the lock is still its holder's"""
+        """the wait is interrupted, and the lock is still held by its holder"""
         for _ in range(ROUNDS):
             lock = threading.Lock()
             lock.acquire()
@@ -93,13 +93,13 @@ class Windows(unittest.TestCase):
             q.put(1)
             self.assertEqual(q.get_nowait(), 1)
 
-    # ---- what it waits for comes after the cut, before anybody is told: it was for this waiter
+    # ---- the awaited event comes after the interrupt, before the wait has raised: it belongs to this waiter
 
     def comes_after_the_cut(self, wait, come):
         return self.race(wait, "after the cut", come, post_when_blocked=True)
 
     def test_lock_is_released_after_the_cut(self):
-        """it is got, by one alone, and the interrupt waits for the next point"""
+        """one thread gets the lock, and the interrupt waits for the next point"""
         for _ in range(ROUNDS):
             lock = threading.Lock()
             lock.acquire()
@@ -107,7 +107,7 @@ class Windows(unittest.TestCase):
             self.assertFalse(lock.acquire(False))
 
     def test_rlock_stays_its_holders(self):
-        """one that is not released is not got, and counts as before"""
+        """an RLock that is not released is not acquired, and its count does not change"""
         for _ in range(ROUNDS):
             lock = threading.RLock()
             lock.acquire()
@@ -118,14 +118,14 @@ class Windows(unittest.TestCase):
             self.assertTrue(other.result)
 
     def test_item_comes_after_the_cut(self):
-        """it is the waiter's"""
+        """the waiter gets it"""
         for _ in range(ROUNDS):
             q = queue.SimpleQueue()
             self.assertEqual(self.comes_after_the_cut(q.get, lambda: q.put("item")), ("item", True))
             self.assertTrue(q.empty())
 
     def test_notification_comes_after_the_cut(self):
-        """it counts: the wait says so"""
+        """it counts: the wait returns True"""
         for _ in range(ROUNDS):
             condition = threading.Condition()
 
@@ -142,7 +142,7 @@ class Windows(unittest.TestCase):
             self.assertEqual(len(condition._waiters), 0)
 
     def test_notification_is_not_eaten(self):
-        """one that comes when a waiter was cut for good is the next waiter's"""
+        """a notification that comes after a waiter's interrupt goes to the next waiter"""
         for _ in range(ROUNDS):
             condition, woken = threading.Condition(), []
 
@@ -155,7 +155,7 @@ class Windows(unittest.TestCase):
             until(lambda: len(condition._waiters) == 1)
             second = waiter(lambda: wait("second"))
             until(lambda: len(condition._waiters) == 2)
-            with condition:  # the first can't take the lock back: it is cut, and still in line
+            with condition:  # the first waiter can't take the lock back: it was interrupted, and is still in the queue
                 first.interrupt()
                 until(lambda: first.result or not first.is_alive() or cut_and_waiting(first))
                 condition.notify()
@@ -170,7 +170,7 @@ class Windows(unittest.TestCase):
 
 
 def cut_and_waiting(thread):
-    """It has met its interrupt and sleeps: for the condition's lock, which we hold."""
+    """Waits until the waiter has met its interrupt and sleeps, for the condition's lock, which this thread holds."""
     try:
         until_blocked(thread)
     except AssertionError:

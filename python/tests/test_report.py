@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is replaced in the interpreter: told completely, put back completely, and put in again (rule 42)."""
+"""Replacements in the interpreter: reported completely, restored completely, and made again (rule 42)."""
 import ctypes
 import inspect
 import pickle
@@ -99,7 +99,7 @@ class OptingIn(unittest.TestCase):
         return methods(), errors(), attributes(), slots(), arena_allocator()
 
     def test_functions_keep_their_names_and_signatures(self):
-        """what is replaced is pickled by the place it is found at, and has the original's name and signature"""
+        """a replaced function is pickled by the original's name, and has its name and signature"""
         owners = {"threading.Condition.wait": threading.Condition, "socket.socket.connect_ex": socket.socket}
         owners |= {"signal.pause": signal, "threading.excepthook": threading, "sys.unraisablehook": sys}
         originals = {place: getattr(owner, place.rpartition(".")[2]) for place, owner in owners.items()}
@@ -116,7 +116,7 @@ class OptingIn(unittest.TestCase):
                 self.assertEqual(ours.__module__, owner.__module__ if isinstance(owner, type) else owner.__name__)
 
     def test_functions_show_the_original_code(self):
-        """also one that is no Python function"""
+        """also of an original that is no Python function"""
         original = subprocess.Popen.__init__.__code__
         bough.opt_in()
         self.addCleanup(bough.opt_out)
@@ -125,7 +125,7 @@ class OptingIn(unittest.TestCase):
         self.assertEqual(signature(subprocess.Popen.__init__), signature(subprocess.Popen.__init__.__wrapped__))
 
     def test_layout(self):
-        """this test looks where it believes to look: all plain classes have one tp_alloc, and a method its function"""
+        """the offsets of this test are right: all plain classes have the same tp_alloc, and a method has its function"""
         self.assertEqual(tp_alloc(ValueError), tp_alloc(KeyError))
         generic = ctypes.cast(ctypes.pythonapi.PyType_GenericAlloc, ctypes.c_void_p).value
         self.assertEqual(tp_alloc(ValueError), generic)
@@ -155,7 +155,7 @@ class OptingIn(unittest.TestCase):
         self.assertFalse(bough.opt_out())
 
     def test_memory_for_frames(self):
-        """of a thread that has ended is the next one's; opting out gives it back"""
+        """of a thread that has ended goes to the next thread; opting out releases it"""
         bough.opt_in()
         self.addCleanup(bough.opt_out)
         for _ in range(2):
@@ -173,7 +173,7 @@ class OptingIn(unittest.TestCase):
         self.assertIsNone(_bough.kept_stacks())
 
     def test_another_allocator_in_front(self):
-        """calls bough's after an opt-out, and after the next opt-in: each block goes back to where it came from"""
+        """calls bough's allocator after an opt-out, and after the next opt-in: each block is freed by its allocator"""
         get, put = ctypes.pythonapi.PyObject_GetArenaAllocator, ctypes.pythonapi.PyObject_SetArenaAllocator
         before = arena_allocator()
         bough.opt_in()
@@ -189,8 +189,8 @@ class OptingIn(unittest.TestCase):
         self.assertTrue(bough.opt_out())
         self.assertEqual(arena_allocator(), before)
 
-    def test_somebody_else_replaced_it_meanwhile(self):
-        """what another one has put in front of ours is not thrown away"""
+    def test_other_code_has_replaced_it_meanwhile(self):
+        """a replacement that other code has made afterwards is kept"""
         bough.opt_in()
         ours = threading.excepthook
 

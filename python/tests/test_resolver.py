@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Names that nobody resolves: a lookup is interrupted at once, and the next one works. The name server is one of the test's own,
-in namespaces of its own, which needs root."""
+"""Names that the server does not resolve: a lookup is interrupted at once, and the next one works. The test runs a name server in
+separate namespaces, which needs root."""
 import sys
 import unittest
 from pathlib import Path
@@ -45,7 +45,7 @@ calls = {
     "create_connection": lambda: socket.create_connection(("silent.example", 80)),
 }
 if sys.version_info < (3, 12):
-    del calls["getnameinfo"]  # it keeps the interpreter lock: nobody else runs until libc has its answer
+    del calls["getnameinfo"]  # it holds the GIL: no other thread runs until libc has its answer
 for name, call in calls.items():
     ended = []
 
@@ -65,7 +65,7 @@ for name, call in calls.items():
     thread.join()
     took = time.monotonic() - begun
     server.settimeout(0.01)
-    while True:  # whoever asks for us is told that there is no such name, and closes what it has asked by
+    while True:  # answer each helper that there is no such name, so that it closes its socket
         server.sendto(query[:2] + b"\x81\x83" + query[4:], sender)
         if len(os.listdir("/proc/self/fd")) <= before:
             break
@@ -80,8 +80,8 @@ print("then", socket.gethostbyname("answered.example"))
 
 
 class Lookups(unittest.TestCase):
-    def test_cut_at_once(self):
-        """each of socket's lookups, cut while libc waits for an answer"""
+    def test_interrupted_at_once(self):
+        """each lookup of the socket module is interrupted while libc waits for an answer"""
         with TemporaryDirectory() as folder:
             program = Path(folder) / "program.py"
             program.write_text(PROGRAM)

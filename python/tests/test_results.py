@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Results of children: result(), map(), as_completed() and race(); and what names them in errors and on the screen."""
+"""Results of children: result(), map(), as_completed() and race(); and the names in errors and reprs."""
 import concurrent.futures
 import gc
 import inspect
@@ -23,7 +23,7 @@ PACKAGE = os.path.dirname(bough.__file__)
 
 
 def frames(error):
-    """The functions in its traceback; of bough there is none."""
+    """The functions in its traceback, which contains none of bough."""
     found = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in found if frame.filename.startswith(PACKAGE)]
     if own:
@@ -32,7 +32,7 @@ def frames(error):
 
 
 class Results(unittest.TestCase):
-    def test_of_one_that_went_well(self):
+    def test_of_one_that_succeeded(self):
         with branch() as b:
             child, none = b.add(lambda: 42), b.add(int.__class__, "x", (), {})
             child.join()
@@ -68,7 +68,7 @@ class Results(unittest.TestCase):
                 self.assertEqual(frames(caught)[-1], "fail")
 
     def test_of_one_whose_exception_the_block_has_raised(self):
-        """that exception belongs to the block: result() says so"""
+        """that exception belongs to the block: result() raises NoResultError"""
         with self.assertRaises(A), branch() as b:
             child = b.add(fail, A("why"), name="bad")
         self.assertIsNone(child.exception)
@@ -95,7 +95,7 @@ class Results(unittest.TestCase):
             child.result()
 
     def test_of_one_that_was_interrupted(self):
-        """it is no ThreadExit, which would end the thread that asks"""
+        """result() raises no ThreadExit, which would end the calling thread"""
         with branch() as b:
             child = b.add(block, name="it")
             b.interrupt()
@@ -145,7 +145,7 @@ class Tracebacks(unittest.TestCase):
         self.assertEqual(caught.exception.__notes__, ["in child 'low' of branch 'inner'", "in child 'high' of branch 'outer'"])
 
     def test_of_the_body(self):
-        """there is no note: its frames say where it was"""
+        """there is no note: its frames show where it was"""
         with self.assertRaises(A) as caught, branch():
             raise A
         self.assertFalse(hasattr(caught.exception, "__notes__"))

@@ -24,7 +24,7 @@ def passed():
 
 class Blocks(unittest.TestCase):
     def test_fail_after(self):
-        """raises TimeoutError, which says where the block was"""
+        """raises TimeoutError, which shows where the block was"""
         with self.assertRaises(TimeoutError) as caught, fail_after(SOON) as scope:
             block()
         self.assertIn("the deadline of fail_after(0.02) has passed", str(caught.exception))
@@ -32,7 +32,7 @@ class Blocks(unittest.TestCase):
         self.assertIsNone(caught.exception.__cause__)
         self.assertTrue(scope.cancelled_caught)
         self.assertTrue(scope.cancel_called)
-        time.sleep(0.001)  # nothing is left of it
+        time.sleep(0.001)  # no interrupt is left
 
     def test_move_on_after(self):
         with move_on_after(SOON) as scope:
@@ -70,7 +70,7 @@ class Blocks(unittest.TestCase):
             self.assertEqual(scope.deadline, scope.deadline)
 
     def test_a_deadline_that_has_passed(self):
-        """interrupts the first point, and not what comes to none"""
+        """interrupts the first point, but not a block without points"""
         for make, given in (fail_after, 0), (fail_at, passed()):
             with make(given):
                 pass
@@ -80,8 +80,8 @@ class Blocks(unittest.TestCase):
             bough.check_interrupt()
         self.assertTrue(scope.cancelled_caught)
 
-    def test_what_was_done_counts(self):
-        """a block that comes to its end has not failed, though its time was over, or an interrupt was swallowed"""
+    def test_a_completed_block_has_succeeded(self):
+        """a block that reaches its end has not failed, even if its time was over or an interrupt was swallowed"""
         with fail_at(passed()) as scope:
             done = True
         self.assertTrue(done and scope.cancel_called)
@@ -103,7 +103,7 @@ class Blocks(unittest.TestCase):
         self.assertEqual((times, scope.cancelled_caught), (3, True))
 
     def test_an_error_of_the_block(self):
-        """leaves it as it is, also if it comes after the interrupt"""
+        """leaves the block unchanged, also if it comes after the interrupt"""
         error = A()
         for make in fail_after, move_on_after:
             with self.assertRaises(A) as caught, make(60) as scope:
@@ -118,7 +118,7 @@ class Blocks(unittest.TestCase):
             self.assertFalse(scope.cancelled_caught)
 
     def test_context(self):
-        """of an error stays, and what is returned is returned"""
+        """of an error stays, and a return value is returned"""
 
         def work():
             with fail_after(60):
@@ -169,8 +169,8 @@ class Blocks(unittest.TestCase):
             child = b.add(work)
         self.assertEqual((results, child.outcome), ([True, True], "ok"))
 
-    def test_not_behind_it(self):
-        """a thread that does not take part is not interrupted after the block"""
+    def test_not_after_the_block(self):
+        """a thread that has not opted in is not interrupted after the block"""
 
         def work():
             with move_on_after(SOON):
@@ -207,7 +207,7 @@ class Blocks(unittest.TestCase):
         self.assertTrue(scope.cancelled_caught)
 
     def test_client_error(self):
-        """what a library makes of the interrupt is the cause"""
+        """the error that a library makes of the interrupt is the cause"""
 
         def library():
             try:
@@ -220,7 +220,7 @@ class Blocks(unittest.TestCase):
         self.assertIsInstance(caught.exception.__cause__, ValueError)
 
     def test_critical_section(self):
-        """is the shield"""
+        """protects like Trio's shield"""
         with self.assertRaises(TimeoutError), fail_after(0):
             with bough.critical_section():
                 time.sleep(SOON)
@@ -363,7 +363,7 @@ class Nested(unittest.TestCase):
         self.assertEqual((inner.cancelled_caught, outer.cancelled_caught), (False, True))
 
     def test_both(self):
-        """are over: the outer one ends both, nothing between their ends is executed, and no TimeoutError comes of the inner one"""
+        """have expired: the outer one ends both, no code between their ends runs, and the inner one raises no TimeoutError"""
         for late in bough.check_interrupt, lambda: time.sleep(ENOUGH):
             with move_on_at(passed()) as outer:
                 with fail_at(passed()) as inner:

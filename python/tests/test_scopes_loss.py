@@ -3,7 +3,7 @@
 Deadlines at random moments lose nothing (rules 9, 12, 27): each block around a queue's, a socket's, a pipe's or a lock's operation either
 has done it or has not, whatever the deadline.
 
-BOUGH_LOSS (20000) blocks in each test, half of which end by their deadline or so; the other side works at a random pace of its own.
+BOUGH_LOSS (20000) blocks in each test, about half of which end by their deadline; the other side works at its own random pace.
 """
 import hashlib
 import os

@@ -16,7 +16,8 @@ limit = 120
 #   ("point",)                    an interruption point
 #   ("cancel", i)                 the i-th scope around it, the innermost is 0
 #   ("over", i), ("never", i)     its deadline is set to a time that has passed, or to infinity
-#   ("scope", kind, over, catch, program)    a scope, whose deadline has passed or not; a TimeoutError that leaves it is caught or not
+#   ("scope", kind, over, catch, program)    a scope, whose deadline has passed or not; a TimeoutError that leaves it is
+# caught or not
 
 
 def program(depth=0):
@@ -33,8 +34,8 @@ def step(depth):
     return ("point",)
 
 
-class Ours:
-    """What both do, under bough."""
+class Bough:
+    """The steps of a program, under bough."""
 
     scopes = {"fail": bough.fail_at, "move_on": bough.move_on_at}
     timeout = TimeoutError
@@ -74,7 +75,8 @@ class Ours:
 
     def to_scope(self, how, i):
         which, scope = self.open[-1 - i]
-        if how == "over" or (how == "cancel" and which == "fail"):  # a fail_after() that is cancelled fails in Trio, and not in anyio
+        # a cancelled fail_after() fails in Trio, but not in anyio
+        if how == "over" or (how == "cancel" and which == "fail"):
             scope.deadline = self.passed()
         elif how == "cancel":
             scope.cancel()
@@ -94,7 +96,7 @@ class Nesting(unittest.TestCase):
     def test_random_programs(self):
         import trio
 
-        class Trios(Ours):
+        class Trios(Bough):
             scopes = {"fail": trio.fail_at, "move_on": trio.move_on_at}
             timeout = trio.TooSlowError
 
@@ -111,7 +113,8 @@ class Nesting(unittest.TestCase):
                         await self.scope(*what[1:], (*at, i))
                     else:
                         self.to_scope(*what)
-                        [scope.cancel_called for _, scope in self.open]  # Trio looks at the clock when it is asked, or at a point
+                        # Trio reads the clock when it is asked, or at a point
+                        [scope.cancel_called for _, scope in self.open]
 
             async def scope(self, which, over, catch, steps, at):
                 try:
@@ -140,7 +143,7 @@ class Nesting(unittest.TestCase):
             random.seed(seed)
             steps = program()
             with self.subTest(seed=seed):
-                self.assertEqual(Ours().run(steps), trio.run(Trios().run, steps), steps)
+                self.assertEqual(Bough().run(steps), trio.run(Trios().run, steps), steps)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Scopes: as decorators, with asynchronous=True, and what they say about mistakes (rules 27, 43)."""
+"""Scopes: as decorators, with asynchronous=True, and their error messages (rules 27, 43)."""
 import asyncio
 import contextlib
 import functools
@@ -75,8 +75,8 @@ class Asynchronous(unittest.TestCase):
                 work()
         self.assertEqual(done, [True] * 3)
 
-    def test_not_behind_it(self):
-        """what comes after the block is not interrupted anywhere; the setting is as it was"""
+    def test_not_after_the_block(self):
+        """code after the block is not interrupted anywhere; the setting is restored"""
 
         def work():
             with fail_after(60, asynchronous=True):
@@ -95,7 +95,7 @@ class Asynchronous(unittest.TestCase):
         self.assertEqual(thread.result, "to the end")
 
     def test_around_one_that_is_not(self):
-        """the inner scope's deadline comes anywhere, too"""
+        """the inner scope's deadline may interrupt anywhere, too"""
         with fail_after(60, asynchronous=True):
             with move_on_after(SOON) as inner:
                 self.compute()
@@ -177,7 +177,7 @@ class Decorators(unittest.TestCase):
         self.assertEqual(fail_after(SOON)(len)("four"), 4)
 
     def test_in_a_coroutine(self):
-        """a decorated function may be called there: nothing else runs meanwhile"""
+        """a decorated function may be called there, because no other coroutine runs meanwhile"""
 
         async def main():
             return fail_after(60)(abs)(-1)
@@ -203,7 +203,7 @@ class Decorators(unittest.TestCase):
         self.assertIsInstance(error.__context__, KeyError)
 
     def test_generator_function_inside(self):
-        """what a function returns is not looked at"""
+        """the function's result is not examined"""
 
         def make():
             yield 1
@@ -214,7 +214,7 @@ class Decorators(unittest.TestCase):
         self.assertIs(pickle.loads(pickle.dumps(of_module)), of_module)
 
     def test_no_cycle(self):
-        """a scope and what it raises are freed without the collector"""
+        """a scope and its exception are freed without the collector"""
         class Thing:
             pass
 
@@ -253,7 +253,7 @@ def generator():
 
 
 class Mistakes(unittest.TestCase):
-    """Each message says what to do."""
+    """Each message explains what to do."""
 
     def refused(self, error, call, *words):
         with self.assertRaises(error) as caught:
@@ -280,7 +280,7 @@ class Mistakes(unittest.TestCase):
         self.assertEqual(fail_after(seconds=5)(abs)(-1), 1)
 
     def test_not_entered(self):
-        """a line without `with` limits nothing, and says so"""
+        """a call without `with` limits nothing, and causes a warning"""
         for make in fail_after, move_on_after:
             with self.assertWarnsRegex(RuntimeWarning, f"write 'with bough.{make.__name__}"):
                 make(5)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The programs of examples/python, which are the source documents' own: each a real process."""
+"""The programs of examples/python, which come from the source documents: each a real process."""
 import re
 import signal
 import socket
@@ -11,7 +11,7 @@ from process import ROOT, SCALE, Process, run
 
 EXAMPLES = ROOT / "examples" / "python"
 
-# What runs as it stands does not know that its clock goes faster.
+# Makes the unchanged programs sleep for shorter times.
 FASTER = """
 import time
 _sleep = time.sleep
@@ -24,19 +24,20 @@ class Seeds(unittest.TestCase):
     limit = 120
 
     def test_graceful_exit(self):
-        """graceful_exit.py: eight threads are told to stop"""
+        """graceful_exit.py: eight threads are asked to stop"""
         with tempfile.TemporaryDirectory() as folder:
             Path(folder, "sitecustomize.py").write_text(FASTER)
             done = run(EXAMPLES / "graceful_exit.py", path=[folder])
         self.assertEqual((done.status, done.out, done.err), (0, "exiting thread!\n" * 8, ""))
 
     def test_graceful_exit_by_ctrl_c(self):
-        """graceful_exit.py: Ctrl-C tells them all, and is handled: status 0"""
+        """graceful_exit.py: Ctrl-C interrupts them all, and is handled: status 0"""
         # Unbuffered, a line and its end are two pieces, and another thread's may come between.
         with Process(EXAMPLES / "graceful_exit.py", env={"PYTHONUNBUFFERED": ""}) as p:
             while len(p.calls()) < 9:
                 self.assertIsNone(p.process.poll())
-            p.until_in("clock_nanosleep", main=True)  # before it has left start() Ctrl-C ends the program as it ends any
+            # before start() has returned Ctrl-C would end the program like any other program
+            p.until_in("clock_nanosleep", main=True)
             p.send(signal.SIGINT)
             self.assertEqual(p.end(), 0, p)
             self.assertEqual(p.out, "exiting thread!\n" * 8)
@@ -145,11 +146,11 @@ class Seeds(unittest.TestCase):
             return p
 
     def test_escalation_stuck(self):
-        """escalation.py stuck: the process ends by the ladder, and what is registered for the exit runs"""
+        """escalation.py stuck: the ladder ends the process, and functions that are registered for the exit run"""
         self.assertIn("the exit: removes the lock file", self.to_the_end("stuck").out)
 
     def test_escalation_hang(self):
-        """escalation.py hang: the process ends by the ladder, also when nobody gets the interpreter lock any more"""
+        """escalation.py hang: the ladder ends the process, even if no thread can get the GIL"""
         self.to_the_end("hang")
 
 

@@ -15,10 +15,10 @@ CAP = LIMIT / 2  # seconds: such an end comes after a grace of 2 to 4 s, however
 
 
 class Unhandled(Case):
-    """Nobody handles it: all flags are set, all threads end, the status is the usual one."""
+    """The signal is not handled: all threads are interrupted and end, the status is the usual one."""
 
     def test_sigterm(self):
-        """in a program that sleeps: main is told by an exception, its finally runs"""
+        """in a program that sleeps: main gets an exception, its finally runs"""
         self.told(
             """
             work()
@@ -52,7 +52,7 @@ class Unhandled(Case):
             self.told(main, signo, at="futex", status=-signo, says=[f"worker: signal {signo:d}"])
 
     def test_main_is_not_interrupted_by_it(self):
-        """another thread takes the signal, and main waits on in a call that no interrupt ends: it is woken all the same"""
+        """another thread takes the signal, and main waits in a call that no interrupt ends: main is woken nevertheless"""
         main = """
             import multiprocessing
             bough.opt_in()
@@ -79,7 +79,7 @@ class Unhandled(Case):
                 self.assertNotIn("rung", process.err)  # the ladder would end it after 5 s
 
     def test_in_a_branch(self):
-        """main is a branch's body: the end joins, and then it goes on its way"""
+        """main is a branch's body: the block's end joins the children, and then the exception propagates"""
         self.told(
             """
             with bough.branch() as b:
@@ -89,7 +89,7 @@ class Unhandled(Case):
             """,
             signal.SIGTERM,
             status=-signal.SIGTERM,
-            says=["worker: s"],  # by the signal, or by the body that left by it: whichever it meets
+            says=["worker: s"],  # interrupted by the signal, or by the body that the signal has ended
         )
 
     def test_while_main_runs_bytecode(self):
@@ -121,7 +121,7 @@ class Unhandled(Case):
         )
 
     def test_another_thread_opts_in_first(self):
-        """signals are main's to take, and taken all the same"""
+        """only main can take signals over, and it does so nevertheless"""
         self.told(
             """
             starter = threading.Thread(target=work)
@@ -173,7 +173,7 @@ class WhileOptingIn(Case):
 
 class Handled(Case):
     def test_ctrl_c(self):
-        """one that main catches leaves all others alone"""
+        """a Ctrl-C that main catches interrupts no other thread"""
         self.told(
             """
             done = threading.Event()
@@ -196,7 +196,7 @@ class Handled(Case):
         )
 
     def test_sigterm(self):
-        """one that main catches and clears is over, for all"""
+        """a signal that main catches and clears is over for all threads"""
         self.told(
             """
             def body():
@@ -236,7 +236,7 @@ class Handled(Case):
         )
 
     def test_ignored(self):
-        """nohup stays nohup"""
+        """a signal that nohup ignores stays ignored"""
         process = self.told(
             """
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -253,7 +253,7 @@ class Handled(Case):
         self.assertIn("worker: stop", process.out)
 
     def test_importing_and_opting_out(self):
-        """importing takes nothing, opting out gives back"""
+        """importing takes no signal over, opting out restores them"""
         self.told(
             """
             print("before", signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
@@ -280,7 +280,7 @@ class Handled(Case):
 
 class Interactive(Case):
     def test_the_prompt(self):
-        """errors at the prompt interrupt nobody; the session's end waits for threads"""
+        """errors at the prompt interrupt no thread; the session's end waits for threads"""
         with Process("-i", "-q", stdin=subprocess.PIPE) as process:
             for line, answer in (
                 (f"exec({PROGRAM!r})", None),
@@ -301,7 +301,7 @@ class Climbs(Case):
     """A thread that ignores the exit does not keep the process alive, nor does one that holds the GIL."""
 
     def test_main_is_stuck_in_c(self):
-        """ctypes gives the lock away: all others end, main's C call does not"""
+        """ctypes releases the GIL: all other threads end, main's C call does not"""
         process = self.told(
             """
             work()
@@ -317,8 +317,8 @@ class Climbs(Case):
         )
         self.assertLess(process.took, CAP)
 
-    def test_the_interpreter_lock_is_held_for_ever(self):
-        """the warden needs it for nothing: the process ends within the cap, and says who hung"""
+    def test_the_gil_is_held_indefinitely(self):
+        """the warden does not need the GIL: the process ends within the cap, and the report names the thread that hung"""
         main = """
             import collections, itertools
             work()
@@ -334,7 +334,7 @@ class Climbs(Case):
         self.assertIn("goes up to rung 5 (exit)", process.err)
 
     def stuck(self, main, *signals, grace, how):
-        """Main waits in C for what never comes, and no thread of ours has had anything to do before."""
+        """Main waits in C indefinitely, and no library thread has run any code of the program before."""
         main = f"""
             bough.opt_in()
             {main}
@@ -356,7 +356,7 @@ class Climbs(Case):
         return process
 
     def test_only_main(self):
-        """main alone, in a deadlock of C code, with or without the interpreter lock"""
+        """main alone, in a deadlock of C code, with or without the GIL"""
         for how in "CDLL", "PyDLL":
             process = self.stuck("", signal.SIGTERM, grace=2, how=how)
             self.assertEqual(process.status, -signal.SIGTERM, str(process))
@@ -371,7 +371,7 @@ class Climbs(Case):
         self.assertLess(process.took, 20 * SCALE)
 
     def test_the_exit_hangs_too(self):
-        """it dies at the cap, with the dump, though nobody gets the interpreter lock"""
+        """the process dies at the cap, with a dump, although no thread can get the GIL"""
         with tempfile.TemporaryDirectory() as folder:
             dump = Path(folder, "dump")
             main = f"""bough.last_words({str(dump)!r})

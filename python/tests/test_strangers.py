@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Threads that have not used bough and are posted to: seen in the tree, reported as overdue, met at their first use (rule 16)."""
+"""Posts to threads that have not used bough: they are in the tree, reported as overdue, and meet the interrupt at their first use
+(rule 16)."""
 import gc
 import os
 import tempfile
@@ -70,7 +71,7 @@ class Strangers(unittest.TestCase):
                 self.assertIsInstance(ended(thread), raised)
 
     def test_in_the_tree(self):
-        """the dump shows it as long as it lives, with what it was asked"""
+        """the dump shows the thread as long as it lives, with its interrupts"""
         thread, release = self.reader("plain reader")
         self.assertNotIn("plain reader (", dumped())
         bough.interrupt(thread, "in the tree")
@@ -81,7 +82,7 @@ class Strangers(unittest.TestCase):
         until(lambda: "thread plain reader" not in dumped(), "its end in the tree")
 
     def test_ended_meanwhile(self):
-        """one that ends is over at once, and reported by nobody"""
+        """the incident of a thread that ends is over at once, and not reported"""
         bough.set_ladder(times={Rung.FLAG: 600})
         thread, release = self.reader("short")
         bough.interrupt(thread)
@@ -91,13 +92,13 @@ class Strangers(unittest.TestCase):
         bough.set_ladder(times={Rung.FLAG: STEP})
         late, release = self.reader("after it")
         bough.interrupt(late)
-        self.assert_overdue("after it", "stop")  # what is reported is reported in order
+        self.assert_overdue("after it", "stop")  # reports come in order
         release()
         ended(late)
         self.assertEqual(self.overdue("short"), [])
 
     def test_first_use(self):
-        """it meets what was posted, and how often, at its first use; what it does then is as ever"""
+        """the thread meets the posted interrupt, with its count, at its first use; after that it works as usual"""
         def ask(fd):
             os.read(fd, 1)
             record = bough.reason()
@@ -113,7 +114,7 @@ class Strangers(unittest.TestCase):
         self.assertEqual((record.reason, record.count, after), ("first", 3, None))
 
     def test_later_opt_in(self):
-        """after its opt-in its blocking calls are interrupted, by what was posted before"""
+        """after the thread's opt-in an interrupt that was posted before ends its blocking calls"""
         def opts_in(fd):
             os.read(fd, 1)
             with bough.set_enable_io_interrupt():
@@ -158,7 +159,7 @@ class Strangers(unittest.TestCase):
             until(lambda: "at its end" not in dumped(), "its end in the tree")
 
     def test_a_collection_meanwhile(self):
-        """threads that end, and finalizers that run, while all are made known are no harm"""
+        """threads that end, and finalizers that run, while all threads are made known do no harm"""
         class Ends:
             def __init__(self):
                 self.me, self.thread = self, started(gone.passed, cls=threading.Thread)
@@ -183,7 +184,7 @@ class Strangers(unittest.TestCase):
         gc.collect()
 
     def test_ladder(self):
-        """what counts for one can be asked"""
+        """the settings for such a thread can be read"""
         thread, release = self.reader("asked")
         self.assertEqual(bough.get_ladder(thread).times[Rung.FLAG], STEP)
         release()
@@ -192,7 +193,7 @@ class Strangers(unittest.TestCase):
 
 class Programs(unittest.TestCase):
     def test_main(self):
-        """main is one as well: posted to by another thread while it blocks, it is reported, and goes on"""
+        """main may be such a thread: another thread posts to it while it blocks, it is reported, and goes on"""
         program = """
             import os, threading
             r, w = os.pipe()
@@ -213,7 +214,7 @@ class Programs(unittest.TestCase):
             self.assertEqual(process.end(), 0, process)
 
     def test_names(self):
-        """one that uses bough itself has the name that threading has for it, in the tree and in reports; main, too"""
+        """a plain thread that uses bough has threading's name for it, in the tree and in reports; main, too"""
         program = """
             import os, sys, threading
             import bough
@@ -244,7 +245,7 @@ class Programs(unittest.TestCase):
         self.assertRegex(process.out, "(?m)^overdue plain one$")
 
     def test_fork(self):
-        """a process that it forks begins without that, and the parent goes on with it"""
+        """a process that the thread forks starts without the interrupt, which stays in the parent"""
         program = """
             import os, threading
             import bough

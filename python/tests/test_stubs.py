@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The stubs say what the package has."""
+"""The stubs agree with the package."""
 import importlib.util
 import inspect
 import os
@@ -15,7 +15,7 @@ import bough
 BUILD = Path(bough.__file__).resolve().parents[1]
 
 
-# What stubtest can't know: regular expressions. How C takes the arguments of a Child is not told.
+# Names that stubtest must not check, as regular expressions. It can't see the C signature of a Child.
 NO_DIFFERENCE = r"""
 bough\.Child\.__init__
 bough\._\w+(\..*)?
@@ -156,7 +156,7 @@ class Stubs(unittest.TestCase):
             run = self.mypy("mypy", *STRICT, "--python-version", "3.11", str(sample))
             self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
             revealed = re.findall(r'Revealed type is "(.*)"', run.stdout)
-            # As newer versions of mypy write it.
+            # In the format of newer versions of mypy.
             revealed = [re.sub(r"Union\[(.*)\]$", lambda m: m.group(1).replace(", ", " | "), t) for t in revealed]
             revealed = [re.sub(r"tuple\[.*fallback=(.*)\]$", r"\1", t).rstrip("?").replace("builtins.", "") for t in revealed]
             revealed[3] = "bough.Record" if "bough.Record" in revealed[3] else revealed[3]

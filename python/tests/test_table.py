@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""docs/blocking.md has a row for each call, measured by table.py, and says why of each that has no figures."""
+"""docs/blocking.md has a row for each call, measured by table.py, with a reason for each call without figures."""
 import re
 import unittest
 from pathlib import Path
@@ -24,7 +24,7 @@ class Document(unittest.TestCase):
         self.assertEqual([table.short(name) for name in head.strip("| ").split(" | ")[4:]], list(enumeration.VERSIONS))
 
     def test_cells(self):
-        """each interpreter that has the call has interrupted it, or limits.txt says why not"""
+        """each interpreter that has the call has interrupted it, or limits.txt gives the reason"""
         _, _, *lines = table.part(TEXT, "table")
         for key, (_, state, *cells) in table.cells_of(lines).items():
             for version, cell in zip(enumeration.VERSIONS, cells, strict=True):
@@ -43,7 +43,7 @@ class Document(unittest.TestCase):
         self.assertEqual(TEXT, table.follow(TEXT, counts), "run table.py write, or make blocking")
 
     def test_by_hand(self):
-        """what was measured is as it was written"""
+        """the measured parts were not edited"""
         self.assertEqual(table.part(TEXT, "digest"), [f"<!-- {table.digest(TEXT)} -->"])
 
 

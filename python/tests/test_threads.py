@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Threads: their end, flags, idents, and what is left of them."""
+"""Threads: their end, flags, idents, and leftovers."""
 import gc
 import os
 import sysconfig
@@ -60,7 +60,7 @@ class Exit(unittest.TestCase):
         self.assertEqual(seen, [1, 1, 1])
 
     def test_cleared(self):
-        """caught and cleared, by clear_interrupt() or ThreadExit.clear(), it is over"""
+        """after it is caught and cleared, by clear_interrupt() or ThreadExit.clear(), the next point raises nothing"""
         for clear in (bough.clear_interrupt, ThreadExit.clear):
             with self.subTest(clear):
                 def run():
@@ -149,7 +149,7 @@ class OnInterrupt(unittest.TestCase):
             return thread
 
     def test_called_on_another_thread(self):
-        """the callback runs on a thread of its own, once, and ends the work from outside"""
+        """the callback runs on a separate thread, once, and ends the work from outside"""
         for cls in (bough.Thread, threading.Thread):
             seen = []
             thread = self.interrupted(lambda: seen.append(threading.current_thread()), cls=cls)
@@ -215,7 +215,7 @@ class OnInterrupt(unittest.TestCase):
         self.assertIn("has not come back in 0.05 s", logs.output[0])
 
     def test_no_callable(self):
-        """what can't be called is a TypeError"""
+        """an object that can't be called is a TypeError"""
         with self.assertRaises(TypeError):
             bough.on_interrupt(None)
 
@@ -225,7 +225,7 @@ class WhatIsLeft(unittest.TestCase):
 
     @unittest.skipIf(sysconfig.get_config_var("Py_GIL_DISABLED"), "a free-threaded interpreter leaves functions to the collector")
     def test_no_cycles(self):
-        """a thread that has ended is gone without the collector's help"""
+        """a thread that has ended is freed without the collector"""
         def interrupted():
             thread = started(points)
             thread.interrupt()
@@ -295,7 +295,7 @@ class WhatIsLeft(unittest.TestCase):
         self.assertNothingGrows(one)
 
     def test_calls_leave_nothing(self):
-        """regions, queries, records and cleared interrupts leave none either"""
+        """regions, queries, records and cleared interrupts leave no objects either"""
         def one():
             with bough.critical_section(), bough.cleanup(), bough.allow_interruption, bough.critical_section(1, check=True):
                 bough.interruption_requested()
@@ -318,7 +318,7 @@ class WhatIsLeft(unittest.TestCase):
         self.assertNothingGrows(one, 2000)
 
     def test_posters_leave_nothing(self):
-        """plain threads that are posted to and never ask leave none"""
+        """plain threads that are posted to and never check leave no objects"""
         def one():
             go = Gate()
             thread = started(go.passed, cls=threading.Thread)
@@ -363,7 +363,7 @@ class ThreadsOfLibraries(unittest.TestCase):
             self.seen.append(number)
 
     def test_each_call_is_a_thread(self):
-        """what is left of the one before, whose last finalizer used bough, is not taken for it"""
+        """leftovers of the previous thread state, whose last finalizer used bough, are not taken for the new one"""
         client.on_a_thread(self.call)
         self.assertEqual(len(set(self.seen)), 2, self.seen)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The library's own thread leaves the processor to those who need it: it is woken for what has no time only."""
+"""The ticker does not disturb other threads: it is woken at once only for work that cannot wait."""
 import subprocess
 import sys
 import unittest

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""bough.to_thread(), and its like for trio and anyio: a task that is cancelled interrupts its call, and nothing is lost (rule 45)."""
+"""bough.to_thread(), and the same functions for trio and anyio: a task that is cancelled interrupts its call, and nothing is lost (rule 45)."""
 import asyncio
 import contextvars
 import queue
@@ -25,7 +25,7 @@ except ImportError:
 try:
     import uvloop
 
-    uvloop.new_event_loop().close()  # libuv keeps a pipe of its own
+    uvloop.new_event_loop().close()  # libuv keeps a pipe
 except ImportError:
     uvloop = None
 

@@ -2,7 +2,7 @@
 """Functions that are traced or profiled run on after an asynchronous delivery (rule 43).
 
 Up to 3.12 PyThreadState_SetAsyncExc(ident, NULL) leaves the interpreter's flags for such an exception set, and in 3.11 a traced
-function then spins where it begins. Each test is a process of its own: what is left set would be so for all.
+function then spins where it begins. Each test is a separate process, because such flags would affect all tests.
 """
 import os
 import select
@@ -47,7 +47,7 @@ def spin():
 
 
 class Tracing(unittest.TestCase):
-    """A thread that is traced gets the exception in its own code, and is traced on."""
+    """A traced thread gets the exception in its code, and is still traced afterwards."""
 
     def loops(self):
         n = 0
