@@ -30,11 +30,12 @@ __attribute__((format(printf, 3, 4))) static enum attached fail_attach(struct ar
 
 /* ---- reading ------------------------------------------------------------------------------------------- */
 
-/* Bare: the thread sanitizer knows no fences, and gcc refuses them there. What is read is not of this process. */
+/* Bare, because the thread sanitizer does not support fences, and gcc rejects them with it. The memory belongs to
+ * another process. */
 BO_BARE static bool get(const struct arena *a, uint64_t at, void *to, size_t size)
 {
     ssize_t n = pread(a->fd, to, size, (off_t)(a->base + (int64_t)at));
-    atomic_thread_fence(memory_order_acquire); /* what is read next was there later */
+    atomic_thread_fence(memory_order_acquire); /* the next reads are ordered after this */
     return n == (ssize_t)size;
 }
 
@@ -64,7 +65,7 @@ static bool same_layout(const struct bo_header *h)
            h->kinds == BO_KIND_COUNT;
 }
 
-/* The tables follow each other; what `size` says is not needed, and not believed. */
+/* The tables follow each other; `size` is not needed, and not trusted. */
 static bool in_order(const struct bo_header *h)
 {
     return h->thread_at >= sizeof *h && h->thread_at < 1 << 20 &&
@@ -102,14 +103,14 @@ static enum attached check_or_detach(struct arena *a, const char *who)
 
 /* ---- finding it ---------------------------------------------------------------------------------------- */
 
-/* What /proc/PID/maps knows of it. */
+/* What /proc/PID/maps shows of the arena. */
 struct traces {
     int64_t address;  /* of the shared mapping; 0: there is none */
     bool library;     /* libbough is loaded */
     char hidden[100]; /* why the arena is private */
 };
 
-/* The sixth field: what is mapped, which may have any other field's look in it. */
+/* The sixth field: the name of the mapping, which may look like any other field. */
 static const char *mapped(const char *line)
 {
     int at = 0;
@@ -158,7 +159,8 @@ static enum attached denied(struct arena *a, pid_t pid)
                        (int)pid);
 }
 
-/* Without the descriptor: the program has closed it, its arena is hidden, or it has none. `alive`: proc_alive(). */
+/* Called if the descriptor was not found: the program has closed it, its arena is hidden, or it has none. `alive`:
+ * proc_alive(). */
 static enum attached attach_by_maps(struct arena *a, pid_t pid, pid_t alive)
 {
     struct traces found;
@@ -203,7 +205,7 @@ enum attached attach_process(struct arena *a, pid_t pid)
     if (!pid_ns_own(pid, &a->own_pid, &a->apart))
         return denied(a, pid);
     a->fd = memfd_find(alive, file_name, MEMFD_LENGTH | MEMFD_WRITTEN,
-                       O_RDONLY); /* which needs the right to read it only */
+                       O_RDONLY); /* this needs only the right to read the process */
     enum attached result = a->fd >= 0 ? ATTACHED : attach_by_maps(a, pid, alive);
     return result == ATTACHED ? check_or_detach(a, who) : result;
 }
@@ -256,8 +258,8 @@ static bool same_generation(const struct arena *a, uint64_t at, uint64_t word)
     return live(a, at, &now) && now >> 32 == word >> 32;
 }
 
-/* What a live user changes without telling: its name and regions. The rest was written before it was published, or
- * is one word. */
+/* Fields that a live owner changes without a serial number: its name and regions. All others were written before the
+ * slot was published, or are single words. */
 static bool same_name(const struct bo_target *a, const struct bo_target *b)
 {
     return memcmp(a->name, b->name, sizeof a->name) == 0;
@@ -310,7 +312,7 @@ static bool stands(uint64_t state)
     return bo_record_status(state) == BO_RECORD_PENDING || bo_record_status(state) == BO_DELIVERED;
 }
 
-/* Pending may become delivered under our eyes: that changes nothing else. */
+/* PENDING may become DELIVERED meanwhile, which changes nothing else. */
 bool arena_record(const struct arena *a, bool branch, uint32_t index, int kind, struct bo_record *r)
 {
     uint64_t at = record_at(a, branch, index, kind), before, after;
@@ -345,7 +347,7 @@ static uint32_t next_of(const struct arena *a, uint64_t table, size_t size, uint
         if (!get(a, table + (uint64_t)index * size, block, count * size)) {
             if (count == 1)
                 return 0;
-            end = index + 1; /* the file ends in there: one more, and no further */
+            end = index + 1; /* the file ends there: this one is the last */
             continue;
         }
         for (uint32_t i = 0; i < count; i++) {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading the arena of another process: found, checked, copied out slot by slot.
+ * Reading the arena of another process: it is found, checked, and copied slot by slot.
  *
- * It is read by pread() and never mapped: a file that is cut while we look at it makes a call fail instead of a process
- * die. Nothing that is read is believed: indices, sizes and strings are checked here, links by the function that
- * follows them. The process need not cooperate: it may be hung or stopped.
+ * It is read by pread() and never mapped: if a file is truncated meanwhile, a call fails instead of the process.
+ * Nothing that is read is trusted: indices, sizes and strings are checked here, links by the function that follows
+ * them. The process need not cooperate: it may be hung or stopped.
  */
 #ifndef CLI_ATTACH_H
 #define CLI_ATTACH_H
@@ -15,20 +15,20 @@ enum attached {
     ATTACHED,
     NO_PROCESS,
     NOT_BOUGH,     /* it has no arena */
-    HIDDEN,        /* it has one that is private to it */
+    HIDDEN,        /* it has a private one */
     DENIED,        /* the caller may not read it */
-    OTHER_VERSION, /* its arena is not as the one that this command was built for */
+    OTHER_VERSION, /* its arena differs from the version that this command was built for */
     BROKEN         /* it has the magic of an arena, but is inconsistent */
 };
 
 struct arena {
-    pid_t pid;     /* 0: a file, of which nothing more is known than what is in it */
-    pid_t own_pid; /* what the process calls itself (pid_ns.h) */
-    bool apart;    /* it is in a PID namespace below, and has other ids than here */
+    pid_t pid;     /* 0: a file, without a process */
+    pid_t own_pid; /* the process's id in its PID namespace (pid_ns.h) */
+    bool apart;    /* it is in a nested PID namespace, and has other ids there */
     int fd;
     int64_t base; /* where the arena begins in it: 0, or its address in /proc/PID/mem */
     struct bo_header head;
-    char why[256]; /* what is wrong, for a person: one sentence that says what to do */
+    char why[256]; /* the error message: one sentence that says what to do */
 };
 
 /* On success the arena is to be detached; else `why` is filled in. */
@@ -36,21 +36,21 @@ enum attached attach_process(struct arena *a, pid_t pid);
 enum attached attach_file(struct arena *a, const char *path);
 void detach(struct arena *a);
 
-/* How many slots there are to look at: all that were ever used. */
+/* The number of slots to examine: all that were ever used. */
 uint32_t arena_threads(const struct arena *a);
 uint32_t arena_branches(const struct arena *a);
 
-/* A whole copy of a slot that is live; false: it is not, or not for long enough to be copied. Names are terminated. */
+/* Copy a live slot consistently; false: it is not live, or changes too often to be copied. Names are terminated. */
 bool arena_thread(const struct arena *a, uint32_t index, struct bo_thread *t);
 bool arena_branch(const struct arena *a, uint32_t index, struct bo_branch *b);
-/* A record that stands at the target of that generation. The reason is terminated. */
+/* Copy a pending record of the target of that generation. The reason is terminated. */
 bool arena_record(const struct arena *a, bool branch, uint32_t index, int kind, struct bo_record *r);
-/* The same whatever its state is: to see what became of a post. */
+/* The same in any state, to see the state of a post. */
 bool arena_any_record(const struct arena *a, bool branch, uint32_t index, int kind, struct bo_record *r);
 /* The next slot from `index` on that seems to be live; 0: there is none. */
 uint32_t arena_next(const struct arena *a, bool branch, uint32_t index);
 
-/* CLOCK_MONOTONIC as the process counts it, which leaves out when it stood still; -1: a file has no present. */
+/* The process's clock: CLOCK_MONOTONIC without the times for which it was stopped; -1: a file has no present time. */
 int64_t arena_now(const struct arena *a);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command's parts. A subcommand is a function like main() in a file of its own, and a line in the table of
+ * The command's parts. A subcommand is a function like main() in a separate file, and a line in the table of
  * commands.c. It returns an exit status: 0, EXIT_FAILURE, or EXIT_USAGE through one of the functions below.
  */
 #ifndef CLI_COMMAND_H
@@ -19,15 +19,15 @@ int tree_main(int argc, char **argv);
 /* Finds the subcommand and runs it. */
 int run_command(int argc, char **argv);
 
-/* A subcommand's help, on standard output; NULL: that of the whole. Returns 0, or EXIT_USAGE for an unknown one. */
+/* Print a subcommand's help to standard output; NULL: the general help. Returns 0, or EXIT_USAGE for an unknown one. */
 int help(const char *command);
-/* How it is used, on standard error. Returns EXIT_USAGE. */
+/* Print a subcommand's usage to standard error. Returns EXIT_USAGE. */
 int misused(const char *command);
 /* The same with a sentence before it. */
 __attribute__((format(printf, 2, 3))) int usage_error(const char *command, const char *format, ...);
 /* "bough: ..." on standard error. Returns EXIT_FAILURE. */
 __attribute__((format(printf, 1, 2))) int fail(const char *format, ...);
-/* -1: it is no positive number, or more than that. */
+/* A positive number; -1: it is not one, or too large. */
 pid_t parse_pid(const char *text);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which subcommands there are, and help. */
+/* The table of subcommands, and help. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,7 +53,7 @@ static const struct command *find(const char *name)
     return NULL;
 }
 
-/* ---- what subcommands use -------------------------------------------------------------------------------- */
+/* ---- functions for subcommands -------------------------------------------------------------------------------- */
 
 static int unknown(const char *name)
 {
@@ -90,7 +90,7 @@ int misused(const char *name)
 
 __attribute__((format(printf, 1, 0))) static void say(const char *format, va_list arguments)
 {
-    char text[1024], plain[sizeof text]; /* with what the process under view says of itself */
+    char text[1024], plain[sizeof text]; /* may contain text of the examined process */
     vsnprintf(text, sizeof text, format, arguments);
     bo_plain(plain, sizeof plain, text);
     fprintf(stderr, "bough: %s\n", plain);
@@ -121,7 +121,7 @@ pid_t parse_pid(const char *text)
     return end == text || *end || pid <= 0 || pid > 1 << 30 ? -1 : (pid_t)pid;
 }
 
-/* ---- the table at work ---------------------------------------------------------------------------------- */
+/* ---- running a subcommand ---------------------------------------------------------------------------------- */
 
 int run_command(int argc, char **argv)
 {

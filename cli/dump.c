@@ -15,9 +15,9 @@
 #include "text.h"
 #include "view.h"
 
-enum { MOST = 64 << 20 }; /* bytes of a dump: what is longer is none */
+enum { MOST = 64 << 20 }; /* bytes of a dump: a longer file is rejected */
 
-/* What the process says is its dump: a file without a name, sealed because it is whole, and nothing else. */
+/* Opens the file that the process names as its dump: only a file without a name, sealed because it is complete. */
 static int open_dump(pid_t pid, int number)
 {
     char text[16];
@@ -30,7 +30,7 @@ static int open_dump(pid_t pid, int number)
     return -1;
 }
 
-/* The dump has the ids by which the process calls its threads. */
+/* The dump has the ids of the process's PID namespace. */
 static void put_ids(const struct arena *a)
 {
     struct pid_map ids;
@@ -56,7 +56,7 @@ static void copy_out(FILE *in)
     }
 }
 
-/* What it writes about itself; NULL with `a->why` filled in. */
+/* The dump that the process writes; NULL with `a->why` filled in. */
 static FILE *by_itself(struct arena *a)
 {
     struct bo_request l = {.kind = BO_ASK_DUMP, .from = a->apart ? 0 : getpid()};
@@ -96,7 +96,7 @@ static int from_outside(const struct arena *a)
 
 /* ---- for programs ------------------------------------------------------------------------------------------------ */
 
-/* The dump's lines, whatever is in them: names were made harmless, and can't look like other lines. */
+/* Reads the dump's lines, whatever they contain: names were made harmless, and can't look like other lines. */
 static bool next_line(FILE *in, char *line, size_t size)
 {
     if (!fgets(line, (int)size, in))
@@ -114,7 +114,8 @@ static unsigned depth_of(const char *line)
     return (unsigned)strspn(line, " ");
 }
 
-/* Two spaces, the thread's id, what it is at; deeper: how its stack was found, and its frames. */
+/* A thread's line is indented by two spaces: its id and its activity. Lines with a deeper indentation: how its stack
+ * was found, and its frames. */
 static void write_threads(struct json *j, FILE *in, const struct view *v)
 {
     char line[4096];

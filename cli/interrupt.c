@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* `bough interrupt`: ask a thread, a branch or everything in another process to stop, and see what becomes of it. */
+/* `bough interrupt`: ask a thread, a branch or everything in another process to stop, and report the result. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <getopt.h>
@@ -25,7 +25,7 @@ struct found {
     unsigned count;
     bool branch;
     char name[BO_NAME];
-    pid_t tid; /* what the process calls it */
+    pid_t tid; /* its id in the process's PID namespace */
 };
 
 static void note(struct found *f, const struct bo_target *t, bool branch, pid_t tid)
@@ -38,7 +38,7 @@ static void note(struct found *f, const struct bo_target *t, bool branch, pid_t 
     memcpy(f->name, t->name, BO_NAME);
 }
 
-/* What the process calls the thread that has this id here; -1: it has none. */
+/* The id, in the process's PID namespace, of the thread with this id here; -1: there is none. */
 static pid_t own_id(const struct arena *a, pid_t here)
 {
     struct pid_map ids;
@@ -49,7 +49,7 @@ static pid_t own_id(const struct arena *a, pid_t here)
     return own ? own : -1;
 }
 
-/* The id here of the thread that the process calls so. */
+/* The id here of the thread with this id in the process's PID namespace. */
 static pid_t id_here(const struct arena *a, pid_t own)
 {
     struct pid_map ids;
@@ -60,7 +60,7 @@ static pid_t id_here(const struct arena *a, pid_t own)
     return here;
 }
 
-/* By id it is one thread; a name may be several threads' or branches'. */
+/* An id names one thread; several threads or branches may have the same name. */
 static void look_among_threads(const struct arena *a, const char *wanted, struct found *f)
 {
     struct bo_thread t;
@@ -98,7 +98,7 @@ static bool find_target(const struct arena *a, const char *wanted, struct found 
     return f->count == 1;
 }
 
-/* ---- what becomes of it ------------------------------------------------------------------------------------------ */
+/* ---- the result ------------------------------------------------------------------------------------------ */
 
 enum became { STANDS, HANDLED, LOST, PROCESS_GONE };
 
@@ -155,12 +155,12 @@ static int tell(const struct arena *a, enum became how, double seconds)
 
 struct wish {
     const char *reason;
-    int rung, ceiling; /* 0: not said */
-    bool yes;          /* there is no question to ask */
+    int rung, ceiling; /* 0: not given */
+    bool yes;          /* do not ask */
     double wait;       /* negative: not at all */
 };
 
-/* One thread or branch is not worth the process. */
+/* By default a request to one thread or branch does not end the process. */
 static int ceiling_of(const struct wish *wish, const char *wanted)
 {
     return wish->ceiling ? wish->ceiling : is_all(wanted) ? RUNG_KILL : RUNG_FINAL;
@@ -175,8 +175,8 @@ static void put_target(const struct arena *a, const struct found *target)
         printf(" (%d)", (int)here);
 }
 
-/* The rung that it can come to. A request that stands already climbs as far as it was allowed to, and this one makes
- * it. */
+/* The highest rung that the incident can reach. A pending request climbs as far as it was allowed to, and this one
+ * makes it climb. */
 static int put_reach(const struct arena *a, const struct found *target, int ceiling)
 {
     struct bo_record r;
@@ -189,7 +189,7 @@ static int put_reach(const struct arena *a, const struct found *target, int ceil
     return stands > ceiling ? stands : ceiling;
 }
 
-/* Before it is posted, when it can still be thought about. */
+/* Describes the consequences before the request is posted. */
 static void put_prospect(const struct arena *a, const struct found *target, int reach)
 {
     put_target(a, target);
@@ -217,7 +217,7 @@ static int post(struct arena *a, const struct found *target, const struct wish *
     struct bo_request l = {.kind = BO_ASK_INTERRUPT,
                            .rung = (uint32_t)wish->rung,
                            .ceiling = (uint32_t)ceiling,
-                           .from = a->apart ? 0 : getpid(), /* in a namespace below we have no id */
+                           .from = a->apart ? 0 : getpid(), /* this process has no id in a nested namespace */
                            .target = target->handle};
     memcpy(l.reason, wish->reason, bo_cut(wish->reason, sizeof l.reason - 1));
     int box = mailbox_send(a, &l);

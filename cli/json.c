@@ -4,7 +4,7 @@
 #include <string.h>
 #include "base/plain.h"
 
-/* A character that is not to be shown is still one: it goes through a program unchanged. */
+/* Characters that are not shown to people are still valid characters: programs get them unchanged. */
 static void escaped(FILE *out, uint32_t code)
 {
     if (code > 0xffff)
@@ -32,7 +32,7 @@ static void quoted(FILE *out, const char *text)
     putc('"', out);
 }
 
-/* What comes before a value. */
+/* Writes what comes before a value. */
 static void lead(struct json *j, const char *key)
 {
     if (j->filled[j->depth])

@@ -31,7 +31,7 @@ static bool is_reader(pid_t pid, const char *tid)
     return found;
 }
 
-/* Its id here, which in a namespace is not what the process itself calls it. 0: it has none. */
+/* The ticker's id here, which differs from its id in the process's PID namespace. 0: it has none. */
 static pid_t find_reader(pid_t pid)
 {
     char path[64];
@@ -47,8 +47,8 @@ static pid_t find_reader(pid_t pid)
     return found;
 }
 
-/* By no other signal than the library's, whatever the arena names: the process may have ended, and another have its
- * id. */
+/* Sends only the library's signal, whatever the arena contains: the process may have ended, and another process may
+ * have its id. */
 static void ring(const struct arena *a)
 {
     pid_t reader = find_reader(a->pid);
@@ -58,8 +58,8 @@ static void ring(const struct arena *a)
 
 /* ---- the box ---------------------------------------------------------------------------------------------------- */
 
-/* Mapped: its length is sealed, so that no access fails. What is in it may change at any moment, and is not
- * believed. */
+/* The mailbox is mapped: its length is sealed, so no access fails. Its contents may change at any moment, and are not
+ * trusted. */
 static struct bo_mailbox *open_box(pid_t pid)
 {
     struct stat is;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include "command.h"
 
-/* What could not be written is a failure, also if it was only noticed at the end. */
+/* Output that could not be written is a failure, even if that is detected only at the end. */
 int main(int argc, char **argv)
 {
     int status = run_command(argc, argv);

@@ -13,14 +13,14 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#ifndef AT_STATX_DONT_SYNC /* older libcs, musl's among them */
+#ifndef AT_STATX_DONT_SYNC /* not defined by older libcs, nor by musl */
 #define AT_STATX_DONT_SYNC 0x4000
 #endif
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010
 #endif
 
-/* The kernel has one file system for all files without a name: a file that the command creates shows which. */
+/* All files without a name are on one file system of the kernel: a file that the command creates shows which one. */
 static dev_t device_of_such_files(void)
 {
     static dev_t device;
@@ -59,7 +59,7 @@ static bool is_sealed(int fd, unsigned wanted)
            (!(wanted & MEMFD_WRITTEN) || (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)));
 }
 
-/* By the descriptor that was looked at, not by the name, which may stand for something else by now. */
+/* By the descriptor that was checked, not by the name, which may refer to another file by now. */
 static int reopen(int path, unsigned seals, int mode)
 {
     char self[32];

@@ -25,7 +25,7 @@ static void read_text(const char *path, char *text, size_t size)
         return;
     ssize_t n = read(fd, text, size - 1);
     text[n > 0 ? n : 0] = '\0';
-    if (n > 0 && text[n - 1] == '\n') /* a name may have others in it */
+    if (n > 0 && text[n - 1] == '\n') /* a name may contain others */
         text[n - 1] = '\0';
     close(fd);
 }
@@ -39,7 +39,7 @@ void proc_command(pid_t pid, char *text, size_t size)
         snprintf(text, size, "?");
 }
 
-/* ---- what a thread does ---------------------------------------------------------------------------------- */
+/* ---- a thread's activity ---------------------------------------------------------------------------------- */
 
 static void read_of(pid_t pid, pid_t tid, const char *what, char *text, size_t size)
 {
@@ -54,7 +54,7 @@ static const char *name_of(long number)
     return known ? calls[number] : NULL;
 }
 
-/* "number arguments... stack counter", "running", or nothing where one may not attach to the process. */
+/* "number arguments... stack counter", "running", or nothing if the caller may not attach to the process. */
 static void describe_call(const char *line, char *text, size_t size)
 {
     char *end;
@@ -140,7 +140,7 @@ void proc_thread_name(pid_t pid, pid_t tid, char *name, size_t size)
 
 /* ---- strings ------------------------------------------------------------------------------------------- */
 
-/* A part of a file in the process's memory that it can't change. */
+/* A part of a file in the process's memory that the process can't change. */
 struct part {
     uint64_t begin, end, offset;
     dev_t device;
@@ -152,7 +152,7 @@ struct strings {
     pid_t pid;
     struct part *part;
     size_t count;
-    const struct part *opened; /* the file of this one is */
+    const struct part *opened; /* the part whose file is open */
     int fd;
     int memory; /* -1: the caller may not read it */
     bool memory_tried;
@@ -215,7 +215,7 @@ void strings_free(struct strings *s)
     free(s);
 }
 
-/* The very file that is mapped: one of that name may have come in its place, or a device, which must not be opened. */
+/* Opens exactly the mapped file: another file may have its name by now, or a device, which must not be opened. */
 static int open_part(const struct part *p, pid_t pid)
 {
     char path[4400];
@@ -251,8 +251,8 @@ static ssize_t read_file(struct strings *s, uint64_t address, char *text, size_t
     return -1;
 }
 
-/* To the end of its page: what follows may not be there. By a path: an id in /proc need not be one for a system
- * call. */
+/* Reads up to the end of the page, because the next one may not be mapped. By a path, because an id in /proc need not
+ * be valid for a system call. */
 static ssize_t read_memory(struct strings *s, uint64_t address, char *text, size_t size)
 {
     char path[64];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the kernel knows of a process and its threads. */
+/* What the kernel reports about a process and its threads. */
 #ifndef CLI_PROC_H
 #define CLI_PROC_H
 
@@ -8,15 +8,15 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* What to look at under /proc for its memory and files: the process, or one of its threads if main has ended, which
- * leaves these. 0: it has ended, and is gone or a zombie. */
+/* The id under which /proc shows the process's memory and files: the process, or one of its threads if main has ended.
+ * 0: the process has ended, or is a zombie. */
 pid_t proc_alive(pid_t pid);
-/* The name of its program; "?" if it is gone. */
+/* The name of its program; "?" if it has ended. */
 void proc_command(pid_t pid, char *text, size_t size);
 
-/* The ids of its threads, to be freed; how many there are. */
+/* The ids of its threads, to be freed; returns their number. */
 size_t proc_threads(pid_t pid, pid_t **tids);
-/* The kernel's name of one; "" if it is gone. */
+/* The kernel's name of a thread; "" if it has ended. */
 void proc_thread_name(pid_t pid, pid_t tid, char *name, size_t size);
 
 struct activity {
@@ -25,12 +25,12 @@ struct activity {
 };
 void proc_activity(pid_t pid, pid_t tid, struct activity *now);
 
-/* Strings of the process, by their addresses. Those of the program's text are read from its files, for which it is
- * enough to be allowed to read the process; others where one may attach to it. */
+/* Strings of the process, by their addresses. Strings in the program's text are read from its files, which needs only
+ * the right to read the process; others need the right to attach to it. */
 struct strings;
 struct strings *strings_new(pid_t pid);
 void strings_free(struct strings *s);
-/* Always terminated; "?" if there is none that can be had. `s` may be NULL. */
+/* Always terminated; "?" if it can't be read. `s` may be NULL. */
 void strings_get(struct strings *s, uint64_t address, char *text, size_t size);
 
 #endif

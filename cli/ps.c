@@ -71,7 +71,7 @@ static bool count(const struct arena *a, struct row *r)
     return true;
 }
 
-/* Others' processes are not even tried: one would hear no more than that they are theirs. */
+/* Other users' processes are skipped, because they can't be read. */
 static bool is_ours(pid_t pid)
 {
     struct stat owner;
@@ -80,7 +80,7 @@ static bool is_ours(pid_t pid)
     return stat(path, &owner) == 0 && (geteuid() == 0 || owner.st_uid == geteuid());
 }
 
-/* False: it has nothing to do with bough, or is gone. */
+/* False: the process does not use bough, or has ended. */
 static bool look_at_process(struct row *r, struct arena *a)
 {
     enum attached result = attach_process(a, r->pid);

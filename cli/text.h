@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Text for people: what others have written is made harmless, times have units, a terminal gets colour. */
+/* Text for people: text from other processes is made harmless, times have units, a terminal gets colour. */
 #ifndef CLI_TEXT_H
 #define CLI_TEXT_H
 
@@ -16,7 +16,7 @@ const char *colour(enum colour c);
 enum drawing { STEM, FORK, CORNER };
 const char *drawing(enum drawing d);
 
-/* What others have written, made harmless (base/plain.h): a name can't move a cursor. */
+/* Print text from other processes, made harmless (base/plain.h): a name can't move the cursor. */
 void put_text(FILE *out, const char *text);
 /* "1.2 s", "3 min 4 s", "5 h 6 min", "7 d 8 h". */
 void put_time(FILE *out, int64_t ns);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* `bough tree`: the threads and branches of one process, and what they are at. */
+/* `bough tree`: the threads and branches of one process, and their activity. */
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
@@ -16,10 +16,10 @@ struct printer {
     FILE *out;
     const struct view *view;
     struct strings *strings;
-    bool last[VIEW_DEPTH + 2]; /* for each level on the way down: whether it is the last of its parent's */
+    bool last[VIEW_DEPTH + 2]; /* for each level: is the node the last one of its parent? */
 };
 
-/* Its id here, and in brackets what the process calls it, if that is another one. */
+/* The thread's id here and, in brackets, its id in the process's PID namespace, if that differs. */
 static void put_tid(struct printer *p, pid_t here, pid_t own)
 {
     if (here && p->view->arena->apart)
@@ -111,7 +111,7 @@ static const char *state_name(char state)
     }
 }
 
-/* Main's, mostly: the futex that it sleeps on says less. */
+/* Usually main's: more informative than the futex that it sleeps on. */
 static bool put_wait_for_children(struct printer *p, const struct bo_thread *t)
 {
     struct bo_branch b;
@@ -141,7 +141,7 @@ static void put_state(struct printer *p, pid_t tid, const struct bo_thread *t)
         fprintf(p->out, ", in %s%s%s", colour(CYAN), now.call, colour(PLAIN));
 }
 
-/* The library's own have these names as well. */
+/* Threads of the library have such names. */
 static void put_unknown(struct printer *p, const struct node *n)
 {
     const char *name = n->slot.target.name;
@@ -205,7 +205,7 @@ static void put_stem(struct printer *p, int depth)
         fputs(p->last[i] ? "   " : drawing(STEM), p->out);
 }
 
-/* What is said about a node stands between its line and those below it. */
+/* Details of a node come between its line and those of its children. */
 static void put_note_stem(struct printer *p, int depth, bool has_more)
 {
     put_stem(p, depth);

@@ -68,7 +68,7 @@ static void write_regions(struct writer *w, const struct bo_thread *t)
     json_number(j, "regions_not_shown", bo_load_relaxed(&t->depth) - regions_of(t));
 }
 
-/* 0: it has ended, or that is not known. */
+/* 0: the thread has ended, or its id is not known. */
 static void write_ids(struct writer *w, const struct node *n)
 {
     json_number(w->json, "tid", n->tid);
@@ -84,7 +84,7 @@ static void write_activity(struct writer *w, pid_t tid)
     json_string(w->json, "call", *now.call ? now.call : NULL);
 }
 
-/* Of one that only the kernel knows there is not much. */
+/* A thread that only the kernel knows has few fields. */
 static void write_thread(struct writer *w, const struct node *n)
 {
     const struct bo_thread *t = &n->slot.thread;

@@ -7,7 +7,7 @@
 
 /* ---- collecting ------------------------------------------------------------------------------------------ */
 
-/* Slots are aligned to 64 bytes, and so is what holds a copy. */
+/* Slots are aligned to 64 bytes, and so is the memory for a copy. */
 static void *aligned_new(size_t size)
 {
     size = (size + 63) & ~(size_t)63;
@@ -59,8 +59,8 @@ static bool collect(struct view *v, bool branch, uint32_t index)
     return collect_records(v, n);
 }
 
-/* Children before the branches that they are in would be stray if those were opened meanwhile: so threads first, which
- * can only lose their branch by ending. */
+/* Threads are read before branches: a thread whose branch ends meanwhile has ended, too. The other way round, children
+ * of branches that are opened meanwhile would be stray. */
 static bool collect_all(struct view *v)
 {
     for (int branch = 0; branch < 2; branch++)
@@ -82,7 +82,7 @@ static uint32_t owner_of(const struct node *n)
     return bo_load_relaxed(&n->slot.of_branch.owner);
 }
 
-/* A branch hangs in the one around it if that is its owner's, else below its owner. */
+/* The parent of a branch is the branch around it if both have the same owner, else the owner. */
 static struct node *above(const struct view *v, const struct node *n)
 {
     if (!n->branch)
@@ -102,7 +102,7 @@ static void hang(struct node *n, struct node *parent)
     parent->children += parent->branch && !n->branch;
 }
 
-/* In one step: thousands may be cut off from among thousands. */
+/* In one pass, because thousands of nodes may have to be removed. */
 static void unhang(struct node *n)
 {
     struct node *p = n->parent;
@@ -112,7 +112,7 @@ static void unhang(struct node *n)
     n->next = n->before = NULL;
 }
 
-/* Depth first without recursion; what is too deep is not reached. */
+/* Depth first, without recursion; nodes that are too deep are not reached. */
 static void reach(struct node *from)
 {
     struct node *n = from;
@@ -146,7 +146,7 @@ static void hang_all(struct view *v, struct node **table, uint32_t size)
     }
 }
 
-/* What goes in a circle, or too far down, is cut off and begun at the root. */
+/* Nodes in a cycle, or too deep, are moved to the root. */
 static void cut_loose(struct view *v, struct node **table, uint32_t size)
 {
     for (uint32_t i = 1; i < size; i++) {
@@ -173,7 +173,7 @@ static void link_all(struct view *v)
 
 /* ---- threads that bough does not know ---------------------------------------------------------------------- */
 
-/* Any thread can take that name: so it is one only if it waits as a worker does, asleep or stopped. */
+/* Any thread can have that name, so it counts as an idle worker only if it waits like one, asleep or stopped. */
 static bool is_idle_worker(const char *name, const struct activity *now)
 {
     return strcmp(name, "bough-worker") == 0 && strchr("STt", now->state) &&
@@ -185,7 +185,7 @@ static bool add_unknown(struct view *v, const struct pid_pair *thread)
 {
     struct activity now;
     proc_activity(v->arena->pid, thread->here, &now);
-    if (!now.state) /* it has ended meanwhile */
+    if (!now.state) /* the thread has ended meanwhile */
         return true;
     struct node *n = aligned_new(sizeof *n);
     if (!n)
@@ -217,7 +217,7 @@ static size_t known_ids(const struct view *v, pid_t *own)
     return count;
 }
 
-/* Of those that were there before the tree was read: one that has come since may be in a slot that was not. */
+/* Only threads that existed before the tree was read: a newer one may be in a slot that was not read. */
 static bool add_all_unknown(struct view *v, const struct pid_map *before)
 {
     pid_t *own = calloc(v->threads + 1, sizeof *own);
@@ -253,7 +253,7 @@ static void give_ids(struct view *v)
 
 /* ---- the whole -------------------------------------------------------------------------------------------------- */
 
-/* The threads' ids are read before the tree, for those that are not in it, and after it, for those that are: if they
+/* The threads' ids are read before the tree, for threads that are not in it, and after it, for those that are, if ids
  * are needed. */
 static bool fill(struct view *v)
 {
@@ -370,7 +370,7 @@ uint32_t regions_of(const struct bo_thread *t)
     return depth < BO_REGIONS ? depth : BO_REGIONS;
 }
 
-/* The clock is that of the outermost one. */
+/* The outermost critical section has the clock. */
 int clocked_region(const struct bo_thread *t)
 {
     for (uint32_t i = 0; i < regions_of(t); i++)

@@ -6,9 +6,9 @@
  *                    thread -- the branches that it has open, each in the one around it
  *                                branch -- its children, which are threads
  *
- * Each node hangs below exactly one other, whatever the arena says: what is not connected, or would be its own
- * ancestor, hangs below the root and is marked as stray. That happens for a moment in a tree that changes. Threads that
- * only the kernel knows come last below the root.
+ * Each node has exactly one parent, whatever the arena contains: a node that is not connected, or would be its own
+ * ancestor, becomes a child of the root and is marked as stray. That happens temporarily in a tree that changes.
+ * Threads that only the kernel knows come last below the root.
  */
 #ifndef CLI_VIEW_H
 #define CLI_VIEW_H
@@ -21,7 +21,7 @@ struct node {
     struct node *parent, *first, *last, *next, *before;
     bool branch, stray, reached;
     bool unknown; /* a thread that only the kernel knows: in `slot` are its own id and the kernel's name */
-    bool idle;    /* ...and one of the library's that waits for work */
+    bool idle;    /* a thread of the library that waits for work */
     pid_t tid;    /* of a thread: its id here (pid_ns.h); 0: it has ended, or that is not known */
     uint32_t index;
     unsigned children; /* of a branch: threads */
@@ -34,7 +34,7 @@ struct node {
     } slot;
 };
 
-enum { VIEW_DEPTH = 400 }; /* what is deeper is stray */
+enum { VIEW_DEPTH = 400 }; /* deeper nodes are stray */
 
 struct view {
     const struct arena *arena;
@@ -47,13 +47,13 @@ struct view {
     unsigned threads, branches, records;
     struct pid_map ids;
     struct node idle_workers; /* instead of the single ones, if they are folded */
-    unsigned folded;          /* how many it stands for */
+    unsigned folded;          /* how many workers it stands for */
 };
 
 /* NULL: out of memory. */
 struct view *view_new(const struct arena *a);
 void view_free(struct view *v);
-/* From here on one node stands for all workers that wait for work, if there are several. */
+/* Replace all workers that wait for work by one node, if there are several. */
 void view_fold_idle(struct view *v);
 
 /* Nanoseconds from `then` to now; -1 if that is not known. */
@@ -64,18 +64,18 @@ int64_t view_left(const struct view *v, int64_t deadline);
 /* How long the process has had its arena; -1 if that is not known. */
 int64_t view_uptime(const struct view *v);
 
-/* What the word, a record and a region say, in words. */
+/* Text for the word, a record and a region. */
 const char *level_name(const struct bo_thread *t);
 const char *region_name(int kind);
-/* Noted regions, the outermost first; the index of the critical section whose clock runs, or -1. */
+/* The listed regions, the outermost first; the index of the critical section whose clock runs, or -1. */
 uint32_t regions_of(const struct bo_thread *t);
 int clocked_region(const struct bo_thread *t);
-/* Whether it is the process's own tree, and the kernel can be asked about its threads. */
+/* Whether the tree is of a live process, so that the kernel can be queried about its threads. */
 bool view_knows_threads(const struct view *v);
-/* The id here of one of the process's threads, by what it calls it; 0: it has none. */
+/* The id here of one of the process's threads, by its own id; 0: there is none. */
 pid_t view_tid(const struct view *v, pid_t own);
 
-/* How the two forms of the tree are written. */
+/* Writing the two forms of the tree. */
 struct strings;
 void tree_as_text(FILE *out, const struct view *v, struct strings *strings);
 struct json;
