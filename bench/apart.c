@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Groups on one processor, and crowds: in processes of their own. */
+/* Runs groups on one processor, and crowds, in separate processes. */
 #include "frame.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Starts this program anew with these two arguments. Returns what it says, NULL if nothing starts. */
+/* Starts this program again with these two arguments. Returns its output; NULL if it could not be started. */
 static FILE *start_self(const char *what, const char *first, const char *second, pid_t *child)
 {
     int out[2];
@@ -31,7 +31,7 @@ static FILE *start_self(const char *what, const char *first, const char *second,
     return NULL;
 }
 
-/* Whether it says anything within so many seconds; else it is killed. */
+/* Returns whether it writes anything within so many seconds; otherwise it is killed. */
 static int speaks(FILE *said, pid_t child, double seconds)
 {
     struct pollfd wait = {.fd = fileno(said), .events = POLLIN};
@@ -57,7 +57,7 @@ void one_main(enum bench_group group, double seconds)
     if (sched_getaffinity(0, sizeof set, &set) == 0)
         for (int cpu = CPU_SETSIZE - 1; cpu >= 0 && CPU_COUNT(&one) == 0; cpu--)
             if (CPU_ISSET(cpu, &set))
-                CPU_SET(cpu, &one); /* the last one: the first has most of the machine's own work */
+                CPU_SET(cpu, &one); /* the last one: the first handles most of the machine's interrupts */
     if (sched_setaffinity(0, sizeof one, &one) != 0)
         bench_die("sched_setaffinity: %s", strerror(errno));
     run_group(group, seconds);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The bench: what bough costs, beside what people use today.
+ * The bench: the costs of bough, compared with what people use today.
  *
  * How a number is made
  * --------------------
@@ -13,15 +13,15 @@
  * ratio       Of two contenders, in one round. Reported are the median and the quartiles of all rounds'
  *             ratios, never a ratio of two times that were taken far from each other.
  *
- * On a busy machine the times wander, the ratios hardly do. Where the median is not sure enough to tell whether the
- * target is met the table says so (~): such a line needs a quieter machine or more rounds.
+ * On a busy machine the times vary, the ratios hardly do. If the median is too uncertain to decide whether the target
+ * is met, the table marks the line (~): it needs a quieter machine or more rounds.
  *
- * What is done by two threads depends on where the scheduler puts them: to wake a processor that has gone idle takes
- * ten times as long as the rest, more so in a virtual machine. So it is measured twice, as the scheduler likes it
- * and with all threads on one processor, where only the work counts.
+ * The time for work by two threads depends on where the scheduler runs them: waking an idle processor takes ten times
+ * as long as the rest, or more in a virtual machine. So it is measured twice: as the scheduler decides, and with all
+ * threads on one processor, where only the work counts.
  *
- * Those groups and the crowds (thousands of blocked threads) run in processes of their own: threads that are used
- * again would keep their processor, and a crowd leaves caches of stacks behind, the next one's memory.
+ * Those groups and the crowds (thousands of blocked threads) run in separate processes: reused threads would stay on
+ * their processor, and a crowd leaves cached stacks behind, which would distort the next one's memory.
  */
 #ifndef BENCH_H
 #define BENCH_H
@@ -40,7 +40,7 @@ enum bench_group {
     BENCH_CHECK,    /* ask once, in a loop */
     BENCH_DENSE,    /* ask sixteen times for each turn of the loop: shows what the loop's own cost hides */
     BENCH_READ,     /* read one byte of /dev/zero */
-    BENCH_FOREIGN,  /* the same by a library that knows nothing of bough */
+    BENCH_FOREIGN,  /* the same by a library that does not use bough */
     BENCH_POST,     /* from the post to the end of the join, of a thread that blocks */
     BENCH_SPAWN,    /* start a thread that does nothing, and join it */
     BENCH_POST_ONE, /* POST and SPAWN once more, by the same contenders, where all threads share one processor */
@@ -61,7 +61,7 @@ struct batch {
 struct contender {
     enum bench_group group;
     const char *name;           /* NULL ends a file's list */
-    const char *(*setup)(void); /* may be NULL. Returns NULL, or why it can't take part */
+    const char *(*setup)(void); /* may be NULL. Returns NULL, or why it can't be measured */
     void (*run)(struct batch *batch);
     void (*teardown)(void); /* may be NULL */
 };
@@ -107,8 +107,8 @@ void bench_crowd_blocked(struct batch *batch);
 /* The machine can't do this size. Ends the crowd's process. */
 void bench_crowd_skip(const char *reason) __attribute__((noreturn));
 
-/* What lies behind it is read anew: without it a compiler moves loads out of the loop, and a contender that
- * asks once for a million turns is fast. All contenders use it alike. */
+/* Memory is read again after it. Without it a compiler moves loads out of the loop, and a contender that tests only
+ * once for a million iterations seems fast. All contenders use it. */
 #define bench_barrier() __asm__ volatile("" ::: "memory")
 
 #define BENCH_16(statement) \

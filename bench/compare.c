@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Ratios, from what was measured. */
+/* Computes ratios from the measurements. */
 #include "frame.h"
 
 #include <math.h>
 
-/* A p99 of its own for each tenth of the run: their ratios have quartiles. */
+/* A separate p99 for each tenth of the run, so that their ratios have quartiles. */
 #define P99_BLOCKS 10
 
 struct result results[MOST_RESULTS];
@@ -45,8 +45,8 @@ static struct series p99_by_block(const struct series *all)
     return p99;
 }
 
-/* By which power of the number of threads the time grows between the smallest and the largest crowd: 1 is
- * linear. One for each round. */
+/* The power of the number of threads by which the time grows between the smallest and the largest crowd: 1 is linear.
+ * One for each round. */
 static struct series growth(const struct entry *entry)
 {
     struct series powers = {0};
@@ -65,7 +65,7 @@ static void compare_growth(struct result *result, const struct entry *a, const s
 {
     struct series x = growth(a), y = growth(b);
     compare(result, &x, &y);
-    result->ratio = result->subject; /* the power itself is what has a target, not how it compares */
+    result->ratio = result->subject; /* the target is for the power itself, not for a ratio */
     result->low = series_quantile(&x, 0.25);
     result->high = series_quantile(&x, 0.75);
     series_free(&x);

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * For the record of a decision: how does a thread say that it is inside an interruptible call?
+ * Measures the alternatives of a design decision: how does a thread announce that it is inside an interruptible call?
  *
  * A poster sends its signal only to a thread that is inside one (rule 13). Two ways to agree on that:
  *
- *   two locked operations   The thread sets IN in its word before the call and clears it behind it, both by a
+ *   two locked operations   The thread sets IN in its word before the call and clears it after it, both by a
  *                           locked read-modify-write; the poster sets DUE, and sees IN in the same step.
  *   plain stores            The thread stores IN and clears it without any ordering. The poster stores
  *                           DUE, has the kernel run a barrier on all processors that run a thread of the process
  *                           (membarrier, private expedited), and looks for IN then.
  *
  * Measured is what the thread pays for each call, beside the bare call, and what the poster pays for each post before
- * it sends anything. And, to have a scale, what a function's return costs that lies behind the call: where the kernel
- * guards its own returns (spec_rstack_overflow: Safe RET) it leaves the processor's memory of return addresses spoilt,
- * so that two functions more around a call cost more than the locked operations do. Nothing of bough is used. A process
- * of its own, because the registration for membarrier changes what a context switch costs for all threads of a process.
+ * it sends anything. For comparison, also the cost of a function's return after the call: a kernel that protects its
+ * returns (spec_rstack_overflow: Safe RET) invalidates the processor's return stack, so two more functions around a
+ * call cost more than the locked operations. This uses no code of bough. It runs in a separate process, because the
+ * registration for membarrier changes the cost of a context switch for all threads of a process.
  */
 #include "bench.h"
 
@@ -32,7 +32,7 @@
 enum { DUE = 1, IN = 2 };
 
 /* The thread's word: the poster's and the thread's processors both write to its line in the first way. In the second
- * each side has a word of its own, as it may, so that the poster's store does not slow the thread's down. */
+ * way each side has a separate word, so that the poster's store does not slow down the thread's. */
 static struct {
     uint32_t word __attribute__((aligned(128)));
     uint32_t in __attribute__((aligned(128)));
@@ -68,7 +68,7 @@ static void call_locked_twice(int fd)
 {
     __atomic_fetch_or(&target.word, IN, __ATOMIC_SEQ_CST);
     read_once(fd);
-    /* The value before is needed, to learn whether a signal is under way. */
+    /* The previous value is needed, to see whether a signal is under way. */
     if (__atomic_fetch_and(&target.word, ~(uint32_t)IN, __ATOMIC_SEQ_CST) & DUE)
         bench_barrier();
 }
@@ -156,7 +156,7 @@ static void measure_target(double seconds)
 
 static int post_nothing(void)
 {
-    return 0; /* what reading the clock twice costs: it is in all of these */
+    return 0; /* the cost of reading the clock twice, which is part of all of these */
 }
 
 static int post_locked(void)
@@ -182,7 +182,7 @@ static const struct {
 };
 #define POSTS (sizeof posts / sizeof *posts)
 
-/* What goes on meanwhile. */
+/* What runs meanwhile. */
 static int stop, blocked_pipe[2];
 
 static void *block(void *unused)
@@ -211,15 +211,15 @@ static void *call_on(void *unused)
     return unused;
 }
 
-/* Other processes that fence: the kernel lets one at a time. Each has a second thread that runs. */
+/* Other processes that call membarrier(): the kernel serves one at a time. Each has a second thread that runs. */
 static pid_t fencing_process(void)
 {
     pid_t child = fork();
     if (child < 0)
-        bench_die("fork: %s", strerror(errno)); /* -1 is everybody to kill() */
+        bench_die("fork: %s", strerror(errno)); /* kill(-1) would signal every process */
     if (child > 0)
         return child;
-    /* With its parent it ends as well, however that one ends. */
+    /* The child ends with its parent, however that ends. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     pthread_t thread;
     if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) != 0 ||

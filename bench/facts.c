@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The machine the numbers belong to. */
+/* The machine on which the numbers were measured. */
 #include "bench.h"
 
 #include <gnu/libc-version.h>
@@ -9,7 +9,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-/* The rest of the first line of `path` that begins with `key`, behind its colon; or the whole first line. */
+/* The rest, after the colon, of the first line of `path` that begins with `key`; or the whole first line. */
 static void line_of(const char *path, const char *key, char *text, size_t size)
 {
     char line[1024];

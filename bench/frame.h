@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The inside of the frame: who takes part, how it is run, what comes of it. For contenders there is bench.h.
+ * The frame's internal interface: the contenders, running them, the results. The interface for contenders is bench.h.
  *
  *     targets.c   which ratios are wanted, and what they should be
  *     entries.c   the contenders of this build
  *     rounds.c    runs a group: batches, rounds
- *     apart.c     runs groups and crowds in processes of their own
- *     compare.c   ratios from what was measured
+ *     apart.c     runs groups and crowds in separate processes
+ *     compare.c   ratios from the measurements
  *     report.c    the table, the JSON file
  *     bench.c     the program
  */
@@ -38,7 +38,7 @@ enum { MAX_ENTRIES = 64, MAX_SIZES = 4 };
 struct entry {
     const struct contender *contender;
     enum bench_group group;
-    const char *absent; /* why it takes no part; NULL: it does */
+    const char *absent; /* why it is not measured; NULL: it is */
     size_t n;
     struct series median; /* one for each round, in ns an operation */
     struct series all;    /* every sample, in the order they were taken */
@@ -79,7 +79,7 @@ void run_group(enum bench_group group, double seconds);
 
 void run_on_one(enum bench_group group, double seconds);
 void run_crowds(double seconds, size_t min_rounds);
-/* What this program does when it was started for one of these. */
+/* The main function for such a separate process. */
 void one_main(enum bench_group group, double seconds) __attribute__((noreturn));
 void crowd_main(const char *name, size_t n) __attribute__((noreturn));
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How what bough does grows with the number of threads, from 1 to 30,000, or to as many as the machine can have: then
- * it says what the limit is. Each number is from processes of its own.
+ * Measures how the time of bough's operations grows with the number of threads, from 1 to 30,000, or to the machine's
+ * limit, which it then reports. Each number is measured in separate processes.
  *
  *     start        one child after the other, until it runs
  *     interrupt    of a branch with n blocked children, until the last one is joined
  *     nested       the same, of the first of n branches that lie in each other, with a thread in each
  *     incidents    each of n threads is interrupted and does not heed it: what the ticker works until all are overdue
  *
- * Times are for each thread. Growth is the power of n by which the time of all grows: 1 is linear. From 1 thread on it
- * has what is the same for any number, so that it is below 1; the other column shows what remains.
+ * Times are for each thread. Growth is the power of n by which the total time grows: 1 is linear. Measured from 1
+ * thread it includes constant costs, so it is below 1; the other column is without them.
  */
 #include "bench.h"
 
@@ -34,7 +34,7 @@ struct cap {
     char why[96];
 };
 
-/* -1: there is no such file, or no number in it. */
+/* -1: there is no such file, or it contains no number. */
 static long number_in(const char *path, const char *key)
 {
     char line[256];
@@ -92,7 +92,7 @@ static struct cap find_cap(void)
     return cap;
 }
 
-/* ---- what is measured, in a process of its own: prints ns --------------------------------------- */
+/* ---- the measurements, each in a separate process, which prints ns --------------------------------------- */
 
 static size_t count;
 
@@ -103,7 +103,7 @@ static void say(int64_t ns)
     _exit(0);
 }
 
-/* ECANCELED, or 0 where the end of the pipe has woken it. */
+/* ECANCELED, or 0 if the end of the pipe has woken it. */
 static int blocks(void *unused)
 {
     struct pollfd wait = {.fd = bench_empty(), .events = POLLIN};
@@ -259,9 +259,9 @@ static void run_here(const char *name, const char *number)
     bench_die("nothing is named %s", name);
 }
 
-/* ---- all of it ----------------------------------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------------------------------- */
 
-/* NAN, with what it has said instead of a number. */
+/* NAN, with its output, if that is no number. */
 static double measure_once(const struct work *work, size_t n, char *line, int size)
 {
     char number[32];

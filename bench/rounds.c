@@ -27,7 +27,7 @@ const struct manner groups[BENCH_GROUPS] = {
 
 static const char *volatile running = "";
 
-/* A contender that hangs is the likeliest fault of a library like this: say which it was. */
+/* A contender that hangs is the most likely fault of such a library: the message names it. */
 static void stuck(int signo)
 {
     (void)signo;
@@ -49,7 +49,7 @@ static double run_batch(struct entry *entry, struct batch *batch)
     return quantile(batch->sample, batch->count, 0.5);
 }
 
-/* Finds how many operations make a batch; its batches are thrown away and warm everything up. */
+/* Finds the number of operations in a batch. The batches for that are discarded, and warm everything up. */
 static void calibrate(struct entry *entry, double batch_ns, size_t fixed)
 {
     struct batch batch = {0};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is promised: the lines of the table. */
+/* The promises: the lines of the table. */
 #include "frame.h"
 
 const struct line lines[] = {

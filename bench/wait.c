@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What contenders share: time, descriptors to read and to block on, and knowing that somebody blocks. */
+/* Shared by contenders: time, descriptors to read and to block on, and detecting that a thread blocks. */
 #include "bench.h"
 
 #include <dirent.h>
@@ -131,8 +131,8 @@ static double kib_in(const char *path, const char *key)
     return kib * 1024;
 }
 
-/* smaps_rollup walks the page tables and is exact; VmRSS is a sum of counters that each processor keeps for
- * itself, and late by up to half a megabyte. Kernel stacks are the machine's, other processes included. */
+/* smaps_rollup walks the page tables and is exact; VmRSS is a sum of counters for each processor, and can be wrong by
+ * half a megabyte. Kernel stacks are the machine's, other processes included. */
 static struct memory memory_now(void)
 {
     struct memory memory;

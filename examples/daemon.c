@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A daemon that blocks all signals: a thread of bough's waits for SIGHUP, SIGINT and SIGTERM instead. Try
- * `daemon & kill $!`: its workers tidy up, and who has started it sees the signal's status, 143. */
+/* A daemon that blocks all signals: a thread of bough's waits for SIGHUP, SIGINT and SIGTERM instead. Try `daemon &
+ * kill $!`: its workers clean up, and the process that has started it gets the signal's status, 143. */
 #include <bough.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@ static int work(void *number)
         /* one piece of work */
     }
     BOUGH_CLEANUP(BOUGH_SEC(2)) {
-        bough_usleep(20000); /* the signal stands, and yet this is not cut: two seconds from when it was met */
+        bough_usleep(20000); /* not interrupted: cleanup has two seconds from the delivery */
         printf("worker %d has tidied up\n", (int)(intptr_t)number);
     }
     return ECANCELED;
@@ -34,6 +34,6 @@ int main(void)
     }
     if (bough_reason(&why) == 0)
         printf("all have ended, by %s\n", why.reason);
-    /* bough_clear(BOUGH_ROOT) would say that the signal is handled: then the status is that of this return. */
+    /* bough_clear(BOUGH_ROOT) would mark the signal as handled: then the status would be that of this return. */
     return 0;
 }

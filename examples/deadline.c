@@ -31,7 +31,8 @@ static void of_a_branch(void)
            end->tally.count[BOUGH_INTERRUPTED]);
 }
 
-/* The earliest of all around counts: who has a minute may be left with less, by who called it. */
+/* The earliest deadline of all enclosing branches applies: a function with a minute may have less, if its caller has
+ * less. */
 static void patient(int silent)
 {
     char byte;
@@ -39,7 +40,7 @@ static void patient(int silent)
         printf("left: %s\n", bough_deadline() - bough_now() < BOUGH_SEC(1) ? "less than a second" : "a minute");
         bough_read(silent, &byte, 1);
     }
-    printf("inner block: %s\n", strerror(bough_last_result())); /* cut from further out: ECANCELED */
+    printf("inner block: %s\n", strerror(bough_last_result())); /* interrupted from further out: ECANCELED */
 }
 
 int main(void)

@@ -31,7 +31,7 @@ enum doing { NOTHING, READING, WRITING, ENDED };
 struct served {
     _Atomic int fd; /* and one more; 0: none yet */
     _Atomic int doing;
-    _Atomic uint64_t in, out;  /* what its calls have said they read and wrote */
+    _Atomic uint64_t in, out;  /* the numbers of bytes that its calls have returned */
     _Atomic int end_of_file;   /* the client has closed its side */
     _Atomic int queued, still; /* what waits in the send buffer, for how many looks it has not moved */
     int unread, unsent;        /* in the kernel's buffers at its end */

@@ -22,7 +22,7 @@ static unsigned char byte_at(int client, uint64_t offset)
 
 /* ---- sending and receiving -------------------------------------------------------------------------------------- */
 
-/* How much may be on its way: a visitor sends so much in all, who is stuck all that goes. */
+/* How much may be under way: a visitor sends this much in all, a stuck client as much as possible. */
 static uint64_t room(int i)
 {
     const struct client *c = &shared->client[i];
@@ -100,7 +100,7 @@ static void leave(int i)
     left--;
 }
 
-/* Who is stuck reads only when the server has closed. */
+/* A stuck client reads only when the server has closed. */
 static void serve(int i, uint32_t events)
 {
     struct client *c = &shared->client[i];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A thread that lives in an event loop of its own: bough_event_fd() is one descriptor more for its epoll. It is
- * readable while an interrupt is due for this thread; what it is about, bough_check() says. */
+/* A thread that runs an event loop: bough_event_fd() is one more descriptor for its epoll. It is readable while an
+ * interrupt is due for this thread; then bough_check() fails, and delivers it. */
 #include <bough.h>
 #include <stdio.h>
 #include <sys/epoll.h>

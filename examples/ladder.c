@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The ladder, for a person: a server of four threads is told to stop. One behaves, one is slow, one is in a critical
- * section, one hangs. Ctrl-C (again: it climbs faster), or `ladder --demo`, which stops itself. */
+/* The ladder, as a demonstration: a server of four threads is asked to stop. One behaves, one is slow, one is in a
+ * critical section, one hangs. Ctrl-C (again: it climbs faster), or `ladder --demo`, which stops itself. */
 #include <arpa/inet.h>
 #include <bough.h>
 #include <signal.h>
@@ -28,7 +28,7 @@ static __attribute__((format(printf, 3, 4))) void say(bough_time since, int colo
         printf("%4.1f s  %s\n", seconds, line);
 }
 
-/* When the stop was asked for, as the calling thread is told. */
+/* When the stop was requested, from the calling thread's record. */
 static bough_time asked(void)
 {
     struct bough_record why;
@@ -54,7 +54,7 @@ static void tell(const struct bough_transition *t, void *unused)
 
 static void be_silent(const char *line)
 {
-    (void)line; /* the same and more, for the log: here it would all be said twice */
+    (void)line; /* for a log; tell() already prints the same here */
 }
 
 static void close_accounts(void *unused)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Branches in branches, and what comes back up when something fails: the first failure interrupts the others, and
- * none is lost on the way. */
+/* Branches in branches, and the results when something fails: the first failure interrupts the others, and none is lost
+ * on the way. */
 #include <bough.h>
 #include <stdio.h>
 
@@ -9,11 +9,11 @@ static bough_event_flag both_run;
 static int compile(void *unused)
 {
     (void)unused;
-    bough_sleep(60); /* cut when the tests fail */
+    bough_sleep(60); /* interrupted when the tests fail */
     return ECANCELED;
 }
 
-/* Fails although it has been told to stop: a failure in cleanup is attached to the first, never in its place. */
+/* Fails although it was asked to stop: a failure in cleanup is attached to the first, and never replaces it. */
 static int unit_test(void *unused)
 {
     (void)unused;
@@ -29,7 +29,7 @@ static int system_test(void *unused)
     return bough_fail(BOUGH_SELF, EPROTO, "page %d is empty", 7);
 }
 
-/* A child with a branch of its own. It reads no result: what was collected is its own failure. */
+/* A child that opens a branch. It does not read the result, so the collected failure becomes its failure. */
 static int test(void *unused)
 {
     int result;

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# format.sh [--check]: lays out the C files as .clang-format says, or only says which are not.
+# format.sh [--check]: formats the C files as .clang-format specifies, or only lists those that differ.
 set -eu
 cd "$(dirname "$0")/.."
 files=$(find src include cli tests bench examples python \( -name '*.[ch]' -o -name '*.cpp' \) 2>/dev/null | sort)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# legs.sh LEG...: builds and runs the test suite once for each leg, in a build folder of its own, then counts.
+# legs.sh LEG...: builds and runs the test suite once for each leg, in a separate build folder, then counts the results.
 # `make test` runs the quick ones, `make check` all.
 #
 # leg NAME FOLDER SCALE LOSS "SUITES" [VARIABLE=VALUE...] -- [SOURCE] MESON SETUP OPTIONS
@@ -78,8 +78,8 @@ for name in "$@"; do
         leg "$name" "build-$name" 5 300 "semantics sync races interpose loss harness" -- --cross-file "tools/cross/$name.ini"
         ;;
     asan)
-        # Off: a frame on a fake stack has an address that says nothing, and a plain longjmp() is found out by those.
-        # SIGSEGV is some tests' own, and so is the stack that its handler runs on.
+        # Off: a plain longjmp() is detected by the addresses of frames, which are meaningless on a fake stack. Some
+        # tests handle SIGSEGV themselves, on a stack that they provide.
         leg asan build-asan 4 5000 "$all interpose" \
             ASAN_OPTIONS=detect_stack_use_after_return=0:handle_segv=0:use_sigaltstack=0 \
             UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 -- \

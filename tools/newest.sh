@@ -26,7 +26,7 @@ die() {
     exit 1
 }
 
-# long WHAT LOG COMMAND...: runs what takes minutes, and says each half a minute how far it is.
+# long WHAT LOG COMMAND...: runs a long command, and reports its progress each half a minute.
 long() {
     local what=$1 log=$2 begin=$SECONDS said=$SECONDS
     shift 2

@@ -10,8 +10,8 @@ cppcheck)
         --suppressions-list=tools/cppcheck.txt -D__GNUC__=12 -D_GNU_SOURCE -DBO_HOOKS=0 -Iinclude -Isrc -Icli $files
     ;;
 clang-tidy)
-    # A process for each file, and a build folder in which no file is compiled twice (the tests compile the command's): clang
-    # 14's va_list checker keeps names from one run to the next, and from the second on takes each va_list for
+    # A process for each file, and a build folder in which no file is compiled twice (the tests compile the command's):
+    # clang 14's va_list checker keeps names from one run to the next, and from the second on reports each va_list as
     # uninitialised.
     [ -f build-tidy/build.ninja ] || meson setup build-tidy -Dtests=false -Dexamples=false >/dev/null
     ninja -C build-tidy src/inspect/syscalls.inc >/dev/null # generated, and included

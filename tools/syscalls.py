@@ -24,7 +24,7 @@ def number(macros, text):
 
 
 def names(macros):
-    """number -> name. The generic table's __NR3264_ names are how it spells its own, not calls."""
+    """number -> name. The generic table's __NR3264_ names are internal to it, and not calls."""
     found = {}
     for macro, text in macros.items():
         match = re.fullmatch(r"__NR_(\w+)", macro)

@@ -39,7 +39,7 @@ def count_program(entry):
 
 
 def show_failure(leg, entry):
-    """The failed subtests with the comments after them, as meson keeps them to itself."""
+    """The failed subtests with the comments after them, which meson does not show."""
     lines, failed = [], False
     for line in (entry.get("stdout") or "").splitlines():
         if not line.startswith("#"):

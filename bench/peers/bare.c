@@ -23,7 +23,7 @@ static void check_load(struct batch *batch)
     bench_record(batch, bench_now() - start, batch->n);
 }
 
-/* What every question costs that is answered by a branch. */
+/* The minimum cost of any test that ends with a branch. */
 static void check_branch(struct batch *batch)
 {
     int64_t start = bench_now();

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Boost.Thread's interruption. It ends waits of its own only, so what blocks here is a condition, not a read. */
+/* Boost.Thread's interruption. It ends only Boost's waits, so the thread blocks in a condition here, not in a read. */
 #include "../bench.h"
 
 #include <boost/thread.hpp>
 
-/* Outside a boost::thread the point has no thread to ask for and is cheaper than it ever is in use. */
+/* Outside a boost::thread the point has no thread to test, and is cheaper than in real use. */
 static void check(struct batch *batch)
 {
     boost::thread thread([batch] {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* bough: the one whose numbers stand in the table's left column. */
+/* bough, whose numbers are in the table's left column. */
 #include "../bench.h"
 
 #include <bough.h>
@@ -73,7 +73,7 @@ static void post(struct batch *batch)
             bench_die("bough_interrupt(), bough_join(): %s", strerror(errno));
         bench_record(batch, bench_now() - start, 1);
     }
-    bough_branch_end(branch); /* what it says of its children is the tests' affair */
+    bough_branch_end(branch); /* its result is checked by the tests */
 }
 
 /* ---- add and join --------------------------------------------------------------------------- */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What interposition costs a library's read(): peers/reader.c, built twice. */
+/* The cost of interposition for a library's read(): peers/reader.c, built twice. */
 #include <bough.h>
 #include <string.h>
 #include "../bench.h"
@@ -22,7 +22,7 @@ static const char *interpose(void)
     return found ? NULL : "it could not be interposed";
 }
 
-/* The ticker runs, so that glibc's own read() is the one of a threaded program. */
+/* The ticker runs, so that glibc's read() is that of a threaded program. */
 static const char *be_threaded(void)
 {
     struct bough_region region;

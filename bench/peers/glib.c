@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* GLib: a GCancellable, asked by a call and waited for by its descriptor. */
+/* GLib: a GCancellable, tested by a call, and waited for by its descriptor. */
 #include "../bench.h"
 
 #include <gio/gio.h>

@@ -28,8 +28,8 @@ static void check(struct batch *batch)
     bench_record(batch, bench_now() - start, batch->n);
 }
 
-/* As long as it was never threaded a process has cheaper reads in glibc: a second thread, asleep, makes this
- * the read that a threaded program has. */
+/* In a process that was never threaded glibc's reads are cheaper: a second thread, which sleeps, makes this the read of
+ * a threaded program. */
 static pthread_t second;
 static int second_pipe[2];
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Foreign code: a library that reads, and knows nothing of bough. Built twice: one of the two is interposed. */
+/* Foreign code: a library that reads, and does not use bough. Built twice: one of the two is interposed. */
 #include <stddef.h>
 #include <unistd.h>
 

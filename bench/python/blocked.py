@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Threads that wait, and how others know that they do."""
+"""Threads that wait, and how to detect that."""
 import os
 import time
 

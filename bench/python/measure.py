@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Paired measurements: what a row is, and how its numbers come about.
+"""Paired measurements: what a row is, and how its numbers are made.
 
 The subject and what it is compared with run in turns, a batch each, in one process or in a pair of processes, and each
 round gives one ratio. A row has the median of the ratios and their quartiles, so a load that comes and goes hits both
@@ -57,7 +57,7 @@ def row_of_pairs(what, against, unit, pairs, **targets):
 
 
 def in_turns(subject, other, rounds):
-    """Calls both in each round, the order changes from round to round. Returns the pairs of what they return."""
+    """Calls both in each round, in alternating order. Returns the pairs of their results."""
     pairs = []
     for i in range(rounds):
         if i % 2:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Interruption points beside the flag that a program without bough would look at."""
+"""Interruption points, compared with the flag that a program without bough would test."""
 import threading
 import time
 from itertools import repeat

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Queues that hold what is asked for, and a queue between two threads."""
+"""Queues that are not empty, and a queue between two threads."""
 import queue
 import threading
 import time

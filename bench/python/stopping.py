@@ -36,7 +36,7 @@ def blocked(checkpoint):
 
 
 def polls(checkpoint):
-    """A blocking call that was rewritten for it."""
+    """A blocking call that was rewritten for a flag."""
     end = time.monotonic() + LONGEST
     while time.monotonic() < end:
         checkpoint()
@@ -86,7 +86,7 @@ def of_async_exc(function):
 
 
 def of_stopit(function):
-    """Whose limit a timer of its own sets off."""
+    """Whose limit is enforced by a separate timer."""
     thread = quiet(function, None, stopit.TimeoutException)
     return thread, lambda: stopit.async_raise(thread.ident, stopit.TimeoutException)
 

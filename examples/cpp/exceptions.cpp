@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bough in C++: where exceptions begin, end and go on. docs/cpp.md explains it.
+ * bough in C++: where exceptions begin, end and propagate. docs/cpp.md explains it.
  *
  *   - a failed call becomes an exception: must()
  *   - an exception ends at the border of its thread and becomes the child's failure: start()

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A program of somebody else's, which uses the installed library: two workers that would wait for ever,
- * stopped by the failure of a third. */
+/* A third party's program, which uses the installed library: two workers that would wait indefinitely, stopped by the
+ * failure of a third. */
 #include <bough.h>
 
 #include <errno.h>

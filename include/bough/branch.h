@@ -59,7 +59,7 @@ BOUGH_API bough_branch *bough_branch_open(const struct bough_branch_options *opt
 
 /*
  * End a branch: join every child, collect their results, close it. If the caller is interrupted while it waits, it
- * goes on waiting; the interrupt reaches the children, and the caller gets it at its next interruption point. Returns
+ * continues to wait; the interrupt reaches the children, and the caller gets it at its next interruption point. Returns
  * the result:
  *   0           all is well, or the branch was ended by a stop of its own (bough_last()->interrupted)
  *   ETIMEDOUT   it was ended by its own deadline (rule 27)

@@ -44,7 +44,7 @@ BOUGH_API int bough_write_all(int fd, const void *buffer, size_t size, size_t *d
 
 /*
  * Connect with a deadline. Works on blocking and O_NONBLOCK sockets and leaves the mode as it was. Returns 0; -1 with
- * connect's errno, ETIMEDOUT or ECANCELED. After ETIMEDOUT and ECANCELED the attempt goes on in the kernel: close the
+ * connect's errno, ETIMEDOUT or ECANCELED. After ETIMEDOUT and ECANCELED the attempt continues in the kernel: close the
  * socket, it can't be used for another attempt (rule 9). [point]
  */
 BOUGH_API int bough_connect_deadline(int fd, const struct sockaddr *address, socklen_t length, bough_time deadline);

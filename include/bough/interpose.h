@@ -131,8 +131,8 @@ BOUGH_API int bough_foreign_again(void);
  * has just been cleared. Returns 0, also in a thread that is not opted in; -1 with ECANCELED. [point, rule 22] */
 BOUGH_API int bough_foreign_check(struct bough_record *why);
 /*
- * For threads that all need one lock, such as an interpreter's, to go on after a blocking call: each sets .paced = 1.
- * An interrupt of many such threads marks all of them at once, but wakes only a few. Each time a woken thread calls
+ * For threads that all need one lock, such as an interpreter's, to continue after a blocking call: each sets .paced =
+ * 1. An interrupt of many such threads marks all of them at once, but wakes only a few. Each time a woken thread calls
  * bough_paced(), while it holds the lock, or ends, another one is woken. So they do not all wait for the lock at the
  * same time, which takes far longer than one after the other. If a woken thread does not call it, the others wait for
  * 50 ms: then some are woken, and after a few times 50 ms all of them. A rung above the first wakes all at once.

@@ -11,10 +11,10 @@
  *   6 kill           a dump is written, the process kills itself       -                         2 s
  *                                                                      all of it: the hard cap   28 s
  *
- * An incident is the way of one interrupt up the ladder. It goes up one rung when the rung's time is over, when a
- * second event of its kind comes (posts within 250 ms are one event), or by a handler's verdict or fault. It never
- * goes back. Rungs with nothing to run are skipped. An incident ends when the target has ended, the record was
- * cleared, or the thread was published as lost.
+ * An incident is one interrupt's climb up the ladder. It climbs one rung when the rung's time is over, when a second
+ * event of its kind comes (posts within 250 ms are one event), or by a handler's verdict or fault. It never goes back.
+ * Rungs with nothing to run are skipped. An incident ends when the target has ended, the record was cleared, or the
+ * thread was published as lost.
  *
  * The ceiling is the highest rung of an incident. An interrupt that the program posts to itself (BOUGH_STOP,
  * BOUGH_TIMEOUT, BOUGH_SIBLING, BOUGH_EXCEPTION) stays at rung 1, or 3 where handlers are installed, and is then
@@ -132,7 +132,7 @@ BOUGH_API int bough_handler_begin(struct bough_region *region, bough_handler_fn 
 /*
  * A frozen thread may hold a lock of libc or of another library, which no thread could ever take again. So rung 4 is
  * only for threads that are in a bough call, or in a region that is declared closable: code that takes no lock and
- * allocates nothing, except what its closers put right. Elsewhere the incident goes on to rung 5, and the report has
+ * allocates nothing, except what its closers release. Elsewhere the incident continues to rung 5, and the report has
  * the reason.
  *
  * At rung 4 the thread is stopped where it is, permanently. Its closers run, the last registered first, on a thread

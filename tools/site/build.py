@@ -23,7 +23,7 @@ import py_reference  # noqa: E402
 import theme  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
-# Documents that stand elsewhere: file -> page.
+# Documents in other folders: file -> page.
 ELSEWHERE = {"DESIGN.md": "design", "CONTRIBUTING.md": "contributing", "NEWS.md": "news", "models/README.md": "models",
              "python/README.md": "install-python", "README.md": "index"}
 LANGUAGES = {".c": "c", ".h": "c", ".def": "c", ".cpp": "cpp", ".py": "python", ".pyi": "python", ".sh": "bash", ".toml": "toml"}
@@ -37,7 +37,7 @@ def slug(heading):
 
 
 def outside_code(text, change):
-    """`change` applied to all that stands in no fence."""
+    """Applies `change` to all text outside of fences."""
     out, at = [], 0
     for match in FENCE.finditer(text):
         out += [change(text[at : match.start()]), match.group()]
@@ -110,7 +110,7 @@ class Site:
         return re.sub(r"(?<!!)\[((?:[^][]|\[[^]]*\])*)\]\(([^)\s]+)\)", link, text)
 
     def copy_drawing(self, path):
-        """As it is, and one for each of the theme's two looks, which is not always the system's."""
+        """The drawing, and one for each of the theme's two looks, which may differ from the system's."""
         text = path.read_text()
         folder = self.source / "_drawings"
         dark = re.search(r"@media \(prefers-color-scheme: dark\) \{((?:[^{}]*\{[^{}]*\})*)\s*\}", text)
@@ -194,7 +194,7 @@ class Site:
                                self.source, self.out / builder]).returncode
 
 
-# ---- the links of what was made -----------------------------------------------------------------------------------
+# ---- the links of the built pages -----------------------------------------------------------------------------------
 
 
 class Page(html.parser.HTMLParser):

@@ -115,7 +115,7 @@ ATTRIBUTE = re.compile(r"\s*__attribute__\s*\(\((?:[^()]|\([^()]*\))*\)\)|\bBOUG
 
 
 def declared(kind, text):
-    """The declaration that stands there, or None for what is the library's own (a name that ends in _), and guards."""
+    """The declaration, or None for internal names (which end in _) and guards."""
     if kind == "macro":
         match = re.match(r"#\s*define (\w+)(\([^)]*\))?\s*(.*)", text, flags=re.S)
         name, params, body = match.group(1), match.group(2) or "", re.sub(r"/\*.*", "", match.group(3), flags=re.S).strip()

@@ -12,7 +12,7 @@ import calls  # noqa: E402: the generator of the drop-ins' pages
 
 
 def names_of(text):
-    """The names that a page can be called up by."""
+    """The names by which a page can be opened."""
     return re.findall(r"^\.Nm ([\w-]+)", text.split(".Sh NAME")[1].split("\n.Sh ")[0], flags=re.M)
 
 

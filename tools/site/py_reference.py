@@ -83,7 +83,7 @@ class Reference:
 
     def words(self, name, node):
         text = self.docs.get(name) or ""
-        # NamedTuple's own words say nothing; a type's are not its member's.
+        # NamedTuple's generated docstrings are useless; a type's docstring does not describe its member.
         if text.startswith("Alias for field") or (name.count(".") and text == self.docs.get(name.split(".")[0])):
             text = ""
         text = self.comment(node) or text
