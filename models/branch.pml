@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Marking a branch against adding to it and against its end (rules 4 and 6): the record, where to look for those below
- * it, and the notes that walks out of branches leave. README.md says what is checked.
+ * Marking a branch against adding to it and against its end (rules 4 and 6): the record, the bits that show where
+ * threads below a branch are, and the notes that walks leave in branches. README.md lists what is checked.
  *
  * A thread has branch OUTER open, opens INNER in it, adds children, ends INNER, and begins again in the same slots.
- * Another thread adds a child to a branch of its own, OTHER, in any free slot; one that is below INNER adds a child to
- * it at the same time. Posters post to INNER or OUTER. All slots lie in one part of a group: they share a bit of
- * bo_reach.
+ * Another thread adds a child to its branch, OTHER, in any free slot; a thread below INNER adds a child to INNER at the
+ * same time. Posters post to INNER or OUTER. All slots lie in one part of a group: they share a bit of bo_reach.
  */
 #ifndef NPOST
 #define NPOST 1
@@ -29,12 +28,12 @@
 
 /* Branches: */
 bool is_open[3]; byte branch_generation[3], live[3], pins[3];
-bool sleeps[3];                         /* the owner, on the futex word `pins` */
-bool marked[3]; byte record[3] = ENDED; /* a bit in target->due; the generation whose record stands */
-bool writing[3];                        /* ghost: a poster writes it */
+bool sleeps[3];                         /* the owner sleeps, on the futex word `pins` */
+bool marked[3]; byte record[3] = ENDED; /* a bit in target->due; the generation whose record is pending */
+bool writing[3];                        /* ghost: a poster writes the record */
 byte innermost = OUTER;                 /* t->top of their owner */
 bool reach[3], sure[3];
-byte marks = 1, ahead[3];               /* INNER's: there is nothing around it, and has not been since this mark; 0: it is not known */
+byte marks = 1, ahead[3];               /* INNER's: nothing around it since this mark; 0: not known */
 
 /* Children's slots: */
 bool taken[SLOTS], LIVE[SLOTS], due[SLOTS], started[SLOTS];
@@ -86,7 +85,7 @@ proctype poster() {
 #else
           if :: LIVE[slot] ->
 #endif
-               assert(IS_BELOW(slot, target));                         /* nobody else is marked */
+               assert(IS_BELOW(slot, target));                         /* no other thread is marked */
                due[slot] = true
              :: else
           fi }
@@ -103,7 +102,7 @@ woken_all:
 done:
   atomic { posted++; target = 0; g = 0; slot = 0; seen = 0; alone = false; below = false } }
 
-/* bo_branch_ahead() from INNER: `is` says whether OUTER has a mark, as far as the walk sees it. */
+/* bo_branch_ahead() from INNER. `is`: whether OUTER has a mark, as far as the walk sees it. */
 inline look_ahead(is) {
   number = marks;
   if
@@ -121,13 +120,13 @@ inline look_ahead(is) {
 proctype worker(byte slot) { byte b, number; bool found;
   end: do
   :: atomic { started[slot] -> started[slot] = false; b = parent[slot] }
-     /* It sleeps in a call: a mark that is missed is a child that sleeps for good. */
+     /* It sleeps in a call: if a mark is missed, the child never wakes. */
      if
-     :: true -> skip                                                   /* it ends by itself */
+     :: true -> skip                                                   /* it ends without an interrupt */
      :: true ->
         if
         :: due[slot] ->
-           /* It looks for the record: there is one, or it would sleep again. */
+           /* It searches for the record, which must exist, or it would sleep again. */
            found = marked[b];
            if :: !found && b == INNER -> look_ahead(found) :: else fi;
            assert(found);
@@ -215,7 +214,7 @@ inline end_branch(b) {
      !sleeps[b]
   od;
 #endif
-  atomic { assert(!writing[b]);                                        /* nobody is in the middle */
+  atomic { assert(!writing[b]);                                        /* no poster is still writing */
            record[b] = ENDED; marked[b] = false } }
 
 /* A child of INNER, which adds another one. */

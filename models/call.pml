@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Wakes: posters, the ticker, and a thread in calls with handlers of the program on top. README.md says what is
+ * Wakes: posters, the ticker, and a thread in calls that handlers of the program interrupt. README.md lists what is
  * checked.
  *
- * The thread is a stack of frames: frame 0 is its own code, frame 1 a handler of the program on top of it, frame 2
- * another handler on top of that one. A frame has a program counter, a mask and at most one call in progress. One turn
- * of the loop in target() is one step that others can see, of the thread or of its kernel. `pc` names the place that
- * the next step begins at.
+ * The thread is a stack of frames: frame 0 is its code, frame 1 a handler of the program that has interrupted it, frame
+ * 2 another handler that has interrupted that one. A frame has a program counter, a mask and at most one call in
+ * progress. One turn of the loop in target() is one step that others can see, of the thread or of its kernel. `pc`
+ * names the place at which the next step begins.
  */
 #ifndef NPOST
 #define NPOST 2         /* posters, each with one post */
 #endif
 #ifndef HRUNS
-#define HRUNS 0         /* signals of the program's that come, each with a handler */
+#define HRUNS 0         /* signals of the program, each with a handler */
 #endif
 #ifndef DEPTH
-#define DEPTH 1         /* handlers on top of each other: 1 or 2 */
+#define DEPTH 1         /* nested handlers: 1 or 2 */
 #endif
 #ifndef ACTS
-#define ACTS 2          /* what all handlers together do: clear, call, post (SELFPOST), jump (JUMP) */
+#define ACTS 2          /* the operations of all handlers together: clear, call, post (SELFPOST), jump (JUMP) */
 #endif
 #ifndef FOREIGN
-#define FOREIGN 0       /* others' signals that have the wake's number */
+#define FOREIGN 0       /* signals of other senders with the wake's number */
 #endif
 #ifndef FAILS
 #define FAILS 0         /* signals that the kernel refuses to send */
@@ -33,10 +33,10 @@
 #define SMAX 3          /* the largest count of senders: 15 in the code */
 #endif
 #ifndef CALLS
-#define CALLS 1         /* calls of the thread's own code */
+#define CALLS 1         /* calls in frame 0 */
 #endif
 #ifndef BLOCKED
-#define BLOCKED false   /* the program blocks the wake signal in its own code */
+#define BLOCKED false   /* the program blocks the wake signal in frame 0 */
 #endif
 
 /* The word. `changes` has three bits here: never more than seven happen. */
@@ -53,9 +53,9 @@
 #define HAS_ROOM(w) (SENDERS(w) < SMAX)
 
 short word;
-bool record;                    /* a record stands */
+bool record;                    /* a record is pending */
 byte posted;
-bool pend, pend_ours, road;     /* pending: the wake signal, and it is bough's; the second road's */
+bool pend, pend_ours, road;     /* pending: the wake signal, and it is bough's; the fallback signal */
 bool unsent, ticking;
 byte fails = FAILS;
 byte hpend; bool signals_over;  /* the program's signals: pending; no more come */
@@ -72,7 +72,7 @@ mtype = { CODE, GONE, BODY,
           CUT, CUT_LOOK,
           /* bo_level_recompute */
           SETTLE_LOAD, SETTLE_LOOK, SETTLE_STEP,
-          /* bo_post to the own thread: all signals are blocked */
+          /* bo_post() to the thread itself: all signals are blocked */
           POST_RECORD, POST_STEP, POST_SEND, POST_SENT,
           OK, ECUT, EINTR, EWOKEN };
 
@@ -80,15 +80,15 @@ mtype = { CODE, GONE, BODY,
 mtype pc[3] = CODE, result[3] = OK;
 bool blocked[3], before[3], own[3];     /* the mask has the wake signal; had it before a call; the program wants it so */
 short w[3];                             /* a copy of the word */
-bool found[3], again[3];                /* bo_level_recompute has found a record; then the call begins again */
+bool found[3], again[3];                /* bo_level_recompute has found a record; then the call is made again */
 bool called[3], theirs[3];              /* ghosts: a call is in progress; a handler of the program has interrupted its sleep */
 byte top, acts = ACTS, calls_left = CALLS;
 
 bool in_handler;                /* the wake's handler runs */
-bool leaves_kernel;             /* what is pending comes first */
+bool leaves_kernel;             /* pending signals are delivered first */
 bool jumped;                    /* ghost */
 bool recomputed_on_top;             /* of a fault */
-bool foreign_one;               /* the signal that has come is another's, and the program has no handler for it */
+bool foreign_one;               /* the signal is not bough's, and the program has no handler for it */
 
 #define IN_CALL (called[0] || called[1] || called[2])
 #define WINDOW(f) (pc[f] == ENTERING || pc[f] == BEFORE || pc[f] == ASLEEP || pc[f] == AFTER)
@@ -104,7 +104,7 @@ bool foreign_one;               /* the signal that has come is another's, and th
 
 /* ---- senders ------------------------------------------------------------------------------------------ */
 
-/* The kernel keeps one of a kind. */
+/* The kernel queues only one signal of a number. */
 inline kernel_sends(failed) {
   if
   :: if :: !pend -> pend = true; pend_ours = true :: else fi; failed = false
@@ -169,7 +169,7 @@ proctype ticker() {
      ticking = false
   :: atomic { resends > 0 && !unsent && (word & BO_IN) && (word & BO_DUE) -> resends--; unsent = true }
   :: atomic { resends > 0 -> resends = 0 }
-  /* The second road, where the program blocks the signal. */
+  /* The fallback signal, if the program blocks the wake signal. */
   :: atomic { own[top] && pc[top] == ASLEEP && pend && !road && (word & BO_IN) && (word & BO_DUE) && HAS_ROOM(word) ->
        word = (word | BO_NOTE) + BO_SENDER; ticking = true; failed = false }
      road = true; atomic { sent() }; ticking = false
@@ -200,8 +200,8 @@ inline send_to_self() {
   if :: self_failed -> unsent = true :: else fi;
   self_failed = false }
 
-/* Block the signal in the frame of the handler that was interrupted, and send it again: it comes when that handler
- * returns. */
+/* Block the signal in the frame of the handler that was interrupted, and send it again: it is delivered when that
+ * handler returns. */
 inline come_back() {
   blocked[top] = true; send_to_self() }
 
@@ -214,8 +214,8 @@ inline elsewhere() {
   :: else
   fi }
 
-/* The kernel's EINTR does not show whose handler has made it: EWOKEN. If nothing is due, cut() returns it as EINTR
- * where the program has handlers. */
+/* The kernel's EINTR does not show which handler has caused it: EWOKEN. If nothing is due, cut() returns it as EINTR if
+ * the program has handlers. */
 #define PROGRAM_HANDLES (HRUNS > 0)
 #ifdef FAULT_EINTR
 #define WOKEN ECUT
@@ -223,8 +223,8 @@ inline elsewhere() {
 #define WOKEN EWOKEN
 #endif
 
-/* On top of another call: the handler leaves the wake to that one wherever it comes, for a jump may leave the call on
- * top next. */
+/* In a nested call the handler passes the wake on to the outer call wherever it arrives, because a jump may leave the
+ * nested call next. */
 #ifdef FAULT_REFUSED
 #define COMES_TO_NOTHING (pc[top] == ENTERING || pc[top] == REFUSED)
 #else
@@ -281,12 +281,12 @@ inline road_arrived() {
 #define NO_SENDERS (SENDERS(word) == 0)
 #endif
 #ifdef POLL
-#define RESTARTS false          /* such a call is never begun again after a handler */
+#define RESTARTS false          /* such a call is never restarted after a handler */
 #else
 #define RESTARTS true
 #endif
 
-/* A signal ends what the thread sleeps in. `restarts`: its handler has SA_RESTART. */
+/* A signal ends the thread's sleep. `restarts`: its handler has SA_RESTART. */
 inline end_sleep(restarts) {
   if
   :: pc[top] == SENDERS_ASLEEP -> pc[top] = SENDERS_FUTEX
@@ -311,7 +311,7 @@ inline frame_ends() {
 #define GO(place) pc[top] = place
 #define CALLER (top == 0 -> CODE : BODY)
 
-/* siglongjmp() to a frame below: the mask is as it was there, and its call is left. */
+/* siglongjmp() to an outer frame: restores that frame's mask, and leaves its call. */
 inline jump(to) {
   do :: top > to -> jumped = jumped || called[top]; frame_ends() :: else -> break od;
   jumped = jumped || called[top]; called[top] = false;
@@ -410,7 +410,7 @@ inline step() {
      found[top] = false; w[top] = 0;
      if :: again[top] -> again[top] = false; BEGIN_AGAIN :: else -> GO(CALLER) fi
 
-  /* bo_post() to the own thread */
+  /* bo_post() to the thread itself */
   :: pc[top] == POST_RECORD -> record = true; GO(POST_STEP)
   :: pc[top] == POST_STEP ->
      if :: RISES(word) -> word = CHANGED(word | BO_DUE | BO_NOTE) + BO_SENDER; GO(POST_SEND)
@@ -442,7 +442,7 @@ proctype target() {
        fi;
        handler_begins() }
   :: atomic { STEPS -> leaves_kernel = false; step() }
-  /* Data has come; or nothing is pending, and the peer goes away. */
+  /* Data has come; or nothing is pending, and the peer closes. */
   :: atomic { (pc[top] == ASLEEP || pc[top] == T_ASLEEP) && !SOMETHING_COMES && !in_handler && (data || (QUIET && !record)) ->
        data = false; leaves_kernel = true;
        pc[top] = (pc[top] == ASLEEP -> AFTER : T_AFTER) }
@@ -454,8 +454,7 @@ proctype target() {
        break }
   od }
 
-/* A wake that is lost leaves the thread asleep for good, and so does a sender that is never through: invalid end
- * states. */
+/* After a lost wake, or with a sender that never finishes, the thread sleeps forever: invalid end states. */
 init { atomic { byte i;
   for (i : 1 .. NPOST) { run poster() }
   run ticker(); run target();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The end of a thread's generation against posters, the ticker and the freezing of a poster (rules 6, 13 and 37).
- * README.md says what is checked.
+ * README.md lists what is checked.
  *
  * The thread makes a call in its first generation, leaves it or ends inside of it (pthread_exit() in a handler), and is
  * then used again: its second generation runs foreign code, and the thread exits.
@@ -24,7 +24,7 @@
 
 byte word = BO_LIVE;
 byte pins;
-byte records, writing;          /* ghosts: standing records of this generation; who is writing one */
+byte records, writing;          /* ghosts: pending records of this generation; posters that are writing one */
 bool pend;                      /* a wake of bough's is pending */
 bool foreign_code, exited;      /* ghosts: where the thread is */
 byte posted;
@@ -35,7 +35,7 @@ mtype sleeps = AWAKE;
 #define QUIET (posted == NPOST)
 
 inline send_wake() {
-  assert(!exited);                                      /* the id is the thread's own */
+  assert(!exited);                                      /* the id still belongs to the thread */
   pend = true }
 
 inline sent() {
@@ -52,8 +52,7 @@ inline unpin() {
 #endif
 }
 
-/* bo_post(). A handler that comes may freeze its thread for good: signals are blocked, from the pin to the last
- * step. */
+/* bo_post(). A signal handler may freeze its thread: so signals are blocked, from the pin to the last step. */
 #ifdef FAULT_FREEZE
 #define MAY_FREEZE if :: frozen = true; goto stands_still :: true fi
 #else
@@ -89,7 +88,7 @@ done:
 stands_still:
   atomic { if :: frozen -> posted++ :: else fi } }
 
-/* bo_signal_again(): without a pin; the word says whose it is. */
+/* bo_signal_again(): without a pin; the word has the generation. */
 proctype ticker() { byte w;
   if
   :: atomic { (word & BO_LIVE) && (word & BO_IN) && (word & BO_DUE) -> w = word }
@@ -106,7 +105,7 @@ proctype ticker() { byte w;
   fi;
 done: w = 0 }
 
-/* The signal comes at any moment, and with the end of a system call at the latest. */
+/* The signal is delivered at any moment, at the latest at the end of a system call. */
 inline arrives() { pend = false; assert(!foreign_code) }
 #define MAY if :: atomic { pend -> arrives() } :: true fi
 #define SYSTEM_CALL do :: atomic { pend -> arrives() } :: atomic { !pend -> break } od

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Calls of code that was not written for bough: FOREIGN_DUE and SILENT_DUE, what is delivered there and then left
- * alone, taken back, and due again when the grace is over. README.md says what is checked. The signal is call.pml's:
- * `wake` is set by who raises one of the due bits in a thread that is in a call.
+ * Calls of code that was not written for bough: FOREIGN_DUE and SILENT_DUE, delivery there and the suppression after
+ * it, taking it back, and becoming due again after the grace period. README.md lists what is checked. The signal is
+ * modelled in call.pml: here a step that sets one of the due bits in a thread that is in a call sets `wake`.
  */
 #ifndef NPOST
 #define NPOST 2
@@ -24,13 +24,13 @@
 #define BIT(sort) (1 << (sort))
 
 byte word;
-byte posts, low, high;          /* how many records were written; the numbers of the first and the last that stand; 0: none does */
+byte posts, low, high;          /* records written; the first and the last pending one; 0: none */
 byte posted;
 bool wake, work, ticking;
 
 byte seq[3];                    /* t->reported (1) and t->silenced (2): records up to this one do not count, */
-bool lasts[3];                  /* until the grace is over: it is not yet */
-byte delivered[3];              /* ghost: of that sort, within the present grace */
+bool lasts[3];                  /* the grace period is not over yet */
+byte delivered[3];              /* ghost: of that sort, within the present grace period */
 
 mtype = { CODE, GONE, SET, ASLEEP, LEAVE, CUT, CUT_LOOK, SEQ, FIND, SUPPRESS, SETTLE_LOAD, SETTLE_FOREIGN, SETTLE_FOREIGN_LATE,
           SETTLE_SILENT, SETTLE_SILENT_LATE, SETTLE_STEP };
@@ -40,7 +40,7 @@ bool foreign_due, silent_due, again, cut;
 
 #define MUFFLED(s) (high <= seq[s] && lasts[s])
 #define PENDS(s) (high > 0 && ((s) == 0 || !MUFFLED(s)))
-#define FIRST(s) (lasts[s] && seq[s] >= low -> seq[s] + 1 : low)     /* the reason: the one that was posted first */
+#define FIRST(s) (lasts[s] && seq[s] >= low -> seq[s] + 1 : low)     /* the reason: the record that was posted first */
 #define GRACE_RUNS (lasts[1] || lasts[2])
 #define QUIET (posted == NPOST && !work && !ticking && !GRACE_RUNS)
 
@@ -133,8 +133,8 @@ inline step() {
   :: pc == SUPPRESS ->
      if
      :: met > 0 ->
-          assert(met != delivered[sort]);                       /* rule 22: once a grace */
-          assert(upto <= looked);                               /* what was not delivered is not left alone */
+          assert(met != delivered[sort]);                       /* rule 22: once in a grace period */
+          assert(upto <= looked);                               /* only delivered records are suppressed */
           seq[2] = upto; lasts[2] = true; delivered[2] = met;
           if :: sort == 1 -> seq[1] = upto; lasts[1] = true; delivered[1] = met :: else fi
      :: else

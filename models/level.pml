@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Levels: settling, masking and unmasking, budgets, clears, and calls that a handler makes in between. README.md says
+ * Levels: settling, masking and unmasking, budgets, clears, and calls that a handler makes in between. README.md lists
  * what is checked.
  *
- * The signal itself is call.pml's: here `wake` is set by who raises DUE in a thread that is in a call, and ends the
- * sleep of the innermost call.
+ * The signal itself is modelled in call.pml: here a step that sets DUE in a thread that is in a call sets `wake`, which
+ * ends the sleep of the innermost call.
  */
 #ifndef NPOST
 #define NPOST 2
 #endif
 #ifndef HRUNS
-#define HRUNS 1         /* handlers on top, one after the other */
+#define HRUNS 1         /* handlers, one after the other */
 #endif
 #ifndef OPS
-#define OPS 3           /* what the thread does, handlers included: begin a section, end it, clear, call */
+#define OPS 3           /* operations of the thread, including handlers: begin a section, end it, clear, call */
 #endif
 
 #define BO_DUE 1
@@ -49,7 +49,7 @@ byte top;
 #define QUIET (posted == NPOST && !work && !ticking)
 #define GO(place) pc[top] = place
 
-/* What a post makes of the word, and the edge. */
+/* The word after a post, and the edge. */
 inline post_step() {
 #ifdef FAULT_CHANGES
   if :: (word & BO_PENDING) && ((word & BO_DUE) || (word & BO_DISABLED)) -> skip :: else -> word = CHANGED(word) fi;
@@ -70,7 +70,7 @@ proctype poster() { bool timed;
 #endif
   posted++ }
 
-/* look_at_section(): as often as the thread is listed; the time is up at any moment after it has been looked at. */
+/* look_at_section(): as often as the thread is listed; the time may be over at any moment after a look. */
 proctype ticker() { short seen; byte section;
   end: do
   :: atomic { work -> work = false; ticking = true; seen = word; section = sections }
@@ -78,7 +78,7 @@ proctype ticker() { short seen; byte section;
      :: atomic { !((seen & BO_PENDING) && (seen & BO_TIMED)) -> break }
      :: atomic { (seen & BO_PENDING) && (seen & BO_TIMED) && word != seen -> seen = word; section = sections }
      :: atomic { (seen & BO_PENDING) && (seen & BO_TIMED) && word == seen ->
-          assert(section == sections);                  /* rule 17: the section that was weighed */
+          assert(section == sections);                  /* rule 17: the section that was examined */
           word = WITHOUT(word, BO_DISABLED | BO_TIMED) | BO_OVERRUN; protects = false; spent = true }
         atomic { post_step(); seen = 0; section = 0 }
      od;
@@ -182,7 +182,7 @@ proctype target() {
   :: atomic { top == 0 && hleft > 0 -> hleft-- }
   :: atomic { pc[0] == GONE && QUIET ->
        assert(!(word & (BO_IN | BO_DISABLED | BO_TIMED | BO_OVERRUN)));
-       assert(!record || (word & BO_DUE));              /* nothing is overlooked */
+       assert(!record || (word & BO_DUE));              /* no post is overlooked */
        assert(!(word & BO_DUE) || (word & BO_PENDING));
        break }
   od }

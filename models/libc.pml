@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waits inside libc (REPEAT): the program counter says nothing, so the wake's handler sets the wait's time to the past,
- * and the ticker repeats the wake until the thread has left. README.md says what is checked.
+ * Waits inside libc (REPEAT): the program counter does not show the state of the call, so the wake's handler sets the
+ * wait's time to the past, and the ticker repeats the wake until the thread has left. README.md lists what is checked.
  *
- * Frame 0 waits in libc, or with -DWINDOW in a call of bough's; a handler of the program on top of that (frame 1) does
- * the one or the other too.
+ * Frame 0 waits in libc, or with -DWINDOW in a call of bough; a handler of the program that interrupts it (frame 1)
+ * does either, too.
  */
 #ifndef NPOST
 #define NPOST 1
@@ -35,10 +35,10 @@ mtype = { CODE, GONE, BODY,
           T_SET, T_TEST, T_BEFORE, T_ASLEEP, T_AFTER, T_OUT,                     /* bo_window_on_top() */
           SENDERS_WAIT, OPEN };
 mtype pc[2] = CODE;
-bool listed[2], until[2], taken[2];     /* in the list of t->libc_wait; its time is past; what the kernel or libc has a copy of */
+bool listed[2], until[2], taken[2];     /* listed in t->libc_wait; its time is past; the copy of the kernel or libc */
 byte below[2];
 bool blocked[2];
-bool alive[2];                          /* ghost: the frame that the wait lies in */
+bool alive[2];                          /* ghost: the frame of the wait still exists */
 bool called[2];                         /* ghost: it is in a call */
 byte top, calls_left = 1, acts = 1;
 bool leaves_kernel, jumped;
@@ -111,7 +111,7 @@ inline wake_arrived() {
      fi
   fi }
 
-/* A timed futex wait is not begun again by the kernel; libc does that, and reads the time anew. */
+/* The kernel does not restart a timed futex wait; libc does that, and reads the time again. */
 inline end_sleep() {
   if
   :: pc[top] == L_ASLEEP -> pc[top] = L_READ
