@@ -83,10 +83,10 @@ def cancel_at_next_await(task, requests, *message):
 
 
 async def run_sync(library, func, args, **options):
-    """`library` has open(), a group of tasks; shield(), a scope; Event; checkpoint(); Cancelled; and run_sync(), which no
-    cancellation ends. The call is a task's that waits for nothing else: this one can see that it is cancelled."""
+    """`library` has open(), a group of tasks; shield(), a scope; Event; checkpoint(); Cancelled; is_cancelled(), by a scope; and
+    run_sync(), which no cancellation ends. The call is a task's that waits for nothing else: this one can see that it is cancelled."""
     call = new_call("run_sync() sync_fn", func, args, {})
-    outcome, ended, cancelled = None, library.Event(), False
+    outcome, ended, cancelled, native = None, library.Event(), None, None
 
     async def runs():
         nonlocal outcome
@@ -97,38 +97,44 @@ async def run_sync(library, func, args, **options):
         ended.set()
 
     try:
-        async with library.open() as group:
-            group.start_soon(runs)
-            while not ended.is_set():
-                try:
-                    with library.shield(cancelled):
-                        await ended.wait()
-                except library.Cancelled:
-                    cancelled = True
-                    group.cancel_scope.cancel()  # for a call that waits for its turn
-                    call.interrupt(CANCELLED)
-    except BaseException as error:
-        if outcome is None or not consists_of(error, lambda inner: isinstance(inner, library.Cancelled)):
-            raise
-    try:
-        return await _outcome(library, cancelled, *outcome)
+        try:
+            async with library.open() as group:
+                group.start_soon(runs)
+                while not ended.is_set():
+                    try:
+                        with library.shield(cancelled is not None):
+                            await ended.wait()
+                    except library.Cancelled as error:
+                        if cancelled is not None or not library.is_cancelled():
+                            native = error
+                        cancelled = error
+                        group.cancel_scope.cancel()  # for a call that waits for its turn
+                        call.interrupt(CANCELLED)
+        except BaseException as error:
+            if outcome is None or not consists_of(error, lambda inner: isinstance(inner, library.Cancelled)):
+                raise
+        return await _outcome(library, cancelled, native, *outcome)
     finally:
-        del outcome
+        del outcome, cancelled, native
 
 
-async def _outcome(library, cancelled, has_result, result):
-    if has_result and not cancelled:
+async def _outcome(library, cancelled, native, has_result, result):
+    """`cancelled` what has interrupted the call; `native` a CancelledError of asyncio's that no scope has raised, but Task.cancel()."""
+    if has_result and cancelled is None:
         return result
     if not has_result and not consists_of(result, lambda error: is_a_stop(error) or isinstance(error, library.Cancelled)):
         raise result
+    task = native and asyncio.current_task()
     try:
         await library.checkpoint()
     except library.Cancelled:
+        if native is not None:
+            cancel_at_next_await(task, 1, *native.args)
         if has_result:
             return result  # the next checkpoint raises it again
         raise
-    if has_result:  # not cancelled by a scope: a task of asyncio's, by its cancel()
-        task = asyncio.current_task()
-        cancel_at_next_await(task, task.cancelling())
+    if has_result:
+        if native is not None:
+            cancel_at_next_await(task, task.cancelling(), *native.args)
         return result
-    raise result if isinstance(result, library.Cancelled) or not cancelled else library.Cancelled() from None
+    raise native or cancelled or result

@@ -11,6 +11,19 @@ from bough import _to_thread
 __all__ = ["run_sync"]
 
 
+def _is_cancelled():
+    """By a scope: then a checkpoint would wait for asyncio's exception. current_effective_deadline() says that from 3.7 on only."""
+    checkpoint = anyio.lowlevel.checkpoint_if_cancelled()
+    try:
+        checkpoint.send(None)
+    except StopIteration:
+        return False
+    except anyio.get_cancelled_exc_class():
+        return True
+    checkpoint.close()
+    return True
+
+
 def _anyio():
     return SimpleNamespace(
         open=anyio.create_task_group,
@@ -19,6 +32,7 @@ def _anyio():
         checkpoint=anyio.lowlevel.checkpoint_if_cancelled,
         run_sync=anyio.to_thread.run_sync,
         Cancelled=anyio.get_cancelled_exc_class(),  # of the loop that runs
+        is_cancelled=_is_cancelled,
     )
 
 

@@ -16,6 +16,7 @@ _trio = SimpleNamespace(
     checkpoint=trio.lowlevel.checkpoint_if_cancelled,
     run_sync=trio.to_thread.run_sync,
     Cancelled=trio.Cancelled,
+    is_cancelled=lambda: True,
 )
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Scopes are nested as Trio's: random programs of scopes, points, deadlines and cancels do the same under both."""
+import contextlib
 import importlib.util
 import math
 import random
@@ -58,11 +59,16 @@ class Bough:
                 self.to_scope(*what)
 
     def scope(self, which, over, catch, steps, at):
+        with self.entered(which, over, catch, at):
+            self.do(steps, at)
+
+    @contextlib.contextmanager
+    def entered(self, which, over, catch, at):
         try:
             with self.scopes[which](self.passed() if over else math.inf) as scope:
                 self.open.append((which, scope))
                 try:
-                    self.do(steps, at)
+                    yield
                 finally:
                     self.open.pop()
             self.trace.append((*at, "behind"))
@@ -117,20 +123,8 @@ class Nesting(unittest.TestCase):
                         [scope.cancel_called for _, scope in self.open]
 
             async def scope(self, which, over, catch, steps, at):
-                try:
-                    with self.scopes[which](self.passed() if over else math.inf) as scope:
-                        self.open.append((which, scope))
-                        try:
-                            await self.do(steps, at)
-                        finally:
-                            self.open.pop()
-                    self.trace.append((*at, "behind"))
-                except self.timeout:
-                    self.trace.append((*at, "timeout"))
-                    if not catch:
-                        raise
-                finally:
-                    self.trace.append((*at, scope.cancelled_caught, scope.cancel_called))
+                with self.entered(which, over, catch, at):
+                    await self.do(steps, at)
 
             async def run(self, steps):
                 try:

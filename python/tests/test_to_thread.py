@@ -1,27 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""bough.to_thread(), and the same functions for trio and anyio: a task that is cancelled interrupts its call, and nothing is lost (rule 45)."""
+"""bough.to_thread(): a task that is cancelled interrupts its call, and nothing is lost (rule 45)."""
 import asyncio
 import contextvars
-import queue
-import threading
-import time
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 
 import bough
+from tasks import complete_when_interrupted, nothing_is_lost
 from test_executor import Blocked
-from tools import LIMIT, Gate
+from tools import Gate
 
-try:
-    import anyio
-    import trio
-
-    import bough.anyio
-    import bough.trio
-
-    trio._core._thread_cache.IDLE_TIMEOUT = 0.05  # seconds, after which a thread without work ends
-except ImportError:
-    anyio = trio = None
 try:
     import uvloop
 
@@ -31,15 +19,6 @@ except ImportError:
 
 limit = 60
 stays = ("anon_inode:*event*",)
-ITEMS = 300
-
-
-def complete_when_interrupted(began):
-    with bough.critical_section(1000):
-        began.open()
-        while bough.reason() is None:
-            time.sleep(0.001)
-    return "result"
 
 
 class Tasks(unittest.TestCase):
@@ -168,23 +147,15 @@ class Tasks(unittest.TestCase):
         self.run_task(main())
 
     def test_nothing_is_lost(self):
-        """Whatever moment a wait_for() ends at: each item is in a result or still in the queue"""
-        items, got = queue.SimpleQueue(), []
+        """whatever moment a wait_for() ends at"""
 
-        async def main():
-            for i in range(ITEMS):
-                put = threading.Timer(0.001 * (i % 3), items.put, (i,))
-                put.start()
-                try:
-                    got.append(await asyncio.wait_for(bough.to_thread(items.get), 0.001 * (i % 5)))
-                except asyncio.TimeoutError:
-                    pass
-                put.join()
+        async def take(get, seconds):
+            try:
+                return [await asyncio.wait_for(bough.to_thread(get), seconds)]
+            except asyncio.TimeoutError:
+                return []
 
-        self.run_task(main())
-        while not items.empty():
-            got.append(items.get())
-        self.assertEqual(sorted(got), list(range(ITEMS)))
+        nothing_is_lost(self, lambda main: self.run_task(main()), take)
 
     def test_pools_opted_in(self):
         bough.opt_in(pools=True)
@@ -226,102 +197,5 @@ class OnUvloop(Tasks):
             runner.run(run())
 
 
-@unittest.skipUnless(trio, "trio and anyio are not installed for this interpreter")
-class Trio(unittest.TestCase):
-    def setUp(self):
-        self.run_sync, self.move_on_after, self.scope = bough.trio.run_sync, trio.move_on_after, trio.CancelScope
-        self.checkpoint = trio.lowlevel.checkpoint
-
-    def run_main(self, main, *args):
-        trio.run(main, *args)
-
-    def test_result_and_error(self):
-        async def main():
-            self.assertEqual(await self.run_sync(divmod, 7, 2), (3, 1))
-            with self.assertRaises(ZeroDivisionError):
-                await self.run_sync(divmod, 1, 0)
-            with self.assertRaisesRegex(TypeError, r"run_sync\(\) sync_fn must be a function that is not async"):
-                await self.run_sync(main)
-
-        self.run_main(main)
-
-    def test_cancel(self):
-        call = Blocked(self)
-
-        async def cancel(scope):
-            while not call.is_blocked():
-                await self.sleep(0.001)
-            scope.cancel()
-
-        async def main():
-            async with self.group() as group:
-                with self.scope() as scope:
-                    group.start_soon(cancel, scope)
-                    await self.run_sync(call)
-            self.assertIsInstance(call.error, bough.ThreadExit)
-
-        self.run_main(main)
-
-    def test_completed_first(self):
-        """Its result is returned, and the cancellation comes at the next checkpoint"""
-        began, got = Gate(), []
-
-        async def cancel(scope):
-            while not began.is_set():
-                await self.sleep(0.001)
-            scope.cancel()
-
-        async def main():
-            async with self.group() as group:
-                with self.scope() as scope:
-                    group.start_soon(cancel, scope)
-                    got.append(await self.run_sync(complete_when_interrupted, began))
-                    await self.checkpoint()
-                    got.append("never")
-
-        self.run_main(main)
-        self.assertEqual(got, ["result"])
-
-    def group(self):
-        return trio.open_nursery()
-
-    async def sleep(self, seconds):
-        await trio.sleep(seconds)
-
-    def test_nothing_is_lost(self):
-        items, got = queue.SimpleQueue(), []
-
-        async def main():
-            for i in range(ITEMS):
-                put = threading.Timer(0.001 * (i % 3), items.put, (i,))
-                put.start()
-                with self.move_on_after(0.001 * (i % 5)):
-                    got.append(await self.run_sync(items.get))
-                put.join()
-
-        self.run_main(main)
-        while not items.empty():
-            got.append(items.get())
-        self.assertEqual(sorted(got), list(range(ITEMS)))
-
-
-@unittest.skipUnless(anyio, "trio and anyio are not installed for this interpreter")
-class Anyio(Trio):
-    backend = "asyncio"
-
-    def setUp(self):
-        self.run_sync, self.move_on_after, self.scope = bough.anyio.run_sync, anyio.move_on_after, anyio.CancelScope
-        self.checkpoint = anyio.lowlevel.checkpoint
-
-    def run_main(self, main, *args):
-        anyio.run(main, *args, backend=self.backend)
-
-    def group(self):
-        return anyio.create_task_group()
-
-    async def sleep(self, seconds):
-        await anyio.sleep(seconds)
-
-
-class AnyioOnTrio(Anyio):
-    backend = "trio"
+if __name__ == "__main__":
+    unittest.main()
