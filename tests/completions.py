@@ -41,7 +41,7 @@ def syntax():
 
 
 def asked(shell, words, before=""):
-    """What the shell offers for the last of these words."""
+    """The shell's completions for the last of these words."""
     if shell == "fish":
         script = f'{before}source "$argv[1]"; complete -C "{" ".join(words)}"'
         run = [shell, "--no-config", "-c", script, files[shell]]
@@ -54,7 +54,7 @@ def asked(shell, words, before=""):
 
 
 def offered():
-    """bash and fish offer them in their places"""
+    """bash and fish offer commands and options in their places"""
     for shell in "bash", "fish":
         if not shutil.which(shell):
             continue
@@ -66,7 +66,7 @@ def offered():
 
 
 def values():
-    """bash and fish offer what an option takes after it, and a process's id where one is missing"""
+    """bash and fish offer an option's values after it, and a process id where one is missing"""
     fake = "bough() { printf 'PID\\n4711 hung\\n'; }; "  # instead of the command
     for shell in "bash", "fish":
         if not shutil.which(shell):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""deploy.py ROOT: the sample unit and container file parse, and fit what the ladder does."""
+"""deploy.py ROOT: the sample unit and container file parse, and fit the ladder's times."""
 import json
 import re
 import shutil
@@ -15,7 +15,7 @@ folder = Path(sys.argv[1]) / "examples/deploy"
 
 
 class Options(dict):
-    """A key may come more than once: its values are put in lines."""
+    """A key may come more than once: its values are joined by line breaks."""
 
     def __setitem__(self, key, value):
         if isinstance(value, list) and key in self:
@@ -55,7 +55,7 @@ def unit_says_what_it_must():
 
 
 def unit_is_verified():
-    """systemd-analyze, where it is, has nothing to say"""
+    """systemd-analyze, where it is installed, reports nothing"""
     if not shutil.which("systemd-analyze"):
         return
     with tempfile.TemporaryDirectory() as there:
@@ -85,7 +85,7 @@ def container_says_what_it_must():
 
 
 def build_packages():
-    """what `make install` brings along"""
+    """`make install` installs these files"""
     line = re.search(r"^build: (.*)$", (folder / "../../tools/packages").read_text(), re.M)
     return line.group(1).split()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""examples.py ROOT PROGRAM...: each example does what its first lines say, and ends as it should."""
+"""examples.py ROOT PROGRAM...: each example behaves as its first lines describe, and ends with the right status."""
 import os
 import re
 import signal
@@ -14,7 +14,7 @@ programs = {Path(p).name: p for p in sys.argv[2:]}
 LIMIT = 60 * float(os.environ.get("T_SCALE") or 1)
 tests = []
 
-# In the background of a shell, or under nohup, some would be ignored, and stay so.
+# In the background of a shell, or under nohup, some signals would be ignored, also in the programs.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGTERM, signal.SIG_DFL)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -79,7 +79,7 @@ def echo(client, text):
 
 
 def fill(client):
-    """Send until nothing goes any more: the server is stuck in its write."""
+    """Sends until there is no more room: the server is blocked in its write."""
     client.settimeout(0.3)
     try:
         while True:
@@ -124,7 +124,7 @@ def server_in_a_shell():
 
 @test
 def server_survives_clients():
-    """server: clients that go away in the middle of an echo end nobody else's handler"""
+    """server: clients that disconnect in the middle of an echo do not end other clients' handlers"""
     port = free_port()
     with subprocess.Popen([programs["server"], str(port)]) as server:
         stays = connect(port)
@@ -139,7 +139,7 @@ def server_survives_clients():
 
 @test
 def server_port_taken():
-    """server: says so when it can't listen"""
+    """server: reports that it can't listen"""
     with socket.create_server(("127.0.0.1", 0)) as s:
         port = s.getsockname()[1]
         done = subprocess.run([programs["server"], str(port)], capture_output=True, text=True, timeout=LIMIT)
@@ -170,7 +170,7 @@ def demo():
 
 @test
 def demo_without_descriptors():
-    """demo: says what it lacks"""
+    """demo: reports what is missing"""
     import resource
 
     limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
@@ -203,7 +203,7 @@ def deadline():
 
 @test
 def daemon():
-    """daemon: each signal ends it in order, by that signal"""
+    """daemon: each signal ends it cleanly, by that signal"""
     for signo in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         with subprocess.Popen([programs["daemon"]], stdout=subprocess.PIPE, text=True) as process:
             check("works" in process.stdout.readline(), "it does not begin")
@@ -217,20 +217,20 @@ def daemon():
 
 @test
 def event_loop_epoll():
-    """event_loop_epoll: ticks until it is told to end"""
+    """event_loop_epoll: ticks until it is asked to end"""
     check_output("event_loop_epoll", r"^tick$", r"^the loop ends: a few ticks are enough$")
 
 
 @test
 def event_loop_glib():
-    """event_loop_glib: ticks until it is told to end"""
+    """event_loop_glib: ticks until it is asked to end"""
     if "event_loop_glib" in programs:
         check_output("event_loop_glib", r"^tick$", r"^the loop ends$")
 
 
 @test
 def levels():
-    """levels: the answer is whole, the critical section not torn"""
+    """levels: the answer is complete, the critical section is not interrupted"""
     check_output("levels", r"^serve: reads")
     for line in ("serve: writes its log, undisturbed", "count: its two halves are equal", "main: has half an answer"):
         check_output("levels", line)
@@ -246,7 +246,7 @@ def in_order(out, *texts):
 
 @test
 def ladder():
-    """ladder: climbs, says where it is and who hangs, and ends by the signal"""
+    """ladder: climbs, reports each rung and the thread that hangs, and ends by the signal"""
     code, out, err = run("ladder", "--demo")
     check(code == -signal.SIGTERM and err == "", f"status {code}\n{out}{err}")
     check("\033" not in out, "not plain in a pipe")
@@ -265,7 +265,7 @@ def ladder_by_hand():
             check(client.recv(6) == b"hello\n", "no greeting")
         process.send_signal(signal.SIGINT)
         check("`behaves` leaves" in process.stdout.readline(), "the first signal does not arrive")
-        time.sleep(0.3)  # what comes within 250 ms is one event
+        time.sleep(0.3)  # signals within 250 ms are one event
         process.send_signal(signal.SIGINT)
         out = process.stdout.read()
         code = process.wait(LIMIT)
@@ -293,7 +293,7 @@ def exceptions():
 
 @test
 def tree():
-    """tree: the first failure, and the one in its cleanup below it"""
+    """tree: the first failure, with the failure in its cleanup below it"""
     check_output(
         "tree",
         r"^build: 1 failed, 1 interrupted$",

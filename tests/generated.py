@@ -20,7 +20,7 @@ def table():
 
 
 def diagram():
-    """docs/ladder.svg is drawn from the ladder's own table"""
+    """docs/ladder.svg is drawn from the ladder's table"""
     run = subprocess.run([sys.executable, root / "tools/ladder.py", "--check"], capture_output=True, text=True)
     if run.returncode:
         yield from (run.stdout + run.stderr).splitlines()

@@ -23,7 +23,7 @@ def cpp(compiler, standard, *flags):
     return compiler and [compiler, "-x", "c++", f"-std={standard}", *flags]
 
 
-# Strict ISO C first, where libc hides what it takes from POSIX; then programs that ask for some POSIX or other.
+# Strict ISO C first, where libc hides its POSIX names; then programs that ask for some version of POSIX.
 STANDARDS = ["c99", "c11", "c17", "c2x", "gnu99", "gnu17"]
 FEATURES = ["_POSIX_C_SOURCE=1", "_POSIX_C_SOURCE=199309L", "_POSIX_C_SOURCE=200809L", "_XOPEN_SOURCE=500",
             "_XOPEN_SOURCE=700", "_DEFAULT_SOURCE", "_GNU_SOURCE"]
@@ -42,7 +42,7 @@ BLOCKS = ["BOUGH_BRANCH(outer)", "BOUGH_DEADLINE(BOUGH_MS(1))", "BOUGH_DEADLINE(
           "BOUGH_ALLOW", "BOUGH_CLEANUP(0)", "BOUGH_CRITICAL(0)", "BOUGH_HANDLE(handle, 0)",
           "BOUGH_HANDLE_FINAL(handle, 0)", "BOUGH_CLOSABLE", "BOUGH_FOREIGN", "BOUGH_FOREIGN", "BOUGH_BRANCH(inner)"]
 
-# Twice: the guard is tested as well.
+# Included twice, to test the guard as well.
 sources = {h: f"#include <{h}>\n#include <{h}>\nint main(void);\nint main(void) {{ return 0; }}\n" for h in headers}
 sources["the blocks"] = """#include <bough.h>
 static int handle(struct bough_incident *incident, void *argument) { (void)incident, (void)argument; return 0; }
@@ -53,7 +53,7 @@ return 0;
 }
 """ % (" {\n".join(BLOCKS) + " {", "}" * len(BLOCKS))
 
-# A jump and an asynchronous region use what is of POSIX in C's own <setjmp.h>.
+# A jump and an asynchronous region use the POSIX part of <setjmp.h>.
 sources["the jumps"] = """#include <bough.h>
 static struct bough_jmp out;
 static struct bough_async compute;
@@ -85,7 +85,7 @@ int main(void)
 
 
 def works(command):
-    """The compiler is there, knows the language, and has its library."""
+    """Is the compiler installed, with this language and its library?"""
     source = "#ifdef __cplusplus\n#include <exception>\n#endif\nint main(void) { return 0; }\n"
     return command and subprocess.run([*command, "-fsyntax-only", "-"], input=source, text=True, capture_output=True,
                                       cwd=build).returncode == 0

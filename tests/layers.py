@@ -63,7 +63,7 @@ def check_public():
 
 
 def check_users():
-    """tests, examples, benchmarks and the Python package are users, but for the folders that look inside"""
+    """tests, examples, benchmarks and the Python package use the public headers, except for the folders that may look inside"""
     inside = [root / "tests" / folder for folder in ("races", "ladder", "cli")]
     for folder in ("tests", "examples", "bench", "python"):
         for path in files(folder):
@@ -79,7 +79,7 @@ ALLOWED_IN_CLI = {"base/plain.h", "state/arena.h", "state/mailbox_layout.h", "th
 
 
 def check_command():
-    """the command reads the library's memory: it includes what says how that is laid out, and no more"""
+    """the command reads the library's memory: it includes only the headers that define its layout"""
     for path in files("cli"):
         for _, name, belongs in includes(path):
             if belongs and name not in ALLOWED_IN_CLI:
@@ -87,7 +87,7 @@ def check_command():
 
 
 def check_machines():
-    """the logic knows no machine: what differs is in src/arch"""
+    """no code outside src/arch depends on the machine"""
     for folder in [f"src/{name}" for name in ORDER if name != "arch"] + ["include"]:
         for path in files(folder):
             for match in MACHINE.findall(path.read_text()):
@@ -98,7 +98,7 @@ GETENV = re.compile(r"\bgetenv\(")
 
 
 def check_environment():
-    """the library reads its environment by secure_getenv(): a set-user-ID program's is its caller's"""
+    """the library reads its environment by secure_getenv(), because the caller controls that of a set-user-ID program"""
     for folder in ("src", "python/src"):
         for path in files(folder):
             if GETENV.search(path.read_text()):
@@ -106,11 +106,11 @@ def check_environment():
 
 
 YIELD = re.compile(r"\b(?:SYS_)?sched_yield[(),]")
-YIELDS = {"base/futex.c"}  # bo_yield() gives up where a yield is dear
+YIELDS = {"base/futex.c"}  # bo_yield() stops yielding where a yield is expensive
 
 
 def check_yields():
-    """the library yields by bo_yield() alone: a loop of yields starves threads of a lower priority, and costs time slices"""
+    """the library yields only by bo_yield(): a loop of yields starves threads of a lower priority, and costs time slices"""
     for path in files("src"):
         name = str(path.relative_to(root / "src"))
         if YIELD.search(path.read_text()) and name not in YIELDS:
@@ -123,7 +123,8 @@ VARIABLE = re.compile(
 
 
 def check_statics():
-    """no two files of src/, or of python/src/, have a static function or variable of the same name: grep, gdb and backtraces tell them apart"""
+    """no two files of src/, or of python/src/, have a static function or variable of the same name, so that grep, gdb and backtraces
+    distinguish them"""
     for folder in ("src", "python/src"):
         found = {}
         for path in sorted((root / folder).glob("*/*.c")):  # not the twins of src/arch
@@ -147,7 +148,7 @@ def check_licences():
 
 
 def check_lists():
-    """meson.build names each source and each test: a file that nobody builds is a mistake"""
+    """meson.build names each source and each test, so that each file is built"""
     for folder, pattern in (
         ("cli", "*.c"),
         ("src", "*/**/*.[cS]"),
@@ -161,7 +162,7 @@ def check_lists():
         for path in sorted((root / folder).glob(pattern)):
             name = str(path.relative_to(root / folder))
             if name.startswith("snippets/"):
-                continue  # tests/snippets.py takes each that has its page
+                continue  # tests/snippets.py uses each file whose page exists
             wanted = f"'{path.stem.removeprefix('test_')}'" if folder.endswith("tests") else f"{name}'"
             if wanted not in listed and f"'{name}'" not in listed:
                 yield f"{folder}/{name} is in no list of a meson.build"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""newest.py ROOT: tools/newest.sh says what is wrong, before it begins and where it fails."""
+"""newest.py ROOT: tools/newest.sh reports what is wrong, before it begins and where it fails."""
 import os
 import shutil
 import subprocess
@@ -36,19 +36,19 @@ def fails(says, *arguments, **how):
 
 
 def names():
-    """a name that is none, and what there is instead"""
+    """it reports an unknown name, and lists the valid ones"""
     for name in ["3.9", "3.13dd", "3.1*", "-h", ""]:
         yield from fails(f"there is no interpreter '{name}': give some of 3.13 3.14 3.15,", "3.14", name)
 
 
 def not_root():
-    """that it needs root"""
+    """it reports that it needs root"""
     before = ["setpriv", "--reuid=65534", "--clear-groups"] if IS_ROOT else []
     yield from fails("this needs root", "3.14", before=before)
 
 
 def no_debootstrap():
-    """that it needs debootstrap, which is not installed"""
+    """it reports that it needs debootstrap, which is not installed"""
     folder = Path(top.name, "bin")
     folder.mkdir()
     for name in FEW:
@@ -57,7 +57,7 @@ def no_debootstrap():
 
 
 def no_network():
-    """that it can't reach the mirror, and where the log is"""
+    """it reports that it can't reach the mirror, and where the log is"""
     if not shutil.which("debootstrap") or subprocess.run(["unshare", "--net", "--mount", "true"], capture_output=True).returncode:
         return
     how = {"before": ["unshare", "--net"], "environment": {"NEWEST_MIRROR": "http://deb.debian.org/debian"}}
@@ -66,7 +66,7 @@ def no_network():
 
 
 def copies():
-    """a file that has changed is newer than what was built of the copy before, also if it is older here"""
+    """a changed file is newer than the build products of the previous copy, even if it is older here"""
     subprocess.run(["git", "init", "-q", top.name], check=True)
     changes, stays = (Path(top.name, "tools", name) for name in ("changes", "stays"))
     there = Path(top.name, "build-newest/root/bough/tools")

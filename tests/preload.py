@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""preload.py LIBRARY EXITS: programs that know nothing of bough, run with libbough-preload.so; EXITS is built from
+"""preload.py LIBRARY EXITS: programs that were not written for bough, run with libbough-preload.so; EXITS is built from
 preload/exits.c."""
 import os
 import signal
@@ -24,7 +24,7 @@ def start(*command, input=subprocess.DEVNULL, **settings):
 
 
 def stands(process):
-    """Blocked: in one and the same system call, two looks long."""
+    """Waits until the process is blocked: in the same system call at two checks."""
     before = None
     for _ in range(500):
         now = Path(f"/proc/{process.pid}/syscall").read_text()
@@ -35,7 +35,7 @@ def stands(process):
 
 
 def stop(process, signo):
-    """Status, and how long it took."""
+    """The status, and the time until the end."""
     begun = time.monotonic()
     process.send_signal(signo)
     try:
@@ -72,14 +72,14 @@ def what_does_not_listen():
 
 
 def ordinary_ends():
-    """a program that is left alone behaves as ever"""
+    """a program that is not interrupted behaves as without bough"""
     for command, status in ((["true"], 0), (["false"], 1), (["sh", "-c", "sleep 0.1; exit 3"], 3),
                             (["sh", "-c", "echo a | cat | wc -l"], 0)):
         process = start(*command)
         out, err = process.communicate(timeout=60)
         if process.returncode != status or err:
             yield f"{' '.join(command)}: status {process.returncode}, {err}"
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # which the program inherits, and may know of
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # which the program inherits
     err = start("true").communicate(timeout=60)[1]
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
     if err:
@@ -87,7 +87,7 @@ def ordinary_ends():
 
 
 def own_handlers():
-    """a signal that the program takes itself is its own"""
+    """a signal that the program handles itself is left to it"""
     process = start("sh", "-c", "trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done")
     process.stdout.readline()
     process.send_signal(signal.SIGTERM)
@@ -97,7 +97,7 @@ def own_handlers():
 
 
 def settings():
-    """the environment is heard: off, report, an error number, objects; a wrong one is named"""
+    """the environment is read: off, report, an error number, objects; an invalid value is reported"""
     status, _ = stop(start("sleep", "1000", BOUGH_PRELOAD="off"), signal.SIGTERM)
     if status != -signal.SIGTERM:
         yield f"off: status {status}"
@@ -110,7 +110,7 @@ def settings():
     words = start("true", BOUGH_ERRNO="many").communicate(timeout=60)[1]
     if "BOUGH_ERRNO=many" not in words:
         yield f"a wrong error number: {words}"
-    process = start("cat", BOUGH_ERRNO="5", input=subprocess.PIPE)  # EIO, after EINTR, after which it tries again
+    process = start("cat", BOUGH_ERRNO="5", input=subprocess.PIPE)  # EIO, after EINTR, on which it retries
     stands(process)
     process.send_signal(signal.SIGTERM)
     process.wait(timeout=60)
@@ -120,7 +120,7 @@ def settings():
 
 
 def interrupted(way, **settings):
-    """exits.c is ended by SIGTERM: its status, and what it has printed."""
+    """SIGTERM ends exits.c. Returns its status and its output."""
     process = start(exits, way, **settings)
     stands(process)
     process.send_signal(signal.SIGTERM)
@@ -156,7 +156,7 @@ def python_exits():
 
 
 def children_exit():
-    """a child process keeps the status that it ends with, also on its parent's memory; asked by a signal it has the signal's"""
+    """a child process keeps its status, also if it runs in its parent's memory; after a signal it has the signal's status"""
     for way, child in (("by__exit_of_a_child", "3 0"), ("by_exit_of_a_child", "3 0"), ("by__exit_of_a_vfork", "3 0"),
                        ("by_exit_of_a_bare_fork", "3 0"), ("by__exit_of_a_child_that_was_signalled", "-1 15")):
         found = interrupted(way)
@@ -168,7 +168,7 @@ def children_exit():
 
 
 def other_ends():
-    """an abort, another program, a handler of the program's and an exit without a signal end as ever"""
+    """an abort, an exec, a handler of the program and an exit without a signal end as without bough"""
     for way, status in (("by_abort", -signal.SIGABRT), ("by_exec", 5), ("takes_it", 3)):
         found = interrupted(way)
         if found != (status, ""):

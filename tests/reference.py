@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""reference.py ROOT: the C reference has each public name with words, and the manual pages agree with the headers."""
+"""reference.py ROOT: the C reference describes each public name, and the manual pages agree with the headers."""
 import re
 import sys
 from pathlib import Path
@@ -21,7 +21,7 @@ functions = {d.name: (entry, d) for header in reference.headers for entry in hea
 
 
 def names_in_headers():
-    """All that is spelled as public, in the headers' code; guards apart."""
+    """All public names in the headers' code, except include guards."""
     for path in [root / "include/bough.h", *sorted((root / "include/bough").glob("*.h"))]:
         code = re.sub(r"/\*.*?\*/|//[^\n]*", " ", path.read_text(), flags=re.S)
         guard = re.search(r"#ifndef (\w+)", code).group(1)
@@ -48,7 +48,7 @@ def each_name_is_there():
 
 
 def each_has_words():
-    """each entry says something"""
+    """each entry has a description"""
     for header in reference.headers:
         for entry in header.entries:
             for d in entry.declarations:
@@ -61,7 +61,7 @@ def each_has_words():
 
 
 def spelled(text):
-    """A declaration without what does not count."""
+    """A declaration in a form that can be compared."""
     return re.sub(r"\s*([*(),])\s*", r"\1", re.sub(r"\s+", " ", text.replace("\\&", ""))).strip()
 
 
@@ -118,7 +118,7 @@ def errors_agree():
 
 
 def safety_agrees():
-    """a manual page says what is an interruption point, what a signal handler may call, and which rules hold"""
+    """a manual page marks interruption points and functions for signal handlers, and names the rules"""
     for page, text in hand_written().items():
         rules = set(re.findall(r"\d+", " ".join(re.findall(r"^Rules? ([\d, and to]+)", text, flags=re.M))))
         ranges = re.findall(r"(\d+) to (\d+)", " ".join(re.findall(r"^Rules? .*", text, flags=re.M)))

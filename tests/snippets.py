@@ -26,7 +26,7 @@ def pages():
 
 
 def blocks(page):
-    """(number, language, code, what it prints or None) of each block of C and C++."""
+    """(number, language, code, its output or None) of each block of C and C++."""
     fences = re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), flags=re.S | re.M)
     code = [(language, text, fences[i + 1][1] if i + 1 < len(fences) and fences[i + 1][0] == "text" else None)
             for i, (language, text) in enumerate(fences) if language in STANDARD]
@@ -34,7 +34,7 @@ def blocks(page):
 
 
 def build_and_run(source, language, out, include=None):
-    """Faults, and what it printed."""
+    """The faults, and the program's output."""
     compiler = [*cc, *(["-Wno-missing-field-initializers"] if language == "cpp" else [])]
     command = [*compiler, *STANDARD[language], *FLAGS, *([f"-I{include}"] if include else []), str(source), "-x", "none",
                f"-L{library.parent}", f"-Wl,-rpath,{library.parent}", "-l:" + library.name,
@@ -48,7 +48,7 @@ def build_and_run(source, language, out, include=None):
 
 
 def programs():
-    """whole programs run, and print what the page says"""
+    """complete programs run, and print the output that the page shows"""
     with tempfile.TemporaryDirectory(dir=folder) as place:
         for page in pages():
             for number, language, code, printed in blocks(page):

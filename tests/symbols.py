@@ -22,7 +22,7 @@ def folder(path):
 
 
 def symbols():
-    """What each object defines, and what it needs: (file of src/) -> (set, set)."""
+    """The symbols that each object defines and needs: (file of src/) -> (set, set)."""
     sources = {str(p.relative_to(root / "src")).replace("/", "_"): p for p in (root / "src").rglob("*.[cS]")}
     built = {str(p): sources[p.name.removesuffix(".o")] for p in objects.glob("*.o") if p.name.removesuffix(".o") in sources}
     found = {str(p.relative_to(root / "src")): (set(), set()) for p in built.values()}
@@ -98,7 +98,7 @@ def cycles(pairs):
 
 
 def describe(cycle, graph):
-    """A cycle, by what its members need of each other."""
+    """A cycle, with the symbols that its members need of each other."""
     yield f"{len(cycle)} depend on each other: {' '.join(sorted(cycle))}"
     for (one, other), names in sorted(graph.items()):
         if one in cycle and other in cycle:
@@ -109,7 +109,7 @@ graph, upward = edges()
 
 
 def check_complete():
-    """each file of the library has an object, but for other machines'"""
+    """each file of the library has an object, except files for other machines"""
     for path in sorted((root / "src").glob("*/*.c")):
         name = str(path.relative_to(root / "src"))
         if name not in SYMBOLS and folder(name) != "preload":
@@ -124,7 +124,7 @@ def check_upward():
 
 
 def check_upcalls():
-    """each declared upcall is one, and has its reason"""
+    """each declared upcall goes up, and has its reason"""
     for name, reason in declared().items():
         if name not in upward:
             yield f"{UPCALLS}: {name} is called by no file below the one that defines it"
@@ -133,13 +133,13 @@ def check_upcalls():
 
 
 def check_files():
-    """no files depend on each other"""
+    """no files depend on each other in a cycle"""
     for cycle in cycles(graph):
         yield from describe(cycle, graph)
 
 
 def check_folders():
-    """no folders depend on each other"""
+    """no folders depend on each other in a cycle"""
     folders = collections.defaultdict(set)
     for (one, other), names in graph.items():
         if folder(one) != folder(other):

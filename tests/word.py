@@ -11,7 +11,7 @@ HEADER = root / "src" / "state" / "word.h"
 STEP = re.compile(r"\bX\((\w+),\s*(\w+),")
 USE = re.compile(r"\bBO_BY_(\w+)")
 FUNCTION = re.compile(r"^\w[^;{}()#]*?\b(\w+)\([^;{}]*\)\s*\{.*?^\}", re.M | re.S)
-# A word by its usual names: a field, or a parameter of that type.
+# The usual names of a word: a field, or a parameter of that type.
 PLAIN = re.compile(r"\b(?:bo_(?:or|and|swap|cas|add|sub|store)_\w+|atomic_\w+)\s*\(&?(?:\w+(?:->|\.))+word\b")
 COMMENT = re.compile(r"/\*.*?\*/", re.S)
 
@@ -42,7 +42,7 @@ def check_makers():
     """each step is made by the function that the list names, and by no other"""
     steps, made = listed(), set()
     for name, function, path in makers():
-        if function in ("check_counts", "bo_word_check"):  # they ask which step it is
+        if function in ("check_counts", "bo_word_check"):  # these only compare steps
             continue
         made.add(name)
         if steps.get(name) != function:
@@ -52,7 +52,7 @@ def check_makers():
 
 
 def check_plain():
-    """no word is changed but by bo_word_step(), _set(), _clear() and _put(), which check the step"""
+    """only bo_word_step(), _set(), _clear() and _put(), which check the step, change a word"""
     for path, text in sources():
         for match in PLAIN.finditer(text):
             line = text.count("\n", 0, match.start()) + 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""commands.py BOUGH HUNG: what the command says of a program that hangs, and of what is no such program."""
+"""commands.py BOUGH HUNG: the command's output for a program that hangs, and for other processes."""
 import fcntl
 import json
 import os
@@ -22,7 +22,7 @@ def run(*arguments):
 
 
 class Program:
-    """It hangs, and is stopped as well, unless it is to answer."""
+    """A program that hangs, and is stopped as well, unless it has to answer."""
 
     def __init__(self, *arguments, stopped=True, **environment):
         self.arguments, self.stopped, self.environment = arguments, stopped, environment
@@ -59,7 +59,7 @@ def text():
 
 
 def waiting():
-    """tree says whose children a thread waits for"""
+    """tree shows whose children a thread waits for"""
     with Program(stopped=False) as pid:
         end = time.monotonic() + 10
         while "reader  " in (out := run("tree", pid).stdout) and "waits for the children of further" not in out:
@@ -71,7 +71,7 @@ def waiting():
 
 
 def as_json():
-    """tree --json is JSON, and says the same"""
+    """tree --json is JSON with the same contents"""
     with Program() as pid:
         tree = json.loads(run("tree", "--json", pid).stdout)
         all_nodes = {n["name"]: n for n in nodes(tree["tree"]) if n.get("known", True)}
@@ -87,7 +87,7 @@ def as_json():
 
 
 def odd():
-    """tree shows a place that lies on two pages, a thread whose name has a line break, names cut between characters"""
+    """tree shows a place that lies on two pages, a thread whose name has a line break, names truncated between characters"""
     with Program("odd", stopped=False, BOUGH_GRACE="1000") as pid:
         run("interrupt", "--reason", "x" + "ä" * 60, pid, "stubborn")
         tree = json.loads(run("tree", "--json", pid).stdout)
@@ -122,7 +122,7 @@ def strangers():
 
 
 def workers(pid):
-    """Those that JSON has, and the lines of the tree that have them."""
+    """The workers in the JSON output, and the lines of the tree that show them."""
     tree = json.loads(run("tree", "--json", pid).stdout)["tree"]
     return ([n["tid"] for n in nodes(tree) if n["name"] == "bough-worker" and not n["known"]],
             re.findall("(bough-worker  .*)", run("tree", pid).stdout), re.findall("bough-worker  ", run("tree", "--all", pid).stdout))
@@ -130,7 +130,7 @@ def workers(pid):
 
 def idle():
     """tree has one line for the workers that wait for work, --all and --json have each; none hides behind their name"""
-    for _ in range(20):  # they wait for some seconds only; three of them have work again
+    for _ in range(20):  # workers wait for some seconds only; three of them have work again
         with Program("idle", stopped=False) as pid:
             end = time.monotonic() + 5
             while len((found := workers(pid))[1]) != 2 and time.monotonic() < end:
@@ -152,7 +152,7 @@ def wait_for_zombie(pid):
 
 
 def zombies():
-    """tree calls a zombie one; a process without its main thread is seen like any other"""
+    """tree reports a zombie as a zombie; a process without its main thread is shown like any other"""
     with subprocess.Popen(["true"]) as process:
         wait_for_zombie(process.pid)
         out = run("tree", str(process.pid))
@@ -180,7 +180,7 @@ def ps():
 
 
 def failures():
-    """mistakes are told, with the exit status that the manual gives"""
+    """mistakes are reported, with the exit status that the manual gives"""
     for status, want, *arguments in ((1, "no process", "tree", "999999999"), (1, "", "tree", str(os.getpid())),
                                      (1, "is not an arena of bough", "tree", "--file", "/dev/null"), (2, "usage", "tree"),
                                      (2, "not a process id", "tree", "x"), (2, "unknown command", "nonsense"), (2, "usage")):
@@ -193,7 +193,7 @@ def failures():
 
 
 def interrupt():
-    """interrupt asks a thread, a branch or all, and says how it ended"""
+    """interrupt asks a thread, a branch or all, and reports how it ended"""
     with Program(stopped=False, BOUGH_GRACE="3") as pid:
         for status, want, *arguments in ((0, "handled", "--wait", "10", "--reason", "make way", pid, "reader"),
                                          (1, "no thread or branch", pid, "reader"),
@@ -217,7 +217,7 @@ def stubborn_record(pid):
 
 
 def interrupt_one():
-    """interrupt of one thread does not end the process, unless it is asked for"""
+    """interrupt of one thread does not end the process, unless --ceiling allows that"""
     with Program(stopped=False, BOUGH_GRACE="3") as pid:
         run("interrupt", pid, "stubborn")
         if [r["ceiling"] for r in stubborn_record(pid)] != [3]:
@@ -228,7 +228,7 @@ def interrupt_one():
 
 
 def interrupt_misnamed():
-    """a program whose name looks like the kernel's line of a debugger is ended all the same"""
+    """a program whose name looks like the kernel's line about a debugger is ended nevertheless"""
     with Program("traced", stopped=False, BOUGH_GRACE="2") as pid:
         out = run("interrupt", "--yes", "--wait", "25", pid, "all")
         if out.returncode != 5:
@@ -236,7 +236,7 @@ def interrupt_misnamed():
 
 
 def interrupt_again():
-    """interrupt says that an earlier request goes further, and asks for that"""
+    """interrupt reports that an earlier request has a higher ceiling, and asks for confirmation"""
     with Program(stopped=False, BOUGH_GRACE="1000") as pid:
         run("interrupt", "--yes", "--ceiling", "6", pid, "stubborn")
         out = run("interrupt", pid, "stubborn")
@@ -259,7 +259,7 @@ def interrupt_asks():
 
 
 def interrupt_by_id():
-    """interrupt takes a thread's id, and tells its reason"""
+    """interrupt takes a thread's id, and passes the reason on"""
     with Program(stopped=False) as pid:
         tree = json.loads(run("tree", "--json", pid).stdout)
         tid = next(n["tid"] for n in nodes(tree["tree"]) if n["name"] == "stubborn")
@@ -270,7 +270,7 @@ def interrupt_by_id():
 
 
 def interrupt_hung():
-    """interrupt says that a stopped process does not answer"""
+    """interrupt reports that a stopped process does not answer"""
     with Program() as pid:
         out = run("interrupt", pid, "reader")
         if out.returncode != 1 or "does not answer" not in out.stderr:
@@ -278,7 +278,7 @@ def interrupt_hung():
 
 
 def dump():
-    """dump shows the tree and the stacks; of a stopped process what can be seen from outside"""
+    """dump shows the tree and the stacks; of a stopped process only what is visible from outside"""
     with Program(stopped=False) as pid:
         out = run("dump", pid)
         for want in ("stubborn", "hung.c:", "asked for from outside", "stack", "bough-ticker"):
@@ -293,7 +293,7 @@ def dump():
 
 
 def dump_json():
-    """dump --json has the tree, and each thread's stack; of a stopped process the tree, and what is the matter"""
+    """dump --json has the tree, and each thread's stack; of a stopped process the tree, and the reason"""
     with Program(stopped=False) as pid:
         end = time.monotonic() + 60
         while True:  # a thread that is running at that moment has no stack
@@ -315,9 +315,9 @@ def dump_json():
             yield f"{run_out}"
 
 
-# ---- processes that mean harm ---------------------------------------------------------------------------------------
+# ---- hostile processes ---------------------------------------------------------------------------------------
 
-# What each of these does before it says "ready".
+# The code that each of these runs before it prints "ready".
 UNSEALED = """
 import os
 fd = os.memfd_create("bough")
@@ -333,7 +333,7 @@ with open(path, "w+b") as f:
     kept = mmap.mmap(f.fileno(), 4096)
 os.unlink(path), os.rmdir(folder)
 """
-# A pipe with the arena's name: its file system is mounted nowhere any more.
+# A pipe with the arena's name, on a file system that is no longer mounted.
 BOUND = """
 import ctypes, os, sys, tempfile
 libc = ctypes.CDLL(None, use_errno=True)
@@ -387,7 +387,7 @@ def files_of(pid, name):
 
 
 def locked():
-    """a lock on the files of a process keeps nobody from asking it"""
+    """a lock on the files of a process does not prevent requests"""
     with Program(stopped=False) as pid:
         held = [open(link, "r+b", buffering=0) for name in ("bough", "bough-mail") for link in files_of(pid, name)]
         if len(held) != 2:
@@ -422,7 +422,7 @@ def unsealed():
 
 
 def escapes():
-    """a mapped file's name says nothing to the terminal, and does not make its process one that hides"""
+    """a mapped file's name does not control the terminal, and does not make its process appear hidden"""
     with Foe(NAMED + WAIT) as foe:
         for out in (run("tree", str(foe.process.pid)), run("ps"), run("ps", "--json")):
             if "\033" in out.stdout + out.stderr or "hidden" in out.stderr or "red" in out.stdout + out.stderr:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""hostile.py BOUGH HUNG HOSTILE [--seconds N | --runs N] [--seed N]: the command, in front of processes that mean harm.
+"""hostile.py BOUGH HUNG HOSTILE [--seconds N | --runs N] [--seed N]: runs the command on hostile processes.
 
 Their arenas are damaged, go in circles or are completely full, change while they are read, and so do those of a real one, which
 is ended in between as well (hostile.c, hung.c). BOUGH is built with sanitizers, where they are. Whatever it is shown: no memory
@@ -21,18 +21,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SCALE = float(os.environ.get("T_SCALE", "1"))
-LIMIT = 120 * SCALE  # a full arena takes some seconds of a processor
+LIMIT = 120 * SCALE  # a full arena takes some seconds of processor time
 STATUSES = range(6)
 FULL_EVERY = 250  # so many runs; and in the third, that a short series has one
 MODES = ("damaged",) * 4 + ("linked",) * 3 + ("changing",) * 4 + ("real",) * 3
 COLOURS = re.compile(r"\033\[(0|1|31|32|36)m")
-# Controls, marks of direction and of lines, what is invisible on purpose.
+# Control characters, marks of direction and of lines, invisible characters.
 CONTROLS = re.compile("[\0-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]")
 SANITIZERS = {"ASAN_OPTIONS": "exitcode=99:detect_leaks=1:allocator_may_return_null=1",
               "UBSAN_OPTIONS": "halt_on_error=1:exitcode=99:print_stacktrace=1"}
 
 
-# ---- those that are looked at ----------------------------------------------------------------------------------------
+# ---- the processes ----------------------------------------------------------------------------------------
 
 
 def start(*arguments):
@@ -47,7 +47,7 @@ def end(process):
 
 
 def wait_for_ready(process):
-    """False: it has ended instead."""
+    """Returns False if the process has ended instead."""
     if not select.select([process.stdout], [], [], LIMIT)[0]:
         raise TimeoutError("the process to look at is not ready")
     return process.stdout.readline() == b"ready\n"
@@ -58,7 +58,7 @@ def arena_of(pid):
 
 
 def copy_of_an_arena(hung, folder):
-    """A real process's."""
+    """The arena of a real process."""
     path = Path(folder, "arena")
     process = start(hung)
     wait_for_ready(process)
@@ -78,7 +78,7 @@ def copy_of_an_arena(hung, folder):
 
 
 class Targets:
-    """The hostile process and the real one; either is started when it is needed, and again when it has ended."""
+    """The hostile process and the real one; each is started when it is needed, and again after it has ended."""
 
     def __init__(self, hung, hostile, arena):
         self.commands = {"real": (hung, "busy"), "hostile": (hostile, str(arena))}
@@ -108,7 +108,7 @@ class Targets:
         return process.pid
 
     def was_signalled(self):
-        """The hostile one, by the command: its arena may have named that signal."""
+        """Has the command ended the hostile process? Its arena may have named that signal."""
         process = self.running.get("hostile")
         if process is None or process.poll() is not None:
             return process is not None
@@ -132,7 +132,7 @@ class Run:
     arguments: list
     utf8: bool
     terminal: bool
-    dies_after: float  # s; None: it does not
+    dies_after: float  # in s; None: it does not end
 
     def __str__(self):
         return f"run {self.number}, {self.mode}: bough {' '.join(map(str, self.arguments))}"
@@ -166,7 +166,7 @@ def environment(run):
 
 def read_terminal(fd):
     data = bytearray()  # a full arena's tree has tens of megabytes, in pieces of 4 KiB
-    with contextlib.suppress(OSError):  # EIO: nobody has the other end open any more
+    with contextlib.suppress(OSError):  # EIO: no process has the other end open any more
         while select.select([fd], [], [], LIMIT)[0] and (piece := os.read(fd, 1 << 16)):
             data += piece
     os.close(fd)

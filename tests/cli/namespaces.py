@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""namespaces.py BOUGH HUNG: what the command says of programs in PID namespaces, from outside, from inside and from between."""
+"""namespaces.py BOUGH HUNG: the command's output for programs in PID namespaces, from outside, from inside and from between."""
 import json
 import os
 import re
@@ -33,7 +33,7 @@ def children(pid):
 
 
 def ids(pid):
-    """What the threads of a process call themselves, by their ids here."""
+    """The ids of a process's threads in their namespace, by their ids here."""
     return {int(task.name): int(re.search(r"^NSpid:.*\t(\d+)$", (task / "status").read_text(), re.M)[1])
             for task in Path(f"/proc/{pid}/task").iterdir()}
 
@@ -109,7 +109,7 @@ def outside():
 
 
 def interrupts():
-    """from outside a thread is interrupted by its id here or by its name, and sees no id of who has asked"""
+    """from outside a thread is interrupted by its id here or by its name, and gets no id of the sender"""
     with Contained() as pid:
         reader, stubborn = named(pid, "reader"), named(pid, "stubborn")
         out = run("interrupt", str(pid), str(stubborn["ns_tid"]))
@@ -127,7 +127,7 @@ def interrupts():
 
 
 def dumps():
-    """from outside a process writes its dump, which has its own ids; the command adds those here"""
+    """from outside a process writes its dump, with the ids of its namespace; the command adds the ids here"""
     with Contained() as pid:
         own = ids(pid)
         out = run("dump", str(pid))
@@ -147,7 +147,7 @@ def inside(pid):
 
 
 def from_inside():
-    """from inside the ids are the process's own, in JSON as well"""
+    """from inside the ids are those of the process's namespace, in JSON as well"""
     with Contained() as pid:
         own = ids(pid).values()
         yield from faults_of_ids(1, {n: n for n in own}, before=inside(pid))
@@ -218,7 +218,7 @@ def foes():
 
 
 def rootless():
-    """a user without rights sees the processes of their containers, and asks them"""
+    """a user without privileges sees the processes of their containers, and can interrupt them"""
     nobody = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
     if nobody and not can_run(hung, nobody):
         raise checks.Skip(f"another user can't run {hung}")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""preload.py LIBRARY PROGRAM: the waits of a program that knows nothing of bough (alone.c), with libbough-preload.so.
+"""preload.py LIBRARY PROGRAM: the waits of a program that was not written for bough (alone.c), with libbough-preload.so.
 
 SIGTERM comes at a random moment while the main thread is blocked in the wait. The process has to end with the signal's status, and
-never by abort(). A line "preload|..." has the times. CLIENTS_PRELOAD=n: so many processes for each wait that
-the interrupt ends, and a fifth for each other one.
+never by abort(). A line "preload|..." has the times. CLIENTS_PRELOAD=n: the number of processes for each wait that
+the interrupt ends; a fifth of that for each other wait.
 """
 import os
 import random
@@ -26,7 +26,7 @@ def start(wait, **settings):
 
 
 def until_blocked(process):
-    """In one and the same system call at two looks, and again after a random time. False: the process has ended."""
+    """Waits until the process is in the same system call at two checks, and again after a random time. False: it has ended."""
     before, pause = None, random.random() / 1000
     while process.poll() is None:
         try:

@@ -24,7 +24,7 @@ def read():
 
 
 def print_row(library, call, row, preload):
-    count, median, p99, worst, why, more = row  # more: the line of the source, or the errors
+    count, median, p99, worst, why, more = row  # more: the source line, or the errors
     what = f"not interruptible: {why} (`{more}`)" if why else f"ends: {more}" if more else "ends"
     times = "" if why else f"{median}, {p99}, {worst}"
     after = ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""with_servers.py SERVER[,SERVER...] PROGRAM...: runs a program beside real servers on the loopback, each in a folder of its own.
+"""with_servers.py SERVER[,SERVER...] PROGRAM...: runs a program beside real servers on the loopback, each in its folder.
 
 postgres   PGHOST, PGPORT, PGUSER, PGDATABASE say where
 nginx      CLIENTS_WEB is its https address, CLIENTS_WEB_PID its process, CLIENTS_CA the certificate to trust: /slow drips a byte
@@ -84,7 +84,7 @@ def postgres(folder):
     return lambda: (server.send_signal(signal.SIGINT), server.wait())
 
 
-# ---- nginx, and behind it a server that is slow or says nothing ----------------------------------------------------
+# ---- nginx, and behind it a slow or silent server ----------------------------------------------------
 
 NGINX = """
 daemon off;
@@ -114,7 +114,7 @@ http {{
             proxy_buffering off;
             proxy_request_buffering off;
             proxy_read_timeout 3600s;
-            proxy_send_timeout 3s; # who waits for room behind it does not see that the client is gone
+            proxy_send_timeout 3s; # while nginx waits for room behind it, it does not notice that the client has gone
         }}
     }}
 }}
@@ -122,7 +122,7 @@ http {{
 
 
 class Behind(socketserver.BaseRequestHandler):
-    """Never ends by itself: reads the head of a request, and then does what its path says."""
+    """Reads the head of a request, and then acts by its path. Never ends by itself."""
 
     def handle(self):
         head = self.request.recv(4096)
@@ -209,7 +209,7 @@ def mariadb(folder):
                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     os.environ.update(CLIENTS_MARIADB=str(port))
     wait_for("MariaDB", lambda: connects(port))
-    return lambda: (server.kill(), server.wait())  # it would wait for queries that sleep
+    return lambda: (server.kill(), server.wait())  # terminate() would wait for queries that sleep
 
 
 # ---- Redis ---------------------------------------------------------------------------------------------------------

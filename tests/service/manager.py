@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A systemd user manager of our own: in namespaces for processes and mounts, in a control group that is removed with it."""
+"""A systemd user manager for the test: in namespaces for processes and mounts, in a control group that is removed with it."""
 import os
 import re
 import shutil

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""service.py ROOT SERVER NOTIFIER BOUGH: what programs say to a service manager: a socket of ours, and systemd's."""
+"""service.py ROOT SERVER NOTIFIER BOUGH: the messages of programs to a service manager: a socket of the test, and systemd's."""
 import errno
 import os
 import re
@@ -49,7 +49,7 @@ class Listener:
         self.folder.cleanup()
 
     def heard(self):
-        """All that has come."""
+        """All messages that have come."""
         texts = []
         try:
             while True:
@@ -59,7 +59,7 @@ class Listener:
 
 
 def on_request():
-    """ready and food are sent on request, in a handler too, to a path and to an abstract name; nothing else is"""
+    """ready and watchdog messages are sent on request, also in a handler, to a path and to an abstract name; nothing else is sent"""
     for abstract in False, True:
         with Listener(abstract) as manager:
             got = steps("ready", "feed", "in-handler", NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="5000000")
@@ -86,7 +86,7 @@ def nobody():
 
 
 def wrong_addresses():
-    """an address that is none, or that nobody listens at, is an error"""
+    """an invalid address, or one without a listener, is an error"""
     with Listener() as manager:
         gone = manager.address
     for address, error in (("nonsense", errno.EINVAL), ("/", errno.EINVAL), ("@", errno.EINVAL), ("/" + "x" * 200, errno.EINVAL),
@@ -96,7 +96,7 @@ def wrong_addresses():
 
 
 def full():
-    """a queue that is full is not waited for"""
+    """a full queue does not block the sender"""
     with Listener() as manager, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
         other.setblocking(False)
         try:
@@ -172,7 +172,7 @@ def unit_serves():
 
 
 def unit_that_hangs():
-    """a unit that does not heed SIGTERM has the time of the ladder, though systemd would wait for less"""
+    """a unit that ignores SIGTERM has the time of the ladder, although systemd's default is shorter"""
     with Manager(LIMIT) as manager:
         text = sample(ExecStart=f"{notifier} ready deaf", TimeoutStopSec="1s", Restart="no", LimitCORE="0")
         manager.add("bough-server", text.replace("BOUGH_GRACE=30", "BOUGH_GRACE=3"))
@@ -183,7 +183,7 @@ def unit_that_hangs():
 
 
 def unit_with_watchdog():
-    """a watchdog that is fed leaves the unit alone, also while it stops; one that is not fed ends it"""
+    """a watchdog that gets its messages does not end the unit, even while it stops; otherwise it does"""
     with Manager(LIMIT) as manager:
         for name, step in ("fed", "linger"), ("forgets", "forget"):
             text = sample(ExecStart=f"{notifier} ready {step}", WatchdogSec="1s", Restart="no", LimitCORE="0")
@@ -193,7 +193,7 @@ def unit_with_watchdog():
             yield f"{end} {manager.log()}"
         if (state := manager.show("fed", "ActiveState")) != {"ActiveState": "active"}:
             yield f"{state} {manager.log()}"
-        os.kill(manager.pid_here("fed"), signal.SIGTERM)  # not by systemd, which would leave off watching
+        os.kill(manager.pid_here("fed"), signal.SIGTERM)  # not by systemd, which would stop watching
         if (end := manager.end_of("fed")) != "success killed TERM":
             yield f"{end} {manager.log()}"
 

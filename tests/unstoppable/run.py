@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """run.py TABLE WAYS STUCK [NAME...]: each row of the table as a process, watched from outside; TAP, and then a table.
 
-Nothing of a way's own is believed but what it writes: when it ended is seen here, and so is how. T_SCALE lengthens all
-times, the grace included."""
+Only a way's reports are taken from the way itself: this script measures when and how it ended. T_SCALE lengthens all times,
+including the grace."""
 import os
 import re
 import select
@@ -23,8 +23,8 @@ SCALE = float(os.environ.get("T_SCALE", "1"))
 SLACK = 0.10
 AT_ONCE, BUSY_AT_ONCE = 8, 2
 RUNGS = ("flag", "handler", "final", "close", "exit", "kill", "cap")
-GRACE = 30  # what counts if nobody says otherwise
-HANGS = 6  # this long after its time a way is said to hang
+GRACE = 30  # the default
+HANGS = 6  # a way that runs for this long after its time hangs
 
 
 # ---- the table ---------------------------------------------------------------------------------------------------
@@ -64,10 +64,10 @@ def read_table():
 
 
 def seconds(text, times):
-    """A sum of rungs and numbers, as the table has them."""
+    """The value of a sum of rungs and numbers, in the table's notation."""
     expression = re.sub(r"[a-z]+", lambda m: f"times['{m[0]}']", text)
     expression = re.sub(r"(?<![\w.\['])(\d+(?:\.\d+)?)", rf"(\1*{SCALE})" if "*" not in text and "/" not in text else r"\1", expression)
-    return eval(expression, {"times": times})  # the project's own file
+    return eval(expression, {"times": times})  # a file of the project
 
 
 # ---- one run --------------------------------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ def environment(row, folder):
 
 
 def start(run, log, folder):
-    """The process, and our end of the pipe that it tells us by."""
+    """The process, and this end of the pipe on which it reports."""
     ours, theirs = os.pipe()
     env = dict(environment(run.row, folder), PROOF_WATCHER=str(theirs))
     process = subprocess.Popen([WAYS, run.row.way, run.row.kind], env=env, pass_fds=[theirs], stdin=subprocess.DEVNULL,
@@ -153,7 +153,7 @@ def lines_of(fd, rest):
 
 
 def watch(run, process, pipe):
-    """Until the process has ended and nobody holds the pipe any more."""
+    """Waits until the process has ended and no process holds the pipe any more."""
     end = os.pidfd_open(process.pid)
     poll, rest, pipe_open = select.poll(), [""], True
     poll.register(pipe, select.POLLIN)
@@ -196,7 +196,7 @@ def clear_away(process):
 
 
 def supervise(folder):
-    """Its end of sd_notify(3)."""
+    """The service manager's end of sd_notify(3)."""
     supervisor = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     supervisor.bind(f"{folder}/supervisor")
     return supervisor
@@ -270,7 +270,7 @@ def conduct(row):
                 carry_out(run)
         else:
             carry_out(run)
-    except Exception as error:  # one row's, not everybody's
+    except Exception as error:  # an error of one row does not end the others
         run.faults.append(f"the watcher: {error!r}")
         return run
     if not run.skipped:
@@ -303,7 +303,7 @@ def print_tap(number, run):
 
 
 def print_summary(runs):
-    """Which rows ran, which did not, and which were held beyond their cap, as they were expected to be."""
+    """The rows that ran, those that did not, and those that were held beyond their cap, as expected."""
     ran = [run for run in runs if not run.skipped]
     print(f"# {len(ran)} of {len(runs)} rows ran, {sum(run.row.with_ == 'held' for run in ran)} of them held by the kernel")
     for run in runs:
