@@ -57,7 +57,7 @@ struct entry *find_entry(enum bench_group group, const char *name);
 /* ---- rounds.c --------------------------------------------------------------------------------- */
 
 /* How a group is run. A batch lasts about `batch_ns`, or has `fixed` operations; `share` is the group's part of the
- * time there is; `one` runs what `group` has on one processor, in a process of its own; `computing` is the number of
+ * time there is; `one` runs what `group` has on one processor, in a separate process; `computing` is the number of
  * threads that compute meanwhile, or ON_EACH processor one. */
 struct manner {
     const char *name;

@@ -13,15 +13,15 @@ static const struct command {
     const char *usage, *summary, *details;
 } commands[] = {
     {"dump", dump_main, "dump [--json] PID", "show everything about a process, its threads' stacks included",
-     "The process writes it, on a thread of the library's, without a lock and without stopping\n"
+     "The process writes it, on a thread of the library, without a lock and without stopping\n"
      "a thread. If it does not answer, what can be seen from outside is shown instead.\n\n"
      "  --json    for programs\n"},
     {"interrupt", interrupt_main,
      "interrupt [--reason TEXT] [--rung N] [--ceiling N] [--yes] [--wait SECONDS] PID TARGET",
      "ask a thread, a branch or everything to stop",
      "TARGET is a thread's id or name, a branch's name, or `all`. If the request is not heeded,\n"
-     "it climbs the ladder up to the ceiling: see bough-ladder(7). Up to rung 3 the process goes\n"
-     "on; rung 4 closes threads for good; 5 and 6 end the process.\n\n"
+     "it climbs the ladder up to the ceiling: see bough-ladder(7). Up to rung 3 the process\n"
+     "continues; rung 4 closes threads permanently; 5 and 6 end the process.\n\n"
      "  --reason TEXT     the reason that the target reads; by default \"asked by an operator\"\n"
      "  --rung N          begin at this rung, 1 to 6, no higher than the ceiling\n"
      "  --ceiling N       climb no higher; by default 3, and 6 for `all`\n"

@@ -197,9 +197,9 @@ static void put_prospect(const struct arena *a, const struct found *target, int 
     if (reach >= RUNG_EXIT)
         printf("process %d can be ended, with all its threads, when its grace period is over", (int)a->pid);
     else if (reach == RUNG_CLOSE)
-        fputs("its threads can be frozen for good and their resources closed", stdout);
+        fputs("its threads can be frozen permanently and their resources closed", stdout);
     else
-        fputs("that is reported, and the process goes on", stdout);
+        fputs("that is reported, and the process continues", stdout);
     printf(" (up to rung %d).\n", reach);
     fflush(stdout);
 }

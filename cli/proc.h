@@ -21,7 +21,7 @@ void proc_thread_name(pid_t pid, pid_t tid, char *name, size_t size);
 
 struct activity {
     char state;    /* as in proc(5): R, S, D, T, t, Z; 0: there is no such thread */
-    char call[96]; /* the system call that it is in, or where the kernel says that it waits; "" */
+    char call[96]; /* the system call that it is in, or the kernel function in which it waits; "" */
 };
 void proc_activity(pid_t pid, pid_t tid, struct activity *now);
 

@@ -34,8 +34,8 @@
  * signals     Ctrl-C and SIGTERM end the whole tree in order, by one call, and the exit status is
  *             the one a shell expects.                                          <bough/signals.h>
  *
- * foreign     Blocking calls inside libraries that know nothing of bough, made interruptible for
- *             threads that take part.                                        <bough/interpose.h>
+ * foreign     Blocking calls inside libraries that do not use bough, made interruptible for
+ *             threads that opted in.                                         <bough/interpose.h>
  * ladder      What becomes of an interrupt that is not heeded: handlers, closing, exit, dump and kill, each
  *             rung with a deadline; and the means to see where a thread is stuck.   <bough/ladder.h>
  *

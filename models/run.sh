@@ -31,7 +31,7 @@ one() {
     shift 2
     folder=$(mktemp -d) && cd "$folder" || exit 1
     case "$expected $* " in
-    *endless* | *" -DLIVE "*) how='-DNP -DNFAIR=3' run='-l -f' ;; # with fairness: whoever can go on does
+    *endless* | *" -DLIVE "*) how='-DNP -DNFAIR=3' run='-l -f' ;; # with fairness: a process that can run does
     *) how=-DSAFETY run= ;;
     esac
     [ "$expected" = complete ] && how="$how -O1"

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# blocking.sh [--more [FAMILY...]]: interrupts each blocking call of the standard library with CPython 3.11, 3.12 and 3.13, and makes
-# the tables of docs/blocking.md of the figures. With --more only the calls of which the last figures have none, or those of some
-# families (python/tests/test_blocking_FAMILY.py). COUNT is how often, in each of three ways; 67 without it. Takes 20 minutes.
+# blocking.sh [--more [FAMILY...]]: interrupts each blocking call of the standard library with CPython 3.11, 3.12 and
+# 3.13, and makes the tables of docs/blocking.md from the figures. --more: only calls without figures, or those of some
+# families (python/tests/test_blocking_FAMILY.py). COUNT: how often, in each of three ways; the default is 67. Takes 20
+# minutes.
 set -eu
 cd "$(dirname "$0")/.."
 files=() what=measure

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# newest.sh [NAME...]: runs the tests of the Python package with the interpreters of a newer Debian, all or those with these
-# names: 3.13 3.14 3.15, 3.13d ... (a debug build), t (a free-threaded one, of whatever version can be built).
+# newest.sh [NAME...]: runs the tests of the Python package with the interpreters of a newer Debian, all or those with
+# these names: 3.13 3.14 3.15, 3.13d ... (a debug build), t (a free-threaded one, of any version that can be built).
 # newest.sh -- COMMAND...: runs a command there instead, in the copy of the source.
 #
-# The newer Debian lies in build-newest/root, made by debootstrap. It is mounted in a mount namespace only, which the kernel removes with
-# its last process; and all processes in there end with this script, also if it is killed. So there is never anything to unmount, and
-# `rm -rf build-newest` is safe at any time.
+# The newer Debian is in build-newest/root, made by debootstrap. It is mounted only in a mount namespace, which the
+# kernel removes with its last process; and all processes in it end with this script, even if it is killed. So nothing
+# has to be unmounted, and `rm -rf build-newest` is safe at any time.
 #
-# NEWEST_SUITE: which Debian, forky if it is not set. NEWEST_MIRROR: from where.
+# NEWEST_SUITE: the Debian release, by default forky. NEWEST_MIRROR: where to get it.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -110,9 +110,9 @@ mounted() {
         cp /etc/resolv.conf $root/etc/resolv.conf
 }
 
-# The files that git knows, as they lie here, and those that it has not been told of yet; the tests make a repository of it. A file
-# that differs from the last copy's is new from now on, whatever its time here: it may be older than what was built there. Another
-# one keeps its time.
+# Copies the files that git knows, as they are here, and untracked ones; the tests make a repository of them. A file that
+# differs from the last copy gets the present time, because its time here may be older than that of the build. Other
+# files keep their times.
 copied() {
     local source=$root/bough fresh=$root/bough-fresh file
     rm -rf $fresh

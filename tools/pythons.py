@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """
-pythons.py [VERSION...]: the interpreters that the Python package is tested with, a line each: VERSION PATH. All that are found, or
-those of these versions.
+pythons.py [VERSION...]: the interpreters that the Python package is tested with, a line each: VERSION PATH. All that are
+found, or those of these versions.
 
-Debian's, and one of each newer version that is found: on PATH, in the usual places, or as pyenv keeps them. It must be
-CPython and have its headers. What does not run (a shim for a version that is not chosen) is passed over. A debug build is a version
-with a d, a free-threaded one with a t.
+Debian's, and one of each newer version that is found: on PATH, in the usual places, or in pyenv's folder. It must be
+CPython and have its headers. An interpreter that does not run (a shim for a version that is not selected) is skipped. A
+debug build is a version with a d, a free-threaded one with a t.
 """
 import json
 import os

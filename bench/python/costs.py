@@ -2,7 +2,7 @@
 """
 costs.py [--quick] [--only GROUP]... [--json FILE]: what the Python package costs, as a table.
 
-Each group of rows is a module beside this file, and is measured in a process of its own. PYTHONPATH says where the
+Each group of rows is a module beside this file, and is measured in a separate process. PYTHONPATH says where the
 package lies; bench/python/run builds it and calls this.
 """
 import argparse

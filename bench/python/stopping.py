@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Stopping a thread: from the request to the thread's end, for bough and for what people use today; what an executor and a scope cost.
+"""Stopping a thread: the time from the request to the thread's end, for bough and for what people use today; the costs
+of an executor and a scope.
 
-Where a package is not at hand its method stands here, in as few lines as it takes: func_timeout's sets an asynchronous exception, a
-cancel scope's code asks at its checkpoints, an Event is polled.
+If a package is not installed, its method is implemented here in a few lines: func_timeout's sets an asynchronous
+exception, a cancel scope's code tests at its checkpoints, an Event is polled.
 """
 import ctypes
 import os

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""escalation.py [stuck|hang]: what becomes of an interrupt that is not heeded.
+"""escalation.py [stuck|hang]: how an interrupt that is ignored escalates.
 
-Four threads are asked to stop. One does; one has a handler that saves its work; one says that it needs a little longer; one
-is deaf to everything but the final handler. With `stuck` main waits in C code for what never comes, with `hang` it keeps the
-interpreter lock besides: a SIGTERM ends the process all the same, in the time that the environment's BOUGH_GRACE grants.
+Four threads are asked to stop. One does; one has a handler that saves its work; one asks for a little more time; one
+ignores everything but the final handler. With `stuck` main waits indefinitely in C code, with `hang` it also holds the
+interpreter lock: a SIGTERM ends the process nevertheless, within the time in BOUGH_GRACE.
 """
 import ctypes
 import sys

@@ -61,7 +61,7 @@ BOUGH_API bough_branch *bough_branch_open(const struct bough_branch_options *opt
  * End a branch: join every child, collect their results, close it. If the caller is interrupted while it waits, it
  * continues to wait; the interrupt reaches the children, and the caller gets it at its next interruption point. Returns
  * the result:
- *   0           all is well, or the branch was ended by a stop of its own (bough_last()->interrupted)
+ *   0           all is well, or the branch itself was stopped (bough_last()->interrupted)
  *   ETIMEDOUT   it was ended by its own deadline (rule 27)
  *   ECANCELED   it was ended by an interrupt from further out, which is still pending
  *   other       the first failure's code; bough_last()->error has the tree

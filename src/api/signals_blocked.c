@@ -44,7 +44,7 @@ void bo_signals_warn(const int *signals, int count, const sigset_t *taken, const
     uint64_t blocked = blocked_by_all();
     for (int i = 0; i < count; i++)
         if (sigismember(taken, signals[i]) == 1 && (blocked >> (signals[i] - 1) & 1))
-            bo_report("%s is blocked in every thread, so that bough_signals() does not get it: unblock it in one "
+            bo_report("%s is blocked in every thread, so bough_signals() can't receive it: unblock it in one thread "
                       "(pthread_sigmask()), or call bough_signals(BOUGH_SIGNALS_WAIT)",
                       name_of(signals[i]));
 }

@@ -10,8 +10,8 @@
 #define BO_BASE_HOOK_H
 
 #define BO_HOOKS_LIST(X)                                                                       \
-    X(call_entered)    /* after the thread says it is in a call, before the window */          \
-    X(call_left)       /* after the window, before the thread says it has left */              \
+    X(call_entered)    /* the thread has announced a call, before the window */                \
+    X(call_left)       /* after the window, before the thread records that it has left */      \
     X(post_recorded)   /* a record is written, no word is marked yet */                        \
     X(post_promised)   /* a word counts a sender, nothing is written or sent yet */            \
     X(post_sent)       /* a word says a wake is under way, the signal is not sent yet */       \
@@ -28,7 +28,7 @@
     X(foreign_begins)  /* a call of foreign code begins, or ends: half of that is noted */     \
     X(foreign_ends)    /* as above, with more of it noted */                                   \
     X(leave_begins)    /* a helper is about to carry out rung 5 */                             \
-    X(call_out)        /* the thread says that it has left, a wake may be under way still */   \
+    X(call_out)        /* the thread has recorded that it has left, a wake may still come */   \
     X(pace_put_off)    /* there was no place for a thread, it is not put off yet */            \
     X(pace_next)       /* there is a place for it, the thread is not woken yet */              \
     X(retired)         /* a generation has ended, its thread has the slot still */             \

@@ -20,7 +20,7 @@
  * A child's life:
  *
  *      bough_add --> RUNNING --its function returns--> OK | ERROR | INTERRUPTED --> kept or freed
- *           |       \--its thread is frozen for good--> LOST --------------------> kept or freed
+ *           |       \--its thread is frozen--> LOST ----------------------------> kept or freed
  *           \--> NOT_STARTED (the branch is marked, no thread, no memory): freed at once
  *
  * Written by the adder before the worker starts, by the worker after; `outcome` and the list links under

@@ -23,7 +23,7 @@ void bo_branch_end_orphan(struct bo_branch *b);
 /* After the worker was reset: notify the branch that the child has ended, and end the branch if it is an orphan. */
 void bo_child_gone(uint64_t branch);
 
-/* Join the last thread of the branch that has ended for good. */
+/* Join the last worker of the branch whose thread has ended. */
 void bo_branch_state_join_leaver(const struct bo_branch_state *state);
 void bo_branch_state_run_at_end(struct bo_branch_state *state);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Publishing a thread as lost: it stands still for good, and other threads no longer wait for it.
+ * Publishing a thread as lost: it stands still permanently, and other threads no longer wait for it.
  *
  *      bo_lost_prepare()       on the thread, before it stands still: it records what only it can find
  *      bo_thread_lost()        on another thread, when it stands still

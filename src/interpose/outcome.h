@@ -18,7 +18,7 @@
  * (EINTR_ALONE does, unless the caller retries). Libraries that abort on anything but EINTR have EINTR_ALONE in all of
  * their calls (interpose/eintr.h).
  *
- * Code that ignores the failure of poll() or select() and goes on to the descriptor finds nothing there: its next call
+ * If code ignores the failure of poll() or select() and uses the descriptor, it finds nothing there: its next call
  * on one of the polled descriptors that would fail with EAGAIN fails with the interrupt's error instead.
  */
 #ifndef BO_INTERPOSE_OUTCOME_H

@@ -230,7 +230,7 @@ struct bo_thread {
 
     struct bo_section section;
     uint32_t crit_depth, allow_depth, async_depth, clean_depth, closable_depth;
-    uint32_t foreign_depth; /* regions in which foreign code takes part, and one more if it does from the start */
+    uint32_t foreign_depth; /* regions that opt foreign code in, and one more if it is from the start */
     struct bough_region *regions;
     uintptr_t stack_low, stack_high; /* of a stranger: the time of its start, and 0 (thread/stranger.h) */
     struct {
@@ -349,7 +349,7 @@ void bo_set_name(struct bo_target *t, const char *name);
 /* A copy of a target's name: the slot may get its next user, and name, at this moment. Returns `name`. */
 const char *bo_name_of(const struct bo_target *t, char name[BO_NAME]);
 
-/* ---- a fork: the child has an arena of its own, in the same place (fork.c) --------------------- */
+/* ---- a fork: the child has a new arena, in the same place (fork.c) --------------------- */
 
 /* In the parent, before and after a fork: meanwhile a child inherits the mapping, which reserves its addresses (arena_map.h). */
 void bo_arena_lend(bool begin);

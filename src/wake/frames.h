@@ -38,8 +38,8 @@ bool bo_call_was_left_here(const struct bo_thread *t);
 
 #if BO_HOOKS && BO_ARCH_WINDOW
 extern BO_TLS bool bo_call_at_hook;
-/* The wake signal, if it was blocked in what runs at a hook. That may be the call itself: an old frame on its stack may
- * look like a handler's on top (a sanitizer's frames have holes, in which old frames last). The window lets it in. */
+/* The wake signal, if it was blocked in the code at a hook. That may be the call itself: an old frame on its stack may
+ * look like that of a handler (a sanitizer's frames have holes, which keep old frames). The window unblocks it. */
 extern BO_TLS uint64_t bo_blocked_at_hook;
 #else
 enum { bo_call_at_hook = 0 };

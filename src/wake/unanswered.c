@@ -42,7 +42,7 @@ static void report_second_road(struct bo_thread *t)
 }
 
 static const char *const waits =
-    "it is in an uninterruptible kernel wait, stopped, or a signal handler on top of its call "
+    "it is in an uninterruptible kernel wait, stopped, or a signal handler that has interrupted its call "
     "does not return";
 static const char *const refusal_text =
     "its signal could not be sent: there is no room for queued signals (RLIMIT_SIGPENDING), "

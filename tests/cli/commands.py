@@ -197,7 +197,7 @@ def interrupt():
     with Program(stopped=False, BOUGH_GRACE="3") as pid:
         for status, want, *arguments in ((0, "handled", "--wait", "10", "--reason", "make way", pid, "reader"),
                                          (1, "no thread or branch", pid, "reader"),
-                                         (3, "the process goes on", "--wait", "0.2", "--rung", "2", pid, "stubborn"),
+                                         (3, "the process continues", "--wait", "0.2", "--rung", "2", pid, "stubborn"),
                                          (2, "--rung must be 1 to 6", "--rung", "7", pid, "all"),
                                          (2, "--ceiling must be 1 to 6", "--ceiling", "0", pid, "all"),
                                          (2, "above the ceiling, which is 3", "--rung", "4", pid, "stubborn"),

@@ -81,7 +81,7 @@ static void look_at_event(struct bp_thread *t, const struct bough_record *why, b
 {
     bool known = t->due && bp_same_record(&t->seen, why);
     if (due && !known)
-        t->due_since = 0; /* a turn of its own */
+        t->due_since = 0; /* a separate turn */
     t->due = due;
     t->seen = (struct bp_raised){why->target, why->since, why->kind, why->rung, 0};
     if (!due || known || !t->on_due)

@@ -10,7 +10,7 @@
  *      --------------------------------              ------
  *      exception = E   (raise_exc)                    in a blocking call, without the lock:
  *      bough_post_event(target) -------------------->   the library cuts it; on_interrupted(): cut = true, why = record
- *                                                       the call fails with BP_CUT, an errno of nobody's
+ *                                                       the call fails with BP_CUT, an unused errno   
  *                                                     the interpreter makes an OSError of it, with the lock:
  *                                                       alloc_or_raise() finds `cut`, raises E or a ThreadExit instead
  *                                                     in bytecode: check_interrupt(), or delivery.c, asynchronously
@@ -40,7 +40,7 @@ struct bp_region {
     int kind;           /* enum bp_region_kind */
     bough_time entered; /* of a critical section */
     int64_t budget;
-    unsigned kinds_before; /* of a region that takes part */
+    unsigned kinds_before; /* of a region that opts in */
     bool stays;            /* it lasts until its thread ends, whatever regions are entered and left meanwhile */
     PyObject *callable;    /* of a handler */
 };

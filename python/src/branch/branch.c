@@ -53,7 +53,7 @@ int bp_branch_open(struct bp_branch_object *o, const char *label, bough_time dea
 
 /* ms. For signals in main: one may have come right before the wait. For lost children, which send no notification. */
 enum { LOOK_AGAIN = 500 };
-enum { YIELD_FOR = 50000, DEAR = 1000000, NO_YIELD_FOR = 1000000000 }; /* ns, as the library's own end of a branch */
+enum { YIELD_FOR = 50000, DEAR = 1000000, NO_YIELD_FOR = 1000000000 }; /* ns, as in the library's end of a branch */
 
 /* The last child often ends sooner than this thread could fall asleep and be woken. But if another thread computes on
  * this processor, a yield costs the rest of that thread's time slice: then there is no further yield for a second, as

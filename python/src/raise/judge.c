@@ -10,7 +10,7 @@
  *      PyEval_RestoreThread()      ...called by the extension module, which has the lock again: the frame and its
  *        |                         instruction are noted, a `bp_site` (site.c). If the module never gave the lock away,
  *        |                         on_interrupted() does that itself
- *      the error                   passes this frame at this instruction: its traceback says so
+ *      the error                   passes this frame at this instruction, as its traceback shows
  *      the instruction succeeds    the site is dropped (watch.c)
  *      the frame is freed          the same, so no later frame at the same address is taken for it
  *      the interrupt is cleared    the same
