@@ -13,7 +13,7 @@
 
 enum { SIGNALS = 65 };
 
-/* What the handler reads may be replaced while it runs: each word by itself makes sense. */
+/* The data that the handler reads may be replaced while it runs: each word is valid by itself. */
 static struct registered {
     _Atomic int fd;
     _Atomic unsigned flags;
@@ -29,12 +29,12 @@ static void install(int signo, unsigned flags)
     struct sigaction action = {.sa_flags = SA_SIGINFO | SA_RESTART};
     action.sa_sigaction = handle;
     if (flags & BOUGH_DUMP_CHAIN)
-        action.sa_flags |= SA_NODEFER; /* the previous action may be the default, which comes by raise() */
+        action.sa_flags |= SA_NODEFER; /* the previous action may be the default one, which raise() carries out */
     sigemptyset(&action.sa_mask);
     sigaction(signo, &action, NULL);
 }
 
-/* A handler is called. The default action, which may end the process or stop it, is for the kernel to do. */
+/* Calls a previous handler. The kernel carries out a default action, which may end or stop the process. */
 static void pass_on(struct registered *r, int signo, siginfo_t *info, void *context)
 {
     const struct sigaction *before = &r->before;
@@ -43,7 +43,7 @@ static void pass_on(struct registered *r, int signo, siginfo_t *info, void *cont
     } else if (before->sa_handler == SIG_DFL) {
         sigaction(signo, before, NULL);
         raise(signo);
-        install(signo, bo_load_relaxed(&r->flags)); /* it goes on: a stopped process was continued */
+        install(signo, bo_load_relaxed(&r->flags)); /* the process was stopped and continued */
     } else if (before->sa_handler != SIG_IGN) {
         before->sa_handler(signo);
     }

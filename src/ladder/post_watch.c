@@ -26,7 +26,8 @@ static struct bo_ring posting_ring = {
 static struct bo_lock posting_lock; /* the callback and its argument change together */
 static bough_posting_fn *posting_callback;
 static void *posting_argument;
-static _Atomic bool postings_wanted; /* is there a callback? Posters and targets, which ask, wait for no lock */
+static _Atomic bool
+    postings_wanted; /* is there a callback? Atomic, because posters and targets must not wait for a lock */
 static _Atomic uint32_t lost;
 
 int bough_on_posting(bough_posting_fn *fn, void *argument)
@@ -52,7 +53,8 @@ static void hand_posting(void *item)
         return;
     i->posting.name = i->name;
     i->posting.wider_name = i->wider_name;
-    i->posting.lost = bo_swap_seq(&lost, 0); /* the ring was full: so one that comes later is here */
+    i->posting.lost = bo_swap_seq(
+        &lost, 0); /* reports were lost because the ring was full: this one, which came later, has their number */
     fn(&i->posting, argument);
 }
 
@@ -65,8 +67,7 @@ static void fill_in_names(struct item *i, const struct bo_target *target)
         bo_name_of(&wider->t, i->wider_name);
 }
 
-/* A record that the caller does not own may be closed and written again meanwhile: then two calls are about the new
- * one. */
+/* Another thread's record may be closed and written again meanwhile: then two calls report the new one. */
 static void put(const struct bo_record *r, uint64_t state, enum bough_post_status status)
 {
     struct item *i = bo_ring_claim(&posting_ring);

@@ -10,7 +10,7 @@ static struct bo_ring_item *item_at(const struct bo_ring *ring, uint32_t count)
     return (void *)((char *)ring->items + ring->size * (count % ring->room));
 }
 
-/* The item that is read next, if it has been filled in. */
+/* The next item to read, if it was filled in. */
 static struct bo_ring_item *next_item(const struct bo_ring *ring)
 {
     uint32_t next = bo_load_seq(&ring->read);
@@ -18,8 +18,8 @@ static struct bo_ring_item *next_item(const struct bo_ring *ring)
     return next != bo_load_seq(&ring->written) && bo_load_seq(&i->ready) == next + 1 ? i : NULL;
 }
 
-/* One thread hands out at a time. A thread that finds another one at it leaves its item to that one, which looks again
- * before it ends: no item stays behind. */
+/* One thread delivers at a time. If another thread is delivering, the item is left to that thread, which checks again
+ * before it ends: no item is forgotten. */
 static void hand_all_out(void *argument)
 {
     struct bo_ring *ring = argument;
@@ -48,7 +48,8 @@ void *bo_ring_claim(struct bo_ring *ring)
     return i;
 }
 
-/* One job for all that comes before it begins: a burst must not take the jobs that the ladder's rungs need. */
+/* One job delivers all items that come before it begins: a burst must not use up the jobs that the ladder's rungs
+ * need. */
 void bo_ring_announce(struct bo_ring *ring, void *item)
 {
     struct bo_ring_item *i = item;

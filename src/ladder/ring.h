@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A ring of reports: any thread and any signal handler puts one in without waiting, a helper thread hands them out, in
- * order and one at a time (rules 39, 40). A report that is handed out may hang: then the ring fills, and nothing else
- * waits.
+ * A ring of reports: any thread and any signal handler adds one without waiting, a helper thread delivers them, in
+ * order and one at a time (rules 39, 40). If a delivery hangs, the ring fills, but nothing else waits.
  */
 #ifndef BO_LADDER_RING_H
 #define BO_LADDER_RING_H
@@ -12,9 +11,9 @@
 #include <stdint.h>
 #include "base/atomic.h"
 
-/* What each item begins with. */
+/* The beginning of each item. */
 struct bo_ring_item {
-    _Atomic uint32_t ready; /* its number, when it has been filled in */
+    _Atomic uint32_t ready; /* its number, once it was filled in */
     uint32_t number;
 };
 
@@ -26,7 +25,7 @@ struct bo_ring {
     uint32_t room;
     void (*hand_out)(void *item); /* with a copy */
 
-    _Atomic uint32_t written, read; /* counts; their difference is what waits */
+    _Atomic uint32_t written, read; /* counts; their difference is the number of waiting items */
     _Atomic uint32_t handing_out, announced;
 };
 
@@ -34,9 +33,9 @@ struct bo_ring {
  * [signal] */
 void *bo_ring_claim(struct bo_ring *ring);
 void bo_ring_announce(struct bo_ring *ring, void *item);
-/* Wait, at most until `until`, for all that waits to be taken out; with `handed_out`, for the calls to return, too. */
+/* Wait, at most until `until`, until all items are taken out; with `handed_out`, until the calls have returned, too. */
 void bo_ring_drain(const struct bo_ring *ring, int64_t until, bool handed_out);
-/* In a forked child: what waits is the parent's. */
+/* In a forked child: drop the waiting items, which belong to the parent. */
 void bo_ring_after_fork(struct bo_ring *ring);
 
 /* Text for an item, cut to its size. NULL is "". */

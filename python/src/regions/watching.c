@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a program watches besides the ladder's steps: posts, for the log; and a signal that writes a dump. */
+/* Further reports for a program, besides the ladder's steps: posts, for the log; and a signal that writes a dump. */
 #include "base/state.h"
 
 #include <errno.h>
@@ -11,13 +11,14 @@
 
 static PyObject *on_posting;
 
-/* A name may be the kernel's, which can be any bytes. */
+/* A name may come from the kernel, and contain any bytes. */
 static PyObject *name_as_text(const char *name)
 {
     return PyUnicode_DecodeUTF8(name, (Py_ssize_t)strlen(name), "replace");
 }
 
-/* On a helper of the library's: no poster waits for it. What it calls only keeps the arguments, see _log.py. */
+/* Runs on a helper of the library: no poster waits for it. The Python function only stores its arguments, see
+ * _log.py. */
 static void report_posting(const struct bough_posting *p, void *unused)
 {
     (void)unused;
@@ -35,7 +36,7 @@ static void report_posting(const struct bough_posting *p, void *unused)
     PyGILState_Release(state);
 }
 
-/* In a forked process: what is watched needs helpers there, too. */
+/* In a forked process: the callbacks need helpers there, too. */
 static PyObject *watch_again(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;
@@ -55,7 +56,7 @@ static PyObject *set_on_posting(PyObject *module, PyObject *callable)
     (void)module;
     int error;
     Py_BEGIN_ALLOW_THREADS
-    error = bough_on_posting(NULL, NULL); /* the one from before gets what was posted until now */
+    error = bough_on_posting(NULL, NULL); /* the former callback gets the posts up to now */
     Py_END_ALLOW_THREADS
     Py_XSETREF(on_posting, callable == Py_None ? NULL : Py_NewRef(callable));
     if (error || (on_posting && bough_on_posting(report_posting, NULL) != 0))
