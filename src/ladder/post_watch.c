@@ -53,8 +53,7 @@ static void hand_posting(void *item)
         return;
     i->posting.name = i->name;
     i->posting.wider_name = i->wider_name;
-    i->posting.lost = bo_swap_seq(
-        &lost, 0); /* reports were lost because the ring was full: this one, which came later, has their number */
+    i->posting.lost = bo_swap_seq(&lost, 0); /* the number of reports lost before this one: the ring was full */
     fn(&i->posting, argument);
 }
 
