@@ -29,7 +29,7 @@ import dis
 import math
 import weakref
 
-from bough._own import ITEMS, OWN, items, workers
+from bough._own import ITEMS, OWN, items, kept_out, workers
 
 NEVER = frozenset({"__enter__", "__exit__", "__aenter__", "__aexit__", "__del__", "__init_subclass__", "__set_name__"})
 
@@ -61,7 +61,7 @@ def may_raise_in(frame, at_check=False):
 
     at_check: it comes in when the thread looks at its eval breaker, so the instruction has to be one that does.
     """
-    if frame.f_code.co_filename in OWN:
+    if frame.f_code.co_filename in OWN or frame.f_code.co_filename in kept_out:
         return False
     wanted, innermost = CHECKS if at_check else 0, frame
     while frame is not None:

@@ -6,7 +6,8 @@ from bough import _bough
 
 _FILES = (
     *("_async_safe", "_block", "_branch", "_check", "_child", "_completed", "_engine", "_exceptions", "_futures", "_green"),
-    *("_log", "_loops", "_open_branches", "_own", "_patch_stdlib", "_plain", "_pools", "_process", "_replace", "_results", "_run"),
+    *("_log", "_loops", "_open_branches", "_own", "_patch_stdlib", "_plain", "_pools", "_process"),
+    *("_pytest", "_pytest_asyncio", "_pytest_end", "_replace", "_results", "_run"),
     *("_scope", "_threads", "_watch", "_where", "dask"),
 )
 
@@ -16,6 +17,7 @@ OWN = frozenset(__file__.replace("_own", name) for name in _FILES)
 HIDDEN = OWN.union(__file__.replace("_own", name) for name in ("__init__", "_call", "_executor", "_signals", "_to_thread", "anyio", "ladder", "trio"))
 ITEMS = __file__.replace("_own", "_pools")  # calls the work items of other modules' pools
 
+kept_out = set()  # further files like these, of a framework that runs under bough: _pytest.py
 workers = set()  # code of functions that wait for work or report its result, and would end by an exception
 items = set()  # code of functions that call a work item and keep its exception, whatever that is
 

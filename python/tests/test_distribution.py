@@ -125,8 +125,13 @@ class Wheel(unittest.TestCase):
     def test_contents(self):
         """it has the modules, the stubs, the extension, the command and the licence, and nothing else"""
         modules = {f"bough/{p.name}" for p in (SOURCE / "bough").iterdir() if p.suffix in (".py", ".pyi", ".typed")}
-        info = {f"{BASE}.dist-info/{name}" for name in ("METADATA", "WHEEL", "LICENSE", "RECORD")}
-        self.assertEqual(set(zipfile.ZipFile(wheel()).namelist()), modules | info | {EXTENSION, COMMAND})
+        info = {f"{BASE}.dist-info/{name}" for name in ("METADATA", "WHEEL", "LICENSE", "RECORD", "entry_points.txt")}
+        self.assertEqual(set(zipfile.ZipFile(wheel()).namelist()), modules | info | {EXTENSION, COMMAND, "pytest_bough.py"})
+
+    def test_plugin(self):
+        """pytest finds its plugin"""
+        text = zipfile.ZipFile(wheel()).read(f"{BASE}.dist-info/entry_points.txt").decode()
+        self.assertEqual(text.split(), ["[pytest11]", "bough", "=", "pytest_bough"])
 
     def test_metadata(self):
         """its metadata are the project's"""

@@ -134,6 +134,19 @@ static PyObject *raise_in(PyObject *module, PyObject *args)
     return t ? post_exception(t, exception) : NULL;
 }
 
+/* By the thread that it was posted to. */
+static PyObject *take_exception_back(PyObject *module, PyObject *exception)
+{
+    struct bp_thread *t = bp_self();
+    (void)module;
+    if (!t)
+        return NULL;
+    if (t->exception != exception)
+        Py_RETURN_FALSE;
+    bp_drop_posted(t);
+    Py_RETURN_TRUE;
+}
+
 /* By handle, because a child's ident belongs to its worker, which may run another child by now. */
 static PyObject *raise_in_handle(PyObject *module, PyObject *args)
 {
@@ -177,6 +190,8 @@ PyMethodDef bp_post_methods[] = {
      PyDoc_STR("interrupt_all(reason): every thread but the caller. How many.")},
     {"raise_in", raise_in, METH_VARARGS,
      PyDoc_STR("raise_in(id, exception): this instance, in the thread that id_of() has named.")},
+    {"take_back", take_exception_back, METH_O,
+     PyDoc_STR("take_back(exception): what raise_in() has posted to the caller. Whether it was not raised yet.")},
     {"raise_in_handle", raise_in_handle, METH_VARARGS,
      PyDoc_STR("raise_in_handle(handle, exception): the same, by the thread's handle. Whether it was still there.")},
     {"post_event", post_event, METH_VARARGS,

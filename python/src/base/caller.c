@@ -82,3 +82,21 @@ const char *bp_caller(int *line)
     *line = p ? p->line : 0;
     return p ? p->file : "";
 }
+
+/* Text that an object has inside: to ask for it allocates nothing. */
+static const char *inside(PyObject *text)
+{
+    return text && PyUnicode_Check(text) && PyUnicode_IS_COMPACT_ASCII(text) ? PyUnicode_AsUTF8(text) : "?";
+}
+
+bool bp_innermost_line(const PyThreadState *ts, char *text, size_t size)
+{
+    int instruction;
+    struct _PyInterpreterFrame *frame = bp_innermost(ts);
+    PyCodeObject *code = frame ? code_of(frame, &instruction) : NULL; /* kept: the process ends */
+    if (!code)
+        return false;
+    snprintf(text, size, "File \"%s\", line %d, in %s", inside(code->co_filename), PyCode_Addr2Line(code, instruction),
+             inside(code->co_name));
+    return true;
+}

@@ -225,6 +225,8 @@ void bp_window_passed(const char *name);
 const char *bp_caller(int *line);
 /* The flags of its code (CO_COROUTINE and the like). */
 int bp_caller_flags(void);
+/* "File ..., line ..., in ...": where a thread stands that keeps the GIL, for another one that can't have it. The process is to end. */
+bool bp_innermost_line(const PyThreadState *ts, char *text, size_t size);
 
 /* ---- count.c ------------------------------------------------------------------------------------------ */
 
@@ -580,6 +582,6 @@ extern PyMethodDef bp_thread_methods[], bp_exception_methods[], bp_interpose_met
     bp_stranger_methods[], bp_interpreter_methods[], bp_around_methods[], bp_stack_methods[], bp_status_methods[],
     bp_window_methods[], bp_open_branch_methods[], bp_fork_methods[], bp_rearm_methods[], bp_replaced_methods[],
     bp_point_methods[], bp_reason_methods[], bp_cut_methods[], bp_kind_methods[], bp_scope_methods[],
-    bp_scope_block_methods[], bp_scoped_methods[], bp_turn_methods[], bp_watching_methods[];
+    bp_scope_block_methods[], bp_scoped_methods[], bp_turn_methods[], bp_watching_methods[], bp_deadman_methods[];
 
 #endif

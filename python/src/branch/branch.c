@@ -91,13 +91,8 @@ static uint32_t still_running(struct bp_branch *b)
     return running;
 }
 
-/* Waits until no child runs, or a signal's handler raises an exception, which happens only in main. Another owner waits
- * in bp_branch_end(), which handles lost children, and in which the owner itself can be closed (rule 37). */
-int bp_branch_wait(struct bp_branch *b)
+static int wait_while_they_run(struct bp_branch *b, uint32_t seen)
 {
-    uint32_t seen = still_running(b);
-    if (seen == 0 || (b->owner == bp_me && syscall(SYS_gettid) != getpid()))
-        return 0;
     for (bool yields = true; seen; seen = still_running(b), yields = false) {
         if (PyErr_CheckSignals() != 0) /* also after the yield: a signal before the sleep does not end it */
             return -1;
@@ -109,6 +104,19 @@ int bp_branch_wait(struct bp_branch *b)
         Py_END_ALLOW_THREADS
     }
     return PyErr_CheckSignals();
+}
+
+/* Waits until no child runs, or a signal's handler raises an exception, which happens only in main. Another owner waits
+ * in bp_branch_end(), which handles lost children, and in which the owner itself can be closed (rule 37). */
+int bp_branch_wait(struct bp_branch *b)
+{
+    uint32_t seen = still_running(b);
+    if (seen == 0 || (b->owner == bp_me && syscall(SYS_gettid) != getpid()))
+        return 0;
+    b->waits = true;
+    int error = wait_while_they_run(b, seen);
+    b->waits = false;
+    return error;
 }
 
 static PyObject *branch_wait(PyObject *module, PyObject *object)

@@ -14,6 +14,7 @@ struct bp_branch {
     struct bp_region *around; /* the innermost one that was open before it */
     unsigned forks;           /* in a forked process its children do not exist */
     bool ended, interrupted;  /* by branch_end(), whose result is kept */
+    bool waits;               /* main is in bp_branch_wait() */
     int result;
     _Atomic int users; /* the branch itself and its children */
     _Atomic uint32_t running;

@@ -59,6 +59,19 @@ static PyObject *branches_in(PyObject *module, PyObject *outer)
     return list;
 }
 
+/* The handle of the branch of main whose end waits for its children; None. */
+static PyObject *waiting_branch(PyObject *module, PyObject *id)
+{
+    struct bp_thread *t = bp_thread_of_id(PyLong_AsUnsignedLongLong(id));
+    (void)module;
+    if (!t)
+        return NULL;
+    for (const struct bp_branch_object *o = t->branches; o; o = o->next)
+        if (o->branch && o->branch->waits)
+            return PyLong_FromVoidPtr(o->branch->handle);
+    Py_RETURN_NONE;
+}
+
 /* The branch has ended: remove it from its list. */
 static PyObject *branch_forget(PyObject *module, PyObject *object)
 {
@@ -73,6 +86,8 @@ static PyObject *branch_forget(PyObject *module, PyObject *object)
 PyMethodDef bp_open_branch_methods[] = {
     {"branches_in", branches_in, METH_O,
      PyDoc_STR("branches_in(outer): what the caller has opened in it, or in any for None, the innermost first.")},
+    {"waiting_branch", waiting_branch, METH_O,
+     PyDoc_STR("waiting_branch(id): the handle of the branch whose end that thread, main, waits in, or None.")},
     {"branch_forget", branch_forget, METH_O, PyDoc_STR("branch_forget(branch): it has ended.")},
     {0},
 };
