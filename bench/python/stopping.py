@@ -2,8 +2,8 @@
 """Stopping a thread: the time from the request to the thread's end, for bough and for what people use today; the costs
 of an executor and a scope.
 
-If a package is not installed, its method is implemented here in a few lines: func_timeout's sets an asynchronous
-exception, a cancel scope's code tests at its checkpoints, an Event is polled.
+If a package is not installed, its method is implemented here in a few lines: func_timeout sets an asynchronous
+exception; with cancelscope the code tests at its checkpoints, and its sleep() ends at once; an Event is polled.
 """
 import ctypes
 import os
@@ -44,6 +44,11 @@ def polls(checkpoint):
         time.sleep(POLLED)
 
 
+def sleeps(checkpoint):
+    """A blocking call that was rewritten for a scope's sleep()."""
+    checkpoint.sleep(LONGEST)
+
+
 def computes(checkpoint):
     end = time.monotonic() + LONGEST
     while time.monotonic() < end:
@@ -74,6 +79,27 @@ def of_event(function):
             raise Stopped
 
     return quiet(function, checkpoint), event.set
+
+
+class Scope:
+    """cancelscope's: called, it is a checkpoint."""
+
+    def __init__(self):
+        self._cancelled = threading.Event()
+        self.cancel = self._cancelled.set
+
+    def __call__(self):
+        if self._cancelled.is_set():
+            raise Stopped
+
+    def sleep(self, seconds):
+        self._cancelled.wait(seconds)
+        self()
+
+
+def of_scope(function):
+    scope = Scope()
+    return quiet(function, scope), scope.cancel
 
 
 def of_async_exc(function):
@@ -125,17 +151,20 @@ def stopping(quick):
         ("a blocked call: bough", of_bough, blocked),
         ("a blocked call: asynchronous exception (func_timeout, thread2)", of_async_exc, blocked),
         ("a blocked call: stopit", of_stopit if stopit else None, blocked),
-        ("a blocked call: a polled Event (cancelscope), rewritten to poll each 50 ms", of_event, polls),
+        ("a blocked call: cancelscope's method", of_scope, blocked),
+        ("a blocked call: cancelscope's method, rewritten to its sleep()", of_scope, sleeps),
+        ("a blocked call: an Event, rewritten to poll it each 50 ms", of_event, polls),
         ("a loop: bough, asynchronous", asynchronous, computes),
-        ("a loop: bough, check_interrupt()", of_bough, asks),
+        ("a loop: bough, rewritten to ask by check_interrupt()", of_bough, asks),
         ("a loop: asynchronous exception (func_timeout, thread2)", of_async_exc, computes),
         ("a loop: stopit", of_stopit if stopit else None, computes),
-        ("a loop: a polled Event (cancelscope), rewritten to ask", of_event, asks),
+        ("a loop: cancelscope's method, rewritten to ask at a checkpoint", of_scope, asks),
+        ("a loop: an Event, rewritten to ask it", of_event, asks),
     ]
     samples = {what: [] for what, way, _ in ways if way}
     for _ in range(5 if quick else 30):
         for what, way, function in ways:
-            if way and len(samples[what]) < (5 if way in (of_async_exc, of_stopit) and function is blocked else 30):
+            if way and len(samples[what]) < (5 if way is not of_bough and function is blocked else 30):
                 samples[what].append(stop(way, function))
     for what, taken in samples.items():
         yield Row(f"{what}: from the request to joined", "", "ms", statistics.median(taken))
