@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""`python -m bough`: the command `bough`."""
+"""`python -m bough`: the command `bough`, and `python -m bough run PROGRAM`, which runs a Python program."""
 import os
 import sys
 
 
 def _leave_working_directory():
-    """`python -m` puts it first on the path, where its files would stand for modules of the standard library."""
+    """`python -m` puts it first on the path, where its files would stand for modules of the standard library; the program gets
+    a path of its own."""
     try:
         if not sys.flags.safe_path and sys.path[0] == os.getcwd():
             del sys.path[0]
@@ -17,4 +18,6 @@ if __name__ == "__main__":
     _leave_working_directory()
     from bough._command_line import main
 
-    sys.exit(main(sys.argv[1:]))
+    status = main(sys.argv[1:])
+    if status:  # an exit interrupts what an ordinary end waits for
+        sys.exit(status)

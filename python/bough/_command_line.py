@@ -1,15 +1,29 @@
 # SPDX-License-Identifier: MIT
-"""The arguments of `python -m bough`: those of the command `bough`, which is executed."""
+"""The arguments of `python -m bough`: those of the command `bough`, which is executed, but for `run`, whose program runs in this
+interpreter."""
 import os
 import signal
 import sys
+from typing import NamedTuple
 
 _HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_command", "bough")
+_WRONG = 2  # exit status
 
 
 def main(arguments):
     """Returns the exit status, if the process does not become the command."""
-    return execute(arguments)
+    if arguments[:1] != ["run"]:
+        return execute(arguments)
+    try:
+        options = parse(arguments[1:])
+    except Wrong as error:
+        print(f"bough: {error}\n{USAGE}see `python -m bough help run`", file=sys.stderr)
+        return _WRONG
+    if options.help:
+        return execute(["help", "run"])
+    from bough import _program
+
+    return _program.run(options)
 
 
 def execute(arguments):
@@ -25,3 +39,82 @@ def execute(arguments):
     except OSError as error:
         print(f"bough: cannot execute {_HERE}: {error.strerror}", file=sys.stderr)
     return 1
+
+
+# ---- run: as cli/run.c has it ------------------------------------------------------------------------------------------
+
+USAGE = (
+    "usage: python -m bough run [--grace SECONDS] [--dump FILE] [--report] SCRIPT [ARGUMENT...]\n"
+    "       python -m bough run [OPTIONS] -m MODULE [ARGUMENT...]\n"
+    "       python -m bough run [OPTIONS] -c COMMAND [ARGUMENT...]\n"
+)
+
+
+class Wrong(Exception):
+    """What is wrong with the arguments."""
+
+
+class Options(NamedTuple):
+    """`how`: "script", "-m" or "-c"; `what`: the path, the module or the code."""
+
+    how: str
+    what: str
+    arguments: list
+    grace: float | None = None
+    dump: str | None = None
+    report: bool = False
+    help: bool = False
+
+
+def _seconds(text):
+    """As BOUGH_GRACE has them."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1
+    if not 0 < number < 25 * 24 * 3600:
+        raise Wrong(f"--grace must be a number of seconds, more than 0 and less than 25 days, got '{text}'")
+    return number
+
+
+_OPTIONS = {"--grace": _seconds, "--dump": str, "--report": None, "--help": None}  # None: it takes no value
+
+
+def _long(word, rest):
+    """An option that may be shortened, as getopt_long(3) has it: its name and its value."""
+    name, has_value, value = word.partition("=")
+    found = [name] if name in _OPTIONS else [option for option in _OPTIONS if option.startswith(name)]
+    if len(found) != 1:
+        raise Wrong(f"unknown option {name}" if not found else f"{name} may be {' or '.join(found)}")
+    (name,) = found
+    take = _OPTIONS[name]
+    if take is None:
+        if has_value:
+            raise Wrong(f"{name} takes no value")
+        return name[2:], True
+    if not has_value and not rest:
+        raise Wrong(f"{name} needs a value")
+    return name[2:], take(value if has_value else rest.pop(0))
+
+
+def parse(arguments):
+    rest, given = list(arguments), {}
+    while rest and rest[0].startswith("-") and rest[0] != "-":
+        word = rest.pop(0)
+        if word == "--":
+            break
+        if word == "-h":
+            return Options("", "", [], help=True)
+        if word[:2] in ("-m", "-c"):
+            if word == word[:2] and not rest:
+                raise Wrong(f"{word} needs {'a module' if word == '-m' else 'code'}")
+            return Options(word[:2], word[2:] or rest.pop(0), rest, **given)
+        if not word.startswith("--"):
+            raise Wrong(f"unknown option {word}")
+        name, value = _long(word, rest)
+        if name == "help":
+            return Options("", "", [], help=True)
+        given[name] = value
+    if not rest:
+        raise Wrong("no program is given: a script, -m MODULE or -c COMMAND")
+    return Options("script", rest[0], rest[1:], **given)

@@ -13,7 +13,7 @@ import threading
 from functools import partial, wraps
 from importlib.machinery import ExtensionFileLoader
 
-from bough import _bough, _check, _green, _process, _replace, _signals
+from bough import _bough, _check, _green, _own, _process, _replace, _signals
 from bough._exceptions import ThreadExit, consists_of, is_a_stop
 from bough._own import without_frames
 
@@ -275,6 +275,7 @@ def _socket(module):
 
 
 def _condition_wait(original):
+    @_own.without_frames
     @wraps(original)
     def wait(self, timeout=None):
         if not _bough.takes_part():
@@ -315,6 +316,7 @@ def _wait_for_tstate_lock(original):
     """Up to 3.12. The original takes a thread for ended when its wait was ended by an exception: an interrupt, or in main a
     signal's."""
 
+    @_own.without_frames
     @wraps(original)
     def wait_for_tstate_lock(self, block=True, timeout=-1):
         lock = self._tstate_lock
@@ -363,6 +365,7 @@ def _lock_of_end(thread, join):
 
 
 def _join_by_own_lock(original):
+    @_own.without_frames
     @wraps(original)
     def join(self, timeout=None):
         if not _bough.takes_part() or not self.is_alive() or self is threading.current_thread():

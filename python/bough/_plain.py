@@ -28,14 +28,14 @@ class _PlainRun(Run):
 def _taking_part(original):
     @wraps(original)
     def _bootstrap_inner(self):
-        if not hasattr(self, "_starts_disabled") and not _is_service(self):  # a bough.Thread has that
+        if not hasattr(self, "_starts_disabled") and not is_service(self):  # a bough.Thread has that
             self.__dict__["run"] = _bough.around(_PlainRun(self, self.run))
         original(self)
 
     return _bootstrap_inner
 
 
-def _is_service(thread):
+def is_service(thread):
     module = getattr(_function(thread), "__module__", None)
     return isinstance(module, str) and module.startswith(_SERVICES)
 

@@ -22,7 +22,7 @@ SIGNAL, EXIT = 3, 4  # enum bough_kind
 
 _taken = []
 _main_frame = None
-_registered = _posted = False
+_registered = _posted = _ended = False
 _given_back = False  # in a forked process, until it uses bough
 
 
@@ -77,8 +77,9 @@ def take_part_in_new_process():
 
 def _in_new_process():
     """Of the kernel's table the C side takes care, before any signal can come in."""
-    global _main_frame, _posted, _given_back
-    _given_back, _posted, _main_frame = _main_frame is not None or _given_back, False, None
+    global _main_frame, _posted, _ended, _given_back
+    _given_back, _main_frame = _main_frame is not None or _given_back, None
+    _posted = _ended = False
     while _taken:
         signo = _taken.pop()
         if signal.getsignal(signo) is _on_signal:
@@ -103,12 +104,17 @@ def _take_signals():
         _bough.check_interrupt()
 
 
-def _on_signal(signo, frame, bough=_bough, kind=SIGNAL, signals=signal.Signals):
+when_taken = None  # called with the signal's number: _program_end.py
+
+
+def _on_signal(signo, frame, bough=_bough):
     """In main, also when the module's variables are gone. All others know already, unless the signal came before the handler in C stood
     in front of this one."""
     bough.signal_taken(signo)
     if not bough.was_posted(signo):
-        bough.post_event(0, kind, signals(signo).name, signo)
+        bough.post_signal(signo)
+    if when_taken is not None:
+        when_taken(signo)
     bough.check_interrupt()
 
 
@@ -120,10 +126,10 @@ def is_ctrl_c(error):
     return grouped or isinstance(error, KeyboardInterrupt)
 
 
-def pass_on(handle):
+def pass_on(handle, signo=signal.SIGINT):
     """A branch has met a Ctrl-C: the event keeps its kind for the children. The record counts its events: the second one begins the
     exit, and the third one kills, as in C (rule 34)."""
-    _bough.post_event(handle, SIGNAL, "SIGINT", signal.SIGINT)
+    _bough.post_event(handle, SIGNAL, signal.Signals(signo).name, signo)
 
 
 # ---- the end of main -----------------------------------------------------------------------------------------------
@@ -174,14 +180,32 @@ def _end_open_branches():
 
 def _main_ends():
     """Before threading waits for threads that are no daemons."""
-    global _posted
-    if not _bough.opted_in() or _runs(_main_frame) or not _has_raised(_main_frame) or _bough.unhandled_signal():
+    if _bough.opted_in() and not _runs(_main_frame) and _has_raised(_main_frame):
+        main_has_raised()
+
+
+def main_has_raised():
+    """Once: a second event of the same kind would be the next rung's."""
+    if _ended or _bough.unhandled_signal():
         return
-    if isinstance(getattr(sys, "last_value", None), KeyboardInterrupt):
-        _bough.post_event(0, SIGNAL, "SIGINT", signal.SIGINT)
+    if type(getattr(sys, "last_value", None)) is KeyboardInterrupt:  # as the interpreter, for the exit status
+        interrupt_all("SIGINT", signal.SIGINT)
     else:
-        _posted = True
-        _bough.post_event(0, EXIT, "the main thread has ended by an exception, or an exit", 0)
+        interrupt_all("the main thread has ended by an exception, or an exit")
+
+
+def interrupt_all(reason, signo=0):
+    """The program ends: by this signal, or by an exit."""
+    global _ended, _posted
+    if not _ended:
+        _ended = True
+        _posted = not signo
+        _bough.post_event(0, SIGNAL if signo else EXIT, reason, signo)
+
+
+def has_interrupted_all():
+    """The end of main, or a signal that ends the program."""
+    return _ended or bool(_bough.unhandled_signal())
 
 
 def _threads_have_ended():

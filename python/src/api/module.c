@@ -14,7 +14,7 @@ static int add_methods(PyObject *module)
         bp_fork_methods,      bp_rearm_methods,       bp_turn_methods,         bp_replaced_methods,
         bp_point_methods,     bp_reason_methods,      bp_cut_methods,          bp_kind_methods,
         bp_scope_methods,     bp_scope_block_methods, bp_scoped_methods,       bp_pool_call_methods,
-        bp_watching_methods,  bp_deadman_methods};
+        bp_watching_methods,  bp_deadman_methods,     bp_program_methods};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         if (PyModule_AddFunctions(module, lists[i]) != 0)
             return -1;

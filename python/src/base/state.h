@@ -163,6 +163,18 @@ static inline struct _PyInterpreterFrame *bp_innermost(const PyThreadState *ts)
 #endif
 }
 
+/* NULL: none, as at the start of a thread. */
+static inline void bp_set_innermost(PyThreadState *ts, struct _PyInterpreterFrame *frame)
+{
+#if PY_VERSION_HEX >= 0x030F0000
+    ts->current_frame = frame ? frame : ts->base_frame;
+#elif PY_VERSION_HEX >= 0x030D0000
+    ts->current_frame = frame;
+#else
+    ts->cframe->current_frame = frame;
+#endif
+}
+
 /* ---- load.c ---------------------------------------------------------------------------------------- */
 
 /* Load one of the package's files, and return a name from it: a new reference. An exception that is set stays, unless
@@ -582,6 +594,7 @@ extern PyMethodDef bp_thread_methods[], bp_exception_methods[], bp_interpose_met
     bp_stranger_methods[], bp_interpreter_methods[], bp_around_methods[], bp_stack_methods[], bp_status_methods[],
     bp_window_methods[], bp_open_branch_methods[], bp_fork_methods[], bp_rearm_methods[], bp_replaced_methods[],
     bp_point_methods[], bp_reason_methods[], bp_cut_methods[], bp_kind_methods[], bp_scope_methods[],
-    bp_scope_block_methods[], bp_scoped_methods[], bp_turn_methods[], bp_watching_methods[], bp_deadman_methods[];
+    bp_scope_block_methods[], bp_scoped_methods[], bp_turn_methods[], bp_watching_methods[], bp_deadman_methods[],
+    bp_program_methods[];
 
 #endif

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+static bough_thread *main_first; /* a signal interrupts the main thread, and the program decides about the rest; NULL */
 static struct sigaction pythons[NSIG];
 static bool posted[NSIG]; /* since Python's handler last read it */
 
@@ -88,6 +89,33 @@ static PyObject *signal_taken(PyObject *module, PyObject *number)
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
+/* In a signal handler, too. */
+static void post(int signo)
+{
+    const struct bough_event event = {
+        .kind = BOUGH_SIGNAL, .signo = signo, .reason = signo == SIGHUP ? "SIGHUP" : "SIGTERM"};
+    bough_thread *first = __atomic_load_n(&main_first, __ATOMIC_ACQUIRE);
+    if (!first || bough_post_event(first, &event).record == 0)
+        bough_signal_event(signo);
+}
+
+static PyObject *post_signal(PyObject *module, PyObject *number)
+{
+    long signo = PyLong_AsLong(number);
+    (void)module;
+    if (PyErr_Occurred())
+        return NULL;
+    post((int)signo);
+    Py_RETURN_NONE;
+}
+
+static PyObject *signals_come_to_main_first(PyObject *module, PyObject *none)
+{
+    (void)module, (void)none;
+    __atomic_store_n(&main_first, bough_self(), __ATOMIC_RELEASE);
+    Py_RETURN_NONE;
+}
+
 /* The repetition is started before the interpreter records the signal: it ends when Python's handler has run, which may
  * be at once. */
 static void on_signal(int signo, siginfo_t *info, void *context)
@@ -101,7 +129,7 @@ static void on_signal(int signo, siginfo_t *info, void *context)
             wake_main(a, after < LAST_AGAIN ? after : LAST_AGAIN);
     } else {
         __atomic_store_n(&posted[signo], true, __ATOMIC_RELEASE);
-        bough_signal_event(signo);
+        post(signo);
         if (pythons[signo].sa_handler != SIG_DFL && pythons[signo].sa_handler != SIG_IGN) {
             wake_main(a, FIRST_AGAIN);
             pythons[signo].sa_handler(signo);
@@ -131,6 +159,7 @@ static void after_fork(void)
 static void give_back_in_child(void)
 {
     struct sigaction now, default_action = {.sa_handler = SIG_DFL};
+    main_first = NULL;
     memset(again, 0, sizeof again); /* a forked process has no timers */
     for (int signo = 1; signo < NSIG; signo++)
         if (pythons[signo].sa_handler && sigaction(signo, NULL, &now) == 0 && now.sa_sigaction == on_signal)
@@ -179,7 +208,8 @@ static PyObject *was_posted(PyObject *module, PyObject *args)
 int bp_unhandled_signal(void)
 {
     struct bough_record why;
-    if (!bough_self() || bough_reason(&why) != 0 || why.kind != BOUGH_SIGNAL || why.target != BOUGH_ROOT)
+    if (!bough_self() || bough_reason(&why) != 0 || why.kind != BOUGH_SIGNAL ||
+        (why.target != BOUGH_ROOT && why.target != main_first))
         return 0;
     return syscall(SYS_gettid) == getpid() ? why.signo : 0;
 }
@@ -243,6 +273,9 @@ PyMethodDef bp_signal_methods[] = {
     {"signals", signals, METH_O, PyDoc_STR("signals(on): the library takes part in signals, or no longer.")},
     {"stand_before", stand_before, METH_VARARGS,
      PyDoc_STR("stand_before(signo): interrupt everything, then Python's.")},
+    {"post_signal", post_signal, METH_O, PyDoc_STR("post_signal(signo): interrupt what a signal interrupts.")},
+    {"signals_come_to_main_first", signals_come_to_main_first, METH_NOARGS,
+     PyDoc_STR("signals_come_to_main_first(): in main. A signal interrupts main alone from here on.")},
     {"signal_taken", signal_taken, METH_O,
      PyDoc_STR("signal_taken(signo): main has run Python's handler: it is woken for it no more.")},
     {"was_posted", was_posted, METH_VARARGS,

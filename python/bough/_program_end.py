@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: MIT
+"""The end of a program that `bough run` runs.
+
+Ctrl-C is a KeyboardInterrupt in main, as in any program; SIGTERM is a ThreadExit in main, and in main alone at first. The program's
+own way out runs, which may ask threads to end, shut pools down, and wait for them: it has PATIENCE for that. Then
+
+  - a thread that main joins is interrupted;
+  - threads that do not wait at a lock are, if main is still in the `finally`, `except` or `__exit__` that the Ctrl-C has led to,
+    or in anything after a SIGTERM: it may wait for a lock that one of them holds. After as long again everything is.
+
+When main has ended, everything is interrupted. Daemons have as long for their cleanup, where the interpreter would stop them in
+the middle of it.
+
+A program that goes on after a Ctrl-C is left alone: if main does anything else for that long, what it waits for later is no
+part of its way out.
+"""
+import _thread
+import os
+import signal
+import threading
+import time
+
+from bough import _bough, _own, _plain, _replace, _signals
+
+PATIENCE = 1 / 30  # of the ladder's grace: 1 second unless it was changed
+
+_process = 0
+_signo = 0  # the last one that has come
+_patient_until = _on_way_out_until = 0.0  # times of time.monotonic()
+
+
+def take_part():
+    global _process
+    _process = os.getpid()
+    _bough.signals_come_to_main_first()
+    _signals.when_taken = _begin_way_out
+    _replace.replace(signal, "default_int_handler", lambda original: _replace.around(original, before=_begin_way_out))
+    _replace.replace(threading.Thread, "join", _join)
+    _replace.follow_imports({"tkinter": "bough._program_tk"})
+    ours = signal.default_int_handler
+    if signal.getsignal(signal.SIGINT) is ours.__wrapped__:
+        _replace.on_undo(lambda: _put_back(ours))
+        signal.signal(signal.SIGINT, ours)
+
+
+def _put_back(ours):
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is ours:
+        signal.signal(signal.SIGINT, ours.__wrapped__)
+
+
+# ---- main's way out -----------------------------------------------------------------------------------------------------
+
+
+def _begin_way_out(signo=signal.SIGINT):
+    """In main's handler of the signal, which may have come while main holds one of threading's locks."""
+    global _signo, _patient_until, _on_way_out_until
+    if os.getpid() != _process:
+        return  # a forked process is as without bough
+    _signo = signo
+    _patient_until = _on_way_out_until = time.monotonic() + _patience()
+    _thread.start_new_thread(_lose_patience, (signo, _patient_until))
+
+
+def _patience():
+    return _bough.ladder_get(0)[0] / 1e9 * PATIENCE
+
+
+def _lose_patience(signo, until):
+    """Unless another event has come meanwhile. Threads that wait at a lock come last: one that holds it keeps them, and code that an
+    exception leaves at a lock may not give back another one."""
+    _sleep_until(until)
+    if not _keeps_main(signo, until):
+        return
+    for thread in _others():
+        if not _waits_at_lock(thread):
+            _interrupt(thread)
+    _sleep_until(until + _patience())
+    if not _keeps_main(signo, until):
+        return
+    if signo != signal.SIGINT:
+        _signals.interrupt_all(signal.Signals(signo).name, signo)
+    else:
+        _signals.interrupt_all("the main thread has not ended after a Ctrl-C")
+
+
+def _sleep_until(moment):
+    time.sleep(max(0.0, moment - time.monotonic()))
+
+
+def _keeps_main(signo, until):
+    """Is main still on the way out that the signal has begun?"""
+    return until == _patient_until and (signo != signal.SIGINT or _bough.handles_ctrl_c(threading.main_thread().ident))
+
+
+def _waits_at_lock(thread):
+    try:
+        return _bough.waits_at_lock(thread.ident)
+    except (ValueError, threading.ThreadError):
+        return True  # it has just ended
+
+
+def _is_on_way_out():
+    return time.monotonic() < _on_way_out_until
+
+
+def _join(original):
+    @_own.without_frames
+    def join(self, timeout=None):
+        global _on_way_out_until
+        if timeout is not None or not _is_on_way_out() or threading.current_thread() is not threading.main_thread():
+            return original(self, timeout)
+        original(self, max(0.0, _patient_until - time.monotonic()))
+        if self.is_alive():
+            _interrupt(self)
+            original(self)
+        _on_way_out_until = max(_on_way_out_until, time.monotonic() + _patience())
+
+    return join
+
+
+def _interrupt(thread):
+    """By the signal that has come: if it is not heeded, the ladder ends the process."""
+    try:
+        _signals.pass_on(_bough.handle_of(thread.ident), _signo)
+    except (ValueError, threading.ThreadError):
+        pass  # it has just ended
+
+
+# ---- the end of main ----------------------------------------------------------------------------------------------------
+
+
+class of_main:
+    """with of_main() as end: the program runs. `end.raised`: it has ended by an exception that was reported."""
+
+    raised = False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        try:
+            _end(self.raised or kind is not None)
+        except KeyboardInterrupt:
+            _signals.pass_on(0)  # one more: the next rung
+
+
+def _end(raised):
+    global _on_way_out_until
+    if not _bough.opted_in():
+        return
+    signo, on_way_out = _bough.unhandled_signal(), _is_on_way_out()
+    if on_way_out and not raised:
+        _wait(_others(False), _patient_until)
+        _on_way_out_until = float("inf")  # for pools, which are shut down after main
+    if signo:
+        _signals.interrupt_all(signal.Signals(signo).name, signo)
+    elif raised:
+        _signals.main_has_raised()
+    elif on_way_out and _others():
+        _signals.interrupt_all("the main thread has ended after a Ctrl-C")
+    if _signals.has_interrupted_all():
+        _wait(_others(True), time.monotonic() + _patience())
+
+
+def _others(*daemon):
+    """Threads that the program has started: all, or those that are daemons, or are not."""
+    main = threading.main_thread()
+    wanted = daemon or (True, False)
+    return [t for t in threading.enumerate() if t is not main and t.daemon in wanted and not _plain.is_service(t)]
+
+
+def _wait(threads, until):
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
