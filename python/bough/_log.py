@@ -18,6 +18,7 @@ from _queue import Empty, SimpleQueue
 from _thread import allocate_lock, start_new_thread
 
 from bough import _bough, _check, _watch, ladder
+from bough._own import without_frames
 
 __all__ = ["log_to"]
 
@@ -248,6 +249,7 @@ def _failure(thread, branch, error):
         log.put(_of_failure(thread, branch, error))
 
 
+@without_frames
 def log_to(logger="bough", level=logging.INFO, *, rate=20):
     """Log what bough does, as records of the logging module: interrupts posted (INFO), delivered and over (DEBUG), the ladder's steps
     (WARNING; overdue ERROR; exit and kill CRITICAL), failures of children, branches and threads (WARNING, with the traceback).

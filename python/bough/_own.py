@@ -13,8 +13,7 @@ _FILES = (
 
 # No exception comes into these files asynchronously: each of their steps is completed.
 OWN = frozenset(__file__.replace("_own", name) for name in _FILES)
-# Tracebacks do not show frames of these.
-HIDDEN = OWN.union(__file__.replace("_own", name) for name in ("__init__", "_call", "_executor", "_signals", "_to_thread", "anyio", "ladder", "trio"))
+HIDDEN = __file__.removesuffix("_own.py")  # tracebacks do not show frames of files that begin with this
 ITEMS = __file__.replace("_own", "_pools")  # calls the work items of other modules' pools
 
 kept_out = set()  # further files like these, of a framework that runs under bough: _pytest.py

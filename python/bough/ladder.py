@@ -344,6 +344,7 @@ def dump(file=None):
 _dump_files = {}  # signum -> the file that the dump is written to, which stays open
 
 
+@without_frames
 def dump_on_signal(signum, file=None, all_threads=True, chain=False):
     """Have a signal write dump() to a file or descriptor (None: standard error), as faulthandler.register() does with Python's stacks.
 
@@ -359,6 +360,7 @@ def dump_on_signal(signum, file=None, all_threads=True, chain=False):
     _dump_files[signum] = file
 
 
+@without_frames
 def dump_on_signal_undo(signum):
     """Restore the signal's action from before dump_on_signal(). Returns whether that had been called for the signal."""
     _check.whole("dump_on_signal_undo() signum", signum, 1, below=signal.NSIG)

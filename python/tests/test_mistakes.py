@@ -9,6 +9,7 @@ import os
 import threading
 import time
 import traceback
+import types
 import unittest
 import warnings
 
@@ -44,6 +45,21 @@ class Mistake(unittest.TestCase):
             mistake()
             gc.collect()
         self.assertEqual([str(warning.message) for warning in caught], [message])
+
+
+class Tracebacks(Mistake):
+    # A coroutine function; what exceptions and the futures of the standard library have besides.
+    PLAIN = {"to_thread", "Future", "Interrupted", "MultipleError", "ThreadExit", "ThreadPoolExecutor"}
+
+    def test_every_function(self):
+        """is without frames of bough: see without_frames()"""
+        for name in {*bough.__all__, *bough.ladder.__all__} - self.PLAIN:
+            thing = getattr(bough, name)
+            self.assertNotIsInstance(thing, types.FunctionType, name)
+            for key, value in vars(thing).items() if isinstance(thing, type) and not issubclass(thing, tuple) else ():
+                if not key.startswith("_"):
+                    value = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
+                    self.assertNotIsInstance(value, types.FunctionType, f"{name}.{key}")
 
 
 class Scopes(Mistake):

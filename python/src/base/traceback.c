@@ -8,10 +8,10 @@
 
 #include <frameobject.h>
 
-static bool is_own_frame(PyObject *files, PyTracebackObject *trace)
+static bool is_own_frame(PyObject *folder, PyTracebackObject *trace)
 {
     PyCodeObject *code = PyFrame_GetCode(trace->tb_frame);
-    int own = PySet_Contains(files, code->co_filename);
+    Py_ssize_t own = PyUnicode_Tailmatch(code->co_filename, folder, 0, PY_SSIZE_T_MAX, -1);
     Py_DECREF(code);
     if (own < 0)
         PyErr_Clear();
@@ -20,13 +20,13 @@ static bool is_own_frame(PyObject *files, PyTracebackObject *trace)
 
 void bp_hide_own_frames(void)
 {
-    static PyObject *files;
+    static PyObject *folder;
     PyObject *type, *value, *trace;
     PyErr_Fetch(&type, &value, &trace);
-    if (!files && !(files = bp_load("bough._own", "HIDDEN")))
+    if (!folder && !(folder = bp_load("bough._own", "HIDDEN")))
         PyErr_Clear();
     PyObject *rest = trace;
-    while (files && rest && PyTraceBack_Check(rest) && is_own_frame(files, (PyTracebackObject *)rest))
+    while (folder && rest && PyTraceBack_Check(rest) && is_own_frame(folder, (PyTracebackObject *)rest))
         rest = (PyObject *)((PyTracebackObject *)rest)->tb_next;
     if (rest != trace) {
         Py_XINCREF(rest);
