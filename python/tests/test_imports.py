@@ -19,6 +19,8 @@ LAZY = {
     ("_command_line", "_program"): "run only: the command needs none of it",
     ("_executor", "_patch_stdlib"): "the first executor opts in",
     ("_executor", "_signals"): "only a failure needs it",
+    ("celery", "__init__"): "only a soft time limit needs it",
+    ("celery", "_patch_stdlib"): "the first pool opts in",
     ("dask", "_patch_stdlib"): "the first worker opts in",
     ("ladder", "_patch_stdlib"): "the first setting opts in",
     ("_patch_stdlib", "_futures"): "when a program imports what it changes",
