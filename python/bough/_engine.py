@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the modules for existing engines share: bough.dask, bough.celery."""
+"""What the modules for existing engines share: bough.dask, bough.celery, bough.joblib."""
 import warnings
 from importlib import import_module
 

@@ -8,7 +8,7 @@ _FILES = (
     *("_async_safe", "_block", "_branch", "_check", "_child", "_completed", "_engine", "_exceptions", "_futures", "_green"),
     *("_log", "_loops", "_open_branches", "_own", "_patch_stdlib", "_plain", "_pools", "_process", "_program_end"),
     *("_program_tk", "_pytest", "_pytest_asyncio", "_pytest_end", "_replace", "_results", "_run", "_scope"),
-    *("_threads", "_watch", "_where", "celery", "dask"),
+    *("_threads", "_watch", "_where", "celery", "dask", "joblib"),
 )
 
 # No exception comes into these files asynchronously: each of their steps is completed.

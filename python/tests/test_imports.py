@@ -22,6 +22,8 @@ LAZY = {
     ("celery", "__init__"): "only a soft time limit needs it",
     ("celery", "_patch_stdlib"): "the first pool opts in",
     ("dask", "_patch_stdlib"): "the first worker opts in",
+    ("joblib", "_patch_stdlib"): "the first backend opts in",
+    ("joblib", "_signals"): "only a failure needs it",
     ("ladder", "_patch_stdlib"): "the first setting opts in",
     ("_patch_stdlib", "_futures"): "when a program imports what it changes",
     ("_patch_stdlib", "_loops"): "when a program imports what it changes",

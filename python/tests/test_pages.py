@@ -13,7 +13,7 @@ from guide import ROOT
 from installed import lack_of
 
 # Packages that a page imports for comparison: if one is not installed, its block is skipped.
-OTHERS = {"stopit", "trio", "anyio", "dask", "distributed", "celery"}
+OTHERS = {"stopit", "trio", "anyio", "dask", "distributed", "celery", "joblib"}
 # Code that runs before a page's code.
 BEFORE = {
     "index": """
