@@ -79,7 +79,7 @@ class Scopes(Mistake):
         self.says(
             lambda: asyncio.run(main()),
             RuntimeError,
-            "<bough.fail_after(2): not entered> limits a thread, and this is a coroutine, whose thread runs others as well. Use "
+            "<bough.fail_after(2): not entered> limits a thread, and this is a coroutine: its thread also runs other coroutines. Use "
             "asyncio.timeout(), or trio's or anyio's fail_after(); for a call that blocks, run in a thread a function that contains "
             "this block",
         )

@@ -51,7 +51,7 @@ size_t bo_cut(const char *text, size_t most)
  * characters that are invisible on purpose. */
 static const struct {
     uint32_t first, last;
-} hiding_calls[] = {
+} escaped[] = {
     {0x00, 0x1f},     {0x7f, 0x9f},     {0xad, 0xad},     {0x61c, 0x61c},   {0x180e, 0x180e},   {0x200e, 0x200f},
     {0x2028, 0x202e}, {0x2060, 0x206f}, {0xfeff, 0xfeff}, {0xfff9, 0xfffb}, {0xe0000, 0xe007f},
 };
@@ -60,8 +60,8 @@ int bo_printable(const char *text)
 {
     uint32_t code;
     int length = bo_character(text, &code);
-    for (size_t i = 0; length && i < sizeof hiding_calls / sizeof *hiding_calls; i++)
-        if (code >= hiding_calls[i].first && code <= hiding_calls[i].last)
+    for (size_t i = 0; length && i < sizeof escaped / sizeof *escaped; i++)
+        if (code >= escaped[i].first && code <= escaped[i].last)
             return 0;
     return length;
 }

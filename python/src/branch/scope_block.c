@@ -11,7 +11,7 @@ int bp_scope_may_enter(struct bp_branch_object *o)
     o->used = 1; /* it has its error already */
     PyErr_Format(
         PyExc_RuntimeError,
-        "%R limits a thread, and this is a coroutine, whose thread runs others as well. Use asyncio.timeout(), or "
+        "%R limits a thread, and this is a coroutine: its thread also runs other coroutines. Use asyncio.timeout(), or "
         "trio's or anyio's %U(); for a call that blocks, run in a thread a function that contains this block",
         o, o->name);
     return -1;
