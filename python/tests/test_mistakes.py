@@ -29,11 +29,13 @@ class Mistake(unittest.TestCase):
     maxDiff = None
 
     def says(self, mistake, error, message, shows=False):
-        """`shows` whether its traceback shows a frame of bough's: a coroutine can't do without"""
+        """`shows` whether its traceback shows a frame of bough's: a coroutine can't do without; None: both are right"""
         try:
             mistake()
         except error as caught:
             self.assertEqual(str(caught), message)
+            if shows is None:
+                return
             shown = any(frame.filename.startswith(PACKAGE) for frame in traceback.extract_tb(caught.__traceback__))
             self.assertEqual(shown, shows)
         else:
@@ -244,6 +246,53 @@ class Results(Mistake):
             "branch() takes at most 1 positional argument (2 given). Call it as branch(name='branch', *, strict=False, "
             "supervisor=False, limit=None, timeout=None, deadline=None)",
         )
+
+
+class Executors(Mistake):
+    def test_options(self):
+        with bough.ThreadPoolExecutor(1) as pool:
+            self.says(
+                lambda: pool.options(timeout=-1),
+                ValueError,
+                "options() timeout must be a number of seconds, more than 0, or None, got -1",
+                shows=None,
+            )
+            self.says(lambda: pool.options(name=7), TypeError, "options() name must be text, got 7", shows=None)
+
+    def test_a_call_for_a_function(self):
+        with bough.ThreadPoolExecutor(1) as pool:
+            self.says(
+                lambda: pool.submit(divmod(7, 2)),
+                TypeError,
+                "submit() fn must be a function, got (3, 1). Give the function itself, without calling it",
+                shows=None,
+            )
+
+    def test_async_function(self):
+        with bough.ThreadPoolExecutor(1) as pool:
+            self.says(
+                lambda: pool.submit(ask),
+                TypeError,
+                f"submit() fn must be a function that is not async, got {ask}. Its call executes nothing: give a function that runs it "
+                "by asyncio.run()",
+                shows=None,
+            )
+
+    def test_grace_alone(self):
+        with bough.ThreadPoolExecutor(1) as pool:
+            self.says(
+                lambda: pool.shutdown(grace=5),
+                ValueError,
+                "shutdown() grace is the time that running calls have before they are stopped, got grace=5 without "
+                "cancel_futures=True. Add cancel_futures=True, or leave grace out",
+                shows=None,
+            )
+
+    def test_after_the_shutdown(self):
+        """the standard executor's message"""
+        with bough.ThreadPoolExecutor(1) as pool:
+            pass
+        self.says(lambda: pool.submit(print), RuntimeError, "cannot schedule new futures after shutdown", shows=None)
 
 
 class Asyncio(Mistake):
