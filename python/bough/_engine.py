@@ -12,12 +12,12 @@ __all__ = ["Call", "anywhere", "imported", "warn_unless_tried", "was_stopped"]
 
 def imported(module, name, package):
     """The engine's module, or an ImportError that says what to install. The name is one of the package's: bough.dask is not dask."""
+    engine = module.partition(".")[0]
     try:
         return import_module(module)
     except ImportError as error:
-        missing = error.name or module
-        advice = f"Install {package} ({error})" if missing.split(".")[0] == module.split(".")[0] else str(error)
-        raise ImportError(f"{name} needs {module.split('.')[0]}, which can't be imported. {advice}", name=missing) from error
+        advice = f"Install {package} ({error})" if error.name == engine else str(error)
+        raise ImportError(f"{name} needs {engine}, which can't be imported. {advice}", name=error.name or engine) from error
 
 
 def warn_unless_tried(name, engine, version, tried):
