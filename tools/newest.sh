@@ -123,7 +123,8 @@ copied() {
         if cmp -s "$source/$file" "$fresh/$file"; then touch -r "$source/$file" "$fresh/$file"; fi
     done < <(cd $fresh && find . -type f -print0)
     find $source -mindepth 1 -maxdepth 1 ! -name 'build*' -exec rm -rf {} +
-    find $fresh -mindepth 1 -maxdepth 1 -exec mv -t $source {} + && rmdir $fresh
+    find $fresh -mindepth 1 -maxdepth 1 -exec mv -t $source {} + && rmdir $fresh || return
+    [ ! -d dist ] || cp -r dist $source/ # wheels to be tried
 }
 
 # Not chroot: a process whose root is not that of its mount namespace can't make namespaces, as a test does.
