@@ -10,6 +10,8 @@ help:
 	@echo "make check     before a release: format, static analysis, sanitizers, full loss tests"
 	@echo "make docs      build the documentation site, build-docs/html; its links are checked"
 	@echo "make python    build the Python package, to be imported from build-python-*, and run its tests"
+	@echo "make wheels    build a wheel for each Python that is found, and the source distribution, into dist/; try each"
+	@echo "make deb       build the Debian packages into build-deb/, and look at what is in them"
 	@echo "make newest    the same with 3.13, 3.14, 3.15, debug builds and a free-threaded one, in a newer Debian; needs root"
 	@echo "make blocking  interrupt each blocking call of Python's library, and make the tables of docs/blocking.md"
 	@echo "make install   PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
@@ -42,6 +44,14 @@ docs:
 	@tools/deps.sh build docs
 	@tools/site/make.sh
 
+wheels:
+	@tools/deps.sh build wheels
+	@PATH="/usr/bin:$$PATH" python3 tools/wheels.py $(ARGS)
+
+deb:
+	@tools/deps.sh build deb
+	@tools/deb.sh
+
 newest:
 	@tools/newest.sh $(ARGS)
 
@@ -70,6 +80,6 @@ deps:
 	@tools/deps.sh build test python cpython bench check docs
 
 clean:
-	rm -rf build build-* build*.log
+	rm -rf build build-* build*.log dist
 
-.PHONY: help test demo bench check python docs newest blocking install format deps clean
+.PHONY: help test demo bench check python docs wheels deb newest blocking install format deps clean

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""exports.py INCLUDE LIBRARY MAP: the library exports what the headers declare BOUGH_API, and nothing else."""
+"""exports.py INCLUDE LIBRARY MAP SYMBOLS: the library exports what the headers declare BOUGH_API, and nothing else. So does the list of the
+Debian package."""
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-include, library, version_map = (Path(a) for a in sys.argv[1:4])
+include, library, version_map, listed = (Path(a) for a in sys.argv[1:5])
 
 
 def declared():
@@ -31,11 +32,17 @@ def exported():
     return found
 
 
+def packaged():
+    """Of debian/libbough0.symbols, but for the versions themselves."""
+    return set(re.findall(r"^ (bough_\w+)@BOUGH_[0-9.]+ ", listed.read_text(), re.M))
+
+
 want, have = declared(), exported()
 versions = set(re.findall(r"^(BOUGH_[0-9.]+)", version_map.read_text(), re.M))
 checks = {
     "each BOUGH_API is exported": sorted(want - have.keys()),
     "nothing else is exported": sorted(have.keys() - want),
+    "the list of the Debian package has each": sorted(have.keys() ^ packaged()),
     "each symbol has a version of the map": sorted(n for n, v in have.items() if v not in versions),
 }
 print(f"1..{len(checks)}")
