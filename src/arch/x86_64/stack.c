@@ -34,16 +34,24 @@ bool bo_arch_is_call(const unsigned char before[BO_ARCH_CALL])
 /*
  * A handler's frame begins with the address of libc's restorer, then comes the ucontext of what it
  * interrupted. A stale copy of that address in a dead variable is recognised by the context behind it: in a real
- * frame its stack pointer lies above the frame, and its code segment is the user's.
+ * frame its stack pointer lies above the frame, and its code segment is the user's. valgrind makes the frames itself,
+ * and leaves the segment 0; the flags and the link are 0 in its frames.
  */
+__attribute__((no_sanitize("address", "thread"))) static bool is_context(const ucontext_t *uc, uintptr_t at)
+{
+    const greg_t *registers = uc->uc_mcontext.gregs;
+    unsigned segment = registers[REG_CSGSFS] & 0xffff;
+    bool user = segment == 0x33 || (segment == 0 && !uc->uc_flags && !uc->uc_link && registers[REG_RIP]);
+    return user && (uintptr_t)registers[REG_RSP] > at;
+}
+
 __attribute__((no_sanitize("address", "thread"))) int bo_arch_handler_between(uintptr_t low, uintptr_t high,
                                                                               uintptr_t restorer)
 {
     for (uintptr_t at = (low + 7) & ~(uintptr_t)7; at + sizeof(uintptr_t) <= high; at += sizeof(uintptr_t)) {
         if (*(const uintptr_t *)at != restorer)
             continue;
-        const ucontext_t *uc = (const ucontext_t *)(at + sizeof(uintptr_t));
-        if ((uintptr_t)uc->uc_mcontext.gregs[REG_RSP] > at && (uc->uc_mcontext.gregs[REG_CSGSFS] & 0xffff) == 0x33)
+        if (is_context((const ucontext_t *)(at + sizeof(uintptr_t)), at))
             return 1;
     }
     return 0;
