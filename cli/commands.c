@@ -33,6 +33,18 @@ static const struct command {
      "Your processes, or as root all: how many threads and branches each has, and how many\n"
      "incidents are open, which are requests to stop that have not been answered yet.\n\n"
      "  --json    for programs\n"},
+    {"run", run_main, "run [--grace SECONDS] [--dump FILE] [--report] PROGRAM [ARGUMENT...]",
+     "run a program whose threads end at Ctrl-C and SIGTERM",
+     "The program is not changed. A Python program is run by the package, as `python -m bough run`\n"
+     "does: a script, a folder or an archive with a __main__.py, `-m MODULE`, `-c CODE`, or an\n"
+     "interpreter with its arguments. Any other program gets libbough-preload.so, see\n"
+     "libbough-preload(7). What does not end climbs the ladder: see bough-ladder(7).\n\n"
+     "  --grace SECONDS    the time of the whole ladder; 30 seconds by default\n"
+     "  --dump FILE        where the state of a program that has to be killed is written\n"
+     "  --report           write to standard error what is covered in the program, and what is not\n"
+     "  -m MODULE          a Python module, as the interpreter has it; ends the options, as -c does\n"
+     "  -c CODE            Python code\n\n"
+     "Exit status: the program's; 126 and 127 if it cannot be executed, 1, 2 as usual.\n"},
     {"tree", tree_main, "tree [--all] [--json] PID | tree [--json] --file FILE",
      "show the threads and branches of a process",
      "Where each branch was opened and how long it has, where each thread is, which\n"
@@ -63,7 +75,9 @@ static int unknown(const char *name)
 
 static int help_all(FILE *out)
 {
-    fprintf(out, "usage: bough COMMAND [...]\n\nLooks into programs that use bough, from outside.\n\n");
+    fprintf(
+        out,
+        "usage: bough COMMAND [...]\n\nLooks into programs that use bough, from outside, and runs programs that do not use it.\n\n");
     for (size_t i = 0; i < COMMANDS; i++)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
     fprintf(out, "  %-10s %s\n\n", "help", "describe a command: bough help COMMAND");

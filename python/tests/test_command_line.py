@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """`python -m bough`: the command, which the package contains."""
+import os
 import shutil
 import signal
 import stat
+import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -72,6 +75,21 @@ main(["--help"])
             Path(folder, "typing.py").write_text("raise SystemExit('the wrong one')")
             code = f"import os, sys; os.chdir({folder!r}); os.execv(sys.executable, [sys.executable, '-m', 'bough', '--version'])"
             self.assertEqual(run("-c", code).out, f"bough {bough.library_version()}\n")
+
+
+class RunByTheCommand(unittest.TestCase):
+    """`bough run` executes the interpreter, with what it was given."""
+
+    def test_interpreter(self):
+        code = "import sys; print(sys.argv[1:], sys.flags.dev_mode, 'bough._program' in sys.modules)"
+        with tempfile.TemporaryDirectory() as folder:
+            script = Path(folder, "script")
+            script.write_text(f"#!{sys.executable} -Xdev\n{code}\n")
+            for before in (), (sys.executable, "-Xdev"):
+                environment = {**os.environ, "PYTHONPATH": str(BUILD), "PYTHON_GIL": "1"}
+                command = [COMMAND, "run", "--grace", "9", *before, script, "--grace"]
+                done = subprocess.run(command, env=environment, capture_output=True, text=True)
+                self.assertEqual((done.stdout, done.returncode), ("['--grace'] True True\n", 0), done.stderr)
 
 
 class Missing(unittest.TestCase):
