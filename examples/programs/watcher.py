@@ -20,8 +20,8 @@ if __name__ == "__main__":
     observer = Observer()
     observer.schedule(Handler(), sys.argv[1])
     observer.start()
-    print("watching", flush=True)
     try:
+        print("watching", flush=True)
         while observer.is_alive():
             observer.join(1)
     finally:

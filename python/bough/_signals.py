@@ -16,7 +16,7 @@ import sys
 import threading
 from functools import wraps
 
-from bough import _bough, _open_branches
+from bough import _bough, _open_branches, _own
 
 SIGNAL, EXIT = 3, 4  # enum bough_kind
 
@@ -161,6 +161,7 @@ def _runs(frame):
 def before_shutdown(original):
     """threading._shutdown(), which first calls what other modules have registered: concurrent.futures waits for its workers there."""
 
+    @_own.without_frames
     @wraps(original)
     def _shutdown():
         try:

@@ -24,6 +24,7 @@ NUMBERS = {
     "accept4": {"x86_64": "288", "aarch64": "242"},
     "pause": {"x86_64": "34", "aarch64": "73"},  # there it is ppoll()
     "recvfrom": {"x86_64": "45", "aarch64": "207"},
+    "poll": {"x86_64": "7", "aarch64": "73"},  # there it is ppoll()
     "clock_nanosleep": {"x86_64": "230", "aarch64": "115"},
 }
 

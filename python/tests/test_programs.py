@@ -40,12 +40,16 @@ class Program:
             process = stack.enter_context(Process(*how, PROGRAMS / f"{self.name}.py", *arguments))
             self.make_busy(process, stack)
             process.until(self.begun + "\n")  # in a piece of its own: with the next one the thread is in its try block
+            self.settle(process)
             yield process
 
     def arguments(self, stack):
         return ()
 
     def make_busy(self, process, stack):
+        pass
+
+    def settle(self, process):
         pass
 
 
@@ -58,6 +62,9 @@ class Server(Program):
         port = int(process.until(r"listening on (\d+)\n").group(1))
         client = stack.enter_context(self.connected(port))
         client.sendall(self.request)
+
+    def settle(self, process):
+        process.until_in("poll", main=True)  # it has started the thread, and waits for the next client
 
     def connected(self, port):
         """The program has named its port, and listens there a moment later."""
@@ -74,6 +81,11 @@ class Server(Program):
 class Scheduler(Program):
     modules, begun, ended = ("apscheduler",), "job begins", "job ends\n(.*\n)*shut down"
     statuses = {signal.SIGINT: 0, signal.SIGTERM: -signal.SIGTERM}
+
+    def settle(self, process):
+        """It logs and drops whatever comes while it submits a job, an exit as well: it has gone on to wait for the next one."""
+        for _ in range(5):
+            process.until_in("futex", main=True)
 
 
 class Watcher(Program):
