@@ -29,7 +29,7 @@ import dis
 import math
 import weakref
 
-from bough._own import ITEMS, OWN, items, kept_out, workers
+from bough._own import ITEMS, OWN, items, kept_out, loops, workers
 
 NEVER = frozenset({"__enter__", "__exit__", "__aenter__", "__aexit__", "__del__", "__init_subclass__", "__set_name__"})
 
@@ -56,17 +56,19 @@ _lines = weakref.WeakKeyDictionary()
 _units = weakref.WeakKeyDictionary()
 
 
-def may_raise_in(frame, at_check=False):
+def may_raise_in(frame, at_check=False, in_item=False):
     """Whether an exception may come in now, into `frame` and all around it.
 
     at_check: it comes in when the thread looks at its eval breaker, so the instruction has to be one that does.
+    in_item: it runs a pool's call, which C code has called, around which is the worker's loop.
     """
     if frame.f_code.co_filename in OWN or frame.f_code.co_filename in kept_out:
         return False
     wanted, innermost = CHECKS if at_check else 0, frame
     while frame is not None:
         code = frame.f_code
-        if code.co_filename == ITEMS or (code in items and frame is not innermost):
+        calls = code in items or (in_item and code in loops)
+        if code.co_filename == ITEMS or (calls and frame is not innermost):
             return True  # whatever becomes of a pool's work item, the worker goes on (rule 45)
         if code in workers or code.co_name in NEVER or code in FINALIZERS or enters(frame):
             return False

@@ -1,29 +1,44 @@
 # SPDX-License-Identifier: MIT
-"""A call on a thread of a pool that goes on when the call has ended: bough.ThreadPoolExecutor's, or an event loop's. pool_call.c
-runs it."""
+"""What a pool's call (pool_call.c) does where it does not go well, or has options: bough.ThreadPoolExecutor's, an event loop's."""
 import threading
 
-from bough import _bough
+from bough import _bough, _own
+from bough._exceptions import consists_of, is_a_stop
+
+Call = _bough.Call
 
 
-class Call(_bough.Call):
-    """Call(function, args, kwargs, running=None, name=None): another thread may interrupt it."""
+def failed(future, error):
+    """The call was ended by this: an interrupted one is cancelled."""
+    if consists_of(error, is_a_stop):
+        become_cancelled(future)
+    else:
+        future.set_exception(error)
 
-    is_bough_call = True  # for _pools.py and _loops.py: not to be made a work item once more
 
-    def interrupt(self, reason="its event loop was interrupted"):
-        """Returns whether the call had not ended. One that has not begun ends as it begins."""
-        self.asked = reason  # first: a call that begins publishes its handle and then looks here
-        handle = self.handle
-        return handle is None or _bough.interrupt_handle(handle, reason)
+def become_cancelled(future):
+    """From running, which no method of the future's leads to."""
+    from concurrent.futures._base import CANCELLED_AND_NOTIFIED
 
-    def pass_on_ctrl_c(self):
-        from bough import _signals
+    with future._condition:
+        future._state = CANCELLED_AND_NOTIFIED
+        for waiter in future._waiters:
+            waiter.add_cancelled(future)
+        future._condition.notify_all()
+    future._invoke_callbacks()
 
-        self.asked = "SIGINT"
-        handle = self.handle
-        if handle is not None:
-            _signals.pass_on(handle)
+
+_own.workers.update((failed.__code__, become_cancelled.__code__))
+
+
+def pass_on_ctrl_c(call):
+    from bough import _signals
+
+    handle = call.handle
+    if handle is None:
+        call.interrupt("SIGINT")
+    else:
+        _signals.pass_on(handle)
 
 
 def named(name, function, args, kwargs):

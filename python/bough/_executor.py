@@ -1,26 +1,23 @@
 # SPDX-License-Identifier: MIT
 """An executor whose running calls can be cancelled (rule 45), without a change to any other pool.
 
-It is concurrent.futures' own: what differs is the class of its futures, which the queue sets before a worker sees the item,
-and the function that a worker calls, which runs the call in a branch of the call's.
+It is concurrent.futures' own: what differs is the work item, a Call, which runs its function in a branch of its own (pool_call.c), and
+the class of its futures.
 """
 import concurrent.futures
 import threading
 import time
-from queue import SimpleQueue
+from concurrent.futures import thread as _thread
 
 from bough import _bough, _check
-from bough._call import Call, in_time, named
-from bough._exceptions import ThreadExit, consists_of, is_a_stop
-from bough._pools import become_cancelled
+from bough._call import in_time, named
+from bough._exceptions import ThreadExit
 
 __all__ = ["Future", "ThreadPoolExecutor"]
 
 
-class Future(concurrent.futures.Future):
+class Future(_bough.Future, concurrent.futures.Future):
     """A concurrent.futures.Future whose cancel() reaches a call that runs."""
-
-    _call = None
 
     def cancel(self):
         """Cancel the call. One that waits is dropped; one that runs is interrupted. Returns False if the call has ended.
@@ -30,26 +27,18 @@ class Future(concurrent.futures.Future):
         """
         if super().cancel():
             return True
-        call = self._call
+        call = self._bough_call
         return call is not None and not self.done() and call.interrupt("its future was cancelled")
-
-    def set_exception(self, exception):
-        if consists_of(exception, is_a_stop):
-            become_cancelled(self)
-        else:
-            super().set_exception(exception)
 
 
 Future.__module__ = "bough"
+_bough.future_is(Future)
+if vars(concurrent.futures.Future()).keys() != {"_condition", "_state", "_result", "_exception", "_waiters", "_done_callbacks"}:
+    Future.__init__ = concurrent.futures.Future.__init__  # of a later Python: it has more to set
 
 
-class _Queue:
-    """Of a pool's work items: a SimpleQueue whose put() sets the class of their futures, before a worker sees them."""
-
-    def __init__(self):
-        queue = SimpleQueue()
-        self.put = _bough.putting(queue.put, Future)
-        self.get, self.get_nowait, self.qsize, self.empty = queue.get, queue.get_nowait, queue.qsize, queue.empty
+def checked_function(fn):
+    return _check.function("submit() fn", fn, result_is_kept=True)
 
 
 class _Submits(concurrent.futures.Executor):
@@ -80,10 +69,7 @@ def _checked_options(timeout, name):
     return {"timeout": timeout, "name": name}
 
 
-_submit = concurrent.futures.ThreadPoolExecutor.submit
-
-
-class ThreadPoolExecutor(concurrent.futures.ThreadPoolExecutor):
+class ThreadPoolExecutor(_bough.Executor, concurrent.futures.ThreadPoolExecutor):
     """A concurrent.futures.ThreadPoolExecutor whose running calls can be stopped.
 
     Future.cancel() interrupts a call that runs. `shutdown(cancel_futures=True, grace=0)` and leaving the with block by an exception stop
@@ -95,21 +81,28 @@ class ThreadPoolExecutor(concurrent.futures.ThreadPoolExecutor):
 
         _patch_stdlib.opt_in()
         super().__init__(max_workers, thread_name_prefix, initializer, initargs, **ctxkwargs)
-        self._work_queue, self._running = _Queue(), set()
+        self._running = set()
 
-    def submit(self, fn, /, *args, **kwargs):
-        """Call `fn(*args, **kwargs)` on a thread of the pool. Returns its Future."""
-        _check.function("submit() fn", fn, result_is_kept=True)
-        return _submit(self, Call(fn, args, kwargs, self._running))
+    def _put(self, call):
+        """The end of submit(), where a thread may have to be started or the pool accepts no more calls."""
+        with self._shutdown_lock, _thread._global_shutdown_lock:
+            if self._broken:
+                raise getattr(self, "BROKEN", _thread.BrokenThreadPool)(self._broken)
+            if self._shutdown or _thread._shutdown:
+                raise RuntimeError(f"cannot schedule new futures after {'' if self._shutdown else 'interpreter '}shutdown")
+            self._work_queue.put(call)
+            self._adjust_thread_count()
+
+    _put = _bough.around(_put, uninterruptible=True)
 
     def _submit(self, fn, args, kwargs, *, name=None, timeout=None):
-        _check.function("submit() fn", fn, result_is_kept=True)
+        checked_function(fn)
         if timeout is not None:
             fn, args, kwargs = in_time, (timeout, name, fn, args, kwargs), {}
         label = None
         if name is not None:
             fn, args, kwargs, label = named, (name, fn, args, kwargs), {}, _check.for_library(name)
-        return _submit(self, Call(fn, args, kwargs, self._running, label))
+        return self._submit_call(_bough.Call(fn, args, kwargs, self._running, label))
 
     def options(self, *, timeout=None, name=None):
         """An executor with submit() and map() of this pool, whose calls have a limit and a name:

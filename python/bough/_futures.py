@@ -22,6 +22,7 @@ def _thread(module):
     """concurrent.futures.thread"""
     _replace.never_interrupt(module, "ThreadPoolExecutor.submit")
     _own.workers.add(module._worker.__code__)
+    _own.loops.add(module._worker.__code__)
     _own.items.add(module._WorkItem.run.__code__)
 
 

@@ -38,11 +38,11 @@ class _Run:
         if error is not None:
             self.error = error
             self.stop()
-            calls = list(_tls.calls)
+            calls = [getattr(call, "call", call) for call in list(_tls.calls)]
             for call in calls:
-                call.is_over = True  # before a worker that is interrupted takes it
+                call.asked = ASKED  # before a worker that is interrupted takes it
             for call in calls:
-                call.interrupt()
+                call.interrupt(ASKED)
         return error is None
 
     def __enter__(self):
@@ -60,11 +60,14 @@ class _Run:
         _bough.rearm(error)  # the loop has ended by another exception
 
 
+ASKED = "its event loop was interrupted"
+
+
 class _Tls(threading.local):
     runs = 0  # of loops, one inside the other
 
     def __init__(self):
-        self.calls = WeakSet()  # _Calls of this thread's loops, until they have returned
+        self.calls = WeakSet()  # _Calls, and Calls, of this thread's loops, until they have returned
 
 
 _tls = _Tls()
@@ -72,30 +75,19 @@ _tls = _Tls()
 
 class _Call:
     """A call in another thread that a loop waits for, also when the task that has asked for it is cancelled. It takes part, and ends
-    by `cancelled`, an exception, when its loop is interrupted. To call_item() this is the future."""
+    by `cancelled`, an exception, when its loop is interrupted."""
 
-    def __init__(self, function, cancelled=None):
-        self.function, self.cancelled, self.is_over = function, cancelled, False
+    def __init__(self, function, args=(), cancelled=None):
+        self.call, self.cancelled = _bough.Call(function, args, {}), cancelled
         _tls.calls.add(self)
 
-    def interrupt(self):
-        item = getattr(self, "_bough_item", None)
-        if item is not None:
-            _bough.interrupt_handle(item, "its event loop was interrupted")
-
-    def set_running_or_notify_cancel(self):
-        return not self.is_over
-
-    def __call__(self, *args):
+    def __call__(self):
         try:
-            done = _bough.call_item(self, self.function, args, {})
+            return self.call()
         except BaseException as error:
             if self.cancelled is None or not consists_of(error, is_a_stop):
                 raise
-            done = None
-        if done is None:
-            raise self.cancelled
-        return done[0]
+        raise self.cancelled
 
 
 _never = threading.Lock()
@@ -182,7 +174,7 @@ def _in_executor(original):
             return original(self, executor, func, *args)
         from concurrent.futures import CancelledError
 
-        return original(self, executor, _Call(func, CancelledError()), *args)
+        return original(self, executor, _Call(func, args, CancelledError()))
 
     return run_in_executor
 

@@ -18,6 +18,7 @@ ITEMS = __file__.replace("_own", "_pools")  # calls the work items of other modu
 
 kept_out = set()  # further files like these, of a framework that runs under bough: _pytest.py
 workers = set()  # code of functions that wait for work or report its result, and would end by an exception
+loops = set()  # of these, the code that takes a pool's calls from its queue
 items = set()  # code of functions that call a work item and keep its exception, whatever that is
 
 

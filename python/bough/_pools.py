@@ -38,22 +38,12 @@ def _run(original):
     def run(self, *context):
         if hasattr(function_of(self), "is_bough_call"):
             return original(self, *context)
-        future = self.future
-        try:
-            if context:  # from 3.14 on
-                done = _bough.call_item(future, context[0].run, (self.task,), {})
-            else:
-                done = _bough.call_item(future, self.fn, self.args, self.kwargs)
-        except BaseException as error:
-            if consists_of(error, is_a_stop):
-                become_cancelled(future)
-            else:
-                future.set_exception(error)
+        if context:  # from 3.14 on
+            call = _bough.Call(context[0].run, (self.task,), {}, future=self.future)
         else:
-            if done is not None:
-                future.set_result(done[0])
-        finally:
-            del self, future, context  # the exception's traceback holds this frame, and the future the exception
+            call = _bough.Call(self.fn, self.args, self.kwargs, future=self.future)
+        del self, context  # the exception's traceback holds this frame, and the future the exception
+        call.run()
 
     return run
 
@@ -62,37 +52,18 @@ def function_of(item):
     return item.task[0] if hasattr(item, "task") else item.fn  # the first from 3.14 on
 
 
-def become_cancelled(future):
-    """From running, which no method of the future's leads to."""
-    from concurrent.futures._base import CANCELLED_AND_NOTIFIED
-
-    with future._condition:
-        future._state = CANCELLED_AND_NOTIFIED
-        for waiter in future._waiters:
-            waiter.add_cancelled(future)
-        future._condition.notify_all()
-    future._invoke_callbacks()
-
-
 def _cancel(original):
     @wraps(original)
     def cancel(self):
         if original(self):
             return True
-        item = getattr(self, "_bough_item", None)
-        return item is not None and _bough.interrupt_handle(item, "its future was cancelled")
+        call = getattr(self, "_bough_call", None)
+        return call is not None and call.interrupt("its future was cancelled")
 
     return cancel
 
 
 # ---- multiprocessing.pool.ThreadPool --------------------------------------------------------------------------------
-
-
-class _Task:
-    """What call_item() wants of a future: this one can't be cancelled."""
-
-    def set_running_or_notify_cancel(self):
-        return True
 
 
 def _thread_pool_worker(original):
@@ -124,7 +95,7 @@ class _Tasks:
 
 def _call(function, args, kwargs):
     try:
-        return _bough.call_item(_Task(), function, tuple(args), dict(kwargs))[0]
+        return _bough.Call(function, tuple(args), dict(kwargs))()
     except BaseException as error:
         if not consists_of(error, is_a_stop):
             raise

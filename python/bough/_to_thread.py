@@ -7,8 +7,7 @@ which the task gets: the cancellation comes at the task's next await, so what th
 import asyncio
 import contextvars
 
-from bough import _check
-from bough._call import Call
+from bough import _bough, _check
 from bough._exceptions import consists_of, is_a_stop
 from bough._own import without_frames
 
@@ -58,7 +57,7 @@ def new_call(what, function, args, kwargs):
     from bough import _patch_stdlib
 
     _patch_stdlib.opt_in()
-    return Call(function, args, kwargs)
+    return _bough.Call(function, args, kwargs)
 
 
 def cancel_at_next_await(task, requests, *message):

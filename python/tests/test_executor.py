@@ -9,7 +9,8 @@ import unittest
 from concurrent.futures import CancelledError
 
 import bough
-from tools import LIMIT, Gate, is_blocked, pipe, read, until, until_blocked
+from bough import _bough
+from tools import LIMIT, Gate, bytecode, is_blocked, pipe, read, until, until_blocked, until_inside
 
 limit = 60
 stays = ("anon_inode:*event*",)
@@ -282,6 +283,111 @@ class Shutdown(unittest.TestCase):
                 pool.options(timeout=0)
             with self.assertRaisesRegex(TypeError, r"options\(\) name must be text"):
                 pool.options(name=7)
+
+
+class Asynchronous(unittest.TestCase):
+    """raise_exc() of the worker"""
+
+    def test_a_call_that_computes(self):
+        """is ended by the exception, and its worker goes on"""
+        threads, error = [], KeyError("x")
+
+        def computes():
+            threads.append(threading.current_thread())
+            bytecode()
+
+        with bough.ThreadPoolExecutor(1) as pool:
+            future = pool.submit(computes)
+            until(lambda: threads, "the call's begin")
+            until_inside(threads[0], bytecode)
+            bough.raise_exc(threads[0], error)
+            self.assertIs(future.exception(LIMIT), error)
+            error.__traceback__ = None
+            self.assertIs(pool.submit(threading.current_thread).result(LIMIT), threads[0])
+
+    def test_a_callback(self):
+        """of a future, on the worker, is not"""
+        inside, seen, leave, go = Gate(), [], [], Gate()
+
+        def callback(future):
+            inside.open()
+            while not leave:
+                pass
+            seen.append(future.result())
+
+        with bough.ThreadPoolExecutor(1) as pool:
+            future = pool.submit(lambda: go.passed() or threading.current_thread())
+            future.add_done_callback(callback)
+            go.open()
+            inside.passed()
+            bough.raise_exc(future.result(), KeyError)
+            looks = _bough.async_exc_counts()[1]
+            until(lambda: _bough.async_exc_counts()[1] > looks + 5, "looks at the worker")
+            leave.append(True)
+            self.assertIs(pool.submit(threading.current_thread).result(LIMIT), future.result())
+        self.assertEqual(seen, [future.result()])
+
+
+class Futures(unittest.TestCase):
+    """A future makes its condition when one is asked for; what other threads see does not depend on the moment."""
+
+    def test_asked_at_any_time(self):
+        """wait(), result(), callbacks and cancel(), while calls begin and end"""
+        for _ in range(20):
+            called = []
+            with bough.ThreadPoolExecutor(2) as pool:
+                futures = [pool.submit(divmod, i, 2) for i in range(200)]
+                for future in futures[::3]:
+                    future.add_done_callback(called.append)
+                cancelled = [future for future in futures[1::3] if future.cancel() and future.cancelled()]
+                done = concurrent.futures.wait(futures, LIMIT).done
+            self.assertEqual(len(done), 200)
+            self.assertEqual(len(called), len(futures[::3]))
+            for i, future in enumerate(futures):
+                if future not in cancelled:
+                    self.assertEqual(future.result(), divmod(i, 2))
+
+    def test_attributes(self):
+        """those that a concurrent.futures.Future begins with"""
+        self.assertEqual([name for name in vars(concurrent.futures.Future()) if not hasattr(bough.Future(), name)], [])
+
+    def test_a_pool_with_all_its_threads(self):
+        """refuses calls after its shutdown"""
+        pool = bough.ThreadPoolExecutor(1)
+        pool.submit(abs, 1).result(LIMIT)
+        self.assertEqual(len(pool._threads), 1)
+        pool.shutdown()
+        with self.assertRaisesRegex(RuntimeError, "cannot schedule new futures after shutdown"):
+            pool.submit(abs, 1)
+        with self.assertRaisesRegex(RuntimeError, "cannot schedule new futures after shutdown"):
+            pool.options(name="x").submit(abs, 1)
+
+    def test_by_hand(self):
+        """as concurrent.futures.Future"""
+        for make in bough.Future, concurrent.futures.Future:
+            with self.subTest(make):
+                future, called = make(), []
+                future.mine = 1
+                self.assertEqual((future.done(), future.running(), future.cancelled()), (False, False, False))
+                future.add_done_callback(called.append)
+                self.assertTrue(future.set_running_or_notify_cancel())
+                self.assertTrue(future.running())
+                with self.assertLogs("concurrent.futures"), self.assertRaises(RuntimeError):
+                    future.set_running_or_notify_cancel()
+                future.set_result(7)
+                self.assertEqual((future.result(), future.result(timeout=0), future.exception()), (7, 7, None))
+                self.assertEqual(called, [future])
+                with self.assertRaises(concurrent.futures.InvalidStateError):
+                    future.set_result(8)
+                future = make()
+                self.assertTrue(future.cancel())
+                self.assertFalse(future.set_running_or_notify_cancel())
+                with self.assertRaises(CancelledError):
+                    future.result()
+                with self.assertRaises(TimeoutError):
+                    make().result(timeout=0)
+                with self.assertRaises(TypeError):
+                    make(1)
 
 
 class Options(unittest.TestCase):

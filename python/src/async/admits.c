@@ -3,10 +3,12 @@
  * bytecode (_async_safe.py). */
 #include "base/state.h"
 
-/* `armed`: the exception is raised at the next check of the eval breaker, not right here. */
-static bool place_admits(PyFrameObject *frame, bool armed)
+/* `armed`: the exception is raised at the next check of the eval breaker, not right here. C code calls a pool's calls, so
+ * the frame of the worker does not show whether the worker executes one. */
+static bool place_admits(const struct bp_thread *t, PyFrameObject *frame, bool armed)
 {
-    PyObject *answer = PyObject_CallFunctionObjArgs(bp.may_raise_in, frame, armed ? Py_True : Py_False, NULL);
+    PyObject *answer = PyObject_CallFunctionObjArgs(bp.may_raise_in, frame, armed ? Py_True : Py_False,
+                                                    t->in_item ? Py_True : Py_False, NULL);
     bool yes = answer == Py_True;
     if (!answer)
         PyErr_WriteUnraisable(bp.may_raise_in);
@@ -18,7 +20,7 @@ static bool place_admits(PyFrameObject *frame, bool armed)
 bool bp_place_admits_here(const struct bp_thread *t)
 {
     PyFrameObject *frame = (PyFrameObject *)Py_XNewRef((PyObject *)PyEval_GetFrame());
-    bool yes = frame && bp.may_raise_in && bp_admits(t) && place_admits(frame, false);
+    bool yes = frame && bp.may_raise_in && bp_admits(t) && place_admits(t, frame, false);
     Py_XDECREF(frame);
     return yes;
 }
@@ -47,7 +49,8 @@ bool bp_may_come_in(struct bp_thread *t)
         return false;
     int instruction = PyFrame_GetLasti(frame);
     unsigned changes = bp.changes;
-    bool yes = place_admits(frame, true) && changes == bp.changes && still_there(t, frame, instruction) && bp_admits(t);
+    bool yes =
+        place_admits(t, frame, true) && changes == bp.changes && still_there(t, frame, instruction) && bp_admits(t);
     Py_DECREF(frame);
     return yes;
 }

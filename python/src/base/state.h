@@ -110,6 +110,7 @@ struct bp_thread {
     struct bp_queued *queued, *queued_last; /* what was posted before `handle` was there; NULL */
 
     /* For the async thread. */
+    bool in_item;      /* it runs a pool's call: admits.c */
     bool asynchronous; /* interrupts come anywhere in its bytecode */
     int event_fd;      /* readable while an interrupt is due; -1 */
     bool armed;        /* PyThreadState_SetAsyncExc() was called and its exception was not raised yet */
@@ -222,6 +223,8 @@ PyObject *bp_record_object(const struct bough_record *record);
 int bp_post_exception(struct bp_thread *t);
 int bp_record_init(PyObject *module);
 int bp_pool_call_init(PyObject *module);
+int bp_pool_future_init(PyObject *module);
+int bp_pool_submit_init(PyObject *module);
 
 /* ---- window.c ---------------------------------------------------------------------------------------- */
 
@@ -589,12 +592,11 @@ long bp_leave_open(struct bp_thread *t, long keep);
 
 extern PyMethodDef bp_thread_methods[], bp_exception_methods[], bp_interpose_methods[], bp_post_methods[],
     bp_async_exc_methods[], bp_branch_methods[], bp_child_object_methods[], bp_branch_object_methods[],
-    bp_pool_item_methods[], bp_pool_call_methods[], bp_ladder_methods[], bp_signal_methods[], bp_site_methods[],
-    bp_report_methods[], bp_lock_methods[], bp_judge_methods[], bp_callback_methods[], bp_loop_methods[],
-    bp_stranger_methods[], bp_interpreter_methods[], bp_around_methods[], bp_stack_methods[], bp_status_methods[],
-    bp_window_methods[], bp_open_branch_methods[], bp_fork_methods[], bp_rearm_methods[], bp_replaced_methods[],
-    bp_point_methods[], bp_reason_methods[], bp_cut_methods[], bp_kind_methods[], bp_scope_methods[],
-    bp_scope_block_methods[], bp_scoped_methods[], bp_turn_methods[], bp_watching_methods[], bp_deadman_methods[],
-    bp_program_methods[];
+    bp_pool_future_methods[], bp_ladder_methods[], bp_signal_methods[], bp_site_methods[], bp_report_methods[],
+    bp_lock_methods[], bp_judge_methods[], bp_callback_methods[], bp_loop_methods[], bp_stranger_methods[],
+    bp_interpreter_methods[], bp_around_methods[], bp_stack_methods[], bp_status_methods[], bp_window_methods[],
+    bp_open_branch_methods[], bp_fork_methods[], bp_rearm_methods[], bp_replaced_methods[], bp_point_methods[],
+    bp_reason_methods[], bp_cut_methods[], bp_kind_methods[], bp_scope_methods[], bp_scope_block_methods[],
+    bp_scoped_methods[], bp_turn_methods[], bp_watching_methods[], bp_deadman_methods[], bp_program_methods[];
 
 #endif
