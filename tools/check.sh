@@ -23,6 +23,8 @@ step layers python3 tests/layers.py .
 step cppcheck tools/static.sh cppcheck
 step clang-tidy tools/static.sh clang-tidy
 step docs tools/site/make.sh
+step wheels make --no-print-directory wheels
+step deb make --no-print-directory deb
 step legs tools/legs.sh native hooks generic musl aarch64 riscv64 ppc64le s390x python python-loss cpython peers-python clang asan tsan valgrind slow fuzz loss
 
 echo

@@ -53,4 +53,3 @@ class Project:
         return "\n".join(
             f"[{group}]\n" + "".join(f"{name} = {what}\n" for name, what in entries.items()) for group, entries in groups.items() if entries
         )
-
