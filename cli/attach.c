@@ -339,9 +339,13 @@ bool arena_any_record(const struct arena *a, bool branch, uint32_t index, int ki
 
 /* ---- many slots at once: most are not live ----------------------------------------------------------------- */
 
+/* Where threads are many, the next slot is usually live: its word is read first, a block only if it is not. */
 static uint32_t next_of(const struct arena *a, uint64_t table, size_t size, uint32_t index, uint32_t end)
 {
     char block[64 * 1024];
+    uint64_t first;
+    if (index < end && live(a, table + (uint64_t)index * size, &first))
+        return index;
     while (index < end) {
         uint32_t count = end - index < sizeof block / size ? end - index : (uint32_t)(sizeof block / size);
         if (!get(a, table + (uint64_t)index * size, block, count * size)) {

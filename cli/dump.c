@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "command.h"
+#include "dump.h"
 #include "json.h"
 #include "mailbox.h"
 #include "memfd.h"
@@ -56,8 +57,7 @@ static void copy_out(FILE *in)
     }
 }
 
-/* The dump that the process writes; NULL with `a->why` filled in. */
-static FILE *by_itself(struct arena *a)
+FILE *dump_by_itself(struct arena *a)
 {
     struct bo_request l = {.kind = BO_ASK_DUMP, .from = a->apart ? 0 : getpid()};
     int box = mailbox_send(a, &l);
@@ -112,6 +112,21 @@ static bool next_line(FILE *in, char *line, size_t size)
 static unsigned depth_of(const char *line)
 {
     return (unsigned)strspn(line, " ");
+}
+
+void dump_stack(FILE *in, pid_t own, FILE *out)
+{
+    char line[4096];
+    bool wanted = false;
+    rewind(in);
+    while (next_line(in, line, sizeof line) && strncmp(line, "the process's threads", 21) != 0)
+        ;
+    while (next_line(in, line, sizeof line) && *line) {
+        if (depth_of(line) == 2)
+            wanted = strtol(line, NULL, 10) == own;
+        if (wanted)
+            put_text(out, line + 2), fputs("\n", out);
+    }
 }
 
 /* A thread's line is indented by two spaces: its id and its activity. Lines with a deeper indentation: how its stack
@@ -181,7 +196,7 @@ static int as_json(const struct arena *a, FILE *in)
 
 static int show_dump(struct arena *a, bool json)
 {
-    FILE *in = by_itself(a);
+    FILE *in = dump_by_itself(a);
     int status = EXIT_SUCCESS;
     if (json)
         status = as_json(a, in);

@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <langinfo.h>
 #include <locale.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,12 +10,22 @@
 
 static bool coloured, utf8;
 
-void choose_style(FILE *out)
+void choose_characters(void)
 {
-    const char *terminal = getenv("TERM"), *never = getenv("NO_COLOR");
     setlocale(LC_CTYPE, "");
     utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
-    coloured = isatty(fileno(out)) && !(never && *never) && terminal && strcmp(terminal, "dumb") != 0;
+}
+
+bool is_colour_wanted(void)
+{
+    const char *terminal = getenv("TERM"), *never = getenv("NO_COLOR");
+    return !(never && *never) && terminal && strcmp(terminal, "dumb") != 0;
+}
+
+void choose_style(FILE *out)
+{
+    choose_characters();
+    coloured = isatty(fileno(out)) && is_colour_wanted();
 }
 
 const char *colour(enum colour c)

@@ -3,12 +3,17 @@
 #ifndef CLI_TEXT_H
 #define CLI_TEXT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
 /* Colour if it is a terminal and NO_COLOR is not set; lines drawn in UTF-8 if the locale has it. Before that:
  * neither. */
 void choose_style(FILE *out);
+/* Only the characters, without colour: for text that a library draws. */
+void choose_characters(void);
+/* Whether the environment allows colour. */
+bool is_colour_wanted(void);
 
 enum colour { PLAIN, BOLD, RED, GREEN, CYAN };
 const char *colour(enum colour c);

@@ -248,7 +248,7 @@ static unsigned open_branches(const struct view *v)
     return v->branches ? v->branches - 1 : 0; /* the root is not counted */
 }
 
-static void put_summary(FILE *out, const struct view *v)
+void tree_summary(FILE *out, const struct view *v)
 {
     const struct arena *a = v->arena;
     char command[64];
@@ -270,8 +270,19 @@ void tree_as_text(FILE *out, const struct view *v, struct strings *strings)
 {
     static struct printer p;
     p = (struct printer){.out = out, .view = v, .strings = strings};
-    put_summary(out, v);
+    tree_summary(out, v);
     put_node(&p, v->root, 0);
+}
+
+void tree_node_as_text(FILE *out, const struct view *v, struct strings *strings, const struct node *n)
+{
+    static struct printer p;
+    p = (struct printer){.out = out, .view = v, .strings = strings};
+    if (n->branch)
+        put_branch(&p, n);
+    else
+        put_thread(&p, n);
+    put_notes(&p, n, 0);
 }
 
 /* ---- the command --------------------------------------------------------------------------------------------- */

@@ -78,6 +78,10 @@ pid_t view_tid(const struct view *v, pid_t own);
 /* Writing the two forms of the tree. */
 struct strings;
 void tree_as_text(FILE *out, const struct view *v, struct strings *strings);
+/* Its first line: the process, and how many of each there are. */
+void tree_summary(FILE *out, const struct view *v);
+/* The lines of one node, without those below it. */
+void tree_node_as_text(FILE *out, const struct view *v, struct strings *strings, const struct node *n);
 struct json;
 void tree_as_json(struct json *j, const char *key, const struct view *v, struct strings *strings);
 

@@ -150,7 +150,7 @@ def check_licences():
 def check_lists():
     """meson.build names each source and each test, so that each file is built"""
     for folder, pattern in (
-        ("cli", "*.c"),
+        ("cli", "**/*.c"),
         ("src", "*/**/*.[cS]"),
         ("include", "**/*.h"),
         ("tests", "*/*.c"),

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* The dump that a process writes about itself. */
+#ifndef CLI_DUMP_H
+#define CLI_DUMP_H
+
+#include <stdio.h>
+#include "attach.h"
+
+/* Ask for it, and open it; NULL with `a->why` filled in. Waits for the answer, for at most LETTER_PATIENCE_MS. */
+FILE *dump_by_itself(struct arena *a);
+/* The lines of one thread, by its own id: its activity and its stack. */
+void dump_stack(FILE *in, pid_t own, FILE *out);
+
+#endif
