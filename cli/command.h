@@ -15,6 +15,7 @@ int dump_main(int argc, char **argv);
 int interrupt_main(int argc, char **argv);
 int ps_main(int argc, char **argv);
 int run_main(int argc, char **argv);
+int top_main(int argc, char **argv);
 int tree_main(int argc, char **argv);
 
 /* Finds the subcommand and runs it. */

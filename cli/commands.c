@@ -45,6 +45,12 @@ static const struct command {
      "  -m MODULE          a Python module, as the interpreter has it; ends the options, as -c does\n"
      "  -c CODE            Python code\n\n"
      "Exit status: the program's; 126 and 127 if it cannot be executed, 1, 2 as usual.\n"},
+    {"top", top_main, "top [--interval SECONDS] PID", "watch the threads and branches of a process",
+     "A live view on the terminal: since when each thread has been in its call, interrupts that\n"
+     "are due, stacks. Keys sort, filter, fold and search, interrupt a thread or branch, and\n"
+     "promote an incident; ? lists them.\n\n"
+     "  --interval SECONDS    read the process so often, by default every second\n\n"
+     "Exit status: 0 left by a key; 5 the process has ended; 1, 2 as usual.\n"},
     {"tree", tree_main, "tree [--all] [--json] PID | tree [--json] --file FILE",
      "show the threads and branches of a process",
      "Where each branch was opened and how long it has, where each thread is, which\n"

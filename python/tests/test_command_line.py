@@ -54,6 +54,7 @@ print("ended", b.failures)
 
     def test_status(self):
         """is the command's"""
+        self.assertIn("no ncurses", run("-m", "bough", "top", "1").err)
         self.assertEqual((run("-m", "bough", "tree", "1x").status, run("-m", "bough", "nothing").status), (2, 2))
 
     def test_a_pipe_without_a_reader(self):

@@ -3,7 +3,7 @@
  * odd: with names that are hard to show. hung headless: without its main thread. hung stranger: with a thread that
  * bough does not know. hung spoof, hung traced: with a name that looks like a line of the kernel's. hung masked: with
  * all signals blocked. hung idle: with workers that wait for work. hung exists: ends at once. hung busy: beside it,
- * threads and branches come and go. */
+ * threads and branches come and go. hung many: with 10,000 threads. */
 #include <bough.h>
 #include <pthread.h>
 #include <signal.h>
@@ -102,6 +102,26 @@ static void *come_and_go(void *unused)
     return unused;
 }
 
+enum { MANY = 10000 };
+
+/* Hangs in a branch with so many children that read. */
+static int have_many(void)
+{
+    struct bough_child_options child = {.name = "one of many"};
+    if (pipe(pipe_ends) != 0)
+        return errno;
+    BOUGH_BRANCH(many) {
+        for (int i = 0; i < MANY; i++)
+            if (bough_add_with(many, reads, bough_arg(NULL), &child) == 0)
+                return errno;
+        puts("ready");
+        fflush(stdout);
+        for (;;)
+            pause();
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -109,6 +129,8 @@ int main(int argc, char **argv)
     char worker[] = "bough-worker";
     if (argc > 1 && strcmp(argv[1], "exists") == 0)
         return 0;
+    if (argc > 1 && strcmp(argv[1], "many") == 0)
+        return have_many();
     sigset_t all;
     sigfillset(&all);
     if (argc > 1 && strcmp(argv[1], "masked") == 0)

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/* Requests to the process, as `bough interrupt` makes them, and the details of a thread, as `bough dump` gets them. */
+#include <stdlib.h>
+#include <string.h>
+#include "../dump.h"
+#include "../request.h"
+#include "../text.h"
+#include "top.h"
+
+static const char default_reason[] = "asked by an operator";
+
+/* ---- the target ---------------------------------------------------------------------------------------------------- */
+
+static bool take_target(struct top *t)
+{
+    const struct node *n = top_selected(t);
+    const char *why = *t->end ? "the process has ended" : !n ? "no row is selected" : NULL;
+    if (!why && n->unknown)
+        why = "bough does not know this thread: it can't be interrupted";
+    if (why) {
+        snprintf(t->message, sizeof t->message, "%s", why);
+        return false;
+    }
+    t->target = (struct found){0};
+    target_note(&t->target, &n->slot.target, n->branch, n->branch ? 0 : bo_load_relaxed(&n->slot.thread.tid));
+    if (n == t->view->root)
+        strcpy(t->target.name, "root");
+    return true;
+}
+
+static bool is_root(const struct found *f)
+{
+    return f->branch && bo_handle_index(f->handle) == BO_ROOT;
+}
+
+void act_begin_interrupt(struct top *t)
+{
+    if (!take_target(t))
+        return;
+    t->rung = 0;
+    t->ceiling = request_ceiling(is_root(&t->target));
+    snprintf(t->input, sizeof t->input, "%s", default_reason);
+    t->prompt = REASON_PROMPT;
+}
+
+/* The next rung is suggested. */
+void act_begin_promote(struct top *t)
+{
+    const struct node *n = top_selected(t);
+    int rung = 0;
+    if (!take_target(t))
+        return;
+    for (unsigned i = 0; i < n->record_count; i++)
+        if (bo_load_relaxed(&n->records[i]->rung) > rung)
+            rung = bo_load_relaxed(&n->records[i]->rung);
+    if (!n->record_count) {
+        snprintf(t->message, sizeof t->message, "there is no incident here: interrupt it first (i)");
+        return;
+    }
+    snprintf(t->input, sizeof t->input, "%d", rung < RUNG_KILL ? rung + 1 : RUNG_KILL);
+    t->prompt = RUNG_PROMPT;
+}
+
+/* ---- posting --------------------------------------------------------------------------------------------------------- */
+
+static void post(struct top *t)
+{
+    struct bo_request answer;
+    if (request_post(&t->arena, &t->target, t->reason, t->rung, t->ceiling, &answer)) {
+        incidents_posted(&t->incidents, &t->target, &answer, arena_now(&t->arena));
+        snprintf(t->message, sizeof t->message, "posted");
+    } else {
+        snprintf(t->message, sizeof t->message, "%s", t->arena.why);
+    }
+    t->next = 0;
+}
+
+/* The question has the sentences that `bough interrupt` prints. */
+static void ask_or_post(struct top *t)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (!out) {
+        snprintf(t->message, sizeof t->message, "out of memory: nothing was posted");
+        return;
+    }
+    int reach = request_reach(out, &t->arena, &t->target, t->ceiling);
+    request_prospect(out, &t->arena, &t->target, reach);
+    fclose(out);
+    for (char *c = text; c && *c; c++)
+        *c = *c == '\n' ? ' ' : *c;
+    snprintf(t->question, sizeof t->question, "%s", text ? text : "");
+    free(text);
+    if (reach > RUNG_FINAL)
+        t->prompt = QUESTION;
+    else
+        post(t);
+}
+
+void act_reason_given(struct top *t)
+{
+    snprintf(t->reason, sizeof t->reason, "%s", *t->input ? t->input : default_reason);
+    ask_or_post(t);
+}
+
+void act_rung_given(struct top *t)
+{
+    if (strlen(t->input) != 1 || *t->input < '0' + RUNG_FLAG || *t->input > '0' + RUNG_KILL) {
+        snprintf(t->message, sizeof t->message, "the rung must be 1 to 6: nothing was posted");
+        return;
+    }
+    t->rung = *t->input - '0';
+    t->ceiling = request_ceiling(is_root(&t->target));
+    if (t->ceiling < t->rung)
+        t->ceiling = t->rung;
+    snprintf(t->reason, sizeof t->reason, "%s", default_reason);
+    ask_or_post(t);
+}
+
+void act_answered(struct top *t, bool yes)
+{
+    if (yes)
+        post(t);
+    else
+        snprintf(t->message, sizeof t->message, "nothing was posted");
+}
+
+/* ---- details ---------------------------------------------------------------------------------------------------------- */
+
+static void put_stack(FILE *out, struct top *t, const struct node *n)
+{
+    FILE *in = *t->end ? NULL : dump_by_itself(&t->arena);
+    if (in) {
+        dump_stack(in, bo_load_relaxed(&n->slot.thread.tid), out);
+        fclose(in);
+    } else if (!*t->end) {
+        put_text(out, t->arena.why);
+        fputs("\n", out);
+    }
+}
+
+void act_show_details(struct top *t)
+{
+    const struct node *n = top_selected(t);
+    char *text = NULL;
+    size_t size;
+    FILE *out = n ? open_memstream(&text, &size) : NULL;
+    if (!out)
+        return;
+    tree_node_as_text(out, t->view, t->strings, n);
+    if (!n->branch && n != &t->view->idle_workers)
+        put_stack(out, t, n);
+    fclose(out);
+    free(t->pane_text);
+    t->pane_text = text;
+    t->pane_first = 0;
+    t->pane = DETAILS_PANE;
+}

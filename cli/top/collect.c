@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* One reading of the process. */
+#define _GNU_SOURCE
+#include <time.h>
+#include "top.h"
+
+static int64_t clock_of(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+int64_t top_clock(void)
+{
+    return clock_of(CLOCK_MONOTONIC);
+}
+
+int64_t top_processor_time(void)
+{
+    return clock_of(CLOCK_THREAD_CPUTIME_ID);
+}
+
+const struct node *top_selected(const struct top *t)
+{
+    return t->cursor < t->rows.count ? t->rows.row[t->cursor].node : NULL;
+}
+
+/* Of the first thread that can be asked: a signal stops all of them. */
+static bool is_stopped(const struct arena *a)
+{
+    struct activity now;
+    proc_activity(a->pid, proc_alive(a->pid), &now);
+    return now.state == 'T' || now.state == 't';
+}
+
+enum { MAPS_FOR = 10 /* frames */ };
+
+/* A process with thousands of threads has thousands of mappings: they are read again only now and then. */
+static void renew_strings(struct top *t)
+{
+    if (t->frame % MAPS_FOR != 1)
+        return;
+    strings_free(t->strings);
+    t->strings = strings_new(t->arena.pid);
+}
+
+/* A process that has ended in between keeps its last tree. */
+bool top_collect(struct top *t)
+{
+    struct view *v = view_new(&t->arena);
+    if (!v)
+        return false;
+    watch_look(t);
+    if (*t->end && t->view) {
+        view_free(v);
+        return true;
+    }
+    rows_remember(t);
+    view_free(t->view);
+    t->view = v;
+    t->frame++;
+    t->stopped = is_stopped(&t->arena);
+    if (!t->every_worker)
+        view_fold_idle(v);
+    renew_strings(t);
+    calls_sample_some(&t->calls, v, t->frame);
+    incidents_follow(&t->incidents, v);
+    rows_build(t);
+    return true;
+}
