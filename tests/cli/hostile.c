@@ -82,8 +82,8 @@ static const char *const harmful[] = {
     "\t",
     "\b\b\b",
     "\x7f",
-    "\xc2\x9b"
-    "2J",
+    ("\xc2\x9b"
+     "2J"),
     "\u202e",
     "\u2066",
     "\"",

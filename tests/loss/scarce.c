@@ -4,6 +4,7 @@
  * items of queues; tokens; places. The linker replaces the functions that the library calls by those below. */
 #include <bough.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include "harness.h"
 
@@ -27,7 +28,7 @@ static _Atomic long failures[2];
 /* All threads share one random sequence. */
 static unsigned roll(unsigned sides)
 {
-    uint64_t x = (dice += 0x9e3779b97f4a7c15u);
+    uint64_t x = atomic_fetch_add(&dice, 0x9e3779b97f4a7c15u);
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
     x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
     return (unsigned)((x >> 33) % sides);

@@ -98,8 +98,9 @@ TEST(a_child_counts_its_events_separately)
 static pid_t fork_one_that_computes(void)
 {
     pid_t pid = fork();
-    for (volatile unsigned i = 0; pid == 0;)
-        i++;
+    if (pid == 0)
+        for (volatile unsigned i = 0;; i++)
+            ;
     return pid;
 }
 
