@@ -19,6 +19,7 @@ import os
 import signal
 import threading
 import time
+from weakref import WeakSet
 
 from bough import _bough, _own, _plain, _replace, _signals
 
@@ -26,6 +27,7 @@ PATIENCE = 1 / 30  # of the ladder's grace: 1 second unless it was changed
 
 _process = 0
 _signo = 0  # the last one that has come
+_interrupted = WeakSet()  # threads, one by one
 _patient_until = _on_way_out_until = 0.0  # times of time.monotonic()
 
 
@@ -119,7 +121,11 @@ def _join(original):
 
 
 def _interrupt(thread):
-    """By the signal that has come: if it is not heeded, the ladder ends the process."""
+    """Once: a second record would come into the thread's cleanup. By the signal that has come: if it is not heeded, the ladder
+    ends the process."""
+    if _signals.has_interrupted_all() or thread in _interrupted:
+        return
+    _interrupted.add(thread)
     try:
         _signals.pass_on(_bough.handle_of(thread.ident), _signo)
     except (ValueError, threading.ThreadError):
@@ -152,6 +158,7 @@ def _end(raised):
     if on_way_out and not raised:
         _wait(_others(False), _patient_until)
         _on_way_out_until = float("inf")  # for pools, which are shut down after main
+    _wait(list(_interrupted), time.monotonic() + _patience())
     if signo:
         _signals.interrupt_all(signal.Signals(signo).name, signo)
     elif raised:

@@ -205,8 +205,8 @@ def interrupt_all(reason, signo=0):
 
 
 def has_interrupted_all():
-    """The end of main, or a signal that ends the program."""
-    return _ended or bool(_bough.unhandled_signal())
+    """By interrupt_all()."""
+    return _ended
 
 
 def _threads_have_ended():
