@@ -272,6 +272,8 @@ def log_to(logger="bough", level=logging.INFO, *, rate=20):
     if logger is None:
         return
     ladder._opt_in()
+    atexit.unregister(_interpreter_ends)
+    atexit.register(_interpreter_ends)  # the last one that is registered is the first one that runs
     _log = _Log(logger, level, rate)
     _watch.on_failure = _failure
     ladder._watch("log", _transition)
@@ -300,9 +302,8 @@ def _level(level):
     return _check.whole("log_to() level", level, 0)
 
 
-@atexit.register
 def _interpreter_ends():
-    """Before logging's shutdown, which has been registered earlier."""
+    """Before logging's shutdown and before the package's end, from which on no callback is called: both were registered earlier."""
     n = _end()
     if n:
         _shut_others_down()
