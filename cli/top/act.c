@@ -89,7 +89,8 @@ static void ask_or_post(struct top *t)
     request_prospect(out, &t->arena, &t->target, reach);
     fclose(out);
     for (char *c = text; c && *c; c++)
-        *c = *c == '\n' ? ' ' : *c;
+        if (*c == '\n')
+            *c = ' ';
     snprintf(t->question, sizeof t->question, "%s", text ? text : "");
     free(text);
     if (reach > RUNG_FINAL)

@@ -22,7 +22,8 @@ uint32_t node_generation(const struct node *n)
 
 static struct call *place(const struct calls *c, pid_t tid)
 {
-    size_t at = (uint32_t)tid * 2654435761u & (c->room - 1);
+    uint32_t hash = (uint32_t)tid * 2654435761u;
+    size_t at = hash & (c->room - 1);
     while (c->table[at].tid && c->table[at].tid != tid)
         at = (at + 1) & (c->room - 1);
     return &c->table[at];

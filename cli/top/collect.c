@@ -4,6 +4,8 @@
 #include <time.h>
 #include "top.h"
 
+enum { LOOK_EVERY = 10 }; /* frames: for what changes seldom, and is expensive */
+
 static int64_t clock_of(clockid_t clock)
 {
     struct timespec t;
@@ -34,12 +36,10 @@ static bool is_stopped(const struct arena *a)
     return now.state == 'T' || now.state == 't';
 }
 
-enum { MAPS_FOR = 10 /* frames */ };
-
 /* A process with thousands of threads has thousands of mappings: they are read again only now and then. */
 static void renew_strings(struct top *t)
 {
-    if (t->frame % MAPS_FOR != 1)
+    if (t->frame % LOOK_EVERY != 1)
         return;
     strings_free(t->strings);
     t->strings = strings_new(t->arena.pid);
@@ -52,6 +52,8 @@ bool top_collect(struct top *t)
     if (!v)
         return false;
     watch_look(t);
+    if (t->frame % LOOK_EVERY == LOOK_EVERY - 1)
+        watch_program(t);
     if (*t->end && t->view) {
         view_free(v);
         return true;

@@ -181,5 +181,7 @@ void act_show_details(struct top *t);
 void watch_begin(struct top *t);
 /* Fill in `end` if the process has ended. */
 void watch_look(struct top *t);
+/* The same if it runs another program now. */
+void watch_program(struct top *t);
 
 #endif

@@ -64,6 +64,19 @@ static bool has_ended(const struct top *t)
     return !proc_alive(t->arena.pid);
 }
 
+/* A process that executes another program keeps its id, and its old arena stays readable here. */
+void watch_program(struct top *t)
+{
+    struct arena now;
+    enum attached result = attach_process(&now, t->arena.pid);
+    bool other =
+        result == ATTACHED ? now.head.started != t->arena.head.started : result == NOT_BOUGH || result == HIDDEN;
+    detach(&now);
+    watch_look(t);
+    if (other && !*t->end)
+        snprintf(t->end, sizeof t->end, "process %d has executed another program", (int)t->arena.pid);
+}
+
 void watch_look(struct top *t)
 {
     int status;

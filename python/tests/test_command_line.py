@@ -50,7 +50,8 @@ print("ended", b.failures)
             self.assertIn("sleeper", run("-m", "bough", "tree", pid).out)
             self.assertIn("sleeper", run("-m", "bough", "dump", pid).out)
             asked = run("-m", "bough", "interrupt", "--wait", "20", pid, "sleeper")
-            self.assertEqual((asked.status, process.end()), (0, 0), f"{asked} {process}")
+            self.assertEqual(process.end(), 0, f"{asked} {process}")
+            self.assertIn(asked.status, (0, 5), asked)  # 5: the process was faster than the command, and is gone
 
     def test_status(self):
         """is the command's"""

@@ -3,7 +3,8 @@
  * odd: with names that are hard to show. hung headless: without its main thread. hung stranger: with a thread that
  * bough does not know. hung spoof, hung traced: with a name that looks like a line of the kernel's. hung masked: with
  * all signals blocked. hung idle: with workers that wait for work. hung exists: ends at once. hung busy: beside it,
- * threads and branches come and go. hung many: with 10,000 threads. */
+ * threads and branches come and go. hung many: with 10,000 threads. hung
+ * replaced: executes another program at SIGUSR1. */
 #include <bough.h>
 #include <pthread.h>
 #include <signal.h>
@@ -122,6 +123,12 @@ static int have_many(void)
     return 0;
 }
 
+static void become_another(int unused)
+{
+    (void)unused;
+    execl("/bin/sleep", "sleep", "600", (char *)NULL);
+}
+
 int main(int argc, char **argv)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -131,6 +138,8 @@ int main(int argc, char **argv)
         return 0;
     if (argc > 1 && strcmp(argv[1], "many") == 0)
         return have_many();
+    if (argc > 1 && strcmp(argv[1], "replaced") == 0)
+        signal(SIGUSR1, become_another);
     sigset_t all;
     sigfillset(&all);
     if (argc > 1 && strcmp(argv[1], "masked") == 0)

@@ -297,6 +297,15 @@ def ends():
                 yield f"{status} {errors}"
 
 
+def is_replaced():
+    """the last view stays when the process executes another program"""
+    with Hung("replaced") as program, top(program, "--interval", "0.1") as t:
+        t.wait("stubborn")
+        program.process.send_signal(signal.SIGUSR1)
+        t.wait(["has executed another program: any key leaves", "stubborn"])
+        yield from leave(t, 5)
+
+
 def stopped():
     """a stopped process is shown as stopped, and goes on"""
     with Hung() as program, top(program, "--interval", "0.1") as t:
@@ -317,7 +326,7 @@ def control_bytes(raw):
 def hostile_processes():
     """no damaged, circular or changing arena crashes it, and no control byte reaches the terminal"""
     with tempfile.TemporaryDirectory() as folder, foes.Targets(hung, hostile, foes.copy_of_an_arena(hung, folder)) as targets:
-        for number in range(8):
+        for number in range(4):
             mode = ("damaged", "linked", "changing", "real")[number % 4]
             pid = targets.bring_about(mode, 2000 + number)
             sanitizers = {**foes.SANITIZERS, "ASAN_OPTIONS": foes.SANITIZERS["ASAN_OPTIONS"].replace("detect_leaks=1", "detect_leaks=0")}
@@ -372,4 +381,4 @@ def mistakes():
 
 
 checks.run([screen, orders, filters, folds, details, pauses, interrupts, asks, refuses_to_ask, sizes, colours, ascii_only, terminal_is_gone,
-            ends, stopped, hostile_processes, many, mistakes])
+            ends, is_replaced, stopped, hostile_processes, many, mistakes])
