@@ -333,8 +333,10 @@ def hostile_processes():
             with Terminal([sanitized, "top", "--interval", "0.1", str(pid)], columns=140, lines=50, **sanitizers) as t:
                 t.wait(lambda text: "NAME" in text or "bough:" in text or t.process.poll() is not None)
                 if t.process.poll() is None:
-                    t.type("sssssGzeaf.\r")
-                    t.wait(lambda text: "filter: ." in text or t.process.poll() is not None)
+                    details = [("\r", "DETAILS")] if mode == "real" else []  # the others don't answer, which takes 3 s
+                    for keys, want in [("sssssGea", "LAST INCIDENTS"), *details, ("zf.\r", "filter: .")]:
+                        t.type(keys)
+                        t.wait(lambda text: want in text or t.process.poll() is not None)
                     t.type("q")
                 status, errors = t.end()
                 if status not in (0, 1, 5) or "Sanitizer" in errors or "runtime error" in errors:
