@@ -38,6 +38,8 @@
 /* Marks a function that the wake signal's handler runs. The handler may interrupt the thread sanitizer's code inside an
  * atomic operation, and would deadlock on a lock that the same thread holds. */
 #define BO_BARE __attribute__((no_sanitize("thread")))
+/* A function that takes the frame address of its caller: it must not have a frame of its own, at -O0 neither. */
+#define BO_IN_CALLER __attribute__((always_inline)) static inline
 #define BO_TLS __thread __attribute__((tls_model("initial-exec")))
 
 #endif

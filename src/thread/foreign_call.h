@@ -37,7 +37,7 @@ bool bo_foreign_ended(struct bo_thread *t, uintptr_t frame);
 
 /* The calling thread, if a call of foreign code is to be interruptible here: the thread is opted in, and not inside
  * such a call already (in a signal handler, or in libc functions that the call uses). Else NULL. */
-static inline struct bo_thread *bo_foreign_thread(void)
+BO_IN_CALLER struct bo_thread *bo_foreign_thread(void)
 {
     struct bo_thread *t = bo_self;
     if (bo_likely(t == NULL || t->foreign_depth == 0))
@@ -63,7 +63,7 @@ static inline void bo_foreign_step(struct bo_thread *t, enum bo_foreign_step ste
     bo_store_relaxed(&t->call.foreign, step);
 }
 
-static inline void bo_foreign_enter(struct bo_thread *t, enum bo_foreign_step step)
+BO_IN_CALLER void bo_foreign_enter(struct bo_thread *t, enum bo_foreign_step step)
 {
     t->call.foreign_cut = false;
     bo_store_relaxed(&t->joining, 0); /* a jump may have left it set */
