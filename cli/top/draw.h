@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include "top.h"
 
-enum { LEAST_COLUMNS = 20, LEAST_LINES = 5, PAIR_RED = 1, PAIR_GREEN, PAIR_CYAN };
+enum { LEAST_COLUMNS = 20, LEAST_LINES = 5, PAIR_RED = 1, PAIR_GREEN };
 
 /* A piece of a line, that is written like a file. */
 struct sink {

@@ -23,7 +23,6 @@ static void begin_colours(void)
     short background = use_default_colors() == OK ? -1 : COLOR_BLACK;
     init_pair(PAIR_RED, COLOR_RED, background);
     init_pair(PAIR_GREEN, COLOR_GREEN, background);
-    init_pair(PAIR_CYAN, COLOR_CYAN, background);
 }
 
 /* NULL: the terminal's type is not known. */

@@ -44,6 +44,7 @@ const struct call *calls_sample(struct calls *c, pid_t pid, pid_t tid, uint32_t 
 /* Sample threads in turns, until the time for it is over. */
 void calls_sample_some(struct calls *c, const struct view *v, unsigned frame);
 void calls_free(struct calls *c);
+/* The generation of a node's slot; 0 for a thread that bough does not know. */
 uint32_t node_generation(const struct node *n);
 
 /* ---- incidents.c: the last incidents --------------------------------------------------------------------------- */
@@ -68,6 +69,7 @@ struct incidents {
 /* Note a request that was posted from here. `now`: of the process's clock. */
 struct bo_request;
 void incidents_posted(struct incidents *all, const struct found *target, const struct bo_request *answer, int64_t now);
+/* Compare the list with the records that stand now. */
 void incidents_follow(struct incidents *i, const struct view *v);
 
 /* ---- rows.c ------------------------------------------------------------------------------------------------------ */
@@ -139,6 +141,7 @@ struct top {
 };
 
 /* ---- rows.c */
+/* Make the rows of the present tree, in the present order. */
 void rows_build(struct top *t);
 /* Note the selected row, before the tree or the cursor changes. */
 void rows_remember(struct top *t);
@@ -152,6 +155,7 @@ void fold_all(struct top *t);
 /* ---- collect.c */
 /* Read the process again. False: out of memory. */
 bool top_collect(struct top *t);
+/* CLOCK_MONOTONIC, and the processor time of this thread, in ns. */
 int64_t top_clock(void);
 int64_t top_processor_time(void);
 /* The node of the selected row; NULL: there is no row. */
@@ -166,11 +170,14 @@ void draw_pane(struct top *t, int line, int height);
 void draw_text(const char *text, int width);
 
 /* ---- keys.c */
+/* Do what the key stands for. */
 void top_key(struct top *t, int key);
 
 /* ---- act.c: requests, each with the checks of `bough interrupt` */
+/* Begin a request for the selected row: ask for its reason, or for the rung where it begins. */
 void act_begin_interrupt(struct top *t);
 void act_begin_promote(struct top *t);
+/* The input is complete: post the request, or ask first if it can climb above rung 3. */
 void act_reason_given(struct top *t);
 void act_rung_given(struct top *t);
 void act_answered(struct top *t, bool yes);
@@ -178,6 +185,7 @@ void act_answered(struct top *t, bool yes);
 void act_show_details(struct top *t);
 
 /* ---- watch.c */
+/* Open a descriptor of the process. */
 void watch_begin(struct top *t);
 /* Fill in `end` if the process has ended. */
 void watch_look(struct top *t);
