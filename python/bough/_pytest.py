@@ -24,7 +24,7 @@ from time import sleep
 
 import pytest
 
-from bough import _bough, _own, _patch_stdlib, _pytest_asyncio, _pytest_end, ladder
+from bough import _bough, _own, _patch_stdlib, _pytest_asyncio, _pytest_end, _tree
 from bough._async_safe import may_raise_in
 
 MOST = 5  # exceptions that a phase gets before it ends the run
@@ -318,13 +318,7 @@ def sections(phase):
 
 
 def tree(phase):
-    """The tree in a dump of the process."""
-    with open(os.memfd_create("bough-tree"), "rb") as file:
-        ladder.dump(file.fileno())
-        file.seek(0)
-        text = file.read().decode("utf-8", "replace")
-    lines = text.partition("the tree:")[2].partition("\n\n")[0].splitlines()[1:]
-    return "\n".join(line for line in lines if not line.endswith("it writes this"))
+    return "\n".join(line for line in _tree.lines_of_dump() if not line.endswith("it writes this"))
 
 
 def other_threads(phase):
