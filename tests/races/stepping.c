@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
+#include "arch/action.h"
 #include "arch/window.h"
 #include "state/arena.h"
 #include "state/current.h"
@@ -195,9 +196,61 @@ TEST(a_jump_at_any_instruction_of_a_nested_call_leaves_its_wake_to_the_outer_cal
             FAIL("at instruction %d the blocked call has lost its wake", wake_at);
     CHECK(wake_at > FEWEST);
 }
+
+/* ---- a handler that returns -------------------------------------------------------------------------------------- */
+
+/* libc's restorer, to which a handler returns: it loads a number and makes a system call. */
+enum { RESTORER = 2, RESTORER_SIZE = 9 };
+
+static uintptr_t restorer;
+
+static void step_to_the_restorer(int signo, siginfo_t *info, void *context)
+{
+    ucontext_t *uc = context;
+    (void)signo, (void)info;
+    if ((uintptr_t)uc->uc_mcontext.gregs[REG_RIP] - restorer < RESTORER_SIZE && ++at == wake_at) {
+        CHECK_EQ(bough_interrupt(bough_self(), "in the restorer"), 0);
+        is_woken = true;
+    }
+    if (is_woken)
+        uc->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)TRAP_FLAG;
+    else
+        uc->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
+}
+
+static void step_out(int signo)
+{
+    (void)signo;
+    at = 0;
+    is_woken = false;
+    raise(SIGTRAP);
+}
+
+TEST(a_wake_at_any_instruction_of_a_handlers_return_ends_the_outer_call)
+{
+    if (T_TSAN || T_ASAN)
+        SKIP("a sanitizer calls the handler from one of its functions");
+    struct bo_kernel_action wake;
+    CHECK_EQ(bo_kernel_sigaction(SIGURG, NULL, &wake), 0);
+    restorer = bo_action_restorer(&wake);
+    install(SIGUSR1, step_out, SA_RESTART, NULL);
+    struct sigaction trap = {.sa_sigaction = step_to_the_restorer, .sa_flags = SA_SIGINFO};
+    sigfillset(&trap.sa_mask);
+    sigaction(SIGTRAP, &trap, NULL);
+    for (wake_at = 1; wake_at <= RESTORER; wake_at++) {
+        if (!is_in_time(false))
+            FAIL("at instruction %d of the restorer the blocked call has lost its wake", wake_at);
+        CHECK(is_woken);
+    }
+}
 #else
 TEST(a_jump_at_any_instruction_of_a_nested_call_leaves_its_wake_to_the_outer_call)
 {
     SKIP("steps by the trap flag of x86-64, through its window");
+}
+
+TEST(a_wake_at_any_instruction_of_a_handlers_return_ends_the_outer_call)
+{
+    SKIP("steps by the trap flag of x86-64");
 }
 #endif

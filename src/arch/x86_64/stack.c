@@ -36,6 +36,9 @@ bool bo_arch_is_call(const unsigned char before[BO_ARCH_CALL])
  * interrupted. A stale copy of that address in a dead variable is recognised by the context behind it: in a real
  * frame its stack pointer lies above the frame, and its code segment is the user's. valgrind makes the frames itself,
  * and leaves the segment 0; the flags and the link are 0 in its frames.
+ *
+ * The search begins with the word below the stack pointer: in the restorer, to which the handler has returned, that is
+ * the address that the return has taken off the stack.
  */
 __attribute__((no_sanitize("address", "thread"))) static bool is_context(const ucontext_t *uc, uintptr_t at)
 {
@@ -48,7 +51,8 @@ __attribute__((no_sanitize("address", "thread"))) static bool is_context(const u
 __attribute__((no_sanitize("address", "thread"))) int bo_arch_handler_between(uintptr_t low, uintptr_t high,
                                                                               uintptr_t restorer)
 {
-    for (uintptr_t at = (low + 7) & ~(uintptr_t)7; at + sizeof(uintptr_t) <= high; at += sizeof(uintptr_t)) {
+    uintptr_t first = ((low + 7) & ~(uintptr_t)7) - sizeof(uintptr_t);
+    for (uintptr_t at = first; at + sizeof(uintptr_t) <= high; at += sizeof(uintptr_t)) {
         if (*(const uintptr_t *)at != restorer)
             continue;
         if (is_context((const ucontext_t *)(at + sizeof(uintptr_t)), at))
