@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include "base/raw.h"
+#include "inspect/build_id.h"
 
 /* ---- reading -------------------------------------------------------------------------------------- */
 
@@ -127,6 +128,15 @@ void bo_put_code(struct bo_out *o, const struct bo_maps *m, uintptr_t code)
     bo_put(o, "+0x%lx", (unsigned long)(code - module->base));
 }
 
+static void put_build_id(struct bo_out *o, uintptr_t base)
+{
+    unsigned char id[BO_BUILD_ID];
+    size_t length = bo_build_id(base, id);
+    for (size_t i = 0; i < length; i++)
+        bo_put(o, "%02x", id[i]);
+    bo_put(o, length ? " " : "- ");
+}
+
 void bo_put_modules(struct bo_out *o, const struct bo_maps *m)
 {
     for (unsigned i = 0; i < m->count; i++) {
@@ -134,6 +144,7 @@ void bo_put_modules(struct bo_out *o, const struct bo_maps *m)
         if (!module->name || (i && m->module[i - 1].name == module->name))
             continue;
         bo_put(o, "  0x%lx ", (unsigned long)module->base);
+        put_build_id(o, module->base);
         bo_put_name(o, m->names + module->name);
         bo_put(o, "\n");
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The loaded code, from /proc/self/maps: converts addresses to module and offset, for addr2line. */
+/* The loaded code, from /proc/self/maps: converts addresses to module and offset, for addr2line and
+ * `bough resolve`. */
 #ifndef BO_INSPECT_MAPS_H
 #define BO_INSPECT_MAPS_H
 
@@ -25,7 +26,7 @@ void bo_maps_read(struct bo_maps *maps);
 const struct bo_module *bo_maps_find(const struct bo_maps *maps, uintptr_t code);
 /* "libc.so.6+0xd2ad" */
 void bo_put_code(struct bo_out *o, const struct bo_maps *maps, uintptr_t code);
-/* A line for each file: where it lies, and its path. */
+/* A line for each file: where it lies, its build id or "-", and its path. */
 void bo_put_modules(struct bo_out *o, const struct bo_maps *maps);
 
 #endif
