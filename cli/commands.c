@@ -12,10 +12,12 @@ static const struct command {
     int (*run)(int argc, char **argv);
     const char *usage, *summary, *details;
 } commands[] = {
-    {"dump", dump_main, "dump [--json] PID", "show everything about a process, its threads' stacks included",
+    {"dump", dump_main, "dump [--json] [--debug FOLDER] PID",
+     "show everything about a process, its threads' stacks included",
      "The process writes it, on a thread of the library, without a lock and without stopping\n"
      "a thread. If it does not answer, what can be seen from outside is shown instead.\n\n"
-     "  --json    for programs\n"},
+     "  --json            for programs\n"
+     "  --debug FOLDER    look for debug files in FOLDER/.build-id, too\n"},
     {"interrupt", interrupt_main,
      "interrupt [--reason TEXT] [--rung N] [--ceiling N] [--yes] [--wait SECONDS] PID TARGET",
      "ask a thread, a branch or everything to stop",
@@ -33,6 +35,10 @@ static const struct command {
      "Your processes, or as root all: how many threads and branches each has, and how many\n"
      "incidents are open, which are requests to stop that have not been answered yet.\n\n"
      "  --json    for programs\n"},
+    {"resolve", resolve_main, "resolve [--debug FOLDER] FILE", "show a saved dump with the names of functions",
+     "FILE is what bough_dump() has written, or the file of BOUGH_DUMP. A function is named only if\n"
+     "a file with the build id in the dump is here: the program or library, or its debug file.\n\n"
+     "  --debug FOLDER    look for debug files in FOLDER/.build-id, too\n"},
     {"run", run_main, "run [--grace SECONDS] [--dump FILE] [--report] PROGRAM [ARGUMENT...]",
      "run a program whose threads end at Ctrl-C and SIGTERM",
      "The program is not changed. A Python program is run by the package, as `python -m bough run`\n"

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* `bough dump`: what a process writes about itself when it is asked, or what can be seen of it from outside. */
+/* `bough dump`: what a process writes about itself when it is asked, or what can be seen of it from outside. `bough
+ * resolve`: the same of a dump that was saved. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <stdlib.h>
@@ -13,10 +15,11 @@
 #include "mailbox.h"
 #include "memfd.h"
 #include "proc.h"
+#include "symbols.h"
 #include "text.h"
 #include "view.h"
 
-enum { MOST = 64 << 20 }; /* bytes of a dump: a longer file is rejected */
+enum { MOST = 64 << 20, NAMES_MS = 20000 }; /* bytes of a dump: a longer file is rejected; time for names */
 
 /* Opens the file that the process names as its dump: only a file without a name, sealed because it is complete. */
 static int open_dump(pid_t pid, int number)
@@ -44,7 +47,8 @@ static void put_ids(const struct arena *a)
     }
 }
 
-static void copy_out(FILE *in)
+/* A line that is longer than the buffer comes in parts, of which none is a frame. Returns at a dump's end. */
+static bool copy_dump(FILE *in, struct symbols *names)
 {
     char line[4096];
     while (fgets(line, sizeof line, in)) {
@@ -52,9 +56,29 @@ static void copy_out(FILE *in)
         bool whole = line[n] == '\n';
         line[n] = '\0';
         put_text(stdout, line);
+        symbols_put(names, stdout, line);
         if (whole)
             putchar('\n');
+        if (strncmp(line, "==== end", 8) == 0)
+            return true;
     }
+    return false;
+}
+
+static void put_notes(struct symbols *names)
+{
+    char text[2048];
+    for (unsigned n = 0; names && symbols_note(names, n, text, sizeof text); n++)
+        fail("%s", text);
+}
+
+static void copy_out(FILE *in, struct symbols *names)
+{
+    do {
+        if (names)
+            symbols_read(names, in, NAMES_MS);
+        put_notes(names);
+    } while (copy_dump(in, names));
 }
 
 FILE *dump_by_itself(struct arena *a)
@@ -114,49 +138,96 @@ static unsigned depth_of(const char *line)
     return (unsigned)strspn(line, " ");
 }
 
-void dump_stack(FILE *in, pid_t own, FILE *out)
+static bool find_threads(FILE *in, char *line, size_t size)
+{
+    rewind(in);
+    while (next_line(in, line, size))
+        if (strncmp(line, "the process's threads", 21) == 0)
+            return true;
+    return false;
+}
+
+void dump_stack(FILE *in, pid_t own, struct symbols *names, FILE *out)
 {
     char line[4096];
     bool wanted = false;
-    rewind(in);
-    while (next_line(in, line, sizeof line) && strncmp(line, "the process's threads", 21) != 0)
-        ;
-    while (next_line(in, line, sizeof line) && *line) {
+    for (bool more = find_threads(in, line, sizeof line); more && next_line(in, line, sizeof line) && *line;) {
         if (depth_of(line) == 2)
             wanted = strtol(line, NULL, 10) == own;
-        if (wanted)
-            put_text(out, line + 2), fputs("\n", out);
+        if (!wanted)
+            continue;
+        put_text(out, line + 2);
+        symbols_put(names, out, line);
+        fputs("\n", out);
     }
+}
+
+/* The names of one stack, which follow the list of its frames. */
+struct stack {
+    bool open;
+    size_t frames;
+    const struct name *name[64];
+};
+
+static void begin_thread(struct json *j, const char *at, const struct view *v)
+{
+    char *end;
+    long own = strtol(at, &end, 10);
+    json_begin(j, NULL, '{');
+    json_number(j, "tid", view_tid(v, (pid_t)own));
+    json_number(j, "ns_tid", own);
+    json_string(j, "at", end + strspn(end, " "));
+    json_begin(j, "stack", '[');
+}
+
+static void end_thread(struct json *j, struct stack *s)
+{
+    if (!s->open)
+        return;
+    json_end(j, ']');
+    json_begin(j, "names", '[');
+    for (size_t i = 0; i < s->frames; i++) {
+        const struct name *name = s->name[i];
+        json_begin(j, NULL, '{');
+        json_string(j, "function", name ? name->function : NULL);
+        json_string(j, "file", name && name->line ? name->file : NULL);
+        json_number(j, "line", name ? name->line : 0);
+        json_end(j, '}');
+    }
+    json_end(j, ']');
+    json_end(j, '}');
+    *s = (struct stack){0};
 }
 
 /* A thread's line is indented by two spaces: its id and its activity. Lines with a deeper indentation: how its stack
  * was found, and its frames. */
-static void write_threads(struct json *j, FILE *in, const struct view *v)
+static void write_threads(struct json *j, FILE *in, const struct view *v, struct symbols *names)
 {
     char line[4096];
-    bool open = false;
-    rewind(in);
-    while (next_line(in, line, sizeof line) && strncmp(line, "the process's threads", 21) != 0)
-        ;
+    struct stack s = {0};
     json_begin(j, "threads", '[');
-    while (next_line(in, line, sizeof line) && *line) {
+    for (bool more = find_threads(in, line, sizeof line); more && next_line(in, line, sizeof line) && *line;) {
+        const struct name *name = symbols_find(names, line);
         char *at = line + depth_of(line);
         if (depth_of(line) == 2) {
-            if (open)
-                json_end(j, ']'), json_end(j, '}');
-            open = true;
-            json_begin(j, NULL, '{');
-            long own = strtol(at, &at, 10);
-            json_number(j, "tid", view_tid(v, (pid_t)own));
-            json_number(j, "ns_tid", own);
-            json_string(j, "at", at + strspn(at, " "));
-            json_begin(j, "stack", '[');
-        } else if (depth_of(line) > 4 && open) {
+            end_thread(j, &s);
+            s.open = true;
+            begin_thread(j, at, v);
+        } else if (depth_of(line) > 4 && s.open && s.frames < sizeof s.name / sizeof *s.name) {
             json_string(j, NULL, at);
+            s.name[s.frames++] = name;
         }
     }
-    if (open)
-        json_end(j, ']'), json_end(j, '}');
+    end_thread(j, &s);
+    json_end(j, ']');
+}
+
+static void write_notes(struct json *j, struct symbols *names)
+{
+    char text[2048];
+    json_begin(j, "notes", '[');
+    for (unsigned n = 0; names && symbols_note(names, n, text, sizeof text); n++)
+        json_string(j, NULL, text);
     json_end(j, ']');
 }
 
@@ -171,7 +242,7 @@ static void write_text(struct json *j, FILE *in)
 }
 
 /* `in` is NULL where the process has not answered. */
-static int as_json(const struct arena *a, FILE *in)
+static int as_json(const struct arena *a, FILE *in, struct symbols *names)
 {
     static struct json j;
     struct view *v = view_new(a);
@@ -183,7 +254,11 @@ static int as_json(const struct arena *a, FILE *in)
     json_string(&j, "problem", in ? NULL : a->why);
     tree_as_json(&j, "process", v, strings);
     if (in) {
-        write_threads(&j, in, v);
+        rewind(in);
+        if (names)
+            symbols_read(names, in, NAMES_MS);
+        write_threads(&j, in, v, names);
+        write_notes(&j, names);
         write_text(&j, in);
     }
     json_end(&j, '}');
@@ -194,16 +269,18 @@ static int as_json(const struct arena *a, FILE *in)
 
 /* ---- the command ------------------------------------------------------------------------------------------------- */
 
-static int show_dump(struct arena *a, bool json)
+static int show_dump(struct arena *a, bool json, const char *folder)
 {
     FILE *in = dump_by_itself(a);
+    struct symbols *names = in ? symbols_new(proc_alive(a->pid), folder) : NULL;
     int status = EXIT_SUCCESS;
     if (json)
-        status = as_json(a, in);
+        status = as_json(a, in, names);
     else if (in)
-        put_ids(a), copy_out(in);
+        put_ids(a), copy_out(in, names);
     else
         status = from_outside(a);
+    symbols_free(names);
     if (in)
         fclose(in);
     return status;
@@ -211,12 +288,18 @@ static int show_dump(struct arena *a, bool json)
 
 int dump_main(int argc, char **argv)
 {
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
+    static const struct option options[] = {{"debug", required_argument, NULL, 'd'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    const char *folder = NULL;
     bool json = false;
     struct arena a;
     for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;)
         if (o == 'j')
             json = true;
+        else if (o == 'd')
+            folder = optarg;
         else
             return o == 'h' ? help("dump") : misused("dump");
     if (argc - optind != 1)
@@ -226,7 +309,66 @@ int dump_main(int argc, char **argv)
         return usage_error("dump", "'%s' is not a process id", argv[optind]);
     if (attach_process(&a, pid) != ATTACHED)
         return fail("%s", a.why);
-    int status = show_dump(&a, json);
+    int status = show_dump(&a, json, folder);
     detach(&a);
+    return status;
+}
+
+/* ---- a saved one ------------------------------------------------------------------------------------------------- */
+
+static bool has_dump(FILE *in)
+{
+    char line[4096];
+    bool found = false;
+    while (!found && next_line(in, line, sizeof line))
+        found = strncmp(line, "==== bough", 10) == 0;
+    rewind(in);
+    return found;
+}
+
+/* Log lines around the dumps, and several dumps in one file, are copied as they come. */
+static int show_saved(FILE *in, const char *path, const char *folder)
+{
+    if (!has_dump(in))
+        return fail("%s contains no dump", path);
+    struct symbols *names = symbols_new(0, folder);
+    if (!names)
+        return fail("out of memory");
+    copy_out(in, names);
+    symbols_free(names);
+    return EXIT_SUCCESS;
+}
+
+static FILE *open_saved(const char *path)
+{
+    struct stat is;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return fail("cannot open %s: %s", path, strerror(errno)), NULL;
+    if (fstat(fd, &is) == 0 && S_ISREG(is.st_mode) && is.st_size <= MOST)
+        return fdopen(fd, "r");
+    close(fd);
+    fail(S_ISREG(is.st_mode) ? "%s is longer than a dump, 64 MiB" : "%s is not a regular file: save the dump in one",
+         path);
+    return NULL;
+}
+
+int resolve_main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"debug", required_argument, NULL, 'd'}, {"help", no_argument, NULL, 'h'}, {0}};
+    const char *folder = NULL;
+    for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;)
+        if (o == 'd')
+            folder = optarg;
+        else
+            return o == 'h' ? help("resolve") : misused("resolve");
+    if (argc - optind != 1)
+        return misused("resolve");
+    FILE *in = open_saved(argv[optind]);
+    if (!in)
+        return EXIT_FAILURE;
+    int status = show_saved(in, argv[optind], folder);
+    fclose(in);
     return status;
 }

@@ -45,6 +45,25 @@ bool look_at_path(int path, struct stat *is)
     return true;
 }
 
+/* By the descriptor that was checked, not by the name, which may refer to another file by now. */
+static int reopen(int path, int mode)
+{
+    char self[32];
+    snprintf(self, sizeof self, "/proc/self/fd/%d", path);
+    return open(self, mode | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+}
+
+int open_regular(const char *path, ino_t number)
+{
+    struct stat is;
+    int file = open(path, O_PATH | O_CLOEXEC), fd = -1;
+    if (file >= 0 && look_at_path(file, &is) && S_ISREG(is.st_mode) && (!number || is.st_ino == number))
+        fd = reopen(file, O_RDONLY);
+    if (file >= 0)
+        close(file);
+    return fd;
+}
+
 static bool is_such_a_file(int path)
 {
     struct stat is;
@@ -59,14 +78,9 @@ static bool is_sealed(int fd, unsigned wanted)
            (!(wanted & MEMFD_WRITTEN) || (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)));
 }
 
-/* By the descriptor that was checked, not by the name, which may refer to another file by now. */
-static int reopen(int path, unsigned seals, int mode)
+static int open_sealed(int path, unsigned seals, int mode)
 {
-    char self[32];
-    if (!is_such_a_file(path))
-        return -1;
-    snprintf(self, sizeof self, "/proc/self/fd/%d", path);
-    int fd = open(self, mode | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int fd = is_such_a_file(path) ? reopen(path, mode) : -1;
     if (fd < 0 || is_sealed(fd, seals))
         return fd;
     close(fd);
@@ -80,7 +94,7 @@ int memfd_open(pid_t pid, const char *number, const char *name, unsigned seals, 
     ssize_t n = readlink(path, target, sizeof target - 1);
     target[n > 0 ? n : 0] = '\0';
     int file = strcmp(target, name) == 0 ? open(path, O_PATH | O_CLOEXEC) : -1;
-    int fd = file < 0 ? -1 : reopen(file, seals, mode);
+    int fd = file < 0 ? -1 : open_sealed(file, seals, mode);
     if (file >= 0)
         close(file);
     return fd;

@@ -26,5 +26,8 @@ int memfd_find(pid_t pid, const char *name, unsigned seals, int mode);
 /* Type, number and device of the file of an O_PATH descriptor. Unlike fstat(), this does not query the server of a file
  * system, which may not answer. */
 bool look_at_path(int path, struct stat *is);
+/* Opens a file by a path that another process has chosen, for reading: only a regular file, and of that number unless it
+ * is 0. -1: it is another file, or can't be opened. */
+int open_regular(const char *path, ino_t number);
 
 #endif

@@ -219,16 +219,8 @@ void strings_free(struct strings *s)
 static int open_part(const struct part *p, pid_t pid)
 {
     char path[4400];
-    struct stat is;
     snprintf(path, sizeof path, "/proc/%d/root%s", (int)pid, p->path);
-    int file = open(path, O_PATH | O_CLOEXEC), fd = -1;
-    if (file >= 0 && look_at_path(file, &is) && S_ISREG(is.st_mode) && is.st_ino == p->inode) {
-        snprintf(path, sizeof path, "/proc/self/fd/%d", file);
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    }
-    if (file >= 0)
-        close(file);
-    return fd;
+    return open_regular(path, p->inode);
 }
 
 static ssize_t read_part(struct strings *s, const struct part *p, uint64_t address, char *text, size_t size)

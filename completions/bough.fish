@@ -8,6 +8,7 @@ complete -c bough -f
 complete -c bough -n __fish_use_subcommand -a dump -d 'show all there is to see of a process'
 complete -c bough -n __fish_use_subcommand -a interrupt -d 'ask a thread, a branch or everything to stop'
 complete -c bough -n __fish_use_subcommand -a ps -d 'list the processes that use bough'
+complete -c bough -n __fish_use_subcommand -a resolve -d 'show a saved dump with the names of functions'
 complete -c bough -n __fish_use_subcommand -a run -d 'run a program whose threads end'
 complete -c bough -n __fish_use_subcommand -a top -d 'watch the threads and branches of a process'
 complete -c bough -n __fish_use_subcommand -a tree -d 'show the threads and branches of a process'
@@ -28,7 +29,9 @@ complete -c bough -n '__fish_seen_subcommand_from run' -x -s m -d 'a Python modu
 complete -c bough -n '__fish_seen_subcommand_from run' -x -s c -d 'Python code'
 complete -c bough -n '__fish_seen_subcommand_from run' -F
 complete -c bough -n '__fish_seen_subcommand_from dump ps tree' -l json -d 'output for programs'
+complete -c bough -n '__fish_seen_subcommand_from dump resolve' -r -F -l debug -d 'look for debug files here'
+complete -c bough -n '__fish_seen_subcommand_from resolve' -F
 complete -c bough -n '__fish_seen_subcommand_from tree' -l all -d 'show each idle worker'
 complete -c bough -n '__fish_seen_subcommand_from tree' -r -F -l file -d 'read a copy of an arena'
 complete -c bough -n '__fish_seen_subcommand_from top' -x -l interval -d 'seconds between two readings'
-complete -c bough -n '__fish_seen_subcommand_from help' -a 'dump interrupt ps run top tree'
+complete -c bough -n '__fish_seen_subcommand_from help' -a 'dump interrupt ps resolve run top tree'

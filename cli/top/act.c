@@ -4,8 +4,11 @@
 #include <string.h>
 #include "../dump.h"
 #include "../request.h"
+#include "../symbols.h"
 #include "../text.h"
 #include "top.h"
+
+enum { NAMES_MS = 2000 }; /* at most so long for the names in a stack */
 
 static const char default_reason[] = "asked by an operator";
 
@@ -129,11 +132,25 @@ void act_answered(struct top *t, bool yes)
 
 /* ---- details ---------------------------------------------------------------------------------------------------------- */
 
+/* Those of earlier dumps are kept. */
+static void put_names(FILE *out, struct top *t, FILE *in)
+{
+    char text[2048];
+    if (!t->names)
+        t->names = symbols_new(proc_alive(t->arena.pid), NULL);
+    if (!t->names)
+        return;
+    symbols_read(t->names, in, NAMES_MS);
+    for (unsigned i = 0; symbols_note(t->names, i, text, sizeof text); i++)
+        put_text(out, text), fputs("\n", out);
+}
+
 static void put_stack(FILE *out, struct top *t, const struct node *n)
 {
     FILE *in = *t->end ? NULL : dump_by_itself(&t->arena);
     if (in) {
-        dump_stack(in, bo_load_relaxed(&n->slot.thread.tid), out);
+        put_names(out, t, in);
+        dump_stack(in, bo_load_relaxed(&n->slot.thread.tid), t->names, out);
         fclose(in);
     } else if (!*t->end) {
         put_text(out, t->arena.why);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "../command.h"
+#include "../symbols.h"
 #include "../text.h"
 #include "draw.h"
 
@@ -98,6 +99,7 @@ static void release(struct top *t)
 {
     view_free(t->view);
     strings_free(t->strings);
+    symbols_free(t->names);
     calls_free(&t->calls);
     free(t->rows.row);
     free(t->pane_text);

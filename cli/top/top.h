@@ -110,6 +110,7 @@ struct top {
     int pidfd; /* -1: the kernel has none */
     struct view *view;
     struct strings *strings;
+    struct symbols *names; /* of frames; NULL: not needed yet */
     struct calls calls;
     struct incidents incidents;
     struct rows rows;

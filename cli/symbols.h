@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Names for the addresses of a dump: the function, and where its source is known the file and the line.
+ *
+ *      dump --symbols.c--> its modules and frames --fork--> resolver.c, confined --pipe--> names --> the output
+ *
+ * The dump, the files that it names and their debug information are another process's, or another user's. So libdw
+ * reads them in a child that can open, send and execute nothing (confine.c): if it crashes or does not end, only names
+ * are missing. A file on disk is used only if it has the build id of the loaded one. Names are kept, so that a second
+ * dump of the same process costs nothing.
+ */
+#ifndef CLI_SYMBOLS_H
+#define CLI_SYMBOLS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+/* ---- of a dump -------------------------------------------------------------------------------------------------- */
+
+struct symbols;
+/* `pid`: the live process, in whose mount namespace its files are; 0: a saved dump. `folder`: searched for debug files
+ * before /usr/lib/debug; NULL: none. NULL: out of memory. */
+struct symbols *symbols_new(pid_t pid, const char *folder);
+void symbols_free(struct symbols *s);
+/* Read one dump, from the file's position to the dump's end, and find the names; for at most `ms`. The position stays. */
+void symbols_read(struct symbols *s, FILE *dump, int ms);
+/* To be called for each line of a dump, in its order: whether the line is a frame that has a name, and which. */
+struct name;
+const struct name *symbols_find(struct symbols *s, const char *line);
+/* The same, printed: " in read at file.c:7"; nothing for other lines. */
+void symbols_put(struct symbols *s, FILE *out, const char *line);
+/* Why names are missing: one sentence for each reason, to be printed with put_text(). `n` counts from 0; false: there are no more. */
+bool symbols_note(struct symbols *s, unsigned n, char *text, size_t size);
+
+/* ---- between the command and its child ------------------------------------------------------------------------------ */
+
+enum { ID_TEXT = 65, NAME_TEXT = 400, PATH_TEXT = 1024 };
+
+/* The function and the place in its source; empty and 0: not known. */
+struct name {
+    int line;
+    char function[NAME_TEXT], file[NAME_TEXT];
+};
+
+enum problem { NO_PROBLEM, NO_ID, ABSENT, REPLACED, UNREADABLE, FAILED, TOO_LONG };
+
+struct module {
+    char path[PATH_TEXT], id[ID_TEXT]; /* id: in hexadecimal; "": it has none */
+    enum problem problem;
+    bool present; /* in the dump that was read last */
+};
+
+/* `offset`: from the module's first page. */
+struct frame {
+    unsigned module;
+    uint64_t offset;
+    bool known;
+    struct name name;
+};
+
+struct request {
+    pid_t pid;
+    const char *folder;
+    const struct module *module;
+    struct frame *const *frame; /* sorted by module */
+    size_t frames;
+};
+
+/* An answer for each frame; or one with a problem, which stands for all frames of its module. The last one's module is
+ * ALL_DONE. */
+enum { ALL_DONE = 1 << 30 };
+struct answer {
+    enum problem problem;
+    unsigned module;
+    size_t frame; /* its index in the request */
+    struct name name;
+};
+
+/* resolver.c, in the child: write the answers to a descriptor. */
+void resolve_frames(const struct request *r, int out);
+/* Whether this build has libdw. */
+extern const bool has_resolver;
+
+/* confine.c, in the child. Close all descriptors but `out`, which changes its number. */
+void confine_begin(int *out);
+/* The files are open: give up the right to do anything but read them and write answers. */
+void confine_end(void);
+
+#endif
