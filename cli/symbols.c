@@ -6,12 +6,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include "text.h"
 
-enum { MODULES = 512, FRAMES = 20000, LINE = 4096, FRAME_INDENT = 6, NOTES_SHOWN = 20 };
+enum { MODULES = 512, FRAMES = 20000, LINE = 4096, FRAME_INDENT = 6, NOTES_SHOWN = 20, MOMENT_MS = 500 };
 
 struct symbols {
     pid_t pid;
@@ -236,16 +237,14 @@ static pid_t start_child(const struct request *r, int *in)
 /* The child has read hostile files: its answers are checked as well. */
 static void take_answer(struct symbols *s, const struct request *r, struct answer *a)
 {
-    if (a->module >= s->modules)
-        return;
-    if (a->problem > NO_PROBLEM && a->problem <= TOO_LONG)
-        s->module[a->module].problem = a->problem;
-    else if (a->frame < r->frames && r->frame[a->frame]->module == a->module) {
+    bool fits = a->frame < r->frames && r->frame[a->frame]->module == a->module;
+    if (a->problem == NO_PROBLEM && fits) {
         struct frame *f = r->frame[a->frame];
         a->name.function[NAME_TEXT - 1] = a->name.file[NAME_TEXT - 1] = '\0';
         f->name = a->name;
         f->known = true;
-    }
+    } else if (a->problem > NO_PROBLEM && a->problem <= TOO_LONG && a->module < s->modules)
+        s->module[a->module].problem = a->problem;
 }
 
 enum outcome { DONE, ENDED, LATE };
@@ -272,21 +271,31 @@ static enum outcome take_answers(struct symbols *s, const struct request *r, int
     }
 }
 
-/* One that waits for a file's server can't be killed: it is not waited for. */
-static void end_child(pid_t child, enum outcome outcome)
+/* One that waits for a file's server can't be killed: it is waited for only for a moment. */
+static void end_child(pid_t child)
 {
     kill(child, SIGKILL);
-    waitpid(child, NULL, outcome == LATE ? WNOHANG : 0);
+    struct pollfd p = {.fd = (int)syscall(SYS_pidfd_open, child, 0), .events = POLLIN};
+    bool known = p.fd >= 0;
+    if (known) {
+        poll(&p, 1, MOMENT_MS);
+        close(p.fd);
+    }
+    waitpid(child, NULL, known ? WNOHANG : 0); /* Linux before 5.3 has no such descriptor */
+}
+
+static bool has_answer(const struct symbols *s, const struct frame *f)
+{
+    return f->known || s->module[f->module].problem != NO_PROBLEM;
 }
 
 /* The first module without an answer is the one that was worked on. */
 static void blame(struct symbols *s, const struct request *r, enum problem problem)
 {
     for (size_t i = 0; i < r->frames; i++) {
-        struct module *m = &s->module[r->frame[i]->module];
-        if (r->frame[i]->known || m->problem != NO_PROBLEM)
+        if (has_answer(s, r->frame[i]))
             continue;
-        m->problem = problem;
+        s->module[r->frame[i]->module].problem = problem;
         return;
     }
 }
@@ -300,8 +309,8 @@ static enum outcome resolve_list(struct symbols *s, struct frame **list, size_t 
         return LATE;
     enum outcome outcome = take_answers(s, &r, in, until);
     close(in);
-    end_child(child, outcome);
-    if (outcome != DONE)
+    end_child(child);
+    if (outcome != DONE || !has_answer(s, list[0]))
         blame(s, &r, outcome == LATE ? TOO_LONG : FAILED);
     return outcome;
 }

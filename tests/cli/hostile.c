@@ -399,6 +399,18 @@ static void open_mailbox(void)
     mail->size = sizeof *mail;
 }
 
+/* A frame, or the module in which frames are: of files that can be read, and of others. */
+static int write_frame(struct dice *d, char *line, size_t size)
+{
+    static const char *const paths[] = {"/bin/true", "/dev/zero",     "/proc/self/mem",
+                                        "/",         "/nowhere/true", "/etc/passwd"};
+    static const char *const names[] = {"true", "zero", "mem", "", "passwd", "true+0x1"};
+    if (one_in(d, 3))
+        return snprintf(line, size, "  0x%x %s %s\n", (unsigned)roll(d), one_in(d, 4) ? "-" : "0123456789abcdef",
+                        paths[below(d, 6)]);
+    return snprintf(line, size, "      %s+0x%llx\n", names[below(d, 6)], (unsigned long long)roll(d));
+}
+
 /* Lines like those of a dump, long lines, no lines; or only zeroes. */
 static void write_dump(struct dice *d, int fd)
 {
@@ -409,6 +421,8 @@ static void write_dump(struct dice *d, int fd)
         int length = 0;
         if (one_in(d, 8))
             length = snprintf(line, sizeof line, "the process's threads\n  %d at\n", (int)roll(d));
+        else if (one_in(d, 3))
+            length = write_frame(d, line, sizeof line);
         else if (one_in(d, 2))
             length = snprintf(line, sizeof line, "%*s", (int)below(d, 9), "");
         size_t room = one_in(d, 8) ? sizeof line - (size_t)length : 120;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""top.py BOUGH HUNG SANITIZED HOSTILE: `bough top` on a real pseudo-terminal."""
+"""top.py BOUGH HUNG SANITIZED HOSTILE [symbols]: `bough top` on a real pseudo-terminal."""
 import json
 import os
 import re
@@ -20,7 +20,7 @@ except ImportError as missing:
     print(f"1..0 # SKIP {missing}: it is Debian's python3-pyte")
     sys.exit()
 
-bough, hung, sanitized, hostile = sys.argv[1:]
+bough, hung, sanitized, hostile, *symbols = sys.argv[1:]
 SCALE = float(os.environ.get("T_SCALE", "1"))
 COLOUR = re.compile(rb"\033\[[0-9;]*3[0-7][0-9;]*m")
 # What ncurses sends to this terminal: sequences, and characters that move the cursor.
@@ -142,7 +142,8 @@ def details():
     with Hung() as program, top(program, lines=40) as t:
         t.wait("stubborn")
         t.type("/stubborn\r\r")
-        t.wait(["DETAILS", '! stop "say', "critical region at", "budget 16 min", "pause()", "stack", "cli-hung+0x"])
+        t.wait(["DETAILS", '! stop "say', "critical region at", "budget 16 min", "pause()", "stack", "cli-hung+0x",
+                *(["in is_critical at "] if symbols else [])])
         t.type("\033")
         t.wait("stubborn", absent="DETAILS")
         t.type("?")
