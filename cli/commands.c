@@ -15,7 +15,8 @@ static const struct command {
     {"dump", dump_main, "dump [--json] [--debug FOLDER] PID",
      "show everything about a process, its threads' stacks included",
      "The process writes it, on a thread of the library, without a lock and without stopping\n"
-     "a thread. If it does not answer, what can be seen from outside is shown instead.\n\n"
+     "a thread. If it does not answer, what can be seen from outside is shown instead.\n"
+     "Python stacks are read from outside in any case: of CPython 3.11, 3.12 and 3.13.\n\n"
      "  --json            for programs\n"
      "  --debug FOLDER    look for debug files in FOLDER/.build-id, too\n"},
     {"interrupt", interrupt_main,

@@ -15,6 +15,7 @@
 #include "mailbox.h"
 #include "memfd.h"
 #include "proc.h"
+#include "python/show.h"
 #include "symbols.h"
 #include "text.h"
 #include "view.h"
@@ -47,14 +48,36 @@ static void put_ids(const struct arena *a)
     }
 }
 
-/* A line that is longer than the buffer comes in parts, of which none is a frame. Returns at a dump's end. */
-static bool copy_dump(FILE *in, struct symbols *names)
+static bool begins_threads(const char *line)
+{
+    return strncmp(line, "the process's threads", 21) == 0;
+}
+
+/* The id of a thread whose lines follow; 0: it is another line. */
+static pid_t thread_of(const char *line)
+{
+    return line[0] == ' ' && line[1] == ' ' && line[2] != ' ' ? (pid_t)strtol(line, NULL, 10) : 0;
+}
+
+/* A line that is longer than the buffer comes in parts, of which none is a frame. Each thread's Python stack comes behind its
+ * lines. Returns at a dump's end. */
+static bool copy_dump(FILE *in, struct symbols *names, const struct stacks *python)
 {
     char line[4096];
+    bool in_threads = false, begins = true;
+    pid_t thread = 0;
     while (fgets(line, sizeof line, in)) {
         size_t n = strcspn(line, "\n");
         bool whole = line[n] == '\n';
         line[n] = '\0';
+        if (begins && in_threads && (thread_of(line) || !*line)) {
+            if (python)
+                python_put_stack(stdout, python, thread);
+            thread = thread_of(line);
+            in_threads = *line;
+        } else if (begins && begins_threads(line))
+            in_threads = true;
+        begins = whole;
         put_text(stdout, line);
         symbols_put(names, stdout, line);
         if (whole)
@@ -72,13 +95,16 @@ static void put_notes(struct symbols *names)
         fail("%s", text);
 }
 
-static void copy_out(FILE *in, struct symbols *names)
+/* `python` is NULL where there is no process, only its dump. */
+static void copy_out(FILE *in, struct symbols *names, const struct stacks *python)
 {
     do {
         if (names)
             symbols_read(names, in, NAMES_MS);
         put_notes(names);
-    } while (copy_dump(in, names));
+    } while (copy_dump(in, names, python));
+    if (python)
+        python_put_problem(stdout, python);
 }
 
 FILE *dump_by_itself(struct arena *a)
@@ -104,7 +130,7 @@ FILE *dump_by_itself(struct arena *a)
     return in;
 }
 
-static int from_outside(const struct arena *a)
+static int from_outside(const struct arena *a, const struct stacks *python)
 {
     struct view *v = view_new(a);
     struct strings *strings = strings_new(a->pid);
@@ -113,6 +139,7 @@ static int from_outside(const struct arena *a)
     fail("%s; this is what can be seen from outside", a->why);
     choose_style(stdout);
     tree_as_text(stdout, v, strings);
+    python_put_all(stdout, python);
     strings_free(strings);
     view_free(v);
     return EXIT_SUCCESS;
@@ -142,7 +169,7 @@ static bool find_threads(FILE *in, char *line, size_t size)
 {
     rewind(in);
     while (next_line(in, line, size))
-        if (strncmp(line, "the process's threads", 21) == 0)
+        if (begins_threads(line))
             return true;
     return false;
 }
@@ -242,7 +269,7 @@ static void write_text(struct json *j, FILE *in)
 }
 
 /* `in` is NULL where the process has not answered. */
-static int as_json(const struct arena *a, FILE *in, struct symbols *names)
+static int as_json(const struct arena *a, FILE *in, struct symbols *names, const struct stacks *python)
 {
     static struct json j;
     struct view *v = view_new(a);
@@ -253,6 +280,7 @@ static int as_json(const struct arena *a, FILE *in, struct symbols *names)
     json_begin(&j, NULL, '{');
     json_string(&j, "problem", in ? NULL : a->why);
     tree_as_json(&j, "process", v, strings);
+    python_as_json(&j, "python", python, v);
     if (in) {
         rewind(in);
         if (names)
@@ -273,14 +301,18 @@ static int show_dump(struct arena *a, bool json, const char *folder)
 {
     FILE *in = dump_by_itself(a);
     struct symbols *names = in ? symbols_new(proc_alive(a->pid), folder) : NULL;
+    struct stacks python;
     int status = EXIT_SUCCESS;
+    choose_characters();
+    stacks_read(&python, proc_alive(a->pid));
     if (json)
-        status = as_json(a, in, names);
+        status = as_json(a, in, names, &python);
     else if (in)
-        put_ids(a), copy_out(in, names);
+        put_ids(a), copy_out(in, names, &python);
     else
-        status = from_outside(a);
+        status = from_outside(a, &python);
     symbols_free(names);
+    stacks_free(&python);
     if (in)
         fclose(in);
     return status;
@@ -334,7 +366,7 @@ static int show_saved(FILE *in, const char *path, const char *folder)
     struct symbols *names = symbols_new(0, folder);
     if (!names)
         return fail("out of memory");
-    copy_out(in, names);
+    copy_out(in, names, NULL);
     symbols_free(names);
     return EXIT_SUCCESS;
 }

@@ -215,12 +215,11 @@ void strings_free(struct strings *s)
     free(s);
 }
 
-/* Opens exactly the mapped file: another file may have its name by now, or a device, which must not be opened. */
-static int open_part(const struct part *p, pid_t pid)
+int proc_open_mapped(pid_t pid, const char *name, ino_t inode)
 {
     char path[4400];
-    snprintf(path, sizeof path, "/proc/%d/root%s", (int)pid, p->path);
-    return open_regular(path, p->inode);
+    snprintf(path, sizeof path, "/proc/%d/root%s", (int)pid, name);
+    return open_regular(path, inode);
 }
 
 static ssize_t read_part(struct strings *s, const struct part *p, uint64_t address, char *text, size_t size)
@@ -228,7 +227,7 @@ static ssize_t read_part(struct strings *s, const struct part *p, uint64_t addre
     if (s->opened != p) {
         if (s->fd >= 0)
             close(s->fd);
-        s->fd = open_part(p, s->pid);
+        s->fd = proc_open_mapped(s->pid, p->path, p->inode);
         s->opened = p;
     }
     uint64_t left = p->end - address;

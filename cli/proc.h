@@ -19,6 +19,10 @@ size_t proc_threads(pid_t pid, pid_t **tids);
 /* The kernel's name of a thread; "" if it has ended. */
 void proc_thread_name(pid_t pid, pid_t tid, char *name, size_t size);
 
+/* Opens exactly the file that the process has mapped: another file may have its name by now, or a device, which must not be
+ * opened. -1: it can't be. */
+int proc_open_mapped(pid_t pid, const char *name, ino_t inode);
+
 struct activity {
     char state;    /* as in proc(5): R, S, D, T, t, Z; 0: there is no such thread */
     char call[96]; /* the system call that it is in, or the kernel function in which it waits; "" */

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+#include "show.h"
+#include "text.h"
+
+static void put_frame(FILE *out, const struct stacks *s, const struct py_frame *f)
+{
+    fputs("      ", out);
+    put_text(out, s->text + f->function);
+    fputs(" at ", out);
+    put_text(out, s->text + f->file);
+    if (f->line)
+        fprintf(out, ":%d", f->line);
+    fputs("\n", out);
+}
+
+void python_put_stack(FILE *out, const struct stacks *s, pid_t own)
+{
+    const struct py_thread *t = stacks_thread(s, own);
+    if (!t || (!t->count && !t->has_gil))
+        return;
+    fprintf(out, "    Python stack%s:\n", t->has_gil ? ", this thread holds the GIL" : "");
+    for (size_t i = 0; i < t->count; i++)
+        put_frame(out, s, &s->frame[t->first + i]);
+    if (t->is_cut)
+        fputs("      and more, which are not shown\n", out);
+}
+
+void python_put_problem(FILE *out, const struct stacks *s)
+{
+    if (!*s->why)
+        return;
+    fputs("\nPython stacks: ", out);
+    put_text(out, s->why);
+    fputs("\n", out);
+}
+
+void python_put_all(FILE *out, const struct stacks *s)
+{
+    if (s->threads)
+        fprintf(out, "\nthe threads of Python %u.%u\n", s->version >> 24, s->version >> 16 & 255);
+    for (size_t i = 0; i < s->threads; i++) {
+        fprintf(out, "  %d\n", (int)s->thread[i].own);
+        python_put_stack(out, s, s->thread[i].own);
+    }
+    python_put_problem(out, s);
+}
+
+static void write_thread(struct json *j, const struct stacks *s, const struct py_thread *t, const struct view *v)
+{
+    json_begin(j, NULL, '{');
+    json_number(j, "tid", view_tid(v, t->own));
+    json_number(j, "ns_tid", t->own);
+    json_bool(j, "gil", t->has_gil);
+    json_bool(j, "cut", t->is_cut);
+    json_begin(j, "frames", '[');
+    for (size_t i = 0; i < t->count; i++) {
+        const struct py_frame *f = &s->frame[t->first + i];
+        json_begin(j, NULL, '{');
+        json_string(j, "function", s->text + f->function);
+        json_string(j, "file", s->text + f->file);
+        json_number(j, "line", f->line);
+        json_end(j, '}');
+    }
+    json_end(j, ']');
+    json_end(j, '}');
+}
+
+void python_as_json(struct json *j, const char *key, const struct stacks *s, const struct view *v)
+{
+    char version[16];
+    if (!s->is_python) {
+        json_string(j, key, NULL);
+        return;
+    }
+    snprintf(version, sizeof version, "%u.%u", s->version >> 24 & 255, s->version >> 16 & 255);
+    json_begin(j, key, '{');
+    json_string(j, "version", s->version ? version : NULL);
+    json_string(j, "problem", *s->why ? s->why : NULL);
+    json_begin(j, "threads", '[');
+    for (size_t i = 0; i < s->threads; i++)
+        write_thread(j, s, &s->thread[i], v);
+    json_end(j, ']');
+    json_end(j, '}');
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The Python frames of each thread of a process, read from outside: the interpreter does nothing for it, and may hold its GIL, hang
+ * or be stopped. A process that runs changes its frames meanwhile, so a stack may be torn; each pointer, length and chain
+ * is checked, and a process that damages its memory on purpose gets wrong lines for itself, and no more.
+ */
+#ifndef CLI_PYTHON_STACKS_H
+#define CLI_PYTHON_STACKS_H
+
+#include <stdio.h>
+#include "layout.h"
+
+enum { STACK_FRAMES = 200, STACK_FUNCTION = 128, STACK_FILE = 512 };
+
+struct py_frame {
+    size_t function, file; /* in `text` */
+    int line;              /* 0: not known */
+};
+
+struct py_thread {
+    uint64_t state; /* the address of its PyThreadState */
+    pid_t own;      /* its id, as the process has it */
+    bool has_gil;
+    bool is_cut;         /* there are more frames than STACK_FRAMES, or the next one can't be read */
+    size_t first, count; /* in `frame`, the innermost one first */
+};
+
+struct stacks {
+    bool is_python;
+    char why[256]; /* what is missing, and what to do; "" */
+    uint32_t version;
+    struct py_thread *thread;
+    size_t threads;
+    struct py_frame *frame;
+    size_t frames;
+    char *text;
+    size_t text_size, thread_room, frame_room, text_room;
+};
+
+/* Of a process. Nothing is read if it has no interpreter. */
+void stacks_read(struct stacks *s, pid_t pid);
+/* The same from any memory, by the address of _PyRuntime. */
+void stacks_walk(struct stacks *s, struct memory *m, uint64_t runtime, uint32_t version);
+void stacks_free(struct stacks *s);
+
+/* NULL: the thread runs no Python code, or is not known to the interpreter. */
+const struct py_thread *stacks_thread(const struct stacks *s, pid_t own);
+
+/* The line of a code object for an offset of its instructions; 0: it has none. */
+int stacks_line(struct memory *m, const struct layout *l, uint64_t code, int64_t at);
+/* A str as UTF-8, always terminated. False: it is none. */
+bool stacks_string(struct memory *m, const struct layout *l, uint64_t object, char *text, size_t size);
+
+#endif

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""`bough dump`: the Python stacks, which the command reads from outside (rule 41)."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import unittest
+
+from process import Process, run
+from tools import until
+
+# Threads that bough has started, and one that it does not know, blocked at known lines. The main thread writes its interpreter's
+# answer, then holds the GIL in C code.
+PROGRAM = """
+import collections, itertools, json, os, sys, threading
+import bough
+
+leave = os.pipe()
+here = []
+
+def deep(n):
+    if n:
+        return deep(
+            n - 1
+        )
+    here.append(1)
+    return os.read(leave[0], 1)
+
+def generator():
+    for _ in range(2):
+        yield deep(1)
+
+class Class:
+    def m\u00e9thode\u4e2d(self):
+        return [
+            list(generator()) for _ in range(1)
+        ]
+
+class Last(Exception):
+    def __str__(self):
+        return str(deep(2))
+
+def handles():
+    try:
+        raise Last
+    except Last as error:
+        return f"{error}"
+
+def far():
+    exec(compile("\\n" * 70000 + "def f():\\n\\n\\n  deep(0)\\n", "a file\\x1b[31m\\n.py", "exec"), globals())
+    f()
+
+def is_blocked(thread):
+    with open(f"/proc/self/task/{thread.native_id}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0] == "S"
+
+def frames(frame):
+    while frame:
+        code = frame.f_code
+        yield code.co_qualname, code.co_filename, frame.f_lineno
+        frame = frame.f_back
+
+threads = [bough.Thread(target=deep, args=(150,)), threading.Thread(target=Class().m\u00e9thode\u4e2d, daemon=True),
+    bough.Thread(target=handles), threading.Thread(target=far, daemon=True), bough.Thread(target=deep, args=(500,))]
+for thread in threads:
+    thread.start()
+while len(here) < len(threads) or not all(map(is_blocked, threads)):
+    os.sched_yield()
+now = sys._current_frames()
+print(json.dumps({thread.native_id: list(frames(now[thread.ident])) for thread in threads}), flush=True)
+sys.stdin.readline()
+
+def holds():
+    collections.deque(itertools.repeat(0), maxlen=0)
+
+holds()
+"""
+LINE_OF_HOLDER = PROGRAM[: PROGRAM.index("    collections.deque(")].count("\n") + 1
+
+
+def escaped(text):
+    return text.replace("\x1b", r"\x1b").replace("\n", r"\x0a")
+
+
+class Stacks(unittest.TestCase):
+    def begun(self):
+        process = Process("-c", PROGRAM, stdin=subprocess.PIPE)
+        self.enterContext(process)
+        answer = json.loads(process.until(r"^\{.*\}$")[0])
+        return process, {int(tid): list(map(tuple, frames)) for tid, frames in answer.items()}
+
+    def read(self, process):
+        found = json.loads(run("-m", "bough", "dump", "--json", str(process.process.pid)).out)["python"]
+        self.assertIsNone(found["problem"])
+        return {thread["tid"]: thread for thread in found["threads"]}
+
+    def compare(self, found, wanted):
+        for tid, frames in wanted.items():
+            thread = found[tid]
+            self.assertEqual([(f["function"], f["file"], f["line"]) for f in thread["frames"]], frames[:200])
+            self.assertEqual(thread["cut"], len(frames) > 200)
+            self.assertFalse(thread["gil"])
+
+    def test_as_the_interpreter(self):
+        """each thread has the frames that sys._current_frames() has, known to bough or not; also of a stopped process"""
+        process, wanted = self.begun()
+        self.compare(self.read(process), wanted)
+        os.kill(process.process.pid, signal.SIGSTOP)
+        text = run("-m", "bough", "dump", str(process.process.pid), env={"LC_ALL": "C.UTF-8"}).out
+        self.assertIn(f"\nthe threads of Python {'.'.join(map(str, sys.version_info[:2]))}\n", text)
+        self.assertNotRegex(text, "[\x00-\x09\x0b-\x1f\x7f]")
+        for tid, frames in wanted.items():
+            lines = (f"      {function} at {escaped(file)}:{line}\n" for function, file, line in frames[:200])
+            self.assertIn(f"\n  {tid}\n    Python stack:\n{''.join(lines)}", text)
+
+    def test_holder(self):
+        """while C code holds the GIL, the stacks are there, and the holder is marked"""
+        process, wanted = self.begun()
+        pid = process.process.pid
+        self.assertFalse(any(thread["gil"] for thread in self.read(process).values()))
+        process.process.stdin.write(b"\n")
+        process.process.stdin.flush()
+        found = {}
+
+        def holds():
+            found.update(self.read(process))
+            return found[pid]["gil"] and found[pid]["frames"][0]["function"] == "holds"
+
+        until(holds, "main has the GIL")
+        self.assertEqual(found[pid]["frames"][0]["line"], LINE_OF_HOLDER)
+        self.compare(found, wanted)
+        text = run("-m", "bough", "dump", str(pid)).out
+        self.assertRegex(text, rf"\n  {pid} .*\n(    .*\n)*    Python stack, this thread holds the GIL:\n      holds at <string>:{LINE_OF_HOLDER}\n")
+
+    def test_text(self):
+        """a thread's Python stack comes after its C stack; names are harmless for a terminal"""
+        process, wanted = self.begun()
+        text = run("-m", "bough", "dump", str(process.process.pid)).out
+        self.assertNotRegex(text, "[\x00-\x09\x0b-\x1f\x7f]")
+        for tid, frames in wanted.items():
+            function, _, line = frames[0]
+            self.assertRegex(text, rf"\n  {tid} .*\n    stack.*\n(      .*\n)+    Python stack:\n      {function} at .*:{line}\n")
+        self.assertIn("far", text)
+        self.assertIn(r"f at a file\x1b[31m\x0a.py:70004", text)
+        self.assertIn("      and more, which are not shown\n", text)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/* Python stacks from a memory that is damaged, or hostile: never a crash, never a hang. Layouts: 3.11's, and the one that 3.13 describes. */
+#include <stdlib.h>
+#include <string.h>
+#include "harness.h"
+#include "python/stacks.h"
+
+/* An image of a process's memory, at an address. */
+enum { PAGES = 8, SIZE = PAGES * MEMORY_PAGE, DAMAGES = 50000 };
+static const uint64_t BASE = 0x10000;
+
+static unsigned char whole[SIZE], image[SIZE];
+static struct memory memory;
+
+static bool read_page(void *source, uint64_t address, void *to)
+{
+    if (address < BASE || address >= BASE + SIZE)
+        return false;
+    memcpy(to, (unsigned char *)source + (address - BASE), MEMORY_PAGE);
+    return true;
+}
+
+static void put_word(uint64_t at, uint64_t word)
+{
+    memcpy(whole + (at - BASE), &word, sizeof word);
+}
+
+static void put_int(uint64_t at, uint32_t number)
+{
+    memcpy(whole + (at - BASE), &number, sizeof number);
+}
+
+/* ---- an interpreter ---------------------------------------------------------------------------------------------- */
+
+/* Where its parts are. */
+enum {
+    RUNTIME = 0x10000,
+    THREADS = 0x11000, /* 0x200 each */
+    CFRAMES = 0x11800, /* 0x40 */
+    FRAMES = 0x12000,  /* 0x80 */
+    CODE = 0x13000,
+    TYPE = 0x13200,
+    TYPE_NAME = 0x13300,
+    FUNCTION = 0x13400,
+    FILE_NAME = 0x13500,
+    LINES = 0x13600,
+    INTERPRETER = 0x16000 /* large */
+};
+
+static void put_string(uint64_t at, const char *text, uint64_t data)
+{
+    put_word(at + 16, strlen(text));
+    put_int(at + 32, 1 << 2 | 1 << 5 | 1 << 6);
+    strcpy((char *)whole + (at + data - BASE), text);
+}
+
+static void put_code(const struct layout *l)
+{
+    put_word(CODE + l->object_type, TYPE);
+    put_word(TYPE + l->type_name, TYPE_NAME);
+    strcpy((char *)whole + (TYPE_NAME - BASE), "code");
+    put_word(CODE + l->code_function, FUNCTION);
+    put_word(CODE + l->code_file, FILE_NAME);
+    put_word(CODE + l->code_lines, LINES);
+    put_int(CODE + l->code_first_line, 40);
+    put_string(FUNCTION, "work", l->text_ascii);
+    put_string(FILE_NAME, "file.py", l->text_ascii);
+    /* Two instructions of line 41, two without a line, then line 241. */
+    static const unsigned char table[] = {0x80 | 11 << 3 | 1, 0,         0, 0x80 | 15 << 3 | 1,
+                                          0x80 | 13 << 3 | 7, 0x40 | 16, 6};
+    put_word(LINES + l->bytes_size, sizeof table);
+    memcpy(whole + (LINES + l->bytes_data - BASE), table, sizeof table);
+}
+
+static uint64_t put_frames(const struct layout *l, unsigned from, unsigned count)
+{
+    for (unsigned i = from; i < from + count; i++) {
+        uint64_t at = FRAMES + i * 0x80;
+        put_word(at + l->frame_code, CODE);
+        put_word(at + l->frame_instruction, CODE + l->code_bytes + (i == from ? 2 : 8));
+        put_word(at + l->frame_caller, i + 1 < from + count ? at + 0x80 : 0);
+    }
+    return FRAMES + from * 0x80;
+}
+
+static void put_interpreter(const struct layout *l)
+{
+    put_word(RUNTIME + l->runtime_interpreters, INTERPRETER);
+    put_word(INTERPRETER + l->interpreter_threads, THREADS);
+    for (unsigned i = 0; i < 3; i++) {
+        uint64_t at = THREADS + i * 0x200, frame = put_frames(l, 5 * i, 5);
+        put_word(at + l->thread_previous, i ? at - 0x200 : 0);
+        put_word(at + l->thread_next, i < 2 ? at + 0x200 : 0);
+        put_word(at + l->thread_native_id, 300 - i);
+        put_word(at + l->thread_frame, l->by_cframe ? CFRAMES + i * 0x40 : frame);
+        if (l->by_cframe)
+            put_word(CFRAMES + i * 0x40 + l->cframe_frame, frame);
+    }
+    put_code(l);
+}
+
+/* ---- 3.11 and 3.13 ----------------------------------------------------------------------------------------------- */
+
+static const uint32_t PYTHON_3_11 = 0x030b02f0;
+/* What 3.13.0 has at the beginning of _PyRuntime, behind the cookie. */
+static const uint64_t description[] = {
+    0x30d00f0, 0,   283320, 608, 632, 194968, 7272, 7264, 7344, 7400, 7656, 7640, 7648, 16, 7752, 0,   7768, 7760,
+    304,       0,   8,      16,  72,  152,    160,  232,  32,   80,   8,    0,    56,   72, 70,   208, 112,  120,
+    128,       136, 68,     52,  96,  104,    200,  16,   8,    416,  24,   88,   168,  32, 24,   16,  40,   24,
+    16,        48,  32,     40,  24,  16,     32,   16,   24,   40,   16,   32,   64,   32, 16,   40};
+static uint32_t version; /* of the image */
+
+static void make_image(bool describes)
+{
+    struct layout l;
+    version = describes ? 0 : PYTHON_3_11;
+    memset(whole, 0, sizeof whole);
+    if (describes) {
+        memcpy(whole, "xdebugpy", 8);
+        memcpy(whole + 8, description, sizeof description);
+    }
+    memory_begin(&memory, read_page, whole);
+    CHECK(layout_of(&l, &memory, RUNTIME, &version) == NULL);
+    put_interpreter(&l);
+    uint64_t gil = describes ? THREADS + 0x700 : RUNTIME + l.runtime_gil;
+    if (describes)
+        put_word(INTERPRETER + l.interpreter_gil, gil);
+    put_word(gil + l.gil_holder, THREADS + 0x200);
+    put_int(gil + l.gil_locked, 1);
+    memcpy(image, whole, sizeof image);
+}
+
+static void walk(struct stacks *s, uint32_t number)
+{
+    memory_begin(&memory, read_page, image);
+    s->why[0] = '\0';
+    stacks_walk(s, &memory, RUNTIME, number);
+}
+
+static void check_all(void)
+{
+    struct stacks s = {0};
+    walk(&s, version);
+    CHECK_EQ(s.why[0], '\0');
+    CHECK_EQ(s.threads, 3);
+    for (pid_t id = 298; id <= 300; id++) {
+        const struct py_thread *t = stacks_thread(&s, id);
+        CHECK(t && t->count == 5 && !t->is_cut && t->has_gil == (id == 299));
+        CHECK_EQ(s.frame[t->first].line, 41);
+        CHECK_EQ(s.frame[t->first + 1].line, 241);
+        CHECK(strcmp(s.text + s.frame[t->first].function, "work") == 0);
+        CHECK(strcmp(s.text + s.frame[t->first].file, "file.py") == 0);
+    }
+    CHECK(!stacks_thread(&s, 1) && !stacks_thread(&s, 0));
+    stacks_free(&s);
+}
+
+TEST(frames_lines_and_the_holder)
+{
+    make_image(false);
+    check_all();
+    make_image(true);
+    check_all();
+}
+
+TEST(an_unknown_version_is_named)
+{
+    struct stacks s = {0};
+    make_image(false);
+    walk(&s, 0x030e00f0);
+    CHECK(s.is_python && s.threads == 0 && strstr(s.why, "3.14"));
+    walk(&s, 0);
+    CHECK(s.threads == 0 && strstr(s.why, "unknown version"));
+    make_image(true);
+    put_word(RUNTIME + 16, 1);
+    memcpy(image, whole, sizeof image);
+    walk(&s, 0);
+    CHECK(s.threads == 0 && strstr(s.why, "free-threaded"));
+    put_word(RUNTIME + 16, 0), put_word(RUNTIME + 24, UINT64_MAX);
+    memcpy(image, whole, sizeof image);
+    walk(&s, 0);
+    CHECK(s.threads == 0 && strstr(s.why, "damaged"));
+    stacks_free(&s);
+}
+
+/* ---- damage ------------------------------------------------------------------------------------------------------ */
+
+static uint64_t state = 88172645463325252u;
+
+static uint64_t dice(uint64_t sides)
+{
+    state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+    return state % sides;
+}
+
+/* A byte, a word that leads to somewhere else, or one with an extreme value. */
+static void damage(void)
+{
+    static const uint64_t extreme[] = {0, 1, INT64_MAX, UINT64_MAX, 0x7fffffff, 0xffffffff, BASE, BASE + SIZE - 1};
+    uint64_t at = dice(SIZE / 8) * 8, word = dice(3) ? BASE + dice(SIZE / 8) * 8 : extreme[dice(8)];
+    if (dice(4))
+        at = (uint64_t[]){RUNTIME, INTERPRETER, THREADS, CFRAMES, FRAMES, CODE, FUNCTION, LINES}[dice(8)] - BASE +
+             dice(64) * 8;
+    if (dice(2))
+        memcpy(image + at, &word, sizeof word);
+    else
+        image[at + dice(8)] = (unsigned char)dice(256);
+}
+
+TEST_LIMIT(whatever_is_damaged_the_walk_ends, 60)
+{
+    struct stacks s = {0};
+    for (int i = 0; i < DAMAGES; i++) {
+        if (i % (DAMAGES / 2) == 0)
+            make_image(i > 0);
+        memcpy(image, whole, sizeof image);
+        for (uint64_t n = 1 + dice(8); n; n--)
+            damage();
+        walk(&s, version);
+        CHECK(s.threads <= 100000);
+        for (size_t k = 0; k < s.frames; k++)
+            CHECK(s.frame[k].line >= 0 && s.frame[k].function < s.text_size && s.frame[k].file < s.text_size &&
+                  strlen(s.text + s.frame[k].function) < STACK_FUNCTION &&
+                  strlen(s.text + s.frame[k].file) < STACK_FILE);
+    }
+    stacks_free(&s);
+}
+
+/* Each word of the image leads to the interpreter's parts: the walk has no end of its own. */
+TEST(circles_end)
+{
+    struct stacks s = {0};
+    struct layout l;
+    make_image(false);
+    memory_begin(&memory, read_page, whole);
+    CHECK(layout_of(&l, &memory, RUNTIME, &version) == NULL);
+    put_word(FRAMES + l.frame_caller, FRAMES);
+    put_word(INTERPRETER + l.interpreter_next, INTERPRETER);
+    memcpy(image, whole, sizeof image);
+    walk(&s, version);
+    CHECK(s.why[0] != '\0');
+    CHECK_EQ(s.thread[s.threads - 1].count, STACK_FRAMES);
+    CHECK(s.thread[s.threads - 1].is_cut);
+    put_word(THREADS + 0x200 + l.thread_next, THREADS);
+    memcpy(image, whole, sizeof image);
+    walk(&s, version);
+    CHECK(s.why[0] != '\0' && s.threads == 2);
+    stacks_free(&s);
+}
