@@ -190,10 +190,11 @@ void dump_stack(FILE *in, pid_t own, struct symbols *names, FILE *out)
 }
 
 /* The names of one stack, which follow the list of its frames. */
+enum { FRAMES = 64 };
 struct stack {
     bool open;
     size_t frames;
-    const struct name *name[64];
+    const struct name *name[FRAMES];
 };
 
 static void begin_thread(struct json *j, const char *at, const struct view *v)
@@ -240,7 +241,7 @@ static void write_threads(struct json *j, FILE *in, const struct view *v, struct
             end_thread(j, &s);
             s.open = true;
             begin_thread(j, at, v);
-        } else if (depth_of(line) > 4 && s.open && s.frames < sizeof s.name / sizeof *s.name) {
+        } else if (depth_of(line) > 4 && s.open && s.frames < FRAMES) {
             json_string(j, NULL, at);
             s.name[s.frames++] = name;
         }

@@ -6,7 +6,6 @@
  * it in another process's file, by a name, may lead to a pipe or a device; and nothing is asked over a network.
  */
 #define _GNU_SOURCE
-#include <dwarf.h>
 #include <elfutils/libdwelf.h>
 #include <elfutils/libdwfl.h>
 #include <fcntl.h>

@@ -138,7 +138,7 @@ static int compare(const void *left, const void *right)
 static bool make_room(struct symbols *s)
 {
     size_t room = 2 * s->room + 64;
-    struct frame **more = s->frames < s->room ? s->frame : realloc(s->frame, room * sizeof *more);
+    struct frame **more = s->frames < s->room ? s->frame : realloc(s->frame, room * sizeof(struct frame *));
     if (!more)
         return false;
     if (more != s->frame || s->frames == s->room)
@@ -200,7 +200,7 @@ static int64_t clock_ms(void)
 /* The frames to ask for, sorted by module; NULL: there are none. */
 static struct frame **unknown_frames(struct symbols *s, size_t *count)
 {
-    struct frame **list = calloc(s->frames + 1, sizeof *list);
+    struct frame **list = calloc(s->frames + 1, sizeof(struct frame *));
     *count = 0;
     for (size_t i = 0; list && i < s->frames; i++) {
         struct module *m = &s->module[s->frame[i]->module];
@@ -210,7 +210,7 @@ static struct frame **unknown_frames(struct symbols *s, size_t *count)
             list[(*count)++] = s->frame[i];
     }
     if (list)
-        qsort(list, *count, sizeof *list, compare_indirect);
+        qsort(list, *count, sizeof(struct frame *), compare_indirect);
     if (*count)
         return list;
     free(list);
