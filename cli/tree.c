@@ -7,6 +7,7 @@
 #include "command.h"
 #include "json.h"
 #include "proc.h"
+#include "python/show.h"
 #include "text.h"
 #include "view.h"
 
@@ -141,6 +142,13 @@ static void put_state(struct printer *p, pid_t tid, const struct bo_thread *t)
         fprintf(p->out, ", in %s%s%s", colour(CYAN), now.call, colour(PLAIN));
 }
 
+/* By its own id. */
+static void put_python_line(struct printer *p, const struct node *n)
+{
+    if (p->view->python)
+        python_put_line(p->out, p->view->python, bo_load_relaxed(&n->slot.thread.tid));
+}
+
 /* Threads of the library have such names. */
 static void put_unknown(struct printer *p, const struct node *n)
 {
@@ -156,6 +164,7 @@ static void put_unknown(struct printer *p, const struct node *n)
     put_tid(p, n->tid, bo_load_relaxed(&n->slot.thread.tid));
     fprintf(p->out, ", %s", strncmp(name, "bough-", 6) == 0 ? "the library's" : "not known to bough");
     put_state(p, n->tid, NULL);
+    put_python_line(p, n);
     fputs("\n", p->out);
 }
 
@@ -174,6 +183,7 @@ static void put_thread(struct printer *p, const struct node *n)
     if (bo_load_relaxed(&t->t.word) & BO_PENDING)
         fprintf(p->out, ", %sinterrupted%s", colour(RED), colour(PLAIN));
     put_state(p, n->tid, t);
+    put_python_line(p, n);
     fprintf(p->out, "%s\n", n->stray ? ", (not connected)" : "");
 }
 
@@ -295,15 +305,20 @@ static int show_tree(const struct arena *a, bool json, bool all)
         return strings_free(strings), fail("out of memory");
     if (!json && !all)
         view_fold_idle(v);
+    struct stacks python = {0};
+    if (a->pid)
+        stacks_read(&python, proc_alive(a->pid));
+    v->python = &python;
     static struct json j;
     j = (struct json){.out = stdout};
     choose_style(stdout);
     if (json)
         tree_as_json(&j, NULL, v, strings);
     else
-        tree_as_text(stdout, v, strings);
+        tree_as_text(stdout, v, strings), python_put_problem(stdout, &python);
     strings_free(strings);
     view_free(v);
+    stacks_free(&python);
     return EXIT_SUCCESS;
 }
 

@@ -2,6 +2,7 @@
 /* The tree as JSON, for programs. */
 #include "json.h"
 #include "proc.h"
+#include "python/show.h"
 #include "view.h"
 
 struct writer {
@@ -84,6 +85,12 @@ static void write_activity(struct writer *w, pid_t tid)
     json_string(w->json, "call", *now.call ? now.call : NULL);
 }
 
+static void write_python_line(struct writer *w, const struct node *n)
+{
+    if (w->view->python)
+        python_line_as_json(w->json, "python", w->view->python, bo_load_relaxed(&n->slot.thread.tid));
+}
+
 /* A thread that only the kernel knows has few fields. */
 static void write_thread(struct writer *w, const struct node *n)
 {
@@ -92,6 +99,7 @@ static void write_thread(struct writer *w, const struct node *n)
     if (n->unknown) {
         write_ids(w, n);
         write_activity(w, n->tid);
+        write_python_line(w, n);
         return;
     }
     uint64_t word = bo_load_relaxed(&t->t.word);
@@ -101,6 +109,7 @@ static void write_thread(struct writer *w, const struct node *n)
     json_bool(w->json, "interrupted", word & BO_PENDING);
     json_bool(w->json, "interruptible_call", word & BO_IN);
     write_activity(w, n->tid);
+    write_python_line(w, n);
     write_regions(w, t);
 }
 
@@ -157,6 +166,8 @@ void tree_as_json(struct json *j, const char *key, const struct view *v, struct 
     json_number(j, "branches", v->branches ? v->branches - 1 : 0);
     json_number(j, "incidents", v->records);
     json_seconds(j, "uptime", view_uptime(v));
+    if (v->python)
+        json_string(j, "python_problem", *v->python->why ? v->python->why : NULL);
     write_node(&w, "tree", v->root);
     json_end(j, '}');
 }

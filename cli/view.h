@@ -36,6 +36,8 @@ struct node {
 
 enum { VIEW_DEPTH = 400 }; /* deeper nodes are stray */
 
+struct stacks;
+
 struct view {
     const struct arena *arena;
     int64_t now; /* bough_now() of the process; -1: not known */
@@ -46,8 +48,9 @@ struct view {
     struct node *root;
     unsigned threads, branches, records;
     struct pid_map ids;
-    struct node idle_workers; /* instead of the single ones, if they are folded */
-    unsigned folded;          /* how many workers it stands for */
+    struct node idle_workers;    /* instead of the single ones, if they are folded */
+    unsigned folded;             /* how many workers it stands for */
+    const struct stacks *python; /* the threads' Python stacks (python/stacks.h); NULL: not read */
 };
 
 /* NULL: out of memory. */

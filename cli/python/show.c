@@ -2,15 +2,23 @@
 #include "show.h"
 #include "text.h"
 
+/* "function at file.py:12" */
 static void put_frame(FILE *out, const struct stacks *s, const struct py_frame *f)
 {
-    fputs("      ", out);
     put_text(out, s->text + f->function);
     fputs(" at ", out);
     put_text(out, s->text + f->file);
     if (f->line)
         fprintf(out, ":%d", f->line);
-    fputs("\n", out);
+}
+
+void python_put_line(FILE *out, const struct stacks *s, pid_t own)
+{
+    const struct py_thread *t = stacks_thread(s, own);
+    if (t && t->count)
+        fputs(", ", out), put_frame(out, s, &s->frame[t->first]);
+    if (t && t->has_gil)
+        fputs(", holds the GIL", out);
 }
 
 void python_put_stack(FILE *out, const struct stacks *s, pid_t own)
@@ -20,7 +28,7 @@ void python_put_stack(FILE *out, const struct stacks *s, pid_t own)
         return;
     fprintf(out, "    Python stack%s:\n", t->has_gil ? ", this thread holds the GIL" : "");
     for (size_t i = 0; i < t->count; i++)
-        put_frame(out, s, &s->frame[t->first + i]);
+        fputs("      ", out), put_frame(out, s, &s->frame[t->first + i]), fputs("\n", out);
     if (t->is_cut)
         fputs("      and more, which are not shown\n", out);
 }
@@ -45,6 +53,26 @@ void python_put_all(FILE *out, const struct stacks *s)
     python_put_problem(out, s);
 }
 
+static void write_frame(struct json *j, const struct stacks *s, const struct py_frame *f)
+{
+    json_string(j, "function", s->text + f->function);
+    json_string(j, "file", s->text + f->file);
+    json_number(j, "line", f->line);
+}
+
+void python_line_as_json(struct json *j, const char *key, const struct stacks *s, pid_t own)
+{
+    const struct py_thread *t = stacks_thread(s, own);
+    if (!t || !t->count) {
+        json_string(j, key, NULL);
+        return;
+    }
+    json_begin(j, key, '{');
+    write_frame(j, s, &s->frame[t->first]);
+    json_bool(j, "gil", t->has_gil);
+    json_end(j, '}');
+}
+
 static void write_thread(struct json *j, const struct stacks *s, const struct py_thread *t, const struct view *v)
 {
     json_begin(j, NULL, '{');
@@ -54,11 +82,8 @@ static void write_thread(struct json *j, const struct stacks *s, const struct py
     json_bool(j, "cut", t->is_cut);
     json_begin(j, "frames", '[');
     for (size_t i = 0; i < t->count; i++) {
-        const struct py_frame *f = &s->frame[t->first + i];
         json_begin(j, NULL, '{');
-        json_string(j, "function", s->text + f->function);
-        json_string(j, "file", s->text + f->file);
-        json_number(j, "line", f->line);
+        write_frame(j, s, &s->frame[t->first + i]);
         json_end(j, '}');
     }
     json_end(j, ']');

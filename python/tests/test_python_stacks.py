@@ -2,6 +2,7 @@
 """`bough dump`: the Python stacks, which the command reads from outside (rule 41)."""
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -83,6 +84,13 @@ def escaped(text):
     return text.replace("\x1b", r"\x1b").replace("\n", r"\x0a")
 
 
+def nodes(node):
+    """The tree's nodes."""
+    yield node
+    for child in node["below"]:
+        yield from nodes(child)
+
+
 class Stacks(unittest.TestCase):
     def begun(self):
         process = Process("-c", PROGRAM, stdin=subprocess.PIPE)
@@ -132,6 +140,26 @@ class Stacks(unittest.TestCase):
         self.compare(found, wanted)
         text = run("-m", "bough", "dump", str(pid)).out
         self.assertRegex(text, rf"\n  {pid} .*\n(    .*\n)*    Python stack, this thread holds the GIL:\n      holds at <string>:{LINE_OF_HOLDER}\n")
+
+    def test_tree(self):
+        """has the innermost line of each thread, known to bough or not, also of a stopped process, and marks the holder"""
+        process, wanted = self.begun()
+        pid = process.process.pid
+        os.kill(pid, signal.SIGSTOP)
+        text = run("-m", "bough", "tree", str(pid)).out
+        self.assertNotRegex(text, "[\x00-\x09\x0b-\x1f\x7f]")
+        lines = {}
+        for node in nodes(json.loads(run("-m", "bough", "tree", "--json", str(pid)).out)["tree"]):
+            lines[node.get("tid")] = node.get("python")
+        for tid, ((function, file, line), *_) in wanted.items():
+            self.assertRegex(text, rf" {tid}, .*, {function} at {re.escape(escaped(file))}:{line}\n")
+            self.assertEqual(lines[tid], {"function": function, "file": file, "line": line, "gil": False})
+        self.assertIn(None, lines.values())  # the library's
+        os.kill(pid, signal.SIGCONT)
+        process.process.stdin.write(b"\n")
+        process.process.stdin.flush()
+        holder = rf" {pid}, .*, holds at <string>:{LINE_OF_HOLDER}, holds the GIL\n"
+        until(lambda: re.search(holder, run("-m", "bough", "tree", str(pid)).out), "main has the GIL")
 
     def test_text(self):
         """a thread's Python stack comes after its C stack; names are harmless for a terminal"""
