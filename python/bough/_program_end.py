@@ -19,9 +19,11 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from weakref import WeakSet
 
 from bough import _bough, _own, _plain, _replace, _signals
+from bough._exceptions import ThreadExit
 
 PATIENCE = 1 / 30  # of the ladder's grace: 1 second unless it was changed
 
@@ -29,11 +31,13 @@ _process = 0
 _signo = 0  # the last one that has come
 _interrupted = WeakSet()  # threads, one by one
 _patient_until = _on_way_out_until = 0.0  # times of time.monotonic()
+_event = _thread.allocate_lock()  # released by a signal that has begun the way out
 
 
 def take_part():
     global _process
     _process = os.getpid()
+    _start_watch()
     _bough.signals_come_to_main_first()
     _signals.when_taken = _begin_way_out
     _replace.replace(signal, "default_int_handler", lambda original: _replace.around(original, before=_begin_way_out))
@@ -60,7 +64,26 @@ def _begin_way_out(signo=signal.SIGINT):
         return  # a forked process is as without bough
     _signo = signo
     _patient_until = _on_way_out_until = time.monotonic() + _patience()
-    _thread.start_new_thread(_lose_patience, (signo, _patient_until))
+    with suppress(RuntimeError):  # it was released before
+        _event.release()
+
+
+def _start_watch():
+    """Not at the signal: main may end right after that, and the interpreter's end frees what a thread begins with, even if that
+    thread has not begun yet."""
+    begun = _thread.allocate_lock()
+    for lock in _event, begun:
+        lock.acquire()
+    _thread.start_new_thread(_watch, (begun,))
+    begun.acquire()
+
+
+def _watch(begun):
+    begun.release()
+    with suppress(ThreadExit):  # everything was interrupted: the process ends
+        while True:
+            _event.acquire()
+            _lose_patience(_signo, _patient_until)
 
 
 def _patience():

@@ -29,7 +29,7 @@ def pause():
     say("ready")
     time.sleep(3600)
 """
-AT_ONCE, LONG = ("--grace", "3"), ("--grace", "1000")  # 0.1 and 33 seconds
+AT_ONCE, LONG = ("--grace", "15"), ("--grace", "1000")  # 0.5 and 33 seconds
 
 
 class Case(unittest.TestCase):
