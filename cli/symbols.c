@@ -334,8 +334,11 @@ static void read_modules(struct symbols *s, FILE *in)
 {
     char line[LINE];
     struct module m;
-    for (unsigned i = 0; i < s->modules; i++)
+    for (unsigned i = 0; i < s->modules; i++) {
         s->module[i].present = false;
+        if (s->module[i].problem == TOO_LONG)
+            s->module[i].problem = NO_PROBLEM; /* once more */
+    }
     while (next_line(in, line))
         if (parse_module(line, &m))
             note_module(s, &m);
