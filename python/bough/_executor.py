@@ -12,10 +12,12 @@ from concurrent.futures import thread as _thread
 from bough import _bough, _check
 from bough._call import in_time, named
 from bough._exceptions import ThreadExit
+from bough._own import without_frames
 
 __all__ = ["Future", "ThreadPoolExecutor"]
 
 
+@without_frames
 class Future(_bough.Future, concurrent.futures.Future):
     """A concurrent.futures.Future whose cancel() reaches a call that runs."""
 
@@ -41,6 +43,7 @@ def checked_function(fn):
     return _check.function("submit() fn", fn, result_is_kept=True)
 
 
+@without_frames
 class _Submits(concurrent.futures.Executor):
     """What options() returns."""
 
@@ -62,6 +65,28 @@ class _Submits(concurrent.futures.Executor):
         self._executor.shutdown(wait, **how)
 
 
+# The standard executor's message comes first: programs compare it.
+_LATE = "cannot schedule new futures after shutdown. Call submit() before shutdown() and inside the with block, or make another executor"
+
+
+def _checked_arguments(max_workers, initializer, initargs):
+    if max_workers is not None:
+        what, expected = "ThreadPoolExecutor() max_workers", "a whole number, 1 or more, or None"
+        try:
+            enough = max_workers > 0
+        except TypeError:
+            raise _check.error(TypeError, what, expected, max_workers) from None
+        if not enough:  # the standard executor's message, with what was got
+            raise ValueError(f"max_workers must be greater than 0, got {max_workers}. Leave it out for a number that suits the machine")
+    if initializer is not None:
+        _check.function("ThreadPoolExecutor() initializer", initializer)
+        try:
+            iter(initargs)
+        except TypeError:
+            advice = "Write initargs=(argument,) for one argument"
+            raise _check.error(TypeError, "ThreadPoolExecutor() initargs", "a tuple of arguments", initargs, advice) from None
+
+
 def _checked_options(timeout, name):
     timeout = _check.seconds("options() timeout", timeout, or_none=True, positive=True)
     if name is not None:
@@ -69,6 +94,7 @@ def _checked_options(timeout, name):
     return {"timeout": timeout, "name": name}
 
 
+@without_frames
 class ThreadPoolExecutor(_bough.Executor, concurrent.futures.ThreadPoolExecutor):
     """A concurrent.futures.ThreadPoolExecutor whose running calls can be stopped.
 
@@ -79,6 +105,7 @@ class ThreadPoolExecutor(_bough.Executor, concurrent.futures.ThreadPoolExecutor)
     def __init__(self, max_workers=None, thread_name_prefix="", initializer=None, initargs=(), **ctxkwargs):
         from bough import _patch_stdlib
 
+        _checked_arguments(max_workers, initializer, initargs)
         _patch_stdlib.opt_in()
         super().__init__(max_workers, thread_name_prefix, initializer, initargs, **ctxkwargs)
         self._running = set()
@@ -89,7 +116,7 @@ class ThreadPoolExecutor(_bough.Executor, concurrent.futures.ThreadPoolExecutor)
             if self._broken:
                 raise getattr(self, "BROKEN", _thread.BrokenThreadPool)(self._broken)
             if self._shutdown or _thread._shutdown:
-                raise RuntimeError(f"cannot schedule new futures after {'' if self._shutdown else 'interpreter '}shutdown")
+                raise RuntimeError(_LATE if self._shutdown else "cannot schedule new futures after interpreter shutdown")
             self._work_queue.put(call)
             self._adjust_thread_count()
 
