@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: MIT
 """The places where an asynchronous exception may be raised, and those where it never is (rule 43)."""
+import asyncio
 import contextlib
 import gc
 import os
 import sys
+import threading
 import unittest
 import warnings
 import weakref
+from pathlib import Path
 
 import bough
-from bough import ThreadExit, _async_safe
+from bough import ThreadExit, _async_safe, _own
 from tools import assert_kept_out, bytecode, ended, open_what_stays, started, until
 
 setUpModule = open_what_stays
@@ -300,6 +303,46 @@ class Never(unittest.TestCase):
             bytecode()
 
         assert_kept_out(self, run)
+
+
+class OwnFiles(unittest.TestCase):
+    """Nothing is raised in the package's files, each step of which is completed."""
+
+    PROGRAMS = {"__init__", "__main__", "_command_line", "_program"}  # they are executed before the program's code
+
+    def test_every_file(self):
+        """is in the list"""
+        folder = Path(_own.HIDDEN)
+        listed = {Path(name).stem for name in _own.OWN}
+        found = {path.stem for path in folder.iterdir() if path.suffix == ".py"} - self.PROGRAMS
+        self.assertEqual(listed, found)
+
+    def test_executor(self):
+        """an executor's calls, on both threads; an event loop's"""
+        admitted, files = set(), set()
+
+        def trace(frame, event, arg):
+            file = Path(frame.f_code.co_filename).name
+            if file not in ("_executor.py", "_call.py", "_to_thread.py"):
+                return None
+            files.add(file)
+            frame.f_trace_opcodes = True
+            if event == "opcode" and _async_safe.may_raise_in(frame):
+                admitted.add((file, frame.f_lineno))
+            return trace
+
+        threading.settrace(trace)
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            with bough.ThreadPoolExecutor(1) as pool:
+                pool.options(timeout=30, name="x").submit(print, end="").result()
+                pool.submit(threading.Event().wait).cancel()
+            asyncio.run(bough.to_thread(print, end=""))
+        finally:
+            sys.settrace(before)
+            threading.settrace(None)
+        self.assertEqual((admitted, files), (set(), {"_executor.py", "_call.py", "_to_thread.py"}))
 
 
 class Entering(unittest.TestCase):
