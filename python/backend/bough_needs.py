@@ -18,12 +18,28 @@ def find(tool):
     return next(filter(None, map(shutil.which, NAMES[tool])), None)
 
 
+def _paths():
+    """PYTHONPATH as it is, and without. pip's hides the system's packages in an environment made with --system-site-packages, also
+    from the system's meson, which then can't import itself; a meson that pip has fetched needs it."""
+    yield os.environ
+    yield {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
 def version_of(meson):
-    try:
-        said = subprocess.run([meson, "--version"], capture_output=True, text=True).stdout
-    except OSError:
-        return (0,)
-    return tuple(int(n) for n in re.findall(r"\d+", said)[:3]) or (0,)
+    return _tried(meson)[0]
+
+
+def _tried(meson):
+    """(version, environment) where it runs."""
+    for environment in _paths():
+        try:
+            said = subprocess.run([meson, "--version"], capture_output=True, text=True, env=environment).stdout
+        except OSError:
+            break
+        version = tuple(int(n) for n in re.findall(r"\d+", said)[:3])
+        if version:
+            return version, environment
+    return (0,), os.environ
 
 
 def meson_lacks():
@@ -81,7 +97,8 @@ def to_be_fetched():
 
 def environment():
     """Of meson: up to 1.2 it asks distutils about the interpreter, which 3.12 and newer have not."""
-    if sys.version_info < (3, 12) or version_of(find("meson")) >= (1, 3):
-        return None
+    version, found = _tried(find("meson"))
+    if sys.version_info < (3, 12) or version >= (1, 3):
+        return dict(found)
     shim = Path.cwd() / "subprojects/bough/tools"
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(shim), os.environ.get("PYTHONPATH")]))}
+    return {**found, "PYTHONPATH": os.pathsep.join(filter(None, [str(shim), found.get("PYTHONPATH")]))}

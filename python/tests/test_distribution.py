@@ -160,6 +160,21 @@ class Missing(unittest.TestCase):
         self.assertEqual(run(sys.executable, "-c", script), "['meson>=1.0.1', 'ninja']\n")
 
 
+class Meson(unittest.TestCase):
+    def test_hidden_packages(self):
+        """a meson that can't import itself with pip's PYTHONPATH is executed without it, and one that pip has fetched with it"""
+        for condition, kept in ("-z", None), ("-n", "/pip"):
+            with tempfile.TemporaryDirectory() as folder:
+                meson = Path(folder, "meson")
+                meson.write_text(f'#!/bin/sh\n[ {condition} "$PYTHONPATH" ] && echo 1.3.0\n')
+                meson.chmod(0o755)
+                script = f"import sys; sys.path.insert(0, {str(SOURCE / 'backend')!r}); import bough_needs as needs\n"
+                script += "print(needs.meson_lacks(), needs.environment().get('PYTHONPATH'))"
+                environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": "/pip"}
+                done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+                self.assertEqual((done.stdout, done.stderr), (f"None {kept}\n", ""))
+
+
 class Wheel(unittest.TestCase):
     limit = 300
 
