@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import pty
 import struct
 import subprocess
 import sys
@@ -101,6 +102,26 @@ def ps_lists_it():
                 yield f"{what}: {row}"
 
 
+def top_says_so():
+    """top, which needs a terminal, says so before it draws anything"""
+    for what, data, version, library in others():
+        with Holder(data) as pid:
+            outside, inside = pty.openpty()
+            try:
+                out = subprocess.run([bough, "top", pid], stdin=inside, stdout=inside, stderr=subprocess.PIPE, text=True, timeout=60,
+                                     env={**os.environ, "TERM": "xterm"})
+                os.set_blocking(outside, False)
+                try:
+                    drawn = os.read(outside, 4096)
+                except BlockingIOError:
+                    drawn = b""
+            finally:
+                os.close(outside)
+                os.close(inside)
+            if out.returncode != 1 or drawn or f"bough {library}, arena version {version}" not in out.stderr:
+                yield f"{what}: {out}, {drawn}"
+
+
 def a_file_too():
     """so does tree --file of a copy"""
     for what, data, version, library in others():
@@ -113,4 +134,4 @@ def a_file_too():
 
 
 ARENA = header()
-checks.run([header_is_known, each_subcommand_says_so, ps_lists_it, a_file_too])
+checks.run([header_is_known, each_subcommand_says_so, ps_lists_it, top_says_so, a_file_too])
