@@ -149,7 +149,8 @@ static struct bp_call *call_with(PyObject *self, PyObject *const *args, Py_ssize
 static PyObject *submit(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
     if (count < 1)
-        return PyErr_SetString(PyExc_TypeError, "submit() must be given a function, got none. Call it as submit(fn, *args, **kwargs)"),
+        return PyErr_SetString(PyExc_TypeError,
+                               "submit() must be given a function, got none. Call it as submit(fn, *args, **kwargs)"),
                NULL;
     PyObject *future = check(args[0]) == 0 ? submit_item(self, call_with(self, args, count, keywords)) : NULL;
     if (!future)
