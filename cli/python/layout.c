@@ -136,6 +136,8 @@ static void take(struct layout *l, const struct described *d)
 const char *layout_of(struct layout *l, struct memory *m, uint64_t runtime, uint32_t *version)
 {
     static struct described d;
+    if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
+        return "this command knows how it keeps strings on little-endian machines only";
     if (!memory_get(m, runtime, &d, sizeof d))
         return "its state can't be read";
     bool describes = memcmp(d.cookie, "xdebugpy", sizeof d.cookie) == 0;

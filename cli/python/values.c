@@ -118,7 +118,7 @@ static int find_line(struct table *t, int64_t line, int64_t at)
         if (!next_delta(t, sort, &delta))
             return 0;
         line += delta;
-        end += 2 * ((byte & 7) + 1);
+        end += 2 * ((int64_t)(byte & 7) + 1);
         if (at < end)
             return sort != HAS_NO_LINE && line > 0 && line <= INT_MAX ? (int)line : 0;
     }

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import sysconfig
 import unittest
 
 from process import Process, run
@@ -91,6 +92,23 @@ def nodes(node):
         yield from nodes(child)
 
 
+# Whether the command knows this interpreter.
+KNOWN = sys.byteorder == "little" and sys.version_info < (3, 14) and not sysconfig.get_config_var("Py_GIL_DISABLED")
+
+
+@unittest.skipIf(KNOWN, "the command knows this interpreter")
+class Unknown(unittest.TestCase):
+    def test_says_so(self):
+        """the dump of an interpreter that the command does not know has all but its stacks, and the reason"""
+        with Process("-c", "import bough, time; bough.opt_in(); print('ready'); time.sleep(3600)") as process:
+            process.until("ready")
+            found = json.loads(run("-m", "bough", "dump", "--json", str(process.process.pid)).out)
+        self.assertEqual(found["python"]["threads"], [])
+        self.assertIn(f"Python {'.'.join(map(str, sys.version_info[:2]))}: this command ", found["python"]["problem"])
+        self.assertIsNone(found["problem"])
+
+
+@unittest.skipUnless(KNOWN, "the command does not know this interpreter")
 class Stacks(unittest.TestCase):
     def begun(self):
         process = Process("-c", PROGRAM, stdin=subprocess.PIPE)
