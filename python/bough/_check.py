@@ -245,7 +245,8 @@ def descriptor(what, file):
     try:
         fileno, flush = file.fileno, getattr(file, "flush", None)
     except AttributeError:
-        raise error(TypeError, what, "an open file or a descriptor", file) from None
+        advice = "Give open(path, 'a')" if isinstance(file, (str, bytes, os.PathLike)) else ""
+        raise error(TypeError, what, "an open file or a descriptor", file, advice) from None
     if flush is not None:
         flush()
     return fileno()

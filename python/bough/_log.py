@@ -297,7 +297,7 @@ def _level(level):
     if isinstance(level, str):
         number = logging.getLevelName(level)
         if not isinstance(number, int):
-            raise _check.error(ValueError, "log_to() level", "a level's name or number", level)
+            raise _check.error(ValueError, "log_to() level", "a level's name or number", level, "Use a name such as 'INFO', in capitals")
         return number
     return _check.whole("log_to() level", level, 0)
 

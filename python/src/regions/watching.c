@@ -87,8 +87,10 @@ static PyObject *dump_on_signal(PyObject *module, PyObject *args)
     if (bough_dump_on_signal(signo, fd, flags) == 0)
         Py_RETURN_NONE;
     if (errno == EINVAL)
-        return PyErr_Format(PyExc_RuntimeError,
-                            "signal %d can't be registered: it can't be caught, or the library uses it", signo);
+        return PyErr_Format(
+            PyExc_RuntimeError,
+            "signal %d can't be registered: it can't be caught, or the library uses it. Use another one, such as SIGUSR1",
+            signo);
     return PyErr_SetFromErrno(PyExc_OSError);
 }
 
