@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Python stacks from a memory that is damaged, or hostile: never a crash, never a hang. Layouts: 3.11's, and the one that 3.13 describes. */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include "harness.h"
+#include "python/find.h"
 #include "python/stacks.h"
 
 /* An image of a process's memory, at an address. */
@@ -248,4 +252,42 @@ TEST(circles_end)
     walk(&s, version);
     CHECK(s.why[0] != '\0' && s.threads == 2);
     stacks_free(&s);
+}
+
+/* ---- the file ---------------------------------------------------------------------------------------------------- */
+
+extern char __executable_start[];
+__attribute__((section(".PyRuntime"), used)) static char runtime_here[64] = "as an interpreter has it";
+
+static int copy_of_this_program(size_t *size)
+{
+    char bytes[MEMORY_PAGE];
+    int from = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), to = memfd_create("copy", MFD_CLOEXEC);
+    *size = 0;
+    for (ssize_t n; (n = read(from, bytes, sizeof bytes)) > 0; *size += (size_t)n)
+        CHECK_EQ(write(to, bytes, (size_t)n), n);
+    close(from);
+    return to;
+}
+
+/* The first kilobyte has the program's headers; those of the sections are at the end. */
+TEST_LIMIT(a_damaged_file_is_read_without_harm, 60)
+{
+    struct runtime_place place;
+    uint64_t base = (uint64_t)(uintptr_t)__executable_start;
+    size_t size, found = 0;
+    int fd = copy_of_this_program(&size);
+    CHECK(find_runtime_in(&place, fd, base) && place.runtime == (uint64_t)(uintptr_t)runtime_here);
+    for (int i = 0; i < 2000; i++) {
+        size_t at = dice(2) ? dice(1024) : size - 1 - dice(4096);
+        unsigned char before, byte = (unsigned char)dice(256);
+        CHECK_EQ(pread(fd, &before, 1, (off_t)at), 1);
+        CHECK_EQ(pwrite(fd, &byte, 1, (off_t)at), 1);
+        found += find_runtime_in(&place, fd, base);
+        CHECK_EQ(pwrite(fd, &before, 1, (off_t)at), 1);
+    }
+    t_note("found in %zu of 2000 damaged files", found);
+    CHECK_EQ(ftruncate(fd, 100), 0);
+    CHECK(!find_runtime_in(&place, fd, base));
+    close(fd);
 }
