@@ -158,10 +158,11 @@ def within_limit(item, when):
     """A hook wrapper: what it wraps is limited. It is the innermost one, so that other plugins do their work outside."""
     try:
         limit = limit_of(item)
+        wrong = None
     except ValueError as error:
-        if when == "setup":
-            pytest.fail(f"{item.nodeid}: {error}", pytrace=False)
-        limit = None
+        limit, wrong = None, error
+    if wrong is not None and when == "setup":
+        pytest.fail(f"{item.nodeid}: {wrong}", pytrace=False)
     if limit is None or (limit.func_only and when != "call"):
         yield
         return
