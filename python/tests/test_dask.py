@@ -10,8 +10,10 @@ import time
 import unittest
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
+from pathlib import Path
 
 import posts
+from guide import blocks
 from tools import LIMIT, until
 
 os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")  # of the processes of the cluster as well
@@ -202,6 +204,13 @@ class Dask(unittest.TestCase):
             future, task = self.begun(posts.computes)
             future.cancel()
             task.ended()
+
+    def test_recipe(self):
+        """the guide's: the first result, also where the future that has it is cancelled with the others"""
+        page = (Path(__file__).resolve().parents[2] / "docs/engines.md").read_text()
+        recipe = {}
+        exec(next(block for block in blocks(page) if "first_of" in block), recipe)
+        self.assertIsNone(recipe["first_of"](self.client, time.sleep, [0, 3600]))
 
     def test_nested(self):
         """a task that waits for another one stops, and so does the other one; no thread is lost"""
