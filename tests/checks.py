@@ -20,7 +20,7 @@ def run(checks):
         except Exception as error:  # a file, a key or a tool that is missing is a fault as well
             faults = [repr(error)]
         failed += bool(faults)
-        print(f"{'not ' if faults else ''}ok {number} - {check.__doc__}{skipped}", flush=True)
+        print(f"{'not ' if faults else ''}ok {number} - {' '.join((check.__doc__ or check.__name__).split())}{skipped}", flush=True)
         for fault in faults:
             print("#", fault.replace("\n", "\n# "))
     sys.exit(failed > 0)
