@@ -214,7 +214,7 @@ class _Job:
         else:
             if self.verdict is None:
                 return result
-        raise _exceptions.Ignore(str(self.verdict))  # the state is stored by whoever has stopped it, and nothing else
+        raise _exceptions.Ignore(str(self.verdict))  # the code that has stopped it stores the state, and only that
 
     def within(self, function, args, kwargs):
         self.thread = threading.get_ident()

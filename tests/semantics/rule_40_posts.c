@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 40: a callback gets each post, its delivery and its end, whoever has posted; and how many there was no room for. */
+/* Rule 40: a callback gets each post, its delivery and its end, from any poster, and the number of posts that had no
+ * room. */
 #include "climber.h"
 
 enum { KEPT = 64 };
