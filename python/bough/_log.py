@@ -151,15 +151,23 @@ class _Log:
             self.dropped.put(1)
             return
         self.queue.put(event)
-        if self.starting.acquire(False):  # once: it is never released
-            self.is_done.acquire(False)
+        if self.starting.acquire(False):  # released only if no thread can be started
+            self._start()
+
+    def _start(self):
+        """Without a thread the record waits: for the next one, which tries again, or for stop()."""
+        self.is_done.acquire(False)
+        try:
             start_new_thread(self._serve, (self.queue,))
+        except (RuntimeError, MemoryError):  # no threads are left, or the interpreter ends (from 3.12 on)
+            self.starting.release()
 
     def stop(self, seconds):
-        """What waits is written first, if that takes no longer. Whether it did."""
-        if self.starting.acquire(False):
-            return True
+        """What waits is written first, if that takes no longer; by this thread, if the log has none. Whether it was written."""
         self.queue.put(None)
+        if self.starting.acquire(False):
+            self._write_all(self.queue)
+            return True
         return self.is_done.acquire(True, seconds)
 
     # ---- by its thread
@@ -167,6 +175,11 @@ class _Log:
     def _serve(self, queue):
         _bough.be_log_thread()
         threading.current_thread().name = "bough-log"
+        self._write_all(queue)
+        self.is_done.release()
+
+    def _write_all(self, queue):
+        """Until stop()."""
         while True:
             try:
                 event = queue.get(timeout=1.0 if self._owes() else None)
@@ -177,7 +190,6 @@ class _Log:
                 break
             self._write(event)
         self._settle(float("inf"))
-        self.is_done.release()
 
     def _owes(self):
         return any(rate.left_out for rate in self.rates.values()) or not self.dropped.empty()

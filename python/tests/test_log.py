@@ -206,6 +206,29 @@ with bough.branch("b") as b:
 time.sleep(0.1)
 """
 
+NO_THREAD = """
+import atexit, bough, logging, resource, sys, time
+logging.basicConfig(stream=sys.stdout, level=1, format="%(bough_event)s %(bough_reason)s")
+bough.log_to()
+def once(reason):
+    with bough.branch("b") as b:
+        b.interrupt(reason)
+        time.sleep(100)
+if sys.argv[1] == "late":
+    atexit.register(once, "late")
+else:
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    def limit(size):
+        resource.setrlimit(resource.RLIMIT_AS, (size, hard))
+    import _thread
+    _thread.stack_size(1 << 30)
+    limit(1 << 29)
+    once("without")
+    limit(soft)
+    _thread.stack_size(0)
+    once("with")
+"""
+
 FORKED = """
 import bough, logging, os, sys, time
 logging.basicConfig(stream=sys.stdout, level=1, format="%(process)d %(bough_event)s %(bough_reason)s")
@@ -234,6 +257,13 @@ class Processes(unittest.TestCase):
         process = run("-c", AT_THE_END, "hang")
         self.assertRegex(process.err, r"^bough: the log's handlers have not written \d+ records in 2 s: they are lost\n$")
         self.assertEqual(process.status, 0)
+
+    def test_no_thread_can_be_started(self):
+        """what happens while the interpreter ends, or while no thread can be started, is logged by the next one, or at the end"""
+        process = run("-c", NO_THREAD, "late")
+        self.assertEqual((process.out.count("posted late"), process.err), (1, ""), str(process))
+        process = run("-c", NO_THREAD, "limit")
+        self.assertEqual((process.out.count("posted"), process.err), (2, ""), str(process))
 
     def test_fork(self):
         """a forked process logs its own"""

@@ -141,7 +141,7 @@ class Manager:
                     return int(folder.name)
             except OSError:  # it has just ended
                 pass
-        raise ProcessLookupError(name)
+        raise ProcessLookupError(f"{name} has no process {inside}: {self.log()}")
 
     def log(self):
         return Path(f"{self.home}/log").read_text()

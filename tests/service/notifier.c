@@ -7,7 +7,7 @@
  *   serve                   works until it is asked to stop, and feeds the watchdog meanwhile
  *   forget                  works until it is asked to stop, and does not feed it
  *   deaf                    ignores SIGTERM; the ladder ends the process
- *   linger                  SIGTERM, and two seconds of cleanup
+ *   linger                  SIGTERM, and a cleanup that takes twice the watchdog's interval
  */
 #include <bough.h>
 #include <signal.h>
@@ -49,8 +49,9 @@ static void serve(bool feeds)
 static void linger(void)
 {
     serve(true);
-    BOUGH_CLEANUP(BOUGH_SEC(10))
-        bough_usleep(2000000);
+    int64_t interval = bough_watchdog_interval();
+    BOUGH_CLEANUP(10 * interval)
+        bough_usleep((useconds_t)(2 * interval / 1000));
 }
 
 static void deaf(void)

@@ -16,7 +16,8 @@ import checks  # noqa: E402
 from manager import Manager  # noqa: E402
 
 root, server, notifier, bough = map(os.path.abspath, sys.argv[1:])
-LIMIT = 60 * float(os.environ.get("T_SCALE") or 1)
+SCALE = float(os.environ.get("T_SCALE") or 1)
+LIMIT = 60 * SCALE
 FOREIGN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "BOUGH_GRACE", "BOUGH_DUMP", "BOUGH_CORE")
 
 
@@ -186,7 +187,7 @@ def unit_with_watchdog():
     """a watchdog that gets its messages does not end the unit, even while it stops; otherwise it does"""
     with Manager(LIMIT) as manager:
         for name, step in ("fed", "linger"), ("forgets", "forget"):
-            text = sample(ExecStart=f"{notifier} ready {step}", WatchdogSec="1s", Restart="no", LimitCORE="0")
+            text = sample(ExecStart=f"{notifier} ready {step}", WatchdogSec=f"{3 * SCALE:g}s", Restart="no", LimitCORE="0")
             manager.add(name, text)
             manager.control("start", name)
         if not (end := manager.end_of("forgets")).startswith("watchdog "):
