@@ -278,7 +278,13 @@ class _Block:
         """On the thread that looks after deliveries: it is not to wait."""
         if self.outer is not None:
             self.outer()
-        threading.Thread(target=self.run, name="bough-on-interrupt", daemon=True).start()
+        self.start(threading.Thread(target=self.run, name="bough-on-interrupt", daemon=True))
+
+    def start(self, thread):
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError):  # no threads are left, or the interpreter ends (from 3.12 on)
+            _bough.callback_is_late(self.handle)
 
     def run(self):
         timer = threading.Timer(self.deadline, self.late)
@@ -286,7 +292,7 @@ class _Block:
         timer.args = (timer,)
         timer.name = "bough-on-interrupt-deadline"
         self.timers.append(timer)
-        timer.start()
+        self.start(timer)
         if not _bough.callback_runs(self.handle, True):
             return timer.cancel()  # the block has ended meanwhile
         try:

@@ -13,12 +13,28 @@ import client
 from bough import ThreadExit, _bough, branch
 from branching import A, block
 from causes import Causes
+from process import run
 from tools import Gate, until
 
 limit = 60
 stays = ("anon_inode:*event*",)
 
 FOR_EVER = 3600
+
+NO_THREAD = """
+import _thread, bough, threading, time
+def body():
+    with bough.on_interrupt(print, deadline=3600):
+        begun.set()
+        time.sleep(3600)
+begun = threading.Event()
+with bough.branch() as b:
+    child = b.add(body)
+    begun.wait()
+    _thread.stack_size(1 << 47)  # no thread has room for that
+    child.interrupt()
+print(child.outcome)
+"""
 
 
 class Callbacks(Causes):
@@ -54,6 +70,11 @@ class Callbacks(Causes):
 
         seen = []
         self.assertEqual((self.child(body).outcome, seen), ("interrupted", [True, "slept"]))
+
+    def test_no_thread_can_be_started(self):
+        """the calls are interrupted at once: there is no thread for the callback"""
+        process = run("-c", NO_THREAD)
+        self.assertEqual((process.out, process.err), ("interrupted\n", ""), str(process))
 
     def late(self, callback, deadline):
         began = time.monotonic()
