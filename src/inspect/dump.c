@@ -19,7 +19,8 @@
 #include "state/current.h"
 #include "wake/ticker.h"
 
-/* The time limits for details: each thread's stack, and requests for stacks of running threads. */
+/* The time limits for details: each thread's stack, and requests for stacks of running threads. If the process is
+ * about to end, all details together get three quarters of the time that is left. */
 #define STACKS_FOR BO_SEC(2)
 #define ASK_FOR BO_MS(100)
 #define ASK_ALL_FOR BO_SEC(2)
@@ -40,8 +41,8 @@ struct dump {
     struct bo_out out;
     unsigned flags;
     bool whole;
-    int64_t stacks_until, ask_until;
-    unsigned left_out;
+    int64_t details_until, stacks_until, ask_until;
+    unsigned left_out, not_listed;
 };
 
 static bool take_room(void)
@@ -257,19 +258,28 @@ static void put_branch(struct bo_out *o, const struct bo_branch *b, unsigned dep
     put_records(o, &b->t, depth + 2);
 }
 
+static bool in_time(const struct dump *d)
+{
+    return bo_clock() < d->details_until;
+}
+
 static void put_tree(struct dump *d)
 {
     struct bo_forest *f = &dump_room.forest;
-    unsigned depth = 0;
+    unsigned depth = 0, left_out = 0;
     bo_forest_grow(f);
     bo_put(&d->out, "\nthe tree: %u threads, %u branches\n", f->threads, f->branches);
     bo_put(&d->out, "root\n");
     put_records(&d->out, &bo_branch_at(BO_ROOT)->t, 2);
     for (uint32_t node = BO_ROOT_NODE; !d->out.error && (node = bo_forest_next(f, node, &depth)) != 0;)
-        if (bo_node_is_branch(node))
+        if (!in_time(d))
+            left_out++;
+        else if (bo_node_is_branch(node))
             put_branch(&d->out, bo_node_branch(node), depth);
         else
             put_thread_line(&d->out, bo_thread_at(node), depth);
+    if (left_out)
+        bo_put(&d->out, "%u more are left out: the process's time is over\n", left_out);
 }
 
 /* If another dump holds `dump_room`: lists the threads and branches in no particular order. */
@@ -301,9 +311,10 @@ static void put_stack(struct dump *d, pid_t tid, const struct bo_task *task)
         d->left_out++;
     else if (task->blocked)
         bo_put_stack_of(&d->out, &dump_room.maps, task);
-    else if ((d->flags & BO_DUMP_FATAL) && now < d->ask_until)
+    else if ((d->flags & BO_DUMP_FATAL) && now < d->ask_until) {
+        bo_out_flush(&d->out); /* the answer may take long, and the process may be ended meanwhile */
         bo_put_asked_stack(&d->out, &dump_room.maps, tid, sooner(now + ASK_FOR, d->ask_until));
-    else
+    } else
         bo_put(&d->out, "    stack: the thread is running and is not interrupted\n");
 }
 
@@ -348,9 +359,11 @@ static void put_entries(struct dump *d, const char *entries, size_t size)
 {
     for (size_t at = 0; at < size && !d->out.error;) {
         const struct entry *e = (const void *)(entries + at);
-        pid_t tid = bo_tid_of_folder(tid_of(e->name));
+        pid_t number = tid_of(e->name), tid = number && in_time(d) ? bo_tid_of_folder(number) : 0;
         if (tid)
             put_task(d, tid);
+        else if (number && !in_time(d))
+            d->not_listed++;
         if (!e->size)
             return;
         at += e->size;
@@ -373,6 +386,8 @@ static void put_tasks(struct dump *d)
     bo_raw1(SYS_close, fd);
     if (d->left_out)
         bo_put(&d->out, "  the stacks of %u more threads are left out: it took too long\n", d->left_out);
+    if (d->not_listed)
+        bo_put(&d->out, "  %u more are left out: the process's time is over\n", d->not_listed);
 }
 
 /* ---- one thread ------------------------------------------------------------------------------------ */
@@ -394,16 +409,26 @@ static void put_all(struct dump *d)
         put_tree(d);
     else
         put_list(d);
+    if (d->flags & BO_DUMP_FATAL)
+        bo_out_flush(&d->out); /* the most important part, in case that the rest takes too long */
     put_tasks(d);
 }
 
-static void put_whole_dump(struct dump *d, const char *why)
+static void set_limits(struct dump *d, int64_t until)
 {
+    int64_t now = bo_clock(), left = until > now ? until - now : 0;
+    d->details_until = until == BO_FOREVER ? BO_FOREVER : now + left / 4 * 3;
+    d->stacks_until = sooner(now + STACKS_FOR, d->details_until);
+    d->ask_until = sooner(now + ASK_ALL_FOR, d->details_until);
+    d->out.longest = sooner(d->out.longest, until);
+}
+
+static void put_whole_dump(struct dump *d, const char *why, int64_t until)
+{
+    set_limits(d, until);
     put_head(&d->out, why);
     if (d->whole)
         bo_maps_read(&dump_room.maps);
-    d->stacks_until = bo_clock() + STACKS_FOR;
-    d->ask_until = bo_clock() + ASK_ALL_FOR;
     if (d->flags & BO_DUMP_ONE)
         put_self(d);
     else
@@ -415,13 +440,13 @@ static void put_whole_dump(struct dump *d, const char *why)
     bo_put(&d->out, "==== end ====\n");
 }
 
-int bo_dump_because(int fd, unsigned flags, const char *why)
+int bo_dump_because(int fd, unsigned flags, const char *why, int64_t until)
 {
     char small[SMALL];
     int saved = errno;
     struct dump d = {.flags = flags, .whole = take_room()};
     bo_out_open(&d.out, fd, d.whole ? dump_room.text : small, d.whole ? sizeof dump_room.text : sizeof small);
-    put_whole_dump(&d, why);
+    put_whole_dump(&d, why, until);
     int result = bo_out_close(&d.out);
     if (d.whole)
         give_room();
@@ -432,7 +457,7 @@ int bo_dump_because(int fd, unsigned flags, const char *why)
 
 int bo_dump(int fd, unsigned flags)
 {
-    return bo_dump_because(fd, flags, NULL);
+    return bo_dump_because(fd, flags, NULL, BO_FOREVER);
 }
 
 int bough_dump(int fd)

@@ -10,6 +10,8 @@
 #ifndef BO_INSPECT_DUMP_H
 #define BO_INSPECT_DUMP_H
 
+#include <stdint.h>
+
 enum bo_dump_flags {
     BO_DUMP_FATAL = 1, /* the process is about to die: running threads are asked for their stacks, by a signal */
     BO_DUMP_ONE = 2    /* only the calling thread */
@@ -17,7 +19,8 @@ enum bo_dump_flags {
 
 /* 0; -1 with write's errno, EAGAIN if the descriptor accepted nothing in time. [signal] */
 int bo_dump(int fd, unsigned flags);
-/* `why`: a line for its head; NULL. */
-int bo_dump_because(int fd, unsigned flags, const char *why);
+/* `why`: a line for its head; NULL. `until` (CLOCK_MONOTONIC, or BO_FOREVER): the process may end then. Details for
+ * which there is no time are left out, and the dump says so. */
+int bo_dump_because(int fd, unsigned flags, const char *why, int64_t until);
 
 #endif

@@ -83,7 +83,7 @@ static void dump(void *argument)
 {
     struct box *box = argument;
     long fd = bo_map_file("bough-dump");
-    int error = fd < 0 ? (int)-fd : bo_dump_because((int)fd, 0, "asked for from outside") != 0 ? errno : 0;
+    int error = fd < 0 ? (int)-fd : bo_dump_because((int)fd, 0, "asked for from outside", BO_FOREVER) != 0 ? errno : 0;
     if (fd >= 0)
         fcntl((int)fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
     box->fd = (int)fd;

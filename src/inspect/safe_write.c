@@ -89,7 +89,7 @@ static long write_some(const struct bo_out *o, const char *from, size_t size)
     return wait_ready(o) ? bo_raw3(SYS_write, o->fd, (long)part.iov_base, (long)part.iov_len) : -EAGAIN;
 }
 
-static void flush_out(struct bo_out *o)
+void bo_out_flush(struct bo_out *o)
 {
     size_t done = 0;
     while (!o->error && done < o->used) {
@@ -111,7 +111,7 @@ static void flush_out(struct bo_out *o)
 
 int bo_out_close(struct bo_out *o)
 {
-    flush_out(o);
+    bo_out_flush(o);
     close_signals(o);
     return o->error ? (errno = o->error, -1) : 0;
 }
@@ -139,7 +139,7 @@ void bo_put(struct bo_out *o, const char *format, ...)
     va_copy(again, arguments);
     bool placed = place(o, format, arguments);
     if (!placed && o->fd >= 0 && o->used) {
-        flush_out(o);
+        bo_out_flush(o);
         placed = place(o, format, again);
     }
     if (!placed)

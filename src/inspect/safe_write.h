@@ -30,6 +30,8 @@ struct bo_out {
 
 void bo_out_memory(struct bo_out *o, char *buffer, size_t size);
 void bo_out_open(struct bo_out *o, int fd, char *buffer, size_t size);
+/* Write what there is so far. */
+void bo_out_flush(struct bo_out *o);
 /* Write the rest and restore the signals. 0, or -1 with errno. */
 int bo_out_close(struct bo_out *o);
 

@@ -256,12 +256,12 @@ __attribute__((constructor)) static void read_environment_kill(void)
     bo_store_relaxed(&want_core, core && *core && strcmp(core, "0") != 0);
 }
 
-void bo_kill_dump(const char *why)
+void bo_kill_dump(const char *why, int64_t until)
 {
     int fd = atomic_load(&words_fd) - 1;
     if (fd < 0 && *words_path)
         fd = open_words(words_path);
-    bo_dump_because(fd < 0 ? STDERR_FILENO : fd, BO_DUMP_FATAL, why);
+    bo_dump_because(fd < 0 ? STDERR_FILENO : fd, BO_DUMP_FATAL, why, until);
 }
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */

@@ -15,8 +15,8 @@ void bo_kill_by(int64_t when);
  * `seen`, and nothing was changed. The ticker loads `seen` before it examines the records on its list. */
 bool bo_kill_set(int64_t when, uint64_t seen);
 uint64_t bo_kill_seen(void);
-/* Write the last words, on a helper. */
-void bo_kill_dump(const char *why);
+/* Write the last words, on a helper, complete by `until` (CLOCK_MONOTONIC). */
+void bo_kill_dump(const char *why, int64_t until);
 /* Kill the process now. [signal] */
 void bo_kill_now(void) __attribute__((noreturn));
 void bo_kill_after_fork(void);

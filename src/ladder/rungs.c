@@ -2,6 +2,7 @@
 #include "ladder/rungs.h"
 #include <bough/ladder.h>
 #include <stdio.h>
+#include "base/hook.h"
 #include "ladder/closer.h"
 #include "ladder/exit.h"
 #include "ladder/freeze.h"
@@ -92,6 +93,7 @@ static bool can_be_closed(const struct bo_thread *t, uint64_t w)
 static struct bo_leaving exit_request;
 static _Atomic uint32_t dumped; /* 1: being written, 2: written */
 static char last_why[512];
+static int64_t dump_until;
 
 static void freeze_below(const struct bo_incident *i)
 {
@@ -133,12 +135,13 @@ static bool leave_process(const struct bo_incident *i, int64_t until)
 static void write_dump(void *unused)
 {
     (void)unused;
-    bo_kill_dump(last_why);
+    BO_HOOK(dump_begins);
+    bo_kill_dump(last_why, dump_until);
     bo_store_seq(&dumped, 2);
     bo_ticker_attend();
 }
 
-static void begin_kill(const struct bo_incident *i)
+static void begin_kill(const struct bo_incident *i, int64_t until)
 {
     if (bo_swap_seq(&dumped, 1))
         return;
@@ -146,6 +149,7 @@ static void begin_kill(const struct bo_incident *i)
     bo_find_place(i->target, i->record, place, sizeof place);
     snprintf(last_why, sizeof last_why, "%s (%s) was not handled; %s", bo_kind_name(i->posted.kind), bo_what_for(i),
              place);
+    dump_until = bo_to_monotonic(until);
     if (!bo_help(write_dump, NULL))
         write_dump(NULL); /* there is no helper: written here, without waiting for the descriptor */
 }
@@ -179,7 +183,7 @@ const char *bo_carry_out(struct bo_incident *i, int64_t until)
     case BOUGH_RUNG_EXIT:
         return leave_process(i, until) ? NULL : "there is no thread to carry it out";
     case BOUGH_RUNG_KILL:
-        begin_kill(i);
+        begin_kill(i, until);
         return NULL;
     default:
         return NULL;

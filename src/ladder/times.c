@@ -13,6 +13,10 @@
 
 #define DEFAULT_GRACE BO_SEC(30)
 #define CONTAINER_GRACE BO_SEC(9)
+/* The dump's work does not become less with the grace period, so its time has a minimum: half a second, or a fifth of a
+ * short grace period. With it the times still add up to less than the cap. */
+#define LEAST_FOR_DUMP BO_MS(500)
+enum { LEAST_PART_FOR_DUMP = 5 };
 enum { LONGEST_MS = 2073600000 /* 24 days */, TO_FINAL = BOUGH_RUNG_FINAL, TO_KILL = BOUGH_RUNG_KILL };
 
 /* The defaults, for a grace period of 30 s (rules 34, 38). */
@@ -96,6 +100,12 @@ static void fill_from(struct bough_ladder *l, const struct bo_ladder_cells *cell
             l->ceiling[i] = bo_load_relaxed(&cells->ceiling[i]);
 }
 
+static int64_t time_at_least(int rung, int64_t time, int64_t grace)
+{
+    int64_t part = grace / LEAST_PART_FOR_DUMP, least = part < LEAST_FOR_DUMP ? part : LEAST_FOR_DUMP;
+    return rung == BOUGH_RUNG_KILL && time < least ? least : time;
+}
+
 /* Fills in what was not set: the grace period follows from the cap, if that was set; other times are the defaults,
  * scaled to the grace period. */
 static void fill_rest(struct bough_ladder *l)
@@ -107,7 +117,7 @@ static void fill_rest(struct bough_ladder *l)
         l->cap = (int64_t)((double)standard.cap * scale);
     for (int i = 1; i < BOUGH_RUNGS; i++)
         if (!l->time[i])
-            l->time[i] = (int64_t)((double)standard.time[i] * scale);
+            l->time[i] = time_at_least(i, (int64_t)((double)standard.time[i] * scale), l->grace);
     for (int i = 0; i < BOUGH_KINDS; i++)
         if (!l->ceiling[i])
             l->ceiling[i] = standard.ceiling[i];

@@ -156,6 +156,26 @@ TEST(the_setting_nearest_to_the_target_counts)
     }
 }
 
+static int64_t time_for_the_dump(int64_t grace)
+{
+    struct bough_ladder l = {.grace = grace};
+    CHECK_EQ(bough_ladder_set(BOUGH_ROOT, &l), 0);
+    CHECK_EQ(bough_ladder_get(BOUGH_ROOT, &l), 0);
+    int64_t all = 0;
+    for (int rung = 1; rung < BOUGH_RUNGS; rung++)
+        all += l.time[rung];
+    CHECK(all < l.cap);
+    return l.time[BOUGH_RUNG_KILL];
+}
+
+/* Fixed: with a grace period of 1 s the dump had 67 ms, and was often cut off. */
+TEST(the_dump_has_a_minimum_of_time)
+{
+    CHECK_EQ(time_for_the_dump(BOUGH_SEC(60)), BOUGH_SEC(4));
+    CHECK_EQ(time_for_the_dump(BOUGH_SEC(3)), BOUGH_MS(500));
+    CHECK_EQ(time_for_the_dump(BOUGH_SEC(1)), BOUGH_MS(200));
+}
+
 static int set_anothers(void *branch)
 {
     struct bough_ladder l = {.cap = BOUGH_SEC(1)};
