@@ -379,6 +379,16 @@ class Foe:
         return self.process.communicate()[0]
 
 
+def closed():
+    """the output of a command without standard descriptors goes into no file of the process"""
+    with Program(stopped=False) as pid:
+        for fd, status in ((0, 0), (1, 1), (2, 0)):
+            out = subprocess.run([bough, "dump", pid], capture_output=True, text=True, timeout=30,
+                                 preexec_fn=lambda fd=fd: os.close(fd))
+            if out.returncode != status or (status and "cannot write the output" not in out.stderr):
+                yield f"without descriptor {fd}: status {out.returncode}: {out.stderr}"
+
+
 def files_of(pid, name):
     """The process's files of that name."""
     for link in Path(f"/proc/{pid}/fd").iterdir():
@@ -442,4 +452,4 @@ def escapes():
 
 checks.run([text, waiting, as_json, odd, strangers, idle, zombies, ps,
             failures, interrupt, interrupt_one, interrupt_misnamed, interrupt_again, interrupt_asks, interrupt_by_id, interrupt_hung, dump, dump_json,
-            locked, unsealed, escapes])
+            locked, unsealed, escapes, closed])

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""hostile.py BOUGH HUNG HOSTILE [--seconds N | --runs N] [--seed N]: runs the command on hostile processes.
+"""hostile.py BOUGH HUNG HOSTILE PLAIN [--seconds N | --runs N] [--seed N]: runs the command on hostile processes.
 
 Their arenas are damaged, go in circles or are completely full, change while they are read, and so do those of a real one, which
 is ended in between as well (hostile.c, hung.c). BOUGH is built with sanitizers, where they are. Whatever it is shown: no memory
 error, no end but its own, no byte on its output that controls a terminal, JSON that is JSON, and all that in time.
+
+In some runs something is scarce: descriptors, memory, the stack, room for the output. PLAIN, the command as it is
+installed, runs where a sanitizer would need too much itself.
 
 Each run has a number, from which all chance in it comes: `--seed NUMBER --runs 1` makes one again."""
 import argparse
@@ -12,6 +15,7 @@ import json
 import os
 import random
 import re
+import resource
 import select
 import signal
 import subprocess
@@ -23,11 +27,15 @@ from pathlib import Path
 SCALE = float(os.environ.get("T_SCALE", "1"))
 LIMIT = 120 * SCALE  # a full arena takes some seconds of processor time
 STATUSES = range(6)
+LOADER = 127
 FULL_EVERY = 250  # so many runs; and in the third, that a short series has one
 MODES = ("damaged",) * 4 + ("linked",) * 3 + ("changing",) * 4 + ("real",) * 3
 COLOURS = re.compile(r"\033\[(0|1|31|32|36)m")
 # Control characters, marks of direction and of lines, invisible characters.
 CONTROLS = re.compile("[\0-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]")
+SCARCE = ("descriptors", "allocation", "memory", "stack", "room", "closed")
+# Said by a sanitizer when it lets an allocation fail.
+NO_MEMORY = re.compile(rb"^==\d+==WARNING: AddressSanitizer failed to allocate .*\n", re.M)
 SANITIZERS = {"ASAN_OPTIONS": "exitcode=99:detect_leaks=1:allocator_may_return_null=1",
               "UBSAN_OPTIONS": "halt_on_error=1:exitcode=99:print_stacktrace=1"}
 
@@ -133,9 +141,12 @@ class Run:
     utf8: bool
     terminal: bool
     dies_after: float  # in s; None: it does not end
+    scarce: str = None  # of which there is only `amount`
+    amount: int = 0
 
     def __str__(self):
-        return f"run {self.number}, {self.mode}: bough {' '.join(map(str, self.arguments))}"
+        scarce = f", {self.scarce} {self.amount}" if self.scarce else ""
+        return f"run {self.number}, {self.mode}{scarce}: bough {' '.join(map(str, self.arguments))}"
 
 
 def arguments_for(chance, pid, real):
@@ -148,6 +159,12 @@ def arguments_for(chance, pid, real):
                           ["tree", "--file", "ARENA"], ["tree", "--json", "--file", "ARENA"]])
 
 
+def amount_of(scarce, chance):
+    """Descriptors; MiB of one allocation, of address space; KiB of stack; a standard descriptor."""
+    return {"descriptors": chance.randrange(4, 20), "allocation": chance.choice([1, 2, 8, 64]), "room": 0,
+            "memory": chance.randrange(5, 60), "stack": chance.choice([96, 128, 256]), "closed": chance.randrange(3)}[scarce]
+
+
 def plan(number, targets):
     chance = random.Random(number)
     full = number % FULL_EVERY == 2
@@ -157,11 +174,32 @@ def plan(number, targets):
     if arguments[-1] == "ARENA":
         arguments[-1] = arena_of(pid)
     dies = chance.random() * 0.05 if mode in ("real", "changing") and chance.random() < 0.1 else None
-    return Run(number, mode, arguments, chance.random() < 0.7, chance.random() < 0.3, dies), pid
+    run = Run(number, mode, arguments, chance.random() < 0.7, chance.random() < 0.3, dies)
+    if not full and chance.random() < 0.25:
+        run.scarce = chance.choice(SCARCE)
+        run.amount = amount_of(run.scarce, chance)
+        run.terminal = False
+    return run, pid
 
 
 def environment(run):
-    return {**os.environ, **SANITIZERS, "LC_ALL": "C.UTF-8" if run.utf8 else "C", "TERM": "xterm"}
+    env = {**os.environ, **SANITIZERS, "LC_ALL": "C.UTF-8" if run.utf8 else "C", "TERM": "xterm"}
+    if run.scarce == "allocation":
+        env["ASAN_OPTIONS"] += f":max_allocation_size_mb={run.amount}"
+    return env
+
+
+def make_scarce(run):
+    """In the new process. A program that is too large for its limit is ended by exec."""
+    limits = {"descriptors": (resource.RLIMIT_NOFILE, run.amount), "memory": (resource.RLIMIT_AS, run.amount << 20),
+              "stack": (resource.RLIMIT_STACK, run.amount << 10)}
+    if run.scarce in limits:
+        what, most = limits[run.scarce]
+        resource.setrlimit(what, (most, most))
+    elif run.scarce == "closed":
+        os.close(run.amount)
+    elif run.scarce == "room":
+        os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
 
 
 def read_terminal(fd):
@@ -175,10 +213,14 @@ def read_terminal(fd):
 
 def execute(bough, run, pid):
     """Status, output, errors."""
+    begin = (lambda: make_scarce(run)) if run.scarce else None
     ours, theirs = os.openpty() if run.terminal else (None, subprocess.PIPE)
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen([bough, *map(str, run.arguments)], stdin=subprocess.DEVNULL, stderr=errors,
-                                   stdout=theirs if run.terminal else output, env=environment(run))
+        try:
+            process = subprocess.Popen([bough, *map(str, run.arguments)], stdin=subprocess.DEVNULL, stderr=errors,
+                                       stdout=theirs if run.terminal else output, env=environment(run), preexec_fn=begin)
+        except OSError:  # no room for the program
+            return LOADER, b"", b""
         if run.dies_after is not None:
             time.sleep(run.dies_after)
             with contextlib.suppress(ProcessLookupError):
@@ -210,10 +252,19 @@ def faults_of_text(what, data, run):
         yield f"a control character in its {what}: {text[max(found.start() - 40, 0):found.end() + 40]!r}"
 
 
+def could_not_begin(run, status, errors):
+    """The loader had too little for the libraries."""
+    return run.scarce in ("descriptors", "memory", "stack") and status == LOADER and (
+        not errors or b"error while loading shared libraries" in errors)
+
+
 def faults(run, status, output, errors):
     if status is None:
         yield "it hangs"
         return
+    if could_not_begin(run, status, errors):
+        return
+    errors = NO_MEMORY.sub(b"", errors)
     if status not in STATUSES or b"Sanitizer" in errors or b"runtime error" in errors:
         yield f"status {status}: {errors.decode(errors='replace')[:3000]}"
         return
@@ -224,7 +275,9 @@ def faults(run, status, output, errors):
             json.loads(output)
         except ValueError as error:
             yield f"no JSON: {error}"
-    if status == 0 and not output:
+    if run.scarce == "room" and status == 0:
+        yield "it has lost its output, and does not say so"
+    elif status == 0 and not output and not (run.scarce == "closed" and run.amount == 1):
         yield "no output"
 
 
@@ -241,7 +294,7 @@ def numbers(options):
 
 def main():
     parser = argparse.ArgumentParser()
-    for name in ("bough", "hung", "hostile"):
+    for name in ("bough", "hung", "hostile", "plain"):
         parser.add_argument(name)
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--runs", type=int, default=1)
@@ -249,15 +302,16 @@ def main():
     options = parser.parse_args()
     print("1..1", flush=True)
     print(f"# seed {options.seed}", flush=True)
-    count, shown, longest, bad = 0, 0, 0.0, 0
+    count, shown, scarce, longest, bad = 0, 0, 0, 0.0, 0
     with tempfile.TemporaryDirectory() as folder:
         with Targets(options.hung, options.hostile, copy_of_an_arena(options.hung, folder)) as targets:
             for number in numbers(options):
                 run, pid = plan(number, targets)
                 began = time.monotonic()
-                status, output, errors = execute(options.bough, run, pid)
+                command = options.plain if run.scarce in ("memory", "stack") else options.bough
+                status, output, errors = execute(command, run, pid)
                 longest = max(longest, time.monotonic() - began)
-                count, shown = count + 1, shown + (status == 0)
+                count, shown, scarce = count + 1, shown + (status == 0), scarce + (run.scarce is not None)
                 found = list(faults(run, status, output, errors))
                 if run.dies_after is None and targets.was_signalled():
                     found.append("it has sent the process a signal that stops or ends it")
@@ -269,7 +323,7 @@ def main():
                     print("#  ", fault.replace("\n", "\n#   "), flush=True)
                 if run.mode == "full" or run.arguments[0] == "interrupt" or status is None:
                     targets.drop("real" if run.mode == "real" else "hostile")
-    print(f"# {count} runs, {shown} of them with status 0; the longest took {longest:.1f} s")
+    print(f"# {count} runs, {shown} of them with status 0, {scarce} with little of something; the longest took {longest:.1f} s")
     print(f"{'not ' if bad or not shown else ''}ok 1 - the command shows or refuses what processes that mean harm have")
     return 1 if bad or not shown else 0
 
