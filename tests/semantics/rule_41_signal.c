@@ -48,9 +48,11 @@ TEST(of_the_thread_that_the_signal_reaches)
     t_until(elsewhere);
     t_until_blocked(elsewhere);
     pthread_kill(thread.handle, SIGUSR1);
-    t_until(before == 1);
+    if (!T_TSAN) /* which keeps the signal until read() has returned */
+        t_until(before == 1);
     CHECK_EQ(write(pipe_fds[1], "", 1), 1);
     t_join(&thread);
+    CHECK_EQ(before, 1);
     char *text = text_of(fd);
     CHECK(strstr(text, "the reader"));
     CHECK(!strstr(text, "the tree: "));
