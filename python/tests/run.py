@@ -56,7 +56,7 @@ def tasks():
     found = {}
     for tid in os.listdir("/proc/self/task"):
         try:
-            found["thread " + tid] = Path(f"/proc/self/task/{tid}/comm").read_text().strip()
+            found["thread " + tid] = Path(f"/proc/self/task/{tid}/comm").read_text(errors="replace").strip()
         except (FileNotFoundError, ProcessLookupError):
             pass
     return found

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Posts to threads that have not used bough: they are in the tree, reported as overdue, and meet the interrupt at their first use
 (rule 16)."""
+import _thread
+import ctypes
 import gc
 import os
 import tempfile
@@ -189,6 +191,24 @@ class Strangers(unittest.TestCase):
         self.assertEqual(bough.get_ladder(thread).times[Rung.FLAG], STEP)
         release()
         ended(thread)
+
+    def test_name_of_any_bytes(self):
+        """a name that the kernel has from C code need not be UTF-8: each step is reported"""
+        pr_set_name = 15
+
+        def unnamed(fd):
+            ctypes.CDLL(None).prctl(pr_set_name, b"a\xffb\xc3", 0, 0, 0)
+            named.open()
+            os.read(fd, 1)
+
+        named = Gate()
+        with pipe() as (r, w):
+            ident = _thread.start_new_thread(unnamed, (r,))
+            named.passed()
+            bough.interrupt(ident)
+            until(lambda: self.overdue("a\ufffdb\ufffd"), "the report")
+            os.write(w, b"x")
+        until(lambda: any(t.after == 0 for t in self.told), "the last step")
 
 
 class Programs(unittest.TestCase):

@@ -7,7 +7,8 @@ static const char *const states[] = {"interposed", "hooked", "skipped"};
 static void visit(void *context, const struct bough_slot *slot)
 {
     PyObject *list = context;
-    PyObject *item = Py_BuildValue("(zzsz)", slot->object, slot->symbol, states[slot->state], slot->why);
+    PyObject *object = slot->object ? bp_text(slot->object) : Py_NewRef(Py_None);
+    PyObject *item = Py_BuildValue("(Nzsz)", object, slot->symbol, states[slot->state], slot->why);
     if (!item || PyList_Append(list, item) != 0)
         PyErr_Clear(); /* one line less */
     Py_XDECREF(item);

@@ -187,6 +187,9 @@ PyObject *bp_load(const char *file, const char *name);
 /* Convert text for the library. `*utf8` is valid as long as the returned object: a new reference. NULL with an
  * exception. */
 PyObject *bp_for_library(PyObject *text, const char **utf8);
+/* Text of the library's: names and reasons may come from the kernel or from C code, and contain any bytes. Those that are
+ * not UTF-8 are replaced. NULL with MemoryError. */
+PyObject *bp_text(const char *utf8);
 /* Is the keyword argument this one? */
 bool bp_is_keyword(PyObject *keyword, const char *name);
 

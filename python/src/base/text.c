@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Text: conversion for the library, and names of keyword arguments. */
+/* Text: conversion for the library and from it, and names of keyword arguments. */
 #include "base/state.h"
 
 #include <string.h>
@@ -27,6 +27,11 @@ PyObject *bp_for_library(PyObject *text, const char **utf8)
     if (!*utf8)
         Py_CLEAR(made);
     return made;
+}
+
+PyObject *bp_text(const char *utf8)
+{
+    return PyUnicode_DecodeUTF8(utf8, (Py_ssize_t)strlen(utf8), "replace");
 }
 
 bool bp_is_keyword(PyObject *keyword, const char *name)

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The ladder for Python code: times, handlers on the thread, closers and callbacks on library threads. */
+/* The ladder for Python code: times, handlers on the thread, closers on library threads, the exit. */
 #include "base/state.h"
 
 #include <errno.h>
-#include <string.h>
 
 /* ---- times and ceilings --------------------------------------------------------------------------------------- */
 
@@ -170,38 +169,7 @@ static PyObject *closer_drop(PyObject *module, PyObject *capsule)
     Py_RETURN_NONE;
 }
 
-/* ---- watching ---------------------------------------------------------------------------------------------------- */
-
-static PyObject *on_transition;
-
-/* Runs on a helper of the library, with the interpreter lock: neither the warden nor the incident waits for it. */
-static void report_transition(const struct bough_transition *t, void *unused)
-{
-    (void)unused;
-    if (bp_is_ending())
-        return;
-    PyGILState_STATE state = PyGILState_Ensure();
-    PyObject *callable = Py_XNewRef(on_transition);
-    PyObject *result = callable
-                           ? PyObject_CallFunction(callable, "iiisssidKss", (int)t->kind, t->from, t->to, t->name,
-                                                   t->why, t->place, (int)t->source, (double)(t->at - t->since) / 1e9,
-                                                   (unsigned long long)(uintptr_t)t->target, t->wider_name, t->reason)
-                           : NULL;
-    if (!result && PyErr_Occurred())
-        PyErr_WriteUnraisable(callable);
-    Py_XDECREF(result);
-    Py_XDECREF(callable);
-    PyGILState_Release(state);
-}
-
-static PyObject *set_on_transition(PyObject *module, PyObject *callable)
-{
-    (void)module;
-    Py_XSETREF(on_transition, callable == Py_None ? NULL : Py_NewRef(callable));
-    if (bough_on_transition(on_transition ? report_transition : NULL, NULL) != 0)
-        return bp_error("cannot register the callback for transitions");
-    Py_RETURN_NONE;
-}
+/* ---- the dump ----------------------------------------------------------------------------------------------------- */
 
 static PyObject *dump(PyObject *module, PyObject *args)
 {
@@ -293,7 +261,6 @@ PyMethodDef bp_ladder_methods[] = {
     {"ladder_get", ladder_get, METH_VARARGS, PyDoc_STR("ladder_get(handle): the same, as it counts there.")},
     {"closer", closer, METH_O, PyDoc_STR("closer(callable): run at rung 4, for the calling thread.")},
     {"closer_drop", closer_drop, METH_O, PyDoc_STR("closer_drop(closer): what it was for is done.")},
-    {"set_on_transition", set_on_transition, METH_O, PyDoc_STR("set_on_transition(callable): told of every rung.")},
     {"dump", dump, METH_VARARGS, PyDoc_STR("dump(fd): the tree, what each thread does, all stacks.")},
     {0},
 };

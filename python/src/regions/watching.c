@@ -1,39 +1,65 @@
 /* SPDX-License-Identifier: MIT */
-/* Further reports for a program, besides the ladder's steps: posts, for the log; and a signal that writes a dump. */
+/* Reports for a program: the ladder's steps and posts, by callbacks; and a signal that writes a dump. */
 #include "base/state.h"
 
 #include <errno.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/prctl.h>
 
-/* ---- posts ------------------------------------------------------------------------------------------------------ */
+/* ---- steps and posts --------------------------------------------------------------------------------------------- */
 
-static PyObject *on_posting;
+static PyObject *on_transition, *on_posting;
 
-/* A name may come from the kernel, and contain any bytes. */
-static PyObject *name_as_text(const char *name)
+/* Call a Python function with an event. Runs on a helper of the library: neither a poster nor the warden waits for it. The
+ * Python functions only pass their arguments on, see ladder.py and _log.py. */
+static void report_event(PyObject *const *function, PyObject *(*call)(PyObject *, const void *), const void *event)
 {
-    return PyUnicode_DecodeUTF8(name, (Py_ssize_t)strlen(name), "replace");
-}
-
-/* Runs on a helper of the library: no poster waits for it. The Python function only stores its arguments, see
- * _log.py. */
-static void report_posting(const struct bough_posting *p, void *unused)
-{
-    (void)unused;
     if (bp_is_ending())
         return;
     PyGILState_STATE state = PyGILState_Ensure();
-    PyObject *callable = Py_XNewRef(on_posting);
-    PyObject *result = callable ? PyObject_CallFunction(callable, "iNNNI", (int)p->status, bp_record_object(&p->record),
-                                                        name_as_text(p->name), name_as_text(p->wider_name), p->lost)
-                                : NULL;
+    PyObject *callable = Py_XNewRef(*function);
+    PyObject *result = callable ? call(callable, event) : NULL;
     if (!result && PyErr_Occurred())
         PyErr_WriteUnraisable(callable);
     Py_XDECREF(result);
     Py_XDECREF(callable);
     PyGILState_Release(state);
+}
+
+static PyObject *call_with_transition(PyObject *callable, const void *event)
+{
+    const struct bough_transition *t = event;
+    return PyObject_CallFunction(callable, "iiiNNNidKNN", (int)t->kind, t->from, t->to, bp_text(t->name),
+                                 bp_text(t->why), bp_text(t->place), (int)t->source, (double)(t->at - t->since) / 1e9,
+                                 (unsigned long long)(uintptr_t)t->target, bp_text(t->wider_name), bp_text(t->reason));
+}
+
+static void report_transition(const struct bough_transition *t, void *unused)
+{
+    (void)unused;
+    report_event(&on_transition, call_with_transition, t);
+}
+
+static PyObject *set_on_transition(PyObject *module, PyObject *callable)
+{
+    (void)module;
+    Py_XSETREF(on_transition, callable == Py_None ? NULL : Py_NewRef(callable));
+    if (bough_on_transition(on_transition ? report_transition : NULL, NULL) != 0)
+        return bp_error("cannot register the callback for transitions");
+    Py_RETURN_NONE;
+}
+
+static PyObject *call_with_posting(PyObject *callable, const void *event)
+{
+    const struct bough_posting *p = event;
+    return PyObject_CallFunction(callable, "iNNNI", (int)p->status, bp_record_object(&p->record), bp_text(p->name),
+                                 bp_text(p->wider_name), p->lost);
+}
+
+static void report_posting(const struct bough_posting *p, void *unused)
+{
+    (void)unused;
+    report_event(&on_posting, call_with_posting, p);
 }
 
 /* In a forked process: the callbacks need helpers there, too. */
@@ -104,6 +130,7 @@ static PyObject *dump_on_signal_undo(PyObject *module, PyObject *args)
 }
 
 PyMethodDef bp_watching_methods[] = {
+    {"set_on_transition", set_on_transition, METH_O, PyDoc_STR("set_on_transition(callable): called at each step.")},
     {"set_on_posting", set_on_posting, METH_O, PyDoc_STR("set_on_posting(callable): called for each post.")},
     {"watch_again", watch_again, METH_NOARGS, PyDoc_STR("watch_again(): in a forked process that uses bough.")},
     {"root", root, METH_NOARGS, PyDoc_STR("root(): the handle of the branch around everything.")},

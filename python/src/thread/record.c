@@ -2,8 +2,6 @@
 /* Records as Python objects, and the record of a posted exception. */
 #include "base/state.h"
 
-#include <string.h>
-
 static const char *const kind_names[BOUGH_KINDS] = {"stop", "timeout",  "sibling",  "signal",
                                                     "exit", "operator", "exception"};
 
@@ -29,7 +27,7 @@ PyObject *bp_record_object(const struct bough_record *r)
     if (!record)
         return NULL;
     PyStructSequence_SetItem(record, 0, PyUnicode_FromString(r->kind < BOUGH_KINDS ? kind_names[r->kind] : "?"));
-    PyStructSequence_SetItem(record, 1, PyUnicode_DecodeUTF8(r->reason, (Py_ssize_t)strlen(r->reason), "replace"));
+    PyStructSequence_SetItem(record, 1, bp_text(r->reason));
     PyStructSequence_SetItem(record, 2, PyLong_FromLong(r->source));
     PyStructSequence_SetItem(record, 3, PyFloat_FromDouble((double)(bough_now() - r->since) / 1e9));
     PyStructSequence_SetItem(record, 4, PyLong_FromUnsignedLong(r->count));
