@@ -4,7 +4,9 @@
  * (stacklevel), and the import system recognises its frames by their files: an additional frame would shift that to a
  * line of bough.
  */
-#include "base/state.h"
+#include "base/base.h"
+#include "regions/regions.h"
+#include "api/module.h"
 
 #include <stddef.h>
 #include <structmember.h>

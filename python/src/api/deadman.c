@@ -11,7 +11,8 @@
  *
  * A thread that never needs the GIL. It takes no lock but its mutex, which is held for a few instructions.
  */
-#include "base/state.h"
+#include "base/base.h"
+#include "api/module.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* A fork: in the child the library has a new arena, and posts to the parent's threads do not concern the child. */
-#include "base/state.h"
+#include "base/base.h"
+#include "thread/thread.h"
+#include "raise/raise.h"
+#include "api/module.h"
 
 #include <pthread.h>
 

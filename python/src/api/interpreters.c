@@ -8,7 +8,8 @@
  * The functions that enter another interpreter are replaced by _patch_stdlib.py. C code that swaps thread states by
  * itself is not recognised.
  */
-#include "base/state.h"
+#include "base/base.h"
+#include "api/module.h"
 
 enum { NO_LIMIT = 1 << 29 }; /* seconds */
 

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* For event loops in threads that are interrupted: _loops.py. */
-#include "base/state.h"
+#include "base/base.h"
+#include "thread/thread.h"
+#include "calls/calls.h"
+#include "regions/regions.h"
+#include "raise/raise.h"
+#include "api/module.h"
 
 static PyObject *event_fd(PyObject *module, PyObject *none)
 {

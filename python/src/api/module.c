@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* bough._bough: the C side of the package. It includes <bough.h> and no internal header of the library. */
+#include "thread/thread.h"
+#include "regions/regions.h"
+#include "async/async.h"
 #include "branch/branch.h"
+#include "api/module.h"
 
 static int add_methods(PyObject *module)
 {

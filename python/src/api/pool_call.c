@@ -5,9 +5,13 @@
  * A Call is a work item, or the function of one. It is called once. Another thread may interrupt it, before it begins and while
  * it runs: that thread sets `asked` and then reads the handle; the call publishes its handle and then reads `asked`.
  */
+#include "base/base.h"
+#include "base/object.h"
+#include "thread/thread.h"
+#include "regions/regions.h"
+#include "api/module.h"
 #include "api/pool_call.h"
 #include "api/pool_item.h"
-#include "base/object.h"
 
 #include <structmember.h>
 

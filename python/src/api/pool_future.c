@@ -8,8 +8,10 @@
  * no Python code is one step, because of the GIL. One with a condition is changed here if its lock is free; what is left is for the
  * methods of the class.
  */
-#include "api/pool_call.h"
+#include "base/base.h"
 #include "base/object.h"
+#include "api/module.h"
+#include "api/pool_call.h"
 
 #include <structmember.h>
 

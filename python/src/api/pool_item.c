@@ -5,6 +5,10 @@
  * Each runs in a separate branch, on the worker's thread. Cancelling the item interrupts that branch, so the interrupt
  * never stays with the worker (rule 45). A branch's handle is valid for one branch only, so a late cancel has no effect.
  */
+#include "base/base.h"
+#include "calls/calls.h"
+#include "regions/regions.h"
+#include "raise/raise.h"
 #include "api/pool_item.h"
 
 #include <errno.h>

@@ -6,8 +6,10 @@
  * to look whether it accepts calls, and to put the item into its queue, is one step, because of the GIL. Any other case is _put()'s,
  * in Python, with the locks: threads to be started, a shutdown, another queue, a subclass that counts threads in its own way.
  */
-#include "api/pool_call.h"
+#include "base/base.h"
 #include "base/object.h"
+#include "api/module.h"
+#include "api/pool_call.h"
 
 static PyTypeObject *executor_type;
 

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Posting: to threads, by ident, and to branches and everything, by handle. */
-#include "base/state.h"
+#include "base/base.h"
+#include "thread/thread.h"
+#include "raise/raise.h"
+#include "async/async.h"
+#include "api/module.h"
 
 #include <errno.h>
 

@@ -3,7 +3,8 @@
  * A program as `python PROGRAM` runs it: no frame lies below that of its module, so its tracebacks, sys._getframe() and warnings
  * are as without bough.
  */
-#include "base/state.h"
+#include "thread/thread.h"
+#include "api/module.h"
 
 #include <stdio.h>
 #include <unistd.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The interposed functions of this process, slot by slot. */
-#include "base/state.h"
+#include "base/base.h"
+#include "locks/locks.h"
+#include "api/module.h"
 
 static const char *const states[] = {"interposed", "hooked", "skipped"};
 

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* A thread's end: the package drops all data of the thread. The files that keep such data are above thread.c, so
  * thread.c calls this by upcalls.h. */
+#include "thread/thread.h"
+#include "calls/calls.h"
+#include "regions/regions.h"
+#include "async/async.h"
 #include "branch/branch.h"
 #include "upcalls.h"
 

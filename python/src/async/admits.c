@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* May an asynchronous exception be raised where a thread is? That depends on its regions, and on the place of its
  * bytecode (_async_safe.py). */
-#include "base/state.h"
+#include "thread/thread.h"
+#include "regions/regions.h"
+#include "async/async.h"
 
 /* `armed`: the exception is raised at the next check of the eval breaker, not right here. C code calls a pool's calls, so
  * the frame of the worker does not show whether the worker executes one. */

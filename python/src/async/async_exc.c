@@ -8,7 +8,11 @@
  * asynchronous threads, which become readable at any interrupt. It keeps a list of the threads with something to do,
  * and examines no other thread: a thread with nothing due costs nothing. delivery.c examines one thread.
  */
-#include "base/state.h"
+#include "base/base.h"
+#include "thread/thread.h"
+#include "raise/raise.h"
+#include "async/async.h"
+#include "api/module.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -9,7 +9,8 @@
  * instructions are monitored: if it continues without having raised, monitor.c disarms the exception at its next
  * instruction.
  */
-#include "base/state.h"
+#include "thread/thread.h"
+#include "async/async.h"
 
 enum { STAYS = 200 }; /* ms: a loop reaches an instruction sooner, and is monitored then */
 

@@ -3,7 +3,9 @@
  * The class that is passed to PyThreadState_SetAsyncExc(), which accepts only classes. When the interpreter
  * instantiates it, in the thread, the metaclass returns the intended instance (rule 44).
  */
-#include "base/state.h"
+#include "thread/thread.h"
+#include "raise/raise.h"
+#include "async/async.h"
 
 /* ---- the intended instance ------------------------------------------------------------------------------- */
 

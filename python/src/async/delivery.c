@@ -55,7 +55,9 @@
  * An armed exception is withdrawn, with the lock held (bp_carrier_withdraw()), before anything else raises it: no
  * exception is raised twice.
  */
-#include "base/state.h"
+#include "thread/thread.h"
+#include "raise/raise.h"
+#include "async/async.h"
 
 #include <poll.h>
 

@@ -17,6 +17,10 @@
  * blocks releases the interpreter lock where it does not check the eval breaker. In 3.11 the thread's trace function
  * reports the instructions (trace.c).
  */
+#include "thread/thread.h"
+#include "calls/calls.h"
+#include "raise/raise.h"
+#include "async/async.h"
 #include "upcalls.h"
 
 enum { ARMED_FIRST = PY_VERSION_HEX >= 0x030D0000 ? 0 : 200 }; /* ms */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* An exception that code has swallowed is armed again (rule 44). */
-#include "base/state.h"
+#include "thread/thread.h"
+#include "raise/raise.h"
+#include "async/async.h"
+#include "api/module.h"
 
 static bool is_pending_exit(PyObject *exception)
 {

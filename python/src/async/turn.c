@@ -6,7 +6,8 @@
  *
  * The clock is read when the interrupt wakes the async thread, before that waits for the GIL: meanwhile the thread runs.
  */
-#include "base/state.h"
+#include "async/async.h"
+#include "api/module.h"
 
 #include <time.h>
 

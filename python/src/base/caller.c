@@ -6,7 +6,7 @@
  * in a long function. The last places are cached. An entry owns its code object, so that the object's address
  * identifies this code only.
  */
-#include "base/state.h"
+#include "base/base.h"
 
 #if PY_VERSION_HEX < 0x030C0000
 #define Py_BUILD_CORE_MODULE 1

@@ -8,7 +8,7 @@
  * and of no other, returns a copy in which they are not counted: a program without threads gets no warning, one with
  * threads does.
  */
-#include "base/state.h"
+#include "base/base.h"
 
 #include <dirent.h>
 #include <stdio.h>

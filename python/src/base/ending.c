@@ -5,7 +5,7 @@
  * interrupted call reads the thread state of its thread without the lock (cut.c), so the end waits for reads that have
  * begun, and allows no others after that.
  */
-#include "base/state.h"
+#include "base/base.h"
 
 #include <limits.h>
 #include <linux/futex.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Errors of the package's own functions, and the error that is set. */
-#include "base/state.h"
+#include "base/base.h"
 
 #include <errno.h>
 #include <string.h>

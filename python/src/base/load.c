@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Loading the package's files. */
-#include "base/state.h"
+#include "base/base.h"
 
 /* Interrupts are kept out of the import: the caller may be interrupted already, and a call in the import would fail. */
 PyObject *bp_load(const char *file, const char *name)

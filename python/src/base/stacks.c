@@ -9,7 +9,8 @@
  * The interpreter writes each part of such a block before it reads it, because threads reuse their blocks in the same
  * way, frame by frame.
  */
-#include "base/state.h"
+#include "base/base.h"
+#include "api/module.h"
 
 enum { BLOCK = 16 * 1024, MOST = 64 }; /* as many as the library parks threads */
 

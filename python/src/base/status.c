@@ -4,7 +4,7 @@
  * interpreter reads it when main has ended: the next signal would interrupt Python code, and the interpreter would
  * write the exception's text, for example "SIGTERM", instead of ending with the status.
  */
-#include "base/state.h"
+#include "api/module.h"
 
 /* Text is written to standard error, with status 1. */
 static PyObject *status_of_record(PyObject *record, PyObject *kind)

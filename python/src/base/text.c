@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Text: conversion for the library and from it, and names of keyword arguments. */
-#include "base/state.h"
+#include "base/base.h"
 
 #include <string.h>
 

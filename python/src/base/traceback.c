@@ -4,7 +4,7 @@
  * have been raised by the package's Python code, whose frames do not help a user. They are the outermost ones when C
  * code gets the exception: a child's frames, further in, stay.
  */
-#include "base/state.h"
+#include "base/base.h"
 
 #include <frameobject.h>
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Windows: places in race windows. They call a test's function, so that a test can make the race happen. */
-#include "base/state.h"
+#include "base/base.h"
+#include "api/module.h"
 
 static PyObject *in_window; /* NULL except in tests */
 

@@ -8,7 +8,13 @@
  * point (rule 24), so it waits on a separate futex: the number of running children. After it, the library's end joins
  * the threads.
  */
+#include "base/base.h"
+#include "thread/thread.h"
+#include "calls/calls.h"
+#include "regions/regions.h"
+#include "raise/raise.h"
 #include "branch/branch.h"
+#include "api/module.h"
 
 #include <errno.h>
 #include <linux/futex.h>

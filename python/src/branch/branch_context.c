@@ -7,6 +7,9 @@
  * an exception that leaves _leave() while the branch is open is passed to _leave() again, as one more failure. If
  * _leave() keeps failing, because of an error in its code, the branch is ended here, without it.
  */
+#include "base/base.h"
+#include "regions/regions.h"
+#include "raise/raise.h"
 #include "branch/branch.h"
 
 #include <errno.h>

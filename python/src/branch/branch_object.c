@@ -7,8 +7,10 @@
  * branch_context.c. Everything else is in _branch.py, whose class derives from this one and finds its attributes here.
  * A list or set is created at its first use.
  */
-#include "branch/branch.h"
+#include "base/base.h"
 #include "base/object.h"
+#include "branch/branch.h"
+#include "api/module.h"
 
 #include <math.h>
 #include <stddef.h>

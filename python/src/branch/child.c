@@ -14,6 +14,11 @@
  *
  * The methods with an underscore are in _child.py, for children that fail.
  */
+#include "base/base.h"
+#include "thread/thread.h"
+#include "calls/calls.h"
+#include "regions/regions.h"
+#include "raise/raise.h"
 #include "branch/branch.h"
 
 #include <errno.h>

@@ -3,6 +3,7 @@
  * Branch.add(): a Child is made, checked, and started (child.c). The usual arguments are checked here, all others by
  * the methods with an underscore in _branch.py and _child.py.
  */
+#include "base/base.h"
 #include "branch/branch.h"
 
 #include <string.h>

@@ -5,8 +5,10 @@
  * this one. What few children need (an Event for joining threads, a list of objects to close) is created at its first
  * use, to save memory with thousands of waiting children.
  */
-#include "branch/branch.h"
+#include "base/base.h"
 #include "base/object.h"
+#include "branch/branch.h"
+#include "api/module.h"
 
 #include <stddef.h>
 #include <structmember.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The branches that a thread has open: a list of their objects for each thread, the innermost first. */
+#include "thread/thread.h"
 #include "branch/branch.h"
+#include "api/module.h"
 
 PyTypeObject *bp_block_type;
 

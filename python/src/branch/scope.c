@@ -10,8 +10,10 @@
  * has only its block: if the block reaches its end, the work is complete. A scope that succeeds is created, entered and
  * left in C; everything else is in _scope.py.
  */
-#include "branch/branch.h"
+#include "base/base.h"
 #include "base/object.h"
+#include "branch/branch.h"
+#include "api/module.h"
 
 static PyObject *scope_class; /* _scope.py's */
 

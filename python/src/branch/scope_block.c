@@ -2,7 +2,12 @@
 /*
  * What a scope adds to a block when it is entered, while it is open, and when it is left.
  */
+#include "base/base.h"
+#include "thread/thread.h"
+#include "raise/raise.h"
+#include "async/async.h"
 #include "branch/branch.h"
+#include "api/module.h"
 
 int bp_scope_may_enter(struct bp_branch_object *o)
 {

@@ -3,7 +3,9 @@
  * A function decorated with a scope: each call is a block of a new scope with the same limit. In C, so that tracebacks
  * show only the function and its caller.
  */
+#include "base/base.h"
 #include "branch/branch.h"
+#include "api/module.h"
 
 #include <stddef.h>
 #include <structmember.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Chooses the error of an interrupted call by the calling object: the interpreter, its modules, or other C code. */
-#include "base/state.h"
+#include "calls/calls.h"
 
 #include <dlfcn.h>
 #include <errno.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The blocks of on_interrupt() that a thread has open (on_interrupt.c). */
 #include "calls/callback.h"
+#include "calls/calls.h"
 
 struct bp_callback *bp_callback_of(const struct bp_thread *t, uint64_t id)
 {

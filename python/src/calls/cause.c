@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The places of interrupted calls: recording and dropping them. judge.c explains their purpose. */
+#include "thread/thread.h"
+#include "calls/calls.h"
 #include "calls/cause.h"
 
 #include <errno.h>

@@ -7,6 +7,7 @@
  * an event that a tool has switched off at some place by returning DISABLE comes back there as soon as a second tool
  * asks for the same kind of event in that code. The tool's number is free again when no code object is left.
  */
+#include "calls/calls.h"
 #include "calls/cause.h"
 #include "upcalls.h"
 

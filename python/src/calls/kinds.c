@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The kinds of interrupts that end a thread's blocking calls. */
+#include "base/base.h"
+#include "thread/thread.h"
+#include "calls/calls.h"
+#include "api/module.h"
 #include "upcalls.h"
 
 int bp_set_kinds(struct bp_thread *t, unsigned kinds)

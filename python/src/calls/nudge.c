@@ -4,6 +4,7 @@
  * again. It is a record of raise_exc()'s kind without an exception (on_interrupt.c).
  */
 #include "calls/callback.h"
+#include "calls/calls.h"
 
 void bp_callbacks_follow(struct bp_thread *t)
 {

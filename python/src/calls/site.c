@@ -7,7 +7,9 @@
  * place is removed from the list before it is dropped, and a walk through the list continues with the result of
  * bp_site_drop().
  */
+#include "thread/thread.h"
 #include "calls/cause.h"
+#include "api/module.h"
 
 #include <opcode.h>
 

@@ -8,6 +8,8 @@
  * not marked for an exception, because that function would get unexpected events after bough's is removed. Then only
  * the beginnings of lines are checked.
  */
+#include "thread/thread.h"
+#include "calls/calls.h"
 #include "calls/cause.h"
 #include "upcalls.h"
 

@@ -7,6 +7,7 @@
  * From 3.12 on sys.monitoring reports each instruction of that code object (instructions.c), in 3.11 the thread's trace
  * function does (trace.c). Both are active only while a frame has such an instruction, and affect only that code.
  */
+#include "calls/calls.h"
 #include "calls/cause.h"
 #include "upcalls.h"
 

@@ -19,7 +19,13 @@
  * processes started by its shell would continue to run. They can't be put into a process group: they belong to the
  * terminal's foreground.
  */
+#include "base/base.h"
+#include "calls/calls.h"
+#include "raise/raise.h"
+#include "interpose/interpose.h"
 #include "interpose/waits.h"
+#include "locks/locks.h"
+#include "api/module.h"
 
 #include <errno.h>
 #include <pthread.h>

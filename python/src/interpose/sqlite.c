@@ -8,7 +8,8 @@
  *
  * A connection that was opened before the opt-in keeps SQLite's handler, and so does one after PRAGMA busy_timeout.
  */
-#include "base/state.h"
+#include "raise/raise.h"
+#include "interpose/interpose.h"
 
 #include <dlfcn.h>
 

@@ -6,7 +6,13 @@
  * C code may drop an interrupt's exception that a Python function called by it has raised: an SQL function, a callback.
  * Then the call of that C code counts as interrupted, and the exception is armed again (rule 44).
  */
+#include "base/base.h"
+#include "thread/thread.h"
+#include "calls/calls.h"
 #include "calls/cause.h"
+#include "raise/raise.h"
+#include "interpose/interpose.h"
+#include "async/async.h"
 
 #include <errno.h>
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Stand-ins for the interpreter's waits, and for functions that code calls after an interrupted call. interpose.c
  * installs them. */
+#include "raise/raise.h"
+#include "interpose/interpose.h"
 #include "interpose/waits.h"
 
 /* ---- the interpreter's waits ------------------------------------------------------------------------ */

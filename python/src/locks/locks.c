@@ -19,7 +19,10 @@
  *
  * A failed wait is never mistaken for an acquired lock: only the result of the original method decides.
  */
+#include "base/base.h"
+#include "raise/raise.h"
 #include "locks/locks.h"
+#include "api/module.h"
 
 #include <string.h>
 

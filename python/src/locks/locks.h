@@ -47,4 +47,11 @@ PyObject *bp_wait(const struct bp_lock *l, const char *wait_name, PyObject *cons
 /* The same for a call without arguments. `result`: the result of the attempt without waiting, which is consumed. */
 PyObject *bp_wait_on(const struct bp_lock *l, PyObject *result);
 
+/* ---- lock_methods.c ------------------------------------------------------------------------------------------- */
+
+int bp_wrap_locks(void);
+void bp_unwrap_locks(void);
+/* For the report: a list of (name, whether it is wrapped). */
+PyObject *bp_locks_report(void);
+
 #endif

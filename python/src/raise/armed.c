@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Withdraws an armed exception (delivery.c) that is not wanted any more. */
-#include "base/state.h"
+#include "raise/raise.h"
 
 PyObject *bp_carrier;
 

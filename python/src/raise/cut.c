@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* A call was interrupted, or ends because an interrupt is due. */
+#include "base/base.h"
+#include "thread/thread.h"
+#include "calls/calls.h"
+#include "raise/raise.h"
+#include "api/module.h"
 #include "upcalls.h"
 
 #include <errno.h>

@@ -7,7 +7,11 @@
  *
  * Errors of interrupted calls become such exceptions in replaced.c.
  */
-#include "base/state.h"
+#include "base/base.h"
+#include "thread/thread.h"
+#include "calls/calls.h"
+#include "raise/raise.h"
+#include "api/module.h"
 
 PyObject *bp_thread_exit(const struct bough_record *why)
 {

@@ -20,7 +20,10 @@
  * An exception that cleanup code raises after a ThreadExit has the ThreadExit as its context: it is a real error (rule
  * 26).
  */
+#include "thread/thread.h"
 #include "calls/cause.h"
+#include "raise/raise.h"
+#include "api/module.h"
 
 enum { LINKS_MOST = 1000 };
 

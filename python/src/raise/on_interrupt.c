@@ -13,7 +13,11 @@
  *
  * Blocks nest. Calls are interrupted again when the deadlines of all callbacks have passed.
  */
+#include "thread/thread.h"
 #include "calls/callback.h"
+#include "calls/calls.h"
+#include "raise/raise.h"
+#include "api/module.h"
 
 /* Is an interrupt still pending that was raised a short time ago? Then this block is part of the cleanup, and its
  * callback does not run for that interrupt. */

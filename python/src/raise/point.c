@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Interruption points. */
-#include "base/state.h"
+#include "thread/thread.h"
+#include "raise/raise.h"
+#include "api/module.h"
 
 __attribute__((noinline)) static int raise_pending(struct bp_thread *t)
 {

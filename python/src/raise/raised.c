@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Records the exception instances raised in a thread, and the records raised a short time ago. */
-#include "base/state.h"
+#include "raise/raise.h"
 
 #include <string.h>
 

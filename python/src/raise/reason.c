@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Queries about the calling thread's interrupt, and clearing it. */
-#include "base/state.h"
+#include "base/base.h"
+#include "thread/thread.h"
+#include "calls/calls.h"
+#include "raise/raise.h"
+#include "api/module.h"
 
 /* Returns what `make` makes of the pending record. */
 static PyObject *of_reason(PyObject *(*make)(const struct bough_record *))

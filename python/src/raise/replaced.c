@@ -14,7 +14,9 @@
  * And C code may retry indefinitely, checking for signals in between as PEP 475 requires. So PyErr_CheckSignals(),
  * called by extension modules, raises as well (waits.c).
  */
-#include "base/state.h"
+#include "thread/thread.h"
+#include "raise/raise.h"
+#include "api/module.h"
 
 #include <string.h>
 

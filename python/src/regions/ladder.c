@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The ladder for Python code: times, handlers on the thread, closers on library threads, the exit. */
-#include "base/state.h"
+#include "base/base.h"
+#include "thread/thread.h"
+#include "regions/regions.h"
+#include "api/module.h"
 
 #include <errno.h>
 

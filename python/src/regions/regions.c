@@ -6,7 +6,11 @@
  * the innermost first. The thread that entered a region must leave it, the innermost first; code that switches between
  * generators can violate that, which raises a RuntimeError (rule 31).
  */
-#include "base/state.h"
+#include "base/base.h"
+#include "thread/thread.h"
+#include "calls/calls.h"
+#include "regions/regions.h"
+#include "raise/raise.h"
 
 #include <errno.h>
 

@@ -7,7 +7,9 @@
  *
  * At the very end the signal is raised again, so that the exit status is the usual one.
  */
-#include "base/state.h"
+#include "base/base.h"
+#include "regions/regions.h"
+#include "api/module.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Reports for a program: the ladder's steps and posts, by callbacks; and a signal that writes a dump. */
-#include "base/state.h"
+#include "base/base.h"
+#include "thread/thread.h"
+#include "api/module.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -6,7 +6,7 @@
  *
  * The numbers are consecutive, so their lower bits distribute them evenly.
  */
-#include "base/state.h"
+#include "thread/thread.h"
 
 enum { FIRST_SIZE = 64 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The place of a thread's Python code: its innermost frame and instruction. */
-#include "base/state.h"
+#include "thread/thread.h"
 
 #if PY_VERSION_HEX < 0x030C0000 /* there is no other way to a frame's instruction without the interpreter lock */
 #define Py_BUILD_CORE_MODULE 1

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Queues interrupts of a thread that the library does not know yet. They are posted when the library knows the thread
  * (rule 16). */
-#include "base/state.h"
+#include "thread/thread.h"
 
 /* Not a list object: creating one may run finalizers in 3.11, and other threads with them. */
 int bp_queue(struct bp_thread *t, PyObject *reason)

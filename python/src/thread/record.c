@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Records as Python objects, and the record of a posted exception. */
-#include "base/state.h"
+#include "base/base.h"
+#include "thread/thread.h"
 
 static const char *const kind_names[BOUGH_KINDS] = {"stop", "timeout",  "sibling",  "signal",
                                                     "exit", "operator", "exception"};

@@ -5,7 +5,8 @@
  *
  * No Python code and no other thread runs in here, because the poster continues to use the entry that it has looked up.
  */
-#include "base/state.h"
+#include "thread/thread.h"
+#include "api/module.h"
 
 /* 0: the thread is being started, and its id is not known yet. */
 static pid_t native_id(const PyThreadState *ts)

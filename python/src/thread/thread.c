@@ -7,6 +7,9 @@
  * reused, so a post to a thread that has ended does not reach another one with the same ident (rule 6). The entry is
  * freed with that PyThreadState, whose dictionary contains its capsule.
  */
+#include "base/base.h"
+#include "thread/thread.h"
+#include "api/module.h"
 #include "upcalls.h"
 
 #include <pthread.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The name that threading has for a thread that bough did not start. Runs no Python code. */
-#include "base/state.h"
+#include "thread/thread.h"
 
 #include <stdio.h>
 

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/* Interrupted calls: which ones are ended and by which error, and the instructions that made them. */
+#ifndef BP_CALLS_H
+#define BP_CALLS_H
+
+#include "base/state.h"
+
+#include <bough/interpose.h>
+
+/* ---- cause.c -------------------------------------------------------------------------------------------------- */
+
+/* A call of the calling thread was interrupted; `cut_at` and `why` are set. With or without the interpreter lock. */
+void bp_cause_cut(struct bp_thread *t);
+/* The calling thread is about to raise the interrupt's exception at its present place. */
+void bp_cause_raised(struct bp_thread *t);
+/* Forget the thread's interrupted calls; those of a record's target; those of a kind. */
+void bp_cause_forget(struct bp_thread *t);
+void bp_cause_forget_target(bough_target target);
+void bp_cause_forget_kind(const struct bp_thread *t, enum bough_kind kind);
+/* A callback of on_interrupt() runs: the thread's present instruction counts as interrupted. Called by any thread.
+ * Other threads may run, and `t` may have ended when this returns. */
+void bp_cause_running(struct bp_thread *t);
+/* Called by the thread: assigns the pending record to these places. */
+void bp_cause_known(const struct bp_thread *t);
+
+/* ---- callback.c ----------------------------------------------------------------------------------------------- */
+
+/* Are the thread's calls ended by a callback, and not interrupted? */
+bool bp_callbacks_end_calls(const struct bp_thread *t);
+/* Does a callback run for the thread? */
+bool bp_callback_runs(const struct bp_thread *t);
+/* Does the frame belong to code with one of the blocks? */
+bool bp_callback_is_of(const struct bp_thread *t, const PyFrameObject *frame);
+void bp_callbacks_forget(struct bp_thread *t);
+/* Was its call interrupted because the deadlines of its callbacks have passed? */
+bool bp_is_nudge(const struct bp_thread *t, const struct bough_record *why);
+/* Called by the thread itself: it has seen that. */
+void bp_nudge_arrives(struct bp_thread *t);
+void bp_nudge_for(struct bp_thread *t, struct bough_record *why);
+
+/* ---- kinds.c -------------------------------------------------------------------------------------------------- */
+
+/* Set which interrupts end the calling thread's blocking calls. */
+int bp_set_kinds(struct bp_thread *t, unsigned kinds);
+enum { BP_ALL_KINDS = (1u << BOUGH_KINDS) - 1, BP_EXCEPTION_ONLY = 1u << BOUGH_EXCEPTION };
+
+/* ---- call_errors.c -------------------------------------------------------------------------------------------- */
+
+/* Chooses the error of an interrupted call (bough/interpose.h) of the thread `argument`, called at `site`. */
+int bp_choose_error(void *argument, const char *call, const void *site);
+/* Find the object that contains the interpreter, and its name; "" is the program. */
+void bp_find_interpreter(void);
+extern char bp_interpreters_name[256];
+
+/* ---- instructions.c ------------------------------------------------------------------------------------------- */
+
+/* Call bp_watch_step() and bp_monitor_step() at each instruction of the code object, if one of them wants it, or no
+ * more. Whatever exception is set stays. 0; -1: the interpreter can't do that, or has no tool left. */
+int bp_instructions(PyCodeObject *code);
+
+/* ---- trace.c -------------------------------------------------------------------------------------------------- */
+
+/* 3.11: the thread's trace function reports marked frames' instructions from here on; or no more, if nobody wants
+ * it. */
+void bp_trace(struct bp_thread *t);
+void bp_trace_if_wanted(struct bp_thread *t);
+/* The same, and marks all frames of the thread. */
+void bp_trace_frames(struct bp_thread *t);
+
+#endif
