@@ -116,7 +116,7 @@ static const char *state_name(char state)
 static bool put_wait_for_children(struct printer *p, const struct bo_thread *t)
 {
     struct bo_branch b;
-    uint32_t index = bo_load_relaxed(&t->joins);
+    uint32_t index = bo_load_relaxed(&t->join.branch);
     if (index == BO_ROOT) {
         fputs(", waits at its exit for the other threads", p->out);
         return true;

@@ -34,7 +34,7 @@ bool wake;
 bool work, ticking;             /* the ticker's list */
 byte hleft = HRUNS, ops = OPS;
 
-byte crit_depth;                /* the owner's */
+byte crit_depth;                /* t->open.critical; the owner's */
 byte sections;                  /* ghost: how many have begun */
 bool protects;                  /* ghost: the section is entered, and its budget is not used up */
 bool spent;                     /* this incident's pauses have used up the budget */

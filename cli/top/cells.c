@@ -168,7 +168,7 @@ static void put_state(FILE *out, const struct call *c)
 
 static bool put_wait(FILE *out, const struct top *t, const struct bo_thread *thread)
 {
-    uint32_t index = bo_load_relaxed(&thread->joins);
+    uint32_t index = bo_load_relaxed(&thread->join.branch);
     const struct node *b = index < BO_BRANCHES && index != BO_NONE ? t->view->branch[index] : NULL;
     if (index == BO_ROOT) {
         fputs("waits for all others", out);

@@ -128,7 +128,7 @@ static void report_left(void)
 static void says_it_awaits(bool is)
 {
     if (bo_self)
-        bo_store_relaxed(&bo_self->joins, is ? BO_ROOT : BO_NONE);
+        bo_store_relaxed(&bo_self->join.branch, is ? BO_ROOT : BO_NONE);
 }
 
 void bo_await_others(int64_t until, bool (*enough)(void))

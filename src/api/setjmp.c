@@ -29,7 +29,7 @@ void bough_jmp_mark_(struct bough_jmp *jmp)
     end_abandoned(t, (uintptr_t)__builtin_frame_address(0));
     jmp->owner = t ? bo_thread_handle(t) : 0;
     jmp->region = t ? t->regions : NULL;
-    jmp->handler = t ? t->handling : NULL;
+    jmp->handler = t ? t->incident.handling : NULL;
     jmp->branch = t ? bo_load_relaxed(&t->top) : BO_NONE;
     if (t && (bo_load_relaxed(&t->t.word) & BO_IN))
         jmp->branch |= IN_CALL;
@@ -45,7 +45,7 @@ void bough_longjmp(struct bough_jmp *jmp, int value)
             bo_ladder_undo(jmp->handler);
         bo_branch_unwind(t, (uint32_t)jmp->branch);
         bo_level_unwind(t, jmp->region);
-        if (t->handling != jmp->handler)
+        if (t->incident.handling != jmp->handler)
             bo_ladder_jumped(t, jmp->handler);
         if (!(jmp->branch & IN_CALL) && (bo_load_relaxed(&t->t.word) & BO_IN))
             bo_call_abandon(t);

@@ -35,12 +35,12 @@ void bo_branch_state_join_leaver(const struct bo_branch_state *state)
 static void join_children(struct bo_branch *b, struct bo_thread *t)
 {
     uint32_t live;
-    bo_store_relaxed(&t->joins, b->t.index);
+    bo_store_relaxed(&t->join.branch, b->t.index);
     BO_YIELD_UNTIL(bo_load_seq(&b->live) == 0);
     bo_store_seq(&b->waiters, 1); /* first: the last child sees the waiter, or this thread sees its change */
     while ((live = bo_load_seq(&b->live)) != 0)
         bo_futex_sleep(&b->live, live, BO_FOREVER);
-    bo_store_relaxed(&t->joins, BO_NONE);
+    bo_store_relaxed(&t->join.branch, BO_NONE);
     if (!b->state->has_leaver)
         return;
     bo_busy_begin(); /* a thread that is frozen here would be joined twice */
@@ -159,7 +159,7 @@ void bo_branch_end_forgotten(struct bo_thread *t, uint32_t until, const char *by
 void bo_branch_end_abandoned(struct bo_thread *t, uintptr_t sp)
 {
     uint32_t top;
-    while ((top = bo_load_relaxed(&t->top)) != BO_NONE && sp >= t->stack_low && sp < t->stack_high) {
+    while ((top = bo_load_relaxed(&t->top)) != BO_NONE && sp >= t->stack.low && sp < t->stack.high) {
         struct bo_branch *b = bo_branch_at(top);
         if (!b->state->block_frame || b->state->block_frame >= sp)
             return;

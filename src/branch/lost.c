@@ -15,17 +15,25 @@
 #include "sync/mutex.h"
 #include "thread/retire.h"
 
+/* What only the thread itself can find. In its thread-local memory, which a lost thread keeps. */
+struct bo_left {
+    struct bough_mutex **mutexes; /* that it holds */
+    struct bo_endings *unread;    /* failures */
+};
+
+static BO_TLS struct bo_left left_by_me;
+
 void bo_lost_prepare(struct bo_thread *t)
 {
-    t->mutexes = bo_mutexes_mine();
-    t->unread = bo_endings_mine();
+    left_by_me = (struct bo_left){bo_mutexes_mine(), bo_endings_mine()};
+    t->left = &left_by_me;
 }
 
 /* A failure that describes the loss, with the thread's unread failures attached. NULL: there was no memory. */
 static struct bo_failure *evidence_of_loss(struct bo_thread *t, const char *where)
 {
     char message[256];
-    struct bo_failure *unread = bo_endings_left(t->unread);
+    struct bo_failure *unread = bo_endings_left(t->left->unread);
     snprintf(message, sizeof message, "it was frozen %s and is lost", where);
     struct bo_failure *f = bo_failure_of(t, EOWNERDEAD, message, BO_NONE);
     if (!f)
@@ -54,7 +62,7 @@ void bo_thread_lost(struct bo_thread *t, const char *where)
     bo_report(
         "thread %d (%s) was frozen %s and is published as lost: its stack stays allocated, its branches continue without it",
         (int)bo_load_relaxed(&t->tid), t->t.name, where);
-    bo_mutexes_orphan(t->mutexes);
+    bo_mutexes_orphan(t->left->mutexes);
     bo_branch_orphan(t);
     account_for_lost(t, evidence_of_loss(t, where));
     bo_retire_lost(t);

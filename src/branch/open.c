@@ -73,7 +73,7 @@ static void note_block_frame(struct bo_thread *t, struct bo_branch_state *state,
     if (!o->variable)
         return;
     bo_self_find_stack(t);
-    if (place >= t->stack_low && place < t->stack_high)
+    if (place >= t->stack.low && place < t->stack.high)
         state->block_frame = place;
 }
 

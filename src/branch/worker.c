@@ -344,8 +344,8 @@ static void unwound(void *argument)
  * cache. */
 static void note_stack(const struct bo_worker *w)
 {
-    w->slot->stack_high = (uintptr_t)__builtin_frame_address(0);
-    w->slot->stack_low = w->slot->stack_high - w->stack;
+    w->slot->stack.high = (uintptr_t)__builtin_frame_address(0);
+    w->slot->stack.low = w->slot->stack.high - w->stack;
 }
 
 static void *work_on_children(void *argument)

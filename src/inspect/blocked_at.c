@@ -105,7 +105,8 @@ static int64_t unmet(const struct bo_thread *t, const struct bo_target *target, 
             break;
         const struct bo_record *r = bo_record_of(target, (enum bough_kind)kind);
         int64_t since = bo_load_relaxed(&r->since);
-        if (bo_record_stands(r) && bo_load_relaxed(&r->seq) > bo_load_relaxed(&t->delivered_seq) && since < earliest)
+        if (bo_record_stands(r) && bo_load_relaxed(&r->seq) > bo_load_relaxed(&t->incident.delivered_seq) &&
+            since < earliest)
             earliest = since;
     }
     return earliest;
@@ -174,7 +175,7 @@ static void put_join(struct bo_out *o, pid_t tid)
 static void put_blocked(struct bo_out *o, const struct bo_thread *t, uint64_t w, const struct bo_task *task)
 {
     const struct bo_branch *b = w & BO_IN ? NULL : joining(t);
-    pid_t joined = bo_load_relaxed(&t->joining);
+    pid_t joined = bo_load_relaxed(&t->join.thread);
     if (b) {
         put_joining(o, b);
     } else if (joined) {
@@ -194,7 +195,7 @@ static void put_activity(struct bo_out *o, const struct bo_thread *t, uint64_t w
 {
     if (bo_load_relaxed(&t->tid) == 0) {
         bo_put(o, "about to start");
-    } else if (bo_load_relaxed(&t->joins) == BO_ROOT) {
+    } else if (bo_load_relaxed(&t->join.branch) == BO_ROOT) {
         bo_put(o, "at its exit, where it waits for the other threads");
     } else if (bo_stands_still(t)) {
         bo_put(o, "frozen by rung 4");
@@ -259,9 +260,9 @@ static void put_outcome(struct bo_out *o, const struct bo_thread *t, uint64_t w)
  * thread's stack. */
 BO_BARE static bool in_handler(const struct bo_thread *t, const struct bo_task *task)
 {
-    uintptr_t high = t->stack_high;
+    uintptr_t high = t->stack.high;
     return bo_load_relaxed(&t->call.below_handler) ||
-           (task->blocked && high && (task->sp < t->stack_low || task->sp >= high));
+           (task->blocked && high && (task->sp < t->stack.low || task->sp >= high));
 }
 
 void bo_put_where(struct bo_out *o, const struct bo_thread *t, const struct bo_task *task)

@@ -205,12 +205,12 @@ static void put_regions(struct bo_out *o, const struct bo_thread *t, unsigned de
 
 BO_BARE static bool is_handling(const struct bo_thread *t)
 {
-    return t->handling != NULL;
+    return t->incident.handling != NULL;
 }
 
 static void put_handlers(struct bo_out *o, const struct bo_thread *t, unsigned depth)
 {
-    unsigned handlers = bo_load_relaxed(&t->handlers), finals = bo_load_relaxed(&t->finals);
+    unsigned handlers = bo_load_relaxed(&t->incident.handlers), finals = bo_load_relaxed(&t->incident.finals);
     if (!handlers && !finals)
         return;
     indent(o, depth);

@@ -73,9 +73,9 @@
     if (bo_unlikely(error))                                                         \
         return CUT_##fails(r, error);                                               \
     if ((how) == BO_NEVER) {                                                        \
-        bo_store_relaxed(&t->joining, (waited).tid);                                \
+        bo_store_relaxed(&t->join.thread, (waited).tid);                            \
         r = REAL(returns, name, params) args;                                       \
-        bo_store_relaxed(&t->joining, 0);                                           \
+        bo_store_relaxed(&t->join.thread, 0);                                       \
         return r;                                                                   \
     }                                                                               \
     bo_foreign_enter(t, bo_outcome_step_of_row(t, (how), SITE(name, how, waited))); \

@@ -58,7 +58,7 @@ static void on_fault(int signo, siginfo_t *info, void *context)
         g->signo = signo;
         siglongjmp(g->place, 1);
     }
-    struct bo_handling *h = bo_self ? bo_self->handling : NULL;
+    struct bo_handling *h = bo_self ? bo_self->incident.handling : NULL;
     if (h && (uintptr_t)h > bo_arch_sp(context) && !h->signo && info->si_code > 0) {
         h->signo = signo;
         siglongjmp(h->fault, 1);

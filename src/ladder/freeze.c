@@ -33,7 +33,7 @@ static uint32_t generation_of(const struct bo_thread *t)
 
 static bool is(const struct bo_thread *t, uint32_t generation, enum state state)
 {
-    return bo_load_seq(&t->freeze) == make_freeze(generation, state);
+    return bo_load_seq(&t->freeze.state) == make_freeze(generation, state);
 }
 
 /* ---- on the thread --------------------------------------------------------------------------------------- */
@@ -56,15 +56,14 @@ static bool freeze_is_asked(const struct bo_thread *t)
 
 static bool in_nothing(const struct bo_thread *t)
 {
-    return t->crit_depth == 0 && !t->handling && bo_busy == 0;
+    return t->open.critical == 0 && !t->incident.handling && bo_busy == 0;
 }
 
 /* Other libraries may hold internal locks, so a thread is not frozen in their code, unless a closable region around the
  * calls marks it as safe. */
 static bool in_foreign_code(const struct bo_thread *t)
 {
-    return (bo_load_relaxed(&t->call.foreign) || t->foreign_depth > t->call.foreign_from_start) &&
-           t->closable_depth == 0;
+    return (bo_load_relaxed(&t->call.foreign) || t->open.foreign > t->call.foreign_from_start) && t->open.closable == 0;
 }
 
 bool bo_freeze_wanted(const struct bo_thread *t)
@@ -91,10 +90,10 @@ __attribute__((noreturn)) static void stand_still(struct bo_thread *t, uint32_t 
 {
     prctl(PR_SET_NAME, "bough-frozen"); /* for a reader outside the process */
     answer_all(t);
-    bo_store_seq(&t->freeze, frozen);
-    bo_futex_wake(&t->freeze, INT_MAX);
+    bo_store_seq(&t->freeze.state, frozen);
+    bo_futex_wake(&t->freeze.state, INT_MAX);
     for (;;)
-        bo_futex_sleep(&t->freeze, frozen, BO_FOREVER);
+        bo_futex_sleep(&t->freeze.state, frozen, BO_FOREVER);
 }
 
 /* Signals are blocked first: a handler of the program would run on a thread that counts as frozen, or jump out of
@@ -104,7 +103,7 @@ static void stop(struct bo_thread *t)
     uint64_t all = all_but_faults(), old = 0;
     uint32_t generation = generation_of(t), request = make_freeze(generation, ASKED);
     bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&old, sizeof all);
-    if (bo_cas_seq(&t->freeze, &request, make_freeze(generation, STOPPING))) {
+    if (bo_cas_seq(&t->freeze.state, &request, make_freeze(generation, STOPPING))) {
         BO_HOOK(freeze_claimed);
         bo_lost_prepare(t);
         stand_still(t, make_freeze(generation, FROZEN));
@@ -152,13 +151,13 @@ __attribute__((no_sanitize("thread"))) static const char *obstacle(const struct 
         return "a critical section is open";
     if (w & BO_DISABLED)
         return "its level is disabled";
-    if (*(struct bo_handling *const volatile *)&t->handling)
+    if (*(struct bo_handling *const volatile *)&t->incident.handling)
         return "a handler of the ladder is running";
     if (bo_load_relaxed(&t->call.foreign))
         return "it is in foreign code";
-    if (bo_load_relaxed(&t->joins) == BO_ROOT)
+    if (bo_load_relaxed(&t->join.branch) == BO_ROOT)
         return "it exits";
-    if (bo_load_relaxed(&t->joins) != BO_NONE)
+    if (bo_load_relaxed(&t->join.branch) != BO_NONE)
         return "one of its children is still running";
     if (w & (BO_IN | BO_CLOSABLE))
         return "a signal handler is running inside its call or region, or it blocks signals";
@@ -167,11 +166,11 @@ __attribute__((no_sanitize("thread"))) static const char *obstacle(const struct 
 
 static void ask_to_freeze(struct bo_thread *t, uint32_t generation)
 {
-    uint32_t seen = bo_load_seq(&t->freeze);
+    uint32_t seen = bo_load_seq(&t->freeze.state);
     if (seen == make_freeze(generation, ASKED))
         return;
-    bo_store_relaxed(&t->freeze_at, bo_now());
-    bo_cas_seq(&t->freeze, &seen, make_freeze(generation, ASKED));
+    bo_store_relaxed(&t->freeze.asked_at, bo_now());
+    bo_cas_seq(&t->freeze.state, &seen, make_freeze(generation, ASKED));
 }
 
 enum bo_freezing bo_freeze(struct bo_thread *t, uint32_t generation, const char **why)
@@ -186,7 +185,7 @@ enum bo_freezing bo_freeze(struct bo_thread *t, uint32_t generation, const char 
     ask_to_freeze(t, generation);
     bo_summon(t, generation);
     *why = obstacle(t);
-    if (bo_now() - bo_load_relaxed(&t->freeze_at) < BO_FREEZE_PATIENCE)
+    if (bo_now() - bo_load_relaxed(&t->freeze.asked_at) < BO_FREEZE_PATIENCE)
         return BO_FREEZE_ASKED;
     return bo_freeze_withdraw(t, generation) ? BO_NOT_SAFE : BO_FREEZE_ASKED;
 }
@@ -194,7 +193,7 @@ enum bo_freezing bo_freeze(struct bo_thread *t, uint32_t generation, const char 
 bool bo_freeze_withdraw(struct bo_thread *t, uint32_t generation)
 {
     uint32_t request = make_freeze(generation, ASKED);
-    if (!bo_cas_seq(&t->freeze, &request, make_freeze(generation, RUNS)) &&
+    if (!bo_cas_seq(&t->freeze.state, &request, make_freeze(generation, RUNS)) &&
         (request == make_freeze(generation, STOPPING) || request == make_freeze(generation, FROZEN)))
         return false;
     dismiss_freeze(t, generation);
@@ -204,6 +203,6 @@ bool bo_freeze_withdraw(struct bo_thread *t, uint32_t generation)
 void bo_freeze_await(const struct bo_thread *t)
 {
     uint32_t seen;
-    while (((seen = bo_load_seq(&t->freeze)) & 3) == STOPPING)
-        bo_futex_sleep(&t->freeze, seen, BO_FOREVER);
+    while (((seen = bo_load_seq(&t->freeze.state)) & 3) == STOPPING)
+        bo_futex_sleep(&t->freeze.state, seen, BO_FOREVER);
 }

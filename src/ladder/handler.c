@@ -72,9 +72,9 @@ static void not_for_this_incident(struct bo_thread *t, uint64_t seq, int rung, i
 /* A jump or an exception has left the handler's frame. From rung 3 that is the intended way. */
 void bo_ladder_jumped(struct bo_thread *t, struct bo_handling *until)
 {
-    t->handling = until;
+    t->incident.handling = until;
     bo_store_seq(&t->resumed.seq, 0);
-    t->jumped = t->handled_rung == BOUGH_RUNG_HANDLER;
+    t->incident.jumped = t->incident.handled_rung == BOUGH_RUNG_HANDLER;
     bo_level_recompute(t); /* the record counts again */
 }
 
@@ -121,12 +121,12 @@ static int call(struct bo_thread *t, struct bo_handling *h, const struct bough_r
     struct bough_region *const inside = t->regions;
     const uint32_t top = bo_load_relaxed(&t->top);
     volatile int verdict = -1;
-    h->outer = t->handling;
+    h->outer = t->incident.handling;
     h->signo = 0;
     h->busy = bo_busy;
     h->undo = bo_undo;
     if (sigsetjmp(h->fault, 1) == 0) {
-        t->handling = h;
+        t->incident.handling = h;
         bo_signal_fence();
         verdict = call_guarded(t, h, region, incident);
     } else {
@@ -135,7 +135,7 @@ static int call(struct bo_thread *t, struct bo_handling *h, const struct bough_r
         bo_level_unwind(t, inside);
     }
     bo_signal_fence();
-    t->handling = h->outer;
+    t->incident.handling = h->outer;
     return verdict;
 }
 
@@ -235,8 +235,8 @@ static enum bo_point run_handlers(struct bo_thread *t, struct bo_record *r, int 
     uint64_t seq = bo_load_relaxed(&r->seq);
     enum outcome outcome = OUTWARDS;
     bool any = false;
-    t->handled_seq = seq;
-    t->handled_rung = (uint8_t)rung;
+    t->incident.handled_seq = seq;
+    t->incident.handled_rung = (uint8_t)rung;
     for (struct bough_region *region = t->regions; region && outcome == OUTWARDS; region = region->outer)
         if (of_rung(region, rung)) {
             any = true;
@@ -249,7 +249,7 @@ static enum bo_point run_handlers(struct bo_thread *t, struct bo_record *r, int 
 
 void bo_ladder_end_abandoned(struct bo_thread *t, uintptr_t sp)
 {
-    if ((uintptr_t)t->handling >= sp)
+    if ((uintptr_t)t->incident.handling >= sp)
         return;
     bo_undo = NULL;            /* the list lies in frames that are gone */
     bo_ladder_jumped(t, NULL); /* outer handlers are unknown: the jump may have left them too */
@@ -262,7 +262,7 @@ void bo_ladder_undo(const struct bo_handling *until)
 
 static void tell_of_jump(struct bo_thread *t, struct bo_record *r)
 {
-    t->jumped = false;
+    t->incident.jumped = false;
     bo_report(
         "a handler of thread %d has left by a jump or an exception instead of returning its verdict: the incident "
         "goes up",
@@ -272,16 +272,16 @@ static void tell_of_jump(struct bo_thread *t, struct bo_record *r)
 
 enum bo_point bo_ladder_verdict(struct bo_thread *t, struct bo_record *r)
 {
-    if (t->handling)
+    if (t->incident.handling)
         bo_ladder_end_abandoned(t, (uintptr_t)__builtin_frame_address(0));
-    if (t->jumped && bo_load_relaxed(&r->seq) == t->handled_seq)
+    if (t->incident.jumped && bo_load_relaxed(&r->seq) == t->incident.handled_seq)
         tell_of_jump(t, r);
     if (bo_freeze_wanted(t))
         bo_freeze_here(t);
     int rung = bo_load_seq(&r->rung);
     if (rung != BOUGH_RUNG_HANDLER && rung != BOUGH_RUNG_FINAL)
         return BO_POINT_FAILS;
-    if (t->handled_seq == bo_load_relaxed(&r->seq) && t->handled_rung >= rung)
+    if (t->incident.handled_seq == bo_load_relaxed(&r->seq) && t->incident.handled_rung >= rung)
         return BO_POINT_FAILS;
     return run_handlers(t, r, rung);
 }
@@ -308,10 +308,10 @@ static void run_on_top(struct bo_thread *t, struct bo_record *r, const struct bo
     const ucontext_t *uc = context;
     uint64_t blocked, all = ~(uint64_t)0;
     memcpy(&blocked, &uc->uc_sigmask, sizeof blocked);
-    t->handled_seq = bo_load_relaxed(&r->seq);
-    t->handled_rung = BOUGH_RUNG_FINAL;
+    t->incident.handled_seq = bo_load_relaxed(&r->seq);
+    t->incident.handled_rung = BOUGH_RUNG_FINAL;
     bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&blocked, 0, sizeof blocked);
-    run_handler(t, r, region, BOUGH_RUNG_FINAL, t->handled_seq);
+    run_handler(t, r, region, BOUGH_RUNG_FINAL, t->incident.handled_seq);
     bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, 0, sizeof all);
 }
 
@@ -321,8 +321,9 @@ void bo_ladder_summoned(struct bo_thread *t, void *context)
     bo_word_clear(&t->t.word, BO_SUMMONED, BO_BY_ANSWER);
     struct bo_record *r = bo_pending_record(t, true);
     const struct bough_region *region = async_final(t);
-    bool wanted = r && region && bo_load_seq(&r->rung) == BOUGH_RUNG_FINAL && !t->crit_depth &&
-                  !(t->handled_seq == bo_load_relaxed(&r->seq) && t->handled_rung >= BOUGH_RUNG_FINAL);
+    bool wanted =
+        r && region && bo_load_seq(&r->rung) == BOUGH_RUNG_FINAL && !t->open.critical &&
+        !(t->incident.handled_seq == bo_load_relaxed(&r->seq) && t->incident.handled_rung >= BOUGH_RUNG_FINAL);
     if (wanted)
         run_on_top(t, r, region, context);
 }

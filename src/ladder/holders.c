@@ -32,9 +32,9 @@ enum { MOST_LOOKS = 256, TAIL = 56 };
 static bool waits_for_lock(const struct bo_thread *t, const struct bo_task *task)
 {
 #ifdef SYS_futex
-    return bo_load_relaxed(&t->joining) || task->nr == SYS_futex;
+    return bo_load_relaxed(&t->join.thread) || task->nr == SYS_futex;
 #else
-    return bo_load_relaxed(&t->joining);
+    return bo_load_relaxed(&t->join.thread);
 #endif
 }
 
@@ -46,7 +46,7 @@ static enum rank by_task(const struct bo_thread *t, uint64_t w, const struct bo_
         return STANDS_STILL;
     if (!task->blocked)
         return w & BO_IN ? IN_A_CALL : COMPUTES;
-    if (bo_load_relaxed(&t->joins) != BO_NONE)
+    if (bo_load_relaxed(&t->join.branch) != BO_NONE)
         return WAITS_FOR_CHILDREN;
     if (w & BO_IN)
         return IN_A_CALL;
@@ -57,7 +57,7 @@ static enum rank by_task(const struct bo_thread *t, uint64_t w, const struct bo_
 static enum rank rank_of(struct bo_holders *h, const struct bo_thread *t, uint64_t w)
 {
     struct bo_task task;
-    if (bo_load_relaxed(&t->joins) == BO_ROOT)
+    if (bo_load_relaxed(&t->join.branch) == BO_ROOT)
         return WAITS_AT_EXIT;
     if (t == bo_self)
         return ASKS;

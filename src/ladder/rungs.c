@@ -30,7 +30,7 @@ static void summon_below(const struct bo_incident *i)
     uint64_t w;
     begin_scan(&scan, i);
     while ((t = bo_scan_next(&scan, &w)))
-        if (bo_load_relaxed(&t->finals))
+        if (bo_load_relaxed(&t->incident.finals))
             bo_handler_summon(t, bo_word_generation(w));
 }
 
@@ -57,14 +57,14 @@ const char *bo_close_below(const struct bo_incident *i)
     begin_scan(&scan, i);
     while ((t = bo_scan_next(&scan, &w))) {
         /* Main is not frozen: it waits for the closed threads, and then has the rung's time to end. */
-        if (bo_has_children(t) || bo_is_main(t) || bo_load_relaxed(&t->closing))
+        if (bo_has_children(t) || bo_is_main(t) || bo_load_relaxed(&t->freeze.closing))
             continue;
         const char *reason = "";
         enum bo_freezing f = bo_freeze(t, bo_word_generation(w), &reason);
         if (f == BO_NOT_SAFE)
             return reason;
         if (f == BO_FROZEN) {
-            bo_store_relaxed(&t->closing, 1);
+            bo_store_relaxed(&t->freeze.closing, 1);
             if (!bo_help(close_it, t))
                 return "there is no thread to run its closers";
         }

@@ -45,8 +45,8 @@ bool bo_traced(void)
 
 static void add_thread(struct bo_means *m, const struct bo_thread *t, uint64_t w, bool *no_closing)
 {
-    m->handlers |= bo_load_relaxed(&t->handlers) > 0;
-    m->finals |= bo_load_relaxed(&t->finals) > 0;
+    m->handlers |= bo_load_relaxed(&t->incident.handlers) > 0;
+    m->finals |= bo_load_relaxed(&t->incident.finals) > 0;
     if ((w & BO_DISABLED) && (w & BO_TIMED)) {
         int64_t end = bo_level_budget_end(t), soon = bo_now() + PAUSE_AGAIN;
         if (end != BO_FOREVER && end > soon)

@@ -68,6 +68,7 @@ struct bo_ladder_cells {
  *   blocks_wake it was found to block the wake signal: send the fallback signal immediately
  *   put_off     it shares a lock with others, and its wake was put off (wake/pace.h)
  *   wave        it was woken, and has a place of this wave; 0: it has none
+ *   paced       it shares a lock with other threads: few of them are woken at a time (wake/pace.h)
  *   join_waiters   threads that wait for this generation to end, on its futex word
  */
 struct bo_target {
@@ -82,7 +83,7 @@ struct bo_target {
     _Atomic int64_t last_wake_at;
     _Atomic uint32_t wave, join_waiters;
     _Atomic uint16_t wakes_sent, diagnoses;
-    _Atomic uint8_t silence_reported, blocks_wake;
+    _Atomic uint8_t silence_reported, blocks_wake, paced;
 
     struct bo_ladder_cells ladder;
     char name[BO_NAME];
@@ -177,28 +178,74 @@ struct bo_call_state {
     bool foreign_from_start; /* foreign code of the thread is opted in from its start */
 };
 
+/* How many regions of each kind the thread has open. Written by the thread only. */
+struct bo_open_regions {
+    uint32_t critical, allow, async, cleanup, closable;
+    uint32_t foreign; /* one more if foreign code of the thread is opted in from its start */
+};
+
+/* The thread's stack. Of a stranger: the time of its start, and 0 (thread/stranger.h). */
+struct bo_stack_bounds {
+    uintptr_t low, high;
+};
+
+/*
+ * The thread's part in an incident: what was delivered to it, and which handlers have run.
+ *
+ *   delivered_seq, delivered_rung, delivered_at   the highest record that a point of this thread has failed for
+ *   handled_seq, handled_rung   handlers have run for this record, up to this rung
+ *   handling    the handler that runs now, on the thread's stack
+ *   handlers, finals   regions with a handler of rung 2, of rung 3; seen by the ladder
+ *   jumped      the last handler has left by a jump
+ */
+struct bo_thread_incident {
+    _Atomic uint64_t delivered_seq;
+    _Atomic int64_t delivered_at;
+    uint64_t handled_seq;
+    struct bo_handling *handling;
+    _Atomic uint8_t handlers, finals;
+    _Atomic uint8_t delivered_rung;
+    uint8_t handled_rung;
+    bool jumped;
+};
+
+/* Rung 4, see ladder/freeze.h. */
+struct bo_freeze {
+    _Atomic int64_t asked_at; /* the time of the request; only the warden uses it */
+    _Atomic uint32_t state;
+    _Atomic uint8_t closing; /* a helper runs the thread's closers */
+};
+
+/* What the thread waits for. */
+struct bo_join {
+    _Atomic uint32_t branch; /* the end of its children; BO_NONE; BO_ROOT: it waits at its exit for all other threads */
+    _Atomic pid_t thread;    /* the thread that foreign code joins, a wait that is never interrupted; 0 */
+};
+
+/* A region that is kept for the tree. */
+struct bo_shown_region {
+    struct bough_region *at; /* its address on the owner's stack, which shows that a plain longjmp() has left it */
+    const char *file;
+    int line, kind;
+    int64_t since;
+};
+
 /*
  * A thread's slot. It belongs to an OS thread from its adoption or start to its end; each child that a
- * worker runs is another generation. A blocked child takes all of it: the fields are ordered so that there is no padding.
+ * worker runs is another generation. A blocked child takes all of it: the fields are ordered so that there is little
+ * padding, and so that a region's begin and end use one cache line besides those of a call.
  *
  *   parent      the branch it is a child of; BO_ROOT for main and adopted threads
  *   top         the innermost branch it has open; BO_NONE
  *   outermost   the outermost open branch, or the last one that it had; BO_NONE
+ *   disabled    started at level disabled
  *   shield      the records that a cleanup region suppresses (rule 20)
- *   delivered_seq     the highest record that a point of this thread has failed for
- *   handlers, finals   regions with a handler of rung 2, of rung 3; seen by the ladder
- *   handling    the handler that runs now, on the thread's stack
  *   resumed     the records suppressed since a handler's verdict to resume
- *   freeze      rung 4, see ladder/freeze.h; freeze_at: the time of the request; only the warden uses it
- *   joins       the branch whose children it waits for; BO_NONE; BO_ROOT: it waits at its exit for all other threads
- *   mutexes, unread    set by the thread itself before it freezes: its held mutexes and its unread failures, see
- *                      branch/lost.h
- *   due_byte    the byte of its word that a call's window tests. It follows from `foreign` (thread/foreign.h); stored, so
- *               that calls need not compute it
  *   reported    the records delivered to foreign code by a failing call
  *   silenced    the records that have ended a silent wait of foreign code
- *   joining     the thread that foreign code joins, a wait that is never interrupted; 0
- *   paced       it shares a lock with other threads: few of them are woken at a time (wake/pace.h)
+ *   left        what it leaves if it is lost: set by the thread itself before it freezes, see branch/lost.c
+ *   call.due_byte   the byte of its word that a call's window tests. It follows from `foreign` (thread/foreign.h); stored,
+ *               so that calls need not compute it
  */
 struct bo_thread {
     struct bo_target t;
@@ -212,38 +259,20 @@ struct bo_thread {
     _Atomic uint32_t top;
     _Atomic uint32_t outermost;
     int event_fd;
-    _Atomic uint32_t freeze;
-    _Atomic int64_t freeze_at;
-    _Atomic uint32_t joins;
-    _Atomic pid_t joining;
-    _Atomic uint8_t closing; /* a helper runs its closers */
-    _Atomic uint8_t paced;
-    _Atomic uint8_t handlers, finals;
-    _Atomic uint8_t delivered_rung;
-    uint8_t handled_rung;
-    bool jumped;          /* the last handler has left by a jump */
-    bool disabled;        /* started at level disabled */
-    uint64_t handled_seq; /* handlers have run for this record, up to this rung */
-    _Atomic uint64_t delivered_seq;
-    _Atomic int64_t delivered_at;
+    struct bo_join join;
+    bool disabled;
+    struct bo_freeze freeze;
+    struct bo_thread_incident incident;
     struct bo_suppression shield, resumed, reported, silenced;
-
-    struct bo_section section;
-    uint32_t crit_depth, allow_depth, async_depth, clean_depth, closable_depth;
-    uint32_t foreign_depth; /* regions that opt foreign code in, and one more if it is from the start */
-    struct bough_region *regions;
-    uintptr_t stack_low, stack_high; /* of a stranger: the time of its start, and 0 (thread/stranger.h) */
-    struct {
-        struct bough_region *at; /* its address on the owner's stack, which shows that a plain longjmp() has left it */
-        const char *file;
-        int line, kind;
-        int64_t since;
-    } region[BO_REGIONS];
     struct bough_async *async;
-    struct bo_handling *handling;
+
+    struct bo_open_regions open;
+    struct bough_region *regions;
+    struct bo_stack_bounds stack;
     struct bough_closer *closers;
-    struct bough_mutex **mutexes;
-    struct bo_endings *unread;
+    struct bo_left *left;
+    struct bo_shown_region region[BO_REGIONS];
+    struct bo_section section;
     struct bo_worker *worker; /* of a child; NULL for main and adopted threads */
     struct bo_child *child;   /* what it runs now */
     struct bo_foreign_ways ways;
@@ -254,6 +283,8 @@ _Static_assert(sizeof(struct bo_thread) <= 768, "memory of a blocked child: see 
 /* A call works with the word and with one line more. */
 _Static_assert(offsetof(struct bo_thread, call) / BO_LINE == offsetof(struct bo_thread, depth) / BO_LINE,
                "the fields that each call uses are in one cache line");
+_Static_assert(offsetof(struct bo_thread, open) / BO_LINE == offsetof(struct bo_thread, left) / BO_LINE,
+               "the fields that each region uses are in one cache line");
 
 /*
  * A branch's slot. `outer` is the branch around it: the one its owner opened before, or the one its owner
@@ -319,7 +350,7 @@ struct bo_header {
 };
 
 #define BO_ARENA_MAGIC "bough arena"
-enum { BO_ARENA_VERSION = 11 };
+enum { BO_ARENA_VERSION = 12 };
 
 /* Where the arena is mapped in this process, and its mailbox. NULL: there is no mailbox, because the arena is
  * hidden. */
@@ -371,7 +402,7 @@ static inline struct bo_branch *bo_branch_at(uint32_t index)
     return &bo_arena.branch[index];
 }
 
-/* `freeze` holds a state of ladder/freeze.h and the generation that it belongs to. In this state, the last one, the
+/* `freeze.state` holds a state of ladder/freeze.h and the generation that it belongs to. In this state, the last one, the
  * thread stands still. */
 enum { BO_STANDS_STILL = 3 };
 
@@ -383,7 +414,7 @@ static inline uint32_t bo_freeze_make(uint32_t generation, uint32_t step)
 static inline bool bo_stands_still(const struct bo_thread *t)
 {
     uint32_t generation = bo_word_generation(bo_load_seq(&t->t.word));
-    return bo_load_seq(&t->freeze) == bo_freeze_make(generation, BO_STANDS_STILL);
+    return bo_load_seq(&t->freeze.state) == bo_freeze_make(generation, BO_STANDS_STILL);
 }
 
 /* The bit of the word that interrupts the thread's present call. By the thread itself, or by the ticker. */

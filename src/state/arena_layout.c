@@ -29,7 +29,7 @@ uint32_t bo_arena_layout(void)
         offsetof(struct bo_record, reason),        offsetof(struct bo_header, thread_at),
         offsetof(struct bo_header, thread_high),   offsetof(struct bo_header, stood_still),
         offsetof(struct bo_record, overdue),       offsetof(struct bo_record, cap_at),
-        offsetof(struct bo_header, ticker_signal),
+        offsetof(struct bo_header, ticker_signal), offsetof(struct bo_thread, join),
     };
     uint32_t sum = BO_ARENA_VERSION;
     for (size_t i = 0; i < sizeof places / sizeof *places; i++)

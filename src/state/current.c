@@ -40,6 +40,6 @@ void bo_unbind(struct bo_thread *t)
 {
     bo_turn_away();
     bo_store_relaxed(&t->tid, 0);
-    t->stack_low = t->stack_high = 0;
+    t->stack.low = t->stack.high = 0;
     bo_thread_free(t);
 }

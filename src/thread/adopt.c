@@ -33,11 +33,11 @@ void bo_self_find_stack(struct bo_thread *t)
     pthread_attr_t attributes;
     void *low;
     size_t size;
-    if (t->stack_high || pthread_getattr_np(pthread_self(), &attributes) != 0)
+    if (t->stack.high || pthread_getattr_np(pthread_self(), &attributes) != 0)
         return;
     if (pthread_attr_getstack(&attributes, &low, &size) == 0) {
-        t->stack_low = (uintptr_t)low;
-        t->stack_high = (uintptr_t)low + size;
+        t->stack.low = (uintptr_t)low;
+        t->stack.high = (uintptr_t)low + size;
     }
     pthread_attr_destroy(&attributes);
 }
@@ -130,7 +130,7 @@ bough_thread *bough_adopt_with(const struct bough_child_options *options)
         return NULL;
     bo_self_find_stack(t);
     t->disabled = o->disabled != 0;
-    t->foreign_depth = t->call.foreign_from_start = o->foreign != 0;
+    t->open.foreign = t->call.foreign_from_start = o->foreign != 0;
     bo_level_set(t);
     return (bough_thread *)(uintptr_t)bo_thread_handle(t);
 }

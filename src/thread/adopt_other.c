@@ -39,8 +39,8 @@ static struct bo_thread *make_stranger(pid_t tid, const char *name, uint64_t *ha
     if (!t)
         return NULL;
     bo_store_relaxed(&t->tid, tid);
-    t->stack_low = bo_stranger_born(tid);
-    t->stack_high = 0;
+    t->stack.low = bo_stranger_born(tid);
+    t->stack.high = 0;
     take_kernel_name(t, name);
     bo_begin_adopted(t);
     *handle = bo_thread_handle(t); /* the thread may end this generation as soon as it is published */

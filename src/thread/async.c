@@ -30,7 +30,7 @@ int bough_async_begin_(struct bough_async *async, const char *file, int line)
         return -1;
     bo_region_push(t, &async->region, BO_ASYNC_REGION, file, line);
     bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&async->region.saved[0], sizeof(uint64_t));
-    t->async_depth++;
+    t->open.async++;
     t->async = async;
     bo_level_set(t);
     return 0;
@@ -58,7 +58,7 @@ static bool is_of_region(const struct bo_thread *t, const ucontext_t *uc, const 
     uintptr_t sp = bo_arch_sp(uc), at = (uintptr_t)region;
     uint64_t blocked;
     memcpy(&blocked, &uc->uc_sigmask, sizeof blocked);
-    bool same_stack = sp <= at && (sp >= t->stack_low || at < t->stack_low);
+    bool same_stack = sp <= at && (sp >= t->stack.low || at < t->stack.low);
     return blocked == mask && same_stack && !bo_frames_was_on_alternate_stack(uc, at) && bo_frames_between(sp, at) != 1;
 }
 
@@ -92,7 +92,7 @@ int bo_level_begin_closable(struct bough_region *region, const char *file, int l
         return -1;
     bo_region_push(t, region, BO_CLOSABLE_REGION, file, line);
     bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&region->saved[0], sizeof(uint64_t));
-    t->closable_depth++;
+    t->open.closable++;
     bo_level_set(t);
     return 0;
 }
@@ -112,6 +112,6 @@ bool bo_level_in_closable(const struct bo_thread *t, const void *context)
 {
     const struct bough_region *region = closable(t);
     uintptr_t sp = bo_arch_sp(context);
-    return region && sp >= t->stack_low && sp < t->stack_high && is_of_region(t, context, region, region->saved[0]) &&
-           bo_frames_between(sp, t->stack_high) != 1;
+    return region && sp >= t->stack.low && sp < t->stack.high && is_of_region(t, context, region, region->saved[0]) &&
+           bo_frames_between(sp, t->stack.high) != 1;
 }

@@ -72,7 +72,7 @@ int bough_foreign_begin(struct bough_region *region, const char *file, int line)
     if (!t || bo_ticker_need() != 0)
         return -1;
     bo_region_push(t, region, BO_FOREIGN_REGION, file, line);
-    t->foreign_depth++;
+    t->open.foreign++;
     void (*refresh)(void) = bo_load_acquire(&bo_foreign_refresh);
     if (refresh)
         refresh();
@@ -97,7 +97,7 @@ int bough_foreign_set(const struct bough_foreign *ways)
                                               .choose = (void (*)(void))ways->choose,
                                               .argument = ways->argument}
                    : (struct bo_foreign_ways){0};
-    bo_store_relaxed(&t->paced, ways && ways->paced);
+    bo_store_relaxed(&t->t.paced, ways && ways->paced);
     bo_level_recompute(t); /* a pending record may be of a kind that counts from now on */
     return 0;
 }
@@ -130,5 +130,5 @@ int bough_foreign_check(struct bough_record *why)
 
 int bough_foreign(void)
 {
-    return bo_self && bo_self->foreign_depth != 0;
+    return bo_self && bo_self->open.foreign != 0;
 }

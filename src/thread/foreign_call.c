@@ -29,7 +29,7 @@ void bo_call_abandon(struct bo_thread *t)
 bool bo_foreign_end_abandoned(struct bo_thread *t, uintptr_t frame)
 {
     uintptr_t left = t->call.foreign_frame;
-    if (!bo_load_relaxed(&t->call.foreign) || left > frame || left < t->stack_low || frame >= t->stack_high)
+    if (!bo_load_relaxed(&t->call.foreign) || left > frame || left < t->stack.low || frame >= t->stack.high)
         return false;
     bo_call_abandon(t);
     return true;

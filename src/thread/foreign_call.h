@@ -40,7 +40,7 @@ bool bo_foreign_ended(struct bo_thread *t, uintptr_t frame);
 BO_IN_CALLER struct bo_thread *bo_foreign_thread(void)
 {
     struct bo_thread *t = bo_self;
-    if (bo_likely(t == NULL || t->foreign_depth == 0))
+    if (bo_likely(t == NULL || t->open.foreign == 0))
         return NULL;
     if (bo_unlikely(bo_load_relaxed(&t->call.foreign)) && !bo_foreign_ended(t, (uintptr_t)__builtin_frame_address(0)))
         return NULL;
@@ -66,7 +66,7 @@ static inline void bo_foreign_step(struct bo_thread *t, enum bo_foreign_step ste
 BO_IN_CALLER void bo_foreign_enter(struct bo_thread *t, enum bo_foreign_step step)
 {
     t->call.foreign_cut = false;
-    bo_store_relaxed(&t->joining, 0); /* a jump may have left it set */
+    bo_store_relaxed(&t->join.thread, 0); /* a jump may have left it set */
     t->call.foreign_frame = (uintptr_t)__builtin_frame_address(0);
     bo_signal_fence();
     bo_foreign_step(t, step);

@@ -188,7 +188,7 @@ static void reset_forked_thread(struct bo_thread *t)
     t->event_fd = -1;
     if (t->closers)
         bo_ladder_forget_closers(t);
-    bo_store_relaxed(&t->freeze, 0);
+    bo_store_relaxed(&t->freeze.state, 0);
     bo_word_clear(&t->t.word, BO_EVENT | BO_UNDER_WAY | BO_SUMMONED, BO_BY_FORK);
     bo_level_recompute(t);
 }

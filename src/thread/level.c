@@ -24,16 +24,16 @@
 
 static bool masked_by_start(const struct bo_thread *t)
 {
-    return t->disabled && t->allow_depth == 0;
+    return t->disabled && t->open.allow == 0;
 }
 
 static uint64_t level_bits(const struct bo_thread *t, bool overrun)
 {
     if (masked_by_start(t))
         return BO_DISABLED;
-    if (t->crit_depth && !overrun)
+    if (t->open.critical && !overrun)
         return BO_DISABLED | BO_TIMED;
-    return (t->async_depth ? BO_ASYNC : 0) | (t->closable_depth ? BO_CLOSABLE : 0);
+    return (t->open.async ? BO_ASYNC : 0) | (t->open.closable ? BO_CLOSABLE : 0);
 }
 
 /* Empties the event descriptor. It waits for senders that are about to write to it, or such a write would come later
@@ -129,7 +129,7 @@ void bo_level_recompute(struct bo_thread *t)
 static uint64_t at_level(const struct bo_thread *t, uint64_t w)
 {
     const uint64_t all = BO_DISABLED | BO_TIMED | BO_ASYNC | BO_CLOSABLE;
-    uint64_t next = w & ~(t->crit_depth ? all : all | BO_OVERRUN);
+    uint64_t next = w & ~(t->open.critical ? all : all | BO_OVERRUN);
     next |= level_bits(t, next & BO_OVERRUN);
     if (next & BO_DISABLED)
         return next & ~BO_ALL_DUE;
@@ -143,7 +143,7 @@ static uint64_t set_level(struct bo_thread *t, uint64_t *next)
     uint64_t w = bo_load_seq(&t->t.word), mask = 0;
     bool off = false;
     do {
-        if ((w & BO_PENDING) && t->crit_depth && !off)
+        if ((w & BO_PENDING) && t->open.critical && !off)
             mask = bo_signals_off(), off = true;
         *next = at_level(t, w);
     } while (!bo_word_step(&t->t.word, &w, *next, BO_BY_LEVEL));
@@ -178,37 +178,37 @@ void bo_level_catch_up(void)
 
 void bo_level_reset(struct bo_thread *t, bool disabled, bool foreign)
 {
-    t->crit_depth = t->allow_depth = t->async_depth = t->clean_depth = t->closable_depth = 0;
+    t->open.critical = t->open.allow = t->open.async = t->open.cleanup = t->open.closable = 0;
     t->regions = NULL;
     t->async = NULL;
-    t->handling = NULL;
-    t->handled_seq = 0;
-    t->jumped = false;
+    t->incident.handling = NULL;
+    t->incident.handled_seq = 0;
+    t->incident.jumped = false;
     t->closers = NULL;
-    bo_store_relaxed(&t->handlers, 0);
-    bo_store_relaxed(&t->finals, 0);
+    bo_store_relaxed(&t->incident.handlers, 0);
+    bo_store_relaxed(&t->incident.finals, 0);
     bo_store_relaxed(&t->resumed.seq, 0);
-    bo_store_relaxed(&t->delivered_rung, 0);
+    bo_store_relaxed(&t->incident.delivered_rung, 0);
     bo_store_relaxed(&t->shield.rung, 0);
-    bo_store_relaxed(&t->freeze, 0);
+    bo_store_relaxed(&t->freeze.state, 0);
     bo_store_relaxed(&t->t.ladder.set, 0);
-    bo_store_relaxed(&t->joins, BO_NONE);
-    bo_store_relaxed(&t->closing, 0);
+    bo_store_relaxed(&t->join.branch, BO_NONE);
+    bo_store_relaxed(&t->freeze.closing, 0);
     t->call.libc_wait = NULL;
     t->disabled = disabled;
-    t->foreign_depth = t->call.foreign_from_start = foreign;
+    t->open.foreign = t->call.foreign_from_start = foreign;
     t->ways = (struct bo_foreign_ways){0};
-    bo_store_relaxed(&t->paced, 0);
+    bo_store_relaxed(&t->t.paced, 0);
     bo_store_relaxed(&t->reported.seq, 0);
     bo_store_relaxed(&t->silenced.seq, 0);
     bo_store_relaxed(&t->outcome.at, 0);
-    bo_store_relaxed(&t->joining, 0);
+    bo_store_relaxed(&t->join.thread, 0);
     bo_store_relaxed(&t->call.foreign, 0);
     t->call.last_was_cut = 0;
     bo_store_relaxed(&t->depth, 0);
     bo_store_relaxed(&t->section.pause_seq, 0);
     bo_store_relaxed(&t->shield.seq, 0);
-    bo_store_relaxed(&t->delivered_seq, 0);
+    bo_store_relaxed(&t->incident.delivered_seq, 0);
     bo_store_relaxed(&t->t.wakes_sent, 0);
     bo_store_relaxed(&t->t.silence_reported, 0);
     bo_store_relaxed(&t->t.blocks_wake, 0);
@@ -220,18 +220,18 @@ void bo_level_record_delivery(struct bo_thread *t, struct bo_record *r)
 {
     uint64_t seq = bo_pending_seq(t);
     uint8_t rung = bo_load_relaxed(&r->rung);
-    if (seq <= bo_load_relaxed(&t->delivered_seq) && rung <= bo_load_relaxed(&t->delivered_rung))
+    if (seq <= bo_load_relaxed(&t->incident.delivered_seq) && rung <= bo_load_relaxed(&t->incident.delivered_rung))
         return;
-    bo_store_relaxed(&t->delivered_seq, seq);
-    bo_store_relaxed(&t->delivered_rung, rung);
-    bo_store_relaxed(&t->delivered_at, bo_now());
+    bo_store_relaxed(&t->incident.delivered_seq, seq);
+    bo_store_relaxed(&t->incident.delivered_rung, rung);
+    bo_store_relaxed(&t->incident.delivered_at, bo_now());
     if (rung > bo_load_relaxed(&r->delivered_rung))
         bo_store_relaxed(&r->delivered_rung, rung);
 }
 
 enum bo_point bo_level_verdict(struct bo_thread *t, struct bo_record *r)
 {
-    bool climbs = bo_load_relaxed(&r->rung) > 1 || bo_load_relaxed(&t->freeze);
+    bool climbs = bo_load_relaxed(&r->rung) > 1 || bo_load_relaxed(&t->freeze.state);
     if (bo_likely(!climbs))
         return BO_POINT_FAILS;
     bo_record_deliver(r);

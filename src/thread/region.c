@@ -45,10 +45,10 @@ void bo_region_push(struct bo_thread *t, struct bough_region *region, enum bo_re
 
 static void count_handler(struct bo_thread *t, unsigned flags, int by)
 {
-    _Atomic uint8_t *count = flags & BO_FINAL_FLAG ? &t->finals : &t->handlers;
+    _Atomic uint8_t *count = flags & BO_FINAL_FLAG ? &t->incident.finals : &t->incident.handlers;
     bo_store_relaxed(count, (uint8_t)(bo_load_relaxed(count) + by));
     if (flags & BO_ASYNC_FLAG)
-        t->closable_depth += (uint32_t)by;
+        t->open.closable += (uint32_t)by;
 }
 
 static struct bough_async *async_around(const struct bough_region *region)
@@ -66,23 +66,23 @@ static void pop_region(struct bo_thread *t, struct bough_region *region)
         bo_section_leave(t, region);
         break;
     case BO_ALLOWED:
-        t->allow_depth--;
+        t->open.allow--;
         break;
     case BO_CLEANUP:
         bo_cleanup_leave(t, region);
         break;
     case BO_ASYNC_REGION:
-        t->async_depth--;
+        t->open.async--;
         t->async = async_around(region);
         break;
     case BO_CLOSABLE_REGION:
-        t->closable_depth--;
+        t->open.closable--;
         break;
     case BO_HANDLER_REGION:
         count_handler(t, bo_region_flags(region), -1);
         break;
     case BO_FOREIGN_REGION:
-        t->foreign_depth--;
+        t->open.foreign--;
         break;
     }
     t->regions = region->outer;
@@ -98,7 +98,7 @@ static void pop_region(struct bo_thread *t, struct bough_region *region)
 static bool left_behind(const struct bo_thread *t, const void *region, uintptr_t sp)
 {
     uintptr_t at = (uintptr_t)region;
-    return region && at < sp && at >= t->stack_low && sp >= t->stack_low && sp < t->stack_high;
+    return region && at < sp && at >= t->stack.low && sp >= t->stack.low && sp < t->stack.high;
 }
 
 /* How many of the listed regions are still valid. If a region is begun now (`begun`, or NULL), one that is listed at
@@ -125,16 +125,16 @@ static void recount(struct bo_thread *t, uint32_t depth)
         if (t->region[i].kind == BO_ASYNC_REGION)
             t->async = (struct bough_async *)t->region[i].at;
     }
-    if (of[BO_CLEANUP] < t->clean_depth)
+    if (of[BO_CLEANUP] < t->open.cleanup)
         bo_store_seq(&t->shield.seq, 0);
-    t->crit_depth = of[BO_CRITICAL];
-    t->allow_depth = of[BO_ALLOWED];
-    t->clean_depth = of[BO_CLEANUP];
-    t->async_depth = of[BO_ASYNC_REGION];
-    t->closable_depth = of[BO_CLOSABLE_REGION];
-    t->foreign_depth = of[BO_FOREIGN_REGION] + t->call.foreign_from_start;
-    bo_store_relaxed(&t->handlers, 0);
-    bo_store_relaxed(&t->finals, 0);
+    t->open.critical = of[BO_CRITICAL];
+    t->open.allow = of[BO_ALLOWED];
+    t->open.cleanup = of[BO_CLEANUP];
+    t->open.async = of[BO_ASYNC_REGION];
+    t->open.closable = of[BO_CLOSABLE_REGION];
+    t->open.foreign = of[BO_FOREIGN_REGION] + t->call.foreign_from_start;
+    bo_store_relaxed(&t->incident.handlers, 0);
+    bo_store_relaxed(&t->incident.finals, 0);
     for (uint32_t i = 0; i < depth; i++)
         if (t->region[i].kind == BO_HANDLER_REGION)
             count_handler(t, bo_region_flags(t->region[i].at), 1);
@@ -159,7 +159,7 @@ static void report_lost(const struct bo_thread *t, uint32_t left)
 static void end_abandoned_regions(struct bo_thread *t, uintptr_t sp, const void *begun)
 {
     bo_foreign_end_abandoned(t, sp);
-    if (bo_unlikely(t->handling != NULL) && left_behind(t, t->handling, sp))
+    if (bo_unlikely(t->incident.handling != NULL) && left_behind(t, t->incident.handling, sp))
         bo_ladder_end_abandoned(t, sp);
     bool again = begun && (const void *)t->regions == begun;
     if (!again && !left_behind(t, t->regions, sp))
@@ -212,7 +212,7 @@ int bough_allow_begin(struct bough_region *region, const char *file, int line)
     if (!t)
         return -1;
     bo_region_push(t, region, BO_ALLOWED, file, line);
-    t->allow_depth++;
+    t->open.allow++;
     bo_level_set(t);
     return 0;
 }

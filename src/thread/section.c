@@ -83,7 +83,7 @@ void bo_section_enter(struct bo_thread *t, struct bough_region *region, int64_t 
 {
     bo_level_changing(t);
     region->saved[0] = (uint64_t)bo_load_relaxed(&t->section.budget);
-    if (t->crit_depth++ == 0) {
+    if (t->open.critical++ == 0) {
         bo_store_release(&t->section.entry, bo_now());
         bo_store_release(&t->section.budget, budget);
         count_section(t);
@@ -100,10 +100,10 @@ void bo_section_enter(struct bo_thread *t, struct bough_region *region, int64_t 
 void bo_section_leave(struct bo_thread *t, const struct bough_region *region)
 {
     uint64_t w = bo_load_seq(&t->t.word);
-    if (t->crit_depth == 1 && (w & BO_PENDING) && (w & (BO_TIMED | BO_OVERRUN)))
+    if (t->open.critical == 1 && (w & BO_PENDING) && (w & (BO_TIMED | BO_OVERRUN)))
         charge(t);
     bo_level_changing(t);
-    if (--t->crit_depth && !(w & BO_PENDING))
+    if (--t->open.critical && !(w & BO_PENDING))
         bo_store_release(&t->section.budget, (int64_t)region->saved[0]);
     bo_level_changed(t);
 }
@@ -115,16 +115,16 @@ void bo_cleanup_enter(struct bo_thread *t, struct bough_region *region, int64_t 
     region->saved[0] = bo_load_relaxed(&t->shield.seq);
     region->saved[1] = (uint64_t)bo_load_relaxed(&t->shield.until);
     region->allowance = bo_load_relaxed(&t->shield.rung);
-    t->clean_depth++;
-    uint64_t met = bo_load_relaxed(&t->delivered_seq);
+    t->open.cleanup++;
+    uint64_t met = bo_load_relaxed(&t->incident.delivered_seq);
     if (!met || !(bo_load_seq(&t->t.word) & BO_PENDING))
         return;
-    bo_suppress(&t->shield, met, bo_add_time(bo_load_relaxed(&t->delivered_at), grace),
-                bo_load_relaxed(&t->delivered_rung));
+    bo_suppress(&t->shield, met, bo_add_time(bo_load_relaxed(&t->incident.delivered_at), grace),
+                bo_load_relaxed(&t->incident.delivered_rung));
 }
 
 void bo_cleanup_leave(struct bo_thread *t, const struct bough_region *region)
 {
-    t->clean_depth--;
+    t->open.cleanup--;
     bo_suppress(&t->shield, region->saved[0], (int64_t)region->saved[1], (uint8_t)region->allowance);
 }

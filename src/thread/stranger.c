@@ -66,7 +66,7 @@ static void give_slot_back(struct bo_thread *t)
 {
     bo_wake_joiners(t);
     bo_store_relaxed(&t->tid, 0);
-    t->stack_low = 0;
+    t->stack.low = 0;
     bo_thread_free(t);
 }
 
@@ -99,7 +99,7 @@ static struct bo_thread *claim_of(pid_t tid, const struct bo_thread *except)
     uintptr_t mine = bo_stranger_born(tid);
     uint64_t w;
     for (uint32_t i = 1; (t = bo_stranger_next_of(tid, except, &i, &w));)
-        if (t->stack_low == mine && bo_stranger_claim(t, bo_word_generation(w)))
+        if (t->stack.low == mine && bo_stranger_claim(t, bo_word_generation(w)))
             return t;
     return NULL;
 }
@@ -110,7 +110,7 @@ struct bo_thread *bo_stranger_take(void)
         return NULL;
     struct bo_thread *t = claim_of((pid_t)bo_raw0(SYS_gettid), NULL);
     if (t)
-        t->stack_low = 0;
+        t->stack.low = 0;
     return t;
 }
 
@@ -155,7 +155,7 @@ void bo_stranger_merge(const struct bo_thread *own)
 bool bo_stranger_is_gone(struct bo_thread *t, uint64_t word)
 {
     pid_t tid = bo_load_relaxed(&t->tid);
-    uintptr_t of_slot = t->stack_low;
+    uintptr_t of_slot = t->stack.low;
     if (bo_stranger_exists(tid) && bo_stranger_born(tid) == of_slot)
         return false;
     if (bo_stranger_claim(t, bo_word_generation(word)))

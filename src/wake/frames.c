@@ -39,7 +39,7 @@ BO_BARE bool bo_frames_was_on_alternate_stack(const void *context, uintptr_t at)
 int bo_frames_between(uintptr_t low, uintptr_t high)
 {
     const struct bo_thread *t = bo_self;
-    if (!t || !t->stack_high || low < t->stack_low || high > t->stack_high)
+    if (!t || !t->stack.high || low < t->stack.low || high > t->stack.high)
         return -1;
     return bo_frames_frame_in(low, high);
 }
@@ -51,7 +51,7 @@ int bo_frames_frame_in(uintptr_t low, uintptr_t high)
 
 int bo_frames_on_handler(uintptr_t sp)
 {
-    return bo_frames_on_alternate_stack() ? 1 : bo_self ? bo_frames_between(sp, bo_self->stack_high) : -1;
+    return bo_frames_on_alternate_stack() ? 1 : bo_self ? bo_frames_between(sp, bo_self->stack.high) : -1;
 }
 
 /* Does this code run in a signal handler? A handler runs with a signal blocked, which one call shows; the frames on the
@@ -76,8 +76,8 @@ BO_BARE static bool on_one_stack(const struct bo_thread *t, uintptr_t low, uintp
 {
     enum { PAGE = 4096, FAR = 1 << 20 };
     unsigned char pages[FAR / PAGE + 1];
-    if (t->stack_high)
-        return low >= t->stack_low && high < t->stack_high;
+    if (t->stack.high)
+        return low >= t->stack.low && high < t->stack.high;
     uintptr_t from = low & ~(uintptr_t)(PAGE - 1);
     return high - low < FAR && bo_raw3(SYS_mincore, (long)from, (long)(high - from), (long)pages) == 0;
 }

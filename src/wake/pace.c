@@ -107,7 +107,7 @@ static void go_on(void)
  * handler returns (rule 5). And not without the ticker, which limits the delay. */
 static bool is_paced(const struct bo_thread *t)
 {
-    return bo_load_relaxed(&t->paced) && t != bo_self && bo_ticker_runs();
+    return bo_load_relaxed(&t->t.paced) && t != bo_self && bo_ticker_runs();
 }
 
 bool bo_pace_enter(struct bo_thread *t)

@@ -286,7 +286,7 @@ static void fill_thread(struct dice *d, uint32_t i, uint32_t parent, uint32_t co
     fill_target(d, &t->t, false, i);
     t->parent = parent;
     t->tid = some_thread(d);
-    t->joins = one_in(d, 2) ? 0 : some_index(d, count);
+    t->join.branch = one_in(d, 2) ? 0 : some_index(d, count);
     t->depth = one_in(d, 8) ? some_index(d, BO_REGIONS) : 0;
     for (uint32_t k = 0; t->depth && k < BO_REGIONS; k++) {
         t->region[k].file = some_file(d);

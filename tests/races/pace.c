@@ -84,7 +84,7 @@ static uint32_t marked(void)
     uint32_t count = 0;
     for (uint32_t i = 1; i < bo_arena.head->thread_high; i++) {
         uint64_t w = bo_load_seq(&bo_thread_at(i)->t.word);
-        count += (w & BO_LIVE) && (w & BO_DUE) && bo_load_relaxed(&bo_thread_at(i)->paced);
+        count += (w & BO_LIVE) && (w & BO_DUE) && bo_load_relaxed(&bo_thread_at(i)->t.paced);
     }
     return count;
 }
