@@ -86,6 +86,26 @@ void proc_activity(pid_t pid, pid_t tid, struct activity *now)
         snprintf(now->call, sizeof now->call, "%.90s", line);
 }
 
+const char *state_name(char state)
+{
+    switch (state) {
+    case 'R':
+        return "running";
+    case 'T':
+        return "stopped";
+    case 't':
+        return "stopped by a debugger";
+    case 'D':
+        return "in an uninterruptible wait";
+    case 'Z':
+    case 'X':
+    case 0:
+        return "gone";
+    default:
+        return "";
+    }
+}
+
 static bool is_alive(pid_t pid, pid_t tid)
 {
     struct activity now;

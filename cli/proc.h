@@ -28,6 +28,8 @@ struct activity {
     char call[96]; /* the system call that it is in, or the kernel function in which it waits; "" */
 };
 void proc_activity(pid_t pid, pid_t tid, struct activity *now);
+/* A state in words; "" for a thread that sleeps: its call says more. */
+const char *state_name(char state);
 
 /* Strings of the process, by their addresses. Strings in the program's text are read from its files, which needs only
  * the right to read the process; others need the right to attach to it. */

@@ -92,26 +92,6 @@ static void put_region(struct printer *p, const struct bo_thread *t, uint32_t i)
     fputs("\n", p->out);
 }
 
-static const char *state_name(char state)
-{
-    switch (state) {
-    case 'R':
-        return "running";
-    case 'T':
-        return "stopped";
-    case 't':
-        return "stopped by a debugger";
-    case 'D':
-        return "in an uninterruptible wait";
-    case 'Z':
-    case 'X':
-    case 0:
-        return "gone";
-    default:
-        return "";
-    }
-}
-
 /* Usually main's: more informative than the futex that it sleeps on. */
 static bool put_wait_for_children(struct printer *p, const struct bo_thread *t)
 {

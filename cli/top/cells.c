@@ -140,29 +140,9 @@ static void put_region(FILE *out, const struct top *t, const struct bo_thread *t
     }
 }
 
-static const char *state_word(char state)
-{
-    switch (state) {
-    case 'R':
-        return "running";
-    case 'T':
-        return "stopped";
-    case 't':
-        return "traced";
-    case 'D':
-        return "blocked";
-    case 'Z':
-    case 'X':
-    case 0:
-        return "gone";
-    default:
-        return "";
-    }
-}
-
 static void put_state(FILE *out, const struct call *c)
 {
-    const char *state = c ? state_word(c->now.state) : "?";
+    const char *state = c ? state_name(c->now.state) : "?";
     fprintf(out, "%s%s%s", state, *state && c && *c->now.call ? ", " : "", c ? c->now.call : "");
 }
 
@@ -171,7 +151,7 @@ static bool put_wait(FILE *out, const struct top *t, const struct bo_thread *thr
     uint32_t index = bo_load_relaxed(&thread->join.branch);
     const struct node *b = index < BO_BRANCHES && index != BO_NONE ? t->view->branch[index] : NULL;
     if (index == BO_ROOT) {
-        fputs("waits for all others", out);
+        fputs("waits at its exit for the other threads", out);
         return true;
     }
     if (!b)
