@@ -211,13 +211,13 @@ class _Log:
         for name, rate in self.rates.items():
             if rate.left_out and now - rate.since >= 1.0:
                 n, rate.left_out = rate.left_out, 0
-                text = f"{n} more records of the sort {name!r} were suppressed: there were more than {self.rate} in a second"
+                text = f"more than {self.rate} records of the sort {name!r} came in a second: {n} suppressed"
                 self._emit(_Event("suppressed", rate.level, text, cause=name, suppressed=n))
         n = 0
         while not self.dropped.empty():
             n += self.dropped.get()
         if n:
-            text = f"{n} events were not logged: they came faster than the log's handlers could write them"
+            text = f"events came faster than the log's handlers could write them: {n} not logged"
             self._emit(_Event("suppressed", logging.WARNING, text, cause="lost", suppressed=n))
 
     def _emit(self, event):
@@ -320,7 +320,7 @@ def _interpreter_ends():
     if n:
         _shut_others_down()
     if n and sys.stderr is not None:
-        sys.stderr.write(f"bough: the log's handlers have not written {n} records in {AT_THE_END:g} s: they are lost\n")
+        sys.stderr.write(f"bough: the log's handlers have not written all records in {AT_THE_END:g} s: {n} lost\n")
 
 
 def _shut_others_down():

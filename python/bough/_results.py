@@ -78,4 +78,4 @@ def race(*functions, name="race"):
         raise_as_it_is(errors[0])
     if errors:
         raise_as_it_is(MultipleError(f"{len(errors)} failures in {name}", errors))
-    raise NoResultError(f"no function of {name} has returned or failed: all {len(children)} were interrupted")
+    raise NoResultError(f"no function of {name} has returned or failed: all were interrupted")

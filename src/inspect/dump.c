@@ -268,7 +268,8 @@ static void put_tree(struct dump *d)
     struct bo_forest *f = &dump_room.forest;
     unsigned depth = 0, left_out = 0;
     bo_forest_grow(f);
-    bo_put(&d->out, "\nthe tree: %u threads, %u branches\n", f->threads, f->branches);
+    bo_put(&d->out, "\nthe tree: %u thread%s, %u branch%s\n", f->threads, f->threads == 1 ? "" : "s", f->branches,
+           f->branches == 1 ? "" : "es");
     bo_put(&d->out, "root\n");
     put_records(&d->out, &bo_branch_at(BO_ROOT)->t, 2);
     for (uint32_t node = BO_ROOT_NODE; !d->out.error && (node = bo_forest_next(f, node, &depth)) != 0;)
@@ -279,7 +280,7 @@ static void put_tree(struct dump *d)
         else
             put_thread_line(&d->out, bo_thread_at(node), depth);
     if (left_out)
-        bo_put(&d->out, "%u more are left out: the process's time is over\n", left_out);
+        bo_put(&d->out, "left out, because the process's time is over: %u\n", left_out);
 }
 
 /* If another dump holds `dump_room`: lists the threads and branches in no particular order. */
@@ -385,9 +386,10 @@ static void put_tasks(struct dump *d)
         put_entries(d, entries, (size_t)n);
     bo_raw1(SYS_close, fd);
     if (d->left_out)
-        bo_put(&d->out, "  the stacks of %u more threads are left out: it took too long\n", d->left_out);
+        bo_put(&d->out, "  the stacks of %u more thread%s are left out: it took too long\n", d->left_out,
+               d->left_out == 1 ? "" : "s");
     if (d->not_listed)
-        bo_put(&d->out, "  %u more are left out: the process's time is over\n", d->not_listed);
+        bo_put(&d->out, "  left out, because the process's time is over: %u\n", d->not_listed);
 }
 
 /* ---- one thread ------------------------------------------------------------------------------------ */

@@ -172,8 +172,7 @@ static enum outcome resume(struct bo_thread *t, struct bo_record *r, const struc
 static enum outcome dismiss_record(struct bo_thread *t, struct bo_record *r)
 {
     if (bo_record_events(r) >= 3 || (bo_record_flags(r) & BOUGH_FINAL)) {
-        bo_report("a handler cannot dismiss an interrupt that was posted %u times or is final: it stays pending",
-                  bo_record_events(r));
+        bo_report("a handler cannot dismiss an interrupt that is final or was posted 3 times: it stays pending");
     } else if (bo_clear_record(t, r)) {
         return GOES_ON;
     } else {

@@ -48,7 +48,7 @@ void bo_report(const char *format, ...)
     int n = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     if (missing && n >= 0 && (size_t)n < sizeof text)
-        snprintf(text + n, sizeof text - (size_t)n, " (%u lines before it were dropped)", missing);
+        snprintf(text + n, sizeof text - (size_t)n, " (lines dropped before it: %u)", missing);
     bo_plain(line, sizeof line, text); /* names and reasons must not contain line breaks or terminal escapes */
     if (!bo_ladder_report(line))
         bo_report_line(line);

@@ -69,7 +69,8 @@ static void check_tree(const char *text)
     snprintf(branch, sizeof branch, "branch clients at inspect/dump.c:%d, 3 running", branch_line);
     snprintf(tid, sizeof tid, "thread the reader (%d), deferred: ", (int)reader);
     snprintf(call, sizeof call, "in read(%d, ...)", pipe_fds[0]);
-    SAYS(text, "the tree: 4 threads, 1 branches", "");
+    SAYS(text, "the tree: 4 threads, 1 branch", "");
+    CHECK(strstr(text, ", 1 branch\n"));
     SAYS(text, branch, "deadline in 99.");
     SAYS(text, "deferred: running", "it writes this");
     SAYS(text, "thread the keeper (", "masked: in the critical section at ");
@@ -301,7 +302,7 @@ TEST_LIMIT(ten_thousand_children_in_less_than_ten_seconds, 600)
         double seconds = (double)(t_now() - start) / 1e9;
         t_note("%d children dumped in %.2f s, %zu KiB", count, seconds, strlen(text) / 1024);
         CHECK(seconds < 10 * t_scale());
-        snprintf(head, sizeof head, "the tree: %d threads, 1 branches", count + 1);
+        snprintf(head, sizeof head, "the tree: %d threads, 1 branch", count + 1);
         SAYS(text, head, "");
         CHECK(count_of(text, " thread (") >= count);
         CHECK(count_of(text, ": S") >= count);

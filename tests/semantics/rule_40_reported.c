@@ -175,11 +175,9 @@ static _Atomic unsigned logged, left_out, transitions;
 
 static void count_line(const char *line)
 {
-    const char *dropped = strstr(line, " lines before it were dropped");
+    const char *start = "lines dropped before it: ", *dropped = strstr(line, start);
     logged++;
-    while (dropped && dropped[-1] >= '0' && dropped[-1] <= '9')
-        dropped--;
-    left_out += dropped ? (unsigned)strtoul(dropped, NULL, 10) : 0;
+    left_out += dropped ? (unsigned)strtoul(dropped + strlen(start), NULL, 10) : 0;
 }
 
 static void count_transition(const struct bough_transition *t, void *unused)
