@@ -25,6 +25,7 @@
 #include <netdb.h>
 #include <stdbool.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <threads.h>
 #include "harness.h"
 
@@ -376,6 +377,13 @@ static inline void no_descriptor(struct stage *s)
 static inline void make_pipe(struct stage *s)
 {
     CHECK_EQ(pipe(s->fd), 0);
+}
+
+/* A file with "abcdef". */
+static inline void make_file(struct stage *s)
+{
+    s->fd[0] = (int)syscall(SYS_memfd_create, "file", 0);
+    CHECK_EQ(pwrite(s->fd[0], "abcdef", 6, 0), 6);
 }
 
 /* The number of bytes that can be read. */
