@@ -225,7 +225,8 @@ static pid_t start_child(const struct request *r, int *in)
     pid_t child = fork();
     if (child == 0) {
         resolve_frames(r, ends[1]);
-        _exit(0);
+        for (;;)
+            syscall(SYS_exit_group, 0); /* not _exit(), before which a sanitizer makes calls that are forbidden by now */
     }
     close(ends[1]);
     *in = ends[0];
