@@ -16,7 +16,7 @@ static const struct command {
      "show everything about a process, its threads' stacks included",
      "The process writes it, on a thread of the library, without a lock and without stopping\n"
      "a thread. If it does not answer, what can be seen from outside is shown instead.\n"
-     "Python stacks are read from outside in any case: of CPython 3.11, 3.12 and 3.13.\n\n"
+     "Python frames are read from outside in any case: of CPython 3.11 to 3.15.\n\n"
      "  --json            for programs\n"
      "  --debug FOLDER    look for debug files in FOLDER/.build-id, too\n"},
     {"interrupt", interrupt_main,
@@ -62,7 +62,7 @@ static const struct command {
      "show the threads and branches of a process",
      "Where each branch was opened and how long it has, where each thread is, which\n"
      "regions it is in, and who asked it to stop. Threads that bough does not know come last.\n"
-     "Of CPython 3.11, 3.12 and 3.13, each thread's innermost line is shown, and who has the GIL.\n"
+     "Of CPython 3.11 to 3.15, each thread's innermost line is shown, and who has the GIL.\n"
      "The process need not cooperate: it may be hung or stopped.\n\n"
      "  --all          show each of the library's idle workers, too\n"
      "  --json         for programs\n"

@@ -59,24 +59,24 @@ static pid_t thread_of(const char *line)
     return line[0] == ' ' && line[1] == ' ' && line[2] != ' ' ? (pid_t)strtol(line, NULL, 10) : 0;
 }
 
-/* A line that is longer than the buffer comes in parts, of which none is a frame. Each thread's Python stack comes behind its
- * lines. Returns at a dump's end. */
-static bool copy_dump(FILE *in, struct symbols *names, const struct stacks *python)
+/* A line that is longer than the buffer comes in parts, of which none is a frame. A thread's Python frames are among its lines, or
+ * behind them. Returns at a dump's end. */
+static bool copy_dump(FILE *in, struct symbols *names, struct mixed *python)
 {
     char line[4096];
     bool in_threads = false, begins = true;
-    pid_t thread = 0;
     while (fgets(line, sizeof line, in)) {
         size_t n = strcspn(line, "\n");
         bool whole = line[n] == '\n';
         line[n] = '\0';
         if (begins && in_threads && (thread_of(line) || !*line)) {
-            if (python)
-                python_put_stack(stdout, python, thread);
-            thread = thread_of(line);
+            python_put_left(stdout, python, 4);
+            mixed_begin(python, thread_of(line));
             in_threads = *line;
         } else if (begins && begins_threads(line))
             in_threads = true;
+        if (begins && in_threads)
+            python_put_before(stdout, python, line, 4);
         begins = whole;
         put_text(stdout, line);
         symbols_put(names, stdout, line);
@@ -96,7 +96,7 @@ static void put_notes(struct symbols *names)
 }
 
 /* `python` is NULL where there is no process, only its dump. */
-static void copy_out(FILE *in, struct symbols *names, const struct stacks *python)
+static void copy_out(FILE *in, struct symbols *names, struct mixed *python)
 {
     do {
         if (names)
@@ -104,7 +104,7 @@ static void copy_out(FILE *in, struct symbols *names, const struct stacks *pytho
         put_notes(names);
     } while (copy_dump(in, names, python));
     if (python)
-        python_put_problem(stdout, python);
+        python_put_problem(stdout, python->python);
 }
 
 FILE *dump_by_itself(struct arena *a)
@@ -174,19 +174,22 @@ static bool find_threads(FILE *in, char *line, size_t size)
     return false;
 }
 
-void dump_stack(FILE *in, pid_t own, struct symbols *names, FILE *out)
+void dump_stack(FILE *in, pid_t own, struct symbols *names, struct mixed *python, FILE *out)
 {
     char line[4096];
     bool wanted = false;
+    mixed_begin(python, own);
     for (bool more = find_threads(in, line, sizeof line); more && next_line(in, line, sizeof line) && *line;) {
         if (depth_of(line) == 2)
             wanted = strtol(line, NULL, 10) == own;
         if (!wanted)
             continue;
+        python_put_before(out, python, line, 2);
         put_text(out, line + 2);
         symbols_put(names, out, line);
         fputs("\n", out);
     }
+    python_put_left(out, python, 2);
 }
 
 /* The names of one stack, which follow the list of its frames. */
@@ -195,6 +198,7 @@ struct stack {
     bool open;
     size_t frames;
     const struct name *name[FRAMES];
+    size_t python[FRAMES]; /* how many Python frames it executes */
 };
 
 static void begin_thread(struct json *j, const char *at, const struct view *v)
@@ -223,13 +227,17 @@ static void end_thread(struct json *j, struct stack *s)
         json_end(j, '}');
     }
     json_end(j, ']');
+    json_begin(j, "python_frames", '[');
+    for (size_t i = 0; i < s->frames; i++)
+        json_number(j, NULL, (long)s->python[i]);
+    json_end(j, ']');
     json_end(j, '}');
     *s = (struct stack){0};
 }
 
 /* A thread's line is indented by two spaces: its id and its activity. Lines with a deeper indentation: how its stack
  * was found, and its frames. */
-static void write_threads(struct json *j, FILE *in, const struct view *v, struct symbols *names)
+static void write_threads(struct json *j, FILE *in, const struct view *v, struct symbols *names, struct mixed *python)
 {
     char line[4096];
     struct stack s = {0};
@@ -241,7 +249,11 @@ static void write_threads(struct json *j, FILE *in, const struct view *v, struct
             end_thread(j, &s);
             s.open = true;
             begin_thread(j, at, v);
+            mixed_begin(python, thread_of(line));
         } else if (depth_of(line) > 4 && s.open && s.frames < FRAMES) {
+            size_t before = mixed_before(python, line);
+            if (before)
+                s.python[s.frames - 1] = before;
             json_string(j, NULL, at);
             s.name[s.frames++] = name;
         }
@@ -270,7 +282,8 @@ static void write_text(struct json *j, FILE *in)
 }
 
 /* `in` is NULL where the process has not answered. */
-static int as_json(const struct arena *a, FILE *in, struct symbols *names, const struct stacks *python)
+static int as_json(const struct arena *a, FILE *in, struct symbols *names, const struct stacks *python,
+                   struct mixed *mixed)
 {
     static struct json j;
     struct view *v = view_new(a);
@@ -286,7 +299,7 @@ static int as_json(const struct arena *a, FILE *in, struct symbols *names, const
         rewind(in);
         if (names)
             symbols_read(names, in, NAMES_MS);
-        write_threads(&j, in, v, names);
+        write_threads(&j, in, v, names, mixed);
         write_notes(&j, names);
         write_text(&j, in);
     }
@@ -302,17 +315,21 @@ static int show_dump(struct arena *a, bool json, const char *folder)
 {
     FILE *in = dump_by_itself(a);
     struct symbols *names = in ? symbols_new(proc_alive(a->pid), folder) : NULL;
-    struct stacks python;
+    struct stacks python = {0};
     int status = EXIT_SUCCESS;
     choose_characters();
     stacks_read(&python, proc_alive(a->pid));
-    if (json)
-        status = as_json(a, in, names, &python);
+    struct mixed *mixed = in ? mixed_new(a, &python, in) : NULL;
+    if (in && !mixed)
+        status = fail("out of memory");
+    else if (json)
+        status = as_json(a, in, names, &python, mixed);
     else if (in)
-        put_ids(a), copy_out(in, names, &python);
+        put_ids(a), copy_out(in, names, mixed);
     else
         status = from_outside(a, &python);
     symbols_free(names);
+    mixed_free(mixed);
     stacks_free(&python);
     if (in)
         fclose(in);

@@ -8,8 +8,9 @@
 
 /* Ask for it, and open it; NULL with `a->why` filled in. Waits for the answer, for at most LETTER_PATIENCE_MS. */
 FILE *dump_by_itself(struct arena *a);
-/* The lines of one thread, by its own id: its activity and its stack, with the names that were found. */
+/* The lines of one thread, by its own id: its activity and its stack, with the names and the Python frames that were found. */
+struct mixed;
 struct symbols;
-void dump_stack(FILE *in, pid_t own, struct symbols *names, FILE *out);
+void dump_stack(FILE *in, pid_t own, struct symbols *names, struct mixed *python, FILE *out);
 
 #endif

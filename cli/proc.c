@@ -106,6 +106,19 @@ const char *state_name(char state)
     }
 }
 
+/* "0 0x3 ... SP PC", or "-1 SP PC" outside of a call: the word before the last. */
+uint64_t proc_stack_pointer(pid_t pid, pid_t tid)
+{
+    char line[512];
+    read_of(pid, tid, "syscall", line, sizeof line);
+    char *last = strrchr(line, ' ');
+    if (!last)
+        return 0;
+    *last = '\0';
+    const char *word = strrchr(line, ' ');
+    return word ? strtoull(word, NULL, 16) : 0;
+}
+
 static bool is_alive(pid_t pid, pid_t tid)
 {
     struct activity now;

@@ -30,6 +30,8 @@ struct activity {
 void proc_activity(pid_t pid, pid_t tid, struct activity *now);
 /* A state in words; "" for a thread that sleeps: its call says more. */
 const char *state_name(char state);
+/* Of a thread that does not run: where its stack ends. 0: it runs, or the right to attach to the process is missing. */
+uint64_t proc_stack_pointer(pid_t pid, pid_t tid);
 
 /* Strings of the process, by their addresses. Strings in the program's text are read from its files, which needs only
  * the right to read the process; others need the right to attach to it. */

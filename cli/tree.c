@@ -285,7 +285,7 @@ static int show_tree(const struct arena *a, bool json, bool all)
         return strings_free(strings), fail("out of memory");
     if (!json && !all)
         view_fold_idle(v);
-    struct stacks python = {0};
+    struct stacks python = {.is_lines = true};
     if (a->pid)
         stacks_read(&python, proc_alive(a->pid));
     v->python = &python;

@@ -99,21 +99,39 @@ static bool may_have_it(const char *path, bool is_first)
     return is_first || strncmp(name, "python", 6) == 0 || strncmp(name, "libpython", 9) == 0;
 }
 
+/* That of the extension module, which is loaded from there. */
+static void note_package(char package[static sizeof((struct runtime_place *)0)->package], const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    size_t length = (size_t)(slash + 1 - path);
+    if (strncmp(slash, "/_bough.", 8) != 0 || length >= sizeof((struct runtime_place *)0)->package)
+        return;
+    memcpy(package, path, length);
+    package[length] = '\0';
+}
+
 bool find_runtime(struct runtime_place *place, pid_t pid)
 {
     char name[64], line[4400], path[4200];
+    struct runtime_place one;
     bool found = false;
     unsigned files = 0;
+    *place = (struct runtime_place){0};
     snprintf(name, sizeof name, "/proc/%d/maps", (int)pid);
     FILE *maps = fopen(name, "re");
-    while (maps && !found && files < FILES && fgets(line, sizeof line, maps)) {
+    while (maps && !(found && *place->package) && fgets(line, sizeof line, maps)) {
         unsigned long long begin, offset, inode;
         if (sscanf(line, "%llx-%*x %*s %llx %*s %llu %4199[^\n]", &begin, &offset, &inode, path) != 4 ||
-            path[0] != '/' || !inode || offset != 0 || !may_have_it(path, files == 0))
+            path[0] != '/' || !inode || offset != 0)
+            continue;
+        note_package(place->package, path);
+        if (found || files == FILES || !may_have_it(path, files == 0))
             continue;
         files++;
         int fd = proc_open_mapped(pid, path, (ino_t)inode);
-        found = fd >= 0 && find_runtime_in(place, fd, begin);
+        found = fd >= 0 && find_runtime_in(&one, fd, begin);
+        if (found)
+            place->runtime = one.runtime, place->version = one.version;
         if (fd >= 0)
             close(fd);
     }

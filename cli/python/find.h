@@ -8,8 +8,9 @@
 #include <sys/types.h>
 
 struct runtime_place {
-    uint64_t runtime; /* the address of _PyRuntime */
-    uint64_t version; /* that of Py_Version; 0: there is none */
+    uint64_t runtime;   /* the address of _PyRuntime */
+    uint64_t version;   /* that of Py_Version; 0: there is none */
+    char package[1024]; /* the folder of the package `bough`, with its last slash; "": not loaded */
 };
 
 /* False: it has no interpreter of 3.11 or newer, or its file can't be read. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "layout.h"
 #include <string.h>
+#include "described.h"
 
 /* Measured with offsetof() and each version's headers, on machines with 64 bits. */
 static const struct layout python_3_11 = {
@@ -16,6 +17,7 @@ static const struct layout python_3_11 = {
     .thread_frame = 56,
     .by_cframe = true,
     .cframe_frame = 8,
+    .cframe_previous = 16,
     .frame_caller = 48,
     .frame_code = 32,
     .frame_instruction = 56,
@@ -67,92 +69,96 @@ static const struct layout python_3_12 = {
     .text_compact = 56,
 };
 
-/* The description in 3.13: its words in their order. */
-struct described {
-    char cookie[8];
-    uint64_t version, free_threaded;
-    uint64_t runtime_size, finalizing, interpreters;
-    uint64_t interpreter_size, id, interpreter_next, threads, collector, modules, sysdict, builtins, gil, own_gil,
-        gil_enabled, gil_locked, gil_holder;
-    uint64_t thread_size, thread_previous, thread_next, interpreter, frame, thread_id, native_id, chunk, status;
-    uint64_t frame_size, frame_caller, frame_code, frame_instruction, frame_locals, frame_owner;
-    uint64_t code_size, code_file, code_name, code_function, code_lines, code_first_line, arguments, names, kinds,
-        code_bytes;
-    uint64_t object_size, object_type;
-    uint64_t type_size, type_name, type_repr, type_flags;
-    uint64_t tuple[3], list[3], dict[3], number[2], integer[3];
-    uint64_t bytes_object, bytes_size, bytes_data;
-    uint64_t text_size, text_state, text_length, text_ascii;
-};
-
-enum { LARGEST = 1 << 24 }; /* of an offset */
+enum { LARGEST = 1 << 24, LEAST_LEVEL = 0xc0 }; /* of an offset; of a release, so that earlier ones are none */
 
 /* All words behind the version are offsets or sizes; a damaged one would not be dangerous, but is recognised here. */
-static bool is_sound(const struct described *d)
+static bool is_sound(const void *description, size_t size, size_t gil_enabled)
 {
-    const unsigned char *words = (const unsigned char *)d;
-    for (size_t at = offsetof(struct described, runtime_size); at < sizeof *d; at += sizeof(uint64_t)) {
+    const unsigned char *words = description;
+    for (size_t at = offsetof(struct described_3_13, runtime_size); at < size; at += sizeof(uint64_t)) {
         uint64_t word;
         memcpy(&word, words + at, sizeof word);
-        if (word > LARGEST && at != offsetof(struct described, gil_enabled))
+        if (word > LARGEST && at != gil_enabled)
             return false;
     }
-    return d->gil_locked >= d->own_gil && d->gil_holder >= d->own_gil;
+    return true;
 }
 
-static void take(struct layout *l, const struct described *d)
+/* The fields have the same names in each version's description. */
+#define TAKE(l, d, minor, is_known)                                                                  \
+    do {                                                                                             \
+        (is_known) = is_sound(&(d), sizeof(d), offsetof(struct described_3_##minor, gil_enabled)) && \
+                     (d).gil_locked >= (d).own_gil && (d).gil_holder >= (d).own_gil;                 \
+        *(l) = (struct layout){                                                                      \
+            .runtime_interpreters = (d).interpreters,                                                \
+            .interpreter_next = (d).interpreter_next,                                                \
+            .interpreter_threads = (d).threads,                                                      \
+            .interpreter_gil = (d).gil,                                                              \
+            .gil_holder = (d).gil_holder - (d).own_gil,                                              \
+            .gil_locked = (d).gil_locked - (d).own_gil,                                              \
+            .thread_previous = (d).thread_previous,                                                  \
+            .thread_next = (d).thread_next,                                                          \
+            .thread_native_id = (d).native_id,                                                       \
+            .thread_frame = (d).frame,                                                               \
+            .frame_caller = (d).frame_caller,                                                        \
+            .frame_code = (d).frame_code,                                                            \
+            .frame_instruction = (d).frame_instruction,                                              \
+            .frame_owner = (d).frame_owner,                                                          \
+            .code_file = (d).code_file,                                                              \
+            .code_function = (d).code_function,                                                      \
+            .code_lines = (d).code_lines,                                                            \
+            .code_first_line = (d).code_first_line,                                                  \
+            .code_bytes = (d).code_bytes,                                                            \
+            .object_type = (d).object_type,                                                          \
+            .type_name = (d).type_name,                                                              \
+            .bytes_size = (d).bytes_size,                                                            \
+            .bytes_data = (d).bytes_data,                                                            \
+            .text_length = (d).text_length,                                                          \
+            .text_state = (d).text_state,                                                            \
+            .text_ascii = (d).text_ascii,                                                            \
+            .text_compact = (d).text_ascii + 16,                                                     \
+        };                                                                                           \
+    } while (0)
+
+static bool take(struct layout *l, const union described *d, unsigned minor)
 {
-    *l = (struct layout){
-        .runtime_interpreters = d->interpreters,
-        .interpreter_next = d->interpreter_next,
-        .interpreter_threads = d->threads,
-        .interpreter_gil = d->gil,
-        .gil_holder = d->gil_holder - d->own_gil,
-        .gil_locked = d->gil_locked - d->own_gil,
-        .thread_previous = d->thread_previous,
-        .thread_next = d->thread_next,
-        .thread_native_id = d->native_id,
-        .thread_frame = d->frame,
-        .frame_caller = d->frame_caller,
-        .frame_code = d->frame_code,
-        .frame_instruction = d->frame_instruction,
-        .frame_owner = d->frame_owner,
-        .code_file = d->code_file,
-        .code_function = d->code_function,
-        .code_lines = d->code_lines,
-        .code_first_line = d->code_first_line,
-        .code_bytes = d->code_bytes,
-        .object_type = d->object_type,
-        .type_name = d->type_name,
-        .bytes_size = d->bytes_size,
-        .bytes_data = d->bytes_data,
-        .text_length = d->text_length,
-        .text_state = d->text_state,
-        .text_ascii = d->text_ascii,
-        .text_compact = d->text_ascii + 16,
-    };
+    bool is_known = false;
+    if (minor == 13)
+        TAKE(l, d->in_3_13, 13, is_known);
+    else if (minor == 14)
+        TAKE(l, d->in_3_14, 14, is_known);
+    else if (minor == 15)
+        TAKE(l, d->in_3_15, 15, is_known);
+    return is_known;
+}
+
+static const char unknown_version[] = "this command knows the releases of Python 3.11 to 3.15";
+
+static const char *layout_described(struct layout *l, const union described *d, uint32_t version)
+{
+    unsigned minor = version >> 16 & 255;
+    if (version >> 24 != 3 || minor < 13 || minor > 15 || (version & 0xf0) < LEAST_LEVEL)
+        return unknown_version;
+    if (d->in_3_13.free_threaded)
+        return "this command does not know the free-threaded build";
+    return take(l, d, minor) ? NULL : "its description of itself is damaged";
 }
 
 const char *layout_of(struct layout *l, struct memory *m, uint64_t runtime, uint32_t *version)
 {
-    static struct described d;
+    static union described d;
     if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
         return "this command knows how it keeps strings on little-endian machines only";
     if (!memory_get(m, runtime, &d, sizeof d))
         return "its state can't be read";
-    bool describes = memcmp(d.cookie, "xdebugpy", sizeof d.cookie) == 0;
-    if (describes)
-        *version = (uint32_t)d.version;
-    unsigned minor = *version >> 16;
-    if (minor == 0x030d && describes && d.free_threaded)
-        return "this command does not know the free-threaded build";
-    if (minor == 0x030d && describes && is_sound(&d)) {
-        take(l, &d);
-        return NULL;
+    if (memcmp(d.in_3_13.cookie, "xdebugpy", sizeof d.in_3_13.cookie) == 0) {
+        *version = (uint32_t)d.in_3_13.version;
+        return layout_described(l, &d, *version);
     }
-    if ((minor == 0x030b || minor == 0x030c) && !describes) {
-        *l = minor == 0x030b ? python_3_11 : python_3_12;
-        return NULL;
-    }
-    return minor == 0x030d ? "its description of itself is damaged" : "this command knows Python 3.11, 3.12 and 3.13";
+    if (*version >> 16 == 0x030d)
+        return "its description of itself is damaged";
+    if (*version >> 16 != 0x030b && *version >> 16 != 0x030c)
+        return unknown_version;
+    *l = *version >> 16 == 0x030b ? python_3_11 : python_3_12;
+    return NULL;
 }

@@ -19,9 +19,9 @@ struct layout {
     uint64_t interpreter_gil;
     uint64_t gil_holder, gil_locked; /* in the GIL */
     uint64_t thread_previous, thread_next, thread_native_id;
-    uint64_t thread_frame; /* the innermost frame, or */
-    bool by_cframe;        /* a structure that points to it, by the next field */
-    uint64_t cframe_frame;
+    uint64_t thread_frame;                  /* the innermost frame, or */
+    bool by_cframe;                         /* a structure that points to it, by the next field */
+    uint64_t cframe_frame, cframe_previous; /* the latter is 0 where entries into the interpreter are frames, too */
     uint64_t frame_caller, frame_code, frame_instruction, frame_owner;
     uint64_t code_file, code_function, code_lines, code_first_line, code_bytes;
     uint64_t object_type, type_name;

@@ -1,36 +1,75 @@
 /* SPDX-License-Identifier: MIT */
 #include "show.h"
+#include <string.h>
 #include "text.h"
 
 /* "function at file.py:12" */
-static void put_frame(FILE *out, const struct stacks *s, const struct py_frame *f)
+static void put_frame(FILE *out, const struct stacks *s, const struct py_frame *f, bool is_short)
 {
+    const char *file = s->text + f->file, *slash = is_short ? strrchr(file, '/') : NULL;
     put_text(out, s->text + f->function);
     fputs(" at ", out);
-    put_text(out, s->text + f->file);
+    put_text(out, slash && slash[1] ? slash + 1 : file);
     if (f->line)
         fprintf(out, ":%d", f->line);
 }
 
-void python_put_line(FILE *out, const struct stacks *s, pid_t own)
+static void put_line(FILE *out, const struct stacks *s, pid_t own, bool is_short)
 {
     const struct py_thread *t = stacks_thread(s, own);
-    if (t && t->count)
-        fputs(", ", out), put_frame(out, s, &s->frame[t->first]);
+    const struct py_frame *f = stacks_innermost(s, t);
+    if (f)
+        fputs(", ", out), put_frame(out, s, f, is_short);
     if (t && t->has_gil)
         fputs(", holds the GIL", out);
 }
 
-void python_put_stack(FILE *out, const struct stacks *s, pid_t own)
+void python_put_line(FILE *out, const struct stacks *s, pid_t own)
+{
+    put_line(out, s, own, false);
+}
+
+void python_put_short_line(FILE *out, const struct stacks *s, pid_t own)
+{
+    put_line(out, s, own, true);
+}
+
+/* From this one on, to the outermost. */
+static void put_frames(FILE *out, const struct stacks *s, const struct py_thread *t, size_t from, int indent)
+{
+    for (size_t i = from; i < t->count; i++)
+        fprintf(out, "%*s", indent + 2, ""), put_frame(out, s, &s->frame[t->first + i], false), fputs("\n", out);
+    if (t->is_cut)
+        fprintf(out, "%*sand more, which are not shown\n", indent + 2, "");
+}
+
+void python_put_stack(FILE *out, const struct stacks *s, pid_t own, int indent)
 {
     const struct py_thread *t = stacks_thread(s, own);
     if (!t || (!t->count && !t->has_gil))
         return;
-    fprintf(out, "    Python stack%s:\n", t->has_gil ? ", this thread holds the GIL" : "");
-    for (size_t i = 0; i < t->count; i++)
-        fputs("      ", out), put_frame(out, s, &s->frame[t->first + i]), fputs("\n", out);
-    if (t->is_cut)
-        fputs("      and more, which are not shown\n", out);
+    fprintf(out, "%*sPython stack%s:\n", indent, "", t->has_gil ? ", this thread holds the GIL" : "");
+    put_frames(out, s, t, 0, indent);
+}
+
+void python_put_before(FILE *out, struct mixed *m, const char *line, int indent)
+{
+    size_t count = mixed_before(m, line);
+    for (size_t i = m ? m->next - count : 0; count; i++, count--) {
+        fprintf(out, "%*s", indent + 4, "");
+        put_frame(out, m->python, &m->python->frame[m->thread->first + i], false);
+        fputs("\n", out);
+    }
+}
+
+void python_put_left(FILE *out, const struct mixed *m, int indent)
+{
+    const struct py_thread *t = m ? m->thread : NULL;
+    if (!t || (m->next == t->count && !t->has_gil && !t->is_cut))
+        return;
+    fprintf(out, "%*sPython stack%s%s:\n", indent, "", m->next ? ", farther out" : "",
+            t->has_gil ? ", this thread holds the GIL" : "");
+    put_frames(out, m->python, t, m->next, indent);
 }
 
 void python_put_problem(FILE *out, const struct stacks *s)
@@ -48,7 +87,7 @@ void python_put_all(FILE *out, const struct stacks *s)
         fprintf(out, "\nthe threads of Python %u.%u\n", s->version >> 24, s->version >> 16 & 255);
     for (size_t i = 0; i < s->threads; i++) {
         fprintf(out, "  %d\n", (int)s->thread[i].own);
-        python_put_stack(out, s, s->thread[i].own);
+        python_put_stack(out, s, s->thread[i].own, 4);
     }
     python_put_problem(out, s);
 }
@@ -63,12 +102,13 @@ static void write_frame(struct json *j, const struct stacks *s, const struct py_
 void python_line_as_json(struct json *j, const char *key, const struct stacks *s, pid_t own)
 {
     const struct py_thread *t = stacks_thread(s, own);
-    if (!t || !t->count) {
+    const struct py_frame *f = stacks_innermost(s, t);
+    if (!f) {
         json_string(j, key, NULL);
         return;
     }
     json_begin(j, key, '{');
-    write_frame(j, s, &s->frame[t->first]);
+    write_frame(j, s, f);
     json_bool(j, "gil", t->has_gil);
     json_end(j, '}');
 }

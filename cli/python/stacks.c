@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "find.h"
 
-enum { INTERPRETERS = 64, THREADS = 100000, FRAMES = 2000000, TEXT = 256 << 20, TRIES = 3 };
+enum { INTERPRETERS = 64, THREADS = 100000, FRAMES = 2000000, DEEPEST = 10000, TEXT = 256 << 20, TRIES = 3 };
 
 /* One walk: where it reads, and what it has found out. */
 struct walk {
@@ -47,6 +46,8 @@ static bool keep_text(struct stacks *s, const char *text, size_t *at)
 static void forget(struct stacks *s)
 {
     s->threads = s->frames = s->text_size = 0;
+    s->is_python = false;
+    s->why[0] = '\0';
 }
 
 void stacks_free(struct stacks *s)
@@ -75,13 +76,18 @@ static bool is_code(struct walk *w, uint64_t object)
     return true;
 }
 
+static bool is_of_package(const struct stacks *s, const char *file)
+{
+    return *s->place.package && strncmp(file, s->place.package, strlen(s->place.package)) == 0;
+}
+
 /* False: there is no room, or the frame's code can't be read. */
 static bool add_frame(struct walk *w, struct py_thread *t, uint64_t code, uint64_t instruction)
 {
     char function[STACK_FUNCTION], file[STACK_FILE];
     uint64_t functions, files;
     struct stacks *s = w->s;
-    struct py_frame f;
+    struct py_frame f = {0};
     if (s->frames >= FRAMES || !make_room(&s->frame, &s->frame_room, s->frames + 1, sizeof *s->frame) ||
         !memory_word(w->m, code, w->l.code_function, &functions) || !memory_word(w->m, code, w->l.code_file, &files) ||
         !stacks_string(w->m, &w->l, functions, function, sizeof function) ||
@@ -90,53 +96,122 @@ static bool add_frame(struct walk *w, struct py_thread *t, uint64_t code, uint64
         return false;
     uint64_t begin = code + w->l.code_bytes;
     f.line = instruction >= begin ? stacks_line(w->m, &w->l, code, (int64_t)(instruction - begin)) : 0;
+    f.is_package = is_of_package(s, file);
     s->frame[s->frames++] = f;
     t->count++;
     return true;
 }
 
+/*
+ * The interpreter's loop is a C function, which executes one frame after another while Python code calls Python code, and is
+ * called again where C code calls Python code. Something of each call is in its C frame: up to 3.11 the structure that points
+ * to the frame that it executes, later a frame that stands for the entry, behind those of the call.
+ */
+struct loops {
+    uint64_t cframe, outer,
+        outer_frame; /* this call's structure, the next one's, and the frame that that one executes */
+    size_t first;    /* of the frames whose call is not known yet */
+};
+
+static void next_cframe(struct walk *w, struct loops *c, uint64_t cframe)
+{
+    c->cframe = cframe;
+    if (!memory_word(w->m, cframe, w->l.cframe_previous, &c->outer) ||
+        !memory_word(w->m, c->outer, w->l.cframe_frame, &c->outer_frame))
+        c->outer = c->outer_frame = 0;
+}
+
+static void enter_frame(struct walk *w, struct loops *c, uint64_t frame)
+{
+    if (c->outer && frame == c->outer_frame)
+        next_cframe(w, c, c->outer);
+}
+
+/* The frames since the last entry are executed by the call that this one stands for. */
+static void pass_entry(struct walk *w, struct loops *c, uint64_t entry)
+{
+    for (; c->first < w->s->frames; c->first++)
+        w->s->frame[c->first].loop = entry;
+}
+
 enum {
     OWNED_BY_C = 3
-}; /* from 3.12 on: an entry into the interpreter, no frame of the program's. 3.11 has no such number */
+}; /* or more, from 3.12 on: an entry into the interpreter, no frame of the program's. 3.11 has no such number */
 
-static void walk_frames(struct walk *w, struct py_thread *t, uint64_t frame)
+static bool has_enough(const struct walk *w, const struct py_thread *t)
 {
-    t->first = w->s->frames;
-    for (unsigned n = 0; frame; n++) {
-        uint64_t code, instruction, caller;
-        unsigned char owner;
-        t->is_cut = true;
-        if (n == 2 * STACK_FRAMES || t->count == STACK_FRAMES || !memory_word(w->m, frame, w->l.frame_code, &code) ||
-            !memory_word(w->m, frame, w->l.frame_instruction, &instruction) ||
-            !memory_get(w->m, frame + w->l.frame_owner, &owner, 1) ||
-            !memory_word(w->m, frame, w->l.frame_caller, &caller))
-            return;
-        if (owner != OWNED_BY_C && !(is_code(w, code) && add_frame(w, t, code, instruction)))
-            return;
-        t->is_cut = false;
-        frame = caller;
+    const struct stacks *s = w->s;
+    return t->count == STACK_FRAMES || (s->is_lines && t->count && !s->frame[s->frames - 1].is_package);
+}
+
+/* From 3.14 on the pointer to the code has a tag in its lowest bits. */
+static uint64_t untagged(uint64_t pointer)
+{
+    return pointer & ~(uint64_t)7;
+}
+
+/* Frames beyond those that are kept are followed to the next entry, which is that of the last ones, too. */
+static bool next_frame(struct walk *w, struct py_thread *t, uint64_t *frame, struct loops *c)
+{
+    uint64_t code, instruction, caller;
+    unsigned char owner;
+    bool is_full = has_enough(w, t);
+    if (!memory_word(w->m, *frame, w->l.frame_code, &code) ||
+        !memory_word(w->m, *frame, w->l.frame_instruction, &instruction) ||
+        !memory_get(w->m, *frame + w->l.frame_owner, &owner, 1) ||
+        !memory_word(w->m, *frame, w->l.frame_caller, &caller))
+        return false;
+    if (owner >= OWNED_BY_C) {
+        pass_entry(w, c, *frame);
+    } else if (is_full) {
+        if (w->s->is_lines || c->first == w->s->frames || c->cframe)
+            return false;
+    } else {
+        if (!is_code(w, untagged(code)) || !add_frame(w, t, untagged(code), instruction))
+            return false;
+        enter_frame(w, c, *frame);
+        w->s->frame[w->s->frames - 1].loop = c->cframe;
     }
+    *frame = caller;
+    return true;
+}
+
+static void walk_frames(struct walk *w, struct py_thread *t, uint64_t frame, struct loops *c)
+{
+    t->first = c->first = w->s->frames;
+    for (unsigned n = 0; frame && n < DEEPEST; n++)
+        if (!next_frame(w, t, &frame, c))
+            break;
+    t->is_cut = frame != 0;
 }
 
 /* ---- threads ----------------------------------------------------------------------------------------------------- */
 
-static bool innermost_frame(struct walk *w, uint64_t thread, uint64_t *frame)
+static bool innermost_frame(struct walk *w, uint64_t thread, uint64_t *frame, struct loops *c)
 {
+    uint64_t cframe;
+    *c = (struct loops){0};
     if (!memory_word(w->m, thread, w->l.thread_frame, frame))
         return false;
-    return !w->l.by_cframe || !*frame || memory_word(w->m, *frame, w->l.cframe_frame, frame);
+    if (!w->l.by_cframe || !*frame)
+        return true;
+    cframe = *frame;
+    if (w->l.cframe_previous)
+        next_cframe(w, c, cframe);
+    return memory_word(w->m, cframe, w->l.cframe_frame, frame);
 }
 
 static bool add_thread(struct walk *w, uint64_t thread)
 {
     uint64_t id, frame;
+    struct loops c;
     struct stacks *s = w->s;
-    if (!memory_word(w->m, thread, w->l.thread_native_id, &id) || !innermost_frame(w, thread, &frame) ||
+    if (!memory_word(w->m, thread, w->l.thread_native_id, &id) || !innermost_frame(w, thread, &frame, &c) ||
         s->threads >= THREADS || !make_room(&s->thread, &s->thread_room, s->threads + 1, sizeof *s->thread))
         return false;
     struct py_thread *t = &s->thread[s->threads++];
     *t = (struct py_thread){.state = thread, .own = id <= INT_MAX ? (pid_t)id : 0};
-    walk_frames(w, t, frame);
+    walk_frames(w, t, frame, &c);
     return true;
 }
 
@@ -195,9 +270,9 @@ void stacks_walk(struct stacks *s, struct memory *m, uint64_t runtime, uint32_t 
 {
     struct walk w = {.s = s, .m = m};
     const char *problem = layout_of(&w.l, m, runtime, &version);
+    forget(s);
     s->is_python = true;
     s->version = version;
-    forget(s);
     if (problem && version)
         snprintf(s->why, sizeof s->why, "Python %u.%u: %s", version >> 24, version >> 16 & 255, problem);
     else if (problem)
@@ -214,6 +289,14 @@ const struct py_thread *stacks_thread(const struct stacks *s, pid_t own)
     return s->threads && own ? bsearch(&key, s->thread, s->threads, sizeof *s->thread, by_id) : NULL;
 }
 
+const struct py_frame *stacks_innermost(const struct stacks *s, const struct py_thread *t)
+{
+    for (size_t i = 0; t && i < t->count; i++)
+        if (!s->frame[t->first + i].is_package)
+            return &s->frame[t->first + i];
+    return t && t->count ? &s->frame[t->first] : NULL;
+}
+
 /* ---- a process --------------------------------------------------------------------------------------------------- */
 
 static void explain(struct stacks *s, pid_t pid, int error)
@@ -227,26 +310,31 @@ static void explain(struct stacks *s, pid_t pid, int error)
         snprintf(s->why, sizeof s->why, "the memory of process %d can't be read: %s", (int)pid, strerror(error));
 }
 
-void stacks_read(struct stacks *s, pid_t pid)
+static void read_by(struct stacks *s, int fd)
 {
     static struct memory m;
-    struct runtime_place place;
-    *s = (struct stacks){0};
-    if (!find_runtime(&place, pid))
+    for (int i = 0; i < TRIES && (i == 0 || *s->why); i++) {
+        uint64_t hex = 0;
+        memory_begin(&m, memory_page_of_process, &fd);
+        if (s->place.version && !memory_word(&m, s->place.version, 0, &hex))
+            hex = 0;
+        stacks_walk(s, &m, s->place.runtime, (uint32_t)hex);
+    }
+}
+
+void stacks_read(struct stacks *s, pid_t pid)
+{
+    bool is_found = s->pid == pid && s->place.runtime && !*s->why;
+    forget(s);
+    if (!is_found && !find_runtime(&s->place, pid))
         return;
+    s->pid = pid;
     s->is_python = true;
     int fd = memory_open(pid);
     if (fd < 0) {
         explain(s, pid, errno);
         return;
     }
-    for (int i = 0; i < TRIES && (i == 0 || *s->why); i++) {
-        uint64_t hex = 0;
-        s->why[0] = '\0';
-        memory_begin(&m, memory_page_of_process, &fd);
-        if (place.version && !memory_word(&m, place.version, 0, &hex))
-            hex = 0;
-        stacks_walk(s, &m, place.runtime, (uint32_t)hex);
-    }
+    read_by(s, fd);
     close(fd);
 }

@@ -8,6 +8,7 @@
 #define CLI_PYTHON_STACKS_H
 
 #include <stdio.h>
+#include "find.h"
 #include "layout.h"
 
 enum { STACK_FRAMES = 200, STACK_FUNCTION = 128, STACK_FILE = 512 };
@@ -15,17 +16,20 @@ enum { STACK_FRAMES = 200, STACK_FUNCTION = 128, STACK_FILE = 512 };
 struct py_frame {
     size_t function, file; /* in `text` */
     int line;              /* 0: not known */
+    bool is_package;       /* the code is of the package `bough` */
+    uint64_t loop;         /* an address in the C frame that executes it; 0: not known */
 };
 
 struct py_thread {
     uint64_t state; /* the address of its PyThreadState */
     pid_t own;      /* its id, as the process has it */
     bool has_gil;
-    bool is_cut;         /* there are more frames than STACK_FRAMES, or the next one can't be read */
+    bool is_cut;         /* there are more frames than wanted, or the next one can't be read */
     size_t first, count; /* in `frame`, the innermost one first */
 };
 
 struct stacks {
+    bool is_lines; /* to be set before: only the innermost frames are wanted, down to one that is not the package's */
     bool is_python;
     char why[256]; /* what is missing, and what to do; "" */
     uint32_t version;
@@ -35,9 +39,12 @@ struct stacks {
     size_t frames;
     char *text;
     size_t text_size, thread_room, frame_room, text_room;
+    pid_t pid; /* the process that `place` is of; 0: none yet */
+    struct runtime_place place;
 };
 
-/* Of a process. Nothing is read if it has no interpreter. */
+/* Of a process. Nothing is read if it has no interpreter. `s` is zeroed, or was read before: then its memory is used again, and the
+ * interpreter is not looked for. */
 void stacks_read(struct stacks *s, pid_t pid);
 /* The same from any memory, by the address of _PyRuntime. */
 void stacks_walk(struct stacks *s, struct memory *m, uint64_t runtime, uint32_t version);
@@ -45,6 +52,8 @@ void stacks_free(struct stacks *s);
 
 /* NULL: the thread runs no Python code, or is not known to the interpreter. */
 const struct py_thread *stacks_thread(const struct stacks *s, pid_t own);
+/* The innermost frame that is not the package's, or the innermost one; NULL: there is none. */
+const struct py_frame *stacks_innermost(const struct stacks *s, const struct py_thread *t);
 
 /* The line of a code object for an offset of its instructions; 0: it has none. */
 int stacks_line(struct memory *m, const struct layout *l, uint64_t code, int64_t at);

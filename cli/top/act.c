@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "../dump.h"
+#include "../python/show.h"
 #include "../request.h"
 #include "../symbols.h"
 #include "../text.h"
@@ -145,17 +146,26 @@ static void put_names(FILE *out, struct top *t, FILE *in)
         put_text(out, text), fputs("\n", out);
 }
 
+/* Where the process does not answer, there is still its Python stack. */
 static void put_stack(FILE *out, struct top *t, const struct node *n)
 {
-    FILE *in = *t->end ? NULL : dump_by_itself(&t->arena);
+    pid_t own = bo_load_relaxed(&n->slot.thread.tid);
+    struct stacks python = {0};
+    FILE *in = dump_by_itself(&t->arena);
+    stacks_read(&python, proc_alive(t->arena.pid));
     if (in) {
+        struct mixed *mixed = mixed_new(&t->arena, &python, in);
         put_names(out, t, in);
-        dump_stack(in, bo_load_relaxed(&n->slot.thread.tid), t->names, out);
+        dump_stack(in, own, t->names, mixed, out);
+        mixed_free(mixed);
         fclose(in);
-    } else if (!*t->end) {
+    } else {
         put_text(out, t->arena.why);
         fputs("\n", out);
+        python_put_stack(out, &python, own, 2);
     }
+    python_put_problem(out, &python);
+    stacks_free(&python);
 }
 
 void act_show_details(struct top *t)
@@ -167,7 +177,7 @@ void act_show_details(struct top *t)
     if (!out)
         return;
     tree_node_as_text(out, t->view, t->strings, n);
-    if (!n->branch && n != &t->view->idle_workers)
+    if (!n->branch && n != &t->view->idle_workers && !*t->end)
         put_stack(out, t, n);
     fclose(out);
     free(t->pane_text);

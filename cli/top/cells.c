@@ -2,6 +2,7 @@
 /* One row: its cells. */
 #include <curses.h>
 #include <string.h>
+#include "../python/show.h"
 #include "../text.h"
 #include "draw.h"
 
@@ -171,6 +172,7 @@ static void put_thread(FILE *out, const struct top *t, const struct node *n, con
         put_state(out, c);
     if (!n->unknown)
         put_region(out, t, &n->slot.thread);
+    python_put_short_line(out, &t->python, bo_load_relaxed(&n->slot.thread.tid));
 }
 
 static void put_branch(FILE *out, const struct top *t, const struct node *n)

@@ -45,6 +45,15 @@ static void renew_strings(struct top *t)
     t->strings = strings_new(t->arena.pid);
 }
 
+/* A program may load an interpreter later. */
+static void read_python_lines(struct top *t)
+{
+    t->python.is_lines = true;
+    if (t->python.is_python || t->frame % LOOK_EVERY == 0)
+        stacks_read(&t->python, proc_alive(t->arena.pid));
+    t->view->python = &t->python;
+}
+
 /* A process that has ended in between keeps its last tree. */
 bool top_collect(struct top *t)
 {
@@ -61,6 +70,7 @@ bool top_collect(struct top *t)
     rows_remember(t);
     view_free(t->view);
     t->view = v;
+    read_python_lines(t);
     t->frame++;
     t->stopped = is_stopped(&t->arena);
     if (!t->every_worker)

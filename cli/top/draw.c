@@ -14,14 +14,14 @@ unsigned draw_colour(int pair)
 
 /* ---- how the lines are shared --------------------------------------------------------------------------------------- */
 
-struct layout {
+struct screen {
     int head; /* lines before the titles */
     int rows, pane;
 };
 
-static struct layout layout_of(const struct top *t)
+static struct screen screen_of(const struct top *t)
 {
-    struct layout l = {.head = LINES >= 8 ? 2 : 1};
+    struct screen l = {.head = LINES >= 8 ? 2 : 1};
     int area = LINES - l.head - 2;
     if (t->pane)
         l.pane = t->pane == HELP_PANE || LINES < 12 ? area : area / 2;
@@ -31,7 +31,7 @@ static struct layout layout_of(const struct top *t)
 
 int draw_room(const struct top *t)
 {
-    return layout_of(t).rows;
+    return screen_of(t).rows;
 }
 
 /* ---- the head -------------------------------------------------------------------------------------------------------- */
@@ -196,7 +196,7 @@ void draw_all(struct top *t)
         refresh();
         return;
     }
-    struct layout l = layout_of(t);
+    struct screen l = screen_of(t);
     erase();
     draw_summary(t);
     if (l.head > 1)

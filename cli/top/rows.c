@@ -12,13 +12,21 @@ static const struct call *call_of(const struct top *t, const struct node *n)
     return n->branch ? NULL : calls_find(&t->calls, n->tid, node_generation(n));
 }
 
+static bool is_in_python_line(const struct top *t, const struct node *n, const char *text)
+{
+    const struct stacks *s = &t->python;
+    const struct py_frame *f =
+        n->branch ? NULL : stacks_innermost(s, stacks_thread(s, bo_load_relaxed(&n->slot.thread.tid)));
+    return f && (strcasestr(s->text + f->function, text) || strcasestr(s->text + f->file, text));
+}
+
 bool row_matches(const struct top *t, const struct node *n, const char *text)
 {
     char id[16];
     const struct call *c = call_of(t, n);
     snprintf(id, sizeof id, "%d", (int)n->tid);
     if (strcasestr(n == t->view->root ? "root" : n->slot.target.name, text) || (n->tid && strcmp(id, text) == 0) ||
-        (c && strcasestr(c->now.call, text)))
+        (c && strcasestr(c->now.call, text)) || is_in_python_line(t, n, text))
         return true;
     for (unsigned i = 0; i < n->record_count; i++)
         if (strcasestr(n->records[i]->reason, text) ||

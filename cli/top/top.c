@@ -99,6 +99,7 @@ static void release(struct top *t)
 {
     view_free(t->view);
     strings_free(t->strings);
+    stacks_free(&t->python);
     symbols_free(t->names);
     calls_free(&t->calls);
     free(t->rows.row);

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include "attach.h"
 #include "proc.h"
+#include "python/stacks.h"
 #include "target.h"
 #include "view.h"
 
@@ -109,6 +110,7 @@ struct top {
     struct arena arena;
     int pidfd; /* -1: the kernel has none */
     struct view *view;
+    struct stacks python; /* the innermost Python lines */
     struct strings *strings;
     struct symbols *names; /* of frames; NULL: not needed yet */
     struct calls calls;

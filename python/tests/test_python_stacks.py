@@ -53,6 +53,9 @@ def far():
     exec(compile("\\n" * 70000 + "def f():\\n\\n\\n  deep(0)\\n", "a file\\x1b[31m\\n.py", "exec"), globals())
     f()
 
+def called_by_c():
+    return list(map(lambda i: list(map(lambda k: deep(2), [i])), [1]))
+
 def is_blocked(thread):
     with open(f"/proc/self/task/{thread.native_id}/stat") as file:
         return file.read().rpartition(")")[2].split()[0] == "S"
@@ -64,7 +67,8 @@ def frames(frame):
         frame = frame.f_back
 
 threads = [bough.Thread(target=deep, args=(150,)), threading.Thread(target=Class().m\u00e9thode\u4e2d, daemon=True),
-    bough.Thread(target=handles), threading.Thread(target=far, daemon=True), bough.Thread(target=deep, args=(500,))]
+    bough.Thread(target=handles), threading.Thread(target=far, daemon=True), bough.Thread(target=deep, args=(500,)),
+    bough.Thread(name="calls", target=called_by_c)]
 for thread in threads:
     thread.start()
 while len(here) < len(threads) or not all(map(is_blocked, threads)):
@@ -78,7 +82,22 @@ def holds():
 
 holds()
 """
+LAMBDA = "called_by_c.<locals>.<lambda>"
 LINE_OF_HOLDER = PROGRAM[: PROGRAM.index("    collections.deque(")].count("\n") + 1
+
+# Its innermost frames are in a file of the package's folder.
+WAITS = """
+import os
+import bough
+
+def calls(wait):
+    wait()
+
+bough.opt_in()
+exec(compile("def inner(): os.read(os.pipe()[0], 1)\\ndef outer(): inner()", bough.__path__[0] + "/_file.py", "exec"))
+print("ready", flush=True)
+calls(outer)
+"""
 
 
 def escaped(text):
@@ -93,7 +112,8 @@ def nodes(node):
 
 
 # Whether the command knows this interpreter.
-KNOWN = sys.byteorder == "little" and sys.version_info < (3, 14) and not sysconfig.get_config_var("Py_GIL_DISABLED")
+RELEASED = sys.version_info < (3, 16) and sys.version_info.releaselevel in {"candidate", "final"}
+KNOWN = sys.byteorder == "little" and RELEASED and not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 
 @unittest.skipIf(KNOWN, "the command knows this interpreter")
@@ -180,16 +200,47 @@ class Stacks(unittest.TestCase):
         until(lambda: re.search(holder, run("-m", "bough", "tree", str(pid)).out), "main has the GIL")
 
     def test_text(self):
-        """a thread's Python stack comes after its C stack; names are harmless for a terminal"""
+        """a thread's Python frames come among its C frames, below the interpreter's; names are harmless for a terminal"""
         process, wanted = self.begun()
         text = run("-m", "bough", "dump", str(process.process.pid)).out
         self.assertNotRegex(text, "[\x00-\x09\x0b-\x1f\x7f]")
         for tid, frames in wanted.items():
             function, _, line = frames[0]
-            self.assertRegex(text, rf"\n  {tid} .*\n    stack.*\n(      .*\n)+    Python stack:\n      {function} at .*:{line}\n")
+            above = r"    stack.*\n(      \S.*\n)*      (lib)?python\S+\n(      \S.*\n)*"
+            self.assertRegex(text, rf"\n  {tid} .*\n{above}        {function} at .*:{line}\n")
         self.assertIn("far", text)
         self.assertIn(r"f at a file\x1b[31m\x0a.py:70004", text)
         self.assertIn("      and more, which are not shown\n", text)
+
+    def test_frame_by_frame(self):
+        """each Python frame stands below the C frame of the interpreter that executes it"""
+        process, wanted = self.begun()
+        (called,) = (tid for tid, frames in wanted.items() if any(function == "called_by_c" for function, *_ in frames))
+        dump = json.loads(run("-m", "bough", "dump", "--json", str(process.process.pid)).out)
+        for thread in dump["threads"]:
+            self.assertEqual(len(thread["python_frames"]), len(thread["stack"]))
+            places = [(frame, count) for frame, count in zip(thread["stack"], thread["python_frames"]) if count]
+            if thread["tid"] not in wanted:
+                continue
+            self.assertTrue(places)
+            if thread["tid"] == called:  # three times by C code; a dump's stack may be shorter than that
+                counts = [count for _, count in places]
+                self.assertEqual(counts[:2], [4, 1][: len(counts)])
+                self.assertEqual([f[0] for f in wanted[called][:6]], ["deep"] * 3 + [LAMBDA + ".<locals>.<lambda>", LAMBDA, "called_by_c"])
+
+    def test_own(self):
+        """a thread that waits in code of the package is shown at the line of the program that called it"""
+        with Process("-c", WAITS) as process:
+            process.until("ready")
+
+            def waits():
+                tree = json.loads(run("-m", "bough", "tree", "--json", str(process.process.pid)).out)["tree"]
+                (main,) = (n for n in nodes(tree) if n.get("tid") == process.process.pid)
+                return main["python"] == {"function": "calls", "file": "<string>", "line": 6, "gil": False}
+
+            until(waits, "main waits in the package")
+            found = self.read(process)[process.process.pid]["frames"]
+            self.assertEqual([frame["function"] for frame in found[:3]], ["inner", "outer", "calls"])
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Python stacks from a memory that is damaged, or hostile: never a crash, never a hang. Layouts: 3.11's, and the one that 3.13 describes. */
+/* Python stacks from a memory that is damaged, or hostile: never a crash, never a hang. Layouts: 3.11's, and those that 3.13 to 3.15 describe. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +14,7 @@ enum { PAGES = 8, SIZE = PAGES * MEMORY_PAGE, DAMAGES = 50000 };
 static const uint64_t BASE = 0x10000;
 
 static unsigned char whole[SIZE], image[SIZE];
+static unsigned version_of_image; /* 11: Python 3.11 */
 static struct memory memory;
 
 static bool read_page(void *source, uint64_t address, void *to)
@@ -41,7 +42,9 @@ enum {
     RUNTIME = 0x10000,
     THREADS = 0x11000, /* 0x200 each */
     CFRAMES = 0x11800, /* 0x40 */
+    OUTER = 0x11a00,   /* 0x40: the structures of the calls around */
     FRAMES = 0x12000,  /* 0x80 */
+    ENTRIES = 0x12800, /* 0x80, two for each thread */
     CODE = 0x13000,
     TYPE = 0x13200,
     TYPE_NAME = 0x13300,
@@ -76,15 +79,31 @@ static void put_code(const struct layout *l)
     memcpy(whole + (LINES + l->bytes_data - BASE), table, sizeof table);
 }
 
-static uint64_t put_frames(const struct layout *l, unsigned from, unsigned count)
+/* Two frames that one call of the interpreter's loop executes, and three of the call around it. */
+static uint64_t put_frames(const struct layout *l, unsigned thread)
 {
-    for (unsigned i = from; i < from + count; i++) {
-        uint64_t at = FRAMES + i * 0x80;
-        put_word(at + l->frame_code, CODE);
-        put_word(at + l->frame_instruction, CODE + l->code_bytes + (i == from ? 2 : 8));
-        put_word(at + l->frame_caller, i + 1 < from + count ? at + 0x80 : 0);
+    uint64_t first = FRAMES + thread * 5 * 0x80, tag = version_of_image >= 14;
+    for (unsigned i = 0; i < 5; i++) {
+        uint64_t at = first + i * 0x80;
+        put_word(at + l->frame_code, CODE | tag);
+        put_word(at + l->frame_instruction, CODE + l->code_bytes + (i == 0 ? 2 : 8));
+        put_word(at + l->frame_caller, i < 4 ? at + 0x80 : 0);
     }
-    return FRAMES + from * 0x80;
+    for (unsigned i = 0; i < 2 && !l->by_cframe; i++) {
+        uint64_t last = first + (i ? 4 : 1) * 0x80, entry = ENTRIES + (2 * thread + i) * 0x80;
+        put_word(last + l->frame_caller, entry);
+        put_word(entry + l->frame_caller, i ? 0 : last + 0x80);
+        whole[entry + l->frame_owner - BASE] = 3;
+    }
+    return first;
+}
+
+static void put_cframes(const struct layout *l, unsigned thread, uint64_t frame)
+{
+    uint64_t inner = CFRAMES + thread * 0x40, outer = OUTER + thread * 0x40;
+    put_word(inner + l->cframe_frame, frame);
+    put_word(inner + l->cframe_previous, outer);
+    put_word(outer + l->cframe_frame, frame + 2 * 0x80);
 }
 
 static void put_interpreter(const struct layout *l)
@@ -92,44 +111,65 @@ static void put_interpreter(const struct layout *l)
     put_word(RUNTIME + l->runtime_interpreters, INTERPRETER);
     put_word(INTERPRETER + l->interpreter_threads, THREADS);
     for (unsigned i = 0; i < 3; i++) {
-        uint64_t at = THREADS + i * 0x200, frame = put_frames(l, 5 * i, 5);
+        uint64_t at = THREADS + i * 0x200, frame = put_frames(l, i);
         put_word(at + l->thread_previous, i ? at - 0x200 : 0);
         put_word(at + l->thread_next, i < 2 ? at + 0x200 : 0);
         put_word(at + l->thread_native_id, 300 - i);
         put_word(at + l->thread_frame, l->by_cframe ? CFRAMES + i * 0x40 : frame);
         if (l->by_cframe)
-            put_word(CFRAMES + i * 0x40 + l->cframe_frame, frame);
+            put_cframes(l, i, frame);
     }
     put_code(l);
 }
 
-/* ---- 3.11 and 3.13 ----------------------------------------------------------------------------------------------- */
+/* ---- 3.11, and those from 3.13 on -------------------------------------------------------------------------------- */
 
 static const uint32_t PYTHON_3_11 = 0x030b02f0;
-/* What 3.13.0 has at the beginning of _PyRuntime, behind the cookie. */
-static const uint64_t description[] = {
+/* What 3.13.0, 3.14.8 and 3.15.0 have at the beginning of _PyRuntime, behind the cookie. */
+static const uint64_t description_3_13[] = {
     0x30d00f0, 0,   283320, 608, 632, 194968, 7272, 7264, 7344, 7400, 7656, 7640, 7648, 16, 7752, 0,   7768, 7760,
     304,       0,   8,      16,  72,  152,    160,  232,  32,   80,   8,    0,    56,   72, 70,   208, 112,  120,
     128,       136, 68,     52,  96,  104,    200,  16,   8,    416,  24,   88,   168,  32, 24,   16,  40,   24,
     16,        48,  32,     40,  24,  16,     32,   16,   24,   40,   16,   32,   64,   32, 16,   40};
+static const uint64_t description_3_14[] = {
+    0x30e08f0, 0,    316616, 784,  808, 225864, 7280, 7272, 7344, 7360, 7408, 7688, 7672, 7680, 16,  7784,
+    0,         7800, 7792,   7992, 0,   832,    0,    8,    16,   72,   152,  160,  232,  32,   88,  8,
+    0,         56,   80,     74,   64,  0,      216,  112,  120,  128,  136,  68,   52,   96,   104, 208,
+    0,         16,   8,      416,  24,  88,     168,  40,   32,   16,   40,   24,   16,   200,  24,  40,
+    32,        48,   32,     40,   24,  16,     32,   16,   24,   40,   16,   32,   64,   32,   16,  40};
+static const uint64_t description_3_15[] = {
+    0x30f00f0, 0,  346568, 912, 936, 226240, 7272, 7264, 7336, 7352, 7400, 7592, 7576, 7584, 16, 7736, 0,   7752, 7744,
+    7944,      0,  888,    0,   8,   16,     72,   80,   88,   96,   176,  184,  256,  32,   36, 40,   136, 288,  0,
+    88,        8,  0,      56,  80,  74,     64,   0,    216,  112,  120,  128,  136,  68,   52, 96,   104, 208,  0,
+    16,        8,  424,    24,  88,  168,    32,   288,  944,  888,  40,   32,   16,   40,   24, 16,   200, 24,   40,
+    32,        48, 32,     40,  24,  16,     32,   16,   24,   40,   16,   32,   64,   32,   16, 40};
 static uint32_t version; /* of the image */
 
-static void make_image(bool describes)
+static void describe(const uint64_t *words, size_t size)
+{
+    memcpy(whole, "xdebugpy", 8);
+    memcpy(whole + 8, words, size);
+}
+
+static void make_image(unsigned minor)
 {
     struct layout l;
     if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
         SKIP("the command knows little-endian machines only");
-    version = describes ? 0 : PYTHON_3_11;
+    version_of_image = minor;
+    version = minor == 11 ? PYTHON_3_11 : 0;
     memset(whole, 0, sizeof whole);
-    if (describes) {
-        memcpy(whole, "xdebugpy", 8);
-        memcpy(whole + 8, description, sizeof description);
-    }
+    if (minor == 13)
+        describe(description_3_13, sizeof description_3_13);
+    else if (minor == 14)
+        describe(description_3_14, sizeof description_3_14);
+    else if (minor == 15)
+        describe(description_3_15, sizeof description_3_15);
     memory_begin(&memory, read_page, whole);
     CHECK(layout_of(&l, &memory, RUNTIME, &version) == NULL);
     put_interpreter(&l);
-    uint64_t gil = describes ? THREADS + 0x700 : RUNTIME + l.runtime_gil;
-    if (describes)
+    uint64_t gil = minor == 11 ? RUNTIME + l.runtime_gil : THREADS + 0x700;
+    if (minor != 11)
         put_word(INTERPRETER + l.interpreter_gil, gil);
     put_word(gil + l.gil_holder, THREADS + 0x200);
     put_int(gil + l.gil_locked, 1);
@@ -157,27 +197,53 @@ static void check_all(void)
         CHECK(strcmp(s.text + s.frame[t->first].function, "work") == 0);
         CHECK(strcmp(s.text + s.frame[t->first].file, "file.py") == 0);
     }
+    for (size_t i = 0; i < s.frames; i += 5) {
+        const struct py_frame *f = s.frame + i;
+        CHECK(f[0].loop && f[1].loop == f[0].loop && f[2].loop && f[2].loop != f[0].loop);
+        CHECK(f[3].loop == f[2].loop && f[4].loop == f[2].loop);
+    }
     CHECK(!stacks_thread(&s, 1) && !stacks_thread(&s, 0));
     stacks_free(&s);
 }
 
 TEST(frames_lines_and_the_holder)
 {
-    make_image(false);
-    check_all();
-    make_image(true);
-    check_all();
+    for (unsigned minor = 11; minor <= 15; minor += minor == 11 ? 2 : 1) {
+        make_image(minor);
+        check_all();
+    }
+}
+
+TEST(lines_only)
+{
+    struct stacks s = {.is_lines = true};
+    make_image(13);
+    walk(&s, version);
+    CHECK_EQ(s.frames, 3);
+    const struct py_thread *t = stacks_thread(&s, 299);
+    CHECK(t && t->count == 1 && !stacks_innermost(&s, t)->is_package);
+    strcpy(s.place.package, "file");
+    walk(&s, version);
+    CHECK_EQ(s.frames, 15);
+    t = stacks_thread(&s, 299);
+    CHECK(t && stacks_innermost(&s, t) == &s.frame[t->first] && s.frame[t->first].is_package);
+    stacks_free(&s);
 }
 
 TEST(an_unknown_version_is_named)
 {
     struct stacks s = {0};
-    make_image(false);
-    walk(&s, 0x030e00f0);
-    CHECK(s.is_python && s.threads == 0 && strstr(s.why, "3.14"));
+    make_image(11);
+    walk(&s, 0x031000f0);
+    CHECK(s.is_python && s.threads == 0 && strstr(s.why, "3.16"));
     walk(&s, 0);
     CHECK(s.threads == 0 && strstr(s.why, "unknown version"));
-    make_image(true);
+    make_image(15);
+    put_word(RUNTIME + 8, 0x030f00a1); /* an alpha */
+    memcpy(image, whole, sizeof image);
+    walk(&s, 0);
+    CHECK(s.threads == 0 && strstr(s.why, "3.15: this command knows the releases"));
+    make_image(13);
     put_word(RUNTIME + 16, 1);
     memcpy(image, whole, sizeof image);
     walk(&s, 0);
@@ -205,7 +271,7 @@ static void damage(void)
     static const uint64_t extreme[] = {0, 1, INT64_MAX, UINT64_MAX, 0x7fffffff, 0xffffffff, BASE, BASE + SIZE - 1};
     uint64_t at = dice(SIZE / 8) * 8, word = dice(3) ? BASE + dice(SIZE / 8) * 8 : extreme[dice(8)];
     if (dice(4))
-        at = (uint64_t[]){RUNTIME, INTERPRETER, THREADS, CFRAMES, FRAMES, CODE, FUNCTION, LINES}[dice(8)] - BASE +
+        at = (uint64_t[]){RUNTIME, INTERPRETER, THREADS, CFRAMES, FRAMES, CODE, ENTRIES, LINES}[dice(8)] - BASE +
              dice(64) * 8;
     if (dice(2))
         memcpy(image + at, &word, sizeof word);
@@ -217,8 +283,8 @@ TEST_LIMIT(whatever_is_damaged_the_walk_ends, 60)
 {
     struct stacks s = {0};
     for (int i = 0; i < DAMAGES; i++) {
-        if (i % (DAMAGES / 2) == 0)
-            make_image(i > 0);
+        if (i % (DAMAGES / 4) == 0)
+            make_image((unsigned[]){11, 13, 14, 15}[i / (DAMAGES / 4)]);
         memcpy(image, whole, sizeof image);
         for (uint64_t n = 1 + dice(8); n; n--)
             damage();
@@ -237,7 +303,7 @@ TEST(circles_end)
 {
     struct stacks s = {0};
     struct layout l;
-    make_image(false);
+    make_image(11);
     memory_begin(&memory, read_page, whole);
     CHECK(layout_of(&l, &memory, RUNTIME, &version) == NULL);
     put_word(FRAMES + l.frame_caller, FRAMES);
