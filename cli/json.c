@@ -90,6 +90,12 @@ void json_seconds(struct json *j, const char *key, int64_t ns)
         fprintf(j->out, "%" PRId64 ".%06" PRId64, ns / 1000000000, ns % 1000000000 / 1000);
 }
 
+void json_micros(struct json *j, const char *key, int64_t ns)
+{
+    lead(j, key);
+    fprintf(j->out, "%" PRId64 ".%03" PRId64, ns > 0 ? ns / 1000 : 0, ns > 0 ? ns % 1000 : 0);
+}
+
 void json_bool(struct json *j, const char *key, bool value)
 {
     lead(j, key);

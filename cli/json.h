@@ -22,6 +22,8 @@ void json_string(struct json *j, const char *key, const char *text);
 void json_number(struct json *j, const char *key, int64_t number);
 /* Writes nanoseconds as seconds; a negative time as null. */
 void json_seconds(struct json *j, const char *key, int64_t ns);
+/* Writes nanoseconds as microseconds; a negative time as 0. */
+void json_micros(struct json *j, const char *key, int64_t ns);
 void json_bool(struct json *j, const char *key, bool value);
 
 #endif

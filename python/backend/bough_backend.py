@@ -25,7 +25,7 @@ import bough_wheel as wheel
 LIBRARY = Path("subprojects/bough")
 PARTS = (
     *("LICENSE", "meson.build", "meson_options.txt", "cli", "include", "src"),
-    *("tools/distutils", "tools/kernel-headers.sh", "tools/syscalls.py"),
+    *("tools/distutils", "tools/embed.py", "tools/kernel-headers.sh", "tools/syscalls.py"),
 )
 LEFTOVERS = {"PKG-INFO", "build", "dist", "subprojects", "__pycache__"}
 SETUP = ("-Ddebug=false", "-Doptimization=2", "-Db_ndebug=true")

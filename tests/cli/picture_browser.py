@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: MIT
+"""picture_browser.py DRAW: the drawings and pages as a browser shows them. Chromium's absence skips this."""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import checks  # noqa: E402
+
+draw = os.path.abspath(sys.argv[1])
+chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+place = tempfile.TemporaryDirectory()
+here = Path(place.name)
+LIMIT = 60 * float(os.environ.get("T_SCALE", "1"))
+
+# What is asked of the page: its texts that overlap, or that leave their bars.
+OVERLAPS = """
+const texts = () => [...document.querySelectorAll("svg text")].filter(t => t.textContent && t.getClientRects().length);
+const overlaps = () => {
+  const boxes = texts().map(t => [t.getBoundingClientRect(), t]).sort((a, b) => a[0].top - b[0].top), faults = [];
+  boxes.forEach(([a, s], i) => {
+    for (let k = i + 1; k < boxes.length && boxes[k][0].top < a.bottom - 3; k++) {
+      const b = boxes[k][0];
+      if (a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 3 && !s.closest("#axis") && !boxes[k][1].closest("#axis"))
+        faults.push(s.textContent + " / " + boxes[k][1].textContent);
+    }
+    const bar = s.parentNode.matches(".b, .step") && s.parentNode.querySelector("rect").getBoundingClientRect();
+    if (bar && a.right > bar.right + 1) faults.push(s.textContent + " leaves its bar");
+  });
+  return faults.slice(0, 5);
+};
+"""
+HIDE_POLICY = re.compile(r"<meta http-equiv=[^>]*>")  # which lets no other script run
+
+
+def browser(name, dark):
+    """The page after its scripts have run."""
+    command = [chromium, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={here}/profile", "--window-size=1280,900",
+               f"--blink-settings=preferredColorScheme={0 if dark else 1}", "--virtual-time-budget=4000", "--dump-dom", f"file://{here}/{name}"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT).stdout
+
+
+def asked(name, text, script, dark=False):
+    """What the script's function reports of a page: it is added to the page."""
+    run = f"<script>{OVERLAPS} const report = async () => {{ {script} }}; report().catch(e => String(e)).then(r => {{ const p = document.createElement('pre'); p.id = 'report'; p.textContent = JSON.stringify(r); document.body.append(p); }});</script>"
+    (here / name).write_text(text + run)
+    found = re.search(r'<pre id="report">(.*?)</pre>', browser(name, dark), re.S)
+    if not found:
+        raise RuntimeError(f"{name}: no report")
+    return json.loads(found.group(1).replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"').replace("&amp;", "&"))
+
+
+def made(scenario, form):
+    return subprocess.run([draw, scenario, form], capture_output=True, check=True, timeout=LIMIT).stdout.decode()
+
+
+def needs_browser():
+    if not chromium:
+        raise checks.Skip("no chromium")
+
+
+def labels():
+    """no label covers another or leaves its bar, in light and dark"""
+    needs_browser()
+    for scenario in ("usual", "many", "hostile", "zero", "empty"):
+        for dark in (False, True):
+            faults = asked("drawing.html", "<!DOCTYPE html><meta charset=utf-8><body>" + made(scenario, "svg"), "return overlaps();", dark)
+            yield from (f"{scenario}: {f}" for f in faults)
+
+
+def schemes():
+    """the colours follow the browser's scheme"""
+    needs_browser()
+    ask = "return getComputedStyle(document.getElementById('paper')).fill;"
+    for dark, want in ((False, "rgb(255, 255, 255)"), (True, "rgb(20, 23, 26)")):
+        if (got := asked("scheme.html", "<!DOCTYPE html><body>" + made("usual", "svg"), ask, dark)) != want:
+            yield f"{'dark' if dark else 'light'}: {got}"
+
+
+def policy():
+    """a page's script runs under the page's policy, and no other does"""
+    needs_browser()
+    (here / "plain.html").write_text(made("usual", "html").replace("</body>", "<script>document.body.id = 'intruder'</script></body>"))
+    shown = browser("plain.html", False)
+    if 'class="live"' not in shown or "intruder" in re.sub(r"<script>.*?</script>", "", shown, flags=re.S):
+        yield re.search(r"<body[^>]*>", shown).group()
+
+
+def page():
+    """zoom, search and folding put everything where its time and row are, and labels stay apart"""
+    needs_browser()
+    script = """
+      const frame = () => new Promise(r => setTimeout(r, 20));
+      const press = async key => { dispatchEvent(new KeyboardEvent("keydown", { key })); await frame(); };
+      await frame();
+      const bar = [...document.querySelectorAll(".b[data-l^=flock]")][0], rect = bar.querySelector("rect");
+      const x = t => 250 + (t - 2e9) / 6e9 * (document.documentElement.clientWidth - 250 - 24);
+      const faults = [];
+      await press("+");  // 2 s to 8 s
+      const left = Number(rect.getAttribute("x"));
+      if (Math.abs(left - x(4e9)) > 0.1) faults.push(`after zooming, the call of 4 s is at ${left}, not ${x(4e9)}`);
+      const ticks = [...document.querySelectorAll("#ticks text")].map(t => t.textContent);
+      if (!ticks.includes("4.0 s") && !ticks.includes("4 s")) faults.push("ticks " + ticks);
+      faults.push(...overlaps());
+      await press("+"); await press("+"); await press("d");
+      faults.push(...overlaps());
+      await press("0");
+      faults.push(...overlaps());
+      const row = name => [...document.querySelectorAll(".row")].find(r => r.querySelector(".name text")?.textContent === name);
+      row("accept").querySelector(".name").dispatchEvent(new MouseEvent("click", { bubbles: true }));
+      await frame();
+      if (row("client 1").style.display !== "none" || row("main").style.display === "none") faults.push("folding hides the wrong rows");
+      const y = r => Number(r.getAttribute("transform").match(/ ([\\d.]+)\\)/)[1]);
+      const arrow = [...document.querySelectorAll(".arrow[data-t='6000000000']")][0], tip = Number(arrow.querySelector(".tip").getAttribute("d").match(/ ([\\d.]+)l/)[1]);
+      if (tip < y(row("accept")) || tip > y(row("accept")) + Number(row("accept").dataset.h)) faults.push("an arrow to a folded lane ends at " + tip);
+      const search = document.getElementById("search");
+      search.value = "flock";
+      search.dispatchEvent(new Event("input"));
+      if (!document.getElementById("hits").textContent.match(/^\\d+ found/)) faults.push("search: " + document.getElementById("hits").textContent);
+      await press("n");
+      if (row("stubborn").style.display === "none") faults.push("what was found is not unfolded");
+      faults.push(...overlaps());
+      return faults;
+    """
+    frames = "<script>requestAnimationFrame = f => setTimeout(f, 0)</script>"  # without a screen there are few frames
+    yield from asked("page.html", HIDE_POLICY.sub(frames, made("usual", "html")), script)
+
+
+checks.run([labels, schemes, policy, page])
