@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include "attach.h"
 
-/* Ask for it, and open it; NULL with `a->why` filled in. Waits for the answer, for at most LETTER_PATIENCE_MS. */
+/* Ask for it, and open it; NULL with `a->why` filled in. Waits for the answer, see mailbox.h. */
 FILE *dump_by_itself(struct arena *a);
 /* The lines of one thread, by its own id: its activity and its stack, with the names and the Python frames that were found. */
 struct mixed;

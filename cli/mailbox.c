@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include "mailbox.h"
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,44 +15,61 @@
 #include "pid_ns.h"
 #include "proc.h"
 
-/* ---- the reader's thread ------------------------------------------------------------------------------------- */
+enum { BETWEEN_LOOKS_MS = 100 };
 
-static bool is_reader(pid_t pid, const char *tid)
+/* ---- the threads that answer --------------------------------------------------------------------------------------- */
+
+/* The process's threads that work on requests: their ids here, which differ from those in the process's PID
+ * namespace. */
+struct crew {
+    pid_t pid, reader; /* 0: it has none */
+    pid_t helper[16];
+    size_t helpers;
+};
+
+static void add_thread(struct crew *c, pid_t tid)
 {
-    char path[64], name[32] = "";
-    snprintf(path, sizeof path, "/proc/%d/task/%.20s/comm", (int)pid, tid);
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return false;
-    size_t n = fread(name, 1, sizeof name - 1, f);
-    bool found = n && strcmp(name, "bough-ticker\n") == 0;
-    fclose(f);
-    return found;
+    char name[32];
+    proc_thread_name(c->pid, tid, name, sizeof name);
+    if (!c->reader && strcmp(name, "bough-ticker") == 0)
+        c->reader = tid;
+    else if (c->helpers < sizeof c->helper / sizeof *c->helper && strcmp(name, "bough-helper") == 0)
+        c->helper[c->helpers++] = tid;
 }
 
-/* The ticker's id here, which differs from its id in the process's PID namespace. 0: it has none. */
-static pid_t find_reader(pid_t pid)
+static struct crew find_crew(pid_t pid)
 {
-    char path[64];
-    struct dirent *entry;
-    pid_t found = 0;
-    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
-    DIR *folder = opendir(path);
-    while (folder && !found && (entry = readdir(folder)))
-        if (is_reader(pid, entry->d_name))
-            found = (pid_t)atoi(entry->d_name);
-    if (folder)
-        closedir(folder);
+    struct crew c = {.pid = pid};
+    pid_t *tids = NULL;
+    size_t count = proc_threads(pid, &tids);
+    for (size_t i = 0; i < count; i++)
+        add_thread(&c, tids[i]);
+    free(tids);
+    return c;
+}
+
+static bool is_runnable(pid_t pid, pid_t tid)
+{
+    struct activity now;
+    proc_activity(pid, tid, &now);
+    return now.state == 'R';
+}
+
+/* One of them runs, or waits for a processor. */
+static bool is_at_work(const struct crew *c)
+{
+    bool found = c->reader && is_runnable(c->pid, c->reader);
+    for (size_t i = 0; i < c->helpers && !found; i++)
+        found = is_runnable(c->pid, c->helper[i]);
     return found;
 }
 
 /* Sends only the library's signal, whatever the arena contains: the process may have ended, and another process may
  * have its id. */
-static void ring(const struct arena *a)
+static void ring(const struct arena *a, const struct crew *c)
 {
-    pid_t reader = find_reader(a->pid);
-    if (reader && a->head.ticker_signal == BO_MAIL_SIGNAL)
-        syscall(SYS_tgkill, a->pid, reader, BO_MAIL_SIGNAL);
+    if (c->reader && a->head.ticker_signal == BO_MAIL_SIGNAL)
+        syscall(SYS_tgkill, a->pid, c->reader, BO_MAIL_SIGNAL);
 }
 
 /* ---- the box ---------------------------------------------------------------------------------------------------- */
@@ -105,15 +121,42 @@ static int put(struct bo_mailbox *m, const struct bo_request *request)
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
 
-static bool answered(const struct bo_request *box)
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* A step of the process's work changes it. */
+static uint64_t signs_of(const struct bo_request *box)
+{
+    return (uint64_t)bo_load_seq(&box->state) << 32 | bo_load_seq(&box->work);
+}
+
+static bool wait_for_answer(const struct bo_request *box, const struct crew *c, int64_t patience, int64_t longest)
 {
     const struct timespec moment = {0, 2000000};
-    for (int ms = 0; ms < LETTER_PATIENCE_MS; ms += 2) {
-        if (bo_load_seq(&box->state) == BO_REQUEST_ANSWERED)
-            return true;
+    int64_t begun = now_ms(), seen_at = begun, look_at = begun;
+    for (uint64_t seen = signs_of(box); bo_load_seq(&box->state) != BO_REQUEST_ANSWERED;) {
+        int64_t now = now_ms();
+        uint64_t signs = signs_of(box);
+        if (signs != seen || (now >= look_at && is_at_work(c)))
+            seen_at = now;
+        if (now >= look_at)
+            look_at = now + BETWEEN_LOOKS_MS;
+        seen = signs;
+        if (now - seen_at >= patience || now - begun >= longest)
+            return bo_load_seq(&box->state) == BO_REQUEST_ANSWERED;
         nanosleep(&moment, NULL);
     }
-    return bo_load_seq(&box->state) == BO_REQUEST_ANSWERED;
+    return true;
+}
+
+bool mailbox_wait(const struct bo_request *box, pid_t pid, int64_t patience, int64_t longest)
+{
+    struct crew c = find_crew(pid);
+    return wait_for_answer(box, &c, patience, longest);
 }
 
 static int refuse(struct arena *a, const char *why)
@@ -122,13 +165,13 @@ static int refuse(struct arena *a, const char *why)
     return -1;
 }
 
-static int send_by(struct arena *a, struct bo_mailbox *m, struct bo_request *request)
+static int send_by(struct arena *a, const struct crew *c, struct bo_mailbox *m, struct bo_request *request)
 {
     int box = put(m, request);
     if (box < 0)
         return refuse(a, "has a full mailbox: it does not read its requests");
-    ring(a);
-    if (!answered(&m->request[box])) {
+    ring(a, c);
+    if (!wait_for_answer(&m->request[box], c, ANSWER_PATIENCE_MS, ANSWER_LONGEST_MS)) {
         bo_store_seq(&m->request[box].state, BO_REQUEST_FREE);
         return refuse(a, "does not answer: it is stopped, or its bough-ticker thread hangs. `bough tree` shows it "
                          "even so");
@@ -145,12 +188,13 @@ int mailbox_send(struct arena *a, struct bo_request *request)
                       "signalled. Mount a /proc for it, as `unshare --mount-proc` does");
     if (!a->pid || a->base)
         return refuse(a, "has closed the file of its tree: it can't be asked");
-    if (!find_reader(a->pid))
+    struct crew c = find_crew(a->pid);
+    if (!c.reader)
         return refuse(a, "has no bough-ticker thread that could answer: no thread in it has been interruptible yet");
     struct bo_mailbox *m = open_box(a->pid);
     if (!m)
         return refuse(a, "can't be asked: it has no mailbox, or not one for this user: be its user, or root");
-    int box = send_by(a, m, request);
+    int box = send_by(a, &c, m, request);
     munmap(m, sizeof *m);
     return box;
 }
@@ -162,5 +206,6 @@ void mailbox_done(const struct arena *a, int box)
         bo_store_seq(&m->request[box].state, BO_REQUEST_FREE);
         munmap(m, sizeof *m);
     }
-    ring(a);
+    struct crew c = find_crew(a->pid);
+    ring(a, &c);
 }

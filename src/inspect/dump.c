@@ -425,10 +425,11 @@ static void set_limits(struct dump *d, int64_t until)
     d->out.longest = sooner(d->out.longest, until);
 }
 
-static void put_whole_dump(struct dump *d, const char *why, int64_t until)
+static void put_whole_dump(struct dump *d, const struct bo_dump_order *order)
 {
-    set_limits(d, until);
-    put_head(&d->out, why);
+    set_limits(d, order->until);
+    d->out.work = order->work;
+    put_head(&d->out, order->why);
     if (d->whole)
         bo_maps_read(&dump_room.maps);
     if (d->flags & BO_DUMP_ONE)
@@ -442,13 +443,13 @@ static void put_whole_dump(struct dump *d, const char *why, int64_t until)
     bo_put(&d->out, "==== end ====\n");
 }
 
-int bo_dump_because(int fd, unsigned flags, const char *why, int64_t until)
+int bo_dump_by(int fd, const struct bo_dump_order *order)
 {
     char small[SMALL];
     int saved = errno;
-    struct dump d = {.flags = flags, .whole = take_room()};
+    struct dump d = {.flags = order->flags, .whole = take_room()};
     bo_out_open(&d.out, fd, d.whole ? dump_room.text : small, d.whole ? sizeof dump_room.text : sizeof small);
-    put_whole_dump(&d, why, until);
+    put_whole_dump(&d, order);
     int result = bo_out_close(&d.out);
     if (d.whole)
         give_room();
@@ -459,7 +460,7 @@ int bo_dump_because(int fd, unsigned flags, const char *why, int64_t until)
 
 int bo_dump(int fd, unsigned flags)
 {
-    return bo_dump_because(fd, flags, NULL, BO_FOREVER);
+    return bo_dump_by(fd, &(struct bo_dump_order){.flags = flags, .until = BO_FOREVER});
 }
 
 int bough_dump(int fd)

@@ -19,8 +19,18 @@ enum bo_dump_flags {
 
 /* 0; -1 with write's errno, EAGAIN if the descriptor accepted nothing in time. [signal] */
 int bo_dump(int fd, unsigned flags);
-/* `why`: a line for its head; NULL. `until` (CLOCK_MONOTONIC, or BO_FOREVER): the process may end then. Details for
- * which there is no time are left out, and the dump says so. */
-int bo_dump_because(int fd, unsigned flags, const char *why, int64_t until);
+/*
+ *   why     a line for its head; NULL
+ *   until   CLOCK_MONOTONIC, or BO_FOREVER: the process may end then. Details for which there is no time are left out,
+ *           and the dump says so
+ *   work    increases while it is written; NULL
+ */
+struct bo_dump_order {
+    unsigned flags;
+    const char *why;
+    int64_t until;
+    _Atomic uint32_t *work;
+};
+int bo_dump_by(int fd, const struct bo_dump_order *order);
 
 #endif

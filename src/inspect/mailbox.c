@@ -82,8 +82,9 @@ static void interrupt(struct box *box, const struct bo_request *l)
 static void dump(void *argument)
 {
     struct box *box = argument;
+    struct bo_dump_order order = {.why = "asked for from outside", .until = BO_FOREVER, .work = &request_of(box)->work};
     long fd = bo_map_file("bough-dump");
-    int error = fd < 0 ? (int)-fd : bo_dump_because((int)fd, 0, "asked for from outside", BO_FOREVER) != 0 ? errno : 0;
+    int error = fd < 0 ? (int)-fd : bo_dump_by((int)fd, &order) != 0 ? errno : 0;
     if (fd >= 0)
         fcntl((int)fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
     box->fd = (int)fd;

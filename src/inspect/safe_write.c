@@ -92,6 +92,8 @@ static long write_some(const struct bo_out *o, const char *from, size_t size)
 void bo_out_flush(struct bo_out *o)
 {
     size_t done = 0;
+    if (o->work)
+        bo_add_seq(o->work, 1);
     while (!o->error && done < o->used) {
         long n = write_some(o, o->buffer + done, o->used - done);
         if (n > 0) {

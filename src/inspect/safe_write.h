@@ -12,11 +12,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "base/atomic.h"
 
 /*
  *   fd         -1: into memory, always terminated; what does not fit is cut
  *   error      the first that write has met; nothing is written after it
  *   patience   when to give up unless something is taken; `longest`: in any case. On CLOCK_MONOTONIC
+ *   work       increased by each write; NULL
  *   mask       the caller's signals, `had_pipe` whether a SIGPIPE waited for it before
  */
 struct bo_out {
@@ -24,6 +26,7 @@ struct bo_out {
     size_t size, used;
     int fd, error;
     int64_t patience, longest;
+    _Atomic uint32_t *work;
     uint64_t mask;
     bool had_pipe;
 };

@@ -261,7 +261,8 @@ void bo_kill_dump(const char *why, int64_t until)
     int fd = atomic_load(&words_fd) - 1;
     if (fd < 0 && *words_path)
         fd = open_words(words_path);
-    bo_dump_because(fd < 0 ? STDERR_FILENO : fd, BO_DUMP_FATAL, why, until);
+    bo_dump_by(fd < 0 ? STDERR_FILENO : fd,
+               &(struct bo_dump_order){.flags = BO_DUMP_FATAL, .why = why, .until = until});
 }
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */

@@ -27,6 +27,7 @@ struct bo_request {
     pid_t from;       /* the sender's claim; 0: it is in another PID namespace */
     uint64_t target;  /* a handle */
     char reason[BOUGH_REASON_MAX + 1];
+    _Atomic uint32_t work; /* increases while the process works on it: the writer waits longer */
     /* The answer. */
     int32_t error; /* an error number; 0: done */
     int32_t fd;    /* of this process: a file with the dump */
@@ -34,7 +35,7 @@ struct bo_request {
     uint32_t serial;
 };
 
-#define BO_MAIL_MAGIC "bough mail 2"
+#define BO_MAIL_MAGIC "bough mail 3"
 enum { BO_REQUESTS = 8 };
 /* The signal that the writer sends to the ticker: the fallback signal (wake/fallback_signal.h). */
 enum { BO_MAIL_SIGNAL = 32 };

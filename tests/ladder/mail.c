@@ -147,6 +147,7 @@ TEST(a_descriptor_is_closed_only_if_it_belongs_to_a_dump)
         deliver(probe, &ask);
         CHECK(answers(probe));
         bo_store_seq(&l->state, BO_REQUEST_FREE);
+        CHECK(bo_load_seq(&probe->work) > 0); /* which the command waits for */
         int dump = probe->fd;
         CHECK(fcntl(dump, F_GETFD) >= 0);
         probe->fd = mine;
