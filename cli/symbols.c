@@ -226,7 +226,8 @@ static pid_t start_child(const struct request *r, int *in)
     if (child == 0) {
         resolve_frames(r, ends[1]);
         for (;;)
-            syscall(SYS_exit_group, 0); /* not _exit(), before which a sanitizer makes calls that are forbidden by now */
+            syscall(SYS_exit_group,
+                    0); /* not _exit(), before which a sanitizer makes calls that are forbidden by now */
     }
     close(ends[1]);
     *in = ends[0];

@@ -24,26 +24,35 @@ static struct bo_lock table_lock;
 
 static void handle(int signo, siginfo_t *info, void *context);
 
-static void install(int signo, unsigned flags)
+static void install(int signo)
 {
     struct sigaction action = {.sa_flags = SA_SIGINFO | SA_RESTART};
     action.sa_sigaction = handle;
-    if (flags & BOUGH_DUMP_CHAIN)
-        action.sa_flags |= SA_NODEFER; /* the previous action may be the default one, which raise() carries out */
     sigemptyset(&action.sa_mask);
     sigaction(signo, &action, NULL);
 }
 
-/* Calls a previous handler. The kernel carries out a default action, which may end or stop the process. */
+/* The kernel carries out the default action, which may end or stop the process: not while the signal is blocked. */
+static void act_by_default(int signo, const struct sigaction *by_default)
+{
+    sigset_t signal, mask;
+    sigemptyset(&signal);
+    sigaddset(&signal, signo);
+    sigaction(signo, by_default, NULL);
+    pthread_sigmask(SIG_UNBLOCK, &signal, &mask);
+    raise(signo);
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
+    install(signo); /* the process was stopped and continued */
+}
+
+/* Calls the previous handler. */
 static void pass_on(struct registered *r, int signo, siginfo_t *info, void *context)
 {
     const struct sigaction *before = &r->before;
     if (before->sa_flags & SA_SIGINFO) {
         before->sa_sigaction(signo, info, context);
     } else if (before->sa_handler == SIG_DFL) {
-        sigaction(signo, before, NULL);
-        raise(signo);
-        install(signo, bo_load_relaxed(&r->flags)); /* the process was stopped and continued */
+        act_by_default(signo, before);
     } else if (before->sa_handler != SIG_IGN) {
         before->sa_handler(signo);
     }
@@ -87,7 +96,7 @@ int bough_dump_on_signal(int signo, int fd, unsigned flags)
     if (now.sa_sigaction != handle)
         r->before = now;
     bo_store_release(&r->is_set, true);
-    install(signo, flags);
+    install(signo);
     bo_unlock(&table_lock);
     return 0;
 }
