@@ -17,6 +17,7 @@ int ps_main(int argc, char **argv);
 int resolve_main(int argc, char **argv);
 int run_main(int argc, char **argv);
 int top_main(int argc, char **argv);
+int trace_main(int argc, char **argv);
 int tree_main(int argc, char **argv);
 
 /* Finds the subcommand and runs it. */

@@ -58,6 +58,9 @@ static const struct command {
      "promote an incident; ? lists them.\n\n"
      "  --interval SECONDS    read the process so often, by default every second\n\n"
      "Exit status: 0 left by a key; 5 the process has ended; 1, 2 as usual.\n"},
+    {"trace", trace_main, "trace FILE", "show a recording as text",
+     "FILE is what BOUGH_TRACE names, or what `bough record` has written: see docs/recording.md. One\n"
+     "line for each event: when, on which thread, and what. The processes may still be recording.\n"},
     {"tree", tree_main, "tree [--all] [--json] PID | tree [--json] --file FILE",
      "show the threads and branches of a process",
      "Where each branch was opened and how long it has, where each thread is, which\n"

@@ -11,6 +11,7 @@ complete -c bough -n __fish_use_subcommand -a ps -d 'list the processes that use
 complete -c bough -n __fish_use_subcommand -a resolve -d 'show a saved dump with the names of functions'
 complete -c bough -n __fish_use_subcommand -a run -d 'run a program whose threads end'
 complete -c bough -n __fish_use_subcommand -a top -d 'watch the threads and branches of a process'
+complete -c bough -n __fish_use_subcommand -a trace -d 'show a recording as text'
 complete -c bough -n __fish_use_subcommand -a tree -d 'show the threads and branches of a process'
 complete -c bough -n __fish_use_subcommand -a help -d 'explain a command'
 complete -c bough -n __fish_use_subcommand -l version -d 'print the version'
@@ -30,8 +31,8 @@ complete -c bough -n '__fish_seen_subcommand_from run' -x -s c -d 'Python code'
 complete -c bough -n '__fish_seen_subcommand_from run' -F
 complete -c bough -n '__fish_seen_subcommand_from dump ps tree' -l json -d 'output for programs'
 complete -c bough -n '__fish_seen_subcommand_from dump resolve' -r -F -l debug -d 'look for debug files here'
-complete -c bough -n '__fish_seen_subcommand_from resolve' -F
+complete -c bough -n '__fish_seen_subcommand_from resolve trace' -F
 complete -c bough -n '__fish_seen_subcommand_from tree' -l all -d 'show each idle worker'
 complete -c bough -n '__fish_seen_subcommand_from tree' -r -F -l file -d 'read a copy of an arena'
 complete -c bough -n '__fish_seen_subcommand_from top' -x -l interval -d 'seconds between two readings'
-complete -c bough -n '__fish_seen_subcommand_from help' -a 'dump interrupt ps resolve run top tree'
+complete -c bough -n '__fish_seen_subcommand_from help' -a 'dump interrupt ps resolve run top trace tree'

@@ -38,6 +38,7 @@
  *             threads that opted in.                                         <bough/interpose.h>
  * ladder      What becomes of an interrupt that is not heeded: handlers, closing, exit, dump and kill, each
  *             rung with a deadline; and the means to see where a thread is stuck.   <bough/ladder.h>
+ * trace       A recording of what the threads did, and when, that survives a crash.  <bough/trace.h>
  *
  * Conventions
  * -----------
@@ -74,6 +75,7 @@
 #include <bough/interpose.h>
 #include <bough/sync.h>
 #include <bough/signals.h>
+#include <bough/trace.h>
 
 #ifdef __cplusplus
 extern "C" {

@@ -9,6 +9,13 @@
 
 #include "state/arena.h"
 
+/* ---- from trace/ to state/ (state/current.c) ---------------------------------------------------------- */
+
+/* Fill in the generation that the calling thread has at the moment; nothing if it has none. A recording keeps it with
+ * the thread's events. [signal] */
+struct bo_trace_thread;
+void bo_trace_identify(struct bo_trace_thread *me);
+
 /* ---- from thread/ to its own end (thread/thread_end.c) ----------------------------------------------- */
 
 /* The destructor of the key that adoption sets: an adopted thread ends. The key is created when the library is

@@ -29,6 +29,7 @@
 #include "thread/call.h"
 #include "thread/level.h"
 #include "thread/retire.h"
+#include "trace/recorder.h"
 #include "upcalls.h"
 #include "wake/post.h"
 
@@ -264,9 +265,20 @@ void *bough_take(void)
     return c->own->value;
 }
 
+static void record_child_begin(const struct bo_thread *t)
+{
+    const struct bo_branch *b = bo_branch_at(bo_load_relaxed(&t->parent));
+    bo_trace_thread_begin(
+        &(struct bo_trace_thread){
+            .handle = bo_thread_handle(t), .branch = bo_branch_handle(b), .name = t->t.name, .branch_name = b->t.name},
+        false);
+}
+
 /* Cancellation is disabled after the function: the child has finished, and must be accounted for exactly once. */
 void bo_child_run(struct bo_child *child)
 {
+    if (bo_tracing())
+        record_child_begin(bo_self);
     int returned = child->fn(child->resource.value);
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
     bo_child_finish(child, returned, false);
@@ -324,6 +336,8 @@ static void account_for_child(struct bo_child *c, enum bough_outcome outcome, in
     struct bo_branch_state *state = c->state;
     struct bo_failure *failure = c->failure;
     bool kept = state->collect;
+    if (outcome == BOUGH_ERROR || outcome == BOUGH_LOST)
+        bo_trace_fail(c->id, result, failure ? failure->face.message : "");
     bo_lock(&state->lock);
     c->failure = NULL;
     c->outcome = outcome;
@@ -372,7 +386,10 @@ void bo_child_finish(struct bo_child *child, int returned, bool left)
     add_unread(child);
     bo_child_keep_name(child, t);
     t->child = NULL;
-    account_and_tell(child, child->code ? BOUGH_ERROR : cut ? BOUGH_INTERRUPTED : BOUGH_OK, returned);
+    enum bough_outcome outcome = child->code ? BOUGH_ERROR : cut ? BOUGH_INTERRUPTED : BOUGH_OK;
+    int result = child->code ? child->code : returned;
+    account_and_tell(child, outcome, returned);
+    bo_trace_thread_end(bo_thread_handle(t), outcome, result);
     bo_ending_drop();
     if (t->worker->orphan)
         return; /* exit() follows, and its handlers run on this thread */

@@ -16,6 +16,7 @@
 #include "state/log.h"
 #include "state/tree.h"
 #include "thread/level.h"
+#include "trace/recorder.h"
 #include "upcalls.h"
 #include "wake/post.h"
 #include "wake/ticker.h"
@@ -35,12 +36,17 @@ void bo_branch_state_join_leaver(const struct bo_branch_state *state)
 static void join_children(struct bo_branch *b, struct bo_thread *t)
 {
     uint32_t live;
+    struct bo_trace_call call = {.is_on = false};
+    if (bo_tracing())
+        bo_trace_call_begin(&call, BO_TRACE_IN_BRANCH_END, BO_TRACE_NOTHING, 0);
     bo_store_relaxed(&t->join.branch, b->t.index);
     BO_YIELD_UNTIL(bo_load_seq(&b->live) == 0);
     bo_store_seq(&b->waiters, 1); /* first: the last child sees the waiter, or this thread sees its change */
     while ((live = bo_load_seq(&b->live)) != 0)
         bo_futex_sleep(&b->live, live, BO_FOREVER);
     bo_store_relaxed(&t->join.branch, BO_NONE);
+    if (call.is_on)
+        bo_trace_call_end(&call);
     if (!b->state->has_leaver)
         return;
     bo_busy_begin(); /* a thread that is frozen here would be joined twice */
@@ -115,6 +121,7 @@ static int end_branch(struct bo_branch *b, struct bo_thread *t)
     note_cut(t, state, result);
     memcpy(label, b->t.name, sizeof label);
     bo_store_relaxed(&b->shield.seq, 0);
+    bo_trace_branch_end(bo_branch_handle(b), result, interrupted);
     bo_generation_end(&b->t, BOUGH_POST_ENDED); /* waits for pins, which readers of the branch's state hold */
     b->state = NULL;
     bo_branch_free(b);

@@ -15,6 +15,7 @@
 #include "state/arena.h"
 #include "state/current.h"
 #include "state/log.h"
+#include "trace/recorder.h"
 #include "wake/post.h"
 
 /* ---- evidence ------------------------------------------------------------------------------------------- */
@@ -88,6 +89,8 @@ static void body_failed(struct bo_branch *b, int code, struct bo_failure *f)
     char reason[BOUGH_REASON_MAX + 1];
     snprintf(reason, sizeof reason, "%s failed: %s", b->t.name,
              f && *f->face.message ? f->face.message : strerror(code));
+    if (code != ECANCELED)
+        bo_trace_fail(bo_branch_handle(b), code, f ? f->face.message : "");
     bo_lock(&state->lock);
     if (code == ECANCELED)
         state->cut = true;

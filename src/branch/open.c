@@ -16,6 +16,7 @@
 #include "state/tree.h"
 #include "thread/adopt.h"
 #include "thread/level.h"
+#include "trace/recorder.h"
 #include "wake/post.h"
 #include "wake/ticker.h"
 
@@ -92,6 +93,14 @@ static void publish_branch(struct bo_branch *b, struct bo_thread *t)
     bo_store_seq(&t->top, b->t.index); /* before any child: from here on posters to the thread scan it */
 }
 
+static void record_branch_begin(const struct bo_branch *b)
+{
+    uint32_t outer = bo_load_relaxed(&b->outer);
+    if (bo_tracing())
+        bo_trace_branch_begin(bo_branch_handle(b), outer > BO_ROOT ? bo_branch_handle(bo_branch_at(outer)) : 0,
+                              b->t.name);
+}
+
 static int set_branch_deadline(struct bo_branch *b, int64_t deadline)
 {
     bo_store_seq(&b->deadline, deadline);
@@ -127,6 +136,7 @@ static bough_branch *open_branch(const struct bough_branch_options *o, uintptr_t
     set_label(b, o);
     note_block_frame(t, b->state, o);
     publish_branch(b, t);
+    record_branch_begin(b);
     inherit_shield(b, t);
     set_branch_deadline(b, deadline_of(o));
     return (bough_branch *)(uintptr_t)bo_branch_handle(b);

@@ -6,6 +6,7 @@
 #include "ladder/log_queue.h"
 #include "state/clock.h"
 #include "state/log.h"
+#include "trace/recorder.h"
 
 static const char *const rungs[] = {"over",      "1 (flag)", "2 (handler)", "3 (final handler)",
                                     "4 (close)", "5 (exit)", "6 (kill)"};
@@ -61,6 +62,8 @@ void bo_tell(struct bo_incident *i, int from, int to, const char *why)
         .reason = i->posted.reason,
     };
     i->told = true;
+    if (to)
+        bo_trace_climb((uint64_t)(uintptr_t)i->posted.target, i->posted.kind, i->serial, to, why, place);
     log_line(i, &tr);
     bo_log_queue_transition(&tr);
 }

@@ -175,7 +175,8 @@ struct bo_call_state {
     bool recomputed_on_top;  /* a handler that interrupted a call has recomputed the word */
     _Atomic uint8_t
         below_handler; /* the wake signal is blocked in a handler's frame, and is delivered when the handler returns */
-    bool foreign_from_start; /* foreign code of the thread is opted in from its start */
+    bool foreign_from_start;  /* foreign code of the thread is opted in from its start */
+    _Atomic uint8_t recorded; /* its calls are recorded (trace/recorder.h): they take the slow path */
 };
 
 /* How many regions of each kind the thread has open. Written by the thread only. */

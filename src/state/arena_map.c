@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include "base/atomic.h"
 #include "base/futex.h"
+#include "base/held.h"
 #include "base/hook.h"
 #include "base/raw.h"
 
@@ -29,16 +30,7 @@
 #define PR_SET_VMA_ANON_NAME 0
 #endif
 
-/* The kernel gives out the lowest free descriptors, and programs rely on the next number: bough's are moved up. */
-enum { HIGH = 512 };
-
-/* The descriptor of a file, which stays open for other processes. The program may have closed it, which a comparison
- * with `is` shows. */
-struct held {
-    int fd;
-    struct stat is;
-};
-static struct held arena = {.fd = -1}, mailbox = {.fd = -1};
+static struct bo_held arena = {.fd = -1}, mailbox = {.fd = -1};
 static char hidden_reason[80];
 
 const char *bo_map_hidden(void)
@@ -92,47 +84,10 @@ static int file_of(size_t size)
     return -1;
 }
 
-/* ---- descriptors ------------------------------------------------------------------------------------------- */
-
-static bool still_ours(const struct held *h)
-{
-    struct stat now;
-    return h->fd >= 0 && fstat(h->fd, &now) == 0 && now.st_dev == h->is.st_dev && now.st_ino == h->is.st_ino;
-}
-
-static int moved_up(int fd)
-{
-    for (int least = HIGH; least > 2; least /= 2) {
-        int high = fcntl(fd, F_DUPFD_CLOEXEC, least);
-        if (high >= 0)
-            return bo_raw1(SYS_close, fd), high;
-    }
-    return fd;
-}
-
-/* A forked child reuses the parent's descriptor number, if it still refers to the parent's file. */
-static void keep_descriptor(struct held *h, int fd)
-{
-    if (!still_ours(h)) {
-        h->fd = moved_up(fd);
-    } else {
-        bo_raw3(SYS_dup3, fd, h->fd, O_CLOEXEC);
-        bo_raw1(SYS_close, fd);
-    }
-    fstat(h->fd, &h->is);
-}
-
-static void forget_descriptor(struct held *h)
-{
-    if (still_ours(h))
-        bo_raw1(SYS_close, h->fd);
-    h->fd = -1;
-}
-
 void bo_map_forget(void)
 {
-    forget_descriptor(&arena);
-    forget_descriptor(&mailbox);
+    bo_held_forget(&arena);
+    bo_held_forget(&mailbox);
 }
 
 /* ---- the mapping ------------------------------------------------------------------------------------------- */
@@ -164,7 +119,7 @@ static void *map_shared(void *at, size_t size)
         munmap(p, size);
         return MAP_FAILED;
     }
-    keep_descriptor(&arena, fd);
+    bo_held_keep(&arena, fd);
     /* Not inherited: a child that inherits the mapping would write into its parent's tree. A child that was made
      * without fork handlers, and so has no arena, crashes instead. */
     madvise(p, size, MADV_DONTFORK);
@@ -240,10 +195,10 @@ void *bo_map_mail(size_t size)
     if (p == MAP_FAILED) {
         if (fd >= 0)
             bo_raw1(SYS_close, fd);
-        forget_descriptor(&mailbox);
+        bo_held_forget(&mailbox);
     } else {
         madvise(p, size, MADV_DONTFORK);
-        keep_descriptor(&mailbox, (int)fd);
+        bo_held_keep(&mailbox, (int)fd);
     }
     errno = saved;
     return p == MAP_FAILED ? NULL : p;

@@ -5,6 +5,8 @@
 #include <sys/syscall.h>
 #include "base/futex.h"
 #include "base/raw.h"
+#include "trace/recorder.h"
+#include "upcalls.h"
 
 /* The word of a thread that is not adopted: testing it takes the slow path, which adopts the thread. */
 static const uint32_t stranger = BO_UNADOPTED;
@@ -20,8 +22,18 @@ pid_t bo_tid(void)
     return bo_self ? bo_load_relaxed(&bo_self->tid) : (pid_t)bo_raw0(SYS_gettid);
 }
 
+/* bo_switch_recording() stores bo_trace_on first, and then the flag of each slot: so this thread sees the one, or its
+ * slot is set. */
+static void record_calls(struct bo_thread *t)
+{
+    bo_store_seq(&t->call.recorded, 0);
+    if (bo_load_seq(&bo_trace_on))
+        bo_store_seq(&t->call.recorded, 1);
+}
+
 void bo_bind(struct bo_thread *t)
 {
+    record_calls(t);
     bo_store_relaxed(&t->tid, (pid_t)bo_raw0(SYS_gettid));
     t->call.due_byte = bo_word_byte(&t->t.word, 0);
     bo_self = t;
@@ -38,8 +50,61 @@ void bo_turn_away(void)
 
 void bo_unbind(struct bo_thread *t)
 {
+    bo_trace_thread_gone();
     bo_turn_away();
     bo_store_relaxed(&t->tid, 0);
     t->stack.low = t->stack.high = 0;
     bo_thread_free(t);
+}
+
+/* ---- recordings ------------------------------------------------------------------------------------------------- */
+
+/* Another thread may rename the slot of a thread that does not know it yet: the name is a copy then. */
+BO_BARE static bool describe_slot(const struct bo_thread *t, uint64_t word, struct bo_trace_thread *as)
+{
+    uint32_t parent = bo_load_relaxed(&t->parent);
+    const struct bo_branch *b = parent > BO_ROOT ? bo_branch_at(parent) : NULL;
+    if (!(word & BO_LIVE))
+        return false;
+    *as = (struct bo_trace_thread){
+        .handle = bo_handle_make(t->t.index, bo_word_generation(word), false),
+        .branch = b ? bo_branch_handle(b) : 0,
+        .tid = bo_load_relaxed(&t->tid),
+        .name = t->t.name,
+        .branch_name = b ? b->t.name : "",
+    };
+    return true;
+}
+
+void bo_trace_identify(struct bo_trace_thread *me)
+{
+    if (bo_self)
+        describe_slot(bo_self, bo_load_relaxed(&bo_self->t.word), me);
+}
+
+static void record_branches(void)
+{
+    uint32_t high = bo_load_seq(&bo_arena.head->branch_high);
+    for (uint32_t i = BO_ROOT + 1; i < high; i++) {
+        const struct bo_branch *b = bo_branch_at(i);
+        uint64_t w = bo_load_seq(&b->t.word);
+        uint32_t outer = bo_load_relaxed(&b->outer);
+        if (w & BO_LIVE)
+            bo_trace_branch_begin(bo_handle_make(i, bo_word_generation(w), true),
+                                  outer > BO_ROOT ? bo_branch_handle(bo_branch_at(outer)) : 0, b->t.name);
+    }
+}
+
+void bo_switch_recording(bool on)
+{
+    struct bo_trace_thread as;
+    if (on)
+        record_branches();
+    uint32_t high = bo_load_seq(&bo_arena.head->thread_high);
+    for (uint32_t i = 1; i < high; i++) {
+        struct bo_thread *t = bo_thread_at(i);
+        bo_store_seq(&t->call.recorded, on);
+        if (on && describe_slot(t, bo_load_seq(&t->t.word), &as))
+            bo_trace_thread_begin(&as, true);
+    }
 }

@@ -27,6 +27,10 @@ void bo_unbind(struct bo_thread *t);
 /* The calling thread gives its slot up, so that another thread can bind it. */
 void bo_turn_away(void);
 
+/* After a recording has begun or ended: the calls of all threads take the slow path, or do not any more; and at its
+ * begin, the threads and branches that are there are recorded. */
+void bo_switch_recording(bool on);
+
 /* The kernel's id of the calling thread. [signal] */
 pid_t bo_tid(void);
 

@@ -9,6 +9,7 @@
 #include "state/arena.h"
 #include "state/clock.h"
 #include "state/current.h"
+#include "trace/recorder.h"
 #include "upcalls.h"
 
 struct bo_record *bo_record_of(const struct bo_target *target, enum bough_kind kind)
@@ -141,6 +142,7 @@ uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generatio
             count_post(r, serial, event->flags);
             BO_HOOK(post_recorded);
             *how = BO_POSTED;
+            bo_trace_post(target, event->kind, serial, event->rung, r->reason);
             bo_store_seq(&r->state, state_make(generation, serial, BO_RECORD_PENDING));
             return serial;
         }
@@ -196,6 +198,7 @@ void bo_record_close(struct bo_record *r, enum bough_post_status how)
     if (bo_record_status(state) == BO_EMPTY)
         return;
     bo_ladder_changed(r, state, how);
+    bo_trace_close(r->target, bo_load_relaxed(&r->kind), serial, how);
     bo_store_seq(&r->last, serial << 4 | (uint32_t)how);
     bo_store_seq(&r->state, state_make(state >> 32, (serial + 1) & SERIALS, BO_EMPTY));
     if (bo_load_seq(&r->waiters))

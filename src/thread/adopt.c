@@ -12,10 +12,12 @@
 #include "base/hook.h"
 #include "base/mask.h"
 #include "state/generation.h"
+#include "state/log.h"
 #include "thread/fork.h"
 #include "thread/level.h"
 #include "thread/region.h"
 #include "thread/stranger.h"
+#include "trace/recorder.h"
 #include "upcalls.h"
 #include "wake/frames.h"
 #include "wake/last_thread.h"
@@ -78,6 +80,7 @@ static struct bo_thread *adopt(const char *name)
         bo_publish(t, BO_ROOT, 0);
         bo_stranger_merge(t);
     }
+    bo_trace_thread_begin(&(struct bo_trace_thread){.handle = bo_thread_handle(t), .name = t->t.name}, false);
     if (bo_is_main_thread(t))
         bo_own_main_known(true);
     return t;
@@ -104,11 +107,17 @@ struct bo_thread *bo_adopt(const char *name)
     return t;
 }
 
+static void rename_thread(struct bo_thread *t, const char *name)
+{
+    bo_set_name(&t->t, name);
+    bo_trace_thread_name(bo_thread_handle(t), t->t.name);
+}
+
 bough_thread *bough_adopt(const char *name)
 {
     struct bo_thread *t = bo_self;
     if (t)
-        bo_set_name(&t->t, name);
+        rename_thread(t, name);
     else
         t = bo_adopt(name);
     if (!t)
@@ -147,7 +156,7 @@ int bough_set_name(const char *name)
     if (!t)
         return -1;
     char kernel[16];
-    bo_set_name(&t->t, name);
+    rename_thread(t, name);
     snprintf(kernel, sizeof kernel, "%.15s", t->t.name);
     pthread_setname_np(pthread_self(), kernel);
     return 0;
@@ -164,11 +173,24 @@ static int init(void)
     return error ? error : bo_fork_init();
 }
 
+/* A program is not stopped because it can't be recorded. */
+static void record_by_environment(void)
+{
+    char why[1024];
+    if (bo_trace_begin_by_environment(why, sizeof why) != 0)
+        bo_report("%s", why);
+    else if (bo_tracing())
+        bo_switch_recording(true);
+}
+
 /* At load, because a later first use may be in a signal handler. */
 __attribute__((constructor)) static void init_at_load(void)
 {
-    if (!bo_arena.thread)
-        init_error = init();
+    if (bo_arena.thread)
+        return;
+    init_error = init();
+    if (!init_error)
+        record_by_environment();
 }
 
 int bo_init(void)

@@ -13,7 +13,9 @@
 #include "thread/adopt.h"
 #include "thread/foreign_call.h"
 #include "thread/level.h"
+#include "thread/recorded.h"
 #include "thread/suppress.h"
+#include "trace/recorder.h"
 #include "wake/frames.h"
 #include "wake/ticker.h"
 #include "wake/unanswered.h"
@@ -173,7 +175,7 @@ static long cut(struct bo_thread *t, long result, long nr, long a, long b, long 
     if (due(t))
         return -BO_ECUT;
     bool by_handler = result == -EINTR || (result == -BO_EWOKEN && on_top);
-    return by_handler ? -EINTR : bo_call(nr, a, b, c, d, e, f);
+    return by_handler ? -EINTR : bo_call_quiet(t, nr, a, b, c, d, e, f);
 }
 
 static bool is_cut(long result)
@@ -203,11 +205,34 @@ static long call_in_handler(struct bo_thread *t, long nr, long a, long b, long c
 BO_COLD long bo_call_rest(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f)
 {
     if (result == -BO_EON_TOP)
-        return find_left(t, (uintptr_t)__builtin_frame_address(0)) ? bo_call(nr, a, b, c, d, e, f)
+        return find_left(t, (uintptr_t)__builtin_frame_address(0)) ? bo_call_quiet(t, nr, a, b, c, d, e, f)
                                                                    : call_in_handler(t, nr, a, b, c, d, e, f);
     if (bo_load_seq(&t->t.word) & BO_UNDER_WAY)
         bo_wake_send_drain(t);
     return is_cut(result) ? cut(t, result, nr, a, b, c, d, e, f) : result;
+}
+
+/* The kernel has read it: it can be read. */
+static uint64_t sleep_in_ms(const struct timespec *time)
+{
+    return (uint64_t)time->tv_sec * 1000 + (uint64_t)time->tv_nsec / 1000000;
+}
+
+BO_COLD long bo_call_recorded(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f)
+{
+    struct bo_trace_call call;
+    uint64_t argument;
+    enum bo_trace_argument kind = bo_recorded_argument(nr, a, b, &argument);
+    if (bo_tracing()) {
+        bo_trace_call_begin(&call, (unsigned)nr, kind, argument);
+        long r = bo_call_quiet(t, nr, a, b, c, d, e, f);
+        if (nr == SYS_clock_nanosleep && r == 0 && !(b & TIMER_ABSTIME))
+            bo_trace_call_argument(&call, BO_TRACE_MS, sleep_in_ms((const struct timespec *)c));
+        bo_trace_call_end(&call);
+        return r;
+    }
+    bo_store_relaxed(&t->call.recorded, 0); /* set too late, by a thread that began as the recording ended */
+    return bo_call_quiet(t, nr, a, b, c, d, e, f);
 }
 
 BO_COLD long bo_call_stranger(long nr, long a, long b, long c, long d, long e, long f)
@@ -268,7 +293,7 @@ static void announce_libc_wait(struct bo_thread *t, struct bo_libc_wait *wait)
         t->call.frame = (uintptr_t)wait;
 }
 
-int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline)
+int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline, enum bo_trace_wait number)
 {
     *wait = (struct bo_libc_wait){.until = deadline ? *deadline : far_away};
     struct bo_thread *t = bo_self_or_adopt();
@@ -277,6 +302,8 @@ int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline)
     find_left(t, (uintptr_t)wait);
     if (bo_point() != 0)
         return BO_ECUT;
+    if (bo_unlikely(bo_load_relaxed(&t->call.recorded)))
+        bo_trace_call_begin(&wait->recorded, number, BO_TRACE_NOTHING, 0);
     wait->in = true;
     wait->aside = on_foreign_call(t);
     if (wait->aside)
@@ -310,6 +337,8 @@ bool bo_libc_end(struct bo_libc_wait *wait)
     bool is_due = due(t);
     if (wait->aside)
         bo_foreign_step(t, wait->step);
+    if (bo_unlikely(wait->recorded.is_on))
+        bo_trace_call_end(&wait->recorded);
     return is_due;
 }
 

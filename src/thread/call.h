@@ -35,6 +35,8 @@
  * the call. */
 long bo_call_rest(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f);
 long bo_call_stranger(long nr, long a, long b, long c, long d, long e, long f);
+/* The same with a recording of the call. */
+long bo_call_recorded(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f);
 
 #if BO_ARCH_WINDOW && !BO_HOOKS
 static inline long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f)
@@ -46,6 +48,16 @@ static inline long bo_call_window(struct bo_thread *t, long nr, long a, long b, 
 long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f);
 #endif
 
+static inline long bo_call_quiet(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f)
+{
+    bo_word_look(bo_load_seq(&t->t.word), -1);
+    long r = bo_call_window(t, nr, a, b, c, d, e, f);
+    bo_word_look(bo_load_seq(&t->t.word), r == -BO_EON_TOP);
+    bool done = r != -EINTR && (unsigned long)r + BO_ECUT > BO_ECUT - BO_EWOKEN;
+    bool quiet = !(bo_load_seq(&t->t.word) & BO_UNDER_WAY);
+    return bo_likely(done && quiet) ? r : bo_call_rest(t, r, nr, a, b, c, d, e, f);
+}
+
 /*
  * The raw result, or -errno; -BO_ECUT: the call was interrupted and had no effect; -EINTR: a handler of the program
  * ran, as the kernel reports it. The interrupt counts as delivered when bo_result() or bo_error() receives -BO_ECUT.
@@ -56,12 +68,9 @@ static inline long bo_call(long nr, long a, long b, long c, long d, long e, long
     struct bo_thread *t = bo_self;
     if (bo_unlikely(!t))
         return bo_call_stranger(nr, a, b, c, d, e, f);
-    bo_word_look(bo_load_seq(&t->t.word), -1);
-    long r = bo_call_window(t, nr, a, b, c, d, e, f);
-    bo_word_look(bo_load_seq(&t->t.word), r == -BO_EON_TOP);
-    bool done = r != -EINTR && (unsigned long)r + BO_ECUT > BO_ECUT - BO_EWOKEN;
-    bool quiet = !(bo_load_seq(&t->t.word) & BO_UNDER_WAY);
-    return bo_likely(done && quiet) ? r : bo_call_rest(t, r, nr, a, b, c, d, e, f);
+    if (bo_unlikely(bo_load_relaxed(&t->call.recorded))) /* in the cache line that each call uses */
+        return bo_call_recorded(t, nr, a, b, c, d, e, f);
+    return bo_call_quiet(t, nr, a, b, c, d, e, f);
 }
 
 #define BO_CALL_(nr, a, b, c, d, e, f, ...) \
@@ -85,8 +94,8 @@ int bo_error(int error);
 int bo_point(void);
 
 /* Returns 0, or BO_ECUT if an interrupt is due already (then there is no bo_libc_end).
- * `until` is set to `*deadline`, or far away for NULL. */
-int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline);
+ * `until` is set to `*deadline`, or far away for NULL. `number`: the wait's, for recordings. */
+int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline, enum bo_trace_wait number);
 /* Returns whether an interrupt is due: then a timeout that libc reports may be due to it. The interrupt is delivered
  * only if the caller then fails with BO_ECUT: a call that succeeds leaves it pending. */
 bool bo_libc_end(struct bo_libc_wait *wait);

@@ -12,6 +12,7 @@
 #include "state/reach.h"
 #include "thread/level.h"
 #include "thread/stranger.h"
+#include "trace/recorder.h"
 #include "upcalls.h"
 #include "wake/last_thread.h"
 #include "wake/pace.h"
@@ -245,6 +246,7 @@ static void in_parent(void)
 static void renew_in_child(void)
 {
     bo_store_relaxed(&bo_pid, getpid());
+    bo_trace_forked();
     bo_ladder_forked();
     begin_anew(copy);
     bo_signals_forked();

@@ -10,6 +10,7 @@
 #include "thread/adopt.h"
 #include "thread/foreign_call.h"
 #include "thread/level.h"
+#include "trace/recorder.h"
 #include "upcalls.h"
 #include "wake/ticker.h"
 
@@ -29,6 +30,16 @@ static void remember(struct bo_thread *t, struct bough_region *region)
         t->region[depth].since = bo_now();
     }
     bo_store_release(&t->depth, depth + 1);
+    if (bo_unlikely(bo_load_relaxed(&t->call.recorded)) && depth == 0)
+        bo_trace_region_begin(region->kind);
+}
+
+static void record_end(const struct bo_thread *t, const struct bough_region *region)
+{
+    uint32_t depth = bo_load_relaxed(&t->depth);
+    if (depth && depth <= BO_REGIONS)
+        bo_trace_region_end((unsigned)region->kind, bo_to_monotonic(t->region[depth - 1].since), region->file,
+                            region->line, depth == 1);
 }
 
 void bo_region_push(struct bo_thread *t, struct bough_region *region, enum bo_region_kind kind, const char *file,
@@ -85,6 +96,8 @@ static void pop_region(struct bo_thread *t, struct bough_region *region)
         t->open.foreign--;
         break;
     }
+    if (bo_unlikely(bo_load_relaxed(&t->call.recorded)))
+        record_end(t, region);
     t->regions = region->outer;
     bo_store_release(&t->depth, bo_load_relaxed(&t->depth) - 1);
     region->kind = 0;

@@ -6,6 +6,7 @@
 #include "thread/adopt.h"
 #include "thread/level.h"
 #include "thread/retire.h"
+#include "trace/recorder.h"
 #include "upcalls.h"
 #include "wake/last_thread.h"
 
@@ -16,6 +17,7 @@ static void release(struct bo_thread *t)
     bo_branches_end(t);
     bo_level_end(t);
     uint64_t mask = bo_signals_off();
+    bo_trace_thread_end(bo_thread_handle(t), BOUGH_OK, 0);
     bo_retire(t, BOUGH_POST_ENDED);
     bo_wake_joiners(t);
     bo_unbind(t);

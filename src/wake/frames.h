@@ -9,6 +9,7 @@
 #include <time.h>
 #include "arch/window.h"
 #include "state/arena.h"
+#include "trace/recorder.h"
 
 /* Set the address that signal handlers of this process return to. Called once, at load. */
 void bo_frames_set_restorer(uintptr_t at);
@@ -53,6 +54,7 @@ struct bo_libc_wait {
     bool in;
     bool aside; /* made in a signal handler that has interrupted foreign code's call, whose step is `step` */
     enum bo_foreign_step step;
+    struct bo_trace_call recorded;
 };
 
 #endif

@@ -12,6 +12,7 @@ TITLES = {
     "bough/branch.h": "Branches, children and failures",
     "bough/level.h": "Levels and regions",
     "bough/ladder.h": "The ladder",
+    "bough/trace.h": "Recordings",
     "bough/call.h": "Calls with a deadline, and by number",
     "bough/interpose.h": "Other people's code",
     "bough/sync.h": "Mutex, condition, semaphore, event, queue",

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* Building the model of a recording (trace/trace.h) from its chunks. Only cli/trace includes this. */
+#ifndef CLI_TRACE_BUILD_H
+#define CLI_TRACE_BUILD_H
+
+#include <stdbool.h>
+#include "trace/chunks.h"
+#include "trace/trace.h"
+
+/* The memory of a model: texts, and the tables that find a process, thread or branch by its number in the recording. */
+struct block {
+    struct block *next;
+    size_t used, size;
+    char text[];
+};
+struct entry {
+    uint64_t process, handle;
+    int index; /* + 1; 0: the entry is free */
+};
+struct table {
+    struct entry *entry;
+    size_t size, count;
+};
+struct builder {
+    struct trace *trace;
+    struct chunks chunks;
+    struct table processes, threads, branches;
+    int room_for_processes, room_for_threads, room_for_branches, room_for_events;
+    bool failed; /* memory ran out */
+};
+
+/* A copy of a text of at most `size` bytes, made harmless; "" if memory ran out. It belongs to the model. */
+const char *build_text(struct builder *b, const char *text, size_t size);
+__attribute__((format(printf, 2, 3))) const char *build_format(struct builder *b, const char *format, ...);
+
+/* The index of a process, thread or branch, which is added when it is mentioned for the first time. TRACE_NONE: memory
+ * ran out. */
+int build_process(struct builder *b, uint32_t number, pid_t pid);
+/* `handle` 0: a thread that bough does not know, or does not know any more, by its id. */
+int build_thread(struct builder *b, uint32_t process, uint64_t handle, pid_t tid, const char *name);
+int build_branch(struct builder *b, uint32_t process, uint64_t handle, const char *name);
+/* A new event, all 0 but for NONEs; NULL: memory ran out. */
+struct trace_event *build_event(struct builder *b, enum trace_what what, int64_t at, int64_t until);
+
+static inline bool handle_is_branch(uint64_t handle)
+{
+    return handle >> 63 != 0;
+}
+/* The branch around everything, which is no branch of the model. */
+static inline bool handle_is_root(uint64_t handle)
+{
+    return handle_is_branch(handle) && ((handle >> 32) & 0xffffff) == 1;
+}
+
+/* What a chunk contains (trace/events.c). */
+void build_from_chunk(struct builder *b, const struct chunk_copy *c);
+
+#endif

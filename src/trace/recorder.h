@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Recording: each thread writes its events to a chunk of the recording (trace/layout.h) that it alone uses, without a
+ * lock and without a system call. All of these functions may be called in a signal handler, and keep errno. They do
+ * nothing if nothing is recorded.
+ *
+ * A handler that interrupts the writing of an event writes to another chunk of its thread, so no event is torn. Events
+ * of handlers that are nested more deeply are lost, and counted.
+ */
+#ifndef BO_TRACE_RECORDER_H
+#define BO_TRACE_RECORDER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/atomic.h"
+#include "base/clock.h"
+#include "trace/layout.h"
+
+/* The number of the recording that is on; 0: none is. */
+extern _Atomic uint32_t bo_trace_on;
+
+static inline bool bo_tracing(void)
+{
+    return bo_unlikely(bo_load_relaxed(&bo_trace_on));
+}
+
+/* The thread that has a generation now: its handle, its branch's, and their names, at most BO_TRACE_NAME bytes. The
+ * branch is 0 for an adopted thread. */
+struct bo_trace_thread {
+    uint64_t handle, branch;
+    int tid; /* of a thread that is known already */
+    const char *name, *branch_name;
+};
+
+/* `known`: it began before the recording did. */
+void bo_trace_thread_begin(const struct bo_trace_thread *t, bool known);
+void bo_trace_thread_name(uint64_t thread, const char *name);
+void bo_trace_thread_end(uint64_t thread, unsigned outcome, int error);
+void bo_trace_branch_begin(uint64_t branch, uint64_t outer, const char *name);
+void bo_trace_branch_end(uint64_t branch, int error, bool interrupted);
+/* A region of this kind (enum bo_region_kind) begins, as the outermost one; or ends. */
+void bo_trace_region_begin(unsigned kind);
+void bo_trace_region_end(unsigned kind, int64_t since, const char *file, int line, bool outermost);
+void bo_trace_post(uint64_t target, unsigned kind, uint32_t serial, int rung, const char *reason);
+void bo_trace_delivery(uint64_t target, unsigned kind, uint32_t serial, int rung);
+void bo_trace_close(uint64_t target, unsigned kind, uint32_t serial, unsigned how);
+void bo_trace_climb(uint64_t target, unsigned kind, uint32_t serial, int rung, const char *why, const char *place);
+void bo_trace_fail(uint64_t target, int error, const char *message);
+/* A wait for the interpreter's lock, over now. */
+void bo_trace_lock_wait(int64_t since);
+/* The calling thread gives its slot up, or ends: its chunks can be taken. */
+void bo_trace_thread_gone(void);
+
+/* ---- blocking calls ---------------------------------------------------------------------------------------------- */
+
+/* The call that goes on, with the outer call that it has interrupted, if it is made in a signal handler. */
+struct bo_trace_call {
+    int64_t since, outer_since;
+    uint64_t what, argument, outer_what, outer_argument;
+    bool is_on;
+};
+
+/* Show that the thread is in this call. `argument` is of kind `kind` (enum bo_trace_argument). */
+void bo_trace_call_begin(struct bo_trace_call *call, unsigned number, unsigned kind, uint64_t argument);
+/* A better argument, known only when the call is over. */
+void bo_trace_call_argument(struct bo_trace_call *call, unsigned kind, uint64_t argument);
+/* It is over. An event is written if it took as long as the threshold. */
+void bo_trace_call_end(struct bo_trace_call *call);
+
+/* ---- on and off (trace/switch.c) ---------------------------------------------------------------------------------- */
+
+enum { BO_TRACE_SIZE = 64 << 20, BO_TRACE_THRESHOLD = 1000000 };
+
+/* `file` NULL: a file in memory, whose descriptor other processes open. */
+struct bo_trace_wish {
+    const char *file;
+    uint64_t size;
+    int64_t threshold;
+    bool without_arguments;
+    int joined; /* out: another process records to this file already, and this one joins it */
+};
+
+/* Begin to record: 0, or an error number, and the reason as a text for people in `why`. EBUSY: it is on already. In
+ * ordinary code. */
+int bo_trace_begin(struct bo_trace_wish *wish, char *why, unsigned size);
+/* The same by the environment (docs/recording.md); 0 also if it does not ask for a recording. */
+int bo_trace_begin_by_environment(char *why, unsigned size);
+/* End the recording; `by_exit`: because the process ends. ENOENT: there is none. */
+int bo_trace_end(bool by_exit);
+/* In a forked child, in which only the calling thread goes on. */
+void bo_trace_forked(void);
+/* A text for the program's operator, once, if the recording is limited since the last call: the disk is full. NULL:
+ * nothing. */
+const char *bo_trace_complaint(void);
+
+#endif

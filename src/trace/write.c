@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+/* Writing events, on the thread itself. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include "base/plain.h"
+#include "trace/chunk.h"
+#include "trace/recorder.h"
+
+enum { TEXT_IN_UNIT = 24, TEXT_MOST = BO_TRACE_MORE * TEXT_IN_UNIT };
+
+/* `depth`: how many events the thread is writing; more than one in a signal handler. */
+struct writer {
+    uint32_t depth;
+    struct bo_trace_level level[BO_TRACE_LEVELS];
+};
+static BO_TLS struct writer writer;
+
+/* ---- one event --------------------------------------------------------------------------------------------------- */
+
+/* From here to writer_leave() a handler uses the next level. NULL: there is no room. */
+static struct bo_trace_level *writer_enter(unsigned units)
+{
+    uint32_t depth = writer.depth;
+    if (depth >= BO_TRACE_LEVELS) {
+        bo_trace_lose(1);
+        return NULL;
+    }
+    writer.depth = depth + 1;
+    bo_signal_fence();
+    struct bo_trace_level *l = &writer.level[depth];
+    if (bo_likely(bo_trace_room(l, units)))
+        return l;
+    bo_trace_lose(units != 0);
+    bo_signal_fence();
+    writer.depth = depth;
+    return NULL;
+}
+
+static void writer_leave(const struct bo_trace_level *l)
+{
+    bo_signal_fence();
+    writer.depth = (uint32_t)(l - writer.level);
+}
+
+static void put_unit(struct bo_trace_unit *u, uint64_t first, uint64_t a, uint64_t b, uint64_t c)
+{
+    bo_store_relaxed(&u->field[1], a);
+    bo_store_relaxed(&u->field[2], b);
+    bo_store_relaxed(&u->field[3], c);
+    bo_store_release(&u->field[0], first); /* a reader that sees it sees the other words */
+}
+
+static void put_text_unit(struct bo_trace_unit *u, uint32_t lap, const char *text)
+{
+    uint64_t field[3];
+    memcpy(field, text, sizeof field);
+    put_unit(u, bo_trace_first(lap, BO_TRACE_TEXT, 0, 0, 0), field[0], field[1], field[2]);
+}
+
+struct event {
+    enum bo_trace_type type;
+    unsigned number, extra;
+    int64_t at;
+    uint64_t a, b;
+};
+
+static void put_event(const struct event *e, const char *text, unsigned units)
+{
+    struct bo_trace_level *l = writer_enter(1 + units);
+    if (!l)
+        return;
+    struct bo_trace_unit *u = &l->chunk->unit[l->used];
+    l->used += 1 + units;
+    l->events++;
+    /* The text first: a reader that sees the event sees all of it. */
+    for (unsigned i = 0; i < units; i++)
+        put_text_unit(u + 1 + i, l->lap, text + (size_t)i * TEXT_IN_UNIT);
+    put_unit(u, bo_trace_first(l->lap, e->type, units, e->extra, e->number), (uint64_t)e->at, e->a, e->b);
+    writer_leave(l);
+}
+
+static void put_plain(const struct event *e)
+{
+    put_event(e, NULL, 0);
+}
+
+/* With two texts, each of them ended by a 0 byte. */
+static void put_texts(const struct event *e, const char *text, const char *other)
+{
+    char both[TEXT_MOST] = {0};
+    size_t first = text ? bo_cut(text, TEXT_MOST - 2) : 0;
+    if (first)
+        memcpy(both, text, first);
+    size_t second = other ? bo_cut(other, TEXT_MOST - first - 2) : 0;
+    if (second)
+        memcpy(both + first + 1, other, second);
+    size_t length = second ? first + 1 + second : first;
+    put_event(e, both, (unsigned)((length + TEXT_IN_UNIT - 1) / TEXT_IN_UNIT));
+}
+
+static const char *unless_left_out(const char *text)
+{
+    return bo_trace.flags & BO_TRACE_WITHOUT_ARGUMENTS ? "" : text;
+}
+
+/* ---- processes --------------------------------------------------------------------------------------------------------- */
+
+void bo_trace_process_begin(uint32_t parent)
+{
+    put_texts(&(struct event){BO_TRACE_PROCESS_BEGIN, 0, 0, bo_clock(), parent, 0}, program_invocation_short_name,
+              NULL);
+}
+
+void bo_trace_process_end(void)
+{
+    put_plain(&(struct event){BO_TRACE_PROCESS_END, 0, 0, bo_clock(), 0, 0});
+}
+
+void bo_trace_writer_forked(void)
+{
+    memset(&writer.level, 0, sizeof writer.level);
+}
+
+/* ---- threads and branches ------------------------------------------------------------------------------------------ */
+
+/* Of a thread that is known already, the event has its id in place of the time. */
+void bo_trace_thread_begin(const struct bo_trace_thread *t, bool known)
+{
+    char comm[16] = "";
+    if (!bo_tracing())
+        return;
+    if (!*t->name && !known && !t->branch)
+        prctl(PR_GET_NAME, comm);
+    put_texts(&(struct event){BO_TRACE_THREAD_BEGIN, 0, known, known ? t->tid : bo_clock(), t->handle, t->branch},
+              *t->name ? t->name : comm, t->branch_name);
+}
+
+void bo_trace_thread_name(uint64_t thread, const char *name)
+{
+    if (bo_tracing())
+        put_texts(&(struct event){BO_TRACE_THREAD_NAME, 0, 0, bo_clock(), thread, 0}, name, NULL);
+}
+
+void bo_trace_thread_end(uint64_t thread, unsigned outcome, int error)
+{
+    if (bo_tracing())
+        put_plain(&(struct event){BO_TRACE_THREAD_END, outcome, 0, bo_clock(), thread, (uint64_t)error});
+}
+
+void bo_trace_branch_begin(uint64_t branch, uint64_t outer, const char *name)
+{
+    if (bo_tracing())
+        put_texts(&(struct event){BO_TRACE_BRANCH_BEGIN, 0, 0, bo_clock(), branch, outer}, name, NULL);
+}
+
+void bo_trace_branch_end(uint64_t branch, int error, bool interrupted)
+{
+    if (bo_tracing())
+        put_plain(&(struct event){BO_TRACE_BRANCH_END, interrupted, 0, bo_clock(), branch, (uint64_t)error});
+}
+
+void bo_trace_thread_gone(void)
+{
+    for (int i = 0; i < BO_TRACE_LEVELS; i++)
+        bo_trace_give_back(&writer.level[i]);
+}
+
+/* ---- regions --------------------------------------------------------------------------------------------------------- */
+
+void bo_trace_region_begin(unsigned kind)
+{
+    struct bo_trace_level *l = bo_tracing() ? writer_enter(0) : NULL;
+    if (!l)
+        return;
+    bo_store_relaxed(&l->chunk->region_kind, kind);
+    bo_store_relaxed(&l->chunk->region_since, bo_clock());
+    writer_leave(l);
+}
+
+static const char *base_name(const char *file)
+{
+    const char *slash = file ? strrchr(file, '/') : NULL;
+    return slash ? slash + 1 : file;
+}
+
+void bo_trace_region_end(unsigned kind, int64_t since, const char *file, int line, bool outermost)
+{
+    struct bo_trace_level *l = bo_tracing() ? writer_enter(0) : NULL;
+    int64_t now = bo_clock();
+    if (!l)
+        return;
+    if (outermost) {
+        int64_t begun = bo_load_relaxed(&l->chunk->region_since);
+        since = begun ? begun : since;
+        bo_store_relaxed(&l->chunk->region_since, 0);
+    }
+    writer_leave(l);
+    if (now - since >= bo_trace.threshold)
+        put_texts(&(struct event){BO_TRACE_REGION, kind, 0, since, (uint64_t)(now - since), (uint64_t)line},
+                  base_name(file), NULL);
+}
+
+/* ---- interrupts ------------------------------------------------------------------------------------------------------- */
+
+void bo_trace_post(uint64_t target, unsigned kind, uint32_t serial, int rung, const char *reason)
+{
+    if (bo_tracing())
+        put_texts(&(struct event){BO_TRACE_POST, kind, (unsigned)rung, bo_clock(), target, serial},
+                  unless_left_out(reason), NULL);
+}
+
+void bo_trace_delivery(uint64_t target, unsigned kind, uint32_t serial, int rung)
+{
+    if (bo_tracing())
+        put_plain(&(struct event){BO_TRACE_DELIVERY, kind, (unsigned)rung, bo_clock(), target, serial});
+}
+
+void bo_trace_close(uint64_t target, unsigned kind, uint32_t serial, unsigned how)
+{
+    if (bo_tracing())
+        put_plain(&(struct event){BO_TRACE_CLOSE, kind, how, bo_clock(), target, serial});
+}
+
+void bo_trace_climb(uint64_t target, unsigned kind, uint32_t serial, int rung, const char *why, const char *place)
+{
+    if (bo_tracing())
+        put_texts(&(struct event){BO_TRACE_CLIMB, kind, (unsigned)rung, bo_clock(), target, serial}, why,
+                  unless_left_out(place));
+}
+
+void bo_trace_fail(uint64_t target, int error, const char *message)
+{
+    if (bo_tracing())
+        put_texts(&(struct event){BO_TRACE_FAIL, 0, 0, bo_clock(), target, (uint64_t)error}, unless_left_out(message),
+                  NULL);
+}
+
+void bo_trace_lock_wait(int64_t since)
+{
+    int64_t now = bo_clock();
+    if (bo_tracing() && now - since >= bo_trace.threshold)
+        put_plain(&(struct event){BO_TRACE_LOCK_WAIT, 0, 0, since, (uint64_t)(now - since), 0});
+}
+
+/* ---- calls ------------------------------------------------------------------------------------------------------------- */
+
+static void show_open(struct bo_trace_open *o, int64_t since, uint64_t what, uint64_t argument)
+{
+    bo_store_relaxed(&o->since, 0); /* a reader does not mix two calls */
+    bo_store_release(&o->what, what);
+    bo_store_relaxed(&o->argument, argument);
+    bo_store_release(&o->since, since);
+}
+
+void bo_trace_call_begin(struct bo_trace_call *call, unsigned number, unsigned kind, uint64_t argument)
+{
+    struct bo_trace_level *l = bo_tracing() ? writer_enter(0) : NULL;
+    call->is_on = l != NULL;
+    if (!l)
+        return;
+    if (bo_trace.flags & BO_TRACE_WITHOUT_ARGUMENTS)
+        kind = BO_TRACE_NOTHING, argument = 0;
+    struct bo_trace_open *o = &l->chunk->call;
+    call->outer_since = bo_load_relaxed(&o->since);
+    call->outer_what = bo_load_relaxed(&o->what);
+    call->outer_argument = bo_load_relaxed(&o->argument);
+    call->what = number << 4 | kind;
+    call->argument = argument;
+    call->since = bo_clock();
+    show_open(o, call->since, call->what, argument);
+    writer_leave(l);
+}
+
+void bo_trace_call_argument(struct bo_trace_call *call, unsigned kind, uint64_t argument)
+{
+    if (bo_trace.flags & BO_TRACE_WITHOUT_ARGUMENTS)
+        return;
+    call->what = (call->what & ~(uint64_t)15) | kind;
+    call->argument = argument;
+}
+
+void bo_trace_call_end(struct bo_trace_call *call)
+{
+    struct bo_trace_level *l = call->is_on && bo_tracing() ? writer_enter(0) : NULL;
+    if (!l)
+        return;
+    int64_t now = bo_clock();
+    struct bo_trace_open *o = &l->chunk->call;
+    if (call->outer_since)
+        show_open(o, call->outer_since, call->outer_what, call->outer_argument);
+    else
+        bo_store_relaxed(&o->since, 0);
+    writer_leave(l);
+    if (now - call->since >= bo_trace.threshold)
+        put_plain(&(struct event){BO_TRACE_CALL_OVER, (unsigned)(call->what >> 4), (unsigned)(call->what & 15),
+                                  call->since, (uint64_t)(now - call->since), call->argument});
+}
