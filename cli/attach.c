@@ -73,11 +73,11 @@ static bool in_order(const struct bo_header *h)
            h->record_at == h->branch_at + (uint64_t)BO_BRANCHES * sizeof(struct bo_branch);
 }
 
-static enum attached check(struct arena *a, const char *who)
+static enum attached check(struct arena *a, const char *source)
 {
     struct bo_header *h = &a->head;
     if (!get(a, 0, h, sizeof *h) || memcmp(h->magic, BO_ARENA_MAGIC, sizeof BO_ARENA_MAGIC) != 0)
-        return fail_attach(a, NOT_BOUGH, "%s is not an arena of bough", who);
+        return fail_attach(a, NOT_BOUGH, "%s is not an arena of bough", source);
     h->library[sizeof h->library - 1] = '\0';
     for (char *c = h->library; *c; c++)
         if (*c < ' ' || *c > '~')
@@ -87,15 +87,15 @@ static enum attached check(struct arena *a, const char *who)
             a, OTHER_VERSION,
             "%s was built with bough %s, arena version %u; this command is of bough %s, arena version %d: use "
             "the one of that build",
-            who, h->library, h->version, BO_VERSION, BO_ARENA_VERSION);
+            source, h->library, h->version, BO_VERSION, BO_ARENA_VERSION);
     if (!in_order(h))
-        return fail_attach(a, BROKEN, "the arena of %s is inconsistent", who);
+        return fail_attach(a, BROKEN, "the arena of %s is inconsistent", source);
     return ATTACHED;
 }
 
-static enum attached check_or_detach(struct arena *a, const char *who)
+static enum attached check_or_detach(struct arena *a, const char *source)
 {
-    enum attached result = check(a, who);
+    enum attached result = check(a, source);
     if (result != ATTACHED)
         detach(a);
     return result;
@@ -190,9 +190,9 @@ static enum attached attach_by_maps(struct arena *a, pid_t pid, pid_t alive)
 
 enum attached attach_process(struct arena *a, pid_t pid)
 {
-    char who[32], path[64];
+    char source[32], path[64];
     *a = (struct arena){.pid = pid, .fd = -1};
-    snprintf(who, sizeof who, "process %d", (int)pid);
+    snprintf(source, sizeof source, "process %d", (int)pid);
     pid_t alive = proc_alive(pid);
     snprintf(path, sizeof path, "/proc/%d/fd", (int)(alive ? alive : pid));
     DIR *folder = opendir(path);
@@ -207,7 +207,7 @@ enum attached attach_process(struct arena *a, pid_t pid)
     a->fd = memfd_find(alive, file_name, MEMFD_LENGTH | MEMFD_WRITTEN,
                        O_RDONLY); /* this needs only the right to read the process */
     enum attached result = a->fd >= 0 ? ATTACHED : attach_by_maps(a, pid, alive);
-    return result == ATTACHED ? check_or_detach(a, who) : result;
+    return result == ATTACHED ? check_or_detach(a, source) : result;
 }
 
 enum attached attach_file(struct arena *a, const char *path)

@@ -48,7 +48,7 @@ static enum became wait_for_end(const struct arena *a, const struct bo_request *
     return now;
 }
 
-static int tell(const struct arena *a, enum became how, double seconds)
+static int report_result(const struct arena *a, enum became how, double seconds)
 {
     switch (how) {
     case HANDLED:
@@ -96,7 +96,7 @@ static int post(struct arena *a, const struct found *target, const struct wish *
         return fail("%s", a->why);
     puts("posted");
     fflush(stdout);
-    return wish->wait < 0 ? EXIT_SUCCESS : tell(a, wait_for_end(a, &l, wish->wait), wish->wait);
+    return wish->wait < 0 ? EXIT_SUCCESS : report_result(a, wait_for_end(a, &l, wish->wait), wish->wait);
 }
 
 static int ask_and_post(struct arena *a, const struct found *target, const struct wish *wish, int ceiling)

@@ -53,7 +53,7 @@ class Block:
     def _deadline_on_bough_clock(self):
         late = time.monotonic() - self._deadline
         if late > 0:
-            self._places_of_interrupts().say(
+            self._places_of_interrupts().add_note(
                 f"the deadline had passed {late:.3g} s before the block began: deadline= is a time of time.monotonic(), "
                 f"timeout= a number of seconds"
             )
@@ -165,7 +165,7 @@ class Block:
     def _with_places(self, error):
         where = self._where
         if where is not None:
-            where.tell(error)
+            where.add_to(error)
         error.__cause__ = where.cause if where is not None else None
         return error
 

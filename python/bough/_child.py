@@ -89,7 +89,7 @@ class Child(_bough.Child):
         return not self.is_alive() or self._event().wait(timeout)
 
     def _event(self):
-        """Set by who forgets it (child_object.c): it is there before it is looked whether that has happened already."""
+        """The event is set by the thread that forgets the child (child_object.c). It is made before the child is examined, so no end is missed."""
         with _event_lock:
             if self._ended is None:
                 self._ended = _Ended()
@@ -100,7 +100,7 @@ class Child(_bough.Child):
     def _when_over(self, callback):
         """callback(), by the thread that forgets the child, or now. It must not wait."""
         if self.is_alive():
-            self._event().tell(callback)
+            self._event().call_when_set(callback)
         else:
             callback()
 
@@ -156,7 +156,7 @@ class Child(_bough.Child):
             return 0
         if consists_of(exception, is_a_stop):
             self.outcome = INTERRUPTED
-            self._tell("_child_interrupted", exception, self)
+            self._notify_owner("_child_interrupted", exception, self)
             return ECANCELED
         return self._failed(exception)
 
@@ -169,7 +169,7 @@ class Child(_bough.Child):
             self.exception = error
         if _watch.on_failure is not None:
             _watch.on_failure(self.name, owner.name if owner is not None else None, error)
-        self._tell("_child_failed", error, self)
+        self._notify_owner("_child_failed", error, self)
         _bough.fail(0, EIO, in_a_line(error))
         return EIO
 
@@ -199,7 +199,7 @@ class Child(_bough.Child):
             try:
                 self._closing.pop(0).close()
             except BaseException as error:
-                self._tell("_child_failed", error, None)
+                self._notify_owner("_child_failed", error, None)
         self._forget()
 
     def _lost(self):
@@ -209,7 +209,7 @@ class Child(_bough.Child):
     def _given_up(self):
         self.interrupt("the branch was given up meanwhile")
 
-    def _tell(self, what, *args):
+    def _notify_owner(self, what, *args):
         owner = self._owner()
         if owner is not None:
             getattr(owner, what)(*args)
@@ -247,8 +247,8 @@ class _Ended(threading.Event):
         for callback in callbacks:
             callback()
 
-    def tell(self, callback):
-        """callback(), by the thread that sets it, or now."""
+    def call_when_set(self, callback):
+        """Call callback(): by the thread that sets the event, or now."""
         with _event_lock:
             if not self.is_set():
                 self._callbacks.append(callback)

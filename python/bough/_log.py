@@ -110,12 +110,12 @@ def _of_transition(step):
 
 
 def _of_failure(thread, branch, error):
-    who = f"branch {branch!r}" if thread is None else f"child {thread!r} of branch {branch!r}" if branch else f"thread {thread!r}"
+    source = f"branch {branch!r}" if thread is None else f"child {thread!r} of branch {branch!r}" if branch else f"thread {thread!r}"
     try:
         text = f"{type(error).__name__}: {error}"
     except Exception:
         text = type(error).__name__
-    return _Event("failed", logging.WARNING, f"{who} has failed: {text}", error, thread=thread, branch=branch, cause=text)
+    return _Event("failed", logging.WARNING, f"{source} has failed: {text}", error, thread=thread, branch=branch, cause=text)
 
 
 # ---- the log ---------------------------------------------------------------------------------------------------------
@@ -184,12 +184,12 @@ class _Log:
             try:
                 event = queue.get(timeout=1.0 if self._owes() else None)
             except Empty:
-                self._settle(time.monotonic())
+                self._write_suppressed(time.monotonic())
                 continue
             if event is None:
                 break
             self._write(event)
-        self._settle(float("inf"))
+        self._write_suppressed(float("inf"))
 
     def _owes(self):
         return any(rate.left_out for rate in self.rates.values()) or not self.dropped.empty()
@@ -197,7 +197,7 @@ class _Log:
     def _write(self, event):
         now, rate = time.monotonic(), self.rates.setdefault(event.event, _Rate())
         if now - rate.since >= 1.0:
-            self._settle(now)
+            self._write_suppressed(now)
             rate.since, rate.count = now, 0
         rate.count += 1
         if rate.count > self.rate and event.level < logging.CRITICAL:
@@ -206,8 +206,8 @@ class _Log:
         else:
             self._emit(event)
 
-    def _settle(self, now):
-        """Says what was left out until a second ago."""
+    def _write_suppressed(self, now):
+        """Write how many records were left out until a second ago."""
         for name, rate in self.rates.items():
             if rate.left_out and now - rate.since >= 1.0:
                 n, rate.left_out = rate.left_out, 0

@@ -43,15 +43,15 @@ def take_part():
     _replace.replace(signal, "default_int_handler", lambda original: _replace.around(original, before=_begin_way_out))
     _replace.replace(threading.Thread, "join", _join)
     _replace.follow_imports({"tkinter": "bough._program_tk"})
-    ours = signal.default_int_handler
-    if signal.getsignal(signal.SIGINT) is ours.__wrapped__:
-        _replace.on_undo(lambda: _put_back(ours))
-        signal.signal(signal.SIGINT, ours)
+    handler = signal.default_int_handler
+    if signal.getsignal(signal.SIGINT) is handler.__wrapped__:
+        _replace.on_undo(lambda: _put_back(handler))
+        signal.signal(signal.SIGINT, handler)
 
 
-def _put_back(ours):
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is ours:
-        signal.signal(signal.SIGINT, ours.__wrapped__)
+def _put_back(handler):
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is handler:
+        signal.signal(signal.SIGINT, handler.__wrapped__)
 
 
 # ---- main's way out -----------------------------------------------------------------------------------------------------

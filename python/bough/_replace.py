@@ -22,20 +22,20 @@ def replace(owner, name, new):
     deletes that."""
     mine = vars(owner).get(name, _missing)
     original = getattr(owner, name) if mine is _missing else mine
-    ours = _in_its_place(new(original), owner, name)
-    setattr(owner, name, ours)
+    replacement = _in_its_place(new(original), owner, name)
+    setattr(owner, name, replacement)
     where = f"{owner.__module__}.{owner.__qualname__}" if isinstance(owner, type) else owner.__name__
-    on_undo(lambda: _put_back(owner, name, ours, mine), f"{where}.{name}")
+    on_undo(lambda: _put_back(owner, name, replacement, mine), f"{where}.{name}")
 
 
-def _in_its_place(ours, owner, name):
+def _in_its_place(replacement, owner, name):
     """Name a function by the place it is found at, as pickle needs it: the original may be a builtin of another module, or a class's
     method that knows no module."""
-    if isinstance(ours, FunctionType):
+    if isinstance(replacement, FunctionType):
         in_class = isinstance(owner, type)
-        ours.__module__ = owner.__module__ if in_class else owner.__name__
-        ours.__qualname__ = f"{owner.__qualname__}.{name}" if in_class else name
-    return ours
+        replacement.__module__ = owner.__module__ if in_class else owner.__name__
+        replacement.__qualname__ = f"{owner.__qualname__}.{name}" if in_class else name
+    return replacement
 
 
 def around(original, **what):
@@ -53,9 +53,9 @@ def replace_code(owner, name, new):
     original = FunctionType(code, function.__globals__, code.co_name, function.__defaults__, function.__closure__)
     original.__kwdefaults__ = function.__kwdefaults__
     original.__qualname__ = function.__qualname__
-    function.__code__ = ours = _code_that_calls(new(original), code)
+    function.__code__ = replacement = _code_that_calls(new(original), code)
     place = f"{owner.__module__}.{owner.__qualname__}.{name}"
-    on_undo(lambda: function.__code__ is ours and setattr(function, "__code__", code), place)
+    on_undo(lambda: function.__code__ is replacement and setattr(function, "__code__", code), place)
 
 
 def _code_that_calls(function, code):
@@ -73,9 +73,9 @@ def _code_that_calls(function, code):
     )
 
 
-def _put_back(owner, name, ours, mine):
-    """Unless other code has replaced it since: that code calls `ours`, which calls the original."""
-    if vars(owner).get(name) is not ours:
+def _put_back(owner, name, replacement, mine):
+    """Unless other code has replaced it since: that code calls `replacement`, which calls the original."""
+    if vars(owner).get(name) is not replacement:
         return
     if mine is _missing:
         delattr(owner, name)

@@ -46,8 +46,8 @@ class _Completed:
         child = self._children.next(self._end)
         if child is None:
             left = len(self._children)
-            who, them = ("1 child has", "it") if left == 1 else (f"{left} children have", "them")
-            raise TimeoutError(f"{who} not ended: interrupt {them}, or leave the block that waits for {them}")
+            unfinished, them = ("1 child has", "it") if left == 1 else (f"{left} children have", "them")
+            raise TimeoutError(f"{unfinished} not ended: interrupt {them}, or leave the block that waits for {them}")
         return child
 
 

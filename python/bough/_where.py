@@ -31,12 +31,12 @@ class Places:
             else:
                 self._more += 1
 
-    def say(self, note):
-        """One note more."""
+    def add_note(self, note):
+        """Add a note to those of the places."""
         self._notes.append(note)
 
-    def tell(self, error):
-        """Adds the notes."""
+    def add_to(self, error):
+        """Add the notes to the exception."""
         for note in self._notes:
             error.add_note(note)
         if self._more:

@@ -270,29 +270,29 @@ class Transition(NamedTuple):
     name: str  # the target's
     why: str  # "not handled in 5.0 s"
     place: str  # where the first thread that has not ended is stuck
-    source: int  # the native id of who posted
+    source: int  # the native id of the thread that posted
     age: float  # seconds since the post
     target: int  # its handle
     branch: str  # the name of the branch around the target; "" at the root
     reason: str  # the interrupt's
 
 
-_watchers = {}  # who -> callback: a program's, and the log's
+_watchers = {}  # "log" or "program" -> its callback
 
 
-def _watch(who, callback):
-    """One more that is called at each step, or for None one less. Returns the previous one."""
-    before = _watchers.pop(who, None)
+def _watch(watcher, callback):
+    """Set the function that is called at each step for a watcher; None: none. Returns the previous one."""
+    before = _watchers.pop(watcher, None)
     if callback is not None:
-        _watchers[who] = callback
-    _bough.set_on_transition(_tell if _watchers else None)
+        _watchers[watcher] = callback
+    _bough.set_on_transition(_call_watchers if _watchers else None)
     return before
 
 
-def _tell(kind, *rest):
+def _call_watchers(kind, *rest):
     transition = Transition(KINDS[kind], *rest)
-    for who in "log", "program":  # the log's only keeps it
-        callback = _watchers.get(who)
+    for watcher in "log", "program":  # the log's only keeps the transition
+        callback = _watchers.get(watcher)
         if callback is not None:
             callback(transition)
 

@@ -51,7 +51,7 @@ def until_it_computes(pid):
 
 
 class Case(unittest.TestCase):
-    def told(self, main, signo=None, *, at="clock_nanosleep", status, says=(), before="", **keywords):
+    def ends(self, main, signo=None, *, at="clock_nanosleep", status, says=(), before="", **keywords):
         """Sends the signal when main is in this call; None: in no call."""
         with Process(*program(main, before), **keywords) as process:
             if signo:

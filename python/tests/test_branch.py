@@ -112,7 +112,7 @@ class Ends(unittest.TestCase):
 
     def test_outer_interrupt_goes_on(self):
         """an interrupt from further out ends the inner branch, propagates, and stays pending"""
-        told = []
+        reported = []
 
         def middle():
             try:
@@ -120,17 +120,17 @@ class Ends(unittest.TestCase):
                     inner.add(block)
                     block()
             except ThreadExit as exit:
-                told.append((inner.interrupted, exit.record.reason))
+                reported.append((inner.interrupted, exit.record.reason))
                 try:
                     bough.check_interrupt()
                 except ThreadExit:
-                    told.append("still")
+                    reported.append("still")
                 raise
 
         with branch("outer") as outer:
             child = outer.add(middle)
             outer.add(lambda: outer.interrupt("from outside"))
-        self.assertEqual(told, [(False, "from outside"), "still"])
+        self.assertEqual(reported, [(False, "from outside"), "still"])
         self.assertEqual(child.outcome, "interrupted")
 
     def test_outer_interrupt_of_an_inner_body(self):

@@ -189,13 +189,13 @@ class Pool(unittest.TestCase):
     """The pool without a worker: what Celery gets from it."""
 
     def ends_by(self, target, stop=lambda job: None):
-        told = queue.SimpleQueue()
+        results = queue.SimpleQueue()
         pool = bough.celery.TaskPool(1, app=app)
         pool.start()
-        stop(pool.apply_async(target, callback=told.put, error_callback=told.put))
+        stop(pool.apply_async(target, callback=results.put, error_callback=results.put))
         pool.stop()
-        self.assertTrue(told.empty() or told.qsize() == 1)
-        return told.get_nowait()
+        self.assertTrue(results.empty() or results.qsize() == 1)
+        return results.get_nowait()
 
     def test_result(self):
         self.assertEqual(self.ends_by(lambda: "a result"), "a result")

@@ -23,8 +23,8 @@ class Engines(unittest.TestCase):
         """an engine that lacks a module is not the one to install"""
         with self.assertRaises(ImportError) as raised:
             _engine.imported("email.no_such_module", "bough.some", "python3-some")
-        told = "bough.some needs email, which can't be imported. No module named 'email.no_such_module'"
-        self.assertEqual((str(raised.exception), raised.exception.name), (told, "email.no_such_module"))
+        message = "bough.some needs email, which can't be imported. No module named 'email.no_such_module'"
+        self.assertEqual((str(raised.exception), raised.exception.name), (message, "email.no_such_module"))
 
     def test_version(self):
         """a version that was not tried is warned of"""

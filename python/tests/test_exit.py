@@ -25,10 +25,10 @@ class Programs(unittest.TestCase):
             path = Path(folder, "program.py")
             path.write_text(program)
             process = run(*options, "-W", "always", path)
-        told = process.out + process.err
+        output = process.out + process.err
         for number, name in (re.escape(folder), "FOLDER"), (r"0x[0-9a-f]+", "ADDRESS"), (r"(?<=pid=)\d+", "PID"):
-            told = re.sub(number, name, told)
-        return process.status, told
+            output = re.sub(number, name, output)
+        return process.status, output
 
     def same(self, program, *options, opt_in=OPT_IN):
         """Without bough, the lines of the opt-in are empty, so that the lines have the same numbers."""
@@ -66,14 +66,14 @@ class Forks(Programs):
         """is not warned, whichever threads the library has started"""
         for opt_in in OPT_IN, BRANCH, ASYNCHRONOUS:
             for _ in range(5):  # each time another library thread may be starting
-                _, told = self.same(FORK.format(first="", last=""), opt_in=opt_in)
-                self.assertEqual(told, "")
+                _, output = self.same(FORK.format(first="", last=""), opt_in=opt_in)
+                self.assertEqual(output, "")
 
     def test_a_program_with_threads(self):
         """is warned as without bough"""
         first = "stop = threading.Event(); thread = threading.Thread(target=stop.wait); thread.start()"
-        _, told = self.same(FORK.format(first=first, last="stop.set(); thread.join()"))
-        self.assertEqual(told.count("is multi-threaded, use of"), 2 if sys.version_info >= (3, 12) else 0, told)
+        _, output = self.same(FORK.format(first=first, last="stop.set(); thread.join()"))
+        self.assertEqual(output.count("is multi-threaded, use of"), 2 if sys.version_info >= (3, 12) else 0, output)
 
     def test_a_child_that_runs(self):
         """is a thread of the program; before, it is a worker that waits for work"""
@@ -85,8 +85,8 @@ runs, stop = threading.Event(), threading.Event()
 b.add(lambda: (runs.set(), stop.wait()))
 runs.wait()
 """
-        _, told = self.outcome(FORK.format(first=first, last="stop.set(); b.__exit__(None, None, None)"))
-        self.assertEqual(told.count("is multi-threaded, use of"), 2 if sys.version_info >= (3, 12) else 0, told)
+        _, output = self.outcome(FORK.format(first=first, last="stop.set(); b.__exit__(None, None, None)"))
+        self.assertEqual(output.count("is multi-threaded, use of"), 2 if sys.version_info >= (3, 12) else 0, output)
 
     def test_the_file_that_is_read(self):
         """is unchanged for other readers"""
@@ -109,7 +109,7 @@ class Lines(Programs):
     """A warning names the line that it names without bough."""
 
     def test_popen(self):
-        told = self.same(
+        output = self.same(
             """
 import inspect, pickle, subprocess, sys
 def work():
@@ -134,7 +134,7 @@ print(inspect.signature(subprocess.Popen), subprocess.Popen.__init__.__name__, s
             "-X",
             "warn_default_encoding",
         )[1]
-        self.assertEqual(told.count("EncodingWarning"), 2, told)
+        self.assertEqual(output.count("EncodingWarning"), 2, output)
 
     def test_imports(self):
         """of an extension module, and of one that bough changes"""
@@ -148,8 +148,8 @@ def work():
     import _testcapi
 work()
 """
-            told = self.same(program)[1]
-        self.assertRegex(told, r"program.py:\d+: UserWarning: level 2")
+            output = self.same(program)[1]
+        self.assertRegex(output, r"program.py:\d+: UserWarning: level 2")
 
 
 LATE = """
@@ -169,22 +169,22 @@ class Finalizers(Programs):
 
     def late(self, body, *options):
         program = LATE.format(body=body.replace("\n", "\n        "))
-        told = self.same(program, *options)[1]
+        output = self.same(program, *options)[1]
         self.same(program + "sys.modules['last'] = late", *options)
-        return told
+        return output
 
     def test_it_runs(self):
         self.assertEqual(self.late("pass"), "done\n")
 
     def test_an_exception(self):
-        told = self.late("raise KeyError('from a finalizer')")
-        self.assertIn("KeyError: 'from a finalizer'", told)
+        output = self.late("raise KeyError('from a finalizer')")
+        self.assertIn("KeyError: 'from a finalizer'", output)
 
     def test_system_exit(self):
         self.late("raise SystemExit(3)")
 
     def test_waits(self):
-        told = self.late("""
+        output = self.late("""
 condition = threading.Condition()
 with condition:
     say(str(condition.wait(0.01)))
@@ -198,8 +198,8 @@ lock.acquire()
 say(str(lock.acquire(timeout=0.01)))
 """)
         # newer interpreters refuse such a wait, with or without bough
-        if "PythonFinalizationError: cannot acquire lock" not in told:
-            self.assertEqual(told, "False\nFalse\nempty\nFalse\ndone\n")
+        if "PythonFinalizationError: cannot acquire lock" not in output:
+            self.assertEqual(output, "False\nFalse\nempty\nFalse\ndone\n")
 
     def test_processes(self):
         self.late("say(str(subprocess.Popen(['/bin/true'], env={}).wait()))\nwith subprocess.Popen(['/bin/true'], env={}): pass")

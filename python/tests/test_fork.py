@@ -34,7 +34,7 @@ here = fork.Event()
 
 class Forked(Case):
     def says(self, main, *lines):
-        return self.told(main, status=0, says=lines, before=FORK)
+        return self.ends(main, status=0, says=lines, before=FORK)
 
 
 class Signals(Forked):

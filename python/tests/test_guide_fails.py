@@ -142,7 +142,7 @@ class Guide(unittest.TestCase):
 
     def setUp(self):
         self.raised, before = [], threading.excepthook
-        threading.excepthook = lambda told: self.raised.append(told.exc_value)
+        threading.excepthook = lambda args: self.raised.append(args.exc_value)
         self.addCleanup(setattr, threading, "excepthook", before)
 
     def once(self, function, at, happens):

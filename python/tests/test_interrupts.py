@@ -220,24 +220,24 @@ class WhoIsInterruptedWhere(unittest.TestCase):
 
     def test_overdue_is_reported_once(self):
         """an interrupt that waits on a thread blocked without opt-in is reported once, with the call and its age"""
-        told = []
-        bough.on_transition(told.append)
+        steps = []
+        bough.on_transition(steps.append)
         bough.set_ladder(times={bough.Rung.FLAG: 0.1})
         try:
             with pipe() as (r, w):
                 thread = started(read, r)
                 until_blocked(thread)
                 thread.interrupt("test")
-                until(lambda: told, "the report")
+                until(lambda: steps, "the report")
                 self.assertTrue(still_there(thread))
                 os.write(w, b"x")
                 ended(thread)
         finally:
             bough.set_ladder()
             bough.on_transition(None)
-        self.assertEqual([t.after for t in told if t.after], [1])
-        self.assertRegex(told[0].place, r"read\(\d+")
-        self.assertGreaterEqual(told[0].age, 0.1)
+        self.assertEqual([t.after for t in steps if t.after], [1])
+        self.assertRegex(steps[0].place, r"read\(\d+")
+        self.assertGreaterEqual(steps[0].age, 0.1)
 
 
 class Arguments(unittest.TestCase):

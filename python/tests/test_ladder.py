@@ -162,11 +162,11 @@ class Handlers(unittest.TestCase):
 
     def test_final_that_returns(self):
         """a final handler that returns has failed: the incident is overdue, and reported"""
-        told = []
-        bough.on_transition(told.append)
+        steps = []
+        bough.on_transition(steps.append)
         self.addCleanup(bough.on_transition, None)
         thread = self.run_with(lambda incident: None, final=True)
-        until(lambda: any(t.after == t.before == 3 for t in told), "the report")
+        until(lambda: any(t.after == t.before == 3 for t in steps), "the report")
         thread.raise_exc(KeyError)
         self.assertIsInstance(ended(thread), KeyError)
 
@@ -253,16 +253,16 @@ class Watching(unittest.TestCase):
         """each step is reported, on a thread of bough"""
         bough.set_ladder(times={Rung.FLAG: 0.1})
         self.addCleanup(bough.set_ladder)
-        told = []
-        self.assertIsNone(bough.on_transition(lambda t: told.append((t, threading.get_ident()))))
+        steps = []
+        self.assertIsNone(bough.on_transition(lambda t: steps.append((t, threading.get_ident()))))
         thread = started(deaf)
         thread.interrupt("test")
-        until(lambda: told, "a transition")
+        until(lambda: steps, "a transition")
         thread.raise_exc(KeyError)
         ended(thread)
-        until(lambda: any(t.after == 0 for t, _ in told), "the last one")
+        until(lambda: any(t.after == 0 for t, _ in steps), "the last one")
         bough.on_transition(None)
-        first, where = told[0]
+        first, where = steps[0]
         self.assertEqual((first.kind, first.before, first.after, first.source), ("stop", 1, 1, threading.get_native_id()))
         self.assertNotIn(where, (thread.ident, threading.get_ident()))
 

@@ -155,8 +155,8 @@ class Log(unittest.TestCase):
 
     def test_a_handler_that_raises(self):
         """loses its own record only, and says so"""
-        told = []
-        hook, sys.excepthook = sys.excepthook, lambda *error: told.append(error[0])
+        reported = []
+        hook, sys.excepthook = sys.excepthook, lambda *error: reported.append(error[0])
         self.addCleanup(setattr, sys, "excepthook", hook)
         raising = logging.Filter()
         raising.filter = lambda record: 1 / 0
@@ -164,12 +164,12 @@ class Log(unittest.TestCase):
         bough.log_to()
         with bough.branch("b") as b:
             b.add(time.sleep, 100).interrupt("one")
-        until(lambda: told, "the exception")
+        until(lambda: reported, "the exception")
         self.logger.removeFilter(raising)
         with bough.branch("b") as b:
             b.add(time.sleep, 100).interrupt("two")
         self.one("posted", reason="two")
-        self.assertIs(told[0], ZeroDivisionError)
+        self.assertIs(reported[0], ZeroDivisionError)
 
     def test_arguments(self):
         for wrong in (3, object(), b"bough"):

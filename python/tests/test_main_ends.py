@@ -7,14 +7,14 @@ from signalled import Case
 
 class MainEnds(Case):
     def test_sys_exit(self):
-        self.told("work(); sys.exit(3)", status=3, says=["worker: exit 0"])
+        self.ends("work(); sys.exit(3)", status=3, says=["worker: exit 0"])
 
     def test_sys_exit_in_a_function(self):
-        self.told("work()\ndef leave():\n    sys.exit(4)\nleave()", status=4, says=["worker: exit 0"])
+        self.ends("work()\ndef leave():\n    sys.exit(4)\nleave()", status=4, says=["worker: exit 0"])
 
     def test_sys_exit_that_is_caught(self):
         """it is no exit: main ends as usual, and no thread is interrupted"""
-        self.told(
+        self.ends(
             """
             done = threading.Event()
             def body():
@@ -32,11 +32,11 @@ class MainEnds(Case):
         )
 
     def test_an_uncaught_exception(self):
-        self.told("work(); 1 / 0", status=1, says=["worker: exit 0", "ZeroDivisionError"])
+        self.ends("work(); 1 / 0", status=1, says=["worker: exit 0", "ZeroDivisionError"])
 
     def test_an_ordinary_end(self):
         """interrupts no thread: main waits for threads that are no daemons, as without bough"""
-        self.told(
+        self.ends(
             """
             done = threading.Event()
             def body():
@@ -51,7 +51,7 @@ class MainEnds(Case):
 
     def test_the_grace_is_not_for_exit_handlers(self):
         """when all threads have ended the exit's incident is over, and its timer is disarmed"""
-        self.told(
+        self.ends(
             """
             import atexit
             atexit.register(lambda: (time.sleep(2.5), say("late")))
@@ -67,7 +67,7 @@ class MainEnds(Case):
 class MainIsInterrupted(Case):
     def test_uncaught(self):
         """the status is 1, and one line gives the reason"""
-        process = self.told(
+        process = self.ends(
             """
             threading.Timer(0.1, bough.interrupt, [threading.main_thread(), "operator"]).start()
             with bough.set_enable_io_interrupt():
@@ -79,12 +79,12 @@ class MainIsInterrupted(Case):
 
     def test_a_code_that_is_given(self):
         """counts"""
-        self.told("raise bough.ThreadExit(7)", status=7)
-        self.told("raise bough.ThreadExit()", status=0)
+        self.ends("raise bough.ThreadExit(7)", status=7)
+        self.ends("raise bough.ThreadExit()", status=0)
 
     def test_a_process_of_multiprocessing(self):
         """ends with the status for the signal that has interrupted it"""
-        self.told(
+        self.ends(
             """
             import multiprocessing
             def target():

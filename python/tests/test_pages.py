@@ -89,13 +89,13 @@ class Pages(unittest.TestCase):
         with tempfile.TemporaryDirectory() as place:
             page = Path(place, "hangs.md")
             page.write_text("```python\nimport threading\nprint(False)\nthreading.Event().wait()\n```\n")
-            told = re.compile(r"hangs.md has printed 'False.*hangs.md\", line 4", re.S)
+            expected = re.compile(r"hangs.md has printed 'False.*hangs.md\", line 4", re.S)
             for longer in 1, 3, 9, 27:  # it may not have begun by then
                 with self.assertRaises(AssertionError) as failed:
                     self.run_page("hangs", page, longer)
-                if told.search(str(failed.exception)):
+                if expected.search(str(failed.exception)):
                     break
-            self.assertRegex(str(failed.exception), told)
+            self.assertRegex(str(failed.exception), expected)
 
 
 def test_of(page, path):

@@ -146,8 +146,8 @@ class Interrupts(Readers):
     def test_silent(self):
         """an uncaught ThreadExit ends the thread, and another exception is reported as without bough"""
         bough.opt_in(threads=True)
-        told = []
-        before, threading.excepthook = threading.excepthook, told.append
+        errors = []
+        before, threading.excepthook = threading.excepthook, errors.append
         self.addCleanup(setattr, threading, "excepthook", before)
         thread, _ = self.reader(catch=False)
         bough.interrupt(thread)
@@ -156,7 +156,7 @@ class Interrupts(Readers):
         thread = threading.Thread(target=divmod, args=(1, 0))
         thread.start()
         thread.join(LIMIT)
-        self.assertEqual([args.exc_type for args in told], [ZeroDivisionError])
+        self.assertEqual([args.exc_type for args in errors], [ZeroDivisionError])
 
     def test_names(self):
         bough.opt_in(threads=True)

@@ -19,7 +19,7 @@ class Unhandled(Case):
 
     def test_sigterm(self):
         """in a program that sleeps: main gets an exception, its finally runs"""
-        self.told(
+        self.ends(
             """
             work()
             try:
@@ -34,11 +34,11 @@ class Unhandled(Case):
         )
 
     def test_sighup(self):
-        self.told("work(); ready(); time.sleep(3600)", signal.SIGHUP, status=-signal.SIGHUP, says=["worker: signal 1"])
+        self.ends("work(); ready(); time.sleep(3600)", signal.SIGHUP, status=-signal.SIGHUP, says=["worker: signal 1"])
 
     def test_ctrl_c(self):
         """a KeyboardInterrupt that main does not catch"""
-        self.told(
+        self.ends(
             "work(); ready(); time.sleep(3600)",
             signal.SIGINT,
             status=-signal.SIGINT,
@@ -49,7 +49,7 @@ class Unhandled(Case):
         """main waits for the thread, as most do"""
         for signo in signal.SIGTERM, signal.SIGINT:
             main = "worker = work(); ready(); worker.join()"
-            self.told(main, signo, at="futex", status=-signo, says=[f"worker: signal {signo:d}"])
+            self.ends(main, signo, at="futex", status=-signo, says=[f"worker: signal {signo:d}"])
 
     def test_main_is_not_interrupted_by_it(self):
         """another thread takes the signal, and main waits in a call that no interrupt ends: main is woken nevertheless"""
@@ -80,7 +80,7 @@ class Unhandled(Case):
 
     def test_in_a_branch(self):
         """main is a branch's body: the block's end joins the children, and then the exception propagates"""
-        self.told(
+        self.ends(
             """
             with bough.branch() as b:
                 b.add(body)
@@ -93,7 +93,7 @@ class Unhandled(Case):
         )
 
     def test_while_main_runs_bytecode(self):
-        self.told(
+        self.ends(
             """
             work()
             ready()
@@ -107,7 +107,7 @@ class Unhandled(Case):
         )
 
     def test_exit_handlers_run(self):
-        self.told(
+        self.ends(
             """
             import atexit
             atexit.register(say, "atexit")
@@ -122,7 +122,7 @@ class Unhandled(Case):
 
     def test_another_thread_opts_in_first(self):
         """only main can take signals over, and it does so nevertheless"""
-        self.told(
+        self.ends(
             """
             starter = threading.Thread(target=work)
             starter.start()
@@ -167,14 +167,14 @@ class WhileOptingIn(Case):
         for name in "opt in: calls are interposed", "signals: the library has them", "signals: Python has one":
             for signo in signal.SIGTERM, signal.SIGHUP:
                 with self.subTest(name, signo=signo):
-                    process = self.told(OPTS_IN.format(name=name, signo=signo), status=-signo)
+                    process = self.ends(OPTS_IN.format(name=name, signo=signo), status=-signo)
                     self.assertNotIn("rung", process.err)  # at once, not by the ladder
 
 
 class Handled(Case):
     def test_ctrl_c(self):
         """a Ctrl-C that main catches interrupts no other thread"""
-        self.told(
+        self.ends(
             """
             done = threading.Event()
             def body():
@@ -197,7 +197,7 @@ class Handled(Case):
 
     def test_sigterm(self):
         """a signal that main catches and clears is over for all threads"""
-        self.told(
+        self.ends(
             """
             def body():
                 while not bough.interruption_requested():
@@ -223,7 +223,7 @@ class Handled(Case):
 
     def test_a_handler_of_the_program(self):
         """keeps its signal"""
-        self.told(
+        self.ends(
             """
             signal.signal(signal.SIGTERM, lambda *_: say("mine") or os._exit(9))
             work()
@@ -237,7 +237,7 @@ class Handled(Case):
 
     def test_ignored(self):
         """a signal that nohup ignores stays ignored"""
-        process = self.told(
+        process = self.ends(
             """
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
             worker = work()
@@ -254,7 +254,7 @@ class Handled(Case):
 
     def test_importing_and_opting_out(self):
         """importing takes no signal over, opting out restores them"""
-        self.told(
+        self.ends(
             """
             print("before", signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
             bough.opt_in()
@@ -302,7 +302,7 @@ class Climbs(Case):
 
     def test_main_is_stuck_in_c(self):
         """ctypes releases the GIL: all other threads end, main's C call does not"""
-        process = self.told(
+        process = self.ends(
             """
             work()
             ready()

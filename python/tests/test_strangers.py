@@ -31,12 +31,12 @@ class Strangers(unittest.TestCase):
     def setUp(self):
         bough.set_ladder(times={Rung.FLAG: STEP})
         self.addCleanup(bough.set_ladder)
-        self.told = []
-        bough.on_transition(self.told.append)
+        self.steps = []
+        bough.on_transition(self.steps.append)
         self.addCleanup(bough.on_transition, None)
 
     def overdue(self, name):
-        return [t for t in self.told if t.name == name and t.before == t.after]
+        return [t for t in self.steps if t.name == name and t.before == t.after]
 
     def reader(self, name, function=read):
         """A plain thread that is blocked in os.read(), what it reads, and what lets it go on."""
@@ -50,10 +50,10 @@ class Strangers(unittest.TestCase):
 
     def assert_overdue(self, name, kind):
         until(lambda: self.overdue(name), f"the report of {name}")
-        told = self.overdue(name)[0]
-        self.assertEqual(told.kind, kind)
-        self.assertIn(f"({name}) is in foreign code: read(", told.place)
-        self.assertIn("it has not used bough", told.place)
+        steps = self.overdue(name)[0]
+        self.assertEqual(steps.kind, kind)
+        self.assertIn(f"({name}) is in foreign code: read(", steps.place)
+        self.assertIn("it has not used bough", steps.place)
 
     def test_overdue(self):
         """each way to post to one is reported as overdue, with the thread's name and its call"""
@@ -208,7 +208,7 @@ class Strangers(unittest.TestCase):
             bough.interrupt(ident)
             until(lambda: self.overdue("a\ufffdb\ufffd"), "the report")
             os.write(w, b"x")
-        until(lambda: any(t.after == 0 for t in self.told), "the last step")
+        until(lambda: any(t.after == 0 for t in self.steps), "the last step")
 
 
 class Programs(unittest.TestCase):

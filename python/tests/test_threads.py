@@ -161,10 +161,10 @@ class OnInterrupt(unittest.TestCase):
         """an interrupt that is pending already counts"""
         def run():
             poll_for(bough.interruption_requested)
-            with bough.on_interrupt(told.set):
-                return told.wait(10)
+            with bough.on_interrupt(notified.set):
+                return notified.wait(10)
 
-        told = threading.Event()
+        notified = threading.Event()
         thread = started(run)
         thread.interrupt()
         ended(thread)

@@ -357,19 +357,19 @@ static void account_for_child(struct bo_child *c, enum bough_outcome outcome, in
 
 /* The first failure interrupts the siblings and wakes a blocked body (rule 25). It is in the list by then, so the
  * failures that it causes come after it. */
-static void account_and_tell(struct bo_child *c, enum bough_outcome outcome, int returned)
+static void account_and_stop_siblings(struct bo_child *c, enum bough_outcome outcome, int returned)
 {
     char reason[BOUGH_REASON_MAX + 1];
     uint64_t branch = c->branch;
     int code = c->code;
-    bool tell = code && !c->state->supervisor;
+    bool stops_siblings = code && !c->state->supervisor;
     const struct bough_error *face = c->failure ? &c->failure->face : NULL;
-    if (tell)
+    if (stops_siblings)
         snprintf(reason, sizeof reason, "%s failed: %s", face ? face->who : "a child",
                  face && *face->message ? face->message : strerror(code));
     account_for_child(c, outcome, code ? code : returned);
     struct bough_event event = {.kind = BOUGH_SIBLING, .reason = reason};
-    if (tell)
+    if (stops_siblings)
         bo_post(branch, &event, NULL);
 }
 
@@ -388,7 +388,7 @@ void bo_child_finish(struct bo_child *child, int returned, bool left)
     t->child = NULL;
     enum bough_outcome outcome = child->code ? BOUGH_ERROR : cut ? BOUGH_INTERRUPTED : BOUGH_OK;
     int result = child->code ? child->code : returned;
-    account_and_tell(child, outcome, returned);
+    account_and_stop_siblings(child, outcome, returned);
     bo_trace_thread_end(bo_thread_handle(t), outcome, result);
     bo_ending_drop();
     if (t->worker->orphan)
@@ -406,7 +406,7 @@ void bo_child_lost(struct bo_child *child, struct bo_failure *failure)
         bo_failure_attach(failure, said);
     child->code = EOWNERDEAD;
     destroy_lost_resource(child);
-    account_and_tell(child, BOUGH_LOST, EOWNERDEAD);
+    account_and_stop_siblings(child, BOUGH_LOST, EOWNERDEAD);
 }
 
 /* A child that forks continues in the new process without a branch to report to: its branch's list may be half changed

@@ -326,17 +326,17 @@ static void unwound(void *argument)
     if (w->child && !w->begun && replaced(w))
         return;
     uint64_t branch = w->branch;
-    bool tell = w->child;
+    bool ends_child = w->child;
     if (w->child && !w->finished)
         bo_child_finish(w->child, 0, true);
     if (w->child && w->orphan)
         exit(EXIT_SUCCESS);
-    if (tell) {
+    if (ends_child) {
         become_leaver(w);
         bo_wake_joiners(w->slot);
     }
     dispose(w);
-    if (tell)
+    if (ends_child)
         bo_child_gone(branch);
 }
 

@@ -78,7 +78,7 @@ static bool can_be_used(int signo)
     for (size_t i = 0; i < sizeof never / sizeof *never; i++)
         if (signo == never[i])
             return false;
-    return signo < BO_SECOND_ROAD || signo >= SIGRTMIN; /* libc's */
+    return signo < BO_FALLBACK_SIGNAL || signo >= SIGRTMIN; /* libc's */
 }
 
 int bough_dump_on_signal(int signo, int fd, unsigned flags)

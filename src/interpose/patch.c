@@ -17,7 +17,7 @@
 
 struct patch {
     _Atomic uintptr_t *at; /* NULL: undone */
-    uintptr_t before, ours;
+    uintptr_t before, installed;
     bool seen; /* in this pass: its object is still loaded, and the slot is patched or wanted */
 };
 
@@ -64,7 +64,7 @@ static void sort_in(void)
 {
     size_t left = 0;
     for (size_t i = 0; i < ledger.used; i++)
-        if (ledger.patch[i].ours && ledger.patch[i].seen) {
+        if (ledger.patch[i].installed && ledger.patch[i].seen) {
             ledger.patch[left] = ledger.patch[i];
             ledger.patch[left++].seen = false;
         }
@@ -132,7 +132,7 @@ static struct plan plan_for(const struct bo_object *o, const struct bo_slot *slo
                             const struct patch *p)
 {
     uintptr_t now = bo_load_seq(slot->at);
-    if (!p || now != p->ours)
+    if (!p || now != p->installed)
         return plan_for_other(o, slot, wish, now);
     if (!wish.function)
         return (struct plan){RESTORE, now, p->before, NULL};
@@ -174,7 +174,7 @@ static bool protect(void *context, const struct bo_slot *slot)
 {
     struct pass *pass = context;
     struct patch *p = find_patch(slot->at);
-    if (p && bo_load_seq(slot->at) == p->ours && unprotected(pass->object, slot))
+    if (p && bo_load_seq(slot->at) == p->installed && unprotected(pass->object, slot))
         left_open |= bo_page_protect((uintptr_t)slot->at) != 0;
     return true;
 }
@@ -185,7 +185,7 @@ static bool note_page(void *context, const struct bo_slot *slot)
     struct patch *p = find_patch(slot->at);
     struct plan plan = plan_for(pass->object, slot, pass->wish(pass->object, slot->symbol), p);
     if (p)
-        p->seen = plan.now == p->ours || plan.verdict != LEAVE;
+        p->seen = plan.now == p->installed || plan.verdict != LEAVE;
     bool known = bo_pages_has(&pass->pages, (uintptr_t)slot->at);
     if (plan.verdict == SET && !known && unprotected(pass->object, slot))
         plan.verdict = LATER;
@@ -199,9 +199,9 @@ static bool note_page(void *context, const struct bo_slot *slot)
 static void note_slot(struct pass *pass, const struct bo_slot *slot, struct patch *p, struct plan plan)
 {
     if (p && plan.verdict == RESTORE) {
-        p->ours = 0;
-    } else if (p && plan.now == p->ours) {
-        p->ours = plan.next;
+        p->installed = 0;
+    } else if (p && plan.now == p->installed) {
+        p->installed = plan.next;
     } else if (p) { /* another object was loaded at the same address, or the loader has overwritten the patch */
         *p = (struct patch){slot->at, plan.now, plan.next, true};
     } else if (ledger.used < ledger.room) {
@@ -396,7 +396,7 @@ static bool show_slot(void *context, const struct bo_slot *slot)
     struct bo_wish wish = tour->wish(tour->object, slot->symbol);
     struct patch *p = find_patch(slot->at);
     struct plan plan = plan_for(tour->object, slot, wish, p);
-    if (p && plan.now == p->ours)
+    if (p && plan.now == p->installed)
         show(tour, slot->symbol, (const void *)slot->at, wish.hooked ? BOUGH_SLOT_HOOKED : BOUGH_SLOT_INTERPOSED,
              left_open && unprotected(tour->object, slot) ? "its page could not be protected again" : NULL);
     else if (wish.function || wish.refused)

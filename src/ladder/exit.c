@@ -117,7 +117,7 @@ static void run_exit_tiers(int64_t until)
 
 /* Threads that are interrupted for an exit already are not interrupted again: that would be a second event, and begin
  * the kill. */
-static void tell_the_others(const struct bo_leaving *l)
+static void interrupt_the_others(const struct bo_leaving *l)
 {
     if (bo_record_stands(bo_record_of(&bo_branch_at(BO_ROOT)->t, BOUGH_EXIT)))
         return;
@@ -141,7 +141,7 @@ void bo_leave(void *argument)
     int64_t begun = bo_clock(), time = l->until > begun ? l->until - begun : 0;
     BO_HOOK(leave_begins);
     bo_log_queue_not_here();
-    tell_the_others(l);
+    interrupt_the_others(l);
     bo_await_others(begun + time / 4, l->over);
     if (l->over()) {
         call_off();

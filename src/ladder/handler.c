@@ -42,7 +42,7 @@
 #include "wake/ticker.h"
 #include "wake/wake.h"
 
-static void tell(struct bo_record *r, enum bo_handler_event event)
+static void note_event(struct bo_record *r, enum bo_handler_event event)
 {
     atomic_fetch_or(&r->handler_events, (uint8_t)event);
     struct bo_target *target = bo_target_of(r->target);
@@ -164,7 +164,7 @@ static enum outcome resume(struct bo_thread *t, struct bo_record *r, const struc
         until = cap;
     not_for_this_incident(t, h->seq, h->rung, until);
     bo_store_seq(&r->hold_until, until);
-    tell(r, BO_RESUMED);
+    note_event(r, BO_RESUMED);
     bo_ticker_look(&t->t); /* at the end of that time the record counts again */
     return until > bo_now() ? GOES_ON : FAILS;
 }
@@ -180,7 +180,7 @@ static enum outcome dismiss_record(struct bo_thread *t, struct bo_record *r)
             "a handler can dismiss only an interrupt of its thread, of a branch that its thread has opened, or of the root: "
             "this one stays pending");
     }
-    tell(r, BO_CAME_BACK);
+    note_event(r, BO_CAME_BACK);
     return FAILS;
 }
 
@@ -189,7 +189,7 @@ static enum outcome judge_verdict(struct bo_thread *t, struct bo_record *r, cons
 {
     switch (verdict) {
     case BOUGH_UNWIND:
-        tell(r, BO_CAME_BACK);
+        note_event(r, BO_CAME_BACK);
         return FAILS;
     case BOUGH_RESUME:
         return resume(t, r, h, incident);
@@ -222,7 +222,7 @@ static enum outcome run_handler(struct bo_thread *t, struct bo_record *r, const 
         return FAILS;
     if (h.signo || rung == BOUGH_RUNG_FINAL) {
         report_fault(t, region, h.signo);
-        tell(r, BO_FAULTED);
+        note_event(r, BO_FAULTED);
         return FAILS;
     }
     return judge_verdict(t, r, &h, verdict, &incident);
@@ -242,7 +242,7 @@ static enum bo_point run_handlers(struct bo_thread *t, struct bo_record *r, int 
             outcome = run_handler(t, r, region, rung, seq);
         }
     if (any && outcome == OUTWARDS)
-        tell(r, BO_PROMOTED);
+        note_event(r, BO_PROMOTED);
     return outcome == GOES_ON ? BO_POINT_PASSES : BO_POINT_FAILS;
 }
 
@@ -259,14 +259,14 @@ void bo_ladder_undo(const struct bo_handling *until)
     bo_undo_until(until ? until->undo : NULL);
 }
 
-static void tell_of_jump(struct bo_thread *t, struct bo_record *r)
+static void note_jump(struct bo_thread *t, struct bo_record *r)
 {
     t->incident.jumped = false;
     bo_report(
         "a handler of thread %d has left by a jump or an exception instead of returning its verdict: the incident "
         "goes up",
         (int)bo_load_relaxed(&t->tid));
-    tell(r, BO_FAULTED);
+    note_event(r, BO_FAULTED);
 }
 
 enum bo_point bo_ladder_verdict(struct bo_thread *t, struct bo_record *r)
@@ -274,7 +274,7 @@ enum bo_point bo_ladder_verdict(struct bo_thread *t, struct bo_record *r)
     if (t->incident.handling)
         bo_ladder_end_abandoned(t, (uintptr_t)__builtin_frame_address(0));
     if (t->incident.jumped && bo_load_relaxed(&r->seq) == t->incident.handled_seq)
-        tell_of_jump(t, r);
+        note_jump(t, r);
     if (bo_freeze_wanted(t))
         bo_freeze_here(t);
     int rung = bo_load_seq(&r->rung);

@@ -17,7 +17,7 @@ struct bo_incident {
     uint64_t state; /* the record's generation and serial, which change at the incident's end */
     struct bo_target *target;
     bool branch, climbs;
-    bool told; /* something was reported, so the end is reported, too */
+    bool reported; /* something was reported, so the end is reported, too */
     uint8_t rung;
     uint32_t serial;
     struct bough_record posted;

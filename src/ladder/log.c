@@ -16,7 +16,7 @@ const char *bo_what_for(const struct bo_incident *i)
     return i->posted.reason[0] ? i->posted.reason : "no reason given";
 }
 
-static const char *who(const struct bo_incident *i)
+static const char *target_name(const struct bo_incident *i)
 {
     return i->name[0] ? i->name : i->branch ? "a branch" : "a thread";
 }
@@ -33,12 +33,12 @@ static void log_line(const struct bo_incident *i, const struct bough_transition 
     bool nested = is_nested(i);
     long long age = (tr->at - tr->since) / BO_MS(100);
     const char *to = !tr->to ? "is" : tr->to == tr->from ? "is overdue at rung" : "goes up to rung";
-    bo_report("%s%s%s: %s (%s), posted %lld.%lld s ago, %s %s: %s%s%s", who(i), nested ? " in " : "",
+    bo_report("%s%s%s: %s (%s), posted %lld.%lld s ago, %s %s: %s%s%s", target_name(i), nested ? " in " : "",
               nested ? i->wider_name : "", bo_kind_name(tr->kind), bo_what_for(i), age / 10, age % 10, to,
               rungs[tr->to], tr->why, *tr->place ? "; " : "", tr->place);
 }
 
-void bo_tell(struct bo_incident *i, int from, int to, const char *why)
+void bo_log_transition(struct bo_incident *i, int from, int to, const char *why)
 {
     char text[BO_PLACE] = "", place[BO_PLACE];
     if (to)
@@ -61,7 +61,7 @@ void bo_tell(struct bo_incident *i, int from, int to, const char *why)
         .wider_name = nested ? i->wider_name : "",
         .reason = i->posted.reason,
     };
-    i->told = true;
+    i->reported = true;
     if (to)
         bo_trace_climb((uint64_t)(uintptr_t)i->posted.target, i->posted.kind, i->serial, to, why, place);
     log_line(i, &tr);
@@ -85,7 +85,7 @@ static const char *how_over(const struct bo_incident *i)
     }
 }
 
-void bo_tell_over(struct bo_incident *i)
+void bo_log_over(struct bo_incident *i)
 {
-    bo_tell(i, i->rung, 0, how_over(i));
+    bo_log_transition(i, i->rung, 0, how_over(i));
 }

@@ -7,8 +7,8 @@
 
 const char *bo_what_for(const struct bo_incident *i);
 /* The incident climbs from rung `from` to rung `to`; it is overdue if they are equal. */
-void bo_tell(struct bo_incident *i, int from, int to, const char *why);
+void bo_log_transition(struct bo_incident *i, int from, int to, const char *why);
 /* The incident is over. */
-void bo_tell_over(struct bo_incident *i);
+void bo_log_over(struct bo_incident *i);
 
 #endif

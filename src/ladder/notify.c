@@ -96,9 +96,9 @@ static int send_text(const char *text)
 
 void bo_notify_stopping(int64_t left)
 {
-    static _Atomic uint32_t told;
+    static _Atomic uint32_t sent;
     char text[96];
-    if (!length || bo_swap_seq(&told, 1))
+    if (!length || bo_swap_seq(&sent, 1))
         return;
     snprintf(text, sizeof text, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%lld", (long long)left / 1000);
     send_text(text);

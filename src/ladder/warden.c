@@ -141,12 +141,12 @@ static void take_step(struct bo_incident *i, const struct bo_step *step, const c
     keep_standing(r, &step->standing);
     i->rung = step->standing.rung;
     if (step->action == BO_OVERDUE)
-        bo_tell(i, from, from, why);
+        bo_log_transition(i, from, from, why);
     if (step->action != BO_CLIMB)
         return;
     if (from == BOUGH_RUNG_CLOSE)
         bo_withdraw_below(i);
-    bo_tell(i, from, i->rung, why);
+    bo_log_transition(i, from, i->rung, why);
     const char *not_safe = passes(i) ? NULL : bo_carry_out(i, step->standing.until);
     if (not_safe) {
         struct bo_means m = means_of(i->target, r);
@@ -315,8 +315,8 @@ static void drop_those_over(void)
             i++;
             continue;
         }
-        if (bo_watched[i].told)
-            bo_tell_over(&bo_watched[i]);
+        if (bo_watched[i].reported)
+            bo_log_over(&bo_watched[i]);
         bo_watched[i] = bo_watched[--bo_watched_count];
     }
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Records: who asked a target to stop, why, and when. There is one for each target and kind, in the arena.
+ * Records: which thread asked a target to stop, why, and when. There is one for each target and kind, in the arena.
  *
  *   state: generation of the target (32) | serial (28) | status (4); its low half is a futex word
  *

@@ -2,7 +2,7 @@
 /*
  * Mutex. A futex word, the owner, and for each thread a list of the mutexes that it holds.
  *
- *                          lock                     lock by one who has waited, or waits
+ *                          lock                     lock by a thread that has waited, or waits
  *             FREE ------------------> HELD ------------------------------------> CONTENDED
  *              ^                        |                                            |
  *              +-------- unlock --------+------------- unlock, wakes one ------------+

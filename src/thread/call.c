@@ -31,7 +31,7 @@ static bool find_left(struct bo_thread *t, uintptr_t sp)
     if (!(bo_load_relaxed(&t->t.word) & BO_IN) || !bo_call_was_left(t, sp, bo_frames_on_alternate_stack()))
         return false;
     bo_call_abandon(t);
-    if (bo_unanswered_reports(t, BO_TOLD_LEFT))
+    if (bo_unanswered_reports(t, BO_REPORTED_LEFT))
         bo_report("thread %d has left an interruptible call by a jump out of a signal handler: use bough_longjmp()",
                   (int)bo_load_relaxed(&t->tid));
     return true;

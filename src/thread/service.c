@@ -29,15 +29,15 @@ static int64_t look_at_wake(struct bo_thread *t, uint64_t w, int64_t now)
     if (bo_load_relaxed(&t->t.put_off))
         return BO_FOREVER; /* pacing wakes the thread later (wake/pace.h) */
     int64_t late_at = bo_load_relaxed(&t->t.last_wake_at) + BO_ANSWER_WITHIN;
-    bool told = bo_load_relaxed(&t->t.silence_reported) & ~BO_TOLD_LEFT, late = now >= late_at;
+    bool reported = bo_load_relaxed(&t->t.silence_reported) & ~BO_REPORTED_LEFT, late = now >= late_at;
     if (!late && !bo_load_seq(&t->t.unsent))
         return late_at;
     bool again = !late || bo_unanswered_diagnose(t);
     if (late)
-        bo_store_relaxed(&t->t.last_wake_at, told ? now + SILENT_RECHECK - BO_ANSWER_WITHIN : now);
+        bo_store_relaxed(&t->t.last_wake_at, reported ? now + SILENT_RECHECK - BO_ANSWER_WITHIN : now);
     if (again && !bo_signal_again(t, w))
         return now;
-    return now + (bo_load_seq(&t->t.unsent) ? LAST_REPEAT : told ? SILENT_RECHECK : BO_ANSWER_WITHIN);
+    return now + (bo_load_seq(&t->t.unsent) ? LAST_REPEAT : reported ? SILENT_RECHECK : BO_ANSWER_WITHIN);
 }
 
 /* The thread is still in a call with repeated signals. They are repeated after 0.2 to 10 ms; after 50 ms, and then

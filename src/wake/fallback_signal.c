@@ -46,7 +46,7 @@ static void install_fallback(void)
     bo_kernel_sigaction(bo_wake_signo, NULL, &action);
     action.handler = handle_fallback;
     action.mask = ~(uint64_t)0;
-    if (bo_kernel_sigaction(BO_SECOND_ROAD, &action, &old) != 0) {
+    if (bo_kernel_sigaction(BO_FALLBACK_SIGNAL, &action, &old) != 0) {
         bo_store_seq(&is_open, 0);
         return;
     }
@@ -56,7 +56,7 @@ static void install_fallback(void)
 void bo_fallback_open(void)
 {
     struct bo_kernel_action now;
-    if (bo_kernel_sigaction(BO_SECOND_ROAD, NULL, &now) == 0 && now.handler != handle_fallback)
+    if (bo_kernel_sigaction(BO_FALLBACK_SIGNAL, NULL, &now) == 0 && now.handler != handle_fallback)
         bo_store_seq(&is_open, 0);
     install_fallback();
 }
@@ -70,9 +70,9 @@ bool bo_fallback_send(const struct bo_thread *t)
 {
     siginfo_t info;
     memset(&info, 0, sizeof info);
-    info.si_signo = BO_SECOND_ROAD;
+    info.si_signo = BO_FALLBACK_SIGNAL;
     info.si_code = SI_QUEUE;
     info.si_value.sival_int = COOKIE;
     pid_t pid = bo_load_relaxed(&bo_pid), tid = bo_load_relaxed(&t->tid);
-    return bo_raw4(SYS_rt_tgsigqueueinfo, pid, tid, BO_SECOND_ROAD, (long)&info) == 0;
+    return bo_raw4(SYS_rt_tgsigqueueinfo, pid, tid, BO_FALLBACK_SIGNAL, (long)&info) == 0;
 }

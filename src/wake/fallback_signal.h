@@ -11,7 +11,7 @@
 
 #include "state/arena.h"
 
-enum { BO_SECOND_ROAD = 32 };
+enum { BO_FALLBACK_SIGNAL = 32 };
 
 /* Called by the ticker: install the handler, so that the signal can be sent. Called before each use, because glibc
  * installs its handler at the first pthread_cancel(). */

@@ -196,7 +196,7 @@ static int64_t plan(void)
  * sleep. */
 static void block_own_signal(void)
 {
-    static const uint64_t set = (uint64_t)1 << (BO_SECOND_ROAD - 1);
+    static const uint64_t set = (uint64_t)1 << (BO_FALLBACK_SIGNAL - 1);
     bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&set, 0, sizeof set);
 }
 
@@ -213,7 +213,7 @@ static void sleep_without_timer(uint32_t seen, int64_t when)
  * meanwhile is found by the last check of the list, or its poster sees the new value. */
 static void sleep_until(int64_t when)
 {
-    static const uint64_t set = (uint64_t)1 << (BO_SECOND_ROAD - 1);
+    static const uint64_t set = (uint64_t)1 << (BO_FALLBACK_SIGNAL - 1);
     block_own_signal();
     bool timed = bo_load_relaxed(&has_timer);
     uint32_t seen = bo_load_seq(&alarms);
@@ -239,7 +239,7 @@ static void make_ticker_timer(void)
     struct sigevent event;
     memset(&event, 0, sizeof event);
     event.sigev_notify = SIGEV_THREAD_ID;
-    event.sigev_signo = BO_SECOND_ROAD;
+    event.sigev_signo = BO_FALLBACK_SIGNAL;
 #ifdef sigev_notify_thread_id
     event.sigev_notify_thread_id = (pid_t)bo_raw0(SYS_gettid);
 #else
@@ -249,7 +249,8 @@ static void make_ticker_timer(void)
         bo_store_seq(&has_timer, true); /* before next_wake: a thread that lowers it later sets the timer */
 }
 
-_Static_assert((int)BO_MAIL_SIGNAL == (int)BO_SECOND_ROAD, "who writes to the mailbox sends what the ticker waits for");
+_Static_assert((int)BO_MAIL_SIGNAL == (int)BO_FALLBACK_SIGNAL,
+               "a process that writes to the mailbox sends the signal that the ticker waits for");
 
 static void *tick(void *unused)
 {
@@ -258,7 +259,7 @@ static void *tick(void *unused)
     bo_own_begin();
     int64_t awake = bo_clock(), worked = time_worked();
     bo_fallback_open(); /* installs a handler first, as the signal's default action ends the process */
-    bo_arena.head->ticker_signal = BO_SECOND_ROAD;
+    bo_arena.head->ticker_signal = BO_FALLBACK_SIGNAL;
     bo_store_release(&bo_arena.head->ticker, (pid_t)bo_raw0(SYS_gettid));
     bo_store_seq(&has_timer, false); /* a killed ticker's timer, or the parent's, is gone */
     make_ticker_timer();

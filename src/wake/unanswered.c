@@ -20,12 +20,12 @@ static uint64_t blocked_by(pid_t tid, char *state)
     return bo_status_of_task(tid, "SigBlk:", mask, sizeof mask) ? strtoull(mask, NULL, 16) : 0;
 }
 
-bool bo_unanswered_reports(struct bo_thread *t, enum bo_told of)
+bool bo_unanswered_reports(struct bo_thread *t, enum bo_silence_report of)
 {
     return !(bo_or_seq(&t->t.silence_reported, of) & of);
 }
 
-static void report_silence(struct bo_thread *t, enum bo_told of, const char *why)
+static void report_silence(struct bo_thread *t, enum bo_silence_report of, const char *why)
 {
     char name[BO_NAME];
     if (bo_unanswered_reports(t, of))
@@ -33,12 +33,12 @@ static void report_silence(struct bo_thread *t, enum bo_told of, const char *why
                   bo_name_of(&t->t, name), why);
 }
 
-static void report_second_road(struct bo_thread *t)
+static void report_fallback(struct bo_thread *t)
 {
     char name[BO_NAME];
-    if (bo_unanswered_reports(t, BO_TOLD_SECOND_ROAD))
+    if (bo_unanswered_reports(t, BO_REPORTED_FALLBACK))
         bo_report("thread %d (%s) blocks signal %d: waking it by signal %d from now on", (int)bo_load_relaxed(&t->tid),
-                  bo_name_of(&t->t, name), bo_wake_signo, BO_SECOND_ROAD);
+                  bo_name_of(&t->t, name), bo_wake_signo, BO_FALLBACK_SIGNAL);
 }
 
 static const char *const waits =
@@ -61,7 +61,7 @@ bool bo_unanswered_diagnose(struct bo_thread *t)
     uint64_t blocked = blocked_by(bo_load_relaxed(&t->tid), &state);
     bool below = bo_load_relaxed(&t->call.below_handler);
     if (bo_load_relaxed(&t->t.unsent))
-        report_silence(t, BO_TOLD_REFUSAL, refusal_text);
+        report_silence(t, BO_REPORTED_REFUSAL, refusal_text);
     if (!bo_wake_signal_is_ours()) {
         bo_wake_signal_take_back();
     } else if (state == 'R' && times < RUNS_FOR_LONG) {
@@ -69,9 +69,9 @@ bool bo_unanswered_diagnose(struct bo_thread *t)
     } else if ((blocked & bo_wake_bit()) && !below) {
         bo_fallback_open();
         bo_store_relaxed(&t->t.blocks_wake, 1);
-        report_second_road(t);
+        report_fallback(t);
     } else if (!bo_load_relaxed(&t->t.unsent)) {
-        report_silence(t, BO_TOLD_SILENCE, waits);
+        report_silence(t, BO_REPORTED_SILENCE, waits);
     }
     return true;
 }

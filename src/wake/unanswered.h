@@ -6,8 +6,13 @@
 #include "state/arena.h"
 
 /* Reports about a thread, each of which is made only once. */
-enum bo_told { BO_TOLD_SILENCE = 1, BO_TOLD_SECOND_ROAD = 2, BO_TOLD_REFUSAL = 4, BO_TOLD_LEFT = 8 };
-bool bo_unanswered_reports(struct bo_thread *t, enum bo_told of);
+enum bo_silence_report {
+    BO_REPORTED_SILENCE = 1,
+    BO_REPORTED_FALLBACK = 2,
+    BO_REPORTED_REFUSAL = 4,
+    BO_REPORTED_LEFT = 8
+};
+bool bo_unanswered_reports(struct bo_thread *t, enum bo_silence_report of);
 /* Called by the ticker, after a wake was not answered: find the cause, and report it. Returns whether to send the wake
  * again. */
 bool bo_unanswered_diagnose(struct bo_thread *t);

@@ -156,13 +156,13 @@ static int install_wake(void)
     sigfillset(&action.sa_mask);
     if (sigaction(bo_wake_signo, &action, &wake_before) != 0)
         return -1;
-    struct bo_kernel_action ours;
-    bo_kernel_sigaction(bo_wake_signo, NULL, &ours);
-    bo_frames_set_restorer(bo_action_restorer(&ours));
-    ours.handler = handle_wake;
-    ours.flags |= SA_SIGINFO | SA_ONSTACK | (BO_ARCH_WINDOW ? SA_RESTART : 0);
-    ours.mask = ~(uint64_t)0;
-    bo_kernel_sigaction(bo_wake_signo, &ours, NULL);
+    struct bo_kernel_action installed;
+    bo_kernel_sigaction(bo_wake_signo, NULL, &installed);
+    bo_frames_set_restorer(bo_action_restorer(&installed));
+    installed.handler = handle_wake;
+    installed.flags |= SA_SIGINFO | SA_ONSTACK | (BO_ARCH_WINDOW ? SA_RESTART : 0);
+    installed.mask = ~(uint64_t)0;
+    bo_kernel_sigaction(bo_wake_signo, &installed, NULL);
     return 0;
 }
 
@@ -208,7 +208,7 @@ static bool can_wake(long signo)
     case SIGTRAP:
         return false;
     default:
-        return (signo > 0 && signo < BO_SECOND_ROAD) || (signo >= SIGRTMIN && signo <= SIGRTMAX);
+        return (signo > 0 && signo < BO_FALLBACK_SIGNAL) || (signo >= SIGRTMIN && signo <= SIGRTMAX);
     }
 }
 
@@ -256,7 +256,7 @@ bool bo_handlers_restart(void)
 {
     for (int signo = 1; signo < NSIG; signo++) {
         struct bo_kernel_action action;
-        if (signo == bo_wake_signo || signo == BO_SECOND_ROAD || by_fault(signo) ||
+        if (signo == bo_wake_signo || signo == BO_FALLBACK_SIGNAL || by_fault(signo) ||
             bo_kernel_sigaction(signo, NULL, &action) != 0)
             continue;
         if (bo_action_catches(&action) && !(action.flags & SA_RESTART))

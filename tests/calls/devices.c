@@ -76,7 +76,7 @@ static void play_listener(long (*function)(struct stage *s))
         .clean = free_memory,
     };
     struct player player = {.recipe = &recipe};
-    recipe.ours = function;
+    recipe.dropin = function;
     play_whole(&player, function);
 }
 
@@ -84,12 +84,12 @@ BOTH(ioctl, s->fd[0], notif_recv, s->memory)
 
 TEST(ioctl_completes)
 {
-    play_listener(ours_ioctl);
+    play_listener(dropin_ioctl);
 }
 
 TEST(ioctl_of_libc_completes)
 {
-    play_listener(theirs_ioctl);
+    play_listener(namesake_ioctl);
 }
 
 RECIPE_CUT(ioctl, .how = BLOCKS, .prepare = make_listener, .clean = free_memory)

@@ -7,7 +7,7 @@
  *            nothing has happened (rules 8, 9)
  *   sticky   called again, it fails before it begins (rule 2)
  *   cleared  after bough_clear() it blocks and completes, with the effect it has for its namesake
- *   theirs   the namesake in the same place, with the same effect (rule 10)
+ *   namesake   the namesake in the same place, with the same effect (rule 10)
  *   wrong    on bad input, both fail with the same result and errno
  *
  * A call that can't block here (an fsync) is interrupted before it begins.
@@ -72,71 +72,71 @@ struct recipe {
     const char *row;
     enum how how;
     void (*prepare)(struct stage *s);
-    long (*ours)(struct stage *s);
-    long (*theirs)(struct stage *s);
+    long (*dropin)(struct stage *s);
+    long (*namesake)(struct stage *s);
     void (*release)(struct stage *s);
     void (*untouched)(struct stage *s);         /* checks that an interrupted call has done nothing; may be NULL */
     void (*done)(struct stage *s, long result); /* checks and undoes the call's effect */
     void (*clean)(struct stage *s);
-    long (*ours_wrong)(struct stage *s);
-    long (*theirs_wrong)(struct stage *s);
+    long (*dropin_wrong)(struct stage *s);
+    long (*namesake_wrong)(struct stage *s);
 };
 
 /* The call of a row and the same call of libc's, on a stage `s`. */
 #define BOTH(name, ...) BOTH_AS(name, bough_##name(__VA_ARGS__), name(__VA_ARGS__))
 #define WRONG(name, ...) WRONG_AS(name, bough_##name(__VA_ARGS__), name(__VA_ARGS__))
 #ifdef INTERPOSED
-#define OURS(ours, theirs) \
-    long result = 0;       \
-    BOUGH_FOREIGN          \
-    {                      \
-        errno = 0;         \
-        result = (theirs); \
-    }                      \
+#define DROPIN(dropin, namesake) \
+    long result = 0;             \
+    BOUGH_FOREIGN                \
+    {                            \
+        errno = 0;               \
+        result = (namesake);     \
+    }                            \
     return result;
 #else
-#define OURS(ours, theirs) return (long)(ours);
+#define DROPIN(dropin, namesake) return (long)(dropin);
 #endif
-#define BOTH_AS(name, ours, theirs)            \
-    static long ours_##name(struct stage *s)   \
-    {                                          \
-        (void)s;                               \
-        OURS(ours, theirs)                     \
-    }                                          \
-    static long theirs_##name(struct stage *s) \
-    {                                          \
-        (void)s;                               \
-        return (long)(theirs);                 \
+#define BOTH_AS(name, dropin, namesake)          \
+    static long dropin_##name(struct stage *s)   \
+    {                                            \
+        (void)s;                                 \
+        DROPIN(dropin, namesake)                 \
+    }                                            \
+    static long namesake_##name(struct stage *s) \
+    {                                            \
+        (void)s;                                 \
+        return (long)(namesake);                 \
     }
-#define WRONG_AS(name, ours, theirs) BOTH_AS(wrong_##name, ours, theirs)
+#define WRONG_AS(name, dropin, namesake) BOTH_AS(wrong_##name, dropin, namesake)
 /* No arguments of this call are invalid. */
 #define NO_WRONG(name) WRONG_AS(name, -1, -1)
 
 #define RECIPE(name, ...) RECIPE_AS(name, name, __VA_ARGS__)
 /* A second recipe for a row. */
 #define RECIPE_MORE(name, more, ...) RECIPE_AS(name, more, __VA_ARGS__)
-#define RECIPE_AS(name, test, ...)                                                 \
-    TEST(test)                                                                     \
-    {                                                                              \
-        static const struct recipe recipe = {.fails = (enum fails)fails_of_##name, \
-                                             .row = #name,                         \
-                                             .ours = ours_##test,                  \
-                                             .theirs = theirs_##test,              \
-                                             .ours_wrong = ours_wrong_##test,      \
-                                             .theirs_wrong = theirs_wrong_##test,  \
-                                             __VA_ARGS__};                         \
-        play(&recipe);                                                             \
+#define RECIPE_AS(name, test, ...)                                                    \
+    TEST(test)                                                                        \
+    {                                                                                 \
+        static const struct recipe recipe = {.fails = (enum fails)fails_of_##name,    \
+                                             .row = #name,                            \
+                                             .dropin = dropin_##test,                 \
+                                             .namesake = namesake_##test,             \
+                                             .dropin_wrong = dropin_wrong_##test,     \
+                                             .namesake_wrong = namesake_wrong_##test, \
+                                             __VA_ARGS__};                            \
+        play(&recipe);                                                                \
     }
 
 /* Only the act "cut". */
-#define RECIPE_CUT(name, ...)                                                                      \
-    TEST(name)                                                                                     \
-    {                                                                                              \
-        static const struct recipe recipe = {                                                      \
-            .fails = (enum fails)fails_of_##name, .row = #name, .ours = ours_##name, __VA_ARGS__}; \
-        struct player player = {.recipe = &recipe};                                                \
-        interpose(&recipe);                                                                        \
-        play_cut(&player);                                                                         \
+#define RECIPE_CUT(name, ...)                                                                          \
+    TEST(name)                                                                                         \
+    {                                                                                                  \
+        static const struct recipe recipe = {                                                          \
+            .fails = (enum fails)fails_of_##name, .row = #name, .dropin = dropin_##name, __VA_ARGS__}; \
+        struct player player = {.recipe = &recipe};                                                    \
+        interpose(&recipe);                                                                            \
+        play_cut(&player);                                                                             \
     }
 
 /* ---- the play ---------------------------------------------------------------------------------------------------- */
@@ -208,7 +208,7 @@ static inline bool has_manner(const struct recipe *r, const char *manner)
 }
 
 /* A call that can't block is not interrupted, and a join never is (rule 22): it succeeds. */
-static inline bool is_told(const struct player *p)
+static inline bool is_interrupted(const struct player *p)
 {
     bool joins = has_manner(p->recipe, "BO_NEVER");
     return !joins && (p->recipe->how != NO_BLOCK || p->result == cut[p->recipe->fails]);
@@ -231,7 +231,7 @@ static inline void check_interrupted(struct player *p)
         CHECK_EQ(p->result, eintr[r->fails]);
         CHECK(r->fails == NUMBER || p->stage.error == EINTR);
         if (has_manner(r, "BO_EINTR_FIRST")) {
-            long again = call(&p->stage, r->ours);
+            long again = call(&p->stage, r->dropin);
             check_cut(r->fails, again, p->stage.error);
         }
     }
@@ -242,7 +242,7 @@ static inline void interpose(const struct recipe *r)
     (void)r;
 }
 
-static inline bool is_told(const struct player *p)
+static inline bool is_interrupted(const struct player *p)
 {
     (void)p;
     return true;
@@ -251,7 +251,7 @@ static inline bool is_told(const struct player *p)
 static inline void check_interrupted(struct player *p)
 {
     check_cut(p->recipe->fails, p->result, p->stage.error);
-    long again = call(&p->stage, p->recipe->ours);
+    long again = call(&p->stage, p->recipe->dropin);
     check_cut(p->recipe->fails, again, p->stage.error);
 }
 #endif
@@ -265,10 +265,10 @@ static void *act_cut(void *argument)
     t_turn(p->turns, 0);
     t_turn(p->turns, 2);
     __atomic_store_n(&p->stage.tid, t_tid(), __ATOMIC_RELEASE);
-    p->result = call(&p->stage, p->recipe->ours);
+    p->result = call(&p->stage, p->recipe->dropin);
     if (p->recipe->fails == NEVER)
         return NULL;
-    if (is_told(p))
+    if (is_interrupted(p))
         check_interrupted(p);
     CHECK_EQ(bough_clear(NULL), 1);
     return NULL;
@@ -292,15 +292,15 @@ static inline void play_cut(struct player *p)
         t_until(__atomic_load_n(&p->stage.tid, __ATOMIC_ACQUIRE));
         t_until_blocked(thread.tid);
         CHECK_EQ(bough_interrupt(p->thread, "test"), 0);
-        if (!is_told(p)) {
+        if (!is_interrupted(p)) {
             t_until_blocked(thread.tid); /* it continues to wait */
             r->release(&p->stage);
         }
     }
     t_join(&thread);
-    if (r->untouched && is_told(p))
+    if (r->untouched && is_interrupted(p))
         r->untouched(&p->stage);
-    if (r->fails == NEVER || !is_told(p))
+    if (r->fails == NEVER || !is_interrupted(p))
         r->done(&p->stage, p->result);
     take_down(p);
 }
@@ -343,12 +343,12 @@ static inline void play_whole(struct player *p, long (*function)(struct stage *s
 static inline void play_wrong(struct player *p)
 {
     set_up(p);
-    long ours = call(&p->stage, p->recipe->ours_wrong);
+    long dropin = call(&p->stage, p->recipe->dropin_wrong);
     int error = p->stage.error;
-    long theirs = call(&p->stage, p->recipe->theirs_wrong);
-    CHECK_EQ(ours, theirs);
+    long namesake = call(&p->stage, p->recipe->namesake_wrong);
+    CHECK_EQ(dropin, namesake);
     if (p->recipe->fails == MINUS_ONE) {
-        CHECK_EQ(ours, -1);
+        CHECK_EQ(dropin, -1);
         CHECK_EQ(error, p->stage.error);
     }
     take_down(p);
@@ -359,8 +359,8 @@ static inline void play(const struct recipe *recipe)
     struct player player = {.recipe = recipe};
     interpose(recipe);
     play_cut(&player);
-    play_whole(&player, recipe->ours);
-    play_whole(&player, recipe->theirs);
+    play_whole(&player, recipe->dropin);
+    play_whole(&player, recipe->namesake);
     play_wrong(&player);
 }
 

@@ -272,12 +272,12 @@ static void reap(struct stage *s)
 }
 
 BOTH(wait, status_of(s))
-static long ours_wrong_wait(struct stage *s)
+static long dropin_wrong_wait(struct stage *s)
 {
     not_reaped(s);
     return bough_wait(status_of(s));
 }
-static long theirs_wrong_wait(struct stage *s)
+static long namesake_wrong_wait(struct stage *s)
 {
     return wait(status_of(s));
 }

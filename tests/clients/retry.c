@@ -8,14 +8,15 @@
 enum { GRACE_MS = 2, MOST_TOLD = 16 };
 
 static _Atomic int connected;
-static int told, by_told[MOST_TOLD + 1]; /* deliveries in this request; the number of requests by their deliveries */
-static int64_t last_told, worst_after;
+static int delivered,
+    by_delivered[MOST_TOLD + 1]; /* deliveries in this request; the number of requests by their deliveries */
+static int64_t last_delivered, worst_after;
 
-static int tell(void *unused, const struct bough_cut *cut)
+static int count_delivery(void *unused, const struct bough_cut *cut)
 {
     (void)unused, (void)cut;
-    told++;
-    last_told = t_now();
+    delivered++;
+    last_delivered = t_now();
     return 0;
 }
 
@@ -34,21 +35,21 @@ static struct mosquitto *connect_to_it(void)
     return m;
 }
 
-static void note_told(void)
+static void note_delivered(void)
 {
-    int64_t after = t_now() - last_told;
+    int64_t after = t_now() - last_delivered;
     worst_after = after > worst_after ? after : worst_after;
-    by_told[told < MOST_TOLD ? told : MOST_TOLD]++;
+    by_delivered[delivered < MOST_TOLD ? delivered : MOST_TOLD]++;
 }
 
 static int listen_for_ever(void)
 {
     connected = 0;
-    told = 0;
+    delivered = 0;
     struct mosquitto *m = connect_to_it();
     int code = mosquitto_loop_forever(m, -1, 1);
     client_back();
-    note_told();
+    note_delivered();
     mosquitto_destroy(m);
     return code == MOSQ_ERR_SUCCESS;
 }
@@ -94,16 +95,16 @@ TEST_LIMIT(a_library_that_retries_ends_when_it_is_interrupted_again, 300)
     client.request = listen_for_ever;
     client.check = check_new_connection;
     client.blocked = listens;
-    client.ways = (struct bough_foreign){.grace = BOUGH_MS(GRACE_MS), .on_cut = tell};
+    client.ways = (struct bough_foreign){.grace = BOUGH_MS(GRACE_MS), .on_cut = count_delivery};
     client_cut("libmosquitto|mosquitto_loop_forever()", 500);
     t_note("grace periods of %d ms; after the last delivery it returned within %.3f ms at worst", GRACE_MS,
            (double)worst_after / 1e6);
     for (int i = 0; i <= MOST_TOLD; i++)
-        if (by_told[i])
-            t_note("delivered %d times: %d requests", i, by_told[i]);
-    CHECK_EQ(by_told[0] + by_told[1],
+        if (by_delivered[i])
+            t_note("delivered %d times: %d requests", i, by_delivered[i]);
+    CHECK_EQ(by_delivered[0] + by_delivered[1],
              0); /* the library retries after EINTR and after the error that follows, and then ends */
-    CHECK(by_told[2] + by_told[3] > client_rounds(500) / 2);
-    CHECK_EQ(by_told[MOST_TOLD], 0);
+    CHECK(by_delivered[2] + by_delivered[3] > client_rounds(500) / 2);
+    CHECK_EQ(by_delivered[MOST_TOLD], 0);
     mosquitto_lib_cleanup();
 }

@@ -37,7 +37,7 @@ static int note_socket(void *unused, curl_socket_t fd, curlsocktype type)
     return CURL_SOCKOPT_OK;
 }
 
-static void tell_server(int signo)
+static void signal_server(int signo)
 {
     CHECK_EQ(kill(atoi(getenv("CLIENTS_WEB_PID")), signo), 0);
 }
@@ -65,7 +65,7 @@ static int transfer(void)
     }
     CURLcode code = curl_easy_perform(c);
     client_back();
-    tell_server(SIGCONT);
+    signal_server(SIGCONT);
     curl_easy_cleanup(c);
     moved = 0; /* reset here already, so that it is not taken for the count of the next request */
     return code == CURLE_OK;
@@ -122,7 +122,7 @@ static bool is_full(void)
     int unsent = 0;
     if (moved == 0)
         return false;
-    tell_server(SIGSTOP);
+    signal_server(SIGSTOP);
     t_until_blocked(client.tid);
     CHECK_EQ(getsockopt(connected, IPPROTO_TCP, TCP_INFO, &info, &(socklen_t){sizeof info}), 0);
     CHECK_EQ(ioctl(connected, SIOCOUTQNSD, &unsent), 0);

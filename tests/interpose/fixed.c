@@ -22,11 +22,11 @@ TEST(the_programs_address_for_a_function_is_recognised)
     if (!is_own((uintptr_t)own_read()))
         SKIP("this program has no separate address for read()");
     CHECK(bough_interpose((const char *const[]){"libvictim-noplt.so", NULL}, 0) > 0);
-    uintptr_t *at = slot_of("libvictim-noplt", "read").at, ours = *at;
+    uintptr_t *at = slot_of("libvictim-noplt", "read").at, installed = *at;
     CHECK_EQ(slot_of("libvictim-noplt", "read").state, BOUGH_SLOT_INTERPOSED);
     CHECK_EQ(is_cut(reader_of(object)), true);
     CHECK_EQ(bough_interpose_undo(), 0);
-    CHECK(*at != ours);
+    CHECK(*at != installed);
     CHECK_EQ(is_own(*at), true);
     CHECK_EQ(is_cut(reader_of(object)), false);
     dlclose(object);

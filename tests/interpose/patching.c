@@ -155,7 +155,7 @@ TEST(a_slot_that_another_patcher_has_taken_is_left_alone_and_named)
     void *object = load("partial");
     const char *const name[] = {"libvictim-partial.so", NULL};
     CHECK(bough_interpose(name, 0) > 0);
-    uintptr_t *at = slot_of("libvictim-partial", "read").at, ours = *at;
+    uintptr_t *at = slot_of("libvictim-partial", "read").at, installed = *at;
     CHECK_EQ(bough_interpose_undo(), 0);
     take(at);
     CHECK(bough_interpose(name, 0) >= 0);
@@ -163,7 +163,7 @@ TEST(a_slot_that_another_patcher_has_taken_is_left_alone_and_named)
     CHECK_EQ(l.state, BOUGH_SLOT_SKIPPED);
     CHECK_STR(l.why, "taken by the program");
     CHECK_EQ(reader_of(object)(0, NULL, 0), 77);
-    CHECK(*at != ours);
+    CHECK(*at != installed);
     dlclose(object);
 }
 

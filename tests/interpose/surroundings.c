@@ -114,14 +114,14 @@ static bool is_cut(void)
     return n < 0;
 }
 
-static int refused, ours;
+static int refused, interposed;
 
 static void count(void *unused, const struct bough_slot *slot)
 {
     (void)unused;
     if (!slot->symbol)
         return;
-    ours += slot->state == BOUGH_SLOT_INTERPOSED;
+    interposed += slot->state == BOUGH_SLOT_INTERPOSED;
     refused += slot->state == BOUGH_SLOT_SKIPPED && strstr(slot->why, "writable") != NULL;
 }
 
@@ -130,7 +130,7 @@ TEST(where_pages_stay_read_only_nothing_is_changed_and_the_report_names_the_reas
     forbid_writable();
     CHECK_EQ(bough_interpose(program, 0), 0);
     CHECK(bough_interposed(count, NULL) > 0);
-    CHECK_EQ(ours, 0);
+    CHECK_EQ(interposed, 0);
     CHECK(refused > 0);
     CHECK_EQ(is_cut(), false);
     CHECK_EQ(bough_interpose_undo(), 0);

@@ -8,7 +8,7 @@
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 
-static int ours[2], timer, epoll;
+static int pipe_fds[2], timer, epoll;
 static _Atomic long fed, eaten;
 static long calls[4], spoilt;
 
@@ -43,7 +43,7 @@ static void foreign(uint64_t *random)
 static int turn_between(uint64_t *random)
 {
     char byte;
-    ssize_t n = CALL(read, ours[0], &byte, 1);
+    ssize_t n = CALL(read, pipe_fds[0], &byte, 1);
     int error = errno;
     eaten += n > 0;
     foreign(random);
@@ -52,18 +52,18 @@ static int turn_between(uint64_t *random)
 }
 
 /* Usually there is nothing to read. */
-static void feed_ours(uint64_t *random)
+static void feed_pipe(uint64_t *random)
 {
     rain_pause(random);
     if (fed == eaten) {
         fed++;
-        CHECK_EQ(write(ours[1], "x", 1), 1);
+        CHECK_EQ(write(pipe_fds[1], "x", 1), 1);
     }
 }
 
 static void make_channels(void)
 {
-    CHECK_EQ(pipe(ours), 0);
+    CHECK_EQ(pipe(pipe_fds), 0);
     timer = timerfd_create(CLOCK_MONOTONIC, 0);
     epoll = epoll_create1(0);
     struct epoll_event event = {.events = EPOLLIN};
@@ -78,8 +78,8 @@ static void go_under_rain(int (*turn)(uint64_t *), void (*feed)(uint64_t *), lon
     rain.count = count > 50 ? count : 50;
     rain.dry = true;
     rain_fall();
-    close(ours[0]);
-    close(ours[1]);
+    close(pipe_fds[0]);
+    close(pipe_fds[1]);
     close(timer);
     close(epoll);
     t_note("foreign calls: %ld poll, %ld epoll_wait, %ld nanosleep, %ld read; EINTR %ld", calls[0], calls[1], calls[2],
@@ -89,7 +89,7 @@ static void go_under_rain(int (*turn)(uint64_t *), void (*feed)(uint64_t *), lon
 
 TEST_LIMIT(foreign_calls_see_no_eintr, 2000)
 {
-    go_under_rain(turn_between, feed_ours, t_loss());
+    go_under_rain(turn_between, feed_pipe, t_loss());
 }
 
 /* ---- a thread that blocks all signals ---------------------------------------------------------------------------- */
@@ -108,7 +108,7 @@ static int turn_blocked(uint64_t *random)
 
 TEST_LIMIT(foreign_calls_of_a_thread_that_blocks_all_signals_see_no_eintr, 2000)
 {
-    go_under_rain(turn_blocked, feed_ours, t_loss());
+    go_under_rain(turn_blocked, feed_pipe, t_loss());
 }
 
 /* Blocked in one turn and open in the next. */
@@ -128,7 +128,7 @@ static int turn_now_and_then(uint64_t *random)
 
 TEST_LIMIT(foreign_calls_of_a_thread_that_blocks_signals_at_times_see_no_eintr, 2000)
 {
-    go_under_rain(turn_now_and_then, feed_ours, t_loss());
+    go_under_rain(turn_now_and_then, feed_pipe, t_loss());
 }
 
 /* ---- asynchronous regions ---------------------------------------------------------------------------------------- */

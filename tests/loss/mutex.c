@@ -97,7 +97,7 @@ TEST_LIMIT(each_dead_owner_is_reported_once, 600)
 {
     static struct guarded g;
     static struct storm storm;
-    long deaths = t_loss() / 10 + 1, told = 0;
+    long deaths = t_loss() / 10 + 1, noticed = 0;
     uint64_t random = t_seed();
     widen_window();
     for (int i = 0; i < 2; i++)
@@ -107,10 +107,10 @@ TEST_LIMIT(each_dead_owner_is_reported_once, 600)
         t_spawn(&mortal, lock_and_die, &g.mutex);
         bough_interrupt(storm.thread[i % 2].self, "storm");
         pause_at_random(&random);
-        told += t_join(&mortal) != NULL; /* the next owner got EOWNERDEAD */
+        noticed += t_join(&mortal) != NULL; /* the next owner got EOWNERDEAD */
     }
     storm_calm(&storm);
     storm_end(&storm);
-    CHECK_EQ(g.count + told, deaths);
+    CHECK_EQ(g.count + noticed, deaths);
     check_free(&g.mutex);
 }

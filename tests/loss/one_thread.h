@@ -133,18 +133,18 @@ static inline void rain_take_part(void)
     CHECK_EQ(bough_foreign_set(&(struct bough_foreign){.on_cut = rain_on_cut}), 0);
 }
 
-static inline bool rain_was_ours(void)
+static inline bool rain_was_interrupt(void)
 {
-    bool ours = errno == ECANCELED || (errno == EINTR && rain_reported);
+    bool interrupt = errno == ECANCELED || (errno == EINTR && rain_reported);
     rain_reported = false;
-    return ours;
+    return interrupt;
 }
 #else
 static inline void rain_take_part(void)
 {
 }
 
-static inline bool rain_was_ours(void)
+static inline bool rain_was_interrupt(void)
 {
     return errno == ECANCELED;
 }
@@ -153,7 +153,7 @@ static inline bool rain_was_ours(void)
 /* A call or bough_check() has failed: because of the current post, and no other. */
 static inline void rain_meet(void)
 {
-    CHECK(rain_was_ours());
+    CHECK(rain_was_interrupt());
     if (rain.over)
         return;
     int64_t late = t_now() - rain.posted_at;

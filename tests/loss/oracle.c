@@ -203,11 +203,11 @@ static const char *platform(void)
     return text;
 }
 
-static void compare(const char *what, long platforms, long ours)
+static void compare(const char *what, long platforms, long of_bough)
 {
     t_note("%ld cancels: platform (%s, pthread_cancel) lost %ld %s; bough lost %ld", how_many(), platform(), platforms,
-           what, ours);
-    CHECK_EQ(ours, 0);
+           what, of_bough);
+    CHECK_EQ(of_bough, 0);
 }
 
 /* ---- descriptors ------------------------------------------------------------------------------------------------- */
@@ -357,7 +357,7 @@ TEST_LIMIT(bytes_that_read_loses, 1000)
 }
 
 /* Lost: written, but not reported to the writer, which would write them again. */
-static long untold_by_write(const struct side *side)
+static long unreported_by_write(const struct side *side)
 {
     CHECK_EQ(pipe(channel), 0);
     fcntl(channel[0], F_SETFL, O_NONBLOCK);
@@ -368,8 +368,8 @@ static long untold_by_write(const struct side *side)
 
 TEST_LIMIT(bytes_that_write_does_not_report, 1000)
 {
-    long platforms = untold_by_write(&(struct side){write_loop, 1});
-    compare("bytes", platforms, untold_by_write(&(struct side){bough_write_loop, 0}));
+    long platforms = unreported_by_write(&(struct side){write_loop, 1});
+    compare("bytes", platforms, unreported_by_write(&(struct side){bough_write_loop, 0}));
 }
 
 static void feed_token(uint64_t *random)

@@ -152,7 +152,7 @@ TEST(a_branch_that_has_ended_is_stale_even_if_its_slot_is_reused)
     CHECK_EQ(bough_last()->tally.added, 0);
 }
 
-static int tell_thread(void *tid)
+static int store_tid(void *tid)
 {
     *(pid_t *)tid = t_tid();
     return 0;
@@ -165,7 +165,7 @@ TEST(a_child_that_has_ended_is_stale_even_if_its_thread_is_reused)
     if (T_ASAN || T_TSAN)
         SKIP("the sanitizer's thread key ends each thread with its child");
     BOUGH_BRANCH(b) {
-        bough_thread *first = bough_add(b, tell_thread, bough_arg(&tid));
+        bough_thread *first = bough_add(b, store_tid, bough_arg(&tid));
         CHECK_EQ(bough_join(first), 0);
         t_until_blocked(tid); /* parked: a join may return before the thread is parked */
         bough_thread *second = bough_add(b, wait_for_gate, bough_arg(&gate));
@@ -310,16 +310,16 @@ TEST(calls_with_bad_arguments_fail_as_their_namesakes_do)
 
 /* ---- objects of other threads ------------------------------------------------------------------------------------ */
 
-static bough_branch *theirs;
+static bough_branch *other_branch;
 
 static void not_mine(void)
 {
-    CHECK_EQ(bough_branch_end(theirs), EPERM);
-    CHECK_EQ(bough_fail(theirs, EIO, "test"), EPERM);
-    CHECK_EQ(bough_fail(theirs, ECANCELED, "test"), EPERM);
-    CHECK_ERR(bough_set_deadline(theirs, bough_after(1)), EPERM);
-    CHECK_ERR(bough_clear(theirs), EPERM);
-    CHECK_ERR(bough_bounded_new(theirs, 1), EPERM);
+    CHECK_EQ(bough_branch_end(other_branch), EPERM);
+    CHECK_EQ(bough_fail(other_branch, EIO, "test"), EPERM);
+    CHECK_EQ(bough_fail(other_branch, ECANCELED, "test"), EPERM);
+    CHECK_ERR(bough_set_deadline(other_branch, bough_after(1)), EPERM);
+    CHECK_ERR(bough_clear(other_branch), EPERM);
+    CHECK_ERR(bough_bounded_new(other_branch, 1), EPERM);
 }
 
 /* Before the thread is adopted, after that, and with a branch open. */
@@ -330,7 +330,7 @@ static void *stranger(void *unused)
     CHECK_ERR(bough_take(), EPERM);
     CHECK_ERR(bough_release(), ENOENT);
     not_mine();
-    cant_add(theirs, EPERM);
+    cant_add(other_branch, EPERM);
     CHECK(bough_adopt("stranger"));
     BOUGH_BRANCH(mine) {
         not_mine();
@@ -348,7 +348,7 @@ static int descendant(void *unused)
     not_mine();
     CHECK_ERR(bough_release(), EPERM);
     CHECK_ERR(bough_join(bough_self()), EDEADLK);
-    CHECK(bough_add(theirs, work, number(0)));
+    CHECK(bough_add(other_branch, work, number(0)));
     return bough_check();
 }
 
@@ -356,7 +356,7 @@ TEST(other_threads_may_do_nothing_and_descendants_only_add)
 {
     struct t_thread thread;
     BOUGH_BRANCH(b) {
-        theirs = b;
+        other_branch = b;
         t_spawn(&thread, stranger, NULL);
         t_join(&thread);
         CHECK(bough_add(b, descendant, number(0)));

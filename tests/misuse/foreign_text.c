@@ -72,7 +72,7 @@ TEST(printed_errors_escape_untrusted_text)
     CHECK(plain(text));
 }
 
-static struct t_gate begun, told;
+static struct t_gate begun, stepped;
 static char place[160];
 
 static int hang(void *gate)
@@ -90,7 +90,7 @@ static void on_step(const struct bough_transition *step, void *unused)
     if (!step->to)
         return;
     snprintf(place, sizeof place, "%s", step->place);
-    t_gate_open(&told);
+    t_gate_open(&stepped);
 }
 
 static void hangs_and_is_interrupted(void (*look)(void))
@@ -112,7 +112,7 @@ static void hangs_and_is_interrupted(void (*look)(void))
 
 static void await_report(void)
 {
-    t_gate_wait(&told);
+    t_gate_wait(&stepped);
     t_until(reported(", posted "));
 }
 

@@ -9,18 +9,18 @@
 TEST(handles_of_the_parents_threads_are_stale)
 {
     need_no_sanitizer();
-    bough_thread *theirs[8];
+    bough_thread *of_parent[8];
     BOUGH_BRANCH(b) {
         for (int i = 0; i < 8; i++)
-            theirs[i] = bough_add(b, until_stopped, bough_arg(NULL));
-        bough_post old = bough_post_event(theirs[0], NULL);
+            of_parent[i] = bough_add(b, until_stopped, bough_arg(NULL));
+        bough_post old = bough_post_event(of_parent[0], NULL);
         pid_t pid = fork();
         if (pid == 0) {
             BOUGH_BRANCH(own) {
                 for (int i = 0; i < 8; i++) {
                     add(own, until_stopped, bough_arg(NULL));
                     for (int k = 0; k < 8; k++)
-                        if (bough_interrupt(theirs[k], "stale") == 0 || errno != ESRCH)
+                        if (bough_interrupt(of_parent[k], "stale") == 0 || errno != ESRCH)
                             _exit(20);
                 }
                 bough_interrupt(own, "test");
@@ -28,7 +28,7 @@ TEST(handles_of_the_parents_threads_are_stale)
             _exit(bough_post_status(old) == BOUGH_POST_GONE ? 0 : 21);
         }
         CHECK_EQ(waited(pid), 0);
-        CHECK_EQ(bough_alive(theirs[7]), 0);
+        CHECK_EQ(bough_alive(of_parent[7]), 0);
         bough_interrupt(b, "test");
     }
 }

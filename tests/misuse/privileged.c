@@ -79,7 +79,7 @@ static int listen_at(const char *path)
     return fd;
 }
 
-static void ends(int as_somebody, char *text, int *told, int *core)
+static void ends(int as_somebody, char *text, int *notified, int *core)
 {
     char dump[160], notify[96], words[128], byte[128];
     snprintf(words, sizeof words, "%s/words", folder);
@@ -88,7 +88,7 @@ static void ends(int as_somebody, char *text, int *told, int *core)
     char *const env[] = {dump, notify, (char[]){"BOUGH_CORE=1"}, NULL};
     int fd = listen_at(strchr(notify, '=') + 1);
     int status = run_as("end", NULL, as_somebody, env, text);
-    *told = recv(fd, byte, sizeof byte, 0) > 0;
+    *notified = recv(fd, byte, sizeof byte, 0) > 0;
     *core = WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
     CHECK(WIFSIGNALED(status));
     close(fd);
@@ -99,13 +99,13 @@ static void ends(int as_somebody, char *text, int *told, int *core)
 TEST(a_set_user_id_program_reads_nothing_of_the_environment_at_its_end)
 {
     static char text[TEXT];
-    int told, core;
+    int notified, core;
     set_up(04755);
-    ends(1, text, &told, &core);
-    CHECK(!told && !core);
+    ends(1, text, &notified, &core);
+    CHECK(!notified && !core);
     CHECK(strstr(text, "==== end ====")); /* the dump has gone to standard error */
-    ends(0, text, &told, &core);          /* run by root the program is not privileged: the whole environment counts */
-    CHECK(told && core);
+    ends(0, text, &notified, &core);      /* run by root the program is not privileged: the whole environment counts */
+    CHECK(notified && core);
     CHECK(!strstr(text, "==== end ===="));
     tear_down();
 }

@@ -4,15 +4,15 @@
 
 /* ---- a handler of the program ------------------------------------------------------------------------------------ */
 
-static _Atomic int theirs_ran;
+static _Atomic int other_handler_ran;
 
-static void theirs(int signo)
+static void other_handler(int signo)
 {
     CHECK_EQ(signo, SIGURG);
-    theirs_ran++;
+    other_handler_ran++;
 }
 
-static int ours_again(void)
+static int is_bough_handler_back(void)
 {
     struct sigaction now;
     CHECK_EQ(sigaction(SIGURG, NULL, &now), 0);
@@ -30,16 +30,16 @@ static void take_over_by(void (*handler)(int))
     target_end(&t);
     t_until(reported("was taken by other code"));
     CHECK(reported("BOUGH_SIGNAL"));
-    CHECK(ours_again());
-    theirs_ran = 0;
+    CHECK(is_bough_handler_back());
+    other_handler_ran = 0;
     CHECK_EQ(kill(getpid(), SIGURG), 0); /* to the process, as the kernel sends it for urgent data */
     raise(SIGURG);
 }
 
 TEST(a_handler_that_took_the_wake_signal_still_gets_the_programs_signals)
 {
-    take_over_by(theirs);
-    CHECK_EQ(theirs_ran, 2);
+    take_over_by(other_handler);
+    CHECK_EQ(other_handler_ran, 2);
 }
 
 TEST(a_program_that_ignores_the_wake_signal_goes_on_ignoring_it)
@@ -56,7 +56,7 @@ TEST(a_program_that_resets_the_wake_signal_is_not_killed_by_it)
 static void installed_first(void *unused)
 {
     (void)unused;
-    CHECK_EQ(theirs_ran, 0);
+    CHECK_EQ(other_handler_ran, 0);
 }
 
 TEST(foreign_wakes_during_a_call_interrupt_nothing)

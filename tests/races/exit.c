@@ -18,24 +18,24 @@ static void *does_not_end(void *unused)
 
 /* main computes at its exit, before it waits: it is named last nevertheless, although its slot is the first. The second
  * event, which makes the incident climb, comes only then. */
-static _Atomic int is_told;
+static _Atomic int is_reported;
 
-static void tell_place(const struct bough_transition *t, void *unused)
+static void report_place(const struct bough_transition *t, void *unused)
 {
     (void)unused;
-    if (is_told)
+    if (is_reported)
         return;
     printf("told: %s.\n", t->place);
     fflush(stdout);
-    is_told = 1;
+    is_reported = 1;
 }
 
-static void compute_until_told(void)
+static void compute_until_reported(void)
 {
     bo_hook_exit_waits = NULL;
     p_next_event();
     bough_signal_event(SIGTERM);
-    while (!is_told)
+    while (!is_reported)
         sched_yield();
 }
 
@@ -45,13 +45,13 @@ static void with_computing_exit(void *unused)
     struct t_thread thread;
     struct bough_ladder times = {.cap = BOUGH_SEC(600), .time = {[1] = BOUGH_SEC(60), [5] = BOUGH_SEC(20)}};
     CHECK_EQ(bough_ladder_set(BOUGH_ROOT, &times), 0);
-    bough_on_transition(tell_place, NULL);
+    bough_on_transition(report_place, NULL);
     bough_signals(0);
     t_spawn(&thread, does_not_end, NULL);
     t_gate_wait(&there);
     t_until_blocked(thread.tid);
     raise(SIGTERM);
-    bo_hook_exit_waits = compute_until_told;
+    bo_hook_exit_waits = compute_until_reported;
 }
 
 TEST(main_that_waits_at_its_exit_is_not_the_cause)
@@ -60,8 +60,8 @@ TEST(main_that_waits_at_its_exit_is_not_the_cause)
     NEED_HOOKS();
     CHECK_KILLED(t_run_output(with_computing_exit, NULL, text, sizeof text), SIGTERM);
     t_note("it said: %s", text);
-    const char *told = strstr(text, "told: ");
-    CHECK(told && strncmp(strchr(told, '('), "(stubborn) is ", 14) == 0);
-    CHECK(strstr(told, "; and 1 more: "));
-    CHECK(strstr(told, "(main)."));
+    const char *report = strstr(text, "told: ");
+    CHECK(report && strncmp(strchr(report, '('), "(stubborn) is ", 14) == 0);
+    CHECK(strstr(report, "; and 1 more: "));
+    CHECK(strstr(report, "(main)."));
 }

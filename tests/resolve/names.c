@@ -5,10 +5,10 @@
 
 static void check_same(const char *node, const char *service, const struct addrinfo *hints)
 {
-    struct addrinfo *ours = NULL, *theirs = NULL;
-    int code = bough_getaddrinfo(node, service, hints, &ours);
-    CHECK_EQ(code, getaddrinfo(node, service, hints, &theirs));
-    const struct addrinfo *a = ours, *b = theirs;
+    struct addrinfo *of_bough = NULL, *of_libc = NULL;
+    int code = bough_getaddrinfo(node, service, hints, &of_bough);
+    CHECK_EQ(code, getaddrinfo(node, service, hints, &of_libc));
+    const struct addrinfo *a = of_bough, *b = of_libc;
     for (; code == 0 && a && b; a = a->ai_next, b = b->ai_next) {
         CHECK_EQ(a->ai_family, b->ai_family);
         CHECK_EQ(a->ai_socktype, b->ai_socktype);
@@ -23,8 +23,8 @@ static void check_same(const char *node, const char *service, const struct addri
     CHECK_EQ(b, NULL);
     if (code != 0)
         return;
-    freeaddrinfo(ours);
-    freeaddrinfo(theirs);
+    freeaddrinfo(of_bough);
+    freeaddrinfo(of_libc);
 }
 
 TEST(numbers_need_no_helper)
@@ -60,13 +60,13 @@ static void check_same_name(socklen_t host_size, socklen_t service_size, int fla
     char host[2][300] = {"untouched", "untouched"}, service[2][300] = {"untouched", "untouched"};
     loopback.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     const struct sockaddr *address = (const struct sockaddr *)&loopback;
-    int ours = bough_getnameinfo(address, sizeof loopback, host_size ? host[0] : NULL, host_size,
-                                 service_size ? service[0] : NULL, service_size, flags);
-    int theirs = getnameinfo(address, sizeof loopback, host_size ? host[1] : NULL, host_size,
-                             service_size ? service[1] : NULL, service_size, flags);
-    CHECK_EQ(ours, theirs);
-    CHECK_STR(host[0], ours ? "untouched" : host[1]);
-    CHECK_STR(service[0], ours ? "untouched" : service[1]);
+    int of_bough = bough_getnameinfo(address, sizeof loopback, host_size ? host[0] : NULL, host_size,
+                                     service_size ? service[0] : NULL, service_size, flags);
+    int of_libc = getnameinfo(address, sizeof loopback, host_size ? host[1] : NULL, host_size,
+                              service_size ? service[1] : NULL, service_size, flags);
+    CHECK_EQ(of_bough, of_libc);
+    CHECK_STR(host[0], of_bough ? "untouched" : host[1]);
+    CHECK_STR(service[0], of_bough ? "untouched" : service[1]);
 }
 
 TEST(addresses_are_looked_up)

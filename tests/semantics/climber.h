@@ -31,32 +31,32 @@ static inline void c_times_to_the_end(void)
 }
 
 /* The transitions that the callback has received. */
-struct c_told {
+struct c_step {
     int from, to;
     enum bough_kind kind;
     char name[32], why[96], place[320];
     bough_target target, wider;
     pid_t source;
 };
-static struct c_told c_told[64];
+static struct c_step c_step[64];
 static _Atomic int c_count;
 
 static inline void c_note(const struct bough_transition *t, void *unused)
 {
     (void)unused;
-    struct c_told *told = &c_told[c_count];
-    *told = (struct c_told){
+    struct c_step *step = &c_step[c_count];
+    *step = (struct c_step){
         .from = t->from, .to = t->to, .kind = t->kind, .target = t->target, .wider = t->wider, .source = t->source};
-    snprintf(told->name, sizeof told->name, "%s", t->name);
-    snprintf(told->why, sizeof told->why, "%s", t->why);
-    snprintf(told->place, sizeof told->place, "%s", t->place);
+    snprintf(step->name, sizeof step->name, "%s", t->name);
+    snprintf(step->why, sizeof step->why, "%s", t->why);
+    snprintf(step->place, sizeof step->place, "%s", t->place);
     c_count++;
 }
 
 static inline int c_has(int from, int to)
 {
     for (int i = 0; i < c_count; i++)
-        if (c_told[i].from == from && c_told[i].to == to)
+        if (c_step[i].from == from && c_step[i].to == to)
             return 1;
     return 0;
 }

@@ -49,12 +49,12 @@ ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int f
 /* The signatures, one assertion for each row: a row that differs does not compile. */
 #define CUSTOM(returns, name, ...)                                                                                 \
     _Static_assert(__builtin_types_compatible_p(__typeof__(bough_##name), __typeof__(name)), #name ": signature"); \
-    static __typeof__(bough_##name) *const ours_##name = bough_##name;
+    static __typeof__(bough_##name) *const dropin_##name = bough_##name;
 #include "../../src/calls/calls.def"
 
 TEST(signatures_equal_those_of_the_namesakes)
 {
-#define CUSTOM(returns, name, ...) CHECK(ours_##name != NULL);
+#define CUSTOM(returns, name, ...) CHECK(dropin_##name != NULL);
 #include "../../src/calls/calls.def"
 }
 

@@ -10,7 +10,7 @@
 static struct sigaction before_theirs;
 static volatile uint32_t wakes;
 
-static void theirs(int signo, siginfo_t *info, void *context)
+static void other_handler(int signo, siginfo_t *info, void *context)
 {
     (void)signo;
     (void)info;
@@ -19,7 +19,7 @@ static void theirs(int signo, siginfo_t *info, void *context)
 }
 
 /* A careful library calls the previous handler. */
-static void theirs_with_manners(int signo, siginfo_t *info, void *context)
+static void other_handler_that_forwards(int signo, siginfo_t *info, void *context)
 {
     wakes++;
     if (before_theirs.sa_flags & SA_SIGINFO)
@@ -38,7 +38,7 @@ TEST(bough_reinstalls_its_handler_for_a_signal_that_was_taken)
     struct target t = {0};
     bough_set_report(keep_report);
     target_start(&t);
-    take_the_signal(theirs);
+    take_the_signal(other_handler);
     CHECK_EQ(bough_interrupt(t.self, "now"), 0);
     target_was_cut(&t);
     t_until(reported("was taken by other code"));
@@ -53,7 +53,7 @@ TEST(a_handler_that_forwards_the_wake_is_supported)
     struct target t = {0};
     bough_set_report(report_of_blocked_signals_fails);
     target_start(&t);
-    take_the_signal(theirs_with_manners);
+    take_the_signal(other_handler_that_forwards);
     CHECK_EQ(bough_interrupt(t.self, "now"), 0);
     target_was_cut(&t);
     CHECK(T_TSAN || wakes >= 1); /* the thread sanitizer delays the handler, and bough reinstalls its own meanwhile */
@@ -68,12 +68,12 @@ TEST(a_foreign_signal_is_not_forwarded_in_a_loop)
     struct target t = {0};
     bough_set_report(keep_report);
     target_start(&t);
-    take_the_signal(theirs);
+    take_the_signal(other_handler);
     CHECK_EQ(bough_interrupt(t.self, "now"), 0);
     target_was_cut(&t);
     target_end(&t);
     struct target second = {0};
-    take_the_signal(theirs_with_manners); /* installed over bough's handler, which is installed over theirs */
+    take_the_signal(other_handler_that_forwards); /* installed over bough's handler, which is installed over theirs */
     struct sigaction mannered;
     /* bough's handler again, as if bough had reinstalled it */
     CHECK_EQ(sigaction(SIGURG, &before_theirs, &mannered), 0);

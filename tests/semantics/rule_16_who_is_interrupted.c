@@ -127,8 +127,8 @@ TEST(a_thread_that_does_not_use_bough_is_reported_as_overdue)
     bough_post post = bough_post_event(thread, &stop);
     CHECK_EQ(bough_post_status(post), BOUGH_POST_PENDING);
     t_until(c_has(1, 1));
-    CHECK_STR(c_told[0].name, "plain");
-    CHECK(strstr(c_told[0].place, under_qemu() ? "(plain) is in foreign code: " : "(plain) is in foreign code: read("));
+    CHECK_STR(c_step[0].name, "plain");
+    CHECK(strstr(c_step[0].place, under_qemu() ? "(plain) is in foreign code: " : "(plain) is in foreign code: read("));
     CHECK_EQ(bough_post_progress(post, &progress), 0);
     CHECK_EQ(progress.overdue, 1);
     CHECK(strstr(progress.place, "it has not used bough"));
@@ -234,7 +234,7 @@ static int check_in_child(bough_thread *thread)
     return bough_self() == thread ? 3 : 0;
 }
 
-static void *forks_when_told(void *argument)
+static void *forks_when_asked(void *argument)
 {
     struct plain *p = argument;
     char byte;
@@ -254,7 +254,7 @@ TEST(a_forked_process_starts_without_posts_to_plain_threads)
     struct plain p = {0};
     needs_threads_after_fork(); /* the ticker */
     CHECK_EQ(pipe(p.pipe), 0);
-    t_spawn(&p.thread, forks_when_told, &p);
+    t_spawn(&p.thread, forks_when_asked, &p);
     p.self = bough_adopt_thread(p.thread.tid, "forks");
     CHECK_EQ(bough_interrupt(p.self, "in the parent"), 0);
     plain_end(&p);

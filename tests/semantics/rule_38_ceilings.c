@@ -35,7 +35,7 @@ static void overdue_at(enum bough_kind kind, bough_fn *fn, int rung)
         CHECK_EQ(progress.rung, rung);
         CHECK_EQ(progress.cap, 0);
         t_until(c_has(rung, rung));
-        CHECK(c_told[c_count - 1].wider == b); /* the branch around it */
+        CHECK(c_step[c_count - 1].wider == b); /* the branch around it */
         for (int i = 0; i < 3; i++) {
             usleep(260000);
             bough_post_event(t, &event);

@@ -40,7 +40,7 @@ static int sleeper(void *unused)
     return bough_pause() < 0 ? errno : 0;
 }
 
-TEST(a_post_is_told_its_delivery_and_its_end)
+TEST(delivery_and_end_of_a_post_are_reported)
 {
     CHECK_EQ(bough_on_posting(note, &count), 0);
     BOUGH_BRANCH(readers) {
@@ -58,7 +58,7 @@ TEST(a_post_is_told_its_delivery_and_its_end)
     bough_on_posting(NULL, NULL);
 }
 
-TEST(what_the_library_posts_is_told_too)
+TEST(posts_of_the_library_are_reported_too)
 {
     CHECK_EQ(bough_on_posting(note, &count), 0);
     BOUGH_BRANCH(timed, .timeout = BOUGH_MS(1)) {

@@ -52,13 +52,13 @@ TEST(a_transition_is_reported_with_its_place)
         bough_post post = bough_post_event(t, &(struct bough_event){.reason = "closing time"});
         t_until(c_has(1, 2));
         snprintf(place, sizeof place, "rule_40_reported.c:%d", section_line);
-        CHECK_STR(c_told[0].name, "deaf");
-        CHECK(strstr(c_told[0].why, "not handled"));
-        if (!strstr(c_told[0].place, place))
-            FAIL("the place is \"%s\", not %s", c_told[0].place, place);
-        CHECK(c_told[0].target == t);
-        CHECK(c_told[0].wider == workers);
-        CHECK_EQ(c_told[0].source, t_tid());
+        CHECK_STR(c_step[0].name, "deaf");
+        CHECK(strstr(c_step[0].why, "not handled"));
+        if (!strstr(c_step[0].place, place))
+            FAIL("the place is \"%s\", not %s", c_step[0].place, place);
+        CHECK(c_step[0].target == t);
+        CHECK(c_step[0].wider == workers);
+        CHECK_EQ(c_step[0].source, t_tid());
         t_until(said("goes up to rung 2"));
         CHECK(said("deaf"));
         CHECK(said("closing time"));
@@ -107,12 +107,12 @@ static void add_named(bough_branch *branch, int (*fn)(void *), const char *name)
     CHECK(bough_add_with(branch, fn, bough_arg(NULL), &(struct bough_child_options){.name = name}));
 }
 
-static struct t_gate is_told;
+static struct t_gate is_reported;
 
 static void note_and_open(const struct bough_transition *t, void *unused)
 {
     c_note(t, unused);
-    t_gate_open(&is_told);
+    t_gate_open(&is_reported);
 }
 
 TEST(a_thread_that_computes_is_named_before_those_that_wait)
@@ -130,8 +130,8 @@ TEST(a_thread_that_computes_is_named_before_those_that_wait)
         t_until_blocked(waiter);
         t_until_blocked(reader);
         bough_post_event(workers, NULL);
-        t_gate_wait(&is_told); /* asleep, not polling */
-        const char *place = c_told[0].place, *more = strstr(place, "; and 3 more: ");
+        t_gate_wait(&is_reported); /* asleep, not polling */
+        const char *place = c_step[0].place, *more = strstr(place, "; and 3 more: ");
         t_note("%s", place);
         CHECK(strstr(place, "(culprit)")); /* main may not have reached the gate yet, and is then named first */
         CHECK(more && strstr(more, "(reader)") && strstr(more, "(waiter)"));
@@ -162,7 +162,7 @@ TEST(an_overdue_interrupt_is_reported_once)
         usleep((useconds_t)(3 * STEP_NS / 1000));
         int count = 0;
         for (int i = 0; i < c_count; i++)
-            count += c_told[i].from == c_told[i].to;
+            count += c_step[i].from == c_step[i].to;
         CHECK_EQ(count, 1);
         CHECK(said("overdue"));
         c_go = 1;
@@ -218,27 +218,27 @@ TEST_LIMIT(the_log_is_limited_and_counts_dropped_lines, 60)
 }
 
 /* Fixed race: the ticker's thread read the callback while another was being set. */
-static _Atomic int told_one, told_other, ended;
+static _Atomic int reported_one, reported_other, ended;
 
 static void count_one(const struct bough_transition *unused, void *counter)
 {
     (void)unused;
-    CHECK(counter == &told_one);
-    told_one++;
+    CHECK(counter == &reported_one);
+    reported_one++;
 }
 
 static void count_other(const struct bough_transition *unused, void *counter)
 {
     (void)unused;
-    CHECK(counter == &told_other);
-    told_other++;
+    CHECK(counter == &reported_other);
+    reported_other++;
 }
 
 static void *sets_callbacks(void *unused)
 {
     while (!ended) {
-        bough_on_transition(count_one, &told_one);
-        bough_on_transition(count_other, &told_other);
+        bough_on_transition(count_one, &reported_one);
+        bough_on_transition(count_other, &reported_other);
     }
     return unused;
 }
@@ -249,9 +249,9 @@ TEST(the_callback_may_be_set_while_it_is_called)
     struct bough_progress progress = {0};
     bough_set_report(c_silent);
     c_times(BOUGH_ROOT, BOUGH_MS(1), BOUGH_SEC(600));
-    bough_on_transition(count_one, &told_one);
+    bough_on_transition(count_one, &reported_one);
     t_spawn(&setter, sets_callbacks, NULL);
-    while (told_one + told_other < 20) {
+    while (reported_one + reported_other < 20) {
         bough_post post = bough_post_event(bough_self(), NULL);
         t_until(bough_post_progress(post, &progress) == 0 && progress.overdue);
         CHECK_EQ(bough_clear(NULL), 1);

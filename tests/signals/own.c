@@ -132,7 +132,7 @@ TEST(the_third_reported_signal_is_final)
 }
 
 /* The signal is not reported to bough: no thread is interrupted, and the process exits as without bough. */
-static void not_told(void *unused)
+static void not_interrupted(void *unused)
 {
     (void)unused;
     BOUGH_DEADLINE(BOUGH_MS(1))
@@ -143,5 +143,5 @@ static void not_told(void *unused)
 
 TEST(a_program_that_does_not_report_signals_dies_at_once)
 {
-    CHECK_KILLED(t_run_status(not_told, NULL), SIGTERM);
+    CHECK_KILLED(t_run_status(not_interrupted, NULL), SIGTERM);
 }

@@ -23,7 +23,7 @@ struct crowd {
 };
 
 /* main is blocked in the branch's end, or in a call if it has no children. */
-static void is_told(void *argument)
+static void is_interrupted(void *argument)
 {
     const struct crowd *crowd = argument;
     struct p_sender sender = {.to_itself = crowd->to_itself};
@@ -38,30 +38,30 @@ static void is_told(void *argument)
     t_join(&sender.thread);
 }
 
-static void check_told(int children, int to_itself, unsigned flags)
+static void check_interrupted(int children, int to_itself, unsigned flags)
 {
     seen = p_share(sizeof *seen);
-    CHECK_KILLED(t_run_status(is_told, &(struct crowd){children, to_itself, flags}), SIGINT);
+    CHECK_KILLED(t_run_status(is_interrupted, &(struct crowd){children, to_itself, flags}), SIGINT);
 }
 
 TEST(a_signal_to_main_in_a_blocked_call_interrupts_all)
 {
-    check_told(0, 0, 0);
-    check_told(10, 0, 0);
+    check_interrupted(0, 0, 0);
+    check_interrupted(10, 0, 0);
 }
 
 TEST(a_signal_to_a_thread_that_bough_does_not_know_interrupts_all)
 {
-    check_told(0, 1, 0);
-    check_told(10, 1, 0);
+    check_interrupted(0, 1, 0);
+    check_interrupted(10, 1, 0);
 }
 
 /* Too many threads for a handler to wake: the ticker wakes them. */
 TEST(a_signal_interrupts_many_threads)
 {
-    check_told(300, 0, 0);
-    check_told(300, 1, 0);
-    check_told(300, 0, BOUGH_SIGNALS_WAIT);
+    check_interrupted(300, 0, 0);
+    check_interrupted(300, 1, 0);
+    check_interrupted(300, 0, BOUGH_SIGNALS_WAIT);
 }
 
 /* ---- a handler of the program that interrupts a call of each kind ------------------------------------------------ */

@@ -90,7 +90,7 @@ WAY(frozen_file_system)
     int file = open(keeper_path(place), O_RDWR | O_CLOEXEC);
     MUST(file >= 0);
     bough_signals(0);
-    keeper_tell();
+    keeper_begin();
     BOUGH_BRANCH(work) {
         MUST(bough_add(work, writes_to_it, bough_arg(&file)));
         wait_until_asleep("DS");
@@ -165,7 +165,7 @@ static void with_a_server(bool dies)
     if (keep_folder() == 0)
         be_a_server(dies);
     MUST(chdir(keeper_path(folder)) == 0);
-    keeper_tell();
+    keeper_begin();
 }
 
 WAY(dead_file_server)

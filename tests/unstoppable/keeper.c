@@ -58,7 +58,7 @@ void keeper_wait(void)
         answer("");
 }
 
-void keeper_tell(void)
+void keeper_begin(void)
 {
     char byte;
     MUST(write(to_keeper[1], "", 1) == 1);

@@ -18,7 +18,7 @@ pid_t keep(void);
 void keeper_is_ready(void);
 void keeper_skips(const char *what) __attribute__((noreturn));
 void keeper_wait(void);
-void keeper_tell(void);
+void keeper_begin(void);
 void keeper_hold(void);
 int64_t keeper_end(void); /* the end of that time, for a loop */
 bool keeper_holds(int64_t end);

@@ -146,11 +146,11 @@ WAY(fork_in_the_middle)
 
 /* ---- process 1 --------------------------------------------------------------------------------------------------- */
 
-static void tell_pid(pid_t pid)
+static void report_pid(pid_t pid)
 {
     char line[32];
     snprintf(line, sizeof line, "pid %d\n", (int)pid);
-    tell(line);
+    report(line);
 }
 
 /* execve(): the library checks whether it is process 1 when it is loaded. */
@@ -177,7 +177,7 @@ WAY(process_1)
         execl("/proc/self/exe", "ways", "process_1", "signal", (char *)NULL);
         _exit(98);
     }
-    tell_pid(pid);
+    report_pid(pid);
     MUST(write(gate[1], "x", 1) == 1 && waitpid(pid, &status, 0) == pid);
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 }

@@ -76,7 +76,7 @@ static void freeze(const char *const roots[], const char *file, const char *froz
         begin(work);
         while (!has_climbed())
             rest(1);
-        keeper_tell();
+        keeper_begin();
     }
 }
 
@@ -120,7 +120,7 @@ WAY(starved_by_a_quota)
         begin(work);
         while (!has_climbed())
             rest(1);
-        keeper_tell();
+        keeper_begin();
     }
 }
 

@@ -19,26 +19,26 @@ void register_way(struct way *way)
 /* ---- reports to the watcher -------------------------------------------------------------------------------------- */
 
 /* One write for each line, and no allocation: some ways leave no memory. */
-void tell(const char *line)
+void report(const char *line)
 {
     size_t length = strlen(line);
     if (write(watcher, line, length) != (ssize_t)length && !outlives_the_watcher)
         _exit(99);
 }
 
-__attribute__((format(printf, 2, 0))) static void tell_as(const char *what, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void report_as(const char *what, const char *format, va_list arguments)
 {
     char text[400], line[440];
     vsnprintf(text, sizeof text, format, arguments);
     snprintf(line, sizeof line, "%s %s\n", what, text);
-    tell(line);
+    report(line);
 }
 
 void note(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    tell_as("note", format, arguments);
+    report_as("note", format, arguments);
     va_end(arguments);
 }
 
@@ -46,7 +46,7 @@ void skip(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    tell_as("skip", format, arguments);
+    report_as("skip", format, arguments);
     va_end(arguments);
     _exit(77);
 }
@@ -57,18 +57,18 @@ void must(bool condition, const char *what)
         skip("%s: %s", what, strerror(errno));
 }
 
-static void tell_transition(const struct bough_transition *t, void *unused)
+static void report_transition(const struct bough_transition *t, void *unused)
 {
     char line[600];
     (void)unused;
     snprintf(line, sizeof line, "step %d %d %d %s; %s\n", t->kind, t->from, t->to, t->why, t->place);
-    tell(line);
+    report(line);
     climbed = 1;
     if (t->from == t->to)
         overdue = 1;
 }
 
-static void tell_times(void)
+static void report_times(void)
 {
     struct bough_ladder l;
     char line[200];
@@ -77,7 +77,7 @@ static void tell_times(void)
     for (int i = 1; i < BOUGH_RUNGS; i++)
         n += snprintf(line + n, sizeof line - (size_t)n, " %.3f", (double)l.time[i] / 1e9);
     snprintf(line + n, sizeof line - (size_t)n, " %.3f\n", (double)l.cap / 1e9);
-    tell(line);
+    report(line);
 }
 
 /* ---- being asked to stop ----------------------------------------------------------------------------------------- */
@@ -132,13 +132,13 @@ void begin(bough_target target)
 {
     char line[64];
     struct timespec now;
-    tell_times();
+    report_times();
     clock_gettime(CLOCK_MONOTONIC, &now);
     if (asked_kind == BOUGH_SIGNAL)
         snprintf(line, sizeof line, "ready %d\n", (int)getpid());
     else
         snprintf(line, sizeof line, "posted %lld.%09ld\n", (long long)now.tv_sec, now.tv_nsec);
-    tell(line);
+    report(line);
     if (asked_kind != BOUGH_SIGNAL)
         post(target);
 }
@@ -236,7 +236,7 @@ int main(int count, char **arguments)
         return fprintf(stderr, "%s is no way\n", arguments[1]), 2;
     asked_kind = kind_of(arguments[2]);
     watcher = getenv("PROOF_WATCHER") ? atoi(getenv("PROOF_WATCHER")) : STDOUT_FILENO;
-    bough_on_transition(tell_transition, NULL);
+    bough_on_transition(report_transition, NULL);
     way->go();
     return 0;
 }

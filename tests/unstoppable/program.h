@@ -56,7 +56,7 @@ void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void skip(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 void must(bool condition, const char *what); /* or skip, with errno */
 #define MUST(condition) must((condition), #condition)
-void tell(const char *line);
+void report(const char *line);
 /* The keeper cleans up, whether it is heard or not. */
 extern bool outlives_the_watcher;
 

@@ -363,7 +363,7 @@ static PyObject *set_on_due(PyObject *module, PyObject *callable)
     t->on_due = callable == Py_None ? NULL : Py_NewRef(callable);
     struct bough_record why = {0};
     t->due =
-        bough_now() < t->told_until && bough_reason(&why) == 0; /* a record that the thread has heard of is no news */
+        bough_now() < t->grace_until && bough_reason(&why) == 0; /* a record that the thread has heard of is no news */
     t->seen = (struct bp_raised){why.target, why.since, why.kind, why.rung, 0};
     if (t->on_due && need_event(t) != 0) {
         Py_SETREF(t->on_due, before == Py_None ? NULL : Py_NewRef(before));

@@ -69,11 +69,11 @@ static void release(void *context, void *block, size_t size)
         original.free(original.ctx, block, size);
 }
 
-static const PyObjectArenaAllocator ours = {NULL, allocate, release};
+static const PyObjectArenaAllocator allocator = {NULL, allocate, release};
 
 static void install(void)
 {
-    PyObjectArenaAllocator mine = ours;
+    PyObjectArenaAllocator mine = allocator;
     PyObject_GetArenaAllocator(&original);
     PyObject_SetArenaAllocator(&mine);
     installed = true;
@@ -84,7 +84,7 @@ static void uninstall(void)
 {
     PyObjectArenaAllocator now;
     PyObject_GetArenaAllocator(&now);
-    if (now.ctx != ours.ctx || now.alloc != ours.alloc || now.free != ours.free)
+    if (now.ctx != allocator.ctx || now.alloc != allocator.alloc || now.free != allocator.free)
         return;
     PyObject_SetArenaAllocator(&original);
     installed = false;

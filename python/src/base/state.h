@@ -63,7 +63,7 @@ struct bp_thread {
     unsigned kinds; /* the kinds of interrupts that end its blocking calls, a bit each; 0: not opted in */
     struct bp_callback *callbacks; /* blocks of on_interrupt() that are open, the innermost first: callback.c */
     bool nudged;                   /* their deadlines have passed, which it has not seen yet */
-    bough_time told_until;         /* when the grace period of the pending interrupt ends */
+    bough_time grace_until;        /* when the grace period of the pending interrupt ends */
     int64_t grace; /* the time without further interruptions of its calls after one, ns; 0: the default */
     bool late;     /* the entry was made while the thread state was being cleared: thread.c */
     bool disabled; /* started disabled: only allow regions admit interrupts */

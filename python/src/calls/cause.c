@@ -62,7 +62,7 @@ void bp_cause_place(struct bp_thread *t)
     t->unplaced = false;
     if (bp_is_nudge(t, &t->why))
         bp_nudge_for(t, &t->why);
-    t->told_until = bough_after(BOUGH_DEFAULT_GRACE);
+    t->grace_until = bough_after(BOUGH_DEFAULT_GRACE);
     if (PyThreadState_Get() == t->tstate && bp_is_cut_place(t))
         bp_cause_here(t, &t->why);
     errno = saved;

@@ -45,7 +45,7 @@ PyObject *bp_exception_for(struct bp_thread *t, const struct bough_record *why)
     t->final = NULL;
     struct bough_record real = *why;
     t->raised = true;
-    t->told_until = bough_after(BOUGH_DEFAULT_GRACE);
+    t->grace_until = bough_after(BOUGH_DEFAULT_GRACE);
     bp_cause_raised(t);
     if (bp_is_nudge(t, why)) {
         bp_nudge_for(t, &real);

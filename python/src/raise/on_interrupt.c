@@ -23,7 +23,7 @@
  * callback does not run for that interrupt. */
 static bool is_cleanup(const struct bp_thread *t)
 {
-    return bough_now() < t->told_until && bough_interrupted();
+    return bough_now() < t->grace_until && bough_interrupted();
 }
 
 /* Raises an interrupt that is pending already and was not raised lately, and would otherwise end the block's first
@@ -33,7 +33,7 @@ static PyObject *callback_begin(PyObject *module, PyObject *frame)
     static uint64_t last;
     (void)module;
     struct bp_thread *t = bp_self();
-    if (!t || ((t->kinds & ~(unsigned)BP_EXCEPTION_ONLY) && bough_now() >= t->told_until && bp_check(t) != 0))
+    if (!t || ((t->kinds & ~(unsigned)BP_EXCEPTION_ONLY) && bough_now() >= t->grace_until && bp_check(t) != 0))
         return NULL;
     struct bp_callback *c = PyMem_RawCalloc(1, sizeof *c);
     if (!c)
@@ -88,7 +88,7 @@ static PyObject *callback_runs(PyObject *module, PyObject *args)
     if (!c)
         Py_RETURN_FALSE;
     c->running += runs ? 1 : -1;
-    t->told_until = bough_after(BOUGH_DEFAULT_GRACE);
+    t->grace_until = bough_after(BOUGH_DEFAULT_GRACE);
     bp_cause_running(t);
     Py_RETURN_TRUE;
 }

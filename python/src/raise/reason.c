@@ -54,7 +54,7 @@ static PyObject *clear_interrupt(PyObject *module, PyObject *none)
         cleared++;
     }
     bp_forget_raised(t);
-    t->told_until = 0;
+    t->grace_until = 0;
     bp_cause_known(t);
     return PyBool_FromLong(any || cleared > 0);
 }
@@ -64,7 +64,7 @@ PyMethodDef bp_reason_methods[] = {
      PyDoc_STR("reason()\n--\n\nThe Record of the calling thread's interrupt (the thread that asked, the reason, the "
                "age), or None.")},
     {"exception_of_reason", exception_of_reason, METH_NOARGS,
-     PyDoc_STR("exception_of_reason(): a ThreadExit with the record that reason() tells, or None.")},
+     PyDoc_STR("exception_of_reason(): a ThreadExit with the record that reason() returns, or None.")},
     {"clear_interrupt", clear_interrupt, METH_NOARGS,
      PyDoc_STR(
          "clear_interrupt()\n--\n\nForget the calling thread's interrupts. Returns whether there were any. What was "
