@@ -214,6 +214,7 @@ void bo_exit_from_here(int signo, int status, int64_t flush)
     bo_store_seq(&wait_until, bo_clock());
     if (!mine)
         return; /* main has begun to exit, and continues now */
+    BO_HOOK(exit_begins);
     threads_awaited = true;
     dying_of_signal = signo;
     flush_time = flush < FLUSH_TIME ? flush : FLUSH_TIME;

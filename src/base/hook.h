@@ -40,7 +40,8 @@
     X(exit_waits)      /* a thread exits, and is about to wait for the others */               \
     X(caps_scanned)    /* on the ticker's thread: the earliest cap is known, not set yet */    \
     X(timer_armed)     /* a poster has set the kernel's timer, no thread has looked yet */     \
-    X(dump_begins)     /* a helper is about to write the dump of rung 6 */
+    X(dump_begins)     /* a helper is about to write the dump of rung 6 */                     \
+    X(exit_begins)     /* another thread than main exits: main waits no longer, exit() is next */
 
 #if BO_HOOKS
 #define BO_HOOK_DECLARE(name) extern __attribute__((visibility("default"))) void (*volatile bo_hook_##name)(void);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 37: the incident that reaches rung 5 first makes the exit, even if another incident reaches it before the exit
- * has begun. */
+/* Rules 37 and 38: the incident that reaches rung 5 first makes the exit, even if another incident reaches it before the
+ * exit has begun. One thread exits: either main or the library's. */
 #include <bough.h>
 #include <signal.h>
 #include "state/arena.h"
@@ -39,4 +39,40 @@ TEST(a_second_incident_at_rung_5_does_not_change_the_exit_of_the_first)
     CHECK_EQ(waitpid(child, &status, 0), child);
     CHECK(WIFSIGNALED(status));
     CHECK_EQ(WTERMSIG(status), SIGTERM);
+}
+
+/* ---- main exits at the same time ----------------------------------------------------------------------------------- */
+
+static int is_deaf(void *unused)
+{
+    (void)unused;
+    for (;;)
+        pause();
+    return 0;
+}
+
+/* main waits no longer now, and would be first. */
+static void give_main_time(void)
+{
+    usleep(500000);
+}
+
+static void main_exits_at_the_same_time(void *unused)
+{
+    (void)unused;
+    struct bough_ladder ladder = {.cap = BOUGH_SEC(600),
+                                  .time = {[BOUGH_RUNG_FLAG] = BOUGH_MS(20), [BOUGH_RUNG_EXIT] = BOUGH_MS(400)}};
+    bo_hook_exit_begins = give_main_time;
+    CHECK_EQ(bough_ladder_set(BOUGH_ROOT, &ladder), 0);
+    BOUGH_BRANCH(b) {
+        CHECK(bough_add(b, is_deaf, bough_arg(NULL)));
+        bough_exit(3, BOUGH_SEC(600));
+    }
+}
+
+/* The library's thread claims the exit before main stops waiting: else main would exit as well, with another status. */
+TEST(main_that_waits_for_threads_does_not_exit_beside_the_ladder)
+{
+    NEED_HOOKS();
+    CHECK_EXITED(t_run_status(main_exits_at_the_same_time, NULL), BOUGH_EXIT_STATUS);
 }
