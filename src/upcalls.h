@@ -93,6 +93,8 @@ void bo_ladder_forget_closers(struct bo_thread *t);
 /* Name the threads for which `is_one` returns true, the likely cause first: "thread 17 (reader) is in ...; and 2 more:
  * ...". Returns their number. */
 unsigned bo_ladder_name(bool (*is_one)(const struct bo_thread *t, uint64_t word), char *text, size_t size);
+/* The process exits: wait for the reports that have not been delivered, at most until `until` (CLOCK_MONOTONIC). */
+void bo_ladder_drain(int64_t until);
 /* Run fn(argument), application code, on a library thread. A fault ends only this function, and is reported with `what`
  * as its name. (ladder/fault.c) */
 void bo_ladder_guard(void (*fn)(void *), void *argument, const char *what);

@@ -192,6 +192,9 @@ static void claim_exit(void)
         bo_futex_sleep(&exiter, bo_load_seq(&exiter), BO_FOREVER);
 }
 
+/* For reports of the last transitions, which a helper delivers. A callback that hangs must not delay the exit for long. */
+#define REPORTS_TIME BO_MS(250)
+
 static bool threads_awaited; /* not again, even if some threads did not end in time */
 
 static void await_at_exit(void)
@@ -201,6 +204,7 @@ static void await_at_exit(void)
         return;
     threads_awaited = true;
     await_others(LAST_GRACE);
+    bo_ladder_drain(bo_add_time(bo_clock(), REPORTS_TIME));
 }
 
 static _Atomic int dying_of;

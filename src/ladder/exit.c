@@ -149,7 +149,7 @@ void bo_leave(void *argument)
     }
     run_exit_tiers(begun + time / 2);
     bo_terminals_put_back();
-    bo_log_queue_drain(bo_clock() + time / 8);
+    bo_ladder_drain(bo_clock() + time / 8);
     int64_t left = l->until - bo_clock();
     bo_exit_from_here(l->signo, BOUGH_EXIT_STATUS, left > 0 ? left / 2 : 0);
 }

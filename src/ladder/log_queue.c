@@ -87,9 +87,9 @@ void bo_log_queue_transition(const struct bough_transition *transition)
     bo_ring_announce(&line_ring, i);
 }
 
-void bo_log_queue_drain(int64_t until)
+void bo_ladder_drain(int64_t until)
 {
-    bo_ring_drain(&line_ring, until, false);
+    bo_ring_drain(&line_ring, until);
 }
 
 void bo_log_queue_after_fork(void)

@@ -11,8 +11,6 @@
 /* Without a helper, or if the ring is full, a line goes to standard error and a transition is dropped. */
 void bo_log_queue_line(const char *line);
 void bo_log_queue_transition(const struct bough_transition *transition);
-/* The process is about to end: wait, at most until `until`, for the helpers to deliver the waiting reports. */
-void bo_log_queue_drain(int64_t until);
 /* From now on other threads deliver the calling thread's reports: it must not run the application's code. */
 void bo_log_queue_not_here(void);
 void bo_log_queue_after_fork(void);

@@ -33,7 +33,7 @@ static _Atomic uint32_t lost;
 int bough_on_posting(bough_posting_fn *fn, void *argument)
 {
     bo_help_need();
-    bo_ring_drain(&posting_ring, bo_clock() + DRAIN_FOR, true);
+    bo_ring_drain(&posting_ring, bo_clock() + DRAIN_FOR);
     bo_lock(&posting_lock);
     posting_callback = fn;
     posting_argument = argument;

@@ -58,15 +58,15 @@ void bo_ring_announce(struct bo_ring *ring, void *item)
         bo_store_seq(&ring->announced, 0); /* by the next one */
 }
 
-static bool is_drained(const struct bo_ring *ring, bool handed_out)
+static bool is_drained(const struct bo_ring *ring)
 {
-    return bo_load_seq(&ring->written) == bo_load_seq(&ring->read) && !(handed_out && bo_load_seq(&ring->handing_out));
+    return bo_load_seq(&ring->written) == bo_load_seq(&ring->read) && !bo_load_seq(&ring->handing_out);
 }
 
-void bo_ring_drain(const struct bo_ring *ring, int64_t until, bool handed_out)
+void bo_ring_drain(const struct bo_ring *ring, int64_t until)
 {
     const struct timespec moment = {0, 2000000};
-    while (bo_clock() < until && !is_drained(ring, handed_out))
+    while (bo_clock() < until && !is_drained(ring))
         nanosleep(&moment, NULL);
 }
 

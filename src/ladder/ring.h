@@ -33,8 +33,8 @@ struct bo_ring {
  * [signal] */
 void *bo_ring_claim(struct bo_ring *ring);
 void bo_ring_announce(struct bo_ring *ring, void *item);
-/* Wait, at most until `until`, until all items are taken out; with `handed_out`, until the calls have returned, too. */
-void bo_ring_drain(const struct bo_ring *ring, int64_t until, bool handed_out);
+/* Wait, at most until `until`, until all items are taken out, and the calls have returned. */
+void bo_ring_drain(const struct bo_ring *ring, int64_t until);
 /* In a forked child: drop the waiting items, which belong to the parent. */
 void bo_ring_after_fork(struct bo_ring *ring);
 

@@ -243,6 +243,46 @@ static void *sets_callbacks(void *unused)
     return unused;
 }
 
+/* ---- the end ------------------------------------------------------------------------------------------------------ */
+
+static _Atomic int report_begun;
+
+static void report_slowly(const char *line)
+{
+    report_begun = 1;
+    usleep(50000);
+    puts(strstr(line, "goes up to rung") ? "reported" : "?");
+    fflush(stdout);
+}
+
+static int ends_when_reported(void *unused)
+{
+    (void)unused;
+    t_until(report_begun);
+    return 0;
+}
+
+static void exits_while_it_is_reported(void *unused)
+{
+    (void)unused;
+    struct bough_ladder l = {.cap = BOUGH_SEC(600), .time = {[1] = STEP_NS, [4] = BOUGH_SEC(60), [5] = BOUGH_SEC(60)}};
+    CHECK_EQ(bough_ladder_set(BOUGH_ROOT, &l), 0);
+    bough_set_report(report_slowly);
+    bough_signals(0);
+    BOUGH_BRANCH(b) {
+        CHECK(bough_add(b, ends_when_reported, bough_arg(NULL)));
+        raise(SIGTERM);
+    }
+}
+
+/* Fixed: a process that ended at once after a transition did not report it. */
+TEST(the_last_transition_is_reported_before_the_process_ends)
+{
+    char text[2000] = "";
+    CHECK_KILLED(t_run_output(exits_while_it_is_reported, NULL, text, sizeof text), SIGTERM);
+    CHECK(strstr(text, "reported"));
+}
+
 TEST(the_callback_may_be_set_while_it_is_called)
 {
     struct t_thread setter;
