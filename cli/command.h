@@ -13,6 +13,7 @@ enum { EXIT_USAGE = 2, EXIT_STANDS = 3, EXIT_LOST = 4, EXIT_GONE = 5 };
 
 int dump_main(int argc, char **argv);
 int interrupt_main(int argc, char **argv);
+int picture_main(int argc, char **argv);
 int ps_main(int argc, char **argv);
 int resolve_main(int argc, char **argv);
 int run_main(int argc, char **argv);

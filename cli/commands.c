@@ -32,6 +32,17 @@ static const struct command {
      "  --wait SECONDS    wait for its end\n\n"
      "Exit status: 0 posted, or with --wait handled; 3 the request is still open when the wait is over;\n"
      "4 the target was published as lost; 5 the process has ended; 1, 2 as usual.\n"},
+    {"picture", picture_main, "picture [--from SECONDS] [--to SECONDS] [--lanes N] TRACE -o FILE", "draw a recording",
+     "TRACE is a recording (BOUGH_TRACE). A lane for each thread, grouped by process and branch: blocking\n"
+     "calls, critical sections, interrupts from the thread that posted them to the one they were for,\n"
+     "the rungs that each one climbed, and the first failure. The end of FILE's name selects the form:\n\n"
+     "  .svg     a drawing\n"
+     "  .html    the same drawing in a page with zoom, search and folding, which needs no network\n"
+     "  .json    trace events for Perfetto (https://ui.perfetto.dev)\n\n"
+     "  -o, --output FILE    the picture; a file of that name is replaced when the picture is complete\n"
+     "  --from SECONDS       draw only what is later than this, since the recording's start\n"
+     "  --to SECONDS         draw only what is earlier than this\n"
+     "  --lanes N            draw at most N lanes, by default 150; a row counts the other threads\n"},
     {"ps", ps_main, "ps [--json]", "list the processes that use bough",
      "Your processes, or as root all: how many threads and branches each has, and how many\n"
      "incidents are open, which are requests to stop that have not been answered yet.\n\n"

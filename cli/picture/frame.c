@@ -110,15 +110,17 @@ static double legend_arrow(FILE *out, double x, int y)
     return legend_text(out, x + 36, y, "interrupt");
 }
 
-static double legend_marks(FILE *out, double x, int y)
+static void legend_marks(FILE *out, double x, int y, bool has_failures)
 {
     fprintf(out, "<g class=\"mark\"><path class=\"delivered\" d=\"M%.1f %dh9l-4.5 8z\"/></g>", x, y - 8);
     x = legend_text(out, x + 15, y, "delivered");
+    if (!has_failures)
+        return;
     fprintf(out,
             "<g class=\"mark\"><circle class=\"failure\" cx=\"%.1f\" cy=\"%d\" r=\"5.5\"/>"
             "<path class=\"cross\" d=\"M%.1f %dl5 5m0-5l-5 5\"/></g>",
             x + 5, y - 4, x + 2.5, y - 6);
-    return legend_text(out, x + 17, y, "failure");
+    legend_text(out, x + 17, y, "failure");
 }
 
 static void legend_rungs(FILE *out, int y)
@@ -157,7 +159,7 @@ void frame_legend(FILE *out, const struct picture *p)
     if (p->n_arrows)
         x = legend_arrow(out, x, LEGEND_Y);
     if (p->n_marks)
-        legend_marks(out, x, LEGEND_Y);
+        legend_marks(out, x, LEGEND_Y, p->first_failure >= 0);
     if (p->n_incidents)
         legend_rungs(out, LEGEND_Y + LEGEND_LINE);
     fputs("</g>\n", out);

@@ -5,6 +5,7 @@
  * moment: an interrupt was delivered, or it failed.
  */
 #include <stdlib.h>
+#include <string.h>
 #include "picture.h"
 
 enum { MOST_ARROWS = 300, MOST_MARKS = 3000, MOST_INCIDENTS = 3000, CHUNK = 64 };
@@ -19,7 +20,8 @@ static bool is_of(const struct incident *i, const struct trace_event *e)
            i->target_thread == thread;
 }
 
-/* A hash table of the last incident of each target and serial. */
+/* A hash table of the last incident of each target and serial. A target has a record for each kind of interrupt, so several
+ * open incidents may have the same serial. */
 struct table {
     int *slots;
     uint32_t mask;
@@ -43,10 +45,16 @@ static int *slot_of(const struct picture *p, const struct table *t, const struct
     return &t->slots[at];
 }
 
+static int last_rung(const struct incident *i)
+{
+    return i->n_steps ? i->steps[i->n_steps - 1].rung : 0;
+}
+
+/* A second post never takes an incident down. */
 static void climb(struct incident *i, int event, const struct trace_event *e)
 {
     int rung = e->rung < 1 ? 1 : e->rung > RUNGS ? RUNGS : e->rung;
-    if (i->n_steps && i->steps[i->n_steps - 1].rung == rung)
+    if (rung == last_rung(i) || (rung < last_rung(i) && e->what == TRACE_POSTED))
         return;
     if (i->n_steps < MOST_STEPS)
         i->n_steps++;
@@ -70,16 +78,37 @@ static struct incident *begin(struct picture *p, const struct trace_event *e)
     return i;
 }
 
+static bool is_same_kind(const struct picture *p, const struct incident *i, const struct trace_event *e)
+{
+    return i->posted < 0 || strcmp(p->trace->events[i->posted].text, e->text) == 0;
+}
+
+/* The open incident that an event belongs to. A rung belongs to the one that is nearest below it; an end to the last one. */
+static struct incident *find_open(struct picture *p, int last, const struct trace_event *e)
+{
+    struct incident *best = NULL;
+    for (int n = last, most = 16; n >= 0 && most > 0; n = p->incidents[n].before, most--) {
+        struct incident *i = &p->incidents[n];
+        if (i->until != TRACE_OPEN || (e->what == TRACE_POSTED && !is_same_kind(p, i, e)))
+            continue;
+        bool is_nearer = best && e->what == TRACE_RUNG && last_rung(i) < e->rung && last_rung(i) > last_rung(best);
+        if (!best || is_nearer)
+            best = i;
+    }
+    return best;
+}
+
 static void take(struct picture *p, int *slot, int event)
 {
     const struct trace_event *e = &p->trace->events[event];
-    struct incident *i = *slot >= 0 ? &p->incidents[*slot] : NULL;
+    struct incident *i = find_open(p, *slot, e);
     if (e->what != TRACE_POSTED && e->what != TRACE_RUNG && e->what != TRACE_OVER)
         return;
-    if (!i || i->until != TRACE_OPEN) {
+    if (!i) {
         if (e->what == TRACE_OVER)
             return;
         i = begin(p, e);
+        i->before = *slot >= 0 && p->incidents[*slot].until == TRACE_OPEN ? *slot : TRACE_NONE;
         *slot = p->n_incidents - 1;
     }
     if (e->what == TRACE_OVER) {
@@ -197,7 +226,7 @@ static int incident_order(const void *a, const void *b)
 static void clip_incident(struct picture *p, struct incident *i)
 {
     if (i->until == TRACE_OPEN) {
-        int64_t end = p->trace->ended;
+        int64_t end = i->process >= 0 ? end_of_process(p->trace, i->process) : p->trace->ended;
         if (i->target_thread >= 0)
             end = end_of_thread(p->trace, i->target_thread);
         else if (i->target_branch >= 0)

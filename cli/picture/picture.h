@@ -83,6 +83,7 @@ struct incident {
     int64_t at, until;
     int row, line;
     int posted, over; /* events; NONE: not in the recording */
+    int before;       /* the incident of the same target and serial before it */
     int process, target_thread, target_branch;
     uint32_t serial;
     int n_steps, count, posts;
@@ -157,6 +158,7 @@ int row_of_target(const struct picture *p, const struct trace_event *e);
 
 /* An end as it is drawn: one that was not seen is that of the thread, process or recording. */
 int64_t end_of_event(const struct trace *t, const struct trace_event *e);
+int64_t end_of_process(const struct trace *t, int process);
 int64_t end_of_thread(const struct trace *t, int thread);
 int64_t end_of_branch(const struct trace *t, int branch);
 int64_t clamped(const struct picture *p, int64_t at);

@@ -21,13 +21,16 @@ int64_t picture_span(const struct picture *p, double pixels)
     return (int64_t)((double)(p->until - p->from) * pixels / PLOT_WIDTH);
 }
 
+int64_t end_of_process(const struct trace *t, int process)
+{
+    int64_t end = process >= 0 ? t->processes[process].ended : TRACE_OPEN;
+    return end == TRACE_OPEN ? t->ended : end;
+}
+
 int64_t end_of_thread(const struct trace *t, int thread)
 {
     int64_t end = t->threads[thread].ended;
-    int process = t->threads[thread].process;
-    if (end == TRACE_OPEN && process >= 0)
-        end = t->processes[process].ended;
-    return end == TRACE_OPEN ? t->ended : end;
+    return end == TRACE_OPEN ? end_of_process(t, t->threads[thread].process) : end;
 }
 
 int64_t end_of_branch(const struct trace *t, int branch)
@@ -35,10 +38,7 @@ int64_t end_of_branch(const struct trace *t, int branch)
     const struct trace_branch *b = &t->branches[branch];
     if (b->ended != TRACE_OPEN)
         return b->ended;
-    if (b->owner >= 0)
-        return end_of_thread(t, b->owner);
-    int64_t end = b->process >= 0 ? t->processes[b->process].ended : t->ended;
-    return end == TRACE_OPEN ? t->ended : end;
+    return b->owner >= 0 ? end_of_thread(t, b->owner) : end_of_process(t, b->process);
 }
 
 int64_t end_of_event(const struct trace *t, const struct trace_event *e)

@@ -140,6 +140,9 @@ static void usual(void)
     aim(event(TRACE_RUNG, ticker, at(7), at(7), "its time is over", "flock"), stubborn, TRACE_NONE, 1, 2);
     aim(event(TRACE_RUNG, ticker, at(8), at(8), "its time is over", "flock"), stubborn, TRACE_NONE, 1, 3);
     aim(event(TRACE_RUNG, ticker, at(9), at(9), "its time is over", "flock"), stubborn, TRACE_NONE, 1, 4);
+    aim(event(TRACE_POSTED, TRACE_NONE, at(9.2), at(9.2), "operator", "again"), stubborn, TRACE_NONE, 1,
+        1); /* another kind */
+    aim(event(TRACE_RUNG, ticker, at(9.5), at(9.5), "its time is over", "flock"), stubborn, TRACE_NONE, 1, 5);
     int child = process("server: helper", at(5), TRACE_OPEN, p);
     int helper = thread(child, "helper", TRACE_NONE, at(5), TRACE_OPEN);
     event(TRACE_CALL, helper, at(5.5), TRACE_OPEN, "waitpid", "-1");

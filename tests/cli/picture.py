@@ -139,7 +139,7 @@ def arrows():
                 yield f"{scenario}: an arrow from {a.name} to {b.name} has its ends at {y} and {tip_y}"
     names = [r.name for r in rows("usual")]
     found = {(t / S, names[a], names[b]) for t, a, b, *_ in arrows_of("usual")}
-    want = {(3, "outside, timers", "main"), (7, "main", "accept"), (6, "main", "stubborn")}
+    want = {(3, "outside, timers", "main"), (9.2, "outside, timers", "stubborn"), (7, "main", "accept"), (6, "main", "stubborn")}
     want |= {(6.2 + i / 5, "client 2", f"worker {i + 1}") for i in range(3)}
     if {(round(t, 1), a, b) for t, a, b in found} != {(round(t, 1), a, b) for t, a, b in want}:
         yield f"the arrows are {found}"
@@ -153,6 +153,10 @@ def rungs():
     heights = [float(s.find(f"{SVG}rect").get("height")) for s in steps]
     if texts != list("123456") or heights != sorted(set(heights)):
         yield f"{texts}, {heights}"
+    stubborn = next(r for r in rows("usual") if r.name == "stubborn")
+    both = [[("".join(s.itertext()) or "?")[0] for s in with_class(i, "step")] for i in with_class(stubborn.element, "incident")]
+    if both != [list("12345"), ["1"]]:
+        yield f"two kinds of interrupts at one thread have the rungs {both}"
     for number, step in enumerate(steps):
         if abs(float(step.find(f"{SVG}rect").get("x")) - x_of((7 + 0.4 * number) * S)) > 0.02:
             yield f"rung {number + 1} is at {step.find(f'{SVG}rect').get('x')}"
