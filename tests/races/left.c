@@ -143,6 +143,67 @@ TEST(a_jump_that_restores_no_mask_leaves_the_wake_signal_unblocked)
     close(t.pipe[1]);
 }
 
+/* ---- an old frame of the handler ----------------------------------------------------------------------------------- */
+
+static _Atomic int over_it, posted;
+static int blocked_there;
+
+/* Its frame has room for a handler's, and does not overwrite it: what the handler has left lies above the stack pointer, as
+ * if the handler still ran. */
+__attribute__((noinline)) static void run_over_the_old_frame(void)
+{
+    char hole[32 * 1024];
+    __asm__ volatile("" : : "r"(hole) : "memory");
+    for (over_it = 1; !posted;)
+        ;
+    __asm__ volatile("" : : "r"(hole) : "memory");
+}
+
+static void *jumper_over_an_old_frame(void *argument)
+{
+    struct target *t = argument;
+    char byte;
+    t->self = bough_self();
+    leave_a_read_by_a_jump(t);
+    run_over_the_old_frame();
+    blocked_there = blocks(SIGURG);
+    CHECK_ERR(bough_read(t->pipe[0], &byte, 1), ECANCELED);
+    CHECK_EQ(bough_clear(NULL), 1);
+    CHECK_EQ(blocks(SIGURG), 0);
+    CHECK(!(word_of(t->self) & BO_IN));
+    t_gate_open(&t->known);
+    CHECK_ERR(bough_read(t->pipe[0], &byte, 1), ECANCELED);
+    return NULL;
+}
+
+/* A wake that comes then counts as one that has interrupted a handler: it is blocked, in code that is no handler. The next call
+ * takes it back, and loses nothing. */
+TEST(an_old_frame_that_looks_like_a_running_handler_loses_no_wake)
+{
+    struct t_gate in_call = {0};
+    struct target t = {.more = &in_call};
+    if (T_TSAN)
+        SKIP("the thread sanitizer runs the handler only after the call");
+    CHECK_EQ(pipe(t.pipe), 0);
+    install(SIGUSR1, jump_out, 0);
+    t_spawn(&t.thread, jumper_over_an_old_frame, &t);
+    t_gate_wait(&in_call);
+    t_until_blocked(t.thread.tid);
+    pthread_kill(t.thread.handle, SIGUSR1);
+    t_until(over_it);
+    CHECK_EQ(bough_interrupt(t.self, "it comes over the old frame"), 0);
+    posted = 1;
+    t_gate_wait(&t.known);
+    t_until_blocked(t.thread.tid);
+    CHECK_EQ(bough_interrupt(t.self, "as usual"), 0);
+    t_join(&t.thread);
+    t_note("the wake was %s", blocked_there ? "blocked" : "not blocked: there was no old frame");
+    close(t.pipe[0]);
+    close(t.pipe[1]);
+}
+
+/* ---- a thread that ends inside its call ---------------------------------------------------------------------------- */
+
 /* pthread_exit() in a handler, and an asynchronous cancellation, end the thread inside its call. A post comes in
  * between. */
 static struct t_gate cleaning, cleaned;
