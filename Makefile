@@ -5,7 +5,7 @@ DESTDIR ?=
 
 help:
 	@echo "make test      build and run the tests: this machine, musl, aarch64 and riscv64 under qemu, the fallback, Python"
-	@echo "make demo      build and run the demonstration"
+	@echo "make demo      build and run the demonstration; it leaves a picture, build/demo.html"
 	@echo "make bench     measure, beside pthreads and others; ARGS=--quick for a first look"
 	@echo "make check     before a release: format, static analysis, sanitizers, full loss tests"
 	@echo "make docs      build the documentation site, build-docs/html; its links are checked"
@@ -24,8 +24,10 @@ test:
 	@tools/legs.sh native hooks musl aarch64 riscv64-quick generic python cpython-quick
 
 demo: build/build.ninja
-	@ninja -C build examples/demo >build/ninja.log 2>&1 || { cat build/ninja.log; exit 1; }
-	@build/examples/demo
+	@ninja -C build examples/demo cli/bough >build/ninja.log 2>&1 || { cat build/ninja.log; exit 1; }
+	@BOUGH_TRACE=build/demo.trace build/examples/demo
+	@build/cli/bough picture build/demo.trace -o build/demo.html
+	@echo "Its picture, for a browser: build/demo.html"
 
 bench:
 	@tools/deps.sh build bench

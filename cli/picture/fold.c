@@ -29,7 +29,7 @@ static void weigh_event(struct picture *p, int i)
     const struct trace_event *e = &p->trace->events[i];
     int thread = node_of_thread(p, e->thread), branch = node_of_branch(p, e->target_branch);
     int target = e->target_thread >= 0 ? node_of_thread(p, e->target_thread) : branch;
-    if (e->what == TRACE_DELIVERED && target < 0)
+    if (e->what == TRACE_DELIVERED && thread >= 0) /* also what was posted to a branch or the whole process */
         target = thread;
     if (target >= 0)
         p->nodes[target].is_target = true;
