@@ -15,6 +15,7 @@ int dump_main(int argc, char **argv);
 int interrupt_main(int argc, char **argv);
 int picture_main(int argc, char **argv);
 int ps_main(int argc, char **argv);
+int record_main(int argc, char **argv);
 int resolve_main(int argc, char **argv);
 int run_main(int argc, char **argv);
 int top_main(int argc, char **argv);

@@ -47,11 +47,20 @@ static const struct command {
      "Your processes, or as root all: how many threads and branches each has, and how many\n"
      "incidents are open, which are requests to stop that have not been answered yet.\n\n"
      "  --json    for programs\n"},
+    {"record", record_main, "record [--seconds N] [--threshold MS] [--size SIZE] [--private] -o FILE PID",
+     "record what the threads of a process do",
+     "Until Ctrl-C, for N seconds, or until the process ends or is killed. FILE is then shown by\n"
+     "`bough trace`: see docs/recording.md. The process keeps the recording in memory meanwhile.\n\n"
+     "  -o, --output FILE    the file; an older recording of this name is replaced\n"
+     "  --seconds N          record for so long\n"
+     "  --threshold MS       calls and regions that take less are left out; 1 ms by default\n"
+     "  --size SIZE          the largest size, as 16M; 64M by default. The newest events are kept\n"
+     "  --private            leave out arguments of calls, reasons, messages and places\n"},
     {"resolve", resolve_main, "resolve [--debug FOLDER] FILE", "show a saved dump with the names of functions",
      "FILE is what bough_dump() has written, or the file of BOUGH_DUMP. A function is named only if\n"
      "a file with the build id in the dump is here: the program or library, or its debug file.\n\n"
      "  --debug FOLDER    look for debug files in FOLDER/.build-id, too\n"},
-    {"run", run_main, "run [--grace SECONDS] [--dump FILE] [--report] PROGRAM [ARGUMENT...]",
+    {"run", run_main, "run [--grace SECONDS] [--dump FILE] [--trace FILE] [--report] PROGRAM [ARGUMENT...]",
      "run a program whose threads end at Ctrl-C and SIGTERM",
      "The program is not changed. A Python program is run by the package, as `python -m bough run`\n"
      "does: a script, a folder or an archive with a __main__.py, `-m MODULE`, `-c CODE`, or an\n"
@@ -59,6 +68,7 @@ static const struct command {
      "libbough-preload(7). What does not end climbs the ladder: see bough-ladder(7).\n\n"
      "  --grace SECONDS    the time of the whole ladder; 30 seconds by default\n"
      "  --dump FILE        where the state of a program that has to be killed is written\n"
+     "  --trace FILE       record what the threads do: see docs/recording.md\n"
      "  --report           write to standard error what is covered in the program, and what is not\n"
      "  -m MODULE          a Python module, as the interpreter has it; ends the options, as -c does\n"
      "  -c CODE            Python code\n\n"

@@ -21,7 +21,7 @@ enum { NOT_EXECUTABLE = 126, NOT_FOUND = 127 }; /* as env(1) has them */
 static const char preload[] = "libbough-preload.so";
 
 struct wish {
-    const char *grace, *dump;
+    const char *grace, *dump, *trace;
     bool report;
 };
 
@@ -73,6 +73,12 @@ static int become(char **argv)
     return error == ENOENT ? NOT_FOUND : NOT_EXECUTABLE;
 }
 
+/* The library reads it when it is loaded, in a Python program, too. */
+static bool set_trace(const char *file)
+{
+    return !file || setenv("BOUGH_TRACE", file, 1) == 0;
+}
+
 static int run_native(const struct wish *wish, char **argv)
 {
     char object[PATH_MAX];
@@ -84,7 +90,7 @@ static int run_native(const struct wish *wish, char **argv)
     if (status != EXIT_SUCCESS)
         return status;
     if ((wish->grace && setenv("BOUGH_GRACE", wish->grace, 1) != 0) ||
-        (wish->dump && setenv("BOUGH_DUMP", wish->dump, 1) != 0) ||
+        (wish->dump && setenv("BOUGH_DUMP", wish->dump, 1) != 0) || !set_trace(wish->trace) ||
         (wish->report && setenv("BOUGH_PRELOAD", "report", 1) != 0))
         return fail("cannot set the environment: %s", strerror(errno));
     return become(argv);
@@ -116,6 +122,8 @@ static int run_python(const struct wish *wish, const struct python *p)
         argv[n++] = (char *)"--";
     for (size_t i = 0; i < p->arguments; i++)
         argv[n++] = p->argument[i];
+    if (!set_trace(wish->trace))
+        return fail("cannot set the environment: %s", strerror(errno));
     int status = set_preload(NULL);
     return status == EXIT_SUCCESS ? become(argv) : status;
 }
@@ -131,11 +139,10 @@ static bool is_grace(const char *text)
 
 int run_main(int argc, char **argv)
 {
-    static const struct option options[] = {{"grace", required_argument, NULL, 'g'},
-                                            {"dump", required_argument, NULL, 'd'},
-                                            {"report", no_argument, NULL, 'r'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
+    static const struct option options[] = {
+        {"grace", required_argument, NULL, 'g'}, {"dump", required_argument, NULL, 'd'},
+        {"report", no_argument, NULL, 'r'},      {"trace", required_argument, NULL, 't'},
+        {"help", no_argument, NULL, 'h'},        {0}};
     struct wish wish = {0};
     struct python p = {.interpreter = "python3"};
     for (int o; !p.how && (o = getopt_long(argc, argv, "+hm:c:", options, NULL)) != -1;)
@@ -146,6 +153,8 @@ int run_main(int argc, char **argv)
             wish.grace = optarg;
         else if (o == 'd')
             wish.dump = optarg;
+        else if (o == 't')
+            wish.trace = optarg;
         else if (o == 'r')
             wish.report = true;
         else if (o == 'm' || o == 'c')

@@ -158,10 +158,14 @@ static void begin_branch(struct builder *b, struct place *p, const struct unit *
     int outer = u->b && !handle_is_root(u->b) && u->b != u->a ? build_branch(b, p->process, u->b, "") : TRACE_NONE;
     if (i == TRACE_NONE)
         return;
+    bool known = u->extra & 1;
+    uint64_t by = (uint64_t)u->at;
+    int owner =
+        known ? (by && !handle_is_branch(by) ? build_thread(b, p->process, by, 0, "") : TRACE_NONE) : thread_here(b, p);
     struct trace_branch *branch = &b->trace->branches[i];
-    branch->begun = sane(b, u->at);
+    branch->begun = known ? b->chunks.head.begun : sane(b, u->at);
     branch->outer = outer;
-    branch->owner = thread_here(b, p);
+    branch->owner = owner;
 }
 
 static void end_branch(struct builder *b, struct place *p, const struct unit *u)
@@ -315,7 +319,8 @@ static void add_unit(struct builder *b, struct place *p, const struct unit *u)
     default: /* of a later version, or damaged */
         break;
     }
-    if (p->thread != TRACE_NONE && b->trace->threads[p->thread].begun > at)
+    bool has_time = (u->type != BO_TRACE_THREAD_BEGIN && u->type != BO_TRACE_BRANCH_BEGIN) || !(u->extra & 1);
+    if (has_time && p->thread != TRACE_NONE && b->trace->threads[p->thread].begun > at)
         b->trace->threads[p->thread].begun = at;
 }
 

@@ -97,7 +97,7 @@ static void record_branch_begin(const struct bo_branch *b)
 {
     uint32_t outer = bo_load_relaxed(&b->outer);
     if (bo_tracing())
-        bo_trace_branch_begin(bo_branch_handle(b), outer > BO_ROOT ? bo_branch_handle(bo_branch_at(outer)) : 0,
+        bo_trace_branch_begin(bo_branch_handle(b), outer > BO_ROOT ? bo_branch_handle(bo_branch_at(outer)) : 0, 0,
                               b->t.name);
 }
 

@@ -11,7 +11,9 @@
 #include "inspect/dump.h"
 #include "state/arena.h"
 #include "state/arena_map.h"
+#include "state/current.h"
 #include "state/mailbox_layout.h"
+#include "trace/recorder.h"
 #include "wake/post.h"
 #include "wake/ticker.h"
 
@@ -32,6 +34,11 @@ static struct box {
     int fd;
     int64_t since; /* the time of its last change; 0: not known */
 } boxes[BO_REQUESTS];
+
+/* The largest recording that others may ask for, and how long it goes on without the process that has. */
+enum { RECORDING_MOST = 1 << 30 };
+#define RECORDING_UNWATCHED BO_SEC(5)
+static int64_t recording_ends_at; /* used by the ticker only */
 
 static uint32_t seen;             /* used by the ticker only */
 static unsigned boxes_to_revisit; /* how many boxes are to be checked again */
@@ -92,6 +99,51 @@ static void dump(void *argument)
     bo_ticker_attend();
 }
 
+/* The file of the recording is not the box's: it stays open until the recording ends. */
+static void answer_with_recording(struct box *box, int error)
+{
+    box->fd = error ? -1 : bo_trace_descriptor();
+    answer_request(box, error);
+    box->fd = -1;
+}
+
+static void begin_recording(struct box *box, const struct bo_request *l)
+{
+    char why[256];
+    struct bo_trace_wish wish = {.size = l->recording_size,
+                                 .threshold = l->threshold,
+                                 .without_arguments = l->recording_flags & BO_TRACE_WITHOUT_ARGUMENTS};
+    bool valid = l->recording_size <= RECORDING_MOST && l->threshold >= 0;
+    int error = valid ? bo_trace_begin(&wish, why, sizeof why) : EINVAL;
+    if (!error)
+        bo_switch_recording(true);
+    recording_ends_at = bo_clock() + RECORDING_UNWATCHED;
+    answer_with_recording(box, error);
+}
+
+static int end_recording(void)
+{
+    if (!bo_trace_is_in_memory())
+        return ENOENT;
+    int error = bo_trace_end(false);
+    bo_switch_recording(false);
+    return error;
+}
+
+/* The process that has asked for the recording holds a lock on its file. If it is killed, the recording ends. Returns
+ * when to look again. */
+static int64_t look_at_recording(void)
+{
+    if (bo_likely(!bo_trace_is_in_memory()))
+        return BO_FOREVER;
+    int64_t now = bo_clock();
+    if (bo_trace_is_watched())
+        recording_ends_at = now + RECORDING_UNWATCHED;
+    else if (now >= recording_ends_at)
+        return end_recording(), BO_FOREVER;
+    return now + BO_SEC(1);
+}
+
 static void read_one(struct box *box, bool (*run)(void (*fn)(void *), void *argument))
 {
     struct bo_request mine;
@@ -103,6 +155,10 @@ static void read_one(struct box *box, bool (*run)(void (*fn)(void *), void *argu
     bo_store_relaxed(&box->step, AT_WORK);
     if (mine.kind == BO_ASK_INTERRUPT)
         interrupt(box, &mine);
+    else if (mine.kind == BO_ASK_RECORDING)
+        begin_recording(box, &mine);
+    else if (mine.kind == BO_ASK_RECORDING_END)
+        answer_request(box, end_recording());
     else if (mine.kind != BO_ASK_DUMP)
         answer_request(box, EINVAL);
     else if (!run(dump, box))
@@ -140,7 +196,7 @@ int64_t bo_mail_read(bool (*run)(void (*fn)(void *), void *argument))
 {
     uint32_t requests = bo_arena.mail ? bo_load_seq(&bo_arena.mail->requests) : seen;
     if (bo_likely(requests == seen && !boxes_to_revisit))
-        return BO_FOREVER;
+        return look_at_recording();
     seen = requests;
     boxes_to_revisit = 0;
     for (int i = 0; i < BO_REQUESTS; i++) {
@@ -148,7 +204,8 @@ int64_t bo_mail_read(bool (*run)(void (*fn)(void *), void *argument))
         read_one(&boxes[i], run);
         boxes_to_revisit += bo_load_relaxed(&boxes[i].step) != IDLE;
     }
-    return boxes_to_revisit ? bo_clock() + BO_SEC(1) : BO_FOREVER;
+    int64_t next = look_at_recording();
+    return boxes_to_revisit ? bo_clock() + BO_SEC(1) : next;
 }
 
 /* In a forked child, which has its own mailbox: closes the files of the parent's dumps. */

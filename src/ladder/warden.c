@@ -27,6 +27,7 @@
 #include "state/log.h"
 #include "thread/level.h"
 #include "thread/stranger.h"
+#include "trace/recorder.h"
 #include "upcalls.h"
 #include "wake/ticker.h"
 
@@ -375,6 +376,9 @@ static int64_t tend_watched(void)
 int64_t bo_ladder_tick(void)
 {
     int64_t mail = bo_mail_read(bo_help), next = tend_watched();
+    const char *complaint = bo_trace_complaint();
+    if (bo_unlikely(complaint != NULL))
+        bo_report("%s", complaint);
     return mail < next ? mail : next;
 }
 

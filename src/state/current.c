@@ -82,16 +82,22 @@ void bo_trace_identify(struct bo_trace_thread *me)
         describe_slot(bo_self, bo_load_relaxed(&bo_self->t.word), me);
 }
 
+static uint64_t branch_around(const struct bo_branch *b)
+{
+    uint32_t outer = bo_load_relaxed(&b->outer);
+    return outer > BO_ROOT ? bo_branch_handle(bo_branch_at(outer)) : 0;
+}
+
 static void record_branches(void)
 {
     uint32_t high = bo_load_seq(&bo_arena.head->branch_high);
     for (uint32_t i = BO_ROOT + 1; i < high; i++) {
         const struct bo_branch *b = bo_branch_at(i);
         uint64_t w = bo_load_seq(&b->t.word);
-        uint32_t outer = bo_load_relaxed(&b->outer);
-        if (w & BO_LIVE)
-            bo_trace_branch_begin(bo_handle_make(i, bo_word_generation(w), true),
-                                  outer > BO_ROOT ? bo_branch_handle(bo_branch_at(outer)) : 0, b->t.name);
+        uint32_t owner = bo_load_relaxed(&b->owner);
+        if ((w & BO_LIVE) && owner != BO_NONE)
+            bo_trace_branch_begin(bo_handle_make(i, bo_word_generation(w), true), branch_around(b),
+                                  bo_thread_handle(bo_thread_at(owner)), b->t.name);
     }
 }
 

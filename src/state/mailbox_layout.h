@@ -18,7 +18,7 @@
 #include "base/atomic.h"
 
 enum bo_request_state { BO_REQUEST_FREE, BO_REQUEST_WRITING, BO_REQUEST_SENT, BO_REQUEST_READ, BO_REQUEST_ANSWERED };
-enum bo_request_kind { BO_ASK_INTERRUPT = 1, BO_ASK_DUMP };
+enum bo_request_kind { BO_ASK_INTERRUPT = 1, BO_ASK_DUMP, BO_ASK_RECORDING, BO_ASK_RECORDING_END };
 
 struct bo_request {
     _Atomic uint32_t state;
@@ -27,15 +27,18 @@ struct bo_request {
     pid_t from;       /* the sender's claim; 0: it is in another PID namespace */
     uint64_t target;  /* a handle */
     char reason[BOUGH_REASON_MAX + 1];
-    _Atomic uint32_t work; /* increases while the process works on it: the writer waits longer */
+    uint32_t recording_flags; /* enum bo_trace_flags */
+    uint64_t recording_size;  /* in bytes */
+    int64_t threshold;        /* of a recording, in ns */
+    _Atomic uint32_t work;    /* increases while the process works on it: the writer waits longer */
     /* The answer. */
     int32_t error; /* an error number; 0: done */
-    int32_t fd;    /* of this process: a file with the dump */
+    int32_t fd;    /* of this process: a file with the dump, or the recording */
     uint64_t post; /* the post's two parts */
     uint32_t serial;
 };
 
-#define BO_MAIL_MAGIC "bough mail 3"
+#define BO_MAIL_MAGIC "bough mail 4"
 enum { BO_REQUESTS = 8 };
 /* The signal that the writer sends to the ticker: the fallback signal (wake/fallback_signal.h). */
 enum { BO_MAIL_SIGNAL = 32 };

@@ -286,7 +286,7 @@ static bool is_of_this_process(int fd)
 {
     const int64_t close_by = BO_SEC(5);
     struct bo_trace_head h;
-    if (!is_recording(fd, &h) || bo_load_relaxed(&h.ended) || h.pid != getpid() || h.begun < process_started())
+    if (!is_recording(fd, &h) || bo_load_relaxed(&h.first_ended) || h.pid != getpid() || h.begun < process_started())
         return false;
     int64_t apart = (ns_by(CLOCK_REALTIME) - h.wall_at_begun) - (ns_by(CLOCK_MONOTONIC) - h.begun);
     return apart > -close_by && apart < close_by;
@@ -381,6 +381,17 @@ int bo_trace_file_open(struct bo_trace_wish *wish, struct bo_trace_recording *r,
         refused(error, why, size, "cannot record to %s: %s", shown, reason);
     }
     return error;
+}
+
+int bo_trace_file_descriptor(void)
+{
+    return bo_held_is(&trace_file) ? trace_file.fd : -1;
+}
+
+bool bo_trace_file_is_locked(void)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return bo_held_is(&trace_file) && fcntl(trace_file.fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
 /* A thread may be writing at this moment: the addresses stay valid. */

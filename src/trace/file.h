@@ -15,6 +15,9 @@ int bo_trace_file_open(struct bo_trace_wish *wish, struct bo_trace_recording *r,
 bool bo_trace_file_grow(struct bo_trace_recording *r, uint32_t chunk);
 /* Why the recording is limited, once: for the operator. NULL: it is not. */
 const char *bo_trace_file_complaint(void);
+/* The descriptor; -1 if the program has closed it. Whether another process has locked the file. */
+int bo_trace_file_descriptor(void);
+bool bo_trace_file_is_locked(void);
 /* The recording is over: no thread writes to the file from now on, but to memory without a file. */
 void bo_trace_file_close(struct bo_trace_recording *r);
 

@@ -39,7 +39,9 @@ struct bo_trace_head {
     int64_t threshold;
     int64_t begun, wall_at_begun; /* CLOCK_MONOTONIC and CLOCK_REALTIME */
     char library[16];
-    _Atomic int64_t ended;      /* when a process has ended it properly; 0: none has */
+    _Atomic int64_t ended; /* when a process has ended it properly; 0: none has */
+    _Atomic uint32_t
+        first_ended; /* the process that has begun it has ended it: it is not to be continued after an exec */
     _Atomic uint32_t processes; /* numbers the processes, from 1 */
     _Atomic uint32_t hand;      /* the next chunk to look at */
     _Atomic uint64_t lost;      /* events in chunks that were taken again, or that got no chunk */
@@ -70,7 +72,7 @@ enum bo_trace_type {
     BO_TRACE_THREAD_BEGIN, /* 0                 1: known before   time, tid thread          parent branch    name, branch */
     BO_TRACE_THREAD_NAME,  /* 0                 0                 time     thread           0                name */
     BO_TRACE_THREAD_END,   /* outcome           0                 time     thread           error              */
-    BO_TRACE_BRANCH_BEGIN, /* 0                 0                 time     branch           outer branch     name */
+    BO_TRACE_BRANCH_BEGIN, /* 0                 1: known before   time, owner branch           outer branch     name */
     BO_TRACE_BRANCH_END,   /* 1: interrupted    0                 time     branch           error              */
     BO_TRACE_CALL_OVER, /* the call          argument's kind   time     duration         argument         text of it */
     BO_TRACE_REGION,    /* its kind          0                 time     duration         line             file */

@@ -36,7 +36,8 @@ struct bo_trace_thread {
 void bo_trace_thread_begin(const struct bo_trace_thread *t, bool known);
 void bo_trace_thread_name(uint64_t thread, const char *name);
 void bo_trace_thread_end(uint64_t thread, unsigned outcome, int error);
-void bo_trace_branch_begin(uint64_t branch, uint64_t outer, const char *name);
+/* `owner` 0: the calling thread begins it. Otherwise it was begun by this thread before the recording. */
+void bo_trace_branch_begin(uint64_t branch, uint64_t outer, uint64_t owner, const char *name);
 void bo_trace_branch_end(uint64_t branch, int error, bool interrupted);
 /* A region of this kind (enum bo_region_kind) begins, as the outermost one; or ends. */
 void bo_trace_region_begin(unsigned kind);
@@ -87,6 +88,11 @@ int bo_trace_begin(struct bo_trace_wish *wish, char *why, unsigned size);
 int bo_trace_begin_by_environment(char *why, unsigned size);
 /* End the recording; `by_exit`: because the process ends. ENOENT: there is none. */
 int bo_trace_end(bool by_exit);
+/* Of a recording to a file in memory: its descriptor, which other processes open; -1: there is none. */
+int bo_trace_descriptor(void);
+bool bo_trace_is_in_memory(void);
+/* Whether another process has a lock on that file. */
+bool bo_trace_is_watched(void);
 /* In a forked child, in which only the calling thread goes on. */
 void bo_trace_forked(void);
 /* A text for the program's operator, once, if the recording is limited since the last call: the disk is full. NULL:

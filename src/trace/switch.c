@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "base/futex.h"
 #include "base/plain.h"
 #include "trace/chunk.h"
@@ -41,7 +42,7 @@ int bo_trace_begin(struct bo_trace_wish *wish, char *why, unsigned size)
                                               : bo_trace_file_open(wish, &r, why, size);
     if (!error) {
         r.threshold = wish->threshold;
-        r.flags = wish->without_arguments ? BO_TRACE_WITHOUT_ARGUMENTS : 0;
+        r.flags = (wish->without_arguments ? BO_TRACE_WITHOUT_ARGUMENTS : 0) | (wish->file ? 0 : BO_TRACE_IN_MEMORY);
         become_process(&r);
         bo_trace = r;
         bo_store_seq(&bo_trace_on, ++recordings ? recordings : ++recordings);
@@ -57,8 +58,11 @@ int bo_trace_end(bool by_exit)
     if (error)
         return error;
     bo_lock(&switching);
-    bo_trace_process_end();
+    if (by_exit)
+        bo_trace_process_end();
     bo_store_seq(&bo_trace.head->ended, bo_clock());
+    if (bo_trace.head->pid == getpid())
+        bo_store_seq(&bo_trace.head->first_ended, 1);
     if (!by_exit) {
         bo_store_seq(&bo_trace_on, 0);
         bo_trace_file_close(&bo_trace);
@@ -71,6 +75,21 @@ int bo_trace_end(bool by_exit)
 __attribute__((destructor)) static void end_recording_at_exit(void)
 {
     bo_trace_end(true);
+}
+
+bool bo_trace_is_in_memory(void)
+{
+    return bo_tracing() && (bo_trace.flags & BO_TRACE_IN_MEMORY);
+}
+
+int bo_trace_descriptor(void)
+{
+    return bo_trace_is_in_memory() ? bo_trace_file_descriptor() : -1;
+}
+
+bool bo_trace_is_watched(void)
+{
+    return bo_trace_file_is_locked();
 }
 
 /* The parent's chunks stay the parent's. */

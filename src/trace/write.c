@@ -89,15 +89,19 @@ static void put_plain(const struct event *e)
 /* With two texts, each of them ended by a 0 byte. */
 static void put_texts(const struct event *e, const char *text, const char *other)
 {
-    char both[TEXT_MOST] = {0};
-    size_t first = text ? bo_cut(text, TEXT_MOST - 2) : 0;
-    if (first)
-        memcpy(both, text, first);
-    size_t second = other ? bo_cut(other, TEXT_MOST - first - 2) : 0;
-    if (second)
-        memcpy(both + first + 1, other, second);
-    size_t length = second ? first + 1 + second : first;
-    put_event(e, both, (unsigned)((length + TEXT_IN_UNIT - 1) / TEXT_IN_UNIT));
+    char both[TEXT_MOST];
+    size_t length = text ? bo_cut(text, TEXT_MOST - 2) : 0;
+    size_t second = other ? bo_cut(other, TEXT_MOST - length - 2) : 0;
+    if (length)
+        memcpy(both, text, length);
+    if (second) {
+        both[length] = '\0';
+        memcpy(both + length + 1, other, second);
+        length += 1 + second;
+    }
+    unsigned units = (unsigned)((length + TEXT_IN_UNIT - 1) / TEXT_IN_UNIT);
+    memset(both + length, '\0', units * TEXT_IN_UNIT - length);
+    put_event(e, both, units);
 }
 
 static const char *unless_left_out(const char *text)
@@ -149,10 +153,12 @@ void bo_trace_thread_end(uint64_t thread, unsigned outcome, int error)
         put_plain(&(struct event){BO_TRACE_THREAD_END, outcome, 0, bo_clock(), thread, (uint64_t)error});
 }
 
-void bo_trace_branch_begin(uint64_t branch, uint64_t outer, const char *name)
+void bo_trace_branch_begin(uint64_t branch, uint64_t outer, uint64_t owner, const char *name)
 {
     if (bo_tracing())
-        put_texts(&(struct event){BO_TRACE_BRANCH_BEGIN, 0, 0, bo_clock(), branch, outer}, name, NULL);
+        put_texts(
+            &(struct event){BO_TRACE_BRANCH_BEGIN, 0, owner != 0, owner ? (int64_t)owner : bo_clock(), branch, outer},
+            name, NULL);
 }
 
 void bo_trace_branch_end(uint64_t branch, int error, bool interrupted)

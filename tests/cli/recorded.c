@@ -216,3 +216,274 @@ TEST(a_killed_process_leaves_its_open_call)
     CHECK(read && read->thread == victim && read->until == TRACE_OPEN);
     trace_free(&t);
 }
+
+TEST(a_crashed_process_leaves_its_events)
+{
+    struct trace t;
+    begin_recording(0);
+    pid_t child = fork();
+    if (child == 0) {
+        bough_adopt("crashes");
+        BOUGH_BRANCH(last) {
+            signal(SIGSEGV, SIG_DFL);
+            raise(SIGSEGV);
+        }
+    }
+    int status;
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK_KILLED(status, SIGSEGV);
+    CHECK_EQ(bough_trace_stop(), 0);
+    read_back(&t);
+    int last = branch_named(&t, "last");
+    CHECK(last != TRACE_NONE);
+    CHECK_EQ(t.branches[last].ended, TRACE_OPEN);
+    CHECK_STR(t.branches[last].outcome, "");
+    trace_free(&t);
+}
+
+TEST(threads_and_branches_from_before)
+{
+    struct trace t;
+    BOUGH_BRANCH(outer) {
+        reader_tid = 0;
+        int fds[2];
+        CHECK_EQ(pipe(fds), 0);
+        add_named(outer, read_pipe, bough_arg((void *)(intptr_t)fds[0]), "early");
+        t_until(reader_tid);
+        t_until_blocked(reader_tid);
+        begin_recording(0);
+        BOUGH_BRANCH(inner) {
+            bough_usleep(1);
+        }
+        bough_interrupt(outer, NULL);
+        bough_usleep(1000);
+        close(fds[0]);
+        close(fds[1]);
+    }
+    CHECK_EQ(bough_trace_stop(), 0);
+    read_back(&t);
+    int early = thread_named(&t, "early"), outer = branch_named(&t, "outer"), inner = branch_named(&t, "inner");
+    CHECK(early != TRACE_NONE && outer != TRACE_NONE && inner != TRACE_NONE);
+    CHECK_EQ(t.threads[early].branch, outer);
+    CHECK_EQ(t.threads[early].tid, reader_tid);
+    CHECK_EQ(t.branches[inner].outer, outer);
+    CHECK_EQ(t.threads[t.branches[outer].owner].tid, getpid());
+    trace_free(&t);
+}
+
+/* ---- a reader during many changes ------------------------------------------------------------------------------------- */
+
+enum { READS = 40 };
+
+/* A text that shows whether it is complete: a number and its complement. */
+static void encode(char *text, size_t size, uint32_t x)
+{
+    snprintf(text, size, "%u:%u", x, ~x);
+}
+
+static void check_whole(const char *text, const char *what)
+{
+    unsigned x, y;
+    char end;
+    if (sscanf(text, "%u:%u%c", &x, &y, &end) != 2 || x != ~y)
+        FAIL("a torn %s: '%s'", what, text);
+}
+
+static int nothing(void *unused)
+{
+    (void)unused;
+    return 0;
+}
+
+static void add_and_end(uint32_t x)
+{
+    char name[32], reason[BOUGH_REASON_MAX];
+    encode(name, sizeof name, x);
+    encode(reason, sizeof reason, x * 7);
+    BOUGH_BRANCH(b, .label = name) {
+        for (int i = 0; i < 4; i++)
+            add_named(b, nothing, bough_arg(NULL), name);
+        bough_interrupt(b, reason);
+        bough_clear(b);
+    }
+}
+
+static void check_recording(const struct trace *t)
+{
+    for (int i = 0; i < t->n_branches; i++)
+        if (*t->branches[i].name)
+            check_whole(t->branches[i].name, "branch");
+    for (int i = 0; i < t->n_threads; i++)
+        if (t->threads[i].branch != TRACE_NONE && *t->threads[i].name)
+            check_whole(t->threads[i].name, "thread");
+    for (int i = 0; i < t->n_events; i++)
+        if (t->events[i].what == TRACE_POSTED)
+            check_whole(t->events[i].detail, "reason");
+}
+
+/* The file is small, so its chunks are taken again all the time. */
+TEST_LIMIT(no_event_is_torn, 60)
+{
+    struct trace t;
+    share();
+    CHECK_EQ(bough_trace_start(&(struct bough_trace_options){.file = file_name(), .size = 256 << 10}), 0);
+    pid_t child = fork();
+    for (uint32_t x = 1; child == 0; x++) {
+        add_and_end(x * 2654435761u);
+        shared->ready++;
+    }
+    t_until(shared->ready);
+    int64_t begin = t_now();
+    int before = shared->ready;
+    bool lost = false;
+    for (int i = 0; i < READS || !lost; i++) {
+        CHECK_EQ(trace_read(file_name(), &t), 0);
+        check_recording(&t);
+        lost = t.lost > 0;
+        trace_free(&t);
+    }
+    t_note("%.0f adds and ends per second", (shared->ready - before) * 5.0e9 / (double)(t_now() - begin));
+    CHECK_EQ(kill(child, SIGKILL), 0);
+    CHECK_EQ(waitpid(child, NULL, 0), child);
+    CHECK_EQ(bough_trace_stop(), 0);
+    read_back(&t);
+    check_recording(&t);
+    CHECK(t.n_events > 0 && t.lost > 0);
+    trace_free(&t);
+}
+
+/* Of more threads than the file has chunks, each loses its events or keeps them, and the loss is counted. */
+static void *own_thread(void *gate)
+{
+    bough_adopt("many");
+    t_gate_wait(gate);
+    return NULL;
+}
+
+TEST_LIMIT(more_threads_than_chunks, 60)
+{
+    enum { THREADS = 200 };
+    struct t_thread thread[THREADS];
+    struct t_gate gate = {0};
+    struct trace t;
+    CHECK_EQ(bough_trace_start(&(struct bough_trace_options){.file = file_name(), .size = 256 << 10}), 0);
+    for (int i = 0; i < THREADS; i++)
+        t_spawn(&thread[i], own_thread, &gate);
+    for (int i = 0; i < THREADS; i++)
+        t_until_blocked(thread[i].tid);
+    t_gate_open(&gate);
+    for (int i = 0; i < THREADS; i++)
+        t_join(&thread[i]);
+    CHECK_EQ(bough_trace_stop(), 0);
+    read_back(&t);
+    CHECK(t.lost > 0 && t.n_threads >= 60);
+    trace_free(&t);
+}
+
+/* ---- damaged recordings --------------------------------------------------------------------------------------------------- */
+
+static void check_plain(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            FAIL("a control character, %d", *text);
+}
+
+static void check_index(int index, int count)
+{
+    CHECK(index >= TRACE_NONE && index < count);
+}
+
+static void check_model(const struct trace *t)
+{
+    for (int i = 0; i < t->n_processes; i++) {
+        check_index(t->processes[i].parent, t->n_processes);
+        check_plain(t->processes[i].command);
+        CHECK(t->processes[i].begun <= t->processes[i].ended);
+        int steps = 0;
+        for (int at = i; at != TRACE_NONE; at = t->processes[at].parent)
+            CHECK(steps++ <= t->n_processes);
+    }
+    for (int i = 0; i < t->n_threads; i++) {
+        CHECK(t->threads[i].process >= 0 && t->threads[i].process < t->n_processes);
+        check_index(t->threads[i].branch, t->n_branches);
+        check_plain(t->threads[i].name);
+        CHECK(t->threads[i].begun <= t->threads[i].ended);
+    }
+    for (int i = 0; i < t->n_branches; i++) {
+        CHECK(t->branches[i].process >= 0 && t->branches[i].process < t->n_processes);
+        check_index(t->branches[i].outer, t->n_branches);
+        check_index(t->branches[i].owner, t->n_threads);
+        check_plain(t->branches[i].name);
+        check_plain(t->branches[i].outcome);
+        int steps = 0;
+        for (int at = i; at != TRACE_NONE; at = t->branches[at].outer)
+            CHECK(steps++ <= t->n_branches);
+    }
+    for (int i = 0; i < t->n_events; i++) {
+        const struct trace_event *e = &t->events[i];
+        CHECK(e->process >= 0 && e->process < t->n_processes);
+        check_index(e->thread, t->n_threads);
+        check_index(e->target_thread, t->n_threads);
+        check_index(e->target_branch, t->n_branches);
+        check_plain(e->text);
+        check_plain(e->detail);
+        CHECK(e->at >= t->begun && e->at <= e->until && e->rung >= 0 && e->rung <= 6);
+        CHECK(i == 0 || t->events[i - 1].at <= e->at);
+    }
+    CHECK(t->begun <= t->ended);
+}
+
+/* Bytes are changed everywhere but in the magic, more of them in the header and in the first fields of units. */
+static void damage(unsigned char *bytes, size_t size, unsigned *seed)
+{
+    int count = 1 + rand_r(seed) % 40;
+    for (int i = 0; i < count; i++) {
+        size_t at = (size_t)rand_r(seed) % size;
+        if (rand_r(seed) % 4 == 0)
+            at = 16 + (size_t)rand_r(seed) % 100;
+        else if (rand_r(seed) % 2)
+            at = at / 32 * 32 + (size_t)rand_r(seed) % 8;
+        if (at >= 16)
+            bytes[at] = rand_r(seed) % 3 ? (unsigned char)(rand_r(seed) % 32) : (unsigned char)rand_r(seed);
+    }
+}
+
+static unsigned char *load(size_t *size)
+{
+    unsigned char *bytes = calloc(1, 64 << 10);
+    FILE *f = fopen(file_name(), "re");
+    CHECK(bytes && f);
+    *size = fread(bytes, 1, 64 << 10, f);
+    fclose(f);
+    return bytes;
+}
+
+TEST_LIMIT(damaged_recordings_are_read_without_harm, 60)
+{
+    struct trace t;
+    size_t size;
+    unsigned seed = t_seed();
+    CHECK_EQ(bough_trace_start(
+                 &(struct bough_trace_options){.file = file_name(), .size = 256 << 10, .flags = BOUGH_TRACE_ALL}),
+             0);
+    for (uint32_t x = 1; x < 50; x++)
+        add_and_end(x);
+    CHECK_EQ(bough_trace_stop(), 0);
+    unsigned char *good = load(&size), *bad = malloc(size);
+    CHECK(size > 8192 && bad);
+    freopen("/dev/null", "w", stderr); /* the reader's complaints */
+    for (int i = 0; i < 1500; i++) {
+        memcpy(bad, good, size);
+        damage(bad, size, &seed);
+        FILE *f = fopen(file_name(), "we");
+        CHECK(f && fwrite(bad, 1, i % 10 ? size : (size_t)rand_r(&seed) % size, f) > 0 && fclose(f) == 0);
+        if (trace_read(file_name(), &t) != 0)
+            continue;
+        check_model(&t);
+        trace_free(&t);
+    }
+    CHECK_EQ(unlink(file_name()), 0);
+    free(good);
+    free(bad);
+}

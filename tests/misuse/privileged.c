@@ -110,6 +110,20 @@ TEST(a_set_user_id_program_reads_nothing_of_the_environment_at_its_end)
     tear_down();
 }
 
+TEST(a_set_user_id_program_is_not_recorded)
+{
+    static char text[TEXT];
+    char trace[160];
+    set_up(04755);
+    snprintf(trace, sizeof trace, "BOUGH_TRACE=%s", others);
+    char *const env[] = {trace, NULL};
+    CHECK_EXITED(run_as("settings", NULL, 1, env, text), 0);
+    CHECK_ERR(access(others, F_OK), ENOENT);
+    CHECK_EXITED(run_as("settings", NULL, 0, env, text), 0); /* run by root it is not privileged */
+    CHECK_EQ(access(others, F_OK), 0);
+    tear_down();
+}
+
 TEST(a_set_user_id_program_reads_no_settings_of_the_environment)
 {
     static char text[TEXT];
