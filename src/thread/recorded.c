@@ -17,7 +17,9 @@ enum bo_trace_argument bo_recorded_argument(long nr, long a, long b, uint64_t *a
     case SYS_wait4:
     case SYS_msgrcv:
     case SYS_msgsnd:
+#ifdef SYS_semop
     case SYS_semop:
+#endif
     case SYS_semtimedop:
         return BO_TRACE_ID;
     case SYS_waitid:
