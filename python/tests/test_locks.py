@@ -124,6 +124,56 @@ class Ways(unittest.TestCase):
         self.assertIs(thread.result, True)
 
 
+class Bound(unittest.TestCase):
+    """A method may be bound before the opt-in, while it lasts, or after it; or the type's be called."""
+
+    def assert_same(self, kind):
+        def tried(method, lock, args, kwargs):
+            result = outcome(method, args, kwargs)
+            held = lock.acquire(False)
+            lock.release()
+            if result is True and held:
+                lock.release()  # an RLock is acquired once more by its owner
+            return result
+
+        def ways(lock):
+            return [lock.acquire, lambda *args, **kwargs: type(lock).acquire(lock, *args, **kwargs)]
+
+        bough.opt_out()
+        interpreters, lock = type(kind()).__dict__["acquire"], kind()
+        bound = ways(lock)
+        waits = [(args, kwargs) for args, kwargs in ARGUMENTS if args or kwargs]  # the lock is free
+        plain = [tried(bound[0], lock, args, kwargs) for args, kwargs in waits]
+        bough.opt_in()
+        self.addCleanup(bough.opt_out)
+        bound += [*ways(lock), interpreters.__get__(lock)]
+        for method in bound:
+            with bough.set_enable_io_interrupt():
+                self.assertEqual([tried(method, lock, args, kwargs) for args, kwargs in waits], plain)
+            self.assertEqual([tried(method, lock, args, kwargs) for args, kwargs in waits], plain)
+        for method in bound:
+            self.assert_interrupted(lock, method)
+        self.assertEqual(interpreters.__doc__, type(lock).acquire.__doc__)
+        self.assertEqual(repr(interpreters), repr(type(lock).acquire))
+        bough.opt_out()
+        self.assertIs(type(lock).__dict__["acquire"], interpreters)
+        for method in bound:
+            self.assertEqual([tried(method, lock, args, kwargs) for args, kwargs in waits], plain)
+
+    def assert_interrupted(self, lock, method):
+        with lock:
+            thread = started(method, enable_io_interrupt=True)
+            until_blocked(thread)
+            thread.interrupt()
+            self.assertIsInstance(ended(thread), bough.ThreadExit)
+
+    def test_lock(self):
+        self.assert_same(threading.Lock)
+
+    def test_rlock(self):
+        self.assert_same(threading.RLock)
+
+
 class Queues(unittest.TestCase):
     """Types other than the one whose method was replaced."""
 

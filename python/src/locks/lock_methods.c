@@ -16,7 +16,7 @@ static struct bp_method methods[METHODS];
 #define INLINE static inline __attribute__((always_inline))
 #define OUT_OF_LINE __attribute__((noinline)) static
 
-static PyObject *only_false; /* a tuple of arguments: do not wait */
+static PyObject *only_false, *no_arguments; /* tuples of arguments: do not wait; none */
 
 OUT_OF_LINE PyObject *try_otherwise(const struct bp_method *by, PyObject *self)
 {
@@ -143,6 +143,15 @@ INLINE bool has_opted_in(void)
         return count == 0 && !names ? name##_bare(self)                                                             \
                                     : by_vector(&methods[index], &methods[by], self, NULL, args, count, names);     \
     }                                                                                                               \
+    /* The original is called by a tuple and a dictionary. */                                                       \
+    static PyObject *name##_quick(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)         \
+    {                                                                                                               \
+        if (count == 0 && !names)                                                                                   \
+            return has_opted_in() ? name##_bare(self) : ORIGINAL(keywords_fn, index)(self, no_arguments, NULL);     \
+        if (!has_opted_in())                                                                                        \
+            return bp_call_original_vector(&(struct bp_lock){&methods[index], self, NULL}, args, count, names);     \
+        return by_vector(&methods[index], &methods[by], self, NULL, args, count, names);                            \
+    }                                                                                                               \
     static PyObject *name##_method(PyObject *self, PyTypeObject *type, PyObject *const *args, size_t count,         \
                                    PyObject *names)                                                                 \
     {                                                                                                               \
@@ -167,16 +176,17 @@ WRAPPERS(rlock_enter, RLOCK_ENTER, RLOCK_ACQUIRE)
 WRAPPERS(queue_get, QUEUE_GET, QUEUE_GET)
 
 #define FUNCTION(f) ((PyCFunction)(void (*)(void))(f))
-#define BY_FLAGS(name)                                                                                            \
-    {                                                                                                             \
-        FUNCTION(name##_tuple), FUNCTION(name##_keywords), FUNCTION(name##_fast), FUNCTION(name##_fast_keywords), \
-            FUNCTION(name##_method), FUNCTION(name##_alone),                                                      \
-    }
+#define BY_FLAGS(name)                                                                     \
+    {                                                                                      \
+        FUNCTION(name##_tuple),         FUNCTION(name##_keywords), FUNCTION(name##_fast),  \
+        FUNCTION(name##_fast_keywords), FUNCTION(name##_method),   FUNCTION(name##_alone), \
+    },                                                                                     \
+        FUNCTION(name##_quick)
 enum way { BY_TUPLE, BY_KEYWORDS, BY_FAST, BY_FAST_KEYWORDS, BY_METHOD, BY_NOTHING, WAYS, NO_WAY = -1 };
 
 static const struct wrapper {
     const char *module, *type, *name;
-    PyCFunction by[WAYS];
+    PyCFunction by[WAYS], quick;
 } wrappers[METHODS] = {
     [LOCK_ACQUIRE] = {"_thread", "LockType", "acquire", BY_FLAGS(lock_acquire)},
     [LOCK_ACQUIRE_LOCK] = {"_thread", "LockType", "acquire_lock", BY_FLAGS(lock_acquire_lock)},
@@ -227,20 +237,54 @@ static PyObject *descriptor(const struct wrapper *w)
     return method;
 }
 
+/*
+ * A method that takes a tuple and a dictionary costs the interpreter more to call than to take a free lock. So its type gets a
+ * second descriptor for it, which takes a vector of arguments. The interpreter's is wrapped, too: it may be bound already.
+ */
+static void use_descriptor(struct bp_method *m, bool quick)
+{
+    PyObject *dict = m->type->tp_dict;
+    if (!m->descriptors[1])
+        return;
+    if (PyDict_GetItemString(dict, m->quick.ml_name) == m->descriptors[!quick] &&
+        PyDict_SetItemString(dict, m->quick.ml_name, m->descriptors[quick]) == 0)
+        PyType_Modified(m->type);
+    PyErr_Clear();
+}
+
+static void make_quick(struct bp_method *m, const struct wrapper *w, PyObject *method)
+{
+    if (m->flags != (METH_VARARGS | METH_KEYWORDS) || m->descriptors[1])
+        return;
+    m->quick = (PyMethodDef){m->def->ml_name, w->quick, METH_FASTCALL | METH_KEYWORDS, m->def->ml_doc};
+    m->descriptors[1] = PyDescr_NewMethod(m->type, &m->quick);
+    m->descriptors[0] = Py_NewRef(method);
+    PyErr_Clear();
+}
+
 static void wrap(struct bp_method *m, const struct wrapper *w, PyObject *method)
 {
-    PyMethodDef *def = ((PyMethodDescrObject *)method)->d_method;
+    PyMethodDef *found = ((PyMethodDescrObject *)method)->d_method, *def = found == &m->quick ? m->def : found;
     enum way way = way_of(def->ml_flags);
     if (way == NO_WAY)
         return;
-    Py_XDECREF(m->type);
-    *m = (struct bp_method){def, (PyTypeObject *)Py_NewRef(PyDescr_TYPE(method)), def->ml_meth, def->ml_flags, true};
+    if (m->def != def) {
+        Py_XDECREF(m->type);
+        *m = (struct bp_method){.def = def,
+                                .type = (PyTypeObject *)Py_NewRef(PyDescr_TYPE(method)),
+                                .original = def->ml_meth,
+                                .flags = def->ml_flags};
+    }
+    m->wrapped = true;
     def->ml_meth = w->by[way];
+    make_quick(m, w, method);
+    use_descriptor(m, true);
 }
 
 int bp_wrap_locks(void)
 {
-    if (bp_locks_init() != 0 || (!only_false && !(only_false = PyTuple_Pack(1, Py_False))))
+    if (bp_locks_init() != 0 || (!only_false && !(only_false = PyTuple_Pack(1, Py_False))) ||
+        (!no_arguments && !(no_arguments = PyTuple_New(0))))
         return -1;
     for (int i = 0; i < METHODS; i++) {
         PyObject *method = methods[i].wrapped ? NULL : descriptor(&wrappers[i]);
@@ -255,6 +299,7 @@ void bp_unwrap_locks(void)
 {
     for (int i = 0; i < METHODS; i++)
         if (methods[i].wrapped) {
+            use_descriptor(&methods[i], false);
             methods[i].def->ml_meth = methods[i].original;
             methods[i].wrapped = false;
         }

@@ -13,6 +13,8 @@ struct bp_method {
     PyCFunction original;
     int flags; /* how it is called: METH_VARARGS ... */
     bool wrapped;
+    PyMethodDef quick;        /* the same method in a quicker calling convention; not set where it has one */
+    PyObject *descriptors[2]; /* in the type's dictionary: the interpreter's, and that of `quick` */
 };
 
 /* The lock, and the method that waits for it. */
@@ -32,7 +34,7 @@ typedef PyObject *keywords_fn(PyObject *, PyObject *, PyObject *);
 
 #define AS(type, function) ((type *)(void (*)(void))(function))
 
-/* Call the original with the names of keyword arguments, if its calling convention has them. */
+/* Call the original with the names of keyword arguments, if its calling convention has keyword arguments. */
 PyObject *bp_call_original_vector(const struct bp_lock *l, PyObject *const *args, Py_ssize_t count, PyObject *names);
 /* Call the original with positional arguments, by any calling convention. */
 PyObject *bp_call_original(const struct bp_lock *l, PyObject *const *args, Py_ssize_t count);
