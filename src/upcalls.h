@@ -16,6 +16,12 @@
 struct bo_trace_thread;
 void bo_trace_identify(struct bo_trace_thread *me);
 
+/* ---- from trace/ to wake/ (wake/ticker.c) --------------------------------------------------------------- */
+
+/* The recording is limited from now on, which is to be reported: not by this thread, which may be in a signal handler.
+ * [signal] */
+void bo_trace_limited(void);
+
 /* ---- from thread/ to its own end (thread/thread_end.c) ----------------------------------------------- */
 
 /* The destructor of the key that adoption sets: an adopted thread ends. The key is created when the library is

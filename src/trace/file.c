@@ -16,6 +16,7 @@
 #include "base/held.h"
 #include "base/plain.h"
 #include "base/raw.h"
+#include "upcalls.h"
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8u
@@ -100,6 +101,7 @@ bool bo_trace_file_grow(struct bo_trace_recording *r, uint32_t chunk)
                                "the disk: its oldest events are overwritten"
                              : "the recording (BOUGH_TRACE) does not grow any more, because the program has "
                                "closed its descriptor: its oldest events are overwritten");
+        bo_trace_limited();
     }
     errno = saved;
     return !error;

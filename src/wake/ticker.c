@@ -107,6 +107,12 @@ void bo_ticker_attend(void)
     wake_by(bo_clock());
 }
 
+void bo_trace_limited(void)
+{
+    if (bo_ticker_runs())
+        bo_ticker_attend();
+}
+
 void bo_ticker_attend_by(int64_t when)
 {
     bo_store_seq(&attended, 1); /* as above: makes the ticker plan again */

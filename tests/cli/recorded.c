@@ -2,7 +2,9 @@
 /* Rule 48: what a recording contains, read by the command's reader. */
 #include <bough.h>
 #include <signal.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/syscall.h>
 #include "harness.h"
 #include "trace/read.h"
@@ -378,6 +380,47 @@ TEST_LIMIT(more_threads_than_chunks, 60)
     read_back(&t);
     CHECK(t.lost > 0 && t.n_threads >= 60);
     trace_free(&t);
+}
+
+/* ---- a full disk --------------------------------------------------------------------------------------------------------- */
+
+static _Atomic bool complained;
+
+static void note_complaint(const char *line)
+{
+    if (strstr(line, "no room on the disk"))
+        complained = true;
+}
+
+/* It stays as large as it could become, which is reported, and keeps the newest events. */
+TEST_LIMIT(a_full_disk_limits_it, 60)
+{
+    char folder[64] = "/tmp/bough-disk-XXXXXX", name[80];
+    struct trace t;
+    CHECK(mkdtemp(folder));
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", folder, "tmpfs", 0, "size=1280k") != 0) {
+        rmdir(folder);
+        SKIP("only root can mount a small disk");
+    }
+    snprintf(name, sizeof name, "%s/trace", folder);
+    bough_set_report(note_complaint);
+    CHECK_EQ(bough_trace_start(&(struct bough_trace_options){.file = name}), 0);
+    for (uint32_t x = 1; x < 30000; x++)
+        bough_set_name(x % 2 ? "one" : "two");
+    bough_set_name("newest");
+    t_until(complained);
+    BOUGH_BRANCH(after) {
+        bough_usleep(1);
+    }
+    CHECK_EQ(bough_trace_stop(), 0);
+    CHECK_EQ(trace_read(name, &t), 0);
+    CHECK(t.lost > 10000 && branch_named(&t, "after") != TRACE_NONE && thread_named(&t, "newest") != TRACE_NONE);
+    trace_free(&t);
+    CHECK_EQ(unlink(name), 0);
+    CHECK_EQ(umount(folder), 0);
+    CHECK_EQ(rmdir(folder), 0);
+    CHECK_ERR(bough_trace_start(&(struct bough_trace_options){.file = name}), ENOENT);
 }
 
 /* ---- damaged recordings --------------------------------------------------------------------------------------------------- */
