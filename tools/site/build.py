@@ -62,8 +62,9 @@ class Site:
         """Only what has changed, so that Sphinx reads only that again."""
         self.written.add(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists() or path.read_text() != text:
-            path.write_text(text)
+        data = text if isinstance(text, bytes) else text.encode()
+        if not path.exists() or path.read_bytes() != data:
+            path.write_bytes(data)
 
     def remove_others(self):
         for path in [p for p in self.source.rglob("*") if p.is_file() and p not in self.written]:
@@ -111,9 +112,12 @@ class Site:
 
     def copy_drawing(self, path):
         """The drawing, and one for each of the theme's two looks, which may differ from the system's."""
-        text = path.read_text()
         folder = self.source / "_drawings"
-        dark = re.search(r"@media \(prefers-color-scheme: dark\) \{((?:[^{}]*\{[^{}]*\})*)\s*\}", text)
+        if path.suffix != ".svg":
+            self.write(folder / path.name, path.read_bytes())
+            return False
+        text = path.read_text()
+        dark = re.search(r"@media (?:screen and )?\(prefers-color-scheme: dark\) \{((?:[^{}]*\{[^{}]*\})*)\s*\}", text)
         self.write(folder / path.name, text)
         if dark:
             self.write(folder / f"{path.stem}-light.svg", text.replace(dark.group(), ""))
