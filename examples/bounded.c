@@ -19,7 +19,7 @@ static int job(void *number)
 
 int main(void)
 {
-    bough_signals(0); /* Ctrl-C ends it in order */
+    bough_signals(0); /* Ctrl-C ends it cleanly */
     BOUGH_BRANCH(jobs) {
         bough_bounded *three = bough_bounded_new(jobs, 3);
         for (intptr_t i = 0; i < 20; i++)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An echo server, a thread for each client. Ctrl-C ends it in order, whatever its clients are doing: `make demo`. */
+/* An echo server, a thread for each client. Ctrl-C ends it cleanly, whatever its clients are doing: `make demo`. */
 #include <arpa/inet.h>
 #include <bough.h>
 #include <signal.h>

@@ -31,7 +31,7 @@
  *                                                                                 <bough/level.h>
  * sync        Mutex, condition, semaphore, event, bounded queue, whose waits are points and which
  *             lose no wake-up to an interrupt.                                     <bough/sync.h>
- * signals     Ctrl-C and SIGTERM end the whole tree in order, by one call, and the exit status is
+ * signals     Ctrl-C and SIGTERM end the whole tree cleanly, by one call, and the exit status is
  *             the one a shell expects.                                          <bough/signals.h>
  *
  * foreign     Blocking calls inside libraries that do not use bough, made interruptible for

@@ -185,7 +185,7 @@ class Block:
         return self._complaint(how)
 
     def _give_up(self, how):
-        """By another thread, which can't end it in order: its children are ended, the branch itself ends with its
+        """Called by another thread, which can't end the branch properly: its children are ended, the branch itself ends with its
         thread. One of its own children can't wait for them."""
         self._is_open = False
         for child in list(self._children):

@@ -123,7 +123,7 @@ class Child(_bough.Child):
         self.raise_exc(SystemExit)
 
     def _raise_posted(self):
-        """By whoever comes second: the poster, or the child when it begins."""
+        """Called by the second of two threads: the poster, or the child when it begins."""
         while self._posted:
             if not _bough.raise_in_handle(self._handle, self._posted.pop(0)):
                 raise NotAliveError(f"{self!r} is not alive")
@@ -190,7 +190,7 @@ class Child(_bough.Child):
         finally:
             os._exit(status & 0xFF)
 
-    # ---- in whoever adds it, or ends the branch
+    # ---- in the thread that adds it, or ends the branch
 
     def _never_started(self):
         self.outcome = NOT_STARTED

@@ -6,7 +6,7 @@ ThreadExit out of whatever it is in, as Ctrl-C comes by a KeyboardInterrupt. Whe
 again, and the exit status is the usual one.
 
 An uncaught exception of main's, a Ctrl-C nobody caught and sys.exit() interrupt everything, too, before threads are awaited. An
-ordinary end of main interrupts nobody. How main ended is told by the last instruction of its outermost frame: it has either
+ordinary end of main interrupts nobody. How main ended is shown by the last instruction of its outermost frame: it has either
 returned or raised.
 """
 import atexit
@@ -90,7 +90,7 @@ os.register_at_fork(after_in_child=_in_new_process)
 
 
 def _take_signals():
-    """Of those whose default it is to end the process. Who has a handler, or nohup, keeps it."""
+    """Of the signals whose default is to end the process. A program that has a handler, or runs under nohup, keeps its setting."""
     unhandled = [signo for signo in (signal.SIGHUP, signal.SIGTERM) if signal.getsignal(signo) is signal.SIG_DFL]
     if not _bough.opted_in() or _taken or not unhandled:
         return

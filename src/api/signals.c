@@ -137,7 +137,7 @@ static void *wait_for_signals(void *unused)
     siginfo_t info;
     (void)unused;
     pthread_setname_np(pthread_self(), "bough-signals");
-    bo_own_begin();
+    bo_library_thread_begin();
     for (;;) {
         int signo = (int)bo_raw4(SYS_rt_sigtimedwait, (long)&taken, (long)&info, 0, sizeof(uint64_t));
         if (signo > 0 && info.si_code == SI_TKILL && !bo_load_seq(&is_waiter_wanted))
@@ -145,7 +145,7 @@ static void *wait_for_signals(void *unused)
         if (signo > 0)
             bough_signal_event(signo);
     }
-    bo_own_end();
+    bo_library_thread_end();
     return NULL;
 }
 

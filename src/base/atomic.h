@@ -10,25 +10,25 @@
 #include "base/tsan_atomic.h"
 
 #define bo_load_relaxed(p) atomic_load_explicit((p), memory_order_relaxed)
-#define bo_load_acquire(p) BO_WHOLE(atomic_load_explicit((p), memory_order_acquire))
-#define bo_load_seq(p) BO_WHOLE(atomic_load_explicit((p), memory_order_seq_cst))
+#define bo_load_acquire(p) BO_TSAN_ATOMIC(atomic_load_explicit((p), memory_order_acquire))
+#define bo_load_seq(p) BO_TSAN_ATOMIC(atomic_load_explicit((p), memory_order_seq_cst))
 #define bo_store_relaxed(p, v) atomic_store_explicit((p), (v), memory_order_relaxed)
-#define bo_store_release(p, v) BO_WHOLE_STORE(atomic_store_explicit((p), (v), memory_order_release))
-#define bo_store_seq(p, v) BO_WHOLE_STORE(atomic_store_explicit((p), (v), memory_order_seq_cst))
-#define bo_swap_seq(p, v) BO_WHOLE(atomic_exchange_explicit((p), (v), memory_order_seq_cst))
-#define bo_swap_acq_rel(p, v) BO_WHOLE(atomic_exchange_explicit((p), (v), memory_order_acq_rel))
+#define bo_store_release(p, v) BO_TSAN_ATOMIC_STORE(atomic_store_explicit((p), (v), memory_order_release))
+#define bo_store_seq(p, v) BO_TSAN_ATOMIC_STORE(atomic_store_explicit((p), (v), memory_order_seq_cst))
+#define bo_swap_seq(p, v) BO_TSAN_ATOMIC(atomic_exchange_explicit((p), (v), memory_order_seq_cst))
+#define bo_swap_acq_rel(p, v) BO_TSAN_ATOMIC(atomic_exchange_explicit((p), (v), memory_order_acq_rel))
 #define bo_add_relaxed(p, v) atomic_fetch_add_explicit((p), (v), memory_order_relaxed)
-#define bo_add_seq(p, v) BO_WHOLE(atomic_fetch_add_explicit((p), (v), memory_order_seq_cst))
-#define bo_sub_release(p, v) BO_WHOLE(atomic_fetch_sub_explicit((p), (v), memory_order_release))
-#define bo_sub_seq(p, v) BO_WHOLE(atomic_fetch_sub_explicit((p), (v), memory_order_seq_cst))
-#define bo_or_seq(p, v) BO_WHOLE(atomic_fetch_or_explicit((p), (v), memory_order_seq_cst))
-#define bo_and_seq(p, v) BO_WHOLE(atomic_fetch_and_explicit((p), (v), memory_order_seq_cst))
-#define bo_cas_seq(p, expected, desired)                                                               \
-    BO_WHOLE(atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_seq_cst, \
-                                                     memory_order_seq_cst))
-#define bo_cas_acquire(p, expected, desired)                                                           \
-    BO_WHOLE(atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_acquire, \
-                                                     memory_order_relaxed))
+#define bo_add_seq(p, v) BO_TSAN_ATOMIC(atomic_fetch_add_explicit((p), (v), memory_order_seq_cst))
+#define bo_sub_release(p, v) BO_TSAN_ATOMIC(atomic_fetch_sub_explicit((p), (v), memory_order_release))
+#define bo_sub_seq(p, v) BO_TSAN_ATOMIC(atomic_fetch_sub_explicit((p), (v), memory_order_seq_cst))
+#define bo_or_seq(p, v) BO_TSAN_ATOMIC(atomic_fetch_or_explicit((p), (v), memory_order_seq_cst))
+#define bo_and_seq(p, v) BO_TSAN_ATOMIC(atomic_fetch_and_explicit((p), (v), memory_order_seq_cst))
+#define bo_cas_seq(p, expected, desired)                                                                     \
+    BO_TSAN_ATOMIC(atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_seq_cst, \
+                                                           memory_order_seq_cst))
+#define bo_cas_acquire(p, expected, desired)                                                                 \
+    BO_TSAN_ATOMIC(atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_acquire, \
+                                                           memory_order_relaxed))
 /* Orders memory accesses between a thread's code and a signal handler that interrupts it. */
 #define bo_signal_fence() atomic_signal_fence(memory_order_seq_cst)
 

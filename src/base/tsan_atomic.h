@@ -34,13 +34,13 @@ void bo_come_again(void)
     errno = saved;
 }
 
-__attribute__((no_sanitize("thread"))) static inline void bo_whole_begin(void)
+__attribute__((no_sanitize("thread"))) static inline void bo_tsan_atomic_begin(void)
 {
     bo_in_atomic++;
     atomic_signal_fence(memory_order_seq_cst);
 }
 
-__attribute__((no_sanitize("thread"))) static inline void bo_whole_end(void)
+__attribute__((no_sanitize("thread"))) static inline void bo_tsan_atomic_end(void)
 {
     atomic_signal_fence(memory_order_seq_cst);
     if (--bo_in_atomic == 0 && __builtin_expect(bo_put_off, 0))
@@ -52,15 +52,15 @@ __attribute__((no_sanitize("thread"))) static inline void bo_whole_end(void)
 __attribute__((weak)) _Atomic char bo_any;
 #define BO_LET_IN() ((void)atomic_load_explicit(&bo_any, memory_order_relaxed))
 
-#define BO_WHOLE(operation)                             \
+#define BO_TSAN_ATOMIC(operation)                       \
     __extension__({                                     \
         BO_LET_IN();                                    \
-        bo_whole_begin();                               \
+        bo_tsan_atomic_begin();                         \
         __typeof__(operation) bo_result_ = (operation); \
-        bo_whole_end();                                 \
+        bo_tsan_atomic_end();                           \
         bo_result_;                                     \
     })
-#define BO_WHOLE_STORE(operation) (BO_LET_IN(), bo_whole_begin(), (operation), bo_whole_end())
+#define BO_TSAN_ATOMIC_STORE(operation) (BO_LET_IN(), bo_tsan_atomic_begin(), (operation), bo_tsan_atomic_end())
 
 /* In the handler: has it interrupted an atomic operation? Then `signo`, if not 0, is sent again after the operation.
  * [signal] */
@@ -72,8 +72,8 @@ __attribute__((no_sanitize("thread"))) static inline bool bo_puts_off(int signo)
 }
 
 #else
-#define BO_WHOLE(operation) operation
-#define BO_WHOLE_STORE(operation) operation
+#define BO_TSAN_ATOMIC(operation) operation
+#define BO_TSAN_ATOMIC_STORE(operation) operation
 
 static inline bool bo_puts_off(int signo)
 {

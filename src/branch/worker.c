@@ -73,7 +73,7 @@ static void unlink_worker(struct bo_worker *w)
     w->prev->next = w->next;
     w->next = w->prev = NULL;
     workers_idle--;
-    bo_own_end();
+    bo_library_thread_end();
 }
 
 /* The answer may be outdated at once: park() checks again. */
@@ -91,7 +91,7 @@ static bool park(struct bo_worker *w)
         w->prev = &worker_pool;
         w->next->prev = w->prev->next = w;
         workers_idle++;
-        bo_own_begin();
+        bo_library_thread_begin();
     }
     bo_unlock(&pool_lock);
     return room;

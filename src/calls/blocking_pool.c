@@ -74,13 +74,13 @@ static struct bo_blocking_job *await_job(void)
 static void *helper_main(void *unused)
 {
     prctl(PR_SET_NAME, "bough-resolver");
-    bo_own_begin();
+    bo_library_thread_begin();
     bo_lock(&blocking_pool.lock);
     for (struct bo_blocking_job *e; (e = await_job()) != NULL;)
         run_helper_job(e);
     blocking_pool.helpers--;
     bo_unlock(&blocking_pool.lock);
-    bo_own_end();
+    bo_library_thread_end();
     return unused;
 }
 

@@ -29,7 +29,7 @@ enum { SMALL = 640, DEEPEST = 24 };
 
 /* Only used by the thread that holds `dumping`. It takes no memory before, only address space. */
 static struct {
-    struct bo_forest forest;
+    struct bo_tree_index index;
     struct bo_maps maps;
     char text[4096], entries[4096] __attribute__((aligned(8)));
 } dump_room;
@@ -265,14 +265,14 @@ static bool in_time(const struct dump *d)
 
 static void put_tree(struct dump *d)
 {
-    struct bo_forest *f = &dump_room.forest;
+    struct bo_tree_index *f = &dump_room.index;
     unsigned depth = 0, left_out = 0;
-    bo_forest_grow(f);
+    bo_tree_index_grow(f);
     bo_put(&d->out, "\nthe tree: %u thread%s, %u branch%s\n", f->threads, f->threads == 1 ? "" : "s", f->branches,
            f->branches == 1 ? "" : "es");
     bo_put(&d->out, "root\n");
     put_records(&d->out, &bo_branch_at(BO_ROOT)->t, 2);
-    for (uint32_t node = BO_ROOT_NODE; !d->out.error && (node = bo_forest_next(f, node, &depth)) != 0;)
+    for (uint32_t node = BO_ROOT_NODE; !d->out.error && (node = bo_tree_index_next(f, node, &depth)) != 0;)
         if (!in_time(d))
             left_out++;
         else if (bo_node_is_branch(node))

@@ -15,7 +15,7 @@ static uint32_t parent_of_branch(const struct bo_branch *b)
     return owner != BO_NONE && owner < BO_THREADS ? owner : BO_ROOT_NODE;
 }
 
-static void hang(struct bo_forest *f, uint32_t node, uint32_t parent)
+static void hang(struct bo_tree_index *f, uint32_t node, uint32_t parent)
 {
     f->parent[node] = parent;
     f->next[node] = f->first[parent];
@@ -29,7 +29,7 @@ static uint32_t high(_Atomic uint32_t *mark, uint32_t limit)
 }
 
 /* From the highest index down, because the node that is added first comes last in its parent's list. */
-void bo_forest_grow(struct bo_forest *f)
+void bo_tree_index_grow(struct bo_tree_index *f)
 {
     uint32_t branches = high(&bo_arena.head->branch_high, BO_BRANCHES),
              threads = high(&bo_arena.head->thread_high, BO_THREADS);
@@ -54,7 +54,7 @@ void bo_forest_grow(struct bo_forest *f)
     }
 }
 
-uint32_t bo_forest_next(const struct bo_forest *f, uint32_t node, unsigned *depth)
+uint32_t bo_tree_index_next(const struct bo_tree_index *f, uint32_t node, unsigned *depth)
 {
     if (f->first[node]) {
         ++*depth;

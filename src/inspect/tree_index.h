@@ -8,15 +8,15 @@
 /* A node: a thread's index, or BO_THREADS and a branch's. 0: none. */
 enum { BO_NODES = BO_THREADS + BO_BRANCHES, BO_ROOT_NODE = BO_THREADS + BO_ROOT };
 
-struct bo_forest {
+struct bo_tree_index {
     uint32_t parent[BO_NODES], first[BO_NODES], next[BO_NODES];
     unsigned threads, branches; /* how many live */
 };
 
-void bo_forest_grow(struct bo_forest *f);
+void bo_tree_index_grow(struct bo_tree_index *f);
 /* The node after this one, depth first; 0 at the end. *depth follows. Each node has one parent, and the root none: the
  * walk from there meets no node twice, whatever the slots held. */
-uint32_t bo_forest_next(const struct bo_forest *f, uint32_t node, unsigned *depth);
+uint32_t bo_tree_index_next(const struct bo_tree_index *f, uint32_t node, unsigned *depth);
 
 static inline bool bo_node_is_branch(uint32_t node)
 {

@@ -26,7 +26,7 @@ static void *help(void *unused)
 {
     (void)unused;
     pthread_setname_np(pthread_self(), "bough-helper");
-    bo_own_begin();
+    bo_library_thread_begin();
     for (;;) {
         uint32_t seen = bo_load_seq(&posted);
         if (!run_one())
@@ -75,9 +75,9 @@ static bool run_one(void)
             continue;
         if (bo_sub_seq(&helpers_idle, 1) == 1 && bo_load_seq(&helpers_alive) < MOST)
             start_one();
-        bo_own_end(); /* the job may run application code */
+        bo_library_thread_end(); /* the job may run application code */
         job->fn(job->argument);
-        bo_own_begin();
+        bo_library_thread_begin();
         bo_add_seq(&helpers_idle, 1);
         bo_store_seq(&job->state, FREE);
         return true;

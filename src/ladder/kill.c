@@ -85,7 +85,7 @@ static void *guard_main(void *unused)
 {
     (void)unused;
     pthread_setname_np(pthread_self(), "bough-guard");
-    bo_own_begin();
+    bo_library_thread_begin();
     for (;;) {
         uint32_t seen = bo_load_seq(&armings);
         int64_t when = time_of_kill(bo_load_seq(&armed));

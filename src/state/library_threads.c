@@ -7,22 +7,22 @@
 #define ONE_CHANGE (UINT64_C(1) << 32)
 static _Atomic uint64_t own;
 
-void bo_own_begin(void)
+void bo_library_thread_begin(void)
 {
     bo_add_seq(&own, ONE_CHANGE + 1);
 }
 
-void bo_own_end(void)
+void bo_library_thread_end(void)
 {
     bo_add_seq(&own, ONE_CHANGE - 1);
 }
 
-uint64_t bo_own_look(void)
+uint64_t bo_library_threads(void)
 {
     return bo_load_seq(&own);
 }
 
-void bo_own_clear(void)
+void bo_library_threads_clear(void)
 {
     bo_store_seq(&own, 0);
 }

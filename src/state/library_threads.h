@@ -8,11 +8,11 @@
 
 #include <stdint.h>
 
-void bo_own_begin(void);
-void bo_own_end(void);
+void bo_library_thread_begin(void);
+void bo_library_thread_end(void);
 /* The count in the lower half. Two equal values mean that nothing has changed between the loads. */
-uint64_t bo_own_look(void);
+uint64_t bo_library_threads(void);
 /* In a forked child: set the count to 0. */
-void bo_own_clear(void);
+void bo_library_threads_clear(void);
 
 #endif

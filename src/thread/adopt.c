@@ -82,7 +82,7 @@ static struct bo_thread *adopt(const char *name)
     }
     bo_trace_thread_begin(&(struct bo_trace_thread){.handle = bo_thread_handle(t), .name = t->t.name}, false);
     if (bo_is_main_thread(t))
-        bo_own_main_known(true);
+        bo_last_thread_main_known(true);
     return t;
 }
 

@@ -203,14 +203,14 @@ static bool renewed(const struct copy *c)
     return false;
 }
 
-static void begin_anew(const struct copy *c)
+static void restart_from(const struct copy *c)
 {
     if (!renewed(c))
         return;
     put_copy(c);
     bo_ticker_after_fork();
     bo_strangers_after_fork();
-    bo_own_after_fork(bo_self != NULL);
+    bo_last_thread_after_fork(bo_self != NULL);
     bo_pace_after_fork(bo_self);
     forget_posts(&bo_branch_at(BO_ROOT)->t);
     bo_branches_forked(bo_self);
@@ -248,7 +248,7 @@ static void renew_in_child(void)
     bo_store_relaxed(&bo_pid, getpid());
     bo_trace_forked();
     bo_ladder_forked();
-    begin_anew(copy);
+    restart_from(copy);
     bo_signals_forked();
     back();
 }

@@ -166,5 +166,5 @@ int64_t bo_service(struct bo_target *t)
 
 int64_t bo_service_tick(void)
 {
-    return bo_earlier(bo_ladder_tick(), bo_earlier(bo_own_tick(), bo_pace_tick()));
+    return bo_earlier(bo_ladder_tick(), bo_earlier(bo_last_thread_tick(), bo_pace_tick()));
 }

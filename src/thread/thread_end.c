@@ -31,9 +31,9 @@ void bo_thread_ends(void *slot)
     bool left = bo_is_main_thread(slot);
     release(slot);
     if (left)
-        bo_own_main_left();
+        bo_last_thread_main_left();
     else
-        bo_own_thread_ends();
+        bo_last_thread_ends();
 }
 
 int bough_release(void)
@@ -47,7 +47,7 @@ int bough_release(void)
         return errno = EBUSY, -1;
     pthread_setspecific(bo_at_thread_end, NULL);
     if (bo_is_main_thread(t))
-        bo_own_main_known(false);
+        bo_last_thread_main_known(false);
     release(t);
     return 0;
 }

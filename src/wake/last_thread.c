@@ -24,19 +24,19 @@ enum { OFF, ONCE, ON };
 static _Atomic uint32_t watching;
 static _Atomic uint32_t knows_main;
 
-void bo_own_main_known(bool known)
+void bo_last_thread_main_known(bool known)
 {
     bo_store_seq(&knows_main, known);
 }
 
-void bo_own_main_left(void)
+void bo_last_thread_main_left(void)
 {
     bo_store_seq(&knows_main, 0);
     bo_store_seq(&watching, ON);
     bo_ticker_attend();
 }
 
-void bo_own_thread_ends(void)
+void bo_last_thread_ends(void)
 {
     uint32_t off = OFF;
     if (bo_load_seq(&knows_main))
@@ -45,9 +45,9 @@ void bo_own_thread_ends(void)
     bo_ticker_attend_by(bo_clock() + SOON); /* not at once: the thread that joins this one needs the processor now */
 }
 
-void bo_own_after_fork(bool main_known)
+void bo_last_thread_after_fork(bool main_known)
 {
-    bo_own_clear();
+    bo_library_threads_clear();
     bo_store_seq(&watching, OFF);
     bo_store_seq(&knows_main, main_known);
 }
@@ -67,7 +67,7 @@ static uint32_t threads(void)
     return bo_status_of_process("Threads:", count, sizeof count) ? (uint32_t)strtoul(count, NULL, 10) : 0;
 }
 
-int64_t bo_own_tick(void)
+int64_t bo_last_thread_tick(void)
 {
     uint32_t once = ONCE;
     if (bo_likely(bo_load_seq(&watching) == OFF))
@@ -75,8 +75,8 @@ int64_t bo_own_tick(void)
     if (!main_is_gone())
         return bo_cas_seq(&watching, &once, OFF) ? BO_FOREVER : bo_clock() + PAUSE;
     bo_store_seq(&watching, ON);
-    uint64_t before = bo_own_look();
-    if (threads() == (uint32_t)before + 1 && bo_own_look() == before)
+    uint64_t before = bo_library_threads();
+    if (threads() == (uint32_t)before + 1 && bo_library_threads() == before)
         bo_last_one_out();
     return bo_clock() + PAUSE;
 }

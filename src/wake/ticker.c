@@ -262,7 +262,7 @@ static void *tick(void *unused)
 {
     (void)unused;
     pthread_setname_np(pthread_self(), "bough-ticker");
-    bo_own_begin();
+    bo_library_thread_begin();
     int64_t awake = bo_clock(), worked = time_worked();
     bo_fallback_open(); /* installs a handler first, as the signal's default action ends the process */
     bo_arena.head->ticker_signal = BO_FALLBACK_SIGNAL;
@@ -330,7 +330,7 @@ bool bo_ticker_is_gone(void)
         return false;
     if (!bo_cas_seq(&ticker_state, &runs, NOT_RUNNING))
         return false;
-    bo_own_end();
+    bo_library_thread_end();
     return true;
 }
 

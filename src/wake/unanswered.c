@@ -62,7 +62,7 @@ bool bo_unanswered_diagnose(struct bo_thread *t)
     bool below = bo_load_relaxed(&t->call.below_handler);
     if (bo_load_relaxed(&t->t.unsent))
         report_silence(t, BO_REPORTED_REFUSAL, refusal_text);
-    if (!bo_wake_signal_is_ours()) {
+    if (!bo_wake_signal_is_installed()) {
         bo_wake_signal_take_back();
     } else if (state == 'R' && times < RUNS_FOR_LONG) {
         return false;

@@ -166,7 +166,7 @@ static int install_wake(void)
     return 0;
 }
 
-bool bo_wake_signal_is_ours(void)
+bool bo_wake_signal_is_installed(void)
 {
     struct bo_kernel_action now;
     return bo_kernel_sigaction(bo_wake_signo, NULL, &now) != 0 || now.handler == handle_wake;
@@ -186,7 +186,7 @@ bool bo_wake_signal_send(struct bo_thread *t)
 {
     /* Without a window a wake ends a call because the call is not restarted. A handler that was installed later may
      * restart calls, and still call the library's handler: then each wake is answered, but none ends the call. */
-    if (!BO_ARCH_WINDOW && bo_load_relaxed(&t->t.wakes_sent) >= MAX_UNHEEDED_WAKES && !bo_wake_signal_is_ours())
+    if (!BO_ARCH_WINDOW && bo_load_relaxed(&t->t.wakes_sent) >= MAX_UNHEEDED_WAKES && !bo_wake_signal_is_installed())
         bo_wake_signal_take_back();
     bool needs_second = bo_unlikely(bo_load_relaxed(&t->t.blocks_wake)) && bo_fallback_is_open();
     bool second = needs_second && bo_fallback_send(t), first = bo_wake_send_signal(bo_load_relaxed(&t->tid)) == 0;

@@ -22,7 +22,7 @@ extern bool (*_Atomic bo_on_ask)(void *context);
 /* Send the wake to a thread whose word counts the caller as a sender. False: it could not be sent. [signal] */
 bool bo_wake_signal_send(struct bo_thread *t);
 /* If other code has replaced the handler, take the signal back, and report that. */
-bool bo_wake_signal_is_ours(void);
+bool bo_wake_signal_is_installed(void);
 void bo_wake_signal_take_back(void);
 /* Removes the wake signal from a mask that the kernel installs during a call (rule 13). Returns `copy`, or NULL for
  * NULL. */

@@ -160,7 +160,7 @@ TEST(a_handled_event_does_not_count_for_the_next_incident)
 }
 
 /* Two events, cleared; two more are not the third and fourth. */
-static void counts_anew(void *unused)
+static void counts_again(void *unused)
 {
     (void)unused;
     bough_signals(0);
@@ -175,7 +175,7 @@ static void counts_anew(void *unused)
 
 TEST(the_count_begins_again_after_a_clear)
 {
-    CHECK_EXITED(t_run_status(counts_anew, NULL), 0);
+    CHECK_EXITED(t_run_status(counts_again, NULL), 0);
 }
 
 /* A signal can end a branch, and the program continues. */
