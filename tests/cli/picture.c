@@ -158,8 +158,8 @@ static void many(void)
         int in = branch(b ? "clients" : "workers", TRACE_NONE, main_thread, at(0.1), at(9.9), "ended");
         for (int i = 0; i < 2500; i++) {
             int t = thread(p, text(b ? "client" : "worker", i), in, at(0.2 + i * 0.001), at(9 + i * 0.0003));
-            for (int k = 0; k < 20; k++)
-                event(TRACE_CALL, t, at(3 + k * 0.25 + (i % 7) * 0.01), at(3.2 + k * 0.25), "read", "fd 5");
+            for (int k = 0; k < 8; k++)
+                event(TRACE_CALL, t, at(3 + k * 0.6 + (i % 7) * 0.02), at(3.5 + k * 0.6), "read", "fd 5");
             aim(event(TRACE_POSTED, main_thread, at(8), at(8), "stop", "the end"), t, TRACE_NONE, 1, 1);
             aim(event(TRACE_DELIVERED, t, at(8.01), at(8.01), "stop", ""), t, TRACE_NONE, 1, 0);
             aim(event(TRACE_OVER, t, at(8.5), at(8.5), "ended", ""), t, TRACE_NONE, 1, 0);

@@ -16,7 +16,7 @@ draw = os.path.abspath(sys.argv[1])
 chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 place = tempfile.TemporaryDirectory()
 here = Path(place.name)
-LIMIT = 60 * float(os.environ.get("T_SCALE", "1"))
+LIMIT = 200 * float(os.environ.get("T_SCALE", "1"))
 
 # What is asked of the page: its texts that overlap, or that leave their bars.
 OVERLAPS = """
