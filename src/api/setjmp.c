@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* setjmp and longjmp that end regions and branches on their way (rule 19). */
 #include <bough/level.h>
+#include "arch/frame.h"
 #include "branch/end.h"
 #include "state/arena.h"
 #include "state/current.h"
@@ -26,7 +27,7 @@ static void end_abandoned(struct bo_thread *t, uintptr_t sp)
 void bough_jmp_mark_(struct bough_jmp *jmp)
 {
     struct bo_thread *t = bo_self_or_adopt();
-    end_abandoned(t, (uintptr_t)__builtin_frame_address(0));
+    end_abandoned(t, BO_FRAME());
     jmp->owner = t ? bo_thread_handle(t) : 0;
     jmp->region = t ? t->regions : NULL;
     jmp->handler = t ? t->incident.handling : NULL;
@@ -39,7 +40,7 @@ void bough_jmp_mark_(struct bough_jmp *jmp)
 void bough_longjmp(struct bough_jmp *jmp, int value)
 {
     struct bo_thread *t = bo_self;
-    end_abandoned(t, (uintptr_t)__builtin_frame_address(0));
+    end_abandoned(t, BO_FRAME());
     if (t && jmp->owner == bo_thread_handle(t)) {
         if (!(jmp->branch & IN_CALL))
             bo_ladder_undo(jmp->handler);

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <bough/interrupt.h>
+#include "arch/frame.h"
 #include "base/hook.h"
 #include "base/raw.h"
 #include "branch/end.h"
@@ -205,7 +206,7 @@ static struct bo_branch *branch_to_add_to(bough_branch *branch)
         return NULL;
     if (b->t.index == BO_ROOT || !bo_below(t, &b->t))
         return errno = EPERM, NULL;
-    bo_branch_end_abandoned(t, (uintptr_t)__builtin_frame_address(0));
+    bo_branch_end_abandoned(t, BO_FRAME());
     return bo_branch_of_handle(branch); /* again: a longjmp() may have left the branch */
 }
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "arch/frame.h"
 #include "branch/fail.h"
 #include "branch/failure.h"
 #include "branch/branch_state.h"
@@ -192,8 +193,8 @@ int bough_branch_end(bough_branch *branch)
         return errno;
     if (!t || bo_load_relaxed(&b->owner) != t->t.index || !open_on(t, b))
         return EPERM;
-    bo_level_end_abandoned(t, (uintptr_t)__builtin_frame_address(0));
-    bo_branch_end_abandoned(t, (uintptr_t)__builtin_frame_address(0));
+    bo_level_end_abandoned(t, BO_FRAME());
+    bo_branch_end_abandoned(t, BO_FRAME());
     if (!bo_target_is(&b->t, bo_handle_generation((uint64_t)(uintptr_t)branch)))
         return ESRCH; /* a longjmp() has left the block */
     bo_branch_end_forgotten(t, b->t.index, "the end of the branch around it");

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "branch/end.h"
+#include "arch/frame.h"
 #include "base/plain.h"
 #include "branch/failure.h"
 #include "branch/branch_state.h"
@@ -147,7 +148,7 @@ bough_branch *bough_branch_open(const struct bough_branch_options *options)
     static const struct bough_branch_options none;
     const struct bough_branch_options *o = options ? options : &none;
     bo_busy_begin();
-    bough_branch *branch = open_branch(o, (uintptr_t)__builtin_frame_address(0));
+    bough_branch *branch = open_branch(o, BO_FRAME());
     bo_busy_end();
     if (!branch && o->variable)
         bo_ending_not_opened(o, errno); /* the block is skipped, so the NULL is never used */

@@ -24,6 +24,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "arch/frame.h"
 #include "base/clock.h"
 #include "base/raw.h"
 #include "branch/end.h"
@@ -344,7 +345,7 @@ static void unwound(void *argument)
  * cache. */
 static void note_stack(const struct bo_worker *w)
 {
-    w->slot->stack.high = (uintptr_t)__builtin_frame_address(0);
+    w->slot->stack.high = BO_FRAME();
     w->slot->stack.low = w->slot->stack.high - w->stack;
 }
 

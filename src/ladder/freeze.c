@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include "arch/frame.h"
 #include "base/futex.h"
 #include "base/hook.h"
 #include "base/raw.h"
@@ -43,7 +44,7 @@ static bool is(const struct bo_thread *t, uint32_t generation, enum state state)
 static bool on_handler(void)
 {
     uint64_t blocked = 0;
-    int on = bo_frames_on_handler((uintptr_t)__builtin_frame_address(0));
+    int on = bo_frames_on_handler(BO_FRAME());
     if (on < 0)
         bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&blocked, sizeof blocked);
     return on < 0 ? blocked != 0 : on;
@@ -125,7 +126,7 @@ void bo_freeze_summoned(struct bo_thread *t, void *context)
 
 int bough_closable_begin(struct bough_region *region, const char *file, int line)
 {
-    if (bo_level_begin_closable(region, file, line, (uintptr_t)__builtin_frame_address(0)) != 0)
+    if (bo_level_begin_closable(region, file, line, BO_FRAME()) != 0)
         return -1;
     struct bo_thread *t = bo_self;
     if (bo_unlikely(freeze_is_asked(t)) && bo_freeze_wanted(t) && bo_pending_record(t, true))

@@ -23,6 +23,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "api/interrupt.h"
+#include "arch/frame.h"
 #include "arch/window.h"
 #include "base/futex.h"
 #include "base/raw.h"
@@ -272,7 +273,7 @@ static void note_jump(struct bo_thread *t, struct bo_record *r)
 enum bo_point bo_ladder_verdict(struct bo_thread *t, struct bo_record *r)
 {
     if (t->incident.handling)
-        bo_ladder_end_abandoned(t, (uintptr_t)__builtin_frame_address(0));
+        bo_ladder_end_abandoned(t, BO_FRAME());
     if (t->incident.jumped && bo_load_relaxed(&r->seq) == t->incident.handled_seq)
         note_jump(t, r);
     if (bo_freeze_wanted(t))
@@ -339,6 +340,5 @@ int bough_handler_begin(struct bough_region *region, bough_handler_fn *fn, void 
         return errno = EINVAL, -1;
     bo_help_need(); /* if there are no helpers, only reports are missing */
     bo_fault_catch();
-    return bo_level_begin_handler(region, (bo_code *)fn, argument, flags, file, line,
-                                  (uintptr_t)__builtin_frame_address(0));
+    return bo_level_begin_handler(region, (bo_code *)fn, argument, flags, file, line, BO_FRAME());
 }

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
+#include "arch/frame.h"
 #include "arch/window.h"
 #include "base/raw.h"
 #include "state/arena.h"
@@ -25,7 +26,7 @@ int bough_async_begin_(struct bough_async *async, const char *file, int line)
 {
     if (async)
         async->region.kind = 0;
-    struct bo_thread *t = bo_region_beginner(async, 0, (uintptr_t)__builtin_frame_address(0));
+    struct bo_thread *t = bo_region_beginner(async, 0, BO_FRAME());
     if (!t || bo_ticker_need() != 0 || bough_check() != 0)
         return -1;
     bo_region_push(t, &async->region, BO_ASYNC_REGION, file, line);

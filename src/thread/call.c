@@ -2,6 +2,7 @@
 #include "thread/call.h"
 #include <bough/call.h>
 #include <linux/futex.h>
+#include "arch/frame.h"
 #include "base/futex.h"
 #include "base/hook.h"
 #include "base/raw.h"
@@ -42,7 +43,7 @@ static bool find_left(struct bo_thread *t, uintptr_t sp)
 #if !BO_ARCH_WINDOW
 long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f)
 {
-    uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+    uintptr_t frame = BO_FRAME();
     while (bo_word_set(&t->t.word, BO_IN, BO_BY_CALL) & BO_IN)
         if (!find_left(t, frame)) /* here: frames of the same function show best which call is deeper */
             return -BO_EON_TOP;
@@ -77,7 +78,7 @@ long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d
         bo_call_at_hook = outer;
         return -BO_EON_TOP;
     }
-    t->call.frame = (uintptr_t)__builtin_frame_address(0);
+    t->call.frame = BO_FRAME();
     BO_HOOK(call_entered);
     long r = bo_window_on_top(&bo_blocked_at_hook, &before, t->call.due_byte, &call);
     bo_blocked_at_hook = 0;
@@ -150,7 +151,7 @@ static bool due(struct bo_thread *t)
 {
     if (!(bo_load_seq(&t->t.word) & bo_foreign_due_bit(t)))
         return false;
-    bo_level_end_abandoned(t, (uintptr_t)__builtin_frame_address(0));
+    bo_level_end_abandoned(t, BO_FRAME());
     struct bo_record *r = pending(t);
     if (r && fails_for(t, r))
         return true;
@@ -205,8 +206,8 @@ static long call_in_handler(struct bo_thread *t, long nr, long a, long b, long c
 BO_COLD long bo_call_rest(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f)
 {
     if (result == -BO_EON_TOP)
-        return find_left(t, (uintptr_t)__builtin_frame_address(0)) ? bo_call_quiet(t, nr, a, b, c, d, e, f)
-                                                                   : call_in_handler(t, nr, a, b, c, d, e, f);
+        return find_left(t, BO_FRAME()) ? bo_call_quiet(t, nr, a, b, c, d, e, f)
+                                        : call_in_handler(t, nr, a, b, c, d, e, f);
     if (bo_load_seq(&t->t.word) & BO_UNDER_WAY)
         bo_wake_send_drain(t);
     return is_cut(result) ? cut(t, result, nr, a, b, c, d, e, f) : result;

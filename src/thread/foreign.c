@@ -3,6 +3,7 @@
 #include <bough/interpose.h>
 #include <errno.h>
 #include <sys/syscall.h>
+#include "arch/frame.h"
 #include "base/raw.h"
 #include "state/clock.h"
 #include "state/tree.h"
@@ -68,7 +69,7 @@ int bough_foreign_begin(struct bough_region *region, const char *file, int line)
 {
     if (region)
         region->kind = 0;
-    struct bo_thread *t = bo_region_beginner(region, 0, (uintptr_t)__builtin_frame_address(0));
+    struct bo_thread *t = bo_region_beginner(region, 0, BO_FRAME());
     if (!t || bo_ticker_need() != 0)
         return -1;
     bo_region_push(t, region, BO_FOREIGN_REGION, file, line);

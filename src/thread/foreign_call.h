@@ -24,6 +24,7 @@
 #ifndef BO_THREAD_FOREIGN_CALL_H
 #define BO_THREAD_FOREIGN_CALL_H
 
+#include "arch/frame.h"
 #include "base/hook.h"
 #include "state/current.h"
 
@@ -42,7 +43,7 @@ BO_IN_CALLER struct bo_thread *bo_foreign_thread(void)
     struct bo_thread *t = bo_self;
     if (bo_likely(t == NULL || t->open.foreign == 0))
         return NULL;
-    if (bo_unlikely(bo_load_relaxed(&t->call.foreign)) && !bo_foreign_ended(t, (uintptr_t)__builtin_frame_address(0)))
+    if (bo_unlikely(bo_load_relaxed(&t->call.foreign)) && !bo_foreign_ended(t, BO_FRAME()))
         return NULL;
     return t;
 }
@@ -67,7 +68,7 @@ BO_IN_CALLER void bo_foreign_enter(struct bo_thread *t, enum bo_foreign_step ste
 {
     t->call.foreign_cut = false;
     bo_store_relaxed(&t->join.thread, 0); /* a jump may have left it set */
-    t->call.foreign_frame = (uintptr_t)__builtin_frame_address(0);
+    t->call.foreign_frame = BO_FRAME();
     bo_signal_fence();
     bo_foreign_step(t, step);
 }

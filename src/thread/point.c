@@ -3,6 +3,7 @@
 #include <bough/interrupt.h>
 #include <bough/level.h>
 #include <errno.h>
+#include "arch/frame.h"
 #include "state/tree.h"
 #include "thread/adopt.h"
 #include "thread/level.h"
@@ -13,7 +14,7 @@ int bough_check_slow_(void)
     struct bo_thread *t = bo_self_or_adopt();
     if (!t || !(bo_load_seq(&t->t.word) & BO_DUE))
         return 0;
-    bo_level_end_abandoned(t, (uintptr_t)__builtin_frame_address(0));
+    bo_level_end_abandoned(t, BO_FRAME());
     if (!bo_level_deliver(t))
         return 0;
     return errno = ECANCELED, -1;
@@ -38,5 +39,5 @@ int bough_reason(struct bough_record *record)
 
 int bough_region_end_check(struct bough_region *region)
 {
-    return bo_region_end(bo_self, region, (uintptr_t)__builtin_frame_address(0)) != 0 ? -1 : bough_check();
+    return bo_region_end(bo_self, region, BO_FRAME()) != 0 ? -1 : bough_check();
 }

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "thread/region.h"
 #include <errno.h>
+#include "arch/frame.h"
 #include "state/arena.h"
 #include "state/clock.h"
 #include "state/current.h"
@@ -208,7 +209,7 @@ int bough_critical_begin(struct bough_region *region, int64_t budget, const char
 {
     if (region)
         region->kind = 0;
-    struct bo_thread *t = bo_region_beginner(region, budget, (uintptr_t)__builtin_frame_address(0));
+    struct bo_thread *t = bo_region_beginner(region, budget, BO_FRAME());
     if (!t || bo_ticker_need() != 0)
         return -1;
     bo_region_push(t, region, BO_CRITICAL, file, line);
@@ -221,7 +222,7 @@ int bough_allow_begin(struct bough_region *region, const char *file, int line)
 {
     if (region)
         region->kind = 0;
-    struct bo_thread *t = bo_region_beginner(region, 0, (uintptr_t)__builtin_frame_address(0));
+    struct bo_thread *t = bo_region_beginner(region, 0, BO_FRAME());
     if (!t)
         return -1;
     bo_region_push(t, region, BO_ALLOWED, file, line);
@@ -234,7 +235,7 @@ int bough_cleanup_begin(struct bough_region *region, int64_t grace, const char *
 {
     if (region)
         region->kind = 0;
-    struct bo_thread *t = bo_region_beginner(region, grace, (uintptr_t)__builtin_frame_address(0));
+    struct bo_thread *t = bo_region_beginner(region, grace, BO_FRAME());
     if (!t || bo_ticker_need() != 0)
         return -1;
     bo_region_push(t, region, BO_CLEANUP, file, line);
@@ -263,7 +264,7 @@ int bo_region_end(struct bo_thread *t, struct bough_region *region, uintptr_t sp
 
 int bough_region_end(struct bough_region *region)
 {
-    return bo_region_end(bo_self, region, (uintptr_t)__builtin_frame_address(0));
+    return bo_region_end(bo_self, region, BO_FRAME());
 }
 
 /* The end of the block forms: leaves errno as the block has set it (rule 18). */
@@ -271,7 +272,7 @@ void bough_region_leave_(struct bough_region *region)
 {
     int saved = errno;
     if (region->kind != 0)
-        bo_region_end(bo_self, region, (uintptr_t)__builtin_frame_address(0));
+        bo_region_end(bo_self, region, BO_FRAME());
     errno = saved;
 }
 

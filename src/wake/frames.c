@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
+#include "arch/frame.h"
 #include "arch/stack.h"
 #include "arch/window.h"
 #include "base/raw.h"
@@ -58,7 +59,7 @@ int bo_frames_on_handler(uintptr_t sp)
  * stack distinguish a handler from a thread that always blocks signals. */
 bool bo_frames_in_handler(uint64_t blocked)
 {
-    return blocked && bo_frames_on_handler((uintptr_t)__builtin_frame_address(0)) != 0;
+    return blocked && bo_frames_on_handler(BO_FRAME()) != 0;
 }
 
 bool bo_frames_in_handler_now(void)
@@ -93,5 +94,5 @@ BO_BARE bool bo_call_was_left(const struct bo_thread *t, uintptr_t sp, bool alte
 
 bool bo_call_was_left_here(const struct bo_thread *t)
 {
-    return bo_call_was_left(t, (uintptr_t)__builtin_frame_address(0), bo_frames_on_alternate_stack());
+    return bo_call_was_left(t, BO_FRAME(), bo_frames_on_alternate_stack());
 }

@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* A program at a fixed address (-no-pie) that takes read()'s address: that is an address in the program's jump table
- * (PLT), and libraries whose tables hold only addresses (-fno-plt) get the same address for read(). */
+ * (PLT), and libraries whose tables hold only addresses (-fno-plt) get the same address for read(). On some machines
+ * (ppc64le) it is the library's address nevertheless, which the program keeps in its data; there only calls go by the
+ * jump table. */
 #include "victims.h"
 
 /* The address has to be taken in code: in data it would be libc's. */
 __attribute__((noinline)) static read_fn *own_read(void)
 {
     return read;
+}
+
+__attribute__((noinline)) static ssize_t call_read(int fd, void *to, size_t size)
+{
+    return read(fd, to, size);
 }
 
 static bool is_own(uintptr_t address)
@@ -37,9 +44,12 @@ TEST(the_program_is_patched_too)
     void *object = load("noplt");
     CHECK(bough_interpose(NULL, 0) > 0);
     CHECK_EQ(is_cut(reader_of(object)), true);
-    CHECK_EQ(is_cut(own_read()), true); /* by the program's jump table */
+    CHECK_EQ(is_cut(call_read), true);
+    if (is_own((uintptr_t)own_read()))
+        CHECK_EQ(is_cut(own_read()), true); /* by the program's jump table */
     CHECK_EQ(bough_interpose_undo(), 0);
     CHECK_EQ(is_cut(reader_of(object)), false);
+    CHECK_EQ(is_cut(call_read), false);
     CHECK_EQ(is_cut(own_read()), false);
     dlclose(object);
 }
@@ -51,6 +61,11 @@ typedef pid_t parent_fn(void);
 __attribute__((noinline)) static parent_fn *own_parent(void)
 {
     return getppid;
+}
+
+__attribute__((noinline)) static pid_t call_parent(void)
+{
+    return getppid();
 }
 
 static parent_fn *original;
@@ -69,8 +84,10 @@ TEST(a_hook_calls_the_function_and_not_the_programs_jump_to_the_hook)
     bough_hook_t *hook = bough_hook(NULL, "getppid", (bough_code *)(uintptr_t)hook_parent, &real);
     CHECK(hook);
     original = (parent_fn *)real;
-    CHECK_EQ(own_parent()(), original());
+    CHECK_EQ(call_parent(), original());
     CHECK_EQ(hooked, 1);
+    CHECK_EQ(own_parent()(), original());
+    CHECK_EQ(hooked, 1 + is_own((uintptr_t)own_parent()));
     for (int i = 0; i < 2; i++) {
         void *object = load(kinds[i]);
         CHECK(bough_interpose_rescan() > 0);
