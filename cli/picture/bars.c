@@ -37,9 +37,11 @@ static void add_up(int32_t *columns)
         columns[i] += columns[i - 1];
 }
 
-/* False: nothing of it is in the window. */
+/* False: nothing of it is in the window. A damaged recording may have an end before its beginning. */
 static bool clip(const struct picture *p, int64_t *at, int64_t *until)
 {
+    if (*until < *at)
+        *until = *at;
     if (*at > p->until || *until < p->from)
         return false;
     *at = clamped(p, *at);

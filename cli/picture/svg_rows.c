@@ -120,6 +120,8 @@ static void put_life(FILE *out, const struct picture *p, const struct row *row)
         height = lines * BAR_LINE - (BAR_LINE - BAR_HEIGHT);
     if (until == TRACE_OPEN)
         until = t->ended;
+    if (until < n->begun)
+        until = n->begun;
     double x = picture_x(p, n->begun), width = picture_x(p, until) - x;
     fprintf(out,
             "<g class=\"b alive\" data-t=\"%" PRId64 "\" data-d=\"%" PRId64
