@@ -194,7 +194,7 @@ static bool find_arrows(struct picture *p)
             continue;
         const struct trace_event *e = &p->trace->events[in->posted];
         int from = e->thread >= 0 ? row_of_thread(p, e->thread) : outside_row(p);
-        if (from >= 0)
+        if (from >= 0 && (from != in->row || !p->rows[from].more))
             all[n++] = (struct arrow){in->at, from, in->row, i, in->posted, 1};
     }
     qsort(all, (size_t)n, sizeof *all, by_ends);

@@ -127,7 +127,7 @@
   };
   const place_arrow = arrow => {
     const a = shown(arrow.from), b = shown(arrow.to), at = x(arrow.t);
-    const is_in = a !== b && at >= LEFT - 1 && at <= LEFT + width + 1;
+    const is_in = (a !== b || (arrow.from === arrow.to && a === rows[arrow.from])) && at >= LEFT - 1 && at <= LEFT + width + 1;
     show(arrow.group, is_in);
     show(arrow.shafts[0], is_in);
     if (!is_in) return;

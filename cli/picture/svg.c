@@ -34,7 +34,7 @@ static void put_halo(FILE *out, const struct picture *p, const struct arrow *a)
 {
     const struct row *from = &p->rows[a->from], *to = &p->rows[a->to];
     fprintf(out, "<path class=\"halo\" d=\"M%.2f %dV%d\"/>\n", picture_x(p, a->at), from->y + y_of_source(from),
-            to->y + y_of_target(p, a, from->y < to->y));
+            to->y + y_of_target(p, a, from->y <= to->y));
 }
 
 static void put_arrow(FILE *out, const struct picture *p, const struct arrow *a)
@@ -42,7 +42,7 @@ static void put_arrow(FILE *out, const struct picture *p, const struct arrow *a)
     const struct trace_event *e = &p->trace->events[a->event];
     const struct row *from = &p->rows[a->from], *to = &p->rows[a->to];
     char time[48];
-    bool is_down = from->y < to->y;
+    bool is_down = from->y <= to->y; /* a thread's interrupt of itself leads down to its box */
     int fy = y_of_source(from), ty = y_of_target(p, a, is_down);
     double x = picture_x(p, a->at), y1 = from->y + fy, y2 = to->y + ty;
     fprintf(out,

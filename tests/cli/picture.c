@@ -134,6 +134,8 @@ static void usual(void)
     for (int i = 2; i <= 6; i++)
         aim(event(TRACE_RUNG, ticker, at(7 + 0.4 * (i - 1)), at(7 + 0.4 * (i - 1)), "its time is over", "fsync"),
             TRACE_NONE, clients, 3, i);
+    aim(event(TRACE_POSTED, main_thread, at(8), at(8), "stop", "itself"), main_thread, TRACE_NONE, 10, 1);
+    aim(event(TRACE_OVER, main_thread, at(8.3), at(8.3), "cleared", ""), main_thread, TRACE_NONE, 10, 0);
     int stubborn = thread(p, "stubborn", clients, at(3), TRACE_OPEN);
     event(TRACE_CALL, stubborn, at(4), TRACE_OPEN, "flock", "/var/lib/data/lock");
     aim(event(TRACE_POSTED, main_thread, at(6), at(6), "stop", "operator: maintenance"), stubborn, TRACE_NONE, 1, 1);

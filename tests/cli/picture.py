@@ -135,11 +135,13 @@ def arrows():
             a, b = all_rows[source], all_rows[target]
             if abs(x - x_of(t, 0, end)) > 0.02 or abs(tip_x - x) > 0.02:
                 yield f"{scenario}: an arrow of {t} is at {x} and {tip_x}"
+            if a is b and not y < tip_y:
+                yield f"{scenario}: an arrow in {a.name} leads from {y} up to {tip_y}"
             if not a.y < y < a.y + a.height or not b.y <= tip_y <= b.y + b.height:
                 yield f"{scenario}: an arrow from {a.name} to {b.name} has its ends at {y} and {tip_y}"
     names = [r.name for r in rows("usual")]
     found = {(t / S, names[a], names[b]) for t, a, b, *_ in arrows_of("usual")}
-    want = {(3, "outside, timers", "main"), (9.2, "outside, timers", "stubborn"), (7, "main", "accept"), (6, "main", "stubborn")}
+    want = {(3, "outside, timers", "main"), (8, "main", "main"), (9.2, "outside, timers", "stubborn"), (7, "main", "accept"), (6, "main", "stubborn")}
     want |= {(6.2 + i / 5, "client 2", f"worker {i + 1}") for i in range(3)}
     if {(round(t, 1), a, b) for t, a, b in found} != {(round(t, 1), a, b) for t, a, b in want}:
         yield f"the arrows are {found}"
