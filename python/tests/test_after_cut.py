@@ -126,7 +126,8 @@ class Once(unittest.TestCase):
         """as after a Ctrl-C: not indefinitely"""
         process, looks = self.leave_with("sleep", "3600")
         try:
-            self.assertEqual((process.returncode, [pid for pid, _ in looks], process._sigint_wait_secs), (None, [0], 0))
+            self.assertEqual((process.returncode, process._sigint_wait_secs), (None, 0))
+            self.assertIn([pid for pid, _ in looks], ([0], []))  # CPython 3.15 waits by an event itself, and need not look
         finally:
             process.kill()
             process.wait()
