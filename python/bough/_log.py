@@ -325,12 +325,12 @@ def _interpreter_ends():
 
 def _shut_others_down():
     """What logging does at the end, but for the handler that hangs: it has its lock, and the interpreter would not end."""
-    atexit.unregister(logging.shutdown)
     free = []
     for reference in logging._handlerList[:]:
         handler = reference()
         if handler is not None and (handler.lock is None or handler.lock.acquire(blocking=False)):
             free.append(reference)
+    logging._handlerList.clear()  # of logging's function, which CPython 3.15 does not unregister any more by now
     logging.shutdown(free)
 
 

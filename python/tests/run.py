@@ -78,6 +78,14 @@ def blocked_signals():
     return {f"blocked signal {int(number)}": "" for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())}
 
 
+def stop_helpers():
+    """Those processes of multiprocessing that stay until the interpreter ends: from 3.14 on most of its objects start one."""
+    for name in "forkserver", "resource_tracker":
+        module = sys.modules.get(f"multiprocessing.{name}")
+        if module:
+            getattr(module, f"_{name}")._stop()
+
+
 class State:
     """The threads, descriptors, child processes and blocked signals of a moment, and those that were added since."""
 
@@ -98,6 +106,9 @@ class State:
     def leaks(self, stays):
         end = time.monotonic() + SETTLE * SCALE
         faults = self.added(stays)
+        if any("child process" in fault for fault in faults):
+            stop_helpers()
+            faults = self.added(stays)
         while faults and time.monotonic() < end:
             gc.collect()
             time.sleep(0.01)
