@@ -34,8 +34,8 @@ COLOURS = re.compile(r"\033\[(0|1|31|32|36)m")
 # Control characters, marks of direction and of lines, invisible characters.
 CONTROLS = re.compile("[\0-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]")
 SCARCE = ("descriptors", "allocation", "memory", "stack", "room", "closed")
-# Said by a sanitizer when it lets an allocation fail.
-NO_MEMORY = re.compile(rb"^==\d+==WARNING: AddressSanitizer failed to allocate .*\n", re.M)
+# Said by a sanitizer when it lets an allocation fail. The confined child does not know its process id.
+NO_MEMORY = re.compile(rb"^==-?\d+==WARNING: AddressSanitizer failed to allocate .*\n", re.M)
 SANITIZERS = {"ASAN_OPTIONS": "exitcode=99:detect_leaks=1:allocator_may_return_null=1",
               "UBSAN_OPTIONS": "halt_on_error=1:exitcode=99:print_stacktrace=1"}
 
