@@ -262,7 +262,10 @@ static void add_section(struct builder *b, struct place *p, unsigned kind, const
     if (!e)
         return;
     e->text = region_name((int)kind);
-    e->detail = *file ? build_format(b, "%s:%" PRIu32, kept(b, file), (uint32_t)line) : "";
+    if (*file && (int32_t)line > 0)
+        e->detail = build_format(b, "%s:%" PRId32, kept(b, file), (int32_t)line);
+    else
+        e->detail = kept(b, file);
 }
 
 static void add_unit(struct builder *b, struct place *p, const struct unit *u)
@@ -334,7 +337,7 @@ static void add_open(struct builder *b, struct place *p)
         add_call(b, p, (unsigned)(what >> 4) & 0xffff, (unsigned)what & 15, bo_load_relaxed(&c->call.argument),
                  sane(b, since), TRACE_OPEN);
     if (region)
-        add_section(b, p, (unsigned)bo_load_relaxed(&c->region_kind), "", 0, sane(b, region), TRACE_OPEN);
+        add_section(b, p, (unsigned)bo_load_relaxed(&c->region_kind) & 255, "", 0, sane(b, region), TRACE_OPEN);
 }
 
 static void begin_place(struct builder *b, struct place *p)

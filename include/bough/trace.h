@@ -50,6 +50,14 @@ BOUGH_API int bough_trace_start(const struct bough_trace_options *options);
  * with ENOENT (nothing is recorded). [rule 48] */
 BOUGH_API int bough_trace_stop(void);
 
+/* Whether a recording is on: 1 or 0. [signal] [rule 48] */
+BOUGH_API int bough_tracing(void);
+
+/* Record that the calling thread has waited for its interpreter's lock since `since`, on CLOCK_MONOTONIC, until now. A
+ * wait that took less than the threshold is left out. Keeps errno. For language bindings: Python's GIL. [signal]
+ * [rule 48] */
+BOUGH_API void bough_trace_lock(bough_time since);
+
 #ifdef __cplusplus
 }
 #endif

@@ -60,6 +60,7 @@ _names_of = {
     "_scope": ("fail_after", "fail_at", "move_on_after", "move_on_at", "CancelScope"),
     "_patch_stdlib": ("opt_in", "opt_out", "report"),
     "_to_thread": ("to_thread",),
+    "_trace": ("trace", "Recording"),
     "_tree": ("tree", "Tree"),
     "_threads": (
         "Thread",

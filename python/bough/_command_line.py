@@ -44,7 +44,7 @@ def execute(arguments):
 # ---- run: as cli/run.c has it ------------------------------------------------------------------------------------------
 
 USAGE = (
-    "usage: python -m bough run [--grace SECONDS] [--dump FILE] [--report] SCRIPT [ARGUMENT...]\n"
+    "usage: python -m bough run [--grace SECONDS] [--dump FILE] [--trace FILE] [--report] SCRIPT [ARGUMENT...]\n"
     "       python -m bough run [OPTIONS] -m MODULE [ARGUMENT...]\n"
     "       python -m bough run [OPTIONS] -c COMMAND [ARGUMENT...]\n"
 )
@@ -62,6 +62,7 @@ class Options(NamedTuple):
     arguments: list
     grace: float | None = None
     dump: str | None = None
+    trace: str | None = None
     report: bool = False
     help: bool = False
 
@@ -77,7 +78,7 @@ def _seconds(text):
     return number
 
 
-_OPTIONS = {"--grace": _seconds, "--dump": str, "--report": None, "--help": None}  # None: it takes no value
+_OPTIONS = {"--grace": _seconds, "--dump": str, "--trace": str, "--report": None, "--help": None}  # None: it takes no value
 
 
 def _long(word, rest):

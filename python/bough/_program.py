@@ -10,7 +10,7 @@ from functools import partial
 from importlib.machinery import BuiltinImporter, SourceFileLoader, SourcelessFileLoader
 from types import ModuleType
 
-from bough import _bough, _patch_stdlib, _program_end, ladder
+from bough import _bough, _patch_stdlib, _program_end, _trace, ladder
 
 _NOT_READ = 2  # exit status, as the interpreter's
 
@@ -44,6 +44,8 @@ def _opt_in(options):
         ladder.set_ladder(grace=options.grace)
     if options.dump is not None:
         ladder.last_words(options.dump)
+    if options.trace is not None:
+        _trace.trace(options.trace)
     _program_end.take_part()
     if options.report:
         print(_patch_stdlib.report(), file=sys.stderr)

@@ -36,3 +36,13 @@ int bough_trace_stop(void)
     bo_switch_recording(false);
     return 0;
 }
+
+int bough_tracing(void)
+{
+    return bo_tracing();
+}
+
+void bough_trace_lock(bough_time since)
+{
+    bo_trace_lock_wait(since);
+}

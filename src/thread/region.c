@@ -31,16 +31,17 @@ static void remember(struct bo_thread *t, struct bough_region *region)
         t->region[depth].since = bo_now();
     }
     bo_store_release(&t->depth, depth + 1);
-    if (bo_unlikely(bo_load_relaxed(&t->call.recorded)) && depth == 0)
-        bo_trace_region_begin(region->kind);
+    if (bo_unlikely(bo_load_relaxed(&t->call.recorded)) && region->kind != BO_FOREIGN_REGION)
+        bo_trace_region_begin((unsigned)region->kind, depth);
 }
 
+/* A region of foreign code is no level; it often lasts as long as its thread. */
 static void record_end(const struct bo_thread *t, const struct bough_region *region)
 {
     uint32_t depth = bo_load_relaxed(&t->depth);
-    if (depth && depth <= BO_REGIONS)
-        bo_trace_region_end((unsigned)region->kind, bo_to_monotonic(t->region[depth - 1].since), region->file,
-                            region->line, depth == 1);
+    if (depth && depth <= BO_REGIONS && region->kind != BO_FOREIGN_REGION)
+        bo_trace_region_end((unsigned)region->kind, depth - 1, bo_to_monotonic(t->region[depth - 1].since),
+                            region->file, region->line);
 }
 
 void bo_region_push(struct bo_thread *t, struct bough_region *region, enum bo_region_kind kind, const char *file,

@@ -114,7 +114,7 @@ enum bo_trace_chunk_state { BO_TRACE_FREE, BO_TRACE_IN_USE, BO_TRACE_FULL };
  *   ordinal     the chunk's number in its thread, from 0
  *   before      how many events the thread had written before this chunk
  *   thread, branch, names   of the thread when it took the chunk; 0: bough does not know it
- *   region      the outermost open region: since when, and its kind (enum bo_region_kind); since 0: none
+ *   region      the outermost open region: since when, its kind (enum bo_region_kind, the lowest 8 bits) and depth; since 0: none
  */
 struct bo_trace_chunk {
     _Atomic uint64_t claim;

@@ -39,9 +39,9 @@ void bo_trace_thread_end(uint64_t thread, unsigned outcome, int error);
 /* `owner` 0: the calling thread begins it. Otherwise it was begun by this thread before the recording. */
 void bo_trace_branch_begin(uint64_t branch, uint64_t outer, uint64_t owner, const char *name);
 void bo_trace_branch_end(uint64_t branch, int error, bool interrupted);
-/* A region of this kind (enum bo_region_kind) begins, as the outermost one; or ends. */
-void bo_trace_region_begin(unsigned kind);
-void bo_trace_region_end(unsigned kind, int64_t since, const char *file, int line, bool outermost);
+/* A region of this kind (enum bo_region_kind) begins, with so many open around it; or ends. */
+void bo_trace_region_begin(unsigned kind, uint32_t depth);
+void bo_trace_region_end(unsigned kind, uint32_t depth, int64_t since, const char *file, int line);
 void bo_trace_post(uint64_t target, unsigned kind, uint32_t serial, int rung, const char *reason);
 void bo_trace_delivery(uint64_t target, unsigned kind, uint32_t serial, int rung);
 void bo_trace_close(uint64_t target, unsigned kind, uint32_t serial, unsigned how);

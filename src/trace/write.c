@@ -175,13 +175,16 @@ void bo_trace_thread_gone(void)
 
 /* ---- regions --------------------------------------------------------------------------------------------------------- */
 
-void bo_trace_region_begin(unsigned kind)
+/* Only the outermost one is shown as open. */
+void bo_trace_region_begin(unsigned kind, uint32_t depth)
 {
     struct bo_trace_level *l = bo_tracing() ? writer_enter(0) : NULL;
     if (!l)
         return;
-    bo_store_relaxed(&l->chunk->region_kind, kind);
-    bo_store_relaxed(&l->chunk->region_since, bo_clock());
+    if (bo_load_relaxed(&l->chunk->region_since) == 0) {
+        bo_store_relaxed(&l->chunk->region_kind, (uint64_t)depth << 8 | kind);
+        bo_store_relaxed(&l->chunk->region_since, bo_clock());
+    }
     writer_leave(l);
 }
 
@@ -191,18 +194,15 @@ static const char *base_name(const char *file)
     return slash ? slash + 1 : file;
 }
 
-void bo_trace_region_end(unsigned kind, int64_t since, const char *file, int line, bool outermost)
+void bo_trace_region_end(unsigned kind, uint32_t depth, int64_t since, const char *file, int line)
 {
     struct bo_trace_level *l = bo_tracing() ? writer_enter(0) : NULL;
-    int64_t now = bo_clock();
     if (!l)
         return;
-    if (outermost) {
-        int64_t begun = bo_load_relaxed(&l->chunk->region_since);
-        since = begun ? begun : since;
+    if (bo_load_relaxed(&l->chunk->region_kind) == ((uint64_t)depth << 8 | kind))
         bo_store_relaxed(&l->chunk->region_since, 0);
-    }
     writer_leave(l);
+    int64_t now = bo_clock();
     if (now - since >= bo_trace.threshold)
         put_texts(&(struct event){BO_TRACE_REGION, kind, 0, since, (uint64_t)(now - since), (uint64_t)line},
                   base_name(file), NULL);

@@ -15,6 +15,7 @@
 #include "async/async.h"
 
 #include <errno.h>
+#include <time.h>
 
 /* ---- releasing and reacquiring the interpreter lock -------------------------------------------------------------- */
 
@@ -26,10 +27,20 @@ PyThreadState *bp_save_thread(void)
     return PyEval_SaveThread();
 }
 
+static bough_time monotonic(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (bough_time)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 /* Extension modules call these and may read errno right after: it is kept. */
 void bp_restore_thread(PyThreadState *ts)
 {
+    bough_time since = bough_tracing() ? monotonic() : 0;
     PyEval_RestoreThread(ts);
+    if (since)
+        bough_trace_lock(since);
     if (bp_me && bp_me->unplaced)
         bp_cause_place(bp_me);
 }

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""trace(): a recording of this process."""
+from bough import _bough
+from bough._own import without_frames
+
+_DEFAULT_SIZE = 64 << 20
+_LEAST_SIZE = 256 << 10
+
+
+class Recording:
+    """A recording that is on, from trace(). It ends with its block, by stop(), or with the process."""
+
+    __module__ = "bough"
+    __slots__ = ("_is_on",)
+
+    def __init__(self):
+        self._is_on = True
+
+    def stop(self):
+        """End it. Returns whether it was still on."""
+        was_on, self._is_on = self._is_on, False
+        return was_on and _bough.trace_stop()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.stop()
+
+
+@without_frames
+def trace(file, *, size=_DEFAULT_SIZE, threshold=0.001, arguments=True):
+    """Record what the threads of this process, and of those that are forked from it, do: in `file`, which survives a crash and a
+    kill, and which `bough trace` and `bough picture` show. Returns a Recording, which can be used as a block.
+
+    The file is never larger than `size` bytes: then the oldest events are overwritten. Calls and regions that take less than
+    `threshold` seconds are left out. Without `arguments`, so are the arguments of calls, the reasons of interrupts, and the messages
+    of failures. Raises OSError if the file can't be used, or if a recording is on already (EBUSY)."""
+    if not size >= _LEAST_SIZE:
+        raise ValueError(f"size must be at least {_LEAST_SIZE} bytes, got {size!r}")
+    if not 0 <= threshold < 1e6:
+        raise ValueError(f"threshold must be a number of seconds, at least 0, got {threshold!r}")
+    _bough.trace_start(file, int(size), int(threshold * 1e9), not arguments)
+    return Recording()
