@@ -73,6 +73,8 @@ def _main_module(**names):
     before = vars(sys.modules["__main__"])
     if "__annotations__" in before:  # until 3.13
         names["__annotations__"] = {}
+    if sys.version_info >= (3, 15):
+        names.pop("__cached__", None)
     vars(main).update(names, __builtins__=before["__builtins__"])
     sys.modules["__main__"] = main
 
