@@ -14,7 +14,7 @@ clang-tidy)
     # clang 14's va_list checker keeps names from one run to the next, and from the second on reports each va_list as
     # uninitialised.
     [ -f build-tidy/build.ninja ] || meson setup build-tidy -Dtests=false -Dexamples=false >/dev/null
-    ninja -C build-tidy src/inspect/syscalls.inc >/dev/null # generated, and included
+    ninja -C build-tidy src/inspect/syscalls.inc cli/style.inc cli/page.inc >/dev/null # generated, and included
     printf '%s\n' $files | xargs -n 1 -P "$(nproc)" clang-tidy --quiet --warnings-as-errors='*' -p build-tidy
     ;;
 *) echo "static.sh: cppcheck or clang-tidy?" >&2 && exit 2 ;;

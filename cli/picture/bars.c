@@ -171,7 +171,7 @@ static int merge_bars(const struct bar *from, int n, struct bar *to, int64_t tin
 static bool fit(struct picture *p)
 {
     struct bar *merged = calloc((size_t)p->n_bars + 1, sizeof *merged);
-    int most = p->is_page ? MOST_BARS_ON_A_PAGE : MOST_BARS, n = p->n_bars;
+    int most = p->is_page ? MOST_BARS_ON_A_PAGE : MOST_BARS, n;
     int64_t tiny = picture_span(p, p->is_page ? 1.0 / 64 : 1.5);
     if (!merged)
         return false;

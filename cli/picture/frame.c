@@ -242,7 +242,7 @@ void frame_failure(FILE *out, const struct picture *p)
     const struct trace_event *e = &p->trace->events[p->first_failure];
     const struct trace *t = p->trace;
     double x = picture_x(p, e->at);
-    bool is_left = x < PLOT_X + PLOT_WIDTH / 2;
+    bool is_left = x < PLOT_X + PLOT_WIDTH / 2.0;
     const char *where = e->thread >= 0          ? t->threads[e->thread].name
                         : e->target_branch >= 0 ? t->branches[e->target_branch].name
                                                 : "";

@@ -175,8 +175,8 @@ static void hostile(void)
     static const char *const bad[] = {"<script>alert(1)</script>",
                                       "\"'&]]>--><!--",
                                       "a\x01\x1b[31mb\x7f",
-                                      "x\xe2\x80\xae"
-                                      "evil\xe2\x80\x8f",
+                                      ("x\xe2\x80\xae"
+                                       "evil\xe2\x80\x8f"),
                                       "\xff\xfe\xc3",
                                       "\xef\xbf\xbe\xef\xbf\xbf",
                                       "",
