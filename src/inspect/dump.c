@@ -422,7 +422,7 @@ static void set_limits(struct dump *d, int64_t until)
     d->details_until = until == BO_FOREVER ? BO_FOREVER : now + left / 4 * 3;
     d->stacks_until = sooner(now + STACKS_FOR, d->details_until);
     d->ask_until = sooner(now + ASK_ALL_FOR, d->details_until);
-    d->out.longest = sooner(d->out.longest, until);
+    d->out.until = until;
 }
 
 static void put_whole_dump(struct dump *d, const struct bo_dump_order *order)

@@ -45,10 +45,7 @@ static bool pipe_waits(void)
 void bo_out_open(struct bo_out *o, int fd, char *buffer, size_t size)
 {
     uint64_t mask = bit_of(SIGPIPE) | bit_of(SIGTTOU);
-    int64_t now = bo_clock();
-    *o = (struct bo_out){.buffer = buffer, .size = size, .fd = fd};
-    o->patience = now + PATIENCE;
-    o->longest = now + LONGEST;
+    *o = (struct bo_out){.buffer = buffer, .size = size, .fd = fd, .until = BO_FOREVER, .left = LONGEST};
     bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, (long)&o->mask, sizeof mask);
     o->had_pipe = pipe_waits();
 }
@@ -92,6 +89,9 @@ static long write_some(const struct bo_out *o, const char *from, size_t size)
 void bo_out_flush(struct bo_out *o)
 {
     size_t done = 0;
+    int64_t begun = bo_clock();
+    o->patience = begun + PATIENCE;
+    o->longest = o->until - begun < o->left ? o->until : begun + o->left;
     if (o->work)
         bo_add_seq(o->work, 1);
     while (!o->error && done < o->used) {
@@ -108,6 +108,7 @@ void bo_out_flush(struct bo_out *o)
         if (bo_clock() > o->longest && !o->error)
             o->error = EAGAIN;
     }
+    o->left -= bo_clock() - begun;
     o->used = 0;
 }
 

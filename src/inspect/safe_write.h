@@ -4,7 +4,8 @@
  * or stdio is stuck. The text goes to memory, or through a buffer to a descriptor.
  *
  * Writing stops if the descriptor accepts nothing for PATIENCE, and after LONGEST in any case, so a full pipe does not
- * block the writer for long. No SIGPIPE or SIGTTOU is raised.
+ * block the writer for long. Only the time that the writing takes counts: not that between two writes, which is long
+ * for a large dump on a busy machine. No SIGPIPE or SIGTTOU is raised.
  */
 #ifndef BO_INSPECT_SAFE_WRITE_H
 #define BO_INSPECT_SAFE_WRITE_H
@@ -17,7 +18,9 @@
 /*
  *   fd         -1: into memory, always terminated; what does not fit is cut
  *   error      the first that write has met; nothing is written after it
- *   patience   when to give up unless something is taken; `longest`: in any case. On CLOCK_MONOTONIC
+ *   until      nothing is written after it. On CLOCK_MONOTONIC, as `patience` and `longest`
+ *   left       how long all writes together may still take
+ *   patience   when to give up this write unless something is taken; `longest`: in any case
  *   work       increased by each write; NULL
  *   mask       the caller's signals, `had_pipe` whether a SIGPIPE waited for it before
  */
@@ -25,7 +28,7 @@ struct bo_out {
     char *buffer;
     size_t size, used;
     int fd, error;
-    int64_t patience, longest;
+    int64_t until, left, patience, longest;
     _Atomic uint32_t *work;
     uint64_t mask;
     bool had_pipe;
