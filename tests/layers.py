@@ -64,7 +64,7 @@ def check_public():
 
 def check_users():
     """tests, examples, benchmarks and the Python package use the public headers, except for the folders that may look inside"""
-    inside = [root / "tests" / folder for folder in ("races", "ladder", "cli")]
+    inside = [root / "tests" / folder for folder in ("races", "ladder", "cli", "inspect")]
     for folder in ("tests", "examples", "bench", "python"):
         for path in files(folder):
             if any(path.is_relative_to(folder) for folder in inside):
