@@ -41,6 +41,7 @@ enum bench_group {
     BENCH_DENSE,    /* ask sixteen times for each turn of the loop: shows what the loop's own cost hides */
     BENCH_READ,     /* read one byte of /dev/zero */
     BENCH_FOREIGN,  /* the same by a library that does not use bough */
+    BENCH_RECORDED, /* the same while a recording is on */
     BENCH_POST,     /* from the post to the end of the join, of a thread that blocks */
     BENCH_SPAWN,    /* start a thread that does nothing, and join it */
     BENCH_POST_ONE, /* POST and SPAWN once more, by the same contenders, where all threads share one processor */
@@ -69,6 +70,7 @@ struct contender {
 extern const struct contender bench_bare[];
 extern const struct contender bench_bough[];
 extern const struct contender bench_foreign[];
+extern const struct contender bench_recorded[];
 extern const struct contender bench_pthread[];
 extern const struct contender bench_std[];
 extern const struct contender bench_glib[];

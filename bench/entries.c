@@ -29,6 +29,7 @@ void take_all(void)
 #ifdef BENCH_HAVE_BOUGH
     take_part(bench_bough);
     take_part(bench_foreign);
+    take_part(bench_recorded);
 #endif
     take_part(bench_pthread);
 #ifdef BENCH_HAVE_STD

@@ -15,13 +15,11 @@ const struct manner groups[BENCH_GROUPS] = {
     {"check", 0.5e6, 0, 0.06, 0, BENCH_CHECK, 0}, /* in the order of enum bench_group */
     {"dense", 0.5e6, 0, 0.02, 0, BENCH_DENSE, 0}, /* a thousand times what reading the clock costs */
     {"read", 1e6, 0, 0.12, 0, BENCH_READ, 0},     /* short: neighbours are then close */
-    {"foreign", 1e6, 0, 0.12, 0, BENCH_FOREIGN, 0},
+    {"foreign", 1e6, 0, 0.12, 0, BENCH_FOREIGN, 0}, {"recorded", 1e6, 0, 0.06, 0, BENCH_RECORDED, 0},
     {"post", 0, 10, 0.17, 0, BENCH_POST, 0},   /* ten samples make a median; thousands make a p99 */
     {"spawn", 2e6, 0, 0.1, 0, BENCH_SPAWN, 0}, /* some fifty threads */
-    {"post1", 0, 10, 0.07, 1, BENCH_POST, 0},
-    {"spawn1", 2e6, 0, 0.05, 1, BENCH_SPAWN, 0},
-    {"busy", 0, 10, 0.07, 0, BENCH_POST, 1},
-    {"full", 0, 10, 0.07, 0, BENCH_POST, ON_EACH},
+    {"post1", 0, 10, 0.07, 1, BENCH_POST, 0},       {"spawn1", 2e6, 0, 0.05, 1, BENCH_SPAWN, 0},
+    {"busy", 0, 10, 0.07, 0, BENCH_POST, 1},        {"full", 0, 10, 0.07, 0, BENCH_POST, ON_EACH},
     {"crowd", 0, 0, 0.3, 0, BENCH_CROWD, 0}, /* its batches are processes */
 };
 
