@@ -146,7 +146,7 @@ static bool wait_for_answer(const struct bo_request *box, const struct crew *c, 
         if (now >= look_at)
             look_at = now + BETWEEN_LOOKS_MS;
         seen = signs;
-        if (now - seen_at >= patience || now - begun >= longest)
+        if (now - seen_at > patience || now - begun > longest) /* both are rounded down */
             return bo_load_seq(&box->state) == BO_REQUEST_ANSWERED;
         nanosleep(&moment, NULL);
     }

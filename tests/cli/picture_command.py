@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -23,11 +24,18 @@ def run(*arguments):
     return subprocess.run([bough, "picture", *map(str, arguments)], capture_output=True, text=True, timeout=60, cwd=here, stdin=subprocess.DEVNULL)
 
 
+def listed():
+    return subprocess.run([bough, "trace", recording], capture_output=True, text=True, timeout=60).stdout
+
+
 def record():
     """A process whose threads are in calls and sections is killed."""
     environment = {**os.environ, "BOUGH_TRACE": str(recording), "BOUGH_TRACE_THRESHOLD": "0"}
     with subprocess.Popen([hung], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment) as process:
         assert process.stdout.readline() == b"ready\n"
+        end = time.monotonic() + 60
+        while not all(event in listed() for event in ("call read", "region critical", "post #1")) and time.monotonic() < end:
+            time.sleep(0.01)
         process.kill()
     return process.pid
 
