@@ -52,11 +52,11 @@ def listed(file):
 
 def nothing_without_it():
     """without the variable there is no file, and nothing to show"""
-    before = set(os.listdir("/tmp"))
-    with Hung(BOUGH_TRACE=""):
-        pass
-    if new := {name for name in set(os.listdir("/tmp")) - before if "trace" in name or "recording" in name}:
-        yield f"{new}"
+    with Hung(BOUGH_TRACE="") as p:
+        maps = Path(f"/proc/{p.pid}/maps").read_text()
+    shared = re.findall(r" rw-s .* (/.*)", maps)
+    if not shared or any("trace" in file or not file.startswith("/memfd:bough") for file in shared):
+        yield maps
     for file, error in ((path / "none", "No such file"), ("/dev/null", "not a regular file"), (__file__, "no recording")):
         out = run(bough, "trace", file)
         if out.returncode != 1 or error not in out.stderr:
