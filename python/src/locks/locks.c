@@ -13,7 +13,7 @@
  *        |   an interrupt may end the semaphore's wait early, like a timeout (interpose.c): lock_cut
  *        |
  *      got it, or the caller's time is over -------------------------> so it is; an interrupt stays pending (rule 9)
- *      cut: try once more without waiting --------------------------> got it: whoever released it did so for us, and
+ *      cut: try again without waiting ------------------------------> got it: a release was meant for this thread, and
  *        |                                                             its wake-up must not be lost
  *      raise
  *
