@@ -9,39 +9,40 @@
 #ifndef BO_BASE_HOOK_H
 #define BO_BASE_HOOK_H
 
-#define BO_HOOKS_LIST(X)                                                                       \
-    X(call_entered)    /* the thread has announced a call, before the window */                \
-    X(call_left)       /* after the window, before the thread records that it has left */      \
-    X(post_recorded)   /* a record is written, no word is marked yet */                        \
-    X(post_promised)   /* a word counts a sender, nothing is written or sent yet */            \
-    X(post_sent)       /* a word says a wake is under way, the signal is not sent yet */       \
-    X(add_published)   /* a child can be seen by posters, marks are not looked at yet */       \
-    X(child_ended)     /* a child's function has returned, its slot still lives */             \
-    X(futex_woken)     /* a wait of src/sync/ was woken, and has not taken anything yet */     \
-    X(libc_entered)    /* before libc waits for the calling thread */                          \
-    X(settling)        /* a word was loaded, and the records are not looked at yet */          \
-    X(region_left)     /* a region's level is no longer in force, a wake for it may come */    \
-    X(freeze_claimed)  /* a thread is about to stand still, and does not do so yet */          \
-    X(adopts_itself)   /* a thread found no slot made for it, and publishes one next */        \
-    X(stranger_made)   /* another thread's slot is published, its own is not looked for yet */ \
-    X(foreign_weighed) /* nothing is due in foreign code, the grace is not looked at yet */    \
-    X(foreign_begins)  /* a call of foreign code begins, or ends: half of that is noted */     \
-    X(foreign_ends)    /* as above, with more of it noted */                                   \
-    X(leave_begins)    /* a helper is about to carry out rung 5 */                             \
-    X(call_out)        /* the thread has recorded that it has left, a wake may still come */   \
-    X(pace_put_off)    /* there was no place for a thread, it is not put off yet */            \
-    X(pace_next)       /* there is a place for it, the thread is not woken yet */              \
-    X(retired)         /* a generation has ended, its thread has the slot still */             \
-    X(worker_kept)     /* counts: a worker looks whether another child can run on it */        \
-    X(ticker_looks)    /* on the ticker's thread, before a look at a slot */                   \
-    X(link_followed)   /* counts: a branch is looked at on the way out of it */                \
-    X(slot_looked_at)  /* counts: a thread's slot, for the threads below a target */           \
-    X(arena_lent)      /* a thread forks, and holds the lock of the arena's mapping */         \
-    X(exit_waits)      /* a thread exits, and is about to wait for the others */               \
-    X(caps_scanned)    /* on the ticker's thread: the earliest cap is known, not set yet */    \
-    X(timer_armed)     /* a poster has set the kernel's timer, no thread has looked yet */     \
-    X(dump_begins)     /* a helper is about to write the dump of rung 6 */                     \
-    X(exit_begins)     /* another thread than main exits: main waits no longer, exit() is next */
+#define BO_HOOKS_LIST(X)                                                                          \
+    X(call_entered)    /* the thread has announced a call, before the window */                   \
+    X(call_left)       /* after the window, before the thread records that it has left */         \
+    X(post_recorded)   /* a record is written, no word is marked yet */                           \
+    X(post_promised)   /* a word counts a sender, nothing is written or sent yet */               \
+    X(post_sent)       /* a word says a wake is under way, the signal is not sent yet */          \
+    X(add_published)   /* a child can be seen by posters, marks are not looked at yet */          \
+    X(child_ended)     /* a child's function has returned, its slot still lives */                \
+    X(futex_woken)     /* a wait of src/sync/ was woken, and has not taken anything yet */        \
+    X(libc_entered)    /* before libc waits for the calling thread */                             \
+    X(settling)        /* a word was loaded, and the records are not looked at yet */             \
+    X(region_left)     /* a region's level is no longer in force, a wake for it may come */       \
+    X(freeze_claimed)  /* a thread is about to stand still, and does not do so yet */             \
+    X(adopts_itself)   /* a thread found no slot made for it, and publishes one next */           \
+    X(stranger_made)   /* another thread's slot is published, its own is not looked for yet */    \
+    X(foreign_weighed) /* nothing is due in foreign code, the grace is not looked at yet */       \
+    X(foreign_begins)  /* a call of foreign code begins, or ends: half of that is noted */        \
+    X(foreign_ends)    /* as above, with more of it noted */                                      \
+    X(leave_begins)    /* a helper is about to carry out rung 5 */                                \
+    X(call_out)        /* the thread has recorded that it has left, a wake may still come */      \
+    X(pace_put_off)    /* there was no place for a thread, it is not put off yet */               \
+    X(pace_next)       /* there is a place for it, the thread is not woken yet */                 \
+    X(retired)         /* a generation has ended, its thread has the slot still */                \
+    X(worker_kept)     /* counts: a worker looks whether another child can run on it */           \
+    X(ticker_looks)    /* on the ticker's thread, before a look at a slot */                      \
+    X(link_followed)   /* counts: a branch is looked at on the way out of it */                   \
+    X(slot_looked_at)  /* counts: a thread's slot, for the threads below a target */              \
+    X(arena_lent)      /* a thread forks, and holds the lock of the arena's mapping */            \
+    X(exit_waits)      /* a thread exits, and is about to wait for the others */                  \
+    X(caps_scanned)    /* on the ticker's thread: the earliest cap is known, not set yet */       \
+    X(timer_armed)     /* a poster has set the kernel's timer, no thread has looked yet */        \
+    X(dump_begins)     /* a helper is about to write the dump of rung 6 */                        \
+    X(exit_begins)     /* another thread than main exits: main waits no longer, exit() is next */ \
+    X(event_half)      /* an event's text is in the recording, its first unit is not yet */
 
 #if BO_HOOKS
 #define BO_HOOK_DECLARE(name) extern __attribute__((visibility("default"))) void (*volatile bo_hook_##name)(void);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include "base/hook.h"
 #include "base/plain.h"
 #include "trace/chunk.h"
 #include "trace/recorder.h"
@@ -77,6 +78,8 @@ static void put_event(const struct event *e, const char *text, unsigned units)
     /* The text first: a reader that sees the event sees all of it. */
     for (unsigned i = 0; i < units; i++)
         put_text_unit(u + 1 + i, l->lap, text + (size_t)i * TEXT_IN_UNIT);
+    if (units)
+        BO_HOOK(event_half);
     put_unit(u, bo_trace_first(l->lap, e->type, units, e->extra, e->number), (uint64_t)e->at, e->a, e->b);
     writer_leave(l);
 }

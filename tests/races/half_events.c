@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* Rule 48: an event of which a half is written is not in the recording, although older events were in its place. */
+#include "hooks.h"
+#include <bough.h>
+#include <string.h>
+#include "../harness.h"
+#include "trace/read.h"
+
+enum { ROUNDS = 1200, LEAST_CHUNKS = 64, READ_EACH = 7 };
+
+static char file[64];
+static unsigned written, looks;
+static bool was_lost;
+
+/* A text that shows whether it is complete: a number, up to nine times. The lengths follow no period. */
+static void encode(char *text, size_t size, unsigned x)
+{
+    size_t used = 0;
+    for (size_t n = 1 + (x * 2654435761u >> 16) % 9; n > 0 && used + 12 < size; n--)
+        used += (size_t)snprintf(text + used, size - used, "%010u,", x);
+    snprintf(text + used, size - used, "%zu", used);
+}
+
+static void check_whole(const char *text)
+{
+    char expected[BOUGH_REASON_MAX + 1];
+    encode(expected, sizeof expected, (unsigned)strtoul(text, NULL, 10));
+    if (strcmp(text, expected) != 0)
+        FAIL("a torn event: '%s'", text);
+}
+
+static void look(void)
+{
+    struct trace t;
+    if (written++ % READ_EACH != 0)
+        return;
+    CHECK_EQ(trace_read(file, &t), 0);
+    for (int i = 0; i < t.n_events; i++)
+        if (t.events[i].what == TRACE_POSTED)
+            check_whole(t.events[i].detail);
+    was_lost = t.lost > 0;
+    looks++;
+    trace_free(&t);
+}
+
+/* The events have different sizes, so that the first unit of an old one is where the text of a new one is written. */
+TEST(an_event_appears_as_a_whole)
+{
+    char reason[BOUGH_REASON_MAX + 1];
+    NEED_HOOKS();
+    snprintf(file, sizeof file, "/tmp/bough-half-%d", (int)getpid());
+    bough_adopt("writer");
+    CHECK_EQ(bough_trace_start(&(struct bough_trace_options){.file = file, .size = LEAST_CHUNKS * 4096}), 0);
+    bo_hook_event_half = look;
+    for (unsigned x = 1; x <= 7 * ROUNDS; x++) {
+        encode(reason, sizeof reason, x);
+        bough_interrupt(bough_self(), reason);
+        bough_clear(bough_self());
+    }
+    bo_hook_event_half = NULL;
+    CHECK_EQ(bough_trace_stop(), 0);
+    CHECK_EQ(unlink(file), 0);
+    t_note("%u reads of %u halves", looks, written);
+    CHECK(was_lost);
+}
