@@ -97,6 +97,18 @@ TEST(links_are_not_followed)
     CHECK_EQ(unlink(file_name()), 0);
 }
 
+TEST(a_file_of_another_user_is_left_alone)
+{
+    if (geteuid() != 0)
+        SKIP("only root can give a file to another user");
+    CHECK_EQ(start(0), 0);
+    CHECK_EQ(bough_trace_stop(), 0);
+    CHECK_EQ(chown(file_name(), 65534, 65534), 0);
+    CHECK_ERR(start(0), EPERM);
+    CHECK_EQ(status_of(file_name()).st_uid, 65534);
+    CHECK_EQ(unlink(file_name()), 0);
+}
+
 TEST(only_a_recording_is_replaced)
 {
     make_file("my thesis\n");
