@@ -68,6 +68,7 @@ struct contender {
 };
 
 extern const struct contender bench_bare[];
+extern const struct contender bench_wake[];
 extern const struct contender bench_bough[];
 extern const struct contender bench_foreign[];
 extern const struct contender bench_recorded[];
@@ -167,6 +168,14 @@ struct facts {
 };
 void facts_take(struct facts *facts);
 void facts_print(const struct facts *facts, FILE *out);
+
+/* ---- a file for programs: one JSON object, which begins with the machine ----------------------------------------- */
+
+FILE *json_open(const char *path, const struct facts *facts);
+void json_close(FILE *out, const char *path);
+/* A member with its comma; of a number that is not finite: null. */
+void json_field(FILE *out, const char *key, const char *text);
+void json_number(FILE *out, const char *key, double value);
 
 #ifdef __cplusplus
 }

@@ -33,6 +33,10 @@ static void compare(struct result *result, const struct series *a, const struct 
     result->high = series_quantile(&ratios, 0.75);
     result->subject = series_quantile(a, 0.5);
     result->against = series_quantile(b, 0.5);
+    result->subject_low = series_quantile(a, 0.25);
+    result->subject_high = series_quantile(a, 0.75);
+    result->against_low = series_quantile(b, 0.25);
+    result->against_high = series_quantile(b, 0.75);
     series_free(&ratios);
 }
 

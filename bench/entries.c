@@ -26,6 +26,7 @@ static void take_part(const struct contender *list)
 void take_all(void)
 {
     take_part(bench_bare);
+    take_part(bench_wake);
 #ifdef BENCH_HAVE_BOUGH
     take_part(bench_bough);
     take_part(bench_foreign);

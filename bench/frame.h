@@ -32,7 +32,7 @@ extern const size_t line_count;
 
 /* ---- entries.c -------------------------------------------------------------------------------- */
 
-enum { MAX_ENTRIES = 64, MAX_SIZES = 4 };
+enum { MAX_ENTRIES = 80, MAX_SIZES = 4 };
 
 /* A contender in a group, and what it took. */
 struct entry {
@@ -90,6 +90,7 @@ struct result {
     size_t threads; /* of a crowd */
     const char *absent;
     double ratio, low, high, subject, against;
+    double subject_low, subject_high, against_low, against_high;
     size_t pairs;
 };
 enum { MOST_RESULTS = 256 };

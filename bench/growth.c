@@ -7,100 +7,42 @@
  *     interrupt    of a branch with n blocked children, until the last one is joined
  *     nested       the same, of the first of n branches that lie in each other, with a thread in each
  *     incidents    each of n threads is interrupted and does not heed it: what the ticker works until all are overdue
+ *     memory       of n blocked children: resident memory and page tables
+ *     bare_...     the same by pthreads alone, which are stopped by closing the pipe that all of them poll: the kernel's
+ *                  and the C library's part
  *
- * Times are for each thread. Growth is the power of n by which the total time grows: 1 is linear. Measured from 1
+ * Times and memory are for each thread. Growth is the power of n by which the total grows: 1 is linear. Measured from 1
  * thread it includes constant costs, so it is below 1; the other column is without them.
  */
 #include "bench.h"
+#include "cap.h"
 
 #include <bough.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-/* ---- how many threads there can be -------------------------------------------------------------- */
-
-enum { MOST = 30000, SPARE = 500 };
-
-struct cap {
-    long threads;
-    char why[96];
-};
-
-/* -1: there is no such file, or it contains no number. */
-static long number_in(const char *path, const char *key)
-{
-    char line[256];
-    long n = -1;
-    FILE *file = fopen(path, "re");
-    while (file && n < 0 && fgets(line, sizeof line, file))
-        if (strncmp(line, key, strlen(key)) == 0 && sscanf(line + strlen(key), " %ld", &n) != 1)
-            break;
-    if (file)
-        fclose(file);
-    return n;
-}
-
-/* All threads of the machine: "0.10 0.20 0.30 2/345 6789". */
-static long threads_now(void)
-{
-    long n = 0;
-    FILE *file = fopen("/proc/loadavg", "re");
-    if (file && fscanf(file, "%*f %*f %*f %*d/%ld", &n) != 1)
-        n = 0;
-    if (file)
-        fclose(file);
-    return n;
-}
-
-static void lower(struct cap *cap, long room, const char *what, long limit)
-{
-    if (limit < 0 || room >= cap->threads)
-        return;
-    cap->threads = room > 1 ? room : 1;
-    snprintf(cap->why, sizeof cap->why, "%s is %ld", what, limit);
-}
-
-static struct cap find_cap(void)
-{
-    enum { KIB_A_THREAD = 64, MAPS_A_THREAD = 2 };
-    static const char *const of_group[] = {"/sys/fs/cgroup/pids.max", "/sys/fs/cgroup/pids/pids.max"};
-    struct cap cap = {.threads = MOST};
-    struct rlimit processes;
-    long n, others = threads_now() + SPARE;
-    n = number_in("/proc/sys/kernel/pid_max", "");
-    lower(&cap, n - others, "kernel.pid_max", n);
-    n = number_in("/proc/sys/kernel/threads-max", "");
-    lower(&cap, n - others, "kernel.threads-max", n);
-    n = number_in("/proc/sys/vm/max_map_count", "");
-    lower(&cap, n / MAPS_A_THREAD - SPARE, "vm.max_map_count", n);
-    n = number_in("/proc/meminfo", "MemAvailable:");
-    lower(&cap, n / KIB_A_THREAD, "MemAvailable in KiB", n);
-    for (size_t i = 0; i < sizeof of_group / sizeof *of_group; i++) {
-        n = number_in(of_group[i], "");
-        lower(&cap, n - SPARE, of_group[i], n);
-    }
-    if (geteuid() != 0 && getrlimit(RLIMIT_NPROC, &processes) == 0 && processes.rlim_cur != RLIM_INFINITY)
-        lower(&cap, (long)processes.rlim_cur - SPARE, "RLIMIT_NPROC", (long)processes.rlim_cur);
-    return cap;
-}
 
 /* ---- the measurements, each in a separate process, which prints ns --------------------------------------- */
 
 static size_t count;
 
-static void say(int64_t ns)
+static void say_each(double value)
 {
-    printf("%.17g\n", (double)ns / (double)count);
+    printf("%.17g\n", value);
     fflush(stdout);
     _exit(0);
+}
+
+static void say(int64_t ns)
+{
+    say_each((double)ns / (double)count);
 }
 
 /* ECANCELED, or 0 if the end of the pipe has woken it. */
@@ -128,10 +70,12 @@ static bough_thread *added(bough_branch *b, bough_fn *fn, const struct bough_chi
     return t;
 }
 
-static void all_blocked(void)
+/* Returns the memory of each, in bytes. */
+static double all_blocked(void)
 {
     struct batch batch = {.n = count};
     bench_crowd_blocked(&batch);
+    return batch.rss + batch.tables;
 }
 
 static void start(void)
@@ -159,6 +103,59 @@ static void interrupt(void)
     for (size_t i = 0; i < count; i++)
         added(b, blocks, NULL);
     stop(b);
+}
+
+static void memory(void)
+{
+    bough_branch *b = opened();
+    for (size_t i = 0; i < count; i++)
+        added(b, blocks, NULL);
+    say_each(all_blocked());
+}
+
+static void *bare_blocks(void *unused)
+{
+    struct pollfd wait = {.fd = bench_empty(), .events = POLLIN};
+    bench_crowd_arrive();
+    if (poll(&wait, 1, -1) != 1)
+        bench_die("poll(): %s", strerror(errno));
+    return unused;
+}
+
+static pthread_t *bare_started(void)
+{
+    static pthread_t thread[MOST];
+    for (size_t i = 0; i < count; i++) {
+        int error = pthread_create(&thread[i], NULL, bare_blocks, NULL);
+        if (error)
+            bench_crowd_skip(strerror(error));
+    }
+    return thread;
+}
+
+static void bare_start(void)
+{
+    int64_t begin = bench_now();
+    bare_started();
+    bench_crowd_await(count);
+    say(bench_now() - begin);
+}
+
+static void bare_stop(void)
+{
+    pthread_t *thread = bare_started();
+    all_blocked();
+    int64_t begin = bench_now();
+    bench_empty_close();
+    for (size_t i = 0; i < count; i++)
+        pthread_join(thread[i], NULL);
+    say(bench_now() - begin);
+}
+
+static void bare_memory(void)
+{
+    bare_started();
+    say_each(all_blocked());
 }
 
 static _Atomic size_t depth;
@@ -241,11 +238,16 @@ static void incidents(void)
 static const struct work {
     const char *name, *what;
     void (*run)(void);
+    int bytes; /* otherwise ns */
 } works[] = {
-    {"start", "start, side by side", start},
-    {"interrupt", "interrupt and join, side by side", interrupt},
-    {"nested", "interrupt and join, in each other", nested},
-    {"incidents", "overdue, the ticker's work", incidents},
+    {"start", "start, side by side", start, 0},
+    {"bare_start", "the same, bare pthreads", bare_start, 0},
+    {"interrupt", "interrupt and join, side by side", interrupt, 0},
+    {"bare_stop", "bare pthreads: wake by a pipe's end, join", bare_stop, 0},
+    {"nested", "interrupt and join, in each other", nested, 0},
+    {"incidents", "overdue, the ticker's work", incidents, 0},
+    {"memory", "memory, blocked", memory, 1},
+    {"bare_memory", "the same, bare pthreads", bare_memory, 1},
 };
 enum { WORKS = sizeof works / sizeof *works };
 
@@ -293,9 +295,14 @@ static double measure_once(const struct work *work, size_t n, char *line, int si
     return ns;
 }
 
-static double measure(const struct work *work, size_t n, size_t times)
+struct result {
+    double median, low, high; /* and the quartiles. NAN: not measured */
+    size_t times;
+};
+
+static struct result measure(const struct work *work, size_t n, size_t times)
 {
-    struct series ns = {0};
+    struct series each = {0};
     char line[128];
     for (size_t i = 0; i < times; i++) {
         double once = measure_once(work, n, line, sizeof line);
@@ -303,27 +310,37 @@ static double measure(const struct work *work, size_t n, size_t times)
             fprintf(stderr, "skipped: %s, %zu threads: %s\n", work->what, n, line);
             break;
         }
-        series_add(&ns, once);
+        series_add(&each, once);
     }
-    double median = series_quantile(&ns, 0.5);
-    series_free(&ns);
-    return median;
+    struct result result = {series_quantile(&each, 0.5), series_quantile(&each, 0.25), series_quantile(&each, 0.75),
+                            each.count};
+    series_free(&each);
+    return result;
 }
 
 /* The power by which the time of all grows, from size a to size b. */
-static void growth_cell(struct table *table, const size_t *sizes, const double *ns, size_t a, size_t b)
+static void growth_cell(struct table *table, const size_t *sizes, const struct result *r, size_t a, size_t b)
 {
-    if (a >= b || isnan(ns[a]) || isnan(ns[b]))
+    if (a >= b || isnan(r[a].median) || isnan(r[b].median))
         table_cell(table, "-");
     else
-        table_cell(table, "n^%.2f", 1 + log(ns[b] / ns[a]) / log((double)sizes[b] / (double)sizes[a]));
+        table_cell(table, "n^%.2f", 1 + log(r[b].median / r[a].median) / log((double)sizes[b] / (double)sizes[a]));
 }
 
-static void table_of(const size_t *sizes, size_t size_count, int quick)
+enum { MOST_SIZES = 8, FROM = 3 /* 1,000 */ };
+static struct result results[WORKS][MOST_SIZES];
+
+static void measure_all(const size_t *sizes, size_t size_count, int quick)
 {
-    enum { MOST_SIZES = 8, FROM = 3 /* 1,000 */ };
+    for (size_t i = 0; i < WORKS; i++)
+        for (size_t s = 0; s < size_count; s++)
+            results[i][s] = measure(&works[i], sizes[s], quick ? 3 : sizes[s] <= 1000 ? 15 : sizes[s] <= 10000 ? 5 : 3);
+}
+
+static void print_table(const size_t *sizes, size_t size_count)
+{
     static char title[MOST_SIZES][32];
-    const char *titles[MOST_SIZES + 3] = {"a thread's time, of"};
+    const char *titles[MOST_SIZES + 3] = {"for each thread, of"};
     struct table table;
     for (size_t s = 0; s < size_count; s++) {
         snprintf(title[s], sizeof title[s], "%zu", sizes[s]);
@@ -335,25 +352,65 @@ static void table_of(const size_t *sizes, size_t size_count, int quick)
     memset(align + 1, '>', size_count + 2);
     table_begin(&table, titles, align);
     for (size_t i = 0; i < WORKS; i++) {
-        double ns[MOST_SIZES];
         table_cell(&table, "%s", works[i].what);
         for (size_t s = 0; s < size_count; s++) {
-            ns[s] = measure(&works[i], sizes[s], quick ? 3 : sizes[s] <= 1000 ? 15 : sizes[s] <= 10000 ? 5 : 3);
-            table_cell(&table, "%s", isnan(ns[s]) ? "-" : text_ns(ns[s]));
+            double median = results[i][s].median;
+            table_cell(&table, "%s", isnan(median) ? "-" : works[i].bytes ? text_bytes(median) : text_ns(median));
         }
-        growth_cell(&table, sizes, ns, 0, size_count - 1);
-        growth_cell(&table, sizes, ns, FROM, size_count - 1);
+        growth_cell(&table, sizes, results[i], 0, size_count - 1);
+        growth_cell(&table, sizes, results[i], FROM, size_count - 1);
     }
     table_print(&table, stdout);
     table_free(&table);
 }
 
+static void json_result(FILE *out, size_t threads, const struct result *r)
+{
+    fputs("{", out);
+    json_number(out, "median", r->median);
+    json_number(out, "low", r->low);
+    json_number(out, "high", r->high);
+    fprintf(out, "\"times\": %zu, \"threads\": %zu}", r->times, threads);
+}
+
+static void write_json(const char *path, const struct facts *facts, const char *capped, const size_t *sizes,
+                       size_t size_count)
+{
+    FILE *out = json_open(path, facts);
+    fputs(", ", out);
+    json_field(out, "capped", capped);
+    fputs("\n \"works\": [\n", out);
+    for (size_t i = 0; i < WORKS; i++) {
+        fputs("  {", out);
+        json_field(out, "name", works[i].name);
+        json_field(out, "what", works[i].what);
+        json_field(out, "unit", works[i].bytes ? "bytes" : "ns");
+        fputs("\"sizes\": [", out);
+        for (size_t s = 0; s < size_count; s++) {
+            fputs(s ? ",\n    " : "\n    ", out);
+            json_result(out, sizes[s], &results[i][s]);
+        }
+        fputs(i + 1 < WORKS ? "]},\n" : "]}\n", out);
+    }
+    fputs(" ]", out);
+    json_close(out, path);
+}
+
 int main(int argc, char **argv)
 {
     size_t sizes[] = {1, 10, 100, 1000, 3000, 10000, MOST}, size_count = sizeof sizes / sizeof *sizes;
+    char capped[192] = "";
+    const char *json = NULL;
+    int quick = 0;
     if (argc == 4 && strcmp(argv[1], "--one") == 0)
         run_here(argv[2], argv[3]);
-    int quick = argc > 1 && strcmp(argv[1], "--quick") == 0;
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--quick") == 0)
+            quick = 1;
+        else if (strcmp(argv[i], "--json") == 0 && i + 1 < argc)
+            json = argv[++i];
+        else
+            bench_die("usage: bough-bench-growth [--quick] [--json FILE]");
     struct cap cap = find_cap();
     struct facts facts;
     facts_take(&facts);
@@ -364,10 +421,15 @@ int main(int argc, char **argv)
     while (size_count > 1 && sizes[size_count - 2] >= (size_t)cap.threads)
         size_count--;
     if (sizes[size_count - 1] > (size_t)cap.threads) {
-        printf("capped at %ld of %zu threads: %s\n", cap.threads, sizes[size_count - 1], cap.why);
+        snprintf(capped, sizeof capped, "capped at %ld of %zu threads: %s", cap.threads, sizes[size_count - 1],
+                 cap.why);
+        puts(capped);
         sizes[size_count - 1] = (size_t)cap.threads;
     }
     fflush(stdout);
-    table_of(sizes, size_count, quick);
+    measure_all(sizes, size_count, quick);
+    print_table(sizes, size_count);
+    if (json)
+        write_json(json, &facts, capped, sizes, size_count);
     return 0;
 }

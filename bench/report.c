@@ -2,9 +2,7 @@
 /* The table for people, the JSON file for programs. */
 #include "frame.h"
 
-#include <errno.h>
 #include <math.h>
-#include <string.h>
 
 static const char *verdict(const struct result *result)
 {
@@ -82,55 +80,40 @@ void report_table(const struct facts *facts, FILE *out)
         "Growth: the power of the number of threads by which the time grows, from the smallest to the largest.\n");
 }
 
-static void json_text(FILE *out, const char *text)
+static void json_line(FILE *out, const struct result *r)
 {
-    fputc('"', out);
-    for (; *text; text++) {
-        if (*text == '"' || *text == '\\')
-            fputc('\\', out);
-        fputc((unsigned char)*text < ' ' ? ' ' : *text, out);
+    json_field(out, "what", r->line->what);
+    json_field(out, "bough", r->line->subject);
+    json_field(out, "against", r->line->against);
+    fprintf(out, "\"threads\": %zu, ", r->threads);
+    if (r->absent) {
+        json_field(out, "skipped", r->absent);
+    } else {
+        json_number(out, "ratio", r->ratio);
+        json_number(out, "low", r->low);
+        json_number(out, "high", r->high);
+        json_number(out, "bough_value", r->subject);
+        json_number(out, "bough_low", r->subject_low);
+        json_number(out, "bough_high", r->subject_high);
+        json_number(out, "against_value", r->against);
+        json_number(out, "against_low", r->against_low);
+        json_number(out, "against_high", r->against_high);
+        fprintf(out, "\"pairs\": %zu, ", r->pairs);
     }
-    fputc('"', out);
-}
-
-static void json_field(FILE *out, const char *key, const char *text)
-{
-    fprintf(out, "\"%s\": ", key);
-    json_text(out, text);
-    fputs(", ", out);
+    json_number(out, "at_most", r->line->at_most);
+    json_number(out, "stretch", r->line->stretch);
+    fprintf(out, "\"met\": %s", is_met(r) ? "true" : "false");
 }
 
 void report_json(const struct facts *facts, const char *path)
 {
-    FILE *out = fopen(path, "we");
-    if (!out)
-        bench_die("%s: %s", path, strerror(errno));
-    fputs("{\"machine\": {", out);
-    json_field(out, "cpu", facts->cpu);
-    json_field(out, "kernel", facts->kernel);
-    json_field(out, "compiler", facts->compiler);
-    json_field(out, "libc", facts->libc);
-    json_field(out, "clock", facts->clock);
-    fprintf(out, "\"cores\": %ld, \"usable\": %ld, \"load\": %.2f},\n \"lines\": [\n", facts->cores, facts->usable,
-            facts->load);
+    FILE *out = json_open(path, facts);
+    fputs(",\n \"lines\": [\n", out);
     for (size_t i = 0; i < result_count; i++) {
-        const struct result *r = &results[i];
         fputs("  {", out);
-        json_field(out, "what", r->line->what);
-        json_field(out, "bough", r->line->subject);
-        json_field(out, "against", r->line->against);
-        fprintf(out, "\"threads\": %zu, ", r->threads);
-        if (r->absent)
-            json_field(out, "skipped", r->absent);
-        else
-            fprintf(out,
-                    "\"ratio\": %.6g, \"low\": %.6g, \"high\": %.6g, \"bough_value\": %.6g, "
-                    "\"against_value\": %.6g, \"pairs\": %zu, ",
-                    r->ratio, r->low, r->high, r->subject, r->against, r->pairs);
-        fprintf(out, "\"at_most\": %.6g, \"stretch\": %.6g, \"met\": %s}%s\n", r->line->at_most, r->line->stretch,
-                is_met(r) ? "true" : "false", i + 1 < result_count ? "," : "");
+        json_line(out, &results[i]);
+        fputs(i + 1 < result_count ? "},\n" : "}\n", out);
     }
-    fputs(" ]}\n", out);
-    if (fclose(out) != 0)
-        bench_die("%s: %s", path, strerror(errno));
+    fputs(" ]", out);
+    json_close(out, path);
 }

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* How many threads there can be. */
+#ifndef BENCH_CAP_H
+#define BENCH_CAP_H
+
+enum { MOST = 30000 };
+
+struct cap {
+    long threads;
+    char why[96]; /* the limit, if that is below MOST */
+};
+
+struct cap find_cap(void);
+
+#endif
