@@ -28,7 +28,8 @@
  *                                            The report about a thread that does not stop names the thread that is
  *                                            joined
  *   a call of a library that aborts on       EINTR, never another error
- *   other errors (libuv, libev, libzmq)
+ *   other errors (libuv, libev, libzmq,
+ *   libstdc++, libc++, GLib)
  *   getaddrinfo() and the like, sigwait()    the error at once: EAI_SYSTEM with ECANCELED, or ECANCELED
  *
  * If code ignores the failure of a poll() or select(), it gets the error again: its next call on one of those

@@ -26,7 +26,7 @@ class Child(_bough.Child):
 
     name        for messages, the kernel and the tree
     outcome     "running", "ok", "error", "interrupted", "not started" or "lost"
-    result()    what the function returned, or its exception, raised again
+    result()    what the function returned; raises its exception, unless the block has done so, or NoResultError
     exception   what the function raised, if it failed; reset to None when the block raises that exception, to avoid a
                 reference cycle: use the caught exception instead
     ident       the thread's ident, as threading.get_ident() returns it; None before the child runs

@@ -35,7 +35,7 @@ def trace(file, *, size=_DEFAULT_SIZE, threshold=0.001, arguments=True):
 
     The file is never larger than `size` bytes: then the oldest events are overwritten. Calls and regions that take less than
     `threshold` seconds are left out. Without `arguments`, so are the arguments of calls, the reasons of interrupts, and the messages
-    of failures. Raises OSError if the file can't be used, or if a recording is on already (EBUSY)."""
+    and places of failures. Raises OSError if the file can't be used, or if a recording is on already (EBUSY)."""
     if not size >= _LEAST_SIZE:
         raise ValueError(f"size must be at least {_LEAST_SIZE} bytes, got {size!r}")
     if not 0 <= threshold < 1e6:

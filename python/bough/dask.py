@@ -58,8 +58,8 @@ class Plugin(_distributed.WorkerPlugin):
                   a blocking call or at `bough.check_interrupt()`
 
     Cancelled is a task whose last future was cancelled or dropped. If it is requested again before it has stopped, it runs again.
-    A task that catches the interrupt and returns has its result. A coroutine function, an actor's method and a task of a process
-    pool are left to Dask.
+    A task that catches the interrupt and returns has its result if it was requested again. A coroutine function, an actor's
+    method and a task of a process pool are left to Dask.
     """
 
     name = "bough"
