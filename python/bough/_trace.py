@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """trace(): a recording of this process."""
-from bough import _bough
+from bough import _bough, _check
 from bough._own import without_frames
 
 _DEFAULT_SIZE = 64 << 20
 _LEAST_SIZE = 256 << 10
+_MOST_SIZE = 64 << 30
 
 
+@without_frames
 class Recording:
     """A recording that is on, from trace(). It ends with its block, by stop(), or with the process."""
 
@@ -36,9 +38,7 @@ def trace(file, *, size=_DEFAULT_SIZE, threshold=0.001, arguments=True):
     The file is never larger than `size` bytes: then the oldest events are overwritten. Calls and regions that take less than
     `threshold` seconds are left out. Without `arguments`, so are the arguments of calls, the reasons of interrupts, and the messages
     and places of failures. Raises OSError if the file can't be used, or if a recording is on already (EBUSY)."""
-    if not size >= _LEAST_SIZE:
-        raise ValueError(f"size must be at least {_LEAST_SIZE} bytes, got {size!r}")
-    if not 0 <= threshold < 1e6:
-        raise ValueError(f"threshold must be a number of seconds, at least 0, got {threshold!r}")
-    _bough.trace_start(file, int(size), int(threshold * 1e9), not arguments)
+    size = _check.whole("trace() size", size, _LEAST_SIZE, below=_MOST_SIZE + 1)
+    threshold = _check.seconds("trace() threshold", threshold, below=1e6)
+    _bough.trace_start(file, size, int(threshold * 1e9), not _check.flag("trace() arguments", arguments))
     return Recording()

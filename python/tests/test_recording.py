@@ -91,8 +91,11 @@ class Recordings(unittest.TestCase):
         self.assertFalse(recording.stop())
         self.assertIn("branch inside begins", listed(self.file))
         self.assertEqual(stat.S_IMODE(self.file.stat().st_mode), 0o600)
-        for wrong in ({"size": 1}, {"size": float("nan")}, {"threshold": -1}, {"threshold": float("nan")}):
-            with self.assertRaises(ValueError):
+        for wrong in ({"size": 1}, {"size": 1 << 60}, {"threshold": -1}, {"threshold": float("nan")}):
+            with self.assertRaisesRegex(ValueError, r"trace\(\) (size|threshold) must be .*, got "):
+                bough.trace(self.file, **wrong)
+        for wrong in ({"size": "64M"}, {"size": 1e6}, {"threshold": "1"}, {"arguments": 1}):
+            with self.assertRaisesRegex(TypeError, r"trace\(\) (size|threshold|arguments) must be .*, got "):
                 bough.trace(self.file, **wrong)
         link = self.file.with_name("link")
         link.symlink_to(self.file)
