@@ -183,9 +183,19 @@ def extent(words, x, classes):
     return left, left + width
 
 
+def elsewhere():
+    """The figures of a machine with a long name, and with a limit that is close to a size."""
+    machine = {**MACHINE, "cpu": "Intel(R) Xeon(R) Platinum 8375C CPU @ 2.90GHz", "kernel": "Linux 6.8.0-1024-somewhere x86_64"}
+    growth = {**copy.deepcopy(GROWTH), "machine": machine}
+    for w in growth["works"]:
+        w["sizes"][-1]["threads"] = 12345
+    return [ET.fromstring(text) for text in drawn({**RESULTS, "machine": machine}, growth)]
+
+
 def legible():
-    """texts are on the page and do not overlap"""
-    for name, svg in ("bench", bench), ("growth", growth):
+    """texts are on the page and do not overlap, also with long names"""
+    long_bench, capped_growth = elsewhere()
+    for name, svg in ("bench", bench), ("growth", growth), ("bench, long", long_bench), ("growth, capped", capped_growth):
         width, height = (float(svg.get(k)) for k in ("width", "height"))
         boxes = [(t[0], *extent(t[0], t[1], t[3]), t[2]) for t in texts(svg)]
         for words, left, right, y in boxes:

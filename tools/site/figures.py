@@ -110,10 +110,13 @@ class Drawing:
     def __init__(self, title, machine, notes):
         self.parts, self.title = [], title
         self.text(20, 30, title, "title")
-        about = f"{machine['cpu']}, {machine['usable']} cores, {machine['virtualized']}; {machine['kernel'].rsplit(' ', 1)[0]}"
-        self.desc = f"{about}; {machine['libc']}; load {machine['load']:.1f} before the start"
-        self.text(20, 50, self.desc, "note")
-        self.y = 68
+        about = f"{machine['cpu']}, {machine['usable']} cores, {machine['virtualized']}"
+        under = f"{machine['kernel'].rsplit(' ', 1)[0]}; {machine['libc']}; load {machine['load']:.1f} before the start"
+        self.desc = f"{about}; {under}"
+        self.y = 50
+        for note in [self.desc] if len(self.desc) < 105 else [about, under]:
+            self.text(20, self.y, note, "note")
+            self.y += 18
         for note in notes:
             self.text(20, self.y, note, "note")
             self.y += 17
@@ -340,9 +343,12 @@ def draw_panel(drawing, works, title, height, form, up_base, steps):
     for tick in up.ticks:
         drawing.line(PLOT_LEFT, up(tick), PLOT_RIGHT, up(tick), "grid")
         drawing.text(PLOT_LEFT - 8, up(tick) + 4, form(tick), "note end")
-    for size in sizes:
+    last = math.inf
+    for size in reversed(sizes):  # the last one is the machine's limit, which may be close to the one before
         drawing.line(across(size), top, across(size), bottom, "grid")
-        drawing.text(across(size), bottom + 17, f"{size:,}", "tick")
+        if last - across(size) > 44:
+            last = across(size)
+            drawing.text(last, bottom + 17, f"{size:,}", "tick")
     for work in works:
         draw_curve(drawing, work, across, up)
     places = apart([up(points(w)[-1]["median"]) for w in works], 15)
