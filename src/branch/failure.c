@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/plain.h"
+#include "base/write.h"
 #include "branch/branch_state.h"
 #include "state/arena.h"
 #include "state/current.h"
@@ -178,7 +179,7 @@ void bo_child_free(struct bo_child *child)
 
 /* ---- printing --------------------------------------------------------------------------------------------- */
 
-/* Writes one line, cut if it is too long. Not by dprintf(), which does not free its buffer when writing fails. */
+/* Writes one line, cut if it is too long. */
 BOUGH_FORMAT(2, 3) static bool say_to(int fd, const char *format, ...)
 {
     char text[2048], line[2048];
@@ -188,13 +189,7 @@ BOUGH_FORMAT(2, 3) static bool say_to(int fd, const char *format, ...)
     va_end(arguments);
     size_t length = bo_plain(line, sizeof line - 1, text); /* messages and names are in it */
     line[length++] = '\n';
-    for (size_t done = 0; done < length;) {
-        ssize_t r = write(fd, line + done, length - done);
-        if (r < 0 && errno != EINTR)
-            return false;
-        done += r > 0 ? (size_t)r : 0;
-    }
-    return true;
+    return bo_write_all(fd, line, length);
 }
 
 static bool print_place(int fd, int indent, void *pc)

@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include "base/plain.h"
+#include "base/write.h"
 #include "interpose/eintr.h"
 
 struct list {
@@ -100,6 +100,12 @@ struct page {
     const char *object; /* the object whose lines are being written */
 };
 
+static void write_part(struct page *p, const char *text, size_t size)
+{
+    if (!p->error && !bo_write_all(p->fd, text, size))
+        p->error = errno;
+}
+
 /* Writes one line, which may contain names of objects. */
 BOUGH_FORMAT(2, 3) static void line(struct page *p, const char *format, ...)
 {
@@ -110,9 +116,9 @@ BOUGH_FORMAT(2, 3) static void line(struct page *p, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    bo_plain(plain, sizeof plain, text);
-    if (dprintf(p->fd, "%s\n", plain) < 0)
-        p->error = errno;
+    size_t length = bo_plain(plain, sizeof plain - 1, text);
+    plain[length++] = '\n';
+    write_part(p, plain, length);
 }
 
 static void print(void *context, const struct bough_slot *slot)
@@ -144,12 +150,9 @@ int bough_interpose_report(int fd)
     struct page p = {.fd = fd};
     if (bough_interposed(print, &p) < 0)
         return -1;
-    if (!p.error && write(fd, eintr_only, sizeof eintr_only - 1) < 0)
-        p.error = errno;
+    write_part(&p, eintr_only, sizeof eintr_only - 1);
     bo_eintr_visit(print_eintr_only, &p);
-    if (!p.error && write(fd, ignorant, sizeof ignorant - 1) < 0)
-        p.error = errno;
-    if (!p.error && write(fd, standing, sizeof standing - 1) < 0)
-        p.error = errno;
+    write_part(&p, ignorant, sizeof ignorant - 1);
+    write_part(&p, standing, sizeof standing - 1);
     return p.error ? (errno = p.error, -1) : 0;
 }
