@@ -7,6 +7,7 @@
 #include <sys/mount.h>
 #include <sys/syscall.h>
 #include "harness.h"
+#include "torn.h"
 #include "trace/read.h"
 
 /* ---- tools ------------------------------------------------------------------------------------------------------- */
@@ -276,39 +277,6 @@ TEST(threads_and_branches_from_before)
 /* ---- a reader during many changes ------------------------------------------------------------------------------------- */
 
 enum { READS = 40 };
-
-/* A text that shows whether it is complete: a number and its complement. */
-static void encode(char *text, size_t size, uint32_t x)
-{
-    snprintf(text, size, "%u:%u", x, ~x);
-}
-
-static void check_whole(const char *text, const char *what)
-{
-    unsigned x, y;
-    char end;
-    if (sscanf(text, "%u:%u%c", &x, &y, &end) != 2 || x != ~y)
-        FAIL("a torn %s: '%s'", what, text);
-}
-
-static int nothing(void *unused)
-{
-    (void)unused;
-    return 0;
-}
-
-static void add_and_end(uint32_t x)
-{
-    char name[32], reason[BOUGH_REASON_MAX];
-    encode(name, sizeof name, x);
-    encode(reason, sizeof reason, x * 7);
-    BOUGH_BRANCH(b, .label = name) {
-        for (int i = 0; i < 4; i++)
-            add_named(b, nothing, bough_arg(NULL), name);
-        bough_interrupt(b, reason);
-        bough_clear(b);
-    }
-}
 
 static void check_recording(const struct trace *t)
 {

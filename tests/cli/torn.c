@@ -4,48 +4,15 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include "harness.h"
+#include "torn.h"
 #include "view.h"
 
 enum { SECONDS = 3 };
 
-/* A text that shows whether it is complete: a number and its complement. */
-static void encode(char *text, size_t size, uint32_t x)
-{
-    snprintf(text, size, "%u:%u", x, ~x);
-}
-
-static void check_whole(const char *text, const char *what)
-{
-    unsigned x, y;
-    char end;
-    if (sscanf(text, "%u:%u%c", &x, &y, &end) != 2 || x != ~y)
-        t_fail(__FILE__, __LINE__, "a torn %s: '%s'", what, text);
-}
-
-static int nothing(void *unused)
-{
-    (void)unused;
-    return 0;
-}
-
-static void round_of(uint32_t x)
-{
-    char name[32], reason[32];
-    encode(name, sizeof name, x);
-    encode(reason, sizeof reason, x * 7);
-    BOUGH_BRANCH(b, .label = name) {
-        struct bough_child_options options = {.name = name};
-        for (int i = 0; i < 4; i++)
-            bough_add_with(b, nothing, bough_arg(NULL), &options);
-        bough_interrupt(b, reason);
-        bough_clear(b);
-    }
-}
-
 static void churn(_Atomic uint64_t *rounds)
 {
     for (uint32_t x = 1;; x++) {
-        round_of(x * 2654435761u);
+        add_and_end(x * 2654435761u);
         ++*rounds;
     }
 }
