@@ -52,8 +52,11 @@ static int set_preload(const char *with)
     char *rest = given ? strdup(given) : NULL, *at = rest, *name;
     size_t size = (given ? strlen(given) : 0) + PATH_MAX + 2;
     char *list = calloc(1, size);
-    if (!list || (given && !rest))
+    if (!list || (given && !rest)) {
+        free(list);
+        free(rest);
         return fail("out of memory");
+    }
     if (with)
         strcpy(list, with);
     while ((name = strsep(&at, ": ")))
@@ -122,10 +125,11 @@ static int run_python(const struct wish *wish, const struct python *p)
         argv[n++] = (char *)"--";
     for (size_t i = 0; i < p->arguments; i++)
         argv[n++] = p->argument[i];
-    if (!set_trace(wish->trace))
-        return fail("cannot set the environment: %s", strerror(errno));
-    int status = set_preload(NULL);
-    return status == EXIT_SUCCESS ? become(argv) : status;
+    int status = set_trace(wish->trace) ? set_preload(NULL) : fail("cannot set the environment: %s", strerror(errno));
+    if (status == EXIT_SUCCESS)
+        status = become(argv);
+    free(argv);
+    return status;
 }
 
 /* ---- the arguments ---------------------------------------------------------------------------------------------------- */

@@ -125,9 +125,9 @@ static size_t count_below(const struct mixed *m, uint64_t address)
 
 size_t mixed_before(struct mixed *m, const char *line)
 {
-    const char *name;
-    size_t length, count;
-    uint64_t offset;
+    const char *name = NULL;
+    size_t length = 0, count;
+    uint64_t offset = 0;
     if (!m || !m->thread || !m->at || !is_frame(line, &name, &length, &offset) || m->frames++ == 0)
         return 0;
     uint64_t word = find_word(m, name, length, offset);

@@ -55,7 +55,9 @@ void python_put_stack(FILE *out, const struct stacks *s, pid_t own, int indent)
 void python_put_before(FILE *out, struct mixed *m, const char *line, int indent)
 {
     size_t count = mixed_before(m, line);
-    for (size_t i = m ? m->next - count : 0; count; i++, count--) {
+    if (!m)
+        return;
+    for (size_t i = m->next - count; count; i++, count--) {
         fprintf(out, "%*s", indent + 4, "");
         put_frame(out, m->python, &m->python->frame[m->thread->first + i], false);
         fputs("\n", out);

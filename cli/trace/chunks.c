@@ -96,8 +96,10 @@ static int copy_all(int fd, struct chunks *chunks, size_t count)
     for (off_t at = BO_TRACE_PAGE; (at = next_data(fd, at)) >= 0 && at < end; at += BO_TRACE_PAGE) {
         if (chunks->count % 1024 == 0) {
             struct chunk_copy *more = realloc(chunks->copy, (chunks->count + 1024) * sizeof *more);
-            if (!more)
+            if (!more) {
+                free(room);
                 return ENOMEM;
+            }
             chunks->copy = more;
         }
         if (!room && !(room = malloc(sizeof *room)))

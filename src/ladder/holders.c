@@ -122,7 +122,7 @@ void bo_holders_put(const struct bo_holders *h, char *text, size_t size)
     if (!h->count)
         return;
     const struct bo_thread *t = bo_thread_at(h->first[0].index);
-    size_t room = h->count > 1 && size > 2 * TAIL ? size - TAIL : size;
+    size_t room = h->count > 1 && size > (size_t)2 * TAIL ? size - TAIL : size;
     bo_out_memory(&o, text, room);
     bo_put(&o, "thread ");
     put_holder(&o, t);

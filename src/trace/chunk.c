@@ -92,7 +92,8 @@ static struct bo_trace_chunk *take_next_chunk(uint32_t *lap)
 static void put_name(char *to, const char *from)
 {
     size_t n = from ? strnlen(from, BO_TRACE_NAME - 1) : 0;
-    memcpy(to, from, n);
+    if (n)
+        memcpy(to, from, n);
     memset(to + n, '\0', BO_TRACE_NAME - n);
 }
 

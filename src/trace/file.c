@@ -399,7 +399,7 @@ bool bo_trace_file_is_locked(void)
 /* A thread may be writing at this moment: the addresses stay valid. */
 void bo_trace_file_close(struct bo_trace_recording *r)
 {
-    mmap(r->head, bytes_of(r->head->chunks), PROT_READ | PROT_WRITE,
-         MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    (void)!mmap(r->head, bytes_of(r->head->chunks), PROT_READ | PROT_WRITE,
+                MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     bo_held_forget(&trace_file);
 }

@@ -103,7 +103,7 @@ static void put_texts(const struct event *e, const char *text, const char *other
         length += 1 + second;
     }
     unsigned units = (unsigned)((length + TEXT_IN_UNIT - 1) / TEXT_IN_UNIT);
-    memset(both + length, '\0', units * TEXT_IN_UNIT - length);
+    memset(both + length, '\0', (size_t)units * TEXT_IN_UNIT - length);
     put_event(e, both, units);
 }
 

@@ -16,7 +16,9 @@ enum { RUNS_FOR_LONG = 4 };
 static uint64_t blocked_by(pid_t tid, char *state)
 {
     char how[32], mask[32];
-    *state = bo_status_of_task(tid, "State:", how, sizeof how) ? *how : '?';
+    *state = '?';
+    if (bo_status_of_task(tid, "State:", how, sizeof how))
+        *state = how[0];
     return bo_status_of_task(tid, "SigBlk:", mask, sizeof mask) ? strtoull(mask, NULL, 16) : 0;
 }
 

@@ -105,11 +105,11 @@ enum bo_waking bo_wake_step(struct bo_thread *t, uint32_t generation, uint64_t s
 
 bool bo_wake_put_off(struct bo_thread *t)
 {
-    uint64_t mask = bo_signals_off(), w = bo_load_seq(&t->t.word), next = w;
+    uint64_t mask = bo_signals_off(), w = bo_load_seq(&t->t.word);
     bool waits = true;
     do
         waits = bo_word_has_room(w) && (w & BO_IN) && (w & bo_foreign_due_bit(t));
-    while (waits && !bo_word_step(&t->t.word, &w, next = counted(w, SIGNAL), BO_BY_PUT_OFF));
+    while (waits && !bo_word_step(&t->t.word, &w, counted(w, SIGNAL), BO_BY_PUT_OFF));
     if (waits)
         keep_promise(t, SIGNAL);
     bo_signals_on(mask);
