@@ -42,6 +42,7 @@
     X(timer_armed)     /* a poster has set the kernel's timer, no thread has looked yet */        \
     X(dump_begins)     /* a helper is about to write the dump of rung 6 */                        \
     X(exit_begins)     /* another thread than main exits: main waits no longer, exit() is next */ \
+    X(section_overrun) /* the ticker has ended a section's protection, it is not reported yet */  \
     X(event_half)      /* an event's text is in the recording, its first unit is not yet */
 
 #if BO_HOOKS

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the ticker does when it examines a slot. It decides from the slot's state alone: an outdated entry has no
  * effect. */
+#include "base/hook.h"
 #include "state/arena.h"
 #include "state/clock.h"
 #include "state/current.h"
@@ -66,30 +67,44 @@ static int64_t look_at_async(struct bo_thread *t, uint64_t w, int64_t now)
     return bo_signal_again(t, w) ? now + LAST_REPEAT : now;
 }
 
-/* Reports the innermost critical section that the slot lists; regions of other kinds may be open in it. */
-__attribute__((no_sanitize("thread"))) static void report_overrun(const struct bo_thread *t)
-{
+struct overrun {
+    const char *file; /* NULL: the slot lists no critical section */
+    int line;
+    pid_t tid;
     char name[BO_NAME];
+};
+
+/* The innermost critical section that the slot lists; regions of other kinds may be open in it. */
+__attribute__((no_sanitize("thread"))) static struct overrun innermost_section(const struct bo_thread *t)
+{
+    struct overrun o = {.tid = bo_load_relaxed(&t->tid)};
     uint32_t depth = bo_load_acquire(&t->depth);
     uint32_t i = depth < BO_REGIONS ? depth : BO_REGIONS;
     while (i && t->region[i - 1].kind != BO_CRITICAL)
         i--;
     if (i)
-        bo_report("the critical section at %s:%d in thread %d (%s) has used up its budget and no longer protects",
-                  t->region[i - 1].file, t->region[i - 1].line, (int)bo_load_relaxed(&t->tid), bo_name_of(&t->t, name));
+        o.file = t->region[i - 1].file, o.line = t->region[i - 1].line;
+    bo_name_of(&t->t, o.name);
+    return o;
 }
 
-/* When a critical section's budget is used up, it no longer protects (rule 17). */
+/* When a critical section's budget is used up, it no longer protects (rule 17). The step lets the owner leave the
+ * section and end, so the section is noted before it. The step fails if the owner has begun another section since
+ * then: the word counts them. */
 static int64_t look_at_section(struct bo_thread *t, uint64_t w)
 {
     int64_t end = bo_level_budget_end(t);
     if (bo_now() < end)
         return bo_to_monotonic(end);
+    const struct overrun o = innermost_section(t);
     uint64_t next = (w & ~(uint64_t)(BO_DISABLED | BO_TIMED)) | BO_OVERRUN;
     if (!bo_word_step(&t->t.word, &w, next, BO_BY_BUDGET))
         return bo_clock();
     bo_wake(t, bo_word_generation(w), false); /* the interrupt is due now, as if it had just been posted */
-    report_overrun(t);
+    BO_HOOK(section_overrun);
+    if (o.file)
+        bo_report("the critical section at %s:%d in thread %d (%s) has used up its budget and no longer protects",
+                  o.file, o.line, (int)o.tid, o.name);
     return bo_clock() + BO_ANSWER_WITHIN;
 }
 

@@ -61,6 +61,7 @@ __attribute__((unused)) static void stop_here(void)
 #define bo_hook_dump_begins no_hook
 #define bo_hook_exit_begins no_hook
 #define bo_hook_event_half no_hook
+#define bo_hook_section_overrun no_hook
 __attribute__((unused)) static void (*no_hook)(void);
 __attribute__((unused)) static pid_t hooked;
 __attribute__((unused)) static uint32_t hook_passed;
