@@ -107,24 +107,19 @@ def _take_due():
 
 
 def _polls(original):
-    """For a poll() in Python code whose caller does not expect an exception: the loop goes on, and finds the descriptor readable."""
+    """For a poll() in Python code whose caller does not expect an exception; its last argument is the time to wait. What is ready,
+    such as the descriptor, is returned instead: without waiting, because a wait would end by the interrupt again."""
 
     @wraps(original)
-    def poll(*args, **kwargs):
+    def poll(*args):
         try:
-            return original(*args, **kwargs)
+            return original(*args)
         except BaseException as error:
-            if not _tls.runs or not _will_come_again(error):
+            if not _tls.runs or not _bough.leave_due(error):
                 raise
-        return ()
+        return original(*args[:-1], 0)
 
     return poll
-
-
-def _will_come_again(error):
-    if isinstance(error, ThreadExit):
-        return _bough.interruption_requested()
-    return _bough.rearm(error)
 
 
 def _replace_if_there(owner, name, new):

@@ -5,6 +5,8 @@ loops.py LIBRARY WAY: an event loop of LIBRARY runs, with a task that waits for 
     child       in a branch's child, by the branch's interrupt()
     deadline    in the body of a branch, by its deadline
     raise_exc   in a branch's child, by raise_exc(Posted)
+    running     as child, while the loop runs a task's code: it is to wait next, when the interrupt is due already
+    posted      as raise_exc, then
     again       as child; the interrupt is cleared then, a loop runs again for a moment, and ends by itself
 
 Prints what happened, in order: "cleaned" for each task that was cancelled and could wait during its cleanup, and the outcome.
@@ -308,6 +310,36 @@ def raise_exc(run):
         with bough.branch() as b:
             child = b.add(run, HOUR)
             until_blocked(run)
+            child.raise_exc(Posted("that very instance"))
+    except Posted as error:
+        print(error)
+
+
+def run_until_requested():
+    """The first of a loop's tasks, that is: a posted exception is consumed when it is raised."""
+    global begun
+    begun = lambda: None  # noqa: E731
+    while not bough.interruption_requested():
+        pass
+
+
+def running(run):
+    global begun
+    begun = run_until_requested
+    with bough.branch() as b:
+        child = b.add(run, HOUR)
+        waiting.wait()
+        b.interrupt("enough")
+    print(child.outcome)
+
+
+def posted(run):
+    global begun
+    begun = run_until_requested
+    try:
+        with bough.branch() as b:
+            child = b.add(run, HOUR)
+            waiting.wait()
             child.raise_exc(Posted("that very instance"))
     except Posted as error:
         print(error)

@@ -10,9 +10,9 @@ static bool is_pending_exit(PyObject *exception)
     return bp.thread_exit && PyObject_TypeCheck(exception, (PyTypeObject *)bp.thread_exit) && bough_interrupted();
 }
 
-/* Arms a swallowed exception again (rule 44): an instance that raise_exc() has posted as itself, a ThreadExit by making
- * its record interrupt the thread's calls again. Returns false for any other exception. */
-bool bp_arm_again(struct bp_thread *t, PyObject *exception)
+/* If the swallowed exception was an interrupt, makes it due again: an instance that raise_exc() has posted as itself, a
+ * ThreadExit by its record. Returns false for any other exception. */
+static bool make_due(struct bp_thread *t, PyObject *exception)
 {
     bool posted = PyExceptionInstance_Check(exception) && bp_was_raised_here(t, exception);
     if (!posted && !is_pending_exit(exception))
@@ -23,6 +23,14 @@ bool bp_arm_again(struct bp_thread *t, PyObject *exception)
         t->exception = Py_NewRef(exception);
         bp_post_exception(t);
     }
+    return true;
+}
+
+/* Arms a swallowed exception again (rule 44): in asynchronous regions it is raised without a point, too. */
+bool bp_arm_again(struct bp_thread *t, PyObject *exception)
+{
+    if (!make_due(t, exception))
+        return false;
     if (bp_async_exc_start() == 0)
         bp_async_exc_need(t);
     else
@@ -42,9 +50,18 @@ static PyObject *rearm(PyObject *module, PyObject *exception)
     return PyBool_FromLong(again);
 }
 
+static PyObject *leave_due(PyObject *module, PyObject *exception)
+{
+    (void)module;
+    struct bp_thread *t = bp_self();
+    return t ? PyBool_FromLong(make_due(t, exception)) : NULL;
+}
+
 PyMethodDef bp_rearm_methods[] = {
     {"rearm", rearm, METH_O,
      PyDoc_STR(
          "rearm(exception): it was swallowed. If it was an interrupt it comes again at the next point; else False.")},
+    {"leave_due", leave_due, METH_O,
+     PyDoc_STR("leave_due(exception): it was swallowed. If it was an interrupt, take_due() returns it; else False.")},
     {0},
 };
