@@ -145,7 +145,7 @@ class ThreadPoolExecutor(_bough.Executor, concurrent.futures.ThreadPoolExecutor)
     def shutdown(self, wait=True, *, cancel_futures=False, grace=None):
         """Refuse new calls. With `wait`, return when all threads of the pool have ended. With `cancel_futures` the calls that wait
         are cancelled; those that run go on, unless `grace` is given: that many seconds later, at once for 0, they are
-        interrupted."""
+        interrupted. Without `wait` a thread keeps that time; if none can be started, they are interrupted at once."""
         grace = _check.seconds("shutdown() grace", grace, or_none=True, below=threading.TIMEOUT_MAX)
         if grace is not None and not cancel_futures:
             raise ValueError(
@@ -154,7 +154,7 @@ class ThreadPoolExecutor(_bough.Executor, concurrent.futures.ThreadPoolExecutor)
             )
         super().shutdown(wait=False, cancel_futures=cancel_futures)
         if grace and not wait:
-            threading.Thread(target=self._stop_after, args=(grace,), name="bough-shutdown", daemon=True).start()
+            self._stop_later(grace)
         elif grace is not None:
             self._stop_after(grace)
         if wait:
@@ -163,6 +163,12 @@ class ThreadPoolExecutor(_bough.Executor, concurrent.futures.ThreadPoolExecutor)
     def _stop(self):
         for call in list(self._running):
             call.interrupt("its executor was shut down")
+
+    def _stop_later(self, grace):
+        try:
+            threading.Thread(target=self._stop_after, args=(grace,), name="bough-shutdown", daemon=True).start()
+        except (RuntimeError, MemoryError):  # no threads are left, or the interpreter ends (from 3.12 on)
+            self._stop()  # late is never: no other thread knows of the grace
 
     def _stop_after(self, grace):
         until = time.monotonic() + grace

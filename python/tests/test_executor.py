@@ -10,10 +10,28 @@ from concurrent.futures import CancelledError
 
 import bough
 from bough import _bough
+from process import run
 from tools import LIMIT, Gate, bytecode, is_blocked, pipe, read, until, until_blocked, until_inside
 
 limit = 60
 stays = ("anon_inode:*event*",)
+
+NO_THREAD = """
+import _thread, bough, concurrent.futures, threading, time
+def call():
+    begun.set()
+    time.sleep(3600)
+begun = threading.Event()
+pool = bough.ThreadPoolExecutor(1)
+future = pool.submit(call)
+begun.wait()
+_thread.stack_size(1 << 47)  # no thread has room for that
+pool.shutdown(False, cancel_futures=True, grace=3600)
+try:
+    future.result()
+except concurrent.futures.CancelledError:
+    print("cancelled")
+"""
 
 
 class Blocked:
@@ -251,6 +269,11 @@ class Shutdown(unittest.TestCase):
                     stop.join()
                     call.thread.join(LIMIT)
                     self.assertFalse(call.thread.is_alive())
+
+    def test_grace_without_a_thread(self):
+        """that could keep the time: the running calls are interrupted at once"""
+        process = run("-c", NO_THREAD)
+        self.assertEqual((process.out, process.err), ("cancelled\n", ""), str(process))
 
     def test_timers(self):
         """of a grace end with the pool's threads"""
