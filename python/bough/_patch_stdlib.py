@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from functools import partial, wraps
 from importlib.machinery import ExtensionFileLoader
 
@@ -353,15 +354,34 @@ def _with_own_lock(original):
 
 
 def _lock_of_end(thread, join):
-    """Released when the thread has ended. For one that began before we were there, somebody has to wait in our place."""
+    """Released when the thread has ended. For one that began before we were there, somebody has to wait in our place; None: no
+    thread can be started for that."""
     lock = getattr(thread, "_bough_ends", None)
-    if lock is None:
-        lock = threading.Lock()
-        lock.acquire()
-        with _bough.critical_section():
-            thread._bough_ends = lock
+    if lock is not None:
+        return lock
+    lock = threading.Lock()
+    lock.acquire()
+    with _bough.critical_section():
+        try:
             threading.Thread(target=lambda: (join(thread), lock.release()), name="bough-join", daemon=True).start()
+        except (RuntimeError, MemoryError):
+            return None
+        thread._bough_ends = lock
     return lock
+
+
+STEP = 0.05
+
+
+def _join_in_steps(thread, join, timeout):
+    """Without a thread that waits in our place: an interrupt is met at the next step."""
+    until = None if timeout is None else time.monotonic() + timeout
+    while True:
+        left = STEP if until is None else until - time.monotonic()
+        join(thread, min(left, STEP))
+        if left <= 0 or not thread.is_alive():
+            return
+        _bough.check_interrupt()
 
 
 def _join_by_own_lock(original):
@@ -371,6 +391,8 @@ def _join_by_own_lock(original):
         if not _bough.takes_part() or not self.is_alive() or self is threading.current_thread():
             return original(self, timeout)
         lock = _lock_of_end(self, original)
+        if lock is None:
+            return _join_in_steps(self, original, timeout)
         got = lock.acquire() if timeout is None else lock.acquire(timeout > 0, timeout if timeout > 0 else -1)
         if not got:
             return None

@@ -291,5 +291,44 @@ class Imports(unittest.TestCase):
         self.assertEqual(process.out, "True False\n", str(process))
 
 
+
+JOIN_WITHOUT_A_THREAD = """
+import _thread, threading
+go, begun = threading.Event(), threading.Event()
+old = threading.Thread(target=go.wait)
+old.start()
+import bough
+def joins(*timeout):
+    _thread.stack_size(1 << 47)  # no thread has room for that
+    begun.set()
+    old.join(*timeout)
+    return old.is_alive()
+with bough.branch() as b:
+    child = b.add(joins)
+    begun.wait()
+    child.interrupt()
+_thread.stack_size(0)
+with bough.branch() as b:
+    short = b.add(joins, 0.01)
+print(child.outcome, short.result())
+_thread.stack_size(0)
+begun.clear()
+with bough.branch() as b:
+    child = b.add(joins)
+    begun.wait()
+    go.set()
+print(child.result())
+"""
+
+
+class BegunBefore(unittest.TestCase):
+    """a thread that began before the opt-in"""
+
+    def test_no_thread_can_be_started(self):
+        """that waits for its end: a join of it is interrupted all the same, keeps its timeout, and does not hang"""
+        process = run("-c", JOIN_WITHOUT_A_THREAD)
+        self.assertEqual((process.out, process.err), ("interrupted True\nFalse\n", ""), str(process))
+
+
 if __name__ == "__main__":
     unittest.main()
