@@ -3,7 +3,6 @@
 #include "inspect/safe_write.h"
 #include <errno.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/syscall.h>
@@ -30,34 +29,10 @@ void bo_out_memory(struct bo_out *o, char *buffer, size_t size)
 
 /* ---- the descriptor ------------------------------------------------------------------------------- */
 
-static uint64_t bit_of(int signo)
-{
-    return (uint64_t)1 << (signo - 1);
-}
-
-static bool pipe_waits(void)
-{
-    uint64_t pending = 0;
-    bo_raw2(SYS_rt_sigpending, (long)&pending, sizeof pending);
-    return pending & bit_of(SIGPIPE);
-}
-
 void bo_out_open(struct bo_out *o, int fd, char *buffer, size_t size)
 {
-    uint64_t mask = bit_of(SIGPIPE) | bit_of(SIGTTOU);
     *o = (struct bo_out){.buffer = buffer, .size = size, .fd = fd, .until = BO_FOREVER, .left = LONGEST};
-    bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, (long)&o->mask, sizeof mask);
-    o->had_pipe = pipe_waits();
-}
-
-/* A SIGPIPE that the write to this descriptor has raised is pending for this thread: remove it. */
-static void close_signals(const struct bo_out *o)
-{
-    static const struct timespec at_once;
-    uint64_t mask = bit_of(SIGPIPE);
-    if (o->error == EPIPE && !o->had_pipe)
-        bo_raw4(SYS_rt_sigtimedwait, (long)&mask, 0, (long)&at_once, sizeof mask);
-    bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&o->mask, 0, sizeof mask);
+    bo_quiet_begin(&o->quiet);
 }
 
 /* Waits until the descriptor can be written to; false: not in time. */
@@ -115,7 +90,7 @@ void bo_out_flush(struct bo_out *o)
 int bo_out_close(struct bo_out *o)
 {
     bo_out_flush(o);
-    close_signals(o);
+    bo_quiet_end(&o->quiet, o->error);
     return o->error ? (errno = o->error, -1) : 0;
 }
 

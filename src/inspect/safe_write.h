@@ -5,7 +5,7 @@
  *
  * Writing stops if the descriptor accepts nothing for PATIENCE, and after LONGEST in any case, so a full pipe does not
  * block the writer for long. Only the time that the writing takes counts: not that between two writes, which is long
- * for a large dump on a busy machine. No SIGPIPE or SIGTTOU is raised.
+ * for a large dump on a busy machine. It raises no signal (base/quiet.h).
  */
 #ifndef BO_INSPECT_SAFE_WRITE_H
 #define BO_INSPECT_SAFE_WRITE_H
@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "base/atomic.h"
+#include "base/quiet.h"
 
 /*
  *   fd         -1: into memory, always terminated; what does not fit is cut
@@ -22,7 +23,7 @@
  *   left       how long all writes together may still take
  *   patience   when to give up this write unless something is taken; `longest`: in any case
  *   work       increased by each write; NULL
- *   mask       the caller's signals, `had_pipe` whether a SIGPIPE waited for it before
+ *   quiet      the caller's signals
  */
 struct bo_out {
     char *buffer;
@@ -30,8 +31,7 @@ struct bo_out {
     int fd, error;
     int64_t until, left, patience, longest;
     _Atomic uint32_t *work;
-    uint64_t mask;
-    bool had_pipe;
+    struct bo_quiet quiet;
 };
 
 void bo_out_memory(struct bo_out *o, char *buffer, size_t size);

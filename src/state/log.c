@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include "state/log.h"
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "base/plain.h"
+#include "base/quiet.h"
 #include "base/writable.h"
 #include "upcalls.h"
 
@@ -22,9 +24,14 @@ static _Atomic uint32_t in_second, dropped;
 void bo_report_to_stderr(const char *line)
 {
     char text[1100];
+    struct bo_quiet quiet;
     int length = snprintf(text, sizeof text, "bough: %s\n", line);
-    if (bo_writable(STDERR_FILENO, 0) == 1 && write(STDERR_FILENO, text, (size_t)length) < 0)
-        bo_add_relaxed(&dropped, 1);
+    if (bo_writable(STDERR_FILENO, 0) != 1)
+        return;
+    bo_quiet_begin(&quiet);
+    bool lost = write(STDERR_FILENO, text, (size_t)length) < 0;
+    bo_quiet_end(&quiet, lost ? errno : 0);
+    bo_add_relaxed(&dropped, lost);
 }
 
 static bool admitted(void)

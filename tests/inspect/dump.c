@@ -2,6 +2,7 @@
 /* The contents of a dump, and the targets it can be written to (rule 41). */
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include "dumps.h"
 
 /* ---- a tree ------------------------------------------------------------------------------------------------------ */
@@ -158,6 +159,23 @@ TEST(a_pipe_without_a_reader_raises_no_signal)
     CHECK_ERR(bough_dump(fds[1]), EPIPE);
     CHECK(sigpending(&pending) == 0 && !sigismember(&pending, SIGPIPE));
     close(fds[1]);
+}
+
+/* Fixed bug: SIGXFSZ ended the process. */
+TEST(a_limit_of_file_sizes_raises_no_signal)
+{
+    struct rlimit before, limit;
+    sigset_t pending;
+    int file = memory_file();
+    CHECK_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = (struct rlimit){100, before.rlim_max};
+    CHECK_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    int result = bough_dump(file), error = errno;
+    CHECK_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+    CHECK(result == -1 && error == EFBIG);
+    CHECK(sigpending(&pending) == 0 && !sigismember(&pending, SIGXFSZ));
+    CHECK_EQ(lseek(file, 0, SEEK_END), 100);
+    close(file);
 }
 
 /* Numbers differ from one dump to the next. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Out of memory and of threads: a clear error, no loss, and afterwards everything works as before. */
+/* Out of memory, of threads, of room for output: a clear error, no loss, and afterwards everything works as before. */
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include "semantics/children.h"
@@ -340,4 +340,50 @@ TEST_LIMIT(without_room_for_a_queued_signal_the_warden_alone_enforces_the_cap, 6
     static char text[1 << 16];
     CHECK_KILLED(t_run_output(end_without_signals, NULL, text, sizeof text), SIGKILL);
     CHECK(strstr(text, "cannot create the watchdog timer"));
+}
+
+/* ---- standard error takes no more -------------------------------------------------------------------------------- */
+
+/* Ends with an unread failure, which is reported. */
+static void *ends_with_a_failure(void *unused)
+{
+    bough_branch *b = bough_branch_open(NULL);
+    bough_fail(b, EIO, "unread");
+    CHECK_EQ(bough_branch_end(b), EIO);
+    return unused;
+}
+
+static void report_to(int fd)
+{
+    struct t_thread thread;
+    CHECK_EQ(dup2(fd, STDERR_FILENO), STDERR_FILENO);
+    bough_set_report(NULL);
+    t_spawn(&thread, ends_with_a_failure, NULL);
+    t_join(&thread);
+    check_all_works();
+}
+
+static void report_without_a_reader(void *unused)
+{
+    int fds[2];
+    (void)unused;
+    CHECK_EQ(pipe(fds), 0);
+    close(fds[0]);
+    report_to(fds[1]);
+}
+
+static void report_without_file_size(void *unused)
+{
+    (void)unused;
+    int file = memfd_create("standard error", MFD_CLOEXEC);
+    limit_to(RLIMIT_FSIZE, 0);
+    report_to(file);
+    CHECK_EQ(lseek(file, 0, SEEK_END), 0);
+}
+
+/* Fixed bug: the write raised SIGPIPE or SIGXFSZ, which ended the process. */
+TEST(a_report_that_cant_be_written_ends_no_process)
+{
+    CHECK_EXITED(t_run_status(report_without_a_reader, NULL), 0);
+    CHECK_EXITED(t_run_status(report_without_file_size, NULL), 0);
 }
