@@ -66,7 +66,7 @@ wrap=()
 for name in "$@"; do
     case $name in
     native) leg native build 1 4000 "$all interpose clients cli unstoppable examples project install" -- -Dtest_library=shared ;;
-    hooks) leg hooks build-hooks 1 1000 "races sync loss" -- -Dhooks=true ;;
+    hooks) leg hooks build-hooks 1 1000 "races sync loss ladder" -- -Dhooks=true ;;
     generic) leg generic build-generic 2 300 "semantics sync interpose loss" -- -Darch=generic ;;
     musl) leg musl build-musl 1 2000 "semantics calls sync interpose loss harness" -- --native-file tools/cross/musl.ini ;;
     python) python_legs python 9 1000 "python package" ;;
