@@ -11,12 +11,12 @@
  * forks. */
 static void leave_strangers(void)
 {
-    for (struct bp_thread *t = bp.threads; t; t = t->next) {
+    for (struct bp_thread *t = bp.threads; t; t = t->entry.next) {
         if (t->begun)
             continue;
         t->handle = NULL;
-        t->left_behind = t->exception;
-        t->exception = NULL;
+        t->fork.left_behind = t->exc.posted;
+        t->exc.posted = NULL;
     }
 }
 
@@ -33,11 +33,11 @@ static void after_fork_in_child(void)
     t->handle = bough_self();
     if (t->event_fd >= 0)
         t->event_fd = bough_event_fd();
-    t->left_behind = t->exception;
-    t->exception = NULL;
-    t->due = t->awaited = false;
-    t->due_since = 0;
-    t->had_run = 0;
+    t->fork.left_behind = t->exc.posted;
+    t->exc.posted = NULL;
+    t->due.is_set = t->monitor.awaited = false;
+    t->due.since = 0;
+    t->turn.had_run = 0;
 }
 
 /* Called by the hooks of os.fork(), in Python threads that bough knows. An armed exception would be raised in both
@@ -47,8 +47,8 @@ static PyObject *fork_begins(PyObject *module, PyObject *none)
     struct bp_thread *t = bp_thread_known();
     (void)module, (void)none;
     if (t) {
-        t->forking = true;
-        if (t->armed && t == bp_me)
+        t->fork.in_hooks = true;
+        if (t->armed.is_set && t == bp_me)
             bp_hold(t);
     }
     Py_RETURN_NONE;
@@ -59,8 +59,8 @@ static PyObject *fork_ends(PyObject *module, PyObject *none)
     struct bp_thread *t = bp_thread_known();
     (void)module, (void)none;
     if (t) {
-        t->forking = false;
-        Py_CLEAR(t->left_behind);
+        t->fork.in_hooks = false;
+        Py_CLEAR(t->fork.left_behind);
     }
     Py_RETURN_NONE;
 }

@@ -25,7 +25,7 @@ static bool was_raised_lately(const struct bp_thread *t, const struct bough_reco
  * this thread's calls. */
 static bool is_posted_and_admitted(const struct bp_thread *t)
 {
-    return t->exception && (t->kinds & BP_EXCEPTION_ONLY) && bough_foreign() && bp_admits(t);
+    return t->exc.posted && (t->kinds & BP_EXCEPTION_ONLY) && bough_foreign() && bp_admits(t);
 }
 
 static PyObject *take_due(PyObject *module, PyObject *none)

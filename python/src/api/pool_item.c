@@ -19,14 +19,14 @@ static void shed(struct bp_thread *t)
     bp_drop_posted(t);
     bough_clear(NULL);
     bp_cause_forget(t);
-    t->cut = t->raised = false;
+    t->cut.is_set = t->exc.raised = false;
 }
 
 struct bp_item bp_item_begin(struct bp_thread *t, const char *name)
 {
     const struct bough_branch_options options = {.label = name};
     shed(t);
-    return (struct bp_item){t, bough_branch_open(&options), t->regions};
+    return (struct bp_item){t, bough_branch_open(&options), t->regions.innermost};
 }
 
 /* Converts the exception that is set to the one for the future, while the interrupt is still pending. */
@@ -60,8 +60,8 @@ void bp_item_end(const struct bp_item *i)
 {
     PyObject *type, *value, *trace;
     PyErr_Fetch(&type, &value, &trace);
-    while (i->thread->regions && i->thread->regions != i->around)
-        if (bp_region_end(i->thread, i->thread->regions->kind) != 0) {
+    while (i->thread->regions.innermost && i->thread->regions.innermost != i->around)
+        if (bp_region_end(i->thread, i->thread->regions.innermost->kind) != 0) {
             PyErr_Clear();
             break;
         }

@@ -66,7 +66,7 @@ static bool is_any_asynchronous(void)
 {
     const struct bp_thread *t = bp.threads;
     while (t && !t->asynchronous)
-        t = t->next;
+        t = t->entry.next;
     return t != NULL;
 }
 
@@ -94,7 +94,7 @@ static PyObject *interrupt_all(PyObject *module, PyObject *reason)
         know_all() != 0)
         return NULL;
     long count = 0;
-    for (struct bp_thread *t = bp.threads; t; t = t->next) {
+    for (struct bp_thread *t = bp.threads; t; t = t->entry.next) {
         if (t == me || (!t->handle && bp_queue(t, reason) != 0))
             continue;
         if (t->asynchronous)
@@ -113,10 +113,10 @@ static PyObject *interrupt_all(PyObject *module, PyObject *reason)
 static PyObject *post_exception(struct bp_thread *t, PyObject *exception)
 {
     bp_thread_show(t);
-    if (!t->exception)
-        t->exception = Py_NewRef(exception);
+    if (!t->exc.posted)
+        t->exc.posted = Py_NewRef(exception);
     if (t->handle && bp_post_exception(t) != 0) {
-        Py_CLEAR(t->exception);
+        Py_CLEAR(t->exc.posted);
         return bp_not_alive("the thread has ended"), NULL;
     }
     bp_async_exc_need(t);
@@ -145,7 +145,7 @@ static PyObject *take_exception_back(PyObject *module, PyObject *exception)
     (void)module;
     if (!t)
         return NULL;
-    if (t->exception != exception)
+    if (t->exc.posted != exception)
         Py_RETURN_FALSE;
     bp_drop_posted(t);
     Py_RETURN_TRUE;
@@ -163,7 +163,7 @@ static PyObject *raise_in_handle(PyObject *module, PyObject *args)
         return NULL;
     struct bp_thread *t = bp.threads;
     while (t && (uintptr_t)t->handle != (uintptr_t)handle)
-        t = t->next;
+        t = t->entry.next;
     if (!t)
         Py_RETURN_FALSE;
     return post_exception(t, exception);

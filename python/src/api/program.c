@@ -131,7 +131,7 @@ static PyObject *waits_at_lock(PyObject *module, PyObject *number)
     unsigned long ident = PyLong_AsUnsignedLong(number);
     (void)module;
     const struct bp_thread *t = PyErr_Occurred() ? NULL : bp_thread_of_ident(ident);
-    return t ? PyBool_FromLong(__atomic_load_n(&t->in_lock, __ATOMIC_RELAXED)) : NULL;
+    return t ? PyBool_FromLong(__atomic_load_n(&t->wait.in_lock, __ATOMIC_RELAXED)) : NULL;
 }
 
 PyMethodDef bp_program_methods[] = {

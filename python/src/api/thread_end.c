@@ -29,15 +29,15 @@ void bp_thread_ends(struct bp_thread *t)
         bough_release_thread(t->handle); /* fails if C code of the thread has used bough, which is harmless */
     if (bp_me == t)
         bp_me = NULL;
-    Py_CLEAR(t->exception);
-    Py_CLEAR(t->final);
+    Py_CLEAR(t->exc.posted);
+    Py_CLEAR(t->exc.final);
     bp_queued_drop(t);
-    Py_CLEAR(t->on_due);
-    Py_CLEAR(t->left_behind);
+    Py_CLEAR(t->due.callable);
+    Py_CLEAR(t->fork.left_behind);
     Py_CLEAR(t->child);
     if (by_itself) {
-        PyMem_RawFree(t->raised_lately);
-        PyMem_RawFree(t->spare);
+        PyMem_RawFree(t->exc.lately);
+        PyMem_RawFree(t->regions.spare);
         PyMem_RawFree(t);
     }
 }

@@ -46,7 +46,7 @@ int32_t bp_turn_clock(const struct bp_thread *t);
 int64_t bp_turn_read(int32_t clock);
 /* An interrupt may have become due, when the thread had run so long. */
 void bp_turn_due(struct bp_thread *t, int64_t had_run);
-/* By the async thread: it has seen that there is something to raise. Sets `due_since`. */
+/* By the async thread: it has seen that there is something to raise. Sets `due.since`. */
 void bp_turn_begins(struct bp_thread *t);
 /* Has it had its time to come to a point? */
 bool bp_turn_is_over(struct bp_thread *t);

@@ -46,29 +46,29 @@ static unsigned long wakes, looked;     /* for tests */
 
 static void activate(struct bp_thread *t)
 {
-    if (t->active)
+    if (t->look.listed)
         return;
-    t->active = true;
-    t->active_before = NULL;
-    t->active_next = active;
+    t->look.listed = true;
+    t->look.before = NULL;
+    t->look.next = active;
     if (active)
-        active->active_before = t;
+        active->look.before = t;
     active = t;
 }
 
 static void deactivate(struct bp_thread *t)
 {
-    if (!t->active)
+    if (!t->look.listed)
         return;
-    t->active = false;
+    t->look.listed = false;
     if (next_look == t)
-        next_look = t->active_next;
-    if (t->active_next)
-        t->active_next->active_before = t->active_before;
-    if (t->active_before)
-        t->active_before->active_next = t->active_next;
+        next_look = t->look.next;
+    if (t->look.next)
+        t->look.next->look.before = t->look.before;
+    if (t->look.before)
+        t->look.before->look.next = t->look.next;
     else
-        active = t->active_next;
+        active = t->look.next;
 }
 
 static int watch_descriptor(const struct bp_thread *t)
@@ -101,7 +101,7 @@ static int look_at_each(void)
     bool awaited = false;
     struct bp_thread *t;
     for (next_look = active; (t = next_look);) {
-        next_look = t->active_next;
+        next_look = t->look.next;
         if (!bp_thread_lives(t)) {
             bp_prune();
             continue;
@@ -112,8 +112,8 @@ static int look_at_each(void)
             deactivate(t);
         timeout = sooner(timeout, again);
     }
-    for (t = active; t && !awaited; t = t->active_next)
-        awaited = t->awaited;
+    for (t = active; t && !awaited; t = t->look.next)
+        awaited = t->monitor.awaited;
     if (!awaited)
         bp_monitor_stop();
     return timeout;
@@ -148,7 +148,7 @@ static void activate_all(struct woken *woken, int count)
 {
     if (count > 0)
         qsort(woken, (size_t)count, sizeof *woken, compare);
-    for (struct bp_thread *t = bp.threads; count > 0 && t; t = t->next) {
+    for (struct bp_thread *t = bp.threads; count > 0 && t; t = t->entry.next) {
         const struct woken key = {.id = (uint32_t)t->id}, *found = NULL;
         if (t->event_fd >= 0)
             found = bsearch(&key, woken, (size_t)count, sizeof *woken, compare);
@@ -261,8 +261,8 @@ static void async_exc_in_child(void)
     running = rung = false;
     close_descriptor(&bell);
     close_descriptor(&descriptors);
-    for (struct bp_thread *t = bp.threads; t; t = t->next)
-        t->active = false;
+    for (struct bp_thread *t = bp.threads; t; t = t->entry.next)
+        t->look.listed = false;
     active = next_look = NULL;
 }
 
@@ -306,7 +306,7 @@ static int need_event(struct bp_thread *t)
 
 static bool needs_async_exc(const struct bp_thread *t)
 {
-    return t->event_fd >= 0 && (t->asynchronous || t->on_due);
+    return t->event_fd >= 0 && (t->asynchronous || t->due.callable);
 }
 
 /* In a forked process that uses bough: the forking thread may have needed the async thread in the parent. */
@@ -314,11 +314,11 @@ static PyObject *async_exc_resume(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;
     bool any = false;
-    for (const struct bp_thread *t = bp.threads; t && !any; t = t->next)
+    for (const struct bp_thread *t = bp.threads; t && !any; t = t->entry.next)
         any = needs_async_exc(t);
     if (any && bp_async_exc_start() != 0)
         return NULL;
-    for (struct bp_thread *t = bp.threads; !bp_is_ending() && t; t = t->next) {
+    for (struct bp_thread *t = bp.threads; !bp_is_ending() && t; t = t->entry.next) {
         if (!needs_async_exc(t))
             continue;
         if (watch_descriptor(t) != 0)
@@ -340,7 +340,7 @@ int bp_set_asynchronous(struct bp_thread *t, bool on)
         return -1;
     bool before = t->asynchronous;
     t->asynchronous = on;
-    if (!on && !t->exception)
+    if (!on && !t->exc.posted)
         bp_disarm(t);
     return before;
 }
@@ -359,14 +359,14 @@ static PyObject *set_on_due(PyObject *module, PyObject *callable)
     struct bp_thread *t = bp_self();
     if (!t)
         return NULL;
-    PyObject *before = t->on_due ? t->on_due : Py_NewRef(Py_None);
-    t->on_due = callable == Py_None ? NULL : Py_NewRef(callable);
+    PyObject *before = t->due.callable ? t->due.callable : Py_NewRef(Py_None);
+    t->due.callable = callable == Py_None ? NULL : Py_NewRef(callable);
     struct bough_record why = {0};
-    t->due =
-        bough_now() < t->grace_until && bough_reason(&why) == 0; /* a record that the thread has heard of is no news */
-    t->seen = (struct bp_raised){why.target, why.since, why.kind, why.rung, 0};
-    if (t->on_due && need_event(t) != 0) {
-        Py_SETREF(t->on_due, before == Py_None ? NULL : Py_NewRef(before));
+    /* A record that was raised a short time ago is not reported again. */
+    t->due.is_set = bough_now() < t->grace.until && bough_reason(&why) == 0;
+    t->due.record = (struct bp_raised){why.target, why.since, why.kind, why.rung, 0};
+    if (t->due.callable && need_event(t) != 0) {
+        Py_SETREF(t->due.callable, before == Py_None ? NULL : Py_NewRef(before));
         Py_DECREF(before);
         return NULL;
     }
@@ -377,7 +377,7 @@ static PyObject *get_on_due(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;
     struct bp_thread *t = bp_self();
-    return t ? Py_NewRef(t->on_due ? t->on_due : Py_None) : NULL;
+    return t ? Py_NewRef(t->due.callable ? t->due.callable : Py_None) : NULL;
 }
 
 static PyObject *signals_raise(PyObject *module, PyObject *none)

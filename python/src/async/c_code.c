@@ -34,11 +34,11 @@ bool bp_stays_in_c(struct bp_thread *t)
     if (!looks_for_armed)
         return false;
     struct bp_place now = bp_place(t);
-    if (now.frame != t->stands.frame || now.instruction != t->stands.instruction) {
-        t->stands = now;
-        t->stands_since = bough_now();
+    if (now.frame != t->stays.place.frame || now.instruction != t->stays.place.instruction) {
+        t->stays.place = now;
+        t->stays.since = bough_now();
     }
-    return now.frame && bough_now() - t->stands_since >= BOUGH_MS(STAYS);
+    return now.frame && bough_now() - t->stays.since >= BOUGH_MS(STAYS);
 }
 
 bool bp_signals_raise(void)

@@ -20,8 +20,8 @@ static void meet(struct bough_record *why)
 
 static PyObject *what_is_due(struct bp_thread *t, struct bough_record *why)
 {
-    t->cut = false;
-    if (!t->exception)
+    t->cut.is_set = false;
+    if (!t->exc.posted)
         meet(why);
     return bp_exception_for(t, why);
 }
@@ -29,7 +29,7 @@ static PyObject *what_is_due(struct bp_thread *t, struct bough_record *why)
 void bp_raise_here(struct bp_thread *t)
 {
     struct bough_record why = {.kind = BOUGH_EXCEPTION};
-    t->awaited = false;
+    t->monitor.awaited = false;
     PyObject *exception = bp_self() ? what_is_due(t, &why) : NULL;
     if (exception)
         PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
@@ -48,9 +48,9 @@ static PyObject *carrier_call(PyObject *type, PyObject *args, PyObject *keywords
     struct bp_thread *t = bp_self();
     if (!t)
         return NULL;
-    if (t->withdrawing)
+    if (t->armed.withdrawing)
         return PyObject_CallNoArgs(PyExc_BaseException);
-    t->armed = false;
+    t->armed.is_set = false;
     bp_carrier_withdraw(t); /* the exception was armed twice, see was_swallowed() in delivery.c */
     return what_is_due(t, &why);
 }

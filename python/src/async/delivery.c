@@ -10,30 +10,30 @@
  *
  *      QUIET ---> DUE ---> LOOKED AT ---> AWAITED, ARMED, or both ---> QUIET, or DUE again
  *
- *   QUIET      active = false
+ *   QUIET      look.listed = false
  *
  *      There is nothing to raise. The async thread does not examine the thread.
  *
- *   DUE        active, due_since = 0 until the first look; !turn_over
+ *   DUE        look.listed, due.since = 0 until the first look; !turn.over
  *
- *      There is something to raise: an instance that raise_exc() has posted (`exception`), or a pending record of an
- *      asynchronous thread (`due`, `seen`). The thread has its turn, turn.c: it may reach a point or a blocking call
- *      first, which raises it there (rule 14). A record that was raised and stays pending is due again only after the
- *      grace period (bp_raised_until()); another record, such as the next deadline, has a separate turn.
+ *      There is something to raise: an instance that raise_exc() has posted (`exc.posted`), or a pending record of
+ *      an asynchronous thread (`due`). The thread has its turn, turn.c: it may reach a point or a blocking call first,
+ *      which raises it there (rule 14). A record that was raised and stays pending is due again only after the grace
+ *      period (bp_raised_until()); another record, such as the next deadline, has a separate turn.
  *
- *   LOOKED AT  active, turn_over, !armed, !awaited
+ *   LOOKED AT  look.listed, turn.over, !armed.is_set, !monitor.awaited
  *
  *      The thread is at a place where no exception may be raised: in a critical section, in __enter__, __exit__, a
  *      finally, a finalizer (rule 43, _async_safe.py), or in a trace function. The async thread examines it again after
- *      5 ms and, while the thread stays there (`looked_at`, `look_in`), more and more rarely, down to once in 100 ms.
+ *      5 ms and, while the thread stays there (`look`), more and more rarely, down to once in 100 ms.
  *
- *   AWAITED    as above, but awaited
+ *   AWAITED    as above, but monitor.awaited
  *
  *      The thread itself checks, at each instruction of the functions on its stack: monitor.c, from Python 3.13 on; in
  *      older versions for a thread that is never found where the exception could be armed. The async thread continues
  *      to examine it as before.
  *
- *   ARMED      as above, but armed; it may be awaited as well
+ *   ARMED      as above, but armed.is_set; it may be awaited as well
  *
  *      PyThreadState_SetAsyncExc(Carrier) was called. The exception is raised when the thread next checks its eval
  *      breaker, in the frame that was examined: the async thread has the lock, and the thread continues where it
@@ -81,14 +81,14 @@ static bool is_due(const struct bp_thread *t, struct bough_record *why)
 /* Reports a new record to the thread's on_due callback. */
 static void look_at_event(struct bp_thread *t, const struct bough_record *why, bool due)
 {
-    bool known = t->due && bp_same_record(&t->seen, why);
+    bool known = t->due.is_set && bp_same_record(&t->due.record, why);
     if (due && !known)
-        t->due_since = 0; /* a separate turn */
-    t->due = due;
-    t->seen = (struct bp_raised){why->target, why->since, why->kind, why->rung, 0};
-    if (!due || known || !t->on_due)
+        t->due.since = 0; /* a separate turn */
+    t->due.is_set = due;
+    t->due.record = (struct bp_raised){why->target, why->since, why->kind, why->rung, 0};
+    if (!due || known || !t->due.callable)
         return;
-    PyObject *callable = Py_NewRef(t->on_due); /* kept: the thread may end, or leave its block, during the call */
+    PyObject *callable = Py_NewRef(t->due.callable); /* kept: the thread may end, or leave its block, during the call */
     PyObject *result = PyObject_CallNoArgs(callable);
     if (!result)
         PyErr_WriteUnraisable(callable);
@@ -101,20 +101,20 @@ static void look_at_event(struct bp_thread *t, const struct bough_record *why, b
  * that withdraws the exception that was armed again. */
 static bool was_swallowed(const struct bp_thread *t)
 {
-    return bough_now() > t->armed_at + BOUGH_MS(ARMED_FOR) && bp_thread_lives(t) && !t->tstate->async_exc;
+    return bough_now() > t->armed.at + BOUGH_MS(ARMED_FOR) && bp_thread_lives(t) && !t->tstate->async_exc;
 }
 
 /* The time from which on an exception is to be raised; 0: there is none. */
 static bough_time due_from(struct bp_thread *t, const struct bough_record *why)
 {
-    bool sticky = t->asynchronous && t->due;
-    if (!t->exception && !sticky)
-        return t->due_since = 0;
-    if (!t->due_since) {
+    bool sticky = t->asynchronous && t->due.is_set;
+    if (!t->exc.posted && !sticky)
+        return t->due.since = 0;
+    if (!t->due.since) {
         bp_turn_begins(t);
-        t->look_in = 0;
+        t->look.again_in = 0;
     }
-    bough_time from = t->due_since, again = t->exception ? 0 : bp_raised_until(t, why);
+    bough_time from = t->due.since, again = t->exc.posted ? 0 : bp_raised_until(t, why);
     return from < again ? again : from;
 }
 
@@ -123,24 +123,24 @@ static bough_time due_from(struct bp_thread *t, const struct bough_record *why)
 static int look_again_in(struct bp_thread *t)
 {
     struct bp_place now = bp_place(t);
-    bool stands = now.frame == t->looked_at.frame && now.instruction == t->looked_at.instruction;
-    int longer = 2 * t->look_in < LOOK_RARELY ? 2 * t->look_in : LOOK_RARELY;
-    t->looked_at = now;
-    return t->look_in = stands && t->look_in ? longer : LOOK_AGAIN;
+    bool stands = now.frame == t->look.place.frame && now.instruction == t->look.place.instruction;
+    int longer = 2 * t->look.again_in < LOOK_RARELY ? 2 * t->look.again_in : LOOK_RARELY;
+    t->look.place = now;
+    return t->look.again_in = stands && t->look.again_in ? longer : LOOK_AGAIN;
 }
 
 /* The exception has been due for `waited` ns. */
 static void deliver(struct bp_thread *t, int64_t waited)
 {
     unsigned changes = bp.changes;
-    bool runs = t->look_in <= LOOK_AGAIN, awaited = !(runs && bp_monitor_pauses(waited)) && bp_monitor(t, waited);
+    bool runs = t->look.again_in <= LOOK_AGAIN, awaited = !(runs && bp_monitor_pauses(waited)) && bp_monitor(t, waited);
     if (changes != bp.changes)
         return;
-    t->awaited = awaited;
+    t->monitor.awaited = awaited;
     if (!(ARMS || (awaited && bp_stays_in_c(t))) || !bp_may_come_in(t))
         return;
-    t->armed = true;
-    t->armed_at = bough_now();
+    t->armed.is_set = true;
+    t->armed.at = bough_now();
     /* This frees an exception that other code had armed, and may let other threads run. */
     PyThreadState_SetAsyncExc(t->tstate->thread_id, bp_carrier);
 }
@@ -154,13 +154,13 @@ int bp_delivery_look(struct bp_thread *t)
     if (changes != bp.changes)
         return LOOK_AGAIN; /* it may have ended meanwhile */
     bough_time from = due_from(t, &why), now = bough_now();
-    if (t->armed && was_swallowed(t))
-        t->armed = false;
-    if (t->armed)
+    if (t->armed.is_set && was_swallowed(t))
+        t->armed.is_set = false;
+    if (t->armed.is_set)
         return ARMED_FOR;
     bool has_turn = from && !bp_turn_is_over(t);
     if (!from || now < from || has_turn)
-        t->awaited = false;
+        t->monitor.awaited = false;
     if (!from)
         return -1;
     if (now < from)

@@ -117,9 +117,9 @@ void bp_monitor_stop(void)
 int bp_monitor_step(void)
 {
     struct bp_thread *t = bp_thread_known();
-    if (PY_VERSION_HEX >= 0x030D0000 && t && t->armed && bp_self())
+    if (PY_VERSION_HEX >= 0x030D0000 && t && t->armed.is_set && bp_self())
         bp_hold(t); /* the call has returned without raising it: c_code.c */
-    if (!t || !t->awaited || !bp_place_admits_here(t) || !t->awaited) /* the test takes a while */
+    if (!t || !t->monitor.awaited || !bp_place_admits_here(t) || !t->monitor.awaited) /* the test takes a while */
         return 0;
     bp_raise_here(t);
     return PyErr_Occurred() ? -1 : 0;

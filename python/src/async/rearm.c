@@ -18,9 +18,9 @@ static bool make_due(struct bp_thread *t, PyObject *exception)
     if (!posted && !is_pending_exit(exception))
         return false;
     bp_forget_raised(t);
-    if (posted && !t->exception) {
+    if (posted && !t->exc.posted) {
         PyException_SetTraceback(exception, Py_None);
-        t->exception = Py_NewRef(exception);
+        t->exc.posted = Py_NewRef(exception);
         bp_post_exception(t);
     }
     return true;

@@ -33,27 +33,27 @@ int64_t bp_turn_read(int32_t clock)
 
 void bp_turn_due(struct bp_thread *t, int64_t had_run)
 {
-    t->had_run = had_run;
+    t->turn.had_run = had_run;
 }
 
 void bp_turn_begins(struct bp_thread *t)
 {
-    t->due_since = bough_now();
-    t->turn_from = t->had_run ? t->had_run : bp_turn_read(bp_turn_clock(t));
-    t->had_run = 0;
-    t->turn_over = false;
+    t->due.since = bough_now();
+    t->turn.from = t->turn.had_run ? t->turn.had_run : bp_turn_read(bp_turn_clock(t));
+    t->turn.had_run = 0;
+    t->turn.over = false;
 }
 
 bool bp_turn_is_over(struct bp_thread *t)
 {
-    if (t->turn_over)
+    if (t->turn.over)
         return true;
-    int64_t now = t->turn_from ? bp_turn_read(bp_turn_clock(t)) : 0;
-    bool has_run = now && now - t->turn_from >= BOUGH_MS(TURN);
-    t->turn_over = has_run || bough_now() >= t->due_since + BOUGH_MS(AT_MOST);
+    int64_t now = t->turn.from ? bp_turn_read(bp_turn_clock(t)) : 0;
+    bool has_run = now && now - t->turn.from >= BOUGH_MS(TURN);
+    t->turn.over = has_run || bough_now() >= t->due.since + BOUGH_MS(AT_MOST);
     turns_by_run += has_run;
-    turns_by_time += t->turn_over && !has_run;
-    return t->turn_over;
+    turns_by_time += t->turn.over && !has_run;
+    return t->turn.over;
 }
 
 static PyObject *counts(PyObject *module, PyObject *none)

@@ -8,15 +8,15 @@
  *
  *      poster, with the interpreter lock              target
  *      --------------------------------              ------
- *      exception = E   (raise_exc)                    in a blocking call, without the lock:
- *      bough_post_event(target) -------------------->   the library cuts it; on_interrupted(): cut = true, why = record
+ *      exc.posted = E  (raise_exc)                    in a blocking call, without the lock:
+ *      bough_post_event(target) -------------------->   the library cuts it; on_interrupted(): cut.is_set, cut.why
  *                                                       the call fails with BP_CUT, an unused errno
  *                                                     the interpreter makes an OSError of it, with the lock:
  *                                                       alloc_or_raise() finds `cut`, raises E or a ThreadExit instead
  *                                                     in bytecode: check_interrupt(), or delivery.c, asynchronously
  *
- * The interpreter lock protects all of the following (the module declares that it needs the lock), except `cut`, `why`,
- * `in_lock` and `lock_cut`, which only the thread itself uses, with or without the lock.
+ * The interpreter lock protects all of the following (the module declares that it needs the lock), except `cut` and
+ * `wait`, which only the thread itself uses, with or without the lock.
  */
 #ifndef BP_STATE_H
 #define BP_STATE_H
@@ -53,65 +53,134 @@ struct bp_raised_lately {
     unsigned next; /* the entry that is used next */
 };
 
-struct bp_thread {
-    struct bp_thread *next, **link, *same; /* entries.c */
-    uint64_t id;                           /* of its PyThreadState: never used twice in a process */
-    PyThreadState *tstate; /* valid as long as the entry is in the list, if `begun` is set: bp_thread_lives() */
-    bough_thread *handle;  /* NULL: the library does not know it */
-    bool begun;            /* the thread uses bough itself; else a poster has made the entry */
+/* How the list has the entry: entries.c. */
+struct bp_entry {
+    struct bp_thread *next, **link, *same;
+};
 
-    unsigned kinds; /* the kinds of interrupts that end its blocking calls, a bit each; 0: not opted in */
-    struct bp_callback *callbacks; /* blocks of on_interrupt() that are open, the innermost first: callback.c */
-    bool nudged;                   /* their deadlines have passed, which it has not seen yet */
-    bough_time grace_until;        /* when the grace period of the pending interrupt ends */
-    int64_t grace; /* the time without further interruptions of its calls after one, ns; 0: the default */
-    bool late;     /* the entry was made while the thread state was being cleared: thread.c */
-    bool disabled; /* started disabled: only allow regions admit interrupts */
-    struct bp_region *regions;
-    struct bp_region *spare;           /* memory for the next region; NULL */
-    struct bp_branch_object *branches; /* that it has open, the innermost first: branch_object.c */
-    PyObject *child;                   /* the Child that runs in it; NULL */
-
-    /* Used by the thread only, with or without the interpreter lock. */
-    bool cut; /* a call was interrupted, and no exception was raised for it yet */
-    struct bp_place cut_at;
+/* The thread's interrupted call. Used by the thread only, with or without the interpreter lock. */
+struct bp_cut {
+    bool is_set; /* a call was interrupted, and no exception was raised for it yet */
+    struct bp_place place;
     struct bough_record why;
     bool raises;   /* the call is in a function that raises an OSError right after it: call_errors.c */
     bool unplaced; /* the call's place has not been recorded yet: cause.c */
-    bool in_lock;  /* in a lock's method whose wait may be interrupted */
+};
+
+/* The interpreter's waits that the thread is in. Used by the thread only, with or without the interpreter lock. */
+struct bp_wait {
+    bool in_lock; /* in a lock's method whose wait may be interrupted */
     bool lock_cut;
     bool in_readline;
+};
 
-    PyObject *exception;                    /* posted by raise_exc(), not raised yet */
-    bool raised;                            /* whether any exception of an interrupt was raised since its work began */
-    PyObject *final;                        /* the exception that a final handler raised, which ends the thread; NULL */
-    struct bp_queued *queued, *queued_last; /* what was posted before `handle` was there; NULL */
+/* What the thread is to raise, and what it has raised. */
+struct bp_exceptions {
+    PyObject *posted;                /* by raise_exc(), not raised yet; NULL */
+    bool raised;                     /* whether any exception of an interrupt was raised since its work began */
+    PyObject *final;                 /* the exception that a final handler raised, which ends the thread; NULL */
+    struct bp_raised_lately *lately; /* NULL: nothing was, as in most threads */
+};
 
-    /* For the async thread. */
+/* Interrupts that were posted before the thread had a handle: queued.c. */
+struct bp_queue {
+    struct bp_queued *first, *last; /* NULL */
+};
+
+struct bp_grace {
+    int64_t length;   /* the time without further interruptions of its calls after one, ns; 0: the default */
+    bough_time until; /* when the grace period of the pending interrupt ends */
+};
+
+/* The blocks of on_interrupt() that are open: callback.c. */
+struct bp_callbacks {
+    struct bp_callback *innermost;
+    bool nudged; /* their deadlines have passed, which the thread has not seen yet */
+};
+
+struct bp_open_regions {
+    struct bp_region *innermost;
+    struct bp_region *spare; /* memory for the next region; NULL */
+    bool disabled;           /* the thread was started disabled: only allow regions admit interrupts */
+};
+
+/* What the thread has to raise, as the async thread sees it: delivery.c. */
+struct bp_due {
+    bool is_set;             /* `event_fd` was readable when last checked */
+    struct bp_raised record; /* that was pending then */
+    bough_time since;        /* when the async thread saw that there is something to raise; 0: nothing */
+    PyObject *callable;      /* called each time that an interrupt becomes due; NULL */
+};
+
+/* The time that the thread has to come to a point: turn.c. */
+struct bp_turn {
+    int64_t had_run; /* its processor time when an interrupt last woke the async thread; 0: none has */
+    int64_t from;    /* the same, of the interrupt that is to be raised */
+    bool over;
+};
+
+/* The async thread's examinations of the thread. */
+struct bp_look {
+    bool listed; /* in the list of threads to examine: async_exc.c */
+    struct bp_thread *before, *next;
+    struct bp_place place; /* the thread's place when last examined */
+    int again_in;          /* ms until the next check; it grows while the thread stays there; 0: not examined yet */
+};
+
+/* How long the thread has been in the same call: c_code.c. */
+struct bp_stays {
+    struct bp_place place;
+    bough_time since;
+};
+
+/* The exception of PyThreadState_SetAsyncExc(): armed.c. */
+struct bp_armed {
+    bool is_set; /* it was armed, and was not raised yet */
+    bough_time at;
+    bool withdrawing; /* it is being raised where it has no effect */
+};
+
+/* The monitoring of the thread's instructions: monitor.c. */
+struct bp_monitored {
+    bool awaited;               /* for the exception */
+    Py_tracefunc traced_before; /* 3.11: a debugger's, while trace.c traces */
+};
+
+struct bp_fork {
+    bool in_hooks;         /* between the hooks of os.fork(): nothing may be armed */
+    PyObject *left_behind; /* in a forked process: what was posted in the parent, to be dropped */
+};
+
+struct bp_thread {
+    struct bp_entry entry;
+    uint64_t id;           /* of its PyThreadState: never used twice in a process */
+    PyThreadState *tstate; /* valid as long as the entry is in the list, if `begun` is set: bp_thread_lives() */
+    bough_thread *handle;  /* NULL: the library does not know it */
+    bool begun;            /* the thread uses bough itself; else a poster has made the entry */
+    bool late;             /* the entry was made while the thread state was being cleared: thread.c */
+
+    unsigned kinds; /* the kinds of interrupts that end its blocking calls, a bit each; 0: not opted in */
+    struct bp_grace grace;
+    struct bp_callbacks callbacks;
+    struct bp_open_regions regions;
+    struct bp_branch_object *branches; /* that it has open, the innermost first: branch_object.c */
+    PyObject *child;                   /* the Child that runs in it; NULL */
+
+    struct bp_cut cut;
+    struct bp_wait wait;
+    struct bp_exceptions exc;
+    struct bp_queue queue;
+
     bool in_item;      /* it runs a pool's call: admits.c */
     bool asynchronous; /* interrupts come anywhere in its bytecode */
     int event_fd;      /* readable while an interrupt is due; -1 */
-    bool armed;        /* PyThreadState_SetAsyncExc() was called and its exception was not raised yet */
-    bough_time armed_at;
-    struct bp_place stands; /* the thread's place when last examined, for c_code.c; and since when */
-    bough_time stands_since;
-    bool withdrawing;      /* the armed exception is being raised where it has no effect: armed.c */
-    bool awaited;          /* the thread's instructions are monitored for the exception: monitor.c */
-    bool due;              /* `event_fd` was readable when last checked */
-    struct bp_raised seen; /* the record that was pending then */
-    bough_time due_since;  /* when the async thread saw that there is something to raise; 0: nothing */
-    int64_t had_run;       /* its processor time when an interrupt last woke the async thread; 0: none has */
-    int64_t turn_from;     /* the same, of the interrupt that is to be raised: turn.c */
-    bool turn_over;        /* it has had its time to come to a point */
-    struct bp_raised_lately *raised_lately; /* NULL: nothing was, as in most threads */
-    PyObject *on_due;                       /* called each time that an interrupt becomes due; NULL */
-    bool active;                            /* in the async thread's list of threads to examine */
-    struct bp_place looked_at;              /* the thread's place when last examined */
-    int look_in; /* ms until the next check; it grows while the thread stays there; 0: not examined yet */
-    struct bp_thread *active_before, *active_next;
-    bool forking;               /* between the hooks of os.fork(): nothing may be armed */
-    PyObject *left_behind;      /* in a forked process: what was posted in the parent, to be dropped */
-    Py_tracefunc traced_before; /* 3.11: a debugger's, while trace.c traces */
+    struct bp_due due;
+    struct bp_turn turn;
+    struct bp_look look;
+    struct bp_stays stays;
+    struct bp_armed armed;
+    struct bp_monitored monitor;
+    struct bp_fork fork;
 };
 
 /* The process's data: the patches of the interpreter, and what Python code has registered. */

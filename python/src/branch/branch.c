@@ -33,7 +33,7 @@ static struct bp_branch *new_branch(struct bp_thread *t, const char *label, boug
         return (void)(PyErr_Occurred() ? NULL : PyErr_NoMemory()), NULL;
     options.file = bp_caller(&line);
     options.line = line;
-    *b = (struct bp_branch){.owner = t, .around = t->regions, .forks = bp_forks(), .users = 1};
+    *b = (struct bp_branch){.owner = t, .around = t->regions.innermost, .forks = bp_forks(), .users = 1};
     b->handle = bough_branch_open(&options);
     if (b->handle)
         return b;
@@ -136,8 +136,8 @@ long bp_branch_leave_regions(struct bp_branch *b)
 {
     struct bp_thread *t = bp_self();
     long left = 0;
-    while (t && t->regions && t->regions != b->around) {
-        if (bp_region_end(t, t->regions->kind) != 0)
+    while (t && t->regions.innermost && t->regions.innermost != b->around) {
+        if (bp_region_end(t, t->regions.innermost->kind) != 0)
             return -1;
         left++;
     }
@@ -165,7 +165,7 @@ static void outer_interrupt_is_due(struct bp_thread *t)
 int bp_branch_end(struct bp_branch *b)
 {
     int result, error;
-    if (bp_me && bp_me->armed)
+    if (bp_me && bp_me->armed.is_set)
         bp_hold(bp_me); /* an exception may be armed for a record that ends with the branch */
     if (b->ended)
         return 0;

@@ -98,13 +98,13 @@ int bp_choose_error(void *argument, const char *call, const void *site)
 {
     struct bp_thread *t = argument;
     struct object object;
-    t->raises = false;
-    if (t->in_lock && strncmp(call, "sem_", 4) == 0)
+    t->cut.raises = false;
+    if (t->wait.in_lock && strncmp(call, "sem_", 4) == 0)
         return ETIMEDOUT;
-    if (t->in_readline)
+    if (t->wait.in_readline)
         return EINTR;
     if (!find_object(site, &object) || !passes_on_errors(&object))
         return 0;
-    t->raises = raises(&object, call);
+    t->cut.raises = raises(&object, call);
     return BP_CUT;
 }

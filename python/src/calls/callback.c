@@ -5,7 +5,7 @@
 
 struct bp_callback *bp_callback_of(const struct bp_thread *t, uint64_t id)
 {
-    struct bp_callback *c = t ? t->callbacks : NULL;
+    struct bp_callback *c = t ? t->callbacks.innermost : NULL;
     while (c && c->id != id)
         c = c->outer;
     return c;
@@ -13,7 +13,7 @@ struct bp_callback *bp_callback_of(const struct bp_thread *t, uint64_t id)
 
 bool bp_callbacks_end_calls(const struct bp_thread *t)
 {
-    const struct bp_callback *c = t->callbacks;
+    const struct bp_callback *c = t->callbacks.innermost;
     while (c && c->late)
         c = c->outer;
     return c != NULL;
@@ -21,7 +21,7 @@ bool bp_callbacks_end_calls(const struct bp_thread *t)
 
 bool bp_callback_runs(const struct bp_thread *t)
 {
-    const struct bp_callback *c = t->callbacks;
+    const struct bp_callback *c = t->callbacks.innermost;
     while (c && !c->running)
         c = c->outer;
     return c != NULL;
@@ -29,7 +29,7 @@ bool bp_callback_runs(const struct bp_thread *t)
 
 bool bp_callback_is_of(const struct bp_thread *t, const PyFrameObject *frame)
 {
-    const struct bp_callback *c = t->callbacks;
+    const struct bp_callback *c = t->callbacks.innermost;
     while (c && c->frame != frame)
         c = c->outer;
     return c != NULL;
@@ -37,9 +37,9 @@ bool bp_callback_is_of(const struct bp_thread *t, const PyFrameObject *frame)
 
 void bp_callbacks_forget(struct bp_thread *t)
 {
-    while (t->callbacks) {
-        struct bp_callback *c = t->callbacks;
-        t->callbacks = c->outer;
+    while (t->callbacks.innermost) {
+        struct bp_callback *c = t->callbacks.innermost;
+        t->callbacks.innermost = c->outer;
         PyMem_RawFree(c);
     }
 }

@@ -9,7 +9,8 @@
 
 /* ---- cause.c -------------------------------------------------------------------------------------------------- */
 
-/* A call of the calling thread was interrupted; `cut_at` and `why` are set. With or without the interpreter lock. */
+/* A call of the calling thread was interrupted; `cut.place` and `cut.why` are set. With or without the interpreter
+ * lock. */
 void bp_cause_cut(struct bp_thread *t);
 /* The calling thread is about to raise the interrupt's exception at its present place. */
 void bp_cause_raised(struct bp_thread *t);

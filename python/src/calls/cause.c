@@ -20,7 +20,7 @@ static bool is_of_target(const struct bp_site *s, const void *target)
 
 void bp_cause_forget(struct bp_thread *t)
 {
-    t->unplaced = false;
+    t->cut.unplaced = false;
     bp_sites_drop(is_of_thread, t);
 }
 
@@ -59,18 +59,18 @@ void bp_cause_here(struct bp_thread *t, const struct bough_record *why)
 void bp_cause_place(struct bp_thread *t)
 {
     int saved = errno;
-    t->unplaced = false;
-    if (bp_is_nudge(t, &t->why))
-        bp_nudge_for(t, &t->why);
-    t->grace_until = bough_after(BOUGH_DEFAULT_GRACE);
+    t->cut.unplaced = false;
+    if (bp_is_nudge(t, &t->cut.why))
+        bp_nudge_for(t, &t->cut.why);
+    t->grace.until = bough_after(BOUGH_DEFAULT_GRACE);
     if (PyThreadState_Get() == t->tstate && bp_is_cut_place(t))
-        bp_cause_here(t, &t->why);
+        bp_cause_here(t, &t->cut.why);
     errno = saved;
 }
 
 void bp_cause_cut(struct bp_thread *t)
 {
-    t->unplaced = true;
+    t->cut.unplaced = true;
     if (PyGILState_Check())
         bp_cause_place(t);
 }
@@ -78,7 +78,7 @@ void bp_cause_cut(struct bp_thread *t)
 /* The interrupt's exception is raised right here, so the call will not raise an error. */
 void bp_cause_raised(struct bp_thread *t)
 {
-    t->unplaced = false;
+    t->cut.unplaced = false;
     if (!bp_sites || !bp_me || bp_me != t)
         return;
     struct bp_site *s = bp_site_here(t);

@@ -10,7 +10,7 @@ int bp_set_kinds(struct bp_thread *t, unsigned kinds)
 {
     unsigned now = bp_callbacks_end_calls(t) ? kinds & BP_EXCEPTION_ONLY : kinds;
     struct bough_foreign ways = {.kinds = now,
-                                 .grace = t->grace,
+                                 .grace = t->grace.length,
                                  .on_cut = bp_call_interrupted,
                                  .argument = t,
                                  .choose = bp_choose_error,
@@ -48,7 +48,7 @@ static PyObject *set_grace(PyObject *module, PyObject *seconds)
     (void)module;
     if (!t || PyErr_Occurred())
         return NULL;
-    t->grace = (int64_t)(s * 1e9);
+    t->grace.length = (int64_t)(s * 1e9);
     if (bp_set_kinds(t, t->kinds) != 0)
         return NULL;
     Py_RETURN_NONE;

@@ -14,17 +14,17 @@ void bp_callbacks_follow(struct bp_thread *t)
 
 void bp_nudge_arrives(struct bp_thread *t)
 {
-    if (!t->nudged)
+    if (!t->callbacks.nudged)
         return;
-    t->nudged = false;
-    if (!t->exception)
+    t->callbacks.nudged = false;
+    if (!t->exc.posted)
         bough_clear_kind(NULL, BOUGH_EXCEPTION);
     bp_callbacks_follow(t);
 }
 
 bool bp_is_nudge(const struct bp_thread *t, const struct bough_record *why)
 {
-    return why->kind == BOUGH_EXCEPTION && !t->exception;
+    return why->kind == BOUGH_EXCEPTION && !t->exc.posted;
 }
 
 /* Finds the record that the nudge is for, and marks it as delivered, so that a branch knows that its deadline has ended

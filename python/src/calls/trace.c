@@ -22,7 +22,7 @@ static int trace_function(PyObject *self, PyFrameObject *frame, int what, PyObje
 
 static bool is_trace_wanted(const struct bp_thread *t)
 {
-    return t->awaited || bp_watch_is_on(t);
+    return t->monitor.awaited || bp_watch_is_on(t);
 }
 
 /* Called by any thread: the thread acts on it when it has the interpreter lock again. */
@@ -31,7 +31,7 @@ void bp_trace(struct bp_thread *t)
     PyThreadState *ts = t->tstate;
     if (ts->c_tracefunc == trace_function)
         return;
-    t->traced_before = ts->c_tracefunc;
+    t->monitor.traced_before = ts->c_tracefunc;
     ts->c_tracefunc = trace_function;
     ts->cframe->use_tracing = 255;
 }
@@ -42,8 +42,8 @@ void bp_trace_if_wanted(struct bp_thread *t)
     PyThreadState *ts = t->tstate;
     if (ts->c_tracefunc != trace_function || is_trace_wanted(t))
         return;
-    ts->c_tracefunc = t->traced_before;
-    t->traced_before = NULL;
+    ts->c_tracefunc = t->monitor.traced_before;
+    t->monitor.traced_before = NULL;
     ts->cframe->use_tracing = ts->c_tracefunc || ts->c_profilefunc ? 255 : 0;
 }
 
@@ -75,15 +75,15 @@ static void mark_all(PyFrameObject *frame, bool on)
 void bp_trace_frames(struct bp_thread *t)
 {
     bp_trace(t);
-    if (!t->traced_before)
+    if (!t->monitor.traced_before)
         mark_all(bp_thread_frame(t), true);
 }
 
 static int await_in(const struct bp_thread *t, PyFrameObject *frame, int what)
 {
-    if (!t->traced_before)
+    if (!t->monitor.traced_before)
         mark(frame, what != PyTrace_RETURN); /* the frame of a suspended generator has no mark */
-    return what == PyTrace_OPCODE || (what == PyTrace_LINE && t->traced_before) ? bp_monitor_step() : 0;
+    return what == PyTrace_OPCODE || (what == PyTrace_LINE && t->monitor.traced_before) ? bp_monitor_step() : 0;
 }
 
 static void watch_in(PyFrameObject *frame, int what, bool before)
@@ -101,13 +101,13 @@ static int trace_function(PyObject *self, PyFrameObject *frame, int what, PyObje
     struct bp_thread *t = bp_thread_known();
     if (!t)
         return 0;
-    Py_tracefunc before = t->traced_before;
+    Py_tracefunc before = t->monitor.traced_before;
     bool watched = bp_watch_is_of(frame);
     if (watched)
         watch_in(frame, what, before != NULL);
     if (before && !(watched && what == PyTrace_OPCODE) && before(self, frame, what, arg) != 0)
         return -1;
-    if (t->awaited)
+    if (t->monitor.awaited)
         return await_in(t, frame, what);
     if (!before && !is_trace_wanted(t))
         mark_all((PyFrameObject *)Py_NewRef((PyObject *)frame), false);

@@ -68,6 +68,6 @@ int bp_sqlite_sleep(int ms)
 
 int bp_sqlite_backup_step(void *backup, int pages)
 {
-    bool cut = bp_me && bp_me->cut;
+    bool cut = bp_me && bp_me->cut.is_set;
     return cut ? INTERRUPTED : ((int (*)(void *, int))bp_sqlite_step)(backup, pages);
 }

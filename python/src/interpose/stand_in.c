@@ -22,7 +22,7 @@
 /* A call that begins while a callback runs may be the one that the callback ends. */
 PyThreadState *bp_save_thread(void)
 {
-    if (bp_me && bp_me->callbacks && bp_callback_runs(bp_me))
+    if (bp_me && bp_me->callbacks.innermost && bp_callback_runs(bp_me))
         bp_cause_maybe_here(bp_me);
     return PyEval_SaveThread();
 }
@@ -41,21 +41,21 @@ void bp_restore_thread(PyThreadState *ts)
     PyEval_RestoreThread(ts);
     if (since)
         bough_trace_lock(since);
-    if (bp_me && bp_me->unplaced)
+    if (bp_me && bp_me->cut.unplaced)
         bp_cause_place(bp_me);
 }
 
 void bp_acquire_thread(PyThreadState *ts)
 {
     PyEval_AcquireThread(ts);
-    if (bp_me && bp_me->unplaced)
+    if (bp_me && bp_me->cut.unplaced)
         bp_cause_place(bp_me);
 }
 
 PyGILState_STATE bp_gilstate_ensure(void)
 {
     PyGILState_STATE state = PyGILState_Ensure();
-    if (bp_me && bp_me->unplaced)
+    if (bp_me && bp_me->cut.unplaced)
         bp_cause_place(bp_me);
     return state;
 }
@@ -64,9 +64,9 @@ PyGILState_STATE bp_gilstate_ensure(void)
 
 static void interrupted_here(struct bp_thread *t, const struct bough_record *why)
 {
-    t->why = *why;
-    t->cut_at = bp_place(t);
-    t->cut = true;
+    t->cut.why = *why;
+    t->cut.place = bp_place(t);
+    t->cut.is_set = true;
     bp_cause_here(t, why);
     struct bp_site *s = bp_site_here(t);
     if (s)
@@ -92,7 +92,7 @@ static bool dropped(struct bp_thread *t)
 /* Has anything been raised in this thread that could be dropped? */
 static bool may_drop(const struct bp_thread *t)
 {
-    return t && (t->raised || bp_sites) && PyErr_Occurred();
+    return t && (t->exc.raised || bp_sites) && PyErr_Occurred();
 }
 
 void bp_clear_error(void)

@@ -13,7 +13,7 @@ int (*bp_interruptible_timedwait)(sem_t *, const struct timespec *);
 
 static bool for_a_lock(void)
 {
-    return bp_me && bp_me->in_lock;
+    return bp_me && bp_me->wait.in_lock;
 }
 
 int bp_own_sem_clockwait(sem_t *sem, clockid_t clock, const struct timespec *until)
@@ -42,9 +42,9 @@ int bp_process_sem_timedwait(sem_t *sem, const struct timespec *until)
 int bp_check_signals(void)
 {
     struct bp_thread *t = bp_me;
-    if (t && t->cut && bp_meet(t) != 0)
+    if (t && t->cut.is_set && bp_meet(t) != 0)
         return -1;
-    if (t && bough_foreign_check(&t->why) != 0 && bp_meet(t) != 0)
+    if (t && bough_foreign_check(&t->cut.why) != 0 && bp_meet(t) != 0)
         return -1;
     return PyErr_CheckSignals();
 }
@@ -56,10 +56,10 @@ int bp_readline_select(int count, fd_set *in, fd_set *out, fd_set *other, struct
 {
     struct bp_thread *t = bp_me;
     if (t)
-        t->in_readline = true;
+        t->wait.in_readline = true;
     int result = bp_interruptible_select(count, in, out, other, timeout);
     if (t)
-        t->in_readline = false;
+        t->wait.in_readline = false;
     return result;
 }
 

@@ -10,7 +10,7 @@
  *      try it without waiting ---------------------------------------> got it
  *        |
  *      wait, with a timeout always: the caller's, or three years
- *        |   an interrupt may end the semaphore's wait early, like a timeout (interpose.c): lock_cut
+ *        |   an interrupt may end the semaphore's wait early, like a timeout (interpose.c): wait.lock_cut
  *        |
  *      got it, or the caller's time is over -------------------------> so it is; an interrupt stays pending (rule 9)
  *      cut: try again without waiting ------------------------------> got it: a release was meant for this thread, and
@@ -88,14 +88,14 @@ static void drop_result(PyObject *result)
  * itself. */
 static PyObject *wait_once(struct bp_thread *t, const struct bp_lock *l, double timeout, bool *cut)
 {
-    bool in_lock = t->in_lock, lock_cut = t->lock_cut;
+    bool in_lock = t->wait.in_lock, lock_cut = t->wait.lock_cut;
     bp_window_passed("before the wait");
-    t->in_lock = true;
-    t->lock_cut = false;
+    t->wait.in_lock = true;
+    t->wait.lock_cut = false;
     PyObject *result = call_waiting(l, true, timeout);
-    *cut = t->lock_cut;
-    t->in_lock = in_lock;
-    t->lock_cut = lock_cut;
+    *cut = t->wait.lock_cut;
+    t->wait.in_lock = in_lock;
+    t->wait.lock_cut = lock_cut;
     return result;
 }
 

@@ -41,7 +41,7 @@ void bp_carrier_withdraw(struct bp_thread *t)
     if (t != bp_me || !t->tstate->async_exc)
         return;
     PyErr_Fetch(&type, &value, &trace);
-    t->withdrawing = true;
+    t->armed.withdrawing = true;
     for (int tries = 0; t->tstate->async_exc && tries < 10;
          tries++) { /* more than one, if it was armed again meanwhile */
         PyObject *result = PyObject_CallNoArgs(nothing);
@@ -49,7 +49,7 @@ void bp_carrier_withdraw(struct bp_thread *t)
             drop_or_raise_again();
         Py_XDECREF(result);
     }
-    t->withdrawing = false;
+    t->armed.withdrawing = false;
     PyErr_Restore(type, value, trace);
 }
 
@@ -66,17 +66,17 @@ int bp_withdraw_init(void)
 
 void bp_disarm(struct bp_thread *t)
 {
-    if (t->armed)
+    if (t->armed.is_set)
         bp_carrier_withdraw(t);
-    t->armed = t->awaited = false;
-    t->due_since = 0;
+    t->armed.is_set = t->monitor.awaited = false;
+    t->due.since = 0;
 }
 
 void bp_drop_posted(struct bp_thread *t)
 {
-    if (!t->exception && !t->armed)
+    if (!t->exc.posted && !t->armed.is_set)
         return;
-    Py_CLEAR(t->exception);
+    Py_CLEAR(t->exc.posted);
     bough_clear_kind(NULL, BOUGH_EXCEPTION);
     bp_disarm(t);
 }
@@ -84,5 +84,5 @@ void bp_drop_posted(struct bp_thread *t)
 void bp_hold(struct bp_thread *t)
 {
     bp_carrier_withdraw(t);
-    t->armed = false;
+    t->armed.is_set = false;
 }

@@ -15,15 +15,15 @@
 int bp_call_interrupted(void *argument, const struct bough_cut *cut)
 {
     struct bp_thread *t = argument;
-    bool lock = t->in_lock && strncmp(cut->call, "sem_", 4) == 0;
-    t->lock_cut |= lock;
+    bool lock = t->wait.in_lock && strncmp(cut->call, "sem_", 4) == 0;
+    t->wait.lock_cut |= lock;
     if (!cut->why)
         return lock || cut->error != BP_CUT ? 0 : EINTR;
-    t->why = *cut->why;
+    t->cut.why = *cut->why;
     if (!lock && bp_look_begins()) {
-        t->cut_at = bp_place(t);
-        t->cut = true;
-        if (!t->raises)
+        t->cut.place = bp_place(t);
+        t->cut.is_set = true;
+        if (!t->cut.raises)
             bp_cause_cut(t);
         bp_look_ends();
     }
@@ -32,7 +32,7 @@ int bp_call_interrupted(void *argument, const struct bough_cut *cut)
 
 bool bp_is_cut_here(const struct bp_thread *t)
 {
-    if (!t || !t->cut || !bp_look_begins())
+    if (!t || !t->cut.is_set || !bp_look_begins())
         return false;
     bool here = bp_is_cut_place(t);
     bp_look_ends();
@@ -43,15 +43,15 @@ bool bp_is_cut_here(const struct bp_thread *t)
 bool bp_cut_here(void)
 {
     struct bp_thread *t = bp_me;
-    if (t && t->cut && !bp_is_cut_here(t)) { /* set by another call, which has swallowed its error */
-        t->cut = false;
+    if (t && t->cut.is_set && !bp_is_cut_here(t)) { /* set by another call, which has swallowed its error */
+        t->cut.is_set = false;
         bough_foreign_again();
     }
-    if (!t || (!t->cut && bough_foreign_check(&t->why) == 0))
+    if (!t || (!t->cut.is_set && bough_foreign_check(&t->cut.why) == 0))
         return false;
-    if (!t->cut && bp_look_begins()) {
-        t->cut_at = bp_place(t);
-        t->cut = true;
+    if (!t->cut.is_set && bp_look_begins()) {
+        t->cut.place = bp_place(t);
+        t->cut.is_set = true;
         bp_cause_cut(t);
         bp_look_ends();
     }
@@ -74,8 +74,8 @@ static PyObject *pretend_cut(PyObject *module, PyObject *none)
     (void)module, (void)none;
     if (!t)
         return NULL;
-    t->cut_at = bp_place(t);
-    t->cut = true;
+    t->cut.place = bp_place(t);
+    t->cut.is_set = true;
     Py_RETURN_NONE;
 }
 

@@ -30,8 +30,8 @@ PyObject *bp_thread_exit(const struct bough_record *why)
 static PyObject *take_posted(struct bp_thread *t)
 {
     bp_cause_forget_kind(t, BOUGH_EXCEPTION);
-    PyObject *exception = t->exception;
-    t->exception = NULL;
+    PyObject *exception = t->exc.posted;
+    t->exc.posted = NULL;
     bp_mark_raised(t, exception);
     bough_clear_kind(NULL, BOUGH_EXCEPTION);
     bp_disarm(t);
@@ -40,12 +40,12 @@ static PyObject *take_posted(struct bp_thread *t)
 
 PyObject *bp_exception_for(struct bp_thread *t, const struct bough_record *why)
 {
-    PyObject *final = t->final;
+    PyObject *final = t->exc.final;
     bough_paced(); /* this thread has the interpreter lock, so the next one may be woken */
-    t->final = NULL;
+    t->exc.final = NULL;
     struct bough_record real = *why;
-    t->raised = true;
-    t->grace_until = bough_after(BOUGH_DEFAULT_GRACE);
+    t->exc.raised = true;
+    t->grace.until = bough_after(BOUGH_DEFAULT_GRACE);
     bp_cause_raised(t);
     if (bp_is_nudge(t, why)) {
         bp_nudge_for(t, &real);
@@ -53,13 +53,13 @@ PyObject *bp_exception_for(struct bp_thread *t, const struct bough_record *why)
     }
     if (final)
         return final;
-    if (why->kind == BOUGH_EXCEPTION && t->exception)
+    if (why->kind == BOUGH_EXCEPTION && t->exc.posted)
         return take_posted(t);
     /* The interrupt is raised here: the async thread must not raise it again where it is caught, but only after the
      * grace period. */
-    if (t->armed && !t->exception)
+    if (t->armed.is_set && !t->exc.posted)
         bp_hold(t);
-    t->awaited &= t->exception != NULL;
+    t->monitor.awaited &= t->exc.posted != NULL;
     bp_note_raised(t, why);
     return bp_thread_exit(why);
 }
@@ -75,11 +75,11 @@ void bp_raise(struct bp_thread *t, const struct bough_record *why)
 
 int bp_meet(struct bp_thread *t)
 {
-    t->cut = false;
+    t->cut.is_set = false;
     bough_paced();
     if (!bough_interrupted())
         return 0;
-    bp_raise(t, &t->why);
+    bp_raise(t, &t->cut.why);
     return -1;
 }
 

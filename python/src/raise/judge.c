@@ -170,7 +170,7 @@ PyObject *bp_as_interrupt(struct bp_thread *t, PyObject *exception)
     struct bough_record why;
     if (!t || bough_reason(&why) != 0 || judge_error(t, exception, &why) != CAUSED)
         return Py_NewRef(exception);
-    t->cut = false; /* the call's error is replaced here: no later one is */
+    t->cut.is_set = false; /* the call's error is replaced here: no later one is */
     PyObject *interrupt = bp_exception_for(t, &why);
     if (!interrupt || interrupt == exception) {
         PyErr_Clear();

@@ -23,7 +23,7 @@
  * callback does not run for that interrupt. */
 static bool is_cleanup(const struct bp_thread *t)
 {
-    return bough_now() < t->grace_until && bough_interrupted();
+    return bough_now() < t->grace.until && bough_interrupted();
 }
 
 /* Raises an interrupt that is pending already and was not raised lately, and would otherwise end the block's first
@@ -33,14 +33,14 @@ static PyObject *callback_begin(PyObject *module, PyObject *frame)
     static uint64_t last;
     (void)module;
     struct bp_thread *t = bp_self();
-    if (!t || ((t->kinds & ~(unsigned)BP_EXCEPTION_ONLY) && bough_now() >= t->grace_until && bp_check(t) != 0))
+    if (!t || ((t->kinds & ~(unsigned)BP_EXCEPTION_ONLY) && bough_now() >= t->grace.until && bp_check(t) != 0))
         return NULL;
     struct bp_callback *c = PyMem_RawCalloc(1, sizeof *c);
     if (!c)
         return PyErr_NoMemory();
     *c = (struct bp_callback){
-        .outer = t->callbacks, .frame = (PyFrameObject *)frame, .id = ++last, .late = is_cleanup(t)};
-    t->callbacks = c;
+        .outer = t->callbacks.innermost, .frame = (PyFrameObject *)frame, .id = ++last, .late = is_cleanup(t)};
+    t->callbacks.innermost = c;
     bp_callbacks_follow(t);
     return Py_BuildValue("(KK)", (unsigned long long)t->id, (unsigned long long)c->id);
 }
@@ -55,7 +55,7 @@ static PyObject *callback_end(PyObject *module, PyObject *args)
     struct bp_thread *t = bp_self();
     if (!t)
         return NULL;
-    struct bp_callback **at = &t->callbacks, *c;
+    struct bp_callback **at = &t->callbacks.innermost, *c;
     while (*at && (*at)->id != id)
         at = &(*at)->outer;
     if (!(c = *at))
@@ -64,7 +64,7 @@ static PyObject *callback_end(PyObject *module, PyObject *args)
     PyMem_RawFree(c);
     bool ended_by_it = PyExceptionInstance_Check(error) && bp_is_caused(t, error);
     bp_cause_known(t);
-    if (t->nudged)
+    if (t->callbacks.nudged)
         bp_nudge_arrives(t);
     else
         bp_callbacks_follow(t);
@@ -88,7 +88,7 @@ static PyObject *callback_runs(PyObject *module, PyObject *args)
     if (!c)
         Py_RETURN_FALSE;
     c->running += runs ? 1 : -1;
-    t->grace_until = bough_after(BOUGH_DEFAULT_GRACE);
+    t->grace.until = bough_after(BOUGH_DEFAULT_GRACE);
     bp_cause_running(t);
     Py_RETURN_TRUE;
 }
@@ -105,11 +105,11 @@ static PyObject *callback_is_late(PyObject *module, PyObject *args)
     if (!c)
         Py_RETURN_FALSE;
     c->late = true;
-    if (bp_callbacks_end_calls(t) || !(t->kinds & ~(unsigned)BP_EXCEPTION_ONLY) || t->exception)
+    if (bp_callbacks_end_calls(t) || !(t->kinds & ~(unsigned)BP_EXCEPTION_ONLY) || t->exc.posted)
         Py_RETURN_TRUE;
     static const struct bough_event nudge = {
         .kind = BOUGH_EXCEPTION, .flags = BOUGH_ALONE, .reason = "the callback of on_interrupt() has ended nothing"};
-    t->nudged = true;
+    t->callbacks.nudged = true;
     bough_post_event(t->handle, &nudge);
     Py_RETURN_TRUE;
 }

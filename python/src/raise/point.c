@@ -15,7 +15,7 @@ __attribute__((noinline)) static int raise_pending(struct bp_thread *t)
 
 static inline int check(struct bp_thread *t)
 {
-    t->cut = false; /* an interrupt whose call has raised no error is raised here */
+    t->cut.is_set = false; /* an interrupt whose call has raised no error is raised here */
     return __builtin_expect(bough_check() == 0, 1) ? 0 : raise_pending(t);
 }
 

@@ -36,8 +36,8 @@ bool bp_same_record(const struct bp_raised *seen, const struct bough_record *why
 
 bough_time bp_raised_until(const struct bp_thread *t, const struct bough_record *why)
 {
-    for (int i = 0; t->raised_lately && i < BP_RAISED_KEPT; i++) {
-        const struct bp_raised *r = &t->raised_lately->records[i];
+    for (int i = 0; t->exc.lately && i < BP_RAISED_KEPT; i++) {
+        const struct bp_raised *r = &t->exc.lately->records[i];
         if (bp_same_record(r, why) && r->rung == why->rung)
             return r->until;
     }
@@ -47,10 +47,10 @@ bough_time bp_raised_until(const struct bp_thread *t, const struct bough_record 
 /* If there is no memory, nothing is recorded, and the record may be raised again sooner. */
 void bp_note_raised(struct bp_thread *t, const struct bough_record *why)
 {
-    if (!t->raised_lately && !(t->raised_lately = PyMem_RawCalloc(1, sizeof *t->raised_lately)))
+    if (!t->exc.lately && !(t->exc.lately = PyMem_RawCalloc(1, sizeof *t->exc.lately)))
         return;
-    struct bp_raised_lately *lately = t->raised_lately;
-    bough_time until = bough_after(t->grace ? t->grace : BOUGH_DEFAULT_GRACE);
+    struct bp_raised_lately *lately = t->exc.lately;
+    bough_time until = bough_after(t->grace.length ? t->grace.length : BOUGH_DEFAULT_GRACE);
     unsigned i = 0;
     while (i < BP_RAISED_KEPT && !bp_same_record(&lately->records[i], why))
         i++;
@@ -62,6 +62,6 @@ void bp_note_raised(struct bp_thread *t, const struct bough_record *why)
 /* Allows pending interrupts to be raised again at once. */
 void bp_forget_raised(struct bp_thread *t)
 {
-    if (t->raised_lately)
-        memset(t->raised_lately->records, 0, sizeof t->raised_lately->records);
+    if (t->exc.lately)
+        memset(t->exc.lately->records, 0, sizeof t->exc.lately->records);
 }

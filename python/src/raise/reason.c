@@ -40,10 +40,10 @@ static PyObject *clear_interrupt(PyObject *module, PyObject *none)
     struct bp_thread *t = bp_self();
     if (!t)
         return NULL;
-    bool any = t->exception != NULL;
-    Py_CLEAR(t->exception);
+    bool any = t->exc.posted != NULL;
+    Py_CLEAR(t->exc.posted);
     bp_disarm(t);
-    t->cut = false;
+    t->cut.is_set = false;
     int cleared = bough_clear(NULL);
     if (cleared < 0)
         return bp_error("cannot clear an interrupt that is final");
@@ -54,7 +54,7 @@ static PyObject *clear_interrupt(PyObject *module, PyObject *none)
         cleared++;
     }
     bp_forget_raised(t);
-    t->grace_until = 0;
+    t->grace.until = 0;
     bp_cause_known(t);
     return PyBool_FromLong(any || cleared > 0);
 }

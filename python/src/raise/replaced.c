@@ -37,11 +37,11 @@ static bool is_made_late(const PyTypeObject *type)
 static PyObject *alloc_or_raise(PyTypeObject *type, Py_ssize_t items)
 {
     struct bp_thread *t = bp_me;
-    if (!t || !t->cut)
+    if (!t || !t->cut.is_set)
         return PyType_GenericAlloc(type, items);
-    t->cut = false;
+    t->cut.is_set = false;
     if (bp_is_cut_place(t) || (is_made_late(type) && bough_interrupted())) {
-        bp_raise(t, &t->why);
+        bp_raise(t, &t->cut.why);
         return NULL;
     }
     bough_paced();

@@ -79,7 +79,7 @@ static int verdict_of(struct bough_incident *incident, PyObject *callable, PyObj
     if (answer && !PyArg_ParseTuple(answer, "id", &verdict, &seconds))
         verdict = BOUGH_PROMOTE;
     if (PyErr_Occurred() && incident->rung == BOUGH_RUNG_FINAL) {
-        Py_XSETREF(bp_me->final, bp_taken_exception());
+        Py_XSETREF(bp_me->exc.final, bp_taken_exception());
         return BOUGH_LEAVE;
     }
     if (PyErr_Occurred())

@@ -18,29 +18,29 @@
 
 struct bp_region *bp_region_new(struct bp_thread *t, int kind)
 {
-    struct bp_region *r = t->spare ? t->spare : PyMem_RawMalloc(sizeof *r);
+    struct bp_region *r = t->regions.spare ? t->regions.spare : PyMem_RawMalloc(sizeof *r);
     if (!r)
         return (void)PyErr_NoMemory(), NULL;
-    t->spare = NULL;
-    *r = (struct bp_region){.kind = kind, .outer = t->regions};
+    t->regions.spare = NULL;
+    *r = (struct bp_region){.kind = kind, .outer = t->regions.innermost};
     return r;
 }
 
 void bp_region_free(struct bp_thread *t, struct bp_region *r)
 {
     Py_XDECREF(r->callable);
-    if (t->spare)
+    if (t->regions.spare)
         PyMem_RawFree(r);
     else
-        t->spare = r;
+        t->regions.spare = r;
 }
 
 static int end_innermost(struct bp_thread *t)
 {
-    struct bp_region *r = t->regions;
+    struct bp_region *r = t->regions.innermost;
     if (bough_region_end(&r->region) != 0)
         return -1;
-    t->regions = r->outer;
+    t->regions.innermost = r->outer;
     if (r->kind == BP_TAKES_PART && bp_set_kinds(t, r->kinds_before) != 0)
         PyErr_Clear(); /* only invalid arguments could make it fail */
     bp_region_free(t, r);
@@ -49,7 +49,7 @@ static int end_innermost(struct bp_thread *t)
 
 int bp_region_end(struct bp_thread *t, int kind)
 {
-    if (t->regions && t->regions->kind == kind && end_innermost(t) == 0)
+    if (t->regions.innermost && t->regions.innermost->kind == kind && end_innermost(t) == 0)
         return 0;
     PyErr_SetString(PyExc_RuntimeError, "regions must be exited by the thread that entered them, the innermost first");
     return -1;
@@ -59,16 +59,16 @@ int bp_region_end(struct bp_thread *t, int kind)
  * it. */
 static bool protects(const struct bp_thread *t, const struct bp_region *r)
 {
-    bough_time from = t->due_since > r->entered ? t->due_since : r->entered;
+    bough_time from = t->due.since > r->entered ? t->due.since : r->entered;
     return bough_now() < from + r->budget;
 }
 
 bool bp_admits(const struct bp_thread *t)
 {
-    if (t->forking)
+    if (t->fork.in_hooks)
         return false;
-    bool allowed = !t->disabled || t->exception; /* raise_exc() reaches a protected thread, too: rule 16 */
-    for (const struct bp_region *r = t->regions; r; r = r->outer) {
+    bool allowed = !t->regions.disabled || t->exc.posted; /* raise_exc() reaches a protected thread, too: rule 16 */
+    for (const struct bp_region *r = t->regions.innermost; r; r = r->outer) {
         if (r->kind == BP_CRITICAL && protects(t, r))
             return false;
         allowed |= r->kind == BP_ALLOW;
@@ -131,7 +131,7 @@ static PyObject *manager_enter(PyObject *self, PyObject *none)
     struct bp_thread *t = bp_self();
     if (t && m->switched)
         switch_back(t, m);
-    if (t && t->armed)
+    if (t && t->armed.is_set)
         bp_hold(t); /* an armed exception must not be raised inside */
     struct bp_region *r = t ? bp_region_new(t, m->kind) : NULL;
     if (!r)
@@ -142,7 +142,7 @@ static PyObject *manager_enter(PyObject *self, PyObject *none)
         bp_region_free(t, r);
         return NULL;
     }
-    t->regions = r;
+    t->regions.innermost = r;
     Py_INCREF(self);
     return self;
 }
@@ -156,7 +156,7 @@ static int begin_as(struct bp_thread *t, struct manager m)
         bp_region_free(t, r);
         return PyErr_Occurred() ? -1 : ((void)bp_error("cannot enter the region"), -1);
     }
-    t->regions = r;
+    t->regions.innermost = r;
     return 0;
 }
 
@@ -167,7 +167,7 @@ int bp_taking_part_begin(struct bp_thread *t)
 
 int bp_critical_begin(struct bp_thread *t)
 {
-    if (t->armed)
+    if (t->armed.is_set)
         bp_hold(t); /* an armed exception must not be raised inside */
     return begin_as(t, (struct manager){.kind = BP_CRITICAL});
 }
@@ -185,7 +185,7 @@ static int stay(struct bp_thread *t, unsigned kinds)
         return PyErr_Occurred() ? -1 : ((void)bp_error("cannot make this thread interruptible"), -1);
     }
     r->stays = true;
-    t->regions = r;
+    t->regions.innermost = r;
     return 0;
 }
 
@@ -193,7 +193,7 @@ static int stay(struct bp_thread *t, unsigned kinds)
  * again. */
 static int end_below(struct bp_thread *t, int kind)
 {
-    const struct bp_region *top = t->regions;
+    const struct bp_region *top = t->regions.innermost;
     if (!top || !top->stays || !top->outer || top->outer->kind != kind)
         return bp_region_end(t, kind);
     unsigned kinds = t->kinds;
@@ -207,7 +207,7 @@ static int end_below(struct bp_thread *t, int kind)
 
 void bp_regions_forget(struct bp_thread *t)
 {
-    while (t->regions && t->regions->stays && end_innermost(t) == 0)
+    while (t->regions.innermost && t->regions.innermost->stays && end_innermost(t) == 0)
         ;
 }
 
@@ -417,7 +417,7 @@ static PyObject *switch_taking_part(PyObject *module, PyObject *all)
 long bp_leave_open(struct bp_thread *t, long keep)
 {
     long open = 0, count = 0;
-    for (const struct bp_region *r = t->regions; r; r = r->outer)
+    for (const struct bp_region *r = t->regions.innermost; r; r = r->outer)
         open++;
     while (count < open - keep && end_innermost(t) == 0)
         count++;

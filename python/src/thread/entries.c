@@ -20,7 +20,7 @@ static struct bp_thread **chain(uint64_t id)
 
 static void put(struct bp_thread *t)
 {
-    t->same = *chain(t->id);
+    t->entry.same = *chain(t->id);
     *chain(t->id) = t;
 }
 
@@ -32,7 +32,7 @@ static void grow(void)
         return;
     table = larger;
     size *= 2;
-    for (struct bp_thread *t = bp.threads; t; t = t->next)
+    for (struct bp_thread *t = bp.threads; t; t = t->entry.next)
         put(t);
     if (old != first)
         PyMem_RawFree(old);
@@ -42,7 +42,7 @@ struct bp_thread *bp_entry_find(uint64_t id)
 {
     struct bp_thread *t = *chain(id);
     while (t && t->id != id)
-        t = t->same;
+        t = t->entry.same;
     return t;
 }
 
@@ -51,10 +51,10 @@ void bp_entry_add(struct bp_thread *t)
     if (count++ == size)
         grow();
     put(t);
-    t->next = bp.threads;
-    t->link = &bp.threads;
-    if (t->next)
-        t->next->link = &t->next;
+    t->entry.next = bp.threads;
+    t->entry.link = &bp.threads;
+    if (t->entry.next)
+        t->entry.next->entry.link = &t->entry.next;
     bp.threads = t;
 }
 
@@ -62,10 +62,10 @@ void bp_entry_remove(struct bp_thread *t)
 {
     struct bp_thread **at = chain(t->id);
     while (*at != t)
-        at = &(*at)->same;
-    *at = t->same;
-    *t->link = t->next;
-    if (t->next)
-        t->next->link = t->link;
+        at = &(*at)->entry.same;
+    *at = t->entry.same;
+    *t->entry.link = t->entry.next;
+    if (t->entry.next)
+        t->entry.next->entry.link = t->entry.link;
     count--;
 }

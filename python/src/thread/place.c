@@ -22,5 +22,5 @@ struct bp_place bp_place(const struct bp_thread *t)
 bool bp_is_cut_place(const struct bp_thread *t)
 {
     struct bp_place now = bp_place(t);
-    return now.frame == t->cut_at.frame && now.instruction == t->cut_at.instruction;
+    return now.frame == t->cut.place.frame && now.instruction == t->cut.place.instruction;
 }

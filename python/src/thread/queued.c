@@ -10,26 +10,26 @@ int bp_queue(struct bp_thread *t, PyObject *reason)
     if (!q)
         return (void)PyErr_NoMemory(), -1;
     *q = (struct bp_queued){NULL, Py_NewRef(reason)};
-    if (t->queued)
-        t->queued_last->next = q;
+    if (t->queue.first)
+        t->queue.last->next = q;
     else
-        t->queued = q;
-    t->queued_last = q;
+        t->queue.first = q;
+    t->queue.last = q;
     return 0;
 }
 
 static PyObject *take_queued(struct bp_thread *t)
 {
-    struct bp_queued *q = t->queued;
+    struct bp_queued *q = t->queue.first;
     PyObject *reason = q->reason;
-    t->queued = q->next;
+    t->queue.first = q->next;
     PyMem_RawFree(q);
     return reason;
 }
 
 void bp_post_queued(struct bp_thread *t)
 {
-    while (t->queued) {
+    while (t->queue.first) {
         PyObject *reason = take_queued(t);
         const char *text = reason == Py_None ? NULL : PyUnicode_AsUTF8(reason);
         if (!text)
@@ -37,12 +37,12 @@ void bp_post_queued(struct bp_thread *t)
         bough_interrupt(t->handle, text);
         Py_DECREF(reason);
     }
-    if (t->exception)
+    if (t->exc.posted)
         bp_post_exception(t);
 }
 
 void bp_queued_drop(struct bp_thread *t)
 {
-    while (t->queued)
+    while (t->queue.first)
         Py_DECREF(take_queued(t));
 }

@@ -44,7 +44,7 @@ PyObject *bp_record_object(const struct bough_record *r)
 int bp_post_exception(struct bp_thread *t)
 {
     struct bough_event event = {
-        .kind = BOUGH_EXCEPTION, .flags = BOUGH_ALONE, .reason = Py_TYPE(t->exception)->tp_name};
+        .kind = BOUGH_EXCEPTION, .flags = BOUGH_ALONE, .reason = Py_TYPE(t->exc.posted)->tp_name};
     return bough_post_event(t->handle, &event).record ? 0 : -1;
 }
 

@@ -174,7 +174,7 @@ void bp_prune(void)
         bool lives = bp_thread_lives(t);
         if (!lives)
             bp_thread_ends(t);
-        t = lives ? t->next : bp.threads;
+        t = lives ? t->entry.next : bp.threads;
     }
 }
 
@@ -254,7 +254,7 @@ static PyObject *begin_thread(PyObject *module, PyObject *args)
     struct bp_thread *t = self(&options);
     if (!t)
         return NULL;
-    t->disabled = disabled;
+    t->regions.disabled = disabled;
     bough_set_name(name);
     return PyLong_FromVoidPtr(t->handle);
 }
