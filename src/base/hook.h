@@ -42,6 +42,10 @@
     X(timer_armed)     /* a poster has set the kernel's timer, no thread has looked yet */        \
     X(dump_begins)     /* a helper is about to write the dump of rung 6 */                        \
     X(exit_begins)     /* another thread than main exits: main waits no longer, exit() is next */ \
+    X(holders_found)   /* the threads that delay an incident are known, not described yet */      \
+    X(step_decided)    /* on the ticker's thread: an incident's step is decided, not taken yet */ \
+    X(silence_found)   /* on the ticker's thread: why a wake is not answered, not reported yet */ \
+    X(thread_shown)    /* a dump knows a thread's name, and writes its line next */               \
     X(section_overrun) /* the ticker has ended a section's protection, it is not reported yet */  \
     X(event_half)      /* an event's text is in the recording, its first unit is not yet */
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
+#include "base/hook.h"
 #include "base/proc_status.h"
 #include "base/raw.h"
 #include "inspect/blocked_at.h"
@@ -174,10 +175,9 @@ static const char *level_name(uint64_t w)
     return w & BO_ASYNC ? "asynchronous" : "deferred";
 }
 
-static void put_target_name(struct bo_out *o, const struct bo_target *target)
+static void put_given_name(struct bo_out *o, const char *name)
 {
-    char name[BO_NAME];
-    if (!*bo_name_of(target, name))
+    if (!*name)
         return;
     bo_put(o, " ");
     bo_put_name(o, name);
@@ -217,38 +217,61 @@ static void put_handlers(struct bo_out *o, const struct bo_thread *t, unsigned d
     bo_put(o, "handlers: %u, final ones: %u%s\n", handlers, finals, is_handling(t) ? ", one runs now" : "");
 }
 
+/* A thread's line is about one thread: one that ends meanwhile may have left its slot to another. */
 static void put_thread_line(struct bo_out *o, const struct bo_thread *t, unsigned depth)
 {
     struct bo_task task;
+    char name[BO_NAME];
+    uint64_t w = bo_load_seq(&t->t.word);
     pid_t tid = bo_load_relaxed(&t->tid);
+    bo_name_of(&t->t, name);
     bo_task_look(&task, tid);
+    BO_HOOK(thread_shown);
+    if (!(w & BO_LIVE) || !bo_target_is(&t->t, bo_word_generation(w)))
+        return;
     indent(o, depth);
     bo_put(o, "thread");
-    put_target_name(o, &t->t);
-    bo_put(o, " (%d), %s: ", (int)tid, level_name(bo_load_seq(&t->t.word)));
+    put_given_name(o, name);
+    bo_put(o, " (%d), %s: ", (int)tid, level_name(w));
     bo_put_where(o, t, &task);
-    bo_put(o, "%s\n", t == bo_self ? ", it writes this" : "");
+    bool ended = !bo_target_is(&t->t, bo_word_generation(w));
+    bo_put(o, "%s\n", ended ? ", has ended meanwhile" : t == bo_self ? ", it writes this" : "");
+    if (ended)
+        return;
     put_records(o, &t->t, depth + 2);
     put_regions(o, t, depth + 2);
     put_handlers(o, t, depth + 2);
 }
 
-BO_BARE static void put_branch_place(struct bo_out *o, const struct bo_branch *b)
+struct branch_note {
+    char name[BO_NAME];
+    const char *file;
+    int line;
+};
+
+/* False: it has ended, and the note may be of two branches. */
+BO_BARE static bool note_branch(struct branch_note *n, const struct bo_branch *b)
 {
-    const char *file = b->file;
-    if (!file)
-        return;
-    bo_put(o, " at ");
-    bo_put_place(o, file, b->line);
+    uint64_t w = bo_load_seq(&b->t.word);
+    bo_name_of(&b->t, n->name);
+    n->file = b->file;
+    n->line = b->line;
+    return (w & BO_LIVE) && bo_target_is(&b->t, bo_word_generation(w));
 }
 
 static void put_branch(struct bo_out *o, const struct bo_branch *b, unsigned depth)
 {
+    struct branch_note n;
+    if (!note_branch(&n, b))
+        return;
     int64_t deadline = bo_load_relaxed(&b->deadline), left = bo_time_left(deadline, bo_now());
     indent(o, depth);
     bo_put(o, "branch");
-    put_target_name(o, &b->t);
-    put_branch_place(o, b);
+    put_given_name(o, n.name);
+    if (n.file) {
+        bo_put(o, " at ");
+        bo_put_place(o, n.file, n.line);
+    }
     bo_put(o, ", %u running", bo_load_relaxed(&b->live));
     if (deadline != BO_FOREVER && deadline) {
         bo_put(o, left > 0 ? ", deadline in " : ", deadline passed since ");

@@ -7,6 +7,7 @@
 #include "ladder/holders.h"
 #include <string.h>
 #include <sys/syscall.h>
+#include "base/hook.h"
 #include "base/plain.h"
 #include "inspect/blocked_at.h"
 #include "inspect/safe_write.h"
@@ -69,10 +70,22 @@ static enum rank rank_of(struct bo_holders *h, const struct bo_thread *t, uint64
     return by_task(t, w, &task);
 }
 
+static bool note_holder(struct bo_holder *one, struct bo_holders *h, const struct bo_thread *t, uint64_t w)
+{
+    one->index = t->t.index;
+    one->generation = bo_word_generation(w);
+    one->rank = (int)rank_of(h, t, w);
+    one->tid = bo_load_relaxed(&t->tid);
+    bo_name_of(&t->t, one->name);
+    return bo_target_is(&t->t, one->generation);
+}
+
 void bo_holders_add(struct bo_holders *h, const struct bo_thread *t, uint64_t w)
 {
-    struct bo_holder one = {t->t.index, bo_word_generation(w), (int)rank_of(h, t, w)};
+    struct bo_holder one;
     unsigned at = h->count < BO_HOLDERS_NAMED ? h->count : BO_HOLDERS_NAMED;
+    if (!note_holder(&one, h, t, w))
+        return;
     h->count++;
     while (at && h->first[at - 1].rank > one.rank) {
         if (at < BO_HOLDERS_NAMED)
@@ -83,53 +96,61 @@ void bo_holders_add(struct bo_holders *h, const struct bo_thread *t, uint64_t w)
         h->first[at] = one;
 }
 
-static void put_holder(struct bo_out *o, const struct bo_thread *t)
+static void put_holder(struct bo_out *o, const struct bo_holder *one)
 {
-    char name[BO_NAME];
-    bo_put(o, "%d (", (int)bo_load_relaxed(&t->tid));
-    if (*bo_name_of(&t->t, name))
-        bo_put_name(o, name);
+    bo_put(o, "%d (", (int)one->tid);
+    if (one->name[0])
+        bo_put_name(o, one->name);
     else
-        bo_put(o, "%s", bo_is_main_thread(t) ? "main" : "unnamed");
+        bo_put(o, "%s", one->tid == bo_load_relaxed(&bo_pid) ? "main" : "unnamed");
     bo_put(o, ")");
 }
 
-/* Names as many of the other threads as fit: a name that would be cut is left out. */
-static void put_others(const struct bo_holders *h, char *text, size_t size)
+/* Names as many of the threads after this one as fit: a name that would be cut is left out. */
+static void put_others(const struct bo_holders *h, unsigned after, char *text, size_t size)
 {
     enum { ENDING = 6 }; /* ", ..." */
     struct bo_out o;
     bo_out_memory(&o, text, size);
-    bo_put(&o, "; and %u more", h->count - 1);
-    for (unsigned i = 1; i < h->count; i++) {
+    bo_put(&o, "; and %u more", h->count - 1 - after);
+    for (unsigned i = after + 1; i < h->count; i++) {
         char one[BO_ESCAPE * BO_NAME + 24];
         struct bo_out name;
         bo_out_memory(&name, one, sizeof one);
         if (i < BO_HOLDERS_NAMED)
-            put_holder(&name, bo_thread_at(h->first[i].index));
+            put_holder(&name, &h->first[i]);
         if (!name.used || o.used + name.used + ENDING + 2 >= size) {
-            bo_put(&o, "%s", i == 1 ? "" : ", ...");
+            bo_put(&o, "%s", i == after + 1 ? "" : ", ...");
             return;
         }
-        bo_put(&o, "%s%s", i == 1 ? ": " : ", ", one);
+        bo_put(&o, "%s%s", i == after + 1 ? ": " : ", ", one);
     }
 }
 
-void bo_holders_put(const struct bo_holders *h, char *text, size_t size)
+/* False: it has ended. */
+static bool put_first(const struct bo_holder *one, char *text, size_t size)
 {
     struct bo_out o;
-    *text = '\0';
-    if (!h->count)
-        return;
-    const struct bo_thread *t = bo_thread_at(h->first[0].index);
-    size_t room = h->count > 1 && size > (size_t)2 * TAIL ? size - TAIL : size;
-    bo_out_memory(&o, text, room);
+    bo_out_memory(&o, text, size);
     bo_put(&o, "thread ");
-    put_holder(&o, t);
+    put_holder(&o, one);
     bo_put(&o, " is ");
-    bo_where(t, h->first[0].generation, text + o.used, room - o.used);
-    if (room < size)
-        put_others(h, text + strlen(text), size - strlen(text));
+    return bo_where(bo_thread_at(one->index), one->generation, text + o.used, size - o.used) > 0;
+}
+
+unsigned bo_holders_put(const struct bo_holders *h, char *text, size_t size)
+{
+    BO_HOOK(holders_found);
+    for (unsigned i = 0; i < h->count && i < BO_HOLDERS_NAMED; i++) {
+        bool more = i + 1 < h->count && size > (size_t)2 * TAIL;
+        if (!put_first(&h->first[i], text, more ? size - TAIL : size))
+            continue;
+        if (more)
+            put_others(h, i, text + strlen(text), size - strlen(text));
+        return h->count - i;
+    }
+    *text = '\0';
+    return 0;
 }
 
 void bo_find_place(const struct bo_target *target, const struct bo_record *r, char *text, size_t size)
@@ -154,6 +175,5 @@ unsigned bo_ladder_name(bool (*is_one)(const struct bo_thread *t, uint64_t word)
         if ((w & BO_LIVE) && is_one(t, w))
             bo_holders_add(&h, t, w);
     }
-    bo_holders_put(&h, text, size);
-    return h.count;
+    return bo_holders_put(&h, text, size);
 }

@@ -7,9 +7,12 @@
 
 enum { BO_HOLDERS_NAMED = 8, BO_PLACE = 320 };
 
+/* With the name that it had when it was added: later the slot may have another user. */
 struct bo_holder {
     uint32_t index, generation;
     int rank;
+    pid_t tid;
+    char name[BO_NAME];
 };
 
 /* Begins as {0}. Has the number of threads added, and the most likely few of them, in order. */
@@ -18,10 +21,11 @@ struct bo_holders {
     struct bo_holder first[BO_HOLDERS_NAMED];
 };
 
-/* Add a thread that has not ended, with its word as it was read. */
+/* Add a thread, with its word as it was read; nothing if it has ended since then. */
 void bo_holders_add(struct bo_holders *h, const struct bo_thread *t, uint64_t word);
-/* "thread 17 (reader) is running; and 2 more: 18 (writer), 16 (main)"; "" if none was added. */
-void bo_holders_put(const struct bo_holders *h, char *text, size_t size);
+/* "thread 17 (reader) is running; and 2 more: 18 (writer), 16 (main)": those that have not ended since they were added,
+ * as far as that was looked at. Returns their number; 0, with "": none. */
+unsigned bo_holders_put(const struct bo_holders *h, char *text, size_t size);
 
 /* The threads that have not ended, the likely cause first, and where that one is stuck: "thread 17 (reader) is in ...;
  * and 2 more: ..."; "" if there is none. */

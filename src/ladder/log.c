@@ -43,6 +43,8 @@ void bo_log_transition(struct bo_incident *i, int from, int to, const char *why)
     char text[BO_PLACE] = "", place[BO_PLACE];
     if (to)
         bo_find_place(i->target, i->record, text, sizeof text);
+    if (bo_incident_over(i)) /* then the text may be about the next user of the target's slot */
+        *text = '\0';
     bo_plain(place, sizeof place, text);
     bool nested = is_nested(i);
     struct bough_transition tr = {

@@ -182,7 +182,10 @@ static bool happen(struct bo_target *target, struct bo_record *r, enum bo_happen
         keep_standing(r, &step.standing);
         return true;
     }
+    BO_HOOK(step_decided);
     struct bo_incident *i = bo_incident_watch(target, r);
+    if (!is_same_post(r, state) || bo_incident_over(i))
+        return false; /* the names may be those of the next user of the target's slot */
     take_step(i, &step, reason_for(what, text, sizeof text, i));
     return is_same_post(r, state); /* a handler that this step woke may have ended the incident by now */
 }

@@ -33,7 +33,7 @@ static int64_t look_at_wake(struct bo_thread *t, uint64_t w, int64_t now)
     bool reported = bo_load_relaxed(&t->t.silence_reported) & ~BO_REPORTED_LEFT, late = now >= late_at;
     if (!late && !bo_load_seq(&t->t.unsent))
         return late_at;
-    bool again = !late || bo_unanswered_diagnose(t);
+    bool again = !late || bo_unanswered_diagnose(t, bo_word_generation(w));
     if (late)
         bo_store_relaxed(&t->t.last_wake_at, reported ? now + SILENT_RECHECK - BO_ANSWER_WITHIN : now);
     if (again && !bo_signal_again(t, w))
@@ -54,7 +54,7 @@ static int64_t look_at_repeat(struct bo_thread *t, uint64_t w, int64_t now)
     bo_store_relaxed(&t->t.wakes_sent, asks + 1);
     bo_store_relaxed(&t->t.last_wake_at, now);
     if (asks == FOR_50_MS || (asks && asks % FOR_A_SECOND == 0))
-        bo_unanswered_diagnose(t);
+        bo_unanswered_diagnose(t, bo_word_generation(w));
     return bo_signal_again(t, w) ? now + pause : now;
 }
 

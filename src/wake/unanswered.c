@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/hook.h"
 #include "base/proc_status.h"
 #include "state/log.h"
 #include "wake/fallback_signal.h"
@@ -27,20 +28,31 @@ bool bo_unanswered_reports(struct bo_thread *t, enum bo_silence_report of)
     return !(bo_or_seq(&t->t.silence_reported, of) & of);
 }
 
-static void report_silence(struct bo_thread *t, enum bo_silence_report of, const char *why)
-{
+/* Noted before the cause is found, which takes a while: the thread may end meanwhile, and its slot get another user. */
+struct silent {
+    struct bo_thread *t;
+    pid_t tid;
     char name[BO_NAME];
-    if (bo_unanswered_reports(t, of))
-        bo_report("thread %d (%s) has not acknowledged a wake for 50 ms: %s", (int)bo_load_relaxed(&t->tid),
-                  bo_name_of(&t->t, name), why);
+};
+
+static void note_silent(struct silent *s, struct bo_thread *t)
+{
+    s->t = t;
+    s->tid = bo_load_relaxed(&t->tid);
+    bo_name_of(&t->t, s->name);
 }
 
-static void report_fallback(struct bo_thread *t)
+static void report_silence(const struct silent *s, enum bo_silence_report of, const char *why)
 {
-    char name[BO_NAME];
-    if (bo_unanswered_reports(t, BO_REPORTED_FALLBACK))
-        bo_report("thread %d (%s) blocks signal %d: waking it by signal %d from now on", (int)bo_load_relaxed(&t->tid),
-                  bo_name_of(&t->t, name), bo_wake_signo, BO_FALLBACK_SIGNAL);
+    if (bo_unanswered_reports(s->t, of))
+        bo_report("thread %d (%s) has not acknowledged a wake for 50 ms: %s", (int)s->tid, s->name, why);
+}
+
+static void report_fallback(const struct silent *s)
+{
+    if (bo_unanswered_reports(s->t, BO_REPORTED_FALLBACK))
+        bo_report("thread %d (%s) blocks signal %d: waking it by signal %d from now on", (int)s->tid, s->name,
+                  bo_wake_signo, BO_FALLBACK_SIGNAL);
 }
 
 static const char *const waits =
@@ -56,14 +68,19 @@ static const char *const refusal_text =
  * again; but a thread that is runnable at each check may be handling such signals all the time. A thread that blocks
  * the signal is sent the fallback signal, unless bough blocks it, in a slow handler of the application.
  */
-bool bo_unanswered_diagnose(struct bo_thread *t)
+bool bo_unanswered_diagnose(struct bo_thread *t, uint32_t generation)
 {
     char state;
+    struct silent s;
+    note_silent(&s, t);
     uint32_t times = bo_add_relaxed(&t->t.diagnoses, 1);
-    uint64_t blocked = blocked_by(bo_load_relaxed(&t->tid), &state);
+    uint64_t blocked = blocked_by(s.tid, &state);
     bool below = bo_load_relaxed(&t->call.below_handler);
+    BO_HOOK(silence_found);
+    if (!bo_target_is(&t->t, generation))
+        return true;
     if (bo_load_relaxed(&t->t.unsent))
-        report_silence(t, BO_REPORTED_REFUSAL, refusal_text);
+        report_silence(&s, BO_REPORTED_REFUSAL, refusal_text);
     if (!bo_wake_signal_is_installed()) {
         bo_wake_signal_take_back();
     } else if (state == 'R' && times < RUNS_FOR_LONG) {
@@ -71,9 +88,9 @@ bool bo_unanswered_diagnose(struct bo_thread *t)
     } else if ((blocked & bo_wake_bit()) && !below) {
         bo_fallback_open();
         bo_store_relaxed(&t->t.blocks_wake, 1);
-        report_fallback(t);
+        report_fallback(&s);
     } else if (!bo_load_relaxed(&t->t.unsent)) {
-        report_silence(t, BO_REPORTED_SILENCE, waits);
+        report_silence(&s, BO_REPORTED_SILENCE, waits);
     }
     return true;
 }

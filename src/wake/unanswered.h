@@ -14,7 +14,7 @@ enum bo_silence_report {
 };
 bool bo_unanswered_reports(struct bo_thread *t, enum bo_silence_report of);
 /* Called by the ticker, after a wake was not answered: find the cause, and report it. Returns whether to send the wake
- * again. */
-bool bo_unanswered_diagnose(struct bo_thread *t);
+ * again; nothing is reported if the generation has ended by then. */
+bool bo_unanswered_diagnose(struct bo_thread *t, uint32_t generation);
 
 #endif

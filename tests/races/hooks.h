@@ -62,6 +62,10 @@ __attribute__((unused)) static void stop_here(void)
 #define bo_hook_exit_begins no_hook
 #define bo_hook_event_half no_hook
 #define bo_hook_section_overrun no_hook
+#define bo_hook_holders_found no_hook
+#define bo_hook_step_decided no_hook
+#define bo_hook_silence_found no_hook
+#define bo_hook_thread_shown no_hook
 __attribute__((unused)) static void (*no_hook)(void);
 __attribute__((unused)) static pid_t hooked;
 __attribute__((unused)) static uint32_t hook_passed;
