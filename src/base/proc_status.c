@@ -118,7 +118,36 @@ struct entry {
     char name[];
 };
 
-/* Each look reads a file, and the warden waits for the result: so only this many threads are examined. */
+/* The folder of the thread at this position of the list; 0: there is none. */
+static pid_t folder_at(long list, long position)
+{
+    enum { DOTS = 2 }; /* "." and ".." come first */
+    char entries[64] __attribute__((aligned(8)));
+    if (bo_raw3(SYS_lseek, list, position + DOTS, SEEK_SET) < 0)
+        return 0;
+    long n = bo_raw3(SYS_getdents64, list, (long)entries, sizeof entries);
+    return n > 0 ? number_in(((const struct entry *)(const void *)entries)->name) : 0;
+}
+
+/* The kernel lists threads in the order in which they were started, and gives out ids in ascending order until it
+ * begins again with low ones. Until then few looks find any of 10,000 threads. */
+static pid_t folder_by_halving(long list, pid_t tid)
+{
+    long low = 0, high = (long)1 << 22; /* the most ids that the kernel gives out */
+    while (low < high) {
+        long middle = low + (high - low) / 2;
+        pid_t folder = folder_at(list, middle), own = folder ? own_id(folder) : 0;
+        if (own == tid)
+            return folder;
+        if (own && own < tid)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return 0;
+}
+
+/* Each look reads a file, and the warden waits for the result: so only this many threads are examined one by one. */
 enum { MOST_LOOKS = 256 };
 
 static pid_t folder_in(const char *entries, long size, pid_t tid, unsigned *looks)
@@ -133,23 +162,33 @@ static pid_t folder_in(const char *entries, long size, pid_t tid, unsigned *look
     return 0;
 }
 
-/* The number of the thread's folder; -1: none was found. */
-static pid_t folder_of(pid_t tid)
+static pid_t folder_one_by_one(long list, pid_t tid)
 {
     char entries[512] __attribute__((aligned(8)));
     unsigned looks = 0;
+    pid_t found = 0;
+    long n = bo_raw3(SYS_lseek, list, 0, SEEK_SET);
+    while (n >= 0 && !found && looks < MOST_LOOKS &&
+           (n = bo_raw3(SYS_getdents64, list, (long)entries, sizeof entries)) > 0)
+        found = folder_in(entries, n, tid, &looks);
+    return found;
+}
+
+/* The number of the thread's folder; -1: none was found. */
+static pid_t folder_of(pid_t tid)
+{
     pid_t found = 0;
     if (!proc_is_foreign())
         return tid;
     if (was_last(tid, &found))
         return found;
-    found = 0;
-    long n, fd = bo_raw4(SYS_openat, AT_FDCWD, (long)"/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-    while (fd >= 0 && !found && looks < MOST_LOOKS &&
-           (n = bo_raw3(SYS_getdents64, fd, (long)entries, sizeof entries)) > 0)
-        found = folder_in(entries, n, tid, &looks);
-    if (fd >= 0)
-        bo_raw1(SYS_close, fd);
+    long list = bo_raw4(SYS_openat, AT_FDCWD, (long)"/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    if (list < 0)
+        return -1;
+    found = folder_by_halving(list, tid);
+    if (!found)
+        found = folder_one_by_one(list, tid);
+    bo_raw1(SYS_close, list);
     if (found)
         note(tid, found);
     return found ? found : -1;

@@ -3,8 +3,8 @@
  * odd: with names that are hard to show. hung headless: without its main thread. hung stranger: with a thread that
  * bough does not know. hung spoof, hung traced: with a name that looks like a line of the kernel's. hung masked: with
  * all signals blocked. hung idle: with workers that wait for work. hung exists: ends at once. hung busy: beside it,
- * threads and branches come and go. hung many: with 10,000 threads. hung
- * replaced: executes another program at SIGUSR1. */
+ * threads and branches come and go. hung many: with 10,000 threads. hung crowd, hung crowd masked: with 300 threads; with
+ * all signals blocked. hung replaced: executes another program at SIGUSR1. */
 #include <bough.h>
 #include <pthread.h>
 #include <signal.h>
@@ -103,18 +103,21 @@ static void *come_and_go(void *unused)
     return unused;
 }
 
-enum { MANY = 10000 };
+enum { MANY = 10000, CROWD = 300 };
 
 /* Hangs in a branch with so many children that read. */
-static int have_many(void)
+static int have_many(int count)
 {
     struct bough_child_options child = {.name = "one of many"};
     if (pipe(pipe_ends) != 0)
         return errno;
     BOUGH_BRANCH(many) {
-        for (int i = 0; i < MANY; i++)
+        for (int i = 1; i <= count; i++) {
+            if (i == count)
+                child.name = "last of many";
             if (bough_add_with(many, reads, bough_arg(NULL), &child) == 0)
                 return errno;
+        }
         puts("ready");
         fflush(stdout);
         for (;;)
@@ -137,13 +140,15 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "exists") == 0)
         return 0;
     if (argc > 1 && strcmp(argv[1], "many") == 0)
-        return have_many();
+        return have_many(MANY);
     if (argc > 1 && strcmp(argv[1], "replaced") == 0)
         signal(SIGUSR1, become_another);
     sigset_t all;
     sigfillset(&all);
-    if (argc > 1 && strcmp(argv[1], "masked") == 0)
+    if (argc > 1 && strcmp(argv[argc - 1], "masked") == 0)
         pthread_sigmask(SIG_BLOCK, &all, NULL); /* all threads inherit that */
+    if (argc > 1 && strcmp(argv[1], "crowd") == 0)
+        return have_many(CROWD);
     if (argc > 1 && strcmp(argv[1], "spoof") == 0)
         prctl(PR_SET_NAME, "\nNSpid:\t7\t9");
     if (argc > 1 && strcmp(argv[1], "traced") == 0)

@@ -209,6 +209,48 @@ def without_proc():
             yield f"{out}"
 
 
+def in_place(pid, **options):
+    """All threads of the crowd have begun to read."""
+    end = time.monotonic() + 60
+    while [n["call"] for n in nodes(tree(pid, **options)["tree"]) if n["type"] == "thread"].count("read") < 300:
+        assert time.monotonic() < end
+
+
+def faults_of_crowd(pid, own, here, **options):
+    """Each of more than 300 threads has both ids; the last one is interrupted, and no other."""
+    in_place(here, **options)
+    found = [n for n in nodes(tree(here, **options)["tree"]) if n["type"] == "thread"]
+    if sorted((n["tid"], n["ns_tid"]) for n in found) != sorted(own.items()) or len(own) < 301:
+        yield f"{own} {[(n['tid'], n['ns_tid'], n['name']) for n in found]}"
+    dump = json.loads(run("dump", "--json", str(here), **options).stdout)
+    ids_there = {t["tid"]: t["ns_tid"] for t in dump["threads"]}
+    if dump["problem"] or {tid: ids_there.get(tid) for tid in own} != own:
+        yield f"{own} {dump}"
+    reading = [line for line in dump["text"] if re.search(r"thread (one|last) of many \(\d+\), .*: in read\(", line)]
+    if len(reading) != 300:
+        yield f"{len(reading)} {dump['text']}"
+    out = run("interrupt", "--wait", "60", str(here), "last of many", **options)
+    if out.returncode != 0 or "handled" not in out.stdout:
+        yield f"{out}"
+    left = [n["name"] for n in nodes(tree(here, **options)["tree"]) if n["type"] == "thread"]
+    if "last of many" in left or left.count("one of many") != 299:
+        yield f"{left}"
+
+
+def crowd():
+    """300 threads are seen, dumped and interrupted by their ids here, from outside and from inside"""
+    with Contained("crowd") as pid:
+        yield from faults_of_crowd(pid, ids(pid), pid)
+    with Contained("crowd") as pid:
+        yield from faults_of_crowd(pid, {n: n for n in ids(pid).values()}, 1, before=inside(pid))
+
+
+def crowd_without_proc():
+    """where its /proc is another namespace's, a process finds each of 300 threads there: it wakes the last one, which blocks signals"""
+    with Contained("crowd", "masked", around=()) as pid:
+        yield from faults_of_crowd(pid, ids(pid), pid)
+
+
 def foes():
     """a process's ids are the kernel's, whatever name and however many groups it has"""
     with Contained("spoof", extra_groups=range(1000, 9000)) as pid:
@@ -238,4 +280,4 @@ def can_run(program, user):
         return False
 
 
-checks.run([outside, interrupts, dumps, from_inside, between, other_proc, without_proc, foes, rootless])
+checks.run([outside, interrupts, dumps, from_inside, between, other_proc, without_proc, crowd, crowd_without_proc, foes, rootless])
