@@ -111,6 +111,9 @@ void t_spawn(struct t_thread *thread, void *(*function)(void *), void *argument)
 void *t_join(struct t_thread *thread);
 pid_t t_tid(void);
 
+/* The number of bytes that can be read from a descriptor. */
+long t_bytes_in(int fd);
+
 /* Wait until a thread of this process is blocked: asleep, and in the same system call without having run between two
  * checks. Fails if it ends instead, or runs on for 10 s. Under valgrind, a thread that waits for valgrind's lock looks
  * the same for a moment. So does a thread that adopts itself, or begins a region: it sleeps until bough's ticker runs.

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <time.h>
@@ -56,6 +57,13 @@ void t_check_status(const char *file, int line, int status, int killed, int numb
 pid_t t_tid(void)
 {
     return (pid_t)syscall(SYS_gettid);
+}
+
+long t_bytes_in(int fd)
+{
+    int count;
+    CHECK_EQ(ioctl(fd, FIONREAD, &count), 0);
+    return count;
 }
 
 static void futex_wait(uint32_t *word, uint32_t value, int64_t ns)

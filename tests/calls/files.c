@@ -233,7 +233,7 @@ RECIPE(pwritev, .how = NO_BLOCK, .prepare = make_file, .untouched = nothing_writ
 static void wrote_3(struct stage *s, long result)
 {
     CHECK_EQ(result, 3);
-    CHECK_EQ(bytes_in(s->fd[0]), s->size - 4096 + 3);
+    CHECK_EQ(t_bytes_in(s->fd[0]), s->size - 4096 + 3);
 }
 
 BOTH(write, s->fd[1], "XYZ", 3)

@@ -12,7 +12,7 @@
 static void moved_3(struct stage *s, long result)
 {
     CHECK_EQ(result, 3);
-    CHECK_EQ(bytes_in(s->fd[0]), s->size - 4096 + 3);
+    CHECK_EQ(t_bytes_in(s->fd[0]), s->size - 4096 + 3);
 }
 
 static int file_with(const char *text)
@@ -68,21 +68,21 @@ static void write_x(struct stage *s)
 
 static void nothing_arrived(struct stage *s)
 {
-    CHECK_EQ(bytes_in(s->fd[2]), 0);
+    CHECK_EQ(t_bytes_in(s->fd[2]), 0);
 }
 
 static void x_was_moved(struct stage *s, long result)
 {
     CHECK_EQ(result, 1);
-    CHECK_EQ(bytes_in(s->fd[0]), 0);
-    CHECK_EQ(bytes_in(s->fd[2]), 1);
+    CHECK_EQ(t_bytes_in(s->fd[0]), 0);
+    CHECK_EQ(t_bytes_in(s->fd[2]), 1);
 }
 
 static void x_was_copied(struct stage *s, long result)
 {
     CHECK_EQ(result, 1);
-    CHECK_EQ(bytes_in(s->fd[0]), 1);
-    CHECK_EQ(bytes_in(s->fd[2]), 1);
+    CHECK_EQ(t_bytes_in(s->fd[0]), 1);
+    CHECK_EQ(t_bytes_in(s->fd[2]), 1);
 }
 
 BOTH(splice, s->fd[0], NULL, s->fd[3], NULL, 10, 0)

@@ -24,7 +24,6 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <stdbool.h>
-#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <threads.h>
 #include "harness.h"
@@ -386,14 +385,6 @@ static inline void make_file(struct stage *s)
     CHECK_EQ(pwrite(s->fd[0], "abcdef", 6, 0), 6);
 }
 
-/* The number of bytes that can be read. */
-static inline long bytes_in(int fd)
-{
-    int count;
-    CHECK_EQ(ioctl(fd, FIONREAD, &count), 0);
-    return count;
-}
-
 /* Full, with `size` bytes. */
 static inline void make_full_pipe(struct stage *s)
 {
@@ -403,12 +394,12 @@ static inline void make_full_pipe(struct stage *s)
     }
     CHECK_EQ(fcntl(s->fd[0], F_SETFL, 0), 0);
     CHECK_EQ(fcntl(s->fd[1], F_SETFL, 0), 0);
-    s->size = (size_t)bytes_in(s->fd[0]);
+    s->size = (size_t)t_bytes_in(s->fd[0]);
 }
 
 static inline void still_full_pipe(struct stage *s)
 {
-    CHECK_EQ(bytes_in(s->fd[0]), s->size);
+    CHECK_EQ(t_bytes_in(s->fd[0]), s->size);
 }
 
 static inline void read_page(struct stage *s)

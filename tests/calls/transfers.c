@@ -6,18 +6,10 @@
 #include <fcntl.h>
 #include <pty.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <termios.h>
 
 enum { BIG = 1 << 22 };
-
-static long bytes_in(int fd)
-{
-    int count;
-    CHECK_EQ(ioctl(fd, FIONREAD, &count), 0);
-    return count;
-}
 
 static void close_both(int fds[2])
 {
@@ -106,7 +98,7 @@ static void read_in_parts(int fds[2], bough_time deadline)
     t_spawn(&thread, read_all, &t);
     until_blocked(&thread, &t);
     CHECK_EQ(write(fds[1], "abc", 3), 3);
-    t_until(bytes_in(fds[0]) == 0);
+    t_until(t_bytes_in(fds[0]) == 0);
     until_blocked(&thread, &t);
     CHECK_EQ(write(fds[1], "defgh", 5), 5);
     t_join(&thread);
@@ -134,7 +126,7 @@ static void read_cut(int fds[2], bough_time deadline)
     struct transfer t = {.fd = fds[0], .buffer = buffer, .size = 6, .deadline = deadline};
     CHECK_EQ(write(fds[1], "abc", 3), 3);
     t_spawn(&thread, read_all, &t);
-    t_until(bytes_in(fds[0]) == 0);
+    t_until(t_bytes_in(fds[0]) == 0);
     until_blocked(&thread, &t);
     CHECK_EQ(bough_interrupt(t.thread, NULL), 0);
     t_join(&thread);
@@ -294,7 +286,7 @@ static void write_cut(int fds[2], bough_time deadline)
     CHECK_EQ(t.result, -1);
     CHECK_EQ(t.error, ECANCELED);
     CHECK(t.done > 0 && t.done < BIG);
-    CHECK_EQ(bytes_in(fds[0]), t.done);
+    CHECK_EQ(t_bytes_in(fds[0]), t.done);
 }
 
 TEST(an_interrupted_write_all_reports_what_it_has_written)
@@ -318,7 +310,7 @@ TEST(write_all_keeps_its_deadline)
         kinds[i](fds);
         CHECK_ERR(bough_write_all(fds[1], big(), BIG, &done, bough_after(BOUGH_MS(20))), ETIMEDOUT);
         CHECK(done > 0 && done < BIG);
-        CHECK_EQ(bytes_in(fds[0]), done);
+        CHECK_EQ(t_bytes_in(fds[0]), done);
         close_both(fds);
     }
 }

@@ -8,21 +8,6 @@ static void *as_pointer(uint64_t value)
     return (void *)(uintptr_t)value;
 }
 
-static int no_child(void *unused)
-{
-    (void)unused;
-    FAIL("this child should not have started");
-}
-
-/* Adding fails with this error, and the resource is destroyed once, by the adder. */
-static void cant_add(void *branch, int error)
-{
-    struct thing thing = {0};
-    CHECK_ERR(bough_add(branch, no_child, thing_of(&thing)), error);
-    CHECK_EQ(thing.destroyed, 1);
-    CHECK_EQ(thing.by, t_tid());
-}
-
 static void cant_post(void *target, int error)
 {
     struct bough_event event = {.kind = BOUGH_OPERATOR};
@@ -47,7 +32,7 @@ static void no_thread(void *stray)
 static void cant_use_branch(void *branch, int error)
 {
     struct bough_tally tally = {.added = 77};
-    cant_add(branch, error);
+    check_cant_add(branch, never_started, error);
     CHECK_EQ(bough_branch_end(branch), error);
     CHECK_ERR(bough_set_deadline(branch, bough_after(1)), error);
     CHECK_ERR(bough_branch_tally(branch, &tally), error);
@@ -77,7 +62,7 @@ TEST(stray_pointers_are_no_handles)
                             &on_the_stack,
                             &fixed,
                             heap,
-                            as_pointer((uint64_t)(uintptr_t)no_child),
+                            as_pointer((uint64_t)(uintptr_t)never_started),
                             as_pointer((uint64_t)1 << 63)};
     for (size_t i = 0; i < sizeof strays / sizeof *strays; i++)
         nothing_at_all(strays[i]);
@@ -260,7 +245,7 @@ TEST(invalid_arguments_of_other_functions_are_refused)
     CHECK_ERR(bough_queue_new(0), EINVAL);
     bough_queue_free(NULL, NULL);
     CHECK_EQ(bough_set_name(NULL), 0);
-    CHECK_ERR(bough_bounded_add(NULL, no_child, thing_of(&thing)), EINVAL);
+    CHECK_ERR(bough_bounded_add(NULL, never_started, thing_of(&thing)), EINVAL);
     CHECK_EQ(thing.destroyed, 1);
     BOUGH_BRANCH(b)
         bough_fail(b, EIO, "test");
@@ -330,7 +315,7 @@ static void *stranger(void *unused)
     CHECK_ERR(bough_take(), EPERM);
     CHECK_ERR(bough_release(), ENOENT);
     not_mine();
-    cant_add(other_branch, EPERM);
+    check_cant_add(other_branch, never_started, EPERM);
     CHECK(bough_adopt("stranger"));
     BOUGH_BRANCH(mine) {
         not_mine();

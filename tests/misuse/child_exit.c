@@ -6,12 +6,6 @@
 
 static struct thing thing;
 
-static int level_is_deferred(void *unused)
-{
-    (void)unused;
-    return bough_level() == BOUGH_DEFERRED ? 0 : EPROTO;
-}
-
 /* ---- pthread_exit() and pthread_cancel() in a child -------------------------------------------------------------- */
 
 static struct t_gate running;

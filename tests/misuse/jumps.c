@@ -55,12 +55,6 @@ static int child_jumps(void *unused)
 }
 
 /* The section ends with its child at the latest. */
-static int level_is_deferred(void *unused)
-{
-    (void)unused;
-    return bough_level() == BOUGH_DEFERRED ? 0 : EPROTO;
-}
-
 TEST(a_section_that_a_child_jumped_over_ends_with_the_child)
 {
     BOUGH_BRANCH(b) {

@@ -2,8 +2,7 @@
 /* Out of memory and out of threads: a clear error, the resource is destroyed once, and everything works afterwards. */
 #include <stdbool.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
-#include "semantics/children.h"
+#include "scarce.h"
 
 /* ---- an allocator that fails on request -------------------------------------------------------------------------- */
 
@@ -12,14 +11,7 @@ static __thread int failed_;  /* whether an allocation has failed */
 static __thread long blocks_; /* blocks that this thread has allocated and not freed while it counts */
 static __thread int counts;
 
-#if defined(__GLIBC__) && !T_ASAN && !T_TSAN
-#define CAN_FAIL 1
-
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t count, size_t size);
-void *__libc_realloc(void *old, size_t size);
-void __libc_free(void *memory);
-
+#if OWN_MALLOC
 static int fails(void)
 {
     if (fail_at == 0 || --fail_at > 0)
@@ -57,15 +49,7 @@ void free(void *memory)
     blocks_ -= counts && memory;
     __libc_free(memory);
 }
-#else
-#define CAN_FAIL 0
 #endif
-
-static void need_failures(void)
-{
-    if (!CAN_FAIL)
-        SKIP("the allocator can't be replaced here");
-}
 
 static void arm(int nth)
 {
@@ -83,27 +67,7 @@ static int disarm(void)
     return failed_;
 }
 
-static void all_works(void)
-{
-    struct thing thing = {0};
-    BOUGH_BRANCH(b, .collect = 1)
-        for (int i = 0; i < 20; i++)
-            add(b, i < 19 ? work : fail_with, number(EDOM));
-    CHECK_EQ(bough_last_result(), EDOM);
-    CHECK_EQ(bough_last()->count, 20);
-    BOUGH_BRANCH(b)
-        add(b, work, thing_of(&thing));
-    CHECK_EQ(bough_last_result(), 0);
-    CHECK_EQ(thing.destroyed, 1);
-}
-
 /* ---- out of memory ----------------------------------------------------------------------------------------------- */
-
-static int not_started(void *unused)
-{
-    (void)unused;
-    FAIL("this child should not have started");
-}
 
 /* The nth allocation of an add fails. Returns 0 when there is no nth. A branch that collects notices the failure only
  * when it has a thread, which frees itself. */
@@ -139,38 +103,38 @@ static int allocations_of_an_add(const struct bough_branch_options *o, const str
     CHECK(tally.count[BOUGH_NOT_STARTED] >= 1);
     CHECK_EQ(bough_branch_end(b), 0);
     CHECK_EQ(bough_last()->tally.count[BOUGH_OK] + bough_last()->tally.count[BOUGH_NOT_STARTED], nth);
-    all_works();
+    check_all_works();
     return nth - 1;
 }
 
 /* The child, and its worker. */
 TEST(adding_fails_wherever_memory_runs_out)
 {
-    need_failures();
+    need_own_malloc();
     CHECK(allocations_of_an_add(NULL, &(struct bough_child_options){.fresh = 1}) >= 2);
 }
 
 /* And the room for its result. */
 TEST(adding_to_a_branch_that_collects_fails_wherever_memory_runs_out)
 {
-    need_failures();
+    need_own_malloc();
     struct bough_branch_options collects = {.collect = 1};
     CHECK(allocations_of_an_add(&collects, &(struct bough_child_options){.fresh = 1}) >= 3);
 }
 
 TEST(adding_for_a_parked_thread_fails_wherever_memory_runs_out)
 {
-    need_failures();
-    all_works();
+    need_own_malloc();
+    check_all_works();
     struct bough_branch_options collects = {.collect = 1};
     CHECK(allocations_of_an_add(&collects, NULL) >= 2);
 }
 
 TEST(opening_a_branch_fails_wherever_memory_runs_out)
 {
-    need_failures();
+    need_own_malloc();
     bough_self();
-    all_works();
+    check_all_works();
     int nth = 0, hit;
     do {
         arm(++nth);
@@ -187,13 +151,13 @@ TEST(opening_a_branch_fails_wherever_memory_runs_out)
     } while (hit);
     CHECK_EQ(nth, 4); /* the branch's state, its ending and a spare failure */
     CHECK_EQ(bough_deadline(), 0);
-    all_works();
+    check_all_works();
 }
 
 /* The block is skipped, and bough_last_result() reports the failure. */
 TEST(a_block_that_cant_be_opened_reports_the_failure)
 {
-    need_failures();
+    need_own_malloc();
     BOUGH_BRANCH(b)
         add(b, work, number(0));
     CHECK_EQ(bough_last_result(), 0);
@@ -229,7 +193,7 @@ static int fails_without_memory(void *nth)
 
 TEST(a_failure_without_memory_keeps_its_code)
 {
-    need_failures();
+    need_own_malloc();
     BOUGH_BRANCH(b)
         add(b, fails_without_memory, number(1));
     CHECK_EQ(bough_last_result(), EIO);
@@ -240,7 +204,7 @@ TEST(a_failure_without_memory_keeps_its_code)
 
 TEST(a_bodys_failure_without_memory_stops_the_children)
 {
-    need_failures();
+    need_own_malloc();
     BOUGH_BRANCH(b) {
         add(b, until_stopped, number(0));
         arm(1);
@@ -262,7 +226,7 @@ static int fails_and_has_none(void *unused)
 
 TEST(failures_of_all_children_without_memory_are_counted)
 {
-    need_failures();
+    need_own_malloc();
     BOUGH_BRANCH(b, .collect = 1)
         for (int i = 0; i < 100; i++)
             if (!bough_add_with(b, fails_and_has_none, number(0), &(struct bough_child_options){.fresh = 1}))
@@ -276,7 +240,7 @@ TEST(failures_of_all_children_without_memory_are_counted)
 /* The memory for a branch's end was allocated when the branch was opened. */
 TEST(ending_needs_no_memory)
 {
-    need_failures();
+    need_own_malloc();
     struct thing thing = {0};
     bough_branch *b = bough_branch_open(&(struct bough_branch_options){.collect = 1});
     add(b, work, thing_of(&thing));
@@ -292,7 +256,7 @@ TEST(ending_needs_no_memory)
 
 TEST(bounded_branches_and_queues_fail_with_enomem)
 {
-    need_failures();
+    need_own_malloc();
     BOUGH_BRANCH(b) {
         for (int nth = 1; nth <= 2; nth++) {
             arm(nth);
@@ -305,7 +269,7 @@ TEST(bounded_branches_and_queues_fail_with_enomem)
         for (int nth = 1; nth <= 2; nth++) {
             struct thing thing = {0};
             arm(nth);
-            bough_thread *child = bough_bounded_add(one, not_started, thing_of(&thing));
+            bough_thread *child = bough_bounded_add(one, never_started, thing_of(&thing));
             CHECK(disarm());
             CHECK(!child);
             CHECK_EQ(thing.destroyed, 1);
@@ -328,7 +292,7 @@ static void cant_start(bough_branch *b)
 {
     for (int i = 0; i < 10; i++) {
         struct thing thing = {0};
-        CHECK_ERR(bough_add_with(b, not_started, thing_of(&thing), &fresh), EAGAIN);
+        CHECK_ERR(bough_add_with(b, never_started, thing_of(&thing), &fresh), EAGAIN);
         CHECK_EQ(thing.destroyed, 1);
         CHECK_EQ(thing.by, t_tid());
     }
@@ -336,21 +300,17 @@ static void cant_start(bough_branch *b)
 
 static void run_out(int resource, rlim_t most)
 {
-    struct rlimit before, limit;
     struct t_gate gate = {0};
-    CHECK_EQ(getrlimit(resource, &before), 0);
-    limit = before;
-    limit.rlim_cur = most;
     BOUGH_BRANCH(b) {
         add(b, wait_for_gate, bough_arg(&gate));
         add(b, until_stopped, number(0));
-        CHECK_EQ(setrlimit(resource, &limit), 0);
+        rlim_t before = limit_to(resource, most);
         cant_start(b);
         struct bough_tally tally;
         CHECK_EQ(bough_branch_tally(b, &tally), 0);
         CHECK_EQ(tally.count[BOUGH_RUNNING], 2);
         CHECK_EQ(tally.count[BOUGH_NOT_STARTED], 10);
-        CHECK_EQ(setrlimit(resource, &before), 0);
+        limit_to(resource, before);
         CHECK(bough_add_with(b, work, number(0), &fresh));
         t_gate_open(&gate);
         bough_interrupt(b, "test");
@@ -358,7 +318,7 @@ static void run_out(int resource, rlim_t most)
     CHECK_EQ(bough_last_result(), 0);
     CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], 1);
     CHECK_EQ(bough_last()->tally.count[BOUGH_NOT_STARTED], 10);
-    all_works();
+    check_all_works();
 }
 
 /* Root is not limited, so the test becomes nobody. Changing user ids reaches each thread, including those of the
@@ -366,7 +326,7 @@ static void run_out(int resource, rlim_t most)
 static void without_threads(void *unused)
 {
     (void)unused;
-    all_works();
+    check_all_works();
     if (getuid() == 0 && setresuid(65534, 65534, 65534) != 0)
         _exit(77);
     prctl(PR_SET_DUMPABLE, 1);
@@ -394,24 +354,20 @@ static rlim_t size_now(void)
 static void without_room(void *unused)
 {
     (void)unused;
-    struct rlimit before, limit;
     struct bough_child_options large = {.stack = 64 << 20};
-    all_works();
+    check_all_works();
     BOUGH_BRANCH(b) {
         add(b, until_stopped, number(0));
-        CHECK_EQ(getrlimit(RLIMIT_AS, &before), 0);
-        limit = before;
-        limit.rlim_cur = size_now() + (8 << 20);
-        CHECK_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+        rlim_t before = limit_to(RLIMIT_AS, size_now() + (8 << 20));
         struct thing thing = {0};
-        CHECK_ERR(bough_add_with(b, not_started, thing_of(&thing), &large), EAGAIN);
+        CHECK_ERR(bough_add_with(b, never_started, thing_of(&thing), &large), EAGAIN);
         CHECK_EQ(thing.destroyed, 1);
-        CHECK_EQ(setrlimit(RLIMIT_AS, &before), 0);
+        limit_to(RLIMIT_AS, before);
         CHECK(bough_add_with(b, work, number(0), &large));
         bough_interrupt(b, "test");
     }
     CHECK_EQ(bough_last_result(), 0);
-    all_works();
+    check_all_works();
 }
 
 TEST(an_add_without_room_for_a_stack_fails_with_eagain)

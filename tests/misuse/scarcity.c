@@ -1,35 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Out of memory, of threads, of room for output: a clear error, no loss, and afterwards everything works as before. */
 #include <sys/mman.h>
-#include <sys/resource.h>
-#include "semantics/children.h"
+#include "scarce.h"
 
 static struct thing things[64];
 
-/* Checks that the failed operations have left nothing behind. */
-static void check_all_works(void)
-{
-    BOUGH_BRANCH(b, .collect = 1)
-        for (int i = 0; i < 20; i++)
-            add(b, i % 2 ? work : fail_with, number(0));
-    CHECK_EQ(bough_last_result(), 0);
-    CHECK_EQ(bough_last()->count, 20);
-    CHECK_EQ(bough_last()->tally.count[BOUGH_OK], 20);
-}
-
 /* ---- out of memory ----------------------------------------------------------------------------------------------- */
 
-#if defined(__GLIBC__) && !T_ASAN && !T_TSAN
-#define OWN_MALLOC 1
-#else
-#define OWN_MALLOC 0
-#endif
-
 #if OWN_MALLOC
-void *__libc_malloc(size_t);
-void *__libc_calloc(size_t, size_t);
-void *__libc_realloc(void *, size_t);
-
 /* The number of allocations that still succeed; negative: all. Allocations of the library's threads count, too. */
 static _Atomic long left = -1;
 static _Atomic long failed;
@@ -75,7 +53,7 @@ static long memory_is_back(void)
 static void memory_lasts_for(long allocations)
 {
     (void)allocations;
-    SKIP("malloc() can't be replaced here");
+    need_own_malloc();
 }
 
 static long memory_is_back(void)
@@ -275,14 +253,6 @@ static void climb_to_the_end(void)
     atexit(never_returns);
     CHECK(bough_post_event(BOUGH_ROOT, &event).record);
     never_returns();
-}
-
-static void limit_to(int what, rlim_t most)
-{
-    struct rlimit limit;
-    CHECK_EQ(getrlimit(what, &limit), 0);
-    limit.rlim_cur = most;
-    CHECK_EQ(setrlimit(what, &limit), 0);
 }
 
 static void end_without_descriptors(void *unused)

@@ -7,13 +7,6 @@
 static struct thing thing;
 static struct t_gate there;
 
-static int wait_and_say(void *unused)
-{
-    (void)unused;
-    t_gate_open(&there);
-    return until_stopped(NULL);
-}
-
 /* ---- correct blocks ---------------------------------------------------------------------------------------------- */
 
 /* Blocks in functions at different depths of the stack, in a branch that was opened deeper: no report may come. */
@@ -230,8 +223,8 @@ TEST(other_code_may_take_the_wake_signal)
 {
     listen_to_reports();
     BOUGH_BRANCH(b) {
-        add(b, wait_and_say, thing_of(&thing));
-        t_gate_wait(&there);
+        add(b, open_and_block, thing_of(&thing));
+        t_gate_wait(&thing.there);
         signal(SIGURG, on_urgent);
         usleep(20000); /* probably in its wait by now */
         bough_interrupt(b, "test");
@@ -250,7 +243,8 @@ static int block_all_signals(void *unused)
     sigset_t all;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, NULL);
-    return wait_and_say(unused);
+    t_gate_open(&there);
+    return until_stopped(unused);
 }
 
 TEST(a_child_may_block_the_wake_signal)
@@ -262,10 +256,10 @@ TEST(a_child_may_block_the_wake_signal)
         bough_interrupt(b, "test");
     }
     CHECK_EQ(thing.destroyed, 1);
-    there.open = 0;
+    struct thing next = {0};
     BOUGH_BRANCH(b) { /* the next child on that thread is woken as usual */
-        bough_thread *child = bough_add(b, wait_and_say, bough_arg(NULL));
-        t_gate_wait(&there);
+        bough_thread *child = bough_add(b, open_and_block, thing_of(&next));
+        t_gate_wait(&next.there);
         bough_interrupt(child, "test");
         CHECK_EQ(bough_join(child), 0);
     }

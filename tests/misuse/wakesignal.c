@@ -78,12 +78,6 @@ TEST(foreign_wakes_during_a_call_interrupt_nothing)
 
 /* ---- blocked ----------------------------------------------------------------------------------------------------- */
 
-static void block_all(struct target *t)
-{
-    (void)t;
-    block_all_signals();
-}
-
 static void still_blocked(struct target *t)
 {
     sigset_t mask;
@@ -97,7 +91,7 @@ TEST(a_thread_that_blocks_all_signals_is_woken_and_keeps_its_mask)
 {
     bough_set_report(keep_report);
     for (int i = 0; i < 20; i++) {
-        struct target t = {.before = block_all, .after = still_blocked};
+        struct target t = {.before = target_blocks_signals, .after = still_blocked};
         target_start(&t);
         CHECK_EQ(bough_interrupt(t.self, "now"), 0);
         target_was_cut(&t);

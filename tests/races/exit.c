@@ -6,16 +6,6 @@
 
 static struct t_gate there;
 
-static void *does_not_end(void *unused)
-{
-    (void)unused;
-    bough_adopt("stubborn");
-    t_gate_open(&there);
-    while (pause())
-        continue;
-    return NULL;
-}
-
 /* main computes at its exit, before it waits: it is named last nevertheless, although its slot is the first. The second
  * event, which makes the incident climb, comes only then. */
 static _Atomic int is_reported;
@@ -47,7 +37,7 @@ static void with_computing_exit(void *unused)
     CHECK_EQ(bough_ladder_set(BOUGH_ROOT, &times), 0);
     bough_on_transition(report_place, NULL);
     bough_signals(0);
-    t_spawn(&thread, does_not_end, NULL);
+    t_spawn(&thread, p_never_end, &there);
     t_gate_wait(&there);
     t_until_blocked(thread.tid);
     raise(SIGTERM);

@@ -4,7 +4,13 @@
 #define TEST_HOOKS_H
 
 #include "base/hook.h"
+#include "state/arena.h"
 #include "../semantics/target.h"
+
+static inline uint64_t word_of(bough_thread *thread)
+{
+    return bo_load_seq(&bo_thread_of_handle(thread)->t.word);
+}
 
 #if BO_HOOKS
 

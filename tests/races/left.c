@@ -8,16 +8,6 @@
 #include "state/arena.h"
 #include "hooks.h"
 
-static uint64_t word_of(bough_thread *thread)
-{
-    return bo_load_seq(&bo_thread_of_handle(thread)->t.word);
-}
-
-static void install(int signo, void (*handler)(int), int flags)
-{
-    sigaction(signo, &(struct sigaction){.sa_handler = handler, .sa_flags = flags}, NULL);
-}
-
 static int blocks(int signo)
 {
     sigset_t set;
@@ -82,7 +72,7 @@ TEST(a_call_left_by_a_jump_is_detected_by_the_next_call)
     struct target t = {.more = &in_call};
     bough_set_report(keep_left);
     CHECK_EQ(pipe(t.pipe), 0);
-    install(SIGUSR1, jump_out, 0);
+    catch_signal(SIGUSR1, jump_out, 0, 0);
     t_spawn(&t.thread, jumper, &t);
     t_gate_wait(&in_call);
     t_until_blocked(t.thread.tid);
@@ -134,7 +124,7 @@ TEST(a_jump_that_restores_no_mask_leaves_the_wake_signal_unblocked)
     if (T_TSAN)
         SKIP("the thread sanitizer runs the handler only after the call");
     CHECK_EQ(pipe(t.pipe), 0);
-    install(SIGUSR1, jump_out_interrupted, SA_RESTART);
+    catch_signal(SIGUSR1, jump_out_interrupted, SA_RESTART, 0);
     t_spawn(&t.thread, jumper_without_mask, &t);
     t_gate_wait(&t.known);
     t_until((pthread_kill(t.thread.handle, SIGUSR1), __atomic_load_n(&t.result, __ATOMIC_ACQUIRE)));
@@ -185,7 +175,7 @@ TEST(an_old_frame_that_looks_like_a_running_handler_loses_no_wake)
     if (T_TSAN)
         SKIP("the thread sanitizer runs the handler only after the call");
     CHECK_EQ(pipe(t.pipe), 0);
-    install(SIGUSR1, jump_out, 0);
+    catch_signal(SIGUSR1, jump_out, 0, 0);
     t_spawn(&t.thread, jumper_over_an_old_frame, &t);
     t_gate_wait(&in_call);
     t_until_blocked(t.thread.tid);
@@ -258,7 +248,7 @@ TEST(a_thread_that_exits_inside_its_call_ends_cleanly)
 {
     if (T_TSAN)
         SKIP("the thread sanitizer allows no pthread_exit() in a handler");
-    install(SIGUSR1, end_thread, 0);
+    catch_signal(SIGUSR1, end_thread, 0, 0);
     ends_inside(1);
     ends_inside(0);
 }

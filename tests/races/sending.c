@@ -13,11 +13,6 @@
 #include "state/arena.h"
 #include "hooks.h"
 
-static void install(int signo, void (*handler)(int), int flags)
-{
-    sigaction(signo, &(struct sigaction){.sa_handler = handler, .sa_flags = flags}, NULL);
-}
-
 /* ---- whose signal it is ------------------------------------------------------------------------------------------ */
 
 /* Without bough, a SIGURG that the program does not handle would not end a plain poll(); with bough, bough's handler
@@ -68,7 +63,7 @@ TEST(the_ticker_does_not_take_a_signal_that_is_pending_for_the_process)
 {
     bough_self();
     CHECK_EQ(bough_usleep(1), 0); /* the ticker runs */
-    install(SIGURG, count_one, SA_RESTART);
+    catch_signal(SIGURG, count_one, SA_RESTART, 0);
     for (int i = 0; i < 20; i++) {
         sigset_t all, before, waiting;
         sigfillset(&all);
@@ -81,7 +76,7 @@ TEST(the_ticker_does_not_take_a_signal_that_is_pending_for_the_process)
         pthread_sigmask(SIG_SETMASK, &before, NULL);
         CHECK_EQ(handled, i + 1);
     }
-    install(SIGURG, SIG_DFL, 0);
+    catch_signal(SIGURG, SIG_DFL, 0, 0);
 }
 
 /* ---- a signal that can't be sent --------------------------------------------------------------------------------- */
@@ -131,20 +126,10 @@ TEST(a_call_returns_even_if_its_wake_could_not_be_sent)
     target_end(&t);
 }
 
-/* The thread blocks all signals, and the user's queue of real-time signals is full: it is woken as soon as there is
- * room. */
-static void block_all(struct target *t)
-{
-    sigset_t all;
-    (void)t;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, NULL);
-}
-
 TEST(a_wake_that_finds_no_room_is_sent_when_there_is_room)
 {
     struct rlimit full, before;
-    struct target t = {.before = block_all};
+    struct target t = {.before = target_blocks_signals};
     bough_set_report(note_refusal);
     target_start(&t);
     CHECK_EQ(getrlimit(RLIMIT_SIGPENDING, &before), 0);
@@ -161,11 +146,6 @@ TEST(a_wake_that_finds_no_room_is_sent_when_there_is_room)
 /* ---- the count of senders ---------------------------------------------------------------------------------------- */
 
 #if BO_HOOKS
-static uint64_t word_of(bough_thread *thread)
-{
-    return bo_load_seq(&bo_thread_of_handle(thread)->t.word);
-}
-
 static void *post_slowly(void *argument)
 {
     hooked = t_tid();
@@ -227,7 +207,7 @@ TEST(more_senders_than_can_be_counted_wait_for_their_turn)
         SKIP("the thread sanitizer delays handlers in calls that it does not know");
     struct target t = {0};
     struct t_thread poster[POSTERS];
-    install(SIGUSR1, clear_it, SA_RESTART);
+    catch_signal(SIGUSR1, clear_it, SA_RESTART, 0);
     target_start(&t);
     bo_hook_post_sent = stop_each;
     for (int i = 0; i < POSTERS; i++) {

@@ -5,11 +5,6 @@
 #include "state/arena.h"
 #include "hooks.h"
 
-static void install(int signo, void (*handler)(int), int flags)
-{
-    sigaction(signo, &(struct sigaction){.sa_handler = handler, .sa_flags = flags}, NULL);
-}
-
 static _Atomic int handled;
 
 /* ---- while the word is recomputed -------------------------------------------------------------------------------- */
@@ -38,7 +33,7 @@ TEST(a_call_of_a_handler_fails_while_the_word_is_recomputed)
     int fds[2];
     CHECK_EQ(pipe(fds), 0);
     nested_fd = fds[0];
-    install(SIGUSR1, read_on_top, SA_RESTART);
+    catch_signal(SIGUSR1, read_on_top, SA_RESTART, 0);
     CHECK_EQ(bough_interrupt(bough_self(), "it stands"), 0);
     bo_hook_settling = call_while_settling;
     bough_clear_kind(NULL, BOUGH_OPERATOR); /* clears nothing, and recomputes the word */
@@ -97,7 +92,7 @@ TEST(a_thread_is_adopted_once_even_if_a_handler_calls_in_between)
 {
     struct t_thread thread;
     bough_self();
-    install(SIGUSR1, call_in_handler, SA_RESTART);
+    catch_signal(SIGUSR1, call_in_handler, SA_RESTART, 0);
     t_spawn(&thread, adopts_itself_often, NULL);
     int64_t enough_time = t_now() + 5000000000;
     for (int i = 0; i < 300 && t_now() < enough_time; i++) {
@@ -122,7 +117,7 @@ static void interrupted_by_a_handler(void)
 TEST(a_thread_is_released_once_even_if_a_handler_calls_in_between)
 {
     bough_self();
-    install(SIGUSR1, call_in_handler, SA_RESTART);
+    catch_signal(SIGUSR1, call_in_handler, SA_RESTART, 0);
     bo_hook_retired = interrupted_by_a_handler;
     CHECK_EQ(bough_release(), 0);
     CHECK_EQ(handled, 1);
@@ -139,7 +134,7 @@ static int raises_when_it_has_ended(void *unused)
 
 TEST(a_child_that_has_ended_runs_no_handler)
 {
-    install(SIGUSR1, call_in_handler, SA_RESTART);
+    catch_signal(SIGUSR1, call_in_handler, SA_RESTART, 0);
     BOUGH_BRANCH(b) {
         for (int i = 0; i < 2; i++) {
             bough_thread *t = bough_add(b, raises_when_it_has_ended, bough_arg(NULL));

@@ -41,6 +41,19 @@ UNUSED static bough_resource number(int n)
     return bough_arg((void *)(intptr_t)n);
 }
 
+/* The child of an add that must fail. */
+UNUSED static int never_started(void *unused)
+{
+    (void)unused;
+    FAIL("this child should not have started");
+}
+
+UNUSED static int level_is_deferred(void *unused)
+{
+    (void)unused;
+    return bough_level() == BOUGH_DEFERRED ? 0 : EPROTO;
+}
+
 UNUSED static int wait_for_gate(void *gate)
 {
     t_gate_wait(gate);
@@ -51,6 +64,7 @@ UNUSED static int wait_for_gate(void *gate)
 struct thing {
     _Atomic int destroyed, used;
     _Atomic pid_t by;
+    struct t_gate there;
 };
 
 UNUSED static void destroy_thing(void *value)
@@ -63,6 +77,30 @@ UNUSED static void destroy_thing(void *value)
 UNUSED static bough_resource thing_of(struct thing *thing)
 {
     return bough_resource_of(thing, destroy_thing);
+}
+
+/* Opens its thing's gate, then blocks until it is interrupted. */
+UNUSED static int open_and_block(void *thing)
+{
+    t_gate_open(&((struct thing *)thing)->there);
+    return until_stopped(NULL);
+}
+
+/* Adding fails with this error, and the resource is destroyed once, by the adder (rule 21). */
+UNUSED static void check_cant_add(bough_branch *branch, bough_fn *fn, int error)
+{
+    struct thing thing = {0};
+    CHECK_ERR(bough_add(branch, fn, thing_of(&thing)), error);
+    CHECK_EQ(thing.destroyed, 1);
+    CHECK_EQ(thing.by, t_tid());
+}
+
+/* A thread that interrupts the main thread, its argument, once that blocks. */
+UNUSED static void *interrupt_blocked_main(void *main_thread)
+{
+    t_until_blocked(getpid());
+    CHECK_EQ(bough_interrupt(main_thread, "test"), 0);
+    return NULL;
 }
 
 UNUSED static void add(bough_branch *branch, bough_fn *fn, bough_resource resource)

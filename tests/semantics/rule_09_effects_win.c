@@ -7,7 +7,6 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -50,13 +49,6 @@ static void cut(struct caller *c)
     t_join(&thread);
 }
 
-static long bytes_in(int fd)
-{
-    int count;
-    CHECK_EQ(ioctl(fd, FIONREAD, &count), 0);
-    return count;
-}
-
 static void close_both(struct caller *c)
 {
     close(c->fd[0]);
@@ -70,7 +62,7 @@ static void in_part(struct caller *c)
     c->buffer = calloc(1, BIG);
     cut(c);
     CHECK(c->result > 0 && c->result < BIG);
-    CHECK_EQ(bytes_in(c->fd[0]), c->result);
+    CHECK_EQ(t_bytes_in(c->fd[0]), c->result);
     free(c->buffer);
     close_both(c);
 }
@@ -176,7 +168,7 @@ TEST(data_that_is_ready_stays_ready)
     CHECK_EQ(write(fds[1], "x", 1), 1);
     CHECK_EQ(bough_interrupt(bough_self(), NULL), 0);
     CHECK_ERR(bough_read(fds[0], &c, 1), ECANCELED);
-    CHECK_EQ(bytes_in(fds[0]), 1);
+    CHECK_EQ(t_bytes_in(fds[0]), 1);
     CHECK_EQ(bough_clear(NULL), 1);
     CHECK_EQ(bough_read(fds[0], &c, 1), 1);
     close(fds[0]);

@@ -140,14 +140,6 @@ TEST(a_join_waits_for_the_destructor)
         }
 }
 
-static void *interrupt_main(void *unused)
-{
-    (void)unused;
-    t_until_blocked(getpid());
-    CHECK_EQ(bough_interrupt(main_thread, "test"), 0);
-    return NULL;
-}
-
 TEST(a_join_is_interrupted)
 {
     struct t_thread other;
@@ -155,7 +147,7 @@ TEST(a_join_is_interrupted)
 
     BOUGH_BRANCH(b) {
         bough_thread *child = bough_add(b, stubborn, bough_arg(NULL));
-        t_spawn(&other, interrupt_main, NULL);
+        t_spawn(&other, interrupt_blocked_main, bough_self());
         CHECK_ERR(bough_join(child), ECANCELED);
         bough_clear(NULL);
         t_gate_open(&gate);

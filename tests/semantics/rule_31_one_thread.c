@@ -3,21 +3,13 @@
 #include "semantics/children.h"
 
 static struct thing thing;
-static struct t_gate there;
-
-static int wait_and_say(void *unused)
-{
-    (void)unused;
-    t_gate_open(&there);
-    return until_stopped(NULL);
-}
 
 static int leave_open(void *unused)
 {
     (void)unused;
     bough_branch *b = bough_branch_open(&(struct bough_branch_options){.label = "forgotten"});
-    add(b, wait_and_say, thing_of(&thing));
-    t_gate_wait(&there);
+    add(b, open_and_block, thing_of(&thing));
+    t_gate_wait(&thing.there);
     return 0;
 }
 
@@ -72,8 +64,8 @@ static int exit_in_block(void *unused)
 {
     (void)unused;
     BOUGH_BRANCH(forgotten) {
-        add(forgotten, wait_and_say, thing_of(&thing));
-        t_gate_wait(&there);
+        add(forgotten, open_and_block, thing_of(&thing));
+        t_gate_wait(&thing.there);
         pthread_exit(NULL); /* compiled as C, without unwinding: the block's end is not run */
     }
     return 0;
@@ -129,8 +121,8 @@ static int jump_out(void *unused)
     (void)unused;
     if (bough_setjmp(&jmp) == 0) {
         BOUGH_BRANCH(forgotten) {
-            add(forgotten, wait_and_say, thing_of(&thing));
-            t_gate_wait(&there);
+            add(forgotten, open_and_block, thing_of(&thing));
+            t_gate_wait(&thing.there);
             bough_longjmp(&jmp, 1);
         }
         FAIL("not left");

@@ -93,6 +93,13 @@ static inline void block_all_signals(void)
     CHECK_EQ(pthread_sigmask(SIG_SETMASK, &all, NULL), 0);
 }
 
+/* For target.before. */
+static inline void target_blocks_signals(struct target *t)
+{
+    (void)t;
+    block_all_signals();
+}
+
 /* ThreadSanitizer delays a program's handlers until the thread calls libc: none runs during a system call that is made
  * without libc. */
 #if T_TSAN

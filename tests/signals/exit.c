@@ -116,22 +116,12 @@ TEST(a_full_pipe_does_not_hang_the_end)
     CHECK_KILLED(t_run_status(with_full_pipe, NULL), SIGTERM);
 }
 
-static void *does_not_end(void *unused)
-{
-    (void)unused;
-    bough_adopt("stubborn");
-    t_gate_open(&there);
-    while (pause())
-        continue;
-    return NULL;
-}
-
 static void with_stubborn_thread(void *unused)
 {
     (void)unused;
     struct t_thread thread;
     bough_signals(0);
-    t_spawn(&thread, does_not_end, NULL);
+    t_spawn(&thread, p_never_end, &there);
     t_gate_wait(&there);
     t_until_blocked(thread.tid);
     raise(SIGTERM);
@@ -173,7 +163,7 @@ static void exits_with_stubborn_thread(void *unused)
 {
     (void)unused;
     struct t_thread thread;
-    t_spawn(&thread, does_not_end, NULL);
+    t_spawn(&thread, p_never_end, &there);
     t_gate_wait(&there);
     t_until_blocked(thread.tid);
     bough_exit(6, BOUGH_MS(100));

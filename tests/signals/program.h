@@ -72,6 +72,16 @@ static inline void p_send_when_blocked(struct p_sender *s, int signo)
     t_spawn(&s->thread, p_send_main, s);
 }
 
+/* A thread that never ends; its argument is the gate that it opens first. */
+static inline void *p_never_end(void *gate)
+{
+    bough_adopt("stubborn");
+    t_gate_open(gate);
+    while (pause())
+        continue;
+    return NULL;
+}
+
 /* Longer than the time in which signals count as one event. */
 static inline void p_next_event(void)
 {

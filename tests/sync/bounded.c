@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include <bough.h>
 #include <stdatomic.h>
-#include "harness.h"
+#include "semantics/children.h"
 
 static _Atomic int running, most, destroyed, ran;
 
@@ -20,7 +19,7 @@ static void destroy(void *value)
     running--;
 }
 
-static int work(void *value)
+static int counted_work(void *value)
 {
     (void)value;
     count_in();
@@ -35,7 +34,7 @@ TEST(never_more_than_the_limit)
         bough_bounded *three = bough_bounded_new(jobs, 3);
         CHECK(three);
         for (int i = 0; i < 60; i++)
-            CHECK(bough_bounded_add(three, work, bough_resource_of(NULL, destroy)));
+            CHECK(bough_bounded_add(three, counted_work, bough_resource_of(NULL, destroy)));
     }
     CHECK_EQ(bough_last_result(), 0);
     CHECK_EQ(most, 3);
@@ -59,33 +58,15 @@ TEST(invalid_arguments_are_refused)
     CHECK_ERR(bough_bounded_new(ended, 1), ESRCH);
 }
 
-static int wait_for_stop(void *unused)
-{
-    (void)unused;
-    bough_event_flag never = {0};
-    return bough_event_wait(&never, 0) == 0 ? 0 : errno;
-}
-
-static bough_thread *main_thread;
-
-static void *cut_main(void *unused)
-{
-    (void)unused;
-    t_until_blocked(getpid());
-    CHECK_EQ(bough_interrupt(main_thread, "test"), 0);
-    return NULL;
-}
-
 TEST(the_wait_for_a_place_is_interrupted)
 {
     struct t_thread cutter;
-    main_thread = bough_self();
     BOUGH_BRANCH(jobs) {
         bough_bounded *one = bough_bounded_new(jobs, 1);
-        CHECK(bough_bounded_add(one, wait_for_stop, bough_arg(NULL)));
-        t_spawn(&cutter, cut_main, NULL);
+        CHECK(bough_bounded_add(one, until_stopped, bough_arg(NULL)));
+        t_spawn(&cutter, interrupt_blocked_main, bough_self());
         running = 1;
-        CHECK_ERR(bough_bounded_add(one, work, bough_resource_of(NULL, destroy)), ECANCELED);
+        CHECK_ERR(bough_bounded_add(one, counted_work, bough_resource_of(NULL, destroy)), ECANCELED);
         CHECK_EQ(destroyed, 1);
         CHECK_EQ(ran, 0);
     }
@@ -100,7 +81,7 @@ TEST(a_place_is_released_when_no_child_starts)
         bough_interrupt(jobs, "test");
         for (int i = 0; i < 3; i++) {
             BOUGH_CRITICAL(0) /* the wait is not interrupted, but the branch is marked */
-                CHECK_ERR(bough_bounded_add(one, work, bough_resource_of(NULL, destroy)), ECANCELED);
+                CHECK_ERR(bough_bounded_add(one, counted_work, bough_resource_of(NULL, destroy)), ECANCELED);
         }
         CHECK_EQ(destroyed, 3);
     }
@@ -118,7 +99,7 @@ TEST(after_a_failure_no_child_is_added)
     BOUGH_BRANCH(jobs) {
         bough_bounded *one = bough_bounded_new(jobs, 1);
         CHECK(bough_bounded_add(one, fail_now, bough_arg(NULL)));
-        while (bough_bounded_add(one, work, bough_arg(NULL)))
+        while (bough_bounded_add(one, counted_work, bough_arg(NULL)))
             ;
         CHECK_EQ(errno, ECANCELED);
     }

@@ -73,9 +73,7 @@ TEST(a_wait_that_ends_at_its_deadline_changes_nothing)
 {
     bough_queue *q = queue_with(1, 0);
     void *item = &items[7];
-    bough_time begun = bough_now();
-    CHECK_ERR(bough_queue_get(q, &item, begun + BOUGH_MS(20)), ETIMEDOUT);
-    CHECK(bough_now() - begun >= BOUGH_MS(20));
+    CHECK_ENDS_AT_DEADLINE(bough_queue_get(q, &item, deadline));
     CHECK_EQ(item, &items[7]);
     CHECK_EQ(bough_queue_put(q, &items[0], 1), 0);
     CHECK_ERR(bough_queue_put(q, &items[1], bough_after(BOUGH_MS(20))), ETIMEDOUT);

@@ -7,6 +7,14 @@
 #include "harness.h"
 #include "not_under.h"
 
+/* The wait, which is written with `deadline`, ends there: with ETIMEDOUT, and not before. */
+#define CHECK_ENDS_AT_DEADLINE(wait)                     \
+    do {                                                 \
+        bough_time deadline = bough_after(BOUGH_MS(20)); \
+        CHECK_ERR(wait, ETIMEDOUT);                      \
+        CHECK(bough_now() >= deadline);                  \
+    } while (0)
+
 struct worker {
     struct t_thread thread;
     struct t_gate known;

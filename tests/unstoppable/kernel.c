@@ -10,15 +10,6 @@
 #include <sys/resource.h>
 #include <sys/user.h>
 
-/* A child process that dies with this one. */
-static pid_t fork_bound(void)
-{
-    pid_t pid = fork();
-    if (pid == 0)
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-    return pid;
-}
-
 static void deny(long number, unsigned error, unsigned flags)
 {
     struct sock_filter code[] = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "program.h"
 #include <stdarg.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 static int watcher;
@@ -200,6 +201,14 @@ int deaf(void *unused)
     in_place();
     be_deaf();
     return 0;
+}
+
+pid_t fork_bound(void)
+{
+    pid_t pid = fork();
+    if (pid == 0)
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+    return pid;
 }
 
 void hang(void)

@@ -89,6 +89,8 @@ void rest(int ms);
 void rest_scaled(int ms);
 /* A child that is in place and deaf. */
 int deaf(void *unused);
+/* Forks a process that ends with this one at the latest. */
+pid_t fork_bound(void);
 /* Registered as an exit handler, so that rung 5 hangs. */
 void hang(void);
 int full_pipe(void);

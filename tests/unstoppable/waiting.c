@@ -5,14 +5,6 @@
 #include <sys/prctl.h>
 #include "keeper.h"
 
-static pid_t fork_bound(void)
-{
-    pid_t pid = fork();
-    if (pid == 0)
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-    return pid;
-}
-
 /* ---- vfork ------------------------------------------------------------------------------------------------------- */
 
 static int waits_for_vfork(void *unused)
