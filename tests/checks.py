@@ -1,10 +1,18 @@
 # SPDX-License-Identifier: MIT
 """Checks as TAP: each is a generator of faults, with a docstring that says what holds if there are none."""
+import socket
 import sys
 
 
 class Skip(Exception):
     """A check that cannot run here: the reason."""
+
+
+def free_port():
+    """A port that no program has at the moment."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
 
 
 def run(checks):

@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+from checks import free_port
+
 root = Path(sys.argv[1])
 programs = {Path(p).name: p for p in sys.argv[2:]}
 LIMIT = 60 * float(os.environ.get("T_SCALE") or 1)
@@ -52,12 +54,6 @@ def check_output(name, *patterns, status=0):
 
 
 # ---- the server: a real process, real clients, signals from outside ------------------------------------------------
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def connect(port):

@@ -85,6 +85,57 @@ def until_blocked(thread, looks=4, pause=0.003):
         time.sleep(pause)
 
 
+# ---- calls of objects that threading and multiprocessing have in common -------------------------------------------------
+
+
+def notify(condition):
+    with condition:
+        condition.notify()
+
+
+def wait_of(condition, *timeout):
+    def call():
+        with condition:
+            return condition.wait(*timeout)
+
+    return Call(call, lambda: notify(condition), True)
+
+
+def wait_for_of(condition, *timeout):
+    so = []
+
+    def call():
+        with condition:
+            return condition.wait_for(lambda: so, *timeout)
+
+    def release():
+        so.append(1)
+        notify(condition)
+
+    return Call(call, release, [1])
+
+
+def wait_at(barrier, *timeout):
+    """In a wait that fails the barrier is reset, so that the call can be made again."""
+
+    def call():
+        try:
+            barrier.wait(*timeout)
+        except BaseException:
+            barrier.reset()
+            raise
+
+    return Call(call, lambda: barrier.wait())
+
+
+def join_of(thread, release, *timeout):
+    def call():
+        thread.join(*timeout)
+        return thread.is_alive()
+
+    return Call(call, release, False)
+
+
 # ---- a worker ----------------------------------------------------------------------------------------------------------
 
 

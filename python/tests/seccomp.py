@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A supervisor of system calls: its listener blocks in ioctl() until a thread makes the call that is reported to it."""
+"""Filters of system calls. A supervisor: its listener blocks in ioctl() until a thread makes the call that is reported to it."""
 import ctypes
+import errno
 import os
 import platform
 import struct
@@ -20,14 +21,26 @@ class _Filter(ctypes.Structure):
     _fields_ = [("count", ctypes.c_ushort), ("lines", ctypes.c_void_p)]
 
 
-def _listener():
-    """Installs the filter in the calling thread, permanently."""
-    code = [(0x20, 0, 0, 0), (0x15, 0, 1, REPORTED), (0x06, 0, 0, 0x7FC00000), (0x06, 0, 0, 0x7FFF0000)]
+def _install(code, flags):
+    """Installs a filter that sees the call's number, and allows what is left."""
+    code = [(0x20, 0, 0, 0), *code, (0x06, 0, 0, 0x7FFF0000)]
     lines = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in code))
     filter = _Filter(len(code), ctypes.addressof(lines))
-    if SECCOMP is None or libc.prctl(NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+    if libc.prctl(NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         return -1
-    return libc.syscall(SECCOMP, SET_MODE_FILTER, NEW_LISTENER, ctypes.byref(filter))
+    return libc.syscall(SECCOMP, SET_MODE_FILTER, flags, ctypes.byref(filter))
+
+
+def _listener():
+    """Installs the filter in the calling thread, permanently."""
+    return -1 if SECCOMP is None else _install([(0x15, 0, 1, REPORTED), (0x06, 0, 0, 0x7FC00000)], NEW_LISTENER)
+
+
+def forbid_mprotect():
+    """Makes pages that are not writable stay so in this process, permanently, as some security modules do."""
+    number = {"x86_64": 10, "aarch64": 226}[platform.machine()]
+    if _install([(0x15, 0, 1, number), (0x06, 0, 0, 0x00050000 | errno.EACCES)], 0) != 0:
+        raise OSError(ctypes.get_errno(), "seccomp")
 
 
 @contextmanager

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """What tasks of event loops do in tests: calls in other threads."""
+import asyncio
 import queue
 import threading
 import time
 
 import bough
+from tools import Blocked, Gate
 
 ITEMS = 300
 
@@ -16,6 +18,39 @@ def complete_when_interrupted(began):
         while bough.reason() is None:
             time.sleep(0.001)
     return "result"
+
+
+def ends_at_timeout(test, run, in_thread):
+    """asyncio.timeout() ends the call. run(main) runs a coroutine; in_thread(function, *args) makes a call in a thread."""
+    call = Blocked(test)
+
+    async def main():
+        with test.assertRaises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await in_thread(call)
+        test.assertIsInstance(call.error, bough.ThreadExit)
+        test.assertEqual(asyncio.current_task().cancelling(), 0)
+        await asyncio.sleep(0)
+
+    run(main())
+
+
+def timeout_that_lost(test, run, in_thread):
+    """asyncio.timeout() around a call that has completed: no cancellation comes after the block"""
+    began = Gate()
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(1000) as limit:
+            task = asyncio.ensure_future(asyncio.to_thread(began.wait))
+            task.add_done_callback(lambda _: limit.reschedule(loop.time() - 1))
+            result = await in_thread(complete_when_interrupted, began)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+        test.assertEqual((result, asyncio.current_task().cancelling()), ("result", 0))
+
+    run(main())
 
 
 def nothing_is_lost(test, run, take):

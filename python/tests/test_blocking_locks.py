@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import bough
 import blocking
-from blocking import Call
+from blocking import Call, join_of, wait_at, wait_for_of, wait_of
 
 cases = blocking.Cases(__name__)
 case = cases.case
@@ -108,46 +108,19 @@ def _():
 # ---- threading ------------------------------------------------------------------------------------------------------------------
 
 
-def notify(condition):
-    with condition:
-        condition.notify()
-
-
 @case("threading.Condition.wait()", "no notification")
 def _():
-    condition = threading.Condition()
-
-    def call():
-        with condition:
-            return condition.wait()
-
-    yield Call(call, lambda: notify(condition), True)
+    yield wait_of(threading.Condition())
 
 
 @case("threading.Condition.wait()", "no notification, with a timeout")
 def _():
-    condition = threading.Condition(threading.Lock())
-
-    def call():
-        with condition:
-            return condition.wait(3600)
-
-    yield Call(call, lambda: notify(condition), True)
+    yield wait_of(threading.Condition(threading.Lock()), 3600)
 
 
 @case("threading.Condition.wait_for()", "no notification")
 def _():
-    condition, so = threading.Condition(), []
-
-    def call():
-        with condition:
-            return condition.wait_for(lambda: so)
-
-    def release():
-        so.append(1)
-        notify(condition)
-
-    yield Call(call, release, [1])
+    yield wait_for_of(threading.Condition())
 
 
 class GivesNotification:
@@ -206,16 +179,7 @@ def _():
 @case("threading.Barrier.wait()", "other parties")
 def _():
     """the barrier is broken for the others, as if any thread had left it; after a reset it works again"""
-    mine = threading.Barrier(2)
-
-    def call():
-        try:
-            mine.wait()
-        except BaseException:
-            mine.reset()
-            raise
-
-    yield Call(call, lambda: mine.wait())
+    yield wait_at(threading.Barrier(2))
 
 
 @contextmanager
@@ -234,34 +198,19 @@ def waiting_thread(kind):
 @case("threading.Thread.join()", "the thread runs")
 def _():
     with waiting_thread(threading.Thread) as (thread, release):
-
-        def call():
-            thread.join()
-            return thread.is_alive()
-
-        yield Call(call, release, False)
+        yield join_of(thread, release)
 
 
 @case("threading.Thread.join()", "the thread runs, with a timeout")
 def _():
     with waiting_thread(threading.Thread) as (thread, release):
-
-        def call():
-            thread.join(3600)
-            return thread.is_alive()
-
-        yield Call(call, release, False)
+        yield join_of(thread, release, 3600)
 
 
 @case("bough.Thread.join()", "the thread runs")
 def _():
     with waiting_thread(bough.Thread) as (thread, release):
-
-        def call():
-            thread.join()
-            return thread.is_alive()
-
-        yield Call(call, release, False)
+        yield join_of(thread, release)
 
 
 @case("threading.Thread.join()", "a thread that began before the opt-in")
@@ -270,12 +219,7 @@ def _():
     bough.opt_out()
     with waiting_thread(threading.Thread) as (thread, release):
         bough.opt_in()
-
-        def call():
-            thread.join()
-            return thread.is_alive()
-
-        yield Call(call, release, False)
+        yield join_of(thread, release)
 
 
 @case("threading.Thread.join()", "the thread runs; bound before the opt-in")
@@ -312,13 +256,7 @@ def _():
 
 @case("threading.Condition.wait_for()", "no notification, with a timeout")
 def _():
-    condition, so = threading.Condition(), []
-
-    def call():
-        with condition:
-            return condition.wait_for(lambda: so, 3600)
-
-    yield Call(call, lambda: (so.append(1), notify(condition)), [1])
+    yield wait_for_of(threading.Condition(), 3600)
 
 
 @case("threading.Semaphore.acquire()", "the counter is 0, with a timeout")
@@ -335,16 +273,7 @@ def _():
 
 @case("threading.Barrier.wait()", "other parties, with a timeout")
 def _():
-    mine = threading.Barrier(2)
-
-    def call():
-        try:
-            mine.wait(3600)
-        except BaseException:
-            mine.reset()
-            raise
-
-    yield Call(call, lambda: mine.wait())
+    yield wait_at(threading.Barrier(2), 3600)
 
 
 Blocking = blocking.generate(cases)

@@ -10,7 +10,7 @@ import unittest
 from contextlib import contextmanager
 
 import blocking
-from blocking import Call
+from blocking import Call, wait_at, wait_for_of, wait_of
 from channels import drain, fill, path
 
 fork = multiprocessing.get_context("fork")
@@ -228,31 +228,14 @@ def _():
     yield Call(lambda: semaphore.acquire(), semaphore.release, True)
 
 
-def notify(condition):
-    with condition:
-        condition.notify()
-
-
 @case("multiprocessing.Condition.wait()", "no notification")
 def _():
-    condition = fork.Condition()
-
-    def call():
-        with condition:
-            return condition.wait()
-
-    yield Call(call, lambda: notify(condition), True)
+    yield wait_of(fork.Condition())
 
 
 @case("multiprocessing.Condition.wait_for()", "no notification")
 def _():
-    condition, so = fork.Condition(), []
-
-    def call():
-        with condition:
-            return condition.wait_for(lambda: so)
-
-    yield Call(call, lambda: (so.append(1), notify(condition)), [1])
+    yield wait_for_of(fork.Condition())
 
 
 @case("multiprocessing.Event.wait()", "it is not set")
@@ -269,16 +252,7 @@ def _():
 
 @case("multiprocessing.Barrier.wait()", "other parties")
 def _():
-    mine = fork.Barrier(2)
-
-    def call():
-        try:
-            mine.wait()
-        except BaseException:
-            mine.reset()
-            raise
-
-    yield Call(call, lambda: mine.wait())
+    yield wait_at(fork.Barrier(2))
 
 
 @case("multiprocessing.Value.value", "its lock")

@@ -11,7 +11,7 @@ from concurrent.futures import CancelledError
 import bough
 from bough import _bough
 from process import run
-from tools import LIMIT, Gate, bytecode, is_blocked, pipe, read, until, until_blocked, until_inside
+from tools import LIMIT, Blocked, Gate, bytecode, until, until_blocked, until_inside
 
 limit = 60
 stays = ("anon_inode:*event*",)
@@ -32,36 +32,6 @@ try:
 except concurrent.futures.CancelledError:
     print("cancelled")
 """
-
-
-class Blocked:
-    """A call that blocks until go_on(). Records its thread and its result."""
-
-    def __init__(self, test):
-        pair = pipe()
-        self.r, self.w = pair.__enter__()
-        test.addCleanup(pair.__exit__, None, None, None)
-        self.thread = self.name = self.error = None
-
-    def __call__(self, *args):
-        self.thread = threading.current_thread()
-        self.name = self.thread.name
-        try:
-            return read(self.r), *args
-        except BaseException as error:
-            self.error = error
-            raise
-
-    def until_blocked(self):
-        until(lambda: self.thread is not None, "the call's begin")
-        until_blocked(self.thread)
-
-    def is_blocked(self):
-        return self.thread is not None and is_blocked(self.thread)
-
-    def go_on(self):
-        with open(self.w, "wb", closefd=False) as file:
-            file.write(b"x")
 
 
 class Cancel(unittest.TestCase):
@@ -89,7 +59,7 @@ class Cancel(unittest.TestCase):
             call.until_blocked()
             self.assertTrue(second.cancel())
             call.go_on()
-            self.assertEqual(first.result(LIMIT), (b"x",))
+            self.assertEqual(first.result(LIMIT), b"x")
         self.assertEqual(ran, [])
 
     def test_a_call_that_has_ended(self):
@@ -147,7 +117,7 @@ class Cancel(unittest.TestCase):
             call.until_blocked()
             self.assertFalse(future.cancel())
             call.go_on()
-            self.assertEqual(future.result(LIMIT), (b"x",))
+            self.assertEqual(future.result(LIMIT), b"x")
 
     def test_after_pools_are_opted_in(self):
         bough.opt_in(pools=True)
@@ -244,7 +214,7 @@ class Shutdown(unittest.TestCase):
         call.until_blocked()
         pool.shutdown(False, cancel_futures=True)
         call.go_on()
-        self.assertEqual(future.result(LIMIT), (b"x",))
+        self.assertEqual(future.result(LIMIT), b"x")
         self.assertTrue(second.cancelled())
         call.thread.join(LIMIT)
 
@@ -262,7 +232,7 @@ class Shutdown(unittest.TestCase):
                     if grace == 1000:
                         until(lambda: pool._shutdown, "the shutdown")
                         call.go_on()
-                        self.assertEqual(future.result(LIMIT), (b"x",))
+                        self.assertEqual(future.result(LIMIT), b"x")
                     else:
                         with self.assertRaises(CancelledError):
                             future.result(LIMIT)

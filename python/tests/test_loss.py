@@ -16,6 +16,7 @@ import time
 import unittest
 
 import bough
+from tools import switch_often
 
 INTERRUPTS = int(os.environ.get("BOUGH_LOSS", 20000))
 SCALE = float(os.environ.get("T_SCALE", 1))
@@ -48,14 +49,7 @@ class Worker(bough.Thread):
 
 
 def setUpModule():
-    """The GIL changes hands at any moment."""
-    global interval
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-4)
-
-
-def tearDownModule():
-    sys.setswitchinterval(interval)
+    switch_often(unittest.addModuleCleanup)
 
 
 BLOCK = bytes(20000)

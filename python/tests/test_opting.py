@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Rule 42: opt_in() and opt_out() either succeed completely or change nothing; and the cases that they refuse."""
 import subprocess  # noqa: F401  what is loaded already is replaced at once
-import ctypes
 import os
 import sys
 import threading
@@ -148,7 +147,8 @@ class Failures(unittest.TestCase):
 NO_PAGE = """
 import bough, ctypes, os, sys
 sys.path.insert(0, sys.argv[1])
-from test_opting import forbid_mprotect, state
+from seccomp import forbid_mprotect
+from test_opting import state
 
 bough.opt_in()
 before = state()
@@ -159,24 +159,6 @@ except RuntimeError as error:
     print("RuntimeError", error)
 print(state() == before, bough.report()["opted_in"])
 """
-
-
-def forbid_mprotect():
-    """Makes pages that are not writable stay so in this process, permanently, as some security modules do."""
-    import platform
-
-    number = {"x86_64": 10, "aarch64": 226}[platform.machine()]
-    code = [(0x20, 0, 0, 0), (0x15, 0, 1, number), (0x06, 0, 0, 0x00050000 | 13), (0x06, 0, 0, 0x7FFF0000)]
-    program = b"".join(int.to_bytes(c, 2, "little") + bytes((t, f)) + int.to_bytes(k, 4, "little") for c, t, f, k in code)
-    lines = ctypes.create_string_buffer(program)
-
-    class Filter(ctypes.Structure):
-        _fields_ = [("count", ctypes.c_ushort), ("lines", ctypes.c_void_p)]
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    filter = Filter(len(code), ctypes.addressof(lines))
-    if libc.prctl(38, 1, 0, 0, 0) != 0 or libc.prctl(22, 2, ctypes.byref(filter), 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl")
 
 
 class OptingOut(unittest.TestCase):

@@ -10,7 +10,7 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import bough
 from bough import _replace
-from tools import LIMIT, Gate, pipe, read, until, until_blocked
+from tools import LIMIT, Blocked, Gate
 
 limit = 60
 stays = ("anon_inode:*event*",)
@@ -18,33 +18,6 @@ stays = ("anon_inode:*event*",)
 
 def of_pools():
     return [name for name in bough.report()["replaced"] if name.startswith(("concurrent.", "multiprocessing."))]
-
-
-class Item:
-    """A call that blocks until go_on(). Records its thread and its result."""
-
-    def __init__(self, test):
-        pair = pipe()
-        self.r, self.w = pair.__enter__()
-        test.addCleanup(pair.__exit__, None, None, None)
-        self.thread = self.error = self.read = None
-
-    def __call__(self):
-        self.thread = threading.current_thread()
-        try:
-            self.read = read(self.r)
-        except BaseException as error:
-            self.error = error
-            raise
-        return self.read
-
-    def until_blocked(self):
-        until(lambda: self.thread is not None, "the item's begin")
-        until_blocked(self.thread)
-
-    def go_on(self):
-        with open(self.w, "wb", closefd=False) as file:
-            file.write(b"x")
 
 
 class Plain(unittest.TestCase):
@@ -60,7 +33,7 @@ class Plain(unittest.TestCase):
 
     def test_cancel(self):
         """of an item that runs returns False, and the item goes on"""
-        item = Item(self)
+        item = Blocked(self)
         with ThreadPoolExecutor(1) as pool:
             future = pool.submit(item)
             item.until_blocked()
@@ -70,7 +43,7 @@ class Plain(unittest.TestCase):
 
     def test_wait_for(self):
         """in a program in which a library has opened a branch"""
-        item = Item(self)
+        item = Blocked(self)
 
         async def main():
             save = asyncio.ensure_future(asyncio.to_thread(item))
@@ -91,7 +64,7 @@ class Plain(unittest.TestCase):
         """interrupts the functions that it has given to its threads, and ends"""
         for pool in None, ThreadPoolExecutor(1):
             with self.subTest(pool=pool):
-                item = Item(self)
+                item = Blocked(self)
 
                 async def main(item=item, pool=pool):
                     await asyncio.get_running_loop().run_in_executor(pool, item)
@@ -106,7 +79,7 @@ class Plain(unittest.TestCase):
 
     def test_an_item_that_a_loop_has_not_begun(self):
         """when the loop is interrupted never runs"""
-        item, ran = Item(self), []
+        item, ran = Blocked(self), []
 
         async def main(pool):
             loop = asyncio.get_running_loop()
@@ -134,7 +107,7 @@ class Plain(unittest.TestCase):
 
     def test_multiprocessing(self):
         """an interrupt of a ThreadPool's worker does not affect its task"""
-        item = Item(self)
+        item = Blocked(self)
         with multiprocessing.pool.ThreadPool(1) as pool:
             result = pool.apply_async(item)
             item.until_blocked()
@@ -194,7 +167,7 @@ class Widening(unittest.TestCase):
 
     def test_a_pool_that_is_there(self):
         """its next items can be cancelled, also by futures that exist already; an item that runs can't"""
-        first, second = Item(self), Item(self)
+        first, second = Blocked(self), Blocked(self)
         bough.opt_in()
         with ThreadPoolExecutor(1) as pool:
             running, next = pool.submit(first), pool.submit(second)

@@ -10,14 +10,13 @@ import os
 import queue
 import random
 import socket
-import sys
 import threading
 import time
 import unittest
 
 import bough
 from bough import fail_after, move_on_after
-from tools import LIMIT
+from tools import LIMIT, switch_often
 
 BLOCKS = int(os.environ.get("BOUGH_LOSS", 20000))
 limit = 120 + BLOCKS / 200
@@ -25,13 +24,7 @@ BLOCK = bytes(20000)
 
 
 def setUpModule():
-    global interval
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-4)
-
-
-def tearDownModule():
-    sys.setswitchinterval(interval)
+    switch_often(unittest.addModuleCleanup)
 
 
 def pause():

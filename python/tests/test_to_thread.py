@@ -6,9 +6,8 @@ import unittest
 from concurrent.futures import ThreadPoolExecutor
 
 import bough
-from tasks import complete_when_interrupted, nothing_is_lost
-from test_executor import Blocked
-from tools import Gate
+from tasks import complete_when_interrupted, ends_at_timeout, nothing_is_lost, timeout_that_lost
+from tools import Blocked, Gate
 
 try:
     import uvloop
@@ -96,37 +95,10 @@ class Tasks(unittest.TestCase):
         self.assertEqual(got, ["result"])
 
     def test_timeout_that_lost(self):
-        """asyncio.timeout() around a call that has completed: no cancellation comes after the block"""
-        began = Gate()
-
-        async def main():
-            loop = asyncio.get_running_loop()
-            async with asyncio.timeout(1000) as limit:
-                task = asyncio.ensure_future(asyncio.to_thread(began.wait))
-                task.add_done_callback(lambda _: limit.reschedule(loop.time() - 1))
-                result = await bough.to_thread(complete_when_interrupted, began)
-            for _ in range(10):
-                await asyncio.sleep(0)
-            await asyncio.sleep(0.01)
-            return result, asyncio.current_task().cancelling()
-
-        async def check():
-            self.assertEqual(await main(), ("result", 0))
-
-        self.run_task(check())
+        timeout_that_lost(self, self.run_task, bough.to_thread)
 
     def test_timeout(self):
-        call = Blocked(self)
-
-        async def main():
-            with self.assertRaises(TimeoutError):
-                async with asyncio.timeout(0.05):
-                    await bough.to_thread(call)
-            self.assertIsInstance(call.error, bough.ThreadExit)
-            self.assertEqual(asyncio.current_task().cancelling(), 0)
-            await asyncio.sleep(0)
-
-        self.run_task(main())
+        ends_at_timeout(self, self.run_task, bough.to_thread)
 
     def test_task_group(self):
         """whose other task fails: the call ends, and the failure is raised"""

@@ -5,9 +5,8 @@ import unittest
 from concurrent.futures import ThreadPoolExecutor
 
 import bough
-from tasks import complete_when_interrupted, nothing_is_lost
-from test_executor import Blocked
-from tools import Gate
+from tasks import complete_when_interrupted, ends_at_timeout, nothing_is_lost, timeout_that_lost
+from tools import Blocked, Gate
 
 try:
     import anyio
@@ -185,34 +184,17 @@ class Native(unittest.TestCase):
         """both count: the scope's block ends, and the task is cancelled at its next await"""
         self.assertEqual(self.cancelled(Blocked(self), scoped=True), [("enough",), ("enough",)])
 
+    def run_task(self, main):
+        async def run():
+            return await main
+
+        anyio.run(run, **self.options)
+
     def test_timeout(self):
-        call = Blocked(self)
-
-        async def main():
-            with self.assertRaises(TimeoutError):
-                async with asyncio.timeout(0.05):
-                    await bough.anyio.run_sync(call)
-            self.assertIsInstance(call.error, bough.ThreadExit)
-            self.assertEqual(asyncio.current_task().cancelling(), 0)
-            await asyncio.sleep(0)
-
-        anyio.run(main, **self.options)
+        ends_at_timeout(self, self.run_task, bough.anyio.run_sync)
 
     def test_timeout_that_lost(self):
-        """no cancellation comes after the block"""
-        began = Gate()
-
-        async def main():
-            loop = asyncio.get_running_loop()
-            async with asyncio.timeout(1000) as limit:
-                task = asyncio.ensure_future(asyncio.to_thread(began.wait))
-                task.add_done_callback(lambda _: limit.reschedule(loop.time() - 1))
-                result = await bough.anyio.run_sync(complete_when_interrupted, began)
-            for _ in range(10):
-                await asyncio.sleep(0)
-            self.assertEqual((result, asyncio.current_task().cancelling()), ("result", 0))
-
-        anyio.run(main, **self.options)
+        timeout_that_lost(self, self.run_task, bough.anyio.run_sync)
 
     def test_a_call_that_waits_for_its_turn(self):
         """is not begun"""

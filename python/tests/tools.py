@@ -134,6 +134,45 @@ def read(fd):
     return os.read(fd, 10)
 
 
+class Blocked:
+    """A call that blocks until go_on(), and returns what it has read; with its arguments, if it has any. Records its thread, that
+    thread's name then, what it has read, and its error."""
+
+    def __init__(self, test):
+        pair = pipe()
+        self.r, self.w = pair.__enter__()
+        test.addCleanup(pair.__exit__, None, None, None)
+        self.thread = self.name = self.error = self.read = None
+
+    def __call__(self, *args):
+        self.thread = threading.current_thread()
+        self.name = self.thread.name
+        try:
+            self.read = read(self.r)
+        except BaseException as error:
+            self.error = error
+            raise
+        return (self.read, *args) if args else self.read
+
+    def until_blocked(self):
+        until(lambda: self.thread is not None, "the call's begin")
+        until_blocked(self.thread)
+
+    def is_blocked(self):
+        return self.thread is not None and is_blocked(self.thread)
+
+    def go_on(self):
+        with open(self.w, "wb", closefd=False) as file:
+            file.write(b"x")
+
+
+def switch_often(add_cleanup):
+    """The GIL changes hands at any moment, until the cleanup that is added."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-4)
+    add_cleanup(sys.setswitchinterval, interval)
+
+
 # ---- shared by files -------------------------------------------------------------------------------------------------------
 
 

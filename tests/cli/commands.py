@@ -12,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import checks  # noqa: E402
+from hanging import Hanging, nodes  # noqa: E402
 
 bough, hung = sys.argv[1:]
 
@@ -21,29 +22,18 @@ def run(*arguments):
                           stdin=subprocess.DEVNULL)
 
 
-class Program:
+class Program(Hanging):
     """A program that hangs, and is stopped as well, unless it has to answer."""
 
     def __init__(self, *arguments, stopped=True, **environment):
-        self.arguments, self.stopped, self.environment = arguments, stopped, environment
+        super().__init__([hung, *arguments], environment)
+        self.stopped = stopped
 
     def __enter__(self):
-        self.process = subprocess.Popen([hung, *self.arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                                        env={**os.environ, **self.environment})
-        assert self.process.stdout.readline() == b"ready\n"
+        super().__enter__()
         if self.stopped:
             os.kill(self.process.pid, signal.SIGSTOP)
-        return str(self.process.pid)
-
-    def __exit__(self, *unused):
-        self.process.kill()
-        self.process.communicate()
-
-
-def nodes(node):
-    yield node
-    for below in node["below"]:
-        yield from nodes(below)
+        return self.pid
 
 
 def text():

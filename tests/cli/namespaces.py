@@ -10,6 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import checks  # noqa: E402
+from hanging import nodes  # noqa: E402
 
 bough, hung = map(os.path.abspath, sys.argv[1:])
 PROC = "--mount-proc"
@@ -61,12 +62,6 @@ class Contained:
     def __exit__(self, *unused):
         self.process.kill()
         self.process.communicate()
-
-
-def nodes(node):
-    yield node
-    for below in node["below"]:
-        yield from nodes(below)
 
 
 def tree(pid, **options):

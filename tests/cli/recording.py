@@ -12,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import checks  # noqa: E402
+from hanging import Hanging  # noqa: E402
 
 bough, hung = sys.argv[1:]
 folder = tempfile.TemporaryDirectory()
@@ -27,21 +28,12 @@ def with_trace(file, **more):
     return {**os.environ, "BOUGH_TRACE": str(file), **more}
 
 
-class Hung:
-    """A program that hangs until it is killed."""
-
+class Hung(Hanging):
     def __init__(self, *arguments, **environment):
-        self.arguments, self.environment = arguments, environment
+        super().__init__([hung, *arguments], environment, stderr=subprocess.PIPE)
 
     def __enter__(self):
-        self.process = subprocess.Popen([hung, *self.arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                        env={**os.environ, **self.environment})
-        assert self.process.stdout.readline() == b"ready\n"
-        return self.process
-
-    def __exit__(self, *unused):
-        self.process.kill()
-        self.errors = self.process.communicate()[1].decode()
+        return super().__enter__().process
 
 
 def listed(file):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import checks  # noqa: E402
+from hanging import Hanging  # noqa: E402
 
 bough, nameless, named = map(os.path.abspath, sys.argv[1:4])
 lines = Path(sys.argv[4]).read_text().splitlines()
@@ -46,22 +47,16 @@ def wait_until_asleep(pid):
         time.sleep(0.01)
 
 
-class Program:
+class Program(Hanging):
     """The program, or a copy of it, hangs."""
 
     def __init__(self, path=named, before=(), **environment):
-        self.command, self.environment = [*before, str(path)], environment
+        super().__init__([*before, str(path)], environment)
 
     def __enter__(self):
-        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                                        env={**os.environ, **self.environment})
-        assert self.process.stdout.readline() == b"ready\n"
-        wait_until_asleep(self.process.pid)
-        return str(self.process.pid)
-
-    def __exit__(self, *unused):
-        self.process.kill()
-        self.process.communicate()
+        super().__enter__()
+        wait_until_asleep(self.pid)
+        return self.pid
 
 
 def copied(name, *arguments):

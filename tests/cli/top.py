@@ -13,6 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import checks  # noqa: E402
 import hostile as foes  # noqa: E402
+from hanging import Hanging, nodes  # noqa: E402
 
 try:
     from terminal import LIMIT, Terminal
@@ -27,22 +28,9 @@ COLOUR = re.compile(rb"\033\[[0-9;]*3[0-7][0-9;]*m")
 SEQUENCES = re.compile("\033\\[[0-9;?]*[A-Za-z]|\033[()][A-Z0-9]|\033[=>78M]|[\r\n\b\x0e\x0f]")
 
 
-class Hung:
-    """The program that hangs: its id."""
-
+class Hung(Hanging):
     def __init__(self, *arguments, **environment):
-        self.arguments, self.environment = arguments, environment
-
-    def __enter__(self):
-        self.process = subprocess.Popen([hung, *self.arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                                        env={**os.environ, **self.environment})
-        assert self.process.stdout.readline() == b"ready\n"
-        self.pid = str(self.process.pid)
-        return self
-
-    def __exit__(self, *unused):
-        self.process.kill()
-        self.process.communicate()
+        super().__init__([hung, *arguments], environment)
 
 
 def top(program, *options, **how):
@@ -52,12 +40,6 @@ def top(program, *options, **how):
 def operators(program):
     """The operators' requests in the process."""
     tree = json.loads(subprocess.run([bough, "tree", "--json", program.pid], capture_output=True, check=True).stdout)
-
-    def nodes(node):
-        yield node
-        for below in node["below"]:
-            yield from nodes(below)
-
     return [(n["name"], r["reason"], r["ceiling"]) for n in nodes(tree["tree"]) for r in n.get("records", ()) if r["kind"] == "operator"]
 
 

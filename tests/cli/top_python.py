@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """top_python.py BOUGH PRELOAD: `bough top` of a Python program that is not written for bough."""
-import os
 import re
 import signal
 import subprocess
@@ -10,6 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import checks  # noqa: E402
+from hanging import Hanging  # noqa: E402
 
 try:
     from terminal import Terminal
@@ -45,19 +45,12 @@ path = Path(folder.name) / "program.py"
 path.write_text(PROGRAM)
 
 
-class Program:
-    def __enter__(self):
-        environment = {**os.environ, "LD_PRELOAD": str(Path(preload).resolve())}
-        self.process = subprocess.Popen([sys.executable, path], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        assert self.process.stdout.readline() == b"ready\n"
-        return self
-
-    def __exit__(self, *unused):
-        self.process.kill()
-        self.process.communicate()
+class Program(Hanging):
+    def __init__(self):
+        super().__init__([sys.executable, path], {"LD_PRELOAD": str(Path(preload).resolve())}, stdin=subprocess.PIPE, stderr=None)
 
     def top(self, **size):
-        return Terminal([bough, "top", "--interval", "0.1", str(self.process.pid)], **size)
+        return Terminal([bough, "top", "--interval", "0.1", self.pid], **size)
 
     def holds(self):
         self.process.stdin.write(b"\n")

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -145,17 +144,11 @@ def sample(**lines):
     return text
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 def unit_serves():
     """the sample unit starts when the server is ready, serves, is seen by the command, and stops cleanly"""
     if os.environ.get("SANITIZER") == "thread":
         raise checks.Skip("the thread sanitizer keeps SIGTERM from its handler until main calls libc, and main accepts")
-    port = free_port()
+    port = checks.free_port()
     with Manager(LIMIT) as manager:
         manager.add("bough-server", sample(ExecStart=f"{server} {port}"))
         manager.control("start", "bough-server")
