@@ -18,13 +18,15 @@ again does not know it; workers that set it up by themselves do not depend on th
 
     dask worker tcp://scheduler:8786 --preload bough.dask       # settings: DASK_BOUGH__TIMEOUT=3600, DASK_BOUGH__ASYNCHRONOUS=True
 
-What it depends on, beside the documented interface of plugins: the worker gives each task to `submit()` of one of
-`Worker.executors`, as `apply_function(function, args, kwargs, execution_state, key, ...)`, and a cancelled task is in the state
-"cancelled" or "resumed" of `Worker.state.tasks` until its function has ended. Tried with distributed 2022.12.1.
+What it depends on, beside the documented interface of plugins: the worker calls each task on a thread of one of `Worker.executors`,
+as `apply_function(function, args, kwargs, execution_state, key, ...)` or, from 2024.12 on, as `_run_task(task, data, execution_state,
+key, ...)`, and a cancelled task is in the state "cancelled" or "resumed" of `Worker.state.tasks` until its function has ended. Tried with
+distributed 2022.12.1 and 2024.12.1.
 """
 import concurrent.futures
 import functools
 import threading
+import weakref
 
 from bough import _check
 from bough._call import in_time
@@ -35,11 +37,11 @@ _distributed, _worker, _pool, _config = (
     imported(module, "bough.dask", "python3-distributed of Debian, or distributed of PyPI")
     for module in ("distributed", "distributed.worker", "distributed.threadpoolexecutor", "dask.config")
 )
-warn_unless_tried("bough.dask", "distributed", _distributed.__version__, ("2022.12.",))
-if not hasattr(_worker, "apply_function"):
+warn_unless_tried("bough.dask", "distributed", _distributed.__version__, ("2022.12.", "2024.12."))
+if not hasattr(_worker, "apply_function") and not hasattr(_worker, "_run_task"):
     raise ImportError(
-        f"bough.dask does not know how distributed {_distributed.__version__} calls a task: distributed.worker.apply_function() is "
-        f"missing. Use distributed 2022.12.1, with which it was tried",
+        f"bough.dask does not know how distributed {_distributed.__version__} calls a task: distributed.worker has neither "
+        f"apply_function() nor _run_task(). Use distributed 2024.12.1 or 2022.12.1, with which it was tried",
         name="distributed.worker",
     )
 
@@ -85,12 +87,17 @@ class Plugin(_distributed.WorkerPlugin):
             raise RuntimeError(f"{self!r} is set up on {self._worker.address} already. Make a Plugin for each worker")
         _patch_stdlib.opt_in()
         self._worker, self._closing, self._running, self._submits = worker, False, {}, []
+        if hasattr(_worker, "_run_task"):
+            _plugins[worker] = self
+            return
         for executor in worker.executors.values():
             if "ThreadPoolExecutor" in str(type(executor)):  # as Worker.execute() asks
                 self._replace_submit(worker, executor)
 
     def teardown(self, worker):
         """Dask calls this: stop the tasks of a worker that closes. Those of a worker that goes on without the plugin run on."""
+        if _plugins.get(worker) is self:
+            del _plugins[worker]
         self._worker = None
         for executor, submit in self._submits:
             if vars(executor).get("submit") is submit:
@@ -110,7 +117,7 @@ class Plugin(_distributed.WorkerPlugin):
     # ---- tasks -----------------------------------------------------------------------------------------------------------------
 
     def _replace_submit(self, worker, executor):
-        """The executor may be shared with other workers of the process."""
+        """For apply_function(). The executor may be shared with other workers of the process."""
         original = executor.submit
 
         @functools.wraps(original)
@@ -156,6 +163,28 @@ class Plugin(_distributed.WorkerPlugin):
 
 
 items.add(Plugin._run.__code__)
+
+
+# The plugin of each worker of the process, where there is _run_task().
+_plugins = weakref.WeakKeyDictionary()
+
+
+def _with_plugin(original):
+    """For _run_task(): Worker.execute() calls it by its name in the module."""
+
+    @functools.wraps(original)
+    def _run_task(task, data, execution_state, key, *rest, **more):
+        worker = execution_state["worker"]
+        plugin = _plugins.get(worker)
+        if plugin is not None:
+            task = functools.partial(plugin._run, worker, key, task)
+        return original(task, data, execution_state, key, *rest, **more)
+
+    return _run_task
+
+
+if hasattr(_worker, "_run_task"):
+    _worker._run_task = _with_plugin(_worker._run_task)
 
 
 async def dask_setup(worker):

@@ -17,7 +17,7 @@ A call ends in its blocking call, or within a tenth of a second if it computes i
 calls and at `bough.check_interrupt()`. One long call of C code ends when it returns.
 
 What it depends on: ThreadingBackend is made for each Parallel, which calls its `apply_async()` (or `submit()`), `abort_everything()`,
-`stop_call()` and `terminate()`. Tried with joblib 1.2.0.
+`stop_call()` and `terminate()`. Tried with joblib 1.2.0 and 1.5.3.
 """
 import concurrent.futures
 import functools
@@ -32,7 +32,7 @@ from bough._own import items
 _joblib, _backends = (
     imported(module, "bough.joblib", "python3-joblib of Debian, or joblib of PyPI") for module in ("joblib", "joblib._parallel_backends")
 )
-warn_unless_tried("bough.joblib", "joblib", _joblib.__version__, ("1.2.",))
+warn_unless_tried("bough.joblib", "joblib", _joblib.__version__, ("1.2.", "1.5."))
 
 __all__ = ["Backend"]
 
@@ -73,6 +73,15 @@ class Backend(_backends.ThreadingBackend):
     def submit(self, func, callback=None):
         """joblib 1.5 calls this."""
         return super().submit(self._stoppable(func), callback)
+
+    def retrieve_result_callback(self, result):
+        """joblib 1.5 calls this. A call that was stopped has the failure that has stopped it."""
+        try:
+            return super().retrieve_result_callback(result)
+        except concurrent.futures.CancelledError:
+            if self._failure is None:
+                raise
+        raise self._failure
 
     def _stoppable(self, function):
         call = Call(anywhere, (function, (), {}), {}) if self.asynchronous else Call(function, (), {})

@@ -26,7 +26,7 @@ else:
     import bough.dask
 
 limit = 120
-stays = ("python3*", "Profile", "Dask-*", "IO loop", "AsyncProcess *", "anon_inode:*", "socket:*", "pipe:*")  # the cluster's
+stays = ("python3*", "Profile", "Dask-*", "QueueFeeder*", "IO loop", "AsyncProcess *", "anon_inode:*", "socket:*", "pipe:*")  # the cluster's
 QUIET = {
     "distributed.worker.daemon": False,
     "distributed.admin.tick.interval": "1 s",

@@ -8,7 +8,7 @@ import sys
 import unittest
 
 import posts
-from tools import LIMIT, ended, started, until, until_blocked
+from tools import LIMIT, ended, started, until, until_inside
 
 try:
     from joblib import Parallel, delayed, parallel_backend
@@ -103,7 +103,7 @@ class Joblib(unittest.TestCase):
 
         thread = started(both, enable_io_interrupt=True)
         calls = [self.enterContext(self.posts.next()) for _ in range(4)]
-        until_blocked(thread)
+        until_inside(thread, Parallel.__call__)  # where joblib 1.5 polls
         thread.interrupt()
         self.assertIsInstance(ended(thread), bough.ThreadExit)
         self.all_ended(calls)

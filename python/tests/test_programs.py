@@ -2,7 +2,6 @@
 """The programs of examples/programs, which know nothing of bough: Ctrl-C and SIGTERM under `python -m bough run` end them, and their
 threads clean up. `test_programs.py --table` measures each with and without bough, for docs/programs.md."""
 import contextlib
-import importlib.util
 import os
 import re
 import signal
@@ -14,6 +13,7 @@ import time
 import unittest
 from pathlib import Path
 
+from installed import lack_of
 from process import ROOT, SCALE, Process
 from servers import server
 
@@ -150,16 +150,15 @@ PROGRAM_LIST = [
 
 class Programs(unittest.TestCase):
     def check(self, program, signo):
-        missing = [name for name in program.modules if importlib.util.find_spec(name) is None]
-        if missing:
-            self.skipTest(f"this interpreter has no {', '.join(missing)}")
+        if lacking := [lack for lack in map(lack_of, program.modules) if lack]:
+            self.skipTest(", ".join(lacking))
         with program.running(*UNDER_BOUGH) as process:
             process.send(signo)
             process.end()
         self.assertEqual(process.status, program.statuses[signo], str(process))
         self.assertRegex(process.out, program.ended)
         self.assertLess(process.took, SOON)
-        for word in ("rung", "bough: ", "/bough/"):
+        for word in ("rung", "bough: ", "/bough/_"):
             self.assertNotIn(word, process.err)
 
 
