@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from _queue import Empty, SimpleQueue
-from _thread import allocate_lock, start_new_thread
+from _thread import RLock, allocate_lock, get_ident, start_new_thread
 
 from bough import _bough, _check, _watch, ladder
 from bough._own import without_frames
@@ -24,6 +24,7 @@ __all__ = ["log_to"]
 
 ROOM = 1000  # events that wait for the thread
 AT_THE_END = 2.0  # seconds that the end of the interpreter waits for it
+AT_A_FORK = 1.0  # seconds that a fork waits for a handler
 STATUS = ("posted", "delivered", "cleared", "ended", "lost")  # enum bough_post_status
 
 # The extra fields of each record, each with the prefix bough_.
@@ -139,6 +140,8 @@ class _Log:
     def _fresh(self):
         self.queue, self.dropped = SimpleQueue(), SimpleQueue()  # of numbers; their put() never waits
         self.starting, self.is_done = allocate_lock(), allocate_lock()
+        self.writing = RLock()  # held while the handlers write a record; a handler may fork
+        self.forking, self.hangs = None, False  # the thread that holds `writing` for a fork; whether a fork has waited in vain
 
     # ---- by any thread
 
@@ -169,6 +172,18 @@ class _Log:
             self._write_all(self.queue)
             return True
         return self.is_done.acquire(True, seconds)
+
+    def fork_begins(self):
+        """The locks of handlers and streams that the log's thread holds would stay locked in the forked process."""
+        if self.writing.acquire(True, 0 if self.hangs else AT_A_FORK):
+            self.forking = get_ident()
+        else:
+            self.hangs = True
+
+    def fork_ends(self):
+        if self.forking == get_ident():
+            self.forking = None
+            self.writing.release()
 
     # ---- by its thread
 
@@ -222,10 +237,12 @@ class _Log:
 
     def _emit(self, event):
         try:
-            self._handle(event)
+            with self.writing:
+                self._handle(event)
         except BaseException:  # of a handler or a filter: the next record may be written
             if logging.raiseExceptions and sys.stderr is not None:
                 sys.excepthook(*sys.exc_info())
+        self.hangs = False
 
     def _handle(self, event):
         logger, error = self.logger, event.error
@@ -334,10 +351,20 @@ def _shut_others_down():
     logging.shutdown(free)
 
 
+def _fork_begins():
+    if _log is not None:
+        _log.fork_begins()
+
+
+def _fork_ends():
+    if _log is not None:
+        _log.fork_ends()
+
+
 def _in_new_process():
     """It has no thread yet; what waits is the parent's."""
     if _log is not None:
         _log._fresh()
 
 
-os.register_at_fork(after_in_child=_in_new_process)
+os.register_at_fork(before=_fork_begins, after_in_parent=_fork_ends, after_in_child=_in_new_process)

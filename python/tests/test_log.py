@@ -240,6 +240,34 @@ os.waitpid(pid, 0)
 """
 
 
+FORKED_BESIDE = """
+import bough, logging, os, sys, threading, time
+lock, begun, forking = threading.Lock(), threading.Event(), threading.Event()
+
+class Handler(logging.Handler):
+    def emit(self, record):
+        with lock:
+            begun.set()
+            forking.wait()
+            time.sleep(0.3 if sys.argv[1] == "ends" else 1000)
+
+def fork():
+    pid = os.fork()
+    if pid == 0:
+        os._exit(lock.acquire(timeout=1))
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+logging.basicConfig(level=1, handlers=[Handler()])
+bough.log_to()
+os.register_at_fork(before=forking.set)  # the last one that is registered is the first one that runs
+with bough.branch("b") as b:
+    b.add(time.sleep, 100).interrupt("beside")
+begun.wait()
+print(fork(), flush=True)
+os._exit(0)
+"""
+
+
 class Processes(unittest.TestCase):
     def test_the_end(self):
         """what waits is written before the interpreter ends"""
@@ -266,6 +294,12 @@ class Processes(unittest.TestCase):
         child = next(line for line in lines if line.endswith("was the child")).split()[0]
         self.assertIn(f"{child} posted child", lines, str(process))
         self.assertNotIn(f"{child} posted parent", lines, str(process))
+
+    def test_fork_while_a_record_is_written(self):
+        """the forked process finds no lock of a handler's locked; a handler that hangs does not stop the fork"""
+        for way, status in ("ends", "1"), ("hangs", "0"):
+            process = run("-W", "ignore", "-c", FORKED_BESIDE, way)
+            self.assertEqual((process.out, process.err), (f"{status}\n", ""), str(process))
 
     def test_the_log_is_no_thread_of_the_program(self):
         """SIGTERM ends the threads, and is logged"""
