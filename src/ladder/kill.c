@@ -256,13 +256,15 @@ __attribute__((constructor)) static void read_environment_kill(void)
     bo_store_relaxed(&want_core, core && *core && strcmp(core, "0") != 0);
 }
 
+/* If a file takes no more (a full disk, RLIMIT_FSIZE), all of it goes to standard error. After EAGAIN the time is over. */
 void bo_kill_dump(const char *why, int64_t until)
 {
+    const struct bo_dump_order order = {.flags = BO_DUMP_FATAL, .why = why, .until = until};
     int fd = atomic_load(&words_fd) - 1;
     if (fd < 0 && *words_path)
         fd = open_words(words_path);
-    bo_dump_by(fd < 0 ? STDERR_FILENO : fd,
-               &(struct bo_dump_order){.flags = BO_DUMP_FATAL, .why = why, .until = until});
+    if (fd < 0 || (bo_dump_by(fd, &order) != 0 && errno != EAGAIN))
+        bo_dump_by(STDERR_FILENO, &order);
 }
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */

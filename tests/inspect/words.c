@@ -107,3 +107,13 @@ TEST_LIMIT(a_spinning_thread_shows_its_frames, 60)
     free(stack);
     free(text);
 }
+
+/* Fixed bug: the dump was lost. */
+TEST_LIMIT(words_that_their_file_does_not_take_go_to_standard_error, 60)
+{
+    static char text[1 << 16];
+    needs_threads_after_fork();
+    CHECK_KILLED(t_run_output(climbs_to_the_kill, (char[]){"/dev/full"}, text, sizeof text), SIGKILL);
+    SAYS(text, "because: ", "enough");
+    CHECK(strstr(text, "==== end ===="));
+}
