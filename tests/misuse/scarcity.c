@@ -211,17 +211,22 @@ static void forbid_threads(int forbid)
 {
     struct rlimit limit;
     CHECK_EQ(getrlimit(RLIMIT_NPROC, &limit), 0);
-    limit.rlim_cur = forbid ? 1 : limit.rlim_max;
+    limit.rlim_cur = forbid ? 0 : limit.rlim_max;
     CHECK_EQ(setrlimit(RLIMIT_NPROC, &limit), 0);
+}
+
+static void become_nobody_without_threads(void)
+{
+    if (geteuid() == 0) /* who is not limited */
+        CHECK_EQ(setuid(NOBODY), 0);
+    forbid_threads(1);
 }
 
 /* Not even the library's thread can be started. */
 static void begin_without_threads(void *unused)
 {
     (void)unused;
-    if (geteuid() == 0)
-        CHECK_EQ(setuid(NOBODY), 0);
-    forbid_threads(1);
+    become_nobody_without_threads();
     CHECK_ERR(bough_branch_open(NULL), EAGAIN);
     BOUGH_BRANCH(b)
         FAIL("the block runs");
@@ -233,6 +238,50 @@ static void begin_without_threads(void *unused)
 TEST(a_branch_that_cant_be_opened_for_lack_of_threads_fails_cleanly)
 {
     CHECK_EXITED(t_run_status(begin_without_threads, NULL), 0);
+}
+
+/* The program's signals stay as they are: there is no thread that would climb the ladder. */
+static void take_signals_without_threads(void *unused)
+{
+    struct sigaction action;
+    (void)unused;
+    become_nobody_without_threads();
+    CHECK_ERR(bough_signals(0), EAGAIN);
+    CHECK_EQ(sigaction(SIGTERM, NULL, &action), 0);
+    CHECK(action.sa_handler == SIG_DFL);
+    forbid_threads(0);
+    CHECK_EQ(bough_signals(0), 3);
+    CHECK_EQ(bough_signals_undo(), 0);
+}
+
+TEST(signals_are_not_taken_over_without_threads)
+{
+    CHECK_EXITED(t_run_status(take_signals_without_threads, NULL), 0);
+}
+
+/* What needs no thread. */
+static void interrupt_without_threads(void *unused)
+{
+    int fds[2];
+    char byte = 'x';
+    (void)unused;
+    become_nobody_without_threads();
+    CHECK_EQ(pipe(fds), 0);
+    CHECK_EQ(bough_write(fds[1], &byte, 1), 1);
+    CHECK_EQ(bough_read(fds[0], &byte, 1), 1);
+    CHECK_EQ(bough_interrupt(bough_self(), "by itself"), 0);
+    CHECK_ERR(bough_read(fds[0], &byte, 1), ECANCELED);
+    CHECK_EQ(bough_clear(NULL), 1);
+    CHECK_EQ(bough_dump(STDERR_FILENO), 0);
+    forbid_threads(0);
+    check_all_works();
+}
+
+TEST(calls_and_interrupts_work_without_threads)
+{
+    static char text[1 << 16];
+    CHECK_EXITED(t_run_output(interrupt_without_threads, NULL, text, sizeof text), 0);
+    CHECK(strstr(text, "==== end ===="));
 }
 
 /* ---- no further descriptor, no queued signal --------------------------------------------------------------------- */
@@ -310,6 +359,42 @@ TEST_LIMIT(without_room_for_a_queued_signal_the_warden_alone_enforces_the_cap, 6
     static char text[1 << 16];
     CHECK_KILLED(t_run_output(end_without_signals, NULL, text, sizeof text), SIGKILL);
     CHECK(strstr(text, "cannot create the watchdog timer"));
+}
+
+/* ---- the ladder without threads ---------------------------------------------------------------------------------- */
+
+static void end_without_threads(void *unused)
+{
+    const struct bough_ladder soon = {.cap = BOUGH_MS(200)};
+    const struct bough_event event = {.kind = BOUGH_OPERATOR, .reason = "the end"};
+    (void)unused;
+    become_nobody_without_threads();
+    CHECK_EQ(bough_ladder_set(BOUGH_ROOT, &soon), 0);
+    CHECK(bough_post_event(BOUGH_ROOT, &event).record);
+    never_returns();
+}
+
+/* There is only the kernel's timer. */
+TEST_LIMIT(without_threads_the_process_ends_at_the_cap, 60)
+{
+    CHECK_KILLED(t_run_status(end_without_threads, NULL), SIGKILL);
+}
+
+static void end_without_helpers(void *unused)
+{
+    (void)unused;
+    bough_self(); /* starts the warden's thread, and no other */
+    become_nobody_without_threads();
+    climb_to_the_end();
+}
+
+/* The warden carries out all of it: reports go to standard error at once. */
+TEST_LIMIT(without_helpers_the_warden_writes_log_and_dump, 60)
+{
+    static char text[1 << 16];
+    CHECK_KILLED(t_run_output(end_without_helpers, NULL, text, sizeof text), SIGKILL);
+    CHECK(strstr(text, "rung 5 is not safe here: there is no thread to carry it out"));
+    CHECK(strstr(text, "==== end ===="));
 }
 
 /* ---- standard error takes no more -------------------------------------------------------------------------------- */
