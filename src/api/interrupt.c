@@ -47,7 +47,7 @@ int bough_interrupt_all(const char *reason)
 {
     struct bough_event event = {.kind = BOUGH_STOP, .reason = reason, .flags = BOUGH_ALONE};
     int posted = 0;
-    uint32_t high = bo_load_seq(&bo_arena.head->thread_high);
+    uint32_t high = bo_arena.head ? bo_load_seq(&bo_arena.head->thread_high) : 0;
     for (uint32_t i = 1; i < high; i++) {
         struct bo_thread *t = bo_thread_at(i);
         uint64_t w = bo_load_seq(&t->t.word);

@@ -121,12 +121,12 @@ void bo_ticker_attend_by(int64_t when)
 
 bool bo_ticker_is_me(void)
 {
-    return bo_raw0(SYS_gettid) == bo_load_relaxed(&bo_arena.head->ticker);
+    return bo_raw0(SYS_gettid) == bo_ticker_tid();
 }
 
 pid_t bo_ticker_tid(void)
 {
-    return bo_load_relaxed(&bo_arena.head->ticker);
+    return bo_arena.head ? bo_load_relaxed(&bo_arena.head->ticker) : 0; /* the arena may have found no memory */
 }
 
 void bo_ticker_watch(struct bo_thread *t)

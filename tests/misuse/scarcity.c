@@ -203,6 +203,55 @@ TEST(an_add_without_address_space_fails_cleanly)
     CHECK_EXITED(t_run_status(run_out_of_address_space, NULL), 0);
 }
 
+/* The library maps its tables when it is loaded, so the program is executed again with too little room for them. */
+static void again_in_little_space(void *unused)
+{
+    static char path[512];
+    const struct rlimit little = {64 << 20, 64 << 20};
+    (void)unused;
+    CHECK(readlink("/proc/self/exe", path, sizeof path - 1) > 0);
+    setenv("SCARCITY_AGAIN", "1", 1);
+    CHECK_EQ(setrlimit(RLIMIT_AS, &little), 0);
+    execl(path, "scarcity", "--here", "without_room_for_its_tables_the_library_fails_cleanly", (char *)NULL);
+    _exit(99);
+}
+
+static void check_without_tables(void)
+{
+    static struct bough_jmp jmp;
+    int fds[2];
+    char text[4096] = "", byte = 'x';
+    CHECK_ERR(bough_adopt("main"), ENOMEM);
+    CHECK_ERR(bough_branch_open(NULL), ENOMEM);
+    BOUGH_BRANCH(b)
+        FAIL("the block runs");
+    CHECK_EQ(bough_last_result(), ENOMEM);
+    CHECK_ERR(bough_signals(0), ENOMEM);
+    CHECK_EQ(bough_interrupt_all("test"), 0);
+    CHECK_ERR(bough_interrupt(BOUGH_ROOT, "test"), EINVAL);
+    if (bough_setjmp(&jmp) == 0)
+        bough_longjmp(&jmp, 1); /* which is reported */
+    CHECK_EQ(pipe(fds), 0);
+    CHECK_EQ(bough_write(fds[1], &byte, 1), 1);
+    CHECK_EQ(bough_read(fds[0], &byte, 1), 1);
+    CHECK_EQ(bough_dump(fds[1]), 0);
+    CHECK(read(fds[0], text, sizeof text - 1) > 0);
+    CHECK(strstr(text, "the library could not be set up in this process: there is no tree"));
+    close(fds[0]);
+    close(fds[1]);
+}
+
+/* Fixed bug: a dump, a report and bough_interrupt_all() crashed. */
+TEST(without_room_for_its_tables_the_library_fails_cleanly)
+{
+    if (T_ASAN || T_TSAN)
+        SKIP("sanitizers need the address space");
+    if (getenv("SCARCITY_AGAIN"))
+        check_without_tables();
+    else
+        CHECK_EXITED(t_run_status(again_in_little_space, NULL), 0);
+}
+
 /* ---- out of threads ---------------------------------------------------------------------------------------------- */
 
 enum { NOBODY = 61234 };
