@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""docs.py ROOT BUILD CC...: rules, tests, links, manual pages, examples and versions agree with what is there."""
+"""docs.py ROOT BUILD CC...: rules, tests, links, manual pages, examples and versions agree with what is there; lines are short."""
 import re
 import shutil
 import subprocess
@@ -84,6 +84,25 @@ def links():
                 yield f"{document.relative_to(root)}: {link}"
             elif anchor and target.suffix == ".md" and anchor not in anchors(target):
                 yield f"{document.relative_to(root)}: {link}: no such heading"
+
+
+# ---- lines ---------------------------------------------------------------------------------------------------------
+
+WIDTH = 120
+WIDE = {"README.md"}  # it has to stay under 120 lines
+
+
+def without_targets(line):
+    return re.sub(r"\]\([^)]*\)|^\[[^]]*\]: .*", "", line)
+
+
+def prose_lines():
+    """lines of prose in *.md have at most 120 columns, tables, code and targets of links excepted"""
+    for document in sorted({*documents(), *(root / "docs/site").rglob("*.md")}):
+        text = re.sub(r"^( *)```.*?^ *```", lambda m: "\n" * m.group().count("\n"), document.read_text(), flags=re.S | re.M)
+        for number, line in enumerate(text.splitlines(), 1):
+            if len(without_targets(line)) > WIDTH and not line.startswith("|") and document.relative_to(root).as_posix() not in WIDE:
+                yield f"{document.relative_to(root)}:{number} has {len(line)} columns"
 
 
 # ---- manual pages ----------------------------------------------------------------------------------------------------
@@ -208,4 +227,4 @@ def figures():
         yield f"it has {lines}; the document says {said and said.group(1)}"
 
 
-checks.run([each_rule, rules_and_tests, links, each_has_a_page, aliases, references, lint, examples_compile, versions, figures])
+checks.run([each_rule, rules_and_tests, links, prose_lines, each_has_a_page, aliases, references, lint, examples_compile, versions, figures])

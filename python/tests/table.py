@@ -19,6 +19,7 @@ import re
 import select
 import signal
 import sys
+import textwrap
 import time
 import traceback
 from pathlib import Path
@@ -306,7 +307,8 @@ def follow(text, counts):
 def write(*files):
     runs = [json.loads(Path(file).read_text()) for file in files]
     text = with_part(DOCUMENT.read_text(), "table", table(runs))
-    text = with_part(text, "machine", [f"- {run['version']}: {'; '.join(run['machine'])}" for run in runs])
+    machines = [f"- {run['version']}: {'; '.join(run['machine'])}" for run in runs]
+    text = with_part(text, "machine", [line for item in machines for line in textwrap.wrap(item, 120, subsequent_indent="  ")])
     DOCUMENT.write_text(follow(text, [3 * run["count"] for run in runs]))
 
 
