@@ -488,7 +488,8 @@ TEST_LIMIT(damaged_recordings_are_read_without_harm, 60)
         memcpy(bad, good, size);
         damage(bad, size, &seed);
         FILE *f = fopen(file_name(), "we");
-        CHECK(f && fwrite(bad, 1, i % 10 ? size : (size_t)rand_r(&seed) % size, f) > 0 && fclose(f) == 0);
+        size_t length = i % 10 ? size : (size_t)rand_r(&seed) % size;
+        CHECK(f && fwrite(bad, 1, length, f) == length && fclose(f) == 0);
         if (trace_read(file_name(), &t) != 0)
             continue;
         check_model(&t);
