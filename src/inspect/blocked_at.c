@@ -3,8 +3,8 @@
 #include "inspect/blocked_at.h"
 #include <errno.h>
 #include <string.h>
-#include "inspect/safe_read.h"
 #include "state/clock.h"
+#include "state/safe_read.h"
 #include "thread/level.h"
 #include "thread/stranger.h"
 

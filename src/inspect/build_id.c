@@ -4,7 +4,7 @@
 #include <elf.h>
 #include <link.h>
 #include <string.h>
-#include "inspect/safe_read.h"
+#include "state/safe_read.h"
 
 enum { HEADERS = 64, NOTES = 1024, NAME_SIZE = 4, PAGE = 4096 };
 

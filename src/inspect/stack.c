@@ -11,7 +11,7 @@
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "base/raw.h"
-#include "inspect/safe_read.h"
+#include "state/safe_read.h"
 #include "state/arena.h"
 #include "wake/wake_send.h"
 #include "wake/wake_signal.h"

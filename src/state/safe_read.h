@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Reads memory of this process that may not be mapped: beyond the end of a stack, or a name in an unloaded library. */
-#ifndef BO_INSPECT_SAFE_READ_H
-#define BO_INSPECT_SAFE_READ_H
+#ifndef BO_STATE_SAFE_READ_H
+#define BO_STATE_SAFE_READ_H
 
 #include <stddef.h>
 #include <stdint.h>

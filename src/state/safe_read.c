@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
-#include "inspect/safe_read.h"
+#include "state/safe_read.h"
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
