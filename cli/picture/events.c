@@ -6,6 +6,7 @@
  */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include "json.h"
 #include "picture.h"
 
@@ -102,6 +103,8 @@ static void put_args(struct json *j, const struct trace *t, const struct trace_e
     json_begin(j, "args", '{');
     if (*e->detail)
         json_string(j, names[e->what], e->detail);
+    if (e->what == TRACE_OVER || e->what == TRACE_RUNG)
+        json_string(j, "kind", e->kind);
     if (e->rung)
         json_number(j, "rung", e->rung);
     put_target(j, t, e);
@@ -193,7 +196,9 @@ static int by_incident(const struct trace_event *x, const struct trace_event *y)
         return x->serial < y->serial ? -1 : 1;
     if (tx != ty)
         return tx < ty ? -1 : 1;
-    return (x->target_branch > y->target_branch) - (x->target_branch < y->target_branch);
+    if (x->target_branch != y->target_branch)
+        return x->target_branch < y->target_branch ? -1 : 1;
+    return strcmp(x->kind, y->kind);
 }
 
 static const struct trace_event *compared;

@@ -17,11 +17,10 @@ static bool is_of(const struct incident *i, const struct trace_event *e)
     int thread =
         e->target_thread < 0 && e->target_branch < 0 && e->what == TRACE_DELIVERED ? e->thread : e->target_thread;
     return i->serial == e->serial && i->process == e->process && i->target_branch == e->target_branch &&
-           i->target_thread == thread;
+           i->target_thread == thread && strcmp(i->kind, e->kind) == 0;
 }
 
-/* A hash table of the last incident of each target and serial. A target has a record for each kind of interrupt, so several
- * open incidents may have the same serial. */
+/* A hash table of the last incident of each target, serial and kind: a target has a record for each kind of interrupt. */
 struct table {
     int *slots;
     uint32_t mask;
@@ -74,41 +73,21 @@ static struct incident *begin(struct picture *p, const struct trace_event *e)
                            .target_thread = e->target_thread,
                            .target_branch = e->target_branch,
                            .serial = e->serial,
+                           .kind = e->kind,
                            .count = 1};
     return i;
-}
-
-static bool is_same_kind(const struct picture *p, const struct incident *i, const struct trace_event *e)
-{
-    return i->posted < 0 || strcmp(p->trace->events[i->posted].text, e->text) == 0;
-}
-
-/* The open incident that an event belongs to. A rung belongs to the one that is nearest below it; an end to the last one. */
-static struct incident *find_open(struct picture *p, int last, const struct trace_event *e)
-{
-    struct incident *best = NULL;
-    for (int n = last, most = 16; n >= 0 && most > 0; n = p->incidents[n].before, most--) {
-        struct incident *i = &p->incidents[n];
-        if (i->until != TRACE_OPEN || (e->what == TRACE_POSTED && !is_same_kind(p, i, e)))
-            continue;
-        bool is_nearer = best && e->what == TRACE_RUNG && last_rung(i) < e->rung && last_rung(i) > last_rung(best);
-        if (!best || is_nearer)
-            best = i;
-    }
-    return best;
 }
 
 static void take(struct picture *p, int *slot, int event)
 {
     const struct trace_event *e = &p->trace->events[event];
-    struct incident *i = find_open(p, *slot, e);
+    struct incident *i = *slot >= 0 && p->incidents[*slot].until == TRACE_OPEN ? &p->incidents[*slot] : NULL;
     if (e->what != TRACE_POSTED && e->what != TRACE_RUNG && e->what != TRACE_OVER)
         return;
     if (!i) {
         if (e->what == TRACE_OVER)
             return;
         i = begin(p, e);
-        i->before = *slot >= 0 && p->incidents[*slot].until == TRACE_OPEN ? *slot : TRACE_NONE;
         *slot = p->n_incidents - 1;
     }
     if (e->what == TRACE_OVER) {

@@ -83,9 +83,9 @@ struct incident {
     int64_t at, until;
     int row, line;
     int posted, over; /* events; NONE: not in the recording */
-    int before;       /* the incident of the same target and serial before it */
     int process, target_thread, target_branch;
     uint32_t serial;
+    const char *kind;
     int n_steps, count, posts;
     struct step steps[MOST_STEPS];
 };

@@ -150,7 +150,9 @@ static void put_incident_title(FILE *out, const struct picture *p, const struct 
     const struct trace_event *posted = event_of(p, i->posted), *over = event_of(p, i->over);
     char time[48], other[48];
     fputs("<title>interrupt: ", out);
-    xml_put(out, *posted->text ? posted->text : "posted before the recording");
+    xml_put(out, i->kind);
+    if (i->posted < 0)
+        fputs(", posted before the recording", out);
     if (*posted->detail) {
         fputs("\nreason: ", out);
         xml_put(out, posted->detail);

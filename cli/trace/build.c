@@ -211,6 +211,7 @@ struct trace_event *build_event(struct builder *b, enum trace_what what, int64_t
                               .thread = TRACE_NONE,
                               .target_thread = TRACE_NONE,
                               .target_branch = TRACE_NONE,
+                              .kind = "",
                               .text = "",
                               .detail = ""};
     return e;

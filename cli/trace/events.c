@@ -226,9 +226,10 @@ static void add_interrupt(struct builder *b, struct place *p, const struct unit 
     if (!e)
         return;
     e->serial = (uint32_t)u->b;
+    e->kind = bo_kind_name(u->number);
     e->text = what == TRACE_OVER   ? how_closed(u->extra)
               : what == TRACE_RUNG ? kept(b, u->text)
-                                   : bo_kind_name(u->number);
+                                   : e->kind;
     e->detail = what == TRACE_POSTED ? kept(b, u->text) : what == TRACE_RUNG ? kept(b, u->other) : "";
     e->rung = what == TRACE_OVER || u->extra >= BO_RUNGS ? 0 : (int)u->extra;
     aim(b, p, b->trace->n_events - 1, u->a);

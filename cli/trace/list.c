@@ -80,11 +80,11 @@ static void put_what(const struct trace *t, const struct trace_event *e)
         put_target(t, e);
         break;
     case TRACE_OVER:
-        printf("over #%u: %s, posted to ", e->serial, e->text);
+        printf("over #%u %s: %s, posted to ", e->serial, e->kind, e->text);
         put_target(t, e);
         break;
     case TRACE_RUNG:
-        printf("rung %d #%u: %s", e->rung, e->serial, e->text);
+        printf("rung %d #%u %s: %s", e->rung, e->serial, e->kind, e->text);
         put_quoted(e->detail);
         fputs("; posted to ", stdout);
         put_target(t, e);

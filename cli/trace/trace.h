@@ -57,6 +57,7 @@ struct trace_event {
         target_branch; /* of interrupts and rungs: one of them, or both NONE: all threads of the process */
     int rung;          /* 1 to 6; 0: no rung */
     uint32_t serial;   /* of the record: the same in POSTED, DELIVERED, OVER and RUNG of one interrupt and target */
+    const char *kind;  /* of that interrupt: "stop", "deadline", ... */
     const char *text, *detail;
 };
 struct trace {

@@ -68,18 +68,26 @@ static struct trace_event *event(enum trace_what what, int at_thread, int64_t at
                               .thread = at_thread,
                               .target_thread = TRACE_NONE,
                               .target_branch = TRACE_NONE,
+                              .kind = what == TRACE_POSTED || what == TRACE_DELIVERED ? name : "stop",
                               .text = name,
                               .detail = detail};
     e->process = at_thread >= 0 ? trace.threads[at_thread].process : 0;
     return e;
 }
 
-static void aim(struct trace_event *e, int target_thread, int target_branch, uint32_t serial, int rung)
+static void aim_kind(struct trace_event *e, int target_thread, int target_branch, uint32_t serial, int rung,
+                     const char *kind)
 {
+    e->kind = kind;
     e->target_thread = target_thread;
     e->target_branch = target_branch;
     e->serial = serial;
     e->rung = rung;
+}
+
+static void aim(struct trace_event *e, int target_thread, int target_branch, uint32_t serial, int rung)
+{
+    aim_kind(e, target_thread, target_branch, serial, rung, e->kind);
 }
 
 static int64_t at(double seconds)
@@ -129,11 +137,12 @@ static void usual(void)
     aim(event(TRACE_FAILURE, owner, at(5), at(5), "Connection reset by peer (ECONNRESET)", ""), TRACE_NONE, TRACE_NONE,
         0, 0);
     aim(event(TRACE_POSTED, TRACE_NONE, at(3), at(3), "deadline", "2 s are over"), main_thread, TRACE_NONE, 9, 1);
-    aim(event(TRACE_OVER, main_thread, at(3.4), at(3.4), "cleared", ""), main_thread, TRACE_NONE, 9, 0);
+    aim_kind(event(TRACE_OVER, main_thread, at(3.4), at(3.4), "cleared", ""), main_thread, TRACE_NONE, 9, 0,
+             "deadline");
     aim(event(TRACE_POSTED, main_thread, at(7), at(7), "signal", "SIGINT"), TRACE_NONE, clients, 3, 1);
     for (int i = 2; i <= 6; i++)
-        aim(event(TRACE_RUNG, ticker, at(7 + 0.4 * (i - 1)), at(7 + 0.4 * (i - 1)), "its time is over", "fsync"),
-            TRACE_NONE, clients, 3, i);
+        aim_kind(event(TRACE_RUNG, ticker, at(7 + 0.4 * (i - 1)), at(7 + 0.4 * (i - 1)), "its time is over", "fsync"),
+                 TRACE_NONE, clients, 3, i, "signal");
     aim(event(TRACE_POSTED, main_thread, at(8), at(8), "stop", "itself"), main_thread, TRACE_NONE, 10, 1);
     aim(event(TRACE_OVER, main_thread, at(8.3), at(8.3), "cleared", ""), main_thread, TRACE_NONE, 10, 0);
     int stubborn = thread(p, "stubborn", clients, at(3), TRACE_OPEN);
@@ -145,6 +154,8 @@ static void usual(void)
     aim(event(TRACE_POSTED, TRACE_NONE, at(9.2), at(9.2), "operator", "again"), stubborn, TRACE_NONE, 1,
         1); /* another kind */
     aim(event(TRACE_RUNG, ticker, at(9.5), at(9.5), "its time is over", "flock"), stubborn, TRACE_NONE, 1, 5);
+    aim_kind(event(TRACE_RUNG, ticker, at(9.7), at(9.7), "the operator", "flock"), stubborn, TRACE_NONE, 1, 6,
+             "operator");
     int child = process("server: helper", at(5), TRACE_OPEN, p);
     int helper = thread(child, "helper", TRACE_NONE, at(5), TRACE_OPEN);
     event(TRACE_CALL, helper, at(5.5), TRACE_OPEN, "waitpid", "-1");
@@ -191,7 +202,8 @@ static void hostile(void)
         event(TRACE_CALL, t, at(i), at(i + 5), bad[(i + 2) % BAD], bad[(i + 3) % BAD]);
         event(TRACE_CALL, t, at(i + 2), at(i + 8), bad[(i + 4) % BAD], ""); /* nested badly */
         aim(event(TRACE_POSTED, t, at(i), at(i), bad[i], bad[(i + 1) % BAD]), (i + 1) % BAD, TRACE_NONE, 1, 99);
-        aim(event(TRACE_RUNG, t, at(i + 0.5), at(i + 0.5), bad[i], bad[i]), (i + 1) % BAD, TRACE_NONE, 1, -7);
+        aim_kind(event(TRACE_RUNG, t, at(i + 0.5), at(i + 0.5), bad[i], bad[i]), (i + 1) % BAD, TRACE_NONE, 1, -7,
+                 bad[i]);
         event(TRACE_FAILURE, t, at(i + 1), at(i + 1), bad[i], bad[i]);
     }
     for (int i = 0; i + 1 < trace.n_branches; i++) /* a circle */
