@@ -27,11 +27,30 @@ static uint32_t lap_of(uint64_t claim)
     return (uint32_t)(claim >> 32);
 }
 
+/* What is open in both copies since the same time was open in between: the fields that the first copy has are of it. */
+static bool keep_open(struct bo_trace_chunk *to, const struct bo_trace_chunk *first)
+{
+    bool is_same = bo_load_relaxed(&to->call.since) == bo_load_relaxed(&first->call.since);
+    to->call = first->call;
+    memcpy(to->call_text, first->call_text, sizeof to->call_text);
+    if (!is_same)
+        bo_store_relaxed(&to->call.since, 0);
+    bool any = bo_load_relaxed(&to->call.since) != 0;
+    for (int i = 0; i < BO_TRACE_REGIONS; i++) {
+        is_same = bo_load_relaxed(&to->region[i].since) == bo_load_relaxed(&first->region[i].since);
+        to->region[i] = first->region[i];
+        if (!is_same)
+            bo_store_relaxed(&to->region[i].since, 0);
+        any |= bo_load_relaxed(&to->region[i].since) != 0;
+    }
+    return any;
+}
+
 /* The units that the first copy has are complete in the second one, which was made later; and none of them was
  * overwritten if the chunk has the same lap after that. */
 static bool keep_units(struct bo_trace_chunk *to, const struct bo_trace_chunk *first, uint32_t lap)
 {
-    bool any = bo_load_relaxed(&to->call.since) != 0;
+    bool any = keep_open(to, first);
     for (unsigned i = 0; i < BO_TRACE_UNITS; i++) {
         bool written = bo_load_relaxed(&first->unit[i].field[0]) >> 32 == lap;
         any |= written;
@@ -68,7 +87,7 @@ static const char *wrong_header(const struct bo_trace_head *h)
     if (memcmp(h->magic, BO_TRACE_MAGIC, sizeof h->magic) != 0)
         return "it is no recording of bough";
     if (h->version != BO_TRACE_VERSION || h->page != BO_TRACE_PAGE || h->units != BO_TRACE_UNITS)
-        return "it is a recording of another version of bough";
+        return "it is a recording of another version of bough: read it with the command of that version";
     return NULL;
 }
 

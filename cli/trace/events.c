@@ -7,6 +7,7 @@
 #include <string.h>
 #include "state/arena.h"
 #include "thread/level.h"
+#include "trace/argument.h"
 #include "trace/build.h"
 #include "view.h"
 
@@ -26,6 +27,7 @@ struct unit {
     int64_t at;
     uint64_t a, b;
     const char *text, *other; /* at most BO_TRACE_MORE units, each text ended by a 0 byte */
+    size_t length;            /* of both, with the 0 bytes behind them */
 };
 
 /* ---- times and texts ------------------------------------------------------------------------------------------------- */
@@ -63,6 +65,7 @@ static void take_apart(const struct chunk_copy *c, unsigned i, struct unit *u, c
         length += TEXT_IN_UNIT;
     }
     text[length] = text[length + 1] = '\0';
+    u->length = length;
     u->text = text;
     u->other = text + strlen(text) + (strlen(text) < length);
 }
@@ -80,32 +83,14 @@ static const char *const syscall_names[] = {
 
 static const char *call_name(struct builder *b, unsigned number)
 {
-    static const char *const waits[] = {"pthread_join", "pthread_cond_wait", "sem_wait", "aio_suspend",
-                                        "end of a branch"};
+    static const char *const waits[] = {"pthread_join",    "pthread_cond_wait", "sem_wait",   "aio_suspend",
+                                        "end of a branch", "getaddrinfo",       "getnameinfo"};
     _Static_assert(sizeof waits / sizeof *waits == BO_TRACE_WAITS - BO_TRACE_LIBC, "each wait has a name");
     if (number >= BO_TRACE_LIBC && number < BO_TRACE_WAITS)
         return waits[number - BO_TRACE_LIBC];
     if (number < sizeof syscall_names / sizeof *syscall_names && syscall_names[number])
         return syscall_names[number];
     return build_format(b, "call %u", number);
-}
-
-static const char *argument_text(struct builder *b, unsigned kind, uint64_t argument)
-{
-    switch (kind) {
-    case BO_TRACE_FD:
-        return build_format(b, "fd %" PRId32, (int32_t)argument);
-    case BO_TRACE_ADDRESS:
-        return build_format(b, "0x%" PRIx64, argument);
-    case BO_TRACE_MS:
-        return build_format(b, "%" PRIu64 " ms", argument);
-    case BO_TRACE_ID:
-        return build_format(b, "id %" PRId32, (int32_t)argument);
-    case BO_TRACE_COUNT:
-        return build_format(b, "%" PRIu32 " descriptors", (uint32_t)argument);
-    default:
-        return "";
-    }
 }
 
 static const char *error_text(struct builder *b, uint64_t error)
@@ -227,9 +212,7 @@ static void add_interrupt(struct builder *b, struct place *p, const struct unit 
         return;
     e->serial = (uint32_t)u->b;
     e->kind = bo_kind_name(u->number);
-    e->text = what == TRACE_OVER   ? how_closed(u->extra)
-              : what == TRACE_RUNG ? kept(b, u->text)
-                                   : e->kind;
+    e->text = what == TRACE_OVER ? how_closed(u->extra) : what == TRACE_RUNG ? kept(b, u->text) : e->kind;
     e->detail = what == TRACE_POSTED ? kept(b, u->text) : what == TRACE_RUNG ? kept(b, u->other) : "";
     e->rung = what == TRACE_OVER || u->extra >= BO_RUNGS ? 0 : (int)u->extra;
     aim(b, p, b->trace->n_events - 1, u->a);
@@ -246,14 +229,19 @@ static void add_failure(struct builder *b, struct place *p, const struct unit *u
     aim(b, p, b->trace->n_events - 1, u->a);
 }
 
-static void add_call(struct builder *b, struct place *p, unsigned number, unsigned kind, uint64_t argument, int64_t at,
-                     int64_t until)
+static void add_call(struct builder *b, struct place *p, const struct argument *argument, int64_t at, int64_t until)
 {
     struct trace_event *e = add(b, p, TRACE_CALL, at, until);
     if (!e)
         return;
-    e->text = call_name(b, number);
-    e->detail = argument_text(b, kind, argument);
+    e->text = call_name(b, argument->call);
+    e->detail = argument_text(b, argument);
+}
+
+static void add_call_over(struct builder *b, struct place *p, const struct unit *u, int64_t at)
+{
+    struct argument argument = {u->number, u->extra, u->b, u->text, u->length, p->process};
+    add_call(b, p, &argument, at, end_of(at, u->a));
 }
 
 static void add_section(struct builder *b, struct place *p, unsigned kind, const char *file, uint64_t line, int64_t at,
@@ -297,7 +285,7 @@ static void add_unit(struct builder *b, struct place *p, const struct unit *u)
         end_branch(b, p, u);
         break;
     case BO_TRACE_CALL_OVER:
-        add_call(b, p, u->number, u->extra, u->b, at, end_of(at, u->a));
+        add_call_over(b, p, u, at);
         break;
     case BO_TRACE_REGION:
         add_section(b, p, u->number, u->text, u->b, at, end_of(at, u->a));
@@ -328,17 +316,38 @@ static void add_unit(struct builder *b, struct place *p, const struct unit *u)
         b->trace->threads[p->thread].begun = at;
 }
 
-/* The call and the region that the thread was in when the recording, or the process, ended. */
+static void add_open_call(struct builder *b, struct place *p)
+{
+    const struct bo_trace_chunk *c = p->copy->chunk;
+    uint64_t what = bo_load_relaxed(&c->call.what), length = what >> 20;
+    const struct argument argument = {
+        .call = (unsigned)(what >> 4) & 0xffff,
+        .kind = (unsigned)what & 15,
+        .value = bo_load_relaxed(&c->call.argument),
+        .text = c->call_text,
+        .length = length < BO_TRACE_CALL_TEXT ? (size_t)length : BO_TRACE_CALL_TEXT,
+        .process = p->process,
+    };
+    add_call(b, p, &argument, sane(b, bo_load_relaxed(&c->call.since)), TRACE_OPEN);
+}
+
+static void add_open_region(struct builder *b, struct place *p, const struct bo_trace_open_region *r)
+{
+    uint32_t what = bo_load_relaxed(&r->what);
+    char file[BO_TRACE_FILE + 1] = "";
+    memcpy(file, r->file, BO_TRACE_FILE);
+    add_section(b, p, what & 255, file, what >> 8, sane(b, bo_load_relaxed(&r->since)), TRACE_OPEN);
+}
+
+/* The call and the regions that the thread was in when the recording, or the process, ended. */
 static void add_open(struct builder *b, struct place *p)
 {
     const struct bo_trace_chunk *c = p->copy->chunk;
-    int64_t since = bo_load_relaxed(&c->call.since), region = bo_load_relaxed(&c->region_since);
-    uint64_t what = bo_load_relaxed(&c->call.what);
-    if (since)
-        add_call(b, p, (unsigned)(what >> 4) & 0xffff, (unsigned)what & 15, bo_load_relaxed(&c->call.argument),
-                 sane(b, since), TRACE_OPEN);
-    if (region)
-        add_section(b, p, (unsigned)bo_load_relaxed(&c->region_kind) & 255, "", 0, sane(b, region), TRACE_OPEN);
+    if (bo_load_relaxed(&c->call.since))
+        add_open_call(b, p);
+    for (int i = 0; i < BO_TRACE_REGIONS; i++)
+        if (bo_load_relaxed(&c->region[i].since))
+            add_open_region(b, p, &c->region[i]);
 }
 
 static void begin_place(struct builder *b, struct place *p)

@@ -53,6 +53,36 @@ with bough.branch("readers") as b:
     b.interrupt("closing time")
 """
 
+ARGUMENTS = """
+import os, socket, subprocess, sys, threading, time
+import bough
+
+def work(fifo):
+    time.sleep(0.001)
+    os.close(os.open(fifo, os.O_RDWR))
+    open(fifo, "r+b", buffering=0).close()
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect_ex("/no/such/socket")
+    with socket.socket() as s:
+        s.settimeout(1)
+        s.connect_ex(("127.0.0.1", 1))
+    with socket.socket(type=socket.SOCK_DGRAM) as s:
+        s.sendto(b"x", ("127.0.0.1", 9))
+    with socket.socketpair()[0] as s:
+        s.settimeout(0.001)
+        try:
+            s.recv(1)
+        except TimeoutError:
+            pass
+    child = subprocess.Popen(["true"])
+    child.wait()
+    print(child.pid)
+    threading.Semaphore(0).acquire(timeout=0.001)
+
+with bough.branch("workers") as b:
+    b.add(work, sys.argv[1])
+"""
+
 
 def listed(file):
     return subprocess.run([COMMAND, "trace", file], capture_output=True, text=True, check=True).stdout
@@ -68,6 +98,7 @@ class Recordings(unittest.TestCase):
         done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=60,
                               env={**os.environ, **variables})
         self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return done.stdout
 
     def test_by_the_environment(self):
         """BOUGH_TRACE records branches, calls, interrupts and waits for the GIL"""
@@ -75,6 +106,25 @@ class Recordings(unittest.TestCase):
         text = listed(self.file)
         for wanted in ("branch readers begins", "call read (fd ", "(closing time) to branch readers", "wait for the GIL, "):
             self.assertIn(wanted, text)
+
+    def test_arguments(self):
+        """a call of the interpreter has its main argument: path, address, process, time; or none"""
+        fifo = self.file.with_name("fifo")
+        os.mkfifo(fifo)
+        child = self.run_program("-c", ARGUMENTS, fifo, BOUGH_TRACE=str(self.file), BOUGH_TRACE_THRESHOLD="0").strip()
+        text = listed(self.file)
+        for wanted in (r"clock_nanosleep \([\d.]+ ms\)", rf"openat \({fifo}\)", r"connect \(fd \d+, /no/such/socket\)",
+                       r"connect \(fd \d+, 127\.0\.0\.1:1\)", r"sendto \(fd \d+, 127\.0\.0\.1:9\)",
+                       r"ppoll \(fd \d+, at most \d+ ms\)", rf"wait4 \(process {child}\)", r"sem_wait \(0x[\da-f]+\)",
+                       r"end of a branch \(workers\)"):
+            self.assertRegex(text, f"call {wanted}, ")
+        self.assertEqual(text.count(f"openat ({fifo})"), 2, text)
+        self.file.unlink()
+        self.run_program("-c", ARGUMENTS, fifo, BOUGH_TRACE=str(self.file), BOUGH_TRACE_THRESHOLD="0", BOUGH_TRACE_ARGUMENTS="no")
+        self.assertNotRegex(listed(self.file), r"call .* \(")
+        content = self.file.read_bytes()
+        for secret in (os.fsencode(fifo), b"/no/such/socket"):
+            self.assertNotIn(secret, content)
 
     def test_run(self):
         """python -m bough run --trace FILE"""

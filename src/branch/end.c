@@ -39,7 +39,9 @@ static void join_children(struct bo_branch *b, struct bo_thread *t)
     uint32_t live;
     struct bo_trace_call call = {.is_on = false};
     if (bo_tracing())
-        bo_trace_call_begin(&call, BO_TRACE_IN_BRANCH_END, BO_TRACE_NOTHING, 0);
+        bo_trace_call_begin(
+            &call, BO_TRACE_IN_BRANCH_END,
+            &(struct bo_trace_argument){.kind = BO_TRACE_BRANCH, .value = (uint64_t)bo_branch_handle(b)});
     bo_store_relaxed(&t->join.branch, b->t.index);
     BO_YIELD_UNTIL(bo_load_seq(&b->live) == 0);
     bo_store_seq(&b->waiters, 1); /* first: the last child sees the waiter, or this thread sees its change */

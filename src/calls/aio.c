@@ -22,7 +22,7 @@ static int suspend(const struct aiocb *const list[], int count, const struct tim
 {
     static const struct timespec thirty_years = {1000000000, 0};
     struct bo_libc_wait wait;
-    int error = bo_libc_begin(&wait, NULL, BO_TRACE_IN_AIO);
+    int error = bo_libc_begin(&wait, NULL, BO_TRACE_IN_AIO, (uint64_t)count);
     if (error)
         return error;
     error = aio_suspend(list, count, timeout ? timeout : &thirty_years) == 0 ? 0 : errno;

@@ -9,12 +9,14 @@
  */
 #include <arpa/inet.h>
 #include <netdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <bough/call.h>
 #include "calls/blocking_pool.h"
 #include "thread/call.h"
+#include "trace/recorder.h"
 
 enum { NAME_SIZE_MAX = 4096 };
 
@@ -62,12 +64,17 @@ static int fail(int code)
 }
 
 /* 0: the job has run, and the caller owns it. Else the code to fail with; the job, if there was one, is no longer the
- * caller's. */
-static int resolve(struct job *job)
+ * caller's. `argument`: for recordings. */
+static int resolve(struct job *job, enum bo_trace_wait number, const struct bo_trace_argument *argument)
 {
+    struct bo_trace_call call = {.is_on = false};
     if (!job)
         return fail(EAI_MEMORY);
+    if (bo_tracing())
+        bo_trace_call_begin(&call, number, argument);
     long r = bo_blocking_pool_run(&job->base);
+    if (call.is_on)
+        bo_trace_call_end(&call);
     if (r == 0)
         return 0;
     if (r == -EAGAIN)
@@ -140,6 +147,15 @@ static struct job *new_query(const char *node, const char *service, const struct
     return job;
 }
 
+/* "host:service". Returns its length. */
+static unsigned name_text(char text[BO_TRACE_CALL_TEXT], const char *node, const char *service)
+{
+    if (!bo_tracing())
+        return 0;
+    int n = snprintf(text, BO_TRACE_CALL_TEXT, "%s%s%s", node ? node : "", service ? ":" : "", service ? service : "");
+    return n < 0 ? 0 : n < BO_TRACE_CALL_TEXT ? (unsigned)n : BO_TRACE_CALL_TEXT - 1;
+}
+
 int bough_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result)
 {
     if (cut_before())
@@ -147,7 +163,9 @@ int bough_getaddrinfo(const char *node, const char *service, const struct addrin
     if (asks_nobody(node, service, hints ? hints->ai_flags : 0))
         return bo_error(getaddrinfo(node, service, hints, result));
     struct job *job = new_query(node, service, hints);
-    int code = resolve(job);
+    char text[BO_TRACE_CALL_TEXT];
+    int code = resolve(job, BO_TRACE_IN_GETADDRINFO,
+                       &(struct bo_trace_argument){BO_TRACE_NAME_OF, name_text(text, node, service), 0, text});
     if (code != 0)
         return code;
     if (job->code == 0) {
@@ -184,6 +202,12 @@ static struct job *new_question(const struct sockaddr *address, socklen_t length
     return job;
 }
 
+static struct bo_trace_argument address_argument(const struct job *job)
+{
+    unsigned length = job->length < BO_TRACE_CALL_TEXT ? job->length : BO_TRACE_CALL_TEXT;
+    return (struct bo_trace_argument){BO_TRACE_SOCKET, length, UINT32_MAX, (const char *)&job->address};
+}
+
 int bough_getnameinfo(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size, char *service,
                       socklen_t service_size, int flags)
 {
@@ -194,7 +218,10 @@ int bough_getnameinfo(const struct sockaddr *address, socklen_t length, char *ho
     if ((!host_size || flags & NI_NUMERICHOST) && (!service_size || flags & NI_NUMERICSERV))
         return bo_error(getnameinfo(address, length, host, host_size, service, service_size, flags));
     struct job *job = new_question(address, length, host_size, service_size, flags);
-    int code = resolve(job);
+    struct bo_trace_argument argument = {.kind = BO_TRACE_NOTHING};
+    if (job)
+        argument = address_argument(job);
+    int code = resolve(job, BO_TRACE_IN_GETNAMEINFO, &argument);
     if (code != 0)
         return code;
     if (job->code == 0 && host_size)

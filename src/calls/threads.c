@@ -86,7 +86,7 @@ enum { TIMEOUT_EATS_SIGNAL = 1 };
 static int join(pthread_t thread, void **result)
 {
     struct bo_libc_wait wait;
-    int error = bo_libc_begin(&wait, NULL, BO_TRACE_IN_JOIN);
+    int error = bo_libc_begin(&wait, NULL, BO_TRACE_IN_JOIN, (uint64_t)thread);
     if (error)
         return error;
     error = pthread_timedjoin_np(thread, result, &wait.until);
@@ -137,7 +137,7 @@ static int hand_signal_on(pthread_cond_t *cond, int error)
 static int await_condition(pthread_cond_t *cond, pthread_mutex_t *mutex, const struct timespec *deadline)
 {
     struct bo_libc_wait wait;
-    int error = bo_libc_begin(&wait, deadline, BO_TRACE_IN_COND);
+    int error = bo_libc_begin(&wait, deadline, BO_TRACE_IN_COND, (uintptr_t)cond);
     if (error)
         return error;
     error = pthread_cond_timedwait(cond, mutex, &wait.until);
@@ -162,7 +162,7 @@ int bough_pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *mutex, c
     deadline = deadline_by(clock, deadline, &copy);
     if (!deadline)
         return bo_error(EINVAL);
-    int error = bo_libc_begin(&wait, deadline, BO_TRACE_IN_COND);
+    int error = bo_libc_begin(&wait, deadline, BO_TRACE_IN_COND, (uintptr_t)cond);
     if (error)
         return bo_error(error);
     error = cond_until(cond, mutex, clock, &wait.until);
@@ -173,7 +173,7 @@ int bough_pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *mutex, c
 static int await_c11(cnd_t *cond, mtx_t *mutex, const struct timespec *deadline)
 {
     struct bo_libc_wait wait;
-    int error = bo_libc_begin(&wait, deadline, BO_TRACE_IN_COND);
+    int error = bo_libc_begin(&wait, deadline, BO_TRACE_IN_COND, (uintptr_t)cond);
     if (error)
         return thrd_result(error);
     int r = cnd_timedwait(cond, mutex, &wait.until);
@@ -221,7 +221,7 @@ static bool foreign_takes(sem_t *semaphore)
 static int take_semaphore(sem_t *semaphore, clockid_t clock, const struct timespec *deadline)
 {
     struct bo_libc_wait wait;
-    int error = bo_libc_begin(&wait, deadline, BO_TRACE_IN_SEM);
+    int error = bo_libc_begin(&wait, deadline, BO_TRACE_IN_SEM, (uintptr_t)semaphore);
     if (error)
         return foreign_takes(semaphore) ? 0 : error;
     error = sem_until(semaphore, clock, &wait.until) == 0 ? 0 : errno;

@@ -213,22 +213,15 @@ BO_COLD long bo_call_rest(struct bo_thread *t, long result, long nr, long a, lon
     return is_cut(result) ? cut(t, result, nr, a, b, c, d, e, f) : result;
 }
 
-/* The kernel has read it: it can be read. */
-static uint64_t sleep_in_ms(const struct timespec *time)
-{
-    return (uint64_t)time->tv_sec * 1000 + (uint64_t)time->tv_nsec / 1000000;
-}
-
 BO_COLD long bo_call_recorded(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f)
 {
     struct bo_trace_call call;
-    uint64_t argument;
-    enum bo_trace_argument kind = bo_recorded_argument(nr, a, b, &argument);
+    struct bo_recorded recorded;
     if (bo_tracing()) {
-        bo_trace_call_begin(&call, (unsigned)nr, kind, argument);
+        find_left(t, BO_FRAME()); /* that call is not around this one */
+        bo_record_argument(&recorded, nr, (const long[]){a, b, c, d, e, f});
+        bo_trace_call_begin(&call, (unsigned)nr, &recorded.argument);
         long r = bo_call_quiet(t, nr, a, b, c, d, e, f);
-        if (nr == SYS_clock_nanosleep && r == 0 && !(b & TIMER_ABSTIME))
-            bo_trace_call_argument(&call, BO_TRACE_MS, sleep_in_ms((const struct timespec *)c));
         bo_trace_call_end(&call);
         return r;
     }
@@ -294,7 +287,15 @@ static void announce_libc_wait(struct bo_thread *t, struct bo_libc_wait *wait)
         t->call.frame = (uintptr_t)wait;
 }
 
-int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline, enum bo_trace_wait number)
+BO_COLD static void record_wait(struct bo_libc_wait *wait, enum bo_trace_wait number, uint64_t object)
+{
+    struct bo_recorded recorded;
+    bo_record_wait(&recorded, number, object); /* it has no text, which would have to stay */
+    bo_trace_call_begin(&wait->recorded, number, &recorded.argument);
+}
+
+int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline, enum bo_trace_wait number,
+                  uint64_t object)
 {
     *wait = (struct bo_libc_wait){.until = deadline ? *deadline : far_away};
     struct bo_thread *t = bo_self_or_adopt();
@@ -304,7 +305,7 @@ int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline, en
     if (bo_point() != 0)
         return BO_ECUT;
     if (bo_unlikely(bo_load_relaxed(&t->call.recorded)))
-        bo_trace_call_begin(&wait->recorded, number, BO_TRACE_NOTHING, 0);
+        record_wait(wait, number, object);
     wait->in = true;
     wait->aside = on_foreign_call(t);
     if (wait->aside)

@@ -94,8 +94,10 @@ int bo_error(int error);
 int bo_point(void);
 
 /* Returns 0, or BO_ECUT if an interrupt is due already (then there is no bo_libc_end).
- * `until` is set to `*deadline`, or far away for NULL. `number`: the wait's, for recordings. */
-int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline, enum bo_trace_wait number);
+ * `until` is set to `*deadline`, or far away for NULL. For recordings: `number`, the wait's, and `object`, which it waits
+ * for. */
+int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline, enum bo_trace_wait number,
+                  uint64_t object);
 /* Returns whether an interrupt is due: then a timeout that libc reports may be due to it. The interrupt is delivered
  * only if the caller then fails with BO_ECUT: a call that succeeds leaves it pending. */
 bool bo_libc_end(struct bo_libc_wait *wait);

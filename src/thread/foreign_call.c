@@ -3,6 +3,7 @@
 #include <sys/syscall.h>
 #include "base/futex.h"
 #include "base/raw.h"
+#include "trace/recorder.h"
 #include "wake/frames.h"
 #include "wake/wake_send.h"
 
@@ -14,6 +15,8 @@ void bo_foreign_abandon(struct bo_thread *t)
 void bo_call_abandon(struct bo_thread *t)
 {
     t->call.libc_wait = NULL;
+    if (bo_unlikely(bo_load_relaxed(&t->call.recorded)))
+        bo_trace_calls_left();
     bo_foreign_abandon(t);
     bo_busy = 0; /* operations that those calls were inside */
     bo_signal_fence();

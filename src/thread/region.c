@@ -32,7 +32,7 @@ static void remember(struct bo_thread *t, struct bough_region *region)
     }
     bo_store_release(&t->depth, depth + 1);
     if (bo_unlikely(bo_load_relaxed(&t->call.recorded)) && region->kind != BO_FOREIGN_REGION)
-        bo_trace_region_begin((unsigned)region->kind, depth);
+        bo_trace_region_begin((unsigned)region->kind, depth, region->file, region->line);
 }
 
 /* A region of foreign code is no level; it often lasts as long as its thread. */
@@ -183,6 +183,8 @@ static void end_abandoned_regions(struct bo_thread *t, uintptr_t sp, const void 
     report_lost(t, left);
     bo_level_changing(t);
     recount(t, left);
+    if (bo_unlikely(bo_load_relaxed(&t->call.recorded)))
+        bo_trace_regions_left(left);
     bo_level_changed(t);
     bo_level_set(t);
     bo_level_recompute(t);

@@ -117,16 +117,22 @@ static void fill_header(struct bo_trace_chunk *c, const struct bo_trace_level *l
     put_name(c->branch_name, me.branch ? me.branch_name : "");
 }
 
-/* The call and the region that the thread is in move with it. */
+/* The call and the regions that the thread is in move with it. */
 static void move_open(struct bo_trace_chunk *to, struct bo_trace_chunk *from)
 {
     bo_store_relaxed(&to->call.what, bo_load_relaxed(&from->call.what));
     bo_store_relaxed(&to->call.argument, bo_load_relaxed(&from->call.argument));
     bo_store_relaxed(&to->call.since, bo_load_relaxed(&from->call.since));
-    bo_store_relaxed(&to->region_kind, bo_load_relaxed(&from->region_kind));
-    bo_store_relaxed(&to->region_since, bo_load_relaxed(&from->region_since));
+    memcpy(to->call_text, from->call_text, sizeof to->call_text);
     bo_store_relaxed(&from->call.since, 0);
-    bo_store_relaxed(&from->region_since, 0);
+    for (int i = 0; i < BO_TRACE_REGIONS; i++) {
+        struct bo_trace_open_region *new = &to->region[i], *old = &from->region[i];
+        int64_t since = bo_load_relaxed(&old->since);
+        bo_store_relaxed(&new->what, bo_load_relaxed(&old->what));
+        memcpy(new->file, old->file, sizeof new->file);
+        bo_store_relaxed(&new->since, since);
+        bo_store_relaxed(&old->since, 0);
+    }
 }
 
 /* If there is no other chunk, the thread takes its full one again: it keeps its newest events. */

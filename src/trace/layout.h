@@ -25,7 +25,7 @@
 #include "base/atomic.h"
 
 #define BO_TRACE_MAGIC "bough recording"
-enum { BO_TRACE_VERSION = 1, BO_TRACE_PAGE = 4096, BO_TRACE_UNITS = 123, BO_TRACE_NAME = 32, BO_TRACE_MORE = 15 };
+enum { BO_TRACE_VERSION = 2, BO_TRACE_PAGE = 4096, BO_TRACE_UNITS = 114, BO_TRACE_NAME = 32, BO_TRACE_MORE = 15 };
 /* The smallest and the largest number of chunks. */
 enum { BO_TRACE_CHUNKS_LEAST = 63, BO_TRACE_CHUNKS_MOST = 1 << 24 };
 
@@ -84,8 +84,25 @@ enum bo_trace_type {
     BO_TRACE_FAIL       /* 0                 0                 time     thread or branch error            message */
 };
 
-/* What the argument of a call is. */
-enum bo_trace_argument { BO_TRACE_NOTHING, BO_TRACE_FD, BO_TRACE_ADDRESS, BO_TRACE_MS, BO_TRACE_ID, BO_TRACE_COUNT };
+/* What the argument of a call is, and what its text is. Timeout: in ms, rounded up, + 1; 0: none. */
+enum bo_trace_argument_kind {
+    BO_TRACE_NOTHING,
+    BO_TRACE_FD,      /* timeout (32) | descriptor (32) */
+    BO_TRACE_ADDRESS, /* of a lock, a condition, memory */
+    BO_TRACE_TIME,    /* ns */
+    BO_TRACE_ID,      /* of a queue or a set of semaphores of System V */
+    BO_TRACE_COUNT,   /* timeout (32) | how many descriptors or operations (32) */
+    BO_TRACE_BELOW,   /* timeout (32) | descriptors below this number (32) */
+    BO_TRACE_PATH,    /* the descriptor of the folder; text: the path, or its end after BO_TRACE_CUT */
+    BO_TRACE_SOCKET,  /* the descriptor, -1: none; text: the beginning of a struct sockaddr */
+    BO_TRACE_CHILD,   /* a process that is waited for, as waitpid() takes it */
+    BO_TRACE_THREAD,  /* the id of a thread; 0: one that has ended */
+    BO_TRACE_BRANCH,  /* a handle */
+    BO_TRACE_SIGNALS, /* bit 0: signal 1 */
+    BO_TRACE_NAME_OF  /* text: a host and a service */
+};
+#define BO_TRACE_CUT "..."
+enum { BO_TRACE_CALL_TEXT = 112 }; /* struct sockaddr_un has 110 */
 
 /* Calls that are not one system call, by numbers above those. */
 enum { BO_TRACE_LIBC = 0x8000 };
@@ -95,13 +112,24 @@ enum bo_trace_wait {
     BO_TRACE_IN_SEM,
     BO_TRACE_IN_AIO,
     BO_TRACE_IN_BRANCH_END,
+    BO_TRACE_IN_GETADDRINFO,
+    BO_TRACE_IN_GETNAMEINFO,
     BO_TRACE_WAITS
 };
 
-/* The call that a thread is in: what: number (16) | extra (4) in its lowest bits. `since` 0: in none. */
+/* The call that a thread is in: what: length of the text (8) | number (16) | argument's kind (4) in its lowest bits.
+ * `since` 0: in none. */
 struct bo_trace_open {
     _Atomic int64_t since;
     _Atomic uint64_t what, argument;
+};
+
+/* A region that is open, of kind enum bo_region_kind. `since` 0: there is none. */
+enum { BO_TRACE_REGIONS = 6, BO_TRACE_FILE = 20 };
+struct bo_trace_open_region {
+    _Atomic int64_t since;
+    _Atomic uint32_t what; /* line (24) | kind (8) */
+    char file[BO_TRACE_FILE];
 };
 
 enum bo_trace_chunk_state { BO_TRACE_FREE, BO_TRACE_IN_USE, BO_TRACE_FULL };
@@ -114,7 +142,7 @@ enum bo_trace_chunk_state { BO_TRACE_FREE, BO_TRACE_IN_USE, BO_TRACE_FULL };
  *   ordinal     the chunk's number in its thread, from 0
  *   before      how many events the thread had written before this chunk
  *   thread, branch, names   of the thread when it took the chunk; 0: bough does not know it
- *   region      the outermost open region: since when, its kind (enum bo_region_kind, the lowest 8 bits) and depth; since 0: none
+ *   region      the open regions, by their depth: the outermost ones
  */
 struct bo_trace_chunk {
     _Atomic uint64_t claim;
@@ -125,8 +153,8 @@ struct bo_trace_chunk {
     uint64_t before;
     uint64_t thread, branch;
     struct bo_trace_open call;
-    _Atomic int64_t region_since;
-    _Atomic uint64_t region_kind;
+    char call_text[BO_TRACE_CALL_TEXT];
+    struct bo_trace_open_region region[BO_TRACE_REGIONS];
     char name[BO_TRACE_NAME], branch_name[BO_TRACE_NAME];
     struct bo_trace_unit unit[BO_TRACE_UNITS];
 };

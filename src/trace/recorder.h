@@ -40,7 +40,9 @@ void bo_trace_thread_end(uint64_t thread, unsigned outcome, int error);
 void bo_trace_branch_begin(uint64_t branch, uint64_t outer, uint64_t owner, const char *name);
 void bo_trace_branch_end(uint64_t branch, int error, bool interrupted);
 /* A region of this kind (enum bo_region_kind) begins, with so many open around it; or ends. */
-void bo_trace_region_begin(unsigned kind, uint32_t depth);
+void bo_trace_region_begin(unsigned kind, uint32_t depth, const char *file, int line);
+/* A jump has left all but the outermost `depth` regions. */
+void bo_trace_regions_left(uint32_t depth);
 void bo_trace_region_end(unsigned kind, uint32_t depth, int64_t since, const char *file, int line);
 void bo_trace_post(uint64_t target, unsigned kind, uint32_t serial, int rung, const char *reason);
 void bo_trace_delivery(uint64_t target, unsigned kind, uint32_t serial, int rung);
@@ -58,15 +60,26 @@ void bo_trace_thread_gone(void);
 struct bo_trace_call {
     int64_t since, outer_since;
     uint64_t what, argument, outer_what, outer_argument;
+    const char *text;
     bool is_on;
 };
 
-/* Show that the thread is in this call. `argument` is of kind `kind` (enum bo_trace_argument). */
-void bo_trace_call_begin(struct bo_trace_call *call, unsigned number, unsigned kind, uint64_t argument);
-/* A better argument, known only when the call is over. */
-void bo_trace_call_argument(struct bo_trace_call *call, unsigned kind, uint64_t argument);
+/* `text`: `length` bytes, at most BO_TRACE_CALL_TEXT, which stay until the call is over. */
+struct bo_trace_argument {
+    enum bo_trace_argument_kind kind;
+    unsigned length;
+    uint64_t value;
+    const char *text;
+};
+
+/* Whether arguments are to be found out. */
+bool bo_trace_has_arguments(void);
+/* Show that the thread is in this call. */
+void bo_trace_call_begin(struct bo_trace_call *call, unsigned number, const struct bo_trace_argument *argument);
 /* It is over. An event is written if it took as long as the threshold. */
 void bo_trace_call_end(struct bo_trace_call *call);
+/* A jump has left all calls of the thread. */
+void bo_trace_calls_left(void);
 
 /* ---- on and off (trace/switch.c) ---------------------------------------------------------------------------------- */
 

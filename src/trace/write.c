@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include "base/hook.h"
 #include "base/plain.h"
 #include "trace/chunk.h"
@@ -178,35 +179,56 @@ void bo_trace_thread_gone(void)
 
 /* ---- regions --------------------------------------------------------------------------------------------------------- */
 
-/* Only the outermost one is shown as open. */
-void bo_trace_region_begin(unsigned kind, uint32_t depth)
-{
-    struct bo_trace_level *l = bo_tracing() ? writer_enter(0) : NULL;
-    if (!l)
-        return;
-    if (bo_load_relaxed(&l->chunk->region_since) == 0) {
-        bo_store_relaxed(&l->chunk->region_kind, (uint64_t)depth << 8 | kind);
-        bo_store_relaxed(&l->chunk->region_since, bo_clock());
-    }
-    writer_leave(l);
-}
-
 static const char *base_name(const char *file)
 {
     const char *slash = file ? strrchr(file, '/') : NULL;
     return slash ? slash + 1 : file;
 }
 
-void bo_trace_region_end(unsigned kind, uint32_t depth, int64_t since, const char *file, int line)
+static void close_from(struct bo_trace_chunk *c, uint32_t depth)
+{
+    for (uint32_t i = depth; i < BO_TRACE_REGIONS; i++)
+        if (bo_load_relaxed(&c->region[i].since))
+            bo_store_relaxed(&c->region[i].since, 0);
+}
+
+static void show_region(struct bo_trace_open_region *r, unsigned kind, const char *file, int line)
+{
+    file = base_name(file);
+    size_t length = file ? bo_cut(file, BO_TRACE_FILE) : 0;
+    bo_store_release(&r->what, (uint32_t)line << 8 | kind);
+    memset(r->file, '\0', BO_TRACE_FILE);
+    if (length)
+        memcpy(r->file, file, length);
+    bo_store_release(&r->since, bo_clock());
+}
+
+/* Regions further inside were left by a jump. */
+void bo_trace_region_begin(unsigned kind, uint32_t depth, const char *file, int line)
 {
     struct bo_trace_level *l = bo_tracing() ? writer_enter(0) : NULL;
     if (!l)
         return;
-    if (bo_load_relaxed(&l->chunk->region_kind) == ((uint64_t)depth << 8 | kind))
-        bo_store_relaxed(&l->chunk->region_since, 0);
+    close_from(l->chunk, depth);
+    if (depth < BO_TRACE_REGIONS)
+        show_region(&l->chunk->region[depth], kind, file, line);
     writer_leave(l);
+}
+
+void bo_trace_regions_left(uint32_t depth)
+{
+    struct bo_trace_level *l = bo_tracing() ? writer_enter(0) : NULL;
+    if (!l)
+        return;
+    close_from(l->chunk, depth);
+    writer_leave(l);
+}
+
+void bo_trace_region_end(unsigned kind, uint32_t depth, int64_t since, const char *file, int line)
+{
+    bo_trace_regions_left(depth);
     int64_t now = bo_clock();
-    if (now - since >= bo_trace.threshold)
+    if (bo_tracing() && now - since >= bo_trace.threshold)
         put_texts(&(struct event){BO_TRACE_REGION, kind, 0, since, (uint64_t)(now - since), (uint64_t)line},
                   base_name(file), NULL);
 }
@@ -255,6 +277,16 @@ void bo_trace_lock_wait(int64_t since)
 
 /* ---- calls ------------------------------------------------------------------------------------------------------------- */
 
+bool bo_trace_has_arguments(void)
+{
+    return !(bo_trace.flags & BO_TRACE_WITHOUT_ARGUMENTS);
+}
+
+static unsigned text_length(uint64_t what)
+{
+    return (unsigned)(what >> 20);
+}
+
 static void show_open(struct bo_trace_open *o, int64_t since, uint64_t what, uint64_t argument)
 {
     bo_store_relaxed(&o->since, 0); /* a reader does not mix two calls */
@@ -263,31 +295,59 @@ static void show_open(struct bo_trace_open *o, int64_t since, uint64_t what, uin
     bo_store_release(&o->since, since);
 }
 
-void bo_trace_call_begin(struct bo_trace_call *call, unsigned number, unsigned kind, uint64_t argument)
+/* The text of an outer call stays: of a call in a signal handler, it is only in the event. */
+static void show_call(struct bo_trace_chunk *c, const struct bo_trace_call *call)
 {
-    struct bo_trace_level *l = bo_tracing() ? writer_enter(0) : NULL;
-    call->is_on = l != NULL;
-    if (!l)
-        return;
-    if (bo_trace.flags & BO_TRACE_WITHOUT_ARGUMENTS)
-        kind = BO_TRACE_NOTHING, argument = 0;
-    struct bo_trace_open *o = &l->chunk->call;
-    call->outer_since = bo_load_relaxed(&o->since);
-    call->outer_what = bo_load_relaxed(&o->what);
-    call->outer_argument = bo_load_relaxed(&o->argument);
-    call->what = number << 4 | kind;
-    call->argument = argument;
-    call->since = bo_clock();
-    show_open(o, call->since, call->what, argument);
-    writer_leave(l);
+    const uint64_t without_text = (UINT64_C(1) << 20) - 1;
+    unsigned length = text_length(call->what);
+    bool has_room = !length || !call->outer_since || !text_length(call->outer_what);
+    if (length && has_room) {
+        bo_store_relaxed(&c->call.since, 0);
+        bo_signal_fence();
+        memcpy(c->call_text, call->text, length);
+    }
+    show_open(&c->call, call->since, has_room ? call->what : call->what & without_text, call->argument);
 }
 
-void bo_trace_call_argument(struct bo_trace_call *call, unsigned kind, uint64_t argument)
+/* A look-up of a name is a wait for one of bough's threads. */
+static bool is_part_of_a_look_up(const struct bo_trace_open *o, unsigned number)
 {
-    if (bo_trace.flags & BO_TRACE_WITHOUT_ARGUMENTS)
-        return;
-    call->what = (call->what & ~(uint64_t)15) | kind;
-    call->argument = argument;
+    unsigned outer = (bo_load_relaxed(&o->what) >> 4) & 0xffff;
+    return number == SYS_futex && bo_load_relaxed(&o->since) &&
+           (outer == BO_TRACE_IN_GETADDRINFO || outer == BO_TRACE_IN_GETNAMEINFO);
+}
+
+void bo_trace_call_begin(struct bo_trace_call *call, unsigned number, const struct bo_trace_argument *argument)
+{
+    struct bo_trace_level *l = bo_tracing() ? writer_enter(0) : NULL;
+    call->is_on = l && !is_part_of_a_look_up(&l->chunk->call, number);
+    if (call->is_on) {
+        const struct bo_trace_open *o = &l->chunk->call;
+        bool has = bo_trace_has_arguments();
+        call->outer_since = bo_load_relaxed(&o->since);
+        call->outer_what = bo_load_relaxed(&o->what);
+        call->outer_argument = bo_load_relaxed(&o->argument);
+        call->what = number << 4 | (has ? (uint64_t)argument->length << 20 | argument->kind : BO_TRACE_NOTHING);
+        call->argument = has ? argument->value : 0;
+        call->text = argument->text;
+        call->since = bo_clock();
+        show_call(l->chunk, call);
+    }
+    if (l)
+        writer_leave(l);
+}
+
+static void put_call(const struct bo_trace_call *call, int64_t now)
+{
+    char text[BO_TRACE_CALL_TEXT + TEXT_IN_UNIT];
+    unsigned length = text_length(call->what), units = (length + TEXT_IN_UNIT - 1) / TEXT_IN_UNIT;
+    if (length) {
+        memcpy(text, call->text, length);
+        memset(text + length, '\0', units * TEXT_IN_UNIT - length);
+    }
+    put_event(&(struct event){BO_TRACE_CALL_OVER, (unsigned)(call->what >> 4) & 0xffff, (unsigned)call->what & 15,
+                              call->since, (uint64_t)(now - call->since), call->argument},
+              text, units);
 }
 
 void bo_trace_call_end(struct bo_trace_call *call)
@@ -297,12 +357,20 @@ void bo_trace_call_end(struct bo_trace_call *call)
         return;
     int64_t now = bo_clock();
     struct bo_trace_open *o = &l->chunk->call;
-    if (call->outer_since)
+    if (call->outer_since && bo_load_relaxed(&o->since) == call->since)
         show_open(o, call->outer_since, call->outer_what, call->outer_argument);
     else
         bo_store_relaxed(&o->since, 0);
     writer_leave(l);
     if (now - call->since >= bo_trace.threshold)
-        put_plain(&(struct event){BO_TRACE_CALL_OVER, (unsigned)(call->what >> 4), (unsigned)(call->what & 15),
-                                  call->since, (uint64_t)(now - call->since), call->argument});
+        put_call(call, now);
+}
+
+void bo_trace_calls_left(void)
+{
+    struct bo_trace_level *l = bo_tracing() ? writer_enter(0) : NULL;
+    if (!l)
+        return;
+    bo_store_relaxed(&l->chunk->call.since, 0);
+    writer_leave(l);
 }
