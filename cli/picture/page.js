@@ -11,7 +11,10 @@
   const FONT = 'Inter, "Helvetica Neue", Helvetica, Arial, "DejaVu Sans", sans-serif';
   const LEFT = number(svg, "x"), WIDTH = number(svg, "width"), TOP = number(svg, "top");
   const BEGIN = number(svg, "from"), END = number(svg, "until"), MARGIN = 24, AXIS = 28, LEAST = 200;
-  let from = BEGIN, until = END, width = WIDTH, stamp = 0, height = 0, asked = false;
+  const first = one("first"), FIRST = first && first.querySelector("title").textContent.split("\n")[0];
+  const HEADER = Math.max(...find(".title, .subtitle, .legend").map(e => e.getBBox().x + e.getBBox().width)); // has no line breaks
+  const PAPER = 190 / 277, AIR = 8; // of A4 without its margins, landscape; left free at the ends of a page
+  let from = BEGIN, until = END, width = WIDTH, stamp = 0, height = 0, asked = false, is_print = false;
 
   const x = time => LEFT + (time - from) / (until - from) * width;
   const time = pixels => from + (pixels - LEFT) / width * (until - from);
@@ -163,26 +166,43 @@
       grid += `M${x(at)} ${TOP}V${bottom}`;
     }
     set(svg.querySelector(".grid"), "d", grid || "M0 0");
-    const first = one("first");
-    if (first) {
-      const at = x(number(first, "t")), line = first.querySelector("path"), text = first.querySelector("text");
-      set(line, "d", line.getAttribute("d").replace(/^M\S+ (\S+)V.*/, `M${at} $1V${bottom}`));
-      set(text, "x", text.getAttribute("text-anchor") === "end" ? at - 6 : at + 6);
-    }
+    if (first) place_first(bottom);
+  };
+  const place_first = bottom => {
+    const at = x(number(first, "t")), line = first.querySelector("path"), text = first.querySelector("text");
+    const is_left = at < LEFT + width / 2;
+    set(line, "d", line.getAttribute("d").replace(/^M\S+ (\S+)V.*/, `M${at} $1V${bottom}`));
+    set(text, "x", is_left ? at + 6 : at - 6);
+    set(text, "text-anchor", is_left ? "start" : "end");
+    text.textContent = fit(FIRST, "600 11.5px", (is_left ? LEFT + width - at : at - LEFT) - 12);
   };
   const follow = () => { // the axis stays in sight
+    if (is_print) return;
     const box = svg.getBoundingClientRect(), bar_height = one("tools").offsetHeight;
     set(one("axis"), "transform", `translate(0 ${Math.max(TOP - AXIS, bar_height - box.top)})`);
   };
 
   // ---- drawing ----
+  /* On paper no row is cut: one that does not fit begins the next page, below a copy of the axis. */
+  const place_on_paper = (y, row) => {
+    const page = (LEFT + width + MARGIN) * PAPER, end = Math.ceil((y + 1) / page) * page;
+    if (y + row.height <= end - AIR || row.height > page - AXIS - 2 * AIR) return y;
+    const copy = one("axis").cloneNode(true);
+    copy.removeAttribute("id");
+    copy.classList.add("copy");
+    set(copy, "transform", `translate(0 ${end + AIR})`);
+    svg.append(copy);
+    return end + AIR + AXIS;
+  };
   const layout = () => {
     let y = TOP, limit = Infinity;
+    for (const copy of find(".copy")) copy.remove();
     for (const row of rows) {
       row.hidden = row.depth > limit;
       show(row.element, !row.hidden);
       if (row.hidden) continue;
       limit = row.folded ? row.depth : Infinity;
+      if (is_print) y = place_on_paper(y, row);
       row.element.classList.toggle("folded", row.folded);
       row.y = y;
       set(row.element, "transform", `translate(0 ${y})`);
@@ -224,8 +244,22 @@
   const pan = share => view(from + share * (until - from), until + share * (until - from));
   const refold = () => { layout(); change(); };
   const resize = () => {
-    width = Math.max(420, document.documentElement.clientWidth - LEFT - MARGIN);
+    if (is_print) return;
+    width = Math.max(HEADER - LEFT, document.documentElement.clientWidth - LEFT - MARGIN);
     refold();
+  };
+  const print_begins = () => {
+    is_print = true;
+    width = Math.max(HEADER - LEFT, WIDTH);
+    layout();
+    change();
+    layout(); // the copies of the axis have the new marks
+    for (const row of rows) if (!row.hidden) place_row(row);
+    set(one("axis"), "transform", `translate(0 ${TOP - AXIS})`);
+  };
+  const print_ends = () => {
+    is_print = false;
+    resize();
   };
 
   // ---- tooltips ----
@@ -367,6 +401,7 @@
   one("tools").hidden = false;
   addEventListener("resize", resize);
   addEventListener("scroll", redraw, { passive: true });
-  addEventListener("beforeprint", () => { for (const row of rows) if (!row.hidden) place_row(row); });
+  addEventListener("beforeprint", print_begins);
+  addEventListener("afterprint", print_ends);
   resize();
 })();

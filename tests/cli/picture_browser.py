@@ -38,18 +38,21 @@ const overlaps = () => {
 HIDE_POLICY = re.compile(r"<meta http-equiv=[^>]*>")  # which lets no other script run
 
 
-def browser(name, dark):
+FRAMES = "<script>requestAnimationFrame = f => setTimeout(f, 0)</script>"  # without a screen there are few frames
+
+
+def browser(name, dark, width=1280, do="--dump-dom"):
     """The page after its scripts have run."""
-    command = [chromium, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={here}/profile", "--window-size=1280,900",
-               f"--blink-settings=preferredColorScheme={0 if dark else 1}", "--virtual-time-budget=4000", "--dump-dom", f"file://{here}/{name}"]
+    command = [chromium, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={here}/profile", f"--window-size={width},900",
+               f"--blink-settings=preferredColorScheme={0 if dark else 1}", "--virtual-time-budget=4000", "--no-pdf-header-footer", do, f"file://{here}/{name}"]
     return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT).stdout
 
 
-def asked(name, text, script, dark=False):
+def asked(name, text, script, dark=False, width=1280):
     """What the script's function reports of a page: it is added to the page."""
     run = f"<script>{OVERLAPS} const report = async () => {{ {script} }}; report().catch(e => String(e)).then(r => {{ const p = document.createElement('pre'); p.id = 'report'; p.textContent = JSON.stringify(r); document.body.append(p); }});</script>"
     (here / name).write_text(text + run)
-    found = re.search(r'<pre id="report">(.*?)</pre>', browser(name, dark), re.S)
+    found = re.search(r'<pre id="report">(.*?)</pre>', browser(name, dark, width), re.S)
     if not found:
         raise RuntimeError(f"{name}: no report")
     return json.loads(found.group(1).replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"').replace("&amp;", "&"))
@@ -127,8 +130,95 @@ def page():
       faults.push(...overlaps());
       return faults;
     """
-    frames = "<script>requestAnimationFrame = f => setTimeout(f, 0)</script>"  # without a screen there are few frames
-    yield from asked("page.html", HIDE_POLICY.sub(frames, made("usual", "html")), script)
+    yield from asked("page.html", HIDE_POLICY.sub(FRAMES, made("usual", "html")), script)
 
 
-checks.run([labels, schemes, policy, page])
+# The texts of the head that are cut off, and the first failure's label where it is.
+HEAD = """
+  const cut = () => {
+    const svg = document.getElementById("picture"), right = svg.viewBox.baseVal.width, faults = [];
+    for (const text of document.querySelectorAll(".title, .subtitle, .key"))
+      if (text.getBBox().x + text.getBBox().width > right) faults.push(text.textContent + " is cut off");
+    const first = document.querySelector("#first text").getBBox(), plot = Number(svg.dataset.x);
+    if (first.x < plot || first.x + first.width > right) faults.push("the first failure's label is cut off");
+    return faults;
+  };
+"""
+
+
+def narrow():
+    """in a narrow window nothing of the head is cut off, wherever the first failure is"""
+    needs_browser()
+    script = HEAD + """
+      const frame = () => new Promise(r => setTimeout(r, 20));
+      await frame();
+      const faults = cut();
+      for (const key of "+++ddda") {
+        dispatchEvent(new KeyboardEvent("keydown", { key }));
+        await frame();
+        const at = Number(document.querySelector("#first path").getAttribute("d").match(/^M(\\S+)/)[1]), svg = document.getElementById("picture");
+        if (at > 250 && at < svg.viewBox.baseVal.width - 24) faults.push(...cut());
+      }
+      return faults;
+    """
+    yield from asked("narrow.html", HIDE_POLICY.sub(FRAMES, made("usual", "html")), script, width=700)
+
+
+def paper():
+    """on paper no lane is cut by the end of a page, and each page has the axis; afterwards the page is as before"""
+    needs_browser()
+    script = HEAD + """
+      const y = r => Number(r.getAttribute("transform").match(/ ([\\d.]+)\\)/)[1]);
+      const frame = () => new Promise(r => setTimeout(r, 20));
+      await frame();
+      const rows = [...document.querySelectorAll(".row")], before = rows.map(y).join();
+      dispatchEvent(new Event("beforeprint"));
+      const svg = document.getElementById("picture"), page = svg.viewBox.baseVal.width * 190 / 277, faults = cut(), pages = new Set();
+      for (const row of rows) {
+        const top = y(row), bottom = top + Number(row.dataset.h);
+        pages.add(Math.floor(top / page));
+        if (Math.floor((top - 2) / page) !== Math.floor((bottom + 2) / page)) faults.push(row.querySelector(".name text").textContent + " is cut");
+      }
+      const ticks = group => [...group.querySelectorAll(".tick")].map(t => t.textContent + t.getAttribute("x")).join();
+      const copies = [...document.querySelectorAll(".copy")];
+      if (pages.size < 3 || copies.length !== pages.size - 1) faults.push(`${copies.length} copies of the axis on ${pages.size} pages`);
+      if (copies.some(c => ticks(c) !== ticks(document.getElementById("axis")))) faults.push("the axes differ");
+      if (rows.some(r => r.style.display !== "none" && ![...r.querySelectorAll(".call text")].some(t => t.textContent) && r.querySelector(".call")))
+        faults.push("a lane without labels");
+      dispatchEvent(new Event("afterprint"));
+      await frame();
+      if (document.querySelector(".copy") || rows.map(y).join() !== before) faults.push("the page has changed");
+      return faults;
+    """
+    yield from asked("paper.html", HIDE_POLICY.sub(FRAMES, made("many", "html")), script, width=900)
+
+
+MARGIN = 10 / 25.4 * 72  # of the paper
+
+
+def corner(pdf):
+    """The colour of a corner of the first page."""
+    image = subprocess.run(["pdftoppm", "-r", "20", "-l", "1", pdf], capture_output=True, check=True).stdout
+    return tuple(image[-3:])
+
+
+def printed():
+    """a page and a drawing print as a whole, and light, also if the browser is dark"""
+    needs_browser()
+    if not shutil.which("pdftotext"):
+        raise checks.Skip("no pdftotext and pdftoppm: they are in Debian's poppler-utils")
+    for form in ("html", "svg"):
+        (here / f"printed.{form}").write_text(made("usual", form))
+        browser(f"printed.{form}", True, width=700, do=f"--print-to-pdf={here}/printed.pdf")
+        found = subprocess.run(["pdftotext", "-bbox", here / "printed.pdf", "-"], capture_output=True, text=True, check=True).stdout
+        right = max(float(x) for x in re.findall(r'<page width="([\d.]+)"', found)) - MARGIN
+        words = [(float(a), float(b), word) for a, b, word in re.findall(r'<word xMin="([\d.-]+)".* xMax="([\d.-]+)".*>(.*)</word>', found)]
+        yield from (f"{form}: {word} is cut off" for a, b, word in words if a < MARGIN - 1 or b > right + 1)
+        for want in ("first failure, client 2: Connection", "killed, or still running", "delivered", "9 s", "waitpid(-1)"):
+            if want not in " ".join(word for *_, word in words):
+                yield f"{form}: no {want!r} on paper: {words}"
+        if (colour := corner(here / "printed.pdf")) != (255, 255, 255):
+            yield f"{form}: the paper is {colour}"
+
+
+checks.run([labels, schemes, policy, page, narrow, paper, printed])
