@@ -130,13 +130,25 @@ FILE *dump_by_itself(struct arena *a)
     return in;
 }
 
+/* The reason why the process has written no dump, what is missing therefore, and what to do. */
+static const char *missing(const struct arena *a, char *text, size_t size)
+{
+    snprintf(
+        text, size,
+        "%s. This is what can be seen from outside: without the stacks of C code, which the process itself would have to "
+        "write. `gdb -p %d -batch -ex 'thread apply all backtrace'` shows them, and stops the process meanwhile",
+        a->why, (int)a->pid);
+    return text;
+}
+
 static int from_outside(const struct arena *a, const struct stacks *python)
 {
+    char text[1024];
     struct view *v = view_new(a);
     struct strings *strings = strings_new(a->pid);
     if (!v)
         return fail("out of memory");
-    fail("%s; this is what can be seen from outside", a->why);
+    fail("%s", missing(a, text, sizeof text));
     choose_style(stdout);
     tree_as_text(stdout, v, strings);
     python_put_all(stdout, python);
@@ -286,13 +298,14 @@ static int as_json(const struct arena *a, FILE *in, struct symbols *names, const
                    struct mixed *mixed)
 {
     static struct json j;
+    char text[1024];
     struct view *v = view_new(a);
     struct strings *strings = strings_new(a->pid);
     if (!v)
         return strings_free(strings), fail("out of memory");
     j = (struct json){.out = stdout};
     json_begin(&j, NULL, '{');
-    json_string(&j, "problem", in ? NULL : a->why);
+    json_string(&j, "problem", in ? NULL : missing(a, text, sizeof text));
     tree_as_json(&j, "process", v, strings);
     python_as_json(&j, "python", python, v);
     if (in) {

@@ -165,6 +165,19 @@ static int refuse(struct arena *a, const char *why)
     return -1;
 }
 
+static int not_answered(struct arena *a, const struct crew *c)
+{
+    struct activity now;
+    char why[96];
+    proc_activity(a->pid, c->reader, &now);
+    if (now.state == 'T')
+        snprintf(why, sizeof why, "does not answer: it is stopped, and `kill -CONT %d` continues it", (int)a->pid);
+    else
+        snprintf(why, sizeof why, "does not answer: %s",
+                 now.state == 't' ? "a debugger has stopped it" : "its bough-ticker thread hangs");
+    return refuse(a, why);
+}
+
 static int send_by(struct arena *a, const struct crew *c, struct bo_mailbox *m, struct bo_request *request)
 {
     int box = put(m, request);
@@ -173,8 +186,7 @@ static int send_by(struct arena *a, const struct crew *c, struct bo_mailbox *m, 
     ring(a, c);
     if (!wait_for_answer(&m->request[box], c, ANSWER_PATIENCE_MS, ANSWER_LONGEST_MS)) {
         bo_store_seq(&m->request[box].state, BO_REQUEST_FREE);
-        return refuse(a, "does not answer: it is stopped, or its bough-ticker thread hangs. `bough tree` shows it "
-                         "even so");
+        return not_answered(a, c);
     }
     copy(request, &m->request[box]);
     return box;

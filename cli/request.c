@@ -66,8 +66,11 @@ bool request_post(struct arena *a, const struct found *target, const char *reaso
                              .target = target->handle};
     memcpy(l->reason, reason, bo_cut(reason, sizeof l->reason - 1));
     int box = mailbox_send(a, l);
-    if (box < 0)
+    if (box < 0) {
+        size_t used = strlen(a->why);
+        snprintf(a->why + used, sizeof a->why - used, "; `bough tree %d` shows it even so", (int)a->pid);
         return false;
+    }
     mailbox_done(a, box);
     return l->error ? refused(a, l->error) : true;
 }

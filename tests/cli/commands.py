@@ -263,7 +263,7 @@ def interrupt_hung():
     """interrupt reports that a stopped process does not answer"""
     with Program() as pid:
         out = run("interrupt", pid, "reader")
-        if out.returncode != 1 or "does not answer" not in out.stderr:
+        if out.returncode != 1 or f"does not answer: it is stopped, and `kill -CONT {pid}` continues it; `bough tree" not in out.stderr:
             yield f"{out}"
 
 
@@ -280,6 +280,9 @@ def dump():
         out = run("dump", pid)
         if "stubborn" not in out.stdout or "from outside" not in out.stderr or out.returncode != 0:
             yield f"{out}"
+        for want in (f"it is stopped, and `kill -CONT {pid}` continues it", "without the stacks of C code", f"`gdb -p {pid} -batch"):
+            if want not in out.stderr:
+                yield f"no {want!r} in {out.stderr}"
 
 
 def dump_json():
@@ -301,7 +304,7 @@ def dump_json():
     with Program() as pid:
         run_out = run("dump", "--json", pid)
         out = json.loads(run_out.stdout)
-        if "does not answer" not in out["problem"] or "text" in out or out["process"]["threads"] != 4 or run_out.stderr:
+        if "does not answer" not in out["problem"] or "gdb -p" not in out["problem"] or "text" in out or out["process"]["threads"] != 4 or run_out.stderr:
             yield f"{run_out}"
 
 
