@@ -302,13 +302,19 @@ static void blame(struct symbols *s, const struct request *r, enum problem probl
     }
 }
 
+static void blame_all(struct symbols *s, const struct request *r, enum problem problem)
+{
+    for (size_t i = 0; i < r->frames; i++)
+        s->module[r->frame[i]->module].problem = problem;
+}
+
 static enum outcome resolve_list(struct symbols *s, struct frame **list, size_t count, int64_t until)
 {
     struct request r = {s->pid, s->folder, s->module, list, count};
     int in;
     pid_t child = start_child(&r, &in);
     if (child < 0)
-        return LATE;
+        return blame_all(s, &r, NO_READER), LATE;
     enum outcome outcome = take_answers(s, &r, in, until);
     close(in);
     end_child(child);
@@ -338,7 +344,7 @@ static void read_modules(struct symbols *s, FILE *in)
     struct module m;
     for (unsigned i = 0; i < s->modules; i++) {
         s->module[i].present = false;
-        if (s->module[i].problem == TOO_LONG)
+        if (s->module[i].problem >= TOO_LONG)
             s->module[i].problem = NO_PROBLEM; /* once more */
     }
     while (next_line(in, line))
@@ -373,6 +379,7 @@ static const char *describe(enum problem problem)
         [UNREADABLE] = "libdw can't read its file",
         [FAILED] = "libdw failed while it read its file",
         [TOO_LONG] = "reading its file took too long",
+        [NO_READER] = "the process that reads its file can't be started",
     };
     return texts[problem];
 }

@@ -44,7 +44,7 @@ struct name {
     char function[NAME_TEXT], file[NAME_TEXT];
 };
 
-enum problem { NO_PROBLEM, NO_ID, ABSENT, REPLACED, UNREADABLE, FAILED, TOO_LONG };
+enum problem { NO_PROBLEM, NO_ID, ABSENT, REPLACED, UNREADABLE, FAILED, TOO_LONG, NO_READER };
 
 struct module {
     char path[PATH_TEXT], id[ID_TEXT]; /* id: in hexadecimal; "": it has none */

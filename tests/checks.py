@@ -1,11 +1,19 @@
 # SPDX-License-Identifier: MIT
 """Checks as TAP: each is a generator of faults, with a docstring that says what holds if there are none."""
+import os
 import socket
 import sys
 
 
 class Skip(Exception):
     """A check that cannot run here: the reason."""
+
+
+# Before a command: it can't start a process. Root is not limited, so it runs as another user, who may still see root's processes.
+_CAPABILITIES = "+sys_ptrace,+dac_override,+kill"
+WITHOUT_PROCESSES = ["prlimit", "--nproc=0"]
+if os.geteuid() == 0:
+    WITHOUT_PROCESSES[:0] = ["setpriv", "--reuid=65534", f"--inh-caps={_CAPABILITIES}", f"--ambient-caps={_CAPABILITIES}"]
 
 
 def free_port():

@@ -204,6 +204,17 @@ def mistakes():
             yield f"{arguments}: {out}"
 
 
+def unstarted():
+    """if the process that reads files can't be started, there are addresses, and a line says so"""
+    with Program() as pid:
+        dump = saved(pid, "unstarted.dump")
+    if subprocess.run([*checks.WITHOUT_PROCESSES, "true"], stderr=subprocess.DEVNULL).returncode:
+        raise checks.Skip("the limit can't be set here")
+    out = run(*checks.WITHOUT_PROCESSES[1:], bough, "resolve", dump, command=checks.WITHOUT_PROCESSES[0])
+    if out.returncode or not names(out, r"cli-named\+0x[0-9a-f]+$") or not re.search("no names for .*can't be started", out.stderr):
+        yield f"{out}"
+
+
 def without():
     """without libdw there are addresses, and a line says what would give names"""
     with Program() as pid:
@@ -214,4 +225,4 @@ def without():
             yield "nothing in the JSON output"
 
 
-checks.run([live, stripped, killed, replaced, namespace, escaped, damaged, mistakes, without])
+checks.run([live, stripped, killed, replaced, namespace, escaped, damaged, mistakes, unstarted, without])
