@@ -5,7 +5,7 @@ Their arenas are damaged, go in circles or are completely full, change while the
 is ended in between as well (hostile.c, hung.c). BOUGH is built with sanitizers, where they are. Whatever it is shown: no memory
 error, no end but its own, no byte on its output that controls a terminal, JSON that is JSON, and all that in time.
 
-In some runs something is scarce: descriptors, memory, the stack, room for the output. PLAIN, the command as it is
+In some runs something is scarce: descriptors, processes, memory, the stack, room for the output. PLAIN, the command as it is
 installed, runs where a sanitizer would need too much itself.
 
 Each run has a number, from which all chance in it comes: `--seed NUMBER --runs 1` makes one again."""
@@ -19,10 +19,14 @@ import resource
 import select
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import checks  # noqa: E402
 
 SCALE = float(os.environ.get("T_SCALE", "1"))
 LIMIT = 120 * SCALE  # a full arena takes some seconds of processor time
@@ -33,7 +37,8 @@ MODES = ("damaged",) * 4 + ("linked",) * 3 + ("changing",) * 4 + ("real",) * 3
 COLOURS = re.compile(r"\033\[(0|1|31|32|36)m")
 # Control characters, marks of direction and of lines, invisible characters.
 CONTROLS = re.compile("[\0-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]")
-SCARCE = ("descriptors", "allocation", "memory", "stack", "room", "closed")
+SCARCE = ("descriptors", "allocation", "memory", "stack", "room", "closed", "processes")
+PLAINLY = ("memory", "stack", "processes")  # a sanitizer needs more itself
 # Said by a sanitizer when it lets an allocation fail. The confined child does not know its process id.
 NO_MEMORY = re.compile(rb"^==-?\d+==WARNING: AddressSanitizer failed to allocate .*\n", re.M)
 SANITIZERS = {"ASAN_OPTIONS": "exitcode=99:detect_leaks=1:allocator_may_return_null=1",
@@ -161,7 +166,7 @@ def arguments_for(chance, pid, real):
 
 def amount_of(scarce, chance):
     """Descriptors; MiB of one allocation, of address space; KiB of stack; a standard descriptor."""
-    return {"descriptors": chance.randrange(4, 20), "allocation": chance.choice([1, 2, 8, 64]), "room": 0,
+    return {"descriptors": chance.randrange(4, 20), "allocation": chance.choice([1, 2, 8, 64]), "room": 0, "processes": 0,
             "memory": chance.randrange(5, 60), "stack": chance.choice([96, 128, 256]), "closed": chance.randrange(3)}[scarce]
 
 
@@ -217,7 +222,8 @@ def execute(bough, run, pid):
     ours, theirs = os.openpty() if run.terminal else (None, subprocess.PIPE)
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         try:
-            process = subprocess.Popen([bough, *map(str, run.arguments)], stdin=subprocess.DEVNULL, stderr=errors,
+            before = checks.WITHOUT_PROCESSES if run.scarce == "processes" else []
+            process = subprocess.Popen([*before, bough, *map(str, run.arguments)], stdin=subprocess.DEVNULL, stderr=errors,
                                        stdout=theirs if run.terminal else output, env=environment(run), preexec_fn=begin)
         except OSError:  # no room for the program
             return LOADER, b"", b""
@@ -254,7 +260,7 @@ def faults_of_text(what, data, run):
 
 def could_not_begin(run, status, errors):
     """The loader had too little for the libraries."""
-    return run.scarce in ("descriptors", "memory", "stack") and status == LOADER and (
+    return run.scarce in ("descriptors", "memory", "stack", "processes") and status == LOADER and (
         not errors or b"error while loading shared libraries" in errors)
 
 
@@ -308,7 +314,7 @@ def main():
             for number in numbers(options):
                 run, pid = plan(number, targets)
                 began = time.monotonic()
-                command = options.plain if run.scarce in ("memory", "stack") else options.bough
+                command = options.plain if run.scarce in PLAINLY else options.bough
                 status, output, errors = execute(command, run, pid)
                 longest = max(longest, time.monotonic() - began)
                 count, shown, scarce = count + 1, shown + (status == 0), scarce + (run.scarce is not None)
